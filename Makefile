@@ -1,0 +1,93 @@
+# Laneway. `make` lists the targets.
+
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+# What is shipped and what end-to-end tests start is built outside the workspace:
+# inside it the versions of test's dependencies would win.
+SHIPPED := GOWORK=off CGO_ENABLED=0
+
+# `assertions` checks the invariants of the cores while tests run.
+TESTFLAGS ?= -tags assertions -count=1 -timeout 10m
+# Packages for the race detector. End-to-end tests drive other processes, so it sees
+# little there; `make race RACE=work` includes them.
+RACE ?= ./...
+FUZZTIME ?= 10s
+BENCH ?= .
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build ## a file in with staging out of order, the same file out
+	bin/laneway demo
+
+.PHONY: run
+run: ## NATS, JetStream and the four services in one process
+	go run ./cmd/laneway serve
+
+.PHONY: build
+build: ## bin/laneway
+	$(SHIPPED) go build -trimpath -o bin/laneway ./cmd/laneway
+
+.PHONY: images
+images: ## laneway:local and laneway-nats:local, FROM scratch
+	mkdir -p bin/image/data
+	$(SHIPPED) go build -trimpath -ldflags='-s -w' -o bin/image/laneway ./cmd/laneway
+	$(SHIPPED) go build -trimpath -ldflags='-s -w' -o bin/image/nats-server github.com/nats-io/nats-server/v2
+	docker build --quiet --tag laneway:local --file deploy/Dockerfile .
+	docker build --quiet --tag laneway-nats:local --file deploy/nats/Dockerfile .
+
+.PHONY: test
+test: unit e2e ## all tests of both modules
+
+.PHONY: unit
+unit: ## tests of the product module
+	go test $(TESTFLAGS) ./...
+
+# One package at a time: these tests measure restarts and rates.
+.PHONY: e2e
+e2e: build bin/nats bin/nats-server ## end-to-end tests against real processes
+	go test -p 1 $(TESTFLAGS) ./test/...
+
+.PHONY: race
+race: ## tests under the race detector
+	go test -race $(TESTFLAGS) $(RACE)
+
+.PHONY: fuzz
+fuzz: ## every fuzz target, FUZZTIME (10s) each
+	@targets=$$(go test -tags assertions -list '^Fuzz' ./... \
+		| awk '/^Fuzz/ {names[++n] = $$1} /^ok/ {for (i = 1; i <= n; i++) print $$2, names[i]; n = 0}'); \
+	[ -n "$$targets" ] || { echo 'make fuzz: no fuzz target found' >&2; exit 1; }; \
+	while read -r package target; do \
+		echo "$$package $$target"; \
+		go test -tags assertions -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
+	done <<<"$$targets"
+
+.PHONY: lint
+lint: bin/golangci-lint ## rules of .golangci.yml, both modules
+	bin/golangci-lint run ./... ./test/...
+
+.PHONY: bench
+bench: ## benchmarks of the product module, as shipped
+	GOWORK=off go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+.PHONY: tools
+tools: bin/golangci-lint bin/nats bin/nats-server ## pinned tools into bin/
+
+# Each tool has a module of its own, outside the workspace: its dependencies are not ours.
+bin/golangci-lint: tools/golangci-lint/go.mod tools/golangci-lint/go.sum
+bin/nats: tools/natscli/go.mod tools/natscli/go.sum
+bin/golangci-lint bin/nats:
+	cd $(<D) && GOWORK=off go build -mod=readonly -trimpath -o $(CURDIR)/$@ tool
+
+# The plain server of the multi-process tests, of the version that is embedded.
+bin/nats-server: go.mod go.sum
+	$(SHIPPED) go build -trimpath -o $@ github.com/nats-io/nats-server/v2
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin
