@@ -1,0 +1,166 @@
+package messages
+
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+)
+
+// ProduceAck answers a produce request. It has the shape of a JetStream PubAck
+// (stream, seq = offset + 1, duplicate) with fields more, so that JetStream
+// clients take it for one.
+type ProduceAck struct {
+	Error     *Error `json:"error,omitempty"`
+	Stream    string `json:"stream,omitempty"`
+	Sequence  uint64 `json:"seq,omitempty"`
+	Duplicate bool   `json:"duplicate,omitempty"`
+	Topic     string `json:"topic,omitempty"`
+	Partition int32  `json:"partition"`
+	Offset    int64  `json:"offset"` // of the batch's first record
+	Records   int    `json:"records,omitempty"`
+	Ticket    uint64 `json:"ticket,omitempty"`
+	Epoch     uint64 `json:"epoch,omitempty"` // frontend epoch of the ticket
+}
+
+// AppendProduceAck appends the JSON of a successful answer to buf. It is what
+// json.Marshal gives, without its cost.
+func AppendProduceAck(buf []byte, a ProduceAck) []byte {
+	buf = append(buf, `{"stream":"`...)
+	buf = append(buf, a.Stream...)
+	buf = append(buf, `","seq":`...)
+	buf = strconv.AppendUint(buf, a.Sequence, 10)
+	if a.Duplicate {
+		buf = append(buf, `,"duplicate":true`...)
+	}
+	buf = append(buf, `,"topic":"`...)
+	buf = append(buf, a.Topic...)
+	buf = append(buf, `","partition":`...)
+	buf = strconv.AppendInt(buf, int64(a.Partition), 10)
+	buf = append(buf, `,"offset":`...)
+	buf = strconv.AppendInt(buf, a.Offset, 10)
+	buf = append(buf, `,"records":`...)
+	buf = strconv.AppendInt(buf, int64(a.Records), 10)
+	buf = append(buf, `,"ticket":`...)
+	buf = strconv.AppendUint(buf, a.Ticket, 10)
+	buf = append(buf, `,"epoch":`...)
+	buf = strconv.AppendUint(buf, a.Epoch, 10)
+	return append(buf, '}')
+}
+
+// ErrorResponse is the answer of every public request that failed.
+type ErrorResponse struct {
+	Error *Error `json:"error"`
+}
+
+// EncodeErrorResponse returns the JSON of an answer that is an error.
+func EncodeErrorResponse(err error) []byte {
+	data, marshalErr := json.Marshal(ErrorResponse{AsError(err)})
+	if marshalErr != nil {
+		return []byte(`{"error":{"code":500,"err_code":20050,"description":"unprintable error"}}`)
+	}
+	return data
+}
+
+// Limits and defaults of a topic.
+const (
+	DefaultMaxRecordBytes = 2 << 20
+	// MaxRecordBytesLimit leaves room in NATS' max_payload of 8 MiB for the
+	// envelope at every hop.
+	MaxRecordBytesLimit = 4 << 20
+	MaxPartitions       = 256
+	MaxTopics           = 1000
+)
+
+// TopicConfig is what a user says of a topic.
+type TopicConfig struct {
+	Name           string `json:"name"`
+	Partitions     int    `json:"partitions,omitempty"`       // default 1
+	MaxRecordBytes int    `json:"max_record_bytes,omitempty"` // default DefaultMaxRecordBytes
+}
+
+// Topic is a topic as the registry keeps it.
+type Topic struct {
+	TopicConfig
+	ID      uint64    `json:"id,string"`
+	Created time.Time `json:"created"`
+}
+
+// Partition returns the n-th partition of the topic.
+func (t Topic) Partition(n int) Partition {
+	return Partition{Topic: t.Name, TopicID: t.ID, Number: int32(n)}
+}
+
+// Complete fills in defaults and checks the configuration.
+func (c TopicConfig) Complete() (TopicConfig, error) {
+	if c.Partitions == 0 {
+		c.Partitions = 1
+	}
+	if c.MaxRecordBytes == 0 {
+		c.MaxRecordBytes = DefaultMaxRecordBytes
+	}
+	switch {
+	case !ValidTopicName(c.Name):
+		return c, Errorf(CodeInvalidTopicName, "%.80q", c.Name)
+	case c.Partitions < 1 || c.Partitions > MaxPartitions:
+		return c, Errorf(CodeInvalidRequest, "partitions is %d, allowed are 1 to %d", c.Partitions, MaxPartitions)
+	case c.MaxRecordBytes < 1 || c.MaxRecordBytes > MaxRecordBytesLimit:
+		return c, Errorf(CodeInvalidRequest, "max_record_bytes is %d, allowed are 1 to %d", c.MaxRecordBytes, MaxRecordBytesLimit)
+	}
+	return c, nil
+}
+
+// TopicRequest names a topic (info, delete).
+type TopicRequest struct {
+	Name string `json:"name"`
+}
+
+// TopicResponse answers create and info.
+type TopicResponse struct {
+	Error      *Error          `json:"error,omitempty"`
+	Topic      *Topic          `json:"topic,omitempty"`
+	Partitions []PartitionInfo `json:"partitions,omitempty"` // only in info
+}
+
+// PartitionInfo tells the state of a partition.
+type PartitionInfo struct {
+	Partition int32  `json:"partition"`
+	EndOffset int64  `json:"end_offset"` // the offset after the last committed record
+	Stream    string `json:"stream"`
+	Entries   uint64 `json:"entries"` // messages in the log stream
+}
+
+// TopicListResponse answers list.
+type TopicListResponse struct {
+	Error  *Error  `json:"error,omitempty"`
+	Topics []Topic `json:"topics"`
+}
+
+// FetchRequest asks for the records of a partition. Exactly one of Offset,
+// From and Time says where to start. Without WindowBytes the fetch ends after
+// MaxBytes; with it, it goes on for as long as the consumer grants credit, by
+// publishing the number of bytes that it has taken (decimal) to the reply
+// subject of the messages it gets.
+type FetchRequest struct {
+	Offset      *int64     `json:"offset,omitempty"`
+	From        string     `json:"from,omitempty"` // "earliest" or "latest"
+	Time        *time.Time `json:"time,omitempty"` // the first record committed at or after it
+	MaxBytes    int64      `json:"max_bytes,omitempty"`
+	MaxRecords  int64      `json:"max_records,omitempty"`
+	MaxWait     int64      `json:"max_wait_ms,omitempty"` // how long to wait at the end for the first record
+	WindowBytes int64      `json:"window_bytes,omitempty"`
+	Follow      bool       `json:"follow,omitempty"` // wait at the end for ever instead
+	Frames      bool       `json:"frames,omitempty"` // answer with batch frames
+}
+
+// From values of a FetchRequest.
+const (
+	FromEarliest = "earliest"
+	FromLatest   = "latest"
+)
+
+// Status values of the message that ends a fetch, and of the heartbeat.
+const (
+	StatusHeartbeat = "100" // an idle fetch lives; answer it with a credit of 0
+	StatusEnd       = "204" // the end of the partition, or of what was asked for, is reached
+	StatusNoRecords = "404" // nothing came within max_wait_ms
+)

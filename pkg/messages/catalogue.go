@@ -1,0 +1,177 @@
+package messages
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Code identifies an error of the catalogue. It is the err_code of a JetStream
+// API error; where JetStream has an error of the same class its number is used,
+// so that existing clients recognise it. Codes are stable for ever.
+type Code uint16
+
+// The catalogue. CodeOK is no error.
+const (
+	CodeOK                 Code = 0
+	CodeMessageTooLarge    Code = 10054
+	CodeTopicExists        Code = 10058
+	CodeUnknownTopic       Code = 10059
+	CodeStreamMismatch     Code = 10060
+	CodeOverloaded         Code = 10167
+	CodeInvalidRequest     Code = 20001
+	CodeInvalidTopicName   Code = 20002
+	CodeMalformedBatch     Code = 20003
+	CodeEmptyBatch         Code = 20004
+	CodeHeaderNotSupported Code = 20005
+	CodeHeaderInvalid      Code = 20006
+	CodeOffsetOutOfRange   Code = 20007
+	CodeFailed             Code = 20020
+	CodeOutcomeUnknown     Code = 20021
+	CodeNotCommitted       Code = 20022
+	CodeNotOwner           Code = 20023
+	CodeStagerBusy         Code = 20024
+	CodeStoreUnavailable   Code = 20025
+	CodeDeadlinePassed     Code = 20026
+	CodeUnavailable        Code = 20027
+	CodeTooManyFetches     Code = 20028
+	CodeCreditTimeout      Code = 20029
+	CodeCorrupt            Code = 20040
+	CodeInternal           Code = 20050
+)
+
+// Kind is what the catalogue knows of a code.
+type Kind struct {
+	Name      string // stable, for people and programs
+	Status    int    // class, as in HTTP and the JetStream API
+	Retryable bool   // the same request may succeed later without a change
+	Meaning   string
+	Action    string // what to do, for the person who reads it
+}
+
+var catalogue = map[Code]Kind{
+	CodeMessageTooLarge:    {"MESSAGE_TOO_LARGE", 400, false, "a record is larger than the topic allows", "send smaller records, or create the topic with a larger max-record-bytes"},
+	CodeTopicExists:        {"TOPIC_EXISTS", 409, false, "a topic of this name exists", "choose another name, or delete the topic first"},
+	CodeUnknownTopic:       {"UNKNOWN_TOPIC", 404, false, "there is no such topic or partition", "create the topic with: laneway topic create NAME"},
+	CodeStreamMismatch:     {"STREAM_MISMATCH", 400, false, "the expected stream is not the one that backs this partition", "correct the Nats-Expected-Stream header"},
+	CodeOverloaded:         {"OVERLOADED", 429, true, "too much is in flight on this partition or in this process", "wait for outstanding answers and send again; send less at once"},
+	CodeInvalidRequest:     {"INVALID_REQUEST", 400, false, "the request is not valid", "correct the request"},
+	CodeInvalidTopicName:   {"INVALID_TOPIC_NAME", 400, false, "a topic name has 1 to 64 letters, digits, underscores and hyphens", "choose another name"},
+	CodeMalformedBatch:     {"MALFORMED_BATCH", 400, false, "the body is not a batch frame", "send a batch frame, or leave out its Content-Type"},
+	CodeEmptyBatch:         {"EMPTY_BATCH", 400, false, "the batch frame has no records", "do not send empty frames"},
+	CodeHeaderNotSupported: {"HEADER_NOT_SUPPORTED", 400, false, "a NATS header asks for something that Laneway does not do", "remove the header that is named"},
+	CodeHeaderInvalid:      {"HEADER_INVALID", 400, false, "a header has a value that is not allowed", "correct the header that is named"},
+	CodeOffsetOutOfRange:   {"OFFSET_OUT_OF_RANGE", 416, false, "the offset lies beyond the end of the partition or below its start", "fetch from earliest, latest, or an offset within the range"},
+	CodeFailed:             {"FAILED", 503, true, "the batch could not be staged; it is not in the log and never will be", "send it again; if it goes on, look at the object store and the stagers' logs"},
+	CodeOutcomeUnknown:     {"OUTCOME_UNKNOWN", 503, true, "the deadline passed before the outcome was known; the batch may or may not be in the log", "send it again if doubles do no harm or a Nats-Msg-Id is set; look for a service that is down"},
+	CodeNotCommitted:       {"NOT_COMMITTED", 503, true, "the batch came too late for its turn; it is not in the log and never will be", "send it again"},
+	CodeNotOwner:           {"NOT_OWNER", 503, true, "this frontend does not own the partition", "send it again"},
+	CodeStagerBusy:         {"STAGER_BUSY", 429, true, "the stager has no memory left for more batches", "wait and send again; add stagers or bandwidth if it goes on"},
+	CodeStoreUnavailable:   {"STORE_UNAVAILABLE", 503, true, "the object store did not take the batch", "send it again; look at the object store: is it full, is it reachable?"},
+	CodeDeadlinePassed:     {"DEADLINE_PASSED", 503, true, "the batch reached the stager after its deadline", "send it again; if it goes on, the stagers are overloaded"},
+	CodeUnavailable:        {"UNAVAILABLE", 503, true, "the service cannot do this right now", "try again; look at NATS and JetStream if it goes on"},
+	CodeTooManyFetches:     {"TOO_MANY_FETCHES", 429, true, "too many fetches are open on this frontend", "close consumers that are not needed, or try again later"},
+	CodeCreditTimeout:      {"CREDIT_TIMEOUT", 408, true, "the consumer granted no credit and answered no heartbeat for too long", "fetch again from the next offset"},
+	CodeCorrupt:            {"CORRUPT", 500, false, "stored bytes are not what was written", "restore the object that is named from a copy; the records in it cannot be read"},
+	CodeInternal:           {"INTERNAL", 500, false, "something happened that should not", "look at the log of the service and report it"},
+}
+
+// Kind returns what the catalogue knows of the code.
+func (c Code) Kind() Kind {
+	if k, ok := catalogue[c]; ok {
+		return k
+	}
+	return catalogue[CodeInternal]
+}
+
+// Codes returns all codes of the catalogue, in no particular order.
+func Codes() []Code {
+	codes := make([]Code, 0, len(catalogue))
+	for c := range catalogue {
+		codes = append(codes, c)
+	}
+	return codes
+}
+
+// Error is an error of the catalogue with what an operator needs to find its
+// cause. It is what crosses every boundary between services and to clients.
+type Error struct {
+	Code   Code
+	Detail string // what exactly; may be empty
+}
+
+// NewError returns an error of the catalogue.
+func NewError(code Code, detail string) *Error { return &Error{Code: code, Detail: detail} }
+
+// Errorf returns an error of the catalogue with a formatted detail.
+func Errorf(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Detail: fmt.Sprintf(format, args...)}
+}
+
+// RecordTooLarge returns the error for a record of size bytes where limit are allowed.
+func RecordTooLarge(size, limit int) *Error {
+	return Errorf(CodeMessageTooLarge, "%d bytes, the topic allows %d", size, limit)
+}
+
+// AsError returns err as an error of the catalogue; an error that is none of it
+// becomes CodeInternal.
+func AsError(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	return &Error{Code: CodeInternal, Detail: err.Error()}
+}
+
+// Error returns name, meaning and detail.
+func (e *Error) Error() string {
+	k := e.Code.Kind()
+	if e.Detail == "" {
+		return fmt.Sprintf("%s: %s", k.Name, k.Meaning)
+	}
+	return fmt.Sprintf("%s: %s: %s", k.Name, k.Meaning, e.Detail)
+}
+
+// Is makes errors.Is compare by code.
+func (e *Error) Is(target error) bool {
+	t, ok := target.(*Error)
+	return ok && t.Code == e.Code
+}
+
+// Retryable says whether the same request may succeed later without a change.
+func (e *Error) Retryable() bool { return e.Code.Kind().Retryable }
+
+// apiError is the error of a JetStream API response, with three fields more.
+type apiError struct {
+	Status      int    `json:"code"`
+	Code        Code   `json:"err_code"`
+	Description string `json:"description"`
+	Name        string `json:"name"`
+	Retryable   bool   `json:"retryable"`
+	Action      string `json:"action"`
+}
+
+// MarshalJSON returns the shape of a JetStream API error.
+func (e *Error) MarshalJSON() ([]byte, error) {
+	k := e.Code.Kind()
+	description := k.Meaning
+	if e.Detail != "" {
+		description += ": " + e.Detail
+	}
+	return json.Marshal(apiError{k.Status, e.Code, description, k.Name, k.Retryable, k.Action})
+}
+
+// UnmarshalJSON reads the shape of a JetStream API error.
+func (e *Error) UnmarshalJSON(data []byte) error {
+	var a apiError
+	if err := json.Unmarshal(data, &a); err != nil {
+		return err
+	}
+	meaning := a.Code.Kind().Meaning
+	detail, ours := strings.CutPrefix(a.Description, meaning+": ")
+	if !ours && a.Description == meaning {
+		detail = ""
+	}
+	*e = Error{Code: a.Code, Detail: detail}
+	return nil
+}

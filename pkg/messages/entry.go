@@ -1,0 +1,146 @@
+package messages
+
+import (
+	"math"
+	"time"
+)
+
+// entryVersion is the version of the log entry. Entries are kept for ever, so
+// later versions of Laneway must go on reading this one.
+const entryVersion = 1
+
+// Entry is one JetStream message of a partition's log: a group commit of
+// placeholders, or a mark without any: a term record if Owner is set, else a
+// barrier.
+type Entry struct {
+	TopicID uint64
+	// Owner is set in the first entry of a new owner of the log and names it;
+	// the entry's stream sequence is the owner's term.
+	Owner          string
+	Epoch          uint64 // frontend epoch of all batches
+	SequencerEpoch uint64
+	BaseOffset     int64 // offset of the first record; the next free one in an entry without batches
+	Batches        []Placeholder
+}
+
+// LoggedEntry is an entry as it stands in the log.
+type LoggedEntry struct {
+	Sequence uint64    // in the stream, dense from 1
+	Time     time.Time // at which JetStream stored it
+	Entry    Entry
+}
+
+// Records returns the number of records of the entry.
+func (n Entry) Records() int64 {
+	var total int64
+	for i := range n.Batches {
+		total += int64(n.Batches[i].Records)
+	}
+	return total
+}
+
+// NextOffset returns the offset that follows the entry's last record.
+func (n Entry) NextOffset() int64 { return n.BaseOffset + n.Records() }
+
+// intern numbers the strings of an entry: the batches of one entry share few
+// lanes and fewer objects.
+type intern struct {
+	index map[string]int
+	names []string
+}
+
+func (t *intern) of(name string) int {
+	i, known := t.index[name]
+	if !known {
+		if t.index == nil {
+			t.index = make(map[string]int)
+		}
+		i = len(t.names)
+		t.index[name] = i
+		t.names = append(t.names, name)
+	}
+	return i
+}
+
+// EncodeEntry returns the stored form of n.
+func EncodeEntry(n Entry) []byte {
+	var lanes, keys intern
+	refs := make([][2]int, len(n.Batches))
+	for i := range n.Batches {
+		refs[i] = [2]int{lanes.of(n.Batches[i].Lane), keys.of(n.Batches[i].Extent.Key)}
+	}
+	return encode(64+40*len(n.Batches), func(e *encoder) {
+		e.array(9)
+		e.uint(entryVersion)
+		e.uint(n.TopicID)
+		e.string(n.Owner)
+		e.uint(n.Epoch)
+		e.uint(n.SequencerEpoch)
+		e.int(n.BaseOffset)
+		writeList(e, lanes.names, func(e *encoder, s *string) { e.string(*s) })
+		writeList(e, keys.names, func(e *encoder, s *string) { e.string(*s) })
+		e.array(len(n.Batches))
+		for i := range n.Batches {
+			encodePlaceholder(e, &n.Batches[i], refs[i])
+		}
+	})
+}
+
+func encodePlaceholder(e *encoder, p *Placeholder, ref [2]int) {
+	e.array(9)
+	e.uint(uint64(ref[0]))
+	e.uint(p.Number)
+	e.uint(p.Floor)
+	e.uint(uint64(p.Records))
+	e.uint(uint64(ref[1]))
+	e.int(p.Extent.Offset)
+	e.int(p.Extent.Length)
+	e.uint(uint64(p.Extent.CRC))
+	e.string(p.MessageID)
+}
+
+// DecodeEntry reads a log entry. Errors wrap ErrMalformed.
+func DecodeEntry(data []byte) (Entry, error) {
+	d := acquireDecoder(data)
+	defer d.release()
+	d.fields(9)
+	if v := d.uint(); d.err == nil && v != entryVersion {
+		d.fail("log entry of version %d, this process reads %d", v, entryVersion)
+	}
+	n := Entry{
+		TopicID: d.uint(), Owner: d.string(), Epoch: d.uint(), SequencerEpoch: d.uint(), BaseOffset: d.natural(),
+	}
+	lanes := list(d, (*decoder).string)
+	keys := list(d, (*decoder).string)
+	n.Batches = list(d, func(d *decoder) Placeholder { return decodePlaceholder(d, lanes, keys) })
+	d.end()
+	if n.Records() > math.MaxInt64-n.BaseOffset {
+		d.fail("%d records from offset %d", n.Records(), n.BaseOffset)
+	}
+	if d.err != nil {
+		return Entry{}, d.err
+	}
+	return n, nil
+}
+
+func decodePlaceholder(d *decoder, lanes, keys []string) Placeholder {
+	d.fields(9)
+	p := Placeholder{
+		Lane: lookUp(d, lanes), Number: d.uint(), Floor: d.uint(), Records: d.uint32(),
+		Extent:    Extent{Key: lookUp(d, keys), Offset: d.natural(), Length: d.natural(), CRC: d.uint32()},
+		MessageID: d.string(),
+	}
+	p.Extent.check(d)
+	return p
+}
+
+func lookUp(d *decoder, names []string) string {
+	i := d.uint()
+	if d.err == nil && i >= uint64(len(names)) {
+		d.fail("reference %d into %d names", i, len(names))
+	}
+	if d.err != nil {
+		return ""
+	}
+	return names[i]
+}

@@ -1,0 +1,276 @@
+package messages
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/vmihailenco/msgpack/v5/msgpcode"
+)
+
+// A batch frame carries many records in one message:
+//
+//	[version, [[headers, value], …]]
+//
+// headers is nil or an array of alternating names and values, value a binary.
+// Producers may send frames (see ContentTypeBatch), the object store keeps
+// every batch as one, and a fetch may return them.
+const frameVersion = 1
+
+// frameHeader is the length of what precedes the first record as FrameBuilder
+// writes it: two array marks, the version, and a count of 32 bits.
+const frameHeader = 7
+
+// Header is one header of a record. Names keep their case.
+type Header struct {
+	Name, Value string
+}
+
+// Record is one record of a batch.
+type Record struct {
+	Headers []Header
+	Value   []byte
+}
+
+// FrameBuilder gathers records into a batch frame. The zero value is ready.
+type FrameBuilder struct {
+	buf   []byte
+	count uint32
+}
+
+// Append adds a record; the value is copied.
+func (b *FrameBuilder) Append(r Record) {
+	if b.count == 0 {
+		b.buf = append(b.buf[:0], msgpcode.FixedArrayLow|2, frameVersion, msgpcode.Array32, 0, 0, 0, 0)
+	}
+	b.count++
+	b.buf = append(b.buf, msgpcode.FixedArrayLow|2)
+	if len(r.Headers) == 0 {
+		b.buf = append(b.buf, msgpcode.Nil)
+	} else {
+		b.buf = binary.BigEndian.AppendUint32(append(b.buf, msgpcode.Array32), uint32(2*len(r.Headers)))
+		for _, h := range r.Headers {
+			b.buf = appendString(b.buf, h.Name)
+			b.buf = appendString(b.buf, h.Value)
+		}
+	}
+	b.buf = appendBinary(b.buf, r.Value)
+}
+
+func appendString(buf []byte, s string) []byte {
+	if len(s) < 32 {
+		buf = append(buf, msgpcode.FixedStrLow|byte(len(s)))
+	} else {
+		buf = binary.BigEndian.AppendUint32(append(buf, msgpcode.Str32), uint32(len(s)))
+	}
+	return append(buf, s...)
+}
+
+func appendBinary(buf, value []byte) []byte {
+	if len(value) < 256 {
+		buf = append(buf, msgpcode.Bin8, byte(len(value)))
+	} else {
+		buf = binary.BigEndian.AppendUint32(append(buf, msgpcode.Bin32), uint32(len(value)))
+	}
+	return append(buf, value...)
+}
+
+// Records returns the number of records appended since the last Reset.
+func (b *FrameBuilder) Records() int { return int(b.count) }
+
+// Size returns the length of the frame so far in bytes.
+func (b *FrameBuilder) Size() int { return len(b.buf) }
+
+// Bytes returns the frame. It is valid until the next Append or Reset, and nil
+// without records.
+func (b *FrameBuilder) Bytes() []byte {
+	if b.count == 0 {
+		return nil
+	}
+	binary.BigEndian.PutUint32(b.buf[frameHeader-4:], b.count)
+	return b.buf
+}
+
+// Reset empties the builder and keeps its buffer.
+func (b *FrameBuilder) Reset() {
+	b.buf = b.buf[:0]
+	b.count = 0
+}
+
+// Take returns the frame, which then belongs to the caller, and empties the builder.
+func (b *FrameBuilder) Take() []byte {
+	frame := b.Bytes()
+	*b = FrameBuilder{buf: make([]byte, 0, cap(b.buf))}
+	return frame
+}
+
+// EncodeRecord returns a frame of one record.
+func EncodeRecord(r Record) []byte {
+	size := frameHeader + len(r.Value) + 16
+	for _, h := range r.Headers {
+		size += len(h.Name) + len(h.Value) + 10
+	}
+	b := FrameBuilder{buf: make([]byte, 0, size)}
+	b.Append(r)
+	return b.Bytes()
+}
+
+// FrameReader reads the records of a frame one by one. It belongs to one
+// goroutine. Values alias the frame.
+type FrameReader struct {
+	d    *decoder // nil once closed
+	err  error    // of d, once closed
+	left int
+	size int
+}
+
+// NewFrameReader starts reading a frame. Close must be called. Errors wrap
+// ErrMalformed.
+func NewFrameReader(frame []byte) (*FrameReader, error) {
+	d := acquireDecoder(frame)
+	d.fields(2)
+	if v := d.uint(); d.err == nil && v != frameVersion {
+		d.fail("batch frame of version %d, this process reads %d", v, frameVersion)
+	}
+	n := d.array()
+	if d.err != nil {
+		err := d.err
+		d.release()
+		return nil, err
+	}
+	return &FrameReader{d: d, left: n, size: n}, nil
+}
+
+// Records returns the number of records that the frame announces.
+func (r *FrameReader) Records() int { return r.size }
+
+// Next returns the next record; false at the end or after an error.
+func (r *FrameReader) Next() (Record, bool) {
+	if !r.advance() {
+		return Record{}, false
+	}
+	rec := Record{Headers: decodeHeaders(r.d), Value: r.d.bytes()}
+	if r.d.err != nil {
+		return Record{}, false
+	}
+	return rec, true
+}
+
+// skip passes over the next record and returns its Size. It allocates nothing:
+// a frame of empty headers takes many times its length as Records.
+func (r *FrameReader) skip() (size int, ok bool) {
+	if !r.advance() {
+		return 0, false
+	}
+	for range headerStrings(r.d) {
+		size += len(r.d.bytes())
+		if r.d.err != nil {
+			return 0, false
+		}
+	}
+	size += len(r.d.bytes())
+	return size, r.d.err == nil
+}
+
+// advance steps to the fields of the next record; false at the end or after an error.
+func (r *FrameReader) advance() bool {
+	if r.d == nil || r.d.err != nil {
+		return false
+	}
+	if r.left == 0 {
+		r.d.end()
+		return false
+	}
+	r.left--
+	r.d.fields(2)
+	return r.d.err == nil
+}
+
+// Err returns what ended the reading; nil if the frame was read to its end.
+func (r *FrameReader) Err() error {
+	if r.d == nil {
+		return r.err
+	}
+	return r.d.err
+}
+
+// Close gives the reader's memory back. The records remain valid.
+func (r *FrameReader) Close() {
+	if r.d != nil {
+		r.err = r.d.err
+		r.d.release()
+		r.d = nil
+	}
+}
+
+// headerStrings reads the length of an array of alternating names and values.
+func headerStrings(d *decoder) int {
+	n := d.array()
+	if n%2 != 0 {
+		d.fail("%d strings are not pairs of header names and values", n)
+		return 0
+	}
+	return n
+}
+
+func decodeHeaders(d *decoder) []Header {
+	n := headerStrings(d)
+	if n == 0 {
+		return nil
+	}
+	headers := make([]Header, 0, min(n/2, 64))
+	for range n / 2 {
+		h := Header{Name: d.string(), Value: d.string()}
+		if d.err != nil {
+			return nil
+		}
+		headers = append(headers, h)
+	}
+	return headers
+}
+
+// Size returns what a record counts against a topic's max-record-bytes: its
+// value and its headers.
+func (r Record) Size() int {
+	n := len(r.Value)
+	for _, h := range r.Headers {
+		n += len(h.Name) + len(h.Value)
+	}
+	return n
+}
+
+// CheckFrame reads a whole frame and returns the number of its records. A frame
+// without records, and a record of more than maxRecordBytes, are errors of the
+// catalogue.
+func CheckFrame(frame []byte, maxRecordBytes int) (int, error) {
+	r, err := NewFrameReader(frame)
+	if err != nil {
+		return 0, NewError(CodeMalformedBatch, err.Error())
+	}
+	defer r.Close()
+	for size, ok := r.skip(); ok; size, ok = r.skip() {
+		if size > maxRecordBytes {
+			return 0, RecordTooLarge(size, maxRecordBytes)
+		}
+	}
+	switch {
+	case r.Err() != nil:
+		return 0, NewError(CodeMalformedBatch, r.Err().Error())
+	case r.Records() == 0:
+		return 0, NewError(CodeEmptyBatch, "")
+	}
+	return r.Records(), nil
+}
+
+// SortHeaders orders headers by name, so that a record made from an unordered
+// header map is the same each time.
+func SortHeaders(headers []Header) {
+	slices.SortStableFunc(headers, func(a, b Header) int {
+		switch {
+		case a.Name < b.Name:
+			return -1
+		case a.Name > b.Name:
+			return 1
+		}
+		return 0
+	})
+}

@@ -1,0 +1,38 @@
+package messages
+
+// Headers of Laneway. NATS header names are case-sensitive.
+const (
+	// HeaderProducer names the lane of a producer without a producer id.
+	HeaderProducer = "Laneway-Producer"
+	// HeaderContentType tells a batch frame from a single record.
+	HeaderContentType = "Content-Type"
+
+	// Headers of a fetched message.
+	HeaderTopic      = "Laneway-Topic"
+	HeaderPartition  = "Laneway-Partition"
+	HeaderOffset     = "Laneway-Offset"  // of the record, or of the first record of a frame
+	HeaderRecords    = "Laneway-Records" // of a frame
+	HeaderTime       = "Laneway-Time"    // RFC 3339 with nanoseconds
+	HeaderNextOffset = "Laneway-Next-Offset"
+	HeaderEndOffset  = "Laneway-End-Offset" // the offset after the last committed record
+	HeaderStatus     = "Status"
+	HeaderDesc       = "Description"
+	HeaderError      = "Laneway-Error" // name of the error in the catalogue
+)
+
+// ContentTypeBatch is the content type of a batch frame.
+const ContentTypeBatch = "application/vnd.laneway.batch"
+
+// Headers of NATS that Laneway knows.
+const (
+	HeaderMessageID      = "Nats-Msg-Id"
+	HeaderExpectedStream = "Nats-Expected-Stream"
+	HeaderRequestInfo    = "Nats-Request-Info"
+)
+
+// Trace context headers. The W3C names are lower case, and a NATS header map
+// does not fold case.
+const (
+	HeaderTraceparent = "traceparent"
+	HeaderTracestate  = "tracestate"
+)

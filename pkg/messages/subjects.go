@@ -1,0 +1,82 @@
+package messages
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Public subjects, to which clients need rights.
+const (
+	ProducePrefix = "laneway.produce."
+	FetchPrefix   = "laneway.fetch."
+	// CreditPrefix starts the subjects on which a client grants credit to an open fetch.
+	CreditPrefix = "laneway.credit."
+	// TopicAPI starts the subjects of the topic administration: TopicAPI + "create" and so on.
+	TopicAPI = "laneway.api.topic."
+)
+
+// Internal subjects, to which only the services need rights.
+const (
+	InternalPrefix      = "_laneway."
+	StageSubject        = "_laneway.stage"
+	StagerQueue         = "stagers"
+	FrontendQueue       = "frontends"
+	SequencerWildcard   = "_laneway.sequencer.>"
+	ReplicatorWildcard  = "_laneway.replicator.>"
+	CommittedWildcard   = "_laneway.committed.>"
+	streamPrefix        = "LANEWAY-"
+	sequencerPrefix     = "_laneway.sequencer."
+	replicatorPrefix    = "_laneway.replicator."
+	committedPrefix     = "_laneway.committed."
+	frontendPrefix      = "_laneway.frontend."
+	logPrefix           = "_laneway.log."
+	maxTopicName        = 64
+	topicNameCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+)
+
+func (p Partition) subject(prefix string) string {
+	return prefix + p.Topic + "." + strconv.Itoa(int(p.Number))
+}
+
+// ProduceSubject is where producers of the partition send.
+func (p Partition) ProduceSubject() string { return p.subject(ProducePrefix) }
+
+// FetchSubject is where consumers of the partition ask.
+func (p Partition) FetchSubject() string { return p.subject(FetchPrefix) }
+
+// SequencerSubject reaches the partition's sequencer.
+func (p Partition) SequencerSubject() string { return p.subject(sequencerPrefix) }
+
+// ReplicatorSubject reaches the partition's replicator.
+func (p Partition) ReplicatorSubject() string { return p.subject(replicatorPrefix) }
+
+// CommittedSubject carries what the partition's replicator has committed.
+func (p Partition) CommittedSubject() string { return p.subject(committedPrefix) }
+
+// LogSubject is the only subject of the partition's log stream. It names the
+// topic's id, so that a late append of a deleted topic's owner cannot land in
+// the log of a topic of the same name: nobody listens to it any more.
+func (p Partition) LogSubject() string {
+	return p.subject(logPrefix) + "." + strconv.FormatUint(p.TopicID, 16)
+}
+
+// Stream is the name of the partition's log stream.
+func (p Partition) Stream() string {
+	return streamPrefix + p.Topic + "-" + strconv.Itoa(int(p.Number))
+}
+
+// FrontendSubject reaches the frontend that owns an epoch. Frontend epochs are
+// unique in a deployment, so the epoch is its address.
+func FrontendSubject(epoch uint64) string {
+	return frontendPrefix + strconv.FormatUint(epoch, 10)
+}
+
+// ValidTopicName says whether a name may name a topic: 1 to 64 letters, digits,
+// underscores and hyphens, so that it is one token of a subject and a part of a
+// stream's name.
+func ValidTopicName(name string) bool {
+	if name == "" || len(name) > maxTopicName {
+		return false
+	}
+	return strings.Trim(name, topicNameCharacters) == ""
+}
