@@ -1,0 +1,5 @@
+//go:build !assertions
+
+package ticketing
+
+func assert(bool, string) {}
