@@ -1,0 +1,125 @@
+// Package actor has the mailbox and the loop that Laneway's services are made
+// of: one goroutine owns a state and takes everything that waits for it as one
+// slice, decides, and sends one message per destination. Nobody else touches
+// the state, so it needs no locks.
+package actor
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// ErrFull says that a mailbox has no room. The sender must be told; nothing is
+// dropped in silence.
+var ErrFull = errors.New("mailbox full")
+
+// ErrClosed says that the actor has stopped.
+var ErrClosed = errors.New("actor stopped")
+
+// Mailbox is a bounded queue with many senders and one receiver, which takes
+// all that waits at once. It is safe for concurrent use.
+type Mailbox[E any] struct {
+	limit int
+	wake  chan struct{} // holds a token while events may be waiting
+
+	mu     sync.Mutex
+	events []E
+	spare  []E
+	room   chan struct{} // closed and replaced when room appears
+	closed bool
+}
+
+// NewMailbox returns a mailbox for at most limit events.
+func NewMailbox[E any](limit int) *Mailbox[E] {
+	return &Mailbox[E]{limit: limit, wake: make(chan struct{}, 1), room: make(chan struct{})}
+}
+
+// Offer adds an event, or returns ErrFull or ErrClosed at once.
+func (m *Mailbox[E]) Offer(event E) error {
+	_, err := m.offer(event)
+	return err
+}
+
+// Put adds an event and waits for room if there is none. Waiting in the
+// callback of a subscription is how pressure reaches the NATS client.
+func (m *Mailbox[E]) Put(ctx context.Context, event E) error {
+	for {
+		room, err := m.offer(event)
+		if !errors.Is(err, ErrFull) {
+			return err
+		}
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (m *Mailbox[E]) offer(event E) (room <-chan struct{}, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.closed:
+		return nil, ErrClosed
+	case len(m.events) >= m.limit:
+		return m.room, ErrFull
+	}
+	m.events = append(m.events, event)
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+	return nil, nil
+}
+
+// Close refuses further events and wakes all senders that wait for room.
+func (m *Mailbox[E]) Close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.closed {
+		m.closed = true
+		close(m.room)
+	}
+}
+
+// take returns everything that waits. The slice is valid until the next take.
+func (m *Mailbox[E]) take() []E {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	events := m.events
+	clear(m.spare)
+	m.events, m.spare = m.spare[:0], events
+	if len(events) >= m.limit && !m.closed {
+		close(m.room)
+		m.room = make(chan struct{})
+	}
+	return events
+}
+
+// Rest returns what was never handed to the actor. It is for its owner, after
+// the mailbox was closed.
+func (m *Mailbox[E]) Rest() []E { return m.take() }
+
+// Run is the loop of an actor: it calls turn with everything that waits,
+// whenever something does and at least once per tick, until ctx ends or turn
+// returns false. Then it closes the mailbox. The slice is valid only during
+// the call.
+func (m *Mailbox[E]) Run(ctx context.Context, tick time.Duration, turn func(now time.Time, events []E) bool) {
+	defer m.Close()
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.wake:
+		case <-ticker.C:
+		}
+		if !turn(time.Now(), m.take()) {
+			return
+		}
+	}
+}

@@ -1,0 +1,63 @@
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"go.uber.org/zap"
+)
+
+var _ server.Logger = (*logAdapter)(nil)
+
+// logAdapter writes the server's log through zap and keeps its first fatal error. The library
+// expects a fatal error to end the process; here [Start] returns it instead.
+// Safe for concurrent use.
+type logAdapter struct {
+	log *zap.Logger
+
+	mu    sync.Mutex
+	fatal error
+}
+
+func newLogAdapter(log *zap.Logger) *logAdapter {
+	return &logAdapter{log: log.Named("nats").WithOptions(zap.AddCallerSkip(1))}
+}
+
+// Noticef logs what the server says about its normal life.
+func (a *logAdapter) Noticef(format string, v ...any) { a.log.Info(text(format, v)) }
+
+// Warnf logs a warning.
+func (a *logAdapter) Warnf(format string, v ...any) { a.log.Warn(text(format, v)) }
+
+// Errorf logs an error.
+func (a *logAdapter) Errorf(format string, v ...any) { a.log.Error(text(format, v)) }
+
+// Debugf logs for those who debug the server.
+func (a *logAdapter) Debugf(format string, v ...any) { a.log.Debug(text(format, v)) }
+
+// Tracef logs protocol traces; zap has no level below debug.
+func (a *logAdapter) Tracef(format string, v ...any) { a.log.Debug(text(format, v)) }
+
+// Fatalf logs at error level, because zap's fatal level would end the process, and keeps the error.
+func (a *logAdapter) Fatalf(format string, v ...any) {
+	message := text(format, v)
+	a.log.Error(message, zap.Bool("fatal", true))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.fatal == nil {
+		a.fatal = errors.New(message)
+	}
+}
+
+// firstFatal is nil as long as the server reported no fatal error.
+func (a *logAdapter) firstFatal() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.fatal
+}
+
+// text drops the indentation with which the server draws its start-up banner.
+func text(format string, v []any) string { return strings.TrimSpace(fmt.Sprintf(format, v...)) }

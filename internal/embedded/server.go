@@ -1,0 +1,147 @@
+// Package embedded runs a NATS server with JetStream inside this process.
+//
+// It owns the data folder: it holds the folder's lock from Start to Shutdown, so that two servers
+// never write the same files. Every acknowledged JetStream write is on disk (SyncAlways).
+// It never handles signals, never ends the process, and knows nothing about Laneway's subjects.
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+)
+
+// readyTimeout bounds the wait for the listener, which is open when the library's Start returns.
+// The recovery of the streams happens before it and takes as long as it takes.
+const readyTimeout = 10 * time.Second
+
+// Server is a running NATS server. Its methods are safe for concurrent use.
+type Server struct {
+	nats     *server.Server
+	lock     *folderLock
+	stopOnce sync.Once
+	stopErr  error
+}
+
+// Start takes the lock of the data folder, recovers the streams in it and listens.
+// It returns when clients can connect. An error wraps [ErrLocked] if the folder is taken, and
+// [syscall.EADDRINUSE] if the port is. After an error nothing runs and nothing is locked.
+func Start(options Options) (*Server, error) {
+	listen, err := options.address()
+	if err != nil {
+		return nil, err
+	}
+	folder, err := options.folder()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return nil, fmt.Errorf("creating the data folder: %w", err)
+	}
+	lock, err := lockFolder(folder)
+	if err != nil {
+		return nil, err
+	}
+	natsServer, err := startLocked(listen, folder, options)
+	if err != nil {
+		return nil, errors.Join(err, lock.release())
+	}
+	return &Server{nats: natsServer, lock: lock}, nil
+}
+
+func startLocked(listen address, folder string, options Options) (*server.Server, error) {
+	if err := probePort(listen); err != nil {
+		return nil, err
+	}
+	log := options.Logger
+	if log == nil {
+		log = zap.NewNop()
+	}
+	natsServer, err := server.NewServer(serverOptions(listen, folder, options.MaxPayload))
+	if err != nil {
+		return nil, fmt.Errorf("setting up the embedded NATS server: %w", err)
+	}
+	adapter := newLogAdapter(log)
+	natsServer.SetLoggerV2(adapter, false, false, false)
+	natsServer.Start()
+	if err := settle(natsServer, adapter); err != nil {
+		natsServer.Shutdown()
+		natsServer.WaitForShutdown()
+		return nil, err
+	}
+	return natsServer, nil
+}
+
+// settle tells a started server from one whose start failed: the library returns nothing, it logs.
+func settle(natsServer *server.Server, adapter *logAdapter) error {
+	if err := adapter.firstFatal(); err != nil {
+		return fmt.Errorf("starting the embedded NATS server: %w", err)
+	}
+	if !natsServer.ReadyForConnections(readyTimeout) {
+		return fmt.Errorf("the embedded NATS server does not accept connections after %s: see its log", readyTimeout)
+	}
+	return nil
+}
+
+// probePort finds a taken port before the streams are recovered, which may take long, and as a
+// typed error; the library only logs it. Port 0 cannot be taken.
+func probePort(listen address) error {
+	if listen.port == 0 {
+		return nil
+	}
+	hostPort := net.JoinHostPort(listen.host, fmt.Sprint(listen.port))
+	listener, err := net.Listen("tcp", hostPort)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("another process listens on %s: stop it, or choose another --listen: %w", hostPort, err)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s: %w", hostPort, err)
+	}
+	return listener.Close()
+}
+
+// Connect opens an in-process connection, which needs no network. The caller closes it.
+func (s *Server) Connect(options ...nats.Option) (*nats.Conn, error) {
+	nc, err := nats.Connect("", append(options[:len(options):len(options)], nats.InProcessServer(s.nats))...)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the embedded NATS server: %w", err)
+	}
+	return nc, nil
+}
+
+// ClientURL is where other processes connect, with the port that was taken.
+func (s *Server) ClientURL() string { return s.nats.ClientURL() }
+
+// Check returns nil while the server runs with JetStream. JetStream can go away while the server
+// stays: the library disables it when its storage fails.
+func (s *Server) Check(context.Context) error {
+	switch {
+	case !s.nats.Running():
+		return errors.New("the embedded NATS server is not running")
+	case !s.nats.JetStreamEnabled():
+		return errors.New("the embedded NATS server has JetStream disabled: see its log")
+	}
+	return nil
+}
+
+// Shutdown closes the connections, flushes the streams, waits until everything has ended and then
+// gives up the data folder. Further calls wait for the first and return what it returned.
+func (s *Server) Shutdown() error {
+	s.stopOnce.Do(func() {
+		s.nats.Shutdown()
+		s.nats.WaitForShutdown()
+		if err := s.lock.release(); err != nil {
+			s.stopErr = fmt.Errorf("releasing the lock of the data folder: %w", err)
+		}
+	})
+	return s.stopErr
+}

@@ -1,0 +1,67 @@
+// Package epoch gives every start of a service an epoch of its own, higher than
+// those of all earlier starts. Epochs fence: what an older one says is void.
+package epoch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const bucket = "LANEWAY_EPOCHS"
+
+// Acquire returns a new epoch for a role. It is the revision that the role's
+// key gets, so it is unique among all roles; the key's value keeps a lower
+// bound, so that epochs go on rising above what a fenced owner was told
+// (above), even when the bucket was made anew. It tries for as long as ctx
+// lives: JetStream may have no leader for seconds.
+func Acquire(ctx context.Context, js jetstream.JetStream, role string, above uint64) (uint64, error) {
+	return backoff.Retry(ctx, func() (uint64, error) {
+		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		return acquire(attempt, js, role, above)
+	}, backoff.WithMaxElapsedTime(0), backoff.WithBackOff(&backoff.ExponentialBackOff{
+		InitialInterval: 20 * time.Millisecond, Multiplier: 2, RandomizationFactor: 0.5, MaxInterval: time.Second,
+	}))
+}
+
+func acquire(ctx context.Context, js jetstream.JetStream, role string, above uint64) (uint64, error) {
+	kv, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket: bucket, Description: "Laneway: epochs of the services", History: 1, Storage: jetstream.FileStorage,
+	})
+	if err != nil {
+		return 0, fmt.Errorf("open bucket %s: %w", bucket, err)
+	}
+	previous, revision, err := current(ctx, kv, role)
+	if err != nil {
+		return 0, err
+	}
+	bound := max(previous, above) + 1
+	// The compare-and-set makes sure that no two starts see the same previous epoch.
+	revision, err = kv.Update(ctx, role, []byte(strconv.FormatUint(bound, 10)), revision)
+	if err != nil {
+		return 0, fmt.Errorf("take the next epoch of role %s: %w", role, err)
+	}
+	return max(revision, bound), nil
+}
+
+// current returns the newest epoch of a role and the revision of its key.
+func current(ctx context.Context, kv jetstream.KeyValue, role string) (epoch, revision uint64, err error) {
+	entry, err := kv.Get(ctx, role)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return 0, 0, nil
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("read the epoch of role %s: %w", role, err)
+	}
+	bound, err := strconv.ParseUint(string(entry.Value()), 10, 64)
+	if err != nil {
+		return 0, 0, fmt.Errorf("the epoch of role %s in bucket %s is not a number: %w", role, bucket, err)
+	}
+	return max(bound, entry.Revision()), entry.Revision(), nil
+}

@@ -1,0 +1,95 @@
+package objectstore
+
+import (
+	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"laneway.dev/pkg/messages"
+)
+
+// BenchmarkPut stores objects of 1 MiB, made of ever more parts, one at a time
+// and many at once. It measures the disk under the temporary folder.
+func BenchmarkPut(b *testing.B) {
+	const size = 1 << 20
+	for _, count := range []int{1, 100, 1000} {
+		parts := make([][]byte, count)
+		for i := range parts {
+			parts[i] = pattern(size / count)
+		}
+		for _, writers := range []int{1, 16} {
+			b.Run(fmt.Sprintf("parts=%d/writers=%d", count, writers), func(b *testing.B) {
+				benchmarkPut(b, parts, writers)
+			})
+		}
+	}
+}
+
+func benchmarkPut(b *testing.B, parts [][]byte, writers int) {
+	store, err := Open(filepath.Join(b.TempDir(), "store"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	var size int
+	for _, part := range parts {
+		size += len(part)
+	}
+	b.SetBytes(int64(size))
+	b.ReportAllocs()
+	var begun atomic.Int64
+	var group sync.WaitGroup
+	for range writers {
+		group.Go(func() {
+			for begun.Add(1) <= int64(b.N) {
+				key, err := NewKey(time.Now(), nil)
+				if err == nil {
+					err = store.Put(b.Context(), key, parts)
+				}
+				if err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+func BenchmarkReadRange(b *testing.B) {
+	store, _ := openTemp(b)
+	if err := store.Put(b.Context(), "objects/0/a", [][]byte{pattern(4 << 20)}); err != nil {
+		b.Fatal(err)
+	}
+	for _, length := range []int64{1 << 10, 64 << 10} {
+		b.Run(fmt.Sprintf("length=%d", length), func(b *testing.B) {
+			b.SetBytes(length)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := store.ReadRange(b.Context(), "objects/0/a", 1<<20, length); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkBuild(b *testing.B) {
+	batch := Batch{
+		Partition: messages.Partition{Topic: "orders", TopicID: 1, Number: 0},
+		Lane:      "lane-1", Epoch: 1, Records: 10, Payload: pattern(4 << 10),
+	}
+	b.SetBytes(int64(1000 * len(batch.Payload)))
+	b.ReportAllocs()
+	for b.Loop() {
+		builder := NewBuilder("k")
+		for range 1000 {
+			if _, err := builder.Add(batch); err != nil {
+				b.Fatal(err)
+			}
+		}
+		_ = builder.Parts()
+	}
+}

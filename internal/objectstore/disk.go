@@ -1,0 +1,42 @@
+package objectstore
+
+import (
+	"os"
+)
+
+// disk is what the local store does to the file system: a narrow seam, so that
+// tests can see the order of the steps and make one fail.
+type disk struct {
+	makeFolder func(path string) error
+	syncFolder func(path string) error
+	create     func(path string) (*os.File, error)
+	write      func(file *os.File, parts [][]byte) error
+	sync       func(file *os.File) error
+	link       func(from, to string) error
+	remove     func(path string) error
+}
+
+var systemDisk = disk{
+	makeFolder: func(path string) error { return os.Mkdir(path, 0o750) },
+	syncFolder: syncFolder,
+	create: func(path string) (*os.File, error) {
+		return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
+	},
+	write:  gather,
+	sync:   (*os.File).Sync,
+	link:   os.Link,
+	remove: os.Remove,
+}
+
+// syncFolder makes the entries of a folder durable.
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	err = folder.Sync()
+	if closeErr := folder.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}

@@ -1,0 +1,26 @@
+// Package objectstore keeps staged batches: the Store that holds objects, the
+// durable local store, and the format of an object.
+//
+// The package owns what an object looks like and when it counts as stored. It
+// never decides what goes into an object, never retries, and never deletes an
+// object that it has acknowledged.
+//
+// # Object format, version 1
+//
+// All numbers are little-endian; every CRC is CRC-32C (Castagnoli).
+//
+//	header   magic "LANEWAYO" · version u32 · CRC u32 of the 12 bytes before
+//	batch    head · payload, as often as there are batches, without gaps
+//	head     mark "LBAT" · payload length u32 · payload CRC u32 ·
+//	         topic id u64 · partition i32 · frontend epoch u64 ·
+//	         ticket number u64 · record count u32 ·
+//	         topic length u16 · lane length u16 · topic · lane ·
+//	         CRC u32 of the head up to here
+//	index    per batch: offset of its head u64 · head length u32 ·
+//	         payload length u32 · payload CRC u32
+//	trailer  number of batches u32 · size of the object u64 ·
+//	         CRC u32 of index and trailer up to here · magic "LANEWAYE"
+//
+// An object describes itself: a lost log could be rebuilt from the objects. The
+// trailer comes last, so a torn object is never taken for a whole one.
+package objectstore

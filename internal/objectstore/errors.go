@@ -1,0 +1,50 @@
+package objectstore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+)
+
+var (
+	// ErrExists is returned by Put for a key that already holds an object.
+	ErrExists = errors.New("the object exists already")
+	// ErrNotFound is returned by ReadRange for a key that holds no object.
+	ErrNotFound = errors.New("the object does not exist")
+	// ErrFull is returned by Put when the store has no room. A later Put may
+	// succeed.
+	ErrFull = errors.New("the object store is full")
+	// ErrMedium is returned when the storage under the store fails to read or
+	// write.
+	ErrMedium = errors.New("the storage of the object store failed")
+)
+
+// CorruptError says that bytes of an object are not what was stored: missing,
+// altered, or not an object at all.
+type CorruptError struct {
+	Key    string // key of the object
+	Offset int64  // first byte of the range concerned
+	Length int64  // length of the range in bytes
+	Reason string // what is wrong with it
+}
+
+// Error names the object, the range and the reason.
+func (e *CorruptError) Error() string {
+	return fmt.Sprintf("object %q is corrupt at offset %d, length %d: %s", e.Key, e.Offset, e.Length, e.Reason)
+}
+
+// classify puts the store's own error in front of what the system said, so that
+// callers need not know the system's errors.
+func classify(err error) error {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	case errors.Is(err, syscall.EIO):
+		return fmt.Errorf("%w: %w", ErrMedium, err)
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("%w: %w", ErrExists, err)
+	default:
+		return err
+	}
+}

@@ -1,0 +1,80 @@
+package objectstore
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+)
+
+// folders makes folders durable: each one has its entry in its parent synced
+// before it is used, once per process. A folder that is there already is synced
+// too, because whoever made it may have died before it did so.
+type folders struct {
+	disk disk
+	root string // folder of the store
+
+	mutex sync.Mutex          // held while folders are made, guards ready
+	ready map[string]struct{} // folders that are durable; as many as keys have prefixes
+}
+
+// ensure returns when the folder is there and durable, with all above it.
+func (f *folders) ensure(path string) error {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	return f.ensureLocked(path)
+}
+
+func (f *folders) ensureLocked(path string) error {
+	if _, ready := f.ready[path]; ready {
+		return nil
+	}
+	parent := filepath.Dir(path)
+	if parent == path {
+		return nil
+	}
+	if err := f.ensureLocked(parent); err != nil {
+		return err
+	}
+	made, err := f.make(path)
+	if err != nil {
+		return err
+	}
+	if err := f.disk.syncFolder(parent); err != nil && (made || !f.foreign(parent) || !unsyncable(err)) {
+		return fmt.Errorf("make folder %s durable: %w", path, err)
+	}
+	f.ready[path] = struct{}{}
+	return nil
+}
+
+// make makes one folder and says whether it was not there before.
+func (f *folders) make(path string) (bool, error) {
+	err := f.disk.makeFolder(path)
+	if err == nil {
+		return true, nil
+	}
+	info, statErr := os.Stat(path)
+	if statErr != nil {
+		return false, err
+	}
+	if !info.IsDir() {
+		return false, fmt.Errorf("%s is not a folder", path)
+	}
+	return false, nil
+}
+
+// foreign says whether a folder lies above the store's own.
+func (f *folders) foreign(path string) bool {
+	inside, err := filepath.Rel(f.root, path)
+	return err != nil || !filepath.IsLocal(inside)
+}
+
+// unsyncable says whether the error means that a folder cannot be synced by us
+// at all: folders above the store may belong to others, or lie on a file system
+// that does not sync folders.
+func unsyncable(err error) bool {
+	return errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EINVAL) ||
+		errors.Is(err, syscall.ENOTSUP) || errors.Is(err, syscall.EROFS)
+}

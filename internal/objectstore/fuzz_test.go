@@ -1,0 +1,76 @@
+package objectstore
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"testing"
+)
+
+// resign makes the checksums of an object right again, as far as its layout
+// can be followed, so that checks behind the checksums are reached.
+func resign(object []byte) {
+	if len(object) < headerSize+trailerSize {
+		return
+	}
+	binary.LittleEndian.PutUint32(object[12:], Checksum(object[:12]))
+	trailer := len(object) - trailerSize
+	count := int64(binary.LittleEndian.Uint32(object[trailer:]))
+	index := int64(trailer) - count*indexEntrySize
+	if index < headerSize {
+		return
+	}
+	for at := index; at < int64(trailer); at += indexEntrySize {
+		resignHead(object[:index], binary.LittleEndian.Uint64(object[at:]), binary.LittleEndian.Uint32(object[at+8:]))
+	}
+	end := trailer + trailerSumOffset
+	binary.LittleEndian.PutUint32(object[end:], Checksum(object[index:end]))
+}
+
+func resignHead(batches []byte, offset uint64, length uint32) {
+	size := uint64(len(batches))
+	if offset > size || uint64(length) > size-offset || length < minHeadSize {
+		return
+	}
+	head := batches[offset : offset+uint64(length)]
+	body := head[:len(head)-checksumSize]
+	binary.LittleEndian.PutUint32(head[len(body):], Checksum(body))
+}
+
+func FuzzScan(f *testing.F) {
+	small, _ := build(f, "k", []Batch{{Lane: "a", Payload: []byte("one")}, {Lane: "b", Records: 1, Payload: []byte("two")}})
+	empty, _ := build(f, "k", nil)
+	whole, _ := build(f, "k", examples()[2:])
+	for _, object := range [][]byte{nil, empty, small, whole, small[:len(small)-1], small[:headerSize]} {
+		f.Add(object, false)
+		f.Add(object, true)
+	}
+	f.Fuzz(func(t *testing.T, object []byte, signed bool) {
+		if signed {
+			object = bytes.Clone(object)
+			resign(object)
+		}
+		found, err := scan("k", object)
+		if err != nil {
+			return
+		}
+		checkFound(t, object, found)
+	})
+}
+
+// checkFound checks an object that Scan accepts: its batches are within it and
+// build the very same object.
+func checkFound(t *testing.T, object []byte, found []StoredBatch) {
+	t.Helper()
+	batches := make([]Batch, 0, len(found))
+	for _, batch := range found {
+		payload := object[batch.Extent.Offset : batch.Extent.Offset+batch.Extent.Length]
+		if err := errors.Join(Verify(batch.Extent, payload), Verify(batch.Extent, batch.Payload)); err != nil {
+			t.Error(err)
+		}
+		batches = append(batches, batch.Batch)
+	}
+	if again, _ := build(t, "k", batches); !bytes.Equal(again, object) {
+		t.Errorf("object of %d bytes is not the one that its %d batches build", len(object), len(batches))
+	}
+}

@@ -1,0 +1,68 @@
+package objectstore
+
+import (
+	"bytes"
+	"errors"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+)
+
+var keyShape = regexp.MustCompile(`^objects/([0-9a-f])/[0-9A-HJKMNP-TV-Z]{26}$`)
+
+func TestKeysAreUniqueAndSpread(t *testing.T) {
+	now := time.Now()
+	seen := make(map[string]bool)
+	digits := make(map[string]int)
+	for range 16_000 {
+		key, err := NewKey(now, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		match := keyShape.FindStringSubmatch(key)
+		if match == nil || checkKey(key) != nil {
+			t.Fatalf("%q has not the shape of a key", key)
+		}
+		if seen[key] {
+			t.Fatalf("%q came twice", key)
+		}
+		seen[key] = true
+		digits[match[1]]++
+	}
+	if len(digits) != 16 {
+		t.Errorf("%d digits are used, want 16", len(digits))
+	}
+	for digit, count := range digits {
+		if count < 800 || count > 1200 {
+			t.Errorf("digit %s has %d of 16000 keys", digit, count)
+		}
+	}
+}
+
+func TestKeysOfADigitSortByTime(t *testing.T) {
+	entropy := strings.Repeat("\xff", 9) + "\x05"
+	var last string
+	for i, now := 0, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC); i < 1000; i, now = i+1, now.Add(time.Hour+time.Millisecond) {
+		key, err := NewKey(now, strings.NewReader(entropy))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(key, "objects/5/") || key <= last {
+			t.Fatalf("%q follows %q", key, last)
+		}
+		last = key
+		entropy = strings.Repeat("\x00", 9) + "\x05"
+	}
+}
+
+func TestKeysNeedEntropyAndAPossibleTime(t *testing.T) {
+	broken := errors.New("no entropy")
+	if _, err := NewKey(time.Now(), iotest.ErrReader(broken)); !errors.Is(err, broken) {
+		t.Errorf("error is %v, want %v", err, broken)
+	}
+	if _, err := NewKey(time.Date(20000, 1, 1, 0, 0, 0, 0, time.UTC), bytes.NewReader(make([]byte, 10))); err == nil {
+		t.Error("the year 20000 was accepted")
+	}
+}

@@ -1,0 +1,168 @@
+package objectstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+)
+
+// local is the durable store in a folder of a local file system: an object is a
+// file, its key is the path below the root.
+//
+// An object is written under a name of its own, synced, and only then linked to
+// its key, so that a reader finds it whole or not at all. A crash leaves at
+// most a file whose name ends in ".partial", or an object nobody refers to.
+type local struct {
+	root    string
+	disk    disk
+	folders *folders
+}
+
+// openLocal opens the store in the folder root, an absolute path.
+func openLocal(root string, disk disk) (*local, error) {
+	store := &local{
+		root:    root,
+		disk:    disk,
+		folders: &folders{disk: disk, root: root, ready: make(map[string]struct{})},
+	}
+	if err := store.folders.ensure(root); err != nil {
+		return nil, fmt.Errorf("open object store in %s: %w", root, folderError(err))
+	}
+	return store, nil
+}
+
+// Put implements Store.
+func (l *local) Put(ctx context.Context, key string, parts [][]byte) error {
+	err := checkKey(key)
+	if err == nil {
+		err = l.put(ctx, filepath.Join(l.root, filepath.FromSlash(key)), parts)
+	}
+	if err != nil {
+		return fmt.Errorf("put object %q: %w", key, err)
+	}
+	return nil
+}
+
+// put makes the parts a durable file at target.
+func (l *local) put(ctx context.Context, target string, parts [][]byte) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	folder := filepath.Dir(target)
+	if err := l.folders.ensure(folder); err != nil {
+		return folderError(err)
+	}
+	// A random name: what a crash left must not block the same key later.
+	partial := fmt.Sprintf("%s.%016x.partial", target, rand.Uint64())
+	file, err := l.disk.create(partial)
+	if err != nil {
+		return folderError(err)
+	}
+	if err := l.fill(ctx, file, parts); err != nil {
+		return l.discard(classify(err), partial)
+	}
+	if err := l.disk.link(partial, target); err != nil {
+		return l.discard(classify(err), partial)
+	}
+	if err := l.disk.remove(partial); err != nil {
+		return l.discard(folderError(err), target)
+	}
+	if err := l.disk.syncFolder(folder); err != nil {
+		return l.discard(folderError(err), target)
+	}
+	return nil
+}
+
+// fill writes the parts to the file, syncs and closes it. A sync that failed is
+// final: the kernel may have dropped the pages, and a second one would lie.
+func (l *local) fill(ctx context.Context, file *os.File, parts [][]byte) error {
+	err := l.disk.write(file, parts)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err == nil {
+		err = l.disk.sync(file)
+	}
+	if closeErr := file.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+// discard removes a file that must not stay and returns the cause, with what
+// went wrong in removing it.
+func (l *local) discard(cause error, path string) error {
+	if err := l.disk.remove(path); err != nil {
+		return fmt.Errorf("%w (and a file stays behind: %w)", cause, err)
+	}
+	return cause
+}
+
+// folderError classifies an error of a step in which "exists" is not about the key.
+func folderError(err error) error {
+	if errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return classify(err)
+}
+
+// ReadRange implements Store.
+func (l *local) ReadRange(ctx context.Context, key string, offset, length int64) ([]byte, error) {
+	if err := errors.Join(checkKey(key), ctx.Err()); err != nil {
+		return nil, fmt.Errorf("read object %q: %w", key, err)
+	}
+	content, err := readRange(filepath.Join(l.root, filepath.FromSlash(key)), offset, length)
+	var reason *rangeError
+	switch {
+	case err == nil:
+		return content, nil
+	case errors.As(err, &reason):
+		return nil, &CorruptError{Key: key, Offset: offset, Length: length, Reason: reason.Error()}
+	case errors.Is(err, fs.ErrNotExist):
+		err = fmt.Errorf("%w: %w", ErrNotFound, err)
+	default:
+		err = classify(err)
+	}
+	return nil, fmt.Errorf("read object %q at offset %d, length %d: %w", key, offset, length, err)
+}
+
+// rangeError says that a file does not have the range asked for.
+type rangeError struct{ size int64 }
+
+func (e *rangeError) Error() string {
+	return fmt.Sprintf("the range is not within the object's %d bytes", e.size)
+}
+
+// readRange reads a range of a file. The size is looked at first, so that an
+// absurd length is refused before memory is taken for it.
+func readRange(path string, offset, length int64) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if offset < 0 || length < 0 || offset > info.Size()-length {
+		return nil, &rangeError{size: info.Size()}
+	}
+	content := make([]byte, length)
+	n, err := file.ReadAt(content, offset)
+	if errors.Is(err, io.EOF) {
+		return nil, &rangeError{size: offset + int64(n)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return content, nil
+}
+
+// Close implements Store. The local store keeps nothing open.
+func (l *local) Close() error { return nil }

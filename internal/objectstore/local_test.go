@@ -1,0 +1,249 @@
+package objectstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+func openTemp(t testing.TB) (Store, string) {
+	t.Helper()
+	root := filepath.Join(t.TempDir(), "store")
+	store, err := Open("file://" + root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return store, root
+}
+
+// files lists all files of the store, as paths below its root.
+func files(t testing.TB, root string) []string {
+	t.Helper()
+	var found []string
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			inside, _ := filepath.Rel(root, path)
+			found = append(found, inside)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// pattern returns n bytes that differ from place to place.
+func pattern(n int) []byte {
+	content := make([]byte, n)
+	for i := range content {
+		content[i] = byte(i*7 + i>>8)
+	}
+	return content
+}
+
+func TestPutGathersItsPartsIntoOneObject(t *testing.T) {
+	store, root := openTemp(t)
+	for _, count := range []int{0, 1, 2, maxGather - 1, maxGather, maxGather + 1, 3*maxGather + 5} {
+		content := pattern(count * 3)
+		parts := make([][]byte, 0, 2*count)
+		for i := range count {
+			parts = append(parts, content[3*i:3*i+1+i%3], content[3*i+1+i%3:3*i+3])
+		}
+		key := fmt.Sprintf("objects/0/%d", count)
+		if err := store.Put(t.Context(), key, parts); err != nil {
+			t.Fatalf("%d parts: %v", len(parts), err)
+		}
+		got, err := store.ReadRange(t.Context(), key, 0, int64(len(content)))
+		if err != nil || !bytes.Equal(got, content) {
+			t.Errorf("%d parts: content differs, error %v", len(parts), err)
+		}
+		info, err := os.Stat(filepath.Join(root, key))
+		if err != nil || info.Size() != int64(len(content)) {
+			t.Errorf("%d parts: object is %v, want %d bytes, error %v", len(parts), info, len(content), err)
+		}
+	}
+}
+
+func TestPutLeavesThePartsAlone(t *testing.T) {
+	store, _ := openTemp(t)
+	parts := [][]byte{[]byte("one"), {}, []byte("two")}
+	if err := store.Put(t.Context(), "a", parts); err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprintf("%q", parts) != `["one" "" "two"]` {
+		t.Errorf("parts are %q after Put", parts)
+	}
+}
+
+func TestAKeyThatIsTakenIsRefused(t *testing.T) {
+	store, root := openTemp(t)
+	if err := store.Put(t.Context(), "objects/1/a", [][]byte{[]byte("first")}); err != nil {
+		t.Fatal(err)
+	}
+	err := store.Put(t.Context(), "objects/1/a", [][]byte{[]byte("other")})
+	if !errors.Is(err, ErrExists) || !strings.Contains(err.Error(), "objects/1/a") {
+		t.Errorf("error is %v, want ErrExists with the key", err)
+	}
+	got, err := store.ReadRange(t.Context(), "objects/1/a", 0, 5)
+	if string(got) != "first" || err != nil {
+		t.Errorf("object is %q, %v; want the first content", got, err)
+	}
+	if found := files(t, root); len(found) != 1 {
+		t.Errorf("files left: %q", found)
+	}
+}
+
+func TestOneOfManyPutsOfOneKeyWins(t *testing.T) {
+	store, root := openTemp(t)
+	const writers = 16
+	failures := make([]error, writers)
+	var group sync.WaitGroup
+	for writer := range writers {
+		group.Go(func() {
+			content := bytes.Repeat([]byte{byte(writer)}, 10_000)
+			failures[writer] = store.Put(t.Context(), "objects/1/a", [][]byte{content})
+		})
+	}
+	group.Wait()
+	winner := -1
+	for writer, err := range failures {
+		switch {
+		case err == nil && winner == -1:
+			winner = writer
+		case err == nil:
+			t.Errorf("writers %d and %d both succeeded", winner, writer)
+		case !errors.Is(err, ErrExists):
+			t.Errorf("writer %d: %v", writer, err)
+		}
+	}
+	got, err := store.ReadRange(t.Context(), "objects/1/a", 0, 10_000)
+	if err != nil || !bytes.Equal(got, bytes.Repeat([]byte{byte(winner)}, 10_000)) {
+		t.Errorf("object is not the one of writer %d, error %v", winner, err)
+	}
+	if found := files(t, root); len(found) != 1 {
+		t.Errorf("files left: %q", found)
+	}
+}
+
+func TestPutsOfManyKeysRunAtOnce(t *testing.T) {
+	store, _ := openTemp(t)
+	var group sync.WaitGroup
+	for writer := range 16 {
+		group.Go(func() {
+			for i := range 8 {
+				key := fmt.Sprintf("objects/%x/%d-%d", (writer+i)%16, writer, i)
+				if err := store.Put(t.Context(), key, [][]byte{[]byte(key)}); err != nil {
+					t.Error(err)
+				}
+				if got, err := store.ReadRange(t.Context(), key, 0, int64(len(key))); string(got) != key || err != nil {
+					t.Errorf("%s: read %q, %v", key, got, err)
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+func TestARangeBeyondTheEndIsCorruption(t *testing.T) {
+	store, _ := openTemp(t)
+	if err := store.Put(t.Context(), "k", [][]byte{pattern(100)}); err != nil {
+		t.Fatal(err)
+	}
+	for _, asked := range [][2]int64{
+		{0, 101},
+		{100, 1},
+		{99, 2},
+		{1000, 0},
+		{-1, 5},
+		{0, -1},
+		{0, math.MaxInt64},
+		{math.MaxInt64, math.MaxInt64},
+		{1, math.MaxInt64},
+	} {
+		_, err := store.ReadRange(t.Context(), "k", asked[0], asked[1])
+		var corrupt *CorruptError
+		if !errors.As(err, &corrupt) {
+			t.Errorf("range %v: error is %v, want a CorruptError", asked, err)
+			continue
+		}
+		if corrupt.Key != "k" || corrupt.Offset != asked[0] || corrupt.Length != asked[1] {
+			t.Errorf("range %v: error names %+v", asked, corrupt)
+		}
+	}
+	for _, asked := range [][2]int64{{0, 100}, {99, 1}, {100, 0}, {0, 0}} {
+		got, err := store.ReadRange(t.Context(), "k", asked[0], asked[1])
+		if err != nil || !bytes.Equal(got, pattern(100)[asked[0]:asked[0]+asked[1]]) {
+			t.Errorf("range %v: %d bytes, %v", asked, len(got), err)
+		}
+	}
+}
+
+func TestAnUnknownKeyIsNotFound(t *testing.T) {
+	store, _ := openTemp(t)
+	_, err := store.ReadRange(t.Context(), "objects/0/none", 0, 1)
+	if !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "objects/0/none") {
+		t.Errorf("error is %v, want ErrNotFound with the key", err)
+	}
+}
+
+func TestKeysThatLeaveTheStoreAreRefused(t *testing.T) {
+	store, root := openTemp(t)
+	outside := filepath.Join(filepath.Dir(root), "outside")
+	if err := os.WriteFile(outside, []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"", ".", "..", "../outside", "a/../../outside", outside, "a//b", "a/", "./a"} {
+		if err := store.Put(t.Context(), key, nil); err == nil || !strings.Contains(err.Error(), "is not a key") {
+			t.Errorf("Put(%q): %v", key, err)
+		}
+		if got, err := store.ReadRange(t.Context(), key, 0, 1); err == nil || !strings.Contains(err.Error(), "is not a key") {
+			t.Errorf("ReadRange(%q): %q, %v", key, got, err)
+		}
+	}
+}
+
+func TestAnEndedContextStoresNothing(t *testing.T) {
+	store, root := openTemp(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := store.Put(ctx, "k", [][]byte{[]byte("x")}); !errors.Is(err, context.Canceled) {
+		t.Errorf("Put: %v, want context.Canceled", err)
+	}
+	if _, err := store.ReadRange(ctx, "k", 0, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("ReadRange: %v, want context.Canceled", err)
+	}
+	if found := files(t, root); len(found) != 0 {
+		t.Errorf("files left: %q", found)
+	}
+}
+
+func TestObjectsAreThereWhenTheStoreIsOpenedAgain(t *testing.T) {
+	store, root := openTemp(t)
+	if err := store.Put(t.Context(), "objects/a/1", [][]byte{[]byte("kept")}); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := again.ReadRange(t.Context(), "objects/a/1", 0, 4); string(got) != "kept" || err != nil {
+		t.Errorf("object is %q, %v", got, err)
+	}
+	if err := again.Put(t.Context(), "objects/a/2", [][]byte{[]byte("more")}); err != nil {
+		t.Error(err)
+	}
+}

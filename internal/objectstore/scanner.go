@@ -1,0 +1,187 @@
+package objectstore
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+
+	"laneway.dev/pkg/messages"
+)
+
+// scanner is the state of one Scan.
+type scanner struct {
+	key        string
+	object     io.ReaderAt
+	size       int64
+	count      uint32        // batches that the trailer promises
+	indexStart int64         // where the batches end
+	index      *bufio.Reader // entries that are still to come
+	at         int64         // where the next batch begins
+}
+
+// open checks what frames the batches: header, trailer and index.
+func (s *scanner) open() error {
+	if s.size < headerSize+trailerSize {
+		return s.corrupt(0, max(s.size, 0), "too short for an object")
+	}
+	if err := s.checkHeader(); err != nil {
+		return err
+	}
+	if err := s.checkTrailer(); err != nil {
+		return err
+	}
+	s.at = headerSize
+	entries := int64(s.count) * indexEntrySize
+	s.index = bufio.NewReader(io.NewSectionReader(s.object, s.indexStart, entries))
+	return nil
+}
+
+func (s *scanner) checkHeader() error {
+	header := make([]byte, headerSize)
+	if err := s.read(header, 0); err != nil {
+		return err
+	}
+	if string(header[:8]) != headerMagic {
+		return s.corrupt(0, headerSize, "not an object of Laneway")
+	}
+	if binary.LittleEndian.Uint32(header[12:]) != Checksum(header[:12]) {
+		return s.corrupt(0, headerSize, "checksum of the header is wrong")
+	}
+	if version := binary.LittleEndian.Uint32(header[8:]); version != formatVersion {
+		return fmt.Errorf("object %q has format version %d, only version %d is known", s.key, version, formatVersion)
+	}
+	return nil
+}
+
+func (s *scanner) checkTrailer() error {
+	start := s.size - trailerSize
+	trailer := make([]byte, trailerSize)
+	if err := s.read(trailer, start); err != nil {
+		return err
+	}
+	if string(trailer[trailerSumOffset+checksumSize:]) != trailerMagic {
+		return s.corrupt(start, trailerSize, "the end of the object is missing")
+	}
+	if size := binary.LittleEndian.Uint64(trailer[4:]); size != uint64(s.size) {
+		return s.corrupt(0, s.size, fmt.Sprintf("the object should have %d bytes", size))
+	}
+	s.count = binary.LittleEndian.Uint32(trailer)
+	s.indexStart = start - int64(s.count)*indexEntrySize
+	if s.indexStart < headerSize {
+		return s.corrupt(start, trailerSize, fmt.Sprintf("no room for %d batches", s.count))
+	}
+	sum, err := s.checksum(s.indexStart, start+trailerSumOffset-s.indexStart)
+	if err != nil {
+		return err
+	}
+	if sum != binary.LittleEndian.Uint32(trailer[trailerSumOffset:]) {
+		return s.corrupt(s.indexStart, s.size-s.indexStart, "checksum of the index is wrong")
+	}
+	return nil
+}
+
+// next reads and checks the batch that the next entry of the index names.
+func (s *scanner) next() (StoredBatch, error) {
+	entry, err := s.nextEntry()
+	if err != nil {
+		return StoredBatch{}, err
+	}
+	head := make([]byte, entry.headLength)
+	if err := s.read(head, s.at); err != nil {
+		return StoredBatch{}, err
+	}
+	batch, err := s.decodeHead(head, entry)
+	if err != nil {
+		return StoredBatch{}, err
+	}
+	batch.Payload = make([]byte, entry.payloadLength)
+	if err := s.read(batch.Payload, batch.Extent.Offset); err != nil {
+		return StoredBatch{}, err
+	}
+	if err := Verify(batch.Extent, batch.Payload); err != nil {
+		return StoredBatch{}, err
+	}
+	s.at = batch.Extent.Offset + batch.Extent.Length
+	return batch, nil
+}
+
+// nextEntry returns the next entry of the index, which describes a batch that
+// begins where the one before ended and lies before the index.
+func (s *scanner) nextEntry() (indexEntry, error) {
+	var raw [indexEntrySize]byte
+	if _, err := io.ReadFull(s.index, raw[:]); err != nil {
+		return indexEntry{}, fmt.Errorf("read index of object %q: %w", s.key, err)
+	}
+	entry := indexEntry{
+		offset:        binary.LittleEndian.Uint64(raw[0:]),
+		headLength:    binary.LittleEndian.Uint32(raw[8:]),
+		payloadLength: binary.LittleEndian.Uint32(raw[12:]),
+		payloadCRC:    binary.LittleEndian.Uint32(raw[16:]),
+	}
+	length := int64(entry.headLength) + int64(entry.payloadLength)
+	if entry.offset != uint64(s.at) || entry.headLength < minHeadSize || entry.headLength > maxHeadSize ||
+		length > s.indexStart-s.at {
+		return indexEntry{}, s.corrupt(s.at, s.indexStart-s.at, "the index does not fit the batches")
+	}
+	return entry, nil
+}
+
+// decodeHead checks the head of a batch against its entry in the index.
+func (s *scanner) decodeHead(head []byte, entry indexEntry) (StoredBatch, error) {
+	body := head[:len(head)-checksumSize]
+	if binary.LittleEndian.Uint32(head[len(body):]) != Checksum(body) {
+		return StoredBatch{}, s.corrupt(s.at, int64(len(head)), "checksum of the head is wrong")
+	}
+	topicEnd := headFixedSize + int(binary.LittleEndian.Uint16(body[44:]))
+	laneEnd := topicEnd + int(binary.LittleEndian.Uint16(body[46:]))
+	if string(body[:4]) != batchMark || laneEnd != len(body) ||
+		binary.LittleEndian.Uint32(body[4:]) != entry.payloadLength ||
+		binary.LittleEndian.Uint32(body[8:]) != entry.payloadCRC {
+		return StoredBatch{}, s.corrupt(s.at, int64(len(head)), "the head does not fit the index")
+	}
+	return StoredBatch{
+		Batch: Batch{
+			Partition: messages.Partition{
+				Topic:   string(body[headFixedSize:topicEnd]),
+				TopicID: binary.LittleEndian.Uint64(body[12:]),
+				Number:  int32(binary.LittleEndian.Uint32(body[20:])),
+			},
+			Lane:    string(body[topicEnd:laneEnd]),
+			Epoch:   binary.LittleEndian.Uint64(body[24:]),
+			Number:  binary.LittleEndian.Uint64(body[32:]),
+			Records: binary.LittleEndian.Uint32(body[40:]),
+		},
+		Extent: messages.Extent{
+			Key: s.key, Offset: s.at + int64(len(head)), Length: int64(entry.payloadLength), CRC: entry.payloadCRC,
+		},
+	}, nil
+}
+
+// read fills the buffer from the offset on.
+func (s *scanner) read(buffer []byte, offset int64) error {
+	n, err := s.object.ReadAt(buffer, offset)
+	switch {
+	case n == len(buffer):
+		return nil
+	case err == nil, errors.Is(err, io.EOF):
+		return s.corrupt(offset, int64(len(buffer)), fmt.Sprintf("only %d bytes are there", n))
+	default:
+		return fmt.Errorf("read object %q at offset %d, length %d: %w", s.key, offset, len(buffer), err)
+	}
+}
+
+// checksum returns the CRC-32C of a range without holding it in memory.
+func (s *scanner) checksum(offset, length int64) (uint32, error) {
+	sum := crc32.New(castagnoli)
+	if _, err := io.Copy(sum, io.NewSectionReader(s.object, offset, length)); err != nil {
+		return 0, fmt.Errorf("read object %q at offset %d, length %d: %w", s.key, offset, length, err)
+	}
+	return sum.Sum32(), nil
+}
+
+func (s *scanner) corrupt(offset, length int64, reason string) error {
+	return &CorruptError{Key: s.key, Offset: offset, Length: length, Reason: reason}
+}

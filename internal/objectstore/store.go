@@ -1,0 +1,69 @@
+package objectstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strings"
+)
+
+// Store holds immutable objects under keys. All methods are safe for concurrent
+// use; many Puts at once are the normal case.
+type Store interface {
+	// Put stores the parts, one after the other, as one object. It MUST NOT
+	// return nil before the object is durable, and it never replaces an object:
+	// a key that is taken is refused with ErrExists. After any other error the
+	// key may or may not hold an object, which then is an orphan: the caller
+	// must not refer to it. The parts are not changed and not kept.
+	//
+	// The context is looked at between steps; a Put that returns nil has stored
+	// the object even if the context has ended meanwhile.
+	Put(ctx context.Context, key string, parts [][]byte) error
+
+	// ReadRange returns exactly length bytes from offset on, in a slice that
+	// the caller owns. An unknown key is ErrNotFound; a range that the object
+	// does not have is a *CorruptError. Nothing is checked against a CRC here:
+	// see Verify.
+	ReadRange(ctx context.Context, key string, offset, length int64) ([]byte, error)
+
+	// Close releases what the store holds. Calls under way must have returned.
+	Close() error
+}
+
+// Open opens the store that location names: a path, or a URL of the form
+// file:///absolute/path. The folder is made if it is not there.
+func Open(location string) (Store, error) {
+	root, err := localRoot(location)
+	if err != nil {
+		return nil, err
+	}
+	return openLocal(root, systemDisk)
+}
+
+// localRoot returns the absolute path of the folder that location names.
+// Errors name the scheme alone where the URL might carry a password.
+func localRoot(location string) (string, error) {
+	if location == "" {
+		return "", errors.New("object store: no location given; use file:///absolute/path or a path")
+	}
+	scheme, _, isURL := strings.Cut(location, "://")
+	if !isURL && !strings.HasPrefix(location, "file:") {
+		return filepath.Abs(location)
+	}
+	if isURL && scheme != "file" {
+		return "", fmt.Errorf("object store: remote stores are not supported yet (scheme %q); use file:///absolute/path or a path", scheme)
+	}
+	parsed, err := url.Parse(location)
+	if err != nil {
+		return "", fmt.Errorf("object store: %w", err)
+	}
+	if parsed.Host != "" || parsed.Opaque != "" || parsed.Path == "" {
+		return "", fmt.Errorf("object store: %q does not name an absolute path; use file:///absolute/path or a path", location)
+	}
+	if parsed.RawQuery != "" || parsed.ForceQuery || parsed.Fragment != "" {
+		return "", fmt.Errorf("object store: %q carries options, a local store has none", location)
+	}
+	return filepath.Clean(parsed.Path), nil
+}

@@ -1,0 +1,214 @@
+// Package partitionlog is the JetStream stream that keeps the placeholders of a
+// partition: appended to by compare-and-set, one append at a time, and read by
+// sequence. What is appended, and by whom, is decided elsewhere.
+package partitionlog
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/pkg/messages"
+)
+
+// ErrMoved says that the log's last sequence is not the expected one: somebody
+// else was first, and nothing was appended.
+var ErrMoved = errors.New("the log has moved on")
+
+// JetStream's codes for a failed compare-and-set: R1 answers the first one, R3
+// also the second.
+const (
+	wrongLastSequence         jetstream.ErrorCode = 10071
+	wrongLastSequenceConstant jetstream.ErrorCode = 10164
+)
+
+// metadataTopicID marks a stream with the incarnation of its topic.
+const metadataTopicID = "laneway-topic-id"
+
+// Log is the log of one partition. It is safe for concurrent use, but the
+// protocol allows one append at a time.
+type Log struct {
+	conn      *nats.Conn
+	js        jetstream.JetStream
+	partition messages.Partition
+}
+
+// New returns the log of a partition. It asks nothing of the server.
+func New(conn *nats.Conn, js jetstream.JetStream, partition messages.Partition) *Log {
+	return &Log{conn: conn, js: js, partition: partition}
+}
+
+// Create makes the stream of a partition. A stream that was left by an earlier
+// incarnation of the topic is deleted first.
+func (l *Log) Create(ctx context.Context) error {
+	config := jetstream.StreamConfig{
+		Name:        l.partition.Stream(),
+		Description: "Laneway: log of " + l.partition.String(),
+		Subjects:    []string{l.partition.LogSubject()},
+		Storage:     jetstream.FileStorage,
+		Replicas:    1,
+		AllowDirect: true,
+		DenyDelete:  true,
+		DenyPurge:   true,
+		Metadata:    map[string]string{metadataTopicID: strconv.FormatUint(l.partition.TopicID, 10)},
+	}
+	_, err := l.js.CreateStream(ctx, config)
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		if err := l.Delete(ctx); err != nil {
+			return err
+		}
+		_, err = l.js.CreateStream(ctx, config)
+	}
+	if err != nil {
+		return fmt.Errorf("create stream %s: %w", config.Name, err)
+	}
+	return nil
+}
+
+// Delete removes the stream, whatever it holds. A stream that is not there is
+// no error.
+func (l *Log) Delete(ctx context.Context) error {
+	err := l.js.DeleteStream(ctx, l.partition.Stream())
+	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return fmt.Errorf("delete stream %s: %w", l.partition.Stream(), err)
+	}
+	return nil
+}
+
+// Append adds an entry if the last sequence of the stream is expected, and
+// returns its sequence once it is durable. ErrMoved means that nothing was
+// appended; after any other error the entry may be there, or may still land.
+func (l *Log) Append(ctx context.Context, expected uint64, data []byte) (uint64, error) {
+	ack, err := l.js.PublishMsg(ctx, &nats.Msg{Subject: l.partition.LogSubject(), Data: data},
+		jetstream.WithExpectLastSequence(expected), jetstream.WithExpectStream(l.partition.Stream()),
+		jetstream.WithRetryAttempts(0))
+	if err == nil {
+		return ack.Sequence, nil
+	}
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok &&
+		(api.ErrorCode == wrongLastSequence || api.ErrorCode == wrongLastSequenceConstant) {
+		return 0, fmt.Errorf("append to %s after sequence %d: %w", l.partition.Stream(), expected, ErrMoved)
+	}
+	return 0, fmt.Errorf("append to %s after sequence %d: %w", l.partition.Stream(), expected, err)
+}
+
+// State is where a log ends.
+type State struct {
+	LastSequence uint64
+	NextOffset   int64
+	Entries      uint64
+}
+
+// State asks the stream's leader where the log ends.
+func (l *Log) State(ctx context.Context) (State, error) {
+	stream, err := l.js.Stream(ctx, l.partition.Stream())
+	if err != nil {
+		return State{}, fmt.Errorf("look up stream %s: %w", l.partition.Stream(), err)
+	}
+	s := stream.CachedInfo().State
+	state := State{LastSequence: s.LastSeq, Entries: s.Msgs}
+	if s.LastSeq == 0 {
+		return state, nil
+	}
+	last, _, err := l.Read(ctx, s.LastSeq, 1)
+	switch {
+	case err != nil:
+		return State{}, err
+	case len(last) == 0:
+		return State{}, fmt.Errorf("read %s: its last entry %d is not there yet", l.partition.Stream(), s.LastSeq)
+	}
+	state.NextOffset = last[0].Entry.NextOffset()
+	return state, nil
+}
+
+// getRequest is a JetStream direct get of several messages.
+type getRequest struct {
+	Sequence  uint64     `json:"seq,omitempty"`
+	StartTime *time.Time `json:"start_time,omitempty"`
+	Batch     int        `json:"batch"`
+}
+
+// Read returns up to limit entries from a sequence on, and whether nothing
+// follows them. A replica that lags may show an earlier end than the leader.
+func (l *Log) Read(ctx context.Context, from uint64, limit int) (entries []messages.LoggedEntry, atEnd bool, err error) {
+	return l.read(ctx, getRequest{Sequence: max(from, 1), Batch: limit})
+}
+
+// ReadSince returns the first entry stored at or after a time; none if there is none.
+func (l *Log) ReadSince(ctx context.Context, t time.Time) ([]messages.LoggedEntry, error) {
+	entries, _, err := l.read(ctx, getRequest{StartTime: &t, Batch: 1})
+	return entries, err
+}
+
+func (l *Log) read(ctx context.Context, request getRequest) (entries []messages.LoggedEntry, atEnd bool, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("read %s: %w", l.partition.Stream(), err)
+		}
+	}()
+	body, err := json.Marshal(request)
+	if err != nil {
+		return nil, false, err
+	}
+	inbox := l.conn.NewRespInbox()
+	sub, err := l.conn.SubscribeSync(inbox)
+	if err != nil {
+		return nil, false, err
+	}
+	defer func() { err = errors.Join(err, sub.Unsubscribe()) }()
+	if err := l.conn.PublishRequest("$JS.API.DIRECT.GET."+l.partition.Stream(), inbox, body); err != nil {
+		return nil, false, err
+	}
+	for {
+		msg, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return nil, false, err
+		}
+		if status := msg.Header.Get("Status"); status != "" {
+			return l.endOfRead(entries, status, msg.Header)
+		}
+		entry, err := l.decode(msg)
+		if err != nil {
+			return nil, false, err
+		}
+		entries = append(entries, entry)
+	}
+}
+
+// endOfRead interprets the message that ends a direct get.
+func (l *Log) endOfRead(entries []messages.LoggedEntry, status string, header nats.Header) ([]messages.LoggedEntry, bool, error) {
+	switch status {
+	case "204":
+		return entries, header.Get("Nats-Num-Pending") == "0", nil
+	case "404":
+		return nil, true, nil
+	}
+	return nil, false, fmt.Errorf("JetStream answers %s %s", status, header.Get("Description"))
+}
+
+func (l *Log) decode(msg *nats.Msg) (messages.LoggedEntry, error) {
+	sequence, err := strconv.ParseUint(msg.Header.Get("Nats-Sequence"), 10, 64)
+	if err != nil {
+		return messages.LoggedEntry{}, fmt.Errorf("sequence of an entry: %w", err)
+	}
+	stored, err := time.Parse(time.RFC3339Nano, msg.Header.Get("Nats-Time-Stamp"))
+	if err != nil {
+		return messages.LoggedEntry{}, fmt.Errorf("time of entry %d: %w", sequence, err)
+	}
+	entry, err := messages.DecodeEntry(msg.Data)
+	if err != nil {
+		return messages.LoggedEntry{}, messages.Errorf(messages.CodeCorrupt, "entry %d of stream %s: %v",
+			sequence, l.partition.Stream(), err)
+	}
+	if entry.TopicID != l.partition.TopicID {
+		return messages.LoggedEntry{}, messages.Errorf(messages.CodeCorrupt,
+			"entry %d of stream %s belongs to topic id %d, not %d", sequence, l.partition.Stream(), entry.TopicID, l.partition.TopicID)
+	}
+	return messages.LoggedEntry{Sequence: sequence, Time: stored, Entry: entry}, nil
+}

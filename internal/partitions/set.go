@@ -1,0 +1,177 @@
+// Package partitions keeps one actor per partition running for a service: it
+// follows the registry of topics, starts and stops actors, and routes messages
+// to them.
+package partitions
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"laneway.dev/internal/topics"
+	"laneway.dev/pkg/messages"
+)
+
+// Actor runs one partition of one incarnation of a topic.
+type Actor interface {
+	// Receive hands over a message; it may wait for room in the mailbox until ctx ends.
+	Receive(ctx context.Context, m messages.Message)
+	// Run is the actor's goroutine. It returns when ctx ends, with everything
+	// of the actor's released.
+	Run(ctx context.Context)
+}
+
+// Set is the actors of one service. It is safe for concurrent use.
+type Set[A Actor] struct {
+	log   *zap.Logger
+	build func(messages.Topic, messages.Partition) A
+
+	ctx    context.Context // of all actors
+	cancel context.CancelFunc
+	wait   sync.WaitGroup
+
+	mu      sync.RWMutex
+	byID    map[messages.Partition]*running[A]
+	changed chan struct{} // closed and replaced when an actor is added
+
+	topics map[string]messages.Topic // owned by the goroutine that follows the registry
+}
+
+type running[A Actor] struct {
+	actor A
+	stop  context.CancelFunc
+	done  chan struct{}
+}
+
+// Start begins to follow the registry and returns when an actor runs for every
+// partition that exists, or ctx ends. build makes an actor; it must not block.
+func Start[A Actor](ctx context.Context, registry *topics.Registry, log *zap.Logger, build func(messages.Topic, messages.Partition) A) (*Set[A], error) {
+	s := &Set[A]{
+		log: log, build: build, byID: make(map[messages.Partition]*running[A]),
+		changed: make(chan struct{}), topics: make(map[string]messages.Topic),
+	}
+	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	ready := make(chan struct{})
+	var once sync.Once
+	s.wait.Go(func() { s.follow(s.ctx, registry, func() { once.Do(func() { close(ready) }) }) })
+	select {
+	case <-ready:
+		return s, nil
+	case <-ctx.Done():
+		s.Stop()
+		return nil, ctx.Err()
+	}
+}
+
+// follow watches the registry for as long as the set lives.
+func (s *Set[A]) follow(ctx context.Context, registry *topics.Registry, ready func()) {
+	for ctx.Err() == nil {
+		err := registry.Watch(ctx, s.change, ready)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		s.log.Warn("the registry of topics cannot be watched; trying again", zap.Error(err))
+		select {
+		case <-ctx.Done():
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// change applies one change of the registry.
+func (s *Set[A]) change(c topics.Change, err error) {
+	if err != nil {
+		s.log.Error("a topic's record cannot be read; its partitions are not served", zap.Error(err))
+		return
+	}
+	known, exists := s.topics[c.Topic.Name]
+	if exists && !c.Deleted && known.ID == c.Topic.ID {
+		return
+	}
+	if exists {
+		delete(s.topics, known.Name)
+		for n := range known.Partitions {
+			s.stop(known.Partition(n))
+		}
+	}
+	if !c.Deleted {
+		s.topics[c.Topic.Name] = c.Topic
+		for n := range c.Topic.Partitions {
+			s.start(c.Topic, c.Topic.Partition(n))
+		}
+	}
+}
+
+func (s *Set[A]) start(topic messages.Topic, p messages.Partition) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	r := &running[A]{actor: s.build(topic, p), stop: cancel, done: make(chan struct{})}
+	s.mu.Lock()
+	s.byID[p] = r
+	close(s.changed)
+	s.changed = make(chan struct{})
+	s.mu.Unlock()
+	s.wait.Go(func() {
+		defer close(r.done)
+		r.actor.Run(ctx)
+	})
+}
+
+func (s *Set[A]) stop(p messages.Partition) {
+	s.mu.Lock()
+	r := s.byID[p]
+	delete(s.byID, p)
+	s.mu.Unlock()
+	if r != nil {
+		r.stop()
+		<-r.done
+	}
+}
+
+// Deliver hands a message to the actor of its partition. A message about a
+// partition that this process does not know is dropped: it is of a topic that
+// is gone, or whose creation has not been heard of yet, and will be repeated.
+func (s *Set[A]) Deliver(m messages.Message) {
+	s.mu.RLock()
+	r := s.byID[m.Of()]
+	s.mu.RUnlock()
+	if r != nil {
+		r.actor.Receive(s.ctx, m)
+	}
+}
+
+// Await returns the actor of a partition as soon as it runs.
+func (s *Set[A]) Await(ctx context.Context, p messages.Partition) (A, error) {
+	for {
+		s.mu.RLock()
+		r, changed := s.byID[p], s.changed
+		s.mu.RUnlock()
+		if r != nil {
+			return r.actor, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			var none A
+			return none, ctx.Err()
+		}
+	}
+}
+
+// Actors returns all actors that run, in no particular order.
+func (s *Set[A]) Actors() []A {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	actors := make([]A, 0, len(s.byID))
+	for _, r := range s.byID {
+		actors = append(actors, r.actor)
+	}
+	return actors
+}
+
+// Stop ends all actors and waits for them.
+func (s *Set[A]) Stop() {
+	s.cancel()
+	s.wait.Wait()
+}

@@ -1,0 +1,85 @@
+package partitions_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"go.uber.org/zap/zaptest"
+
+	"laneway.dev/internal/embedded/embeddedtest"
+	"laneway.dev/internal/partitions"
+	"laneway.dev/internal/topics"
+	"laneway.dev/pkg/messages"
+)
+
+// recorder is an actor that tells what happens to it.
+type recorder struct {
+	id       messages.Partition
+	received chan messages.Message
+	ended    chan messages.Partition
+}
+
+func (r *recorder) Receive(_ context.Context, m messages.Message) { r.received <- m }
+
+func (r *recorder) Run(ctx context.Context) {
+	<-ctx.Done()
+	r.ended <- r.id
+}
+
+func TestActorsFollowTheTopics(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	conn, js := embeddedtest.Start(t)
+	registry, err := topics.Open(ctx, conn, js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := registry.Create(ctx, messages.TopicConfig{Name: "first", Partitions: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := goleak.IgnoreCurrent()
+	ended := make(chan messages.Partition, 8)
+	var built atomic.Int32
+	set, err := partitions.Start(ctx, registry, zaptest.NewLogger(t), func(_ messages.Topic, p messages.Partition) *recorder {
+		built.Add(1)
+		return &recorder{id: p, received: make(chan messages.Message, 1), ended: ended}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(set.Actors()); got != 2 {
+		t.Fatalf("%d actors when the set starts, want 2", got)
+	}
+
+	second, err := registry.Create(ctx, messages.TopicConfig{Name: "second"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	actor, err := set.Await(ctx, second.Partition(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	set.Deliver(messages.Hello{Partition: second.Partition(0), Term: 3})
+	if m, ok := (<-actor.received).(messages.Hello); !ok || m.Term != 3 {
+		t.Fatalf("received %+v, want the hello", m)
+	}
+	stranger := second.Partition(0)
+	stranger.TopicID++
+	set.Deliver(messages.Hello{Partition: stranger})
+
+	if err := registry.Delete(ctx, "second"); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-ended; got != second.Partition(0) {
+		t.Fatalf("%v ended, want the deleted partition", got)
+	}
+	set.Stop()
+	if built.Load() != 3 || len(ended) != first.Partitions {
+		t.Fatalf("built %d actors, %d ended with the set; want 3 and 2", built.Load(), len(ended))
+	}
+	goleak.VerifyNone(t, before)
+}

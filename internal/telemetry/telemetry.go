@@ -1,0 +1,70 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+	"go.uber.org/zap"
+)
+
+// scopePrefix and a role make the name of an instrumentation scope.
+const scopePrefix = "laneway.dev/services/"
+
+// Telemetry holds the providers of a process. Its methods but Shutdown are safe for concurrent use.
+type Telemetry struct {
+	// Tracers makes tracers; it does nothing when tracing is off.
+	Tracers trace.TracerProvider
+	// Meters makes meters, whose instruments appear in Registry and in what is pushed.
+	Meters metric.MeterProvider
+	// Registry is what /metrics serves.
+	Registry *prometheus.Registry
+
+	tracing  bool
+	shutdown []func(context.Context) error
+}
+
+// Setup configures telemetry by the standard OTEL_* variables.
+//
+// Traces are exported if OTEL_TRACES_EXPORTER, OTEL_EXPORTER_OTLP_ENDPOINT or
+// OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is set, else tracing is off. Metrics are pushed if the
+// counterparts for metrics are set; Registry has them in any case. OTEL_SDK_DISABLED=true turns
+// both off: Registry then holds only what the Go runtime and the process say of themselves.
+//
+// Role, such as "frontend" or "serve", makes the service name laneway-<role> unless
+// OTEL_SERVICE_NAME is set. Instance names this process among those of its role.
+// The caller calls Shutdown.
+func Setup(ctx context.Context, role, instance string) (*Telemetry, error) {
+	return setup(ctx, role, instance, environment())
+}
+
+// Tracing says whether spans are recorded, for code that would do work only to describe a span.
+func (t *Telemetry) Tracing() bool { return t.tracing }
+
+// Tracer returns the tracer of a role.
+func (t *Telemetry) Tracer(role string) trace.Tracer { return t.Tracers.Tracer(scopePrefix + role) }
+
+// Meter returns the meter of a role.
+func (t *Telemetry) Meter(role string) metric.Meter { return t.Meters.Meter(scopePrefix + role) }
+
+// Shutdown exports what is still waiting and closes the exporters, all within the deadline of ctx.
+// It is called once, by the owner.
+func (t *Telemetry) Shutdown(ctx context.Context) error {
+	var errs []error
+	for _, stop := range t.shutdown {
+		errs = append(errs, stop(ctx))
+	}
+	t.shutdown = nil
+	return errors.Join(errs...)
+}
+
+// RouteErrors sends what the OpenTelemetry SDK has to complain about, such as a collector that
+// does not answer, to the log. The SDK has one handler per process: main calls this once.
+func RouteErrors(log *zap.Logger) {
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		log.Warn("telemetry", zap.Error(err))
+	}))
+}

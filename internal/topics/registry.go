@@ -1,0 +1,220 @@
+// Package topics is the registry of topics: a NATS key-value bucket with one
+// key per topic. Whoever creates or deletes a topic does it here; every service
+// watches it.
+package topics
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/internal/partitionlog"
+	"laneway.dev/pkg/messages"
+)
+
+const bucket = "LANEWAY_TOPICS"
+
+// Registry reads and changes the set of topics. It is safe for concurrent use.
+type Registry struct {
+	conn *nats.Conn
+	js   jetstream.JetStream
+	kv   jetstream.KeyValue
+}
+
+// Change says that a topic is there (again), or is gone.
+type Change struct {
+	Topic   messages.Topic // only Name is set when the topic is gone
+	Deleted bool
+}
+
+// Open opens the registry, and makes its bucket if it is the first to. It
+// tries for as long as ctx lives: JetStream may have no leader for seconds.
+func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Registry, error) {
+	kv, err := backoff.Retry(ctx, func() (jetstream.KeyValue, error) {
+		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		return js.CreateOrUpdateKeyValue(attempt, jetstream.KeyValueConfig{
+			Bucket: bucket, Description: "Laneway: topics", History: 1, Storage: jetstream.FileStorage,
+		})
+	}, backoff.WithMaxElapsedTime(0), backoff.WithBackOff(&backoff.ExponentialBackOff{
+		InitialInterval: 20 * time.Millisecond, Multiplier: 2, RandomizationFactor: 0.5, MaxInterval: time.Second,
+	}))
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", bucket, err)
+	}
+	return &Registry{conn: conn, js: js, kv: kv}, nil
+}
+
+// Create makes a topic and the log of each of its partitions.
+func (r *Registry) Create(ctx context.Context, config messages.TopicConfig) (messages.Topic, error) {
+	config, err := config.Complete()
+	if err != nil {
+		return messages.Topic{}, err
+	}
+	if _, err := r.Get(ctx, config.Name); err == nil {
+		return messages.Topic{}, messages.NewError(messages.CodeTopicExists, config.Name)
+	} else if !errors.Is(err, messages.NewError(messages.CodeUnknownTopic, "")) {
+		return messages.Topic{}, err
+	}
+	existing, err := r.List(ctx)
+	if err != nil {
+		return messages.Topic{}, err
+	}
+	if len(existing) >= messages.MaxTopics {
+		return messages.Topic{}, messages.Errorf(messages.CodeInvalidRequest, "there are %d topics, which is the limit", len(existing))
+	}
+	topic := messages.Topic{TopicConfig: config, ID: newID(), Created: time.Now().UTC()}
+	if err := r.eachLog(topic, func(l *partitionlog.Log) error { return l.Create(ctx) }); err != nil {
+		return messages.Topic{}, unavailable(err)
+	}
+	value, err := json.Marshal(topic)
+	if err != nil {
+		return messages.Topic{}, messages.AsError(err)
+	}
+	if _, err := r.kv.Create(ctx, config.Name, value); errors.Is(err, jetstream.ErrKeyExists) {
+		return messages.Topic{}, messages.NewError(messages.CodeTopicExists, config.Name)
+	} else if err != nil {
+		return messages.Topic{}, unavailable(err)
+	}
+	return topic, nil
+}
+
+// Delete removes a topic and its logs. Its payloads stay in the object store.
+func (r *Registry) Delete(ctx context.Context, name string) error {
+	topic, err := r.Get(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := r.kv.Delete(ctx, name); err != nil {
+		return unavailable(err)
+	}
+	if err := r.eachLog(topic, func(l *partitionlog.Log) error { return l.Delete(ctx) }); err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+// Get returns a topic, or an error of code CodeUnknownTopic.
+func (r *Registry) Get(ctx context.Context, name string) (messages.Topic, error) {
+	if !messages.ValidTopicName(name) {
+		return messages.Topic{}, messages.Errorf(messages.CodeInvalidTopicName, "%.80q", name)
+	}
+	entry, err := r.kv.Get(ctx, name)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return messages.Topic{}, messages.NewError(messages.CodeUnknownTopic, name)
+	}
+	if err != nil {
+		return messages.Topic{}, unavailable(err)
+	}
+	return decode(entry)
+}
+
+// List returns all topics, in the order of their names.
+func (r *Registry) List(ctx context.Context) ([]messages.Topic, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var all []messages.Topic
+	var broken error
+	err := r.watch(ctx, func(c Change, err error) {
+		switch {
+		case err != nil:
+			broken = err
+		case !c.Deleted:
+			all = append(all, c.Topic)
+		}
+	}, cancel)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	slices.SortFunc(all, func(a, b messages.Topic) int { return cmp.Compare(a.Name, b.Name) })
+	return all, broken
+}
+
+// Watch reports every topic that is there, calls ready, and goes on reporting
+// changes, in order, until ctx ends. It reports from one goroutine, its
+// caller's. A record that cannot be read is reported as an error and passed over.
+func (r *Registry) Watch(ctx context.Context, report func(Change, error), ready func()) error {
+	return r.watch(ctx, report, ready)
+}
+
+func (r *Registry) watch(ctx context.Context, report func(Change, error), ready func()) (err error) {
+	watcher, err := r.kv.WatchAll(ctx)
+	if err != nil {
+		return fmt.Errorf("watch bucket %s: %w", bucket, err)
+	}
+	defer func() {
+		if stopErr := watcher.Stop(); stopErr != nil && ctx.Err() == nil {
+			err = errors.Join(err, stopErr)
+		}
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case entry, open := <-watcher.Updates():
+			switch {
+			case !open:
+				return fmt.Errorf("watch bucket %s: ended by the server", bucket)
+			case entry == nil:
+				ready()
+				if ctx.Err() != nil {
+					return nil
+				}
+			case entry.Operation() != jetstream.KeyValuePut:
+				report(Change{Topic: named(entry.Key()), Deleted: true}, nil)
+			default:
+				topic, err := decode(entry)
+				report(Change{Topic: topic}, err)
+			}
+		}
+	}
+}
+
+func (r *Registry) eachLog(topic messages.Topic, do func(*partitionlog.Log) error) error {
+	var wait sync.WaitGroup
+	errs := make([]error, topic.Partitions)
+	slots := make(chan struct{}, 8)
+	for n := range topic.Partitions {
+		slots <- struct{}{}
+		wait.Go(func() {
+			errs[n] = do(partitionlog.New(r.conn, r.js, topic.Partition(n)))
+			<-slots
+		})
+	}
+	wait.Wait()
+	return errors.Join(errs...)
+}
+
+func decode(entry jetstream.KeyValueEntry) (messages.Topic, error) {
+	var topic messages.Topic
+	if err := json.Unmarshal(entry.Value(), &topic); err != nil {
+		return messages.Topic{}, messages.Errorf(messages.CodeCorrupt, "record of topic %s in bucket %s: %v", entry.Key(), bucket, err)
+	}
+	return topic, nil
+}
+
+func named(name string) messages.Topic {
+	return messages.Topic{TopicConfig: messages.TopicConfig{Name: name}}
+}
+
+func unavailable(err error) error {
+	return messages.NewError(messages.CodeUnavailable, err.Error())
+}
+
+// newID returns a topic id. It is never zero.
+func newID() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails, see crypto/rand
+	return binary.BigEndian.Uint64(b[:]) | 1
+}

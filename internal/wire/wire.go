@@ -1,0 +1,130 @@
+// Package wire carries Laneway's internal messages over NATS: it encodes and
+// publishes what a pure core wants sent, and decodes what arrives. It decides
+// nothing.
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"laneway.dev/pkg/messages"
+)
+
+// Envelope is a message with the subject it goes to.
+type Envelope struct {
+	Subject string
+	Message messages.Message
+}
+
+// Connection is what the services need of a NATS connection, with the log that
+// failures go to. It is safe for concurrent use.
+type Connection struct {
+	conn *nats.Conn
+	log  *zap.Logger
+}
+
+// NewConnection wraps conn.
+func NewConnection(conn *nats.Conn, log *zap.Logger) *Connection {
+	return &Connection{conn: conn, log: log}
+}
+
+// Options are those that every owner of state connects with: it reconnects for
+// ever and buffers nothing through a disconnect, because buffered writes are a
+// zombie's writes.
+func Options(name string, log *zap.Logger) []nats.Option {
+	return []nats.Option{
+		nats.Name(name),
+		nats.MaxReconnects(-1),
+		nats.ReconnectBufSize(-1),
+		nats.ReconnectWait(100 * time.Millisecond),
+		nats.ReconnectJitter(100*time.Millisecond, 100*time.Millisecond),
+		nats.Timeout(2 * time.Second),
+		nats.PingInterval(5 * time.Second),
+		nats.MaxPingsOutstanding(2),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			log.Warn("disconnected from NATS; reconnecting for as long as it takes", zap.Error(err))
+		}),
+		nats.ReconnectHandler(func(c *nats.Conn) {
+			log.Info("connected to NATS again", zap.String("url", c.ConnectedUrlRedacted()))
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			subject := ""
+			if sub != nil {
+				subject = sub.Subject
+			}
+			log.Error("NATS reports an asynchronous error", zap.String("subject", subject), zap.Error(err))
+		}),
+	}
+}
+
+// Send publishes every envelope. A message that cannot be sent is logged and
+// counted as lost: the heartbeat of the lanes repairs any lost message.
+func (c *Connection) Send(envelopes []Envelope) {
+	for i := range envelopes {
+		err := c.conn.Publish(envelopes[i].Subject, messages.Encode(envelopes[i].Message))
+		if err != nil && !errors.Is(err, nats.ErrReconnectBufExceeded) {
+			c.log.Warn("a message could not be sent; it will be repeated",
+				zap.String("subject", envelopes[i].Subject), zap.Error(err))
+		}
+	}
+}
+
+// Subscribe hands every message of a subject to handle, in the order of their
+// arrival, on one goroutine. With a queue name the subscription shares its
+// messages with others of that name. What cannot be decoded is logged and dropped.
+func (c *Connection) Subscribe(subject, queue string, handle func(messages.Message)) (*nats.Subscription, error) {
+	callback := func(m *nats.Msg) {
+		decoded, err := messages.Decode(m.Data)
+		if err != nil {
+			c.log.Error("a message could not be read; is a service of another version running?",
+				zap.String("subject", m.Subject), zap.Int("bytes", len(m.Data)), zap.Error(err))
+			return
+		}
+		handle(decoded)
+	}
+	sub, err := c.conn.QueueSubscribe(subject, queue, callback)
+	if err != nil {
+		return nil, fmt.Errorf("subscribe to %s: %w", subject, err)
+	}
+	if err := sub.SetPendingLimits(1<<20, 512<<20); err != nil {
+		return nil, fmt.Errorf("subscribe to %s: %w", subject, err)
+	}
+	return sub, nil
+}
+
+// Unsubscribe ends a subscription; one that has ended already is no error.
+func Unsubscribe(sub *nats.Subscription) error {
+	err := sub.Unsubscribe()
+	if errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrBadSubscription) {
+		return nil
+	}
+	return err
+}
+
+// Drain ends a subscription and returns when the callback has seen all that was
+// delivered, or after five seconds.
+func Drain(sub *nats.Subscription) error {
+	closed := make(chan struct{})
+	sub.SetClosedHandler(func(string) { close(closed) })
+	if err := sub.Drain(); err != nil {
+		return Unsubscribe(sub)
+	}
+	timer := time.NewTimer(5 * time.Second)
+	defer timer.Stop()
+	select {
+	case <-closed:
+		return nil
+	case <-timer.C:
+		return fmt.Errorf("%s has not drained within 5 s", sub.Subject)
+	}
+}
+
+// Flush returns when the server has processed all subscriptions and messages so far.
+func (c *Connection) Flush(timeout time.Duration) error { return c.conn.FlushTimeout(timeout) }
+
+// Conn returns the connection itself.
+func (c *Connection) Conn() *nats.Conn { return c.conn }
