@@ -1,0 +1,110 @@
+package replicator
+
+import (
+	"time"
+
+	"laneway.dev/pkg/messages"
+)
+
+// placeholderBytes is about what a placeholder takes in an entry besides its strings.
+const placeholderBytes = 40
+
+// startAppend makes the next entry of what waits, unless an append is under
+// way. One entry holds batches of one frontend and one sequencer epoch.
+func (c *Core) startAppend(now time.Time) {
+	for c.flight == nil && len(c.sentenced) == 0 && len(c.queue)+len(c.verdicts) > 0 {
+		n := c.nextGroup()
+		c.flight = c.queue[:n:n]
+		c.queue = c.queue[n:]
+		entry := c.assemble()
+		if len(entry.Batches) == 0 && len(c.verdicts) == 0 {
+			c.resolve(now, 0) // only duplicates of what is committed
+			continue
+		}
+		c.sentenced, c.verdicts = c.verdicts, nil
+		c.flightData = messages.EncodeEntry(entry)
+		c.fx.Append = &Append{Expected: c.last, Data: c.flightData}
+	}
+}
+
+// nextGroup returns how many of the queue go into the next entry.
+func (c *Core) nextGroup() int {
+	n, size := 0, 0
+	for n < len(c.queue) && n < c.settings.EntryItems && size < c.settings.EntryBytes {
+		p := &c.queue[n]
+		if n > 0 && (p.epoch != c.queue[0].epoch || p.sequencer != c.queue[0].sequencer) {
+			break
+		}
+		size += placeholderBytes + len(p.batch.Lane) + len(p.batch.MessageID)
+		n++
+	}
+	return n
+}
+
+// assemble gives the batches in flight their offsets and returns their entry.
+func (c *Core) assemble() messages.Entry {
+	entry := messages.Entry{TopicID: c.partition.TopicID, BaseOffset: c.nextOffset}
+	next := c.nextOffset
+	for i := range c.flight {
+		p := &c.flight[i]
+		entry.Epoch, entry.SequencerEpoch = p.epoch, p.sequencer
+		if p.duplicate {
+			continue
+		}
+		p.offset = next
+		next += int64(p.batch.Records)
+		entry.Batches = append(entry.Batches, p.batch.Placeholder)
+	}
+	return entry
+}
+
+// appended is told that the append under way is durable.
+func (c *Core) appended(now time.Time, sequence uint64) {
+	switch c.phase {
+	case claiming:
+		c.lead(now, sequence)
+	case leading:
+		c.stats.Entries++
+		c.last = sequence
+		c.resolve(now, sequence)
+	}
+}
+
+// resolve makes the flight part of the state and lets its answers go. Without
+// a sequence nothing was appended.
+func (c *Core) resolve(now time.Time, sequence uint64) {
+	for i := range c.flight {
+		p := &c.flight[i]
+		if p.duplicate {
+			p.offset = p.first.offset
+			c.outcome(p.epoch, messages.Outcome{
+				Lane: p.batch.Lane, Number: p.batch.Number, Offset: p.offset, Duplicate: true,
+			})
+		} else {
+			c.commit(now, p)
+		}
+		c.lanes.settle(p, c.frontend, now)
+	}
+	if sequence != 0 && len(c.flight) > 0 {
+		c.send(c.partition.CommittedSubject(), messages.Committed{
+			Partition: c.partition, Sequence: sequence, Time: now.UnixNano(), Entry: c.flightData,
+		})
+	}
+	for _, v := range c.sentenced {
+		c.outcome(v.epoch, v.outcome)
+		if v.epoch == c.frontend {
+			c.lanes.refuse(v.outcome.Lane, v.outcome.Number)
+		}
+	}
+	c.flight, c.flightData, c.sentenced = nil, nil, nil
+}
+
+func (c *Core) commit(now time.Time, p *pending) {
+	c.nextOffset = p.offset + int64(p.batch.Records)
+	c.stats.Batches++
+	c.stats.Records += uint64(p.batch.Records)
+	if p.first != nil {
+		c.ids.commit(p.batch.MessageID, p.first, p.offset, now)
+	}
+	c.fx.Committed = append(c.fx.Committed, Committed{Batch: p.batch, Offset: p.offset, Since: p.since})
+}

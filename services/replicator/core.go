@@ -1,0 +1,234 @@
+// Package replicator commits released batches to the log of a partition: it
+// looks at the ticket, assigns offsets, and appends placeholders to a JetStream
+// stream, one message for all releases that were waiting.
+//
+// It owns, per partition, the right to append, for as long as no newer term
+// record stands in the log. All of its state can be rebuilt from the log. It
+// never touches payloads.
+package replicator
+
+import (
+	"errors"
+	"time"
+
+	"laneway.dev/internal/wire"
+	"laneway.dev/pkg/messages"
+)
+
+// Settings are the limits and times of a partition's core.
+type Settings struct {
+	Owner       string        // names this process in term records
+	Heartbeat   time.Duration // how long a repair may take to answer before it is asked for again
+	LaneExpiry  time.Duration // idle lanes are evicted; must exceed the produce deadline
+	IDWindow    time.Duration // how long a Nats-Msg-Id is remembered
+	MaxIDs      int           // message ids remembered; beyond it new ones are refused
+	EntryItems  int           // most batches in one entry
+	EntryBytes  int           // most bytes of an entry, roughly
+	ReadEntries int           // how many entries a recovery reads at a time
+}
+
+// DefaultSettings returns settings for a produce deadline.
+func DefaultSettings(owner string, deadline time.Duration) Settings {
+	return Settings{
+		Owner: owner, Heartbeat: 200 * time.Millisecond, LaneExpiry: 2 * deadline,
+		IDWindow: 2 * time.Minute, MaxIDs: 2_000_000,
+		EntryItems: 8192, EntryBytes: 512 << 10, ReadEntries: 512,
+	}
+}
+
+// ErrReplaced says that another replicator has taken the log over. The owner
+// that sees it must stop at once and stay silent.
+var ErrReplaced = errors.New("another replicator has taken over the log")
+
+// Event is what the core is told: a messages.Message that arrived, LogRead,
+// Appended or AppendFailed.
+type Event any
+
+// LogRead answers a Read.
+type LogRead struct {
+	Entries []LoggedEntry
+	AtEnd   bool // nothing follows the last entry
+}
+
+// LoggedEntry is an entry as it stands in the log.
+type LoggedEntry = messages.LoggedEntry
+
+// Appended says that the append in flight is durable.
+type Appended struct{ Sequence uint64 }
+
+// AppendFailed says that the append in flight was refused because the log has
+// moved on, or that its outcome is not known. Either way the log must be read.
+type AppendFailed struct{}
+
+// Append asks for one entry to be appended, if the log's last sequence is still
+// the expected one. It is answered by Appended or AppendFailed.
+type Append struct {
+	Expected uint64
+	Data     []byte
+}
+
+// Read asks for entries from a sequence on. It is answered by LogRead, however
+// long that takes.
+type Read struct {
+	From  uint64
+	Limit int
+}
+
+// Committed is a batch whose commit has just become known, for telemetry.
+type Committed struct {
+	Batch  messages.StagedBatch
+	Offset int64
+	Since  time.Time // when its release arrived
+}
+
+// Effects is what a step wants done. At most one Append or Read is ever under
+// way.
+type Effects struct {
+	Send      []wire.Envelope
+	Append    *Append
+	Read      *Read
+	Committed []Committed
+	Stop      error // not nil: the core is dead, and silent
+}
+
+// phase is what the core is doing with the log.
+type phase int
+
+const (
+	reading  phase = iota // catching up with the log
+	claiming              // its term record is under way
+	leading               // it may append
+	stopped
+)
+
+// Core decides what is appended, for one partition. It is pure: events and
+// time come in, effects go out. It belongs to one goroutine.
+type Core struct {
+	partition messages.Partition
+	settings  Settings
+
+	phase      phase
+	asked      bool   // a Read is under way
+	term       uint64 // stream sequence of its newest term record
+	claimed    bool   // it has sent a term record, which may have landed
+	last       uint64 // stream sequence of the last entry applied
+	nextOffset int64
+	answered   bool      // the sequencer has answered the Hello of this term
+	helloAt    time.Time // when Hello was last sent
+
+	frontend   uint64 // highest frontend epoch seen or logged
+	sequencer  uint64 // highest sequencer epoch seen or logged
+	lanes      lanes
+	ids        messageIDs
+	queue      []pending // accepted, for the next entry
+	flight     []pending // in the entry under way
+	flightData []byte
+	verdicts   []verdict // wait for an append sent after now
+	sentenced  []verdict // wait for the append under way
+
+	stats  Stats
+	fx     Effects
+	fenced bool // a sequencer of an older epoch has spoken in this step
+	asks   map[string]uint64
+	outs   map[uint64][]messages.Outcome // by frontend epoch
+}
+
+// Stats counts what happened on a partition.
+type Stats struct {
+	Entries    uint64 // appended by this owner, with and without batches
+	Batches    uint64
+	Records    uint64
+	Duplicates uint64 // by message id
+	Repeats    uint64 // releases that were known already
+	Asks       uint64 // releases asked for again
+	Terms      uint64
+	Lanes      int
+	IDs        int
+	Term       uint64
+	NextOffset int64
+	Leading    bool
+}
+
+// pending is an accepted batch. A duplicate by message id takes part in the
+// order of answers but not in the entry.
+type pending struct {
+	batch     messages.StagedBatch
+	epoch     uint64 // frontend epoch
+	sequencer uint64
+	offset    int64
+	first     *firstUse // of its message id; nil without one
+	duplicate bool      // first is another batch, which comes earlier
+	since     time.Time
+}
+
+// verdict is a refusal that waits for a barrier.
+type verdict struct {
+	epoch   uint64
+	outcome messages.Outcome
+}
+
+// NewCore returns a core that knows nothing yet: it starts by reading the log.
+func NewCore(partition messages.Partition, settings Settings) *Core {
+	return &Core{
+		partition: partition, settings: settings,
+		lanes: newLanes(), ids: newMessageIDs(settings.IDWindow, settings.MaxIDs),
+		asks: make(map[string]uint64), outs: make(map[uint64][]messages.Outcome),
+	}
+}
+
+// Step takes what happened, in order, and returns what is to be done. Without
+// events it only does what time asks for.
+func (c *Core) Step(now time.Time, events []Event) Effects {
+	c.fx = Effects{}
+	c.ids.expire(now)
+	for _, e := range events {
+		if c.phase == stopped {
+			break
+		}
+		c.handle(now, e)
+	}
+	if c.phase == stopped {
+		return Effects{Stop: c.fx.Stop}
+	}
+	c.drive(now)
+	c.flush()
+	c.stats.Lanes, c.stats.IDs = c.lanes.len(), c.ids.len()
+	c.stats.Term, c.stats.NextOffset, c.stats.Leading = c.term, c.nextOffset, c.phase == leading
+	return c.fx
+}
+
+// Stats returns what happened so far.
+func (c *Core) Stats() Stats { return c.stats }
+
+func (c *Core) handle(now time.Time, e Event) {
+	switch e := e.(type) {
+	case messages.Release:
+		if e.Partition == c.partition && c.phase == leading {
+			c.release(now, e)
+		}
+	case LogRead:
+		c.logRead(now, e)
+	case Appended:
+		c.appended(now, e.Sequence)
+	case AppendFailed:
+		c.rollBack()
+	}
+}
+
+// drive starts what the phase asks for and what time asks for.
+func (c *Core) drive(now time.Time) {
+	switch c.phase {
+	case reading:
+		if !c.asked {
+			c.asked = true
+			c.fx.Read = &Read{From: c.last + 1, Limit: c.settings.ReadEntries}
+		}
+	case leading:
+		c.lanes.evict(now.Add(-c.settings.LaneExpiry))
+		c.startAppend(now)
+		if !c.answered && now.Sub(c.helloAt) >= c.settings.Heartbeat {
+			c.helloAt = now
+			c.send(c.partition.SequencerSubject(), messages.Hello{Partition: c.partition, Term: c.term})
+		}
+	}
+}

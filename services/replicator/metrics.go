@@ -1,0 +1,45 @@
+package replicator
+
+import "laneway.dev/internal/telemetry"
+
+var readings = []telemetry.Reading{
+	{Name: "laneway.replicator.entries", Description: "Messages appended to the logs", Unit: "{entry}", Counter: true},
+	{Name: "laneway.replicator.batches", Description: "Batches committed", Unit: "{batch}", Counter: true},
+	{Name: "laneway.replicator.records", Description: "Records committed", Unit: "{record}", Counter: true},
+	{Name: "laneway.replicator.duplicates", Description: "Batches whose message id was known already", Unit: "{batch}", Counter: true},
+	{Name: "laneway.replicator.repeats", Description: "Releases of batches that were known already", Unit: "{batch}", Counter: true},
+	{Name: "laneway.replicator.asks", Description: "Lost releases asked for again", Unit: "{lane}", Counter: true},
+	{Name: "laneway.replicator.terms", Description: "Terms taken: how often a log was taken over or settled", Unit: "{term}", Counter: true},
+	{Name: "laneway.replicator.lanes", Description: "Lanes remembered", Unit: "{lane}"},
+	{Name: "laneway.replicator.message_ids", Description: "Message ids remembered", Unit: "{id}"},
+}
+
+// observe makes the counters of all partitions visible.
+func (s *Service) observe() (func() error, error) {
+	return telemetry.Observe(s.config.Telemetry.Meter(role), readings, func() []int64 {
+		t := s.Stats()
+		return []int64{
+			int64(t.Entries), int64(t.Batches), int64(t.Records), int64(t.Duplicates), int64(t.Repeats),
+			int64(t.Asks), int64(t.Terms), int64(t.Lanes), int64(t.IDs),
+		}
+	})
+}
+
+// Stats returns the sums over all partitions.
+func (s *Service) Stats() Stats {
+	var sum Stats
+	for _, p := range s.set.Actors() {
+		if t := p.stats.Load(); t != nil {
+			sum.Entries += t.Entries
+			sum.Batches += t.Batches
+			sum.Records += t.Records
+			sum.Duplicates += t.Duplicates
+			sum.Repeats += t.Repeats
+			sum.Asks += t.Asks
+			sum.Terms += t.Terms
+			sum.Lanes += t.Lanes
+			sum.IDs += t.IDs
+		}
+	}
+	return sum
+}

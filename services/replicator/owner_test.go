@@ -1,0 +1,226 @@
+package replicator_test
+
+import (
+	"slices"
+
+	"laneway.dev/internal/wire"
+	"laneway.dev/pkg/messages"
+	"laneway.dev/services/replicator"
+)
+
+// owner drives one core against the log of a world: it keeps what the core has
+// under way until the test says what becomes of it.
+type owner struct {
+	w       *world
+	name    string
+	core    *replicator.Core
+	append  *replicator.Append
+	read    *replicator.Read
+	sent    []messages.Message // since the last take
+	commits []replicator.Committed
+	stopped error
+}
+
+// start makes a new owner. It asks for its first read, and gets no answer yet.
+func (w *world) start(name string) *owner {
+	settings := w.settings
+	settings.Owner = name
+	o := &owner{w: w, name: name, core: replicator.NewCore(partition, settings)}
+	o.step()
+	return o
+}
+
+// step hands events to the core and checks what holds for every step.
+func (o *owner) step(events ...replicator.Event) {
+	t := o.w.t
+	t.Helper()
+	fx := o.core.Step(o.w.now, events)
+	silent := len(fx.Send) == 0 && len(fx.Committed) == 0 && fx.Append == nil && fx.Read == nil
+	if (o.stopped != nil || fx.Stop != nil) && !silent {
+		t.Fatalf("%s has stopped and is not silent: %+v", o.name, fx)
+	}
+	if fx.Stop != nil {
+		o.stopped = fx.Stop
+	}
+	if fx.Append != nil {
+		if o.append != nil || o.read != nil {
+			t.Fatalf("%s appends while something else is under way", o.name)
+		}
+		o.append = fx.Append
+	}
+	if fx.Read != nil {
+		if o.append != nil || o.read != nil {
+			t.Fatalf("%s reads while something else is under way", o.name)
+		}
+		o.read = fx.Read
+	}
+	for _, e := range fx.Send {
+		o.checkSubject(e)
+		o.sent = append(o.sent, e.Message)
+	}
+	o.commits = append(o.commits, fx.Committed...)
+}
+
+func (o *owner) checkSubject(e wire.Envelope) {
+	o.w.t.Helper()
+	want := ""
+	switch m := e.Message.(type) {
+	case messages.Outcomes:
+		want = messages.FrontendSubject(m.Epoch)
+	case messages.Committed:
+		want = partition.CommittedSubject()
+	case messages.Hello, messages.ReleaseAgain, messages.Fenced:
+		want = partition.SequencerSubject()
+	}
+	if e.Subject != want || e.Message.Of() != partition {
+		o.w.t.Fatalf("%T of %+v goes to %q, want %q", e.Message, e.Message.Of(), e.Subject, want)
+	}
+}
+
+// takeAppend takes the append under way.
+func (o *owner) takeAppend() *replicator.Append {
+	o.w.t.Helper()
+	if o.append == nil {
+		o.w.t.Fatalf("%s has no append under way", o.name)
+	}
+	a := o.append
+	o.append = nil
+	return a
+}
+
+// ack lets the append reach the log and the log's answer reach the owner.
+func (o *owner) ack() {
+	o.w.t.Helper()
+	if sequence, landed := o.w.land(o.takeAppend()); landed {
+		o.step(replicator.Appended{Sequence: sequence})
+	} else {
+		o.step(replicator.AppendFailed{})
+	}
+}
+
+// loseAck lets the append reach the log, but not the answer the owner.
+func (o *owner) loseAck() {
+	o.w.t.Helper()
+	if _, landed := o.w.land(o.takeAppend()); !landed {
+		o.w.t.Fatalf("the append of %s should have landed", o.name)
+	}
+	o.step(replicator.AppendFailed{})
+}
+
+// loseAppend lets the owner wait in vain; the append is still on its way.
+func (o *owner) loseAppend() *replicator.Append {
+	o.w.t.Helper()
+	a := o.takeAppend()
+	o.step(replicator.AppendFailed{})
+	return a
+}
+
+// answerRead gives the owner what it reads.
+func (o *owner) answerRead() {
+	o.w.t.Helper()
+	if o.read == nil {
+		o.w.t.Fatalf("%s has no read under way", o.name)
+	}
+	r := o.read
+	o.read = nil
+	first := min(int(r.From)-1, len(o.w.log))
+	last := min(first+r.Limit, len(o.w.log))
+	o.step(replicator.LogRead{Entries: slices.Clone(o.w.log[first:last]), AtEnd: last == len(o.w.log)})
+}
+
+// settle answers all reads and appends until nothing is under way.
+func (o *owner) settle() {
+	o.w.t.Helper()
+	for o.append != nil || o.read != nil {
+		if o.append != nil {
+			o.ack()
+		} else {
+			o.answerRead()
+		}
+	}
+}
+
+// commit hands releases over and settles them.
+func (o *owner) commit(all ...messages.StagedBatch) {
+	o.w.t.Helper()
+	o.step(release(all...))
+	o.settle()
+}
+
+// take returns what was sent since the last time.
+func (o *owner) take() []messages.Message {
+	sent := o.sent
+	o.sent = nil
+	return sent
+}
+
+// answer is what a frontend learns of a ticket.
+type answer struct {
+	id        ticket
+	code      messages.Code
+	offset    int64
+	duplicate bool
+}
+
+func ok(lane string, number uint64, offset int64) answer {
+	return answer{id: ticket{1, lane, number}, offset: offset}
+}
+
+func duplicate(lane string, number uint64, offset int64) answer {
+	return answer{id: ticket{1, lane, number}, offset: offset, duplicate: true}
+}
+
+func refused(lane string, number uint64, code messages.Code) answer {
+	return answer{id: ticket{1, lane, number}, code: code}
+}
+
+// answers returns what messages say of tickets, in order.
+func answers(t failer, sent []messages.Message) []answer {
+	t.Helper()
+	var all []answer
+	for _, m := range sent {
+		switch m := m.(type) {
+		case messages.Outcomes:
+			for _, o := range m.Outcomes {
+				all = append(all, answer{ticket{m.Epoch, o.Lane, o.Number}, o.Code, o.Offset, o.Duplicate})
+			}
+		case messages.Committed:
+			entry, err := messages.DecodeEntry(m.Entry)
+			if err != nil {
+				t.Fatalf("an announced entry cannot be read: %v", err)
+			}
+			offset := entry.BaseOffset
+			for _, p := range entry.Batches {
+				all = append(all, answer{ticket{entry.Epoch, p.Lane, p.Number}, messages.CodeOK, offset, false})
+				offset += int64(p.Records)
+			}
+		}
+	}
+	return all
+}
+
+// expect takes what was sent and checks the answers in it.
+func (o *owner) expect(want ...answer) {
+	o.w.t.Helper()
+	if got := answers(o.w.t, o.take()); !slices.Equal(got, want) {
+		o.w.t.Fatalf("%s answers %+v\nwant %+v", o.name, got, want)
+	}
+}
+
+func (o *owner) expectStopped() {
+	o.w.t.Helper()
+	if o.stopped == nil || len(o.take()) != 0 {
+		o.w.t.Fatalf("%s should have stopped silently, it has stopped with %v", o.name, o.stopped)
+	}
+}
+
+// sentOf takes what was sent and returns the messages of one type.
+func sentOf[M messages.Message](o *owner) []M {
+	var found []M
+	for _, m := range o.take() {
+		if m, is := m.(M); is {
+			found = append(found, m)
+		}
+	}
+	return found
+}

@@ -1,0 +1,146 @@
+package replicator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"laneway.dev/internal/actor"
+	"laneway.dev/internal/partitionlog"
+	"laneway.dev/pkg/messages"
+)
+
+// mailboxSize bounds the messages that wait for a partition; each carries many items.
+const mailboxSize = 4096
+
+// partition is the actor of one partition. The core belongs to its goroutine;
+// reads of the log and appends to it run beside it, one at a time.
+type partition struct {
+	id      messages.Partition
+	service *Service
+	log     *partitionlog.Log
+	mailbox *actor.Mailbox[Event]
+	spans   spans
+	stats   atomic.Pointer[Stats]
+
+	work   sync.WaitGroup                     // the read or append under way
+	cancel atomic.Pointer[context.CancelFunc] // ends its present attempt
+}
+
+func (s *Service) partition(_ messages.Topic, id messages.Partition) *partition {
+	return &partition{
+		id: id, service: s, log: partitionlog.New(s.config.Conn, s.js, id),
+		mailbox: actor.NewMailbox[Event](mailboxSize), spans: newSpans(s.config.Telemetry, id),
+	}
+}
+
+// Receive hands a message to the actor.
+func (p *partition) Receive(ctx context.Context, m messages.Message) {
+	// An error means that the actor is ending: the next owner is told again.
+	_ = p.mailbox.Put(ctx, m)
+}
+
+// Run is the actor's goroutine.
+func (p *partition) Run(ctx context.Context) {
+	defer p.work.Wait()
+	core := NewCore(p.id, p.service.settings)
+	p.do(ctx, core.Step(time.Now(), nil))
+	p.mailbox.Run(ctx, p.service.settings.Heartbeat, func(now time.Time, events []Event) bool {
+		if p.service.Err() != nil {
+			return false
+		}
+		fx := core.Step(now, events)
+		stats := core.Stats()
+		p.stats.Store(&stats)
+		if fx.Stop != nil {
+			p.service.ending.Fail(fmt.Errorf("partition %s: %w", p.id, fx.Stop))
+			return false
+		}
+		p.do(ctx, fx)
+		return true
+	})
+}
+
+func (p *partition) do(ctx context.Context, fx Effects) {
+	p.service.wire.Send(fx.Send)
+	p.spans.committed(fx.Committed)
+	switch {
+	case fx.Append != nil:
+		p.spans.appending()
+		p.work.Go(func() { p.append(ctx, *fx.Append) })
+	case fx.Read != nil:
+		p.work.Go(func() { p.read(ctx, *fx.Read) })
+	}
+}
+
+// append runs one append and reports how it went.
+func (p *partition) append(ctx context.Context, a Append) {
+	sequence, err := attempt(ctx, p, func(ctx context.Context) (uint64, error) {
+		return p.log.Append(ctx, a.Expected, a.Data)
+	})
+	if err == nil {
+		_ = p.mailbox.Put(ctx, Appended{sequence})
+		return
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	p.service.config.Logger.Warn("an append did not succeed; its fate is settled by reading the log",
+		zap.Stringer("partition", p.id), zap.Error(err))
+	if !errors.Is(err, partitionlog.ErrMoved) {
+		pause(ctx)
+	}
+	_ = p.mailbox.Put(ctx, AppendFailed{})
+}
+
+// read reads a part of the log, for as long as it takes.
+func (p *partition) read(ctx context.Context, r Read) {
+	for failures := 0; ctx.Err() == nil; failures++ {
+		result, err := attempt(ctx, p, func(ctx context.Context) (LogRead, error) {
+			entries, atEnd, err := p.log.Read(ctx, r.From, r.Limit)
+			return LogRead{entries, atEnd}, err
+		})
+		if err == nil {
+			_ = p.mailbox.Put(ctx, result)
+			return
+		}
+		const often = 20
+		if failures%often == 0 && ctx.Err() == nil {
+			p.service.config.Logger.Warn("the log cannot be read; trying again until it can",
+				zap.Stringer("partition", p.id), zap.Uint64("sequence", r.From), zap.Error(err))
+		}
+		pause(ctx)
+	}
+}
+
+// attempt gives an operation a bounded time, which a lost connection ends early.
+func attempt[T any](ctx context.Context, p *partition, do func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.service.config.AppendTimeout)
+	defer cancel()
+	p.cancel.Store(&cancel)
+	defer p.cancel.Store(nil)
+	return do(ctx)
+}
+
+// interrupt ends the attempt under way, if there is one.
+func (p *partition) interrupt() {
+	if cancel := p.cancel.Load(); cancel != nil {
+		(*cancel)()
+	}
+}
+
+// pause keeps a failing operation from being tried in a tight loop.
+func pause(ctx context.Context) {
+	const between = 100 * time.Millisecond
+	timer := time.NewTimer(between)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

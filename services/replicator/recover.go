@@ -1,0 +1,137 @@
+package replicator
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"laneway.dev/internal/wire"
+	"laneway.dev/pkg/messages"
+)
+
+// rollBack gives up everything that is not known to be in the log. What was in
+// flight may have landed, or may still land: reading up to a term record of its
+// own settles it.
+func (c *Core) rollBack() {
+	c.phase, c.asked = reading, false
+	c.queue, c.flight, c.flightData, c.verdicts, c.sentenced = nil, nil, nil, nil, nil
+	c.lanes.rollBack()
+	c.ids.rollBack()
+}
+
+// logRead applies entries. An entry is never judged again: the log is right.
+func (c *Core) logRead(now time.Time, r LogRead) {
+	c.asked = false
+	if c.phase != reading {
+		return
+	}
+	for i := range r.Entries {
+		if !c.apply(&r.Entries[i]) {
+			c.phase = stopped
+			c.fx.Stop = ErrReplaced
+			return
+		}
+	}
+	if !r.AtEnd {
+		return
+	}
+	c.phase, c.claimed = claiming, true
+	c.flightData = messages.EncodeEntry(messages.Entry{
+		TopicID: c.partition.TopicID, Owner: c.settings.Owner, BaseOffset: c.nextOffset,
+	})
+	c.fx.Append = &Append{Expected: c.last, Data: c.flightData}
+	c.ids.expire(now)
+}
+
+// newTerm says whether a term record in the log leaves this core its right to
+// append. A foreign record ends it once a record of its own, noticed or not,
+// stands before that. What its owner's earlier cores have claimed does not count.
+func (c *Core) newTerm(owner string, sequence uint64) bool {
+	if owner != c.settings.Owner {
+		return c.term == 0
+	}
+	if c.claimed {
+		c.term = sequence
+	}
+	return true
+}
+
+// apply makes one entry of the log part of the state; false if it shows that
+// another owner has followed this one.
+func (c *Core) apply(e *LoggedEntry) bool {
+	n := &e.Entry
+	c.last = e.Sequence
+	if n.Owner != "" {
+		return c.newTerm(n.Owner, e.Sequence)
+	}
+	if n.TopicID != c.partition.TopicID {
+		// Of a topic of the same name that was deleted: its owner did not know
+		// yet, and the sequence that it expected has come again.
+		return true
+	}
+	c.sequencer = max(c.sequencer, n.SequencerEpoch)
+	c.newFrontend(n.Epoch)
+	c.lanes.evict(e.Time.Add(-c.settings.LaneExpiry))
+	offset := n.BaseOffset
+	for i := range n.Batches {
+		p := pending{batch: messages.StagedBatch{Placeholder: n.Batches[i]}, epoch: n.Epoch, offset: offset}
+		offset += int64(p.batch.Records)
+		if n.Epoch == c.frontend {
+			c.lanes.of(p.batch.Lane).raise(p.batch.Floor)
+			c.lanes.settle(&p, c.frontend, e.Time)
+		}
+		if p.batch.MessageID != "" {
+			c.ids.commit(p.batch.MessageID, &firstUse{}, p.offset, e.Time)
+		}
+	}
+	c.nextOffset = n.NextOffset()
+	return true
+}
+
+// lead starts a term: the term record is durable, so no append of an older
+// owner can land any more.
+func (c *Core) lead(now time.Time, sequence uint64) {
+	c.phase = leading
+	c.term, c.last = sequence, sequence
+	c.answered, c.helloAt = false, time.Time{}
+	c.lanes.touch(now)
+	c.stats.Terms++
+	// What was settled by reading has not been announced: show readers the end.
+	c.send(c.partition.CommittedSubject(), messages.Committed{
+		Partition: c.partition, Sequence: sequence, Time: now.UnixNano(), Entry: c.flightData,
+	})
+	c.flightData = nil
+}
+
+func (c *Core) send(subject string, m messages.Message) {
+	c.fx.Send = append(c.fx.Send, wire.Envelope{Subject: subject, Message: m})
+}
+
+// itemsPerMessage bounds a message.
+const itemsPerMessage = 2000
+
+// flush turns outcomes and questions into one message per destination.
+func (c *Core) flush() {
+	for _, epoch := range slices.Sorted(maps.Keys(c.outs)) {
+		for part := range slices.Chunk(c.outs[epoch], itemsPerMessage) {
+			c.send(messages.FrontendSubject(epoch), messages.Outcomes{
+				Partition: c.partition, Epoch: epoch, Outcomes: part,
+			})
+		}
+	}
+	clear(c.outs)
+	if c.fenced {
+		c.send(c.partition.SequencerSubject(), messages.Fenced{Partition: c.partition, Epoch: c.sequencer})
+		c.fenced = false
+	}
+	var lanes []messages.LaneNumbers
+	for _, name := range slices.Sorted(maps.Keys(c.asks)) {
+		lanes = append(lanes, messages.LaneNumbers{Lane: name, Numbers: []uint64{c.asks[name]}})
+	}
+	clear(c.asks)
+	for part := range slices.Chunk(lanes, itemsPerMessage) {
+		c.send(c.partition.SequencerSubject(), messages.ReleaseAgain{
+			Partition: c.partition, Epoch: c.frontend, Lanes: part,
+		})
+	}
+}

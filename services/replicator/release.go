@@ -1,0 +1,107 @@
+package replicator
+
+import (
+	"time"
+
+	"laneway.dev/pkg/messages"
+)
+
+// release looks at the tickets of what the sequencer hands over. Messages of a
+// replaced frontend or sequencer are dropped: their successors answer. The
+// sequencer is told, because its epochs may have begun anew.
+func (c *Core) release(now time.Time, m messages.Release) {
+	if m.SequencerEpoch < c.sequencer {
+		c.fenced = true
+		return
+	}
+	c.sequencer = m.SequencerEpoch
+	if m.HelloTerm == c.term {
+		// Also from a sequencer that has not heard of the newest frontend: it has nothing of it to release.
+		c.answered = true
+	}
+	if m.Epoch < c.frontend {
+		return
+	}
+	c.newFrontend(m.Epoch)
+	for i := range m.Batches {
+		c.ticket(now, m, &m.Batches[i])
+	}
+}
+
+// newFrontend forgets the lanes of older frontend epochs: none of their
+// numbers is ever accepted again.
+func (c *Core) newFrontend(epoch uint64) {
+	if epoch > c.frontend {
+		c.frontend = epoch
+		c.lanes.reset()
+		clear(c.asks)
+	}
+}
+
+// ticket is the first decision about a batch: whether it is its turn.
+func (c *Core) ticket(now time.Time, m messages.Release, b *messages.StagedBatch) {
+	lane := c.lanes.of(b.Lane)
+	lane.active = now
+	lane.raise(b.Floor)
+	if done, ok := lane.committed(b.Number); ok {
+		c.stats.Repeats++
+		c.outcome(m.Epoch, messages.Outcome{
+			Lane: b.Lane, Number: b.Number, Offset: done.offset, Duplicate: done.duplicate,
+		})
+		return
+	}
+	switch {
+	case b.Number < lane.floor:
+		// Resolved: its producer has been answered, and nobody waits for this.
+		c.stats.Repeats++
+	case lane.inFlight(b.Number):
+		c.stats.Repeats++
+	case b.Number <= lane.seen:
+		c.verdict(m.Epoch, messages.Outcome{Lane: b.Lane, Number: b.Number, Code: messages.CodeNotCommitted})
+	case b.Number > lane.seen+1 && b.Number != lane.floor:
+		c.askAgain(now, b.Lane, lane)
+	default:
+		c.accept(now, m, b, lane)
+	}
+}
+
+// askAgain asks the sequencer for what lies between the last number seen and
+// the one that came. One question per lane is under way at a time.
+func (c *Core) askAgain(now time.Time, name string, l *lane) {
+	if now.Sub(l.asked) < c.settings.Heartbeat {
+		return
+	}
+	l.asked = now
+	c.stats.Asks++
+	c.asks[name] = max(l.seen+1, l.floor)
+}
+
+// accept takes a batch whose turn it is. Its message id decides whether it is
+// appended, or answered with the offset of the batch that had the id first.
+func (c *Core) accept(now time.Time, m messages.Release, b *messages.StagedBatch, l *lane) {
+	p := pending{batch: *b, epoch: m.Epoch, sequencer: m.SequencerEpoch, since: now}
+	if b.MessageID != "" {
+		p.first, p.duplicate = c.ids.find(b.MessageID)
+		if p.duplicate {
+			c.stats.Duplicates++
+		} else if p.first = c.ids.reserve(b.MessageID); p.first == nil {
+			l.take(b.Number)
+			l.drop(b.Number)
+			c.verdict(m.Epoch, messages.Outcome{Lane: b.Lane, Number: b.Number, Code: messages.CodeOverloaded})
+			return
+		}
+	}
+	l.take(b.Number)
+	l.asked = time.Time{}
+	c.queue = append(c.queue, p)
+}
+
+// verdict notes a refusal. It leaves only after an append that was sent after
+// this moment is durable: a replaced owner must never judge.
+func (c *Core) verdict(epoch uint64, o messages.Outcome) {
+	c.verdicts = append(c.verdicts, verdict{epoch, o})
+}
+
+func (c *Core) outcome(epoch uint64, o messages.Outcome) {
+	c.outs[epoch] = append(c.outs[epoch], o)
+}

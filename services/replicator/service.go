@@ -1,0 +1,149 @@
+package replicator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+	"go.uber.org/zap"
+
+	"laneway.dev/internal/actor"
+	"laneway.dev/internal/partitions"
+	"laneway.dev/internal/telemetry"
+	"laneway.dev/internal/topics"
+	"laneway.dev/internal/wire"
+	"laneway.dev/pkg/messages"
+)
+
+const role = "replicator"
+
+// Config is what a replicator needs. Zero times take their defaults.
+type Config struct {
+	Conn          *nats.Conn
+	Logger        *zap.Logger
+	Telemetry     *telemetry.Telemetry
+	Deadline      time.Duration // the frontends' produce deadline; default 30 s
+	AppendTimeout time.Duration // after which an append is settled by reading the log; default 2 s
+}
+
+// Service is a running replicator. It is safe for concurrent use.
+type Service struct {
+	config    Config
+	settings  Settings
+	js        jetstream.JetStream
+	wire      *wire.Connection
+	set       *partitions.Set[*partition]
+	sub       *nats.Subscription
+	ending    *actor.Ending
+	unobserve func() error
+
+	wait      sync.WaitGroup // the goroutine that watches the connection
+	stopWatch context.CancelFunc
+}
+
+// Start serves every partition. ctx bounds only the start, which waits for
+// JetStream.
+func Start(ctx context.Context, config Config) (*Service, error) {
+	if config.Deadline == 0 {
+		config.Deadline = 30 * time.Second
+	}
+	if config.AppendTimeout == 0 {
+		config.AppendTimeout = 2 * time.Second
+	}
+	s := &Service{
+		config: config, settings: DefaultSettings(nuid.Next(), config.Deadline),
+		wire: wire.NewConnection(config.Conn, config.Logger), ending: actor.NewEnding(),
+	}
+	if err := s.start(ctx); err != nil {
+		return nil, fmt.Errorf("start replicator: %w", err)
+	}
+	config.Logger.Info("replicator is running", zap.String("owner", s.settings.Owner))
+	return s, nil
+}
+
+func (s *Service) start(ctx context.Context) (err error) {
+	if s.js, err = jetstream.New(s.config.Conn); err != nil {
+		return err
+	}
+	registry, err := topics.Open(ctx, s.config.Conn, s.js)
+	if err != nil {
+		return err
+	}
+	if s.set, err = partitions.Start(ctx, registry, s.config.Logger, s.partition); err != nil {
+		return err
+	}
+	if s.sub, err = s.wire.Subscribe(messages.ReplicatorWildcard, "", s.set.Deliver); err == nil {
+		err = s.wire.Flush(5 * time.Second)
+	}
+	if err == nil {
+		s.unobserve, err = s.observe()
+	}
+	if err != nil {
+		s.set.Stop()
+		return err
+	}
+	s.watchConnection()
+	return nil
+}
+
+// watchConnection ends what waits for an answer of the server whenever the
+// connection is lost: the answer will not come any more.
+func (s *Service) watchConnection() {
+	lost := s.config.Conn.StatusChanged(nats.RECONNECTING)
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stopWatch = cancel
+	s.wait.Go(func() {
+		defer s.config.Conn.RemoveStatusListener(lost)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case _, open := <-lost:
+				if !open {
+					return
+				}
+				for _, p := range s.set.Actors() {
+					p.interrupt()
+				}
+			}
+		}
+	})
+}
+
+// Check returns why the replicator is not ready, or nil.
+func (s *Service) Check(context.Context) error {
+	if err := s.Err(); err != nil {
+		return err
+	}
+	if !s.config.Conn.IsConnected() {
+		return messages.NewError(messages.CodeUnavailable, "not connected to NATS")
+	}
+	for _, p := range s.set.Actors() {
+		if t := p.stats.Load(); t == nil || !t.Leading {
+			return messages.Errorf(messages.CodeUnavailable, "the log of partition %s is being taken over", p.id)
+		}
+	}
+	return nil
+}
+
+// Done is closed when the service has ended by itself; Err says why.
+func (s *Service) Done() <-chan struct{} { return s.ending.Done() }
+
+// Err returns what ended the service; nil while Done is open.
+func (s *Service) Err() error { return s.ending.Err() }
+
+// Stop ends the service. What was released to it and is not in the log is
+// released again when another replicator runs. It closes neither the connection
+// nor the telemetry.
+func (s *Service) Stop(context.Context) error {
+	err := wire.Unsubscribe(s.sub)
+	s.stopWatch()
+	s.set.Stop()
+	s.wait.Wait()
+	return errors.Join(err, s.unobserve())
+}

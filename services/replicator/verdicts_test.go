@@ -1,0 +1,82 @@
+package replicator_test
+
+import (
+	"testing"
+
+	"laneway.dev/pkg/messages"
+)
+
+func TestRefusalLeavesOnlyAfterABarrier(t *testing.T) {
+	w, o := evictLane(t)
+	before := len(w.log)
+	o.step(release(batch("a", 9)))
+	o.expect()
+	o.settle()
+	o.expect(refused("a", 9, messages.CodeNotCommitted))
+	if len(w.log) != before+1 || len(w.log[before].Entry.Batches) != 0 || w.log[before].Entry.Owner != "" {
+		t.Fatalf("no barrier was appended: %+v", w.log[before:])
+	}
+	w.end()
+}
+
+func TestRefusalWaitsForAnAppendThatIsSentAfterIt(t *testing.T) {
+	_, o := evictLane(t)
+	o.step(release(batch("b", 11)))
+	o.step(release(batch("a", 9))) // judged while an append is under way
+	o.ack()
+	o.expect(ok("b", 11, 2))
+	o.ack()
+	o.expect(refused("a", 9, messages.CodeNotCommitted))
+}
+
+func TestReplacedOwnerNeverRefuses(t *testing.T) {
+	w, o := evictLane(t)
+	w.leader("second")
+	o.step(release(batch("a", 9)))
+	o.settle()
+	o.expectStopped()
+}
+
+func TestRefusalWhoseBarrierIsLostIsForgotten(t *testing.T) {
+	_, o := evictLane(t)
+	o.step(release(batch("a", 9)))
+	o.loseAck()
+	o.settle()
+	o.expect() // the sequencer releases again, or the deadline answers
+	o.commit(batch("a", 9))
+	o.expect(refused("a", 9, messages.CodeNotCommitted))
+}
+
+func TestTicketThatWasRefusedIsNotAcceptedAfterARebuild(t *testing.T) {
+	w := newWorld(t)
+	w.settings.MaxIDs = 1
+	o := w.leader("first")
+	o.commit(named(batch("a", 1), "x"))
+	o.take()
+	o.commit(named(batch("a", 2), "y"))
+	o.expect(refused("a", 2, messages.CodeOverloaded))
+
+	o.step(release(batch("b", 1)))
+	o.loseAppend()
+	w.pass(w.settings.IDWindow + 1) // there is room again
+	o.settle()
+	o.take()
+	o.commit(named(batch("a", 2), "y"))
+	o.expect(refused("a", 2, messages.CodeNotCommitted))
+	w.expectNumbers("a", 1)
+}
+
+func TestTicketWhoseRefusalNeverLeftMayStillBeAccepted(t *testing.T) {
+	w := newWorld(t)
+	w.settings.MaxIDs = 1
+	o := w.leader("first")
+	o.commit(named(batch("a", 1), "x"))
+	o.step(release(named(batch("a", 2), "y"), floored(batch("a", 3), 2)))
+	o.loseAppend()
+	w.pass(w.settings.IDWindow + 1)
+	o.settle()
+	o.take()
+	o.commit(named(batch("a", 2), "y"), floored(batch("a", 3), 2))
+	o.expect(ok("a", 2, 2), ok("a", 3, 5))
+	w.expectNumbers("a", 1, 2, 3)
+}

@@ -1,0 +1,162 @@
+package replicator_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"laneway.dev/pkg/messages"
+	"laneway.dev/services/replicator"
+)
+
+var partition = messages.Partition{Topic: "orders", TopicID: 77, Number: 3}
+
+// failer is what *testing.T and *rapid.T have in common.
+type failer interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+// world is a partition's log and the time, shared by the owners that compete
+// for it. It belongs to one goroutine.
+type world struct {
+	t        failer
+	now      time.Time
+	log      []replicator.LoggedEntry
+	settings replicator.Settings
+}
+
+func newWorld(t failer) *world {
+	return &world{
+		t: t, now: time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC),
+		settings: replicator.Settings{
+			Heartbeat: 200 * time.Millisecond, LaneExpiry: 10 * time.Second, IDWindow: 2 * time.Minute,
+			MaxIDs: 1000, EntryItems: 1000, EntryBytes: 1 << 20, ReadEntries: 100,
+		},
+	}
+}
+
+func (w *world) pass(d time.Duration) { w.now = w.now.Add(d) }
+
+// land appends if nothing was appended since the expected sequence, as the
+// stream's compare-and-set does.
+func (w *world) land(a *replicator.Append) (sequence uint64, landed bool) {
+	w.t.Helper()
+	if a.Expected != uint64(len(w.log)) {
+		return 0, false
+	}
+	entry, err := messages.DecodeEntry(a.Data)
+	if err != nil {
+		w.t.Fatalf("the entry to append cannot be read: %v", err)
+	}
+	w.put(entry)
+	return uint64(len(w.log)), true
+}
+
+// put writes an entry whatever the owners think.
+func (w *world) put(entry messages.Entry) {
+	w.log = append(w.log, replicator.LoggedEntry{Sequence: uint64(len(w.log)) + 1, Time: w.now, Entry: entry})
+}
+
+// end returns the offset that follows the log's last record, and checks that
+// offsets are dense.
+func (w *world) end() int64 {
+	w.t.Helper()
+	var next int64
+	for _, e := range w.log {
+		if e.Entry.BaseOffset != next {
+			w.t.Fatalf("entry %d starts at offset %d, the one before ends at %d", e.Sequence, e.Entry.BaseOffset, next)
+		}
+		next = e.Entry.NextOffset()
+	}
+	return next
+}
+
+// ticket identifies a batch of the partition.
+type ticket struct {
+	epoch  uint64
+	lane   string
+	number uint64
+}
+
+// find returns the base offsets at which a ticket stands in the log.
+func (w *world) find(id ticket) []int64 {
+	var found []int64
+	for _, e := range w.log {
+		offset := e.Entry.BaseOffset
+		for _, p := range e.Entry.Batches {
+			if (ticket{e.Entry.Epoch, p.Lane, p.Number}) == id {
+				found = append(found, offset)
+			}
+			offset += int64(p.Records)
+		}
+	}
+	return found
+}
+
+// numbers returns the ticket numbers of a lane in the order of the log.
+func (w *world) numbers(lane string) []uint64 {
+	var numbers []uint64
+	for _, e := range w.log {
+		for _, p := range e.Entry.Batches {
+			if p.Lane == lane {
+				numbers = append(numbers, p.Number)
+			}
+		}
+	}
+	return numbers
+}
+
+func (w *world) expectNumbers(lane string, want ...uint64) {
+	w.t.Helper()
+	if got := w.numbers(lane); !slices.Equal(got, want) {
+		w.t.Fatalf("the log has the numbers %v of lane %s, want %v", got, lane, want)
+	}
+}
+
+// batch returns a staged batch whose floor is its own number.
+func batch(lane string, number uint64) messages.StagedBatch {
+	return messages.StagedBatch{Placeholder: messages.Placeholder{
+		Lane: lane, Number: number, Floor: number, Records: uint32(1 + number%3),
+		Extent: messages.Extent{Key: "object", Offset: int64(number), Length: 10, CRC: 1},
+	}}
+}
+
+// batches returns batches of a lane with the numbers from first to last, of
+// which none is resolved.
+func batches(lane string, first, last uint64) []messages.StagedBatch {
+	var all []messages.StagedBatch
+	for n := first; n <= last; n++ {
+		all = append(all, floored(batch(lane, n), first))
+	}
+	return all
+}
+
+func floored(b messages.StagedBatch, floor uint64) messages.StagedBatch {
+	b.Floor = floor
+	return b
+}
+
+func named(b messages.StagedBatch, id string) messages.StagedBatch {
+	b.MessageID = id
+	return b
+}
+
+// release is what the first sequencer hands over of the first frontend's batches.
+func release(all ...messages.StagedBatch) messages.Release {
+	return messages.Release{Partition: partition, Epoch: 1, SequencerEpoch: 1, Batches: all}
+}
+
+// leader returns an owner that leads, with its greetings taken.
+func (w *world) leader(name string) *owner {
+	o := w.start(name)
+	o.settle()
+	o.take()
+	return o
+}
+
+func newLeader(t *testing.T) (*world, *owner) {
+	w := newWorld(t)
+	o := w.leader("first")
+	return w, o
+}

@@ -1,0 +1,108 @@
+package sequencer
+
+import (
+	"testing"
+
+	"laneway.dev/pkg/messages"
+)
+
+func fenced(highest uint64) []messages.Message {
+	return []messages.Message{messages.Fenced{Partition: partition0, Epoch: highest}}
+}
+
+func announced(epoch uint64) []messages.Message {
+	return []messages.Message{messages.Announced{Partition: partition0, Epoch: epoch}}
+}
+
+func TestAnnounceIsAnsweredEveryTime(t *testing.T) {
+	r := newRig(t)
+	for range 2 {
+		got := r.step(announce(frontend))
+		want(t, "sent", sent{{Subject: messages.FrontendSubject(frontend), Message: announced(frontend)[0]}}, got)
+	}
+}
+
+func TestOlderFrontendIsFencedByWhateverItSends(t *testing.T) {
+	for name, m := range map[string]messages.Message{
+		"staged":   stagedBy(frontend-1, batch("a", 1, 1)),
+		"advance":  messages.Advance{Partition: partition0, Epoch: frontend - 1, Lanes: []messages.LaneProgress{progress("a", 1, 2)}},
+		"announce": announce(frontend - 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.step(announce(frontend))
+			want(t, "sent", r.step(m, m), sent{{Subject: messages.FrontendSubject(frontend - 1), Message: fenced(frontend)[0]}})
+		})
+	}
+}
+
+func TestEveryOlderFrontendIsFencedOnItsOwnSubjectWithTheHighestEpoch(t *testing.T) {
+	r := newRig(t)
+	r.step(announce(frontend))
+	got := r.step(announce(3), announce(2), announce(frontend+1), announce(frontend))
+	for _, epoch := range []uint64{2, 3, frontend} {
+		want(t, "sent to an older one", got.toFrontend(epoch), fenced(frontend+1))
+	}
+	want(t, "sent to the newest", got.toFrontend(frontend+1), announced(frontend+1))
+	want(t, "messages", len(got), 4)
+}
+
+func TestAnnounceOvertakenInItsTurnIsFencedNotConfirmed(t *testing.T) {
+	r := newRig(t)
+	got := r.step(announce(frontend), stagedBy(frontend+1, batch("a", 1, 1)))
+	want(t, "sent to the older one", got.toFrontend(frontend), fenced(frontend+1))
+	want(t, "sent to the newer one, which announced nothing", got.toFrontend(frontend+1), nil)
+}
+
+func TestNewerFrontendEpochForgetsTheLanes(t *testing.T) {
+	for name, m := range map[string]messages.Message{
+		"announce": announce(frontend + 1),
+		"staged":   stagedBy(frontend+1, batch("z", 2, 1)),
+		"advance":  messages.Advance{Partition: partition0, Epoch: frontend + 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.step(staged(batch("a", 1, 1), batch("a", 3, 1)))
+			r.step(m)
+			want(t, "released after hello", r.step(hello(1)).releases(), nil)
+			// The same numbers are other batches now.
+			got := r.step(stagedBy(frontend+1, batch("a", 2, 1)))
+			want(t, "released of the second", got.releases(), nil)
+			got = r.step(stagedBy(frontend+1, batch("a", 1, 1)))
+			want(t, "released of the first", got.releases(), []string{"a:1", "a:2"})
+			want(t, "epoch", got[0].Message.(messages.Release).Epoch, uint64(frontend+1))
+		})
+	}
+}
+
+func TestOldFrontendsResultAfterTheNewOnesFirstTicketIsDropped(t *testing.T) {
+	r := newRig(t)
+	r.step(stagedBy(frontend+1, batch("a", 2, 1)))
+	want(t, "released of the old one", r.step(staged(batch("a", 1, 1))).releases(), nil)
+	want(t, "released of the new one", r.step(stagedBy(frontend+1, batch("a", 1, 1))).releases(), []string{"a:1", "a:2"})
+}
+
+func TestOldFrontendsResultAtANewSequencerIsNotReleasedOutOfTurn(t *testing.T) {
+	r := newRig(t)
+	want(t, "released", r.step(staged(batch("a", 3, 2))).releases(), nil)
+	got := r.step(stagedBy(frontend+1, batch("a", 1, 1)), staged(batch("a", 2, 2)))
+	want(t, "released of the new one", got.releases(), []string{"a:1"})
+	want(t, "sent to the old one", got.toFrontend(frontend), fenced(frontend+1))
+}
+
+func TestAReleaseNeverMixesFrontendEpochs(t *testing.T) {
+	r := newRig(t)
+	got := r.step(
+		staged(batch("a", 1, 1)), advance(progress("b", 1, 4)), hello(8),
+		stagedBy(frontend+1, batch("a", 1, 1)),
+	)
+	var epochs, terms []uint64
+	for _, m := range got.messages(partition0.ReplicatorSubject()) {
+		epochs = append(epochs, m.(messages.Release).Epoch)
+		terms = append(terms, m.(messages.Release).HelloTerm)
+	}
+	want(t, "epochs of the releases", epochs, []uint64{frontend, frontend + 1})
+	want(t, "hello answered in", terms, []uint64{8, 0})
+	want(t, "missing of the old epoch", got.toFrontend(frontend), nil)
+	want(t, "missing of the new epoch", got.toFrontend(frontend+1), nil)
+}

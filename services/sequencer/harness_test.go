@@ -1,0 +1,128 @@
+package sequencer
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"laneway.dev/internal/wire"
+	"laneway.dev/pkg/messages"
+)
+
+const heartbeat = 200 * time.Millisecond
+
+var (
+	start      = time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC)
+	partition0 = messages.Partition{Topic: "orders", TopicID: 77, Number: 0}
+)
+
+// sequencerEpoch is the epoch of the sequencer under test, frontend that of the frontend it hears.
+const (
+	sequencerEpoch = 5
+	frontend       = 10
+)
+
+// rig is a core with a clock that only the test moves.
+type rig struct {
+	t    *testing.T
+	core *Core
+	now  time.Time
+}
+
+func newRig(t *testing.T) *rig {
+	return &rig{t: t, core: NewCore(partition0, sequencerEpoch, heartbeat, nil), now: start}
+}
+
+// step hands over messages that arrived together.
+func (r *rig) step(arrived ...messages.Message) sent {
+	return sent(r.core.Step(r.now, arrived))
+}
+
+func (r *rig) wait(d time.Duration) { r.now = r.now.Add(d) }
+
+// idle lets heartbeats pass without a message.
+func (r *rig) idle(beats int) {
+	r.t.Helper()
+	for range beats {
+		r.wait(heartbeat)
+		r.silent("an idle heartbeat", r.step())
+	}
+}
+
+func (r *rig) silent(what string, s sent) {
+	r.t.Helper()
+	want(r.t, what, s, nil)
+}
+
+// sent is what a step sends.
+type sent []wire.Envelope
+
+// releases returns the tickets handed to the replicator, in order, as lane:number.
+func (s sent) releases() []string {
+	var list []string
+	for _, r := range s.messages(partition0.ReplicatorSubject()) {
+		for _, b := range r.(messages.Release).Batches {
+			list = append(list, fmt.Sprintf("%s:%d", b.Lane, b.Number))
+		}
+	}
+	return list
+}
+
+// messages returns the messages sent to a subject.
+func (s sent) messages(subject string) []messages.Message {
+	var list []messages.Message
+	for _, e := range s {
+		if e.Subject == subject {
+			list = append(list, e.Message)
+		}
+	}
+	return list
+}
+
+// toFrontend returns the messages sent to the frontend of an epoch.
+func (s sent) toFrontend(epoch uint64) []messages.Message {
+	return s.messages(messages.FrontendSubject(epoch))
+}
+
+func want[T any](t *testing.T, what string, got, expected T) {
+	t.Helper()
+	if diff := cmp.Diff(expected, got); diff != "" {
+		t.Fatalf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+// batch is a staged batch with an extent of its own.
+func batch(lane string, number, floor uint64) messages.StagedBatch {
+	return messages.StagedBatch{Placeholder: messages.Placeholder{
+		Lane: lane, Number: number, Floor: floor, Records: 1,
+		Extent: messages.Extent{Key: "objects/0/" + lane, Offset: int64(number), Length: 1, CRC: uint32(number)},
+	}}
+}
+
+func stagedBy(epoch uint64, batches ...messages.StagedBatch) messages.Staged {
+	return messages.Staged{Partition: partition0, Epoch: epoch, Batches: batches}
+}
+
+func staged(batches ...messages.StagedBatch) messages.Staged { return stagedBy(frontend, batches...) }
+
+func advance(lanes ...messages.LaneProgress) messages.Advance {
+	return messages.Advance{Partition: partition0, Epoch: frontend, Lanes: lanes}
+}
+
+func progress(lane string, floor, highest uint64) messages.LaneProgress {
+	return messages.LaneProgress{Lane: lane, Floor: floor, Highest: highest}
+}
+
+func hello(term uint64) messages.Hello { return messages.Hello{Partition: partition0, Term: term} }
+
+func announce(epoch uint64) messages.Announce {
+	return messages.Announce{Partition: partition0, Epoch: epoch}
+}
+
+func missing(lane string, numbers ...uint64) []messages.Message {
+	return []messages.Message{messages.Missing{
+		Partition: partition0, Epoch: frontend, Lanes: []messages.LaneNumbers{{Lane: lane, Numbers: numbers}},
+	}}
+}

@@ -1,0 +1,38 @@
+package sequencer
+
+import "laneway.dev/internal/telemetry"
+
+var readings = []telemetry.Reading{
+	{Name: "laneway.sequencer.stage.completions", Description: "Batches that were staged", Unit: "{batch}", Counter: true},
+	{Name: "laneway.sequencer.stage.early", Description: "Batches whose staging finished before that of an earlier ticket of their lane", Unit: "{batch}", Counter: true},
+	{Name: "laneway.sequencer.releases", Description: "Batches released for the first time", Unit: "{batch}", Counter: true},
+	{Name: "laneway.sequencer.releases.repeated", Description: "Batches released again", Unit: "{batch}", Counter: true},
+	{Name: "laneway.sequencer.lanes", Description: "Lanes with something in flight", Unit: "{lane}"},
+	{Name: "laneway.sequencer.waiting", Description: "Staged batches that wait for an earlier ticket", Unit: "{batch}"},
+}
+
+// observe makes the counters of all partitions visible.
+func (s *Service) observe() (func() error, error) {
+	return telemetry.Observe(s.config.Telemetry.Meter(role), readings, func() []int64 {
+		t := s.Stats()
+		return []int64{
+			int64(t.Completions), int64(t.Early), int64(t.Released), int64(t.Repeated), int64(t.Lanes), int64(t.Waiting),
+		}
+	})
+}
+
+// Stats returns the sums over all partitions.
+func (s *Service) Stats() Stats {
+	var sum Stats
+	for _, p := range s.set.Actors() {
+		if t := p.stats.Load(); t != nil {
+			sum.Completions += t.Completions
+			sum.Early += t.Early
+			sum.Released += t.Released
+			sum.Repeated += t.Repeated
+			sum.Lanes += t.Lanes
+			sum.Waiting += t.Waiting
+		}
+	}
+	return sum
+}

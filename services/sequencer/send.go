@@ -1,0 +1,65 @@
+package sequencer
+
+import (
+	"maps"
+	"slices"
+
+	"laneway.dev/internal/wire"
+	"laneway.dev/pkg/messages"
+)
+
+// flush turns what the handlers noted into envelopes.
+func (c *Core) flush() {
+	c.flushReleases()
+	c.flushMissing()
+	if c.announced {
+		c.toFrontend(c.frontend, messages.Announced{Partition: c.partition, Epoch: c.frontend})
+		c.announced = false
+	}
+	for _, epoch := range slices.Sorted(maps.Keys(c.fenced)) {
+		c.toFrontend(epoch, messages.Fenced{Partition: c.partition, Epoch: c.frontend})
+	}
+	clear(c.fenced)
+}
+
+func (c *Core) flushReleases() {
+	if len(c.released) == 0 && c.helloTerm == 0 {
+		return
+	}
+	subject := c.partition.ReplicatorSubject()
+	empty := messages.Release{
+		Partition: c.partition, Epoch: c.frontend, SequencerEpoch: c.epoch, HelloTerm: c.helloTerm,
+	}
+	if len(c.released) == 0 {
+		c.out = append(c.out, wire.Envelope{Subject: subject, Message: empty})
+	}
+	for part := range slices.Chunk(c.released, itemsPerMessage) {
+		release := empty
+		release.Batches = part
+		c.out = append(c.out, wire.Envelope{Subject: subject, Message: release})
+	}
+	c.released, c.helloTerm = nil, 0
+}
+
+// flushMissing counts numbers, not lanes: one lane may miss many.
+func (c *Core) flushMissing() {
+	from, numbers := 0, 0
+	for i := range c.missing {
+		if numbers += len(c.missing[i].Numbers); numbers > itemsPerMessage {
+			c.sendMissing(c.missing[from:i])
+			from, numbers = i, len(c.missing[i].Numbers)
+		}
+	}
+	c.sendMissing(c.missing[from:])
+	c.missing = nil
+}
+
+func (c *Core) sendMissing(lanes []messages.LaneNumbers) {
+	if len(lanes) > 0 {
+		c.toFrontend(c.frontend, messages.Missing{Partition: c.partition, Epoch: c.frontend, Lanes: lanes})
+	}
+}
+
+func (c *Core) toFrontend(epoch uint64, m messages.Message) {
+	c.out = append(c.out, wire.Envelope{Subject: messages.FrontendSubject(epoch), Message: m})
+}

@@ -1,0 +1,146 @@
+package sequencer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+
+	"laneway.dev/internal/actor"
+	"laneway.dev/internal/epoch"
+	"laneway.dev/internal/partitions"
+	"laneway.dev/internal/telemetry"
+	"laneway.dev/internal/topics"
+	"laneway.dev/internal/wire"
+	"laneway.dev/pkg/messages"
+)
+
+const role = "sequencer"
+
+// Config is what a sequencer needs. Zero times take their defaults.
+type Config struct {
+	Conn      *nats.Conn
+	Logger    *zap.Logger
+	Telemetry *telemetry.Telemetry
+	Heartbeat time.Duration // default 200 ms
+}
+
+// Service is a running sequencer. It is safe for concurrent use.
+type Service struct {
+	config Config
+	js     jetstream.JetStream
+	wire   *wire.Connection
+	set    *partitions.Set[*partition]
+	sub    *nats.Subscription
+	epoch  atomic.Uint64
+
+	claim     sync.Mutex // held while a new epoch is claimed
+	ending    *actor.Ending
+	unobserve func() error
+}
+
+// Start takes an epoch and serves every partition. ctx bounds only the start,
+// which waits for JetStream.
+func Start(ctx context.Context, config Config) (*Service, error) {
+	if config.Heartbeat == 0 {
+		config.Heartbeat = 200 * time.Millisecond
+	}
+	js, err := jetstream.New(config.Conn)
+	if err != nil {
+		return nil, fmt.Errorf("start sequencer: %w", err)
+	}
+	s := &Service{
+		config: config, js: js, wire: wire.NewConnection(config.Conn, config.Logger), ending: actor.NewEnding(),
+	}
+	first, err := epoch.Acquire(ctx, js, role, 0)
+	if err != nil {
+		return nil, fmt.Errorf("start sequencer: %w", err)
+	}
+	s.epoch.Store(first)
+	registry, err := topics.Open(ctx, config.Conn, js)
+	if err != nil {
+		return nil, fmt.Errorf("start sequencer: %w", err)
+	}
+	s.set, err = partitions.Start(ctx, registry, config.Logger, s.partition)
+	if err != nil {
+		return nil, fmt.Errorf("start sequencer: %w", err)
+	}
+	if s.sub, err = s.wire.Subscribe(messages.SequencerWildcard, "", s.deliver); err == nil {
+		err = s.wire.Flush(5 * time.Second)
+	}
+	if err != nil {
+		s.set.Stop()
+		return nil, fmt.Errorf("start sequencer: %w", err)
+	}
+	if s.unobserve, err = s.observe(); err != nil {
+		s.set.Stop()
+		return nil, fmt.Errorf("start sequencer: %w", err)
+	}
+	config.Logger.Info("sequencer is running", zap.Uint64("epoch", first))
+	return s, nil
+}
+
+// deliver routes a message to its partition. Being fenced concerns the whole
+// service.
+func (s *Service) deliver(m messages.Message) {
+	if fenced, ok := m.(messages.Fenced); ok {
+		s.fenced(fenced.Epoch)
+		return
+	}
+	s.set.Deliver(m)
+}
+
+// fenced is told that a replicator knows a higher epoch of this role: either a
+// younger sequencer runs, or the bucket of epochs was lost and numbers began
+// anew.
+func (s *Service) fenced(highest uint64) {
+	s.claim.Lock()
+	defer s.claim.Unlock()
+	mine := s.epoch.Load()
+	if highest <= mine {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	next, err := epoch.Again(ctx, s.js, role, mine, highest)
+	switch {
+	case errors.Is(err, epoch.ErrReplaced):
+		s.ending.Fail(fmt.Errorf("sequencer: %w", err))
+	case err != nil:
+		s.config.Logger.Warn("no new epoch could be taken; trying again with the next message", zap.Error(err))
+	default:
+		s.config.Logger.Warn("epochs began anew; took one above the highest known", zap.Uint64("epoch", next))
+		s.epoch.Store(next)
+	}
+}
+
+// Check returns why the sequencer is not ready, or nil.
+func (s *Service) Check(context.Context) error {
+	if err := s.Err(); err != nil {
+		return err
+	}
+	if !s.config.Conn.IsConnected() {
+		return messages.NewError(messages.CodeUnavailable, "not connected to NATS")
+	}
+	return nil
+}
+
+// Done is closed when the service has ended by itself; Err says why.
+func (s *Service) Done() <-chan struct{} { return s.ending.Done() }
+
+// Err returns what ended the service; nil while Done is open.
+func (s *Service) Err() error { return s.ending.Err() }
+
+// Stop ends the service. What it holds is staged again when another sequencer
+// runs. It closes neither the connection nor the telemetry.
+func (s *Service) Stop(context.Context) error {
+	err := wire.Unsubscribe(s.sub)
+	s.set.Stop()
+	return errors.Join(err, s.unobserve())
+}
