@@ -61,6 +61,7 @@ type laneLog struct {
 	floor, last uint64
 	committed   map[uint64]*batch
 	orders      []int
+	asked       bool // for a release that was lost, since the last append
 }
 
 type event struct {
@@ -222,6 +223,10 @@ func (w *world) append(b *batch, floor uint64) {
 		}
 		return
 	case b.number > l.last+1 && b.number != l.floor:
+		if l.asked {
+			return
+		}
+		l.asked = true
 		from := l.last + 1
 		w.deliver(func() {
 			if s := w.sequencer[b.lane]; s != nil {
@@ -230,7 +235,7 @@ func (w *world) append(b *batch, floor uint64) {
 		})
 		return
 	default:
-		l.last = b.number
+		l.last, l.asked = b.number, false
 		l.committed[b.number] = b
 		l.orders = append(l.orders, b.order)
 	}

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/actor"
+	"laneway.dev/internal/epoch"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/messages"
 )
@@ -58,7 +59,7 @@ func (p *partition) Run(ctx context.Context) {
 		stats := core.Stats()
 		p.stats.Store(&stats)
 		if fx.Stop != nil {
-			p.service.ending.Fail(fmt.Errorf("partition %s: %w", p.id, fx.Stop))
+			p.service.ending.Fail(fmt.Errorf("partition %s: %w (%w)", p.id, fx.Stop, epoch.ErrReplaced))
 			return false
 		}
 		p.do(ctx, fx)
