@@ -1,8 +1,8 @@
 package messages
 
 import (
+	"bytes"
 	"encoding/binary"
-	"slices"
 
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 )
@@ -19,6 +19,9 @@ const frameVersion = 1
 // frameHeader is the length of what precedes the first record as FrameBuilder
 // writes it: two array marks, the version, and a count of 32 bits.
 const frameHeader = 7
+
+// MaxHeaders bounds the headers of a record.
+const MaxHeaders = 256
 
 // Header is one header of a record. Names keep their case.
 type Header struct {
@@ -156,19 +159,38 @@ func (r *FrameReader) Next() (Record, bool) {
 }
 
 // skip passes over the next record and returns its Size. It allocates nothing:
-// a frame of empty headers takes many times its length as Records.
+// a frame of empty headers takes many times its length as Records. Headers that
+// could not be delivered are an error of the frame.
 func (r *FrameReader) skip() (size int, ok bool) {
 	if !r.advance() {
 		return 0, false
 	}
-	for range headerStrings(r.d) {
-		size += len(r.d.bytes())
-		if r.d.err != nil {
+	n := headerStrings(r.d)
+	if n/2 > MaxHeaders {
+		r.d.fail("%d headers in a record, allowed are %d", n/2, MaxHeaders)
+		return 0, false
+	}
+	for i := range n {
+		text := r.d.bytes()
+		if i%2 == 0 && !validHeaderName(text) || i%2 == 1 && bytes.ContainsAny(text, "\r\n") {
+			r.d.fail("header name or value %.40q cannot be sent as a NATS header", text)
 			return 0, false
 		}
+		size += len(text)
 	}
 	size += len(r.d.bytes())
 	return size, r.d.err == nil
+}
+
+// validHeaderName says whether NATS can carry a header of this name: printable
+// ASCII without spaces and colons.
+func validHeaderName(name []byte) bool {
+	for _, c := range name {
+		if c <= ' ' || c >= 0x7f || c == ':' {
+			return false
+		}
+	}
+	return len(name) > 0
 }
 
 // advance steps to the fields of the next record; false at the end or after an error.
@@ -259,18 +281,4 @@ func CheckFrame(frame []byte, maxRecordBytes int) (int, error) {
 		return 0, NewError(CodeEmptyBatch, "")
 	}
 	return r.Records(), nil
-}
-
-// SortHeaders orders headers by name, so that a record made from an unordered
-// header map is the same each time.
-func SortHeaders(headers []Header) {
-	slices.SortStableFunc(headers, func(a, b Header) int {
-		switch {
-		case a.Name < b.Name:
-			return -1
-		case a.Name > b.Name:
-			return 1
-		}
-		return 0
-	})
 }

@@ -1,0 +1,204 @@
+package messages
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go/jetstream"
+	"pgregory.net/rapid"
+)
+
+// throughJSON writes a value and reads it into another of the same type.
+func throughJSON[T any](t rapid.TB, value T) (T, string) {
+	t.Helper()
+	var back T
+	data, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, &back); err != nil {
+		t.Fatal(err)
+	}
+	return back, string(data)
+}
+
+var genAck = rapid.Custom(func(t *rapid.T) ProduceAck {
+	p := Partition{Topic: genTopicName.Draw(t, "topic"), Number: rapid.Int32().Draw(t, "partition")}
+	return ProduceAck{
+		Stream:    p.Stream(),
+		Sequence:  rapid.Uint64().Draw(t, "sequence"),
+		Duplicate: rapid.Bool().Draw(t, "duplicate"),
+		Topic:     p.Topic,
+		Partition: p.Number,
+		Offset:    rapid.Int64().Draw(t, "offset"),
+		Records:   rapid.Int().Draw(t, "records"),
+		Ticket:    rapid.Uint64().Draw(t, "ticket"),
+		Epoch:     rapid.Uint64().Draw(t, "epoch"),
+	}
+})
+
+func TestAppendProduceAckMeansWhatMarshalMeans(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := genAck.Draw(t, "ack")
+		marshalled, err := json.Marshal(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, data := range [][]byte{AppendProduceAck(nil, want), marshalled} {
+			var got ProduceAck
+			if err := json.Unmarshal(data, &got); err != nil {
+				t.Fatalf("%s: %v", data, err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Fatalf("%s: -want +got\n%s", data, diff)
+			}
+		}
+	})
+}
+
+func TestAppendProduceAckAppends(t *testing.T) {
+	got := AppendProduceAck([]byte("before "), ProduceAck{
+		Stream: "LANEWAY-orders-3", Sequence: 43, Duplicate: true, Topic: "orders", Partition: 3, Offset: 42, Records: 2, Ticket: 9, Epoch: 7,
+	})
+	want := `before {"stream":"LANEWAY-orders-3","seq":43,"duplicate":true,"topic":"orders","partition":3,"offset":42,"records":2,"ticket":9,"epoch":7}`
+	if string(got) != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// jetStreamAnswer is how the JetStream client reads the answer to a publish.
+type jetStreamAnswer struct {
+	Type  string              `json:"type"`
+	Error *jetstream.APIError `json:"error,omitempty"`
+	*jetstream.PubAck
+}
+
+func TestJetStreamClientsTakeAProduceAckForAPubAck(t *testing.T) {
+	data := AppendProduceAck(nil, ProduceAck{Stream: "LANEWAY-orders-0", Sequence: math.MaxUint64, Duplicate: true, Topic: "orders"})
+	var got jetStreamAnswer
+	if err := json.Unmarshal(data, &got); err != nil {
+		t.Fatal(err)
+	}
+	want := jetstream.PubAck{Stream: "LANEWAY-orders-0", Sequence: math.MaxUint64, Duplicate: true}
+	if got.Error != nil || got.PubAck == nil || *got.PubAck != want {
+		t.Errorf("read as %+v with error %v", got.PubAck, got.Error)
+	}
+}
+
+func TestJetStreamClientsReadAnErrorResponse(t *testing.T) {
+	var got jetStreamAnswer
+	if err := json.Unmarshal(EncodeErrorResponse(NewError(CodeStreamMismatch, "not it")), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.PubAck != nil || got.Error == nil || got.Error.ErrorCode != 10060 || got.Error.Code != 400 {
+		t.Errorf("read as %+v with error %+v", got.PubAck, got.Error)
+	}
+}
+
+func TestEncodeErrorResponse(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		want *Error
+	}{
+		"of the catalogue": {NewError(CodeNotOwner, "p"), NewError(CodeNotOwner, "p")},
+		"wrapped":          {fmt.Errorf("while producing: %w", NewError(CodeNotOwner, "p")), NewError(CodeNotOwner, "p")},
+		"foreign":          {errors.New(`disk "a" is full`), NewError(CodeInternal, `disk "a" is full`)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got ErrorResponse
+			if err := json.Unmarshal(EncodeErrorResponse(c.err), &got); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, got.Error); diff != "" {
+				t.Errorf("-want +got\n%s", diff)
+			}
+			// Whoever expects an ack reads the same error.
+			var ack ProduceAck
+			if err := json.Unmarshal(EncodeErrorResponse(c.err), &ack); err != nil || !errors.Is(ack.Error, c.want) {
+				t.Errorf("read as an ack with %v, %v", ack.Error, err)
+			}
+		})
+	}
+}
+
+func TestTopicConfigComplete(t *testing.T) {
+	for name, c := range map[string]struct {
+		in, want TopicConfig
+		code     Code
+		says     string
+	}{
+		"defaults":            {in: TopicConfig{Name: "a"}, want: TopicConfig{"a", 1, DefaultMaxRecordBytes}},
+		"smallest":            {in: TopicConfig{"a", 1, 1}, want: TopicConfig{"a", 1, 1}},
+		"largest":             {in: TopicConfig{"a", MaxPartitions, MaxRecordBytesLimit}, want: TopicConfig{"a", MaxPartitions, MaxRecordBytesLimit}},
+		"no name":             {in: TopicConfig{}, code: CodeInvalidTopicName, says: `""`},
+		"bad name":            {in: TopicConfig{Name: "a.b\n"}, code: CodeInvalidTopicName, says: `"a.b\n"`},
+		"very long name":      {in: TopicConfig{Name: strings.Repeat("x", 1<<20)}, code: CodeInvalidTopicName, says: "xxx"},
+		"negative partitions": {in: TopicConfig{Name: "a", Partitions: -1}, code: CodeInvalidRequest, says: "partitions is -1, allowed are 1 to 256"},
+		"many partitions":     {in: TopicConfig{Name: "a", Partitions: MaxPartitions + 1}, code: CodeInvalidRequest, says: "partitions is 257"},
+		"negative size":       {in: TopicConfig{Name: "a", MaxRecordBytes: -1}, code: CodeInvalidRequest, says: "max_record_bytes is -1"},
+		"large size":          {in: TopicConfig{Name: "a", MaxRecordBytes: MaxRecordBytesLimit + 1}, code: CodeInvalidRequest, says: "max_record_bytes is 4194305, allowed are 1 to 4194304"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := c.in.Complete()
+			if c.code == CodeOK {
+				if err != nil || got != c.want {
+					t.Errorf("%+v, %v; want %+v", got, err, c.want)
+				}
+				return
+			}
+			if !errors.Is(err, NewError(c.code, "")) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("error is %v, want %s with %q", err, c.code.Kind().Name, c.says)
+			}
+			if len(err.Error()) > 300 {
+				t.Errorf("the error has %d bytes", len(err.Error()))
+			}
+		})
+	}
+}
+
+func TestCompleteConfigIsComplete(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := TopicConfig{
+			genTopicName.Draw(t, "name"), rapid.IntRange(0, MaxPartitions).Draw(t, "partitions"),
+			rapid.IntRange(0, MaxRecordBytesLimit).Draw(t, "size"),
+		}
+		once, err := in.Complete()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if twice, err := once.Complete(); err != nil || twice != once {
+			t.Fatalf("%+v became %+v, %v", once, twice, err)
+		}
+	})
+}
+
+func TestTopicKeepsItsIDInJSON(t *testing.T) {
+	// Readers that take numbers for floats would lose digits: the id is a string.
+	want := Topic{TopicConfig{"orders", 4, 100}, math.MaxUint64, time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)}
+	got, data := throughJSON(t, want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	if !strings.Contains(data, `"id":"18446744073709551615"`) || !strings.Contains(data, `"name":"orders"`) {
+		t.Error(data)
+	}
+	if p := got.Partition(3); p != (Partition{"orders", math.MaxUint64, 3}) {
+		t.Errorf("partition is %+v", p)
+	}
+}
+
+func TestFetchRequestTellsOffsetZeroFromNone(t *testing.T) {
+	got, _ := throughJSON(t, FetchRequest{Offset: new(int64(0))})
+	if got.Offset == nil || *got.Offset != 0 {
+		t.Errorf("offset 0 became %v", got.Offset)
+	}
+	if got, data := throughJSON(t, FetchRequest{From: FromLatest}); got.Offset != nil || got.Time != nil || data != `{"from":"latest"}` {
+		t.Errorf("no offset became %v in %s", got.Offset, data)
+	}
+}

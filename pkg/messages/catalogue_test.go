@@ -1,0 +1,215 @@
+package messages
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"pgregory.net/rapid"
+)
+
+// published are the codes that clients may know. None may ever change.
+var published = map[Code]string{
+	10054: "MESSAGE_TOO_LARGE",
+	10058: "TOPIC_EXISTS",
+	10059: "UNKNOWN_TOPIC",
+	10060: "STREAM_MISMATCH",
+	10167: "OVERLOADED",
+	20001: "INVALID_REQUEST",
+	20002: "INVALID_TOPIC_NAME",
+	20003: "MALFORMED_BATCH",
+	20004: "EMPTY_BATCH",
+	20005: "HEADER_NOT_SUPPORTED",
+	20006: "HEADER_INVALID",
+	20007: "OFFSET_OUT_OF_RANGE",
+	20020: "FAILED",
+	20021: "OUTCOME_UNKNOWN",
+	20022: "NOT_COMMITTED",
+	20023: "NOT_OWNER",
+	20024: "STAGER_BUSY",
+	20025: "STORE_UNAVAILABLE",
+	20026: "DEADLINE_PASSED",
+	20027: "UNAVAILABLE",
+	20028: "TOO_MANY_FETCHES",
+	20029: "CREDIT_TIMEOUT",
+	20040: "CORRUPT",
+	20050: "INTERNAL",
+}
+
+func TestPublishedCodesNeverChange(t *testing.T) {
+	for code, name := range published {
+		if got := catalogue[code].Name; got != name {
+			t.Errorf("%d was %s and is %q", code, name, got)
+		}
+	}
+	for _, code := range Codes() {
+		if published[code] == "" {
+			t.Errorf("%d %s is not in the list of this test", code, code.Kind().Name)
+		}
+	}
+}
+
+func TestCatalogueIsWellFormed(t *testing.T) {
+	wellNamed := regexp.MustCompile(`^[A-Z]+(_[A-Z]+)*$`)
+	names, meanings := map[string]Code{}, map[string]Code{}
+	for _, code := range Codes() {
+		k := code.Kind()
+		if other, taken := names[k.Name]; taken {
+			t.Errorf("%d and %d are both %s", code, other, k.Name)
+		}
+		if other, taken := meanings[k.Meaning]; taken {
+			t.Errorf("%d and %d both mean %q", code, other, k.Meaning)
+		}
+		names[k.Name], meanings[k.Meaning] = code, code
+		if !wellNamed.MatchString(k.Name) || k.Meaning == "" || k.Action == "" {
+			t.Errorf("%d is not filled in: %+v", code, k)
+		}
+		for _, text := range []string{k.Meaning, k.Action} {
+			if text != strings.TrimSpace(text) || strings.HasSuffix(text, ".") || strings.HasSuffix(text, ":") {
+				t.Errorf("%d: %q cannot be a part of a sentence", code, text)
+			}
+		}
+	}
+}
+
+func TestStatusClassSaysWhetherToRetry(t *testing.T) {
+	retryable := []int{408, 429, 503}
+	final := []int{400, 404, 409, 416, 500}
+	for _, code := range Codes() {
+		k := code.Kind()
+		want := final
+		if k.Retryable {
+			want = retryable
+		}
+		if !slices.Contains(want, k.Status) {
+			t.Errorf("%s: status %d and retryable %v", k.Name, k.Status, k.Retryable)
+		}
+		if NewError(code, "").Retryable() != k.Retryable {
+			t.Errorf("%s: the error and its kind differ", k.Name)
+		}
+	}
+}
+
+func TestUnknownCodeIsTakenForInternal(t *testing.T) {
+	if got := Code(1).Kind(); got != CodeInternal.Kind() {
+		t.Errorf("kind is %+v", got)
+	}
+}
+
+func TestErrorTextHasNameMeaningAndDetail(t *testing.T) {
+	if got := NewError(CodeEmptyBatch, "").Error(); got != "EMPTY_BATCH: the batch frame has no records" {
+		t.Error(got)
+	}
+	if got := RecordTooLarge(11, 10).Error(); got != "MESSAGE_TOO_LARGE: a record is larger than the topic allows: 11 bytes, the topic allows 10" {
+		t.Error(got)
+	}
+}
+
+func TestErrorsAreComparedByCode(t *testing.T) {
+	wrapped := fmt.Errorf("partition orders/3: %w", Errorf(CodeNotOwner, "epoch %d", 7))
+	for _, code := range Codes() {
+		if got := errors.Is(wrapped, NewError(code, "")); got != (code == CodeNotOwner) {
+			t.Errorf("errors.Is with %s is %v", code.Kind().Name, got)
+		}
+	}
+	if errors.Is(wrapped, errors.New("NOT_OWNER")) {
+		t.Error("a foreign error compares as equal")
+	}
+}
+
+func TestAsErrorFindsTheErrorOfTheCatalogue(t *testing.T) {
+	inner := NewError(CodeCorrupt, "object a")
+	if got := AsError(fmt.Errorf("reading: %w", inner)); got != inner {
+		t.Errorf("wrapped: %v", got)
+	}
+	if got := AsError(errors.Join(errors.New("first"), inner)); got != inner {
+		t.Errorf("joined: %v", got)
+	}
+	if got := AsError(errors.New("disk full")); *got != (Error{CodeInternal, "disk full"}) {
+		t.Errorf("foreign: %v", got)
+	}
+}
+
+func TestErrorParsesAsAJetStreamAPIError(t *testing.T) {
+	for _, code := range Codes() {
+		k := code.Kind()
+		data, err := json.Marshal(NewError(code, "detail"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got jetstream.APIError
+		if err := json.Unmarshal(data, &got); err != nil {
+			t.Fatal(err)
+		}
+		want := jetstream.APIError{Code: k.Status, ErrorCode: jetstream.ErrorCode(code), Description: k.Meaning + ": detail"}
+		if got != want {
+			t.Errorf("%s is read as %+v", data, got)
+		}
+		if !errors.Is(&got, &jetstream.APIError{ErrorCode: jetstream.ErrorCode(code)}) {
+			t.Errorf("%s: errors.Is fails among JetStream errors", k.Name)
+		}
+	}
+}
+
+func TestErrorJSONTellsNameAndAction(t *testing.T) {
+	data, err := json.Marshal(NewError(CodeStagerBusy, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"code":429,"err_code":20024,"description":"the stager has no memory left for more batches",` +
+		`"name":"STAGER_BUSY","retryable":true,"action":"wait and send again; add stagers or bandwidth if it goes on"}`
+	if string(data) != want {
+		t.Errorf("got  %s\nwant %s", data, want)
+	}
+}
+
+func TestErrorSurvivesJSON(t *testing.T) {
+	for _, code := range append(Codes(), CodeOK, 1, 65535) {
+		meaning := code.Kind().Meaning
+		for _, detail := range []string{"", "plain", ": colon", ": ", meaning, meaning + ": again", "<&>\"\\\n\x00 ünï"} {
+			want := Error{code, detail}
+			if got, data := throughJSON(t, &want); *got != want {
+				t.Errorf("%+v became %+v through %s", want, *got, data)
+			}
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		want := Error{genCode.Draw(t, "code"), rapid.String().Draw(t, "detail")}
+		if got, data := throughJSON(t, &want); *got != want {
+			t.Fatalf("%+v became %+v through %s", want, *got, data)
+		}
+	})
+}
+
+func TestErrorOfAnotherProgramKeepsItsDescription(t *testing.T) {
+	for name, c := range map[string]struct {
+		json string
+		want Error
+	}{
+		"JetStream's own":        {`{"code":404,"err_code":10059,"description":"stream not found"}`, Error{CodeUnknownTopic, "stream not found"}},
+		"unknown code":           {`{"code":503,"err_code":10008,"description":"not available"}`, Error{10008, "not available"}},
+		"words that begin alike": {`{"err_code":20001,"description":"the request is not validated"}`, Error{CodeInvalidRequest, "the request is not validated"}},
+		"more fields":            {`{"err_code":20001,"description":"x","later":{"a":[1]}}`, Error{CodeInvalidRequest, "x"}},
+		"nothing":                {`{}`, Error{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got Error
+			if err := json.Unmarshal([]byte(c.json), &got); err != nil || got != c.want {
+				t.Errorf("%+v, %v; want %+v", got, err, c.want)
+			}
+		})
+	}
+}
+
+func TestBrokenErrorJSONIsAnError(t *testing.T) {
+	for _, data := range []string{``, `{`, `"text"`, `[]`, `{"err_code":65536}`, `{"err_code":-1}`, `{"err_code":"20001"}`} {
+		if err := json.Unmarshal([]byte(data), new(Error)); err == nil {
+			t.Errorf("%q is read as an error of the catalogue", data)
+		}
+	}
+}

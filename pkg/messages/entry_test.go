@@ -1,0 +1,120 @@
+package messages
+
+import (
+	"encoding/hex"
+	"math"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func TestEntrySurvivesStorage(t *testing.T) {
+	for name, want := range map[string]Entry{
+		"batches": sampleEntry,
+		"term":    {TopicID: math.MaxUint64, Owner: "replicator-1", BaseOffset: 12},
+		"barrier": {TopicID: 1},
+		"largest": {TopicID: 1, Epoch: math.MaxUint64, SequencerEpoch: math.MaxUint64, BaseOffset: math.MaxInt64},
+		"unnamed": {Batches: []Placeholder{{}, {}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := DecodeEntry(EncodeEntry(want))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("-written +read\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAnyEntrySurvivesStorage(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := genEntry.Draw(t, "entry")
+		got, err := DecodeEntry(EncodeEntry(want))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("-written +read\n%s", diff)
+		}
+		var records int64
+		for _, b := range want.Batches {
+			records += int64(b.Records)
+		}
+		if got.Records() != records || got.NextOffset() != want.BaseOffset+records {
+			t.Fatalf("%d records up to %d, want %d from %d", got.Records(), got.NextOffset(), records, want.BaseOffset)
+		}
+	})
+}
+
+// storedEntry is sampleEntry as version 1 writes it. It must be read for ever.
+const storedEntry = "99014da00708cd03e892a161a16292a36f6e65a374776f93990001000300000a01a469642d319901010101000a0502a099000201cd012c01cf0000000200000000ce00100000ceffffffffa0"
+
+func TestStoredEntryOfVersion1IsStillRead(t *testing.T) {
+	data, err := hex.DecodeString(storedEntry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := DecodeEntry(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(sampleEntry, got); diff != "" {
+		t.Errorf("-written +read\n%s", diff)
+	}
+	if now := hex.EncodeToString(EncodeEntry(sampleEntry)); now != storedEntry {
+		t.Errorf("the same version now writes\n%s", now)
+	}
+}
+
+func TestBatchesOfAnEntryShareNames(t *testing.T) {
+	key := string(make([]byte, 200))
+	entry := Entry{Batches: make([]Placeholder, 100)}
+	for i := range entry.Batches {
+		entry.Batches[i] = Placeholder{Lane: "lane", Number: uint64(i), Records: 1, Extent: Extent{Key: key, Length: 100}}
+	}
+	if n := len(EncodeEntry(entry)); n > 2000 {
+		t.Errorf("100 batches of one object take %d bytes", n)
+	}
+}
+
+func TestDecodeEntryRefusesWhatIsNoEntry(t *testing.T) {
+	placeholder := func(lane, key any, records, offset, length any) []any {
+		return []any{lane, 1, 0, records, key, offset, length, 0, ""}
+	}
+	entry := func(base any, batches ...any) []any {
+		return []any{entryVersion, 1, "", 1, 1, base, []any{"lane"}, []any{"key"}, batches}
+	}
+	good := placeholder(0, 0, 1, 0, 1)
+	for name, c := range map[string]struct {
+		value any
+		says  string
+	}{
+		"version to come":            {[]any{2, 1, "", 1, 1, 0, []any{}, []any{}, []any{}}, "log entry of version 2, this process reads 1"},
+		"one field less":             {[]any{1, 1, "", 1, 1, 0, []any{}, []any{}}, "8 fields where 9 are expected"},
+		"one field more":             {append(entry(0, good), 1), "10 fields where 9 are expected"},
+		"one field less in a batch":  {entry(0, good[:8]), "8 fields where 9 are expected"},
+		"lane without a name":        {entry(0, placeholder(1, 0, 1, 0, 1)), "reference 1 into 1 names"},
+		"key without a name":         {entry(0, placeholder(0, 7, 1, 0, 1)), "reference 7 into 1 names"},
+		"negative lane":              {entry(0, placeholder(int64(-1), 0, 1, 0, 1)), "negative"},
+		"negative base offset":       {entry(-1, good), "-1 is negative"},
+		"negative extent offset":     {entry(0, placeholder(0, 0, 1, -1, 1)), "-1 is negative"},
+		"negative extent length":     {entry(0, placeholder(0, 0, 1, 0, -1)), "-1 is negative"},
+		"more records than 32 bits":  {entry(0, placeholder(0, 0, int64(1)<<32, 0, 1)), "32 bits"},
+		"offsets beyond all numbers": {entry(int64(math.MaxInt64), good), "1 records from offset"},
+		"extent beyond all objects":  {entry(0, placeholder(0, 0, 1, int64(math.MaxInt64), 1)), "extent of 1 bytes at"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := DecodeEntry(raw(t, c.value))
+			wantMalformed(t, err, c.says)
+			if !cmp.Equal(got, Entry{}) {
+				t.Errorf("entry is %v", got)
+			}
+		})
+	}
+	if _, err := DecodeEntry(raw(t, entry(0, good))); err != nil {
+		t.Errorf("the entry that the cases are made from: %v", err)
+	}
+}

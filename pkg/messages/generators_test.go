@@ -1,0 +1,186 @@
+package messages
+
+import (
+	"math"
+
+	"pgregory.net/rapid"
+)
+
+// Generators of everything that travels. Counts of zero give nil, which is what
+// decoding gives.
+
+func listOf[T any](item *rapid.Generator[T], most int) *rapid.Generator[[]T] {
+	return rapid.Custom(func(t *rapid.T) []T {
+		items := rapid.SliceOfN(item, 0, most).Draw(t, "items")
+		if len(items) == 0 {
+			return nil
+		}
+		return items
+	})
+}
+
+func genBytes(most int) *rapid.Generator[[]byte] { return listOf(rapid.Byte(), most) }
+
+// genString covers the lengths at which the encoding of a string changes.
+var genString = rapid.OneOf(
+	rapid.String(),
+	rapid.SampledFrom([]string{"", "x", string(make([]byte, 31)), string(make([]byte, 32)), string(make([]byte, 255)), string(make([]byte, 256)), string(make([]byte, 1<<16))}),
+)
+
+var genNatural = rapid.Int64Range(0, math.MaxInt64)
+
+var genTopicName = rapid.StringMatching(`[A-Za-z0-9_-]{1,64}`)
+
+var genPartition = rapid.Custom(func(t *rapid.T) Partition {
+	return Partition{
+		Topic:   genTopicName.Draw(t, "topic"),
+		TopicID: rapid.Uint64().Draw(t, "topic id"),
+		Number:  rapid.Int32().Draw(t, "partition"),
+	}
+})
+
+var genTrace = rapid.Custom(func(t *rapid.T) Trace {
+	return Trace{Parent: genString.Draw(t, "parent"), State: genString.Draw(t, "state")}
+})
+
+var genExtent = rapid.Custom(func(t *rapid.T) Extent {
+	offset := genNatural.Draw(t, "offset")
+	return Extent{
+		Key:    genString.Draw(t, "key"),
+		Offset: offset,
+		Length: rapid.Int64Range(0, math.MaxInt64-offset).Draw(t, "length"),
+		CRC:    rapid.Uint32().Draw(t, "crc"),
+	}
+})
+
+var genPlaceholder = rapid.Custom(func(t *rapid.T) Placeholder {
+	return Placeholder{
+		Lane:      genString.Draw(t, "lane"),
+		Number:    rapid.Uint64().Draw(t, "number"),
+		Floor:     rapid.Uint64().Draw(t, "floor"),
+		Records:   rapid.Uint32().Draw(t, "records"),
+		Extent:    genExtent.Draw(t, "extent"),
+		MessageID: genString.Draw(t, "message id"),
+	}
+})
+
+var genStagedBatch = rapid.Custom(func(t *rapid.T) StagedBatch {
+	return StagedBatch{Placeholder: genPlaceholder.Draw(t, "placeholder"), Trace: genTrace.Draw(t, "trace")}
+})
+
+var genStageBatch = rapid.Custom(func(t *rapid.T) StageBatch {
+	return StageBatch{
+		Lane:      genString.Draw(t, "lane"),
+		Number:    rapid.Uint64().Draw(t, "number"),
+		Floor:     rapid.Uint64().Draw(t, "floor"),
+		Attempt:   rapid.Uint32().Draw(t, "attempt"),
+		Remaining: rapid.Int64().Draw(t, "remaining"),
+		Records:   rapid.Uint32().Draw(t, "records"),
+		MessageID: genString.Draw(t, "message id"),
+		Trace:     genTrace.Draw(t, "trace"),
+		Payload:   genBytes(600).Draw(t, "payload"),
+	}
+})
+
+var genLaneProgress = rapid.Custom(func(t *rapid.T) LaneProgress {
+	return LaneProgress{
+		Lane:    genString.Draw(t, "lane"),
+		Floor:   rapid.Uint64().Draw(t, "floor"),
+		Highest: rapid.Uint64().Draw(t, "highest"),
+	}
+})
+
+var genLaneNumbers = rapid.Custom(func(t *rapid.T) LaneNumbers {
+	return LaneNumbers{Lane: genString.Draw(t, "lane"), Numbers: listOf(rapid.Uint64(), 40).Draw(t, "numbers")}
+})
+
+var genCode = rapid.Custom(func(t *rapid.T) Code { return Code(rapid.Uint16().Draw(t, "code")) })
+
+var genRefusal = rapid.Custom(func(t *rapid.T) Refusal {
+	return Refusal{
+		Lane:    genString.Draw(t, "lane"),
+		Number:  rapid.Uint64().Draw(t, "number"),
+		Attempt: rapid.Uint32().Draw(t, "attempt"),
+		Code:    genCode.Draw(t, "code"),
+		Detail:  genString.Draw(t, "detail"),
+	}
+})
+
+var genOutcome = rapid.Custom(func(t *rapid.T) Outcome {
+	return Outcome{
+		Lane:      genString.Draw(t, "lane"),
+		Number:    rapid.Uint64().Draw(t, "number"),
+		Code:      genCode.Draw(t, "code"),
+		Offset:    genNatural.Draw(t, "offset"),
+		Duplicate: rapid.Bool().Draw(t, "duplicate"),
+	}
+})
+
+// genBody draws a message of each kind for a partition and an epoch.
+var genBody = map[kind]func(t *rapid.T, p Partition, epoch uint64) Message{
+	kindStage: func(t *rapid.T, p Partition, epoch uint64) Message {
+		return Stage{p, epoch, listOf(genStageBatch, 5).Draw(t, "batches")}
+	},
+	kindRefused: func(t *rapid.T, p Partition, epoch uint64) Message {
+		return Refused{p, epoch, listOf(genRefusal, 5).Draw(t, "refusals")}
+	},
+	kindStaged: func(t *rapid.T, p Partition, epoch uint64) Message {
+		return Staged{p, epoch, listOf(genStagedBatch, 5).Draw(t, "batches")}
+	},
+	kindAnnounce:  func(_ *rapid.T, p Partition, epoch uint64) Message { return Announce{p, epoch} },
+	kindAnnounced: func(_ *rapid.T, p Partition, epoch uint64) Message { return Announced{p, epoch} },
+	kindAdvance: func(t *rapid.T, p Partition, epoch uint64) Message {
+		return Advance{p, epoch, listOf(genLaneProgress, 20).Draw(t, "lanes")}
+	},
+	kindMissing: func(t *rapid.T, p Partition, epoch uint64) Message {
+		return Missing{p, epoch, listOf(genLaneNumbers, 5).Draw(t, "lanes")}
+	},
+	kindFenced: func(_ *rapid.T, p Partition, epoch uint64) Message { return Fenced{p, epoch} },
+	kindRelease: func(t *rapid.T, p Partition, epoch uint64) Message {
+		return Release{
+			p, epoch, rapid.Uint64().Draw(t, "sequencer epoch"), rapid.Uint64().Draw(t, "hello term"),
+			listOf(genStagedBatch, 5).Draw(t, "batches"),
+		}
+	},
+	kindReleaseAgain: func(t *rapid.T, p Partition, epoch uint64) Message {
+		return ReleaseAgain{p, epoch, listOf(genLaneNumbers, 5).Draw(t, "lanes")}
+	},
+	kindHello: func(_ *rapid.T, p Partition, epoch uint64) Message { return Hello{p, epoch} },
+	kindOutcomes: func(t *rapid.T, p Partition, epoch uint64) Message {
+		return Outcomes{p, epoch, listOf(genOutcome, 20).Draw(t, "outcomes")}
+	},
+	kindCommitted: func(t *rapid.T, p Partition, epoch uint64) Message {
+		return Committed{p, epoch, rapid.Int64().Draw(t, "time"), genBytes(600).Draw(t, "entry")}
+	},
+}
+
+var genEntry = rapid.Custom(func(t *rapid.T) Entry {
+	n := Entry{
+		TopicID:        rapid.Uint64().Draw(t, "topic id"),
+		Owner:          genString.Draw(t, "owner"),
+		Epoch:          rapid.Uint64().Draw(t, "epoch"),
+		SequencerEpoch: rapid.Uint64().Draw(t, "sequencer epoch"),
+		BaseOffset:     rapid.Int64Range(0, math.MaxInt64-20*math.MaxUint32).Draw(t, "base offset"),
+		Batches:        listOf(genPlaceholder, 20).Draw(t, "batches"),
+	}
+	// Batches of one entry mostly share lanes and objects.
+	for i := 1; i < len(n.Batches); i++ {
+		if rapid.Bool().Draw(t, "same lane") {
+			n.Batches[i].Lane = n.Batches[i-1].Lane
+		}
+		if rapid.Bool().Draw(t, "same object") {
+			n.Batches[i].Extent.Key = n.Batches[i-1].Extent.Key
+		}
+	}
+	return n
+})
+
+var genRecord = rapid.Custom(func(t *rapid.T) Record {
+	header := rapid.Custom(func(t *rapid.T) Header {
+		return Header{
+			Name:  rapid.StringMatching(`[!-9;-~]{1,20}`).Draw(t, "name"),
+			Value: rapid.StringMatching(`[^\r\n]{0,20}`).Draw(t, "value"),
+		}
+	})
+	return Record{Headers: listOf(header, 5).Draw(t, "headers"), Value: genBytes(300).Draw(t, "value")}
+})

@@ -1,0 +1,231 @@
+package messages
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/vmihailenco/msgpack/v5"
+)
+
+// raw returns the msgpack of a value made of []any, numbers, strings and bytes.
+func raw(t testing.TB, value any) []byte {
+	t.Helper()
+	data, err := msgpack.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func wantMalformed(t *testing.T, err error, says string) {
+	t.Helper()
+	if !errors.Is(err, ErrMalformed) {
+		t.Fatalf("error is %v, want one that wraps ErrMalformed", err)
+	}
+	if !strings.Contains(err.Error(), says) {
+		t.Errorf("error is %q, want one that says %q", err, says)
+	}
+}
+
+// message is a message as a foreign encoder would make it.
+func message(k kind, fields ...any) []any {
+	return append([]any{version, uint64(k), "orders", 1, 0}, fields...)
+}
+
+func TestDecodeRefusesWhatIsNoMessage(t *testing.T) {
+	outcome := func(fields ...any) []any { return message(kindOutcomes, 1, []any{fields}) }
+	staged := func(offset, length any) []any {
+		return message(kindStaged, 1, []any{[]any{"lane", 1, 0, 1, "key", offset, length, 0, "", "", ""}})
+	}
+	for name, c := range map[string]struct {
+		value any
+		says  string
+	}{
+		"no array":                  {"text", "array length"},
+		"nil":                       {nil, ""},
+		"empty array":               {[]any{}, ""},
+		"version to come":           {[]any{2, kindHello, "orders", 1, 0, 1}, "version 2, this process speaks 1"},
+		"version zero":              {[]any{0, kindHello, "orders", 1, 0, 1}, "version 0"},
+		"kind zero":                 {message(0, 1), "unknown kind 0"},
+		"kind to come":              {message(kindCommitted+1, 1), "unknown kind 14"},
+		"kind far away":             {message(math.MaxUint64, 1), "unknown kind"},
+		"one field less":            {message(kindHello), "5 fields for kind 11, expected 6"},
+		"one field more":            {message(kindHello, 1, 2), "7 fields for kind 11, expected 6"},
+		"one field less in an item": {outcome("lane", 1, 0, 0), "4 fields where 5 are expected"},
+		"one field more in an item": {outcome("lane", 1, 0, 0, false, 1), "6 fields where 5 are expected"},
+		"text for a number":         {message(kindHello, "1"), "uint64"},
+		"number for a text":         {[]any{version, kindHello, 5, 1, 0, 1}, "string"},
+		"number for a flag":         {outcome("lane", 1, 0, 0, 1), "bool"},
+		"number for a list":         {message(kindOutcomes, 1, 1), "array"},
+		"map for a list":            {message(kindOutcomes, 1, map[string]any{}), "array"},
+		"fraction":                  {message(kindHello, 1.0), "uint64"},
+		"negative epoch":            {message(kindHello, int64(-1)), "-1 is negative"},
+		"very negative epoch":       {message(kindHello, int64(math.MinInt64)), "is negative"},
+		"partition of 33 bits":      {[]any{version, kindHello, "orders", 1, int64(math.MaxInt32 + 1), 1}, "32 bits"},
+		"negative offset":           {outcome("lane", 1, 0, -1, false), "-1 is negative"},
+		"offset of 64 bits":         {outcome("lane", 1, 0, uint64(math.MaxUint64), false), "does not fit a signed integer"},
+		"code that is OK if cut":    {outcome("lane", 1, 1<<16, 0, false), "65536 is no error code"},
+		"negative code":             {outcome("lane", 1, int64(-1), 0, false), "negative"},
+		"negative extent":           {staged(-1, 1), "negative"},
+		"extent beyond all objects": {staged(int64(math.MaxInt64), 1), "extent of 1 bytes at"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := Decode(raw(t, c.value))
+			wantMalformed(t, err, c.says)
+			if m != nil {
+				t.Errorf("message is %v", m)
+			}
+		})
+	}
+}
+
+func TestDecodeTakesForeignEncodings(t *testing.T) {
+	// The encoder of the msgpack library picks other widths than ours for some numbers.
+	data := raw(t, message(kindOutcomes, int64(7), []any{[]any{[]byte("lane"), int32(1), int8(0), int64(5), true}}))
+	want := Outcomes{
+		Partition{Topic: "orders", TopicID: 1}, 7,
+		[]Outcome{{Lane: "lane", Number: 1, Offset: 5, Duplicate: true}},
+	}
+	got, ok := mustDecode(t, data).(Outcomes)
+	if !ok || got.Outcomes[0] != want.Outcomes[0] || got.Epoch != want.Epoch || got.Partition != want.Partition {
+		t.Errorf("decoded %v, want %v", got, want)
+	}
+}
+
+// encodings holds a well-formed input for each decoder.
+func encodings() map[string]struct {
+	data   []byte
+	decode func([]byte) error
+} {
+	type encoding = struct {
+		data   []byte
+		decode func([]byte) error
+	}
+	decode := func(data []byte) error { _, err := Decode(data); return err }
+	all := map[string]encoding{
+		"Entry": {EncodeEntry(sampleEntry), func(data []byte) error { _, err := DecodeEntry(data); return err }},
+		"frame": {frameOf(sampleRecords...), func(data []byte) error { _, err := readFrame(data); return err }},
+	}
+	for _, m := range samples {
+		all[fmt.Sprintf("%T", m)] = encoding{Encode(m), decode}
+	}
+	return all
+}
+
+func TestTrailingBytesAreRefused(t *testing.T) {
+	for name, c := range encodings() {
+		t.Run(name, func(t *testing.T) {
+			if err := c.decode(c.data); err != nil {
+				t.Fatal(err)
+			}
+			wantMalformed(t, c.decode(append(slices.Clone(c.data), 0)), "1 bytes after the end")
+			wantMalformed(t, c.decode(append(slices.Clone(c.data), c.data...)), "after the end")
+		})
+	}
+}
+
+func TestEveryTruncationIsRefused(t *testing.T) {
+	for name, c := range encodings() {
+		t.Run(name, func(t *testing.T) {
+			for n := range c.data {
+				if err := c.decode(c.data[:n:n]); !errors.Is(err, ErrMalformed) {
+					t.Fatalf("%d of %d bytes give %v", n, len(c.data), err)
+				}
+			}
+		})
+	}
+}
+
+func TestDamagedBytesDoNotPanic(t *testing.T) {
+	for name, c := range encodings() {
+		t.Run(name, func(t *testing.T) {
+			for at := range c.data {
+				damaged := slices.Clone(c.data)
+				for b := range 256 {
+					damaged[at] = byte(b)
+					if err := c.decode(damaged); err != nil && !errors.Is(err, ErrMalformed) {
+						t.Fatalf("byte %d set to %d: %v does not wrap ErrMalformed", at, b, err)
+					}
+				}
+			}
+		})
+	}
+}
+
+var (
+	hugeArray  = msgpack.RawMessage{0xdd, 0xff, 0xff, 0xff, 0xff}
+	hugeBinary = msgpack.RawMessage{0xc6, 0xff, 0xff, 0xff, 0xff}
+	hugeString = msgpack.RawMessage{0xdb, 0xff, 0xff, 0xff, 0xff}
+)
+
+func TestAbsurdCountsAllocateNothingBig(t *testing.T) {
+	message := func(value any) func() error {
+		data := raw(t, value)
+		return func() error { _, err := Decode(data); return err }
+	}
+	entry := func(value any) func() error {
+		data := raw(t, value)
+		return func() error { _, err := DecodeEntry(data); return err }
+	}
+	frame := func(value any) func() error {
+		data := raw(t, value)
+		return func() error { _, err := readFrame(data); return err }
+	}
+	fields := func(k kind, value any) []any { return []any{version, k, "orders", 1, 0, 1, value} }
+	// 1 MiB of zeros is an honest count of elements that are none.
+	honest := msgpack.RawMessage(append([]byte{0xdd, 0, 0x10, 0, 0}, make([]byte, 1<<20)...))
+	cases := map[string]func() error{
+		"message":          message(hugeArray),
+		"topic":            message([]any{version, kindHello, hugeString, 1, 0, 1}),
+		"committed entry":  message([]any{version, kindCommitted, "orders", 1, 0, 1, 1, hugeBinary}),
+		"numbers":          message(fields(kindMissing, []any{[]any{"lane", hugeArray}})),
+		"payload":          message(fields(kindStage, []any{[]any{"lane", 1, 1, 1, 1, 1, "", "", "", hugeBinary}})),
+		"entry":            entry(hugeArray),
+		"entry lanes":      entry([]any{entryVersion, 1, "", 1, 1, 0, hugeArray, []any{}, []any{}}),
+		"entry keys":       entry([]any{entryVersion, 1, "", 1, 1, 0, []any{}, hugeArray, []any{}}),
+		"entry batches":    entry([]any{entryVersion, 1, "", 1, 1, 0, []any{}, []any{}, hugeArray}),
+		"entry of nothing": entry([]any{entryVersion, 1, "", 1, 1, 0, []any{}, []any{}, honest}),
+		"frame":            frame(hugeArray),
+		"records":          frame([]any{frameVersion, hugeArray}),
+		"headers":          frame([]any{frameVersion, []any{[]any{hugeArray, []byte{}}}}),
+		"value":            frame([]any{frameVersion, []any{[]any{nil, hugeBinary}}}),
+	}
+	for _, k := range []kind{kindStage, kindRefused, kindStaged, kindAdvance, kindMissing, kindRelease, kindReleaseAgain, kindOutcomes} {
+		list := fields(k, hugeArray)
+		zeros := fields(k, honest)
+		if k == kindRelease {
+			list, zeros = slices.Insert(list, 6, any(1), any(1)), slices.Insert(zeros, 6, any(1), any(1))
+		}
+		cases[fmt.Sprintf("list of kind %d", k)] = message(list)
+		cases[fmt.Sprintf("list of nothing of kind %d", k)] = message(zeros)
+	}
+	for name, decode := range cases {
+		t.Run(name, func(t *testing.T) {
+			wantMalformed(t, decode(), "")
+			if n := allocated(func() { _ = decode() }); n > 256<<10 {
+				t.Errorf("allocates %d bytes", n)
+			}
+		})
+	}
+}
+
+func TestPooledDecoderForgetsAFailure(t *testing.T) {
+	good := Encode(sampleStage)
+	for range 100 {
+		if _, err := Decode(good[:20]); err == nil {
+			t.Fatal("a truncated message was decoded")
+		}
+		mustDecode(t, good)
+	}
+}
+
+func TestErrorNamesThePlace(t *testing.T) {
+	data := Encode(Hello{samplePartition, 1})
+	_, err := Decode(bytes.Join([][]byte{data, {1, 2, 3}}, nil))
+	wantMalformed(t, err, fmt.Sprintf("byte %d: 3 bytes after the end", len(data)))
+}

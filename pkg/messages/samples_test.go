@@ -1,0 +1,74 @@
+package messages
+
+import "math"
+
+// Samples have every field set, and the largest numbers there are.
+
+var samplePartition = Partition{Topic: "orders", TopicID: math.MaxUint64, Number: 3}
+
+var sampleStaged = StagedBatch{
+	Placeholder: Placeholder{
+		Lane: "lane-a", Number: math.MaxUint64, Floor: 5, Records: math.MaxUint32,
+		Extent:    Extent{Key: "objects/01", Offset: 4096, Length: 1 << 40, CRC: math.MaxUint32},
+		MessageID: "id-1",
+	},
+	Trace: Trace{Parent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", State: "k=v"},
+}
+
+var sampleStage = Stage{samplePartition, 7, []StageBatch{
+	{
+		Lane: "lane-a", Number: 9, Floor: 4, Attempt: math.MaxUint32, Remaining: math.MinInt64, Records: 2, MessageID: "id-1",
+		Trace: sampleStaged.Trace, Payload: []byte("payload one"),
+	},
+	{Lane: "lane-b", Number: 1, Attempt: 1, Remaining: math.MaxInt64, Records: 1, Payload: []byte("payload two")},
+	{},
+}}
+
+var sampleNumbers = []LaneNumbers{{Lane: "lane-a", Numbers: []uint64{0, 127, 128, 1 << 32, math.MaxUint64}}, {Lane: "none"}}
+
+// samples holds one full message of each kind.
+var samples = map[kind]Message{
+	kindStage: sampleStage,
+	kindRefused: Refused{samplePartition, 7, []Refusal{
+		{Lane: "lane-a", Number: 9, Attempt: 2, Code: CodeStagerBusy, Detail: "no memory"}, {},
+	}},
+	kindStaged:    Staged{samplePartition, 7, []StagedBatch{sampleStaged, {}}},
+	kindAnnounce:  Announce{samplePartition, math.MaxUint64},
+	kindAnnounced: Announced{samplePartition, 7},
+	kindAdvance:   Advance{samplePartition, 7, []LaneProgress{{Lane: "lane-a", Floor: 1, Highest: 9}, {}}},
+	kindMissing:   Missing{samplePartition, 7, sampleNumbers},
+	kindFenced:    Fenced{samplePartition, 8},
+	kindRelease: Release{
+		Partition: samplePartition, Epoch: 7, SequencerEpoch: 8, HelloTerm: 9, Batches: []StagedBatch{sampleStaged, {}},
+	},
+	kindReleaseAgain: ReleaseAgain{samplePartition, 7, sampleNumbers},
+	kindHello:        Hello{samplePartition, 12},
+	kindOutcomes: Outcomes{samplePartition, 7, []Outcome{
+		{Lane: "lane-a", Number: 9, Offset: math.MaxInt64, Duplicate: true}, {Code: CodeNotCommitted},
+	}},
+	kindCommitted: Committed{samplePartition, 44, math.MinInt64, EncodeEntry(sampleEntry)},
+}
+
+var sampleEntry = Entry{
+	TopicID: 77, Epoch: 7, SequencerEpoch: 8, BaseOffset: 1000,
+	Batches: []Placeholder{
+		{Lane: "a", Number: 1, Records: 3, Extent: Extent{Key: "one", Length: 10, CRC: 1}, MessageID: "id-1"},
+		{Lane: "b", Number: 1, Floor: 1, Records: 1, Extent: Extent{Key: "one", Offset: 10, Length: 5, CRC: 2}},
+		{Lane: "a", Number: 2, Floor: 1, Records: 300, Extent: Extent{Key: "two", Offset: 1 << 33, Length: 1 << 20, CRC: math.MaxUint32}},
+	},
+}
+
+var sampleRecords = []Record{
+	{Value: []byte("plain")},
+	{Headers: []Header{{"Content-Type", "text/plain"}, {"empty", ""}, {"twice", "1"}, {"twice", "2"}}, Value: []byte{0, 0xff}},
+	{Headers: []Header{{"only", "headers"}}},
+	{},
+}
+
+func frameOf(records ...Record) []byte {
+	var b FrameBuilder
+	for _, r := range records {
+		b.Append(r)
+	}
+	return b.Bytes()
+}

@@ -1,0 +1,63 @@
+package stager
+
+import (
+	"time"
+
+	"laneway.dev/pkg/messages"
+)
+
+// batchMemory is what a batch takes beside its payload, in bytes.
+const batchMemory = 256
+
+// Batch is a batch that a stager has accepted. Its payload aliases the message
+// that it came in.
+type Batch struct {
+	messages.StageBatch
+	Partition messages.Partition
+	Epoch     uint64 // of the frontend that issued the ticket
+	Arrived   time.Time
+	Deadline  time.Time // after which it must not be uploaded
+}
+
+// sender names whom the batch came from.
+type sender struct {
+	partition messages.Partition
+	epoch     uint64
+}
+
+func (b *Batch) sender() sender { return sender{b.Partition, b.Epoch} }
+
+// memory is what the batch counts for in the stager's memory, in bytes.
+func (b *Batch) memory() int64 { return int64(len(b.Payload)) + batchMemory }
+
+// Object is a number of batches that are uploaded as one.
+type Object struct {
+	Batches []Batch
+	Bytes   int64 // of the payloads
+}
+
+// Deadline returns the latest deadline of the batches.
+func (o *Object) Deadline() time.Time {
+	var latest time.Time
+	for i := range o.Batches {
+		if d := o.Batches[i].Deadline; d.After(latest) {
+			latest = d
+		}
+	}
+	return latest
+}
+
+// drop removes the batches for which unwanted returns true.
+func (o *Object) drop(unwanted func(*Batch) bool) {
+	kept := o.Batches[:0]
+	for i := range o.Batches {
+		b := &o.Batches[i]
+		if unwanted(b) {
+			o.Bytes -= int64(len(b.Payload))
+			continue
+		}
+		kept = append(kept, *b)
+	}
+	clear(o.Batches[len(kept):])
+	o.Batches = kept
+}

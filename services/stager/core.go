@@ -1,0 +1,247 @@
+// Package stager makes batches durable: it gathers those of all partitions into
+// objects, uploads the objects to the object store, and tells each partition's
+// sequencer which extent holds which ticket.
+//
+// It owns the batches that it has accepted until it has answered for them, once
+// each: staged or refused. It keeps no order, because uploads finish as they
+// like, and nothing outlives it: a batch that is lost with it is staged again by
+// its frontend. It never refers to an object before the store has it durably.
+package stager
+
+import (
+	"time"
+
+	"laneway.dev/internal/wire"
+	"laneway.dev/pkg/messages"
+)
+
+const (
+	// maxName is the longest topic or lane that an object can hold, in bytes.
+	maxName = 1<<16 - 1
+	// maxRemaining bounds the time that a frontend may give a batch.
+	maxRemaining = 24 * time.Hour
+	// expireEvery is how often the waiting batches are searched for those past
+	// their deadline. None of them is ever uploaded in any case.
+	expireEvery = 100 * time.Millisecond
+)
+
+// Settings are what a core goes by.
+type Settings struct {
+	Linger        time.Duration // how long a batch waits for others at most; 0 is only until an upload may begin
+	ObjectBytes   int64         // payload bytes at which an object is closed
+	ObjectBatches int           // batches at which an object is closed
+	Uploads       int           // uploads at once
+	MemoryBytes   int64         // of all batches that are not answered
+}
+
+// Event is what the core is told: a messages.Stage that arrived, or one of
+// Uploaded, Drain and Abandon.
+type Event any
+
+// Uploaded is the end of an upload. It hands the object back to the core.
+type Uploaded struct {
+	Object  *Object
+	Size    int64             // of the object as stored, in bytes
+	Extents []messages.Extent // one for each batch
+	Failed  *messages.Error   // why the object is not in the store; nil if it is
+}
+
+// Drain tells the core that no batch will come any more: what waits is uploaded
+// without lingering.
+type Drain struct{}
+
+// Abandon tells the core to refuse what waits. Uploads that have begun still end.
+type Abandon struct{}
+
+// Effects is what a step wants done. An object belongs to its upload until
+// Uploaded hands it back.
+type Effects struct {
+	Uploads []*Object
+	Send    []wire.Envelope
+}
+
+// Stats counts what happened.
+type Stats struct {
+	Batches   uint64 // staged
+	Objects   uint64 // stored
+	Bytes     uint64 // of those objects
+	Refused   uint64 // batches
+	Failures  uint64 // uploads that failed for good
+	Retries   uint64 // of uploads
+	Uploading int    // uploads that have begun and not ended
+	Waiting   int    // batches that wait for an upload
+	Held      int64  // memory of the batches that are not answered, in bytes
+}
+
+// Core decides what is uploaded when, and what is answered. It is pure: events
+// and time come in, effects go out. It belongs to one goroutine.
+type Core struct {
+	settings Settings
+	busy     *messages.Error
+
+	queue     queue
+	held      inventory
+	uploading int
+	expired   time.Time // when the waiting batches were last searched
+	draining  bool
+	abandoned bool
+	stats     Stats
+
+	// What this turn does.
+	staged  outbox[messages.StagedBatch]
+	refused outbox[messages.Refusal]
+	fx      Effects
+}
+
+// NewCore returns a core that holds nothing.
+func NewCore(settings Settings) *Core {
+	return &Core{
+		settings: settings,
+		busy: messages.Errorf(messages.CodeStagerBusy,
+			"the batches that it may hold are limited to %d bytes", settings.MemoryBytes),
+		queue: queue{bytes: settings.ObjectBytes, batches: settings.ObjectBatches},
+		held:  inventory{limit: settings.MemoryBytes},
+	}
+}
+
+// Step takes what happened, in order, and returns what is to be done. Without
+// events it only does what time asks for.
+func (c *Core) Step(now time.Time, events []Event) Effects {
+	c.fx = Effects{}
+	for _, e := range events {
+		switch e := e.(type) {
+		case messages.Stage:
+			c.stage(now, &e)
+		case Uploaded:
+			c.uploaded(&e)
+		case Drain:
+			c.draining = true
+		case Abandon:
+			c.draining, c.abandoned = true, true
+		}
+	}
+	c.dropWaiting(now)
+	c.begin(now)
+	c.flush()
+	return c.fx
+}
+
+// Ended says that the core was told to end and holds nothing any more.
+func (c *Core) Ended() bool { return c.draining && c.uploading == 0 && c.queue.empty() }
+
+// Stats returns what happened so far. Retries are not the core's to count.
+func (c *Core) Stats() Stats {
+	s := c.stats
+	s.Uploading, s.Waiting, s.Held = c.uploading, c.queue.waiting, c.held.bytes
+	return s
+}
+
+var (
+	errTooLate  = messages.NewError(messages.CodeDeadlinePassed, "its time was over when it arrived")
+	errWaited   = messages.NewError(messages.CodeDeadlinePassed, "it has waited for an upload until its time was over")
+	errLongName = messages.Errorf(messages.CodeInvalidRequest, "the name of the topic or the lane has more than %d bytes", maxName)
+	// Another stager may well take the batch, so the refusal has to be one that passes.
+	errEnding = messages.NewError(messages.CodeStagerBusy, "the stager is ending")
+)
+
+// stage admits the batches of a message or refuses them.
+func (c *Core) stage(now time.Time, m *messages.Stage) {
+	for i := range m.Batches {
+		b := Batch{StageBatch: m.Batches[i], Partition: m.Partition, Epoch: m.Epoch, Arrived: now}
+		switch reason := c.objection(&b); {
+		case reason != nil:
+			c.refuse(&b, refusal(&b, reason))
+		case !c.held.admit(&b):
+			c.refuse(&b, refusal(&b, c.busy))
+		default:
+			b.Deadline = now.Add(remaining(b.Remaining))
+			c.queue.add(b)
+		}
+	}
+}
+
+// objection returns why a batch cannot be staged by any means; nil if it can.
+func (c *Core) objection(b *Batch) *messages.Error {
+	switch {
+	case c.abandoned:
+		return errEnding
+	case b.Remaining <= 0:
+		return errTooLate
+	case len(b.Lane) > maxName, len(b.Partition.Topic) > maxName:
+		return errLongName
+	}
+	return nil
+}
+
+// remaining converts the time left of a batch, in milliseconds.
+func remaining(milliseconds int64) time.Duration {
+	return time.Duration(min(milliseconds, int64(maxRemaining/time.Millisecond))) * time.Millisecond
+}
+
+// uploaded answers for all batches of an object.
+func (c *Core) uploaded(u *Uploaded) {
+	c.uploading--
+	batches := u.Object.Batches
+	if u.Failed != nil {
+		c.stats.Failures++
+		for i := range batches {
+			c.refuse(&batches[i], c.held.refused(&batches[i], u.Failed))
+		}
+		return
+	}
+	c.stats.Objects++
+	c.stats.Bytes += uint64(u.Size)
+	c.stats.Batches += uint64(len(batches))
+	for i := range batches {
+		c.staged.add(batches[i].sender(), c.held.staged(&batches[i], u.Extents[i]))
+	}
+}
+
+// dropWaiting refuses what is past its deadline, and everything once the core
+// was told to give up.
+func (c *Core) dropWaiting(now time.Time) {
+	if c.abandoned {
+		c.queue.drop(func(b *Batch) bool { return c.give(b, errEnding) })
+		return
+	}
+	if now.Sub(c.expired) >= expireEvery {
+		c.expired = now
+		c.queue.drop(func(b *Batch) bool { return c.expire(now, b) })
+	}
+}
+
+// begin starts uploads while there are objects and slots for them.
+func (c *Core) begin(now time.Time) {
+	for c.uploading < c.settings.Uploads && c.queue.ready(now, c.linger()) {
+		object := c.queue.take()
+		object.drop(func(b *Batch) bool { return c.expire(now, b) })
+		if len(object.Batches) == 0 {
+			continue
+		}
+		c.uploading++
+		c.fx.Uploads = append(c.fx.Uploads, object)
+	}
+}
+
+func (c *Core) linger() time.Duration {
+	if c.draining {
+		return 0
+	}
+	return c.settings.Linger
+}
+
+// expire refuses a batch that is past its deadline, and says whether it is.
+func (c *Core) expire(now time.Time, b *Batch) bool {
+	return !now.Before(b.Deadline) && c.give(b, errWaited)
+}
+
+// give refuses a batch that was admitted.
+func (c *Core) give(b *Batch, reason *messages.Error) bool {
+	c.refuse(b, c.held.refused(b, reason))
+	return true
+}
+
+func (c *Core) refuse(b *Batch, r messages.Refusal) {
+	c.stats.Refused++
+	c.refused.add(b.sender(), r)
+}

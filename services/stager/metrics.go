@@ -1,0 +1,37 @@
+package stager
+
+import "laneway.dev/internal/telemetry"
+
+var readings = []telemetry.Reading{
+	{Name: "laneway.stager.batches", Description: "Batches staged", Unit: "{batch}", Counter: true},
+	{Name: "laneway.stager.objects", Description: "Objects stored", Unit: "{object}", Counter: true},
+	{Name: "laneway.stager.bytes", Description: "Bytes of the objects stored", Unit: "By", Counter: true},
+	{Name: "laneway.stager.refused", Description: "Batches refused", Unit: "{batch}", Counter: true},
+	{Name: "laneway.stager.upload.failures", Description: "Uploads that failed for good", Unit: "{upload}", Counter: true},
+	{Name: "laneway.stager.upload.retries", Description: "Uploads tried again", Unit: "{retry}", Counter: true},
+	{Name: "laneway.stager.uploads", Description: "Uploads in flight", Unit: "{upload}"},
+	{Name: "laneway.stager.waiting", Description: "Batches that wait for an upload", Unit: "{batch}"},
+	{Name: "laneway.stager.memory", Description: "Memory of the batches that are not answered", Unit: "By"},
+}
+
+// observe makes the counters visible.
+func (s *Service) observe() (func() error, error) {
+	return telemetry.Observe(s.config.Telemetry.Meter(role), readings, func() []int64 {
+		t := s.Stats()
+		return []int64{
+			int64(t.Batches), int64(t.Objects), int64(t.Bytes), int64(t.Refused), int64(t.Failures), int64(t.Retries),
+			int64(t.Uploading), int64(t.Waiting), t.Held,
+		}
+	})
+}
+
+// Stats returns what happened so far.
+func (s *Service) Stats() Stats {
+	var sum Stats
+	if t := s.stats.Load(); t != nil {
+		sum = *t
+	}
+	sum.Refused += s.turnedAway.Load()
+	sum.Retries = s.uploader.retries.Load()
+	return sum
+}

@@ -1,0 +1,75 @@
+package stager
+
+import (
+	"slices"
+	"time"
+)
+
+// queue holds the batches that wait for an upload as the objects that they will
+// be, in the order of their arrival. Only the last object is open: the others
+// were full, or the batch that came next did not fit.
+type queue struct {
+	bytes   int64 // limits of an object
+	batches int
+
+	objects []*Object
+	waiting int // batches
+}
+
+func (q *queue) empty() bool { return len(q.objects) == 0 }
+
+func (q *queue) full(o *Object) bool { return o.Bytes >= q.bytes || len(o.Batches) >= q.batches }
+
+// add puts a batch into the open object, or opens the next one. A batch larger
+// than an object has one for itself.
+func (q *queue) add(b Batch) {
+	size := int64(len(b.Payload))
+	open := q.open()
+	if open == nil || open.Bytes+size > q.bytes {
+		open = &Object{}
+		q.objects = append(q.objects, open)
+	}
+	open.Batches = append(open.Batches, b)
+	open.Bytes += size
+	q.waiting++
+}
+
+// open returns the object that may take another batch; nil if there is none.
+func (q *queue) open() *Object {
+	if len(q.objects) == 0 {
+		return nil
+	}
+	if last := q.objects[len(q.objects)-1]; !q.full(last) {
+		return last
+	}
+	return nil
+}
+
+// ready says whether the first object may be uploaded: it is closed, or its
+// oldest batch has waited for the linger.
+func (q *queue) ready(now time.Time, linger time.Duration) bool {
+	if len(q.objects) == 0 {
+		return false
+	}
+	first := q.objects[0]
+	return len(q.objects) > 1 || q.full(first) || now.Sub(first.Batches[0].Arrived) >= linger
+}
+
+// take removes the first object.
+func (q *queue) take() *Object {
+	first := q.objects[0]
+	q.objects[0] = nil
+	q.objects = q.objects[1:]
+	q.waiting -= len(first.Batches)
+	return first
+}
+
+// drop removes the batches for which unwanted returns true.
+func (q *queue) drop(unwanted func(*Batch) bool) {
+	q.waiting = 0
+	q.objects = slices.DeleteFunc(q.objects, func(o *Object) bool {
+		o.drop(unwanted)
+		q.waiting += len(o.Batches)
+		return len(o.Batches) == 0
+	})
+}

@@ -1,0 +1,38 @@
+package stager
+
+import "laneway.dev/pkg/messages"
+
+// inventory is what the stager answers for. Every batch that is admitted leaves
+// it exactly once, as staged or as refused.
+type inventory struct {
+	limit int64 // of bytes
+	bytes int64 // memory of the batches
+}
+
+// admit takes a batch in, unless there is no memory left for it.
+func (i *inventory) admit(b *Batch) bool {
+	if i.bytes+b.memory() > i.limit {
+		return false
+	}
+	i.bytes += b.memory()
+	return true
+}
+
+// staged returns the result of a batch that is durable: the extent holds the
+// very ticket that the batch came with, whichever upload finished first.
+func (i *inventory) staged(b *Batch, extent messages.Extent) messages.StagedBatch {
+	i.bytes -= b.memory()
+	return messages.StagedBatch{
+		Placeholder: messages.Placeholder{
+			Lane: b.Lane, Number: b.Number, Floor: b.Floor,
+			Records: b.Records, Extent: extent, MessageID: b.MessageID,
+		},
+		Trace: b.Trace,
+	}
+}
+
+// refused returns the result of a batch that is not durable, for this reason.
+func (i *inventory) refused(b *Batch, reason *messages.Error) messages.Refusal {
+	i.bytes -= b.memory()
+	return refusal(b, reason)
+}

@@ -1,0 +1,88 @@
+package stager
+
+import (
+	"slices"
+
+	"laneway.dev/internal/wire"
+	"laneway.dev/pkg/messages"
+)
+
+const (
+	// itemsPerMessage bounds a message; one turn may answer for far more than fits one.
+	itemsPerMessage = 2000
+	// maxDetail bounds what one refusal says, in bytes, since a message has many.
+	maxDetail = 512
+)
+
+// refusal returns the answer for a batch that is not staged, for this reason.
+func refusal(b *Batch, reason *messages.Error) messages.Refusal {
+	return messages.Refusal{
+		Lane: b.Lane, Number: b.Number, Attempt: b.Attempt,
+		Code: reason.Code, Detail: reason.Detail[:min(len(reason.Detail), maxDetail)],
+	}
+}
+
+// flush turns the answers of this turn into envelopes.
+func (c *Core) flush() {
+	c.staged.flush(func(to sender, batches []messages.StagedBatch) {
+		c.fx.Send = append(c.fx.Send, wire.Envelope{
+			Subject: to.partition.SequencerSubject(),
+			Message: messages.Staged{Partition: to.partition, Epoch: to.epoch, Batches: batches},
+		})
+	})
+	c.refused.flush(func(to sender, refusals []messages.Refusal) {
+		c.fx.Send = append(c.fx.Send, refusedEnvelope(to, refusals))
+	})
+}
+
+func refusedEnvelope(to sender, refusals []messages.Refusal) wire.Envelope {
+	return wire.Envelope{
+		Subject: messages.FrontendSubject(to.epoch),
+		Message: messages.Refused{Partition: to.partition, Epoch: to.epoch, Refusals: refusals},
+	}
+}
+
+// outbox gathers items by whom their batch came from.
+type outbox[T any] struct {
+	groups []group[T] // in the order of their first item
+	index  map[sender]int
+	last   int // group of the last item: the next one mostly belongs to it too
+}
+
+type group[T any] struct {
+	of    sender
+	items []T
+}
+
+func (o *outbox[T]) add(of sender, item T) {
+	if o.last >= len(o.groups) || o.groups[o.last].of != of {
+		o.last = o.find(of)
+	}
+	g := &o.groups[o.last]
+	g.items = append(g.items, item)
+}
+
+func (o *outbox[T]) find(of sender) int {
+	at, known := o.index[of]
+	if !known {
+		if o.index == nil {
+			o.index = make(map[sender]int)
+		}
+		at = len(o.groups)
+		o.groups = append(o.groups, group[T]{of: of})
+		o.index[of] = at
+	}
+	return at
+}
+
+// flush hands out all items, as many at a time as a message may have, and
+// forgets them.
+func (o *outbox[T]) flush(send func(sender, []T)) {
+	for _, g := range o.groups {
+		for part := range slices.Chunk(g.items, itemsPerMessage) {
+			send(g.of, part)
+		}
+	}
+	o.groups = nil
+	clear(o.index)
+}

@@ -1,0 +1,80 @@
+package stager
+
+import (
+	"context"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"laneway.dev/internal/telemetry"
+	"laneway.dev/pkg/messages"
+)
+
+// spans makes the span "upload" of every object and, linked to it, the span
+// "stage" of each of its batches, from arrival until the upload has ended. The
+// zero value makes none. It is safe for concurrent use.
+type spans struct{ tracer trace.Tracer }
+
+func newSpans(t *telemetry.Telemetry) spans {
+	if !t.Tracing() {
+		return spans{}
+	}
+	return spans{tracer: t.Tracer(role)}
+}
+
+// begin starts the span of an upload; nil when tracing is off.
+func (s *spans) begin() trace.Span {
+	if s.tracer == nil {
+		return nil
+	}
+	_, upload := s.tracer.Start(context.Background(), telemetry.SpanUpload, trace.WithNewRoot(),
+		trace.WithSpanKind(trace.SpanKindClient))
+	return upload
+}
+
+// end completes the span of an upload and makes those of its batches, whose
+// trace contexts it replaces.
+func (s *spans) end(upload trace.Span, object *Object, result stored, err error) {
+	if upload == nil {
+		return
+	}
+	upload.SetAttributes(telemetry.MessagingBatchCount.Int(len(object.Batches)))
+	if err != nil {
+		upload.SetStatus(codes.Error, err.Error())
+		upload.SetAttributes(telemetry.MessagingBodySize.Int64(object.Bytes))
+	} else {
+		upload.SetAttributes(telemetry.ObjectKey.String(result.key), telemetry.MessagingBodySize.Int64(result.size))
+	}
+	upload.End()
+	link := trace.WithLinks(trace.Link{SpanContext: upload.SpanContext()})
+	var of messages.Partition
+	var common []attribute.KeyValue
+	for i := range object.Batches {
+		b := &object.Batches[i]
+		if b.Trace.Parent == "" {
+			continue
+		}
+		if common == nil || b.Partition != of {
+			of, common = b.Partition, telemetry.PartitionAttributes(b.Partition.Topic, b.Partition.Number)
+		}
+		s.stage(b, result.key, err, link, trace.WithAttributes(common...))
+	}
+}
+
+// stage makes the span of one batch.
+func (s *spans) stage(b *Batch, key string, err error, options ...trace.SpanStartOption) {
+	ctx := telemetry.Extract(context.Background(), b.Trace.Parent, b.Trace.State)
+	options = append(options, trace.WithTimestamp(b.Arrived), trace.WithAttributes(
+		telemetry.TicketLane.String(b.Lane), telemetry.TicketNumber.Int64(int64(b.Number)),
+		telemetry.TicketEpoch.Int64(int64(b.Epoch)), telemetry.MessagingBatchCount.Int(int(b.Records)),
+		telemetry.MessagingBodySize.Int(len(b.Payload))))
+	ctx, span := s.tracer.Start(ctx, telemetry.SpanStage, options...)
+	if err != nil {
+		span.SetStatus(codes.Error, err.Error())
+	} else {
+		span.SetAttributes(telemetry.ObjectKey.String(key))
+	}
+	span.End()
+	b.Trace.Parent, b.Trace.State = telemetry.Inject(ctx)
+}

@@ -1,0 +1,135 @@
+package stager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"go.uber.org/zap"
+
+	"laneway.dev/internal/fault"
+	"laneway.dev/internal/objectstore"
+	"laneway.dev/pkg/messages"
+)
+
+var errInjected = errors.New("injected fault: stage.fail")
+
+// uploader puts objects into the store. It is safe for concurrent use; each
+// upload runs on a goroutine of its own.
+type uploader struct {
+	store   objectstore.Store
+	faults  *fault.Faults
+	log     *zap.Logger
+	spans   spans
+	retries atomic.Uint64
+}
+
+// fate is what the injected faults do to one upload.
+type fate struct {
+	delay time.Duration
+	fail  bool
+}
+
+// draw decides about the next upload. Called in the order in which objects are
+// closed, it gives the same fates to the same objects.
+func (u *uploader) draw() fate { return fate{delay: u.faults.Delay(), fail: u.faults.Fail()} }
+
+// stored is an object that the store holds durably.
+type stored struct {
+	key     string
+	size    int64
+	extents []messages.Extent
+}
+
+// upload stores an object, for as long as one of its batches has time left and
+// ctx lives.
+func (u *uploader) upload(ctx context.Context, object *Object, fate fate) Uploaded {
+	deadline := object.Deadline()
+	limited, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	span := u.spans.begin()
+	result, err := u.try(limited, object, deadline, fate)
+	u.spans.end(span, object, result, err)
+	switch {
+	case err == nil:
+		return Uploaded{Object: object, Size: result.size, Extents: result.extents}
+	case ctx.Err() != nil:
+		return Uploaded{Object: object, Failed: errEnding}
+	}
+	u.log.Error("an object could not be stored; its batches are refused",
+		zap.Int("batches", len(object.Batches)), zap.Int64("bytes", object.Bytes), zap.Error(err))
+	return Uploaded{Object: object, Failed: messages.NewError(messages.CodeStoreUnavailable, err.Error())}
+}
+
+// try puts the object until that succeeds or the next try would come too late.
+// An error is what the store said last.
+func (u *uploader) try(ctx context.Context, object *Object, deadline time.Time, fate fate) (stored, error) {
+	if err := pause(ctx, fate.delay); err != nil {
+		return stored{}, fmt.Errorf("held up by an injected fault: stage.delay: %w", err)
+	}
+	if fate.fail {
+		return stored{}, errInjected
+	}
+	var last error
+	pace := newPace()
+	result, err := backoff.Retry(ctx, func() (stored, error) {
+		var result stored
+		result, last = u.put(ctx, object)
+		pace.isFull = errors.Is(last, objectstore.ErrFull)
+		return result, last
+	}, backoff.WithBackOff(pace), backoff.WithMaxElapsedTime(time.Until(deadline)), backoff.WithNotify(u.retrying))
+	if err != nil {
+		return stored{}, last
+	}
+	return result, nil
+}
+
+func (u *uploader) retrying(err error, wait time.Duration) {
+	u.retries.Add(1)
+	u.log.Warn("an object could not be stored; trying again", zap.Duration("wait", wait), zap.Error(err))
+}
+
+// put lays the object out under a new key and stores it. After an error the key
+// may hold an orphan, so it is never used again.
+func (u *uploader) put(ctx context.Context, object *Object) (stored, error) {
+	key, err := objectstore.NewKey(time.Now(), nil)
+	if err != nil {
+		return stored{}, err
+	}
+	builder := objectstore.NewBuilder(key)
+	extents := make([]messages.Extent, len(object.Batches))
+	for i := range object.Batches {
+		b := &object.Batches[i]
+		extents[i], err = builder.Add(objectstore.Batch{
+			Partition: b.Partition, Lane: b.Lane, Epoch: b.Epoch, Number: b.Number, Records: b.Records, Payload: b.Payload,
+		})
+		if err != nil {
+			return stored{}, backoff.Permanent(err)
+		}
+	}
+	if err := pause(ctx, u.faults.Bandwidth(time.Now(), builder.Size())); err != nil {
+		return stored{}, fmt.Errorf("put object %q: held up by an injected fault: store.bandwidth: %w", key, err)
+	}
+	if err := u.store.Put(ctx, key, builder.Parts()); err != nil {
+		return stored{}, err
+	}
+	return stored{key: key, size: builder.Size(), extents: extents}, nil
+}
+
+// pause waits; it returns an error as soon as ctx has ended, also without a wait.
+func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

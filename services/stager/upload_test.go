@@ -1,0 +1,234 @@
+package stager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+
+	"laneway.dev/internal/fault"
+	"laneway.dev/internal/objectstore"
+	"laneway.dev/pkg/messages"
+)
+
+// putFunc is a store of which only Put is used.
+type putFunc func(ctx context.Context, key string, parts [][]byte) error
+
+func (f putFunc) Put(ctx context.Context, key string, parts [][]byte) error {
+	return f(ctx, key, parts)
+}
+
+func (putFunc) ReadRange(context.Context, string, int64, int64) ([]byte, error) {
+	return nil, errors.New("not used")
+}
+
+func (putFunc) Close() error { return nil }
+
+// object returns an object of batches with these times left, from now on.
+func object(left ...time.Duration) *Object {
+	o := &Object{}
+	for i, d := range left {
+		b := Batch{StageBatch: batch("a", uint64(i+1), 100), Partition: orders0, Epoch: epoch, Arrived: time.Now()}
+		b.Deadline = b.Arrived.Add(d)
+		o.Batches = append(o.Batches, b)
+		o.Bytes += 100
+	}
+	return o
+}
+
+func newUploader(put putFunc, faults *fault.Faults) *uploader {
+	return &uploader{store: put, faults: faults, log: zap.NewNop()}
+}
+
+func mustFaults(t *testing.T, specs ...string) *fault.Faults {
+	t.Helper()
+	faults, err := fault.Parse(specs, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return faults
+}
+
+func wantFailed(t *testing.T, u Uploaded, code messages.Code, detail string) {
+	t.Helper()
+	if u.Failed == nil || u.Failed.Code != code || !strings.Contains(u.Failed.Detail, detail) {
+		t.Errorf("the upload ends with %v, want %s with %q", u.Failed, code.Kind().Name, detail)
+	}
+}
+
+func TestAFailedPutIsTriedAgainUnderANewKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var keys []string
+		u := newUploader(func(_ context.Context, key string, _ [][]byte) error {
+			if keys = append(keys, key); len(keys) < 4 {
+				return errors.New("connection reset")
+			}
+			return nil
+		}, nil)
+		result := u.upload(t.Context(), object(30*time.Second), fate{})
+		if result.Failed != nil {
+			t.Fatalf("the upload failed: %v", result.Failed)
+		}
+		seen := make(map[string]bool)
+		for _, k := range keys {
+			seen[k] = true
+		}
+		if len(keys) != 4 || len(seen) != 4 {
+			t.Errorf("puts under %v, want four keys", keys)
+		}
+		if got := result.Extents[0].Key; got != keys[3] {
+			t.Errorf("the extent is in %s, want the object that was stored, %s", got, keys[3])
+		}
+		if got := u.retries.Load(); got != 3 {
+			t.Errorf("%d retries counted, want 3", got)
+		}
+	})
+}
+
+func TestAStoreThatIsFullIsAskedLessOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tries := func(err error) (n int) {
+			u := newUploader(func(context.Context, string, [][]byte) error { n++; return err }, nil)
+			wantFailed(t, u.upload(t.Context(), object(5*time.Second), fate{}), messages.CodeStoreUnavailable, err.Error())
+			return n
+		}
+		usual, full := tries(errors.New("reset")), tries(fmt.Errorf("put: %w", objectstore.ErrFull))
+		if full < 2 || full >= usual {
+			t.Errorf("%d tries of a full store, %d of one that fails; want at least 2, and fewer", full, usual)
+		}
+	})
+}
+
+func TestAFullStoreRecoversWhenSpaceReturns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		space := time.Now().Add(10 * time.Second)
+		u := newUploader(func(context.Context, string, [][]byte) error {
+			if time.Now().Before(space) {
+				return objectstore.ErrFull
+			}
+			return nil
+		}, nil)
+		if result := u.upload(t.Context(), object(30*time.Second), fate{}); result.Failed != nil {
+			t.Errorf("the upload failed: %v", result.Failed)
+		}
+	})
+}
+
+func TestRetriesEndByTheLatestDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		u := newUploader(func(context.Context, string, [][]byte) error { return errors.New("gone") }, nil)
+		result := u.upload(t.Context(), object(100*time.Millisecond, 20*time.Second, time.Second), fate{})
+		wantFailed(t, result, messages.CodeStoreUnavailable, "gone")
+		// The last wait that would have been too long is not waited for.
+		if took := time.Since(began); took < 16*time.Second || took > 20*time.Second {
+			t.Errorf("given up after %v, want shortly before 20s", took)
+		}
+	})
+}
+
+func TestAPutThatHangsEndsAtTheDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		u := newUploader(func(ctx context.Context, _ string, _ [][]byte) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}, nil)
+		wantFailed(t, u.upload(t.Context(), object(time.Second), fate{}), messages.CodeStoreUnavailable, "deadline")
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("given up after %v, want 1s", took)
+		}
+	})
+}
+
+func TestAPutThatSucceedsAfterTheDeadlineIsStaged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := newUploader(func(context.Context, string, [][]byte) error {
+			<-time.After(2 * time.Second)
+			return nil
+		}, nil)
+		if result := u.upload(t.Context(), object(time.Second), fate{}); result.Failed != nil {
+			t.Errorf("a batch that is durable is refused: %v", result.Failed)
+		}
+	})
+}
+
+func TestAnUploadThatIsToldToEndRefusesSoThatAnotherStagerTakesTheBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		u := newUploader(func(context.Context, string, [][]byte) error { return errors.New("gone") }, nil)
+		time.AfterFunc(time.Second, cancel)
+		began := time.Now()
+		wantFailed(t, u.upload(ctx, object(time.Hour), fate{}), messages.CodeStagerBusy, "ending")
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("ended after %v, want 1s", took)
+		}
+	})
+}
+
+func TestAnObjectThatCannotBeLaidOutIsNotTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := object(30 * time.Second)
+		o.Batches[0].Lane = strings.Repeat("x", maxName+1)
+		u := newUploader(func(context.Context, string, [][]byte) error { return nil }, nil)
+		wantFailed(t, u.upload(t.Context(), o, fate{}), messages.CodeStoreUnavailable, "lane of 65536 bytes")
+		if got := u.retries.Load(); got != 0 {
+			t.Errorf("%d retries, want none", got)
+		}
+	})
+}
+
+func TestAnInjectedFailureIsForGood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		puts := 0
+		u := newUploader(func(context.Context, string, [][]byte) error { puts++; return nil }, mustFaults(t, "stage.fail=1"))
+		wantFailed(t, u.upload(t.Context(), object(time.Second), u.draw()), messages.CodeStoreUnavailable, "injected fault")
+		if puts != 0 {
+			t.Errorf("%d puts, want none", puts)
+		}
+	})
+}
+
+func TestAnInjectedDelayComesBeforeThePut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		var put time.Duration
+		u := newUploader(func(context.Context, string, [][]byte) error { put = time.Since(began); return nil },
+			mustFaults(t, "stage.delay=70ms"))
+		u.upload(t.Context(), object(time.Second), u.draw())
+		if put != 70*time.Millisecond {
+			t.Errorf("put after %v, want 70ms", put)
+		}
+	})
+}
+
+func TestAnInjectedDelayBeyondTheDeadlineRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := newUploader(func(context.Context, string, [][]byte) error { return nil }, mustFaults(t, "stage.delay=1h"))
+		wantFailed(t, u.upload(t.Context(), object(time.Second), u.draw()), messages.CodeStoreUnavailable, "stage.delay")
+	})
+}
+
+func TestUploadsShareAnInjectedBandwidth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := newUploader(func(context.Context, string, [][]byte) error { return nil }, mustFaults(t, "store.bandwidth=1KB/s"))
+		began := time.Now()
+		var bytes int64
+		results := make(chan Uploaded)
+		for range 3 {
+			go func() { results <- u.upload(t.Context(), object(time.Minute), fate{}) }()
+		}
+		for range 3 {
+			bytes += (<-results).Size
+		}
+		want := time.Duration(bytes) * time.Millisecond
+		if took := time.Since(began); took < want-3*time.Millisecond || took > want+3*time.Millisecond {
+			t.Errorf("%d bytes at 1 kB/s took %v, want %v", bytes, took, want)
+		}
+	})
+}
