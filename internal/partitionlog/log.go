@@ -136,6 +136,7 @@ type getRequest struct {
 
 // Read returns up to limit entries from a sequence on, and whether nothing
 // follows them. A replica that lags may show an earlier end than the leader.
+// With an error come the entries that were read before it.
 func (l *Log) Read(ctx context.Context, from uint64, limit int) (entries []messages.LoggedEntry, atEnd bool, err error) {
 	return l.read(ctx, getRequest{Sequence: max(from, 1), Batch: limit})
 }
@@ -168,14 +169,14 @@ func (l *Log) read(ctx context.Context, request getRequest) (entries []messages.
 	for {
 		msg, err := sub.NextMsgWithContext(ctx)
 		if err != nil {
-			return nil, false, err
+			return entries, false, err
 		}
 		if status := msg.Header.Get("Status"); status != "" {
 			return l.endOfRead(entries, status, msg.Header)
 		}
 		entry, err := l.decode(msg)
 		if err != nil {
-			return nil, false, err
+			return entries, false, err
 		}
 		entries = append(entries, entry)
 	}

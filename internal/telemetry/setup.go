@@ -92,7 +92,7 @@ func describe(ctx context.Context, role, instance string) (*resource.Resource, e
 }
 
 func (t *Telemetry) addMeters(ctx context.Context, about *resource.Resource, push bool) error {
-	scraped, err := otelprometheus.New(otelprometheus.WithRegisterer(t.Registry))
+	scraped, err := otelprometheus.New(otelprometheus.WithRegisterer(t.Registry), otelprometheus.WithoutScopeInfo())
 	if err != nil {
 		return fmt.Errorf("setting up Prometheus metrics: %w", err)
 	}

@@ -45,7 +45,10 @@ func Options(name string, log *zap.Logger) []nats.Option {
 		nats.Timeout(2 * time.Second),
 		nats.PingInterval(5 * time.Second),
 		nats.MaxPingsOutstanding(2),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+		nats.DisconnectErrHandler(func(c *nats.Conn, err error) {
+			if c.IsClosed() {
+				return
+			}
 			log.Warn("disconnected from NATS; reconnecting for as long as it takes", zap.Error(err))
 		}),
 		nats.ReconnectHandler(func(c *nats.Conn) {

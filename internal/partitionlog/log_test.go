@@ -1,0 +1,348 @@
+package partitionlog_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/internal/embedded"
+	"laneway.dev/internal/partitionlog"
+	"laneway.dev/pkg/messages"
+)
+
+var partition = messages.Partition{Topic: "orders", TopicID: 7, Number: 3}
+
+// server is a NATS server with a connection to it.
+type server struct {
+	conn *nats.Conn
+	js   jetstream.JetStream
+	ctx  context.Context
+}
+
+func start(t *testing.T) server {
+	t.Helper()
+	s, err := embedded.Start(embedded.Options{Listen: "127.0.0.1:0", Data: t.TempDir()})
+	must(t, err)
+	t.Cleanup(func() { must(t, s.Shutdown()) })
+	conn, err := s.Connect()
+	must(t, err)
+	t.Cleanup(conn.Close)
+	js, err := jetstream.New(conn)
+	must(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	return server{conn, js, ctx}
+}
+
+func (s server) log(p messages.Partition) *partitionlog.Log {
+	return partitionlog.New(s.conn, s.js, p)
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// entry has so many records in one batch.
+func entry(base int64, records uint32) messages.Entry {
+	n := messages.Entry{TopicID: partition.TopicID, Epoch: 1, SequencerEpoch: 2, BaseOffset: base}
+	if records > 0 {
+		n.Batches = []messages.Placeholder{{
+			Lane: "l", Number: uint64(base), Records: records, Extent: messages.Extent{Key: "k", Offset: 16, Length: 9, CRC: 5},
+		}}
+	}
+	return n
+}
+
+// created makes a log with entries of two records each.
+func created(t *testing.T, entries int) (server, *partitionlog.Log) {
+	t.Helper()
+	s := start(t)
+	log := s.log(partition)
+	must(t, log.Create(s.ctx))
+	for i := range entries {
+		sequence, err := log.Append(s.ctx, uint64(i), messages.EncodeEntry(entry(int64(2*i), 2)))
+		must(t, err)
+		if sequence != uint64(i+1) {
+			t.Fatalf("entry %d has sequence %d", i, sequence)
+		}
+	}
+	return s, log
+}
+
+func TestStreamOfAPartitionKeepsEverything(t *testing.T) {
+	s, _ := created(t, 0)
+	stream, err := s.js.Stream(s.ctx, "LANEWAY-orders-3")
+	must(t, err)
+	c := stream.CachedInfo().Config
+	if !c.DenyDelete || !c.DenyPurge || !c.AllowDirect || c.Storage != jetstream.FileStorage ||
+		c.MaxMsgs > 0 || c.MaxBytes > 0 || c.MaxAge != 0 {
+		t.Errorf("configuration is %+v", c)
+	}
+	if diff := cmp.Diff([]string{"_laneway.log.orders.3.7"}, c.Subjects); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAppendedEntriesAreReadInOrder(t *testing.T) {
+	s, log := created(t, 3)
+	entries, atEnd, err := log.Read(s.ctx, 0, 100)
+	must(t, err)
+	if len(entries) != 3 || !atEnd {
+		t.Fatalf("%d entries, at the end: %t", len(entries), atEnd)
+	}
+	for i, e := range entries {
+		if e.Sequence != uint64(i+1) || time.Since(e.Time) > time.Minute || e.Time.After(time.Now()) {
+			t.Errorf("entry %d has sequence %d, time %s", i, e.Sequence, e.Time)
+		}
+		if diff := cmp.Diff(entry(int64(2*i), 2), e.Entry); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+func TestReadIsLimited(t *testing.T) {
+	s, log := created(t, 5)
+	for _, c := range []struct {
+		from  uint64
+		limit int
+		want  []uint64
+		atEnd bool
+	}{
+		{1, 2, []uint64{1, 2}, false},
+		{2, 1, []uint64{2}, false},
+		{4, 2, []uint64{4, 5}, true},
+		{5, 1, []uint64{5}, true},
+		{5, 256, []uint64{5}, true},
+		{6, 10, nil, true},
+		{1 << 40, 10, nil, true},
+	} {
+		entries, atEnd, err := log.Read(s.ctx, c.from, c.limit)
+		must(t, err)
+		var got []uint64
+		for _, e := range entries {
+			got = append(got, e.Sequence)
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" || atEnd != c.atEnd {
+			t.Errorf("from %d, limit %d: at the end: %t, %s", c.from, c.limit, atEnd, diff)
+		}
+	}
+}
+
+func TestAppendAfterSomebodyElsesIsRefused(t *testing.T) {
+	s, log := created(t, 2)
+	for _, expected := range []uint64{0, 1, 3} {
+		_, err := log.Append(s.ctx, expected, messages.EncodeEntry(entry(4, 1)))
+		if !errors.Is(err, partitionlog.ErrMoved) {
+			t.Errorf("append after %d: %v", expected, err)
+		}
+	}
+	state, err := log.State(s.ctx)
+	must(t, err)
+	if state.LastSequence != 2 {
+		t.Errorf("last sequence is %d", state.LastSequence)
+	}
+}
+
+func TestOfTwoOwnersOneWinsEachPlace(t *testing.T) {
+	s, log := created(t, 0)
+	const places = 20
+	type result struct {
+		place uint64
+		err   error
+	}
+	results := make(chan result)
+	for owner := range 2 {
+		go func() {
+			for place := range uint64(places) {
+				n := entry(0, 0)
+				n.Owner = fmt.Sprint(owner)
+				_, err := log.Append(s.ctx, place, messages.EncodeEntry(n))
+				results <- result{place, err}
+			}
+		}()
+	}
+	won := make(map[uint64]int)
+	for range 2 * places {
+		r := <-results
+		switch {
+		case r.err == nil:
+			won[r.place]++
+		case !errors.Is(r.err, partitionlog.ErrMoved):
+			t.Error(r.err)
+		}
+	}
+	for place, n := range won {
+		if n > 1 {
+			t.Errorf("place %d was won %d times", place, n)
+		}
+	}
+	if won[0] != 1 {
+		t.Error("nobody won the first place")
+	}
+}
+
+func TestStateTellsWhereTheLogEnds(t *testing.T) {
+	s, log := created(t, 0)
+	state, err := log.State(s.ctx)
+	must(t, err)
+	if state != (partitionlog.State{}) {
+		t.Errorf("empty log: %+v", state)
+	}
+	for i, n := range []messages.Entry{entry(0, 0), entry(0, 3), entry(3, 0)} {
+		_, err := log.Append(s.ctx, uint64(i), messages.EncodeEntry(n))
+		must(t, err)
+	}
+	state, err = log.State(s.ctx)
+	must(t, err)
+	if want := (partitionlog.State{LastSequence: 3, NextOffset: 3, Entries: 3}); state != want {
+		t.Errorf("got %+v, wanted %+v", state, want)
+	}
+}
+
+func TestReadSinceATime(t *testing.T) {
+	s, log := created(t, 3)
+	all, _, err := log.Read(s.ctx, 1, 3)
+	must(t, err)
+	for _, c := range []struct {
+		since time.Time
+		want  uint64
+	}{
+		{time.Unix(0, 0), 1},
+		{all[0].Time, 1},
+		{all[0].Time.Add(1), 2},
+		{all[2].Time, 3},
+		{all[2].Time.Add(1), 0},
+		{time.Now().Add(time.Hour), 0},
+	} {
+		entries, err := log.ReadSince(s.ctx, c.since)
+		must(t, err)
+		var got uint64
+		if len(entries) > 0 {
+			got = entries[0].Sequence
+		}
+		if got != c.want || len(entries) > 1 {
+			t.Errorf("since %s: %d entries, first %d, wanted %d", c.since, len(entries), got, c.want)
+		}
+	}
+}
+
+func TestEmptyLogHasNothingSinceAnyTime(t *testing.T) {
+	s, log := created(t, 0)
+	for _, since := range []time.Time{time.Unix(0, 0), time.Now()} {
+		if entries, err := log.ReadSince(s.ctx, since); err != nil || len(entries) != 0 {
+			t.Errorf("since %s: %d entries, %v", since, len(entries), err)
+		}
+	}
+}
+
+func TestEntryThatCannotBeReadIsCorruptAndNamed(t *testing.T) {
+	s, log := created(t, 2)
+	_, err := log.Append(s.ctx, 2, []byte("no entry"))
+	must(t, err)
+	_, err = log.Append(s.ctx, 3, messages.EncodeEntry(entry(4, 1)))
+	must(t, err)
+
+	entries, _, err := log.Read(s.ctx, 1, 10)
+	if !errors.Is(err, messages.NewError(messages.CodeCorrupt, "")) || !contains(err, "entry 3 of stream LANEWAY-orders-3") {
+		t.Errorf("error is %v", err)
+	}
+	if len(entries) != 2 {
+		t.Errorf("%d entries came before it", len(entries))
+	}
+	entries, atEnd, err := log.Read(s.ctx, 4, 10)
+	must(t, err)
+	if len(entries) != 1 || !atEnd {
+		t.Errorf("%d entries after it", len(entries))
+	}
+}
+
+func TestEntryOfAnotherIncarnationIsCorrupt(t *testing.T) {
+	s, _ := created(t, 1)
+	again := partition
+	again.TopicID++
+	_, _, err := s.log(again).Read(s.ctx, 1, 1)
+	if !errors.Is(err, messages.NewError(messages.CodeCorrupt, "")) || !contains(err, "topic id 7, not 8") {
+		t.Errorf("error is %v", err)
+	}
+	if _, err := s.log(again).State(s.ctx); !errors.Is(err, messages.NewError(messages.CodeCorrupt, "")) {
+		t.Errorf("State: %v", err)
+	}
+}
+
+func TestCreateAgainIsHarmlessForTheSameTopicAndAnewForAnother(t *testing.T) {
+	s, log := created(t, 2)
+	must(t, log.Create(s.ctx))
+	state, err := log.State(s.ctx)
+	must(t, err)
+	if state.LastSequence != 2 {
+		t.Errorf("creating the log again left %d entries", state.LastSequence)
+	}
+	again := partition
+	again.TopicID++
+	anew := s.log(again)
+	must(t, anew.Create(s.ctx))
+	state, err = anew.State(s.ctx)
+	must(t, err)
+	if state != (partitionlog.State{}) {
+		t.Errorf("the log of the new topic begins with %+v", state)
+	}
+	n := entry(0, 1)
+	n.TopicID = again.TopicID
+	if sequence, err := anew.Append(s.ctx, 0, messages.EncodeEntry(n)); err != nil || sequence != 1 {
+		t.Errorf("append: sequence %d, %v", sequence, err)
+	}
+}
+
+func TestLateAppendOfADeletedTopicDoesNotLandInTheNewOne(t *testing.T) {
+	s, log := created(t, 0)
+	again := partition
+	again.TopicID++
+	anew := s.log(again)
+	must(t, anew.Create(s.ctx))
+	if _, err := log.Append(s.ctx, 0, messages.EncodeEntry(entry(0, 1))); err == nil {
+		t.Error("the old topic's owner has appended")
+	}
+	state, err := anew.State(s.ctx)
+	must(t, err)
+	if state.LastSequence != 0 {
+		t.Errorf("the new log has %d entries", state.LastSequence)
+	}
+}
+
+func TestDeletedLog(t *testing.T) {
+	s, log := created(t, 1)
+	must(t, log.Delete(s.ctx))
+	must(t, log.Delete(s.ctx))
+	if _, err := log.State(s.ctx); !errors.Is(err, jetstream.ErrStreamNotFound) {
+		t.Errorf("State: %v", err)
+	}
+	if _, _, err := log.Read(s.ctx, 1, 1); err == nil {
+		t.Error("a deleted log was read")
+	}
+	if _, err := log.Append(s.ctx, 1, messages.EncodeEntry(entry(2, 1))); err == nil || errors.Is(err, partitionlog.ErrMoved) {
+		t.Errorf("append: %v", err)
+	}
+}
+
+func TestReadEndsWithItsContext(t *testing.T) {
+	s, log := created(t, 1)
+	ctx, cancel := context.WithCancel(s.ctx)
+	cancel()
+	if _, _, err := log.Read(ctx, 1, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("Read: %v", err)
+	}
+}
+
+func contains(err error, text string) bool {
+	return err != nil && strings.Contains(err.Error(), text)
+}
