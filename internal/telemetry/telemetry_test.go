@@ -145,7 +145,7 @@ func TestMetricsOfEveryRoleAreInTheRegistry(t *testing.T) {
 	tel := setUp(t, "serve")
 	defer stop(t, tel)
 	for _, role := range []string{"frontend", "stager"} {
-		counter, err := tel.Meter(role).Int64Counter("laneway.test")
+		counter, err := tel.Meter(role).Int64Counter("laneway." + role + ".test")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,7 +159,7 @@ func TestMetricsOfEveryRoleAreInTheRegistry(t *testing.T) {
 	for _, family := range families {
 		series[family.GetName()] = len(family.GetMetric())
 	}
-	if series["laneway_test_total"] != 2 || series["go_goroutines"] != 1 {
+	if series["laneway_frontend_test_total"] != 1 || series["laneway_stager_test_total"] != 1 || series["go_goroutines"] != 1 {
 		t.Errorf("series are %v", series)
 	}
 }
