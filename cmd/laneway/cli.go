@@ -1,0 +1,57 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/alecthomas/kong"
+)
+
+// commandLine is everything that can be said to laneway.
+type commandLine struct {
+	Config kong.ConfigFlag `placeholder:"FILE" env:"LANEWAY_CONFIG" help:"JSON file that sets flags by their names, such as {\"object-bytes\": \"4MiB\"}. A variable wins over it, the command line over both."`
+
+	Serve      serveCommand      `cmd:"" group:"run" help:"Run NATS with JetStream and the four services in one process."`
+	Frontend   frontendCommand   `cmd:"" group:"run" help:"Run a frontend: it takes what producers send, and serves consumers."`
+	Stager     stagerCommand     `cmd:"" group:"run" help:"Run a stager: it uploads batches to the object store."`
+	Sequencer  sequencerCommand  `cmd:"" group:"run" help:"Run a sequencer: it puts staged batches back into their order."`
+	Replicator replicatorCommand `cmd:"" group:"run" help:"Run a replicator: it commits batches to the logs of the partitions."`
+
+	Topic   topicCommand   `cmd:"" group:"use" help:"Create, list, describe and delete topics."`
+	Produce produceCommand `cmd:"" group:"use" help:"Send the lines of a file, or of standard input, as records."`
+	Consume consumeCommand `cmd:"" group:"use" help:"Print the records of a topic, a line each."`
+	Demo    demoCommand    `cmd:"" group:"use" help:"Send a real file through Laneway with slow, out-of-order staging and compare what comes back."`
+
+	Healthcheck healthcheckCommand `cmd:"" group:"operate" help:"Ask a process for its health; for images that have no shell."`
+	Version     versionCommand     `cmd:"" group:"operate" help:"Print the version."`
+}
+
+const description = `Ordered topics for NATS whose payloads live in object storage.
+
+Every flag can be set by a variable as well, LANEWAY_OBJECT_BYTES for --object-bytes, or by a file (see --config).
+
+` + exitCodes
+
+func newParser(a *app) (*kong.Kong, error) {
+	config, err := configOption()
+	if err != nil {
+		return nil, err
+	}
+	parser, err := kong.New(&commandLine{},
+		kong.Name("laneway"),
+		kong.Description(description),
+		kong.Writers(a.stdout, a.stderr),
+		kong.Exit(func(int) { panic(errHelp) }),
+		kong.DefaultEnvars(envPrefix),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.ExplicitGroups([]kong.Group{
+			{Key: "run", Title: "Run:"},
+			{Key: "use", Title: "Use:"},
+			{Key: "operate", Title: "Operate:"},
+		}),
+		config,
+	)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	return parser, nil
+}

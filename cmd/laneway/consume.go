@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"syscall"
+
+	"laneway.dev/pkg/client"
+)
+
+// anyPartition is the value of --partition that means all of them.
+const anyPartition = -1
+
+type consumeCommand struct {
+	Topic string `arg:"" help:"Name of the topic."`
+	serverFlag
+	From      string `default:"earliest" help:"Where to start: earliest, latest, an offset, or a time such as 2026-11-23T10:00:00Z."`
+	Follow    bool   `help:"Wait for more at the end, until a signal."`
+	Count     uint32 `placeholder:"N" help:"Stop after so many records, and wait until there are as many."`
+	Partition int    `default:"-1" placeholder:"N" help:"Only this partition; by default all, each in its own order."`
+	JSON      bool   `name:"json" help:"Print an object a line: topic, partition, offset, time, headers, and value, or value_base64 if it is not UTF-8."`
+}
+
+// Help implements kong.HelpProvider.
+func (*consumeCommand) Help() string {
+	return `Without --follow or --count it ends at the end of the topic.
+
+Examples:
+
+    laneway consume orders --from earliest > copy.log
+
+    laneway consume orders --from latest --follow --json`
+}
+
+// Run prints records until the end, the count or a signal.
+func (c *consumeCommand) Run(a *app) error {
+	from, err := parseStart(c.From)
+	if err != nil {
+		return err
+	}
+	laneway, err := c.connect()
+	if err != nil {
+		return err
+	}
+	defer laneway.Close()
+	ctx, cancel := context.WithCancel(a.ctx)
+	defer cancel()
+	records, err := c.records(ctx, laneway, from)
+	if err == nil {
+		err = c.print(a, records)
+	}
+	switch {
+	case a.stopped(err):
+		return nil // a signal is how --follow is meant to end
+	case errors.Is(err, syscall.EPIPE):
+		return nil // the reader, such as head, has seen enough
+	}
+	return err
+}
+
+func (c *consumeCommand) records(ctx context.Context, laneway *client.Client, from start) (iter.Seq2[client.Record, error], error) {
+	options := client.FetchOptions{
+		Topic: c.Topic, From: from.from, Offset: from.offset, Time: from.time,
+		Follow: c.Follow || c.Count > 0, MaxRecords: int64(c.Count),
+	}
+	if c.Partition != anyPartition {
+		options.Partition = int32(c.Partition)
+		return laneway.Records(ctx, options), nil
+	}
+	_, partitions, err := laneway.TopicInfo(ctx, c.Topic)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(partitions) == 1:
+		return laneway.Records(ctx, options), nil
+	case from.offset != nil:
+		return nil, misuse("an offset means something else in each of the %d partitions of %s: give --partition too", len(partitions), c.Topic)
+	}
+	return laneway.RecordsAll(ctx, options), nil
+}
+
+func (c *consumeCommand) print(a *app, records iter.Seq2[client.Record, error]) (err error) {
+	format := printLine
+	if c.JSON {
+		format = printJSON
+	}
+	out := newPrinter(a.stdout, format)
+	defer func() {
+		if closeErr := out.Close(); err == nil && closeErr != nil {
+			err = fmt.Errorf("writing: %w", closeErr)
+		}
+	}()
+	for record, err := range records {
+		if err != nil {
+			return err
+		}
+		if err := out.Print(&record); err != nil {
+			return fmt.Errorf("writing: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+
+	"laneway.dev/internal/embedded"
+	"laneway.dev/internal/epoch"
+	"laneway.dev/pkg/messages"
+)
+
+// Exit codes. The help of laneway lists them; a process that is ended by a
+// second signal has the code that the shell gives it, 128 and the signal.
+const (
+	exitDone     = 0 // done, or stopped cleanly by a signal
+	exitFailed   = 1 // failed, at the start or later
+	exitUsage    = 2 // the command line, a variable or the configuration file makes no sense
+	exitReplaced = 3 // a younger instance of the service has taken over
+	exitLocked   = 4 // another process uses the data folder
+	exitPort     = 5 // another process listens on the port
+)
+
+const exitCodes = `Exit codes: 0 done or stopped by a signal, 1 failed, 2 wrong usage, 3 replaced by a younger instance,
+4 the data folder is in use, 5 a port is in use.`
+
+func exitCode(err error) int {
+	_, isUsage := errors.AsType[*usageError](err)
+	switch {
+	case err == nil:
+		return exitDone
+	case isUsage:
+		return exitUsage
+	case errors.Is(err, epoch.ErrReplaced):
+		return exitReplaced
+	case errors.Is(err, embedded.ErrLocked):
+		return exitLocked
+	case errors.Is(err, syscall.EADDRINUSE):
+		return exitPort
+	default:
+		return exitFailed
+	}
+}
+
+// advised is an error with what to do about it.
+type advised struct {
+	err    error
+	advice string
+}
+
+func (e *advised) Error() string { return e.err.Error() }
+
+func (e *advised) Unwrap() error { return e.err }
+
+// explain tells a person what happened, what it means, and what to do. If
+// that cannot be written there is nobody to tell.
+func explain(w io.Writer, err error) {
+	if err == nil {
+		return
+	}
+	_, _ = fmt.Fprintf(w, "laneway: %v\n", err)
+	if advice := adviceFor(err); advice != "" {
+		_, _ = fmt.Fprintf(w, "what to do: %s\n", advice)
+	}
+}
+
+func adviceFor(err error) string {
+	if e, ok := errors.AsType[*usageError](err); ok {
+		if e.help == "" {
+			return ""
+		}
+		return "see " + e.help
+	}
+	if e, ok := errors.AsType[*advised](err); ok {
+		return e.advice
+	}
+	if e, ok := errors.AsType[*messages.Error](err); ok {
+		return e.Code.Kind().Action
+	}
+	return ""
+}

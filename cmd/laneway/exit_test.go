@@ -1,0 +1,50 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+
+	"laneway.dev/internal/embedded"
+	"laneway.dev/internal/epoch"
+	"laneway.dev/pkg/messages"
+)
+
+func TestExitCodeTellsWhatHappened(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want int
+	}{
+		{nil, 0},
+		{errors.New("anything"), 1},
+		{messages.NewError(messages.CodeUnknownTopic, "orders"), 1},
+		{misuse("no"), 2},
+		{fmt.Errorf("sequencer: %w", epoch.ErrReplaced), 3},
+		{errors.Join(&embedded.LockedError{Folder: "/data"}, errors.New("and more")), 4},
+		{fmt.Errorf("cannot listen: %w", syscall.EADDRINUSE), 5},
+	} {
+		if got := exitCode(c.err); got != c.want {
+			t.Errorf("%v: exit code %d, want %d", c.err, got, c.want)
+		}
+	}
+}
+
+func TestErrorOfTheCatalogueIsPrintedWithNameAndAction(t *testing.T) {
+	var out strings.Builder
+	explain(&out, fmt.Errorf("create: %w", messages.NewError(messages.CodeTopicExists, "orders")))
+	want := "laneway: create: TOPIC_EXISTS: a topic of this name exists: orders\n" +
+		"what to do: choose another name, or delete the topic first\n"
+	if out.String() != want {
+		t.Errorf("got:\n%s\nwant:\n%s", &out, want)
+	}
+}
+
+func TestNothingIsSaidOfSuccess(t *testing.T) {
+	var out strings.Builder
+	explain(&out, nil)
+	if out.Len() > 0 {
+		t.Errorf("%q", &out)
+	}
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"laneway.dev/cmd/laneway/roles"
+	"laneway.dev/internal/fault"
+	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/telemetry"
+	"laneway.dev/services/frontend"
+)
+
+// processFlags are those of every command that runs services.
+type processFlags struct {
+	LogLevel    string `default:"info" enum:"debug,info,warn,error" help:"What to log: debug, info, warn or error."`
+	LogFormat   string `default:"auto" enum:"auto,console,json" help:"How to log: console, json, or auto, which is console on a terminal."`
+	StopTimeout period `default:"25s" help:"How long a stop may take; what is not drained by then is cut off."`
+}
+
+func (f *processFlags) logger() (*zap.Logger, error) {
+	return telemetry.Logger(f.LogLevel, f.LogFormat)
+}
+
+// remoteFlags are those of a service in a process of its own.
+type remoteFlags struct {
+	NATS string `name:"nats" required:"" env:"LANEWAY_NATS,NATS_URL" placeholder:"URL" help:"The NATS servers."`
+	HTTP string `name:"http" placeholder:"ADDRESS" help:"Where to serve /healthz, /readyz and /metrics, such as 127.0.0.1:8090; nowhere if not given."`
+}
+
+type storeFlag struct {
+	Store string `required:"" placeholder:"URL" help:"The object store, the same for frontends and stagers: file:///absolute/path or a path."`
+}
+
+type heartbeatFlag struct {
+	Heartbeat period `default:"200ms" help:"How long a batch may be on its way before services ask each other about it."`
+}
+
+type deadlineFlag struct {
+	Deadline period `default:"30s" help:"How long a producer waits at most for the answer to a batch."`
+}
+
+type frontendFlags struct {
+	StageTimeout                 period `default:"2s" help:"When to stage a batch again of which nothing is heard; longer than the linger and an upload take."`
+	MaxInFlightBytes             size   `default:"256MiB" help:"Bytes that all producers together may have unanswered."`
+	MaxInFlightBytesPerPartition size   `default:"64MiB" help:"Bytes that the producers of a partition may have unanswered."`
+	MaxInFlightPerPartition      uint   `default:"16384" help:"Batches that the producers of a partition may have unanswered."`
+	CacheBytes                   size   `default:"64MiB" help:"Memory for recent batches, from which consumers are served."`
+	MaxFetches                   uint   `default:"1024" help:"Fetches that may be open at once."`
+}
+
+func (f *frontendFlags) apply(c *roles.Config, store objectstore.Store, heartbeat heartbeatFlag, deadline deadlineFlag) {
+	c.Frontend.Store = store
+	c.Frontend.Times = frontend.Times{
+		Heartbeat:    time.Duration(heartbeat.Heartbeat),
+		StageTimeout: time.Duration(f.StageTimeout),
+		Deadline:     time.Duration(deadline.Deadline),
+	}
+	c.Frontend.Limits = frontend.Limits{
+		Bytes:            int64(f.MaxInFlightBytes),
+		PartitionBytes:   int64(f.MaxInFlightBytesPerPartition),
+		PartitionBatches: int(f.MaxInFlightPerPartition),
+	}
+	c.Frontend.CacheBytes = int64(f.CacheBytes)
+	c.Frontend.MaxFetches = int(f.MaxFetches)
+}
+
+type stagerFlags struct {
+	Linger        period   `default:"0s" help:"How long an object waits for more batches; with 0 it takes what arrived while the previous one was uploaded."`
+	ObjectBytes   size     `default:"4MiB" help:"Size at which an object is closed."`
+	ObjectBatches uint     `default:"1000" help:"Number of batches at which an object is closed."`
+	Uploads       uint     `default:"8" help:"Uploads at once."`
+	StagerBytes   size     `default:"256MiB" help:"Memory for batches that are being staged; more are refused."`
+	Fault         []string `sep:";" placeholder:"NAME=VALUE" help:"Test aid: make staging slow or unreliable by stage.delay=uniform(0,200ms), stage.fail=0.01 or store.bandwidth=20MB/s. May be repeated; in a variable, separate them by semicolons."`
+	FaultSeed     int64    `default:"1" help:"Seed of the faults' random numbers."`
+}
+
+func (f *stagerFlags) faults() (*fault.Faults, error) {
+	faults, err := fault.Parse(f.Fault, f.FaultSeed)
+	if err != nil {
+		return nil, misuse("--fault: %w", err)
+	}
+	return faults, nil
+}
+
+func (f *stagerFlags) apply(c *roles.Config, store objectstore.Store, faults *fault.Faults) {
+	c.Stager.Store = store
+	c.Stager.Faults = faults
+	c.Stager.Linger = time.Duration(f.Linger)
+	c.Stager.ObjectBytes = int64(f.ObjectBytes)
+	c.Stager.ObjectBatches = int(f.ObjectBatches)
+	c.Stager.Uploads = int(f.Uploads)
+	c.Stager.MemoryBytes = int64(f.StagerBytes)
+}
+
+type replicatorFlags struct {
+	AppendTimeout period `default:"2s" help:"How long an append to a log may take before its fate is looked up in the log."`
+}
+
+func (f *replicatorFlags) apply(c *roles.Config, deadline deadlineFlag) {
+	c.Replicator.Deadline = time.Duration(deadline.Deadline)
+	c.Replicator.AppendTimeout = time.Duration(f.AppendTimeout)
+}

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"laneway.dev/cmd/laneway/roles"
+	"laneway.dev/internal/objectstore"
+)
+
+type frontendCommand struct {
+	remoteFlags
+	storeFlag
+	heartbeatFlag
+	deadlineFlag
+	frontendFlags
+	processFlags
+}
+
+// Help implements kong.HelpProvider.
+func (*frontendCommand) Help() string {
+	return `Example:
+
+    laneway frontend --nats nats://127.0.0.1:4222 --store file:///tmp/laneway-objects --http 127.0.0.1:8091`
+}
+
+// Run runs a frontend until a signal.
+func (c *frontendCommand) Run(a *app) error {
+	service := remote{role: roles.Frontend, flags: c.remoteFlags, process: c.processFlags, store: c.Store}
+	service.configure = func(config *roles.Config, store objectstore.Store) {
+		c.apply(config, store, c.heartbeatFlag, c.deadlineFlag)
+	}
+	return service.run(a)
+}

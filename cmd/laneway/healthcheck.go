@@ -1,0 +1,19 @@
+package main
+
+import "laneway.dev/internal/health"
+
+type healthcheckCommand struct {
+	URL string `arg:"" name:"url" help:"A page of a process that runs services, such as http://127.0.0.1:8090/readyz."`
+}
+
+// Help implements kong.HelpProvider.
+func (*healthcheckCommand) Help() string {
+	return `Exits with 0 if the page answers with success within 5 s.
+
+Example:
+
+    laneway healthcheck http://127.0.0.1:8090/readyz`
+}
+
+// Run asks for the page.
+func (c *healthcheckCommand) Run(a *app) error { return health.Healthcheck(a.ctx, c.URL) }

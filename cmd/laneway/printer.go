@@ -1,0 +1,111 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"laneway.dev/pkg/client"
+)
+
+const (
+	printBuffer = 256 << 10
+	// printIdle is how long a record may wait in the buffer for others.
+	printIdle = 10 * time.Millisecond
+)
+
+// printer writes records to a buffer that is flushed when it is full, and
+// shortly after the last record when no more come. It is safe for concurrent use.
+type printer struct {
+	format func(out *bufio.Writer, record *client.Record) error
+
+	mu    sync.Mutex
+	out   *bufio.Writer
+	idle  *time.Timer
+	armed bool
+	err   error // of the flush by the timer
+}
+
+func newPrinter(w io.Writer, format func(*bufio.Writer, *client.Record) error) *printer {
+	p := &printer{format: format, out: bufio.NewWriterSize(w, printBuffer)}
+	p.idle = time.AfterFunc(time.Hour, p.flushIdle)
+	p.idle.Stop()
+	return p
+}
+
+// Print writes a record.
+func (p *printer) Print(record *client.Record) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err != nil {
+		return p.err
+	}
+	if !p.armed {
+		p.armed = true
+		p.idle.Reset(printIdle)
+	}
+	return p.format(p.out, record)
+}
+
+func (p *printer) flushIdle() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.armed = false
+	if p.err == nil {
+		p.err = p.out.Flush()
+	}
+}
+
+// Close writes what is left.
+func (p *printer) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.idle.Stop()
+	if p.err != nil {
+		return p.err
+	}
+	return p.out.Flush()
+}
+
+// printLine writes the value of a record and a line feed.
+func printLine(out *bufio.Writer, record *client.Record) error {
+	if _, err := out.Write(record.Value); err != nil {
+		return err
+	}
+	return out.WriteByte('\n')
+}
+
+// recordJSON is a record as consume --json prints it: value if it is UTF-8,
+// else value_base64.
+type recordJSON struct {
+	Topic       string              `json:"topic"`
+	Partition   int32               `json:"partition"`
+	Offset      int64               `json:"offset"`
+	Time        time.Time           `json:"time"`
+	Headers     map[string][]string `json:"headers"`
+	Value       *string             `json:"value,omitempty"`
+	ValueBase64 []byte              `json:"value_base64,omitempty"`
+}
+
+// printJSON writes a record as an object on a line of its own.
+func printJSON(out *bufio.Writer, record *client.Record) error {
+	object := recordJSON{
+		Topic: record.Topic, Partition: record.Partition, Offset: record.Offset, Time: record.Time.UTC(),
+		Headers: make(map[string][]string, len(record.Headers)),
+	}
+	for _, h := range record.Headers {
+		object.Headers[h.Name] = append(object.Headers[h.Name], h.Value)
+	}
+	if utf8.Valid(record.Value) {
+		value := string(record.Value)
+		object.Value = &value
+	} else {
+		object.ValueBase64 = record.Value
+	}
+	encoder := json.NewEncoder(out)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(&object)
+}

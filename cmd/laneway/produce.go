@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"laneway.dev/internal/telemetry"
+	"laneway.dev/pkg/client"
+	"laneway.dev/pkg/messages"
+)
+
+// lastAnswers bounds the wait for what is in flight when produce is interrupted
+// or its input cannot be read on.
+const lastAnswers = 10 * time.Second
+
+// lastSpans bounds the export of what was traced.
+const lastSpans = 5 * time.Second
+
+// produceLinger is how long a line waits for others, if they come slowly.
+const produceLinger = 50 * time.Millisecond
+
+type produceCommand struct {
+	Topic string `arg:"" help:"Name of the topic."`
+	File  string `arg:"" optional:"" help:"The file to send; standard input if it is - or not given."`
+	serverFlag
+	Partition  int  `default:"-1" placeholder:"N" help:"Only to this partition; by default batch by batch to all in turn."`
+	BatchBytes size `default:"256KiB" help:"Size at which a batch is sent."`
+	InFlight   uint `default:"32" help:"Batches that may be unanswered at once."`
+	Quiet      bool `help:"Print neither progress nor a summary."`
+	JSON       bool `name:"json" help:"Print the summary as a JSON object to standard output."`
+}
+
+// Help implements kong.HelpProvider.
+func (*produceCommand) Help() string {
+	return `A line is what ends with a line feed, which is not sent; a carriage return is a part of the line, an empty line is a record. What follows the last line feed is a record too. The summary at the end goes to standard error. If anything fails, it says how many lines are in the log for sure, and the exit code is not 0.
+
+Examples:
+
+    laneway produce orders < /etc/services
+
+    laneway produce orders /etc/services --json`
+}
+
+// Run sends the lines.
+func (c *produceCommand) Run(a *app) error {
+	file, err := c.open(a)
+	if err != nil {
+		return err
+	}
+	laneway, err := c.connect()
+	if err != nil {
+		return err
+	}
+	defer laneway.Close()
+	tracing, err := telemetry.Setup(a.ctx, "produce", instance())
+	if err != nil {
+		return err
+	}
+	producer, err := laneway.Producer(a.ctx, c.Topic, c.options(tracing))
+	if err != nil {
+		return err
+	}
+	progress := c.progress(a, file)
+	in := io.TeeReader(newInterruptible(a.ctx, file), progress)
+	result, err := c.send(a.ctx, producer, newLineReader(in, producer.Topic().MaxRecordBytes))
+	_ = progress.Clear()
+	err = c.report(a, result, err)
+	flush, cancel := context.WithTimeout(context.WithoutCancel(a.ctx), lastSpans)
+	defer cancel()
+	return errors.Join(err, tracing.Shutdown(flush))
+}
+
+func (c *produceCommand) options(tracing *telemetry.Telemetry) client.ProducerOptions {
+	options := client.ProducerOptions{
+		BatchBytes: int(c.BatchBytes), MaxInFlight: int(c.InFlight), Linger: produceLinger,
+	}
+	if c.Partition != anyPartition {
+		number := int32(c.Partition)
+		options.Partition = &number
+	}
+	if tracing.Tracing() {
+		options.TracerProvider = tracing.Tracers
+	}
+	return options
+}
+
+// open returns what is to be sent. The process ends soon after it was read, so
+// nobody closes it.
+func (c *produceCommand) open(a *app) (io.Reader, error) {
+	if c.File == "" || c.File == "-" {
+		return a.stdin, nil
+	}
+	file, err := os.Open(c.File)
+	if err != nil {
+		return nil, misuse("%w", err)
+	}
+	return file, nil
+}
+
+// progress is shown on a terminal only, and not while somebody types the lines there.
+func (c *produceCommand) progress(a *app, in io.Reader) *progressbar.ProgressBar {
+	size := int64(-1)
+	if file, ok := in.(*os.File); ok {
+		if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
+			size = info.Size()
+		}
+	}
+	return progressbar.NewOptions64(size,
+		progressbar.OptionSetWriter(a.stderr),
+		progressbar.OptionSetVisibility(!c.Quiet && isTerminal(a.stderr) && !isTerminal(in)),
+		progressbar.OptionShowBytes(true),
+		progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionSetDescription("reading"),
+		progressbar.OptionClearOnFinish(),
+	)
+}
+
+// send hands every line to the producer and waits for the answers. The summary
+// tells how far it came, whatever fails.
+func (c *produceCommand) send(ctx context.Context, producer *client.Producer, in *lineReader) (*summary, error) {
+	begun := time.Now()
+	lines, err := appendLines(ctx, producer, in, nil)
+	wait := ctx
+	if err != nil {
+		// What was read before is on its way; its answers are worth a moment.
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastAnswers)
+		defer cancel()
+		wait = bounded
+	}
+	if closeErr := producer.Close(wait); err == nil {
+		err = closeErr
+	}
+	return summarize(c.Topic, lines, time.Since(begun), producer.Summary()), err
+}
+
+// appendLines hands lines to a producer until there are no more, and returns
+// how many it took.
+func appendLines(ctx context.Context, producer *client.Producer, in *lineReader, headers []messages.Header) (int64, error) {
+	for lines := int64(0); ; lines++ {
+		line, err := in.next()
+		if errors.Is(err, io.EOF) {
+			return lines, nil
+		}
+		if err != nil {
+			return lines, err
+		}
+		if err := producer.Append(ctx, messages.Record{Headers: headers, Value: line}); err != nil {
+			return lines, err
+		}
+	}
+}
+
+// report prints the summary and returns the error with what is certain.
+func (c *produceCommand) report(a *app, s *summary, err error) error {
+	if err != nil {
+		s.Error = err.Error()
+	}
+	if c.JSON {
+		if jsonErr := s.printJSON(a.stdout); jsonErr != nil {
+			err = errors.Join(err, jsonErr)
+		}
+	} else if !c.Quiet {
+		s.print(a.stderr)
+	}
+	if err == nil {
+		return nil
+	}
+	if failed, ok := errors.AsType[*client.ProduceError](err); ok {
+		err = failed.Err // what it says of records is said of lines below
+	} else if a.stopped(err) {
+		err = errors.New("interrupted")
+	}
+	return fmt.Errorf("%w; %s", err, s.certainty())
+}

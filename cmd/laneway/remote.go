@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	neturl "net/url"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"laneway.dev/cmd/laneway/roles"
+	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/wire"
+)
+
+// remote is one service in a process of its own.
+type remote struct {
+	role    string
+	flags   remoteFlags
+	process processFlags
+	store   string // its location; empty for a service that needs none
+	// configure says what the service is to do.
+	configure func(*roles.Config, objectstore.Store)
+}
+
+// run runs the service until a signal.
+func (r *remote) run(a *app) error {
+	log, err := r.process.logger()
+	if err != nil {
+		return err
+	}
+	p := newProcess(log)
+	if err = r.serve(a.ctx, p); a.stopped(err) {
+		err = nil // during the start
+	}
+	return errors.Join(err, p.shutdown(time.Duration(r.process.StopTimeout)))
+}
+
+func (r *remote) serve(ctx context.Context, p *process) error {
+	config := roles.Config{Connect: func(role string) (*nats.Conn, error) {
+		return connectPatiently(ctx, r.flags.NATS, role, p.log)
+	}}
+	store, err := r.open(p)
+	if err != nil {
+		return err
+	}
+	if err := p.observe(ctx, r.role, r.flags.HTTP); err != nil {
+		return err
+	}
+	r.configure(&config, store)
+	services, err := p.start(ctx, config, r.role)
+	if err != nil {
+		return err
+	}
+	about := []zap.Field{zap.String("role", r.role), zap.String("nats", redact(r.flags.NATS)), zap.String("http", p.http.Addr())}
+	if r.store != "" {
+		about = append(about, zap.String("store", r.store))
+	}
+	p.log.Info("ready", about...)
+	return p.wait(ctx, services)
+}
+
+func (r *remote) open(p *process) (objectstore.Store, error) {
+	if r.store == "" {
+		return nil, nil
+	}
+	store, err := objectstore.Open(r.store)
+	if err != nil {
+		return nil, err
+	}
+	p.onStop("the object store", func(context.Context) error { return store.Close() })
+	return store, nil
+}
+
+// connectPatiently tries until it is connected or ctx ends: services are
+// started together with NATS, in any order.
+func connectPatiently(ctx context.Context, url, role string, log *zap.Logger) (*nats.Conn, error) {
+	attempt := func() (*nats.Conn, error) {
+		conn, err := nats.Connect(url, wire.Options("laneway-"+role, log)...)
+		if wrong := new(neturl.Error); errors.As(err, &wrong) {
+			return nil, backoff.Permanent(misuse("%q is not a NATS URL: %w", redact(url), wrong.Err))
+		}
+		return conn, err
+	}
+	conn, err := backoff.Retry(ctx, attempt, backoff.WithMaxElapsedTime(0),
+		backoff.WithBackOff(&backoff.ExponentialBackOff{
+			InitialInterval: 50 * time.Millisecond, Multiplier: 2, RandomizationFactor: 0.5, MaxInterval: time.Second,
+		}),
+		backoff.WithNotify(func(err error, wait time.Duration) {
+			log.Warn("NATS cannot be reached; trying for as long as it takes", zap.Error(err), zap.Duration("wait", wait))
+		}))
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS: %w", err)
+	}
+	return conn, nil
+}

@@ -1,0 +1,27 @@
+package main
+
+import (
+	"laneway.dev/cmd/laneway/roles"
+	"laneway.dev/internal/objectstore"
+)
+
+type replicatorCommand struct {
+	remoteFlags
+	deadlineFlag
+	replicatorFlags
+	processFlags
+}
+
+// Help implements kong.HelpProvider.
+func (*replicatorCommand) Help() string {
+	return `Example:
+
+    laneway replicator --nats nats://127.0.0.1:4222`
+}
+
+// Run runs a replicator until a signal.
+func (c *replicatorCommand) Run(a *app) error {
+	service := remote{role: roles.Replicator, flags: c.remoteFlags, process: c.processFlags}
+	service.configure = func(config *roles.Config, _ objectstore.Store) { c.apply(config, c.deadlineFlag) }
+	return service.run(a)
+}

@@ -1,0 +1,199 @@
+// Package roles runs services of Laneway in this process: one of them, or all
+// four side by side. It gives each a connection of its own, so that they speak
+// with each other over NATS alone, and starts and stops them in the order in
+// which nothing in flight is lost.
+package roles
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"laneway.dev/internal/health"
+	"laneway.dev/internal/telemetry"
+	"laneway.dev/services/frontend"
+	"laneway.dev/services/replicator"
+	"laneway.dev/services/sequencer"
+	"laneway.dev/services/stager"
+)
+
+// Names of the services.
+const (
+	Frontend   = "frontend"
+	Stager     = "stager"
+	Sequencer  = "sequencer"
+	Replicator = "replicator"
+)
+
+// All returns the names of all services in the order in which they start: from
+// the end of a batch's life to its beginning.
+func All() []string { return []string{Replicator, Sequencer, Stager, Frontend} }
+
+// Service is what all services have in common.
+type Service interface {
+	// Check returns why the service is not ready, or nil.
+	Check(ctx context.Context) error
+	// Done is closed when the service has ended by itself; Err says why.
+	Done() <-chan struct{}
+	Err() error
+	// Stop drains the service within the deadline of ctx.
+	Stop(ctx context.Context) error
+}
+
+// Config is what services need. The parts of the services that are not run are
+// not looked at; Conn, Logger and Telemetry of those that are, are filled in.
+type Config struct {
+	// Connect opens the connection of a service, with the options of
+	// internal/wire. It is closed when the service has stopped.
+	Connect   func(role string) (*nats.Conn, error)
+	Logger    *zap.Logger
+	Telemetry *telemetry.Telemetry
+
+	Frontend   frontend.Config
+	Stager     stager.Config
+	Sequencer  sequencer.Config
+	Replicator replicator.Config
+}
+
+// Running are services that run. Its methods are safe for concurrent use.
+type Running struct {
+	services []running // in the order of their start
+	ended    chan struct{}
+	watchers sync.WaitGroup
+	stopping chan struct{}
+	stopOnce sync.Once
+	stopErr  error
+}
+
+type running struct {
+	role    string
+	service Service
+	conn    *nats.Conn
+}
+
+// Start starts services, in the order given. ctx bounds only the start, which
+// waits for NATS and JetStream. After an error nothing runs.
+func Start(ctx context.Context, config Config, names ...string) (*Running, error) {
+	r := &Running{ended: make(chan struct{}), stopping: make(chan struct{})}
+	for _, role := range names {
+		if err := r.start(ctx, config, role); err != nil {
+			stop, cancel := context.WithCancel(context.WithoutCancel(ctx))
+			cancel() // nothing is in flight yet that would be worth a wait
+			_ = r.Stop(stop)
+			return nil, err
+		}
+	}
+	r.watch()
+	return r, nil
+}
+
+func (r *Running) start(ctx context.Context, config Config, role string) error {
+	conn, err := config.Connect(role)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", role, err)
+	}
+	service, err := config.start(ctx, role, conn)
+	if err != nil {
+		hangUp(conn)
+		return err
+	}
+	r.services = append(r.services, running{role: role, service: service, conn: conn})
+	return nil
+}
+
+func (c *Config) start(ctx context.Context, role string, conn *nats.Conn) (Service, error) {
+	log := c.Logger.Named(role)
+	switch role {
+	case Frontend:
+		own := c.Frontend
+		own.Conn, own.Logger, own.Telemetry = conn, log, c.Telemetry
+		return frontend.Start(ctx, own)
+	case Stager:
+		own := c.Stager
+		own.Conn, own.Logger, own.Telemetry = conn, log, c.Telemetry
+		return stager.Start(ctx, own)
+	case Sequencer:
+		own := c.Sequencer
+		own.Conn, own.Logger, own.Telemetry = conn, log, c.Telemetry
+		return sequencer.Start(ctx, own)
+	case Replicator:
+		own := c.Replicator
+		own.Conn, own.Logger, own.Telemetry = conn, log, c.Telemetry
+		return replicator.Start(ctx, own)
+	default:
+		return nil, fmt.Errorf("there is no service %q", role)
+	}
+}
+
+// watch closes ended when the first service ends by itself.
+func (r *Running) watch() {
+	var once sync.Once
+	for _, s := range r.services {
+		r.watchers.Go(func() {
+			select {
+			case <-s.service.Done():
+				once.Do(func() { close(r.ended) })
+			case <-r.stopping:
+			}
+		})
+	}
+}
+
+// Ended is closed when a service has ended by itself; Err says which and why.
+func (r *Running) Ended() <-chan struct{} { return r.ended }
+
+// Err returns what ended services; nil while none has ended by itself.
+func (r *Running) Err() error {
+	var errs []error
+	for _, s := range r.services {
+		if err := s.service.Err(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Service returns a service by its name; nil if it is not among those started.
+func (r *Running) Service(role string) Service {
+	for _, s := range r.services {
+		if s.role == role {
+			return s.service
+		}
+	}
+	return nil
+}
+
+// Register makes readiness depend on every service.
+func (r *Running) Register(pages *health.Health) {
+	for _, s := range r.services {
+		pages.Register(s.role, s.service.Check)
+	}
+}
+
+// Stop stops the services, the last started first, and closes their
+// connections: admission ends before what is downstream of it does. ctx bounds
+// it. Further calls wait for the first and return what it returned.
+func (r *Running) Stop(ctx context.Context) error {
+	r.stopOnce.Do(func() {
+		close(r.stopping)
+		r.watchers.Wait()
+		for i := len(r.services) - 1; i >= 0; i-- {
+			s := r.services[i]
+			if err := s.service.Stop(ctx); err != nil {
+				r.stopErr = errors.Join(r.stopErr, fmt.Errorf("stop %s: %w", s.role, err))
+			}
+			hangUp(s.conn)
+		}
+	})
+	return r.stopErr
+}
+
+// hangUp closes a connection. That it is lost then is no news for the log.
+func hangUp(conn *nats.Conn) {
+	conn.SetDisconnectErrHandler(nil)
+	conn.Close()
+}

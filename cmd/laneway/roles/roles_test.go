@@ -1,0 +1,177 @@
+package roles_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+
+	"laneway.dev/cmd/laneway/roles"
+	"laneway.dev/internal/embedded"
+	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/telemetry"
+	"laneway.dev/internal/wire"
+	"laneway.dev/pkg/client"
+	"laneway.dev/pkg/messages"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// deployment returns an embedded server and what services need to run on it.
+func deployment(t *testing.T) (*embedded.Server, roles.Config) {
+	t.Helper()
+	server, err := embedded.Start(embedded.Options{Listen: "127.0.0.1:0", Data: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Shutdown() })
+	store, err := objectstore.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tele, err := telemetry.Setup(t.Context(), "test", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := roles.Config{
+		Connect: func(role string) (*nats.Conn, error) {
+			return server.Connect(wire.Options(role, zap.NewNop())...)
+		},
+		Logger: zap.NewNop(), Telemetry: tele,
+	}
+	config.Frontend.Store, config.Stager.Store = store, store
+	return server, config
+}
+
+func stop(t *testing.T, r *roles.Running) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := r.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAllServicesTogetherTakeRecordsAndGiveThemBack(t *testing.T) {
+	server, config := deployment(t)
+	services, err := roles.Start(t.Context(), config, roles.All()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop(t, services)
+	for _, role := range roles.All() {
+		if err := services.Service(role).Check(t.Context()); err != nil {
+			t.Errorf("%s: %v", role, err)
+		}
+	}
+	conn, err := server.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	laneway := client.New(conn)
+	defer laneway.Close()
+	roundTrip(t, laneway)
+	if err := services.Err(); err != nil {
+		t.Error(err)
+	}
+}
+
+func roundTrip(t *testing.T, laneway *client.Client) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if _, err := laneway.CreateTopic(ctx, messages.TopicConfig{Name: "orders"}); err != nil {
+		t.Fatal(err)
+	}
+	producer, err := laneway.Producer(ctx, "orders", client.ProducerOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"one", "", "three"}
+	for _, value := range want {
+		if err := producer.Append(ctx, messages.Record{Value: []byte(value)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := producer.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for record, err := range laneway.Records(ctx, client.FetchOptions{Topic: "orders"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, string(record.Value))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestStartThatFailsLeavesNothingBehind(t *testing.T) {
+	_, config := deployment(t)
+	broken := errors.New("no connection for it")
+	connect, opened := config.Connect, []*nats.Conn{}
+	config.Connect = func(role string) (*nats.Conn, error) {
+		if role == roles.Stager {
+			return nil, broken
+		}
+		conn, err := connect(role)
+		opened = append(opened, conn)
+		return conn, err
+	}
+	if _, err := roles.Start(t.Context(), config, roles.All()...); !errors.Is(err, broken) {
+		t.Fatalf("error %v", err)
+	}
+	if len(opened) != 2 {
+		t.Errorf("%d services were started before the stager, want the replicator and the sequencer", len(opened))
+	}
+	for _, conn := range opened {
+		if !conn.IsClosed() {
+			t.Error("a connection is still open")
+		}
+	}
+}
+
+func TestUnknownServiceIsRefused(t *testing.T) {
+	_, config := deployment(t)
+	if _, err := roles.Start(t.Context(), config, "broker"); err == nil {
+		t.Error("no error")
+	}
+}
+
+func TestServiceThatIsReplacedEndsTheOthersWait(t *testing.T) {
+	server, config := deployment(t)
+	services, err := roles.Start(t.Context(), config, roles.All()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop(t, services)
+	younger, err := roles.Start(t.Context(), config, roles.Sequencer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop(t, younger)
+	conn, err := server.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	laneway := client.New(conn)
+	defer laneway.Close()
+	roundTrip(t, laneway) // shows the replicator both epochs
+	select {
+	case <-services.Ended():
+	case <-time.After(20 * time.Second):
+		t.Fatal("the older sequencer goes on")
+	}
+	if services.Err() == nil {
+		t.Error("it does not say why")
+	}
+}

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"time"
+
+	"laneway.dev/cmd/laneway/roles"
+	"laneway.dev/internal/objectstore"
+)
+
+type sequencerCommand struct {
+	remoteFlags
+	heartbeatFlag
+	processFlags
+}
+
+// Help implements kong.HelpProvider.
+func (*sequencerCommand) Help() string {
+	return `Example:
+
+    laneway sequencer --nats nats://127.0.0.1:4222`
+}
+
+// Run runs a sequencer until a signal.
+func (c *sequencerCommand) Run(a *app) error {
+	service := remote{role: roles.Sequencer, flags: c.remoteFlags, process: c.processFlags}
+	service.configure = func(config *roles.Config, _ objectstore.Store) {
+		config.Sequencer.Heartbeat = time.Duration(c.Heartbeat)
+	}
+	return service.run(a)
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"laneway.dev/cmd/laneway/roles"
+	"laneway.dev/internal/embedded"
+	"laneway.dev/internal/fault"
+	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/wire"
+)
+
+type serveCommand struct {
+	Listen string `default:"127.0.0.1:4222" help:"Where NATS listens; port 0 takes a free one."`
+	HTTP   string `name:"http" default:"127.0.0.1:8090" help:"Where /healthz, /readyz and /metrics are served; nowhere if empty."`
+	Data   string `default:"./laneway-data" help:"Data folder; it is created if need be."`
+	Store  string `placeholder:"URL" help:"The object store: file:///absolute/path or a path. By default the folder objects in the data folder."`
+
+	heartbeatFlag
+	deadlineFlag
+	frontendFlags
+	stagerFlags
+	replicatorFlags
+	processFlags
+}
+
+// Help implements kong.HelpProvider.
+func (*serveCommand) Help() string {
+	return `Everything that is acknowledged is on disk. The process says "ready" in its log when producers and consumers may come. It stops cleanly on SIGINT or SIGTERM; a second signal ends it at once.
+
+Example:
+
+    laneway serve --data /tmp/laneway-example`
+}
+
+// Run runs the services until a signal.
+func (c *serveCommand) Run(a *app) error {
+	log, err := c.logger()
+	if err != nil {
+		return err
+	}
+	p := newProcess(log)
+	if err = c.serve(a.ctx, p); a.stopped(err) {
+		err = nil // during the start
+	}
+	return errors.Join(err, p.shutdown(time.Duration(c.StopTimeout)))
+}
+
+func (c *serveCommand) serve(ctx context.Context, p *process) error {
+	server, services, err := c.start(ctx, p)
+	if err != nil {
+		return err
+	}
+	p.log.Info("ready", zap.String("nats", server.ClientURL()), zap.String("http", p.http.Addr()),
+		zap.String("data", c.Data), zap.String("store", c.storeLocation()))
+	return p.wait(ctx, services)
+}
+
+// start starts everything; the process stops it, also after an error.
+func (c *serveCommand) start(ctx context.Context, p *process) (*embedded.Server, *roles.Running, error) {
+	faults, err := c.faults()
+	if err != nil {
+		return nil, nil, err
+	}
+	server, err := embedded.Start(embedded.Options{Listen: c.Listen, Data: c.Data, Logger: p.log})
+	if err != nil {
+		return nil, nil, err
+	}
+	p.onStop("NATS", func(context.Context) error { return server.Shutdown() })
+	store, err := objectstore.Open(c.storeLocation())
+	if err != nil {
+		return nil, nil, err
+	}
+	p.onStop("the object store", func(context.Context) error { return store.Close() })
+	if err := p.observe(ctx, "serve", c.HTTP); err != nil {
+		return nil, nil, err
+	}
+	services, err := p.start(ctx, c.roles(p, server, store, faults), roles.All()...)
+	if err != nil {
+		return nil, nil, err
+	}
+	p.pages.Register("nats", server.Check)
+	return server, services, nil
+}
+
+func (c *serveCommand) storeLocation() string {
+	if c.Store == "" {
+		return filepath.Join(c.Data, "objects")
+	}
+	return c.Store
+}
+
+func (c *serveCommand) roles(p *process, server *embedded.Server, store objectstore.Store, faults *fault.Faults) roles.Config {
+	config := roles.Config{Connect: func(role string) (*nats.Conn, error) {
+		return server.Connect(wire.Options("laneway-"+role, p.log.Named(role))...)
+	}}
+	c.frontendFlags.apply(&config, store, c.heartbeatFlag, c.deadlineFlag)
+	c.stagerFlags.apply(&config, store, faults)
+	config.Sequencer.Heartbeat = time.Duration(c.Heartbeat)
+	c.replicatorFlags.apply(&config, c.deadlineFlag)
+	return config
+}

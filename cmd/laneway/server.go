@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+
+	"laneway.dev/pkg/client"
+)
+
+// serverFlag is that of every command that talks to a running Laneway.
+type serverFlag struct {
+	Server string `default:"nats://127.0.0.1:4222" env:"LANEWAY_SERVER,NATS_URL" placeholder:"URL" help:"The NATS servers (default: ${default})."`
+}
+
+// connect opens a connection that the caller closes.
+func (f *serverFlag) connect() (*client.Client, error) {
+	laneway, err := client.Connect(f.Server, nats.Name("laneway"))
+	if err != nil {
+		return nil, &advised{
+			err:    fmt.Errorf("cannot reach NATS at %s: %w", redact(f.Server), err),
+			advice: "start Laneway with: laneway serve; or name its NATS server by --server or NATS_URL",
+		}
+	}
+	return laneway, nil
+}
+
+// redact takes passwords out of NATS URLs, which are separated by commas.
+func redact(servers string) string {
+	shown := strings.Split(servers, ",")
+	for i, server := range shown {
+		parsed, err := url.Parse(strings.TrimSpace(server))
+		switch {
+		case err != nil && strings.Contains(server, "@"):
+			shown[i] = "(a URL that cannot be shown)"
+		case err == nil:
+			shown[i] = parsed.Redacted()
+		}
+	}
+	return strings.Join(shown, ",")
+}

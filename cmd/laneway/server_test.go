@@ -1,0 +1,17 @@
+package main
+
+import "testing"
+
+func TestPasswordsOfServersAreNotShown(t *testing.T) {
+	for in, want := range map[string]string{
+		"nats://127.0.0.1:4222":           "nats://127.0.0.1:4222",
+		"nats://a:secret@one,nats://two":  "nats://a:xxxxx@one,nats://two",
+		"nats://a:secret@one:port":        "(a URL that cannot be shown)",
+		"127.0.0.1:4222":                  "127.0.0.1:4222",
+		"nats://one, nats://b:secret@two": "nats://one,nats://b:xxxxx@two",
+	} {
+		if got := redact(in); got != want {
+			t.Errorf("%s: %s, want %s", in, got, want)
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"laneway.dev/pkg/client"
+)
+
+// summary is what produce says at its end.
+type summary struct {
+	Topic   string    `json:"topic"`
+	Lines   int64     `json:"lines"`   // that were handed to the producer
+	Records int64     `json:"records"` // of those, the first ones, which are in the log for sure
+	Bytes   int64     `json:"bytes"`   // of these records
+	Seconds float64   `json:"seconds"`
+	Offsets []offsets `json:"offsets"`
+	Error   string    `json:"error,omitempty"`
+}
+
+// offsets is the range of offsets that records got in a partition. Records of
+// other producers may lie in between.
+type offsets struct {
+	Partition int32 `json:"partition"`
+	First     int64 `json:"first"`
+	Last      int64 `json:"last"`
+}
+
+// summarize tells how far a producer came that was handed some lines.
+func summarize(topic string, lines int64, elapsed time.Duration, done client.Summary) *summary {
+	s := &summary{
+		Topic: topic, Lines: lines, Records: done.AckedRecords, Bytes: done.AckedBytes,
+		Seconds: elapsed.Seconds(), Offsets: []offsets{},
+	}
+	for _, r := range done.Offsets {
+		s.Offsets = append(s.Offsets, offsets(r))
+	}
+	return s
+}
+
+// print writes to standard error, of whose own errors nobody can be told.
+func (s *summary) print(w io.Writer) {
+	elapsed := time.Duration(s.Seconds * float64(time.Second)).Round(time.Millisecond)
+	rate := float64(s.Bytes) / max(s.Seconds, 1e-9)
+	_, _ = fmt.Fprintf(w, "%s records, %s in %s, %s/s, committed to %s\n", humanize.Comma(s.Records),
+		humanize.Bytes(uint64(s.Bytes)), elapsed, humanize.Bytes(uint64(rate)), s.Topic)
+	for _, o := range s.Offsets {
+		_, _ = fmt.Fprintf(w, "partition %d: offsets %d to %d\n", o.Partition, o.First, o.Last)
+	}
+}
+
+func (s *summary) printJSON(w io.Writer) error { return json.NewEncoder(w).Encode(s) }
+
+// certainty says which lines are in the log, after a failure.
+func (s *summary) certainty() string {
+	switch {
+	case s.Lines == 0:
+		return "nothing was sent"
+	case s.Records == s.Lines:
+		return fmt.Sprintf("what was read, %s, is in the log for sure", count(s.Lines, "line"))
+	case s.Records == 0:
+		return fmt.Sprintf("none of %s is in the log for sure, each may or may not be", count(s.Lines, "line"))
+	}
+	return fmt.Sprintf("of %d lines the first %d are in the log for sure, lines %d to %d may or may not be",
+		s.Lines, s.Records, s.Records+1, s.Lines)
+}

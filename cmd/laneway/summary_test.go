@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"laneway.dev/pkg/client"
+	"laneway.dev/pkg/messages"
+)
+
+func TestSummaryIsPrintedForPeopleAndPrograms(t *testing.T) {
+	s := summarize("orders", 1500, 2*time.Second, client.Summary{
+		Records: 1500, AckedRecords: 1500, AckedBytes: 4_000_000,
+		Offsets: []client.OffsetRange{{Partition: 0, First: 10, Last: 1009}, {Partition: 2, First: 0, Last: 499}},
+	})
+	var text, object strings.Builder
+	s.print(&text)
+	if err := s.printJSON(&object); err != nil {
+		t.Fatal(err)
+	}
+	wantText := "1,500 records, 4.0 MB in 2s, 2.0 MB/s, committed to orders\n" +
+		"partition 0: offsets 10 to 1009\npartition 2: offsets 0 to 499\n"
+	wantObject := `{"topic":"orders","lines":1500,"records":1500,"bytes":4000000,"seconds":2,` +
+		`"offsets":[{"partition":0,"first":10,"last":1009},{"partition":2,"first":0,"last":499}]}` + "\n"
+	if text.String() != wantText {
+		t.Errorf("got:\n%s\nwant:\n%s", &text, wantText)
+	}
+	if object.String() != wantObject {
+		t.Errorf("got:\n%s\nwant:\n%s", &object, wantObject)
+	}
+}
+
+func TestFailureSaysWhichLinesAreInTheLogForSure(t *testing.T) {
+	refused := messages.NewError(messages.CodeFailed, "")
+	failure := &client.ProduceError{Topic: "orders", FirstFailed: 7, Records: 3, Err: refused}
+	for _, c := range []struct {
+		lines, acked int64
+		err          error
+		want         string
+	}{
+		{0, 0, &lineTooLongError{number: 1, limit: 5}, "line 1 is longer than 5 bytes, which is what the topic allows for a record; nothing was sent"},
+		{4, 4, &lineTooLongError{number: 5, limit: 5}, "line 5 is longer than 5 bytes, which is what the topic allows for a record; what was read, 4 lines, is in the log for sure"},
+		{9, 0, failure, refused.Error() + "; none of 9 lines is in the log for sure, each may or may not be"},
+		{20, 7, failure, refused.Error() + "; of 20 lines the first 7 are in the log for sure, lines 8 to 20 may or may not be"},
+	} {
+		a, _, _ := testApp(t)
+		command := produceCommand{Quiet: true}
+		s := summarize("orders", c.lines, time.Second, client.Summary{AckedRecords: c.acked})
+		err := command.report(a, s, c.err)
+		if err == nil || err.Error() != c.want {
+			t.Errorf("%d of %d lines: got\n%v, want\n%s", c.acked, c.lines, err, c.want)
+		}
+		if exitCode(err) != exitFailed {
+			t.Errorf("exit code %d", exitCode(err))
+		}
+	}
+}
+
+func TestInterruptedProduceSaysSo(t *testing.T) {
+	a, _, _ := testApp(t)
+	ctx, cancel := context.WithCancel(a.ctx)
+	cancel()
+	a.ctx = ctx
+	command := produceCommand{Quiet: true}
+	err := command.report(a, summarize("orders", 1, time.Second, client.Summary{AckedRecords: 1}), ctx.Err())
+	if err == nil || err.Error() != "interrupted; what was read, 1 line, is in the log for sure" || errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}

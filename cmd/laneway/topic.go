@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"laneway.dev/pkg/client"
+	"laneway.dev/pkg/messages"
+)
+
+// adminTimeout bounds a command that changes or shows topics.
+const adminTimeout = 30 * time.Second
+
+type topicCommand struct {
+	Create topicCreate `cmd:"" help:"Create a topic."`
+	List   topicList   `cmd:"" help:"List all topics."`
+	Info   topicInfo   `cmd:"" help:"Show a topic and the state of its partitions."`
+	Delete topicDelete `cmd:"" help:"Delete a topic and its records, without asking."`
+}
+
+type topicName struct {
+	Name string `arg:"" help:"Name of the topic: 1 to 64 letters, digits, underscores and hyphens."`
+}
+
+type topicCreate struct {
+	topicName
+	serverFlag
+	Partitions     uint `default:"1" help:"Number of partitions, at most 256. Records keep their order within a partition."`
+	MaxRecordBytes size `default:"2MiB" help:"Largest record, at most 4MiB."`
+}
+
+// Help implements kong.HelpProvider.
+func (*topicCreate) Help() string {
+	return `Example:
+
+    laneway topic create orders --partitions 4`
+}
+
+// Run creates the topic.
+func (c *topicCreate) Run(a *app) error {
+	return administer(a, c.serverFlag, func(ctx context.Context, laneway *client.Client) error {
+		topic, err := laneway.CreateTopic(ctx, messages.TopicConfig{
+			Name: c.Name, Partitions: int(c.Partitions), MaxRecordBytes: int(c.MaxRecordBytes),
+		})
+		if err != nil {
+			return err
+		}
+		return say(a.stdout, "created topic %s: %s, records of up to %s\n",
+			topic.Name, count(topic.Partitions, "partition"), humanize.IBytes(uint64(topic.MaxRecordBytes)))
+	})
+}
+
+type topicList struct {
+	serverFlag
+	JSON bool `name:"json" help:"Print a JSON array."`
+}
+
+// Help implements kong.HelpProvider.
+func (*topicList) Help() string {
+	return `Example:
+
+    laneway topic list`
+}
+
+// Run lists the topics.
+func (c *topicList) Run(a *app) error {
+	return administer(a, c.serverFlag, func(ctx context.Context, laneway *client.Client) error {
+		topics, err := laneway.ListTopics(ctx)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return writeJSON(a.stdout, append([]messages.Topic{}, topics...))
+		}
+		// What cannot be written is reported by Flush.
+		table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+		_, _ = fmt.Fprintln(table, "NAME\tPARTITIONS\tMAX RECORD\tCREATED")
+		for _, t := range topics {
+			_, _ = fmt.Fprintf(table, "%s\t%d\t%s\t%s\n",
+				t.Name, t.Partitions, humanize.IBytes(uint64(t.MaxRecordBytes)), t.Created.Format(time.RFC3339))
+		}
+		return table.Flush()
+	})
+}
+
+type topicInfo struct {
+	topicName
+	serverFlag
+	JSON bool `name:"json" help:"Print a JSON object."`
+}
+
+// Help implements kong.HelpProvider.
+func (*topicInfo) Help() string {
+	return `Example:
+
+    laneway topic info orders`
+}
+
+// Run shows the topic.
+func (c *topicInfo) Run(a *app) error {
+	return administer(a, c.serverFlag, func(ctx context.Context, laneway *client.Client) error {
+		topic, partitions, err := laneway.TopicInfo(ctx, c.Name)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return writeJSON(a.stdout, messages.TopicResponse{Topic: &topic, Partitions: partitions})
+		}
+		if err := say(a.stdout, "topic %s, created %s, records of up to %s\n\n", topic.Name,
+			topic.Created.Format(time.RFC3339), humanize.IBytes(uint64(topic.MaxRecordBytes))); err != nil {
+			return err
+		}
+		// What cannot be written is reported by Flush.
+		table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+		_, _ = fmt.Fprintln(table, "PARTITION\tRECORDS\tLOG STREAM\tLOG ENTRIES")
+		for _, p := range partitions {
+			_, _ = fmt.Fprintf(table, "%d\t%d\t%s\t%d\n", p.Partition, p.EndOffset, p.Stream, p.Entries)
+		}
+		return table.Flush()
+	})
+}
+
+type topicDelete struct {
+	topicName
+	serverFlag
+}
+
+// Help implements kong.HelpProvider.
+func (*topicDelete) Help() string {
+	return `The records can no longer be read. The objects that hold their payloads stay in the object store.
+
+Example:
+
+    laneway topic delete orders`
+}
+
+// Run deletes the topic.
+func (c *topicDelete) Run(a *app) error {
+	return administer(a, c.serverFlag, func(ctx context.Context, laneway *client.Client) error {
+		if err := laneway.DeleteTopic(ctx, c.Name); err != nil {
+			return err
+		}
+		return say(a.stdout, "deleted topic %s\n", c.Name)
+	})
+}
+
+func administer(a *app, server serverFlag, do func(context.Context, *client.Client) error) error {
+	laneway, err := server.connect()
+	if err != nil {
+		return err
+	}
+	defer laneway.Close()
+	ctx, cancel := context.WithTimeout(a.ctx, adminTimeout)
+	defer cancel()
+	return do(ctx, laneway)
+}
+
+// count returns a number with its noun.
+func count[N int | int64](n N, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func say(w io.Writer, format string, arguments ...any) error {
+	_, err := fmt.Fprintf(w, format, arguments...)
+	return err
+}
+
+func writeJSON(w io.Writer, value any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(value)
+}

@@ -1,0 +1,27 @@
+package main
+
+import (
+	"fmt"
+	"runtime/debug"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+type versionCommand struct{}
+
+// Help implements kong.HelpProvider.
+func (*versionCommand) Help() string {
+	return `Example:
+
+    laneway version`
+}
+
+// Run prints what this binary was built from.
+func (*versionCommand) Run(a *app) error {
+	version, goVersion := "(unknown)", "(unknown)"
+	if build, ok := debug.ReadBuildInfo(); ok {
+		version, goVersion = build.Main.Version, build.GoVersion
+	}
+	_, err := fmt.Fprintf(a.stdout, "laneway %s, NATS server %s, %s\n", version, server.VERSION, goVersion)
+	return err
+}

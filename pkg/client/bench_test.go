@@ -1,0 +1,58 @@
+package client_test
+
+import (
+	"testing"
+
+	"laneway.dev/pkg/client"
+	"laneway.dev/pkg/messages"
+)
+
+// BenchmarkAppend sends lines of 32 bytes to a frontend that acks at once.
+func BenchmarkAppend(b *testing.B) {
+	c, f := setup(b, 1)
+	f.ackAll(0)
+	p := produce(b, c, f, client.ProducerOptions{})
+	ctx := b.Context()
+	record := messages.Record{Value: make([]byte, 32)}
+	b.SetBytes(32)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := p.Append(ctx, record); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := p.Flush(ctx); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkRecords reads records of 32 bytes from frames of 8,000.
+func BenchmarkRecords(b *testing.B) {
+	const perFrame = 8000
+	c, f := setup(b, 1)
+	f.open(0)
+	var frame messages.FrameBuilder
+	for range perFrame {
+		frame.Append(messages.Record{Value: make([]byte, 32)})
+	}
+	go func() {
+		m := <-f.fetches
+		// As the frontend would: no more than the window is on its way.
+		for offset := int64(0); offset < int64(b.N); offset += perFrame {
+			if offset/perFrame >= 16 && (offset/perFrame)%8 == 0 {
+				<-f.credits
+			}
+			f.sendFrame(m, offset, perFrame, frame.Bytes())
+		}
+	}()
+	o := f.options()
+	o.Follow, o.MaxRecords = true, int64(b.N)
+	b.SetBytes(32)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for _, err := range c.Records(b.Context(), o) {
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,388 @@
+package client_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
+
+	"laneway.dev/pkg/client"
+	"laneway.dev/pkg/messages"
+)
+
+var moment = time.Date(2026, 11, 23, 10, 0, 0, 123456789, time.UTC)
+
+// request reads a fetch request.
+func request(t testing.TB, m *nats.Msg) messages.FetchRequest {
+	t.Helper()
+	var r messages.FetchRequest
+	if err := json.Unmarshal(m.Data, &r); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// wantOffset checks where a request starts.
+func wantOffset(t testing.TB, m *nats.Msg, want int64) {
+	t.Helper()
+	if r := request(t, m); r.Offset == nil || *r.Offset != want || r.From != "" || r.Time != nil {
+		t.Fatalf("asked with %s, want offset %d", m.Data, want)
+	}
+}
+
+func (f *frontend) credit() string { return creditPrefix(f.topic.Name) + "1" }
+
+// send answers a fetch with a frame of the offsets [first, last].
+func (f *frontend) send(m *nats.Msg, first, last int64) (bytes int) {
+	var b messages.FrameBuilder
+	for n := first; n <= last; n++ {
+		b.Append(messages.Record{Value: []byte(value(n))})
+	}
+	f.sendFrame(m, first, last-first+1, b.Bytes())
+	return b.Size()
+}
+
+func (f *frontend) sendFrame(m *nats.Msg, first, count int64, frame []byte) {
+	f.publish(&nats.Msg{Subject: m.Reply, Reply: f.credit(), Data: frame, Header: nats.Header{
+		messages.HeaderContentType: {messages.ContentTypeBatch},
+		messages.HeaderTopic:       {f.topic.Name},
+		messages.HeaderPartition:   {m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]},
+		messages.HeaderOffset:      {fmt.Sprint(first)},
+		messages.HeaderRecords:     {fmt.Sprint(count)},
+		messages.HeaderTime:        {moment.Format(time.RFC3339Nano)},
+	}})
+}
+
+// status answers a fetch with a status; next -1 is not known.
+func (f *frontend) status(m *nats.Msg, status string, next int64) {
+	header := nats.Header{messages.HeaderStatus: {status}, messages.HeaderDesc: {"as the test says"}}
+	if next >= 0 {
+		header.Set(messages.HeaderNextOffset, fmt.Sprint(next))
+	}
+	f.publish(&nats.Msg{Subject: m.Reply, Reply: f.credit(), Header: header})
+}
+
+func (f *frontend) failFetch(m *nats.Msg, err *messages.Error) {
+	f.publish(&nats.Msg{Subject: m.Reply, Header: nats.Header{
+		messages.HeaderStatus: {strconv.Itoa(err.Code.Kind().Status)},
+		messages.HeaderError:  {err.Code.Kind().Name},
+		messages.HeaderDesc:   {err.Error()},
+	}})
+}
+
+func (f *frontend) publish(m *nats.Msg) {
+	if err := f.conn.PublishMsg(m); err != nil {
+		f.t.Error(err)
+	}
+}
+
+func value(offset int64) string { return fmt.Sprintf("value %d", offset) }
+
+// reading is an iteration on a goroutine of its own.
+type reading struct {
+	offsets chan int64
+	err     chan error // how it ended; nil is well
+}
+
+func read(t testing.TB, records iter.Seq2[client.Record, error]) reading {
+	r := reading{make(chan int64, 4096), make(chan error, 1)}
+	go func() {
+		for record, err := range records {
+			if err != nil {
+				r.err <- err
+				return
+			}
+			if string(record.Value) != value(record.Offset) {
+				t.Errorf("offset %d has %q", record.Offset, record.Value)
+			}
+			r.offsets <- record.Offset
+		}
+		r.err <- nil
+	}()
+	return r
+}
+
+// want checks the next offsets.
+func (r reading) want(t testing.TB, first, last int64) {
+	t.Helper()
+	for want := first; want <= last; want++ {
+		if got := next(t, r.offsets); got != want {
+			t.Fatalf("offset %d came, want %d", got, want)
+		}
+	}
+}
+
+func (r reading) ended(t testing.TB) {
+	t.Helper()
+	if err := next(t, r.err); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.offsets) > 0 {
+		t.Fatalf("%d records more came", len(r.offsets))
+	}
+}
+
+// failed checks the error that ended the reading and returns its text.
+func (r reading) failed(t testing.TB, want error) string {
+	t.Helper()
+	err := next(t, r.err)
+	if !errors.Is(err, want) {
+		t.Fatalf("error %v, want %v", err, want)
+	}
+	return err.Error()
+}
+
+func (f *frontend) options() client.FetchOptions { return client.FetchOptions{Topic: f.topic.Name} }
+
+func at(offset int64) *int64 { return &offset }
+
+func TestAFetchYieldsRecordsFromTheWantedOffset(t *testing.T) {
+	c, f := setup(t, 3)
+	f.open(2)
+	o := f.options()
+	o.Partition, o.Offset = 2, at(11)
+	go func() {
+		m := <-f.fetches
+		wantOffset(t, m, 11)
+		frame := messages.FrameBuilder{}
+		frame.Append(messages.Record{Value: []byte("too early")})
+		frame.Append(messages.Record{Value: []byte("wanted"), Headers: []messages.Header{{Name: "k", Value: "v"}}})
+		f.sendFrame(m, 10, 2, frame.Bytes())
+		f.sendFrame(m, 12, 1, messages.EncodeRecord(messages.Record{}))
+		f.status(m, messages.StatusEnd, 13)
+	}()
+	var got []client.Record
+	for r, err := range c.Records(bounded(t), o) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, r)
+	}
+	want := []client.Record{
+		{Topic: f.topic.Name, Partition: 2, Offset: 11, Time: moment, Value: []byte("wanted"), Headers: []messages.Header{{Name: "k", Value: "v"}}},
+		{Topic: f.topic.Name, Partition: 2, Offset: 12, Time: moment},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAFetchAsksAsItIsTold(t *testing.T) {
+	earliest := messages.FetchRequest{From: messages.FromEarliest, WindowBytes: 8 << 20, Frames: true}
+	for name, test := range map[string]struct {
+		change  func(*client.FetchOptions)
+		request func(*messages.FetchRequest)
+	}{
+		"by default": {func(*client.FetchOptions) {}, func(*messages.FetchRequest) {}},
+		"latest":     {func(o *client.FetchOptions) { o.From = messages.FromLatest }, func(r *messages.FetchRequest) { r.From = messages.FromLatest }},
+		"a time":     {func(o *client.FetchOptions) { o.Time = &moment }, func(r *messages.FetchRequest) { r.From, r.Time = "", &moment }},
+		"limits": {
+			func(o *client.FetchOptions) { o.MaxRecords, o.MaxWait, o.WindowBytes = 5, time.Second, 100 },
+			func(r *messages.FetchRequest) { r.MaxRecords, r.MaxWait, r.WindowBytes = 5, 1000, 100 },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, f := setup(t, 1)
+			f.open(0)
+			o, want := f.options(), earliest
+			test.change(&o)
+			test.request(&want)
+			r := read(t, c.Records(bounded(t), o))
+			m := next(t, f.fetches)
+			if diff := cmp.Diff(want, request(t, m)); diff != "" {
+				t.Error(diff)
+			}
+			f.status(m, messages.StatusNoRecords, 0)
+			r.ended(t)
+		})
+	}
+}
+
+func TestWhatIsTakenIsCredited(t *testing.T) {
+	c, f := setup(t, 1)
+	f.open(0)
+	o := f.options()
+	o.WindowBytes = 1000
+	r := read(t, c.Records(bounded(t), o))
+	m := next(t, f.fetches)
+	sent := 0
+	for offset := int64(0); offset < 100; offset += 10 {
+		sent += f.send(m, offset, offset+9)
+	}
+	r.want(t, 0, 99)
+	f.status(m, messages.StatusHeartbeat, 100)
+	credited := 0
+	for last := false; credited < sent && !last; {
+		n, err := strconv.Atoi(string(next(t, f.credits).Data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		credited += n
+	}
+	if credited != sent {
+		t.Errorf("%d bytes credited, %d sent", credited, sent)
+	}
+	f.status(m, messages.StatusHeartbeat, 100)
+	if got := string(next(t, f.credits).Data); got != "0" {
+		t.Errorf("an idle heartbeat was answered with %q", got)
+	}
+	f.status(m, messages.StatusEnd, 100)
+	r.ended(t)
+}
+
+func TestCreditIsGrantedOnlyForWhatTheConsumerTook(t *testing.T) {
+	c, f := setup(t, 1)
+	f.open(0)
+	o := f.options()
+	o.WindowBytes = 4
+	pull, stop := iter.Pull2(c.Records(bounded(t), o))
+	defer stop()
+	go func() {
+		m := <-f.fetches
+		f.send(m, 0, 0)
+		f.send(m, 1, 1)
+	}()
+	for want := int64(0); want < 2; want++ {
+		r, err, _ := pull()
+		if err != nil || r.Offset != want {
+			t.Fatalf("%+v: %v", r, err)
+		}
+		if granted := len(f.credits); granted > int(want) {
+			t.Errorf("%d credits with offset %d in hand", granted, want)
+		}
+	}
+	next(t, f.credits)
+}
+
+func TestAGapIsAnError(t *testing.T) {
+	for name, send := range map[string]func(*frontend, *nats.Msg){
+		"a batch is left out":      func(f *frontend, m *nats.Msg) { f.send(m, 3, 4) },
+		"a batch comes twice":      func(f *frontend, m *nats.Msg) { f.send(m, 0, 1) },
+		"batches overlap":          func(f *frontend, m *nats.Msg) { f.send(m, 1, 2) },
+		"the heartbeat is further": func(f *frontend, m *nats.Msg) { f.status(m, messages.StatusHeartbeat, 3) },
+		"the end is further":       func(f *frontend, m *nats.Msg) { f.status(m, messages.StatusEnd, 3) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, f := setup(t, 1)
+			f.open(0)
+			r := read(t, c.Records(bounded(t), f.options()))
+			m := next(t, f.fetches)
+			f.send(m, 0, 1)
+			send(f, m)
+			text := r.failed(t, messages.NewError(messages.CodeInternal, ""))
+			if !strings.Contains(text, "offset 2 was expected") {
+				t.Errorf("error %s", text)
+			}
+			r.want(t, 0, 1)
+		})
+	}
+}
+
+func TestAnAnswerThatMakesNoSenseIsAnError(t *testing.T) {
+	frame := messages.EncodeRecord(messages.Record{})
+	internal, corrupt := messages.CodeInternal, messages.CodeCorrupt
+	for name, test := range map[string]struct {
+		code  messages.Code
+		alter func(*nats.Msg)
+	}{
+		"no frame":    {corrupt, func(m *nats.Msg) { m.Data = []byte("x") }},
+		"cut off":     {corrupt, func(m *nats.Msg) { m.Data = m.Data[:len(m.Data)-1] }},
+		"count":       {corrupt, func(m *nats.Msg) { m.Header.Set(messages.HeaderRecords, "2") }},
+		"no count":    {internal, func(m *nats.Msg) { m.Header.Del(messages.HeaderRecords) }},
+		"no records":  {internal, func(m *nats.Msg) { m.Header.Set(messages.HeaderRecords, "0") }},
+		"bad offset":  {internal, func(m *nats.Msg) { m.Header.Set(messages.HeaderOffset, "-1") }},
+		"bad time":    {internal, func(m *nats.Msg) { m.Header.Set(messages.HeaderTime, "now") }},
+		"one record":  {internal, func(m *nats.Msg) { m.Header.Del(messages.HeaderContentType) }},
+		"no status":   {internal, func(m *nats.Msg) { m.Header = nil }},
+		"odd status":  {internal, func(m *nats.Msg) { m.Header = nats.Header{messages.HeaderStatus: {"418"}} }},
+		"huge offset": {internal, func(m *nats.Msg) { m.Header.Set(messages.HeaderOffset, "9223372036854775807") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, f := setup(t, 1)
+			f.open(0)
+			r := read(t, c.Records(bounded(t), f.options()))
+			m := &nats.Msg{Subject: next(t, f.fetches).Reply, Data: slices.Clone(frame), Header: nats.Header{
+				messages.HeaderContentType: {messages.ContentTypeBatch}, messages.HeaderOffset: {"0"},
+				messages.HeaderRecords: {"1"}, messages.HeaderTime: {moment.Format(time.RFC3339Nano)},
+			}}
+			test.alter(m)
+			f.publish(m)
+			r.failed(t, messages.NewError(test.code, ""))
+		})
+	}
+}
+
+func TestAFetchEndsAfterMaxRecords(t *testing.T) {
+	c, f := setup(t, 1)
+	f.open(0)
+	o := f.options()
+	o.MaxRecords, o.Follow = 3, true
+	r := read(t, c.Records(bounded(t), o))
+	m := next(t, f.fetches)
+	f.send(m, 0, 1)
+	f.failFetch(m, messages.NewError(messages.CodeUnavailable, ""))
+	m = next(t, f.fetches)
+	wantOffset(t, m, 2)
+	if left := request(t, m).MaxRecords; left != 1 {
+		t.Errorf("%d records more were asked for", left)
+	}
+	f.send(m, 2, 9)
+	r.want(t, 0, 2)
+	r.ended(t)
+}
+
+func TestBreakingOffLeavesNothingBehind(t *testing.T) {
+	c, f := setup(t, 1)
+	f.open(0)
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		m := <-f.fetches
+		for offset := range int64(1000) {
+			f.send(m, offset, offset)
+		}
+	}()
+	for r, err := range c.Records(bounded(t), f.options()) {
+		if err != nil || r.Offset != 0 {
+			t.Fatalf("%+v: %v", r, err)
+		}
+		break
+	}
+	next(t, sent)
+}
+
+func TestFollowingEndsWithItsContext(t *testing.T) {
+	c, f := setup(t, 1)
+	f.open(0)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	o := f.options()
+	o.Follow = true
+	r := read(t, c.Records(ctx, o))
+	m := next(t, f.fetches)
+	if !request(t, m).Follow {
+		t.Error("the request does not follow")
+	}
+	f.send(m, 0, 4)
+	r.want(t, 0, 4)
+	cancel()
+	r.failed(t, context.Canceled)
+}
+
+func TestClosingTheClientEndsAFetch(t *testing.T) {
+	c, f := setup(t, 1)
+	f.open(0)
+	r := read(t, c.Records(bounded(t), f.options()))
+	next(t, f.fetches)
+	c.Close()
+	r.failed(t, client.ErrClosed)
+}

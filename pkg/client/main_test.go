@@ -1,0 +1,199 @@
+package client_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/goleak"
+
+	"laneway.dev/internal/embedded"
+	"laneway.dev/pkg/client"
+	"laneway.dev/pkg/messages"
+)
+
+// patience bounds every wait of a test for something that should come at once.
+const patience = 10 * time.Second
+
+var server *embedded.Server
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	folder, err := os.MkdirTemp("", "laneway-client")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(folder)
+	server, err = embedded.Start(embedded.Options{Listen: "127.0.0.1:0", Data: folder})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.Run()
+	if err := server.Shutdown(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	return code
+}
+
+// respond answers a request. When a test is over there may be nobody to answer.
+func respond(m *nats.Msg, data []byte) { _ = m.Respond(data) }
+
+// frontend plays Laneway's frontend for one topic, as the test scripts it.
+type frontend struct {
+	t        testing.TB
+	conn     *nats.Conn
+	topic    messages.Topic
+	produced chan *nats.Msg
+	fetches  chan *nats.Msg
+	credits  chan *nats.Msg
+}
+
+// setup returns a client and a frontend that answers only to topic info. At the
+// end of the test both are closed, and no goroutine may be left of them.
+func setup(t testing.TB, partitions int) (*client.Client, *frontend) {
+	t.Helper()
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) })
+	name := strings.NewReplacer("/", "-", "#", "-").Replace(t.Name())
+	f := &frontend{
+		t: t, conn: connect(t),
+		topic: messages.Topic{
+			TopicConfig: messages.TopicConfig{Name: name, Partitions: partitions, MaxRecordBytes: 1 << 20}, ID: 7,
+		},
+		produced: make(chan *nats.Msg, 4096), fetches: make(chan *nats.Msg, 64), credits: make(chan *nats.Msg, 4096),
+	}
+	f.subscribe(messages.TopicAPI+"info", func(m *nats.Msg) {
+		var r messages.TopicRequest
+		if err := json.Unmarshal(m.Data, &r); err != nil || r.Name != name {
+			respond(m, messages.EncodeErrorResponse(messages.Errorf(messages.CodeUnknownTopic, "%q", r.Name)))
+			return
+		}
+		data, _ := json.Marshal(messages.TopicResponse{Topic: &f.topic})
+		respond(m, data)
+	})
+	f.subscribe(creditPrefix(name)+">", func(m *nats.Msg) { f.credits <- m })
+	c, err := client.Connect(server.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c, f
+}
+
+func creditPrefix(topic string) string { return messages.CreditPrefix + topic + "." }
+
+func connect(t testing.TB) *nats.Conn {
+	t.Helper()
+	conn, err := nats.Connect(server.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	return conn
+}
+
+// subscribe returns what ends the subscription; when both return, the server knows.
+func (f *frontend) subscribe(subject string, handle nats.MsgHandler) (leave func()) {
+	f.t.Helper()
+	sub, err := f.conn.Subscribe(subject, handle)
+	if err == nil {
+		err = f.conn.Flush()
+	}
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	leave = func() {
+		sub.Unsubscribe()
+		f.conn.Flush()
+	}
+	f.t.Cleanup(leave)
+	return leave
+}
+
+// receive hands the requests of a partition's producers to the test.
+func (f *frontend) receive(partition int) (leave func()) {
+	return f.subscribe(f.topic.Partition(partition).ProduceSubject(), func(m *nats.Msg) { f.produced <- m })
+}
+
+// ackAll acks every batch of a partition at once.
+func (f *frontend) ackAll(partition int) {
+	var offset int64
+	f.subscribe(f.topic.Partition(partition).ProduceSubject(), func(m *nats.Msg) {
+		offset += f.ack(m, offset)
+		select {
+		case f.produced <- m:
+		default:
+		}
+	})
+}
+
+// ack answers a request with success and returns the number of its records.
+func (f *frontend) ack(m *nats.Msg, offset int64) int64 {
+	n, err := messages.CheckFrame(m.Data, 1<<22)
+	if err != nil {
+		f.t.Errorf("a request is no batch frame: %v", err)
+	}
+	partition, _ := strconv.Atoi(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:])
+	respond(m, messages.AppendProduceAck(nil, messages.ProduceAck{
+		Stream: "S", Sequence: uint64(offset) + 1, Topic: f.topic.Name, Partition: int32(partition), Offset: offset, Records: n, Ticket: 3, Epoch: 5,
+	}))
+	return int64(n)
+}
+
+func (f *frontend) refuse(m *nats.Msg, err error) { respond(m, messages.EncodeErrorResponse(err)) }
+
+// open hands the fetch requests for a partition to the test.
+func (f *frontend) open(partition int) {
+	f.subscribe(f.topic.Partition(partition).FetchSubject(), func(m *nats.Msg) { f.fetches <- m })
+}
+
+// next returns what comes next on a channel.
+func next[T any](t testing.TB, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(patience):
+		t.Fatal("nothing came")
+		panic("unreachable")
+	}
+}
+
+func bounded(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// values returns the records of a frame.
+func values(t testing.TB, frame []byte) []string {
+	t.Helper()
+	r, err := messages.NewFrameReader(frame)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var all []string
+	for rec, ok := r.Next(); ok; rec, ok = r.Next() {
+		all = append(all, string(rec.Value))
+	}
+	if r.Err() != nil {
+		t.Fatal(r.Err())
+	}
+	return all
+}

@@ -1,0 +1,173 @@
+package client_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"laneway.dev/pkg/messages"
+)
+
+func TestSilenceIsAskedAgainFromTheNextOffset(t *testing.T) {
+	c, f := setup(t, 1)
+	f.open(0)
+	o := f.options()
+	o.Silence = 50 * time.Millisecond
+	r := read(t, c.Records(bounded(t), o))
+	f.send(next(t, f.fetches), 0, 2)
+	m := next(t, f.fetches)
+	wantOffset(t, m, 3)
+	f.send(m, 2, 4) // a batch that begins before
+	f.status(m, messages.StatusEnd, 5)
+	r.want(t, 0, 4)
+	r.ended(t)
+}
+
+func TestHeartbeatsBreakTheSilence(t *testing.T) {
+	c, f := setup(t, 1)
+	f.open(0)
+	o := f.options()
+	o.Silence = 2 * time.Second
+	r := read(t, c.Records(bounded(t), o))
+	m := next(t, f.fetches)
+	for range 100 {
+		f.status(m, messages.StatusHeartbeat, 0)
+		next(t, f.credits)
+	}
+	f.status(m, messages.StatusEnd, 0)
+	r.ended(t)
+	if len(f.fetches) > 0 {
+		t.Error("asked again")
+	}
+}
+
+func TestARetryableErrorIsAskedAgain(t *testing.T) {
+	c, f := setup(t, 1)
+	f.open(0)
+	r := read(t, c.Records(bounded(t), f.options()))
+	f.failFetch(next(t, f.fetches), messages.NewError(messages.CodeTooManyFetches, ""))
+	m := next(t, f.fetches)
+	if request(t, m).From != messages.FromEarliest {
+		t.Errorf("asked with %s", m.Data)
+	}
+	f.send(m, 0, 0)
+	f.failFetch(m, messages.NewError(messages.CodeCreditTimeout, ""))
+	m = next(t, f.fetches)
+	wantOffset(t, m, 1)
+	f.status(m, messages.StatusEnd, 1)
+	r.want(t, 0, 0)
+	r.ended(t)
+}
+
+func TestAnErrorThatLastsIsTold(t *testing.T) {
+	c, f := setup(t, 1)
+	f.open(0)
+	o := f.options()
+	o.Retries = 1
+	r := read(t, c.Records(bounded(t), o))
+	for range 2 {
+		f.failFetch(next(t, f.fetches), messages.NewError(messages.CodeUnavailable, "no leader"))
+	}
+	want := messages.NewError(messages.CodeUnavailable, "no leader")
+	if text := r.failed(t, want); !strings.HasSuffix(text, ": "+want.Error()) {
+		t.Errorf("error %s", text)
+	}
+}
+
+func TestAnErrorOfTheRequestIsToldAtOnce(t *testing.T) {
+	c, f := setup(t, 1)
+	f.open(0)
+	r := read(t, c.Records(bounded(t), f.options()))
+	f.failFetch(next(t, f.fetches), messages.NewError(messages.CodeOffsetOutOfRange, "offset 9, end 3"))
+	want := messages.NewError(messages.CodeOffsetOutOfRange, "offset 9, end 3")
+	if text := r.failed(t, want); !strings.HasSuffix(text, ": "+want.Error()) {
+		t.Errorf("error %s", text)
+	}
+}
+
+func TestFollowingGoesOnWhateverBreaks(t *testing.T) {
+	c, f := setup(t, 1)
+	f.open(0)
+	o := f.options()
+	o.Follow, o.Retries, o.MaxRecords = true, 1, 1
+	r := read(t, c.Records(bounded(t), o))
+	for range 3 {
+		f.failFetch(next(t, f.fetches), messages.NewError(messages.CodeUnavailable, ""))
+	}
+	f.status(next(t, f.fetches), messages.StatusEnd, -1) // a fetch that follows has no end
+	f.send(next(t, f.fetches), 0, 0)
+	r.want(t, 0, 0)
+	r.ended(t)
+}
+
+func TestAFetchFromTheEndIsResumedWhereItBegan(t *testing.T) {
+	c, f := setup(t, 1)
+	f.open(0)
+	o := f.options()
+	o.From, o.Follow, o.MaxRecords = messages.FromLatest, true, 1
+	r := read(t, c.Records(bounded(t), o))
+	m := next(t, f.fetches)
+	f.status(m, messages.StatusHeartbeat, 42)
+	f.failFetch(m, messages.NewError(messages.CodeUnavailable, ""))
+	m = next(t, f.fetches)
+	wantOffset(t, m, 42)
+	f.send(m, 42, 42)
+	r.want(t, 42, 42)
+	r.ended(t)
+}
+
+func TestWhatALostConnectionLostIsAskedAgain(t *testing.T) {
+	c, f := setup(t, 1)
+	f.open(0)
+	o := f.options()
+	r := read(t, c.Records(bounded(t), o))
+	m := next(t, f.fetches)
+	f.send(m, 0, 0)
+	r.want(t, 0, 0)
+
+	connected := make(chan struct{}, 8)
+	c.Conn().SetReconnectHandler(func(*nats.Conn) { connected <- struct{}{} })
+	if err := c.Conn().ForceReconnect(); err != nil {
+		t.Fatal(err)
+	}
+	next(t, connected)
+	if err := c.Conn().Flush(); err != nil {
+		t.Fatal(err)
+	}
+	f.send(m, 2, 2) // 1 was sent meanwhile
+	m = next(t, f.fetches)
+	wantOffset(t, m, 1)
+	f.send(m, 1, 2)
+	f.status(m, messages.StatusEnd, 3)
+	r.want(t, 1, 2)
+	r.ended(t)
+}
+
+func TestAFetchWaitsForAFrontendToComeUp(t *testing.T) {
+	c, f := setup(t, 1)
+	r := read(t, c.Records(bounded(t), f.options()))
+	select {
+	case err := <-r.err:
+		t.Fatal(err)
+	case <-soon(t).Done():
+	}
+	f.open(0)
+	f.status(next(t, f.fetches), messages.StatusEnd, 0)
+	r.ended(t)
+}
+
+func TestNobodyToFetchFromIsToldInTime(t *testing.T) {
+	c, f := setup(t, 1)
+	o := f.options()
+	o.Retries, o.Follow = 1, true
+	read(t, c.Records(bounded(t), o)).failed(t, nats.ErrNoResponders)
+
+	unknown := messages.NewError(messages.CodeUnknownTopic, "")
+	o = f.options()
+	o.Partition = 1
+	read(t, c.Records(bounded(t), o)).failed(t, unknown)
+	o.Topic = "nothing"
+	read(t, c.Records(bounded(t), o)).failed(t, unknown)
+}

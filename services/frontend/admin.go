@@ -1,0 +1,134 @@
+package frontend
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/micro"
+	"go.uber.org/zap"
+
+	"laneway.dev/internal/partitionlog"
+	"laneway.dev/pkg/messages"
+)
+
+// apiTimeout bounds one request of the topic API.
+const apiTimeout = 10 * time.Second
+
+// apiVersion is the version that NATS micro reports.
+const apiVersion = "0.1.0"
+
+// serveAPI offers the topic API as endpoints of a NATS micro service.
+func (s *Service) serveAPI() error {
+	api, err := micro.AddService(s.config.Conn, micro.Config{
+		Name: "laneway", Version: apiVersion, Description: "Laneway: topic administration", QueueGroup: messages.FrontendQueue,
+	})
+	if err != nil {
+		return fmt.Errorf("offer the topic API: %w", err)
+	}
+	s.api = api
+	endpoints := map[string]func(context.Context, []byte) (any, error){
+		"create": s.createTopic, "list": s.listTopics, "info": s.topicInfo, "delete": s.deleteTopic,
+	}
+	for name, handle := range endpoints {
+		handler := micro.HandlerFunc(func(r micro.Request) { s.serve(r, handle) })
+		if err := api.AddEndpoint("topic-"+name, handler, micro.WithEndpointSubject(messages.TopicAPI+name)); err != nil {
+			return fmt.Errorf("offer the topic API: %w", err)
+		}
+	}
+	return s.wire.Flush(5 * time.Second)
+}
+
+func (s *Service) serve(r micro.Request, handle func(context.Context, []byte) (any, error)) {
+	ctx, cancel := context.WithTimeout(context.Background(), apiTimeout)
+	defer cancel()
+	var response any
+	result, err := handle(ctx, r.Data())
+	if response = result; err != nil {
+		response = messages.ErrorResponse{Error: messages.AsError(err)}
+	}
+	data, err := json.Marshal(response)
+	if err != nil {
+		data = messages.EncodeErrorResponse(err)
+	}
+	if err := r.Respond(data); err != nil {
+		s.config.Logger.Warn("a request of the topic API could not be answered", zap.String("subject", r.Subject()), zap.Error(err))
+	}
+}
+
+// createTopic makes a topic and answers when it can be produced to.
+func (s *Service) createTopic(ctx context.Context, data []byte) (any, error) {
+	var config messages.TopicConfig
+	if err := decode(data, &config); err != nil {
+		return nil, err
+	}
+	topic, err := s.registry.Create(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	for n := range topic.Partitions {
+		p, err := s.set.Await(ctx, topic.Partition(n))
+		if err == nil {
+			select {
+			case <-p.ready:
+			case <-ctx.Done():
+				err = ctx.Err()
+			}
+		}
+		if err != nil {
+			return nil, messages.Errorf(messages.CodeUnavailable,
+				"topic %s is made, but partition %d is not served yet; is a sequencer running? %v", topic.Name, n, err)
+		}
+	}
+	return messages.TopicResponse{Topic: &topic}, nil
+}
+
+func (s *Service) listTopics(ctx context.Context, _ []byte) (any, error) {
+	all, err := s.registry.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return messages.TopicListResponse{Topics: all}, nil
+}
+
+func (s *Service) topicInfo(ctx context.Context, data []byte) (any, error) {
+	var request messages.TopicRequest
+	if err := decode(data, &request); err != nil {
+		return nil, err
+	}
+	topic, err := s.registry.Get(ctx, request.Name)
+	if err != nil {
+		return nil, err
+	}
+	response := messages.TopicResponse{Topic: &topic}
+	for n := range topic.Partitions {
+		id := topic.Partition(n)
+		state, err := partitionlog.New(s.config.Conn, s.js, id).State(ctx)
+		if err != nil {
+			return nil, messages.NewError(messages.CodeUnavailable, err.Error())
+		}
+		response.Partitions = append(response.Partitions, messages.PartitionInfo{
+			Partition: id.Number, EndOffset: state.NextOffset, Stream: id.Stream(), Entries: state.Entries,
+		})
+	}
+	return response, nil
+}
+
+func (s *Service) deleteTopic(ctx context.Context, data []byte) (any, error) {
+	var request messages.TopicRequest
+	if err := decode(data, &request); err != nil {
+		return nil, err
+	}
+	if err := s.registry.Delete(ctx, request.Name); err != nil {
+		return nil, err
+	}
+	return messages.TopicResponse{}, nil
+}
+
+func decode(data []byte, into any) error {
+	if err := json.Unmarshal(data, into); err != nil {
+		return messages.Errorf(messages.CodeInvalidRequest, "the body is not the JSON of this request: %v", err)
+	}
+	return nil
+}

@@ -1,0 +1,103 @@
+package frontend
+
+import (
+	"sync"
+
+	"laneway.dev/pkg/messages"
+)
+
+// admission bounds what is unresolved in this process and on each partition.
+// Core NATS has no backpressure, so a producer over a limit is told at once. It
+// is safe for concurrent use.
+type admission struct {
+	limits Limits
+
+	mu    sync.Mutex
+	bytes int64
+	count int
+	idle  chan struct{} // closed when nothing is unresolved; nil while nobody waits
+}
+
+// Limits bound what is unresolved. Zero values take their defaults.
+type Limits struct {
+	Bytes            int64 // in this process; default 256 MiB
+	PartitionBytes   int64 // on a partition; default 64 MiB
+	PartitionBatches int   // on a partition; default 16384
+}
+
+func (l Limits) orDefaults() Limits {
+	if l.Bytes == 0 {
+		l.Bytes = 256 << 20
+	}
+	if l.PartitionBytes == 0 {
+		l.PartitionBytes = 64 << 20
+	}
+	if l.PartitionBatches == 0 {
+		l.PartitionBatches = 16384
+	}
+	return l
+}
+
+// share is what one partition holds of the admission.
+type share struct {
+	of    *admission
+	bytes int64 // guarded by of.mu
+	count int   // guarded by of.mu
+}
+
+// take admits a batch of some bytes, or says why not.
+func (s *share) take(bytes int64) *messages.Error {
+	a := s.of
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case s.count >= a.limits.PartitionBatches:
+		return messages.Errorf(messages.CodeOverloaded, "%d batches are in flight on the partition, the limit", s.count)
+	case s.count > 0 && s.bytes+bytes > a.limits.PartitionBytes:
+		return messages.Errorf(messages.CodeOverloaded, "%d bytes are in flight on the partition, the limit is %d", s.bytes, a.limits.PartitionBytes)
+	case a.count > 0 && a.bytes+bytes > a.limits.Bytes:
+		return messages.Errorf(messages.CodeOverloaded, "%d bytes are in flight in this frontend, the limit is %d", a.bytes, a.limits.Bytes)
+	}
+	s.bytes += bytes
+	s.count++
+	a.bytes += bytes
+	a.count++
+	return nil
+}
+
+// give takes back what a batch was admitted with.
+func (s *share) give(bytes int64) {
+	a := s.of
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s.bytes -= bytes
+	s.count--
+	a.bytes -= bytes
+	a.count--
+	if a.count == 0 && a.idle != nil {
+		close(a.idle)
+		a.idle = nil
+	}
+}
+
+// drained returns a channel that is closed once nothing is unresolved.
+func (a *admission) drained() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.idle == nil {
+		a.idle = make(chan struct{})
+	}
+	idle := a.idle
+	if a.count == 0 {
+		close(a.idle)
+		a.idle = nil
+	}
+	return idle
+}
+
+// held returns what is unresolved in the process.
+func (a *admission) held() (batches int, bytes int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.count, a.bytes
+}

@@ -1,0 +1,39 @@
+package frontend
+
+import "laneway.dev/internal/telemetry"
+
+var readings = []telemetry.Reading{
+	{Name: "laneway.frontend.tickets.issued", Description: "Tickets issued", Unit: "{ticket}", Counter: true},
+	{Name: "laneway.frontend.tickets.given_up", Description: "Tickets that were given up", Unit: "{ticket}", Counter: true},
+	{Name: "laneway.frontend.tickets.outstanding", Description: "Tickets that are not resolved", Unit: "{ticket}"},
+	{Name: "laneway.frontend.restaged", Description: "Batches that were staged again", Unit: "{batch}", Counter: true},
+	{Name: "laneway.frontend.refused", Description: "Requests that were refused before they got a ticket", Unit: "{request}", Counter: true},
+	{Name: "laneway.frontend.in_flight.bytes", Description: "Payload bytes that are not resolved", Unit: "By"},
+	{Name: "laneway.frontend.fetches", Description: "Open fetches", Unit: "{fetch}"},
+}
+
+// observe makes the counters of all partitions visible.
+func (s *Service) observe() (func() error, error) {
+	return telemetry.Observe(s.config.Telemetry.Meter(role), readings, func() []int64 {
+		t := s.Stats()
+		_, bytes := s.admission.held()
+		return []int64{
+			int64(t.Issued), int64(t.GivenUp), int64(t.Outstanding), int64(t.Restaged),
+			int64(s.refused.Load()), bytes, int64(s.reader.OpenFetches()),
+		}
+	})
+}
+
+// Stats returns the sums over all partitions.
+func (s *Service) Stats() Stats {
+	var sum Stats
+	for _, p := range s.set.Actors() {
+		if t := p.stats.Load(); t != nil {
+			sum.Issued += t.Issued
+			sum.Restaged += t.Restaged
+			sum.GivenUp += t.GivenUp
+			sum.Outstanding += t.Outstanding
+		}
+	}
+	return sum
+}

@@ -1,0 +1,245 @@
+package frontend
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"laneway.dev/internal/actor"
+	"laneway.dev/internal/epoch"
+	"laneway.dev/internal/wire"
+	"laneway.dev/pkg/messages"
+)
+
+// spareMailbox is what a mailbox holds besides the batches that are admitted.
+const spareMailbox = 4096
+
+// partition is the actor of one partition. The core belongs to its goroutine.
+type partition struct {
+	id      messages.Partition
+	topic   messages.Topic
+	service *Service
+	mailbox *actor.Mailbox[Event]
+	share   *share
+	spans   spans
+	stats   atomic.Pointer[Stats]
+	ready   chan struct{} // closed when requests are admitted
+	own     atomic.Uint64 // counts the lanes of requests that share their order with no other
+
+	mu  sync.Mutex
+	sub *nats.Subscription // of the produce subject; nil before ready and after closing
+}
+
+// request is what is needed to answer a producer.
+type request struct {
+	reply string
+	bytes int64
+	span  span
+}
+
+// committed is a commit with its entry, as the mailbox carries it.
+type committed struct {
+	CommittedEntry
+	message messages.Committed
+}
+
+func (s *Service) partition(topic messages.Topic, id messages.Partition) *partition {
+	return &partition{
+		id: id, topic: topic, service: s,
+		mailbox: actor.NewMailbox[Event](s.admission.limits.PartitionBatches + spareMailbox),
+		share:   &share{of: s.admission}, spans: newSpans(s.config.Telemetry, id), ready: make(chan struct{}),
+	}
+}
+
+// Receive hands a message to the actor.
+func (p *partition) Receive(ctx context.Context, m messages.Message) {
+	var event Event = m
+	if c, ok := m.(messages.Committed); ok {
+		entry, err := messages.DecodeEntry(c.Entry)
+		if err != nil {
+			p.service.config.Logger.Error("a committed entry cannot be read", zap.Stringer("partition", p.id), zap.Error(err))
+			return
+		}
+		event = committed{CommittedEntry{p.id, entry}, c}
+	}
+	// An error means that the actor is ending; nobody waits for what it held.
+	_ = p.mailbox.Put(ctx, event)
+}
+
+// Run is the actor's goroutine.
+func (p *partition) Run(ctx context.Context) {
+	log := p.service.config.Logger.With(zap.Stringer("partition", p.id))
+	number := p.service.epoch.Load()
+	core := NewCore(p.id, number, p.service.config.Times)
+	if err := p.service.reader.Open(p.topic, int(p.id.Number)); err != nil {
+		log.Error("the partition cannot be fetched", zap.Error(err))
+	}
+	first := time.Now()
+	p.do(core.Step(first, nil))
+	p.mailbox.Run(ctx, p.service.config.Times.Heartbeat, func(now time.Time, events []Event) bool {
+		if p.service.Err() != nil {
+			return false
+		}
+		fx := p.step(core, now, events)
+		if fx.Fenced != 0 {
+			next, err := p.service.fenced(ctx, number, fx.Fenced)
+			if err != nil {
+				if !errors.Is(err, epoch.ErrReplaced) {
+					log.Error("no new epoch could be taken", zap.Error(err))
+				}
+				return false
+			}
+			p.answer(core.Abandon(messages.CodeOutcomeUnknown))
+			number, core = next, NewCore(p.id, next, p.service.config.Times)
+		}
+		return true
+	})
+	p.close()
+	p.abandon(core)
+	p.service.reader.Close(p.id)
+}
+
+// abandon answers what is unresolved when the actor ends: a batch with a ticket
+// may be in the log, one without is not. An owner that was replaced is silent.
+func (p *partition) abandon(core *Core) {
+	answers := core.Abandon(messages.CodeOutcomeUnknown)
+	for _, e := range p.mailbox.Rest() {
+		if produce, ok := e.(Produce); ok {
+			answers = append(answers, Answer{
+				Request: produce.Request, Lane: produce.Lane,
+				Error: messages.Errorf(messages.CodeNotOwner, "partition %s is no longer served here", p.id),
+			})
+		}
+	}
+	if p.service.Err() == nil {
+		p.answer(answers)
+	}
+}
+
+// step runs the core on what waits, and shows readers what was committed once
+// the payloads of the answered batches are in their cache.
+func (p *partition) step(core *Core, now time.Time, events []Event) Effects {
+	var shown []committed
+	for i, e := range events {
+		if c, ok := e.(committed); ok {
+			shown = append(shown, c)
+			events[i] = c.CommittedEntry
+		}
+	}
+	fx := core.Step(now, events)
+	stats := core.Stats()
+	p.stats.Store(&stats)
+	p.do(fx)
+	for _, c := range shown {
+		p.service.reader.Committed(c.message, c.Entry)
+	}
+	return fx
+}
+
+func (p *partition) do(fx Effects) {
+	p.service.wire.Send(fx.Send)
+	p.answer(fx.Answers)
+	if fx.Ready {
+		p.open()
+	}
+}
+
+// open starts admitting requests.
+func (p *partition) open() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sub != nil || p.service.closing.Load() {
+		return
+	}
+	conn := p.service.config.Conn
+	sub, err := conn.QueueSubscribe(p.id.ProduceSubject(), messages.FrontendQueue, p.admit)
+	if err == nil {
+		err = sub.SetPendingLimits(1<<20, 512<<20)
+	}
+	if err != nil {
+		p.service.config.Logger.Error("the partition cannot be produced to", zap.Stringer("partition", p.id), zap.Error(err))
+		return
+	}
+	p.sub = sub
+	if err := conn.FlushTimeout(time.Second); err != nil {
+		p.service.config.Logger.Warn("the server has not confirmed a subscription yet", zap.Error(err))
+	}
+	close(p.ready)
+}
+
+// close stops admitting requests; those already delivered are still taken.
+func (p *partition) close() {
+	p.mu.Lock()
+	sub := p.sub
+	p.sub = nil
+	p.mu.Unlock()
+	if sub != nil {
+		if err := wire.Drain(sub); err != nil {
+			p.service.config.Logger.Warn("a subscription did not drain", zap.Stringer("partition", p.id), zap.Error(err))
+		}
+	}
+}
+
+// admit is the callback of the produce subscription: it checks a request and
+// puts it into the mailbox, in the order of arrival. It never waits.
+func (p *partition) admit(m *nats.Msg) {
+	r := &request{reply: m.Reply}
+	produce, err := parse(m, p.topic, p.id.Stream(), func() string { return strconv.FormatUint(p.own.Add(1), 10) })
+	if err == nil {
+		r.bytes = int64(len(produce.Payload))
+		err = p.share.take(r.bytes)
+	}
+	if err != nil {
+		p.service.refused.Add(1)
+		p.respond(r.reply, messages.EncodeErrorResponse(err))
+		return
+	}
+	r.span, produce.Trace = p.spans.start(produce)
+	produce.Request = r
+	if offerErr := p.mailbox.Offer(produce); offerErr != nil {
+		p.share.give(r.bytes)
+		p.service.refused.Add(1)
+		err := messages.NewError(messages.CodeOverloaded, offerErr.Error())
+		p.spans.end(r.span, Answer{Error: err})
+		p.respond(r.reply, messages.EncodeErrorResponse(err))
+	}
+}
+
+// answer sends answers in their order and gives back what the batches held.
+func (p *partition) answer(answers []Answer) {
+	var buf []byte
+	for i := range answers {
+		a := &answers[i]
+		r := a.Request.(*request)
+		p.spans.end(r.span, *a)
+		if a.Error != nil {
+			p.respond(r.reply, messages.EncodeErrorResponse(a.Error))
+		} else {
+			buf = messages.AppendProduceAck(buf[:0], messages.ProduceAck{
+				Stream: p.id.Stream(), Sequence: uint64(a.Offset) + 1, Duplicate: a.Duplicate,
+				Topic: p.id.Topic, Partition: p.id.Number, Offset: a.Offset, Records: a.Records,
+				Ticket: a.Number, Epoch: a.Epoch,
+			})
+			p.respond(r.reply, buf)
+			if a.Extent.Key != "" {
+				p.service.reader.Remember(a.Extent, a.Payload)
+			}
+		}
+		p.share.give(r.bytes)
+	}
+}
+
+func (p *partition) respond(reply string, data []byte) {
+	if reply == "" {
+		return
+	}
+	if err := p.service.config.Conn.Publish(reply, data); err != nil {
+		p.service.config.Logger.Warn("a producer could not be answered", zap.Stringer("partition", p.id), zap.Error(err))
+	}
+}

@@ -1,0 +1,152 @@
+package reader
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"laneway.dev/pkg/messages"
+)
+
+// answers are the messages that a consumer gets. They belong to one goroutine.
+type answers struct {
+	conn      *nats.Conn
+	log       *zap.Logger
+	partition *partition
+	reply     string
+	credit    string    // where the consumer grants credit; empty is nowhere
+	asked     time.Time // when the request came
+
+	next    int64 // the offset to go on from
+	placed  bool  // whether next is known
+	time    time.Time
+	written string      // time as it is sent
+	own     nats.Header // headers of a message without those of its record
+}
+
+func newAnswers(r *Reader, p *partition, reply string) *answers {
+	return &answers{
+		conn: r.config.Conn, log: r.config.Logger, partition: p, reply: reply, asked: time.Now(),
+		own: nats.Header{
+			messages.HeaderTopic:     {p.id.Topic},
+			messages.HeaderPartition: {strconv.Itoa(int(p.id.Number))},
+			messages.HeaderOffset:    {""},
+			messages.HeaderTime:      {""},
+		},
+	}
+}
+
+// at notes the offset that statuses name as the next one.
+func (a *answers) at(offset *int64) {
+	if offset != nil {
+		a.next, a.placed = *offset, true
+	}
+}
+
+// frame sends a whole batch.
+func (a *answers) frame(l loaded) error {
+	a.stamp(l, l.offset)
+	a.own[messages.HeaderContentType] = []string{messages.ContentTypeBatch}
+	a.own[messages.HeaderRecords] = []string{strconv.FormatUint(uint64(l.records), 10)}
+	return a.publish(&nats.Msg{Subject: a.reply, Reply: a.credit, Header: a.own, Data: l.payload})
+}
+
+// record sends one record of a batch.
+func (a *answers) record(l loaded, offset int64, r messages.Record) error {
+	a.stamp(l, offset)
+	header := a.own
+	if len(r.Headers) > 0 {
+		header = make(nats.Header, len(r.Headers)+len(a.own))
+		for _, h := range r.Headers {
+			if validName(h.Name) {
+				header[h.Name] = append(header[h.Name], h.Value)
+			}
+		}
+		maps.Copy(header, a.own)
+	}
+	return a.publish(&nats.Msg{Subject: a.reply, Reply: a.credit, Header: header, Data: r.Value})
+}
+
+func (a *answers) stamp(l loaded, offset int64) {
+	if a.written == "" || !a.time.Equal(l.time) {
+		a.time, a.written = l.time, l.time.UTC().Format(time.RFC3339Nano)
+	}
+	a.own[messages.HeaderOffset][0] = strconv.FormatInt(offset, 10)
+	a.own[messages.HeaderTime][0] = a.written
+}
+
+// validName says whether NATS can carry a header of this name (ADR-4).
+func validName(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; c <= ' ' || c > '~' || c == ':' {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// heartbeat asks the consumer for a sign of life. A fetch that is not settled
+// may yet pass over records, so it does not tell where it is.
+func (a *answers) heartbeat(settled bool) error {
+	m := a.status(messages.StatusHeartbeat, "the fetch is idle; answer with a credit of 0")
+	if !settled {
+		m.Header.Del(messages.HeaderNextOffset)
+	}
+	m.Reply = a.credit
+	return a.publish(m)
+}
+
+// end sends the last status of a fetch that ends well.
+func (a *answers) end(how ending) { a.last(a.status(how.status, how.description)) }
+
+// fail sends the last status of a fetch that ends with an error.
+func (a *answers) fail(err *messages.Error) {
+	m := a.status(strconv.Itoa(err.Code.Kind().Status), err.Error())
+	m.Header.Set(messages.HeaderError, err.Code.Kind().Name)
+	a.last(m)
+}
+
+func (a *answers) last(m *nats.Msg) {
+	if err := a.publish(m); err != nil {
+		a.log.Debug("a fetch could not be told that it ended", zap.Stringer("partition", a.partition.id), zap.Error(err))
+	}
+}
+
+func (a *answers) status(status, description string) *nats.Msg {
+	m := nats.NewMsg(a.reply)
+	m.Header.Set(messages.HeaderStatus, status)
+	m.Header.Set(messages.HeaderDesc, description)
+	if a.placed {
+		m.Header.Set(messages.HeaderNextOffset, strconv.FormatInt(a.next, 10))
+	}
+	if end, known := a.partition.endOffset(); known {
+		m.Header.Set(messages.HeaderEndOffset, strconv.FormatInt(max(end, a.reached()), 10))
+	}
+	return m
+}
+
+// reached is the end as far as the fetch has seen it: entries may be read
+// before the news of them.
+func (a *answers) reached() int64 {
+	if a.own[messages.HeaderOffset][0] == "" {
+		return 0
+	}
+	return a.next
+}
+
+func (a *answers) publish(m *nats.Msg) error {
+	err := a.conn.PublishMsg(m)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, nats.ErrMaxPayload):
+		return messages.Errorf(messages.CodeMessageTooLarge, "offset %d: %d bytes with headers do not fit a NATS message",
+			a.next, len(m.Data))
+	}
+	return fmt.Errorf("answer a fetch: %w", messages.Errorf(messages.CodeUnavailable, "send: %v", err))
+}

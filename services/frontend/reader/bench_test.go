@@ -1,0 +1,103 @@
+package reader
+
+import (
+	"bytes"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/pkg/messages"
+)
+
+// BenchmarkColdConsume reads a partition from its first record to its end, with
+// nothing in memory, as a client does that takes frames by credit.
+func BenchmarkColdConsume(b *testing.B) {
+	for _, c := range []struct {
+		name                    string
+		batches, perEntry, size int
+		frames                  bool
+	}{
+		{"frames of 256 KiB", 360, 12, 256 << 10, true},
+		{"100000 batches of one record, 100 an entry", 100000, 100, 100, true},
+		{"100000 batches of one record, 10 an entry", 100000, 10, 100, true},
+		{"100000 single records", 100000, 100, 100, false},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			f := newFixture(b, nil)
+			f.commitMany(c.batches, c.perEntry, c.size)
+			b.SetBytes(int64(c.batches) * int64(c.size))
+			for b.Loop() {
+				f.reader.entries.cache.InvalidateAll()
+				f.consume(c.frames, int64(c.batches))
+			}
+		})
+	}
+}
+
+// commitMany fills the log without waiting for each append.
+func (f *fixture) commitMany(batches, perEntry, size int) {
+	f.Helper()
+	var acks []jetstream.PubAckFuture
+	js, err := jetstream.New(f.conn, jetstream.WithPublishAsyncMaxPending(1000))
+	must(f, err)
+	frame := messages.EncodeRecord(messages.Record{Value: bytes.Repeat([]byte{'x'}, size)})
+	frames, records := slices.Repeat([][]byte{frame}, perEntry), slices.Repeat([]uint32{1}, perEntry)
+	for done := 0; done < batches; done += perEntry {
+		entry := f.stage(frames, records)
+		ack, err := js.PublishAsync(f.id.LogSubject(), messages.EncodeEntry(entry))
+		must(f, err)
+		acks = append(acks, ack)
+	}
+	for _, ack := range acks {
+		select {
+		case <-ack.Ok():
+		case err := <-ack.Err():
+			f.Fatal(err)
+		}
+	}
+}
+
+// consume reads to the end and counts the records.
+func (f *fixture) consume(frames bool, want int64) {
+	f.Helper()
+	done := make(chan string, 1)
+	var got, ungranted int64
+	inbox := f.conn.NewRespInbox()
+	const window = 8 << 20
+	sub, err := f.conn.Subscribe(inbox, func(m *nats.Msg) {
+		status := m.Header.Get(messages.HeaderStatus)
+		switch {
+		case status == messages.StatusHeartbeat:
+			_ = f.conn.Publish(m.Reply, []byte("0"))
+			return
+		case status != "":
+			done <- status
+			return
+		}
+		got++
+		if ungranted += int64(len(m.Data)); ungranted > window/4 {
+			_ = f.conn.Publish(m.Reply, strconv.AppendInt(nil, ungranted, 10))
+			ungranted = 0
+		}
+	})
+	must(f, err)
+	must(f, sub.SetPendingLimits(-1, -1))
+	defer func() { must(f, sub.Unsubscribe()) }()
+	request := `{"from":"earliest","window_bytes":8388608}`
+	if frames {
+		request = `{"from":"earliest","window_bytes":8388608,"frames":true}`
+	}
+	must(f, f.conn.PublishRequest(f.id.FetchSubject(), inbox, []byte(request)))
+	select {
+	case status := <-done:
+		if status != messages.StatusEnd || got != want {
+			f.Fatalf("%d messages of %d, then status %s", got, want, status)
+		}
+	case <-time.After(patience):
+		f.Fatal("it did not end")
+	}
+}

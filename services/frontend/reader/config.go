@@ -1,0 +1,67 @@
+package reader
+
+import (
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+
+	"laneway.dev/internal/objectstore"
+)
+
+// Config is what a Reader needs. Zero limits and times take their defaults.
+type Config struct {
+	Conn   *nats.Conn
+	JS     jetstream.JetStream
+	Store  objectstore.Store
+	Logger *zap.Logger // nil discards
+
+	CacheBytes int64 // of recent payloads and log entries together; default 64 MiB
+	MaxFetches int   // open at once; default 1024
+
+	Heartbeat     time.Duration // of an idle fetch; default 5 s
+	CreditTimeout time.Duration // after which a silent consumer's fetch ends; default 30 s
+	LogTimeout    time.Duration // of one request to JetStream; default 2 s
+	LogPatience   time.Duration // for how long requests that fail are repeated; default 10 s
+}
+
+func (c Config) orDefaults() Config {
+	if c.Logger == nil {
+		c.Logger = zap.NewNop()
+	}
+	if c.CacheBytes <= 0 {
+		c.CacheBytes = 64 << 20
+	}
+	if c.MaxFetches <= 0 {
+		c.MaxFetches = 1024
+	}
+	for _, t := range []struct {
+		value    *time.Duration
+		standard time.Duration
+	}{
+		{&c.Heartbeat, 5 * time.Second},
+		{&c.CreditTimeout, 30 * time.Second},
+		{&c.LogTimeout, 2 * time.Second},
+		{&c.LogPatience, 10 * time.Second},
+	} {
+		if *t.value <= 0 {
+			*t.value = t.standard
+		}
+	}
+	return c
+}
+
+// Limits of a fetch.
+const (
+	defaultMaxBytes = 1 << 20
+	maxMaxBytes     = 64 << 20
+	maxWindow       = 64 << 20
+	maxWait         = 60 * time.Second
+	// maxMessages bounds a fetch without a window: records may be empty, and a
+	// client drops what it cannot hold.
+	maxMessages = 65536
+	// maxUnheard is how many messages a consumer with a window gets without
+	// having said a word: credit does not bound the number of empty records.
+	maxUnheard = 16384
+)

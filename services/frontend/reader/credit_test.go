@@ -1,0 +1,134 @@
+package reader
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"laneway.dev/pkg/messages"
+)
+
+func TestFetchPausesWithoutCreditAndGoesOnWithIt(t *testing.T) {
+	f := newFixture(t, func(c *Config) { c.Heartbeat = 30 * time.Millisecond })
+	f.commit(lines("aa"), lines("bb"), lines("cc"), lines("dd"))
+	c := f.fetch(fields{"offset": 0, "window_bytes": 3})
+	first := c.data()
+	if !strings.HasPrefix(first.Reply, messages.CreditPrefix) {
+		t.Errorf("reply is %q", first.Reply)
+	}
+	if second := c.data(); second.Reply != first.Reply {
+		t.Errorf("replies %q and %q", first.Reply, second.Reply)
+	}
+	idle := c.status(messages.StatusHeartbeat) // a message for each credit left; now it is -1
+	expectOffsets(t, idle, 2, 4)
+	c.grant(idle, 1)
+	c.grant(c.status(messages.StatusHeartbeat), 1)
+	expectHeader(t, c.data(), messages.HeaderOffset, "2")
+	c.grant(idle, 2)
+	expectHeader(t, c.data(), messages.HeaderOffset, "3")
+	c.status(messages.StatusEnd)
+}
+
+func TestBatchLargerThanTheWindowIsSent(t *testing.T) {
+	f := newFixture(t, nil)
+	big := strings.Repeat("x", 10000)
+	f.commit(lines(big), lines(big), lines("end"))
+	f.fetch(fields{"offset": 0, "window_bytes": 100, "frames": true}).wants(messages.StatusEnd, big, big, "end")
+}
+
+func TestSilentConsumerIsGivenUp(t *testing.T) {
+	for name, request := range map[string]fields{
+		"out of credit":            {"offset": 0, "window_bytes": 1, "follow": true},
+		"at the end":               {"offset": 2, "window_bytes": 1000, "follow": true},
+		"following with no window": {"offset": 2, "follow": true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, func(c *Config) { c.Heartbeat, c.CreditTimeout = 10*time.Millisecond, 60*time.Millisecond })
+			f.commit(lines("a"), lines("b"))
+			c := f.fetch(request)
+			beats := 0
+			for {
+				m := c.next()
+				switch m.Header.Get(messages.HeaderStatus) {
+				case messages.StatusHeartbeat:
+					beats++
+					continue
+				case "":
+					continue
+				}
+				expectHeader(t, m, messages.HeaderError, "CREDIT_TIMEOUT")
+				break
+			}
+			if beats == 0 {
+				t.Error("it was never asked")
+			}
+		})
+	}
+}
+
+func TestAnsweredHeartbeatsKeepAFetchOpen(t *testing.T) {
+	f := newFixture(t, func(c *Config) { c.Heartbeat, c.CreditTimeout = 10*time.Millisecond, 500*time.Millisecond })
+	c := f.fetch(fields{"offset": 0, "follow": true, "window_bytes": 10, "max_records": 1})
+	for range 70 {
+		c.grant(c.status(messages.StatusHeartbeat), 0)
+	}
+	f.tell(lines("a"))
+	c.wants(messages.StatusEnd, "a")
+}
+
+func TestWhatIsNotACreditIsIgnored(t *testing.T) {
+	a := newAccount(100, time.Time{})
+	a.spend(60)
+	for _, data := range []string{"", "x", "-1", "1.5", "99999999999999999999"} {
+		if a.grant([]byte(data), time.Now()) {
+			t.Errorf("%q was taken", data)
+		}
+	}
+	if credit, words, _ := a.read(); credit != 40 || words != 0 {
+		t.Errorf("credit %d after %d words", credit, words)
+	}
+}
+
+func TestCreditNeverExceedsTheWindow(t *testing.T) {
+	for window, want := range map[int64]int64{100: 100, 0: unlimited} {
+		a := newAccount(window, time.Time{})
+		a.spend(60)
+		a.grant([]byte("9223372036854775807"), time.Now())
+		if credit, _, _ := a.read(); credit != want {
+			t.Errorf("credit %d, wanted %d", credit, want)
+		}
+	}
+}
+
+func TestPace(t *testing.T) {
+	start := time.Unix(1000, 0)
+	at := func(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
+	p := pace{heartbeat: 5 * time.Second, patience: 30 * time.Second, sent: start}
+	expect := func(now int, heard time.Time, want verdict) {
+		t.Helper()
+		if got, due := p.next(at(now), heard); got != want || want == quiet && !due.After(at(now)) {
+			t.Fatalf("at %d: %d, due %v", now, got, due)
+		}
+	}
+	expect(4, start, quiet)
+	expect(5, start, beat)
+	p.beaten(at(5))
+	expect(6, start, quiet)
+	p.listen(1)
+	expect(9, at(6), quiet)
+	p.sent = at(9) // data flows, but the consumer says nothing
+	expect(11, at(6), beat)
+	p.beaten(at(11))
+	for beats := 16; beats < 36; beats += 5 {
+		p.sent = at(beats - 1)
+		expect(beats-1, at(6), quiet)
+		expect(beats, at(6), beat)
+		p.beaten(at(beats))
+	}
+	expect(36, at(6), silent)
+	p.listen(2)
+	p.unheard = maxUnheard
+	expect(36, at(36), beat)
+	p.beaten(at(36))
+	expect(37, at(36), quiet)
+}

@@ -1,0 +1,145 @@
+package reader
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"laneway.dev/pkg/messages"
+)
+
+// readAhead is how many entries are read from the log at once.
+const readAhead = 256
+
+// maxQueue is how many batches are queued before their payloads are looked at,
+// unless one entry has more.
+const maxQueue = 4096
+
+// batch is a batch of the log that is to be delivered.
+type batch struct {
+	extent  messages.Extent
+	offset  int64 // of its first record
+	records uint32
+	time    time.Time
+}
+
+func (b *batch) next() int64 { return b.offset + int64(b.records) }
+
+// cursor is a place in the log of a partition. It belongs to the goroutine of
+// its fetch.
+type cursor struct {
+	reader    *Reader
+	partition *partition
+
+	offset   int64     // of the next record to deliver
+	sequence uint64    // of the next entry to queue
+	since    time.Time // entries before it are passed over, until one is not
+	queue    []batch
+}
+
+// fill queues the batches of the entries that follow, up to an offset.
+func (c *cursor) fill(ctx context.Context, limit int64) error {
+	entries, err := c.following(ctx)
+	if err != nil {
+		return err
+	}
+	c.queue = c.queue[:0]
+	at := c.offset
+	for i := range entries {
+		entry := &entries[i].Entry
+		if entries[i].Sequence != c.sequence || entry.BaseOffset > at {
+			if len(c.queue) > 0 {
+				return nil // what comes before the gap can be delivered
+			}
+			return messages.Errorf(messages.CodeCorrupt, "entry %d of stream %s begins at offset %d, entry %d at offset %d was expected",
+				entries[i].Sequence, c.partition.id.Stream(), entry.BaseOffset, c.sequence, at)
+		}
+		if entry.BaseOffset >= limit {
+			return nil
+		}
+		c.sequence++
+		at = max(at, entry.NextOffset())
+		if c.tooEarly(&entries[i]) {
+			c.offset = at
+			continue
+		}
+		c.enqueue(&entries[i])
+		if len(c.queue) >= maxQueue {
+			return nil
+		}
+	}
+	return nil
+}
+
+// tooEarly says whether an entry was stored before the time that was asked for.
+// Clocks step back: the first entry that is not too early ends the question.
+func (c *cursor) tooEarly(logged *messages.LoggedEntry) bool {
+	if logged.Time.Before(c.since) {
+		return true
+	}
+	if len(logged.Entry.Batches) > 0 {
+		c.since = time.Time{}
+	}
+	return false
+}
+
+func (c *cursor) enqueue(logged *messages.LoggedEntry) {
+	offset := logged.Entry.BaseOffset
+	for i := range logged.Entry.Batches {
+		placed := &logged.Entry.Batches[i]
+		b := batch{extent: placed.Extent, offset: offset, records: placed.Records, time: logged.Time}
+		offset = b.next()
+		if b.records > 0 && offset > c.offset {
+			c.queue = append(c.queue, b)
+		}
+	}
+}
+
+// following returns entries from the next one on: those in memory, or, if the
+// next one is not, what one request to the log gives.
+func (c *cursor) following(ctx context.Context) ([]messages.LoggedEntry, error) {
+	var entries []messages.LoggedEntry
+	for batches := 0; len(entries) < readAhead && batches < maxQueue; {
+		logged, ok := c.reader.entries.get(c.partition.id, c.sequence+uint64(len(entries)))
+		if !ok {
+			break
+		}
+		entries = append(entries, logged)
+		batches += len(logged.Entry.Batches)
+	}
+	if len(entries) > 0 {
+		return entries, nil
+	}
+	return c.read(ctx, c.sequence, readAhead)
+}
+
+// entry returns one entry.
+func (c *cursor) entry(ctx context.Context, sequence uint64) (messages.LoggedEntry, error) {
+	if logged, ok := c.reader.entries.get(c.partition.id, sequence); ok {
+		return logged, nil
+	}
+	entries, err := c.read(ctx, sequence, 1)
+	if err != nil {
+		return messages.LoggedEntry{}, err
+	}
+	return entries[0], nil
+}
+
+// read reads at least one and up to limit entries, all of which are known to
+// exist. A replica of the log that lags is asked again.
+func (c *cursor) read(ctx context.Context, from uint64, limit int) ([]messages.LoggedEntry, error) {
+	entries, err := fromLog(ctx, c.reader.config, func(ctx context.Context) ([]messages.LoggedEntry, error) {
+		entries, _, err := c.partition.log.Read(ctx, from, limit)
+		switch {
+		case len(entries) > 0:
+			return entries, nil // an error comes again with the entry that it is about
+		case err != nil:
+			return nil, err
+		}
+		return nil, fmt.Errorf("entry %d of stream %s is not there yet", from, c.partition.id.Stream())
+	})
+	for i := range entries {
+		c.reader.entries.put(c.partition.id, entries[i])
+	}
+	return entries, err
+}

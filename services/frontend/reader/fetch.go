@@ -1,0 +1,307 @@
+package reader
+
+import (
+	"context"
+	"crypto/rand"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"laneway.dev/pkg/messages"
+)
+
+// fetch answers one request. Its goroutine owns everything in it but the
+// account and sent.
+type fetch struct {
+	reader    *Reader
+	partition *partition
+	request   request
+	cancel    context.CancelCauseFunc
+	out       *answers
+	account   *account // nil if the consumer is not asked for signs of life
+	pace      pace
+	sent      atomic.Bool // something was
+
+	cursor  cursor
+	limit   int64 // the fetch does not read beyond it, unless it follows
+	records int64 // delivered so far, without those of a frame that lie before the start
+	bytes   int64
+	count   int64 // messages
+	full    bool  // what was asked for is delivered
+}
+
+// ending is how a fetch ends well.
+type ending struct {
+	status, description string
+}
+
+var (
+	endOfPartition = ending{messages.StatusEnd, "the end of the partition is reached"}
+	endOfRequest   = ending{messages.StatusEnd, "what was asked for is delivered"}
+	nothingCame    = ending{messages.StatusNoRecords, "nothing came in time"}
+)
+
+// receive is the callback of a partition's fetch subject.
+func (r *Reader) receive(p *partition, m *nats.Msg) {
+	if m.Reply == "" {
+		r.dropped.Add(1)
+		r.config.Logger.Debug("a fetch without a reply subject was dropped", zap.String("subject", m.Subject))
+		return
+	}
+	out := newAnswers(r, p, m.Reply)
+	request, invalid := parse(m.Data)
+	if invalid != nil {
+		out.fail(invalid)
+		return
+	}
+	if err := r.begin(p, request, out); err != nil {
+		out.fail(err)
+	}
+}
+
+// begin starts a fetch if there is room for it.
+func (r *Reader) begin(p *partition, request request, out *answers) *messages.Error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.stopped:
+		return errStopped
+	case p.closed:
+		return errDeleted
+	case r.open >= r.config.MaxFetches:
+		return messages.Errorf(messages.CodeTooManyFetches, "%d are open", r.open)
+	}
+	ctx, cancel := context.WithCancelCause(r.ctx)
+	f := &fetch{
+		reader: r, partition: p, request: request, cancel: cancel, out: out,
+		cursor: cursor{reader: r, partition: p},
+	}
+	if request.paced() {
+		now := time.Now()
+		f.account = newAccount(request.WindowBytes, now)
+		f.pace = pace{heartbeat: r.config.Heartbeat, patience: r.config.CreditTimeout, sent: now}
+		out.credit = messages.CreditPrefix + rand.Text()
+	}
+	r.open++
+	p.fetches[f] = struct{}{}
+	r.wait.Go(func() { f.run(ctx) })
+	return nil
+}
+
+// run is the fetch's goroutine. The last status is sent when the fetch no
+// longer counts as open, so that a consumer may ask again at once.
+func (f *fetch) run(ctx context.Context) {
+	how, err := f.listenAndServe(ctx)
+	f.cancel(nil)
+	f.reader.mu.Lock()
+	f.reader.open--
+	delete(f.partition.fetches, f)
+	f.reader.mu.Unlock()
+	if err == nil {
+		f.out.end(how)
+		return
+	}
+	f.out.fail(messages.AsError(err))
+	if known := messages.AsError(err); !known.Retryable() && known.Code.Kind().Status >= 500 {
+		f.reader.config.Logger.Error("a fetch failed", zap.Stringer("partition", f.partition.id),
+			zap.Int64("offset", f.cursor.offset), zap.Error(err))
+	}
+}
+
+func (f *fetch) listenAndServe(ctx context.Context) (ending, error) {
+	if f.account == nil {
+		return f.serve(ctx)
+	}
+	sub, err := f.reader.config.Conn.Subscribe(f.out.credit, func(m *nats.Msg) {
+		if !f.account.grant(m.Data, time.Now()) {
+			f.reader.config.Logger.Debug("a credit is not a decimal number", zap.ByteString("data", m.Data[:min(len(m.Data), 32)]))
+		}
+	})
+	if err != nil {
+		return ending{}, messages.Errorf(messages.CodeUnavailable, "subscribe to credits: %v", err)
+	}
+	defer func() {
+		// After a lost connection there is nothing to leave.
+		_ = sub.Unsubscribe()
+	}()
+	return f.serve(ctx)
+}
+
+func (f *fetch) serve(ctx context.Context) (ending, error) {
+	f.out.at(f.request.Offset)
+	if err := f.place(ctx); err != nil {
+		return ending{}, err
+	}
+	defer func() { f.out.at(&f.cursor.offset) }()
+	for {
+		f.out.at(&f.cursor.offset)
+		if ctx.Err() != nil {
+			return ending{}, context.Cause(ctx)
+		}
+		if f.full {
+			return endOfRequest, nil
+		}
+		if f.cursor.offset >= f.limit {
+			if how, err := f.atEnd(ctx); err != nil || how != (ending{}) {
+				return how, err
+			}
+			continue
+		}
+		if err := f.advance(ctx); err != nil {
+			return ending{}, err
+		}
+	}
+}
+
+// atEnd waits for what may come after the limit and moves the limit. An ending
+// says that nothing is to be waited for.
+func (f *fetch) atEnd(ctx context.Context) (ending, error) {
+	var deadline time.Time
+	if !f.request.Follow {
+		if f.records > 0 || f.request.wait == 0 {
+			return endOfPartition, nil
+		}
+		deadline = f.out.asked.Add(f.request.wait)
+	}
+	for {
+		end, changed := f.partition.watch()
+		if end.offset > f.cursor.offset {
+			f.limit = end.offset
+			return ending{}, nil
+		}
+		late, err := f.wait(ctx, changed, deadline)
+		switch {
+		case err != nil:
+			return ending{}, err
+		case late:
+			return nothingCame, nil
+		}
+	}
+}
+
+// advance sends the next batches, as far as the request and the credit allow.
+func (f *fetch) advance(ctx context.Context) error {
+	if len(f.cursor.queue) == 0 {
+		limit := f.limit
+		if f.request.Follow {
+			limit = math.MaxInt64
+		}
+		return f.cursor.fill(ctx, limit)
+	}
+	budget, err := f.budget(ctx)
+	if err != nil || f.full {
+		return err
+	}
+	for _, l := range f.cursor.load(ctx, budget) {
+		if l.err != nil {
+			return l.err
+		}
+		if err := f.deliver(l); err != nil || f.full {
+			return err
+		}
+		f.cursor.queue = f.cursor.queue[1:]
+	}
+	return nil
+}
+
+// budget returns how much of what is queued may be sent now; at least one
+// batch may. It waits for credit.
+func (f *fetch) budget(ctx context.Context) (budget, error) {
+	b := budget{bytes: maxRange, records: math.MaxInt64}
+	if f.account != nil {
+		credit, err := f.awaitCredit(ctx)
+		if err != nil {
+			return b, err
+		}
+		b.bytes = min(b.bytes, credit)
+	}
+	if f.request.MaxBytes > 0 {
+		left := f.request.MaxBytes - f.bytes
+		if f.request.Frames && f.count > 0 && f.cursor.queue[0].extent.Length > left {
+			f.full = true
+		}
+		b.bytes = min(b.bytes, left)
+	}
+	if f.request.MaxRecords > 0 {
+		b.records = f.request.MaxRecords - f.records
+	}
+	return b, nil
+}
+
+// awaitCredit returns the credit once there is some.
+func (f *fetch) awaitCredit(ctx context.Context) (int64, error) {
+	for {
+		credit, words, _ := f.account.read()
+		f.pace.listen(words)
+		if credit > 0 && f.pace.unheard < maxUnheard {
+			return credit, nil
+		}
+		if _, err := f.wait(ctx, f.account.wake, time.Time{}); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// wait returns when wake does, ctx ends, or, with true, at the deadline if there
+// is one. Meanwhile it keeps in touch with the consumer.
+func (f *fetch) wait(ctx context.Context, wake <-chan struct{}, deadline time.Time) (late bool, err error) {
+	for {
+		now := time.Now()
+		due, err := f.tend(ctx, now)
+		if err != nil {
+			return false, err
+		}
+		if !deadline.IsZero() && (due.IsZero() || deadline.Before(due)) {
+			due = deadline
+		}
+		timer := time.NewTimer(time.Until(due))
+		select {
+		case <-wake:
+			timer.Stop()
+			return false, nil
+		case <-ctx.Done():
+			timer.Stop()
+			return false, context.Cause(ctx)
+		case now = <-timer.C:
+		}
+		if !deadline.IsZero() && !now.Before(deadline) {
+			return true, nil
+		}
+	}
+}
+
+// tend sends a heartbeat if one is due and returns when to look again; zero
+// without a consumer to be in touch with.
+func (f *fetch) tend(ctx context.Context, now time.Time) (time.Time, error) {
+	if f.account == nil {
+		return time.Time{}, nil
+	}
+	_, words, heard := f.account.read()
+	f.pace.listen(words)
+	what, due := f.pace.next(now, heard)
+	switch what {
+	case silent:
+		return due, messages.Errorf(messages.CodeCreditTimeout, "nothing was heard for %s", f.pace.patience)
+	case beat:
+		f.partition.confirm(ctx)
+		if err := f.out.heartbeat(f.cursor.since.IsZero()); err != nil {
+			return due, err
+		}
+		f.pace.beaten(now)
+		_, due = f.pace.next(now, heard)
+	}
+	return due, nil
+}
+
+// unconfirmed says whether the consumer may have missed something if the
+// connection broke.
+func (f *fetch) unconfirmed() bool {
+	if f.account == nil {
+		return f.sent.Load()
+	}
+	credit, _, _ := f.account.read()
+	return credit < f.account.window
+}

@@ -1,0 +1,322 @@
+package reader
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/internal/embedded"
+	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/partitionlog"
+	"laneway.dev/pkg/messages"
+)
+
+const patience = 20 * time.Second
+
+// countingStore is the real store with a count of its reads.
+type countingStore struct {
+	objectstore.Store
+	reads atomic.Int64
+}
+
+func (s *countingStore) ReadRange(ctx context.Context, key string, offset, length int64) ([]byte, error) {
+	s.reads.Add(1)
+	return s.Store.ReadRange(ctx, key, offset, length)
+}
+
+// fixture is a Reader with one open partition over a real server and a real store.
+type fixture struct {
+	testing.TB
+	server *embedded.Server
+	conn   *nats.Conn // of the consumers
+	js     jetstream.JetStream
+	folder string // of the store
+	store  *countingStore
+	topic  messages.Topic
+	id     messages.Partition
+	log    *partitionlog.Log
+	reader *Reader
+
+	last   uint64 // sequence of the log
+	offset int64  // next
+}
+
+func newFixture(t testing.TB, change func(*Config)) *fixture {
+	t.Helper()
+	server, err := embedded.Start(embedded.Options{Listen: "127.0.0.1:0", Data: t.TempDir()})
+	must(t, err)
+	t.Cleanup(func() { must(t, server.Shutdown()) })
+	f := &fixture{TB: t, server: server, folder: t.TempDir()}
+	local, err := objectstore.Open(f.folder)
+	must(t, err)
+	f.store = &countingStore{Store: local}
+	f.conn = f.connect()
+	own := f.connect()
+	f.js, err = jetstream.New(own)
+	must(t, err)
+	f.topic = messages.Topic{TopicConfig: messages.TopicConfig{Name: "orders", Partitions: 1}, ID: 7}
+	f.id = f.topic.Partition(0)
+	f.log = partitionlog.New(own, f.js, f.id)
+	must(t, f.log.Create(f.context()))
+	config := Config{Conn: own, JS: f.js, Store: f.store}
+	if change != nil {
+		change(&config)
+	}
+	f.reader = New(config)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		must(t, f.reader.Stop(ctx))
+	})
+	must(t, f.reader.Open(f.topic, 0))
+	must(t, own.Flush())
+	return f
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (f *fixture) connect() *nats.Conn {
+	f.Helper()
+	conn, err := f.server.Connect()
+	must(f, err)
+	f.Cleanup(conn.Close)
+	return conn
+}
+
+func (f *fixture) context() context.Context {
+	ctx, cancel := context.WithTimeout(f.Context(), patience)
+	f.Cleanup(cancel)
+	return ctx
+}
+
+// stored is an entry in the log, with the payloads of its batches.
+type stored struct {
+	sequence uint64
+	entry    messages.Entry
+	payloads [][]byte
+}
+
+// news is what the frontend gets to hear of the entry.
+func (s stored) news(id messages.Partition) (messages.Committed, messages.Entry) {
+	return messages.Committed{Partition: id, Sequence: s.sequence, Time: time.Now().UnixNano()}, s.entry
+}
+
+// commit appends one entry of one object with the batches. The reader does not
+// hear of it.
+func (f *fixture) commit(batches ...[]messages.Record) stored {
+	f.Helper()
+	frames := make([][]byte, len(batches))
+	records := make([]uint32, len(batches))
+	for i, b := range batches {
+		var frame messages.FrameBuilder
+		for _, r := range b {
+			frame.Append(r)
+		}
+		frames[i], records[i] = frame.Take(), uint32(len(b))
+	}
+	return f.commitFrames(frames, records)
+}
+
+func (f *fixture) commitFrames(frames [][]byte, records []uint32) stored {
+	f.Helper()
+	entry := f.stage(frames, records)
+	return stored{sequence: f.append(messages.EncodeEntry(entry)), entry: entry, payloads: frames}
+}
+
+// stage puts batches into one object and returns the entry for them.
+func (f *fixture) stage(frames [][]byte, records []uint32) messages.Entry {
+	f.Helper()
+	entry := messages.Entry{TopicID: f.topic.ID, BaseOffset: f.offset}
+	if len(frames) == 0 {
+		return entry
+	}
+	key, err := objectstore.NewKey(time.Now(), nil)
+	must(f, err)
+	builder := objectstore.NewBuilder(key)
+	for i, frame := range frames {
+		extent, err := builder.Add(objectstore.Batch{Partition: f.id, Lane: "l", Number: uint64(i), Records: records[i], Payload: frame})
+		must(f, err)
+		entry.Batches = append(entry.Batches, messages.Placeholder{
+			Lane: "l", Number: uint64(i), Records: records[i], Extent: extent,
+		})
+	}
+	must(f, f.store.Put(f.context(), key, builder.Parts()))
+	f.offset = entry.NextOffset()
+	return entry
+}
+
+func (f *fixture) append(data []byte) uint64 {
+	f.Helper()
+	sequence, err := f.log.Append(f.context(), f.last, data)
+	must(f, err)
+	f.last = sequence
+	return sequence
+}
+
+// tell commits and shows the entry to the reader.
+func (f *fixture) tell(batches ...[]messages.Record) stored {
+	f.Helper()
+	s := f.commit(batches...)
+	f.reader.Committed(s.news(f.id))
+	return s
+}
+
+// lines makes a batch of records without headers.
+func lines(values ...string) []messages.Record {
+	records := make([]messages.Record, len(values))
+	for i, v := range values {
+		records[i].Value = []byte(v)
+	}
+	return records
+}
+
+// consumer is a plain NATS client with one fetch.
+type consumer struct {
+	f        *fixture
+	sub      *nats.Subscription
+	messages chan *nats.Msg
+}
+
+type fields map[string]any
+
+// fetch asks for records.
+func (f *fixture) fetch(request fields) *consumer {
+	f.Helper()
+	body, err := json.Marshal(request)
+	must(f, err)
+	return f.fetchRaw(body)
+}
+
+func (f *fixture) fetchRaw(body []byte) *consumer {
+	f.Helper()
+	c := &consumer{f: f, messages: make(chan *nats.Msg, 1<<17)}
+	inbox := f.conn.NewRespInbox()
+	var err error
+	c.sub, err = f.conn.ChanSubscribe(inbox, c.messages)
+	must(f, err)
+	f.Cleanup(func() { _ = c.sub.Unsubscribe() })
+	must(f, f.conn.PublishRequest(f.id.FetchSubject(), inbox, body))
+	return c
+}
+
+// next returns the next message of any kind.
+func (c *consumer) next() *nats.Msg {
+	c.f.Helper()
+	select {
+	case m := <-c.messages:
+		return m
+	case <-time.After(patience):
+		c.f.Fatal("nothing came")
+		return nil
+	}
+}
+
+// data returns the next message, which must be data.
+func (c *consumer) data() *nats.Msg {
+	c.f.Helper()
+	m := c.next()
+	if m.Header.Get(messages.HeaderOffset) == "" {
+		c.f.Fatalf("wanted data, got %v", m.Header)
+	}
+	return m
+}
+
+// status returns the next message, which must have the status.
+func (c *consumer) status(want string) *nats.Msg {
+	c.f.Helper()
+	m := c.next()
+	if got := m.Header.Get(messages.HeaderStatus); got != want || m.Header.Get(messages.HeaderOffset) != "" {
+		c.f.Fatalf("wanted status %s, got %v %q", want, m.Header, m.Data)
+	}
+	return m
+}
+
+// fails returns the next message, which must be the error.
+func (c *consumer) fails(code messages.Code) *nats.Msg {
+	c.f.Helper()
+	m := c.status(strconv.Itoa(code.Kind().Status))
+	if got := m.Header.Get(messages.HeaderError); got != code.Kind().Name {
+		c.f.Fatalf("wanted %s, got %v", code.Kind().Name, m.Header)
+	}
+	return m
+}
+
+func (c *consumer) grant(m *nats.Msg, bytes int) {
+	c.f.Helper()
+	must(c.f, c.f.conn.Publish(m.Reply, []byte(strconv.Itoa(bytes))))
+}
+
+// rest returns the values of all records up to the last status, granting credit
+// and answering heartbeats on the way.
+func (c *consumer) rest() (values []string, last *nats.Msg) {
+	c.f.Helper()
+	for {
+		m := c.next()
+		switch status := m.Header.Get(messages.HeaderStatus); {
+		case status == messages.StatusHeartbeat:
+			c.grant(m, 0)
+			continue
+		case status != "":
+			return values, m
+		}
+		values = append(values, valuesOf(c.f, m)...)
+		if m.Reply != "" {
+			c.grant(m, len(m.Data))
+		}
+	}
+}
+
+// wants checks that exactly these records come and then the status.
+func (c *consumer) wants(status string, want ...string) *nats.Msg {
+	c.f.Helper()
+	got, last := c.rest()
+	if !slices.Equal(got, want) {
+		c.f.Fatalf("got %q, wanted %q", got, want)
+	}
+	if s := last.Header.Get(messages.HeaderStatus); s != status {
+		c.f.Fatalf("ended with %v, wanted status %s", last.Header, status)
+	}
+	return last
+}
+
+func valuesOf(t testing.TB, m *nats.Msg) []string {
+	t.Helper()
+	if m.Header.Get(messages.HeaderContentType) != messages.ContentTypeBatch {
+		return []string{string(m.Data)}
+	}
+	frame, err := messages.NewFrameReader(m.Data)
+	must(t, err)
+	defer frame.Close()
+	var values []string
+	for r, ok := frame.Next(); ok; r, ok = frame.Next() {
+		values = append(values, string(r.Value))
+	}
+	must(t, frame.Err())
+	return values
+}
+
+func expectHeader(t testing.TB, m *nats.Msg, name, want string) {
+	t.Helper()
+	if got := m.Header.Get(name); got != want {
+		t.Errorf("%s is %q, wanted %q", name, got, want)
+	}
+}
+
+func expectOffsets(t testing.TB, m *nats.Msg, next, end int64) {
+	t.Helper()
+	expectHeader(t, m, messages.HeaderNextOffset, fmt.Sprint(next))
+	expectHeader(t, m, messages.HeaderEndOffset, fmt.Sprint(end))
+}

@@ -1,0 +1,200 @@
+package reader
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"laneway.dev/pkg/messages"
+)
+
+// waitOpen returns when so many fetches are open and have looked at the log.
+func (f *fixture) waitOpen(n int) {
+	f.Helper()
+	// Each is answered after those before it were begun.
+	f.until(func() bool { return f.reader.OpenFetches() == n })
+}
+
+// until yields to others until the condition holds.
+func (f *fixture) until(holds func() bool) {
+	f.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	late := time.After(patience)
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-late:
+			f.Fatal("it did not happen")
+		}
+	}
+}
+
+func (r *Reader) partitionOf(id messages.Partition) *partition {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.partitions[id]
+}
+
+func TestFollowWakesUpOnEachCommit(t *testing.T) {
+	f := newFixture(t, func(c *Config) { c.Heartbeat = time.Hour })
+	f.commit(lines("before"))
+	c := f.fetch(fields{"from": "latest", "follow": true, "window_bytes": 1000})
+	f.waitOpen(1)
+	m := f.fetch(fields{"from": "latest"}).status(messages.StatusEnd)
+	expectOffsets(t, m, 1, 1)
+	for i := range 20 {
+		value := fmt.Sprint(i)
+		f.tell(lines(value))
+		if i == 0 {
+			continue // the fetch may have begun before or after the first one
+		}
+		m := c.data()
+		for string(m.Data) != value {
+			m = c.data()
+		}
+		c.grant(m, len(m.Data))
+	}
+}
+
+func TestRecentBatchesComeFromMemory(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.fetch(fields{"from": "earliest", "follow": true, "frames": true})
+	f.waitOpen(1)
+	s := f.commit(lines("a"), lines("b"))
+	for i, b := range s.entry.Batches {
+		f.reader.Remember(b.Extent, s.payloads[i])
+	}
+	f.reader.Committed(s.news(f.id))
+	c.data()
+	c.data()
+	if n := f.store.reads.Load(); n != 0 {
+		t.Errorf("the store was read %d times", n)
+	}
+}
+
+func TestPayloadOfAnotherExtentIsNotUsed(t *testing.T) {
+	f := newFixture(t, nil)
+	s := f.commit(lines("right"))
+	other := s.entry.Batches[0].Extent
+	other.CRC++
+	f.reader.Remember(other, []byte("wrong"))
+	f.fetch(fields{"offset": 0}).wants(messages.StatusEnd, "right")
+}
+
+func TestBatchesThatLieTogetherAreReadAtOnce(t *testing.T) {
+	f := newFixture(t, nil)
+	var batches [][]messages.Record
+	for range 500 {
+		batches = append(batches, lines("x"))
+	}
+	f.commit(batches...)
+	values, _ := f.fetch(fields{"offset": 0}).rest()
+	if len(values) != 500 || f.store.reads.Load() != 1 {
+		t.Errorf("%d values by %d reads", len(values), f.store.reads.Load())
+	}
+}
+
+func TestRefreshShowsWhatWasMissed(t *testing.T) {
+	f := newFixture(t, func(c *Config) { c.Heartbeat = time.Hour })
+	c := f.fetch(fields{"offset": 0, "follow": true, "max_records": 1})
+	f.waitOpen(1)
+	f.until(func() bool { _, known := f.reader.partitionOf(f.id).endOffset(); return known })
+	f.commit(lines("missed"))
+	f.reader.Refresh()
+	c.wants(messages.StatusEnd, "missed")
+}
+
+func TestRefreshEndsFetchesThatMayHaveLostSomething(t *testing.T) {
+	f := newFixture(t, nil)
+	f.commit(lines("a"))
+	unsure := f.fetch(fields{"offset": 0, "follow": true, "window_bytes": 100})
+	sure := f.fetch(fields{"offset": 0, "follow": true, "window_bytes": 100})
+	unsure.data()
+	sure.grant(sure.data(), 1)
+	f.until(func() bool { return f.unconfirmed() == 1 })
+	f.reader.Refresh()
+	expectOffsets(t, unsure.fails(messages.CodeUnavailable), 1, 1)
+	f.tell(lines("b"))
+	sure.data()
+}
+
+func (f *fixture) unconfirmed() (n int) {
+	f.reader.mu.RLock()
+	defer f.reader.mu.RUnlock()
+	for fetch := range f.reader.partitions[f.id].fetches {
+		if fetch.unconfirmed() {
+			n++
+		}
+	}
+	return n
+}
+
+func TestHeartbeatRepairsALostCommit(t *testing.T) {
+	f := newFixture(t, func(c *Config) { c.Heartbeat = 20 * time.Millisecond })
+	c := f.fetch(fields{"offset": 0, "follow": true, "max_records": 1})
+	c.grant(c.status(messages.StatusHeartbeat), 0)
+	f.commit(lines("missed"))
+	c.wants(messages.StatusEnd, "missed")
+}
+
+func TestCloseEndsFetchesOfADeletedTopic(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.fetch(fields{"offset": 0, "follow": true})
+	f.waitOpen(1)
+	f.reader.Close(f.id)
+	c.fails(messages.CodeUnknownTopic)
+	f.until(func() bool { return f.reader.OpenFetches() == 0 })
+	f.reader.Close(f.id)
+
+	f.topic.ID++
+	f.id = f.topic.Partition(0)
+	must(t, f.reader.Open(f.topic, 0))
+	must(t, f.reader.Open(f.topic, 0))
+	must(t, f.js.Conn().Flush())
+	// The stream is still that of the old topic.
+	f.last, f.topic.ID = 0, f.topic.ID-1
+	f.commit(lines("old"))
+	f.fetch(fields{"offset": 0}).fails(messages.CodeCorrupt)
+}
+
+func TestStopEndsFetchesRetryably(t *testing.T) {
+	f := newFixture(t, nil)
+	f.commit(lines("a"))
+	c := f.fetch(fields{"offset": 0, "follow": true, "window_bytes": 10})
+	c.data()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	must(t, f.reader.Stop(ctx))
+	m := c.fails(messages.CodeUnavailable)
+	expectOffsets(t, m, 1, 1)
+	if f.reader.OpenFetches() != 0 {
+		t.Error("fetches are open")
+	}
+	must(t, f.reader.Stop(ctx))
+	if f.reader.Open(f.topic, 0) == nil {
+		t.Error("a partition was opened after Stop")
+	}
+	f.reader.Refresh()
+}
+
+func TestManyFollowersGetTheSame(t *testing.T) {
+	f := newFixture(t, nil)
+	const followers, commits = 20, 30
+	consumers := make([]*consumer, followers)
+	for i := range consumers {
+		consumers[i] = f.fetch(fields{"offset": 0, "follow": true, "max_records": 2 * commits, "window_bytes": 8, "frames": i%2 == 0})
+	}
+	var want []string
+	for i := range commits {
+		want = append(want, fmt.Sprint(2*i), fmt.Sprint(2*i+1))
+		f.tell(lines(want[2*i:]...))
+	}
+	for _, c := range consumers {
+		if got, _ := c.rest(); !slices.Equal(got, want) {
+			t.Fatalf("got %q", got)
+		}
+	}
+}

@@ -1,0 +1,217 @@
+package reader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"laneway.dev/internal/wire"
+	"laneway.dev/pkg/messages"
+)
+
+// What ends a fetch from outside.
+var (
+	errDeleted = messages.NewError(messages.CodeUnknownTopic, "the topic was deleted")
+	errStopped = messages.NewError(messages.CodeUnavailable, "the frontend stops")
+	errBroken  = messages.NewError(messages.CodeUnavailable, "the frontend was disconnected from NATS; messages may be missing")
+)
+
+// Reader serves the fetches of a frontend. It is safe for concurrent use.
+//
+// The mutex guards which partitions and fetches there are. A fetch is one
+// goroutine that alone owns its place in the log; a partition knows where its
+// log ends.
+type Reader struct {
+	config   Config
+	entries  *entryCache
+	payloads *payloadCache
+
+	ctx    context.Context // of all fetches
+	cancel context.CancelCauseFunc
+	wait   sync.WaitGroup
+
+	mu         sync.RWMutex
+	partitions map[messages.Partition]*partition
+	open       int
+	stopped    bool
+
+	dropped, messages, bytes atomic.Uint64
+}
+
+// Stats are counters of a Reader since its start.
+type Stats struct {
+	Dropped  uint64 // requests without a reply subject
+	Messages uint64 // records or frames sent
+	Bytes    uint64 // payload bytes sent
+}
+
+// New returns a Reader that serves no partition yet. Stop must be called.
+func New(config Config) *Reader {
+	config = config.orDefaults()
+	r := &Reader{
+		config:     config,
+		entries:    newEntryCache(config.CacheBytes / 4),
+		payloads:   newPayloadCache(config.CacheBytes - config.CacheBytes/4),
+		partitions: make(map[messages.Partition]*partition),
+	}
+	r.ctx, r.cancel = context.WithCancelCause(context.Background())
+	return r
+}
+
+// Open starts to serve fetches of a partition. A partition that is open stays so.
+func (r *Reader) Open(topic messages.Topic, number int) error {
+	id := topic.Partition(number)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		return fmt.Errorf("open partition %s for fetches: %w", id, errStopped)
+	}
+	if r.partitions[id] != nil {
+		return nil
+	}
+	p := newPartition(r.config, id)
+	sub, err := r.config.Conn.QueueSubscribe(id.FetchSubject(), messages.FrontendQueue, func(m *nats.Msg) { r.receive(p, m) })
+	if err != nil {
+		return fmt.Errorf("open partition %s for fetches: %w", id, err)
+	}
+	p.sub = sub
+	r.partitions[id] = p
+	return nil
+}
+
+// Close stops serving a partition, whose topic is deleted: its fetches end with
+// UNKNOWN_TOPIC. It does not wait for them.
+func (r *Reader) Close(id messages.Partition) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.partitions[id]
+	if p == nil {
+		return
+	}
+	delete(r.partitions, id)
+	r.unsubscribe(p)
+	p.closed = true
+	for f := range p.fetches {
+		f.cancel(errDeleted)
+	}
+}
+
+func (r *Reader) unsubscribe(p *partition) {
+	if err := wire.Unsubscribe(p.sub); err != nil {
+		r.config.Logger.Warn("a fetch subject could not be left", zap.Stringer("partition", p.id), zap.Error(err))
+	}
+}
+
+// Committed tells of an entry that is in the log: readers get it from memory,
+// and those that wait at the end of the partition go on.
+func (r *Reader) Committed(m messages.Committed, entry messages.Entry) {
+	r.mu.RLock()
+	p := r.partitions[m.Partition]
+	r.mu.RUnlock()
+	if p == nil || entry.TopicID != m.Partition.TopicID {
+		return
+	}
+	r.entries.put(p.id, messages.LoggedEntry{Sequence: m.Sequence, Time: time.Unix(0, m.Time), Entry: entry})
+	p.advance(position{m.Sequence, entry.NextOffset()})
+}
+
+// Remember keeps the payload of an extent in memory for those who read it soon.
+// The payload must not change any more.
+func (r *Reader) Remember(extent messages.Extent, payload []byte) {
+	r.payloads.put(extent, payload)
+}
+
+// Refresh is called after a disconnection, in which news of commits, messages
+// to consumers and their credits may have been lost. It ends the fetches that
+// cannot know whether their consumer has everything, with a retryable error,
+// and shows the others where their logs end now. It does not wait.
+func (r *Reader) Refresh() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		return
+	}
+	var watched []*partition
+	for _, p := range r.partitions {
+		for f := range p.fetches {
+			if f.unconfirmed() {
+				f.cancel(errBroken)
+			}
+		}
+		if len(p.fetches) > 0 {
+			watched = append(watched, p)
+		}
+	}
+	r.wait.Go(func() { r.refresh(watched) })
+}
+
+func (r *Reader) refresh(watched []*partition) {
+	var group errgroup.Group
+	group.SetLimit(8)
+	for _, p := range watched {
+		group.Go(func() error {
+			if _, err := p.lookUp(r.ctx); err != nil && r.ctx.Err() == nil {
+				r.config.Logger.Warn("the end of a log could not be looked up; its readers try again",
+					zap.Stringer("partition", p.id), zap.Error(err))
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // the functions return no errors
+}
+
+// OpenFetches returns how many fetches are under way.
+func (r *Reader) OpenFetches() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.open
+}
+
+// Stats returns the counters.
+func (r *Reader) Stats() Stats {
+	return Stats{Dropped: r.dropped.Load(), Messages: r.messages.Load(), Bytes: r.bytes.Load()}
+}
+
+// Stop refuses new fetches, ends those under way with a retryable status and
+// waits for them. Further calls wait too.
+func (r *Reader) Stop(ctx context.Context) error {
+	r.mu.Lock()
+	if !r.stopped {
+		r.stopped = true
+		for _, p := range r.partitions {
+			r.unsubscribe(p)
+		}
+		r.cancel(errStopped)
+	}
+	r.mu.Unlock()
+	ended := make(chan struct{})
+	go func() {
+		r.wait.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		return fmt.Errorf("stop the reader: %d fetches have not ended: %w", r.OpenFetches(), ctx.Err())
+	}
+	return r.flush(ctx)
+}
+
+// flush sends the last statuses on their way. Without a connection there is
+// nobody to send them to.
+func (r *Reader) flush(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, r.config.LogTimeout)
+	defer cancel()
+	err := r.config.Conn.FlushWithContext(ctx)
+	if err == nil || errors.Is(err, nats.ErrConnectionClosed) || !r.config.Conn.IsConnected() {
+		return nil
+	}
+	return fmt.Errorf("stop the reader: send the last statuses: %w", err)
+}

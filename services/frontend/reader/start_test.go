@@ -1,0 +1,160 @@
+package reader
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"laneway.dev/pkg/messages"
+)
+
+func TestFetchFromEarliestGivesEverythingAndTheEnd(t *testing.T) {
+	f := newFixture(t, nil)
+	f.commit(lines("a", "b"), lines("c"))
+	f.commit() // a mark without batches
+	f.commit(lines(""), lines("d"))
+	last := f.fetch(fields{"from": "earliest"}).wants(messages.StatusEnd, "a", "b", "c", "", "d")
+	expectOffsets(t, last, 5, 5)
+}
+
+func TestFetchOfAnEmptyPartitionEndsAtOnce(t *testing.T) {
+	f := newFixture(t, nil)
+	for _, request := range []fields{
+		{"from": "earliest"}, {"from": "latest"}, {"offset": 0}, {"time": time.Now()}, {"time": time.Unix(0, 0)},
+	} {
+		expectOffsets(t, f.fetch(request).wants(messages.StatusEnd), 0, 0)
+	}
+}
+
+func TestFetchFromEveryOffset(t *testing.T) {
+	f := newFixture(t, nil)
+	var all []string
+	for e := range 9 {
+		f.commit()
+		var batches [][]messages.Record
+		for range e % 4 {
+			batches = append(batches, lines(fmt.Sprint(len(all)), fmt.Sprint(len(all)+1)))
+			all = append(all, fmt.Sprint(len(all)), fmt.Sprint(len(all)+1))
+		}
+		f.commit(batches...)
+	}
+	for _, cold := range []bool{true, false} {
+		for offset := range len(all) + 1 {
+			if cold {
+				f.reader.entries.cache.InvalidateAll()
+			}
+			last := f.fetch(fields{"offset": offset}).wants(messages.StatusEnd, all[offset:]...)
+			expectOffsets(t, last, int64(len(all)), int64(len(all)))
+		}
+	}
+}
+
+func TestFetchOutsideThePartitionIsOutOfRange(t *testing.T) {
+	f := newFixture(t, nil)
+	f.commit(lines("a", "b"))
+	for _, offset := range []int64{-1, 3, 1 << 62} {
+		m := f.fetch(fields{"offset": offset}).fails(messages.CodeOffsetOutOfRange)
+		expectHeader(t, m, messages.HeaderEndOffset, "2")
+	}
+}
+
+func TestFetchByTimeStartsAtTheFirstRecordNotBeforeIt(t *testing.T) {
+	f := newFixture(t, nil)
+	f.commit(lines("a"))
+	f.commit(lines("b"))
+	f.commit()
+	f.commit(lines("c"))
+	entries, _, err := f.log.Read(f.context(), 1, 10)
+	must(t, err)
+	f.fetch(fields{"time": time.Unix(0, 0)}).wants(messages.StatusEnd, "a", "b", "c")
+	f.fetch(fields{"time": entries[1].Time}).wants(messages.StatusEnd, "b", "c")
+	f.fetch(fields{"time": entries[1].Time.Add(1)}).wants(messages.StatusEnd, "c")
+	expectOffsets(t, f.fetch(fields{"time": time.Now().Add(time.Hour)}).wants(messages.StatusEnd), 3, 3)
+}
+
+func TestFollowFromAFutureTimeLeavesOutWhatComesBefore(t *testing.T) {
+	f := newFixture(t, func(c *Config) { c.Heartbeat = 20 * time.Millisecond })
+	f.commit(lines("a"))
+	start := time.Now().Add(time.Hour)
+	c := f.fetch(fields{"time": start, "follow": true, "max_records": 1})
+	idle := c.status(messages.StatusHeartbeat)
+	c.grant(idle, 0)
+	expectHeader(t, idle, messages.HeaderNextOffset, "") // "early" is passed over
+	// The log has the server's time, so the news of the entries must do.
+	for i, at := range []time.Time{start.Add(-1), start} {
+		frame := messages.EncodeRecord(messages.Record{Value: []byte([]string{"early", "late"}[i])})
+		entry := f.stage([][]byte{frame}, []uint32{1})
+		f.reader.entries.put(f.id, messages.LoggedEntry{Sequence: uint64(2 + i), Time: at, Entry: entry})
+	}
+	f.reader.partitionOf(f.id).advance(position{3, 3})
+	c.wants(messages.StatusEnd, "late")
+}
+
+func TestRecordsCarryTheirHeadersAndPlace(t *testing.T) {
+	f := newFixture(t, nil)
+	f.commit([]messages.Record{{Value: []byte("plain")}, {
+		Headers: []messages.Header{
+			{Name: "Kind", Value: "x"},
+			{Name: "kind", Value: "y"},
+			{Name: "Kind", Value: "z"},
+			{Name: "not valid", Value: "left out"},
+			{Name: "Line", Value: "one\r\ntwo"},
+			{Name: "Laneway-Offset", Value: "99"},
+		},
+		Value: []byte("v"),
+	}})
+	entries, _, err := f.log.Read(f.context(), 1, 1)
+	must(t, err)
+	c := f.fetch(fields{"offset": 0})
+	first, second := c.data(), c.data()
+	if len(first.Header) != 4 || first.Reply != "" {
+		t.Errorf("headers %v, reply %q", first.Header, first.Reply)
+	}
+	expectHeader(t, second, messages.HeaderTopic, "orders")
+	expectHeader(t, second, messages.HeaderPartition, "0")
+	expectHeader(t, second, messages.HeaderOffset, "1")
+	expectHeader(t, second, messages.HeaderTime, entries[0].Time.Format(time.RFC3339Nano))
+	expectHeader(t, second, "Kind", "x")
+	expectHeader(t, second, "kind", "y")
+	expectHeader(t, second, "Line", "one  two")
+	if len(second.Header["Kind"]) != 2 || len(second.Header) != 7 {
+		t.Errorf("headers are %v", second.Header)
+	}
+	c.status(messages.StatusEnd)
+}
+
+func TestFramesCarryWholeBatches(t *testing.T) {
+	f := newFixture(t, nil)
+	s := f.commit(lines("a", "b", "c"), lines("d"))
+	c := f.fetch(fields{"offset": 1, "frames": true})
+	m := c.data()
+	expectHeader(t, m, messages.HeaderContentType, messages.ContentTypeBatch)
+	expectHeader(t, m, messages.HeaderOffset, "0")
+	expectHeader(t, m, messages.HeaderRecords, "3")
+	if string(m.Data) != string(s.payloads[0]) {
+		t.Error("the frame is not what was stored")
+	}
+	expectHeader(t, c.data(), messages.HeaderOffset, "3")
+	expectOffsets(t, c.status(messages.StatusEnd), 4, 4)
+}
+
+func TestInvalidRequestsAreRefused(t *testing.T) {
+	f := newFixture(t, nil)
+	for _, body := range []string{
+		"", "x", "[]", "null", "{}", `{"from":"earliest"} {}`, `{"from":"middle"}`, `{"offset":"1"}`, `{"offest":1}`,
+		`{"offset":1,"from":"latest"}`, `{"from":"latest","time":"2026-01-01T00:00:00Z"}`, `{"time":"yesterday"}`,
+		`{"offset":0,"max_bytes":-1}`, `{"offset":0,"max_records":-1}`, `{"offset":0,"max_wait_ms":-1}`,
+		`{"offset":0,"window_bytes":-1}`, `{"offset":99999999999999999999}`,
+	} {
+		f.fetchRaw([]byte(body)).fails(messages.CodeInvalidRequest)
+	}
+}
+
+func TestRequestWithoutReplyIsDroppedAndCounted(t *testing.T) {
+	f := newFixture(t, nil)
+	must(t, f.conn.Publish(f.id.FetchSubject(), []byte(`{"offset":0}`)))
+	f.fetch(fields{"offset": 0}).wants(messages.StatusEnd)
+	if n := f.reader.Stats().Dropped; n != 1 {
+		t.Errorf("%d dropped", n)
+	}
+}

@@ -1,0 +1,165 @@
+package frontend
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+
+	"laneway.dev/pkg/messages"
+)
+
+// maxLane bounds the length of a lane's key, and of a header that names one.
+const maxLane = 256
+
+// maxMessageID bounds the length of a Nats-Msg-Id.
+const maxMessageID = 1024
+
+// parse reads a producer's message: what is to be staged, and on which lane.
+// own names the lane of a message that shares its order with no other.
+func parse(m *nats.Msg, topic messages.Topic, stream string, own func() string) (Produce, *messages.Error) {
+	if err := checkHeaders(m.Header, stream); err != nil {
+		return Produce{}, err
+	}
+	p := Produce{
+		MessageID: m.Header.Get(messages.HeaderMessageID),
+		Trace: messages.Trace{
+			Parent: m.Header.Get(messages.HeaderTraceparent), State: m.Header.Get(messages.HeaderTracestate),
+		},
+	}
+	if len(p.MessageID) > maxMessageID {
+		return Produce{}, messages.Errorf(messages.CodeHeaderInvalid, "%s has %d bytes, allowed are %d",
+			messages.HeaderMessageID, len(p.MessageID), maxMessageID)
+	}
+	var err *messages.Error
+	if p.Lane, err = laneOf(m, own); err != nil {
+		return Produce{}, err
+	}
+	p.Payload, p.Records, err = frameOf(m, topic.MaxRecordBytes)
+	return p, err
+}
+
+// frameOf returns the batch frame that a message carries, or a frame of the one
+// record that it is.
+func frameOf(m *nats.Msg, maxRecordBytes int) (frame []byte, records int, err *messages.Error) {
+	if m.Header.Get(messages.HeaderContentType) == messages.ContentTypeBatch {
+		records, checkErr := messages.CheckFrame(m.Data, maxRecordBytes)
+		if checkErr != nil {
+			return nil, 0, messages.AsError(checkErr)
+		}
+		return m.Data, records, nil
+	}
+	record := messages.Record{Headers: userHeaders(m.Header), Value: m.Data}
+	if n := len(record.Headers); n > messages.MaxHeaders {
+		return nil, 0, messages.Errorf(messages.CodeHeaderInvalid, "%d headers, allowed are %d", n, messages.MaxHeaders)
+	}
+	if size := record.Size(); size > maxRecordBytes {
+		return nil, 0, messages.RecordTooLarge(size, maxRecordBytes)
+	}
+	return messages.EncodeRecord(record), 1, nil
+}
+
+// known are the headers with a meaning of their own; they are not kept with the record.
+var known = map[string]bool{
+	messages.HeaderProducer:       true,
+	messages.HeaderMessageID:      true,
+	messages.HeaderExpectedStream: true,
+	messages.HeaderRequestInfo:    true,
+	messages.HeaderTraceparent:    true,
+	messages.HeaderTracestate:     true,
+}
+
+// checkHeaders refuses headers of NATS and of Laneway that ask for something
+// which is not done here: ignoring them would break a promise that the producer
+// relies on.
+func checkHeaders(header nats.Header, stream string) *messages.Error {
+	for name := range header {
+		lower := strings.ToLower(name)
+		reserved := strings.HasPrefix(lower, "nats-") || strings.HasPrefix(lower, "laneway-")
+		if reserved && !known[name] {
+			return messages.Errorf(messages.CodeHeaderNotSupported, "%.80q", name)
+		}
+	}
+	if expected := header.Get(messages.HeaderExpectedStream); expected != "" && expected != stream {
+		return messages.Errorf(messages.CodeStreamMismatch, "expected %.80q, this is %s", expected, stream)
+	}
+	return nil
+}
+
+// userHeaders returns the headers that belong to the record, in the order of
+// their names.
+func userHeaders(header nats.Header) []messages.Header {
+	var headers []messages.Header
+	for name, values := range header {
+		if known[name] {
+			continue
+		}
+		for _, v := range values {
+			headers = append(headers, messages.Header{Name: name, Value: v})
+		}
+	}
+	slices.SortStableFunc(headers, func(a, b messages.Header) int { return strings.Compare(a.Name, b.Name) })
+	return headers
+}
+
+// laneOf returns the key of the lane that keeps a message in order with others:
+// the producer that it names; else its client, if the server tells it; else the
+// reply subject without its last token, if that names one client connection;
+// else a lane of its own.
+func laneOf(m *nats.Msg, own func() string) (string, *messages.Error) {
+	if name := m.Header.Get(messages.HeaderProducer); name != "" {
+		if len(name) > maxLane {
+			return "", messages.Errorf(messages.CodeHeaderInvalid, "%s has %d bytes, allowed are %d",
+				messages.HeaderProducer, len(name), maxLane)
+		}
+		return "p:" + name, nil
+	}
+	if client := clientOf(m.Header.Get(messages.HeaderRequestInfo)); client != "" {
+		return client, nil
+	}
+	if connection := connectionOf(m.Reply); connection != "" {
+		return connection, nil
+	}
+	return "o:" + own(), nil
+}
+
+// clientOf returns the lane of the client that a Nats-Request-Info names; empty
+// if it does not name one.
+func clientOf(info string) string {
+	if info == "" {
+		return ""
+	}
+	var client struct {
+		Account string `json:"acc"`
+		ID      uint64 `json:"id"`
+		Server  string `json:"server"`
+		Start   string `json:"start"`
+	}
+	if err := json.Unmarshal([]byte(info), &client); err != nil || client.ID == 0 {
+		return ""
+	}
+	return bounded("c:", client.Account+"/"+client.Server+"/"+strconv.FormatUint(client.ID, 10)+"/"+client.Start)
+}
+
+// connectionOf returns the lane of the connection that owns a reply subject;
+// empty if the subject does not tell. The subjects of requests across an
+// account import (_R_.…) and those of two tokens are new for each request.
+func connectionOf(reply string) string {
+	if strings.HasPrefix(reply, "_R_.") || strings.Count(reply, ".") < 2 {
+		return ""
+	}
+	return bounded("r:", reply[:strings.LastIndexByte(reply, '.')])
+}
+
+// bounded returns prefix and key, with a long key replaced by its hash.
+func bounded(prefix, key string) string {
+	if len(key) > maxLane {
+		sum := sha256.Sum256([]byte(key))
+		key = hex.EncodeToString(sum[:])
+	}
+	return prefix + key
+}

@@ -1,0 +1,170 @@
+package frontend
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"laneway.dev/pkg/messages"
+)
+
+var testTopic = messages.Topic{TopicConfig: messages.TopicConfig{Name: "orders", Partitions: 1, MaxRecordBytes: 100}, ID: 7}
+
+func parseForTest(m *nats.Msg) (Produce, *messages.Error) {
+	return parse(m, testTopic, "LANEWAY-orders-0", func() string { return "1" })
+}
+
+func TestTheLaneOfARequest(t *testing.T) {
+	long := strings.Repeat("x", 300)
+	tests := []struct {
+		name   string
+		reply  string
+		header nats.Header
+		want   string
+	}{
+		{"the producer that is named", "_INBOX.a.b", nats.Header{"Laneway-Producer": {"me"}}, "p:me"},
+		{"the client that the server names", "_R_.x.y", nats.Header{"Nats-Request-Info": {`{"acc":"A","id":7,"server":"S","start":"T"}`}}, "c:A/S/7/T"},
+		{"a request info without a client", "_R_.x.y", nats.Header{"Nats-Request-Info": {`{"acc":"A"}`}}, "o:1"},
+		{"a request info that is not JSON", "_INBOX.a.b", nats.Header{"Nats-Request-Info": {`{`}}, "r:_INBOX.a"},
+		{"the connection's inbox", "_INBOX.conn.token", nil, "r:_INBOX.conn"},
+		{"a custom inbox prefix", "my.inbox.conn.token", nil, "r:my.inbox.conn"},
+		{"an old-style inbox", "_INBOX.nuid", nil, "o:1"},
+		{"an account import", "_R_.abc.def.ghi", nil, "o:1"},
+		{"no reply", "", nil, "o:1"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			p, err := parseForTest(&nats.Msg{Reply: test.reply, Header: test.header})
+			if err != nil || p.Lane != test.want {
+				t.Fatalf("lane %q, error %v; want %q", p.Lane, err, test.want)
+			}
+		})
+	}
+	t.Run("a long inbox is hashed, not cut", func(t *testing.T) {
+		a, _ := parseForTest(&nats.Msg{Reply: "_INBOX." + long + "a.t"})
+		b, _ := parseForTest(&nats.Msg{Reply: "_INBOX." + long + "b.t"})
+		if a.Lane == b.Lane || len(a.Lane) > maxLane {
+			t.Fatalf("lanes %q and %q", a.Lane, b.Lane)
+		}
+	})
+}
+
+func TestRequestsThatAreRefused(t *testing.T) {
+	var empty, good messages.FrameBuilder
+	good.Append(messages.Record{Value: bytes.Repeat([]byte("x"), 101)})
+	batch := nats.Header{"Content-Type": {messages.ContentTypeBatch}}
+	tests := []struct {
+		name string
+		msg  nats.Msg
+		want messages.Code
+	}{
+		{"a rollup", nats.Msg{Header: nats.Header{"Nats-Rollup": {"sub"}}}, messages.CodeHeaderNotSupported},
+		{"an expected last sequence", nats.Msg{Header: nats.Header{"Nats-Expected-Last-Sequence": {"1"}}}, messages.CodeHeaderNotSupported},
+		{"a header in another case", nats.Msg{Header: nats.Header{"nats-ttl": {"1s"}}}, messages.CodeHeaderNotSupported},
+		{"a producer id", nats.Msg{Header: nats.Header{"Laneway-Producer-Id": {"1"}}}, messages.CodeHeaderNotSupported},
+		{"another stream", nats.Msg{Header: nats.Header{"Nats-Expected-Stream": {"ORDERS"}}}, messages.CodeStreamMismatch},
+		{"a long producer name", nats.Msg{Header: nats.Header{"Laneway-Producer": {strings.Repeat("x", 257)}}}, messages.CodeHeaderInvalid},
+		{"a long message id", nats.Msg{Header: nats.Header{"Nats-Msg-Id": {strings.Repeat("x", 1025)}}}, messages.CodeHeaderInvalid},
+		{"a large record", nats.Msg{Data: bytes.Repeat([]byte("x"), 101)}, messages.CodeMessageTooLarge},
+		{"a large record by its headers", nats.Msg{Header: nats.Header{"A": {strings.Repeat("x", 100)}}}, messages.CodeMessageTooLarge},
+		{"a large record in a frame", nats.Msg{Header: batch, Data: good.Bytes()}, messages.CodeMessageTooLarge},
+		{"an empty body as a frame", nats.Msg{Header: batch, Data: empty.Bytes()}, messages.CodeMalformedBatch},
+		{"a frame without records", nats.Msg{Header: batch, Data: []byte{0x92, 1, 0x90}}, messages.CodeEmptyBatch},
+		{"a frame of another version", nats.Msg{Header: batch, Data: []byte{0x92, 9, 0x90}}, messages.CodeMalformedBatch},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if _, err := parseForTest(&test.msg); err == nil || err.Code != test.want {
+				t.Fatalf("error %v, want %s", err, test.want.Kind().Name)
+			}
+		})
+	}
+}
+
+func TestARecordKeepsItsOwnHeadersOnly(t *testing.T) {
+	p, err := parseForTest(&nats.Msg{Data: []byte("v"), Header: nats.Header{
+		"b": {"2"}, "A": {"1", "1b"}, "Nats-Msg-Id": {"id"}, "Laneway-Producer": {"me"},
+		"traceparent": {"00-x"}, "Nats-Expected-Stream": {"LANEWAY-orders-0"}, "Nats-Request-Info": {"{}"}, "Content-Type": {"text/plain"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, readErr := messages.NewFrameReader(p.Payload)
+	if readErr != nil {
+		t.Fatal(readErr)
+	}
+	defer r.Close()
+	record, _ := r.Next()
+	want := []messages.Header{{Name: "A", Value: "1"}, {Name: "A", Value: "1b"}, {Name: "Content-Type", Value: "text/plain"}, {Name: "b", Value: "2"}}
+	if len(record.Headers) != len(want) {
+		t.Fatalf("headers %v, want %v", record.Headers, want)
+	}
+	for i := range want {
+		if record.Headers[i] != want[i] {
+			t.Fatalf("headers %v, want %v", record.Headers, want)
+		}
+	}
+	if p.MessageID != "id" || p.Trace.Parent != "00-x" || string(record.Value) != "v" || p.Records != 1 {
+		t.Fatalf("produce %+v", p)
+	}
+}
+
+func TestAFrameIsNotCopied(t *testing.T) {
+	var b messages.FrameBuilder
+	b.Append(messages.Record{Value: []byte("v")})
+	frame := b.Bytes()
+	p, err := parseForTest(&nats.Msg{Header: nats.Header{"Content-Type": {messages.ContentTypeBatch}}, Data: frame})
+	if err != nil || &p.Payload[0] != &frame[0] {
+		t.Fatalf("error %v; the payload must alias the message", err)
+	}
+}
+
+func TestAdmissionBoundsBatchesAndBytes(t *testing.T) {
+	a := &admission{limits: Limits{Bytes: 100, PartitionBytes: 60, PartitionBatches: 2}}
+	one, two := &share{of: a}, &share{of: a}
+	mustTake := func(s *share, n int64) {
+		t.Helper()
+		if err := s.take(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustRefuse := func(s *share, n int64) {
+		t.Helper()
+		if err := s.take(n); err == nil || err.Code != messages.CodeOverloaded || !err.Retryable() {
+			t.Fatalf("error %v, want OVERLOADED", err)
+		}
+	}
+	mustTake(one, 40)
+	mustRefuse(one, 30)
+	mustTake(one, 10)
+	mustRefuse(one, 1)
+	mustRefuse(two, 60)
+	mustTake(two, 50)
+	if batches, bytes := a.held(); batches != 3 || bytes != 100 {
+		t.Fatalf("held %d batches, %d bytes", batches, bytes)
+	}
+	drained := a.drained()
+	one.give(40)
+	one.give(10)
+	select {
+	case <-drained:
+		t.Fatal("drained with a batch in flight")
+	default:
+	}
+	two.give(50)
+	<-drained
+	<-a.drained()
+}
+
+func TestABatchLargerThanALimitIsAdmittedAlone(t *testing.T) {
+	a := &admission{limits: Limits{Bytes: 10, PartitionBytes: 10, PartitionBatches: 10}}
+	s := &share{of: a}
+	if err := s.take(1000); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.take(1); err == nil {
+		t.Fatal("a second batch was admitted beyond the limit")
+	}
+}

@@ -1,0 +1,253 @@
+package frontend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/micro"
+	"go.uber.org/zap"
+
+	"laneway.dev/internal/actor"
+	"laneway.dev/internal/epoch"
+	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/partitions"
+	"laneway.dev/internal/telemetry"
+	"laneway.dev/internal/topics"
+	"laneway.dev/internal/wire"
+	"laneway.dev/pkg/messages"
+	"laneway.dev/services/frontend/reader"
+)
+
+const role = "frontend"
+
+// Config is what a frontend needs. Zero values take their defaults.
+type Config struct {
+	Conn       *nats.Conn
+	Logger     *zap.Logger
+	Telemetry  *telemetry.Telemetry
+	Store      objectstore.Store
+	Times      Times // default: heartbeat 200 ms, stage timeout 2 s, deadline 30 s
+	Limits     Limits
+	CacheBytes int64 // payloads kept in memory for readers; default 64 MiB
+	MaxFetches int   // open fetches; default 1024
+}
+
+func (c Config) orDefaults() Config {
+	if c.Times.Heartbeat == 0 {
+		c.Times.Heartbeat = 200 * time.Millisecond
+	}
+	if c.Times.StageTimeout == 0 {
+		c.Times.StageTimeout = 2 * time.Second
+	}
+	if c.Times.Deadline == 0 {
+		c.Times.Deadline = 30 * time.Second
+	}
+	if c.CacheBytes == 0 {
+		c.CacheBytes = 64 << 20
+	}
+	if c.MaxFetches == 0 {
+		c.MaxFetches = 1024
+	}
+	c.Limits = c.Limits.orDefaults()
+	return c
+}
+
+// Service is a running frontend. It is safe for concurrent use.
+type Service struct {
+	config    Config
+	js        jetstream.JetStream
+	wire      *wire.Connection
+	registry  *topics.Registry
+	reader    *reader.Reader
+	admission *admission
+	set       *partitions.Set[*partition]
+	api       micro.Service
+	started   chan struct{} // closed when set is there
+	ending    *actor.Ending
+	unobserve func() error
+
+	epoch   atomic.Uint64
+	closing atomic.Bool
+	refused atomic.Uint64 // requests that were answered before they got a ticket
+
+	mu   sync.Mutex // held while an epoch is claimed
+	subs []*nats.Subscription
+
+	wait      sync.WaitGroup // the goroutine that watches the connection
+	stopWatch context.CancelFunc
+}
+
+// Start takes an epoch and serves every partition and the topic API. ctx
+// bounds only the start, which waits for JetStream.
+func Start(ctx context.Context, config Config) (*Service, error) {
+	config = config.orDefaults()
+	s := &Service{
+		config: config, wire: wire.NewConnection(config.Conn, config.Logger),
+		admission: &admission{limits: config.Limits}, started: make(chan struct{}), ending: actor.NewEnding(),
+	}
+	if err := s.start(ctx); err != nil {
+		return nil, fmt.Errorf("start frontend: %w", err)
+	}
+	config.Logger.Info("frontend is running", zap.Uint64("epoch", s.epoch.Load()))
+	return s, nil
+}
+
+func (s *Service) start(ctx context.Context) (err error) {
+	if s.js, err = jetstream.New(s.config.Conn); err != nil {
+		return err
+	}
+	number, err := epoch.Acquire(ctx, s.js, role, 0)
+	if err != nil {
+		return err
+	}
+	if s.registry, err = topics.Open(ctx, s.config.Conn, s.js); err != nil {
+		return err
+	}
+	s.reader = reader.New(reader.Config{
+		Conn: s.config.Conn, JS: s.js, Store: s.config.Store, Logger: s.config.Logger,
+		CacheBytes: s.config.CacheBytes, MaxFetches: s.config.MaxFetches,
+	})
+	if err := s.listen(number); err != nil {
+		return err
+	}
+	if s.set, err = partitions.Start(ctx, s.registry, s.config.Logger, s.partition); err != nil {
+		return err
+	}
+	close(s.started)
+	if err := s.subscribe(messages.CommittedWildcard); err != nil {
+		s.set.Stop()
+		return err
+	}
+	if err := s.serveAPI(); err != nil {
+		s.set.Stop()
+		return err
+	}
+	if s.unobserve, err = s.observe(); err != nil {
+		s.set.Stop()
+		return err
+	}
+	s.watchConnection()
+	return nil
+}
+
+// listen makes an epoch the service's own: what is sent to it is received.
+func (s *Service) listen(number uint64) error {
+	s.epoch.Store(number)
+	return s.subscribe(messages.FrontendSubject(number))
+}
+
+func (s *Service) subscribe(subject string) error {
+	sub, err := s.wire.Subscribe(subject, "", s.deliver)
+	if err != nil {
+		return err
+	}
+	s.subs = append(s.subs, sub)
+	return s.wire.Flush(5 * time.Second)
+}
+
+// fenced is told by a partition, whose epoch is mine, that a higher epoch of
+// this role is known. It returns a new epoch for the partition, unless a
+// younger frontend runs: then the service ends.
+func (s *Service) fenced(ctx context.Context, mine, highest uint64) (uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if current := s.epoch.Load(); current > highest {
+		return current, nil // another partition was told first
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	next, err := epoch.Again(ctx, s.js, role, max(mine, s.epoch.Load()), highest)
+	if errors.Is(err, epoch.ErrReplaced) {
+		s.ending.Fail(fmt.Errorf("frontend: %w", err))
+	}
+	if err != nil {
+		return 0, err
+	}
+	s.config.Logger.Warn("epochs began anew; took one above the highest known", zap.Uint64("epoch", next))
+	return next, s.listen(next)
+}
+
+// watchConnection shows readers the ends of the logs again after a
+// disconnection, because news of commits may have been lost.
+func (s *Service) watchConnection() {
+	back := s.config.Conn.StatusChanged(nats.CONNECTED)
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stopWatch = cancel
+	s.wait.Go(func() {
+		defer s.config.Conn.RemoveStatusListener(back)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case _, open := <-back:
+				if !open {
+					return
+				}
+				s.reader.Refresh()
+			}
+		}
+	})
+}
+
+// Check returns why the frontend is not ready, or nil.
+func (s *Service) Check(context.Context) error {
+	if err := s.Err(); err != nil {
+		return err
+	}
+	if !s.config.Conn.IsConnected() {
+		return messages.NewError(messages.CodeUnavailable, "not connected to NATS")
+	}
+	for _, p := range s.set.Actors() {
+		select {
+		case <-p.ready:
+		default:
+			return messages.Errorf(messages.CodeUnavailable, "the sequencer has not confirmed the epoch on partition %s", p.id)
+		}
+	}
+	return nil
+}
+
+// Done is closed when the service has ended by itself; Err says why.
+func (s *Service) Done() <-chan struct{} { return s.ending.Done() }
+
+// Err returns what ended the service; nil while Done is open.
+func (s *Service) Err() error { return s.ending.Err() }
+
+// Stop ends the service in this order: no request is admitted any more; what
+// was admitted is resolved and answered, for as long as ctx lives; fetches end;
+// actors end. It closes neither the connection nor the telemetry.
+func (s *Service) Stop(ctx context.Context) error {
+	s.closing.Store(true)
+	errs := []error{s.api.Stop()}
+	for _, p := range s.set.Actors() {
+		p.close()
+	}
+	if s.Err() == nil {
+		select {
+		case <-s.admission.drained():
+		case <-ctx.Done():
+			batches, _ := s.admission.held()
+			errs = append(errs, fmt.Errorf("%d batches were not resolved in time: %w", batches, ctx.Err()))
+		}
+	}
+	s.stopWatch()
+	s.wait.Wait()
+	errs = append(errs, s.reader.Stop(ctx))
+	s.set.Stop()
+	for _, sub := range s.subs {
+		errs = append(errs, wire.Unsubscribe(sub))
+	}
+	errs = append(errs, s.unobserve(), s.wire.Flush(time.Second))
+	return errors.Join(errs...)
+}
+
+func (s *Service) deliver(m messages.Message) {
+	<-s.started
+	s.set.Deliver(m)
+}
