@@ -72,6 +72,11 @@ func (c *demoCommand) Run(a *app) (err error) {
 	if err == nil {
 		err = d.run(ctx)
 	}
+	if a.stopped(err) {
+		err = errors.New("interrupted")
+	} else if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
+	}
 	return errors.Join(err, p.shutdown(10*time.Second))
 }
 

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -129,9 +128,8 @@ func (l *Log) State(ctx context.Context) (State, error) {
 
 // getRequest is a JetStream direct get of several messages.
 type getRequest struct {
-	Sequence  uint64     `json:"seq,omitempty"`
-	StartTime *time.Time `json:"start_time,omitempty"`
-	Batch     int        `json:"batch"`
+	Sequence uint64 `json:"seq"`
+	Batch    int    `json:"batch"`
 }
 
 // Read returns up to limit entries from a sequence on, and whether nothing
@@ -139,12 +137,6 @@ type getRequest struct {
 // With an error come the entries that were read before it.
 func (l *Log) Read(ctx context.Context, from uint64, limit int) (entries []messages.LoggedEntry, atEnd bool, err error) {
 	return l.read(ctx, getRequest{Sequence: max(from, 1), Batch: limit})
-}
-
-// ReadSince returns the first entry stored at or after a time; none if there is none.
-func (l *Log) ReadSince(ctx context.Context, t time.Time) ([]messages.LoggedEntry, error) {
-	entries, _, err := l.read(ctx, getRequest{StartTime: &t, Batch: 1})
-	return entries, err
 }
 
 func (l *Log) read(ctx context.Context, request getRequest) (entries []messages.LoggedEntry, atEnd bool, err error) {
@@ -198,10 +190,6 @@ func (l *Log) decode(msg *nats.Msg) (messages.LoggedEntry, error) {
 	if err != nil {
 		return messages.LoggedEntry{}, fmt.Errorf("sequence of an entry: %w", err)
 	}
-	stored, err := time.Parse(time.RFC3339Nano, msg.Header.Get("Nats-Time-Stamp"))
-	if err != nil {
-		return messages.LoggedEntry{}, fmt.Errorf("time of entry %d: %w", sequence, err)
-	}
 	entry, err := messages.DecodeEntry(msg.Data)
 	if err != nil {
 		return messages.LoggedEntry{}, messages.Errorf(messages.CodeCorrupt, "entry %d of stream %s: %v",
@@ -211,5 +199,5 @@ func (l *Log) decode(msg *nats.Msg) (messages.LoggedEntry, error) {
 		return messages.LoggedEntry{}, messages.Errorf(messages.CodeCorrupt,
 			"entry %d of stream %s belongs to topic id %d, not %d", sequence, l.partition.Stream(), entry.TopicID, l.partition.TopicID)
 	}
-	return messages.LoggedEntry{Sequence: sequence, Time: stored, Entry: entry}, nil
+	return messages.LoggedEntry{Sequence: sequence, Entry: entry}, nil
 }

@@ -101,8 +101,8 @@ func TestAppendedEntriesAreReadInOrder(t *testing.T) {
 		t.Fatalf("%d entries, at the end: %t", len(entries), atEnd)
 	}
 	for i, e := range entries {
-		if e.Sequence != uint64(i+1) || time.Since(e.Time) > time.Minute || e.Time.After(time.Now()) {
-			t.Errorf("entry %d has sequence %d, time %s", i, e.Sequence, e.Time)
+		if e.Sequence != uint64(i+1) {
+			t.Errorf("entry %d has sequence %d", i, e.Sequence)
 		}
 		if diff := cmp.Diff(entry(int64(2*i), 2), e.Entry); diff != "" {
 			t.Error(diff)
@@ -206,42 +206,6 @@ func TestStateTellsWhereTheLogEnds(t *testing.T) {
 	must(t, err)
 	if want := (partitionlog.State{LastSequence: 3, NextOffset: 3, Entries: 3}); state != want {
 		t.Errorf("got %+v, wanted %+v", state, want)
-	}
-}
-
-func TestReadSinceATime(t *testing.T) {
-	s, log := created(t, 3)
-	all, _, err := log.Read(s.ctx, 1, 3)
-	must(t, err)
-	for _, c := range []struct {
-		since time.Time
-		want  uint64
-	}{
-		{time.Unix(0, 0), 1},
-		{all[0].Time, 1},
-		{all[0].Time.Add(1), 2},
-		{all[2].Time, 3},
-		{all[2].Time.Add(1), 0},
-		{time.Now().Add(time.Hour), 0},
-	} {
-		entries, err := log.ReadSince(s.ctx, c.since)
-		must(t, err)
-		var got uint64
-		if len(entries) > 0 {
-			got = entries[0].Sequence
-		}
-		if got != c.want || len(entries) > 1 {
-			t.Errorf("since %s: %d entries, first %d, wanted %d", c.since, len(entries), got, c.want)
-		}
-	}
-}
-
-func TestEmptyLogHasNothingSinceAnyTime(t *testing.T) {
-	s, log := created(t, 0)
-	for _, since := range []time.Time{time.Unix(0, 0), time.Now()} {
-		if entries, err := log.ReadSince(s.ctx, since); err != nil || len(entries) != 0 {
-			t.Errorf("since %s: %d entries, %v", since, len(entries), err)
-		}
 	}
 }
 

@@ -287,6 +287,20 @@ func TestAGapIsAnError(t *testing.T) {
 	}
 }
 
+func TestABatchWithoutTheWantedOffsetIsAnError(t *testing.T) {
+	for name, first := range map[string]int64{"before": 3, "behind": 6} {
+		t.Run(name, func(t *testing.T) {
+			c, f := setup(t, 1)
+			f.open(0)
+			o := f.options()
+			o.Offset = at(5)
+			r := read(t, c.Records(bounded(t), o))
+			f.send(next(t, f.fetches), first, first+1)
+			r.failed(t, messages.NewError(messages.CodeInternal, ""))
+		})
+	}
+}
+
 func TestAnAnswerThatMakesNoSenseIsAnError(t *testing.T) {
 	frame := messages.EncodeRecord(messages.Record{})
 	internal, corrupt := messages.CodeInternal, messages.CodeCorrupt

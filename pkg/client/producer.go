@@ -107,7 +107,7 @@ func (p *Producer) Append(ctx context.Context, r messages.Record) error {
 		return err
 	}
 	defer p.release()
-	if n := p.gathering.Size(); n > 0 && n+size+recordOverhead(&r) > p.options.BatchBytes {
+	if p.gathering.Size()+size+recordOverhead(&r) > p.options.BatchBytes {
 		if err := p.handOver(ctx); err != nil {
 			return err
 		}

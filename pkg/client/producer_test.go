@@ -318,6 +318,24 @@ func TestALargeRecordGoesAloneAndATooLargeOneNotAtAll(t *testing.T) {
 	}
 }
 
+func TestABatchThatCannotBeSentFailsAtOnce(t *testing.T) {
+	for name, before := range map[string][]string{"the first": nil, "a later one": {"a"}} {
+		t.Run(name, func(t *testing.T) {
+			c, f := setup(t, 1)
+			f.topic.MaxRecordBytes = 16 << 20
+			f.ackAll(0)
+			p := produce(t, c, f, client.ProducerOptions{BatchBytes: single, StartTimeout: time.Hour})
+			add(t, p, before...)
+			add(t, p, strings.Repeat("x", 9<<20))
+			err := p.Flush(bounded(t))
+			failed, ok := errors.AsType[*client.ProduceError](err)
+			if !ok || failed.FirstFailed != int64(len(before)) || !errors.Is(err, nats.ErrMaxPayload) {
+				t.Fatalf("error %v", err)
+			}
+		})
+	}
+}
+
 func TestLingerSendsABatchThatIsNotFull(t *testing.T) {
 	c, f := setup(t, 1)
 	f.ackAll(0)
@@ -428,5 +446,15 @@ func TestClosingEndsAProducer(t *testing.T) {
 	c.Close()
 	if err := next(t, flushed); !errors.Is(err, client.ErrClosed) {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestAConnectionOfTheCallerStaysOpen(t *testing.T) {
+	_, f := setup(t, 1)
+	c := client.New(f.conn)
+	c.Close()
+	c.Close()
+	if c.Conn() != f.conn || f.conn.IsClosed() {
+		t.Error("the connection was closed")
 	}
 }

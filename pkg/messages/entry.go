@@ -20,15 +20,20 @@ type Entry struct {
 	Epoch          uint64 // frontend epoch of all batches
 	SequencerEpoch uint64
 	BaseOffset     int64 // offset of the first record; the next free one in an entry without batches
-	Batches        []Placeholder
+	// Time is that of all records of the entry, in Unix nanoseconds. It is taken
+	// from the owner's clock and never falls within a log.
+	Time    int64
+	Batches []Placeholder
 }
 
 // LoggedEntry is an entry as it stands in the log.
 type LoggedEntry struct {
-	Sequence uint64    // in the stream, dense from 1
-	Time     time.Time // at which JetStream stored it
+	Sequence uint64 // in the stream, dense from 1
 	Entry    Entry
 }
+
+// At returns the time of the entry's records.
+func (n Entry) At() time.Time { return time.Unix(0, n.Time) }
 
 // Records returns the number of records of the entry.
 func (n Entry) Records() int64 {
@@ -70,13 +75,14 @@ func EncodeEntry(n Entry) []byte {
 		refs[i] = [2]int{lanes.of(n.Batches[i].Lane), keys.of(n.Batches[i].Extent.Key)}
 	}
 	return encode(64+40*len(n.Batches), func(e *encoder) {
-		e.array(9)
+		e.array(10)
 		e.uint(entryVersion)
 		e.uint(n.TopicID)
 		e.string(n.Owner)
 		e.uint(n.Epoch)
 		e.uint(n.SequencerEpoch)
 		e.int(n.BaseOffset)
+		e.int(n.Time)
 		writeList(e, lanes.names, func(e *encoder, s *string) { e.string(*s) })
 		writeList(e, keys.names, func(e *encoder, s *string) { e.string(*s) })
 		e.array(len(n.Batches))
@@ -103,12 +109,13 @@ func encodePlaceholder(e *encoder, p *Placeholder, ref [2]int) {
 func DecodeEntry(data []byte) (Entry, error) {
 	d := acquireDecoder(data)
 	defer d.release()
-	d.fields(9)
+	d.fields(10)
 	if v := d.uint(); d.err == nil && v != entryVersion {
 		d.fail("log entry of version %d, this process reads %d", v, entryVersion)
 	}
 	n := Entry{
 		TopicID: d.uint(), Owner: d.string(), Epoch: d.uint(), SequencerEpoch: d.uint(), BaseOffset: d.natural(),
+		Time: d.int(),
 	}
 	lanes := list(d, (*decoder).string)
 	keys := list(d, (*decoder).string)

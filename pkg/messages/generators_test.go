@@ -150,7 +150,7 @@ var genBody = map[kind]func(t *rapid.T, p Partition, epoch uint64) Message{
 		return Outcomes{p, epoch, listOf(genOutcome, 20).Draw(t, "outcomes")}
 	},
 	kindCommitted: func(t *rapid.T, p Partition, epoch uint64) Message {
-		return Committed{p, epoch, rapid.Int64().Draw(t, "time"), genBytes(600).Draw(t, "entry")}
+		return Committed{p, epoch, genBytes(600).Draw(t, "entry")}
 	},
 }
 
@@ -161,6 +161,7 @@ var genEntry = rapid.Custom(func(t *rapid.T) Entry {
 		Epoch:          rapid.Uint64().Draw(t, "epoch"),
 		SequencerEpoch: rapid.Uint64().Draw(t, "sequencer epoch"),
 		BaseOffset:     rapid.Int64Range(0, math.MaxInt64-20*math.MaxUint32).Draw(t, "base offset"),
+		Time:           rapid.Int64().Draw(t, "time"),
 		Batches:        listOf(genPlaceholder, 20).Draw(t, "batches"),
 	}
 	// Batches of one entry mostly share lanes and objects.

@@ -46,11 +46,11 @@ var samples = map[kind]Message{
 	kindOutcomes: Outcomes{samplePartition, 7, []Outcome{
 		{Lane: "lane-a", Number: 9, Offset: math.MaxInt64, Duplicate: true}, {Code: CodeNotCommitted},
 	}},
-	kindCommitted: Committed{samplePartition, 44, math.MinInt64, EncodeEntry(sampleEntry)},
+	kindCommitted: Committed{samplePartition, 44, EncodeEntry(sampleEntry)},
 }
 
 var sampleEntry = Entry{
-	TopicID: 77, Epoch: 7, SequencerEpoch: 8, BaseOffset: 1000,
+	TopicID: 77, Epoch: 7, SequencerEpoch: 8, BaseOffset: 1000, Time: 1_700_000_000_000_000_000,
 	Batches: []Placeholder{
 		{Lane: "a", Number: 1, Records: 3, Extent: Extent{Key: "one", Length: 10, CRC: 1}, MessageID: "id-1"},
 		{Lane: "b", Number: 1, Floor: 1, Records: 1, Extent: Extent{Key: "one", Offset: 10, Length: 5, CRC: 2}},

@@ -120,7 +120,6 @@ type Outcomes struct {
 type Committed struct {
 	Partition Partition
 	Sequence  uint64 // stream sequence of the entry
-	Time      int64  // Unix nanoseconds at which the replicator learned of it
 	Entry     []byte // see Entry
 }
 
@@ -228,7 +227,6 @@ func (m Outcomes) encode(e *encoder) {
 
 func (m Committed) encode(e *encoder) {
 	e.uint(m.Sequence)
-	e.int(m.Time)
 	e.bytes(m.Entry)
 }
 
@@ -265,9 +263,7 @@ var body = map[kind]struct {
 	kindOutcomes: {2, func(d *decoder, p Partition) Message {
 		return Outcomes{p, d.uint(), list(d, decodeOutcome)}
 	}},
-	kindCommitted: {3, func(d *decoder, p Partition) Message {
-		return Committed{p, d.uint(), d.int(), d.bytes()}
-	}},
+	kindCommitted: {2, func(d *decoder, p Partition) Message { return Committed{p, d.uint(), d.bytes()} }},
 }
 
 // headerFields are version, kind, topic, topic id and partition.

@@ -16,7 +16,7 @@ func (c *Core) startAppend(now time.Time) {
 		n := c.nextGroup()
 		c.flight = c.queue[:n:n]
 		c.queue = c.queue[n:]
-		entry := c.assemble()
+		entry := c.assemble(now)
 		if len(entry.Batches) == 0 && len(c.verdicts) == 0 {
 			c.resolve(now, 0) // only duplicates of what is committed
 			continue
@@ -42,8 +42,8 @@ func (c *Core) nextGroup() int {
 }
 
 // assemble gives the batches in flight their offsets and returns their entry.
-func (c *Core) assemble() messages.Entry {
-	entry := messages.Entry{TopicID: c.partition.TopicID, BaseOffset: c.nextOffset}
+func (c *Core) assemble(now time.Time) messages.Entry {
+	entry := messages.Entry{TopicID: c.partition.TopicID, BaseOffset: c.nextOffset, Time: c.tick(now)}
 	next := c.nextOffset
 	for i := range c.flight {
 		p := &c.flight[i]
@@ -56,6 +56,13 @@ func (c *Core) assemble() messages.Entry {
 		entry.Batches = append(entry.Batches, p.batch.Placeholder)
 	}
 	return entry
+}
+
+// tick returns the time of a new entry, which never falls within a log, so that
+// a time can be looked up in it by halves.
+func (c *Core) tick(now time.Time) int64 {
+	c.lastTime = max(c.lastTime, now.UnixNano())
+	return c.lastTime
 }
 
 // appended is told that the append under way is durable.
@@ -87,7 +94,7 @@ func (c *Core) resolve(now time.Time, sequence uint64) {
 	}
 	if sequence != 0 && len(c.flight) > 0 {
 		c.send(c.partition.CommittedSubject(), messages.Committed{
-			Partition: c.partition, Sequence: sequence, Time: now.UnixNano(), Entry: c.flightData,
+			Partition: c.partition, Sequence: sequence, Entry: c.flightData,
 		})
 	}
 	for _, v := range c.sentenced {

@@ -85,9 +85,9 @@ func BenchmarkRecovery(b *testing.B) {
 		core := benchmarkCore()
 		for at := 0; at < entries; at += limit {
 			end := min(at+limit, entries)
-			core.Step(log[0].Time, []replicator.Event{replicator.LogRead{Entries: log[at:end], AtEnd: end == entries}})
+			core.Step(log[0].Entry.At(), []replicator.Event{replicator.LogRead{Entries: log[at:end], AtEnd: end == entries}})
 		}
-		core.Step(log[0].Time, []replicator.Event{replicator.Appended{Sequence: entries + 1}})
+		core.Step(log[0].Entry.At(), []replicator.Event{replicator.Appended{Sequence: entries + 1}})
 		if s := core.Stats(); !s.Leading || s.NextOffset == 0 {
 			b.Fatalf("not recovered: %+v", s)
 		}
@@ -101,6 +101,7 @@ func benchmarkLog(entries int) []replicator.LoggedEntry {
 	var next int64
 	for i := range log {
 		n := messages.Entry{TopicID: partition.TopicID, Epoch: 1, SequencerEpoch: 1, BaseOffset: next}
+		n.Time = start.Add(time.Duration(i) * time.Millisecond).UnixNano()
 		for k := range 4 {
 			number := uint64(i/16 + 1)
 			p := floored(batch(fmt.Sprintf("lane-%d", (4*i+k)%64), number), max(number, 20)-19).Placeholder
@@ -108,7 +109,7 @@ func benchmarkLog(entries int) []replicator.LoggedEntry {
 			n.Batches = append(n.Batches, p)
 		}
 		next = n.NextOffset()
-		log[i] = replicator.LoggedEntry{Sequence: uint64(i + 1), Time: start.Add(time.Duration(i) * time.Millisecond), Entry: n}
+		log[i] = replicator.LoggedEntry{Sequence: uint64(i + 1), Entry: n}
 	}
 	return log
 }

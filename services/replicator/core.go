@@ -113,6 +113,7 @@ type Core struct {
 	claimed    bool   // it has sent a term record, which may have landed
 	last       uint64 // stream sequence of the last entry applied
 	nextOffset int64
+	lastTime   int64     // of the newest entry, in Unix nanoseconds
 	answered   bool      // the sequencer has answered the Hello of this term
 	helloAt    time.Time // when Hello was last sent
 

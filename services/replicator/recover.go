@@ -26,7 +26,7 @@ func (c *Core) logRead(now time.Time, r LogRead) {
 		return
 	}
 	for i := range r.Entries {
-		if !c.apply(&r.Entries[i]) {
+		if !c.apply(now, &r.Entries[i]) {
 			c.phase = stopped
 			c.fx.Stop = ErrReplaced
 			return
@@ -37,7 +37,7 @@ func (c *Core) logRead(now time.Time, r LogRead) {
 	}
 	c.phase, c.claimed = claiming, true
 	c.flightData = messages.EncodeEntry(messages.Entry{
-		TopicID: c.partition.TopicID, Owner: c.settings.Owner, BaseOffset: c.nextOffset,
+		TopicID: c.partition.TopicID, Owner: c.settings.Owner, BaseOffset: c.nextOffset, Time: c.tick(now),
 	})
 	c.fx.Append = &Append{Expected: c.last, Data: c.flightData}
 	c.ids.expire(now)
@@ -58,9 +58,9 @@ func (c *Core) newTerm(owner string, sequence uint64) bool {
 
 // apply makes one entry of the log part of the state; false if it shows that
 // another owner has followed this one.
-func (c *Core) apply(e *LoggedEntry) bool {
+func (c *Core) apply(now time.Time, e *LoggedEntry) bool {
 	n := &e.Entry
-	c.last = e.Sequence
+	c.last, c.lastTime = e.Sequence, max(c.lastTime, n.Time)
 	if n.Owner != "" {
 		return c.newTerm(n.Owner, e.Sequence)
 	}
@@ -71,17 +71,21 @@ func (c *Core) apply(e *LoggedEntry) bool {
 	}
 	c.sequencer = max(c.sequencer, n.SequencerEpoch)
 	c.newFrontend(n.Epoch)
-	c.lanes.evict(e.Time.Add(-c.settings.LaneExpiry))
+	at := n.At()
+	if at.After(now) {
+		at = now // an earlier owner's clock was ahead; its message ids must expire all the same
+	}
+	c.lanes.evict(at.Add(-c.settings.LaneExpiry))
 	offset := n.BaseOffset
 	for i := range n.Batches {
 		p := pending{batch: messages.StagedBatch{Placeholder: n.Batches[i]}, epoch: n.Epoch, offset: offset}
 		offset += int64(p.batch.Records)
 		if n.Epoch == c.frontend {
 			c.lanes.of(p.batch.Lane).raise(p.batch.Floor)
-			c.lanes.settle(&p, c.frontend, e.Time)
+			c.lanes.settle(&p, c.frontend, at)
 		}
 		if p.batch.MessageID != "" {
-			c.ids.commit(p.batch.MessageID, &firstUse{}, p.offset, e.Time)
+			c.ids.commit(p.batch.MessageID, &firstUse{}, p.offset, at)
 		}
 	}
 	c.nextOffset = n.NextOffset()
@@ -98,7 +102,7 @@ func (c *Core) lead(now time.Time, sequence uint64) {
 	c.stats.Terms++
 	// What was settled by reading has not been announced: show readers the end.
 	c.send(c.partition.CommittedSubject(), messages.Committed{
-		Partition: c.partition, Sequence: sequence, Time: now.UnixNano(), Entry: c.flightData,
+		Partition: c.partition, Sequence: sequence, Entry: c.flightData,
 	})
 	c.flightData = nil
 }

@@ -55,7 +55,7 @@ func (w *world) land(a *replicator.Append) (sequence uint64, landed bool) {
 
 // put writes an entry whatever the owners think.
 func (w *world) put(entry messages.Entry) {
-	w.log = append(w.log, replicator.LoggedEntry{Sequence: uint64(len(w.log)) + 1, Time: w.now, Entry: entry})
+	w.log = append(w.log, replicator.LoggedEntry{Sequence: uint64(len(w.log)) + 1, Entry: entry})
 }
 
 // end returns the offset that follows the log's last record, and checks that

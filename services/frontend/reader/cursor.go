@@ -72,9 +72,9 @@ func (c *cursor) fill(ctx context.Context, limit int64) error {
 }
 
 // tooEarly says whether an entry was stored before the time that was asked for.
-// Clocks step back: the first entry that is not too early ends the question.
+// The first entry with records that is not too early ends the question.
 func (c *cursor) tooEarly(logged *messages.LoggedEntry) bool {
-	if logged.Time.Before(c.since) {
+	if logged.Entry.At().Before(c.since) {
 		return true
 	}
 	if len(logged.Entry.Batches) > 0 {
@@ -87,7 +87,7 @@ func (c *cursor) enqueue(logged *messages.LoggedEntry) {
 	offset := logged.Entry.BaseOffset
 	for i := range logged.Entry.Batches {
 		placed := &logged.Entry.Batches[i]
-		b := batch{extent: placed.Extent, offset: offset, records: placed.Records, time: logged.Time}
+		b := batch{extent: placed.Extent, offset: offset, records: placed.Records, time: logged.Entry.At()}
 		offset = b.next()
 		if b.records > 0 && offset > c.offset {
 			c.queue = append(c.queue, b)

@@ -111,7 +111,7 @@ type stored struct {
 
 // news is what the frontend gets to hear of the entry.
 func (s stored) news(id messages.Partition) (messages.Committed, messages.Entry) {
-	return messages.Committed{Partition: id, Sequence: s.sequence, Time: time.Now().UnixNano()}, s.entry
+	return messages.Committed{Partition: id, Sequence: s.sequence}, s.entry
 }
 
 // commit appends one entry of one object with the batches. The reader does not
@@ -139,7 +139,7 @@ func (f *fixture) commitFrames(frames [][]byte, records []uint32) stored {
 // stage puts batches into one object and returns the entry for them.
 func (f *fixture) stage(frames [][]byte, records []uint32) messages.Entry {
 	f.Helper()
-	entry := messages.Entry{TopicID: f.topic.ID, BaseOffset: f.offset}
+	entry := messages.Entry{TopicID: f.topic.ID, BaseOffset: f.offset, Time: time.Now().UnixNano()}
 	if len(frames) == 0 {
 		return entry
 	}

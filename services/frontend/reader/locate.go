@@ -29,52 +29,59 @@ func (f *fetch) place(ctx context.Context) error {
 	return nil
 }
 
-// placeSince starts at the first record committed at or after the time asked for.
+// placeSince starts at the first record of a time or later.
 func (f *fetch) placeSince(ctx context.Context, end position) error {
-	c := &f.cursor
-	c.since = *f.request.Time
-	c.sequence, c.offset = end.sequence+1, end.offset
-	found, err := fromLog(ctx, f.reader.config, func(ctx context.Context) ([]messages.LoggedEntry, error) {
-		return f.partition.log.ReadSince(ctx, c.since)
-	})
+	since := *f.request.Time
+	f.cursor.since = since
+	found, err := f.search(ctx, end, func(entry *messages.Entry) bool { return !entry.At().Before(since) })
 	if err != nil {
 		return err
 	}
-	if len(found) > 0 && found[0].Sequence <= end.sequence {
-		c.sequence, c.offset = found[0].Sequence, found[0].Entry.BaseOffset
+	f.cursor.sequence, f.cursor.offset = end.sequence+1, end.offset
+	if found != nil {
+		f.cursor.sequence, f.cursor.offset = found.Sequence, found.Entry.BaseOffset
 	}
 	return nil
 }
 
-// placeAt starts at an offset. Entries are dense by sequence and sorted by
-// offset, so the one that holds it is found by halves. A damaged entry that may
-// hold it is where the search ends, and what the fetch then reports.
+// placeAt starts at an offset.
 func (f *fetch) placeAt(ctx context.Context, offset int64, end position) error {
 	if offset < 0 || offset > end.offset {
 		return messages.Errorf(messages.CodeOffsetOutOfRange, "%d, the partition has 0 to %d", offset, end.offset)
 	}
-	c := &f.cursor
-	low, high := uint64(1), end.sequence+1
+	f.cursor.sequence, f.cursor.offset = end.sequence+1, offset
 	if offset == end.offset {
-		low = high
+		return nil
 	}
-	for low < high {
+	found, err := f.search(ctx, end, func(entry *messages.Entry) bool { return entry.NextOffset() > offset })
+	if err != nil {
+		return err
+	}
+	if found != nil {
+		f.cursor.sequence = found.Sequence
+	}
+	return nil
+}
+
+// search returns the first entry for which reached is true, or nil. Entries are
+// dense by sequence, and sorted by offset and time, so it is found by halves. A
+// damaged entry that may be the one is where the search ends, and what the
+// fetch then reports.
+func (f *fetch) search(ctx context.Context, end position, reached func(*messages.Entry) bool) (*messages.LoggedEntry, error) {
+	var found *messages.LoggedEntry
+	for low, high := uint64(1), end.sequence+1; low < high; {
 		middle := low + (high-low)/2
 		logged, err := f.readable(ctx, middle, min(high, end.sequence))
 		if err != nil {
-			return err
+			return nil, err
 		}
-		switch entry := &logged.Entry; {
-		case entry.NextOffset() <= offset:
+		if reached(&logged.Entry) {
+			found, high = &logged, middle
+		} else {
 			low = logged.Sequence + 1
-		case entry.BaseOffset <= offset:
-			low, high = logged.Sequence, logged.Sequence
-		default:
-			high = middle
 		}
 	}
-	c.sequence, c.offset = low, offset
-	return nil
+	return found, nil
 }
 
 // maxUnreadable is how many entries in a row may be damaged before a search

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
@@ -118,7 +117,7 @@ func (r *Reader) Committed(m messages.Committed, entry messages.Entry) {
 	if p == nil || entry.TopicID != m.Partition.TopicID {
 		return
 	}
-	r.entries.put(p.id, messages.LoggedEntry{Sequence: m.Sequence, Time: time.Unix(0, m.Time), Entry: entry})
+	r.entries.put(p.id, messages.LoggedEntry{Sequence: m.Sequence, Entry: entry})
 	p.advance(position{m.Sequence, entry.NextOffset()})
 }
 

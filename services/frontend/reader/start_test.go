@@ -67,8 +67,8 @@ func TestFetchByTimeStartsAtTheFirstRecordNotBeforeIt(t *testing.T) {
 	entries, _, err := f.log.Read(f.context(), 1, 10)
 	must(t, err)
 	f.fetch(fields{"time": time.Unix(0, 0)}).wants(messages.StatusEnd, "a", "b", "c")
-	f.fetch(fields{"time": entries[1].Time}).wants(messages.StatusEnd, "b", "c")
-	f.fetch(fields{"time": entries[1].Time.Add(1)}).wants(messages.StatusEnd, "c")
+	f.fetch(fields{"time": entries[1].Entry.At()}).wants(messages.StatusEnd, "b", "c")
+	f.fetch(fields{"time": entries[1].Entry.At().Add(1)}).wants(messages.StatusEnd, "c")
 	expectOffsets(t, f.fetch(fields{"time": time.Now().Add(time.Hour)}).wants(messages.StatusEnd), 3, 3)
 }
 
@@ -80,11 +80,11 @@ func TestFollowFromAFutureTimeLeavesOutWhatComesBefore(t *testing.T) {
 	idle := c.status(messages.StatusHeartbeat)
 	c.grant(idle, 0)
 	expectHeader(t, idle, messages.HeaderNextOffset, "") // "early" is passed over
-	// The log has the server's time, so the news of the entries must do.
 	for i, at := range []time.Time{start.Add(-1), start} {
 		frame := messages.EncodeRecord(messages.Record{Value: []byte([]string{"early", "late"}[i])})
 		entry := f.stage([][]byte{frame}, []uint32{1})
-		f.reader.entries.put(f.id, messages.LoggedEntry{Sequence: uint64(2 + i), Time: at, Entry: entry})
+		entry.Time = at.UnixNano()
+		f.reader.entries.put(f.id, messages.LoggedEntry{Sequence: uint64(2 + i), Entry: entry})
 	}
 	f.reader.partitionOf(f.id).advance(position{3, 3})
 	c.wants(messages.StatusEnd, "late")
@@ -113,7 +113,7 @@ func TestRecordsCarryTheirHeadersAndPlace(t *testing.T) {
 	expectHeader(t, second, messages.HeaderTopic, "orders")
 	expectHeader(t, second, messages.HeaderPartition, "0")
 	expectHeader(t, second, messages.HeaderOffset, "1")
-	expectHeader(t, second, messages.HeaderTime, entries[0].Time.Format(time.RFC3339Nano))
+	expectHeader(t, second, messages.HeaderTime, entries[0].Entry.At().UTC().Format(time.RFC3339Nano))
 	expectHeader(t, second, "Kind", "x")
 	expectHeader(t, second, "kind", "y")
 	expectHeader(t, second, "Line", "one  two")
