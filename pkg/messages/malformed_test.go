@@ -88,7 +88,8 @@ func TestDecodeTakesForeignEncodings(t *testing.T) {
 	// The encoder of the msgpack library picks other widths than ours for some numbers.
 	data := raw(t, message(kindOutcomes, int64(7), []any{[]any{[]byte("lane"), int32(1), int8(0), int64(5), true}}))
 	want := Outcomes{
-		Partition{Topic: "orders", TopicID: 1}, 7,
+		Partition{Topic: "orders", TopicID: 1},
+		7,
 		[]Outcome{{Lane: "lane", Number: 1, Offset: 5, Duplicate: true}},
 	}
 	got, ok := mustDecode(t, data).(Outcomes)

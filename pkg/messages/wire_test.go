@@ -49,8 +49,19 @@ func TestMessageSurvivesTheWire(t *testing.T) {
 
 func TestMessageWithoutItemsSurvivesTheWire(t *testing.T) {
 	for _, want := range []Message{
-		Stage{}, Refused{}, Staged{}, Announce{}, Announced{}, Advance{}, Missing{}, Fenced{}, Release{},
-		ReleaseAgain{}, Hello{}, Outcomes{}, Committed{},
+		Stage{},
+		Refused{},
+		Staged{},
+		Announce{},
+		Announced{},
+		Advance{},
+		Missing{},
+		Fenced{},
+		Release{},
+		ReleaseAgain{},
+		Hello{},
+		Outcomes{},
+		Committed{},
 	} {
 		if diff := cmp.Diff(want, mustDecode(t, Encode(want))); diff != "" {
 			t.Errorf("%T: -sent +received\n%s", want, diff)
