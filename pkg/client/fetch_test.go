@@ -372,6 +372,9 @@ func TestBreakingOffLeavesNothingBehind(t *testing.T) {
 		break
 	}
 	next(t, sent)
+	if got := string(next(t, f.credits).Data); got != messages.CancelFetch {
+		t.Errorf("the frontend was told %q, want %q", got, messages.CancelFetch)
+	}
 }
 
 func TestFollowingEndsWithItsContext(t *testing.T) {

@@ -50,8 +50,13 @@ func (c *Client) fetch(ctx context.Context, p *progress, yield func(fetched, err
 	if err := s.open(); err != nil {
 		return s.unsent(err)
 	}
+	ended := false
 	defer func() {
 		close(s.left)
+		if !ended && s.creditTo != "" {
+			// If it is lost, the frontend ends the fetch when nothing is heard.
+			_ = c.conn.Publish(s.creditTo, []byte(messages.CancelFetch))
+		}
 		// On a closed connection there is nothing to leave.
 		_ = s.sub.Unsubscribe()
 	}()
@@ -62,10 +67,12 @@ func (c *Client) fetch(ctx context.Context, p *progress, yield func(fetched, err
 		}
 		if m.Header.Get(messages.HeaderOffset) == "" {
 			if over, err := s.status(m); over || err != nil {
+				ended = true
 				return err
 			}
 			continue
 		}
+		s.creditTo = m.Reply
 		b, err := s.batch(m)
 		if err != nil {
 			return err
@@ -180,7 +187,6 @@ func (s *session) gap(what string) error {
 
 // took credits what the consumer has taken, in portions.
 func (s *session) took(m *nats.Msg) {
-	s.creditTo = m.Reply
 	s.taken += int64(len(m.Data))
 	s.messages++
 	if s.taken >= s.progress.options.WindowBytes/4 || s.messages >= creditMessages {

@@ -139,7 +139,8 @@ type TopicListResponse struct {
 // From and Time says where to start. Without WindowBytes the fetch ends after
 // MaxBytes; with it, it goes on for as long as the consumer grants credit, by
 // publishing the number of bytes that it has taken (decimal) to the reply
-// subject of the messages it gets.
+// subject of the messages it gets. A consumer that leaves early publishes
+// CancelFetch there.
 type FetchRequest struct {
 	Offset      *int64     `json:"offset,omitempty"`
 	From        string     `json:"from,omitempty"` // "earliest" or "latest"
@@ -151,6 +152,9 @@ type FetchRequest struct {
 	Follow      bool       `json:"follow,omitempty"` // wait at the end for ever instead
 	Frames      bool       `json:"frames,omitempty"` // answer with batch frames
 }
+
+// CancelFetch on the reply subject of a fetch's messages ends the fetch.
+const CancelFetch = "cancel"
 
 // From values of a FetchRequest.
 const (

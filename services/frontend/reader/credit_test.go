@@ -66,6 +66,17 @@ func TestSilentConsumerIsGivenUp(t *testing.T) {
 	}
 }
 
+func TestAConsumerThatLeavesEndsItsFetch(t *testing.T) {
+	f := newFixture(t, nil)
+	f.commit(lines("a"), lines("b"))
+	c := f.fetch(fields{"offset": 0, "window_bytes": 1, "follow": true})
+	must(t, f.reader.config.Conn.Publish(c.data().Reply, []byte(messages.CancelFetch)))
+	c.fails(messages.CodeUnavailable)
+	if n := f.reader.OpenFetches(); n != 0 {
+		t.Errorf("%d fetches are open", n)
+	}
+}
+
 func TestAnsweredHeartbeatsKeepAFetchOpen(t *testing.T) {
 	f := newFixture(t, func(c *Config) { c.Heartbeat, c.CreditTimeout = 10*time.Millisecond, 500*time.Millisecond })
 	c := f.fetch(fields{"offset": 0, "follow": true, "window_bytes": 10, "max_records": 1})

@@ -116,6 +116,10 @@ func (f *fetch) listenAndServe(ctx context.Context) (ending, error) {
 		return f.serve(ctx)
 	}
 	sub, err := f.reader.config.Conn.Subscribe(f.out.credit, func(m *nats.Msg) {
+		if string(m.Data) == messages.CancelFetch {
+			f.cancel(errLeft)
+			return
+		}
 		if !f.account.grant(m.Data, time.Now()) {
 			f.reader.config.Logger.Debug("a credit is not a decimal number", zap.ByteString("data", m.Data[:min(len(m.Data), 32)]))
 		}

@@ -18,6 +18,7 @@ import (
 // What ends a fetch from outside.
 var (
 	errDeleted = messages.NewError(messages.CodeUnknownTopic, "the topic was deleted")
+	errLeft    = messages.NewError(messages.CodeUnavailable, "the consumer has left")
 	errStopped = messages.NewError(messages.CodeUnavailable, "the frontend stops")
 	errBroken  = messages.NewError(messages.CodeUnavailable, "the frontend was disconnected from NATS; messages may be missing")
 )
