@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -9,6 +10,7 @@ import (
 	"laneway.dev/internal/fault"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/telemetry"
+	"laneway.dev/pkg/messages"
 	"laneway.dev/services/frontend"
 )
 
@@ -37,11 +39,8 @@ type heartbeatFlag struct {
 	Heartbeat period `default:"200ms" help:"How long a batch may be on its way before services ask each other about it."`
 }
 
-type deadlineFlag struct {
-	Deadline period `default:"30s" help:"How long a producer waits at most for the answer to a batch."`
-}
-
 type frontendFlags struct {
+	Deadline                     period `default:"30s" help:"How long a producer waits at most for the answer to a batch; 1m at most."`
 	StageTimeout                 period `default:"2s" help:"When to stage a batch again of which nothing is heard; longer than the linger and an upload take."`
 	MaxInFlightBytes             size   `default:"256MiB" help:"Bytes that all producers together may have unanswered."`
 	MaxInFlightBytesPerPartition size   `default:"64MiB" help:"Bytes that the producers of a partition may have unanswered."`
@@ -50,12 +49,20 @@ type frontendFlags struct {
 	MaxFetches                   uint   `default:"1024" help:"Fetches that may be open at once."`
 }
 
-func (f *frontendFlags) apply(c *roles.Config, store objectstore.Store, heartbeat heartbeatFlag, deadline deadlineFlag) {
+// Validate implements kong's check of a group of flags.
+func (f *frontendFlags) Validate() error {
+	if time.Duration(f.Deadline) > messages.MaxDeadline {
+		return fmt.Errorf("--deadline is %s, allowed are up to %s", time.Duration(f.Deadline), messages.MaxDeadline)
+	}
+	return nil
+}
+
+func (f *frontendFlags) apply(c *roles.Config, store objectstore.Store, heartbeat heartbeatFlag) {
 	c.Frontend.Store = store
 	c.Frontend.Times = frontend.Times{
 		Heartbeat:    time.Duration(heartbeat.Heartbeat),
 		StageTimeout: time.Duration(f.StageTimeout),
-		Deadline:     time.Duration(deadline.Deadline),
+		Deadline:     time.Duration(f.Deadline),
 	}
 	c.Frontend.Limits = frontend.Limits{
 		Bytes:            int64(f.MaxInFlightBytes),
@@ -98,7 +105,6 @@ type replicatorFlags struct {
 	AppendTimeout period `default:"2s" help:"How long an append to a log may take before its fate is looked up in the log."`
 }
 
-func (f *replicatorFlags) apply(c *roles.Config, deadline deadlineFlag) {
-	c.Replicator.Deadline = time.Duration(deadline.Deadline)
+func (f *replicatorFlags) apply(c *roles.Config) {
 	c.Replicator.AppendTimeout = time.Duration(f.AppendTimeout)
 }

@@ -9,7 +9,6 @@ type frontendCommand struct {
 	remoteFlags
 	storeFlag
 	heartbeatFlag
-	deadlineFlag
 	frontendFlags
 	processFlags
 }
@@ -25,7 +24,7 @@ func (*frontendCommand) Help() string {
 func (c *frontendCommand) Run(a *app) error {
 	service := remote{role: roles.Frontend, flags: c.remoteFlags, process: c.processFlags, store: c.Store}
 	service.configure = func(config *roles.Config, store objectstore.Store) {
-		c.apply(config, store, c.heartbeatFlag, c.deadlineFlag)
+		c.apply(config, store, c.heartbeatFlag)
 	}
 	return service.run(a)
 }

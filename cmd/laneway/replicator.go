@@ -7,7 +7,6 @@ import (
 
 type replicatorCommand struct {
 	remoteFlags
-	deadlineFlag
 	replicatorFlags
 	processFlags
 }
@@ -22,6 +21,6 @@ func (*replicatorCommand) Help() string {
 // Run runs a replicator until a signal.
 func (c *replicatorCommand) Run(a *app) error {
 	service := remote{role: roles.Replicator, flags: c.remoteFlags, process: c.processFlags}
-	service.configure = func(config *roles.Config, _ objectstore.Store) { c.apply(config, c.deadlineFlag) }
+	service.configure = func(config *roles.Config, _ objectstore.Store) { c.apply(config) }
 	return service.run(a)
 }

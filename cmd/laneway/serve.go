@@ -23,7 +23,6 @@ type serveCommand struct {
 	Store  string `placeholder:"URL" help:"The object store: file:///absolute/path or a path. By default the folder objects in the data folder."`
 
 	heartbeatFlag
-	deadlineFlag
 	frontendFlags
 	stagerFlags
 	replicatorFlags
@@ -100,9 +99,9 @@ func (c *serveCommand) roles(p *process, server *embedded.Server, store objectst
 	config := roles.Config{Connect: func(role string) (*nats.Conn, error) {
 		return server.Connect(wire.Options("laneway-"+role, p.log.Named(role))...)
 	}}
-	c.frontendFlags.apply(&config, store, c.heartbeatFlag, c.deadlineFlag)
+	c.frontendFlags.apply(&config, store, c.heartbeatFlag)
 	c.stagerFlags.apply(&config, store, faults)
 	config.Sequencer.Heartbeat = time.Duration(c.Heartbeat)
-	c.replicatorFlags.apply(&config, c.deadlineFlag)
+	c.replicatorFlags.apply(&config)
 	return config
 }

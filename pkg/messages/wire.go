@@ -1,8 +1,14 @@
 package messages
 
+import "time"
+
 // version is the version of the internal messages. Services of one deployment
 // are upgraded together; another version is refused, never guessed at.
 const version = 1
+
+// MaxDeadline bounds the produce deadline of a frontend. A replicator may forget
+// a lane only when nothing of it can be unresolved, so both must know the bound.
+const MaxDeadline = time.Minute
 
 // kind tells the internal messages apart; several kinds share a subject.
 type kind uint64

@@ -87,6 +87,9 @@ type Service struct {
 // bounds only the start, which waits for JetStream.
 func Start(ctx context.Context, config Config) (*Service, error) {
 	config = config.orDefaults()
+	if config.Times.Deadline > messages.MaxDeadline {
+		return nil, fmt.Errorf("start frontend: a deadline of %s is longer than %s", config.Times.Deadline, messages.MaxDeadline)
+	}
 	s := &Service{
 		config: config, wire: wire.NewConnection(config.Conn, config.Logger),
 		admission: &admission{limits: config.Limits}, started: make(chan struct{}), ending: actor.NewEnding(),

@@ -50,7 +50,7 @@ func benchmarkStep(b *testing.B, ids bool) {
 
 // benchmarkCore returns a core that waits for its first read.
 func benchmarkCore() *replicator.Core {
-	core := replicator.NewCore(partition, replicator.DefaultSettings("bench", 30*time.Second))
+	core := replicator.NewCore(partition, replicator.DefaultSettings("bench"))
 	core.Step(time.Now(), nil)
 	return core
 }
@@ -79,7 +79,7 @@ func BenchmarkStepOneLane(b *testing.B) {
 func BenchmarkRecovery(b *testing.B) {
 	const entries = 100_000
 	log := benchmarkLog(entries)
-	limit := replicator.DefaultSettings("bench", time.Second).ReadEntries
+	limit := replicator.DefaultSettings("bench").ReadEntries
 	b.ReportAllocs()
 	for b.Loop() {
 		core := benchmarkCore()

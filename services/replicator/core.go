@@ -19,7 +19,7 @@ import (
 type Settings struct {
 	Owner       string        // names this process in term records
 	Heartbeat   time.Duration // how long a repair may take to answer before it is asked for again
-	LaneExpiry  time.Duration // idle lanes are evicted; must exceed the produce deadline
+	LaneExpiry  time.Duration // idle lanes are evicted; must exceed messages.MaxDeadline
 	IDWindow    time.Duration // how long a Nats-Msg-Id is remembered
 	MaxIDs      int           // message ids remembered; beyond it new ones are refused
 	EntryItems  int           // most batches in one entry
@@ -27,10 +27,10 @@ type Settings struct {
 	ReadEntries int           // how many entries a recovery reads at a time
 }
 
-// DefaultSettings returns settings for a produce deadline.
-func DefaultSettings(owner string, deadline time.Duration) Settings {
+// DefaultSettings returns what a replicator in service goes by.
+func DefaultSettings(owner string) Settings {
 	return Settings{
-		Owner: owner, Heartbeat: 200 * time.Millisecond, LaneExpiry: 2 * deadline,
+		Owner: owner, Heartbeat: 200 * time.Millisecond, LaneExpiry: 2 * messages.MaxDeadline,
 		IDWindow: 2 * time.Minute, MaxIDs: 2_000_000,
 		EntryItems: 8192, EntryBytes: 512 << 10, ReadEntries: 512,
 	}

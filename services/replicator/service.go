@@ -27,7 +27,6 @@ type Config struct {
 	Conn          *nats.Conn
 	Logger        *zap.Logger
 	Telemetry     *telemetry.Telemetry
-	Deadline      time.Duration // the frontends' produce deadline; default 30 s
 	AppendTimeout time.Duration // after which an append is settled by reading the log; default 2 s
 }
 
@@ -49,14 +48,11 @@ type Service struct {
 // Start serves every partition. ctx bounds only the start, which waits for
 // JetStream.
 func Start(ctx context.Context, config Config) (*Service, error) {
-	if config.Deadline == 0 {
-		config.Deadline = 30 * time.Second
-	}
 	if config.AppendTimeout == 0 {
 		config.AppendTimeout = 2 * time.Second
 	}
 	s := &Service{
-		config: config, settings: DefaultSettings(nuid.Next(), config.Deadline),
+		config: config, settings: DefaultSettings(nuid.Next()),
 		wire: wire.NewConnection(config.Conn, config.Logger), ending: actor.NewEnding(),
 	}
 	if err := s.start(ctx); err != nil {

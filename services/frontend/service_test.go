@@ -1,0 +1,16 @@
+package frontend
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"laneway.dev/pkg/messages"
+)
+
+func TestADeadlineBeyondWhatReplicatorsRememberIsRefused(t *testing.T) {
+	_, err := Start(t.Context(), Config{Times: Times{Deadline: messages.MaxDeadline + time.Second}})
+	if err == nil || !strings.Contains(err.Error(), "1m0s") {
+		t.Fatalf("error %v, want one that names the longest deadline", err)
+	}
+}
