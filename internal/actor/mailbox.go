@@ -118,7 +118,8 @@ func (m *Mailbox[E]) Run(ctx context.Context, tick time.Duration, turn func(now 
 		case <-m.wake:
 		case <-ticker.C:
 		}
-		if !turn(time.Now(), m.take()) {
+		events := m.take()
+		if !turn(time.Now(), events) { // no event is later than now
 			return
 		}
 	}

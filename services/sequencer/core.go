@@ -50,7 +50,7 @@ type Core struct {
 	observe   Observer
 
 	frontend uint64 // highest frontend epoch heard of
-	lanes    map[string]*ticketing.Lane[messages.StagedBatch]
+	lanes    map[string]*ticketing.Lane[*messages.StagedBatch]
 	swept    time.Time // when idle lanes were last forgotten
 	stats    Stats
 
@@ -68,7 +68,7 @@ type Core struct {
 func NewCore(partition messages.Partition, epoch uint64, heartbeat time.Duration, observe Observer) *Core {
 	return &Core{
 		partition: partition, epoch: epoch, heartbeat: heartbeat, observe: observe,
-		lanes: make(map[string]*ticketing.Lane[messages.StagedBatch]),
+		lanes: make(map[string]*ticketing.Lane[*messages.StagedBatch]),
 	}
 }
 
@@ -143,9 +143,9 @@ func (c *Core) fence(epoch uint64) {
 
 func (c *Core) staged(now time.Time, batches []messages.StagedBatch) {
 	for i := range batches {
-		b := &batches[i]
+		b := batches[i] // of its own: a lane must not keep the others of the message
 		lane := c.lane(b.Lane, b.Floor, now)
-		turns, arrival := lane.Staged(b.Number, b.Floor, *b, now)
+		turns, arrival := lane.Staged(b.Number, b.Floor, &b, now)
 		if arrival != ticketing.Duplicate {
 			c.stats.Completions++
 		}
@@ -187,16 +187,16 @@ func (c *Core) hello(now time.Time, term uint64) {
 	c.helloTerm = max(c.helloTerm, term)
 }
 
-func (c *Core) lane(name string, floor uint64, now time.Time) *ticketing.Lane[messages.StagedBatch] {
+func (c *Core) lane(name string, floor uint64, now time.Time) *ticketing.Lane[*messages.StagedBatch] {
 	lane := c.lanes[name]
 	if lane == nil {
-		lane = ticketing.NewLane[messages.StagedBatch](floor, now)
+		lane = ticketing.NewLane[*messages.StagedBatch](floor, now)
 		c.lanes[name] = lane
 	}
 	return lane
 }
 
-func (c *Core) release(lane *ticketing.Lane[messages.StagedBatch], now time.Time, turns []ticketing.Turn[messages.StagedBatch]) {
+func (c *Core) release(lane *ticketing.Lane[*messages.StagedBatch], now time.Time, turns []ticketing.Turn[*messages.StagedBatch]) {
 	for i := range turns {
 		b := turns[i].Result
 		b.Floor = lane.Floor()
@@ -206,10 +206,10 @@ func (c *Core) release(lane *ticketing.Lane[messages.StagedBatch], now time.Time
 		default:
 			c.stats.Released++
 			if c.observe != nil {
-				c.observe(&b, turns[i].Since, now)
+				c.observe(b, turns[i].Since, now) // a repetition carries the same trace context
 			}
 		}
-		c.released = append(c.released, b)
+		c.released = append(c.released, *b)
 	}
 }
 

@@ -148,11 +148,15 @@ func TestObserverSeesTheFirstReleaseAndMayReplaceItsTrace(t *testing.T) {
 	r.step(staged(batch("a", 2, 1)))
 	r.wait(time.Second)
 	first := r.step(staged(batch("a", 1, 1)))
-	r.step(hello(3))
+	again := r.step(hello(3))
 	later := start.Add(time.Second)
 	want(t, "seen", seen, []wait{{"a", 1, later, later}, {"a", 2, start, later}})
-	for _, b := range first[0].Message.(messages.Release).Batches {
-		want(t, "trace of the release", b.Trace, messages.Trace{Parent: "await turn"})
+	for _, release := range []sent{first, again} {
+		batches := release[0].Message.(messages.Release).Batches
+		want(t, "batches released", len(batches), 2)
+		for _, b := range batches {
+			want(t, "trace of the release", b.Trace, messages.Trace{Parent: "await turn"})
+		}
 	}
 }
 
