@@ -1,0 +1,118 @@
+package deployment
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// buildTimeout bounds the making of the binaries.
+const buildTimeout = 5 * time.Minute
+
+// Root returns the folder of the repository.
+func Root() (string, error) {
+	folder, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(folder, "cmd", "laneway", "main.go")); err == nil {
+			return folder, nil
+		}
+		parent := filepath.Dir(folder)
+		if parent == folder {
+			return "", errors.New("this is not run within the repository of Laneway")
+		}
+		folder = parent
+	}
+}
+
+// Build makes the binaries that deployments are made of, if they are not fresh:
+// what is shipped, and the NATS server and command line of the pinned versions.
+func Build() error {
+	root, err := Root()
+	if err != nil {
+		return err
+	}
+	return run(root, nil, "make", "build", "bin/nats", "bin/nats-server")
+}
+
+// Binary returns the path of a binary that Build has made: laneway, nats or nats-server.
+func Binary(name string) string {
+	root, err := Root()
+	if err != nil {
+		panic(err) // Build would have failed
+	}
+	return filepath.Join(root, "bin", name)
+}
+
+// Overlay writes the file for go's flag -overlay that puts a mutant of
+// test/mutants/<mutant> in the place of the file of that name in a package, and
+// returns its path.
+func Overlay(t testing.TB, mutant, folder, file string) string {
+	t.Helper()
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	replacement := filepath.Join(root, "test", "mutants", mutant, file+".overlay")
+	if _, err := os.Stat(replacement); err != nil {
+		t.Fatal(err)
+	}
+	content, err := json.Marshal(map[string]map[string]string{
+		"Replace": {filepath.Join(root, filepath.FromSlash(folder), file): replacement},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "overlay.json")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// BuildMutant builds laneway as it is shipped, but with an overlay, and returns
+// the binary's path.
+func BuildMutant(t testing.TB, overlay string) string {
+	t.Helper()
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary := filepath.Join(t.TempDir(), "laneway-mutant")
+	shipped := []string{"GOWORK=off", "CGO_ENABLED=0"}
+	if err := run(root, shipped, "go", "build", "-trimpath", "-overlay", overlay, "-o", binary, "./cmd/laneway"); err != nil {
+		t.Fatal(err)
+	}
+	return binary
+}
+
+// run runs a tool of the build in a folder.
+func run(folder string, env []string, name string, args ...string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), buildTimeout)
+	defer cancel()
+	command := exec.CommandContext(ctx, name, args...)
+	command.Dir = folder
+	command.Env = append(environment("MAKE", "MFLAGS"), env...)
+	if output, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, output)
+	}
+	return nil
+}
+
+// environment returns that of this process without the variables that begin
+// with one of the prefixes.
+func environment(without ...string) []string {
+	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		return slices.ContainsFunc(without, func(prefix string) bool { return strings.HasPrefix(variable, prefix) })
+	})
+}
