@@ -80,7 +80,14 @@ func TestPayloadOfAnotherExtentIsNotUsed(t *testing.T) {
 	s := f.commit(lines("right"))
 	other := s.entry.Batches[0].Extent
 	other.CRC++
-	f.reader.Remember(other, []byte("wrong"))
+	f.reader.payloads.put(other, []byte("wrong"))
+	f.fetch(fields{"offset": 0}).wants(messages.StatusEnd, "right")
+}
+
+func TestAPayloadThatIsNotWhatTheStoreHoldsIsNotRemembered(t *testing.T) {
+	f := newFixture(t, nil)
+	s := f.commit(lines("right"))
+	f.reader.Remember(s.entry.Batches[0].Extent, messages.EncodeRecord(messages.Record{Value: []byte("wrong")}))
 	f.fetch(fields{"offset": 0}).wants(messages.StatusEnd, "right")
 }
 

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/wire"
 	"laneway.dev/pkg/messages"
 )
@@ -123,8 +124,13 @@ func (r *Reader) Committed(m messages.Committed, entry messages.Entry) {
 }
 
 // Remember keeps the payload of an extent in memory for those who read it soon.
-// The payload must not change any more.
+// The payload must not change any more. One that is not what the extent says is
+// left out, so that memory never shows other bytes than the store does.
 func (r *Reader) Remember(extent messages.Extent, payload []byte) {
+	if err := objectstore.Verify(extent, payload); err != nil {
+		r.config.Logger.Error("an extent does not hold the batch that was sent", zap.Error(err))
+		return
+	}
 	r.payloads.put(extent, payload)
 }
 
