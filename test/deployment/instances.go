@@ -1,0 +1,74 @@
+package deployment
+
+import (
+	"context"
+	"slices"
+	"syscall"
+)
+
+// Pause stops the process of a role where it is, as a machine that hangs does.
+func (d *Deployment) Pause(role string) { d.interrupt(role, syscall.SIGSTOP) }
+
+// Resume lets a paused process go on as if no time had passed.
+func (d *Deployment) Resume(role string) { d.interrupt(role, syscall.SIGCONT) }
+
+func (d *Deployment) interrupt(role string, s syscall.Signal) {
+	d.t.Helper()
+	if err := d.member(role).signal(s); err != nil {
+		d.t.Fatalf("signal %s: %v", role, err)
+	}
+}
+
+// Instance is a process whose role another process has taken.
+type Instance struct {
+	deployment *Deployment
+	process    *process
+}
+
+// Succeed starts another process of a role, which takes the place of the one
+// that runs. The older one is left as it is.
+func (d *Deployment) Succeed(role string) *Instance {
+	d.t.Helper()
+	m := d.member(role)
+	older := &Instance{deployment: d, process: m.process}
+	d.t.Cleanup(older.kill)
+	former := m.http
+	m.http = address(d.t)
+	m.args = slices.Clone(m.args)
+	for i := range m.args {
+		if m.args[i] == former {
+			m.args[i] = m.http
+		}
+	}
+	d.start(m)
+	return older
+}
+
+// Resume lets the instance go on, if it was paused.
+func (i *Instance) Resume() {
+	i.deployment.t.Helper()
+	if err := i.process.signal(syscall.SIGCONT); err != nil {
+		i.deployment.t.Fatal(err)
+	}
+}
+
+// Wait returns the exit code of the instance once it has ended.
+func (i *Instance) Wait(ctx context.Context) int {
+	i.deployment.t.Helper()
+	code, err := i.process.wait(ctx)
+	if err != nil {
+		i.deployment.t.Fatal(err)
+	}
+	return code
+}
+
+// kill makes sure that nothing is left of the instance.
+func (i *Instance) kill() {
+	if i.process.ended() {
+		return
+	}
+	if err := i.process.signal(syscall.SIGKILL); err != nil {
+		i.deployment.t.Error(err)
+	}
+	<-i.process.done
+}
