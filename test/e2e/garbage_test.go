@@ -1,0 +1,54 @@
+package e2e
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"laneway.dev/pkg/messages"
+	"laneway.dev/test/deployment"
+	"laneway.dev/test/load"
+)
+
+// garbage returns something that is no message of Laneway: random bytes, or a
+// message of a partition that does not exist, cut or altered.
+func garbage(random *rand.Rand) []byte {
+	stranger := messages.Partition{Topic: "nothing", TopicID: random.Uint64(), Number: int32(random.IntN(9)) - 4}
+	all := []messages.Message{
+		messages.Stage{Partition: stranger, Epoch: 1, Batches: []messages.StageBatch{{Lane: "l", Number: 1, Remaining: 1000}}},
+		messages.Staged{Partition: stranger, Epoch: 1, Batches: []messages.StagedBatch{{}}},
+		messages.Advance{Partition: stranger, Epoch: 1, Lanes: []messages.LaneProgress{{Lane: "l", Highest: 1 << 60}}},
+		messages.Release{Partition: stranger, Batches: []messages.StagedBatch{{}}},
+		messages.Committed{Partition: stranger, Entry: []byte{1}},
+	}
+	data := messages.Encode(all[random.IntN(len(all))])
+	for range random.IntN(4) {
+		data[random.IntN(len(data))] = byte(random.Uint32())
+	}
+	return data[:random.IntN(len(data)+1)]
+}
+
+func TestGarbageOnAnySubjectDisturbsNobody(t *testing.T) {
+	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
+		ctx := within(t, time.Minute)
+		f := start(t, kind, deployment.Options{})
+		p := f.partition
+		subjects := []string{
+			messages.StageSubject, p.SequencerSubject(), p.ReplicatorSubject(), p.CommittedSubject(),
+			messages.FrontendSubject(1), messages.FrontendSubject(2), p.FetchSubject(),
+			messages.TopicAPI + "create", messages.TopicAPI + "info", messages.TopicAPI + "delete", messages.TopicAPI + "list",
+		}
+		f.underLoad(ctx, t, func() map[string][]load.Batch {
+			random := rand.New(rand.NewPCG(1, 2))
+			for range 3000 {
+				if err := f.conn.Publish(subjects[random.IntN(len(subjects))], garbage(random)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := f.conn.FlushWithContext(ctx); err != nil {
+				t.Fatal(err)
+			}
+			return f.probe(ctx, t, "after")
+		})
+	})
+}
