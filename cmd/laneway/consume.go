@@ -18,7 +18,7 @@ type consumeCommand struct {
 	serverFlag
 	From      string `default:"earliest" help:"Where to start: earliest, latest, an offset, or a time such as 2026-11-23T10:00:00Z."`
 	Follow    bool   `help:"Wait for more at the end, until a signal."`
-	Count     uint32 `placeholder:"N" help:"Stop after so many records, and wait until there are as many."`
+	Count     number `placeholder:"N" help:"Stop after so many records, and wait until there are as many."`
 	Partition int    `default:"-1" placeholder:"N" help:"Only this partition; by default all, each in its own order."`
 	JSON      bool   `name:"json" help:"Print an object a line: topic, partition, offset, time, headers, and value, or value_base64 if it is not UTF-8."`
 }

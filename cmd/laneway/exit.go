@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"syscall"
 
 	"laneway.dev/internal/embedded"
@@ -76,7 +77,16 @@ func adviceFor(err error) string {
 		return e.advice
 	}
 	if e, ok := errors.AsType[*messages.Error](err); ok {
-		return e.Code.Kind().Action
+		return action(e)
 	}
 	return ""
+}
+
+// action is the one of the catalogue, but for a topic that lacks only the
+// partition: to create it would not help.
+func action(e *messages.Error) string {
+	if e.Code == messages.CodeUnknownTopic && strings.Contains(e.Detail, " partition") {
+		return "see which partitions there are with: laneway topic info NAME"
+	}
+	return e.Code.Kind().Action
 }

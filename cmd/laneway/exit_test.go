@@ -48,3 +48,13 @@ func TestNothingIsSaidOfSuccess(t *testing.T) {
 		t.Errorf("%q", &out)
 	}
 }
+
+func TestAdviceForAMissingPartitionIsNotToCreateTheTopic(t *testing.T) {
+	err := messages.NewError(messages.CodeUnknownTopic, "orders has the partitions 0 to 3, not 7")
+	if advice := adviceFor(err); !strings.Contains(advice, "laneway topic info") {
+		t.Errorf("advice %q", advice)
+	}
+	if advice := adviceFor(messages.NewError(messages.CodeUnknownTopic, "orders")); !strings.Contains(advice, "topic create") {
+		t.Errorf("advice %q for a missing topic", advice)
+	}
+}

@@ -43,10 +43,10 @@ type frontendFlags struct {
 	Deadline                     period `default:"30s" help:"How long a producer waits at most for the answer to a batch; 1m at most."`
 	StageTimeout                 period `default:"2s" help:"When to stage a batch again of which nothing is heard; longer than the linger and an upload take."`
 	MaxInFlightBytes             size   `default:"256MiB" help:"Bytes that all producers together may have unanswered."`
-	MaxInFlightBytesPerPartition size   `default:"64MiB" help:"Bytes that the producers of a partition may have unanswered."`
-	MaxInFlightPerPartition      uint   `default:"16384" help:"Batches that the producers of a partition may have unanswered."`
+	MaxInFlightBytesPerPartition size   `default:"256MiB" help:"Bytes that the producers of a partition may have unanswered."`
+	MaxInFlightPerPartition      number `default:"16384" help:"Batches that the producers of a partition may have unanswered."`
 	CacheBytes                   size   `default:"64MiB" help:"Memory for recent batches, from which consumers are served."`
-	MaxFetches                   uint   `default:"1024" help:"Fetches that may be open at once."`
+	MaxFetches                   number `default:"1024" help:"Fetches that may be open at once."`
 }
 
 // Validate implements kong's check of a group of flags.
@@ -74,10 +74,10 @@ func (f *frontendFlags) apply(c *roles.Config, store objectstore.Store, heartbea
 }
 
 type stagerFlags struct {
-	Linger        period   `default:"0s" help:"How long an object waits for more batches; with 0 it takes what arrived while the previous one was uploaded."`
+	Linger        delay    `default:"0s" help:"How long an object waits for more batches; with 0 it takes what arrived while the previous one was uploaded."`
 	ObjectBytes   size     `default:"4MiB" help:"Size at which an object is closed."`
-	ObjectBatches uint     `default:"1000" help:"Number of batches at which an object is closed."`
-	Uploads       uint     `default:"8" help:"Uploads at once."`
+	ObjectBatches number   `default:"1000" help:"Number of batches at which an object is closed."`
+	Uploads       number   `default:"8" help:"Uploads at once."`
 	StagerBytes   size     `default:"256MiB" help:"Memory for batches that are being staged; more are refused."`
 	Fault         []string `sep:";" placeholder:"NAME=VALUE" help:"Test aid: make staging slow or unreliable by stage.delay=uniform(0,200ms), stage.fail=0.01 or store.bandwidth=20MB/s. May be repeated; in a variable, separate them by semicolons."`
 	FaultSeed     int64    `default:"1" help:"Seed of the faults' random numbers."`

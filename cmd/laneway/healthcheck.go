@@ -1,6 +1,11 @@
 package main
 
-import "laneway.dev/internal/health"
+import (
+	"fmt"
+	"net/url"
+
+	"laneway.dev/internal/health"
+)
 
 type healthcheckCommand struct {
 	URL string `arg:"" name:"url" help:"A page of a process that runs services, such as http://127.0.0.1:8090/readyz."`
@@ -13,6 +18,15 @@ func (*healthcheckCommand) Help() string {
 Example:
 
     laneway healthcheck http://127.0.0.1:8090/readyz`
+}
+
+// Validate implements kong's check of a command.
+func (c *healthcheckCommand) Validate() error {
+	page, err := url.Parse(c.URL)
+	if err != nil || (page.Scheme != "http" && page.Scheme != "https") || page.Host == "" {
+		return fmt.Errorf("%q is not the URL of a page: it begins with http:// (or https://), such as http://127.0.0.1:8090/readyz", c.URL)
+	}
+	return nil
 }
 
 // Run asks for the page.

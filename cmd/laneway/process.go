@@ -45,7 +45,10 @@ func (p *process) observe(ctx context.Context, role, address string) error {
 		return err
 	}
 	telemetry.RouteErrors(p.log)
-	p.onStop("telemetry", p.telemetry.Shutdown)
+	p.onStop("telemetry", func(ctx context.Context) error {
+		flush(ctx, p.telemetry.Shutdown, p.log)
+		return nil
+	})
 	p.pages = health.New(p.telemetry.Registry)
 	if p.http, err = health.Serve(ctx, address, p.pages, p.log); err != nil {
 		return err
@@ -111,6 +114,19 @@ func (s stop) take(ctx context.Context) error {
 		return err
 	case <-time.After(time.Second):
 		return context.Cause(ctx)
+	}
+}
+
+// lastTelemetry bounds the export of what was traced and measured last.
+const lastTelemetry = 2 * time.Second
+
+// flush ends the export of telemetry. What Laneway promises does not depend on
+// it: a backend that is down is worth a warning and a moment, no more.
+func flush(ctx context.Context, export func(context.Context) error, log *zap.Logger) {
+	ctx, cancel := context.WithTimeout(ctx, lastTelemetry)
+	defer cancel()
+	if err := (stop{"telemetry", export}).take(ctx); err != nil {
+		log.Warn("the last telemetry could not be exported", zap.Error(err))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 func TestProcessStopsInTheReverseOrderOfItsStart(t *testing.T) {
@@ -50,4 +51,25 @@ func TestStepThatFailsOrHangsDoesNotKeepTheOthersFromStopping(t *testing.T) {
 			t.Errorf("took %v", took)
 		}
 	})
+}
+
+func TestTelemetryBackendThatIsDownNeitherFailsNorDelaysAStop(t *testing.T) {
+	for name, export := range map[string]func(context.Context) error{
+		"fails": func(context.Context) error { return errors.New("connection refused") },
+		"hangs": func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				core, logged := observer.New(zap.WarnLevel)
+				begun := time.Now()
+				flush(t.Context(), export, zap.New(core))
+				if took := time.Since(begun); took > lastTelemetry {
+					t.Errorf("took %v", took)
+				}
+				if logged.Len() != 1 {
+					t.Errorf("%d warnings, want one", logged.Len())
+				}
+			})
+		})
+	}
 }

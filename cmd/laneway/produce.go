@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
 
 	"laneway.dev/internal/telemetry"
@@ -19,21 +20,24 @@ import (
 // or its input cannot be read on.
 const lastAnswers = 10 * time.Second
 
-// lastSpans bounds the export of what was traced.
-const lastSpans = 5 * time.Second
-
 // produceLinger is how long a line waits for others, if they come slowly.
 const produceLinger = 50 * time.Millisecond
+
+// What the flags of produce allow.
+const (
+	maxBatchBytes = 4 << 20
+	maxInFlight   = 1024
+)
 
 type produceCommand struct {
 	Topic string `arg:"" help:"Name of the topic."`
 	File  string `arg:"" optional:"" help:"The file to send; standard input if it is - or not given."`
 	serverFlag
-	Partition  int  `default:"-1" placeholder:"N" help:"Only to this partition; by default batch by batch to all in turn."`
-	BatchBytes size `default:"256KiB" help:"Size at which a batch is sent."`
-	InFlight   uint `default:"32" help:"Batches that may be unanswered at once."`
-	Quiet      bool `help:"Print neither progress nor a summary."`
-	JSON       bool `name:"json" help:"Print the summary as a JSON object to standard output."`
+	Partition  int    `default:"-1" placeholder:"N" help:"Only to this partition; by default batch by batch to all in turn."`
+	BatchBytes size   `default:"256KiB" help:"Size at which a batch is sent, at most 4MiB."`
+	InFlight   number `default:"32" help:"Batches that may be unanswered at once, at most 1024."`
+	Quiet      bool   `help:"Print neither progress nor a summary."`
+	JSON       bool   `name:"json" help:"Print the summary as a JSON object to standard output."`
 }
 
 // Help implements kong.HelpProvider.
@@ -45,6 +49,17 @@ Examples:
     laneway produce orders < /etc/services
 
     laneway produce orders /etc/services --json`
+}
+
+// Validate implements kong's check of a command.
+func (c *produceCommand) Validate() error {
+	switch {
+	case c.BatchBytes > maxBatchBytes:
+		return fmt.Errorf("--batch-bytes is %d, allowed are 1 to %s", c.BatchBytes, humanize.IBytes(maxBatchBytes))
+	case c.InFlight > maxInFlight:
+		return fmt.Errorf("--in-flight is %d, allowed are 1 to %d", c.InFlight, maxInFlight)
+	}
+	return nil
 }
 
 // Run sends the lines.
@@ -62,6 +77,11 @@ func (c *produceCommand) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	log, err := telemetry.Logger("warn", "auto")
+	if err != nil {
+		return err
+	}
+	telemetry.RouteErrors(log)
 	producer, err := laneway.Producer(a.ctx, c.Topic, c.options(tracing))
 	if err != nil {
 		return err
@@ -71,9 +91,8 @@ func (c *produceCommand) Run(a *app) error {
 	result, err := c.send(a.ctx, producer, newLineReader(in, producer.Topic().MaxRecordBytes))
 	_ = progress.Clear()
 	err = c.report(a, result, err)
-	flush, cancel := context.WithTimeout(context.WithoutCancel(a.ctx), lastSpans)
-	defer cancel()
-	return errors.Join(err, tracing.Shutdown(flush))
+	flush(context.WithoutCancel(a.ctx), tracing.Shutdown, log)
+	return err
 }
 
 func (c *produceCommand) options(tracing *telemetry.Telemetry) client.ProducerOptions {
@@ -165,7 +184,7 @@ func (c *produceCommand) report(a *app, s *summary, err error) error {
 		if jsonErr := s.printJSON(a.stdout); jsonErr != nil {
 			err = errors.Join(err, jsonErr)
 		}
-	} else if !c.Quiet {
+	} else if !c.Quiet && (err == nil || s.Records > 0) {
 		s.print(a.stderr)
 	}
 	if err == nil {

@@ -46,7 +46,7 @@ func summarize(topic string, lines int64, elapsed time.Duration, done client.Sum
 func (s *summary) print(w io.Writer) {
 	elapsed := time.Duration(s.Seconds * float64(time.Second)).Round(time.Millisecond)
 	rate := float64(s.Bytes) / max(s.Seconds, 1e-9)
-	_, _ = fmt.Fprintf(w, "%s records, %s in %s, %s/s, committed to %s\n", humanize.Comma(s.Records),
+	_, _ = fmt.Fprintf(w, "%s, %s in %s, %s/s, committed to %s\n", count(s.Records, "record"),
 		humanize.Bytes(uint64(s.Bytes)), elapsed, humanize.Bytes(uint64(rate)), s.Topic)
 	for _, o := range s.Offsets {
 		_, _ = fmt.Fprintf(w, "partition %d: offsets %d to %d\n", o.Partition, o.First, o.Last)

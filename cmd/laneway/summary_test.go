@@ -70,3 +70,20 @@ func TestInterruptedProduceSaysSo(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestOneRecordIsSingular(t *testing.T) {
+	var text strings.Builder
+	summarize("orders", 1, time.Second, client.Summary{AckedRecords: 1, AckedBytes: 5}).print(&text)
+	if !strings.HasPrefix(text.String(), "1 record, 5 B") {
+		t.Errorf("%q", &text)
+	}
+}
+
+func TestFailureWithNothingInTheLogPrintsNoSummary(t *testing.T) {
+	a, _, stderr := testApp(t)
+	command := produceCommand{}
+	err := command.report(a, summarize("orders", 3, time.Second, client.Summary{}), errors.New("broken"))
+	if err == nil || stderr.Len() > 0 {
+		t.Errorf("error %v, stderr %q", err, stderr)
+	}
+}

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -31,8 +33,8 @@ type topicName struct {
 type topicCreate struct {
 	topicName
 	serverFlag
-	Partitions     uint `default:"1" help:"Number of partitions, at most 256. Records keep their order within a partition."`
-	MaxRecordBytes size `default:"2MiB" help:"Largest record, at most 4MiB."`
+	Partitions     number `default:"1" help:"Number of partitions, at most 256. Records keep their order within a partition."`
+	MaxRecordBytes size   `default:"2MiB" help:"Largest record, at most 4MiB."`
 }
 
 // Help implements kong.HelpProvider.
@@ -40,6 +42,17 @@ func (*topicCreate) Help() string {
 	return `Example:
 
     laneway topic create orders --partitions 4`
+}
+
+// Validate implements kong's check of a command.
+func (c *topicCreate) Validate() error {
+	switch {
+	case c.Partitions > messages.MaxPartitions:
+		return fmt.Errorf("--partitions is %d, allowed are 1 to %d", c.Partitions, messages.MaxPartitions)
+	case c.MaxRecordBytes > messages.MaxRecordBytesLimit:
+		return fmt.Errorf("--max-record-bytes is %d, allowed are 1 to %s", c.MaxRecordBytes, humanize.IBytes(messages.MaxRecordBytesLimit))
+	}
+	return nil
 }
 
 // Run creates the topic.
@@ -158,7 +171,10 @@ func administer(a *app, server serverFlag, do func(context.Context, *client.Clie
 	defer laneway.Close()
 	ctx, cancel := context.WithTimeout(a.ctx, adminTimeout)
 	defer cancel()
-	return do(ctx, laneway)
+	if err = do(ctx, laneway); errors.Is(err, syscall.EPIPE) {
+		return nil // the reader, such as head, has seen enough
+	}
+	return err
 }
 
 // count returns a number with its noun.
@@ -166,7 +182,7 @@ func count[N int | int64](n N, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return fmt.Sprintf("%s %ss", humanize.Comma(int64(n)), noun)
 }
 
 func say(w io.Writer, format string, arguments ...any) error {

@@ -5,47 +5,92 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"strconv"
 	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/dustin/go-humanize"
 )
 
-// size is a number of bytes, given as 4194304, 4MiB or 4MB.
+// number is a whole number from 1 on.
+type number uint32
+
+// Decode implements kong.MapperValue.
+func (n *number) Decode(ctx *kong.DecodeContext) error {
+	given, err := pop(ctx, "number")
+	if err != nil {
+		return err
+	}
+	parsed, err := strconv.ParseUint(given, 10, 31)
+	if err != nil || parsed == 0 {
+		return fmt.Errorf("%q is not allowed: it is a whole number from 1 to %d", given, math.MaxInt32)
+	}
+	*n = number(parsed)
+	return nil
+}
+
+// size is a number of bytes from 1 on, given as 4194304, 4MiB or 4MB.
 type size int64
 
 // Decode implements kong.MapperValue.
 func (s *size) Decode(ctx *kong.DecodeContext) error {
-	token, err := ctx.Scan.PopValue("size")
+	given, err := pop(ctx, "size")
 	if err != nil {
 		return err
 	}
-	bytes, err := humanize.ParseBytes(text(token.Value))
+	bytes, err := humanize.ParseBytes(given)
 	if err != nil || bytes > math.MaxInt64 {
-		return fmt.Errorf("%q is not a size: it looks like 4MiB or 4194304", token)
+		return fmt.Errorf("%q is not a size: it looks like 4MiB or 4194304", given)
+	}
+	if bytes == 0 {
+		return fmt.Errorf("%q is not allowed: it is a size of at least 1 byte", given)
 	}
 	*s = size(bytes)
 	return nil
 }
 
-// period is a time that is not negative, given as 250ms or 2m.
+// period is a time longer than 0, given as 250ms or 2m.
 type period time.Duration
 
 // Decode implements kong.MapperValue.
 func (p *period) Decode(ctx *kong.DecodeContext) error {
-	token, err := ctx.Scan.PopValue("duration")
+	if err := (*delay)(p).Decode(ctx); err != nil {
+		return err
+	}
+	if *p == 0 {
+		return errors.New("0 is not allowed: it is a duration longer than 0, such as 250ms or 2m")
+	}
+	return nil
+}
+
+// delay is a time that is not negative, given as 0s, 250ms or 2m.
+type delay time.Duration
+
+// Decode implements kong.MapperValue.
+func (d *delay) Decode(ctx *kong.DecodeContext) error {
+	given, err := pop(ctx, "duration")
 	if err != nil {
 		return err
 	}
-	duration, err := time.ParseDuration(text(token.Value))
+	duration, err := time.ParseDuration(given)
 	if err == nil && duration < 0 {
 		err = errors.New("negative")
 	}
 	if err != nil {
-		return fmt.Errorf("%q is not a duration: it looks like 250ms or 2m", token)
+		return fmt.Errorf("%q is not a duration: it looks like 250ms or 2m", given)
 	}
-	*p = period(duration)
+	*d = delay(duration)
 	return nil
+}
+
+// pop takes the value of a flag. A negative number is a value too, of which
+// kong would say that it looks like a flag.
+func pop(ctx *kong.DecodeContext, what string) (string, error) {
+	if next := ctx.Scan.Peek().String(); len(next) > 1 && next[0] == '-' && '0' <= next[1] && next[1] <= '9' {
+		return text(ctx.Scan.Pop().Value), nil
+	}
+	token, err := ctx.Scan.PopValue(what)
+	return text(token.Value), err
 }
 
 // text returns a token as it would be written on the command line; numbers of

@@ -15,6 +15,11 @@ const (
 	// DefaultMaxPayload is the largest message in bytes, headers included, unless Options says otherwise.
 	DefaultMaxPayload = 8 << 20
 
+	// maxPending is how much may wait for one connection. A frontend answers a
+	// producer that is over its limits, but only for what reaches it: the server
+	// must not cut it off at less than that.
+	maxPending = 512 << 20
+
 	// serverName stays the same over restarts: JetStream derives its node id from it.
 	serverName = "laneway"
 
@@ -81,6 +86,7 @@ func serverOptions(listen address, folder string, maxPayload int32) *server.Opti
 		Host:                   listen.host,
 		Port:                   port,
 		MaxPayload:             maxPayload,
+		MaxPending:             maxPending,
 		JetStream:              true,
 		StoreDir:               filepath.Join(folder, "nats"),
 		JetStreamMaxStore:      maxStore,

@@ -55,11 +55,11 @@ func (l *Log) Create(ctx context.Context) error {
 		AllowDirect: true,
 		DenyDelete:  true,
 		DenyPurge:   true,
-		Metadata:    map[string]string{metadataTopicID: strconv.FormatUint(l.partition.TopicID, 10)},
+		Metadata:    map[string]string{metadataTopicID: l.topicID()},
 	}
 	_, err := l.js.CreateStream(ctx, config)
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		if err := l.Delete(ctx); err != nil {
+		if err := l.remove(ctx); err != nil {
 			return err
 		}
 		_, err = l.js.CreateStream(ctx, config)
@@ -70,9 +70,26 @@ func (l *Log) Create(ctx context.Context) error {
 	return nil
 }
 
-// Delete removes the stream, whatever it holds. A stream that is not there is
-// no error.
+// Delete removes the stream. A stream that is not there, or that belongs to
+// another incarnation of the topic, is no error.
 func (l *Log) Delete(ctx context.Context) error {
+	stream, err := l.js.Stream(ctx, l.partition.Stream())
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look up stream %s: %w", l.partition.Stream(), err)
+	}
+	if stream.CachedInfo().Config.Metadata[metadataTopicID] != l.topicID() {
+		return nil
+	}
+	return l.remove(ctx)
+}
+
+func (l *Log) topicID() string { return strconv.FormatUint(l.partition.TopicID, 10) }
+
+// remove deletes the stream of the name, whatever it holds.
+func (l *Log) remove(ctx context.Context) error {
 	err := l.js.DeleteStream(ctx, l.partition.Stream())
 	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return fmt.Errorf("delete stream %s: %w", l.partition.Stream(), err)

@@ -30,6 +30,8 @@ type Registry struct {
 	conn *nats.Conn
 	js   jetstream.JetStream
 	kv   jetstream.KeyValue
+
+	changes sync.Mutex // held while a topic is created or deleted: both take several steps
 }
 
 // Change says that a topic is there (again), or is gone.
@@ -62,6 +64,8 @@ func (r *Registry) Create(ctx context.Context, config messages.TopicConfig) (mes
 	if err != nil {
 		return messages.Topic{}, err
 	}
+	r.changes.Lock()
+	defer r.changes.Unlock()
 	if _, err := r.Get(ctx, config.Name); err == nil {
 		return messages.Topic{}, messages.NewError(messages.CodeTopicExists, config.Name)
 	} else if !errors.Is(err, messages.NewError(messages.CodeUnknownTopic, "")) {
@@ -92,6 +96,8 @@ func (r *Registry) Create(ctx context.Context, config messages.TopicConfig) (mes
 
 // Delete removes a topic and its logs. Its payloads stay in the object store.
 func (r *Registry) Delete(ctx context.Context, name string) error {
+	r.changes.Lock()
+	defer r.changes.Unlock()
 	topic, err := r.Get(ctx, name)
 	if err != nil {
 		return err

@@ -23,7 +23,7 @@ type ProducerOptions struct {
 	// MaxInFlight bounds the batches that are sent and not acked; default 32.
 	MaxInFlight int
 	// MaxInFlightBytes bounds their bytes, except that one batch more may be on
-	// its way; default 16 MiB.
+	// its way; default 8 MiB.
 	MaxInFlightBytes int
 	// Timeout bounds the wait for the answer of a batch; default 35 s, which is
 	// more than Laneway's own deadline.
@@ -43,7 +43,7 @@ type ProducerOptions struct {
 func (o ProducerOptions) complete() ProducerOptions {
 	orDefault(&o.BatchBytes, 256<<10)
 	orDefault(&o.MaxInFlight, 32)
-	orDefault(&o.MaxInFlightBytes, 16<<20)
+	orDefault(&o.MaxInFlightBytes, 8<<20)
 	orDefault(&o.Timeout, 35*time.Second)
 	orDefault(&o.StartTimeout, 5*time.Second)
 	if o.TracerProvider == nil {

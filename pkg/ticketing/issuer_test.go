@@ -240,3 +240,49 @@ func checkIssuer(t *rapid.T, s *ticketing.Issuer[uint64], model map[string]*mode
 		t.Fatalf("%d outstanding, next lane starts at %d; want %d and %d", s.Outstanding(), s.Floor("unknown"), total, highest+1)
 	}
 }
+
+func TestALaneThatLeapsKeepsTheOrderOfItsAnswers(t *testing.T) {
+	s := ticketing.NewIssuer[string]()
+	issue := func(lane, value string) uint64 {
+		number, _ := s.Issue(lane, value)
+		return number
+	}
+	one, two := issue("a", "one"), issue("a", "two")
+	issue("b", "other")
+	s.Leap("a", one)
+	three := issue("a", "three")
+	s.Leap("a", two) // of before the leap
+	four := issue("a", "four")
+	if three != 4 || four != 5 || s.Floor("a") != one {
+		t.Fatalf("numbers %d and %d, floor %d; want 4, 5 and 1", three, four, s.Floor("a"))
+	}
+	var answers []string
+	for _, n := range []uint64{four, three, two} {
+		s.Settle("a", n, func(v string) { answers = append(answers, v) })
+	}
+	if len(answers) != 0 {
+		t.Fatalf("answers %v before the first ticket is settled", answers)
+	}
+	s.Settle("a", one, func(v string) { answers = append(answers, v) })
+	if want := []string{"one", "two", "three", "four"}; !slices.Equal(answers, want) {
+		t.Fatalf("answers %v, want %v", answers, want)
+	}
+	if s.Outstanding() != 1 || s.Floor("a") != 6 {
+		t.Fatalf("%d outstanding, floor %d; want the other lane's and 6", s.Outstanding(), s.Floor("a"))
+	}
+}
+
+func TestTheFloorMovesOverALeapWhenAllBeforeItIsResolved(t *testing.T) {
+	s := ticketing.NewIssuer[int]()
+	first, _ := s.Issue("a", 1)
+	s.Issue("b", 2)
+	s.Leap("a", first)
+	second, floor := s.Issue("a", 3)
+	if floor != first {
+		t.Fatalf("floor %d with the first ticket open, want %d", floor, first)
+	}
+	s.Settle("a", first, func(int) {})
+	if got := s.Floor("a"); got != second {
+		t.Fatalf("floor %d with the first resolved, want %d", got, second)
+	}
+}

@@ -21,7 +21,7 @@ type admission struct {
 // Limits bound what is unresolved. Zero values take their defaults.
 type Limits struct {
 	Bytes            int64 // in this process; default 256 MiB
-	PartitionBytes   int64 // on a partition; default 64 MiB
+	PartitionBytes   int64 // on a partition; default 256 MiB
 	PartitionBatches int   // on a partition; default 16384
 }
 
@@ -30,7 +30,7 @@ func (l Limits) orDefaults() Limits {
 		l.Bytes = 256 << 20
 	}
 	if l.PartitionBytes == 0 {
-		l.PartitionBytes = 64 << 20
+		l.PartitionBytes = 256 << 20
 	}
 	if l.PartitionBatches == 0 {
 		l.PartitionBatches = 16384

@@ -221,6 +221,11 @@ func (c *Core) committed(entry messages.Entry) {
 func (c *Core) outcomes(outcomes []messages.Outcome) {
 	for _, o := range outcomes {
 		answer := Answer{Offset: o.Offset, Duplicate: o.Duplicate}
+		if o.Code == messages.CodeNotCommitted {
+			// The replicator has forgotten the lane: numbers as low as this one
+			// would be refused for as long as the lane lives.
+			c.tickets.Leap(o.Lane, o.Number)
+		}
 		if o.Code != messages.CodeOK {
 			answer = Answer{Error: c.failure(o.Lane, o.Number, o.Code, "")}
 		}

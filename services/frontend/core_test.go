@@ -313,6 +313,32 @@ func TestALaneThatComesBackStartsAboveEveryNumberIssued(t *testing.T) {
 	}
 }
 
+func TestALaneThatTheReplicatorHasForgottenGoesOnAboveEveryNumber(t *testing.T) {
+	w := newWorld(t)
+	w.step(produce("a", "a1"), produce("b", "b1"), produce("b", "b2"), produce("a", "a2"))
+	refused := func(n uint64) messages.Outcomes {
+		return messages.Outcomes{Partition: testPartition, Epoch: testEpoch, Outcomes: []messages.Outcome{
+			{Lane: "a", Number: n, Code: messages.CodeNotCommitted},
+		}}
+	}
+	w.step(refused(1))
+	w.step(produce("a", "a3"), produce("a", "a4"))
+	var numbers []uint64
+	for _, b := range w.stages[len(w.stages)-2:] {
+		numbers = append(numbers, b.Number)
+	}
+	if !slices.Equal(numbers, []uint64{4, 5}) {
+		t.Fatalf("numbers %v after a refusal with 3 issued, want 4 and 5", numbers)
+	}
+	w.step(refused(2))
+	w.step(produce("a", "a5"))
+	if last := w.stages[len(w.stages)-1]; last.Number != 6 || last.Floor != 4 {
+		t.Fatalf("number %d, floor %d; a refusal of before the leap causes no other", last.Number, last.Floor)
+	}
+	w.step(commit("a", 0, 4, 5, 6))
+	w.wantAnswers("a1=NOT_COMMITTED", "a2=NOT_COMMITTED", "a3=0", "a4=1", "a5=2")
+}
+
 func TestTheEpochIsAnnouncedUntilItIsConfirmed(t *testing.T) {
 	core := NewCore(testPartition, testEpoch, testTimes)
 	announced := func(fx Effects) int {

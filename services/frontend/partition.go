@@ -88,11 +88,8 @@ func (p *partition) Run(ctx context.Context) {
 		}
 		fx := p.step(core, now, events)
 		if fx.Fenced != 0 {
-			next, err := p.service.fenced(ctx, number, fx.Fenced)
+			next, err := p.nextEpoch(ctx, number, fx.Fenced)
 			if err != nil {
-				if !errors.Is(err, epoch.ErrReplaced) {
-					log.Error("no new epoch could be taken", zap.Error(err))
-				}
 				return false
 			}
 			p.answer(core.Abandon(messages.CodeOutcomeUnknown))
@@ -105,8 +102,27 @@ func (p *partition) Run(ctx context.Context) {
 	p.service.reader.Close(p.id)
 }
 
+// nextEpoch takes an epoch above the highest known, for as long as it takes. The
+// error says that a younger frontend runs, or that the actor ends.
+func (p *partition) nextEpoch(ctx context.Context, mine, highest uint64) (uint64, error) {
+	for {
+		next, err := p.service.fenced(ctx, mine, highest)
+		if err == nil || errors.Is(err, epoch.ErrReplaced) || ctx.Err() != nil {
+			return next, err
+		}
+		p.service.config.Logger.Error("no new epoch could be taken; trying again",
+			zap.Stringer("partition", p.id), zap.Error(err))
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+}
+
 // abandon answers what is unresolved when the actor ends: a batch with a ticket
-// may be in the log, one without is not. An owner that was replaced is silent.
+// may be in the log, one without is not. Neither is a verdict on what the
+// producer has sent, so an owner that was replaced may say it too.
 func (p *partition) abandon(core *Core) {
 	answers := core.Abandon(messages.CodeOutcomeUnknown)
 	for _, e := range p.mailbox.Rest() {
@@ -117,9 +133,7 @@ func (p *partition) abandon(core *Core) {
 			})
 		}
 	}
-	if p.service.Err() == nil {
-		p.answer(answers)
-	}
+	p.answer(answers)
 }
 
 // step runs the core on what waits, and shows readers what was committed once

@@ -20,6 +20,7 @@ type Settings struct {
 	Owner       string        // names this process in term records
 	Heartbeat   time.Duration // how long a repair may take to answer before it is asked for again
 	LaneExpiry  time.Duration // idle lanes are evicted; must exceed messages.MaxDeadline
+	MaxLanes    int           // lanes remembered; beyond it new ones are refused
 	IDWindow    time.Duration // how long a Nats-Msg-Id is remembered
 	MaxIDs      int           // message ids remembered; beyond it new ones are refused
 	EntryItems  int           // most batches in one entry
@@ -30,7 +31,7 @@ type Settings struct {
 // DefaultSettings returns what a replicator in service goes by.
 func DefaultSettings(owner string) Settings {
 	return Settings{
-		Owner: owner, Heartbeat: 200 * time.Millisecond, LaneExpiry: 2 * messages.MaxDeadline,
+		Owner: owner, Heartbeat: 200 * time.Millisecond, LaneExpiry: messages.MaxDeadline + 15*time.Second, MaxLanes: 2_000_000,
 		IDWindow: 2 * time.Minute, MaxIDs: 2_000_000,
 		EntryItems: 8192, EntryBytes: 512 << 10, ReadEntries: 512,
 	}

@@ -41,6 +41,15 @@ func (s *lanes) reset() {
 	s.watermark = 0
 }
 
+// hasRoom says whether a lane is known, or one more may be.
+func (s *lanes) hasRoom(name string, limit int) bool {
+	return len(s.byName) < limit || s.byName[name] != nil
+}
+
+// refuseUnknown makes the refusal of a number of an unknown lane final, by
+// starting all unknown lanes above it.
+func (s *lanes) refuseUnknown(number uint64) { s.watermark = max(s.watermark, number) }
+
 func (s *lanes) of(name string) *lane {
 	l := s.byName[name]
 	if l == nil {
@@ -77,7 +86,7 @@ func (s *lanes) refuse(name string, number uint64) {
 // evict forgets lanes that were idle since the given time. Everything of theirs
 // is resolved by then, because the time is longer than any produce deadline.
 func (s *lanes) evict(idleSince time.Time) {
-	const pause = time.Second
+	const pause = 5 * time.Second // looking at millions of lanes takes a while
 	if idleSince.Sub(s.swept).Abs() < pause {
 		return
 	}

@@ -2,6 +2,7 @@ package replicator_test
 
 import (
 	"testing"
+	"time"
 
 	"laneway.dev/pkg/messages"
 )
@@ -79,4 +80,21 @@ func TestTicketWhoseRefusalNeverLeftMayStillBeAccepted(t *testing.T) {
 	o.commit(named(batch("a", 2), "y"), floored(batch("a", 3), 2))
 	o.expect(ok("a", 2, 2), ok("a", 3, 5))
 	w.expectNumbers("a", 1, 2, 3)
+}
+
+func TestALaneBeyondTheLimitIsRefusedForGood(t *testing.T) {
+	w := newWorld(t)
+	w.settings.MaxLanes = 1
+	o := w.leader("first")
+	o.commit(batch("a", 1))
+	o.take()
+	o.commit(batch("b", 2))
+	o.expect(refused("b", 2, messages.CodeOverloaded))
+	w.pass(w.settings.LaneExpiry + time.Minute) // there is room again
+	o.step()
+	o.settle()
+	o.take()
+	o.commit(batch("b", 2))
+	o.expect(refused("b", 2, messages.CodeNotCommitted))
+	w.expectNumbers("b")
 }

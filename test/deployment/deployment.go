@@ -118,6 +118,7 @@ const natsConfig = `
 server_name: laneway-nats
 listen: %s
 max_payload: 8MB
+max_pending: 512MB
 jetstream {
   store_dir: %q
   max_memory_store: 64MB
