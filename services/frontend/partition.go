@@ -121,8 +121,8 @@ func (p *partition) nextEpoch(ctx context.Context, mine, highest uint64) (uint64
 }
 
 // abandon answers what is unresolved when the actor ends: a batch with a ticket
-// may be in the log, one without is not. Neither is a verdict on what the
-// producer has sent, so an owner that was replaced may say it too.
+// may be in the log, one without is not. An owner that was replaced is silent:
+// its successor has answered later batches of the same producers by now.
 func (p *partition) abandon(core *Core) {
 	answers := core.Abandon(messages.CodeOutcomeUnknown)
 	for _, e := range p.mailbox.Rest() {
@@ -133,7 +133,9 @@ func (p *partition) abandon(core *Core) {
 			})
 		}
 	}
-	p.answer(answers)
+	if p.service.Err() == nil {
+		p.answer(answers)
+	}
 }
 
 // step runs the core on what waits, and shows readers what was committed once
