@@ -51,7 +51,7 @@ type Kind struct {
 }
 
 var catalogue = map[Code]Kind{
-	CodeMessageTooLarge:    {"MESSAGE_TOO_LARGE", 400, false, "a record is larger than the topic allows", "send smaller records, or create the topic with a larger max-record-bytes"},
+	CodeMessageTooLarge:    {"MESSAGE_TOO_LARGE", 400, false, "a record is larger than the topic allows, or a batch larger than NATS carries", "send smaller records or batches, or create the topic with a larger max-record-bytes"},
 	CodeTopicExists:        {"TOPIC_EXISTS", 409, false, "a topic of this name exists", "choose another name, or delete the topic first"},
 	CodeUnknownTopic:       {"UNKNOWN_TOPIC", 404, false, "there is no such topic or partition", "create the topic with: laneway topic create NAME"},
 	CodeStreamMismatch:     {"STREAM_MISMATCH", 400, false, "the expected stream is not the one that backs this partition", "correct the Nats-Expected-Stream header"},

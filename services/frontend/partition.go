@@ -206,7 +206,7 @@ func (p *partition) close() {
 // puts it into the mailbox, in the order of arrival. It never waits.
 func (p *partition) admit(m *nats.Msg) {
 	r := &request{reply: m.Reply}
-	produce, err := parse(m, p.topic, p.id.Stream(), func() string { return strconv.FormatUint(p.own.Add(1), 10) })
+	produce, err := parse(m, p.topic, p.id.Stream(), p.service.config.Conn.MaxPayload(), func() string { return strconv.FormatUint(p.own.Add(1), 10) })
 	if err == nil {
 		r.bytes = int64(len(produce.Payload))
 		err = p.share.take(r.bytes)

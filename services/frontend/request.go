@@ -16,21 +16,21 @@ import (
 // maxLane bounds the length of a lane's key, and of a header that names one.
 const maxLane = 256
 
+// envelopeRoom is what a batch leaves of NATS' max_payload to the names, the
+// trace context and the headers that it travels with from hop to hop.
+const envelopeRoom = 16 << 10
+
 // maxMessageID bounds the length of a Nats-Msg-Id.
 const maxMessageID = 1024
 
 // parse reads a producer's message: what is to be staged, and on which lane.
-// own names the lane of a message that shares its order with no other.
-func parse(m *nats.Msg, topic messages.Topic, stream string, own func() string) (Produce, *messages.Error) {
+// own names the lane of a message that shares its order with no other, and
+// maxPayload is the largest message that NATS carries.
+func parse(m *nats.Msg, topic messages.Topic, stream string, maxPayload int64, own func() string) (Produce, *messages.Error) {
 	if err := checkHeaders(m.Header, stream); err != nil {
 		return Produce{}, err
 	}
-	p := Produce{
-		MessageID: m.Header.Get(messages.HeaderMessageID),
-		Trace: messages.Trace{
-			Parent: m.Header.Get(messages.HeaderTraceparent), State: m.Header.Get(messages.HeaderTracestate),
-		},
-	}
+	p := Produce{MessageID: m.Header.Get(messages.HeaderMessageID), Trace: traceOf(m.Header)}
 	if len(p.MessageID) > maxMessageID {
 		return Produce{}, messages.Errorf(messages.CodeHeaderInvalid, "%s has %d bytes, allowed are %d",
 			messages.HeaderMessageID, len(p.MessageID), maxMessageID)
@@ -39,8 +39,25 @@ func parse(m *nats.Msg, topic messages.Topic, stream string, own func() string) 
 	if p.Lane, err = laneOf(m, own); err != nil {
 		return Produce{}, err
 	}
-	p.Payload, p.Records, err = frameOf(m, topic.MaxRecordBytes)
-	return p, err
+	if p.Payload, p.Records, err = frameOf(m, topic.MaxRecordBytes); err != nil {
+		return Produce{}, err
+	}
+	if limit := maxPayload - envelopeRoom; int64(len(p.Payload)) > limit {
+		return Produce{}, messages.Errorf(messages.CodeMessageTooLarge,
+			"the batch has %d bytes; with a NATS max_payload of %d it may have %d", len(p.Payload), maxPayload, limit)
+	}
+	return p, nil
+}
+
+// traceOf returns the trace context of a message. One that is longer than the
+// W3C allows is no reason to refuse the message; it is left out.
+func traceOf(header nats.Header) messages.Trace {
+	const parentLength, maxState = 55, 512
+	t := messages.Trace{Parent: header.Get(messages.HeaderTraceparent), State: header.Get(messages.HeaderTracestate)}
+	if len(t.Parent) > parentLength || len(t.State) > maxState {
+		return messages.Trace{}
+	}
+	return t
 }
 
 // frameOf returns the batch frame that a message carries, or a frame of the one

@@ -13,7 +13,7 @@ import (
 var testTopic = messages.Topic{TopicConfig: messages.TopicConfig{Name: "orders", Partitions: 1, MaxRecordBytes: 100}, ID: 7}
 
 func parseForTest(m *nats.Msg) (Produce, *messages.Error) {
-	return parse(m, testTopic, "LANEWAY-orders-0", func() string { return "1" })
+	return parse(m, testTopic, "LANEWAY-orders-0", 8<<20, func() string { return "1" })
 }
 
 func TestTheLaneOfARequest(t *testing.T) {
@@ -109,6 +109,43 @@ func TestARecordKeepsItsOwnHeadersOnly(t *testing.T) {
 	if p.MessageID != "id" || p.Trace.Parent != "00-x" || string(record.Value) != "v" || p.Records != 1 {
 		t.Fatalf("produce %+v", p)
 	}
+}
+
+func TestABatchLeavesRoomForItsEnvelope(t *testing.T) {
+	topic := testTopic
+	topic.MaxRecordBytes = 1 << 20
+	const maxPayload = 100 << 10
+	parseSize := func(size int) *messages.Error {
+		_, err := parse(&nats.Msg{Data: make([]byte, size)}, topic, "LANEWAY-orders-0", maxPayload, func() string { return "1" })
+		return err
+	}
+	if err := parseSize(maxPayload - envelopeRoom); err == nil || err.Code != messages.CodeMessageTooLarge {
+		t.Fatalf("error %v, want MESSAGE_TOO_LARGE", err)
+	}
+	if err := parseSize(maxPayload - envelopeRoom - 100); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	var b messages.FrameBuilder
+	b.Append(messages.Record{Headers: []messages.Header{{Name: "A", Value: "1"}}, Value: []byte("v")})
+	f.Add("_INBOX.a.b", "Laneway-Producer", "me", []byte("value"))
+	f.Add("_R_.a", "Nats-Request-Info", `{"acc":"A","id":7}`, []byte(nil))
+	f.Add("", "Content-Type", messages.ContentTypeBatch, b.Bytes())
+	f.Fuzz(func(t *testing.T, reply, name, value string, data []byte) {
+		m := &nats.Msg{Reply: reply, Data: data, Header: nats.Header{name: {value}}}
+		p, err := parseForTest(m)
+		if err != nil {
+			return
+		}
+		if n, checkErr := messages.CheckFrame(p.Payload, testTopic.MaxRecordBytes); name == messages.HeaderContentType && (checkErr != nil || n != p.Records) {
+			t.Fatalf("%d records, the frame has %d: %v", p.Records, n, checkErr)
+		}
+		if p.Lane == "" || len(p.Lane) > maxLane+2 {
+			t.Fatalf("lane %q", p.Lane)
+		}
+	})
 }
 
 func TestAFrameIsNotCopied(t *testing.T) {

@@ -1,0 +1,62 @@
+package e2e
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"laneway.dev/pkg/client"
+	"laneway.dev/pkg/messages"
+	"laneway.dev/test/deployment"
+)
+
+// largeBatch returns a frame of three records and about so many bytes.
+func largeBatch(size int) []byte {
+	var frame messages.FrameBuilder
+	for range 3 {
+		frame.Append(messages.Record{Value: bytes.Repeat([]byte("x"), size/3-16)})
+	}
+	return frame.Bytes()
+}
+
+func TestTheLargestBatchPassesEveryHopAndALargerOneIsRefused(t *testing.T) {
+	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
+		ctx := within(t, time.Minute)
+		f := start(t, kind, deployment.Options{})
+		c := client.New(f.conn)
+		defer c.Close()
+		topic, err := c.CreateTopic(ctx, messages.TopicConfig{Name: "large", MaxRecordBytes: messages.MaxRecordBytesLimit})
+		if err != nil {
+			t.Fatal(err)
+		}
+		send := func(frame []byte) messages.ProduceAck {
+			t.Helper()
+			return f.request(ctx, t, &nats.Msg{
+				Subject: topic.Partition(0).ProduceSubject(), Data: frame,
+				Header: nats.Header{messages.HeaderContentType: {messages.ContentTypeBatch}},
+			})
+		}
+		const maxPayload, room = 8 << 20, 16 << 10
+		if ack := send(largeBatch(maxPayload - room/2)); ack.Error == nil || ack.Error.Code != messages.CodeMessageTooLarge {
+			t.Errorf("a batch without room for its envelope is answered %+v, want MESSAGE_TOO_LARGE", ack)
+		}
+		if ack := send(largeBatch(maxPayload - room)); ack.Error != nil {
+			t.Fatal(ack.Error)
+		}
+		records := 0
+		for r, err := range c.Records(ctx, client.FetchOptions{Topic: topic.Name, From: messages.FromEarliest}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(r.Value) != (maxPayload-room)/3-16 {
+				t.Errorf("record %d has %d bytes", r.Offset, len(r.Value))
+			}
+			records++
+		}
+		if records != 3 {
+			t.Errorf("%d records came back, want 3", records)
+		}
+	})
+}
