@@ -64,8 +64,9 @@ func Options(name string, log *zap.Logger) []nats.Option {
 	}
 }
 
-// Send publishes every envelope. A message that cannot be sent is logged and
-// counted as lost: the heartbeat of the lanes repairs any lost message.
+// Send publishes every envelope. A message that cannot be sent is lost and
+// logged, except while the connection is down, which is logged once by itself:
+// the heartbeat of the lanes repairs any lost message.
 func (c *Connection) Send(envelopes []Envelope) {
 	for i := range envelopes {
 		err := c.conn.Publish(envelopes[i].Subject, messages.Encode(envelopes[i].Message))

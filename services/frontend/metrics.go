@@ -10,6 +10,9 @@ var readings = []telemetry.Reading{
 	{Name: "laneway.frontend.refused", Description: "Requests that were refused before they got a ticket", Unit: "{request}", Counter: true},
 	{Name: "laneway.frontend.in_flight.bytes", Description: "Payload bytes that are not resolved", Unit: "By"},
 	{Name: "laneway.frontend.fetches", Description: "Open fetches", Unit: "{fetch}"},
+	{Name: "laneway.frontend.fetch.messages", Description: "Records or frames sent to consumers", Unit: "{message}", Counter: true},
+	{Name: "laneway.frontend.fetch.bytes", Description: "Payload bytes sent to consumers", Unit: "By", Counter: true},
+	{Name: "laneway.frontend.fetch.dropped", Description: "Fetch requests without a reply subject", Unit: "{request}", Counter: true},
 }
 
 // observe makes the counters of all partitions visible.
@@ -17,9 +20,11 @@ func (s *Service) observe() (func() error, error) {
 	return telemetry.Observe(s.config.Telemetry.Meter(role), readings, func() []int64 {
 		t := s.Stats()
 		_, bytes := s.admission.held()
+		read := s.reader.Stats()
 		return []int64{
 			int64(t.Issued), int64(t.GivenUp), int64(t.Outstanding), int64(t.Restaged),
 			int64(s.refused.Load()), bytes, int64(s.reader.OpenFetches()),
+			int64(read.Messages), int64(read.Bytes), int64(read.Dropped),
 		}
 	})
 }
