@@ -3,6 +3,7 @@ package messages
 import (
 	"bytes"
 	"encoding/binary"
+	"strings"
 
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 )
@@ -180,6 +181,11 @@ func (r *FrameReader) skip() (size int, ok bool) {
 	}
 	size += len(r.d.bytes())
 	return size, r.d.err == nil
+}
+
+// Valid says whether NATS can carry the header.
+func (h Header) Valid() bool {
+	return validHeaderName([]byte(h.Name)) && !strings.ContainsAny(h.Value, "\r\n")
 }
 
 // validHeaderName says whether NATS can carry a header of this name: printable

@@ -74,6 +74,11 @@ func frameOf(m *nats.Msg, maxRecordBytes int) (frame []byte, records int, err *m
 	if n := len(record.Headers); n > messages.MaxHeaders {
 		return nil, 0, messages.Errorf(messages.CodeHeaderInvalid, "%d headers, allowed are %d", n, messages.MaxHeaders)
 	}
+	for _, h := range record.Headers {
+		if !h.Valid() {
+			return nil, 0, messages.Errorf(messages.CodeHeaderInvalid, "%.80q cannot be delivered", h.Name)
+		}
+	}
 	if size := record.Size(); size > maxRecordBytes {
 		return nil, 0, messages.RecordTooLarge(size, maxRecordBytes)
 	}

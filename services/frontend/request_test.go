@@ -66,6 +66,8 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		{"a producer id", nats.Msg{Header: nats.Header{"Laneway-Producer-Id": {"1"}}}, messages.CodeHeaderNotSupported},
 		{"another stream", nats.Msg{Header: nats.Header{"Nats-Expected-Stream": {"ORDERS"}}}, messages.CodeStreamMismatch},
 		{"a long producer name", nats.Msg{Header: nats.Header{"Laneway-Producer": {strings.Repeat("x", 257)}}}, messages.CodeHeaderInvalid},
+		{"a header name with a space", nats.Msg{Header: nats.Header{"a b": {"v"}}}, messages.CodeHeaderInvalid},
+		{"a line break in a header", nats.Msg{Header: nats.Header{"A": {"v\nB: w"}}}, messages.CodeHeaderInvalid},
 		{"a long message id", nats.Msg{Header: nats.Header{"Nats-Msg-Id": {strings.Repeat("x", 1025)}}}, messages.CodeHeaderInvalid},
 		{"a large record", nats.Msg{Data: bytes.Repeat([]byte("x"), 101)}, messages.CodeMessageTooLarge},
 		{"a large record by its headers", nats.Msg{Header: nats.Header{"A": {strings.Repeat("x", 100)}}}, messages.CodeMessageTooLarge},
