@@ -19,6 +19,8 @@ const (
 	CodeTopicExists        Code = 10058
 	CodeUnknownTopic       Code = 10059
 	CodeStreamMismatch     Code = 10060
+	CodeWrongLastID        Code = 10070
+	CodeWrongLastSequence  Code = 10071
 	CodeOverloaded         Code = 10167
 	CodeInvalidRequest     Code = 20001
 	CodeInvalidTopicName   Code = 20002
@@ -55,6 +57,8 @@ var catalogue = map[Code]Kind{
 	CodeTopicExists:        {"TOPIC_EXISTS", 409, false, "a topic of this name exists", "choose another name, or delete the topic first"},
 	CodeUnknownTopic:       {"UNKNOWN_TOPIC", 404, false, "there is no such topic or partition", "create the topic with: laneway topic create NAME"},
 	CodeStreamMismatch:     {"STREAM_MISMATCH", 400, false, "the expected stream is not the one that backs this partition", "correct the Nats-Expected-Stream header"},
+	CodeWrongLastID:        {"WRONG_LAST_MSG_ID", 400, false, "wrong last msg ID", "read what was published meanwhile, then publish again with the id that is named, or without Nats-Expected-Last-Msg-Id"},
+	CodeWrongLastSequence:  {"WRONG_LAST_SEQUENCE", 400, false, "wrong last sequence", "read what was published meanwhile, then publish again with the sequence that is named, or without Nats-Expected-Last-Sequence"},
 	CodeOverloaded:         {"OVERLOADED", 429, true, "too much is in flight on this partition or in this process", "wait for outstanding answers and send again; send less at once"},
 	CodeInvalidRequest:     {"INVALID_REQUEST", 400, false, "the request is not valid", "correct the request"},
 	CodeInvalidTopicName:   {"INVALID_TOPIC_NAME", 400, false, "a topic name has 1 to 64 letters, digits, underscores and hyphens", "choose another name"},

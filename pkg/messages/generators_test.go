@@ -64,8 +64,20 @@ var genPlaceholder = rapid.Custom(func(t *rapid.T) Placeholder {
 	}
 })
 
+var genExpectation = rapid.Custom(func(t *rapid.T) Expectation {
+	return Expectation{
+		HasSequence: rapid.Bool().Draw(t, "has sequence"),
+		Sequence:    rapid.Uint64().Draw(t, "sequence"),
+		MessageID:   genString.Draw(t, "last message id"),
+	}
+})
+
 var genStagedBatch = rapid.Custom(func(t *rapid.T) StagedBatch {
-	return StagedBatch{Placeholder: genPlaceholder.Draw(t, "placeholder"), Trace: genTrace.Draw(t, "trace")}
+	return StagedBatch{
+		Placeholder: genPlaceholder.Draw(t, "placeholder"),
+		Expect:      genExpectation.Draw(t, "expectation"),
+		Trace:       genTrace.Draw(t, "trace"),
+	}
 })
 
 var genStageBatch = rapid.Custom(func(t *rapid.T) StageBatch {
@@ -77,6 +89,7 @@ var genStageBatch = rapid.Custom(func(t *rapid.T) StageBatch {
 		Remaining: rapid.Int64().Draw(t, "remaining"),
 		Records:   rapid.Uint32().Draw(t, "records"),
 		MessageID: genString.Draw(t, "message id"),
+		Expect:    genExpectation.Draw(t, "expectation"),
 		Trace:     genTrace.Draw(t, "trace"),
 		Payload:   genBytes(600).Draw(t, "payload"),
 	}
@@ -113,6 +126,7 @@ var genOutcome = rapid.Custom(func(t *rapid.T) Outcome {
 		Code:      genCode.Draw(t, "code"),
 		Offset:    genNatural.Draw(t, "offset"),
 		Duplicate: rapid.Bool().Draw(t, "duplicate"),
+		Detail:    genString.Draw(t, "detail"),
 	}
 })
 

@@ -25,9 +25,11 @@ const ContentTypeBatch = "application/vnd.laneway.batch"
 
 // Headers of NATS that Laneway knows.
 const (
-	HeaderMessageID      = "Nats-Msg-Id"
-	HeaderExpectedStream = "Nats-Expected-Stream"
-	HeaderRequestInfo    = "Nats-Request-Info"
+	HeaderMessageID            = "Nats-Msg-Id"
+	HeaderExpectedStream       = "Nats-Expected-Stream"
+	HeaderExpectedLastSequence = "Nats-Expected-Last-Sequence"
+	HeaderExpectedLastID       = "Nats-Expected-Last-Msg-Id"
+	HeaderRequestInfo          = "Nats-Request-Info"
 )
 
 // Trace context headers. The W3C names are lower case, and a NATS header map

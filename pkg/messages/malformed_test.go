@@ -40,7 +40,7 @@ func message(k kind, fields ...any) []any {
 func TestDecodeRefusesWhatIsNoMessage(t *testing.T) {
 	outcome := func(fields ...any) []any { return message(kindOutcomes, 1, []any{fields}) }
 	staged := func(offset, length any) []any {
-		return message(kindStaged, 1, []any{[]any{"lane", 1, 0, 1, "key", offset, length, 0, "", "", ""}})
+		return message(kindStaged, 1, []any{[]any{"lane", 1, 0, 1, "key", offset, length, 0, "", false, 0, "", "", ""}})
 	}
 	for name, c := range map[string]struct {
 		value any
@@ -56,21 +56,21 @@ func TestDecodeRefusesWhatIsNoMessage(t *testing.T) {
 		"kind far away":             {message(math.MaxUint64, 1), "unknown kind"},
 		"one field less":            {message(kindHello), "5 fields for kind 11, expected 6"},
 		"one field more":            {message(kindHello, 1, 2), "7 fields for kind 11, expected 6"},
-		"one field less in an item": {outcome("lane", 1, 0, 0), "4 fields where 5 are expected"},
-		"one field more in an item": {outcome("lane", 1, 0, 0, false, 1), "6 fields where 5 are expected"},
+		"one field less in an item": {outcome("lane", 1, 0, 0, false), "5 fields where 6 are expected"},
+		"one field more in an item": {outcome("lane", 1, 0, 0, false, "", 1), "7 fields where 6 are expected"},
 		"text for a number":         {message(kindHello, "1"), "uint64"},
 		"number for a text":         {[]any{version, kindHello, 5, 1, 0, 1}, "string"},
-		"number for a flag":         {outcome("lane", 1, 0, 0, 1), "bool"},
+		"number for a flag":         {outcome("lane", 1, 0, 0, 1, ""), "bool"},
 		"number for a list":         {message(kindOutcomes, 1, 1), "array"},
 		"map for a list":            {message(kindOutcomes, 1, map[string]any{}), "array"},
 		"fraction":                  {message(kindHello, 1.0), "uint64"},
 		"negative epoch":            {message(kindHello, int64(-1)), "-1 is negative"},
 		"very negative epoch":       {message(kindHello, int64(math.MinInt64)), "is negative"},
 		"partition of 33 bits":      {[]any{version, kindHello, "orders", 1, int64(math.MaxInt32 + 1), 1}, "32 bits"},
-		"negative offset":           {outcome("lane", 1, 0, -1, false), "-1 is negative"},
-		"offset of 64 bits":         {outcome("lane", 1, 0, uint64(math.MaxUint64), false), "does not fit a signed integer"},
-		"code that is OK if cut":    {outcome("lane", 1, 1<<16, 0, false), "65536 is no error code"},
-		"negative code":             {outcome("lane", 1, int64(-1), 0, false), "negative"},
+		"negative offset":           {outcome("lane", 1, 0, -1, false, ""), "-1 is negative"},
+		"offset of 64 bits":         {outcome("lane", 1, 0, uint64(math.MaxUint64), false, ""), "does not fit a signed integer"},
+		"code that is OK if cut":    {outcome("lane", 1, 1<<16, 0, false, ""), "65536 is no error code"},
+		"negative code":             {outcome("lane", 1, int64(-1), 0, false, ""), "negative"},
 		"negative extent":           {staged(-1, 1), "negative"},
 		"extent beyond all objects": {staged(int64(math.MaxInt64), 1), "extent of 1 bytes at"},
 	} {
@@ -86,7 +86,7 @@ func TestDecodeRefusesWhatIsNoMessage(t *testing.T) {
 
 func TestDecodeTakesForeignEncodings(t *testing.T) {
 	// The encoder of the msgpack library picks other widths than ours for some numbers.
-	data := raw(t, message(kindOutcomes, int64(7), []any{[]any{[]byte("lane"), int32(1), int8(0), int64(5), true}}))
+	data := raw(t, message(kindOutcomes, int64(7), []any{[]any{[]byte("lane"), int32(1), int8(0), int64(5), true, ""}}))
 	want := Outcomes{
 		Partition{Topic: "orders", TopicID: 1},
 		7,

@@ -12,13 +12,14 @@ var sampleStaged = StagedBatch{
 		Extent:    Extent{Key: "objects/01", Offset: 4096, Length: 1 << 40, CRC: math.MaxUint32},
 		MessageID: "id-1",
 	},
-	Trace: Trace{Parent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", State: "k=v"},
+	Expect: Expectation{HasSequence: true, Sequence: math.MaxUint64, MessageID: "id-0"},
+	Trace:  Trace{Parent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", State: "k=v"},
 }
 
 var sampleStage = Stage{samplePartition, 7, []StageBatch{
 	{
 		Lane: "lane-a", Number: 9, Floor: 4, Attempt: math.MaxUint32, Remaining: math.MinInt64, Records: 2, MessageID: "id-1",
-		Trace: sampleStaged.Trace, Payload: []byte("payload one"),
+		Expect: sampleStaged.Expect, Trace: sampleStaged.Trace, Payload: []byte("payload one"),
 	},
 	{Lane: "lane-b", Number: 1, Attempt: 1, Remaining: math.MaxInt64, Records: 1, Payload: []byte("payload two")},
 	{},
@@ -44,7 +45,7 @@ var samples = map[kind]Message{
 	kindReleaseAgain: ReleaseAgain{samplePartition, 7, sampleNumbers},
 	kindHello:        Hello{samplePartition, 12},
 	kindOutcomes: Outcomes{samplePartition, 7, []Outcome{
-		{Lane: "lane-a", Number: 9, Offset: math.MaxInt64, Duplicate: true}, {Code: CodeNotCommitted},
+		{Lane: "lane-a", Number: 9, Offset: math.MaxInt64, Duplicate: true}, {Code: CodeNotCommitted, Detail: "why"},
 	}},
 	kindCommitted: Committed{samplePartition, 44, EncodeEntry(sampleEntry)},
 }

@@ -31,6 +31,14 @@ type Extent struct {
 	CRC    uint32
 }
 
+// Expectation is what a producer requires the partition's last record to be;
+// the zero value requires nothing.
+type Expectation struct {
+	HasSequence bool
+	Sequence    uint64 // of the last record: its offset plus one; 0 is an empty partition
+	MessageID   string // of the last batch; empty is not required
+}
+
 // Placeholder is what the log keeps of a batch instead of its payload.
 type Placeholder struct {
 	Lane      string
@@ -44,7 +52,8 @@ type Placeholder struct {
 // StagedBatch is a batch whose payload is durable in the object store.
 type StagedBatch struct {
 	Placeholder
-	Trace Trace
+	Expect Expectation
+	Trace  Trace
 }
 
 // StageBatch is a batch to be staged: one batch frame with its ticket.
@@ -56,6 +65,7 @@ type StageBatch struct {
 	Remaining int64  // milliseconds until the producer is answered anyway; a stager drops the batch after them
 	Records   uint32
 	MessageID string
+	Expect    Expectation
 	Trace     Trace
 	Payload   []byte
 }
@@ -83,13 +93,14 @@ type Refusal struct {
 }
 
 // Outcome is the replicator's answer about one ticket. Offset and Duplicate
-// have a meaning only when Code is OK.
+// have a meaning only when Code is OK, Detail only when it is not.
 type Outcome struct {
 	Lane      string
 	Number    uint64
 	Code      Code
 	Offset    int64
 	Duplicate bool // the message id was seen before; Offset is the original one
+	Detail    string
 }
 
 func (x Extent) encode(e *encoder) {
@@ -120,30 +131,42 @@ func (t Trace) encode(e *encoder) {
 
 func decodeTrace(d *decoder) Trace { return Trace{Parent: d.string(), State: d.string()} }
 
+func (x Expectation) encode(e *encoder) {
+	e.bool(x.HasSequence)
+	e.uint(x.Sequence)
+	e.string(x.MessageID)
+}
+
+func decodeExpectation(d *decoder) Expectation {
+	return Expectation{HasSequence: d.bool(), Sequence: d.uint(), MessageID: d.string()}
+}
+
 func encodeStagedBatch(e *encoder, b *StagedBatch) {
-	e.array(11)
+	e.array(14)
 	e.string(b.Lane)
 	e.uint(b.Number)
 	e.uint(b.Floor)
 	e.uint(uint64(b.Records))
 	b.Extent.encode(e)
 	e.string(b.MessageID)
+	b.Expect.encode(e)
 	b.Trace.encode(e)
 }
 
 func decodeStagedBatch(d *decoder) StagedBatch {
-	d.fields(11)
+	d.fields(14)
 	return StagedBatch{
 		Placeholder: Placeholder{
 			Lane: d.string(), Number: d.uint(), Floor: d.uint(), Records: d.uint32(),
 			Extent: decodeExtent(d), MessageID: d.string(),
 		},
-		Trace: decodeTrace(d),
+		Expect: decodeExpectation(d),
+		Trace:  decodeTrace(d),
 	}
 }
 
 func encodeStageBatch(e *encoder, b *StageBatch) {
-	e.array(10)
+	e.array(13)
 	e.string(b.Lane)
 	e.uint(b.Number)
 	e.uint(b.Floor)
@@ -151,15 +174,16 @@ func encodeStageBatch(e *encoder, b *StageBatch) {
 	e.int(b.Remaining)
 	e.uint(uint64(b.Records))
 	e.string(b.MessageID)
+	b.Expect.encode(e)
 	b.Trace.encode(e)
 	e.bytes(b.Payload)
 }
 
 func decodeStageBatch(d *decoder) StageBatch {
-	d.fields(10)
+	d.fields(13)
 	return StageBatch{
 		Lane: d.string(), Number: d.uint(), Floor: d.uint(), Attempt: d.uint32(), Remaining: d.int(), Records: d.uint32(),
-		MessageID: d.string(), Trace: decodeTrace(d), Payload: d.bytes(),
+		MessageID: d.string(), Expect: decodeExpectation(d), Trace: decodeTrace(d), Payload: d.bytes(),
 	}
 }
 
@@ -201,17 +225,18 @@ func decodeRefusal(d *decoder) Refusal {
 }
 
 func encodeOutcome(e *encoder, o *Outcome) {
-	e.array(5)
+	e.array(6)
 	e.string(o.Lane)
 	e.uint(o.Number)
 	e.uint(uint64(o.Code))
 	e.int(o.Offset)
 	e.bool(o.Duplicate)
+	e.string(o.Detail)
 }
 
 func decodeOutcome(d *decoder) Outcome {
-	d.fields(5)
+	d.fields(6)
 	return Outcome{
-		Lane: d.string(), Number: d.uint(), Code: d.code(), Offset: d.natural(), Duplicate: d.bool(),
+		Lane: d.string(), Number: d.uint(), Code: d.code(), Offset: d.natural(), Duplicate: d.bool(), Detail: d.string(),
 	}
 }

@@ -28,6 +28,7 @@ type Times struct {
 type Produce struct {
 	Lane      string
 	MessageID string
+	Expect    messages.Expectation
 	Trace     messages.Trace
 	Payload   []byte // a batch frame
 	Records   int
@@ -205,7 +206,7 @@ func (c *Core) stageTicket(now time.Time, t *ticket) {
 	c.stage = append(c.stage, messages.StageBatch{
 		Lane: t.Lane, Number: t.number, Floor: c.tickets.Floor(t.Lane), Attempt: t.attempts,
 		Remaining: t.issued.Add(c.times.Deadline).Sub(now).Milliseconds(), Records: uint32(t.Records),
-		MessageID: t.MessageID, Trace: t.Trace, Payload: t.Payload,
+		MessageID: t.MessageID, Expect: t.Expect, Trace: t.Trace, Payload: t.Payload,
 	})
 }
 
@@ -227,7 +228,7 @@ func (c *Core) outcomes(outcomes []messages.Outcome) {
 			c.tickets.Leap(o.Lane, o.Number)
 		}
 		if o.Code != messages.CodeOK {
-			answer = Answer{Error: c.failure(o.Lane, o.Number, o.Code, "")}
+			answer = Answer{Error: c.failure(o.Lane, o.Number, o.Code, o.Detail)}
 		}
 		c.settle(o.Lane, o.Number, answer)
 	}

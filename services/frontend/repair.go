@@ -2,6 +2,7 @@ package frontend
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -107,10 +108,11 @@ func (c *Core) giveUp(t *ticket, detail string) {
 }
 
 func (c *Core) failure(lane string, number uint64, code messages.Code, detail string) *messages.Error {
+	where := fmt.Sprintf("partition %s, epoch %d, lane %q, ticket %d", c.partition, c.epoch, lane, number)
 	if detail != "" {
-		detail = ": " + detail
+		where = detail + " (" + where + ")"
 	}
-	return messages.Errorf(code, "partition %s, epoch %d, lane %q, ticket %d%s", c.partition, c.epoch, lane, number, detail)
+	return messages.NewError(code, where)
 }
 
 // Abandon ends every ticket, because the core will not be stepped again, and

@@ -30,12 +30,14 @@ func parse(m *nats.Msg, topic messages.Topic, stream string, maxPayload int64, o
 	if err := checkHeaders(m.Header, stream); err != nil {
 		return Produce{}, err
 	}
-	p := Produce{MessageID: m.Header.Get(messages.HeaderMessageID), Trace: traceOf(m.Header)}
-	if len(p.MessageID) > maxMessageID {
-		return Produce{}, messages.Errorf(messages.CodeHeaderInvalid, "%s has %d bytes, allowed are %d",
-			messages.HeaderMessageID, len(p.MessageID), maxMessageID)
-	}
+	p := Produce{Trace: traceOf(m.Header)}
 	var err *messages.Error
+	if p.MessageID, err = messageID(m.Header, messages.HeaderMessageID); err != nil {
+		return Produce{}, err
+	}
+	if p.Expect, err = expectationOf(m.Header); err != nil {
+		return Produce{}, err
+	}
 	if p.Lane, err = laneOf(m, own); err != nil {
 		return Produce{}, err
 	}
@@ -47,6 +49,28 @@ func parse(m *nats.Msg, topic messages.Topic, stream string, maxPayload int64, o
 			"the batch has %d bytes; with a NATS max_payload of %d it may have %d", len(p.Payload), maxPayload, limit)
 	}
 	return p, nil
+}
+
+func messageID(header nats.Header, name string) (string, *messages.Error) {
+	id := header.Get(name)
+	if len(id) > maxMessageID {
+		return "", messages.Errorf(messages.CodeHeaderInvalid, "%s has %d bytes, allowed are %d", name, len(id), maxMessageID)
+	}
+	return id, nil
+}
+
+// expectationOf returns what a producer requires the last record to be. The
+// replicator judges it, in ticket order.
+func expectationOf(header nats.Header) (x messages.Expectation, err *messages.Error) {
+	if text := header.Get(messages.HeaderExpectedLastSequence); text != "" {
+		sequence, parseErr := strconv.ParseUint(text, 10, 64)
+		if parseErr != nil {
+			return x, messages.Errorf(messages.CodeHeaderInvalid, "%s: %.80q is no sequence", messages.HeaderExpectedLastSequence, text)
+		}
+		x.HasSequence, x.Sequence = true, sequence
+	}
+	x.MessageID, err = messageID(header, messages.HeaderExpectedLastID)
+	return x, err
 }
 
 // traceOf returns the trace context of a message. One that is longer than the
@@ -87,12 +111,14 @@ func frameOf(m *nats.Msg, maxRecordBytes int) (frame []byte, records int, err *m
 
 // known are the headers with a meaning of their own; they are not kept with the record.
 var known = map[string]bool{
-	messages.HeaderProducer:       true,
-	messages.HeaderMessageID:      true,
-	messages.HeaderExpectedStream: true,
-	messages.HeaderRequestInfo:    true,
-	messages.HeaderTraceparent:    true,
-	messages.HeaderTracestate:     true,
+	messages.HeaderProducer:             true,
+	messages.HeaderMessageID:            true,
+	messages.HeaderExpectedStream:       true,
+	messages.HeaderExpectedLastSequence: true,
+	messages.HeaderExpectedLastID:       true,
+	messages.HeaderRequestInfo:          true,
+	messages.HeaderTraceparent:          true,
+	messages.HeaderTracestate:           true,
 }
 
 // checkHeaders refuses headers of NATS and of Laneway that ask for something

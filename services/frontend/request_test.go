@@ -61,7 +61,9 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		want messages.Code
 	}{
 		{"a rollup", nats.Msg{Header: nats.Header{"Nats-Rollup": {"sub"}}}, messages.CodeHeaderNotSupported},
-		{"an expected last sequence", nats.Msg{Header: nats.Header{"Nats-Expected-Last-Sequence": {"1"}}}, messages.CodeHeaderNotSupported},
+		{"an expected last sequence of a subject", nats.Msg{Header: nats.Header{"Nats-Expected-Last-Subject-Sequence": {"1"}}}, messages.CodeHeaderNotSupported},
+		{"an expected last sequence that is none", nats.Msg{Header: nats.Header{"Nats-Expected-Last-Sequence": {"-1"}}}, messages.CodeHeaderInvalid},
+		{"a long expected message id", nats.Msg{Header: nats.Header{"Nats-Expected-Last-Msg-Id": {strings.Repeat("x", 1025)}}}, messages.CodeHeaderInvalid},
 		{"a header in another case", nats.Msg{Header: nats.Header{"nats-ttl": {"1s"}}}, messages.CodeHeaderNotSupported},
 		{"a producer id", nats.Msg{Header: nats.Header{"Laneway-Producer-Id": {"1"}}}, messages.CodeHeaderNotSupported},
 		{"another stream", nats.Msg{Header: nats.Header{"Nats-Expected-Stream": {"ORDERS"}}}, messages.CodeStreamMismatch},

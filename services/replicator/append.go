@@ -107,7 +107,7 @@ func (c *Core) resolve(now time.Time, sequence uint64) {
 }
 
 func (c *Core) commit(now time.Time, p *pending) {
-	c.nextOffset = p.offset + int64(p.batch.Records)
+	c.nextOffset, c.lastID = p.offset+int64(p.batch.Records), p.batch.MessageID
 	c.stats.Batches++
 	c.stats.Records += uint64(p.batch.Records)
 	if p.first != nil {

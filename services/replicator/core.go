@@ -122,6 +122,8 @@ type Core struct {
 	sequencer  uint64 // highest sequencer epoch seen or logged
 	lanes      lanes
 	ids        messageIDs
+	lastID     string // message id of the last batch in the log
+	tail       tail
 	queue      []pending // accepted, for the next entry
 	flight     []pending // in the entry under way
 	flightData []byte

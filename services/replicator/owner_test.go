@@ -160,6 +160,7 @@ type answer struct {
 	code      messages.Code
 	offset    int64
 	duplicate bool
+	detail    string
 }
 
 func ok(lane string, number uint64, offset int64) answer {
@@ -182,7 +183,7 @@ func answers(t failer, sent []messages.Message) []answer {
 		switch m := m.(type) {
 		case messages.Outcomes:
 			for _, o := range m.Outcomes {
-				all = append(all, answer{ticket{m.Epoch, o.Lane, o.Number}, o.Code, o.Offset, o.Duplicate})
+				all = append(all, answer{ticket{m.Epoch, o.Lane, o.Number}, o.Code, o.Offset, o.Duplicate, o.Detail})
 			}
 		case messages.Committed:
 			entry, err := messages.DecodeEntry(m.Entry)
@@ -191,7 +192,7 @@ func answers(t failer, sent []messages.Message) []answer {
 			}
 			offset := entry.BaseOffset
 			for _, p := range entry.Batches {
-				all = append(all, answer{ticket{entry.Epoch, p.Lane, p.Number}, messages.CodeOK, offset, false})
+				all = append(all, answer{ticket{entry.Epoch, p.Lane, p.Number}, messages.CodeOK, offset, false, ""})
 				offset += int64(p.Records)
 			}
 		}

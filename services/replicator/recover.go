@@ -84,6 +84,7 @@ func (c *Core) apply(now time.Time, e *LoggedEntry) bool {
 			c.lanes.of(p.batch.Lane).raise(p.batch.Floor)
 			c.lanes.settle(&p, c.frontend, at)
 		}
+		c.lastID = p.batch.MessageID
 		if p.batch.MessageID != "" {
 			c.ids.commit(p.batch.MessageID, &firstUse{}, p.offset, at)
 		}
@@ -97,6 +98,7 @@ func (c *Core) apply(now time.Time, e *LoggedEntry) bool {
 func (c *Core) lead(now time.Time, sequence uint64) {
 	c.phase = leading
 	c.term, c.last = sequence, sequence
+	c.tail = tail{c.nextOffset, c.lastID}
 	c.answered, c.helloAt = false, time.Time{}
 	c.lanes.touch(now)
 	c.stats.Terms++

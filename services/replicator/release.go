@@ -82,23 +82,39 @@ func (c *Core) askAgain(now time.Time, name string, l *lane) {
 }
 
 // accept takes a batch whose turn it is. Its message id decides whether it is
-// appended, or answered with the offset of the batch that had the id first.
+// appended, or answered with the offset of the batch that had the id first; a
+// duplicate is one whatever it expects, so that the retry of a lost ack succeeds.
 func (c *Core) accept(now time.Time, m messages.Release, b *messages.StagedBatch, l *lane) {
 	p := pending{batch: *b, epoch: m.Epoch, sequencer: m.SequencerEpoch, since: now}
 	if b.MessageID != "" {
 		p.first, p.duplicate = c.ids.find(b.MessageID)
-		if p.duplicate {
-			c.stats.Duplicates++
-		} else if p.first = c.ids.reserve(b.MessageID); p.first == nil {
-			l.take(b.Number)
-			l.drop(b.Number)
-			c.verdict(m.Epoch, messages.Outcome{Lane: b.Lane, Number: b.Number, Code: messages.CodeOverloaded})
-			return
-		}
+	}
+	if p.duplicate {
+		c.stats.Duplicates++
+	} else if refusal := c.claim(b, &p); refusal != nil {
+		l.take(b.Number)
+		l.drop(b.Number)
+		c.verdict(m.Epoch, messages.Outcome{Lane: b.Lane, Number: b.Number, Code: refusal.Code, Detail: refusal.Detail})
+		return
 	}
 	l.take(b.Number)
 	l.asked = time.Time{}
 	c.queue = append(c.queue, p)
+}
+
+// claim gives a batch that is no duplicate the place behind the tail, or says
+// why it cannot have it.
+func (c *Core) claim(b *messages.StagedBatch, p *pending) *messages.Error {
+	if refusal := c.tail.check(b.Expect); refusal != nil {
+		return refusal
+	}
+	if b.MessageID != "" {
+		if p.first = c.ids.reserve(b.MessageID); p.first == nil {
+			return messages.NewError(messages.CodeOverloaded, "")
+		}
+	}
+	c.tail = tail{c.tail.offset + int64(b.Records), b.MessageID}
+	return nil
 }
 
 // verdict notes a refusal. It leaves only after an append that was sent after

@@ -27,7 +27,8 @@ func (i *inventory) staged(b *Batch, extent messages.Extent) messages.StagedBatc
 			Lane: b.Lane, Number: b.Number, Floor: b.Floor,
 			Records: b.Records, Extent: extent, MessageID: b.MessageID,
 		},
-		Trace: b.Trace,
+		Expect: b.Expect,
+		Trace:  b.Trace,
 	}
 }
 
