@@ -12,7 +12,6 @@ type disk struct {
 	create     func(path string) (*os.File, error)
 	write      func(file *os.File, parts [][]byte) error
 	sync       func(file *os.File) error
-	link       func(from, to string) error
 	remove     func(path string) error
 }
 
@@ -24,7 +23,6 @@ var systemDisk = disk{
 	},
 	write:  gather,
 	sync:   (*os.File).Sync,
-	link:   os.Link,
 	remove: os.Remove,
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,7 +15,7 @@ import (
 )
 
 // recorder is a disk that notes each step before it is done, and can make a
-// step fail. Random names are noted as "partial".
+// step fail.
 type recorder struct {
 	root string
 
@@ -24,14 +25,9 @@ type recorder struct {
 	hook  func(step string)
 }
 
-func (r *recorder) note(step string, paths ...string) error {
-	for _, path := range paths {
-		inside, _ := filepath.Rel(r.root, path)
-		if strings.HasSuffix(inside, ".partial") {
-			inside = "partial"
-		}
-		step += " " + inside
-	}
+func (r *recorder) note(step, path string) error {
+	inside, _ := filepath.Rel(r.root, path)
+	step += " " + inside
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	r.steps = append(r.steps, step)
@@ -64,9 +60,6 @@ func (r *recorder) disk() disk {
 		},
 		sync: func(file *os.File) error {
 			return firstError(r.note("sync", file.Name()), func() error { return systemDisk.sync(file) })
-		},
-		link: func(from, to string) error {
-			return firstError(r.note("link", from, to), func() error { return systemDisk.link(from, to) })
 		},
 		remove: func(path string) error {
 			return firstError(r.note("remove", path), func() error { return systemDisk.remove(path) })
@@ -105,16 +98,18 @@ func TestPutReturnsAfterFileAndFolderAreSynced(t *testing.T) {
 	if got := opened[len(opened)-2:]; !slices.Equal(got, []string{"mkdir .", "syncdir .."}) {
 		t.Errorf("opening ended with %q, want the root's entry synced", got)
 	}
-	object := []string{"create partial", "write partial", "sync partial"}
+	object := func(key string) []string {
+		return []string{"create " + key, "write " + key, "sync " + key, "syncdir " + path.Dir(key)}
+	}
 	for _, put := range []struct {
 		key  string
 		want []string
 	}{
 		{"objects/1/a", slices.Concat([]string{"mkdir objects", "syncdir .", "mkdir objects/1", "syncdir objects"},
-			object, []string{"link partial objects/1/a", "remove partial", "syncdir objects/1"})},
-		{"objects/1/b", slices.Concat(object, []string{"link partial objects/1/b", "remove partial", "syncdir objects/1"})},
+			object("objects/1/a"))},
+		{"objects/1/b", object("objects/1/b")},
 		{"objects/2/c", slices.Concat([]string{"mkdir objects/2", "syncdir objects"},
-			object, []string{"link partial objects/2/c", "remove partial", "syncdir objects/2"})},
+			object("objects/2/c"))},
 	} {
 		if err := store.Put(t.Context(), put.key, [][]byte{[]byte("x")}); err != nil {
 			t.Fatal(err)
@@ -144,29 +139,8 @@ func TestFoldersThatAreThereAreSyncedOnceMore(t *testing.T) {
 	}
 }
 
-func TestAnObjectIsSeenWholeOrNotAtAll(t *testing.T) {
-	store, recorder := openRecorded(t)
-	linked := false
-	recorder.hook = func(step string) {
-		got, err := store.ReadRange(context.Background(), "a/b", 0, 5)
-		switch {
-		case linked && (err != nil || string(got) != "whole"):
-			t.Errorf("before %q: read %q, %v; want the whole object", step, got, err)
-		case !linked && !errors.Is(err, ErrNotFound):
-			t.Errorf("before %q: read %q, %v; want ErrNotFound", step, got, err)
-		}
-		linked = linked || strings.HasPrefix(step, "link")
-	}
-	if err := store.Put(t.Context(), "a/b", [][]byte{[]byte("wh"), []byte("ole")}); err != nil {
-		t.Fatal(err)
-	}
-	if !linked {
-		t.Error("the object was never linked to its key")
-	}
-}
-
 func TestAStepThatFailsLeavesNothingBehind(t *testing.T) {
-	for _, step := range []string{"create", "write", "sync", "link", "syncdir"} {
+	for _, step := range []string{"create", "write", "sync", "syncdir"} {
 		for cause, want := range map[error]error{
 			syscall.ENOSPC: ErrFull, syscall.EDQUOT: ErrFull, syscall.EIO: ErrMedium,
 		} {
@@ -219,9 +193,6 @@ func TestWhatCannotBeRemovedIsReported(t *testing.T) {
 	if !errors.Is(err, ErrMedium) || !errors.Is(err, syscall.EACCES) {
 		t.Errorf("error is %v, want both the cause and the failed removal", err)
 	}
-	if _, err := store.ReadRange(t.Context(), "k", 0, 1); !errors.Is(err, ErrNotFound) {
-		t.Errorf("read: %v, want ErrNotFound", err)
-	}
 }
 
 func TestAContextThatEndsDuringTheWriteStoresNothing(t *testing.T) {
@@ -237,20 +208,5 @@ func TestAContextThatEndsDuringTheWriteStoresNothing(t *testing.T) {
 	}
 	if found := files(t, recorder.root); len(found) != 0 {
 		t.Errorf("files left: %q", found)
-	}
-}
-
-func TestWhatACrashLeftDoesNotBlockTheKey(t *testing.T) {
-	store, recorder := openRecorded(t)
-	recorder.fail = map[string]error{"sync": syscall.EIO, "remove": syscall.EIO}
-	if err := store.Put(t.Context(), "k", [][]byte{[]byte("half")}); err == nil {
-		t.Fatal("Put succeeded, want an error")
-	}
-	recorder.fail = nil
-	if err := store.Put(t.Context(), "k", [][]byte{[]byte("whole")}); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := store.ReadRange(t.Context(), "k", 0, 5); string(got) != "whole" || err != nil {
-		t.Errorf("object is %q, %v", got, err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 )
@@ -14,9 +13,10 @@ import (
 // local is the durable store in a folder of a local file system: an object is a
 // file, its key is the path below the root.
 //
-// An object is written under a name of its own, synced, and only then linked to
-// its key, so that a reader finds it whole or not at all. A crash leaves at
-// most a file whose name ends in ".partial", or an object nobody refers to.
+// An object is written at its key at once, and synced with its folder before Put
+// returns: a rename would cost another commit of the file system's journal. Until
+// then nobody refers to it, and a key is never used again, so what a crash leaves
+// is an orphan, whole or torn, and Scan tells a torn one.
 type local struct {
 	root    string
 	disk    disk
@@ -57,20 +57,12 @@ func (l *local) put(ctx context.Context, target string, parts [][]byte) error {
 	if err := l.folders.ensure(folder); err != nil {
 		return folderError(err)
 	}
-	// A random name: what a crash left must not block the same key later.
-	partial := fmt.Sprintf("%s.%016x.partial", target, rand.Uint64())
-	file, err := l.disk.create(partial)
+	file, err := l.disk.create(target)
 	if err != nil {
-		return folderError(err)
+		return classify(err)
 	}
 	if err := l.fill(ctx, file, parts); err != nil {
-		return l.discard(classify(err), partial)
-	}
-	if err := l.disk.link(partial, target); err != nil {
-		return l.discard(classify(err), partial)
-	}
-	if err := l.disk.remove(partial); err != nil {
-		return l.discard(folderError(err), target)
+		return l.discard(classify(err), target)
 	}
 	if err := l.disk.syncFolder(folder); err != nil {
 		return l.discard(folderError(err), target)
