@@ -230,6 +230,7 @@ func (p *partition) admit(m *nats.Msg) {
 // answer sends answers in their order and gives back what the batches held.
 func (p *partition) answer(answers []Answer) {
 	var buf []byte
+	wanted := len(answers) > 0 && p.service.reader.Wanted(p.id)
 	for i := range answers {
 		a := &answers[i]
 		r := a.Request.(*request)
@@ -243,7 +244,7 @@ func (p *partition) answer(answers []Answer) {
 				Ticket: a.Number, Epoch: a.Epoch,
 			})
 			p.respond(r.reply, buf)
-			if a.Extent.Key != "" {
+			if wanted && a.Extent.Key != "" {
 				p.service.reader.Remember(a.Extent, a.Payload)
 			}
 		}

@@ -99,6 +99,7 @@ func (f *fetch) run(ctx context.Context) {
 	f.reader.mu.Lock()
 	f.reader.open--
 	delete(f.partition.fetches, f)
+	f.partition.left = time.Now()
 	f.reader.mu.Unlock()
 	if err == nil {
 		f.out.end(how)

@@ -75,6 +75,23 @@ func TestRecentBatchesComeFromMemory(t *testing.T) {
 	}
 }
 
+func TestPayloadsAreWantedWhileSomebodyReadsAndForAWhileAfter(t *testing.T) {
+	f := newFixture(t, nil)
+	if f.reader.Wanted(f.id) {
+		t.Error("wanted before anybody reads")
+	}
+	c := f.fetch(fields{"from": "latest", "follow": true, "max_records": 1})
+	f.waitOpen(1)
+	if !f.reader.Wanted(f.id) {
+		t.Error("not wanted while somebody reads")
+	}
+	f.tell(lines("last"))
+	c.wants(messages.StatusEnd, "last")
+	if !f.reader.Wanted(f.id) {
+		t.Error("not wanted right after somebody has read")
+	}
+}
+
 func TestPayloadOfAnotherExtentIsNotUsed(t *testing.T) {
 	f := newFixture(t, nil)
 	s := f.commit(lines("right"))

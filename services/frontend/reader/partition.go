@@ -21,7 +21,7 @@ type position struct {
 }
 
 // partition is what the reader knows of an open partition. It is safe for
-// concurrent use; closed and fetches are guarded by the Reader's mutex.
+// concurrent use; closed, fetches and left are guarded by the Reader's mutex.
 type partition struct {
 	config  Config
 	id      messages.Partition
@@ -29,6 +29,7 @@ type partition struct {
 	sub     *nats.Subscription
 	closed  bool
 	fetches map[*fetch]struct{}
+	left    time.Time // when the last fetch ended
 
 	mu      sync.Mutex
 	end     position

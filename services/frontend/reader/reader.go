@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
@@ -121,6 +122,19 @@ func (r *Reader) Committed(m messages.Committed, entry messages.Entry) {
 	}
 	r.entries.put(p.id, messages.LoggedEntry{Sequence: m.Sequence, Entry: entry})
 	p.advance(position{m.Sequence, entry.NextOffset()})
+}
+
+// interest is for how long payloads are still remembered once a partition's last
+// fetch has ended, for consumers that fetch again and again.
+const interest = time.Minute
+
+// Wanted says whether somebody reads the partition, or has just done so. What
+// nobody reads is not worth remembering: that takes time for every batch.
+func (r *Reader) Wanted(id messages.Partition) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	p := r.partitions[id]
+	return p != nil && (len(p.fetches) > 0 || time.Since(p.left) < interest)
 }
 
 // Remember keeps the payload of an extent in memory for those who read it soon.
