@@ -112,6 +112,10 @@ type decoder struct {
 	src source
 	dec *msgpack.Decoder
 	err error
+	// recent are strings that were read lately: the items of a message repeat
+	// their lane and their object, which then need not be copied again.
+	recent [4]string
+	oldest int
 }
 
 var decoders = sync.Pool{New: func() any {
@@ -129,7 +133,7 @@ func acquireDecoder(data []byte) *decoder {
 }
 
 func (d *decoder) release() {
-	d.src = source{}
+	d.src, d.recent = source{}, [4]string{}
 	decoders.Put(d)
 }
 
@@ -284,7 +288,21 @@ func (d *decoder) bytes() []byte {
 	return b
 }
 
-func (d *decoder) string() string { return string(d.bytes()) }
+func (d *decoder) string() string {
+	b := d.bytes()
+	if len(b) == 0 {
+		return ""
+	}
+	for _, s := range d.recent {
+		if s == string(b) {
+			return s
+		}
+	}
+	s := string(b)
+	d.recent[d.oldest] = s
+	d.oldest = (d.oldest + 1) % len(d.recent)
+	return s
+}
 
 // end checks that nothing follows the message.
 func (d *decoder) end() {

@@ -275,15 +275,40 @@ var body = map[kind]struct {
 // headerFields are version, kind, topic, topic id and partition.
 const headerFields = 5
 
+// sizeHint returns about how many bytes a message takes: growing the buffer of a
+// large one would copy it several times.
+func sizeHint(m Message) int {
+	const envelope, item = 128, 64
+	hint := envelope
+	switch m := m.(type) {
+	case Stage:
+		for i := range m.Batches {
+			b := &m.Batches[i]
+			hint += item + len(b.Lane) + len(b.MessageID) + len(b.Trace.Parent) + len(b.Trace.State) + len(b.Payload)
+		}
+	case Staged:
+		hint += stagedSize(m.Batches)
+	case Release:
+		hint += stagedSize(m.Batches)
+	case Committed:
+		hint += len(m.Entry)
+	}
+	return hint
+}
+
+func stagedSize(batches []StagedBatch) int {
+	const item = 64
+	size := 0
+	for i := range batches {
+		b := &batches[i]
+		size += item + len(b.Lane) + len(b.Extent.Key) + len(b.MessageID) + len(b.Trace.Parent) + len(b.Trace.State)
+	}
+	return size
+}
+
 // Encode returns the wire form of m.
 func Encode(m Message) []byte {
-	hint := 128
-	if s, ok := m.(Stage); ok {
-		for i := range s.Batches {
-			hint += len(s.Batches[i].Payload) + 192
-		}
-	}
-	return encode(hint, func(e *encoder) {
+	return encode(sizeHint(m), func(e *encoder) {
 		p := m.Of()
 		e.array(headerFields + body[m.kind()].fields)
 		e.uint(version)
