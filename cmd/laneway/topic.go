@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -20,10 +21,11 @@ import (
 const adminTimeout = 30 * time.Second
 
 type topicCommand struct {
-	Create topicCreate `cmd:"" help:"Create a topic."`
-	List   topicList   `cmd:"" help:"List all topics."`
-	Info   topicInfo   `cmd:"" help:"Show a topic and the state of its partitions."`
-	Delete topicDelete `cmd:"" help:"Delete a topic and its records, without asking."`
+	Create  topicCreate  `cmd:"" help:"Create a topic."`
+	List    topicList    `cmd:"" help:"List all topics."`
+	Info    topicInfo    `cmd:"" help:"Show a topic and the state of its partitions."`
+	Mapping topicMapping `cmd:"" help:"Print the NATS configuration that spreads subjects over a topic's partitions."`
+	Delete  topicDelete  `cmd:"" help:"Delete a topic and its records, without asking."`
 }
 
 type topicName struct {
@@ -33,15 +35,21 @@ type topicName struct {
 type topicCreate struct {
 	topicName
 	serverFlag
-	Partitions     number `default:"1" help:"Number of partitions, at most 256. Records keep their order within a partition."`
-	MaxRecordBytes size   `default:"2MiB" help:"Largest record, at most 4MiB."`
+	Partitions     number   `default:"1" help:"Number of partitions, at most 256. Records keep their order within a partition."`
+	MaxRecordBytes size     `default:"2MiB" help:"Largest record, at most 4MiB."`
+	Subjects       []string `placeholder:"SUBJECT,..." help:"Subjects to which records may be sent besides laneway.produce.NAME.0, such as orders.>; at most 16, and only for a topic of one partition."`
 }
 
 // Help implements kong.HelpProvider.
 func (*topicCreate) Help() string {
-	return `Example:
+	return `With --subjects, whatever is published to them is a record of the topic, which keeps its subject as the header
+Laneway-Subject. Subjects that overlap with those of another topic or of a JetStream stream are refused. A stream that is
+created later is not: it would store and acknowledge the same messages. Several partitions: see laneway topic mapping.
 
-    laneway topic create orders --partitions 4`
+Examples:
+
+    laneway topic create orders --subjects 'orders.>'
+    laneway topic create payments --partitions 4`
 }
 
 // Validate implements kong's check of a command.
@@ -59,13 +67,13 @@ func (c *topicCreate) Validate() error {
 func (c *topicCreate) Run(a *app) error {
 	return administer(a, c.serverFlag, func(ctx context.Context, laneway *client.Client) error {
 		topic, err := laneway.CreateTopic(ctx, messages.TopicConfig{
-			Name: c.Name, Partitions: int(c.Partitions), MaxRecordBytes: int(c.MaxRecordBytes),
+			Name: c.Name, Partitions: int(c.Partitions), MaxRecordBytes: int(c.MaxRecordBytes), Subjects: c.Subjects,
 		})
 		if err != nil {
 			return err
 		}
-		return say(a.stdout, "created topic %s: %s, records of up to %s\n",
-			topic.Name, count(topic.Partitions, "partition"), humanize.IBytes(uint64(topic.MaxRecordBytes)))
+		return say(a.stdout, "created topic %s: %s, records of up to %s%s\n",
+			topic.Name, count(topic.Partitions, "partition"), humanize.IBytes(uint64(topic.MaxRecordBytes)), bound(topic))
 	})
 }
 
@@ -93,10 +101,10 @@ func (c *topicList) Run(a *app) error {
 		}
 		// What cannot be written is reported by Flush.
 		table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-		_, _ = fmt.Fprintln(table, "NAME\tPARTITIONS\tMAX RECORD\tCREATED")
+		_, _ = fmt.Fprintln(table, "NAME\tPARTITIONS\tMAX RECORD\tCREATED\tSUBJECTS")
 		for _, t := range topics {
-			_, _ = fmt.Fprintf(table, "%s\t%d\t%s\t%s\n",
-				t.Name, t.Partitions, humanize.IBytes(uint64(t.MaxRecordBytes)), t.Created.Format(time.RFC3339))
+			_, _ = fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\n",
+				t.Name, t.Partitions, humanize.IBytes(uint64(t.MaxRecordBytes)), t.Created.Format(time.RFC3339), strings.Join(t.Subjects, " "))
 		}
 		return table.Flush()
 	})
@@ -125,8 +133,8 @@ func (c *topicInfo) Run(a *app) error {
 		if c.JSON {
 			return writeJSON(a.stdout, messages.TopicResponse{Topic: &topic, Partitions: partitions})
 		}
-		if err := say(a.stdout, "topic %s, created %s, records of up to %s\n\n", topic.Name,
-			topic.Created.Format(time.RFC3339), humanize.IBytes(uint64(topic.MaxRecordBytes))); err != nil {
+		if err := say(a.stdout, "topic %s, created %s, records of up to %s%s\n\n", topic.Name,
+			topic.Created.Format(time.RFC3339), humanize.IBytes(uint64(topic.MaxRecordBytes)), bound(topic)); err != nil {
 			return err
 		}
 		// What cannot be written is reported by Flush.
@@ -175,6 +183,14 @@ func administer(a *app, server serverFlag, do func(context.Context, *client.Clie
 		return nil // the reader, such as head, has seen enough
 	}
 	return err
+}
+
+// bound tells the subjects that a topic is bound to, if any.
+func bound(topic messages.Topic) string {
+	if len(topic.Subjects) == 0 {
+		return ""
+	}
+	return ", bound to " + strings.Join(topic.Subjects, " ")
 }
 
 // count returns a number with its noun.

@@ -107,11 +107,17 @@ func (l *Log) Append(ctx context.Context, expected uint64, data []byte) (uint64,
 	if err == nil {
 		return ack.Sequence, nil
 	}
-	if api, ok := errors.AsType[*jetstream.APIError](err); ok &&
-		(api.ErrorCode == wrongLastSequence || api.ErrorCode == wrongLastSequenceConstant) {
+	if Moved(err) {
 		return 0, fmt.Errorf("append to %s after sequence %d: %w", l.partition.Stream(), expected, ErrMoved)
 	}
 	return 0, fmt.Errorf("append to %s after sequence %d: %w", l.partition.Stream(), expected, err)
+}
+
+// Moved says whether JetStream refused to append because the last sequence of
+// the stream is not the expected one.
+func Moved(err error) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && (api.ErrorCode == wrongLastSequence || api.ErrorCode == wrongLastSequenceConstant)
 }
 
 // State is where a log ends.

@@ -25,6 +25,12 @@ import (
 
 const bucket = "LANEWAY_TOPICS"
 
+// The stream behind the bucket, and what its subjects start with.
+const (
+	bucketStream  = "KV_" + bucket
+	bucketSubject = "$KV." + bucket + "."
+)
+
 // Registry reads and changes the set of topics. It is safe for concurrent use.
 type Registry struct {
 	conn *nats.Conn
@@ -56,42 +62,6 @@ func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Regist
 		return nil, fmt.Errorf("open bucket %s: %w", bucket, err)
 	}
 	return &Registry{conn: conn, js: js, kv: kv}, nil
-}
-
-// Create makes a topic and the log of each of its partitions.
-func (r *Registry) Create(ctx context.Context, config messages.TopicConfig) (messages.Topic, error) {
-	config, err := config.Complete()
-	if err != nil {
-		return messages.Topic{}, err
-	}
-	r.changes.Lock()
-	defer r.changes.Unlock()
-	if _, err := r.Get(ctx, config.Name); err == nil {
-		return messages.Topic{}, messages.NewError(messages.CodeTopicExists, config.Name)
-	} else if !errors.Is(err, messages.NewError(messages.CodeUnknownTopic, "")) {
-		return messages.Topic{}, err
-	}
-	existing, err := r.List(ctx)
-	if err != nil {
-		return messages.Topic{}, err
-	}
-	if len(existing) >= messages.MaxTopics {
-		return messages.Topic{}, messages.Errorf(messages.CodeInvalidRequest, "there are %d topics, which is the limit", len(existing))
-	}
-	topic := messages.Topic{TopicConfig: config, ID: newID(), Created: time.Now().UTC()}
-	if err := r.eachLog(topic, func(l *partitionlog.Log) error { return l.Create(ctx) }); err != nil {
-		return messages.Topic{}, unavailable(err)
-	}
-	value, err := json.Marshal(topic)
-	if err != nil {
-		return messages.Topic{}, messages.AsError(err)
-	}
-	if _, err := r.kv.Create(ctx, config.Name, value); errors.Is(err, jetstream.ErrKeyExists) {
-		return messages.Topic{}, messages.NewError(messages.CodeTopicExists, config.Name)
-	} else if err != nil {
-		return messages.Topic{}, unavailable(err)
-	}
-	return topic, nil
 }
 
 // Delete removes a topic and its logs. Its payloads stay in the object store.

@@ -4,6 +4,7 @@
 package wire
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -109,22 +110,32 @@ func Unsubscribe(sub *nats.Subscription) error {
 	return err
 }
 
-// Drain ends a subscription and returns when the callback has seen all that was
-// delivered, or after five seconds.
-func Drain(sub *nats.Subscription) error {
-	closed := make(chan struct{})
-	sub.SetClosedHandler(func(string) { close(closed) })
-	if err := sub.Drain(); err != nil {
-		return Unsubscribe(sub)
+// Drain ends subscriptions, all at once, and returns when their callbacks have
+// seen, or their channels hold, all that was delivered; or after five seconds.
+func Drain(subs ...*nats.Subscription) error {
+	var errs []error
+	closed := make([]chan struct{}, len(subs))
+	for i, sub := range subs {
+		closed[i] = make(chan struct{})
+		sub.SetClosedHandler(func(string) { close(closed[i]) })
+		if err := sub.Drain(); err != nil {
+			errs = append(errs, Unsubscribe(sub))
+			closed[i] = nil
+		}
 	}
-	timer := time.NewTimer(5 * time.Second)
-	defer timer.Stop()
-	select {
-	case <-closed:
-		return nil
-	case <-timer.C:
-		return fmt.Errorf("%s has not drained within 5 s", sub.Subject)
+	timeout, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	for i, sub := range subs {
+		if closed[i] == nil {
+			continue
+		}
+		select {
+		case <-closed[i]:
+		case <-timeout.Done():
+			errs = append(errs, fmt.Errorf("%s has not drained within 5 s", sub.Subject))
+		}
 	}
+	return errors.Join(errs...)
 }
 
 // Flush returns when the server has processed all subscriptions and messages so far.

@@ -27,7 +27,7 @@ func TestTheTopicAPISpeaksTheShapesOfMessages(t *testing.T) {
 	answer("delete", messages.TopicResponse{}, &deleted)
 
 	topic, err := c.CreateTopic(bounded(t), messages.TopicConfig{Name: f.topic.Name, Partitions: 2})
-	if err != nil || topic != f.topic {
+	if err != nil || !cmp.Equal(topic, f.topic) {
 		t.Fatalf("created %+v: %v", topic, err)
 	}
 	topics, err := c.ListTopics(bounded(t))
@@ -35,7 +35,7 @@ func TestTheTopicAPISpeaksTheShapesOfMessages(t *testing.T) {
 		t.Fatalf("listed %+v: %v", topics, err)
 	}
 	topic, _, err = c.TopicInfo(bounded(t), f.topic.Name)
-	if err != nil || topic != f.topic {
+	if err != nil || !cmp.Equal(topic, f.topic) {
 		t.Fatalf("info %+v: %v", topic, err)
 	}
 	if err := c.DeleteTopic(bounded(t), f.topic.Name); err != nil {

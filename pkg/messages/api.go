@@ -76,6 +76,10 @@ type TopicConfig struct {
 	Name           string `json:"name"`
 	Partitions     int    `json:"partitions,omitempty"`       // default 1
 	MaxRecordBytes int    `json:"max_record_bytes,omitempty"` // default DefaultMaxRecordBytes
+
+	// Subjects, which may have wildcards, are produced to like the produce
+	// subject of the topic's only partition.
+	Subjects []string `json:"subjects,omitempty"`
 }
 
 // Topic is a topic as the registry keeps it.
@@ -106,7 +110,7 @@ func (c TopicConfig) Complete() (TopicConfig, error) {
 	case c.MaxRecordBytes < 1 || c.MaxRecordBytes > MaxRecordBytesLimit:
 		return c, Errorf(CodeInvalidRequest, "max_record_bytes is %d, allowed are 1 to %d", c.MaxRecordBytes, MaxRecordBytesLimit)
 	}
-	return c, nil
+	return c, c.checkSubjects()
 }
 
 // TopicRequest names a topic (info, delete).

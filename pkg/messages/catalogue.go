@@ -19,6 +19,7 @@ const (
 	CodeTopicExists        Code = 10058
 	CodeUnknownTopic       Code = 10059
 	CodeStreamMismatch     Code = 10060
+	CodeSubjectOverlap     Code = 10065
 	CodeWrongLastID        Code = 10070
 	CodeWrongLastSequence  Code = 10071
 	CodeOverloaded         Code = 10167
@@ -29,6 +30,7 @@ const (
 	CodeHeaderNotSupported Code = 20005
 	CodeHeaderInvalid      Code = 20006
 	CodeOffsetOutOfRange   Code = 20007
+	CodeInvalidSubject     Code = 20010
 	CodeFailed             Code = 20020
 	CodeOutcomeUnknown     Code = 20021
 	CodeNotCommitted       Code = 20022
@@ -57,6 +59,7 @@ var catalogue = map[Code]Kind{
 	CodeTopicExists:        {"TOPIC_EXISTS", 409, false, "a topic of this name exists", "choose another name, or delete the topic first"},
 	CodeUnknownTopic:       {"UNKNOWN_TOPIC", 404, false, "there is no such topic or partition", "create the topic with: laneway topic create NAME"},
 	CodeStreamMismatch:     {"STREAM_MISMATCH", 400, false, "the expected stream is not the one that backs this partition", "correct the Nats-Expected-Stream header"},
+	CodeSubjectOverlap:     {"SUBJECT_OVERLAP", 400, false, "a subject overlaps with one that is in use", "choose a subject that shares no message with the one that is named"},
 	CodeWrongLastID:        {"WRONG_LAST_MSG_ID", 400, false, "wrong last msg ID", "read what was published meanwhile, then publish again with the id that is named, or without Nats-Expected-Last-Msg-Id"},
 	CodeWrongLastSequence:  {"WRONG_LAST_SEQUENCE", 400, false, "wrong last sequence", "read what was published meanwhile, then publish again with the sequence that is named, or without Nats-Expected-Last-Sequence"},
 	CodeOverloaded:         {"OVERLOADED", 429, true, "too much is in flight on this partition or in this process", "wait for outstanding answers and send again; send less at once"},
@@ -67,6 +70,7 @@ var catalogue = map[Code]Kind{
 	CodeHeaderNotSupported: {"HEADER_NOT_SUPPORTED", 400, false, "a NATS header asks for something that Laneway does not do", "remove the header that is named"},
 	CodeHeaderInvalid:      {"HEADER_INVALID", 400, false, "a header has a value that is not allowed", "correct the header that is named"},
 	CodeOffsetOutOfRange:   {"OFFSET_OUT_OF_RANGE", 416, false, "the offset lies beyond the end of the partition or below its start", "fetch from earliest, latest, or an offset within the range"},
+	CodeInvalidSubject:     {"INVALID_SUBJECT", 400, false, "a subject has tokens of printable characters, separated by dots; * is a token, and > the last one", "correct the subject"},
 	CodeFailed:             {"FAILED", 503, true, "the batch could not be staged; it is not in the log and never will be", "send it again; if it goes on, look at the object store and the stagers' logs"},
 	CodeOutcomeUnknown:     {"OUTCOME_UNKNOWN", 503, true, "the deadline passed before the outcome was known; the batch may or may not be in the log", "send it again if doubles do no harm or a Nats-Msg-Id is set; look for a service that is down"},
 	CodeNotCommitted:       {"NOT_COMMITTED", 503, true, "the batch came too late for its turn; it is not in the log and never will be", "send it again"},

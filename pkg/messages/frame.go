@@ -177,6 +177,10 @@ func (r *FrameReader) skip() (size int, ok bool) {
 			r.d.fail("header name or value %.40q cannot be sent as a NATS header", text)
 			return 0, false
 		}
+		if i%2 == 0 && bytes.EqualFold(text, []byte(HeaderSubject)) {
+			r.d.fail("header %s is Laneway's own", HeaderSubject)
+			return 0, false
+		}
 		size += len(text)
 	}
 	size += len(r.d.bytes())

@@ -13,6 +13,7 @@ const (
 	HeaderOffset     = "Laneway-Offset"  // of the record, or of the first record of a frame
 	HeaderRecords    = "Laneway-Records" // of a frame
 	HeaderTime       = "Laneway-Time"    // RFC 3339 with nanoseconds
+	HeaderSubject    = "Laneway-Subject" // that the record was sent to, if it is one that the topic is bound to
 	HeaderNextOffset = "Laneway-Next-Offset"
 	HeaderEndOffset  = "Laneway-End-Offset" // the offset after the last committed record
 	HeaderStatus     = "Status"

@@ -13,7 +13,6 @@ import (
 
 	"laneway.dev/internal/actor"
 	"laneway.dev/internal/epoch"
-	"laneway.dev/internal/wire"
 	"laneway.dev/pkg/messages"
 )
 
@@ -32,8 +31,8 @@ type partition struct {
 	ready   chan struct{} // closed when requests are admitted
 	own     atomic.Uint64 // counts the lanes of requests that share their order with no other
 
-	mu  sync.Mutex
-	sub *nats.Subscription // of the produce subject; nil before ready and after closing
+	mu     sync.Mutex
+	intake *intake // nil before ready and after closing
 }
 
 // request is what is needed to answer a producer.
@@ -170,19 +169,17 @@ func (p *partition) do(fx Effects) {
 func (p *partition) open() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.sub != nil || p.service.closing.Load() {
+	if p.intake != nil || p.service.closing.Load() {
 		return
 	}
 	conn := p.service.config.Conn
-	sub, err := conn.QueueSubscribe(p.id.ProduceSubject(), messages.FrontendQueue, p.admit)
-	if err == nil {
-		err = sub.SetPendingLimits(1<<20, 512<<20)
-	}
+	subjects := append([]string{p.id.ProduceSubject()}, p.topic.Subjects...)
+	opened, err := openIntake(conn, subjects, p.admit)
 	if err != nil {
 		p.service.config.Logger.Error("the partition cannot be produced to", zap.Stringer("partition", p.id), zap.Error(err))
 		return
 	}
-	p.sub = sub
+	p.intake = opened
 	if err := conn.FlushTimeout(time.Second); err != nil {
 		p.service.config.Logger.Warn("the server has not confirmed a subscription yet", zap.Error(err))
 	}
@@ -192,17 +189,17 @@ func (p *partition) open() {
 // close stops admitting requests; those already delivered are still taken.
 func (p *partition) close() {
 	p.mu.Lock()
-	sub := p.sub
-	p.sub = nil
+	opened := p.intake
+	p.intake = nil
 	p.mu.Unlock()
-	if sub != nil {
-		if err := wire.Drain(sub); err != nil {
+	if opened != nil {
+		if err := opened.close(); err != nil {
 			p.service.config.Logger.Warn("a subscription did not drain", zap.Stringer("partition", p.id), zap.Error(err))
 		}
 	}
 }
 
-// admit is the callback of the produce subscription: it checks a request and
+// admit is the callback of the intake: it checks a request and
 // puts it into the mailbox, in the order of arrival. It never waits.
 func (p *partition) admit(m *nats.Msg) {
 	r := &request{reply: m.Reply}

@@ -41,7 +41,7 @@ func parse(m *nats.Msg, topic messages.Topic, stream string, maxPayload int64, o
 	if p.Lane, err = laneOf(m, own); err != nil {
 		return Produce{}, err
 	}
-	if p.Payload, p.Records, err = frameOf(m, topic.MaxRecordBytes); err != nil {
+	if p.Payload, p.Records, err = frameOf(m, boundSubject(m, topic), topic.MaxRecordBytes); err != nil {
 		return Produce{}, err
 	}
 	if limit := maxPayload - envelopeRoom; int64(len(p.Payload)) > limit {
@@ -85,9 +85,13 @@ func traceOf(header nats.Header) messages.Trace {
 }
 
 // frameOf returns the batch frame that a message carries, or a frame of the one
-// record that it is.
-func frameOf(m *nats.Msg, maxRecordBytes int) (frame []byte, records int, err *messages.Error) {
+// record that it is. The record keeps the bound subject that it was sent to, if any.
+func frameOf(m *nats.Msg, bound string, maxRecordBytes int) (frame []byte, records int, err *messages.Error) {
 	if m.Header.Get(messages.HeaderContentType) == messages.ContentTypeBatch {
+		if bound != "" {
+			return nil, 0, messages.Errorf(messages.CodeInvalidRequest,
+				"a batch frame goes to the produce subject of the partition, not to %s", bound)
+		}
 		records, checkErr := messages.CheckFrame(m.Data, maxRecordBytes)
 		if checkErr != nil {
 			return nil, 0, messages.AsError(checkErr)
@@ -95,6 +99,9 @@ func frameOf(m *nats.Msg, maxRecordBytes int) (frame []byte, records int, err *m
 		return m.Data, records, nil
 	}
 	record := messages.Record{Headers: userHeaders(m.Header), Value: m.Data}
+	if bound != "" {
+		record.Headers = append(record.Headers, messages.Header{Name: messages.HeaderSubject, Value: bound})
+	}
 	if n := len(record.Headers); n > messages.MaxHeaders {
 		return nil, 0, messages.Errorf(messages.CodeHeaderInvalid, "%d headers, allowed are %d", n, messages.MaxHeaders)
 	}

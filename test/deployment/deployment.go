@@ -2,6 +2,7 @@ package deployment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -124,16 +125,49 @@ jetstream {
   max_memory_store: 64MB
   sync_interval: always
 }
+include %q
 `
+
+// natsIncluded is the file beside NATS' configuration that tests may write.
+const natsIncluded = "included.conf"
 
 func (d *Deployment) addNATS() {
 	config := filepath.Join(d.folder, "nats.conf")
-	if err := os.WriteFile(config, fmt.Appendf(nil, natsConfig, d.nats, d.Data), 0o600); err != nil {
+	if err := os.WriteFile(config, fmt.Appendf(nil, natsConfig, d.nats, d.Data, natsIncluded), 0o600); err != nil {
 		d.t.Fatal(err)
 	}
+	d.includeInNATS("")
 	d.members = append(d.members, &member{
 		role: NATS, binary: Binary("nats-server"), args: []string{"--config", config}, log: filepath.Join(d.folder, "nats.log"),
 	})
+}
+
+func (d *Deployment) includeInNATS(text string) {
+	d.t.Helper()
+	if err := os.WriteFile(filepath.Join(d.folder, natsIncluded), []byte(text), 0o600); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// ConfigureNATS makes the running NATS server include a text in its
+// configuration, instead of the one before.
+func (d *Deployment) ConfigureNATS(ctx context.Context, text string) {
+	d.t.Helper()
+	const reloaded = "Reloaded server configuration"
+	before := strings.Count(d.Log(NATS), reloaded)
+	d.includeInNATS(text)
+	if err := d.member(NATS).signal(syscall.SIGHUP); err != nil {
+		d.t.Fatal(err)
+	}
+	err := Eventually(ctx, func(context.Context) error {
+		if strings.Count(d.Log(NATS), reloaded) == before {
+			return errors.New("NATS has not loaded its configuration again")
+		}
+		return nil
+	})
+	if err != nil {
+		d.t.Fatal(err)
+	}
 }
 
 // URL returns that of the NATS server.

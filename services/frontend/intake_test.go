@@ -1,0 +1,98 @@
+package frontend
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"laneway.dev/internal/embedded/embeddedtest"
+)
+
+func TestRequestsOnSeveralSubjectsAreHandledOneByOneInTheOrderTheyArrived(t *testing.T) {
+	conn, _ := embeddedtest.Start(t)
+	subjects := []string{"laneway.produce.orders.0", "orders.>", "returns.*", "complaints"}
+	sendTo := []string{"laneway.produce.orders.0", "orders.eu.new", "returns.eu", "complaints", "orders.us"}
+	const many = 20_000
+	var next, busy atomic.Int64
+	failed, done := make(chan string, 1), make(chan struct{})
+	in, err := openIntake(conn, subjects, func(m *nats.Msg) {
+		if busy.Add(1) > 1 {
+			offer(failed, "two requests were handled at once")
+		}
+		if want := next.Add(1) - 1; string(m.Data) != strconv.FormatInt(want, 10) {
+			offer(failed, fmt.Sprintf("request %s on %s was handled as the %d.", m.Data, m.Subject, want))
+		}
+		busy.Add(-1)
+		if next.Load() == many {
+			close(done)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range many {
+		if err := conn.Publish(sendTo[n%len(sendTo)], strconv.AppendInt(nil, int64(n), 10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Errorf("%d of %d requests were handled", next.Load(), many)
+	}
+	select {
+	case why := <-failed:
+		t.Error(why)
+	default:
+	}
+	if err := in.close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func offer(to chan string, what string) {
+	select {
+	case to <- what:
+	default:
+	}
+}
+
+func TestAnIntakeThatClosesHandlesWhatWasDelivered(t *testing.T) {
+	conn, _ := embeddedtest.Start(t)
+	for _, subjects := range [][]string{{"a"}, {"a", "b"}} {
+		const many = maxArrived + 10_000
+		var handled atomic.Int64
+		first := make(chan struct{})
+		in, err := openIntake(conn, subjects, func(*nats.Msg) {
+			if handled.Add(1) == 1 {
+				<-first
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range many {
+			if err := conn.Publish(subjects[n%len(subjects)], nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := conn.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		close(first)
+		if err := in.close(); err != nil || handled.Load() != many {
+			t.Errorf("%v: %d of %d requests were handled, error %v", subjects, handled.Load(), many, err)
+		}
+		// Nobody is subscribed any more.
+		for _, subject := range subjects {
+			if _, err := conn.Request(subject, nil, 5*time.Second); !errors.Is(err, nats.ErrNoResponders) {
+				t.Errorf("%s: %v, want no responders", subject, err)
+			}
+		}
+	}
+}
