@@ -212,6 +212,7 @@ func (c *Core) stageTicket(now time.Time, t *ticket) {
 
 func (c *Core) committed(entry messages.Entry) {
 	offset := entry.BaseOffset
+	c.fx.Answers = slices.Grow(c.fx.Answers, len(entry.Batches))
 	for i := range entry.Batches {
 		b := &entry.Batches[i]
 		c.settle(b.Lane, b.Number, Answer{Offset: offset, Extent: b.Extent})

@@ -22,6 +22,7 @@ const spareMailbox = 4096
 // partition is the actor of one partition. The core belongs to its goroutine.
 type partition struct {
 	id      messages.Partition
+	stream  string // of the log
 	topic   messages.Topic
 	service *Service
 	mailbox *actor.Mailbox[Event]
@@ -50,7 +51,7 @@ type committed struct {
 
 func (s *Service) partition(topic messages.Topic, id messages.Partition) *partition {
 	return &partition{
-		id: id, topic: topic, service: s,
+		id: id, stream: id.Stream(), topic: topic, service: s,
 		mailbox: actor.NewMailbox[Event](s.admission.limits.PartitionBatches + spareMailbox),
 		share:   &share{of: s.admission}, spans: newSpans(s.config.Telemetry, id), ready: make(chan struct{}),
 	}
@@ -203,7 +204,7 @@ func (p *partition) close() {
 // puts it into the mailbox, in the order of arrival. It never waits.
 func (p *partition) admit(m *nats.Msg) {
 	r := &request{reply: m.Reply}
-	produce, err := parse(m, p.topic, p.id.Stream(), p.service.config.Conn.MaxPayload(), func() string { return strconv.FormatUint(p.own.Add(1), 10) })
+	produce, err := parse(m, p.topic, p.stream, p.service.config.Conn.MaxPayload(), p.nextOwn)
 	if err == nil {
 		r.bytes = int64(len(produce.Payload))
 		err = p.share.take(r.bytes)
@@ -224,6 +225,9 @@ func (p *partition) admit(m *nats.Msg) {
 	}
 }
 
+// nextOwn names the lane of a request that shares its order with no other.
+func (p *partition) nextOwn() string { return strconv.FormatUint(p.own.Add(1), 10) }
+
 // answer sends answers in their order and gives back what the batches held.
 func (p *partition) answer(answers []Answer) {
 	var buf []byte
@@ -236,7 +240,7 @@ func (p *partition) answer(answers []Answer) {
 			p.respond(r.reply, messages.EncodeErrorResponse(a.Error))
 		} else {
 			buf = messages.AppendProduceAck(buf[:0], messages.ProduceAck{
-				Stream: p.id.Stream(), Sequence: uint64(a.Offset) + 1, Duplicate: a.Duplicate,
+				Stream: p.stream, Sequence: uint64(a.Offset) + 1, Duplicate: a.Duplicate,
 				Topic: p.id.Topic, Partition: p.id.Number, Offset: a.Offset, Records: a.Records,
 				Ticket: a.Number, Epoch: a.Epoch,
 			})

@@ -1,6 +1,7 @@
 package replicator
 
 import (
+	"slices"
 	"time"
 
 	"laneway.dev/pkg/messages"
@@ -45,6 +46,7 @@ func (c *Core) nextGroup() int {
 func (c *Core) assemble(now time.Time) messages.Entry {
 	entry := messages.Entry{TopicID: c.partition.TopicID, BaseOffset: c.nextOffset, Time: c.tick(now)}
 	next := c.nextOffset
+	entry.Batches = make([]messages.Placeholder, 0, len(c.flight))
 	for i := range c.flight {
 		p := &c.flight[i]
 		entry.Epoch, entry.SequencerEpoch = p.epoch, p.sequencer
@@ -80,6 +82,7 @@ func (c *Core) appended(now time.Time, sequence uint64) {
 // resolve makes the flight part of the state and lets its answers go. Without
 // a sequence nothing was appended.
 func (c *Core) resolve(now time.Time, sequence uint64) {
+	c.fx.Committed = slices.Grow(c.fx.Committed, len(c.flight))
 	for i := range c.flight {
 		p := &c.flight[i]
 		if p.duplicate {

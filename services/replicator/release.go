@@ -1,6 +1,7 @@
 package replicator
 
 import (
+	"slices"
 	"time"
 
 	"laneway.dev/pkg/messages"
@@ -23,6 +24,7 @@ func (c *Core) release(now time.Time, m messages.Release) {
 		return
 	}
 	c.newFrontend(m.Epoch)
+	c.queue = slices.Grow(c.queue, len(m.Batches))
 	for i := range m.Batches {
 		c.ticket(now, m, &m.Batches[i])
 	}

@@ -142,6 +142,7 @@ func (c *Core) fence(epoch uint64) {
 }
 
 func (c *Core) staged(now time.Time, batches []messages.StagedBatch) {
+	c.released = slices.Grow(c.released, len(batches))
 	for i := range batches {
 		b := batches[i] // of its own: a lane must not keep the others of the message
 		lane := c.lane(b.Lane, b.Floor, now)

@@ -155,7 +155,7 @@ func (c *Core) stage(now time.Time, m *messages.Stage) {
 			c.refuse(&b, refusal(&b, c.busy))
 		default:
 			b.Deadline = now.Add(remaining(b.Remaining))
-			c.queue.add(b)
+			c.queue.add(b, len(m.Batches)-i-1)
 		}
 	}
 }

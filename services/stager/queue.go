@@ -20,13 +20,13 @@ func (q *queue) empty() bool { return len(q.objects) == 0 }
 
 func (q *queue) full(o *Object) bool { return o.Bytes >= q.bytes || len(o.Batches) >= q.batches }
 
-// add puts a batch into the open object, or opens the next one. A batch larger
-// than an object has one for itself.
-func (q *queue) add(b Batch) {
+// add puts a batch into the open object, or opens the next one; about following
+// more are added right after it. A batch larger than an object has one for itself.
+func (q *queue) add(b Batch, following int) {
 	size := int64(len(b.Payload))
 	open := q.open()
 	if open == nil || open.Bytes+size > q.bytes {
-		open = &Object{}
+		open = &Object{Batches: make([]Batch, 0, min(following+1, q.batches))}
 		q.objects = append(q.objects, open)
 	}
 	open.Batches = append(open.Batches, b)
