@@ -70,7 +70,10 @@ func Options(name string, log *zap.Logger) []nats.Option {
 // the heartbeat of the lanes repairs any lost message.
 func (c *Connection) Send(envelopes []Envelope) {
 	for i := range envelopes {
-		err := c.conn.Publish(envelopes[i].Subject, messages.Encode(envelopes[i].Message))
+		var err error
+		messages.EncodeFor(envelopes[i].Message, func(data []byte) {
+			err = c.conn.Publish(envelopes[i].Subject, data) // which copies it
+		})
 		if err != nil && !errors.Is(err, nats.ErrReconnectBufExceeded) {
 			c.log.Warn("a message could not be sent; it will be repeated",
 				zap.String("subject", envelopes[i].Subject), zap.Error(err))

@@ -29,10 +29,9 @@ var encoders = sync.Pool{New: func() any {
 	return e
 }}
 
-// encode runs write on a pooled encoder and returns what it wrote. A small
-// message is copied out and the encoder used again; a large one, which carries
-// payloads, is handed out as it is.
-func encode(sizeHint int, write func(*encoder)) []byte {
+// encodeFor runs write on a pooled encoder and lends what it wrote to use: large
+// messages would otherwise cost a buffer each.
+func encodeFor(sizeHint int, write func(*encoder), use func([]byte)) {
 	e := encoders.Get().(*encoder)
 	e.buf.Reset()
 	e.buf.Grow(sizeHint)
@@ -42,12 +41,16 @@ func encode(sizeHint int, write func(*encoder)) []byte {
 		// bytes.Buffer only fails by running out of memory, which panics by itself.
 		panic(fmt.Sprintf("messages: encoding to memory failed: %v", e.err))
 	}
-	const small = 32 << 10
-	if e.buf.Cap() > small {
-		return e.buf.Bytes()
+	use(e.buf.Bytes())
+	const keep = 4 << 20
+	if e.buf.Cap() <= keep {
+		encoders.Put(e)
 	}
-	out := bytes.Clone(e.buf.Bytes())
-	encoders.Put(e)
+}
+
+// encode returns what write wrote.
+func encode(sizeHint int, write func(*encoder)) (out []byte) {
+	encodeFor(sizeHint, write, func(data []byte) { out = bytes.Clone(data) })
 	return out
 }
 

@@ -308,16 +308,23 @@ func stagedSize(batches []StagedBatch) int {
 
 // Encode returns the wire form of m.
 func Encode(m Message) []byte {
-	return encode(sizeHint(m), func(e *encoder) {
-		p := m.Of()
-		e.array(headerFields + body[m.kind()].fields)
-		e.uint(version)
-		e.uint(uint64(m.kind()))
-		e.string(p.Topic)
-		e.uint(p.TopicID)
-		e.int(int64(p.Number))
-		m.encode(e)
-	})
+	return encode(sizeHint(m), func(e *encoder) { encodeMessage(e, m) })
+}
+
+// EncodeFor lends the wire form of m to use, which must not keep it.
+func EncodeFor(m Message, use func(data []byte)) {
+	encodeFor(sizeHint(m), func(e *encoder) { encodeMessage(e, m) }, use)
+}
+
+func encodeMessage(e *encoder, m Message) {
+	p := m.Of()
+	e.array(headerFields + body[m.kind()].fields)
+	e.uint(version)
+	e.uint(uint64(m.kind()))
+	e.string(p.Topic)
+	e.uint(p.TopicID)
+	e.int(int64(p.Number))
+	m.encode(e)
 }
 
 // Decode reads an internal message. The result aliases data. Errors wrap
