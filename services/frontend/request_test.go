@@ -25,13 +25,14 @@ func TestTheLaneOfARequest(t *testing.T) {
 		want   string
 	}{
 		{"the producer that is named", "_INBOX.a.b", nats.Header{"Laneway-Producer": {"me"}}, "p:me"},
-		{"the client that the server names", "_R_.x.y", nats.Header{"Nats-Request-Info": {`{"acc":"A","id":7,"server":"S","start":"T"}`}}, "c:A/S/7/T"},
+		{"the client that the server names", "_R_.x.y", nats.Header{"Nats-Request-Info": {`{"acc":"A","id":7,"kind":"Client","server":"S","start":"T"}`}}, "c:A/S/7/T"},
 		{"a request info without a client", "_R_.x.y", nats.Header{"Nats-Request-Info": {`{"acc":"A"}`}}, "o:1"},
 		{"a request info that is not JSON", "_INBOX.a.b", nats.Header{"Nats-Request-Info": {`{`}}, "r:_INBOX.a"},
 		{"the connection's inbox", "_INBOX.conn.token", nil, "r:_INBOX.conn"},
 		{"a custom inbox prefix", "my.inbox.conn.token", nil, "r:my.inbox.conn"},
 		{"an old-style inbox", "_INBOX.nuid", nil, "o:1"},
 		{"an account import", "_R_.abc.def.ghi", nil, "o:1"},
+		{"a leaf node that the server names", "_R_.x.y", nats.Header{"Nats-Request-Info": {`{"acc":"A","id":7,"kind":"Leafnode","server":"S","start":"T"}`}}, "o:1"},
 		{"no reply", "", nil, "o:1"},
 	}
 	for _, test := range tests {
@@ -65,6 +66,8 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		{"an expected last sequence that is none", nats.Msg{Header: nats.Header{"Nats-Expected-Last-Sequence": {"-1"}}}, messages.CodeHeaderInvalid},
 		{"a long expected message id", nats.Msg{Header: nats.Header{"Nats-Expected-Last-Msg-Id": {strings.Repeat("x", 1025)}}}, messages.CodeHeaderInvalid},
 		{"a header in another case", nats.Msg{Header: nats.Header{"nats-ttl": {"1s"}}}, messages.CodeHeaderNotSupported},
+		{"a fast batch", nats.Msg{Reply: "_INBOX.a.b.500.ok.1.0.$FI"}, messages.CodeHeaderNotSupported},
+		{"a fast batch across an account import", nats.Msg{Reply: "_R_.a", Header: nats.Header{"Nats-Request-Info": {`{"acc":"A","reply":"_INBOX.a.b.500.ok.1.0.$FI"}`}}}, messages.CodeHeaderNotSupported},
 		{"a producer id", nats.Msg{Header: nats.Header{"Laneway-Producer-Id": {"1"}}}, messages.CodeHeaderNotSupported},
 		{"another stream", nats.Msg{Header: nats.Header{"Nats-Expected-Stream": {"ORDERS"}}}, messages.CodeStreamMismatch},
 		{"a long producer name", nats.Msg{Header: nats.Header{"Laneway-Producer": {strings.Repeat("x", 257)}}}, messages.CodeHeaderInvalid},
@@ -91,6 +94,7 @@ func TestARecordKeepsItsOwnHeadersOnly(t *testing.T) {
 	p, err := parseForTest(&nats.Msg{Data: []byte("v"), Header: nats.Header{
 		"b": {"2"}, "A": {"1", "1b"}, "Nats-Msg-Id": {"id"}, "Laneway-Producer": {"me"},
 		"traceparent": {"00-x"}, "Nats-Expected-Stream": {"LANEWAY-orders-0"}, "Nats-Request-Info": {"{}"}, "Content-Type": {"text/plain"},
+		"Nats-Trace-Dest": {"trace disabled"}, "Nats-Trace-Hop": {"1"}, "Nats-Stream": {"ORDERS"},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -101,7 +105,7 @@ func TestARecordKeepsItsOwnHeadersOnly(t *testing.T) {
 	}
 	defer r.Close()
 	record, _ := r.Next()
-	want := []messages.Header{{Name: "A", Value: "1"}, {Name: "A", Value: "1b"}, {Name: "Content-Type", Value: "text/plain"}, {Name: "b", Value: "2"}}
+	want := []messages.Header{{Name: "A", Value: "1"}, {Name: "A", Value: "1b"}, {Name: "Content-Type", Value: "text/plain"}, {Name: "Nats-Stream", Value: "ORDERS"}, {Name: "b", Value: "2"}}
 	if len(record.Headers) != len(want) {
 		t.Fatalf("headers %v, want %v", record.Headers, want)
 	}

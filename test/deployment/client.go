@@ -70,7 +70,7 @@ func (d *Deployment) api(conn *nats.Conn, operation string, request any) message
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(d.t.Context(), startTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(d.t.Context()), startTimeout) // also in a cleanup
 	defer cancel()
 	answer, err := conn.RequestWithContext(ctx, messages.TopicAPI+operation, body)
 	if err != nil {

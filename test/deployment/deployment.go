@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,7 +20,13 @@ type Kind string
 const (
 	OneProcess    Kind = "serve"
 	FiveProcesses Kind = "five-processes"
+	// Running is one that somebody else has started; RunningURL names its NATS server.
+	Running Kind = "running"
 )
+
+// RunningURL is the variable with the URL of the NATS server of a deployment
+// that runs already, such as that of the compose file.
+const RunningURL = "LANEWAY_TEST_NATS_URL"
 
 // Roles, by which processes are named.
 const (
@@ -40,9 +47,11 @@ const (
 
 // Options say how a deployment differs from the defaults.
 type Options struct {
-	Binary string   // instead of the one that is shipped
-	Stager []string // flags of the process that stages
-	Env    []string // variables of all processes
+	Binary   string   // instead of the one that is shipped
+	Stager   []string // flags of the process that stages
+	Frontend []string // flags of the process that producers and consumers talk to
+	NATS     string   // more configuration of the NATS server; for FiveProcesses only
+	Env      []string // variables of all processes
 }
 
 // Deployment is a running Laneway.
@@ -73,11 +82,20 @@ func Each(t *testing.T, test func(t *testing.T, kind Kind)) {
 	}
 }
 
+// Everywhere is Each, and over the deployment that runs already if there is one.
+// Such a deployment has no processes that a test could end or look into.
+func Everywhere(t *testing.T, test func(t *testing.T, kind Kind)) {
+	Each(t, test)
+	if os.Getenv(RunningURL) != "" {
+		t.Run(string(Running), func(t *testing.T) { test(t, Running) })
+	}
+}
+
 // Start runs a deployment that is ready for producers and consumers, until the
 // test ends. Its data is new.
 func Start(t testing.TB, kind Kind, options Options) *Deployment {
 	t.Helper()
-	d := &Deployment{Kind: kind, t: t, options: options, nats: address(t), folder: t.TempDir()}
+	d := &Deployment{Kind: kind, t: t, options: options, nats: Address(t), folder: t.TempDir()}
 	d.Data = filepath.Join(d.folder, "data")
 	if d.options.Binary == "" {
 		d.options.Binary = Binary("laneway")
@@ -93,23 +111,35 @@ func Start(t testing.TB, kind Kind, options Options) *Deployment {
 	return d
 }
 
+// For returns the deployment for a subtest, or another part of the test that
+// started it: what goes wrong there fails that.
+func (d *Deployment) For(t testing.TB) *Deployment {
+	part := *d
+	part.t = t
+	return &part
+}
+
 // describe says which processes there are.
 func (d *Deployment) describe() {
 	store := "file://" + filepath.Join(d.folder, "objects")
-	if d.Kind == OneProcess {
+	switch d.Kind {
+	case Running:
+		d.nats = strings.TrimPrefix(os.Getenv(RunningURL), "nats://")
+		return
+	case OneProcess:
 		args := []string{"--listen", d.nats, "--data", d.Data, "--store", store}
-		d.add(Serve, append(args, d.options.Stager...)...)
+		d.add(Serve, slices.Concat(args, d.options.Stager, d.options.Frontend)...)
 		return
 	}
 	d.addNATS()
 	d.add(Replicator, "--nats", d.URL())
 	d.add(Sequencer, "--nats", d.URL())
 	d.add(Stager, append([]string{"--nats", d.URL(), "--store", store}, d.options.Stager...)...)
-	d.add(Frontend, "--nats", d.URL(), "--store", store)
+	d.add(Frontend, append([]string{"--nats", d.URL(), "--store", store}, d.options.Frontend...)...)
 }
 
 func (d *Deployment) add(role string, flags ...string) {
-	m := &member{role: role, binary: d.options.Binary, http: address(d.t), log: filepath.Join(d.folder, role+".log")}
+	m := &member{role: role, binary: d.options.Binary, http: Address(d.t), log: filepath.Join(d.folder, role+".log")}
 	m.args = append([]string{role, "--http", m.http, "--log-format", "console"}, flags...)
 	d.members = append(d.members, m)
 }
@@ -133,7 +163,8 @@ const natsIncluded = "included.conf"
 
 func (d *Deployment) addNATS() {
 	config := filepath.Join(d.folder, "nats.conf")
-	if err := os.WriteFile(config, fmt.Appendf(nil, natsConfig, d.nats, d.Data, natsIncluded), 0o600); err != nil {
+	content := append(fmt.Appendf(nil, natsConfig, d.nats, d.Data, natsIncluded), d.options.NATS...)
+	if err := os.WriteFile(config, content, 0o600); err != nil {
 		d.t.Fatal(err)
 	}
 	d.includeInNATS("")

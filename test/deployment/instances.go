@@ -33,7 +33,7 @@ func (d *Deployment) Succeed(role string) *Instance {
 	older := &Instance{deployment: d, process: m.process}
 	d.t.Cleanup(older.kill)
 	former := m.http
-	m.http = address(d.t)
+	m.http = Address(d.t)
 	m.args = slices.Clone(m.args)
 	for i := range m.args {
 		if m.args[i] == former {

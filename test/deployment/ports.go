@@ -14,8 +14,8 @@ const (
 	lastPort  = 32000
 )
 
-// address returns a free address of the loopback interface.
-func address(t testing.TB) string {
+// Address returns a free address of the loopback interface.
+func Address(t testing.TB) string {
 	t.Helper()
 	const tries = 100
 	for range tries {
