@@ -21,8 +21,12 @@ type commandLine struct {
 	Consume consumeCommand `cmd:"" group:"use" help:"Print the records of a topic, a line each."`
 	Demo    demoCommand    `cmd:"" group:"use" help:"Send a real file through Laneway with slow, out-of-order staging and compare what comes back."`
 
+	Bench benchCommand `cmd:"" group:"use" help:"Measure Laneway, alone or against JetStream."`
+
 	Healthcheck healthcheckCommand `cmd:"" group:"operate" help:"Ask a process for its health; for images that have no shell."`
 	Version     versionCommand     `cmd:"" group:"operate" help:"Print the version."`
+
+	NATSServer natsServerCommand `cmd:"" name:"nats-server" hidden:"" help:"Run a plain NATS server, for bench."`
 }
 
 const description = `Ordered topics for NATS whose payloads live in object storage.

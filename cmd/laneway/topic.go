@@ -38,6 +38,7 @@ type topicCreate struct {
 	Partitions     number   `default:"1" help:"Number of partitions, at most 256. Records keep their order within a partition."`
 	MaxRecordBytes size     `default:"2MiB" help:"Largest record, at most 4MiB."`
 	Subjects       []string `placeholder:"SUBJECT,..." help:"Subjects to which records may be sent besides laneway.produce.NAME.0, such as orders.>; at most 16, and only for a topic of one partition."`
+	Replicas       number   `default:"1" help:"NATS servers that keep the log of each partition, at most 5; more than 1 need a cluster."`
 }
 
 // Help implements kong.HelpProvider.
@@ -57,6 +58,8 @@ func (c *topicCreate) Validate() error {
 	switch {
 	case c.Partitions > messages.MaxPartitions:
 		return fmt.Errorf("--partitions is %d, allowed are 1 to %d", c.Partitions, messages.MaxPartitions)
+	case c.Replicas > messages.MaxReplicas:
+		return fmt.Errorf("--replicas is %d, allowed are 1 to %d", c.Replicas, messages.MaxReplicas)
 	case c.MaxRecordBytes > messages.MaxRecordBytesLimit:
 		return fmt.Errorf("--max-record-bytes is %d, allowed are 1 to %s", c.MaxRecordBytes, humanize.IBytes(messages.MaxRecordBytesLimit))
 	}
@@ -67,7 +70,8 @@ func (c *topicCreate) Validate() error {
 func (c *topicCreate) Run(a *app) error {
 	return administer(a, c.serverFlag, func(ctx context.Context, laneway *client.Client) error {
 		topic, err := laneway.CreateTopic(ctx, messages.TopicConfig{
-			Name: c.Name, Partitions: int(c.Partitions), MaxRecordBytes: int(c.MaxRecordBytes), Subjects: c.Subjects,
+			Name: c.Name, Partitions: int(c.Partitions), MaxRecordBytes: int(c.MaxRecordBytes),
+			Replicas: int(c.Replicas), Subjects: c.Subjects,
 		})
 		if err != nil {
 			return err

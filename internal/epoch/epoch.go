@@ -6,11 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/internal/replicated"
 )
 
 const bucket = "LANEWAY_EPOCHS"
@@ -21,18 +24,27 @@ const bucket = "LANEWAY_EPOCHS"
 // (above), even when the bucket was made anew. It tries for as long as ctx
 // lives: JetStream may have no leader for seconds.
 func Acquire(ctx context.Context, js jetstream.JetStream, role string, above uint64) (uint64, error) {
+	return acquire(ctx, js, role, nobody, above)
+}
+
+// nobody is the epoch of who has none yet.
+const nobody = math.MaxUint64
+
+// acquire takes the next epoch unless there is one above mine.
+func acquire(ctx context.Context, js jetstream.JetStream, role string, mine, above uint64) (uint64, error) {
 	return backoff.Retry(ctx, func() (uint64, error) {
 		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
-		return acquire(attempt, js, role, above)
+		return tryAcquire(attempt, js, role, mine, above)
 	}, backoff.WithMaxElapsedTime(0), backoff.WithBackOff(&backoff.ExponentialBackOff{
 		InitialInterval: 20 * time.Millisecond, Multiplier: 2, RandomizationFactor: 0.5, MaxInterval: time.Second,
 	}))
 }
 
-func acquire(ctx context.Context, js jetstream.JetStream, role string, above uint64) (uint64, error) {
+func tryAcquire(ctx context.Context, js jetstream.JetStream, role string, mine, above uint64) (uint64, error) {
 	kv, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
 		Bucket: bucket, Description: "Laneway: epochs of the services", History: 1, Storage: jetstream.FileStorage,
+		Replicas: replicated.Replicas(js.Conn()),
 	})
 	if err != nil {
 		return 0, fmt.Errorf("open bucket %s: %w", bucket, err)
@@ -41,8 +53,12 @@ func acquire(ctx context.Context, js jetstream.JetStream, role string, above uin
 	if err != nil {
 		return 0, err
 	}
+	if previous > mine {
+		return 0, backoff.Permanent(fmt.Errorf("role %s, epoch %d, newest epoch %d: %w", role, mine, previous, ErrReplaced))
+	}
 	bound := max(previous, above) + 1
-	// The compare-and-set makes sure that no two starts see the same previous epoch.
+	// The compare-and-set makes sure that no two starts see the same previous
+	// epoch, and that none was missed by asking a replica that lags.
 	revision, err = kv.Update(ctx, role, []byte(strconv.FormatUint(bound, 10)), revision)
 	if err != nil {
 		return 0, fmt.Errorf("take the next epoch of role %s: %w", role, err)

@@ -9,10 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"laneway.dev/internal/replicated"
 	"laneway.dev/pkg/messages"
 )
 
@@ -20,11 +22,14 @@ import (
 // else was first, and nothing was appended.
 var ErrMoved = errors.New("the log has moved on")
 
-// JetStream's codes for a failed compare-and-set: R1 answers the first one, R3
-// also the second.
+// ErrTooFewServers says that NATS has not as many servers with JetStream as a
+// log is to have replicas.
+var ErrTooFewServers = errors.New("NATS has too few servers for the replicas")
+
+// JetStream's codes for a stream that cannot be placed: alone and in a cluster.
 const (
-	wrongLastSequence         jetstream.ErrorCode = 10071
-	wrongLastSequenceConstant jetstream.ErrorCode = 10164
+	replicasNotSupported jetstream.ErrorCode = 10074
+	noSuitablePeers      jetstream.ErrorCode = 10005
 )
 
 // metadataTopicID marks a stream with the incarnation of its topic.
@@ -43,15 +48,15 @@ func New(conn *nats.Conn, js jetstream.JetStream, partition messages.Partition) 
 	return &Log{conn: conn, js: js, partition: partition}
 }
 
-// Create makes the stream of a partition. A stream that was left by an earlier
-// incarnation of the topic is deleted first.
-func (l *Log) Create(ctx context.Context) error {
+// Create makes the stream of a partition, with so many replicas. A stream that
+// was left by an earlier incarnation of the topic is deleted first.
+func (l *Log) Create(ctx context.Context, replicas int) error {
 	config := jetstream.StreamConfig{
 		Name:        l.partition.Stream(),
 		Description: "Laneway: log of " + l.partition.String(),
 		Subjects:    []string{l.partition.LogSubject()},
 		Storage:     jetstream.FileStorage,
-		Replicas:    1,
+		Replicas:    replicas,
 		AllowDirect: true,
 		DenyDelete:  true,
 		DenyPurge:   true,
@@ -63,6 +68,10 @@ func (l *Log) Create(ctx context.Context) error {
 			return err
 		}
 		_, err = l.js.CreateStream(ctx, config)
+	}
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok &&
+		(api.ErrorCode == replicasNotSupported || api.ErrorCode == noSuitablePeers) {
+		return fmt.Errorf("create stream %s with %d replicas: %w: %w", config.Name, replicas, ErrTooFewServers, err)
 	}
 	if err != nil {
 		return fmt.Errorf("create stream %s: %w", config.Name, err)
@@ -107,17 +116,10 @@ func (l *Log) Append(ctx context.Context, expected uint64, data []byte) (uint64,
 	if err == nil {
 		return ack.Sequence, nil
 	}
-	if Moved(err) {
+	if replicated.IsConflict(err) {
 		return 0, fmt.Errorf("append to %s after sequence %d: %w", l.partition.Stream(), expected, ErrMoved)
 	}
 	return 0, fmt.Errorf("append to %s after sequence %d: %w", l.partition.Stream(), expected, err)
-}
-
-// Moved says whether JetStream refused to append because the last sequence of
-// the stream is not the expected one.
-func Moved(err error) bool {
-	api, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && (api.ErrorCode == wrongLastSequence || api.ErrorCode == wrongLastSequenceConstant)
 }
 
 // State is where a log ends.
@@ -138,15 +140,37 @@ func (l *Log) State(ctx context.Context) (State, error) {
 	if s.LastSeq == 0 {
 		return state, nil
 	}
-	last, _, err := l.Read(ctx, s.LastSeq, 1)
-	switch {
-	case err != nil:
+	last, err := l.await(ctx, s.LastSeq)
+	if err != nil {
 		return State{}, err
-	case len(last) == 0:
-		return State{}, fmt.Errorf("read %s: its last entry %d is not there yet", l.partition.Stream(), s.LastSeq)
 	}
-	state.NextOffset = last[0].Entry.NextOffset()
+	state.NextOffset = last.Entry.NextOffset()
 	return state, nil
+}
+
+// lagPause is how long a replica that lags is left to itself.
+const lagPause = 5 * time.Millisecond
+
+// await reads an entry that the leader has. Any replica may be the one that
+// answers a read: one that lags is asked again until ctx ends.
+func (l *Log) await(ctx context.Context, sequence uint64) (messages.LoggedEntry, error) {
+	pause := time.NewTicker(lagPause)
+	defer pause.Stop()
+	for {
+		entries, _, err := l.Read(ctx, sequence, 1)
+		switch {
+		case err != nil:
+			return messages.LoggedEntry{}, err
+		case len(entries) > 0:
+			return entries[0], nil
+		}
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return messages.LoggedEntry{}, fmt.Errorf("read %s: its entry %d is not there yet: %w",
+				l.partition.Stream(), sequence, context.Cause(ctx))
+		}
+	}
 }
 
 // getRequest is a JetStream direct get of several messages.

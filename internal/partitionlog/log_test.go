@@ -68,7 +68,7 @@ func created(t *testing.T, entries int) (server, *partitionlog.Log) {
 	t.Helper()
 	s := start(t)
 	log := s.log(partition)
-	must(t, log.Create(s.ctx))
+	must(t, log.Create(s.ctx, 1))
 	for i := range entries {
 		sequence, err := log.Append(s.ctx, uint64(i), messages.EncodeEntry(entry(int64(2*i), 2)))
 		must(t, err)
@@ -245,7 +245,7 @@ func TestEntryOfAnotherIncarnationIsCorrupt(t *testing.T) {
 
 func TestCreateAgainIsHarmlessForTheSameTopicAndAnewForAnother(t *testing.T) {
 	s, log := created(t, 2)
-	must(t, log.Create(s.ctx))
+	must(t, log.Create(s.ctx, 1))
 	state, err := log.State(s.ctx)
 	must(t, err)
 	if state.LastSequence != 2 {
@@ -254,7 +254,7 @@ func TestCreateAgainIsHarmlessForTheSameTopicAndAnewForAnother(t *testing.T) {
 	again := partition
 	again.TopicID++
 	anew := s.log(again)
-	must(t, anew.Create(s.ctx))
+	must(t, anew.Create(s.ctx, 1))
 	state, err = anew.State(s.ctx)
 	must(t, err)
 	if state != (partitionlog.State{}) {
@@ -272,7 +272,7 @@ func TestLateAppendOfADeletedTopicDoesNotLandInTheNewOne(t *testing.T) {
 	again := partition
 	again.TopicID++
 	anew := s.log(again)
-	must(t, anew.Create(s.ctx))
+	must(t, anew.Create(s.ctx, 1))
 	if _, err := log.Append(s.ctx, 0, messages.EncodeEntry(entry(0, 1))); err == nil {
 		t.Error("the old topic's owner has appended")
 	}

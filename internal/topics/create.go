@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/internal/partitionlog"
+	"laneway.dev/internal/replicated"
 	"laneway.dev/pkg/messages"
 )
 
@@ -30,7 +31,11 @@ func (r *Registry) Create(ctx context.Context, config messages.TopicConfig) (mes
 		return messages.Topic{}, err
 	}
 	topic := messages.Topic{TopicConfig: config, ID: newID(), Created: time.Now().UTC()}
-	if err := r.eachLog(topic, func(l *partitionlog.Log) error { return l.Create(ctx) }); err != nil {
+	err = r.eachLog(topic, func(l *partitionlog.Log) error { return l.Create(ctx, config.Replicas) })
+	switch {
+	case errors.Is(err, partitionlog.ErrTooFewServers):
+		return messages.Topic{}, messages.NewError(messages.CodeInvalidRequest, err.Error())
+	case err != nil:
 		return messages.Topic{}, unavailable(err)
 	}
 	for {
@@ -46,11 +51,15 @@ func (r *Registry) Create(ctx context.Context, config messages.TopicConfig) (mes
 // room says whether the registry has room for a topic, and returns the last
 // sequence of the bucket's stream for which that is true.
 func (r *Registry) room(ctx context.Context, config messages.TopicConfig) (last uint64, err error) {
-	stream, err := r.js.Stream(ctx, bucketStream)
+	// The leader knows for sure: its word keeps a stale list from hiding the topic.
+	record, err := replicated.Get(ctx, r.conn, bucket, config.Name)
 	if err != nil {
 		return 0, unavailable(err)
 	}
-	existing, err := r.List(ctx) // may be younger than last, which add will notice
+	if record.Exists {
+		return 0, messages.NewError(messages.CodeTopicExists, config.Name)
+	}
+	existing, last, err := r.current(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -58,14 +67,35 @@ func (r *Registry) room(ctx context.Context, config messages.TopicConfig) (last 
 		return 0, messages.Errorf(messages.CodeInvalidRequest, "there are %d topics, which is the limit", len(existing))
 	}
 	for _, topic := range existing {
-		if topic.Name == config.Name {
-			return 0, messages.NewError(messages.CodeTopicExists, config.Name)
-		}
 		if err := checkTopic(config.Subjects, topic); err != nil {
 			return 0, err
 		}
 	}
-	return stream.CachedInfo().State.LastSeq, r.checkStreams(ctx, config.Subjects)
+	return last, r.checkStreams(ctx, config.Subjects)
+}
+
+// current returns all topics, and the last sequence of the bucket's stream that
+// this takes account of. A replica that lags may answer: it is asked again for a
+// while. For ever would be too long, since a person may have removed the markers
+// of deleted topics, and with them the last sequence.
+func (r *Registry) current(ctx context.Context) ([]messages.Topic, uint64, error) {
+	const attempts, pause = 20, 50 * time.Millisecond
+	for n := 1; ; n++ {
+		stream, err := r.js.Stream(ctx, bucketStream)
+		if err != nil {
+			return nil, 0, unavailable(err)
+		}
+		last := stream.CachedInfo().State.LastSeq
+		existing, newest, err := r.list(ctx)
+		if err != nil || newest >= last || n == attempts {
+			return existing, max(newest, last), err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, 0, unavailable(ctx.Err())
+		case <-time.After(pause):
+		}
+	}
 }
 
 // add writes a topic's record if the bucket has not changed since sequence
@@ -78,7 +108,7 @@ func (r *Registry) add(ctx context.Context, topic messages.Topic, last uint64) e
 	_, err = r.js.PublishMsg(ctx, &nats.Msg{Subject: bucketSubject + topic.Name, Data: value},
 		jetstream.WithExpectLastSequence(last), jetstream.WithExpectStream(bucketStream), jetstream.WithRetryAttempts(0))
 	switch {
-	case partitionlog.Moved(err):
+	case replicated.IsConflict(err):
 		return errChanged
 	case err != nil:
 		return unavailable(err)

@@ -20,6 +20,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/internal/partitionlog"
+	"laneway.dev/internal/replicated"
 	"laneway.dev/pkg/messages"
 )
 
@@ -42,8 +43,9 @@ type Registry struct {
 
 // Change says that a topic is there (again), or is gone.
 type Change struct {
-	Topic   messages.Topic // only Name is set when the topic is gone
-	Deleted bool
+	Topic    messages.Topic // only Name is set when the topic is gone
+	Deleted  bool
+	Revision uint64 // of the bucket
 }
 
 // Open opens the registry, and makes its bucket if it is the first to. It
@@ -53,7 +55,7 @@ func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Regist
 		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
 		return js.CreateOrUpdateKeyValue(attempt, jetstream.KeyValueConfig{
-			Bucket: bucket, Description: "Laneway: topics", History: 1, Storage: jetstream.FileStorage,
+			Bucket: bucket, Description: "Laneway: topics", History: 1, Storage: jetstream.FileStorage, Replicas: replicated.Replicas(conn),
 		})
 	}, backoff.WithMaxElapsedTime(0), backoff.WithBackOff(&backoff.ExponentialBackOff{
 		InitialInterval: 20 * time.Millisecond, Multiplier: 2, RandomizationFactor: 0.5, MaxInterval: time.Second,
@@ -81,28 +83,36 @@ func (r *Registry) Delete(ctx context.Context, name string) error {
 	return nil
 }
 
-// Get returns a topic, or an error of code CodeUnknownTopic.
+// Get returns a topic, or an error of code CodeUnknownTopic. It asks the leader
+// of the bucket, as a replica may not know a topic yet: to make it again would
+// delete its logs.
 func (r *Registry) Get(ctx context.Context, name string) (messages.Topic, error) {
 	if !messages.ValidTopicName(name) {
 		return messages.Topic{}, messages.Errorf(messages.CodeInvalidTopicName, "%.80q", name)
 	}
-	entry, err := r.kv.Get(ctx, name)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
+	entry, err := replicated.Get(ctx, r.conn, bucket, name)
+	switch {
+	case err != nil:
+		return messages.Topic{}, unavailable(err)
+	case !entry.Exists:
 		return messages.Topic{}, messages.NewError(messages.CodeUnknownTopic, name)
 	}
-	if err != nil {
-		return messages.Topic{}, unavailable(err)
-	}
-	return decode(entry)
+	return decode(name, entry.Value)
 }
 
 // List returns all topics, in the order of their names.
 func (r *Registry) List(ctx context.Context) ([]messages.Topic, error) {
+	all, _, err := r.list(ctx)
+	return all, err
+}
+
+// list returns all topics and the newest revision that it has seen.
+func (r *Registry) list(ctx context.Context) (all []messages.Topic, newest uint64, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var all []messages.Topic
 	var broken error
-	err := r.watch(ctx, func(c Change, err error) {
+	err = r.watch(ctx, func(c Change, err error) {
+		newest = max(newest, c.Revision)
 		switch {
 		case err != nil:
 			broken = err
@@ -111,10 +121,10 @@ func (r *Registry) List(ctx context.Context) ([]messages.Topic, error) {
 		}
 	}, cancel)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, 0, unavailable(err)
 	}
 	slices.SortFunc(all, func(a, b messages.Topic) int { return cmp.Compare(a.Name, b.Name) })
-	return all, broken
+	return all, newest, broken
 }
 
 // Watch reports every topic that is there, calls ready, and goes on reporting
@@ -148,10 +158,10 @@ func (r *Registry) watch(ctx context.Context, report func(Change, error), ready 
 					return nil
 				}
 			case entry.Operation() != jetstream.KeyValuePut:
-				report(Change{Topic: named(entry.Key()), Deleted: true}, nil)
+				report(Change{Topic: named(entry.Key()), Deleted: true, Revision: entry.Revision()}, nil)
 			default:
-				topic, err := decode(entry)
-				report(Change{Topic: topic}, err)
+				topic, err := decode(entry.Key(), entry.Value())
+				report(Change{Topic: topic, Revision: entry.Revision()}, err)
 			}
 		}
 	}
@@ -172,10 +182,10 @@ func (r *Registry) eachLog(topic messages.Topic, do func(*partitionlog.Log) erro
 	return errors.Join(errs...)
 }
 
-func decode(entry jetstream.KeyValueEntry) (messages.Topic, error) {
+func decode(name string, value []byte) (messages.Topic, error) {
 	var topic messages.Topic
-	if err := json.Unmarshal(entry.Value(), &topic); err != nil {
-		return messages.Topic{}, messages.Errorf(messages.CodeCorrupt, "record of topic %s in bucket %s: %v", entry.Key(), bucket, err)
+	if err := json.Unmarshal(value, &topic); err != nil {
+		return messages.Topic{}, messages.Errorf(messages.CodeCorrupt, "record of topic %s in bucket %s: %v", name, bucket, err)
 	}
 	return topic, nil
 }

@@ -97,7 +97,7 @@ func TestARecreatedTopicStartsAnew(t *testing.T) {
 func TestALeftOverLogIsReplaced(t *testing.T) {
 	ctx, registry, log := open(t)
 	stale := messages.Partition{Topic: "orders", TopicID: 99, Number: 0}
-	if err := log(stale).Create(ctx); err != nil {
+	if err := log(stale).Create(ctx, 1); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := log(stale).Append(ctx, 0, messages.EncodeEntry(messages.Entry{TopicID: 99})); err != nil {

@@ -68,6 +68,7 @@ const (
 	// envelope at every hop.
 	MaxRecordBytesLimit = 4 << 20
 	MaxPartitions       = 256
+	MaxReplicas         = 5 // JetStream's
 	MaxTopics           = 1000
 )
 
@@ -76,6 +77,7 @@ type TopicConfig struct {
 	Name           string `json:"name"`
 	Partitions     int    `json:"partitions,omitempty"`       // default 1
 	MaxRecordBytes int    `json:"max_record_bytes,omitempty"` // default DefaultMaxRecordBytes
+	Replicas       int    `json:"replicas,omitempty"`         // NATS servers that keep the log of a partition; default 1
 
 	// Subjects, which may have wildcards, are produced to like the produce
 	// subject of the topic's only partition.
@@ -102,11 +104,16 @@ func (c TopicConfig) Complete() (TopicConfig, error) {
 	if c.MaxRecordBytes == 0 {
 		c.MaxRecordBytes = DefaultMaxRecordBytes
 	}
+	if c.Replicas == 0 {
+		c.Replicas = 1
+	}
 	switch {
 	case !ValidTopicName(c.Name):
 		return c, Errorf(CodeInvalidTopicName, "%.80q", c.Name)
 	case c.Partitions < 1 || c.Partitions > MaxPartitions:
 		return c, Errorf(CodeInvalidRequest, "partitions is %d, allowed are 1 to %d", c.Partitions, MaxPartitions)
+	case c.Replicas < 1 || c.Replicas > MaxReplicas:
+		return c, Errorf(CodeInvalidRequest, "replicas is %d, allowed are 1 to %d", c.Replicas, MaxReplicas)
 	case c.MaxRecordBytes < 1 || c.MaxRecordBytes > MaxRecordBytesLimit:
 		return c, Errorf(CodeInvalidRequest, "max_record_bytes is %d, allowed are 1 to %d", c.MaxRecordBytes, MaxRecordBytesLimit)
 	}

@@ -128,16 +128,18 @@ func TestEncodeErrorResponse(t *testing.T) {
 }
 
 func TestTopicConfigComplete(t *testing.T) {
-	smallest := TopicConfig{Name: "a", Partitions: 1, MaxRecordBytes: 1}
-	largest := TopicConfig{Name: "a", Partitions: MaxPartitions, MaxRecordBytes: MaxRecordBytesLimit}
+	smallest := TopicConfig{Name: "a", Partitions: 1, MaxRecordBytes: 1, Replicas: 1}
+	largest := TopicConfig{Name: "a", Partitions: MaxPartitions, MaxRecordBytes: MaxRecordBytesLimit, Replicas: MaxReplicas}
 	for name, c := range map[string]struct {
 		in, want TopicConfig
 		code     Code
 		says     string
 	}{
-		"defaults":            {in: TopicConfig{Name: "a"}, want: TopicConfig{Name: "a", Partitions: 1, MaxRecordBytes: DefaultMaxRecordBytes}},
+		"defaults":            {in: TopicConfig{Name: "a"}, want: TopicConfig{Name: "a", Partitions: 1, MaxRecordBytes: DefaultMaxRecordBytes, Replicas: 1}},
 		"smallest":            {in: smallest, want: smallest},
 		"largest":             {in: largest, want: largest},
+		"negative replicas":   {in: TopicConfig{Name: "a", Replicas: -1}, code: CodeInvalidRequest, says: "replicas is -1, allowed are 1 to 5"},
+		"many replicas":       {in: TopicConfig{Name: "a", Replicas: MaxReplicas + 1}, code: CodeInvalidRequest, says: "replicas is 6"},
 		"no name":             {in: TopicConfig{}, code: CodeInvalidTopicName, says: `""`},
 		"bad name":            {in: TopicConfig{Name: "a.b\n"}, code: CodeInvalidTopicName, says: `"a.b\n"`},
 		"very long name":      {in: TopicConfig{Name: strings.Repeat("x", 1<<20)}, code: CodeInvalidTopicName, says: "xxx"},
@@ -167,9 +169,8 @@ func TestTopicConfigComplete(t *testing.T) {
 func TestCompleteConfigIsComplete(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := TopicConfig{
-			Name:           genTopicName.Draw(t, "name"),
-			Partitions:     rapid.IntRange(0, MaxPartitions).Draw(t, "partitions"),
-			MaxRecordBytes: rapid.IntRange(0, MaxRecordBytesLimit).Draw(t, "size"),
+			Name: genTopicName.Draw(t, "name"), Partitions: rapid.IntRange(0, MaxPartitions).Draw(t, "partitions"),
+			MaxRecordBytes: rapid.IntRange(0, MaxRecordBytesLimit).Draw(t, "size"), Replicas: rapid.IntRange(0, MaxReplicas).Draw(t, "replicas"),
 		}
 		once, err := in.Complete()
 		if err != nil {
@@ -183,7 +184,10 @@ func TestCompleteConfigIsComplete(t *testing.T) {
 
 func TestTopicKeepsItsIDInJSON(t *testing.T) {
 	// Readers that take numbers for floats would lose digits: the id is a string.
-	want := Topic{TopicConfig{"orders", 4, 100, []string{"orders.>"}}, math.MaxUint64, time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)}
+	want := Topic{
+		TopicConfig{Name: "orders", Partitions: 4, MaxRecordBytes: 100, Replicas: 3, Subjects: []string{"orders.>"}},
+		math.MaxUint64, time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC),
+	}
 	got, data := throughJSON(t, want)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)

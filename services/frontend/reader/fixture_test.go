@@ -65,7 +65,7 @@ func newFixture(t testing.TB, change func(*Config)) *fixture {
 	f.topic = messages.Topic{TopicConfig: messages.TopicConfig{Name: "orders", Partitions: 1}, ID: 7}
 	f.id = f.topic.Partition(0)
 	f.log = partitionlog.New(own, f.js, f.id)
-	must(t, f.log.Create(f.context()))
+	must(t, f.log.Create(f.context(), 1))
 	config := Config{Conn: own, JS: f.js, Store: f.store}
 	if change != nil {
 		change(&config)

@@ -1,0 +1,140 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
+)
+
+const (
+	// maxAtomicBatches is how many batches JetStream lets a stream have open; a
+	// few of them may still be closing when the next ones open.
+	maxAtomicBatches = 48
+	// maxAtomicRecords is how many messages JetStream takes in a batch.
+	maxAtomicRecords = 1000
+)
+
+// atomicSender sends batches that JetStream commits as a whole. It belongs to
+// one goroutine.
+type atomicSender struct {
+	conn    *nats.Conn
+	subject string
+	inbox   string
+	sub     *nats.Subscription
+	answers chan *nats.Msg
+	window  int // batches that are not acknowledged
+	batch   int // records in a batch
+	maker   *recordMaker
+	value   []byte
+}
+
+// newAtomicSender returns a sender that has as many records in flight as the
+// plan says, in as few batches as can be.
+func newAtomicSender(conn *nats.Conn, subject string, p *Plan, n int) (sender, error) {
+	window, batch := p.atomic()
+	s := &atomicSender{
+		conn: conn, subject: subject, inbox: conn.NewInbox(), window: window, batch: batch,
+		answers: make(chan *nats.Msg, window+1), maker: newRecordMaker(n, p.RecordBytes), value: make([]byte, p.RecordBytes),
+	}
+	var err error
+	s.sub, err = conn.ChanSubscribe(s.inbox, s.answers)
+	return s, err
+}
+
+// atomic returns how many atomic batches a producer has in flight, and the
+// records in each.
+func (p *Plan) atomic() (window, batch int) {
+	records := p.InFlight * p.batchRecords()
+	batch = min(records, maxAtomicRecords)
+	return max(1, min(records/batch, maxAtomicBatches/p.Producers)), batch
+}
+
+func (s *atomicSender) send(ctx context.Context, allowance *allowance) (acked int64, err error) {
+	sent, open := int64(0), 0
+	for allowance.take(s.batch) {
+		if open == s.window {
+			if err := s.acknowledged(ctx); err != nil {
+				return acked, err
+			}
+			acked += int64(s.batch)
+			open--
+		}
+		if err := s.publish(); err != nil {
+			return acked, err
+		}
+		sent += int64(s.batch)
+		open++
+	}
+	for range open {
+		if err := s.acknowledged(ctx); err != nil {
+			return acked, err
+		}
+		acked += int64(s.batch)
+	}
+	if acked != sent {
+		return acked, fmt.Errorf("%d records were sent, %d were acknowledged", sent, acked)
+	}
+	return acked, nil
+}
+
+// publish sends a batch, of which only the last message is answered.
+func (s *atomicSender) publish() error {
+	id := []string{nuid.Next()}
+	for i := range s.batch {
+		s.maker.fill(s.value)
+		m := &nats.Msg{Subject: s.subject, Data: s.value, Header: nats.Header{
+			"Nats-Batch-Id": id, "Nats-Batch-Sequence": {strconv.Itoa(i + 1)},
+		}}
+		if i == s.batch-1 {
+			m.Header["Nats-Batch-Commit"] = []string{"1"}
+			m.Reply = s.inbox
+		}
+		if err := s.conn.PublishMsg(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// acknowledged waits for the answer to a batch.
+func (s *atomicSender) acknowledged(ctx context.Context) error {
+	var m *nats.Msg
+	select {
+	case m = <-s.answers:
+	case <-time.After(ackTimeout):
+		return fmt.Errorf("no acknowledgement came within %s", ackTimeout)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if m == nil {
+		return nats.ErrConnectionClosed
+	}
+	var ack struct {
+		Error *struct {
+			Code        int    `json:"err_code"`
+			Description string `json:"description"`
+		} `json:"error"`
+		Batch string `json:"batch"`
+		Count int    `json:"count"`
+	}
+	err := json.Unmarshal(m.Data, &ack)
+	switch {
+	case err != nil && m.Header.Get("Status") == "503":
+		return nats.ErrNoResponders
+	case err != nil:
+		return errors.Join(fmt.Errorf("the answer to a batch is %q", m.Data), err)
+	case ack.Error != nil:
+		return fmt.Errorf("JetStream refuses a batch: %s (%d)", ack.Error.Description, ack.Error.Code)
+	case ack.Count != s.batch:
+		return fmt.Errorf("a batch of %d records was sent, %d were acknowledged", s.batch, ack.Count)
+	}
+	return nil
+}
+
+func (s *atomicSender) close(context.Context) error { return s.sub.Unsubscribe() }

@@ -1,0 +1,191 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// roundTimeout bounds a measurement beside the time that is measured.
+	roundTimeout = 3 * time.Minute
+	// removeTimeout bounds the deletion of a topic or stream, also after an interrupt.
+	removeTimeout = 15 * time.Second
+)
+
+var errTooLong = fmt.Errorf("it took %s longer than it should; let it send less by --bytes", roundTimeout)
+
+// Round is one measurement.
+type Round struct {
+	Records int64        `json:"records"` // acknowledged, or read
+	Bytes   int64        `json:"bytes"`   // of their values
+	Seconds float64      `json:"seconds"`
+	Value   float64      `json:"value"` // in the unit of the report
+	Latency *Percentiles `json:"latency,omitempty"`
+}
+
+// measure does the work once, on fresh servers.
+func (c *contender) measure(ctx context.Context, p *Plan) (round Round, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, p.Duration+p.Warmup+roundTimeout, errTooLong)
+	defer cancel()
+	defer func() {
+		if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+			err = fmt.Errorf("%w: %w", cause, err)
+		}
+	}()
+	s, err := launch(ctx, p, c.system, c.sync)
+	if err != nil {
+		return Round{}, err
+	}
+	defer func() { err = errors.Join(err, s.remove()) }()
+	where, err := c.open(ctx, s, p)
+	if err != nil {
+		return Round{}, err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
+		defer cancel()
+		err = errors.Join(err, where.remove(ctx))
+	}()
+	switch p.Work {
+	case Consume:
+		return measureConsume(ctx, p, s, where)
+	case Latency:
+		return measureLatency(ctx, p, where)
+	default:
+		return measureProduce(ctx, p, s, where)
+	}
+}
+
+// measureProduce lets all producers send, first to warm up.
+func measureProduce(ctx context.Context, p *Plan, s *servers, where place) (round Round, err error) {
+	crew, err := hire(ctx, p, s, where)
+	if err != nil {
+		return Round{}, err
+	}
+	defer func() { err = errors.Join(err, crew.close(ctx)) }()
+	warm, err := crew.send(ctx, newAllowance(p.Warmup, p.Bytes/int64(p.RecordBytes)))
+	if err != nil {
+		return Round{}, err
+	}
+	begun := time.Now()
+	acked, err := crew.send(ctx, newAllowance(p.Duration, p.Bytes/int64(p.RecordBytes)))
+	elapsed := time.Since(begun)
+	if err != nil {
+		return Round{}, err
+	}
+	if err := complete(ctx, where, warm+acked); err != nil {
+		return Round{}, err
+	}
+	return p.round(acked, elapsed), nil
+}
+
+// round counts records over a time.
+func (p *Plan) round(records int64, elapsed time.Duration) Round {
+	return Round{
+		Records: records, Bytes: records * int64(p.RecordBytes), Seconds: elapsed.Seconds(),
+		Value: float64(records) / elapsed.Seconds(),
+	}
+}
+
+// complete checks that the server has exactly what was acknowledged.
+func complete(ctx context.Context, where place, acked int64) error {
+	has, err := where.records(ctx)
+	if err != nil {
+		return err
+	}
+	if has != acked || acked == 0 {
+		return fmt.Errorf("%d records were acknowledged, the server has %d", acked, has)
+	}
+	return nil
+}
+
+// crew are producers that send at the same time, each with a connection of its own.
+type crew struct {
+	conns   []*nats.Conn
+	senders []sender
+}
+
+// hire makes the plan's producers.
+func hire(ctx context.Context, p *Plan, s *servers, where place) (*crew, error) {
+	c := &crew{}
+	for n := range p.Producers {
+		conn, err := connect(s.url)
+		if err != nil {
+			return nil, errors.Join(err, c.close(ctx))
+		}
+		c.conns = append(c.conns, conn)
+		sender, err := where.sender(ctx, conn, n)
+		if err != nil {
+			return nil, errors.Join(err, c.close(ctx))
+		}
+		c.senders = append(c.senders, sender)
+	}
+	return c, nil
+}
+
+// send returns how many records were acknowledged.
+func (c *crew) send(ctx context.Context, allowance *allowance) (int64, error) {
+	acked := make([]int64, len(c.senders))
+	group, ctx := errgroup.WithContext(ctx)
+	for n, s := range c.senders {
+		group.Go(func() (err error) {
+			acked[n], err = s.send(ctx, allowance)
+			return err
+		})
+	}
+	err := group.Wait()
+	sum := int64(0)
+	for _, n := range acked {
+		sum += n
+	}
+	return sum, err
+}
+
+func (c *crew) close(ctx context.Context) error {
+	var errs []error
+	for _, s := range c.senders {
+		errs = append(errs, s.close(ctx))
+	}
+	for _, conn := range c.conns {
+		conn.Close()
+	}
+	return errors.Join(errs...)
+}
+
+// measureConsume fills a topic or stream, empties the servers' memory and reads.
+func measureConsume(ctx context.Context, p *Plan, s *servers, where place) (Round, error) {
+	crew, err := hire(ctx, p, s, where)
+	if err != nil {
+		return Round{}, err
+	}
+	acked, sendErr := crew.send(ctx, newAllowance(roundTimeout, p.Bytes/int64(p.RecordBytes)))
+	if err := errors.Join(sendErr, crew.close(ctx)); err != nil {
+		return Round{}, err
+	}
+	if err := complete(ctx, where, acked); err != nil {
+		return Round{}, err
+	}
+	if p.Server == "" {
+		if err := s.restart(ctx); err != nil {
+			return Round{}, err
+		}
+		if err := eventually(ctx, func(context.Context) error { return where.connect() }); err != nil {
+			return Round{}, err
+		}
+	}
+	check := newChecker(p.RecordBytes)
+	begun := time.Now()
+	if err := where.consume(ctx, acked, check); err != nil {
+		return Round{}, err
+	}
+	elapsed := time.Since(begun)
+	if check.records != acked {
+		return Round{}, fmt.Errorf("%d records were acknowledged, %d came back", acked, check.records)
+	}
+	return p.round(acked, elapsed), nil
+}

@@ -1,0 +1,252 @@
+package bench
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+func TestMedianIsTheMiddle(t *testing.T) {
+	for _, c := range []struct {
+		values []float64
+		want   float64
+	}{
+		{nil, 0}, {[]float64{3}, 3}, {[]float64{9, 1, 5}, 5}, {[]float64{4, 1, 2, 100}, 3},
+	} {
+		before := slices.Clone(c.values)
+		if got := median(c.values); got != c.want || !slices.Equal(before, c.values) {
+			t.Errorf("median of %v is %v, want %v; they are left as %v", before, got, c.want, c.values)
+		}
+	}
+}
+
+// plan returns one that passes its own check.
+func plan(work Work) Plan {
+	return Plan{
+		Work: work, Versus: true, Rounds: 3, RecordBytes: 1024, Duration: time.Second, Bytes: 1 << 20, BatchBytes: 64 << 10,
+		Producers: 16, InFlight: 5, Rate: 100, Cluster: 1,
+	}
+}
+
+// measured returns a report with values for the contenders of a work, by round.
+func measured(t *testing.T, work Work, values ...[]float64) *Report {
+	t.Helper()
+	p := plan(work)
+	contenders := p.contenders()
+	if len(contenders) != len(values) {
+		t.Fatalf("%d contenders, %d given", len(contenders), len(values))
+	}
+	r := newReport(&p, contenders)
+	for i, rounds := range values {
+		for _, v := range rounds {
+			round := Round{Records: 10, Bytes: 10240, Seconds: 1, Value: v}
+			if work == Latency {
+				round.Latency = &Percentiles{v, 2 * v, 3 * v, 4 * v, 5 * v}
+			}
+			r.Contenders[i].Rounds = append(r.Contenders[i].Rounds, round)
+		}
+	}
+	r.compare()
+	return r
+}
+
+func TestLanewayIsComparedWithEachAndWithTheBest(t *testing.T) {
+	r := measured(t, Publish, []float64{100, 300, 200}, []float64{400, 100, 800}, []float64{50, 10, 20})
+	if c := r.Contenders[0]; c.Name != "laneway" || c.Median != 200 || c.Min != 100 || c.Max != 300 {
+		t.Errorf("laneway: %+v", c)
+	}
+	want := []Ratio{
+		{Against: "jetstream async publish, sync default", Ratio: 0.5, Min: 0.25, Max: 3, Best: true, BestOfSync: true},
+		{Against: "jetstream async publish, sync always", Ratio: 10, Min: 2, Max: 30, BestOfSync: true},
+	}
+	if !slices.Equal(r.Ratios, want) {
+		t.Errorf("%+v, want %+v", r.Ratios, want)
+	}
+}
+
+func TestOfLatenciesTheLowestIsTheBest(t *testing.T) {
+	r := measured(t, Latency, []float64{2}, []float64{1}, []float64{4})
+	if r.Unit != "ms" || r.Better != "lower" || !r.Ratios[0].Best || r.Ratios[1].Best || r.Ratios[1].Ratio != 0.5 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestEveryModeOfJetStreamIsMeasuredWithBothSyncs(t *testing.T) {
+	for work, want := range map[Work]int{Produce: 7, Publish: 3, Latency: 3, Consume: 3} {
+		p := plan(work)
+		names := map[string]bool{}
+		for _, c := range p.contenders() {
+			names[c.name()] = true
+		}
+		if len(names) != want {
+			t.Errorf("%s: %d contenders of different names, want %d: %v", work, len(names), want, names)
+		}
+		p.Versus = false
+		if alone := p.contenders(); len(alone) != 1 || alone[0].system != Laneway {
+			t.Errorf("%s alone: %d contenders", work, len(alone))
+		}
+	}
+}
+
+func TestPlansThatCannotBeMeasuredAreRefused(t *testing.T) {
+	for name, spoil := range map[string]func(*Plan){
+		"tiny records":        func(p *Plan) { p.RecordBytes = stampBytes - 1 },
+		"batch of no record":  func(p *Plan) { p.BatchBytes = p.RecordBytes - 1 },
+		"less than a batch":   func(p *Plan) { p.Bytes = int64(p.BatchBytes) - 1 },
+		"too many for atomic": func(p *Plan) { p.Producers = maxAtomicBatches + 1 },
+		"a server of others":  func(p *Plan) { p.Server = "nats://127.0.0.1:4222" },
+		"two servers":         func(p *Plan) { p.Cluster = 2 },
+		"record over batch":   func(p *Plan) { p.BatchBytes = 5 << 20 },
+		"rate over the clock": func(p *Plan) { p.Rate = 2e9 },
+	} {
+		p := plan(Produce)
+		if err := p.Check(); err != nil {
+			t.Fatal(err)
+		}
+		if spoil(&p); p.Check() == nil {
+			t.Errorf("%s: %+v is taken", name, p)
+		}
+	}
+}
+
+func TestJSONHasStableNames(t *testing.T) {
+	data, err := json.Marshal(measured(t, Latency, []float64{2}, []float64{1}, []float64{4}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Started time.Time
+		Machine map[string]any
+		Work    struct {
+			Name             string
+			Rounds           int
+			RecordBytes      int     `json:"record_bytes"`
+			RecordsPerSecond int     `json:"records_per_second"`
+			DurationSeconds  float64 `json:"duration_seconds"`
+			Bytes            int64
+			Cluster          int
+		}
+		Unit, Better string
+		Contenders   []struct {
+			Name, System, Mode, Sync string
+			Median, Min, Max         float64
+			Rounds                   []struct {
+				Records, Bytes int64
+				Seconds, Value float64
+				Latency        struct {
+					P50  float64 `json:"p50_ms"`
+					P90  float64 `json:"p90_ms"`
+					P99  float64 `json:"p99_ms"`
+					P999 float64 `json:"p99_9_ms"`
+					Max  float64 `json:"max_ms"`
+				}
+			}
+		}
+		Ratios []struct {
+			Against         string
+			Ratio, Min, Max float64
+			Best            bool
+			BestOfSync      bool `json:"best_of_sync"`
+		}
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Work.Name != "latency" || got.Work.RecordsPerSecond != 100 || got.Contenders[1].Rounds[0].Latency.P999 != 4 || !got.Ratios[0].BestOfSync {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestTableNamesEveryContenderAndTheBest(t *testing.T) {
+	var out bytes.Buffer
+	r := measured(t, Publish, []float64{100}, []float64{400}, []float64{50})
+	r.Notes = []string{"mind the gap"}
+	if err := r.Print(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"laneway ", "jetstream async publish, sync default", "0.25×", "JetStream's best", "its best of this sync", "mind the gap", "1.0 KiB",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, out.String())
+		}
+	}
+}
+
+func TestThePageStandsOnItsOwn(t *testing.T) {
+	for work, values := range map[Work][][]float64{
+		Latency: {{2, 3}, {1, 1}, {4, 9000}},
+		Publish: {{100, 200}, {400, 500}, {50, 1}},
+	} {
+		var out bytes.Buffer
+		if err := measured(t, work, values...).WriteHTML(&out); err != nil {
+			t.Fatal(err)
+		}
+		for _, foreign := range []string{"<script", "http://", "https://", "url(", "<link", "NaN", "Inf", "ZgotmplZ"} {
+			if strings.Contains(out.String(), foreign) {
+				t.Errorf("%s: the page has %q", work, foreign)
+			}
+		}
+		if n := strings.Count(out.String(), "<svg"); n != 2 {
+			t.Errorf("%s: %d plots", work, n)
+		}
+		for part := range strings.SplitSeq(out.String(), "<svg") {
+			if svg, _, found := strings.Cut(part, "</svg>"); found {
+				wellFormed(t, "<svg"+svg+"</svg>")
+			}
+		}
+	}
+}
+
+func wellFormed(t *testing.T, text string) {
+	t.Helper()
+	decoder := xml.NewDecoder(strings.NewReader(text))
+	for {
+		if _, err := decoder.Token(); err == io.EOF { //nolint:errorlint // returned as it is
+			return
+		} else if err != nil {
+			t.Fatalf("%v in\n%s", err, text)
+		}
+	}
+}
+
+func TestAPlotStaysWithinItsBox(t *testing.T) {
+	r := measured(t, Publish, []float64{1e6, 2e6}, []float64{0.01, 3e6}, []float64{5, 5})
+	for _, p := range []plot{r.plotValues(), r.plotRatios()} {
+		for _, row := range p.Rows {
+			for _, x := range append(row.Dots, row.From, row.To, row.Bar) {
+				if math.IsNaN(x) || x < 0 || x > plotRight+0.5 {
+					t.Errorf("%+v", row)
+				}
+			}
+		}
+		if len(p.Ticks) < 2 || len(p.Ticks) > 14 {
+			t.Errorf("%d ticks", len(p.Ticks))
+		}
+	}
+}
+
+func TestLatenciesAreSummarized(t *testing.T) {
+	h := hdrhistogram.New(1, maxLatency.Nanoseconds(), latencyDigits)
+	for n := range 1000 {
+		if err := h.RecordValue((time.Duration(n+1) * time.Millisecond).Nanoseconds()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := summarize(h)
+	for _, c := range []struct{ got, want float64 }{{got.P50, 500}, {got.P90, 900}, {got.P99, 990}, {got.P999, 999}, {got.Max, 1000}} {
+		if math.Abs(c.got-c.want) > c.want/500 {
+			t.Errorf("%+v", got)
+		}
+	}
+}

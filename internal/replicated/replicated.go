@@ -1,0 +1,100 @@
+// Package replicated is what streams and key-value buckets need beyond NATS' own
+// client to be right when several servers keep them.
+package replicated
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// clusterReplicas is how many servers of a cluster keep a bucket: one may be lost.
+const clusterReplicas = 3
+
+// Replicas returns how many servers are to keep a bucket on which everything
+// depends: one that is alone, or three of a cluster.
+func Replicas(conn *nats.Conn) int {
+	if conn.ConnectedClusterName() == "" {
+		return 1
+	}
+	return clusterReplicas
+}
+
+// noMessage is JetStream's code for a message that does not exist.
+const noMessage jetstream.ErrorCode = 10037
+
+// Entry is what a bucket has of a key.
+type Entry struct {
+	Exists   bool
+	Value    []byte
+	Revision uint64 // to expect in an update: also of a key that was removed; 0 if there was none ever
+}
+
+// Get returns what a bucket has of a key. It asks the leader; the Get of NATS'
+// client asks any replica, which may lag, and so does its Create.
+func Get(ctx context.Context, conn *nats.Conn, bucket, key string) (Entry, error) {
+	e, err := get(ctx, conn, bucket, key)
+	if err != nil {
+		return Entry{}, fmt.Errorf("get %s of bucket %s: %w", key, bucket, err)
+	}
+	return e, nil
+}
+
+func get(ctx context.Context, conn *nats.Conn, bucket, key string) (Entry, error) {
+	request, err := json.Marshal(map[string]string{"last_by_subj": "$KV." + bucket + "." + key})
+	if err != nil {
+		return Entry{}, err
+	}
+	m, err := conn.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET.KV_"+bucket, request)
+	if err != nil {
+		return Entry{}, err
+	}
+	var answer struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message struct {
+			Sequence uint64 `json:"seq"`
+			Header   []byte `json:"hdrs"`
+			Data     []byte `json:"data"`
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(m.Data, &answer); err != nil {
+		return Entry{}, err
+	}
+	switch {
+	case answer.Error != nil && answer.Error.ErrorCode == noMessage:
+		return Entry{}, nil
+	case answer.Error != nil:
+		return Entry{}, answer.Error
+	}
+	removed, err := isMarker(answer.Message.Header)
+	return Entry{Exists: !removed, Value: answer.Message.Data, Revision: answer.Message.Sequence}, err
+}
+
+// JetStream's codes for a failed compare-and-set: a lone server answers the
+// first one, a cluster also the second.
+const (
+	wrongLastSequence         jetstream.ErrorCode = 10071
+	wrongLastSequenceConstant jetstream.ErrorCode = 10164
+)
+
+// IsConflict says whether somebody else was first with an update.
+func IsConflict(err error) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && (api.ErrorCode == wrongLastSequence || api.ErrorCode == wrongLastSequenceConstant)
+}
+
+// isMarker says whether a message stands for a key that was removed.
+func isMarker(header []byte) (bool, error) {
+	if len(header) == 0 {
+		return false, nil
+	}
+	h, err := nats.DecodeHeadersMsg(header)
+	if err != nil {
+		return false, errors.Join(errors.New("the headers of a key cannot be read"), err)
+	}
+	return h.Get("KV-Operation") != "" || h.Get("Nats-Marker-Reason") != "", nil
+}

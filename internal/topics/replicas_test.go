@@ -1,0 +1,138 @@
+package topics_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"laneway.dev/internal/embedded/embeddedtest"
+	"laneway.dev/internal/epoch"
+	"laneway.dev/internal/partitionlog"
+	"laneway.dev/internal/topics"
+	"laneway.dev/pkg/messages"
+)
+
+func TestInAClusterThreeServersKeepEverything(t *testing.T) {
+	conn, js := embeddedtest.Cluster(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	registry, err := topics.Open(ctx, conn, js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := epoch.Acquire(ctx, js, "frontend", 0); err != nil {
+		t.Fatal(err)
+	}
+	topic, err := registry.Create(ctx, messages.TopicConfig{Name: "orders", Replicas: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	single := create(ctx, t, registry, "notes", 1)
+	for name, want := range map[string]int{
+		"KV_LANEWAY_TOPICS": 3, "KV_LANEWAY_EPOCHS": 3, topic.Partition(0).Stream(): 3, single.Partition(0).Stream(): 1,
+	} {
+		stream, err := js.Stream(ctx, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info := stream.CachedInfo()
+		if info.Config.Replicas != want || len(info.Cluster.Replicas) != want-1 {
+			t.Errorf("%s has %d replicas, on %d servers beside the leader; want %d", name, info.Config.Replicas, len(info.Cluster.Replicas), want)
+		}
+	}
+	// Any of the servers may answer a read, also one that has not got the entry yet.
+	log := partitionlog.New(conn, js, topic.Partition(0))
+	for sequence := range uint64(200) {
+		entry := messages.Entry{TopicID: topic.ID, BaseOffset: int64(sequence), Batches: []messages.Placeholder{{Records: 1}}}
+		if _, err := log.Append(ctx, sequence, messages.EncodeEntry(entry)); err != nil {
+			t.Fatal(err)
+		}
+		state, err := log.State(ctx)
+		if err != nil || state.NextOffset != int64(sequence)+1 {
+			t.Fatalf("state %+v after entry %d, error %v", state, sequence+1, err)
+		}
+	}
+	// The bucket is asked right after it was written, too.
+	for range 50 {
+		if err := registry.Delete(ctx, "notes"); err != nil {
+			t.Fatal(err)
+		}
+		_, err := registry.Get(ctx, "notes")
+		wantCode(t, err, messages.CodeUnknownTopic)
+		create(ctx, t, registry, "notes", 1)
+		_, err = registry.Create(ctx, messages.TopicConfig{Name: "notes"})
+		wantCode(t, err, messages.CodeTopicExists)
+	}
+}
+
+func TestReplicasNeedAsManyServers(t *testing.T) {
+	ctx, registry, _ := open(t)
+	_, err := registry.Create(ctx, messages.TopicConfig{Name: "orders", Replicas: 3})
+	wantCode(t, err, messages.CodeInvalidRequest)
+	_, err = registry.Get(ctx, "orders")
+	wantCode(t, err, messages.CodeUnknownTopic)
+}
+
+func TestALogGoesOnWithAnotherLeader(t *testing.T) {
+	conn, js := embeddedtest.Cluster(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	registry, err := topics.Open(ctx, conn, js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	topic, err := registry.Create(ctx, messages.TopicConfig{Name: "orders", Replicas: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := partitionlog.New(conn, js, topic.Partition(0))
+	within := func(do func(context.Context) error) error {
+		attempt, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		return do(attempt)
+	}
+	const all = 20
+	for end := uint64(0); end < all; {
+		entry := messages.Entry{TopicID: topic.ID, BaseOffset: int64(end), Batches: []messages.Placeholder{{Records: 1}}}
+		// Without an answer it may be there or not: the log tells.
+		_ = within(func(ctx context.Context) error {
+			_, err := log.Append(ctx, end, messages.EncodeEntry(entry))
+			return err
+		})
+		var state partitionlog.State
+		err := within(func(ctx context.Context) (err error) {
+			state, err = log.State(ctx)
+			return err
+		})
+		switch {
+		case ctx.Err() != nil:
+			t.Fatalf("after %d entries: %v", end, err)
+		case err != nil:
+			continue // there is no leader at the moment
+		case state.LastSequence < end || state.LastSequence > end+1 || state.NextOffset != int64(state.LastSequence):
+			t.Fatalf("state %+v after %d entries", state, end)
+		}
+		landed := state.LastSequence > end
+		if end = state.LastSequence; landed && end%5 == 0 {
+			if _, err := conn.RequestWithContext(ctx, "$JS.API.STREAM.LEADER.STEPDOWN."+topic.Partition(0).Stream(), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var read uint64
+	for read < all && ctx.Err() == nil {
+		// A replica that lags shows fewer, but never others.
+		_ = within(func(ctx context.Context) error {
+			entries, _, err := log.Read(ctx, read+1, all)
+			for _, e := range entries {
+				if read++; e.Sequence != read || e.Entry.BaseOffset != int64(read)-1 {
+					t.Fatalf("entry %d: %+v", read, e)
+				}
+			}
+			return err
+		})
+	}
+	if read != all {
+		t.Errorf("%d entries were read", read)
+	}
+}

@@ -1,0 +1,210 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"laneway.dev/test/deployment"
+)
+
+// benchmark is a run of laneway bench with a folder that must be empty afterwards.
+type benchmark struct {
+	*exec.Cmd
+	folder         string
+	stdout, stderr bytes.Buffer
+}
+
+func newBenchmark(ctx context.Context, t *testing.T, args ...string) *benchmark {
+	t.Helper()
+	b := &benchmark{folder: t.TempDir()}
+	b.Cmd = exec.CommandContext(ctx, deployment.Binary("laneway"), append([]string{"bench"}, args...)...)
+	b.Args = append(b.Args, "--data", b.folder)
+	b.Stdout, b.Stderr = &b.stdout, &b.stderr
+	b.Cancel = func() error { return b.Process.Signal(syscall.SIGTERM) }
+	b.WaitDelay = 30 * time.Second
+	return b
+}
+
+// clean checks that nothing is left of the servers.
+func (b *benchmark) clean(t *testing.T) {
+	t.Helper()
+	left, err := os.ReadDir(b.folder)
+	if err != nil || len(left) > 0 {
+		t.Errorf("left in the folder: %v, %v", left, err)
+	}
+	if running := running(t, b.folder); len(running) > 0 {
+		t.Errorf("still running: %q", running)
+	}
+}
+
+// running returns the command lines of processes that work in a folder.
+func running(t *testing.T, folder string) (found []string) {
+	t.Helper()
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range lines {
+		// A process may end in between.
+		if content, err := os.ReadFile(line); err == nil && bytes.Contains(content, []byte(folder)) {
+			found = append(found, strings.ReplaceAll(string(content), "\x00", " "))
+		}
+	}
+	return found
+}
+
+// benchReport is what a reader of the JSON relies on.
+type benchReport struct {
+	Work       struct{ Name string }
+	Unit       string
+	Contenders []struct {
+		Name   string
+		Median float64
+		Rounds []struct {
+			Records, Bytes int64
+			Value          float64
+			Latency        *struct {
+				P50 float64 `json:"p50_ms"`
+			}
+		}
+	}
+	Ratios []struct {
+		Against string
+		Ratio   float64
+		Best    bool
+	}
+}
+
+func (b *benchmark) report(t *testing.T) (r benchReport) {
+	t.Helper()
+	if err := b.Run(); err != nil {
+		t.Fatalf("%v: %s", err, b.stderr.String())
+	}
+	if err := json.Unmarshal(b.stdout.Bytes(), &r); err != nil {
+		t.Fatalf("%v in %s", err, b.stdout.String())
+	}
+	b.clean(t)
+	return r
+}
+
+func TestBenchComparesWithJetStream(t *testing.T) {
+	for work, c := range map[string]struct {
+		contenders int
+		flags      []string
+	}{
+		"produce": {7, []string{"--duration", "100ms", "--bytes", "8MiB"}},
+		"publish": {3, []string{"--duration", "100ms", "--bytes", "256KiB"}},
+		"consume": {3, []string{"--bytes", "4MiB"}},
+		"latency": {3, []string{"--duration", "100ms"}},
+	} {
+		t.Run(work, func(t *testing.T) {
+			html := filepath.Join(t.TempDir(), "report.html")
+			flags := append([]string{work, "--versus", "jetstream", "--rounds", "2", "--json", "--html", html}, c.flags...)
+			r := newBenchmark(within(t, 3*time.Minute), t, flags...).report(t)
+			if r.Work.Name != work || len(r.Contenders) != c.contenders || len(r.Ratios) != c.contenders-1 {
+				t.Fatalf("%+v", r)
+			}
+			for _, one := range r.Contenders {
+				if one.Median <= 0 || len(one.Rounds) != 2 {
+					t.Errorf("%+v", one)
+				}
+				for _, round := range one.Rounds {
+					if round.Records <= 0 || round.Bytes != 1024*round.Records || round.Value <= 0 || (work == "latency") != (round.Latency != nil) {
+						t.Errorf("%s: %+v", one.Name, round)
+					}
+				}
+			}
+			for i, ratio := range r.Ratios {
+				if ratio.Ratio <= 0 || ratio.Against != r.Contenders[i+1].Name {
+					t.Errorf("%+v", ratio)
+				}
+			}
+			page, err := os.ReadFile(html)
+			if err != nil || !bytes.Contains(page, []byte("</html>")) {
+				t.Errorf("the page: %v, %d bytes", err, len(page))
+			}
+		})
+	}
+}
+
+func TestBenchKeepsReplicasInACluster(t *testing.T) {
+	r := newBenchmark(within(t, 5*time.Minute), t, "publish", "--versus", "jetstream", "--cluster", "3", "--rounds", "1",
+		"--json", "--duration", "100ms", "--bytes", "256KiB").report(t)
+	if len(r.Contenders) != 3 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestBenchUsesARunningLanewayAndLeavesNothing(t *testing.T) {
+	ctx := within(t, time.Minute)
+	f := start(t, deployment.OneProcess, deployment.Options{})
+	before := f.Output(f.Laneway(ctx, "topic", "list"), nil)
+	r := newBenchmark(ctx, t, "consume", "--nats", f.URL(), "--rounds", "1", "--bytes", "1MiB", "--json").report(t)
+	if len(r.Contenders) != 1 || r.Contenders[0].Rounds[0].Records != 1024 {
+		t.Errorf("%+v", r)
+	}
+	if after := f.Output(f.Laneway(ctx, "topic", "list"), nil); after != before {
+		t.Errorf("topics were\n%s\nand are\n%s", before, after)
+	}
+}
+
+func TestAnInterruptedBenchLeavesNothing(t *testing.T) {
+	ctx := within(t, time.Minute)
+	html := filepath.Join(t.TempDir(), "report.html")
+	b := newBenchmark(ctx, t, "produce", "--versus", "jetstream", "--duration", "10m", "--html", html)
+	if err := b.Start(); err != nil {
+		t.Fatal(err)
+	}
+	err := deployment.Eventually(ctx, func(context.Context) error {
+		for _, line := range running(t, b.folder) {
+			if strings.Contains(line, " serve ") {
+				return nil
+			}
+		}
+		return context.DeadlineExceeded
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Wait(); err == nil || !strings.Contains(b.stderr.String(), "interrupted") {
+		t.Errorf("%v: %s", err, b.stderr.String())
+	}
+	b.clean(t)
+	if left, err := os.ReadDir(filepath.Dir(html)); err != nil || len(left) > 0 {
+		t.Errorf("left of the page: %v, %v", left, err)
+	}
+}
+
+func TestBenchRefusesWhatItCannotMeasure(t *testing.T) {
+	ctx := within(t, time.Minute)
+	for _, flags := range [][]string{
+		{"produce", "--versus", "jetstream", "--nats", "nats://127.0.0.1:1"},
+		{"produce", "--cluster", "2"},
+		{"produce", "--versus", "kafka"},
+		{"latency", "--html", "/nowhere/report.html"},
+		{"consume", "--record-bytes", "1"},
+	} {
+		code, output, err := deployment.ExitCode(newBenchmark(ctx, t, flags...).bare())
+		if err != nil || code != 2 || !strings.Contains(output, "what to do: ") && !slices.Contains(flags, "--html") {
+			t.Errorf("%v: exit code %d, %v: %s", flags, code, err, output)
+		}
+	}
+}
+
+// bare returns the command with nothing connected to it.
+func (b *benchmark) bare() *exec.Cmd {
+	b.Stdout, b.Stderr = nil, nil
+	return b.Cmd
+}
