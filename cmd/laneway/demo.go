@@ -95,7 +95,7 @@ func (d *demo) start(ctx context.Context, p *process, folder string) error {
 	if err != nil {
 		return err
 	}
-	server, services, err := serve.start(ctx, p)
+	server, services, err := serve.start(ctx, p, nil)
 	if err != nil {
 		return err
 	}

@@ -78,6 +78,7 @@ type stagerFlags struct {
 	ObjectBytes   size     `default:"4MiB" help:"Size at which an object is closed."`
 	ObjectBatches number   `default:"1000" help:"Number of batches at which an object is closed."`
 	Uploads       number   `default:"8" help:"Uploads at once."`
+	StoreReserve  size     `default:"64MiB" help:"What uploads leave free on the file system of a local object store, so that the logs, which need little, still find room; uploads beyond it are refused."`
 	StagerBytes   size     `default:"256MiB" help:"Memory for batches that are being staged; more are refused."`
 	Fault         []string `sep:";" placeholder:"NAME=VALUE" help:"Test aid: make staging slow or unreliable by stage.delay=uniform(0,200ms), stage.fail=0.01 or store.bandwidth=20MB/s. May be repeated; in a variable, separate them by semicolons."`
 	FaultSeed     int64    `default:"1" help:"Seed of the faults' random numbers."`

@@ -76,7 +76,7 @@ func (p *process) start(ctx context.Context, config roles.Config, names ...strin
 func (p *process) wait(ctx context.Context, services *roles.Running) error {
 	select {
 	case <-ctx.Done():
-		p.log.Info("stopping; a second signal ends the process at once")
+		p.log.Info("stopping; a second signal ends the process at once", zap.NamedError("cause", context.Cause(ctx)))
 		p.pages.Register("process", func(context.Context) error { return errors.New("is stopping") })
 		return nil
 	case <-services.Ended():

@@ -22,6 +22,7 @@ type remote struct {
 	flags   remoteFlags
 	process processFlags
 	store   string // its location; empty for a service that needs none
+	reserve int64  // what uploads leave free in it, in bytes
 	// configure says what the service is to do.
 	configure func(*roles.Config, objectstore.Store)
 }
@@ -67,7 +68,7 @@ func (r *remote) open(p *process) (objectstore.Store, error) {
 	if r.store == "" {
 		return nil, nil
 	}
-	store, err := objectstore.Open(r.store)
+	store, err := objectstore.Open(r.store, r.reserve)
 	if err != nil {
 		return nil, err
 	}

@@ -48,11 +48,30 @@ func (c *serveCommand) Run(a *app) error {
 	if err = c.serve(a.ctx, p); a.stopped(err) {
 		err = nil // during the start
 	}
-	return errors.Join(err, p.shutdown(time.Duration(c.StopTimeout)))
+	bound := time.Duration(c.StopTimeout)
+	if errors.Is(err, embedded.ErrStorage) {
+		bound = min(bound, brokenStop)
+	}
+	return errors.Join(err, p.shutdown(bound))
 }
 
+// brokenStop bounds the stop when JetStream has stopped writing: what is not in
+// the log by then never gets there.
+const brokenStop = 2 * time.Second
+
 func (c *serveCommand) serve(ctx context.Context, p *process) error {
-	server, services, err := c.start(ctx, p)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	err := c.serveUntil(ctx, p, cancel)
+	if cause := context.Cause(ctx); errors.Is(cause, embedded.ErrStorage) {
+		return &advised{err: cause, advice: "start it again; everything that was acknowledged is there"}
+	}
+	return err
+}
+
+// serveUntil serves until ctx ends; broken ends it with a reason.
+func (c *serveCommand) serveUntil(ctx context.Context, p *process, broken func(error)) error {
+	server, services, err := c.start(ctx, p, broken)
 	if err != nil {
 		return err
 	}
@@ -62,17 +81,17 @@ func (c *serveCommand) serve(ctx context.Context, p *process) error {
 }
 
 // start starts everything; the process stops it, also after an error.
-func (c *serveCommand) start(ctx context.Context, p *process) (*embedded.Server, *roles.Running, error) {
+func (c *serveCommand) start(ctx context.Context, p *process, broken func(error)) (*embedded.Server, *roles.Running, error) {
 	faults, err := c.faults()
 	if err != nil {
 		return nil, nil, err
 	}
-	server, err := embedded.Start(embedded.Options{Listen: c.Listen, Data: c.Data, Logger: p.log})
+	server, err := embedded.Start(embedded.Options{Listen: c.Listen, Data: c.Data, Logger: p.log, OnBroken: broken})
 	if err != nil {
 		return nil, nil, err
 	}
 	p.onStop("NATS", func(context.Context) error { return server.Shutdown() })
-	store, err := objectstore.Open(c.storeLocation())
+	store, err := objectstore.Open(c.storeLocation(), int64(c.StoreReserve))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -25,7 +25,9 @@ func (c *stagerCommand) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	service := remote{role: roles.Stager, flags: c.remoteFlags, process: c.processFlags, store: c.Store}
+	service := remote{
+		role: roles.Stager, flags: c.remoteFlags, process: c.processFlags, store: c.Store, reserve: int64(c.StoreReserve),
+	}
 	service.configure = func(config *roles.Config, store objectstore.Store) { c.apply(config, store, faults) }
 	return service.run(a)
 }

@@ -39,6 +39,22 @@ type Options struct {
 	MaxPayload int32
 	// Logger receives the server's log; nil discards it.
 	Logger *zap.Logger
+	// OnBroken is told once, by an error that wraps [ErrStorage], that the server must be started
+	// again: JetStream has stopped writing and its disk has room. It must not wait. Nil tells nobody.
+	OnBroken func(error)
+}
+
+func (o *Options) logger() *zap.Logger {
+	if o.Logger == nil {
+		return zap.NewNop()
+	}
+	return o.Logger
+}
+
+func (o *Options) broken(err error) {
+	if o.OnBroken != nil {
+		o.OnBroken(err)
+	}
 }
 
 // address is Listen, taken apart. Port 0 means any free one.

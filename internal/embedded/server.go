@@ -12,12 +12,12 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
-	"go.uber.org/zap"
 )
 
 // readyTimeout bounds the wait for the listener, which is open when the library's Start returns.
@@ -28,8 +28,13 @@ const readyTimeout = 10 * time.Second
 type Server struct {
 	nats     *server.Server
 	lock     *folderLock
+	folder   string
+	problem  atomic.Pointer[string] // why JetStream has stopped writing; nil if it has not
 	stopOnce sync.Once
 	stopErr  error
+
+	watch     sync.WaitGroup // the goroutine that watches the storage
+	stopWatch context.CancelFunc
 }
 
 // Start takes the lock of the data folder, recovers the streams in it and listens.
@@ -55,22 +60,22 @@ func Start(options Options) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.release())
 	}
-	return &Server{nats: natsServer, lock: lock}, nil
+	s := &Server{nats: natsServer, lock: lock, folder: folder}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stopWatch = cancel
+	s.watch.Go(func() { s.watchStorage(ctx, options.logger(), options.broken) })
+	return s, nil
 }
 
 func startLocked(listen address, folder string, options Options) (*server.Server, error) {
 	if err := probePort(listen); err != nil {
 		return nil, err
 	}
-	log := options.Logger
-	if log == nil {
-		log = zap.NewNop()
-	}
 	natsServer, err := server.NewServer(serverOptions(listen, folder, options.MaxPayload))
 	if err != nil {
 		return nil, fmt.Errorf("setting up the embedded NATS server: %w", err)
 	}
-	adapter := newLogAdapter(log)
+	adapter := newLogAdapter(options.logger())
 	natsServer.SetLoggerV2(adapter, false, false, false)
 	natsServer.Start()
 	if err := settle(natsServer, adapter); err != nil {
@@ -121,14 +126,17 @@ func (s *Server) Connect(options ...nats.Option) (*nats.Conn, error) {
 // ClientURL is where other processes connect, with the port that was taken.
 func (s *Server) ClientURL() string { return s.nats.ClientURL() }
 
-// Check returns nil while the server runs with JetStream. JetStream can go away while the server
-// stays: the library disables it when its storage fails.
+// Check returns nil while the server runs with JetStream and writes. JetStream can go away while the
+// server stays: the library disables it, or one stream of it, when its storage fails.
 func (s *Server) Check(context.Context) error {
 	switch {
 	case !s.nats.Running():
 		return errors.New("the embedded NATS server is not running")
 	case !s.nats.JetStreamEnabled():
 		return errors.New("the embedded NATS server has JetStream disabled: see its log")
+	}
+	if problem := s.problem.Load(); problem != nil {
+		return fmt.Errorf("%w: make room on the disk; %d bytes are free: %s", ErrStorage, s.freeSpace(), *problem)
 	}
 	return nil
 }
@@ -137,6 +145,8 @@ func (s *Server) Check(context.Context) error {
 // gives up the data folder. Further calls wait for the first and return what it returned.
 func (s *Server) Shutdown() error {
 	s.stopOnce.Do(func() {
+		s.stopWatch()
+		s.watch.Wait()
 		s.nats.Shutdown()
 		s.nats.WaitForShutdown()
 		if err := s.lock.release(); err != nil {

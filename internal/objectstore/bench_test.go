@@ -29,7 +29,7 @@ func BenchmarkPut(b *testing.B) {
 }
 
 func benchmarkPut(b *testing.B, parts [][]byte, writers int) {
-	store, err := Open(filepath.Join(b.TempDir(), "store"))
+	store, err := Open(filepath.Join(b.TempDir(), "store"), 0)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -91,5 +91,15 @@ func BenchmarkBuild(b *testing.B) {
 			}
 		}
 		_ = builder.Parts()
+	}
+}
+
+// BenchmarkFreeSpace is what the reserve costs each Put.
+func BenchmarkFreeSpace(b *testing.B) {
+	folder := b.TempDir()
+	for b.Loop() {
+		if _, err := freeSpace(folder); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 // disk is what the local store does to the file system: a narrow seam, so that
 // tests can see the order of the steps and make one fail.
 type disk struct {
+	free       func(folder string) (int64, error)
 	makeFolder func(path string) error
 	syncFolder func(path string) error
 	create     func(path string) (*os.File, error)
@@ -16,6 +17,7 @@ type disk struct {
 }
 
 var systemDisk = disk{
+	free:       freeSpace,
 	makeFolder: func(path string) error { return os.Mkdir(path, 0o750) },
 	syncFolder: syncFolder,
 	create: func(path string) (*os.File, error) {

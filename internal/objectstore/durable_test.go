@@ -85,7 +85,7 @@ func (r *recorder) take() []string {
 func openRecorded(t *testing.T) (*local, *recorder) {
 	t.Helper()
 	recorder := &recorder{root: filepath.Join(t.TempDir(), "store")}
-	store, err := openLocal(recorder.root, recorder.disk())
+	store, err := openLocal(recorder.root, 0, recorder.disk())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestFoldersThatAreThereAreSyncedOnceMore(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(recorder.root, "objects", "1"), 0o750); err != nil {
 		t.Fatal(err)
 	}
-	store, err := openLocal(recorder.root, recorder.disk())
+	store, err := openLocal(recorder.root, 0, recorder.disk())
 	if err != nil {
 		t.Fatal(err)
 	}

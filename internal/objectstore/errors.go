@@ -12,8 +12,8 @@ var (
 	ErrExists = errors.New("the object exists already")
 	// ErrNotFound is returned by ReadRange for a key that holds no object.
 	ErrNotFound = errors.New("the object does not exist")
-	// ErrFull is returned by Put when the store has no room. A later Put may
-	// succeed.
+	// ErrFull is returned by Put when the store has no room, or none beyond its
+	// reserve. A later Put may succeed.
 	ErrFull = errors.New("the object store is full")
 	// ErrMedium is returned when the storage under the store fails to read or
 	// write.

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"math"
+	"os"
+	"path/filepath"
 	"testing"
 )
 
@@ -73,4 +76,35 @@ func checkFound(t *testing.T, object []byte, found []StoredBatch) {
 	if again, _ := build(t, "k", batches); !bytes.Equal(again, object) {
 		t.Errorf("object of %d bytes is not the one that its %d batches build", len(object), len(batches))
 	}
+}
+
+// FuzzKey reads ranges under keys that a log may name: none leaves the folder of
+// the store, none takes memory for bytes that are not there.
+func FuzzKey(f *testing.F) {
+	for _, key := range []string{"objects/0/1", "../secret", "/etc/passwd", "objects/../../secret", "", ".", "a//b", "a\x00b", "objects"} {
+		f.Add(key, int64(0), int64(6))
+	}
+	f.Add("objects/0/1", int64(math.MaxInt64), int64(math.MaxInt64))
+	f.Add("objects/0/1", int64(-1), int64(math.MinInt64))
+	public := []byte("public")
+	parent := f.TempDir()
+	if err := os.WriteFile(filepath.Join(parent, "secret"), []byte("secret"), 0o600); err != nil {
+		f.Fatal(err)
+	}
+	store, err := Open(filepath.Join(parent, "store"), 0)
+	if err != nil {
+		f.Fatal(err)
+	}
+	if err := store.Put(f.Context(), "objects/0/1", [][]byte{public}); err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, key string, offset, length int64) {
+		content, err := store.ReadRange(t.Context(), key, offset, length)
+		if err == nil && !bytes.Contains(public, content) {
+			t.Fatalf("%q gives %q", key, content)
+		}
+		if err == nil && int64(len(content)) != length {
+			t.Fatalf("%d bytes of %d", len(content), length)
+		}
+	})
 }

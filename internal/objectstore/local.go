@@ -21,14 +21,16 @@ type local struct {
 	root    string
 	disk    disk
 	folders *folders
+	reserve reserve
 }
 
 // openLocal opens the store in the folder root, an absolute path.
-func openLocal(root string, disk disk) (*local, error) {
+func openLocal(root string, keepFree int64, disk disk) (*local, error) {
 	store := &local{
 		root:    root,
 		disk:    disk,
 		folders: &folders{disk: disk, root: root, ready: make(map[string]struct{})},
+		reserve: reserve{bytes: keepFree, free: func() (int64, error) { return disk.free(root) }},
 	}
 	if err := store.folders.ensure(root); err != nil {
 		return nil, fmt.Errorf("open object store in %s: %w", root, folderError(err))
@@ -53,6 +55,11 @@ func (l *local) put(ctx context.Context, target string, parts [][]byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	size := total(parts)
+	if err := l.reserve.take(size); err != nil {
+		return classify(err)
+	}
+	defer l.reserve.give(size)
 	folder := filepath.Dir(target)
 	if err := l.folders.ensure(folder); err != nil {
 		return folderError(err)
@@ -68,6 +75,15 @@ func (l *local) put(ctx context.Context, target string, parts [][]byte) error {
 		return l.discard(folderError(err), target)
 	}
 	return nil
+}
+
+// total returns how many bytes the parts have together.
+func total(parts [][]byte) int64 {
+	var bytes int64
+	for _, part := range parts {
+		bytes += int64(len(part))
+	}
+	return bytes
 }
 
 // fill writes the parts to the file, syncs and closes it. A sync that failed is
@@ -123,10 +139,14 @@ func (l *local) ReadRange(ctx context.Context, key string, offset, length int64)
 	return nil, fmt.Errorf("read object %q at offset %d, length %d: %w", key, offset, length, err)
 }
 
-// rangeError says that a file does not have the range asked for.
+// rangeError says that a file does not have the range asked for. A negative size
+// is that of something else than a file.
 type rangeError struct{ size int64 }
 
 func (e *rangeError) Error() string {
+	if e.size < 0 {
+		return "what lies under the key is not a file"
+	}
 	return fmt.Sprintf("the range is not within the object's %d bytes", e.size)
 }
 
@@ -141,6 +161,9 @@ func readRange(path string, offset, length int64) ([]byte, error) {
 	info, err := file.Stat()
 	if err != nil {
 		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &rangeError{size: -1}
 	}
 	if offset < 0 || length < 0 || offset > info.Size()-length {
 		return nil, &rangeError{size: info.Size()}

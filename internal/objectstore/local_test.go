@@ -11,13 +11,14 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 )
 
 func openTemp(t testing.TB) (Store, string) {
 	t.Helper()
 	root := filepath.Join(t.TempDir(), "store")
-	store, err := Open("file://" + root)
+	store, err := Open("file://"+root, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +237,7 @@ func TestObjectsAreThereWhenTheStoreIsOpenedAgain(t *testing.T) {
 	if err := store.Put(t.Context(), "objects/a/1", [][]byte{[]byte("kept")}); err != nil {
 		t.Fatal(err)
 	}
-	again, err := Open(root)
+	again, err := Open(root, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,5 +246,72 @@ func TestObjectsAreThereWhenTheStoreIsOpenedAgain(t *testing.T) {
 	}
 	if err := again.Put(t.Context(), "objects/a/2", [][]byte{[]byte("more")}); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestUploadsStopBeforeTheReserveIsTouched(t *testing.T) {
+	system := systemDisk
+	free := int64(1000)
+	system.free = func(string) (int64, error) { return free, nil }
+	store, err := openLocal(t.TempDir(), 400, system)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(key string, size int) error {
+		return store.Put(t.Context(), key, [][]byte{make([]byte, size/2), make([]byte, size-size/2)})
+	}
+	if err := put("fits", 600); err != nil {
+		t.Errorf("an object that leaves the reserve: %v", err)
+	}
+	for _, free = range []int64{1000, 400, 0} {
+		err := put("large", 601)
+		if !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), fmt.Sprint(free, " bytes are free")) || !strings.Contains(err.Error(), "400") {
+			t.Errorf("with %d bytes free: error is %v, want ErrFull with what is free and what is kept", free, err)
+		}
+	}
+	if found := files(t, store.root); len(found) != 1 {
+		t.Errorf("files are %q, want the first object only", found)
+	}
+	free = 1000
+	if err := put("again", 600); err != nil {
+		t.Errorf("after space returned: %v", err)
+	}
+}
+
+func TestUploadsUnderWayCountAgainstTheReserve(t *testing.T) {
+	system := systemDisk
+	system.free = func(string) (int64, error) { return 1000, nil }
+	var store *local
+	var second error
+	system.write = func(file *os.File, parts [][]byte) error {
+		if second == nil {
+			second = store.Put(t.Context(), "second", [][]byte{make([]byte, 301)})
+		}
+		return systemDisk.write(file, parts)
+	}
+	var err error
+	if store, err = openLocal(t.TempDir(), 400, system); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Put(t.Context(), "first", [][]byte{make([]byte, 300)}); err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(second, ErrFull) {
+		t.Errorf("an upload beside another one: %v, want ErrFull", second)
+	}
+	if err := store.Put(t.Context(), "third", [][]byte{make([]byte, 600)}); err != nil {
+		t.Errorf("what the first one took is not given back: %v", err)
+	}
+}
+
+func TestAFileSystemThatCannotBeAskedRefuses(t *testing.T) {
+	system := systemDisk
+	system.free = func(string) (int64, error) { return 0, syscall.EIO }
+	store, err := openLocal(t.TempDir(), 1, system)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Put(t.Context(), "k", nil); !errors.Is(err, ErrMedium) {
+		t.Errorf("error is %v, want ErrMedium", err)
 	}
 }

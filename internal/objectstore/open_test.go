@@ -17,7 +17,7 @@ func TestOpenTakesPathsAndFileURLs(t *testing.T) {
 		"file:" + folder + "/short":      "short",
 		"file://" + folder + "/a%20b/c/": "a b/c",
 	} {
-		store, err := Open(location)
+		store, err := Open(location, 0)
 		if err != nil {
 			t.Errorf("Open(%q): %v", location, err)
 			continue
@@ -49,7 +49,7 @@ func TestOpenRefusesWhatIsNotALocalStore(t *testing.T) {
 		file:                      file + " is not a folder",
 		file + "/below":           file + " is not a folder",
 	} {
-		_, err := Open(location)
+		_, err := Open(location, 0)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Open(%q): error is %v, want it to say %q", location, err, want)
 		}

@@ -33,13 +33,15 @@ type Store interface {
 }
 
 // Open opens the store that location names: a path, or a URL of the form
-// file:///absolute/path. The folder is made if it is not there.
-func Open(location string) (Store, error) {
+// file:///absolute/path. The folder is made if it is not there. While its file
+// system would have less than keepFree bytes left after a Put, the Put is
+// refused with ErrFull and changes nothing; 0 uses up what there is.
+func Open(location string, keepFree int64) (Store, error) {
 	root, err := localRoot(location)
 	if err != nil {
 		return nil, err
 	}
-	return openLocal(root, systemDisk)
+	return openLocal(root, keepFree, systemDisk)
 }
 
 // localRoot returns the absolute path of the folder that location names.

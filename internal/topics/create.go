@@ -63,8 +63,8 @@ func (r *Registry) room(ctx context.Context, config messages.TopicConfig) (last 
 	if err != nil {
 		return 0, err
 	}
-	if len(existing) >= messages.MaxTopics {
-		return 0, messages.Errorf(messages.CodeInvalidRequest, "there are %d topics, which is the limit", len(existing))
+	if err := hasRoom(existing, config.Partitions); err != nil {
+		return 0, err
 	}
 	for _, topic := range existing {
 		if err := checkTopic(config.Subjects, topic); err != nil {
@@ -96,6 +96,22 @@ func (r *Registry) current(ctx context.Context) ([]messages.Topic, uint64, error
 		case <-time.After(pause):
 		}
 	}
+}
+
+// hasRoom says why there is no room for one topic more beside others.
+func hasRoom(existing []messages.Topic, partitions int) error {
+	if len(existing) >= messages.MaxTopics {
+		return messages.Errorf(messages.CodeTooManyTopics, "there are %d topics, allowed are %d", len(existing), messages.MaxTopics)
+	}
+	taken := 0
+	for i := range existing {
+		taken += existing[i].Partitions
+	}
+	if taken+partitions > messages.MaxAllPartitions {
+		return messages.Errorf(messages.CodeTooManyTopics, "the topics have %d partitions, this one would add %d, allowed are %d together",
+			taken, partitions, messages.MaxAllPartitions)
+	}
+	return nil
 }
 
 // add writes a topic's record if the bucket has not changed since sequence

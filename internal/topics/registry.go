@@ -182,10 +182,19 @@ func (r *Registry) eachLog(topic messages.Topic, do func(*partitionlog.Log) erro
 	return errors.Join(errs...)
 }
 
-func decode(name string, value []byte) (messages.Topic, error) {
+// decode reads a record of the bucket. One that this code would not have written
+// is refused: services would start as many actors as it has partitions.
+func decode(key string, value []byte) (messages.Topic, error) {
 	var topic messages.Topic
-	if err := json.Unmarshal(value, &topic); err != nil {
-		return messages.Topic{}, messages.Errorf(messages.CodeCorrupt, "record of topic %s in bucket %s: %v", name, bucket, err)
+	err := json.Unmarshal(value, &topic)
+	if err == nil {
+		topic.TopicConfig, err = topic.Complete()
+	}
+	if err == nil && (topic.Name != key || topic.ID == 0) {
+		err = errors.New("it is of another topic, or of none")
+	}
+	if err != nil {
+		return messages.Topic{}, messages.Errorf(messages.CodeCorrupt, "record of topic %.80q in bucket %s: %v", key, bucket, err)
 	}
 	return topic, nil
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -24,8 +25,9 @@ type Envelope struct {
 // Connection is what the services need of a NATS connection, with the log that
 // failures go to. It is safe for concurrent use.
 type Connection struct {
-	conn *nats.Conn
-	log  *zap.Logger
+	conn      *nats.Conn
+	log       *zap.Logger
+	malformed atomic.Uint64
 }
 
 // NewConnection wraps conn.
@@ -83,11 +85,12 @@ func (c *Connection) Send(envelopes []Envelope) {
 
 // Subscribe hands every message of a subject to handle, in the order of their
 // arrival, on one goroutine. With a queue name the subscription shares its
-// messages with others of that name. What cannot be decoded is logged and dropped.
+// messages with others of that name. What cannot be decoded is logged, counted and dropped.
 func (c *Connection) Subscribe(subject, queue string, handle func(messages.Message)) (*nats.Subscription, error) {
 	callback := func(m *nats.Msg) {
 		decoded, err := messages.Decode(m.Data)
 		if err != nil {
+			c.malformed.Add(1)
 			c.log.Error("a message could not be read; is a service of another version running?",
 				zap.String("subject", m.Subject), zap.Int("bytes", len(m.Data)), zap.Error(err))
 			return
@@ -140,6 +143,9 @@ func Drain(subs ...*nats.Subscription) error {
 	}
 	return errors.Join(errs...)
 }
+
+// Malformed returns how many messages could not be decoded.
+func (c *Connection) Malformed() uint64 { return c.malformed.Load() }
 
 // Flush returns when the server has processed all subscriptions and messages so far.
 func (c *Connection) Flush(timeout time.Duration) error { return c.conn.FlushTimeout(timeout) }

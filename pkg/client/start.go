@@ -96,9 +96,9 @@ func readAck(data []byte, b *batch) (messages.ProduceAck, error) {
 	switch {
 	case ack.Error != nil:
 		return ack, ack.Error
-	case ack.Stream == "" || ack.Records != b.records:
-		return ack, messages.Errorf(messages.CodeInternal, "%d records were sent, the answer tells of %d in stream %q",
-			b.records, ack.Records, ack.Stream)
+	case ack.Stream == "" || ack.Records != b.records || ack.Offset < 0:
+		return ack, messages.Errorf(messages.CodeInternal, "%d records were sent, the answer tells of %d at offset %d in stream %q",
+			b.records, ack.Records, ack.Offset, ack.Stream)
 	}
 	return ack, nil
 }

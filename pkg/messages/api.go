@@ -70,6 +70,11 @@ const (
 	MaxPartitions       = 256
 	MaxReplicas         = 5 // JetStream's
 	MaxTopics           = 1000
+	// MaxAllPartitions bounds the partitions of all topics together: each one is
+	// a stream of JetStream and an actor in three services.
+	MaxAllPartitions = 4096
+	// MaxAPIRequest bounds the body of a request of the topic API, in bytes.
+	MaxAPIRequest = 64 << 10
 )
 
 // TopicConfig is what a user says of a topic.

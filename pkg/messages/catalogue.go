@@ -15,6 +15,7 @@ type Code uint16
 // The catalogue. CodeOK is no error.
 const (
 	CodeOK                 Code = 0
+	CodeTooManyTopics      Code = 10027
 	CodeMessageTooLarge    Code = 10054
 	CodeTopicExists        Code = 10058
 	CodeUnknownTopic       Code = 10059
@@ -22,6 +23,7 @@ const (
 	CodeSubjectOverlap     Code = 10065
 	CodeWrongLastID        Code = 10070
 	CodeWrongLastSequence  Code = 10071
+	CodeHeadersTooLarge    Code = 10097
 	CodeOverloaded         Code = 10167
 	CodeInvalidRequest     Code = 20001
 	CodeInvalidTopicName   Code = 20002
@@ -55,6 +57,7 @@ type Kind struct {
 }
 
 var catalogue = map[Code]Kind{
+	CodeTooManyTopics:      {"TOO_MANY_TOPICS", 400, false, "there are as many topics or partitions as are allowed", "delete topics that are not needed, or create this one with fewer partitions"},
 	CodeMessageTooLarge:    {"MESSAGE_TOO_LARGE", 400, false, "a record is larger than the topic allows, or a batch larger than NATS carries", "send smaller records or batches, or create the topic with a larger max-record-bytes"},
 	CodeTopicExists:        {"TOPIC_EXISTS", 409, false, "a topic of this name exists", "choose another name, or delete the topic first"},
 	CodeUnknownTopic:       {"UNKNOWN_TOPIC", 404, false, "there is no such topic or partition", "create the topic with: laneway topic create NAME"},
@@ -62,6 +65,7 @@ var catalogue = map[Code]Kind{
 	CodeSubjectOverlap:     {"SUBJECT_OVERLAP", 400, false, "a subject overlaps with one that is in use", "choose a subject that shares no message with the one that is named"},
 	CodeWrongLastID:        {"WRONG_LAST_MSG_ID", 400, false, "wrong last msg ID", "read what was published meanwhile, then publish again with the id that is named, or without Nats-Expected-Last-Msg-Id"},
 	CodeWrongLastSequence:  {"WRONG_LAST_SEQUENCE", 400, false, "wrong last sequence", "read what was published meanwhile, then publish again with the sequence that is named, or without Nats-Expected-Last-Sequence"},
+	CodeHeadersTooLarge:    {"HEADERS_TOO_LARGE", 400, false, "the headers of a record are too large", "put what is in them into the record's value"},
 	CodeOverloaded:         {"OVERLOADED", 429, true, "too much is in flight on this partition or in this process", "wait for outstanding answers and send again; send less at once"},
 	CodeInvalidRequest:     {"INVALID_REQUEST", 400, false, "the request is not valid", "correct the request"},
 	CodeInvalidTopicName:   {"INVALID_TOPIC_NAME", 400, false, "a topic name has 1 to 64 letters, digits, underscores and hyphens", "choose another name"},

@@ -15,6 +15,7 @@ import (
 
 // published are the codes that clients may know. None may ever change.
 var published = map[Code]string{
+	10027: "TOO_MANY_TOPICS",
 	10054: "MESSAGE_TOO_LARGE",
 	10058: "TOPIC_EXISTS",
 	10059: "UNKNOWN_TOPIC",
@@ -22,6 +23,7 @@ var published = map[Code]string{
 	10065: "SUBJECT_OVERLAP",
 	10070: "WRONG_LAST_MSG_ID",
 	10071: "WRONG_LAST_SEQUENCE",
+	10097: "HEADERS_TOO_LARGE",
 	10167: "OVERLOADED",
 	20001: "INVALID_REQUEST",
 	20002: "INVALID_TOPIC_NAME",

@@ -21,8 +21,11 @@ const frameVersion = 1
 // writes it: two array marks, the version, and a count of 32 bits.
 const frameHeader = 7
 
-// MaxHeaders bounds the headers of a record.
-const MaxHeaders = 256
+// Limits of the headers of a record.
+const (
+	MaxHeaders     = 256
+	MaxHeaderBytes = 1<<16 - 1 // names and values together, as in JetStream
+)
 
 // Header is one header of a record. Names keep their case.
 type Header struct {
@@ -171,6 +174,7 @@ func (r *FrameReader) skip() (size int, ok bool) {
 		r.d.fail("%d headers in a record, allowed are %d", n/2, MaxHeaders)
 		return 0, false
 	}
+	headers := 0
 	for i := range n {
 		text := r.d.bytes()
 		if i%2 == 0 && !validHeaderName(text) || i%2 == 1 && bytes.ContainsAny(text, "\r\n") {
@@ -181,10 +185,13 @@ func (r *FrameReader) skip() (size int, ok bool) {
 			r.d.fail("header %s is Laneway's own", HeaderSubject)
 			return 0, false
 		}
-		size += len(text)
+		headers += len(text)
 	}
-	size += len(r.d.bytes())
-	return size, r.d.err == nil
+	if headers > MaxHeaderBytes {
+		r.d.fail("%d bytes of headers in a record, allowed are %d", headers, MaxHeaderBytes)
+		return 0, false
+	}
+	return headers + len(r.d.bytes()), r.d.err == nil
 }
 
 // Valid says whether NATS can carry the header.
@@ -262,8 +269,11 @@ func decodeHeaders(d *decoder) []Header {
 
 // Size returns what a record counts against a topic's max-record-bytes: its
 // value and its headers.
-func (r Record) Size() int {
-	n := len(r.Value)
+func (r Record) Size() int { return len(r.Value) + r.HeaderBytes() }
+
+// HeaderBytes returns the length of all header names and values together.
+func (r Record) HeaderBytes() int {
+	n := 0
 	for _, h := range r.Headers {
 		n += len(h.Name) + len(h.Value)
 	}

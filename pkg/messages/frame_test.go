@@ -317,6 +317,7 @@ func TestHeadersThatNATSCannotCarryAreRefused(t *testing.T) {
 		"a space in the name":       {{Name: "a b", Value: "v"}},
 		"a line break in the value": {{Name: "a", Value: "v\r\nX: y"}},
 		"too many":                  many,
+		"too large together":        {{Name: "n", Value: strings.Repeat("v", MaxHeaderBytes)}},
 	}
 	for name, headers := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -328,5 +329,9 @@ func TestHeadersThatNATSCannotCarryAreRefused(t *testing.T) {
 	}
 	if _, err := CheckFrame(EncodeRecord(Record{Headers: many[:MaxHeaders]}), 1<<20); err != nil {
 		t.Errorf("%d headers are refused: %v", MaxHeaders, err)
+	}
+	largest := []Header{{Name: "n", Value: strings.Repeat("v", MaxHeaderBytes-1)}}
+	if _, err := CheckFrame(EncodeRecord(Record{Headers: largest}), 1<<20); err != nil {
+		t.Errorf("%d bytes of headers are refused: %v", MaxHeaderBytes, err)
 	}
 }

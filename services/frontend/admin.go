@@ -1,9 +1,12 @@
 package frontend
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/nats-io/nats.go/micro"
@@ -44,9 +47,11 @@ func (s *Service) serve(r micro.Request, handle func(context.Context, []byte) (a
 	ctx, cancel := context.WithTimeout(context.Background(), apiTimeout)
 	defer cancel()
 	var response any
-	result, err := handle(ctx, r.Data())
+	result, err := withinSize(ctx, r.Data(), handle)
 	if response = result; err != nil {
-		response = messages.ErrorResponse{Error: messages.AsError(err)}
+		known := messages.AsError(err)
+		s.errors.add(kindTopic, known.Code)
+		response = messages.ErrorResponse{Error: known}
 	}
 	data, err := json.Marshal(response)
 	if err != nil {
@@ -55,6 +60,14 @@ func (s *Service) serve(r micro.Request, handle func(context.Context, []byte) (a
 	if err := r.Respond(data); err != nil {
 		s.config.Logger.Warn("a request of the topic API could not be answered", zap.String("subject", r.Subject()), zap.Error(err))
 	}
+}
+
+// withinSize handles a request, unless it is larger than any needs to be.
+func withinSize(ctx context.Context, data []byte, handle func(context.Context, []byte) (any, error)) (any, error) {
+	if len(data) > messages.MaxAPIRequest {
+		return nil, messages.Errorf(messages.CodeInvalidRequest, "the request has %d bytes, allowed are %d", len(data), messages.MaxAPIRequest)
+	}
+	return handle(ctx, data)
 }
 
 // createTopic makes a topic and answers when it can be produced to.
@@ -127,7 +140,13 @@ func (s *Service) deleteTopic(ctx context.Context, data []byte) (any, error) {
 }
 
 func decode(data []byte, into any) error {
-	if err := json.Unmarshal(data, into); err != nil {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields() // they ask for something that would not be done
+	err := d.Decode(into)
+	if _, more := d.Token(); err == nil && !errors.Is(more, io.EOF) {
+		err = errors.New("something follows the JSON object")
+	}
+	if err != nil {
 		return messages.Errorf(messages.CodeInvalidRequest, "the body is not the JSON of this request: %v", err)
 	}
 	return nil

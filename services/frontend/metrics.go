@@ -1,6 +1,14 @@
 package frontend
 
-import "laneway.dev/internal/telemetry"
+import (
+	"context"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"laneway.dev/internal/telemetry"
+	"laneway.dev/pkg/messages"
+)
 
 var readings = []telemetry.Reading{
 	{Name: "laneway.frontend.tickets.issued", Description: "Tickets issued", Unit: "{ticket}", Counter: true},
@@ -13,6 +21,30 @@ var readings = []telemetry.Reading{
 	{Name: "laneway.frontend.fetch.messages", Description: "Records or frames sent to consumers", Unit: "{message}", Counter: true},
 	{Name: "laneway.frontend.fetch.bytes", Description: "Payload bytes sent to consumers", Unit: "By", Counter: true},
 	{Name: "laneway.frontend.fetch.dropped", Description: "Fetch requests without a reply subject", Unit: "{request}", Counter: true},
+	{Name: "laneway.frontend.malformed", Description: "Internal messages that could not be read", Unit: "{message}", Counter: true},
+}
+
+// Kinds of requests, as the counter of errors names them.
+const (
+	kindProduce = "produce"
+	kindFetch   = "fetch"
+	kindTopic   = "topic"
+)
+
+// errorCounter counts the requests that were answered with an error, by what was
+// asked for and by the name of the error. It is safe for concurrent use.
+type errorCounter struct{ counter metric.Int64Counter }
+
+func newErrorCounter(t *telemetry.Telemetry) (errorCounter, error) {
+	counter, err := t.Meter(role).Int64Counter("laneway.frontend.errors",
+		metric.WithDescription("Requests that were answered with an error"), metric.WithUnit("{request}"))
+	return errorCounter{counter}, err
+}
+
+// add counts an error of the catalogue; a code that is not in it counts as what it is taken for.
+func (c errorCounter) add(kind string, code messages.Code) {
+	c.counter.Add(context.Background(), 1, metric.WithAttributes(
+		attribute.String("request", kind), attribute.String("error", code.Kind().Name)))
 }
 
 // observe makes the counters of all partitions visible.
@@ -24,7 +56,7 @@ func (s *Service) observe() (func() error, error) {
 		return []int64{
 			int64(t.Issued), int64(t.GivenUp), int64(t.Outstanding), int64(t.Restaged),
 			int64(s.refused.Load()), bytes, int64(s.reader.OpenFetches()),
-			int64(read.Messages), int64(read.Bytes), int64(read.Dropped),
+			int64(read.Messages), int64(read.Bytes), int64(read.Dropped), int64(s.wire.Malformed()),
 		}
 	})
 }

@@ -211,7 +211,7 @@ func (p *partition) admit(m *nats.Msg) {
 	}
 	if err != nil {
 		p.service.refused.Add(1)
-		p.respond(r.reply, messages.EncodeErrorResponse(err))
+		p.fail(r.reply, err)
 		return
 	}
 	r.span, produce.Trace = p.spans.start(produce)
@@ -221,7 +221,7 @@ func (p *partition) admit(m *nats.Msg) {
 		p.service.refused.Add(1)
 		err := messages.NewError(messages.CodeOverloaded, offerErr.Error())
 		p.spans.end(r.span, Answer{Error: err})
-		p.respond(r.reply, messages.EncodeErrorResponse(err))
+		p.fail(r.reply, err)
 	}
 }
 
@@ -237,7 +237,7 @@ func (p *partition) answer(answers []Answer) {
 		r := a.Request.(*request)
 		p.spans.end(r.span, *a)
 		if a.Error != nil {
-			p.respond(r.reply, messages.EncodeErrorResponse(a.Error))
+			p.fail(r.reply, a.Error)
 		} else {
 			buf = messages.AppendProduceAck(buf[:0], messages.ProduceAck{
 				Stream: p.stream, Sequence: uint64(a.Offset) + 1, Duplicate: a.Duplicate,
@@ -251,6 +251,12 @@ func (p *partition) answer(answers []Answer) {
 		}
 		p.share.give(r.bytes)
 	}
+}
+
+// fail answers a producer with an error.
+func (p *partition) fail(reply string, err *messages.Error) {
+	p.service.errors.add(kindProduce, err.Code)
+	p.respond(reply, messages.EncodeErrorResponse(err))
 }
 
 func (p *partition) respond(reply string, data []byte) {

@@ -69,6 +69,9 @@ func frameOf(m *nats.Msg, bound string, maxRecordBytes int) (frame []byte, recor
 	if n := len(record.Headers); n > messages.MaxHeaders {
 		return nil, 0, messages.Errorf(messages.CodeHeaderInvalid, "%d headers, allowed are %d", n, messages.MaxHeaders)
 	}
+	if n := record.HeaderBytes(); n > messages.MaxHeaderBytes {
+		return nil, 0, messages.Errorf(messages.CodeHeadersTooLarge, "%d bytes, allowed are %d", n, messages.MaxHeaderBytes)
+	}
 	for _, h := range record.Headers {
 		if !h.Valid() {
 			return nil, 0, messages.Errorf(messages.CodeHeaderInvalid, "%.80q cannot be delivered", h.Name)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"laneway.dev/internal/telemetry"
 	"laneway.dev/pkg/messages"
 )
 
@@ -141,12 +142,21 @@ func FuzzParse(f *testing.F) {
 	f.Add("_INBOX.a.b", "Laneway-Producer", "me", []byte("value"))
 	f.Add("_R_.a", "Nats-Request-Info", `{"acc":"A","id":7}`, []byte(nil))
 	f.Add("", "Content-Type", messages.ContentTypeBatch, b.Bytes())
+	f.Add("", "traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", []byte(`{"name":"orders","partitions":3}`))
 	f.Fuzz(func(t *testing.T, reply, name, value string, data []byte) {
+		var config messages.TopicConfig
+		if err := decode(data, &config); err != nil && messages.AsError(err).Code != messages.CodeInvalidRequest {
+			t.Fatalf("a request of the topic API is refused with %v", err)
+		}
 		m := &nats.Msg{Reply: reply, Data: data, Header: nats.Header{name: {value}}}
 		p, err := parseForTest(m)
 		if err != nil {
+			if err.Code == messages.CodeInternal || err.Retryable() {
+				t.Fatalf("a bad request is refused with %v", err)
+			}
 			return
 		}
+		telemetry.Extract(t.Context(), p.Trace.Parent, p.Trace.State)
 		if n, checkErr := messages.CheckFrame(p.Payload, testTopic.MaxRecordBytes); name == messages.HeaderContentType && (checkErr != nil || n != p.Records) {
 			t.Fatalf("%d records, the frame has %d: %v", p.Records, n, checkErr)
 		}

@@ -75,6 +75,7 @@ type Service struct {
 	epoch   atomic.Uint64
 	closing atomic.Bool
 	refused atomic.Uint64 // requests that were answered before they got a ticket
+	errors  errorCounter
 
 	mu   sync.Mutex // held while an epoch is claimed
 	subs []*nats.Subscription
@@ -112,9 +113,13 @@ func (s *Service) start(ctx context.Context) (err error) {
 	if s.registry, err = topics.Open(ctx, s.config.Conn, s.js); err != nil {
 		return err
 	}
+	if s.errors, err = newErrorCounter(s.config.Telemetry); err != nil {
+		return err
+	}
 	s.reader = reader.New(reader.Config{
 		Conn: s.config.Conn, JS: s.js, Store: s.config.Store, Logger: s.config.Logger,
 		CacheBytes: s.config.CacheBytes, MaxFetches: s.config.MaxFetches,
+		Failed: func(code messages.Code) { s.errors.add(kindFetch, code) },
 	})
 	if err := s.listen(number); err != nil {
 		return err

@@ -12,6 +12,7 @@ var readings = []telemetry.Reading{
 	{Name: "laneway.replicator.terms", Description: "Terms taken: how often a log was taken over or settled", Unit: "{term}", Counter: true},
 	{Name: "laneway.replicator.lanes", Description: "Lanes remembered", Unit: "{lane}"},
 	{Name: "laneway.replicator.message_ids", Description: "Message ids remembered", Unit: "{id}"},
+	{Name: "laneway.replicator.malformed", Description: "Internal messages that could not be read", Unit: "{message}", Counter: true},
 }
 
 // observe makes the counters of all partitions visible.
@@ -21,6 +22,7 @@ func (s *Service) observe() (func() error, error) {
 		return []int64{
 			int64(t.Entries), int64(t.Batches), int64(t.Records), int64(t.Duplicates), int64(t.Repeats),
 			int64(t.Asks), int64(t.Terms), int64(t.Lanes), int64(t.IDs),
+			int64(s.wire.Malformed()),
 		}
 	})
 }

@@ -28,6 +28,7 @@ type partition struct {
 	mailbox *actor.Mailbox[Event]
 	spans   spans
 	stats   atomic.Pointer[Stats]
+	refusal atomic.Pointer[refusal] // of the last appends; nil if the last one succeeded
 
 	work   sync.WaitGroup                     // the read or append under way
 	cancel atomic.Pointer[context.CancelFunc] // ends its present attempt
@@ -85,18 +86,57 @@ func (p *partition) append(ctx context.Context, a Append) {
 		return p.log.Append(ctx, a.Expected, a.Data)
 	})
 	if err == nil {
+		p.refusal.Store(nil)
 		_ = p.mailbox.Put(ctx, Appended{sequence})
 		return
 	}
 	if ctx.Err() != nil {
 		return
 	}
+	p.refused(err)
 	p.service.config.Logger.Warn("an append did not succeed; its fate is settled by reading the log",
 		zap.Stringer("partition", p.id), zap.Error(err))
 	if !errors.Is(err, partitionlog.ErrMoved) {
 		pause(ctx)
 	}
 	_ = p.mailbox.Put(ctx, AppendFailed{})
+}
+
+// refusal is why appends to a log fail, and how often in a row they have.
+type refusal struct {
+	err   error
+	times int
+}
+
+// tellAfter is how many failures in a row are no accident any more.
+const tellAfter = 3
+
+// refused notes an append that failed. A log that goes on refusing is told of
+// once: JetStream itself answers nothing.
+func (p *partition) refused(err error) {
+	r := refusal{err: err, times: 1}
+	if last := p.refusal.Load(); last != nil {
+		r.times += last.times
+	}
+	p.refusal.Store(&r)
+	if r.times == tellAfter {
+		p.service.config.Logger.Error("JetStream takes no appends to a log; producers get no acknowledgements until it does. "+refusalAdvice,
+			zap.Stringer("partition", p.id), zap.Error(err))
+	}
+}
+
+const refusalAdvice = "If its disk was full, make room and restart the NATS server: it does not write again by itself"
+
+// check returns why the log takes nothing from this owner, or nil.
+func (p *partition) check() error {
+	if r := p.refusal.Load(); r != nil && r.times >= tellAfter {
+		return messages.Errorf(messages.CodeUnavailable, "JetStream takes no appends to the log of partition %s. %s. (%v)",
+			p.id, refusalAdvice, r.err)
+	}
+	if t := p.stats.Load(); t == nil || !t.Leading {
+		return messages.Errorf(messages.CodeUnavailable, "the log of partition %s is being taken over", p.id)
+	}
+	return nil
 }
 
 // read reads a part of the log, for as long as it takes.

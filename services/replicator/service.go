@@ -120,8 +120,8 @@ func (s *Service) Check(context.Context) error {
 		return messages.NewError(messages.CodeUnavailable, "not connected to NATS")
 	}
 	for _, p := range s.set.Actors() {
-		if t := p.stats.Load(); t == nil || !t.Leading {
-			return messages.Errorf(messages.CodeUnavailable, "the log of partition %s is being taken over", p.id)
+		if err := p.check(); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -85,12 +85,12 @@ func TestAStoreThatFailsForAWhileDelaysBatchesOnly(t *testing.T) {
 	}
 }
 
-func TestAStoreThatStaysFullRefuses(t *testing.T) {
+func TestAStoreThatIsFullRefusesWithTheReason(t *testing.T) {
 	w := newWorld(t)
 	store := newGate(w.store)
 	s := w.start(Config{Store: store})
 	b := batch("a", 1, 100)
-	b.Attempt, b.Remaining = 3, 200 // less than the first wait for space
+	b.Attempt = 3
 	w.send(stage(orders0, b))
 	store.next(t) <- fmt.Errorf("put: %w", objectstore.ErrFull)
 	m := answer[messages.Refused](w)

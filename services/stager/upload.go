@@ -25,6 +25,7 @@ type uploader struct {
 	log     *zap.Logger
 	spans   spans
 	retries atomic.Uint64
+	told    atomic.Int64 // when it was last logged that the store is full, in nanoseconds
 }
 
 // fate is what the injected faults do to one upload.
@@ -59,13 +60,23 @@ func (u *uploader) upload(ctx context.Context, object *Object, fate fate) Upload
 	case ctx.Err() != nil:
 		return Uploaded{Object: object, Failed: errEnding}
 	}
-	u.log.Error("an object could not be stored; its batches are refused",
-		zap.Int("batches", len(object.Batches)), zap.Int64("bytes", object.Bytes), zap.Error(err))
+	if !errors.Is(err, objectstore.ErrFull) || u.mayTell(time.Now()) {
+		u.log.Error("an object could not be stored; its batches are refused",
+			zap.Int("batches", len(object.Batches)), zap.Int64("bytes", object.Bytes), zap.Error(err))
+	}
 	return Uploaded{Object: object, Failed: messages.NewError(messages.CodeStoreUnavailable, err.Error())}
 }
 
+// mayTell says whether the log may have another line about a store that is full:
+// one a second. Producers who send again at once would fill the disk with them.
+func (u *uploader) mayTell(now time.Time) bool {
+	last := u.told.Load()
+	return now.UnixNano()-last >= int64(time.Second) && u.told.CompareAndSwap(last, now.UnixNano())
+}
+
 // try puts the object until that succeeds or the next try would come too late.
-// An error is what the store said last.
+// A store that is full is not asked again: space comes back slowly, and producers
+// who are told at once hold no memory here. An error is what the store said last.
 func (u *uploader) try(ctx context.Context, object *Object, deadline time.Time, fate fate) (stored, error) {
 	if err := pause(ctx, fate.delay); err != nil {
 		return stored{}, fmt.Errorf("held up by an injected fault: stage.delay: %w", err)
@@ -74,13 +85,14 @@ func (u *uploader) try(ctx context.Context, object *Object, deadline time.Time, 
 		return stored{}, errInjected
 	}
 	var last error
-	pace := newPace()
 	result, err := backoff.Retry(ctx, func() (stored, error) {
 		var result stored
 		result, last = u.put(ctx, object)
-		pace.isFull = errors.Is(last, objectstore.ErrFull)
+		if errors.Is(last, objectstore.ErrFull) {
+			return result, backoff.Permanent(last)
+		}
 		return result, last
-	}, backoff.WithBackOff(pace), backoff.WithMaxElapsedTime(time.Until(deadline)), backoff.WithNotify(u.retrying))
+	}, backoff.WithBackOff(pace()), backoff.WithMaxElapsedTime(time.Until(deadline)), backoff.WithNotify(u.retrying))
 	if err != nil {
 		return stored{}, last
 	}

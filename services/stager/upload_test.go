@@ -90,31 +90,16 @@ func TestAFailedPutIsTriedAgainUnderANewKey(t *testing.T) {
 	})
 }
 
-func TestAStoreThatIsFullIsAskedLessOften(t *testing.T) {
+func TestAStoreThatIsFullRefusesAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tries := func(err error) (n int) {
-			u := newUploader(func(context.Context, string, [][]byte) error { n++; return err }, nil)
-			wantFailed(t, u.upload(t.Context(), object(5*time.Second), fate{}), messages.CodeStoreUnavailable, err.Error())
-			return n
-		}
-		usual, full := tries(errors.New("reset")), tries(fmt.Errorf("put: %w", objectstore.ErrFull))
-		if full < 2 || full >= usual {
-			t.Errorf("%d tries of a full store, %d of one that fails; want at least 2, and fewer", full, usual)
-		}
-	})
-}
-
-func TestAFullStoreRecoversWhenSpaceReturns(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		space := time.Now().Add(10 * time.Second)
+		tries, began := 0, time.Now()
 		u := newUploader(func(context.Context, string, [][]byte) error {
-			if time.Now().Before(space) {
-				return objectstore.ErrFull
-			}
-			return nil
+			tries++
+			return fmt.Errorf("put: %w", objectstore.ErrFull)
 		}, nil)
-		if result := u.upload(t.Context(), object(30*time.Second), fate{}); result.Failed != nil {
-			t.Errorf("the upload failed: %v", result.Failed)
+		wantFailed(t, u.upload(t.Context(), object(5*time.Second), fate{}), messages.CodeStoreUnavailable, objectstore.ErrFull.Error())
+		if took := time.Since(began); tries != 1 || took != 0 {
+			t.Errorf("refused after %d tries and %v, want one try and no wait", tries, took)
 		}
 	})
 }

@@ -44,7 +44,7 @@ func newWorld(t *testing.T) *world {
 			t.Error(err)
 		}
 	})
-	if w.store, err = objectstore.Open(t.TempDir()); err != nil {
+	if w.store, err = objectstore.Open(t.TempDir(), 0); err != nil {
 		t.Fatal(err)
 	}
 	if w.telemetry, err = telemetry.Setup(t.Context(), role, ""); err != nil {

@@ -52,6 +52,7 @@ type Options struct {
 	Frontend []string // flags of the process that producers and consumers talk to
 	NATS     string   // more configuration of the NATS server; for FiveProcesses only
 	Env      []string // variables of all processes
+	Data     string   // data folder of serve and of NATS; a new one by default
 }
 
 // Deployment is a running Laneway.
@@ -96,7 +97,9 @@ func Everywhere(t *testing.T, test func(t *testing.T, kind Kind)) {
 func Start(t testing.TB, kind Kind, options Options) *Deployment {
 	t.Helper()
 	d := &Deployment{Kind: kind, t: t, options: options, nats: Address(t), folder: t.TempDir()}
-	d.Data = filepath.Join(d.folder, "data")
+	if d.Data = options.Data; d.Data == "" {
+		d.Data = filepath.Join(d.folder, "data")
+	}
 	if d.options.Binary == "" {
 		d.options.Binary = Binary("laneway")
 	}
@@ -111,6 +114,9 @@ func Start(t testing.TB, kind Kind, options Options) *Deployment {
 	return d
 }
 
+// Objects returns the folder of the object store, unless a flag names another one.
+func (d *Deployment) Objects() string { return filepath.Join(d.folder, "objects") }
+
 // For returns the deployment for a subtest, or another part of the test that
 // started it: what goes wrong there fails that.
 func (d *Deployment) For(t testing.TB) *Deployment {
@@ -121,7 +127,7 @@ func (d *Deployment) For(t testing.TB) *Deployment {
 
 // describe says which processes there are.
 func (d *Deployment) describe() {
-	store := "file://" + filepath.Join(d.folder, "objects")
+	store := "file://" + d.Objects()
 	switch d.Kind {
 	case Running:
 		d.nats = strings.TrimPrefix(os.Getenv(RunningURL), "nats://")

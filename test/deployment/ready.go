@@ -48,6 +48,28 @@ func (d *Deployment) AwaitReady(ctx context.Context) {
 	}
 }
 
+// Ready returns why the process of a role is not ready, or nil.
+func (d *Deployment) Ready(ctx context.Context, role string) error {
+	d.t.Helper()
+	return d.member(role).ready(ctx, d.nats)
+}
+
+// Ended says whether the process of a role has ended.
+func (d *Deployment) Ended(role string) bool {
+	d.t.Helper()
+	return d.member(role).ended()
+}
+
+// Wait returns the exit code of the process of a role once it has ended by itself.
+func (d *Deployment) Wait(ctx context.Context, role string) int {
+	d.t.Helper()
+	code, err := d.member(role).wait(ctx)
+	if err != nil {
+		d.t.Fatalf("%s: %v", role, err)
+	}
+	return code
+}
+
 func (m *member) ready(ctx context.Context, server string) error {
 	if m.ended() {
 		return errors.New("the process has ended")

@@ -55,7 +55,7 @@ func start(t *testing.T, log *zap.Logger) *laneway {
 	}
 	l.server, err = embedded.Start(embedded.Options{Listen: "127.0.0.1:0", Data: data, Logger: log})
 	must()
-	l.store, err = objectstore.Open(data + "/objects")
+	l.store, err = objectstore.Open(data+"/objects", 0)
 	must()
 	l.telemetry, err = telemetry.Setup(t.Context(), "serve", "test")
 	must()

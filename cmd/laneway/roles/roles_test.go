@@ -30,7 +30,7 @@ func deployment(t *testing.T) (*embedded.Server, roles.Config) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Shutdown() })
-	store, err := objectstore.Open(t.TempDir())
+	store, err := objectstore.Open(t.TempDir(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 type answers struct {
 	conn      *nats.Conn
 	log       *zap.Logger
+	failed    func(messages.Code)
 	partition *partition
 	reply     string
 	credit    string    // where the consumer grants credit; empty is nowhere
@@ -31,7 +32,7 @@ type answers struct {
 
 func newAnswers(r *Reader, p *partition, reply string) *answers {
 	return &answers{
-		conn: r.config.Conn, log: r.config.Logger, partition: p, reply: reply, asked: time.Now(),
+		conn: r.config.Conn, log: r.config.Logger, failed: r.config.Failed, partition: p, reply: reply, asked: time.Now(),
 		own: nats.Header{
 			messages.HeaderTopic:     {p.id.Topic},
 			messages.HeaderPartition: {strconv.Itoa(int(p.id.Number))},
@@ -104,10 +105,16 @@ func (a *answers) heartbeat(settled bool) error {
 // end sends the last status of a fetch that ends well.
 func (a *answers) end(how ending) { a.last(a.status(how.status, how.description)) }
 
-// fail sends the last status of a fetch that ends with an error.
+// fail sends the last status of a fetch that ends with an error. Its body is the
+// error as other requests are answered with: NATS clients take a 503 without a
+// body for one of the server, that nobody is there.
 func (a *answers) fail(err *messages.Error) {
+	if err != errLeft {
+		a.failed(err.Code)
+	}
 	m := a.status(strconv.Itoa(err.Code.Kind().Status), err.Error())
 	m.Header.Set(messages.HeaderError, err.Code.Kind().Name)
+	m.Data = messages.EncodeErrorResponse(err)
 	a.last(m)
 }
 

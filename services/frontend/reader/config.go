@@ -1,6 +1,7 @@
 package reader
 
 import (
+	"context"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -8,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/pkg/messages"
 )
 
 // Config is what a Reader needs. Zero limits and times take their defaults.
@@ -15,7 +17,8 @@ type Config struct {
 	Conn   *nats.Conn
 	JS     jetstream.JetStream
 	Store  objectstore.Store
-	Logger *zap.Logger // nil discards
+	Logger *zap.Logger         // nil discards
+	Failed func(messages.Code) // is told of each fetch that ends with an error; nil is nobody
 
 	CacheBytes int64 // of recent payloads and log entries together; default 64 MiB
 	MaxFetches int   // open at once; default 1024
@@ -29,6 +32,9 @@ type Config struct {
 func (c Config) orDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = zap.NewNop()
+	}
+	if c.Failed == nil {
+		c.Failed = func(messages.Code) {}
 	}
 	if c.CacheBytes <= 0 {
 		c.CacheBytes = 64 << 20
@@ -64,4 +70,25 @@ const (
 	// maxUnheard is how many messages a consumer with a window gets without
 	// having said a word: credit does not bound the number of empty records.
 	maxUnheard = 16384
+	// maxLoads is how many fetches hold payloads in memory at once, and
+	// maxLogReads how many of a partition read its log: what waits for credit, or
+	// for its turn, holds next to nothing.
+	maxLoads    = 16
+	maxLogReads = 8
 )
+
+// slots bound how many do something at once.
+type slots chan struct{}
+
+// take waits for a slot; the error is why ctx has ended.
+func (s slots) take(ctx context.Context) error {
+	select {
+	case s <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// give gives a slot back.
+func (s slots) give() { <-s }

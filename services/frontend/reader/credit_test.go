@@ -77,6 +77,36 @@ func TestAConsumerThatLeavesEndsItsFetch(t *testing.T) {
 	}
 }
 
+func TestAWordThatIsNoCreditEndsTheFetch(t *testing.T) {
+	for _, word := range []string{"", "x", "-1", "99999999999999999999", "cancel!"} {
+		f := newFixture(t, nil)
+		f.commit(lines("a"), lines("b"))
+		c := f.fetch(fields{"offset": 0, "window_bytes": 1, "follow": true})
+		must(t, f.reader.config.Conn.Publish(c.data().Reply, []byte(word)))
+		c.fails(messages.CodeInvalidRequest)
+	}
+}
+
+// A consumer that is connecting again has nobody at its inbox for a while.
+func TestMessagesThatReachNobodyDoNotEndTheFetch(t *testing.T) {
+	f := newFixture(t, func(c *Config) { c.Heartbeat = time.Hour })
+	f.commit(lines("a"))
+	c := f.fetch(fields{"offset": 0, "window_bytes": 1000, "follow": true})
+	c.data()
+	must(t, c.sub.Unsubscribe())
+	must(t, f.conn.Flush())
+	f.tell(lines("b"))
+	f.until(func() bool { return f.reader.Stats().Messages == 2 })
+	must(t, f.reader.config.Conn.Flush()) // the server has said that nobody got it
+	_, err := f.conn.ChanSubscribe(c.sub.Subject, c.messages)
+	must(t, err)
+	must(t, f.conn.Flush())
+	f.tell(lines("c"))
+	if m := c.data(); string(m.Data) != "c" {
+		t.Errorf("%q came, want the fetch to go on with c", m.Data)
+	}
+}
+
 func TestAnsweredHeartbeatsKeepAFetchOpen(t *testing.T) {
 	f := newFixture(t, func(c *Config) { c.Heartbeat, c.CreditTimeout = 10*time.Millisecond, 500*time.Millisecond })
 	c := f.fetch(fields{"offset": 0, "follow": true, "window_bytes": 10, "max_records": 1})

@@ -35,6 +35,7 @@ type cursor struct {
 	sequence uint64    // of the next entry to queue
 	since    time.Time // entries before it are passed over, until one is not
 	queue    []batch
+	enough   int64 // bytes of batches that are worth queuing at once
 }
 
 // fill queues the batches of the entries that follow, up to an offset.
@@ -43,8 +44,8 @@ func (c *cursor) fill(ctx context.Context, limit int64) error {
 	if err != nil {
 		return err
 	}
-	c.queue = c.queue[:0]
-	at := c.offset
+	c.queue = nil // a fetch that waits keeps no more than it needs
+	at, queued := c.offset, int64(0)
 	for i := range entries {
 		entry := &entries[i].Entry
 		if entries[i].Sequence != c.sequence || entry.BaseOffset > at {
@@ -63,8 +64,8 @@ func (c *cursor) fill(ctx context.Context, limit int64) error {
 			c.offset = at
 			continue
 		}
-		c.enqueue(&entries[i])
-		if len(c.queue) >= maxQueue {
+		queued += c.enqueue(&entries[i])
+		if len(c.queue) >= maxQueue || queued >= c.enough {
 			return nil
 		}
 	}
@@ -83,7 +84,8 @@ func (c *cursor) tooEarly(logged *messages.LoggedEntry) bool {
 	return false
 }
 
-func (c *cursor) enqueue(logged *messages.LoggedEntry) {
+// enqueue queues the batches of an entry and returns how many bytes they have.
+func (c *cursor) enqueue(logged *messages.LoggedEntry) (bytes int64) {
 	offset := logged.Entry.BaseOffset
 	for i := range logged.Entry.Batches {
 		placed := &logged.Entry.Batches[i]
@@ -91,8 +93,10 @@ func (c *cursor) enqueue(logged *messages.LoggedEntry) {
 		offset = b.next()
 		if b.records > 0 && offset > c.offset {
 			c.queue = append(c.queue, b)
+			bytes += b.extent.Length
 		}
 	}
+	return bytes
 }
 
 // following returns entries from the next one on: those in memory, or, if the
@@ -128,6 +132,10 @@ func (c *cursor) entry(ctx context.Context, sequence uint64) (messages.LoggedEnt
 // read reads at least one and up to limit entries, all of which are known to
 // exist. A replica of the log that lags is asked again.
 func (c *cursor) read(ctx context.Context, from uint64, limit int) ([]messages.LoggedEntry, error) {
+	if err := c.partition.reads.take(ctx); err != nil {
+		return nil, err
+	}
+	defer c.partition.reads.give()
 	entries, err := fromLog(ctx, c.reader.config, func(ctx context.Context) ([]messages.LoggedEntry, error) {
 		entries, _, err := c.partition.log.Read(ctx, from, limit)
 		switch {

@@ -77,7 +77,7 @@ func (r *Reader) begin(p *partition, request request, out *answers) *messages.Er
 	ctx, cancel := context.WithCancelCause(r.ctx)
 	f := &fetch{
 		reader: r, partition: p, request: request, cancel: cancel, out: out,
-		cursor: cursor{reader: r, partition: p},
+		cursor: cursor{reader: r, partition: p, enough: min(max(request.WindowBytes, request.MaxBytes), maxRange)},
 	}
 	if request.paced() {
 		now := time.Now()
@@ -116,15 +116,7 @@ func (f *fetch) listenAndServe(ctx context.Context) (ending, error) {
 	if f.account == nil {
 		return f.serve(ctx)
 	}
-	sub, err := f.reader.config.Conn.Subscribe(f.out.credit, func(m *nats.Msg) {
-		if string(m.Data) == messages.CancelFetch {
-			f.cancel(errLeft)
-			return
-		}
-		if !f.account.grant(m.Data, time.Now()) {
-			f.reader.config.Logger.Debug("a credit is not a decimal number", zap.ByteString("data", m.Data[:min(len(m.Data), 32)]))
-		}
-	})
+	sub, err := f.reader.config.Conn.Subscribe(f.out.credit, f.word)
 	if err != nil {
 		return ending{}, messages.Errorf(messages.CodeUnavailable, "subscribe to credits: %v", err)
 	}
@@ -134,6 +126,22 @@ func (f *fetch) listenAndServe(ctx context.Context) (ending, error) {
 	}()
 	return f.serve(ctx)
 }
+
+// word is the callback of what the consumer says.
+func (f *fetch) word(m *nats.Msg) {
+	switch {
+	case len(m.Data) == 0 && m.Header.Get(messages.HeaderStatus) == noResponders:
+		// NATS says that nobody has got a message. The consumer may be about to
+		// connect again; its silence decides.
+	case string(m.Data) == messages.CancelFetch:
+		f.cancel(errLeft)
+	case !f.account.grant(m.Data, time.Now()):
+		f.cancel(messages.Errorf(messages.CodeInvalidRequest, "the credit %.32q is not a number of bytes", m.Data))
+	}
+}
+
+// noResponders is the status with which a NATS server answers in nobody's stead.
+const noResponders = "503"
 
 func (f *fetch) serve(ctx context.Context) (ending, error) {
 	f.out.at(f.request.Offset)
@@ -200,6 +208,10 @@ func (f *fetch) advance(ctx context.Context) error {
 	if err != nil || f.full {
 		return err
 	}
+	if err := f.reader.loads.take(ctx); err != nil {
+		return err
+	}
+	defer f.reader.loads.give()
 	for _, l := range f.cursor.load(ctx, budget) {
 		if l.err != nil {
 			return l.err

@@ -55,7 +55,7 @@ func newFixture(t testing.TB, change func(*Config)) *fixture {
 	must(t, err)
 	t.Cleanup(func() { must(t, server.Shutdown()) })
 	f := &fixture{TB: t, server: server, folder: t.TempDir()}
-	local, err := objectstore.Open(f.folder)
+	local, err := objectstore.Open(f.folder, 0)
 	must(t, err)
 	f.store = &countingStore{Store: local}
 	f.conn = f.connect()
@@ -250,6 +250,10 @@ func (c *consumer) fails(code messages.Code) *nats.Msg {
 	m := c.status(strconv.Itoa(code.Kind().Status))
 	if got := m.Header.Get(messages.HeaderError); got != code.Kind().Name {
 		c.f.Fatalf("wanted %s, got %v", code.Kind().Name, m.Header)
+	}
+	var body messages.ErrorResponse
+	if err := json.Unmarshal(m.Data, &body); err != nil || body.Error == nil || body.Error.Code != code {
+		c.f.Fatalf("the body is %q, wanted the error", m.Data)
 	}
 	return m
 }

@@ -26,6 +26,7 @@ type partition struct {
 	config  Config
 	id      messages.Partition
 	log     *partitionlog.Log
+	reads   slots // of the log
 	sub     *nats.Subscription
 	closed  bool
 	fetches map[*fetch]struct{}
@@ -40,7 +41,7 @@ type partition struct {
 
 func newPartition(c Config, id messages.Partition) *partition {
 	return &partition{
-		config: c, id: id, log: partitionlog.New(c.Conn, c.JS, id),
+		config: c, id: id, log: partitionlog.New(c.Conn, c.JS, id), reads: make(slots, maxLogReads),
 		fetches: make(map[*fetch]struct{}), changed: make(chan struct{}),
 	}
 }

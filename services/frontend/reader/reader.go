@@ -34,6 +34,7 @@ type Reader struct {
 	config   Config
 	entries  *entryCache
 	payloads *payloadCache
+	loads    slots
 
 	ctx    context.Context // of all fetches
 	cancel context.CancelCauseFunc
@@ -61,6 +62,7 @@ func New(config Config) *Reader {
 		config:     config,
 		entries:    newEntryCache(config.CacheBytes / 4),
 		payloads:   newPayloadCache(config.CacheBytes - config.CacheBytes/4),
+		loads:      make(slots, maxLoads),
 		partitions: make(map[messages.Partition]*partition),
 	}
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())

@@ -1,0 +1,35 @@
+package topics
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+
+	"laneway.dev/pkg/messages"
+)
+
+func FuzzRecord(f *testing.F) {
+	topic := messages.Topic{TopicConfig: messages.TopicConfig{Name: "orders", Partitions: 3, MaxRecordBytes: 100}, ID: 7}
+	record, err := json.Marshal(topic)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add("orders", record)
+	f.Add("other", record)
+	f.Add("orders", []byte(`{"name":"orders","partitions":1000000000,"id":"7"}`))
+	f.Add("orders", []byte(`{"name":"orders","partitions":-1,"id":"7"}`))
+	f.Add("orders", []byte(`{"name":"orders"}`))
+	f.Fuzz(func(t *testing.T, key string, value []byte) {
+		topic, err := decode(key, value)
+		if err != nil {
+			if !errors.Is(err, messages.NewError(messages.CodeCorrupt, "")) {
+				t.Fatal(err)
+			}
+			return
+		}
+		if topic.Name != key || !messages.ValidTopicName(key) || topic.ID == 0 ||
+			topic.Partitions < 1 || topic.Partitions > messages.MaxPartitions {
+			t.Fatalf("%q: %+v", key, topic)
+		}
+	})
+}

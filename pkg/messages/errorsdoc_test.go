@@ -1,0 +1,71 @@
+package messages
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+)
+
+const errorsDoc = "../../docs/errors.md"
+
+var update = flag.Bool("update", false, "renew "+errorsDoc)
+
+const errorsHead = `# Errors
+
+An error answers a request in the shape of a JetStream API error. ` + "`code`" + ` is its class, ` + "`err_code`" + ` says which it is and
+never changes its meaning; the numbers below 20000 are those of JetStream for the same class of error. Beside them stand
+` + "`name`" + `, ` + "`retryable`" + ` and ` + "`action`" + `, and ` + "`description`" + ` ends with what exactly happened.
+
+` + "```json" + `
+%s
+` + "```" + `
+
+A fetch that fails ends with a status message whose body is the same; its headers say it too: ` + "`Status`" + ` is the class,
+` + "`Laneway-Error`" + ` the name, ` + "`Description`" + ` the rest.
+Retryable means that the same request may succeed later without a change. Every error is counted in
+` + "`laneway_frontend_errors_total{request, error}`" + ` on ` + "`/metrics`" + `.
+
+| code | name | class | retry | what it means | what to do |
+|---|---|---|---|---|---|
+`
+
+const errorsTail = `
+Two things are no errors of Laneway, but look like them:
+
+- ` + "`503`" + ` without a body (*no responders*) comes from NATS: there is no such topic or partition, or no frontend is running.
+- A fetch that ends well has status ` + "`" + StatusEnd + "`" + ` (the end is reached, or what was asked for is delivered) or ` + "`" + StatusNoRecords + "`" + ` (nothing came
+  within ` + "`max_wait_ms`" + `). ` + "`" + StatusHeartbeat + "`" + ` on the way asks the consumer for a sign of life: publish ` + "`0`" + ` to its reply subject.
+`
+
+// renderErrors returns the page that tells users of the catalogue.
+func renderErrors() []byte {
+	var page bytes.Buffer
+	fmt.Fprintf(&page, errorsHead, EncodeErrorResponse(NewError(CodeUnknownTopic, "orders")))
+	codes := Codes()
+	slices.Sort(codes)
+	for _, code := range codes {
+		k, retry := code.Kind(), "no"
+		if k.Retryable {
+			retry = "yes"
+		}
+		fmt.Fprintf(&page, "| %d | `%s` | %d | %s | %s | %s |\n", code, k.Name, k.Status, retry, k.Meaning, k.Action)
+	}
+	page.WriteString(errorsTail)
+	return page.Bytes()
+}
+
+func TestCatalogueIsWhatTheErrorsPageSays(t *testing.T) {
+	want := renderErrors()
+	if *update {
+		if err := os.WriteFile(errorsDoc, want, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(errorsDoc)
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("docs/errors.md is not what the catalogue says (%v); renew it by: go test ./pkg/messages -run Catalogue -update", err)
+	}
+}
