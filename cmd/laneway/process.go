@@ -30,10 +30,7 @@ type stop struct {
 	do   func(context.Context) error
 }
 
-func newProcess(log *zap.Logger) *process {
-	tuneMemory()
-	return &process{log: log}
-}
+func newProcess(log *zap.Logger) *process { return &process{log: log} }
 
 // onStop adds a step that is taken before those that were added earlier.
 func (p *process) onStop(what string, do func(context.Context) error) {

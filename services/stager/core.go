@@ -23,6 +23,10 @@ const (
 	// expireEvery is how often the waiting batches are searched for those past
 	// their deadline. None of them is ever uploaded in any case.
 	expireEvery = 100 * time.Millisecond
+	// fewUploads are begun whatever waits; an object that is not full then
+	// waits for crowdLinger, during which a fast store ends an upload.
+	fewUploads  = 2
+	crowdLinger = 20 * time.Millisecond
 )
 
 // Settings are what a core goes by.
@@ -223,11 +227,18 @@ func (c *Core) begin(now time.Time) {
 	}
 }
 
+// linger returns how long a batch waits for others. Beyond a few uploads it does
+// so for a moment at least: two of a fast store keep it busy, and more of them
+// at once are only smaller.
 func (c *Core) linger() time.Duration {
-	if c.draining {
+	switch {
+	case c.draining:
 		return 0
+	case c.uploading >= fewUploads:
+		return max(c.settings.Linger, crowdLinger)
+	default:
+		return c.settings.Linger
 	}
-	return c.settings.Linger
 }
 
 // expire refuses a batch that is past its deadline, and says whether it is.

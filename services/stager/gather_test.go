@@ -53,7 +53,21 @@ func TestABatchLargerThanAnObjectHasOneForItself(t *testing.T) {
 	settings.Uploads = 3
 	r := newRig(t, settings)
 	fx := r.step(stage(orders0, batch("a", 1, 10), batch("a", 2, 5000), batch("a", 3, 10)))
-	wantObjects(t, fx, []string{"a:1"}, []string{"a:2"}, []string{"a:3"})
+	wantObjects(t, fx, []string{"a:1"}, []string{"a:2"})
+	wantObjects(t, r.step(done(fx.Uploads[1])), []string{"a:3"})
+}
+
+func TestBesideAFewUploadsAnObjectIsBegunWhenItIsFullOrHasWaitedForAMoment(t *testing.T) {
+	settings := small
+	settings.Uploads = 4
+	r := newRig(t, settings)
+	wantObjects(t, r.step(stage(orders0, batch("a", 1, 1000), batch("a", 2, 1000))), []string{"a:1"}, []string{"a:2"})
+	wantObjects(t, r.step(stage(orders0, batch("a", 3, 600))))
+	wantObjects(t, r.step(stage(orders0, batch("a", 4, 400), batch("a", 5, 10))), []string{"a:3", "a:4"})
+	r.wait(crowdLinger - 1)
+	r.idle("it may still end soon")
+	r.wait(1)
+	wantObjects(t, r.step(), []string{"a:5"})
 }
 
 func TestAnObjectIsClosedAtItsNumberOfBatches(t *testing.T) {
