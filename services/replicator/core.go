@@ -17,22 +17,25 @@ import (
 
 // Settings are the limits and times of a partition's core.
 type Settings struct {
-	Owner       string        // names this process in term records
-	Heartbeat   time.Duration // how long a repair may take to answer before it is asked for again
-	LaneExpiry  time.Duration // idle lanes are evicted; must exceed messages.MaxDeadline
-	MaxLanes    int           // lanes remembered; beyond it new ones are refused
-	IDWindow    time.Duration // how long a Nats-Msg-Id is remembered
-	MaxIDs      int           // message ids remembered; beyond it new ones are refused
-	EntryItems  int           // most batches in one entry
-	EntryBytes  int           // most bytes of an entry, roughly
-	ReadEntries int           // how many entries a recovery reads at a time
+	Owner      string        // names this process in term records
+	Heartbeat  time.Duration // how long a repair may take to answer before it is asked for again
+	LaneExpiry time.Duration // idle lanes are evicted; must exceed messages.MaxDeadline
+	MaxLanes   int           // lanes remembered; beyond it new ones are refused
+	IDWindow   time.Duration // how long a Nats-Msg-Id is remembered
+	MaxIDs     int           // message ids remembered; beyond it new ones are refused
+	// MaxNameBytes bounds the bytes of all lane names, and of all message ids;
+	// beyond it new ones are refused.
+	MaxNameBytes int
+	EntryItems   int // most batches in one entry
+	EntryBytes   int // most bytes of an entry, roughly
+	ReadEntries  int // how many entries a recovery reads at a time
 }
 
 // DefaultSettings returns what a replicator in service goes by.
 func DefaultSettings(owner string) Settings {
 	return Settings{
 		Owner: owner, Heartbeat: 200 * time.Millisecond, LaneExpiry: messages.MaxDeadline + 15*time.Second, MaxLanes: 2_000_000,
-		IDWindow: 2 * time.Minute, MaxIDs: 2_000_000,
+		IDWindow: 2 * time.Minute, MaxIDs: 2_000_000, MaxNameBytes: 256 << 20,
 		EntryItems: 8192, EntryBytes: 512 << 10, ReadEntries: 512,
 	}
 }
@@ -175,7 +178,7 @@ type verdict struct {
 func NewCore(partition messages.Partition, settings Settings) *Core {
 	return &Core{
 		partition: partition, settings: settings,
-		lanes: newLanes(), ids: newMessageIDs(settings.IDWindow, settings.MaxIDs),
+		lanes: newLanes(), ids: newMessageIDs(settings),
 		asks: make(map[string]uint64), outs: make(map[uint64][]messages.Outcome),
 	}
 }

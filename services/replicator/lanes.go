@@ -8,6 +8,7 @@ import (
 // lanes holds what is known of the lanes of the highest frontend epoch.
 type lanes struct {
 	byName map[string]*lane
+	bytes  int // of the names
 	// watermark is the highest number of any lane that was evicted: an unknown
 	// lane starts above it, so that no number is ever accepted twice.
 	watermark uint64
@@ -38,12 +39,13 @@ func (s *lanes) len() int { return len(s.byName) }
 
 func (s *lanes) reset() {
 	clear(s.byName)
+	s.bytes = 0
 	s.watermark = 0
 }
 
 // hasRoom says whether a lane is known, or one more may be.
-func (s *lanes) hasRoom(name string, limit int) bool {
-	return len(s.byName) < limit || s.byName[name] != nil
+func (s *lanes) hasRoom(name string, limits Settings) bool {
+	return s.byName[name] != nil || len(s.byName) < limits.MaxLanes && s.bytes+len(name) <= limits.MaxNameBytes
 }
 
 // refuseUnknown makes the refusal of a number of an unknown lane final, by
@@ -55,6 +57,7 @@ func (s *lanes) of(name string) *lane {
 	if l == nil {
 		l = &lane{seen: s.watermark, logged: s.watermark}
 		s.byName[name] = l
+		s.bytes += len(name)
 	}
 	return l
 }
@@ -95,6 +98,7 @@ func (s *lanes) evict(idleSince time.Time) {
 		if len(l.flying) == 0 && l.active.Before(idleSince) {
 			s.watermark = max(s.watermark, l.seen)
 			delete(s.byName, name)
+			s.bytes -= len(name)
 		}
 	}
 }

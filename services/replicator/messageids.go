@@ -6,7 +6,9 @@ import "time"
 // committed within the window, with the offset of the first batch that had it.
 type messageIDs struct {
 	window time.Duration
-	limit  int
+	most   int // ids
+	room   int // bytes of all ids
+	bytes  int
 	byID   map[string]*firstUse
 	order  []idTime // committed ids by time of commit
 }
@@ -23,8 +25,8 @@ type idTime struct {
 	at time.Time
 }
 
-func newMessageIDs(window time.Duration, limit int) messageIDs {
-	return messageIDs{window: window, limit: limit, byID: make(map[string]*firstUse)}
+func newMessageIDs(s Settings) messageIDs {
+	return messageIDs{window: s.IDWindow, most: s.MaxIDs, room: s.MaxNameBytes, byID: make(map[string]*firstUse)}
 }
 
 func (m *messageIDs) len() int { return len(m.byID) }
@@ -37,17 +39,30 @@ func (m *messageIDs) find(id string) (*firstUse, bool) {
 // reserve notes an id that goes into flight; nil when the window is full:
 // forgetting an id early would let its retry in twice.
 func (m *messageIDs) reserve(id string) *firstUse {
-	if len(m.byID) >= m.limit {
+	if len(m.byID) >= m.most || m.bytes+len(id) > m.room {
 		return nil
 	}
 	f := &firstUse{}
-	m.byID[id] = f
+	m.put(id, f)
 	return f
+}
+
+func (m *messageIDs) put(id string, f *firstUse) {
+	if _, known := m.byID[id]; !known {
+		m.bytes += len(id)
+	}
+	m.byID[id] = f
+}
+
+// forget removes an id that is known.
+func (m *messageIDs) forget(id string) {
+	m.bytes -= len(id)
+	delete(m.byID, id)
 }
 
 func (m *messageIDs) commit(id string, f *firstUse, offset int64, at time.Time) {
 	f.offset, f.at = offset, at
-	m.byID[id] = f
+	m.put(id, f)
 	m.order = append(m.order, idTime{id, at})
 }
 
@@ -56,7 +71,7 @@ func (m *messageIDs) expire(now time.Time) {
 	for n < len(m.order) && now.Sub(m.order[n].at) > m.window {
 		oldest := m.order[n]
 		if f, known := m.byID[oldest.id]; known && f.at.Equal(oldest.at) {
-			delete(m.byID, oldest.id)
+			m.forget(oldest.id)
 		}
 		n++
 	}
@@ -67,7 +82,7 @@ func (m *messageIDs) expire(now time.Time) {
 func (m *messageIDs) rollBack() {
 	for id, f := range m.byID {
 		if f.at.IsZero() {
-			delete(m.byID, id)
+			m.forget(id)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/services/replicator"
 )
 
 func TestMessageIDOfACommittedBatchIsADuplicate(t *testing.T) {
@@ -125,20 +126,27 @@ func TestMessageIDMayBeUsedAgainAfterItsWindow(t *testing.T) {
 }
 
 func TestNewMessageIDsAreRefusedAtTheLimit(t *testing.T) {
-	w := newWorld(t)
-	w.settings.MaxIDs = 2
-	o := w.leader("first")
-	o.commit(named(batch("a", 1), "x"))
-	o.step(release(named(batch("a", 2), "y"))) // in flight, it counts
-	o.step(release(named(batch("a", 3), "z"), batch("a", 4), named(batch("b", 1), "x")))
-	o.take()
-	o.settle()
-	o.expect(ok("a", 2, 2), ok("a", 4, 5), duplicate("b", 1, 0), refused("a", 3, messages.CodeOverloaded))
-	w.expectNumbers("a", 1, 2, 4)
+	for name, limit := range map[string]func(*replicator.Settings){
+		"number": func(s *replicator.Settings) { s.MaxIDs = 2 },
+		"bytes":  func(s *replicator.Settings) { s.MaxNameBytes = 2 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			limit(&w.settings)
+			o := w.leader("first")
+			o.commit(named(batch("a", 1), "x"))
+			o.step(release(named(batch("a", 2), "y"))) // in flight, it counts
+			o.step(release(named(batch("a", 3), "z"), batch("a", 4), named(batch("b", 1), "x")))
+			o.take()
+			o.settle()
+			o.expect(ok("a", 2, 2), ok("a", 4, 5), duplicate("b", 1, 0), refused("a", 3, messages.CodeOverloaded))
+			w.expectNumbers("a", 1, 2, 4)
 
-	w.pass(w.settings.IDWindow + 1)
-	o.commit(named(batch("a", 5), "z"))
-	o.expect(ok("a", 5, 7))
+			w.pass(w.settings.IDWindow + 1)
+			o.commit(named(batch("a", 5), "z"))
+			o.expect(ok("a", 5, 7))
+		})
+	}
 }
 
 func TestMessageIDIsLookedAtAfterTheTicket(t *testing.T) {

@@ -42,7 +42,7 @@ func (c *Core) newFrontend(epoch uint64) {
 
 // ticket is the first decision about a batch: whether it is its turn.
 func (c *Core) ticket(now time.Time, m messages.Release, b *messages.StagedBatch) {
-	if !c.lanes.hasRoom(b.Lane, c.settings.MaxLanes) {
+	if !c.lanes.hasRoom(b.Lane, c.settings) {
 		c.lanes.refuseUnknown(b.Number)
 		c.verdict(m.Epoch, messages.Outcome{Lane: b.Lane, Number: b.Number, Code: messages.CodeOverloaded})
 		return

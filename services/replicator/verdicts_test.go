@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/services/replicator"
 )
 
 func TestRefusalLeavesOnlyAfterABarrier(t *testing.T) {
@@ -83,18 +84,25 @@ func TestTicketWhoseRefusalNeverLeftMayStillBeAccepted(t *testing.T) {
 }
 
 func TestALaneBeyondTheLimitIsRefusedForGood(t *testing.T) {
-	w := newWorld(t)
-	w.settings.MaxLanes = 1
-	o := w.leader("first")
-	o.commit(batch("a", 1))
-	o.take()
-	o.commit(batch("b", 2))
-	o.expect(refused("b", 2, messages.CodeOverloaded))
-	w.pass(w.settings.LaneExpiry + time.Minute) // there is room again
-	o.step()
-	o.settle()
-	o.take()
-	o.commit(batch("b", 2))
-	o.expect(refused("b", 2, messages.CodeNotCommitted))
-	w.expectNumbers("b")
+	for name, limit := range map[string]func(*replicator.Settings){
+		"number": func(s *replicator.Settings) { s.MaxLanes = 1 },
+		"bytes":  func(s *replicator.Settings) { s.MaxNameBytes = 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			limit(&w.settings)
+			o := w.leader("first")
+			o.commit(batch("a", 1))
+			o.take()
+			o.commit(batch("b", 2))
+			o.expect(refused("b", 2, messages.CodeOverloaded))
+			w.pass(w.settings.LaneExpiry + time.Minute) // there is room again
+			o.step()
+			o.settle()
+			o.take()
+			o.commit(batch("b", 2))
+			o.expect(refused("b", 2, messages.CodeNotCommitted))
+			w.expectNumbers("b")
+		})
+	}
 }

@@ -31,7 +31,7 @@ func newWorld(t failer) *world {
 		t: t, now: time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC),
 		settings: replicator.Settings{
 			Heartbeat: 200 * time.Millisecond, LaneExpiry: 10 * time.Second, IDWindow: 2 * time.Minute,
-			MaxIDs: 1000, MaxLanes: 1000, EntryItems: 1000, EntryBytes: 1 << 20, ReadEntries: 100,
+			MaxIDs: 1000, MaxLanes: 1000, MaxNameBytes: 1 << 20, EntryItems: 1000, EntryBytes: 1 << 20, ReadEntries: 100,
 		},
 	}
 }
