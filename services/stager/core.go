@@ -23,10 +23,9 @@ const (
 	// expireEvery is how often the waiting batches are searched for those past
 	// their deadline. None of them is ever uploaded in any case.
 	expireEvery = 100 * time.Millisecond
-	// fewUploads are begun whatever waits; an object that is not full then
-	// waits for crowdLinger, during which a fast store ends an upload.
-	fewUploads  = 2
-	crowdLinger = 20 * time.Millisecond
+	// crowdLinger is how long an object that is not full waits for others while an
+	// upload runs; a fast store ends it sooner.
+	crowdLinger = 10 * time.Millisecond
 )
 
 // Settings are what a core goes by.
@@ -227,14 +226,14 @@ func (c *Core) begin(now time.Time) {
 	}
 }
 
-// linger returns how long a batch waits for others. Beyond a few uploads it does
-// so for a moment at least: two of a fast store keep it busy, and more of them
-// at once are only smaller.
+// linger returns how long a batch waits for others: while an upload runs, for a
+// moment at least. Uploads of a fast store at once only make objects smaller,
+// and each costs a file, two syncs and a message.
 func (c *Core) linger() time.Duration {
 	switch {
 	case c.draining:
 		return 0
-	case c.uploading >= fewUploads:
+	case c.uploading > 0:
 		return max(c.settings.Linger, crowdLinger)
 	default:
 		return c.settings.Linger

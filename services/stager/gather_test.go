@@ -25,10 +25,10 @@ func TestWithoutLingerTheNextObjectIsWhatArrivedDuringAnUpload(t *testing.T) {
 
 func TestNoMoreUploadsThanSlots(t *testing.T) {
 	r := newRig(t, small)
-	first := r.step(stage(orders0, batch("a", 1, 10)))
-	second := r.step(stage(orders0, batch("a", 2, 10)))
+	first := r.step(stage(orders0, batch("a", 1, 1000)))
+	second := r.step(stage(orders0, batch("a", 2, 1000)))
 	wantObjects(t, second, []string{"a:2"})
-	wantObjects(t, r.step(stage(orders0, batch("a", 3, 10))))
+	wantObjects(t, r.step(stage(orders0, batch("a", 3, 1000))))
 	if got := r.core.Stats().Uploading; got != 2 {
 		t.Errorf("%d uploads in flight, want 2", got)
 	}
@@ -39,13 +39,15 @@ func TestNoMoreUploadsThanSlots(t *testing.T) {
 func TestAnObjectIsClosedAtItsBytes(t *testing.T) {
 	r := newRig(t, small)
 	fx := r.step(stage(orders0, batch("a", 1, 600), batch("a", 2, 400), batch("a", 3, 1)))
-	wantObjects(t, fx, []string{"a:1", "a:2"}, []string{"a:3"})
+	wantObjects(t, fx, []string{"a:1", "a:2"})
+	wantObjects(t, r.step(done(fx.Uploads[0])), []string{"a:3"})
 }
 
 func TestABatchThatDoesNotFitOpensTheNextObject(t *testing.T) {
 	r := newRig(t, small)
 	fx := r.step(stage(orders0, batch("a", 1, 600), batch("a", 2, 500), batch("a", 3, 100)))
-	wantObjects(t, fx, []string{"a:1"}, []string{"a:2", "a:3"})
+	wantObjects(t, fx, []string{"a:1"})
+	wantObjects(t, r.step(done(fx.Uploads[0])), []string{"a:2", "a:3"})
 }
 
 func TestABatchLargerThanAnObjectHasOneForItself(t *testing.T) {
@@ -54,10 +56,10 @@ func TestABatchLargerThanAnObjectHasOneForItself(t *testing.T) {
 	r := newRig(t, settings)
 	fx := r.step(stage(orders0, batch("a", 1, 10), batch("a", 2, 5000), batch("a", 3, 10)))
 	wantObjects(t, fx, []string{"a:1"}, []string{"a:2"})
-	wantObjects(t, r.step(done(fx.Uploads[1])), []string{"a:3"})
+	wantObjects(t, r.step(done(fx.Uploads[0]), done(fx.Uploads[1])), []string{"a:3"})
 }
 
-func TestBesideAFewUploadsAnObjectIsBegunWhenItIsFullOrHasWaitedForAMoment(t *testing.T) {
+func TestWhileAnUploadRunsAnObjectIsBegunWhenItIsFullOrHasWaitedForAMoment(t *testing.T) {
 	settings := small
 	settings.Uploads = 4
 	r := newRig(t, settings)
@@ -74,7 +76,8 @@ func TestAnObjectIsClosedAtItsNumberOfBatches(t *testing.T) {
 	r := newRig(t, small)
 	fx := r.step(stage(orders0, batch("a", 1, 0), batch("a", 2, 0), batch("a", 3, 0), batch("a", 4, 0),
 		batch("a", 5, 0), batch("a", 6, 0)))
-	wantObjects(t, fx, []string{"a:1", "a:2", "a:3", "a:4", "a:5"}, []string{"a:6"})
+	wantObjects(t, fx, []string{"a:1", "a:2", "a:3", "a:4", "a:5"})
+	wantObjects(t, r.step(done(fx.Uploads[0])), []string{"a:6"})
 }
 
 func milliseconds(n int64) time.Duration { return time.Duration(n) * time.Millisecond }

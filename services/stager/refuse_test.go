@@ -33,8 +33,8 @@ func TestOverItsMemoryTheStagerIsBusy(t *testing.T) {
 
 func TestMemoryIsFreedWhateverBecomesOfABatch(t *testing.T) {
 	r := newRig(t, small)
-	failed := r.step(stage(orders0, batch("a", 1, 100)))
-	stored := r.step(stage(orders0, batch("a", 2, 100)))
+	failed := r.step(stage(orders0, batch("a", 1, 1000)))
+	stored := r.step(stage(orders0, batch("a", 2, 1000)))
 	short := batch("a", 3, 100)
 	short.Remaining = 1
 	r.step(stage(orders0, short))

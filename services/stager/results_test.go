@@ -56,13 +56,13 @@ func TestResultsGoToEachPartitionsSequencerPerFrontendEpoch(t *testing.T) {
 
 func TestABatchKeepsItsTicketWhenALaterOneOfItsLaneIsStagedFirst(t *testing.T) {
 	r := newRig(t, small)
-	first := r.step(stage(orders0, batch("a", 1, 10))).Uploads[0]
-	second := r.step(stage(orders0, batch("a", 2, 20))).Uploads[0]
-	if got := results(t, r.step(done(second))); len(got) != 1 || got[0].Number != 2 || got[0].Extent.Length != 20 {
-		t.Errorf("the second upload gives %+v, want ticket 2 with 20 bytes", got)
+	first := r.step(stage(orders0, batch("a", 1, 1000))).Uploads[0]
+	second := r.step(stage(orders0, batch("a", 2, 2000))).Uploads[0]
+	if got := results(t, r.step(done(second))); len(got) != 1 || got[0].Number != 2 || got[0].Extent.Length != 2000 {
+		t.Errorf("the second upload gives %+v, want ticket 2 with 2000 bytes", got)
 	}
-	if got := results(t, r.step(done(first))); len(got) != 1 || got[0].Number != 1 || got[0].Extent.Length != 10 {
-		t.Errorf("the first upload gives %+v, want ticket 1 with 10 bytes", got)
+	if got := results(t, r.step(done(first))); len(got) != 1 || got[0].Number != 1 || got[0].Extent.Length != 1000 {
+		t.Errorf("the first upload gives %+v, want ticket 1 with 1000 bytes", got)
 	}
 }
 
