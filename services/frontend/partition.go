@@ -87,7 +87,7 @@ func (p *partition) Run(ctx context.Context) {
 			return false
 		}
 		fx := p.step(core, now, events)
-		p.gather(ctx, len(events))
+		gather(ctx, len(events))
 		if fx.Fenced != 0 {
 			next, err := p.nextEpoch(ctx, number, fx.Fenced)
 			if err != nil {
@@ -113,7 +113,7 @@ const (
 
 // gather lets requests come together while there are many. One that comes alone
 // never waits.
-func (p *partition) gather(ctx context.Context, events int) {
+func gather(ctx context.Context, events int) {
 	if events < crowd {
 		return
 	}
