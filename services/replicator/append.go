@@ -17,15 +17,25 @@ func (c *Core) startAppend(now time.Time) {
 		n := c.nextGroup()
 		c.flight = c.queue[:n:n]
 		c.queue = c.queue[n:]
+		c.taken += uint64(n)
 		entry := c.assemble(now)
-		if len(entry.Batches) == 0 && len(c.verdicts) == 0 {
+		c.sentence()
+		if len(entry.Batches) == 0 && len(c.sentenced) == 0 {
 			c.resolve(now, 0) // only duplicates of what is committed
 			continue
 		}
-		c.sentenced, c.verdicts = c.verdicts, nil
 		c.flightData = messages.EncodeEntry(entry)
 		c.fx.Append = &Append{Expected: c.last, Data: c.flightData}
 	}
+}
+
+// sentence attaches the verdicts to the entry that rest on nothing later.
+func (c *Core) sentence() {
+	n := 0
+	for n < len(c.verdicts) && c.verdicts[n].after <= c.taken {
+		n++
+	}
+	c.sentenced, c.verdicts = c.verdicts[:n:n], c.verdicts[n:]
 }
 
 // nextGroup returns how many of the queue go into the next entry.

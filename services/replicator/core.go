@@ -130,6 +130,8 @@ type Core struct {
 	queue      []pending // accepted, for the next entry
 	flight     []pending // in the entry under way
 	flightData []byte
+	accepted   uint64    // batches that ever went into the queue
+	taken      uint64    // batches that ever left the queue for an entry
 	verdicts   []verdict // wait for an append sent after now
 	sentenced  []verdict // wait for the append under way
 
@@ -172,6 +174,7 @@ type pending struct {
 type verdict struct {
 	epoch   uint64
 	outcome messages.Outcome
+	after   uint64 // batches accepted before it, which it may rest on
 }
 
 // NewCore returns a core that knows nothing yet: it starts by reading the log.

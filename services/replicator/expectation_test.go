@@ -84,6 +84,36 @@ func TestExpectationsThatRestOnALostAppendAreJudgedAgain(t *testing.T) {
 	w.end()
 }
 
+func TestARefusalWaitsForAllThatItRestsOn(t *testing.T) {
+	w := newWorld(t)
+	w.settings.EntryItems = 1
+	o := w.leader("first")
+	o.step(release(batch("a", 1), batch("b", 1), after(batch("c", 1), 2))) // two entries, then a refusal because of b
+	o.ack()
+	o.expect(ok("a", 1, 0))
+	o.loseAppend() // of b: the log ends where c expected
+	o.settle()
+	o.expect()
+	o.commit(after(batch("c", 1), 2))
+	o.expect(ok("c", 1, 2))
+	w.end()
+}
+
+func TestARefusalWaitsForBatchesOfAnOlderFrontendToo(t *testing.T) {
+	_, o := newLeader(t)
+	o.step(release(batch("x", 1)))
+	o.step(release(batch("y", 1)))
+	newer := release(batch("b", 1), after(batch("c", 1), 4))
+	newer.Epoch = 2
+	o.step(newer)
+	o.ack()
+	o.ack()
+	o.take() // x and y are in the log, b is under way
+	o.loseAppend()
+	o.settle()
+	o.expect()
+}
+
 func TestExpectationsHoldAcrossOwners(t *testing.T) {
 	w, o := newLeader(t)
 	o.commit(named(batch("a", 1), "x"))

@@ -15,6 +15,7 @@ import (
 func (c *Core) rollBack() {
 	c.phase, c.asked = reading, false
 	c.queue, c.flight, c.flightData, c.verdicts, c.sentenced = nil, nil, nil, nil, nil
+	c.taken = c.accepted
 	c.lanes.rollBack()
 	c.ids.rollBack()
 }

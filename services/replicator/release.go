@@ -102,6 +102,7 @@ func (c *Core) accept(now time.Time, m messages.Release, b *messages.StagedBatch
 	l.take(b.Number)
 	l.asked = time.Time{}
 	c.queue = append(c.queue, p)
+	c.accepted++
 }
 
 // claim gives a batch that is no duplicate the place behind the tail, or says
@@ -120,9 +121,10 @@ func (c *Core) claim(b *messages.StagedBatch, p *pending) *messages.Error {
 }
 
 // verdict notes a refusal. It leaves only after an append that was sent after
-// this moment is durable: a replaced owner must never judge.
+// this moment is durable, because a replaced owner must never judge, and with it
+// everything that was accepted before, because the refusal may rest on that.
 func (c *Core) verdict(epoch uint64, o messages.Outcome) {
-	c.verdicts = append(c.verdicts, verdict{epoch, o})
+	c.verdicts = append(c.verdicts, verdict{epoch, o, c.accepted})
 }
 
 func (c *Core) outcome(epoch uint64, o messages.Outcome) {
