@@ -44,8 +44,22 @@ func Get(ctx context.Context, conn *nats.Conn, bucket, key string) (Entry, error
 	return e, nil
 }
 
+// Has says whether the bucket's stream still holds a sequence, as its leader sees it.
+func Has(ctx context.Context, conn *nats.Conn, bucket string, sequence uint64) (bool, error) {
+	e, err := ask(ctx, conn, bucket, map[string]any{"seq": sequence})
+	if err != nil {
+		return false, fmt.Errorf("get sequence %d of bucket %s: %w", sequence, bucket, err)
+	}
+	return e.Revision != 0, nil
+}
+
 func get(ctx context.Context, conn *nats.Conn, bucket, key string) (Entry, error) {
-	request, err := json.Marshal(map[string]string{"last_by_subj": "$KV." + bucket + "." + key})
+	return ask(ctx, conn, bucket, map[string]any{"last_by_subj": "$KV." + bucket + "." + key})
+}
+
+// ask gets a message of a bucket's stream from its leader.
+func ask(ctx context.Context, conn *nats.Conn, bucket string, which map[string]any) (Entry, error) {
+	request, err := json.Marshal(which)
 	if err != nil {
 		return Entry{}, err
 	}

@@ -18,7 +18,8 @@ import (
 var errChanged = errors.New("the registry has changed")
 
 // Create makes a topic and the log of each of its partitions. Of creations that
-// exclude each other one succeeds, whichever processes they run in.
+// exclude each other one succeeds, whichever processes they run in. The record
+// comes first: only who has it may touch streams of the topic's name.
 func (r *Registry) Create(ctx context.Context, config messages.TopicConfig) (messages.Topic, error) {
 	config, err := config.Complete()
 	if err != nil {
@@ -26,39 +27,49 @@ func (r *Registry) Create(ctx context.Context, config messages.TopicConfig) (mes
 	}
 	r.changes.Lock()
 	defer r.changes.Unlock()
-	last, err := r.room(ctx, config)
+	topic := messages.Topic{TopicConfig: config, ID: newID(), Created: time.Now().UTC()}
+	revision, err := r.claim(ctx, topic)
 	if err != nil {
 		return messages.Topic{}, err
 	}
-	topic := messages.Topic{TopicConfig: config, ID: newID(), Created: time.Now().UTC()}
 	err = r.eachLog(topic, func(l *partitionlog.Log) error { return l.Create(ctx, config.Replicas) })
-	switch {
-	case errors.Is(err, partitionlog.ErrTooFewServers):
-		return messages.Topic{}, messages.NewError(messages.CodeInvalidRequest, err.Error())
-	case err != nil:
-		return messages.Topic{}, unavailable(err)
+	if err == nil {
+		return topic, nil
 	}
+	code := messages.CodeUnavailable
+	if errors.Is(err, partitionlog.ErrTooFewServers) {
+		code = messages.CodeInvalidRequest
+	}
+	return messages.Topic{}, messages.NewError(code, errors.Join(err, r.withdraw(ctx, topic, revision)).Error())
+}
+
+// claim adds the record of a topic when there is room for it.
+func (r *Registry) claim(ctx context.Context, topic messages.Topic) (revision uint64, err error) {
 	for {
-		if err := r.add(ctx, topic, last); !errors.Is(err, errChanged) {
-			return topic, err
+		last, err := r.room(ctx, topic.TopicConfig)
+		if err != nil {
+			return 0, err
 		}
-		if last, err = r.room(ctx, config); err != nil {
-			return messages.Topic{}, errors.Join(err, r.eachLog(topic, func(l *partitionlog.Log) error { return l.Delete(ctx) }))
+		revision, err := r.add(ctx, topic, last)
+		if !errors.Is(err, errChanged) {
+			return revision, err
 		}
 	}
+}
+
+// withdraw removes what a creation that failed has made, also when ctx has ended.
+func (r *Registry) withdraw(ctx context.Context, topic messages.Topic, revision uint64) error {
+	const patience = 5 * time.Second
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	return errors.Join(
+		r.eachLog(topic, func(l *partitionlog.Log) error { return l.Delete(ctx) }),
+		r.kv.Delete(ctx, topic.Name, jetstream.LastRevision(revision)))
 }
 
 // room says whether the registry has room for a topic, and returns the last
 // sequence of the bucket's stream for which that is true.
 func (r *Registry) room(ctx context.Context, config messages.TopicConfig) (last uint64, err error) {
-	// The leader knows for sure: its word keeps a stale list from hiding the topic.
-	record, err := replicated.Get(ctx, r.conn, bucket, config.Name)
-	if err != nil {
-		return 0, unavailable(err)
-	}
-	if record.Exists {
-		return 0, messages.NewError(messages.CodeTopicExists, config.Name)
-	}
 	existing, last, err := r.current(ctx)
 	if err != nil {
 		return 0, err
@@ -67,6 +78,9 @@ func (r *Registry) room(ctx context.Context, config messages.TopicConfig) (last 
 		return 0, err
 	}
 	for _, topic := range existing {
+		if topic.Name == config.Name {
+			return 0, messages.NewError(messages.CodeTopicExists, config.Name)
+		}
 		if err := checkTopic(config.Subjects, topic); err != nil {
 			return 0, err
 		}
@@ -75,20 +89,27 @@ func (r *Registry) room(ctx context.Context, config messages.TopicConfig) (last 
 }
 
 // current returns all topics, and the last sequence of the bucket's stream that
-// this takes account of. A replica that lags may answer: it is asked again for a
-// while. For ever would be too long, since a person may have removed the markers
-// of deleted topics, and with them the last sequence.
+// this takes account of. A replica that lags may answer: it is asked again until
+// it has caught up. When markers of deleted topics were removed by hand, the last
+// sequence may be gone; then nothing is missing.
 func (r *Registry) current(ctx context.Context) ([]messages.Topic, uint64, error) {
-	const attempts, pause = 20, 50 * time.Millisecond
-	for n := 1; ; n++ {
+	const pause = 50 * time.Millisecond
+	for {
 		stream, err := r.js.Stream(ctx, bucketStream)
 		if err != nil {
 			return nil, 0, unavailable(err)
 		}
 		last := stream.CachedInfo().State.LastSeq
 		existing, newest, err := r.list(ctx)
-		if err != nil || newest >= last || n == attempts {
-			return existing, max(newest, last), err
+		if err != nil || newest >= last {
+			return existing, newest, err
+		}
+		there, err := replicated.Has(ctx, r.conn, bucket, last)
+		if err != nil {
+			return nil, 0, unavailable(err)
+		}
+		if !there {
+			return existing, last, nil
 		}
 		select {
 		case <-ctx.Done():
@@ -116,18 +137,30 @@ func hasRoom(existing []messages.Topic, partitions int) error {
 
 // add writes a topic's record if the bucket has not changed since sequence
 // last, else it returns errChanged. It is kv.Create with another condition.
-func (r *Registry) add(ctx context.Context, topic messages.Topic, last uint64) error {
+func (r *Registry) add(ctx context.Context, topic messages.Topic, last uint64) (revision uint64, err error) {
 	value, err := json.Marshal(topic)
 	if err != nil {
-		return messages.AsError(err)
+		return 0, messages.AsError(err)
 	}
-	_, err = r.js.PublishMsg(ctx, &nats.Msg{Subject: bucketSubject + topic.Name, Data: value},
+	ack, err := r.js.PublishMsg(ctx, &nats.Msg{Subject: bucketSubject + topic.Name, Data: value},
 		jetstream.WithExpectLastSequence(last), jetstream.WithExpectStream(bucketStream), jetstream.WithRetryAttempts(0))
 	switch {
 	case replicated.IsConflict(err):
-		return errChanged
+		return 0, errChanged
 	case err != nil:
-		return unavailable(err)
+		return r.settle(ctx, topic, err)
 	}
-	return nil
+	return ack.Sequence, nil
+}
+
+// settle finds out whether a record is there although its acknowledgement is not.
+func (r *Registry) settle(ctx context.Context, topic messages.Topic, cause error) (revision uint64, err error) {
+	record, err := replicated.Get(ctx, r.conn, bucket, topic.Name)
+	if err != nil {
+		return 0, unavailable(errors.Join(cause, err))
+	}
+	if found, err := decode(topic.Name, record.Value); !record.Exists || err != nil || found.ID != topic.ID {
+		return 0, unavailable(cause)
+	}
+	return record.Revision, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/internal/embedded/embeddedtest"
+	"laneway.dev/internal/partitionlog"
 	"laneway.dev/internal/topics"
 	"laneway.dev/pkg/messages"
 )
@@ -119,5 +121,63 @@ func TestOfTopicsThatOverlapOnlyOneIsCreatedWhicheverProcessIsAsked(t *testing.T
 	}
 	if streams != processes+1 {
 		t.Errorf("%d logs are there, want one for each topic", streams)
+	}
+}
+
+func TestOfTopicsOfOneNameOnlyOneIsCreatedAndKeepsItsLog(t *testing.T) {
+	conn, js := embeddedtest.Start(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var registries []*topics.Registry
+	for range 4 {
+		r, err := topics.Open(ctx, conn, js)
+		if err != nil {
+			t.Fatal(err)
+		}
+		registries = append(registries, r)
+	}
+	for round := range 20 {
+		name := fmt.Sprintf("same-%d", round)
+		var wait sync.WaitGroup
+		winners := make([]messages.Topic, len(registries))
+		for n, r := range registries {
+			wait.Go(func() {
+				topic, err := r.Create(ctx, messages.TopicConfig{Name: name})
+				switch {
+				case err == nil:
+					winners[n] = topic
+				case !errors.Is(err, messages.NewError(messages.CodeTopicExists, "")):
+					t.Errorf("%s: %v", name, err)
+				}
+			})
+		}
+		wait.Wait()
+		winners = slices.DeleteFunc(winners, func(t messages.Topic) bool { return t.Name == "" })
+		if len(winners) != 1 {
+			t.Fatalf("%d topics of one name were created", len(winners))
+		}
+		if _, err := partitionlog.New(conn, js, winners[0].Partition(0)).State(ctx); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestACreationThatFailsLeavesNothingBehind(t *testing.T) {
+	conn, js := embeddedtest.Start(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	registry, err := topics.Open(ctx, conn, js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = registry.Create(ctx, messages.TopicConfig{Name: "orders", Partitions: 3, Replicas: 3}) // by one server
+	if !errors.Is(err, messages.NewError(messages.CodeInvalidRequest, "")) {
+		t.Fatal(err)
+	}
+	if all, err := registry.List(ctx); err != nil || len(all) != 0 {
+		t.Errorf("topics %v, %v", all, err)
+	}
+	if _, err := registry.Create(ctx, messages.TopicConfig{Name: "orders", Partitions: 3}); err != nil {
+		t.Error(err)
 	}
 }
