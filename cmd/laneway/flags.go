@@ -74,7 +74,7 @@ func (f *frontendFlags) apply(c *roles.Config, store objectstore.Store, heartbea
 }
 
 type stagerFlags struct {
-	Linger        delay    `default:"0s" help:"How long an object waits for more batches; with 0 it takes what arrived while the previous one was uploaded."`
+	Linger        delay    `default:"0s" help:"How long an object waits for more batches; with 0 not at all, but while another one is uploaded for 10ms at most, unless it is full."`
 	ObjectBytes   size     `default:"4MiB" help:"Size at which an object is closed."`
 	ObjectBatches number   `default:"1000" help:"Number of batches at which an object is closed."`
 	Uploads       number   `default:"8" help:"Uploads at once."`

@@ -68,8 +68,31 @@ func (c *topicMapping) Run(a *app) error {
 		if err != nil {
 			return err
 		}
+		if topic.Partitions == 1 {
+			return misuse("topic %s has one partition; bind it to its subjects by: laneway topic create NAME --subjects ...", c.Name)
+		}
+		topics, err := laneway.ListTopics(ctx)
+		if err != nil {
+			return err
+		}
+		if err := free(c.subject(), topics); err != nil {
+			return err
+		}
 		return say(a.stdout, "%s", mapping(topic, c.subject(), c.Wildcards))
 	})
+}
+
+// free says which topic gets a subject's messages already: a mapping would take
+// them away from it.
+func free(subject string, topics []messages.Topic) error {
+	for _, topic := range topics {
+		for _, taken := range topic.Subjects {
+			if messages.SubjectsOverlap(subject, taken) {
+				return misuse("%s overlaps with %s, to which topic %s is bound", subject, taken, topic.Name)
+			}
+		}
+	}
+	return nil
 }
 
 // mapping returns the part of a NATS configuration that spreads a subject over

@@ -26,6 +26,16 @@ func TestMappingIsThatOfNATS(t *testing.T) {
 	}
 }
 
+func TestASubjectThatATopicIsBoundToIsNotMapped(t *testing.T) {
+	bound := messages.Topic{TopicConfig: messages.TopicConfig{Name: "shop", Partitions: 1, Subjects: []string{"shop.>"}}}
+	if err := free("shop.*", []messages.Topic{bound}); err == nil || !strings.Contains(err.Error(), "topic shop") {
+		t.Errorf("error %v", err)
+	}
+	if err := free("orders.*", []messages.Topic{bound}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestSubjectsThatCannotBeMappedAreRefused(t *testing.T) {
 	for subject, want := range map[string]string{
 		"orders":                "no *",

@@ -42,10 +42,7 @@ func acquire(ctx context.Context, js jetstream.JetStream, role string, mine, abo
 }
 
 func tryAcquire(ctx context.Context, js jetstream.JetStream, role string, mine, above uint64) (uint64, error) {
-	kv, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket: bucket, Description: "Laneway: epochs of the services", History: 1, Storage: jetstream.FileStorage,
-		Replicas: replicated.Replicas(js.Conn()),
-	})
+	kv, err := replicated.OpenBucket(ctx, js, bucket, "Laneway: epochs of the services")
 	if err != nil {
 		return 0, fmt.Errorf("open bucket %s: %w", bucket, err)
 	}

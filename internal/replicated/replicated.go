@@ -44,6 +44,25 @@ func Get(ctx context.Context, conn *nats.Conn, bucket, key string) (Entry, error
 	return e, nil
 }
 
+// JetStream's code for a stream that has too few servers for its replicas.
+const noSuitablePeers jetstream.ErrorCode = 10005
+
+// OpenBucket opens a bucket, and makes it if it is the first to: in a cluster
+// with three replicas. A bucket that is there keeps the replicas it has.
+func OpenBucket(ctx context.Context, js jetstream.JetStream, name, description string) (jetstream.KeyValue, error) {
+	kv, err := js.KeyValue(ctx, name)
+	if !errors.Is(err, jetstream.ErrBucketNotFound) {
+		return kv, err
+	}
+	kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket: name, Description: description, History: 1, Storage: jetstream.FileStorage, Replicas: Replicas(js.Conn()),
+	})
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == noSuitablePeers {
+		return nil, fmt.Errorf("a NATS cluster needs %d servers with JetStream that are reachable: %w", clusterReplicas, err)
+	}
+	return kv, err
+}
+
 // Has says whether the bucket's stream still holds a sequence, as its leader sees it.
 func Has(ctx context.Context, conn *nats.Conn, bucket string, sequence uint64) (bool, error) {
 	e, err := ask(ctx, conn, bucket, map[string]any{"seq": sequence})

@@ -54,9 +54,7 @@ func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Regist
 	kv, err := backoff.Retry(ctx, func() (jetstream.KeyValue, error) {
 		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
-		return js.CreateOrUpdateKeyValue(attempt, jetstream.KeyValueConfig{
-			Bucket: bucket, Description: "Laneway: topics", History: 1, Storage: jetstream.FileStorage, Replicas: replicated.Replicas(conn),
-		})
+		return replicated.OpenBucket(attempt, js, bucket, "Laneway: topics")
 	}, backoff.WithMaxElapsedTime(0), backoff.WithBackOff(&backoff.ExponentialBackOff{
 		InitialInterval: 20 * time.Millisecond, Multiplier: 2, RandomizationFactor: 0.5, MaxInterval: time.Second,
 	}))

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -123,7 +124,9 @@ func Drain(subs ...*nats.Subscription) error {
 	closed := make([]chan struct{}, len(subs))
 	for i, sub := range subs {
 		closed[i] = make(chan struct{})
-		sub.SetClosedHandler(func(string) { close(closed[i]) })
+		// The client may say so twice when the connection closes meanwhile.
+		ended := sync.OnceFunc(func() { close(closed[i]) })
+		sub.SetClosedHandler(func(string) { ended() })
 		if err := sub.Drain(); err != nil {
 			errs = append(errs, Unsubscribe(sub))
 			closed[i] = nil

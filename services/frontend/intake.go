@@ -1,14 +1,17 @@
 package frontend
 
 import (
+	"errors"
+
 	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
 
 	"laneway.dev/internal/wire"
 	"laneway.dev/pkg/messages"
 )
 
-// What may wait to be admitted or refused, for each partition. Beyond it the NATS
-// client drops requests, and logs that.
+// What may wait to be admitted or refused, for each partition. Beyond it requests
+// are dropped, which is logged; their producers hear nothing.
 const (
 	maxWaiting      = 1 << 20
 	maxWaitingBytes = 512 << 20
@@ -28,15 +31,18 @@ type intake struct {
 // goroutine of its own, so that several would mix up the requests of a producer.
 // Several subjects therefore share a channel, which the connection fills in the
 // order of arrival.
-func openIntake(conn *nats.Conn, subjects []string, handle nats.MsgHandler) (*intake, error) {
+func openIntake(conn *nats.Conn, subjects []string, handle nats.MsgHandler, log *zap.Logger) (*intake, error) {
 	if len(subjects) == 1 {
 		sub, err := conn.QueueSubscribe(subjects[0], messages.FrontendQueue, handle)
 		if err != nil {
 			return nil, err
 		}
-		return &intake{subs: []*nats.Subscription{sub}}, sub.SetPendingLimits(maxWaiting, maxWaitingBytes)
+		if err := sub.SetPendingLimits(maxWaiting, maxWaitingBytes); err != nil {
+			return nil, errors.Join(err, wire.Unsubscribe(sub))
+		}
+		return &intake{subs: []*nats.Subscription{sub}}, nil
 	}
-	in := &intake{collector: collect(handle)}
+	in := &intake{collector: collect(handle, log, room{maxWaiting / 2, maxWaitingBytes / 2})}
 	for _, subject := range subjects {
 		sub, err := conn.ChanQueueSubscribe(subject, messages.FrontendQueue, in.collector.arrived)
 		if err != nil {
@@ -57,16 +63,21 @@ func (in *intake) close() error {
 	return err
 }
 
+// room is what a collector may gather, of the batch that is handled not counted.
+type room struct{ messages, bytes int }
+
 // collector takes messages from a channel as fast as they arrive, because the NATS
 // client drops what does not fit into it, and has them handled one by one.
 type collector struct {
+	log     *zap.Logger
+	room    room
 	arrived chan *nats.Msg
 	stop    chan struct{} // closed when nothing arrives any more
 	done    chan struct{} // closed when everything is handled
 }
 
-func collect(handle nats.MsgHandler) *collector {
-	c := &collector{arrived: make(chan *nats.Msg, maxArrived), stop: make(chan struct{}), done: make(chan struct{})}
+func collect(handle nats.MsgHandler, log *zap.Logger, room room) *collector {
+	c := &collector{log: log, room: room, arrived: make(chan *nats.Msg, maxArrived), stop: make(chan struct{}), done: make(chan struct{})}
 	batches := make(chan []*nats.Msg)
 	go c.run(batches)
 	go func() {
@@ -86,24 +97,28 @@ func collect(handle nats.MsgHandler) *collector {
 func (c *collector) run(batches chan<- []*nats.Msg) {
 	defer close(batches)
 	var waiting []*nats.Msg
-	bytes := 0
+	bytes, dropped := 0, 0
 	add := func(m *nats.Msg) {
+		if len(waiting) >= c.room.messages || bytes >= c.room.bytes {
+			dropped++ // the channel would hold far more bytes than these
+			return
+		}
 		waiting = append(waiting, m)
 		bytes += m.Size()
 	}
 	for {
-		in, out := c.arrived, batches
-		if len(waiting) >= maxWaiting/2 || bytes >= maxWaitingBytes/2 {
-			in = nil
-		}
+		out := batches
 		if len(waiting) == 0 {
 			out = nil
 		}
 		select {
-		case m := <-in:
+		case m := <-c.arrived:
 			add(m)
 		case out <- waiting:
-			waiting, bytes = nil, 0
+			if dropped > 0 {
+				c.log.Error("requests were dropped, because they arrive faster than they can be refused", zap.Int("requests", dropped))
+			}
+			waiting, bytes, dropped = nil, 0, 0
 		case <-c.stop:
 			for len(c.arrived) > 0 {
 				add(<-c.arrived)

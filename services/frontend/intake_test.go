@@ -6,9 +6,11 @@ import (
 	"strconv"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
 
 	"laneway.dev/internal/embedded/embeddedtest"
 )
@@ -31,7 +33,7 @@ func TestRequestsOnSeveralSubjectsAreHandledOneByOneInTheOrderTheyArrived(t *tes
 		if next.Load() == many {
 			close(done)
 		}
-	})
+	}, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +74,7 @@ func TestAnIntakeThatClosesHandlesWhatWasDelivered(t *testing.T) {
 			if handled.Add(1) == 1 {
 				<-first
 			}
-		})
+		}, zap.NewNop())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,5 +96,29 @@ func TestAnIntakeThatClosesHandlesWhatWasDelivered(t *testing.T) {
 				t.Errorf("%s: %v, want no responders", subject, err)
 			}
 		}
+	}
+}
+
+func TestACollectorDropsWhatItHasNoRoomFor(t *testing.T) {
+	for name, room := range map[string]room{"messages": {3, 1 << 20}, "bytes": {1 << 20, 3}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				first := make(chan struct{})
+				handled := 0
+				c := collect(func(*nats.Msg) {
+					<-first
+					handled++
+				}, zap.NewNop(), room)
+				for range 10 {
+					c.arrived <- &nats.Msg{Data: []byte("x")}
+					synctest.Wait()
+				}
+				close(first)
+				c.close()
+				if handled != 4 { // one was being handled, three were gathered
+					t.Errorf("%d requests were handled, want 4", handled)
+				}
+			})
+		})
 	}
 }

@@ -198,7 +198,7 @@ func (p *partition) open() {
 	}
 	conn := p.service.config.Conn
 	subjects := append([]string{p.id.ProduceSubject()}, p.topic.Subjects...)
-	opened, err := openIntake(conn, subjects, p.admit)
+	opened, err := openIntake(conn, subjects, p.admit, p.service.config.Logger.With(zap.Stringer("partition", p.id)))
 	if err != nil {
 		p.service.config.Logger.Error("the partition cannot be produced to", zap.Stringer("partition", p.id), zap.Error(err))
 		return

@@ -102,24 +102,33 @@ func (p *partition) append(ctx context.Context, a Append) {
 	_ = p.mailbox.Put(ctx, AppendFailed{})
 }
 
-// refusal is why appends to a log fail, and how often in a row they have.
+// refusal is why appends to a log fail, and since when they do.
 type refusal struct {
 	err   error
-	times int
+	since time.Time
+	told  bool
 }
 
-// tellAfter is how many failures in a row are no accident any more.
-const tellAfter = 3
+// tellAfter is how long failures are no accident any more: longer than a stream
+// of several replicas takes to elect a leader.
+const tellAfter = 15 * time.Second
+
+func (r *refusal) lasts() bool { return r != nil && time.Since(r.since) >= tellAfter }
 
 // refused notes an append that failed. A log that goes on refusing is told of
 // once: JetStream itself answers nothing.
 func (p *partition) refused(err error) {
-	r := refusal{err: err, times: 1}
-	if last := p.refusal.Load(); last != nil {
-		r.times += last.times
+	if errors.Is(err, partitionlog.ErrMoved) {
+		return // JetStream did answer
 	}
+	r := refusal{err: err, since: time.Now()}
+	if last := p.refusal.Load(); last != nil {
+		r.since, r.told = last.since, last.told
+	}
+	tell := r.lasts() && !r.told
+	r.told = r.told || tell
 	p.refusal.Store(&r)
-	if r.times == tellAfter {
+	if tell {
 		p.service.config.Logger.Error("JetStream takes no appends to a log; producers get no acknowledgements until it does. "+refusalAdvice,
 			zap.Stringer("partition", p.id), zap.Error(err))
 	}
@@ -129,7 +138,7 @@ const refusalAdvice = "If its disk was full, make room and restart the NATS serv
 
 // check returns why the log takes nothing from this owner, or nil.
 func (p *partition) check() error {
-	if r := p.refusal.Load(); r != nil && r.times >= tellAfter {
+	if r := p.refusal.Load(); r.lasts() {
 		return messages.Errorf(messages.CodeUnavailable, "JetStream takes no appends to the log of partition %s. %s. (%v)",
 			p.id, refusalAdvice, r.err)
 	}

@@ -12,7 +12,7 @@ const (
 	// mailboxSize bounds the messages that wait for the core; each carries many batches.
 	mailboxSize = 4096
 	// tick is how often the core looks at the time while nothing happens.
-	tick = 2 * crowdLinger
+	tick = crowdLinger
 	// minTick bounds how often it does so for the sake of a short linger.
 	minTick = time.Millisecond
 )

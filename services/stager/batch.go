@@ -6,7 +6,7 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// batchMemory is what a batch takes beside its payload, in bytes.
+// batchMemory is what a batch takes beside its payload and its strings, in bytes.
 const batchMemory = 256
 
 // Batch is a batch that a stager has accepted. Its payload aliases the message
@@ -27,8 +27,12 @@ type sender struct {
 
 func (b *Batch) sender() sender { return sender{b.Partition, b.Epoch} }
 
-// memory is what the batch counts for in the stager's memory, in bytes.
-func (b *Batch) memory() int64 { return int64(len(b.Payload)) + batchMemory }
+// memory is what the batch counts for in the stager's memory, in bytes: also
+// what a client makes long beside the payload.
+func (b *Batch) memory() int64 {
+	names := len(b.Lane) + len(b.MessageID) + len(b.Expect.MessageID) + len(b.Trace.Parent) + len(b.Trace.State)
+	return int64(len(b.Payload)+names) + batchMemory
+}
 
 // Object is a number of batches that are uploaded as one.
 type Object struct {

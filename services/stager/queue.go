@@ -26,7 +26,8 @@ func (q *queue) add(b Batch, following int) {
 	size := int64(len(b.Payload))
 	open := q.open()
 	if open == nil || open.Bytes+size > q.bytes {
-		open = &Object{Batches: make([]Batch, 0, min(following+1, q.batches))}
+		fitting := q.bytes/max(size, 1) + 1
+		open = &Object{Batches: make([]Batch, 0, min(int64(following+1), int64(q.batches), fitting))}
 		q.objects = append(q.objects, open)
 	}
 	open.Batches = append(open.Batches, b)

@@ -12,11 +12,13 @@ import (
 
 func TestOverItsMemoryTheStagerIsBusy(t *testing.T) {
 	settings := small
-	settings.MemoryBytes = 2 * (100 + batchMemory)
+	second := batch("a", 2, 99)
+	second.MessageID = "x" // counts as well
+	settings.MemoryBytes = 2 * (100 + int64(len("a")) + batchMemory)
 	r := newRig(t, settings)
 	third := batch("a", 3, 100)
 	third.Attempt = 7
-	fx := r.step(stage(orders0, batch("a", 1, 100), batch("a", 2, 100), third))
+	fx := r.step(stage(orders0, batch("a", 1, 100), second, third))
 	wantObjects(t, fx, []string{"a:1", "a:2"})
 	wantRefused(t, fx, messages.CodeStagerBusy, "a:3")
 	if got := refusals(t, fx)[0].Attempt; got != 7 {

@@ -80,11 +80,15 @@ const (
 // slots bound how many do something at once.
 type slots chan struct{}
 
-// take waits for a slot; the error is why ctx has ended.
-func (s slots) take(ctx context.Context) error {
+// take waits for a slot, but no longer than patience.
+func (s slots) take(ctx context.Context, patience time.Duration) error {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
 	select {
 	case s <- struct{}{}:
 		return nil
+	case <-timer.C:
+		return messages.Errorf(messages.CodeUnavailable, "%d other fetches were at it for %s; the log or the object store does not answer", cap(s), patience)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

@@ -132,7 +132,7 @@ func (c *cursor) entry(ctx context.Context, sequence uint64) (messages.LoggedEnt
 // read reads at least one and up to limit entries, all of which are known to
 // exist. A replica of the log that lags is asked again.
 func (c *cursor) read(ctx context.Context, from uint64, limit int) ([]messages.LoggedEntry, error) {
-	if err := c.partition.reads.take(ctx); err != nil {
+	if err := c.partition.reads.take(ctx, c.reader.config.LogPatience); err != nil {
 		return nil, err
 	}
 	defer c.partition.reads.give()

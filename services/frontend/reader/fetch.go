@@ -208,7 +208,7 @@ func (f *fetch) advance(ctx context.Context) error {
 	if err != nil || f.full {
 		return err
 	}
-	if err := f.reader.loads.take(ctx); err != nil {
+	if err := f.reader.loads.take(ctx, f.reader.config.LogPatience); err != nil {
 		return err
 	}
 	defer f.reader.loads.give()
