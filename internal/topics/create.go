@@ -70,6 +70,14 @@ func (r *Registry) withdraw(ctx context.Context, topic messages.Topic, revision 
 // room says whether the registry has room for a topic, and returns the last
 // sequence of the bucket's stream for which that is true.
 func (r *Registry) room(ctx context.Context, config messages.TopicConfig) (last uint64, err error) {
+	// Also a record that cannot be read keeps its name: its logs are still there.
+	record, err := replicated.Get(ctx, r.conn, bucket, config.Name)
+	if err != nil {
+		return 0, unavailable(err)
+	}
+	if record.Exists {
+		return 0, messages.NewError(messages.CodeTopicExists, config.Name)
+	}
 	existing, last, err := r.current(ctx)
 	if err != nil {
 		return 0, err

@@ -98,7 +98,8 @@ func (r *Registry) Get(ctx context.Context, name string) (messages.Topic, error)
 	return decode(name, entry.Value)
 }
 
-// List returns all topics, in the order of their names.
+// List returns all topics, in the order of their names. A topic whose record
+// cannot be read is left out: Get says what is wrong with it.
 func (r *Registry) List(ctx context.Context) ([]messages.Topic, error) {
 	all, _, err := r.list(ctx)
 	return all, err
@@ -108,13 +109,9 @@ func (r *Registry) List(ctx context.Context) ([]messages.Topic, error) {
 func (r *Registry) list(ctx context.Context) (all []messages.Topic, newest uint64, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var broken error
 	err = r.watch(ctx, func(c Change, err error) {
 		newest = max(newest, c.Revision)
-		switch {
-		case err != nil:
-			broken = err
-		case !c.Deleted:
+		if err == nil && !c.Deleted {
 			all = append(all, c.Topic)
 		}
 	}, cancel)
@@ -122,7 +119,7 @@ func (r *Registry) list(ctx context.Context) (all []messages.Topic, newest uint6
 		return nil, 0, unavailable(err)
 	}
 	slices.SortFunc(all, func(a, b messages.Topic) int { return cmp.Compare(a.Name, b.Name) })
-	return all, newest, broken
+	return all, newest, nil
 }
 
 // Watch reports every topic that is there, calls ready, and goes on reporting

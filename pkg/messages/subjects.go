@@ -80,3 +80,16 @@ func ValidTopicName(name string) bool {
 	}
 	return strings.Trim(name, topicNameCharacters) == ""
 }
+
+// ReplyTo returns where a request's answer may go; empty is nowhere. Answers are
+// published with the rights of the service, and NATS checks those of a client for
+// the subject of its request alone: a reply subject could reach a log, a bucket
+// or an API that the client has no rights to.
+func ReplyTo(reply string) string {
+	for _, reserved := range []string{"$", "_laneway.", "laneway."} {
+		if strings.HasPrefix(reply, reserved) {
+			return ""
+		}
+	}
+	return reply
+}

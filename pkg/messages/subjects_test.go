@@ -98,3 +98,15 @@ func TestPartitionsShareNoStreamAndNoSubject(t *testing.T) {
 		}
 	})
 }
+
+func TestAnswersGoToInboxesOnly(t *testing.T) {
+	for reply, want := range map[string]bool{
+		"": true, "_INBOX.a.b": true, "_R_.x.y": true, "my.inbox.1": true,
+		"$KV.LANEWAY_TOPICS.orders": false, "$JS.API.STREAM.DELETE.S": false, "_laneway.log.orders.0.4d": false,
+		"_laneway.stage": false, "laneway.api.topic.delete": false, "laneway.produce.orders.0": false,
+	} {
+		if got := ReplyTo(reply); (got == reply) != want || !want && got != "" {
+			t.Errorf("the answer to %q goes to %q", reply, got)
+		}
+	}
+}

@@ -44,6 +44,11 @@ func (s *Service) serveAPI() error {
 }
 
 func (s *Service) serve(r micro.Request, handle func(context.Context, []byte) (any, error)) {
+	if r.Reply() != "" && messages.ReplyTo(r.Reply()) == "" {
+		s.config.Logger.Warn("a request of the topic API is not served, because its answer would go to a subject of a service",
+			zap.String("subject", r.Subject()), zap.String("reply", r.Reply()))
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), apiTimeout)
 	defer cancel()
 	var response any
@@ -54,6 +59,10 @@ func (s *Service) serve(r micro.Request, handle func(context.Context, []byte) (a
 		response = messages.ErrorResponse{Error: known}
 	}
 	data, err := json.Marshal(response)
+	if err == nil && int64(len(data)) > s.config.Conn.MaxPayload() {
+		err = messages.Errorf(messages.CodeInvalidRequest, "the answer has %d bytes, NATS carries %d; ask for one topic at a time",
+			len(data), s.config.Conn.MaxPayload())
+	}
 	if err != nil {
 		data = messages.EncodeErrorResponse(err)
 	}

@@ -226,6 +226,7 @@ func (p *partition) close() {
 // admit is the callback of the intake: it checks a request and
 // puts it into the mailbox, in the order of arrival. It never waits.
 func (p *partition) admit(m *nats.Msg) {
+	m.Reply = messages.ReplyTo(m.Reply)
 	r := &request{reply: m.Reply}
 	produce, err := parse(m, p.topic, p.stream, p.service.config.Conn.MaxPayload(), p.nextOwn)
 	if err == nil {
@@ -243,6 +244,9 @@ func (p *partition) admit(m *nats.Msg) {
 		p.share.give(r.bytes)
 		p.service.refused.Add(1)
 		err := messages.NewError(messages.CodeOverloaded, offerErr.Error())
+		if errors.Is(offerErr, actor.ErrClosed) {
+			err.Code = messages.CodeNotOwner
+		}
 		p.spans.end(r.span, Answer{Error: err})
 		p.fail(r.reply, err)
 	}

@@ -108,6 +108,9 @@ func (c *Core) giveUp(t *ticket, detail string) {
 }
 
 func (c *Core) failure(lane string, number uint64, code messages.Code, detail string) *messages.Error {
+	if code == messages.CodeWrongLastSequence || code == messages.CodeWrongLastID {
+		return messages.NewError(code, detail) // clients read JetStream's text
+	}
 	where := fmt.Sprintf("partition %s, epoch %d, lane %q, ticket %d", c.partition, c.epoch, lane, number)
 	if detail != "" {
 		where = detail + " (" + where + ")"

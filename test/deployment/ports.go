@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"sync"
 	"testing"
 )
 
@@ -14,12 +15,19 @@ const (
 	lastPort  = 32000
 )
 
+// ports are those that were drawn in this process.
+var ports sync.Map
+
 // Address returns a free address of the loopback interface.
 func Address(t testing.TB) string {
 	t.Helper()
 	const tries = 100
 	for range tries {
-		a := fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(lastPort-firstPort))
+		port := firstPort + rand.IntN(lastPort-firstPort)
+		if _, drawn := ports.LoadOrStore(port, true); drawn {
+			continue // by a process that does not listen yet
+		}
+		a := fmt.Sprintf("127.0.0.1:%d", port)
 		var config net.ListenConfig
 		listener, err := config.Listen(t.Context(), "tcp", a)
 		if err != nil {

@@ -5,6 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
+	"laneway.dev/pkg/client"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/test/deployment"
 	"laneway.dev/test/load"
@@ -50,5 +53,30 @@ func TestGarbageOnAnySubjectDisturbsNobody(t *testing.T) {
 			}
 			return f.probe(ctx, t, "after")
 		})
+	})
+}
+
+func TestNobodyReachesAServiceByTheReplySubjectOfARequest(t *testing.T) {
+	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
+		f := start(t, kind, deployment.Options{})
+		ctx := within(t, time.Minute)
+		f.request(ctx, t, &nats.Msg{Subject: f.partition.ProduceSubject(), Data: []byte("one")})
+		for _, reply := range []string{f.partition.LogSubject(), "$KV.LANEWAY_TOPICS." + f.partition.Topic, messages.TopicAPI + "delete"} {
+			for subject, body := range map[string]string{
+				f.partition.ProduceSubject(): "two", f.partition.FetchSubject(): `{"from":"earliest","max_records":1}`, messages.TopicAPI + "list": "",
+			} {
+				if err := f.conn.PublishRequest(subject, reply, []byte(body)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		ack := f.request(ctx, t, &nats.Msg{Subject: f.partition.ProduceSubject(), Data: []byte("three")})
+		if ack.Error != nil {
+			t.Fatal(ack.Error)
+		}
+		topic, _, err := client.New(f.conn).TopicInfo(ctx, f.partition.Topic)
+		if err != nil || topic.ID != f.partition.TopicID {
+			t.Errorf("the topic is %+v, %v", topic, err)
+		}
 	})
 }

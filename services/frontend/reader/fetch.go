@@ -46,7 +46,7 @@ var (
 
 // receive is the callback of a partition's fetch subject.
 func (r *Reader) receive(p *partition, m *nats.Msg) {
-	if m.Reply == "" {
+	if m.Reply = messages.ReplyTo(m.Reply); m.Reply == "" {
 		r.dropped.Add(1)
 		r.config.Logger.Debug("a fetch without a reply subject was dropped", zap.String("subject", m.Subject))
 		return
