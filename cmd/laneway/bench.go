@@ -2,8 +2,12 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -36,7 +40,7 @@ Examples:
 
 // benchFlags are those of every measurement.
 type benchFlags struct {
-	NATS        string `name:"nats" env:"-" placeholder:"URL" help:"The NATS servers of a Laneway that runs; by default a new one is started, and removed afterwards."`
+	NATS        string `name:"nats" env:"-" placeholder:"URL" help:"The NATS servers of a Laneway that runs; by default a new one is started, and removed afterwards. The topics of the measurement are removed, their payloads stay in its object store."`
 	Versus      string `enum:",jetstream" default:"" placeholder:"jetstream" help:"Measure JetStream as well, in turns and on the same machine."`
 	Cluster     number `default:"1" placeholder:"N" help:"How many NATS servers to start: 1, or 3 to keep three replicas, with each role of Laneway in a process of its own."`
 	Rounds      number `default:"5" help:"How often to measure everything; of the values the median counts."`
@@ -94,7 +98,9 @@ type benchPublish struct {
 
 // Help implements kong.HelpProvider.
 func (*benchPublish) Help() string {
-	return `Example:
+	return `With --versus jetstream, the same client sends the same records to a stream by PublishAsync, with as many unanswered: once synced as JetStream does by default, which is every two minutes, and once before every acknowledgement (always), as Laneway does.
+
+Example:
 
     laneway bench publish --versus jetstream`
 }
@@ -114,6 +120,8 @@ type benchConsume struct {
 // Help implements kong.HelpProvider.
 func (*benchConsume) Help() string {
 	return `What is read was sent before, in batches of 64 KiB; then the servers are started again, so that they have nothing in memory. Every record is checked: that it is there, and in its place.
+
+With --versus jetstream, an ordered consumer reads the same records from streams: one with a record in each message, and one with messages of 64 KiB that each hold a batch. JetStream is synced as it does by default, which makes no difference to a reader.
 
 Example:
 
@@ -170,12 +178,18 @@ func (f *benchFlags) measure(a *app, plan bench.Plan) (err error) {
 	if err := plan.Check(); err != nil {
 		return &usageError{err: err, help: "laneway bench " + string(plan.Work) + " --help"}
 	}
+	if err := checkFolder(plan.Folder); err != nil {
+		return misuse("--data %s: %w", plan.Folder, err)
+	}
 	page, err := newPage(f.HTML)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, page.close()) }()
-	progress := f.progress(a)
+	if plan.Server != "" {
+		_, _ = fmt.Fprintln(a.stderr, "Note: the topics of this measurement are removed afterwards; their payloads stay in the object store of the Laneway that runs.")
+	}
+	progress := benchProgress(a.stderr, isTerminal(a.stderr))
 	plan.Progress = func(done, all int, now string) {
 		progress.ChangeMax(all)
 		progress.Describe(now)
@@ -189,17 +203,30 @@ func (f *benchFlags) measure(a *app, plan bench.Plan) (err error) {
 	case errors.Is(err, nats.ErrNoServers):
 		return &advised{err: err, advice: "start Laneway with: laneway serve; or leave --nats out, and one is started"}
 	case err != nil:
-		return err
+		return adviseStart(err)
 	}
 	return f.report(a, report, page)
 }
 
-// progress is shown on a terminal only.
-func (f *benchFlags) progress(a *app) *progressbar.ProgressBar {
+// adviseStart says what to do about a server that does not start.
+func adviseStart(err error) error {
+	_, isStart := errors.AsType[*bench.StartError](err)
+	switch {
+	case isStart && errors.Is(err, syscall.EADDRINUSE):
+		return &advised{err: err, advice: "end what takes so many ports of 127.0.0.1, which other measurements do as well, and start it again"}
+	case isStart:
+		return &advised{err: err, advice: "see that the folder of --data has room, and that memory is left; then start it again"}
+	}
+	return err
+}
+
+// benchProgress returns a line of less than 80 columns.
+func benchProgress(w io.Writer, visible bool) *progressbar.ProgressBar {
 	return progressbar.NewOptions(1,
-		progressbar.OptionSetWriter(a.stderr),
-		progressbar.OptionSetVisibility(isTerminal(a.stderr)),
-		progressbar.OptionShowCount(),
+		progressbar.OptionSetWriter(w),
+		progressbar.OptionSetVisibility(visible),
+		progressbar.OptionSetWidth(8),
+		progressbar.OptionSetPredictTime(false),
 		progressbar.OptionClearOnFinish(),
 	)
 }
@@ -214,6 +241,23 @@ func (f *benchFlags) report(a *app, report *bench.Report, page *page) error {
 	return report.Print(a.stdout)
 }
 
+// checkFolder returns why nothing can be made in a folder, or nil.
+func checkFolder(path string) error {
+	probe, err := os.MkdirTemp(path, "laneway-bench-")
+	if err != nil {
+		return reason(err)
+	}
+	return os.Remove(probe)
+}
+
+// reason returns the error without the path of a temporary file, which nobody named.
+func reason(err error) error {
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
+		return failed.Err
+	}
+	return err
+}
+
 // page is a file that takes the place of an older one only when it is complete.
 // It is made first: that it cannot be written is not to be found out last.
 type page struct {
@@ -225,9 +269,12 @@ func newPage(path string) (*page, error) {
 	if path == "" {
 		return &page{}, nil
 	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return nil, misuse("--html %s: it is a folder; name a file", path)
+	}
 	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
-		return nil, misuse("--html: %w", err)
+		return nil, misuse("--html %s: %w", path, reason(err))
 	}
 	return &page{path, file}, nil
 }

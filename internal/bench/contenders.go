@@ -30,14 +30,14 @@ func (p *Plan) contenders() []*contender {
 	modes, syncs := []string{}, []string{syncDefault, syncAlways}
 	switch p.Work {
 	case Produce:
-		modes = []string{modeAsync, modeAtomic, modeMessages}
+		modes = []string{modeAsync, modeAtomic, p.modeMessages()}
 	case Publish:
 		modes = []string{modeAsync}
 	case Latency:
 		modes = []string{modePublish}
 	case Consume:
 		// How it was written makes no difference to who reads it from the memory of the kernel.
-		modes, syncs = []string{modeOrdered, modeMessages}, syncs[:1]
+		modes, syncs = []string{modeOrdered, p.modeMessages()}, syncs[:1]
 	}
 	for _, sync := range syncs {
 		for _, mode := range modes {

@@ -6,8 +6,6 @@ import (
 	"html/template"
 	"io"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/dustin/go-humanize"
 )
@@ -21,31 +19,12 @@ var page = template.Must(template.New("page").Parse(pageText))
 func (r *Report) WriteHTML(out io.Writer) error {
 	data := map[string]any{
 		"Report": r, "Summary": r.summary(), "Values": r.plotValues(), "Rows": r.rows(), "Percentiles": r.percentiles(),
+		"Value": r.value(), "Verb": r.verb(), "Reading": r.reading(),
 	}
 	if len(r.Ratios) > 0 {
 		data["Ratios"] = r.plotRatios()
 	}
 	return page.Execute(out, data)
-}
-
-// summary says in a sentence what was measured.
-func (r *Report) summary() string {
-	w := &r.Work
-	parts := []string{fmt.Sprintf("%d rounds", w.Rounds), "records of " + humanize.IBytes(uint64(w.RecordBytes))}
-	if w.BatchBytes > 0 {
-		parts = append(parts, "batches of "+humanize.IBytes(uint64(w.BatchBytes)))
-	}
-	if w.Producers > 0 {
-		parts = append(parts, fmt.Sprintf("%d producers with %d in flight", w.Producers, w.InFlight))
-	}
-	if w.RecordsPerSecond > 0 {
-		parts = append(parts, fmt.Sprintf("%d records a second", w.RecordsPerSecond))
-	}
-	if w.Cluster > 1 {
-		parts = append(parts, fmt.Sprintf("%d NATS servers and replicas", w.Cluster))
-	}
-	return fmt.Sprintf("%s, %s/%s with %d CPUs: %s. Laneway answers when everything is on disk (sync always).",
-		r.Started.Format(time.RFC3339), r.Machine.System, r.Machine.Architecture, r.Machine.CPUs, strings.Join(parts, ", "))
 }
 
 // rows are those of the table of figures, in the order of the contenders.
@@ -56,9 +35,9 @@ func (r *Report) rows() [][]string {
 		row := []string{c.Name, figure(c.Median), figure(c.Min), figure(c.Max)}
 		if i > 0 {
 			ratio := r.Ratios[i-1]
-			row = append(row, times(ratio.Ratio), times(ratio.Min)+" to "+times(ratio.Max))
+			row = append(row, times(ratio.Ratio), times(ratio.Min)+" to "+times(ratio.Max), ratio.remark())
 		} else if len(r.Ratios) > 0 {
-			row = append(row, "", "")
+			row = append(row, "", "", "")
 		}
 		rows = append(rows, row)
 	}

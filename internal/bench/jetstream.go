@@ -11,12 +11,14 @@ import (
 
 // The ways to do the work on JetStream.
 const (
-	modeAsync    = "async publish"
-	modeAtomic   = "atomic batches"
-	modeMessages = "large messages"
-	modePublish  = "publish"
-	modeOrdered  = "ordered consumer"
+	modeAsync   = "async publish"
+	modeAtomic  = "atomic batches"
+	modePublish = "publish"
+	modeOrdered = "ordered consumer"
 )
+
+// modeMessages is the way in which a message holds a whole batch, named by its size.
+func (p *Plan) modeMessages() string { return bytesOf(p.BatchBytes) + " messages" }
 
 // streamPlace is a stream of JetStream.
 type streamPlace struct {
@@ -32,7 +34,7 @@ type streamPlace struct {
 // newStreamPlace returns what makes the stream of a mode.
 func newStreamPlace(mode string) func(context.Context, *servers, *Plan) (place, error) {
 	return func(ctx context.Context, s *servers, p *Plan) (place, error) {
-		t := &streamPlace{plan: p, mode: mode, url: s.url, name: "BENCH-" + nuid.Next(), packed: mode == modeMessages}
+		t := &streamPlace{plan: p, mode: mode, url: s.url, name: "BENCH-" + nuid.Next(), packed: mode == p.modeMessages()}
 		if err := t.connect(); err != nil {
 			return nil, err
 		}

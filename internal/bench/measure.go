@@ -28,8 +28,8 @@ type Round struct {
 	Latency *Percentiles `json:"latency,omitempty"`
 }
 
-// measure does the work once, on fresh servers.
-func (c *contender) measure(ctx context.Context, p *Plan) (round Round, err error) {
+// try does the work once, on fresh servers.
+func (c *contender) try(ctx context.Context, p *Plan) (round Round, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.Duration+p.Warmup+roundTimeout, errTooLong)
 	defer cancel()
 	defer func() {

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -131,6 +134,64 @@ func TestAServerThatCannotStartLeavesNothing(t *testing.T) {
 	}
 	if left := entries(t, folder); len(left) > 0 {
 		t.Errorf("left over: %v", left)
+	}
+}
+
+// script returns a program in place of the server.
+func script(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "server")
+	if err := os.WriteFile(file, []byte("#!/bin/sh\n"+text), 0o700); err != nil { //nolint:gosec // it is run
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestAServerThatFindsAPortTakenIsStartedOnOthers(t *testing.T) {
+	const taken = "[1] [FTL] Error listening on router port: 20991 - listen tcp 127.0.0.1:20991: bind: address already in use"
+	for name, c := range map[string]struct {
+		text   string // of a server that has written down how it was started
+		starts int
+		want   string
+	}{
+		"once":     {"[ $(wc -l < $0.starts) -gt 1 ] && echo '[1] [FTL] no space' || echo '" + taken + "'\nexit 1", 2, "[FTL] no space"},
+		"always":   {"echo '[1] [INF] hello'\necho '" + taken + "'\necho '[1] [INF] bye'\nexit 1", portTries, taken[4:]},
+		"no error": {"echo hello\necho bye\nexit 1", 1, "exit status 1: bye"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := plan(Publish)
+			p.Folder, p.Binary = t.TempDir(), script(t, "echo $@ >> $0.starts\n"+c.text)
+			_, err := Run(t.Context(), p)
+			if err == nil || !strings.HasSuffix(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("error %v, want the end %q", err, c.want)
+			}
+			if errors.Is(err, syscall.EADDRINUSE) != (name == "always") {
+				t.Errorf("of what error is %v", err)
+			}
+			content, err := os.ReadFile(p.Binary + ".starts")
+			if err != nil {
+				t.Fatal(err)
+			}
+			starts := strings.Fields(string(content))
+			starts = slices.DeleteFunc(starts, func(word string) bool { return !strings.HasPrefix(word, "127.0.0.1:") })
+			slices.Sort(starts)
+			if len(slices.Compact(starts)) != 2*c.starts {
+				t.Errorf("started on %v, want %d starts", starts, c.starts)
+			}
+			if left := entries(t, p.Folder); len(left) > 0 {
+				t.Errorf("left over: %v", left)
+			}
+		})
+	}
+}
+
+func TestAServerThatWaitsForOneThatHasEndedIsNotWaitedFor(t *testing.T) {
+	p := plan(Publish)
+	p.Folder, p.Cluster, p.Versus = t.TempDir(), 3, false
+	p.Binary = script(t, `case "$*" in *nats-2.conf) echo "[1] [FTL] no"; exit 1;; esac; exec sleep 60`)
+	_, err := Run(t.Context(), p)
+	if err == nil || !strings.Contains(err.Error(), "nats-2 does not start: the process has ended: exit status 1: [FTL] no") {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -60,30 +61,42 @@ const (
 	maxBytesInFlight = 1 << 30 // of all producers, which this process keeps in memory
 )
 
-// Check returns why this cannot be measured, or nil.
+// Check returns why this cannot be measured, by the flags of the command line,
+// or nil.
 func (p *Plan) Check() error {
 	switch {
 	case p.Cluster != 1 && p.Cluster != 3:
-		return fmt.Errorf("a cluster of %d is not measured, only one server and three", p.Cluster)
+		return fmt.Errorf("--cluster %d is not measured, only one server and three", p.Cluster)
 	case p.Rate > maxRate:
-		return fmt.Errorf("%d records a second are more than %d, which is the limit", p.Rate, maxRate)
-	case p.BatchBytes > maxBatchBytes:
-		return fmt.Errorf("batches of %d bytes are larger than %d, which is the limit", p.BatchBytes, maxBatchBytes)
-	case int64(p.Producers)*int64(p.InFlight)*int64(p.BatchBytes) > maxBytesInFlight:
-		return fmt.Errorf("%d producers with %d in flight of %d bytes each are more than %d bytes in flight, which is the limit",
-			p.Producers, p.InFlight, p.BatchBytes, maxBytesInFlight)
-	case p.RecordBytes < stampBytes:
-		return fmt.Errorf("records of %d bytes are too small to be told apart, which needs %d", p.RecordBytes, stampBytes)
-	case p.BatchBytes < p.RecordBytes:
-		return fmt.Errorf("batches of %d bytes are less than one record of %d", p.BatchBytes, p.RecordBytes)
-	case p.Bytes < int64(p.BatchBytes):
-		return fmt.Errorf("%d bytes are less than one batch of %d", p.Bytes, p.BatchBytes)
+		return fmt.Errorf("--rate %d is more than %d, which is the limit", p.Rate, maxRate)
 	case p.Versus && p.Producers > maxAtomicBatches:
-		return fmt.Errorf("%d producers are more than JetStream lets send atomic batches at once, which is %d", p.Producers, maxAtomicBatches)
+		return fmt.Errorf("--producers %d are more than JetStream lets send atomic batches at once, which is %d", p.Producers, maxAtomicBatches)
 	case p.Server != "" && p.Cluster != 1:
-		return fmt.Errorf("a cluster of %d is started by the benchmark: %s runs already", p.Cluster, p.Server)
+		return fmt.Errorf("--cluster %d is started by the benchmark, but the Laneway of --nats runs already: give only one of them", p.Cluster)
 	case p.Versus && p.Server != "":
-		return fmt.Errorf("a comparison needs both sides on this machine, started by the benchmark: not %s", p.Server)
+		return errors.New("--versus needs both sides on this machine, started by the benchmark: leave --nats out")
+	}
+	return p.checkSizes()
+}
+
+func (p *Plan) checkSizes() error {
+	switch {
+	case p.RecordBytes < stampBytes:
+		return fmt.Errorf("--record-bytes %d is too small to tell records apart, which needs %d", p.RecordBytes, stampBytes)
+	case p.RecordBytes > maxBatchBytes:
+		return fmt.Errorf("--record-bytes %s is more than %s, which is the limit", bytesOf(p.RecordBytes), bytesOf(maxBatchBytes))
+	case p.BatchBytes > maxBatchBytes:
+		return fmt.Errorf("--batch-bytes %s is more than %s, which is the limit", bytesOf(p.BatchBytes), bytesOf(maxBatchBytes))
+	case p.BatchBytes < p.RecordBytes && p.Work == Consume:
+		return fmt.Errorf("--record-bytes %s is more than a batch, which is %s", bytesOf(p.RecordBytes), bytesOf(p.BatchBytes))
+	case p.BatchBytes < p.RecordBytes:
+		return fmt.Errorf("--record-bytes %s is more than --batch-bytes %s: a batch has at least one record",
+			bytesOf(p.RecordBytes), bytesOf(p.BatchBytes))
+	case p.Bytes < int64(p.BatchBytes):
+		return fmt.Errorf("--bytes %s is less than one batch or record, which is %s", bytesOf(p.Bytes), bytesOf(p.BatchBytes))
+	case int64(p.Producers)*int64(p.InFlight)*int64(p.BatchBytes) > maxBytesInFlight:
+		return fmt.Errorf("--producers %d with --in-flight %d of %s each are more than %s in flight, which is the limit",
+			p.Producers, p.InFlight, bytesOf(p.BatchBytes), bytesOf(maxBytesInFlight))
 	}
 	return nil
 }

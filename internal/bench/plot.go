@@ -7,16 +7,19 @@ import (
 
 // Measures of a plot, in units of its view box.
 const (
-	plotWidth = 900
-	plotLeft  = 270 // where the values begin, right of the names
-	plotRight = 880
+	plotWidth = 940
+	plotLeft  = 290 // where the values begin, right of the names
+	plotRight = 890 // half of a label goes beyond it
 	plotRow   = 30
 	plotBar   = 16
+	plotGap   = 16 // between names and values, wider than half of a dot
+	plotFoot  = 32 // for the labels of the axis
 )
 
 // plot is a row for each contender beside an axis.
 type plot struct {
 	Width, Height, Bottom, Left, LabelX int
+	TickY                               int     // of the text at the axis
 	Zero                                float64 // of the line that everything is compared with
 	Rows                                []plotRowData
 	Ticks                               []tick
@@ -38,7 +41,8 @@ type tick struct {
 
 func newPlot(rows int) plot {
 	return plot{
-		Width: plotWidth, Height: rows*plotRow + 24, Bottom: rows*plotRow + 6, Left: plotLeft, LabelX: plotLeft - 10, Zero: plotLeft,
+		Width: plotWidth, Height: rows*plotRow + plotFoot, Bottom: rows*plotRow + 6, TickY: rows*plotRow + 22,
+		Left: plotLeft, LabelX: plotLeft - plotGap, Zero: plotLeft,
 	}
 }
 
@@ -95,7 +99,7 @@ func (r *Report) plotRatios() plot {
 	p := newPlot(len(r.Ratios))
 	low, high := 0.5, 2.0
 	for _, ratio := range r.Ratios {
-		low, high = min(low, ratio.Min), max(high, ratio.Max)
+		low, high = min(low, ratio.Min/1.1), max(high, ratio.Max*1.1)
 	}
 	at := func(v float64) float64 {
 		return plotLeft + (math.Log(v)-math.Log(low))/(math.Log(high)-math.Log(low))*(plotRight-plotLeft)

@@ -58,25 +58,6 @@ func (p *process) start(binary string) error {
 	return nil
 }
 
-// await returns when the process serves, or an error with the end of its log.
-func (p *process) await(ctx context.Context) error {
-	err := eventually(ctx, func(ctx context.Context) error {
-		if p.ended() {
-			return &endedError{p.command.ProcessState.String()}
-		}
-		return p.ready(ctx)
-	})
-	if err != nil && !errors.Is(context.Cause(ctx), context.Canceled) {
-		return fmt.Errorf("%s does not start: %w; the end of its log:\n%s", p.name, err, p.tail())
-	}
-	return err
-}
-
-// endedError says that a server has ended by itself.
-type endedError struct{ state string }
-
-func (e *endedError) Error() string { return "the process has ended: " + e.state }
-
 func (p *process) ended() bool {
 	select {
 	case <-p.done:
@@ -113,17 +94,6 @@ func (p *process) signal(s syscall.Signal) error {
 		return fmt.Errorf("signal %s: %w", p.name, err)
 	}
 	return nil
-}
-
-// tail returns the last lines of the log.
-func (p *process) tail() string {
-	const most = 20
-	content, err := os.ReadFile(p.log)
-	if err != nil {
-		return err.Error()
-	}
-	lines := strings.SplitAfter(string(content), "\n")
-	return strings.Join(lines[max(0, len(lines)-most-1):], "")
 }
 
 // eventually asks until the condition returns nil. Its error is the last one

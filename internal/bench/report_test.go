@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
@@ -183,6 +184,40 @@ func TestTableNamesEveryContenderAndTheBest(t *testing.T) {
 	}
 }
 
+func TestTheReportSaysWhatWasDoneAndWhatIsBetter(t *testing.T) {
+	one, seven := []float64{1}, make([][]float64, 7)
+	for i := range seven {
+		seven[i] = one
+	}
+	for work, c := range map[Work]struct {
+		values [][]float64
+		want   []string
+		not    string
+	}{
+		Latency: {[][]float64{one, one, one}, []string{"p50 ms", "LANEWAY TAKES", "Of milliseconds less is better"}, "LANEWAY IS"},
+		Produce: {seven, []string{"1 round,", "1 producer with 5 in flight", "records/s", "LANEWAY IS", "64 KiB messages, sync always"}, "1 rounds"},
+		Consume: {[][]float64{one, one, one}, []string{"1.0 MiB read", "64 KiB messages, sync default"}, "in flight"},
+	} {
+		var out bytes.Buffer
+		r := measured(t, work, c.values...)
+		r.Work.Rounds = 1
+		if work != Latency {
+			r.Work.Producers = 1
+		}
+		if err := r.Print(&out); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("%s: %q is missing in\n%s", work, want, out.String())
+			}
+		}
+		if strings.Contains(out.String(), c.not) {
+			t.Errorf("%s: %q is in\n%s", work, c.not, out.String())
+		}
+	}
+}
+
 func TestThePageStandsOnItsOwn(t *testing.T) {
 	for work, values := range map[Work][][]float64{
 		Latency: {{2, 3}, {1, 1}, {4, 9000}},
@@ -195,6 +230,11 @@ func TestThePageStandsOnItsOwn(t *testing.T) {
 		for _, foreign := range []string{"<script", "http://", "https://", "url(", "<link", "NaN", "Inf", "ZgotmplZ"} {
 			if strings.Contains(out.String(), foreign) {
 				t.Errorf("%s: the page has %q", work, foreign)
+			}
+		}
+		for _, mark := range []string{"JetStream&#39;s best", "its best of this sync"} {
+			if !strings.Contains(out.String(), "<td>"+mark+"</td>") {
+				t.Errorf("%s: the page does not mark %q", work, mark)
 			}
 		}
 		if n := strings.Count(out.String(), "<svg"); n != 2 {
@@ -227,6 +267,19 @@ func TestAPlotStaysWithinItsBox(t *testing.T) {
 			for _, x := range append(row.Dots, row.From, row.To, row.Bar) {
 				if math.IsNaN(x) || x < 0 || x > plotRight+0.5 {
 					t.Errorf("%+v", row)
+				}
+			}
+		}
+		const letter, dot = 7, 4 // at most, in units of the box
+		for _, mark := range p.Ticks {
+			if half := float64(letter*utf8.RuneCountInString(mark.Text)) / 2; mark.X+half > float64(p.Width) || p.TickY+letter > p.Height {
+				t.Errorf("%+v is cut off", mark)
+			}
+		}
+		for _, row := range p.Rows {
+			for _, x := range row.Dots {
+				if x-dot <= float64(p.LabelX) {
+					t.Errorf("a dot touches the name: %+v", row)
 				}
 			}
 		}

@@ -19,7 +19,7 @@ func Run(ctx context.Context, p Plan) (*Report, error) {
 			at := (round + turn) % len(contenders)
 			c := contenders[at]
 			if p.Progress != nil {
-				p.Progress(round*len(contenders)+turn, p.Rounds*len(contenders), c.name())
+				p.Progress(round*len(contenders)+turn, p.Rounds*len(contenders), fmt.Sprintf("round %d/%d, %s", round+1, p.Rounds, c.name()))
 			}
 			if err := settle(p.Folder); err != nil {
 				return nil, err

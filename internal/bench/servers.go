@@ -69,7 +69,7 @@ func (s *servers) start(ctx context.Context) error {
 		}
 	}
 	for _, p := range s.processes {
-		if err := p.await(ctx); err != nil {
+		if err := s.await(ctx, p); err != nil {
 			return err
 		}
 	}

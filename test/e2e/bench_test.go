@@ -144,11 +144,15 @@ func TestBenchKeepsReplicasInACluster(t *testing.T) {
 	}
 }
 
-func TestBenchUsesARunningLanewayAndLeavesNothing(t *testing.T) {
+func TestBenchUsesARunningLanewayAndLeavesNoTopic(t *testing.T) {
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.OneProcess, deployment.Options{})
 	before := f.Output(f.Laneway(ctx, "topic", "list"), nil)
-	r := newBenchmark(ctx, t, "consume", "--nats", f.URL(), "--rounds", "1", "--bytes", "1MiB", "--json").report(t)
+	b := newBenchmark(ctx, t, "consume", "--nats", f.URL(), "--rounds", "1", "--bytes", "1MiB", "--json")
+	r := b.report(t)
+	if !strings.Contains(b.stderr.String(), "payloads stay in the object store") {
+		t.Errorf("it is not said what stays: %s", b.stderr.String())
+	}
 	if len(r.Contenders) != 1 || r.Contenders[0].Rounds[0].Records != 1024 {
 		t.Errorf("%+v", r)
 	}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func TestProgressOfABenchmarkFitsATerminal(t *testing.T) {
+	var out bytes.Buffer
+	bar := benchProgress(&out, true)
+	bar.ChangeMax(70)
+	bar.Describe("round 10/10, jetstream 1023 KiB messages, sync default")
+	_ = bar.Set(69)
+	if err := bar.RenderBlank(); err != nil {
+		t.Fatal(err)
+	}
+	const hours = 6 // that a line with 1h23m45s is longer than one with 0s
+	for line := range strings.SplitSeq(out.String(), "\r") {
+		if n := utf8.RuneCountInString(line); n+hours >= 80 {
+			t.Errorf("%d columns: %q", n, line)
+		}
+	}
+	if !strings.Contains(out.String(), "98% ") {
+		t.Errorf("%q", out.String())
+	}
+}
+
+func TestABenchmarkNamesTheFlagThatIsWrong(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"produce", "--record-bytes", "128KiB"}, "--record-bytes 128 KiB is more than --batch-bytes 64 KiB"},
+		{[]string{"produce", "--record-bytes", "5MiB"}, "--record-bytes 5.0 MiB is more than 4.0 MiB"},
+		{[]string{"publish", "--record-bytes", "5MiB"}, "--record-bytes 5.0 MiB is more than 4.0 MiB"},
+		{[]string{"consume", "--record-bytes", "128KiB"}, "--record-bytes 128 KiB is more than a batch"},
+		{[]string{"produce", "--data", "/nonexistent"}, "--data /nonexistent: no such file or directory"},
+		{[]string{"produce", "--data", file}, "--data " + file + ": not a directory"},
+		{[]string{"produce", "--html", "/nonexistent/x.html"}, "--html /nonexistent/x.html: no such file or directory"},
+		{[]string{"produce", "--html", filepath.Dir(file)}, "--html " + filepath.Dir(file) + ": it is a folder"},
+	} {
+		var out, err bytes.Buffer
+		code := run(&app{ctx: t.Context(), stdout: &out, stderr: &err}, append([]string{"bench"}, c.args...))
+		if code != 2 || !strings.Contains(err.String(), c.want) {
+			t.Errorf("%v: exit code %d: %s, want %q", c.args, code, err.String(), c.want)
+		}
+	}
+}
