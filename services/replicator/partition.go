@@ -97,7 +97,7 @@ func (p *partition) append(ctx context.Context, a Append) {
 	p.service.config.Logger.Warn("an append did not succeed; its fate is settled by reading the log",
 		zap.Stringer("partition", p.id), zap.Error(err))
 	if !errors.Is(err, partitionlog.ErrMoved) {
-		pause(ctx)
+		pause(ctx, longestPause)
 	}
 	_ = p.mailbox.Put(ctx, AppendFailed{})
 }
@@ -160,11 +160,11 @@ func (p *partition) read(ctx context.Context, r Read) {
 			return
 		}
 		const often = 20
-		if failures%often == 0 && ctx.Err() == nil {
+		if (failures+1)%often == 0 && ctx.Err() == nil { // not for a topic whose log is just being made
 			p.service.config.Logger.Warn("the log cannot be read; trying again until it can",
 				zap.Stringer("partition", p.id), zap.Uint64("sequence", r.From), zap.Error(err))
 		}
-		pause(ctx)
+		pause(ctx, min(firstPause<<min(failures, often), longestPause))
 	}
 }
 
@@ -184,9 +184,14 @@ func (p *partition) interrupt() {
 	}
 }
 
+// Pauses between tries of an operation that fails.
+const (
+	firstPause   = 5 * time.Millisecond
+	longestPause = 100 * time.Millisecond
+)
+
 // pause keeps a failing operation from being tried in a tight loop.
-func pause(ctx context.Context) {
-	const between = 100 * time.Millisecond
+func pause(ctx context.Context, between time.Duration) {
 	timer := time.NewTimer(between)
 	defer timer.Stop()
 	select {

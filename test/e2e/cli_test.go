@@ -209,6 +209,7 @@ func TestHealthcheckAsksARunningProcess(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{})
+		f.AwaitReady(ctx) // also of the new topic's logs
 		for _, role := range f.Roles() {
 			if role == deployment.NATS {
 				continue
