@@ -226,6 +226,9 @@ func (p *partition) close() {
 // admit is the callback of the intake: it checks a request and
 // puts it into the mailbox, in the order of arrival. It never waits.
 func (p *partition) admit(m *nats.Msg) {
+	if p.service.Err() != nil {
+		return // replaced, and silent: the successor has answered later requests
+	}
 	m.Reply = messages.ReplyTo(m.Reply)
 	r := &request{reply: m.Reply}
 	produce, err := parse(m, p.topic, p.stream, p.service.config.Conn.MaxPayload(), p.nextOwn)
