@@ -6,6 +6,7 @@ package load
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -84,6 +85,12 @@ func (p *Producer) Send(ctx context.Context) error {
 		Subject: p.subject, Reply: reply, Data: []byte(f.Value),
 		Header: nats.Header{messages.HeaderProducer: {p.Name}},
 	})
+	if errors.Is(err, nats.ErrReconnectBufExceeded) { // the server is away at this moment
+		p.mu.Lock()
+		f.Lost = true
+		p.mu.Unlock()
+		return nil
+	}
 	if err != nil {
 		p.free(f) // no answer is to be expected; its value is not used again
 	}
