@@ -70,6 +70,15 @@ const (
 	MaxPartitions       = 256
 	MaxReplicas         = 5 // JetStream's
 	MaxTopics           = 1000
+	// DefaultProducerExpiry is how long a partition remembers an idle producer.
+	DefaultProducerExpiry = 24 * time.Hour
+	// MinProducerExpiry must exceed the time for which a producer goes on sending
+	// a batch again: a retry that comes later could be taken for a new batch.
+	MinProducerExpiry = 10 * time.Minute
+	MaxProducerExpiry = 365 * 24 * time.Hour
+	// DefaultMaxProducers is how many producers a partition remembers.
+	DefaultMaxProducers = 100_000
+	MaxProducersLimit   = 1_000_000
 	// MaxAllPartitions bounds the partitions of all topics together: each one is
 	// a stream of JetStream and an actor in three services.
 	MaxAllPartitions = 4096
@@ -83,6 +92,12 @@ type TopicConfig struct {
 	Partitions     int    `json:"partitions,omitempty"`       // default 1
 	MaxRecordBytes int    `json:"max_record_bytes,omitempty"` // default DefaultMaxRecordBytes
 	Replicas       int    `json:"replicas,omitempty"`         // NATS servers that keep the log of a partition; default 1
+
+	// ProducerExpiryMS is after how many milliseconds a partition forgets an idle
+	// producer; default DefaultProducerExpiry. MaxProducers is how many it remembers
+	// at most; new ones are refused beyond it.
+	ProducerExpiryMS int64 `json:"producer_expiry_ms,omitempty"`
+	MaxProducers     int   `json:"max_producers,omitempty"`
 
 	// Subjects, which may have wildcards, are produced to like the produce
 	// subject of the topic's only partition.
@@ -112,6 +127,12 @@ func (c TopicConfig) Complete() (TopicConfig, error) {
 	if c.Replicas == 0 {
 		c.Replicas = 1
 	}
+	if c.ProducerExpiryMS == 0 {
+		c.ProducerExpiryMS = DefaultProducerExpiry.Milliseconds()
+	}
+	if c.MaxProducers == 0 {
+		c.MaxProducers = DefaultMaxProducers
+	}
 	switch {
 	case !ValidTopicName(c.Name):
 		return c, Errorf(CodeInvalidTopicName, "%.80q", c.Name)
@@ -121,8 +142,18 @@ func (c TopicConfig) Complete() (TopicConfig, error) {
 		return c, Errorf(CodeInvalidRequest, "replicas is %d, allowed are 1 to %d", c.Replicas, MaxReplicas)
 	case c.MaxRecordBytes < 1 || c.MaxRecordBytes > MaxRecordBytesLimit:
 		return c, Errorf(CodeInvalidRequest, "max_record_bytes is %d, allowed are 1 to %d", c.MaxRecordBytes, MaxRecordBytesLimit)
+	case c.ProducerExpiryMS < MinProducerExpiry.Milliseconds() || c.ProducerExpiryMS > MaxProducerExpiry.Milliseconds():
+		return c, Errorf(CodeInvalidRequest, "producer_expiry_ms is %d, allowed are %d to %d", c.ProducerExpiryMS,
+			MinProducerExpiry.Milliseconds(), MaxProducerExpiry.Milliseconds())
+	case c.MaxProducers < 1 || c.MaxProducers > MaxProducersLimit:
+		return c, Errorf(CodeInvalidRequest, "max_producers is %d, allowed are 1 to %d", c.MaxProducers, MaxProducersLimit)
 	}
 	return c, c.checkSubjects()
+}
+
+// ProducerExpiry returns how long the topic's partitions remember an idle producer.
+func (c TopicConfig) ProducerExpiry() time.Duration {
+	return time.Duration(c.ProducerExpiryMS) * time.Millisecond
 }
 
 // TopicRequest names a topic (info, delete).

@@ -43,6 +43,11 @@ const (
 	CodeUnavailable        Code = 20027
 	CodeTooManyFetches     Code = 20028
 	CodeCreditTimeout      Code = 20029
+	CodeOutOfOrderSequence Code = 20030
+	CodeInvalidEpoch       Code = 20031
+	CodeUnknownProducer    Code = 20032
+	CodeTooManyProducers   Code = 20033
+	CodePositionExpired    Code = 20034
 	CodeCorrupt            Code = 20040
 	CodeInternal           Code = 20050
 )
@@ -85,6 +90,11 @@ var catalogue = map[Code]Kind{
 	CodeUnavailable:        {"UNAVAILABLE", 503, true, "the service cannot do this right now", "try again; look at NATS and JetStream if it goes on"},
 	CodeTooManyFetches:     {"TOO_MANY_FETCHES", 429, true, "too many fetches are open on this frontend", "close consumers that are not needed, or try again later"},
 	CodeCreditTimeout:      {"CREDIT_TIMEOUT", 408, true, "the consumer granted no credit and answered no heartbeat for too long", "fetch again from the next offset"},
+	CodeOutOfOrderSequence: {"OUT_OF_ORDER_SEQUENCE_NUMBER", 425, true, "the batch does not follow the producer's last one; it is not in the log", "send what comes before it and is not acknowledged, then it again; if nothing does, records were lost or are sent anew: look where the producer took its sequence from"},
+	CodeInvalidEpoch:       {"INVALID_PRODUCER_EPOCH", 409, false, "a younger instance of this producer has taken over", "stop this instance, or the other one and start this one again"},
+	CodeUnknownProducer:    {"UNKNOWN_PRODUCER_ID", 404, false, "the partition does not know the producer, or has forgotten it", "send Laneway-First-Unacked with every batch, or get a new id from laneway.api.producer.init and begin at sequence 0"},
+	CodeTooManyProducers:   {"TOO_MANY_PRODUCERS", 429, true, "the partition remembers as many producers as its topic allows", "try again later: producers are forgotten after the topic's producer-expiry; keep producers instead of making new ones, or create the topic with a larger max-producers"},
+	CodePositionExpired:    {"POSITION_EXPIRED", 409, false, "a partition has forgotten how far the named producer came, because it was idle for longer than the topic's producer-expiry", "find out what is in the log, and go on under another name"},
 	CodeCorrupt:            {"CORRUPT", 500, false, "stored bytes are not what was written", "restore the object that is named from a copy; the records in it cannot be read"},
 	CodeInternal:           {"INTERNAL", 500, false, "something happened that should not", "look at the log of the service and report it"},
 }

@@ -43,6 +43,11 @@ var published = map[Code]string{
 	20027: "UNAVAILABLE",
 	20028: "TOO_MANY_FETCHES",
 	20029: "CREDIT_TIMEOUT",
+	20030: "OUT_OF_ORDER_SEQUENCE_NUMBER",
+	20031: "INVALID_PRODUCER_EPOCH",
+	20032: "UNKNOWN_PRODUCER_ID",
+	20033: "TOO_MANY_PRODUCERS",
+	20034: "POSITION_EXPIRED",
 	20040: "CORRUPT",
 	20050: "INTERNAL",
 }
@@ -84,7 +89,7 @@ func TestCatalogueIsWellFormed(t *testing.T) {
 }
 
 func TestStatusClassSaysWhetherToRetry(t *testing.T) {
-	retryable := []int{408, 429, 503}
+	retryable := []int{408, 425, 429, 503}
 	final := []int{400, 404, 409, 416, 500}
 	for _, code := range Codes() {
 		k := code.Kind()

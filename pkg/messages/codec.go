@@ -254,6 +254,25 @@ func (d *decoder) natural() int64 {
 	return v
 }
 
+// natural16 and natural32 read integers that must not be negative.
+func (d *decoder) natural16() int16 {
+	v := d.natural()
+	if v > math.MaxInt16 {
+		d.fail("%d does not fit 16 bits", v)
+		return 0
+	}
+	return int16(v)
+}
+
+func (d *decoder) natural32() int32 {
+	v := d.natural()
+	if v > math.MaxInt32 {
+		d.fail("%d does not fit 32 bits", v)
+		return 0
+	}
+	return int32(v)
+}
+
 func (d *decoder) int32() int32 {
 	v := d.int()
 	if v < math.MinInt32 || v > math.MaxInt32 {

@@ -7,7 +7,7 @@ import (
 
 // entryVersion is the version of the log entry. Entries are kept for ever, so
 // later versions of Laneway must go on reading this one.
-const entryVersion = 1
+const entryVersion = 2
 
 // Entry is one JetStream message of a partition's log: a group commit of
 // placeholders, or a mark without any: a term record if Owner is set, else a
@@ -24,6 +24,7 @@ type Entry struct {
 	// from the owner's clock and never falls within a log.
 	Time    int64
 	Batches []Placeholder
+	Fences  []ProducerFence // they come after the batches
 }
 
 // LoggedEntry is an entry as it stands in the log.
@@ -75,7 +76,7 @@ func EncodeEntry(n Entry) []byte {
 		refs[i] = [2]int{lanes.of(n.Batches[i].Lane), keys.of(n.Batches[i].Extent.Key)}
 	}
 	return encode(64+40*len(n.Batches), func(e *encoder) {
-		e.array(10)
+		e.array(entryFields)
 		e.uint(entryVersion)
 		e.uint(n.TopicID)
 		e.string(n.Owner)
@@ -89,11 +90,26 @@ func EncodeEntry(n Entry) []byte {
 		for i := range n.Batches {
 			encodePlaceholder(e, &n.Batches[i], refs[i])
 		}
+		writeList(e, n.Fences, encodeFence)
 	})
 }
 
+// Numbers of fields. Version 1 knew no producers: an entry had no fences and a
+// placeholder no sequence, which one without a producer id still leaves out.
+const (
+	entryFields         = 11
+	entryFieldsVersion1 = 10
+	placeholderFields   = 9
+	sequencedFields     = placeholderFields + 3
+)
+
 func encodePlaceholder(e *encoder, p *Placeholder, ref [2]int) {
-	e.array(9)
+	sequenced := p.Sequence.ProducerID != 0
+	if sequenced {
+		e.array(sequencedFields)
+	} else {
+		e.array(placeholderFields)
+	}
 	e.uint(uint64(ref[0]))
 	e.uint(p.Number)
 	e.uint(p.Floor)
@@ -103,15 +119,22 @@ func encodePlaceholder(e *encoder, p *Placeholder, ref [2]int) {
 	e.int(p.Extent.Length)
 	e.uint(uint64(p.Extent.CRC))
 	e.string(p.MessageID)
+	if sequenced {
+		encodeSequence(e, p.Sequence)
+	}
 }
 
 // DecodeEntry reads a log entry. Errors wrap ErrMalformed.
 func DecodeEntry(data []byte) (Entry, error) {
 	d := acquireDecoder(data)
 	defer d.release()
-	d.fields(10)
-	if v := d.uint(); d.err == nil && v != entryVersion {
-		d.fail("log entry of version %d, this process reads %d", v, entryVersion)
+	fields := d.array()
+	switch v := d.uint(); {
+	case d.err != nil:
+	case v < 1 || v > entryVersion:
+		d.fail("log entry of version %d, this process reads 1 to %d", v, entryVersion)
+	case v == 1 && fields != entryFieldsVersion1, v == entryVersion && fields != entryFields:
+		d.fail("log entry of version %d with %d fields", v, fields)
 	}
 	n := Entry{
 		TopicID: d.uint(), Owner: d.string(), Epoch: d.uint(), SequencerEpoch: d.uint(), BaseOffset: d.natural(),
@@ -120,6 +143,9 @@ func DecodeEntry(data []byte) (Entry, error) {
 	lanes := list(d, (*decoder).string)
 	keys := list(d, (*decoder).string)
 	n.Batches = list(d, func(d *decoder) Placeholder { return decodePlaceholder(d, lanes, keys) })
+	if fields == entryFields {
+		n.Fences = list(d, decodeFence)
+	}
 	d.end()
 	if n.Records() > math.MaxInt64-n.BaseOffset {
 		d.fail("%d records from offset %d", n.Records(), n.BaseOffset)
@@ -131,13 +157,21 @@ func DecodeEntry(data []byte) (Entry, error) {
 }
 
 func decodePlaceholder(d *decoder, lanes, keys []string) Placeholder {
-	d.fields(9)
+	fields := d.array()
+	if fields != placeholderFields && fields != sequencedFields {
+		d.fail("placeholder of %d fields", fields)
+	}
 	p := Placeholder{
 		Lane: lookUp(d, lanes), Number: d.uint(), Floor: d.uint(), Records: d.uint32(),
 		Extent:    Extent{Key: lookUp(d, keys), Offset: d.natural(), Length: d.natural(), CRC: d.uint32()},
 		MessageID: d.string(),
 	}
 	p.Extent.check(d)
+	if fields == sequencedFields {
+		if p.Sequence = decodeSequence(d); p.Sequence.ProducerID == 0 {
+			d.fail("a placeholder with the sequence of no producer")
+		}
+	}
 	return p
 }
 

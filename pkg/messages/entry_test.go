@@ -3,6 +3,7 @@ package messages
 import (
 	"encoding/hex"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -49,7 +50,7 @@ func TestAnyEntrySurvivesStorage(t *testing.T) {
 	})
 }
 
-// storedEntry is sampleEntry as version 1 writes it. It must be read for ever.
+// storedEntry is sampleEntry as version 1 wrote it. It must be read for ever.
 const storedEntry = "9a014da00708cd03e8cf17979cfe362a000092a161a16292a36f6e65a374776f93990001000300000a01a469642d319901010101000a0502a099000201cd012c01cf0000000200000000ce00100000ceffffffffa0"
 
 func TestStoredEntryOfVersion1IsStillRead(t *testing.T) {
@@ -64,7 +65,28 @@ func TestStoredEntryOfVersion1IsStillRead(t *testing.T) {
 	if diff := cmp.Diff(sampleEntry, got); diff != "" {
 		t.Errorf("-written +read\n%s", diff)
 	}
-	if now := hex.EncodeToString(EncodeEntry(sampleEntry)); now != storedEntry {
+}
+
+// storedEntry2 is sampleEntry with a producer and a fence, as version 2 writes it.
+const storedEntry2 = "9b024da00708cd03e8cf17979cfe362a000092a161a16292a36f6e65a374776f93990001000300000a01a469642d319c01010101000a0502a0cf000001000000000003ce7fffffff99000201cd012c01cf0000000200000000ce00100000ceffffffffa091930504a466656564"
+
+func TestStoredEntryOfVersion2IsStillRead(t *testing.T) {
+	want := sampleEntry
+	want.Batches = slices.Clone(want.Batches)
+	want.Batches[1].Sequence = Sequence{ProducerID: 1 << 40, ProducerEpoch: 3, First: math.MaxInt32}
+	want.Fences = []ProducerFence{{ProducerID: 5, ProducerEpoch: 4, Name: "feed"}}
+	data, err := hex.DecodeString(storedEntry2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := DecodeEntry(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-written +read\n%s", diff)
+	}
+	if now := hex.EncodeToString(EncodeEntry(want)); now != storedEntry2 {
 		t.Errorf("the same version now writes\n%s", now)
 	}
 }
@@ -85,17 +107,18 @@ func TestDecodeEntryRefusesWhatIsNoEntry(t *testing.T) {
 		return []any{lane, 1, 0, records, key, offset, length, 0, ""}
 	}
 	entry := func(base any, batches ...any) []any {
-		return []any{entryVersion, 1, "", 1, 1, base, 0, []any{"lane"}, []any{"key"}, batches}
+		return []any{entryVersion, 1, "", 1, 1, base, 0, []any{"lane"}, []any{"key"}, batches, []any{}}
 	}
 	good := placeholder(0, 0, 1, 0, 1)
 	for name, c := range map[string]struct {
 		value any
 		says  string
 	}{
-		"version to come":            {[]any{2, 1, "", 1, 1, 0, 0, []any{}, []any{}, []any{}}, "log entry of version 2, this process reads 1"},
-		"one field less":             {[]any{1, 1, "", 1, 1, 0, 0, []any{}, []any{}}, "9 fields where 10 are expected"},
-		"one field more":             {append(entry(0, good), 1), "11 fields where 10 are expected"},
-		"one field less in a batch":  {entry(0, good[:8]), "8 fields where 9 are expected"},
+		"version to come":            {[]any{3, 1, "", 1, 1, 0, 0, []any{}, []any{}, []any{}}, "log entry of version 3, this process reads 1 to 2"},
+		"one field less":             {[]any{1, 1, "", 1, 1, 0, 0, []any{}, []any{}}, "log entry of version 1 with 9 fields"},
+		"one field more":             {append(entry(0, good), 1), "log entry of version 2 with 12 fields"},
+		"one field less in a batch":  {entry(0, good[:8]), "placeholder of 8 fields"},
+		"sequence of no producer":    {entry(0, append(slices.Clone(good), 0, 0, 0)), "the sequence of no producer"},
 		"lane without a name":        {entry(0, placeholder(1, 0, 1, 0, 1)), "reference 1 into 1 names"},
 		"key without a name":         {entry(0, placeholder(0, 7, 1, 0, 1)), "reference 7 into 1 names"},
 		"negative lane":              {entry(0, placeholder(int64(-1), 0, 1, 0, 1)), "negative"},

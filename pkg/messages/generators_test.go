@@ -53,6 +53,36 @@ var genExtent = rapid.Custom(func(t *rapid.T) Extent {
 	}
 })
 
+var genSequence = rapid.Custom(func(t *rapid.T) Sequence {
+	if rapid.Bool().Draw(t, "no producer") {
+		return Sequence{}
+	}
+	return Sequence{
+		ProducerID:    rapid.Int64Range(1, math.MaxInt64).Draw(t, "producer id"),
+		ProducerEpoch: rapid.Int16Range(0, math.MaxInt16).Draw(t, "producer epoch"),
+		First:         rapid.Int32Range(0, math.MaxInt32).Draw(t, "first"),
+	}
+})
+
+var genFirstUnacked = rapid.Int32Range(NotSaid, math.MaxInt32)
+
+var genFence = rapid.Custom(func(t *rapid.T) ProducerFence {
+	return ProducerFence{
+		ProducerID:    genNatural.Draw(t, "producer id"),
+		ProducerEpoch: rapid.Int16Range(0, math.MaxInt16).Draw(t, "producer epoch"),
+		Name:          genString.Draw(t, "name"),
+	}
+})
+
+var genKnown = rapid.Custom(func(t *rapid.T) KnownProducer {
+	return KnownProducer{
+		ProducerFence: genFence.Draw(t, "producer"),
+		HasLast:       rapid.Bool().Draw(t, "has last"),
+		Last:          rapid.Int32Range(0, math.MaxInt32).Draw(t, "last"),
+		Age:           genNatural.Draw(t, "age"),
+	}
+})
+
 var genPlaceholder = rapid.Custom(func(t *rapid.T) Placeholder {
 	return Placeholder{
 		Lane:      genString.Draw(t, "lane"),
@@ -61,6 +91,7 @@ var genPlaceholder = rapid.Custom(func(t *rapid.T) Placeholder {
 		Records:   rapid.Uint32().Draw(t, "records"),
 		Extent:    genExtent.Draw(t, "extent"),
 		MessageID: genString.Draw(t, "message id"),
+		Sequence:  genSequence.Draw(t, "sequence"),
 	}
 })
 
@@ -74,24 +105,27 @@ var genExpectation = rapid.Custom(func(t *rapid.T) Expectation {
 
 var genStagedBatch = rapid.Custom(func(t *rapid.T) StagedBatch {
 	return StagedBatch{
-		Placeholder: genPlaceholder.Draw(t, "placeholder"),
-		Expect:      genExpectation.Draw(t, "expectation"),
-		Trace:       genTrace.Draw(t, "trace"),
+		Placeholder:  genPlaceholder.Draw(t, "placeholder"),
+		FirstUnacked: genFirstUnacked.Draw(t, "first unacked"),
+		Expect:       genExpectation.Draw(t, "expectation"),
+		Trace:        genTrace.Draw(t, "trace"),
 	}
 })
 
 var genStageBatch = rapid.Custom(func(t *rapid.T) StageBatch {
 	return StageBatch{
-		Lane:      genString.Draw(t, "lane"),
-		Number:    rapid.Uint64().Draw(t, "number"),
-		Floor:     rapid.Uint64().Draw(t, "floor"),
-		Attempt:   rapid.Uint32().Draw(t, "attempt"),
-		Remaining: rapid.Int64().Draw(t, "remaining"),
-		Records:   rapid.Uint32().Draw(t, "records"),
-		MessageID: genString.Draw(t, "message id"),
-		Expect:    genExpectation.Draw(t, "expectation"),
-		Trace:     genTrace.Draw(t, "trace"),
-		Payload:   genBytes(600).Draw(t, "payload"),
+		Lane:         genString.Draw(t, "lane"),
+		Number:       rapid.Uint64().Draw(t, "number"),
+		Floor:        rapid.Uint64().Draw(t, "floor"),
+		Attempt:      rapid.Uint32().Draw(t, "attempt"),
+		Remaining:    rapid.Int64().Draw(t, "remaining"),
+		Records:      rapid.Uint32().Draw(t, "records"),
+		MessageID:    genString.Draw(t, "message id"),
+		Sequence:     genSequence.Draw(t, "sequence"),
+		FirstUnacked: genFirstUnacked.Draw(t, "first unacked"),
+		Expect:       genExpectation.Draw(t, "expectation"),
+		Trace:        genTrace.Draw(t, "trace"),
+		Payload:      genBytes(600).Draw(t, "payload"),
 	}
 })
 
@@ -166,6 +200,21 @@ var genBody = map[kind]func(t *rapid.T, p Partition, epoch uint64) Message{
 	kindCommitted: func(t *rapid.T, p Partition, epoch uint64) Message {
 		return Committed{p, epoch, genBytes(600).Draw(t, "entry")}
 	},
+	kindFenceProducer: func(t *rapid.T, p Partition, epoch uint64) Message {
+		return FenceProducer{p, epoch, genFence.Draw(t, "fence")}
+	},
+	kindProducerFenced: func(t *rapid.T, p Partition, epoch uint64) Message {
+		return ProducerFenced{p, epoch, genCode.Draw(t, "code"), rapid.Bool().Draw(t, "before"), genKnown.Draw(t, "producer")}
+	},
+	kindListProducers: func(t *rapid.T, p Partition, epoch uint64) Message {
+		return ListProducers{p, epoch, rapid.Uint64().Draw(t, "request"), genNatural.Draw(t, "after"), rapid.Uint32().Draw(t, "limit")}
+	},
+	kindProducers: func(t *rapid.T, p Partition, epoch uint64) Message {
+		return Producers{
+			p, epoch, rapid.Uint64().Draw(t, "request"), rapid.Uint64().Draw(t, "total"), rapid.Bool().Draw(t, "more"),
+			listOf(genKnown, 5).Draw(t, "producers"),
+		}
+	},
 }
 
 var genEntry = rapid.Custom(func(t *rapid.T) Entry {
@@ -177,6 +226,7 @@ var genEntry = rapid.Custom(func(t *rapid.T) Entry {
 		BaseOffset:     rapid.Int64Range(0, math.MaxInt64-20*math.MaxUint32).Draw(t, "base offset"),
 		Time:           rapid.Int64().Draw(t, "time"),
 		Batches:        listOf(genPlaceholder, 20).Draw(t, "batches"),
+		Fences:         listOf(genFence, 3).Draw(t, "fences"),
 	}
 	// Batches of one entry mostly share lanes and objects.
 	for i := 1; i < len(n.Batches); i++ {

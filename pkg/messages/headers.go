@@ -4,6 +4,12 @@ package messages
 const (
 	// HeaderProducer names the lane of a producer without a producer id.
 	HeaderProducer = "Laneway-Producer"
+	// Headers of an idempotent producer, on a single record or a batch frame, all
+	// decimal numbers. The first three belong together.
+	HeaderProducerID    = "Laneway-Producer-Id"
+	HeaderProducerEpoch = "Laneway-Producer-Epoch"
+	HeaderSequence      = "Laneway-Sequence"      // of the first record
+	HeaderFirstUnacked  = "Laneway-First-Unacked" // see StageBatch
 	// HeaderContentType tells a batch frame from a single record.
 	HeaderContentType = "Content-Type"
 

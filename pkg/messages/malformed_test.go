@@ -40,19 +40,30 @@ func message(k kind, fields ...any) []any {
 func TestDecodeRefusesWhatIsNoMessage(t *testing.T) {
 	outcome := func(fields ...any) []any { return message(kindOutcomes, 1, []any{fields}) }
 	staged := func(offset, length any) []any {
-		return message(kindStaged, 1, []any{[]any{"lane", 1, 0, 1, "key", offset, length, 0, "", false, 0, "", "", ""}})
+		return message(kindStaged, 1, []any{[]any{"lane", 1, 0, 1, "key", offset, length, 0, "", 0, 0, 0, 0, false, 0, "", "", ""}})
+	}
+	sequenced := func(id, epoch, first, unacked any) []any {
+		return message(kindStaged, 1, []any{[]any{
+			"lane", 1, 0, 1, "key", 0, 1, 0, "", id, epoch, first, unacked, false, 0, "", "", "",
+		}})
 	}
 	for name, c := range map[string]struct {
 		value any
 		says  string
 	}{
+		"negative producer id":      {sequenced(int64(-1), 0, 0, 0), "-1 is negative"},
+		"producer epoch of 16 bits": {sequenced(1, 1<<15, 0, 0), "32768 does not fit 16 bits"},
+		"negative sequence":         {sequenced(1, 0, int64(-1), 0), "-1 is negative"},
+		"sequence of 32 bits":       {sequenced(1, 0, int64(1)<<31, 0), "does not fit 32 bits"},
+		"negative first unacked":    {sequenced(1, 0, 0, int64(-2)), "first unacked sequence -2"},
+		"sequence of no producer":   {sequenced(0, 0, 1, 0), "a sequence without a producer id"},
 		"no array":                  {"text", "array length"},
 		"nil":                       {nil, ""},
 		"empty array":               {[]any{}, ""},
-		"version to come":           {[]any{2, kindHello, "orders", 1, 0, 1}, "version 2, this process speaks 1"},
+		"version to come":           {[]any{version + 1, kindHello, "orders", 1, 0, 1}, "version 3, this process speaks 2"},
 		"version zero":              {[]any{0, kindHello, "orders", 1, 0, 1}, "version 0"},
 		"kind zero":                 {message(0, 1), "unknown kind 0"},
-		"kind to come":              {message(kindCommitted+1, 1), "unknown kind 14"},
+		"kind to come":              {message(kindProducers+1, 1), "unknown kind 18"},
 		"kind far away":             {message(math.MaxUint64, 1), "unknown kind"},
 		"one field less":            {message(kindHello), "5 fields for kind 11, expected 6"},
 		"one field more":            {message(kindHello, 1, 2), "7 fields for kind 11, expected 6"},

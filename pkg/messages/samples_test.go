@@ -10,15 +10,17 @@ var sampleStaged = StagedBatch{
 	Placeholder: Placeholder{
 		Lane: "lane-a", Number: math.MaxUint64, Floor: 5, Records: math.MaxUint32,
 		Extent:    Extent{Key: "objects/01", Offset: 4096, Length: 1 << 40, CRC: math.MaxUint32},
-		MessageID: "id-1",
+		MessageID: "id-1", Sequence: Sequence{ProducerID: math.MaxInt64, ProducerEpoch: math.MaxInt16, First: math.MaxInt32},
 	},
-	Expect: Expectation{HasSequence: true, Sequence: math.MaxUint64, MessageID: "id-0"},
-	Trace:  Trace{Parent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", State: "k=v"},
+	FirstUnacked: NotSaid,
+	Expect:       Expectation{HasSequence: true, Sequence: math.MaxUint64, MessageID: "id-0"},
+	Trace:        Trace{Parent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", State: "k=v"},
 }
 
 var sampleStage = Stage{samplePartition, 7, []StageBatch{
 	{
 		Lane: "lane-a", Number: 9, Floor: 4, Attempt: math.MaxUint32, Remaining: math.MinInt64, Records: 2, MessageID: "id-1",
+		Sequence: sampleStaged.Sequence, FirstUnacked: math.MaxInt32,
 		Expect: sampleStaged.Expect, Trace: sampleStaged.Trace, Payload: []byte("payload one"),
 	},
 	{Lane: "lane-b", Number: 1, Attempt: 1, Remaining: math.MaxInt64, Records: 1, Payload: []byte("payload two")},
@@ -47,7 +49,18 @@ var samples = map[kind]Message{
 	kindOutcomes: Outcomes{samplePartition, 7, []Outcome{
 		{Lane: "lane-a", Number: 9, Offset: math.MaxInt64, Duplicate: true}, {Code: CodeNotCommitted, Detail: "why"},
 	}},
-	kindCommitted: Committed{samplePartition, 44, EncodeEntry(sampleEntry)},
+	kindCommitted:      Committed{samplePartition, 44, EncodeEntry(sampleEntry)},
+	kindFenceProducer:  FenceProducer{samplePartition, 7, sampleKnown.ProducerFence},
+	kindProducerFenced: ProducerFenced{samplePartition, 7, CodeInvalidEpoch, true, sampleKnown},
+	kindListProducers:  ListProducers{samplePartition, 7, math.MaxUint64, math.MaxInt64, math.MaxUint32},
+	kindProducers: Producers{
+		Partition: samplePartition, Epoch: 7, Request: 9, Total: 10, More: true, Producers: []KnownProducer{sampleKnown, {}},
+	},
+}
+
+var sampleKnown = KnownProducer{
+	ProducerFence: ProducerFence{ProducerID: math.MaxInt64, ProducerEpoch: math.MaxInt16, Name: "name"},
+	HasLast:       true, Last: math.MaxInt32, Age: math.MaxInt64,
 }
 
 var sampleEntry = Entry{

@@ -13,6 +13,8 @@ const (
 	CreditPrefix = "laneway.credit."
 	// TopicAPI starts the subjects of the topic administration: TopicAPI + "create" and so on.
 	TopicAPI = "laneway.api.topic."
+	// ProducerAPI starts the subjects of the producer API: ProducerAPI + "init" and so on.
+	ProducerAPI = "laneway.api.producer."
 )
 
 // Internal subjects, to which only the services need rights.

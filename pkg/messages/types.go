@@ -46,14 +46,16 @@ type Placeholder struct {
 	Floor     uint64 // the lane's floor as known when the message was made
 	Records   uint32
 	Extent    Extent
-	MessageID string // Nats-Msg-Id; empty is none
+	MessageID string   // Nats-Msg-Id; empty is none
+	Sequence  Sequence // zero without a producer id
 }
 
 // StagedBatch is a batch whose payload is durable in the object store.
 type StagedBatch struct {
 	Placeholder
-	Expect Expectation
-	Trace  Trace
+	FirstUnacked int32 // see StageBatch; the log does not keep it
+	Expect       Expectation
+	Trace        Trace
 }
 
 // StageBatch is a batch to be staged: one batch frame with its ticket.
@@ -65,9 +67,14 @@ type StageBatch struct {
 	Remaining int64  // milliseconds until the producer is answered anyway; a stager drops the batch after them
 	Records   uint32
 	MessageID string
-	Expect    Expectation
-	Trace     Trace
-	Payload   []byte
+	Sequence  Sequence
+	// FirstUnacked is the first sequence of the producer's lowest batch that it
+	// had no OK for when it sent this one, or NotSaid. The producer promises never
+	// to send below it again.
+	FirstUnacked int32
+	Expect       Expectation
+	Trace        Trace
+	Payload      []byte
 }
 
 // LaneProgress tells how far a lane is: its floor and the highest number issued.
@@ -142,31 +149,34 @@ func decodeExpectation(d *decoder) Expectation {
 }
 
 func encodeStagedBatch(e *encoder, b *StagedBatch) {
-	e.array(14)
+	e.array(18)
 	e.string(b.Lane)
 	e.uint(b.Number)
 	e.uint(b.Floor)
 	e.uint(uint64(b.Records))
 	b.Extent.encode(e)
 	e.string(b.MessageID)
+	encodeSequence(e, b.Sequence)
+	e.int(int64(b.FirstUnacked))
 	b.Expect.encode(e)
 	b.Trace.encode(e)
 }
 
 func decodeStagedBatch(d *decoder) StagedBatch {
-	d.fields(14)
+	d.fields(18)
 	return StagedBatch{
 		Placeholder: Placeholder{
 			Lane: d.string(), Number: d.uint(), Floor: d.uint(), Records: d.uint32(),
-			Extent: decodeExtent(d), MessageID: d.string(),
+			Extent: decodeExtent(d), MessageID: d.string(), Sequence: decodeSequence(d),
 		},
-		Expect: decodeExpectation(d),
-		Trace:  decodeTrace(d),
+		FirstUnacked: decodeFirstUnacked(d),
+		Expect:       decodeExpectation(d),
+		Trace:        decodeTrace(d),
 	}
 }
 
 func encodeStageBatch(e *encoder, b *StageBatch) {
-	e.array(13)
+	e.array(17)
 	e.string(b.Lane)
 	e.uint(b.Number)
 	e.uint(b.Floor)
@@ -174,16 +184,19 @@ func encodeStageBatch(e *encoder, b *StageBatch) {
 	e.int(b.Remaining)
 	e.uint(uint64(b.Records))
 	e.string(b.MessageID)
+	encodeSequence(e, b.Sequence)
+	e.int(int64(b.FirstUnacked))
 	b.Expect.encode(e)
 	b.Trace.encode(e)
 	e.bytes(b.Payload)
 }
 
 func decodeStageBatch(d *decoder) StageBatch {
-	d.fields(13)
+	d.fields(17)
 	return StageBatch{
 		Lane: d.string(), Number: d.uint(), Floor: d.uint(), Attempt: d.uint32(), Remaining: d.int(), Records: d.uint32(),
-		MessageID: d.string(), Expect: decodeExpectation(d), Trace: decodeTrace(d), Payload: d.bytes(),
+		MessageID: d.string(), Sequence: decodeSequence(d), FirstUnacked: decodeFirstUnacked(d),
+		Expect: decodeExpectation(d), Trace: decodeTrace(d), Payload: d.bytes(),
 	}
 }
 

@@ -4,7 +4,7 @@ import "time"
 
 // version is the version of the internal messages. Services of one deployment
 // are upgraded together; another version is refused, never guessed at.
-const version = 1
+const version = 2
 
 // MaxDeadline bounds the produce deadline of a frontend. A replicator may forget
 // a lane only when nothing of it can be unresolved, so both must know the bound.
@@ -27,6 +27,10 @@ const (
 	kindHello
 	kindOutcomes
 	kindCommitted
+	kindFenceProducer
+	kindProducerFenced
+	kindListProducers
+	kindProducers
 )
 
 // Message is an internal message. All items of one message concern one
@@ -129,6 +133,43 @@ type Committed struct {
 	Entry     []byte // see Entry
 }
 
+// FenceProducer asks for a fence in the log (frontend to replicator). It is
+// repeated until ProducerFenced answers it.
+type FenceProducer struct {
+	Partition Partition
+	Epoch     uint64 // frontend epoch, where the answer goes
+	Fence     ProducerFence
+}
+
+// ProducerFenced says that a fence is in the log, or why it cannot be
+// (replicator to frontend).
+type ProducerFenced struct {
+	Partition Partition
+	Epoch     uint64 // frontend epoch
+	Code      Code
+	Before    bool // the partition knew the producer before
+	Producer  KnownProducer
+}
+
+// ListProducers asks what the replicator knows of producers (frontend to replicator).
+type ListProducers struct {
+	Partition Partition
+	Epoch     uint64 // frontend epoch, where the answer goes
+	Request   uint64 // names the request in the answer
+	After     int64  // only ids above it
+	Limit     uint32
+}
+
+// Producers answers ListProducers (replicator to frontend), in the order of ids.
+type Producers struct {
+	Partition Partition
+	Epoch     uint64 // frontend epoch
+	Request   uint64
+	Total     uint64
+	More      bool
+	Producers []KnownProducer
+}
+
 func (Stage) kind() kind        { return kindStage }
 func (Refused) kind() kind      { return kindRefused }
 func (Staged) kind() kind       { return kindStaged }
@@ -142,6 +183,23 @@ func (ReleaseAgain) kind() kind { return kindReleaseAgain }
 func (Hello) kind() kind        { return kindHello }
 func (Outcomes) kind() kind     { return kindOutcomes }
 func (Committed) kind() kind    { return kindCommitted }
+
+func (FenceProducer) kind() kind  { return kindFenceProducer }
+func (ProducerFenced) kind() kind { return kindProducerFenced }
+func (ListProducers) kind() kind  { return kindListProducers }
+func (Producers) kind() kind      { return kindProducers }
+
+// Of returns the partition that the message concerns.
+func (m FenceProducer) Of() Partition { return m.Partition }
+
+// Of returns the partition that the message concerns.
+func (m ProducerFenced) Of() Partition { return m.Partition }
+
+// Of returns the partition that the message concerns.
+func (m ListProducers) Of() Partition { return m.Partition }
+
+// Of returns the partition that the message concerns.
+func (m Producers) Of() Partition { return m.Partition }
 
 // Of returns the partition that the message concerns.
 func (m Stage) Of() Partition { return m.Partition }
@@ -236,6 +294,33 @@ func (m Committed) encode(e *encoder) {
 	e.bytes(m.Entry)
 }
 
+func (m FenceProducer) encode(e *encoder) {
+	e.uint(m.Epoch)
+	encodeFence(e, &m.Fence)
+}
+
+func (m ProducerFenced) encode(e *encoder) {
+	e.uint(m.Epoch)
+	e.uint(uint64(m.Code))
+	e.bool(m.Before)
+	encodeKnown(e, &m.Producer)
+}
+
+func (m ListProducers) encode(e *encoder) {
+	e.uint(m.Epoch)
+	e.uint(m.Request)
+	e.int(m.After)
+	e.uint(uint64(m.Limit))
+}
+
+func (m Producers) encode(e *encoder) {
+	e.uint(m.Epoch)
+	e.uint(m.Request)
+	e.uint(m.Total)
+	e.bool(m.More)
+	writeList(e, m.Producers, encodeKnown)
+}
+
 // body holds, for each kind, the number of fields and the reader of them.
 var body = map[kind]struct {
 	fields int
@@ -270,6 +355,18 @@ var body = map[kind]struct {
 		return Outcomes{p, d.uint(), list(d, decodeOutcome)}
 	}},
 	kindCommitted: {2, func(d *decoder, p Partition) Message { return Committed{p, d.uint(), d.bytes()} }},
+	kindFenceProducer: {2, func(d *decoder, p Partition) Message {
+		return FenceProducer{p, d.uint(), decodeFence(d)}
+	}},
+	kindProducerFenced: {4, func(d *decoder, p Partition) Message {
+		return ProducerFenced{p, d.uint(), d.code(), d.bool(), decodeKnown(d)}
+	}},
+	kindListProducers: {4, func(d *decoder, p Partition) Message {
+		return ListProducers{p, d.uint(), d.uint(), d.natural(), d.uint32()}
+	}},
+	kindProducers: {5, func(d *decoder, p Partition) Message {
+		return Producers{p, d.uint(), d.uint(), d.uint(), d.bool(), list(d, decodeKnown)}
+	}},
 }
 
 // headerFields are version, kind, topic, topic id and partition.

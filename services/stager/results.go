@@ -25,10 +25,11 @@ func (i *inventory) staged(b *Batch, extent messages.Extent) messages.StagedBatc
 	return messages.StagedBatch{
 		Placeholder: messages.Placeholder{
 			Lane: b.Lane, Number: b.Number, Floor: b.Floor,
-			Records: b.Records, Extent: extent, MessageID: b.MessageID,
+			Records: b.Records, Extent: extent, MessageID: b.MessageID, Sequence: b.Sequence,
 		},
-		Expect: b.Expect,
-		Trace:  b.Trace,
+		FirstUnacked: b.FirstUnacked,
+		Expect:       b.Expect,
+		Trace:        b.Trace,
 	}
 }
 
