@@ -20,7 +20,7 @@ func (c *Core) startAppend(now time.Time) {
 		c.taken += uint64(n)
 		entry := c.assemble(now)
 		c.sentence()
-		if len(entry.Batches) == 0 && len(c.sentenced) == 0 {
+		if len(entry.Batches) == 0 && len(entry.Fences) == 0 && len(c.sentenced) == 0 {
 			c.resolve(now, 0) // only duplicates of what is committed
 			continue
 		}
@@ -46,6 +46,9 @@ func (c *Core) nextGroup() int {
 		if n > 0 && (p.epoch != c.queue[0].epoch || p.sequencer != c.queue[0].sequencer) {
 			break
 		}
+		if n > 0 && p.fence == nil && c.queue[n-1].fence != nil {
+			break // in an entry the fences come last
+		}
 		size += placeholderBytes + len(p.batch.Lane) + len(p.batch.MessageID)
 		n++
 	}
@@ -60,7 +63,10 @@ func (c *Core) assemble(now time.Time) messages.Entry {
 	for i := range c.flight {
 		p := &c.flight[i]
 		entry.Epoch, entry.SequencerEpoch = p.epoch, p.sequencer
-		if p.duplicate {
+		if p.fence != nil {
+			entry.Fences = append(entry.Fences, p.fence.ProducerFence)
+		}
+		if p.duplicate || p.fence != nil {
 			continue
 		}
 		p.offset = next
@@ -95,8 +101,12 @@ func (c *Core) resolve(now time.Time, sequence uint64) {
 	c.fx.Committed = slices.Grow(c.fx.Committed, len(c.flight))
 	for i := range c.flight {
 		p := &c.flight[i]
+		if p.fence != nil {
+			c.fenceCommitted(p)
+			continue
+		}
 		if p.duplicate {
-			p.offset = p.first.offset
+			p.offset = p.repeated()
 			c.outcome(p.epoch, messages.Outcome{
 				Lane: p.batch.Lane, Number: p.batch.Number, Offset: p.offset, Duplicate: true,
 			})
@@ -119,12 +129,23 @@ func (c *Core) resolve(now time.Time, sequence uint64) {
 	c.flight, c.flightData, c.sentenced = nil, nil, nil
 }
 
+// repeated returns the offset of the batch that a duplicate repeats.
+func (p *pending) repeated() int64 {
+	if p.original != nil {
+		return p.original.Offset
+	}
+	return p.first.offset
+}
+
 func (c *Core) commit(now time.Time, p *pending) {
 	c.nextOffset, c.lastID = p.offset+int64(p.batch.Records), p.batch.MessageID
 	c.stats.Batches++
 	c.stats.Records += uint64(p.batch.Records)
 	if p.first != nil {
 		c.ids.commit(p.batch.MessageID, p.first, p.offset, now)
+	}
+	if p.producer != nil {
+		c.producers.Commit(p.producer, p.offset)
 	}
 	c.fx.Committed = append(c.fx.Committed, Committed{Batch: p.batch, Offset: p.offset, Since: p.since})
 }

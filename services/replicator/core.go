@@ -1,10 +1,10 @@
 // Package replicator commits released batches to the log of a partition: it
-// looks at the ticket, assigns offsets, and appends placeholders to a JetStream
-// stream, one message for all releases that were waiting.
+// looks at the ticket and at the producer's sequence, assigns offsets, and appends
+// placeholders to a JetStream stream, one message for all releases that were waiting.
 //
 // It owns, per partition, the right to append, for as long as no newer term
-// record stands in the log. All of its state can be rebuilt from the log. It
-// never touches payloads.
+// record stands in the log. All of its state can be rebuilt from the log; a
+// snapshot saves it most of the reading. It never touches payloads.
 package replicator
 
 import (
@@ -13,6 +13,7 @@ import (
 
 	"laneway.dev/internal/wire"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/services/replicator/producers"
 )
 
 // Settings are the limits and times of a partition's core.
@@ -29,6 +30,12 @@ type Settings struct {
 	EntryItems   int // most batches in one entry
 	EntryBytes   int // most bytes of an entry, roughly
 	ReadEntries  int // how many entries a recovery reads at a time
+
+	ProducerExpiry time.Duration // idle producers are forgotten
+	MaxProducers   int           // producers remembered; beyond it new ones are refused
+
+	SnapshotEvery uint64 // entries from one snapshot to the next
+	SnapshotBytes int    // a larger one, roughly, is not made
 }
 
 // DefaultSettings returns what a replicator in service goes by.
@@ -37,6 +44,8 @@ func DefaultSettings(owner string) Settings {
 		Owner: owner, Heartbeat: 200 * time.Millisecond, LaneExpiry: messages.MaxDeadline + 15*time.Second, MaxLanes: 2_000_000,
 		IDWindow: 2 * time.Minute, MaxIDs: 2_000_000, MaxNameBytes: 256 << 20,
 		EntryItems: 8192, EntryBytes: 512 << 10, ReadEntries: 512,
+		ProducerExpiry: messages.DefaultProducerExpiry, MaxProducers: messages.DefaultMaxProducers,
+		SnapshotEvery: 10_000, SnapshotBytes: 128 << 20,
 	}
 }
 
@@ -44,9 +53,15 @@ func DefaultSettings(owner string) Settings {
 // that sees it must stop at once and stay silent.
 var ErrReplaced = errors.New("another replicator has taken over the log")
 
-// Event is what the core is told: a messages.Message that arrived, LogRead,
-// Appended or AppendFailed.
+// Event is what the core is told: a messages.Message that arrived, Loaded,
+// LogRead, Appended, AppendFailed or Saved.
 type Event any
+
+// Loaded answers a Load with the snapshots that can be read, newest first.
+type Loaded struct{ Snapshots []messages.Snapshot }
+
+// Saved says that a snapshot is stored, or could not be.
+type Saved struct{ Sequence uint64 }
 
 // LogRead answers a Read.
 type LogRead struct {
@@ -89,8 +104,10 @@ type Committed struct {
 // way.
 type Effects struct {
 	Send      []wire.Envelope
+	Load      bool // look for snapshots; it is asked for once, at the start
 	Append    *Append
 	Read      *Read
+	Save      *messages.Snapshot // answered by Saved
 	Committed []Committed
 	Stop      error // not nil: the core is dead, and silent
 }
@@ -99,7 +116,8 @@ type Effects struct {
 type phase int
 
 const (
-	reading  phase = iota // catching up with the log
+	loading  phase = iota // looking for a snapshot to start from
+	reading               // catching up with the log
 	claiming              // its term record is under way
 	leading               // it may append
 	stopped
@@ -112,7 +130,8 @@ type Core struct {
 	settings  Settings
 
 	phase      phase
-	asked      bool   // a Read is under way
+	asked      bool   // a Load or Read is under way
+	unproven   bool   // the state is that of a snapshot which the log has not confirmed yet
 	term       uint64 // stream sequence of its newest term record
 	claimed    bool   // it has sent a term record, which may have landed
 	last       uint64 // stream sequence of the last entry applied
@@ -125,6 +144,7 @@ type Core struct {
 	sequencer  uint64 // highest sequencer epoch seen or logged
 	lanes      lanes
 	ids        messageIDs
+	producers  *producers.Table
 	lastID     string // message id of the last batch in the log
 	tail       tail
 	queue      []pending // accepted, for the next entry
@@ -134,6 +154,8 @@ type Core struct {
 	taken      uint64    // batches that ever left the queue for an entry
 	verdicts   []verdict // wait for an append sent after now
 	sentenced  []verdict // wait for the append under way
+	saving     bool      // a Save is under way
+	saved      uint64    // sequence of the last snapshot, or of the last try
 
 	stats  Stats
 	fx     Effects
@@ -151,22 +173,30 @@ type Stats struct {
 	Repeats    uint64 // releases that were known already
 	Asks       uint64 // releases asked for again
 	Terms      uint64
+	Refused    uint64 // batches, for their sequence
+	Snapshots  uint64 // made
+	Oversized  uint64 // snapshots not made, because they would be too large
+	Replayed   uint64 // entries of the log that were read
 	Lanes      int
 	IDs        int
+	Producers  int
 	Term       uint64
 	NextOffset int64
 	Leading    bool
 }
 
-// pending is an accepted batch. A duplicate by message id takes part in the
-// order of answers but not in the entry.
+// pending is an accepted batch, or a fence. A duplicate takes part in the order
+// of answers but not in the entry.
 type pending struct {
 	batch     messages.StagedBatch
 	epoch     uint64 // frontend epoch
 	sequencer uint64
 	offset    int64
-	first     *firstUse // of its message id; nil without one
-	duplicate bool      // first is another batch, which comes earlier
+	first     *firstUse           // of its message id; nil without one
+	original  *producers.Original // the batch of the same sequences that a duplicate repeats; else nil
+	duplicate bool                // first or original is another batch, which comes earlier
+	producer  *producers.Producer // of a batch with a producer id, and of a fence
+	fence     *fence              // not nil: it is a fence and no batch
 	since     time.Time
 }
 
@@ -177,11 +207,12 @@ type verdict struct {
 	after   uint64 // batches accepted before it, which it may rest on
 }
 
-// NewCore returns a core that knows nothing yet: it starts by reading the log.
+// NewCore returns a core that knows nothing yet: it starts by looking for a
+// snapshot and reading the log from there.
 func NewCore(partition messages.Partition, settings Settings) *Core {
 	return &Core{
 		partition: partition, settings: settings,
-		lanes: newLanes(), ids: newMessageIDs(settings),
+		lanes: newLanes(), ids: newMessageIDs(settings), producers: newProducers(settings),
 		asks: make(map[string]uint64), outs: make(map[uint64][]messages.Outcome),
 	}
 }
@@ -191,6 +222,9 @@ func NewCore(partition messages.Partition, settings Settings) *Core {
 func (c *Core) Step(now time.Time, events []Event) Effects {
 	c.fx = Effects{}
 	c.ids.expire(now)
+	if c.phase == leading {
+		c.producers.Advance(now)
+	}
 	for _, e := range events {
 		if c.phase == stopped {
 			break
@@ -202,7 +236,7 @@ func (c *Core) Step(now time.Time, events []Event) Effects {
 	}
 	c.drive(now)
 	c.flush()
-	c.stats.Lanes, c.stats.IDs = c.lanes.len(), c.ids.len()
+	c.stats.Lanes, c.stats.IDs, c.stats.Producers = c.lanes.len(), c.ids.len(), c.producers.Len()
 	c.stats.Term, c.stats.NextOffset, c.stats.Leading = c.term, c.nextOffset, c.phase == leading
 	return c.fx
 }
@@ -216,6 +250,18 @@ func (c *Core) handle(now time.Time, e Event) {
 		if e.Partition == c.partition && c.phase == leading {
 			c.release(now, e)
 		}
+	case messages.FenceProducer:
+		if e.Partition == c.partition && c.phase == leading {
+			c.fenceProducer(now, e)
+		}
+	case messages.ListProducers:
+		if e.Partition == c.partition && c.phase == leading {
+			c.listProducers(e)
+		}
+	case Loaded:
+		c.loaded(e)
+	case Saved:
+		c.saving, c.saved = false, e.Sequence
 	case LogRead:
 		c.logRead(now, e)
 	case Appended:
@@ -228,14 +274,18 @@ func (c *Core) handle(now time.Time, e Event) {
 // drive starts what the phase asks for and what time asks for.
 func (c *Core) drive(now time.Time) {
 	switch c.phase {
+	case loading:
+		c.fx.Load, c.asked = !c.asked, true
 	case reading:
 		if !c.asked {
 			c.asked = true
-			c.fx.Read = &Read{From: c.last + 1, Limit: c.settings.ReadEntries}
+			c.fx.Read = &Read{From: c.readFrom(), Limit: c.settings.ReadEntries}
 		}
 	case leading:
 		c.lanes.evict(now.Add(-c.settings.LaneExpiry))
+		c.producers.Evict()
 		c.startAppend(now)
+		c.save()
 		if !c.answered && now.Sub(c.helloAt) >= c.settings.Heartbeat {
 			c.helloAt = now
 			c.send(c.partition.SequencerSubject(), messages.Hello{Partition: c.partition, Term: c.term})

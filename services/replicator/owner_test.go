@@ -21,7 +21,8 @@ type owner struct {
 	stopped error
 }
 
-// start makes a new owner. It asks for its first read, and gets no answer yet.
+// start makes a new owner, which gets the snapshots there are. It asks for its
+// first read, and gets no answer yet.
 func (w *world) start(name string) *owner {
 	settings := w.settings
 	settings.Owner = name
@@ -35,7 +36,7 @@ func (o *owner) step(events ...replicator.Event) {
 	t := o.w.t
 	t.Helper()
 	fx := o.core.Step(o.w.now, events)
-	silent := len(fx.Send) == 0 && len(fx.Committed) == 0 && fx.Append == nil && fx.Read == nil
+	silent := len(fx.Send) == 0 && len(fx.Committed) == 0 && fx.Append == nil && fx.Read == nil && !fx.Load && fx.Save == nil
 	if (o.stopped != nil || fx.Stop != nil) && !silent {
 		t.Fatalf("%s has stopped and is not silent: %+v", o.name, fx)
 	}
@@ -59,6 +60,13 @@ func (o *owner) step(events ...replicator.Event) {
 		o.sent = append(o.sent, e.Message)
 	}
 	o.commits = append(o.commits, fx.Committed...)
+	if fx.Save != nil {
+		o.w.keep(fx.Save)
+		o.step(replicator.Saved{Sequence: fx.Save.Sequence})
+	}
+	if fx.Load {
+		o.step(replicator.Loaded{Snapshots: o.w.stored()})
+	}
 }
 
 func (o *owner) checkSubject(e wire.Envelope) {
@@ -66,6 +74,10 @@ func (o *owner) checkSubject(e wire.Envelope) {
 	want := ""
 	switch m := e.Message.(type) {
 	case messages.Outcomes:
+		want = messages.FrontendSubject(m.Epoch)
+	case messages.ProducerFenced:
+		want = messages.FrontendSubject(m.Epoch)
+	case messages.Producers:
 		want = messages.FrontendSubject(m.Epoch)
 	case messages.Committed:
 		want = partition.CommittedSubject()

@@ -18,6 +18,7 @@ func (c *Core) rollBack() {
 	c.taken = c.accepted
 	c.lanes.rollBack()
 	c.ids.rollBack()
+	c.producers.RollBack()
 }
 
 // logRead applies entries. An entry is never judged again: the log is right.
@@ -26,6 +27,14 @@ func (c *Core) logRead(now time.Time, r LogRead) {
 	if c.phase != reading {
 		return
 	}
+	if c.unproven {
+		if !c.proves(r) {
+			c.forget()
+			return
+		}
+		r.Entries = r.Entries[1:]
+	}
+	c.stats.Replayed += uint64(len(r.Entries))
 	for i := range r.Entries {
 		if !c.apply(now, &r.Entries[i]) {
 			c.phase = stopped
@@ -62,6 +71,11 @@ func (c *Core) newTerm(owner string, sequence uint64) bool {
 func (c *Core) apply(now time.Time, e *LoggedEntry) bool {
 	n := &e.Entry
 	c.last, c.lastTime = e.Sequence, max(c.lastTime, n.Time)
+	at := n.At()
+	if at.After(now) {
+		at = now // an earlier owner's clock was ahead; what it remembered must expire all the same
+	}
+	c.producers.Advance(at)
 	if n.Owner != "" {
 		return c.newTerm(n.Owner, e.Sequence)
 	}
@@ -72,26 +86,34 @@ func (c *Core) apply(now time.Time, e *LoggedEntry) bool {
 	}
 	c.sequencer = max(c.sequencer, n.SequencerEpoch)
 	c.newFrontend(n.Epoch)
-	at := n.At()
-	if at.After(now) {
-		at = now // an earlier owner's clock was ahead; its message ids must expire all the same
-	}
 	c.lanes.evict(at.Add(-c.settings.LaneExpiry))
+	c.producers.Evict()
 	offset := n.BaseOffset
 	for i := range n.Batches {
 		p := pending{batch: messages.StagedBatch{Placeholder: n.Batches[i]}, epoch: n.Epoch, offset: offset}
 		offset += int64(p.batch.Records)
-		if n.Epoch == c.frontend {
-			c.lanes.of(p.batch.Lane).raise(p.batch.Floor)
-			c.lanes.settle(&p, c.frontend, at)
-		}
-		c.lastID = p.batch.MessageID
-		if p.batch.MessageID != "" {
-			c.ids.commit(p.batch.MessageID, &firstUse{}, p.offset, at)
-		}
+		c.applyBatch(&p, at)
+	}
+	for _, f := range n.Fences {
+		c.producers.ApplyFence(f)
 	}
 	c.nextOffset = n.NextOffset()
 	return true
+}
+
+func (c *Core) applyBatch(p *pending, at time.Time) {
+	b := &p.batch
+	if p.epoch == c.frontend {
+		c.lanes.of(b.Lane).raise(b.Floor)
+		c.lanes.settle(p, c.frontend, at)
+	}
+	c.lastID = b.MessageID
+	switch {
+	case b.Sequence.ProducerID != 0:
+		c.producers.ApplyBatch(b.Sequence, b.Records, p.offset)
+	case b.MessageID != "":
+		c.ids.commit(b.MessageID, &firstUse{}, p.offset, at)
+	}
 }
 
 // lead starts a term: the term record is durable, so no append of an older

@@ -83,17 +83,27 @@ func (c *Core) askAgain(now time.Time, name string, l *lane) {
 	c.asks[name] = max(l.seen+1, l.floor)
 }
 
-// accept takes a batch whose turn it is. Its message id decides whether it is
-// appended, or answered with the offset of the batch that had the id first; a
-// duplicate is one whatever it expects, so that the retry of a lost ack succeeds.
+// accept takes a batch whose turn it is. Its sequence, or else its message id,
+// decides whether it is appended, or answered with the offset of the batch that it
+// repeats; a duplicate is one whatever it expects, so that the retry of a lost ack
+// succeeds.
 func (c *Core) accept(now time.Time, m messages.Release, b *messages.StagedBatch, l *lane) {
 	p := pending{batch: *b, epoch: m.Epoch, sequencer: m.SequencerEpoch, since: now}
-	if b.MessageID != "" {
-		p.first, p.duplicate = c.ids.find(b.MessageID)
+	var refusal *messages.Error
+	switch {
+	case b.Sequence.ProducerID != 0:
+		refusal = c.sequence(b, &p)
+	case b.MessageID != "":
+		if p.first, p.duplicate = c.ids.find(b.MessageID); !p.duplicate {
+			refusal = c.claim(b, &p)
+		}
+	default:
+		refusal = c.claim(b, &p)
 	}
 	if p.duplicate {
 		c.stats.Duplicates++
-	} else if refusal := c.claim(b, &p); refusal != nil {
+	}
+	if refusal != nil {
 		l.take(b.Number)
 		l.drop(b.Number)
 		c.verdict(m.Epoch, messages.Outcome{Lane: b.Lane, Number: b.Number, Code: refusal.Code, Detail: refusal.Detail})
@@ -111,7 +121,7 @@ func (c *Core) claim(b *messages.StagedBatch, p *pending) *messages.Error {
 	if refusal := c.tail.check(b.Expect); refusal != nil {
 		return refusal
 	}
-	if b.MessageID != "" {
+	if b.MessageID != "" && b.Sequence.ProducerID == 0 {
 		if p.first = c.ids.reserve(b.MessageID); p.first == nil {
 			return messages.NewError(messages.CodeOverloaded, "")
 		}

@@ -1,6 +1,7 @@
 package replicator_test
 
 import (
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -24,6 +25,8 @@ type world struct {
 	now      time.Time
 	log      []replicator.LoggedEntry
 	settings replicator.Settings
+	// snapshots are as they were stored, by the sequence that they cover.
+	snapshots map[uint64][]byte
 }
 
 func newWorld(t failer) *world {
@@ -32,8 +35,29 @@ func newWorld(t failer) *world {
 		settings: replicator.Settings{
 			Heartbeat: 200 * time.Millisecond, LaneExpiry: 10 * time.Second, IDWindow: 2 * time.Minute,
 			MaxIDs: 1000, MaxLanes: 1000, MaxNameBytes: 1 << 20, EntryItems: 1000, EntryBytes: 1 << 20, ReadEntries: 100,
+			ProducerExpiry: 24 * time.Hour, MaxProducers: 1000, SnapshotEvery: 1 << 40, SnapshotBytes: 1 << 20,
 		},
+		snapshots: map[uint64][]byte{},
 	}
+}
+
+// keep stores a snapshot; two are kept, and an older one takes the place of none.
+func (w *world) keep(s *messages.Snapshot) {
+	w.snapshots[s.Sequence] = messages.EncodeSnapshot(*s)
+	for len(w.snapshots) > 2 {
+		delete(w.snapshots, slices.Min(slices.Collect(maps.Keys(w.snapshots))))
+	}
+}
+
+// stored returns the snapshots that can be read, newest first.
+func (w *world) stored() []messages.Snapshot {
+	var all []messages.Snapshot
+	for _, sequence := range slices.Backward(slices.Sorted(maps.Keys(w.snapshots))) {
+		if s, err := messages.DecodeSnapshot(w.snapshots[sequence]); err == nil {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 func (w *world) pass(d time.Duration) { w.now = w.now.Add(d) }

@@ -1,0 +1,161 @@
+package producers
+
+import "laneway.dev/pkg/messages"
+
+// flight is what is accepted of a producer and not committed, in order. It is
+// never empty, and goes back to the table's spares when it has become so.
+type flight struct {
+	items []flying
+	head  int // items before it are committed
+}
+
+// flying is a batch or a fence in flight.
+type flying struct {
+	original    *Original // if another batch repeats it
+	first, last int32
+	epoch       int16
+	fence       bool
+	restarts    bool // the first batch of an epoch that no fence began
+}
+
+func (f *flight) newest() *flying { return &f.items[len(f.items)-1] }
+
+func (f *flight) newestBatch() *flying {
+	for i := len(f.items) - 1; i >= f.head; i-- {
+		if !f.items[i].fence {
+			return &f.items[i]
+		}
+	}
+	return nil
+}
+
+// find returns the batch with these sequences, and whether the newest epoch began
+// in flight.
+func (f *flight) find(first, last int32) (found *flying, restarted bool) {
+	for i := len(f.items) - 1; i >= f.head; i-- {
+		item := &f.items[i]
+		if !item.fence && item.first == first && item.last == last {
+			return item, false
+		}
+		if item.restarts {
+			return nil, true
+		}
+	}
+	return nil, false
+}
+
+// mostIdle bounds the committed items that a flight carries along.
+const mostIdle = 64
+
+func (f *flight) push(item flying) {
+	if f.head >= mostIdle && f.head*2 >= len(f.items) {
+		n := copy(f.items, f.items[f.head:])
+		clear(f.items[n:])
+		f.items, f.head = f.items[:n], 0
+	}
+	f.items = append(f.items, item)
+}
+
+// Accept puts a batch that was judged Accept into flight and returns its
+// producer, for Commit. Nothing may have changed since the judgement.
+func (t *Table) Accept(j Judgement, s messages.Sequence, records uint32) *Producer {
+	p := j.producer
+	if p == nil {
+		p = t.find(s.ProducerID)
+	}
+	p.active = t.clock
+	t.fly(p, flying{first: s.First, last: s.Last(records), epoch: s.ProducerEpoch, restarts: j.restarts})
+	return p
+}
+
+func (t *Table) fly(p *Producer, item flying) {
+	if p.flight == nil {
+		if n := len(t.spare); n > 0 {
+			p.flight, t.spare = t.spare[n-1], t.spare[:n-1]
+		} else {
+			p.flight = &flight{}
+		}
+	}
+	p.flight.push(item)
+}
+
+// mostSpares bounds the flights that are kept for later.
+const mostSpares = 1024
+
+// land takes a producer's flight away.
+func (t *Table) land(p *Producer) {
+	f := p.flight
+	p.flight = nil
+	if len(t.spare) < mostSpares && cap(f.items) <= 4*mostIdle {
+		clear(f.items)
+		f.items, f.head = f.items[:0], 0
+		t.spare = append(t.spare, f)
+	}
+}
+
+// Commit says that the oldest of what is in flight of a producer is in the log; a
+// batch is there at this offset. What is in flight of a producer is committed in
+// the order in which it was accepted.
+func (t *Table) Commit(p *Producer, offset int64) {
+	item := &p.flight.items[p.flight.head]
+	if item.original != nil {
+		item.original.Offset = offset
+	}
+	p.active = t.clock
+	if item.fence {
+		p.epoch = item.epoch
+	} else {
+		p.settle(item.epoch, batch{offset, item.first, item.last})
+	}
+	item.original = nil
+	if p.flight.head++; p.flight.head == len(p.flight.items) {
+		t.land(p)
+	}
+}
+
+// settle makes a committed batch part of the history. One of a higher epoch,
+// which no fence announced, begins it anew.
+func (p *Producer) settle(epoch int16, b batch) {
+	if epoch != p.epoch {
+		p.count, p.next = 0, 0
+		p.epoch = epoch
+	}
+	p.push(b)
+}
+
+// FenceVerdict says what is to become of a fence.
+type FenceVerdict int
+
+const (
+	// FenceAccepted says that the fence is in flight from now on.
+	FenceAccepted FenceVerdict = iota
+	// FenceCommitted says that the fence is in the log already.
+	FenceCommitted
+	// FenceInFlight says that the fence, or a higher one, is in flight.
+	FenceInFlight
+	// FenceRefused says that a higher epoch is in the log.
+	FenceRefused
+	// FenceTooMany says that the producer is not known, and there is no room for one more.
+	FenceTooMany
+)
+
+// Fence puts the fence of a named producer into flight, if its epoch is above the
+// known one. The producer that it returns is for Commit.
+func (t *Table) Fence(f messages.ProducerFence) (*Producer, FenceVerdict) {
+	p := t.byID[f.ProducerID]
+	switch {
+	case p == nil && !t.hasRoom():
+		return nil, FenceTooMany
+	case p == nil:
+		p = t.find(f.ProducerID)
+	case f.ProducerEpoch < p.epoch:
+		return nil, FenceRefused
+	case f.ProducerEpoch == p.epoch:
+		return nil, FenceCommitted
+	case f.ProducerEpoch <= p.knownEpoch():
+		return nil, FenceInFlight
+	}
+	p.name, p.active = f.Name, t.clock
+	t.fly(p, flying{epoch: f.ProducerEpoch, fence: true})
+	return p, FenceAccepted
+}

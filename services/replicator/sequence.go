@@ -1,0 +1,87 @@
+package replicator
+
+import (
+	"time"
+
+	"laneway.dev/pkg/messages"
+	"laneway.dev/services/replicator/producers"
+)
+
+func newProducers(s Settings) *producers.Table {
+	return producers.New(s.ProducerExpiry, s.MaxProducers)
+}
+
+// sequence takes a batch that has a producer id, or says why it cannot be taken:
+// the producer's history is judged first, then what it expects of the log's end.
+func (c *Core) sequence(b *messages.StagedBatch, p *pending) *messages.Error {
+	j := c.producers.Judge(b.Sequence, b.Records, b.FirstUnacked)
+	switch j.Verdict {
+	case producers.Refuse:
+		c.stats.Refused++
+		return j.Refusal
+	case producers.Duplicate:
+		p.duplicate, p.original = true, &producers.Original{Offset: j.Offset}
+		return nil
+	case producers.Joins:
+		p.duplicate, p.original = true, j.Original
+		return nil
+	}
+	if refusal := c.claim(b, p); refusal != nil {
+		return refusal
+	}
+	p.producer = c.producers.Accept(j, b.Sequence, b.Records)
+	return nil
+}
+
+// fence is the fence of a named producer, and who asked for it.
+type fence struct {
+	messages.ProducerFence
+	asker  uint64 // frontend epoch
+	before bool   // the producer was known before
+}
+
+// fenceProducer takes a fence. It is answered once it is in the log; one that is
+// in flight already is answered when it lands, so its repetition is not.
+func (c *Core) fenceProducer(now time.Time, m messages.FenceProducer) {
+	known, before := c.producers.Known(m.Fence.ProducerID)
+	producer, verdict := c.producers.Fence(m.Fence)
+	answer := messages.ProducerFenced{Partition: c.partition, Epoch: m.Epoch, Before: before, Producer: known}
+	switch verdict {
+	case producers.FenceAccepted:
+		c.queue = append(c.queue, pending{
+			epoch: c.frontend, sequencer: c.sequencer, producer: producer,
+			fence: &fence{m.Fence, m.Epoch, before}, since: now,
+		})
+		c.accepted++
+		return
+	case producers.FenceInFlight:
+		return
+	case producers.FenceRefused:
+		answer.Code = messages.CodeInvalidEpoch
+	case producers.FenceTooMany:
+		answer.Code = messages.CodeTooManyProducers
+		answer.Producer.ProducerFence = m.Fence
+	case producers.FenceCommitted:
+	}
+	c.send(messages.FrontendSubject(m.Epoch), answer)
+}
+
+// fenceCommitted answers a fence that is in the log, and with it everything that
+// was accepted of the producer before.
+func (c *Core) fenceCommitted(p *pending) {
+	c.producers.Commit(p.producer, 0)
+	known, _ := c.producers.Known(p.fence.ProducerID)
+	c.send(messages.FrontendSubject(p.fence.asker), messages.ProducerFenced{
+		Partition: c.partition, Epoch: p.fence.asker, Before: p.fence.before, Producer: known,
+	})
+}
+
+// listProducers answers what is committed. It is for people; a replaced owner may
+// tell what was.
+func (c *Core) listProducers(m messages.ListProducers) {
+	listed, more := c.producers.List(m.After, int(min(m.Limit, messages.MaxListedProducers)))
+	c.send(messages.FrontendSubject(m.Epoch), messages.Producers{
+		Partition: c.partition, Epoch: m.Epoch, Request: m.Request,
+		Total: uint64(c.producers.Len()), More: more, Producers: listed,
+	})
+}
