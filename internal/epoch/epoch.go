@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/nats-io/nats.go/jetstream"
@@ -32,13 +31,9 @@ const nobody = math.MaxUint64
 
 // acquire takes the next epoch unless there is one above mine.
 func acquire(ctx context.Context, js jetstream.JetStream, role string, mine, above uint64) (uint64, error) {
-	return backoff.Retry(ctx, func() (uint64, error) {
-		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
-		defer cancel()
-		return tryAcquire(attempt, js, role, mine, above)
-	}, backoff.WithMaxElapsedTime(0), backoff.WithBackOff(&backoff.ExponentialBackOff{
-		InitialInterval: 20 * time.Millisecond, Multiplier: 2, RandomizationFactor: 0.5, MaxInterval: time.Second,
-	}))
+	return replicated.Retry(ctx, func(ctx context.Context) (uint64, error) {
+		return tryAcquire(ctx, js, role, mine, above)
+	})
 }
 
 func tryAcquire(ctx context.Context, js jetstream.JetStream, role string, mine, above uint64) (uint64, error) {

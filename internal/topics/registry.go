@@ -13,14 +13,13 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/internal/replicated"
+	"laneway.dev/internal/snapshots"
 	"laneway.dev/pkg/messages"
 )
 
@@ -51,13 +50,9 @@ type Change struct {
 // Open opens the registry, and makes its bucket if it is the first to. It
 // tries for as long as ctx lives: JetStream may have no leader for seconds.
 func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Registry, error) {
-	kv, err := backoff.Retry(ctx, func() (jetstream.KeyValue, error) {
-		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
-		defer cancel()
-		return replicated.OpenBucket(attempt, js, bucket, "Laneway: topics")
-	}, backoff.WithMaxElapsedTime(0), backoff.WithBackOff(&backoff.ExponentialBackOff{
-		InitialInterval: 20 * time.Millisecond, Multiplier: 2, RandomizationFactor: 0.5, MaxInterval: time.Second,
-	}))
+	kv, err := replicated.Retry(ctx, func(ctx context.Context) (jetstream.KeyValue, error) {
+		return replicated.OpenBucket(ctx, js, bucket, "Laneway: topics")
+	})
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", bucket, err)
 	}
@@ -76,6 +71,9 @@ func (r *Registry) Delete(ctx context.Context, name string) error {
 		return unavailable(err)
 	}
 	if err := r.eachLog(topic, func(l *partitionlog.Log) error { return l.Delete(ctx) }); err != nil {
+		return unavailable(err)
+	}
+	if err := snapshots.Delete(ctx, r.js, topic.ID); err != nil {
 		return unavailable(err)
 	}
 	return nil

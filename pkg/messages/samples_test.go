@@ -51,7 +51,7 @@ var samples = map[kind]Message{
 	}},
 	kindCommitted:      Committed{samplePartition, 44, EncodeEntry(sampleEntry)},
 	kindFenceProducer:  FenceProducer{samplePartition, 7, sampleKnown.ProducerFence},
-	kindProducerFenced: ProducerFenced{samplePartition, 7, CodeInvalidEpoch, true, sampleKnown},
+	kindProducerFenced: ProducerFenced{samplePartition, 7, 4, CodeInvalidEpoch, true, sampleKnown},
 	kindListProducers:  ListProducers{samplePartition, 7, math.MaxUint64, math.MaxInt64, math.MaxUint32},
 	kindProducers: Producers{
 		Partition: samplePartition, Epoch: 7, Request: 9, Total: 10, More: true, Producers: []KnownProducer{sampleKnown, {}},

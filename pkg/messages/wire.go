@@ -146,6 +146,7 @@ type FenceProducer struct {
 type ProducerFenced struct {
 	Partition Partition
 	Epoch     uint64 // frontend epoch
+	Fence     int16  // producer epoch that was asked for
 	Code      Code
 	Before    bool // the partition knew the producer before
 	Producer  KnownProducer
@@ -301,6 +302,7 @@ func (m FenceProducer) encode(e *encoder) {
 
 func (m ProducerFenced) encode(e *encoder) {
 	e.uint(m.Epoch)
+	e.int(int64(m.Fence))
 	e.uint(uint64(m.Code))
 	e.bool(m.Before)
 	encodeKnown(e, &m.Producer)
@@ -358,8 +360,8 @@ var body = map[kind]struct {
 	kindFenceProducer: {2, func(d *decoder, p Partition) Message {
 		return FenceProducer{p, d.uint(), decodeFence(d)}
 	}},
-	kindProducerFenced: {4, func(d *decoder, p Partition) Message {
-		return ProducerFenced{p, d.uint(), d.code(), d.bool(), decodeKnown(d)}
+	kindProducerFenced: {5, func(d *decoder, p Partition) Message {
+		return ProducerFenced{p, d.uint(), d.natural16(), d.code(), d.bool(), decodeKnown(d)}
 	}},
 	kindListProducers: {4, func(d *decoder, p Partition) Message {
 		return ListProducers{p, d.uint(), d.uint(), d.natural(), d.uint32()}

@@ -25,37 +25,43 @@ const apiVersion = "0.1.0"
 // serveAPI offers the topic API as endpoints of a NATS micro service.
 func (s *Service) serveAPI() error {
 	api, err := micro.AddService(s.config.Conn, micro.Config{
-		Name: "laneway", Version: apiVersion, Description: "Laneway: topic administration", QueueGroup: messages.FrontendQueue,
+		Name: "laneway", Version: apiVersion, Description: "Laneway: administration of topics and producers", QueueGroup: messages.FrontendQueue,
 	})
 	if err != nil {
 		return fmt.Errorf("offer the topic API: %w", err)
 	}
 	s.api = api
-	endpoints := map[string]func(context.Context, []byte) (any, error){
+	endpoints := map[string]handler{
 		"create": s.createTopic, "list": s.listTopics, "info": s.topicInfo, "delete": s.deleteTopic,
 	}
 	for name, handle := range endpoints {
-		handler := micro.HandlerFunc(func(r micro.Request) { s.serve(r, handle) })
+		handler := micro.HandlerFunc(func(r micro.Request) { s.serve(context.Background(), r, kindTopic, handle) })
 		if err := api.AddEndpoint("topic-"+name, handler, micro.WithEndpointSubject(messages.TopicAPI+name)); err != nil {
 			return fmt.Errorf("offer the topic API: %w", err)
 		}
 	}
+	if err := s.serveProducerAPI(); err != nil {
+		return err
+	}
 	return s.wire.Flush(5 * time.Second)
 }
 
-func (s *Service) serve(r micro.Request, handle func(context.Context, []byte) (any, error)) {
+// handler answers the body of a request.
+type handler func(context.Context, []byte) (any, error)
+
+func (s *Service) serve(ctx context.Context, r micro.Request, kind string, handle handler) {
 	if r.Reply() != "" && messages.ReplyTo(r.Reply()) == "" {
-		s.config.Logger.Warn("a request of the topic API is not served, because its answer would go to a subject of a service",
+		s.config.Logger.Warn("a request of the API is not served, because its answer would go to a subject of a service",
 			zap.String("subject", r.Subject()), zap.String("reply", r.Reply()))
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), apiTimeout)
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	var response any
 	result, err := withinSize(ctx, r.Data(), handle)
 	if response = result; err != nil {
 		known := messages.AsError(err)
-		s.errors.add(kindTopic, known.Code)
+		s.errors.add(kind, known.Code)
 		response = messages.ErrorResponse{Error: known}
 	}
 	data, err := json.Marshal(response)
@@ -67,12 +73,12 @@ func (s *Service) serve(r micro.Request, handle func(context.Context, []byte) (a
 		data = messages.EncodeErrorResponse(err)
 	}
 	if err := r.Respond(data); err != nil {
-		s.config.Logger.Warn("a request of the topic API could not be answered", zap.String("subject", r.Subject()), zap.Error(err))
+		s.config.Logger.Warn("a request of the API could not be answered", zap.String("subject", r.Subject()), zap.Error(err))
 	}
 }
 
 // withinSize handles a request, unless it is larger than any needs to be.
-func withinSize(ctx context.Context, data []byte, handle func(context.Context, []byte) (any, error)) (any, error) {
+func withinSize(ctx context.Context, data []byte, handle handler) (any, error) {
 	if len(data) > messages.MaxAPIRequest {
 		return nil, messages.Errorf(messages.CodeInvalidRequest, "the request has %d bytes, allowed are %d", len(data), messages.MaxAPIRequest)
 	}

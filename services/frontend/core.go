@@ -26,13 +26,15 @@ type Times struct {
 
 // Produce is a batch that a producer has sent.
 type Produce struct {
-	Lane      string
-	MessageID string
-	Expect    messages.Expectation
-	Trace     messages.Trace
-	Payload   []byte // a batch frame
-	Records   int
-	Request   Request
+	Lane         string
+	MessageID    string
+	Sequence     messages.Sequence // zero without a producer id
+	FirstUnacked int32
+	Expect       messages.Expectation
+	Trace        messages.Trace
+	Payload      []byte // a batch frame
+	Records      int
+	Request      Request
 }
 
 // Request is what the shell needs to answer a producer; the core only hands it
@@ -206,7 +208,8 @@ func (c *Core) stageTicket(now time.Time, t *ticket) {
 	c.stage = append(c.stage, messages.StageBatch{
 		Lane: t.Lane, Number: t.number, Floor: c.tickets.Floor(t.Lane), Attempt: t.attempts,
 		Remaining: t.issued.Add(c.times.Deadline).Sub(now).Milliseconds(), Records: uint32(t.Records),
-		MessageID: t.MessageID, Expect: t.Expect, Trace: t.Trace, Payload: t.Payload,
+		MessageID: t.MessageID, Sequence: t.Sequence, FirstUnacked: t.FirstUnacked,
+		Expect: t.Expect, Trace: t.Trace, Payload: t.Payload,
 	})
 }
 

@@ -20,6 +20,10 @@ const maxMessageID = 1024
 // known are the headers with a meaning of their own; they are not kept with the record.
 var known = map[string]bool{
 	messages.HeaderProducer:             true,
+	messages.HeaderProducerID:           true,
+	messages.HeaderProducerEpoch:        true,
+	messages.HeaderSequence:             true,
+	messages.HeaderFirstUnacked:         true,
 	messages.HeaderMessageID:            true,
 	messages.HeaderExpectedStream:       true,
 	messages.HeaderExpectedLastSequence: true,

@@ -16,10 +16,13 @@ import (
 const maxLane = 256
 
 // laneOf returns the key of the lane that keeps a message in order with others:
-// the producer that it names; else its client, if the server tells it; else the
+// its producer id, if it has one; else the producer that it names; else its client, if the server tells it; else the
 // reply subject without its last token, if that names one client connection;
 // else a lane of its own.
-func laneOf(m *nats.Msg, info requestInfo, own func() string) (string, *messages.Error) {
+func laneOf(m *nats.Msg, producerID int64, info requestInfo, own func() string) (string, *messages.Error) {
+	if producerID != 0 {
+		return "i:" + strconv.FormatInt(producerID, 10), nil
+	}
 	if name := m.Header.Get(messages.HeaderProducer); name != "" {
 		if len(name) > maxLane {
 			return "", messages.Errorf(messages.CodeHeaderInvalid, "%s has %d bytes, allowed are %d",

@@ -29,6 +29,8 @@ const (
 	kindProduce = "produce"
 	kindFetch   = "fetch"
 	kindTopic   = "topic"
+	// kindProducer are requests of the producer API.
+	kindProducer = "producer"
 )
 
 // errorCounter counts the requests that were answered with an error, by what was

@@ -35,7 +35,10 @@ func parse(m *nats.Msg, topic messages.Topic, stream string, maxPayload int64, o
 	if p.Expect, err = expectationOf(m.Header); err != nil {
 		return Produce{}, err
 	}
-	if p.Lane, err = laneOf(m, info, own); err != nil {
+	if p.Sequence, p.FirstUnacked, err = sequenceOf(m.Header); err != nil {
+		return Produce{}, err
+	}
+	if p.Lane, err = laneOf(m, p.Sequence.ProducerID, info, own); err != nil {
 		return Produce{}, err
 	}
 	if p.Payload, p.Records, err = frameOf(m, boundSubject(m, topic), topic.MaxRecordBytes); err != nil {

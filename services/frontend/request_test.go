@@ -69,7 +69,6 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		{"a header in another case", nats.Msg{Header: nats.Header{"nats-ttl": {"1s"}}}, messages.CodeHeaderNotSupported},
 		{"a fast batch", nats.Msg{Reply: "_INBOX.a.b.500.ok.1.0.$FI"}, messages.CodeHeaderNotSupported},
 		{"a fast batch across an account import", nats.Msg{Reply: "_R_.a", Header: nats.Header{"Nats-Request-Info": {`{"acc":"A","reply":"_INBOX.a.b.500.ok.1.0.$FI"}`}}}, messages.CodeHeaderNotSupported},
-		{"a producer id", nats.Msg{Header: nats.Header{"Laneway-Producer-Id": {"1"}}}, messages.CodeHeaderNotSupported},
 		{"another stream", nats.Msg{Header: nats.Header{"Nats-Expected-Stream": {"ORDERS"}}}, messages.CodeStreamMismatch},
 		{"a long producer name", nats.Msg{Header: nats.Header{"Laneway-Producer": {strings.Repeat("x", 257)}}}, messages.CodeHeaderInvalid},
 		{"a header name with a space", nats.Msg{Header: nats.Header{"a b": {"v"}}}, messages.CodeHeaderInvalid},

@@ -17,6 +17,7 @@ import (
 	"laneway.dev/internal/epoch"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/partitions"
+	"laneway.dev/internal/producerid"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/internal/topics"
 	"laneway.dev/internal/wire"
@@ -64,6 +65,7 @@ type Service struct {
 	js        jetstream.JetStream
 	wire      *wire.Connection
 	registry  *topics.Registry
+	producers *producerid.Registry
 	reader    *reader.Reader
 	admission *admission
 	set       *partitions.Set[*partition]
@@ -76,6 +78,11 @@ type Service struct {
 	closing atomic.Bool
 	refused atomic.Uint64 // requests that were answered before they got a ticket
 	errors  errorCounter
+
+	questions atomic.Uint64 // numbers what is asked of replicators
+	fences    asked[fenceKey, messages.ProducerFenced]
+	lists     asked[uint64, messages.Producers]
+	requests  requests // of the producer API
 
 	mu   sync.Mutex // held while an epoch is claimed
 	subs []*nats.Subscription
@@ -111,6 +118,9 @@ func (s *Service) start(ctx context.Context) (err error) {
 		return err
 	}
 	if s.registry, err = topics.Open(ctx, s.config.Conn, s.js); err != nil {
+		return err
+	}
+	if s.producers, err = producerid.Open(ctx, s.config.Conn, s.js); err != nil {
 		return err
 	}
 	if s.errors, err = newErrorCounter(s.config.Telemetry); err != nil {
@@ -233,6 +243,7 @@ func (s *Service) Err() error { return s.ending.Err() }
 func (s *Service) Stop(ctx context.Context) error {
 	s.closing.Store(true)
 	errs := []error{s.api.Stop()}
+	s.requests.stop()
 	for _, p := range s.set.Actors() {
 		p.close()
 	}
@@ -256,6 +267,9 @@ func (s *Service) Stop(ctx context.Context) error {
 }
 
 func (s *Service) deliver(m messages.Message) {
+	if s.answered(m) {
+		return
+	}
 	<-s.started
 	s.set.Deliver(m)
 }

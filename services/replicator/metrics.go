@@ -12,6 +12,11 @@ var readings = []telemetry.Reading{
 	{Name: "laneway.replicator.terms", Description: "Terms taken: how often a log was taken over or settled", Unit: "{term}", Counter: true},
 	{Name: "laneway.replicator.lanes", Description: "Lanes remembered", Unit: "{lane}"},
 	{Name: "laneway.replicator.message_ids", Description: "Message ids remembered", Unit: "{id}"},
+	{Name: "laneway.replicator.refused", Description: "Batches refused for their sequence", Unit: "{batch}", Counter: true},
+	{Name: "laneway.replicator.producers", Description: "Idempotent producers remembered", Unit: "{producer}"},
+	{Name: "laneway.replicator.snapshots", Description: "Snapshots made", Unit: "{snapshot}", Counter: true},
+	{Name: "laneway.replicator.oversized", Description: "Snapshots not made because they would be too large", Unit: "{snapshot}", Counter: true},
+	{Name: "laneway.replicator.replayed", Description: "Entries read to take logs over", Unit: "{entry}", Counter: true},
 	{Name: "laneway.replicator.malformed", Description: "Internal messages that could not be read", Unit: "{message}", Counter: true},
 }
 
@@ -22,6 +27,7 @@ func (s *Service) observe() (func() error, error) {
 		return []int64{
 			int64(t.Entries), int64(t.Batches), int64(t.Records), int64(t.Duplicates), int64(t.Repeats),
 			int64(t.Asks), int64(t.Terms), int64(t.Lanes), int64(t.IDs),
+			int64(t.Refused), int64(t.Producers), int64(t.Snapshots), int64(t.Oversized), int64(t.Replayed),
 			int64(s.wire.Malformed()),
 		}
 	})
@@ -41,6 +47,11 @@ func (s *Service) Stats() Stats {
 			sum.Terms += t.Terms
 			sum.Lanes += t.Lanes
 			sum.IDs += t.IDs
+			sum.Refused += t.Refused
+			sum.Producers += t.Producers
+			sum.Snapshots += t.Snapshots
+			sum.Oversized += t.Oversized
+			sum.Replayed += t.Replayed
 		}
 	}
 	return sum

@@ -30,13 +30,18 @@ type partition struct {
 	stats   atomic.Pointer[Stats]
 	refusal atomic.Pointer[refusal] // of the last appends; nil if the last one succeeded
 
-	work   sync.WaitGroup                     // the read or append under way
+	settings Settings // with those of the topic
+
+	work   sync.WaitGroup                     // the read, append and save under way
 	cancel atomic.Pointer[context.CancelFunc] // ends its present attempt
 }
 
-func (s *Service) partition(_ messages.Topic, id messages.Partition) *partition {
+func (s *Service) partition(topic messages.Topic, id messages.Partition) *partition {
+	settings := s.settings
+	settings.ProducerExpiry, settings.MaxProducers = topic.ProducerExpiry(), topic.MaxProducers
 	return &partition{
-		id: id, service: s, log: partitionlog.New(s.config.Conn, s.js, id),
+		settings: settings,
+		id:       id, service: s, log: partitionlog.New(s.config.Conn, s.js, id),
 		mailbox: actor.NewMailbox[Event](mailboxSize), spans: newSpans(s.config.Telemetry, id),
 	}
 }
@@ -50,9 +55,9 @@ func (p *partition) Receive(ctx context.Context, m messages.Message) {
 // Run is the actor's goroutine.
 func (p *partition) Run(ctx context.Context) {
 	defer p.work.Wait()
-	core := NewCore(p.id, p.service.settings)
+	core := NewCore(p.id, p.settings)
 	p.do(ctx, core.Step(time.Now(), nil))
-	p.mailbox.Run(ctx, p.service.settings.Heartbeat, func(now time.Time, events []Event) bool {
+	p.mailbox.Run(ctx, p.settings.Heartbeat, func(now time.Time, events []Event) bool {
 		if p.service.Err() != nil {
 			return false
 		}
@@ -71,7 +76,12 @@ func (p *partition) Run(ctx context.Context) {
 func (p *partition) do(ctx context.Context, fx Effects) {
 	p.service.wire.Send(fx.Send)
 	p.spans.committed(fx.Committed)
+	if fx.Save != nil {
+		p.work.Go(func() { p.save(ctx, fx.Save) })
+	}
 	switch {
+	case fx.Load:
+		p.work.Go(func() { p.load(ctx) })
 	case fx.Append != nil:
 		p.spans.appending()
 		p.work.Go(func() { p.append(ctx, *fx.Append) })

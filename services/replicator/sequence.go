@@ -45,7 +45,9 @@ type fence struct {
 func (c *Core) fenceProducer(now time.Time, m messages.FenceProducer) {
 	known, before := c.producers.Known(m.Fence.ProducerID)
 	producer, verdict := c.producers.Fence(m.Fence)
-	answer := messages.ProducerFenced{Partition: c.partition, Epoch: m.Epoch, Before: before, Producer: known}
+	answer := messages.ProducerFenced{
+		Partition: c.partition, Epoch: m.Epoch, Fence: m.Fence.ProducerEpoch, Before: before, Producer: known,
+	}
 	switch verdict {
 	case producers.FenceAccepted:
 		c.queue = append(c.queue, pending{
@@ -72,7 +74,7 @@ func (c *Core) fenceCommitted(p *pending) {
 	c.producers.Commit(p.producer, 0)
 	known, _ := c.producers.Known(p.fence.ProducerID)
 	c.send(messages.FrontendSubject(p.fence.asker), messages.ProducerFenced{
-		Partition: c.partition, Epoch: p.fence.asker, Before: p.fence.before, Producer: known,
+		Partition: c.partition, Epoch: p.fence.asker, Fence: p.fence.ProducerEpoch, Before: p.fence.before, Producer: known,
 	})
 }
 

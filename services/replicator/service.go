@@ -14,6 +14,7 @@ import (
 
 	"laneway.dev/internal/actor"
 	"laneway.dev/internal/partitions"
+	"laneway.dev/internal/snapshots"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/internal/topics"
 	"laneway.dev/internal/wire"
@@ -36,6 +37,7 @@ type Service struct {
 	settings  Settings
 	js        jetstream.JetStream
 	wire      *wire.Connection
+	snapshots *snapshots.Store
 	set       *partitions.Set[*partition]
 	sub       *nats.Subscription
 	ending    *actor.Ending
@@ -68,6 +70,9 @@ func (s *Service) start(ctx context.Context) (err error) {
 	}
 	registry, err := topics.Open(ctx, s.config.Conn, s.js)
 	if err != nil {
+		return err
+	}
+	if s.snapshots, err = snapshots.Open(ctx, s.config.Conn, s.js); err != nil {
 		return err
 	}
 	if s.set, err = partitions.Start(ctx, registry, s.config.Logger, s.partition); err != nil {

@@ -1,0 +1,186 @@
+// Package producerid gives producers their identities: a new id to anybody who
+// asks, and to a named producer the same id with the next epoch. Names are keys
+// of a NATS key-value bucket.
+//
+// An id is a random number of 63 bits. Nothing has to be asked or kept for it, and
+// two producers that a partition remembers at the same time never have the same
+// one: of a million it would take 20 million tries to see one collision.
+package producerid
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/internal/replicated"
+	"laneway.dev/pkg/messages"
+)
+
+const bucket = "LANEWAY_PRODUCERS"
+
+const (
+	// lastEpoch is the highest epoch that a producer gets. The one above fences an
+	// id whose epochs are used up.
+	lastEpoch = retiredEpoch - 1
+	// retiredEpoch fences an id for ever.
+	retiredEpoch = math.MaxInt16
+	// maxTopics bounds the topics that a record remembers.
+	maxTopics = 256
+)
+
+// Registry keeps the identities of named producers. It is safe for concurrent use.
+type Registry struct {
+	conn *nats.Conn
+	kv   jetstream.KeyValue
+}
+
+// Identity is what a producer is from now on.
+type Identity struct {
+	messages.ProducerFence
+	// Retired is the fence of the id that the producer had before, whose epochs are
+	// used up; its id is 0 if there is none.
+	Retired messages.ProducerFence
+	// Seen are the ids of topics that an earlier instance named.
+	Seen []uint64
+}
+
+// record is what the bucket keeps of a name.
+type record struct {
+	Name    string   `json:"name"`
+	ID      int64    `json:"id,string"`
+	Epoch   int16    `json:"epoch"`
+	Retired int64    `json:"retired,string,omitempty"`
+	Topics  []uint64 `json:"topics,omitempty"` // the most recent ones last
+}
+
+// Open opens the registry, and makes its bucket if it is the first to. It tries
+// for as long as ctx lives.
+func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Registry, error) {
+	kv, err := replicated.Retry(ctx, func(ctx context.Context) (jetstream.KeyValue, error) {
+		return replicated.OpenBucket(ctx, js, bucket, "Laneway: named producers")
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", bucket, err)
+	}
+	return &Registry{conn: conn, kv: kv}, nil
+}
+
+// New returns an id that nobody has.
+func New() int64 {
+	var b [8]byte
+	for {
+		_, _ = rand.Read(b[:]) // never fails, see crypto/rand
+		if id := int64(binary.BigEndian.Uint64(b[:]) >> 1); id != 0 {
+			return id
+		}
+	}
+}
+
+// Next returns the identity of the next instance of a named producer, and
+// remembers the topics that it names. Every call returns another epoch.
+func (r *Registry) Next(ctx context.Context, name string, topics []uint64) (Identity, error) {
+	identity, err := replicated.Retry(ctx, func(ctx context.Context) (Identity, error) {
+		return r.tryNext(ctx, name, topics)
+	})
+	return identity, known(err)
+}
+
+// known returns an error as one of the catalogue.
+func known(err error) error {
+	if e, is := errors.AsType[*messages.Error](err); is {
+		return e
+	}
+	if err != nil {
+		return messages.NewError(messages.CodeUnavailable, err.Error())
+	}
+	return nil
+}
+
+func (r *Registry) tryNext(ctx context.Context, name string, topics []uint64) (Identity, error) {
+	before, revision, err := r.get(ctx, name)
+	if err != nil {
+		return Identity{}, err
+	}
+	next := before.next(name)
+	next.remember(topics)
+	data, err := json.Marshal(next)
+	if err != nil {
+		return Identity{}, backoff.Permanent(err)
+	}
+	if _, err := r.kv.Update(ctx, key(name), data, revision); err != nil {
+		return Identity{}, err // another instance was first, or it is not known
+	}
+	identity := Identity{
+		ProducerFence: messages.ProducerFence{ProducerID: next.ID, ProducerEpoch: next.Epoch, Name: name}, Seen: before.Topics,
+	}
+	if next.Retired != 0 {
+		identity.Retired = messages.ProducerFence{ProducerID: next.Retired, ProducerEpoch: retiredEpoch, Name: name}
+	}
+	return identity, nil
+}
+
+// next returns the record of the next instance.
+func (r record) next(name string) record {
+	switch {
+	case r.ID == 0:
+		return record{Name: name, ID: New()}
+	case r.Epoch >= lastEpoch:
+		r.Retired, r.ID, r.Epoch = r.ID, New(), 0
+	default:
+		r.Epoch++
+	}
+	return r
+}
+
+// remember adds topics; the least recent ones make room.
+func (r *record) remember(topics []uint64) {
+	all := slices.DeleteFunc(slices.Clone(r.Topics), func(id uint64) bool { return slices.Contains(topics, id) })
+	all = append(all, topics...)
+	r.Topics = all[max(0, len(all)-maxTopics):]
+}
+
+// Find returns the id of a named producer, or an error of code CodeUnknownProducer.
+func (r *Registry) Find(ctx context.Context, name string) (int64, error) {
+	found, _, err := r.get(ctx, name)
+	switch {
+	case err != nil:
+		return 0, known(err)
+	case found.ID == 0:
+		return 0, messages.Errorf(messages.CodeUnknownProducer, "no producer has the name %q", name)
+	}
+	return found.ID, nil
+}
+
+// get returns what the leader of the bucket has of a name; a zero record if nothing.
+func (r *Registry) get(ctx context.Context, name string) (record, uint64, error) {
+	entry, err := replicated.Get(ctx, r.conn, bucket, key(name))
+	if err != nil {
+		return record{}, 0, err
+	}
+	if !entry.Exists {
+		return record{}, entry.Revision, nil
+	}
+	var found record
+	err = json.Unmarshal(entry.Value, &found)
+	if err == nil && (found.Name != name || found.ID <= 0 || found.Epoch < 0) {
+		err = errors.New("it is of another producer, or of none")
+	}
+	if err != nil {
+		return record{}, 0, backoff.Permanent(messages.Errorf(messages.CodeCorrupt,
+			"record of producer %q in bucket %s: %v", name, bucket, err))
+	}
+	return found, entry.Revision, nil
+}
+
+// key returns the key of a name, which may have characters that a key may not.
+func key(name string) string { return base64.RawURLEncoding.EncodeToString([]byte(name)) }

@@ -1,0 +1,212 @@
+// Package snapshots keeps what replicators know of their partitions: a JetStream
+// stream with a few messages for each snapshot, named by the log sequence that it
+// covers. Whoever writes an older one disturbs no newer one.
+//
+// A snapshot saves time and nothing else. What is missing or damaged here is read
+// from the log.
+package snapshots
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"laneway.dev/internal/replicated"
+	"laneway.dev/pkg/messages"
+)
+
+const (
+	streamName = "LANEWAY_SNAPSHOTS"
+	prefix     = "_laneway.snapshot."
+	// pieceBytes is the length of a piece: far below NATS' max_payload.
+	pieceBytes = 512 << 10
+	// kept is how many snapshots of a partition stay: the last one may turn out to
+	// be damaged.
+	kept = 2
+)
+
+// Store keeps the snapshots of all partitions. It is safe for concurrent use.
+type Store struct {
+	js     jetstream.JetStream
+	stream jetstream.Stream
+}
+
+// Open opens the store, and makes its stream if it is the first to. It tries for
+// as long as ctx lives.
+func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Store, error) {
+	stream, err := replicated.Retry(ctx, func(ctx context.Context) (jetstream.Stream, error) {
+		stream, err := js.Stream(ctx, streamName)
+		if !errors.Is(err, jetstream.ErrStreamNotFound) {
+			return stream, err
+		}
+		return js.CreateStream(ctx, jetstream.StreamConfig{
+			Name: streamName, Description: "Laneway: snapshots of replicators", Subjects: []string{prefix + ">"},
+			Storage: jetstream.FileStorage, MaxMsgsPerSubject: 1, Replicas: replicated.Replicas(conn),
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open stream %s: %w", streamName, err)
+	}
+	return &Store{js: js, stream: stream}, nil
+}
+
+// written names one writing of a snapshot. Its pieces have the subject
+// prefix.topic id.partition.sequence.writer.pieces.piece.
+type written struct {
+	partition string // the subject up to the partition, with its dot
+	sequence  uint64
+	writer    string // two owners may cover the same sequence
+	pieces    int
+}
+
+func partitionPrefix(p messages.Partition) string {
+	return topicPrefix(p.TopicID) + strconv.Itoa(int(p.Number)) + "."
+}
+
+func topicPrefix(id uint64) string { return prefix + strconv.FormatUint(id, 16) + "." }
+
+func (w written) sequencePrefix() string {
+	return w.partition + strconv.FormatUint(w.sequence, 10) + "."
+}
+
+func (w written) piece(n int) string {
+	return fmt.Sprintf("%s%s.%d.%d", w.sequencePrefix(), w.writer, w.pieces, n)
+}
+
+// Save stores a snapshot that covers the log of a partition up to a sequence, and
+// removes those before the last two.
+func (s *Store) Save(ctx context.Context, p messages.Partition, sequence uint64, data []byte) error {
+	pieces := slices.Collect(slices.Chunk(data, pieceBytes))
+	w := written{partitionPrefix(p), sequence, nuid.Next(), len(pieces)}
+	for n, piece := range pieces {
+		if _, err := s.js.Publish(ctx, w.piece(n), piece, jetstream.WithExpectStream(streamName)); err != nil {
+			return fmt.Errorf("save the snapshot of %s at sequence %d: %w", p, sequence, err)
+		}
+	}
+	if err := s.clean(ctx, p); err != nil {
+		return fmt.Errorf("remove old snapshots of %s: %w", p, err)
+	}
+	return nil
+}
+
+// clean removes everything that is older than the last complete snapshots.
+func (s *Store) clean(ctx context.Context, p messages.Partition) error {
+	all, err := s.list(ctx, p)
+	if err != nil {
+		return err
+	}
+	complete := all.complete()
+	if len(complete) <= kept {
+		return nil
+	}
+	oldest := complete[kept-1].sequence
+	for w := range all {
+		if w.sequence < oldest {
+			if err := s.stream.Purge(ctx, jetstream.WithPurgeSubject(w.sequencePrefix()+">")); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Load hands the snapshots of a partition to use, newest first, until one is good.
+// Those of which a piece is missing are left out; whether one is damaged is for
+// use to see.
+func (s *Store) Load(ctx context.Context, p messages.Partition, use func(data []byte) (good bool)) error {
+	all, err := s.list(ctx, p)
+	if err != nil {
+		return fmt.Errorf("list the snapshots of %s: %w", p, err)
+	}
+	for _, w := range all.complete() {
+		data, err := s.read(ctx, w)
+		switch {
+		case errors.Is(err, jetstream.ErrMsgNotFound): // its writer goes on, and removes it
+			continue
+		case err != nil:
+			return fmt.Errorf("read the snapshot of %s at sequence %d: %w", p, w.sequence, err)
+		}
+		if use(data) {
+			break
+		}
+	}
+	return nil
+}
+
+func (s *Store) read(ctx context.Context, w written) ([]byte, error) {
+	data := make([]byte, 0, w.pieces*pieceBytes)
+	for n := range w.pieces {
+		m, err := s.stream.GetLastMsgForSubject(ctx, w.piece(n))
+		if err != nil {
+			return nil, err
+		}
+		data = append(data, m.Data...)
+	}
+	return data, nil
+}
+
+// Delete removes all snapshots of a topic.
+func Delete(ctx context.Context, js jetstream.JetStream, topicID uint64) error {
+	stream, err := js.Stream(ctx, streamName)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil
+	}
+	if err == nil {
+		err = stream.Purge(ctx, jetstream.WithPurgeSubject(topicPrefix(topicID)+">"))
+	}
+	if err != nil {
+		return fmt.Errorf("remove snapshots: %w", err)
+	}
+	return nil
+}
+
+// listing counts the pieces that are there of each writing.
+type listing map[written]int
+
+// complete returns the writings of which no piece is missing, newest first.
+func (l listing) complete() []written {
+	all := slices.SortedFunc(maps.Keys(l), func(a, b written) int {
+		return cmp.Or(cmp.Compare(b.sequence, a.sequence), cmp.Compare(a.writer, b.writer))
+	})
+	return slices.DeleteFunc(all, func(w written) bool { return l[w] != w.pieces })
+}
+
+func (s *Store) list(ctx context.Context, p messages.Partition) (listing, error) {
+	of := partitionPrefix(p)
+	info, err := s.stream.Info(ctx, jetstream.WithSubjectFilter(of+">"))
+	if err != nil {
+		return nil, err
+	}
+	all := make(listing)
+	for subject := range info.State.Subjects {
+		if w, ok := parse(of, strings.TrimPrefix(subject, of)); ok {
+			all[w]++
+		}
+	}
+	return all, nil
+}
+
+// parse reads what follows the partition in the subject of a piece. A foreign
+// subject is passed over.
+func parse(partition, rest string) (written, bool) {
+	tokens := strings.Split(rest, ".")
+	if len(tokens) != 4 {
+		return written{}, false
+	}
+	sequence, err := strconv.ParseUint(tokens[0], 10, 64)
+	pieces, piecesErr := strconv.Atoi(tokens[2])
+	const most = 1 << 12 // no snapshot is larger
+	if err != nil || piecesErr != nil || pieces < 1 || pieces > most {
+		return written{}, false
+	}
+	return written{partition, sequence, tokens[1], pieces}, true
+}

@@ -1,0 +1,66 @@
+package frontend
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"laneway.dev/internal/wire"
+	"laneway.dev/pkg/messages"
+)
+
+// asked are questions to replicators that wait for their answers, by what an
+// answer names. It is safe for concurrent use.
+type asked[K comparable, A any] struct {
+	mu      sync.Mutex
+	waiting map[K]chan A
+}
+
+// answer hands an answer to who waits for it; one that nobody waits for is a
+// repetition.
+func (q *asked[K, A]) answer(key K, a A) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if waiting, open := q.waiting[key]; open {
+		waiting <- a
+		delete(q.waiting, key)
+	}
+}
+
+func (q *asked[K, A]) open(key K) <-chan A {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.waiting == nil {
+		q.waiting = make(map[K]chan A)
+	}
+	waiting := make(chan A, 1)
+	q.waiting[key] = waiting
+	return waiting
+}
+
+func (q *asked[K, A]) close(key K) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.waiting, key)
+}
+
+// ask sends a question to the partition's replicator until it is answered or ctx
+// ends: the question, the answer or the replicator may get lost.
+func ask[K comparable, A any](ctx context.Context, s *Service, q *asked[K, A], key K, question messages.Message) (A, error) {
+	waiting := q.open(key)
+	defer q.close(key)
+	again := time.NewTicker(s.config.Times.Heartbeat)
+	defer again.Stop()
+	for {
+		s.wire.Send([]wire.Envelope{{Subject: question.Of().ReplicatorSubject(), Message: question}})
+		select {
+		case a := <-waiting:
+			return a, nil
+		case <-again.C:
+		case <-ctx.Done():
+			var none A
+			return none, messages.Errorf(messages.CodeUnavailable,
+				"the replicator of partition %s does not answer; is one running? (%v)", question.Of(), ctx.Err())
+		}
+	}
+}

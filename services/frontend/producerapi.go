@@ -1,0 +1,215 @@
+package frontend
+
+import (
+	"context"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"laneway.dev/internal/producerid"
+	"laneway.dev/pkg/messages"
+)
+
+// fenceKey names a fence in the answer to it.
+type fenceKey struct {
+	partition messages.Partition
+	id        int64
+	epoch     int16
+}
+
+// asksAtOnce bounds the partitions that one request asks at the same time.
+const asksAtOnce = 16
+
+// initProducer gives a producer its identity. That of a named one is fenced in the
+// log of every partition of the topics before it is told.
+func (s *Service) initProducer(ctx context.Context, data []byte) (any, error) {
+	var request messages.ProducerInitRequest
+	if err := decode(data, &request); err != nil {
+		return nil, err
+	}
+	if request.Name == "" {
+		if len(request.Topics) > 0 {
+			return nil, messages.NewError(messages.CodeInvalidRequest, "topics are for a producer with a name: a new id has nothing in them")
+		}
+		return messages.ProducerInitResponse{ProducerID: producerid.New()}, nil
+	}
+	if err := messages.CheckProducerName(request.Name); err != nil {
+		return nil, err
+	}
+	topics, err := s.initTopics(ctx, request.Topics)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]uint64, len(topics))
+	for i := range topics {
+		ids[i] = topics[i].ID
+	}
+	identity, err := s.producers.Next(ctx, request.Name, ids)
+	if err != nil {
+		return nil, err
+	}
+	positions, err := s.fencePartitions(ctx, topics, &identity)
+	if err != nil {
+		return nil, err
+	}
+	return messages.ProducerInitResponse{
+		ProducerID: identity.ProducerID, ProducerEpoch: identity.ProducerEpoch, Positions: positions,
+	}, nil
+}
+
+// initTopics returns the topics of these names.
+func (s *Service) initTopics(ctx context.Context, names []string) ([]messages.Topic, error) {
+	if len(names) > messages.MaxInitTopics {
+		return nil, messages.Errorf(messages.CodeInvalidRequest, "%d topics, allowed are %d", len(names), messages.MaxInitTopics)
+	}
+	var topics []messages.Topic
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
+		topic, err := s.registry.Get(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		topics = append(topics, topic)
+	}
+	return topics, nil
+}
+
+// fencePartitions fences all partitions of topics, and returns how far the
+// producer came in each.
+func (s *Service) fencePartitions(ctx context.Context, topics []messages.Topic, identity *producerid.Identity) ([]messages.ProducerPosition, error) {
+	var partitions []messages.Partition
+	for _, topic := range topics {
+		for n := range topic.Partitions {
+			partitions = append(partitions, topic.Partition(n))
+		}
+	}
+	positions := make([]messages.ProducerPosition, len(partitions))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(asksAtOnce)
+	for i, p := range partitions {
+		group.Go(func() (err error) {
+			positions[i], err = s.fencePartition(ctx, p, identity)
+			return err
+		})
+	}
+	return positions, group.Wait()
+}
+
+// fencePartition fences a partition, also against the id that the producer had
+// before: where it ended, the new one goes on.
+func (s *Service) fencePartition(ctx context.Context, p messages.Partition, identity *producerid.Identity) (messages.ProducerPosition, error) {
+	position := messages.ProducerPosition{Topic: p.Topic, Partition: p.Number}
+	before := false
+	for _, f := range []messages.ProducerFence{identity.Retired, identity.ProducerFence} {
+		if f.ProducerID == 0 {
+			continue
+		}
+		fenced, err := ask(ctx, s, &s.fences, fenceKey{p, f.ProducerID, f.ProducerEpoch},
+			messages.FenceProducer{Partition: p, Epoch: s.epoch.Load(), Fence: f})
+		if err != nil {
+			return position, err
+		}
+		if fenced.Code != messages.CodeOK {
+			return position, messages.Errorf(fenced.Code, "partition %s, producer %q, id %d, epoch %d; the known epoch is %d",
+				p, f.Name, f.ProducerID, f.ProducerEpoch, fenced.Producer.ProducerEpoch)
+		}
+		before = before || fenced.Before
+		if fenced.Producer.HasLast {
+			position.LastSequence = &fenced.Producer.Last
+		}
+	}
+	position.Expired = !before && position.LastSequence == nil && slices.Contains(identity.Seen, p.TopicID)
+	return position, nil
+}
+
+func (s *Service) listProducers(ctx context.Context, data []byte) (any, error) {
+	var request messages.ProducerListRequest
+	if err := decode(data, &request); err != nil {
+		return nil, err
+	}
+	if request.Limit == 0 {
+		request.Limit = messages.MaxListedProducers
+	}
+	if request.Limit < 0 || request.Limit > messages.MaxListedProducers || request.After < 0 {
+		return nil, messages.Errorf(messages.CodeInvalidRequest, "limit is %d, allowed are 1 to %d; after is %d, allowed are 0 and more",
+			request.Limit, messages.MaxListedProducers, request.After)
+	}
+	topic, err := s.registry.Get(ctx, request.Topic)
+	if err != nil {
+		return nil, err
+	}
+	if request.Partition < 0 || int(request.Partition) >= topic.Partitions {
+		return nil, messages.Errorf(messages.CodeUnknownTopic, "%s has the partitions 0 to %d, not %d",
+			topic.Name, topic.Partitions-1, request.Partition)
+	}
+	known, err := s.askProducers(ctx, topic.Partition(int(request.Partition)), request.After, request.Limit)
+	if err != nil {
+		return nil, err
+	}
+	response := messages.ProducerListResponse{Producers: []messages.ProducerInfo{}, Total: int(known.Total), More: known.More}
+	for i := range known.Producers {
+		response.Producers = append(response.Producers, infoOfProducer(request.Partition, &known.Producers[i]))
+	}
+	return response, nil
+}
+
+// producerInfo tells what the partitions of a topic remember of one producer.
+func (s *Service) producerInfo(ctx context.Context, data []byte) (any, error) {
+	var request messages.ProducerInfoRequest
+	if err := decode(data, &request); err != nil {
+		return nil, err
+	}
+	if (request.ProducerID > 0) == (request.Name != "") || request.ProducerID < 0 {
+		return nil, messages.NewError(messages.CodeInvalidRequest, "either producer_id, above 0, or name must be given")
+	}
+	topic, err := s.registry.Get(ctx, request.Topic)
+	if err != nil {
+		return nil, err
+	}
+	if request.Name != "" {
+		if request.ProducerID, err = s.producers.Find(ctx, request.Name); err != nil {
+			return nil, err
+		}
+	}
+	response := messages.ProducerInfoResponse{Producers: []messages.ProducerInfo{}}
+	for n := range topic.Partitions {
+		known, err := s.askProducers(ctx, topic.Partition(n), request.ProducerID-1, 1)
+		if err != nil {
+			return nil, err
+		}
+		if len(known.Producers) == 1 && known.Producers[0].ProducerID == request.ProducerID {
+			response.Producers = append(response.Producers, infoOfProducer(int32(n), &known.Producers[0]))
+		}
+	}
+	return response, nil
+}
+
+func (s *Service) askProducers(ctx context.Context, p messages.Partition, after int64, limit int) (messages.Producers, error) {
+	request := s.questions.Add(1)
+	return ask(ctx, s, &s.lists, request, messages.ListProducers{
+		Partition: p, Epoch: s.epoch.Load(), Request: request, After: after, Limit: uint32(limit),
+	})
+}
+
+func infoOfProducer(partition int32, k *messages.KnownProducer) messages.ProducerInfo {
+	info := messages.ProducerInfo{
+		Partition: partition, ProducerID: k.ProducerID, Name: k.Name, ProducerEpoch: k.ProducerEpoch, AgeMS: k.Age,
+	}
+	if k.HasLast {
+		info.LastSequence = &k.Last
+	}
+	return info
+}
+
+// answered takes what replicators answer to requests of the producer API; false
+// for any other message.
+func (s *Service) answered(m messages.Message) bool {
+	switch m := m.(type) {
+	case messages.ProducerFenced:
+		s.fences.answer(fenceKey{m.Partition, m.Producer.ProducerID, m.Fence}, m)
+	case messages.Producers:
+		s.lists.answer(m.Request, m)
+	default:
+		return false
+	}
+	return true
+}

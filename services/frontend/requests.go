@@ -1,0 +1,74 @@
+package frontend
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/nats-io/nats.go/micro"
+
+	"laneway.dev/pkg/messages"
+)
+
+// requestsAtOnce bounds the requests of the producer API that are under way.
+const requestsAtOnce = 64
+
+// requests are those of the producer API. They wait for replicators, so that one
+// must not wait for the other. It is safe for concurrent use.
+type requests struct {
+	slots  chan struct{}
+	ctx    context.Context
+	cancel context.CancelFunc
+	wait   sync.WaitGroup
+	mu     sync.Mutex // held while a request is added, or none may be any more
+}
+
+func (r *requests) start() {
+	r.slots = make(chan struct{}, requestsAtOnce)
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+}
+
+// stop ends what is under way; what still comes is not served.
+func (r *requests) stop() {
+	r.mu.Lock()
+	r.cancel()
+	r.mu.Unlock()
+	r.wait.Wait()
+}
+
+// run runs do aside, unless the requests have ended.
+func (r *requests) run(do func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ctx.Err() == nil {
+		r.wait.Go(do)
+	}
+}
+
+// serveProducerAPI adds the producer API to the micro service.
+func (s *Service) serveProducerAPI() error {
+	s.requests.start()
+	for name, handle := range map[string]handler{
+		"init": s.initProducer, "list": s.listProducers, "info": s.producerInfo,
+	} {
+		handler := micro.HandlerFunc(func(r micro.Request) { s.serveAside(r, handle) })
+		if err := s.api.AddEndpoint("producer-"+name, handler, micro.WithEndpointSubject(messages.ProducerAPI+name)); err != nil {
+			return fmt.Errorf("offer the producer API: %w", err)
+		}
+	}
+	return nil
+}
+
+// serveAside serves a request without holding up the next one. It waits for a
+// slot, so that what is too much waits in the NATS client.
+func (s *Service) serveAside(r micro.Request, handle handler) {
+	select {
+	case s.requests.slots <- struct{}{}:
+	case <-s.requests.ctx.Done():
+		return
+	}
+	s.requests.run(func() {
+		defer func() { <-s.requests.slots }()
+		s.serve(s.requests.ctx, r, kindProducer, handle)
+	})
+}

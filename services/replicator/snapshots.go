@@ -1,0 +1,48 @@
+package replicator
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"laneway.dev/pkg/messages"
+)
+
+const (
+	// loadTimeout bounds the search for a snapshot: the log can always be read instead.
+	loadTimeout = 10 * time.Second
+	saveTimeout = time.Minute
+)
+
+// load looks for snapshots. None is an answer too.
+func (p *partition) load(ctx context.Context) {
+	bounded, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	log := p.service.config.Logger.With(zap.Stringer("partition", p.id))
+	var readable []messages.Snapshot
+	err := p.service.snapshots.Load(bounded, p.id, func(data []byte) bool {
+		s, err := messages.DecodeSnapshot(data)
+		if err != nil {
+			log.Warn("a snapshot is damaged; an older one is used, or the log", zap.Error(err))
+			return false
+		}
+		readable = append(readable, s)
+		return true
+	})
+	if err != nil && ctx.Err() == nil {
+		log.Warn("no snapshot can be read; the log is read from its beginning, which may take long", zap.Error(err))
+	}
+	_ = p.mailbox.Put(ctx, Loaded{readable})
+}
+
+// save stores a snapshot. It is encoded here, so that the core need not wait.
+func (p *partition) save(ctx context.Context, s *messages.Snapshot) {
+	bounded, cancel := context.WithTimeout(ctx, saveTimeout)
+	defer cancel()
+	if err := p.service.snapshots.Save(bounded, p.id, s.Sequence, messages.EncodeSnapshot(*s)); err != nil && ctx.Err() == nil {
+		p.service.config.Logger.Warn("a snapshot could not be saved; a restart takes longer until the next one is",
+			zap.Stringer("partition", p.id), zap.Error(err))
+	}
+	_ = p.mailbox.Put(ctx, Saved{s.Sequence})
+}
