@@ -52,6 +52,7 @@ func benchmarkStep(b *testing.B, ids bool) {
 func benchmarkCore() *replicator.Core {
 	core := replicator.NewCore(partition, replicator.DefaultSettings("bench"))
 	core.Step(time.Now(), nil)
+	core.Step(time.Now(), []replicator.Event{replicator.Loaded{}})
 	return core
 }
 
