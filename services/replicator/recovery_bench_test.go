@@ -76,7 +76,11 @@ func takeOver(b *testing.B, conn *nats.Conn, far func(replicator.Stats) bool) re
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer s.Stop(context.Background())
+	defer func() {
+		if err := s.Stop(context.Background()); err != nil {
+			b.Error(err)
+		}
+	}()
 	poll := time.NewTicker(5 * time.Millisecond)
 	defer poll.Stop()
 	for range poll.C {
