@@ -103,9 +103,11 @@ func (f *stagerFlags) apply(c *roles.Config, store objectstore.Store, faults *fa
 }
 
 type replicatorFlags struct {
-	AppendTimeout period `default:"2s" help:"How long an append to a log may take before its fate is looked up in the log."`
+	AppendTimeout   period `default:"2s" help:"How long an append to a log may take before its fate is looked up in the log."`
+	SnapshotEntries number `default:"10000" help:"After how many log entries of a partition a snapshot is saved, which spares a restart the reading of what is before."`
 }
 
 func (f *replicatorFlags) apply(c *roles.Config) {
 	c.Replicator.AppendTimeout = time.Duration(f.AppendTimeout)
+	c.Replicator.SnapshotEntries = uint64(f.SnapshotEntries)
 }

@@ -29,6 +29,9 @@ type Config struct {
 	Logger        *zap.Logger
 	Telemetry     *telemetry.Telemetry
 	AppendTimeout time.Duration // after which an append is settled by reading the log; default 2 s
+	// SnapshotEntries is how many entries of a log are appended from one snapshot to
+	// the next; default 10,000.
+	SnapshotEntries uint64
 }
 
 // Service is a running replicator. It is safe for concurrent use.
@@ -56,6 +59,9 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 	s := &Service{
 		config: config, settings: DefaultSettings(nuid.Next()),
 		wire: wire.NewConnection(config.Conn, config.Logger), ending: actor.NewEnding(),
+	}
+	if config.SnapshotEntries != 0 {
+		s.settings.SnapshotEvery = config.SnapshotEntries
 	}
 	if err := s.start(ctx); err != nil {
 		return nil, fmt.Errorf("start replicator: %w", err)

@@ -47,12 +47,13 @@ const (
 
 // Options say how a deployment differs from the defaults.
 type Options struct {
-	Binary   string   // instead of the one that is shipped
-	Stager   []string // flags of the process that stages
-	Frontend []string // flags of the process that producers and consumers talk to
-	NATS     string   // more configuration of the NATS server; for FiveProcesses only
-	Env      []string // variables of all processes
-	Data     string   // data folder of serve and of NATS; a new one by default
+	Binary     string   // instead of the one that is shipped
+	Stager     []string // flags of the process that stages
+	Frontend   []string // flags of the process that producers and consumers talk to
+	Replicator []string // flags of the process that appends to the logs
+	NATS       string   // more configuration of the NATS server; for FiveProcesses only
+	Env        []string // variables of all processes
+	Data       string   // data folder of serve and of NATS; a new one by default
 }
 
 // Deployment is a running Laneway.
@@ -134,11 +135,11 @@ func (d *Deployment) describe() {
 		return
 	case OneProcess:
 		args := []string{"--listen", d.nats, "--data", d.Data, "--store", store}
-		d.add(Serve, slices.Concat(args, d.options.Stager, d.options.Frontend)...)
+		d.add(Serve, slices.Concat(args, d.options.Stager, d.options.Frontend, d.options.Replicator)...)
 		return
 	}
 	d.addNATS()
-	d.add(Replicator, "--nats", d.URL())
+	d.add(Replicator, append([]string{"--nats", d.URL()}, d.options.Replicator...)...)
 	d.add(Sequencer, "--nats", d.URL())
 	d.add(Stager, append([]string{"--nats", d.URL(), "--store", store}, d.options.Stager...)...)
 	d.add(Frontend, append([]string{"--nats", d.URL(), "--store", store}, d.options.Frontend...)...)

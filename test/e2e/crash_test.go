@@ -43,7 +43,10 @@ func TestNothingAcknowledgedIsLostWhenProcessesAreKilled(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		n := rounds(t)
 		ctx := within(t, time.Minute+time.Duration(n)*10*time.Second)
-		f := start(t, kind, stager("--fault", "stage.delay=uniform(0,20ms)"))
+		f := start(t, kind, deployment.Options{
+			Stager:     []string{"--fault", "stage.delay=uniform(0,20ms)"},
+			Replicator: []string{"--snapshot-entries", "50"}, // restarts begin from snapshots
+		})
 		fleet, err := load.NewFleet(f.conn, load.Config{
 			Partition: f.partition, Name: "producer", Producers: 8, InFlight: 10, Patience: patience,
 		})

@@ -1,0 +1,206 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"laneway.dev/pkg/messages"
+	"laneway.dev/test/deployment"
+)
+
+// producerAPI sends a request of the producer API.
+func (f *fixture) producerAPI(ctx context.Context, t *testing.T, action string, request, response any) {
+	t.Helper()
+	body, err := json.Marshal(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := f.conn.RequestWithContext(ctx, messages.ProducerAPI+action, body)
+	if err != nil {
+		t.Fatalf("producer %s: %v", action, err)
+	}
+	if err := json.Unmarshal(answer.Data, response); err != nil {
+		t.Fatalf("producer %s: %v in %s", action, err, answer.Data)
+	}
+}
+
+// initNamed begins an instance of a named producer.
+func (f *fixture) initNamed(ctx context.Context, t *testing.T, name string, topics ...string) messages.ProducerInitResponse {
+	t.Helper()
+	var response messages.ProducerInitResponse
+	f.producerAPI(ctx, t, "init", messages.ProducerInitRequest{Name: name, Topics: topics}, &response)
+	if response.Error != nil {
+		t.Fatalf("init %s: %v", name, response.Error)
+	}
+	return response
+}
+
+// sequenced returns a batch of one record of an idempotent producer.
+func sequenced(id int64, epoch int16, sequence, firstUnacked int32) *nats.Msg {
+	return &nats.Msg{Data: []byte(strconv.Itoa(int(sequence))), Header: nats.Header{
+		messages.HeaderProducerID:    {strconv.FormatInt(id, 10)},
+		messages.HeaderProducerEpoch: {strconv.Itoa(int(epoch))},
+		messages.HeaderSequence:      {strconv.Itoa(int(sequence))},
+		messages.HeaderFirstUnacked:  {strconv.Itoa(int(firstUnacked))},
+	}}
+}
+
+func wantCode(t *testing.T, ack messages.ProduceAck, code messages.Code) {
+	t.Helper()
+	if ack.Error == nil || ack.Error.Code != code {
+		t.Errorf("answer %+v, want %s", ack, code.Kind().Name)
+	}
+}
+
+func TestANamedProducerGoesOnWhereTheLogEndsAndFencesItsEarlierInstance(t *testing.T) {
+	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
+		ctx := within(t, time.Minute)
+		f := start(t, kind, deployment.Options{Replicator: []string{"--snapshot-entries", "5"}})
+		first := f.initNamed(ctx, t, "feed", "orders")
+		if len(first.Positions) != 1 || first.Positions[0].LastSequence != nil || first.ProducerEpoch != 0 {
+			t.Fatalf("first instance %+v", first)
+		}
+		for n := range int32(10) {
+			if ack := f.request(ctx, t, sequenced(first.ProducerID, 0, n, n)); ack.Error != nil || ack.Offset != int64(n) {
+				t.Fatalf("batch %d: %+v", n, ack)
+			}
+		}
+		for _, role := range f.Roles() { // what a fence rests on survives them all
+			f.Kill(role)
+			f.Restart(role)
+		}
+		f.AwaitReady(ctx)
+		f.AwaitConnected(ctx, f.conn)
+		second := f.initNamed(ctx, t, "feed", "orders")
+		if second.ProducerID != first.ProducerID || second.ProducerEpoch != 1 || second.Positions[0].LastSequence == nil ||
+			*second.Positions[0].LastSequence != 9 || second.Positions[0].Expired {
+			t.Fatalf("second instance %+v", second)
+		}
+		wantCode(t, f.request(ctx, t, sequenced(first.ProducerID, 0, 10, 10)), messages.CodeInvalidEpoch)
+		if ack := f.request(ctx, t, sequenced(first.ProducerID, 1, 10, 10)); ack.Error != nil || ack.Offset != 10 {
+			t.Fatalf("the second instance goes on: %+v", ack)
+		}
+		if ack := f.request(ctx, t, sequenced(first.ProducerID, 1, 7, 7)); ack.Error != nil || ack.Offset != 7 || !ack.Duplicate {
+			t.Fatalf("a retry of the fourth last batch: %+v", ack)
+		}
+		wantCode(t, f.request(ctx, t, sequenced(first.ProducerID, 1, 5, 5)), messages.CodeOutOfOrderSequence)
+	})
+}
+
+func TestARestartReadsTheLogFromTheLastSnapshotOnly(t *testing.T) {
+	ctx := within(t, time.Minute)
+	f := start(t, deployment.FiveProcesses, deployment.Options{Replicator: []string{"--snapshot-entries", "10"}})
+	const batches = 100
+	for n := range int32(batches) {
+		if ack := f.request(ctx, t, sequenced(7, 0, n, n)); ack.Error != nil {
+			t.Fatalf("batch %d: %+v", n, ack)
+		}
+	}
+	f.AwaitMetric(ctx, deployment.Replicator, "laneway_replicator_snapshots_total", func(v float64) bool { return v >= 9 })
+	f.Kill(deployment.Replicator)
+	f.Restart(deployment.Replicator)
+	f.AwaitReady(ctx)
+	if n := f.MustMetric(deployment.Replicator, "laneway_replicator_replayed_total"); n > 40 {
+		t.Errorf("%v of %d entries were read", n, batches)
+	}
+	if ack := f.request(ctx, t, sequenced(7, 0, batches-5, batches-5)); !ack.Duplicate || ack.Offset != batches-5 {
+		t.Errorf("a retry of the fifth last batch: %+v", ack)
+	}
+	if ack := f.request(ctx, t, sequenced(7, 0, batches, batches)); ack.Error != nil || ack.Offset != batches {
+		t.Errorf("the next batch: %+v", ack)
+	}
+}
+
+func TestManyInstancesThatInitAtOnceLeaveOneThatMaySend(t *testing.T) {
+	ctx := within(t, time.Minute)
+	f := start(t, deployment.FiveProcesses, deployment.Options{})
+	const instances = 30
+	all := make([]messages.ProducerInitResponse, instances)
+	var wait sync.WaitGroup
+	for i := range instances {
+		wait.Go(func() {
+			f.producerAPI(ctx, t, "init", messages.ProducerInitRequest{Name: "feed", Topics: []string{"orders"}}, &all[i])
+		})
+	}
+	wait.Wait()
+	youngest := f.initNamed(ctx, t, "feed", "orders")
+	for _, one := range all {
+		// One that was overtaken on its way may be told so at once.
+		if one.Error != nil {
+			wantCode(t, messages.ProduceAck{Error: one.Error}, messages.CodeInvalidEpoch)
+			continue
+		}
+		wantCode(t, f.request(ctx, t, sequenced(one.ProducerID, one.ProducerEpoch, 0, 0)), messages.CodeInvalidEpoch)
+	}
+	if ack := f.request(ctx, t, sequenced(youngest.ProducerID, youngest.ProducerEpoch, 0, 0)); ack.Error != nil {
+		t.Fatalf("the youngest: %+v", ack)
+	}
+}
+
+func TestProducersOfAPartitionAreListedInPages(t *testing.T) {
+	ctx := within(t, time.Minute)
+	f := start(t, deployment.OneProcess, deployment.Options{})
+	f.initNamed(ctx, t, "feed", "orders")
+	for id := range int64(25) {
+		if ack := f.request(ctx, t, sequenced(id+1, 3, 0, 0)); ack.Error != nil {
+			t.Fatalf("%+v", ack)
+		}
+	}
+	var listed []messages.ProducerInfo
+	for more := true; more; {
+		request := messages.ProducerListRequest{Topic: "orders", Limit: 10}
+		if len(listed) > 0 {
+			request.After = listed[len(listed)-1].ProducerID
+		}
+		var page messages.ProducerListResponse
+		f.producerAPI(ctx, t, "list", request, &page)
+		if page.Error != nil || page.Total != 26 {
+			t.Fatalf("page %+v", page)
+		}
+		listed, more = append(listed, page.Producers...), page.More
+	}
+	for i, p := range listed[:25] {
+		if p.ProducerID != int64(i)+1 || p.ProducerEpoch != 3 || p.LastSequence == nil || *p.LastSequence != 0 || p.Name != "" {
+			t.Errorf("producer %d: %+v", i, p)
+		}
+	}
+	if last := listed[25]; len(listed) != 26 || last.Name != "feed" || last.LastSequence != nil {
+		t.Errorf("%d producers, the last one is %+v", len(listed), last)
+	}
+	var info messages.ProducerInfoResponse
+	f.producerAPI(ctx, t, "info", messages.ProducerInfoRequest{Topic: "orders", Name: "feed"}, &info)
+	if info.Error != nil || len(info.Producers) != 1 || info.Producers[0].ProducerID != listed[25].ProducerID {
+		t.Errorf("info of feed: %+v", info)
+	}
+}
+
+func TestRequestsOfTheProducerAPIThatAreRefused(t *testing.T) {
+	ctx := within(t, time.Minute)
+	f := start(t, deployment.OneProcess, deployment.Options{})
+	for name, c := range map[string]struct {
+		action, body string
+		code         messages.Code
+	}{
+		"no JSON":                   {"init", `"x"`, messages.CodeInvalidRequest},
+		"an unknown field":          {"init", `{"id":1}`, messages.CodeInvalidRequest},
+		"topics without a name":     {"init", `{"topics":["orders"]}`, messages.CodeInvalidRequest},
+		"a topic that is not there": {"init", `{"name":"a","topics":["nothing"]}`, messages.CodeUnknownTopic},
+		"a partition not there":     {"list", `{"topic":"orders","partition":1}`, messages.CodeUnknownTopic},
+		"a negative partition":      {"list", `{"topic":"orders","partition":-1}`, messages.CodeUnknownTopic},
+		"a large page":              {"list", `{"topic":"orders","limit":1001}`, messages.CodeInvalidRequest},
+		"a name that nobody has":    {"info", `{"topic":"orders","name":"nobody"}`, messages.CodeUnknownProducer},
+		"neither id nor name":       {"info", `{"topic":"orders"}`, messages.CodeInvalidRequest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var response messages.ErrorResponse
+			f.producerAPI(ctx, t, c.action, json.RawMessage(c.body), &response)
+			wantCode(t, messages.ProduceAck{Error: response.Error}, c.code)
+		})
+	}
+}
