@@ -1,0 +1,104 @@
+package delivery
+
+import (
+	"slices"
+	"time"
+
+	"laneway.dev/pkg/messages"
+)
+
+// Batch returns the batch of an attempt that was made, if it has no OK yet.
+func (w *Window[T]) Batch(id ID) (batch T, ok bool) {
+	e := w.find(id)
+	if e == nil || e.acked {
+		return batch, false
+	}
+	return e.batch, true
+}
+
+// OK tells that an attempt was answered with success. Of a batch with several
+// attempts the first OK counts, whichever attempt it answers.
+func (w *Window[T]) OK(now time.Time, id ID) {
+	e := w.find(id)
+	if e == nil || e.acked {
+		return
+	}
+	e.acked, e.inFlight = true, false
+	latency := now.Sub(e.attempts[id.Attempt].sent)
+	w.timeout = max(w.settings.MinAttemptTimeout, min(4*latency, w.settings.MaxAttemptTimeout))
+	w.failures = 0
+	w.advanceHead()
+	w.pause(now)
+	w.check()
+}
+
+// advanceHead moves the acked batches at the head of the queue to those to be taken.
+func (w *Window[T]) advanceHead() {
+	n := 0
+	for n < len(w.queue) && w.queue[n].acked {
+		w.acked = append(w.acked, w.queue[n].batch)
+		n++
+	}
+	w.queue = slices.Delete(w.queue, 0, n)
+	w.head += uint64(n)
+	w.next = max(0, w.next-n)
+}
+
+// Refused tells that an attempt was answered with an error, or could not be
+// made. Only the last attempt of a batch counts, and only while it is in flight:
+// what an older one was refused for may be true no more.
+func (w *Window[T]) Refused(now time.Time, id ID, err *messages.Error) {
+	e := w.find(id)
+	if e == nil || !e.inFlight || id.Attempt != len(e.attempts)-1 {
+		return
+	}
+	e.inFlight, e.last = false, err
+	if e.fatal(err) {
+		w.fail(err)
+		return
+	}
+	w.hold(now)
+	w.check()
+}
+
+// fatal says whether an error to the last attempt cannot be cured by sending again.
+//
+// Out of order is what a batch is called whose predecessor was lost, and that is
+// cured. Not so if the attempt named the batch itself as the first unacked: then
+// it was, and still is, the lowest without an OK, and nothing that this producer
+// could send would come before it.
+func (e *entry[T]) fatal(err *messages.Error) bool {
+	if err.Code == messages.CodeOutOfOrderSequence {
+		return e.attempts[len(e.attempts)-1].firstUnacked == e.sequence
+	}
+	return !err.Retryable()
+}
+
+// find returns the batch of an attempt that was made and is not forgotten, or nil.
+func (w *Window[T]) find(id ID) *entry[T] {
+	if id.Batch < w.head || id.Batch-w.head >= uint64(len(w.queue)) {
+		return nil
+	}
+	e := &w.queue[id.Batch-w.head]
+	if id.Attempt < 0 || id.Attempt >= len(e.attempts) {
+		return nil
+	}
+	return e
+}
+
+// Disconnect tells that the connection is lost, and with it every attempt in
+// flight. Nothing is sent until Reconnect. It may be called again.
+func (w *Window[T]) Disconnect(now time.Time) {
+	w.down = true
+	for i := range w.queue {
+		if e := &w.queue[i]; e.inFlight {
+			e.inFlight, e.last = false, messages.NewError(messages.CodeOutcomeUnknown, "the connection was lost")
+			w.held = true
+		}
+	}
+	w.pause(now)
+	w.check()
+}
+
+// Reconnect tells that there is a connection.
+func (w *Window[T]) Reconnect() { w.down = false }

@@ -1,0 +1,143 @@
+package delivery
+
+import (
+	"time"
+
+	"laneway.dev/pkg/messages"
+)
+
+// Next returns what is to be sent now. Whoever calls it sends that, and tells
+// Refused if that was not possible, before it asks again.
+func (w *Window[T]) Next(now time.Time) (send Send[T], ok bool) {
+	w.Advance(now)
+	if w.err != nil || w.held || w.down {
+		return send, false
+	}
+	for w.next < len(w.queue) {
+		i := w.next
+		w.next++
+		if !w.queue[i].acked {
+			return w.attempt(now, i), true
+		}
+	}
+	return send, false
+}
+
+func (w *Window[T]) attempt(now time.Time, i int) Send[T] {
+	e := &w.queue[i]
+	assert(!e.inFlight, "one attempt of a batch is in flight")
+	e.inFlight = true
+	e.attempts = append(e.attempts, attempt{sent: now, deadline: now.Add(w.timeout), firstUnacked: w.FirstUnacked()})
+	return Send[T]{
+		ID:    ID{Batch: w.head + uint64(i), Attempt: len(e.attempts) - 1},
+		Batch: e.batch, Sequence: e.sequence, FirstUnacked: w.FirstUnacked(),
+	}
+}
+
+// Advance lets time pass: attempts time out, a pause ends, a batch takes too
+// long. Next does it too.
+func (w *Window[T]) Advance(now time.Time) {
+	if w.err != nil || len(w.queue) == 0 {
+		return
+	}
+	w.expire(now)
+	if lowest := &w.queue[0]; !now.Before(lowest.added.Add(w.settings.DeliveryTimeout)) {
+		w.fail(w.tooLate(lowest))
+		return
+	}
+	if w.held && !w.resumeAt.IsZero() && !now.Before(w.resumeAt) {
+		w.held, w.resumeAt, w.next = false, time.Time{}, 0
+	}
+	w.check()
+}
+
+// expire gives up the attempts that were not answered in time.
+func (w *Window[T]) expire(now time.Time) {
+	for i := range w.queue {
+		e := &w.queue[i]
+		if !e.inFlight {
+			continue
+		}
+		a := e.attempts[len(e.attempts)-1]
+		if now.Before(a.deadline) {
+			continue
+		}
+		waited := a.deadline.Sub(a.sent)
+		// The attempts of one burst double the timeout once, not each.
+		w.timeout = max(w.timeout, min(2*waited, w.settings.MaxAttemptTimeout))
+		e.last = messages.Errorf(messages.CodeOutcomeUnknown, "no answer came within %s", waited)
+		e.inFlight = false
+		w.hold(now)
+	}
+}
+
+// tooLate is the error for a batch that was not acknowledged in time.
+func (w *Window[T]) tooLate(e *entry[T]) *messages.Error {
+	last := "it was never sent"
+	switch {
+	case e.last != nil:
+		last = "the last attempt ended with " + e.last.Error()
+	case len(e.attempts) > 0:
+		last = "nothing was answered"
+	}
+	return messages.Errorf(messages.CodeOutcomeUnknown, "not acknowledged within %s, in %d attempts; %s",
+		w.settings.DeliveryTimeout, len(e.attempts), last)
+}
+
+// hold stops the sending after a failure. The pause begins when nothing is in
+// flight any more.
+func (w *Window[T]) hold(now time.Time) {
+	w.held = true
+	w.pause(now)
+}
+
+// pause begins the pause of a held window, if it is time.
+func (w *Window[T]) pause(now time.Time) {
+	if !w.held || !w.resumeAt.IsZero() {
+		return
+	}
+	for i := range w.queue {
+		if w.queue[i].inFlight {
+			return
+		}
+	}
+	w.resumeAt = now.Add(w.backoff())
+}
+
+// backoff returns how long to wait: all of the bound is random, so that producers
+// that failed together do not come back together.
+func (w *Window[T]) backoff() time.Duration {
+	bound := w.settings.MinBackoff
+	for range w.failures {
+		if bound = min(2*bound, w.settings.MaxBackoff); bound == w.settings.MaxBackoff {
+			break
+		}
+	}
+	w.failures++
+	return time.Duration(w.settings.Random() * float64(bound))
+}
+
+// Wake returns when Next or Advance is to be called again if nothing happens
+// before; false is never.
+func (w *Window[T]) Wake() (at time.Time, ok bool) {
+	if len(w.queue) == 0 {
+		return at, false
+	}
+	at = w.queue[0].added.Add(w.settings.DeliveryTimeout)
+	for i := range w.queue {
+		if e := &w.queue[i]; e.inFlight {
+			at = earlier(at, e.attempts[len(e.attempts)-1].deadline)
+		}
+	}
+	if w.held && !w.down && !w.resumeAt.IsZero() {
+		at = earlier(at, w.resumeAt)
+	}
+	return at, true
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}

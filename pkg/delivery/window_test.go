@@ -1,0 +1,353 @@
+package delivery_test
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"laneway.dev/pkg/delivery"
+	"laneway.dev/pkg/messages"
+)
+
+var (
+	busy       = messages.NewError(messages.CodeOverloaded, "")
+	outOfOrder = messages.NewError(messages.CodeOutOfOrderSequence, "")
+)
+
+// script drives a window in virtual time.
+type script struct {
+	*delivery.Window[string]
+	t   *testing.T
+	now time.Time
+}
+
+func newScript(t *testing.T, s delivery.Settings) *script {
+	if s.Random == nil {
+		s.Random = func() float64 { return 0.5 }
+	}
+	return &script{delivery.New[string](s), t, time.Unix(0, 0)}
+}
+
+// add adds batches of ten records each.
+func (s *script) add(names ...string) {
+	s.t.Helper()
+	for _, name := range names {
+		if err := s.Add(s.now, name, 10); err != nil {
+			s.t.Fatalf("add %s: %v", name, err)
+		}
+	}
+}
+
+// sent takes what is to be sent and checks which batches it is.
+func (s *script) sent(want ...string) map[string]delivery.Send[string] {
+	s.t.Helper()
+	sends := make(map[string]delivery.Send[string])
+	var names []string
+	for send, ok := s.Next(s.now); ok; send, ok = s.Next(s.now) {
+		sends[send.Batch] = send
+		names = append(names, send.Batch)
+	}
+	if diff := cmp.Diff(want, names); diff != "" {
+		s.t.Fatalf("sent (-want +got):\n%s", diff)
+	}
+	return sends
+}
+
+// wakes lets time pass until the window wants to be woken, and checks that it
+// takes so long.
+func (s *script) wakes(after time.Duration) {
+	s.t.Helper()
+	at, ok := s.Wake()
+	if !ok || at.Sub(s.now) != after {
+		s.t.Fatalf("wakes after %s (%v), want %s", at.Sub(s.now), ok, after)
+	}
+	s.now = at
+}
+
+func (s *script) ok(sends ...delivery.Send[string]) {
+	s.t.Helper()
+	for _, send := range sends {
+		if batch, ok := s.Batch(send.ID); !ok || batch != send.Batch {
+			s.t.Fatalf("OK of %s: %q, %v", send.Batch, batch, ok)
+		}
+		s.OK(s.now, send.ID)
+	}
+}
+
+func (s *script) refuse(send delivery.Send[string], err *messages.Error) {
+	s.Refused(s.now, send.ID, err)
+}
+
+func drain(take func() (string, bool)) string {
+	var all []string
+	for batch, ok := take(); ok; batch, ok = take() {
+		all = append(all, batch)
+	}
+	return strings.Join(all, " ")
+}
+
+func (s *script) settled(acked, failed string) {
+	s.t.Helper()
+	if got := drain(s.Acked); got != acked {
+		s.t.Errorf("acked are %q, want %q", got, acked)
+	}
+	if got := drain(s.Failed); got != failed {
+		s.t.Errorf("failed are %q, want %q", got, failed)
+	}
+}
+
+// fails checks that the window has failed for good.
+func (s *script) fails(code messages.Code) {
+	s.t.Helper()
+	if err, ok := s.Err().(*messages.Error); !ok || err.Code != code { //nolint:errorlint // promised to be exactly this
+		s.t.Fatalf("error %v, want %s", s.Err(), code.Kind().Name)
+	}
+	if _, ok := s.Wake(); ok || s.Room() || s.Add(s.now, "late", 1) != s.Err() { //nolint:errorlint // the very same
+		s.t.Error("a window that has failed goes on")
+	}
+	s.sent()
+}
+
+func TestBatchesHaveConsecutiveSequencesThatWrap(t *testing.T) {
+	s := newScript(t, delivery.Settings{First: math.MaxInt32 - 14})
+	s.add("a", "b", "c")
+	sends := s.sent("a", "b", "c")
+	for name, want := range map[string]int32{"a": math.MaxInt32 - 14, "b": math.MaxInt32 - 4, "c": 5} {
+		if send := sends[name]; send.Sequence != want || send.FirstUnacked != math.MaxInt32-14 {
+			t.Errorf("%+v, want sequence %d", send, want)
+		}
+	}
+}
+
+func TestTheSpanIsCountedFromTheLowestBatchWithoutAnOK(t *testing.T) {
+	s := newScript(t, delivery.Settings{})
+	s.add("a", "b", "c", "d", "e")
+	sends := s.sent("a", "b", "c", "d", "e")
+	s.ok(sends["b"], sends["c"], sends["d"], sends["e"])
+	if s.Room() || s.Unacked() != 1 {
+		t.Fatal("there is room although a has no OK")
+	}
+	if err := s.Add(s.now, "f", 1); err != delivery.ErrNoRoom { //nolint:errorlint // the very same
+		t.Fatalf("error %v", err)
+	}
+	s.settled("", "")
+	s.ok(sends["a"])
+	s.settled("a b c d e", "")
+	s.add("f", "g", "h", "i", "j")
+	if send := s.sent("f", "g", "h", "i", "j")["f"]; send.Sequence != 50 || send.FirstUnacked != 50 {
+		t.Errorf("%+v", send)
+	}
+}
+
+func TestFewerBatchesAreInFlightIfTheSettingsSaySo(t *testing.T) {
+	s := newScript(t, delivery.Settings{Batches: 1})
+	s.add("a")
+	if s.Room() {
+		t.Error("there is room for a second batch")
+	}
+}
+
+func TestAfterAFailureEverythingWaitsForWhatIsInFlightThenGoesAgainInOrder(t *testing.T) {
+	s := newScript(t, delivery.Settings{})
+	s.add("a", "b", "c", "d")
+	first := s.sent("a", "b", "c", "d")
+	s.refuse(first["b"], busy)
+	if s.Room() {
+		t.Error("there is room while a failure is held")
+	}
+	s.sent()
+	s.ok(first["a"])
+	s.refuse(first["c"], outOfOrder)
+	s.sent()
+	s.wakes(delivery.DefaultMinAttemptTimeout) // of d
+	s.sent()
+	s.wakes(delivery.DefaultMinBackoff / 2)
+	second := s.sent("b", "c", "d")
+	for name, want := range map[string]int32{"b": 10, "c": 20, "d": 30} {
+		if send := second[name]; send.Sequence != want || send.FirstUnacked != 10 || send.Attempt != 1 {
+			t.Errorf("%+v, want sequence %d", send, want)
+		}
+	}
+	s.ok(second["b"], second["c"], second["d"])
+	s.settled("a b c d", "")
+}
+
+func TestWhatIsAckedBehindIsNotSentAgain(t *testing.T) {
+	s := newScript(t, delivery.Settings{})
+	s.add("a", "b", "c")
+	first := s.sent("a", "b", "c")
+	s.ok(first["b"])
+	s.refuse(first["a"], busy)
+	s.refuse(first["c"], busy)
+	s.wakes(delivery.DefaultMinBackoff / 2)
+	again := s.sent("a", "c")
+	s.ok(again["c"], again["a"])
+	s.settled("a b c", "")
+}
+
+func TestABatchThatWasNotSentHoldsThoseBehindIt(t *testing.T) {
+	s := newScript(t, delivery.Settings{})
+	s.add("a", "b")
+	send, _ := s.Next(s.now)
+	s.refuse(send, messages.NewError(messages.CodeUnavailable, "not connected"))
+	s.sent()
+	s.wakes(delivery.DefaultMinBackoff / 2)
+	s.sent("a", "b")
+}
+
+func TestOutOfOrderIsFatalOnlyIfTheAttemptNamedItselfAsFirstUnacked(t *testing.T) {
+	s := newScript(t, delivery.Settings{})
+	s.add("a", "b", "c")
+	first := s.sent("a", "b", "c")
+	s.ok(first["a"])
+	// b is the lowest now, but was not when it was sent.
+	s.refuse(first["b"], outOfOrder)
+	s.refuse(first["c"], outOfOrder)
+	s.wakes(delivery.DefaultMinBackoff / 2)
+	second := s.sent("b", "c")
+	s.refuse(second["c"], outOfOrder)
+	s.sent()
+	s.refuse(second["b"], outOfOrder)
+	s.fails(messages.CodeOutOfOrderSequence)
+	s.settled("a", "b c")
+}
+
+func TestAFatalErrorOfAnyBatchEndsTheWindow(t *testing.T) {
+	for _, code := range messages.Codes() {
+		if code.Kind().Retryable {
+			continue
+		}
+		s := newScript(t, delivery.Settings{})
+		s.add("a", "b", "c")
+		sends := s.sent("a", "b", "c")
+		s.ok(sends["c"])
+		s.refuse(sends["b"], messages.NewError(code, ""))
+		s.fails(code)
+		s.settled("c", "a b")
+	}
+}
+
+func TestAnOKOfAnyAttemptCountsAndARefusalOfAnOlderOneDoesNot(t *testing.T) {
+	s := newScript(t, delivery.Settings{})
+	s.add("a", "b")
+	first := s.sent("a", "b")
+	s.wakes(delivery.DefaultMinAttemptTimeout)
+	s.sent()
+	s.refuse(first["a"], messages.NewError(messages.CodeInvalidEpoch, "")) // given up already
+	s.wakes(delivery.DefaultMinBackoff / 2)
+	second := s.sent("a", "b")
+	s.refuse(first["a"], messages.NewError(messages.CodeInvalidEpoch, ""))
+	s.ok(first["a"])
+	if _, ok := s.Batch(second["a"].ID); ok {
+		t.Error("an acked batch can get a second OK")
+	}
+	s.OK(s.now, second["a"].ID)
+	s.refuse(second["a"], messages.NewError(messages.CodeInternal, ""))
+	s.ok(second["b"])
+	s.settled("a b", "")
+	if s.Err() != nil || s.Unacked() != 0 {
+		t.Errorf("error %v, %d unacked", s.Err(), s.Unacked())
+	}
+}
+
+func TestTheBackoffDoublesUntilAnOK(t *testing.T) {
+	s := newScript(t, delivery.Settings{DeliveryTimeout: time.Hour, MinBackoff: 100 * time.Millisecond, MaxBackoff: 350 * time.Millisecond})
+	s.add("a")
+	for _, pause := range []time.Duration{50, 100, 175, 175} {
+		s.refuse(s.sent("a")["a"], busy)
+		s.wakes(pause * time.Millisecond)
+	}
+	s.ok(s.sent("a")["a"])
+	s.add("b")
+	s.refuse(s.sent("b")["b"], busy)
+	s.wakes(50 * time.Millisecond)
+}
+
+func TestAnAttemptThatTimesOutMakesTheNextOneWaitLonger(t *testing.T) {
+	s := newScript(t, delivery.Settings{DeliveryTimeout: time.Hour, Random: func() float64 { return 0 }})
+	s.add("a", "b")
+	for _, timeout := range []time.Duration{5, 10, 20, 35, 35} {
+		s.sent("a", "b")
+		s.wakes(timeout * time.Second)
+	}
+	sends := s.sent("a", "b")
+	s.now = s.now.Add(2 * time.Second)
+	s.ok(sends["a"], sends["b"])
+	s.add("c")
+	s.sent("c")
+	s.wakes(8 * time.Second) // four times what the OK took
+}
+
+func TestALostConnectionLosesWhatIsInFlightAndNothingIsSentBeforeTheNext(t *testing.T) {
+	s := newScript(t, delivery.Settings{})
+	s.add("a", "b")
+	s.sent("a", "b")
+	s.Disconnect(s.now)
+	if s.Room() {
+		t.Error("there is room without a connection")
+	}
+	s.wakes(delivery.DefaultDeliveryTimeout)
+	s.now = time.Unix(1, 0)
+	s.sent()
+	s.Disconnect(s.now)
+	s.Reconnect()
+	again := s.sent("a", "b")
+	s.ok(again["a"], again["b"])
+
+	s.Disconnect(s.now) // with nothing in flight
+	s.Reconnect()
+	s.add("c")
+	s.sent("c")
+}
+
+func TestTheLowestBatchFailsAfterTheDeliveryTimeout(t *testing.T) {
+	for name, c := range map[string]struct {
+		meanwhile func(*script)
+		says      string
+	}{
+		"never sent":     {func(s *script) { s.add("a"); s.Disconnect(s.now) }, "in 0 attempts; it was never sent"},
+		"no answer":      {func(s *script) { s.add("a"); s.sent("a") }, "in 1 attempts; nothing was answered"},
+		"always refused": {func(s *script) { s.add("a"); s.refuse(s.sent("a")["a"], busy) }, "in 1 attempts; the last attempt ended with " + busy.Error()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScript(t, delivery.Settings{DeliveryTimeout: 4 * time.Second})
+			c.meanwhile(s)
+			s.now = s.now.Add(4 * time.Second)
+			s.Advance(s.now)
+			s.fails(messages.CodeOutcomeUnknown)
+			if !strings.HasSuffix(s.Err().Error(), "not acknowledged within 4s, "+c.says) {
+				t.Errorf("error %v", s.Err())
+			}
+			s.settled("", "a")
+		})
+	}
+}
+
+func TestTheOwnerMayEndTheWindow(t *testing.T) {
+	s := newScript(t, delivery.Settings{})
+	s.add("a", "b")
+	s.ok(s.sent("a", "b")["b"])
+	s.Fail(busy)
+	s.Fail(outOfOrder)
+	s.fails(messages.CodeOverloaded)
+	s.settled("b", "a")
+}
+
+func TestAnswersToUnknownAttemptsAreIgnored(t *testing.T) {
+	s := newScript(t, delivery.Settings{})
+	s.add("a")
+	s.sent("a")
+	for _, id := range []delivery.ID{{Batch: 1}, {Batch: 0, Attempt: 1}, {Batch: 0, Attempt: -1}, {Batch: math.MaxUint64}} {
+		if _, ok := s.Batch(id); ok {
+			t.Errorf("there is a batch of %+v", id)
+		}
+		s.OK(s.now, id)
+		s.Refused(s.now, id, messages.NewError(messages.CodeInternal, ""))
+	}
+	if s.Err() != nil || s.Unacked() != 1 {
+		t.Error("something was taken for an answer")
+	}
+}
