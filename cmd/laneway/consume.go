@@ -61,24 +61,22 @@ func (c *consumeCommand) Run(a *app) error {
 }
 
 func (c *consumeCommand) records(ctx context.Context, laneway *client.Client, from start) (iter.Seq2[client.Record, error], error) {
-	options := client.FetchOptions{
+	options := client.ConsumerOptions{
 		Topic: c.Topic, From: from.from, Offset: from.offset, Time: from.time,
 		Follow: c.Follow || c.Count > 0, MaxRecords: int64(c.Count),
 	}
 	if c.Partition != anyPartition {
-		options.Partition = int32(c.Partition)
-		return laneway.Records(ctx, options), nil
+		options.Partition = new(int32(c.Partition))
+		return laneway.Consumer(options).Records(ctx), nil
 	}
-	_, partitions, err := laneway.TopicInfo(ctx, c.Topic)
+	topic, _, err := laneway.Admin().TopicInfo(ctx, c.Topic)
 	switch {
 	case err != nil:
 		return nil, err
-	case len(partitions) == 1:
-		return laneway.Records(ctx, options), nil
-	case from.offset != nil:
-		return nil, misuse("an offset means something else in each of the %d partitions of %s: give --partition too", len(partitions), c.Topic)
+	case topic.Partitions > 1 && from.offset != nil:
+		return nil, misuse("an offset means something else in each of the %d partitions of %s: give --partition too", topic.Partitions, c.Topic)
 	}
-	return laneway.RecordsAll(ctx, options), nil
+	return laneway.Consumer(options).Records(ctx), nil
 }
 
 func (c *consumeCommand) print(a *app, records iter.Seq2[client.Record, error]) (err error) {

@@ -125,7 +125,7 @@ func demoServe(folder string) (*serveCommand, error) {
 func (d *demo) run(ctx context.Context) error {
 	want := sha256.Sum256(d.input.data)
 	d.say("input", "%s: %s, SHA-256 %x", d.input.name, humanize.Bytes(uint64(len(d.input.data))), want[:8])
-	topic, err := d.laneway.CreateTopic(ctx, messages.TopicConfig{Name: demoTopic, MaxRecordBytes: messages.MaxRecordBytesLimit})
+	topic, err := d.laneway.Admin().CreateTopic(ctx, messages.TopicConfig{Name: demoTopic, MaxRecordBytes: messages.MaxRecordBytesLimit})
 	if err != nil {
 		return err
 	}
@@ -201,7 +201,7 @@ func (d *demo) checkOrder(ctx context.Context, topic messages.Topic, batches int
 func (d *demo) consume(ctx context.Context) error {
 	begun := time.Now()
 	parts := make([]bytes.Buffer, demoProducers)
-	for record, err := range d.laneway.Records(ctx, client.FetchOptions{Topic: demoTopic, From: messages.FromEarliest}) {
+	for record, err := range d.laneway.Consumer(client.ConsumerOptions{Topic: demoTopic}).Records(ctx) {
 		if err != nil {
 			return err
 		}

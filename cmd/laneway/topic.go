@@ -69,7 +69,7 @@ func (c *topicCreate) Validate() error {
 // Run creates the topic.
 func (c *topicCreate) Run(a *app) error {
 	return administer(a, c.serverFlag, func(ctx context.Context, laneway *client.Client) error {
-		topic, err := laneway.CreateTopic(ctx, messages.TopicConfig{
+		topic, err := laneway.Admin().CreateTopic(ctx, messages.TopicConfig{
 			Name: c.Name, Partitions: int(c.Partitions), MaxRecordBytes: int(c.MaxRecordBytes),
 			Replicas: int(c.Replicas), Subjects: c.Subjects,
 		})
@@ -96,7 +96,7 @@ func (*topicList) Help() string {
 // Run lists the topics.
 func (c *topicList) Run(a *app) error {
 	return administer(a, c.serverFlag, func(ctx context.Context, laneway *client.Client) error {
-		topics, err := laneway.ListTopics(ctx)
+		topics, err := laneway.Admin().ListTopics(ctx)
 		if err != nil {
 			return err
 		}
@@ -130,7 +130,7 @@ func (*topicInfo) Help() string {
 // Run shows the topic.
 func (c *topicInfo) Run(a *app) error {
 	return administer(a, c.serverFlag, func(ctx context.Context, laneway *client.Client) error {
-		topic, partitions, err := laneway.TopicInfo(ctx, c.Name)
+		topic, partitions, err := laneway.Admin().TopicInfo(ctx, c.Name)
 		if err != nil {
 			return err
 		}
@@ -168,7 +168,7 @@ Example:
 // Run deletes the topic.
 func (c *topicDelete) Run(a *app) error {
 	return administer(a, c.serverFlag, func(ctx context.Context, laneway *client.Client) error {
-		if err := laneway.DeleteTopic(ctx, c.Name); err != nil {
+		if err := laneway.Admin().DeleteTopic(ctx, c.Name); err != nil {
 			return err
 		}
 		return say(a.stdout, "deleted topic %s\n", c.Name)

@@ -64,14 +64,14 @@ func (c *topicMapping) subject() string {
 // Run prints the mapping.
 func (c *topicMapping) Run(a *app) error {
 	return administer(a, c.serverFlag, func(ctx context.Context, laneway *client.Client) error {
-		topic, _, err := laneway.TopicInfo(ctx, c.Name)
+		topic, _, err := laneway.Admin().TopicInfo(ctx, c.Name)
 		if err != nil {
 			return err
 		}
 		if topic.Partitions == 1 {
 			return misuse("topic %s has one partition; bind it to its subjects by: laneway topic create NAME --subjects ...", c.Name)
 		}
-		topics, err := laneway.ListTopics(ctx)
+		topics, err := laneway.Admin().ListTopics(ctx)
 		if err != nil {
 			return err
 		}

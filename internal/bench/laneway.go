@@ -29,7 +29,7 @@ func newTopicPlace(ctx context.Context, s *servers, p *Plan) (place, error) {
 		return nil, err
 	}
 	var err error
-	t.topic, err = t.laneway.CreateTopic(ctx, messages.TopicConfig{
+	t.topic, err = t.laneway.Admin().CreateTopic(ctx, messages.TopicConfig{
 		Name: "bench-" + strings.ToLower(nuid.Next()), Replicas: p.Cluster,
 	})
 	if err != nil {
@@ -66,7 +66,7 @@ func (t *topicPlace) publish(ctx context.Context, value []byte) error {
 }
 
 func (t *topicPlace) consume(ctx context.Context, records int64, check *checker) error {
-	for r, err := range t.laneway.Records(ctx, client.FetchOptions{Topic: t.topic.Name, From: messages.FromEarliest}) {
+	for r, err := range t.laneway.Consumer(client.ConsumerOptions{Topic: t.topic.Name}).Records(ctx) {
 		if err != nil {
 			return err
 		}
@@ -78,7 +78,7 @@ func (t *topicPlace) consume(ctx context.Context, records int64, check *checker)
 }
 
 func (t *topicPlace) records(ctx context.Context) (int64, error) {
-	_, partitions, err := t.laneway.TopicInfo(ctx, t.topic.Name)
+	_, partitions, err := t.laneway.Admin().TopicInfo(ctx, t.topic.Name)
 	switch {
 	case err != nil:
 		return 0, err
@@ -89,7 +89,7 @@ func (t *topicPlace) records(ctx context.Context) (int64, error) {
 }
 
 func (t *topicPlace) remove(ctx context.Context) error {
-	err := t.laneway.DeleteTopic(ctx, t.topic.Name)
+	err := t.laneway.Admin().DeleteTopic(ctx, t.topic.Name)
 	t.conn.Close()
 	return err
 }

@@ -26,19 +26,19 @@ func TestTheTopicAPISpeaksTheShapesOfMessages(t *testing.T) {
 	answer("list", messages.TopicListResponse{Topics: []messages.Topic{f.topic}}, &listed)
 	answer("delete", messages.TopicResponse{}, &deleted)
 
-	topic, err := c.CreateTopic(bounded(t), messages.TopicConfig{Name: f.topic.Name, Partitions: 2})
+	topic, err := c.Admin().CreateTopic(bounded(t), messages.TopicConfig{Name: f.topic.Name, Partitions: 2})
 	if err != nil || !cmp.Equal(topic, f.topic) {
 		t.Fatalf("created %+v: %v", topic, err)
 	}
-	topics, err := c.ListTopics(bounded(t))
+	topics, err := c.Admin().ListTopics(bounded(t))
 	if err != nil || !cmp.Equal(topics, []messages.Topic{f.topic}) {
 		t.Fatalf("listed %+v: %v", topics, err)
 	}
-	topic, _, err = c.TopicInfo(bounded(t), f.topic.Name)
+	topic, _, err = c.Admin().TopicInfo(bounded(t), f.topic.Name)
 	if err != nil || !cmp.Equal(topic, f.topic) {
 		t.Fatalf("info %+v: %v", topic, err)
 	}
-	if err := c.DeleteTopic(bounded(t), f.topic.Name); err != nil {
+	if err := c.Admin().DeleteTopic(bounded(t), f.topic.Name); err != nil {
 		t.Fatal(err)
 	}
 	name := f.topic.Name
@@ -53,7 +53,7 @@ func TestTheTopicAPISpeaksTheShapesOfMessages(t *testing.T) {
 
 func TestAnErrorOfTheCatalogueComesThrough(t *testing.T) {
 	c, _ := setup(t, 1)
-	_, _, err := c.TopicInfo(context.Background(), "nothing")
+	_, _, err := c.Admin().TopicInfo(context.Background(), "nothing")
 	known, ok := errors.AsType[*messages.Error](err)
 	if !ok || known.Code != messages.CodeUnknownTopic || known.Detail != `"nothing"` {
 		t.Fatalf("error %v", err)
@@ -62,7 +62,7 @@ func TestAnErrorOfTheCatalogueComesThrough(t *testing.T) {
 
 func TestWithoutLanewayTheAPISaysWhatToLookFor(t *testing.T) {
 	c, _ := setup(t, 1)
-	if _, err := c.ListTopics(bounded(t)); !errors.Is(err, nats.ErrNoResponders) {
+	if _, err := c.Admin().ListTopics(bounded(t)); !errors.Is(err, nats.ErrNoResponders) {
 		t.Fatalf("error %v", err)
 	}
 }
@@ -72,10 +72,83 @@ func TestAnAnswerThatIsNoJSONIsAnError(t *testing.T) {
 	f.subscribe(messages.TopicAPI+"list", func(m *nats.Msg) { respond(m, []byte("x")) })
 	f.subscribe(messages.TopicAPI+"create", func(m *nats.Msg) { respond(m, []byte("{}")) })
 	internal := messages.NewError(messages.CodeInternal, "")
-	if _, err := c.ListTopics(bounded(t)); !errors.Is(err, internal) {
+	if _, err := c.Admin().ListTopics(bounded(t)); !errors.Is(err, internal) {
 		t.Errorf("error %v", err)
 	}
-	if _, err := c.CreateTopic(bounded(t), messages.TopicConfig{}); !errors.Is(err, internal) {
+	if _, err := c.Admin().CreateTopic(bounded(t), messages.TopicConfig{}); !errors.Is(err, internal) {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestProducersAreListedPageByPage(t *testing.T) {
+	c, f := setup(t, 2)
+	producers := []messages.ProducerInfo{{Partition: 1, ProducerID: 3}, {Partition: 1, ProducerID: 5, Name: "n"}, {Partition: 1, ProducerID: 9}}
+	var asked []messages.ProducerListRequest
+	f.subscribe(messages.ProducerAPI+"list", func(m *nats.Msg) {
+		var r messages.ProducerListRequest
+		_ = json.Unmarshal(m.Data, &r)
+		asked = append(asked, r)
+		data, _ := json.Marshal(messages.ProducerListResponse{Producers: producers[:2], Total: 3, More: true})
+		if r.After == 5 {
+			data, _ = json.Marshal(messages.ProducerListResponse{Producers: producers[2:], Total: 3})
+		}
+		respond(m, data)
+	})
+	var got []messages.ProducerInfo
+	for producer, err := range c.Admin().ListProducers(bounded(t), f.topic.Name, 1) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, producer)
+	}
+	if diff := cmp.Diff(producers, got); diff != "" {
+		t.Error(diff)
+	}
+	first := messages.ProducerListRequest{Topic: f.topic.Name, Partition: 1}
+	second := first
+	second.After = 5
+	if diff := cmp.Diff([]messages.ProducerListRequest{first, second}, asked); diff != "" {
+		t.Error(diff)
+	}
+	for _, err := range c.Admin().ListProducers(bounded(t), f.topic.Name, 1) {
+		if err != nil {
+			t.Error(err)
+		}
+		break
+	}
+	if len(asked) != 3 {
+		t.Errorf("asked %d times", len(asked))
+	}
+}
+
+func TestAListThatFailsEndsWithItsError(t *testing.T) {
+	c, f := setup(t, 1)
+	f.subscribe(messages.ProducerAPI+"list", func(m *nats.Msg) { f.refuse(m, messages.NewError(messages.CodeUnavailable, "")) })
+	n := 0
+	for _, err := range c.Admin().ListProducers(bounded(t), f.topic.Name, 0) {
+		if n++; !errors.Is(err, messages.NewError(messages.CodeUnavailable, "")) {
+			t.Errorf("error %v", err)
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d items", n)
+	}
+}
+
+func TestAProducerIsShownByItsName(t *testing.T) {
+	c, f := setup(t, 2)
+	want := []messages.ProducerInfo{{Partition: 1, ProducerID: 5, Name: "n", LastSequence: new(int32(8)), AgeMS: 20}}
+	var asked string
+	f.subscribe(messages.ProducerAPI+"info", func(m *nats.Msg) {
+		asked = string(m.Data)
+		data, _ := json.Marshal(messages.ProducerInfoResponse{Producers: want})
+		respond(m, data)
+	})
+	got, err := c.Admin().ProducerInfo(bounded(t), messages.ProducerInfoRequest{Topic: f.topic.Name, Name: "n"})
+	if err != nil || !cmp.Equal(got, want) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if asked != `{"topic":"`+f.topic.Name+`","name":"n"}` {
+		t.Errorf("asked with %s", asked)
 	}
 }

@@ -50,7 +50,7 @@ func BenchmarkRecords(b *testing.B) {
 	b.SetBytes(32)
 	b.ReportAllocs()
 	b.ResetTimer()
-	for _, err := range c.Records(b.Context(), o) {
+	for _, err := range c.Consumer(o).Records(b.Context()) {
 		if err != nil {
 			b.Fatal(err)
 		}

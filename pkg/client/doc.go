@@ -1,11 +1,12 @@
-// Package client is the Go client of Laneway: it administers topics, produces
-// and fetches, all over a NATS connection.
+// Package client is the Go client of Laneway: it produces, consumes and
+// administers, all over a NATS connection.
 //
 //   - A [Producer] gathers records into batches and keeps several in flight, in
 //     order. It says which records are in the log for sure; it never sends again
 //     what may be there already.
-//   - [Client.Records] reads a partition as an iterator. It asks again, from the
-//     next offset, whatever breaks in between, and never skips an offset.
+//   - A [Consumer] reads partitions as an iterator. It asks again, from the next
+//     offset, whatever breaks in between, and never skips an offset.
+//   - [Admin] administers topics and shows what partitions remember of producers.
 //
 // Errors that Laneway answers with are [*messages.Error], to be found by
 // errors.As. The package owns no state of a topic and retains nothing.

@@ -141,7 +141,9 @@ func (r reading) failed(t testing.TB, want error) string {
 	return err.Error()
 }
 
-func (f *frontend) options() client.FetchOptions { return client.FetchOptions{Topic: f.topic.Name} }
+func (f *frontend) options() client.ConsumerOptions {
+	return client.ConsumerOptions{Topic: f.topic.Name}
+}
 
 func at(offset int64) *int64 { return &offset }
 
@@ -149,7 +151,7 @@ func TestAFetchYieldsRecordsFromTheWantedOffset(t *testing.T) {
 	c, f := setup(t, 3)
 	f.open(2)
 	o := f.options()
-	o.Partition, o.Offset = 2, at(11)
+	o.Partition, o.Offset = new(int32(2)), at(11)
 	go func() {
 		m := <-f.fetches
 		wantOffset(t, m, 11)
@@ -161,7 +163,7 @@ func TestAFetchYieldsRecordsFromTheWantedOffset(t *testing.T) {
 		f.status(m, messages.StatusEnd, 13)
 	}()
 	var got []client.Record
-	for r, err := range c.Records(bounded(t), o) {
+	for r, err := range c.Consumer(o).Records(bounded(t)) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,14 +181,14 @@ func TestAFetchYieldsRecordsFromTheWantedOffset(t *testing.T) {
 func TestAFetchAsksAsItIsTold(t *testing.T) {
 	earliest := messages.FetchRequest{From: messages.FromEarliest, WindowBytes: 8 << 20, Frames: true}
 	for name, test := range map[string]struct {
-		change  func(*client.FetchOptions)
+		change  func(*client.ConsumerOptions)
 		request func(*messages.FetchRequest)
 	}{
-		"by default": {func(*client.FetchOptions) {}, func(*messages.FetchRequest) {}},
-		"latest":     {func(o *client.FetchOptions) { o.From = messages.FromLatest }, func(r *messages.FetchRequest) { r.From = messages.FromLatest }},
-		"a time":     {func(o *client.FetchOptions) { o.Time = &moment }, func(r *messages.FetchRequest) { r.From, r.Time = "", &moment }},
+		"by default": {func(*client.ConsumerOptions) {}, func(*messages.FetchRequest) {}},
+		"latest":     {func(o *client.ConsumerOptions) { o.From = messages.FromLatest }, func(r *messages.FetchRequest) { r.From = messages.FromLatest }},
+		"a time":     {func(o *client.ConsumerOptions) { o.Time = &moment }, func(r *messages.FetchRequest) { r.From, r.Time = "", &moment }},
 		"limits": {
-			func(o *client.FetchOptions) { o.MaxRecords, o.MaxWait, o.WindowBytes = 5, time.Second, 100 },
+			func(o *client.ConsumerOptions) { o.MaxRecords, o.MaxWait, o.WindowBytes = 5, time.Second, 100 },
 			func(r *messages.FetchRequest) { r.MaxRecords, r.MaxWait, r.WindowBytes = 5, 1000, 100 },
 		},
 	} {
@@ -196,7 +198,7 @@ func TestAFetchAsksAsItIsTold(t *testing.T) {
 			o, want := f.options(), earliest
 			test.change(&o)
 			test.request(&want)
-			r := read(t, c.Records(bounded(t), o))
+			r := read(t, c.Consumer(o).Records(bounded(t)))
 			m := next(t, f.fetches)
 			if diff := cmp.Diff(want, request(t, m)); diff != "" {
 				t.Error(diff)
@@ -212,7 +214,7 @@ func TestWhatIsTakenIsCredited(t *testing.T) {
 	f.open(0)
 	o := f.options()
 	o.WindowBytes = 1000
-	r := read(t, c.Records(bounded(t), o))
+	r := read(t, c.Consumer(o).Records(bounded(t)))
 	m := next(t, f.fetches)
 	sent := 0
 	for offset := int64(0); offset < 100; offset += 10 {
@@ -244,7 +246,7 @@ func TestCreditIsGrantedOnlyForWhatTheConsumerTook(t *testing.T) {
 	f.open(0)
 	o := f.options()
 	o.WindowBytes = 4
-	pull, stop := iter.Pull2(c.Records(bounded(t), o))
+	pull, stop := iter.Pull2(c.Consumer(o).Records(bounded(t)))
 	defer stop()
 	go func() {
 		m := <-f.fetches
@@ -274,7 +276,7 @@ func TestAGapIsAnError(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c, f := setup(t, 1)
 			f.open(0)
-			r := read(t, c.Records(bounded(t), f.options()))
+			r := read(t, c.Consumer(f.options()).Records(bounded(t)))
 			m := next(t, f.fetches)
 			f.send(m, 0, 1)
 			send(f, m)
@@ -294,7 +296,7 @@ func TestABatchWithoutTheWantedOffsetIsAnError(t *testing.T) {
 			f.open(0)
 			o := f.options()
 			o.Offset = at(5)
-			r := read(t, c.Records(bounded(t), o))
+			r := read(t, c.Consumer(o).Records(bounded(t)))
 			f.send(next(t, f.fetches), first, first+1)
 			r.failed(t, messages.NewError(messages.CodeInternal, ""))
 		})
@@ -323,7 +325,7 @@ func TestAnAnswerThatMakesNoSenseIsAnError(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c, f := setup(t, 1)
 			f.open(0)
-			r := read(t, c.Records(bounded(t), f.options()))
+			r := read(t, c.Consumer(f.options()).Records(bounded(t)))
 			m := &nats.Msg{Subject: next(t, f.fetches).Reply, Data: slices.Clone(frame), Header: nats.Header{
 				messages.HeaderContentType: {messages.ContentTypeBatch}, messages.HeaderOffset: {"0"},
 				messages.HeaderRecords: {"1"}, messages.HeaderTime: {moment.Format(time.RFC3339Nano)},
@@ -340,7 +342,7 @@ func TestAFetchEndsAfterMaxRecords(t *testing.T) {
 	f.open(0)
 	o := f.options()
 	o.MaxRecords, o.Follow = 3, true
-	r := read(t, c.Records(bounded(t), o))
+	r := read(t, c.Consumer(o).Records(bounded(t)))
 	m := next(t, f.fetches)
 	f.send(m, 0, 1)
 	f.failFetch(m, messages.NewError(messages.CodeUnavailable, ""))
@@ -365,7 +367,7 @@ func TestBreakingOffLeavesNothingBehind(t *testing.T) {
 			f.send(m, offset, offset)
 		}
 	}()
-	for r, err := range c.Records(bounded(t), f.options()) {
+	for r, err := range c.Consumer(f.options()).Records(bounded(t)) {
 		if err != nil || r.Offset != 0 {
 			t.Fatalf("%+v: %v", r, err)
 		}
@@ -384,7 +386,7 @@ func TestFollowingEndsWithItsContext(t *testing.T) {
 	defer cancel()
 	o := f.options()
 	o.Follow = true
-	r := read(t, c.Records(ctx, o))
+	r := read(t, c.Consumer(o).Records(ctx))
 	m := next(t, f.fetches)
 	if !request(t, m).Follow {
 		t.Error("the request does not follow")
@@ -398,7 +400,7 @@ func TestFollowingEndsWithItsContext(t *testing.T) {
 func TestClosingTheClientEndsAFetch(t *testing.T) {
 	c, f := setup(t, 1)
 	f.open(0)
-	r := read(t, c.Records(bounded(t), f.options()))
+	r := read(t, c.Consumer(f.options()).Records(bounded(t)))
 	next(t, f.fetches)
 	c.Close()
 	r.failed(t, client.ErrClosed)

@@ -33,7 +33,7 @@ func TestAllPartitionsAreReadEachInItsOrder(t *testing.T) {
 		}
 	}()
 	var nextOf [3]int64
-	for r, err := range c.RecordsAll(bounded(t), f.options()) {
+	for r, err := range c.Consumer(f.options()).Records(bounded(t)) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,7 +53,7 @@ func TestAnErrorOfOnePartitionEndsAll(t *testing.T) {
 	f.open(1)
 	o := f.options()
 	o.Follow = true
-	r := read(t, c.RecordsAll(bounded(t), o))
+	r := read(t, c.Consumer(o).Records(bounded(t)))
 	for range 2 {
 		if m := next(t, f.fetches); partitionOf(m) == "1" {
 			f.failFetch(m, messages.NewError(messages.CodeCorrupt, "key"))
@@ -70,14 +70,14 @@ func TestReadingAllPartitionsEndsByCountAndContext(t *testing.T) {
 	defer cancel()
 	o := f.options()
 	o.Follow = true
-	endless := read(t, c.RecordsAll(ctx, o))
+	endless := read(t, c.Consumer(o).Records(ctx))
 	next(t, f.fetches)
 	next(t, f.fetches)
 	cancel()
 	endless.failed(t, context.Canceled)
 
 	o.MaxRecords = 3
-	counted := read(t, c.RecordsAll(bounded(t), o))
+	counted := read(t, c.Consumer(o).Records(bounded(t)))
 	f.send(next(t, f.fetches), 0, 1)
 	f.send(next(t, f.fetches), 0, 1)
 	for range 3 {
@@ -85,6 +85,6 @@ func TestReadingAllPartitionsEndsByCountAndContext(t *testing.T) {
 	}
 	counted.ended(t)
 
-	unknown := client.FetchOptions{Topic: "nothing"}
-	read(t, c.RecordsAll(bounded(t), unknown)).failed(t, messages.NewError(messages.CodeUnknownTopic, ""))
+	unknown := client.ConsumerOptions{Topic: "nothing"}
+	read(t, c.Consumer(unknown).Records(bounded(t))).failed(t, messages.NewError(messages.CodeUnknownTopic, ""))
 }

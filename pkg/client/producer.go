@@ -56,7 +56,7 @@ var builders = sync.Pool{New: func() any { return new(messages.FrameBuilder) }}
 
 // Producer returns a producer for a topic, which must exist.
 func (c *Client) Producer(ctx context.Context, topic string, options ProducerOptions) (*Producer, error) {
-	found, _, err := c.TopicInfo(ctx, topic)
+	found, _, err := c.Admin().TopicInfo(ctx, topic)
 	if err != nil {
 		return nil, fmt.Errorf("produce to %s: %w", topic, err)
 	}

@@ -20,7 +20,8 @@ const (
 // progress is what a fetch has got so far, over all its requests. It belongs to
 // the goroutine that iterates.
 type progress struct {
-	options   FetchOptions
+	options   ConsumerOptions
+	partition int32
 	next      int64 // the offset to go on from
 	placed    bool  // whether next is known
 	delivered int64 // records
@@ -35,17 +36,17 @@ type broken struct{ err error }
 func (b *broken) Error() string { return b.err.Error() }
 func (b *broken) Unwrap() error { return b.err }
 
-// batches reads the frames of a partition, with as many requests as it takes.
-func (c *Client) batches(ctx context.Context, o FetchOptions) iter.Seq2[fetched, error] {
+// partition reads the frames of a partition, with as many requests as it takes.
+func (c *Consumer) partition(ctx context.Context, number int32) iter.Seq2[fetched, error] {
 	return func(yield func(fetched, error) bool) {
-		p := &progress{options: o.complete()}
-		if o.Offset != nil {
-			p.next, p.placed = *o.Offset, true
+		p := &progress{options: c.options, partition: number}
+		if o := c.options.Offset; o != nil {
+			p.next, p.placed = *o, true
 		}
 		for {
-			err := c.fetch(ctx, p, yield)
+			err := c.client.fetch(ctx, p, yield)
 			if err != nil {
-				err = c.retry(ctx, p, err)
+				err = c.client.retry(ctx, p, err)
 				if err == nil {
 					continue
 				}
@@ -66,10 +67,10 @@ func (c *Client) retry(ctx context.Context, p *progress, err error) error {
 	}
 	p.failures++
 	if p.failures > p.options.Retries && (!p.options.Follow || !p.served) {
-		return fmt.Errorf("%s/%d: given up after %d attempts: %w", p.options.Topic, p.options.Partition, p.failures, again.err)
+		return fmt.Errorf("%s/%d: given up after %d attempts: %w", p.options.Topic, p.partition, p.failures, again.err)
 	}
 	if errors.Is(err, nats.ErrNoResponders) {
-		if missing := c.missing(ctx, p.options); missing != nil {
+		if missing := c.missing(ctx, p); missing != nil {
 			return missing
 		}
 	}
@@ -86,15 +87,15 @@ func (c *Client) retry(ctx context.Context, p *progress, err error) error {
 }
 
 // missing returns an error if it is known that the partition does not exist.
-func (c *Client) missing(ctx context.Context, o FetchOptions) error {
-	ctx, cancel := context.WithTimeout(ctx, o.Silence)
+func (c *Client) missing(ctx context.Context, p *progress) error {
+	ctx, cancel := context.WithTimeout(ctx, p.options.Silence)
 	defer cancel()
-	topic, _, err := c.TopicInfo(ctx, o.Topic)
+	topic, _, err := c.Admin().TopicInfo(ctx, p.options.Topic)
 	switch {
 	case errors.Is(err, messages.NewError(messages.CodeUnknownTopic, "")):
 		return err
-	case err == nil && (o.Partition < 0 || int(o.Partition) >= topic.Partitions):
-		return noPartition(topic, o.Partition)
+	case err == nil && (p.partition < 0 || int(p.partition) >= topic.Partitions):
+		return noPartition(topic, p.partition)
 	}
 	return nil
 }

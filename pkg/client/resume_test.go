@@ -15,7 +15,7 @@ func TestSilenceIsAskedAgainFromTheNextOffset(t *testing.T) {
 	f.open(0)
 	o := f.options()
 	o.Silence = 50 * time.Millisecond
-	r := read(t, c.Records(bounded(t), o))
+	r := read(t, c.Consumer(o).Records(bounded(t)))
 	f.send(next(t, f.fetches), 0, 2)
 	m := next(t, f.fetches)
 	wantOffset(t, m, 3)
@@ -30,7 +30,7 @@ func TestHeartbeatsBreakTheSilence(t *testing.T) {
 	f.open(0)
 	o := f.options()
 	o.Silence = 2 * time.Second
-	r := read(t, c.Records(bounded(t), o))
+	r := read(t, c.Consumer(o).Records(bounded(t)))
 	m := next(t, f.fetches)
 	for range 100 {
 		f.status(m, messages.StatusHeartbeat, 0)
@@ -46,7 +46,7 @@ func TestHeartbeatsBreakTheSilence(t *testing.T) {
 func TestARetryableErrorIsAskedAgain(t *testing.T) {
 	c, f := setup(t, 1)
 	f.open(0)
-	r := read(t, c.Records(bounded(t), f.options()))
+	r := read(t, c.Consumer(f.options()).Records(bounded(t)))
 	f.failFetch(next(t, f.fetches), messages.NewError(messages.CodeTooManyFetches, ""))
 	m := next(t, f.fetches)
 	if request(t, m).From != messages.FromEarliest {
@@ -66,7 +66,7 @@ func TestAnErrorThatLastsIsTold(t *testing.T) {
 	f.open(0)
 	o := f.options()
 	o.Retries = 1
-	r := read(t, c.Records(bounded(t), o))
+	r := read(t, c.Consumer(o).Records(bounded(t)))
 	for range 2 {
 		f.failFetch(next(t, f.fetches), messages.NewError(messages.CodeUnavailable, "no leader"))
 	}
@@ -79,7 +79,7 @@ func TestAnErrorThatLastsIsTold(t *testing.T) {
 func TestAnErrorOfTheRequestIsToldAtOnce(t *testing.T) {
 	c, f := setup(t, 1)
 	f.open(0)
-	r := read(t, c.Records(bounded(t), f.options()))
+	r := read(t, c.Consumer(f.options()).Records(bounded(t)))
 	f.failFetch(next(t, f.fetches), messages.NewError(messages.CodeOffsetOutOfRange, "offset 9, end 3"))
 	want := messages.NewError(messages.CodeOffsetOutOfRange, "offset 9, end 3")
 	if text := r.failed(t, want); !strings.HasSuffix(text, ": "+want.Error()) {
@@ -92,7 +92,7 @@ func TestFollowingGoesOnWhateverBreaks(t *testing.T) {
 	f.open(0)
 	o := f.options()
 	o.Follow, o.Retries, o.MaxRecords = true, 1, 1
-	r := read(t, c.Records(bounded(t), o))
+	r := read(t, c.Consumer(o).Records(bounded(t)))
 	for range 3 {
 		f.failFetch(next(t, f.fetches), messages.NewError(messages.CodeUnavailable, ""))
 	}
@@ -107,7 +107,7 @@ func TestAFetchFromTheEndIsResumedWhereItBegan(t *testing.T) {
 	f.open(0)
 	o := f.options()
 	o.From, o.Follow, o.MaxRecords = messages.FromLatest, true, 1
-	r := read(t, c.Records(bounded(t), o))
+	r := read(t, c.Consumer(o).Records(bounded(t)))
 	m := next(t, f.fetches)
 	f.status(m, messages.StatusHeartbeat, 42)
 	f.failFetch(m, messages.NewError(messages.CodeUnavailable, ""))
@@ -122,7 +122,7 @@ func TestWhatALostConnectionLostIsAskedAgain(t *testing.T) {
 	c, f := setup(t, 1)
 	f.open(0)
 	o := f.options()
-	r := read(t, c.Records(bounded(t), o))
+	r := read(t, c.Consumer(o).Records(bounded(t)))
 	m := next(t, f.fetches)
 	f.send(m, 0, 0)
 	r.want(t, 0, 0)
@@ -147,7 +147,7 @@ func TestWhatALostConnectionLostIsAskedAgain(t *testing.T) {
 
 func TestAFetchWaitsForAFrontendToComeUp(t *testing.T) {
 	c, f := setup(t, 1)
-	r := read(t, c.Records(bounded(t), f.options()))
+	r := read(t, c.Consumer(f.options()).Records(bounded(t)))
 	select {
 	case err := <-r.err:
 		t.Fatal(err)
@@ -162,12 +162,12 @@ func TestNobodyToFetchFromIsToldInTime(t *testing.T) {
 	c, f := setup(t, 1)
 	o := f.options()
 	o.Retries, o.Follow = 1, true
-	read(t, c.Records(bounded(t), o)).failed(t, nats.ErrNoResponders)
+	read(t, c.Consumer(o).Records(bounded(t))).failed(t, nats.ErrNoResponders)
 
 	unknown := messages.NewError(messages.CodeUnknownTopic, "")
 	o = f.options()
-	o.Partition = 1
-	read(t, c.Records(bounded(t), o)).failed(t, unknown)
+	o.Partition = new(int32(1))
+	read(t, c.Consumer(o).Records(bounded(t))).failed(t, unknown)
 	o.Topic = "nothing"
-	read(t, c.Records(bounded(t), o)).failed(t, unknown)
+	read(t, c.Consumer(o).Records(bounded(t))).failed(t, unknown)
 }

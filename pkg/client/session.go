@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -118,14 +117,13 @@ func (s *session) open() error {
 }
 
 func (s *session) subject() string {
-	o := s.progress.options
-	return messages.Partition{Topic: o.Topic, Number: o.Partition}.FetchSubject()
+	return messages.Partition{Topic: s.progress.options.Topic, Number: s.progress.partition}.FetchSubject()
 }
 
 // unsent is the error for a request that could not be sent.
 func (s *session) unsent(err error) error {
 	err = fmt.Errorf("fetch %s: %w", s.subject(), err)
-	if errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrConnectionReconnecting) {
+	if unsent(err) {
 		return &broken{err}
 	}
 	return err
@@ -157,12 +155,12 @@ func (s *session) receive(ctx context.Context) (*nats.Msg, error) {
 
 // batch reads a batch and checks that it follows the one before.
 func (s *session) batch(m *nats.Msg) (fetched, error) {
-	o, p := s.progress.options, s.progress
+	p := s.progress
 	b, err := readBatch(m)
 	if err != nil {
 		return b, fmt.Errorf("fetch %s: %w", s.subject(), err)
 	}
-	b.topic, b.partition, b.from = o.Topic, o.Partition, b.offset
+	b.topic, b.partition, b.from = p.options.Topic, p.partition, b.offset
 	if p.placed {
 		// Only the first batch may begin before what is wanted.
 		if b.offset > p.next || b.next() <= p.next || !s.fresh && b.offset != p.next {

@@ -74,7 +74,7 @@ func TestNobodyReachesAServiceByTheReplySubjectOfARequest(t *testing.T) {
 		if ack.Error != nil {
 			t.Fatal(ack.Error)
 		}
-		topic, _, err := client.New(f.conn).TopicInfo(ctx, f.partition.Topic)
+		topic, _, err := client.New(f.conn).Admin().TopicInfo(ctx, f.partition.Topic)
 		if err != nil || topic.ID != f.partition.TopicID {
 			t.Errorf("the topic is %+v, %v", topic, err)
 		}

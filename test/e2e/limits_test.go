@@ -27,7 +27,7 @@ func TestTheLargestBatchPassesEveryHopAndALargerOneIsRefused(t *testing.T) {
 		f := start(t, kind, deployment.Options{})
 		c := client.New(f.conn)
 		defer c.Close()
-		topic, err := c.CreateTopic(ctx, messages.TopicConfig{Name: "large", MaxRecordBytes: messages.MaxRecordBytesLimit})
+		topic, err := c.Admin().CreateTopic(ctx, messages.TopicConfig{Name: "large", MaxRecordBytes: messages.MaxRecordBytesLimit})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -46,7 +46,7 @@ func TestTheLargestBatchPassesEveryHopAndALargerOneIsRefused(t *testing.T) {
 			t.Fatal(ack.Error)
 		}
 		records := 0
-		for r, err := range c.Records(ctx, client.FetchOptions{Topic: topic.Name, From: messages.FromEarliest}) {
+		for r, err := range c.Consumer(client.ConsumerOptions{Topic: topic.Name}).Records(ctx) {
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -22,7 +22,7 @@ func startBound(ctx context.Context, t *testing.T, kind deployment.Kind, options
 	t.Helper()
 	f := start(t, kind, options)
 	f.Output(f.Laneway(ctx, "topic", "create", "own", "--subjects", "orders.>,returns.*"), nil)
-	topic, _, err := client.New(f.conn).TopicInfo(ctx, "own")
+	topic, _, err := client.New(f.conn).Admin().TopicInfo(ctx, "own")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func (f *fixture) subjects(ctx context.Context, t *testing.T) []string {
 	c := client.New(f.conn)
 	defer c.Close()
 	var all []string
-	for r, err := range c.Records(ctx, client.FetchOptions{Topic: f.partition.Topic, From: messages.FromEarliest}) {
+	for r, err := range c.Consumer(client.ConsumerOptions{Topic: f.partition.Topic}).Records(ctx) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -247,7 +247,7 @@ func TestThePrintedMappingSpreadsSubjectsOverPartitions(t *testing.T) {
 				want[p] = append(want[p], fmt.Sprint(n))
 			}
 			publishAll(ctx, t, js, many, func(n int) string { return c.subject(key(n)) })
-			topic, _, err := client.New(f.conn).TopicInfo(ctx, name)
+			topic, _, err := client.New(f.conn).Admin().TopicInfo(ctx, name)
 			if err != nil {
 				t.Fatal(err)
 			}

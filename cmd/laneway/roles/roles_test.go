@@ -86,7 +86,7 @@ func roundTrip(t *testing.T, laneway *client.Client) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	if _, err := laneway.CreateTopic(ctx, messages.TopicConfig{Name: "orders"}); err != nil {
+	if _, err := laneway.Admin().CreateTopic(ctx, messages.TopicConfig{Name: "orders"}); err != nil {
 		t.Fatal(err)
 	}
 	producer, err := laneway.Producer(ctx, "orders", client.ProducerOptions{})
@@ -103,7 +103,7 @@ func roundTrip(t *testing.T, laneway *client.Client) {
 		t.Fatal(err)
 	}
 	var got []string
-	for record, err := range laneway.Records(ctx, client.FetchOptions{Topic: "orders"}) {
+	for record, err := range laneway.Consumer(client.ConsumerOptions{Topic: "orders"}).Records(ctx) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,14 +19,14 @@ func TestGoClientReadsWhatWasCommitted(t *testing.T) {
 	}
 	c := client.New(f.conn)
 	t.Cleanup(c.Close)
-	for _, options := range []client.FetchOptions{
+	for _, options := range []client.ConsumerOptions{
 		{WindowBytes: 20},
 		{},
 		{Follow: true, MaxRecords: int64(len(want))},
 	} {
-		options.Topic = f.topic.Name
+		options.Topic, options.Partition = f.topic.Name, new(int32(0))
 		at := int64(0)
-		for record, err := range c.Records(f.context(), options) {
+		for record, err := range c.Consumer(options).Records(f.context()) {
 			must(t, err)
 			if record.Offset != at || string(record.Value) != want[at] {
 				t.Fatalf("offset %d is %d with %q, wanted %q", at, record.Offset, record.Value, want[at])
@@ -44,7 +44,7 @@ func TestGoClientUnderstandsErrors(t *testing.T) {
 	beyond := int64(5)
 	c := client.New(f.conn)
 	t.Cleanup(c.Close)
-	for _, err := range c.Records(f.context(), client.FetchOptions{Topic: f.topic.Name, Offset: &beyond}) {
+	for _, err := range c.Consumer(client.ConsumerOptions{Topic: f.topic.Name, Partition: new(int32(0)), Offset: &beyond}).Records(f.context()) {
 		if known := messages.AsError(err); known.Code != messages.CodeOffsetOutOfRange || known.Detail != "5, the partition has 0 to 0" {
 			t.Errorf("error is %v", err)
 		}
