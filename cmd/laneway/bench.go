@@ -66,7 +66,7 @@ type benchProduce struct {
 type benchBatches struct {
 	BatchBytes size   `default:"64KiB" help:"Size of the records in a batch."`
 	Producers  number `default:"16" help:"Producers, each with a connection of its own."`
-	InFlight   number `default:"5" help:"Batches of a producer that may be unanswered at once."`
+	InFlight   number `default:"5" help:"Batches of a producer that may be unanswered at once, at most 5."`
 }
 
 // Help implements kong.HelpProvider.
@@ -131,7 +131,7 @@ Example:
 // Run measures.
 func (c *benchConsume) Run(a *app) error {
 	plan := c.plan(bench.Consume, benchAmount{Bytes: c.Bytes})
-	plan.BatchBytes, plan.Producers, plan.InFlight = 64<<10, 1, 80
+	plan.BatchBytes, plan.Producers, plan.InFlight = 64<<10, 16, 5
 	return c.measure(a, plan)
 }
 

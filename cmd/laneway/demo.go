@@ -26,10 +26,9 @@ const (
 	demoTopic     = "demo"
 	demoProducers = 4
 	// Small batches and objects make many uploads that overtake each other.
-	demoBatch    = 16 << 10
-	demoObject   = 32 << 10
-	demoUploads  = 64
-	demoInFlight = 32
+	demoBatch   = 16 << 10
+	demoObject  = 32 << 10
+	demoUploads = 64
 	// demoTimeout bounds everything but the stop.
 	demoTimeout = 50 * time.Second
 	// demoPart is the header that says to which part of the file a record belongs.
@@ -165,16 +164,13 @@ func (d *demo) produce(ctx context.Context) (int64, error) {
 }
 
 func (d *demo) produceOne(ctx context.Context, number int, part []byte) (client.Summary, error) {
-	partition := int32(0)
-	producer, err := d.laneway.Producer(ctx, demoTopic, client.ProducerOptions{
-		Partition: &partition, BatchBytes: demoBatch, MaxInFlight: demoInFlight,
-	})
+	producer, err := d.laneway.Producer(ctx, demoTopic, client.ProducerOptions{BatchBytes: demoBatch})
 	if err != nil {
 		return client.Summary{}, err
 	}
 	headers := []messages.Header{{Name: demoPart, Value: strconv.Itoa(number)}}
 	in := newLineReader(bytes.NewReader(part), producer.Topic().MaxRecordBytes)
-	_, err = appendLines(ctx, producer, in, headers)
+	_, err = publishLines(ctx, producer, in, headers)
 	if closeErr := producer.Close(ctx); err == nil {
 		err = closeErr
 	}

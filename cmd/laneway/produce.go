@@ -13,6 +13,7 @@ import (
 
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/pkg/client"
+	"laneway.dev/pkg/delivery"
 	"laneway.dev/pkg/messages"
 )
 
@@ -26,7 +27,7 @@ const produceLinger = 50 * time.Millisecond
 // What the flags of produce allow.
 const (
 	maxBatchBytes = 4 << 20
-	maxInFlight   = 1024
+	maxInFlight   = delivery.Span
 )
 
 type produceCommand struct {
@@ -35,14 +36,14 @@ type produceCommand struct {
 	serverFlag
 	Partition  int    `default:"-1" placeholder:"N" help:"Only to this partition; by default batch by batch to all in turn."`
 	BatchBytes size   `default:"256KiB" help:"Size at which a batch is sent, at most 4MiB."`
-	InFlight   number `default:"32" help:"Batches that may be unanswered at once, at most 1024."`
+	InFlight   number `default:"5" help:"Batches of a partition that may be unanswered at once, at most 5."`
 	Quiet      bool   `help:"Print neither progress nor a summary."`
 	JSON       bool   `name:"json" help:"Print the summary as a JSON object to standard output."`
 }
 
 // Help implements kong.HelpProvider.
 func (*produceCommand) Help() string {
-	return `A line is what ends with a line feed, which is not sent; a carriage return is a part of the line, an empty line is a record. What follows the last line feed is a record too. The summary at the end goes to standard error. If anything fails, it says how many lines are in the log for sure, and the exit code is not 0.
+	return `A line is what ends with a line feed, which is not sent; a carriage return is a part of the line, an empty line is a record. What follows the last line feed is a record too. The summary at the end goes to standard error. If anything fails, it says how many lines are in the log for sure, and the exit code is not 0. What Laneway could not take or answer in time is sent again, for up to two minutes, and is in the log once.
 
 Examples:
 
@@ -100,8 +101,7 @@ func (c *produceCommand) options(tracing *telemetry.Telemetry) client.ProducerOp
 		BatchBytes: int(c.BatchBytes), MaxInFlight: int(c.InFlight), Linger: produceLinger,
 	}
 	if c.Partition != anyPartition {
-		number := int32(c.Partition)
-		options.Partition = &number
+		options.Partition = new(int32(c.Partition))
 	}
 	if tracing.Tracing() {
 		options.TracerProvider = tracing.Tracers
@@ -144,7 +144,7 @@ func (c *produceCommand) progress(a *app, in io.Reader) *progressbar.ProgressBar
 // tells how far it came, whatever fails.
 func (c *produceCommand) send(ctx context.Context, producer *client.Producer, in *lineReader) (*summary, error) {
 	begun := time.Now()
-	lines, err := appendLines(ctx, producer, in, nil)
+	lines, err := publishLines(ctx, producer, in, nil)
 	wait := ctx
 	if err != nil {
 		// What was read before is on its way; its answers are worth a moment.
@@ -158,9 +158,9 @@ func (c *produceCommand) send(ctx context.Context, producer *client.Producer, in
 	return summarize(c.Topic, lines, time.Since(begun), producer.Summary()), err
 }
 
-// appendLines hands lines to a producer until there are no more, and returns
+// publishLines hands lines to a producer until there are no more, and returns
 // how many it took.
-func appendLines(ctx context.Context, producer *client.Producer, in *lineReader, headers []messages.Header) (int64, error) {
+func publishLines(ctx context.Context, producer *client.Producer, in *lineReader, headers []messages.Header) (int64, error) {
 	for lines := int64(0); ; lines++ {
 		line, err := in.next()
 		if errors.Is(err, io.EOF) {
@@ -169,7 +169,7 @@ func appendLines(ctx context.Context, producer *client.Producer, in *lineReader,
 		if err != nil {
 			return lines, err
 		}
-		if err := producer.Append(ctx, messages.Record{Headers: headers, Value: line}); err != nil {
+		if _, err := producer.Publish(ctx, client.ProducerRecord{Headers: headers, Value: line}); err != nil {
 			return lines, err
 		}
 	}

@@ -16,7 +16,8 @@ type summary struct {
 	Topic   string    `json:"topic"`
 	Lines   int64     `json:"lines"`   // that were handed to the producer
 	Records int64     `json:"records"` // of those, the first ones, which are in the log for sure
-	Bytes   int64     `json:"bytes"`   // of these records
+	Bytes   int64     `json:"bytes"`   // of all that are acknowledged
+	Retries int64     `json:"retries,omitempty"`
 	Seconds float64   `json:"seconds"`
 	Offsets []offsets `json:"offsets"`
 	Error   string    `json:"error,omitempty"`
@@ -33,7 +34,7 @@ type offsets struct {
 // summarize tells how far a producer came that was handed some lines.
 func summarize(topic string, lines int64, elapsed time.Duration, done client.Summary) *summary {
 	s := &summary{
-		Topic: topic, Lines: lines, Records: done.AckedRecords, Bytes: done.AckedBytes,
+		Topic: topic, Lines: lines, Records: done.FirstUnacked, Bytes: done.AckedBytes, Retries: done.Retries,
 		Seconds: elapsed.Seconds(), Offsets: []offsets{},
 	}
 	for _, r := range done.Offsets {
@@ -48,6 +49,9 @@ func (s *summary) print(w io.Writer) {
 	rate := float64(s.Bytes) / max(s.Seconds, 1e-9)
 	_, _ = fmt.Fprintf(w, "%s, %s in %s, %s/s, committed to %s\n", count(s.Records, "record"),
 		humanize.Bytes(uint64(s.Bytes)), elapsed, humanize.Bytes(uint64(rate)), s.Topic)
+	if s.Retries > 0 {
+		_, _ = fmt.Fprintf(w, "batches were sent again: %s\n", humanize.Comma(s.Retries))
+	}
 	for _, o := range s.Offsets {
 		_, _ = fmt.Fprintf(w, "partition %d: offsets %d to %d\n", o.Partition, o.First, o.Last)
 	}

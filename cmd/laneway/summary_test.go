@@ -13,7 +13,7 @@ import (
 
 func TestSummaryIsPrintedForPeopleAndPrograms(t *testing.T) {
 	s := summarize("orders", 1500, 2*time.Second, client.Summary{
-		Records: 1500, AckedRecords: 1500, AckedBytes: 4_000_000,
+		Records: 1500, FirstUnacked: 1500, Retries: 3, AckedBytes: 4_000_000,
 		Offsets: []client.OffsetRange{{Partition: 0, First: 10, Last: 1009}, {Partition: 2, First: 0, Last: 499}},
 	})
 	var text, object strings.Builder
@@ -22,8 +22,9 @@ func TestSummaryIsPrintedForPeopleAndPrograms(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantText := "1,500 records, 4.0 MB in 2s, 2.0 MB/s, committed to orders\n" +
+		"batches were sent again: 3\n" +
 		"partition 0: offsets 10 to 1009\npartition 2: offsets 0 to 499\n"
-	wantObject := `{"topic":"orders","lines":1500,"records":1500,"bytes":4000000,"seconds":2,` +
+	wantObject := `{"topic":"orders","lines":1500,"records":1500,"bytes":4000000,"retries":3,"seconds":2,` +
 		`"offsets":[{"partition":0,"first":10,"last":1009},{"partition":2,"first":0,"last":499}]}` + "\n"
 	if text.String() != wantText {
 		t.Errorf("got:\n%s\nwant:\n%s", &text, wantText)
@@ -48,7 +49,7 @@ func TestFailureSaysWhichLinesAreInTheLogForSure(t *testing.T) {
 	} {
 		a, _, _ := testApp(t)
 		command := produceCommand{Quiet: true}
-		s := summarize("orders", c.lines, time.Second, client.Summary{AckedRecords: c.acked})
+		s := summarize("orders", c.lines, time.Second, client.Summary{FirstUnacked: c.acked})
 		err := command.report(a, s, c.err)
 		if err == nil || err.Error() != c.want {
 			t.Errorf("%d of %d lines: got\n%v, want\n%s", c.acked, c.lines, err, c.want)
@@ -65,7 +66,7 @@ func TestInterruptedProduceSaysSo(t *testing.T) {
 	cancel()
 	a.ctx = ctx
 	command := produceCommand{Quiet: true}
-	err := command.report(a, summarize("orders", 1, time.Second, client.Summary{AckedRecords: 1}), ctx.Err())
+	err := command.report(a, summarize("orders", 1, time.Second, client.Summary{FirstUnacked: 1}), ctx.Err())
 	if err == nil || err.Error() != "interrupted; what was read, 1 line, is in the log for sure" || errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
@@ -73,7 +74,7 @@ func TestInterruptedProduceSaysSo(t *testing.T) {
 
 func TestOneRecordIsSingular(t *testing.T) {
 	var text strings.Builder
-	summarize("orders", 1, time.Second, client.Summary{AckedRecords: 1, AckedBytes: 5}).print(&text)
+	summarize("orders", 1, time.Second, client.Summary{FirstUnacked: 1, AckedBytes: 5}).print(&text)
 	if !strings.HasPrefix(text.String(), "1 record, 5 B") {
 		t.Errorf("%q", &text)
 	}

@@ -20,7 +20,7 @@ func TestValueOutOfRangeIsRefusedByTheNameOfItsFlag(t *testing.T) {
 		{create, "--max-record-bytes", "-1", "not a size"},
 		{create, "--max-record-bytes", "5MiB", "1 to 4.0 MiB"},
 		{produce, "--in-flight", "0", "from 1 to"},
-		{produce, "--in-flight", "1025", "1 to 1024"},
+		{produce, "--in-flight", "6", "1 to 5"},
 		{produce, "--batch-bytes", "0", "at least 1 byte"},
 		{produce, "--batch-bytes", "5MiB", "1 to 4.0 MiB"},
 		{serve, "--uploads", "0", "from 1 to"},

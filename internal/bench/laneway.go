@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -108,11 +109,13 @@ func newBatchSender(ctx context.Context, conn *nats.Conn, t *topicPlace, n int) 
 		maker: newRecordMaker(n, t.plan.RecordBytes), value: make([]byte, t.plan.RecordBytes),
 		batch: t.plan.batchRecords(),
 	}
-	// What a record needs in a frame beside its value is 11 bytes at most.
+	// What a record needs in a frame beside its value is 11 bytes at most. Batches
+	// are to be full: they linger for longer than filling one takes.
+	frame := s.batch*(t.plan.RecordBytes+11) + 16
 	var err error
 	s.producer, err = client.New(conn).Producer(ctx, t.topic.Name, client.ProducerOptions{
-		BatchBytes: s.batch*(t.plan.RecordBytes+11) + 16, MaxInFlight: t.plan.InFlight,
-		MaxInFlightBytes: 2 * t.plan.InFlight * (t.plan.BatchBytes + t.plan.RecordBytes),
+		BatchBytes: frame, BatchRecords: s.batch, Linger: time.Second, MaxInFlight: t.plan.InFlight,
+		BufferBytes: 2 * t.plan.InFlight * frame,
 	})
 	return s, err
 }
@@ -122,7 +125,7 @@ func (s *batchSender) send(ctx context.Context, allowance *allowance) (int64, er
 	for allowance.take(s.batch) {
 		for range s.batch {
 			s.maker.fill(s.value)
-			if err := s.producer.Append(ctx, messages.Record{Value: s.value}); err != nil {
+			if _, err := s.producer.Publish(ctx, client.ProducerRecord{Value: s.value}); err != nil {
 				return 0, err
 			}
 		}

@@ -7,17 +7,17 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// BenchmarkAppend sends lines of 32 bytes to a frontend that acks at once.
-func BenchmarkAppend(b *testing.B) {
+// BenchmarkPublish sends lines of 32 bytes to a frontend that acks at once.
+func BenchmarkPublish(b *testing.B) {
 	c, f := setup(b, 1)
 	f.ackAll(0)
 	p := produce(b, c, f, client.ProducerOptions{})
 	ctx := b.Context()
-	record := messages.Record{Value: make([]byte, 32)}
+	record := client.ProducerRecord{Value: make([]byte, 32)}
 	b.SetBytes(32)
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := p.Append(ctx, record); err != nil {
+		if _, err := p.Publish(ctx, record); err != nil {
 			b.Fatal(err)
 		}
 	}

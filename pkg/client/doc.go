@@ -2,8 +2,9 @@
 // administers, all over a NATS connection.
 //
 //   - A [Producer] gathers records into batches and keeps several in flight, in
-//     order. It says which records are in the log for sure; it never sends again
-//     what may be there already.
+//     order. It sends again what may have been lost, and Laneway recognises it: each
+//     record is in the log once. A [Future] tells where. A producer with a name goes
+//     on, after a restart, where the log ends.
 //   - A [Consumer] reads partitions as an iterator. It asks again, from the next
 //     offset, whatever breaks in between, and never skips an offset.
 //   - [Admin] administers topics and shows what partitions remember of producers.

@@ -30,7 +30,7 @@ func FuzzAnswers(f *testing.F) {
 		if err := readError(m); err.Code == messages.CodeOK || err.Error() == "" {
 			t.Fatalf("a status became %+v", err)
 		}
-		if ack, err := readAck(data, &batch{records: 1}); err == nil && (ack.Error != nil || ack.Offset < 0) {
+		if ack, err := readAck(data, 1); err == nil && (ack.Error != nil || ack.Offset < 0) {
 			t.Fatalf("%+v is taken for an acknowledgement", ack)
 		}
 	})

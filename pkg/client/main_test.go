@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -57,12 +58,14 @@ type frontend struct {
 	t        testing.TB
 	conn     *nats.Conn
 	topic    messages.Topic
+	identify atomic.Pointer[func(messages.ProducerInitRequest) messages.ProducerInitResponse]
 	produced chan *nats.Msg
 	fetches  chan *nats.Msg
 	credits  chan *nats.Msg
 }
 
-// setup returns a client and a frontend that answers only to topic info. At the
+// setup returns a client and a frontend that answers only to topic info and, as
+// identify says, to init. At the
 // end of the test both are closed, and no goroutine may be left of them.
 func setup(t testing.TB, partitions int) (*client.Client, *frontend) {
 	t.Helper()
@@ -85,6 +88,15 @@ func setup(t testing.TB, partitions int) (*client.Client, *frontend) {
 		data, _ := json.Marshal(messages.TopicResponse{Topic: &f.topic})
 		respond(m, data)
 	})
+	f.answerInit(func(messages.ProducerInitRequest) messages.ProducerInitResponse {
+		return messages.ProducerInitResponse{ProducerID: producerID, ProducerEpoch: producerEpoch}
+	})
+	f.subscribe(messages.ProducerAPI+"init", func(m *nats.Msg) {
+		var r messages.ProducerInitRequest
+		_ = json.Unmarshal(m.Data, &r)
+		data, _ := json.Marshal((*f.identify.Load())(r))
+		respond(m, data)
+	})
 	f.subscribe(creditPrefix(name)+">", func(m *nats.Msg) { f.credits <- m })
 	c, err := client.Connect(server.ClientURL())
 	if err != nil {
@@ -92,6 +104,16 @@ func setup(t testing.TB, partitions int) (*client.Client, *frontend) {
 	}
 	t.Cleanup(c.Close)
 	return c, f
+}
+
+// What init answers unless a test says otherwise.
+const (
+	producerID    = 42
+	producerEpoch = 3
+)
+
+func (f *frontend) answerInit(answer func(messages.ProducerInitRequest) messages.ProducerInitResponse) {
+	f.identify.Store(&answer)
 }
 
 func creditPrefix(topic string) string { return messages.CreditPrefix + topic + "." }
@@ -142,14 +164,16 @@ func (f *frontend) ackAll(partition int) {
 }
 
 // ack answers a request with success and returns the number of its records.
-func (f *frontend) ack(m *nats.Msg, offset int64) int64 {
+func (f *frontend) ack(m *nats.Msg, offset int64) int64 { return f.accept(m, offset, false) }
+
+func (f *frontend) accept(m *nats.Msg, offset int64, duplicate bool) int64 {
 	n, err := messages.CheckFrame(m.Data, 1<<22)
 	if err != nil {
 		f.t.Errorf("a request is no batch frame: %v", err)
 	}
 	partition, _ := strconv.Atoi(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:])
 	respond(m, messages.AppendProduceAck(nil, messages.ProduceAck{
-		Stream: "S", Sequence: uint64(offset) + 1, Topic: f.topic.Name, Partition: int32(partition), Offset: offset, Records: n, Ticket: 3, Epoch: 5,
+		Stream: "S", Sequence: uint64(offset) + 1, Duplicate: duplicate, Topic: f.topic.Name, Partition: int32(partition), Offset: offset, Records: n, Ticket: 3, Epoch: 5,
 	}))
 	return int64(n)
 }

@@ -6,51 +6,62 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
+	"laneway.dev/pkg/delivery"
 	"laneway.dev/pkg/messages"
 )
 
 // ProducerOptions configure a producer. The zero value is good.
 type ProducerOptions struct {
-	// Partition is where the records go; nil is all partitions in turn, a batch
-	// each. Records keep their order within a partition only.
+	// Name makes the producer the next instance of the one of this name: it fences
+	// the instance before, and goes on where the log ends, see
+	// Producer.NextSequence. Without a name the producer is a new one.
+	Name string
+	// Partition is where all records go; nil is where their keys say, and without
+	// keys to all partitions in turn, a batch each. Records keep their order within
+	// a partition only.
 	Partition *int32
+
 	// BatchBytes bounds a batch frame; default 256 KiB. A record that needs more
 	// goes alone.
 	BatchBytes int
-	// Linger is how long a record waits for others before its batch is sent. 0 is
-	// until the batch is full, or Flush.
+	// BatchRecords bounds the records of a batch; default 10,000.
+	BatchRecords int
+	// Linger is how long a record waits at least for others before its batch is
+	// sent, unless it is full. With 0, the default, a batch is sent as soon as there
+	// is room in flight; while there is none, records gather by themselves.
 	Linger time.Duration
-	// MaxInFlight bounds the batches that are sent and not acked; default 32.
+	// MaxInFlight bounds the batches of a partition that are sent and not acked.
+	// Default and most is delivery.Span, 5: a partition recognises no more.
 	MaxInFlight int
-	// MaxInFlightBytes bounds their bytes, except that one batch more may be on
-	// its way; default 8 MiB.
-	MaxInFlightBytes int
-	// Timeout bounds the wait for the answer of a batch; default 35 s, which is
-	// more than Laneway's own deadline.
-	Timeout time.Duration
-	// StartTimeout bounds how long the first batch of a partition is sent again
-	// while nobody receives it; default 5 s.
-	StartTimeout time.Duration
-	// TracerProvider makes the send span of each batch, a child of the span in
-	// the context of the batch's first Append. nil makes none.
+	// BufferBytes bounds the records that are taken and not acked; default 32 MiB.
+	// Publish waits when it is reached.
+	BufferBytes int
+
+	// AttemptTimeout is how long to wait for the answer to a batch before it is sent
+	// again; default 5 s. It grows up to 35 s while answers are slow.
+	AttemptTimeout time.Duration
+	// DeliveryTimeout bounds how long a batch may take from its first sending to
+	// its ack, however often it is sent again; default 2 min. Then the producer fails.
+	DeliveryTimeout time.Duration
+
+	// TracerProvider makes the send span of each batch, from its first sending to
+	// its ack: a child of the span in the context of its first Publish. nil makes none.
 	TracerProvider trace.TracerProvider
-	// OnAck is called for each batch that is in the log, in the order of sending.
-	// It must not wait for the producer.
-	OnAck func(Ack)
+	// OnAck is called for each batch that is in the log, in the order of sending
+	// within a partition. It must not wait for the producer.
+	OnAck func(BatchAck)
 }
 
 // complete fills in defaults.
 func (o ProducerOptions) complete() ProducerOptions {
 	orDefault(&o.BatchBytes, 256<<10)
-	orDefault(&o.MaxInFlight, 32)
-	orDefault(&o.MaxInFlightBytes, 8<<20)
-	orDefault(&o.Timeout, 35*time.Second)
-	orDefault(&o.StartTimeout, 5*time.Second)
+	orDefault(&o.BatchRecords, 10_000)
+	orDefault(&o.BufferBytes, 32<<20)
 	if o.TracerProvider == nil {
 		o.TracerProvider = noop.NewTracerProvider()
 	}
 	if o.OnAck == nil {
-		o.OnAck = func(Ack) {}
+		o.OnAck = func(BatchAck) {}
 	}
 	return o
 }
@@ -58,6 +69,14 @@ func (o ProducerOptions) complete() ProducerOptions {
 func orDefault[T int | int64 | time.Duration](value *T, standard T) {
 	if *value <= 0 {
 		*value = standard
+	}
+}
+
+// window returns the settings of the window of a partition.
+func (o ProducerOptions) window(first int32, random func() float64) delivery.Settings {
+	return delivery.Settings{
+		First: first, Batches: o.MaxInFlight, Random: random,
+		MinAttemptTimeout: max(0, o.AttemptTimeout), DeliveryTimeout: max(0, o.DeliveryTimeout),
 	}
 }
 

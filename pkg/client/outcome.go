@@ -7,32 +7,32 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// Ack tells that a batch is in the log.
-type Ack struct {
-	FirstRecord int64 // number of its first record, counted from 0 in the order of Append
+// BatchAck tells that a batch is in the log. Its Offset is that of the first
+// record, the others follow.
+type BatchAck struct {
+	Ack
+	FirstRecord int64 // number of its first record, counted from 0 in the order of Publish
 	Records     int
 	Bytes       int64 // values and headers
-	Partition   int32
-	Offset      int64 // of its first record
-	Ticket      uint64
-	Epoch       uint64 // of the frontend that issued the ticket
 }
 
-// ProduceError is how a producer fails, for good. The records before
-// FirstFailed are in the log. Those of the failed batch are in it or not, as Err
-// says; those that were appended after it may or may not be in it.
+// ProduceError is how a producer fails, for good.
 type ProduceError struct {
-	Topic       string
-	Partition   int32
-	FirstFailed int64 // number of the first record of the failed batch
-	Records     int   // in the failed batch
-	Err         error
+	// Topic and Partition are where a batch failed.
+	Topic     string
+	Partition int32
+	// FirstFailed is the number of the first record without an ack, counted from 0
+	// in the order of Publish. All before it are in the log.
+	FirstFailed int64
+	// Records is how many have no ack. Each of them may or may not be in the log.
+	Records int64
+	Err     *messages.Error
 }
 
 // Error says which records are in the log for sure.
 func (e *ProduceError) Error() string {
-	return fmt.Sprintf("%s/%d: the first %d records are in the log, the next batch, of %d records, failed: %v",
-		e.Topic, e.Partition, e.FirstFailed, e.Records, e.Err)
+	return fmt.Sprintf("%s/%d: %v; the first %d records are in the log, %d are not acknowledged",
+		e.Topic, e.Partition, e.Err, e.FirstFailed, e.Records)
 }
 
 // Unwrap returns what the batch failed with.
@@ -40,12 +40,16 @@ func (e *ProduceError) Unwrap() error { return e.Err }
 
 // Summary counts what a producer did.
 type Summary struct {
-	Records, Bytes int64 // appended; bytes are those of values and headers
+	Records, Bytes int64 // taken; bytes are those of values and headers
 	Batches        int64 // sent at least once
+	Retries        int64 // sendings beyond the first of each batch
 
-	// Acked is a prefix of what was appended: the first AckedRecords records
-	// are in the log for sure.
 	AckedRecords, AckedBytes, AckedBatches int64
+	Duplicates                             int64 // acked batches that were in the log already when they were sent again
+
+	// FirstUnacked is the number of the first record without an ack, counted from 0
+	// in the order of Publish: all before it are in the log for sure.
+	FirstUnacked int64
 
 	Offsets []OffsetRange // of the acked records, by partition
 }
@@ -58,21 +62,21 @@ type OffsetRange struct {
 }
 
 // acked counts a batch that is in the log.
-func (s *Summary) acked(a Ack) {
-	s.AckedRecords += int64(a.Records)
-	s.AckedBytes += a.Bytes
+func (s *Summary) acked(b *batch) {
+	s.AckedRecords += int64(b.records)
+	s.AckedBytes += b.bytes
 	s.AckedBatches++
-	last := a.Offset + int64(a.Records) - 1
-	at, found := slices.BinarySearchFunc(s.Offsets, a.Partition, func(r OffsetRange, partition int32) int {
+	if b.ack.Duplicate {
+		s.Duplicates++
+	}
+	first, last := b.ack.Offset, b.ack.Offset+int64(b.records)-1
+	at, found := slices.BinarySearchFunc(s.Offsets, b.ack.Partition, func(r OffsetRange, partition int32) int {
 		return int(r.Partition - partition)
 	})
 	if !found {
-		s.Offsets = slices.Insert(s.Offsets, at, OffsetRange{a.Partition, a.Offset, last})
+		s.Offsets = slices.Insert(s.Offsets, at, OffsetRange{b.ack.Partition, first, last})
 		return
 	}
-	s.Offsets[at].First = min(s.Offsets[at].First, a.Offset)
+	s.Offsets[at].First = min(s.Offsets[at].First, first)
 	s.Offsets[at].Last = max(s.Offsets[at].Last, last)
 }
-
-// recordOverhead bounds what a record needs in a frame beside its size.
-func recordOverhead(r *messages.Record) int { return 11 + 10*len(r.Headers) }

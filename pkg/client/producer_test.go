@@ -4,16 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
-	"go.opentelemetry.io/otel/propagation"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/sdk/trace/tracetest"
-	"go.opentelemetry.io/otel/trace"
 
 	"laneway.dev/pkg/client"
 	"laneway.dev/pkg/messages"
@@ -36,13 +34,17 @@ func produce(t testing.TB, c *client.Client, f *frontend, o client.ProducerOptio
 	return p
 }
 
-func add(t testing.TB, p *client.Producer, values ...string) {
+// publish publishes values and returns the future of the last one.
+func publish(t testing.TB, p *client.Producer, values ...string) (last client.Future) {
 	t.Helper()
 	for _, v := range values {
-		if err := p.Append(bounded(t), messages.Record{Value: []byte(v)}); err != nil {
+		future, err := p.Publish(bounded(t), client.ProducerRecord{Value: []byte(v)})
+		if err != nil {
 			t.Fatal(err)
 		}
+		last = future
 	}
+	return last
 }
 
 // background runs a call that waits and returns where its error will be.
@@ -59,40 +61,64 @@ func soon(t testing.TB) context.Context {
 	return ctx
 }
 
+func number(t testing.TB, m *nats.Msg, header string) int {
+	t.Helper()
+	n, err := strconv.Atoi(m.Header.Get(header))
+	if err != nil {
+		t.Fatalf("header %s: %v in %v", header, err, m.Header)
+	}
+	return n
+}
+
+// sent checks what a batch says of itself and what is in it.
+func sent(t testing.TB, m *nats.Msg, sequence, firstUnacked int, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, values(t, m.Data)); diff != "" {
+		t.Errorf("records (-want +got):\n%s", diff)
+	}
+	got := []int{
+		number(t, m, messages.HeaderProducerID), number(t, m, messages.HeaderProducerEpoch),
+		number(t, m, messages.HeaderSequence), number(t, m, messages.HeaderFirstUnacked),
+	}
+	if diff := cmp.Diff([]int{producerID, producerEpoch, sequence, firstUnacked}, got); diff != "" {
+		t.Errorf("id, epoch, sequence and first unacked (-want +got):\n%s", diff)
+	}
+}
+
 func TestRecordsArriveInBatchesInOrder(t *testing.T) {
 	c, f := setup(t, 1)
 	f.ackAll(0)
-	var acks []client.Ack
-	p := produce(t, c, f, client.ProducerOptions{BatchBytes: 1000, OnAck: func(a client.Ack) { acks = append(acks, a) }})
+	var acks []client.BatchAck
+	p := produce(t, c, f, client.ProducerOptions{
+		BatchBytes: 1000, Linger: time.Hour, OnAck: func(a client.BatchAck) { acks = append(acks, a) },
+	})
 	var want []string
 	for n := range 5000 {
 		want = append(want, fmt.Sprintf("record %d", n))
 	}
-	add(t, p, want...)
+	publish(t, p, want...)
 	if err := p.Close(bounded(t)); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
-	var lane string
 	for range acks {
 		m := next(t, f.produced)
-		if lane == "" {
-			lane = m.Header.Get(messages.HeaderProducer)
-		}
-		if m.Header.Get(messages.HeaderProducer) != lane || lane == "" || m.Header.Get(messages.HeaderContentType) != messages.ContentTypeBatch {
+		records := values(t, m.Data)
+		sent(t, m, len(got), min(len(got), number(t, m, messages.HeaderFirstUnacked)), records...)
+		if m.Header.Get(messages.HeaderContentType) != messages.ContentTypeBatch || m.Header.Get(messages.HeaderProducer) != "" {
 			t.Fatalf("headers %v", m.Header)
 		}
 		if len(m.Data) > 1000 {
 			t.Errorf("a batch has %d bytes", len(m.Data))
 		}
-		got = append(got, values(t, m.Data)...)
+		got = append(got, records...)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Fatal(diff)
 	}
 	var at int64
 	for _, a := range acks {
-		if a.FirstRecord != at || a.Offset != at || a.Ticket != 3 || a.Epoch != 5 {
+		if a.FirstRecord != at || a.Offset != at || a.Ticket != 3 || a.Epoch != 5 || a.Duplicate {
 			t.Fatalf("ack %+v at record %d", a, at)
 		}
 		at += int64(a.Records)
@@ -100,214 +126,125 @@ func TestRecordsArriveInBatchesInOrder(t *testing.T) {
 	bytes := int64(len(strings.Join(want, "")))
 	n := int64(len(acks))
 	if diff := cmp.Diff(client.Summary{
-		Records: 5000, Bytes: bytes, Batches: n, AckedRecords: 5000, AckedBytes: bytes, AckedBatches: n,
+		Records: 5000, Bytes: bytes, Batches: n, AckedRecords: 5000, AckedBytes: bytes, AckedBatches: n, FirstUnacked: 5000,
 		Offsets: []client.OffsetRange{{Partition: 0, First: 0, Last: 4999}},
 	}, p.Summary()); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestANewProducerHasSeveralBatchesInFlightBeforeTheFirstAck(t *testing.T) {
+func TestAFutureTellsWhereItsRecordIs(t *testing.T) {
 	c, f := setup(t, 1)
 	f.receive(0)
-	p := produce(t, c, f, client.ProducerOptions{BatchBytes: single})
-	add(t, p, "a", "b")
-	flushed := background(func() error { return p.Flush(bounded(t)) })
-	first, second := next(t, f.produced), next(t, f.produced)
-	f.ack(first, 0)
-	f.ack(second, 1)
-	if err := next(t, flushed); err != nil {
-		t.Fatal(err)
+	p := produce(t, c, f, client.ProducerOptions{Linger: time.Hour, BatchRecords: 3})
+	var futures []client.Future
+	for _, v := range []string{"a", "b", "c"} {
+		futures = append(futures, publish(t, p, v))
 	}
-}
-
-func TestAppendWaitsForRoomInTheWindow(t *testing.T) {
-	for name, o := range map[string]client.ProducerOptions{
-		"batches": {BatchBytes: single, MaxInFlight: 2},
-		"bytes":   {BatchBytes: single, MaxInFlightBytes: 20},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c, f := setup(t, 1)
-			f.receive(0)
-			p := produce(t, c, f, o)
-			add(t, p, "a", "b", "c") // c waits in the current batch
-			first := next(t, f.produced)
-			next(t, f.produced)
-			err := p.Append(soon(t), messages.Record{Value: []byte("lost")})
-			if !errors.Is(err, context.DeadlineExceeded) || p.Summary().Records != 3 {
-				t.Fatalf("appended to a full window: %v, %+v", err, p.Summary())
-			}
-			f.ack(first, 0)
-			add(t, p, "d")
-			if got := values(t, next(t, f.produced).Data); got[0] != "c" {
-				t.Errorf("sent %q", got)
-			}
-		})
-	}
-}
-
-func TestTheFirstFailedBatchEndsTheProducer(t *testing.T) {
-	c, f := setup(t, 1)
-	f.receive(0)
-	p := produce(t, c, f, client.ProducerOptions{BatchBytes: single})
-	add(t, p, "a", "b", "c", "d")
-	f.ack(next(t, f.produced), 0)
-	f.refuse(next(t, f.produced), messages.NewError(messages.CodeStoreUnavailable, "full"))
-	f.ack(next(t, f.produced), 1)
-
-	err := p.Flush(bounded(t))
-	failed, ok := errors.AsType[*client.ProduceError](err)
-	if !ok || failed.FirstFailed != 1 || failed.Records != 1 || failed.Topic != f.topic.Name {
+	m := next(t, f.produced)
+	if _, err := futures[0].Wait(soon(t)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("error %v", err)
 	}
-	if !errors.Is(err, messages.NewError(messages.CodeStoreUnavailable, "")) {
-		t.Errorf("error %v", err)
-	}
-	if s := p.Summary(); s.AckedRecords != 1 || s.Records != 4 {
-		t.Errorf("summary %+v", s)
-	}
-	for _, again := range []error{p.Append(bounded(t), messages.Record{}), p.Flush(bounded(t)), p.Close(bounded(t)), p.Err()} {
-		if !errors.Is(again, failed) {
-			t.Errorf("afterwards: %v", again)
+	f.ack(m, 70)
+	for i, future := range futures {
+		next(t, future.Done())
+		ack, err := future.Wait(bounded(t))
+		if want := (client.Ack{Offset: 70 + int64(i), Ticket: 3, Epoch: 5}); err != nil || ack != want {
+			t.Errorf("%+v, %v, want %+v", ack, err, want)
 		}
 	}
 }
 
-func TestAFailureIsToldWhenAllEarlierBatchesAreSettled(t *testing.T) {
+func TestRecordsGatherByThemselvesWhileBatchesAreInFlight(t *testing.T) {
 	c, f := setup(t, 1)
 	f.receive(0)
-	acks := make(chan client.Ack, 4)
-	p := produce(t, c, f, client.ProducerOptions{
-		BatchBytes: single, MaxInFlight: 3, OnAck: func(a client.Ack) { acks <- a },
+	p := produce(t, c, f, client.ProducerOptions{MaxInFlight: 1})
+	publish(t, p, "a")
+	first := next(t, f.produced)
+	sent(t, first, 0, 0, "a")
+	publish(t, p, "b", "c", "d")
+	f.ack(first, 0)
+	sent(t, next(t, f.produced), 1, 1, "b", "c", "d")
+}
+
+func TestNoMoreBatchesAreInFlightThanThePartitionRecognises(t *testing.T) {
+	c, f := setup(t, 1)
+	f.receive(0)
+	p := produce(t, c, f, client.ProducerOptions{BatchBytes: single, MaxInFlight: 100})
+	publish(t, p, "a", "b", "c", "d", "e", "f")
+	inFlight := []*nats.Msg{next(t, f.produced)}
+	for range 4 {
+		inFlight = append(inFlight, next(t, f.produced))
+	}
+	for n, m := range inFlight[1:] {
+		f.ack(m, int64(n)+1)
+	}
+	if err := p.Flush(soon(t)); !errors.Is(err, context.DeadlineExceeded) || p.Summary().Batches != 5 {
+		t.Fatalf("error %v, %+v", err, p.Summary())
+	}
+	f.ack(inFlight[0], 0)
+	sent(t, next(t, f.produced), 5, 5, "f")
+}
+
+func TestPublishWaitsForRoomInTheBuffer(t *testing.T) {
+	c, f := setup(t, 1)
+	f.receive(0)
+	p := produce(t, c, f, client.ProducerOptions{BufferBytes: 30, Linger: time.Hour})
+	publish(t, p, "a", "b") // of 12 bytes each, which do not linger when there is no room
+	_, err := p.Publish(soon(t), client.ProducerRecord{Value: []byte("lost")})
+	if !errors.Is(err, context.DeadlineExceeded) || p.Summary().Records != 2 {
+		t.Fatalf("published to a full buffer: %v, %+v", err, p.Summary())
+	}
+	published := background(func() error {
+		_, err := p.Publish(bounded(t), client.ProducerRecord{Value: []byte("c")})
+		return err
 	})
-	add(t, p, "a", "b", "c", "d")
-	first, second, third := next(t, f.produced), next(t, f.produced), next(t, f.produced)
-	flushed := background(func() error { return p.Flush(bounded(t)) })
-	f.refuse(third, messages.NewError(messages.CodeFailed, ""))
-	f.ack(first, 0)
-	next(t, acks)
-	if err := p.Err(); err != nil {
-		t.Errorf("failed with a batch before it in flight: %v", err)
-	}
-	f.ack(second, 1)
-	failed, ok := errors.AsType[*client.ProduceError](next(t, flushed))
-	if !ok || failed.FirstFailed != 2 || p.Summary().AckedRecords != 2 {
-		t.Fatalf("%v, %+v", failed, p.Summary())
-	}
-	if n := p.Summary().Batches; n != 3 {
-		t.Errorf("%d batches were sent, the last behind a failure", n)
-	}
-}
-
-func TestAcksCountInTheOrderOfSending(t *testing.T) {
-	c, f := setup(t, 1)
-	f.receive(0)
-	acks := make(chan client.Ack, 2)
-	p := produce(t, c, f, client.ProducerOptions{BatchBytes: single, OnAck: func(a client.Ack) { acks <- a }})
-	add(t, p, "a", "b")
-	flushed := background(func() error { return p.Flush(bounded(t)) })
-	first, second := next(t, f.produced), next(t, f.produced)
-	f.ack(second, 1)
-	f.ack(first, 0)
-	if a, b := next(t, acks), next(t, acks); a.FirstRecord != 0 || b.FirstRecord != 1 {
-		t.Errorf("acks %+v, %+v", a, b)
-	}
-	if err := next(t, flushed); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestTheStartIsSentAgainUntilSomebodyReceives(t *testing.T) {
-	c, f := setup(t, 1)
-	p := produce(t, c, f, client.ProducerOptions{BatchBytes: single})
-	add(t, p, "a", "b")
-	// b must not be sent before a is received.
-	if err := p.Append(soon(t), messages.Record{Value: []byte("lost")}); !errors.Is(err, context.DeadlineExceeded) {
-		t.Fatalf("error %v", err)
-	}
-	f.ackAll(0)
-	if err := p.Flush(bounded(t)); err != nil {
+	f.ack(next(t, f.produced), 0)
+	if err := next(t, published); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"a", "b"} {
-		if got := values(t, next(t, f.produced).Data); got[0] != want {
-			t.Errorf("received %q, want %s", got, want)
-		}
+}
+
+func TestFlushSendsWhatLingers(t *testing.T) {
+	c, f := setup(t, 2)
+	f.ackAll(0)
+	f.ackAll(1)
+	p := produce(t, c, f, client.ProducerOptions{Linger: time.Hour})
+	publish(t, p, "a")
+	if _, err := p.Publish(bounded(t), client.ProducerRecord{Key: "b", Value: []byte("b")}); err != nil {
+		t.Fatal(err)
 	}
 	if len(f.produced) > 0 {
-		t.Error("a batch was received twice")
+		t.Fatal("sent before its time")
+	}
+	if err := p.Flush(bounded(t)); err != nil || p.Summary().AckedRecords != 2 {
+		t.Errorf("%v, %+v", err, p.Summary())
 	}
 }
 
-func TestAStartThatNobodyReceivesFails(t *testing.T) {
+func TestLingerSendsABatchThatIsNotFull(t *testing.T) {
 	c, f := setup(t, 1)
-	p := produce(t, c, f, client.ProducerOptions{StartTimeout: 50 * time.Millisecond})
-	add(t, p, "a")
-	err := p.Flush(bounded(t))
-	failed, ok := errors.AsType[*client.ProduceError](err)
-	if !ok || failed.FirstFailed != 0 || !errors.Is(err, nats.ErrNoResponders) {
-		t.Fatalf("error %v", err)
-	}
-}
-
-func TestALaterBatchThatNobodyReceivesFailsAtOnce(t *testing.T) {
-	c, f := setup(t, 1)
-	leave := f.receive(0)
-	p := produce(t, c, f, client.ProducerOptions{BatchBytes: single, StartTimeout: time.Hour})
-	add(t, p, "a")
-	flushed := background(func() error { return p.Flush(bounded(t)) })
-	f.ack(next(t, f.produced), 0)
-	if err := next(t, flushed); err != nil {
-		t.Fatal(err)
-	}
-	leave()
-	add(t, p, "b")
-	err := p.Flush(bounded(t))
-	failed, ok := errors.AsType[*client.ProduceError](err)
-	if !ok || failed.FirstFailed != 1 || !errors.Is(err, nats.ErrNoResponders) {
-		t.Fatalf("error %v", err)
-	}
-}
-
-func TestABatchWithoutAnAnswerFailsAsUnknown(t *testing.T) {
-	c, f := setup(t, 1)
-	f.receive(0)
-	p := produce(t, c, f, client.ProducerOptions{Timeout: 50 * time.Millisecond})
-	add(t, p, "a")
-	if err := p.Flush(bounded(t)); !errors.Is(err, messages.NewError(messages.CodeOutcomeUnknown, "")) {
-		t.Fatalf("error %v", err)
-	}
-}
-
-func TestAnAnswerThatMakesNoSenseFailsTheBatch(t *testing.T) {
-	for name, answer := range map[string]string{
-		"not JSON": "+OK", "another service": "{}", "records": `{"stream":"S","seq":1,"records":2}`,
-	} {
-		t.Run(name, func(t *testing.T) {
-			c, f := setup(t, 1)
-			f.receive(0)
-			p := produce(t, c, f, client.ProducerOptions{})
-			add(t, p, "a")
-			flushed := background(func() error { return p.Flush(bounded(t)) })
-			respond(next(t, f.produced), []byte(answer))
-			if err := next(t, flushed); !errors.Is(err, messages.NewError(messages.CodeInternal, "")) {
-				t.Fatalf("error %v", err)
-			}
-		})
+	f.ackAll(0)
+	p := produce(t, c, f, client.ProducerOptions{Linger: time.Millisecond})
+	for _, want := range []string{"a", "b"} {
+		publish(t, p, want)
+		if got := values(t, next(t, f.produced).Data); got[0] != want {
+			t.Errorf("received %q", got)
+		}
 	}
 }
 
 func TestALargeRecordGoesAloneAndATooLargeOneNotAtAll(t *testing.T) {
 	c, f := setup(t, 1)
 	f.ackAll(0)
-	p := produce(t, c, f, client.ProducerOptions{BatchBytes: 1000})
+	p := produce(t, c, f, client.ProducerOptions{BatchBytes: 1000, Linger: time.Hour})
 	large := strings.Repeat("x", f.topic.MaxRecordBytes)
-	add(t, p, "a", large, "b")
-	err := p.Append(bounded(t), messages.Record{Value: []byte(large + "x")})
+	publish(t, p, "a", large, "b")
+	_, err := p.Publish(bounded(t), client.ProducerRecord{Value: []byte(large + "x")})
 	if !errors.Is(err, messages.NewError(messages.CodeMessageTooLarge, "")) {
 		t.Fatalf("error %v", err)
 	}
-	add(t, p, "c")
+	publish(t, p, "c")
 	if err := p.Close(bounded(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -318,43 +255,41 @@ func TestALargeRecordGoesAloneAndATooLargeOneNotAtAll(t *testing.T) {
 	}
 }
 
-func TestABatchThatCannotBeSentFailsAtOnce(t *testing.T) {
-	for name, before := range map[string][]string{"the first": nil, "a later one": {"a"}} {
-		t.Run(name, func(t *testing.T) {
-			c, f := setup(t, 1)
-			f.topic.MaxRecordBytes = 16 << 20
-			f.ackAll(0)
-			p := produce(t, c, f, client.ProducerOptions{BatchBytes: single, StartTimeout: time.Hour})
-			add(t, p, before...)
-			add(t, p, strings.Repeat("x", 9<<20))
-			err := p.Flush(bounded(t))
-			failed, ok := errors.AsType[*client.ProduceError](err)
-			if !ok || failed.FirstFailed != int64(len(before)) || !errors.Is(err, nats.ErrMaxPayload) {
-				t.Fatalf("error %v", err)
-			}
-		})
-	}
-}
-
-func TestLingerSendsABatchThatIsNotFull(t *testing.T) {
+func TestARecordThatLanewayWouldRefuseIsNotTaken(t *testing.T) {
 	c, f := setup(t, 1)
-	f.ackAll(0)
-	p := produce(t, c, f, client.ProducerOptions{Linger: time.Millisecond})
-	for _, want := range []string{"a", "b"} {
-		add(t, p, want)
-		if got := values(t, next(t, f.produced).Data); got[0] != want {
-			t.Errorf("received %q", got)
+	f.topic.MaxRecordBytes = 16 << 20
+	p := produce(t, c, f, client.ProducerOptions{})
+	many := make([]messages.Header, messages.MaxHeaders+1)
+	for i := range many {
+		many[i] = messages.Header{Name: "n"}
+	}
+	for name, c := range map[string]struct {
+		record client.ProducerRecord
+		code   messages.Code
+	}{
+		"larger than NATS carries": {client.ProducerRecord{Value: make([]byte, 9<<20)}, messages.CodeMessageTooLarge},
+		"too many headers":         {client.ProducerRecord{Headers: many}, messages.CodeHeadersTooLarge},
+		"too large headers":        {client.ProducerRecord{Headers: []messages.Header{{Name: "n", Value: strings.Repeat("x", 1<<16)}}}, messages.CodeHeadersTooLarge},
+		"a header's name":          {client.ProducerRecord{Headers: []messages.Header{{Name: "a b"}}}, messages.CodeHeaderInvalid},
+		"a header's value":         {client.ProducerRecord{Headers: []messages.Header{{Name: "n", Value: "a\nb"}}}, messages.CodeHeaderInvalid},
+		"a header of Laneway":      {client.ProducerRecord{Headers: []messages.Header{{Name: "laneway-subject"}}}, messages.CodeHeaderInvalid},
+	} {
+		if _, err := p.Publish(bounded(t), c.record); !errors.Is(err, messages.NewError(c.code, "")) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
+	if p.Err() != nil || p.Summary().Records != 0 {
+		t.Errorf("%v, %+v", p.Err(), p.Summary())
+	}
 }
 
-func TestBatchesGoToAllPartitionsInTurn(t *testing.T) {
+func TestBatchesWithoutKeysGoToAllPartitionsInTurn(t *testing.T) {
 	c, f := setup(t, 3)
 	for n := range 3 {
 		f.ackAll(n)
 	}
 	p := produce(t, c, f, client.ProducerOptions{BatchBytes: single})
-	add(t, p, "0", "1", "2", "3", "4")
+	publish(t, p, "0", "1", "2", "3", "4")
 	if err := p.Close(bounded(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -370,54 +305,40 @@ func TestBatchesGoToAllPartitionsInTurn(t *testing.T) {
 	}
 }
 
-func TestAProducerNeedsATopicAndAPartitionOfIt(t *testing.T) {
-	c, f := setup(t, 2)
-	unknown := messages.NewError(messages.CodeUnknownTopic, "")
-	if _, err := c.Producer(bounded(t), "nothing", client.ProducerOptions{}); !errors.Is(err, unknown) {
-		t.Errorf("error %v", err)
+func TestRecordsOfAKeyStayTogetherInOrderWhoeverPublishesMeanwhile(t *testing.T) {
+	const keys, each = 8, 300
+	c, f := setup(t, 4)
+	for n := range 4 {
+		f.ackAll(n)
 	}
-	for _, n := range []int32{-1, 2} {
-		if _, err := c.Producer(bounded(t), f.topic.Name, client.ProducerOptions{Partition: &n}); !errors.Is(err, unknown) {
-			t.Errorf("error %v", err)
+	p := produce(t, c, f, client.ProducerOptions{BatchRecords: 50})
+	var publishers sync.WaitGroup
+	for k := range keys {
+		publishers.Go(func() {
+			for n := range each {
+				r := client.ProducerRecord{Key: fmt.Sprint("key ", k), Value: fmt.Appendf(nil, "%d %d", k, n)}
+				if _, err := p.Publish(bounded(t), r); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	publishers.Wait()
+	if err := p.Close(bounded(t)); err != nil {
+		t.Fatal(err)
+	}
+	var came [keys]int
+	var subject [keys]string
+	for range p.Summary().Batches {
+		m := next(t, f.produced)
+		for _, v := range values(t, m.Data) {
+			var k, n int
+			_, _ = fmt.Sscan(v, &k, &n)
+			if n != came[k] || subject[k] != "" && subject[k] != m.Subject {
+				t.Fatalf("record %d of key %d came on %s, expected was %d on %s", n, k, m.Subject, came[k], subject[k])
+			}
+			came[k], subject[k] = n+1, m.Subject
 		}
-	}
-}
-
-func TestTheSendSpanIsAChildAndTravelsInLowerCase(t *testing.T) {
-	c, f := setup(t, 1)
-	f.ackAll(0)
-	recorder := tracetest.NewSpanRecorder()
-	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder))
-	defer provider.Shutdown(context.Background())
-	p := produce(t, c, f, client.ProducerOptions{TracerProvider: provider})
-	ctx, parent := provider.Tracer("test").Start(bounded(t), "parent")
-	if err := p.Append(ctx, messages.Record{Value: []byte("a")}); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Close(ctx); err != nil {
-		t.Fatal(err)
-	}
-	spans := recorder.Ended()
-	if len(spans) != 1 || spans[0].Name() != "send" || spans[0].Parent().SpanID() != parent.SpanContext().SpanID() {
-		t.Fatalf("spans %v", spans)
-	}
-	carrier := propagation.MapCarrier{"traceparent": strings.Join(next(t, f.produced).Header["traceparent"], "")}
-	sent := trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), carrier))
-	if sent.SpanID() != spans[0].SpanContext().SpanID() || sent.TraceID() != parent.SpanContext().TraceID() {
-		t.Errorf("sent %v", carrier)
-	}
-}
-
-func TestWithoutATracerThereIsNoTraceHeader(t *testing.T) {
-	c, f := setup(t, 1)
-	f.ackAll(0)
-	p := produce(t, c, f, client.ProducerOptions{})
-	add(t, p, "a")
-	if err := p.Flush(bounded(t)); err != nil {
-		t.Fatal(err)
-	}
-	if h := next(t, f.produced).Header; len(h) != 2 {
-		t.Errorf("headers %v", h)
 	}
 }
 
@@ -428,23 +349,47 @@ func TestClosingEndsAProducer(t *testing.T) {
 	if err := errors.Join(closed.Close(bounded(t)), closed.Close(bounded(t))); err != nil {
 		t.Fatal(err)
 	}
-	if err := closed.Append(bounded(t), messages.Record{}); !errors.Is(err, client.ErrClosed) {
+	if _, err := closed.Publish(bounded(t), client.ProducerRecord{}); !errors.Is(err, client.ErrClosed) {
 		t.Errorf("error %v", err)
 	}
 
 	hasty := produce(t, c, f, client.ProducerOptions{})
-	add(t, hasty, "a")
-	if err := hasty.Close(soon(t)); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, client.ErrClosed) {
+	future := publish(t, hasty, "a")
+	for range 2 {
+		if err := hasty.Close(soon(t)); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, client.ErrClosed) {
+			t.Errorf("error %v", err)
+		}
+	}
+	if _, err := future.Wait(bounded(t)); !errors.Is(err, client.ErrClosed) {
 		t.Errorf("error %v", err)
 	}
 
 	p := produce(t, c, f, client.ProducerOptions{})
-	add(t, p, "a")
+	publish(t, p, "a")
 	flushed := background(func() error { return p.Flush(bounded(t)) })
 	next(t, f.produced)
 	next(t, f.produced)
 	c.Close()
 	if err := next(t, flushed); !errors.Is(err, client.ErrClosed) {
+		t.Errorf("error %v", err)
+	}
+	if err := p.Close(bounded(t)); !errors.Is(err, client.ErrClosed) {
+		t.Errorf("closed as if everything was acked: %v", err)
+	}
+}
+
+func TestClosingWakesWhoeverWaitsForRoom(t *testing.T) {
+	c, f := setup(t, 1)
+	f.receive(0)
+	p := produce(t, c, f, client.ProducerOptions{BufferBytes: 1})
+	publish(t, p, "a")
+	waiting := background(func() error {
+		_, err := p.Publish(bounded(t), client.ProducerRecord{})
+		return err
+	})
+	next(t, f.produced)
+	p.Close(soon(t))
+	if err := next(t, waiting); !errors.Is(err, client.ErrClosed) {
 		t.Errorf("error %v", err)
 	}
 }

@@ -27,7 +27,7 @@ func injectTrace(sc trace.SpanContext, header nats.Header) {
 	propagation.TraceContext{}.Inject(ctx, headerCarrier(header))
 }
 
-// startSpan starts the span of a batch from sending to answer.
+// startSpan starts the span of a batch, from its first sending to its ack.
 func (p *Producer) startSpan(b *batch) trace.Span {
 	ctx := trace.ContextWithSpanContext(context.Background(), b.parent)
 	_, span := p.options.TracerProvider.Tracer(tracerName).Start(ctx, "send", trace.WithSpanKind(trace.SpanKindProducer))
@@ -40,7 +40,7 @@ func (p *Producer) startSpan(b *batch) trace.Span {
 			semconv.MessagingDestinationName(target.Topic),
 			semconv.MessagingDestinationPartitionID(strconv.Itoa(int(target.Number))),
 			semconv.MessagingBatchMessageCount(b.records),
-			semconv.MessagingMessageBodySize(b.size),
+			semconv.MessagingMessageBodySize(b.builder.Size()),
 		)
 	}
 	return span
@@ -56,6 +56,7 @@ func endSpan(b *batch, err error) {
 	} else {
 		b.span.SetAttributes(
 			attribute.Int64("laneway.offset", b.ack.Offset),
+			attribute.Bool("laneway.duplicate", b.ack.Duplicate),
 			attribute.Int64("laneway.ticket.number", int64(b.ack.Ticket)),
 			attribute.Int64("laneway.ticket.epoch", int64(b.ack.Epoch)),
 		)

@@ -1,0 +1,61 @@
+package client
+
+import (
+	"context"
+
+	"laneway.dev/pkg/messages"
+)
+
+// identity is what Laneway knows a producer by.
+type identity struct {
+	id    int64
+	epoch int16
+	next  []int32 // by target: the sequence of the first record
+}
+
+// identify gets the identity of a new producer, or the next one of a named
+// producer, which fences the instance before.
+func (c *Client) identify(ctx context.Context, name string, topic messages.Topic, targets []messages.Partition) (identity, error) {
+	var request messages.ProducerInitRequest
+	if name != "" {
+		if err := messages.CheckProducerName(name); err != nil {
+			return identity{}, err
+		}
+		request = messages.ProducerInitRequest{Name: name, Topics: []string{topic.Name}}
+	}
+	var response messages.ProducerInitResponse
+	err := c.insist(ctx, func(ctx context.Context) error {
+		response = messages.ProducerInitResponse{}
+		return c.call(ctx, messages.ProducerAPI+"init", request, &response)
+	})
+	if err != nil {
+		return identity{}, err
+	}
+	if response.ProducerID <= 0 {
+		return identity{}, messages.Errorf(messages.CodeInternal, "%sinit gave the id %d", messages.ProducerAPI, response.ProducerID)
+	}
+	who := identity{id: response.ProducerID, epoch: response.ProducerEpoch, next: make([]int32, len(targets))}
+	if name == "" {
+		return who, nil
+	}
+	for i, target := range targets {
+		if who.next[i], err = resume(response.Positions, target); err != nil {
+			return identity{}, err
+		}
+	}
+	return who, nil
+}
+
+// resume returns the sequence with which a named producer goes on in a partition.
+func resume(positions []messages.ProducerPosition, target messages.Partition) (int32, error) {
+	for _, p := range positions {
+		if p.Topic != target.Topic || p.Partition != target.Number {
+			continue
+		}
+		if p.Expired {
+			return 0, messages.Errorf(messages.CodePositionExpired, "%s/%d", target.Topic, target.Number)
+		}
+		return p.NextSequence(), nil
+	}
+	return 0, messages.Errorf(messages.CodeInternal, "%sinit gave no position for %s/%d", messages.ProducerAPI, target.Topic, target.Number)
+}

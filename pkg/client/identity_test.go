@@ -1,0 +1,122 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
+
+	"laneway.dev/pkg/client"
+	"laneway.dev/pkg/messages"
+)
+
+// positions answers init as if a named producer had come so far.
+func (f *frontend) positions(positions ...messages.ProducerPosition) (asked *atomic.Pointer[messages.ProducerInitRequest]) {
+	asked = new(atomic.Pointer[messages.ProducerInitRequest])
+	f.answerInit(func(r messages.ProducerInitRequest) messages.ProducerInitResponse {
+		asked.Store(&r)
+		return messages.ProducerInitResponse{ProducerID: producerID, ProducerEpoch: producerEpoch, Positions: positions}
+	})
+	return asked
+}
+
+func (f *frontend) position(partition int32, last *int32) messages.ProducerPosition {
+	return messages.ProducerPosition{Topic: f.topic.Name, Partition: partition, LastSequence: last}
+}
+
+func TestANamedProducerGoesOnWhereTheLogEnds(t *testing.T) {
+	c, f := setup(t, 3)
+	f.receive(1)
+	asked := f.positions(f.position(2, new(int32(math.MaxInt32))), f.position(1, new(int32(8))), f.position(0, nil))
+	p := produce(t, c, f, client.ProducerOptions{Name: "importer", BatchBytes: single})
+	if diff := cmp.Diff(messages.ProducerInitRequest{Name: "importer", Topics: []string{f.topic.Name}}, *asked.Load()); diff != "" {
+		t.Error(diff)
+	}
+	for partition, want := range []int32{0, 9, 0, 0} {
+		if got := p.NextSequence(int32(partition)); got != want {
+			t.Errorf("partition %d goes on at %d, want %d", partition, got, want)
+		}
+	}
+	publish(t, p, "to partition 0", "to partition 1")
+	sent(t, next(t, f.produced), 9, 9, "to partition 1")
+}
+
+func TestAPositionThatIsForgottenIsNotGuessed(t *testing.T) {
+	c, f := setup(t, 2)
+	forgotten := f.position(1, nil)
+	forgotten.Expired = true
+	f.positions(f.position(0, nil), forgotten)
+	_, err := c.Producer(bounded(t), f.topic.Name, client.ProducerOptions{Name: "importer"})
+	if !errors.Is(err, messages.NewError(messages.CodePositionExpired, "")) || !strings.Contains(err.Error(), f.topic.Name+"/1") {
+		t.Errorf("error %v", err)
+	}
+	// It does not matter to a producer that sends elsewhere.
+	produce(t, c, f, client.ProducerOptions{Name: "importer", Partition: new(int32(0))})
+}
+
+func TestAnInitThatMakesNoSenseIsAnError(t *testing.T) {
+	c, f := setup(t, 1)
+	internal := messages.NewError(messages.CodeInternal, "")
+	f.positions()
+	if _, err := c.Producer(bounded(t), f.topic.Name, client.ProducerOptions{Name: "importer"}); !errors.Is(err, internal) {
+		t.Errorf("without a position: %v", err)
+	}
+	f.answerInit(func(messages.ProducerInitRequest) messages.ProducerInitResponse {
+		return messages.ProducerInitResponse{}
+	})
+	if _, err := c.Producer(bounded(t), f.topic.Name, client.ProducerOptions{}); !errors.Is(err, internal) {
+		t.Errorf("without an id: %v", err)
+	}
+	_, err := c.Producer(bounded(t), f.topic.Name, client.ProducerOptions{Name: strings.Repeat("x", messages.MaxProducerName+1)})
+	if !errors.Is(err, messages.NewError(messages.CodeInvalidRequest, "")) {
+		t.Errorf("with a long name: %v", err)
+	}
+}
+
+func TestAStartIsTriedAgainWhileTheErrorMayPass(t *testing.T) {
+	c, f := setup(t, 1)
+	var asked atomic.Int32
+	f.answerInit(func(messages.ProducerInitRequest) messages.ProducerInitResponse {
+		if asked.Add(1) < 3 {
+			return messages.ProducerInitResponse{Error: messages.NewError(messages.CodeUnavailable, "")}
+		}
+		return messages.ProducerInitResponse{ProducerID: producerID, ProducerEpoch: producerEpoch}
+	})
+	produce(t, c, f, client.ProducerOptions{})
+	if asked.Load() != 3 {
+		t.Errorf("asked %d times", asked.Load())
+	}
+}
+
+func TestAStartWithoutLanewayEndsWithItsContextAndSaysWhatIsMissing(t *testing.T) {
+	c, err := client.Connect(server.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	_, err = c.Producer(ctx, "orders", client.ProducerOptions{})
+	if !errors.Is(err, nats.ErrNoResponders) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestAProducerNeedsATopicAndAPartitionOfIt(t *testing.T) {
+	c, f := setup(t, 2)
+	unknown := messages.NewError(messages.CodeUnknownTopic, "")
+	if _, err := c.Producer(bounded(t), "nothing", client.ProducerOptions{}); !errors.Is(err, unknown) {
+		t.Errorf("error %v", err)
+	}
+	for _, n := range []int32{-1, 2} {
+		if _, err := c.Producer(bounded(t), f.topic.Name, client.ProducerOptions{Partition: &n}); !errors.Is(err, unknown) {
+			t.Errorf("error %v", err)
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package client
+
+import (
+	"context"
+	"strings"
+
+	"laneway.dev/pkg/messages"
+)
+
+// ProducerRecord is a record to be published.
+type ProducerRecord struct {
+	// Key chooses the partition: records of a key keep their order, as long as the
+	// topic's number of partitions does. NATS' mapping function partition() chooses
+	// the same. Empty is any partition. The key is not stored: what a consumer needs
+	// belongs into the headers or the value.
+	Key     string
+	Headers []messages.Header
+	Value   []byte
+}
+
+// Publish takes a record, and returns a future of its acknowledgement; the value
+// is copied. It waits while the buffer is full. Records that are published one
+// after the other keep their order within a partition.
+//
+// An error means that the record was not taken. The producer can go on if it is
+// that of ctx, MESSAGE_TOO_LARGE, HEADERS_TOO_LARGE or HEADER_INVALID; otherwise it
+// is that of Err.
+func (p *Producer) Publish(ctx context.Context, r ProducerRecord) (Future, error) {
+	record := messages.Record{Headers: r.Headers, Value: r.Value}
+	if err := p.check(&record); err != nil {
+		return Future{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return Future{}, err
+	}
+	return p.buffer.put(ctx, p.place(r.Key), record)
+}
+
+// check returns why Laneway would refuse the record, and with it its batch.
+func (p *Producer) check(r *messages.Record) error {
+	size := r.Size()
+	if limit := p.topic.MaxRecordBytes; size > limit {
+		return messages.RecordTooLarge(size, limit)
+	}
+	if needs := frameOverhead + frameSize(r); needs > p.payload {
+		return messages.Errorf(messages.CodeMessageTooLarge, "%d bytes with headers, this NATS server carries %d", needs, p.payload)
+	}
+	if len(r.Headers) == 0 {
+		return nil
+	}
+	return checkHeaders(r)
+}
+
+func checkHeaders(r *messages.Record) error {
+	if n := len(r.Headers); n > messages.MaxHeaders {
+		return messages.Errorf(messages.CodeHeadersTooLarge, "%d headers, allowed are %d", n, messages.MaxHeaders)
+	}
+	if n := r.HeaderBytes(); n > messages.MaxHeaderBytes {
+		return messages.Errorf(messages.CodeHeadersTooLarge, "%d bytes of headers, allowed are %d", n, messages.MaxHeaderBytes)
+	}
+	for _, h := range r.Headers {
+		switch {
+		case !h.Valid():
+			return messages.Errorf(messages.CodeHeaderInvalid, "NATS cannot carry %.40q with %.40q", h.Name, h.Value)
+		case strings.EqualFold(h.Name, messages.HeaderSubject):
+			return messages.Errorf(messages.CodeHeaderInvalid, "%s is Laneway's own", messages.HeaderSubject)
+		}
+	}
+	return nil
+}
+
+// frameOverhead bounds what a frame needs beside its records.
+const frameOverhead = 16
+
+// frameSize bounds what a record needs in a frame.
+func frameSize(r *messages.Record) int { return r.Size() + 11 + 10*len(r.Headers) }
