@@ -16,10 +16,11 @@ type commandLine struct {
 	Sequencer  sequencerCommand  `cmd:"" group:"run" help:"Run a sequencer: it puts staged batches back into their order."`
 	Replicator replicatorCommand `cmd:"" group:"run" help:"Run a replicator: it commits batches to the logs of the partitions."`
 
-	Topic   topicCommand   `cmd:"" group:"use" help:"Create, list, describe and delete topics."`
-	Produce produceCommand `cmd:"" group:"use" help:"Send the lines of a file, or of standard input, as records."`
-	Consume consumeCommand `cmd:"" group:"use" help:"Print the records of a topic, a line each."`
-	Demo    demoCommand    `cmd:"" group:"use" help:"Send a real file through Laneway with slow, out-of-order staging and compare what comes back."`
+	Topic    topicCommand    `cmd:"" group:"use" help:"Create, list, describe and delete topics."`
+	Produce  produceCommand  `cmd:"" group:"use" help:"Send the lines of a file, or of standard input, as records."`
+	Consume  consumeCommand  `cmd:"" group:"use" help:"Print the records of a topic, a line each."`
+	Producer producerCommand `cmd:"" group:"use" help:"Show what a topic remembers of its idempotent producers."`
+	Demo     demoCommand     `cmd:"" group:"use" help:"Send a real file through Laneway with slow, out-of-order staging and compare what comes back."`
 
 	Bench benchCommand `cmd:"" group:"use" help:"Measure Laneway, alone or against JetStream."`
 

@@ -16,6 +16,7 @@ const lineBuffer = 256 << 10
 type lineReader struct {
 	in     *bufio.Reader
 	limit  int    // bytes of a line
+	last   int64  // lines that there may be; 0 is no limit
 	number int64  // of the line returned last, from 1
 	long   []byte // the pieces of a line longer than the buffer
 }
@@ -28,6 +29,14 @@ type lineTooLongError struct {
 
 func (e *lineTooLongError) Error() string {
 	return fmt.Sprintf("line %d is longer than %d bytes, which is what the topic allows for a record", e.number, e.limit)
+}
+
+// tooManyLinesError says that the input has more lines than a named producer can
+// tell apart.
+type tooManyLinesError struct{ limit int64 }
+
+func (e *tooManyLinesError) Error() string {
+	return fmt.Sprintf("the input has more than %d lines, with which a named producer begins to count again: split it, and give each part a name", e.limit)
 }
 
 func newLineReader(in io.Reader, limit int) *lineReader {
@@ -50,6 +59,9 @@ func (l *lineReader) next() ([]byte, error) {
 	case len(line) == 0:
 		l.number--
 		return nil, io.EOF
+	}
+	if l.last > 0 && l.number > l.last {
+		return nil, &tooManyLinesError{l.last}
 	}
 	if len(line) > l.limit {
 		return nil, &lineTooLongError{number: l.number, limit: l.limit}

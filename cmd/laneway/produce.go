@@ -36,6 +36,7 @@ type produceCommand struct {
 	serverFlag
 	Partition  int    `default:"-1" placeholder:"N" help:"Only to this partition; by default batch by batch to all in turn."`
 	BatchBytes size   `default:"256KiB" help:"Size at which a batch is sent, at most 4MiB."`
+	Name       string `env:"LANEWAY_PRODUCER_NAME" placeholder:"NAME" help:"Name of the producer: what it has sent before to the same partition is skipped, so an interrupted run is finished by the same command."`
 	InFlight   number `default:"5" help:"Batches of a partition that may be unanswered at once, at most 5."`
 	Quiet      bool   `help:"Print neither progress nor a summary."`
 	JSON       bool   `name:"json" help:"Print the summary as a JSON object to standard output."`
@@ -45,9 +46,15 @@ type produceCommand struct {
 func (*produceCommand) Help() string {
 	return `A line is what ends with a line feed, which is not sent; a carriage return is a part of the line, an empty line is a record. What follows the last line feed is a record too. The summary at the end goes to standard error. If anything fails, it says how many lines are in the log for sure, and the exit code is not 0. What Laneway could not take or answer in time is sent again, for up to two minutes, and is in the log once.
 
+With --name, the lines that are in the log already are read but not sent again: run the same command again after it was
+interrupted, and every line is in the log once. It needs the same input, and one partition. A second instance of the same
+name fences the first one.
+
 Examples:
 
     laneway produce orders < /etc/services
+
+    laneway produce orders /etc/services --name services
 
     laneway produce orders /etc/services --json`
 }
@@ -59,6 +66,11 @@ func (c *produceCommand) Validate() error {
 		return fmt.Errorf("--batch-bytes is %d, allowed are 1 to %s", c.BatchBytes, humanize.IBytes(maxBatchBytes))
 	case c.InFlight > maxInFlight:
 		return fmt.Errorf("--in-flight is %d, allowed are 1 to %d", c.InFlight, maxInFlight)
+	case c.Name == "":
+		return nil
+	}
+	if err := messages.CheckProducerName(c.Name); err != nil {
+		return fmt.Errorf("--name: %s", messages.AsError(err).Detail)
 	}
 	return nil
 }
@@ -83,13 +95,13 @@ func (c *produceCommand) Run(a *app) error {
 		return err
 	}
 	telemetry.RouteErrors(log)
-	producer, err := laneway.Producer(a.ctx, c.Topic, c.options(tracing))
+	producer, err := c.producer(a.ctx, laneway, tracing)
 	if err != nil {
 		return err
 	}
 	progress := c.progress(a, file)
 	in := io.TeeReader(newInterruptible(a.ctx, file), progress)
-	result, err := c.send(a.ctx, producer, newLineReader(in, producer.Topic().MaxRecordBytes))
+	result, err := c.send(a.ctx, producer, c.lines(in, producer.Topic().MaxRecordBytes))
 	_ = progress.Clear()
 	err = c.report(a, result, err)
 	flush(context.WithoutCancel(a.ctx), tracing.Shutdown, log)
@@ -98,7 +110,7 @@ func (c *produceCommand) Run(a *app) error {
 
 func (c *produceCommand) options(tracing *telemetry.Telemetry) client.ProducerOptions {
 	options := client.ProducerOptions{
-		BatchBytes: int(c.BatchBytes), MaxInFlight: int(c.InFlight), Linger: produceLinger,
+		Name: c.Name, BatchBytes: int(c.BatchBytes), MaxInFlight: int(c.InFlight), Linger: produceLinger,
 	}
 	if c.Partition != anyPartition {
 		options.Partition = new(int32(c.Partition))
@@ -140,11 +152,14 @@ func (c *produceCommand) progress(a *app, in io.Reader) *progressbar.ProgressBar
 	)
 }
 
-// send hands every line to the producer and waits for the answers. The summary
-// tells how far it came, whatever fails.
+// send hands every line to the producer that is not in the log, and waits for the
+// answers. The summary tells how far it came, whatever fails.
 func (c *produceCommand) send(ctx context.Context, producer *client.Producer, in *lineReader) (*summary, error) {
-	begun := time.Now()
-	lines, err := publishLines(ctx, producer, in, nil)
+	begun, lines := time.Now(), int64(0)
+	skipped, err := c.skip(in, int64(producer.NextSequence(int32(max(0, c.Partition)))))
+	if err == nil {
+		lines, err = publishLines(ctx, producer, in, nil)
+	}
 	wait := ctx
 	if err != nil {
 		// What was read before is on its way; its answers are worth a moment.
@@ -155,7 +170,9 @@ func (c *produceCommand) send(ctx context.Context, producer *client.Producer, in
 	if closeErr := producer.Close(wait); err == nil {
 		err = closeErr
 	}
-	return summarize(c.Topic, lines, time.Since(begun), producer.Summary()), err
+	result := summarize(c.Topic, lines, time.Since(begun), producer.Summary())
+	result.Skipped = skipped
+	return result, err
 }
 
 // publishLines hands lines to a producer until there are no more, and returns

@@ -14,9 +14,10 @@ import (
 // summary is what produce says at its end.
 type summary struct {
 	Topic   string    `json:"topic"`
-	Lines   int64     `json:"lines"`   // that were handed to the producer
-	Records int64     `json:"records"` // of those, the first ones, which are in the log for sure
-	Bytes   int64     `json:"bytes"`   // of all that are acknowledged
+	Skipped int64     `json:"skipped,omitempty"` // lines that were in the log before
+	Lines   int64     `json:"lines"`             // that were handed to the producer
+	Records int64     `json:"records"`           // of those, the first ones, which are in the log for sure
+	Bytes   int64     `json:"bytes"`             // of all that are acknowledged
 	Retries int64     `json:"retries,omitempty"`
 	Seconds float64   `json:"seconds"`
 	Offsets []offsets `json:"offsets"`
@@ -45,6 +46,13 @@ func summarize(topic string, lines int64, elapsed time.Duration, done client.Sum
 
 // print writes to standard error, of whose own errors nobody can be told.
 func (s *summary) print(w io.Writer) {
+	if s.Skipped > 0 {
+		_, _ = fmt.Fprintf(w, "in %s already, and not sent again: %s\n", s.Topic, count(s.Skipped, "line"))
+	}
+	if s.Skipped > 0 && s.Lines == 0 {
+		_, _ = fmt.Fprintln(w, "there was nothing more to send")
+		return
+	}
 	elapsed := time.Duration(s.Seconds * float64(time.Second)).Round(time.Millisecond)
 	rate := float64(s.Bytes) / max(s.Seconds, 1e-9)
 	_, _ = fmt.Fprintf(w, "%s, %s in %s, %s/s, committed to %s\n", count(s.Records, "record"),
@@ -59,16 +67,23 @@ func (s *summary) print(w io.Writer) {
 
 func (s *summary) printJSON(w io.Writer) error { return json.NewEncoder(w).Encode(s) }
 
-// certainty says which lines are in the log, after a failure.
+// certainty says which lines are in the log, after a failure. Lines are counted
+// from the start of the input.
 func (s *summary) certainty() string {
+	lines, sure := s.Skipped+s.Lines, s.Skipped+s.Records
 	switch {
-	case s.Lines == 0:
+	case lines == 0:
 		return "nothing was sent"
-	case s.Records == s.Lines:
-		return fmt.Sprintf("what was read, %s, is in the log for sure", count(s.Lines, "line"))
-	case s.Records == 0:
-		return fmt.Sprintf("none of %s is in the log for sure, each may or may not be", count(s.Lines, "line"))
+	case s.Lines == 0:
+		return fmt.Sprintf("nothing was sent, what was read before, %s, was in the log already", count(lines, "line"))
+	case sure == lines:
+		return fmt.Sprintf("what was read, %s, is in the log for sure", count(lines, "line"))
+	case sure == 0:
+		return fmt.Sprintf("none of %s is in the log for sure, each may or may not be", count(lines, "line"))
+	}
+	if sure == lines-1 {
+		return fmt.Sprintf("of %d lines all but the last one are in the log for sure, that may or may not be", lines)
 	}
 	return fmt.Sprintf("of %d lines the first %d are in the log for sure, lines %d to %d may or may not be",
-		s.Lines, s.Records, s.Records+1, s.Lines)
+		lines, sure, sure+1, lines)
 }

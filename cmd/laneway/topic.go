@@ -32,55 +32,6 @@ type topicName struct {
 	Name string `arg:"" help:"Name of the topic: 1 to 64 letters, digits, underscores and hyphens."`
 }
 
-type topicCreate struct {
-	topicName
-	serverFlag
-	Partitions     number   `default:"1" help:"Number of partitions, at most 256. Records keep their order within a partition."`
-	MaxRecordBytes size     `default:"2MiB" help:"Largest record, at most 4MiB."`
-	Subjects       []string `placeholder:"SUBJECT,..." help:"Subjects to which records may be sent besides laneway.produce.NAME.0, such as orders.>; at most 16, and only for a topic of one partition."`
-	Replicas       number   `default:"1" help:"NATS servers that keep the log of each partition, at most 5; more than 1 need a cluster."`
-}
-
-// Help implements kong.HelpProvider.
-func (*topicCreate) Help() string {
-	return `With --subjects, whatever is published to them is a record of the topic, which keeps its subject as the header
-Laneway-Subject. Subjects that overlap with those of another topic or of a JetStream stream are refused. A stream that is
-created later is not: it would store and acknowledge the same messages. Several partitions: see laneway topic mapping.
-
-Examples:
-
-    laneway topic create orders --subjects 'orders.>'
-    laneway topic create payments --partitions 4`
-}
-
-// Validate implements kong's check of a command.
-func (c *topicCreate) Validate() error {
-	switch {
-	case c.Partitions > messages.MaxPartitions:
-		return fmt.Errorf("--partitions is %d, allowed are 1 to %d", c.Partitions, messages.MaxPartitions)
-	case c.Replicas > messages.MaxReplicas:
-		return fmt.Errorf("--replicas is %d, allowed are 1 to %d", c.Replicas, messages.MaxReplicas)
-	case c.MaxRecordBytes > messages.MaxRecordBytesLimit:
-		return fmt.Errorf("--max-record-bytes is %d, allowed are 1 to %s", c.MaxRecordBytes, humanize.IBytes(messages.MaxRecordBytesLimit))
-	}
-	return nil
-}
-
-// Run creates the topic.
-func (c *topicCreate) Run(a *app) error {
-	return administer(a, c.serverFlag, func(ctx context.Context, laneway *client.Client) error {
-		topic, err := laneway.Admin().CreateTopic(ctx, messages.TopicConfig{
-			Name: c.Name, Partitions: int(c.Partitions), MaxRecordBytes: int(c.MaxRecordBytes),
-			Replicas: int(c.Replicas), Subjects: c.Subjects,
-		})
-		if err != nil {
-			return err
-		}
-		return say(a.stdout, "created topic %s: %s, records of up to %s%s\n",
-			topic.Name, count(topic.Partitions, "partition"), humanize.IBytes(uint64(topic.MaxRecordBytes)), bound(topic))
-	})
-}
-
 type topicList struct {
 	serverFlag
 	JSON bool `name:"json" help:"Print a JSON array."`
@@ -137,8 +88,9 @@ func (c *topicInfo) Run(a *app) error {
 		if c.JSON {
 			return writeJSON(a.stdout, messages.TopicResponse{Topic: &topic, Partitions: partitions})
 		}
-		if err := say(a.stdout, "topic %s, created %s, records of up to %s%s\n\n", topic.Name,
-			topic.Created.Format(time.RFC3339), humanize.IBytes(uint64(topic.MaxRecordBytes)), bound(topic)); err != nil {
+		if err := say(a.stdout, "topic %s, created %s, records of up to %s%s\nremembers up to %s, each until it was idle for %s\n\n",
+			topic.Name, topic.Created.Format(time.RFC3339), humanize.IBytes(uint64(topic.MaxRecordBytes)), bound(topic),
+			count(topic.MaxProducers, "producer"), short(topic.ProducerExpiry())); err != nil {
 			return err
 		}
 		// What cannot be written is reported by Flush.
@@ -187,14 +139,6 @@ func administer(a *app, server serverFlag, do func(context.Context, *client.Clie
 		return nil // the reader, such as head, has seen enough
 	}
 	return err
-}
-
-// bound tells the subjects that a topic is bound to, if any.
-func bound(topic messages.Topic) string {
-	if len(topic.Subjects) == 0 {
-		return ""
-	}
-	return ", bound to " + strings.Join(topic.Subjects, " ")
 }
 
 // count returns a number with its noun.

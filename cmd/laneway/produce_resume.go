@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+
+	"laneway.dev/internal/telemetry"
+	"laneway.dev/pkg/client"
+)
+
+// maxResumable is how many lines an input may have to be resumed: the sequence of
+// a line is its number, and sequences begin again after 2^31-1.
+const maxResumable = math.MaxInt32
+
+// producer returns the producer of the lines. One with a name needs a single
+// partition, whose log tells by its end how many lines it has.
+func (c *produceCommand) producer(ctx context.Context, laneway *client.Client, tracing *telemetry.Telemetry) (*client.Producer, error) {
+	if c.Name != "" && c.Partition == anyPartition {
+		topic, _, err := laneway.Admin().TopicInfo(ctx, c.Topic)
+		if err != nil {
+			return nil, err
+		}
+		if topic.Partitions > 1 {
+			return nil, misuse("--name needs one partition to tell which lines are in the log, %s has %d: give --partition too",
+				c.Topic, topic.Partitions)
+		}
+	}
+	return laneway.Producer(ctx, c.Topic, c.options(tracing))
+}
+
+// lines returns the reader of the lines.
+func (c *produceCommand) lines(in io.Reader, limit int) *lineReader {
+	lines := newLineReader(in, limit)
+	if c.Name != "" {
+		lines.last = maxResumable
+	}
+	return lines
+}
+
+// skip reads the lines that are in the log already, and returns how many. Of an
+// input that ends before nothing is known.
+func (c *produceCommand) skip(in *lineReader, logged int64) (int64, error) {
+	for n := range logged {
+		_, err := in.next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return 0, fmt.Errorf("%s has %s of %q, the input only %s: it is not what was sent before",
+				c.Topic, count(logged, "line"), c.Name, count(n, "line"))
+		case err != nil:
+			return n, err
+		}
+	}
+	return logged, nil
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"laneway.dev/pkg/messages"
+)
+
+// logged answers init as if so many lines of a named producer were in the log.
+func (s *scripted) logged(lines int32) {
+	position := messages.ProducerPosition{Topic: "orders"}
+	if lines > 0 {
+		position.LastSequence = new(lines - 1)
+	}
+	s.answer(messages.ProducerAPI+"init", messages.ProducerInitResponse{ProducerID: 5, Positions: []messages.ProducerPosition{position}})
+}
+
+func TestANamedProduceSendsOnlyWhatIsNotInTheLog(t *testing.T) {
+	s := newScripted(t, 1)
+	s.logged(2)
+	s.takeRecords()
+	code, stdout, stderr := s.laneway("a\nb\nc\nd\n", "produce", "orders", "--name", "importer", "--json")
+	if code != exitDone || s.produced() != "c d" || !strings.Contains(stdout, `"skipped":2,"lines":2,"records":2`) {
+		t.Errorf("exit code %d, produced %q, stdout %s, stderr %s", code, s.produced(), stdout, stderr)
+	}
+}
+
+func TestAProduceThatWasDoneBeforeSendsNothingAndSaysSo(t *testing.T) {
+	s := newScripted(t, 1)
+	s.logged(2)
+	code, _, stderr := s.laneway("a\nb", "produce", "orders", "--name", "importer")
+	if want := "in orders already, and not sent again: 2 lines\nthere was nothing more to send\n"; code != exitDone || stderr != want {
+		t.Errorf("exit code %d, stderr:\n%s", code, stderr)
+	}
+}
+
+func TestAnInputThatIsShorterThanTheLogIsAnotherOne(t *testing.T) {
+	s := newScripted(t, 1)
+	s.logged(3)
+	code, _, stderr := s.laneway("a\n", "produce", "orders", "--name", "importer")
+	if code != exitFailed || !strings.Contains(stderr, `orders has 3 lines of "importer", the input only 1 line: it is not what was sent before; nothing was sent`) {
+		t.Errorf("exit code %d, stderr:\n%s", code, stderr)
+	}
+}
+
+func TestANamedProduceNeedsOnePartition(t *testing.T) {
+	s := newScripted(t, 2)
+	code, _, stderr := s.laneway("a\n", "produce", "orders", "--name", "importer")
+	if code != exitUsage || !strings.Contains(stderr, "orders has 2: give --partition too") {
+		t.Errorf("exit code %d, stderr:\n%s", code, stderr)
+	}
+	s.logged(0)
+	s.takeRecords()
+	if code, _, stderr := s.laneway("a\n", "produce", "orders", "--name", "importer", "--partition", "0"); code != exitDone || s.produced() != "a" {
+		t.Errorf("exit code %d, produced %q, stderr:\n%s", code, s.produced(), stderr)
+	}
+}
+
+func TestAForgottenPositionIsExplained(t *testing.T) {
+	s := newScripted(t, 1)
+	s.answer(messages.ProducerAPI+"init", messages.ProducerInitResponse{
+		ProducerID: 5, Positions: []messages.ProducerPosition{{Topic: "orders", Expired: true}},
+	})
+	code, _, stderr := s.laneway("a\n", "produce", "orders", "--name", "importer")
+	if code != exitFailed || !strings.Contains(stderr, "POSITION_EXPIRED") || !strings.Contains(stderr, "orders/0") ||
+		!strings.Contains(stderr, "what to do: find out what is in the log, and go on under another name") {
+		t.Errorf("exit code %d, stderr:\n%s", code, stderr)
+	}
+}
+
+func TestAReplacedProduceSaysOnceWhatIsInTheLog(t *testing.T) {
+	s := newScripted(t, 1)
+	s.logged(2)
+	s.answer(messages.Partition{Topic: "orders"}.ProduceSubject(), messages.ErrorResponse{Error: messages.NewError(messages.CodeInvalidEpoch, "")})
+	code, _, stderr := s.laneway("a\nb\nc\n", "produce", "orders", "--name", "importer", "--quiet")
+	want := "laneway: " + messages.NewError(messages.CodeInvalidEpoch, "").Error() +
+		"; of 3 lines all but the last one are in the log for sure, that may or may not be\nwhat to do: "
+	if code != exitFailed || !strings.HasPrefix(stderr, want) || strings.Count(stderr, "INVALID_PRODUCER_EPOCH") != 1 {
+		t.Errorf("exit code %d, stderr:\n%s", code, stderr)
+	}
+}
+
+func TestAnInputWithMoreLinesThanCanBeToldApartIsRefused(t *testing.T) {
+	lines := (&produceCommand{Name: "importer"}).lines(strings.NewReader("a\nb\nc"), 10)
+	if lines.last != maxResumable {
+		t.Fatalf("%d lines are allowed", lines.last)
+	}
+	lines.last = 2
+	var err error
+	for err == nil {
+		_, err = lines.next()
+	}
+	if _, ok := errors.AsType[*tooManyLinesError](err); !ok || lines.number != 3 || !strings.HasPrefix(err.Error(), "the input has more than 2 lines") {
+		t.Errorf("line %d: %v", lines.number, err)
+	}
+}
+
+func TestWhatWasInTheLogBeforeCountsAmongTheLines(t *testing.T) {
+	for want, s := range map[string]summary{
+		"nothing was sent, what was read before, 4 lines, was in the log already":        {Skipped: 4},
+		"what was read, 9 lines, is in the log for sure":                                 {Skipped: 4, Lines: 5, Records: 5},
+		"of 9 lines the first 6 are in the log for sure, lines 7 to 9 may or may not be": {Skipped: 4, Lines: 5, Records: 2},
+		"of 9 lines the first 4 are in the log for sure, lines 5 to 9 may or may not be": {Skipped: 4, Lines: 5},
+	} {
+		if got := s.certainty(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"laneway.dev/pkg/client"
+	"laneway.dev/pkg/messages"
+)
+
+type producerCommand struct {
+	List producerList `cmd:"" help:"List the producers that a topic remembers."`
+	Show producerShow `cmd:"" help:"Show how far a producer came in each partition."`
+}
+
+type producerList struct {
+	Topic string `arg:"" help:"Name of the topic."`
+	serverFlag
+	Partition int  `default:"-1" placeholder:"N" help:"Only of this partition."`
+	JSON      bool `name:"json" help:"Print a JSON array."`
+}
+
+// Help implements kong.HelpProvider.
+func (*producerList) Help() string {
+	return `A producer is forgotten when it was idle for longer than the topic's --producer-expiry. Its last sequence is that of the last record it has in the log; its age is the time since.
+
+Example:
+
+    laneway producer list orders --partition 0`
+}
+
+// Run lists the producers.
+func (c *producerList) Run(a *app) error {
+	return administer(a, c.serverFlag, func(ctx context.Context, laneway *client.Client) error {
+		first, last := c.Partition, c.Partition
+		if c.Partition == anyPartition {
+			topic, _, err := laneway.Admin().TopicInfo(ctx, c.Topic)
+			if err != nil {
+				return err
+			}
+			first, last = 0, topic.Partitions-1
+		}
+		producers := []messages.ProducerInfo{}
+		for n := first; n <= last; n++ {
+			for producer, err := range laneway.Admin().ListProducers(ctx, c.Topic, int32(n)) {
+				if err != nil {
+					return err
+				}
+				producers = append(producers, producer)
+			}
+		}
+		return printProducers(a.stdout, producers, c.JSON)
+	})
+}
+
+type producerShow struct {
+	Topic    string `arg:"" help:"Name of the topic."`
+	Producer string `arg:"" help:"Id or name of the producer."`
+	serverFlag
+	JSON bool `name:"json" help:"Print a JSON array."`
+}
+
+// Help implements kong.HelpProvider.
+func (*producerShow) Help() string {
+	return `A number is taken for an id, and for a name if there is no producer of that id.
+
+Example:
+
+    laneway producer show orders importer`
+}
+
+// Run shows the producer.
+func (c *producerShow) Run(a *app) error {
+	return administer(a, c.serverFlag, func(ctx context.Context, laneway *client.Client) error {
+		for _, request := range c.requests() {
+			producers, err := laneway.Admin().ProducerInfo(ctx, request)
+			if err != nil && messages.AsError(err).Code != messages.CodeUnknownProducer {
+				return err
+			}
+			if len(producers) > 0 {
+				return printProducers(a.stdout, producers, c.JSON)
+			}
+		}
+		return &advised{
+			err:    fmt.Errorf("no partition of %s remembers a producer %q", c.Topic, c.Producer),
+			advice: "see which there are with: laneway producer list " + c.Topic,
+		}
+	})
+}
+
+// requests returns what to ask for, one after the other.
+func (c *producerShow) requests() []messages.ProducerInfoRequest {
+	byName := messages.ProducerInfoRequest{Topic: c.Topic, Name: c.Producer}
+	if id, err := strconv.ParseInt(c.Producer, 10, 64); err == nil && id > 0 {
+		return []messages.ProducerInfoRequest{{Topic: c.Topic, ProducerID: id}, byName}
+	}
+	return []messages.ProducerInfoRequest{byName}
+}
+
+func printProducers(out io.Writer, producers []messages.ProducerInfo, asJSON bool) error {
+	if asJSON {
+		return writeJSON(out, producers)
+	}
+	// What cannot be written is reported by Flush.
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "PARTITION\tID\tNAME\tEPOCH\tLAST SEQUENCE\tAGE")
+	for _, p := range producers {
+		name, last := "-", "-"
+		if p.Name != "" {
+			name = p.Name
+		}
+		if p.LastSequence != nil {
+			last = strconv.Itoa(int(*p.LastSequence))
+		}
+		_, _ = fmt.Fprintf(table, "%d\t%d\t%s\t%d\t%s\t%s\n", p.Partition, p.ProducerID, name, p.ProducerEpoch, last, age(p.AgeMS))
+	}
+	return table.Flush()
+}
+
+// age returns a time as people say it, such as 3 hours ago.
+func age(milliseconds int64) string {
+	now := time.Now()
+	return humanize.RelTime(now.Add(-time.Duration(milliseconds)*time.Millisecond), now, "ago", "from now")
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"laneway.dev/pkg/messages"
+)
+
+func TestProducersAreListedWithTheirAges(t *testing.T) {
+	s := newScripted(t, 2)
+	s.handle(messages.ProducerAPI+"list", func(m *nats.Msg) {
+		var r messages.ProducerListRequest
+		_ = json.Unmarshal(m.Data, &r)
+		producer := messages.ProducerInfo{Partition: r.Partition, ProducerID: 12, Name: "importer", ProducerEpoch: 3, AgeMS: 3 * time.Hour.Milliseconds()}
+		if r.Partition == 1 {
+			producer = messages.ProducerInfo{Partition: 1, ProducerID: 4, LastSequence: new(int32(99)), AgeMS: 200}
+		}
+		data, _ := json.Marshal(messages.ProducerListResponse{Producers: []messages.ProducerInfo{producer}, Total: 1})
+		_ = m.Respond(data)
+	})
+	want := "PARTITION  ID  NAME      EPOCH  LAST SEQUENCE  AGE\n" +
+		"0          12  importer  3      -              3 hours ago\n" +
+		"1          4   -         0      99             now\n"
+	if code, stdout, stderr := s.laneway("", "producer", "list", "orders"); code != exitDone || stdout != want {
+		t.Errorf("exit code %d, stdout:\n%s\nstderr:\n%s", code, stdout, stderr)
+	}
+	code, stdout, _ := s.laneway("", "producer", "list", "orders", "--partition", "1", "--json")
+	var listed []messages.ProducerInfo
+	if err := json.Unmarshal([]byte(stdout), &listed); code != exitDone || err != nil || len(listed) != 1 || listed[0].ProducerID != 4 {
+		t.Errorf("exit code %d, %v, stdout:\n%s", code, err, stdout)
+	}
+}
+
+func TestAProducerIsShownByIdOrByName(t *testing.T) {
+	s := newScripted(t, 1)
+	s.handle(messages.ProducerAPI+"info", func(m *nats.Msg) {
+		var r messages.ProducerInfoRequest
+		_ = json.Unmarshal(m.Data, &r)
+		var response messages.ProducerInfoResponse
+		if r.ProducerID == 12 || r.Name == "34" {
+			response.Producers = []messages.ProducerInfo{{ProducerID: 12, Name: "34", LastSequence: new(int32(1))}}
+		}
+		data, _ := json.Marshal(response)
+		_ = m.Respond(data)
+	})
+	for _, producer := range []string{"12", "34"} {
+		code, stdout, stderr := s.laneway("", "producer", "show", "orders", producer)
+		if code != exitDone || !strings.Contains(stdout, "0          12  34    0      1              now") {
+			t.Errorf("%s: exit code %d, stdout:\n%s\nstderr:\n%s", producer, code, stdout, stderr)
+		}
+	}
+	code, _, stderr := s.laneway("", "producer", "show", "orders", "importer")
+	if want := "laneway: no partition of orders remembers a producer \"importer\"\nwhat to do: see which there are with: laneway producer list orders\n"; code != exitFailed || stderr != want {
+		t.Errorf("exit code %d, stderr:\n%s", code, stderr)
+	}
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"laneway.dev/pkg/client"
+	"laneway.dev/pkg/messages"
+)
+
+type topicCreate struct {
+	topicName
+	serverFlag
+	Partitions     number   `default:"1" help:"Number of partitions, at most 256. Records keep their order within a partition."`
+	MaxRecordBytes size     `default:"2MiB" help:"Largest record, at most 4MiB."`
+	Subjects       []string `placeholder:"SUBJECT,..." help:"Subjects to which records may be sent besides laneway.produce.NAME.0, such as orders.>; at most 16, and only for a topic of one partition."`
+	Replicas       number   `default:"1" help:"NATS servers that keep the log of each partition, at most 5; more than 1 need a cluster."`
+	ProducerExpiry period   `default:"24h" help:"How long a partition remembers an idle idempotent producer, at least 10m."`
+	MaxProducers   number   `default:"100000" help:"Idempotent producers that a partition remembers, at most 1000000; new ones are refused beyond it."`
+}
+
+// Help implements kong.HelpProvider.
+func (*topicCreate) Help() string {
+	return `With --subjects, whatever is published to them is a record of the topic, which keeps its subject as the header
+Laneway-Subject. Subjects that overlap with those of another topic or of a JetStream stream are refused. A stream that is
+created later is not: it would store and acknowledge the same messages. Several partitions: see laneway topic mapping.
+
+Examples:
+
+    laneway topic create orders --subjects 'orders.>'
+    laneway topic create payments --partitions 4`
+}
+
+// Validate implements kong's check of a command.
+func (c *topicCreate) Validate() error {
+	switch {
+	case c.Partitions > messages.MaxPartitions:
+		return fmt.Errorf("--partitions is %d, allowed are 1 to %d", c.Partitions, messages.MaxPartitions)
+	case c.Replicas > messages.MaxReplicas:
+		return fmt.Errorf("--replicas is %d, allowed are 1 to %d", c.Replicas, messages.MaxReplicas)
+	case c.MaxRecordBytes > messages.MaxRecordBytesLimit:
+		return fmt.Errorf("--max-record-bytes is %d, allowed are 1 to %s", c.MaxRecordBytes, humanize.IBytes(messages.MaxRecordBytesLimit))
+	case c.MaxProducers > messages.MaxProducersLimit:
+		return fmt.Errorf("--max-producers is %d, allowed are 1 to %d", c.MaxProducers, messages.MaxProducersLimit)
+	}
+	if d := time.Duration(c.ProducerExpiry); d < messages.MinProducerExpiry || d > messages.MaxProducerExpiry {
+		return fmt.Errorf("--producer-expiry is %s, allowed are %s to %s", d, short(messages.MinProducerExpiry), short(messages.MaxProducerExpiry))
+	}
+	return nil
+}
+
+// Run creates the topic.
+func (c *topicCreate) Run(a *app) error {
+	return administer(a, c.serverFlag, func(ctx context.Context, laneway *client.Client) error {
+		topic, err := laneway.Admin().CreateTopic(ctx, messages.TopicConfig{
+			Name: c.Name, Partitions: int(c.Partitions), MaxRecordBytes: int(c.MaxRecordBytes),
+			Replicas: int(c.Replicas), Subjects: c.Subjects,
+			ProducerExpiryMS: time.Duration(c.ProducerExpiry).Milliseconds(), MaxProducers: int(c.MaxProducers),
+		})
+		if err != nil {
+			return err
+		}
+		return say(a.stdout, "created topic %s: %s, records of up to %s%s\n",
+			topic.Name, count(topic.Partitions, "partition"), humanize.IBytes(uint64(topic.MaxRecordBytes)), bound(topic))
+	})
+}
+
+// bound tells the subjects that a topic is bound to, if any.
+func bound(topic messages.Topic) string {
+	if len(topic.Subjects) == 0 {
+		return ""
+	}
+	return ", bound to " + strings.Join(topic.Subjects, " ")
+}
+
+// short returns a duration without units that are 0, such as 24h.
+func short(d time.Duration) string {
+	text := d.String()
+	if trimmed, ok := strings.CutSuffix(text, "m0s"); ok {
+		text = trimmed + "m"
+	}
+	if trimmed, ok := strings.CutSuffix(text, "h0m"); ok {
+		text = trimmed + "h"
+	}
+	return text
+}
