@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -39,7 +40,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	code := m.Run()
-	if err := server.Shutdown(); err != nil {
+	if err := errors.Join(server.Shutdown(), stopServing()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
