@@ -42,6 +42,9 @@ func (w *Window[T]) advanceHead() {
 	w.queue = slices.Delete(w.queue, 0, n)
 	w.head += uint64(n)
 	w.next = max(0, w.next-n)
+	if len(w.queue) == 0 { // there is nothing to be sent again
+		w.held, w.resumeAt = false, time.Time{}
+	}
 }
 
 // Refused tells that an attempt was answered with an error, or could not be

@@ -178,7 +178,8 @@ func (w *world) misfortune(t *rapid.T) {
 		if len(w.answers) > 0 {
 			w.answers = w.answers[1:]
 		}
-	case 10:
+	case 10: // the process may have been stopped for long
+		w.now = w.now.Add(time.Duration(draw(2)) * time.Minute)
 		if at, ok := w.window.Wake(); ok {
 			w.now = at
 		}
@@ -211,6 +212,9 @@ func TestEveryRecordIsInTheLogExactlyOnceAndInOrderWhateverIsLost(t *testing.T) 
 				t.Fatalf("%d batches are not acked although nothing fails", w.window.Unacked())
 			}
 			w.calm(t)
+		}
+		if w.window.Reconnect(); !w.window.Room() {
+			t.Fatal("there is no room for another batch")
 		}
 		for want, got := range w.partition.log {
 			if got != want {

@@ -158,6 +158,7 @@ func (w *Window[T]) check() {
 	assert(len(w.queue) <= w.settings.Batches, "the span is not exceeded")
 	assert(len(w.queue) == 0 || !w.queue[0].acked, "the first batch of the queue has no OK")
 	assert(w.next <= len(w.queue), "the next batch is one of the queue or comes after it")
+	assert(len(w.queue) > 0 || !w.held, "only what is to be sent again holds the next batch up")
 	sequence := w.FirstUnacked()
 	for i := range w.queue {
 		assert(w.queue[i].sequence == sequence, "sequences are consecutive")

@@ -281,6 +281,17 @@ func TestAnAttemptThatTimesOutMakesTheNextOneWaitLonger(t *testing.T) {
 	s.wakes(8 * time.Second) // four times what the OK took
 }
 
+func TestLateOKsThatLeaveNothingToSendAgainMakeRoomAtOnce(t *testing.T) {
+	s := newScript(t, delivery.Settings{})
+	s.add("a", "b")
+	sends := s.sent("a", "b")
+	s.now = s.now.Add(time.Minute) // the process was stopped for so long
+	s.sent()
+	s.ok(sends["a"], sends["b"])
+	s.add("c")
+	s.sent("c")
+}
+
 func TestALostConnectionLosesWhatIsInFlightAndNothingIsSentBeforeTheNext(t *testing.T) {
 	s := newScript(t, delivery.Settings{})
 	s.add("a", "b")

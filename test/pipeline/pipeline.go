@@ -234,6 +234,8 @@ func (p *Pipeline) stepReplicator(events ...replicator.Event) {
 		case fx.Stop != nil:
 			p.fault("the replicator stops: %w", fx.Stop)
 			return
+		case fx.Load:
+			events = []replicator.Event{replicator.Loaded{}} // there is no snapshot
 		case fx.Append != nil:
 			events = []replicator.Event{p.append(fx.Append)}
 		case fx.Read != nil:
