@@ -89,19 +89,8 @@ func roundTrip(t *testing.T, laneway *client.Client) {
 	if _, err := laneway.Admin().CreateTopic(ctx, messages.TopicConfig{Name: "orders"}); err != nil {
 		t.Fatal(err)
 	}
-	producer, err := laneway.Producer(ctx, "orders", client.ProducerOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	want := []string{"one", "", "three"}
-	for _, value := range want {
-		if _, err := producer.Publish(ctx, client.ProducerRecord{Value: []byte(value)}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := producer.Close(ctx); err != nil {
-		t.Fatal(err)
-	}
+	produce(ctx, t, laneway, want...)
 	var got []string
 	for record, err := range laneway.Consumer(client.ConsumerOptions{Topic: "orders"}).Records(ctx) {
 		if err != nil {
@@ -111,6 +100,22 @@ func roundTrip(t *testing.T, laneway *client.Client) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func produce(ctx context.Context, t *testing.T, laneway *client.Client, values ...string) {
+	t.Helper()
+	producer, err := laneway.Producer(ctx, "orders", client.ProducerOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, value := range values {
+		if _, err := producer.Publish(ctx, client.ProducerRecord{Value: []byte(value)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := producer.Close(ctx); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -165,7 +170,10 @@ func TestServiceThatIsReplacedEndsTheOthersWait(t *testing.T) {
 	defer conn.Close()
 	laneway := client.New(conn)
 	defer laneway.Close()
-	roundTrip(t, laneway) // shows the replicator both epochs
+	roundTrip(t, laneway)
+	// The replicator knows the younger epoch for sure by now, and tells the older
+	// sequencer as soon as that releases something again.
+	produce(t.Context(), t, laneway, "four")
 	select {
 	case <-services.Ended():
 	case <-time.After(20 * time.Second):
