@@ -120,3 +120,12 @@ func TestAProducerNeedsATopicAndAPartitionOfIt(t *testing.T) {
 		}
 	}
 }
+
+func TestADeliveryTimeoutBeyondThePartitionsMemoryIsRefused(t *testing.T) {
+	c, f := setup(t, 1)
+	f.topic.ProducerExpiryMS = messages.MinProducerExpiry.Milliseconds()
+	_, err := c.Producer(bounded(t), f.topic.Name, client.ProducerOptions{DeliveryTimeout: messages.MinProducerExpiry})
+	if !errors.Is(err, messages.NewError(messages.CodeInvalidRequest, "")) || !strings.Contains(err.Error(), "10m0s") {
+		t.Errorf("error %v", err)
+	}
+}

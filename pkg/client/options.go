@@ -42,6 +42,7 @@ type ProducerOptions struct {
 	AttemptTimeout time.Duration
 	// DeliveryTimeout bounds how long a batch may take from its first sending to
 	// its ack, however often it is sent again; default 2 min. Then the producer fails.
+	// It must be shorter than the topic's producer-expiry.
 	DeliveryTimeout time.Duration
 
 	// TracerProvider makes the send span of each batch, from its first sending to

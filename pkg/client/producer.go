@@ -60,6 +60,11 @@ func (c *Client) newProducer(ctx context.Context, name string, options ProducerO
 	if err != nil {
 		return nil, err
 	}
+	if expiry := topic.ProducerExpiry(); options.DeliveryTimeout >= expiry && expiry > 0 {
+		return nil, messages.Errorf(messages.CodeInvalidRequest,
+			"a delivery timeout of %s: %s forgets a producer after %s, and would take its retry for a new batch",
+			options.DeliveryTimeout, topic.Name, expiry)
+	}
 	who, err := c.identify(ctx, options.Name, topic, targets)
 	if err != nil {
 		return nil, err
