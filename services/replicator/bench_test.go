@@ -51,7 +51,6 @@ func benchmarkStep(b *testing.B, ids bool) {
 // benchmarkCore returns a core that waits for its first read.
 func benchmarkCore() *replicator.Core {
 	core := replicator.NewCore(partition, replicator.DefaultSettings("bench"))
-	core.Step(time.Now(), nil)
 	core.Step(time.Now(), []replicator.Event{replicator.Loaded{}})
 	return core
 }

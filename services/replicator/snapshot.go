@@ -58,7 +58,7 @@ func (c *Core) restore(s *messages.Snapshot) {
 	c.last, c.saved = s.Sequence, s.Sequence
 	c.nextOffset, c.lastTime, c.lastID = s.NextOffset, s.Time, s.LastMessageID
 	c.frontend, c.sequencer = s.FrontendEpoch, s.SequencerEpoch
-	c.lanes.restore(s.Watermark, s.Lanes)
+	c.lanes.restore(time.Unix(0, s.Time), s.Watermark, s.Lanes)
 	c.ids.restore(s.MessageIDs)
 	c.producers.Restore(time.Unix(0, s.ProducersAt), s.Producers)
 }
@@ -101,10 +101,12 @@ func (s *lanes) snapshot() []messages.SnapshotLane {
 	return all
 }
 
-func (s *lanes) restore(watermark uint64, all []messages.SnapshotLane) {
-	s.watermark = watermark
+// restore takes the lanes of a snapshot, which count as active when it was made.
+func (s *lanes) restore(at time.Time, watermark uint64, all []messages.SnapshotLane) {
+	s.watermark, s.swept = watermark, at
 	for i := range all {
 		l := s.of(all[i].Lane)
+		l.active = at
 		l.seen, l.logged, l.floor = all[i].Settled, all[i].Settled, all[i].Floor
 		for _, d := range all[i].Done {
 			l.done = append(l.done, done{d.Number, d.Offset, d.Duplicate})
