@@ -79,12 +79,13 @@ func (c *Core) assemble(now time.Time) messages.Entry {
 // tick returns the time of a new entry, which never falls within a log, so that
 // a time can be looked up in it by halves.
 func (c *Core) tick(now time.Time) int64 {
-	c.lastTime = max(c.lastTime, now.UnixNano())
-	return c.lastTime
+	c.flightTime = max(c.lastTime, now.UnixNano())
+	return c.flightTime
 }
 
 // appended is told that the append under way is durable.
 func (c *Core) appended(now time.Time, sequence uint64) {
+	c.lastTime = c.flightTime
 	switch c.phase {
 	case claiming:
 		c.lead(now, sequence)

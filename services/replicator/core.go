@@ -136,7 +136,7 @@ type Core struct {
 	claimed    bool   // it has sent a term record, which may have landed
 	last       uint64 // stream sequence of the last entry applied
 	nextOffset int64
-	lastTime   int64     // of the newest entry, in Unix nanoseconds
+	lastTime   int64     // of the newest entry in the log, in Unix nanoseconds
 	answered   bool      // the sequencer has answered the Hello of this term
 	helloAt    time.Time // when Hello was last sent
 
@@ -150,6 +150,7 @@ type Core struct {
 	queue      []pending // accepted, for the next entry
 	flight     []pending // in the entry under way
 	flightData []byte
+	flightTime int64     // of the entry under way
 	accepted   uint64    // batches that ever went into the queue
 	taken      uint64    // batches that ever left the queue for an entry
 	verdicts   []verdict // wait for an append sent after now

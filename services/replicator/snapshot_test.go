@@ -2,7 +2,7 @@ package replicator_test
 
 import (
 	"testing"
-
+	"time"
 )
 
 // newSaver returns a world whose owners save a snapshot behind every entry, and
@@ -40,3 +40,15 @@ func TestTicketsBehindASnapshotKeepTheirOffsetsWhenTheLogGoesOn(t *testing.T) {
 	expectAsked(t, o, "c", 1) // no lane was evicted, so there is no watermark
 }
 
+func TestSnapshotMadeWhileAnAppendIsUnderWayCanBeUsed(t *testing.T) {
+	w, o := newSaver(t)
+	o.step(release(batch("a", 1)))
+	w.pass(time.Second)
+	o.step(release(batch("a", 2)))
+	o.ack() // the next append starts in the turn in which the snapshot is made
+	w.pass(time.Second)
+	o = w.recovered("second", 0)
+	o.commit(batch("a", 2))
+	o.expect(ok("a", 2, 2))
+	w.expectNumbers("a", 1, 2)
+}
