@@ -1,6 +1,8 @@
 package producers
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"laneway.dev/pkg/messages"
@@ -20,16 +22,55 @@ func (t *Table) ApplyFence(f messages.ProducerFence) {
 	p.name, p.epoch = f.Name, max(p.epoch, f.ProducerEpoch)
 }
 
-// makeRoom keeps the table within its limit while the log is read, a tenth at a
-// time. Who wrote the log has evicted by idle time and never remembered more, so
-// the least recent ones were forgotten then.
+// makeRoom keeps the table within its limit while the log is read. Who wrote the
+// log has evicted by idle time and never remembered more, so the least recent one
+// was forgotten then. No other one is: it may have a retry to come.
 func (t *Table) makeRoom(id int64) {
 	if t.byID[id] != nil || t.hasRoom() {
 		return
 	}
-	for _, p := range t.leastRecent()[:max(t.limit/10, 1)] {
-		delete(t.byID, p.id)
+	for {
+		if len(t.aged) == 0 {
+			t.aged = t.leastRecent(max(t.limit/10, 1))
+		}
+		if len(t.aged) == 0 {
+			return
+		}
+		oldest := t.aged[0]
+		t.aged = t.aged[1:]
+		if p := t.byID[oldest.id]; p != nil && p.age() == oldest {
+			delete(t.byID, p.id)
+			return
+		}
 	}
+}
+
+// age is when a producer was last active.
+type age struct {
+	active time.Duration
+	offset int64 // of its last batch; it tells the batches of one moment apart
+	id     int64
+}
+
+func (p *Producer) age() age {
+	a := age{active: p.active, offset: -1, id: p.id}
+	if b := p.newest(); b != nil {
+		a.offset = b.offset
+	}
+	return a
+}
+
+// leastRecent returns the producers with the least recent activity, up to n, in
+// its order. It looks at all of them.
+func (t *Table) leastRecent(n int) []age {
+	all := make([]age, 0, len(t.byID))
+	for _, p := range t.byID {
+		all = append(all, p.age())
+	}
+	slices.SortFunc(all, func(a, b age) int {
+		return cmp.Or(cmp.Compare(a.active, b.active), cmp.Compare(a.offset, b.offset))
+	})
+	return slices.Clone(all[:min(n, len(all))])
 }
 
 // Snapshot returns what is committed.

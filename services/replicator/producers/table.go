@@ -8,8 +8,6 @@
 package producers
 
 import (
-	"cmp"
-	"maps"
 	"slices"
 	"time"
 
@@ -37,6 +35,7 @@ type Table struct {
 	clock time.Duration // what has passed since the table was made
 	swept time.Duration
 	spare []*flight
+	aged  []age // the first to be forgotten for another one while the log is read
 }
 
 // Producer is one producer of a table.
@@ -188,18 +187,4 @@ func (t *Table) List(after int64, limit int) (listed []messages.KnownProducer, m
 		listed = append(listed, t.known(t.byID[id]))
 	}
 	return listed, len(ids) > n
-}
-
-// leastRecent returns the producers in the order of their last activity.
-func (t *Table) leastRecent() []*Producer {
-	return slices.SortedFunc(maps.Values(t.byID), func(a, b *Producer) int {
-		return cmp.Or(cmp.Compare(a.active, b.active), cmp.Compare(a.lastOffset(), b.lastOffset()))
-	})
-}
-
-func (p *Producer) lastOffset() int64 {
-	if b := p.newest(); b != nil {
-		return b.offset
-	}
-	return -1
 }
