@@ -7,8 +7,24 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// placeholderBytes is about what a placeholder takes in an entry besides its strings.
-const placeholderBytes = 40
+// About what a placeholder takes in an entry besides its strings, and what the
+// sequence of its producer takes.
+const (
+	placeholderBytes = 40
+	sequenceBytes    = 14
+)
+
+// size returns roughly how many bytes of an entry this takes.
+func (p *pending) size() int {
+	switch {
+	case p.fence != nil:
+		return sequenceBytes + len(p.fence.Name)
+	case p.producer != nil:
+		return placeholderBytes + sequenceBytes + len(p.batch.Lane) + len(p.batch.MessageID)
+	default:
+		return placeholderBytes + len(p.batch.Lane) + len(p.batch.MessageID)
+	}
+}
 
 // startAppend makes the next entry of what waits, unless an append is under
 // way. One entry holds batches of one frontend and one sequencer epoch.
@@ -49,7 +65,7 @@ func (c *Core) nextGroup() int {
 		if n > 0 && p.fence == nil && c.queue[n-1].fence != nil {
 			break // in an entry the fences come last
 		}
-		size += placeholderBytes + len(p.batch.Lane) + len(p.batch.MessageID)
+		size += p.size()
 		n++
 	}
 	return n
