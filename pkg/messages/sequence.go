@@ -32,6 +32,14 @@ type ProducerFence struct {
 	Name          string
 }
 
+// LoggedFence is a fence as it stands in the log.
+type LoggedFence struct {
+	ProducerFence
+	// Anew says that the owner that wrote it remembered no batch of the producer:
+	// whatever the log has of it before does not count any more.
+	Anew bool
+}
+
 // KnownProducer is what a partition remembers of a producer.
 type KnownProducer struct {
 	ProducerFence
@@ -72,6 +80,17 @@ func encodeFence(e *encoder, f *ProducerFence) {
 func decodeFence(d *decoder) ProducerFence {
 	d.fields(3)
 	return ProducerFence{ProducerID: d.natural(), ProducerEpoch: d.natural16(), Name: d.string()}
+}
+
+func encodeLoggedFence(e *encoder, f *LoggedFence) {
+	e.array(2)
+	encodeFence(e, &f.ProducerFence)
+	e.bool(f.Anew)
+}
+
+func decodeLoggedFence(d *decoder) LoggedFence {
+	d.fields(2)
+	return LoggedFence{ProducerFence: decodeFence(d), Anew: d.bool()}
 }
 
 func encodeKnown(e *encoder, k *KnownProducer) {

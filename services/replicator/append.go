@@ -80,7 +80,7 @@ func (c *Core) assemble(now time.Time) messages.Entry {
 		p := &c.flight[i]
 		entry.Epoch, entry.SequencerEpoch = p.epoch, p.sequencer
 		if p.fence != nil {
-			entry.Fences = append(entry.Fences, p.fence.ProducerFence)
+			entry.Fences = append(entry.Fences, p.fence.LoggedFence)
 		}
 		if p.duplicate || p.fence != nil {
 			continue

@@ -170,7 +170,7 @@ type Stats struct {
 	Entries    uint64 // appended by this owner, with and without batches
 	Batches    uint64
 	Records    uint64
-	Duplicates uint64 // by message id
+	Duplicates uint64 // by sequence or message id
 	Repeats    uint64 // releases that were known already
 	Asks       uint64 // releases asked for again
 	Terms      uint64

@@ -35,47 +35,51 @@ func (c *Core) sequence(b *messages.StagedBatch, p *pending) *messages.Error {
 
 // fence is the fence of a named producer, and who asked for it.
 type fence struct {
-	messages.ProducerFence
-	asker  uint64 // frontend epoch
-	before bool   // the producer was known before
+	messages.LoggedFence
+	asker uint64 // frontend epoch
 }
 
 // fenceProducer takes a fence. It is answered once it is in the log; one that is
 // in flight already is answered when it lands, so its repetition is not.
 func (c *Core) fenceProducer(now time.Time, m messages.FenceProducer) {
-	known, before := c.producers.Known(m.Fence.ProducerID)
 	producer, verdict := c.producers.Fence(m.Fence)
-	answer := messages.ProducerFenced{
-		Partition: c.partition, Epoch: m.Epoch, Fence: m.Fence.ProducerEpoch, Before: before, Producer: known,
-	}
+	code := messages.CodeOK
 	switch verdict {
 	case producers.FenceAccepted:
 		c.queue = append(c.queue, pending{
 			epoch: c.frontend, sequencer: c.sequencer, producer: producer,
-			fence: &fence{m.Fence, m.Epoch, before}, since: now,
+			fence: &fence{messages.LoggedFence{ProducerFence: m.Fence, Anew: producer.BeginsAnew()}, m.Epoch}, since: now,
 		})
 		c.accepted++
 		return
 	case producers.FenceInFlight:
 		return
 	case producers.FenceRefused:
-		answer.Code = messages.CodeInvalidEpoch
+		code = messages.CodeInvalidEpoch
 	case producers.FenceTooMany:
-		answer.Code = messages.CodeTooManyProducers
-		answer.Producer.ProducerFence = m.Fence
+		code = messages.CodeTooManyProducers
 	case producers.FenceCommitted:
 	}
-	c.send(messages.FrontendSubject(m.Epoch), answer)
+	c.answerFence(m.Epoch, m.Fence, producer, code)
+}
+
+// answerFence tells who asked for a fence what is committed of its producer, which
+// may not be known.
+func (c *Core) answerFence(asker uint64, f messages.ProducerFence, p *producers.Producer, code messages.Code) {
+	known, is := c.producers.Known(f.ProducerID)
+	if !is {
+		known.ProducerFence = f
+	}
+	c.send(messages.FrontendSubject(asker), messages.ProducerFenced{
+		Partition: c.partition, Epoch: asker, Fence: f.ProducerEpoch, Code: code, Before: is && p.KnownBefore(), Producer: known,
+	})
 }
 
 // fenceCommitted answers a fence that is in the log, and with it everything that
 // was accepted of the producer before.
 func (c *Core) fenceCommitted(p *pending) {
 	c.producers.Commit(p.producer, 0)
-	known, _ := c.producers.Known(p.fence.ProducerID)
-	c.send(messages.FrontendSubject(p.fence.asker), messages.ProducerFenced{
-		Partition: c.partition, Epoch: p.fence.asker, Fence: p.fence.ProducerEpoch, Before: p.fence.before, Producer: known,
-	})
+	c.answerFence(p.fence.asker, p.fence.ProducerFence, p.producer, messages.CodeOK)
 }
 
 // listProducers answers what is committed. It is for people; a replaced owner may

@@ -103,7 +103,7 @@ func (t *Table) Commit(p *Producer, offset int64) {
 	}
 	p.active = t.clock
 	if item.fence {
-		p.epoch = item.epoch
+		p.fenced(item.epoch)
 	} else {
 		p.settle(item.epoch, batch{offset, item.first, item.last})
 	}
@@ -113,11 +113,17 @@ func (t *Table) Commit(p *Producer, offset int64) {
 	}
 }
 
+// fenced makes a committed fence part of what is known.
+func (p *Producer) fenced(epoch int16) {
+	p.before = p.epoch != unborn
+	p.epoch = epoch
+}
+
 // settle makes a committed batch part of the history. One of a higher epoch,
 // which no fence announced, begins it anew.
 func (p *Producer) settle(epoch int16, b batch) {
 	if epoch != p.epoch {
-		p.count, p.next = 0, 0
+		p.forget()
 		p.epoch = epoch
 	}
 	p.push(b)
@@ -140,7 +146,7 @@ const (
 )
 
 // Fence puts the fence of a named producer into flight, if its epoch is above the
-// known one. The producer that it returns is for Commit.
+// known one. The producer that it returns is for Commit; nil is one that is not known.
 func (t *Table) Fence(f messages.ProducerFence) (*Producer, FenceVerdict) {
 	p := t.byID[f.ProducerID]
 	switch {
@@ -149,11 +155,11 @@ func (t *Table) Fence(f messages.ProducerFence) (*Producer, FenceVerdict) {
 	case p == nil:
 		p = t.find(f.ProducerID)
 	case f.ProducerEpoch < p.epoch:
-		return nil, FenceRefused
+		return p, FenceRefused
 	case f.ProducerEpoch == p.epoch:
-		return nil, FenceCommitted
+		return p, FenceCommitted
 	case f.ProducerEpoch <= p.knownEpoch():
-		return nil, FenceInFlight
+		return p, FenceInFlight
 	}
 	p.name, p.active = f.Name, t.clock
 	t.fly(p, flying{epoch: f.ProducerEpoch, fence: true})

@@ -131,6 +131,12 @@ func (p *Producer) knownEpoch() int16 {
 	return p.epoch
 }
 
+// BeginsAnew says whether no batch of the producer is known, in flight or committed.
+func (p *Producer) BeginsAnew() bool {
+	_, some := p.knownLast()
+	return !some
+}
+
 // knownLast is the sequence of the newest record, in flight or committed.
 func (p *Producer) knownLast() (last int32, some bool) {
 	if p.flight != nil {

@@ -9,17 +9,32 @@ import (
 )
 
 // ApplyBatch makes a batch of the log part of the table. It is never judged: the
-// log is right, and evictions are not in it.
+// log is right. Evictions are not in it: a batch that does not follow the last one
+// shows that its owner had forgotten the producer.
 func (t *Table) ApplyBatch(s messages.Sequence, records uint32, offset int64) {
-	t.makeRoom(s.ProducerID)
-	t.find(s.ProducerID).settle(s.ProducerEpoch, batch{offset, s.First, s.Last(records)})
+	p := t.read(s.ProducerID)
+	if last := p.newest(); last != nil && s.First != messages.AddSequence(last.last, 1) {
+		p.forget()
+	}
+	p.settle(s.ProducerEpoch, batch{offset, s.First, s.Last(records)})
 }
 
 // ApplyFence makes a fence of the log part of the table.
-func (t *Table) ApplyFence(f messages.ProducerFence) {
-	t.makeRoom(f.ProducerID)
-	p := t.find(f.ProducerID)
-	p.name, p.epoch = f.Name, max(p.epoch, f.ProducerEpoch)
+func (t *Table) ApplyFence(f messages.LoggedFence) {
+	p := t.read(f.ProducerID)
+	if f.Anew {
+		p.forget()
+	}
+	p.name, p.epoch, p.before = f.Name, f.ProducerEpoch, !f.Anew
+}
+
+// read returns the producer of the next batch or fence of the log.
+func (t *Table) read(id int64) *Producer {
+	t.makeRoom(id)
+	p := t.find(id)
+	t.turns++
+	p.turn = t.turns
+	return p
 }
 
 // makeRoom keeps the table within its limit while the log is read. Who wrote the
@@ -48,17 +63,11 @@ func (t *Table) makeRoom(id int64) {
 // age is when a producer was last active.
 type age struct {
 	active time.Duration
-	offset int64 // of its last batch; it tells the batches of one moment apart
+	turn   uint64 // in the order of the log, of those in the same moment
 	id     int64
 }
 
-func (p *Producer) age() age {
-	a := age{active: p.active, offset: -1, id: p.id}
-	if b := p.newest(); b != nil {
-		a.offset = b.offset
-	}
-	return a
-}
+func (p *Producer) age() age { return age{p.active, p.turn, p.id} }
 
 // leastRecent returns the producers with the least recent activity, up to n, in
 // its order. It looks at all of them.
@@ -68,7 +77,7 @@ func (t *Table) leastRecent(n int) []age {
 		all = append(all, p.age())
 	}
 	slices.SortFunc(all, func(a, b age) int {
-		return cmp.Or(cmp.Compare(a.active, b.active), cmp.Compare(a.offset, b.offset))
+		return cmp.Or(cmp.Compare(a.active, b.active), cmp.Compare(a.turn, b.turn))
 	})
 	return slices.Clone(all[:min(n, len(all))])
 }

@@ -35,19 +35,22 @@ type Table struct {
 	clock time.Duration // what has passed since the table was made
 	swept time.Duration
 	spare []*flight
-	aged  []age // the first to be forgotten for another one while the log is read
+	aged  []age  // the first to be forgotten for another one while the log is read
+	turns uint64 // batches and fences that were read
 }
 
 // Producer is one producer of a table.
 type Producer struct {
 	name   string
 	active time.Duration // of the table's clock
+	turn   uint64        // in the log, as far as it was read
 	flight *flight       // nil if nothing of it is in flight
 	done   [Kept]batch   // the last committed ones; the newest is before next
 	id     int64
 	epoch  int16
 	count  uint8
 	next   uint8
+	before bool // it was known before its last fence
 }
 
 // batch is a committed batch.
@@ -151,6 +154,13 @@ func (p *Producer) push(b batch) {
 	p.next = (p.next + 1) % Kept
 	p.count = min(p.count+1, Kept)
 }
+
+// forget drops the committed batches.
+func (p *Producer) forget() { p.count, p.next = 0, 0 }
+
+// KnownBefore says whether the producer was known before its last fence. The log
+// and snapshots tell that only of producers with batches.
+func (p *Producer) KnownBefore() bool { return p.before || p.count > 0 }
 
 // Known returns what is committed of a producer; false if nothing is.
 func (t *Table) Known(id int64) (messages.KnownProducer, bool) {
