@@ -1,0 +1,155 @@
+package producers_test
+
+import (
+	"math"
+	"testing"
+
+	"laneway.dev/pkg/messages"
+)
+
+const (
+	outOfOrder = messages.CodeOutOfOrderSequence
+	unknown    = messages.CodeUnknownProducer
+	fenced     = messages.CodeInvalidEpoch
+)
+
+// sixOf has six batches of producer 1 committed, at the offsets 0 to 5.
+func sixOf(t *testing.T) *rig {
+	r := newRig(t, 10)
+	for first := range int32(6) {
+		r.committed(of(1, first))
+	}
+	return r
+}
+
+func TestRetryOfAnyOfTheLastFiveBatchesGetsTheOriginalOffset(t *testing.T) {
+	r := sixOf(t)
+	for first := int32(1); first <= 5; first++ {
+		r.duplicate(of(1, first), int64(first))
+	}
+}
+
+func TestRetryOfTheSixthLastBatchIsOutOfOrder(t *testing.T) {
+	sixOf(t).refused(of(1, 0), outOfOrder)
+}
+
+func TestRetryWithAnotherNumberOfRecordsIsOutOfOrder(t *testing.T) {
+	sixOf(t).refused(of(1, 5).withRecords(2), outOfOrder)
+}
+
+func TestGapIsOutOfOrder(t *testing.T) {
+	r := sixOf(t)
+	r.refused(of(1, 7), outOfOrder)
+	r.accepted(of(1, 6))
+}
+
+func TestGapBehindABatchInFlightIsOutOfOrder(t *testing.T) {
+	r := newRig(t, 10)
+	r.accepted(of(1, 0))
+	r.refused(of(1, 2), outOfOrder)
+	r.accepted(of(1, 1).after(0))
+}
+
+func TestSequenceWrapsFromTheLargestToZeroBetweenBatches(t *testing.T) {
+	r := newRig(t, 10)
+	r.committed(of(1, math.MaxInt32))
+	r.committed(of(1, 0))
+	r.duplicate(of(1, math.MaxInt32), 0)
+	r.duplicate(of(1, 0), 1)
+}
+
+// Kafka takes a batch that wraps inside, Redpanda refuses it. Laneway takes it: a
+// producer does not choose where its batches end by their sequences.
+func TestSequenceWrapsInsideABatch(t *testing.T) {
+	r := newRig(t, 10)
+	wrapping := of(1, math.MaxInt32-1).withRecords(4)
+	r.committed(wrapping)
+	r.duplicate(wrapping, 0)
+	r.refused(of(1, 1), outOfOrder)
+	r.committed(of(1, 2))
+}
+
+func TestTheLargestSequenceFollowedByOneIsOutOfOrder(t *testing.T) {
+	r := newRig(t, 10)
+	r.committed(of(1, math.MaxInt32))
+	r.refused(of(1, 1), outOfOrder)
+}
+
+// Redpanda takes a lower epoch outside of transactions. Laneway fences it, as Kafka
+// does: an instance that was replaced must not write.
+func TestLowerEpochIsFenced(t *testing.T) {
+	r := newRig(t, 10)
+	r.committed(of(1, 0).inEpoch(3))
+	r.refused(of(1, 1).inEpoch(2), fenced)
+	r.refused(of(1, 0).inEpoch(2), fenced)
+}
+
+func TestHigherEpochInFlightFencesALowerOne(t *testing.T) {
+	r := newRig(t, 10)
+	r.committed(of(1, 0))
+	r.accepted(of(1, 0).inEpoch(1))
+	r.refused(of(1, 1), fenced)
+	r.fail()
+	r.accepted(of(1, 1))
+}
+
+func TestHigherEpochBeginsAtSequenceZero(t *testing.T) {
+	r := sixOf(t)
+	r.refused(of(1, 6).inEpoch(1), outOfOrder)
+	r.committed(of(1, 0).inEpoch(1))
+	r.refused(of(1, 5).inEpoch(1), outOfOrder) // of the history that ended
+	r.duplicate(of(1, 0).inEpoch(1), 6)
+	r.committed(of(1, 1).inEpoch(1))
+}
+
+// Redpanda clears the state when a batch of a higher epoch comes, also if it is
+// refused. Laneway keeps it, as Kafka does: what is refused changes nothing.
+func TestRefusedBatchOfAHigherEpochChangesNothing(t *testing.T) {
+	r := sixOf(t)
+	r.refused(of(1, 3).inEpoch(1), outOfOrder)
+	r.duplicate(of(1, 5), 5)
+	r.accepted(of(1, 6))
+}
+
+// Kafka and Redpanda take the first batch of a producer that they do not know at any
+// sequence (KIP-360), also the second one before the first (redpanda#30937). Laneway
+// takes it only where the producer itself says that it begins.
+func TestUnknownProducerBeginsAtItsFirstUnackedBatchOnly(t *testing.T) {
+	r := newRig(t, 10)
+	r.refused(of(1, 5).after(4), outOfOrder)
+	r.refused(of(1, 0).after(4), outOfOrder)
+	r.accepted(of(1, 4).after(4), of(1, 5).after(4))
+}
+
+// Without the header nothing tells the first batch from a later one (KAFKA-14920).
+func TestUnknownProducerThatDoesNotTellItsFirstUnackedBeginsAtZeroOnly(t *testing.T) {
+	r := newRig(t, 10)
+	r.refused(of(1, 1).after(messages.NotSaid), unknown)
+	r.accepted(of(1, 0).after(messages.NotSaid), of(1, 1).after(messages.NotSaid))
+}
+
+func TestFirstUnackedOfAKnownProducerDoesNotMatter(t *testing.T) {
+	r := sixOf(t)
+	r.duplicate(of(1, 4).after(messages.NotSaid), 4)
+	r.committed(of(1, 6).after(2))
+	r.committed(of(1, 7).after(messages.NotSaid))
+}
+
+// A window that counts batches is stuck here with Kafka and Redpanda: five are acked
+// behind the lost one. Laneway's clients count from the first unacked one.
+func TestLostAckIsRecognizedAfterAsManyLaterBatchesAsTheWindowAllows(t *testing.T) {
+	const window = 5 // batches from the first unacked one on
+	r := newRig(t, 10)
+	for first := range int32(window) {
+		r.committed(of(1, first).after(0))
+	}
+	r.duplicate(of(1, 0).after(0), 0)
+}
+
+func TestProducersAreJudgedEachForItself(t *testing.T) {
+	r := sixOf(t)
+	r.refused(of(2, 6).after(0), outOfOrder)
+	r.committed(of(2, 0))
+	r.refused(of(1, 1).inEpoch(0).withRecords(3), outOfOrder)
+	r.accepted(of(1, 6), of(2, 1))
+}
