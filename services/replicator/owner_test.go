@@ -18,6 +18,8 @@ type owner struct {
 	read    *replicator.Read
 	sent    []messages.Message // since the last take
 	commits []replicator.Committed
+	saving  bool               // saves are under way until finishSave
+	save    *messages.Snapshot // under way
 	stopped error
 }
 
@@ -61,12 +63,29 @@ func (o *owner) step(events ...replicator.Event) {
 	}
 	o.commits = append(o.commits, fx.Committed...)
 	if fx.Save != nil {
-		o.w.keep(fx.Save)
-		o.step(replicator.Saved{Sequence: fx.Save.Sequence})
+		if o.save != nil {
+			t.Fatalf("%s saves while another save is under way", o.name)
+		}
+		o.save = fx.Save
+		if !o.saving {
+			o.finishSave()
+		}
 	}
 	if fx.Load {
 		o.step(replicator.Loaded{Snapshots: o.w.stored()})
 	}
+}
+
+// finishSave stores the snapshot whose save is under way.
+func (o *owner) finishSave() {
+	o.w.t.Helper()
+	if o.save == nil {
+		o.w.t.Fatalf("%s has no save under way", o.name)
+	}
+	s := o.save
+	o.save = nil
+	o.w.keep(s)
+	o.step(replicator.Saved{Sequence: s.Sequence})
 }
 
 func (o *owner) checkSubject(e wire.Envelope) {
