@@ -1,138 +1,124 @@
 package replicator_test
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/zap"
-
-	"laneway.dev/internal/snapshots"
-	"laneway.dev/internal/telemetry"
-	"laneway.dev/internal/topics"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/services/replicator"
 )
 
-// BenchmarkTakeOver starts a replicator on a log of a million entries of 100,000
-// producers, over a real server: from the log alone, and from a snapshot.
-func BenchmarkTakeOver(b *testing.B) {
-	const entries, producers = 1_000_000, 100_000
-	conn, js := unsynced(b)
-	ctx := b.Context()
-	registry, err := topics.Open(ctx, conn, js)
-	if err != nil {
-		b.Fatal(err)
-	}
-	topic, err := registry.Create(ctx, messages.TopicConfig{Name: "orders"})
-	if err != nil {
-		b.Fatal(err)
-	}
-	fillLog(b, js, topic, entries, producers)
-	// The first one reads the log and saves a snapshot.
-	first := time.Now()
-	var fromLog time.Duration
-	takeOver(b, conn, func(s replicator.Stats) bool {
-		if s.Terms > 0 && fromLog == 0 {
-			fromLog = time.Since(first)
-		}
-		return s.Snapshots > 0 && saved(b, conn, js, topic.Partition(0))
-	})
-	for b.Loop() {
-		stats := takeOver(b, conn, func(s replicator.Stats) bool { return s.Terms > 0 })
-		if stats.Producers != producers || stats.Replayed > 100 {
-			b.Fatalf("%d producers, %d entries were read", stats.Producers, stats.Replayed)
-		}
-	}
-	b.ReportMetric(fromLog.Seconds(), "s/from-log")
-	b.ReportMetric(b.Elapsed().Seconds()/float64(b.N), "s/from-snapshot")
+const (
+	pastEntries   = 1_000_000
+	pastProducers = 100_000
+)
+
+// pastLog makes the entries of a log with a batch each, of producers in turn.
+type pastLog struct {
+	begin time.Time
+	lanes [pastProducers]string
+	part  []replicator.LoggedEntry
 }
 
-// saved says whether a snapshot of the partition is stored.
-func saved(b *testing.B, conn *nats.Conn, js jetstream.JetStream, p messages.Partition) (is bool) {
-	b.Helper()
-	store, err := snapshots.Open(b.Context(), conn, js)
-	if err == nil {
-		err = store.Load(b.Context(), p, func([]byte) bool { is = true; return true })
+func newPastLog() *pastLog {
+	l := &pastLog{begin: time.Now(), part: make([]replicator.LoggedEntry, 0, replicator.DefaultSettings("").ReadEntries)}
+	for id := range l.lanes {
+		l.lanes[id] = fmt.Sprint("i:", id+1)
 	}
-	if err != nil {
-		b.Fatal(err)
-	}
-	return is
+	return l
 }
 
-// takeOver starts a replicator, waits for it to come so far, and stops it.
-func takeOver(b *testing.B, conn *nats.Conn, far func(replicator.Stats) bool) replicator.Stats {
-	b.Helper()
-	tel, err := telemetry.Setup(b.Context(), "replicator", "bench")
-	if err != nil {
-		b.Fatal(err)
-	}
-	s, err := replicator.Start(b.Context(), replicator.Config{Conn: conn, Logger: zap.NewNop(), Telemetry: tel})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() {
-		if err := s.Stop(context.Background()); err != nil {
-			b.Error(err)
-		}
-	}()
-	poll := time.NewTicker(5 * time.Millisecond)
-	defer poll.Stop()
-	for range poll.C {
-		if stats := s.Stats(); far(stats) {
-			return stats
-		}
-	}
-	return replicator.Stats{}
-}
+// end is when the last entry was made.
+func (l *pastLog) end() time.Time { return l.begin.Add(pastEntries * time.Millisecond) }
 
-// unsynced starts a server that need not survive a crash, to be filled fast.
-func unsynced(b *testing.B) (*nats.Conn, jetstream.JetStream) {
-	b.Helper()
-	s, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, JetStream: true, StoreDir: b.TempDir(), MaxPayload: 8 << 20,
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	s.Start()
-	b.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(10 * time.Second) {
-		b.Fatal("the server is not ready")
-	}
-	conn, err := nats.Connect(s.ClientURL())
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(conn.Close)
-	js, err := jetstream.New(conn, jetstream.WithPublishAsyncMaxPending(10_000))
-	if err != nil {
-		b.Fatal(err)
-	}
-	return conn, js
-}
-
-// fillLog writes entries of one batch each.
-func fillLog(b *testing.B, js jetstream.JetStream, topic messages.Topic, entries, producers int) {
-	b.Helper()
-	now := time.Now()
-	for i := range entries {
-		id, round := int64(i%producers)+1, i/producers
-		data := messages.EncodeEntry(messages.Entry{
-			TopicID: topic.ID, Epoch: 1, SequencerEpoch: 1, BaseOffset: int64(i), Time: now.Add(time.Duration(i)).UnixNano(),
+// read returns the entries from a sequence on, until the next call.
+func (l *pastLog) read(from uint64) replicator.LogRead {
+	l.part = l.part[:0]
+	for s := from; s <= pastEntries && len(l.part) < cap(l.part); s++ {
+		id := (s * 7919) % pastProducers
+		l.part = append(l.part, replicator.LoggedEntry{Sequence: s, Entry: messages.Entry{
+			TopicID: partition.TopicID, Epoch: 1, SequencerEpoch: 1, BaseOffset: int64(s) - 1,
+			Time: l.begin.Add(time.Duration(s) * time.Millisecond).UnixNano(),
 			Batches: []messages.Placeholder{{
-				Lane: fmt.Sprint("i:", id), Number: uint64(i) + 1, Floor: uint64(i) + 1, Records: 1,
-				Extent: messages.Extent{Key: "object", Length: 10}, Sequence: messages.Sequence{ProducerID: id, First: int32(round)},
+				Lane: l.lanes[id], Number: s, Floor: s, Records: 1, Extent: messages.Extent{Key: "object", Length: 100},
+				Sequence: messages.Sequence{ProducerID: int64(id) + 1, First: int32(s / pastProducers)},
 			}},
-		})
-		if _, err := js.PublishAsync(topic.Partition(0).LogSubject(), data); err != nil {
+		}})
+	}
+	return replicator.LogRead{Entries: l.part, AtEnd: len(l.part) < cap(l.part)}
+}
+
+// recoverPast starts a core from snapshots and the log behind them. Reading the log
+// itself is not timed.
+func recoverPast(b *testing.B, l *pastLog, all []messages.Snapshot, settings replicator.Settings) (*replicator.Core, replicator.Effects) {
+	core := replicator.NewCore(partition, settings)
+	core.Step(l.end(), nil)
+	fx := core.Step(l.end(), []replicator.Event{replicator.Loaded{Snapshots: all}})
+	for fx.Read != nil {
+		b.StopTimer()
+		part := l.read(fx.Read.From)
+		b.StartTimer()
+		fx = core.Step(l.end(), []replicator.Event{part})
+	}
+	fx = core.Step(l.end(), []replicator.Event{replicator.Appended{Sequence: pastEntries + 1}})
+	if s := core.Stats(); !s.Leading || s.NextOffset != pastEntries || s.Producers != pastProducers {
+		b.Fatalf("not recovered: %+v", s)
+	}
+	return core, fx
+}
+
+// BenchmarkRecoverFromLog recovers 100,000 producers from a log of 1,000,000 entries.
+func BenchmarkRecoverFromLog(b *testing.B) {
+	l := newPastLog()
+	for b.Loop() {
+		recoverPast(b, l, nil, replicator.DefaultSettings("bench"))
+	}
+	b.ReportMetric(b.Elapsed().Seconds()/float64(b.N), "s/recovery")
+}
+
+// BenchmarkRecoverFromSnapshot does so from a snapshot, which it encodes and decodes,
+// and from the entries that were appended behind it: one less than lead to the next.
+func BenchmarkRecoverFromSnapshot(b *testing.B) {
+	l := newPastLog()
+	settings := replicator.DefaultSettings("bench")
+	stored := snapshotOfPast(b, l, pastEntries-settings.SnapshotEvery+1)
+	var size int
+	for b.Loop() {
+		data := messages.EncodeSnapshot(stored)
+		size = len(data)
+		s, err := messages.DecodeSnapshot(data)
+		if err != nil {
 			b.Fatal(err)
 		}
+		core, _ := recoverPast(b, l, []messages.Snapshot{s}, settings)
+		if n := core.Stats().Replayed; n != settings.SnapshotEvery-1 {
+			b.Fatalf("%d entries were read", n)
+		}
 	}
-	<-js.PublishAsyncComplete()
+	b.ReportMetric(b.Elapsed().Seconds()/float64(b.N), "s/recovery")
+	b.ReportMetric(float64(size)/(1<<20), "MiB")
+}
+
+// snapshotOfPast returns what an owner knows of the log up to a sequence.
+func snapshotOfPast(b *testing.B, l *pastLog, sequence uint64) messages.Snapshot {
+	core := replicator.NewCore(partition, replicator.DefaultSettings("writer"))
+	now := l.begin.Add(time.Duration(sequence) * time.Millisecond)
+	core.Step(now, nil)
+	fx := core.Step(now, []replicator.Event{replicator.Loaded{}})
+	for fx.Read != nil {
+		part := l.read(fx.Read.From)
+		if last := part.Entries[len(part.Entries)-1].Sequence; last >= sequence {
+			part.Entries, part.AtEnd = part.Entries[:uint64(len(part.Entries))-(last-sequence)], true
+		}
+		fx = core.Step(now, []replicator.Event{part})
+	}
+	// The writer's own term record stands in the place of the entry that is next.
+	fx = core.Step(now, []replicator.Event{replicator.Appended{Sequence: sequence + 1}})
+	if fx.Save == nil {
+		b.Fatal("no snapshot is made")
+	}
+	s := *fx.Save
+	s.Sequence, s.Time = sequence, now.UnixNano()
+	return s
 }
