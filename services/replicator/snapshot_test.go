@@ -10,7 +10,8 @@ import (
 func newSaver(t *testing.T) (*world, *owner) {
 	w := newWorld(t)
 	w.settings.SnapshotEvery = 1
-	return w, w.leader("first")
+	o := w.leader("first")
+	return w, o
 }
 
 // recovered starts a new owner, which must read no more than so many entries.
