@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"runtime"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // allocated returns how many bytes f allocates. Tests that use it do not run in parallel.
@@ -62,6 +64,26 @@ func TestStringsOfADecodedMessageAreCopies(t *testing.T) {
 	clear(buf)
 	if stage.Partition.Topic != "orders" || stage.Batches[0].Lane != "lane-a" {
 		t.Errorf("topic %q and lane %q changed with the buffer", stage.Partition.Topic, stage.Batches[0].Lane)
+	}
+}
+
+func TestStringsOfStoredFormsAreCopies(t *testing.T) {
+	stored, saved := EncodeEntry(sampleSequencedEntry), EncodeSnapshot(sampleSnapshot)
+	entry, err := DecodeEntry(stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	snapshot, err := DecodeSnapshot(saved)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(stored)
+	clear(saved)
+	if diff := cmp.Diff(sampleSequencedEntry, entry); diff != "" {
+		t.Errorf("the entry changed with its buffer: -before +after\n%s", diff)
+	}
+	if diff := cmp.Diff(sampleSnapshot, snapshot); diff != "" {
+		t.Errorf("the snapshot changed with its buffer: -before +after\n%s", diff)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 func TestEntrySurvivesStorage(t *testing.T) {
 	for name, want := range map[string]Entry{
 		"batches": sampleEntry,
+		"fences":  sampleSequencedEntry,
 		"term":    {TopicID: math.MaxUint64, Owner: "replicator-1", BaseOffset: 12},
 		"barrier": {TopicID: 1},
 		"largest": {TopicID: 1, Epoch: math.MaxUint64, SequencerEpoch: math.MaxUint64, BaseOffset: math.MaxInt64},
@@ -50,15 +51,21 @@ func TestAnyEntrySurvivesStorage(t *testing.T) {
 	})
 }
 
+// stored returns the bytes of a stored form.
+func stored(t testing.TB, text string) []byte {
+	t.Helper()
+	data, err := hex.DecodeString(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
 // storedEntry is sampleEntry as version 1 wrote it. It must be read for ever.
 const storedEntry = "9a014da00708cd03e8cf17979cfe362a000092a161a16292a36f6e65a374776f93990001000300000a01a469642d319901010101000a0502a099000201cd012c01cf0000000200000000ce00100000ceffffffffa0"
 
 func TestStoredEntryOfVersion1IsStillRead(t *testing.T) {
-	data, err := hex.DecodeString(storedEntry)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := DecodeEntry(data)
+	got, err := DecodeEntry(stored(t, storedEntry))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,19 +74,12 @@ func TestStoredEntryOfVersion1IsStillRead(t *testing.T) {
 	}
 }
 
-// storedEntry2 is sampleEntry with a producer and a fence, as version 2 writes it.
+// storedEntry2 is sampleSequencedEntry as version 2 writes it.
 const storedEntry2 = "9b024da00708cd03e8cf17979cfe362a000092a161a16292a36f6e65a374776f93990001000300000a01a469642d319c01010101000a0502a0cf000001000000000003ce7fffffff99000201cd012c01cf0000000200000000ce00100000ceffffffffa09192930504a466656564c3"
 
 func TestStoredEntryOfVersion2IsStillRead(t *testing.T) {
-	want := sampleEntry
-	want.Batches = slices.Clone(want.Batches)
-	want.Batches[1].Sequence = Sequence{ProducerID: 1 << 40, ProducerEpoch: 3, First: math.MaxInt32}
-	want.Fences = []LoggedFence{{ProducerFence: ProducerFence{ProducerID: 5, ProducerEpoch: 4, Name: "feed"}, Anew: true}}
-	data, err := hex.DecodeString(storedEntry2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := DecodeEntry(data)
+	want := sampleSequencedEntry
+	got, err := DecodeEntry(stored(t, storedEntry2))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,6 +109,9 @@ func TestDecodeEntryRefusesWhatIsNoEntry(t *testing.T) {
 	entry := func(base any, batches ...any) []any {
 		return []any{entryVersion, 1, "", 1, 1, base, 0, []any{"lane"}, []any{"key"}, batches, []any{}}
 	}
+	fenced := func(fence ...any) []any {
+		return []any{entryVersion, 1, "", 1, 1, 0, 0, []any{}, []any{}, []any{}, []any{fence}}
+	}
 	good := placeholder(0, 0, 1, 0, 1)
 	for name, c := range map[string]struct {
 		value any
@@ -119,6 +122,12 @@ func TestDecodeEntryRefusesWhatIsNoEntry(t *testing.T) {
 		"one field more":             {append(entry(0, good), 1), "log entry of version 2 with 12 fields"},
 		"one field less in a batch":  {entry(0, good[:8]), "placeholder of 8 fields"},
 		"sequence of no producer":    {entry(0, append(slices.Clone(good), 0, 0, 0)), "the sequence of no producer"},
+		"negative producer id":       {entry(0, append(slices.Clone(good), int64(-1), 0, 0)), "-1 is negative"},
+		"producer epoch of 16 bits":  {entry(0, append(slices.Clone(good), 1, 1<<15, 0)), "does not fit 16 bits"},
+		"sequence of 32 bits":        {entry(0, append(slices.Clone(good), 1, 0, int64(1)<<31)), "does not fit 32 bits"},
+		"one field less in a fence":  {fenced([]any{1, 1, "feed"}), "1 fields where 2 are expected"},
+		"fence without a flag":       {fenced([]any{1, 1, "feed"}, 1), "bool"},
+		"fence of a negative epoch":  {fenced([]any{1, int64(-1), "feed"}, true), "-1 is negative"},
 		"lane without a name":        {entry(0, placeholder(1, 0, 1, 0, 1)), "reference 1 into 1 names"},
 		"key without a name":         {entry(0, placeholder(0, 7, 1, 0, 1)), "reference 7 into 1 names"},
 		"negative lane":              {entry(0, placeholder(int64(-1), 0, 1, 0, 1)), "negative"},

@@ -42,7 +42,10 @@ func FuzzDecodeEntry(f *testing.F) {
 	f.Add(EncodeEntry(sampleEntry))
 	f.Add(EncodeEntry(Entry{Owner: "replicator-1", BaseOffset: 1 << 40}))
 	f.Add(EncodeEntry(Entry{}))
-	f.Add(raw(f, []any{entryVersion, 1, "", 1, 1, 0, []any{"unused"}, []any{}, hugeArray}))
+	f.Add(EncodeEntry(sampleSequencedEntry))
+	f.Add(stored(f, storedEntry))
+	f.Add(raw(f, entryFieldsOf([]any{"unused"}, []any{}, hugeArray, []any{})))
+	f.Add(raw(f, entryFieldsOf([]any{}, []any{}, []any{}, []any{[]any{[]any{1, 1, "feed"}, true}})))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		first, err := DecodeEntry(data)
 		if err != nil {
@@ -55,6 +58,32 @@ func FuzzDecodeEntry(f *testing.F) {
 			t.Fatalf("offsets %d to %d", first.BaseOffset, first.NextOffset())
 		}
 		second, err := DecodeEntry(EncodeEntry(first))
+		if err != nil {
+			t.Fatalf("%+v does not decode again: %v", first, err)
+		}
+		if diff := cmp.Diff(first, second); diff != "" {
+			t.Fatalf("-first +second\n%s", diff)
+		}
+	})
+}
+
+func FuzzDecodeSnapshot(f *testing.F) {
+	f.Add(unsummed(EncodeSnapshot(sampleSnapshot)))
+	f.Add(unsummed(EncodeSnapshot(Snapshot{})))
+	f.Add([]byte{})
+	f.Add(raw(f, snapshotFieldsOf([]any{}, []any{}, []any{[]any{[]any{1, 1, ""}, 1, []any{1, 2}}})))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if s, err := DecodeSnapshot(data); err != nil && !errors.Is(err, ErrMalformed) {
+			t.Fatalf("%+v, %v", s, err)
+		}
+		first, err := DecodeSnapshot(summed(data)) // behind the checksum
+		if err != nil {
+			if !errors.Is(err, ErrMalformed) || !cmp.Equal(first, Snapshot{}) {
+				t.Fatalf("%+v, %v", first, err)
+			}
+			return
+		}
+		second, err := DecodeSnapshot(EncodeSnapshot(first))
 		if err != nil {
 			t.Fatalf("%+v does not decode again: %v", first, err)
 		}

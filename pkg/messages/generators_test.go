@@ -2,6 +2,7 @@ package messages
 
 import (
 	"math"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -245,6 +246,50 @@ var genEntry = rapid.Custom(func(t *rapid.T) Entry {
 		}
 	}
 	return n
+})
+
+var genSnapshotLane = rapid.Custom(func(t *rapid.T) SnapshotLane {
+	ticket := rapid.Custom(func(t *rapid.T) SnapshotTicket {
+		return SnapshotTicket{
+			Number: rapid.Uint64().Draw(t, "number"), Offset: genNatural.Draw(t, "offset"),
+			Duplicate: rapid.Bool().Draw(t, "duplicate"),
+		}
+	})
+	return SnapshotLane{
+		Lane: genString.Draw(t, "lane"), Settled: rapid.Uint64().Draw(t, "settled"), Floor: rapid.Uint64().Draw(t, "floor"),
+		Done: listOf(ticket, 5).Draw(t, "done"),
+	}
+})
+
+var genSnapshotProducer = rapid.Custom(func(t *rapid.T) SnapshotProducer {
+	batch := rapid.Custom(func(t *rapid.T) SnapshotBatch {
+		sequence := rapid.Int32Range(0, math.MaxInt32)
+		return SnapshotBatch{genNatural.Draw(t, "offset"), sequence.Draw(t, "first"), sequence.Draw(t, "last")}
+	})
+	return SnapshotProducer{
+		ProducerFence: genFence.Draw(t, "producer"), Idle: time.Duration(genNatural.Draw(t, "idle")),
+		Batches: listOf(batch, 7).Draw(t, "batches"),
+	}
+})
+
+var genSnapshot = rapid.Custom(func(t *rapid.T) Snapshot {
+	id := rapid.Custom(func(t *rapid.T) SnapshotID {
+		return SnapshotID{genString.Draw(t, "id"), genNatural.Draw(t, "offset"), rapid.Int64().Draw(t, "time")}
+	})
+	return Snapshot{
+		TopicID:        rapid.Uint64().Draw(t, "topic id"),
+		Sequence:       rapid.Uint64().Draw(t, "sequence"),
+		NextOffset:     genNatural.Draw(t, "next offset"),
+		Time:           rapid.Int64().Draw(t, "time"),
+		LastMessageID:  genString.Draw(t, "last message id"),
+		FrontendEpoch:  rapid.Uint64().Draw(t, "frontend epoch"),
+		SequencerEpoch: rapid.Uint64().Draw(t, "sequencer epoch"),
+		Watermark:      rapid.Uint64().Draw(t, "watermark"),
+		Lanes:          listOf(genSnapshotLane, 5).Draw(t, "lanes"),
+		MessageIDs:     listOf(id, 5).Draw(t, "message ids"),
+		ProducersAt:    rapid.Int64().Draw(t, "producers at"),
+		Producers:      listOf(genSnapshotProducer, 5).Draw(t, "producers"),
+	}
 })
 
 var genRecord = rapid.Custom(func(t *rapid.T) Record {

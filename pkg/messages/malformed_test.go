@@ -120,8 +120,11 @@ func encodings() map[string]struct {
 	}
 	decode := func(data []byte) error { _, err := Decode(data); return err }
 	all := map[string]encoding{
-		"Entry": {EncodeEntry(sampleEntry), func(data []byte) error { _, err := DecodeEntry(data); return err }},
-		"frame": {frameOf(sampleRecords...), func(data []byte) error { _, err := readFrame(data); return err }},
+		"Entry":                {EncodeEntry(sampleEntry), func(data []byte) error { _, err := DecodeEntry(data); return err }},
+		"Entry with producers": {EncodeEntry(sampleSequencedEntry), func(data []byte) error { _, err := DecodeEntry(data); return err }},
+		// Its checksum is that of the damaged data, or it would hide all that comes behind it.
+		"Snapshot": {unsummed(EncodeSnapshot(sampleSnapshot)), func(data []byte) error { _, err := DecodeSnapshot(summed(data)); return err }},
+		"frame":    {frameOf(sampleRecords...), func(data []byte) error { _, err := readFrame(data); return err }},
 	}
 	for _, m := range samples {
 		all[fmt.Sprintf("%T", m)] = encoding{Encode(m), decode}
@@ -175,6 +178,16 @@ var (
 	hugeString = msgpack.RawMessage{0xdb, 0xff, 0xff, 0xff, 0xff}
 )
 
+// entryFieldsOf is an entry with these lanes, keys, batches and fences.
+func entryFieldsOf(lanes, keys, batches, fences any) []any {
+	return []any{entryVersion, 1, "", 1, 1, 0, 0, lanes, keys, batches, fences}
+}
+
+// snapshotFieldsOf is a snapshot with these lanes, message ids and producers.
+func snapshotFieldsOf(lanes, ids, producers any) []any {
+	return []any{snapshotVersion, 1, 1, 0, 0, "", 1, 1, 0, lanes, ids, 0, producers}
+}
+
 func TestAbsurdCountsAllocateNothingBig(t *testing.T) {
 	message := func(value any) func() error {
 		data := raw(t, value)
@@ -184,6 +197,10 @@ func TestAbsurdCountsAllocateNothingBig(t *testing.T) {
 		data := raw(t, value)
 		return func() error { _, err := DecodeEntry(data); return err }
 	}
+	snapshot := func(value any) func() error {
+		data := summed(raw(t, value))
+		return func() error { _, err := DecodeSnapshot(data); return err }
+	}
 	frame := func(value any) func() error {
 		data := raw(t, value)
 		return func() error { _, err := readFrame(data); return err }
@@ -192,20 +209,29 @@ func TestAbsurdCountsAllocateNothingBig(t *testing.T) {
 	// 1 MiB of zeros is an honest count of elements that are none.
 	honest := msgpack.RawMessage(append([]byte{0xdd, 0, 0x10, 0, 0}, make([]byte, 1<<20)...))
 	cases := map[string]func() error{
-		"message":          message(hugeArray),
-		"topic":            message([]any{version, kindHello, hugeString, 1, 0, 1}),
-		"committed entry":  message([]any{version, kindCommitted, "orders", 1, 0, 1, 1, hugeBinary}),
-		"numbers":          message(fields(kindMissing, []any{[]any{"lane", hugeArray}})),
-		"payload":          message(fields(kindStage, []any{[]any{"lane", 1, 1, 1, 1, 1, "", "", "", hugeBinary}})),
-		"entry":            entry(hugeArray),
-		"entry lanes":      entry([]any{entryVersion, 1, "", 1, 1, 0, hugeArray, []any{}, []any{}}),
-		"entry keys":       entry([]any{entryVersion, 1, "", 1, 1, 0, []any{}, hugeArray, []any{}}),
-		"entry batches":    entry([]any{entryVersion, 1, "", 1, 1, 0, []any{}, []any{}, hugeArray}),
-		"entry of nothing": entry([]any{entryVersion, 1, "", 1, 1, 0, []any{}, []any{}, honest}),
-		"frame":            frame(hugeArray),
-		"records":          frame([]any{frameVersion, hugeArray}),
-		"headers":          frame([]any{frameVersion, []any{[]any{hugeArray, []byte{}}}}),
-		"value":            frame([]any{frameVersion, []any{[]any{nil, hugeBinary}}}),
+		"message":           message(hugeArray),
+		"topic":             message([]any{version, kindHello, hugeString, 1, 0, 1}),
+		"committed entry":   message([]any{version, kindCommitted, "orders", 1, 0, 1, hugeBinary}),
+		"numbers":           message(fields(kindMissing, []any{[]any{"lane", hugeArray}})),
+		"payload":           message(fields(kindStage, []any{[]any{"lane", 1, 1, 1, 1, 1, "", 0, 0, 0, 0, false, 0, "", "", "", hugeBinary}})),
+		"entry":             entry(hugeArray),
+		"entry lanes":       entry(entryFieldsOf(hugeArray, []any{}, []any{}, []any{})),
+		"entry keys":        entry(entryFieldsOf([]any{}, hugeArray, []any{}, []any{})),
+		"entry batches":     entry(entryFieldsOf([]any{}, []any{}, hugeArray, []any{})),
+		"entry of nothing":  entry(entryFieldsOf([]any{}, []any{}, honest, []any{})),
+		"entry fences":      entry(entryFieldsOf([]any{}, []any{}, []any{}, hugeArray)),
+		"fences of nothing": entry(entryFieldsOf([]any{}, []any{}, []any{}, honest)),
+		"snapshot":          snapshot(hugeArray),
+		"snapshot lanes":    snapshot(snapshotFieldsOf(hugeArray, []any{}, []any{})),
+		"lanes of nothing":  snapshot(snapshotFieldsOf(honest, []any{}, []any{})),
+		"tickets":           snapshot(snapshotFieldsOf([]any{[]any{"lane", 1, 1, hugeArray}}, []any{}, []any{})),
+		"message ids":       snapshot(snapshotFieldsOf([]any{}, hugeArray, []any{})),
+		"producers":         snapshot(snapshotFieldsOf([]any{}, []any{}, hugeArray)),
+		"batches":           snapshot(snapshotFieldsOf([]any{}, []any{}, []any{[]any{[]any{1, 1, ""}, 1, hugeArray}})),
+		"frame":             frame(hugeArray),
+		"records":           frame([]any{frameVersion, hugeArray}),
+		"headers":           frame([]any{frameVersion, []any{[]any{hugeArray, []byte{}}}}),
+		"value":             frame([]any{frameVersion, []any{[]any{nil, hugeBinary}}}),
 	}
 	for _, k := range []kind{kindStage, kindRefused, kindStaged, kindAdvance, kindMissing, kindRelease, kindReleaseAgain, kindOutcomes} {
 		list := fields(k, hugeArray)
@@ -219,6 +245,9 @@ func TestAbsurdCountsAllocateNothingBig(t *testing.T) {
 	for name, decode := range cases {
 		t.Run(name, func(t *testing.T) {
 			wantMalformed(t, decode(), "")
+			if err := decode(); strings.Contains(err.Error(), " fields") && !strings.Contains(name, "nothing") {
+				t.Errorf("refused before the count is read: %v", err)
+			}
 			if n := allocated(func() { _ = decode() }); n > 256<<10 {
 				t.Errorf("allocates %d bytes", n)
 			}

@@ -1,6 +1,10 @@
 package messages
 
-import "math"
+import (
+	"math"
+	"slices"
+	"time"
+)
 
 // Samples have every field set, and the largest numbers there are.
 
@@ -69,6 +73,33 @@ var sampleEntry = Entry{
 		{Lane: "a", Number: 1, Records: 3, Extent: Extent{Key: "one", Length: 10, CRC: 1}, MessageID: "id-1"},
 		{Lane: "b", Number: 1, Floor: 1, Records: 1, Extent: Extent{Key: "one", Offset: 10, Length: 5, CRC: 2}},
 		{Lane: "a", Number: 2, Floor: 1, Records: 300, Extent: Extent{Key: "two", Offset: 1 << 33, Length: 1 << 20, CRC: math.MaxUint32}},
+	},
+}
+
+// sampleSequencedEntry has what version 1 knew not of.
+var sampleSequencedEntry = func() Entry {
+	n := sampleEntry
+	n.Batches = slices.Clone(n.Batches)
+	n.Batches[1].Sequence = Sequence{ProducerID: 1 << 40, ProducerEpoch: 3, First: math.MaxInt32}
+	n.Fences = []LoggedFence{{ProducerFence: ProducerFence{ProducerID: 5, ProducerEpoch: 4, Name: "feed"}, Anew: true}}
+	return n
+}()
+
+var sampleSnapshot = Snapshot{
+	TopicID: math.MaxUint64, Sequence: 44, NextOffset: math.MaxInt64, Time: 1_700_000_000_000_000_000, LastMessageID: "id-1",
+	FrontendEpoch: 7, SequencerEpoch: 8, Watermark: 9,
+	Lanes: []SnapshotLane{
+		{Lane: "a", Settled: 12, Floor: 11, Done: []SnapshotTicket{{Number: 11, Offset: 5}, {Number: 12, Offset: 1, Duplicate: true}}},
+		{Lane: "b"},
+	},
+	MessageIDs:  []SnapshotID{{ID: "id-1", Offset: 5, Time: 1_700_000_000_000_000_000}, {}},
+	ProducersAt: 1_700_000_000_000_000_001,
+	Producers: []SnapshotProducer{
+		{
+			ProducerFence: ProducerFence{ProducerID: 1 << 40, ProducerEpoch: math.MaxInt16, Name: "feed"}, Idle: time.Hour,
+			Batches: []SnapshotBatch{{Offset: 3, First: math.MaxInt32, Last: 1}, {Offset: 5, First: 2, Last: 2}},
+		},
+		{ProducerFence: ProducerFence{ProducerID: 2}},
 	},
 }
 
