@@ -161,7 +161,8 @@ func (t *Table) Fence(f messages.ProducerFence) (*Producer, FenceVerdict) {
 	case f.ProducerEpoch <= p.knownEpoch():
 		return p, FenceInFlight
 	}
-	p.name, p.active = f.Name, t.clock
+	p.rename(f.Name)
+	p.active = t.clock
 	t.fly(p, flying{epoch: f.ProducerEpoch, fence: true})
 	return p, FenceAccepted
 }

@@ -25,7 +25,8 @@ func (t *Table) ApplyFence(f messages.LoggedFence) {
 	if f.Anew {
 		p.forget()
 	}
-	p.name, p.epoch, p.before = f.Name, f.ProducerEpoch, !f.Anew
+	p.rename(f.Name)
+	p.epoch, p.before = f.ProducerEpoch, !f.Anew
 }
 
 // read returns the producer of the next batch or fence of the log.
@@ -96,7 +97,7 @@ func (t *Table) Snapshot() []messages.SnapshotProducer {
 			batches = append(batches, messages.SnapshotBatch{Offset: b.offset, First: b.first, Last: b.last})
 		}
 		all = append(all, messages.SnapshotProducer{
-			ProducerFence: messages.ProducerFence{ProducerID: p.id, ProducerEpoch: p.epoch, Name: p.name},
+			ProducerFence: messages.ProducerFence{ProducerID: p.id, ProducerEpoch: p.epoch, Name: p.name()},
 			Idle:          t.clock - p.active, Batches: batches[start:len(batches):len(batches)],
 		})
 	}
@@ -109,7 +110,8 @@ func (t *Table) Restore(at time.Time, all []messages.SnapshotProducer) {
 	t.byID = make(map[int64]*Producer, len(all))
 	for i := range all {
 		s := &all[i]
-		p := &Producer{id: s.ProducerID, name: s.Name, epoch: s.ProducerEpoch, active: t.clock - s.Idle}
+		p := &Producer{id: s.ProducerID, epoch: s.ProducerEpoch, active: t.clock - s.Idle}
+		p.rename(s.Name)
 		for _, b := range s.Batches[max(0, len(s.Batches)-Kept):] {
 			p.push(batch{b.Offset, b.First, b.Last})
 		}

@@ -39,9 +39,10 @@ type Table struct {
 	turns uint64 // batches and fences that were read
 }
 
-// Producer is one producer of a table.
+// Producer is one producer of a table. There are many, and a batch touches any of
+// them: each lies in two lines of the cache.
 type Producer struct {
-	name   string
+	named  *string       // nil if it has no name
 	active time.Duration // of the table's clock
 	turn   uint64        // in the log, as far as it was read
 	flight *flight       // nil if nothing of it is in flight
@@ -173,7 +174,7 @@ func (t *Table) Known(id int64) (messages.KnownProducer, bool) {
 
 func (t *Table) known(p *Producer) messages.KnownProducer {
 	k := messages.KnownProducer{
-		ProducerFence: messages.ProducerFence{ProducerID: p.id, ProducerEpoch: p.epoch, Name: p.name},
+		ProducerFence: messages.ProducerFence{ProducerID: p.id, ProducerEpoch: p.epoch, Name: p.name()},
 		Age:           (t.clock - p.active).Milliseconds(),
 	}
 	if b := p.newest(); b != nil {
@@ -197,4 +198,18 @@ func (t *Table) List(after int64, limit int) (listed []messages.KnownProducer, m
 		listed = append(listed, t.known(t.byID[id]))
 	}
 	return listed, len(ids) > n
+}
+
+func (p *Producer) name() string {
+	if p.named == nil {
+		return ""
+	}
+	return *p.named
+}
+
+func (p *Producer) rename(name string) {
+	if name != p.name() {
+		kept := name // only a name that is new costs memory
+		p.named = &kept
+	}
 }
