@@ -34,14 +34,14 @@ func (o *owner) expectNotFenced() {
 
 // fencedAt is the answer to a fence, with the last sequence in the log.
 func fencedAt(id int64, epoch int16, last int32) messages.ProducerFenced {
-	return messages.ProducerFenced{Before: true, Producer: messages.KnownProducer{
+	return messages.ProducerFenced{Fence: epoch, Before: true, Producer: messages.KnownProducer{
 		ProducerFence: messages.ProducerFence{ProducerID: id, ProducerEpoch: epoch}, HasLast: true, Last: last,
 	}}
 }
 
 // fencedNew is the answer to the fence of a producer that was not known.
 func fencedNew(id int64, epoch int16) messages.ProducerFenced {
-	return messages.ProducerFenced{Producer: messages.KnownProducer{
+	return messages.ProducerFenced{Fence: epoch, Producer: messages.KnownProducer{
 		ProducerFence: messages.ProducerFence{ProducerID: id, ProducerEpoch: epoch},
 	}}
 }
@@ -128,7 +128,7 @@ func TestFenceBelowTheKnownEpochIsRefused(t *testing.T) {
 	o.take()
 	o.step(fence(7, 1))
 	want := fencedNew(7, 2)
-	want.Code = messages.CodeInvalidEpoch
+	want.Fence, want.Code = 1, messages.CodeInvalidEpoch
 	o.expectFenced(want)
 }
 
