@@ -133,44 +133,6 @@ type Committed struct {
 	Entry     []byte // see Entry
 }
 
-// FenceProducer asks for a fence in the log (frontend to replicator). It is
-// repeated until ProducerFenced answers it.
-type FenceProducer struct {
-	Partition Partition
-	Epoch     uint64 // frontend epoch, where the answer goes
-	Fence     ProducerFence
-}
-
-// ProducerFenced says that a fence is in the log, or why it cannot be
-// (replicator to frontend).
-type ProducerFenced struct {
-	Partition Partition
-	Epoch     uint64 // frontend epoch
-	Fence     int16  // producer epoch that was asked for
-	Code      Code
-	Before    bool // the partition knew the producer before
-	Producer  KnownProducer
-}
-
-// ListProducers asks what the replicator knows of producers (frontend to replicator).
-type ListProducers struct {
-	Partition Partition
-	Epoch     uint64 // frontend epoch, where the answer goes
-	Request   uint64 // names the request in the answer
-	After     int64  // only ids above it
-	Limit     uint32
-}
-
-// Producers answers ListProducers (replicator to frontend), in the order of ids.
-type Producers struct {
-	Partition Partition
-	Epoch     uint64 // frontend epoch
-	Request   uint64
-	Total     uint64
-	More      bool
-	Producers []KnownProducer
-}
-
 func (Stage) kind() kind        { return kindStage }
 func (Refused) kind() kind      { return kindRefused }
 func (Staged) kind() kind       { return kindStaged }
@@ -184,23 +146,6 @@ func (ReleaseAgain) kind() kind { return kindReleaseAgain }
 func (Hello) kind() kind        { return kindHello }
 func (Outcomes) kind() kind     { return kindOutcomes }
 func (Committed) kind() kind    { return kindCommitted }
-
-func (FenceProducer) kind() kind  { return kindFenceProducer }
-func (ProducerFenced) kind() kind { return kindProducerFenced }
-func (ListProducers) kind() kind  { return kindListProducers }
-func (Producers) kind() kind      { return kindProducers }
-
-// Of returns the partition that the message concerns.
-func (m FenceProducer) Of() Partition { return m.Partition }
-
-// Of returns the partition that the message concerns.
-func (m ProducerFenced) Of() Partition { return m.Partition }
-
-// Of returns the partition that the message concerns.
-func (m ListProducers) Of() Partition { return m.Partition }
-
-// Of returns the partition that the message concerns.
-func (m Producers) Of() Partition { return m.Partition }
 
 // Of returns the partition that the message concerns.
 func (m Stage) Of() Partition { return m.Partition }
@@ -293,34 +238,6 @@ func (m Outcomes) encode(e *encoder) {
 func (m Committed) encode(e *encoder) {
 	e.uint(m.Sequence)
 	e.bytes(m.Entry)
-}
-
-func (m FenceProducer) encode(e *encoder) {
-	e.uint(m.Epoch)
-	encodeFence(e, &m.Fence)
-}
-
-func (m ProducerFenced) encode(e *encoder) {
-	e.uint(m.Epoch)
-	e.int(int64(m.Fence))
-	e.uint(uint64(m.Code))
-	e.bool(m.Before)
-	encodeKnown(e, &m.Producer)
-}
-
-func (m ListProducers) encode(e *encoder) {
-	e.uint(m.Epoch)
-	e.uint(m.Request)
-	e.int(m.After)
-	e.uint(uint64(m.Limit))
-}
-
-func (m Producers) encode(e *encoder) {
-	e.uint(m.Epoch)
-	e.uint(m.Request)
-	e.uint(m.Total)
-	e.bool(m.More)
-	writeList(e, m.Producers, encodeKnown)
 }
 
 // body holds, for each kind, the number of fields and the reader of them.
