@@ -34,8 +34,11 @@ const (
 	lastEpoch = retiredEpoch - 1
 	// retiredEpoch fences an id for ever.
 	retiredEpoch = math.MaxInt16
-	// maxTopics bounds the topics that a record remembers.
-	maxTopics = 256
+	// maxTopics bounds the topics that a record remembers, maxInstances the instances.
+	maxTopics    = 256
+	maxInstances = 16
+	// maxNames bounds the names that are kept, which is for ever.
+	maxNames = 1_000_000
 )
 
 // Registry keeps the identities of named producers. It is safe for concurrent use.
@@ -50,7 +53,7 @@ type Identity struct {
 	// Retired is the fence of the id that the producer had before, whose epochs are
 	// used up; its id is 0 if there is none.
 	Retired messages.ProducerFence
-	// Seen are the ids of topics that an earlier instance named.
+	// Seen are the ids of topics on which the producer was fenced before.
 	Seen []uint64
 }
 
@@ -61,6 +64,9 @@ type record struct {
 	Epoch   int16    `json:"epoch"`
 	Retired int64    `json:"retired,string,omitempty"`
 	Topics  []uint64 `json:"topics,omitempty"` // the most recent ones last
+	// Instances are those that got the last epochs, and said who they are; the
+	// newest is the last one.
+	Instances []string `json:"instances,omitempty"`
 }
 
 // Open opens the registry, and makes its bucket if it is the first to. It tries
@@ -86,13 +92,44 @@ func New() int64 {
 	}
 }
 
-// Next returns the identity of the next instance of a named producer, and
-// remembers the topics that it names. Every call returns another epoch.
-func (r *Registry) Next(ctx context.Context, name string, topics []uint64) (Identity, error) {
+// Next returns the identity of the next instance of a named producer, with an epoch
+// of its own. An instance that says who it is gets the same one again until another
+// instance gets one, and none after that.
+func (r *Registry) Next(ctx context.Context, name, instance string) (Identity, error) {
 	identity, err := replicated.Retry(ctx, func(ctx context.Context) (Identity, error) {
-		return r.tryNext(ctx, name, topics)
+		return r.tryNext(ctx, name, instance)
 	})
 	return identity, known(err)
+}
+
+// Remember keeps the topics on whose partitions a producer has been fenced.
+func (r *Registry) Remember(ctx context.Context, identity Identity, topics []uint64) error {
+	_, err := replicated.Retry(ctx, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, r.tryRemember(ctx, identity.Name, topics)
+	})
+	return known(err)
+}
+
+func (r *Registry) tryRemember(ctx context.Context, name string, topics []uint64) error {
+	rec, revision, err := r.get(ctx, name)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(topics, func(id uint64) bool { return !slices.Contains(rec.Topics, id) }) {
+		return nil
+	}
+	rec.remember(topics)
+	return r.put(ctx, rec, revision)
+}
+
+// put writes a record. The error may be that another writer was first.
+func (r *Registry) put(ctx context.Context, rec record, revision uint64) error {
+	data, err := json.Marshal(rec)
+	if err != nil {
+		return backoff.Permanent(err)
+	}
+	_, err = r.kv.Update(ctx, key(rec.Name), data, revision)
+	return err
 }
 
 // known returns an error as one of the catalogue.
@@ -106,34 +143,57 @@ func known(err error) error {
 	return nil
 }
 
-func (r *Registry) tryNext(ctx context.Context, name string, topics []uint64) (Identity, error) {
-	before, revision, err := r.get(ctx, name)
+func (r *Registry) tryNext(ctx context.Context, name, instance string) (Identity, error) {
+	rec, revision, err := r.get(ctx, name)
 	if err != nil {
 		return Identity{}, err
 	}
-	next := before.next(name)
-	next.remember(topics)
-	data, err := json.Marshal(next)
-	if err != nil {
-		return Identity{}, backoff.Permanent(err)
+	at := slices.Index(rec.Instances, instance)
+	switch {
+	case instance != "" && at >= 0 && at == len(rec.Instances)-1:
+		return rec.identity(), nil // its answer was lost
+	case instance != "" && at >= 0:
+		return Identity{}, backoff.Permanent(messages.Errorf(messages.CodeInvalidEpoch,
+			"producer %q: a younger instance than %q has asked since", name, instance))
+	case rec.ID == 0:
+		if err := r.hasRoom(ctx); err != nil {
+			return Identity{}, err
+		}
 	}
-	if _, err := r.kv.Update(ctx, key(name), data, revision); err != nil {
-		return Identity{}, err // another instance was first, or it is not known
+	rec = rec.next(name, instance)
+	if err := r.put(ctx, rec, revision); err != nil {
+		return Identity{}, err
 	}
-	identity := Identity{
-		ProducerFence: messages.ProducerFence{ProducerID: next.ID, ProducerEpoch: next.Epoch, Name: name}, Seen: before.Topics,
-	}
-	if next.Retired != 0 {
-		identity.Retired = messages.ProducerFence{ProducerID: next.Retired, ProducerEpoch: retiredEpoch, Name: name}
-	}
-	return identity, nil
+	return rec.identity(), nil
 }
 
-// next returns the record of the next instance.
-func (r record) next(name string) record {
+// hasRoom says whether one name more may be kept, or why not.
+func (r *Registry) hasRoom(ctx context.Context) error {
+	status, err := r.kv.Status(ctx)
+	if err == nil && status.Values() >= maxNames {
+		err = backoff.Permanent(messages.Errorf(messages.CodeTooManyProducers, "there are %d names, the limit; use one of them", status.Values()))
+	}
+	return err
+}
+
+func (r *record) identity() Identity {
+	identity := Identity{
+		ProducerFence: messages.ProducerFence{ProducerID: r.ID, ProducerEpoch: r.Epoch, Name: r.Name}, Seen: r.Topics,
+	}
+	if r.Retired != 0 {
+		identity.Retired = messages.ProducerFence{ProducerID: r.Retired, ProducerEpoch: retiredEpoch, Name: r.Name}
+	}
+	return identity
+}
+
+// next returns the record of the next instance. One that does not say who it is ends
+// the time of those that do.
+func (r record) next(name, instance string) record {
+	r.Instances = append(slices.Clone(r.Instances), instance)
+	r.Instances = r.Instances[max(0, len(r.Instances)-maxInstances):]
 	switch {
 	case r.ID == 0:
-		return record{Name: name, ID: New()}
+		r.Name, r.ID = name, New()
 	case r.Epoch >= lastEpoch:
 		r.Retired, r.ID, r.Epoch = r.ID, New(), 0
 	default:

@@ -36,7 +36,10 @@ func open(t *testing.T) (context.Context, *producerid.Registry, jetstream.KeyVal
 
 func next(ctx context.Context, t *testing.T, r *producerid.Registry, name string, topics ...uint64) producerid.Identity {
 	t.Helper()
-	identity, err := r.Next(ctx, name, topics)
+	identity, err := r.Next(ctx, name, "")
+	if err == nil {
+		err = r.Remember(ctx, identity, topics)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +71,7 @@ func TestInstancesThatAskAtOnceGetDifferentEpochs(t *testing.T) {
 	var wait sync.WaitGroup
 	for i := range instances {
 		wait.Go(func() {
-			if identity, err := registry.Next(ctx, "feed", nil); err != nil {
+			if identity, err := registry.Next(ctx, "feed", ""); err != nil {
 				t.Error(err)
 			} else {
 				epochs[i] = int(identity.ProducerEpoch)
@@ -81,6 +84,30 @@ func TestInstancesThatAskAtOnceGetDifferentEpochs(t *testing.T) {
 		if epoch != i {
 			t.Fatalf("epochs %v", epochs)
 		}
+	}
+}
+
+func TestAnInstanceThatAsksAgainKeepsItsEpochUntilAnotherOneAsks(t *testing.T) {
+	ctx, registry, _ := open(t)
+	ask := func(instance string) (int16, error) {
+		identity, err := registry.Next(ctx, "feed", instance)
+		return identity.ProducerEpoch, err
+	}
+	for _, c := range []struct {
+		instance string
+		epoch    int16
+	}{{"a", 0}, {"a", 0}, {"b", 1}, {"b", 1}, {"", 2}, {"", 3}, {"c", 4}, {"c", 4}} {
+		if epoch, err := ask(c.instance); err != nil || epoch != c.epoch {
+			t.Errorf("instance %q gets epoch %d, %v; want %d", c.instance, epoch, err, c.epoch)
+		}
+	}
+	for _, late := range []string{"a", "b"} {
+		if _, err := ask(late); messages.AsError(err).Code != messages.CodeInvalidEpoch {
+			t.Errorf("instance %q, which was overtaken: %v", late, err)
+		}
+	}
+	if epoch, err := ask("c"); err != nil || epoch != 4 {
+		t.Errorf("the youngest gets epoch %d, %v", epoch, err)
 	}
 }
 
@@ -143,7 +170,7 @@ func TestADamagedRecordIsTold(t *testing.T) {
 		if _, err := kv.Put(ctx, keys[0], []byte(damaged)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := registry.Next(ctx, "feed", nil); messages.AsError(err).Code != messages.CodeCorrupt {
+		if _, err := registry.Next(ctx, "feed", ""); messages.AsError(err).Code != messages.CodeCorrupt {
 			t.Errorf("%s: error %v, want CORRUPT", damaged, err)
 		}
 	}

@@ -206,16 +206,18 @@ var genBody = map[kind]func(t *rapid.T, p Partition, epoch uint64) Message{
 		return Committed{p, epoch, genBytes(600).Draw(t, "entry")}
 	},
 	kindFenceProducer: func(t *rapid.T, p Partition, epoch uint64) Message {
-		return FenceProducer{p, epoch, genFence.Draw(t, "fence")}
+		return FenceProducer{p, epoch, genFence.Draw(t, "fence"), rapid.Bool().Draw(t, "if known")}
 	},
 	kindProducerFenced: func(t *rapid.T, p Partition, epoch uint64) Message {
 		return ProducerFenced{
 			p, epoch, rapid.Int16Range(0, math.MaxInt16).Draw(t, "fence"), genCode.Draw(t, "code"),
-			rapid.Bool().Draw(t, "before"), genKnown.Draw(t, "producer"),
+			genKnown.Draw(t, "producer"),
 		}
 	},
 	kindListProducers: func(t *rapid.T, p Partition, epoch uint64) Message {
-		return ListProducers{p, epoch, rapid.Uint64().Draw(t, "request"), genNatural.Draw(t, "after"), rapid.Uint32().Draw(t, "limit")}
+		return ListProducers{
+			p, epoch, rapid.Uint64().Draw(t, "request"), genNatural.Draw(t, "only"), genNatural.Draw(t, "after"), rapid.Uint32().Draw(t, "limit"),
+		}
 	},
 	kindProducers: func(t *rapid.T, p Partition, epoch uint64) Message {
 		return Producers{

@@ -1,10 +1,15 @@
 package messages
 
-import "unicode/utf8"
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // Limits of the producer API.
 const (
 	MaxProducerName = 128 // bytes
+	MaxInstance     = 64  // bytes
 	// MaxInitTopics bounds the topics of one init, which fences all of their partitions.
 	MaxInitTopics = 16
 	// MaxListedProducers bounds the producers of one answer to list.
@@ -17,7 +22,11 @@ const (
 // the answer comes.
 type ProducerInitRequest struct {
 	Name   string   `json:"name,omitempty"`
-	Topics []string `json:"topics,omitempty"` // only with a name
+	Topics []string `json:"topics,omitempty"` // with a name, and only then
+	// Instance names the instance that asks, if it may have to ask again: the same
+	// instance gets the same epoch, and does not fence itself. Any unique text of
+	// MaxInstance bytes will do.
+	Instance string `json:"instance,omitempty"`
 }
 
 // ProducerInitResponse answers init. Ids are above 0 and unique.
@@ -98,8 +107,11 @@ func CheckProducerName(name string) error {
 		return Errorf(CodeInvalidRequest, "the producer has no name")
 	case len(name) > MaxProducerName:
 		return Errorf(CodeInvalidRequest, "the producer's name has %d bytes, allowed are %d", len(name), MaxProducerName)
-	case !utf8.ValidString(name):
+	case !utf8.ValidString(name), strings.ContainsRune(name, utf8.RuneError):
+		// JSON makes different names of the same shape out of what is not UTF-8.
 		return Errorf(CodeInvalidRequest, "the producer's name is not UTF-8")
+	case strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return Errorf(CodeInvalidRequest, "the producer's name %q has characters that cannot be printed", name)
 	}
 	return nil
 }

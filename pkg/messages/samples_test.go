@@ -54,9 +54,9 @@ var samples = map[kind]Message{
 		{Lane: "lane-a", Number: 9, Offset: math.MaxInt64, Duplicate: true}, {Code: CodeNotCommitted, Detail: "why"},
 	}},
 	kindCommitted:      Committed{samplePartition, 44, EncodeEntry(sampleEntry)},
-	kindFenceProducer:  FenceProducer{samplePartition, 7, sampleKnown.ProducerFence},
-	kindProducerFenced: ProducerFenced{samplePartition, 7, 4, CodeInvalidEpoch, true, sampleKnown},
-	kindListProducers:  ListProducers{samplePartition, 7, math.MaxUint64, math.MaxInt64, math.MaxUint32},
+	kindFenceProducer:  FenceProducer{samplePartition, 7, sampleKnown.ProducerFence, true},
+	kindProducerFenced: ProducerFenced{samplePartition, 7, 4, CodeInvalidEpoch, sampleKnown},
+	kindListProducers:  ListProducers{samplePartition, 7, math.MaxUint64, math.MaxInt64, math.MaxInt64, math.MaxUint32},
 	kindProducers: Producers{
 		Partition: samplePartition, Epoch: 7, Request: 9, Total: 10, More: true, Producers: []KnownProducer{sampleKnown, {}},
 	},

@@ -274,14 +274,14 @@ var body = map[kind]struct {
 		return Outcomes{p, d.uint(), list(d, decodeOutcome)}
 	}},
 	kindCommitted: {2, func(d *decoder, p Partition) Message { return Committed{p, d.uint(), d.bytes()} }},
-	kindFenceProducer: {2, func(d *decoder, p Partition) Message {
-		return FenceProducer{p, d.uint(), decodeFence(d)}
+	kindFenceProducer: {3, func(d *decoder, p Partition) Message {
+		return FenceProducer{p, d.uint(), decodeFence(d), d.bool()}
 	}},
-	kindProducerFenced: {5, func(d *decoder, p Partition) Message {
-		return ProducerFenced{p, d.uint(), d.natural16(), d.code(), d.bool(), decodeKnown(d)}
+	kindProducerFenced: {4, func(d *decoder, p Partition) Message {
+		return ProducerFenced{p, d.uint(), d.natural16(), d.code(), decodeKnown(d)}
 	}},
-	kindListProducers: {4, func(d *decoder, p Partition) Message {
-		return ListProducers{p, d.uint(), d.uint(), d.natural(), d.uint32()}
+	kindListProducers: {5, func(d *decoder, p Partition) Message {
+		return ListProducers{p, d.uint(), d.uint(), d.natural(), d.natural(), d.uint32()}
 	}},
 	kindProducers: {5, func(d *decoder, p Partition) Message {
 		return Producers{p, d.uint(), d.uint(), d.uint(), d.bool(), list(d, decodeKnown)}

@@ -6,6 +6,9 @@ type FenceProducer struct {
 	Partition Partition
 	Epoch     uint64 // frontend epoch, where the answer goes
 	Fence     ProducerFence
+	// IfKnown asks for nothing but the answer POSITION_EXPIRED if the partition does
+	// not know the producer.
+	IfKnown bool
 }
 
 // ProducerFenced says that a fence is in the log, or why it cannot be
@@ -15,7 +18,6 @@ type ProducerFenced struct {
 	Epoch     uint64 // frontend epoch
 	Fence     int16  // producer epoch that was asked for
 	Code      Code
-	Before    bool // the partition knew the producer before
 	Producer  KnownProducer
 }
 
@@ -24,6 +26,7 @@ type ListProducers struct {
 	Partition Partition
 	Epoch     uint64 // frontend epoch, where the answer goes
 	Request   uint64 // names the request in the answer
+	Only      int64  // the only id that is asked for; 0 is all
 	After     int64  // only ids above it
 	Limit     uint32
 }
@@ -58,19 +61,20 @@ func (m Producers) Of() Partition { return m.Partition }
 func (m FenceProducer) encode(e *encoder) {
 	e.uint(m.Epoch)
 	encodeFence(e, &m.Fence)
+	e.bool(m.IfKnown)
 }
 
 func (m ProducerFenced) encode(e *encoder) {
 	e.uint(m.Epoch)
 	e.int(int64(m.Fence))
 	e.uint(uint64(m.Code))
-	e.bool(m.Before)
 	encodeKnown(e, &m.Producer)
 }
 
 func (m ListProducers) encode(e *encoder) {
 	e.uint(m.Epoch)
 	e.uint(m.Request)
+	e.int(m.Only)
 	e.int(m.After)
 	e.uint(uint64(m.Limit))
 }

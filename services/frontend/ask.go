@@ -2,6 +2,7 @@ package frontend
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 // answer names. It is safe for concurrent use.
 type asked[K comparable, A any] struct {
 	mu      sync.Mutex
-	waiting map[K]chan A
+	waiting map[K][]chan A // several may ask the same
 }
 
 // answer hands an answer to who waits for it; one that nobody waits for is a
@@ -21,34 +22,38 @@ type asked[K comparable, A any] struct {
 func (q *asked[K, A]) answer(key K, a A) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if waiting, open := q.waiting[key]; open {
+	for _, waiting := range q.waiting[key] {
 		waiting <- a
-		delete(q.waiting, key)
 	}
+	delete(q.waiting, key)
 }
 
-func (q *asked[K, A]) open(key K) <-chan A {
+func (q *asked[K, A]) open(key K) chan A {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.waiting == nil {
-		q.waiting = make(map[K]chan A)
+		q.waiting = make(map[K][]chan A)
 	}
 	waiting := make(chan A, 1)
-	q.waiting[key] = waiting
+	q.waiting[key] = append(q.waiting[key], waiting)
 	return waiting
 }
 
-func (q *asked[K, A]) close(key K) {
+// close ends the waiting of one who has asked.
+func (q *asked[K, A]) close(key K, waiting chan A) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	delete(q.waiting, key)
+	left := slices.DeleteFunc(q.waiting[key], func(w chan A) bool { return w == waiting })
+	if q.waiting[key] = left; len(left) == 0 {
+		delete(q.waiting, key)
+	}
 }
 
 // ask sends a question to the partition's replicator until it is answered or ctx
 // ends: the question, the answer or the replicator may get lost.
 func ask[K comparable, A any](ctx context.Context, s *Service, q *asked[K, A], key K, question messages.Message) (A, error) {
 	waiting := q.open(key)
-	defer q.close(key)
+	defer q.close(key, waiting)
 	again := time.NewTicker(s.config.Times.Heartbeat)
 	defer again.Stop()
 	for {

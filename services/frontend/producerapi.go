@@ -33,7 +33,7 @@ func (s *Service) initProducer(ctx context.Context, data []byte) (any, error) {
 		}
 		return messages.ProducerInitResponse{ProducerID: producerid.New()}, nil
 	}
-	if err := messages.CheckProducerName(request.Name); err != nil {
+	if err := checkInit(&request); err != nil {
 		return nil, err
 	}
 	topics, err := s.initTopics(ctx, request.Topics)
@@ -44,7 +44,7 @@ func (s *Service) initProducer(ctx context.Context, data []byte) (any, error) {
 	for i := range topics {
 		ids[i] = topics[i].ID
 	}
-	identity, err := s.producers.Next(ctx, request.Name, ids)
+	identity, err := s.producers.Next(ctx, request.Name, request.Instance)
 	if err != nil {
 		return nil, err
 	}
@@ -52,9 +52,25 @@ func (s *Service) initProducer(ctx context.Context, data []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Only what is fenced is remembered: a partition that does not know the producer
+	// then has forgotten it.
+	if err := s.producers.Remember(ctx, identity, ids); err != nil {
+		return nil, err
+	}
 	return messages.ProducerInitResponse{
 		ProducerID: identity.ProducerID, ProducerEpoch: identity.ProducerEpoch, Positions: positions,
 	}, nil
+}
+
+// checkInit says what is wrong with the init of a named producer, or nil.
+func checkInit(request *messages.ProducerInitRequest) error {
+	switch {
+	case len(request.Topics) == 0:
+		return messages.NewError(messages.CodeInvalidRequest, "a producer with a name must name its topics: elsewhere nothing is fenced")
+	case len(request.Instance) > messages.MaxInstance:
+		return messages.Errorf(messages.CodeInvalidRequest, "the instance has %d bytes, allowed are %d", len(request.Instance), messages.MaxInstance)
+	}
+	return messages.CheckProducerName(request.Name)
 }
 
 // initTopics returns the topics of these names.
@@ -95,29 +111,36 @@ func (s *Service) fencePartitions(ctx context.Context, topics []messages.Topic, 
 }
 
 // fencePartition fences a partition, also against the id that the producer had
-// before: where it ended, the new one goes on.
+// before: where it ended, the new one goes on. A partition that has been fenced for
+// an earlier instance and knows nothing of the producer has forgotten how far it
+// came. It stays as it is, so that whoever asks next is told the same.
 func (s *Service) fencePartition(ctx context.Context, p messages.Partition, identity *producerid.Identity) (messages.ProducerPosition, error) {
 	position := messages.ProducerPosition{Topic: p.Topic, Partition: p.Number}
-	before := false
+	expected := slices.Contains(identity.Seen, p.TopicID)
 	for _, f := range []messages.ProducerFence{identity.Retired, identity.ProducerFence} {
 		if f.ProducerID == 0 {
 			continue
 		}
 		fenced, err := ask(ctx, s, &s.fences, fenceKey{p, f.ProducerID, f.ProducerEpoch},
-			messages.FenceProducer{Partition: p, Epoch: s.epoch.Load(), Fence: f})
+			messages.FenceProducer{Partition: p, Epoch: s.epoch.Load(), Fence: f, IfKnown: expected})
 		if err != nil {
 			return position, err
 		}
-		if fenced.Code != messages.CodeOK {
-			return position, messages.Errorf(fenced.Code, "partition %s, producer %q, id %d, epoch %d; the known epoch is %d",
-				p, f.Name, f.ProducerID, f.ProducerEpoch, fenced.Producer.ProducerEpoch)
+		position.Expired = fenced.Code == messages.CodePositionExpired
+		switch {
+		case position.Expired:
+			continue
+		case fenced.Code == messages.CodeTooManyProducers:
+			return position, messages.Errorf(fenced.Code, "partition %s, producer %q", p, f.Name)
+		case fenced.Code != messages.CodeOK:
+			return position, messages.Errorf(fenced.Code, "partition %s, producer %q, id %d: epoch %d is known, this instance has %d",
+				p, f.Name, f.ProducerID, fenced.Producer.ProducerEpoch, f.ProducerEpoch)
 		}
-		before = before || fenced.Before
+		expected = false
 		if fenced.Producer.HasLast {
 			position.LastSequence = &fenced.Producer.Last
 		}
 	}
-	position.Expired = !before && position.LastSequence == nil && slices.Contains(identity.Seen, p.TopicID)
 	return position, nil
 }
 
@@ -129,9 +152,11 @@ func (s *Service) listProducers(ctx context.Context, data []byte) (any, error) {
 	if request.Limit == 0 {
 		request.Limit = messages.MaxListedProducers
 	}
-	if request.Limit < 0 || request.Limit > messages.MaxListedProducers || request.After < 0 {
-		return nil, messages.Errorf(messages.CodeInvalidRequest, "limit is %d, allowed are 1 to %d; after is %d, allowed are 0 and more",
-			request.Limit, messages.MaxListedProducers, request.After)
+	if request.Limit < 0 || request.Limit > messages.MaxListedProducers {
+		return nil, messages.Errorf(messages.CodeInvalidRequest, "limit is %d, allowed are 1 to %d", request.Limit, messages.MaxListedProducers)
+	}
+	if request.After < 0 {
+		return nil, messages.Errorf(messages.CodeInvalidRequest, "after is %d, allowed are 0 and more", request.After)
 	}
 	topic, err := s.registry.Get(ctx, request.Topic)
 	if err != nil {
@@ -141,7 +166,9 @@ func (s *Service) listProducers(ctx context.Context, data []byte) (any, error) {
 		return nil, messages.Errorf(messages.CodeUnknownTopic, "%s has the partitions 0 to %d, not %d",
 			topic.Name, topic.Partitions-1, request.Partition)
 	}
-	known, err := s.askProducers(ctx, topic.Partition(int(request.Partition)), request.After, request.Limit)
+	known, err := s.askProducers(ctx, messages.ListProducers{
+		Partition: topic.Partition(int(request.Partition)), After: request.After, Limit: uint32(request.Limit),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -172,22 +199,20 @@ func (s *Service) producerInfo(ctx context.Context, data []byte) (any, error) {
 	}
 	response := messages.ProducerInfoResponse{Producers: []messages.ProducerInfo{}}
 	for n := range topic.Partitions {
-		known, err := s.askProducers(ctx, topic.Partition(n), request.ProducerID-1, 1)
+		known, err := s.askProducers(ctx, messages.ListProducers{Partition: topic.Partition(n), Only: request.ProducerID})
 		if err != nil {
 			return nil, err
 		}
-		if len(known.Producers) == 1 && known.Producers[0].ProducerID == request.ProducerID {
+		if len(known.Producers) == 1 {
 			response.Producers = append(response.Producers, infoOfProducer(int32(n), &known.Producers[0]))
 		}
 	}
 	return response, nil
 }
 
-func (s *Service) askProducers(ctx context.Context, p messages.Partition, after int64, limit int) (messages.Producers, error) {
-	request := s.questions.Add(1)
-	return ask(ctx, s, &s.lists, request, messages.ListProducers{
-		Partition: p, Epoch: s.epoch.Load(), Request: request, After: after, Limit: uint32(limit),
-	})
+func (s *Service) askProducers(ctx context.Context, question messages.ListProducers) (messages.Producers, error) {
+	question.Epoch, question.Request = s.epoch.Load(), s.questions.Add(1)
+	return ask(ctx, s, &s.lists, question.Request, question)
 }
 
 func infoOfProducer(partition int32, k *messages.KnownProducer) messages.ProducerInfo {

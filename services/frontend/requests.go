@@ -1,6 +1,7 @@
 package frontend
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -51,7 +52,13 @@ func (s *Service) serveProducerAPI() error {
 	for name, handle := range map[string]handler{
 		"init": s.initProducer, "list": s.listProducers, "info": s.producerInfo,
 	} {
-		handler := micro.HandlerFunc(func(r micro.Request) { s.serveAside(r, handle) })
+		handler := micro.HandlerFunc(func(r micro.Request) {
+			if nameless := name == "init" && !bytes.Contains(r.Data(), []byte("name")); nameless {
+				s.serve(s.requests.ctx, r, kindProducer, handle) // it waits for nobody
+				return
+			}
+			s.serveAside(r, handle)
+		})
 		if err := s.api.AddEndpoint("producer-"+name, handler, micro.WithEndpointSubject(messages.ProducerAPI+name)); err != nil {
 			return fmt.Errorf("offer the producer API: %w", err)
 		}
@@ -59,12 +66,15 @@ func (s *Service) serveProducerAPI() error {
 	return nil
 }
 
-// serveAside serves a request without holding up the next one. It waits for a
-// slot, so that what is too much waits in the NATS client.
+// serveAside serves a request without holding up the next one. What is too much is
+// told so: its sender may not wait for as long as the others take.
 func (s *Service) serveAside(r micro.Request, handle handler) {
 	select {
 	case s.requests.slots <- struct{}{}:
-	case <-s.requests.ctx.Done():
+	default:
+		s.serve(s.requests.ctx, r, kindProducer, func(context.Context, []byte) (any, error) {
+			return nil, messages.Errorf(messages.CodeOverloaded, "%d requests of the producer API are under way, the limit", requestsAtOnce)
+		})
 		return
 	}
 	s.requests.run(func() {

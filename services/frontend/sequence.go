@@ -13,9 +13,9 @@ import (
 // zero if it has no producer id. Id, epoch and sequence belong together: with a
 // part of them missing the producer would rely on what is not done.
 func sequenceOf(header nats.Header) (s messages.Sequence, firstUnacked int32, err *messages.Error) {
-	if header.Get(messages.HeaderProducerID) == "" {
+	if _, given := header[messages.HeaderProducerID]; !given {
 		for _, name := range []string{messages.HeaderProducerEpoch, messages.HeaderSequence, messages.HeaderFirstUnacked} {
-			if header.Get(name) != "" {
+			if _, given := header[name]; given {
 				return s, 0, messages.Errorf(messages.CodeHeaderInvalid, "%s without %s", name, messages.HeaderProducerID)
 			}
 		}
@@ -36,7 +36,7 @@ func sequenceOf(header nats.Header) (s messages.Sequence, firstUnacked int32, er
 		return messages.Sequence{}, 0, err
 	}
 	unacked = int64(messages.NotSaid)
-	if header.Get(messages.HeaderFirstUnacked) != "" {
+	if _, given := header[messages.HeaderFirstUnacked]; given {
 		if unacked, err = number(header, messages.HeaderFirstUnacked, 0, math.MaxInt32); err != nil {
 			return messages.Sequence{}, 0, err
 		}

@@ -16,7 +16,9 @@ func sequenced(pairs ...string) nats.Header {
 		messages.HeaderSequence: {"2147483647"}, messages.HeaderFirstUnacked: {"5"},
 	}
 	for i := 0; i < len(pairs); i += 2 {
-		h.Set(pairs[i], pairs[i+1])
+		if h.Del(pairs[i]); pairs[i+1] != "" {
+			h.Set(pairs[i], pairs[i+1])
+		}
 	}
 	return h
 }
@@ -38,18 +40,25 @@ func TestTheFirstUnackedMayBeLeftOut(t *testing.T) {
 
 func TestHeadersOfAProducerThatAreRefused(t *testing.T) {
 	for name, header := range map[string]nats.Header{
-		"no id":                    sequenced(messages.HeaderProducerID, ""),
-		"id zero":                  sequenced(messages.HeaderProducerID, "0"),
-		"negative id":              sequenced(messages.HeaderProducerID, "-1"),
-		"id of 64 bits":            sequenced(messages.HeaderProducerID, "9223372036854775808"),
-		"id in words":              sequenced(messages.HeaderProducerID, "me"),
-		"no epoch":                 sequenced(messages.HeaderProducerEpoch, ""),
-		"epoch of 16 bits":         sequenced(messages.HeaderProducerEpoch, "32768"),
-		"negative epoch":           sequenced(messages.HeaderProducerEpoch, "-1"),
-		"no sequence":              sequenced(messages.HeaderSequence, ""),
-		"negative sequence":        sequenced(messages.HeaderSequence, "-1"),
-		"sequence of 32 bits":      sequenced(messages.HeaderSequence, "2147483648"),
-		"negative first unacked":   sequenced(messages.HeaderFirstUnacked, "-1"),
+		"no id":                  sequenced(messages.HeaderProducerID, ""),
+		"id zero":                sequenced(messages.HeaderProducerID, "0"),
+		"negative id":            sequenced(messages.HeaderProducerID, "-1"),
+		"id of 64 bits":          sequenced(messages.HeaderProducerID, "9223372036854775808"),
+		"id in words":            sequenced(messages.HeaderProducerID, "me"),
+		"no epoch":               sequenced(messages.HeaderProducerEpoch, ""),
+		"epoch of 16 bits":       sequenced(messages.HeaderProducerEpoch, "32768"),
+		"negative epoch":         sequenced(messages.HeaderProducerEpoch, "-1"),
+		"no sequence":            sequenced(messages.HeaderSequence, ""),
+		"negative sequence":      sequenced(messages.HeaderSequence, "-1"),
+		"sequence of 32 bits":    sequenced(messages.HeaderSequence, "2147483648"),
+		"negative first unacked": sequenced(messages.HeaderFirstUnacked, "-1"),
+		"empty headers": {
+			messages.HeaderProducerID: {""}, messages.HeaderProducerEpoch: {""}, messages.HeaderSequence: {""},
+		},
+		"an empty first unacked": {
+			messages.HeaderProducerID: {"1"}, messages.HeaderProducerEpoch: {"0"}, messages.HeaderSequence: {"0"},
+			messages.HeaderFirstUnacked: {""},
+		},
 		"a message id beside them": sequenced(messages.HeaderMessageID, "42"),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -155,8 +155,9 @@ type Core struct {
 	taken      uint64    // batches that ever left the queue for an entry
 	verdicts   []verdict // wait for an append sent after now
 	sentenced  []verdict // wait for the append under way
-	saving     bool      // a Save is under way
-	saved      uint64    // sequence of the last snapshot, or of the last try
+	questions  questions
+	saving     bool   // a Save is under way
+	saved      uint64 // sequence of the last snapshot, or of the last try
 
 	stats  Stats
 	fx     Effects
@@ -286,6 +287,7 @@ func (c *Core) drive(now time.Time) {
 		c.lanes.evict(now.Add(-c.settings.LaneExpiry))
 		c.producers.Evict()
 		c.startAppend(now)
+		c.answerQuestion(now)
 		c.save()
 		if !c.answered && now.Sub(c.helloAt) >= c.settings.Heartbeat {
 			c.helloAt = now

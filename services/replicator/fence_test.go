@@ -34,7 +34,7 @@ func (o *owner) expectNotFenced() {
 
 // fencedAt is the answer to a fence, with the last sequence in the log.
 func fencedAt(id int64, epoch int16, last int32) messages.ProducerFenced {
-	return messages.ProducerFenced{Fence: epoch, Before: true, Producer: messages.KnownProducer{
+	return messages.ProducerFenced{Fence: epoch, Producer: messages.KnownProducer{
 		ProducerFence: messages.ProducerFence{ProducerID: id, ProducerEpoch: epoch}, HasLast: true, Last: last,
 	}}
 }
@@ -228,4 +228,23 @@ func TestManyFencesAreSpreadOverEntries(t *testing.T) {
 	if entries := o.core.Stats().Entries; len(epochs) != 50 || entries < 5 {
 		t.Errorf("%d fences in %d entries", len(epochs), entries)
 	}
+}
+
+func TestFenceOfAProducerThatWasToBeKnownChangesNothingIfItIsNot(t *testing.T) {
+	w, o := newLeader(t)
+	want := fencedNew(7, 1)
+	want.Code = messages.CodePositionExpired
+	ifKnown := fence(7, 1)
+	ifKnown.IfKnown = true
+	for range 3 { // whoever asks again is told the same
+		o.step(ifKnown)
+		o.settle()
+		o.expectFenced(want)
+	}
+	w.expectFences(nil, nil)
+	o.commit(of(7, 1, 0))
+	o.take()
+	o.step(ifKnown)
+	o.settle()
+	o.expectFenced(fencedAt(7, 1, 0))
 }

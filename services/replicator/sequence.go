@@ -42,7 +42,7 @@ type fence struct {
 // fenceProducer takes a fence. It is answered once it is in the log; one that is
 // in flight already is answered when it lands, so its repetition is not.
 func (c *Core) fenceProducer(now time.Time, m messages.FenceProducer) {
-	producer, verdict := c.producers.Fence(m.Fence)
+	producer, verdict := c.producers.Fence(m.Fence, m.IfKnown)
 	code := messages.CodeOK
 	switch verdict {
 	case producers.FenceAccepted:
@@ -56,22 +56,24 @@ func (c *Core) fenceProducer(now time.Time, m messages.FenceProducer) {
 		return
 	case producers.FenceRefused:
 		code = messages.CodeInvalidEpoch
+	case producers.FenceUnknown:
+		code = messages.CodePositionExpired
 	case producers.FenceTooMany:
 		code = messages.CodeTooManyProducers
 	case producers.FenceCommitted:
 	}
-	c.answerFence(m.Epoch, m.Fence, producer, code)
+	c.answerFence(m.Epoch, m.Fence, code)
 }
 
 // answerFence tells who asked for a fence what is committed of its producer, which
 // may not be known.
-func (c *Core) answerFence(asker uint64, f messages.ProducerFence, p *producers.Producer, code messages.Code) {
+func (c *Core) answerFence(asker uint64, f messages.ProducerFence, code messages.Code) {
 	known, is := c.producers.Known(f.ProducerID)
 	if !is {
 		known.ProducerFence = f
 	}
 	c.send(messages.FrontendSubject(asker), messages.ProducerFenced{
-		Partition: c.partition, Epoch: asker, Fence: f.ProducerEpoch, Code: code, Before: is && p.KnownBefore(), Producer: known,
+		Partition: c.partition, Epoch: asker, Fence: f.ProducerEpoch, Code: code, Producer: known,
 	})
 }
 
@@ -79,15 +81,5 @@ func (c *Core) answerFence(asker uint64, f messages.ProducerFence, p *producers.
 // was accepted of the producer before.
 func (c *Core) fenceCommitted(p *pending) {
 	c.producers.Commit(p.producer, 0)
-	c.answerFence(p.fence.asker, p.fence.ProducerFence, p.producer, messages.CodeOK)
-}
-
-// listProducers answers what is committed. It is for people; a replaced owner may
-// tell what was.
-func (c *Core) listProducers(m messages.ListProducers) {
-	listed, more := c.producers.List(m.After, int(min(m.Limit, messages.MaxListedProducers)))
-	c.send(messages.FrontendSubject(m.Epoch), messages.Producers{
-		Partition: c.partition, Epoch: m.Epoch, Request: m.Request,
-		Total: uint64(c.producers.Len()), More: more, Producers: listed,
-	})
+	c.answerFence(p.fence.asker, p.fence.ProducerFence, messages.CodeOK)
 }

@@ -2,13 +2,17 @@ package e2e
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/pkg/messages"
 	"laneway.dev/test/deployment"
@@ -187,20 +191,107 @@ func TestRequestsOfTheProducerAPIThatAreRefused(t *testing.T) {
 		action, body string
 		code         messages.Code
 	}{
-		"no JSON":                   {"init", `"x"`, messages.CodeInvalidRequest},
-		"an unknown field":          {"init", `{"id":1}`, messages.CodeInvalidRequest},
-		"topics without a name":     {"init", `{"topics":["orders"]}`, messages.CodeInvalidRequest},
-		"a topic that is not there": {"init", `{"name":"a","topics":["nothing"]}`, messages.CodeUnknownTopic},
-		"a partition not there":     {"list", `{"topic":"orders","partition":1}`, messages.CodeUnknownTopic},
-		"a negative partition":      {"list", `{"topic":"orders","partition":-1}`, messages.CodeUnknownTopic},
-		"a large page":              {"list", `{"topic":"orders","limit":1001}`, messages.CodeInvalidRequest},
-		"a name that nobody has":    {"info", `{"topic":"orders","name":"nobody"}`, messages.CodeUnknownProducer},
-		"neither id nor name":       {"info", `{"topic":"orders"}`, messages.CodeInvalidRequest},
+		"no JSON":                    {"init", `"x"`, messages.CodeInvalidRequest},
+		"an unknown field":           {"init", `{"id":1}`, messages.CodeInvalidRequest},
+		"topics without a name":      {"init", `{"topics":["orders"]}`, messages.CodeInvalidRequest},
+		"a name without topics":      {"init", `{"name":"a"}`, messages.CodeInvalidRequest},
+		"a name that cannot be seen": {"init", "{\"name\":\"a\\nb\",\"topics\":[\"orders\"]}", messages.CodeInvalidRequest},
+		"a name that is not UTF-8":   {"init", "{\"name\":\"a\\ufffd\",\"topics\":[\"orders\"]}", messages.CodeInvalidRequest},
+		"a topic that is not there":  {"init", `{"name":"a","topics":["nothing"]}`, messages.CodeUnknownTopic},
+		"a partition not there":      {"list", `{"topic":"orders","partition":1}`, messages.CodeUnknownTopic},
+		"a negative partition":       {"list", `{"topic":"orders","partition":-1}`, messages.CodeUnknownTopic},
+		"a large page":               {"list", `{"topic":"orders","limit":1001}`, messages.CodeInvalidRequest},
+		"a name that nobody has":     {"info", `{"topic":"orders","name":"nobody"}`, messages.CodeUnknownProducer},
+		"neither id nor name":        {"info", `{"topic":"orders"}`, messages.CodeInvalidRequest},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var response messages.ErrorResponse
 			f.producerAPI(ctx, t, c.action, json.RawMessage(c.body), &response)
 			wantCode(t, messages.ProduceAck{Error: response.Error}, c.code)
 		})
+	}
+}
+
+// remembered writes what is kept of a name: that it was fenced on a topic.
+func (f *fixture) remembered(ctx context.Context, t *testing.T, name string, id int64) {
+	t.Helper()
+	js, err := jetstream.New(f.conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kv, err := js.KeyValue(ctx, "LANEWAY_PRODUCERS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := fmt.Sprintf(`{"name":%q,"id":"%d","epoch":3,"topics":[%d]}`, name, id, f.partition.TopicID)
+	if _, err := kv.Put(ctx, base64.RawURLEncoding.EncodeToString([]byte(name)), []byte(record)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAPositionThatIsForgottenIsToldToEveryInstance(t *testing.T) {
+	ctx := within(t, time.Minute)
+	f := start(t, deployment.OneProcess, deployment.Options{})
+	f.remembered(ctx, t, "feed", 4711) // and the partition knows nothing of it
+	for range 3 {
+		if response := f.initNamed(ctx, t, "feed", "orders"); !response.Positions[0].Expired || response.Positions[0].LastSequence != nil {
+			t.Errorf("position %+v", response.Positions[0])
+		}
+	}
+	code, output, err := deployment.ExitCode(f.Laneway(ctx, "produce", "--name", "feed", "orders", "/etc/hostname"))
+	if err != nil || code == 0 || !strings.Contains(output, "POSITION_EXPIRED") {
+		t.Errorf("exit code %d, %v: %s", code, err, output)
+	}
+}
+
+func TestANewNameIsNotTakenForAForgottenOneIfItsFirstInitFails(t *testing.T) {
+	ctx := within(t, time.Minute)
+	f := start(t, deployment.FiveProcesses, deployment.Options{})
+	f.Kill(deployment.Replicator)
+	var failed messages.ProducerInitResponse
+	f.producerAPI(ctx, t, "init", messages.ProducerInitRequest{Name: "feed", Topics: []string{"orders"}}, &failed)
+	wantCode(t, messages.ProduceAck{Error: failed.Error}, messages.CodeUnavailable)
+	f.Restart(deployment.Replicator)
+	f.AwaitReady(ctx)
+	if response := f.initNamed(ctx, t, "feed", "orders"); response.Positions[0].Expired {
+		t.Errorf("position %+v", response.Positions[0])
+	}
+}
+
+func TestAnInstanceThatAsksAgainDoesNotFenceItself(t *testing.T) {
+	ctx := within(t, time.Minute)
+	f := start(t, deployment.OneProcess, deployment.Options{})
+	var first, again messages.ProducerInitResponse
+	request := messages.ProducerInitRequest{Name: "feed", Topics: []string{"orders"}, Instance: "one"}
+	f.producerAPI(ctx, t, "init", request, &first)
+	if ack := f.request(ctx, t, sequenced(first.ProducerID, first.ProducerEpoch, 0, 0)); ack.Error != nil {
+		t.Fatal(ack.Error)
+	}
+	f.producerAPI(ctx, t, "init", request, &again) // it came late, and twice
+	if again.Error != nil || again.ProducerEpoch != first.ProducerEpoch {
+		t.Errorf("first %+v, again %+v", first, again)
+	}
+	if ack := f.request(ctx, t, sequenced(first.ProducerID, first.ProducerEpoch, 1, 1)); ack.Error != nil {
+		t.Error(ack.Error)
+	}
+}
+
+func TestAFloodOfListsLeavesRoomForBatches(t *testing.T) {
+	ctx := within(t, time.Minute)
+	f := start(t, deployment.OneProcess, deployment.Options{})
+	for range 5000 {
+		if err := f.conn.PublishRequest(messages.ProducerAPI+"list", f.conn.NewInbox(), []byte(`{"topic":"orders","partition":0}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begun := time.Now()
+	if ack := f.request(ctx, t, sequenced(7, 0, 0, 0)); ack.Error != nil {
+		t.Error(ack.Error)
+	}
+	took(t, begun, "a batch during 5000 lists")
+	var response messages.ProducerInitResponse
+	f.producerAPI(ctx, t, "init", messages.ProducerInitRequest{}, &response)
+	if response.Error != nil || response.ProducerID == 0 {
+		t.Errorf("init %+v", response)
 	}
 }

@@ -97,8 +97,10 @@ func TestNewProducerIsRefusedAtTheLimitAndTakenLater(t *testing.T) {
 	r.refused(of(2, 1), messages.CodeTooManyProducers)
 }
 
-func TestClockThatJumpsForgetsNobody(t *testing.T) {
+func TestClockThatJumpsForgetsNobodyHoweverShortTheExpiry(t *testing.T) {
 	r := newRig(t, 10)
+	r.Table = producers.New(messages.MinProducerExpiry, 10)
+	r.Advance(r.now)
 	r.committed(of(1, 0))
 	for _, jump := range []time.Duration{1000 * time.Hour, -5000 * time.Hour, 3000 * time.Hour} {
 		r.now = r.now.Add(jump)

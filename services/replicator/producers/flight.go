@@ -115,7 +115,6 @@ func (t *Table) Commit(p *Producer, offset int64) {
 
 // fenced makes a committed fence part of what is known.
 func (p *Producer) fenced(epoch int16) {
-	p.before = p.epoch != unborn
 	p.epoch = epoch
 }
 
@@ -141,15 +140,20 @@ const (
 	FenceInFlight
 	// FenceRefused says that a higher epoch is in the log.
 	FenceRefused
+	// FenceUnknown says that the producer is not known, and was to be.
+	FenceUnknown
 	// FenceTooMany says that the producer is not known, and there is no room for one more.
 	FenceTooMany
 )
 
 // Fence puts the fence of a named producer into flight, if its epoch is above the
-// known one. The producer that it returns is for Commit; nil is one that is not known.
-func (t *Table) Fence(f messages.ProducerFence) (*Producer, FenceVerdict) {
+// known one; with ifKnown only that of a producer that is known. The producer that
+// it returns is for Commit; nil is one that is not known.
+func (t *Table) Fence(f messages.ProducerFence, ifKnown bool) (*Producer, FenceVerdict) {
 	p := t.byID[f.ProducerID]
 	switch {
+	case p == nil && ifKnown:
+		return nil, FenceUnknown
 	case p == nil && !t.hasRoom():
 		return nil, FenceTooMany
 	case p == nil:

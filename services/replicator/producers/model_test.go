@@ -56,7 +56,7 @@ func newModel(limit int) *model {
 func (m *model) clock() (sum time.Duration) {
 	for i := 1; i < len(m.times); i++ {
 		if d := m.times[i].Sub(m.times[i-1]); d > 0 {
-			sum += min(d, time.Hour)
+			sum += min(d, shortExpiry/24)
 		}
 	}
 	return sum

@@ -119,7 +119,7 @@ func (c *comparison) fence() {
 		f.ProducerEpoch = max(0, h.epoch())
 	}
 	f.ProducerEpoch = max(0, f.ProducerEpoch+int16(c.pick(3, "epoch"))-1)
-	p, got := c.table.Fence(f)
+	p, got := c.table.Fence(f, false)
 	c.evicted()
 	if want := c.model.fence(f.ProducerID, f.ProducerEpoch); got != want {
 		c.Fatalf("fence %+v: verdict %d, want %d", f, got, want)
@@ -222,7 +222,7 @@ func checkTable(t *testing.T) {
 			"commit":    func(*rapid.T) { c.commit() },
 			"fail":      func(*rapid.T) { c.rollBack() },
 			"pass": func(*rapid.T) {
-				steps := []time.Duration{time.Second, 10 * time.Minute, 50 * time.Minute, 30 * time.Hour, -time.Hour}
+				steps := []time.Duration{time.Second, time.Minute, shortExpiry / 24, 30 * time.Hour, -time.Hour}
 				c.advance(rapid.SampledFrom(steps).Draw(c.T, "step"))
 				c.evict()
 			},

@@ -26,7 +26,7 @@ func (t *Table) ApplyFence(f messages.LoggedFence) {
 		p.forget()
 	}
 	p.rename(f.Name)
-	p.epoch, p.before = f.ProducerEpoch, !f.Anew
+	p.epoch = f.ProducerEpoch
 }
 
 // read returns the producer of the next batch or fence of the log.

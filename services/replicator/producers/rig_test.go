@@ -103,7 +103,7 @@ func (r *rig) joins(b batch) *producers.Original {
 
 func (r *rig) fence(id int64, epoch int16, want producers.FenceVerdict) {
 	r.Helper()
-	p, got := r.Fence(messages.ProducerFence{ProducerID: id, ProducerEpoch: epoch, Name: "feed"})
+	p, got := r.Fence(messages.ProducerFence{ProducerID: id, ProducerEpoch: epoch, Name: "feed"}, false)
 	if got != want {
 		r.Fatalf("the fence of epoch %d gets verdict %d, want %d", epoch, got, want)
 	}

@@ -8,7 +8,6 @@
 package producers
 
 import (
-	"slices"
 	"time"
 
 	"laneway.dev/pkg/messages"
@@ -19,10 +18,10 @@ import (
 // many batches beyond the first one that it has no OK for.
 const Kept = 5
 
-// longestStep bounds how far one step may advance the table's clock. Time in the
-// log is that of its owners' clocks, and one that is far ahead must not evict
+// steps is in how many steps at least the table's clock passes the expiry. Time in
+// the log is that of its owners' clocks, and one that is far ahead must not evict
 // producers whose retries are still to come.
-const longestStep = time.Hour
+const steps = 24
 
 // Table holds the producers of one partition. Its clock only counts time that has
 // surely passed, so that a wrong clock evicts nobody.
@@ -51,7 +50,6 @@ type Producer struct {
 	epoch  int16
 	count  uint8
 	next   uint8
-	before bool // it was known before its last fence
 }
 
 // batch is a committed batch.
@@ -73,7 +71,7 @@ func (t *Table) Len() int { return len(t.byID) }
 // starts the counting anew.
 func (t *Table) Advance(now time.Time) {
 	if d := now.Sub(t.at); d > 0 && !t.at.IsZero() {
-		t.clock += min(d, longestStep)
+		t.clock += min(d, t.expiry/steps)
 	}
 	t.at = now
 }
@@ -81,7 +79,7 @@ func (t *Table) Advance(now time.Time) {
 // Evict forgets the producers that were idle for longer than the expiry, from
 // time to time. One with a batch in flight is never forgotten.
 func (t *Table) Evict() {
-	if t.clock-t.swept >= t.expiry/24 {
+	if t.clock-t.swept >= t.expiry/steps {
 		t.sweep()
 	}
 }
@@ -159,10 +157,6 @@ func (p *Producer) push(b batch) {
 // forget drops the committed batches.
 func (p *Producer) forget() { p.count, p.next = 0, 0 }
 
-// KnownBefore says whether the producer was known before its last fence. The log
-// and snapshots tell that only of producers with batches.
-func (p *Producer) KnownBefore() bool { return p.before || p.count > 0 }
-
 // Known returns what is committed of a producer; false if nothing is.
 func (t *Table) Known(id int64) (messages.KnownProducer, bool) {
 	p := t.byID[id]
@@ -181,23 +175,6 @@ func (t *Table) known(p *Producer) messages.KnownProducer {
 		k.HasLast, k.Last = true, b.last
 	}
 	return k
-}
-
-// List returns up to limit producers with ids above after, in the order of their
-// ids, and whether there are more.
-func (t *Table) List(after int64, limit int) (listed []messages.KnownProducer, more bool) {
-	ids := make([]int64, 0, len(t.byID))
-	for id, p := range t.byID {
-		if id > after && p.epoch != unborn {
-			ids = append(ids, id)
-		}
-	}
-	slices.Sort(ids)
-	n := min(limit, len(ids))
-	for _, id := range ids[:n] {
-		listed = append(listed, t.known(t.byID[id]))
-	}
-	return listed, len(ids) > n
 }
 
 func (p *Producer) name() string {
