@@ -40,9 +40,11 @@ type ProducerOptions struct {
 	// AttemptTimeout is how long to wait for the answer to a batch before it is sent
 	// again; default 5 s. It grows up to 35 s while answers are slow.
 	AttemptTimeout time.Duration
-	// DeliveryTimeout bounds how long a batch may take from its first sending to
-	// its ack, however often it is sent again; default 2 min. Then the producer fails.
-	// It must be shorter than the topic's producer-expiry.
+	// DeliveryTimeout bounds how long a batch may take to its ack, over all attempts,
+	// and whether there is a connection or not; default 2 min. Then the producer
+	// fails. It counts from the batch's turn, when it is full or has lingered and
+	// fewer than MaxInFlight batches before it, on its partition, have no ack. It
+	// must be shorter than the topic's producer-expiry.
 	DeliveryTimeout time.Duration
 
 	// TracerProvider makes the send span of each batch, from its first sending to

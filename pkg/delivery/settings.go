@@ -28,7 +28,8 @@ type Settings struct {
 	// Batches bounds the batches without an OK; default and most Span.
 	Batches int
 	// DeliveryTimeout is how long a batch may take from Add to its OK, over all
-	// attempts. It must be shorter than a partition remembers an idle producer.
+	// attempts, and whether there is a connection or not. It must be shorter than a
+	// partition remembers an idle producer.
 	DeliveryTimeout time.Duration
 	// An attempt waits for its answer at least MinAttemptTimeout and at most
 	// MaxAttemptTimeout, depending on how long others took.

@@ -72,9 +72,10 @@ func New[T any](settings Settings) *Window[T] {
 }
 
 // Room says whether a batch may be added. There is none during a retry, when
-// nothing new would be sent.
+// nothing new would be sent. Without a connection there is: the batch waits for
+// one, but not longer than its delivery timeout.
 func (w *Window[T]) Room() bool {
-	return w.err == nil && !w.held && !w.down && len(w.queue) < w.settings.Batches
+	return w.err == nil && !w.held && len(w.queue) < w.settings.Batches
 }
 
 // Add takes the next batch, of at least one record. The error is ErrNoRoom, or

@@ -298,7 +298,7 @@ func TestALostConnectionLosesWhatIsInFlightAndNothingIsSentBeforeTheNext(t *test
 	s.sent("a", "b")
 	s.Disconnect(s.now)
 	if s.Room() {
-		t.Error("there is room without a connection")
+		t.Error("there is room while batches are to be sent again")
 	}
 	s.wakes(delivery.DefaultDeliveryTimeout)
 	s.now = time.Unix(1, 0)
@@ -312,6 +312,25 @@ func TestALostConnectionLosesWhatIsInFlightAndNothingIsSentBeforeTheNext(t *test
 	s.Reconnect()
 	s.add("c")
 	s.sent("c")
+}
+
+func TestABatchThatIsAddedWithoutAConnectionWaitsForOneButNotForEver(t *testing.T) {
+	s := newScript(t, delivery.Settings{DeliveryTimeout: 4 * time.Second})
+	s.Disconnect(s.now)
+	s.add("a", "b")
+	s.sent()
+	s.now = s.now.Add(time.Second)
+	s.Reconnect()
+	first := s.sent("a", "b")
+	s.ok(first["a"], first["b"])
+	s.settled("a b", "")
+
+	s.Disconnect(s.now)
+	s.add("c")
+	s.wakes(4 * time.Second)
+	s.sent()
+	s.fails(messages.CodeOutcomeUnknown)
+	s.settled("", "c")
 }
 
 func TestTheLowestBatchFailsAfterTheDeliveryTimeout(t *testing.T) {
