@@ -209,6 +209,8 @@ func (c *produceCommand) report(a *app, s *summary, err error) error {
 	}
 	if failed, ok := errors.AsType[*client.ProduceError](err); ok {
 		err = failed.Err // what it says of records is said of lines below
+		// Else lines behind the first one that is missing are there, too.
+		s.absent = failed.Absent && failed.FirstFailed+failed.Records == s.Lines
 	} else if a.stopped(err) {
 		err = errors.New("interrupted")
 	}

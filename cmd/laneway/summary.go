@@ -22,6 +22,8 @@ type summary struct {
 	Seconds float64   `json:"seconds"`
 	Offsets []offsets `json:"offsets"`
 	Error   string    `json:"error,omitempty"`
+
+	absent bool // the lines that are not in the log for sure are surely not
 }
 
 // offsets is the range of offsets that records got in a partition. Records of
@@ -71,6 +73,10 @@ func (s *summary) printJSON(w io.Writer) error { return json.NewEncoder(w).Encod
 // from the start of the input.
 func (s *summary) certainty() string {
 	lines, sure := s.Skipped+s.Lines, s.Skipped+s.Records
+	rest := "may or may not be"
+	if s.absent {
+		rest = "are not in the log"
+	}
 	switch {
 	case lines == 0:
 		return "nothing was sent"
@@ -78,12 +84,15 @@ func (s *summary) certainty() string {
 		return fmt.Sprintf("nothing was sent, what was read before, %s, was in the log already", count(lines, "line"))
 	case sure == lines:
 		return fmt.Sprintf("what was read, %s, is in the log for sure", count(lines, "line"))
+	case sure == 0 && s.absent:
+		return fmt.Sprintf("none of %s is in the log", count(lines, "line"))
 	case sure == 0:
 		return fmt.Sprintf("none of %s is in the log for sure, each may or may not be", count(lines, "line"))
-	}
-	if sure == lines-1 {
+	case sure == lines-1 && s.absent:
+		return fmt.Sprintf("of %d lines all but the last one are in the log", lines)
+	case sure == lines-1:
 		return fmt.Sprintf("of %d lines all but the last one are in the log for sure, that may or may not be", lines)
 	}
-	return fmt.Sprintf("of %d lines the first %d are in the log for sure, lines %d to %d may or may not be",
-		lines, sure, sure+1, lines)
+	return fmt.Sprintf("of %d lines the first %d are in the log for sure, lines %d to %d %s",
+		lines, sure, sure+1, lines, rest)
 }

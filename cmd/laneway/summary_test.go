@@ -37,6 +37,9 @@ func TestSummaryIsPrintedForPeopleAndPrograms(t *testing.T) {
 func TestFailureSaysWhichLinesAreInTheLogForSure(t *testing.T) {
 	refused := messages.NewError(messages.CodeFailed, "")
 	failure := &client.ProduceError{Topic: "orders", FirstFailed: 7, Records: 3, Err: refused}
+	absent := func(first, records int64) error {
+		return &client.ProduceError{Topic: "orders", FirstFailed: first, Records: records, Absent: true, Err: refused}
+	}
 	for _, c := range []struct {
 		lines, acked int64
 		err          error
@@ -46,6 +49,10 @@ func TestFailureSaysWhichLinesAreInTheLogForSure(t *testing.T) {
 		{4, 4, &lineTooLongError{number: 5, limit: 5}, "line 5 is longer than 5 bytes, which is what the topic allows for a record; what was read, 4 lines, is in the log for sure"},
 		{9, 0, failure, refused.Error() + "; none of 9 lines is in the log for sure, each may or may not be"},
 		{20, 7, failure, refused.Error() + "; of 20 lines the first 7 are in the log for sure, lines 8 to 20 may or may not be"},
+		{9, 0, absent(0, 9), refused.Error() + "; none of 9 lines is in the log"},
+		{20, 7, absent(7, 13), refused.Error() + "; of 20 lines the first 7 are in the log for sure, lines 8 to 20 are not in the log"},
+		{20, 7, absent(7, 9), refused.Error() + "; of 20 lines the first 7 are in the log for sure, lines 8 to 20 may or may not be"},
+		{20, 19, absent(19, 1), refused.Error() + "; of 20 lines all but the last one are in the log"},
 	} {
 		a, _, _ := testApp(t)
 		command := produceCommand{Quiet: true}

@@ -25,7 +25,8 @@ type Future struct {
 func (f Future) Done() <-chan struct{} { return f.batch.done }
 
 // Wait waits until the record is in the log. The error is that of ctx, or that
-// with which the producer has failed: then the record may or may not be there.
+// with which the producer has failed: then the record may or may not be there,
+// unless ProduceError.Absent says that it is not.
 func (f Future) Wait(ctx context.Context) (Ack, error) {
 	select {
 	case <-f.batch.done:

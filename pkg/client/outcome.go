@@ -24,15 +24,34 @@ type ProduceError struct {
 	// FirstFailed is the number of the first record without an ack, counted from 0
 	// in the order of Publish. All before it are in the log.
 	FirstFailed int64
-	// Records is how many have no ack. Each of them may or may not be in the log.
+	// Records is how many have no ack. Each of them may or may not be in the log,
+	// unless Absent says that none is.
 	Records int64
-	Err     *messages.Error
+	// Absent says that no record without an ack is in the log: none was sent, or
+	// whatever was has been refused.
+	Absent bool
+	Err    *messages.Error
 }
 
 // Error says which records are in the log for sure.
 func (e *ProduceError) Error() string {
-	return fmt.Sprintf("%s/%d: %v; the first %d records are in the log, %d are not acknowledged",
-		e.Topic, e.Partition, e.Err, e.FirstFailed, e.Records)
+	var first string
+	switch e.FirstFailed {
+	case 0:
+		first = "no record is in the log for sure"
+	case 1:
+		first = "the first record is in the log"
+	default:
+		first = fmt.Sprintf("the first %d records are in the log", e.FirstFailed)
+	}
+	are, missing := "are", "acknowledged"
+	if e.Records == 1 {
+		are = "is"
+	}
+	if e.Absent {
+		missing = "in the log"
+	}
+	return fmt.Sprintf("%s/%d: %v; %s, %d %s not %s", e.Topic, e.Partition, e.Err, first, e.Records, are, missing)
 }
 
 // Unwrap returns what the batch failed with.

@@ -158,16 +158,62 @@ func TestAFailureOfOnePartitionFailsTheProducer(t *testing.T) {
 	}
 }
 
-func TestAfterTheDeliveryTimeoutTheProducerFailsAndSaysWhatWasAnsweredLast(t *testing.T) {
-	c, f := setup(t, 1)
+func TestAfterTheDeliveryTimeoutTheProducerFailsAndSaysWhatItWasRefusedFor(t *testing.T) {
+	c, f := setup(t, 2)
 	f.subscribe(f.topic.Partition(0).ProduceSubject(), func(m *nats.Msg) {
 		f.refuse(m, messages.NewError(messages.CodeStoreUnavailable, "full"))
 	})
+	p := produce(t, c, f, client.ProducerOptions{DeliveryTimeout: 50 * time.Millisecond, Partition: new(int32(0))})
+	publish(t, p, "a", "b")
+	failed, ok := errors.AsType[*client.ProduceError](p.Flush(bounded(t)))
+	if !ok || failed.Err.Code != messages.CodeStoreUnavailable || !strings.HasPrefix(failed.Err.Detail, "given up after 50ms, in ") ||
+		!strings.HasSuffix(failed.Err.Detail, ": full") || !failed.Absent {
+		t.Fatalf("error %v", failed)
+	}
+	if want := "; no record is in the log for sure, 2 are not in the log"; !strings.HasSuffix(failed.Error(), want) {
+		t.Errorf("error %v", failed)
+	}
+}
+
+func TestWhatMayBeInTheLogOfAnotherPartitionIsNotSaidToBeAbsent(t *testing.T) {
+	c, f := setup(t, 2)
+	f.receive(0)
+	f.receive(1)
+	p := produce(t, c, f, client.ProducerOptions{BatchBytes: single})
+	publish(t, p, "0", "1")
+	for range 2 {
+		if m := next(t, f.produced); values(t, m.Data)[0] == "1" {
+			f.refuse(m, messages.NewError(messages.CodeMessageTooLarge, ""))
+		}
+	}
+	failed, ok := errors.AsType[*client.ProduceError](p.Flush(bounded(t)))
+	if !ok || failed.Partition != 1 || failed.Absent || !strings.HasSuffix(failed.Error(), "; no record is in the log for sure, 2 are not acknowledged") {
+		t.Errorf("%+v", failed)
+	}
+}
+
+func TestAProduceErrorCountsAsPeopleDo(t *testing.T) {
+	busy := messages.NewError(messages.CodeOverloaded, "")
+	for want, err := range map[string]client.ProduceError{
+		"the first record is in the log, 1 is not acknowledged":       {FirstFailed: 1, Records: 1},
+		"the first 12 records are in the log, 3 are not in the log":   {FirstFailed: 12, Records: 3, Absent: true},
+		"no record is in the log for sure, 1200 are not acknowledged": {Records: 1200},
+	} {
+		err.Topic, err.Partition, err.Err = "orders", 2, busy
+		if want = "orders/2: " + busy.Error() + "; " + want; err.Error() != want {
+			t.Errorf("got %q, want %q", err.Error(), want)
+		}
+	}
+}
+
+func TestAnAttemptThatIsNotAnsweredMayBeInTheLog(t *testing.T) {
+	c, f := setup(t, 1)
+	f.receive(0)
 	p := produce(t, c, f, client.ProducerOptions{DeliveryTimeout: 50 * time.Millisecond})
 	publish(t, p, "a")
-	err := p.Flush(bounded(t))
-	if !errors.Is(err, messages.NewError(messages.CodeOutcomeUnknown, "")) || !strings.Contains(err.Error(), "STORE_UNAVAILABLE") {
-		t.Fatalf("error %v", err)
+	failed, ok := errors.AsType[*client.ProduceError](p.Flush(bounded(t)))
+	if !ok || failed.Err.Code != messages.CodeOutcomeUnknown || failed.Absent {
+		t.Errorf("%+v", failed)
 	}
 }
 

@@ -170,12 +170,15 @@ func (s *sender) header(next delivery.Send[*batch]) nats.Header {
 	return header
 }
 
-// notSent is the error of an attempt that NATS did not take.
+// notSent is the error of an attempt that NATS did not take, or only in part.
 func notSent(subject string, err error) *messages.Error {
-	if errors.Is(err, nats.ErrMaxPayload) {
+	switch {
+	case errors.Is(err, nats.ErrMaxPayload):
 		return messages.Errorf(messages.CodeMessageTooLarge, "%s: %v", subject, err)
+	case unsent(err) || errors.Is(err, nats.ErrConnectionClosed):
+		return messages.Errorf(messages.CodeUnavailable, "%s: not sent: %v", subject, err)
 	}
-	return messages.Errorf(messages.CodeUnavailable, "%s: not sent: %v", subject, err)
+	return messages.Errorf(messages.CodeOutcomeUnknown, "%s: sending failed: %v", subject, err)
 }
 
 // settle acks what has got its OK.
@@ -191,11 +194,13 @@ func (s *sender) settle(w *delivery.Window[*batch]) {
 // failure ends all windows after the one of a target has failed. What has an OK
 // counts as acked, in whichever window.
 func (s *sender) failure(target int, err *messages.Error) error {
+	absent := true
 	for _, w := range s.windows {
 		w.Fail(err)
 		s.settle(w)
+		absent = absent && w.Absent()
 	}
-	return s.p.buffer.failure(s.p.targets[target], err)
+	return s.p.buffer.failure(s.p.targets[target], absent, err)
 }
 
 // end fails what is left.

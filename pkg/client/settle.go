@@ -76,12 +76,12 @@ func (b *buffer) firstUnacked(pending []*batch) int64 {
 }
 
 // failure is how the producer fails with the error of a batch.
-func (b *buffer) failure(target messages.Partition, err *messages.Error) *ProduceError {
+func (b *buffer) failure(target messages.Partition, absent bool, err *messages.Error) *ProduceError {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return &ProduceError{
 		Topic: target.Topic, Partition: target.Number, FirstFailed: b.firstUnacked(b.pending),
-		Records: b.counters.Records - b.counters.AckedRecords, Err: err,
+		Records: b.counters.Records - b.counters.AckedRecords, Absent: absent, Err: err,
 	}
 }
 

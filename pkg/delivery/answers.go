@@ -55,7 +55,7 @@ func (w *Window[T]) Refused(now time.Time, id ID, err *messages.Error) {
 	if e == nil || !e.inFlight || id.Attempt != len(e.attempts)-1 {
 		return
 	}
-	e.inFlight, e.last = false, err
+	e.ended(err)
 	if e.fatal(err) {
 		w.fail(err)
 		return
@@ -95,7 +95,7 @@ func (w *Window[T]) Disconnect(now time.Time) {
 	w.down = true
 	for i := range w.queue {
 		if e := &w.queue[i]; e.inFlight {
-			e.inFlight, e.last = false, messages.NewError(messages.CodeOutcomeUnknown, "the connection was lost")
+			e.ended(messages.NewError(messages.CodeOutcomeUnknown, "the connection was lost"))
 			w.held = true
 		}
 	}

@@ -1,6 +1,8 @@
 package delivery
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"laneway.dev/pkg/messages"
@@ -42,7 +44,7 @@ func (w *Window[T]) Advance(now time.Time) {
 	}
 	w.expire(now)
 	if lowest := &w.queue[0]; !now.Before(lowest.added.Add(w.settings.DeliveryTimeout)) {
-		w.fail(w.tooLate(lowest))
+		w.fail(w.tooLate(lowest, w.nothingLogged()))
 		return
 	}
 	if w.held && !w.resumeAt.IsZero() && !now.Before(w.resumeAt) {
@@ -65,23 +67,29 @@ func (w *Window[T]) expire(now time.Time) {
 		waited := a.deadline.Sub(a.sent)
 		// The attempts of one burst double the timeout once, not each.
 		w.timeout = max(w.timeout, min(2*waited, w.settings.MaxAttemptTimeout))
-		e.last = messages.Errorf(messages.CodeOutcomeUnknown, "no answer came within %s", waited)
-		e.inFlight = false
+		e.ended(messages.Errorf(messages.CodeOutcomeUnknown, "no answer came within %s", waited))
 		w.hold(now)
 	}
 }
 
-// tooLate is the error for a batch that was not acknowledged in time.
-func (w *Window[T]) tooLate(e *entry[T]) *messages.Error {
-	last := "it was never sent"
-	switch {
-	case e.last != nil:
-		last = "the last attempt ended with " + e.last.Error()
-	case len(e.attempts) > 0:
-		last = "nothing was answered"
+// tooLate is the error for a batch that was not acknowledged in time. If it is
+// surely not in the log, it is what the batch was refused for last.
+func (w *Window[T]) tooLate(e *entry[T], absent bool) *messages.Error {
+	tried := fmt.Sprintf("given up after %s, in %d attempts", w.settings.DeliveryTimeout, len(e.attempts))
+	if len(e.attempts) == 1 {
+		tried = strings.TrimSuffix(tried, "s")
 	}
-	return messages.Errorf(messages.CodeOutcomeUnknown, "not acknowledged within %s, in %d attempts; %s",
-		w.settings.DeliveryTimeout, len(e.attempts), last)
+	switch {
+	case len(e.attempts) == 0:
+		return messages.NewError(messages.CodeUnavailable, tried+": it was never sent")
+	case absent && e.last.Detail == "":
+		return messages.NewError(e.last.Code, tried)
+	case absent:
+		return messages.NewError(e.last.Code, tried+": "+e.last.Detail)
+	case e.last == nil:
+		return messages.NewError(messages.CodeOutcomeUnknown, tried+": nothing was answered")
+	}
+	return messages.NewError(messages.CodeOutcomeUnknown, tried+"; the last one ended with "+e.last.Error())
 }
 
 // hold stops the sending after a failure. The pause begins when nothing is in

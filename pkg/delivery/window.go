@@ -45,6 +45,7 @@ type Window[T any] struct {
 
 	acked, failed []T // to be taken
 	err           error
+	absent        bool // what failed is surely not in the log
 }
 
 // entry is a batch of the window.
@@ -56,7 +57,24 @@ type entry[T any] struct {
 	attempts []attempt // all that were made
 	inFlight bool      // the last one is neither answered nor given up
 	acked    bool
+	unclear  bool            // an attempt ended so that it may be in the log
 	last     *messages.Error // why the last attempt that failed did
+}
+
+// ended notes why an attempt failed.
+func (e *entry[T]) ended(err *messages.Error) {
+	e.inFlight, e.last = false, err
+	e.unclear = e.unclear || !definite(err.Code)
+}
+
+// definite says whether a batch that was refused with the code is not in the log
+// for that attempt. One that is fenced may be there by a younger instance.
+func definite(code messages.Code) bool {
+	switch code {
+	case messages.CodeOutcomeUnknown, messages.CodeInvalidEpoch, messages.CodeCorrupt:
+		return false
+	}
+	return code.Kind() != messages.CodeInternal.Kind() // which is that of a code unknown here
 }
 
 // attempt is what an answer to it needs.
@@ -134,9 +152,24 @@ func pop[T any](queue *[]T) (first T, ok bool) {
 	return first, true
 }
 
+// Absent says of a window that has failed that none of its failed batches is in
+// the log: every attempt of the lowest one was refused, and none of the others
+// is taken before it. Otherwise each may or may not be there.
+func (w *Window[T]) Absent() bool { return w.absent }
+
+// nothingLogged says whether what has no OK is surely not in the log.
+func (w *Window[T]) nothingLogged() bool {
+	for i := range w.queue {
+		if w.queue[i].acked { // then those before it are there, too
+			return false
+		}
+	}
+	return len(w.queue) == 0 || !w.queue[0].unclear && !w.queue[0].inFlight
+}
+
 // fail ends the window. What has an OK is acked, although what is before it fails.
 func (w *Window[T]) fail(err *messages.Error) {
-	w.err = err
+	w.err, w.absent = err, w.nothingLogged()
 	for i := range w.queue {
 		if e := &w.queue[i]; e.acked {
 			w.acked = append(w.acked, e.batch)

@@ -329,30 +329,96 @@ func TestABatchThatIsAddedWithoutAConnectionWaitsForOneButNotForEver(t *testing.
 	s.add("c")
 	s.wakes(4 * time.Second)
 	s.sent()
-	s.fails(messages.CodeOutcomeUnknown)
+	s.fails(messages.CodeUnavailable)
 	s.settled("", "c")
 }
 
 func TestTheLowestBatchFailsAfterTheDeliveryTimeout(t *testing.T) {
+	full := messages.NewError(messages.CodeTooManyProducers, "10 of 10")
 	for name, c := range map[string]struct {
 		meanwhile func(*script)
+		code      messages.Code
 		says      string
+		absent    bool
 	}{
-		"never sent":     {func(s *script) { s.add("a"); s.Disconnect(s.now) }, "in 0 attempts; it was never sent"},
-		"no answer":      {func(s *script) { s.add("a"); s.sent("a") }, "in 1 attempts; nothing was answered"},
-		"always refused": {func(s *script) { s.add("a"); s.refuse(s.sent("a")["a"], busy) }, "in 1 attempts; the last attempt ended with " + busy.Error()},
+		"never sent":        {func(s *script) { s.Disconnect(s.now); s.add("a") }, messages.CodeUnavailable, "in 0 attempts: it was never sent", true},
+		"no answer":         {func(s *script) { s.add("a"); s.sent("a") }, messages.CodeOutcomeUnknown, "in 1 attempt: nothing was answered", false},
+		"always refused":    {func(s *script) { s.add("a"); s.refuse(s.sent("a")["a"], busy) }, messages.CodeOverloaded, "in 1 attempt", true},
+		"refused variously": {func(s *script) { s.refuseTwice(busy, full) }, messages.CodeTooManyProducers, "in 2 attempts: 10 of 10", true},
+		"refused, once without knowing": {
+			func(s *script) { s.refuseTwice(messages.NewError(messages.CodeOutcomeUnknown, ""), full) },
+			messages.CodeOutcomeUnknown, "in 2 attempts; the last one ended with " + full.Error(), false,
+		},
+		"lost, then refused": {func(s *script) {
+			s.add("a")
+			s.sent("a")
+			s.Disconnect(s.now)
+			s.Reconnect()
+			s.wakes(delivery.DefaultMinBackoff / 2)
+			s.refuse(s.sent("a")["a"], busy)
+		}, messages.CodeOutcomeUnknown, "in 2 attempts; the last one ended with " + busy.Error(), false},
+		"refused, then no answer": {func(s *script) {
+			s.add("a")
+			s.refuse(s.sent("a")["a"], busy)
+			s.wakes(delivery.DefaultMinBackoff / 2)
+			s.sent("a")
+		}, messages.CodeOutcomeUnknown, "in 2 attempts; the last one ended with " + busy.Error(), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScript(t, delivery.Settings{DeliveryTimeout: 4 * time.Second})
 			c.meanwhile(s)
-			s.now = s.now.Add(4 * time.Second)
+			s.now = time.Unix(4, 0)
 			s.Advance(s.now)
-			s.fails(messages.CodeOutcomeUnknown)
-			if !strings.HasSuffix(s.Err().Error(), "not acknowledged within 4s, "+c.says) {
-				t.Errorf("error %v", s.Err())
+			s.fails(c.code)
+			if !strings.HasSuffix(s.Err().Error(), "given up after 4s, "+c.says) || s.Absent() != c.absent {
+				t.Errorf("absent %v, error %v", s.Absent(), s.Err())
 			}
 			s.settled("", "a")
 		})
+	}
+}
+
+// refuseTwice adds a batch, all of whose attempts are refused.
+func (s *script) refuseTwice(first, second *messages.Error) {
+	s.t.Helper()
+	s.add("a")
+	s.refuse(s.sent("a")["a"], first)
+	s.wakes(delivery.DefaultMinBackoff / 2)
+	s.refuse(s.sent("a")["a"], second)
+}
+
+func TestWhatFailsIsAbsentOnlyIfTheLowestBatchIsForSure(t *testing.T) {
+	for name, c := range map[string]struct {
+		end    func(*script, map[string]delivery.Send[string])
+		absent bool
+	}{
+		"refused for good": {func(s *script, sends map[string]delivery.Send[string]) {
+			s.refuse(sends["a"], messages.NewError(messages.CodeMessageTooLarge, ""))
+		}, true},
+		"fenced": {func(s *script, sends map[string]delivery.Send[string]) {
+			s.refuse(sends["a"], messages.NewError(messages.CodeInvalidEpoch, ""))
+		}, false},
+		"an answer from the future": {func(s *script, sends map[string]delivery.Send[string]) {
+			s.refuse(sends["a"], messages.NewError(messages.Code(60000), ""))
+		}, false},
+		"the lowest is in flight": {func(s *script, sends map[string]delivery.Send[string]) {
+			s.refuse(sends["b"], messages.NewError(messages.CodeMessageTooLarge, ""))
+		}, false},
+		"a later one has an OK": {func(s *script, sends map[string]delivery.Send[string]) {
+			s.ok(sends["b"])
+			s.refuse(sends["a"], messages.NewError(messages.CodeMessageTooLarge, ""))
+		}, false},
+		"nothing is unacked": {func(s *script, sends map[string]delivery.Send[string]) {
+			s.ok(sends["a"], sends["b"])
+			s.Fail(busy)
+		}, true},
+	} {
+		s := newScript(t, delivery.Settings{})
+		s.add("a", "b")
+		c.end(s, s.sent("a", "b"))
+		if s.Err() == nil || s.Absent() != c.absent {
+			t.Errorf("%s: absent %v, error %v", name, s.Absent(), s.Err())
+		}
 	}
 }
 
