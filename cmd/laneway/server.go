@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"net/url"
 	"strings"
 
@@ -20,7 +19,7 @@ func (f *serverFlag) connect() (*client.Client, error) {
 	laneway, err := client.Connect(f.Server, nats.Name("laneway"))
 	if err != nil {
 		return nil, &advised{
-			err:    fmt.Errorf("cannot reach NATS at %s: %w", redact(f.Server), err),
+			err:    err,
 			advice: "start Laneway with: laneway serve; or name its NATS server by --server or NATS_URL",
 		}
 	}

@@ -35,7 +35,7 @@ func Connect(url string, opts ...nats.Option) (*Client, error) {
 	}, opts...)
 	conn, err := nats.Connect(url, settings...)
 	if err != nil {
-		return nil, fmt.Errorf("connect to NATS: %w", err)
+		return nil, fmt.Errorf("connect to NATS at %s: %w", shown(url), err)
 	}
 	c := New(conn)
 	c.owned = true

@@ -1,8 +1,10 @@
 package client_test
 
 import (
+	"context"
 	"errors"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"laneway.dev/pkg/client"
+	"laneway.dev/pkg/messages"
 )
 
 // line is the way of a client to the server, which can be cut.
@@ -51,12 +54,12 @@ func (l *line) mend() {
 
 // overLine returns a client over a line of its own. lose cuts it and returns when
 // the client knows.
-func overLine(t *testing.T) (c *client.Client, l *line, lose func()) {
+func overLine(t *testing.T, opts ...nats.Option) (c *client.Client, l *line, lose func()) {
 	t.Helper()
 	l = &line{}
 	lost := make(chan struct{}, 1)
-	c, err := client.Connect(server.ClientURL(), nats.SetCustomDialer(l),
-		nats.DisconnectErrHandler(func(*nats.Conn, error) { lost <- struct{}{} }))
+	c, err := client.Connect(server.ClientURL(), append(opts, nats.SetCustomDialer(l),
+		nats.DisconnectErrHandler(func(*nats.Conn, error) { lost <- struct{}{} }))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +74,9 @@ func TestWhatIsPublishedWithoutAConnectionFailsAfterTheDeliveryTimeout(t *testin
 	lose()
 	future := publish(t, p, "a")
 	_, err := future.Wait(bounded(t))
-	if failed, ok := errors.AsType[*client.ProduceError](err); !ok || failed.FirstFailed != 0 || failed.Records != 1 {
+	failed, ok := errors.AsType[*client.ProduceError](err)
+	if !ok || failed.Records != 1 || !failed.Absent || failed.Err.Code != messages.CodeUnavailable ||
+		!strings.HasSuffix(failed.Err.Detail, "it was never sent; not connected to NATS at "+server.ClientURL()) {
 		t.Fatalf("error %v", err)
 	}
 	if again := p.Close(bounded(t)); !errors.Is(again, err) {
@@ -92,5 +97,52 @@ func TestWhatIsPublishedWithoutAConnectionIsSentByTheNext(t *testing.T) {
 	f.ack(m, 0)
 	if err := p.Close(bounded(t)); err != nil || p.Summary().Retries != 0 {
 		t.Errorf("%v, %+v", err, p.Summary())
+	}
+}
+
+func TestWithoutAConnectionErrorsSaySoAndNameTheServer(t *testing.T) {
+	_, f := setup(t, 1)
+	c, _, lose := overLine(t)
+	lose()
+	_, listed := c.Admin().ListTopics(bounded(t))
+	short, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	_, produced := c.Producer(short, f.topic.Name, client.ProducerOptions{})
+	var consumed error
+	reader := c.Consumer(client.ConsumerOptions{Topic: f.topic.Name, Partition: new(int32(0)), Retries: 1})
+	for _, err := range reader.Records(bounded(t)) {
+		consumed = err
+	}
+	for what, err := range map[string]error{"list": listed, "produce": produced, "consume": consumed} {
+		if !errors.Is(err, nats.ErrReconnectBufExceeded) ||
+			!strings.HasSuffix(err.Error(), "not connected to NATS at "+server.ClientURL()+"; trying to reconnect") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+func TestARequestThatWaitsForAConnectionInVainSaysSo(t *testing.T) {
+	setup(t, 1)
+	c, _, lose := overLine(t, nats.ReconnectBufSize(1<<20)) // as that of a caller may be
+	lose()
+	_, err := c.Admin().ListTopics(soon(t))
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "not connected to NATS at ") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestConnectNamesTheServerButNoPassword(t *testing.T) {
+	for url, want := range map[string]string{
+		"nats://127.0.0.1:1":             "connect to NATS at nats://127.0.0.1:1: ",
+		"nats://user:secret@127.0.0.1:1": "connect to NATS at nats://127.0.0.1:1: ",
+		"secret@127.0.0.1:1,127.0.0.1:2": "connect to NATS at 127.0.0.1:1,127.0.0.1:2: ",
+	} {
+		c, err := client.Connect(url)
+		if err == nil {
+			c.Close()
+		}
+		if err == nil || !strings.HasPrefix(err.Error(), want) || !errors.Is(err, nats.ErrNoServers) {
+			t.Errorf("%s: %v", url, err)
+		}
 	}
 }

@@ -1,6 +1,9 @@
 package client
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // Ack tells that a record is in the log.
 type Ack struct {
@@ -14,20 +17,39 @@ type Ack struct {
 }
 
 // Future is the acknowledgement of a record that was published, once it comes. It
-// is a small value, to be copied, and safe for concurrent use. The zero value, which
-// comes with an error of Publish, is none.
+// is a small value, to be copied, and safe for concurrent use. That of the zero
+// value, which comes with an error of Publish, never comes: Wait returns an error
+// at once.
 type Future struct {
 	batch *batch
 	index int32 // of the record in the batch
 }
 
+// errNotTaken is the error of the zero future.
+var errNotTaken = errors.New("laneway: the record was not taken, as Publish has said")
+
+// settled is what there is nothing to wait for.
+var settled = func() <-chan struct{} {
+	done := make(chan struct{})
+	close(done)
+	return done
+}()
+
 // Done returns a channel that is closed when Wait would not wait.
-func (f Future) Done() <-chan struct{} { return f.batch.done }
+func (f Future) Done() <-chan struct{} {
+	if f.batch == nil {
+		return settled
+	}
+	return f.batch.done
+}
 
 // Wait waits until the record is in the log. The error is that of ctx, or that
 // with which the producer has failed: then the record may or may not be there,
 // unless ProduceError.Absent says that it is not.
 func (f Future) Wait(ctx context.Context) (Ack, error) {
+	if f.batch == nil {
+		return Ack{}, errNotTaken
+	}
 	select {
 	case <-f.batch.done:
 	default:

@@ -43,6 +43,10 @@ func TestANamedProducerGoesOnWhereTheLogEnds(t *testing.T) {
 			t.Errorf("partition %d goes on at %d, want %d", partition, got, want)
 		}
 	}
+	other := produce(t, c, f, client.ProducerOptions{Name: "importer", Partition: new(int32(0))})
+	if got := other.NextSequence(1); got != 0 {
+		t.Errorf("a partition that is not sent to goes on at %d", got)
+	}
 	publish(t, p, "to partition 0", "to partition 1")
 	sent(t, next(t, f.produced), 9, 9, "to partition 1")
 }

@@ -87,7 +87,9 @@ func (p *Producer) Topic() messages.Topic { return p.topic }
 // made: the sequence of the record that is the first one to be published there.
 // Sequences count the records of a producer in a partition, from 0, and go on at 0
 // after 2^31-1. A named producer that publishes the same source to one partition
-// goes on at that record of it; one without a name begins at 0.
+// goes on at that record of it; one without a name begins at 0. Of a partition
+// that the producer does not send to, because ProducerOptions.Partition is another
+// one or the topic has none of the number, nothing is known and it is 0.
 func (p *Producer) NextSequence(partition int32) int32 {
 	for i, target := range p.targets {
 		if target.Number == partition {

@@ -155,6 +155,14 @@ func TestAFutureTellsWhereItsRecordIs(t *testing.T) {
 	}
 }
 
+func TestTheZeroFutureIsAnError(t *testing.T) {
+	var none client.Future
+	next(t, none.Done())
+	if ack, err := none.Wait(bounded(t)); err == nil || ack != (client.Ack{}) {
+		t.Errorf("%+v, %v", ack, err)
+	}
+}
+
 func TestRecordsGatherByThemselvesWhileBatchesAreInFlight(t *testing.T) {
 	c, f := setup(t, 1)
 	f.receive(0)
@@ -391,6 +399,34 @@ func TestClosingWakesWhoeverWaitsForRoom(t *testing.T) {
 	p.Close(soon(t))
 	if err := next(t, waiting); !errors.Is(err, client.ErrClosed) {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestAClosedClientDoesNothing(t *testing.T) {
+	owner, f := setup(t, 2)
+	for name, c := range map[string]*client.Client{"its own connection": owner, "the caller's": client.New(f.conn)} {
+		p := produce(t, c, f, client.ProducerOptions{})
+		c.Close()
+		if err := p.Close(bounded(t)); err != nil && !errors.Is(err, client.ErrClosed) {
+			t.Error(err)
+		}
+		_, published := p.Publish(bounded(t), client.ProducerRecord{})
+		_, produced := c.Producer(bounded(t), f.topic.Name, client.ProducerOptions{})
+		_, listed := c.Admin().ListTopics(bounded(t))
+		errs := map[string]error{"publish": published, "producer": produced, "list": listed, "delete": c.Admin().DeleteTopic(bounded(t), "x")}
+		for what, partition := range map[string]*int32{"one partition": new(int32(0)), "all partitions": nil} {
+			for _, err := range c.Consumer(client.ConsumerOptions{Topic: f.topic.Name, Partition: partition}).Records(bounded(t)) {
+				errs[what] = err
+			}
+		}
+		for what, err := range errs {
+			if !errors.Is(err, client.ErrClosed) {
+				t.Errorf("%s, %s: %v", name, what, err)
+			}
+		}
+		if len(errs) != 6 {
+			t.Errorf("%s: %v", name, errs)
+		}
 	}
 }
 

@@ -24,6 +24,9 @@ const (
 
 // call sends a request of the API and decodes the answer.
 func (c *Client) call(ctx context.Context, subject string, request, response any) error {
+	if c.isClosed() {
+		return fmt.Errorf("%s: %w", subject, ErrClosed)
+	}
 	ctx, cancel := within(ctx, apiTimeout)
 	defer cancel()
 	data, err := json.Marshal(request)
@@ -35,7 +38,7 @@ func (c *Client) call(ctx context.Context, subject string, request, response any
 	case errors.Is(err, nats.ErrNoResponders):
 		return fmt.Errorf("nobody serves %s: is Laneway running, and does it use this NATS server? %w", subject, err)
 	case err != nil:
-		return fmt.Errorf("%s: %w", subject, err)
+		return fmt.Errorf("%s: %w", subject, c.explain(err))
 	}
 	var failure messages.ErrorResponse
 	if err := json.Unmarshal(answer.Data, &failure); err != nil {
@@ -93,12 +96,6 @@ func passing(err error) bool {
 		return known.Retryable()
 	}
 	return unsent(err) || errors.Is(err, nats.ErrNoResponders) || errors.Is(err, context.DeadlineExceeded)
-}
-
-// unsent says whether there was no connection to send something by.
-func unsent(err error) bool {
-	return errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrConnectionReconnecting) ||
-		errors.Is(err, nats.ErrDisconnected)
 }
 
 // find returns a topic, waiting a while for somebody who knows it.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -49,7 +50,7 @@ func (p *Producer) start() error {
 	}
 	sub, err := conn.ChanSubscribe(s.inbox+">", s.answers)
 	if err != nil {
-		return fmt.Errorf("subscribe to answers: %w", err)
+		return fmt.Errorf("subscribe to answers: %w", p.client.explain(err))
 	}
 	s.statuses = conn.StatusChanged()
 	go func() {
@@ -151,7 +152,7 @@ func (s *sender) send(now time.Time, target int, next delivery.Send[*batch]) {
 		Header: s.header(next), Data: b.builder.Bytes(),
 	})
 	if err != nil {
-		s.windows[target].Refused(now, next.ID, notSent(subject, err))
+		s.windows[target].Refused(now, next.ID, s.notSent(subject, err))
 	}
 }
 
@@ -171,12 +172,12 @@ func (s *sender) header(next delivery.Send[*batch]) nats.Header {
 }
 
 // notSent is the error of an attempt that NATS did not take, or only in part.
-func notSent(subject string, err error) *messages.Error {
+func (s *sender) notSent(subject string, err error) *messages.Error {
 	switch {
 	case errors.Is(err, nats.ErrMaxPayload):
 		return messages.Errorf(messages.CodeMessageTooLarge, "%s: %v", subject, err)
 	case unsent(err) || errors.Is(err, nats.ErrConnectionClosed):
-		return messages.Errorf(messages.CodeUnavailable, "%s: not sent: %v", subject, err)
+		return messages.Errorf(messages.CodeUnavailable, "%s: not sent: %v", subject, s.p.client.explain(err))
 	}
 	return messages.Errorf(messages.CodeOutcomeUnknown, "%s: sending failed: %v", subject, err)
 }
@@ -194,6 +195,10 @@ func (s *sender) settle(w *delivery.Window[*batch]) {
 // failure ends all windows after the one of a target has failed. What has an OK
 // counts as acked, in whichever window.
 func (s *sender) failure(target int, err *messages.Error) error {
+	if s.down {
+		detail := err.Detail + "; not connected to NATS at " + s.p.client.servers()
+		err = messages.NewError(err.Code, strings.TrimPrefix(detail, "; "))
+	}
 	absent := true
 	for _, w := range s.windows {
 		w.Fail(err)

@@ -89,6 +89,9 @@ func (c *Client) fetch(ctx context.Context, p *progress, yield func(fetched, err
 
 // open subscribes to the answers and sends the request.
 func (s *session) open() error {
+	if s.client.isClosed() {
+		return ErrClosed
+	}
 	o := s.progress.options
 	request, err := json.Marshal(s.progress.request())
 	if err != nil {
@@ -122,7 +125,7 @@ func (s *session) subject() string {
 
 // unsent is the error for a request that could not be sent.
 func (s *session) unsent(err error) error {
-	err = fmt.Errorf("fetch %s: %w", s.subject(), err)
+	err = fmt.Errorf("fetch %s: %w", s.subject(), s.client.explain(err))
 	if unsent(err) {
 		return &broken{err}
 	}
