@@ -83,10 +83,13 @@ func adviceFor(err error) string {
 }
 
 // action is the one of the catalogue, but for a topic that lacks only the
-// partition: to create it would not help.
+// partition, or is there again: to create it would not help.
 func action(e *messages.Error) string {
-	if e.Code == messages.CodeUnknownTopic && strings.Contains(e.Detail, " partition") {
+	switch {
+	case e.Code == messages.CodeUnknownTopic && strings.Contains(e.Detail, " partition"):
 		return "see which partitions there are with: laneway topic info NAME"
+	case e.Code == messages.CodeUnknownTopic && strings.HasSuffix(e.Detail, " made again"):
+		return "send all of it again if it belongs into the new topic"
 	}
 	return e.Code.Kind().Action
 }

@@ -54,6 +54,10 @@ func TestAdviceForAMissingPartitionIsNotToCreateTheTopic(t *testing.T) {
 	if advice := adviceFor(err); !strings.Contains(advice, "laneway topic info") {
 		t.Errorf("advice %q", advice)
 	}
+	err = messages.NewError(messages.CodeUnknownTopic, "orders was deleted and made again")
+	if advice := adviceFor(err); strings.Contains(advice, "topic create") {
+		t.Errorf("advice %q", advice)
+	}
 	if advice := adviceFor(messages.NewError(messages.CodeUnknownTopic, "orders")); !strings.Contains(advice, "topic create") {
 		t.Errorf("advice %q for a missing topic", advice)
 	}

@@ -51,6 +51,7 @@ func (s *sender) answer(m *nats.Msg) {
 	}
 	now := time.Now()
 	if unserved(m) {
+		s.lookup.ask(now, target)
 		w.Refused(now, id, messages.Errorf(messages.CodeUnavailable, "nobody serves %s", s.p.targets[target].ProduceSubject()))
 		return
 	}

@@ -60,6 +60,8 @@ type frontend struct {
 	conn     *nats.Conn
 	topic    messages.Topic
 	identify atomic.Pointer[func(messages.ProducerInitRequest) messages.ProducerInitResponse]
+	info     atomic.Pointer[func() messages.TopicResponse] // nil is the topic
+	asked    atomic.Int32                                  // for the topic
 	produced chan *nats.Msg
 	fetches  chan *nats.Msg
 	credits  chan *nats.Msg
@@ -86,7 +88,11 @@ func setup(t testing.TB, partitions int) (*client.Client, *frontend) {
 			respond(m, messages.EncodeErrorResponse(messages.Errorf(messages.CodeUnknownTopic, "%q", r.Name)))
 			return
 		}
-		data, _ := json.Marshal(messages.TopicResponse{Topic: &f.topic})
+		response := messages.TopicResponse{Topic: &f.topic}
+		if f.asked.Add(1); f.info.Load() != nil {
+			response = (*f.info.Load())()
+		}
+		data, _ := json.Marshal(response)
 		respond(m, data)
 	})
 	f.answerInit(func(messages.ProducerInitRequest) messages.ProducerInitResponse {
@@ -112,6 +118,8 @@ const (
 	producerID    = 42
 	producerEpoch = 3
 )
+
+func (f *frontend) answerInfo(answer func() messages.TopicResponse) { f.info.Store(&answer) }
 
 func (f *frontend) answerInit(answer func(messages.ProducerInitRequest) messages.ProducerInitResponse) {
 	f.identify.Store(&answer)

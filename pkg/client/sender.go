@@ -27,6 +27,7 @@ type sender struct {
 	inbox    string                     // with the dot before what names an attempt
 	answers  chan *nats.Msg
 	statuses chan nats.Status
+	lookup   *lookup
 	down     bool // the windows were told that the connection is lost
 	timer    *time.Timer
 }
@@ -43,6 +44,7 @@ func (p *Producer) start() error {
 		},
 		// Room for the answers to what is in flight, and to attempts given up before.
 		answers: make(chan *nats.Msg, 4*delivery.Span*len(p.targets)+64),
+		lookup:  newLookup(p.client, p.topic),
 		timer:   time.NewTimer(time.Hour),
 	}
 	for i := range p.targets {
@@ -56,6 +58,7 @@ func (p *Producer) start() error {
 	go func() {
 		defer close(p.done)
 		s.end(s.serve())
+		s.lookup.end()
 		s.timer.Stop()
 		conn.RemoveStatusListener(s.statuses)
 		// On a closed connection there is nothing to leave.
@@ -79,6 +82,10 @@ func (s *sender) serve() error {
 			s.drain()
 		case status := <-s.statuses:
 			err = s.changed(status)
+		case gone := <-s.lookup.answers:
+			if s.lookup.answered(); gone != nil {
+				err = s.failure(s.lookup.target, gone)
+			}
 		case <-s.timer.C:
 		case <-s.p.client.closed:
 			err = ErrClosed
