@@ -50,6 +50,10 @@ type ProducerOptions struct {
 	// TracerProvider makes the send span of each batch, from its first sending to
 	// its ack: a child of the span in the context of its first Publish. nil makes none.
 	TracerProvider trace.TracerProvider
+	// OnRetry is called when batches of a partition are going to be sent again, with
+	// what the first of them failed with: the producer does not fail by it, but waits.
+	// It must not wait for the producer.
+	OnRetry func(partition int32, err *messages.Error)
 	// OnAck is called for each batch that is in the log, in the order of sending
 	// within a partition. It must not wait for the producer.
 	OnAck func(BatchAck)
@@ -62,6 +66,9 @@ func (o ProducerOptions) complete() ProducerOptions {
 	orDefault(&o.BufferBytes, 32<<20)
 	if o.TracerProvider == nil {
 		o.TracerProvider = noop.NewTracerProvider()
+	}
+	if o.OnRetry == nil {
+		o.OnRetry = func(int32, *messages.Error) {}
 	}
 	if o.OnAck == nil {
 		o.OnAck = func(BatchAck) {}

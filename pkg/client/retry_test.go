@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -15,13 +16,19 @@ import (
 func TestARefusalThatPassesIsNoFailure(t *testing.T) {
 	c, f := setup(t, 1)
 	f.receive(0)
-	p := produce(t, c, f, client.ProducerOptions{BatchBytes: single})
+	retries := make(chan string, 9)
+	p := produce(t, c, f, client.ProducerOptions{BatchBytes: single, OnRetry: func(partition int32, err *messages.Error) {
+		retries <- fmt.Sprint(partition, " ", err)
+	}})
 	publish(t, p, "a", "b", "c")
 	f.ack(next(t, f.produced), 0)
-	f.refuse(next(t, f.produced), messages.NewError(messages.CodeOverloaded, ""))
+	f.refuse(next(t, f.produced), messages.NewError(messages.CodeOverloaded, "busy"))
 	f.refuse(next(t, f.produced), messages.NewError(messages.CodeOutOfOrderSequence, ""))
 	flushed := background(func() error { return p.Flush(bounded(t)) })
 	second, third := next(t, f.produced), next(t, f.produced)
+	if got, want := next(t, retries), "0 "+messages.NewError(messages.CodeOverloaded, "busy").Error(); got != want {
+		t.Errorf("told of %s, want %s", got, want)
+	}
 	sent(t, second, 1, 1, "b")
 	sent(t, third, 2, 1, "c")
 	f.ack(third, 2)
@@ -29,7 +36,7 @@ func TestARefusalThatPassesIsNoFailure(t *testing.T) {
 	if err := next(t, flushed); err != nil {
 		t.Fatal(err)
 	}
-	if s := p.Summary(); s.Batches != 3 || s.Retries != 2 || s.Duplicates != 0 || s.FirstUnacked != 3 {
+	if s := p.Summary(); s.Batches != 3 || s.Retries != 2 || s.Duplicates != 0 || s.FirstUnacked != 3 || len(retries) > 0 {
 		t.Errorf("summary %+v", s)
 	}
 }

@@ -124,6 +124,9 @@ func (s *sender) step(now time.Time) (wake time.Time, err error) {
 		if failed, ok := errors.AsType[*messages.Error](w.Err()); ok {
 			return wake, s.failure(i, failed)
 		}
+		if why, ok := w.Again(); ok {
+			s.p.options.OnRetry(s.p.targets[i].Number, why)
+		}
 		if at, ok := w.Wake(); ok && at.Before(wake) {
 			wake = at
 		}

@@ -43,7 +43,7 @@ func (w *Window[T]) advanceHead() {
 	w.head += uint64(n)
 	w.next = max(0, w.next-n)
 	if len(w.queue) == 0 { // there is nothing to be sent again
-		w.held, w.resumeAt = false, time.Time{}
+		w.held, w.resumeAt, w.why = false, time.Time{}, nil
 	}
 }
 
@@ -60,7 +60,7 @@ func (w *Window[T]) Refused(now time.Time, id ID, err *messages.Error) {
 		w.fail(err)
 		return
 	}
-	w.hold(now)
+	w.hold(now, err)
 	w.check()
 }
 
@@ -96,7 +96,7 @@ func (w *Window[T]) Disconnect(now time.Time) {
 	for i := range w.queue {
 		if e := &w.queue[i]; e.inFlight {
 			e.ended(messages.NewError(messages.CodeOutcomeUnknown, "the connection was lost"))
-			w.held = true
+			w.hold(now, e.last)
 		}
 	}
 	w.pause(now)

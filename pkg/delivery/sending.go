@@ -68,7 +68,7 @@ func (w *Window[T]) expire(now time.Time) {
 		// The attempts of one burst double the timeout once, not each.
 		w.timeout = max(w.timeout, min(2*waited, w.settings.MaxAttemptTimeout))
 		e.ended(messages.Errorf(messages.CodeOutcomeUnknown, "no answer came within %s", waited))
-		w.hold(now)
+		w.hold(now, e.last)
 	}
 }
 
@@ -94,8 +94,10 @@ func (w *Window[T]) tooLate(e *entry[T], absent bool) *messages.Error {
 
 // hold stops the sending after a failure. The pause begins when nothing is in
 // flight any more.
-func (w *Window[T]) hold(now time.Time) {
-	w.held = true
+func (w *Window[T]) hold(now time.Time, err *messages.Error) {
+	if !w.held {
+		w.held, w.why = true, err
+	}
 	w.pause(now)
 }
 

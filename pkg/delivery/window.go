@@ -28,7 +28,7 @@ type Send[T any] struct {
 // Window has the batches of an idempotent producer, on one partition, that are
 // not acknowledged. It belongs to one goroutine.
 //
-// After every call, what Next, Acked and Failed have is to be taken; then the
+// After every call, what Next, Acked, Failed and Again have is to be taken; then the
 // window wants to hear nothing until Wake.
 type Window[T any] struct {
 	settings Settings
@@ -37,10 +37,11 @@ type Window[T any] struct {
 	sequence int32      // of the next batch
 	next     int        // index in queue of what is sent next
 
-	down     bool      // disconnected
-	held     bool      // a failure waits for the attempts in flight, then for resumeAt
-	resumeAt time.Time // zero while attempts are in flight
-	failures int       // in a row, for the backoff
+	down     bool            // disconnected
+	held     bool            // a failure waits for the attempts in flight, then for resumeAt
+	resumeAt time.Time       // zero while attempts are in flight
+	why      *messages.Error // the failure that began it, to be taken
+	failures int             // in a row, for the backoff
 	timeout  time.Duration
 
 	acked, failed []T // to be taken
@@ -152,6 +153,13 @@ func pop[T any](queue *[]T) (first T, ok bool) {
 	return first, true
 }
 
+// Again returns why batches are going to be sent again: the first failure since
+// they were sent last, once.
+func (w *Window[T]) Again() (why *messages.Error, ok bool) {
+	why, w.why = w.why, nil
+	return why, why != nil
+}
+
 // Absent says of a window that has failed that none of its failed batches is in
 // the log: every attempt of the lowest one was refused, and none of the others
 // is taken before it. Otherwise each may or may not be there.
@@ -177,7 +185,7 @@ func (w *Window[T]) fail(err *messages.Error) {
 			w.failed = append(w.failed, e.batch)
 		}
 	}
-	w.queue, w.next = nil, 0
+	w.queue, w.next, w.why = nil, 0, nil
 }
 
 // Fail ends the window for a reason of its owner. It does nothing to one that has failed.

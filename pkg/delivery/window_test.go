@@ -175,6 +175,40 @@ func TestAfterAFailureEverythingWaitsForWhatIsInFlightThenGoesAgainInOrder(t *te
 	s.settled("a b c d", "")
 }
 
+func TestTheFirstFailureIsWhyBatchesAreSentAgain(t *testing.T) {
+	s := newScript(t, delivery.Settings{})
+	again := func(want *messages.Error) {
+		t.Helper()
+		if why, ok := s.Again(); why != want || ok != (want != nil) {
+			t.Errorf("again because of %v, want %v", why, want)
+		}
+		if _, ok := s.Again(); ok {
+			t.Error("it is said twice")
+		}
+	}
+	s.add("a", "b")
+	first := s.sent("a", "b")
+	again(nil)
+	s.refuse(first["a"], busy)
+	again(busy)
+	s.refuse(first["b"], outOfOrder)
+	s.wakes(delivery.DefaultMinBackoff / 2)
+	second := s.sent("a", "b")
+	again(nil)
+	s.Disconnect(s.now)
+	if why, ok := s.Again(); !ok || why.Code != messages.CodeOutcomeUnknown {
+		t.Errorf("again because of %v", why)
+	}
+	s.Reconnect()
+	s.ok(second["a"], second["b"])
+	s.add("c")
+	c := s.sent("c")["c"]
+	s.wakes(delivery.DefaultMinAttemptTimeout)
+	s.Advance(s.now)
+	s.ok(c) // late, so there is nothing to send again
+	again(nil)
+}
+
 func TestWhatIsAckedBehindIsNotSentAgain(t *testing.T) {
 	s := newScript(t, delivery.Settings{})
 	s.add("a", "b", "c")
