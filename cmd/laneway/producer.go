@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -113,7 +114,7 @@ func printProducers(out io.Writer, producers []messages.ProducerInfo, asJSON boo
 	for _, p := range producers {
 		name, last := "-", "-"
 		if p.Name != "" {
-			name = p.Name
+			name = shown(p.Name)
 		}
 		if p.LastSequence != nil {
 			last = strconv.Itoa(int(*p.LastSequence))
@@ -121,6 +122,15 @@ func printProducers(out io.Writer, producers []messages.ProducerInfo, asJSON boo
 		_, _ = fmt.Fprintf(table, "%d\t%d\t%s\t%d\t%s\t%s\n", p.Partition, p.ProducerID, name, p.ProducerEpoch, last, age(p.AgeMS))
 	}
 	return table.Flush()
+}
+
+// shown returns a name as it may stand in a table on a terminal: quoted if it has
+// anything but plain printable characters, or could be taken for something else.
+func shown(name string) string {
+	if quoted := strconv.Quote(name); name == "-" || strings.Contains(name, " ") || quoted != `"`+name+`"` {
+		return quoted
+	}
+	return name
 }
 
 // age returns a time as people say it, such as 3 hours ago.

@@ -36,6 +36,19 @@ func TestProducersAreListedWithTheirAges(t *testing.T) {
 	}
 }
 
+func TestNamesCannotBreakTheTerminal(t *testing.T) {
+	for name, want := range map[string]string{
+		"a\u0301": "a\u0301", "büro-7": "büro-7", "-": `"-"`, "two words": `"two words"`, `a"b`: `"a\"b"`,
+		"a\x1b[2Jb": `"a\x1b[2Jb"`, "a\tb\nc": `"a\tb\nc"`, "\u009b2J": `"\u009b2J"`, "a\u202eb": `"a\u202eb"`,
+	} {
+		var out strings.Builder
+		err := printProducers(&out, []messages.ProducerInfo{{ProducerID: 12, Name: name}}, false)
+		if row := "0          12  " + want + "  "; err != nil || !strings.Contains(out.String(), row) || strings.Count(out.String(), "\n") != 2 {
+			t.Errorf("%q is printed as\n%s", name, &out)
+		}
+	}
+}
+
 func TestAProducerIsShownByIdOrByName(t *testing.T) {
 	s := newScripted(t, 1)
 	s.handle(messages.ProducerAPI+"info", func(m *nats.Msg) {
