@@ -15,16 +15,16 @@ import (
 // Exit codes. The help of laneway lists them; a process that is ended by a
 // second signal has the code that the shell gives it, 128 and the signal.
 const (
-	exitDone     = 0 // done, or stopped cleanly by a signal
-	exitFailed   = 1 // failed, at the start or later
+	exitDone     = 0 // done, or stopped cleanly by a signal that is meant to end it
+	exitFailed   = 1 // failed, at the start or later, or interrupted before all was done
 	exitUsage    = 2 // the command line, a variable or the configuration file makes no sense
-	exitReplaced = 3 // a younger instance of the service has taken over
+	exitReplaced = 3 // a younger instance of the service, or of a named producer, has taken over
 	exitLocked   = 4 // another process uses the data folder
 	exitPort     = 5 // another process listens on the port
 )
 
-const exitCodes = `Exit codes: 0 done or stopped by a signal, 1 failed, 2 wrong usage, 3 replaced by a younger instance,
-4 the data folder is in use, 5 a port is in use.`
+const exitCodes = `Exit codes: 0 done, also services and consume when a signal stops them, 1 failed or interrupted,
+2 wrong usage, 3 replaced by a younger instance, 4 the data folder is in use, 5 a port is in use.`
 
 func exitCode(err error) int {
 	_, isUsage := errors.AsType[*usageError](err)
@@ -33,7 +33,7 @@ func exitCode(err error) int {
 		return exitDone
 	case isUsage:
 		return exitUsage
-	case errors.Is(err, epoch.ErrReplaced):
+	case errors.Is(err, epoch.ErrReplaced), errors.Is(err, messages.NewError(messages.CodeInvalidEpoch, "")):
 		return exitReplaced
 	case errors.Is(err, embedded.ErrLocked):
 		return exitLocked

@@ -22,6 +22,7 @@ func TestExitCodeTellsWhatHappened(t *testing.T) {
 		{messages.NewError(messages.CodeUnknownTopic, "orders"), 1},
 		{misuse("no"), 2},
 		{fmt.Errorf("sequencer: %w", epoch.ErrReplaced), 3},
+		{fmt.Errorf("produce: %w", messages.NewError(messages.CodeInvalidEpoch, "")), 3},
 		{errors.Join(&embedded.LockedError{Folder: "/data"}, errors.New("and more")), 4},
 		{fmt.Errorf("cannot listen: %w", syscall.EADDRINUSE), 5},
 	} {

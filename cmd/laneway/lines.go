@@ -11,7 +11,8 @@ import (
 const lineBuffer = 256 << 10
 
 // lineReader splits its input at \n and nowhere else: \r is part of a line, an
-// empty line is a line, and so is what follows the last \n. It belongs to one
+// empty line is a line, and so is, unless terminated says else, what follows the last
+// \n. It belongs to one
 // goroutine.
 type lineReader struct {
 	in     *bufio.Reader
@@ -19,6 +20,9 @@ type lineReader struct {
 	last   int64  // lines that there may be; 0 is no limit
 	number int64  // of the line returned last, from 1
 	long   []byte // the pieces of a line longer than the buffer
+
+	terminated bool // what follows the last \n is no line, but unfinished
+	unfinished bool // there was some of it
 }
 
 // lineTooLongError says which line does not fit into a record of the topic.
@@ -58,6 +62,10 @@ func (l *lineReader) next() ([]byte, error) {
 		return nil, err
 	case len(line) == 0:
 		l.number--
+		return nil, io.EOF
+	case l.terminated:
+		l.number--
+		l.unfinished = true
 		return nil, io.EOF
 	}
 	if l.last > 0 && l.number > l.last {

@@ -34,21 +34,25 @@ type produceCommand struct {
 	Topic string `arg:"" help:"Name of the topic."`
 	File  string `arg:"" optional:"" help:"The file to send; standard input if it is - or not given."`
 	serverFlag
-	Partition  int    `default:"-1" placeholder:"N" help:"Only to this partition; by default batch by batch to all in turn."`
-	BatchBytes size   `default:"256KiB" help:"Size at which a batch is sent, at most 4MiB."`
-	Name       string `env:"LANEWAY_PRODUCER_NAME" placeholder:"NAME" help:"Name of the producer: what it has sent before to the same partition is skipped, so an interrupted run is finished by the same command."`
-	InFlight   number `default:"5" help:"Batches of a partition that may be unanswered at once, at most 5."`
-	Quiet      bool   `help:"Print neither progress nor a summary."`
-	JSON       bool   `name:"json" help:"Print the summary as a JSON object to standard output."`
+	Partition  int          `default:"-1" placeholder:"N" help:"Only to this partition; by default batch by batch to all in turn."`
+	BatchBytes size         `default:"256KiB" help:"Size at which a batch is sent, at most 4MiB."`
+	Name       producerName `env:"LANEWAY_PRODUCER_NAME" placeholder:"NAME" help:"Name of the producer: what it has sent before to the same partition is skipped, so an interrupted run is finished by the same command."`
+	InFlight   number       `default:"5" help:"Batches of a partition that may be unanswered at once, at most 5."`
+	Quiet      bool         `help:"Print neither progress nor a summary."`
+	JSON       bool         `name:"json" help:"Print the summary as a JSON object to standard output."`
 }
 
 // Help implements kong.HelpProvider.
 func (*produceCommand) Help() string {
-	return `A line is what ends with a line feed, which is not sent; a carriage return is a part of the line, an empty line is a record. What follows the last line feed is a record too. The summary at the end goes to standard error. If anything fails, it says how many lines are in the log for sure, and the exit code is not 0. What Laneway could not take or answer in time is sent again, for up to two minutes, and is in the log once.
+	return `A line is what ends with a line feed, which is not sent; a carriage return is a part of the line, an empty line is a record. What follows the last line feed is a record too, without --name. The summary at the end goes to standard error. If anything fails, it says how many lines are in the log for sure, and the exit code is not 0. What Laneway could not take or answer in time is sent again, for up to two minutes, and is in the log once.
 
 With --name, the lines that are in the log already are read but not sent again: run the same command again after it was
-interrupted, and every line is in the log once. It needs the same input, and one partition. A second instance of the same
-name fences the first one.
+interrupted, and every line is in the log once. It needs the same input, and one partition. A last line without a line feed is not
+sent: it may still grow. A name has one instance at a time in a topic, whatever the partition: a second one ends the first
+one, whose exit code is 3.
+
+It says what it waits for when nothing is acknowledged for a while. Interrupted, it waits up to 10 seconds for answers to
+what was sent, says which lines are in the log, and the exit code is 1 unless all are; a second signal ends it at once.
 
 Examples:
 
@@ -66,11 +70,6 @@ func (c *produceCommand) Validate() error {
 		return fmt.Errorf("--batch-bytes is %d, allowed are 1 to %s", c.BatchBytes, humanize.IBytes(maxBatchBytes))
 	case c.InFlight > maxInFlight:
 		return fmt.Errorf("--in-flight is %d, allowed are 1 to %d", c.InFlight, maxInFlight)
-	case c.Name == "":
-		return nil
-	}
-	if err := messages.CheckProducerName(c.Name); err != nil {
-		return fmt.Errorf("--name: %s", messages.AsError(err).Detail)
 	}
 	return nil
 }
@@ -95,22 +94,32 @@ func (c *produceCommand) Run(a *app) error {
 		return err
 	}
 	telemetry.RouteErrors(log)
-	producer, err := c.producer(a.ctx, laneway, tracing)
+	screen := &console{bar: c.progress(a, file), out: a.stderr, quiet: c.Quiet}
+	waits := &waiting{console: screen, offline: func() string {
+		if laneway.Conn().IsReconnecting() {
+			return redact(c.Server)
+		}
+		return ""
+	}}
+	producer, err := c.producer(a.ctx, laneway, c.options(tracing, waits))
 	if err != nil {
 		return err
 	}
-	progress := c.progress(a, file)
-	in := io.TeeReader(newInterruptible(a.ctx, file), progress)
-	result, err := c.send(a.ctx, producer, c.lines(in, producer.Topic().MaxRecordBytes))
-	_ = progress.Clear()
+	waits.progress = producer.Summary
+	in := io.TeeReader(newInterruptible(a.ctx, file), screen)
+	stop := waits.start()
+	result, err := c.send(a.ctx, producer, c.lines(in, producer.Topic().MaxRecordBytes), waits)
+	stop()
+	screen.close()
 	err = c.report(a, result, err)
 	flush(context.WithoutCancel(a.ctx), tracing.Shutdown, log)
 	return err
 }
 
-func (c *produceCommand) options(tracing *telemetry.Telemetry) client.ProducerOptions {
+func (c *produceCommand) options(tracing *telemetry.Telemetry, waits *waiting) client.ProducerOptions {
 	options := client.ProducerOptions{
-		Name: c.Name, BatchBytes: int(c.BatchBytes), MaxInFlight: int(c.InFlight), Linger: produceLinger,
+		Name: string(c.Name), BatchBytes: int(c.BatchBytes), MaxInFlight: int(c.InFlight), Linger: produceLinger,
+		OnRetry: waits.retry, OnAck: waits.acked,
 	}
 	if c.Partition != anyPartition {
 		options.Partition = new(int32(c.Partition))
@@ -154,24 +163,20 @@ func (c *produceCommand) progress(a *app, in io.Reader) *progressbar.ProgressBar
 
 // send hands every line to the producer that is not in the log, and waits for the
 // answers. The summary tells how far it came, whatever fails.
-func (c *produceCommand) send(ctx context.Context, producer *client.Producer, in *lineReader) (*summary, error) {
+func (c *produceCommand) send(ctx context.Context, producer *client.Producer, in *lineReader, waits *waiting) (*summary, error) {
 	begun, lines := time.Now(), int64(0)
 	skipped, err := c.skip(in, int64(producer.NextSequence(int32(max(0, c.Partition)))))
 	if err == nil {
 		lines, err = publishLines(ctx, producer, in, nil)
 	}
-	wait := ctx
-	if err != nil {
-		// What was read before is on its way; its answers are worth a moment.
-		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastAnswers)
-		defer cancel()
-		wait = bounded
-	}
+	// What was read is on its way; its answers are worth a moment whatever happens.
+	wait, cancel := waits.patience(ctx, err != nil)
+	defer cancel()
 	if closeErr := producer.Close(wait); err == nil {
 		err = closeErr
 	}
 	result := summarize(c.Topic, lines, time.Since(begun), producer.Summary())
-	result.Skipped = skipped
+	result.Skipped, result.Unfinished = skipped, in.unfinished
 	return result, err
 }
 
@@ -196,6 +201,9 @@ func publishLines(ctx context.Context, producer *client.Producer, in *lineReader
 func (c *produceCommand) report(a *app, s *summary, err error) error {
 	if err != nil {
 		s.Error = err.Error()
+	}
+	if s.Unfinished {
+		_, _ = fmt.Fprintln(a.stderr, "laneway: the last line has no line feed yet, and is not sent")
 	}
 	if c.JSON {
 		if jsonErr := s.printJSON(a.stdout); jsonErr != nil {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 
-	"laneway.dev/internal/telemetry"
 	"laneway.dev/pkg/client"
 )
 
@@ -17,7 +16,7 @@ const maxResumable = math.MaxInt32
 
 // producer returns the producer of the lines. One with a name needs a single
 // partition, whose log tells by its end how many lines it has.
-func (c *produceCommand) producer(ctx context.Context, laneway *client.Client, tracing *telemetry.Telemetry) (*client.Producer, error) {
+func (c *produceCommand) producer(ctx context.Context, laneway *client.Client, options client.ProducerOptions) (*client.Producer, error) {
 	if c.Name != "" && c.Partition == anyPartition {
 		topic, _, err := laneway.Admin().TopicInfo(ctx, c.Topic)
 		if err != nil {
@@ -28,14 +27,15 @@ func (c *produceCommand) producer(ctx context.Context, laneway *client.Client, t
 				c.Topic, topic.Partitions)
 		}
 	}
-	return laneway.Producer(ctx, c.Topic, c.options(tracing))
+	return laneway.Producer(ctx, c.Topic, options)
 }
 
-// lines returns the reader of the lines.
+// lines returns the reader of the lines. A line that may still grow would be
+// skipped by a later run, so it waits for its line feed.
 func (c *produceCommand) lines(in io.Reader, limit int) *lineReader {
 	lines := newLineReader(in, limit)
 	if c.Name != "" {
-		lines.last = maxResumable
+		lines.last, lines.terminated = maxResumable, true
 	}
 	return lines
 }
@@ -47,7 +47,7 @@ func (c *produceCommand) skip(in *lineReader, logged int64) (int64, error) {
 		_, err := in.next()
 		switch {
 		case errors.Is(err, io.EOF):
-			return 0, fmt.Errorf("%s has %s of %q, the input only %s: it is not what was sent before",
+			return 0, fmt.Errorf("%s has %s of %q, the input only %s with a line feed: it is not what was sent before",
 				c.Topic, count(logged, "line"), c.Name, count(n, "line"))
 		case err != nil:
 			return n, err

@@ -27,10 +27,29 @@ func TestANamedProduceSendsOnlyWhatIsNotInTheLog(t *testing.T) {
 	}
 }
 
+func TestALastLineThatMayStillGrowIsNotSentUnderAName(t *testing.T) {
+	const notice = "laneway: the last line has no line feed yet, and is not sent\n"
+	s := newScripted(t, 1)
+	s.logged(1)
+	s.takeRecords()
+	code, stdout, stderr := s.laneway("a\nb\nc", "produce", "orders", "--name", "importer", "--json")
+	if code != exitDone || s.produced() != "b" || stderr != notice || !strings.Contains(stdout, `"unfinished_line":true`) {
+		t.Errorf("exit code %d, produced %q, stdout %s, stderr %s", code, s.produced(), stdout, stderr)
+	}
+	code, _, stderr = s.laneway("a\nb", "produce", "orders", "--name", "importer")
+	if code != exitDone || s.produced() != "b" || !strings.HasPrefix(stderr, notice) || !strings.HasSuffix(stderr, "nothing more to send\n") {
+		t.Errorf("exit code %d, produced %q, stderr %s", code, s.produced(), stderr)
+	}
+	code, _, stderr = s.laneway("c", "produce", "orders")
+	if code != exitDone || s.produced() != "b c" || strings.Contains(stderr, "line feed") {
+		t.Errorf("without a name: exit code %d, produced %q, stderr %s", code, s.produced(), stderr)
+	}
+}
+
 func TestAProduceThatWasDoneBeforeSendsNothingAndSaysSo(t *testing.T) {
 	s := newScripted(t, 1)
 	s.logged(2)
-	code, _, stderr := s.laneway("a\nb", "produce", "orders", "--name", "importer")
+	code, _, stderr := s.laneway("a\nb\n", "produce", "orders", "--name", "importer")
 	if want := "in orders already, and not sent again: 2 lines\nthere was nothing more to send\n"; code != exitDone || stderr != want {
 		t.Errorf("exit code %d, stderr:\n%s", code, stderr)
 	}
@@ -40,7 +59,7 @@ func TestAnInputThatIsShorterThanTheLogIsAnotherOne(t *testing.T) {
 	s := newScripted(t, 1)
 	s.logged(3)
 	code, _, stderr := s.laneway("a\n", "produce", "orders", "--name", "importer")
-	if code != exitFailed || !strings.Contains(stderr, `orders has 3 lines of "importer", the input only 1 line: it is not what was sent before; nothing was sent`) {
+	if code != exitFailed || !strings.Contains(stderr, `orders has 3 lines of "importer", the input only 1 line with a line feed: it is not what was sent before; nothing was sent`) {
 		t.Errorf("exit code %d, stderr:\n%s", code, stderr)
 	}
 }
@@ -77,13 +96,13 @@ func TestAReplacedProduceSaysOnceWhatIsInTheLog(t *testing.T) {
 	code, _, stderr := s.laneway("a\nb\nc\n", "produce", "orders", "--name", "importer", "--quiet")
 	want := "laneway: " + messages.NewError(messages.CodeInvalidEpoch, "").Error() +
 		"; of 3 lines all but the last one are in the log for sure, that may or may not be\nwhat to do: "
-	if code != exitFailed || !strings.HasPrefix(stderr, want) || strings.Count(stderr, "INVALID_PRODUCER_EPOCH") != 1 {
+	if code != exitReplaced || !strings.HasPrefix(stderr, want) || strings.Count(stderr, "INVALID_PRODUCER_EPOCH") != 1 {
 		t.Errorf("exit code %d, stderr:\n%s", code, stderr)
 	}
 }
 
 func TestAnInputWithMoreLinesThanCanBeToldApartIsRefused(t *testing.T) {
-	lines := (&produceCommand{Name: "importer"}).lines(strings.NewReader("a\nb\nc"), 10)
+	lines := (&produceCommand{Name: "importer"}).lines(strings.NewReader("a\nb\nc\n"), 10)
 	if lines.last != maxResumable {
 		t.Fatalf("%d lines are allowed", lines.last)
 	}

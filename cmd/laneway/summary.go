@@ -21,7 +21,9 @@ type summary struct {
 	Retries int64     `json:"retries,omitempty"`
 	Seconds float64   `json:"seconds"`
 	Offsets []offsets `json:"offsets"`
-	Error   string    `json:"error,omitempty"`
+	// Unfinished says that a last line without a line feed was not sent.
+	Unfinished bool   `json:"unfinished_line,omitempty"`
+	Error      string `json:"error,omitempty"`
 
 	absent bool // the lines that are not in the log for sure are surely not
 }

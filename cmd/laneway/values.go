@@ -10,6 +10,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/dustin/go-humanize"
+
+	"laneway.dev/pkg/messages"
 )
 
 // number is a whole number from 1 on.
@@ -80,6 +82,26 @@ func (d *delay) Decode(ctx *kong.DecodeContext) error {
 		return fmt.Errorf("%q is not a duration: it looks like 250ms or 2m", given)
 	}
 	*d = delay(duration)
+	return nil
+}
+
+// producerName is a name that a producer may have; empty is none given. Kong would
+// pass it through JSON, which puts other characters for what is not UTF-8.
+type producerName string
+
+// Decode implements kong.MapperValue.
+func (n *producerName) Decode(ctx *kong.DecodeContext) error {
+	given, err := pop(ctx, "name")
+	if err != nil {
+		return err
+	}
+	if given == "" {
+		return errors.New("it is empty: give the producer a name, or leave it out")
+	}
+	if err := messages.CheckProducerName(given); err != nil {
+		return errors.New(messages.AsError(err).Detail)
+	}
+	*n = producerName(given)
 	return nil
 }
 

@@ -22,6 +22,8 @@ func TestValueOutOfRangeIsRefusedByTheNameOfItsFlag(t *testing.T) {
 		{create, "--producer-expiry", "9m59s", "10m to 8760h"},
 		{create, "--max-producers", "1000001", "1 to 1000000"},
 		{produce, "--name", strings.Repeat("x", 129), "129 bytes"},
+		{produce, "--name", "", "it is empty"},
+		{produce, "--name", "a\xff", "not UTF-8"},
 		{produce, "--in-flight", "0", "from 1 to"},
 		{produce, "--in-flight", "6", "1 to 5"},
 		{produce, "--batch-bytes", "0", "at least 1 byte"},
