@@ -36,7 +36,7 @@ type produceCommand struct {
 	serverFlag
 	Partition  int          `default:"-1" placeholder:"N" help:"Only to this partition; by default batch by batch to all in turn."`
 	BatchBytes size         `default:"256KiB" help:"Size at which a batch is sent, at most 4MiB."`
-	Name       producerName `env:"LANEWAY_PRODUCER_NAME" placeholder:"NAME" help:"Name of the producer: what it has sent before to the same partition is skipped, so an interrupted run is finished by the same command."`
+	Name       producerName `env:"LANEWAY_PRODUCER_NAME" placeholder:"NAME" help:"Name of the producer: what it has sent before to the same partition is skipped, so an interrupted run is finished by the same command. A topic has one instance of a name at a time, whatever the partition."`
 	InFlight   number       `default:"5" help:"Batches of a partition that may be unanswered at once, at most 5."`
 	Quiet      bool         `help:"Print neither progress nor a summary."`
 	JSON       bool         `name:"json" help:"Print the summary as a JSON object to standard output."`
