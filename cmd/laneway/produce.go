@@ -52,7 +52,7 @@ sent: it may still grow. A name has one instance at a time in a topic, whatever 
 one, whose exit code is 3.
 
 It says what it waits for when nothing is acknowledged for a while. Interrupted, it waits up to 10 seconds for answers to
-what was sent, says which lines are in the log, and the exit code is 1 unless all are; a second signal ends it at once.
+what was sent, says which lines are in the log, and the exit code is 1 unless the whole input is; a second signal ends it at once.
 
 Examples:
 
