@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -49,7 +48,7 @@ func (s *sender) answer(m *nats.Msg) {
 	if !ok {
 		return
 	}
-	now := time.Now()
+	now := s.clock.now()
 	if unserved(m) {
 		s.lookup.ask(now, target)
 		w.Refused(now, id, messages.Errorf(messages.CodeUnavailable, "nobody serves %s", s.p.targets[target].ProduceSubject()))

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/rand"
 
 	"laneway.dev/pkg/messages"
 )
@@ -21,7 +22,8 @@ func (c *Client) identify(ctx context.Context, name string, topic messages.Topic
 		if err := messages.CheckProducerName(name); err != nil {
 			return identity{}, err
 		}
-		request = messages.ProducerInitRequest{Name: name, Topics: []string{topic.Name}}
+		// A request that was given up may still be served: it is not to fence this instance.
+		request = messages.ProducerInitRequest{Name: name, Topics: []string{topic.Name}, Instance: rand.Text()}
 	}
 	var response messages.ProducerInitResponse
 	err := c.insist(ctx, func(ctx context.Context) error {

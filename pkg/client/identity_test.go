@@ -35,6 +35,10 @@ func TestANamedProducerGoesOnWhereTheLogEnds(t *testing.T) {
 	f.receive(1)
 	asked := f.positions(f.position(2, new(int32(math.MaxInt32))), f.position(1, new(int32(8))), f.position(0, nil))
 	p := produce(t, c, f, client.ProducerOptions{Name: "importer", BatchBytes: single})
+	if instance := asked.Load().Instance; instance == "" {
+		t.Error("it does not say which instance it is")
+	}
+	asked.Load().Instance = ""
 	if diff := cmp.Diff(messages.ProducerInitRequest{Name: "importer", Topics: []string{f.topic.Name}}, *asked.Load()); diff != "" {
 		t.Error(diff)
 	}

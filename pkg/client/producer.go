@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"laneway.dev/pkg/messages"
 )
@@ -27,10 +28,11 @@ type Producer struct {
 	payload  int // bytes that a frame may have
 	buffer   *buffer
 
-	stop   chan struct{} // closed when the sender is to end
-	done   chan struct{} // closed when it has ended
-	once   sync.Once     // Close
-	closed error         // of Close
+	stop    chan struct{} // closed when the sender is to end
+	done    chan struct{} // closed when it has ended
+	once    sync.Once     // Close
+	closing chan struct{} // closed when it is known how Close ends
+	closed  error         // of Close
 }
 
 // Producer returns a producer for a topic, which must exist. While nobody answers
@@ -47,9 +49,6 @@ func (c *Client) Producer(ctx context.Context, topic string, options ProducerOpt
 	}
 	return p, nil
 }
-
-// headerReserve is what is left of NATS' largest message for the headers of a batch.
-const headerReserve = 4 << 10
 
 func (c *Client) newProducer(ctx context.Context, name string, options ProducerOptions) (*Producer, error) {
 	topic, err := c.find(ctx, name)
@@ -69,14 +68,14 @@ func (c *Client) newProducer(ctx context.Context, name string, options ProducerO
 	if err != nil {
 		return nil, err
 	}
-	payload := int(c.conn.MaxPayload()) - headerReserve
+	payload := int(c.conn.MaxPayload()) - messages.EnvelopeRoom
 	return &Producer{
 		client: c, topic: topic, targets: targets, options: options, identity: who, payload: payload,
 		buffer: &buffer{
 			options: options, frame: min(options.BatchBytes, payload),
 			work: make(chan struct{}, 1), queues: make([]queue, len(targets)),
 		},
-		stop: make(chan struct{}), done: make(chan struct{}),
+		stop: make(chan struct{}), done: make(chan struct{}), closing: make(chan struct{}),
 	}, nil
 }
 
@@ -116,24 +115,57 @@ func (p *Producer) Flush(ctx context.Context) error {
 }
 
 // Close takes no more records, waits for what is taken, and ends the producer; no
-// goroutine is left. If ctx ends first, what is not acked by then may or may not
-// be in the log. The error says why not everything is; a further Close returns it
-// again.
+// goroutine is left, unless NATS takes nothing from it. If ctx ends first, what is
+// not acked by then may or may not be in the log. The error says why not everything
+// is; a further Close returns it again.
 func (p *Producer) Close(ctx context.Context) error {
-	p.once.Do(func() {
-		p.buffer.shut()
-		err := p.Flush(ctx)
-		switch {
-		case err == ErrClosed: //nolint:errorlint // exactly this one says that all went well
-		case err == ctx.Err() && err != nil: //nolint:errorlint // as Flush returns it
-			p.closed = fmt.Errorf("%w: %w", errUnacked, err)
-		default:
-			p.closed = err
-		}
-		close(p.stop)
-	})
-	<-p.done
+	first := false
+	p.once.Do(func() { first = true })
+	if first {
+		p.close(ctx)
+	}
+	select {
+	case <-p.closing:
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", errUnacked, ctx.Err())
+	}
+	p.ended(ctx)
 	return p.closed
+}
+
+// close is the first Close.
+func (p *Producer) close(ctx context.Context) {
+	p.buffer.shut()
+	err := p.Flush(ctx)
+	switch {
+	case err == ErrClosed: //nolint:errorlint // exactly this one says that all went well
+	case err == ctx.Err() && err != nil: //nolint:errorlint // as Flush returns it
+		p.closed = fmt.Errorf("%w: %w", errUnacked, err)
+	default:
+		p.closed = err
+	}
+	close(p.stop)
+	close(p.closing)
+}
+
+// endTime is how long the sender is waited for that was told to end, also when the
+// context is over.
+const endTime = time.Second
+
+// ended waits until the sender has ended, which it does at once unless it is held up
+// in a write.
+func (p *Producer) ended(ctx context.Context) {
+	select {
+	case <-p.done:
+		return
+	case <-ctx.Done():
+	}
+	timer := time.NewTimer(endTime)
+	defer timer.Stop()
+	select {
+	case <-p.done:
+	case <-timer.C:
+	}
 }
 
 // Err returns why the producer takes no more records: a *ProduceError, or

@@ -30,6 +30,7 @@ type sender struct {
 	lookup   *lookup
 	down     bool // the windows were told that the connection is lost
 	timer    *time.Timer
+	clock    clock
 }
 
 // start starts the producer's sender.
@@ -70,11 +71,12 @@ func (p *Producer) start() error {
 // serve works until something ends the producer, and returns what.
 func (s *sender) serve() error {
 	for {
-		wake, err := s.step(time.Now())
+		now := s.clock.now()
+		wake, err := s.step(now)
 		if err != nil {
 			return err
 		}
-		s.timer.Reset(time.Until(wake))
+		s.timer.Reset(s.clock.waits(now, wake))
 		select {
 		case <-s.p.buffer.work:
 		case m := <-s.answers:
@@ -139,8 +141,11 @@ func (s *sender) step(now time.Time) (wake time.Time, err error) {
 func (s *sender) fill(now time.Time, target int) time.Time {
 	w := s.windows[target]
 	for w.Room() {
-		b, due := s.p.buffer.take(now, target)
+		b, due := s.p.buffer.take(s.clock.wall(now), target)
 		if b == nil {
+			if !due.IsZero() {
+				due = due.Add(-s.clock.lost)
+			}
 			return due
 		}
 		if err := w.Add(now, b, b.records); err != nil {
@@ -235,7 +240,7 @@ func (s *sender) changed(status nats.Status) error {
 		return fmt.Errorf("%w: its NATS connection", ErrClosed)
 	case nats.RECONNECTING, nats.DISCONNECTED:
 		s.down = true
-		now := time.Now()
+		now := s.clock.now()
 		for _, w := range s.windows {
 			w.Disconnect(now)
 		}

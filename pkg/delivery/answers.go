@@ -93,6 +93,9 @@ func (w *Window[T]) find(id ID) *entry[T] {
 // flight. Nothing is sent until Reconnect. It may be called again.
 func (w *Window[T]) Disconnect(now time.Time) {
 	w.down = true
+	if w.err != nil {
+		return
+	}
 	for i := range w.queue {
 		if e := &w.queue[i]; e.inFlight {
 			e.ended(messages.NewError(messages.CodeOutcomeUnknown, "the connection was lost"))

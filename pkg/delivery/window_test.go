@@ -315,6 +315,18 @@ func TestAnAttemptThatTimesOutMakesTheNextOneWaitLonger(t *testing.T) {
 	s.wakes(8 * time.Second) // four times what the OK took
 }
 
+func TestAWindowThatHasFailedMayLoseItsConnection(t *testing.T) {
+	s := newScript(t, delivery.Settings{})
+	s.add("a")
+	s.sent("a")
+	s.Fail(messages.NewError(messages.CodeInternal, ""))
+	s.Disconnect(s.now)
+	s.Reconnect()
+	if s.Room() {
+		t.Error("there is room after a failure")
+	}
+}
+
 func TestLateOKsThatLeaveNothingToSendAgainMakeRoomAtOnce(t *testing.T) {
 	s := newScript(t, delivery.Settings{})
 	s.add("a", "b")

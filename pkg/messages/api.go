@@ -70,6 +70,9 @@ const (
 	MaxPartitions       = 256
 	MaxReplicas         = 5 // JetStream's
 	MaxTopics           = 1000
+	// EnvelopeRoom is what a batch leaves of NATS' max_payload to the names, the trace
+	// context and the headers that it travels with from hop to hop, in bytes.
+	EnvelopeRoom = 16 << 10
 	// DefaultProducerExpiry is how long a partition remembers an idle producer.
 	DefaultProducerExpiry = 24 * time.Hour
 	// MinProducerExpiry must exceed the time for which a producer goes on sending

@@ -8,10 +8,6 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// envelopeRoom is what a batch leaves of NATS' max_payload to the names, the
-// trace context and the headers that it travels with from hop to hop.
-const envelopeRoom = 16 << 10
-
 // fastBatch is the end of the reply subjects of a batch that is published in
 // NATS' fast way: what is asked for is in the subject, not in a header.
 const fastBatch = ".$FI"
@@ -44,7 +40,7 @@ func parse(m *nats.Msg, topic messages.Topic, stream string, maxPayload int64, o
 	if p.Payload, p.Records, err = frameOf(m, boundSubject(m, topic), topic.MaxRecordBytes); err != nil {
 		return Produce{}, err
 	}
-	if limit := maxPayload - envelopeRoom; int64(len(p.Payload)) > limit {
+	if limit := maxPayload - messages.EnvelopeRoom; int64(len(p.Payload)) > limit {
 		return Produce{}, messages.Errorf(messages.CodeMessageTooLarge,
 			"the batch has %d bytes; with a NATS max_payload of %d it may have %d", len(p.Payload), maxPayload, limit)
 	}
