@@ -6,8 +6,9 @@ import (
 )
 
 // entryVersion is the version of the log entry. Entries are kept for ever, so
-// later versions of Laneway must go on reading this one.
-const entryVersion = 2
+// later versions of Laneway must go on reading this one. An entry is written in the
+// lowest version that can say it.
+const entryVersion = 3
 
 // Entry is one JetStream message of a partition's log: a group commit of
 // placeholders, or a mark without any: a term record if Owner is set, else a
@@ -25,6 +26,9 @@ type Entry struct {
 	Time    int64
 	Batches []Placeholder
 	Fences  []LoggedFence // they come after the batches
+	// Refused are tickets of the epoch whose batches are not in the log and never
+	// will be, because their producers have been told so.
+	Refused []LaneNumbers
 }
 
 // LoggedEntry is an entry as it stands in the log.
@@ -76,8 +80,12 @@ func EncodeEntry(n Entry) []byte {
 		refs[i] = [2]int{lanes.of(n.Batches[i].Lane), keys.of(n.Batches[i].Extent.Key)}
 	}
 	return encode(64+40*len(n.Batches), func(e *encoder) {
-		e.array(entryFields)
-		e.uint(entryVersion)
+		version, fields := uint64(entryVersion), entryFields
+		if len(n.Refused) == 0 {
+			version, fields = 2, entryFieldsVersion2
+		}
+		e.array(fields)
+		e.uint(version)
 		e.uint(n.TopicID)
 		e.string(n.Owner)
 		e.uint(n.Epoch)
@@ -91,13 +99,18 @@ func EncodeEntry(n Entry) []byte {
 			encodePlaceholder(e, &n.Batches[i], refs[i])
 		}
 		writeList(e, n.Fences, encodeLoggedFence)
+		if len(n.Refused) > 0 {
+			writeList(e, n.Refused, encodeLaneNumbers)
+		}
 	})
 }
 
 // Numbers of fields. Version 1 knew no producers: an entry had no fences and a
-// placeholder no sequence, which one without a producer id still leaves out.
+// placeholder no sequence, which one without a producer id still leaves out. Version 2
+// had no refusals.
 const (
-	entryFields         = 11
+	entryFields         = 12
+	entryFieldsVersion2 = 11
 	entryFieldsVersion1 = 10
 	placeholderFields   = 9
 	sequencedFields     = placeholderFields + 3
@@ -133,7 +146,7 @@ func DecodeEntry(data []byte) (Entry, error) {
 	case d.err != nil:
 	case v < 1 || v > entryVersion:
 		d.fail("log entry of version %d, this process reads 1 to %d", v, entryVersion)
-	case v == 1 && fields != entryFieldsVersion1, v == entryVersion && fields != entryFields:
+	case v == 1 && fields != entryFieldsVersion1, v == 2 && fields != entryFieldsVersion2, v == entryVersion && fields != entryFields:
 		d.fail("log entry of version %d with %d fields", v, fields)
 	}
 	n := Entry{
@@ -143,8 +156,11 @@ func DecodeEntry(data []byte) (Entry, error) {
 	lanes := list(d, (*decoder).string)
 	keys := list(d, (*decoder).string)
 	n.Batches = list(d, func(d *decoder) Placeholder { return decodePlaceholder(d, lanes, keys) })
-	if fields == entryFields {
+	if fields >= entryFieldsVersion2 {
 		n.Fences = list(d, decodeLoggedFence)
+	}
+	if fields >= entryFields {
+		n.Refused = list(d, decodeLaneNumbers)
 	}
 	d.end()
 	if n.Records() > math.MaxInt64-n.BaseOffset {

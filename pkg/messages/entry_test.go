@@ -14,6 +14,7 @@ func TestEntrySurvivesStorage(t *testing.T) {
 	for name, want := range map[string]Entry{
 		"batches": sampleEntry,
 		"fences":  sampleSequencedEntry,
+		"refused": {Epoch: 3, Refused: []LaneNumbers{{Lane: "a", Numbers: []uint64{4, 7}}}},
 		"term":    {TopicID: math.MaxUint64, Owner: "replicator-1", BaseOffset: 12},
 		"barrier": {TopicID: 1},
 		"largest": {TopicID: 1, Epoch: math.MaxUint64, SequencerEpoch: math.MaxUint64, BaseOffset: math.MaxInt64},
@@ -107,17 +108,17 @@ func TestDecodeEntryRefusesWhatIsNoEntry(t *testing.T) {
 		return []any{lane, 1, 0, records, key, offset, length, 0, ""}
 	}
 	entry := func(base any, batches ...any) []any {
-		return []any{entryVersion, 1, "", 1, 1, base, 0, []any{"lane"}, []any{"key"}, batches, []any{}}
+		return []any{2, 1, "", 1, 1, base, 0, []any{"lane"}, []any{"key"}, batches, []any{}}
 	}
 	fenced := func(fence ...any) []any {
-		return []any{entryVersion, 1, "", 1, 1, 0, 0, []any{}, []any{}, []any{}, []any{fence}}
+		return []any{2, 1, "", 1, 1, 0, 0, []any{}, []any{}, []any{}, []any{fence}}
 	}
 	good := placeholder(0, 0, 1, 0, 1)
 	for name, c := range map[string]struct {
 		value any
 		says  string
 	}{
-		"version to come":            {[]any{3, 1, "", 1, 1, 0, 0, []any{}, []any{}, []any{}}, "log entry of version 3, this process reads 1 to 2"},
+		"version to come":            {[]any{4, 1, "", 1, 1, 0, 0, []any{}, []any{}, []any{}}, "log entry of version 4, this process reads 1 to 3"},
 		"one field less":             {[]any{1, 1, "", 1, 1, 0, 0, []any{}, []any{}}, "log entry of version 1 with 9 fields"},
 		"one field more":             {append(entry(0, good), 1), "log entry of version 2 with 12 fields"},
 		"one field less in a batch":  {entry(0, good[:8]), "placeholder of 8 fields"},

@@ -180,7 +180,7 @@ var (
 
 // entryFieldsOf is an entry with these lanes, keys, batches and fences.
 func entryFieldsOf(lanes, keys, batches, fences any) []any {
-	return []any{entryVersion, 1, "", 1, 1, 0, 0, lanes, keys, batches, fences}
+	return []any{2, 1, "", 1, 1, 0, 0, lanes, keys, batches, fences}
 }
 
 // snapshotFieldsOf is a snapshot with these lanes, message ids and producers.

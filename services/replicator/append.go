@@ -35,7 +35,7 @@ func (c *Core) startAppend(now time.Time) {
 		c.queue = c.queue[n:]
 		c.taken += uint64(n)
 		entry := c.assemble(now)
-		c.sentence()
+		c.sentence(&entry)
 		if len(entry.Batches) == 0 && len(entry.Fences) == 0 && len(c.sentenced) == 0 {
 			c.resolve(now, 0) // only duplicates of what is committed
 			continue
@@ -45,10 +45,23 @@ func (c *Core) startAppend(now time.Time) {
 	}
 }
 
-// sentence attaches the verdicts to the entry that rest on nothing later.
-func (c *Core) sentence() {
-	n := 0
-	for n < len(c.verdicts) && c.verdicts[n].after <= c.taken {
+// sentence attaches the verdicts to the entry that rest on nothing later. An entry
+// is of one frontend epoch, and tells of refusals of that one; who asked in an older
+// epoch is not there any more.
+func (c *Core) sentence(entry *messages.Entry) {
+	if len(c.flight) == 0 {
+		entry.Epoch, entry.SequencerEpoch = c.frontend, c.sequencer
+	}
+	n, size := 0, 0
+	for n < len(c.verdicts) && c.verdicts[n].after <= c.taken && size < c.settings.EntryBytes/4 {
+		v := &c.verdicts[n]
+		if v.epoch > entry.Epoch {
+			break
+		}
+		if v.logged && v.epoch == entry.Epoch {
+			size += placeholderBytes + len(v.outcome.Lane)
+			entry.Refused = append(entry.Refused, messages.LaneNumbers{Lane: v.outcome.Lane, Numbers: []uint64{v.outcome.Number}})
+		}
 		n++
 	}
 	c.sentenced, c.verdicts = c.verdicts[:n:n], c.verdicts[n:]

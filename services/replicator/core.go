@@ -207,6 +207,7 @@ type verdict struct {
 	epoch   uint64
 	outcome messages.Outcome
 	after   uint64 // batches accepted before it, which it may rest on
+	logged  bool   // it has to be in the log
 }
 
 // NewCore returns a core that knows nothing yet: it starts by looking for a

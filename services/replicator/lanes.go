@@ -3,6 +3,8 @@ package replicator
 import (
 	"slices"
 	"time"
+
+	"laneway.dev/pkg/messages"
 )
 
 // lanes holds what is known of the lanes of the highest frontend epoch.
@@ -83,6 +85,21 @@ func (s *lanes) settle(p *pending, frontend uint64, now time.Time) {
 func (s *lanes) refuse(name string, number uint64) {
 	if l := s.byName[name]; l != nil {
 		l.logged = max(l.logged, number)
+	}
+}
+
+// refused makes refusals of the log final: an owner before has told of them.
+func (s *lanes) refused(all []messages.LaneNumbers, limits Settings, at time.Time) {
+	for _, r := range all {
+		for _, number := range r.Numbers {
+			if !s.hasRoom(r.Lane, limits) {
+				s.refuseUnknown(number)
+				continue
+			}
+			l := s.of(r.Lane)
+			l.active = at
+			l.seen, l.logged = max(l.seen, number), max(l.logged, number)
+		}
 	}
 }
 

@@ -97,6 +97,9 @@ func (c *Core) apply(now time.Time, e *LoggedEntry) bool {
 	for _, f := range n.Fences {
 		c.producers.ApplyFence(f)
 	}
+	if n.Epoch == c.frontend {
+		c.lanes.refused(n.Refused, c.settings, at)
+	}
 	c.nextOffset = n.NextOffset()
 	return true
 }

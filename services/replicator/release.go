@@ -44,7 +44,7 @@ func (c *Core) newFrontend(epoch uint64) {
 func (c *Core) ticket(now time.Time, m messages.Release, b *messages.StagedBatch) {
 	if !c.lanes.hasRoom(b.Lane, c.settings) {
 		c.lanes.refuseUnknown(b.Number)
-		c.verdict(m.Epoch, messages.Outcome{Lane: b.Lane, Number: b.Number, Code: messages.CodeOverloaded})
+		c.verdict(m.Epoch, b, messages.Outcome{Lane: b.Lane, Number: b.Number, Code: messages.CodeOverloaded})
 		return
 	}
 	lane := c.lanes.of(b.Lane)
@@ -64,7 +64,7 @@ func (c *Core) ticket(now time.Time, m messages.Release, b *messages.StagedBatch
 	case lane.inFlight(b.Number):
 		c.stats.Repeats++
 	case b.Number <= lane.seen:
-		c.verdict(m.Epoch, messages.Outcome{Lane: b.Lane, Number: b.Number, Code: messages.CodeNotCommitted})
+		c.verdict(m.Epoch, b, messages.Outcome{Lane: b.Lane, Number: b.Number, Code: messages.CodeNotCommitted})
 	case b.Number > lane.seen+1 && b.Number != lane.floor:
 		c.askAgain(now, b.Lane, lane)
 	default:
@@ -106,7 +106,7 @@ func (c *Core) accept(now time.Time, m messages.Release, b *messages.StagedBatch
 	if refusal != nil {
 		l.take(b.Number)
 		l.drop(b.Number)
-		c.verdict(m.Epoch, messages.Outcome{Lane: b.Lane, Number: b.Number, Code: refusal.Code, Detail: refusal.Detail})
+		c.verdict(m.Epoch, b, messages.Outcome{Lane: b.Lane, Number: b.Number, Code: refusal.Code, Detail: refusal.Detail})
 		return
 	}
 	l.take(b.Number)
@@ -132,9 +132,11 @@ func (c *Core) claim(b *messages.StagedBatch, p *pending) *messages.Error {
 
 // verdict notes a refusal. It leaves only after an append that was sent after
 // this moment is durable, because a replaced owner must never judge, and with it
-// everything that was accepted before, because the refusal may rest on that.
-func (c *Core) verdict(epoch uint64, o messages.Outcome) {
-	c.verdicts = append(c.verdicts, verdict{epoch, o, c.accepted})
+// everything that was accepted before, because the refusal may rest on that. The
+// append tells of it, or the next owner might take the batch after all; but where
+// sequences keep a batch from being in the log twice, no harm comes from that.
+func (c *Core) verdict(epoch uint64, b *messages.StagedBatch, o messages.Outcome) {
+	c.verdicts = append(c.verdicts, verdict{epoch, o, c.accepted, b.Sequence.ProducerID == 0})
 }
 
 func (c *Core) outcome(epoch uint64, o messages.Outcome) {

@@ -39,6 +39,19 @@ func TestReplacedOwnerNeverRefuses(t *testing.T) {
 	o.expectStopped()
 }
 
+func TestTheNextOwnerRefusesWhatTheOneBeforeHasRefused(t *testing.T) {
+	w := newWorld(t)
+	w.settings.MaxIDs = 1
+	o := w.leader("first")
+	o.commit(named(batch("a", 1), "x"), named(batch("a", 2), "y"))
+	o.expect(ok("a", 1, 0), refused("a", 2, messages.CodeOverloaded))
+	w.pass(w.settings.IDWindow + 1) // there is room again
+	second := w.leader("second")
+	second.take()
+	second.commit(named(batch("a", 2), "y")) // the sequencer has not heard that it is resolved
+	second.expect(refused("a", 2, messages.CodeNotCommitted))
+}
+
 func TestRefusalWhoseBarrierIsLostIsForgotten(t *testing.T) {
 	_, o := evictLane(t)
 	o.step(release(batch("a", 9)))
