@@ -15,6 +15,12 @@ TESTFLAGS ?= -tags assertions -count=1 -timeout 10m
 # little there; `make race RACE=work` includes them.
 RACE ?= ./...
 FUZZTIME ?= 10s
+# A campaign of the simulator takes a minute, or runs SEEDS seeds from FROM on; SEED is
+# the only one, shown with TRACE=1.
+SEEDS ?=
+SEED ?=
+FROM ?= 0
+TRACE ?=
 BENCH ?= .
 
 .PHONY: help
@@ -66,6 +72,21 @@ fuzz: ## every fuzz target, FUZZTIME (10s) each
 		echo "$$package $$target"; \
 		go test -tags assertions -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
 	done <<<"$$targets"
+
+.PHONY: sim
+sim: ## the simulator, a minute, SEEDS=1000000, or SEED=42 TRACE=1
+	@mkdir -p bin
+	go test $(TESTFLAGS) -timeout 0 -v -run '^TestCampaign$$' ./internal/sim -args -from $(FROM) \
+		-shrink \
+		$(if $(SEED),-seed $(SEED) $(if $(TRACE),-trace -svg $(CURDIR)/bin/sim-$(SEED).svg),$(if $(SEEDS),-seeds $(SEEDS),-time 1m))
+
+.PHONY: schedules
+schedules: ## every schedule of a few tickets, some minutes
+	go test $(TESTFLAGS) -timeout 0 -v ./internal/sim/exhaustive -args -long
+
+.PHONY: mutants
+mutants: ## that the simulator notices each of its mutants
+	go test $(TESTFLAGS) -timeout 0 -v -run '^TestMutants' ./internal/sim -args -mutants
 
 .PHONY: lint
 lint: bin/golangci-lint ## rules of .golangci.yml, both modules

@@ -1,0 +1,102 @@
+package sim
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"laneway.dev/pkg/messages"
+	"laneway.dev/services/replicator"
+)
+
+// replayed checks the newest snapshot against what a core makes of the log up to
+// there. What is not in the log may differ: idle times, evictions, floors and
+// refusals that were only heard of.
+func (c *checks) replayed() {
+	kept := c.w.newest
+	if kept == nil {
+		return
+	}
+	c.w.counts.SnapshotsReplayed++
+	if kept.Sequence > uint64(len(c.w.log.committed)) {
+		c.w.violated("snapshot: it is of entry %d, the log ends with %d", kept.Sequence, len(c.w.log.committed))
+		return
+	}
+	made := replay(c.w.log.committed[:kept.Sequence])
+	if kept.NextOffset != made.NextOffset || kept.LastMessageID != made.LastMessageID {
+		c.w.violated("snapshot: that of entry %d ends with offset %d, message id %q, the log with %d, %q",
+			kept.Sequence, kept.NextOffset, kept.LastMessageID, made.NextOffset, made.LastMessageID)
+	}
+	if kept.FrontendEpoch < made.FrontendEpoch || kept.SequencerEpoch < made.SequencerEpoch {
+		c.w.violated("snapshot: that of entry %d is of epochs %d, %d, the log of %d, %d",
+			kept.Sequence, kept.FrontendEpoch, kept.SequencerEpoch, made.FrontendEpoch, made.SequencerEpoch)
+	}
+	c.sameProducers(kept, made)
+	c.sameIDs(kept, made)
+	c.sameLanes(kept, made)
+}
+
+// replay returns the snapshot of a core that has read some entries and nothing else.
+func replay(entries []messages.LoggedEntry) *messages.Snapshot {
+	s := replicator.DefaultSettings("replay")
+	s.SnapshotEvery = 1
+	core := replicator.NewCore(partition, s)
+	now := time.Unix(0, entries[len(entries)-1].Entry.Time)
+	core.Step(now, nil)
+	for _, e := range []replicator.Event{
+		replicator.Loaded{}, replicator.LogRead{Entries: entries, AtEnd: true}, replicator.Appended{Sequence: uint64(len(entries)) + 1},
+	} {
+		if made := core.Step(now, []replicator.Event{e}).Save; made != nil {
+			return made
+		}
+	}
+	return &messages.Snapshot{}
+}
+
+func (c *checks) sameProducers(kept, made *messages.Snapshot) {
+	order := func(a, b messages.SnapshotProducer) int { return cmp.Compare(a.ProducerID, b.ProducerID) }
+	slices.SortFunc(kept.Producers, order)
+	slices.SortFunc(made.Producers, order)
+	if !slices.EqualFunc(kept.Producers, made.Producers, func(a, b messages.SnapshotProducer) bool {
+		return a.ProducerFence == b.ProducerFence && slices.Equal(a.Batches, b.Batches)
+	}) {
+		c.w.violated("snapshot: that of entry %d knows the producers %+v, the log %+v", kept.Sequence, kept.Producers, made.Producers)
+	}
+}
+
+func (c *checks) sameIDs(kept, made *messages.Snapshot) {
+	order := func(a, b messages.SnapshotID) int { return cmp.Compare(a.ID, b.ID) }
+	slices.SortFunc(kept.MessageIDs, order)
+	slices.SortFunc(made.MessageIDs, order)
+	if !slices.EqualFunc(kept.MessageIDs, made.MessageIDs, func(a, b messages.SnapshotID) bool {
+		return a.ID == b.ID && a.Offset == b.Offset
+	}) {
+		c.w.violated("snapshot: that of entry %d knows the message ids %+v, the log %+v", kept.Sequence, kept.MessageIDs, made.MessageIDs)
+	}
+}
+
+func (c *checks) sameLanes(kept, made *messages.Snapshot) {
+	if kept.FrontendEpoch != made.FrontendEpoch {
+		return // the lanes of the log are void
+	}
+	for _, m := range made.Lanes {
+		if kept.Watermark >= m.Settled {
+			continue // the lane was evicted, perhaps heard of again
+		}
+		i := slices.IndexFunc(kept.Lanes, func(l messages.SnapshotLane) bool { return l.Lane == m.Lane })
+		if i < 0 {
+			c.w.violated("snapshot: that of entry %d has no lane %s, and a watermark of %d below %d",
+				kept.Sequence, m.Lane, kept.Watermark, m.Settled)
+			continue
+		}
+		k := &kept.Lanes[i]
+		if k.Settled < m.Settled || k.Floor < m.Floor {
+			c.w.violated("snapshot: that of entry %d has lane %+v, the log %+v", kept.Sequence, *k, m)
+		}
+		for _, d := range m.Done {
+			if d.Number >= k.Floor && !slices.Contains(k.Done, d) {
+				c.w.violated("snapshot: that of entry %d has lane %+v, the log %+v", kept.Sequence, *k, m)
+			}
+		}
+	}
+}

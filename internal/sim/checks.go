@@ -1,0 +1,107 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"laneway.dev/pkg/messages"
+)
+
+// checks compares what happens with what may. It knows the protocol's promises,
+// which are the invariants I1 to I8 of DESIGN.md, and none of its rules.
+type checks struct {
+	w *world
+
+	// The log.
+	nextOffset          int64
+	newest              int64 // offset at which the newest entry begins
+	sequence            uint64
+	owner               string // of the newest term record
+	frontend, sequencer uint64 // epochs of the newest entry
+	lanes               map[laneKey]*laneLog
+	evictions           map[uint64]bool     // by frontend epoch: a lane was idle for so long that it may have been forgotten
+	sources             map[int]int         // by client: records of its source in the log
+	places              map[recordKey]int64 // offset of each record
+	epochs              map[int64]int16     // by producer: the highest epoch
+
+	// The tickets.
+	issues     map[ticket]*issue
+	open       map[laneKey][]*issue // not answered, in the order of their issue
+	lastAnswer map[laneKey]uint64
+	lastOffset map[laneKey]int64 // of the answers
+
+	owners map[*process]*ownerView
+	acks   map[recordKey]int64 // what clients were told
+}
+
+type laneKey struct {
+	epoch uint64
+	lane  string
+}
+
+func (k laneKey) String() string { return fmt.Sprintf("lane %s of epoch %d", k.lane, k.epoch) }
+
+type ticket struct {
+	laneKey
+	number uint64
+}
+
+func (t ticket) String() string { return fmt.Sprintf("ticket %d of %s", t.number, t.laneKey) }
+
+type recordKey struct{ client, record int }
+
+// laneLog is what the log says of a lane.
+type laneLog struct {
+	last, floor uint64
+	at          time.Time // when the last batch came
+}
+
+// issue is a ticket that a frontend has issued.
+type issue struct {
+	ticket
+	at        time.Time
+	key       batchKey
+	messageID string
+	expect    messages.Expectation
+	plain     bool
+	answered  bool
+	refused   bool           // by a replicator
+	doubled   bool           // a message that asked for its staging came twice
+	never     *messages.Code // it was promised that the batch is not in the log and never will be
+	logged    bool
+	offset    int64
+}
+
+func newChecks(w *world) checks {
+	return checks{
+		w: w, lanes: map[laneKey]*laneLog{}, evictions: map[uint64]bool{}, sources: map[int]int{}, places: map[recordKey]int64{}, epochs: map[int64]int16{},
+		issues: map[ticket]*issue{}, open: map[laneKey][]*issue{}, lastAnswer: map[laneKey]uint64{}, lastOffset: map[laneKey]int64{},
+		owners: map[*process]*ownerView{}, acks: map[recordKey]int64{},
+	}
+}
+
+// acked checks an acknowledgement that reaches its client.
+func (c *checks) acked(r *request, offset int64) {
+	c.w.counts.Acked++
+	for n := range r.key.records {
+		record := recordKey{r.key.client, r.key.first + n}
+		at, there := c.places[record]
+		if !there || at != offset+int64(n) {
+			c.w.violated("I6: %s is acknowledged at offset %d; record %d is in the log: %t, at %d", r, offset, record.record, there, at)
+			return
+		}
+		c.acks[record] = at
+	}
+}
+
+// fenced checks what a new instance of a named client is told: everything that any
+// earlier one will ever get into the log.
+func (c *checks) fenced(i *instance, m messages.ProducerFenced) {
+	told := 0
+	if m.Producer.HasLast {
+		told = int(messages.AddSequence(m.Producer.Last, 1-int64(i.c.start)))
+	}
+	if got := c.sources[i.c.number]; told != got {
+		c.w.violated("fencing: %s is told that %d records are in the log, %d are", i, told, got)
+	}
+}

@@ -1,0 +1,193 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"laneway.dev/pkg/delivery"
+	"laneway.dev/pkg/messages"
+	"laneway.dev/services/frontend"
+)
+
+// mostRecords is how many records a batch has at most, which a source has for each
+// batch that it is to have at least.
+const mostRecords = 2
+
+// client feeds a source of records to the partition. A named one may die and come
+// back as another instance under its name; a plain one has no producer id, and
+// sends nothing twice.
+type client struct {
+	w        *world
+	number   int
+	named    bool
+	plain    bool
+	repeats  bool   // a plain one that names its batches, and sends again what is not acknowledged
+	key      string // of its lane
+	id       int64
+	start    int32 // sequence of the source's first record
+	epochs   int16 // given away
+	records  int   // of the source
+	instance *instance
+	done     bool
+}
+
+// instance is one life of a client.
+type instance struct {
+	c      *client
+	number int
+	epoch  int16
+	window *delivery.Window[batchKey]
+	next   int // record of the source that is sent next
+	acked  int // all before it are
+	dead   bool
+	waking time.Time
+	flying int // of a plain one
+}
+
+// begin begins an instance. That of a named client asks for its epoch and for how
+// far it came.
+func (c *client) begin() {
+	i := &instance{c: c}
+	if c.instance != nil {
+		i.number = c.instance.number + 1
+	}
+	c.instance = i
+	switch {
+	case c.plain:
+		i.step()
+	case !c.named:
+		i.open(c.start)
+	default:
+		i.init()
+	}
+}
+
+// open makes the window of an instance that goes on at a sequence.
+func (i *instance) open(sequence int32) {
+	i.next = int(messages.AddSequence(sequence, -int64(i.c.start)))
+	i.acked = i.next
+	i.c.w.say("%s begins in epoch %d at record %d", i, i.epoch, i.next)
+	i.window = delivery.New[batchKey](delivery.Settings{
+		First: sequence, Random: i.c.w.rng.Float64, DeliveryTimeout: time.Hour,
+		MinAttemptTimeout: attemptTimeout, MaxAttemptTimeout: 2 * deadline, MaxBackoff: 300 * time.Millisecond,
+	})
+	i.step()
+}
+
+// init gets the next epoch and fences the instances before. It is tried again until
+// it is answered, each time with another epoch, as the API does.
+func (i *instance) init() {
+	w := i.c.w
+	if i.dead || i.window != nil {
+		return
+	}
+	w.after(deadline, i.init)
+	all := w.living(frontendRole)
+	if len(all) == 0 {
+		return
+	}
+	i.c.epochs++
+	epoch := i.c.epochs - 1
+	f := pick(w, all).service.(*frontendService)
+	f.fence(messages.ProducerFence{ProducerID: i.c.id, ProducerEpoch: epoch, Name: fmt.Sprint("client-", i.c.number)},
+		func(m messages.ProducerFenced) {
+			if i.dead || i.window != nil || epoch != i.c.epochs-1 {
+				return // nobody waits any more
+			}
+			if m.Code != messages.CodeOK {
+				w.violated("fencing: %s: init in epoch %d is answered with %s", i, epoch, m.Code.Kind().Name)
+				return
+			}
+			i.epoch = epoch
+			w.checks.fenced(i, m)
+			sequence := i.c.start
+			if m.Producer.HasLast {
+				sequence = messages.AddSequence(m.Producer.Last, 1)
+			}
+			i.open(sequence)
+		})
+}
+
+func (i *instance) String() string { return fmt.Sprintf("client-%d.%d", i.c.number, i.number) }
+
+// step fills the window and sends what it wants to send.
+func (i *instance) step() {
+	w := i.c.w
+	if i.dead {
+		return
+	}
+	if i.c.plain {
+		i.stepPlain()
+		return
+	}
+	for i.window.Room() && i.next < i.c.records {
+		key := batchKey{i.c.number, i.next, min(1+w.rng.IntN(mostRecords), i.c.records-i.next)}
+		if err := i.window.Add(w.now, key, key.records); err != nil {
+			w.violated("I7: %s takes no batch: %v", i, err)
+			return
+		}
+		i.next += key.records
+	}
+	for s, ok := i.window.Next(w.now); ok; s, ok = i.window.Next(w.now) {
+		i.send(&request{key: s.Batch, instance: i, id: s.ID, produce: frontend.Produce{
+			Lane: i.c.key, Records: s.Batch.records, Payload: s.Batch.payload(), FirstUnacked: s.FirstUnacked,
+			Sequence: messages.Sequence{ProducerID: i.c.id, ProducerEpoch: i.epoch, First: s.Sequence},
+		}})
+		if s.Attempt > 0 {
+			w.counts.Resent++
+		}
+	}
+	for key, ok := i.window.Acked(); ok; key, ok = i.window.Acked() {
+		i.acked = key.first + key.records
+	}
+	i.ended()
+	if at, ok := i.window.Wake(); ok && !at.Equal(i.waking) {
+		i.waking = at
+		w.after(max(0, at.Sub(w.now)), i.step)
+	}
+}
+
+// ended looks whether the instance has done its work, or may not go on.
+func (i *instance) ended() {
+	if err := i.window.Err(); err != nil {
+		i.dead = true
+		i.c.w.say("%s fails: %v", i, err)
+		if messages.AsError(err).Code == messages.CodeInvalidEpoch && i != i.c.instance {
+			i.c.w.counts.ClientsFenced++
+			return
+		}
+		i.c.w.violated("I7: %s fails for good: %v", i, err)
+		return
+	}
+	if i.acked == i.c.records {
+		i.c.done = true
+	}
+}
+
+// restart replaces the instance of a named client; the old one dies, or goes on as
+// if nothing had happened.
+func (c *client) restart(oldDies bool) {
+	if !c.named || c.done || c.instance == nil {
+		return
+	}
+	c.w.counts.ClientRestarts++
+	c.w.say("%s is replaced, and %s", c.instance, map[bool]string{true: "dies", false: "goes on"}[oldDies])
+	c.instance.dead = c.instance.dead || oldDies || c.instance.window == nil
+	c.begin()
+}
+
+// disconnect takes the client's connection away for a while, and with it the answers
+// that are on their way. A plain client waits for them until its patience ends.
+func (c *client) disconnect(d time.Duration) {
+	i := c.instance
+	if c.plain || i == nil || i.window == nil || i.dead {
+		return
+	}
+	c.w.counts.Disconnects++
+	c.w.say("%s is disconnected for %s", i, d)
+	i.window.Disconnect(c.w.now)
+	c.w.after(d, func() {
+		i.window.Reconnect()
+		i.step()
+	})
+}

@@ -1,0 +1,46 @@
+package sim
+
+import "laneway.dev/pkg/messages"
+
+// Counts is what a run, or many, came across.
+type Counts struct {
+	Events, Issued, Acked, Resent, Duplicates, Joined int
+	Lost, Doubled, Late                               int
+	StagingFailed, AdmissionRefused                   int
+	LateAppends, AcksLost, LeaderChanges              int
+	ProposalsLost, Terms, Barriers, Fences, Verdicts  int
+	Snapshots, SnapshotsDamaged, SnapshotStarts       int
+	Crashes, Hangs, Zombies, Cuts                     int
+	Fenced, Replaced                                  int
+	ClientRestarts, ClientsFenced, Disconnects        int
+	NoRoom                                            int
+	OutOfOrder, InvalidEpoch, NotCommitted, GivenUp   int
+	Early, Repeated, Restaged                         int
+	Wraps, BusyFailovers, UnsyncedLost, SlowLanes     int
+	WrongExpectations, SnapshotsReplayed              int
+}
+
+func (c *Counts) refused(code messages.Code) {
+	switch code {
+	case messages.CodeOutOfOrderSequence:
+		c.OutOfOrder++
+	case messages.CodeOverloaded:
+		c.NoRoom++
+	case messages.CodeWrongLastSequence:
+		c.WrongExpectations++
+	case messages.CodeInvalidEpoch:
+		c.InvalidEpoch++
+	case messages.CodeNotCommitted:
+		c.NotCommitted++
+	case messages.CodeOutcomeUnknown, messages.CodeFailed:
+		c.GivenUp++
+	}
+}
+
+// early keeps the counters of a sequencer, of which each has its own.
+func (c *Counts) early(p *process, early, repeated uint64) {
+	s := p.service.(*sequencerService)
+	c.Early += int(early - s.early)
+	c.Repeated += int(repeated - s.repeated)
+	s.early, s.repeated = early, repeated
+}

@@ -1,0 +1,114 @@
+package sim
+
+import "time"
+
+// longestHang is so long that lanes are forgotten meanwhile.
+const longestHang = 2 * laneExpiry
+
+// disturbances plans what goes wrong in a run.
+func (w *world) disturbances() {
+	m := &w.config.Mix
+	weights := []struct {
+		weight int
+		do     func()
+	}{
+		{m.Crash, w.crash},
+		{m.Hang, w.hang},
+		{m.Zombie, w.zombie},
+		{m.Cut, w.cutOff},
+		{m.LeaderChange, w.log.loseLeader},
+		{m.ClientRestart, func() { w.clientLost(true) }},
+		{m.ClientZombie, func() { w.clientLost(false) }},
+		{m.Disconnect, func() { pick(w, w.clients).disconnect(w.between(0, 3*time.Second)) }},
+	}
+	total := 0
+	for _, x := range weights {
+		total += x.weight
+	}
+	if total == 0 {
+		return // what goes wrong are messages and uploads
+	}
+	for range 3 + w.rng.IntN(10) {
+		n := w.rng.IntN(total)
+		for _, x := range weights {
+			if n < x.weight {
+				do := w.unlessLeftOut(x.do)
+				w.after(w.between(0, w.config.ActiveTime), do)
+				break
+			}
+			n -= x.weight
+		}
+	}
+}
+
+// crash ends a process of any role, and starts another one after a while.
+func (w *world) crash() {
+	r := role(w.rng.IntN(int(roles)))
+	all := w.living(r)
+	if len(all) == 0 {
+		return
+	}
+	w.counts.Crashes++
+	pick(w, all).die("killed")
+	w.after(w.between(10*time.Millisecond, 1500*time.Millisecond), func() { w.start(r) })
+}
+
+func (w *world) hang() {
+	if all := w.living(role(w.rng.IntN(int(roles)))); len(all) > 0 {
+		w.counts.Hangs++
+		longest := 5 * time.Second
+		if w.chance(0.2) {
+			longest = longestHang
+		}
+		pick(w, all).hang(w.between(300*time.Millisecond, longest))
+	}
+}
+
+// clientLost lets an instance of a named client be replaced.
+func (w *world) clientLost(dies bool) {
+	var named []*client
+	for _, c := range w.clients {
+		if c.named {
+			named = append(named, c)
+		}
+	}
+	pick(w, named).restart(dies)
+}
+
+// zombie starts a process of a role whose owner lives, and perhaps hangs, and finds
+// out later.
+func (w *world) zombie() {
+	r := []role{frontendRole, sequencerRole, replicatorRole}[w.rng.IntN(3)]
+	w.counts.Zombies++
+	if all := w.living(r); len(all) > 0 && w.chance(0.5) {
+		pick(w, all).hang(w.between(300*time.Millisecond, 4*time.Second))
+	}
+	w.start(r)
+}
+
+// cutOff keeps two processes from hearing each other, in one direction or both.
+func (w *world) cutOff() {
+	a, b := w.living(role(w.rng.IntN(int(roles)))), w.living(role(w.rng.IntN(int(roles))))
+	if len(a) == 0 || len(b) == 0 {
+		return
+	}
+	w.counts.Cuts++
+	x, y := pick(w, a), pick(w, b)
+	until := w.now.Add(w.between(200*time.Millisecond, 3*time.Second))
+	w.say("%s does not reach %s", x, y)
+	w.cuts[link{x.number, y.number}] = until
+	if w.chance(0.5) {
+		w.cuts[link{y.number, x.number}] = until
+	}
+}
+
+// recover ends all faults: what hangs goes on, and every role has a process.
+func (w *world) recover() {
+	w.say("faults end")
+	w.calm, w.calmSince, w.log.doomed = true, w.now, false
+	for r := range roles {
+		if len(w.living(r)) == 0 {
+			w.start(r)
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package sim
+
+import (
+	"cmp"
+	"slices"
+
+	"laneway.dev/pkg/messages"
+	"laneway.dev/services/frontend"
+)
+
+// frontendService is a frontend with the epoch that it has.
+type frontendService struct {
+	p     *process
+	epoch uint64
+	core  *frontend.Core
+	ready bool
+	asked map[fenceKey]func(messages.ProducerFenced)
+}
+
+type fenceKey struct {
+	id    int64
+	epoch int16
+}
+
+var times = frontend.Times{Heartbeat: heartbeat, StageTimeout: stageTimeout, Deadline: deadline}
+
+func newFrontend(p *process) service {
+	s := &frontendService{p: p, asked: make(map[fenceKey]func(messages.ProducerFenced))}
+	s.begin(0)
+	return s
+}
+
+// begin takes an epoch above one, with a new core.
+func (s *frontendService) begin(above uint64) {
+	s.epoch = s.p.w.nextEpoch(above)
+	s.core = frontend.NewCore(partition, s.epoch, times)
+}
+
+func (s *frontendService) listens(subject string) bool {
+	return subject == messages.FrontendSubject(s.epoch) || subject == partition.CommittedSubject()
+}
+
+func (s *frontendService) tick() {
+	s.step()
+	s.p.w.checks.overdue(s)
+}
+
+func (s *frontendService) receive(_ string, m messages.Message) {
+	switch m := m.(type) {
+	case messages.ProducerFenced:
+		key := fenceKey{m.Producer.ProducerID, m.Fence}
+		if answer := s.asked[key]; answer != nil {
+			delete(s.asked, key)
+			answer(m)
+		}
+	case messages.Committed:
+		entry, err := messages.DecodeEntry(m.Entry)
+		if err != nil {
+			s.p.w.violated("wire: a committed entry cannot be read: %v", err)
+			return
+		}
+		s.step(frontend.CommittedEntry{Partition: partition, Entry: entry})
+	default:
+		s.step(m)
+	}
+}
+
+func (s *frontendService) step(events ...frontend.Event) {
+	w := s.p.w
+	fx := s.core.Step(s.p.now(), events)
+	for _, e := range fx.Send {
+		w.checks.issued(s, e.Message)
+	}
+	s.p.send(fx.Send)
+	s.answer(fx.Answers)
+	s.ready = s.ready || fx.Ready
+	switch {
+	case fx.Fenced == 0:
+	case !s.p.newest():
+		w.counts.Fenced++
+		s.p.die("replaced")
+	default:
+		s.abandon()
+		s.begin(fx.Fenced)
+		s.step()
+	}
+}
+
+// produce takes a request of a client.
+func (s *frontendService) produce(r *request) {
+	if s.p.w.fault(s.p.w.config.Mix.RefuseAdmission) {
+		s.p.w.counts.AdmissionRefused++
+		r.answer(s.p.w, frontend.Answer{Error: messages.NewError(messages.CodeOverloaded, "simulated")})
+		return
+	}
+	produce := r.produce
+	produce.Request = r
+	s.step(produce)
+}
+
+func (s *frontendService) answer(answers []frontend.Answer) {
+	for _, a := range answers {
+		s.p.w.trace.answered(s.p.w.elapsed(), &a)
+		r := a.Request.(*request)
+		s.p.w.checks.answered(s, a)
+		r.answer(s.p.w, a)
+	}
+}
+
+// abandon answers what is open. The core does that lane by lane, in any order.
+func (s *frontendService) abandon() {
+	answers := s.core.Abandon(messages.CodeOutcomeUnknown)
+	slices.SortStableFunc(answers, func(a, b frontend.Answer) int { return cmp.Compare(a.Lane, b.Lane) })
+	s.answer(answers)
+}
+
+// fence asks the replicator for a fence, until it is answered.
+func (s *frontendService) fence(f messages.ProducerFence, answer func(messages.ProducerFenced)) {
+	key := fenceKey{f.ProducerID, f.ProducerEpoch}
+	s.asked[key] = answer
+	s.ask(key, f, 25)
+}
+
+func (s *frontendService) ask(key fenceKey, f messages.ProducerFence, tries int) {
+	if s.p.dead || s.asked[key] == nil {
+		return
+	}
+	if tries == 0 {
+		delete(s.asked, key)
+		return
+	}
+	s.p.run(func() {
+		s.p.w.publish(s.p, partition.ReplicatorSubject(), messages.FenceProducer{Partition: partition, Epoch: s.epoch, Fence: f})
+	})
+	s.p.w.after(heartbeat, func() { s.ask(key, f, tries-1) })
+}

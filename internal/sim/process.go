@@ -1,0 +1,172 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"laneway.dev/internal/wire"
+	"laneway.dev/pkg/messages"
+)
+
+type role int
+
+const (
+	frontendRole role = iota
+	stagerRole
+	sequencerRole
+	replicatorRole
+	roles
+)
+
+func (r role) String() string {
+	return [...]string{"frontend", "stager", "sequencer", "replicator"}[r]
+}
+
+// service is what runs in a process: a core with the shell around it.
+type service interface {
+	// tick does what time asks for.
+	tick()
+	// receive takes a message that arrives on a subject.
+	receive(subject string, m messages.Message)
+	// listens says whether messages to a subject are for this one.
+	listens(subject string) bool
+}
+
+// process is one run of a service. A process that hangs takes nothing until it
+// goes on; then it goes on as if no time had passed.
+type process struct {
+	w       *world
+	role    role
+	number  int // of all starts
+	service service
+	dead    bool
+	hangs   time.Time // until when; zero is not at all
+	missed  []func()
+	skew    time.Duration // of its clock
+}
+
+func (p *process) String() string { return fmt.Sprintf("%s-%d", p.role, p.number) }
+
+// now is what the clock of the process says.
+func (p *process) now() time.Time { return p.w.now.Add(p.skew) }
+
+// start starts a process of a role. Whoever has the role is left as it is.
+func (w *world) start(r role) *process {
+	w.started++
+	p := &process{w: w, role: r, number: w.started}
+	if most := w.config.Mix.Skew; most > 0 {
+		p.skew = w.between(-most, most)
+	}
+	switch r {
+	case frontendRole:
+		p.service = newFrontend(p)
+	case stagerRole:
+		p.service = newStager(p)
+	case sequencerRole:
+		p.service = newSequencer(p)
+	case replicatorRole:
+		p.service = newReplicator(p)
+	}
+	w.processes = append(w.processes, p)
+	w.say("%s starts", p)
+	p.beat()
+	return p
+}
+
+// beat lets the process notice the time, again and again.
+func (p *process) beat() {
+	if p.dead {
+		return
+	}
+	p.run(func() {
+		p.service.tick()
+		p.w.checks.bounded(p)
+	})
+	p.w.after(heartbeat, p.beat)
+}
+
+// run runs something in the process: now, later if it hangs, never if it is dead.
+func (p *process) run(do func()) {
+	switch {
+	case p.dead:
+	case p.w.now.Before(p.hangs):
+		p.missed = append(p.missed, do)
+	default:
+		do()
+	}
+}
+
+// hang stops the process where it is, for a while.
+func (p *process) hang(d time.Duration) {
+	if p.dead || p.w.now.Before(p.hangs) {
+		return
+	}
+	p.w.say("%s hangs for %s", p, d)
+	p.hangs = p.w.now.Add(d)
+	p.w.after(d, func() {
+		missed := p.missed
+		p.missed = nil
+		for _, do := range missed {
+			p.run(do)
+		}
+	})
+}
+
+// die ends the process with all that it knows.
+func (p *process) die(why string) {
+	if !p.dead {
+		p.w.say("%s ends: %s", p, why)
+		if p.busy() {
+			p.w.counts.BusyFailovers++
+		}
+		p.dead, p.missed = true, nil
+	}
+}
+
+// busy says whether the process has something in flight.
+func (p *process) busy() bool {
+	switch s := p.service.(type) {
+	case *frontendService:
+		return s.core.Stats().Outstanding > 0
+	case *stagerService:
+		return s.core.Stats().Held > 0
+	case *sequencerService:
+		return s.core.Stats().Lanes > 0
+	case *replicatorService:
+		return s.appending
+	}
+	return false
+}
+
+// newest says whether no process of the role was started later.
+func (p *process) newest() bool {
+	for _, other := range p.w.processes {
+		if other.role == p.role && other.number > p.number {
+			return false
+		}
+	}
+	return true
+}
+
+// living returns the processes of a role that are not dead, oldest first.
+func (w *world) living(r role) []*process {
+	var all []*process
+	for _, p := range w.processes {
+		if p.role == r && !p.dead {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// nextEpoch takes an epoch from the registry, above what a fenced owner was told.
+func (w *world) nextEpoch(above uint64) uint64 {
+	w.epochs = max(w.epochs, above) + 1
+	return w.epochs
+}
+
+func (p *process) send(envelopes []wire.Envelope) {
+	for _, e := range envelopes {
+		p.w.publish(p, e.Subject, e.Message)
+	}
+}

@@ -1,0 +1,150 @@
+package sim
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"laneway.dev/pkg/messages"
+	"laneway.dev/services/replicator"
+)
+
+// replicatorService is a replicator with what it has under way.
+type replicatorService struct {
+	p    *process
+	core *replicator.Core
+
+	appending bool
+}
+
+func newReplicator(p *process) service {
+	s := replicator.DefaultSettings(p.String())
+	s.Heartbeat, s.LaneExpiry = heartbeat, laneExpiry
+	if most := p.w.config.Mix.MaxLanes; most > 0 {
+		s.MaxLanes = most
+	}
+	s.EntryItems, s.ReadEntries = 1+p.w.rng.IntN(12), 1+p.w.rng.IntN(20)
+	s.SnapshotEvery = uint64(3 + p.w.rng.IntN(40))
+	return &replicatorService{p: p, core: replicator.NewCore(partition, s)}
+}
+
+func (s *replicatorService) listens(subject string) bool {
+	return subject == partition.ReplicatorSubject()
+}
+
+func (s *replicatorService) tick() { s.step() }
+
+func (s *replicatorService) receive(_ string, m messages.Message) {
+	if r, is := m.(messages.Release); is && s.core.Stats().Leading {
+		s.p.w.checks.released(s.p, r)
+	}
+	s.step(m)
+}
+
+func (s *replicatorService) step(events ...replicator.Event) {
+	w := s.p.w
+	fx := s.core.Step(s.p.now(), events)
+	if fx.Stop != nil {
+		w.counts.Replaced++
+		s.p.die("replaced")
+		return
+	}
+	for _, e := range fx.Send {
+		w.checks.said(s.p, e.Message)
+	}
+	s.p.send(fx.Send)
+	switch {
+	case fx.Append != nil:
+		s.append(*fx.Append)
+	case fx.Read != nil:
+		w.after(w.between(time.Millisecond, 5*time.Millisecond), func() {
+			entries, atEnd := w.log.read(fx.Read.From, fx.Read.Limit)
+			s.p.run(func() { s.step(replicator.LogRead{Entries: entries, AtEnd: atEnd}) })
+		})
+	case fx.Load:
+		w.after(time.Millisecond, func() { s.p.run(func() { s.step(w.loadSnapshots()) }) })
+	}
+	if fx.Save != nil {
+		data := messages.EncodeSnapshot(*fx.Save)
+		sequence := fx.Save.Sequence
+		w.after(w.between(time.Millisecond, 400*time.Millisecond), func() {
+			w.saveSnapshot(s.p, fx.Save, data)
+			s.p.run(func() { s.step(replicator.Saved{Sequence: sequence}) })
+		})
+	}
+}
+
+// append brings an append to the log and its answer back; either may be lost, and
+// the append may come after it was given up.
+func (s *replicatorService) append(a replicator.Append) {
+	w := s.p.w
+	view := w.checks.view(s.p)
+	view.sent++
+	number := view.sent
+	s.appending = true
+	settled := false
+	once := func(e replicator.Event) {
+		if !settled {
+			settled = true
+			s.p.run(func() {
+				s.appending = false
+				if _, acked := e.(replicator.Appended); acked {
+					view.acked = number
+				} else {
+					clear(view.reached)
+				}
+				s.step(e)
+			})
+		}
+	}
+	way := w.between(200*time.Microsecond, 3*time.Millisecond)
+	if w.fault(w.config.Mix.LateAppend) {
+		w.counts.LateAppends++
+		way = w.between(appendTimeout/2, 2*appendTimeout)
+	}
+	ackLost := w.fault(w.config.Mix.LoseAck)
+	if ackLost {
+		w.counts.AcksLost++
+	}
+	w.after(way, func() {
+		w.log.propose(s.p.String(), a.Expected, a.Data, func(sequence uint64) {
+			if !ackLost {
+				w.after(w.between(200*time.Microsecond, 3*time.Millisecond), func() { once(replicator.Appended{Sequence: sequence}) })
+			}
+		}, func() {
+			w.after(w.between(200*time.Microsecond, 3*time.Millisecond), func() { once(replicator.AppendFailed{}) })
+		})
+	})
+	w.after(appendTimeout, func() { once(replicator.AppendFailed{}) })
+}
+
+// saveSnapshot stores a snapshot, if its writer lives; the last two are kept.
+func (w *world) saveSnapshot(p *process, s *messages.Snapshot, data []byte) {
+	if p.dead {
+		return
+	}
+	if w.newest == nil || s.Sequence >= w.newest.Sequence {
+		w.newest = s
+	}
+	if w.fault(w.config.Mix.SnapshotDamage) {
+		w.counts.SnapshotsDamaged++
+		data = slices.Clone(data)
+		data[w.rng.IntN(len(data))] ^= 1 << w.rng.IntN(8)
+	}
+	w.counts.Snapshots++
+	w.snapshots[s.Sequence] = data
+	for len(w.snapshots) > 2 {
+		delete(w.snapshots, slices.Min(slices.Collect(maps.Keys(w.snapshots))))
+	}
+}
+
+func (w *world) loadSnapshots() replicator.Loaded {
+	var loaded replicator.Loaded
+	for _, sequence := range slices.Backward(slices.Sorted(maps.Keys(w.snapshots))) {
+		if s, err := messages.DecodeSnapshot(w.snapshots[sequence]); err == nil {
+			loaded.Snapshots = append(loaded.Snapshots, s)
+			w.counts.SnapshotStarts++
+		}
+	}
+	return loaded
+}

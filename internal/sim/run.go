@@ -1,0 +1,124 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"laneway.dev/pkg/messages"
+)
+
+// Config says what a run is like.
+type Config struct {
+	Seed        uint64
+	Mix         Mix
+	Clients     int
+	Batches     int // of each client, at least
+	ActiveTime  time.Duration
+	StagerBytes int64
+	Without     []int // disturbances that are left out, by their numbers
+}
+
+// Seeded returns the run of a seed: at least 4 producers of 50 batches.
+func Seeded(seed uint64) Config {
+	return Config{
+		Seed: seed, Mix: Mixes[seed%uint64(len(Mixes))], Clients: 6, Batches: 50, ActiveTime: activeTime, StagerBytes: 4 << 10,
+	}
+}
+
+// Result is what came of a run.
+type Result struct {
+	Violation error // nil if nothing was wrong
+	Counts    Counts
+}
+
+// Run runs a world to its end, or to the first thing that must never be. trace may
+// be nil.
+func Run(config Config, trace *Trace) Result {
+	w := newWorld(config, trace)
+	w.run()
+	return Result{w.violation, w.counts}
+}
+
+func (w *world) run() {
+	defer w.caught()
+	ends := beginning.Add(w.config.ActiveTime + calmTime)
+	for w.violation == nil && len(w.agenda.events) > 0 && w.agenda.events[0].at.Before(ends) {
+		if w.calm && w.finished() {
+			break
+		}
+		w.next()
+	}
+	if w.violation == nil {
+		w.checks.end()
+	}
+}
+
+func newWorld(config Config, trace *Trace) *world {
+	w := &world{
+		config: config, rng: rand.New(rand.NewPCG(config.Seed, 1)), now: beginning, trace: trace,
+		links: map[link]time.Time{}, cuts: map[link]time.Time{}, snapshots: map[uint64][]byte{},
+	}
+	w.log = &log{w: w}
+	w.store.payloads = map[messages.Extent]batchKey{}
+	w.checks = newChecks(w)
+	for _, r := range []role{replicatorRole, sequencerRole, stagerRole, stagerRole, frontendRole} {
+		w.start(r)
+	}
+	w.slowLane = -1
+	if w.chance(config.Mix.SlowLane) {
+		w.slowLane = w.rng.IntN(config.Clients)
+		w.counts.SlowLanes++
+	}
+	for n := range config.Clients {
+		c := &client{w: w, number: n, id: int64(n) + 1, records: config.Batches * mostRecords}
+		switch {
+		case n == 0:
+			c.plain = true
+		case n == 5:
+			c.plain, c.repeats = true, true
+		case n%2 == 0:
+			c.named = true
+		}
+		if w.chance(0.5) {
+			c.start = 1<<31 - 1 - int32(w.rng.IntN(60)) // sequences wrap
+		}
+		if c.named {
+			c.start = 0 // it is told nothing when it is new
+		}
+		c.key = fmt.Sprint("i:", c.id)
+		if c.plain {
+			c.key = fmt.Sprint("p:plain-", n)
+		}
+		w.clients = append(w.clients, c)
+		w.after(w.between(0, time.Second), c.begin)
+	}
+	w.disturbances()
+	w.after(config.ActiveTime, w.recover)
+	return w
+}
+
+// finished says whether nothing is left to be done.
+func (w *world) finished() bool {
+	for _, c := range w.clients {
+		if !c.done {
+			return false
+		}
+	}
+	for _, p := range w.living(frontendRole) {
+		if p.w.now.Before(p.hangs) || p.service.(*frontendService).core.Stats().Outstanding > 0 {
+			return false
+		}
+	}
+	for _, p := range w.living(sequencerRole) {
+		if p.service.(*sequencerService).core.Stats().Lanes > 0 {
+			return false
+		}
+	}
+	for _, p := range w.living(stagerRole) {
+		if p.service.(*stagerService).core.Stats().Held > 0 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,95 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"laneway.dev/pkg/messages"
+	"laneway.dev/services/stager"
+)
+
+// store is the object store: what is durable, by extent.
+type store struct {
+	objects  int
+	payloads map[messages.Extent]batchKey
+}
+
+// upload stores an object, after a while or not at all.
+func (w *world) upload(p *process, o *stager.Object) {
+	took := w.between(2*time.Millisecond, 60*time.Millisecond)
+	if w.fault(w.config.Mix.SlowStore) {
+		took = w.between(300*time.Millisecond, 2*time.Second)
+	}
+	fails := w.fault(w.config.Mix.StoreFails)
+	if w.slow(o) {
+		took = w.between(300*time.Millisecond, 3*time.Second)
+		fails = fails || w.fault(w.config.Mix.OneLaneFails)
+	}
+	w.after(took, func() {
+		if fails {
+			w.counts.StagingFailed++
+			p.run(func() {
+				p.service.(*stagerService).step(stager.Uploaded{
+					Object: o, Failed: messages.NewError(messages.CodeStoreUnavailable, "simulated"),
+				})
+			})
+			return
+		}
+		if p.dead && w.chance(0.8) {
+			w.counts.UnsyncedLost++
+			return // it was written, but not synced
+		}
+		// It is durable whether or not its stager lives to see it.
+		w.store.objects++
+		done := stager.Uploaded{Object: o, Size: o.Bytes}
+		for i := range o.Batches {
+			x := messages.Extent{
+				Key: fmt.Sprint("object-", w.store.objects), Offset: int64(i), Length: int64(len(o.Batches[i].Payload)), CRC: 1,
+			}
+			w.store.payloads[x] = readKey(o.Batches[i].Payload)
+			done.Extents = append(done.Extents, x)
+		}
+		p.run(func() { p.service.(*stagerService).step(done) })
+	})
+}
+
+// slow says whether an object has a batch of the lane that is slow.
+func (w *world) slow(o *stager.Object) bool {
+	if w.calm || w.slowLane < 0 {
+		return false
+	}
+	return slices.ContainsFunc(o.Batches, func(b stager.Batch) bool { return b.Lane == w.clients[w.slowLane].key })
+}
+
+// stagerService is a stager.
+type stagerService struct {
+	p     *process
+	core  *stager.Core
+	bytes int64 // that it may hold
+}
+
+func newStager(p *process) service {
+	settings := stager.Settings{
+		ObjectBytes: 1 << 20, ObjectBatches: 1 + p.w.rng.IntN(3), Uploads: 16, MemoryBytes: p.w.config.StagerBytes,
+	}
+	if p.w.config.Mix.OneLane {
+		// Batches of one object share its fate, and those of one stager its memory.
+		settings.ObjectBatches, settings.Uploads, settings.MemoryBytes = 1, 1<<10, 1<<20
+	}
+	return &stagerService{p, stager.NewCore(settings), settings.MemoryBytes}
+}
+
+func (s *stagerService) listens(subject string) bool { return subject == messages.StageSubject }
+
+func (s *stagerService) tick() { s.step() }
+
+func (s *stagerService) receive(_ string, m messages.Message) { s.step(m) }
+
+func (s *stagerService) step(events ...stager.Event) {
+	fx := s.core.Step(s.p.now(), events)
+	s.p.send(fx.Send)
+	for _, o := range fx.Uploads {
+		s.p.w.upload(s.p, o)
+	}
+}
