@@ -115,6 +115,9 @@ func (r *Registry) tryRemember(ctx context.Context, name string, topics []uint64
 	if err != nil {
 		return err
 	}
+	if rec.ID == 0 {
+		return backoff.Permanent(messages.Errorf(messages.CodeUnavailable, "the record of producer %q is gone from bucket %s", name, bucket))
+	}
 	if !slices.ContainsFunc(topics, func(id uint64) bool { return !slices.Contains(rec.Topics, id) }) {
 		return nil
 	}

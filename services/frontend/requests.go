@@ -1,7 +1,6 @@
 package frontend
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -53,8 +52,8 @@ func (s *Service) serveProducerAPI() error {
 		"init": s.initProducer, "list": s.listProducers, "info": s.producerInfo,
 	} {
 		handler := micro.HandlerFunc(func(r micro.Request) {
-			if nameless := name == "init" && !bytes.Contains(r.Data(), []byte("name")); nameless {
-				s.serve(s.requests.ctx, r, kindProducer, handle) // it waits for nobody
+			if name == "init" && nameless(r.Data()) {
+				s.serve(s.requests.ctx, r, kindProducer, handle)
 				return
 			}
 			s.serveAside(r, handle)
@@ -64,6 +63,13 @@ func (s *Service) serveProducerAPI() error {
 		}
 	}
 	return nil
+}
+
+// nameless says whether a request of init asks for a new id, for which nobody is
+// waited for.
+func nameless(data []byte) bool {
+	var request messages.ProducerInitRequest
+	return len(data) <= messages.MaxAPIRequest && decode(data, &request) == nil && request.Name == ""
 }
 
 // serveAside serves a request without holding up the next one. What is too much is
