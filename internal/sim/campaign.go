@@ -35,7 +35,7 @@ func (c Campaign) Run() Report {
 		report  Report
 		workers sync.WaitGroup
 	)
-	defer debug.SetGCPercent(debug.SetGCPercent(400)) // worlds are small and many
+	defer debug.SetGCPercent(debug.SetGCPercent(2000)) // worlds are small and many
 	begun := time.Now()
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
