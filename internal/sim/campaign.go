@@ -15,6 +15,7 @@ type Campaign struct {
 	From  uint64        // the first seed
 	Seeds int           // 0 is as many as there is time for
 	Time  time.Duration // 0 is as long as it takes
+	Told  func(Report)  // is told how it goes, every 50,000 seeds; may be nil
 }
 
 // Report is what came of a campaign. It ends with the first violation.
@@ -47,6 +48,10 @@ func (c Campaign) Run() Report {
 				result := Run(Seeded(c.From+n), nil)
 				mu.Lock()
 				report.add(c.From+n, result)
+				if report.Seeds%50_000 == 0 && c.Told != nil {
+					report.Took = time.Since(begun)
+					c.Told(report)
+				}
 				ended.Store(report.Violation != nil)
 				mu.Unlock()
 			}
@@ -64,6 +69,9 @@ func (r *Report) add(seed uint64, result Result) {
 	for i := range sum.NumField() {
 		sum.Field(i).SetInt(sum.Field(i).Int() + more.Field(i).Int())
 	}
+	if faults := result.Counts.faults(); result.Violation == nil && faults < fewest {
+		result.Violation = fmt.Errorf("vacuous: only %d faults", faults)
+	}
 	if result.Violation != nil && (r.Violation == nil || seed < r.Seed) {
 		r.Seed, r.Violation = seed, result.Violation
 	}
@@ -73,6 +81,9 @@ func (r *Report) add(seed uint64, result Result) {
 func (r *Report) Rates() (seeds, events float64) {
 	return float64(r.Seeds) / r.Took.Seconds(), float64(r.Counts.Events) / r.Took.Seconds()
 }
+
+// fewest is how many faults a run has at least.
+const fewest = 3
 
 // often is how often a campaign is to come across everything that it is about.
 const often = 100

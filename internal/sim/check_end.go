@@ -33,6 +33,11 @@ func (c *checks) left(p *process) {
 		n, what = s.core.Stats().Lanes, "lanes"
 	case *stagerService:
 		n, what = int(s.core.Stats().Held), "bytes"
+	case *replicatorService:
+		if st := s.core.Stats(); c.w.config.Mix.Memory > 0 && st.Leading {
+			c.w.counts.Forgotten++
+			n, what = st.Producers+st.IDs+st.Lanes, "producers, message ids and lanes"
+		}
 	}
 	if n > 0 {
 		c.w.violated("I3: %s is left with %d %s", p, n, what)
@@ -78,7 +83,11 @@ func (c *checks) bounded(p *process) {
 }
 
 func (c *checks) boundedOwner(p *process, st replicator.Stats) {
-	if st.Lanes > len(c.w.clients) || st.Producers > len(c.w.clients) || st.IDs > c.w.messageIDs {
+	producers := len(c.w.clients)
+	if m := &c.w.config.Mix; m.Memory > 0 {
+		producers = m.MaxProducers
+	}
+	if st.Lanes > len(c.w.clients) || st.Producers > producers || st.IDs > c.w.messageIDs {
 		c.w.violated("memory: %s keeps %d lanes, %d producers, %d message ids, of %d clients and %d ids",
 			p, st.Lanes, st.Producers, st.IDs, len(c.w.clients), c.w.messageIDs)
 	}

@@ -29,6 +29,8 @@ type client struct {
 	records  int   // of the source
 	instance *instance
 	done     bool
+	resting  bool // until it is forgotten
+	rested   bool
 }
 
 // instance is one life of a client.
@@ -67,10 +69,14 @@ func (i *instance) open(sequence int32) {
 	i.next = int(messages.AddSequence(sequence, -int64(i.c.start)))
 	i.acked = i.next
 	i.c.w.say("%s begins in epoch %d at record %d", i, i.epoch, i.next)
-	i.window = delivery.New[batchKey](delivery.Settings{
+	settings := delivery.Settings{
 		First: sequence, Random: i.c.w.rng.Float64, DeliveryTimeout: time.Hour,
 		MinAttemptTimeout: attemptTimeout, MaxAttemptTimeout: 2 * deadline, MaxBackoff: 300 * time.Millisecond,
-	})
+	}
+	if i.c.w.config.Mix.Memory > 0 {
+		settings.MaxAttemptTimeout, settings.MaxBackoff = deadline, 2*time.Second
+	}
+	i.window = delivery.New[batchKey](settings)
 	i.step()
 }
 
@@ -93,6 +99,9 @@ func (i *instance) init() {
 		func(m messages.ProducerFenced) {
 			if i.dead || i.window != nil || epoch != i.c.epochs-1 {
 				return // nobody waits any more
+			}
+			if m.Code == messages.CodeTooManyProducers {
+				return // it is asked again, when some may be forgotten
 			}
 			if m.Code != messages.CodeOK {
 				w.violated("fencing: %s: init in epoch %d is answered with %s", i, epoch, m.Code.Kind().Name)
@@ -120,7 +129,7 @@ func (i *instance) step() {
 		i.stepPlain()
 		return
 	}
-	for i.window.Room() && i.next < i.c.records {
+	for i.window.Room() && i.next < i.c.records && !i.rests() {
 		key := batchKey{i.c.number, i.next, min(1+w.rng.IntN(mostRecords), i.c.records-i.next)}
 		if err := i.window.Add(w.now, key, key.records); err != nil {
 			w.violated("I7: %s takes no batch: %v", i, err)
@@ -140,11 +149,41 @@ func (i *instance) step() {
 	for key, ok := i.window.Acked(); ok; key, ok = i.window.Acked() {
 		i.acked = key.first + key.records
 	}
+	i.rests()
 	i.ended()
 	if at, ok := i.window.Wake(); ok && !at.Equal(i.waking) {
 		i.waking = at
 		w.after(max(0, at.Sub(w.now)), i.step)
 	}
+}
+
+// rests says whether the instance sends nothing new in the middle of its work, for so
+// long that the replicator forgets its producer or its message ids. All that it has
+// sent is answered before, as it must be. A named client would be told nothing of what
+// was forgotten.
+func (i *instance) rests() bool {
+	c := i.c
+	if c.w.config.Mix.Memory == 0 || c.rested || c.named || i.next < c.records/2 {
+		return false
+	}
+	if !c.resting && i.idle() {
+		c.resting = true
+		c.w.counts.Rests++
+		c.w.say("%s rests", i)
+		c.w.after(c.w.config.Mix.Memory+c.w.between(time.Second, 4*time.Second), func() {
+			c.rested = true
+			i.step()
+		})
+	}
+	return true
+}
+
+// idle says whether everything that was sent is answered.
+func (i *instance) idle() bool {
+	if i.c.plain {
+		return i.flying == 0
+	}
+	return i.acked == i.next
 }
 
 // ended looks whether the instance has done its work, or may not go on.

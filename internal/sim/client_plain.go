@@ -10,11 +10,12 @@ import (
 // stepPlain keeps some batches in flight. Without a message id none is sent twice.
 func (i *instance) stepPlain() {
 	const most = 4
-	for ; i.flying < most && i.next < i.c.records; i.flying++ {
+	for ; i.flying < most && i.next < i.c.records && !i.rests(); i.flying++ {
 		key := batchKey{i.c.number, i.next, 1 + i.c.w.rng.IntN(min(mostRecords, i.c.records-i.next))}
 		i.next += key.records
 		i.sendPlain(key)
 	}
+	i.rests()
 	i.c.done = i.next == i.c.records && i.flying == 0
 }
 

@@ -18,6 +18,14 @@ type Counts struct {
 	Early, Repeated, Restaged                         int
 	Wraps, BusyFailovers, UnsyncedLost, SlowLanes     int
 	WrongExpectations, SnapshotsReplayed              int
+	SlowUploads, Rests, TooManyProducers, Forgotten   int
+}
+
+// faults returns how many things went wrong that were to.
+func (c *Counts) faults() int {
+	return c.Lost + c.Doubled + c.Late + c.StagingFailed + c.SlowUploads + c.UnsyncedLost + c.AdmissionRefused +
+		c.LateAppends + c.AcksLost + c.LeaderChanges + c.SnapshotsDamaged +
+		c.Crashes + c.Hangs + c.Zombies + c.Cuts + c.ClientRestarts + c.Disconnects
 }
 
 func (c *Counts) refused(code messages.Code) {
@@ -30,6 +38,8 @@ func (c *Counts) refused(code messages.Code) {
 		c.WrongExpectations++
 	case messages.CodeInvalidEpoch:
 		c.InvalidEpoch++
+	case messages.CodeTooManyProducers:
+		c.TooManyProducers++
 	case messages.CodeNotCommitted:
 		c.NotCommitted++
 	case messages.CodeOutcomeUnknown, messages.CodeFailed:

@@ -13,10 +13,15 @@ type Mix struct {
 	LoseAck, LateAppend   float64
 	RefuseAdmission       float64
 	SnapshotDamage        float64
-	SlowLane              float64       // of the run: that the batches of one client are staged slowly
-	MaxLanes              int           // that a replicator remembers; 0 is enough
-	Skew                  time.Duration // most that a process has its clock set wrong by
-	Unordered             bool          // messages overtake each other on one connection: worse than NATS
+	SlowLane              float64 // of the run: that the batches of one client are staged slowly
+	MaxLanes              int     // that a replicator remembers; 0 is enough
+	MaxProducers          int     // the same of producers
+	// Memory is how long a replicator remembers idle producers and message ids; 0 is
+	// longer than a run. Some clients rest for longer; it exceeds the time in which faults
+	// happen by more than an attempt, so that no retry comes later.
+	Memory    time.Duration
+	Skew      time.Duration // most that a process has its clock set wrong by
+	Unordered bool          // messages overtake each other on one connection: worse than NATS
 
 	// Repairs promises that no ticket is given up: so few messages between services are
 	// lost in the time of a deadline that sending again cures it.
@@ -42,5 +47,9 @@ var Mixes = []Mix{
 	{Name: "worse than NATS", Unordered: true, Lose: 0.02, Double: 0.1, Late: 0.1, Crash: 2, Zombie: 2, Hang: 2},
 	{Name: "loss", Lose: 0.05, Double: 0.05, SnapshotDamage: 0.2, Repairs: true},
 	{Name: "one lane", SlowLane: 1, OneLane: true, OneLaneFails: 0.2},
-	{Name: "no room", MaxLanes: 4, Lose: 0.005, Late: 0.01, Skew: time.Second, Crash: 2, Zombie: 2, Hang: 3},
+	{
+		Name: "short memory", Memory: 18 * time.Second, MaxProducers: 3, Lose: 0.01, Late: 0.02, LoseAck: 0.02,
+		SnapshotDamage: 0.1, Crash: 4, LeaderChange: 2, Zombie: 2,
+	},
+	{Name: "no room", MaxLanes: 3, Lose: 0.02, Late: 0.05, Double: 0.02, RefuseAdmission: 0.05, Skew: time.Second, Crash: 4, Zombie: 8, Hang: 2},
 }

@@ -30,6 +30,7 @@ var mutated = map[string]string{
 	"no_watermark":                 "services/replicator/lanes.go",
 	"old_frontend_epoch_accepted":  "services/replicator/release.go",
 	"old_sequencer_epoch_accepted": "services/replicator/release.go",
+	"refusal_not_logged":           "services/replicator/append.go",
 	"re_release_skipped":           "pkg/ticketing/lane.go",
 	"snapshot_one_ahead":           "services/replicator/snapshot.go",
 	"snapshot_one_short":           "services/replicator/producers/replay.go",

@@ -23,6 +23,9 @@ func newReplicator(p *process) service {
 	if most := p.w.config.Mix.MaxLanes; most > 0 {
 		s.MaxLanes = most
 	}
+	if m := &p.w.config.Mix; m.Memory > 0 {
+		s.ProducerExpiry, s.IDWindow, s.MaxProducers = m.Memory, m.Memory, m.MaxProducers
+	}
 	s.EntryItems, s.ReadEntries = 1+p.w.rng.IntN(12), 1+p.w.rng.IntN(20)
 	s.SnapshotEvery = uint64(3 + p.w.rng.IntN(40))
 	return &replicatorService{p: p, core: replicator.NewCore(partition, s)}

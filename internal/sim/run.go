@@ -42,9 +42,9 @@ func Run(config Config, trace *Trace) Result {
 
 func (w *world) run() {
 	defer w.caught()
-	ends := beginning.Add(w.config.ActiveTime + calmTime)
+	ends := beginning.Add(w.config.ActiveTime + calmTime + 4*w.config.Mix.Memory)
 	for w.violation == nil && len(w.agenda.events) > 0 && w.agenda.events[0].at.Before(ends) {
-		if w.calm && w.finished() {
+		if w.calm && w.finished() && w.forgotten() {
 			break
 		}
 		w.next()
@@ -96,6 +96,15 @@ func newWorld(config Config, trace *Trace) *world {
 	w.disturbances()
 	w.after(config.ActiveTime, w.recover)
 	return w
+}
+
+// forgotten says whether everything that is to be forgotten may be: some time has
+// passed since there was nothing to be done.
+func (w *world) forgotten() bool {
+	if w.idleSince.IsZero() {
+		w.idleSince = w.now
+	}
+	return w.now.Sub(w.idleSince) >= w.config.Mix.Memory*3/2
 }
 
 // finished says whether nothing is left to be done.

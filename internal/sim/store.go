@@ -19,10 +19,12 @@ type store struct {
 func (w *world) upload(p *process, o *stager.Object) {
 	took := w.between(2*time.Millisecond, 60*time.Millisecond)
 	if w.fault(w.config.Mix.SlowStore) {
+		w.counts.SlowUploads++
 		took = w.between(300*time.Millisecond, 2*time.Second)
 	}
 	fails := w.fault(w.config.Mix.StoreFails)
 	if w.slow(o) {
+		w.counts.SlowUploads++
 		took = w.between(300*time.Millisecond, 3*time.Second)
 		fails = fails || w.fault(w.config.Mix.OneLaneFails)
 	}

@@ -20,7 +20,7 @@ const (
 	// activeTime is how long faults happen; calmTime how long everything may take
 	// to resolve once they have ended.
 	activeTime = 12 * time.Second
-	calmTime   = 40 * time.Second
+	calmTime   = 60 * time.Second
 )
 
 var partition = messages.Partition{Topic: "orders", TopicID: 77}
@@ -35,6 +35,7 @@ type world struct {
 	agenda    agenda
 	calm      bool // faults have ended
 	calmSince time.Time
+	idleSince time.Time // nothing is left to be done
 
 	processes []*process // in the order of their start
 	started   int
