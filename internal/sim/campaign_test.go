@@ -18,7 +18,7 @@ var (
 // A test without flags runs ordinarySeeds, which are enough to come across everything,
 // but for no longer than ordinaryTime: the race detector is slow.
 const (
-	ordinarySeeds = 600
+	ordinarySeeds = 1000
 	ordinaryTime  = 20 * time.Second
 )
 
@@ -45,10 +45,12 @@ func TestCampaign(t *testing.T) {
 		t.Fatalf("violated by seed %d (%s), after %d seeds: %v\n\nto see it again: make sim SEED=%d TRACE=1%s",
 			r.Seed, Seeded(r.Seed).Mix.Name, r.Seeds, r.Violation, r.Seed, smaller)
 	}
+	if r.Seeds < ordinarySeeds && *duration == 0 {
+		fmt.Printf("less than %d seeds: whether they came across everything is not checked\n", ordinarySeeds)
+		return
+	}
 	for _, what := range r.Missed() {
-		if r.Seeds >= ordinarySeeds {
-			t.Errorf("the campaign says nothing: less than %d of %s", often, what)
-		}
+		t.Errorf("the campaign says nothing: less than %d of %s", often, what)
 	}
 }
 

@@ -35,7 +35,6 @@ func (c *checks) left(p *process) {
 		n, what = int(s.core.Stats().Held), "bytes"
 	case *replicatorService:
 		if st := s.core.Stats(); c.w.config.Mix.Memory > 0 && st.Leading {
-			c.w.counts.Forgotten++
 			n, what = st.Producers+st.IDs+st.Lanes, "producers, message ids and lanes"
 		}
 	}
@@ -46,7 +45,7 @@ func (c *checks) left(p *process) {
 
 // still checks that what was acknowledged is where it was.
 func (c *checks) still() {
-	at := map[recordKey]int64{}
+	at := make(map[recordKey]int64, len(c.places))
 	for i := range c.w.log.committed {
 		e := &c.w.log.committed[i].Entry
 		offset := e.BaseOffset

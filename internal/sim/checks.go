@@ -74,9 +74,9 @@ type issue struct {
 
 func newChecks(w *world) checks {
 	return checks{
-		w: w, lanes: map[laneKey]*laneLog{}, evictions: map[uint64]bool{}, sources: map[int]int{}, places: map[recordKey]int64{}, epochs: map[int64]int16{},
-		issues: map[ticket]*issue{}, open: map[laneKey][]*issue{}, lastAnswer: map[laneKey]uint64{}, lastOffset: map[laneKey]int64{},
-		owners: map[*process]*ownerView{}, acks: map[recordKey]int64{},
+		w: w, lanes: map[laneKey]*laneLog{}, evictions: map[uint64]bool{}, sources: map[int]int{}, places: make(map[recordKey]int64, 1<<10), epochs: map[int64]int16{},
+		issues: make(map[ticket]*issue, 1<<10), open: map[laneKey][]*issue{}, lastAnswer: map[laneKey]uint64{}, lastOffset: map[laneKey]int64{},
+		owners: map[*process]*ownerView{}, acks: make(map[recordKey]int64, 1<<10),
 	}
 }
 

@@ -18,7 +18,7 @@ type Counts struct {
 	Early, Repeated, Restaged                         int
 	Wraps, BusyFailovers, UnsyncedLost, SlowLanes     int
 	WrongExpectations, SnapshotsReplayed              int
-	SlowUploads, Rests, TooManyProducers, Forgotten   int
+	SlowUploads, Rests, TooManyProducers              int
 }
 
 // faults returns how many things went wrong that were to.

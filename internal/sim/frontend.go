@@ -13,8 +13,10 @@ type frontendService struct {
 	p     *process
 	epoch uint64
 	core  *frontend.Core
-	ready bool
-	asked map[fenceKey]func(messages.ProducerFenced)
+	// subject is the epoch's.
+	subject string
+	ready   bool
+	asked   map[fenceKey]func(messages.ProducerFenced)
 }
 
 type fenceKey struct {
@@ -33,11 +35,11 @@ func newFrontend(p *process) service {
 // begin takes an epoch above one, with a new core.
 func (s *frontendService) begin(above uint64) {
 	s.epoch = s.p.w.nextEpoch(above)
-	s.core = frontend.NewCore(partition, s.epoch, times)
+	s.core, s.subject = frontend.NewCore(partition, s.epoch, times), messages.FrontendSubject(s.epoch)
 }
 
 func (s *frontendService) listens(subject string) bool {
-	return subject == messages.FrontendSubject(s.epoch) || subject == partition.CommittedSubject()
+	return subject == s.subject || subject == committedSubject
 }
 
 func (s *frontendService) tick() {
@@ -130,7 +132,7 @@ func (s *frontendService) ask(key fenceKey, f messages.ProducerFence, tries int)
 		return
 	}
 	s.p.run(func() {
-		s.p.w.publish(s.p, partition.ReplicatorSubject(), messages.FenceProducer{Partition: partition, Epoch: s.epoch, Fence: f})
+		s.p.w.publish(s.p, replicatorSubject, messages.FenceProducer{Partition: partition, Epoch: s.epoch, Fence: f})
 	})
 	s.p.w.after(heartbeat, func() { s.ask(key, f, tries-1) })
 }

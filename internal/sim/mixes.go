@@ -48,7 +48,7 @@ var Mixes = []Mix{
 	{Name: "loss", Lose: 0.05, Double: 0.05, SnapshotDamage: 0.2, Repairs: true},
 	{Name: "one lane", SlowLane: 1, OneLane: true, OneLaneFails: 0.2},
 	{
-		Name: "short memory", Memory: 18 * time.Second, MaxProducers: 3, Lose: 0.01, Late: 0.02, LoseAck: 0.02,
+		Name: "short memory", Memory: 18 * time.Second, MaxProducers: 2, Lose: 0.01, Late: 0.02, LoseAck: 0.02,
 		SnapshotDamage: 0.1, Crash: 4, LeaderChange: 2, Zombie: 2,
 	},
 	{Name: "no room", MaxLanes: 3, Lose: 0.02, Late: 0.05, Double: 0.02, RefuseAdmission: 0.05, Skew: time.Second, Crash: 4, Zombie: 8, Hang: 2},

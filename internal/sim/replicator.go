@@ -32,7 +32,7 @@ func newReplicator(p *process) service {
 }
 
 func (s *replicatorService) listens(subject string) bool {
-	return subject == partition.ReplicatorSubject()
+	return subject == replicatorSubject
 }
 
 func (s *replicatorService) tick() { s.step() }

@@ -19,10 +19,11 @@ type Config struct {
 	Without     []int // disturbances that are left out, by their numbers
 }
 
-// Seeded returns the run of a seed: at least 4 producers of 50 batches.
+// Seeded returns the run of a seed: 4 to 6 producers of at least 50 batches.
 func Seeded(seed uint64) Config {
+	mixes := uint64(len(Mixes))
 	return Config{
-		Seed: seed, Mix: Mixes[seed%uint64(len(Mixes))], Clients: 6, Batches: 50, ActiveTime: activeTime, StagerBytes: 4 << 10,
+		Seed: seed, Mix: Mixes[seed%mixes], Clients: 4 + int(seed/mixes%3), Batches: 50, ActiveTime: activeTime, StagerBytes: 4 << 10,
 	}
 }
 
@@ -72,13 +73,13 @@ func newWorld(config Config, trace *Trace) *world {
 	}
 	for n := range config.Clients {
 		c := &client{w: w, number: n, id: int64(n) + 1, records: config.Batches * mostRecords}
-		switch {
-		case n == 0:
+		switch n {
+		case 0:
 			c.plain = true
-		case n == 5:
-			c.plain, c.repeats = true, true
-		case n%2 == 0:
+		case 2, 4:
 			c.named = true
+		case 3:
+			c.plain, c.repeats = true, true
 		}
 		if w.chance(0.5) {
 			c.start = 1<<31 - 1 - int32(w.rng.IntN(60)) // sequences wrap

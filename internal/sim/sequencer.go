@@ -20,7 +20,7 @@ func newSequencer(p *process) service {
 }
 
 func (s *sequencerService) listens(subject string) bool {
-	return subject == partition.SequencerSubject()
+	return subject == sequencerSubject
 }
 
 func (s *sequencerService) tick() { s.step() }

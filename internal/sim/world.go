@@ -23,7 +23,12 @@ const (
 	calmTime   = 60 * time.Second
 )
 
-var partition = messages.Partition{Topic: "orders", TopicID: 77}
+var (
+	partition         = messages.Partition{Topic: "orders", TopicID: 77}
+	sequencerSubject  = partition.SequencerSubject()
+	replicatorSubject = partition.ReplicatorSubject()
+	committedSubject  = partition.CommittedSubject()
+)
 
 var beginning = time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC)
 
