@@ -82,9 +82,6 @@ func (r *Report) Rates() (seeds, events float64) {
 	return float64(r.Seeds) / r.Took.Seconds(), float64(r.Counts.Events) / r.Took.Seconds()
 }
 
-// fewest is how many faults a run has at least.
-const fewest = 3
-
 // often is how often a campaign is to come across everything that it is about.
 const often = 100
 
