@@ -105,9 +105,7 @@ func TestWithoutAConnectionErrorsSaySoAndNameTheServer(t *testing.T) {
 	c, _, lose := overLine(t)
 	lose()
 	_, listed := c.Admin().ListTopics(bounded(t))
-	short, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
-	defer cancel()
-	_, produced := c.Producer(short, f.topic.Name, client.ProducerOptions{})
+	produced := startInVain(t, c, f.topic.Name, nats.ErrReconnectBufExceeded)
 	var consumed error
 	reader := c.Consumer(client.ConsumerOptions{Topic: f.topic.Name, Partition: new(int32(0)), Retries: 1})
 	for _, err := range reader.Records(bounded(t)) {

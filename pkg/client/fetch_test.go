@@ -141,8 +141,9 @@ func (r reading) failed(t testing.TB, want error) string {
 	return err.Error()
 }
 
+// options are those of a consumer for which silence comes only if the test says when.
 func (f *frontend) options() client.ConsumerOptions {
-	return client.ConsumerOptions{Topic: f.topic.Name}
+	return client.ConsumerOptions{Topic: f.topic.Name, Silence: 2 * patience}
 }
 
 func at(offset int64) *int64 { return &offset }

@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,12 +22,17 @@ func TestAProducerEndsWhenItsTopicIsGone(t *testing.T) {
 	} {
 		t.Run(says, func(t *testing.T) {
 			c, f := setup(t, 2)
-			p := produce(t, c, f, client.ProducerOptions{Partition: new(int32(1))})
-			f.answerInfo(func() messages.TopicResponse { return answer(f.topic) })
-			future := publish(t, p, "a")
-			_, err := future.Wait(bounded(t))
-			failed, ok := errors.AsType[*client.ProduceError](err)
-			if !ok || failed.Partition != 1 || failed.Err.Code != messages.CodeUnknownTopic || failed.Err.Detail != f.topic.Name+says || !failed.Absent {
+			there := func() messages.TopicResponse { return messages.TopicResponse{Topic: &f.topic} }
+			var p *client.Producer
+			failed := betweenAttempts(t, func() error {
+				f.answerInfo(there)
+				p = produce(t, c, f, client.ProducerOptions{Partition: new(int32(1))})
+				f.answerInfo(func() messages.TopicResponse { return answer(f.topic) })
+				future := publish(t, p, "a")
+				_, err := future.Wait(bounded(t))
+				return err
+			})
+			if failed.Partition != 1 || failed.Err.Code != messages.CodeUnknownTopic || failed.Err.Detail != f.topic.Name+says {
 				t.Fatalf("%+v", failed)
 			}
 			if again := p.Close(bounded(t)); !errors.Is(again, failed) {
@@ -37,25 +43,44 @@ func TestAProducerEndsWhenItsTopicIsGone(t *testing.T) {
 }
 
 func TestWhileATopicIsThereItIsNotAskedForAgainAndAgain(t *testing.T) {
+	const pause = 2 * time.Second // the least time between two questions
 	c, f := setup(t, 1)
-	p := produce(t, c, f, client.ProducerOptions{DeliveryTimeout: 1500 * time.Millisecond})
-	before := f.asked.Load()
+	asked, retries := make(chan struct{}, 4096), make(chan struct{}, 4096)
+	p := produce(t, c, f, client.ProducerOptions{OnRetry: func(int32, *messages.Error) { retries <- struct{}{} }})
+	f.answerInfo(func() messages.TopicResponse {
+		asked <- struct{}{}
+		return messages.TopicResponse{Topic: &f.topic}
+	})
+	begun := time.Now()
 	publish(t, p, "a")
-	failed, ok := errors.AsType[*client.ProduceError](p.Flush(bounded(t)))
-	if !ok || failed.Err.Code != messages.CodeUnavailable || p.Summary().Retries < 3 {
-		t.Errorf("%+v after %d retries", failed, p.Summary().Retries)
+	next(t, asked)
+	for range 5 {
+		next(t, retries)
 	}
-	if asked := f.asked.Load() - before; asked != 1 {
-		t.Errorf("asked %d times", asked)
+	more := len(asked)
+	if took := time.Since(begun); more > int(took/pause) {
+		t.Errorf("asked %d times in %s", 1+more, took)
+	}
+}
+
+func TestWhileNobodyServesATopicThatIsThereItsProducersFailAfterTheDeliveryTimeout(t *testing.T) {
+	c, f := setup(t, 1)
+	failed := betweenAttempts(t, func() error {
+		p := produce(t, c, f, client.ProducerOptions{DeliveryTimeout: 50 * time.Millisecond})
+		publish(t, p, "a")
+		return p.Flush(bounded(t))
+	})
+	if failed.Err.Code != messages.CodeUnavailable || !strings.Contains(failed.Err.Detail, "nobody serves ") {
+		t.Errorf("%+v", failed)
 	}
 }
 
 func TestAProducerIsClosedWhileItsTopicIsAskedFor(t *testing.T) {
 	c, f := setup(t, 1)
 	p := produce(t, c, f, client.ProducerOptions{})
-	asked, answer := make(chan struct{}), make(chan struct{})
+	asked, answer := make(chan struct{}, 9), make(chan struct{})
 	f.answerInfo(func() messages.TopicResponse {
-		close(asked)
+		asked <- struct{}{}
 		<-answer
 		return messages.TopicResponse{}
 	})

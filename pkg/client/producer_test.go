@@ -20,8 +20,12 @@ import (
 // single makes every record a batch of its own.
 const single = 1
 
+// produce makes a producer. An attempt of it times out only if the test says when.
 func produce(t testing.TB, c *client.Client, f *frontend, o client.ProducerOptions) *client.Producer {
 	t.Helper()
+	if o.AttemptTimeout == 0 {
+		o.AttemptTimeout = time.Hour
+	}
 	p, err := c.Producer(bounded(t), f.topic.Name, o)
 	if err != nil {
 		t.Fatal(err)
@@ -363,6 +367,7 @@ func TestClosingEndsAProducer(t *testing.T) {
 
 	hasty := produce(t, c, f, client.ProducerOptions{})
 	future := publish(t, hasty, "a")
+	next(t, f.produced)
 	for range 2 {
 		if err := hasty.Close(soon(t)); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, client.ErrClosed) {
 			t.Errorf("error %v", err)
@@ -375,7 +380,6 @@ func TestClosingEndsAProducer(t *testing.T) {
 	p := produce(t, c, f, client.ProducerOptions{})
 	publish(t, p, "a")
 	flushed := background(func() error { return p.Flush(bounded(t)) })
-	next(t, f.produced)
 	next(t, f.produced)
 	c.Close()
 	if err := next(t, flushed); !errors.Is(err, client.ErrClosed) {

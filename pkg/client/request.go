@@ -62,32 +62,44 @@ func within(ctx context.Context, timeout time.Duration) (context.Context, contex
 }
 
 // insist makes a request of a start until it succeeds, the error is one that
-// does not pass, or the time is over.
+// does not pass, or the time is over. An attempt that is cut short then says
+// nothing: what is told is the error of the one before.
 func (c *Client) insist(ctx context.Context, request func(context.Context) error) error {
 	bounded, cancel := within(ctx, startTimeout)
 	defer cancel()
+	var before error
 	for pause := retryPause; ; pause = min(2*pause, retryPauseMax) {
 		attempt, cancel := context.WithTimeout(bounded, attemptTimeout)
 		err := request(attempt)
 		cancel()
+		if over := bounded.Err(); over != nil && before != nil && errors.Is(err, over) {
+			return outOfTime(ctx, before)
+		}
 		if err == nil || !passing(err) {
 			return err
 		}
+		before = err
 		// Not all of the pause is random: the first one is short anyway.
 		timer := time.NewTimer(pause/2 + rand.N(pause/2))
 		select {
 		case <-timer.C:
 		case <-bounded.Done():
 			timer.Stop()
-			if ctx.Err() != nil {
-				return fmt.Errorf("%w: %w", ctx.Err(), err)
-			}
-			return err
+			return outOfTime(ctx, err)
 		case <-c.closed:
 			timer.Stop()
 			return ErrClosed
 		}
 	}
+}
+
+// outOfTime is the error of a start whose last attempt failed with err. If it is not
+// its context that ended, but the time it has without, that goes without saying.
+func outOfTime(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", ctx.Err(), err)
+	}
+	return err
 }
 
 // passing says whether an error of a request may not come again.
