@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"laneway.dev/internal/actor"
 	"laneway.dev/pkg/messages"
 )
@@ -58,9 +60,18 @@ func TestAStopThatHasNoTimeRefusesWhatIsNotUploaded(t *testing.T) {
 	w.send(stage(orders0, batch("a", 1, 100)))
 	store.next(t)
 	w.send(stage(orders0, batch("a", 2, 100)))
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	if err := s.Stop(ctx); err != nil {
+	taken := s.sub.StatusChanged(nats.SubscriptionClosed)
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.Stop(ctx) }()
+	select {
+	case <-taken:
+	case <-time.After(patience):
+		t.Fatal("the subscription has not ended")
+	}
+	cancel()
+	if err := <-stopped; err != nil {
 		t.Errorf("stop: %v", err)
 	}
 	refused := make(map[uint64]messages.Code)

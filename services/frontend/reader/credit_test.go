@@ -23,10 +23,10 @@ func TestFetchPausesWithoutCreditAndGoesOnWithIt(t *testing.T) {
 	expectOffsets(t, idle, 2, 4)
 	c.grant(idle, 1)
 	c.grant(c.status(messages.StatusHeartbeat), 1)
-	expectHeader(t, c.data(), messages.HeaderOffset, "2")
+	expectHeader(t, c.beyondBeats(), messages.HeaderOffset, "2")
 	c.grant(idle, 2)
-	expectHeader(t, c.data(), messages.HeaderOffset, "3")
-	c.status(messages.StatusEnd)
+	expectHeader(t, c.beyondBeats(), messages.HeaderOffset, "3")
+	expectHeader(t, c.beyondBeats(), messages.HeaderStatus, messages.StatusEnd)
 }
 
 func TestBatchLargerThanTheWindowIsSent(t *testing.T) {
@@ -89,7 +89,7 @@ func TestAWordThatIsNoCreditEndsTheFetch(t *testing.T) {
 
 // A consumer that is connecting again has nobody at its inbox for a while.
 func TestMessagesThatReachNobodyDoNotEndTheFetch(t *testing.T) {
-	f := newFixture(t, func(c *Config) { c.Heartbeat = time.Hour })
+	f := newFixture(t, nil)
 	f.commit(lines("a"))
 	c := f.fetch(fields{"offset": 0, "window_bytes": 1000, "follow": true})
 	c.data()
@@ -108,13 +108,39 @@ func TestMessagesThatReachNobodyDoNotEndTheFetch(t *testing.T) {
 }
 
 func TestAnsweredHeartbeatsKeepAFetchOpen(t *testing.T) {
-	f := newFixture(t, func(c *Config) { c.Heartbeat, c.CreditTimeout = 10*time.Millisecond, 500*time.Millisecond })
+	f := newFixture(t, func(c *Config) { c.Heartbeat = 10 * time.Millisecond })
 	c := f.fetch(fields{"offset": 0, "follow": true, "window_bytes": 10, "max_records": 1})
 	for range 70 {
 		c.grant(c.status(messages.StatusHeartbeat), 0)
 	}
 	f.tell(lines("a"))
 	c.wants(messages.StatusEnd, "a")
+}
+
+func TestAnAnswerOfZeroIsNoSilence(t *testing.T) {
+	now := time.Unix(1000, 0)
+	a, p := newAccount(10, now), pace{heartbeat: 10 * time.Millisecond, patience: 500 * time.Millisecond, sent: now}
+	next := func() verdict {
+		now = now.Add(p.heartbeat)
+		_, words, heard := a.read()
+		p.listen(words)
+		what, _ := p.next(now, heard)
+		p.beaten(now)
+		return what
+	}
+	for n := range 70 {
+		if what := next(); what != beat {
+			t.Fatalf("step %d: %d, want a heartbeat", n, what)
+		}
+		a.grant([]byte("0"), now)
+	}
+	beats := 0
+	for next() == beat {
+		beats++
+	}
+	if beats != 49 { // the 50th, half a second after the last answer, comes too late
+		t.Errorf("given up after %d heartbeats without an answer", beats)
+	}
 }
 
 func TestWhatIsNotACreditIsIgnored(t *testing.T) {

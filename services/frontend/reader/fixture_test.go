@@ -19,7 +19,8 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-const patience = 20 * time.Second
+// patience bounds every wait for something that must happen.
+const patience = time.Minute
 
 // countingStore is the real store with a count of its reads.
 type countingStore struct {
@@ -49,6 +50,8 @@ type fixture struct {
 	offset int64  // next
 }
 
+// newFixture makes one. Heartbeats come, and consumers are given up, only if change
+// says when.
 func newFixture(t testing.TB, change func(*Config)) *fixture {
 	t.Helper()
 	server, err := embedded.Start(embedded.Options{Listen: "127.0.0.1:0", Data: t.TempDir()})
@@ -66,7 +69,7 @@ func newFixture(t testing.TB, change func(*Config)) *fixture {
 	f.id = f.topic.Partition(0)
 	f.log = partitionlog.New(own, f.js, f.id)
 	must(t, f.log.Create(f.context(), 1))
-	config := Config{Conn: own, JS: f.js, Store: f.store}
+	config := Config{Conn: own, JS: f.js, Store: f.store, Heartbeat: time.Hour, CreditTimeout: time.Hour}
 	if change != nil {
 		change(&config)
 	}
@@ -232,6 +235,17 @@ func (c *consumer) data() *nats.Msg {
 		c.f.Fatalf("wanted data, got %v", m.Header)
 	}
 	return m
+}
+
+// beyondBeats returns the next message that is no heartbeat, of which there may have
+// been any number by the time that the fetch hears of a credit.
+func (c *consumer) beyondBeats() *nats.Msg {
+	c.f.Helper()
+	for {
+		if m := c.next(); m.Header.Get(messages.HeaderStatus) != messages.StatusHeartbeat {
+			return m
+		}
+	}
 }
 
 // status returns the next message, which must have the status.
