@@ -47,7 +47,7 @@ func connect(t *testing.T, s *Server) *nats.Conn {
 
 func stream(t *testing.T, nc *nats.Conn) (context.Context, jetstream.JetStream, jetstream.Stream) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	js, err := jetstream.New(nc)
 	if err != nil {

@@ -36,7 +36,7 @@ func serve(t *testing.T, handler http.Handler) string {
 
 func get(t *testing.T, url string) (status int, body string) {
 	t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
 	response, err := client.Get(url)
 	if err != nil {
 		t.Fatal(err)

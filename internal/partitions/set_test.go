@@ -30,7 +30,7 @@ func (r *recorder) Run(ctx context.Context) {
 }
 
 func TestActorsFollowTheTopics(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	conn, js := embeddedtest.Start(t)
 	registry, err := topics.Open(ctx, conn, js)

@@ -21,7 +21,7 @@ import (
 func open(t *testing.T) (context.Context, *producerid.Registry, jetstream.KeyValue) {
 	t.Helper()
 	conn, js := embeddedtest.Start(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	registry, err := producerid.Open(ctx, conn, js)
 	if err != nil {

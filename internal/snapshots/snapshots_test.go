@@ -20,7 +20,7 @@ var partition = messages.Partition{Topic: "orders", TopicID: 1 << 63, Number: 3}
 func open(t *testing.T) (context.Context, *snapshots.Store, jetstream.JetStream) {
 	t.Helper()
 	conn, js := embeddedtest.Start(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	store, err := snapshots.Open(ctx, conn, js)
 	if err != nil {

@@ -36,7 +36,7 @@ func setUp(t *testing.T, role string) *Telemetry {
 
 func stop(t *testing.T, tel *Telemetry) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := tel.Shutdown(ctx); err != nil {
 		t.Errorf("Shutdown: %v", err)

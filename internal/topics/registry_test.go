@@ -16,7 +16,7 @@ import (
 func open(t *testing.T) (context.Context, *topics.Registry, func(messages.Partition) *partitionlog.Log) {
 	t.Helper()
 	conn, js := embeddedtest.Start(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	registry, err := topics.Open(ctx, conn, js)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 
 func TestInAClusterThreeServersKeepEverything(t *testing.T) {
 	conn, js := embeddedtest.Cluster(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	registry, err := topics.Open(ctx, conn, js)
 	if err != nil {
@@ -75,7 +75,7 @@ func TestReplicasNeedAsManyServers(t *testing.T) {
 
 func TestALogGoesOnWithAnotherLeader(t *testing.T) {
 	conn, js := embeddedtest.Cluster(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	registry, err := topics.Open(ctx, conn, js)
 	if err != nil {
@@ -87,7 +87,7 @@ func TestALogGoesOnWithAnotherLeader(t *testing.T) {
 	}
 	log := partitionlog.New(conn, js, topic.Partition(0))
 	within := func(do func(context.Context) error) error {
-		attempt, cancel := context.WithTimeout(ctx, time.Second)
+		attempt, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
 		return do(attempt)
 	}

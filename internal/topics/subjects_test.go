@@ -51,7 +51,7 @@ func TestSubjectsOfAnotherTopicAreRefusedUntilItIsDeleted(t *testing.T) {
 
 func TestSubjectsOfAJetStreamStreamAreRefused(t *testing.T) {
 	conn, js := embeddedtest.Start(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	registry, err := topics.Open(ctx, conn, js)
 	if err != nil {
@@ -80,7 +80,7 @@ func TestSubjectsOfAJetStreamStreamAreRefused(t *testing.T) {
 
 func TestOfTopicsThatOverlapOnlyOneIsCreatedWhicheverProcessIsAsked(t *testing.T) {
 	conn, js := embeddedtest.Start(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	const processes = 8
 	var registries []*topics.Registry
@@ -126,7 +126,7 @@ func TestOfTopicsThatOverlapOnlyOneIsCreatedWhicheverProcessIsAsked(t *testing.T
 
 func TestOfTopicsOfOneNameOnlyOneIsCreatedAndKeepsItsLog(t *testing.T) {
 	conn, js := embeddedtest.Start(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var registries []*topics.Registry
 	for range 4 {
@@ -164,7 +164,7 @@ func TestOfTopicsOfOneNameOnlyOneIsCreatedAndKeepsItsLog(t *testing.T) {
 
 func TestACreationThatFailsLeavesNothingBehind(t *testing.T) {
 	conn, js := embeddedtest.Start(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	registry, err := topics.Open(ctx, conn, js)
 	if err != nil {

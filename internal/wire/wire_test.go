@@ -44,7 +44,7 @@ func TestMessagesArriveInTheirOrderAndBrokenOnesAreLogged(t *testing.T) {
 	if err := wire.Unsubscribe(sub); err != nil {
 		t.Fatalf("ending a subscription twice: %v", err)
 	}
-	if err := c.Flush(time.Second); err != nil {
+	if err := c.Flush(time.Minute); err != nil {
 		t.Fatal(err)
 	}
 }
