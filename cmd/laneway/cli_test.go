@@ -237,7 +237,7 @@ func TestVersionSaysWhatItWasBuiltFrom(t *testing.T) {
 
 func TestUnreachableServerIsExplained(t *testing.T) {
 	a, _, stderr := testApp(t)
-	ctx, cancel := context.WithTimeout(a.ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(a.ctx, time.Minute)
 	defer cancel()
 	a.ctx = ctx
 	code := run(a, []string{"topic", "list", "--server", "nats://127.0.0.1:1"})

@@ -21,7 +21,7 @@ func TestProcessStopsInTheReverseOrderOfItsStart(t *testing.T) {
 			return nil
 		})
 	}
-	if err := p.shutdown(time.Second); err != nil {
+	if err := p.shutdown(time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{"services", "telemetry", "NATS"}; !slices.Equal(order, want) {

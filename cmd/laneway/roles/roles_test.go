@@ -50,7 +50,7 @@ func deployment(t *testing.T) (*embedded.Server, roles.Config) {
 
 func stop(t *testing.T, r *roles.Running) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := r.Stop(ctx); err != nil {
 		t.Error(err)
@@ -84,7 +84,7 @@ func TestAllServicesTogetherTakeRecordsAndGiveThemBack(t *testing.T) {
 
 func roundTrip(t *testing.T, laneway *client.Client) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if _, err := laneway.Admin().CreateTopic(ctx, messages.TopicConfig{Name: "orders"}); err != nil {
 		t.Fatal(err)
@@ -176,7 +176,7 @@ func TestServiceThatIsReplacedEndsTheOthersWait(t *testing.T) {
 	produce(t.Context(), t, laneway, "four")
 	select {
 	case <-services.Ended():
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the older sequencer goes on")
 	}
 	if services.Err() == nil {
