@@ -15,7 +15,7 @@ import (
 )
 
 // buildTimeout bounds the making of the binaries.
-const buildTimeout = 5 * time.Minute
+const buildTimeout = 15 * time.Minute
 
 // Root returns the folder of the repository.
 func Root() (string, error) {

@@ -23,7 +23,7 @@ func (d *Deployment) Connect(options ...nats.Option) *nats.Conn {
 	d.t.Helper()
 	own := []nats.Option{
 		nats.MaxReconnects(-1), nats.ReconnectWait(20 * time.Millisecond), nats.ReconnectJitter(0, 0),
-		nats.ReconnectBufSize(-1), nats.Timeout(2 * time.Second),
+		nats.ReconnectBufSize(-1), nats.Timeout(10 * time.Second),
 	}
 	conn, err := nats.Connect(d.URL(), append(own, options...)...)
 	if err != nil {

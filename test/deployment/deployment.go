@@ -41,8 +41,8 @@ const (
 // startTimeout bounds the start of a deployment on a busy machine, stopTimeout
 // its clean end.
 const (
-	startTimeout = 30 * time.Second
-	stopTimeout  = 40 * time.Second
+	startTimeout = time.Minute
+	stopTimeout  = time.Minute
 )
 
 // Options say how a deployment differs from the defaults.

@@ -24,7 +24,7 @@ func (f *fixture) large(t *testing.T, megabytes int) messages.Partition {
 			Subject: p.ProduceSubject(), Data: largeBatch(1 << 20),
 			Header: nats.Header{messages.HeaderContentType: {messages.ContentTypeBatch}},
 		}
-		if ack := f.request(within(t, 10*time.Second), t, m); ack.Error != nil {
+		if ack := f.request(within(t, time.Minute), t, m); ack.Error != nil {
 			t.Fatal(ack.Error)
 		}
 	}
@@ -35,7 +35,7 @@ func (f *fixture) large(t *testing.T, megabytes int) messages.Partition {
 // when far more is on its way to it than its window and the network hold.
 func (h *hostile) deaf(t *testing.T, p messages.Partition, fetches int) {
 	t.Helper()
-	conn, err := net.DialTimeout("tcp", strings.TrimPrefix(h.URL(), "nats://"), 5*time.Second)
+	conn, err := net.DialTimeout("tcp", strings.TrimPrefix(h.URL(), "nats://"), time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,8 +19,8 @@ const (
 )
 
 // coldStart lets a thousand new producers send at once, each with 5 batches in
-// flight, and returns how many got all their acknowledgements.
-func coldStart(ctx context.Context, t *testing.T, f *fixture) (complete int) {
+// flight, until patience ends, and returns how many got all their acknowledgements.
+func coldStart(ctx, patience context.Context, t *testing.T, f *fixture) (complete int) {
 	t.Helper()
 	const connections = 8
 	clients := make([]*client.Client, connections)
@@ -36,11 +36,11 @@ func coldStart(ctx context.Context, t *testing.T, f *fixture) (complete int) {
 	for i, p := range all {
 		wait.Go(func() {
 			for n := range coldBatches {
-				if _, err := publish(ctx, p, fmt.Sprint("producer", i), n); err != nil {
+				if _, err := publish(patience, p, fmt.Sprint("producer", i), n); err != nil {
 					return
 				}
 			}
-			if p.Flush(ctx) == nil {
+			if p.Flush(patience) == nil {
 				done.Add(1)
 			}
 		})
@@ -54,7 +54,7 @@ func TestAColdStartOfAThousandProducersHasNoSequenceOutOfOrder(t *testing.T) {
 		ctx := within(t, 2*time.Minute)
 		f := start(t, kind, slowStaging())
 		begun := time.Now()
-		if complete := coldStart(ctx, t, f); complete != newProducers {
+		if complete := coldStart(ctx, ctx, t, f); complete != newProducers {
 			t.Errorf("%d of %d producers got all their acknowledgements", complete, newProducers)
 		}
 		took(t, begun, "%d batches of %d new producers, 5 in flight each", newProducers*coldBatches, newProducers)
@@ -76,17 +76,30 @@ func TestAColdStartOfAThousandProducersHasNoSequenceOutOfOrder(t *testing.T) {
 
 // The same against a stager that hands tickets to whichever upload ends first.
 func TestAColdStartIsOutOfOrderIfTheTicketIsTakenAfterStaging(t *testing.T) {
-	ctx := within(t, 2*time.Minute)
 	overlay := deployment.Overlay(t, "ticket_after_staging", "services/stager", "results.go")
 	options := slowStaging()
 	options.Binary = deployment.BuildMutant(t, overlay)
+	ctx := within(t, 2*time.Minute)
 	f := start(t, deployment.OneProcess, options)
-	bounded, cancel := context.WithTimeout(ctx, 20*time.Second) // it never gets well
-	defer cancel()
-	complete := coldStart(bounded, t, f)
-	n := f.refusals(ctx, t, messages.CodeOutOfOrderSequence)
+	const many = 100
+	patience, enough := context.WithCancel(ctx) // it never gets well
+	watched := make(chan error, 1)
+	go func() {
+		defer enough()
+		watched <- deployment.Eventually(patience, func(ctx context.Context) error {
+			n, err := f.refused(ctx, messages.CodeOutOfOrderSequence)
+			if err == nil && n < many {
+				err = fmt.Errorf("%.0f times", n)
+			}
+			return err
+		})
+	}()
+	complete := coldStart(ctx, patience, t, f)
+	enough()
+	err := <-watched
+	n := f.refusals(t.Context(), t, messages.CodeOutOfOrderSequence)
 	t.Logf("OUT_OF_ORDER_SEQUENCE_NUMBER: %.0f times; %d of %d producers got all their acknowledgements", n, complete, newProducers)
-	if n < 100 {
-		t.Error("should be many")
+	if n < many {
+		t.Errorf("should be many: %v", err)
 	}
 }

@@ -407,7 +407,7 @@ func (h *hostile) malformed(t *testing.T) {
 // no client library lets one do.
 func (h *hostile) overlongLine(t *testing.T) {
 	t.Helper()
-	conn, err := net.DialTimeout("tcp", strings.TrimPrefix(h.URL(), "nats://"), 5*time.Second)
+	conn, err := net.DialTimeout("tcp", strings.TrimPrefix(h.URL(), "nats://"), time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -415,7 +415,7 @@ func (h *hostile) overlongLine(t *testing.T) {
 	if _, err := fmt.Fprintf(conn, "CONNECT {\"verbose\":false}\r\nPUB %s 99999999\r\n", h.partition.ProduceSubject()); err != nil {
 		t.Fatal(err)
 	}
-	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(conn)

@@ -48,12 +48,16 @@ func publish(ctx context.Context, p *client.Producer, name string, n int) (clien
 // refusals returns how many batches were refused with an error so far.
 func (f *fixture) refusals(ctx context.Context, t *testing.T, code messages.Code) float64 {
 	t.Helper()
-	n, err := f.Sample(ctx, deployment.Frontend,
-		fmt.Sprintf(`laneway_frontend_errors_total{error=%q,`, code.Kind().Name), `request="produce"`)
+	n, err := f.refused(ctx, code)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return n
+}
+
+func (f *fixture) refused(ctx context.Context, code messages.Code) (float64, error) {
+	return f.Sample(ctx, deployment.Frontend,
+		fmt.Sprintf(`laneway_frontend_errors_total{error=%q,`, code.Kind().Name), `request="produce"`)
 }
 
 // exactly checks that a partition has the records 0 to n-1 of each producer, each

@@ -60,9 +60,9 @@ func (l *leapfrog) landed(ctx context.Context, others ...messages.Code) {
 	l.exactly(ctx, l.t, map[string]int{"frog": 2})
 }
 
-// fates returns flags with which the first upload takes most of a second, and
+// fates returns options with which the first upload takes seconds, and
 // fails if it is to, the second next to nothing, and none of the next ones fails.
-func fates(t *testing.T, fails bool) []string {
+func fates(t *testing.T, fails bool) deployment.Options {
 	t.Helper()
 	specs := []string{invertedDelay}
 	if fails {
@@ -78,14 +78,14 @@ func fates(t *testing.T, fails bool) []string {
 		for n := range uploads {
 			delay, fail := faults.Delay(), faults.Fail()
 			good = good && fail == (fails && n == 0)
-			good = good && (n > 0 || delay > 700*time.Millisecond) && (n != 1 || delay < 50*time.Millisecond)
+			good = good && (n > 0 || delay > 2800*time.Millisecond) && (n != 1 || delay < 200*time.Millisecond)
 		}
 		if good {
-			return []string{"--object-batches", "1", "--fault", strings.Join(specs, ";"), "--fault-seed", strconv.FormatInt(seed, 10)}
+			return inverted([]string{"--object-batches", "1", "--fault", strings.Join(specs, ";"), "--fault-seed", strconv.FormatInt(seed, 10)})
 		}
 	}
 	t.Fatal("no seed does it")
-	return nil
+	return deployment.Options{}
 }
 
 // uploading waits until the first batch is being uploaded.
@@ -97,7 +97,7 @@ func (l *leapfrog) uploading(ctx context.Context) {
 func TestTheSecondBatchWaitsForTheFirstThatCannotBeStaged(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
-		f := start(t, kind, stager(fates(t, true)...))
+		f := start(t, kind, fates(t, true))
 		l := frog(ctx, t, f, f.URL(), 10*time.Second)
 		l.first = l.send(ctx, 0)
 		l.uploading(ctx)
@@ -159,8 +159,8 @@ func TestTheSecondBatchWaitsForTheFirstThatIsLostBeforeItHasATicket(t *testing.T
 
 func TestTheSecondBatchWaitsForTheFirstThatDiesWithItsFrontend(t *testing.T) {
 	ctx := within(t, time.Minute)
-	f := start(t, deployment.FiveProcesses, stager(fates(t, false)...))
-	l := frog(ctx, t, f, f.URL(), 6*time.Second)
+	f := start(t, deployment.FiveProcesses, fates(t, false))
+	l := frog(ctx, t, f, f.URL(), 15*time.Second)
 	l.first = l.send(ctx, 0)
 	l.uploading(ctx)
 	f.Kill(deployment.Frontend)

@@ -14,12 +14,19 @@ import (
 	"laneway.dev/test/load"
 )
 
-// invertedDelay spreads the delays of uploads. It stays below the stage timeout.
-const invertedDelay = "stage.delay=uniform(0,1s)"
+// invertedDelay spreads the delays of uploads, so far that a busy machine sends and
+// stages the second batch while the first one is still being uploaded.
+const invertedDelay = "stage.delay=uniform(0,4s)"
 
-// slowThenQuick returns flags with which the first upload takes most of a
-// second and the second next to nothing. Each batch is an object of its own.
-func slowThenQuick(t *testing.T) []string {
+// inverted returns options with flags of the stager, and a stage timeout that is
+// longer than its uploads take.
+func inverted(flags []string) deployment.Options {
+	return deployment.Options{Stager: flags, Frontend: []string{"--stage-timeout", "20s"}}
+}
+
+// slowThenQuick returns options with which the first upload takes seconds and the
+// second next to nothing. Each batch is an object of its own.
+func slowThenQuick(t *testing.T) deployment.Options {
 	t.Helper()
 	for seed := range int64(10_000) {
 		faults, err := fault.Parse([]string{invertedDelay}, seed)
@@ -27,12 +34,12 @@ func slowThenQuick(t *testing.T) []string {
 			t.Fatal(err)
 		}
 		first, second := faults.Delay(), faults.Delay()
-		if first > 800*time.Millisecond && second < 50*time.Millisecond {
-			return []string{"--fault", invertedDelay, "--fault-seed", strconv.FormatInt(seed, 10), "--object-batches", "1"}
+		if first > 3200*time.Millisecond && second < 200*time.Millisecond {
+			return inverted([]string{"--fault", invertedDelay, "--fault-seed", strconv.FormatInt(seed, 10), "--object-batches", "1"})
 		}
 	}
 	t.Fatal("no seed has a slow upload before a quick one")
-	return nil
+	return deployment.Options{}
 }
 
 // secondStagedFirst sends the first two batches of a new producer, of which the
@@ -71,7 +78,7 @@ func secondStagedFirst(ctx context.Context, f *fixture, staged func()) error {
 func TestTwoBatchesOfANewProducerKeepTheirOrderWhenTheSecondIsStagedFirst(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
-		f := start(t, kind, stager(slowThenQuick(t)...))
+		f := start(t, kind, slowThenQuick(t))
 		err := secondStagedFirst(ctx, f, func() {
 			if early := f.MustMetric(deployment.Sequencer, "laneway_sequencer_stage_early_total"); early != 1 {
 				t.Errorf("%v uploads ended out of order, want 1: the test has not tested what it is for", early)
@@ -90,7 +97,9 @@ func TestOrderIsLostIfTheTicketIsTakenAfterStaging(t *testing.T) {
 	mutant := deployment.BuildMutant(t, overlay)
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
-		f := start(t, kind, deployment.Options{Binary: mutant, Stager: slowThenQuick(t)})
+		options := slowThenQuick(t)
+		options.Binary = mutant
+		f := start(t, kind, options)
 		err := secondStagedFirst(ctx, f, func() {})
 		if !errors.Is(err, history.ErrDisorder) {
 			t.Errorf("the wrong code is found to do this wrong: %v; want %v", err, history.ErrDisorder)

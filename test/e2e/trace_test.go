@@ -134,7 +134,7 @@ func (r *receiver) linked(ctx context.Context, t *testing.T, name string, from s
 
 func TestOneProduceIsOneConnectedTrace(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
-		ctx := within(t, 20*time.Second)
+		ctx := within(t, time.Minute)
 		r := startReceiver(t)
 		f := start(t, kind, deployment.Options{Env: []string{
 			"OTEL_EXPORTER_OTLP_ENDPOINT=" + r.endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
