@@ -1,11 +1,13 @@
 package exhaustive
 
+import "slices"
+
 // drainServices lets everything arrive that is on its way between services, once
 // around; false if nothing was.
 func (w *world) drainServices() bool {
 	some := false
-	for _, p := range w.processes {
-		if p.disk.busy() {
+	for i := range w.processes {
+		if p := &w.processes[i]; p.disk.busy() {
 			some = true
 			w.work(p)
 		}
@@ -14,13 +16,9 @@ func (w *world) drainServices() bool {
 		some = true
 		w.do(choice{lateLands, 0, 0})
 	}
-	for len(w.strays) > 0 {
-		some = true
-		w.do(choice{strayArrives, 0, 0})
-	}
 	for len(w.uploads) > 0 {
 		some = true
-		w.do(choice{upload, 0, 0})
+		w.do(choice{uploadEnds, 0, 0})
 	}
 	for n := len(w.queues); n > 0 && len(w.queues) > 0; n-- {
 		some = true
@@ -29,15 +27,19 @@ func (w *world) drainServices() bool {
 	return some
 }
 
-// resolve ends all faults, lets time pass, and checks that everything resolves.
-func (w *world) resolve() {
+// resolve ends all faults, lets time pass, and checks that everything resolves. It
+// goes on no longer when known, which may be nil, says that the rest was seen already.
+func (w *world) resolve(known func(*world) bool) {
 	const enough = 150 // heartbeats
-	w.calm = true
+	w.calm, w.left = true, budget{}
 	w.say("faults end")
 	for n := 0; n < enough && w.violation == nil; n++ {
 		w.drain()
 		if w.finished() {
 			break
+		}
+		if known != nil && known(w) {
+			return
 		}
 		w.beat()
 	}
@@ -50,8 +52,8 @@ func (w *world) resolve() {
 func (w *world) drain() {
 	for some := true; some && w.violation == nil; {
 		some = w.drainServices()
-		for _, c := range w.clients {
-			some = w.sendAll(c) || some
+		for i := range w.clients {
+			some = w.sendAll(&w.clients[i]) || some
 		}
 	}
 }
@@ -75,19 +77,6 @@ func (w *world) sendAll(c *client) bool {
 
 // finished says whether nothing is left to be done.
 func (w *world) finished() bool {
-	for _, c := range w.clients {
-		if c.window != nil && c.acked < c.batches {
-			return false
-		}
-	}
-	for _, p := range w.processes {
-		switch {
-		case p.dead:
-		case p.role == Frontend && p.frontend.Stats().Outstanding > 0:
-			return false
-		case p.role == Sequencer && p.sequencer.Stats().Lanes > 0:
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(w.clients, func(c client) bool { return c.window != nil && c.acked < c.batches }) &&
+		!slices.ContainsFunc(w.processes, func(p process) bool { return p.open > 0 })
 }

@@ -1,7 +1,5 @@
 package exhaustive
 
-import "slices"
-
 // choice is something that may happen next. What at and to are depends on what.
 type choice struct {
 	what   what
@@ -11,187 +9,132 @@ type choice struct {
 type what uint8
 
 const (
-	arrive     what = iota // the first packet of queue at arrives
+	arrive     what = iota // what is first in queue at arrives
 	lose                   // it is lost
-	double                 // it arrives, and its second copy is on its way
-	upload                 // upload at ends
+	uploadEnds             // upload at ends
 	loseUpload             // its result is lost
-	doubleUpload
-	strayArrives // stray at arrives
-	works        // replicator at gets on with the log
+	works                  // replicator at gets on with the log
+	lateLands              // late append at lands
+	reconnects             // client at finds out about the disturbance
+
+	// What follows does not happen by itself.
+
+	double       // process at gets once more what it had already: the letter to
+	doubleUpload // the result of ended upload at comes once more
 	losesAppend
 	losesAck
 	delaysAppend
-	lateLands // late append at lands
-	sends     // client at sends to process to
+	sends // client at sends to process to
 	losesRequest
-	reconnects // client at finds out about the disturbance
-	disturbs   // the victim's role
+	disturbs // the victim's role
 	beats
 )
 
-// choices returns everything that may happen next, in a fixed order.
-func (w *world) choices() []choice {
-	all := append(make([]choice, 0, 32), w.arrivals()...)
-	add := func(possible bool, c choice) {
-		if possible {
-			all = append(all, c)
-		}
+// choices adds everything that may happen next, in a fixed order, and says whether
+// nothing of it happens by itself.
+func (w *world) choices(all []choice) (_ []choice, final bool) {
+	all = w.ownChoices(all)
+	final = len(all) == 0
+	if w.left.lose > 0 {
+		all = w.losses(all)
 	}
-	for _, p := range w.processes {
-		add(p.disk.busy(), choice{works, p.number, 0})
-		add(w.left.lose > 0 && (p.disk.append != nil || p.disk.acked != 0), choice{losesAppend, p.number, 0})
-		add(w.left.lose > 0 && p.disk.append != nil && w.alone(), choice{losesAck, p.number, 0})
-		add(w.left.late > 0 && p.disk.append != nil, choice{delaysAppend, p.number, 0})
+	if w.left.double > 0 {
+		all = w.doubles(all)
 	}
-	for _, c := range w.clients {
-		if w.left.sends > 0 && c.wants() {
-			for _, p := range w.living(Frontend) {
-				add(p.ready, choice{sends, c.number, p.number})
-			}
-			add(w.left.lose > 0, choice{losesRequest, c.number, 0})
-		}
-		add(c.broken, choice{reconnects, c.number, 0})
+	all = w.logFaults(all)
+	all = w.requests(all)
+	if w.left.disturb > 0 {
+		all = append(all, choice{disturbs, 0, 0})
 	}
-	add(w.left.disturb > 0, choice{disturbs, 0, 0})
-	add(w.left.beats > 0, choice{beats, 0, 0})
-	return all
+	if w.left.beats > 0 {
+		all = append(all, choice{beats, 0, 0})
+	}
+	return all, final
 }
 
-// arrivals returns what may arrive next, and what may become of it on the way.
-func (w *world) arrivals() []choice {
-	var all []choice
-	add := func(possible bool, c choice) {
-		if possible {
-			all = append(all, c)
+// ownChoices adds what happens by itself.
+func (w *world) ownChoices(all []choice) []choice {
+	for i := range w.queues {
+		all = append(all, choice{arrive, i, 0})
+	}
+	for i, u := range w.uploads {
+		if i == 0 || u != w.uploads[i-1] { // else the same again
+			all = append(all, choice{uploadEnds, i, 0})
 		}
-	}
-	for i, q := range w.queues {
-		add(true, choice{arrive, i, 0})
-		add(w.left.lose > 0, choice{lose, i, 0})
-		add(w.left.double > 0 && q.to > 0, choice{double, i, 0})
-	}
-	for i := range w.uploads {
-		if i > 0 && w.uploads[i] == w.uploads[i-1] {
-			continue // the same again
-		}
-		add(true, choice{upload, i, 0})
-		add(w.left.lose > 0, choice{loseUpload, i, 0})
-		add(w.left.double > 0, choice{doubleUpload, i, 0})
-	}
-	for i := range w.strays {
-		add(true, choice{strayArrives, i, 0})
 	}
 	for i := range w.late {
-		add(true, choice{lateLands, i, 0})
+		all = append(all, choice{lateLands, i, 0})
+	}
+	for i := range w.processes {
+		if w.processes[i].disk.busy() {
+			all = append(all, choice{works, i + 1, 0})
+		}
+	}
+	for i := range w.clients {
+		if w.clients[i].broken {
+			all = append(all, choice{reconnects, i, 0})
+		}
 	}
 	return all
 }
 
-// do lets something happen.
-func (w *world) do(c choice) {
-	switch c.what {
-	case arrive, lose, double:
-		w.doQueue(c)
-	case upload, loseUpload, doubleUpload:
-		w.doUpload(c)
-	case strayArrives:
-		s := w.strays[c.at]
-		w.strays = slices.Delete(w.strays, c.at, c.at+1)
-		w.say("a second copy:")
-		w.receive(w.process(s.to), s.data)
-	case works:
-		w.work(w.process(c.at))
-	case losesAppend:
-		w.left.lose--
-		w.loseAppend(w.process(c.at))
-	case losesAck:
-		w.left.lose--
-		w.loseAck(w.process(c.at))
-	case delaysAppend:
-		w.left.late--
-		w.delayAppend(w.process(c.at))
-	case lateLands:
-		a := w.late[c.at]
-		w.late = slices.Delete(w.late, c.at, c.at+1)
-		w.say("a late append arrives")
-		w.land(a)
-	case sends:
-		if w.produce(w.clients[c.at], w.process(c.to)) {
-			w.left.sends--
-		}
-	case losesRequest:
-		if w.produce(w.clients[c.at], nil) { // and its sender hears of it, by and by
-			w.left.sends--
-			w.left.lose--
-		}
-	case reconnects:
-		w.reconnect(w.clients[c.at])
-	case disturbs:
-		w.disturb()
-	case beats:
-		w.left.beats--
-		for _, c := range w.clients {
-			clear(c.flying) // attempts may time out
-		}
-		w.beat()
+// losses adds what may be lost on its way.
+func (w *world) losses(all []choice) []choice {
+	for i := range w.queues {
+		all = append(all, choice{lose, i, 0})
 	}
+	for i, u := range w.uploads {
+		if i == 0 || u != w.uploads[i-1] {
+			all = append(all, choice{loseUpload, i, 0})
+		}
+	}
+	return all
 }
 
-// doQueue takes the first packet of a queue.
-func (w *world) doQueue(c choice) {
-	q := w.queues[c.at]
-	p := q.packets[0]
-	if q.packets = q.packets[1:]; len(q.packets) == 0 {
-		w.queues = slices.Delete(w.queues, c.at, c.at+1)
-	}
-	if c.what == double {
-		w.left.double--
-		w.strays = append(w.strays, stray{q.to, p})
-	}
-	switch {
-	case c.what == lose:
-		w.left.lose--
-		w.say("what is first from %d to %d is lost", q.from, q.to)
-	case q.to < 0:
-		w.hear(w.clients[-1-q.to], p.answer)
-	default:
-		w.receive(w.process(q.to), p.data)
-	}
-}
-
-// doUpload ends an upload. Every sequencer hears of it.
-func (w *world) doUpload(c choice) {
-	p := w.uploads[c.at]
-	switch c.what {
-	case loseUpload:
-		w.left.lose--
-		w.say("the result of upload %d is lost", c.at)
-	case doubleUpload:
-		w.left.double--
-	default:
-	}
-	if c.what != doubleUpload {
-		w.uploads = slices.Delete(w.uploads, c.at, c.at+1)
-	}
-	if c.what == loseUpload {
-		return
-	}
-	for _, s := range w.living(Sequencer) {
-		w.receive(s, p.data)
-	}
-}
-
-// disturb ends the owner of the victim's role, or lets it go on beside another one.
-func (w *world) disturb() {
-	w.left.disturb--
-	if !w.scope.Zombie {
-		w.die(w.living(w.scope.Victim)[0], "it crashes")
-	}
-	w.start(w.scope.Victim)
-	if w.scope.Victim == Frontend {
-		for _, c := range w.clients {
-			c.broken = true
+// doubles adds what may come a second time.
+func (w *world) doubles(all []choice) []choice {
+	for i := range w.processes {
+		for n := range w.processes[i].had {
+			all = append(all, choice{double, i + 1, n})
 		}
 	}
+	for i := range w.ended {
+		all = append(all, choice{doubleUpload, i, 0})
+	}
+	return all
+}
+
+// logFaults adds what may go wrong between replicators and the log.
+func (w *world) logFaults(all []choice) []choice {
+	for i := range w.processes {
+		d := &w.processes[i].disk
+		if w.left.lose > 0 && (d.append != nil || d.acked != 0) {
+			all = append(all, choice{losesAppend, i + 1, 0})
+		}
+		if w.left.lose > 0 && d.append != nil && w.alone() {
+			all = append(all, choice{losesAck, i + 1, 0})
+		}
+		if w.left.late > 0 && d.append != nil {
+			all = append(all, choice{delaysAppend, i + 1, 0})
+		}
+	}
+	return all
+}
+
+// requests adds what clients may send.
+func (w *world) requests(all []choice) []choice {
+	for i := range w.clients {
+		if w.sends == 0 || !w.clients[i].wants() {
+			continue
+		}
+		for n := range w.processes {
+			if p := &w.processes[n]; p.role == Frontend && p.ready {
+				all = append(all, choice{sends, i, p.number})
+			}
+		}
+		if w.left.lose > 0 {
+			all = append(all, choice{losesRequest, i, 0})
+		}
+	}
+	return all
 }

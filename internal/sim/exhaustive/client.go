@@ -12,13 +12,15 @@ import (
 // client sends the batches of a lane, in order.
 type client struct {
 	number  int
-	lane    string
 	batches int
-	sent    int                   // batches that were ever sent
-	window  *delivery.Window[int] // nil if the client is plain, and sends nothing twice
-	flying  map[int]bool          // batches with an attempt that is not answered, as far as is known here
-	acked   int                   // of an idempotent client: batches before it are acknowledged
-	broken  bool                  // it has yet to find out that its frontend is no more
+	sent    int    // batches that a plain client has sent
+	window  *state // nil if the client is plain, and sends nothing twice
+
+	// Of an idempotent client only; to a plain one nothing of it matters.
+
+	flying uint64 // batches with an attempt that is not answered, as far as is known here: a bit each
+	acked  int    // batches before it are acknowledged
+	broken bool   // it has yet to find out that its frontend is no more
 }
 
 // request is what the frontend hands back with its answer.
@@ -34,22 +36,88 @@ type answer struct {
 	code   messages.Code
 }
 
-func newClient(n int, l Lane) *client {
-	c := &client{number: n, batches: l.Batches, lane: fmt.Sprint("p:", n), flying: map[int]bool{}}
+func (w *world) newClient(n int, l Lane) client {
+	c := client{number: n, batches: l.Batches}
 	if l.Idempotent {
-		c.lane = fmt.Sprint("i:", c.producer())
-		c.window = delivery.New[int](delivery.Settings{
-			Random: func() float64 { return 0 }, DeliveryTimeout: time.Hour,
-			MinAttemptTimeout: 4 * heartbeat, MaxAttemptTimeout: 2 * deadline,
+		c.window = w.memo.root(windowMachine{number: n}, func() machine {
+			return &windowMachine{number: n, batches: l.Batches, window: delivery.New[int](delivery.Settings{
+				Random: func() float64 { return 0 }, DeliveryTimeout: time.Hour,
+				MinAttemptTimeout: 4 * heartbeat, MaxAttemptTimeout: 2 * deadline,
+			})}
 		})
 	}
 	return c
 }
 
-func (c *client) producer() int64 { return int64(c.number) + 1 }
+func producer(client int) int64 { return int64(client) + 1 }
 
-// records is what each batch of the client has.
-func (c *client) records() int { return 2 - c.number%2 }
+// records is what each batch of a client has.
+func records(client int) int { return 2 - client%2 }
+
+func key(client, batch int) string { return fmt.Sprintf("%d.%d", client, batch) }
+
+// windowMachine is the window of an idempotent client, with what was put into it.
+type windowMachine struct {
+	number, batches, added int
+	window                 *delivery.Window[int]
+}
+
+// What it is told, besides answers.
+type (
+	sendNext struct{}
+	broken   struct{} // its connection was, and is there again
+)
+
+func (k *windowMachine) step(_ *memo, now time.Time, what any) *effects {
+	fx := &effects{}
+	switch e := what.(type) {
+	case sendNext:
+		fx.sent, fx.failed = k.sendNext(now)
+	case broken:
+		k.window.Disconnect(now)
+		k.window.Reconnect()
+	case answer:
+		if e.code == messages.CodeOK {
+			k.window.OK(now, e.id)
+		} else {
+			k.window.Refused(now, e.id, messages.NewError(e.code, ""))
+		}
+		for n, ok := k.window.Acked(); ok; n, ok = k.window.Acked() {
+			fx.acked = n + 1
+		}
+		fx.failed = k.window.Err()
+	}
+	return fx
+}
+
+func (k *windowMachine) sendNext(now time.Time) (*produce, error) {
+	for ; k.added < k.batches && k.window.Room(); k.added++ {
+		if err := k.window.Add(now, k.added, records(k.number)); err != nil {
+			return nil, err
+		}
+	}
+	s, some := k.window.Next(now)
+	if !some {
+		return nil, nil
+	}
+	return &produce{
+		request:      request{client: k.number, batch: s.Batch, id: s.ID},
+		sequence:     messages.Sequence{ProducerID: producer(k.number), First: s.Sequence},
+		firstUnacked: s.FirstUnacked,
+	}, nil
+}
+
+// produce returns what a frontend gets of a request.
+func (p produce) produce() frontend.Produce {
+	lane := fmt.Sprint("p:", p.client)
+	if p.sequence.ProducerID != 0 {
+		lane = fmt.Sprint("i:", p.sequence.ProducerID)
+	}
+	return frontend.Produce{
+		Lane: lane, Records: records(p.client), FirstUnacked: p.firstUnacked, Sequence: p.sequence,
+		Request: p.request, Payload: []byte(key(p.client, p.batch)),
+	}
+}
 
 // wants says whether the client may have something to send.
 func (c *client) wants() bool {
@@ -57,39 +125,30 @@ func (c *client) wants() bool {
 		return c.sent < c.batches
 	}
 	for n := c.acked; n < c.batches; n++ {
-		if !c.flying[n] {
+		if c.flying>>n&1 == 0 {
 			return true
 		}
 	}
 	return false
 }
 
-// request lets the client send what it wants to send next; nil is nothing.
-func (w *world) request(c *client) *frontend.Produce {
-	n := c.sent
-	p := &frontend.Produce{Lane: c.lane, Records: c.records(), FirstUnacked: messages.NotSaid}
-	r := request{client: c.number}
-	if c.window != nil {
-		for c.sent < c.batches && c.window.Room() {
-			if err := c.window.Add(w.now, c.sent, c.records()); err != nil {
-				w.violated("client %d: %v", c.number, err)
-			}
-			c.sent++
-		}
-		s, some := c.window.Next(w.now)
-		if !some {
-			return nil
-		}
-		n, r.id = s.Batch, s.ID
-		p.FirstUnacked = s.FirstUnacked
-		p.Sequence = messages.Sequence{ProducerID: c.producer(), First: s.Sequence}
-	} else {
-		c.sent++
+// windowStep lets the window of a client take an event.
+func (w *world) windowStep(c *client, what any) *effects {
+	b := w.memo.step(c.window, event{w.beats, what})
+	c.window = b.to
+	if b.fx.failed != nil {
+		w.violated("I7: client %d fails for good: %v", c.number, b.fx.failed)
 	}
-	c.flying[n] = true
-	r.batch = n
-	p.Request, p.Payload = r, []byte(fmt.Sprintf("%d.%d", c.number, n))
-	return p
+	return b.fx
+}
+
+// request lets the client send what it wants to send next; nil is nothing.
+func (w *world) request(c *client) *produce {
+	if c.window != nil {
+		return w.windowStep(c, sendNext{}).sent
+	}
+	c.sent++
+	return &produce{request: request{client: c.number, batch: c.sent - 1}, firstUnacked: messages.NotSaid}
 }
 
 // produce lets a client send a request to a frontend; nil is one that does not admit
@@ -99,68 +158,49 @@ func (w *world) produce(c *client, to *process) bool {
 	if p == nil {
 		return false
 	}
-	r := p.Request.(request)
-	w.say("client %d sends batch %d, attempt %d, first unacked %d, to %s", c.number, r.batch, r.id.Attempt, p.FirstUnacked, to)
+	if c.window != nil {
+		c.flying |= 1 << p.batch
+	}
+	w.say("client %d sends batch %d, attempt %d, first unacked %d, to %s", c.number, p.batch, p.id.Attempt, p.firstUnacked, to)
 	if to == nil {
-		w.reply(0, c, &answer{request: r, code: messages.CodeUnavailable})
+		w.reply(0, answer{request: p.request, code: messages.CodeUnavailable})
 		return true
 	}
-	w.stepFrontend(to, *p)
+	w.step(to, *p)
 	return true
 }
 
-func (w *world) answer(p *process, answers []frontend.Answer) {
-	for i := range answers {
-		a := &answers[i]
+func (w *world) answer(p *process, answers []answered) {
+	for _, a := range answers {
 		w.answered(a)
-		r := a.Request.(request)
-		out := &answer{request: r, offset: a.Offset}
-		if a.Error != nil {
-			out.code = a.Error.Code
-		}
-		w.reply(p.number, w.clients[r.client], out)
+		w.reply(p.number, a.answer)
 	}
 }
 
 // reply sends an answer to a client. A plain one hears it at once: nothing comes of it.
-func (w *world) reply(from int, c *client, a *answer) {
-	if c.window == nil {
+func (w *world) reply(from int, a answer) {
+	if c := &w.clients[a.client]; c.window == nil {
 		w.hear(c, a)
 	} else {
-		w.enqueue(from, -1-c.number, packet{answer: a})
+		w.enqueue(from, -1-c.number, w.memo.answer(a))
 	}
 }
 
 // hear lets a client hear an answer.
-func (w *world) hear(c *client, a *answer) {
+func (w *world) hear(c *client, a answer) {
 	w.say("client %d is answered: batch %d, attempt %d: code %d, offset %d", c.number, a.batch, a.id.Attempt, a.code, a.offset)
-	delete(c.flying, a.batch)
+	c.flying &^= 1 << a.batch
 	if a.code == messages.CodeOK {
-		w.acked(c, a)
+		w.acked(a)
 	}
-	if c.window == nil {
-		return
-	}
-	if a.code == messages.CodeOK {
-		c.window.OK(w.now, a.id)
-	} else {
-		c.window.Refused(w.now, a.id, messages.NewError(a.code, ""))
-	}
-	for n, ok := c.window.Acked(); ok; n, ok = c.window.Acked() {
-		c.acked = n + 1
-	}
-	if err := c.window.Err(); err != nil {
-		w.violated("I7: client %d fails for good: %v", c.number, err)
+	if c.window != nil {
+		c.acked = max(c.acked, w.windowStep(c, a).acked)
 	}
 }
 
 // reconnect lets a client find out that the frontend is no more.
 func (w *world) reconnect(c *client) {
 	w.say("client %d connects again", c.number)
-	c.broken = false
-	clear(c.flying)
-	if c.window != nil {
-		c.window.Disconnect(w.now)
-		c.window.Reconnect()
-	}
+	c.broken, c.flying = false, 0
+	w.windowStep(c, broken{})
 }

@@ -1,12 +1,15 @@
 package exhaustive
 
-import "slices"
+import "fmt"
 
 // Result is what came of an exploration.
 type Result struct {
 	States int // distinct ones
 	Ends   int // of those, how many had nothing left to choose
-	Steps  int // choices that were made, without those that were repeated to come back
+	Steps  int // choices that were made
+	// Branches is how often a core has run; in all other steps it was known already what
+	// it does.
+	Branches int
 	// Violation is nil if nothing was wrong; else Schedule tells what led to it.
 	Violation error
 	Schedule  []string
@@ -17,111 +20,108 @@ type Result struct {
 type explorer struct {
 	scope  Scope
 	limit  int
-	walker walker
-	seen   map[fingerprint]struct{}
+	memo   *memo
+	seen   map[fingerprint]struct{} // of worlds, those too in which faults have ended
+	text   []byte                   // of the last name
 	path   []choice
+	levels []*level // of the path
+	end    world    // one in which faults end
 	result Result
+}
+
+// level is kept for its memory.
+type level struct {
+	world   world
+	choices []choice
 }
 
 // Explore looks at every state of a scope, or at the first ones up to a limit; 0 is
 // no limit.
 func Explore(scope Scope, limit int) Result {
-	x := &explorer{scope: scope, limit: limit, walker: newWalker(), seen: map[fingerprint]struct{}{}}
-	x.visit(newWorld(scope, nil))
-	x.result.States = len(x.seen)
+	x := &explorer{scope: scope, limit: limit, memo: newMemo(), seen: map[fingerprint]struct{}{}}
+	w := newWorld(x.memo, &x.scope, nil)
+	x.result.Violation = safely(func() { x.visit(w) })
+	x.result.Branches = x.memo.branches
 	if x.result.Violation != nil {
 		x.result.Schedule = x.tell()
 	}
 	return x.result
 }
 
-// visit explores what follows from a state. It consumes the world.
+// visit explores what follows from a state.
 func (x *explorer) visit(w *world) {
-	if !x.holds(w) {
+	must(w)
+	if x.again(w) || x.result.Cut {
 		return
 	}
-	name := x.walker.of(w)
-	if _, again := x.seen[name]; again {
-		return
+	x.result.States++
+	x.result.Cut = x.result.States == x.limit
+	if len(x.levels) == len(x.path) {
+		x.levels = append(x.levels, &level{})
 	}
-	if x.limit > 0 && len(x.seen) >= x.limit {
-		x.result.Cut = true
-		return
-	}
-	x.seen[name] = struct{}{}
-	all := w.choices()
-	if finalOnly(all) {
+	l := x.levels[len(x.path)]
+	var final bool
+	if l.choices, final = w.choices(l.choices[:0]); final {
 		x.result.Ends++
-		end := w
-		if len(all) > 0 {
-			end = x.again()
-		}
-		safely(end, end.resolve)
-		if !x.holds(end) {
-			return
-		}
+		x.end.become(w)
+		x.end.resolve(x.again)
+		must(&x.end)
 	}
-	for _, c := range all {
-		if w == nil {
-			w = x.again()
-		}
-		safely(w, func() { w.do(c) })
-		x.result.Steps++
+	for _, c := range l.choices {
 		x.path = append(x.path, c)
-		x.visit(w)
-		if x.result.Violation != nil || x.result.Cut {
-			return
-		}
+		l.world.become(w)
+		l.world.do(c)
+		x.result.Steps++
+		x.visit(&l.world)
 		x.path = x.path[:len(x.path)-1]
-		w = nil
 	}
 }
 
-// finalOnly says whether nothing is left that happens by itself: only faults, time
-// and requests that are sent again.
-func finalOnly(all []choice) bool {
-	return !slices.ContainsFunc(all, func(c choice) bool {
-		return c.what != disturbs && c.what != beats && c.what != sends && c.what != losesRequest
-	})
-}
-
-// holds notes a violation.
-func (x *explorer) holds(w *world) bool {
-	if w.violation != nil {
-		x.result.Violation = w.violation
-	}
-	return w.violation == nil
-}
-
-// again returns a world in which the path has happened.
-func (x *explorer) again() *world {
-	w := newWorld(x.scope, nil)
-	for _, c := range x.path {
-		w.do(c)
-	}
-	return w
+// again says whether a world was met before.
+func (x *explorer) again(w *world) bool {
+	x.text = w.name(x.text[:0])
+	name := sum(x.text)
+	_, again := x.seen[name]
+	x.seen[name] = struct{}{}
+	return again
 }
 
 // tell returns what happens on the path, and after it if it ends well.
 func (x *explorer) tell() []string {
 	var lines []string
-	w := newWorld(x.scope, &lines)
+	w := newWorld(x.memo, &x.scope, &lines)
 	lines = nil
-	for _, c := range x.path {
-		safely(w, func() { w.do(c) })
-	}
-	if w.violation == nil {
-		safely(w, w.resolve)
-	}
-	return lines
+	err := safely(func() {
+		for _, c := range x.path {
+			w.do(c)
+			must(w)
+		}
+		w.resolve(nil)
+	})
+	return append(lines, fmt.Sprint(err))
 }
 
-// safely makes a violation of a broken assertion.
-func safely(w *world, do func()) {
+// violation is a panic that leaves an exploration.
+type violation struct{ error }
+
+// must ends an exploration if the world has a violation.
+func must(w *world) {
+	if w.violation != nil {
+		panic(violation{w.violation})
+	}
+}
+
+// safely returns the violation that ends what is done. A broken assertion is one.
+func safely(do func()) (err error) {
 	defer func() {
-		if p := recover(); p != nil {
-			w.violated("panic: %v", p)
+		switch p := recover().(type) {
+		case nil:
+		case violation:
+			err = p.error
+		default:
+			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
 	do()
+	return nil
 }

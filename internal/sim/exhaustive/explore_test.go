@@ -100,8 +100,8 @@ func explore(t *testing.T, all []exhaustive.Scope) {
 			for i := range next {
 				since := time.Now()
 				results[i] = exhaustive.Explore(all[i], *limit)
-				t.Logf("%s: %d states, %d ends, %d steps, cut %t, in %s",
-					all[i], results[i].States, results[i].Ends, results[i].Steps, results[i].Cut, time.Since(since).Round(time.Millisecond))
+				t.Logf("%s: %d states, %d ends, %d steps, %d branches, cut %t, in %s",
+					all[i], results[i].States, results[i].Ends, results[i].Steps, results[i].Branches, results[i].Cut, time.Since(since).Round(time.Millisecond))
 			}
 		})
 	}

@@ -21,17 +21,20 @@ type fingerprint [16]byte
 //     wanted is on its way.
 //   - stats: they only count.
 //   - spare: empty flights, kept for their memory.
-//   - trace, scope: they are the same all along.
-//   - settings: likewise, and they hold functions.
+//   - trace, scope, memo: they are the same all along.
+//   - settings of a window: likewise, and they hold a function.
 var ignored = map[string][]string{
-	"frontend.Core":   {"fx", "stats"},
-	"sequencer.Core":  {"out", "stats", "observe"},
-	"replicator.Core": {"fx", "stats", "settings"},
-	"producers.Table": {"spare"},
-	"exhaustive.world": {
-		"trace", "scope",
-	},
+	"frontend.Core":        {"fx", "stats"},
+	"sequencer.Core":       {"out", "stats", "observe"},
+	"replicator.Core":      {"fx", "stats"},
+	"producers.Table":      {"spare"},
+	"exhaustive.world":     {"trace", "scope", "memo"},
 	"delivery.Window[int]": {"settings"},
+}
+
+// interned are the types of which equal values are one, which has a number.
+var interned = []reflect.Type{
+	reflect.TypeFor[state](), reflect.TypeFor[letter](), reflect.TypeFor[appending](), reflect.TypeFor[logged](), reflect.TypeFor[checks](),
 }
 
 // walker writes a value down with everything that can be reached from it, fields
@@ -47,13 +50,17 @@ func newWalker() walker {
 	return walker{seen: map[uintptr]int{}, fields: map[reflect.Type][]int{}}
 }
 
-// of returns the fingerprint of a world.
-func (k *walker) of(w *world) fingerprint {
+// of returns the fingerprint of a value.
+func (k *walker) of(v reflect.Value) fingerprint {
 	k.text = k.text[:0]
 	clear(k.seen)
-	k.value(reflect.ValueOf(w).Elem())
-	sum := sha256.Sum256(k.text)
-	return fingerprint(sum[:16])
+	k.value(v)
+	return sum(k.text)
+}
+
+func sum(text []byte) fingerprint {
+	s := sha256.Sum256(text)
+	return fingerprint(s[:16])
 }
 
 func (k *walker) number(n uint64) { k.text = binary.AppendUvarint(k.text, n) }
@@ -110,6 +117,10 @@ func (k *walker) slice(v reflect.Value) {
 func (k *walker) pointer(v reflect.Value) {
 	if v.IsNil() {
 		k.number(0)
+		return
+	}
+	if slices.Contains(interned, v.Type().Elem()) {
+		k.number(uint64(v.Elem().Field(0).Int()))
 		return
 	}
 	if n, again := k.seen[v.Pointer()]; again {

@@ -1,6 +1,8 @@
 package exhaustive
 
 import (
+	"slices"
+
 	"laneway.dev/pkg/messages"
 	"laneway.dev/services/replicator"
 )
@@ -8,33 +10,91 @@ import (
 // disk is what a replicator has under way with the log: one thing at most.
 type disk struct {
 	append *appending
-	read   *replicator.Read
-	acked  uint64 // an append has landed there, and its ack is on its way
-	failed bool   // an append was refused, and that is on its way
+	read   replicator.Read // without a limit it is none
+	acked  uint64          // an append has landed there, and its ack is on its way
+	failed bool            // an append was refused, and that is on its way
 }
 
 func (d disk) busy() bool { return d != disk{} }
 
 // appending is an append on its way to the log.
 type appending struct {
+	id       int
 	expected uint64
 	data     string
 }
 
+func (m *memo) appending(expected uint64, data string) *appending {
+	key := appending{expected: expected, data: data}
+	return find(m.appends, key, func(id int) *appending {
+		key.id = id
+		return &key
+	})
+}
+
+// logged is the last entry of a log, with those before it.
+type logged struct {
+	id     int
+	before *logged // nil is none
+	data   string
+}
+
+func (m *memo) logged(before *logged, data string) *logged {
+	key := logged{before: before, data: data}
+	return find(m.logs, key, func(id int) *logged {
+		key.id = id
+		return &key
+	})
+}
+
+// length returns the sequence of the last entry.
+func (l *logged) length() uint64 {
+	n := uint64(0)
+	for ; l != nil; l = l.before {
+		n++
+	}
+	return n
+}
+
+// reading tells a replicator what it asked for: the last entry of that, and how many
+// there are.
+type reading struct {
+	last  *logged
+	count int
+	atEnd bool
+}
+
+// read returns what the log has from a sequence on.
+func (l *logged) read(r replicator.Read) reading {
+	end, atEnd := l.length(), true
+	for ; end >= r.From+uint64(r.Limit); end-- {
+		l, atEnd = l.before, false
+	}
+	return reading{l, int(end + 1 - min(r.From, end+1)), atEnd}
+}
+
+func (r reading) entries() replicator.LogRead {
+	entries := make([]messages.LoggedEntry, r.count)
+	l, sequence := r.last, r.last.length()
+	for n := r.count - 1; n >= 0; n-- {
+		entries[n] = messages.LoggedEntry{Sequence: sequence, Entry: decodeEntry([]byte(l.data))}
+		l, sequence = l.before, sequence-1
+	}
+	return replicator.LogRead{Entries: entries, AtEnd: r.atEnd}
+}
+
 // land lets an append come to the log, which compares and sets.
 func (w *world) land(a *appending) (sequence uint64, landed bool) {
-	if a.expected != uint64(len(w.log)) {
+	sequence = w.log.length() + 1
+	if a.expected+1 != sequence {
 		return 0, false
 	}
-	entry, err := messages.DecodeEntry([]byte(a.data))
-	if err != nil {
-		w.violated("an entry cannot be read: %v", err)
-		return 0, false
+	w.log = w.memo.logged(w.log, a.data)
+	if w.trace != nil {
+		w.say("entry %d is in the log: %+v", sequence, decodeEntry([]byte(a.data)))
 	}
-	w.log = append(w.log, messages.LoggedEntry{Sequence: a.expected + 1, Entry: entry})
-	w.say("entry %d is in the log: %+v", a.expected+1, entry)
-	w.committed(&entry)
-	return a.expected + 1, true
+	w.committed(w.log)
+	return sequence, true
 }
 
 // work brings what a replicator has under way with the log one step further.
@@ -48,23 +108,31 @@ func (w *world) work(p *process) {
 		if w.alone() {
 			w.work(p) // nothing can come in between
 		}
-	case d.read != nil:
-		end := uint64(len(w.log))
-		from := min(d.read.From-1, end)
-		to := min(end, from+uint64(d.read.Limit))
-		w.stepReplicator(p, replicator.LogRead{Entries: w.log[from:to:to], AtEnd: to == end})
+	case d.read.Limit > 0:
+		w.step(p, w.log.read(d.read))
 	case d.acked != 0:
 		w.say("%s gets the ack of entry %d", p, d.acked)
-		w.stepReplicator(p, replicator.Appended{Sequence: d.acked})
+		w.step(p, replicator.Appended{Sequence: d.acked})
 	case d.failed:
 		w.say("the append of %s has failed", p)
-		w.stepReplicator(p, replicator.AppendFailed{})
+		w.step(p, replicator.AppendFailed{})
 	}
 }
 
 // alone says whether the log has no second writer, now or later: then it is all
 // the same when an append lands, if only it does so before its ack.
-func (w *world) alone() bool { return w.scope.Victim != Replicator && w.scope.Late == 0 }
+func (w *world) alone() bool {
+	if w.left.late > 0 || len(w.late) > 0 || w.scope.Victim == Replicator && w.left.disturb > 0 {
+		return false
+	}
+	living := 0
+	for i := range w.processes {
+		if p := &w.processes[i]; p.role == Replicator && !p.dead {
+			living++
+		}
+	}
+	return living == 1
+}
 
 // loseAck lets an append land, and loses the ack.
 func (w *world) loseAck(p *process) {
@@ -72,20 +140,20 @@ func (w *world) loseAck(p *process) {
 	p.disk = disk{}
 	w.land(a)
 	w.say("the ack for %s is lost", p)
-	w.stepReplicator(p, replicator.AppendFailed{})
+	w.step(p, replicator.AppendFailed{})
 }
 
 // loseAppend loses an append, or the ack of one; the replicator waits no longer.
 func (w *world) loseAppend(p *process) {
 	p.disk = disk{}
 	w.say("an append of %s or its ack is lost", p)
-	w.stepReplicator(p, replicator.AppendFailed{})
+	w.step(p, replicator.AppendFailed{})
 }
 
 // delayAppend gives an append up that may still land.
 func (w *world) delayAppend(p *process) {
-	w.late = append(w.late, p.disk.append)
+	w.late = append(slices.Clip(w.late), p.disk.append)
 	p.disk = disk{}
 	w.say("%s gives up an append that is late", p)
-	w.stepReplicator(p, replicator.AppendFailed{})
+	w.step(p, replicator.AppendFailed{})
 }

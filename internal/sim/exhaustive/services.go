@@ -4,131 +4,122 @@ import (
 	"laneway.dev/pkg/messages"
 	"laneway.dev/services/frontend"
 	"laneway.dev/services/replicator"
+	"laneway.dev/services/sequencer"
 )
+
+// machine returns the state in which the core of a process begins.
+func (w *world) machine(p *process) *state {
+	key := struct {
+		role   Role
+		number int
+		epoch  uint64
+	}{p.role, p.number, p.epoch}
+	return w.memo.root(key, func() machine {
+		switch p.role {
+		case Frontend:
+			return &frontendMachine{core: frontend.NewCore(partition, key.epoch, w.scope.times())}
+		case Sequencer:
+			return &sequencerMachine{core: sequencer.NewCore(partition, key.epoch, heartbeat, nil)}
+		default:
+			s := replicator.DefaultSettings(p.String())
+			s.Heartbeat, s.LaneExpiry = heartbeat, laneExpiry
+			return replicatorMachine{replicator.NewCore(partition, s)}
+		}
+	})
+}
 
 // listens says whether messages to a subject are for the process.
 func (p *process) listens(subject string) bool {
 	switch p.role {
 	case Frontend:
-		return subject == messages.FrontendSubject(p.epoch) || subject == partition.CommittedSubject()
+		return subject == messages.FrontendSubject(p.epoch) || subject == committedSubject
 	case Sequencer:
-		return subject == partition.SequencerSubject()
+		return subject == sequencerSubject
 	case Replicator:
-		return subject == partition.ReplicatorSubject()
+		return subject == replicatorSubject
 	case Nobody:
 	}
 	return false
 }
 
-// tick lets a process notice the time.
-func (w *world) tick(p *process) {
-	switch {
-	case p.dead:
-	case p.role == Frontend:
-		w.stepFrontend(p)
-	case p.role == Sequencer:
-		w.send(p, p.sequencer.Step(w.now, nil))
-	case p.role == Replicator:
-		w.stepReplicator(p)
-	}
-}
+var (
+	committedSubject  = partition.CommittedSubject()
+	sequencerSubject  = partition.SequencerSubject()
+	replicatorSubject = partition.ReplicatorSubject()
+)
 
 // beat lets a heartbeat pass.
 func (w *world) beat() {
-	w.now = w.now.Add(heartbeat)
+	w.beats++
 	w.say("a heartbeat passes")
-	for _, p := range w.processes {
-		w.tick(p)
+	for i := range w.processes {
+		if p := &w.processes[i]; !p.dead {
+			w.step(p, nil)
+		}
 	}
 }
 
 // receive hands a message to a process.
-func (w *world) receive(p *process, data string) {
-	m, err := messages.Decode([]byte(data))
-	if err != nil {
-		w.violated("a message cannot be read: %v", err)
-		return
-	}
+func (w *world) receive(p *process, l *letter) {
 	if p.dead {
 		return
 	}
-	w.say("%s gets %T%+v", p, m, m)
-	switch p.role {
-	case Frontend:
-		w.toFrontend(p, m)
-	case Sequencer:
-		w.toSequencer(p, m)
-	case Replicator:
-		w.stepReplicator(p, m)
-	case Nobody:
+	if w.trace != nil {
+		m := l.message()
+		w.say("%s gets %T%+v", p, m, m)
 	}
-}
-
-func (w *world) toFrontend(p *process, m messages.Message) {
-	c, is := m.(messages.Committed)
-	if !is {
-		w.stepFrontend(p, m)
+	if p.role == Sequencer && l.fenced != 0 {
+		w.fencedSequencer(p, l.fenced) // its core never gets it
 		return
 	}
-	entry, err := messages.DecodeEntry(c.Entry)
-	if err != nil {
-		w.violated("a committed entry cannot be read: %v", err)
-		return
-	}
-	w.stepFrontend(p, frontend.CommittedEntry{Partition: partition, Entry: entry})
+	w.step(p, l)
 }
 
-func (w *world) stepFrontend(p *process, events ...frontend.Event) {
-	fx := p.frontend.Step(w.now, events)
-	w.send(p, fx.Send)
-	w.answer(p, fx.Answers)
-	p.ready = p.ready || fx.Ready
+// step lets the core of a process take an event, and does what it wants to have done.
+func (w *world) step(p *process, what any) {
+	b := w.memo.step(p.core, event{w.beats, what})
+	p.core, p.open = b.to, b.fx.open
+	fx := b.fx
+	if fx.stop {
+		w.die(p, "replaced")
+		return
+	}
+	for _, t := range fx.released {
+		w.released(p, t)
+	}
+	w.send(p, fx)
+	w.answer(p, fx.answers)
+	w.givenUp += fx.givenUp
+	p.ready = p.ready || fx.ready
 	switch {
-	case fx.Fenced == 0:
+	case fx.fenced != 0:
+		w.fencedFrontend(p, fx.fenced)
+	case fx.append != nil, fx.read.Limit > 0:
+		p.disk = disk{append: fx.append, read: fx.read}
+	case fx.load:
+		w.step(p, noSnapshots{})
+	}
+}
+
+// fencedFrontend lets a frontend hear of a higher epoch: it ends, or takes a new one.
+func (w *world) fencedFrontend(p *process, epoch uint64) {
+	if !w.newest(p) {
+		w.die(p, "replaced")
+		return
+	}
+	w.step(p, abandon{})
+	p.epoch, p.ready = w.nextEpoch(epoch), false
+	p.core = w.machine(p)
+	w.step(p, nil)
+}
+
+func (w *world) fencedSequencer(p *process, epoch uint64) {
+	switch {
+	case epoch <= p.epoch:
 	case !w.newest(p):
 		w.die(p, "replaced")
 	default:
-		w.answer(p, p.frontend.Abandon(messages.CodeOutcomeUnknown))
-		p.epoch = w.nextEpoch(fx.Fenced)
-		p.ready = false
-		p.frontend = frontend.NewCore(partition, p.epoch, w.scope.times())
-		w.stepFrontend(p)
-	}
-}
-
-func (w *world) toSequencer(p *process, m messages.Message) {
-	fenced, is := m.(messages.Fenced)
-	switch {
-	case !is:
-		out := p.sequencer.Step(w.now, []messages.Message{m})
-		for _, e := range out {
-			if r, is := e.Message.(messages.Release); is {
-				w.released(p, r)
-			}
-		}
-		w.send(p, out)
-	case fenced.Epoch <= p.epoch:
-	case !w.newest(p):
-		w.die(p, "replaced")
-	default:
-		p.epoch = w.nextEpoch(fenced.Epoch)
-		p.sequencer.SetEpoch(p.epoch)
-	}
-}
-
-func (w *world) stepReplicator(p *process, events ...replicator.Event) {
-	fx := p.replicator.Step(w.now, events)
-	if fx.Stop != nil {
-		w.die(p, "replaced")
-		return
-	}
-	w.send(p, fx.Send)
-	switch {
-	case fx.Append != nil:
-		p.disk = disk{append: &appending{expected: fx.Append.Expected, data: string(fx.Append.Data)}}
-	case fx.Read != nil:
-		p.disk = disk{read: fx.Read}
-	case fx.Load:
-		w.stepReplicator(p, replicator.Loaded{})
+		p.epoch = w.nextEpoch(epoch)
+		w.step(p, newEpoch{p.epoch})
 	}
 }

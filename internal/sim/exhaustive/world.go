@@ -6,11 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"laneway.dev/internal/wire"
 	"laneway.dev/pkg/messages"
-	"laneway.dev/services/frontend"
-	"laneway.dev/services/replicator"
-	"laneway.dev/services/sequencer"
 )
 
 // Times of a world. Only their order matters.
@@ -26,40 +22,46 @@ var (
 	beginning = time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC)
 )
 
-// world is everything that has a future. It belongs to one goroutine.
+// world is everything that has a future. It belongs to one goroutine. What pointers and
+// slices in it lead to is never changed, so that a copy may share it; the exceptions are
+// the slices that become copies.
 type world struct {
-	scope Scope
-	now   time.Time
-	left  budget
-	calm  bool // faults have ended
+	memo  *memo
+	scope *Scope
+	trace *[]string // nil if nobody reads it
 
-	processes []*process
-	queues    []*queue
-	uploads   []packet // they end in any order
-	strays    []stray  // second copies
+	beats   int // heartbeats that have passed
+	left    budget
+	sends   int  // requests that may still be sent
+	calm    bool // faults have ended
+	givenUp int  // tickets
+
+	processes []process
+	queues    []queue
+	uploads   []*letter // they end in any order
+	ended     []*letter // uploads whose results may come a second time
 	late      []*appending
-	clients   []*client
+	clients   []client
 	epochs    uint64
-	log       []messages.LoggedEntry
-	checks    checks
+	log       *logged
+	checks    *checks
 	violation error
-	trace     *[]string // nil if nobody reads it
 }
 
 // budget is what may still go wrong.
-type budget struct{ lose, double, late, disturb, beats, sends int }
+type budget struct{ lose, double, late, disturb, beats int }
 
 // process is an owner of a role. Of a dead one nothing is kept.
 type process struct {
-	role       Role
-	number     int
-	dead       bool
-	epoch      uint64
-	frontend   *frontend.Core
-	ready      bool // requests are admitted
-	sequencer  *sequencer.Core
-	replicator *replicator.Core
-	disk       disk
+	role   Role
+	number int
+	dead   bool
+	epoch  uint64
+	core   *state
+	open   int  // tickets or lanes
+	ready  bool // requests are admitted
+	disk   disk
+	had    []*letter // what has arrived, and may come a second time
 }
 
 func (p *process) String() string {
@@ -73,31 +75,13 @@ func (p *process) String() string {
 // of sending: a connection keeps it.
 type queue struct {
 	from, to int // numbers of processes; -1-n is client n
-	packets  []packet
+	letters  []*letter
 }
 
-// packet is a message, or an answer for a client.
-type packet struct {
-	data   string // encoded; an upload is a Staged message
-	answer *answer
-}
-
-// stray is the second copy of a message.
-type stray struct {
-	to int
-	packet
-}
-
-func newWorld(scope Scope, trace *[]string) *world {
-	w := &world{
-		scope: scope, now: beginning, trace: trace, calm: true, checks: newChecks(),
-		left: budget{scope.Lose, scope.Double, scope.Late, 0, scope.Beats, scope.Sends},
-	}
-	if scope.Victim != Nobody {
-		w.left.disturb = 1
-	}
+func newWorld(m *memo, scope *Scope, trace *[]string) *world {
+	w := &world{memo: m, scope: scope, trace: trace, calm: true, checks: m.check(newChecks())}
 	for n, l := range scope.Lanes {
-		w.clients = append(w.clients, newClient(n, l))
+		w.clients = append(w.clients, w.newClient(n, l))
 	}
 	for _, r := range []Role{Replicator, Sequencer, Frontend} {
 		w.start(r)
@@ -105,28 +89,37 @@ func newWorld(scope Scope, trace *[]string) *world {
 	for w.drainServices() {
 		continue // until every service is at work
 	}
-	w.calm = false
+	w.left = budget{scope.Lose, scope.Double, scope.Late, 0, scope.Beats}
+	if scope.Victim != Nobody {
+		w.left.disturb = 1
+	}
+	w.calm, w.sends = false, scope.Sends
 	return w
 }
 
+// become makes a world a copy of another one, which goes its own way. It keeps its memory.
+func (w *world) become(other *world) {
+	old := *w
+	*w = *other
+	w.processes = reuse(old.processes, other.processes)
+	w.queues = reuse(old.queues, other.queues)
+	w.uploads = reuse(old.uploads, other.uploads)
+	w.late = reuse(old.late, other.late)
+	w.clients = reuse(old.clients, other.clients)
+}
+
+func reuse[T any](memory, all []T) []T { return append(memory[:0], all...) }
+
 // start starts a process. It takes an epoch above all others.
 func (w *world) start(r Role) {
-	p := &process{role: r, number: len(w.processes) + 1}
-	w.processes = append(w.processes, p)
+	w.processes = append(w.processes, process{role: r, number: len(w.processes) + 1})
+	p := &w.processes[len(w.processes)-1]
 	w.say("%s starts", p)
-	switch r {
-	case Frontend:
+	if r != Replicator {
 		p.epoch = w.nextEpoch(0)
-		p.frontend = frontend.NewCore(partition, p.epoch, w.scope.times())
-	case Sequencer:
-		p.epoch = w.nextEpoch(0)
-		p.sequencer = sequencer.NewCore(partition, p.epoch, heartbeat, nil)
-	case Replicator:
-		s := replicator.DefaultSettings(p.String())
-		s.Heartbeat, s.LaneExpiry = heartbeat, laneExpiry
-		p.replicator = replicator.NewCore(partition, s)
 	}
-	w.tick(p)
+	p.core = w.machine(p)
+	w.step(p, nil)
 }
 
 func (w *world) nextEpoch(above uint64) uint64 {
@@ -138,17 +131,16 @@ func (w *world) nextEpoch(above uint64) uint64 {
 func (w *world) die(p *process, why string) {
 	w.say("%s ends: %s", p, why)
 	*p = process{role: p.role, number: p.number, dead: true}
-	w.queues = slices.DeleteFunc(w.queues, func(q *queue) bool { return q.to == p.number })
-	w.strays = slices.DeleteFunc(w.strays, func(s stray) bool { return s.to == p.number })
+	w.queues = slices.DeleteFunc(w.queues, func(q queue) bool { return q.to == p.number })
 }
 
-func (w *world) process(number int) *process { return w.processes[number-1] }
+func (w *world) process(number int) *process { return &w.processes[number-1] }
 
 // living returns the living processes of a role, oldest first.
 func (w *world) living(r Role) []*process {
 	var all []*process
-	for _, p := range w.processes {
-		if p.role == r && !p.dead {
+	for i := range w.processes {
+		if p := &w.processes[i]; p.role == r && !p.dead {
 			all = append(all, p)
 		}
 	}
@@ -157,56 +149,39 @@ func (w *world) living(r Role) []*process {
 
 // newest says whether no process of its role was started after this one.
 func (w *world) newest(p *process) bool {
-	for _, other := range w.processes[p.number:] {
-		if other.role == p.role {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(w.processes[p.number:], func(other process) bool { return other.role == p.role })
 }
 
 // send sends what a process wants to have sent.
-func (w *world) send(p *process, envelopes []wire.Envelope) {
-	for _, e := range envelopes {
-		if m, is := e.Message.(messages.Stage); is {
-			w.upload(m)
-			continue
-		}
-		data := packet{data: string(messages.Encode(e.Message))}
-		for _, to := range w.processes {
-			if !to.dead && to.listens(e.Subject) {
-				w.enqueue(p.number, to.number, data)
+func (w *world) send(p *process, fx *effects) {
+	for _, u := range fx.uploads {
+		w.issued(u.ticket)
+		w.uploads = insert(w.uploads, u.staged)
+	}
+	for _, m := range fx.send {
+		for i := range w.processes {
+			if to := &w.processes[i]; !to.dead && to.listens(m.subject) {
+				w.enqueue(p.number, to.number, m.letter)
 			}
 		}
 	}
 }
 
-func (w *world) enqueue(from, to int, p packet) {
-	at, found := slices.BinarySearchFunc(w.queues, queue{from: from, to: to}, func(a *queue, b queue) int {
+func (w *world) enqueue(from, to int, l *letter) {
+	at, found := slices.BinarySearchFunc(w.queues, queue{from: from, to: to}, func(a, b queue) int {
 		return (a.from-b.from)*1000 + a.to - b.to
 	})
 	if !found {
-		w.queues = slices.Insert(w.queues, at, &queue{from: from, to: to})
+		w.queues = slices.Insert(w.queues, at, queue{from: from, to: to})
 	}
-	w.queues[at].packets = append(w.queues[at].packets, p)
+	q := &w.queues[at]
+	q.letters = append(slices.Clip(q.letters), l)
 }
 
-// upload begins the uploads of a stage request, each on its own.
-func (w *world) upload(m messages.Stage) {
-	for i := range m.Batches {
-		b := &m.Batches[i]
-		w.checks.given[ticket{laneKey{m.Epoch, b.Lane}, b.Number}] = string(b.Payload)
-		data := string(messages.Encode(messages.Staged{
-			Partition: partition, Epoch: m.Epoch, Batches: []messages.StagedBatch{{
-				Placeholder: messages.Placeholder{
-					Lane: b.Lane, Number: b.Number, Floor: b.Floor, Records: b.Records,
-					Extent: messages.Extent{Key: string(b.Payload)}, Sequence: b.Sequence,
-				}, FirstUnacked: b.FirstUnacked,
-			}},
-		}))
-		at, _ := slices.BinarySearchFunc(w.uploads, data, func(p packet, d string) int { return strings.Compare(p.data, d) })
-		w.uploads = slices.Insert(w.uploads, at, packet{data: data})
-	}
+// insert returns letters with another one. Their order has no meaning.
+func insert(all []*letter, l *letter) []*letter {
+	at, _ := slices.BinarySearchFunc(all, l, func(a, b *letter) int { return strings.Compare(a.data, b.data) })
+	return slices.Insert(slices.Clip(all), at, l)
 }
 
 // violated notes the first thing that must never be.

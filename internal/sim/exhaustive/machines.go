@@ -1,0 +1,203 @@
+package exhaustive
+
+import (
+	"fmt"
+	"time"
+
+	"laneway.dev/internal/wire"
+	"laneway.dev/pkg/messages"
+	"laneway.dev/services/frontend"
+	"laneway.dev/services/replicator"
+	"laneway.dev/services/sequencer"
+)
+
+// effects is what a machine wants to have done.
+type effects struct {
+	send     []parcel
+	uploads  []upload
+	released []ticket
+	answers  []answered
+	ready    bool   // requests are admitted from now on
+	fenced   uint64 // a frontend of this epoch exists
+	stop     bool   // another replicator has taken over
+	load     bool
+	append   *appending
+	read     replicator.Read
+	open     int // tickets of a frontend, lanes of a sequencer
+	givenUp  int // tickets, in this step
+	sent     *produce
+	acked    int // all batches before it are acknowledged; 0 is nothing new
+	failed   error
+}
+
+// parcel is a message with its subject.
+type parcel struct {
+	subject string
+	letter  *letter
+}
+
+// upload is one that begins, with its result.
+type upload struct {
+	ticket
+	staged *letter
+}
+
+// answered is an answer of a frontend.
+type answered struct {
+	ticket
+	answer answer
+}
+
+// What machines are told, besides letters and what comes from the log.
+type (
+	produce struct {
+		request
+		sequence     messages.Sequence
+		firstUnacked int32
+	}
+	abandon     struct{} // everything that is not resolved
+	newEpoch    struct{ epoch uint64 }
+	noSnapshots struct{}
+)
+
+// frontendMachine keeps what its core last counted: of the core's own statistics the
+// walker takes no notice.
+type frontendMachine struct {
+	core *frontend.Core
+	open int
+}
+
+func (f *frontendMachine) step(m *memo, now time.Time, what any) *effects {
+	before := f.core.Stats().GivenUp
+	var fx frontend.Effects
+	switch e := what.(type) {
+	case nil:
+		fx = f.core.Step(now, nil)
+	case abandon:
+		fx.Answers = f.core.Abandon(messages.CodeOutcomeUnknown)
+	case produce:
+		fx = f.core.Step(now, []frontend.Event{e.produce()})
+	case *letter:
+		fx = f.core.Step(now, []frontend.Event{forFrontend(e)})
+	}
+	out := m.sending(fx.Send)
+	for i := range fx.Answers {
+		out.answers = append(out.answers, answeredBy(&fx.Answers[i]))
+	}
+	out.ready, out.fenced = fx.Ready, fx.Fenced
+	stats := f.core.Stats()
+	f.open = stats.Outstanding
+	out.open, out.givenUp = f.open, int(stats.GivenUp-before)
+	return out
+}
+
+// forFrontend returns what a frontend's shell makes of a message.
+func forFrontend(l *letter) frontend.Event {
+	message := l.message()
+	c, is := message.(messages.Committed)
+	if !is {
+		return message
+	}
+	return frontend.CommittedEntry{Partition: partition, Entry: decodeEntry(c.Entry)}
+}
+
+func answeredBy(a *frontend.Answer) answered {
+	out := answer{request: a.Request.(request), offset: a.Offset}
+	if a.Error != nil {
+		out.code = a.Error.Code
+	}
+	return answered{ticket{laneKey{a.Epoch, a.Lane}, a.Number}, out}
+}
+
+// sequencerMachine does the same. Its core counts only now and then.
+type sequencerMachine struct {
+	core *sequencer.Core
+	open int
+}
+
+func (s *sequencerMachine) step(m *memo, now time.Time, what any) *effects {
+	var sent []wire.Envelope
+	switch e := what.(type) {
+	case nil:
+		sent = s.core.Step(now, nil)
+	case newEpoch:
+		s.core.SetEpoch(e.epoch)
+	case *letter:
+		sent = s.core.Step(now, []messages.Message{e.message()})
+	}
+	out := m.sending(sent)
+	s.open = s.core.Stats().Lanes
+	out.open = s.open
+	return out
+}
+
+type replicatorMachine struct{ core *replicator.Core }
+
+func (r replicatorMachine) step(m *memo, now time.Time, what any) *effects {
+	var events []replicator.Event
+	switch e := what.(type) {
+	case nil:
+	case *letter:
+		events = append(events, e.message())
+	case noSnapshots:
+		events = append(events, replicator.Loaded{})
+	case reading:
+		events = append(events, e.entries())
+	default:
+		events = append(events, e) // of its own
+	}
+	fx := r.core.Step(now, events)
+	out := m.sending(fx.Send)
+	out.stop, out.load = fx.Stop != nil, fx.Load
+	if fx.Append != nil {
+		out.append = m.appending(fx.Append.Expected, string(fx.Append.Data))
+	}
+	if fx.Read != nil {
+		out.read = *fx.Read
+	}
+	return out
+}
+
+// sending notes what is sent, in its wire form. A stage request is the uploads that it
+// begins, each on its own.
+func (m *memo) sending(envelopes []wire.Envelope) *effects {
+	fx := &effects{}
+	for _, e := range envelopes {
+		if s, is := e.Message.(messages.Stage); is {
+			fx.uploads = append(fx.uploads, m.uploads(s)...)
+			continue
+		}
+		if r, is := e.Message.(messages.Release); is {
+			for i := range r.Batches {
+				fx.released = append(fx.released, ticket{laneKey{r.Epoch, r.Batches[i].Lane}, r.Batches[i].Number})
+			}
+		}
+		fx.send = append(fx.send, parcel{e.Subject, m.letter(e.Message)})
+	}
+	return fx
+}
+
+func (m *memo) uploads(s messages.Stage) []upload {
+	var all []upload
+	for i := range s.Batches {
+		b := &s.Batches[i]
+		staged := messages.Staged{
+			Partition: partition, Epoch: s.Epoch, Batches: []messages.StagedBatch{{
+				Placeholder: messages.Placeholder{
+					Lane: b.Lane, Number: b.Number, Floor: b.Floor, Records: b.Records,
+					Extent: messages.Extent{Key: string(b.Payload)}, Sequence: b.Sequence,
+				}, FirstUnacked: b.FirstUnacked,
+			}},
+		}
+		all = append(all, upload{ticket{laneKey{s.Epoch, b.Lane}, b.Number}, m.letter(staged)})
+	}
+	return all
+}
+
+func decodeEntry(data []byte) messages.Entry {
+	entry, err := messages.DecodeEntry(data)
+	if err != nil {
+		panic(fmt.Sprint("an entry cannot be read: ", err))
+	}
+	return entry
+}
