@@ -5,16 +5,13 @@ import "time"
 // event is something that is to happen at a time. Of those at the same time the
 // one that was planned first comes first.
 type event struct {
-	at    time.Time
+	at    time.Duration // since the beginning
 	order int
 	do    func()
 }
 
 func (e *event) before(o *event) bool {
-	if c := e.at.Compare(o.at); c != 0 {
-		return c < 0
-	}
-	return e.order < o.order
+	return e.at < o.at || e.at == o.at && e.order < o.order
 }
 
 // agenda is a heap of events. It is typed, since most of what a run does is to plan.
@@ -23,34 +20,40 @@ type agenda struct {
 	order  int
 }
 
-func (a *agenda) push(at time.Time, do func()) {
+func (a *agenda) push(at time.Duration, do func()) {
 	a.order++
-	a.events = append(a.events, event{at, a.order, do})
-	for i := len(a.events) - 1; i > 0; {
+	e := event{at, a.order, do}
+	a.events = append(a.events, e)
+	i := len(a.events) - 1
+	for i > 0 {
 		parent := (i - 1) / 2
-		if !a.events[i].before(&a.events[parent]) {
-			return
+		if !e.before(&a.events[parent]) {
+			break
 		}
-		a.events[i], a.events[parent] = a.events[parent], a.events[i]
+		a.events[i] = a.events[parent]
 		i = parent
 	}
+	a.events[i] = e
 }
 
 func (a *agenda) pop() event {
 	first, last := a.events[0], len(a.events)-1
-	a.events[0], a.events[last] = a.events[last], event{}
+	e := a.events[last] // it takes the place of the first one, or one further down
+	a.events[last] = event{}
 	a.events = a.events[:last]
-	for i := 0; ; {
-		least := i
-		for child := 2*i + 1; child <= 2*i+2 && child < last; child++ {
-			if a.events[child].before(&a.events[least]) {
-				least = child
-			}
+	i := 0
+	for child := 1; child < last; child = 2*i + 1 {
+		if child+1 < last && a.events[child+1].before(&a.events[child]) {
+			child++
 		}
-		if least == i {
-			return first
+		if !a.events[child].before(&e) {
+			break
 		}
-		a.events[i], a.events[least] = a.events[least], a.events[i]
-		i = least
+		a.events[i] = a.events[child]
+		i = child
 	}
+	if last > 0 {
+		a.events[i] = e
+	}
+	return first
 }

@@ -43,8 +43,8 @@ func Run(config Config, trace *Trace) Result {
 
 func (w *world) run() {
 	defer w.caught()
-	ends := beginning.Add(w.config.ActiveTime + calmTime + 4*w.config.Mix.Memory)
-	for w.violation == nil && len(w.agenda.events) > 0 && w.agenda.events[0].at.Before(ends) {
+	ends := w.config.ActiveTime + calmTime + 4*w.config.Mix.Memory
+	for w.violation == nil && len(w.agenda.events) > 0 && w.agenda.events[0].at < ends {
 		if w.calm && w.finished() && w.forgotten() {
 			break
 		}

@@ -66,13 +66,13 @@ type world struct {
 
 // after plans something.
 func (w *world) after(d time.Duration, do func()) {
-	w.agenda.push(w.now.Add(d), do)
+	w.agenda.push(w.elapsed()+d, do)
 }
 
 // next lets the next event happen.
 func (w *world) next() {
 	e := w.agenda.pop()
-	w.now = e.at
+	w.now = beginning.Add(e.at)
 	w.counts.Events++
 	e.do()
 }
