@@ -43,13 +43,17 @@ func shortScopes() []exhaustive.Scope {
 func longScopes() []exhaustive.Scope {
 	var all []exhaustive.Scope
 	for _, r := range roles {
-		all = append(all, exhaustive.Scope{Lanes: mixed, Victim: r, Sends: 3, Lose: 1, Double: 1})
+		all = append(all,
+			exhaustive.Scope{Lanes: mixed, Victim: r, Sends: 3, Lose: 1, Double: 1},
+			exhaustive.Scope{Lanes: plain, Victim: r, Sends: 3, Lose: 1, Double: 1},
+			exhaustive.Scope{Lanes: mixed, Victim: r, Zombie: true, Sends: 3},
+		)
 	}
 	for _, r := range roles {
 		all = append(all,
 			exhaustive.Scope{Lanes: pair, Victim: r, Sends: 2, Lose: 1, Double: 1},
 			exhaustive.Scope{Lanes: pair, Victim: r, Sends: 3, Double: 1},
-			exhaustive.Scope{Lanes: pair, Victim: r, Zombie: true, Sends: 2},
+			exhaustive.Scope{Lanes: pair, Victim: r, Zombie: true, Sends: 2, Lose: 1, Double: 1},
 			exhaustive.Scope{Lanes: small, Victim: r, Sends: 2, Lose: 1, Double: 1},
 			exhaustive.Scope{Lanes: small, Victim: r, Zombie: true, Sends: 2},
 		)
