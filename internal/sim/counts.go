@@ -19,6 +19,7 @@ type Counts struct {
 	Wraps, BusyFailovers, UnsyncedLost, SlowLanes     int
 	WrongExpectations, SnapshotsReplayed              int
 	SlowUploads, Rests, TooManyProducers              int
+	Together                                          int // arrived in one turn with another one
 }
 
 // faults returns how many things went wrong that were to.

@@ -47,23 +47,33 @@ func (s *frontendService) tick() {
 	s.p.w.checks.overdue(s)
 }
 
-func (s *frontendService) receive(_ string, m messages.Message) {
-	switch m := m.(type) {
-	case messages.ProducerFenced:
-		key := fenceKey{m.Producer.ProducerID, m.Fence}
-		if answer := s.asked[key]; answer != nil {
-			delete(s.asked, key)
-			answer(m)
+func (s *frontendService) receive(arrived []any) {
+	events := make([]frontend.Event, 0, len(arrived))
+	for _, a := range arrived {
+		switch m := a.(type) {
+		case *request:
+			if s.admits(m) {
+				events = append(events, m.event())
+			}
+		case messages.ProducerFenced:
+			key := fenceKey{m.Producer.ProducerID, m.Fence}
+			if answer := s.asked[key]; answer != nil {
+				delete(s.asked, key)
+				answer(m)
+			}
+		case messages.Committed:
+			entry, err := messages.DecodeEntry(m.Entry)
+			if err != nil {
+				s.p.w.violated("wire: a committed entry cannot be read: %v", err)
+				return
+			}
+			events = append(events, frontend.CommittedEntry{Partition: partition, Entry: entry})
+		default:
+			events = append(events, m)
 		}
-	case messages.Committed:
-		entry, err := messages.DecodeEntry(m.Entry)
-		if err != nil {
-			s.p.w.violated("wire: a committed entry cannot be read: %v", err)
-			return
-		}
-		s.step(frontend.CommittedEntry{Partition: partition, Entry: entry})
-	default:
-		s.step(m)
+	}
+	if len(events) > 0 {
+		s.step(events...)
 	}
 }
 
@@ -88,16 +98,14 @@ func (s *frontendService) step(events ...frontend.Event) {
 	}
 }
 
-// produce takes a request of a client.
-func (s *frontendService) produce(r *request) {
-	if s.p.w.fault(s.p.w.config.Mix.RefuseAdmission) {
-		s.p.w.counts.AdmissionRefused++
-		r.answer(s.p.w, frontend.Answer{Error: messages.NewError(messages.CodeOverloaded, "simulated")})
-		return
+// admits says whether a request of a client is let in, and refuses it if not.
+func (s *frontendService) admits(r *request) bool {
+	if !s.p.w.fault(s.p.w.config.Mix.RefuseAdmission) {
+		return true
 	}
-	produce := r.produce
-	produce.Request = r
-	s.step(produce)
+	s.p.w.counts.AdmissionRefused++
+	r.answer(s.p.w, frontend.Answer{Error: messages.NewError(messages.CodeOverloaded, "simulated")})
+	return false
 }
 
 func (s *frontendService) answer(answers []frontend.Answer) {

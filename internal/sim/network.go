@@ -51,17 +51,12 @@ func (w *world) carry(from, to *process, subject string, data []byte) {
 		}
 		w.links[way] = at
 		w.after(at.Sub(w.now), func() {
-			to.run(func() {
-				m, err := messages.Decode(data)
-				if err != nil {
-					w.violated("wire: a message to %s cannot be read: %v", subject, err)
-					return
-				}
-				if w.trace != nil {
-					w.say("  %s gets %s", to, describe(m))
-				}
-				to.service.receive(subject, m)
-			})
+			m, err := messages.Decode(data)
+			if err != nil {
+				w.violated("wire: a message to %s cannot be read: %v", subject, err)
+				return
+			}
+			to.put(m)
 		})
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"laneway.dev/internal/wire"
-	"laneway.dev/pkg/messages"
 )
 
 type role int
@@ -26,14 +25,15 @@ func (r role) String() string {
 type service interface {
 	// tick does what time asks for.
 	tick()
-	// receive takes a message that arrives on a subject.
-	receive(subject string, m messages.Message)
+	// receive takes what has arrived, in one turn: messages, and requests of clients.
+	receive(arrived []any)
 	// listens says whether messages to a subject are for this one.
 	listens(subject string) bool
 }
 
 // process is one run of a service. A process that hangs takes nothing until it
-// goes on; then it goes on as if no time had passed.
+// goes on; then it goes on as if no time had passed, and what has arrived in a row
+// is taken in one turn.
 type process struct {
 	w       *world
 	role    role
@@ -41,11 +41,19 @@ type process struct {
 	service service
 	dead    bool
 	hangs   time.Time // until when; zero is not at all
-	missed  []func()
+	missed  []missed
+	late    bool          // it has missed a tick
 	skew    time.Duration // of its clock
 }
 
 func (p *process) String() string { return fmt.Sprintf("%s-%d", p.role, p.number) }
+
+// missed is what a process that hangs is to do when it goes on: something, or to
+// take what has arrived.
+type missed struct {
+	do      func()
+	arrived any
+}
 
 // now is what the clock of the process says.
 func (p *process) now() time.Time { return p.w.now.Add(p.skew) }
@@ -78,11 +86,17 @@ func (p *process) beat() {
 	if p.dead {
 		return
 	}
-	p.run(func() {
-		p.service.tick()
-		p.w.checks.bounded(p)
-	})
+	if p.w.now.Before(p.hangs) {
+		p.late = true // however many it misses, it has one of them
+	} else {
+		p.tick()
+	}
 	p.w.after(heartbeat, p.beat)
+}
+
+func (p *process) tick() {
+	p.service.tick()
+	p.w.checks.bounded(p)
 }
 
 // run runs something in the process: now, later if it hangs, never if it is dead.
@@ -90,10 +104,31 @@ func (p *process) run(do func()) {
 	switch {
 	case p.dead:
 	case p.w.now.Before(p.hangs):
-		p.missed = append(p.missed, do)
+		p.missed = append(p.missed, missed{do: do})
 	default:
 		do()
 	}
+}
+
+// put hands over what arrives: now, later if the process hangs, never if it is dead.
+func (p *process) put(arrived any) {
+	switch {
+	case p.dead:
+	case p.w.now.Before(p.hangs):
+		p.missed = append(p.missed, missed{arrived: arrived})
+	default:
+		p.take([]any{arrived})
+	}
+}
+
+func (p *process) take(arrived []any) {
+	if p.w.trace != nil {
+		for _, a := range arrived {
+			p.w.say("  %s gets %s", p, describe(a))
+		}
+	}
+	p.w.counts.Together += len(arrived) - 1
+	p.service.receive(arrived)
 }
 
 // hang stops the process where it is, for a while.
@@ -104,12 +139,27 @@ func (p *process) hang(d time.Duration) {
 	p.w.say("%s hangs for %s", p, d)
 	p.hangs = p.w.now.Add(d)
 	p.w.after(d, func() {
-		missed := p.missed
-		p.missed = nil
-		for _, do := range missed {
-			p.run(do)
+		missed, late := p.missed, p.late
+		p.missed, p.late = nil, false
+		p.catchUp(missed)
+		if late && !p.dead {
+			p.tick()
 		}
 	})
+}
+
+func (p *process) catchUp(missed []missed) {
+	for i := 0; i < len(missed) && !p.dead; i++ {
+		if missed[i].do != nil {
+			missed[i].do()
+			continue
+		}
+		arrived := []any{missed[i].arrived}
+		for ; i+1 < len(missed) && missed[i+1].do == nil; i++ {
+			arrived = append(arrived, missed[i+1].arrived)
+		}
+		p.take(arrived)
+	}
 }
 
 // die ends the process with all that it knows.

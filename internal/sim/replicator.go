@@ -37,11 +37,15 @@ func (s *replicatorService) listens(subject string) bool {
 
 func (s *replicatorService) tick() { s.step() }
 
-func (s *replicatorService) receive(_ string, m messages.Message) {
-	if r, is := m.(messages.Release); is && s.core.Stats().Leading {
-		s.p.w.checks.released(s.p, r)
+func (s *replicatorService) receive(arrived []any) {
+	events := make([]replicator.Event, len(arrived))
+	for i, a := range arrived {
+		if r, is := a.(messages.Release); is && s.core.Stats().Leading {
+			s.p.w.checks.released(s.p, r)
+		}
+		events[i] = a
 	}
-	s.step(m)
+	s.step(events...)
 }
 
 func (s *replicatorService) step(events ...replicator.Event) {

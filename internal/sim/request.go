@@ -42,10 +42,15 @@ func (i *instance) send(r *request) {
 			r.answer(w, frontend.Answer{Error: messages.NewError(messages.CodeUnavailable, "no responders")})
 			return
 		}
-		p := pick(w, takers)
-		w.say("  %s gets %s", p, r)
-		p.run(func() { p.service.(*frontendService).produce(r) })
+		pick(w, takers).put(r)
 	})
+}
+
+// event is what the frontend's core is told of the request.
+func (r *request) event() frontend.Produce {
+	produce := r.produce
+	produce.Request = r
+	return produce
 }
 
 func (r *request) String() string {

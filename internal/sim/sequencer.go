@@ -25,11 +25,23 @@ func (s *sequencerService) listens(subject string) bool {
 
 func (s *sequencerService) tick() { s.step() }
 
-func (s *sequencerService) receive(_ string, m messages.Message) {
-	fenced, is := m.(messages.Fenced)
+func (s *sequencerService) receive(arrived []any) {
+	var taken []messages.Message
+	for _, a := range arrived {
+		if fenced, is := a.(messages.Fenced); is {
+			s.fenced(fenced)
+			continue
+		}
+		taken = append(taken, a.(messages.Message))
+	}
+	if len(taken) > 0 && !s.p.dead {
+		s.step(taken...)
+	}
+}
+
+// fenced is told of a higher epoch, beside the mailbox.
+func (s *sequencerService) fenced(fenced messages.Fenced) {
 	switch {
-	case !is:
-		s.step(m)
 	case fenced.Epoch <= s.epoch:
 	case !s.p.newest():
 		s.p.w.counts.Fenced++

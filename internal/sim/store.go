@@ -86,7 +86,13 @@ func (s *stagerService) listens(subject string) bool { return subject == message
 
 func (s *stagerService) tick() { s.step() }
 
-func (s *stagerService) receive(_ string, m messages.Message) { s.step(m) }
+func (s *stagerService) receive(arrived []any) {
+	events := make([]stager.Event, len(arrived))
+	for i, a := range arrived {
+		events[i] = a
+	}
+	s.step(events...)
+}
 
 func (s *stagerService) step(events ...stager.Event) {
 	fx := s.core.Step(s.p.now(), events)

@@ -25,9 +25,11 @@ func (t *Trace) line(at time.Duration, format string, args ...any) {
 // String returns the trace, a line for each thing that happened.
 func (t *Trace) String() string { return t.text.String() }
 
-// describe tells what a message says.
-func describe(m messages.Message) string {
-	switch m := m.(type) {
+// describe tells what it is that arrives.
+func describe(arrived any) string {
+	switch m := arrived.(type) {
+	case *request:
+		return m.String()
 	case messages.Stage:
 		return fmt.Sprintf("Stage of epoch %d: %s", m.Epoch, tickets(m.Batches, func(b *messages.StageBatch) (string, uint64, uint64) { return b.Lane, b.Number, b.Floor }))
 	case messages.Staged:
@@ -49,7 +51,7 @@ func describe(m messages.Message) string {
 		}
 		return text
 	}
-	return fmt.Sprintf("%T%+v", m, m)
+	return fmt.Sprintf("%T%+v", arrived, arrived)
 }
 
 func placeOf(b *messages.StagedBatch) (lane string, number, floor uint64) {
