@@ -161,7 +161,8 @@ type Core struct {
 
 	stats  Stats
 	fx     Effects
-	fenced bool // a sequencer of an older epoch has spoken in this step
+	fenced bool            // a sequencer of an older epoch has spoken in this step
+	stale  map[uint64]bool // older frontend epochs of which something was released in this step
 	asks   map[string]uint64
 	outs   map[uint64][]messages.Outcome // by frontend epoch
 }
@@ -216,7 +217,7 @@ func NewCore(partition messages.Partition, settings Settings) *Core {
 	return &Core{
 		partition: partition, settings: settings,
 		lanes: newLanes(), ids: newMessageIDs(settings), producers: newProducers(settings),
-		asks: make(map[string]uint64), outs: make(map[uint64][]messages.Outcome),
+		stale: make(map[uint64]bool), asks: make(map[string]uint64), outs: make(map[uint64][]messages.Outcome),
 	}
 }
 

@@ -239,6 +239,24 @@ func TestOldFrontendsBatchFoundInTheLogLeavesNoFloor(t *testing.T) {
 	w.expectNumbers("a", 9, 1)
 }
 
+func TestReleaseOfAnOldFrontendEpochIsDroppedAndItsFrontendTold(t *testing.T) {
+	w, o := newLeader(t)
+	o.step(ofFrontend(2, batch("a", 1)))
+	o.settle()
+	o.take()
+	o.step(ofFrontend(1, batch("a", 2)), ofFrontend(1, batch("a", 3)))
+	o.settle()
+	w.expectNumbers("a", 1)
+	told := o.take()
+	if len(told) != 1 || told[0] != (messages.Fenced{Partition: partition, Epoch: 2}) {
+		t.Errorf("the old frontend is told %+v, want the epoch that fences it", told)
+	}
+	o.step(ofFrontend(1)) // it says hello for a sequencer that serves no frontend yet
+	if told = o.take(); len(told) != 0 {
+		t.Errorf("the old frontend is told %+v without having released anything", told)
+	}
+}
+
 func TestReleaseOfAnOldSequencerEpochIsDropped(t *testing.T) {
 	w, o := newLeader(t)
 	young := release(batch("a", 1))

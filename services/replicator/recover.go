@@ -156,6 +156,10 @@ func (c *Core) flush() {
 		c.send(c.partition.SequencerSubject(), messages.Fenced{Partition: c.partition, Epoch: c.sequencer})
 		c.fenced = false
 	}
+	for _, epoch := range slices.Sorted(maps.Keys(c.stale)) {
+		c.send(messages.FrontendSubject(epoch), messages.Fenced{Partition: c.partition, Epoch: c.frontend})
+	}
+	clear(c.stale)
 	var lanes []messages.LaneNumbers
 	for _, name := range slices.Sorted(maps.Keys(c.asks)) {
 		lanes = append(lanes, messages.LaneNumbers{Lane: name, Numbers: []uint64{c.asks[name]}})

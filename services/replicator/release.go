@@ -8,8 +8,9 @@ import (
 )
 
 // release looks at the tickets of what the sequencer hands over. Messages of a
-// replaced frontend or sequencer are dropped: their successors answer. The
-// sequencer is told, because its epochs may have begun anew.
+// replaced frontend or sequencer are dropped: their successors answer. Both are
+// told, because epochs may have begun anew; and a sequencer that has started since
+// then knows no more of the frontends before than the one that it serves.
 func (c *Core) release(now time.Time, m messages.Release) {
 	if m.SequencerEpoch < c.sequencer {
 		c.fenced = true
@@ -21,6 +22,9 @@ func (c *Core) release(now time.Time, m messages.Release) {
 		c.answered = true
 	}
 	if m.Epoch < c.frontend {
+		if len(m.Batches) > 0 {
+			c.stale[m.Epoch] = true
+		}
 		return
 	}
 	c.newFrontend(m.Epoch)
