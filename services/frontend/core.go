@@ -84,6 +84,7 @@ type Core struct {
 	announced   bool
 	announcedAt time.Time // when the announcement was last sent
 	fenced      bool
+	unsaid      []Answer // of the turn in which it was fenced
 	tickets     *ticketing.Issuer[*ticket]
 	beat        time.Time         // when the lanes were last looked after
 	emptied     map[string]uint64 // lanes without tickets since then, with their last floor
@@ -131,12 +132,13 @@ func (c *Core) Step(now time.Time, events []Event) Effects {
 	c.fx = Effects{}
 	for _, e := range events {
 		if c.fenced {
-			break
+			c.turnAway(e)
+			continue
 		}
 		c.handle(now, e)
 	}
 	if c.fenced {
-		return c.fx
+		return Effects{Fenced: c.fx.Fenced}
 	}
 	c.announce(now)
 	if now.Sub(c.beat) >= c.times.Heartbeat {
@@ -177,9 +179,18 @@ func (c *Core) handle(now time.Time, e Event) {
 		}
 	case messages.Fenced:
 		if e.Epoch > c.epoch {
-			c.fenced = true
+			c.fenced, c.unsaid = true, c.fx.Answers
 			c.fx = Effects{Fenced: e.Epoch}
 		}
+	}
+}
+
+// turnAway keeps an answer for a request that came in the turn in which the core was
+// fenced, but after that: it has got no ticket.
+func (c *Core) turnAway(e Event) {
+	if p, is := e.(Produce); is {
+		err := messages.Errorf(messages.CodeUnavailable, "partition %s, epoch %d: its owner is fenced", c.partition, c.epoch)
+		c.unsaid = append(c.unsaid, Answer{Request: p.Request, Lane: p.Lane, Records: p.Records, Payload: p.Payload, Error: err})
 	}
 }
 

@@ -374,6 +374,17 @@ func TestAFencedFrontendIsSilent(t *testing.T) {
 	}
 }
 
+func TestAFencedFrontendThatGoesOnAnswersTheTurnInWhichItWasFenced(t *testing.T) {
+	w := newWorld(t)
+	w.step(produce("a", "a1"), produce("a", "a2"))
+	w.step(commit("a", 5, 1), messages.Fenced{Partition: testPartition, Epoch: testEpoch + 1}, produce("a", "a3"))
+	w.answers = append(w.answers, w.core.Abandon(messages.CodeOutcomeUnknown)...)
+	want := []string{"a1=5", "a3=UNAVAILABLE", "a2=OUTCOME_UNKNOWN"}
+	if got := w.answered(); !slices.Equal(got, want) {
+		t.Fatalf("answers %v, want %v", got, want)
+	}
+}
+
 func TestNewsOfAnOlderEpochOrIncarnationIsIgnored(t *testing.T) {
 	w := newWorld(t)
 	w.step(produce("a", "a1"))

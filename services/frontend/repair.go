@@ -119,9 +119,9 @@ func (c *Core) failure(lane string, number uint64, code messages.Code, detail st
 }
 
 // Abandon ends every ticket, because the core will not be stepped again, and
-// returns the answers.
+// returns the answers. Those of the turn in which it was fenced come first.
 func (c *Core) Abandon(code messages.Code) []Answer {
-	c.fx = Effects{}
+	c.fx = Effects{Answers: c.unsaid}
 	c.tickets.Lanes(func(lane ticketing.Outstanding, unsettled func(func(uint64, *ticket) bool)) {
 		unsettled(func(_ uint64, t *ticket) bool {
 			t.outcome = Answer{Error: c.failure(t.Lane, t.number, code, "the partition's owner is ending")}
