@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"time"
+
 	"laneway.dev/pkg/messages"
 )
 
@@ -14,7 +16,10 @@ func (c *checks) committed(e *messages.LoggedEntry, by string) {
 	if n.BaseOffset != c.nextOffset {
 		c.w.violated("I6: entry %d begins at offset %d, the one before ends at %d", e.Sequence, n.BaseOffset, c.nextOffset)
 	}
-	c.newest = n.BaseOffset
+	if n.Time < c.time {
+		c.w.violated("log: entry %d is %s older than the one before", e.Sequence, time.Duration(c.time-n.Time))
+	}
+	c.time, c.newest = n.Time, n.BaseOffset
 	switch {
 	case n.Owner != "":
 		c.owner = n.Owner
@@ -65,6 +70,7 @@ func (c *checks) batch(e *messages.LoggedEntry, b *messages.Placeholder) {
 		c.places[record] = c.nextOffset
 		c.nextOffset++
 	}
+	c.lastID = b.MessageID
 }
 
 // sequenceLogged checks that the records of a producer's source come one after the
@@ -78,6 +84,11 @@ func (c *checks) sequenceLogged(e *messages.LoggedEntry, b *messages.Placeholder
 		c.w.violated("fencing: entry %d is of epoch %d of producer %d behind %d", e.Sequence, s.ProducerEpoch, s.ProducerID, c.epochs[s.ProducerID])
 	}
 	c.epochs[s.ProducerID] = s.ProducerEpoch
+	life := lifeKey{s.ProducerEpoch, recordKey{key.client, key.first}}
+	if c.absent[life] {
+		c.w.violated("I6: %s comes into the log, its client was told that it never would", life)
+	}
+	c.lives[life] = true
 	if next := c.sources[key.client]; key.first != next {
 		c.w.violated("I6: entry %d has records %d to %d of client %d, record %d comes next",
 			e.Sequence, key.first, key.first+key.records-1, key.client, next)
@@ -111,6 +122,9 @@ func (c *checks) ticketLogged(t ticket, floor uint64) {
 	}
 	if x := i.expect; x.HasSequence && x.Sequence != uint64(c.nextOffset) {
 		c.w.violated("expectation: %s comes to offset %d, and expects %d", t, c.nextOffset, x.Sequence)
+	}
+	if x := i.expect; x.MessageID != "" && x.MessageID != c.lastID {
+		c.w.violated("expectation: %s comes behind message id %q, and expects %q", t, c.lastID, x.MessageID)
 	}
 	i.logged, i.offset = true, c.nextOffset
 	c.skipped(i)

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"strconv"
 
 	"laneway.dev/pkg/messages"
 )
@@ -9,15 +10,21 @@ import (
 // ownerView is what a replicator may know of itself. It is forgotten when the
 // replicator begins to read the log again.
 type ownerView struct {
-	sent    int            // appends
-	acked   int            // the newest append that was acknowledged to it
-	reached map[ticket]int // appends that it had sent when a ticket was first released to it
+	sent    int              // appends
+	acked   int              // the newest append that was acknowledged to it
+	reached map[ticket]reach // when a ticket was first released to it
+}
+
+// reach is how far things were.
+type reach struct {
+	sent int   // appends that the owner had sent
+	end  int64 // of the log
 }
 
 func (c *checks) view(p *process) *ownerView {
 	v := c.owners[p]
 	if v == nil {
-		v = &ownerView{reached: map[ticket]int{}}
+		v = &ownerView{reached: map[ticket]reach{}}
 		c.owners[p] = v
 	}
 	return v
@@ -29,7 +36,7 @@ func (c *checks) released(p *process, r messages.Release) {
 	for i := range r.Batches {
 		t := ticket{laneKey{r.Epoch, r.Batches[i].Lane}, r.Batches[i].Number}
 		if _, known := v.reached[t]; !known {
-			v.reached[t] = v.sent
+			v.reached[t] = reach{v.sent, c.nextOffset}
 		}
 	}
 }
@@ -73,10 +80,16 @@ func (c *checks) outcome(p *process, t ticket, o *messages.Outcome) {
 func (c *checks) judged(p *process, i *issue, o *messages.Outcome) {
 	c.w.counts.Verdicts++
 	v := c.view(p)
-	sent, known := v.reached[i.ticket]
-	if !known || v.acked <= sent {
+	at, known := v.reached[i.ticket]
+	if !known || v.acked <= at.sent {
 		c.w.violated("I8: %s refuses %s with %s; released to it: %t, appends sent before that: %d, acknowledged up to: %d",
-			p, i.ticket, codeName(o.Code), known, sent, v.acked)
+			p, i.ticket, codeName(o.Code), known, at.sent, v.acked)
+	}
+	if o.Code == messages.CodeWrongLastSequence {
+		if tail, err := strconv.ParseInt(o.Detail, 10, 64); err != nil || tail < at.end || tail > c.nextOffset || uint64(tail) == i.expect.Sequence {
+			c.w.violated("expectation: %s refuses %s, which expects %d, with %q; the log's end came from %d to %d",
+				p, i.ticket, i.expect.Sequence, o.Detail, at.end, c.nextOffset)
+		}
 	}
 	i.refused = true // whoever is told may be gone, or have its answer already
 }

@@ -36,6 +36,14 @@ func (c *checks) replayed() {
 	c.sameLanes(kept, made)
 }
 
+// began checks that an owner which was offered a snapshot has read no more of the log
+// than what follows it: the log is always the one that the snapshot is of.
+func (c *checks) began(p *process, snapshot uint64, st replicator.Stats) {
+	if read := snapshot + st.Replayed; snapshot > 0 && read >= st.Term+1 {
+		c.w.violated("snapshot: %s has read %d entries before its term record, %d, and a snapshot of entry %d", p, st.Replayed, st.Term, snapshot)
+	}
+}
+
 // replay returns the snapshot of a core that has read some entries and nothing else.
 func replay(entries []messages.LoggedEntry) *messages.Snapshot {
 	s := replicator.DefaultSettings("replay")

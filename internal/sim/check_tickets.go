@@ -16,20 +16,42 @@ func (c *checks) issued(s *frontendService, m messages.Message) {
 	}
 	for i := range stage.Batches {
 		b := &stage.Batches[i]
+		t := ticket{laneKey{stage.Epoch, b.Lane}, b.Number}
 		if b.Attempt > 1 {
 			c.w.counts.Restaged++
+			c.stagedAgain(s, t)
 			continue
 		}
-		t := ticket{laneKey{stage.Epoch, b.Lane}, b.Number}
 		if c.issues[t] != nil {
 			c.w.violated("I1: %s is issued twice by %s", t, s.p)
 		}
 		c.w.counts.Issued++
 		n := &issue{
 			ticket: t, at: c.w.now, key: readKey(b.Payload), messageID: b.MessageID, expect: b.Expect, plain: b.Sequence.ProducerID == 0,
+			staging: c.w.now,
 		}
 		c.issues[t] = n
 		c.open[t.laneKey] = append(c.open[t.laneKey], n)
+	}
+}
+
+// stagedAgain checks that nothing is staged again but what a stager has refused, or
+// has had time enough to stage.
+func (c *checks) stagedAgain(s *frontendService, t ticket) {
+	i := c.issues[t]
+	if took := c.w.now.Sub(i.staging); !i.turnedAway && took < stageTimeout {
+		c.w.violated("repair: %s stages %s again after %s", s.p, t, took)
+	}
+	i.staging, i.turnedAway = c.w.now, false
+}
+
+// turnedAway notes that a frontend hears of refusals of stagers.
+func (c *checks) turnedAway(m messages.Refused) {
+	for i := range m.Refusals {
+		r := &m.Refusals[i]
+		if n := c.issues[ticket{laneKey{m.Epoch, r.Lane}, r.Number}]; n != nil {
+			n.turnedAway = true
+		}
 	}
 }
 
@@ -37,6 +59,9 @@ func (c *checks) issued(s *frontendService, m messages.Message) {
 func (c *checks) answered(s *frontendService, a frontend.Answer) {
 	t := ticket{laneKey{a.Epoch, a.Lane}, a.Number}
 	i := c.issues[t]
+	if i == nil && s.ending {
+		return // the turn in which it was issued was the last one, which sends nothing
+	}
 	if i == nil || i.answered {
 		c.w.violated("I3: %s answers %s, which is not open", s.p, t)
 		return
@@ -95,7 +120,8 @@ func (c *checks) promised(i *issue, code messages.Code) {
 	case code == messages.CodeFailed && !i.doubled,
 		code == messages.CodeNotCommitted && i.plain,
 		code == messages.CodeOverloaded && i.plain,
-		code == messages.CodeWrongLastSequence && i.plain:
+		code == messages.CodeWrongLastSequence && i.plain,
+		code == messages.CodeWrongLastID && i.plain:
 		if i.logged {
 			c.w.violated("I3: %s is answered %s, and is in the log", i.ticket, codeName(code))
 		}
@@ -122,6 +148,21 @@ func (c *checks) undisturbed(i *issue, a frontend.Answer) {
 	}
 	if took := c.w.now.Sub(i.at); m.OneLane && i.key.client != c.w.slowLane && (unresolved || took > promptly) {
 		c.w.violated("I5: %s takes %s (%s), though only client %d is slow", i.ticket, took, outcome(a), c.w.slowLane)
+	}
+}
+
+// abandoned checks that a frontend which goes on in another epoch has answered all
+// tickets of the one before, and all requests of the turn in which it was told.
+func (c *checks) abandoned(s *frontendService, events []frontend.Event) {
+	for _, cl := range c.w.clients {
+		if open := c.open[laneKey{s.epoch, cl.key}]; len(open) > 0 {
+			c.w.violated("I3: %s has given up its epoch, and has not answered %s", s.p, open[0].ticket)
+		}
+	}
+	for _, e := range events {
+		if p, is := e.(frontend.Produce); is && !p.Request.(*request).heard {
+			c.w.violated("I3: %s has given up its epoch, and has not answered %s", s.p, p.Request)
+		}
 	}
 }
 

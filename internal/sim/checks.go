@@ -15,6 +15,8 @@ type checks struct {
 	// The log.
 	nextOffset          int64
 	newest              int64 // offset at which the newest entry begins
+	time                int64
+	lastID              string // message id of the newest batch
 	sequence            uint64
 	owner               string // of the newest term record
 	frontend, sequencer uint64 // epochs of the newest entry
@@ -32,6 +34,18 @@ type checks struct {
 
 	owners map[*process]*ownerView
 	acks   map[recordKey]int64 // what clients were told
+	absent map[lifeKey]bool    // what windows have said is not in the log
+	lives  map[lifeKey]bool    // what is there
+}
+
+// lifeKey names the batch that begins with a record, as sent by one instance of a client.
+type lifeKey struct {
+	epoch  int16
+	record recordKey
+}
+
+func (k lifeKey) String() string {
+	return fmt.Sprintf("record %d of client %d in epoch %d", k.record.record, k.record.client, k.epoch)
 }
 
 type laneKey struct {
@@ -59,24 +73,26 @@ type laneLog struct {
 // issue is a ticket that a frontend has issued.
 type issue struct {
 	ticket
-	at        time.Time
-	key       batchKey
-	messageID string
-	expect    messages.Expectation
-	plain     bool
-	answered  bool
-	refused   bool           // by a replicator
-	doubled   bool           // a message that asked for its staging came twice
-	never     *messages.Code // it was promised that the batch is not in the log and never will be
-	logged    bool
-	offset    int64
+	at         time.Time
+	key        batchKey
+	messageID  string
+	expect     messages.Expectation
+	plain      bool
+	answered   bool
+	refused    bool           // by a replicator
+	staging    time.Time      // when it was asked for last
+	turnedAway bool           // a stager has refused it since then
+	doubled    bool           // a message that asked for its staging came twice
+	never      *messages.Code // it was promised that the batch is not in the log and never will be
+	logged     bool
+	offset     int64
 }
 
 func newChecks(w *world) checks {
 	return checks{
 		w: w, lanes: map[laneKey]*laneLog{}, evictions: map[uint64]bool{}, sources: map[int]int{}, places: make(map[recordKey]int64, 1<<10), epochs: map[int64]int16{},
 		issues: make(map[ticket]*issue, 1<<10), open: map[laneKey][]*issue{}, lastAnswer: map[laneKey]uint64{}, lastOffset: map[laneKey]int64{},
-		owners: map[*process]*ownerView{}, acks: make(map[recordKey]int64, 1<<10),
+		owners: map[*process]*ownerView{}, acks: make(map[recordKey]int64, 1<<10), absent: map[lifeKey]bool{}, lives: make(map[lifeKey]bool, 1<<9),
 	}
 }
 
@@ -91,6 +107,17 @@ func (c *checks) acked(r *request, offset int64) {
 			return
 		}
 		c.acks[record] = at
+	}
+}
+
+// failed notes what a window that has failed says of a batch.
+func (c *checks) failed(i *instance, key batchKey) {
+	if !i.window.Absent() {
+		return
+	}
+	life := lifeKey{i.epoch, recordKey{key.client, key.first}}
+	if c.absent[life] = true; c.lives[life] {
+		c.w.violated("I6: %s is in the log, its client is told that it is not", life)
 	}
 }
 

@@ -31,6 +31,7 @@ type client struct {
 	done     bool
 	resting  bool // until it is forgotten
 	rested   bool
+	restarts bool // it goes on in the next epoch when most is done, without a fence
 }
 
 // instance is one life of a client.
@@ -129,7 +130,10 @@ func (i *instance) step() {
 		i.stepPlain()
 		return
 	}
-	for i.window.Room() && i.next < i.c.records && !i.rests() {
+	if i.restarted() {
+		return
+	}
+	for i.window.Room() && i.next < i.c.records && !i.rests() && !i.c.restarting(i.next) {
 		key := batchKey{i.c.number, i.next, min(1+w.rng.IntN(mostRecords), i.c.records-i.next)}
 		if err := i.window.Add(w.now, key, key.records); err != nil {
 			w.violated("I7: %s takes no batch: %v", i, err)
@@ -150,11 +154,32 @@ func (i *instance) step() {
 		i.acked = key.first + key.records
 	}
 	i.rests()
+	if i.restarted() {
+		return
+	}
 	i.ended()
 	if at, ok := i.window.Wake(); ok && !at.Equal(i.waking) {
 		i.waking = at
 		w.after(max(0, at.Sub(w.now)), i.step)
 	}
+}
+
+// restarting says whether the client sends nothing new until it has begun its next epoch.
+func (c *client) restarting(next int) bool { return c.restarts && next >= c.records*3/4 }
+
+// restarted lets the next instance go on at sequence 0, once all that this one has sent
+// is acknowledged.
+func (i *instance) restarted() bool {
+	c := i.c
+	if !c.restarting(i.next) || !i.idle() {
+		return false
+	}
+	c.restarts, i.dead = false, true
+	c.w.counts.EpochsBegun++
+	c.start = messages.AddSequence(0, -int64(i.next))
+	c.instance = &instance{c: c, number: i.number + 1, epoch: i.epoch + 1}
+	c.instance.open(0)
+	return true
 }
 
 // rests says whether the instance sends nothing new in the middle of its work, for so
@@ -191,6 +216,9 @@ func (i *instance) ended() {
 	if err := i.window.Err(); err != nil {
 		i.dead = true
 		i.c.w.say("%s fails: %v", i, err)
+		for key, ok := i.window.Failed(); ok; key, ok = i.window.Failed() {
+			i.c.w.checks.failed(i, key)
+		}
 		if messages.AsError(err).Code == messages.CodeInvalidEpoch && i != i.c.instance {
 			i.c.w.counts.ClientsFenced++
 			return

@@ -31,6 +31,9 @@ func (i *instance) sendPlain(key batchKey) {
 		patience = attemptTimeout
 		if w.chance(0.1) {
 			produce.Expect = messages.Expectation{HasSequence: true, Sequence: uint64(w.checks.nextOffset)}
+			if w.checks.lastID != "" {
+				produce.Expect = messages.Expectation{MessageID: w.checks.lastID}
+			}
 		}
 	}
 	r := &request{key: key, instance: i, produce: produce}

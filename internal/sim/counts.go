@@ -19,6 +19,7 @@ type Counts struct {
 	Wraps, BusyFailovers, UnsyncedLost, SlowLanes     int
 	WrongExpectations, SnapshotsReplayed              int
 	SlowUploads, Rests, TooManyProducers              int
+	WrongIDs, EpochsBegun, EpochsLost                 int
 	Together                                          int // arrived in one turn with another one
 }
 
@@ -37,6 +38,8 @@ func (c *Counts) refused(code messages.Code) {
 		c.NoRoom++
 	case messages.CodeWrongLastSequence:
 		c.WrongExpectations++
+	case messages.CodeWrongLastID:
+		c.WrongIDs++
 	case messages.CodeInvalidEpoch:
 		c.InvalidEpoch++
 	case messages.CodeTooManyProducers:

@@ -20,6 +20,7 @@ func (w *world) disturbances() {
 		{m.ClientRestart, func() { w.clientLost(true) }},
 		{m.ClientZombie, func() { w.clientLost(false) }},
 		{m.Disconnect, func() { pick(w, w.clients).disconnect(w.between(0, 3*time.Second)) }},
+		{m.EpochsLost, w.loseEpochs},
 	}
 	total := 0
 	for _, x := range weights {
@@ -28,7 +29,7 @@ func (w *world) disturbances() {
 	if total == 0 {
 		return // what goes wrong are messages and uploads
 	}
-	for range 3 + w.rng.IntN(10) {
+	for range fewest + w.rng.IntN(mostDisturbances-fewest+1) {
 		n := w.rng.IntN(total)
 		for _, x := range weights {
 			if n < x.weight {
@@ -84,6 +85,24 @@ func (w *world) zombie() {
 		pick(w, all).hang(w.between(300*time.Millisecond, 4*time.Second))
 	}
 	w.start(r)
+}
+
+// loseEpochs takes away what is known of epochs, so that they begin anew, and
+// perhaps who has them.
+func (w *world) loseEpochs() {
+	w.counts.EpochsLost++
+	w.say("the epochs are lost")
+	w.registry.lose(w.counts.EpochsLost)
+	for _, r := range []role{frontendRole, sequencerRole} {
+		for _, p := range w.living(r) {
+			if w.chance(0.7) {
+				p.die("killed")
+			}
+		}
+		if len(w.living(r)) == 0 {
+			w.after(w.between(10*time.Millisecond, 500*time.Millisecond), func() { w.start(r) })
+		}
+	}
 }
 
 // cutOff keeps two processes from hearing each other, in one direction or both.

@@ -16,6 +16,7 @@ type frontendService struct {
 	// subject is the epoch's.
 	subject string
 	ready   bool
+	ending  bool // its core is abandoned
 	asked   map[fenceKey]func(messages.ProducerFenced)
 }
 
@@ -34,7 +35,7 @@ func newFrontend(p *process) service {
 
 // begin takes an epoch above one, with a new core.
 func (s *frontendService) begin(above uint64) {
-	s.epoch = s.p.w.nextEpoch(above)
+	s.epoch = s.p.w.nextEpoch(frontendRole, above)
 	s.core, s.subject = frontend.NewCore(partition, s.epoch, times), messages.FrontendSubject(s.epoch)
 }
 
@@ -68,6 +69,9 @@ func (s *frontendService) receive(arrived []any) {
 				return
 			}
 			events = append(events, frontend.CommittedEntry{Partition: partition, Entry: entry})
+		case messages.Refused:
+			s.p.w.checks.turnedAway(m)
+			events = append(events, m)
 		default:
 			events = append(events, m)
 		}
@@ -88,11 +92,12 @@ func (s *frontendService) step(events ...frontend.Event) {
 	s.ready = s.ready || fx.Ready
 	switch {
 	case fx.Fenced == 0:
-	case !s.p.newest():
+	case w.replaced(frontendRole, s.epoch):
 		w.counts.Fenced++
 		s.p.die("replaced")
 	default:
 		s.abandon()
+		w.checks.abandoned(s, events)
 		s.begin(fx.Fenced)
 		s.step()
 	}
@@ -112,7 +117,9 @@ func (s *frontendService) answer(answers []frontend.Answer) {
 	for _, a := range answers {
 		s.p.w.trace.answered(s.p.w.elapsed(), &a)
 		r := a.Request.(*request)
-		s.p.w.checks.answered(s, a)
+		if a.Number > 0 { // else it has got no ticket
+			s.p.w.checks.answered(s, a)
+		}
 		r.answer(s.p.w, a)
 	}
 }
@@ -121,7 +128,9 @@ func (s *frontendService) answer(answers []frontend.Answer) {
 func (s *frontendService) abandon() {
 	answers := s.core.Abandon(messages.CodeOutcomeUnknown)
 	slices.SortStableFunc(answers, func(a, b frontend.Answer) int { return cmp.Compare(a.Lane, b.Lane) })
+	s.ending = true
 	s.answer(answers)
+	s.ending = false
 }
 
 // fence asks the replicator for a fence, until it is answered.

@@ -30,7 +30,7 @@ type Mix struct {
 	OneLane      bool
 	OneLaneFails float64
 
-	Crash, Hang, Zombie, Cut, LeaderChange, ClientRestart, ClientZombie, Disconnect int
+	Crash, Hang, Zombie, Cut, LeaderChange, ClientRestart, ClientZombie, Disconnect, EpochsLost int
 }
 
 // Mixes rotate over the seeds.
@@ -52,4 +52,5 @@ var Mixes = []Mix{
 		SnapshotDamage: 0.1, Crash: 4, LeaderChange: 2, Zombie: 2,
 	},
 	{Name: "no room", MaxLanes: 3, Lose: 0.02, Late: 0.05, Double: 0.02, RefuseAdmission: 0.05, Skew: time.Second, Crash: 4, Zombie: 8, Hang: 2},
+	{Name: "epochs lost", Lose: 0.01, Crash: 2, Zombie: 8, Hang: 4, EpochsLost: 8},
 }

@@ -188,16 +188,6 @@ func (p *process) busy() bool {
 	return false
 }
 
-// newest says whether no process of the role was started later.
-func (p *process) newest() bool {
-	for _, other := range p.w.processes {
-		if other.role == p.role && other.number > p.number {
-			return false
-		}
-	}
-	return true
-}
-
 // living returns the processes of a role that are not dead, oldest first.
 func (w *world) living(r role) []*process {
 	var all []*process
@@ -209,11 +199,38 @@ func (w *world) living(r role) []*process {
 	return all
 }
 
-// nextEpoch takes an epoch from the registry, above what a fenced owner was told.
-func (w *world) nextEpoch(above uint64) uint64 {
-	w.epochs = max(w.epochs, above) + 1
-	return w.epochs
+// registry gives epochs away: the next revision of its bucket, or what is above the
+// newest of the role. Whoever loses the bucket loses both. That a number which nobody
+// remembers is given away again, after the bucket was lost, is not simulated.
+type registry struct {
+	revision uint64
+	newest   [roles]uint64
+	given    map[uint64]bool // by all that there were
 }
+
+// sparse is how far the epochs of a registry lie above those of the one that comes
+// after it.
+const sparse = 1000
+
+// lose loses the registry for the nth time.
+func (r *registry) lose(n int) {
+	*r = registry{revision: uint64(mostDisturbances-n) * sparse, given: r.given}
+}
+
+// nextEpoch takes an epoch for a role, above what a fenced owner was told.
+func (w *world) nextEpoch(r role, above uint64) uint64 {
+	g := &w.registry
+	g.revision++
+	epoch := max(g.revision, g.newest[r]+1, above+1)
+	for g.given[epoch] {
+		epoch++
+	}
+	g.newest[r], g.given[epoch] = epoch, true
+	return epoch
+}
+
+// replaced says whether the registry knows a younger owner of a role.
+func (w *world) replaced(r role, mine uint64) bool { return w.registry.newest[r] > mine }
 
 func (p *process) send(envelopes []wire.Envelope) {
 	for _, e := range envelopes {

@@ -15,6 +15,8 @@ type replicatorService struct {
 	core *replicator.Core
 
 	appending bool
+	snapshot  uint64 // entry of the newest one that it was offered
+	led       bool
 }
 
 func newReplicator(p *process) service {
@@ -69,7 +71,19 @@ func (s *replicatorService) step(events ...replicator.Event) {
 			s.p.run(func() { s.step(replicator.LogRead{Entries: entries, AtEnd: atEnd}) })
 		})
 	case fx.Load:
-		w.after(time.Millisecond, func() { s.p.run(func() { s.step(w.loadSnapshots()) }) })
+		w.after(time.Millisecond, func() {
+			s.p.run(func() {
+				loaded := w.loadSnapshots()
+				if len(loaded.Snapshots) > 0 {
+					s.snapshot = loaded.Snapshots[0].Sequence
+				}
+				s.step(loaded)
+			})
+		})
+	}
+	if st := s.core.Stats(); st.Leading && !s.led {
+		s.led = true
+		w.checks.began(s.p, s.snapshot, st)
 	}
 	if fx.Save != nil {
 		data := messages.EncodeSnapshot(*fx.Save)

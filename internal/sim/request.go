@@ -15,6 +15,7 @@ type request struct {
 	instance *instance
 	id       delivery.ID
 	answered bool
+	heard    bool // a frontend has answered it
 }
 
 // send brings a request to any frontend that takes requests. Those of a connection
@@ -59,6 +60,7 @@ func (r *request) String() string {
 
 // answer brings an answer to the client, or loses it.
 func (r *request) answer(w *world, a frontend.Answer) {
+	r.heard = true
 	if w.fault(w.config.Mix.Lose) {
 		w.counts.Lost++
 		return

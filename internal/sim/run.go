@@ -61,6 +61,8 @@ func newWorld(config Config, trace *Trace) *world {
 		links: map[link]time.Time{}, cuts: map[link]time.Time{}, snapshots: map[uint64][]byte{},
 	}
 	w.log = &log{w: w}
+	w.registry.given = map[uint64]bool{}
+	w.registry.lose(0)
 	w.store.payloads = map[messages.Extent]batchKey{}
 	w.checks = newChecks(w)
 	for _, r := range []role{replicatorRole, sequencerRole, stagerRole, stagerRole, frontendRole} {
@@ -76,6 +78,8 @@ func newWorld(config Config, trace *Trace) *world {
 		switch n {
 		case 0:
 			c.plain = true
+		case 1:
+			c.restarts = true
 		case 2, 4:
 			c.named = true
 		case 3:

@@ -15,7 +15,7 @@ type sequencerService struct {
 }
 
 func newSequencer(p *process) service {
-	epoch := p.w.nextEpoch(0)
+	epoch := p.w.nextEpoch(sequencerRole, 0)
 	return &sequencerService{p: p, epoch: epoch, core: sequencer.NewCore(partition, epoch, heartbeat, nil)}
 }
 
@@ -43,11 +43,11 @@ func (s *sequencerService) receive(arrived []any) {
 func (s *sequencerService) fenced(fenced messages.Fenced) {
 	switch {
 	case fenced.Epoch <= s.epoch:
-	case !s.p.newest():
+	case s.p.w.replaced(sequencerRole, s.epoch):
 		s.p.w.counts.Fenced++
 		s.p.die("replaced")
 	default:
-		s.epoch = s.p.w.nextEpoch(fenced.Epoch)
+		s.epoch = s.p.w.nextEpoch(sequencerRole, fenced.Epoch)
 		s.core.SetEpoch(s.epoch)
 	}
 }

@@ -44,7 +44,7 @@ type world struct {
 
 	processes []*process // in the order of their start
 	started   int
-	epochs    uint64 // registry: the last one given away
+	registry  registry
 	links     map[link]time.Time
 	cuts      map[link]time.Time // pairs that do not hear each other, until when
 
