@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/nats-io/nats.go/jetstream"
@@ -17,11 +18,12 @@ import (
 
 const bucket = "LANEWAY_EPOCHS"
 
-// Acquire returns a new epoch for a role. It is the revision that the role's
-// key gets, so it is unique among all roles; the key's value keeps a lower
-// bound, so that epochs go on rising above what a fenced owner was told
-// (above), even when the bucket was made anew. It tries for as long as ctx
-// lives: JetStream may have no leader for seconds.
+// Acquire returns a new epoch for a role, above all earlier ones and above what a
+// fenced owner was told. The first one of a bucket is the time, in seconds: services do
+// not start once a second, so that the epochs of a bucket which was lost and made anew
+// lie above those that logs know, and no ticket is taken for one of an older owner. If
+// the clock was set back since then, owners are fenced until they have passed those. It
+// tries for as long as ctx lives: JetStream may have no leader for seconds.
 func Acquire(ctx context.Context, js jetstream.JetStream, role string, above uint64) (uint64, error) {
 	return acquire(ctx, js, role, nobody, above)
 }
@@ -49,13 +51,16 @@ func tryAcquire(ctx context.Context, js jetstream.JetStream, role string, mine, 
 		return 0, backoff.Permanent(fmt.Errorf("role %s, epoch %d, newest epoch %d: %w", role, mine, previous, ErrReplaced))
 	}
 	bound := max(previous, above) + 1
+	if revision == 0 {
+		bound = max(bound, uint64(max(0, time.Now().Unix())))
+	}
 	// The compare-and-set makes sure that no two starts see the same previous
 	// epoch, and that none was missed by asking a replica that lags.
 	revision, err = kv.Update(ctx, role, []byte(strconv.FormatUint(bound, 10)), revision)
 	if err != nil {
 		return 0, fmt.Errorf("take the next epoch of role %s: %w", role, err)
 	}
-	return max(revision, bound), nil
+	return max(revision, bound), nil // an epoch of a bucket that began at 1 is a revision
 }
 
 // current returns the newest epoch of a role and the revision of its key.

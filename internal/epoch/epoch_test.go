@@ -108,3 +108,26 @@ func TestALostBucketDoesNotStopAnOwner(t *testing.T) {
 		t.Fatalf("epoch %d, want one above %d", next, mine+500)
 	}
 }
+
+func TestTheEpochsOfABucketThatWasLostLieAboveTheOldOnes(t *testing.T) {
+	_, js := embeddedtest.Start(t)
+	ctx := bounded(t)
+	last, err := epoch.Acquire(ctx, js, "frontend", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := js.DeleteKeyValue(ctx, "LANEWAY_EPOCHS"); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Until(time.Unix(int64(last)+1, 0))) // an epoch is a second: no service starts more often
+	if next, err := epoch.Acquire(ctx, js, "frontend", 0); err != nil || next <= last {
+		t.Fatalf("epoch %d (%v) after %d", next, err, last)
+	}
+}
+
+func TestAnOwnerWhoseBucketWasLostIsNotTakenForAReplacedOne(t *testing.T) {
+	_, js := embeddedtest.Start(t)
+	if next, err := epoch.Again(bounded(t), js, "frontend", 5, 7); err != nil || next <= 7 {
+		t.Fatalf("epoch %d (%v), want one above 7", next, err)
+	}
+}

@@ -143,7 +143,9 @@ func (c *checks) undisturbed(i *issue, a frontend.Answer) {
 	if m.Repairs && unresolved {
 		c.w.violated("I3: %s is given up, though only messages were lost: %v", i.ticket, a.Error)
 	}
-	if c.w.calm && i.at.Sub(c.w.calmSince) > settling && unresolved {
+	// Who has an epoch that is too low learns it from the first ticket.
+	learns := m.EpochsLost > 0 && i.epoch < c.frontend
+	if c.w.calm && i.at.Sub(c.w.calmSince) > settling && unresolved && !learns {
 		c.w.violated("I3: %s is given up, long after all faults have ended: %v", i.ticket, a.Error)
 	}
 	if took := c.w.now.Sub(i.at); m.OneLane && i.key.client != c.w.slowLane && (unresolved || took > promptly) {
