@@ -84,6 +84,7 @@ func TestMutantsAreNoticed(t *testing.T) {
 	}
 	for name, file := range mutated {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // one is built while another one runs
 			binary := buildMutant(t, name, file)
 			begun := time.Now()
 			output, err := exec.CommandContext(t.Context(), binary, "-test.run", "^TestCampaign$", "-seeds", strconv.Itoa(mutantSeeds)).CombinedOutput()
