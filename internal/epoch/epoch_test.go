@@ -119,7 +119,7 @@ func TestTheEpochsOfABucketThatWasLostLieAboveTheOldOnes(t *testing.T) {
 	if err := js.DeleteKeyValue(ctx, "LANEWAY_EPOCHS"); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(time.Until(time.Unix(int64(last)+1, 0))) // an epoch is a second: no service starts more often
+	<-time.After(time.Until(time.Unix(int64(last)+1, 0))) // an epoch is a second: no service starts more often
 	if next, err := epoch.Acquire(ctx, js, "frontend", 0); err != nil || next <= last {
 		t.Fatalf("epoch %d (%v) after %d", next, err, last)
 	}
