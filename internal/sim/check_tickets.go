@@ -107,7 +107,10 @@ func (c *checks) doubled(data []byte) {
 	}
 	if stage, is := m.(messages.Stage); is {
 		for i := range stage.Batches {
-			c.issues[ticket{laneKey{stage.Epoch, stage.Batches[i].Lane}, stage.Batches[i].Number}].doubled = true
+			b := &stage.Batches[i]
+			n := c.issues[ticket{laneKey{stage.Epoch, b.Lane}, b.Number}]
+			n.doubled = true
+			c.unsure[lifeKey{b.Sequence.ProducerEpoch, recordKey{n.key.client, n.key.first}}] = true
 		}
 	}
 }

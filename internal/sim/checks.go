@@ -36,6 +36,7 @@ type checks struct {
 	acks   map[recordKey]int64 // what clients were told
 	absent map[lifeKey]bool    // what windows have said is not in the log
 	lives  map[lifeKey]bool    // what is there
+	unsure map[lifeKey]bool    // asked to be staged by a message that came twice
 }
 
 // lifeKey names the batch that begins with a record, as sent by one instance of a client.
@@ -92,7 +93,7 @@ func newChecks(w *world) checks {
 	return checks{
 		w: w, lanes: map[laneKey]*laneLog{}, evictions: map[uint64]bool{}, sources: map[int]int{}, places: make(map[recordKey]int64, 1<<10), epochs: map[int64]int16{},
 		issues: make(map[ticket]*issue, 1<<10), open: map[laneKey][]*issue{}, lastAnswer: map[laneKey]uint64{}, lastOffset: map[laneKey]int64{},
-		owners: map[*process]*ownerView{}, acks: make(map[recordKey]int64, 1<<10), absent: map[lifeKey]bool{}, lives: make(map[lifeKey]bool, 1<<9),
+		owners: map[*process]*ownerView{}, acks: make(map[recordKey]int64, 1<<10), absent: map[lifeKey]bool{}, unsure: map[lifeKey]bool{}, lives: make(map[lifeKey]bool, 1<<9),
 	}
 }
 
@@ -112,10 +113,10 @@ func (c *checks) acked(r *request, offset int64) {
 
 // failed notes what a window that has failed says of a batch.
 func (c *checks) failed(i *instance, key batchKey) {
-	if !i.window.Absent() {
+	life := lifeKey{i.epoch, recordKey{key.client, key.first}}
+	if !i.window.Absent() || c.unsure[life] {
 		return
 	}
-	life := lifeKey{i.epoch, recordKey{key.client, key.first}}
 	if c.absent[life] = true; c.lives[life] {
 		c.w.violated("I6: %s is in the log, its client is told that it is not", life)
 	}
