@@ -171,7 +171,7 @@ func (c *Core) handle(now time.Time, e Event) {
 		}
 	case messages.Outcomes:
 		if e.Epoch == c.epoch {
-			c.outcomes(e.Outcomes)
+			c.outcomes(now, e.Outcomes)
 		}
 	case messages.Announced:
 		if e.Epoch == c.epoch && !c.announced {
@@ -234,7 +234,7 @@ func (c *Core) committed(entry messages.Entry) {
 	}
 }
 
-func (c *Core) outcomes(outcomes []messages.Outcome) {
+func (c *Core) outcomes(now time.Time, outcomes []messages.Outcome) {
 	for _, o := range outcomes {
 		answer := Answer{Offset: o.Offset, Duplicate: o.Duplicate}
 		if o.Code == messages.CodeNotCommitted {
@@ -243,10 +243,23 @@ func (c *Core) outcomes(outcomes []messages.Outcome) {
 			c.tickets.Leap(o.Lane, o.Number)
 		}
 		if o.Code != messages.CodeOK {
-			answer = Answer{Error: c.failure(o.Lane, o.Number, o.Code, o.Detail)}
+			answer = Answer{Error: c.failure(o.Lane, o.Number, c.believed(now, o), o.Detail)}
 		}
 		c.settle(o.Lane, o.Number, answer)
 	}
+}
+
+// believed returns what a refusal says to its producer. The replicator refuses what it
+// knows nothing of any more, because its ticket must have been resolved long ago. If the
+// frontend stood still for so long that it was not, the batch may be in the log.
+func (c *Core) believed(now time.Time, o messages.Outcome) messages.Code {
+	if o.Code != messages.CodeNotCommitted && o.Code != messages.CodeOverloaded {
+		return o.Code
+	}
+	if t, open := c.tickets.Find(o.Lane, o.Number); open && now.Sub(t.issued) >= c.times.Deadline {
+		return messages.CodeOutcomeUnknown
+	}
+	return o.Code
 }
 
 // settle notes the outcome of a ticket and answers all that are now resolved.

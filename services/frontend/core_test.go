@@ -313,6 +313,16 @@ func TestALaneThatComesBackStartsAboveEveryNumberIssued(t *testing.T) {
 	}
 }
 
+func TestARefusalOfAForgottenLaneIsNotBelievedByAFrontendThatStoodStillBeyondTheDeadline(t *testing.T) {
+	w := newWorld(t)
+	w.step(produce("a", "a1"), produce("b", "b1"))
+	w.now = w.now.Add(testTimes.Deadline)
+	w.step(messages.Outcomes{Partition: testPartition, Epoch: testEpoch, Outcomes: []messages.Outcome{
+		{Lane: "a", Number: 1, Code: messages.CodeNotCommitted}, {Lane: "b", Number: 1, Code: messages.CodeOverloaded},
+	}})
+	w.wantAnswers("a1=OUTCOME_UNKNOWN", "b1=OUTCOME_UNKNOWN")
+}
+
 func TestALaneThatTheReplicatorHasForgottenGoesOnAboveEveryNumber(t *testing.T) {
 	w := newWorld(t)
 	w.step(produce("a", "a1"), produce("b", "b1"), produce("b", "b2"), produce("a", "a2"))
