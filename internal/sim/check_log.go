@@ -37,6 +37,7 @@ func (c *checks) committed(e *messages.LoggedEntry, by string) {
 	}
 	c.frontend, c.sequencer = n.Epoch, n.SequencerEpoch
 	for i := range n.Batches {
+		c.mayAppend(by, ticket{laneKey{n.Epoch, n.Batches[i].Lane}, n.Batches[i].Number})
 		c.batch(e, &n.Batches[i])
 	}
 	for _, f := range n.Fences {

@@ -25,6 +25,7 @@ var mutated = map[string]string{
 	"epoch_begins_anywhere":         "services/replicator/producers/judge.go",
 	"expected_id_ignored":           "services/replicator/tail.go",
 	"first_unacked_ignored":         "services/replicator/producers/judge.go",
+	"floor_closes_no_gap":           "services/replicator/release.go",
 	"floor_not_checked":             "services/replicator/release.go",
 	"gap_accepted":                  "services/replicator/release.go",
 	"history_outlives_epoch":        "services/replicator/producers/flight.go",

@@ -112,7 +112,7 @@ func (s *replicatorService) append(a replicator.Append) {
 				if _, acked := e.(replicator.Appended); acked {
 					view.acked = number
 				} else {
-					clear(view.reached)
+					view.forget()
 				}
 				s.step(e)
 			})

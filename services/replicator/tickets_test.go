@@ -22,6 +22,18 @@ func TestReleaseOfAGivenUpTicketAfterItsSuccessorIsNeverAppended(t *testing.T) {
 	w.expectNumbers("a", 1, 3)
 }
 
+func TestReleaseOfAGivenUpTicketThatWouldBeNextIsNeverAppended(t *testing.T) {
+	w, o := newLeader(t)
+	o.commit(batch("a", 1))
+	o.commit(floored(batch("a", 4), 3)) // 2 was given up, 3 is missing
+	o.take()
+	o.commit(batch("a", 2))
+	o.expect()
+	w.expectNumbers("a", 1)
+	o.commit(batch("a", 3))
+	w.expectNumbers("a", 1, 3)
+}
+
 func TestGivenUpTicketInFlightIsStillCommitted(t *testing.T) {
 	w, o := newLeader(t)
 	o.step(release(batch("a", 1)))
