@@ -10,17 +10,22 @@ SHELL := bash
 SHIPPED := GOWORK=off CGO_ENABLED=0
 
 # `assertions` checks the invariants of the cores while tests run.
-TESTFLAGS ?= -tags assertions -count=1 -timeout 10m
+TESTFLAGS ?= -tags assertions -count=1 -timeout $(TIMEOUT)
+TIMEOUT = 10m
+sim schedules mutants: TIMEOUT = 0
 # Packages for the race detector. End-to-end tests drive other processes, so it sees
 # little there; `make race RACE=work` includes them.
 RACE ?= ./...
 FUZZTIME ?= 10s
-# A campaign of the simulator takes a minute, or runs SEEDS seeds from FROM on; SEED is
-# the only one, shown with TRACE=1.
+# A campaign of the simulator takes a minute, or runs SEEDS seeds from FROM on; SEED, or
+# the CONFIG that a failure prints, is the only run, shown with TRACE=1.
 SEEDS ?=
 SEED ?=
+CONFIG ?=
 FROM ?= 0
 TRACE ?=
+# One of internal/sim/mutants, or all.
+MUTANT ?= all
 BENCH ?= .
 
 .PHONY: help
@@ -73,20 +78,22 @@ fuzz: ## every fuzz target, FUZZTIME (10s) each
 		go test -tags assertions -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
 	done <<<"$$targets"
 
+# What is run, and how it is shown: one run, a number of seeds, or a minute.
+SIM_RUN = $(if $(CONFIG),-config '$(CONFIG)',$(if $(SEED),-seed $(SEED),$(if $(SEEDS),-seeds $(SEEDS),-time 1m)))
+SIM_SHOW = $(if $(TRACE),-trace -svg $(CURDIR)/bin/sim-$(or $(SEED),config).svg)
+
 .PHONY: sim
-sim: ## the simulator, a minute, SEEDS=1000000, or SEED=42 TRACE=1
+sim: ## the simulator: a minute, or SEEDS=1000000, or SEED=42 TRACE=1
 	@mkdir -p bin
-	go test $(TESTFLAGS) -timeout 0 -v -run '^TestCampaign$$' ./internal/sim -args -from $(FROM) \
-		-shrink \
-		$(if $(SEED),-seed $(SEED) $(if $(TRACE),-trace -svg $(CURDIR)/bin/sim-$(SEED).svg),$(if $(SEEDS),-seeds $(SEEDS),-time 1m))
+	go test $(TESTFLAGS) -v -run '^TestCampaign$$' ./internal/sim -args -from $(FROM) -shrink $(SIM_RUN) $(SIM_SHOW)
 
 .PHONY: schedules
 schedules: ## every schedule of a few tickets, some minutes
-	go test $(TESTFLAGS) -timeout 0 -v ./internal/sim/exhaustive -args -long
+	go test $(TESTFLAGS) -v ./internal/sim/exhaustive -args -long
 
 .PHONY: mutants
-mutants: ## that the simulator notices each of its mutants
-	go test $(TESTFLAGS) -timeout 0 -v -run '^TestMutants' ./internal/sim -args -mutants
+mutants: ## that the simulator notices each of its mutants, or MUTANT=name
+	go test $(TESTFLAGS) -v -run '^TestMutants' ./internal/sim -args -mutants $(MUTANT)
 
 .PHONY: lint
 lint: bin/golangci-lint ## rules of .golangci.yml, both modules

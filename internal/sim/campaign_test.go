@@ -12,7 +12,9 @@ var (
 	seed     = flag.Int64("seed", -1, "the only seed to run")
 	from     = flag.Uint64("from", 0, "the first seed of a campaign")
 	duration = flag.Duration("time", 0, "how long a campaign runs; 0 is as long as -seeds take")
-	trace    = flag.Bool("trace", false, "print what happens in the only seed")
+	config   = flag.String("config", "", "the only run, as a failure prints it")
+	trace    = flag.Bool("trace", false, "print what happens in the only run")
+	shrinkIt = flag.Bool("shrink", false, "shrink a run that fails")
 )
 
 // A test without flags runs ordinarySeeds, which are enough to come across everything,
@@ -23,9 +25,19 @@ const (
 )
 
 func TestCampaign(t *testing.T) {
-	if *seed >= 0 {
-		one(t, uint64(*seed))
+	switch {
+	case *config != "":
+		c, err := ParseConfig(*config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		one(t, c)
 		return
+	case *seed >= 0:
+		one(t, Seeded(uint64(*seed)))
+		return
+	case *trace:
+		t.Fatal("-trace shows one run: say which, by -seed or -config")
 	}
 	c := Campaign{From: *from, Seeds: *seeds, Time: *duration, Told: func(r Report) {
 		perSecond, _ := r.Rates()
@@ -36,14 +48,9 @@ func TestCampaign(t *testing.T) {
 	}
 	r := c.Run()
 	perSecond, events := r.Rates()
-	fmt.Printf("%d seeds in %s: %.0f seeds/s, %.0f events/s\n%+v\n", r.Seeds, r.Took.Round(time.Millisecond), perSecond, events, r.Counts)
+	fmt.Printf("%d seeds in %s: %.0f seeds/s, %.0f events/s\n%s", r.Seeds, r.Took.Round(time.Millisecond), perSecond, events, r.Counts)
 	if r.Violation != nil {
-		smaller := ""
-		if *shrinkIt {
-			smaller = "\n\n" + Shrink(Seeded(r.Seed)).String()
-		}
-		t.Fatalf("violated by seed %d (%s), after %d seeds: %v\n\nto see it again: make sim SEED=%d TRACE=1%s",
-			r.Seed, Seeded(r.Seed).Mix.Name, r.Seeds, r.Violation, r.Seed, smaller)
+		violated(t, Seeded(r.Seed), fmt.Sprintf("after %d seeds: %v", r.Seeds, r.Violation))
 	}
 	if r.Seeds < ordinarySeeds && *duration == 0 {
 		fmt.Printf("less than %d seeds: whether they came across everything is not checked\n", ordinarySeeds)
@@ -54,18 +61,28 @@ func TestCampaign(t *testing.T) {
 	}
 }
 
-// one runs one seed, and shows it if that is wanted.
-func one(t *testing.T, seed uint64) {
+// one runs one run, and shows it if that is wanted.
+func one(t *testing.T, c Config) {
 	tr := &Trace{}
-	violation := Check(Seeded(seed), tr)
+	violation := Check(c, tr)
 	if *trace {
 		fmt.Print(tr)
 	}
-	fmt.Printf("seed %d, %s\n", seed, Seeded(seed).Mix.Name)
+	fmt.Printf("seed %d, %s\n", c.Seed, c.Mix.Name)
 	keep(t, tr)
 	if violation != nil {
-		t.Fatal(violation)
+		violated(t, c, violation.Error())
 	}
+}
+
+// violated ends a test with what was wrong, and the commands that show it.
+func violated(t *testing.T, c Config, what string) {
+	t.Helper()
+	text := fmt.Sprintf("violated by seed %d (%s), %s\n\n", c.Seed, c.Mix.Name, what)
+	if *shrinkIt {
+		text += Shrink(c).String() + "\n"
+	}
+	t.Fatalf("%sto see it as it was: %s", text, c.Command())
 }
 
 // kept are seeds that showed that something was wrong, in the cores or in what the
@@ -91,7 +108,7 @@ func TestKeptSeeds(t *testing.T) {
 			c := Seeded(seed)
 			c.Mix = mix
 			if r := Run(c, nil); r.Violation != nil {
-				t.Errorf("seed %d of %q (%s): %v", seed, mix.Name, what, r.Violation)
+				t.Errorf("seed %d of %q (%s): %v\nto see it: %s", seed, mix.Name, what, r.Violation, c.Command())
 			}
 		}
 	}

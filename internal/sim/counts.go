@@ -1,6 +1,12 @@
 package sim
 
-import "laneway.dev/pkg/messages"
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"laneway.dev/pkg/messages"
+)
 
 // Counts is what a run, or many, came across.
 type Counts struct {
@@ -21,6 +27,21 @@ type Counts struct {
 	SlowUploads, Rests, TooManyProducers              int
 	WrongIDs, EpochsBegun, EpochsLost                 int
 	Together                                          int // arrived in one turn with another one
+}
+
+// String returns a table.
+func (c Counts) String() string {
+	const columns = 4
+	var text strings.Builder
+	v := reflect.ValueOf(c)
+	for i := range v.NumField() {
+		end := "   "
+		if i%columns == columns-1 || i == v.NumField()-1 {
+			end = "\n"
+		}
+		fmt.Fprintf(&text, "%-17s %11d%s", v.Type().Field(i).Name, v.Field(i).Int(), end)
+	}
+	return text.String()
 }
 
 // faults returns how many things went wrong that were to.

@@ -124,19 +124,17 @@ func (w *world) cutOff() {
 // fewest is how many faults a run of a campaign has at least.
 const fewest = 3
 
-// atLeast sees to it that there are enough faults: some that are planned find nothing
-// to disturb.
-func (w *world) atLeast(faults int) {
-	for tries := 0; w.planned > 0 && w.counts.faults() < faults && tries < 100; tries++ {
+// enough sees to it that there are as many faults as are wanted: some that are planned
+// find nothing to disturb.
+func (w *world) enough() {
+	for tries := 0; w.planned > 0 && w.counts.faults() < w.config.Faults && tries < 100; tries++ {
 		w.crash()
 	}
 }
 
 // recover ends all faults: what hangs goes on, and every role has a process.
 func (w *world) recover() {
-	if len(w.config.Without) == 0 {
-		w.atLeast(fewest)
-	}
+	w.enough()
 	w.say("faults end")
 	w.calm, w.calmSince, w.log.doomed = true, w.now, false
 	for r := range roles {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-var mutants = flag.Bool("mutants", false, "run the mutants, and nothing else is of interest")
+var mutants = flag.String("mutants", "", "run these mutants: all, or one by its name")
 
 // mutated are the defects that a campaign must notice: by the folder in mutants,
 // the file that it replaces.
@@ -80,10 +80,16 @@ func TestMutantsDifferFromThePresentFilesInFewLines(t *testing.T) {
 }
 
 func TestMutantsAreNoticed(t *testing.T) {
-	if !*mutants {
+	if *mutants == "" {
 		t.Skip("it takes a minute or two: make mutants")
 	}
+	if _, known := mutated[*mutants]; !known && *mutants != "all" {
+		t.Fatalf("there is no mutant %q; their names are the folders of internal/sim/mutants", *mutants)
+	}
 	for name, file := range mutated {
+		if *mutants != "all" && *mutants != name {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // one is built while another one runs
 			binary := buildMutant(t, name, file)

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -16,6 +17,7 @@ type Config struct {
 	Batches     int // of each client, at least
 	ActiveTime  time.Duration
 	StagerBytes int64
+	Faults      int   // a run with fewer says nothing
 	Without     []int // disturbances that are left out, by their numbers
 }
 
@@ -24,8 +26,13 @@ func Seeded(seed uint64) Config {
 	mixes := uint64(len(Mixes))
 	return Config{
 		Seed: seed, Mix: Mixes[seed%mixes], Clients: 4 + int(seed/mixes%3), Batches: 50, ActiveTime: activeTime, StagerBytes: 4 << 10,
+		Faults: fewest,
 	}
 }
+
+// errVacuous says that nothing went wrong in a run because there was too little to go
+// wrong.
+var errVacuous = errors.New("vacuous")
 
 // Result is what came of a run.
 type Result struct {
@@ -52,6 +59,9 @@ func (w *world) run() {
 	}
 	if w.violation == nil {
 		w.checks.end()
+	}
+	if faults := w.counts.faults(); faults < w.config.Faults {
+		w.violated("%w: only %d faults, and %d are wanted", errVacuous, faults, w.config.Faults)
 	}
 }
 

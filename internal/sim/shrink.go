@@ -1,10 +1,12 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -15,10 +17,23 @@ type Shrunk struct {
 	Runs      int // that it took
 }
 
+// Command repeats the run, with a trace and a picture.
+func (c Config) Command() string {
+	if c.String() == Seeded(c.Seed).String() {
+		return fmt.Sprintf("make sim SEED=%d TRACE=1", c.Seed)
+	}
+	return fmt.Sprintf("make sim CONFIG='%s' TRACE=1", c)
+}
+
 // String tells what goes wrong, and the command that repeats it.
 func (s Shrunk) String() string {
-	return fmt.Sprintf("%v\nshrunk in %d runs; it is repeated, with a trace and a picture, by\n"+
-		"  go test -tags assertions ./internal/sim -run TestConfig -config '%s' -svg /tmp/sim.svg", s.Violation, s.Runs, s.Config)
+	return fmt.Sprintf("shrunk in %d runs: %s\nto see that: %s", s.Runs, firstLine(s.Violation), s.Config.Command())
+}
+
+// firstLine returns a violation without the stack of a panic.
+func firstLine(violation error) string {
+	line, _, _ := strings.Cut(violation.Error(), "\n")
+	return line
 }
 
 // Shrink looks for the smallest run that goes wrong in the same way as a run that
@@ -46,7 +61,7 @@ const seedsPerStep = 60
 
 func shrink(config Config, run func(Config) error) Shrunk {
 	s := Shrunk{Config: config, Violation: run(config), Runs: 1}
-	if s.Violation == nil {
+	if s.Violation == nil || errors.Is(s.Violation, errVacuous) {
 		return s
 	}
 	kind := kindOf(s.Violation)
@@ -82,11 +97,20 @@ var particular = regexp.MustCompile(`[0-9]+|true|false|\b[ip]:\S*|\b(frontend|st
 
 // kindOf returns a violation without what is particular to a run.
 func kindOf(violation error) string {
-	return particular.ReplaceAllString(violation.Error(), "#")
+	return particular.ReplaceAllString(firstLine(violation), "#")
 }
 
 // reductions make smaller runs of one, each in its way; those that save most come first.
-var reductions = []func(Config) []Config{fewerClients, fewerBatches, shorter, fewerFaults, fewerDisturbances}
+var reductions = []func(Config) []Config{anyFaults, fewerClients, fewerBatches, shorter, fewerFaults, fewerDisturbances}
+
+// anyFaults wants no particular number of faults.
+func anyFaults(c Config) []Config {
+	if c.Faults == 0 {
+		return nil
+	}
+	c.Faults = 0
+	return []Config{c}
+}
 
 func fewerClients(c Config) []Config {
 	return lower(c, c.Clients, 1, func(c *Config, n int) { c.Clients = n })

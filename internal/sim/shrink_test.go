@@ -2,36 +2,11 @@ package sim
 
 import (
 	"errors"
-	"flag"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
-
-var (
-	configText = flag.String("config", "", "run this configuration, as a shrunk failure prints it")
-	shrinkIt   = flag.Bool("shrink", false, "shrink a run that fails")
-)
-
-func TestConfig(t *testing.T) {
-	if *configText == "" {
-		return // it repeats the run that the flag describes
-	}
-	config, err := ParseConfig(*configText)
-	if err != nil {
-		t.Fatal(err)
-	}
-	trace := &Trace{}
-	violation := Check(config, trace)
-	keep(t, trace)
-	if violation == nil {
-		return
-	}
-	t.Errorf("%s%v", trace, violation)
-	if *shrinkIt {
-		t.Log(Shrink(config))
-	}
-}
 
 func TestConfigIsReadAsItIsWritten(t *testing.T) {
 	for seed := range uint64(len(Mixes)) {
@@ -76,10 +51,36 @@ func TestShrinkKeepsWhatMatters(t *testing.T) {
 	}
 }
 
-func TestShrinkTakesABrokenAssertionForAViolation(t *testing.T) {
+func TestPanicIsAViolationThatIsShrunk(t *testing.T) {
 	config := Seeded(1)
 	config.Mix = Mix{Crash: -1} // disturbances of which none can be drawn
-	if err := Check(config, &Trace{}); err == nil || kindOf(err) != kindOf(Check(config, nil)) {
-		t.Errorf("a run that panics says %v", err)
+	violation := Check(config, &Trace{})
+	if violation == nil || kindOf(violation) != kindOf(Check(config, nil)) {
+		t.Errorf("a run that panics says %v", violation)
+	}
+	inCore := func(c Config) error { // where the stack is depends on the run
+		return fmt.Errorf("panic: index out of range [%d]\ngoroutine %d", c.Clients, c.Batches)
+	}
+	if s := shrink(Seeded(0), inCore); s.Config.Clients != 1 || strings.Contains(s.String(), "goroutine") {
+		t.Errorf("a panic is shrunk to %s", s)
+	}
+}
+
+func TestRunWithTooFewFaultsIsAViolationAndIsNotShrunk(t *testing.T) {
+	config := Seeded(1)
+	config.Mix = Mix{}
+	if s := Shrink(config); !errors.Is(s.Violation, errVacuous) || s.Config.String() != config.String() {
+		t.Errorf("a run without faults is shrunk to %s", s)
+	}
+}
+
+func TestCommandRepeatsARun(t *testing.T) {
+	config := Seeded(7)
+	if got := config.Command(); got != "make sim SEED=7 TRACE=1" {
+		t.Error(got)
+	}
+	config.Clients = 2
+	if got := config.Command(); got != "make sim CONFIG='"+config.String()+"' TRACE=1" {
+		t.Error(got)
 	}
 }

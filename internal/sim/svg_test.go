@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-var drawTo = flag.String("svg", "", "draw the run of -config or -seed into this file")
+var drawTo = flag.String("svg", "", "draw the only run into this file")
 
 // keep writes the picture of a run where -svg says.
 func keep(t *testing.T, trace *Trace) {
