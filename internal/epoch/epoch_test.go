@@ -112,16 +112,15 @@ func TestALostBucketDoesNotStopAnOwner(t *testing.T) {
 func TestTheEpochsOfABucketThatWasLostLieAboveTheOldOnes(t *testing.T) {
 	_, js := embeddedtest.Start(t)
 	ctx := bounded(t)
-	last, err := epoch.Acquire(ctx, js, "frontend", 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := js.DeleteKeyValue(ctx, "LANEWAY_EPOCHS"); err != nil {
-		t.Fatal(err)
-	}
-	<-time.After(time.Until(time.Unix(int64(last)+1, 0))) // an epoch is a second: no service starts more often
-	if next, err := epoch.Acquire(ctx, js, "frontend", 0); err != nil || next <= last {
-		t.Fatalf("epoch %d (%v) after %d", next, err, last)
+	for range 2 {
+		before := uint64(time.Now().Unix())
+		// Old ones, of a service that does not start once a second, are not above the time.
+		if first, err := epoch.Acquire(ctx, js, "frontend", 0); err != nil || first < before {
+			t.Fatalf("the first epoch is %d (%v) at %d", first, err, before)
+		}
+		if err := js.DeleteKeyValue(ctx, "LANEWAY_EPOCHS"); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

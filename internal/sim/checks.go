@@ -8,7 +8,7 @@ import (
 )
 
 // checks compares what happens with what may. It knows the protocol's promises,
-// which are the invariants I1 to I8 of DESIGN.md, and none of its rules.
+// which are the invariants I1 to I8 of docs/correctness.md, and none of its rules.
 type checks struct {
 	w *world
 
