@@ -5,9 +5,12 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 
-# What is shipped and what end-to-end tests start is built outside the workspace:
-# inside it the versions of test's dependencies would win.
-SHIPPED := GOWORK=off CGO_ENABLED=0
+# Everything is built as it is shipped, and compiled once. What is shipped and what
+# end-to-end tests start is built outside the workspace: inside it the versions of test's
+# dependencies would win.
+export CGO_ENABLED := 0
+export GOFLAGS := $(filter-out -trimpath,$(GOFLAGS)) -trimpath
+SHIPPED := GOWORK=off
 
 # `assertions` checks the invariants of the cores while tests run.
 TESTFLAGS ?= -tags assertions -count=1 -timeout $(TIMEOUT)
@@ -16,7 +19,11 @@ sim schedules mutants: TIMEOUT = 0
 # Packages for the race detector. End-to-end tests drive other processes, so it sees
 # little there; `make race RACE=work` includes them.
 RACE ?= ./...
+race: export CGO_ENABLED := 1
+# Fuzzing is guided by the code that an input reaches. GUIDED= leaves that out, and with it
+# compiling all that a target stands on once more.
 FUZZTIME ?= 10s
+GUIDED ?= 1
 # A campaign of the simulator takes a minute, or runs SEEDS seeds from FROM on; SEED, or
 # the CONFIG that a failure prints, is the only run, shown with TRACE=1.
 SEEDS ?=
@@ -42,13 +49,13 @@ run: ## NATS, JetStream and the four services in one process
 
 .PHONY: build
 build: ## bin/laneway
-	$(SHIPPED) go build -trimpath -o bin/laneway ./cmd/laneway
+	$(SHIPPED) go build -o bin/laneway ./cmd/laneway
 
 .PHONY: images
 images: ## laneway:local and laneway-nats:local, FROM scratch
 	mkdir -p bin/image/data
-	$(SHIPPED) go build -trimpath -ldflags='-s -w' -o bin/image/laneway ./cmd/laneway
-	$(SHIPPED) go build -trimpath -ldflags='-s -w' -o bin/image/nats-server github.com/nats-io/nats-server/v2
+	$(SHIPPED) go build -ldflags='-s -w' -o bin/image/laneway ./cmd/laneway
+	$(SHIPPED) go build -ldflags='-s -w' -o bin/image/nats-server github.com/nats-io/nats-server/v2
 	docker build --quiet --tag laneway:local --file deploy/Dockerfile .
 	docker build --quiet --tag laneway-nats:local --file deploy/nats/Dockerfile .
 
@@ -59,23 +66,25 @@ test: unit e2e ## all tests of both modules
 unit: ## tests of the product module
 	go test $(TESTFLAGS) ./...
 
-# One package at a time: these tests measure restarts and rates.
+# One at a time: these tests measure restarts and rates. Some only wait, side by side.
 .PHONY: e2e
 e2e: build bin/nats bin/nats-server ## end-to-end tests against real processes
-	go test -p 1 $(TESTFLAGS) ./test/...
+	go test -p 1 -parallel 4 $(TESTFLAGS) ./test/...
 
 .PHONY: race
-race: ## tests under the race detector
-	go test -race $(TESTFLAGS) $(RACE)
+race: ## tests of the product module under the race detector
+	go test -race -short $(TESTFLAGS) $(RACE)
+
+FUZZ = $(if $(GUIDED),-fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package",\
+	"$$package" -args -test.fuzz "^$$target\$$" -test.fuzztime $(FUZZTIME) -test.fuzzcachedir $(CURDIR)/bin/fuzz)
 
 .PHONY: fuzz
 fuzz: ## every fuzz target, FUZZTIME (10s) each
-	@targets=$$(go test -tags assertions -list '^Fuzz' ./... \
-		| awk '/^Fuzz/ {names[++n] = $$1} /^ok/ {for (i = 1; i <= n; i++) print $$2, names[i]; n = 0}'); \
+	@targets=$$(grep -roE --include='*_test.go' '^func Fuzz\w+' cmd internal pkg services | sed -E 's|/[^/]*:func | |; s|^|./|'); \
 	[ -n "$$targets" ] || { echo 'make fuzz: no fuzz target found' >&2; exit 1; }; \
 	while read -r package target; do \
 		echo "$$package $$target"; \
-		go test -tags assertions -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
+		go test -tags assertions -run '^$$' $(FUZZ) </dev/null; \
 	done <<<"$$targets"
 
 # What is run, and how it is shown: one run, a number of seeds, or a minute.
@@ -110,11 +119,11 @@ tools: bin/golangci-lint bin/nats bin/nats-server ## pinned tools into bin/
 bin/golangci-lint: tools/golangci-lint/go.mod tools/golangci-lint/go.sum
 bin/nats: tools/natscli/go.mod tools/natscli/go.sum
 bin/golangci-lint bin/nats:
-	cd $(<D) && GOWORK=off go build -mod=readonly -trimpath -o $(CURDIR)/$@ tool
+	cd $(<D) && GOWORK=off go build -mod=readonly -o $(CURDIR)/$@ tool
 
 # The plain server of the multi-process tests, of the version that is embedded.
 bin/nats-server: go.mod go.sum
-	$(SHIPPED) go build -trimpath -o $@ github.com/nats-io/nats-server/v2
+	$(SHIPPED) go build -o $@ github.com/nats-io/nats-server/v2
 
 .PHONY: clean
 clean: ## remove what was built

@@ -101,7 +101,7 @@ func TestBenchComparesWithJetStream(t *testing.T) {
 		contenders int
 		flags      []string
 	}{
-		"produce": {7, []string{"--duration", "100ms", "--bytes", "8MiB"}},
+		"produce": {7, []string{"--duration", "100ms", "--bytes", "1MiB"}},
 		"publish": {3, []string{"--duration", "100ms", "--bytes", "256KiB"}},
 		"consume": {3, []string{"--bytes", "4MiB"}},
 		"latency": {3, []string{"--duration", "100ms"}},

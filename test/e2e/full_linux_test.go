@@ -133,6 +133,7 @@ func TestAFullDiskRefusesKeepsAndRecovers(t *testing.T) {
 // TestADiskThatOthersHaveFilledIsCuredByARestart fills the disk of JetStream
 // completely, objects being elsewhere: the reserve is of no help.
 func TestADiskThatOthersHaveFilledIsCuredByARestart(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	type cure struct {
 		role, advice string // of the process that tells
 		restart      func(ctx context.Context, f *fixture)

@@ -38,6 +38,7 @@ type summary struct {
 }
 
 func TestAProduceThatIsCutOffSaysHowManyLinesAreInTheLogForSure(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		for _, how := range []string{"interrupted", "frontend killed"} {
 			t.Run(how, func(t *testing.T) {

@@ -95,6 +95,7 @@ func (l *leapfrog) uploading(ctx context.Context) {
 }
 
 func TestTheSecondBatchWaitsForTheFirstThatCannotBeStaged(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, fates(t, true))
@@ -158,6 +159,7 @@ func TestTheSecondBatchWaitsForTheFirstThatIsLostBeforeItHasATicket(t *testing.T
 }
 
 func TestTheSecondBatchWaitsForTheFirstThatDiesWithItsFrontend(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.FiveProcesses, fates(t, false))
 	l := frog(ctx, t, f, f.URL(), 15*time.Second)

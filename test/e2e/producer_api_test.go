@@ -245,6 +245,7 @@ func TestAPositionThatIsForgottenIsToldToEveryInstance(t *testing.T) {
 }
 
 func TestANewNameIsNotTakenForAForgottenOneIfItsFirstInitFails(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.FiveProcesses, deployment.Options{})
 	f.Kill(deployment.Replicator)
