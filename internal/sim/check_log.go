@@ -3,6 +3,7 @@ package sim
 import (
 	"time"
 
+	"laneway.dev/internal/sim/describe"
 	"laneway.dev/pkg/messages"
 )
 
@@ -119,7 +120,7 @@ func (c *checks) ticketLogged(t ticket, floor uint64) {
 		return
 	}
 	if i.never != nil {
-		c.w.violated("I3: %s comes into the log, its producer was told that it never would: %s", t, codeName(*i.never))
+		c.w.violated("I3: %s comes into the log, its producer was told that it never would: %s", t, describe.Code(*i.never))
 	}
 	if x := i.expect; x.HasSequence && x.Sequence != uint64(c.nextOffset) {
 		c.w.violated("expectation: %s comes to offset %d, and expects %d", t, c.nextOffset, x.Sequence)

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"laneway.dev/internal/sim/describe"
 	"laneway.dev/pkg/messages"
 )
 
@@ -135,15 +136,15 @@ func (c *checks) judged(p *process, i *issue, o *messages.Outcome) {
 	v := c.view(p)
 	at := v.reached[i.ticket]
 	if at == nil {
-		c.w.violated("I8: %s refuses %s with %s, which it has not heard of since it read the log", p, i.ticket, codeName(o.Code))
+		c.w.violated("I8: %s refuses %s with %s, which it has not heard of since it read the log", p, i.ticket, describe.Code(o.Code))
 		return
 	}
 	if v.acked <= at.sent {
 		c.w.violated("I8: %s refuses %s with %s; its %d appends before that are acknowledged up to the %dth, and none after it",
-			p, i.ticket, codeName(o.Code), at.sent, v.acked)
+			p, i.ticket, describe.Code(o.Code), at.sent, v.acked)
 	}
 	if at.open--; at.open < 0 {
-		c.w.violated("I3: %s refuses %s with %s; all that was released to it is answered or resolved", p, i.ticket, codeName(o.Code))
+		c.w.violated("I3: %s refuses %s with %s; all that was released to it is answered or resolved", p, i.ticket, describe.Code(o.Code))
 	}
 	if o.Code == messages.CodeWrongLastSequence {
 		if tail, err := strconv.ParseInt(o.Detail, 10, 64); err != nil || tail < at.end || tail > c.nextOffset || uint64(tail) == i.expect.Sequence {

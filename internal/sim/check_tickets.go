@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"laneway.dev/internal/sim/describe"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/services/frontend"
 )
@@ -126,7 +127,7 @@ func (c *checks) promised(i *issue, code messages.Code) {
 		code == messages.CodeWrongLastSequence && i.plain,
 		code == messages.CodeWrongLastID && i.plain:
 		if i.logged {
-			c.w.violated("I3: %s is answered %s, and is in the log", i.ticket, codeName(code))
+			c.w.violated("I3: %s is answered %s, and is in the log", i.ticket, describe.Code(code))
 		}
 		i.never = &code
 	}

@@ -251,7 +251,7 @@ func (c *client) disconnect(d time.Duration) {
 		return
 	}
 	c.w.counts.Disconnects++
-	c.w.say("%s is disconnected for %s", i, d)
+	c.w.say("%s is disconnected for %s", i, d.Round(time.Millisecond))
 	i.window.Disconnect(c.w.now)
 	c.w.after(d, func() {
 		i.window.Reconnect()

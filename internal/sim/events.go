@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"laneway.dev/internal/sim/describe"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/services/frontend"
 )
@@ -62,11 +63,13 @@ func (t *Trace) sent(at time.Duration, m messages.Message) {
 	}
 }
 
-// committed keeps which tickets have come into the log. t may be nil.
-func (t *Trace) committed(at time.Duration, e *messages.Entry) {
+// committed tells what has come into the log. t may be nil.
+func (t *Trace) committed(at time.Duration, p *proposal) {
 	if t == nil {
 		return
 	}
+	e := &p.entry.Entry
+	t.line(at, "  entry %d of %s is in the log: %s", p.entry.Sequence, p.by, describe.Entry(e))
 	for i := range e.Batches {
 		first(&t.journey(at, e.Epoch, e.Batches[i].Lane, e.Batches[i].Number).committed, at)
 	}
@@ -80,7 +83,7 @@ func (t *Trace) answered(at time.Duration, a *frontend.Answer) {
 	j := t.journey(at, a.Epoch, a.Lane, a.Number)
 	j.answered = at
 	if a.Error != nil {
-		j.failed = codeName(a.Error.Code)
+		j.failed = describe.Code(a.Error.Code)
 	}
 }
 

@@ -114,11 +114,13 @@ func (w *world) cutOff() {
 	w.counts.Cuts++
 	x, y := pick(w, a), pick(w, b)
 	until := w.now.Add(w.between(200*time.Millisecond, 3*time.Second))
-	w.say("%s does not reach %s", x, y)
 	w.cuts[link{x.number, y.number}] = until
+	what := "%s does not reach %s for %s"
 	if w.chance(0.5) {
 		w.cuts[link{y.number, x.number}] = until
+		what = "%s and %s do not reach each other for %s"
 	}
+	w.say(what, x, y, until.Sub(w.now).Round(time.Millisecond))
 }
 
 // fewest is how many faults a run of a campaign has at least.
@@ -132,7 +134,8 @@ func (w *world) enough() {
 	}
 }
 
-// recover ends all faults: what hangs goes on, and every role has a process.
+// recover ends all faults, but for what hangs, which goes on when it was to, and gives
+// every role a process.
 func (w *world) recover() {
 	w.enough()
 	w.say("faults end")

@@ -109,6 +109,7 @@ func (s *frontendService) admits(r *request) bool {
 		return true
 	}
 	s.p.w.counts.AdmissionRefused++
+	s.p.w.say("  ! %s has no room for %s", s.p, r)
 	r.answer(s.p.w, frontend.Answer{Error: messages.NewError(messages.CodeOverloaded, "simulated")})
 	return false
 }

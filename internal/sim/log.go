@@ -33,9 +33,11 @@ func (l *log) last() uint64 { return uint64(len(l.committed) + len(l.proposed)) 
 // the leader is lost on the way.
 func (l *log) propose(by string, expected uint64, data []byte, settled func(uint64), refused func()) {
 	if l.w.now.Before(l.leaderAt) {
+		l.w.say("  ! an append of %s finds no leader of the log", by)
 		return // nobody answers
 	}
 	if expected != l.last() {
+		l.w.say("  the log refuses an append of %s: it is to be entry %d, and there are %d", by, expected+1, l.last())
 		refused()
 		return
 	}
@@ -60,7 +62,7 @@ func (l *log) propose(by string, expected uint64, data []byte, settled func(uint
 // commit commits the oldest proposal.
 func (l *log) commit() {
 	p := l.proposed[0]
-	l.w.trace.committed(l.w.elapsed(), &p.entry.Entry)
+	l.w.trace.committed(l.w.elapsed(), p)
 	l.proposed = l.proposed[1:]
 	l.committed = append(l.committed, p.entry)
 	l.data = append(l.data, p.data)

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"time"
 
 	"laneway.dev/pkg/messages"
@@ -34,7 +35,7 @@ func (w *world) publish(from *process, subject string, m messages.Message) {
 func (w *world) carry(from, to *process, subject string, data []byte) {
 	if w.cut(from, to) || w.loses() {
 		w.counts.Lost++
-		w.say("  lost: %s to %s", from, to)
+		w.meets("lost", from, to, data)
 		return
 	}
 	copies := 1
@@ -42,9 +43,14 @@ func (w *world) carry(from, to *process, subject string, data []byte) {
 		copies = 2
 		w.counts.Doubled++
 		w.checks.doubled(data)
+		w.meets("comes twice", from, to, data)
 	}
 	for range copies {
-		at := w.now.Add(w.latency())
+		takes := w.latency()
+		if takes >= late {
+			w.meets(fmt.Sprintf("late by %s", takes.Round(time.Millisecond)), from, to, data)
+		}
+		at := w.now.Add(takes)
 		way := link{from.number, to.number}
 		if !w.config.Mix.Unordered && at.Before(w.links[way]) {
 			at = w.links[way]
@@ -75,11 +81,14 @@ func (w *world) loses() bool {
 	return true
 }
 
+// late is how long a message is on its way at least that is late.
+const late = 50 * time.Millisecond
+
 // latency draws how long a message is on its way.
 func (w *world) latency() time.Duration {
 	if w.fault(w.config.Mix.Late) {
 		w.counts.Late++
-		return w.between(50*time.Millisecond, 1500*time.Millisecond)
+		return w.between(late, 1500*time.Millisecond)
 	}
 	return w.between(200*time.Microsecond, 4*time.Millisecond)
 }

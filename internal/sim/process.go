@@ -124,7 +124,7 @@ func (p *process) put(arrived any) {
 func (p *process) take(arrived []any) {
 	if p.w.trace != nil {
 		for _, a := range arrived {
-			p.w.say("  %s gets %s", p, describe(a))
+			p.w.say("  %s gets %s", p, arrival(a))
 		}
 	}
 	p.w.counts.Together += len(arrived) - 1
@@ -136,7 +136,7 @@ func (p *process) hang(d time.Duration) {
 	if p.dead || p.w.now.Before(p.hangs) {
 		return
 	}
-	p.w.say("%s hangs for %s", p, d)
+	p.w.say("%s hangs for %s", p, d.Round(time.Millisecond))
 	p.hangs = p.w.now.Add(d)
 	p.w.after(d, func() {
 		missed, late := p.missed, p.late

@@ -122,10 +122,12 @@ func (s *replicatorService) append(a replicator.Append) {
 	if w.fault(w.config.Mix.LateAppend) {
 		w.counts.LateAppends++
 		way = w.between(appendTimeout/2, 2*appendTimeout)
+		w.say("  ! an append of %s is late by %s", s.p, way.Round(time.Millisecond))
 	}
 	ackLost := w.fault(w.config.Mix.LoseAck)
 	if ackLost {
 		w.counts.AcksLost++
+		w.say("  ! the acknowledgement of an append of %s will be lost", s.p)
 	}
 	w.after(way, func() {
 		w.log.propose(s.p.String(), a.Expected, a.Data, func(sequence uint64) {
@@ -149,10 +151,12 @@ func (w *world) saveSnapshot(p *process, s *messages.Snapshot, data []byte) {
 	}
 	if w.fault(w.config.Mix.SnapshotDamage) {
 		w.counts.SnapshotsDamaged++
+		w.say("  ! the snapshot of entry %d is damaged", s.Sequence)
 		data = slices.Clone(data)
 		data[w.rng.IntN(len(data))] ^= 1 << w.rng.IntN(8)
 	}
 	w.counts.Snapshots++
+	w.say("  %s has stored a snapshot of entry %d", p, s.Sequence)
 	w.snapshots[s.Sequence] = data
 	for len(w.snapshots) > 2 {
 		delete(w.snapshots, slices.Min(slices.Collect(maps.Keys(w.snapshots))))

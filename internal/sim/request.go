@@ -24,6 +24,7 @@ func (i *instance) send(r *request) {
 	w := i.c.w
 	if w.fault(w.config.Mix.Lose) {
 		w.counts.Lost++
+		w.say("  ! lost: %s", r)
 		return
 	}
 	way := link{from: -1 - i.c.number}
@@ -63,6 +64,7 @@ func (r *request) answer(w *world, a frontend.Answer) {
 	r.heard = true
 	if w.fault(w.config.Mix.Lose) {
 		w.counts.Lost++
+		w.say("  ! lost: the answer to %s", r)
 		return
 	}
 	i := r.instance

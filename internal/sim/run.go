@@ -108,6 +108,7 @@ func newWorld(config Config, trace *Trace) *world {
 		w.clients = append(w.clients, c)
 		w.after(w.between(0, time.Second), c.begin)
 	}
+	w.trace.begin(w)
 	w.disturbances()
 	w.after(config.ActiveTime, w.recover)
 	return w

@@ -15,9 +15,12 @@ type store struct {
 	payloads map[messages.Extent]batchKey
 }
 
+// usual is how long an upload takes at most that is not slow.
+const usual = 60 * time.Millisecond
+
 // upload stores an object, after a while or not at all.
 func (w *world) upload(p *process, o *stager.Object) {
-	took := w.between(2*time.Millisecond, 60*time.Millisecond)
+	took := w.between(2*time.Millisecond, usual)
 	if w.fault(w.config.Mix.SlowStore) {
 		w.counts.SlowUploads++
 		took = w.between(300*time.Millisecond, 2*time.Second)
@@ -28,9 +31,13 @@ func (w *world) upload(p *process, o *stager.Object) {
 		took = w.between(300*time.Millisecond, 3*time.Second)
 		fails = fails || w.fault(w.config.Mix.OneLaneFails)
 	}
+	if took > usual {
+		w.say("  ! an upload of %s takes %s: %s", p, took.Round(time.Millisecond), uploaded(o))
+	}
 	w.after(took, func() {
 		if fails {
 			w.counts.StagingFailed++
+			w.say("  ! an upload of %s fails: %s", p, uploaded(o))
 			p.run(func() {
 				p.service.(*stagerService).step(stager.Uploaded{
 					Object: o, Failed: messages.NewError(messages.CodeStoreUnavailable, "simulated"),
@@ -40,6 +47,7 @@ func (w *world) upload(p *process, o *stager.Object) {
 		}
 		if p.dead && w.chance(0.8) {
 			w.counts.UnsyncedLost++
+			w.say("  ! an upload of %s was not synced: %s", p, uploaded(o))
 			return // it was written, but not synced
 		}
 		// It is durable whether or not its stager lives to see it.
@@ -54,6 +62,12 @@ func (w *world) upload(p *process, o *stager.Object) {
 		}
 		p.run(func() { p.service.(*stagerService).step(done) })
 	})
+}
+
+// uploaded tells what is in an object.
+func uploaded(o *stager.Object) string {
+	first := &o.Batches[0]
+	return fmt.Sprintf("%s ticket %d and %d other batches", first.Lane, first.Number, len(o.Batches)-1)
 }
 
 // slow says whether an object has a batch of the lane that is slow.

@@ -12,11 +12,12 @@ import (
 
 // Sizes of the picture, in pixels.
 const (
-	perSecond  = 160.0
-	rowHeight  = 5.0
-	laneGap    = 22.0
-	leftMargin = 150.0
-	topMargin  = 220.0
+	perSecond   = 160.0
+	rowHeight   = 5.0
+	laneGap     = 22.0
+	leftMargin  = 150.0
+	topMargin   = 250.0
+	rightMargin = 160.0 // room for what happens last
 )
 
 // stages are the parts of a ticket's way, in their order and colours. Each is what a
@@ -41,8 +42,9 @@ func (t *Trace) SVG() []byte {
 		height += laneGap + rowHeight*float64(len(all))
 	}
 	p := &picture{end: t.events.end, height: height}
-	p.add(`<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%.0f" font-family="sans-serif" font-size="10">`, p.x(p.end)+40, height)
+	p.add(`<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%.0f" font-family="sans-serif" font-size="10">`, p.x(p.end)+rightMargin, height)
 	p.add(`<rect width="100%%" height="100%%" fill="white"/>`)
+	p.add(`<text x="6" y="16" font-size="13" font-weight="bold">%s</text>`, html.EscapeString(t.title))
 	p.legend()
 	p.axis()
 	p.marks(t.events.marks)
@@ -76,12 +78,12 @@ func (p *picture) x(at time.Duration) float64 { return leftMargin + at.Seconds()
 func (p *picture) legend() {
 	x := leftMargin
 	for _, s := range stages {
-		p.add(`<rect x="%.0f" y="8" width="18" height="8" fill="%s"/><text x="%.0f" y="16">%s</text>`, x, s.colour, x+22, s.name)
+		p.add(`<rect x="%.0f" y="26" width="18" height="8" fill="%s"/><text x="%.0f" y="34">%s</text>`, x, s.colour, x+22, s.name)
 		x += 150
 	}
-	p.add(`<circle cx="%.0f" cy="12" r="3" fill="#5cb85c"/><text x="%.0f" y="16">answered OK</text>`, x, x+8)
-	p.add(`<circle cx="%.0f" cy="12" r="3" fill="#c0392b"/><text x="%.0f" y="16">answered with an error</text>`, x+90, x+98)
-	p.add(`<rect x="%.0f" y="8" width="18" height="8" fill="#ddd"/><text x="%.0f" y="16">open, and its frontend is gone</text>`, x+230, x+252)
+	p.add(`<circle cx="%.0f" cy="30" r="3" fill="#5cb85c"/><text x="%.0f" y="34">answered OK</text>`, x, x+8)
+	p.add(`<circle cx="%.0f" cy="30" r="3" fill="#c0392b"/><text x="%.0f" y="34">answered with an error</text>`, x+90, x+98)
+	p.add(`<rect x="%.0f" y="26" width="18" height="8" fill="#ddd"/><text x="%.0f" y="34">open, and its frontend is gone</text>`, x+230, x+252)
 }
 
 // axis draws a line for each second.

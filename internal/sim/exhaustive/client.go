@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"laneway.dev/internal/sim/describe"
 	"laneway.dev/pkg/delivery"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/services/frontend"
@@ -188,7 +189,7 @@ func (w *world) reply(from int, a answer) {
 
 // hear lets a client hear an answer.
 func (w *world) hear(c *client, a answer) {
-	w.say("client %d is answered: batch %d, attempt %d: code %d, offset %d", c.number, a.batch, a.id.Attempt, a.code, a.offset)
+	w.say("client %d is answered: batch %d, attempt %d: %s, offset %d", c.number, a.batch, a.id.Attempt, describe.Code(a.code), a.offset)
 	c.flying &^= 1 << a.batch
 	if a.code == messages.CodeOK {
 		w.acked(a)

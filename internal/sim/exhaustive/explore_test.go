@@ -2,6 +2,7 @@ package exhaustive_test
 
 import (
 	"flag"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -72,16 +73,38 @@ func longScopes() []exhaustive.Scope {
 
 var (
 	long  = flag.Bool("long", false, "explore the long scopes, which takes minutes")
-	only  = flag.String("scope", "", "explore only the long scopes with this in their names")
+	only  = flag.String("scope", "", "explore only the scopes with this in their names")
 	limit = flag.Int("limit", 0, "look at so many states of a scope at most; 0 is all")
 )
 
 func TestEveryScheduleOfASmallScope(t *testing.T) {
-	all := shortScopes()
-	if *long || *only != "" {
-		all = longScopes()
+	switch {
+	case *only != "":
+		explore(t, named(t, *only))
+	case *long:
+		explore(t, longScopes())
+	default:
+		explore(t, shortScopes())
 	}
-	explore(t, slices.DeleteFunc(all, func(s exhaustive.Scope) bool { return !strings.Contains(s.String(), *only) }))
+}
+
+// named returns the scopes with a text in their names, each once.
+func named(t *testing.T, text string) []exhaustive.Scope {
+	t.Helper()
+	var found []exhaustive.Scope
+	known := map[string]bool{}
+	for _, s := range append(longScopes(), shortScopes()...) {
+		if name := s.String(); !known[name] {
+			known[name] = true
+			if strings.Contains(name, text) {
+				found = append(found, s)
+			}
+		}
+	}
+	if len(found) == 0 {
+		t.Fatalf("no scope has %q in its name; there are\n%s", text, strings.Join(slices.Sorted(maps.Keys(known)), "\n"))
+	}
+	return found
 }
 
 // explore explores scopes, two at a time, and prints how many states they have.
@@ -109,7 +132,8 @@ func explore(t *testing.T, all []exhaustive.Scope) {
 	for i, r := range results {
 		states += r.States
 		if r.Violation != nil {
-			t.Errorf("%s: %v\n%s", all[i], r.Violation, strings.Join(r.Schedule, "\n"))
+			t.Errorf("%s: %v\n%s\nto see it again: go test -tags assertions ./internal/sim/exhaustive -args -scope '%s'",
+				all[i], r.Violation, strings.Join(r.Schedule, "\n"), all[i])
 		}
 	}
 	t.Logf("%d distinct states in %d scopes, in %s", states, len(all), time.Since(begun).Round(time.Millisecond))

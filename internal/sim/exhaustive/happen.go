@@ -1,6 +1,10 @@
 package exhaustive
 
-import "slices"
+import (
+	"slices"
+
+	"laneway.dev/internal/sim/describe"
+)
 
 // do lets something happen.
 func (w *world) do(c choice) {
@@ -76,7 +80,7 @@ func (w *world) doQueue(c choice) {
 	}
 	switch {
 	case c.what == lose:
-		w.say("what is first from %d to %d is lost", q.from, q.to)
+		w.lost(q.to, l)
 		w.left.lose--
 	case q.to < 0:
 		w.hear(&w.clients[-1-q.to], l.answer)
@@ -89,12 +93,25 @@ func (w *world) doQueue(c choice) {
 	}
 }
 
+// lost tells what is lost on its way to a process or, below 0, a client.
+func (w *world) lost(to int, l *letter) {
+	switch {
+	case w.trace == nil:
+	case to < 0:
+		w.say("lost: an answer to client %d", -1-to)
+	default:
+		w.say("lost: to %s, %s", w.process(to), describe.Message(l.message()))
+	}
+}
+
 // doUpload ends an upload.
 func (w *world) doUpload(c choice) {
 	l := w.uploads[c.at]
 	w.uploads = slices.Delete(w.uploads, c.at, c.at+1)
 	if c.what == loseUpload {
-		w.say("the result of upload %d is lost", c.at)
+		if w.trace != nil {
+			w.say("lost: %s", describe.Message(l.message()))
+		}
 		w.left.lose--
 		return
 	}

@@ -3,6 +3,7 @@ package exhaustive
 import (
 	"slices"
 
+	"laneway.dev/internal/sim/describe"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/services/replicator"
 )
@@ -91,7 +92,8 @@ func (w *world) land(a *appending) (sequence uint64, landed bool) {
 	}
 	w.log = w.memo.logged(w.log, a.data)
 	if w.trace != nil {
-		w.say("entry %d is in the log: %+v", sequence, decodeEntry([]byte(a.data)))
+		e := decodeEntry([]byte(a.data))
+		w.say("entry %d is in the log: %s", sequence, describe.Entry(&e))
 	}
 	w.committed(w.log)
 	return sequence, true

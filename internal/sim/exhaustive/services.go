@@ -1,6 +1,7 @@
 package exhaustive
 
 import (
+	"laneway.dev/internal/sim/describe"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/services/frontend"
 	"laneway.dev/services/replicator"
@@ -65,8 +66,7 @@ func (w *world) receive(p *process, l *letter) {
 		return
 	}
 	if w.trace != nil {
-		m := l.message()
-		w.say("%s gets %T%+v", p, m, m)
+		w.say("%s gets %s", p, describe.Message(l.message()))
 	}
 	if p.role == Sequencer && l.fenced != 0 {
 		w.fencedSequencer(p, l.fenced) // its core never gets it

@@ -1,0 +1,32 @@
+package describe
+
+import (
+	"fmt"
+	"strings"
+
+	"laneway.dev/pkg/messages"
+)
+
+// Entry returns an entry of the log in one line.
+func Entry(e *messages.Entry) string {
+	by := fmt.Sprintf("frontend epoch %d, sequencer epoch %d", e.Epoch, e.SequencerEpoch)
+	var parts []string
+	if n := e.Records(); n > 0 {
+		parts = append(parts, fmt.Sprintf("offsets %d to %d, %s: %s", e.BaseOffset, e.BaseOffset+n-1, by,
+			tickets(e.Batches, func(b *messages.Placeholder) ticket { return ticket{b.Lane, b.Number, b.Floor} })))
+	}
+	if len(e.Fences) > 0 {
+		parts = append(parts, "fences "+join(e.Fences, func(f messages.LoggedFence) string { return fence(f.ProducerFence) }))
+	}
+	if len(e.Refused) > 0 {
+		parts = append(parts, "refused for ever "+join(e.Refused, numbers))
+	}
+	switch {
+	case e.Owner != "":
+		return "term record of " + e.Owner
+	case len(parts) == 0:
+		return "barrier"
+	default:
+		return strings.Join(parts, "; ")
+	}
+}

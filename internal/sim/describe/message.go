@@ -1,0 +1,131 @@
+// Package describe says in words what processes tell each other and what the log keeps,
+// for whoever reads a trace.
+package describe
+
+import (
+	"fmt"
+	"strings"
+
+	"laneway.dev/pkg/messages"
+)
+
+// Message returns a message in one line: its kind, whose it is, and what it says of
+// which tickets.
+func Message(m messages.Message) string {
+	switch m := m.(type) {
+	case messages.Stage:
+		return of("Stage", m.Epoch) + tickets(m.Batches, func(b *messages.StageBatch) ticket { return ticket{b.Lane, b.Number, b.Floor} })
+	case messages.Refused:
+		return of("Refused", m.Epoch) + join(m.Refusals, refusal)
+	case messages.Staged:
+		return of("Staged", m.Epoch) + staged(m.Batches)
+	case messages.Announce:
+		return fmt.Sprintf("Announce of frontend epoch %d", m.Epoch)
+	case messages.Announced:
+		return fmt.Sprintf("Announced: frontend epoch %d is known", m.Epoch)
+	case messages.Advance:
+		return of("Advance", m.Epoch) + join(m.Lanes, func(l messages.LaneProgress) string {
+			return fmt.Sprintf("%s floor %d, issued up to %d", l.Lane, l.Floor, l.Highest)
+		})
+	case messages.Missing:
+		return of("Missing", m.Epoch) + join(m.Lanes, numbers)
+	case messages.Fenced:
+		return fmt.Sprintf("Fenced: there is epoch %d", m.Epoch)
+	case messages.Release:
+		return release(m)
+	case messages.ReleaseAgain:
+		return of("ReleaseAgain", m.Epoch) + join(m.Lanes, func(l messages.LaneNumbers) string { return numbers(l) + " and what follows" })
+	case messages.Hello:
+		return fmt.Sprintf("Hello of the log's owner, term %d", m.Term)
+	case messages.Outcomes:
+		return of("Outcomes", m.Epoch) + join(m.Outcomes, outcome)
+	case messages.Committed:
+		return fmt.Sprintf("Committed: entry %d", m.Sequence)
+	default:
+		return producers(m)
+	}
+}
+
+// producers returns a message of the producer API.
+func producers(m messages.Message) string {
+	switch m := m.(type) {
+	case messages.FenceProducer:
+		text := of("FenceProducer", m.Epoch) + fence(m.Fence)
+		if m.IfKnown {
+			text += ", if it is known"
+		}
+		return text
+	case messages.ProducerFenced:
+		text := of("ProducerFenced", m.Epoch) + fmt.Sprintf("epoch %d was asked for; %s", m.Fence, known(m.Producer))
+		if m.Code != messages.CodeOK {
+			text += ": " + Code(m.Code)
+		}
+		return text
+	case messages.ListProducers:
+		return of("ListProducers", m.Epoch) + fmt.Sprintf("request %d", m.Request)
+	case messages.Producers:
+		return of("Producers", m.Epoch) + fmt.Sprintf("request %d: %s", m.Request, join(m.Producers, known))
+	default:
+		return fmt.Sprintf("%T", m)
+	}
+}
+
+// Code returns the name of a code.
+func Code(c messages.Code) string {
+	if c == messages.CodeOK {
+		return "OK"
+	}
+	return c.Kind().Name
+}
+
+func of(kind string, epoch uint64) string { return fmt.Sprintf("%s, frontend epoch %d: ", kind, epoch) }
+
+func release(m messages.Release) string {
+	text := fmt.Sprintf("Release, frontend epoch %d, sequencer epoch %d", m.Epoch, m.SequencerEpoch)
+	if m.HelloTerm > 0 {
+		text += fmt.Sprintf(", answers the Hello of term %d", m.HelloTerm)
+	}
+	if len(m.Batches) == 0 {
+		return text
+	}
+	return text + ": " + staged(m.Batches)
+}
+
+func refusal(r messages.Refusal) string {
+	return fmt.Sprintf("%s ticket %d, attempt %d: %s (%s)", r.Lane, r.Number, r.Attempt, Code(r.Code), r.Detail)
+}
+
+func outcome(o messages.Outcome) string {
+	text := fmt.Sprintf("%s ticket %d ", o.Lane, o.Number)
+	switch {
+	case o.Code != messages.CodeOK:
+		return text + fmt.Sprintf("%s (%s)", Code(o.Code), o.Detail)
+	case o.Duplicate:
+		return text + fmt.Sprintf("is a duplicate of offset %d", o.Offset)
+	default:
+		return text + fmt.Sprintf("is at offset %d", o.Offset)
+	}
+}
+
+func fence(f messages.ProducerFence) string {
+	text := fmt.Sprintf("producer %d, epoch %d", f.ProducerID, f.ProducerEpoch)
+	if f.Name != "" {
+		text += fmt.Sprintf(", name %q", f.Name)
+	}
+	return text
+}
+
+func known(p messages.KnownProducer) string {
+	if !p.HasLast {
+		return fence(p.ProducerFence) + ", without a batch"
+	}
+	return fence(p.ProducerFence) + fmt.Sprintf(", last sequence %d", p.Last)
+}
+
+func join[T any](items []T, text func(T) string) string {
+	all := make([]string, len(items))
+	for i := range items {
+		all[i] = text(items[i])
+	}
+	return strings.Join(all, "; ")
+}

@@ -1,0 +1,88 @@
+package describe
+
+import (
+	"testing"
+
+	"laneway.dev/pkg/messages"
+)
+
+func TestMessagesAreSaidInWords(t *testing.T) {
+	batches := func(of ...messages.Placeholder) []messages.StagedBatch {
+		var all []messages.StagedBatch
+		for _, p := range of {
+			all = append(all, messages.StagedBatch{Placeholder: p})
+		}
+		return all
+	}
+	fence := messages.ProducerFence{ProducerID: 3, ProducerEpoch: 1, Name: "a"}
+	for _, c := range []struct {
+		message messages.Message
+		want    string
+	}{
+		{messages.Stage{Epoch: 7, Batches: []messages.StageBatch{{Lane: "i:2", Number: 5, Floor: 4}}}, "Stage, frontend epoch 7: i:2 ticket 5 (floor 4)"},
+		{
+			messages.Refused{Epoch: 7, Refusals: []messages.Refusal{{Lane: "i:2", Number: 5, Attempt: 1, Code: messages.CodeStoreUnavailable, Detail: "full"}}},
+			"Refused, frontend epoch 7: i:2 ticket 5, attempt 1: STORE_UNAVAILABLE (full)",
+		},
+		{
+			messages.Staged{Epoch: 7, Batches: batches(
+				messages.Placeholder{Lane: "i:2", Number: 5, Floor: 4}, messages.Placeholder{Lane: "i:2", Number: 6, Floor: 4},
+				messages.Placeholder{Lane: "i:2", Number: 7, Floor: 5}, messages.Placeholder{Lane: "p:x", Number: 1, Floor: 1})},
+			"Staged, frontend epoch 7: i:2 ticket 5, 6 (floor 4); i:2 ticket 7 (floor 5); p:x ticket 1 (floor 1)",
+		},
+		{messages.Announce{Epoch: 7}, "Announce of frontend epoch 7"},
+		{messages.Announced{Epoch: 7}, "Announced: frontend epoch 7 is known"},
+		{messages.Advance{Epoch: 7, Lanes: []messages.LaneProgress{{Lane: "i:2", Floor: 4, Highest: 6}}}, "Advance, frontend epoch 7: i:2 floor 4, issued up to 6"},
+		{messages.Missing{Epoch: 7, Lanes: []messages.LaneNumbers{{Lane: "i:2", Numbers: []uint64{4, 6}}}}, "Missing, frontend epoch 7: i:2 ticket 4, 6"},
+		{messages.Fenced{Epoch: 7}, "Fenced: there is epoch 7"},
+		{messages.Release{Epoch: 7, SequencerEpoch: 8, HelloTerm: 9}, "Release, frontend epoch 7, sequencer epoch 8, answers the Hello of term 9"},
+		{
+			messages.Release{Epoch: 7, SequencerEpoch: 8, Batches: batches(messages.Placeholder{Lane: "i:2", Number: 5, Floor: 4})},
+			"Release, frontend epoch 7, sequencer epoch 8: i:2 ticket 5 (floor 4)",
+		},
+		{messages.ReleaseAgain{Epoch: 7, Lanes: []messages.LaneNumbers{{Lane: "i:2", Numbers: []uint64{4}}}}, "ReleaseAgain, frontend epoch 7: i:2 ticket 4 and what follows"},
+		{messages.Hello{Term: 9}, "Hello of the log's owner, term 9"},
+		{
+			messages.Outcomes{Epoch: 7, Outcomes: []messages.Outcome{
+				{Lane: "i:2", Number: 5, Offset: 30},
+				{Lane: "i:2", Number: 6, Offset: 20, Duplicate: true},
+				{Lane: "i:2", Number: 7, Code: messages.CodeNotCommitted, Detail: "why"},
+			}},
+			"Outcomes, frontend epoch 7: i:2 ticket 5 is at offset 30; i:2 ticket 6 is a duplicate of offset 20; i:2 ticket 7 NOT_COMMITTED (why)",
+		},
+		{messages.Committed{Sequence: 3}, "Committed: entry 3"},
+		{messages.FenceProducer{Epoch: 7, Fence: fence, IfKnown: true}, `FenceProducer, frontend epoch 7: producer 3, epoch 1, name "a", if it is known`},
+		{
+			messages.ProducerFenced{Epoch: 7, Fence: 1, Producer: messages.KnownProducer{ProducerFence: fence, HasLast: true, Last: 12}},
+			`ProducerFenced, frontend epoch 7: epoch 1 was asked for; producer 3, epoch 1, name "a", last sequence 12`,
+		},
+		{messages.ListProducers{Epoch: 7, Request: 2}, "ListProducers, frontend epoch 7: request 2"},
+		{
+			messages.Producers{Epoch: 7, Request: 2, Producers: []messages.KnownProducer{{ProducerFence: fence}}},
+			`Producers, frontend epoch 7: request 2: producer 3, epoch 1, name "a", without a batch`,
+		},
+	} {
+		if got := Message(c.message); got != c.want {
+			t.Errorf("%T is\n%s, want\n%s", c.message, got, c.want)
+		}
+	}
+}
+
+func TestEntriesAreSaidInWords(t *testing.T) {
+	batch := messages.Placeholder{Lane: "i:2", Number: 5, Floor: 4, Records: 3}
+	for want, e := range map[string]messages.Entry{
+		"term record of me": {Owner: "me"},
+		"barrier":           {},
+		"offsets 10 to 12, frontend epoch 7, sequencer epoch 8: i:2 ticket 5 (floor 4)": {
+			Epoch: 7, SequencerEpoch: 8, BaseOffset: 10, Batches: []messages.Placeholder{batch},
+		},
+		"fences producer 3, epoch 1; refused for ever p:x ticket 1, 2": {
+			Fences:  []messages.LoggedFence{{ProducerFence: messages.ProducerFence{ProducerID: 3, ProducerEpoch: 1}}},
+			Refused: []messages.LaneNumbers{{Lane: "p:x", Numbers: []uint64{1, 2}}},
+		},
+	} {
+		if got := Entry(&e); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
