@@ -102,6 +102,7 @@ var kept = map[uint64]string{
 	1009523: "an epoch that is too low is noticed long after faults have ended",
 	1037400: "what was asked for twice is refused once, and in the log",
 	1084674: "a frontend stood still until its lane was forgotten, and believes a refusal",
+	2389086: "an owner knows of the newest sequencer by a barrier only",
 }
 
 // Which mix a seed has changes with the list of mixes: each is run with all of them.

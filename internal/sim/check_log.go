@@ -29,14 +29,13 @@ func (c *checks) committed(e *messages.LoggedEntry, by string) {
 	case by != c.owner:
 		c.w.violated("I8: entry %d of %s is committed behind the term record of %s", e.Sequence, by, c.owner)
 	}
-	if len(n.Batches) == 0 && len(n.Fences) == 0 {
-		c.w.counts.Barriers++
-		return
-	}
 	if n.Epoch < c.frontend || n.SequencerEpoch < c.sequencer {
 		c.w.violated("I1: entry %d is of epochs %d, %d behind %d, %d", e.Sequence, n.Epoch, n.SequencerEpoch, c.frontend, c.sequencer)
 	}
 	c.frontend, c.sequencer = n.Epoch, n.SequencerEpoch
+	if len(n.Batches) == 0 && len(n.Fences) == 0 {
+		c.w.counts.Barriers++
+	}
 	for i := range n.Batches {
 		c.mayAppend(by, ticket{laneKey{n.Epoch, n.Batches[i].Lane}, n.Batches[i].Number})
 		c.batch(e, &n.Batches[i])
