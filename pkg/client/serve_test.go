@@ -37,9 +37,9 @@ func serve() (err error) {
 		return err
 	}
 	binary := filepath.Join(laneway.folder, "laneway")
-	build := exec.Command("go", "build", "-o", binary, "./cmd/laneway")
+	build := exec.Command("go", "build", "-trimpath", "-o", binary, "./cmd/laneway")
 	build.Dir = filepath.Join("..", "..")
-	build.Env = append(os.Environ(), "GOWORK=off") // as it is shipped
+	build.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0") // as it is shipped
 	if output, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, output)
 	}
