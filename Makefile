@@ -102,7 +102,7 @@ schedules: ## every schedule of a few tickets, some minutes
 
 .PHONY: mutants
 mutants: ## that the simulator notices each of its mutants, or MUTANT=name
-	go test $(TESTFLAGS) -v -run '^TestMutants' ./internal/sim -args -mutants $(MUTANT)
+	nice go test $(TESTFLAGS) -v -run '^TestMutants' ./internal/sim -args -mutants $(MUTANT)
 
 .PHONY: lint
 lint: bin/golangci-lint ## rules of .golangci.yml, both modules
