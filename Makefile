@@ -88,13 +88,14 @@ fuzz: ## every fuzz target, FUZZTIME (10s) each
 	done <<<"$$targets"
 
 # What is run, and how it is shown: one run, a number of seeds, or a minute.
-SIM_RUN = $(if $(CONFIG),-config '$(CONFIG)',$(if $(SEED),-seed $(SEED),$(if $(SEEDS),-seeds $(SEEDS),-time 1m)))
+SIM_RUN = $(if $(CONFIG),-config '$(CONFIG)',-shrink) $(if $(SEED),-seed $(SEED)) $(if $(SEEDS),-seeds $(SEEDS)) \
+	$(if $(CONFIG)$(SEED)$(SEEDS),,-time 1m)
 SIM_SHOW = $(if $(TRACE),-trace -svg $(CURDIR)/bin/sim-$(or $(SEED),config).svg)
 
 .PHONY: sim
 sim: ## the simulator: a minute, or SEEDS=1000000, or SEED=42 TRACE=1
 	@mkdir -p bin
-	go test $(TESTFLAGS) -v -run '^TestCampaign$$' ./internal/sim -args -from $(FROM) -shrink $(SIM_RUN) $(SIM_SHOW)
+	go test $(TESTFLAGS) -v -run '^TestCampaign$$' ./internal/sim -args -from $(FROM) $(SIM_RUN) $(SIM_SHOW)
 
 .PHONY: schedules
 schedules: ## every schedule of a few tickets, some minutes

@@ -8,10 +8,10 @@ import (
 )
 
 var (
-	seeds    = flag.Int("seeds", 0, "how many seeds a campaign runs; 0 is as many as there is -time for")
+	seeds    = flag.Int("seeds", 0, "how many seeds a campaign runs; without, as many as there is -time for")
 	seed     = flag.Int64("seed", -1, "the only seed to run")
 	from     = flag.Uint64("from", 0, "the first seed of a campaign")
-	duration = flag.Duration("time", 0, "how long a campaign runs; 0 is as long as -seeds take")
+	duration = flag.Duration("time", 0, "how long a campaign runs; without, as long as -seeds take")
 	config   = flag.String("config", "", "the only run, as a failure prints it")
 	trace    = flag.Bool("trace", false, "print what happens in the only run")
 	shrinkIt = flag.Bool("shrink", false, "shrink a run that fails")
@@ -25,19 +25,9 @@ const (
 )
 
 func TestCampaign(t *testing.T) {
-	switch {
-	case *config != "":
-		c, err := ParseConfig(*config)
-		if err != nil {
-			t.Fatal(err)
-		}
+	if c, is := only(t); is {
 		one(t, c)
 		return
-	case *seed >= 0:
-		one(t, Seeded(uint64(*seed)))
-		return
-	case *trace:
-		t.Fatal("-trace shows one run: say which, by -seed or -config")
 	}
 	c := Campaign{From: *from, Seeds: *seeds, Time: *duration, Told: func(r Report) {
 		perSecond, _ := r.Rates()
@@ -64,6 +54,33 @@ func TestCampaign(t *testing.T) {
 	}
 }
 
+// only returns the only run, if that is what flags want. They may want one thing.
+func only(t *testing.T) (c Config, is bool) {
+	t.Helper()
+	said := map[string]bool{}
+	flag.Visit(func(f *flag.Flag) { said[f.Name] = true })
+	var err error
+	switch {
+	case said["seeds"] && (said["seed"] || said["config"]) || said["seed"] && said["config"]:
+		t.Fatal("-seeds are many runs, -seed and -config are one: say one of them")
+	case said["seeds"] && *seeds < 1:
+		t.Fatal("-seeds is at least 1")
+	case said["seed"] && *seed < 0:
+		t.Fatal("-seed is at least 0")
+	case said["config"]:
+		if c, err = ParseConfig(*config); err != nil {
+			t.Fatal(err)
+		}
+	case said["seed"]:
+		c = Seeded(uint64(*seed))
+	case *trace:
+		t.Fatal("-trace shows one run: say which, by -seed or -config")
+	default:
+		return c, false
+	}
+	return c, true
+}
+
 // one runs one run, and shows it if that is wanted.
 func one(t *testing.T, c Config) {
 	tr := &Trace{}
@@ -71,7 +88,7 @@ func one(t *testing.T, c Config) {
 	if *trace {
 		fmt.Print(tr)
 	}
-	fmt.Printf("seed %d, %s\n", c.Seed, c.Mix.Name)
+	fmt.Println(c.title())
 	keep(t, tr)
 	if violation != nil {
 		violated(t, c, violation.Error())
@@ -81,7 +98,7 @@ func one(t *testing.T, c Config) {
 // violated ends a test with what was wrong, and the commands that show it.
 func violated(t *testing.T, c Config, what string) {
 	t.Helper()
-	text := fmt.Sprintf("violated by seed %d (%s), %s\n\n", c.Seed, c.Mix.Name, what)
+	text := fmt.Sprintf("violated by %s, %s\n\n", c.title(), what)
 	if *shrinkIt {
 		text += Shrink(c).String() + "\n"
 	}

@@ -52,13 +52,23 @@ func (t *Trace) sent(at time.Duration, m messages.Message) {
 		for i := range m.Batches {
 			t.journey(at, m.Epoch, m.Batches[i].Lane, m.Batches[i].Number)
 		}
-	case messages.Staged:
-		for i := range m.Batches {
-			first(&t.journey(at, m.Epoch, m.Batches[i].Lane, m.Batches[i].Number).staged, at)
-		}
 	case messages.Release:
 		for i := range m.Batches {
 			first(&t.journey(at, m.Epoch, m.Batches[i].Lane, m.Batches[i].Number).released, at)
+		}
+	}
+}
+
+// arrived tells what arrives at a process, and keeps which tickets are known to be
+// staged. t may be nil.
+func (t *Trace) arrived(at time.Duration, p *process, what any) {
+	if t == nil {
+		return
+	}
+	t.line(at, "  %s gets %s", p, arrival(what))
+	if m, is := what.(messages.Staged); is {
+		for i := range m.Batches {
+			first(&t.journey(at, m.Epoch, m.Batches[i].Lane, m.Batches[i].Number).staged, at)
 		}
 	}
 }

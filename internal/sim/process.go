@@ -122,10 +122,8 @@ func (p *process) put(arrived any) {
 }
 
 func (p *process) take(arrived []any) {
-	if p.w.trace != nil {
-		for _, a := range arrived {
-			p.w.say("  %s gets %s", p, arrival(a))
-		}
+	for _, a := range arrived {
+		p.w.trace.arrived(p.w.elapsed(), p, a)
 	}
 	p.w.counts.Together += len(arrived) - 1
 	p.service.receive(arrived)

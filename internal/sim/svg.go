@@ -17,7 +17,8 @@ const (
 	laneGap     = 22.0
 	leftMargin  = 150.0
 	topMargin   = 250.0
-	rightMargin = 160.0 // room for what happens last
+	rightMargin = 160.0  // room for what happens last
+	leastWidth  = 1200.0 // for the legend
 )
 
 // stages are the parts of a ticket's way, in their order and colours. Each is what a
@@ -42,7 +43,7 @@ func (t *Trace) SVG() []byte {
 		height += laneGap + rowHeight*float64(len(all))
 	}
 	p := &picture{end: t.events.end, height: height}
-	p.add(`<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%.0f" font-family="sans-serif" font-size="10">`, p.x(p.end)+rightMargin, height)
+	p.add(`<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%.0f" font-family="sans-serif" font-size="10">`, max(leastWidth, p.x(p.end)+rightMargin), height)
 	p.add(`<rect width="100%%" height="100%%" fill="white"/>`)
 	p.add(`<text x="6" y="16" font-size="13" font-weight="bold">%s</text>`, html.EscapeString(t.title))
 	p.legend()

@@ -19,13 +19,21 @@ func (t *Trace) begin(w *world) {
 	if t == nil {
 		return
 	}
-	t.title = fmt.Sprintf("seed %d, %s", w.config.Seed, w.config.Mix.Name)
+	t.title = w.config.title()
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s\n\nagain:  %s\nfaults: %s\n", t.title, w.config.Command(), w.config)
 	for _, c := range w.clients {
 		fmt.Fprintf(&text, "%s\n", c.kind())
 	}
 	t.head = text.String() + reading
+}
+
+// title names a run.
+func (c Config) title() string {
+	if c.Mix.Name == "" {
+		return fmt.Sprintf("seed %d, faults of its own", c.Seed)
+	}
+	return fmt.Sprintf("seed %d, mix %q", c.Seed, c.Mix.Name)
 }
 
 // kind tells what a client is.

@@ -20,7 +20,7 @@ func TestTraceIsInWords(t *testing.T) {
 func TestTraceBeginsWithWhatIsRun(t *testing.T) {
 	trace := &Trace{}
 	Run(Seeded(3), trace)
-	for _, want := range []string{"seed 3, network\n", "make sim SEED=3 TRACE=1\n", "client-0, lane p:plain-0: no producer id"} {
+	for _, want := range []string{"seed 3, mix \"network\"\n", "make sim SEED=3 TRACE=1\n", "client-0, lane p:plain-0: no producer id"} {
 		if !strings.Contains(trace.head, want) {
 			t.Errorf("no %q in\n%s", want, trace.head)
 		}

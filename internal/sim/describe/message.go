@@ -92,14 +92,21 @@ func release(m messages.Release) string {
 }
 
 func refusal(r messages.Refusal) string {
-	return fmt.Sprintf("%s ticket %d, attempt %d: %s (%s)", r.Lane, r.Number, r.Attempt, Code(r.Code), r.Detail)
+	return fmt.Sprintf("%s ticket %d, attempt %d: ", r.Lane, r.Number, r.Attempt) + failure(r.Code, r.Detail)
+}
+
+func failure(c messages.Code, detail string) string {
+	if detail == "" {
+		return Code(c)
+	}
+	return fmt.Sprintf("%s (%s)", Code(c), detail)
 }
 
 func outcome(o messages.Outcome) string {
 	text := fmt.Sprintf("%s ticket %d ", o.Lane, o.Number)
 	switch {
 	case o.Code != messages.CodeOK:
-		return text + fmt.Sprintf("%s (%s)", Code(o.Code), o.Detail)
+		return text + failure(o.Code, o.Detail)
 	case o.Duplicate:
 		return text + fmt.Sprintf("is a duplicate of offset %d", o.Offset)
 	default:

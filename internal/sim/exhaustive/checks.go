@@ -204,7 +204,7 @@ func (w *world) end() {
 		}
 	}
 	if w.givenUp > 0 && w.scope.Beats == 0 {
-		w.violated("%d tickets were given up, where heartbeats could repair everything", w.givenUp)
+		w.violated("I3: %d tickets were given up and answered OUTCOME_UNKNOWN, where heartbeats could repair everything", w.givenUp)
 	}
 	for i := range w.processes {
 		switch p := &w.processes[i]; {

@@ -98,7 +98,10 @@ func (x *explorer) tell() []string {
 		}
 		w.resolve(nil)
 	})
-	return append(lines, fmt.Sprint(err))
+	if err != nil {
+		lines = append(lines, err.Error())
+	}
+	return lines
 }
 
 // violation is a panic that leaves an exploration.

@@ -129,12 +129,18 @@ func explore(t *testing.T, all []exhaustive.Scope) {
 	close(next)
 	group.Wait()
 	states := 0
+	var shortest []string
 	for i, r := range results {
 		states += r.States
 		if r.Violation != nil {
-			t.Errorf("%s: %v\n%s\nto see it again: go test -tags assertions ./internal/sim/exhaustive -args -scope '%s'",
-				all[i], r.Violation, strings.Join(r.Schedule, "\n"), all[i])
+			t.Errorf("%s: %v\nto see it alone: go test -tags assertions ./internal/sim/exhaustive -args -scope '%s'", all[i], r.Violation, all[i])
+			if shortest == nil || len(r.Schedule) < len(shortest) {
+				shortest = r.Schedule
+			}
 		}
+	}
+	if shortest != nil {
+		t.Errorf("the shortest schedule of these:\n%s", strings.Join(shortest, "\n"))
 	}
 	t.Logf("%d distinct states in %d scopes, in %s", states, len(all), time.Since(begun).Round(time.Millisecond))
 }
