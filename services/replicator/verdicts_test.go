@@ -52,6 +52,42 @@ func TestTheNextOwnerRefusesWhatTheOneBeforeHasRefused(t *testing.T) {
 	second.expect(refused("a", 2, messages.CodeNotCommitted))
 }
 
+func TestARefusalIsLoggedBehindBatchesOfAnOlderFrontend(t *testing.T) {
+	w := newWorld(t)
+	w.settings.MaxIDs = 1
+	o := w.leader("first")
+	younger := release(named(batch("b", 1), "y"))
+	younger.Epoch = 2
+	o.step(release(batch("a", 1)))             // under way
+	o.step(release(named(batch("a", 2), "x"))) // goes into the next entry
+	o.step(younger)                            // has no room
+	o.settle()
+	w.pass(w.settings.IDWindow + 1) // there is room again
+	second := w.leader("second")
+	second.step(younger)
+	second.settle()
+	second.expect(answer{id: ticket{2, "b", 1}, code: messages.CodeNotCommitted})
+}
+
+func TestARefusalOfAnOlderFrontendIsNoneOfTheNumberOfAYoungerOne(t *testing.T) {
+	w := newWorld(t)
+	w.settings.MaxIDs = 1
+	o := w.leader("first")
+	younger := release(batch("a", 1))
+	younger.Epoch = 2
+	o.commit(named(batch("a", 1), "x"))
+	o.step(release(batch("c", 1)))             // under way
+	o.step(release(named(batch("a", 2), "y"))) // has no room
+	o.step(younger)                            // goes into the next entry
+	o.settle()
+	next := release(batch("a", 2))
+	next.Epoch = 2
+	second := w.leader("second")
+	second.step(next)
+	second.settle()
+	second.expect(answer{id: ticket{2, "a", 2}, offset: 6})
+}
+
 func TestRefusalWhoseBarrierIsLostIsForgotten(t *testing.T) {
 	_, o := evictLane(t)
 	o.step(release(batch("a", 9)))
