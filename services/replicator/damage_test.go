@@ -144,9 +144,13 @@ func TestASnapshotWithAnyBitFlippedIsNotUsed(t *testing.T) {
 func TestLogThatWasCutOffBehindASnapshotIsRead(t *testing.T) {
 	w := past(t)
 	w.log = w.log[:4]
+	w.rewrite(func(s *messages.Snapshot) { s.FrontendEpoch, s.SequencerEpoch = 9, 9 })
 	o := w.leader("second")
 	o.step(release(floored(batch("a", 2), 2)))
 	o.expect(ok("a", 2, 2))
+	o.commit(floored(batch("a", 4), 2)) // the snapshot has it
+	o.expect(ok("a", 4, 8))
+	w.expectNumbers("a", 1, 2, 3, 4)
 	if s := o.core.Stats(); s.Producers != 1 { // the fence of 9
 		t.Errorf("%d producers are known", s.Producers)
 	}

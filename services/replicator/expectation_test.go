@@ -121,3 +121,11 @@ func TestExpectationsHoldAcrossOwners(t *testing.T) {
 	second.commit(afterID(after(batch("b", 1), 2), "x"))
 	second.expect(ok("b", 1, 2))
 }
+
+func TestTheLastMessageIDIsKnownFromASnapshot(t *testing.T) {
+	w, o := newSaver(t)
+	o.commit(named(batch("a", 1), "x"))
+	o = w.recovered("second", 0)
+	o.commit(afterID(batch("a", 2), "x"))
+	o.expect(ok("a", 2, 2))
+}
