@@ -170,3 +170,26 @@ func TestCommittedMessageIDSurvivesARebuild(t *testing.T) {
 	o.step(release(named(batch("b", 1), "x")))
 	o.expect(duplicate("b", 1, 0))
 }
+
+func TestMessageIDsOfASnapshotKeepTheirTimes(t *testing.T) {
+	w, o := newSaver(t)
+	o.commit(named(batch("a", 1), "x"))
+	w.pass(100 * time.Second)
+	o.commit(named(batch("a", 2), "y"))
+	o = w.recovered("second", 0)
+	w.pass(w.settings.IDWindow - 95*time.Second) // that of x is over
+	o.commit(named(batch("a", 3), "y"))
+	o.expect(duplicate("a", 3, 2))
+}
+
+func TestMessageIDExpiresThoughItsOwnersClockWasAhead(t *testing.T) {
+	w := newWorld(t)
+	w.pass(time.Hour)
+	o := w.leader("first")
+	o.commit(named(batch("a", 1), "x"))
+	w.pass(-time.Hour)
+	o = w.leader("second")
+	w.pass(w.settings.IDWindow + time.Second)
+	o.commit(named(batch("a", 2), "x"))
+	o.expect(ok("a", 2, 2))
+}

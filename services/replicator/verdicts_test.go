@@ -88,6 +88,29 @@ func TestARefusalOfAnOlderFrontendIsNoneOfTheNumberOfAYoungerOne(t *testing.T) {
 	second.expect(answer{id: ticket{2, "a", 2}, offset: 6})
 }
 
+func TestARefusalOfAnOlderFrontendIsNotFinalForAYoungerOne(t *testing.T) {
+	w := newWorld(t)
+	w.settings.MaxIDs = 1
+	o := w.leader("first")
+	younger := func(number uint64) messages.Release {
+		r := release(batch("a", number))
+		r.Epoch = 2
+		return r
+	}
+	o.commit(named(batch("a", 1), "x"))
+	o.step(release(batch("c", 1)))               // under way
+	o.step(release(named(batch("a", 900), "y"))) // has no room
+	o.step(younger(1))
+	o.settle()
+	o.step(younger(2))
+	o.loseAppend()
+	o.settle()
+	o.take()
+	o.step(younger(2))
+	o.settle()
+	o.expect(answer{id: ticket{2, "a", 2}, offset: 6})
+}
+
 func TestRefusalWhoseBarrierIsLostIsForgotten(t *testing.T) {
 	_, o := evictLane(t)
 	o.step(release(batch("a", 9)))
