@@ -47,16 +47,30 @@ func AppendProduceAck(buf []byte, a ProduceAck) []byte {
 	return append(buf, '}')
 }
 
-// ErrorResponse is the answer of every public request that failed.
+// ErrorResponse is the answer of every public request that failed. Its JSON has
+// the keys name, retryable and action beside error, which is that of a JetStream
+// API response. No other answer has a field of these names.
 type ErrorResponse struct {
 	Error *Error `json:"error"`
+}
+
+// MarshalJSON returns the error and what the catalogue says of its code.
+func (r ErrorResponse) MarshalJSON() ([]byte, error) {
+	k := r.Error.Code.Kind()
+	return json.Marshal(struct {
+		Error     *Error `json:"error"`
+		Name      string `json:"name"`
+		Retryable bool   `json:"retryable"`
+		Action    string `json:"action"`
+	}{r.Error, k.Name, k.Retryable, k.Action})
 }
 
 // EncodeErrorResponse returns the JSON of an answer that is an error.
 func EncodeErrorResponse(err error) []byte {
 	data, marshalErr := json.Marshal(ErrorResponse{AsError(err)})
 	if marshalErr != nil {
-		return []byte(`{"error":{"code":500,"err_code":20050,"description":"unprintable error"}}`)
+		return []byte(`{"error":{"code":500,"err_code":20050,"description":"unprintable error"},` +
+			`"name":"INTERNAL","retryable":false,"action":"look at the log of the service and report it"}`)
 	}
 	return data
 }

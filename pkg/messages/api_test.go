@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -98,6 +101,48 @@ func TestJetStreamClientsReadAnErrorResponse(t *testing.T) {
 	}
 	if got.PubAck != nil || got.Error == nil || got.Error.ErrorCode != 10060 || got.Error.Code != 400 {
 		t.Errorf("read as %+v with error %+v", got.PubAck, got.Error)
+	}
+}
+
+// Strict clients map error to a type of exactly three fields: what else there is
+// to say must stand beside it.
+func TestErrorHasTheThreeKeysOfJetStreamAndOursStandBesideIt(t *testing.T) {
+	const want = `{"error":{"code":429,"err_code":20024,"description":"the stager has no memory left for more batches"},` +
+		`"name":"STAGER_BUSY","retryable":true,"action":"wait and send again; add stagers or bandwidth if it goes on"}`
+	if got := string(EncodeErrorResponse(NewError(CodeStagerBusy, ""))); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	for _, code := range Codes() {
+		var answer, inner map[string]json.RawMessage
+		if err := json.Unmarshal(EncodeErrorResponse(NewError(code, "detail")), &answer); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(answer["error"], &inner); err != nil {
+			t.Fatal(err)
+		}
+		for _, keys := range []struct{ got, want []string }{
+			{slices.Sorted(maps.Keys(answer)), []string{"action", "error", "name", "retryable"}},
+			{slices.Sorted(maps.Keys(inner)), []string{"code", "description", "err_code"}},
+		} {
+			if !slices.Equal(keys.got, keys.want) {
+				t.Errorf("%s: keys %v, want %v", code.Kind().Name, keys.got, keys.want)
+			}
+		}
+	}
+}
+
+func TestNoOtherAnswerHasTheFieldsOfAnError(t *testing.T) {
+	ours := []string{"name", "retryable", "action", "code", "err_code", "description"}
+	for _, answer := range []any{
+		ProduceAck{}, TopicResponse{}, TopicListResponse{}, ProducerInitResponse{}, ProducerListResponse{}, ProducerInfoResponse{},
+	} {
+		kind := reflect.TypeOf(answer)
+		for i := range kind.NumField() {
+			key, _, _ := strings.Cut(kind.Field(i).Tag.Get("json"), ",")
+			if key == "" || slices.Contains(ours, key) {
+				t.Errorf("%v has the key %q", kind, key)
+			}
+		}
 	}
 }
 

@@ -163,24 +163,23 @@ func (e *Error) Is(target error) bool {
 // Retryable says whether the same request may succeed later without a change.
 func (e *Error) Retryable() bool { return e.Code.Kind().Retryable }
 
-// apiError is the error of a JetStream API response, with three fields more.
+// apiError is the error of a JetStream API response. It MUST have these three
+// keys and no other: nats.py passes them to a constructor that takes no more.
 type apiError struct {
 	Status      int    `json:"code"`
 	Code        Code   `json:"err_code"`
 	Description string `json:"description"`
-	Name        string `json:"name"`
-	Retryable   bool   `json:"retryable"`
-	Action      string `json:"action"`
 }
 
-// MarshalJSON returns the shape of a JetStream API error.
+// MarshalJSON returns the shape of a JetStream API error. What else there is to
+// say stands beside it; see ErrorResponse.
 func (e *Error) MarshalJSON() ([]byte, error) {
 	k := e.Code.Kind()
 	description := k.Meaning
 	if e.Detail != "" {
 		description += ": " + e.Detail
 	}
-	return json.Marshal(apiError{k.Status, e.Code, description, k.Name, k.Retryable, k.Action})
+	return json.Marshal(apiError{k.Status, e.Code, description})
 }
 
 // UnmarshalJSON reads the shape of a JetStream API error.

@@ -167,18 +167,6 @@ func TestErrorParsesAsAJetStreamAPIError(t *testing.T) {
 	}
 }
 
-func TestErrorJSONTellsNameAndAction(t *testing.T) {
-	data, err := json.Marshal(NewError(CodeStagerBusy, ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := `{"code":429,"err_code":20024,"description":"the stager has no memory left for more batches",` +
-		`"name":"STAGER_BUSY","retryable":true,"action":"wait and send again; add stagers or bandwidth if it goes on"}`
-	if string(data) != want {
-		t.Errorf("got  %s\nwant %s", data, want)
-	}
-}
-
 func TestErrorSurvivesJSON(t *testing.T) {
 	for _, code := range append(Codes(), CodeOK, 1, 65535) {
 		meaning := code.Kind().Meaning

@@ -15,9 +15,10 @@ var update = flag.Bool("update", false, "renew "+errorsDoc)
 
 const errorsHead = `# Errors
 
-An error answers a request in the shape of a JetStream API error. ` + "`code`" + ` is its class, ` + "`err_code`" + ` says which it is and
-never changes its meaning; the numbers below 20000 are those of JetStream for the same class of error. Beside them stand
-` + "`name`" + `, ` + "`retryable`" + ` and ` + "`action`" + `, and ` + "`description`" + ` ends with what exactly happened.
+The answer of a request that failed has ` + "`error`" + `, which is exactly that of a JetStream API response, so that clients which take no
+other keys can read it: ` + "`code`" + ` is its class, ` + "`err_code`" + ` says which it is and never changes its meaning, and ` + "`description`" + ` ends with
+what exactly happened. The codes below 20000 are those of JetStream for the same class of error. Beside ` + "`error`" + ` stand ` + "`name`" + `,
+` + "`retryable`" + ` and ` + "`action`" + `, the same for all answers that are errors.
 
 ` + "```json" + `
 %s
