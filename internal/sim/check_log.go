@@ -17,7 +17,7 @@ func (c *checks) committed(e *messages.LoggedEntry, by string) {
 	if n.BaseOffset != c.nextOffset {
 		c.w.violated("I6: entry %d begins at offset %d, the one before ends at %d", e.Sequence, n.BaseOffset, c.nextOffset)
 	}
-	if n.Time < c.time {
+	if n.Time < c.time && n.RisingFrom != e.Sequence {
 		c.w.violated("log: entry %d is %s older than the one before", e.Sequence, time.Duration(c.time-n.Time))
 	}
 	c.time, c.newest = n.Time, n.BaseOffset

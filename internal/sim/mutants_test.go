@@ -49,7 +49,7 @@ var mutated = map[string]string{
 	"term_record_omitted":           "services/replicator/recover.go",
 	"ticket_after_sequence":         "services/replicator/release.go",
 	"ticket_after_staging":          "services/stager/results.go",
-	"time_falls":                    "services/replicator/append.go",
+	"time_falls":                    "services/replicator/clock.go",
 	"time_of_entry_forgotten":       "services/replicator/append.go",
 	"unknown_is_definite":           "pkg/delivery/window.go",
 	"window_counted":                "pkg/delivery/window.go",

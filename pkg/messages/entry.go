@@ -8,7 +8,7 @@ import (
 // entryVersion is the version of the log entry. Entries are kept for ever, so
 // later versions of Laneway must go on reading this one. An entry is written in the
 // lowest version that can say it.
-const entryVersion = 3
+const entryVersion = 4
 
 // Entry is one JetStream message of a partition's log: a group commit of
 // placeholders, or a mark without any: a term record if Owner is set, else a
@@ -22,10 +22,14 @@ type Entry struct {
 	SequencerEpoch uint64
 	BaseOffset     int64 // offset of the first record; the next free one in an entry without batches
 	// Time is that of all records of the entry, in Unix nanoseconds. It is taken
-	// from the owner's clock and never falls within a log.
-	Time    int64
-	Batches []Placeholder
-	Fences  []LoggedFence // they come after the batches
+	// from the owner's clock. It does not fall from one entry to the next, unless
+	// RisingFrom says so.
+	Time int64
+	// RisingFrom is the sequence of the newest entry whose time fell, 0 if there is
+	// none: from there on the times of the log rise up to this entry.
+	RisingFrom uint64
+	Batches    []Placeholder
+	Fences     []LoggedFence // they come after the batches
 	// Refused are tickets of the epoch whose batches are not in the log and never
 	// will be, because their producers have been told so.
 	Refused []LaneNumbers
@@ -81,7 +85,11 @@ func EncodeEntry(n Entry) []byte {
 	}
 	return encode(64+40*len(n.Batches), func(e *encoder) {
 		version, fields := uint64(entryVersion), entryFields
-		if len(n.Refused) == 0 {
+		switch {
+		case n.RisingFrom > 0:
+		case len(n.Refused) > 0:
+			version, fields = 3, entryFieldsVersion3
+		default:
 			version, fields = 2, entryFieldsVersion2
 		}
 		e.array(fields)
@@ -99,17 +107,21 @@ func EncodeEntry(n Entry) []byte {
 			encodePlaceholder(e, &n.Batches[i], refs[i])
 		}
 		writeList(e, n.Fences, encodeLoggedFence)
-		if len(n.Refused) > 0 {
+		if fields >= entryFieldsVersion3 {
 			writeList(e, n.Refused, encodeLaneNumbers)
+		}
+		if fields >= entryFields {
+			e.uint(n.RisingFrom)
 		}
 	})
 }
 
 // Numbers of fields. Version 1 knew no producers: an entry had no fences and a
 // placeholder no sequence, which one without a producer id still leaves out. Version 2
-// had no refusals.
+// had no refusals, version 3 knew only times that rise.
 const (
-	entryFields         = 12
+	entryFields         = 13
+	entryFieldsVersion3 = 12
 	entryFieldsVersion2 = 11
 	entryFieldsVersion1 = 10
 	placeholderFields   = 9
@@ -146,7 +158,7 @@ func DecodeEntry(data []byte) (Entry, error) {
 	case d.err != nil:
 	case v < 1 || v > entryVersion:
 		d.fail("log entry of version %d, this process reads 1 to %d", v, entryVersion)
-	case v == 1 && fields != entryFieldsVersion1, v == 2 && fields != entryFieldsVersion2, v == entryVersion && fields != entryFields:
+	case v == 1 && fields != entryFieldsVersion1, v == 2 && fields != entryFieldsVersion2, v == 3 && fields != entryFieldsVersion3, v == entryVersion && fields != entryFields:
 		d.fail("log entry of version %d with %d fields", v, fields)
 	}
 	n := Entry{
@@ -159,8 +171,11 @@ func DecodeEntry(data []byte) (Entry, error) {
 	if fields >= entryFieldsVersion2 {
 		n.Fences = list(d, decodeLoggedFence)
 	}
-	if fields >= entryFields {
+	if fields >= entryFieldsVersion3 {
 		n.Refused = list(d, decodeLaneNumbers)
+	}
+	if fields >= entryFields {
+		n.RisingFrom = d.uint()
 	}
 	d.end()
 	if n.Records() > math.MaxInt64-n.BaseOffset {

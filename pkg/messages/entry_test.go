@@ -17,6 +17,7 @@ func TestEntrySurvivesStorage(t *testing.T) {
 		"refused": {Epoch: 3, Refused: []LaneNumbers{{Lane: "a", Numbers: []uint64{4, 7}}}},
 		"term":    {TopicID: math.MaxUint64, Owner: "replicator-1", BaseOffset: 12},
 		"barrier": {TopicID: 1},
+		"rising":  {TopicID: 1, RisingFrom: math.MaxUint64},
 		"largest": {TopicID: 1, Epoch: math.MaxUint64, SequencerEpoch: math.MaxUint64, BaseOffset: math.MaxInt64},
 		"unnamed": {Batches: []Placeholder{{}, {}}},
 	} {
@@ -118,7 +119,7 @@ func TestDecodeEntryRefusesWhatIsNoEntry(t *testing.T) {
 		value any
 		says  string
 	}{
-		"version to come":            {[]any{4, 1, "", 1, 1, 0, 0, []any{}, []any{}, []any{}}, "log entry of version 4, this process reads 1 to 3"},
+		"version to come":            {[]any{5, 1, "", 1, 1, 0, 0, []any{}, []any{}, []any{}}, "log entry of version 5, this process reads 1 to 4"},
 		"one field less":             {[]any{1, 1, "", 1, 1, 0, 0, []any{}, []any{}}, "log entry of version 1 with 9 fields"},
 		"one field more":             {append(entry(0, good), 1), "log entry of version 2 with 12 fields"},
 		"one field less in a batch":  {entry(0, good[:8]), "placeholder of 8 fields"},

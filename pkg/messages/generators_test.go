@@ -235,6 +235,7 @@ var genEntry = rapid.Custom(func(t *rapid.T) Entry {
 		SequencerEpoch: rapid.Uint64().Draw(t, "sequencer epoch"),
 		BaseOffset:     rapid.Int64Range(0, math.MaxInt64-20*math.MaxUint32).Draw(t, "base offset"),
 		Time:           rapid.Int64().Draw(t, "time"),
+		RisingFrom:     rapid.Uint64().Draw(t, "rising from"),
 		Batches:        listOf(genPlaceholder, 20).Draw(t, "batches"),
 		Fences:         listOf(genLoggedFence, 3).Draw(t, "fences"),
 	}

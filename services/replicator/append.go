@@ -86,7 +86,8 @@ func (c *Core) nextGroup() int {
 
 // assemble gives the batches in flight their offsets and returns their entry.
 func (c *Core) assemble(now time.Time) messages.Entry {
-	entry := messages.Entry{TopicID: c.partition.TopicID, BaseOffset: c.nextOffset, Time: c.tick(now)}
+	entry := messages.Entry{TopicID: c.partition.TopicID, BaseOffset: c.nextOffset}
+	c.stamp(now, &entry)
 	next := c.nextOffset
 	entry.Batches = make([]messages.Placeholder, 0, len(c.flight))
 	for i := range c.flight {
@@ -105,16 +106,9 @@ func (c *Core) assemble(now time.Time) messages.Entry {
 	return entry
 }
 
-// tick returns the time of a new entry, which never falls within a log, so that
-// a time can be looked up in it by halves.
-func (c *Core) tick(now time.Time) int64 {
-	c.flightTime = max(c.lastTime, now.UnixNano())
-	return c.flightTime
-}
-
 // appended is told that the append under way is durable.
 func (c *Core) appended(now time.Time, sequence uint64) {
-	c.lastTime = c.flightTime
+	c.stamped()
 	switch c.phase {
 	case claiming:
 		c.lead(now, sequence)

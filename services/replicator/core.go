@@ -137,27 +137,29 @@ type Core struct {
 	last       uint64 // stream sequence of the last entry applied
 	nextOffset int64
 	lastTime   int64     // of the newest entry in the log, in Unix nanoseconds
+	risingFrom uint64    // of the newest entry in the log
 	answered   bool      // the sequencer has answered the Hello of this term
 	helloAt    time.Time // when Hello was last sent
 
-	frontend   uint64 // highest frontend epoch seen or logged
-	sequencer  uint64 // highest sequencer epoch seen or logged
-	lanes      lanes
-	ids        messageIDs
-	producers  *producers.Table
-	lastID     string // message id of the last batch in the log
-	tail       tail
-	queue      []pending // accepted, for the next entry
-	flight     []pending // in the entry under way
-	flightData []byte
-	flightTime int64     // of the entry under way
-	accepted   uint64    // batches that ever went into the queue
-	taken      uint64    // batches that ever left the queue for an entry
-	verdicts   []verdict // wait for an append sent after now
-	sentenced  []verdict // wait for the append under way
-	questions  questions
-	saving     bool   // a Save is under way
-	saved      uint64 // sequence of the last snapshot, or of the last try
+	frontend     uint64 // highest frontend epoch seen or logged
+	sequencer    uint64 // highest sequencer epoch seen or logged
+	lanes        lanes
+	ids          messageIDs
+	producers    *producers.Table
+	lastID       string // message id of the last batch in the log
+	tail         tail
+	queue        []pending // accepted, for the next entry
+	flight       []pending // in the entry under way
+	flightData   []byte
+	flightTime   int64     // of the entry under way
+	flightRising uint64    // of the entry under way
+	accepted     uint64    // batches that ever went into the queue
+	taken        uint64    // batches that ever left the queue for an entry
+	verdicts     []verdict // wait for an append sent after now
+	sentenced    []verdict // wait for the append under way
+	questions    questions
+	saving       bool   // a Save is under way
+	saved        uint64 // sequence of the last snapshot, or of the last try
 
 	stats  Stats
 	fx     Effects
@@ -176,10 +178,12 @@ type Stats struct {
 	Repeats    uint64 // releases that were known already
 	Asks       uint64 // releases asked for again
 	Terms      uint64
-	Refused    uint64 // batches, for their sequence
-	Snapshots  uint64 // made
-	Oversized  uint64 // snapshots not made, because they would be too large
-	Replayed   uint64 // entries of the log that were read
+	Refused    uint64        // batches, for their sequence
+	Snapshots  uint64        // made
+	Oversized  uint64        // snapshots not made, because they would be too large
+	Replayed   uint64        // entries of the log that were read
+	ClockFalls uint64        // appended entries whose time lies far below that of the log before them
+	ClockFell  time.Duration // how far, the last time
 	Lanes      int
 	IDs        int
 	Producers  int

@@ -63,7 +63,7 @@ func (p *partition) Run(ctx context.Context) {
 		}
 		fx := core.Step(now, events)
 		stats := core.Stats()
-		p.stats.Store(&stats)
+		p.clockFell(p.stats.Swap(&stats), &stats)
 		if fx.Stop != nil {
 			p.service.ending.Fail(fmt.Errorf("partition %s: %w (%w)", p.id, fx.Stop, epoch.ErrReplaced))
 			return false

@@ -46,9 +46,9 @@ func (c *Core) logRead(now time.Time, r LogRead) {
 		return
 	}
 	c.phase, c.claimed = claiming, true
-	c.flightData = messages.EncodeEntry(messages.Entry{
-		TopicID: c.partition.TopicID, Owner: c.settings.Owner, BaseOffset: c.nextOffset, Time: c.tick(now),
-	})
+	entry := messages.Entry{TopicID: c.partition.TopicID, Owner: c.settings.Owner, BaseOffset: c.nextOffset}
+	c.stamp(now, &entry)
+	c.flightData = messages.EncodeEntry(entry)
 	c.fx.Append = &Append{Expected: c.last, Data: c.flightData}
 	c.ids.expire(now)
 }
@@ -70,7 +70,7 @@ func (c *Core) newTerm(owner string, sequence uint64) bool {
 // another owner has followed this one.
 func (c *Core) apply(now time.Time, e *LoggedEntry) bool {
 	n := &e.Entry
-	c.last, c.lastTime = e.Sequence, max(c.lastTime, n.Time)
+	c.last, c.lastTime, c.risingFrom = e.Sequence, n.Time, n.RisingFrom
 	at := n.At()
 	if at.After(now) {
 		at = now // an earlier owner's clock was ahead; what it remembered must expire all the same

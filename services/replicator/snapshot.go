@@ -79,12 +79,13 @@ func (c *Core) proves(r LogRead) bool {
 		return false
 	}
 	e := &r.Entries[0]
+	c.risingFrom = e.Entry.RisingFrom
 	return e.Sequence == c.last && e.Entry.NextOffset() == c.nextOffset && e.Entry.Time == c.lastTime
 }
 
 // forget starts anew without a snapshot: the log is right.
 func (c *Core) forget() {
-	c.last, c.saved, c.nextOffset, c.lastTime, c.lastID = 0, 0, 0, 0, ""
+	c.last, c.saved, c.nextOffset, c.lastTime, c.risingFrom, c.lastID = 0, 0, 0, 0, 0, ""
 	c.frontend, c.sequencer = 0, 0
 	c.lanes, c.ids, c.producers = newLanes(), newMessageIDs(c.settings), newProducers(c.settings)
 }
