@@ -30,8 +30,8 @@ func NewBuilder(key string) *Builder {
 }
 
 // Add puts the batch at the end of the object and returns where its payload
-// lies. It fails, and changes nothing, if the topic or the lane is longer than
-// 65,535 bytes or the payload longer than 4 GiB.
+// lies. It fails, and changes nothing, if the topic, the lane or the message id
+// is longer than 65,535 bytes or the payload longer than 4 GiB.
 func (b *Builder) Add(batch Batch) (messages.Extent, error) {
 	if err := checkBatch(&batch); err != nil {
 		return messages.Extent{}, fmt.Errorf("add batch of %s, lane %.64q, ticket %d to object %q: %w",
@@ -55,6 +55,8 @@ func checkBatch(batch *Batch) error {
 		return fmt.Errorf("topic of %d bytes is too long", len(batch.Partition.Topic))
 	case len(batch.Lane) > maxNameSize:
 		return fmt.Errorf("lane of %d bytes is too long", len(batch.Lane))
+	case len(batch.MessageID) > maxNameSize:
+		return fmt.Errorf("message id of %d bytes is too long", len(batch.MessageID))
 	case uint64(len(batch.Payload)) > math.MaxUint32:
 		return fmt.Errorf("payload of %d bytes is too long", len(batch.Payload))
 	}

@@ -5,7 +5,7 @@
 // never decides what goes into an object, never retries, and never deletes an
 // object that it has acknowledged.
 //
-// # Object format, version 1
+// # Object format, version 2
 //
 // All numbers are little-endian; every CRC is CRC-32C (Castagnoli).
 //
@@ -14,13 +14,16 @@
 //	head     mark "LBAT" · payload length u32 · payload CRC u32 ·
 //	         topic id u64 · partition i32 · frontend epoch u64 ·
 //	         ticket number u64 · record count u32 ·
-//	         topic length u16 · lane length u16 · topic · lane ·
+//	         first sequence i32 · producer id i64 · producer epoch i16 ·
+//	         topic length u16 · lane length u16 · message id length u16 ·
+//	         topic · lane · message id ·
 //	         CRC u32 of the head up to here
 //	index    per batch: offset of its head u64 · head length u32 ·
 //	         payload length u32 · payload CRC u32
 //	trailer  number of batches u32 · size of the object u64 ·
 //	         CRC u32 of index and trailer up to here · magic "LANEWAYE"
 //
-// An object describes itself: a lost log could be rebuilt from the objects. The
-// trailer comes last, so a torn object is never taken for a whole one.
+// An object describes itself: batches whose log entries are lost can be exported
+// with all that their producers need to send them again (see internal/repair).
+// The trailer comes last, so a torn object is never taken for a whole one.
 package objectstore

@@ -13,14 +13,14 @@ const (
 	trailerMagic = "LANEWAYE"
 	batchMark    = "LBAT"
 
-	formatVersion = 1
+	formatVersion = 2
 
 	headerSize     = 16
-	headFixedSize  = 48 // head without topic, lane and CRC
+	headFixedSize  = 64 // head without topic, lane, message id and CRC
 	checksumSize   = 4
 	minHeadSize    = headFixedSize + checksumSize
 	maxNameSize    = 1<<16 - 1
-	maxHeadSize    = minHeadSize + 2*maxNameSize
+	maxHeadSize    = minHeadSize + 3*maxNameSize
 	indexEntrySize = 20
 	trailerSize    = 24
 
@@ -48,15 +48,17 @@ func corruptExtent(extent messages.Extent, reason string) error {
 	return &CorruptError{Key: extent.Key, Offset: extent.Offset, Length: extent.Length, Reason: reason}
 }
 
-// Batch is one batch of an object with all that is needed to rebuild its place
-// in the log.
+// Batch is one batch of an object with all that is needed to send it again when
+// the log has lost it.
 type Batch struct {
 	Partition messages.Partition
 	Lane      string
-	Epoch     uint64 // frontend epoch of the ticket
-	Number    uint64 // ticket number within the lane
-	Records   uint32 // records in the payload
-	Payload   []byte // the batch frame
+	Epoch     uint64            // frontend epoch of the ticket
+	Number    uint64            // ticket number within the lane
+	Records   uint32            // records in the payload
+	Sequence  messages.Sequence // zero without a producer id
+	MessageID string            // Nats-Msg-Id; empty is none
+	Payload   []byte            // the batch frame
 }
 
 // indexEntry is what the index says about one batch.
@@ -74,7 +76,9 @@ func appendHeader(to []byte) []byte {
 	return binary.LittleEndian.AppendUint32(to, Checksum(to[start:]))
 }
 
-func headSize(batch *Batch) int { return minHeadSize + len(batch.Partition.Topic) + len(batch.Lane) }
+func headSize(batch *Batch) int {
+	return minHeadSize + len(batch.Partition.Topic) + len(batch.Lane) + len(batch.MessageID)
+}
 
 func appendHead(to []byte, batch *Batch, payloadCRC uint32) []byte {
 	start := len(to)
@@ -86,10 +90,15 @@ func appendHead(to []byte, batch *Batch, payloadCRC uint32) []byte {
 	to = binary.LittleEndian.AppendUint64(to, batch.Epoch)
 	to = binary.LittleEndian.AppendUint64(to, batch.Number)
 	to = binary.LittleEndian.AppendUint32(to, batch.Records)
+	to = binary.LittleEndian.AppendUint32(to, uint32(batch.Sequence.First))
+	to = binary.LittleEndian.AppendUint64(to, uint64(batch.Sequence.ProducerID))
+	to = binary.LittleEndian.AppendUint16(to, uint16(batch.Sequence.ProducerEpoch))
 	to = binary.LittleEndian.AppendUint16(to, uint16(len(batch.Partition.Topic)))
 	to = binary.LittleEndian.AppendUint16(to, uint16(len(batch.Lane)))
+	to = binary.LittleEndian.AppendUint16(to, uint16(len(batch.MessageID)))
 	to = append(to, batch.Partition.Topic...)
 	to = append(to, batch.Lane...)
+	to = append(to, batch.MessageID...)
 	return binary.LittleEndian.AppendUint32(to, Checksum(to[start:]))
 }
 

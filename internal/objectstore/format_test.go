@@ -35,7 +35,7 @@ func build(t rapid.TB, key string, batches []Batch) ([]byte, []messages.Extent) 
 }
 
 // scan returns all batches of an object, and the error that ended it.
-func scan(key string, object []byte) ([]StoredBatch, error) {
+func scanAll(key string, object []byte) ([]StoredBatch, error) {
 	var found []StoredBatch
 	for batch, err := range Scan(key, bytes.NewReader(object), int64(len(object))) {
 		if err != nil {
@@ -56,7 +56,9 @@ func examples() []Batch {
 		{
 			Partition: messages.Partition{Topic: strings.Repeat("t", maxNameSize), TopicID: math.MaxUint64, Number: math.MaxInt32},
 			Lane:      strings.Repeat("l", maxNameSize), Epoch: math.MaxUint64, Number: math.MaxUint64,
-			Records: math.MaxUint32, Payload: pattern(100_000),
+			Records: math.MaxUint32, MessageID: strings.Repeat("i", maxNameSize),
+			Sequence: messages.Sequence{ProducerID: math.MaxInt64, ProducerEpoch: math.MaxInt16, First: math.MaxInt32},
+			Payload:  pattern(100_000),
 		},
 		{Payload: []byte{}},
 		{Partition: messages.Partition{Number: math.MinInt32}, Lane: "\x00\xff", Payload: []byte{0}},
@@ -73,7 +75,12 @@ func TestScanFindsWhatWasBuilt(t *testing.T) {
 				},
 				Lane: rapid.String().Draw(t, "lane"), Epoch: rapid.Uint64().Draw(t, "epoch"),
 				Number: rapid.Uint64().Draw(t, "number"), Records: rapid.Uint32().Draw(t, "records"),
-				Payload: rapid.SliceOf(rapid.Byte()).Draw(t, "payload"),
+				Sequence: messages.Sequence{
+					ProducerID: rapid.Int64().Draw(t, "producer"), ProducerEpoch: rapid.Int16().Draw(t, "producer epoch"),
+					First: rapid.Int32().Draw(t, "first"),
+				},
+				MessageID: rapid.String().Draw(t, "message id"),
+				Payload:   rapid.SliceOf(rapid.Byte()).Draw(t, "payload"),
 			}
 		})
 		checkRoundTrip(t, rapid.SliceOfN(batch, 0, 30).Draw(t, "batches"))
@@ -96,7 +103,7 @@ func TestAThousandBatchesFitOneObject(t *testing.T) {
 func checkRoundTrip(t rapid.TB, batches []Batch) {
 	t.Helper()
 	object, extents := build(t, "k", batches)
-	found, err := scan("k", object)
+	found, err := scanAll("k", object)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,6 +123,28 @@ func checkRoundTrip(t rapid.TB, batches []Batch) {
 	}
 	if diff := cmp.Diff(want, found, cmp.Comparer(bytes.Equal)); diff != "" {
 		t.Fatalf("found (+) differs from built (-):\n%s", diff)
+	}
+}
+
+func TestScanHeadsFindsTheSameWithoutPayloads(t *testing.T) {
+	object, extents := build(t, "k", examples())
+	for i := range extents { // nothing of a payload is looked at
+		clear(object[extents[i].Offset : extents[i].Offset+extents[i].Length])
+	}
+	at := 0
+	for batch, err := range ScanHeads("k", bytes.NewReader(object), int64(len(object))) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := StoredBatch{Batch: examples()[at], Extent: extents[at]}
+		want.Payload = nil
+		if diff := cmp.Diff(want, batch); diff != "" {
+			t.Errorf("batch %d: found (+) differs from built (-):\n%s", at, diff)
+		}
+		at++
+	}
+	if at != len(extents) {
+		t.Errorf("%d batches are found of %d", at, len(extents))
 	}
 }
 
@@ -140,7 +169,7 @@ func TestPartsMayBeTakenBetweenBatches(t *testing.T) {
 			t.Fatal(err)
 		}
 		first, second := bytes.Join(builder.Parts(), nil), bytes.Join(builder.Parts(), nil)
-		if found, err := scan("k", first); err != nil || len(found) != i+1 || !bytes.Equal(first, second) {
+		if found, err := scanAll("k", first); err != nil || len(found) != i+1 || !bytes.Equal(first, second) {
 			t.Errorf("after %d batches: found %d, error %v", i+1, len(found), err)
 		}
 	}
@@ -150,7 +179,7 @@ func TestABatchThatDoesNotFitTheFormatIsRefused(t *testing.T) {
 	tooLong := strings.Repeat("x", maxNameSize+1)
 	builder := NewBuilder("k")
 	size := builder.Size()
-	for _, batch := range []Batch{{Lane: tooLong}, {Partition: messages.Partition{Topic: tooLong}}} {
+	for _, batch := range []Batch{{Lane: tooLong}, {MessageID: tooLong}, {Partition: messages.Partition{Topic: tooLong}}} {
 		if _, err := builder.Add(batch); err == nil || !strings.Contains(err.Error(), "too long") {
 			t.Errorf("error is %v, want it to say what is too long", err)
 		}

@@ -53,7 +53,7 @@ func FuzzScan(f *testing.F) {
 			object = bytes.Clone(object)
 			resign(object)
 		}
-		found, err := scan("k", object)
+		found, err := scanAll("k", object)
 		if err != nil {
 			return
 		}

@@ -24,7 +24,25 @@ func NewKey(now time.Time, entropy io.Reader) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("new object key: %w", err)
 	}
-	return fmt.Sprintf("objects/%x/%s", id[len(id)-1]&0x0f, id), nil
+	return keyOf(id), nil
+}
+
+func keyOf(id ulid.ULID) string { return fmt.Sprintf("objects/%x/%s", id[len(id)-1]&0x0f, id) }
+
+// isKey reports whether NewKey may have returned the key.
+func isKey(key string) bool {
+	id, err := ulid.ParseStrict(path.Base(key))
+	return err == nil && key == keyOf(id)
+}
+
+// KeyTime returns when a key of NewKey was made, to the millisecond; the zero time
+// for any other key.
+func KeyTime(key string) time.Time {
+	id, err := ulid.ParseStrict(path.Base(key))
+	if err != nil {
+		return time.Time{}
+	}
+	return id.Timestamp()
 }
 
 // checkKey refuses keys that a file system would take for another path.

@@ -7,7 +7,8 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// StoredBatch is a batch found in an object, and where its payload lies.
+// StoredBatch is a batch found in an object, and where its payload lies. ScanHeads
+// leaves the payload nil.
 type StoredBatch struct {
 	Batch
 	Extent messages.Extent
@@ -22,8 +23,18 @@ type StoredBatch struct {
 // Payloads are not shared with later batches. No more memory is taken than the
 // largest payload needs, whatever the object claims.
 func Scan(key string, object io.ReaderAt, size int64) iter.Seq2[StoredBatch, error] {
+	return scan(scanner{key: key, object: object, size: size, payloads: true})
+}
+
+// ScanHeads is Scan without the payloads, which are neither read nor verified: it
+// reads little of an object of large batches.
+func ScanHeads(key string, object io.ReaderAt, size int64) iter.Seq2[StoredBatch, error] {
+	return scan(scanner{key: key, object: object, size: size})
+}
+
+func scan(s scanner) iter.Seq2[StoredBatch, error] {
 	return func(yield func(StoredBatch, error) bool) {
-		s := scanner{key: key, object: object, size: size}
+		s := s // an iteration may be repeated
 		if err := s.open(); err != nil {
 			yield(StoredBatch{}, err)
 			return

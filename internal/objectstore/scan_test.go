@@ -17,7 +17,7 @@ func TestEveryAlteredByteIsFound(t *testing.T) {
 		for _, flip := range []byte{0x01, 0x80, 0xff} {
 			altered := bytes.Clone(object)
 			altered[at] ^= flip
-			_, err := scan("k", altered)
+			_, err := scanAll("k", altered)
 			var corrupt *CorruptError
 			if !errors.As(err, &corrupt) || corrupt.Key != "k" {
 				t.Errorf("byte %d altered: error is %v, want a CorruptError with the key", at, err)
@@ -29,13 +29,13 @@ func TestEveryAlteredByteIsFound(t *testing.T) {
 func TestATornObjectYieldsNothing(t *testing.T) {
 	object, _ := build(t, "k", []Batch{{Lane: "a", Payload: []byte("one")}, {Lane: "b", Payload: []byte("two")}})
 	for length := range len(object) {
-		found, err := scan("k", object[:length])
+		found, err := scanAll("k", object[:length])
 		var corrupt *CorruptError
 		if len(found) != 0 || !errors.As(err, &corrupt) {
 			t.Errorf("first %d bytes: %d batches, error %v", length, len(found), err)
 		}
 	}
-	if found, err := scan("k", append(bytes.Clone(object), 0)); err == nil {
+	if found, err := scanAll("k", append(bytes.Clone(object), 0)); err == nil {
 		t.Errorf("with a byte more: %d batches and no error", len(found))
 	}
 }
@@ -56,7 +56,7 @@ func TestAbsurdCountsTakeNoMemory(t *testing.T) {
 		resign(altered)
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		_, err := scan("k", altered)
+		_, err := scanAll("k", altered)
 		runtime.ReadMemStats(&after)
 		if err == nil {
 			t.Errorf("%s: no error", name)
@@ -71,8 +71,8 @@ func TestAnotherVersionIsNotGuessedAt(t *testing.T) {
 	object, _ := build(t, "k", examples())
 	binary.LittleEndian.PutUint32(object[8:], formatVersion+1)
 	resign(object)
-	_, err := scan("k", object)
-	if err == nil || !strings.Contains(err.Error(), "format version 2") {
+	_, err := scanAll("k", object)
+	if err == nil || !strings.Contains(err.Error(), "format version 3") {
 		t.Errorf("error is %v, want it to name the version", err)
 	}
 }

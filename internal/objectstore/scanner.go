@@ -16,6 +16,7 @@ type scanner struct {
 	key        string
 	object     io.ReaderAt
 	size       int64
+	payloads   bool          // whether payloads are read and verified
 	count      uint32        // batches that the trailer promises
 	indexStart int64         // where the batches end
 	index      *bufio.Reader // entries that are still to come
@@ -97,12 +98,14 @@ func (s *scanner) next() (StoredBatch, error) {
 	if err != nil {
 		return StoredBatch{}, err
 	}
-	batch.Payload = make([]byte, entry.payloadLength)
-	if err := s.read(batch.Payload, batch.Extent.Offset); err != nil {
-		return StoredBatch{}, err
-	}
-	if err := Verify(batch.Extent, batch.Payload); err != nil {
-		return StoredBatch{}, err
+	if s.payloads {
+		batch.Payload = make([]byte, entry.payloadLength)
+		if err := s.read(batch.Payload, batch.Extent.Offset); err != nil {
+			return StoredBatch{}, err
+		}
+		if err := Verify(batch.Extent, batch.Payload); err != nil {
+			return StoredBatch{}, err
+		}
 	}
 	s.at = batch.Extent.Offset + batch.Extent.Length
 	return batch, nil
@@ -135,9 +138,10 @@ func (s *scanner) decodeHead(head []byte, entry indexEntry) (StoredBatch, error)
 	if binary.LittleEndian.Uint32(head[len(body):]) != Checksum(body) {
 		return StoredBatch{}, s.corrupt(s.at, int64(len(head)), "checksum of the head is wrong")
 	}
-	topicEnd := headFixedSize + int(binary.LittleEndian.Uint16(body[44:]))
-	laneEnd := topicEnd + int(binary.LittleEndian.Uint16(body[46:]))
-	if string(body[:4]) != batchMark || laneEnd != len(body) ||
+	topicEnd := headFixedSize + int(binary.LittleEndian.Uint16(body[58:]))
+	laneEnd := topicEnd + int(binary.LittleEndian.Uint16(body[60:]))
+	messageIDEnd := laneEnd + int(binary.LittleEndian.Uint16(body[62:]))
+	if string(body[:4]) != batchMark || messageIDEnd != len(body) ||
 		binary.LittleEndian.Uint32(body[4:]) != entry.payloadLength ||
 		binary.LittleEndian.Uint32(body[8:]) != entry.payloadCRC {
 		return StoredBatch{}, s.corrupt(s.at, int64(len(head)), "the head does not fit the index")
@@ -153,6 +157,12 @@ func (s *scanner) decodeHead(head []byte, entry indexEntry) (StoredBatch, error)
 			Epoch:   binary.LittleEndian.Uint64(body[24:]),
 			Number:  binary.LittleEndian.Uint64(body[32:]),
 			Records: binary.LittleEndian.Uint32(body[40:]),
+			Sequence: messages.Sequence{
+				First:         int32(binary.LittleEndian.Uint32(body[44:])),
+				ProducerID:    int64(binary.LittleEndian.Uint64(body[48:])),
+				ProducerEpoch: int16(binary.LittleEndian.Uint16(body[56:])),
+			},
+			MessageID: string(body[laneEnd:]),
 		},
 		Extent: messages.Extent{
 			Key: s.key, Offset: s.at + int64(len(head)), Length: int64(entry.payloadLength), CRC: entry.payloadCRC,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -27,6 +28,14 @@ type Store interface {
 	// does not have is a *CorruptError. Nothing is checked against a CRC here:
 	// see Verify.
 	ReadRange(ctx context.Context, key string, offset, length int64) ([]byte, error)
+
+	// List iterates over the objects whose keys begin with the prefix, and which
+	// NewKey has named, in no particular order; "" is all of them. Files that are no
+	// objects, such as the marker of a store, are left out. What is listed need not
+	// be referred to by anything, nor be whole: a Put that is under way, or that died
+	// with its process, may have left it. Objects that are put meanwhile may or may
+	// not be among them. An error ends the iteration.
+	List(ctx context.Context, prefix string) iter.Seq2[Listed, error]
 
 	// Close releases what the store holds. Calls under way must have returned.
 	Close() error

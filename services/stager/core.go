@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// maxName is the longest topic or lane that an object can hold, in bytes.
+	// maxName is the longest topic, lane or message id that an object can hold, in bytes.
 	maxName = 1<<16 - 1
 	// maxRemaining bounds the time that a frontend may give a batch.
 	maxRemaining = 24 * time.Hour
@@ -142,7 +142,7 @@ func (c *Core) Stats() Stats {
 var (
 	errTooLate  = messages.NewError(messages.CodeDeadlinePassed, "its time was over when it arrived")
 	errWaited   = messages.NewError(messages.CodeDeadlinePassed, "it has waited for an upload until its time was over")
-	errLongName = messages.Errorf(messages.CodeInvalidRequest, "the name of the topic or the lane has more than %d bytes", maxName)
+	errLongName = messages.Errorf(messages.CodeInvalidRequest, "the name of the topic, the lane or the message id has more than %d bytes", maxName)
 	// Another stager may well take the batch, so the refusal has to be one that passes.
 	errEnding = messages.NewError(messages.CodeStagerBusy, "the stager is ending")
 )
@@ -170,7 +170,7 @@ func (c *Core) objection(b *Batch) *messages.Error {
 		return errEnding
 	case b.Remaining <= 0:
 		return errTooLate
-	case len(b.Lane) > maxName, len(b.Partition.Topic) > maxName:
+	case len(b.Lane) > maxName, len(b.Partition.Topic) > maxName, len(b.MessageID) > maxName:
 		return errLongName
 	}
 	return nil

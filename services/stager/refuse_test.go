@@ -124,9 +124,12 @@ func TestAnObjectHasTheLatestDeadlineOfItsBatches(t *testing.T) {
 
 func TestANameThatNoObjectCanHoldIsRefused(t *testing.T) {
 	r := newRig(t, small)
-	fx := r.step(stage(orders0, batch(strings.Repeat("x", maxName+1), 1, 10), batch("a", 2, 10)))
-	if got := refusals(t, fx); len(got) != 1 || got[0].Code != messages.CodeInvalidRequest {
-		t.Errorf("refusals are %v, want one with %s", got, messages.CodeInvalidRequest.Kind().Name)
+	withID := batch("a", 3, 10)
+	withID.MessageID = strings.Repeat("x", maxName+1)
+	fx := r.step(stage(orders0, batch(strings.Repeat("x", maxName+1), 1, 10), batch("a", 2, 10), withID))
+	got := refusals(t, fx)
+	if len(got) != 2 || got[0].Code != messages.CodeInvalidRequest || got[1].Code != messages.CodeInvalidRequest {
+		t.Errorf("refusals are %v, want two with %s", got, messages.CodeInvalidRequest.Kind().Name)
 	}
 	wantObjects(t, fx, []string{"a:2"})
 }

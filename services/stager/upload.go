@@ -116,7 +116,8 @@ func (u *uploader) put(ctx context.Context, object *Object) (stored, error) {
 	for i := range object.Batches {
 		b := &object.Batches[i]
 		extents[i], err = builder.Add(objectstore.Batch{
-			Partition: b.Partition, Lane: b.Lane, Epoch: b.Epoch, Number: b.Number, Records: b.Records, Payload: b.Payload,
+			Partition: b.Partition, Lane: b.Lane, Epoch: b.Epoch, Number: b.Number, Records: b.Records,
+			Sequence: b.Sequence, MessageID: b.MessageID, Payload: b.Payload,
 		})
 		if err != nil {
 			return stored{}, backoff.Permanent(err)

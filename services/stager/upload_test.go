@@ -1,9 +1,12 @@
 package stager
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -26,6 +29,8 @@ func (f putFunc) Put(ctx context.Context, key string, parts [][]byte) error {
 func (putFunc) ReadRange(context.Context, string, int64, int64) ([]byte, error) {
 	return nil, errors.New("not used")
 }
+
+func (putFunc) List(context.Context, string) iter.Seq2[objectstore.Listed, error] { return nil }
 
 func (putFunc) Close() error { return nil }
 
@@ -154,6 +159,38 @@ func TestAnUploadThatIsToldToEndRefusesSoThatAnotherStagerTakesTheBatches(t *tes
 			t.Errorf("ended after %v, want 1s", took)
 		}
 	})
+}
+
+func TestAnObjectTellsAllThatItsProducersSaidOfTheirBatches(t *testing.T) {
+	o := object(time.Minute, time.Minute)
+	o.Batches[0].Sequence = messages.Sequence{ProducerID: 7, ProducerEpoch: 2, First: 41}
+	o.Batches[1].MessageID = "once"
+	var stored []byte
+	u := newUploader(func(_ context.Context, _ string, parts [][]byte) error {
+		stored = bytes.Join(parts, nil)
+		return nil
+	}, nil)
+	if uploaded := u.upload(t.Context(), o, fate{}); uploaded.Failed != nil {
+		t.Fatal(uploaded.Failed)
+	}
+	at := 0
+	for found, err := range objectstore.Scan("k", bytes.NewReader(stored), int64(len(stored))) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := &o.Batches[at]
+		want := objectstore.Batch{
+			Partition: b.Partition, Lane: b.Lane, Epoch: b.Epoch, Number: b.Number, Records: b.Records,
+			Sequence: b.Sequence, MessageID: b.MessageID, Payload: b.Payload,
+		}
+		if !reflect.DeepEqual(found.Batch, want) {
+			t.Errorf("the object has %+v, want %+v", found.Batch, want)
+		}
+		at++
+	}
+	if at != len(o.Batches) {
+		t.Errorf("the object has %d batches, want %d", at, len(o.Batches))
+	}
 }
 
 func TestAnObjectThatCannotBeLaidOutIsNotTriedAgain(t *testing.T) {

@@ -1,0 +1,73 @@
+package objectstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"path"
+	"path/filepath"
+	"strings"
+)
+
+// Listed is an object as List finds it.
+type Listed struct {
+	Key  string
+	Size int64 // in bytes
+}
+
+// List implements Store.
+func (l *local) List(ctx context.Context, prefix string) iter.Seq2[Listed, error] {
+	return func(yield func(Listed, error) bool) {
+		err := filepath.WalkDir(l.root, func(name string, entry fs.DirEntry, err error) error {
+			if err = errors.Join(ctx.Err(), err); err != nil {
+				return ignoreGone(err)
+			}
+			key, err := filepath.Rel(l.root, name)
+			if err != nil {
+				return err
+			}
+			key = filepath.ToSlash(key)
+			if entry.IsDir() {
+				return enter(key, prefix)
+			}
+			if !strings.HasPrefix(key, prefix) || !isKey(key) || !entry.Type().IsRegular() {
+				return nil
+			}
+			info, err := entry.Info()
+			if err != nil {
+				return ignoreGone(err)
+			}
+			if !yield(Listed{Key: key, Size: info.Size()}, nil) {
+				return fs.SkipAll
+			}
+			return nil
+		})
+		if err != nil {
+			yield(Listed{}, fmt.Errorf("list objects: %w", classify(err)))
+		}
+	}
+}
+
+// enter returns fs.SkipDir for a folder that holds no key of the prefix: foreign
+// files beside the objects may be many.
+func enter(folder, prefix string) error {
+	inside, _ := path.Match("objects/?", folder)
+	if folder != "." && folder != "objects" && !inside {
+		return fs.SkipDir
+	}
+	if below := folder + "/"; folder != "." && !strings.HasPrefix(below, prefix) && !strings.HasPrefix(prefix, below) {
+		return fs.SkipDir
+	}
+	return nil
+}
+
+// ignoreGone drops the error about a file that is not there any more: a Put that
+// failed has removed it.
+func ignoreGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
