@@ -73,7 +73,7 @@ func (f *frontend) status(m *nats.Msg, status string, next int64) {
 
 func (f *frontend) failFetch(m *nats.Msg, err *messages.Error) {
 	f.publish(&nats.Msg{Subject: m.Reply, Header: nats.Header{
-		messages.HeaderStatus: {strconv.Itoa(err.Code.Kind().Status)},
+		messages.HeaderStatus: {err.Code.FetchStatus()},
 		messages.HeaderError:  {err.Code.Kind().Name},
 		messages.HeaderDesc:   {err.Error()},
 	}})

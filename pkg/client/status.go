@@ -50,10 +50,8 @@ func (s *session) status(m *nats.Msg) (over bool, err error) {
 	switch status := m.Header.Get(messages.HeaderStatus); status {
 	case messages.StatusHeartbeat:
 		return false, s.heartbeat(m)
-	case messages.StatusEnd, messages.StatusNoRecords:
-		if m.Header.Get(messages.HeaderError) == "" {
-			return s.end(m)
-		}
+	case messages.StatusEnd, messages.StatusNoRecords: // no error has these
+		return s.end(m)
 	}
 	return false, s.failure(m)
 }

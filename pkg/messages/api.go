@@ -226,9 +226,11 @@ const (
 	FromLatest   = "latest"
 )
 
-// Status values of the message that ends a fetch, and of the heartbeat.
+// Status values of the message that ends a fetch, and of the heartbeat. No error
+// has one of them; see Code.FetchStatus.
 const (
 	StatusHeartbeat = "100" // an idle fetch lives; answer it with a credit of 0
 	StatusEnd       = "204" // the end of the partition, or of what was asked for, is reached
-	StatusNoRecords = "404" // nothing came within max_wait_ms
+	StatusCancelled = "205" // the consumer has published CancelFetch
+	StatusNoRecords = "404" // nothing came within max_wait_ms, as in a JetStream pull
 )

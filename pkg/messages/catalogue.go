@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -115,6 +116,21 @@ func Codes() []Code {
 	}
 	return codes
 }
+
+// FetchStatus returns the status of the message that ends a fetch with this
+// error: the code's class, except that 404 is StatusNoRecords there. A client that
+// looks at the status alone MUST NOT take an error for the end of a fetch that
+// found nothing.
+func (c Code) FetchStatus() string {
+	status := strconv.Itoa(c.Kind().Status)
+	if status == StatusNoRecords {
+		return statusGone
+	}
+	return status
+}
+
+// statusGone stands for the class 404 in a fetch.
+const statusGone = "410"
 
 // Error is an error of the catalogue with what an operator needs to find its
 // cause. It is what crosses every boundary between services and to clients.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -102,6 +103,19 @@ func TestStatusClassSaysWhetherToRetry(t *testing.T) {
 		}
 		if NewError(code, "").Retryable() != k.Retryable {
 			t.Errorf("%s: the error and its kind differ", k.Name)
+		}
+	}
+}
+
+// A client may look at the status of a fetch alone.
+func TestNoErrorEndsAFetchWithTheStatusOfAnotherEnd(t *testing.T) {
+	for _, code := range Codes() {
+		status, class := code.FetchStatus(), strconv.Itoa(code.Kind().Status)
+		if slices.Contains([]string{StatusHeartbeat, StatusEnd, StatusCancelled, StatusNoRecords}, status) {
+			t.Errorf("%s ends a fetch with status %s", code.Kind().Name, status)
+		}
+		if status != class && (class != "404" || status != "410") {
+			t.Errorf("%s is of class %s and ends a fetch with status %s", code.Kind().Name, class, status)
 		}
 	}
 }

@@ -24,8 +24,8 @@ what exactly happened. The codes below 20000 are those of JetStream for the same
 %s
 ` + "```" + `
 
-A fetch that fails ends with a status message whose body is the same; its headers say it too: ` + "`Status`" + ` is the class,
-` + "`Laneway-Error`" + ` the name, ` + "`Description`" + ` the rest.
+A fetch that fails ends with a status message whose body is the same; its headers say it too: ` + "`Status`" + ` is the class, with 410 for
+class 404, ` + "`Laneway-Error`" + ` the name, ` + "`Description`" + ` the rest.
 Retryable means that the same request may succeed later without a change. Every error is counted in
 ` + "`laneway_frontend_errors_total{request, error}`" + ` on ` + "`/metrics`" + `.
 
@@ -37,8 +37,8 @@ const errorsTail = `
 Two things are no errors of Laneway, but look like them:
 
 - ` + "`503`" + ` without a body (*no responders*) comes from NATS: there is no such topic or partition, or no frontend is running.
-- A fetch that ends well has status ` + "`" + StatusEnd + "`" + ` (the end is reached, or what was asked for is delivered) or ` + "`" + StatusNoRecords + "`" + ` (nothing came
-  within ` + "`max_wait_ms`" + `). ` + "`" + StatusHeartbeat + "`" + ` on the way asks the consumer for a sign of life: publish ` + "`0`" + ` to its reply subject.
+- A fetch that ends well has status ` + "`" + StatusEnd + "`" + ` (the end is reached, or what was asked for is delivered), ` + "`" + StatusCancelled + "`" + ` (its consumer has
+  cancelled it) or ` + "`" + StatusNoRecords + "`" + ` (nothing came within ` + "`max_wait_ms`" + `). No error has one of them. ` + "`" + StatusHeartbeat + "`" + ` on the way asks the consumer for a sign of life: publish ` + "`0`" + ` to its reply subject.
 `
 
 // renderErrors returns the page that tells users of the catalogue.

@@ -109,10 +109,8 @@ func (a *answers) end(how ending) { a.last(a.status(how.status, how.description)
 // error as other requests are answered with: NATS clients take a 503 without a
 // body for one of the server, that nobody is there.
 func (a *answers) fail(err *messages.Error) {
-	if err != errLeft {
-		a.failed(err.Code)
-	}
-	m := a.status(strconv.Itoa(err.Code.Kind().Status), err.Error())
+	a.failed(err.Code)
+	m := a.status(err.Code.FetchStatus(), err.Error())
 	m.Header.Set(messages.HeaderError, err.Code.Kind().Name)
 	m.Data = messages.EncodeErrorResponse(err)
 	a.last(m)

@@ -2,8 +2,11 @@ package reader
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"laneway.dev/pkg/messages"
 )
@@ -66,14 +69,29 @@ func TestSilentConsumerIsGivenUp(t *testing.T) {
 	}
 }
 
-func TestAConsumerThatLeavesEndsItsFetch(t *testing.T) {
-	f := newFixture(t, nil)
-	f.commit(lines("a"), lines("b"))
-	c := f.fetch(fields{"offset": 0, "window_bytes": 1, "follow": true})
-	must(t, f.reader.config.Conn.Publish(c.data().Reply, []byte(messages.CancelFetch)))
-	c.fails(messages.CodeUnavailable)
-	if n := f.reader.OpenFetches(); n != 0 {
-		t.Errorf("%d fetches are open", n)
+// It may wait for credit, or for records.
+func TestACancelledFetchEndsWithAnEndOfItsOwnAndIsNoError(t *testing.T) {
+	for name, c := range map[string]struct {
+		window int
+		next   int64
+	}{"behind a full window": {1, 1}, "at the end": {1000, 2}} {
+		t.Run(name, func(t *testing.T) {
+			var failed atomic.Int64
+			f := newFixture(t, func(c *Config) { c.Failed = func(messages.Code) { failed.Add(1) } })
+			f.commit(lines("a"), lines("b"))
+			consumer := f.fetch(fields{"offset": 0, "window_bytes": c.window, "follow": true})
+			var last *nats.Msg
+			for range c.next {
+				last = consumer.data()
+			}
+			must(t, f.reader.config.Conn.Publish(last.Reply, []byte(messages.CancelFetch)))
+			end := consumer.wants(messages.StatusCancelled)
+			expectOffsets(t, end, c.next, 2)
+			expectHeader(t, end, messages.HeaderError, "")
+			if n := f.reader.OpenFetches(); n != 0 || len(end.Data) != 0 || failed.Load() != 0 {
+				t.Errorf("%d fetches are open, %d errors were counted, the body is %q", n, failed.Load(), end.Data)
+			}
+		})
 	}
 }
 

@@ -3,6 +3,7 @@ package reader
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"math"
 	"sync/atomic"
 	"time"
@@ -42,6 +43,7 @@ var (
 	endOfPartition = ending{messages.StatusEnd, "the end of the partition is reached"}
 	endOfRequest   = ending{messages.StatusEnd, "what was asked for is delivered"}
 	nothingCame    = ending{messages.StatusNoRecords, "nothing came in time"}
+	cancelled      = ending{messages.StatusCancelled, "the consumer has cancelled the fetch"}
 )
 
 // receive is the callback of a partition's fetch subject.
@@ -101,6 +103,9 @@ func (f *fetch) run(ctx context.Context) {
 	delete(f.partition.fetches, f)
 	f.partition.left = time.Now()
 	f.reader.mu.Unlock()
+	if err != nil && errors.Is(context.Cause(ctx), errLeft) {
+		how, err = cancelled, nil // whatever the cancellation has interrupted
+	}
 	if err == nil {
 		f.out.end(how)
 		return

@@ -261,7 +261,7 @@ func (c *consumer) status(want string) *nats.Msg {
 // fails returns the next message, which must be the error.
 func (c *consumer) fails(code messages.Code) *nats.Msg {
 	c.f.Helper()
-	m := c.status(strconv.Itoa(code.Kind().Status))
+	m := c.status(code.FetchStatus())
 	if got := m.Header.Get(messages.HeaderError); got != code.Kind().Name {
 		c.f.Fatalf("wanted %s, got %v", code.Kind().Name, m.Header)
 	}

@@ -20,7 +20,7 @@ import (
 // What ends a fetch from outside.
 var (
 	errDeleted = messages.NewError(messages.CodeUnknownTopic, "the topic was deleted")
-	errLeft    = messages.NewError(messages.CodeUnavailable, "the consumer has left")
+	errLeft    = errors.New("the consumer has cancelled the fetch")
 	errStopped = messages.NewError(messages.CodeUnavailable, "the frontend stops")
 	errBroken  = messages.NewError(messages.CodeUnavailable, "the frontend was disconnected from NATS; messages may be missing")
 )
