@@ -52,7 +52,7 @@ func New(conn *nats.Conn, js jetstream.JetStream, partition messages.Partition) 
 // was left by an earlier incarnation of the topic is deleted first.
 func (l *Log) Create(ctx context.Context, replicas int) error {
 	config := jetstream.StreamConfig{
-		Name:        l.partition.Stream(),
+		Name:        l.partition.LogStream(),
 		Description: "Laneway: log of " + l.partition.String(),
 		Subjects:    []string{l.partition.LogSubject()},
 		Storage:     jetstream.FileStorage,
@@ -82,12 +82,12 @@ func (l *Log) Create(ctx context.Context, replicas int) error {
 // Delete removes the stream. A stream that is not there, or that belongs to
 // another incarnation of the topic, is no error.
 func (l *Log) Delete(ctx context.Context) error {
-	stream, err := l.js.Stream(ctx, l.partition.Stream())
+	stream, err := l.js.Stream(ctx, l.partition.LogStream())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("look up stream %s: %w", l.partition.Stream(), err)
+		return fmt.Errorf("look up stream %s: %w", l.partition.LogStream(), err)
 	}
 	if stream.CachedInfo().Config.Metadata[metadataTopicID] != l.topicID() {
 		return nil
@@ -99,9 +99,9 @@ func (l *Log) topicID() string { return strconv.FormatUint(l.partition.TopicID, 
 
 // remove deletes the stream of the name, whatever it holds.
 func (l *Log) remove(ctx context.Context) error {
-	err := l.js.DeleteStream(ctx, l.partition.Stream())
+	err := l.js.DeleteStream(ctx, l.partition.LogStream())
 	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
-		return fmt.Errorf("delete stream %s: %w", l.partition.Stream(), err)
+		return fmt.Errorf("delete stream %s: %w", l.partition.LogStream(), err)
 	}
 	return nil
 }
@@ -111,15 +111,15 @@ func (l *Log) remove(ctx context.Context) error {
 // appended; after any other error the entry may be there, or may still land.
 func (l *Log) Append(ctx context.Context, expected uint64, data []byte) (uint64, error) {
 	ack, err := l.js.PublishMsg(ctx, &nats.Msg{Subject: l.partition.LogSubject(), Data: data},
-		jetstream.WithExpectLastSequence(expected), jetstream.WithExpectStream(l.partition.Stream()),
+		jetstream.WithExpectLastSequence(expected), jetstream.WithExpectStream(l.partition.LogStream()),
 		jetstream.WithRetryAttempts(0))
 	if err == nil {
 		return ack.Sequence, nil
 	}
 	if replicated.IsConflict(err) {
-		return 0, fmt.Errorf("append to %s after sequence %d: %w", l.partition.Stream(), expected, ErrMoved)
+		return 0, fmt.Errorf("append to %s after sequence %d: %w", l.partition.LogStream(), expected, ErrMoved)
 	}
-	return 0, fmt.Errorf("append to %s after sequence %d: %w", l.partition.Stream(), expected, err)
+	return 0, fmt.Errorf("append to %s after sequence %d: %w", l.partition.LogStream(), expected, err)
 }
 
 // State is where a log ends.
@@ -131,9 +131,9 @@ type State struct {
 
 // State asks the stream's leader where the log ends.
 func (l *Log) State(ctx context.Context) (State, error) {
-	stream, err := l.js.Stream(ctx, l.partition.Stream())
+	stream, err := l.js.Stream(ctx, l.partition.LogStream())
 	if err != nil {
-		return State{}, fmt.Errorf("look up stream %s: %w", l.partition.Stream(), err)
+		return State{}, fmt.Errorf("look up stream %s: %w", l.partition.LogStream(), err)
 	}
 	s := stream.CachedInfo().State
 	state := State{LastSequence: s.LastSeq, Entries: s.Msgs}
@@ -168,7 +168,7 @@ func (l *Log) await(ctx context.Context, sequence uint64) (messages.LoggedEntry,
 		case <-pause.C:
 		case <-ctx.Done():
 			return messages.LoggedEntry{}, fmt.Errorf("read %s: its entry %d is not there yet: %w",
-				l.partition.Stream(), sequence, context.Cause(ctx))
+				l.partition.LogStream(), sequence, context.Cause(ctx))
 		}
 	}
 }
@@ -189,7 +189,7 @@ func (l *Log) Read(ctx context.Context, from uint64, limit int) (entries []messa
 func (l *Log) read(ctx context.Context, request getRequest) (entries []messages.LoggedEntry, atEnd bool, err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("read %s: %w", l.partition.Stream(), err)
+			err = fmt.Errorf("read %s: %w", l.partition.LogStream(), err)
 		}
 	}()
 	body, err := json.Marshal(request)
@@ -202,7 +202,7 @@ func (l *Log) read(ctx context.Context, request getRequest) (entries []messages.
 		return nil, false, err
 	}
 	defer func() { err = errors.Join(err, sub.Unsubscribe()) }()
-	if err := l.conn.PublishRequest("$JS.API.DIRECT.GET."+l.partition.Stream(), inbox, body); err != nil {
+	if err := l.conn.PublishRequest("$JS.API.DIRECT.GET."+l.partition.LogStream(), inbox, body); err != nil {
 		return nil, false, err
 	}
 	for {
@@ -240,11 +240,11 @@ func (l *Log) decode(msg *nats.Msg) (messages.LoggedEntry, error) {
 	entry, err := messages.DecodeEntry(msg.Data)
 	if err != nil {
 		return messages.LoggedEntry{}, messages.Errorf(messages.CodeCorrupt, "entry %d of stream %s: %v",
-			sequence, l.partition.Stream(), err)
+			sequence, l.partition.LogStream(), err)
 	}
 	if entry.TopicID != l.partition.TopicID {
 		return messages.LoggedEntry{}, messages.Errorf(messages.CodeCorrupt,
-			"entry %d of stream %s belongs to topic id %d, not %d", sequence, l.partition.Stream(), entry.TopicID, l.partition.TopicID)
+			"entry %d of stream %s belongs to topic id %d, not %d", sequence, l.partition.LogStream(), entry.TopicID, l.partition.TopicID)
 	}
 	return messages.LoggedEntry{Sequence: sequence, Entry: entry}, nil
 }

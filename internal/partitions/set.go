@@ -88,6 +88,7 @@ func (s *Set[A]) change(c topics.Change, err error) {
 	}
 	known, exists := s.topics[c.Topic.Name]
 	if exists && !c.Deleted && known.ID == c.Topic.ID {
+		s.renew(known, c.Topic)
 		return
 	}
 	if exists {
@@ -100,6 +101,17 @@ func (s *Set[A]) change(c topics.Change, err error) {
 		s.topics[c.Topic.Name] = c.Topic
 		for n := range c.Topic.Partitions {
 			s.start(c.Topic, c.Topic.Partition(n))
+		}
+	}
+}
+
+// renew restarts the partitions of a topic whose logs are continued in other streams.
+func (s *Set[A]) renew(known, topic messages.Topic) {
+	s.topics[topic.Name] = topic
+	for n := range topic.Partitions {
+		if before, now := known.Partition(n), topic.Partition(n); before != now {
+			s.stop(before)
+			s.start(topic, now)
 		}
 	}
 }

@@ -60,16 +60,16 @@ func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Store,
 }
 
 // written names one writing of a snapshot. Its pieces have the subject
-// prefix.topic id.partition.sequence.writer.pieces.piece.
+// prefix.topic id.partition.incarnation.sequence.writer.pieces.piece.
 type written struct {
-	partition string // the subject up to the partition, with its dot
+	partition string // the subject up to the incarnation of the log, with its dot
 	sequence  uint64
 	writer    string // two owners may cover the same sequence
 	pieces    int
 }
 
 func partitionPrefix(p messages.Partition) string {
-	return topicPrefix(p.TopicID) + strconv.Itoa(int(p.Number)) + "."
+	return fmt.Sprintf("%s%d.%d.", topicPrefix(p.TopicID), p.Number, p.Incarnation)
 }
 
 func topicPrefix(id uint64) string { return prefix + strconv.FormatUint(id, 16) + "." }

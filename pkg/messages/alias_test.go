@@ -68,7 +68,7 @@ func TestStringsOfADecodedMessageAreCopies(t *testing.T) {
 }
 
 func TestStringsOfStoredFormsAreCopies(t *testing.T) {
-	stored, saved := EncodeEntry(sampleSequencedEntry), EncodeSnapshot(sampleSnapshot)
+	stored, saved := EncodeEntry(sampleFullEntry), EncodeSnapshot(sampleSnapshot)
 	entry, err := DecodeEntry(stored)
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +79,7 @@ func TestStringsOfStoredFormsAreCopies(t *testing.T) {
 	}
 	clear(stored)
 	clear(saved)
-	if diff := cmp.Diff(sampleSequencedEntry, entry); diff != "" {
+	if diff := cmp.Diff(sampleFullEntry, entry); diff != "" {
 		t.Errorf("the entry changed with its buffer: -before +after\n%s", diff)
 	}
 	if diff := cmp.Diff(sampleSnapshot, snapshot); diff != "" {

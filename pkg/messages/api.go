@@ -126,11 +126,18 @@ type Topic struct {
 	TopicConfig
 	ID      uint64    `json:"id,string"`
 	Created time.Time `json:"created"`
+	// Incarnations are those of the partitions' logs, by partition; 0 for partitions
+	// beyond its end.
+	Incarnations []uint32 `json:"incarnations,omitempty"`
 }
 
 // Partition returns the n-th partition of the topic.
 func (t Topic) Partition(n int) Partition {
-	return Partition{Topic: t.Name, TopicID: t.ID, Number: int32(n)}
+	p := Partition{Topic: t.Name, TopicID: t.ID, Number: int32(n)}
+	if n < len(t.Incarnations) {
+		p.Incarnation = t.Incarnations[n]
+	}
+	return p
 }
 
 // Complete fills in defaults and checks the configuration.

@@ -50,6 +50,7 @@ const (
 	CodeTooManyProducers   Code = 20033
 	CodePositionExpired    Code = 20034
 	CodeCorrupt            Code = 20040
+	CodePartitionDamaged   Code = 20041
 	CodeInternal           Code = 20050
 )
 
@@ -97,6 +98,7 @@ var catalogue = map[Code]Kind{
 	CodeTooManyProducers:   {"TOO_MANY_PRODUCERS", 429, true, "the partition remembers as many producers as its topic allows", "try again later: producers are forgotten after the topic's producer-expiry; keep producers instead of making new ones, or create the topic with a larger max-producers"},
 	CodePositionExpired:    {"POSITION_EXPIRED", 409, false, "a partition has forgotten how far the named producer came, because it was idle for longer than the topic's producer-expiry", "find out what is in the log, and go on under another name"},
 	CodeCorrupt:            {"CORRUPT", 500, false, "stored bytes are not what was written", "restore the object that is named from a copy; the records in it cannot be read"},
+	CodePartitionDamaged:   {"PARTITION_DAMAGED", 500, false, "the log of the partition has lost entries, so the partition is read-only", "restore the data of JetStream from a copy, or look at what is missing with: laneway topic repair NAME"},
 	CodeInternal:           {"INTERNAL", 500, false, "something happened that should not", "look at the log of the service and report it"},
 }
 

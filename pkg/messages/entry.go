@@ -5,14 +5,12 @@ import (
 	"time"
 )
 
-// entryVersion is the version of the log entry. Entries are kept for ever, so
-// later versions of Laneway must go on reading this one. An entry is written in the
-// lowest version that can say it.
+// entryVersion is the version of the log entry. Another one is not read.
 const entryVersion = 4
 
 // Entry is one JetStream message of a partition's log: a group commit of
-// placeholders, or a mark without any: a term record if Owner is set, else a
-// barrier.
+// placeholders, or an entry without any: the first of its log if Created is set, a
+// term record if Owner is set, else a barrier.
 type Entry struct {
 	TopicID uint64
 	// Owner is set in the first entry of a new owner of the log and names it;
@@ -21,6 +19,13 @@ type Entry struct {
 	Epoch          uint64 // frontend epoch of all batches
 	SequencerEpoch uint64
 	BaseOffset     int64 // offset of the first record; the next free one in an entry without batches
+	// Gap is how many offsets right below BaseOffset hold no records: the entry before
+	// this one ends at BaseOffset - Gap. They were reserved by an owner that crashed,
+	// which may have given out some of them, or belong to records that were lost.
+	Gap int64
+	// Created marks the entry that the creation of a topic, or a repair, writes first:
+	// a log without it has lost its beginning.
+	Created bool
 	// Time is that of all records of the entry, in Unix nanoseconds. It is taken
 	// from the owner's clock. It does not fall from one entry to the next, unless
 	// RisingFrom says so.
@@ -37,7 +42,7 @@ type Entry struct {
 
 // LoggedEntry is an entry as it stands in the log.
 type LoggedEntry struct {
-	Sequence uint64 // in the stream, dense from 1
+	Sequence uint64 // in the stream; the next entry has the next one
 	Entry    Entry
 }
 
@@ -84,21 +89,15 @@ func EncodeEntry(n Entry) []byte {
 		refs[i] = [2]int{lanes.of(n.Batches[i].Lane), keys.of(n.Batches[i].Extent.Key)}
 	}
 	return encode(64+40*len(n.Batches), func(e *encoder) {
-		version, fields := uint64(entryVersion), entryFields
-		switch {
-		case n.RisingFrom > 0:
-		case len(n.Refused) > 0:
-			version, fields = 3, entryFieldsVersion3
-		default:
-			version, fields = 2, entryFieldsVersion2
-		}
-		e.array(fields)
-		e.uint(version)
+		e.array(entryFields)
+		e.uint(entryVersion)
 		e.uint(n.TopicID)
 		e.string(n.Owner)
 		e.uint(n.Epoch)
 		e.uint(n.SequencerEpoch)
 		e.int(n.BaseOffset)
+		e.int(n.Gap)
+		e.bool(n.Created)
 		e.int(n.Time)
 		writeList(e, lanes.names, func(e *encoder, s *string) { e.string(*s) })
 		writeList(e, keys.names, func(e *encoder, s *string) { e.string(*s) })
@@ -107,25 +106,16 @@ func EncodeEntry(n Entry) []byte {
 			encodePlaceholder(e, &n.Batches[i], refs[i])
 		}
 		writeList(e, n.Fences, encodeLoggedFence)
-		if fields >= entryFieldsVersion3 {
-			writeList(e, n.Refused, encodeLaneNumbers)
-		}
-		if fields >= entryFields {
-			e.uint(n.RisingFrom)
-		}
+		writeList(e, n.Refused, encodeLaneNumbers)
+		e.uint(n.RisingFrom)
 	})
 }
 
-// Numbers of fields. Version 1 knew no producers: an entry had no fences and a
-// placeholder no sequence, which one without a producer id still leaves out. Version 2
-// had no refusals, version 3 knew only times that rise.
+// Numbers of fields. A placeholder without a producer id has no sequence.
 const (
-	entryFields         = 13
-	entryFieldsVersion3 = 12
-	entryFieldsVersion2 = 11
-	entryFieldsVersion1 = 10
-	placeholderFields   = 9
-	sequencedFields     = placeholderFields + 3
+	entryFields       = 15
+	placeholderFields = 9
+	sequencedFields   = placeholderFields + 3
 )
 
 func encodePlaceholder(e *encoder, p *Placeholder, ref [2]int) {
@@ -156,28 +146,25 @@ func DecodeEntry(data []byte) (Entry, error) {
 	fields := d.array()
 	switch v := d.uint(); {
 	case d.err != nil:
-	case v < 1 || v > entryVersion:
-		d.fail("log entry of version %d, this process reads 1 to %d", v, entryVersion)
-	case v == 1 && fields != entryFieldsVersion1, v == 2 && fields != entryFieldsVersion2, v == 3 && fields != entryFieldsVersion3, v == entryVersion && fields != entryFields:
-		d.fail("log entry of version %d with %d fields", v, fields)
+	case v != entryVersion:
+		d.fail("log entry of version %d, this process reads %d", v, entryVersion)
+	case fields != entryFields:
+		d.fail("log entry of %d fields", fields)
 	}
 	n := Entry{
 		TopicID: d.uint(), Owner: d.string(), Epoch: d.uint(), SequencerEpoch: d.uint(), BaseOffset: d.natural(),
-		Time: d.int(),
+		Gap: d.natural(), Created: d.bool(), Time: d.int(),
 	}
 	lanes := list(d, (*decoder).string)
 	keys := list(d, (*decoder).string)
 	n.Batches = list(d, func(d *decoder) Placeholder { return decodePlaceholder(d, lanes, keys) })
-	if fields >= entryFieldsVersion2 {
-		n.Fences = list(d, decodeLoggedFence)
-	}
-	if fields >= entryFieldsVersion3 {
-		n.Refused = list(d, decodeLaneNumbers)
-	}
-	if fields >= entryFields {
-		n.RisingFrom = d.uint()
-	}
+	n.Fences = list(d, decodeLoggedFence)
+	n.Refused = list(d, decodeLaneNumbers)
+	n.RisingFrom = d.uint()
 	d.end()
+	if n.Gap > n.BaseOffset {
+		d.fail("a gap of %d offsets below offset %d", n.Gap, n.BaseOffset)
+	}
 	if n.Records() > math.MaxInt64-n.BaseOffset {
 		d.fail("%d records from offset %d", n.Records(), n.BaseOffset)
 	}

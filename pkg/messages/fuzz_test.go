@@ -42,7 +42,7 @@ func FuzzDecodeEntry(f *testing.F) {
 	f.Add(EncodeEntry(sampleEntry))
 	f.Add(EncodeEntry(Entry{Owner: "replicator-1", BaseOffset: 1 << 40}))
 	f.Add(EncodeEntry(Entry{}))
-	f.Add(EncodeEntry(sampleSequencedEntry))
+	f.Add(EncodeEntry(sampleFullEntry))
 	f.Add(stored(f, storedEntry))
 	f.Add(raw(f, entryFieldsOf([]any{"unused"}, []any{}, hugeArray, []any{})))
 	f.Add(raw(f, entryFieldsOf([]any{}, []any{}, []any{}, []any{[]any{[]any{1, 1, "feed"}, true}})))

@@ -37,6 +37,8 @@ var genPartition = rapid.Custom(func(t *rapid.T) Partition {
 		Topic:   genTopicName.Draw(t, "topic"),
 		TopicID: rapid.Uint64().Draw(t, "topic id"),
 		Number:  rapid.Int32().Draw(t, "partition"),
+
+		Incarnation: rapid.Uint32().Draw(t, "incarnation"),
 	}
 })
 
@@ -205,6 +207,9 @@ var genBody = map[kind]func(t *rapid.T, p Partition, epoch uint64) Message{
 	kindCommitted: func(t *rapid.T, p Partition, epoch uint64) Message {
 		return Committed{p, epoch, genBytes(600).Draw(t, "entry")}
 	},
+	kindReadOnly: func(t *rapid.T, p Partition, _ uint64) Message {
+		return ReadOnly{p, genString.Draw(t, "damage")}
+	},
 	kindFenceProducer: func(t *rapid.T, p Partition, epoch uint64) Message {
 		return FenceProducer{p, epoch, genFence.Draw(t, "fence"), rapid.Bool().Draw(t, "if known")}
 	},
@@ -234,11 +239,13 @@ var genEntry = rapid.Custom(func(t *rapid.T) Entry {
 		Epoch:          rapid.Uint64().Draw(t, "epoch"),
 		SequencerEpoch: rapid.Uint64().Draw(t, "sequencer epoch"),
 		BaseOffset:     rapid.Int64Range(0, math.MaxInt64-20*math.MaxUint32).Draw(t, "base offset"),
+		Created:        rapid.Bool().Draw(t, "created"),
 		Time:           rapid.Int64().Draw(t, "time"),
 		RisingFrom:     rapid.Uint64().Draw(t, "rising from"),
 		Batches:        listOf(genPlaceholder, 20).Draw(t, "batches"),
 		Fences:         listOf(genLoggedFence, 3).Draw(t, "fences"),
 	}
+	n.Gap = rapid.Int64Range(0, n.BaseOffset).Draw(t, "gap")
 	// Batches of one entry mostly share lanes and objects.
 	for i := 1; i < len(n.Batches); i++ {
 		if rapid.Bool().Draw(t, "same lane") {
@@ -282,6 +289,7 @@ var genSnapshot = rapid.Custom(func(t *rapid.T) Snapshot {
 	return Snapshot{
 		TopicID:        rapid.Uint64().Draw(t, "topic id"),
 		Sequence:       rapid.Uint64().Draw(t, "sequence"),
+		Incarnation:    rapid.Uint32().Draw(t, "incarnation"),
 		NextOffset:     genNatural.Draw(t, "next offset"),
 		Time:           rapid.Int64().Draw(t, "time"),
 		LastMessageID:  genString.Draw(t, "last message id"),

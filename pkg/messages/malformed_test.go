@@ -34,7 +34,7 @@ func wantMalformed(t *testing.T, err error, says string) {
 
 // message is a message as a foreign encoder would make it.
 func message(k kind, fields ...any) []any {
-	return append([]any{version, uint64(k), "orders", 1, 0}, fields...)
+	return append([]any{version, uint64(k), "orders", 1, 0, 0}, fields...)
 }
 
 func TestDecodeRefusesWhatIsNoMessage(t *testing.T) {
@@ -60,24 +60,24 @@ func TestDecodeRefusesWhatIsNoMessage(t *testing.T) {
 		"no array":                  {"text", "array length"},
 		"nil":                       {nil, ""},
 		"empty array":               {[]any{}, ""},
-		"version to come":           {[]any{version + 1, kindHello, "orders", 1, 0, 1}, "version 3, this process speaks 2"},
-		"version zero":              {[]any{0, kindHello, "orders", 1, 0, 1}, "version 0"},
+		"version to come":           {[]any{version + 1, kindHello, "orders", 1, 0, 0, 1}, "version 4, this process speaks 3"},
+		"version zero":              {[]any{0, kindHello, "orders", 1, 0, 0, 1}, "version 0"},
 		"kind zero":                 {message(0, 1), "unknown kind 0"},
-		"kind to come":              {message(kindProducers+1, 1), "unknown kind 18"},
+		"kind to come":              {message(kindReadOnly+1, 1), "unknown kind 19"},
 		"kind far away":             {message(math.MaxUint64, 1), "unknown kind"},
-		"one field less":            {message(kindHello), "5 fields for kind 11, expected 6"},
-		"one field more":            {message(kindHello, 1, 2), "7 fields for kind 11, expected 6"},
+		"one field less":            {message(kindHello), "6 fields for kind 11, expected 7"},
+		"one field more":            {message(kindHello, 1, 2), "8 fields for kind 11, expected 7"},
 		"one field less in an item": {outcome("lane", 1, 0, 0, false), "5 fields where 6 are expected"},
 		"one field more in an item": {outcome("lane", 1, 0, 0, false, "", 1), "7 fields where 6 are expected"},
 		"text for a number":         {message(kindHello, "1"), "uint64"},
-		"number for a text":         {[]any{version, kindHello, 5, 1, 0, 1}, "string"},
+		"number for a text":         {[]any{version, kindHello, 5, 1, 0, 0, 1}, "string"},
 		"number for a flag":         {outcome("lane", 1, 0, 0, 1, ""), "bool"},
 		"number for a list":         {message(kindOutcomes, 1, 1), "array"},
 		"map for a list":            {message(kindOutcomes, 1, map[string]any{}), "array"},
 		"fraction":                  {message(kindHello, 1.0), "uint64"},
 		"negative epoch":            {message(kindHello, int64(-1)), "-1 is negative"},
 		"very negative epoch":       {message(kindHello, int64(math.MinInt64)), "is negative"},
-		"partition of 33 bits":      {[]any{version, kindHello, "orders", 1, int64(math.MaxInt32 + 1), 1}, "32 bits"},
+		"partition of 33 bits":      {[]any{version, kindHello, "orders", 1, int64(math.MaxInt32 + 1), 0, 1}, "32 bits"},
 		"negative offset":           {outcome("lane", 1, 0, -1, false, ""), "-1 is negative"},
 		"offset of 64 bits":         {outcome("lane", 1, 0, uint64(math.MaxUint64), false, ""), "does not fit a signed integer"},
 		"code that is OK if cut":    {outcome("lane", 1, 1<<16, 0, false, ""), "65536 is no error code"},
@@ -121,7 +121,7 @@ func encodings() map[string]struct {
 	decode := func(data []byte) error { _, err := Decode(data); return err }
 	all := map[string]encoding{
 		"Entry":                {EncodeEntry(sampleEntry), func(data []byte) error { _, err := DecodeEntry(data); return err }},
-		"Entry with producers": {EncodeEntry(sampleSequencedEntry), func(data []byte) error { _, err := DecodeEntry(data); return err }},
+		"Entry with producers": {EncodeEntry(sampleFullEntry), func(data []byte) error { _, err := DecodeEntry(data); return err }},
 		// Its checksum is that of the damaged data, or it would hide all that comes behind it.
 		"Snapshot": {unsummed(EncodeSnapshot(sampleSnapshot)), func(data []byte) error { _, err := DecodeSnapshot(summed(data)); return err }},
 		"frame":    {frameOf(sampleRecords...), func(data []byte) error { _, err := readFrame(data); return err }},
@@ -185,7 +185,7 @@ func entryFieldsOf(lanes, keys, batches, fences any) []any {
 
 // snapshotFieldsOf is a snapshot with these lanes, message ids and producers.
 func snapshotFieldsOf(lanes, ids, producers any) []any {
-	return []any{snapshotVersion, 1, 1, 0, 0, "", 1, 1, 0, lanes, ids, 0, producers}
+	return []any{snapshotVersion, 1, 0, 1, 0, 0, "", 1, 1, 0, lanes, ids, 0, producers}
 }
 
 func TestAbsurdCountsAllocateNothingBig(t *testing.T) {
@@ -205,13 +205,13 @@ func TestAbsurdCountsAllocateNothingBig(t *testing.T) {
 		data := raw(t, value)
 		return func() error { _, err := readFrame(data); return err }
 	}
-	fields := func(k kind, value any) []any { return []any{version, k, "orders", 1, 0, 1, value} }
+	fields := func(k kind, value any) []any { return []any{version, k, "orders", 1, 0, 0, 1, value} }
 	// 1 MiB of zeros is an honest count of elements that are none.
 	honest := msgpack.RawMessage(append([]byte{0xdd, 0, 0x10, 0, 0}, make([]byte, 1<<20)...))
 	cases := map[string]func() error{
 		"message":           message(hugeArray),
-		"topic":             message([]any{version, kindHello, hugeString, 1, 0, 1}),
-		"committed entry":   message([]any{version, kindCommitted, "orders", 1, 0, 1, hugeBinary}),
+		"topic":             message([]any{version, kindHello, hugeString, 1, 0, 0, 1}),
+		"committed entry":   message([]any{version, kindCommitted, "orders", 1, 0, 0, 1, hugeBinary}),
 		"numbers":           message(fields(kindMissing, []any{[]any{"lane", hugeArray}})),
 		"payload":           message(fields(kindStage, []any{[]any{"lane", 1, 1, 1, 1, 1, "", 0, 0, 0, 0, false, 0, "", "", "", hugeBinary}})),
 		"entry":             entry(hugeArray),

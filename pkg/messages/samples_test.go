@@ -8,7 +8,7 @@ import (
 
 // Samples have every field set, and the largest numbers there are.
 
-var samplePartition = Partition{Topic: "orders", TopicID: math.MaxUint64, Number: 3}
+var samplePartition = Partition{Topic: "orders", TopicID: math.MaxUint64, Number: 3, Incarnation: math.MaxUint32}
 
 var sampleStaged = StagedBatch{
 	Placeholder: Placeholder{
@@ -54,6 +54,7 @@ var samples = map[kind]Message{
 		{Lane: "lane-a", Number: 9, Offset: math.MaxInt64, Duplicate: true}, {Code: CodeNotCommitted, Detail: "why"},
 	}},
 	kindCommitted:      Committed{samplePartition, 44, EncodeEntry(sampleEntry)},
+	kindReadOnly:       ReadOnly{samplePartition, "entry 12 of its log is missing"},
 	kindFenceProducer:  FenceProducer{samplePartition, 7, sampleKnown.ProducerFence, true},
 	kindProducerFenced: ProducerFenced{samplePartition, 7, 4, CodeInvalidEpoch, sampleKnown},
 	kindListProducers:  ListProducers{samplePartition, 7, math.MaxUint64, math.MaxInt64, math.MaxInt64, math.MaxUint32},
@@ -76,9 +77,11 @@ var sampleEntry = Entry{
 	},
 }
 
-// sampleSequencedEntry has what version 1 knew not of.
-var sampleSequencedEntry = func() Entry {
+// sampleFullEntry has every field set but the owner.
+var sampleFullEntry = func() Entry {
 	n := sampleEntry
+	n.Gap, n.Created, n.RisingFrom = 12, true, 9
+	n.Refused = sampleNumbers
 	n.Batches = slices.Clone(n.Batches)
 	n.Batches[1].Sequence = Sequence{ProducerID: 1 << 40, ProducerEpoch: 3, First: math.MaxInt32}
 	n.Fences = []LoggedFence{{ProducerFence: ProducerFence{ProducerID: 5, ProducerEpoch: 4, Name: "feed"}, Anew: true}}
@@ -86,7 +89,7 @@ var sampleSequencedEntry = func() Entry {
 }()
 
 var sampleSnapshot = Snapshot{
-	TopicID: math.MaxUint64, Sequence: 44, NextOffset: math.MaxInt64, Time: 1_700_000_000_000_000_000, LastMessageID: "id-1",
+	TopicID: math.MaxUint64, Incarnation: math.MaxUint32, Sequence: 44, NextOffset: math.MaxInt64, Time: 1_700_000_000_000_000_000, LastMessageID: "id-1",
 	FrontendEpoch: 7, SequencerEpoch: 8, Watermark: 9,
 	Lanes: []SnapshotLane{
 		{Lane: "a", Settled: 12, Floor: 11, Done: []SnapshotTicket{{Number: 11, Offset: 5}, {Number: 12, Offset: 1, Duplicate: true}}},

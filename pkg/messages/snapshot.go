@@ -9,13 +9,14 @@ import (
 
 // snapshotVersion is the version of the snapshot. Another one is not read: the
 // log is read instead.
-const snapshotVersion = 1
+const snapshotVersion = 2
 
 // Snapshot is what a replicator knows of its partition from the log up to a
 // sequence, so that a successor need not read that part of the log. Nothing in it
 // is merely in flight.
 type Snapshot struct {
 	TopicID        uint64
+	Incarnation    uint32 // of the log that Sequence belongs to
 	Sequence       uint64 // of the last entry that it covers
 	NextOffset     int64
 	Time           int64 // of the newest entry, in Unix nanoseconds
@@ -70,9 +71,10 @@ var snapshotSum = crc32.MakeTable(crc32.Castagnoli)
 func EncodeSnapshot(s Snapshot) []byte {
 	const lane, id, producer = 40, 24, 110 // bytes, roughly
 	data := encode(256+lane*len(s.Lanes)+id*len(s.MessageIDs)+producer*len(s.Producers), func(e *encoder) {
-		e.array(13)
+		e.array(14)
 		e.uint(snapshotVersion)
 		e.uint(s.TopicID)
+		e.uint(uint64(s.Incarnation))
 		e.uint(s.Sequence)
 		e.int(s.NextOffset)
 		e.int(s.Time)
@@ -101,12 +103,12 @@ func DecodeSnapshot(data []byte) (Snapshot, error) {
 	}
 	d := acquireDecoder(data[:n])
 	defer d.release()
-	d.fields(13)
+	d.fields(14)
 	if v := d.uint(); d.err == nil && v != snapshotVersion {
 		d.fail("snapshot of version %d, this process reads %d", v, snapshotVersion)
 	}
 	s := Snapshot{
-		TopicID: d.uint(), Sequence: d.uint(), NextOffset: d.natural(), Time: d.int(), LastMessageID: d.string(),
+		TopicID: d.uint(), Incarnation: d.uint32(), Sequence: d.uint(), NextOffset: d.natural(), Time: d.int(), LastMessageID: d.string(),
 		FrontendEpoch: d.uint(), SequencerEpoch: d.uint(), Watermark: d.uint(),
 		Lanes: list(d, decodeSnapshotLane), MessageIDs: list(d, decodeSnapshotID),
 		ProducersAt: d.int(), Producers: list(d, decodeSnapshotProducer),

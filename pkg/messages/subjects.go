@@ -56,15 +56,31 @@ func (p Partition) ReplicatorSubject() string { return p.subject(replicatorPrefi
 func (p Partition) CommittedSubject() string { return p.subject(committedPrefix) }
 
 // LogSubject is the only subject of the partition's log stream. It names the
-// topic's id, so that a late append of a deleted topic's owner cannot land in
-// the log of a topic of the same name: nobody listens to it any more.
+// topic's id and the incarnation of the log, so that a late append of an older
+// owner cannot land in a log that has taken the place of its own: nothing listens
+// to its subject any more.
 func (p Partition) LogSubject() string {
-	return p.subject(logPrefix) + "." + strconv.FormatUint(p.TopicID, 16)
+	subject := p.subject(logPrefix) + "." + strconv.FormatUint(p.TopicID, 16)
+	if p.Incarnation > 0 {
+		subject += "." + strconv.FormatUint(uint64(p.Incarnation), 10)
+	}
+	return subject
 }
 
-// Stream is the name of the partition's log stream.
+// Stream is the name by which clients know the partition's log. It stays the same
+// when the log is continued in another stream.
 func (p Partition) Stream() string {
 	return streamPrefix + p.Topic + "-" + strconv.Itoa(int(p.Number))
+}
+
+// LogStream is the name of the stream that holds the partition's log. What follows the
+// last hyphen is a number for the first incarnation and has an underscore for the
+// others, so that no two partitions share a name: topic a-1 has a partition 2, too.
+func (p Partition) LogStream() string {
+	if p.Incarnation == 0 {
+		return p.Stream()
+	}
+	return p.Stream() + "_" + strconv.FormatUint(uint64(p.Incarnation), 10)
 }
 
 // FrontendSubject reaches the frontend that owns an epoch. Frontend epochs are

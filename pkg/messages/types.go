@@ -6,12 +6,15 @@ import (
 )
 
 // Partition names one partition of one incarnation of a topic. Epochs, terms
-// and sequences start anew when a topic is deleted and created again, so the
-// topic's id takes part in every comparison.
+// and sequences start again when a topic is deleted and created again, so the
+// topic's id takes part in every comparison. So does the incarnation of the
+// partition's log: a log that lost entries is continued in another stream.
 type Partition struct {
 	Topic   string
 	TopicID uint64
 	Number  int32
+	// Incarnation counts the streams that have held the partition's log, from 0.
+	Incarnation uint32
 }
 
 // String returns the form used in logs: topic/partition.

@@ -4,7 +4,7 @@ import "time"
 
 // version is the version of the internal messages. Services of one deployment
 // are upgraded together; another version is refused, never guessed at.
-const version = 2
+const version = 3
 
 // MaxDeadline bounds the produce deadline of a frontend. A replicator may forget
 // a lane only when nothing of it can be unresolved, so both must know the bound.
@@ -31,6 +31,7 @@ const (
 	kindProducerFenced
 	kindListProducers
 	kindProducers
+	kindReadOnly
 )
 
 // Message is an internal message. All items of one message concern one
@@ -133,6 +134,14 @@ type Committed struct {
 	Entry     []byte // see Entry
 }
 
+// ReadOnly says that the partition takes no records, because its log has lost some
+// (replicator to frontends, on the subject of Committed). It is repeated for as long as
+// that is so.
+type ReadOnly struct {
+	Partition Partition
+	Damage    string // what is missing, for people
+}
+
 func (Stage) kind() kind        { return kindStage }
 func (Refused) kind() kind      { return kindRefused }
 func (Staged) kind() kind       { return kindStaged }
@@ -146,6 +155,7 @@ func (ReleaseAgain) kind() kind { return kindReleaseAgain }
 func (Hello) kind() kind        { return kindHello }
 func (Outcomes) kind() kind     { return kindOutcomes }
 func (Committed) kind() kind    { return kindCommitted }
+func (ReadOnly) kind() kind     { return kindReadOnly }
 
 // Of returns the partition that the message concerns.
 func (m Stage) Of() Partition { return m.Partition }
@@ -185,6 +195,9 @@ func (m Outcomes) Of() Partition { return m.Partition }
 
 // Of returns the partition that the message concerns.
 func (m Committed) Of() Partition { return m.Partition }
+
+// Of returns the partition that the message concerns.
+func (m ReadOnly) Of() Partition { return m.Partition }
 
 func (m Stage) encode(e *encoder) {
 	e.uint(m.Epoch)
@@ -240,6 +253,8 @@ func (m Committed) encode(e *encoder) {
 	e.bytes(m.Entry)
 }
 
+func (m ReadOnly) encode(e *encoder) { e.string(m.Damage) }
+
 // body holds, for each kind, the number of fields and the reader of them.
 var body = map[kind]struct {
 	fields int
@@ -274,6 +289,7 @@ var body = map[kind]struct {
 		return Outcomes{p, d.uint(), list(d, decodeOutcome)}
 	}},
 	kindCommitted: {2, func(d *decoder, p Partition) Message { return Committed{p, d.uint(), d.bytes()} }},
+	kindReadOnly:  {1, func(d *decoder, p Partition) Message { return ReadOnly{p, d.string()} }},
 	kindFenceProducer: {3, func(d *decoder, p Partition) Message {
 		return FenceProducer{p, d.uint(), decodeFence(d), d.bool()}
 	}},
@@ -288,8 +304,8 @@ var body = map[kind]struct {
 	}},
 }
 
-// headerFields are version, kind, topic, topic id and partition.
-const headerFields = 5
+// headerFields are version, kind, topic, topic id, partition and incarnation.
+const headerFields = 6
 
 // sizeHint returns about how many bytes a message takes: growing the buffer of a
 // large one would copy it several times.
@@ -340,6 +356,7 @@ func encodeMessage(e *encoder, m Message) {
 	e.string(p.Topic)
 	e.uint(p.TopicID)
 	e.int(int64(p.Number))
+	e.uint(uint64(p.Incarnation))
 	m.encode(e)
 }
 
@@ -353,7 +370,7 @@ func Decode(data []byte) (Message, error) {
 		d.fail("version %d, this process speaks %d", v, version)
 	}
 	k := kind(d.uint())
-	p := Partition{Topic: d.string(), TopicID: d.uint(), Number: d.int32()}
+	p := Partition{Topic: d.string(), TopicID: d.uint(), Number: d.int32(), Incarnation: d.uint32()}
 	b, known := body[k]
 	switch {
 	case d.err != nil:

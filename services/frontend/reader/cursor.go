@@ -53,7 +53,7 @@ func (c *cursor) fill(ctx context.Context, limit int64) error {
 				return nil // what comes before the gap can be delivered
 			}
 			return messages.Errorf(messages.CodeCorrupt, "entry %d of stream %s begins at offset %d, entry %d at offset %d was expected",
-				entries[i].Sequence, c.partition.id.Stream(), entry.BaseOffset, c.sequence, at)
+				entries[i].Sequence, c.partition.id.LogStream(), entry.BaseOffset, c.sequence, at)
 		}
 		if entry.BaseOffset >= limit {
 			return nil
@@ -144,7 +144,7 @@ func (c *cursor) read(ctx context.Context, from uint64, limit int) ([]messages.L
 		case err != nil:
 			return nil, err
 		}
-		return nil, fmt.Errorf("entry %d of stream %s is not there yet", from, c.partition.id.Stream())
+		return nil, fmt.Errorf("entry %d of stream %s is not there yet", from, c.partition.id.LogStream())
 	})
 	for i := range entries {
 		c.reader.entries.put(c.partition.id, entries[i])

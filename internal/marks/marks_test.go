@@ -1,0 +1,80 @@
+package marks_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"laneway.dev/internal/embedded/embeddedtest"
+	"laneway.dev/internal/marks"
+	"laneway.dev/pkg/messages"
+)
+
+var partition = messages.Partition{Topic: "orders", TopicID: 1 << 63, Number: 3}
+
+func open(t *testing.T) (context.Context, *marks.Store, func() error) {
+	t.Helper()
+	conn, js := embeddedtest.Start(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	store, err := marks.Open(ctx, conn, js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ctx, store, func() error { return marks.Delete(ctx, js, partition.TopicID) }
+}
+
+func mark(owner string, sequence uint64) messages.Mark {
+	at := messages.Position{Sequence: sequence, Offset: int64(10 * sequence)}
+	return messages.Mark{Owner: owner, Written: at, Reserved: messages.Position{Sequence: sequence + 5, Offset: at.Offset + 50}}
+}
+
+func TestMarkIsReplacedByCompareAndSet(t *testing.T) {
+	ctx, store, _ := open(t)
+	if got, err := store.Get(ctx, partition); err != nil || got != (marks.Stored{}) {
+		t.Fatalf("before the first mark: %+v, %v", got, err)
+	}
+	first, err := store.Put(ctx, partition, mark("a", 1), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Put(ctx, partition, mark("b", 1), 0); !errors.Is(err, marks.ErrMoved) {
+		t.Errorf("a second first mark: %v", err)
+	}
+	second, err := store.Put(ctx, partition, mark("b", 2), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Put(ctx, partition, mark("a", 3), first); !errors.Is(err, marks.ErrMoved) {
+		t.Errorf("a mark over an older one: %v", err)
+	}
+	got, err := store.Get(ctx, partition)
+	if want := (marks.Stored{Mark: mark("b", 2), Revision: second, Exists: true}); err != nil || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+}
+
+func TestEachIncarnationHasItsMark(t *testing.T) {
+	ctx, store, remove := open(t)
+	again := partition
+	again.Incarnation++
+	another := partition
+	another.TopicID++
+	for i, p := range []messages.Partition{partition, again, another} {
+		if _, err := store.Put(ctx, p, mark("a", uint64(i+1)), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := store.Get(ctx, again); err != nil || got.Mark != mark("a", 2) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if err := remove(); err != nil {
+		t.Fatal(err)
+	}
+	for p, want := range map[messages.Partition]bool{partition: false, again: false, another: true} {
+		if got, err := store.Get(ctx, p); err != nil || got.Exists != want {
+			t.Errorf("after the topic was deleted, incarnation %d of topic id %d: %+v, %v", p.Incarnation, p.TopicID, got, err)
+		}
+	}
+}

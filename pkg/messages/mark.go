@@ -1,0 +1,34 @@
+package messages
+
+// Position is a place in the log of a partition: the stream sequence of an entry and
+// the offset that follows it.
+type Position struct {
+	Sequence uint64 `json:"sequence"`
+	Offset   int64  `json:"offset"`
+}
+
+// Covers reports whether the position is not before another one, in sequence and in
+// offset.
+func (p Position) Covers(other Position) bool {
+	return p.Sequence >= other.Sequence && p.Offset >= other.Offset
+}
+
+// Mark is evidence, kept outside the log of a partition, of how far the log may have
+// come. A log that ends before Written has lost entries. One that ends before Reserved
+// may have: its last owner was allowed to append that far, and crashed.
+//
+// An owner MUST NOT append an entry beyond Reserved. It raises Reserved ahead of use,
+// so that one write of the mark serves many appends.
+type Mark struct {
+	// Owner names the process that wrote the mark.
+	Owner string `json:"owner"`
+	// Written is where the log ended when the mark was written.
+	Written Position `json:"written"`
+	// Reserved bounds what was appended since: no entry has a sequence above
+	// Reserved.Sequence, and no record an offset at or above Reserved.Offset.
+	Reserved Position `json:"reserved"`
+}
+
+// Exact reports whether the mark says where the log ends, as it does after a clean stop
+// and while nothing is produced: nothing is reserved beyond what was written.
+func (m Mark) Exact() bool { return m.Written == m.Reserved }
