@@ -57,10 +57,14 @@ func dispatch(a *app, args []string) (err error) {
 		args = []string{"--help"}
 	}
 	command, err := parser.Parse(args)
+	// First what may be the cause of the other: a flag that is missing.
+	if err := checkVariables(parser.Model, os.Environ()); err != nil {
+		return err
+	}
 	if err != nil {
 		return usageFrom(err)
 	}
-	return command.Run(a)
+	return blameVariables(command, command.Run(a))
 }
 
 // usageFrom points to the help of the command that was meant.
@@ -70,6 +74,7 @@ func usageFrom(err error) error {
 		if node := parse.Context.Selected(); node != nil {
 			help = node.FullPath() + " --help"
 		}
+		err = blameVariables(parse.Context, err)
 	}
 	return &usageError{err: err, help: help}
 }

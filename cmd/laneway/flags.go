@@ -32,7 +32,7 @@ type remoteFlags struct {
 }
 
 type storeFlag struct {
-	Store string `required:"" placeholder:"URL" help:"The object store, the same for frontends and stagers: file:///absolute/path or a path."`
+	Store storeLocation `required:"" placeholder:"URL" help:"The object store, the same for frontends and stagers: file:///absolute/path or a path."`
 }
 
 type heartbeatFlag struct {

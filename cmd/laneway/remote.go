@@ -84,6 +84,9 @@ func connectPatiently(ctx context.Context, url, role string, log *zap.Logger) (*
 		if wrong := new(neturl.Error); errors.As(err, &wrong) {
 			return nil, backoff.Permanent(misuse("%q is not a NATS URL: %w", redact(url), wrong.Err))
 		}
+		if wire.CredentialsRefused(err) {
+			return nil, backoff.Permanent(&advised{err: fmt.Errorf("%s: %w", redact(url), err), advice: credentialsAdvice("--nats")})
+		}
 		return conn, err
 	}
 	conn, err := backoff.Retry(ctx, attempt, backoff.WithMaxElapsedTime(0),

@@ -17,10 +17,10 @@ import (
 )
 
 type serveCommand struct {
-	Listen string `default:"127.0.0.1:4222" help:"Where NATS listens; port 0 takes a free one."`
-	HTTP   string `name:"http" default:"127.0.0.1:8090" help:"Where /healthz, /readyz and /metrics are served; nowhere if empty."`
-	Data   string `default:"./laneway-data" help:"Data folder; it is created if need be."`
-	Store  string `placeholder:"URL" help:"The object store: file:///absolute/path or a path. By default the folder objects in the data folder."`
+	Listen string        `default:"127.0.0.1:4222" help:"Where NATS listens; port 0 takes a free one."`
+	HTTP   string        `name:"http" default:"127.0.0.1:8090" help:"Where /healthz, /readyz and /metrics are served; nowhere if empty."`
+	Data   string        `default:"./laneway-data" help:"Data folder; it is created if need be."`
+	Store  storeLocation `placeholder:"URL" help:"The object store: file:///absolute/path or a path. By default the folder objects in the data folder."`
 
 	heartbeatFlag
 	frontendFlags
@@ -111,7 +111,7 @@ func (c *serveCommand) storeLocation() string {
 	if c.Store == "" {
 		return filepath.Join(c.Data, "objects")
 	}
-	return c.Store
+	return string(c.Store)
 }
 
 func (c *serveCommand) roles(p *process, server *embedded.Server, store objectstore.Store, faults *fault.Faults) roles.Config {

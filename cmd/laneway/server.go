@@ -6,6 +6,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"laneway.dev/internal/wire"
 	"laneway.dev/pkg/client"
 )
 
@@ -17,13 +18,22 @@ type serverFlag struct {
 // connect opens a connection that the caller closes.
 func (f *serverFlag) connect() (*client.Client, error) {
 	laneway, err := client.Connect(f.Server, nats.Name("laneway"))
-	if err != nil {
-		return nil, &advised{
-			err:    err,
-			advice: "start Laneway with: laneway serve; or name its NATS server by --server or NATS_URL",
-		}
+	switch {
+	case err == nil:
+		return laneway, nil
+	case wire.CredentialsRefused(err):
+		return nil, &advised{err: err, advice: credentialsAdvice("--server")}
 	}
-	return laneway, nil
+	return nil, &advised{
+		err:    err,
+		advice: "start Laneway with: laneway serve; or name its NATS server by --server or NATS_URL",
+	}
+}
+
+// credentialsAdvice says how NATS is given credentials by a flag.
+func credentialsAdvice(flag string) string {
+	return "give credentials that NATS accepts in the URL of " + flag + " or NATS_URL: nats://USER:PASSWORD@HOST:4222, or nats://TOKEN@HOST:4222;" +
+		" write special characters as %XX"
 }
 
 // redact takes passwords out of NATS URLs, which are separated by commas.

@@ -11,6 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/dustin/go-humanize"
 
+	"laneway.dev/internal/objectstore"
 	"laneway.dev/pkg/messages"
 )
 
@@ -82,6 +83,25 @@ func (d *delay) Decode(ctx *kong.DecodeContext) error {
 		return fmt.Errorf("%q is not a duration: it looks like 250ms or 2m", given)
 	}
 	*d = delay(duration)
+	return nil
+}
+
+// storeLocation names an object store. One that is not supported is refused
+// before anything is started.
+type storeLocation string
+
+// Decode implements kong.MapperValue.
+func (l *storeLocation) Decode(ctx *kong.DecodeContext) error {
+	given, err := pop(ctx, "location")
+	if err != nil {
+		return err
+	}
+	if given != "" { // an empty one is none given
+		if err := objectstore.CheckLocation(given); err != nil {
+			return err
+		}
+	}
+	*l = storeLocation(given)
 	return nil
 }
 

@@ -53,6 +53,13 @@ func Open(location string, keepFree int64) (Store, error) {
 	return openLocal(root, keepFree, systemDisk)
 }
 
+// CheckLocation reports what Open would say of the location itself. It touches
+// nothing.
+func CheckLocation(location string) error {
+	_, err := localRoot(location)
+	return err
+}
+
 // localRoot returns the absolute path of the folder that location names.
 // Errors name the scheme alone where the URL might carry a password.
 func localRoot(location string) (string, error) {

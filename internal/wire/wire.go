@@ -36,13 +36,22 @@ func NewConnection(conn *nats.Conn, log *zap.Logger) *Connection {
 	return &Connection{conn: conn, log: log}
 }
 
+// CredentialsRefused reports whether a connection failed because NATS does not
+// accept the credentials, or needs some.
+func CredentialsRefused(err error) bool {
+	return errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) ||
+		errors.Is(err, nats.ErrAuthRevoked) || errors.Is(err, nats.ErrAccountAuthExpired)
+}
+
 // Options are those that every owner of state connects with: it reconnects for
 // ever and buffers nothing through a disconnect, because buffered writes are a
 // zombie's writes.
 func Options(name string, log *zap.Logger) []nats.Option {
+	var refused atomic.Bool // logged once per disconnection
 	return []nats.Option{
 		nats.Name(name),
 		nats.MaxReconnects(-1),
+		nats.IgnoreAuthErrorAbort(), // or the connection is closed at the second refusal
 		nats.ReconnectBufSize(-1),
 		nats.ReconnectWait(100 * time.Millisecond),
 		nats.ReconnectJitter(100*time.Millisecond, 100*time.Millisecond),
@@ -56,9 +65,16 @@ func Options(name string, log *zap.Logger) []nats.Option {
 			log.Warn("disconnected from NATS; reconnecting for as long as it takes", zap.Error(err))
 		}),
 		nats.ReconnectHandler(func(c *nats.Conn) {
+			refused.Store(false)
 			log.Info("connected to NATS again", zap.String("url", c.ConnectedUrlRedacted()))
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			if CredentialsRefused(err) {
+				if !refused.Swap(true) {
+					log.Error("NATS refuses the credentials; reconnecting until it accepts them, or the process is started with others", zap.Error(err))
+				}
+				return
+			}
 			subject := ""
 			if sub != nil {
 				subject = sub.Subject

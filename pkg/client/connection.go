@@ -28,10 +28,23 @@ func (c *Client) explain(err error) error {
 		return nil
 	case unsent(err), errors.Is(err, context.DeadlineExceeded) && c.conn.IsReconnecting():
 		return &notConnectedError{c.servers(), err}
+	case errors.Is(err, nats.ErrConnectionClosed) && c.refusal() != nil:
+		return fmt.Errorf("%w: NATS at %s refuses the credentials: %w", ErrClosed, c.servers(), c.refusal())
 	case errors.Is(err, nats.ErrConnectionClosed):
 		return fmt.Errorf("%w: %w", ErrClosed, err)
 	}
 	return err
+}
+
+// refusal returns the last error of the connection if NATS refuses its credentials.
+func (c *Client) refusal() error {
+	err := c.conn.LastError()
+	for _, refusal := range []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired} {
+		if errors.Is(err, refusal) {
+			return err
+		}
+	}
+	return nil
 }
 
 // unsent says whether there was no connection to send something by.

@@ -27,7 +27,8 @@ what exactly happened. The codes below 20000 are those of JetStream for the same
 A fetch that fails ends with a status message whose body is the same; its headers say it too: ` + "`Status`" + ` is the class, with 410 for
 class 404, ` + "`Laneway-Error`" + ` the name, ` + "`Description`" + ` the rest.
 Retryable means that the same request may succeed later without a change. Every error is counted in
-` + "`laneway_frontend_errors_total{request, error}`" + ` on ` + "`/metrics`" + `.
+` + "`laneway_frontend_errors_total{request, error}`" + ` on ` + "`/metrics`" + `, but for
+` + "`CREDIT_TIMEOUT`" + `: a consumer that has gone counts in ` + "`laneway_frontend_fetch_abandoned_total`" + `.
 
 | code | name | class | retry | what it means | what to do |
 |---|---|---|---|---|---|

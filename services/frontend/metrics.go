@@ -21,6 +21,7 @@ var readings = []telemetry.Reading{
 	{Name: "laneway.frontend.fetch.messages", Description: "Records or frames sent to consumers", Unit: "{message}", Counter: true},
 	{Name: "laneway.frontend.fetch.bytes", Description: "Payload bytes sent to consumers", Unit: "By", Counter: true},
 	{Name: "laneway.frontend.fetch.dropped", Description: "Fetch requests without a reply subject", Unit: "{request}", Counter: true},
+	{Name: "laneway.frontend.fetch.abandoned", Description: "Fetches that ended because their consumer went silent", Unit: "{fetch}", Counter: true},
 	{Name: "laneway.frontend.malformed", Description: "Internal messages that could not be read", Unit: "{message}", Counter: true},
 }
 
@@ -58,7 +59,7 @@ func (s *Service) observe() (func() error, error) {
 		return []int64{
 			int64(t.Issued), int64(t.GivenUp), int64(t.Outstanding), int64(t.Restaged),
 			int64(s.refused.Load()), bytes, int64(s.reader.OpenFetches()),
-			int64(read.Messages), int64(read.Bytes), int64(read.Dropped), int64(s.wire.Malformed()),
+			int64(read.Messages), int64(read.Bytes), int64(read.Dropped), int64(read.Abandoned), int64(s.wire.Malformed()),
 		}
 	})
 }

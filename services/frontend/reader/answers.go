@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -18,6 +19,7 @@ type answers struct {
 	conn      *nats.Conn
 	log       *zap.Logger
 	failed    func(messages.Code)
+	abandoned *atomic.Uint64 // counts consumers that went silent
 	partition *partition
 	reply     string
 	credit    string    // where the consumer grants credit; empty is nowhere
@@ -32,7 +34,7 @@ type answers struct {
 
 func newAnswers(r *Reader, p *partition, reply string) *answers {
 	return &answers{
-		conn: r.config.Conn, log: r.config.Logger, failed: r.config.Failed, partition: p, reply: reply, asked: time.Now(),
+		conn: r.config.Conn, log: r.config.Logger, failed: r.config.Failed, abandoned: &r.abandoned, partition: p, reply: reply, asked: time.Now(),
 		own: nats.Header{
 			messages.HeaderTopic:     {p.id.Topic},
 			messages.HeaderPartition: {strconv.Itoa(int(p.id.Number))},
@@ -109,7 +111,11 @@ func (a *answers) end(how ending) { a.last(a.status(how.status, how.description)
 // error as other requests are answered with: NATS clients take a 503 without a
 // body for one of the server, that nobody is there.
 func (a *answers) fail(err *messages.Error) {
-	a.failed(err.Code)
+	if err.Code == messages.CodeCreditTimeout {
+		a.abandoned.Add(1) // the consumer is gone, which is no failure of the service
+	} else {
+		a.failed(err.Code)
+	}
 	m := a.status(err.Code.FetchStatus(), err.Error())
 	m.Header.Set(messages.HeaderError, err.Code.Kind().Name)
 	m.Data = messages.EncodeErrorResponse(err)

@@ -46,7 +46,10 @@ func TestSilentConsumerIsGivenUp(t *testing.T) {
 		"following with no window": {"offset": 2, "follow": true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, func(c *Config) { c.Heartbeat, c.CreditTimeout = 10*time.Millisecond, 60*time.Millisecond })
+			f := newFixture(t, func(c *Config) {
+				c.Heartbeat, c.CreditTimeout = 10*time.Millisecond, 60*time.Millisecond
+				c.Failed = func(code messages.Code) { t.Errorf("counted as an error of the service: %s", code.Kind().Name) }
+			})
 			f.commit(lines("a"), lines("b"))
 			c := f.fetch(request)
 			beats := 0
@@ -64,6 +67,9 @@ func TestSilentConsumerIsGivenUp(t *testing.T) {
 			}
 			if beats == 0 {
 				t.Error("it was never asked")
+			}
+			if n := f.reader.Stats().Abandoned; n != 1 {
+				t.Errorf("%d fetches count as abandoned, want 1", n)
 			}
 		})
 	}

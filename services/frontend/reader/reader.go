@@ -45,14 +45,15 @@ type Reader struct {
 	open       int
 	stopped    bool
 
-	dropped, messages, bytes atomic.Uint64
+	dropped, abandoned, messages, bytes atomic.Uint64
 }
 
 // Stats are counters of a Reader since its start.
 type Stats struct {
-	Dropped  uint64 // requests without a reply subject
-	Messages uint64 // records or frames sent
-	Bytes    uint64 // payload bytes sent
+	Dropped   uint64 // requests without a reply subject
+	Abandoned uint64 // fetches that ended because their consumer went silent
+	Messages  uint64 // records or frames sent
+	Bytes     uint64 // payload bytes sent
 }
 
 // New returns a Reader that serves no partition yet. Stop must be called.
@@ -198,7 +199,7 @@ func (r *Reader) OpenFetches() int {
 
 // Stats returns the counters.
 func (r *Reader) Stats() Stats {
-	return Stats{Dropped: r.dropped.Load(), Messages: r.messages.Load(), Bytes: r.bytes.Load()}
+	return Stats{Dropped: r.dropped.Load(), Abandoned: r.abandoned.Load(), Messages: r.messages.Load(), Bytes: r.bytes.Load()}
 }
 
 // Stop refuses new fetches, ends those under way with a retryable status and
