@@ -2,7 +2,6 @@ package deployment
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"laneway.dev/internal/sim/mutants"
 )
 
 // buildTimeout bounds the making of the binaries.
@@ -54,30 +55,23 @@ func Binary(name string) string {
 	return filepath.Join(root, "bin", name)
 }
 
-// Overlay writes the file for go's flag -overlay that puts a mutant of
-// test/mutants/<mutant> in the place of the file of that name in a package, and
-// returns its path.
-func Overlay(t testing.TB, mutant, folder, file string) string {
+// Overlay writes the file for go's flag -overlay that puts a mutant in the place of a
+// file, and returns its path.
+func Overlay(t testing.TB, mutant string) string {
 	t.Helper()
 	root, err := Root()
 	if err != nil {
 		t.Fatal(err)
 	}
-	replacement := filepath.Join(root, "test", "mutants", mutant, file+".overlay")
-	if _, err := os.Stat(replacement); err != nil {
-		t.Fatal(err)
-	}
-	content, err := json.Marshal(map[string]map[string]string{
-		"Replace": {filepath.Join(root, filepath.FromSlash(folder), file): replacement},
-	})
+	m, err := mutants.Named(mutant)
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "overlay.json")
-	if err := os.WriteFile(path, content, 0o600); err != nil {
+	overlay, err := m.Overlay(root, t.TempDir())
+	if err != nil {
 		t.Fatal(err)
 	}
-	return path
+	return overlay
 }
 
 // BuildMutant builds laneway as it is shipped, but with an overlay, and returns

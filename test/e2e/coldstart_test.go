@@ -76,7 +76,7 @@ func TestAColdStartOfAThousandProducersHasNoSequenceOutOfOrder(t *testing.T) {
 
 // The same against a stager that hands tickets to whichever upload ends first.
 func TestAColdStartIsOutOfOrderIfTheTicketIsTakenAfterStaging(t *testing.T) {
-	overlay := deployment.Overlay(t, "ticket_after_staging", "services/stager", "results.go")
+	overlay := deployment.Overlay(t, "ticket_after_staging")
 	options := slowStaging()
 	options.Binary = deployment.BuildMutant(t, overlay)
 	ctx := within(t, 2*time.Minute)

@@ -15,7 +15,7 @@ import (
 // there, it tests nothing.
 func TestOrderIsLostIfTheTicketIsTakenAfterStaging(t *testing.T) {
 	const regression = "TestTwoBatchesOfANewProducerKeepTheirOrderWhenTheSecondIsStagedFirst"
-	overlay := deployment.Overlay(t, "ticket_after_staging", "services/stager", "results.go")
+	overlay := deployment.Overlay(t, "ticket_after_staging")
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	output, err := exec.CommandContext(ctx, "go", "test", "-count=1", "-overlay", overlay, "-run", "^"+regression+"$", ".").CombinedOutput()
