@@ -25,6 +25,7 @@ type topicCommand struct {
 	List    topicList    `cmd:"" help:"List all topics."`
 	Info    topicInfo    `cmd:"" help:"Show a topic and the state of its partitions."`
 	Mapping topicMapping `cmd:"" help:"Print the NATS configuration that spreads subjects over a topic's partitions."`
+	Repair  topicRepair  `cmd:"" help:"Show what the logs of a topic have lost, and export it from the object store."`
 	Delete  topicDelete  `cmd:"" help:"Delete a topic and its records, without asking."`
 }
 

@@ -42,6 +42,18 @@ func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Store,
 	return &Store{conn: conn, kv: kv}, nil
 }
 
+// Existing opens the store, but makes nothing: without a bucket it returns nil.
+func Existing(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Store, error) {
+	kv, err := js.KeyValue(ctx, bucket)
+	switch {
+	case errors.Is(err, jetstream.ErrBucketNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("open bucket %s: %w", bucket, err)
+	}
+	return &Store{conn: conn, kv: kv}, nil
+}
+
 // Stored is a mark as the bucket has it. Without a mark, Exists is false; Revision is
 // then to be expected by the first Put all the same.
 type Stored struct {

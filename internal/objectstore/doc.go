@@ -24,6 +24,6 @@
 //	         CRC u32 of index and trailer up to here · magic "LANEWAYE"
 //
 // An object describes itself: batches whose log entries are lost can be exported
-// with all that their producers need to send them again (see internal/repair).
+// with all that it takes to send them again (see internal/repair).
 // The trailer comes last, so a torn object is never taken for a whole one.
 package objectstore

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 )
@@ -58,6 +59,23 @@ func Open(location string, keepFree int64) (Store, error) {
 func CheckLocation(location string) error {
 	_, err := localRoot(location)
 	return err
+}
+
+// OpenExisting opens a store as Open does, but only if its folder is there: to read
+// from.
+func OpenExisting(location string) (Store, error) {
+	root, err := localRoot(location)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(root)
+	if err != nil {
+		return nil, fmt.Errorf("open object store in %s: %w", root, err)
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("open object store in %s: it is not a folder", root)
+	}
+	return openLocal(root, 0, systemDisk)
 }
 
 // localRoot returns the absolute path of the folder that location names.

@@ -237,14 +237,20 @@ func (l *Log) decode(msg *nats.Msg) (messages.LoggedEntry, error) {
 	if err != nil {
 		return messages.LoggedEntry{}, fmt.Errorf("sequence of an entry: %w", err)
 	}
-	entry, err := messages.DecodeEntry(msg.Data)
-	if err != nil {
-		return messages.LoggedEntry{}, messages.Errorf(messages.CodeCorrupt, "entry %d of stream %s: %v",
-			sequence, l.partition.LogStream(), err)
-	}
-	if entry.TopicID != l.partition.TopicID {
-		return messages.LoggedEntry{}, messages.Errorf(messages.CodeCorrupt,
+	return l.understand(sequence, msg.Data)
+}
+
+func (l *Log) understand(sequence uint64, data []byte) (messages.LoggedEntry, error) {
+	entry, err := messages.DecodeEntry(data)
+	switch {
+	case err != nil:
+		err = messages.Errorf(messages.CodeCorrupt, "entry %d of stream %s: %v", sequence, l.partition.LogStream(), err)
+	case entry.TopicID != l.partition.TopicID:
+		err = messages.Errorf(messages.CodeCorrupt,
 			"entry %d of stream %s belongs to topic id %d, not %d", sequence, l.partition.LogStream(), entry.TopicID, l.partition.TopicID)
+	}
+	if err != nil {
+		return messages.LoggedEntry{}, &DamagedEntry{sequence, err}
 	}
 	return messages.LoggedEntry{Sequence: sequence, Entry: entry}, nil
 }

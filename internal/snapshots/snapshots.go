@@ -59,6 +59,18 @@ func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Store,
 	return &Store{js: js, stream: stream}, nil
 }
 
+// Existing opens the store, but makes nothing: without a stream it returns nil.
+func Existing(ctx context.Context, js jetstream.JetStream) (*Store, error) {
+	stream, err := js.Stream(ctx, streamName)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("open stream %s: %w", streamName, err)
+	}
+	return &Store{js: js, stream: stream}, nil
+}
+
 // written names one writing of a snapshot. Its pieces have the subject
 // prefix.topic id.partition.incarnation.sequence.writer.pieces.piece.
 type written struct {

@@ -83,10 +83,15 @@ func (r *Registry) Delete(ctx context.Context, name string) error {
 // of the bucket, as a replica may not know a topic yet: to make it again would
 // delete its logs.
 func (r *Registry) Get(ctx context.Context, name string) (messages.Topic, error) {
+	return Lookup(ctx, r.conn, name)
+}
+
+// Lookup is Get without a registry: it does not make the bucket.
+func Lookup(ctx context.Context, conn *nats.Conn, name string) (messages.Topic, error) {
 	if !messages.ValidTopicName(name) {
 		return messages.Topic{}, messages.Errorf(messages.CodeInvalidTopicName, "%.80q", name)
 	}
-	entry, err := replicated.Get(ctx, r.conn, bucket, name)
+	entry, err := replicated.Get(ctx, conn, bucket, name)
 	switch {
 	case err != nil:
 		return messages.Topic{}, unavailable(err)

@@ -1,0 +1,314 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/schollz/progressbar/v3"
+
+	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/repair"
+	"laneway.dev/internal/topics"
+	"laneway.dev/pkg/messages"
+)
+
+type topicRepair struct {
+	topicName
+	serverFlag
+	Partition int           `default:"-1" placeholder:"N" help:"Only this partition; by default all."`
+	Store     storeLocation `placeholder:"URL" help:"The object store of the stagers, file:///absolute/path or a path: it is searched for batches that no log refers to. Without it only logs and snapshots are looked at."`
+	Export    string        `placeholder:"FILE" help:"Write those batches to a new file, a JSON object a line; - is standard output. It needs --store."`
+	JSON      bool          `name:"json" help:"Print the report as a JSON object."`
+}
+
+// Help implements kong.HelpProvider.
+func (*topicRepair) Help() string {
+	return `Shows what the log of each partition has lost, and changes nothing. It compares the log with its newest snapshot and, with
+--store, with the objects: an object tells of each batch which topic, partition, lane and ticket it belongs to. It needs
+full rights to NATS and to the store, as services have them, and works while they run or not; NATS must run.
+
+--export writes each batch that no log entry refers to as a line of JSON: topic, topic_id, partition, frontend_epoch, lane,
+ticket, key, offset, length, crc32c, producer, message_id, and its records with headers and value, or value_base64 if that
+is not UTF-8. Each lane is in the order of its tickets, which is the order in which its producer sent. Copies of batches
+that the log has, repetitions with the same payload, and batches that the log knows to be refused are left out.
+
+Not every such batch was acknowledged: an object is written before its batch is accepted. It may have been refused, or
+be on its way right now. Compare with what producers know before you send it again; docs/repair.md says how.
+
+Examples:
+
+    laneway topic repair orders
+
+    laneway topic repair orders --store /var/lib/laneway/objects --export lost.jsonl`
+}
+
+// Validate implements kong's check of a command.
+func (c *topicRepair) Validate() error {
+	switch {
+	case c.Export != "" && c.Store == "":
+		return errors.New("--export needs --store: the batches are in the object store")
+	case c.Partition < anyPartition:
+		return fmt.Errorf("--partition is %d, it is a partition from 0 on", c.Partition)
+	case c.Export == "-" && c.JSON:
+		return errors.New("--export - and --json would mix on standard output")
+	}
+	return nil
+}
+
+// Run looks at the topic, and exports what its logs have lost.
+func (c *topicRepair) Run(a *app) error {
+	store, err := c.open()
+	if err != nil {
+		return err
+	}
+	if store != nil {
+		defer func() { _ = store.Close() }()
+	}
+	laneway, err := c.connect()
+	if err != nil {
+		return err
+	}
+	defer laneway.Close()
+	js, err := jetstream.New(laneway.Conn())
+	if err != nil {
+		return err
+	}
+	topic, numbers, err := c.which(a.ctx, laneway.Conn())
+	if err != nil {
+		return err
+	}
+	screen := newSearch(a)
+	inspector := repair.Inspector{Conn: laneway.Conn(), JS: js, Store: store, Progress: screen.show}
+	survey, err := inspector.Inspect(a.ctx, topic, numbers)
+	screen.close()
+	if err != nil {
+		return err
+	}
+	if err := c.print(a, &survey.Report); err != nil && !errors.Is(err, syscall.EPIPE) {
+		return err
+	}
+	if c.Export == "" {
+		return nil
+	}
+	return c.export(a, survey)
+}
+
+// open opens the store, which must be there: an empty one has nothing to tell.
+func (c *topicRepair) open() (objectstore.Store, error) {
+	if c.Store == "" {
+		return nil, nil
+	}
+	return objectstore.OpenExisting(string(c.Store))
+}
+
+// which returns the topic, and the partitions to look at.
+func (c *topicRepair) which(ctx context.Context, conn *nats.Conn) (messages.Topic, []int, error) {
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	topic, err := topics.Lookup(ctx, conn, c.Name)
+	if err != nil {
+		return messages.Topic{}, nil, err
+	}
+	if c.Partition >= topic.Partitions {
+		return messages.Topic{}, nil, messages.Errorf(messages.CodeUnknownTopic, "%s has no partition %d", c.Name, c.Partition)
+	}
+	if c.Partition != anyPartition {
+		return topic, []int{c.Partition}, nil
+	}
+	numbers := make([]int, topic.Partitions)
+	for n := range numbers {
+		numbers[n] = n
+	}
+	return topic, numbers, nil
+}
+
+func entries(n int64) string {
+	if n == 1 {
+		return "1 entry"
+	}
+	return humanize.Comma(n) + " entries"
+}
+
+func batches(n int64) string {
+	if n == 1 {
+		return "1 batch"
+	}
+	return humanize.Comma(n) + " batches"
+}
+
+func (c *topicRepair) print(a *app, report *repair.Report) error {
+	switch {
+	case c.JSON:
+		return writeJSON(a.stdout, report)
+	case c.Export == "-":
+		return printReport(a.stderr, report)
+	}
+	return printReport(a.stdout, report)
+}
+
+// printReport tells a person what was found.
+func printReport(out io.Writer, report *repair.Report) error {
+	var text strings.Builder
+	_, _ = fmt.Fprintf(&text, "topic %s, id %d, created %s\n", report.Topic.Name, report.Topic.ID, report.Topic.Created.Format(time.RFC3339))
+	for i := range report.Partitions {
+		describePartition(&text, &report.Partitions[i])
+	}
+	if report.Store == nil {
+		_, _ = fmt.Fprintln(&text, "\nthe object store was not searched: give --store")
+	} else {
+		describeStore(&text, report.Store)
+	}
+	return say(out, "%s", text.String())
+}
+
+func describePartition(text *strings.Builder, p *repair.Partition) {
+	state := "nothing is missing"
+	if len(p.Findings) > 0 {
+		state = "DAMAGED"
+	}
+	_, _ = fmt.Fprintf(text, "\npartition %d: %s\n", p.Partition, state)
+	for _, finding := range p.Findings {
+		_, _ = fmt.Fprintf(text, "  ! %s\n", finding)
+	}
+	for _, o := range p.Unknown {
+		_, _ = fmt.Fprintf(text, "  ! %s were given out, or may have been, and are not in the log\n", o)
+	}
+	_, _ = fmt.Fprintf(text, "  log %s: %s can be read%s\n", p.Stream, entries(p.Log.Entries), logEnd(&p.Log))
+	if s := p.Snapshot; s != nil {
+		_, _ = fmt.Fprintf(text, "  newest snapshot: up to sequence %d, next offset %d, of %s\n", s.Sequence, s.EndOffset, s.Time.Format(time.RFC3339))
+	}
+	if m := p.Mark; m != nil {
+		_, _ = fmt.Fprintf(text, "  mark: written up to sequence %d, next offset %d; reserved up to sequence %d, offset %d\n",
+			m.Written.Sequence, m.Written.Offset, m.Reserved.Sequence, m.Reserved.Offset)
+	}
+	for _, o := range p.Log.Gaps {
+		_, _ = fmt.Fprintf(text, "  gap that the log records: %s\n", o)
+	}
+	if p.NewestObject != nil {
+		_, _ = fmt.Fprintf(text, "  newest batch in the object store: staged %s\n", p.NewestObject.Format(time.RFC3339))
+	}
+	describeLanes(text, p)
+}
+
+func logEnd(l *repair.Log) string {
+	if l.EndTime == nil {
+		return ""
+	}
+	return fmt.Sprintf(", the last one %d of %s, next offset %d", l.EndSequence, l.EndTime.Format(time.RFC3339), l.EndOffset)
+}
+
+func describeLanes(text *strings.Builder, p *repair.Partition) {
+	if p.Copies > 0 {
+		_, _ = fmt.Fprintf(text, "  copies of batches, staged or sent twice: %d\n", p.Copies)
+	}
+	if p.Refused > 0 {
+		_, _ = fmt.Fprintf(text, "  batches that were refused: %d\n", p.Refused)
+	}
+	if len(p.Lanes) == 0 {
+		return
+	}
+	_, _ = fmt.Fprintln(text, "  batches in the object store that the log does not refer to:")
+	// A table in memory cannot fail.
+	table := tabwriter.NewWriter(text, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "    LANE\tFRONTEND EPOCH\tTICKETS\tBATCHES\tRECORDS\tSIZE\tSTAGED")
+	for i := range p.Lanes {
+		l := &p.Lanes[i]
+		_, _ = fmt.Fprintf(table, "    %s\t%d\t%d to %d\t%d\t%d\t%s\t%s to %s\n", shown(l.Lane), l.FrontendEpoch, l.FirstTicket, l.LastTicket,
+			l.Batches, l.Records, humanize.IBytes(uint64(l.Bytes)), l.FirstStaged.UTC().Format(time.RFC3339), l.LastStaged.UTC().Format(time.RFC3339))
+	}
+	_ = table.Flush()
+}
+
+func describeStore(text *strings.Builder, s *repair.Store) {
+	_, _ = fmt.Fprintf(text, "\nobject store: %s, %s\n", count(s.Objects, "object"), humanize.IBytes(uint64(s.Bytes)))
+	for _, d := range s.Damaged {
+		_, _ = fmt.Fprintf(text, "  ! object %s of %d bytes cannot be read: %s\n", d.Key, d.Size, d.Reason)
+	}
+	if s.MoreDamaged > 0 {
+		_, _ = fmt.Fprintf(text, "  ! and %d more\n", s.MoreDamaged)
+	}
+}
+
+// export writes the batches to a file that is there once it is complete.
+func (c *topicRepair) export(a *app, survey *repair.Survey) (err error) {
+	bar := progressbar.NewOptions64(survey.Batches(),
+		progressbar.OptionSetWriter(a.stderr), progressbar.OptionSetVisibility(isTerminal(a.stderr)),
+		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionSetDescription("exporting"), progressbar.OptionClearOnFinish(),
+	)
+	var done repair.Written
+	write := func(to io.Writer) error {
+		done, err = survey.Export(a.ctx, to, func() { _ = bar.Add(1) })
+		return err
+	}
+	if c.Export == "-" {
+		err = write(a.stdout)
+	} else {
+		err = writeNew(c.Export, write)
+	}
+	_ = bar.Clear()
+	if err != nil {
+		return fmt.Errorf("exporting to %s: %w", c.Export, err)
+	}
+	_, _ = fmt.Fprintf(a.stderr, "exported %s with %s, %s, to %s\n",
+		batches(done.Batches), count(done.Records, "record"), humanize.Bytes(uint64(done.Bytes)), c.Export)
+	if done.Unreadable > 0 {
+		return &advised{
+			err:    fmt.Errorf("the payloads of %s cannot be read; their lines say why", batches(done.Unreadable)),
+			advice: "restore the objects that are named from a copy, and export again",
+		}
+	}
+	return nil
+}
+
+// writeNew writes a file that must not exist, under another name until all of it
+// is on disk.
+func writeNew(name string, write func(io.Writer) error) (err error) {
+	if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
+		return misuse("%s exists already, or cannot be looked at: choose another name", name)
+	}
+	partial := name + ".partial"
+	file, err := os.Create(partial)
+	if err != nil {
+		return misuse("%w", err)
+	}
+	err = write(file)
+	if err == nil {
+		err = file.Sync()
+	}
+	err = errors.Join(err, file.Close())
+	if err == nil {
+		err = os.Rename(partial, name)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(partial))
+	}
+	return nil
+}
+
+// search shows on a terminal how far the inspection is.
+type search struct{ bar *progressbar.ProgressBar }
+
+func newSearch(a *app) *search {
+	return &search{progressbar.NewOptions64(-1,
+		progressbar.OptionSetWriter(a.stderr), progressbar.OptionSetVisibility(isTerminal(a.stderr)),
+		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionSetElapsedTime(false),
+	)}
+}
+
+func (s *search) show(p repair.Progress) {
+	s.bar.Describe(fmt.Sprintf("read %s of logs and %s", entries(p.Entries), count(p.Objects, "object")))
+	_ = s.bar.Add(1)
+}
+
+func (s *search) close() { _ = s.bar.Clear() }

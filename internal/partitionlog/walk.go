@@ -1,0 +1,183 @@
+package partitionlog
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/pkg/messages"
+)
+
+// DamagedEntry is the error for an entry that is there and cannot be understood.
+type DamagedEntry struct {
+	Sequence uint64
+	Err      error
+}
+
+func (e *DamagedEntry) Error() string { return e.Err.Error() }
+
+func (e *DamagedEntry) Unwrap() error { return e.Err }
+
+// Bounds are the sequences that a stream should have without a gap, as its leader
+// knows them: nothing is ever removed from a log.
+type Bounds struct {
+	First, Last uint64 // First is above Last in an empty stream
+}
+
+// Bounds asks for the bounds of the stream. An error that wraps
+// jetstream.ErrStreamNotFound says that there is no stream.
+func (l *Log) Bounds(ctx context.Context) (Bounds, error) {
+	stream, err := l.js.Stream(ctx, l.partition.LogStream())
+	if err != nil {
+		return Bounds{}, fmt.Errorf("look up stream %s: %w", l.partition.LogStream(), err)
+	}
+	info := stream.CachedInfo()
+	return Bounds{First: max(info.Config.FirstSeq, 1), Last: info.State.LastSeq}, nil
+}
+
+// Missing are sequences within the bounds of a log that cannot be read.
+type Missing struct {
+	First, Last uint64
+	Reason      string
+}
+
+// walkStep is how many entries a walk asks for at once.
+const walkStep = 256
+
+// Walk hands all entries from first to last to entry, in order, and what is
+// missing between them to missing. Unlike Read it goes on behind what cannot be
+// read: JetStream ends an answer in front of a message that its block has lost.
+// An error of either function ends the walk.
+func (l *Log) Walk(ctx context.Context, first, last uint64, entry func(messages.LoggedEntry) error, missing func(Missing) error) error {
+	w := walker{last: last, entry: entry, missing: missing}
+	for next := first; next <= last; {
+		limit := walkStep
+		if w.open() {
+			limit = 1 // where the readable part begins is not known
+		}
+		entries, err := l.step(ctx, next, limit)
+		var damaged *DamagedEntry
+		if err != nil && !errors.As(err, &damaged) {
+			return err
+		}
+		if next, err = w.take(next, entries, damaged); err != nil {
+			return err
+		}
+	}
+	return w.close()
+}
+
+// walkPatience bounds the wait for an answer. JetStream gives none about a stream
+// whose blocks it cannot count.
+const walkPatience = 5 * time.Second
+
+// step reads some entries from a sequence on. Without any, and without an error, the
+// entry at that sequence cannot be read.
+func (l *Log) step(ctx context.Context, next uint64, limit int) ([]messages.LoggedEntry, error) {
+	bounded, cancel := context.WithTimeout(ctx, walkPatience)
+	defer cancel()
+	entries, _, err := l.Read(bounded, next, limit)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		err = nil
+	}
+	if err == nil && len(entries) == 0 {
+		return l.askLeader(ctx, next) // the replica that was asked may lag
+	}
+	return entries, err
+}
+
+// askLeader returns the entry at a sequence if the stream's leader can read it.
+func (l *Log) askLeader(ctx context.Context, sequence uint64) ([]messages.LoggedEntry, error) {
+	request, err := json.Marshal(map[string]uint64{"seq": sequence})
+	if err != nil {
+		return nil, err
+	}
+	answer, err := l.conn.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+l.partition.LogStream(), request)
+	if err != nil {
+		return nil, fmt.Errorf("read %s at sequence %d: %w", l.partition.LogStream(), sequence, err)
+	}
+	var response struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message struct {
+			Data []byte `json:"data"`
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(answer.Data, &response); err != nil {
+		return nil, fmt.Errorf("read %s at sequence %d: %w", l.partition.LogStream(), sequence, err)
+	}
+	if response.Error != nil {
+		return nil, nil
+	}
+	entry, err := l.understand(sequence, response.Message.Data)
+	if err != nil {
+		return nil, err
+	}
+	return []messages.LoggedEntry{entry}, nil
+}
+
+// walker gathers what is missing into ranges.
+type walker struct {
+	last    uint64
+	hole    Missing // open if Last is set
+	entry   func(messages.LoggedEntry) error
+	missing func(Missing) error
+}
+
+func (w *walker) open() bool { return w.hole.Last != 0 }
+
+// take takes the answer to a read from next on, and returns where the next one begins.
+func (w *walker) take(next uint64, entries []messages.LoggedEntry, damaged *DamagedEntry) (uint64, error) {
+	for i := range entries {
+		e := &entries[i]
+		if e.Sequence > w.last {
+			return w.last + 1, w.lose(next, w.last, gone)
+		}
+		if err := errors.Join(w.lose(next, e.Sequence-1, gone), w.close()); err != nil {
+			return 0, err
+		}
+		if err := w.entry(*e); err != nil {
+			return 0, err
+		}
+		next = e.Sequence + 1
+	}
+	switch {
+	case damaged != nil && damaged.Sequence > w.last:
+		return w.last + 1, w.lose(next, w.last, gone)
+	case damaged != nil:
+		return damaged.Sequence + 1, errors.Join(
+			w.lose(next, damaged.Sequence-1, gone), w.lose(damaged.Sequence, damaged.Sequence, damaged.Err.Error()))
+	case len(entries) == 0:
+		return next + 1, w.lose(next, next, gone)
+	}
+	return next, nil
+}
+
+const gone = "JetStream has lost it"
+
+// lose adds a range to what is missing; an empty one changes nothing.
+func (w *walker) lose(first, last uint64, reason string) error {
+	if first > last {
+		return nil
+	}
+	if w.open() && w.hole.Last == first-1 && w.hole.Reason == reason {
+		w.hole.Last = last
+		return nil
+	}
+	err := w.close()
+	w.hole = Missing{First: first, Last: last, Reason: reason}
+	return err
+}
+
+// close reports the range that is open.
+func (w *walker) close() error {
+	if !w.open() {
+		return nil
+	}
+	hole := w.hole
+	w.hole = Missing{}
+	return w.missing(hole)
+}

@@ -1,0 +1,211 @@
+package repair
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+	"unicode/utf8"
+
+	"laneway.dev/internal/objectstore"
+	"laneway.dev/pkg/messages"
+)
+
+// exportVersion is the version of a line of an export.
+const exportVersion = 1
+
+// Exported is a batch as a line of an export has it: an object of JSON. Texts that
+// are not UTF-8 stand in the field that ends in _base64 instead.
+type Exported struct {
+	Version       int       `json:"laneway_export"`
+	Topic         string    `json:"topic"`
+	TopicID       uint64    `json:"topic_id,string"`
+	Partition     int32     `json:"partition"`
+	FrontendEpoch uint64    `json:"frontend_epoch"`
+	Lane          string    `json:"lane,omitempty"`
+	LaneBase64    []byte    `json:"lane_base64,omitempty"`
+	Ticket        uint64    `json:"ticket"`
+	Staged        time.Time `json:"staged"`
+	// Key, Offset, Length and CRC32C are where the batch frame lies in the store, and
+	// its checksum.
+	Key    string `json:"key"`
+	Offset int64  `json:"offset"`
+	Length int64  `json:"length"`
+	CRC32C string `json:"crc32c"`
+
+	Producer        *ExportedProducer `json:"producer,omitempty"` // of an idempotent producer
+	MessageID       string            `json:"message_id,omitempty"`
+	MessageIDBase64 []byte            `json:"message_id_base64,omitempty"`
+	// MessageIDOffset is where the log has a batch of the same message id: it may be
+	// this very one, sent again.
+	MessageIDOffset *int64 `json:"message_id_offset,omitempty"`
+
+	Records []ExportedRecord `json:"records,omitempty"`
+	// Error says why there are no records: the payload cannot be read.
+	Error string `json:"error,omitempty"`
+}
+
+// ExportedProducer is the place of a batch among those of an idempotent producer.
+type ExportedProducer struct {
+	ID       int64 `json:"id,string"`
+	Epoch    int16 `json:"epoch"`
+	Sequence int32 `json:"sequence"` // of the first record
+}
+
+// ExportedRecord is a record of a batch.
+type ExportedRecord struct {
+	Headers     []ExportedHeader `json:"headers,omitempty"` // in their order
+	Value       *string          `json:"value,omitempty"`
+	ValueBase64 []byte           `json:"value_base64,omitempty"`
+}
+
+// ExportedHeader is a header of a record.
+type ExportedHeader struct {
+	Name        string `json:"name,omitempty"`
+	NameBase64  []byte `json:"name_base64,omitempty"`
+	Value       string `json:"value"`
+	ValueBase64 []byte `json:"value_base64,omitempty"`
+}
+
+// Written counts what an export has.
+type Written struct {
+	Batches    int64 // with their records
+	Records    int64
+	Bytes      int64 // of the payloads
+	Unreadable int64 // batches that have a line without records
+}
+
+// Batches returns how many batches an export has.
+func (s *Survey) Batches() int64 {
+	var n int64
+	for i := range s.partitions {
+		n += int64(len(s.partitions[i].found.heads))
+	}
+	return n
+}
+
+// Export writes the batches that no log refers to, a line of JSON each: partition
+// by partition, and each lane in the order of its tickets. It holds one payload at
+// a time. progress is called after each batch.
+func (s *Survey) Export(ctx context.Context, to io.Writer, progress func()) (Written, error) {
+	out := bufio.NewWriterSize(to, 256<<10)
+	encoder := json.NewEncoder(out)
+	encoder.SetEscapeHTML(false)
+	var done Written
+	for i := range s.partitions {
+		p := &s.partitions[i]
+		for n := range p.found.heads {
+			line := s.export(ctx, p.id, &p.found.heads[n])
+			if ctx.Err() != nil {
+				return done, context.Cause(ctx)
+			}
+			if err := encoder.Encode(line); err != nil {
+				return done, err
+			}
+			done.count(line)
+			progress()
+		}
+	}
+	return done, out.Flush()
+}
+
+func (w *Written) count(line *Exported) {
+	if line.Error != "" {
+		w.Unreadable++
+		return
+	}
+	w.Batches++
+	w.Records += int64(len(line.Records))
+	w.Bytes += line.Length
+}
+
+// export reads the payload of a batch and returns its line.
+func (s *Survey) export(ctx context.Context, p messages.Partition, h *head) *Exported {
+	extent, all, err := s.read(ctx, h)
+	line := &Exported{
+		Version: exportVersion, Topic: p.Topic, TopicID: p.TopicID, Partition: p.Number,
+		FrontendEpoch: h.epoch, Ticket: h.number, Staged: objectstore.KeyTime(extent.Key).UTC(),
+		Key: extent.Key, Offset: extent.Offset, Length: extent.Length, CRC32C: fmt.Sprintf("%08x", extent.CRC),
+	}
+	line.Lane, line.LaneBase64 = text(h.lane)
+	line.MessageID, line.MessageIDBase64 = text(h.messageID)
+	if h.messageIDAt >= 0 {
+		line.MessageIDOffset = new(h.messageIDAt)
+	}
+	if q := h.sequence; q.ProducerID != 0 {
+		line.Producer = &ExportedProducer{ID: q.ProducerID, Epoch: q.ProducerEpoch, Sequence: q.First}
+	}
+	if line.Records = all; err != nil {
+		line.Error = err.Error()
+	}
+	return line
+}
+
+// read returns the records of a batch from the first of its repetitions that can be
+// read, and where that lies.
+func (s *Survey) read(ctx context.Context, h *head) (messages.Extent, []ExportedRecord, error) {
+	all, err := s.readFrom(ctx, h.extent, h.records)
+	if err == nil {
+		return h.extent, all, nil
+	}
+	for _, other := range h.others {
+		if all, otherErr := s.readFrom(ctx, other, h.records); otherErr == nil {
+			return other, all, nil
+		}
+	}
+	return h.extent, nil, err
+}
+
+func (s *Survey) readFrom(ctx context.Context, extent messages.Extent, count uint32) ([]ExportedRecord, error) {
+	frame, err := s.store.ReadRange(ctx, extent.Key, extent.Offset, extent.Length)
+	if err == nil {
+		err = objectstore.Verify(extent, frame)
+	}
+	if err != nil {
+		return nil, err
+	}
+	all, err := records(frame)
+	if err == nil && len(all) != int(count) {
+		err = fmt.Errorf("the batch has %d records, its head says %d", len(all), count)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// records takes a batch frame apart.
+func records(frame []byte) ([]ExportedRecord, error) {
+	reader, err := messages.NewFrameReader(frame)
+	if err != nil {
+		return nil, err
+	}
+	defer reader.Close()
+	var all []ExportedRecord
+	for r, ok := reader.Next(); ok; r, ok = reader.Next() {
+		var record ExportedRecord
+		for _, h := range r.Headers {
+			var header ExportedHeader
+			header.Name, header.NameBase64 = text(h.Name)
+			header.Value, header.ValueBase64 = text(h.Value)
+			record.Headers = append(record.Headers, header)
+		}
+		if utf8.Valid(r.Value) {
+			record.Value = new(string(r.Value))
+		} else {
+			record.ValueBase64 = r.Value
+		}
+		all = append(all, record)
+	}
+	return all, reader.Err()
+}
+
+// text returns a string as it may stand in JSON: as it is, or as bytes.
+func text(s string) (string, []byte) {
+	if utf8.ValidString(s) {
+		return s, nil
+	}
+	return "", []byte(s)
+}

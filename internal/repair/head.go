@@ -1,0 +1,202 @@
+package repair
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"laneway.dev/internal/objectstore"
+	"laneway.dev/pkg/messages"
+)
+
+// head is what an object says of a batch, without its payload.
+type head struct {
+	epoch     uint64
+	lane      string
+	number    uint64
+	records   uint32
+	sequence  messages.Sequence
+	messageID string
+	extent    messages.Extent
+	others    []messages.Extent // repetitions, in case that one cannot be read
+	// messageIDAt is the offset of the batch that the log has under the same message
+	// id; negative is none.
+	messageIDAt int64
+}
+
+func headOf(b *objectstore.StoredBatch) head {
+	return head{
+		epoch: b.Epoch, lane: b.Lane, number: b.Number, records: b.Records,
+		sequence: b.Sequence, messageID: b.MessageID, extent: b.Extent, messageIDAt: -1,
+	}
+}
+
+func (h *head) staged() time.Time { return objectstore.KeyTime(h.extent.Key) }
+
+// ticket names a batch for ever.
+type ticket struct {
+	epoch  uint64
+	lane   string
+	number uint64
+}
+
+func (h *head) ticket() ticket { return ticket{h.epoch, h.lane, h.number} }
+
+// place is where a batch stands among those of an idempotent producer.
+type place struct {
+	sequence messages.Sequence
+	records  uint32
+}
+
+// candidates are the batches of a partition in the object store that no entry of
+// its log refers to. They belong to one goroutine.
+type candidates struct {
+	heads   []head
+	copies  int
+	refused int
+}
+
+// settler drops what the log explains: copies of batches that it has, and batches
+// of which it says that they were refused.
+type settler struct {
+	byTicket    map[ticket][]int
+	byPlace     map[place][]int
+	byMessageID map[string][]int
+	fate        []fate
+	of          *candidates
+}
+
+type fate uint8
+
+const (
+	unexplained fate = iota
+	copied
+	refused
+)
+
+func newSettler(of *candidates) *settler {
+	s := &settler{
+		byTicket: make(map[ticket][]int), byPlace: make(map[place][]int), byMessageID: make(map[string][]int),
+		fate: make([]fate, len(of.heads)), of: of,
+	}
+	for i := range of.heads {
+		h := &of.heads[i]
+		s.byTicket[h.ticket()] = append(s.byTicket[h.ticket()], i)
+		if h.sequence.ProducerID != 0 {
+			at := place{h.sequence, h.records}
+			s.byPlace[at] = append(s.byPlace[at], i)
+		}
+		if h.messageID != "" {
+			s.byMessageID[h.messageID] = append(s.byMessageID[h.messageID], i)
+		}
+	}
+	return s
+}
+
+// entry takes notice of an entry of the log.
+func (s *settler) entry(n *messages.Entry) {
+	offset := n.BaseOffset
+	for i := range n.Batches {
+		b := &n.Batches[i]
+		s.mark(s.byTicket[ticket{n.Epoch, b.Lane, b.Number}], copied)
+		s.mark(s.byPlace[place{b.Sequence, b.Records}], copied)
+		if b.MessageID != "" {
+			for _, at := range s.byMessageID[b.MessageID] {
+				s.of.heads[at].messageIDAt = offset
+			}
+		}
+		offset += int64(b.Records)
+	}
+	for _, r := range n.Refused {
+		for _, number := range r.Numbers {
+			s.mark(s.byTicket[ticket{n.Epoch, r.Lane, number}], refused)
+		}
+	}
+}
+
+func (s *settler) mark(which []int, f fate) {
+	for _, i := range which {
+		s.fate[i] = f
+	}
+}
+
+// finish leaves those that the log does not explain, in the order in which they
+// are exported: by epoch, lane and ticket. Of several with the same payload for one
+// ticket, or for one place among the batches of a producer, the first one stays.
+func (s *settler) finish() {
+	c := s.of
+	var left []head
+	for i := range c.heads {
+		switch s.fate[i] {
+		case copied:
+			c.copies++
+		case refused:
+			c.refused++
+		default:
+			left = append(left, c.heads[i])
+		}
+	}
+	slices.SortFunc(left, func(a, b head) int {
+		return cmp.Or(cmp.Compare(a.epoch, b.epoch), cmp.Compare(a.lane, b.lane), cmp.Compare(a.number, b.number),
+			cmp.Compare(a.extent.Key, b.extent.Key), cmp.Compare(a.extent.Offset, b.extent.Offset))
+	})
+	c.heads = collapse(left)
+	c.copies += len(left) - len(c.heads)
+}
+
+// payload tells payloads apart that may stand for the same batch.
+type payload struct {
+	length int64
+	crc    uint32
+}
+
+// collapse puts repetitions together.
+func collapse(sorted []head) []head {
+	type repetition struct {
+		ticket
+		place
+		payload
+	}
+	seen := make(map[repetition]int, len(sorted))
+	kept := sorted[:0]
+	for i := range sorted {
+		h := &sorted[i]
+		r := repetition{payload: payload{h.extent.Length, h.extent.CRC}}
+		if h.sequence.ProducerID != 0 {
+			r.place = place{h.sequence, h.records}
+		} else {
+			r.ticket = h.ticket()
+		}
+		if first, twice := seen[r]; twice {
+			kept[first].others = append(kept[first].others, h.extent)
+			continue
+		}
+		seen[r] = len(kept)
+		kept = append(kept, *h)
+	}
+	return kept
+}
+
+// lanes sums the batches up.
+func lanes(sorted []head) []Lane {
+	all := []Lane{}
+	for i := range sorted {
+		h := &sorted[i]
+		if n := len(all); n == 0 || all[n-1].FrontendEpoch != h.epoch || all[n-1].Lane != h.lane {
+			all = append(all, Lane{
+				FrontendEpoch: h.epoch, Lane: h.lane, FirstTicket: h.number, FirstStaged: h.staged(), LastStaged: h.staged(),
+			})
+		}
+		l := &all[len(all)-1]
+		l.LastTicket = h.number
+		l.Batches++
+		l.Records += int64(h.records)
+		l.Bytes += h.extent.Length
+		if at := h.staged(); at.Before(l.FirstStaged) {
+			l.FirstStaged = at
+		} else if at.After(l.LastStaged) {
+			l.LastStaged = at
+		}
+	}
+	return all
+}

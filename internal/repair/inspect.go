@@ -1,0 +1,291 @@
+package repair
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/internal/marks"
+	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/partitionlog"
+	"laneway.dev/internal/snapshots"
+	"laneway.dev/pkg/messages"
+)
+
+// maxDamaged is how many damaged objects a report names.
+const maxDamaged = 1000
+
+// Progress is how far an inspection has come.
+type Progress struct {
+	Entries int64 // of logs, which are read twice if the store holds what they do not refer to
+	Objects int64
+}
+
+// Inspector looks at a topic. It belongs to one goroutine.
+type Inspector struct {
+	Conn  *nats.Conn
+	JS    jetstream.JetStream
+	Store objectstore.Store // nil leaves the objects out
+	// Progress is told every now and then; nil tells nobody.
+	Progress func(Progress)
+
+	done Progress
+	told time.Time
+}
+
+// Survey is what an inspection has found.
+type Survey struct {
+	Report     Report
+	store      objectstore.Store
+	partitions []inspected
+}
+
+// inspected is one partition of a survey.
+type inspected struct {
+	id     messages.Partition
+	log    *partitionlog.Log
+	bounds *partitionlog.Bounds // nil without a stream
+	// referred are the offsets of the payloads to which the log refers, by keys.
+	referred map[string][]int64
+	found    candidates
+	newest   time.Time
+}
+
+// Inspect reads the logs of some partitions of a topic, and the heads of all
+// objects of the store. It needs memory for the extents of those logs, and for the
+// heads of batches that they do not refer to.
+func (i *Inspector) Inspect(ctx context.Context, topic messages.Topic, partitions []int) (*Survey, error) {
+	s := &Survey{Report: Report{Topic: topic}, store: i.Store, partitions: make([]inspected, len(partitions))}
+	var known evidence
+	var err error
+	if known.snapshots, err = snapshots.Existing(ctx, i.JS); err != nil {
+		return nil, err
+	}
+	if known.marks, err = marks.Existing(ctx, i.Conn, i.JS); err != nil {
+		return nil, err
+	}
+	for n, number := range partitions {
+		p := &s.partitions[n]
+		*p = inspected{id: topic.Partition(number), referred: make(map[string][]int64)}
+		p.log = partitionlog.New(i.Conn, i.JS, p.id)
+		part, err := i.inspectLog(ctx, p, known)
+		if err != nil {
+			return nil, err
+		}
+		s.Report.Partitions = append(s.Report.Partitions, *part)
+	}
+	if i.Store == nil {
+		return s, nil
+	}
+	if s.Report.Store, err = i.search(ctx, s); err != nil {
+		return nil, err
+	}
+	for n := range s.partitions {
+		if err := i.settle(ctx, &s.partitions[n], &s.Report.Partitions[n]); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// inspectLog reads a log, and compares it with its newest snapshot.
+func (i *Inspector) inspectLog(ctx context.Context, p *inspected, known evidence) (*Partition, error) {
+	part := &Partition{Partition: p.id.Number, Stream: p.id.LogStream(), Incarnation: p.id.Incarnation, Findings: []string{}, Unknown: []Offsets{}, Lanes: []Lane{}}
+	if err := i.inspectEvidence(ctx, part, p.id, known); err != nil {
+		return nil, err
+	}
+	var r reading
+	bounds, err := p.log.Bounds(ctx)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+	case err != nil:
+		return nil, err
+	default:
+		p.bounds = &bounds
+		err = p.log.Walk(ctx, bounds.First, bounds.Last, func(e messages.LoggedEntry) error {
+			i.tell(Progress{Entries: 1})
+			for n := range e.Entry.Batches {
+				x := &e.Entry.Batches[n].Extent
+				p.referred[x.Key] = append(p.referred[x.Key], x.Offset)
+			}
+			r.entry(&e)
+			return nil
+		}, r.missing)
+		if err != nil {
+			return nil, err
+		}
+	}
+	r.finish(part, p.bounds)
+	return part, nil
+}
+
+// inspectEvidence looks at what stands outside the log. That it cannot be read is
+// a finding.
+func (i *Inspector) inspectEvidence(ctx context.Context, part *Partition, p messages.Partition, known evidence) error {
+	bounded, cancel := context.WithTimeout(ctx, evidencePatience)
+	defer cancel()
+	var err error
+	if part.Snapshot, err = known.snapshot(bounded, p); err != nil {
+		part.Findings = append(part.Findings, fmt.Sprintf("the snapshots cannot be read: %v", err))
+	}
+	if part.Mark, err = known.mark(bounded, p); err != nil {
+		part.Findings = append(part.Findings, fmt.Sprintf("the mark cannot be read: %v", err))
+	}
+	return context.Cause(ctx)
+}
+
+// evidencePatience bounds the wait for JetStream.
+const evidencePatience = 30 * time.Second
+
+// evidence is what stands outside the logs; without a stream of its own either is nil.
+type evidence struct {
+	snapshots *snapshots.Store
+	marks     *marks.Store
+}
+
+// mark returns the mark of a partition; nil if there is none.
+func (e evidence) mark(ctx context.Context, p messages.Partition) (*messages.Mark, error) {
+	if e.marks == nil {
+		return nil, nil
+	}
+	stored, err := e.marks.Get(ctx, p)
+	if err != nil || !stored.Exists {
+		return nil, err
+	}
+	return &stored.Mark, nil
+}
+
+// snapshot returns what the newest snapshot of a log says that can be read; nil if
+// there is none.
+func (e evidence) snapshot(ctx context.Context, p messages.Partition) (newest *Snapshot, err error) {
+	if e.snapshots == nil {
+		return nil, nil
+	}
+	err = e.snapshots.Load(ctx, p, func(data []byte) bool {
+		s, err := messages.DecodeSnapshot(data)
+		if err != nil || s.TopicID != p.TopicID || s.Incarnation != p.Incarnation {
+			return false
+		}
+		newest = &Snapshot{Sequence: s.Sequence, EndOffset: s.NextOffset, Time: time.Unix(0, s.Time).UTC()}
+		return true
+	})
+	return newest, err
+}
+
+// search looks into every object of the store.
+func (i *Inspector) search(ctx context.Context, s *Survey) (*Store, error) {
+	store := &Store{Damaged: []Damaged{}}
+	byNumber := make(map[int32]*inspected, len(s.partitions))
+	for n := range s.partitions {
+		byNumber[s.partitions[n].id.Number] = &s.partitions[n]
+	}
+	for object, err := range i.Store.List(ctx, "") {
+		if err != nil {
+			return nil, err
+		}
+		i.tell(Progress{Objects: 1})
+		store.Objects++
+		store.Bytes += object.Size
+		for batch, err := range objectstore.ScanHeads(object.Key, objectReader{ctx, i.Store, object.Key}, object.Size) {
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			if err != nil {
+				store.damaged(object, err)
+				break
+			}
+			if p := byNumber[batch.Partition.Number]; p != nil && batch.Partition.TopicID == s.Report.Topic.ID {
+				p.find(&batch)
+			}
+		}
+	}
+	return store, nil
+}
+
+func (s *Store) damaged(object objectstore.Listed, err error) {
+	if len(s.Damaged) == maxDamaged {
+		s.MoreDamaged++
+		return
+	}
+	reason := err.Error()
+	if corrupt, ok := errors.AsType[*objectstore.CorruptError](err); ok {
+		reason = fmt.Sprintf("at offset %d, length %d: %s", corrupt.Offset, corrupt.Length, corrupt.Reason)
+	}
+	s.Damaged = append(s.Damaged, Damaged{Key: object.Key, Size: object.Size, Reason: reason})
+}
+
+// find notes a batch of the store.
+func (p *inspected) find(b *objectstore.StoredBatch) {
+	if at := objectstore.KeyTime(b.Extent.Key); at.After(p.newest) {
+		p.newest = at
+	}
+	for _, offset := range p.referred[b.Extent.Key] {
+		if offset == b.Extent.Offset {
+			return
+		}
+	}
+	p.found.heads = append(p.found.heads, headOf(b))
+}
+
+// settle reads the log again to see which of the batches it explains that it does
+// not refer to.
+func (i *Inspector) settle(ctx context.Context, p *inspected, part *Partition) error {
+	p.referred = nil
+	if !p.newest.IsZero() {
+		part.NewestObject = new(p.newest.UTC())
+	}
+	s := newSettler(&p.found)
+	if len(p.found.heads) > 0 && p.bounds != nil {
+		// A batch that was on its way while the store was searched is in the log by now.
+		bounds, err := p.log.Bounds(ctx)
+		if err != nil {
+			return err
+		}
+		err = p.log.Walk(ctx, bounds.First, bounds.Last, func(e messages.LoggedEntry) error {
+			i.tell(Progress{Entries: 1})
+			s.entry(&e.Entry)
+			return nil
+		}, func(partitionlog.Missing) error { return nil })
+		if err != nil {
+			return err
+		}
+	}
+	s.finish()
+	part.Copies, part.Refused = p.found.copies, p.found.refused
+	part.Lanes = lanes(p.found.heads)
+	return nil
+}
+
+// tell adds to the progress, and passes it on ten times a second.
+func (i *Inspector) tell(more Progress) {
+	i.done.Entries += more.Entries
+	i.done.Objects += more.Objects
+	if i.Progress == nil || time.Since(i.told) < 100*time.Millisecond {
+		return
+	}
+	i.told = time.Now()
+	i.Progress(i.done)
+}
+
+// objectReader reads an object of a store piece by piece.
+type objectReader struct {
+	ctx   context.Context
+	store objectstore.Store
+	key   string
+}
+
+// ReadAt implements io.ReaderAt.
+func (r objectReader) ReadAt(p []byte, offset int64) (int, error) {
+	content, err := r.store.ReadRange(r.ctx, r.key, offset, int64(len(p)))
+	if err != nil {
+		return 0, err
+	}
+	return copy(p, content), nil
+}
+
+var _ io.ReaderAt = objectReader{}

@@ -1,0 +1,138 @@
+package repair
+
+import (
+	"fmt"
+	"time"
+
+	"laneway.dev/internal/partitionlog"
+	"laneway.dev/pkg/messages"
+)
+
+// reading follows a log entry by entry. It is pure, and belongs to one goroutine.
+type reading struct {
+	log     Log
+	unknown []Offsets
+	wrong   []string // what readable entries show to be wrong
+	holes   []partitionlog.Missing
+}
+
+func (r *reading) missing(m partitionlog.Missing) error {
+	r.holes = append(r.holes, m)
+	return nil
+}
+
+// entry takes the next entry that can be read.
+func (r *reading) entry(e *messages.LoggedEntry) {
+	n := &e.Entry
+	begin := n.BaseOffset - n.Gap // where the entry before it should end
+	r.closeHoles(&begin)
+	switch {
+	case begin > r.log.EndOffset && len(r.holes) == 0:
+		r.wrong = append(r.wrong, fmt.Sprintf("entry %d begins at offset %d, the one before ends at %d", e.Sequence, begin, r.log.EndOffset))
+		r.unknown = append(r.unknown, Offsets{r.log.EndOffset, new(begin)})
+	case begin < r.log.EndOffset:
+		r.wrong = append(r.wrong, fmt.Sprintf("entry %d begins at offset %d although the one before ends at %d: offsets were given out twice",
+			e.Sequence, begin, r.log.EndOffset))
+	}
+	r.holes = nil
+	if n.Gap > 0 {
+		r.log.Gaps = append(r.log.Gaps, Offsets{begin, new(n.BaseOffset)})
+	}
+	r.log.Entries++
+	r.log.EndSequence, r.log.EndOffset = e.Sequence, n.NextOffset()
+	r.log.EndTime = new(n.At().UTC())
+}
+
+// closeHoles notes the holes in front of an entry, or at the end of the log.
+func (r *reading) closeHoles(to *int64) {
+	for _, m := range r.holes {
+		h := Hole{m.First, m.Last, Offsets{r.log.EndOffset, to}, m.Reason}
+		r.log.Holes = append(r.log.Holes, h)
+	}
+	if len(r.holes) > 0 && (to == nil || *to > r.log.EndOffset) {
+		r.unknown = append(r.unknown, Offsets{r.log.EndOffset, to})
+	}
+}
+
+// finish returns what is wrong with a partition. bounds is nil if there is no stream.
+func (r *reading) finish(p *Partition, bounds *partitionlog.Bounds) {
+	r.log.Holes, r.log.Gaps = orEmpty(r.log.Holes), orEmpty(r.log.Gaps)
+	if bounds == nil {
+		p.Findings = append(p.Findings, fmt.Sprintf("the stream %s does not exist", p.Stream))
+	} else {
+		r.log.Exists, r.log.FirstSequence, r.log.LastSequence = true, bounds.First, bounds.Last
+		r.closeHoles(nil)
+	}
+	for _, h := range r.log.Holes {
+		p.Findings = append(p.Findings, h.describe())
+	}
+	p.Findings = append(p.Findings, r.wrong...)
+	p.Log, p.Unknown = r.log, orEmpty(r.unknown)
+	if s := p.Snapshot; s != nil && s.Sequence > r.log.EndSequence {
+		p.Findings = append(p.Findings, fmt.Sprintf(
+			"the log can be read up to sequence %d and offset %d, the snapshot of %s covers it up to sequence %d and offset %d",
+			r.log.EndSequence, r.log.EndOffset, s.Time.Format(time.RFC3339), s.Sequence, s.EndOffset))
+		p.knownUpTo(s.EndOffset)
+	}
+	p.compareMark()
+}
+
+// compareMark notes what the mark proves to be missing. A running owner raises it
+// ahead of what it appends, and a crash leaves it there: what is reserved proves
+// nothing.
+func (p *Partition) compareMark() {
+	m := p.Mark
+	if m == nil {
+		return
+	}
+	end := messages.Position{Sequence: p.Log.EndSequence, Offset: p.Log.EndOffset}
+	if end.Covers(m.Written) {
+		return
+	}
+	p.Findings = append(p.Findings, fmt.Sprintf(
+		"the log can be read up to sequence %d and offset %d, the mark says that it was written up to sequence %d and offset %d, and no further than offset %d",
+		end.Sequence, end.Offset, m.Written.Sequence, m.Written.Offset, m.Reserved.Offset))
+	p.knownUpTo(m.Reserved.Offset)
+}
+
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+// knownUpTo notes that the log had at least the offsets below an end.
+func (p *Partition) knownUpTo(end int64) {
+	if end <= p.Log.EndOffset {
+		return
+	}
+	if last := len(p.Unknown) - 1; last >= 0 && p.Unknown[last].From == p.Log.EndOffset {
+		if to := p.Unknown[last].To; to == nil || *to < end {
+			p.Unknown[last].To = new(end)
+		}
+		return
+	}
+	p.Unknown = append(p.Unknown, Offsets{p.Log.EndOffset, new(end)})
+}
+
+func (h *Hole) describe() string {
+	sequences := fmt.Sprintf("sequence %d", h.FirstSequence)
+	if h.LastSequence > h.FirstSequence {
+		sequences = fmt.Sprintf("sequences %d to %d", h.FirstSequence, h.LastSequence)
+	}
+	return fmt.Sprintf("%s, %s: %s", sequences, h.Offsets, h.Reason)
+}
+
+// String returns the range as people say it, with its last offset.
+func (o Offsets) String() string {
+	switch {
+	case o.To == nil:
+		return fmt.Sprintf("offsets from %d on", o.From)
+	case *o.To <= o.From:
+		return "no offsets"
+	case *o.To == o.From+1:
+		return fmt.Sprintf("offset %d", o.From)
+	}
+	return fmt.Sprintf("offsets %d to %d", o.From, *o.To-1)
+}
