@@ -16,7 +16,7 @@ type topicCreate struct {
 	topicName
 	serverFlag
 	Partitions     number   `default:"1" help:"Number of partitions, at most 256. Records keep their order within a partition."`
-	MaxRecordBytes size     `default:"2MiB" help:"Largest record, at most 4MiB."`
+	MaxRecordBytes size     `placeholder:"2MiB" help:"Largest record, at most 4MiB and what NATS' max_payload allows; by default 2MiB, or less if max_payload is small."`
 	Subjects       []string `placeholder:"SUBJECT,..." help:"Subjects to which records may be sent besides laneway.produce.NAME.0, such as orders.>; at most 16, and only for a topic of one partition."`
 	Replicas       number   `default:"1" help:"NATS servers that keep the log of each partition, at most 5; more than 1 need a cluster."`
 	ProducerExpiry period   `default:"24h" help:"How long a partition remembers an idle idempotent producer, at least 10m."`

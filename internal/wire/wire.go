@@ -89,15 +89,28 @@ func Options(name string, log *zap.Logger) []nats.Option {
 // the heartbeat of the lanes repairs any lost message.
 func (c *Connection) Send(envelopes []Envelope) {
 	for i := range envelopes {
-		var err error
-		messages.EncodeFor(envelopes[i].Message, func(data []byte) {
-			err = c.conn.Publish(envelopes[i].Subject, data) // which copies it
-		})
+		err := c.publish(envelopes[i].Subject, envelopes[i].Message)
 		if err != nil && !errors.Is(err, nats.ErrReconnectBufExceeded) {
 			c.log.Warn("a message could not be sent; it will be repeated",
 				zap.String("subject", envelopes[i].Subject), zap.Error(err))
 		}
 	}
+}
+
+// publish sends a message, in parts if it is larger than NATS carries: cores bound
+// messages by what they hold, with NATS' usual max_payload in mind.
+func (c *Connection) publish(subject string, m messages.Message) (err error) {
+	messages.EncodeFor(m, func(data []byte) {
+		err = c.conn.Publish(subject, data) // which copies it
+	})
+	if !errors.Is(err, nats.ErrMaxPayload) {
+		return err
+	}
+	first, second, divisible := messages.Halves(m)
+	if !divisible {
+		return fmt.Errorf("%w: max_payload is %d", err, c.conn.MaxPayload())
+	}
+	return errors.Join(c.publish(subject, first), c.publish(subject, second))
 }
 
 // Subscribe hands every message of a subject to handle, in the order of their

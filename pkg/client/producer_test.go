@@ -279,7 +279,7 @@ func TestARecordThatLanewayWouldRefuseIsNotTaken(t *testing.T) {
 		record client.ProducerRecord
 		code   messages.Code
 	}{
-		"larger than NATS carries": {client.ProducerRecord{Value: make([]byte, 9<<20)}, messages.CodeMessageTooLarge},
+		"larger than NATS carries": {client.ProducerRecord{Value: make([]byte, 9<<20)}, messages.CodeMaxPayload},
 		"too many headers":         {client.ProducerRecord{Headers: many}, messages.CodeHeadersTooLarge},
 		"too large headers":        {client.ProducerRecord{Headers: []messages.Header{{Name: "n", Value: strings.Repeat("x", 1<<16)}}}, messages.CodeHeadersTooLarge},
 		"a header's name":          {client.ProducerRecord{Headers: []messages.Header{{Name: "a b"}}}, messages.CodeHeaderInvalid},

@@ -23,7 +23,7 @@ type ProducerRecord struct {
 // after the other keep their order within a partition.
 //
 // An error means that the record was not taken. The producer can go on if it is
-// that of ctx, MESSAGE_TOO_LARGE, HEADERS_TOO_LARGE or HEADER_INVALID; otherwise it
+// that of ctx, MESSAGE_TOO_LARGE, MAX_PAYLOAD_EXCEEDED, HEADERS_TOO_LARGE or HEADER_INVALID; otherwise it
 // is that of Err.
 func (p *Producer) Publish(ctx context.Context, r ProducerRecord) (Future, error) {
 	record := messages.Record{Headers: r.Headers, Value: r.Value}
@@ -43,7 +43,8 @@ func (p *Producer) check(r *messages.Record) error {
 		return messages.RecordTooLarge(size, limit)
 	}
 	if needs := frameOverhead + frameSize(r); needs > p.payload {
-		return messages.Errorf(messages.CodeMessageTooLarge, "%d bytes with headers, this NATS server carries %d", needs, p.payload)
+		return messages.Errorf(messages.CodeMaxPayload, "%d bytes with headers; with a max_payload of %d a record may have %d",
+			needs, p.payload+messages.EnvelopeRoom, p.payload)
 	}
 	if len(r.Headers) == 0 {
 		return nil

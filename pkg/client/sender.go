@@ -190,7 +190,7 @@ func (s *sender) header(next delivery.Send[*batch]) nats.Header {
 func (s *sender) notSent(subject string, err error) *messages.Error {
 	switch {
 	case errors.Is(err, nats.ErrMaxPayload):
-		return messages.Errorf(messages.CodeMessageTooLarge, "%s: %v", subject, err)
+		return messages.Errorf(messages.CodeMaxPayload, "%s: %v", subject, err)
 	case unsent(err) || errors.Is(err, nats.ErrConnectionClosed):
 		return messages.Errorf(messages.CodeUnavailable, "%s: not sent: %v", subject, s.p.client.explain(err))
 	}

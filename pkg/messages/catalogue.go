@@ -52,6 +52,7 @@ const (
 	CodeCorrupt            Code = 20040
 	CodePartitionDamaged   Code = 20041
 	CodeInternal           Code = 20050
+	CodeMaxPayload         Code = 20080
 )
 
 // Kind is what the catalogue knows of a code.
@@ -65,7 +66,7 @@ type Kind struct {
 
 var catalogue = map[Code]Kind{
 	CodeTooManyTopics:      {"TOO_MANY_TOPICS", 400, false, "there are as many topics or partitions as are allowed", "delete topics that are not needed, or create this one with fewer partitions"},
-	CodeMessageTooLarge:    {"MESSAGE_TOO_LARGE", 400, false, "a record is larger than the topic allows, or a batch larger than NATS carries", "send smaller records or batches, or create the topic with a larger max-record-bytes"},
+	CodeMessageTooLarge:    {"MESSAGE_TOO_LARGE", 400, false, "a record is larger than the topic allows", "send smaller records, or create the topic with a larger max-record-bytes"},
 	CodeTopicExists:        {"TOPIC_EXISTS", 409, false, "a topic of this name exists", "choose another name, or delete the topic first"},
 	CodeUnknownTopic:       {"UNKNOWN_TOPIC", 404, false, "there is no such topic or partition", "create the topic with: laneway topic create NAME"},
 	CodeStreamMismatch:     {"STREAM_MISMATCH", 400, false, "the expected stream is not the one that backs this partition", "correct the Nats-Expected-Stream header"},
@@ -99,6 +100,7 @@ var catalogue = map[Code]Kind{
 	CodePositionExpired:    {"POSITION_EXPIRED", 409, false, "a partition has forgotten how far the named producer came, because it was idle for longer than the topic's producer-expiry", "find out what is in the log, and go on under another name"},
 	CodeCorrupt:            {"CORRUPT", 500, false, "stored bytes are not what was written", "restore the object that is named from a copy; the records in it cannot be read"},
 	CodePartitionDamaged:   {"PARTITION_DAMAGED", 500, false, "the log of the partition has lost entries, so the partition is read-only", "restore the data of JetStream from a copy, or look at what is missing with: laneway topic repair NAME"},
+	CodeMaxPayload:         {"MAX_PAYLOAD_EXCEEDED", 400, false, "the message would be larger than the max_payload of NATS", "set max_payload: 8MB in the configuration of the NATS servers, or send smaller records or batches"},
 	CodeInternal:           {"INTERNAL", 500, false, "something happened that should not", "look at the log of the service and report it"},
 }
 

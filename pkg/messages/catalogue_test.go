@@ -52,6 +52,7 @@ var published = map[Code]string{
 	20040: "CORRUPT",
 	20041: "PARTITION_DAMAGED",
 	20050: "INTERNAL",
+	20080: "MAX_PAYLOAD_EXCEEDED",
 }
 
 func TestPublishedCodesNeverChange(t *testing.T) {
@@ -131,7 +132,7 @@ func TestErrorTextHasNameMeaningAndDetail(t *testing.T) {
 	if got := NewError(CodeEmptyBatch, "").Error(); got != "EMPTY_BATCH: the batch frame has no records" {
 		t.Error(got)
 	}
-	if got := RecordTooLarge(11, 10).Error(); got != "MESSAGE_TOO_LARGE: a record is larger than the topic allows, or a batch larger than NATS carries: 11 bytes, the topic allows 10" {
+	if got := RecordTooLarge(11, 10).Error(); got != "MESSAGE_TOO_LARGE: a record is larger than the topic allows: 11 bytes, the topic allows 10" {
 		t.Error(got)
 	}
 }

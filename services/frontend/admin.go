@@ -91,6 +91,10 @@ func (s *Service) createTopic(ctx context.Context, data []byte) (any, error) {
 	if err := decode(data, &config); err != nil {
 		return nil, err
 	}
+	config, err := config.FitPayload(s.config.Conn.MaxPayload())
+	if err != nil {
+		return nil, err
+	}
 	topic, err := s.registry.Create(ctx, config)
 	if err != nil {
 		return nil, err

@@ -50,6 +50,10 @@ type committed struct {
 }
 
 func (s *Service) partition(topic messages.Topic, id messages.Partition) *partition {
+	if _, err := topic.FitPayload(s.config.Conn.MaxPayload()); err != nil && id.Number == 0 {
+		s.config.Logger.Warn("NATS' max_payload has become too small for a topic; its largest records are refused",
+			zap.String("topic", topic.Name), zap.Error(err))
+	}
 	return &partition{
 		id: id, stream: id.Stream(), topic: topic, service: s,
 		mailbox: actor.NewMailbox[Event](s.admission.limits.PartitionBatches + spareMailbox),

@@ -41,7 +41,7 @@ func parse(m *nats.Msg, topic messages.Topic, stream string, maxPayload int64, o
 		return Produce{}, err
 	}
 	if limit := maxPayload - messages.EnvelopeRoom; int64(len(p.Payload)) > limit {
-		return Produce{}, messages.Errorf(messages.CodeMessageTooLarge,
+		return Produce{}, messages.Errorf(messages.CodeMaxPayload,
 			"the batch has %d bytes; with a NATS max_payload of %d it may have %d", len(p.Payload), maxPayload, limit)
 	}
 	return p, nil

@@ -127,8 +127,8 @@ func TestABatchLeavesRoomForItsEnvelope(t *testing.T) {
 		_, err := parse(&nats.Msg{Data: make([]byte, size)}, topic, "LANEWAY-orders-0", maxPayload, func() string { return "1" })
 		return err
 	}
-	if err := parseSize(maxPayload - messages.EnvelopeRoom); err == nil || err.Code != messages.CodeMessageTooLarge {
-		t.Fatalf("error %v, want MESSAGE_TOO_LARGE", err)
+	if err := parseSize(maxPayload - messages.EnvelopeRoom); err == nil || err.Code != messages.CodeMaxPayload {
+		t.Fatalf("error %v, want MAX_PAYLOAD_EXCEEDED", err)
 	}
 	if err := parseSize(maxPayload - messages.EnvelopeRoom - 100); err != nil {
 		t.Fatal(err)

@@ -175,7 +175,7 @@ var producing = map[string]struct {
 	"a full wildcard":                    {produce(">", nil, nil), noResponders},
 	"a topic's name with dots":           {produce("or.ders.0", nil, nil), noResponders},
 	"a record over the topic's limit":    {produce("orders.0", nil, make([]byte, 3<<20)), messages.CodeMessageTooLarge},
-	"a batch over what NATS carries on":  {frame(largeBatch(8<<20 - 1000)), messages.CodeMessageTooLarge},
+	"a batch over what NATS carries on":  {frame(largeBatch(8<<20 - 1000)), messages.CodeMaxPayload},
 	"a frame that is empty":              {frame(nil), messages.CodeMalformedBatch},
 	"a frame that is no msgpack":         {frame([]byte("{\"records\":[]}")), messages.CodeMalformedBatch},
 	"a frame that is cut":                {frame(goodFrame[:len(goodFrame)-2]), messages.CodeMalformedBatch},

@@ -39,8 +39,8 @@ func TestTheLargestBatchPassesEveryHopAndALargerOneIsRefused(t *testing.T) {
 			})
 		}
 		const maxPayload, room = 8 << 20, 16 << 10
-		if ack := send(largeBatch(maxPayload - room/2)); ack.Error == nil || ack.Error.Code != messages.CodeMessageTooLarge {
-			t.Errorf("a batch without room for its envelope is answered %+v, want MESSAGE_TOO_LARGE", ack)
+		if ack := send(largeBatch(maxPayload - room/2)); ack.Error == nil || ack.Error.Code != messages.CodeMaxPayload {
+			t.Errorf("a batch without room for its envelope is answered %+v, want MAX_PAYLOAD_EXCEEDED", ack)
 		}
 		if ack := send(largeBatch(maxPayload - room)); ack.Error != nil {
 			t.Fatal(ack.Error)

@@ -15,6 +15,7 @@ import (
 
 	"laneway.dev/internal/health"
 	"laneway.dev/internal/telemetry"
+	"laneway.dev/pkg/messages"
 	"laneway.dev/services/frontend"
 	"laneway.dev/services/replicator"
 	"laneway.dev/services/sequencer"
@@ -96,7 +97,13 @@ func (r *Running) start(ctx context.Context, config Config, role string) error {
 	if err != nil {
 		return fmt.Errorf("start %s: %w", role, err)
 	}
-	service, err := config.start(ctx, role, conn)
+	var service Service
+	if most := conn.MaxPayload(); most < messages.MinMaxPayload {
+		err = fmt.Errorf("start %s: %w", role, messages.Errorf(messages.CodeMaxPayload,
+			"NATS has a max_payload of %d, the services need at least %d", most, messages.MinMaxPayload))
+	} else {
+		service, err = config.start(ctx, role, conn)
+	}
 	if err != nil {
 		hangUp(conn)
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -140,6 +141,21 @@ func TestStartThatFailsLeavesNothingBehind(t *testing.T) {
 	for _, conn := range opened {
 		if !conn.IsClosed() {
 			t.Error("a connection is still open")
+		}
+	}
+}
+
+func TestNATSWithATinyPayloadIsRefusedByName(t *testing.T) {
+	_, config := deployment(t)
+	tiny, err := embedded.Start(embedded.Options{Listen: "127.0.0.1:0", Data: t.TempDir(), MaxPayload: messages.MinMaxPayload - 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tiny.Shutdown() })
+	config.Connect = func(role string) (*nats.Conn, error) { return tiny.Connect(wire.Options(role, zap.NewNop())...) }
+	for _, role := range roles.All() {
+		if _, err := roles.Start(t.Context(), config, role); err == nil || !strings.Contains(err.Error(), "max_payload") {
+			t.Errorf("%s: error %v", role, err)
 		}
 	}
 }

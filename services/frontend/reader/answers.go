@@ -156,8 +156,8 @@ func (a *answers) publish(m *nats.Msg) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, nats.ErrMaxPayload):
-		return messages.Errorf(messages.CodeMessageTooLarge, "offset %d: %d bytes with headers do not fit a NATS message",
-			a.next, len(m.Data))
+		return messages.Errorf(messages.CodeMaxPayload, "offset %d: a message with %d bytes besides its headers, max_payload is %d",
+			a.next, len(m.Data), a.conn.MaxPayload())
 	}
 	return fmt.Errorf("answer a fetch: %w", messages.Errorf(messages.CodeUnavailable, "send: %v", err))
 }

@@ -124,5 +124,5 @@ func TestFrameThatDoesNotFitAMessageIsReported(t *testing.T) {
 	f.commit(lines(strings.Repeat("x", embedded.DefaultMaxPayload-10)))
 	c := f.fetch(fields{"offset": 0, "frames": true, "max_bytes": 64 << 20})
 	c.data()
-	expectOffsets(t, c.fails(messages.CodeMessageTooLarge), 1, 2)
+	expectOffsets(t, c.fails(messages.CodeMaxPayload), 1, 2)
 }
