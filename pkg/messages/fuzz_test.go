@@ -40,7 +40,7 @@ func FuzzDecode(f *testing.F) {
 
 func FuzzDecodeEntry(f *testing.F) {
 	f.Add(EncodeEntry(sampleEntry))
-	f.Add(EncodeEntry(Entry{Owner: "replicator-1", BaseOffset: 1 << 40}))
+	f.Add(EncodeEntry(Entry{Owner: "replicator-1", OwnerEpoch: 7, BaseOffset: 1 << 40}))
 	f.Add(EncodeEntry(Entry{}))
 	f.Add(EncodeEntry(sampleFullEntry))
 	f.Add(stored(f, storedEntry))

@@ -236,6 +236,7 @@ var genEntry = rapid.Custom(func(t *rapid.T) Entry {
 	n := Entry{
 		TopicID:        rapid.Uint64().Draw(t, "topic id"),
 		Owner:          genString.Draw(t, "owner"),
+		OwnerEpoch:     rapid.Uint64().Draw(t, "owner epoch"),
 		Epoch:          rapid.Uint64().Draw(t, "epoch"),
 		SequencerEpoch: rapid.Uint64().Draw(t, "sequencer epoch"),
 		BaseOffset:     rapid.Int64Range(0, math.MaxInt64-20*math.MaxUint32).Draw(t, "base offset"),

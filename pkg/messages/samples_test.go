@@ -77,7 +77,7 @@ var sampleEntry = Entry{
 	},
 }
 
-// sampleFullEntry has every field set but the owner.
+// sampleFullEntry has every field set but the owner and its epoch.
 var sampleFullEntry = func() Entry {
 	n := sampleEntry
 	n.Gap, n.Created, n.RisingFrom = 12, true, 9

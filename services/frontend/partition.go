@@ -79,8 +79,7 @@ func (p *partition) Receive(ctx context.Context, m messages.Message) {
 // Run is the actor's goroutine.
 func (p *partition) Run(ctx context.Context) {
 	log := p.service.config.Logger.With(zap.Stringer("partition", p.id))
-	number := p.service.epoch.Load()
-	core := NewCore(p.id, number, p.service.config.Times)
+	core := NewCore(p.id, p.service.epoch.Epoch(), p.service.config.Times)
 	if err := p.service.reader.Open(p.topic, int(p.id.Number)); err != nil {
 		log.Error("the partition cannot be fetched", zap.Error(err))
 	}
@@ -93,12 +92,12 @@ func (p *partition) Run(ctx context.Context) {
 		fx := p.step(core, now, events)
 		gather(ctx, len(events))
 		if fx.Fenced != 0 {
-			next, err := p.nextEpoch(ctx, number, fx.Fenced)
+			next, err := p.nextEpoch(ctx, fx.Fenced)
 			if err != nil {
 				return false
 			}
 			p.answer(core.Abandon(messages.CodeOutcomeUnknown))
-			number, core = next, NewCore(p.id, next, p.service.config.Times)
+			core = NewCore(p.id, next, p.service.config.Times)
 		}
 		return true
 	})
@@ -131,9 +130,9 @@ func gather(ctx context.Context, events int) {
 
 // nextEpoch takes an epoch above the highest known, for as long as it takes. The
 // error says that a younger frontend runs, or that the actor ends.
-func (p *partition) nextEpoch(ctx context.Context, mine, highest uint64) (uint64, error) {
+func (p *partition) nextEpoch(ctx context.Context, highest uint64) (uint64, error) {
 	for {
-		next, err := p.service.fenced(ctx, mine, highest)
+		next, err := p.service.fenced(ctx, highest)
 		if err == nil || errors.Is(err, epoch.ErrReplaced) || ctx.Err() != nil {
 			return next, err
 		}

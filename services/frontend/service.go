@@ -74,7 +74,7 @@ type Service struct {
 	ending    *actor.Ending
 	unobserve func() error
 
-	epoch   atomic.Uint64
+	epoch   *epoch.Holder
 	closing atomic.Bool
 	refused atomic.Uint64 // requests that were answered before they got a ticket
 	errors  errorCounter
@@ -87,7 +87,7 @@ type Service struct {
 	mu   sync.Mutex // held while an epoch is claimed
 	subs []*nats.Subscription
 
-	wait      sync.WaitGroup // the goroutine that watches the connection
+	wait      sync.WaitGroup // the goroutines that watch the connection and the epoch
 	stopWatch context.CancelFunc
 }
 
@@ -105,7 +105,7 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 	if err := s.start(ctx); err != nil {
 		return nil, fmt.Errorf("start frontend: %w", err)
 	}
-	config.Logger.Info("frontend is running", zap.Uint64("epoch", s.epoch.Load()))
+	config.Logger.Info("frontend is running", zap.Uint64("epoch", s.epoch.Epoch()))
 	return s, nil
 }
 
@@ -113,8 +113,7 @@ func (s *Service) start(ctx context.Context) (err error) {
 	if s.js, err = jetstream.New(s.config.Conn); err != nil {
 		return err
 	}
-	number, err := epoch.Acquire(ctx, s.js, role, 0)
-	if err != nil {
+	if s.epoch, err = epoch.Hold(ctx, s.js, role); err != nil {
 		return err
 	}
 	if s.registry, err = topics.Open(ctx, s.config.Conn, s.js); err != nil {
@@ -131,7 +130,8 @@ func (s *Service) start(ctx context.Context) (err error) {
 		CacheBytes: s.config.CacheBytes, MaxFetches: s.config.MaxFetches,
 		Failed: func(code messages.Code) { s.errors.add(kindFetch, code) },
 	})
-	if err := s.listen(number); err != nil {
+	// What is sent to its epoch is received.
+	if err := s.subscribe(messages.FrontendSubject(s.epoch.Epoch())); err != nil {
 		return err
 	}
 	if s.set, err = partitions.Start(ctx, s.registry, s.config.Logger, s.partition); err != nil {
@@ -150,14 +150,10 @@ func (s *Service) start(ctx context.Context) (err error) {
 		s.set.Stop()
 		return err
 	}
-	s.watchConnection()
+	ctx, s.stopWatch = context.WithCancel(context.Background())
+	s.wait.Go(func() { s.watchConnection(ctx) })
+	s.wait.Go(func() { s.endIfReplaced(s.epoch.Watch(ctx)) })
 	return nil
-}
-
-// listen makes an epoch the service's own: what is sent to it is received.
-func (s *Service) listen(number uint64) error {
-	s.epoch.Store(number)
-	return s.subscribe(messages.FrontendSubject(number))
 }
 
 func (s *Service) subscribe(subject string) error {
@@ -169,48 +165,47 @@ func (s *Service) subscribe(subject string) error {
 	return s.wire.Flush(5 * time.Second)
 }
 
-// fenced is told by a partition, whose epoch is mine, that a higher epoch of
-// this role is known. It returns a new epoch for the partition, unless a
-// younger frontend runs: then the service ends.
-func (s *Service) fenced(ctx context.Context, mine, highest uint64) (uint64, error) {
+// fenced is told by a partition that a higher epoch of this role is known. It
+// returns a new epoch for the partition, unless a younger frontend runs: then the
+// service ends.
+func (s *Service) fenced(ctx context.Context, highest uint64) (uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if current := s.epoch.Load(); current > highest {
-		return current, nil // another partition was told first
-	}
+	current := s.epoch.Epoch()
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	next, err := epoch.Again(ctx, s.js, role, max(mine, s.epoch.Load()), highest)
+	next, err := s.epoch.Raise(ctx, highest)
+	s.endIfReplaced(err)
+	if err != nil || next == current {
+		return next, err // without an error another partition was told first
+	}
+	s.config.Logger.Warn("epochs began anew; took one above the highest known", zap.Uint64("epoch", next))
+	return next, s.subscribe(messages.FrontendSubject(next))
+}
+
+// endIfReplaced ends the service if an error says that a younger frontend runs.
+func (s *Service) endIfReplaced(err error) {
 	if errors.Is(err, epoch.ErrReplaced) {
 		s.ending.Fail(fmt.Errorf("frontend: %w", err))
 	}
-	if err != nil {
-		return 0, err
-	}
-	s.config.Logger.Warn("epochs began anew; took one above the highest known", zap.Uint64("epoch", next))
-	return next, s.listen(next)
 }
 
 // watchConnection shows readers the ends of the logs again after a
 // disconnection, because news of commits may have been lost.
-func (s *Service) watchConnection() {
+func (s *Service) watchConnection(ctx context.Context) {
 	back := s.config.Conn.StatusChanged(nats.CONNECTED)
-	ctx, cancel := context.WithCancel(context.Background())
-	s.stopWatch = cancel
-	s.wait.Go(func() {
-		defer s.config.Conn.RemoveStatusListener(back)
-		for {
-			select {
-			case <-ctx.Done():
+	defer s.config.Conn.RemoveStatusListener(back)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case _, open := <-back:
+			if !open {
 				return
-			case _, open := <-back:
-				if !open {
-					return
-				}
-				s.reader.Refresh()
 			}
+			s.reader.Refresh()
 		}
-	})
+	}
 }
 
 // Check returns why the frontend is not ready, or nil.

@@ -8,7 +8,6 @@
 package replicator
 
 import (
-	"errors"
 	"time"
 
 	"laneway.dev/internal/wire"
@@ -19,6 +18,7 @@ import (
 // Settings are the limits and times of a partition's core.
 type Settings struct {
 	Owner      string        // names this process in term records
+	Epoch      uint64        // of this process as a replicator; it stands in term records
 	Heartbeat  time.Duration // how long a repair may take to answer before it is asked for again
 	LaneExpiry time.Duration // idle lanes are evicted; must exceed messages.MaxDeadline
 	MaxLanes   int           // lanes remembered; beyond it new ones are refused
@@ -48,10 +48,6 @@ func DefaultSettings(owner string) Settings {
 		SnapshotEvery: 10_000, SnapshotBytes: 128 << 20,
 	}
 }
-
-// ErrReplaced says that another replicator has taken the log over. The owner
-// that sees it must stop at once and stay silent.
-var ErrReplaced = errors.New("another replicator has taken over the log")
 
 // Event is what the core is told: a messages.Message that arrived, Loaded,
 // LogRead, Appended, AppendFailed or Saved.
@@ -109,7 +105,10 @@ type Effects struct {
 	Read      *Read
 	Save      *messages.Snapshot // answered by Saved
 	Committed []Committed
-	Stop      error // not nil: the core is dead, and silent
+	// Fenced is not 0 if the log has the term record of another owner that this core
+	// must not follow: it has this higher epoch, or the very epoch of this core. The core
+	// is dead and silent. Whoever is still the newest owner starts a core of an epoch above.
+	Fenced uint64
 }
 
 // phase is what the core is doing with the log.
@@ -133,7 +132,6 @@ type Core struct {
 	asked      bool   // a Load or Read is under way
 	unproven   bool   // the state is that of a snapshot which the log has not confirmed yet
 	term       uint64 // stream sequence of its newest term record
-	claimed    bool   // it has sent a term record, which may have landed
 	last       uint64 // stream sequence of the last entry applied
 	nextOffset int64
 	lastTime   int64     // of the newest entry in the log, in Unix nanoseconds
@@ -240,7 +238,7 @@ func (c *Core) Step(now time.Time, events []Event) Effects {
 		c.handle(now, e)
 	}
 	if c.phase == stopped {
-		return Effects{Stop: c.fx.Stop}
+		return Effects{Fenced: c.fx.Fenced}
 	}
 	c.drive(now)
 	c.flush()

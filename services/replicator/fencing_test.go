@@ -1,7 +1,6 @@
 package replicator_test
 
 import (
-	"errors"
 	"testing"
 	"time"
 
@@ -25,8 +24,8 @@ func TestOneOfTwoOwnersThatAppendAtOnceWinsAndTheOldOneStops(t *testing.T) {
 	old.settle()
 
 	old.expectStopped()
-	if !errors.Is(old.stopped, replicator.ErrReplaced) {
-		t.Errorf("the old owner stopped with %v", old.stopped)
+	if old.fenced != w.started {
+		t.Errorf("the old owner is fenced by the epoch %d, want %d", old.fenced, w.started)
 	}
 	if old.core.Stats().Leading {
 		t.Error("the stopped owner counts as leading")
@@ -48,7 +47,7 @@ func TestNewOwnerThatLosesThePositionTakesItsTermBehindTheWinner(t *testing.T) {
 
 	old.commit(batch("a", 2))
 	old.take()
-	if old.stopped == nil {
+	if old.fenced == 0 {
 		t.Fatal("the old owner goes on")
 	}
 	young.commit(batches("a", 1, 2)...)

@@ -21,14 +21,15 @@ type owner struct {
 	commits []replicator.Committed
 	saving  bool               // saves are under way until finishSave
 	save    *messages.Snapshot // under way
-	stopped error
+	fenced  uint64             // not 0: it has stopped
 }
 
 // start makes a new owner, which gets the snapshots there are. It asks for its
 // first read, and gets no answer yet.
 func (w *world) start(name string) *owner {
 	settings := w.settings
-	settings.Owner = name
+	w.started++
+	settings.Owner, settings.Epoch = name, w.started
 	o := &owner{w: w, name: name, core: replicator.NewCore(partition, settings)}
 	o.step()
 	return o
@@ -40,11 +41,11 @@ func (o *owner) step(events ...replicator.Event) {
 	t.Helper()
 	fx := o.core.Step(o.w.now, events)
 	silent := len(fx.Send) == 0 && len(fx.Committed) == 0 && fx.Append == nil && fx.Read == nil && !fx.Load && fx.Save == nil
-	if (o.stopped != nil || fx.Stop != nil) && !silent {
+	if (o.fenced != 0 || fx.Fenced != 0) && !silent {
 		t.Fatalf("%s has stopped and is not silent: %+v", o.name, fx)
 	}
-	if fx.Stop != nil {
-		o.stopped = fx.Stop
+	if fx.Fenced != 0 {
+		o.fenced = fx.Fenced
 	}
 	if fx.Append != nil {
 		if o.append != nil || o.read != nil {
@@ -247,8 +248,8 @@ func (o *owner) expect(want ...answer) {
 
 func (o *owner) expectStopped() {
 	o.w.t.Helper()
-	if o.stopped == nil || len(o.take()) != 0 {
-		o.w.t.Fatalf("%s should have stopped silently, it has stopped with %v", o.name, o.stopped)
+	if o.fenced == 0 || len(o.take()) != 0 {
+		o.w.t.Fatalf("%s should have stopped silently, fenced by %d", o.name, o.fenced)
 	}
 }
 

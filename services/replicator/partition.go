@@ -3,7 +3,6 @@ package replicator
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,7 +10,6 @@ import (
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/actor"
-	"laneway.dev/internal/epoch"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/messages"
 )
@@ -55,7 +53,7 @@ func (p *partition) Receive(ctx context.Context, m messages.Message) {
 // Run is the actor's goroutine.
 func (p *partition) Run(ctx context.Context) {
 	defer p.work.Wait()
-	core := NewCore(p.id, p.settings)
+	core := p.core(p.service.epoch.Epoch())
 	p.do(ctx, core.Step(time.Now(), nil))
 	p.mailbox.Run(ctx, p.settings.Heartbeat, func(now time.Time, events []Event) bool {
 		if p.service.Err() != nil {
@@ -64,13 +62,27 @@ func (p *partition) Run(ctx context.Context) {
 		fx := core.Step(now, events)
 		stats := core.Stats()
 		p.clockFell(p.stats.Swap(&stats), &stats)
-		if fx.Stop != nil {
-			p.service.ending.Fail(fmt.Errorf("partition %s: %w (%w)", p.id, fx.Stop, epoch.ErrReplaced))
-			return false
+		if fx.Fenced != 0 {
+			next, err := p.service.fenced(ctx, fx.Fenced)
+			if err != nil {
+				return false
+			}
+			p.service.config.Logger.Warn("the log knows an epoch that is not below this replicator's, and no younger replicator runs; claiming it with a new epoch",
+				zap.Stringer("partition", p.id), zap.Uint64("known", fx.Fenced), zap.Uint64("epoch", next))
+			core = p.core(next)
+			fx = core.Step(time.Now(), nil)
 		}
 		p.do(ctx, fx)
 		return true
 	})
+}
+
+// core returns the core of an epoch. Its first effect is to load, so that nothing
+// that an earlier core has asked for is under way but a save.
+func (p *partition) core(number uint64) *Core {
+	settings := p.settings
+	settings.Epoch = number
+	return NewCore(p.id, settings)
 }
 
 func (p *partition) do(ctx context.Context, fx Effects) {

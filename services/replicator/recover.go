@@ -36,39 +36,38 @@ func (c *Core) logRead(now time.Time, r LogRead) {
 	}
 	c.stats.Replayed += uint64(len(r.Entries))
 	for i := range r.Entries {
-		if !c.apply(now, &r.Entries[i]) {
+		if fenced := c.apply(now, &r.Entries[i]); fenced != 0 {
 			c.phase = stopped
-			c.fx.Stop = ErrReplaced
+			c.fx.Fenced = fenced
 			return
 		}
 	}
 	if !r.AtEnd {
 		return
 	}
-	c.phase, c.claimed = claiming, true
-	entry := messages.Entry{TopicID: c.partition.TopicID, Owner: c.settings.Owner, BaseOffset: c.nextOffset}
+	c.phase = claiming
+	entry := messages.Entry{TopicID: c.partition.TopicID, Owner: c.settings.Owner, OwnerEpoch: c.settings.Epoch, BaseOffset: c.nextOffset}
 	c.stamp(now, &entry)
 	c.flightData = messages.EncodeEntry(entry)
 	c.fx.Append = &Append{Expected: c.last, Data: c.flightData}
 	c.ids.expire(now)
 }
 
-// newTerm says whether a term record in the log leaves this core its right to
-// append. A foreign record ends it once a record of its own, noticed or not,
-// stands before that. What its owner's earlier cores have claimed does not count.
-func (c *Core) newTerm(owner string, sequence uint64) bool {
-	if owner != c.settings.Owner {
-		return c.term == 0
+// fencedBy returns the epoch that a core of an owner must get above before it may
+// claim a log in which the term record n stands; 0 if it may claim it as it is. A term
+// of a lower epoch is claimed from, wherever it stands: an older owner may have woken up.
+// An equal epoch of another owner was given twice, because the bucket of epochs was lost
+// or restored.
+func fencedBy(n *messages.Entry, owner string, epoch uint64) uint64 {
+	if n.OwnerEpoch < epoch || n.OwnerEpoch == epoch && n.Owner == owner {
+		return 0
 	}
-	if c.claimed {
-		c.term = sequence
-	}
-	return true
+	return n.OwnerEpoch
 }
 
-// apply makes one entry of the log part of the state; false if it shows that
-// another owner has followed this one.
-func (c *Core) apply(now time.Time, e *LoggedEntry) bool {
+// apply makes one entry of the log part of the state. It returns the epoch that
+// fences this core, or 0.
+func (c *Core) apply(now time.Time, e *LoggedEntry) (fenced uint64) {
 	n := &e.Entry
 	c.last, c.lastTime, c.risingFrom = e.Sequence, n.Time, n.RisingFrom
 	at := n.At()
@@ -77,12 +76,12 @@ func (c *Core) apply(now time.Time, e *LoggedEntry) bool {
 	}
 	c.producers.Advance(at)
 	if n.Owner != "" {
-		return c.newTerm(n.Owner, e.Sequence)
+		return fencedBy(n, c.settings.Owner, c.settings.Epoch)
 	}
 	if n.TopicID != c.partition.TopicID {
 		// Of a topic of the same name that was deleted: its owner did not know
 		// yet, and the sequence that it expected has come again.
-		return true
+		return 0
 	}
 	c.sequencer = max(c.sequencer, n.SequencerEpoch)
 	c.newFrontend(n.Epoch)
@@ -101,7 +100,7 @@ func (c *Core) apply(now time.Time, e *LoggedEntry) bool {
 		c.lanes.refused(n.Refused, c.settings, at)
 	}
 	c.nextOffset = n.NextOffset()
-	return true
+	return 0
 }
 
 func (c *Core) applyBatch(p *pending, at time.Time) {

@@ -7,13 +7,16 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/actor"
+	"laneway.dev/internal/epoch"
 	"laneway.dev/internal/partitions"
+	"laneway.dev/internal/replicated"
 	"laneway.dev/internal/snapshots"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/internal/topics"
@@ -43,14 +46,15 @@ type Service struct {
 	snapshots *snapshots.Store
 	set       *partitions.Set[*partition]
 	sub       *nats.Subscription
+	epoch     *epoch.Holder
 	ending    *actor.Ending
 	unobserve func() error
 
-	wait      sync.WaitGroup // the goroutine that watches the connection
+	wait      sync.WaitGroup // the goroutines that watch the connection and the epoch
 	stopWatch context.CancelFunc
 }
 
-// Start serves every partition. ctx bounds only the start, which waits for
+// Start takes an epoch and serves every partition. ctx bounds only the start, which waits for
 // JetStream.
 func Start(ctx context.Context, config Config) (*Service, error) {
 	if config.AppendTimeout == 0 {
@@ -66,12 +70,15 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 	if err := s.start(ctx); err != nil {
 		return nil, fmt.Errorf("start replicator: %w", err)
 	}
-	config.Logger.Info("replicator is running", zap.String("owner", s.settings.Owner))
+	config.Logger.Info("replicator is running", zap.String("owner", s.settings.Owner), zap.Uint64("epoch", s.epoch.Epoch()))
 	return s, nil
 }
 
 func (s *Service) start(ctx context.Context) (err error) {
 	if s.js, err = jetstream.New(s.config.Conn); err != nil {
+		return err
+	}
+	if s.epoch, err = epoch.Hold(ctx, s.js, role); err != nil {
 		return err
 	}
 	registry, err := topics.Open(ctx, s.config.Conn, s.js)
@@ -94,32 +101,52 @@ func (s *Service) start(ctx context.Context) (err error) {
 		s.set.Stop()
 		return err
 	}
-	s.watchConnection()
+	ctx, s.stopWatch = context.WithCancel(context.Background())
+	s.wait.Go(func() { s.watchConnection(ctx) })
+	s.wait.Go(func() { s.endIfReplaced(s.epoch.Watch(ctx)) }) // also while nothing happens
 	return nil
+}
+
+// fenced is told of an epoch above which a core needs one. It returns it, for as long
+// as that takes. The error says that the actor ends, or that a younger replicator runs:
+// then the service has ended.
+func (s *Service) fenced(ctx context.Context, above uint64) (uint64, error) {
+	next, err := replicated.Retry(ctx, func(ctx context.Context) (uint64, error) {
+		next, err := s.epoch.Raise(ctx, above)
+		if errors.Is(err, epoch.ErrReplaced) {
+			err = backoff.Permanent(err)
+		}
+		return next, err
+	})
+	s.endIfReplaced(err)
+	return next, err
+}
+
+// endIfReplaced ends the service if an error says that a younger replicator runs.
+func (s *Service) endIfReplaced(err error) {
+	if errors.Is(err, epoch.ErrReplaced) {
+		s.ending.Fail(fmt.Errorf("replicator: %w", err))
+	}
 }
 
 // watchConnection ends what waits for an answer of the server whenever the
 // connection is lost: the answer will not come any more.
-func (s *Service) watchConnection() {
+func (s *Service) watchConnection(ctx context.Context) {
 	lost := s.config.Conn.StatusChanged(nats.RECONNECTING)
-	ctx, cancel := context.WithCancel(context.Background())
-	s.stopWatch = cancel
-	s.wait.Go(func() {
-		defer s.config.Conn.RemoveStatusListener(lost)
-		for {
-			select {
-			case <-ctx.Done():
+	defer s.config.Conn.RemoveStatusListener(lost)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case _, open := <-lost:
+			if !open {
 				return
-			case _, open := <-lost:
-				if !open {
-					return
-				}
-				for _, p := range s.set.Actors() {
-					p.interrupt()
-				}
+			}
+			for _, p := range s.set.Actors() {
+				p.interrupt()
 			}
 		}
-	})
+	}
 }
 
 // Check returns why the replicator is not ready, or nil.

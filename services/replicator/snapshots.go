@@ -2,10 +2,12 @@ package replicator
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"go.uber.org/zap"
 
+	"laneway.dev/internal/epoch"
 	"laneway.dev/pkg/messages"
 )
 
@@ -15,10 +17,17 @@ const (
 	saveTimeout = time.Minute
 )
 
-// load looks for snapshots. None is an answer too.
+// load looks for snapshots. None is an answer too. It comes before anything is taken
+// of the log, and asks first who the owner is: a replicator that was frozen may meet a
+// partition that is new to it, in whose log there is no term of its successor. While the
+// assignment cannot be read, the terms in the log decide.
 func (p *partition) load(ctx context.Context) {
 	bounded, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
+	if err := p.service.epoch.Check(bounded); errors.Is(err, epoch.ErrReplaced) {
+		p.service.endIfReplaced(err)
+		return
+	}
 	log := p.service.config.Logger.With(zap.Stringer("partition", p.id))
 	var readable []messages.Snapshot
 	err := p.service.snapshots.Load(bounded, p.id, func(data []byte) bool {

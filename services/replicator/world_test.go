@@ -25,6 +25,7 @@ type world struct {
 	now      time.Time
 	log      []replicator.LoggedEntry
 	settings replicator.Settings
+	started  uint64 // owners: the epoch of the newest one
 	// snapshots are as they were stored, by the sequence that they cover.
 	snapshots map[uint64][]byte
 }

@@ -35,12 +35,12 @@ func (p *partition) Receive(ctx context.Context, m messages.Message) {
 
 // Run is the actor's goroutine.
 func (p *partition) Run(ctx context.Context) {
-	core := NewCore(p.id, p.service.epoch.Load(), p.service.config.Heartbeat, p.service.observer(p.id))
+	core := NewCore(p.id, p.service.epoch.Epoch(), p.service.config.Heartbeat, p.service.observer(p.id))
 	p.mailbox.Run(ctx, p.service.config.Heartbeat, func(now time.Time, arrived []messages.Message) bool {
 		if p.service.Err() != nil {
 			return false
 		}
-		core.SetEpoch(p.service.epoch.Load())
+		core.SetEpoch(p.service.epoch.Epoch())
 		p.service.wire.Send(core.Step(now, arrived))
 		stats := core.Stats()
 		p.stats.Store(&stats)

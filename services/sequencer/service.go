@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -38,11 +37,13 @@ type Service struct {
 	wire   *wire.Connection
 	set    *partitions.Set[*partition]
 	sub    *nats.Subscription
-	epoch  atomic.Uint64
+	epoch  *epoch.Holder
 
-	claim     sync.Mutex // held while a new epoch is claimed
 	ending    *actor.Ending
 	unobserve func() error
+
+	wait      sync.WaitGroup // the goroutine that watches the epoch
+	stopWatch context.CancelFunc
 }
 
 // Start takes an epoch and serves every partition. ctx bounds only the start,
@@ -58,11 +59,9 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 	s := &Service{
 		config: config, js: js, wire: wire.NewConnection(config.Conn, config.Logger), ending: actor.NewEnding(),
 	}
-	first, err := epoch.Acquire(ctx, js, role, 0)
-	if err != nil {
+	if s.epoch, err = epoch.Hold(ctx, js, role); err != nil {
 		return nil, fmt.Errorf("start sequencer: %w", err)
 	}
-	s.epoch.Store(first)
 	registry, err := topics.Open(ctx, config.Conn, js)
 	if err != nil {
 		return nil, fmt.Errorf("start sequencer: %w", err)
@@ -82,7 +81,9 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 		s.set.Stop()
 		return nil, fmt.Errorf("start sequencer: %w", err)
 	}
-	config.Logger.Info("sequencer is running", zap.Uint64("epoch", first))
+	ctx, s.stopWatch = context.WithCancel(context.Background())
+	s.wait.Go(func() { s.endIfReplaced(s.epoch.Watch(ctx)) })
+	config.Logger.Info("sequencer is running", zap.Uint64("epoch", s.epoch.Epoch()))
 	return s, nil
 }
 
@@ -100,23 +101,26 @@ func (s *Service) deliver(m messages.Message) {
 // younger sequencer runs, or the bucket of epochs was lost and numbers began
 // anew.
 func (s *Service) fenced(highest uint64) {
-	s.claim.Lock()
-	defer s.claim.Unlock()
-	mine := s.epoch.Load()
-	if highest <= mine {
+	if highest <= s.epoch.Epoch() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	next, err := epoch.Again(ctx, s.js, role, mine, highest)
+	next, err := s.epoch.Raise(ctx, highest)
+	s.endIfReplaced(err)
 	switch {
 	case errors.Is(err, epoch.ErrReplaced):
-		s.ending.Fail(fmt.Errorf("sequencer: %w", err))
 	case err != nil:
 		s.config.Logger.Warn("no new epoch could be taken; trying again with the next message", zap.Error(err))
 	default:
 		s.config.Logger.Warn("epochs began anew; took one above the highest known", zap.Uint64("epoch", next))
-		s.epoch.Store(next)
+	}
+}
+
+// endIfReplaced ends the service if an error says that a younger sequencer runs.
+func (s *Service) endIfReplaced(err error) {
+	if errors.Is(err, epoch.ErrReplaced) {
+		s.ending.Fail(fmt.Errorf("sequencer: %w", err))
 	}
 }
 
@@ -141,6 +145,8 @@ func (s *Service) Err() error { return s.ending.Err() }
 // runs. It closes neither the connection nor the telemetry.
 func (s *Service) Stop(context.Context) error {
 	err := wire.Unsubscribe(s.sub)
+	s.stopWatch()
+	s.wait.Wait()
 	s.set.Stop()
 	return errors.Join(err, s.unobserve())
 }

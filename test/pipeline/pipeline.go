@@ -231,8 +231,8 @@ func (p *Pipeline) stepReplicator(events ...replicator.Event) {
 		fx := p.replicator.Step(p.now, events)
 		p.send(fx.Send)
 		switch {
-		case fx.Stop != nil:
-			p.fault("the replicator stops: %w", fx.Stop)
+		case fx.Fenced != 0:
+			p.fault("the replicator is fenced by epoch %d", fx.Fenced)
 			return
 		case fx.Load:
 			events = []replicator.Event{replicator.Loaded{}} // there is no snapshot

@@ -23,7 +23,7 @@ func Entry(e *messages.Entry) string {
 	}
 	switch {
 	case e.Owner != "":
-		return "term record of " + e.Owner
+		return fmt.Sprintf("term record of %s, epoch %d", e.Owner, e.OwnerEpoch)
 	case len(parts) == 0:
 		return "barrier"
 	default:

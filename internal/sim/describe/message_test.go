@@ -71,8 +71,8 @@ func TestMessagesAreSaidInWords(t *testing.T) {
 func TestEntriesAreSaidInWords(t *testing.T) {
 	batch := messages.Placeholder{Lane: "i:2", Number: 5, Floor: 4, Records: 3}
 	for want, e := range map[string]messages.Entry{
-		"term record of me": {Owner: "me"},
-		"barrier":           {},
+		"term record of me, epoch 7": {Owner: "me", OwnerEpoch: 7},
+		"barrier":                    {},
 		"offsets 10 to 12, frontend epoch 7, sequencer epoch 8: i:2 ticket 5 (floor 4)": {
 			Epoch: 7, SequencerEpoch: 8, BaseOffset: 10, Batches: []messages.Placeholder{batch},
 		},

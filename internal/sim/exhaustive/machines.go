@@ -18,8 +18,7 @@ type effects struct {
 	released []ticket
 	answers  []answered
 	ready    bool   // requests are admitted from now on
-	fenced   uint64 // a frontend of this epoch exists
-	stop     bool   // another replicator has taken over
+	fenced   uint64 // an owner of this epoch exists
 	load     bool
 	append   *appending
 	read     replicator.Read
@@ -148,7 +147,7 @@ func (r replicatorMachine) step(m *memo, now time.Time, what any) *effects {
 	}
 	fx := r.core.Step(now, events)
 	out := m.sending(fx.Send)
-	out.stop, out.load = fx.Stop != nil, fx.Load
+	out.fenced, out.load = fx.Fenced, fx.Load
 	if fx.Append != nil {
 		out.append = m.appending(fx.Append.Expected, string(fx.Append.Data))
 	}

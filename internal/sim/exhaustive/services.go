@@ -23,7 +23,7 @@ func (w *world) machine(p *process) *state {
 			return &sequencerMachine{core: sequencer.NewCore(partition, key.epoch, heartbeat, nil)}
 		default:
 			s := replicator.DefaultSettings(p.String())
-			s.Heartbeat, s.LaneExpiry = heartbeat, laneExpiry
+			s.Heartbeat, s.LaneExpiry, s.Epoch = heartbeat, laneExpiry, key.epoch
 			return replicatorMachine{replicator.NewCore(partition, s)}
 		}
 	})
@@ -80,10 +80,6 @@ func (w *world) step(p *process, what any) {
 	b := w.memo.step(p.core, event{w.beats, what})
 	p.core, p.open = b.to, b.fx.open
 	fx := b.fx
-	if fx.stop {
-		w.die(p, "replaced")
-		return
-	}
 	for _, t := range fx.released {
 		w.released(p, t)
 	}
@@ -93,7 +89,7 @@ func (w *world) step(p *process, what any) {
 	p.ready = p.ready || fx.ready
 	switch {
 	case fx.fenced != 0:
-		w.fencedFrontend(p, fx.fenced)
+		w.fenced(p, fx.fenced)
 	case fx.append != nil, fx.read.Limit > 0:
 		p.disk = disk{append: fx.append, read: fx.read}
 	case fx.load:
@@ -101,13 +97,16 @@ func (w *world) step(p *process, what any) {
 	}
 }
 
-// fencedFrontend lets a frontend hear of a higher epoch: it ends, or takes a new one.
-func (w *world) fencedFrontend(p *process, epoch uint64) {
+// fenced lets a frontend or a replicator hear of a higher epoch: it ends, or takes a
+// new one with a new core.
+func (w *world) fenced(p *process, epoch uint64) {
 	if !w.newest(p) {
 		w.die(p, "replaced")
 		return
 	}
-	w.step(p, abandon{})
+	if p.role == Frontend {
+		w.step(p, abandon{})
+	}
 	p.epoch, p.ready = w.nextEpoch(epoch), false
 	p.core = w.machine(p)
 	w.step(p, nil)

@@ -115,9 +115,7 @@ func (w *world) start(r Role) {
 	w.processes = append(w.processes, process{role: r, number: len(w.processes) + 1})
 	p := &w.processes[len(w.processes)-1]
 	w.say("%s starts", p)
-	if r != Replicator {
-		p.epoch = w.nextEpoch(0)
-	}
+	p.epoch = w.nextEpoch(0)
 	p.core = w.machine(p)
 	w.step(p, nil)
 }

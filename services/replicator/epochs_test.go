@@ -1,0 +1,104 @@
+package replicator_test
+
+import (
+	"testing"
+
+	"laneway.dev/pkg/messages"
+	"laneway.dev/services/replicator"
+)
+
+// term writes the term record of an owner that is no core of this test.
+func (w *world) term(owner string, epoch uint64) {
+	w.put(messages.Entry{TopicID: partition.TopicID, Owner: owner, OwnerEpoch: epoch, BaseOffset: w.end(), Time: w.now.UnixNano()})
+}
+
+func TestTermRecordCarriesTheEpochOfItsOwner(t *testing.T) {
+	w := newWorld(t)
+	w.started = 6
+	w.leader("first")
+	if e := w.log[0].Entry; e.Owner != "first" || e.OwnerEpoch != 7 {
+		t.Errorf("the term record is %+v", e)
+	}
+}
+
+func TestYoungerOwnerClaimsTheLogBackFromAnOlderOne(t *testing.T) {
+	w := newWorld(t)
+	w.started = 6
+	young := w.leader("young")
+	young.commit(batch("a", 1))
+	young.take()
+	w.term("old", 6) // it was frozen, and has not seen the term of the younger one
+	young.step(release(batch("a", 2)))
+	young.settle()
+	young.take()
+	young.commit(batch("a", 2))
+	young.expect(ok("a", 2, 2))
+	if e := w.log[len(w.log)-2].Entry; e.Owner != "young" || young.fenced != 0 {
+		t.Errorf("the younger owner has not claimed the log again: %+v", e)
+	}
+	w.expectNumbers("a", 1, 2)
+}
+
+func TestOlderOwnerTakesNothingThatAYoungerOneHas(t *testing.T) {
+	w := newWorld(t)
+	w.term("young", 7)
+	old := w.start("old") // of epoch 1, and it has never had this log
+	old.settle()
+	old.expectStopped()
+	if old.fenced != 7 || len(w.log) != 1 {
+		t.Errorf("fenced by %d, and the log has %d entries", old.fenced, len(w.log))
+	}
+}
+
+func TestOwnerWhoseEpochWasGivenTwiceNeedsANewOne(t *testing.T) {
+	w := newWorld(t)
+	w.started = 6
+	o := w.leader("one")
+	w.term("other", 7)
+	o.step(release(batch("a", 1)))
+	o.settle()
+	o.expectStopped()
+	if o.fenced != 7 {
+		t.Fatalf("fenced by %d, want 7", o.fenced)
+	}
+	again := w.leader("one") // with the next epoch
+	again.commit(batch("a", 1))
+	again.expect(ok("a", 1, 0))
+}
+
+func TestOwnerIsNotFencedByItsOwnEarlierTerms(t *testing.T) {
+	w := newWorld(t)
+	w.started = 6
+	w.term("one", 7)
+	o := w.leader("one")
+	o.commit(batch("a", 1))
+	o.expect(ok("a", 1, 0))
+}
+
+// The older owner starts from a snapshot behind the younger one's term. Both find out
+// by the next append which of them stays.
+func TestOfTwoOwnersTheYoungerStaysThoughASnapshotHidesItsTerm(t *testing.T) {
+	w := newWorld(t)
+	w.settings.SnapshotEvery = 2
+	w.started = 6
+	young := w.leader("young")
+	young.commit(batch("a", 1))
+	young.commit(batch("a", 2))
+	young.take()
+	if len(w.snapshots) == 0 {
+		t.Fatal("there is no snapshot")
+	}
+	w.started = 0
+	old := w.leader("old")
+	young.step(release(batch("a", 3)))
+	young.settle()
+	old.step(release(batch("a", 3)))
+	old.settle()
+	old.expectStopped()
+	young.step(replicator.Event(release(batch("a", 3))))
+	young.settle()
+	w.expectNumbers("a", 1, 2, 3)
+	if young.fenced != 0 {
+		t.Errorf("the younger owner was fenced by %d", young.fenced)
+	}
+}
