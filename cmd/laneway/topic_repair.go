@@ -84,7 +84,11 @@ func (c *topicRepair) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	topic, numbers, err := c.which(a.ctx, laneway.Conn())
+	topic, lost, err := c.lookUp(a.ctx, laneway.Conn(), js)
+	if err != nil {
+		return err
+	}
+	numbers, err := c.which(topic)
 	if err != nil {
 		return err
 	}
@@ -95,6 +99,7 @@ func (c *topicRepair) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	survey.Report.Record = lost
 	if err := c.print(a, &survey.Report); err != nil && !errors.Is(err, syscall.EPIPE) {
 		return err
 	}
@@ -112,25 +117,35 @@ func (c *topicRepair) open() (objectstore.Store, error) {
 	return objectstore.OpenExisting(string(c.Store))
 }
 
-// which returns the topic, and the partitions to look at.
-func (c *topicRepair) which(ctx context.Context, conn *nats.Conn) (messages.Topic, []int, error) {
+// lookUp returns the topic. If its record is lost, it is what the logs tell, and lost
+// says why.
+func (c *topicRepair) lookUp(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (topic messages.Topic, lost string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
-	topic, err := topics.Lookup(ctx, conn, c.Name)
-	if err != nil {
-		return messages.Topic{}, nil, err
+	topic, err = topics.Lookup(ctx, conn, c.Name)
+	if err == nil {
+		return topic, "", nil
 	}
+	topic, logsErr := topics.FromLogs(ctx, js, c.Name)
+	if logsErr != nil {
+		return messages.Topic{}, "", err
+	}
+	return topic, err.Error(), nil
+}
+
+// which returns the partitions to look at.
+func (c *topicRepair) which(topic messages.Topic) ([]int, error) {
 	if c.Partition >= topic.Partitions {
-		return messages.Topic{}, nil, messages.Errorf(messages.CodeUnknownTopic, "%s has no partition %d", c.Name, c.Partition)
+		return nil, messages.Errorf(messages.CodeUnknownTopic, "%s has no partition %d", c.Name, c.Partition)
 	}
 	if c.Partition != anyPartition {
-		return topic, []int{c.Partition}, nil
+		return []int{c.Partition}, nil
 	}
 	numbers := make([]int, topic.Partitions)
 	for n := range numbers {
 		numbers[n] = n
 	}
-	return topic, numbers, nil
+	return numbers, nil
 }
 
 func entries(n int64) string {
@@ -160,7 +175,12 @@ func (c *topicRepair) print(a *app, report *repair.Report) error {
 // printReport tells a person what was found.
 func printReport(out io.Writer, report *repair.Report) error {
 	var text strings.Builder
-	_, _ = fmt.Fprintf(&text, "topic %s, id %d, created %s\n", report.Topic.Name, report.Topic.ID, report.Topic.Created.Format(time.RFC3339))
+	if report.Record == "" {
+		_, _ = fmt.Fprintf(&text, "topic %s, id %d, created %s\n", report.Topic.Name, report.Topic.ID, report.Topic.Created.Format(time.RFC3339))
+	} else {
+		_, _ = fmt.Fprintf(&text, "topic %s, id %d: DAMAGED\n  ! the topic's record cannot be read, this is what its logs tell: %s\n",
+			report.Topic.Name, report.Topic.ID, report.Record)
+	}
 	for i := range report.Partitions {
 		describePartition(&text, &report.Partitions[i])
 	}

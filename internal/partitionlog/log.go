@@ -97,6 +97,12 @@ func (l *Log) Delete(ctx context.Context) error {
 
 func (l *Log) topicID() string { return strconv.FormatUint(l.partition.TopicID, 10) }
 
+// TopicID returns the id of the topic whose log a stream is; false if it is no log.
+func TopicID(stream *jetstream.StreamInfo) (uint64, bool) {
+	id, err := strconv.ParseUint(stream.Config.Metadata[metadataTopicID], 10, 64)
+	return id, err == nil && id != 0
+}
+
 // remove deletes the stream of the name, whatever it holds.
 func (l *Log) remove(ctx context.Context) error {
 	err := l.js.DeleteStream(ctx, l.partition.LogStream())

@@ -8,9 +8,12 @@ import (
 
 // Report is what is there of a topic, and what is not.
 type Report struct {
-	Topic      messages.Topic `json:"topic"`
-	Partitions []Partition    `json:"partitions"`
-	Store      *Store         `json:"store,omitempty"` // nil if no object store was searched
+	Topic messages.Topic `json:"topic"`
+	// Record says what is wrong with the topic's record, if anything is: then the topic
+	// is what its logs tell of it.
+	Record     string      `json:"record,omitempty"`
+	Partitions []Partition `json:"partitions"`
+	Store      *Store      `json:"store,omitempty"` // nil if no object store was searched
 }
 
 // Partition is the part of a report about one partition.
@@ -105,8 +108,11 @@ type Damaged struct {
 	Reason string `json:"reason"`
 }
 
-// Damage reports whether a partition has lost anything.
+// Damage reports whether the topic or a partition has lost anything.
 func (r *Report) Damage() bool {
+	if r.Record != "" {
+		return true
+	}
 	for i := range r.Partitions {
 		if len(r.Partitions[i].Findings) > 0 {
 			return true
