@@ -20,7 +20,7 @@ type consumeCommand struct {
 	Follow    bool   `help:"Wait for more at the end, until a signal."`
 	Count     number `placeholder:"N" help:"Stop after so many records, and wait until there are as many."`
 	Partition int    `default:"-1" placeholder:"N" help:"Only this partition; by default all, each in its own order."`
-	JSON      bool   `name:"json" help:"Print an object a line: topic, partition, offset, time, headers, and value, or value_base64 if it is not UTF-8."`
+	JSON      bool   `name:"json" help:"Print an object a line: topic, partition, offset, time, headers and value; those that are not UTF-8 in headers_base64 and value_base64."`
 }
 
 // Help implements kong.HelpProvider.

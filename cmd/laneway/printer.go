@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
+	"slices"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -78,14 +79,15 @@ func printLine(out *bufio.Writer, record *client.Record) error {
 	return out.WriteByte('\n')
 }
 
-// recordJSON is a record as consume --json prints it: value if it is UTF-8,
-// else value_base64.
+// recordJSON is a record as consume --json prints it: what is not UTF-8 is in
+// base64. headers_base64 has all values of a header if one of them is not.
 type recordJSON struct {
 	Topic       string              `json:"topic"`
 	Partition   int32               `json:"partition"`
 	Offset      int64               `json:"offset"`
 	Time        time.Time           `json:"time"`
 	Headers     map[string][]string `json:"headers"`
+	HeadersB64  map[string][][]byte `json:"headers_base64,omitempty"`
 	Value       *string             `json:"value,omitempty"`
 	ValueBase64 []byte              `json:"value_base64,omitempty"`
 }
@@ -99,6 +101,11 @@ func printJSON(out *bufio.Writer, record *client.Record) error {
 	for _, h := range record.Headers {
 		object.Headers[h.Name] = append(object.Headers[h.Name], h.Value)
 	}
+	for name, values := range object.Headers {
+		if slices.ContainsFunc(values, invalidUTF8) {
+			object.encode(name, values)
+		}
+	}
 	if utf8.Valid(record.Value) {
 		value := string(record.Value)
 		object.Value = &value
@@ -108,4 +115,17 @@ func printJSON(out *bufio.Writer, record *client.Record) error {
 	encoder := json.NewEncoder(out)
 	encoder.SetEscapeHTML(false)
 	return encoder.Encode(&object)
+}
+
+func invalidUTF8(s string) bool { return !utf8.ValidString(s) }
+
+// encode moves the values of a header to headers_base64.
+func (r *recordJSON) encode(name string, values []string) {
+	if r.HeadersB64 == nil {
+		r.HeadersB64 = make(map[string][][]byte)
+	}
+	for _, v := range values {
+		r.HeadersB64[name] = append(r.HeadersB64[name], []byte(v))
+	}
+	delete(r.Headers, name)
 }

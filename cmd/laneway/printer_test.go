@@ -46,10 +46,15 @@ func TestJSONObjectALine(t *testing.T) {
 		},
 		client.Record{Topic: "orders", Time: moment},
 		client.Record{Topic: "orders", Offset: 1, Time: moment, Value: []byte("\xff\x00")},
+		client.Record{
+			Topic: "orders", Offset: 2, Time: moment,
+			Headers: []messages.Header{{Name: "a", Value: "1"}, {Name: "b", Value: "x"}, {Name: "a", Value: "2\xff"}},
+		},
 	)
 	want := `{"topic":"orders","partition":3,"offset":1152921504606846976,"time":"2026-11-23T10:00:00.00000012Z","headers":{"B":[""],"a":["1","2"]},"value":"<a href=\"x\">\n"}
 {"topic":"orders","partition":0,"offset":0,"time":"2026-11-23T10:00:00.00000012Z","headers":{},"value":""}
 {"topic":"orders","partition":0,"offset":1,"time":"2026-11-23T10:00:00.00000012Z","headers":{},"value_base64":"/wA="}
+{"topic":"orders","partition":0,"offset":2,"time":"2026-11-23T10:00:00.00000012Z","headers":{"b":["x"]},"headers_base64":{"a":["MQ==","Mv8="]},"value":""}
 `
 	if got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)

@@ -75,6 +75,9 @@ func Options(name string, log *zap.Logger) []nats.Option {
 				}
 				return
 			}
+			if errors.Is(err, nats.ErrBadHeaderMsg) {
+				return // whoever receives the message refuses it, see ReadHeader
+			}
 			subject := ""
 			if sub != nil {
 				subject = sub.Subject

@@ -284,7 +284,10 @@ func TestARecordThatLanewayWouldRefuseIsNotTaken(t *testing.T) {
 		"too large headers":        {client.ProducerRecord{Headers: []messages.Header{{Name: "n", Value: strings.Repeat("x", 1<<16)}}}, messages.CodeHeadersTooLarge},
 		"a header's name":          {client.ProducerRecord{Headers: []messages.Header{{Name: "a b"}}}, messages.CodeHeaderInvalid},
 		"a header's value":         {client.ProducerRecord{Headers: []messages.Header{{Name: "n", Value: "a\nb"}}}, messages.CodeHeaderInvalid},
-		"a header of Laneway":      {client.ProducerRecord{Headers: []messages.Header{{Name: "laneway-subject"}}}, messages.CodeHeaderInvalid},
+		"a header of Laneway":      {client.ProducerRecord{Headers: []messages.Header{{Name: "laneway-subject"}}}, messages.CodeHeaderNotSupported},
+		"a name NATS cannot carry": {client.ProducerRecord{Headers: []messages.Header{{Name: "A/B", Value: "v"}}}, messages.CodeHeaderInvalid},
+		"blanks around a value":    {client.ProducerRecord{Headers: []messages.Header{{Name: "n", Value: " v"}}}, messages.CodeHeaderInvalid},
+		"an offset of its own":     {client.ProducerRecord{Headers: []messages.Header{{Name: "Laneway-Offset", Value: "9"}}}, messages.CodeHeaderNotSupported},
 	} {
 		if _, err := p.Publish(bounded(t), c.record); !errors.Is(err, messages.NewError(c.code, "")) {
 			t.Errorf("%s: %v", name, err)

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"strings"
 
 	"laneway.dev/pkg/messages"
 )
@@ -23,8 +22,8 @@ type ProducerRecord struct {
 // after the other keep their order within a partition.
 //
 // An error means that the record was not taken. The producer can go on if it is
-// that of ctx, MESSAGE_TOO_LARGE, MAX_PAYLOAD_EXCEEDED, HEADERS_TOO_LARGE or HEADER_INVALID; otherwise it
-// is that of Err.
+// that of ctx, MESSAGE_TOO_LARGE, MAX_PAYLOAD_EXCEEDED, HEADERS_TOO_LARGE,
+// HEADER_INVALID or HEADER_NOT_SUPPORTED; otherwise it is that of Err.
 func (p *Producer) Publish(ctx context.Context, r ProducerRecord) (Future, error) {
 	record := messages.Record{Headers: r.Headers, Value: r.Value}
 	if err := p.check(&record); err != nil {
@@ -46,26 +45,8 @@ func (p *Producer) check(r *messages.Record) error {
 		return messages.Errorf(messages.CodeMaxPayload, "%d bytes with headers; with a max_payload of %d a record may have %d",
 			needs, p.payload+messages.EnvelopeRoom, p.payload)
 	}
-	if len(r.Headers) == 0 {
-		return nil
-	}
-	return checkHeaders(r)
-}
-
-func checkHeaders(r *messages.Record) error {
-	if n := len(r.Headers); n > messages.MaxHeaders {
-		return messages.Errorf(messages.CodeHeadersTooLarge, "%d headers, allowed are %d", n, messages.MaxHeaders)
-	}
-	if n := r.HeaderBytes(); n > messages.MaxHeaderBytes {
-		return messages.Errorf(messages.CodeHeadersTooLarge, "%d bytes of headers, allowed are %d", n, messages.MaxHeaderBytes)
-	}
-	for _, h := range r.Headers {
-		switch {
-		case !h.Valid():
-			return messages.Errorf(messages.CodeHeaderInvalid, "NATS cannot carry %.40q with %.40q", h.Name, h.Value)
-		case strings.EqualFold(h.Name, messages.HeaderSubject):
-			return messages.Errorf(messages.CodeHeaderInvalid, "%s is Laneway's own", messages.HeaderSubject)
-		}
+	if err := r.CheckHeaders(); err != nil {
+		return err
 	}
 	return nil
 }

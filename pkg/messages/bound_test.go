@@ -86,8 +86,8 @@ func TestSubjectsThatATopicCanBeBoundTo(t *testing.T) {
 func TestRecordsOfAFrameCannotClaimASubject(t *testing.T) {
 	for _, name := range []string{HeaderSubject, strings.ToLower(HeaderSubject)} {
 		frame := EncodeRecord(Record{Headers: []Header{{name, "orders.new"}}})
-		if _, err := CheckFrame(frame, 1<<20); !errors.Is(err, NewError(CodeMalformedBatch, "")) || !strings.Contains(err.Error(), HeaderSubject) {
-			t.Errorf("header %s: error %v, want MALFORMED_BATCH", name, err)
+		if _, err := CheckFrame(frame, 1<<20); !errors.Is(err, NewError(CodeHeaderNotSupported, "")) || !strings.Contains(err.Error(), name) {
+			t.Errorf("header %s: error %v, want HEADER_NOT_SUPPORTED", name, err)
 		}
 	}
 }

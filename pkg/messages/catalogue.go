@@ -52,6 +52,8 @@ const (
 	CodeCorrupt            Code = 20040
 	CodePartitionDamaged   Code = 20041
 	CodeInternal           Code = 20050
+	CodeUndeliverable      Code = 20060
+	CodeEpochNotGiven      Code = 20061
 	CodeMaxPayload         Code = 20080
 )
 
@@ -80,7 +82,7 @@ var catalogue = map[Code]Kind{
 	CodeMalformedBatch:     {"MALFORMED_BATCH", 400, false, "the body is not a batch frame", "send a batch frame, or leave out its Content-Type"},
 	CodeEmptyBatch:         {"EMPTY_BATCH", 400, false, "the batch frame has no records", "do not send empty frames"},
 	CodeHeaderNotSupported: {"HEADER_NOT_SUPPORTED", 400, false, "a NATS header asks for something that Laneway does not do", "remove the header that is named"},
-	CodeHeaderInvalid:      {"HEADER_INVALID", 400, false, "a header has a value that is not allowed", "correct the header that is named"},
+	CodeHeaderInvalid:      {"HEADER_INVALID", 400, false, "a header, or the block of headers, is not valid", "correct what is named"},
 	CodeOffsetOutOfRange:   {"OFFSET_OUT_OF_RANGE", 416, false, "the offset lies beyond the end of the partition or below its start", "fetch from earliest, latest, or an offset within the range"},
 	CodeInvalidSubject:     {"INVALID_SUBJECT", 400, false, "a subject has tokens of printable characters, separated by dots; * is a token, and > the last one", "correct the subject"},
 	CodeFailed:             {"FAILED", 503, true, "the batch could not be staged; it is not in the log and never will be", "send it again; if it goes on, look at the object store and the stagers' logs"},
@@ -102,6 +104,8 @@ var catalogue = map[Code]Kind{
 	CodePartitionDamaged:   {"PARTITION_DAMAGED", 500, false, "the log of the partition has lost entries, so the partition is read-only", "restore the data of JetStream from a copy, or look at what is missing with: laneway topic repair NAME"},
 	CodeMaxPayload:         {"MAX_PAYLOAD_EXCEEDED", 400, false, "the message would be larger than the max_payload of NATS", "set max_payload: 8MB in the configuration of the NATS servers, or send smaller records or batches"},
 	CodeInternal:           {"INTERNAL", 500, false, "something happened that should not", "look at the log of the service and report it"},
+	CodeUndeliverable:      {"UNDELIVERABLE", 500, false, "a stored record cannot be sent as a message of its own", "fetch it in a batch frame, as laneway consume and the Go client do, or go on at the next offset"},
+	CodeEpochNotGiven:      {"EPOCH_NOT_GIVEN", 409, false, "the named producer has no such epoch on this topic", "request laneway.api.producer.init with the name and this topic, and send batches with the epoch that it gives"},
 }
 
 // Kind returns what the catalogue knows of the code.

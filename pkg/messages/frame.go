@@ -1,9 +1,7 @@
 package messages
 
 import (
-	"bytes"
 	"encoding/binary"
-	"strings"
 
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 )
@@ -162,52 +160,32 @@ func (r *FrameReader) Next() (Record, bool) {
 	return rec, true
 }
 
-// skip passes over the next record and returns its Size. It allocates nothing:
-// a frame of empty headers takes many times its length as Records. Headers that
-// could not be delivered are an error of the frame.
-func (r *FrameReader) skip() (size int, ok bool) {
+// skip passes over the next record and returns its Size, or why the record's
+// headers are refused. It allocates nothing: a frame of empty headers takes many
+// times its length as Records.
+func (r *FrameReader) skip() (size int, refusal *Error, ok bool) {
 	if !r.advance() {
-		return 0, false
+		return 0, nil, false
 	}
 	n := headerStrings(r.d)
-	if n/2 > MaxHeaders {
-		r.d.fail("%d headers in a record, allowed are %d", n/2, MaxHeaders)
-		return 0, false
+	if refusal := headersFit(n/2, 0); refusal != nil && r.d.err == nil {
+		return 0, refusal, true
 	}
 	headers := 0
-	for i := range n {
-		text := r.d.bytes()
-		if i%2 == 0 && !validHeaderName(text) || i%2 == 1 && bytes.ContainsAny(text, "\r\n") {
-			r.d.fail("header name or value %.40q cannot be sent as a NATS header", text)
-			return 0, false
+	for range n / 2 {
+		name, value := r.d.bytes(), r.d.bytes()
+		if r.d.err != nil {
+			return 0, nil, false
 		}
-		if i%2 == 0 && bytes.EqualFold(text, []byte(HeaderSubject)) {
-			r.d.fail("header %s is Laneway's own", HeaderSubject)
-			return 0, false
+		if code, why := kept(name, value); code != CodeOK {
+			return 0, headerError(code, name, value, why), true
 		}
-		headers += len(text)
+		headers += len(name) + len(value)
 	}
-	if headers > MaxHeaderBytes {
-		r.d.fail("%d bytes of headers in a record, allowed are %d", headers, MaxHeaderBytes)
-		return 0, false
+	if refusal := headersFit(0, headers); refusal != nil {
+		return 0, refusal, true
 	}
-	return headers + len(r.d.bytes()), r.d.err == nil
-}
-
-// Valid says whether NATS can carry the header.
-func (h Header) Valid() bool {
-	return validHeaderName([]byte(h.Name)) && !strings.ContainsAny(h.Value, "\r\n")
-}
-
-// validHeaderName says whether NATS can carry a header of this name: printable
-// ASCII without spaces and colons.
-func validHeaderName(name []byte) bool {
-	for _, c := range name {
-		if c <= ' ' || c >= 0x7f || c == ':' {
-			return false
-		}
-	}
-	return len(name) > 0
+	return headers + len(r.d.bytes()), nil, r.d.err == nil
 }
 
 // advance steps to the fields of the next record; false at the end or after an error.
@@ -281,17 +259,24 @@ func (r Record) HeaderBytes() int {
 }
 
 // CheckFrame reads a whole frame and returns the number of its records. A frame
-// without records, and a record of more than maxRecordBytes, are errors of the
-// catalogue.
+// without records, a record of more than maxRecordBytes, and headers that a record
+// cannot have (Record.CheckHeaders) are errors of the catalogue.
 func CheckFrame(frame []byte, maxRecordBytes int) (int, error) {
 	r, err := NewFrameReader(frame)
 	if err != nil {
 		return 0, NewError(CodeMalformedBatch, err.Error())
 	}
 	defer r.Close()
-	for size, ok := r.skip(); ok; size, ok = r.skip() {
-		if size > maxRecordBytes {
-			return 0, RecordTooLarge(size, maxRecordBytes)
+	for n := 0; ; n++ {
+		size, refusal, ok := r.skip()
+		if !ok {
+			break
+		}
+		if refusal == nil && size > maxRecordBytes {
+			refusal = RecordTooLarge(size, maxRecordBytes)
+		}
+		if refusal != nil {
+			return 0, Errorf(refusal.Code, "record %d of the frame: %s", n, refusal.Detail)
 		}
 	}
 	switch {

@@ -305,33 +305,3 @@ func TestCheckFrameAllocatesNothing(t *testing.T) {
 		t.Errorf("checking %d bytes allocates %d bytes", len(frame), n)
 	}
 }
-
-func TestHeadersThatNATSCannotCarryAreRefused(t *testing.T) {
-	many := make([]Header, MaxHeaders+1)
-	for i := range many {
-		many[i] = Header{Name: "n", Value: "v"}
-	}
-	tests := map[string][]Header{
-		"no name":                   {{Name: "", Value: "v"}},
-		"a colon in the name":       {{Name: "a:b", Value: "v"}},
-		"a space in the name":       {{Name: "a b", Value: "v"}},
-		"a line break in the value": {{Name: "a", Value: "v\r\nX: y"}},
-		"too many":                  many,
-		"too large together":        {{Name: "n", Value: strings.Repeat("v", MaxHeaderBytes)}},
-	}
-	for name, headers := range tests {
-		t.Run(name, func(t *testing.T) {
-			_, err := CheckFrame(EncodeRecord(Record{Headers: headers}), 1<<20)
-			if !errors.Is(err, NewError(CodeMalformedBatch, "")) {
-				t.Errorf("error %v, want MALFORMED_BATCH", err)
-			}
-		})
-	}
-	if _, err := CheckFrame(EncodeRecord(Record{Headers: many[:MaxHeaders]}), 1<<20); err != nil {
-		t.Errorf("%d headers are refused: %v", MaxHeaders, err)
-	}
-	largest := []Header{{Name: "n", Value: strings.Repeat("v", MaxHeaderBytes-1)}}
-	if _, err := CheckFrame(EncodeRecord(Record{Headers: largest}), 1<<20); err != nil {
-		t.Errorf("%d bytes of headers are refused: %v", MaxHeaderBytes, err)
-	}
-}

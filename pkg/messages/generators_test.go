@@ -2,6 +2,7 @@ package messages
 
 import (
 	"math"
+	"strings"
 	"time"
 
 	"pgregory.net/rapid"
@@ -307,8 +308,8 @@ var genSnapshot = rapid.Custom(func(t *rapid.T) Snapshot {
 var genRecord = rapid.Custom(func(t *rapid.T) Record {
 	header := rapid.Custom(func(t *rapid.T) Header {
 		return Header{
-			Name:  rapid.StringMatching(`[!-9;-~]{1,20}`).Draw(t, "name"),
-			Value: rapid.StringMatching(`[^\r\n]{0,20}`).Draw(t, "value"),
+			Name:  rapid.StringMatching(`[mM_0-9!#$%&'*+.^|~-]{1,20}`).Draw(t, "name"),
+			Value: strings.Trim(rapid.StringMatching(`[^\r\n]{0,20}`).Draw(t, "value"), " \t"),
 		}
 	})
 	return Record{Headers: listOf(header, 5).Draw(t, "headers"), Value: genBytes(300).Draw(t, "value")}

@@ -5,11 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
-	"github.com/nats-io/nats.go/micro"
+	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/partitionlog"
@@ -19,46 +18,32 @@ import (
 // apiTimeout bounds one request of the topic API.
 const apiTimeout = 10 * time.Second
 
-// apiVersion is the version that NATS micro reports.
-const apiVersion = "0.1.0"
-
-// serveAPI offers the topic API as endpoints of a NATS micro service.
-func (s *Service) serveAPI() error {
-	api, err := micro.AddService(s.config.Conn, micro.Config{
-		Name: "laneway", Version: apiVersion, Description: "Laneway: administration of topics and producers", QueueGroup: messages.FrontendQueue,
-	})
-	if err != nil {
-		return fmt.Errorf("offer the topic API: %w", err)
-	}
-	s.api = api
-	endpoints := map[string]handler{
+// serveTopicAPI offers the API of topics.
+func (s *Service) serveTopicAPI() error {
+	for name, handle := range map[string]handler{
 		"create": s.createTopic, "list": s.listTopics, "info": s.topicInfo, "delete": s.deleteTopic,
-	}
-	for name, handle := range endpoints {
-		handler := micro.HandlerFunc(func(r micro.Request) { s.serve(context.Background(), r, kindTopic, handle) })
-		if err := api.AddEndpoint("topic-"+name, handler, micro.WithEndpointSubject(messages.TopicAPI+name)); err != nil {
-			return fmt.Errorf("offer the topic API: %w", err)
+	} {
+		err := s.endpoint(messages.TopicAPI+name, kindTopic, func(m *nats.Msg) { s.serve(context.Background(), m, kindTopic, handle) })
+		if err != nil {
+			return err
 		}
 	}
-	if err := s.serveProducerAPI(); err != nil {
-		return err
-	}
-	return s.wire.Flush(5 * time.Second)
+	return nil
 }
 
 // handler answers the body of a request.
 type handler func(context.Context, []byte) (any, error)
 
-func (s *Service) serve(ctx context.Context, r micro.Request, kind string, handle handler) {
-	if r.Reply() != "" && messages.ReplyTo(r.Reply()) == "" {
+func (s *Service) serve(ctx context.Context, m *nats.Msg, kind string, handle handler) {
+	if m.Reply != "" && messages.ReplyTo(m.Reply) == "" {
 		s.config.Logger.Warn("a request of the API is not served, because its answer would go to a subject of a service",
-			zap.String("subject", r.Subject()), zap.String("reply", r.Reply()))
+			zap.String("subject", m.Subject), zap.String("reply", m.Reply))
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	var response any
-	result, err := withinSize(ctx, r.Data(), handle)
+	result, err := withinSize(ctx, m.Data, handle)
 	if response = result; err != nil {
 		known := messages.AsError(err)
 		s.errors.add(kind, known.Code)
@@ -72,8 +57,8 @@ func (s *Service) serve(ctx context.Context, r micro.Request, kind string, handl
 	if err != nil {
 		data = messages.EncodeErrorResponse(err)
 	}
-	if err := r.Respond(data); err != nil {
-		s.config.Logger.Warn("a request of the API could not be answered", zap.String("subject", r.Subject()), zap.Error(err))
+	if err := m.Respond(data); err != nil {
+		s.config.Logger.Warn("a request of the API could not be answered", zap.String("subject", m.Subject), zap.Error(err))
 	}
 }
 

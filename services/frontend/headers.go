@@ -17,8 +17,9 @@ const maxNamed = 5
 // maxMessageID bounds the length of a Nats-Msg-Id.
 const maxMessageID = 1024
 
-// known are the headers with a meaning of their own; they are not kept with the record.
-var known = map[string]bool{
+// asking are the headers by which a producer asks for something. What is asked for
+// is done, and the headers are not kept with the record.
+var asking = map[string]bool{
 	messages.HeaderProducer:             true,
 	messages.HeaderProducerID:           true,
 	messages.HeaderProducerEpoch:        true,
@@ -28,40 +29,37 @@ var known = map[string]bool{
 	messages.HeaderExpectedStream:       true,
 	messages.HeaderExpectedLastSequence: true,
 	messages.HeaderExpectedLastID:       true,
-	messages.HeaderRequestInfo:          true,
-	messages.HeaderTraceparent:          true,
-	messages.HeaderTracestate:           true,
-	"Nats-Trace-Dest":                   true, // the servers on the way trace the message
-	"Nats-Trace-Hop":                    true,
-	"Nats-Trace-Origin-Account":         true,
 }
 
-// origin are the headers by which a JetStream stream tells of a message that it
-// republishes; they ask for nothing, and stay with the record.
-var origin = map[string]bool{
-	"Nats-Stream":        true,
-	"Nats-Subject":       true,
-	"Nats-Sequence":      true,
-	"Nats-Time-Stamp":    true,
-	"Nats-Last-Sequence": true,
-	"Nats-Msg-Size":      true,
+// passing are the headers that concern the way of a message through NATS servers.
+// They are not kept with the record.
+var passing = map[string]bool{
+	messages.HeaderRequestInfo:  true,
+	"Nats-Trace-Dest":           true, // the servers on the way trace the message
+	"Nats-Trace-Hop":            true,
+	"Nats-Trace-Origin-Account": true,
 }
 
-// checkHeaders refuses headers of NATS and of Laneway that ask for something
-// which is not done here: ignoring them would break a promise that the producer
-// relies on.
+// checkHeaders refuses headers of NATS and of Laneway that ask for something which
+// is not done here, or do not say exactly what: ignoring them would break a promise
+// that the producer relies on.
 func checkHeaders(header nats.Header, stream string) *messages.Error {
-	var refused []string
-	for name := range header {
-		lower := strings.ToLower(name)
-		reserved := strings.HasPrefix(lower, "nats-") || strings.HasPrefix(lower, "laneway-")
-		if reserved && !known[name] && !origin[name] {
-			refused = append(refused, fmt.Sprintf("%.80q", name))
+	var unknown, unclear []string
+	for name, values := range header {
+		switch {
+		case asking[name]:
+			if len(values) != 1 || values[0] == "" {
+				unclear = append(unclear, name)
+			}
+		case messages.IsReservedHeader(name) && !passing[name] && !messages.IsOriginHeader(name):
+			unknown = append(unknown, fmt.Sprintf("%.80q", name))
 		}
 	}
-	if len(refused) > 0 {
-		slices.Sort(refused) // of many, those that come first
-		return messages.NewError(messages.CodeHeaderNotSupported, strings.Join(refused[:min(len(refused), maxNamed)], ", "))
+	if len(unknown) > 0 {
+		return messages.NewError(messages.CodeHeaderNotSupported, firstOf(unknown))
+	}
+	if len(unclear) > 0 {
+		return messages.Errorf(messages.CodeHeaderInvalid, "%s: it must have one value, and not be empty", firstOf(unclear))
 	}
 	if expected := header.Get(messages.HeaderExpectedStream); expected != "" && expected != stream {
 		return messages.Errorf(messages.CodeStreamMismatch, "expected %.80q, this is %s", expected, stream)
@@ -69,20 +67,66 @@ func checkHeaders(header nats.Header, stream string) *messages.Error {
 	return nil
 }
 
-// userHeaders returns the headers that belong to the record, in the order of
+// firstOf names the first ones of many headers.
+func firstOf(names []string) string {
+	slices.Sort(names)
+	return strings.Join(names[:min(len(names), maxNamed)], ", ")
+}
+
+// ownHeaders returns the headers that belong to the record, in the order of
 // their names.
-func userHeaders(header nats.Header) []messages.Header {
-	var headers []messages.Header
+func ownHeaders(header nats.Header) []messages.Header {
+	var own []messages.Header
 	for name, values := range header {
-		if known[name] {
+		if asking[name] || passing[name] {
 			continue
 		}
 		for _, v := range values {
-			headers = append(headers, messages.Header{Name: name, Value: v})
+			own = append(own, messages.Header{Name: name, Value: v})
 		}
 	}
-	slices.SortStableFunc(headers, func(a, b messages.Header) int { return strings.Compare(a.Name, b.Name) })
-	return headers
+	slices.SortStableFunc(own, func(a, b messages.Header) int { return strings.Compare(a.Name, b.Name) })
+	return own
+}
+
+// isFrame reports whether the body of a message is a batch frame. A content type
+// that means one but is not written exactly so is refused: as a record, the frame
+// would be nonsense for whoever reads it. So are headers beside a frame that belong
+// to no record.
+func isFrame(header nats.Header) (bool, *messages.Error) {
+	types, batch := 0, false
+	for name, values := range header {
+		if strings.EqualFold(name, messages.HeaderContentType) {
+			types += len(values)
+			batch = batch || slices.ContainsFunc(values, messages.NamesBatch)
+		}
+	}
+	switch {
+	case !batch:
+		return false, nil
+	case types != 1 || header.Get(messages.HeaderContentType) != messages.ContentTypeBatch:
+		return false, messages.Errorf(messages.CodeHeaderInvalid, "the content type of a batch frame is given by one header: %s: %s",
+			messages.HeaderContentType, messages.ContentTypeBatch)
+	}
+	var other []string
+	for name := range header {
+		if !besideFrame(name) {
+			other = append(other, fmt.Sprintf("%.80q", name))
+		}
+	}
+	if len(other) > 0 {
+		return false, messages.Errorf(messages.CodeHeaderInvalid, "%s beside a batch frame: headers belong to its records", firstOf(other))
+	}
+	return true, nil
+}
+
+// besideFrame reports whether a header may stand beside a batch frame.
+func besideFrame(name string) bool {
+	switch name {
+	case messages.HeaderContentType, messages.HeaderTraceparent, messages.HeaderTracestate:
+		return true
+	}
+	return asking[name] || passing[name]
 }
 
 func messageID(header nats.Header, name string) (string, *messages.Error) {

@@ -13,6 +13,7 @@ import (
 
 	"laneway.dev/internal/actor"
 	"laneway.dev/internal/epoch"
+	"laneway.dev/internal/wire"
 	"laneway.dev/pkg/messages"
 )
 
@@ -232,9 +233,8 @@ func (p *partition) admit(m *nats.Msg) {
 	if p.service.Err() != nil {
 		return // replaced, and silent: the successor has answered later requests
 	}
-	m.Reply = messages.ReplyTo(m.Reply)
-	r := &request{reply: m.Reply}
-	produce, err := parse(m, p.topic, p.stream, p.service.config.Conn.MaxPayload(), p.nextOwn)
+	r := &request{reply: messages.ReplyTo(m.Reply)}
+	produce, err := p.read(m)
 	if err == nil {
 		r.bytes = int64(len(produce.Payload))
 		err = p.share.take(r.bytes)
@@ -256,6 +256,15 @@ func (p *partition) admit(m *nats.Msg) {
 		p.spans.end(r.span, Answer{Error: err})
 		p.fail(r.reply, err)
 	}
+}
+
+// read checks and parses a request.
+func (p *partition) read(m *nats.Msg) (Produce, *messages.Error) {
+	if err := wire.ReadHeader(m); err != nil {
+		return Produce{}, err
+	}
+	m.Reply = messages.ReplyTo(m.Reply)
+	return parse(m, p.topic, p.stream, p.service.config.Conn.MaxPayload(), p.nextOwn)
 }
 
 // nextOwn names the lane of a request that shares its order with no other.

@@ -50,7 +50,11 @@ func parse(m *nats.Msg, topic messages.Topic, stream string, maxPayload int64, o
 // frameOf returns the batch frame that a message carries, or a frame of the one
 // record that it is. The record keeps the bound subject that it was sent to, if any.
 func frameOf(m *nats.Msg, bound string, maxRecordBytes int) (frame []byte, records int, err *messages.Error) {
-	if m.Header.Get(messages.HeaderContentType) == messages.ContentTypeBatch {
+	whole, err := isFrame(m.Header)
+	if err != nil {
+		return nil, 0, err
+	}
+	if whole {
 		if bound != "" {
 			return nil, 0, messages.Errorf(messages.CodeInvalidRequest,
 				"a batch frame goes to the produce subject of the partition, not to %s", bound)
@@ -61,20 +65,12 @@ func frameOf(m *nats.Msg, bound string, maxRecordBytes int) (frame []byte, recor
 		}
 		return m.Data, records, nil
 	}
-	record := messages.Record{Headers: userHeaders(m.Header), Value: m.Data}
+	record := messages.Record{Headers: ownHeaders(m.Header), Value: m.Data}
+	if err := record.CheckHeaders(); err != nil {
+		return nil, 0, err
+	}
 	if bound != "" {
 		record.Headers = append(record.Headers, messages.Header{Name: messages.HeaderSubject, Value: bound})
-	}
-	if n := len(record.Headers); n > messages.MaxHeaders {
-		return nil, 0, messages.Errorf(messages.CodeHeaderInvalid, "%d headers, allowed are %d", n, messages.MaxHeaders)
-	}
-	if n := record.HeaderBytes(); n > messages.MaxHeaderBytes {
-		return nil, 0, messages.Errorf(messages.CodeHeadersTooLarge, "%d bytes, allowed are %d", n, messages.MaxHeaderBytes)
-	}
-	for _, h := range record.Headers {
-		if !h.Valid() {
-			return nil, 0, messages.Errorf(messages.CodeHeaderInvalid, "%.80q cannot be delivered", h.Name)
-		}
 	}
 	if size := record.Size(); size > maxRecordBytes {
 		return nil, 0, messages.RecordTooLarge(size, maxRecordBytes)

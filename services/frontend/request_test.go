@@ -8,12 +8,16 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"laneway.dev/internal/telemetry"
+	"laneway.dev/internal/wire"
 	"laneway.dev/pkg/messages"
 )
 
 var testTopic = messages.Topic{TopicConfig: messages.TopicConfig{Name: "orders", Partitions: 1, MaxRecordBytes: 100}, ID: 7}
 
 func parseForTest(m *nats.Msg) (Produce, *messages.Error) {
+	if err := wire.ReadHeader(m); err != nil {
+		return Produce{}, err
+	}
 	return parse(m, testTopic, "LANEWAY-orders-0", 8<<20, func() string { return "1" })
 }
 
@@ -53,10 +57,26 @@ func TestTheLaneOfARequest(t *testing.T) {
 	})
 }
 
+// claiming returns a frame of one record with a header.
+func claiming(name, value string) []byte {
+	return messages.EncodeRecord(messages.Record{Headers: []messages.Header{{Name: name, Value: value}}})
+}
+
+func TestAFrameMayComeWithWhatItsProducerAsksForAndATrace(t *testing.T) {
+	header := sequenced("Content-Type", messages.ContentTypeBatch, "Nats-Expected-Stream", "LANEWAY-orders-0")
+	for _, name := range []string{"traceparent", "tracestate", "Nats-Request-Info", "Nats-Trace-Hop"} {
+		header[name] = []string{"1"}
+	}
+	if p, err := parseForTest(&nats.Msg{Header: header, Data: claiming("a", "b")}); err != nil || p.Records != 1 {
+		t.Fatalf("%+v, %v", p, err)
+	}
+}
+
 func TestRequestsThatAreRefused(t *testing.T) {
 	var empty, good messages.FrameBuilder
 	good.Append(messages.Record{Value: bytes.Repeat([]byte("x"), 101)})
 	batch := nats.Header{"Content-Type": {messages.ContentTypeBatch}}
+	fine := claiming("a", "b")
 	tests := []struct {
 		name string
 		msg  nats.Msg
@@ -79,6 +99,23 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		{"a large record in a frame", nats.Msg{Header: batch, Data: good.Bytes()}, messages.CodeMessageTooLarge},
 		{"an empty body as a frame", nats.Msg{Header: batch, Data: empty.Bytes()}, messages.CodeMalformedBatch},
 		{"a frame without records", nats.Msg{Header: batch, Data: []byte{0x92, 1, 0x90}}, messages.CodeEmptyBatch},
+		{"a name that NATS cannot carry", nats.Msg{Header: nats.Header{"A/B": {"v"}}}, messages.CodeHeaderInvalid},
+		{"a message id twice", nats.Msg{Header: nats.Header{"Nats-Msg-Id": {"1", "2"}}}, messages.CodeHeaderInvalid},
+		{"an empty message id", nats.Msg{Header: nats.Header{"Nats-Msg-Id": {""}}}, messages.CodeHeaderInvalid},
+		{"an empty expectation", nats.Msg{Header: nats.Header{"Nats-Expected-Last-Sequence": {""}}}, messages.CodeHeaderInvalid},
+		{"an empty expectation before another", nats.Msg{Header: nats.Header{"Nats-Expected-Stream": {"", "X"}}}, messages.CodeHeaderInvalid},
+		{"an empty producer name", nats.Msg{Header: nats.Header{"Laneway-Producer": {""}}}, messages.CodeHeaderInvalid},
+		{"a batch's content type in lower case", nats.Msg{Header: nats.Header{"content-type": {messages.ContentTypeBatch}}}, messages.CodeHeaderInvalid},
+		{"one with parameters", nats.Msg{Header: nats.Header{"Content-Type": {messages.ContentTypeBatch + "; v=1"}}}, messages.CodeHeaderInvalid},
+		{"one in upper case", nats.Msg{Header: nats.Header{"Content-Type": {strings.ToUpper(messages.ContentTypeBatch)}}}, messages.CodeHeaderInvalid},
+		{"one beside another", nats.Msg{Header: nats.Header{"Content-Type": {"text/plain", messages.ContentTypeBatch}}}, messages.CodeHeaderInvalid},
+		{"one twice in two cases", nats.Msg{Header: nats.Header{"Content-Type": {messages.ContentTypeBatch}, "content-type": {"text/plain"}}}, messages.CodeHeaderInvalid},
+		{"a header of its own beside a frame", nats.Msg{Header: nats.Header{"Content-Type": {messages.ContentTypeBatch}, "X-User": {"lost"}}, Data: fine}, messages.CodeHeaderInvalid},
+		{"an origin beside a frame", nats.Msg{Header: nats.Header{"Content-Type": {messages.ContentTypeBatch}, "Nats-Stream": {"S"}}, Data: fine}, messages.CodeHeaderInvalid},
+		{"a message id of a record in a frame", nats.Msg{Header: batch, Data: claiming("Nats-Msg-Id", "7")}, messages.CodeHeaderNotSupported},
+		{"an offset of a record in a frame", nats.Msg{Header: batch, Data: claiming("Laneway-Offset", "7")}, messages.CodeHeaderNotSupported},
+		{"a frame in a frame", nats.Msg{Header: batch, Data: claiming("Content-Type", messages.ContentTypeBatch)}, messages.CodeHeaderNotSupported},
+		{"a name that NATS cannot carry in a frame", nats.Msg{Header: batch, Data: claiming("A/B", "v")}, messages.CodeHeaderInvalid},
 		{"a frame of another version", nats.Msg{Header: batch, Data: []byte{0x92, 9, 0x90}}, messages.CodeMalformedBatch},
 	}
 	for _, test := range tests {
@@ -105,7 +142,7 @@ func TestARecordKeepsItsOwnHeadersOnly(t *testing.T) {
 	}
 	defer r.Close()
 	record, _ := r.Next()
-	want := []messages.Header{{Name: "A", Value: "1"}, {Name: "A", Value: "1b"}, {Name: "Content-Type", Value: "text/plain"}, {Name: "Nats-Stream", Value: "ORDERS"}, {Name: "b", Value: "2"}}
+	want := []messages.Header{{Name: "A", Value: "1"}, {Name: "A", Value: "1b"}, {Name: "Content-Type", Value: "text/plain"}, {Name: "Nats-Stream", Value: "ORDERS"}, {Name: "b", Value: "2"}, {Name: "traceparent", Value: "00-x"}}
 	if len(record.Headers) != len(want) {
 		t.Fatalf("headers %v, want %v", record.Headers, want)
 	}

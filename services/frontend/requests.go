@@ -2,10 +2,9 @@ package frontend
 
 import (
 	"context"
-	"fmt"
 	"sync"
 
-	"github.com/nats-io/nats.go/micro"
+	"github.com/nats-io/nats.go"
 
 	"laneway.dev/pkg/messages"
 )
@@ -45,21 +44,21 @@ func (r *requests) run(do func()) {
 	}
 }
 
-// serveProducerAPI adds the producer API to the micro service.
+// serveProducerAPI offers the API of producers.
 func (s *Service) serveProducerAPI() error {
 	s.requests.start()
 	for name, handle := range map[string]handler{
 		"init": s.initProducer, "list": s.listProducers, "info": s.producerInfo,
 	} {
-		handler := micro.HandlerFunc(func(r micro.Request) {
-			if name == "init" && nameless(r.Data()) {
-				s.serve(s.requests.ctx, r, kindProducer, handle)
+		err := s.endpoint(messages.ProducerAPI+name, kindProducer, func(m *nats.Msg) {
+			if name == "init" && nameless(m.Data) {
+				s.serve(s.requests.ctx, m, kindProducer, handle)
 				return
 			}
-			s.serveAside(r, handle)
+			s.serveAside(m, handle)
 		})
-		if err := s.api.AddEndpoint("producer-"+name, handler, micro.WithEndpointSubject(messages.ProducerAPI+name)); err != nil {
-			return fmt.Errorf("offer the producer API: %w", err)
+		if err != nil {
+			return err
 		}
 	}
 	return nil
@@ -74,17 +73,17 @@ func nameless(data []byte) bool {
 
 // serveAside serves a request without holding up the next one. What is too much is
 // told so: its sender may not wait for as long as the others take.
-func (s *Service) serveAside(r micro.Request, handle handler) {
+func (s *Service) serveAside(m *nats.Msg, handle handler) {
 	select {
 	case s.requests.slots <- struct{}{}:
 	default:
-		s.serve(s.requests.ctx, r, kindProducer, func(context.Context, []byte) (any, error) {
+		s.serve(s.requests.ctx, m, kindProducer, func(context.Context, []byte) (any, error) {
 			return nil, messages.Errorf(messages.CodeOverloaded, "%d requests of the producer API are under way, the limit", requestsAtOnce)
 		})
 		return
 	}
 	s.requests.run(func() {
 		defer func() { <-s.requests.slots }()
-		s.serve(s.requests.ctx, r, kindProducer, handle)
+		s.serve(s.requests.ctx, m, kindProducer, handle)
 	})
 }

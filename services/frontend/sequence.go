@@ -21,7 +21,7 @@ func sequenceOf(header nats.Header) (s messages.Sequence, firstUnacked int32, er
 		}
 		return s, 0, nil
 	}
-	if header.Get(messages.HeaderMessageID) != "" {
+	if _, given := header[messages.HeaderMessageID]; given {
 		return s, 0, messages.Errorf(messages.CodeHeaderInvalid, "%s with %s: a batch is known by the one or the other",
 			messages.HeaderMessageID, messages.HeaderProducerID)
 	}
@@ -29,7 +29,7 @@ func sequenceOf(header nats.Header) (s messages.Sequence, firstUnacked int32, er
 	if s.ProducerID, err = number(header, messages.HeaderProducerID, 1, math.MaxInt64); err != nil {
 		return messages.Sequence{}, 0, err
 	}
-	if epoch, err = number(header, messages.HeaderProducerEpoch, 0, math.MaxInt16); err != nil {
+	if epoch, err = number(header, messages.HeaderProducerEpoch, 0, messages.MaxProducerEpoch); err != nil {
 		return messages.Sequence{}, 0, err
 	}
 	if first, err = number(header, messages.HeaderSequence, 0, math.MaxInt32); err != nil {
@@ -42,6 +42,10 @@ func sequenceOf(header nats.Header) (s messages.Sequence, firstUnacked int32, er
 		}
 	}
 	s.ProducerEpoch, s.First = int16(epoch), int32(first)
+	if unacked := int32(unacked); unacked != messages.NotSaid && !messages.SequencePrecedes(unacked, s.First) {
+		return messages.Sequence{}, 0, messages.Errorf(messages.CodeHeaderInvalid, "%s is %d, which lies behind %s %d: "+
+			"the batch itself is not acknowledged", messages.HeaderFirstUnacked, unacked, messages.HeaderSequence, s.First)
+	}
 	return s, int32(unacked), nil
 }
 

@@ -10,7 +10,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nats.go/micro"
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/actor"
@@ -69,7 +68,7 @@ type Service struct {
 	reader    *reader.Reader
 	admission *admission
 	set       *partitions.Set[*partition]
-	api       micro.Service
+	api       api
 	started   chan struct{} // closed when set is there
 	ending    *actor.Ending
 	unobserve func() error
@@ -237,7 +236,7 @@ func (s *Service) Err() error { return s.ending.Err() }
 // actors end. It closes neither the connection nor the telemetry.
 func (s *Service) Stop(ctx context.Context) error {
 	s.closing.Store(true)
-	errs := []error{s.api.Stop()}
+	errs := []error{s.api.stop()}
 	s.requests.stop()
 	for _, p := range s.set.Actors() {
 		p.close()

@@ -162,6 +162,11 @@ var (
 	goodMessage   = messages.Encode(messages.Hello{Partition: messages.Partition{Topic: "orders"}})
 )
 
+// claiming returns a frame of one record with a header that it cannot have.
+func claiming(name string) []byte {
+	return messages.EncodeRecord(messages.Record{Headers: []messages.Header{{Name: name, Value: "1"}}})
+}
+
 // producing are the bad produce requests.
 var producing = map[string]struct {
 	do   misdeed
@@ -185,8 +190,11 @@ var producing = map[string]struct {
 	"a frame without records":            {frame([]byte{0x92, 0x01, 0x90}), messages.CodeEmptyBatch},
 	"64 KiB in one header":               {header("H", strings.Repeat("v", 64<<10)), messages.CodeHeadersTooLarge},
 	"64 KiB in 200 headers":              {produce("orders.0", manyHeaders(200, 64<<10/200), nil), messages.CodeHeadersTooLarge},
-	"thousands of headers":               {produce("orders.0", manyHeaders(5000, 1), nil), messages.CodeHeaderInvalid},
-	"a header nobody can deliver":        {frame(undeliverable), messages.CodeMalformedBatch},
+	"thousands of headers":               {produce("orders.0", manyHeaders(5000, 1), nil), messages.CodeHeadersTooLarge},
+	"a header that cannot be delivered":  {frame(undeliverable), messages.CodeHeaderInvalid},
+	"a frame's record with an offset":    {frame(claiming(messages.HeaderOffset)), messages.CodeHeaderNotSupported},
+	"a frame's record with a message id": {frame(claiming(messages.HeaderMessageID)), messages.CodeHeaderNotSupported},
+	"a frame's record with an odd name":  {frame(claiming("X-Trace/Id")), messages.CodeHeaderInvalid},
 	"a lane's name that is too long":     {header(messages.HeaderProducer, strings.Repeat("p", 300)), messages.CodeHeaderInvalid},
 	"a message id that is too long":      {header(messages.HeaderMessageID, strings.Repeat("i", 2000)), messages.CodeHeaderInvalid},
 	"a NATS header that is not honoured": {header("Nats-Rollup", "sub"), messages.CodeHeaderNotSupported},

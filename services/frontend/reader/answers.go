@@ -59,20 +59,30 @@ func (a *answers) frame(l loaded) error {
 	return a.publish(&nats.Msg{Subject: a.reply, Reply: a.credit, Header: a.own, Data: l.payload})
 }
 
-// record sends one record of a batch.
+// record sends one record of a batch. A record that cannot be sent exactly as it is
+// stored is an error of code CodeUndeliverable: Laneway accepts none any more.
 func (a *answers) record(l loaded, offset int64, r messages.Record) error {
 	a.stamp(l, offset)
 	header := a.own
 	if len(r.Headers) > 0 {
 		header = make(nats.Header, len(r.Headers)+len(a.own))
 		for _, h := range r.Headers {
-			if validName(h.Name) {
-				header[h.Name] = append(header[h.Name], h.Value)
+			if err := h.Check(); err != nil && h.Name != messages.HeaderSubject {
+				return undeliverable(offset, err.Detail)
 			}
+			header[h.Name] = append(header[h.Name], h.Value)
 		}
 		maps.Copy(header, a.own)
 	}
-	return a.publish(&nats.Msg{Subject: a.reply, Reply: a.credit, Header: header, Data: r.Value})
+	err := a.publish(&nats.Msg{Subject: a.reply, Reply: a.credit, Header: header, Data: r.Value})
+	if errors.Is(err, nats.ErrBadHeaderMsg) {
+		return undeliverable(offset, err.Error())
+	}
+	return err
+}
+
+func undeliverable(offset int64, why string) *messages.Error {
+	return messages.Errorf(messages.CodeUndeliverable, "offset %d: %s", offset, why)
 }
 
 func (a *answers) stamp(l loaded, offset int64) {
@@ -81,16 +91,6 @@ func (a *answers) stamp(l loaded, offset int64) {
 	}
 	a.own[messages.HeaderOffset][0] = strconv.FormatInt(offset, 10)
 	a.own[messages.HeaderTime][0] = a.written
-}
-
-// validName says whether NATS can carry a header of this name (ADR-4).
-func validName(name string) bool {
-	for i := range len(name) {
-		if c := name[i]; c <= ' ' || c > '~' || c == ':' {
-			return false
-		}
-	}
-	return name != ""
 }
 
 // heartbeat asks the consumer for a sign of life. A fetch that is not settled
@@ -150,6 +150,8 @@ func (a *answers) reached() int64 {
 	return a.next
 }
 
+// publish sends a message. The error is retryable if the connection is to blame, and
+// not if the message is.
 func (a *answers) publish(m *nats.Msg) error {
 	err := a.conn.PublishMsg(m)
 	switch {
@@ -158,6 +160,10 @@ func (a *answers) publish(m *nats.Msg) error {
 	case errors.Is(err, nats.ErrMaxPayload):
 		return messages.Errorf(messages.CodeMaxPayload, "offset %d: a message with %d bytes besides its headers, max_payload is %d",
 			a.next, len(m.Data), a.conn.MaxPayload())
+	case errors.Is(err, nats.ErrBadHeaderMsg):
+		return err
+	case errors.Is(err, nats.ErrBadSubject), errors.Is(err, nats.ErrInvalidMsg):
+		return messages.Errorf(messages.CodeInternal, "an answer cannot be sent to %q: %v", m.Subject, err)
 	}
 	return fmt.Errorf("answer a fetch: %w", messages.Errorf(messages.CodeUnavailable, "send: %v", err))
 }

@@ -1,11 +1,14 @@
 package reader
 
 import (
+	"errors"
 	"time"
 
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/pkg/messages"
 )
+
+var errUndeliverable = messages.NewError(messages.CodeUndeliverable, "")
 
 // deliver sends a batch, or as much of it as was asked for.
 func (f *fetch) deliver(l loaded) error {
@@ -45,7 +48,11 @@ func (f *fetch) deliverRecords(l loaded) error {
 				return nil
 			}
 			f.spend(len(record.Value))
-			if err := f.out.record(l, offset, record); err != nil {
+			err := f.out.record(l, offset, record)
+			if errors.Is(err, errUndeliverable) {
+				f.cursor.offset = offset + 1 // the consumer knows the offset, and can go on behind it
+			}
+			if err != nil {
 				return err
 			}
 			f.cursor.offset = offset + 1

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
+	"laneway.dev/internal/wire"
 	"laneway.dev/pkg/messages"
 )
 
@@ -48,12 +49,17 @@ var (
 
 // receive is the callback of a partition's fetch subject.
 func (r *Reader) receive(p *partition, m *nats.Msg) {
+	badHeader := wire.ReadHeader(m)
 	if m.Reply = messages.ReplyTo(m.Reply); m.Reply == "" {
 		r.dropped.Add(1)
 		r.config.Logger.Debug("a fetch without a reply subject was dropped", zap.String("subject", m.Subject))
 		return
 	}
 	out := newAnswers(r, p, m.Reply)
+	if badHeader != nil {
+		out.fail(badHeader)
+		return
+	}
 	request, invalid := parse(m.Data)
 	if invalid != nil {
 		out.fail(invalid)
@@ -134,10 +140,16 @@ func (f *fetch) listenAndServe(ctx context.Context) (ending, error) {
 
 // word is the callback of what the consumer says.
 func (f *fetch) word(m *nats.Msg) {
-	switch {
-	case len(m.Data) == 0 && m.Header.Get(messages.HeaderStatus) == noResponders:
+	if len(m.Data) == 0 && m.Header.Get(messages.HeaderStatus) == noResponders {
 		// NATS says that nobody has got a message. The consumer may be about to
 		// connect again; its silence decides.
+		return
+	}
+	if err := wire.ReadHeader(m); err != nil {
+		f.cancel(err)
+		return
+	}
+	switch {
 	case string(m.Data) == messages.CancelFetch:
 		f.cancel(errLeft)
 	case !f.account.grant(m.Data, time.Now()):

@@ -97,9 +97,8 @@ func TestRecordsCarryTheirHeadersAndPlace(t *testing.T) {
 			{Name: "Kind", Value: "x"},
 			{Name: "kind", Value: "y"},
 			{Name: "Kind", Value: "z"},
-			{Name: "not valid", Value: "left out"},
-			{Name: "Line", Value: "one\r\ntwo"},
-			{Name: "Laneway-Offset", Value: "99"},
+			{Name: "Bytes", Value: "\xff\x00"},
+			{Name: messages.HeaderSubject, Value: "a.b"},
 		},
 		Value: []byte("v"),
 	}})
@@ -116,8 +115,9 @@ func TestRecordsCarryTheirHeadersAndPlace(t *testing.T) {
 	expectHeader(t, second, messages.HeaderTime, entries[0].Entry.At().UTC().Format(time.RFC3339Nano))
 	expectHeader(t, second, "Kind", "x")
 	expectHeader(t, second, "kind", "y")
-	expectHeader(t, second, "Line", "one  two")
-	if len(second.Header["Kind"]) != 2 || len(second.Header) != 7 {
+	expectHeader(t, second, "Bytes", "\xff\x00")
+	expectHeader(t, second, messages.HeaderSubject, "a.b")
+	if len(second.Header["Kind"]) != 2 || len(second.Header) != 8 {
 		t.Errorf("headers are %v", second.Header)
 	}
 	c.status(messages.StatusEnd)
