@@ -19,13 +19,15 @@ type ProducerRecord struct {
 
 // Publish takes a record, and returns a future of its acknowledgement; the value
 // is copied. It waits while the buffer is full. Records that are published one
-// after the other keep their order within a partition.
+// after the other keep their order within a partition. If ctx has a span, the record
+// gets its trace context as the headers traceparent and tracestate, unless it has a
+// traceparent.
 //
 // An error means that the record was not taken. The producer can go on if it is
 // that of ctx, MESSAGE_TOO_LARGE, MAX_PAYLOAD_EXCEEDED, HEADERS_TOO_LARGE,
 // HEADER_INVALID or HEADER_NOT_SUPPORTED; otherwise it is that of Err.
 func (p *Producer) Publish(ctx context.Context, r ProducerRecord) (Future, error) {
-	record := messages.Record{Headers: r.Headers, Value: r.Value}
+	record := messages.Record{Headers: traced(ctx, r.Headers), Value: r.Value}
 	if err := p.check(&record); err != nil {
 		return Future{}, err
 	}

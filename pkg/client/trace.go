@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"github.com/nats-io/nats.go"
@@ -10,6 +11,8 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
+
+	"laneway.dev/pkg/messages"
 )
 
 const tracerName = "laneway.dev/pkg/client"
@@ -25,6 +28,24 @@ func (c headerCarrier) Keys() []string        { return propagation.TraceContext{
 func injectTrace(sc trace.SpanContext, header nats.Header) {
 	ctx := trace.ContextWithSpanContext(context.Background(), sc)
 	propagation.TraceContext{}.Inject(ctx, headerCarrier(header))
+}
+
+// traced returns headers with the trace context of ctx, which consumers get with the
+// record. A traceparent among the headers stays as it is.
+func traced(ctx context.Context, headers []messages.Header) []messages.Header {
+	sc := trace.SpanContextFromContext(ctx)
+	if !sc.IsValid() || slices.ContainsFunc(headers, func(h messages.Header) bool { return h.Name == messages.HeaderTraceparent }) {
+		return headers
+	}
+	carrier := nats.Header{}
+	injectTrace(sc, carrier)
+	headers = slices.Clone(headers) // it is the caller's
+	for _, name := range []string{messages.HeaderTraceparent, messages.HeaderTracestate} {
+		for _, value := range carrier[name] {
+			headers = append(headers, messages.Header{Name: name, Value: value})
+		}
+	}
+	return headers
 }
 
 // startSpan starts the span of a batch, from its first sending to its ack.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -43,6 +44,42 @@ func TestTheSendSpanIsAChildAndTravelsInLowerCaseWithEveryAttempt(t *testing.T) 
 		if sent.SpanID() != spans[0].SpanContext().SpanID() || sent.TraceID() != parent.SpanContext().TraceID() {
 			t.Errorf("sent %v", carrier)
 		}
+	}
+}
+
+func TestARecordCarriesTheTraceContextOfItsPublish(t *testing.T) {
+	c, f := setup(t, 1)
+	f.ackAll(0)
+	provider := sdktrace.NewTracerProvider()
+	defer provider.Shutdown(context.Background())
+	p := produce(t, c, f, client.ProducerOptions{})
+	ctx, span := provider.Tracer("test").Start(bounded(t), "publish")
+	own := []messages.Header{{Name: "traceparent", Value: "00-1-2-3"}}
+	for _, headers := range [][]messages.Header{nil, {{Name: "a", Value: "b"}}, own} {
+		if _, err := p.Publish(ctx, client.ProducerRecord{Headers: headers, Value: []byte("v")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish(t, p, "without a span")
+	if err := p.Close(bounded(t)); err != nil {
+		t.Fatal(err)
+	}
+	sc := span.SpanContext()
+	parent := messages.Header{Name: "traceparent", Value: "00-" + sc.TraceID().String() + "-" + sc.SpanID().String() + "-01"}
+	want := [][]messages.Header{{parent}, {{Name: "a", Value: "b"}, parent}, own, nil}
+	var got [][]messages.Header
+	for len(got) < len(want) {
+		frame, err := messages.NewFrameReader(next(t, f.produced).Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for r, ok := frame.Next(); ok; r, ok = frame.Next() {
+			got = append(got, r.Headers)
+		}
+		frame.Close()
+	}
+	if !cmp.Equal(got, want) {
+		t.Errorf("headers %v, want %v", got, want)
 	}
 }
 
