@@ -31,7 +31,7 @@ const bucket = "LANEWAY_PRODUCERS"
 const (
 	// lastEpoch is the highest epoch that a producer gets. The one above fences an
 	// id whose epochs are used up.
-	lastEpoch = retiredEpoch - 1
+	lastEpoch = messages.MaxProducerEpoch
 	// retiredEpoch fences an id for ever.
 	retiredEpoch = math.MaxInt16
 	// maxTopics bounds the topics that a record remembers, maxInstances the instances.
@@ -100,6 +100,33 @@ func (r *Registry) Next(ctx context.Context, name, instance string) (Identity, e
 		return r.tryNext(ctx, name, instance)
 	})
 	return identity, known(err)
+}
+
+// Surpass gives an instance an epoch above one that a partition knows although no
+// init gave it: a batch with it came where the producer was not known. The error is
+// of code CodeInvalidEpoch if another instance has asked since.
+func (r *Registry) Surpass(ctx context.Context, mine Identity, epoch int16) (Identity, error) {
+	identity, err := replicated.Retry(ctx, func(ctx context.Context) (Identity, error) {
+		return r.trySurpass(ctx, mine, epoch)
+	})
+	return identity, known(err)
+}
+
+func (r *Registry) trySurpass(ctx context.Context, mine Identity, epoch int16) (Identity, error) {
+	rec, revision, err := r.get(ctx, mine.Name)
+	if err != nil {
+		return Identity{}, err
+	}
+	if rec.ID != mine.ProducerID || rec.Epoch != mine.ProducerEpoch {
+		return Identity{}, backoff.Permanent(messages.Errorf(messages.CodeInvalidEpoch,
+			"producer %q: a younger instance has asked since", mine.Name))
+	}
+	rec.Epoch = max(rec.Epoch, epoch)
+	rec.advance()
+	if err := r.put(ctx, rec, revision); err != nil {
+		return Identity{}, err
+	}
+	return rec.identity(), nil
 }
 
 // Remember keeps the topics on whose partitions a producer has been fenced.
@@ -194,15 +221,21 @@ func (r *record) identity() Identity {
 func (r record) next(name, instance string) record {
 	r.Instances = append(slices.Clone(r.Instances), instance)
 	r.Instances = r.Instances[max(0, len(r.Instances)-maxInstances):]
-	switch {
-	case r.ID == 0:
+	if r.ID == 0 {
 		r.Name, r.ID = name, New()
-	case r.Epoch >= lastEpoch:
-		r.Retired, r.ID, r.Epoch = r.ID, New(), 0
-	default:
-		r.Epoch++
+	} else {
+		r.advance()
 	}
 	return r
+}
+
+// advance gives the next epoch, and retires the id if there is none.
+func (r *record) advance() {
+	if r.Epoch >= lastEpoch {
+		r.Retired, r.ID, r.Epoch = r.ID, New(), 0
+	} else {
+		r.Epoch++
+	}
 }
 
 // remember adds topics; the least recent ones make room.

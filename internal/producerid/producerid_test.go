@@ -186,3 +186,27 @@ func TestIDsAreAboveZeroAndNeverTheSame(t *testing.T) {
 		seen[id] = true
 	}
 }
+
+func TestAnInstanceSurpassesAnEpochThatNoInitGave(t *testing.T) {
+	ctx, registry, _ := open(t)
+	next(ctx, t, registry, "feed")
+	mine, err := registry.Next(ctx, "feed", "me")
+	if err != nil {
+		t.Fatal(err)
+	}
+	above, err := registry.Surpass(ctx, mine, 100)
+	if err != nil || above.ProducerID != mine.ProducerID || above.ProducerEpoch != 101 {
+		t.Fatalf("above 100 is %+v, %v", above, err)
+	}
+	if again, err := registry.Next(ctx, "feed", "me"); err != nil || again.ProducerEpoch != 101 {
+		t.Errorf("the same instance asks again and gets %+v, %v", again, err)
+	}
+	fresh, err := registry.Surpass(ctx, above, messages.MaxProducerEpoch)
+	if err != nil || fresh.ProducerID == mine.ProducerID || fresh.ProducerEpoch != 0 || fresh.Retired.ProducerID != mine.ProducerID {
+		t.Fatalf("above the last epoch is %+v, %v", fresh, err)
+	}
+	next(ctx, t, registry, "feed")
+	if _, err := registry.Surpass(ctx, fresh, 7); messages.AsError(err).Code != messages.CodeInvalidEpoch {
+		t.Errorf("an instance that was replaced: %v, want INVALID_PRODUCER_EPOCH", err)
+	}
+}

@@ -2,6 +2,8 @@ package frontend
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -49,6 +51,15 @@ func (s *Service) initProducer(ctx context.Context, data []byte) (any, error) {
 		return nil, err
 	}
 	positions, err := s.fencePartitions(ctx, topics, &identity)
+	for {
+		taken, is := errors.AsType[*epochTaken](err)
+		if !is {
+			break
+		}
+		if identity, err = s.producers.Surpass(ctx, identity, taken.epoch); err == nil {
+			positions, err = s.fencePartitions(ctx, topics, &identity)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -110,6 +121,16 @@ func (s *Service) fencePartitions(ctx context.Context, topics []messages.Topic, 
 	return positions, group.Wait()
 }
 
+// epochTaken is the error of a fence below an epoch that the partition knows.
+type epochTaken struct {
+	partition messages.Partition
+	epoch     int16
+}
+
+func (e *epochTaken) Error() string {
+	return fmt.Sprintf("partition %s knows epoch %d", e.partition, e.epoch)
+}
+
 // fencePartition fences a partition, also against the id that the producer had
 // before: where it ended, the new one goes on. A partition that has been fenced for
 // an earlier instance and knows nothing of the producer has forgotten how far it
@@ -132,6 +153,8 @@ func (s *Service) fencePartition(ctx context.Context, p messages.Partition, iden
 			continue
 		case fenced.Code == messages.CodeTooManyProducers:
 			return position, messages.Errorf(fenced.Code, "partition %s, producer %q", p, f.Name)
+		case fenced.Code == messages.CodeInvalidEpoch && f == identity.ProducerFence:
+			return position, &epochTaken{p, fenced.Producer.ProducerEpoch}
 		case fenced.Code != messages.CodeOK:
 			return position, messages.Errorf(fenced.Code, "partition %s, producer %q, id %d: epoch %d is known, this instance has %d",
 				p, f.Name, f.ProducerID, fenced.Producer.ProducerEpoch, f.ProducerEpoch)

@@ -147,6 +147,54 @@ func TestManyInstancesThatInitAtOnceLeaveOneThatMaySend(t *testing.T) {
 	}
 }
 
+// A batch in an epoch that no init gave would else stand in the way of all inits up
+// to that epoch, or begin the history anew that a named producer relies on.
+func TestAnEpochThatNoInitGaveDoesNotStopANamedProducer(t *testing.T) {
+	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
+		ctx := within(t, time.Minute)
+		f := start(t, kind, deployment.Options{})
+		f.CreateTopic(f.conn, "others")
+		first := f.initNamed(ctx, t, "feed", "orders")
+		for n := range int32(3) {
+			if ack := f.request(ctx, t, sequenced(first.ProducerID, 0, n, n)); ack.Error != nil {
+				t.Fatalf("batch %d: %+v", n, ack)
+			}
+		}
+		toOthers := func(epoch int16) messages.ProduceAck {
+			m := sequenced(first.ProducerID, epoch, 0, 0)
+			m.Subject = "laneway.produce.others.0"
+			return f.request(ctx, t, m)
+		}
+		wantCode(t, f.request(ctx, t, sequenced(first.ProducerID, 7, 0, 0)), messages.CodeEpochNotGiven)
+		wantCode(t, f.request(ctx, t, sequenced(first.ProducerID, 32767, 0, 0)), messages.CodeHeaderInvalid)
+		if ack := toOthers(7); ack.Error != nil { // where the producer is not known
+			t.Fatalf("%+v", ack)
+		}
+		second := f.initNamed(ctx, t, "feed", "orders", "others")
+		if second.ProducerID != first.ProducerID || second.ProducerEpoch != 8 {
+			t.Fatalf("the next instance is %+v, want epoch 8 of id %d", second, first.ProducerID)
+		}
+		wantCode(t, toOthers(7), messages.CodeInvalidEpoch)
+		if ack := f.request(ctx, t, sequenced(second.ProducerID, 8, 3, 3)); ack.Error != nil || ack.Offset != 3 {
+			t.Fatalf("it continues with %+v", ack)
+		}
+		f.CreateTopic(f.conn, "more")
+		m := sequenced(first.ProducerID, 32766, 0, 0)
+		m.Subject = "laneway.produce.more.0"
+		if ack := f.request(ctx, t, m); ack.Error != nil {
+			t.Fatalf("%+v", ack)
+		}
+		third := f.initNamed(ctx, t, "feed", "orders", "more") // by a new id, because the epochs are used up
+		if last := third.Positions[1]; third.ProducerID == first.ProducerID || third.ProducerEpoch != 0 ||
+			last.Topic != "orders" || last.LastSequence == nil || *last.LastSequence != 3 {
+			t.Fatalf("the third instance is %+v", third)
+		}
+		if ack := f.request(ctx, t, sequenced(third.ProducerID, 0, 4, 4)); ack.Error != nil || ack.Offset != 4 {
+			t.Fatalf("it continues with %+v", ack)
+		}
+	})
+}
+
 func TestProducersOfAPartitionAreListedInPages(t *testing.T) {
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.OneProcess, deployment.Options{})

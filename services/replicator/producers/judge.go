@@ -40,8 +40,8 @@ type Judgement struct {
 // messages.NotSaid. Nothing changes by it but that batches in flight may note who
 // repeats them.
 //
-// The rules stand in this order: the epoch; the batch is known; it follows the
-// last one; anything else is out of order. A producer that is not known, or that
+// The rules stand in this order: the epoch, which for a named producer is one that
+// init gave it; the batch is known; it follows the last one; anything else is out of order. A producer that is not known, or that
 // was forgotten, begins wherever its first unacked batch is. Kafka lets it begin
 // anywhere (KIP-360), so that its second batch may be accepted instead of its
 // first one, which then never is (redpanda#30937).
@@ -55,6 +55,9 @@ func (t *Table) Judge(s messages.Sequence, records uint32, firstUnacked int32) J
 	switch {
 	case s.ProducerEpoch < epoch:
 		return j.refuse(messages.CodeInvalidEpoch, "producer %d has epoch %d, the batch is of epoch %d", s.ProducerID, epoch, s.ProducerEpoch)
+	case s.ProducerEpoch > epoch && p.named != nil:
+		return j.refuse(messages.CodeEpochNotGiven, "producer %d, which is %q, has epoch %d here, the batch is of epoch %d",
+			s.ProducerID, p.name(), epoch, s.ProducerEpoch)
 	case s.ProducerEpoch > epoch && s.First != 0:
 		return j.refuse(messages.CodeOutOfOrderSequence, "the first batch of producer %d in epoch %d has sequence %d, it must be 0",
 			s.ProducerID, s.ProducerEpoch, s.First)

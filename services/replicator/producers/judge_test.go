@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/services/replicator/producers"
 )
 
 const (
@@ -152,4 +153,21 @@ func TestProducersAreJudgedEachForItself(t *testing.T) {
 	r.committed(of(2, 0))
 	r.refused(of(1, 1).inEpoch(0).withRecords(3), outOfOrder)
 	r.accepted(of(1, 6), of(2, 1))
+}
+
+// A batch in an epoch that no init gave would begin the history anew, and the next
+// init would be told a wrong place to continue at.
+func TestNamedProducerHasTheEpochsThatItsFencesGave(t *testing.T) {
+	r := newRig(t, 10)
+	r.fence(1, 2, producers.FenceAccepted)
+	r.refused(of(1, 0).inEpoch(3), messages.CodeEpochNotGiven) // also while the fence is in flight
+	r.commitAll()
+	r.committed(of(1, 0).inEpoch(2), of(1, 1).inEpoch(2))
+	r.refused(of(1, 0).inEpoch(3), messages.CodeEpochNotGiven)
+	r.refused(of(1, 0).inEpoch(messages.MaxProducerEpoch), messages.CodeEpochNotGiven)
+	r.refused(of(1, 0).inEpoch(1), fenced)
+	r.committed(of(1, 2).inEpoch(2))
+	r.fence(1, 3, producers.FenceAccepted)
+	r.commitAll()
+	r.committed(of(1, 3).inEpoch(3))
 }

@@ -23,6 +23,7 @@ type history struct {
 	records []*record
 	active  time.Duration
 	lost    bool // something of it was rolled back since the last commit
+	named   bool // a fence gave it a name
 	hidden  bool // in the log it was idle for longer than the expiry
 }
 
@@ -93,6 +94,8 @@ func (m *model) judge(b batch) answer {
 	switch epoch := h.epoch(); {
 	case b.ProducerEpoch < epoch:
 		return refused(messages.CodeInvalidEpoch)
+	case b.ProducerEpoch > epoch && h.named:
+		return refused(messages.CodeEpochNotGiven)
 	case b.ProducerEpoch > epoch && b.First != 0:
 		return refused(messages.CodeOutOfOrderSequence)
 	case b.ProducerEpoch > epoch:
@@ -174,6 +177,7 @@ func (m *model) accept(r *record) {
 		m.producers[r.ProducerID] = h
 	}
 	r.restarts = !r.fence && r.ProducerEpoch > h.epoch()
+	h.named = h.named || r.fence
 	h.records = append(h.records, r)
 	h.active = m.clock()
 	m.flying = append(m.flying, r)
