@@ -1,6 +1,8 @@
 package telemetry
 
 import (
+	"strings"
+
 	"go.opentelemetry.io/otel/attribute"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
@@ -60,3 +62,11 @@ const (
 	// SpanGroupCommit is one message to the log, which commits many batches.
 	SpanGroupCommit = "group commit"
 )
+
+// UTF8 returns a text as exporters can carry it, with U+FFFD for what is not UTF-8.
+// It is for what clients send: one span with anything else would fail the export of
+// all spans beside it.
+func UTF8(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
+
+// Lane is the attribute of a ticket's lane.
+func Lane(lane string) attribute.KeyValue { return TicketLane.String(UTF8(lane)) }

@@ -37,7 +37,7 @@ func (s *spans) start(p Produce) (span, messages.Trace) {
 	ctx := telemetry.Extract(context.Background(), p.Trace.Parent, p.Trace.State)
 	ctx, begun := s.tracer.Start(ctx, telemetry.SpanTicket, trace.WithSpanKind(trace.SpanKindServer),
 		trace.WithAttributes(s.common...), trace.WithAttributes(
-			telemetry.TicketLane.String(p.Lane), telemetry.MessagingBatchCount.Int(p.Records),
+			telemetry.Lane(p.Lane), telemetry.MessagingBatchCount.Int(p.Records),
 			telemetry.MessagingBodySize.Int(len(p.Payload))))
 	parent, state := telemetry.Inject(ctx)
 	return begun, messages.Trace{Parent: parent, State: state}
@@ -50,7 +50,7 @@ func (s *spans) end(begun span, a Answer) {
 	}
 	begun.SetAttributes(telemetry.TicketNumber.Int64(int64(a.Number)), telemetry.TicketEpoch.Int64(int64(a.Epoch)))
 	if a.Error != nil {
-		begun.SetStatus(codes.Error, a.Error.Error())
+		begun.SetStatus(codes.Error, telemetry.UTF8(a.Error.Error()))
 		begun.SetAttributes(telemetry.ErrorCode.Int(int(a.Error.Code)))
 	} else {
 		begun.SetAttributes(telemetry.Offset.Int64(a.Offset))

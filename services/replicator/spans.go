@@ -50,7 +50,7 @@ func (s *spans) committed(batches []Committed) {
 		_, span := s.tracer.Start(ctx, telemetry.SpanAppend, trace.WithTimestamp(batches[i].Since),
 			trace.WithLinks(trace.Link{SpanContext: group.SpanContext()}), trace.WithAttributes(s.common...),
 			trace.WithAttributes(
-				telemetry.TicketLane.String(b.Lane), telemetry.TicketNumber.Int64(int64(b.Number)),
+				telemetry.Lane(b.Lane), telemetry.TicketNumber.Int64(int64(b.Number)),
 				telemetry.Offset.Int64(batches[i].Offset), telemetry.MessagingBatchCount.Int(int(b.Records))))
 		span.End()
 	}

@@ -63,7 +63,7 @@ func (s *Service) observer(id messages.Partition) Observer {
 		ctx := telemetry.Extract(context.Background(), b.Trace.Parent, b.Trace.State)
 		ctx, span := tracer.Start(ctx, telemetry.SpanAwaitTurn, trace.WithTimestamp(staged),
 			trace.WithAttributes(common...), trace.WithAttributes(
-				telemetry.TicketLane.String(b.Lane), telemetry.TicketNumber.Int64(int64(b.Number))))
+				telemetry.Lane(b.Lane), telemetry.TicketNumber.Int64(int64(b.Number))))
 		span.End(trace.WithTimestamp(released))
 		b.Trace.Parent, b.Trace.State = telemetry.Inject(ctx)
 	}

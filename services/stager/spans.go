@@ -66,7 +66,7 @@ func (s *spans) end(upload trace.Span, object *Object, result stored, err error)
 func (s *spans) stage(b *Batch, key string, err error, options ...trace.SpanStartOption) {
 	ctx := telemetry.Extract(context.Background(), b.Trace.Parent, b.Trace.State)
 	options = append(options, trace.WithTimestamp(b.Arrived), trace.WithAttributes(
-		telemetry.TicketLane.String(b.Lane), telemetry.TicketNumber.Int64(int64(b.Number)),
+		telemetry.Lane(b.Lane), telemetry.TicketNumber.Int64(int64(b.Number)),
 		telemetry.TicketEpoch.Int64(int64(b.Epoch)), telemetry.MessagingBatchCount.Int(int(b.Records)),
 		telemetry.MessagingBodySize.Int(len(b.Payload))))
 	ctx, span := s.tracer.Start(ctx, telemetry.SpanStage, options...)

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc"
 
 	"laneway.dev/internal/telemetry"
+	"laneway.dev/pkg/messages"
 	"laneway.dev/test/deployment"
 )
 
@@ -176,6 +177,25 @@ func TestOneProduceIsOneConnectedTrace(t *testing.T) {
 		})
 		inOrder(t, []moment{{"group commit begins", commit.StartTimeUnixNano}, {"ticket ends", ticket.EndTimeUnixNano}})
 	})
+}
+
+// Lanes come from what clients send. The protocol of the exporters carries UTF-8 only,
+// and one span with anything else would take all spans of its export with it.
+func TestTracesArriveWhateverBytesNameALane(t *testing.T) {
+	ctx := within(t, time.Minute)
+	r := startReceiver(t)
+	f := start(t, deployment.FiveProcesses, deployment.Options{Env: []string{
+		"OTEL_EXPORTER_OTLP_ENDPOINT=" + r.endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
+		"OTEL_METRICS_EXPORTER=none", "OTEL_BSP_SCHEDULE_DELAY=100",
+	}})
+	m := record("traced")
+	m.Header = nats.Header{messages.HeaderProducer: {"lane\xff"}}
+	if ack := f.request(ctx, t, m); ack.Error != nil {
+		t.Fatal(ack.Error)
+	}
+	for _, name := range []string{telemetry.SpanTicket, telemetry.SpanStage, telemetry.SpanAwaitTurn, telemetry.SpanAppend} {
+		r.await(ctx, t, name, func(s *trace.Span) bool { return s.Name == name })
+	}
 }
 
 func fromHex(t *testing.T, text string) []byte {
