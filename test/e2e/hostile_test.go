@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -276,58 +277,62 @@ func garbageCredit(word string) misdeed {
 	}
 }
 
-// tooManyFetches opens far more fetches than a frontend allows, grants nothing,
-// and leaves them.
+// tooManyFetches opens far more fetches than a frontend allows, grants nothing, answers
+// heartbeats so that none of them ends for its silence, and leaves them.
 func tooManyFetches(h *hostile) messages.Code {
 	const fetches, limit = 3000, 1024
 	conn := h.Connect()
 	defer conn.Close()
-	inbox := conn.NewInbox()
-	answers, err := conn.SubscribeSync(inbox)
+	inbox := conn.NewInbox() + "."
+	answers, err := conn.SubscribeSync(inbox + "*")
 	if err == nil {
 		err = answers.SetPendingLimits(-1, -1)
 	}
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	for range fetches {
-		if err := conn.PublishRequest(h.partition.FetchSubject(), inbox, []byte(`{"from":"earliest","follow":true,"window_bytes":1000}`)); err != nil {
+	for n := range fetches {
+		reply := inbox + strconv.Itoa(n)
+		if err := conn.PublishRequest(h.partition.FetchSubject(), reply, []byte(`{"from":"earliest","follow":true,"window_bytes":1000}`)); err != nil {
 			h.t.Fatal(err)
 		}
 	}
-	open := make(map[string]bool) // by their credit subjects
-	refused := messages.CodeOK
-	for n := 0; n < fetches-limit; {
-		m, err := answers.NextMsgWithContext(h.ctx)
-		if err != nil {
-			h.t.Fatalf("%d fetches were refused: %v", n, err)
-		}
-		if code, last := ended(m); last {
-			refused = code
-			n++
-		} else if m.Reply != "" {
-			open[m.Reply] = true
-		}
-	}
-	for len(open) < limit {
-		m, err := answers.NextMsgWithContext(h.ctx)
-		if err != nil {
-			h.t.Fatalf("%d fetches are open: %v", len(open), err)
-		}
-		if m.Reply != "" {
-			open[m.Reply] = true
-		}
-	}
-	for credit := range open {
-		if err := conn.Publish(credit, []byte(messages.CancelFetch)); err != nil {
+	heard, open := make(map[string]bool), make(map[string]string) // open has credit subjects
+	refused := 0
+	say := func(credit, word string) {
+		if err := conn.Publish(credit, []byte(word)); err != nil {
 			h.t.Fatal(err)
 		}
+	}
+	for len(heard) < fetches {
+		m, err := answers.NextMsgWithContext(h.ctx)
+		if err != nil {
+			h.t.Fatalf("%d of %d fetches have said something, %d were refused: %v", len(heard), fetches, refused, err)
+		}
+		heard[m.Subject] = true
+		switch code, last := ended(m); {
+		case code == messages.CodeTooManyFetches:
+			refused++
+		case last: // for any other reason
+			delete(open, m.Subject)
+		case m.Reply != "":
+			open[m.Subject] = m.Reply
+			if m.Header.Get(messages.HeaderStatus) == messages.StatusHeartbeat {
+				say(m.Reply, "0")
+			}
+		}
+	}
+	for _, credit := range open {
+		say(credit, messages.CancelFetch)
 	}
 	if err := conn.FlushWithContext(h.ctx); err != nil {
 		h.t.Fatal(err)
 	}
 	h.AwaitMetric(h.ctx, deployment.Frontend, "laneway_frontend_fetches", func(v float64) bool { return v < limit/2 })
-	return refused
+	if refused == 0 {
+		return messages.CodeOK
+	}
+	return messages.CodeTooManyFetches
 }
 
 // run runs rows of bad requests of a kind. Each must be answered with its code,
