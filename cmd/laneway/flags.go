@@ -57,6 +57,9 @@ func (f *frontendFlags) Validate() error {
 	return nil
 }
 
+// memory returns what batches and their cache may hold.
+func (f *frontendFlags) memory() int64 { return int64(f.MaxInFlightBytes) + int64(f.CacheBytes) }
+
 func (f *frontendFlags) apply(c *roles.Config, store objectstore.Store, heartbeat heartbeatFlag) {
 	c.Frontend.Store = store
 	c.Frontend.Times = frontend.Times{
@@ -83,6 +86,9 @@ type stagerFlags struct {
 	Fault         []string `sep:";" placeholder:"NAME=VALUE" help:"Test aid: make staging slow or unreliable by stage.delay=uniform(0,200ms), stage.fail=0.01 or store.bandwidth=20MB/s. May be repeated; in a variable, separate them by semicolons."`
 	FaultSeed     int64    `default:"1" help:"Seed of the faults' random numbers."`
 }
+
+// memory returns what batches may hold.
+func (f *stagerFlags) memory() int64 { return int64(f.StagerBytes) }
 
 func (f *stagerFlags) faults() (*fault.Faults, error) {
 	faults, err := fault.Parse(f.Fault, f.FaultSeed)

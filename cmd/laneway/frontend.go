@@ -22,7 +22,7 @@ func (*frontendCommand) Help() string {
 
 // Run runs a frontend until a signal.
 func (c *frontendCommand) Run(a *app) error {
-	service := remote{role: roles.Frontend, flags: c.remoteFlags, process: c.processFlags, store: string(c.Store)}
+	service := remote{role: roles.Frontend, flags: c.remoteFlags, process: c.processFlags, store: string(c.Store), memory: c.memory()}
 	service.configure = func(config *roles.Config, store objectstore.Store) {
 		c.apply(config, store, c.heartbeatFlag)
 	}

@@ -23,6 +23,7 @@ type remote struct {
 	process processFlags
 	store   string // its location; empty for a service that needs none
 	reserve int64  // what uploads leave free in it, in bytes
+	memory  int64  // its budget; 0 if it has none
 	// configure says what the service is to do.
 	configure func(*roles.Config, objectstore.Store)
 }
@@ -50,6 +51,9 @@ func (r *remote) serve(ctx context.Context, p *process) error {
 	}
 	if err := p.observe(ctx, r.role, r.flags.HTTP); err != nil {
 		return err
+	}
+	if r.memory > 0 {
+		p.limitMemory(r.memory)
 	}
 	r.configure(&config, store)
 	services, err := p.start(ctx, config, r.role)

@@ -99,6 +99,7 @@ func (c *serveCommand) start(ctx context.Context, p *process, broken func(error)
 	if err := p.observe(ctx, "serve", c.HTTP); err != nil {
 		return nil, nil, err
 	}
+	p.limitMemory(c.frontendFlags.memory() + c.stagerFlags.memory())
 	services, err := p.start(ctx, c.roles(p, server, store, faults), roles.All()...)
 	if err != nil {
 		return nil, nil, err

@@ -26,7 +26,7 @@ func (c *stagerCommand) Run(a *app) error {
 		return err
 	}
 	service := remote{
-		role: roles.Stager, flags: c.remoteFlags, process: c.processFlags, store: string(c.Store), reserve: int64(c.StoreReserve),
+		role: roles.Stager, flags: c.remoteFlags, process: c.processFlags, store: string(c.Store), reserve: int64(c.StoreReserve), memory: c.memory(),
 	}
 	service.configure = func(config *roles.Config, store objectstore.Store) { c.apply(config, store, faults) }
 	return service.run(a)

@@ -29,11 +29,14 @@ type Connection struct {
 	conn      *nats.Conn
 	log       *zap.Logger
 	malformed atomic.Uint64
+	drops     *drops
 }
 
-// NewConnection wraps conn.
+// NewConnection wraps conn, and counts what any of its subscriptions drops.
 func NewConnection(conn *nats.Conn, log *zap.Logger) *Connection {
-	return &Connection{conn: conn, log: log}
+	c := &Connection{conn: conn, log: log, drops: &drops{log: log}}
+	conn.SetErrorHandler(c.drops.handle(conn.ErrorHandler()))
+	return c
 }
 
 // CredentialsRefused reports whether a connection failed because NATS does not
@@ -149,9 +152,24 @@ func Unsubscribe(sub *nats.Subscription) error {
 	return err
 }
 
-// Drain ends subscriptions, all at once, and returns when their callbacks have
-// seen, or their channels hold, all that was delivered; or after five seconds.
+// Drain is DrainWithin for five seconds.
 func Drain(subs ...*nats.Subscription) error {
+	timeout, cancel := context.WithTimeoutCause(context.Background(), drainTimeout, fmt.Errorf("not within %s", drainTimeout))
+	defer cancel()
+	return DrainWithin(timeout, subs...)
+}
+
+const drainTimeout = 5 * time.Second
+
+// DrainWithin ends subscriptions, all at once, and returns when their callbacks have
+// seen, or their channels hold, all that was delivered; or when ctx has ended.
+func DrainWithin(ctx context.Context, subs ...*nats.Subscription) error {
+	return BeginDrain(subs...)(ctx)
+}
+
+// BeginDrain asks the server to end subscriptions, all at once. It does not wait; the
+// function that it returns is the rest of DrainWithin.
+func BeginDrain(subs ...*nats.Subscription) (drained func(context.Context) error) {
 	var errs []error
 	closed := make([]chan struct{}, len(subs))
 	for i, sub := range subs {
@@ -161,26 +179,27 @@ func Drain(subs ...*nats.Subscription) error {
 		sub.SetClosedHandler(func(string) { ended() })
 		if err := sub.Drain(); err != nil {
 			errs = append(errs, Unsubscribe(sub))
-			closed[i] = nil
+			ended()
 		}
 	}
-	timeout, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	for i, sub := range subs {
-		if closed[i] == nil {
-			continue
+	return func(ctx context.Context) error {
+		for i, sub := range subs {
+			select {
+			case <-closed[i]:
+			case <-ctx.Done():
+				errs = append(errs, fmt.Errorf("%s has not drained: %w", sub.Subject, context.Cause(ctx)))
+			}
 		}
-		select {
-		case <-closed[i]:
-		case <-timeout.Done():
-			errs = append(errs, fmt.Errorf("%s has not drained within 5 s", sub.Subject))
-		}
+		return errors.Join(errs...)
 	}
-	return errors.Join(errs...)
 }
 
 // Malformed returns how many messages could not be decoded.
 func (c *Connection) Malformed() uint64 { return c.malformed.Load() }
+
+// Dropped returns how many messages the client has dropped, because they arrived faster
+// than they were taken.
+func (c *Connection) Dropped() uint64 { return c.drops.total() }
 
 // Flush returns when the server has processed all subscriptions and messages so far.
 func (c *Connection) Flush(timeout time.Duration) error { return c.conn.FlushTimeout(timeout) }

@@ -37,7 +37,8 @@ Retryable means that the same request may succeed later without a change. Every 
 const errorsTail = `
 Two things are no errors of Laneway, but look like them:
 
-- ` + "`503`" + ` without a body (*no responders*) comes from NATS: there is no such topic or partition, or no frontend is running.
+- ` + "`503`" + ` without a body (*no responders*) comes from NATS: there is no such topic or partition, no frontend is running, or requests arrive on the
+  partition faster than they can be rejected (` + "`laneway_frontend_pauses_total`" + ` counts that). Try again after a while.
 - A fetch that ends well has status ` + "`" + StatusEnd + "`" + ` (the end is reached, or what was asked for is delivered), ` + "`" + StatusCancelled + "`" + ` (its consumer has
   cancelled it) or ` + "`" + StatusNoRecords + "`" + ` (nothing came within ` + "`max_wait_ms`" + `). No error has one of them. ` + "`" + StatusHeartbeat + "`" + ` on the way asks the consumer for a sign of life: publish ` + "`0`" + ` to its reply subject.
 `

@@ -11,11 +11,34 @@ import (
 // is safe for concurrent use.
 type admission struct {
 	limits Limits
+	// What is over a limit is answered with the same bytes each time: there may be
+	// very many of them.
+	batchesFull, partitionFull, processFull *rejection
 
 	mu    sync.Mutex
 	bytes int64
 	count int
 	idle  chan struct{} // closed when nothing is unresolved; nil while nobody waits
+}
+
+// rejection is an error with the answer that says so.
+type rejection struct {
+	err    *messages.Error
+	answer []byte
+}
+
+func overloaded(format string, limit int64) *rejection {
+	err := messages.Errorf(messages.CodeOverloaded, format, limit)
+	return &rejection{err, messages.EncodeErrorResponse(err)}
+}
+
+func newAdmission(limits Limits) *admission {
+	return &admission{
+		limits:        limits,
+		batchesFull:   overloaded("%d batches are in flight on the partition, the limit", int64(limits.PartitionBatches)),
+		partitionFull: overloaded("with this batch more than %d bytes would be in flight on the partition, the limit", limits.PartitionBytes),
+		processFull:   overloaded("with this batch more than %d bytes would be in flight in this frontend, the limit", limits.Bytes),
+	}
 }
 
 // Limits bound what is unresolved. Zero values take their defaults.
@@ -45,18 +68,33 @@ type share struct {
 	count int   // guarded by of.mu
 }
 
-// take admits a batch of some bytes, or says why not.
-func (s *share) take(bytes int64) *messages.Error {
+// over returns why a batch of some bytes cannot be admitted now, or nil.
+func (s *share) over(bytes int64) *rejection {
+	s.of.mu.Lock()
+	defer s.of.mu.Unlock()
+	return s.overLocked(bytes)
+}
+
+func (s *share) overLocked(bytes int64) *rejection {
+	a := s.of
+	switch {
+	case s.count >= a.limits.PartitionBatches:
+		return a.batchesFull
+	case s.count > 0 && s.bytes+bytes > a.limits.PartitionBytes:
+		return a.partitionFull
+	case a.count > 0 && a.bytes+bytes > a.limits.Bytes:
+		return a.processFull
+	}
+	return nil
+}
+
+// take admits a batch of some bytes, or returns why not.
+func (s *share) take(bytes int64) *rejection {
 	a := s.of
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	switch {
-	case s.count >= a.limits.PartitionBatches:
-		return messages.Errorf(messages.CodeOverloaded, "%d batches are in flight on the partition, the limit", s.count)
-	case s.count > 0 && s.bytes+bytes > a.limits.PartitionBytes:
-		return messages.Errorf(messages.CodeOverloaded, "%d bytes are in flight on the partition, the limit is %d", s.bytes, a.limits.PartitionBytes)
-	case a.count > 0 && a.bytes+bytes > a.limits.Bytes:
-		return messages.Errorf(messages.CodeOverloaded, "%d bytes are in flight in this frontend, the limit is %d", a.bytes, a.limits.Bytes)
+	if over := s.overLocked(bytes); over != nil {
+		return over
 	}
 	s.bytes += bytes
 	s.count++

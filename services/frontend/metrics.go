@@ -2,6 +2,7 @@ package frontend
 
 import (
 	"context"
+	"sync"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -22,6 +23,9 @@ var readings = []telemetry.Reading{
 	{Name: "laneway.frontend.fetch.bytes", Description: "Payload bytes sent to consumers", Unit: "By", Counter: true},
 	{Name: "laneway.frontend.fetch.dropped", Description: "Fetch requests without a reply subject", Unit: "{request}", Counter: true},
 	{Name: "laneway.frontend.fetch.abandoned", Description: "Fetches that ended because their consumer went silent", Unit: "{fetch}", Counter: true},
+	{Name: "laneway.frontend.dropped", Description: "Messages that were dropped because they arrived faster than they were taken", Unit: "{message}", Counter: true},
+	{Name: "laneway.frontend.pauses", Description: "Times that the subjects of a partition were left until what waited was answered", Unit: "{pause}", Counter: true},
+	{Name: "laneway.frontend.answers.lost", Description: "Answers that could not be sent", Unit: "{answer}", Counter: true},
 	{Name: "laneway.frontend.malformed", Description: "Internal messages that could not be read", Unit: "{message}", Counter: true},
 }
 
@@ -36,18 +40,31 @@ const (
 
 // errorCounter counts the requests that were answered with an error, by what was
 // asked for and by the name of the error. It is safe for concurrent use.
-type errorCounter struct{ counter metric.Int64Counter }
+type errorCounter struct {
+	counter metric.Int64Counter
+	labels  *sync.Map // metric.MeasurementOption by errorLabel: making one takes longer than counting
+}
+
+type errorLabel struct {
+	kind string
+	code messages.Code
+}
 
 func newErrorCounter(t *telemetry.Telemetry) (errorCounter, error) {
 	counter, err := t.Meter(role).Int64Counter("laneway.frontend.errors",
 		metric.WithDescription("Requests that were answered with an error"), metric.WithUnit("{request}"))
-	return errorCounter{counter}, err
+	return errorCounter{counter, new(sync.Map)}, err
 }
 
 // add counts an error of the catalogue; a code that is not in it counts as what it is taken for.
 func (c errorCounter) add(kind string, code messages.Code) {
-	c.counter.Add(context.Background(), 1, metric.WithAttributes(
-		attribute.String("request", kind), attribute.String("error", code.Kind().Name)))
+	label := errorLabel{kind, code}
+	option, known := c.labels.Load(label)
+	if !known {
+		option, _ = c.labels.LoadOrStore(label, metric.WithAttributeSet(attribute.NewSet(
+			attribute.String("request", kind), attribute.String("error", code.Kind().Name))))
+	}
+	c.counter.Add(context.Background(), 1, option.(metric.MeasurementOption))
 }
 
 // observe makes the counters of all partitions visible.
@@ -59,9 +76,19 @@ func (s *Service) observe() (func() error, error) {
 		return []int64{
 			int64(t.Issued), int64(t.GivenUp), int64(t.Outstanding), int64(t.Restaged),
 			int64(s.refused.Load()), bytes, int64(s.reader.OpenFetches()),
-			int64(read.Messages), int64(read.Bytes), int64(read.Dropped), int64(read.Abandoned), int64(s.wire.Malformed()),
+			int64(read.Messages), int64(read.Bytes), int64(read.Dropped), int64(read.Abandoned),
+			int64(s.dropped()), int64(s.backlog.pauses.Load()), int64(s.unsent.Load()), int64(s.wire.Malformed()),
 		}
 	})
+}
+
+// dropped returns how many messages were dropped, by whichever connection.
+func (s *Service) dropped() uint64 {
+	n := s.wire.Dropped() + s.backlog.lost()
+	if s.requested != s.wire {
+		n += s.requested.Dropped()
+	}
+	return n
 }
 
 // Stats returns the sums over all partitions.

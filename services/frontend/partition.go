@@ -200,15 +200,15 @@ func (p *partition) open() {
 	if p.intake != nil || p.service.closing.Load() {
 		return
 	}
-	conn := p.service.config.Conn
 	subjects := append([]string{p.id.ProduceSubject()}, p.topic.Subjects...)
-	opened, err := openIntake(conn, subjects, p.admit, p.service.config.Logger.With(zap.Stringer("partition", p.id)))
+	opened, err := openIntake(p.service.requested, subjects, p.admit, p.service.config.Logger.With(zap.Stringer("partition", p.id)))
 	if err != nil {
 		p.service.config.Logger.Error("the partition cannot be produced to", zap.Stringer("partition", p.id), zap.Error(err))
 		return
 	}
 	p.intake = opened
-	if err := conn.FlushTimeout(time.Second); err != nil {
+	p.service.backlog.add(opened)
+	if err := p.service.requested.Flush(time.Second); err != nil {
 		p.service.config.Logger.Warn("the server has not confirmed a subscription yet", zap.Error(err))
 	}
 	close(p.ready)
@@ -220,28 +220,37 @@ func (p *partition) close() {
 	opened := p.intake
 	p.intake = nil
 	p.mu.Unlock()
-	if opened != nil {
-		if err := opened.close(); err != nil {
-			p.service.config.Logger.Warn("a subscription did not drain", zap.Stringer("partition", p.id), zap.Error(err))
-		}
+	if opened == nil {
+		return
 	}
+	if err := opened.close(); err != nil {
+		p.service.config.Logger.Warn("a subscription did not drain", zap.Stringer("partition", p.id), zap.Error(err))
+	}
+	p.service.backlog.remove(opened)
 }
 
 // admit is the callback of the intake: it checks a request and
 // puts it into the mailbox, in the order of arrival. It never waits.
 func (p *partition) admit(m *nats.Msg) {
+	p.service.backlog.arrived()
 	if p.service.Err() != nil {
 		return // replaced, and silent: the successor has answered later requests
 	}
-	r := &request{reply: messages.ReplyTo(m.Reply)}
-	produce, err := p.read(m)
-	if err == nil {
-		r.bytes = int64(len(produce.Payload))
-		err = p.share.take(r.bytes)
+	reply := messages.ReplyTo(m.Reply)
+	if over := p.share.over(int64(len(m.Data))); over != nil {
+		p.reject(reply, over) // reading it would take longer than this
+		return
 	}
+	r := &request{reply: reply}
+	produce, err := p.read(m)
 	if err != nil {
 		p.service.refused.Add(1)
 		p.fail(r.reply, err)
+		return
+	}
+	r.bytes = int64(len(produce.Payload))
+	if over := p.share.take(r.bytes); over != nil {
+		p.reject(r.reply, over)
 		return
 	}
 	r.span, produce.Trace = p.spans.start(produce)
@@ -295,6 +304,13 @@ func (p *partition) answer(answers []Answer) {
 	}
 }
 
+// reject answers a request that is over a limit.
+func (p *partition) reject(reply string, over *rejection) {
+	p.service.refused.Add(1)
+	p.service.errors.add(kindProduce, over.err.Code)
+	p.respond(reply, over.answer)
+}
+
 // fail answers a producer with an error.
 func (p *partition) fail(reply string, err *messages.Error) {
 	p.service.errors.add(kindProduce, err.Code)
@@ -306,6 +322,9 @@ func (p *partition) respond(reply string, data []byte) {
 		return
 	}
 	if err := p.service.config.Conn.Publish(reply, data); err != nil {
-		p.service.config.Logger.Warn("a producer could not be answered", zap.Stringer("partition", p.id), zap.Error(err))
+		p.service.unsent.Add(1)
+		if p.service.losing.Begins(time.Now()) {
+			p.service.config.Logger.Warn("producers could not be answered; laneway_frontend_answers_lost_total counts them", zap.Stringer("partition", p.id), zap.Error(err))
+		}
 	}
 }

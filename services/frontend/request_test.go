@@ -213,18 +213,18 @@ func TestAFrameIsNotCopied(t *testing.T) {
 }
 
 func TestAdmissionBoundsBatchesAndBytes(t *testing.T) {
-	a := &admission{limits: Limits{Bytes: 100, PartitionBytes: 60, PartitionBatches: 2}}
+	a := newAdmission(Limits{Bytes: 100, PartitionBytes: 60, PartitionBatches: 2})
 	one, two := &share{of: a}, &share{of: a}
 	mustTake := func(s *share, n int64) {
 		t.Helper()
-		if err := s.take(n); err != nil {
-			t.Fatal(err)
+		if over := s.take(n); over != nil {
+			t.Fatal(over.err)
 		}
 	}
 	mustRefuse := func(s *share, n int64) {
 		t.Helper()
-		if err := s.take(n); err == nil || err.Code != messages.CodeOverloaded || !err.Retryable() {
-			t.Fatalf("error %v, want OVERLOADED", err)
+		if over := s.take(n); over == nil || over.err.Code != messages.CodeOverloaded || s.over(n) != over {
+			t.Fatalf("%v, want OVERLOADED", over)
 		}
 	}
 	mustTake(one, 40)
@@ -250,12 +250,12 @@ func TestAdmissionBoundsBatchesAndBytes(t *testing.T) {
 }
 
 func TestABatchLargerThanALimitIsAdmittedAlone(t *testing.T) {
-	a := &admission{limits: Limits{Bytes: 10, PartitionBytes: 10, PartitionBatches: 10}}
+	a := newAdmission(Limits{Bytes: 10, PartitionBytes: 10, PartitionBatches: 10})
 	s := &share{of: a}
-	if err := s.take(1000); err != nil {
-		t.Fatal(err)
+	if over := s.take(1000); over != nil {
+		t.Fatal(over.err)
 	}
-	if err := s.take(1); err == nil {
+	if s.take(1) == nil {
 		t.Fatal("a second batch was admitted beyond the limit")
 	}
 }

@@ -28,7 +28,11 @@ const role = "frontend"
 
 // Config is what a frontend needs. Zero values take their defaults.
 type Config struct {
-	Conn       *nats.Conn
+	Conn *nats.Conn
+	// Requests is the connection on which produce requests arrive; default Conn. With
+	// one of its own, neither answers that a slow client holds up nor a flood of
+	// requests delay what the other one carries.
+	Requests   *nats.Conn
 	Logger     *zap.Logger
 	Telemetry  *telemetry.Telemetry
 	Store      objectstore.Store
@@ -39,6 +43,9 @@ type Config struct {
 }
 
 func (c Config) orDefaults() Config {
+	if c.Requests == nil {
+		c.Requests = c.Conn
+	}
 	if c.Times.Heartbeat == 0 {
 		c.Times.Heartbeat = 200 * time.Millisecond
 	}
@@ -63,10 +70,12 @@ type Service struct {
 	config    Config
 	js        jetstream.JetStream
 	wire      *wire.Connection
+	requested *wire.Connection // of Requests
 	registry  *topics.Registry
 	producers *producerid.Registry
 	reader    *reader.Reader
 	admission *admission
+	backlog   *backlogGuard
 	set       *partitions.Set[*partition]
 	api       api
 	started   chan struct{} // closed when set is there
@@ -76,6 +85,8 @@ type Service struct {
 	epoch   *epoch.Holder
 	closing atomic.Bool
 	refused atomic.Uint64 // requests that were answered before they got a ticket
+	unsent  atomic.Uint64 // answers that could not be sent
+	losing  wire.Burst    // of those
 	errors  errorCounter
 
 	questions atomic.Uint64 // numbers what is asked of replicators
@@ -99,8 +110,12 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 	}
 	s := &Service{
 		config: config, wire: wire.NewConnection(config.Conn, config.Logger),
-		admission: &admission{limits: config.Limits}, started: make(chan struct{}), ending: actor.NewEnding(),
+		admission: newAdmission(config.Limits), started: make(chan struct{}), ending: actor.NewEnding(),
 	}
+	if s.requested = s.wire; config.Requests != config.Conn {
+		s.requested = wire.NewConnection(config.Requests, config.Logger)
+	}
+	s.backlog = newBacklogGuard(s.requested)
 	if err := s.start(ctx); err != nil {
 		return nil, fmt.Errorf("start frontend: %w", err)
 	}
@@ -212,7 +227,7 @@ func (s *Service) Check(context.Context) error {
 	if err := s.Err(); err != nil {
 		return err
 	}
-	if !s.config.Conn.IsConnected() {
+	if !s.config.Conn.IsConnected() || !s.config.Requests.IsConnected() {
 		return messages.NewError(messages.CodeUnavailable, "not connected to NATS")
 	}
 	for _, p := range s.set.Actors() {
@@ -253,6 +268,7 @@ func (s *Service) Stop(ctx context.Context) error {
 	s.wait.Wait()
 	errs = append(errs, s.reader.Stop(ctx))
 	s.set.Stop()
+	s.backlog.close()
 	for _, sub := range s.subs {
 		errs = append(errs, wire.Unsubscribe(sub))
 	}

@@ -18,6 +18,7 @@ var readings = []telemetry.Reading{
 	{Name: "laneway.replicator.oversized", Description: "Snapshots not made because they would be too large", Unit: "{snapshot}", Counter: true},
 	{Name: "laneway.replicator.replayed", Description: "Entries read to take logs over", Unit: "{entry}", Counter: true},
 	{Name: "laneway.replicator.clock_falls", Description: "Times that the time of a log fell, because it lay far ahead of the clock", Unit: "{fall}", Counter: true},
+	{Name: "laneway.replicator.dropped", Description: "Messages that were dropped because they arrived faster than they were taken", Unit: "{message}", Counter: true},
 	{Name: "laneway.replicator.malformed", Description: "Internal messages that could not be read", Unit: "{message}", Counter: true},
 }
 
@@ -30,7 +31,7 @@ func (s *Service) observe() (func() error, error) {
 			int64(t.Asks), int64(t.Terms), int64(t.Lanes), int64(t.IDs),
 			int64(t.Refused), int64(t.Producers), int64(t.Snapshots), int64(t.Oversized), int64(t.Replayed),
 			int64(t.ClockFalls),
-			int64(s.wire.Malformed()),
+			int64(s.wire.Dropped()), int64(s.wire.Malformed()),
 		}
 	})
 }

@@ -9,6 +9,7 @@ var readings = []telemetry.Reading{
 	{Name: "laneway.sequencer.releases.repeated", Description: "Batches released again", Unit: "{batch}", Counter: true},
 	{Name: "laneway.sequencer.lanes", Description: "Lanes with something in flight", Unit: "{lane}"},
 	{Name: "laneway.sequencer.waiting", Description: "Staged batches that wait for an earlier ticket", Unit: "{batch}"},
+	{Name: "laneway.sequencer.dropped", Description: "Messages that were dropped because they arrived faster than they were taken", Unit: "{message}", Counter: true},
 	{Name: "laneway.sequencer.malformed", Description: "Internal messages that could not be read", Unit: "{message}", Counter: true},
 }
 
@@ -18,7 +19,7 @@ func (s *Service) observe() (func() error, error) {
 		t := s.Stats()
 		return []int64{
 			int64(t.Completions), int64(t.Early), int64(t.Released), int64(t.Repeated), int64(t.Lanes), int64(t.Waiting),
-			int64(s.wire.Malformed()),
+			int64(s.wire.Dropped()), int64(s.wire.Malformed()),
 		}
 	})
 }

@@ -12,6 +12,7 @@ var readings = []telemetry.Reading{
 	{Name: "laneway.stager.uploads", Description: "Uploads in flight", Unit: "{upload}"},
 	{Name: "laneway.stager.waiting", Description: "Batches that wait for an upload", Unit: "{batch}"},
 	{Name: "laneway.stager.memory", Description: "Memory of the batches that are not answered", Unit: "By"},
+	{Name: "laneway.stager.dropped", Description: "Messages that were dropped because they arrived faster than they were taken", Unit: "{message}", Counter: true},
 	{Name: "laneway.stager.malformed", Description: "Internal messages that could not be read", Unit: "{message}", Counter: true},
 }
 
@@ -22,7 +23,7 @@ func (s *Service) observe() (func() error, error) {
 		return []int64{
 			int64(t.Batches), int64(t.Objects), int64(t.Bytes), int64(t.Refused), int64(t.Failures), int64(t.Retries),
 			int64(t.Uploading), int64(t.Waiting), t.Held,
-			int64(s.wire.Malformed()),
+			int64(s.wire.Dropped()), int64(s.wire.Malformed()),
 		}
 	})
 }

@@ -48,7 +48,7 @@ type Service interface {
 // Config is what services need. The parts of the services that are not run are
 // not looked at; Conn, Logger and Telemetry of those that are, are filled in.
 type Config struct {
-	// Connect opens the connection of a service, with the options of
+	// Connect opens a connection of a service, with the options of
 	// internal/wire. It is closed when the service has stopped.
 	Connect   func(role string) (*nats.Conn, error)
 	Logger    *zap.Logger
@@ -73,7 +73,7 @@ type Running struct {
 type running struct {
 	role    string
 	service Service
-	conn    *nats.Conn
+	conns   []*nats.Conn
 }
 
 // Start starts services, in the order given. ctx bounds only the start, which
@@ -93,31 +93,50 @@ func Start(ctx context.Context, config Config, names ...string) (*Running, error
 }
 
 func (r *Running) start(ctx context.Context, config Config, role string) error {
-	conn, err := config.Connect(role)
+	conns, err := config.connect(role)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", role, err)
 	}
 	var service Service
-	if most := conn.MaxPayload(); most < messages.MinMaxPayload {
+	if most := conns[0].MaxPayload(); most < messages.MinMaxPayload {
 		err = fmt.Errorf("start %s: %w", role, messages.Errorf(messages.CodeMaxPayload,
 			"NATS has a max_payload of %d, the services need at least %d", most, messages.MinMaxPayload))
 	} else {
-		service, err = config.start(ctx, role, conn)
+		service, err = config.start(ctx, role, conns)
 	}
 	if err != nil {
-		hangUp(conn)
+		hangUp(conns)
 		return err
 	}
-	r.services = append(r.services, running{role: role, service: service, conn: conn})
+	r.services = append(r.services, running{role: role, service: service, conns: conns})
 	return nil
 }
 
-func (c *Config) start(ctx context.Context, role string, conn *nats.Conn) (Service, error) {
-	log := c.Logger.Named(role)
+// connect opens the connections of a service.
+func (c *Config) connect(role string) ([]*nats.Conn, error) {
+	names := []string{role}
+	if role == Frontend {
+		names = append(names, role+"-requests")
+	}
+	var conns []*nats.Conn
+	for _, name := range names {
+		conn, err := c.Connect(name)
+		if err != nil {
+			hangUp(conns)
+			return nil, err
+		}
+		conns = append(conns, conn)
+	}
+	return conns, nil
+}
+
+func (c *Config) start(ctx context.Context, role string, conns []*nats.Conn) (Service, error) {
+	log, conn := c.Logger.Named(role), conns[0]
 	switch role {
 	case Frontend:
 		own := c.Frontend
 		own.Conn, own.Logger, own.Telemetry = conn, log, c.Telemetry
+		own.Requests = conns[1]
 		return frontend.Start(ctx, own)
 	case Stager:
 		own := c.Stager
@@ -193,14 +212,16 @@ func (r *Running) Stop(ctx context.Context) error {
 			if err := s.service.Stop(ctx); err != nil {
 				r.stopErr = errors.Join(r.stopErr, fmt.Errorf("stop %s: %w", s.role, err))
 			}
-			hangUp(s.conn)
+			hangUp(s.conns)
 		}
 	})
 	return r.stopErr
 }
 
-// hangUp closes a connection. That it is lost then is no news for the log.
-func hangUp(conn *nats.Conn) {
-	conn.SetDisconnectErrHandler(nil)
-	conn.Close()
+// hangUp closes connections. That they are lost then is no news for the log.
+func hangUp(conns []*nats.Conn) {
+	for _, conn := range conns {
+		conn.SetDisconnectErrHandler(nil)
+		conn.Close()
+	}
 }
