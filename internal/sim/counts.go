@@ -53,7 +53,7 @@ func (c *Counts) faults() int {
 
 func (c *Counts) refused(code messages.Code) {
 	switch code {
-	case messages.CodeOutOfOrderSequence:
+	case messages.CodeOutOfOrderSequence, messages.CodeOutOfOrderFinal:
 		c.OutOfOrder++
 	case messages.CodeOverloaded:
 		c.NoRoom++

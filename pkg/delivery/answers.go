@@ -56,25 +56,12 @@ func (w *Window[T]) Refused(now time.Time, id ID, err *messages.Error) {
 		return
 	}
 	e.ended(err)
-	if e.fatal(err) {
+	if !err.Retryable() {
 		w.fail(err)
 		return
 	}
 	w.hold(now, err)
 	w.check()
-}
-
-// fatal says whether an error to the last attempt cannot be cured by sending again.
-//
-// Out of order is what a batch is called whose predecessor was lost, and that is
-// cured. Not so if the attempt named the batch itself as the first unacked: then
-// it was, and still is, the lowest without an OK, and nothing that this producer
-// could send would come before it.
-func (e *entry[T]) fatal(err *messages.Error) bool {
-	if err.Code == messages.CodeOutOfOrderSequence {
-		return e.attempts[len(e.attempts)-1].firstUnacked == e.sequence
-	}
-	return !err.Retryable()
 }
 
 // find returns the batch of an attempt that was made and is not forgotten, or nil.

@@ -32,7 +32,10 @@ func (p *partition) produce(b logged) *messages.Error {
 			return nil
 		}
 	}
-	if p.known && b.first != p.next || !p.known && b.first != b.firstUnacked {
+	switch {
+	case p.known && b.first != p.next && b.first == b.firstUnacked:
+		return outOfOrderFinal
+	case p.known && b.first != p.next, !p.known && b.first != b.firstUnacked:
 		return outOfOrder
 	}
 	p.known, p.next = true, messages.AddSequence(b.last, 1)

@@ -29,7 +29,7 @@ func (w *Window[T]) attempt(now time.Time, i int) Send[T] {
 	e := &w.queue[i]
 	assert(!e.inFlight, "one attempt of a batch is in flight")
 	e.inFlight = true
-	e.attempts = append(e.attempts, attempt{sent: now, deadline: now.Add(w.timeout), firstUnacked: w.FirstUnacked()})
+	e.attempts = append(e.attempts, attempt{sent: now, deadline: now.Add(w.timeout)})
 	return Send[T]{
 		ID:    ID{Batch: w.head + uint64(i), Attempt: len(e.attempts) - 1},
 		Batch: e.batch, Sequence: e.sequence, FirstUnacked: w.FirstUnacked(),

@@ -81,7 +81,6 @@ func definite(code messages.Code) bool {
 // attempt is what an answer to it needs.
 type attempt struct {
 	sent, deadline time.Time
-	firstUnacked   int32
 }
 
 // New returns an empty window.

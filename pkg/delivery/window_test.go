@@ -15,6 +15,8 @@ import (
 var (
 	busy       = messages.NewError(messages.CodeOverloaded, "")
 	outOfOrder = messages.NewError(messages.CodeOutOfOrderSequence, "")
+
+	outOfOrderFinal = messages.NewError(messages.CodeOutOfOrderFinal, "")
 )
 
 // script drives a window in virtual time.
@@ -232,7 +234,7 @@ func TestABatchThatWasNotSentHoldsThoseBehindIt(t *testing.T) {
 	s.sent("a", "b")
 }
 
-func TestOutOfOrderIsFatalOnlyIfTheAttemptNamedItselfAsFirstUnacked(t *testing.T) {
+func TestOutOfOrderIsFatalOnlyIfTheServerSaysSo(t *testing.T) {
 	s := newScript(t, delivery.Settings{})
 	s.add("a", "b", "c")
 	first := s.sent("a", "b", "c")
@@ -244,8 +246,8 @@ func TestOutOfOrderIsFatalOnlyIfTheAttemptNamedItselfAsFirstUnacked(t *testing.T
 	second := s.sent("b", "c")
 	s.refuse(second["c"], outOfOrder)
 	s.sent()
-	s.refuse(second["b"], outOfOrder)
-	s.fails(messages.CodeOutOfOrderSequence)
+	s.refuse(second["b"], outOfOrderFinal)
+	s.fails(messages.CodeOutOfOrderFinal)
 	s.settled("a", "b c")
 }
 

@@ -45,6 +45,7 @@ const (
 	CodeTooManyFetches     Code = 20028
 	CodeCreditTimeout      Code = 20029
 	CodeOutOfOrderSequence Code = 20030
+	CodeOutOfOrderFinal    Code = 20065
 	CodeInvalidEpoch       Code = 20031
 	CodeUnknownProducer    Code = 20032
 	CodeTooManyProducers   Code = 20033
@@ -95,7 +96,8 @@ var catalogue = map[Code]Kind{
 	CodeUnavailable:        {"UNAVAILABLE", 503, true, "the service cannot do this right now", "try again; look at NATS and JetStream if it goes on"},
 	CodeTooManyFetches:     {"TOO_MANY_FETCHES", 429, true, "too many fetches are open on this frontend", "close consumers that are not needed, or try again later"},
 	CodeCreditTimeout:      {"CREDIT_TIMEOUT", 408, true, "the consumer granted no credit and answered no heartbeat for too long", "fetch again from the next offset"},
-	CodeOutOfOrderSequence: {"OUT_OF_ORDER_SEQUENCE_NUMBER", 425, true, "the batch is not the producer's next one, and was not appended", "send what comes before it and is not acknowledged, then it again; if its sequence lies behind the next one, its records are in the log already; if before it nothing is missing, records were lost: look where the producer took its sequence from"},
+	CodeOutOfOrderSequence: {"OUT_OF_ORDER_SEQUENCE_NUMBER", 425, true, "the batch is not the producer's next one, and was not appended", "send what comes before it and is not acknowledged, then it again"},
+	CodeOutOfOrderFinal:    {"OUT_OF_ORDER_FINAL", 409, false, "the batch is the producer's first one without an acknowledgement, but not its next one in the log", "look where the producer took its sequence from; if that lies below the next one, its records are in the log already, and if above, records that it took for acknowledged are missing; then go on with a new producer id or epoch"},
 	CodeInvalidEpoch:       {"INVALID_PRODUCER_EPOCH", 409, false, "a younger instance of this producer has taken over", "stop this instance, or the other one and start this one again"},
 	CodeUnknownProducer:    {"UNKNOWN_PRODUCER_ID", 404, false, "the partition does not know the producer, or has forgotten it", "send Laneway-First-Unacked with every batch, or get a new id from laneway.api.producer.init and begin at sequence 0"},
 	CodeTooManyProducers:   {"TOO_MANY_PRODUCERS", 429, true, "the partition remembers as many producers as its topic allows", "try again later: producers are forgotten after the topic's producer-expiry; keep producers instead of making new ones, or create the topic with a larger max-producers"},

@@ -100,6 +100,7 @@ func testAnswersAreReadByEveryLibrary(t *testing.T, f *fixture) {
 	ask("a producer", sequenced(p, 7, 3, 0, 0), messages.CodeOK)
 	ask("an older epoch", sequenced(p, 7, 2, 0, 0), messages.CodeInvalidEpoch)
 	ask("a sequence too far", sequenced(p, 7, 3, 9, 1), messages.CodeOutOfOrderSequence)
+	ask("a sequence that nothing comes before", sequenced(p, 7, 3, 9, 9), messages.CodeOutOfOrderFinal)
 	ask("a producer that is not known", sequenced(p, 8, 0, 5, -1), messages.CodeUnknownProducer)
 
 	name := f.partition.Topic

@@ -58,7 +58,7 @@ func TestAColdStartOfAThousandProducersHasNoSequenceOutOfOrder(t *testing.T) {
 			t.Errorf("%d of %d producers got all their acknowledgements", complete, newProducers)
 		}
 		took(t, begun, "%d batches of %d new producers, 5 in flight each", newProducers*coldBatches, newProducers)
-		n := f.refusals(ctx, t, messages.CodeOutOfOrderSequence)
+		n := f.refusals(ctx, t, messages.CodeOutOfOrderSequence) + f.refusals(ctx, t, messages.CodeOutOfOrderFinal)
 		t.Logf("OUT_OF_ORDER_SEQUENCE_NUMBER: %.0f times", n)
 		if n != 0 {
 			t.Error("should never be")

@@ -93,7 +93,8 @@ func TestANamedProducerGoesOnWhereTheLogEndsAndFencesItsEarlierInstance(t *testi
 		if ack := f.request(ctx, t, sequenced(first.ProducerID, 1, 7, 7)); ack.Error != nil || ack.Offset != 7 || !ack.Duplicate {
 			t.Fatalf("a retry of the fourth last batch: %+v", ack)
 		}
-		wantCode(t, f.request(ctx, t, sequenced(first.ProducerID, 1, 5, 5)), messages.CodeOutOfOrderSequence)
+		wantCode(t, f.request(ctx, t, sequenced(first.ProducerID, 1, 5, 4)), messages.CodeOutOfOrderSequence)
+		wantCode(t, f.request(ctx, t, sequenced(first.ProducerID, 1, 5, 5)), messages.CodeOutOfOrderFinal)
 	})
 }
 

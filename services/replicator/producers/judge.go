@@ -59,7 +59,7 @@ func (t *Table) Judge(s messages.Sequence, records uint32, firstUnacked int32) J
 		return j.refuse(messages.CodeEpochNotGiven, "producer %d, which is %q, has epoch %d here, the batch is of epoch %d",
 			s.ProducerID, p.name(), epoch, s.ProducerEpoch)
 	case s.ProducerEpoch > epoch && s.First != 0:
-		return j.refuse(messages.CodeOutOfOrderSequence, "the first batch of producer %d in epoch %d has sequence %d, it must be 0",
+		return j.refuse(outOfOrder(s, firstUnacked), "the first batch of producer %d in epoch %d has sequence %d, it must be 0",
 			s.ProducerID, s.ProducerEpoch, s.First)
 	case s.ProducerEpoch > epoch:
 		j.restarts = true
@@ -73,7 +73,7 @@ func (t *Table) Judge(s messages.Sequence, records uint32, firstUnacked int32) J
 	case !some:
 		return j.begin(s, firstUnacked)
 	case s.First != next:
-		return j.refuse(messages.CodeOutOfOrderSequence, "producer %d, epoch %d: sequence %d came, %d is next",
+		return j.refuse(outOfOrder(s, firstUnacked), "producer %d, epoch %d: sequence %d came, %d is next",
 			s.ProducerID, s.ProducerEpoch, s.First, next)
 	}
 	return j
@@ -97,6 +97,15 @@ func (j Judgement) begin(s messages.Sequence, firstUnacked int32) Judgement {
 			s.ProducerID, s.ProducerEpoch, s.First, firstUnacked)
 	}
 	return j
+}
+
+// outOfOrder is the code for a batch that is not the producer's next one. What comes
+// before it may be on its way, unless the producer says that there is nothing.
+func outOfOrder(s messages.Sequence, firstUnacked int32) messages.Code {
+	if firstUnacked == s.First {
+		return messages.CodeOutOfOrderFinal
+	}
+	return messages.CodeOutOfOrderSequence
 }
 
 func (j Judgement) refuse(code messages.Code, format string, args ...any) Judgement {

@@ -10,6 +10,7 @@ import (
 
 const (
 	outOfOrder = messages.CodeOutOfOrderSequence
+	final      = messages.CodeOutOfOrderFinal
 	unknown    = messages.CodeUnknownProducer
 	fenced     = messages.CodeInvalidEpoch
 )
@@ -31,23 +32,44 @@ func TestRetryOfAnyOfTheLastFiveBatchesGetsTheOriginalOffset(t *testing.T) {
 }
 
 func TestRetryOfTheSixthLastBatchIsOutOfOrder(t *testing.T) {
-	sixOf(t).refused(of(1, 0), outOfOrder)
+	sixOf(t).refused(of(1, 0), final)
 }
 
 func TestRetryWithAnotherNumberOfRecordsIsOutOfOrder(t *testing.T) {
-	sixOf(t).refused(of(1, 5).withRecords(2), outOfOrder)
+	sixOf(t).refused(of(1, 5).withRecords(2), final)
 }
 
 func TestGapIsOutOfOrder(t *testing.T) {
 	r := sixOf(t)
-	r.refused(of(1, 7), outOfOrder)
+	r.refused(of(1, 7), final)
 	r.accepted(of(1, 6))
+}
+
+// What comes before it may be on its way, unless the producer says that nothing does.
+func TestOutOfOrderIsFinalOnlyForABatchThatIsItsOwnFirstUnacked(t *testing.T) {
+	r := sixOf(t) // of the sequences 0 to 5
+	for name, c := range map[string]struct {
+		batch batch
+		want  messages.Code
+	}{
+		"a gap behind another batch":                   {of(1, 8).after(7), outOfOrder},
+		"a gap that the producer is silent about":      {of(1, 8).after(messages.NotSaid), outOfOrder},
+		"a gap that nothing comes to fill":             {of(1, 8).after(8), final},
+		"an old batch of which a late attempt arrives": {of(1, 0).after(0), final},
+		"a later batch of a new epoch":                 {of(1, 1).after(0).inEpoch(1), outOfOrder},
+		"a new epoch that begins anywhere":             {of(1, 6).after(6).inEpoch(1), final},
+		"a later batch of an unknown producer":         {of(2, 6).after(0), outOfOrder},
+	} {
+		if j := r.send(c.batch); j.Verdict != producers.Refuse || j.Refusal.Code != c.want || j.Refusal.Retryable() != (c.want == outOfOrder) {
+			t.Errorf("%s is judged %+v, want %s", name, j, c.want.Kind().Name)
+		}
+	}
 }
 
 func TestGapBehindABatchInFlightIsOutOfOrder(t *testing.T) {
 	r := newRig(t, 10)
 	r.accepted(of(1, 0))
-	r.refused(of(1, 2), outOfOrder)
+	r.refused(of(1, 2), final)
 	r.accepted(of(1, 1).after(0))
 }
 
@@ -66,14 +88,14 @@ func TestSequenceWrapsInsideABatch(t *testing.T) {
 	wrapping := of(1, math.MaxInt32-1).withRecords(4)
 	r.committed(wrapping)
 	r.duplicate(wrapping, 0)
-	r.refused(of(1, 1), outOfOrder)
+	r.refused(of(1, 1), final)
 	r.committed(of(1, 2))
 }
 
 func TestTheLargestSequenceFollowedByOneIsOutOfOrder(t *testing.T) {
 	r := newRig(t, 10)
 	r.committed(of(1, math.MaxInt32))
-	r.refused(of(1, 1), outOfOrder)
+	r.refused(of(1, 1), final)
 }
 
 // Redpanda takes a lower epoch outside of transactions. Laneway fences it, as Kafka
@@ -96,9 +118,9 @@ func TestHigherEpochInFlightFencesALowerOne(t *testing.T) {
 
 func TestHigherEpochBeginsAtSequenceZero(t *testing.T) {
 	r := sixOf(t)
-	r.refused(of(1, 6).inEpoch(1), outOfOrder)
+	r.refused(of(1, 6).inEpoch(1), final)
 	r.committed(of(1, 0).inEpoch(1))
-	r.refused(of(1, 5).inEpoch(1), outOfOrder) // of the history that ended
+	r.refused(of(1, 5).inEpoch(1), final) // of the history that ended
 	r.duplicate(of(1, 0).inEpoch(1), 6)
 	r.committed(of(1, 1).inEpoch(1))
 }
@@ -107,7 +129,7 @@ func TestHigherEpochBeginsAtSequenceZero(t *testing.T) {
 // refused. Laneway keeps it, as Kafka does: what is refused changes nothing.
 func TestRefusedBatchOfAHigherEpochChangesNothing(t *testing.T) {
 	r := sixOf(t)
-	r.refused(of(1, 3).inEpoch(1), outOfOrder)
+	r.refused(of(1, 3).inEpoch(1), final)
 	r.duplicate(of(1, 5), 5)
 	r.accepted(of(1, 6))
 }
@@ -151,7 +173,7 @@ func TestProducersAreJudgedEachForItself(t *testing.T) {
 	r := sixOf(t)
 	r.refused(of(2, 6).after(0), outOfOrder)
 	r.committed(of(2, 0))
-	r.refused(of(1, 1).inEpoch(0).withRecords(3), outOfOrder)
+	r.refused(of(1, 1).inEpoch(0).withRecords(3), final)
 	r.accepted(of(1, 6), of(2, 1))
 }
 

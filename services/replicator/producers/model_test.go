@@ -97,7 +97,7 @@ func (m *model) judge(b batch) answer {
 	case b.ProducerEpoch > epoch && h.named:
 		return refused(messages.CodeEpochNotGiven)
 	case b.ProducerEpoch > epoch && b.First != 0:
-		return refused(messages.CodeOutOfOrderSequence)
+		return b.outOfOrder()
 	case b.ProducerEpoch > epoch:
 		return answer{}
 	}
@@ -115,9 +115,17 @@ func (m *model) judge(b batch) answer {
 		return begin(b)
 	}
 	if b.First != next(span[len(span)-1].last) {
-		return refused(messages.CodeOutOfOrderSequence)
+		return b.outOfOrder()
 	}
 	return answer{}
+}
+
+// outOfOrder is final if the producer says that it misses nothing.
+func (b batch) outOfOrder() answer {
+	if b.unacked == b.First {
+		return refused(messages.CodeOutOfOrderFinal)
+	}
+	return refused(messages.CodeOutOfOrderSequence)
 }
 
 // next is the sequence after one, in words of Kafka.

@@ -17,7 +17,7 @@ func TestLastFiveBatchesAreRecognizedAfterASnapshot(t *testing.T) {
 	for first := int32(1); first <= 5; first++ {
 		r.duplicate(of(1, first), int64(first))
 	}
-	r.refused(of(1, 0), outOfOrder)
+	r.refused(of(1, 0), final)
 	r.accepted(of(1, 6))
 }
 
