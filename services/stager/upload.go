@@ -78,8 +78,8 @@ func (u *uploader) mayTell(now time.Time) bool {
 // A store that is full is not asked again: space comes back slowly, and producers
 // who are told at once hold no memory here. An error is what the store said last.
 func (u *uploader) try(ctx context.Context, object *Object, deadline time.Time, fate fate) (stored, error) {
-	if err := pause(ctx, fate.delay); err != nil {
-		return stored{}, fmt.Errorf("held up by an injected fault: stage.delay: %w", err)
+	if err := hold(ctx, "stage.delay", fate.delay); err != nil {
+		return stored{}, err
 	}
 	if fate.fail {
 		return stored{}, errInjected
@@ -123,8 +123,8 @@ func (u *uploader) put(ctx context.Context, object *Object) (stored, error) {
 			return stored{}, backoff.Permanent(err)
 		}
 	}
-	if err := pause(ctx, u.faults.Bandwidth(time.Now(), builder.Size())); err != nil {
-		return stored{}, fmt.Errorf("put object %q: held up by an injected fault: store.bandwidth: %w", key, err)
+	if err := hold(ctx, "store.bandwidth", u.faults.Bandwidth(time.Now(), builder.Size())); err != nil {
+		return stored{}, fmt.Errorf("put object %q: %w", key, err)
 	}
 	if err := u.store.Put(ctx, key, builder.Parts()); err != nil {
 		return stored{}, err
@@ -132,17 +132,24 @@ func (u *uploader) put(ctx context.Context, object *Object) (stored, error) {
 	return stored{key: key, size: builder.Size(), extents: extents}, nil
 }
 
-// pause waits; it returns an error as soon as ctx has ended, also without a wait.
-func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 || ctx.Err() != nil {
-		return ctx.Err()
+// hold waits because an injected fault says so. It returns an error, which blames the
+// fault, if ctx ends before the wait does; without a wait there is nothing to blame.
+func hold(ctx context.Context, setting string, d time.Duration) error {
+	if d <= 0 {
+		return nil
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return nil
 	case <-ctx.Done():
-		return ctx.Err()
 	}
+	err := ctx.Err()
+	if deadline, ok := ctx.Deadline(); err == nil && ok && !time.Now().Before(deadline) {
+		err = context.DeadlineExceeded // ctx is about to say so
+	}
+	if err != nil {
+		return fmt.Errorf("held up by an injected fault: %s: %w", setting, err)
+	}
+	return nil
 }

@@ -254,3 +254,37 @@ func TestUploadsShareAnInjectedBandwidth(t *testing.T) {
 		}
 	})
 }
+
+// An upload may be over its time for another reason than the fault that was injected,
+// and by the time at which the fault's wait ends.
+func TestOnlyTheFaultThatHeldAnUploadUpIsBlamed(t *testing.T) {
+	hang := func(ctx context.Context, _ string, _ [][]byte) error {
+		<-ctx.Done()
+		return fmt.Errorf("put: %w", ctx.Err())
+	}
+	for name, c := range map[string]struct {
+		faults []string
+		blamed string
+	}{
+		"a delay beyond the deadline":       {[]string{"stage.delay=2s"}, "stage.delay"},
+		"a delay that ends at the deadline": {[]string{"stage.delay=1s"}, "stage.delay"},
+		"a delay, then little bandwidth":    {[]string{"stage.delay=1ms", "store.bandwidth=1B/s"}, "store.bandwidth"},
+		"a delay, then a store that hangs":  {[]string{"stage.delay=1ms", "store.bandwidth=1GB/s"}, "put: context deadline exceeded"},
+		"no fault":                          {nil, "put: context deadline exceeded"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 20 { // which of two timers at one moment comes first is up to the scheduler
+				synctest.Test(t, func(t *testing.T) {
+					u := newUploader(hang, mustFaults(t, c.faults...))
+					result := u.upload(t.Context(), object(time.Second), u.draw())
+					wantFailed(t, result, messages.CodeStoreUnavailable, c.blamed)
+					for _, setting := range []string{"stage.delay", "store.bandwidth"} {
+						if setting != c.blamed && strings.Contains(result.Failed.Detail, setting) {
+							t.Errorf("%s is blamed: %v", setting, result.Failed)
+						}
+					}
+				})
+			}
+		})
+	}
+}
