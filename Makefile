@@ -105,6 +105,14 @@ schedules: ## every schedule of a few tickets, some minutes
 mutants: ## that the simulator notices each of its mutants, or MUTANT=name
 	nice go test $(TESTFLAGS) -v -run '^TestMutants' ./internal/sim -args -mutants $(MUTANT)
 
+# A campaign takes DRAWS damages of SEED, or the CASE that a failure prints.
+DRAWS ?= 200
+CASE ?=
+
+.PHONY: damage
+damage: build bin/nats bin/nats-server ## 200 damaged files, or DRAWS=20 SEED=7, or the CASE that a failure prints
+	go test -count=1 -timeout 0 -v -parallel 4 -run '^TestDamage' ./test/damage -args -twice -draws $(DRAWS) $(if $(SEED),-seed $(SEED)) $(if $(CASE),-case '$(CASE)')
+
 .PHONY: lint
 lint: bin/golangci-lint ## rules of .golangci.yml, both modules
 	bin/golangci-lint run ./... ./test/...

@@ -202,7 +202,7 @@ func describePartition(text *strings.Builder, p *repair.Partition) {
 		_, _ = fmt.Fprintf(text, "  ! %s\n", finding)
 	}
 	for _, o := range p.Unknown {
-		_, _ = fmt.Fprintf(text, "  ! %s were given out, or may have been, and are not in the log\n", o)
+		_, _ = fmt.Fprintf(text, "  ! %s: given out, or may have been, and not in the log\n", o)
 	}
 	_, _ = fmt.Fprintf(text, "  log %s: %s can be read%s\n", p.Stream, entries(p.Log.Entries), logEnd(&p.Log))
 	if s := p.Snapshot; s != nil {
