@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -128,61 +127,10 @@ func (l *Log) Append(ctx context.Context, expected uint64, data []byte) (uint64,
 	return 0, fmt.Errorf("append to %s after sequence %d: %w", l.partition.LogStream(), expected, err)
 }
 
-// State is where a log ends.
-type State struct {
-	LastSequence uint64
-	NextOffset   int64
-	Entries      uint64
-}
-
-// State asks the stream's leader where the log ends.
-func (l *Log) State(ctx context.Context) (State, error) {
-	stream, err := l.js.Stream(ctx, l.partition.LogStream())
-	if err != nil {
-		return State{}, fmt.Errorf("look up stream %s: %w", l.partition.LogStream(), err)
-	}
-	s := stream.CachedInfo().State
-	state := State{LastSequence: s.LastSeq, Entries: s.Msgs}
-	if s.LastSeq == 0 {
-		return state, nil
-	}
-	last, err := l.await(ctx, s.LastSeq)
-	if err != nil {
-		return State{}, err
-	}
-	state.NextOffset = last.Entry.NextOffset()
-	return state, nil
-}
-
-// lagPause is how long a replica that lags is left to itself.
-const lagPause = 5 * time.Millisecond
-
-// await reads an entry that the leader has. Any replica may be the one that
-// answers a read: one that lags is asked again until ctx ends.
-func (l *Log) await(ctx context.Context, sequence uint64) (messages.LoggedEntry, error) {
-	pause := time.NewTicker(lagPause)
-	defer pause.Stop()
-	for {
-		entries, _, err := l.Read(ctx, sequence, 1)
-		switch {
-		case err != nil:
-			return messages.LoggedEntry{}, err
-		case len(entries) > 0:
-			return entries[0], nil
-		}
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			return messages.LoggedEntry{}, fmt.Errorf("read %s: its entry %d is not there yet: %w",
-				l.partition.LogStream(), sequence, context.Cause(ctx))
-		}
-	}
-}
-
 // getRequest is a JetStream direct get of several messages.
 type getRequest struct {
 	Sequence uint64 `json:"seq"`
-	Batch    int    `json:"batch"`
+	Batch    int    `json:"batch,omitempty"`
 }
 
 // Read returns up to limit entries from a sequence on, and whether nothing

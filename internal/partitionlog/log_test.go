@@ -195,7 +195,7 @@ func TestStateTellsWhereTheLogEnds(t *testing.T) {
 	s, log := created(t, 0)
 	state, err := log.State(s.ctx)
 	must(t, err)
-	if state != (partitionlog.State{}) {
+	if state != (partitionlog.State{FirstSequence: 1}) {
 		t.Errorf("empty log: %+v", state)
 	}
 	for i, n := range []messages.Entry{entry(0, 0), entry(0, 3), entry(3, 0)} {
@@ -204,7 +204,7 @@ func TestStateTellsWhereTheLogEnds(t *testing.T) {
 	}
 	state, err = log.State(s.ctx)
 	must(t, err)
-	if want := (partitionlog.State{LastSequence: 3, NextOffset: 3, Entries: 3}); state != want {
+	if want := (partitionlog.State{FirstSequence: 1, LastSequence: 3, Readable: 3, NextOffset: 3, Entries: 3}); state != want {
 		t.Errorf("got %+v, wanted %+v", state, want)
 	}
 }
@@ -238,8 +238,8 @@ func TestEntryOfAnotherIncarnationIsCorrupt(t *testing.T) {
 	if !errors.Is(err, messages.NewError(messages.CodeCorrupt, "")) || !contains(err, "topic id 7, not 8") {
 		t.Errorf("error is %v", err)
 	}
-	if _, err := s.log(again).State(s.ctx); !errors.Is(err, messages.NewError(messages.CodeCorrupt, "")) {
-		t.Errorf("State: %v", err)
+	if state, err := s.log(again).State(s.ctx); err != nil || !errors.Is(state.Damage, messages.NewError(messages.CodeCorrupt, "")) {
+		t.Errorf("State: %+v, %v", state, err)
 	}
 }
 
@@ -257,7 +257,7 @@ func TestCreateAgainIsHarmlessForTheSameTopicAndAnewForAnother(t *testing.T) {
 	must(t, anew.Create(s.ctx, 1))
 	state, err = anew.State(s.ctx)
 	must(t, err)
-	if state != (partitionlog.State{}) {
+	if state != (partitionlog.State{FirstSequence: 1}) {
 		t.Errorf("the log of the new topic begins with %+v", state)
 	}
 	n := entry(0, 1)

@@ -237,6 +237,7 @@ const (
 // has one of them; see Code.FetchStatus.
 const (
 	StatusHeartbeat = "100" // an idle fetch lives; answer it with a credit of 0
+	StatusGap       = "110" // some offsets hold no records; the fetch goes on behind them
 	StatusEnd       = "204" // the end of the partition, or of what was asked for, is reached
 	StatusCancelled = "205" // the consumer has published CancelFetch
 	StatusNoRecords = "404" // nothing came within max_wait_ms, as in a JetStream pull

@@ -21,6 +21,8 @@ const (
 	HeaderTime       = "Laneway-Time"    // RFC 3339 with nanoseconds
 	HeaderSubject    = "Laneway-Subject" // that the record was sent to, if it is one that the topic is bound to
 	HeaderNextOffset = "Laneway-Next-Offset"
+	HeaderGapFrom    = "Laneway-Gap-From"   // the first offset without a record, in the status of a gap or of damage
+	HeaderGapTo      = "Laneway-Gap-To"     // the last one; without it nothing behind can be read
 	HeaderEndOffset  = "Laneway-End-Offset" // the offset after the last committed record
 	HeaderStatus     = "Status"
 	HeaderDesc       = "Description"

@@ -25,8 +25,9 @@ type answers struct {
 	credit    string    // where the consumer grants credit; empty is nowhere
 	asked     time.Time // when the request came
 
-	next    int64 // the offset to go on from
-	placed  bool  // whether next is known
+	next    int64    // the offset to go on from
+	placed  bool     // whether next is known
+	damage  *damaged // that the last status names; nil is none
 	time    time.Time
 	written string      // time as it is sent
 	own     nats.Header // headers of a message without those of its record
@@ -118,6 +119,9 @@ func (a *answers) fail(err *messages.Error) {
 	}
 	m := a.status(err.Code.FetchStatus(), err.Error())
 	m.Header.Set(messages.HeaderError, err.Code.Kind().Name)
+	if a.damage != nil {
+		name(m, a.damage.from, a.damage.next)
+	}
 	m.Data = messages.EncodeErrorResponse(err)
 	a.last(m)
 }

@@ -39,6 +39,9 @@ func (c *entryCache) put(p messages.Partition, logged messages.LoggedEntry) {
 	c.cache.Set(entryKey{p.TopicID, p.Number, logged.Sequence}, logged)
 }
 
+// clear forgets everything: what the log has behind a lost tail may be something else.
+func (c *entryCache) clear() { c.cache.InvalidateAll() }
+
 func (c *entryCache) get(p messages.Partition, sequence uint64) (messages.LoggedEntry, bool) {
 	return c.cache.GetIfPresent(entryKey{p.TopicID, p.Number, sequence})
 }

@@ -15,15 +15,16 @@ const readAhead = 256
 // unless one entry has more.
 const maxQueue = 4096
 
-// batch is a batch of the log that is to be delivered.
+// batch is a batch of the log that is to be delivered, or a gap that is to be told.
 type batch struct {
 	extent  messages.Extent
 	offset  int64 // of its first record
 	records uint32
 	time    time.Time
+	gap     int64 // not 0: so many offsets, from offset on, hold no records
 }
 
-func (b *batch) next() int64 { return b.offset + int64(b.records) }
+func (b *batch) next() int64 { return b.offset + int64(b.records) + b.gap }
 
 // cursor is a place in the log of a partition. It belongs to the goroutine of
 // its fetch.
@@ -41,6 +42,9 @@ type cursor struct {
 // fill queues the batches of the entries that follow, up to an offset.
 func (c *cursor) fill(ctx context.Context, limit int64) error {
 	entries, err := c.following(ctx)
+	if isCorrupt(err) {
+		return c.unreadable(ctx, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -48,20 +52,25 @@ func (c *cursor) fill(ctx context.Context, limit int64) error {
 	at, queued := c.offset, int64(0)
 	for i := range entries {
 		entry := &entries[i].Entry
-		if entries[i].Sequence != c.sequence || entry.BaseOffset > at {
+		if entries[i].Sequence != c.sequence {
 			if len(c.queue) > 0 {
-				return nil // what comes before the gap can be delivered
+				return nil // what comes before the hole can be delivered
 			}
-			return messages.Errorf(messages.CodeCorrupt, "entry %d of stream %s begins at offset %d, entry %d at offset %d was expected",
-				entries[i].Sequence, c.partition.id.LogStream(), entry.BaseOffset, c.sequence, at)
+			if err := c.hole(&entries[i]); err != nil {
+				return err
+			}
+		}
+		if until := min(entry.BaseOffset, limit); until > at {
+			c.queue = append(c.queue, batch{offset: at, gap: until - at})
+			at = until
 		}
 		if entry.BaseOffset >= limit {
 			return nil
 		}
-		c.sequence++
+		c.sequence = entries[i].Sequence + 1
 		at = max(at, entry.NextOffset())
 		if c.tooEarly(&entries[i]) {
-			c.offset = at
+			c.queue, c.offset = nil, at
 			continue
 		}
 		queued += c.enqueue(&entries[i])

@@ -38,7 +38,8 @@ func TestAlteredBytesAreReportedAndNothingElseIsDisturbed(t *testing.T) {
 	c.data()
 	m := c.fails(messages.CodeCorrupt)
 	names(t, m, x)
-	expectOffsets(t, m, 1, 3)
+	expectOffsets(t, m, 2, 3)
+	expectGap(t, m, 1, 1)
 	f.fetch(fields{"offset": 2}).wants(messages.StatusEnd, "c")
 }
 
@@ -61,7 +62,9 @@ func TestMissingObjectIsReportedByName(t *testing.T) {
 	must(t, os.Remove(f.object(x.Key)))
 	m := f.fetch(fields{"offset": 0, "frames": true}).fails(messages.CodeCorrupt)
 	names(t, m, x)
-	expectOffsets(t, m, 0, 3)
+	expectOffsets(t, m, 2, 3)
+	expectGap(t, m, 0, 1)
+	expectGap(t, f.fetch(fields{"offset": 1}).fails(messages.CodeCorrupt), 1, 1)
 	f.fetch(fields{"offset": 2}).wants(messages.StatusEnd, "c")
 }
 
@@ -85,31 +88,6 @@ func TestUnreadableStoreIsRetryable(t *testing.T) {
 	if got := m.Header.Get(messages.HeaderError); got != "STORE_UNAVAILABLE" && got != "CORRUPT" {
 		t.Errorf("got %v", m.Header)
 	}
-}
-
-func TestUnreadableEntryIsReportedAfterThoseBeforeIt(t *testing.T) {
-	f := newFixture(t, nil)
-	f.commit(lines("a"))
-	broken := f.append([]byte("no entry"))
-	f.commit(lines("b"))
-	c := f.fetch(fields{"offset": 0})
-	c.data()
-	m := c.fails(messages.CodeCorrupt)
-	if text := m.Header.Get(messages.HeaderDesc); !strings.Contains(text, fmt.Sprintf("entry %d of stream LANEWAY-orders-0", broken)) {
-		t.Errorf("the description is %q", text)
-	}
-	expectOffsets(t, m, 1, 2)
-	f.fetch(fields{"offset": 1}).wants(messages.StatusEnd, "b")
-}
-
-func TestGapInTheOffsetsIsCorrupt(t *testing.T) {
-	f := newFixture(t, nil)
-	f.commit(lines("a"))
-	f.offset = 5
-	f.commit(lines("b"))
-	c := f.fetch(fields{"offset": 0})
-	c.data()
-	c.fails(messages.CodeCorrupt)
 }
 
 func TestMissingStreamIsUnavailable(t *testing.T) {

@@ -12,6 +12,9 @@ var errUndeliverable = messages.NewError(messages.CodeUndeliverable, "")
 
 // deliver sends a batch, or as much of it as was asked for.
 func (f *fetch) deliver(l loaded) error {
+	if l.gap > 0 {
+		return f.tellGap(l.batch)
+	}
 	if f.request.Frames {
 		return f.deliverFrame(l)
 	}

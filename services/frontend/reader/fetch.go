@@ -31,8 +31,9 @@ type fetch struct {
 	limit   int64 // the fetch does not read beyond it, unless it follows
 	records int64 // delivered so far, without those of a frame that lie before the start
 	bytes   int64
-	count   int64 // messages
-	full    bool  // what was asked for is delivered
+	count   int64  // messages
+	full    bool   // what was asked for is delivered
+	renewed uint64 // the end of the partition, as last seen
 }
 
 // ending is how a fetch ends well.
@@ -116,6 +117,9 @@ func (f *fetch) run(ctx context.Context) {
 		f.out.end(how)
 		return
 	}
+	if d, ok := errors.AsType[*damaged](err); ok {
+		f.out.lost(d)
+	}
 	f.out.fail(messages.AsError(err))
 	if known := messages.AsError(err); !known.Retryable() && known.Code.Kind().Status >= 500 {
 		f.reader.config.Logger.Error("a fetch failed", zap.Stringer("partition", f.partition.id),
@@ -192,15 +196,25 @@ func (f *fetch) atEnd(ctx context.Context) (ending, error) {
 	var deadline time.Time
 	if !f.request.Follow {
 		if f.records > 0 || f.request.wait == 0 {
-			return endOfPartition, nil
+			return endOfPartition, f.endDamage()
 		}
 		deadline = f.out.asked.Add(f.request.wait)
 	}
 	for {
-		end, changed := f.partition.watch()
+		end, renewed, changed := f.partition.watch()
 		if end.offset > f.cursor.offset {
 			f.limit = end.offset
 			return ending{}, nil
+		}
+		if end.damage != nil {
+			return ending{}, &damaged{err: end.damage, from: f.cursor.offset, next: unknown}
+		}
+		if f.renewed != renewed {
+			f.renewed = renewed
+			if err := f.stillThere(ctx, end); err != nil {
+				return ending{}, err
+			}
+			continue
 		}
 		late, err := f.wait(ctx, changed, deadline)
 		switch {
@@ -231,10 +245,10 @@ func (f *fetch) advance(ctx context.Context) error {
 	defer f.reader.loads.give()
 	for _, l := range f.cursor.load(ctx, budget) {
 		if l.err != nil {
-			return l.err
+			return f.unreadable(l, l.err)
 		}
 		if err := f.deliver(l); err != nil || f.full {
-			return err
+			return f.unreadable(l, err)
 		}
 		f.cursor.queue = f.cursor.queue[1:]
 	}

@@ -338,3 +338,15 @@ func expectOffsets(t testing.TB, m *nats.Msg, next, end int64) {
 	expectHeader(t, m, messages.HeaderNextOffset, fmt.Sprint(next))
 	expectHeader(t, m, messages.HeaderEndOffset, fmt.Sprint(end))
 }
+
+// expectGap checks which offsets a status names; last -1 is that it does not know.
+func expectGap(t testing.TB, m *nats.Msg, first, last int64) {
+	t.Helper()
+	expectHeader(t, m, messages.HeaderGapFrom, fmt.Sprint(first))
+	if last < 0 {
+		expectHeader(t, m, messages.HeaderGapTo, "")
+		return
+	}
+	expectHeader(t, m, messages.HeaderGapTo, fmt.Sprint(last))
+	expectHeader(t, m, messages.HeaderNextOffset, fmt.Sprint(last+1))
+}

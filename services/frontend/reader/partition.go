@@ -13,11 +13,17 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// position is where a log ends: its last sequence, and the offset after its
-// last record.
+// position is where a log begins and ends.
 type position struct {
-	sequence uint64
-	offset   int64
+	first    uint64 // sequence of its first entry
+	sequence uint64 // of its last one
+	readable uint64 // of the last one that can be read, which is the last one unless there is damage
+	offset   int64  // after the last record that can be read
+	damage   *messages.Error
+}
+
+func positionOf(s partitionlog.State) position {
+	return position{s.FirstSequence, s.LastSequence, s.Readable, s.NextOffset, s.Damage}
 }
 
 // partition is what the reader knows of an open partition. It is safe for
@@ -34,6 +40,8 @@ type partition struct {
 
 	mu      sync.Mutex
 	end     position
+	moves   uint64        // of end
+	renewed uint64        // how often end was taken from the log after a disconnection
 	known   bool          // whether anything was ever heard of end
 	heard   time.Time     // when end was last confirmed or asked for
 	changed chan struct{} // closed and replaced when end moves
@@ -51,19 +59,28 @@ func (p *partition) advance(to position) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.heard, p.known = time.Now(), true
-	if to.sequence <= p.end.sequence {
-		return
+	if to.sequence > p.end.sequence {
+		p.move(to)
+	}
+}
+
+// move sets the known end. The mutex is held.
+func (p *partition) move(to position) {
+	if to.first == 0 {
+		to.first = p.end.first
 	}
 	p.end = to
+	p.moves++
 	close(p.changed)
 	p.changed = make(chan struct{})
 }
 
-// watch returns the known end and a channel that is closed when it moves.
-func (p *partition) watch() (position, <-chan struct{}) {
+// watch returns the known end, how often it was renewed, and a channel that is
+// closed when it moves.
+func (p *partition) watch() (end position, renewed uint64, changed <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.end, p.changed
+	return p.end, p.renewed, p.changed
 }
 
 // endOffset returns the offset after the last record, if the log was ever looked at.
@@ -80,9 +97,28 @@ func (p *partition) lookUp(ctx context.Context) (position, error) {
 	if err != nil {
 		return position{}, err
 	}
-	end := position{state.LastSequence, state.NextOffset}
+	end := positionOf(state)
 	p.advance(end)
 	return end, nil
+}
+
+// renew looks the end up after a disconnection. A server that was restarted may have
+// lost the tail of the log, so the known end may also move back.
+func (p *partition) renew(ctx context.Context) error {
+	p.mu.Lock()
+	before := p.moves
+	p.mu.Unlock()
+	end, err := p.lookUp(ctx)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.renewed++
+	if p.moves == before {
+		p.move(end)
+	}
+	return nil
 }
 
 // confirm repairs the loss of a Committed message: it looks the end up again
@@ -101,7 +137,7 @@ func (p *partition) confirm(ctx context.Context) {
 	attempt, cancel := context.WithTimeout(ctx, p.config.LogTimeout)
 	defer cancel()
 	if state, err := p.log.State(attempt); err == nil {
-		p.advance(position{state.LastSequence, state.NextOffset})
+		p.advance(positionOf(state))
 	}
 }
 

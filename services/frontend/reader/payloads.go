@@ -42,12 +42,17 @@ func (c *cursor) load(ctx context.Context, b budget) []loaded {
 		if i > 0 && (i >= maxLoad || next.extent.Length > b.bytes || b.records <= 0) {
 			break
 		}
-		b.bytes -= next.extent.Length
-		b.records -= next.next() - max(next.offset, c.offset)
 		head = append(head, loaded{batch: next})
+		if next.gap == 0 {
+			b.bytes -= next.extent.Length
+			b.records -= next.next() - max(next.offset, c.offset)
+		}
 	}
 	missing := make([]*loaded, 0, len(head))
 	for i := range head {
+		if head[i].gap > 0 {
+			continue
+		}
 		var ok bool
 		if head[i].payload, ok = c.reader.payloads.get(head[i].extent); !ok {
 			missing = append(missing, &head[i])

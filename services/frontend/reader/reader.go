@@ -124,7 +124,7 @@ func (r *Reader) Committed(m messages.Committed, entry messages.Entry) {
 		return
 	}
 	r.entries.put(p.id, messages.LoggedEntry{Sequence: m.Sequence, Entry: entry})
-	p.advance(position{m.Sequence, entry.NextOffset()})
+	p.advance(position{sequence: m.Sequence, readable: m.Sequence, offset: entry.NextOffset()})
 }
 
 // interest is for how long payloads are still remembered once a partition's last
@@ -154,13 +154,15 @@ func (r *Reader) Remember(extent messages.Extent, payload []byte) {
 // Refresh is called after a disconnection, in which news of commits, messages
 // to consumers and their credits may have been lost. It ends the fetches that
 // cannot know whether their consumer has everything, with a retryable error,
-// and shows the others where their logs end now. It does not wait.
+// and shows the others where their logs end now, which may be earlier than before
+// if the server has lost something. It does not wait.
 func (r *Reader) Refresh() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.stopped {
 		return
 	}
+	r.entries.clear()
 	var watched []*partition
 	for _, p := range r.partitions {
 		for f := range p.fetches {
@@ -180,7 +182,7 @@ func (r *Reader) refresh(watched []*partition) {
 	group.SetLimit(8)
 	for _, p := range watched {
 		group.Go(func() error {
-			if _, err := p.lookUp(r.ctx); err != nil && r.ctx.Err() == nil {
+			if err := p.renew(r.ctx); err != nil && r.ctx.Err() == nil {
 				r.config.Logger.Warn("the end of a log could not be looked up; its readers try again",
 					zap.Stringer("partition", p.id), zap.Error(err))
 			}

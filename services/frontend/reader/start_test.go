@@ -86,7 +86,7 @@ func TestFollowFromAFutureTimeLeavesOutWhatComesBefore(t *testing.T) {
 		entry.Time = at.UnixNano()
 		f.reader.entries.put(f.id, messages.LoggedEntry{Sequence: uint64(2 + i), Entry: entry})
 	}
-	f.reader.partitionOf(f.id).advance(position{3, 3})
+	f.reader.partitionOf(f.id).advance(position{sequence: 3, readable: 3, offset: 3})
 	c.wants(messages.StatusEnd, "late")
 }
 

@@ -1,0 +1,146 @@
+package partitionlog
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/pkg/messages"
+)
+
+// State is where a log begins and ends.
+type State struct {
+	FirstSequence uint64 // of the stream; one above LastSequence in an empty log
+	LastSequence  uint64 // of the stream
+	Entries       uint64
+
+	// Readable is the sequence of the last entry that can be read, and NextOffset
+	// the offset that follows it. Both are 0 if there is none.
+	Readable   uint64
+	NextOffset int64
+	// Damage is not nil if the log has lost its end: the entries above Readable are
+	// gone, or cannot be decoded.
+	Damage *messages.Error
+}
+
+// State asks the stream's leader where the log begins and ends.
+func (l *Log) State(ctx context.Context) (State, error) {
+	stream, err := l.js.Stream(ctx, l.partition.LogStream())
+	if err != nil {
+		return State{}, fmt.Errorf("look up stream %s: %w", l.partition.LogStream(), err)
+	}
+	s := stream.CachedInfo().State
+	state := State{FirstSequence: max(s.FirstSeq, 1), LastSequence: s.LastSeq, Entries: s.Msgs}
+	if s.LastSeq == 0 {
+		return state, nil
+	}
+	last, err := l.await(ctx, s.LastSeq)
+	if corrupt(err) {
+		if last, err = l.lastReadable(ctx, &state, err); err != nil {
+			return State{}, err
+		}
+	} else if err != nil {
+		return State{}, err
+	}
+	state.Readable, state.NextOffset = last.Sequence, last.Entry.NextOffset()
+	return state, nil
+}
+
+func corrupt(err error) bool { return errors.Is(err, messages.NewError(messages.CodeCorrupt, "")) }
+
+// maxUnreadable is how many entries in a row may be impossible to decode before the
+// search for one that can be read is given up.
+const maxUnreadable = 8
+
+// lastReadable returns the last entry that can be read, the zero one if there is none,
+// and notes in the state what is behind it.
+func (l *Log) lastReadable(ctx context.Context, state *State, why error) (messages.LoggedEntry, error) {
+	state.Damage = messages.AsError(why)
+	// Some entry stands at or behind low, none at or behind high.
+	low, high := state.FirstSequence, state.LastSequence
+	if state.Entries == 0 {
+		high = low
+	}
+	for low < high {
+		middle := low + (high-low)/2
+		entries, _, err := l.Read(ctx, middle, 1)
+		switch {
+		case corrupt(err):
+			low = middle + 1 // there is one, whatever it says
+		case err != nil:
+			return messages.LoggedEntry{}, err
+		case len(entries) == 0:
+			high = middle
+		default:
+			low = entries[0].Sequence + 1
+		}
+	}
+	for last := low - 1; last >= state.FirstSequence && low-last <= maxUnreadable; last-- {
+		entries, _, err := l.Read(ctx, last, 1)
+		switch {
+		case corrupt(err):
+		case err != nil:
+			return messages.LoggedEntry{}, err
+		case len(entries) > 0 && entries[0].Sequence == last:
+			return entries[0], nil
+		}
+	}
+	return messages.LoggedEntry{}, nil
+}
+
+// lagPause is how long a replica that lags is left to itself.
+const lagPause = 5 * time.Millisecond
+
+// await reads an entry that the leader counts. Any replica may be the one that
+// answers a read: one that lags is asked again until ctx ends. An entry that the
+// leader itself does not have is lost: the error is CORRUPT.
+func (l *Log) await(ctx context.Context, sequence uint64) (messages.LoggedEntry, error) {
+	pause := time.NewTicker(lagPause)
+	defer pause.Stop()
+	for {
+		entries, _, err := l.Read(ctx, sequence, 1)
+		switch {
+		case err != nil:
+			return messages.LoggedEntry{}, err
+		case len(entries) > 0:
+			return entries[0], nil
+		}
+		gone, err := l.gone(ctx, sequence)
+		switch {
+		case err != nil:
+			return messages.LoggedEntry{}, err
+		case gone:
+			return messages.LoggedEntry{}, messages.Errorf(messages.CodeCorrupt,
+				"the last entry of stream %s, %d, is gone", l.partition.LogStream(), sequence)
+		}
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return messages.LoggedEntry{}, fmt.Errorf("read %s: its entry %d is not there yet: %w",
+				l.partition.LogStream(), sequence, context.Cause(ctx))
+		}
+	}
+}
+
+// gone reports whether the stream's leader does not have an entry.
+func (l *Log) gone(ctx context.Context, sequence uint64) (bool, error) {
+	request, err := json.Marshal(getRequest{Sequence: sequence})
+	if err != nil {
+		return false, err
+	}
+	m, err := l.conn.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+l.partition.LogStream(), request)
+	if err != nil {
+		return false, fmt.Errorf("ask for entry %d of stream %s: %w", sequence, l.partition.LogStream(), err)
+	}
+	var answer struct {
+		Error *jetstream.APIError `json:"error"`
+	}
+	if err := json.Unmarshal(m.Data, &answer); err != nil {
+		return false, fmt.Errorf("ask for entry %d of stream %s: %w", sequence, l.partition.LogStream(), err)
+	}
+	return answer.Error != nil && answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound, nil
+}

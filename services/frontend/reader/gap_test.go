@@ -1,0 +1,322 @@
+package reader
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/internal/partitionlog"
+	"laneway.dev/pkg/messages"
+)
+
+// skip leaves a gap before the next entry.
+func (f *fixture) skip(offsets int64) { f.offset += offsets }
+
+// gap returns the next message, which must name a gap.
+func (c *consumer) gap(first, last int64) {
+	c.f.Helper()
+	expectGap(c.f, c.status(messages.StatusGap), first, last)
+}
+
+// holed is a fixture whose log may lose entries: its stream allows it.
+func holed(t testing.TB) *fixture {
+	t.Helper()
+	f := newFixture(t, nil)
+	must(t, f.log.Delete(f.context()))
+	_, err := f.js.CreateStream(f.context(), jetstream.StreamConfig{
+		Name: f.id.LogStream(), Subjects: []string{f.id.LogSubject()}, Storage: jetstream.FileStorage, AllowDirect: true,
+	})
+	must(t, err)
+	return f
+}
+
+// lose deletes entries.
+func (f *fixture) lose(sequences ...uint64) {
+	f.Helper()
+	stream, err := f.js.Stream(f.context(), f.id.LogStream())
+	must(f, err)
+	for _, s := range sequences {
+		must(f, stream.DeleteMsg(f.context(), s))
+	}
+	f.reader.entries.clear()
+}
+
+func TestGapIsToldAndTheFetchGoesOnBehindIt(t *testing.T) {
+	f := newFixture(t, nil)
+	f.commit(lines("a", "b"))
+	f.skip(3)
+	f.commit(lines("c"))
+	for _, frames := range []bool{false, true} {
+		for name, request := range map[string]fields{
+			"a fetch": {}, "with a window": {"window_bytes": 1}, "of so many records": {"max_records": 3}, "of so many bytes": {"max_bytes": 30},
+		} {
+			t.Run(fmt.Sprintf("%s, frames %v", name, frames), func(t *testing.T) {
+				request["offset"], request["frames"] = 0, frames
+				c := f.fetch(request)
+				var got []string
+				for len(got) < 2 {
+					m := c.data()
+					got = append(got, valuesOf(t, m)...)
+					if m.Reply != "" {
+						c.grant(m, len(m.Data))
+					}
+				}
+				c.gap(2, 4)
+				rest, last := c.rest()
+				if got = append(got, rest...); !slices.Equal(got, []string{"a", "b", "c"}) {
+					t.Errorf("got %q", got)
+				}
+				expectHeader(t, last, messages.HeaderStatus, messages.StatusEnd)
+				expectOffsets(t, last, 6, 6)
+			})
+		}
+	}
+}
+
+func TestFetchThatIsFullBeforeAGapIsNotToldOfIt(t *testing.T) {
+	f := newFixture(t, nil)
+	f.commit(lines("a", "b"))
+	f.skip(3)
+	f.commit(lines("c"))
+	expectOffsets(t, f.fetch(fields{"offset": 0, "max_records": 2}).wants(messages.StatusEnd, "a", "b"), 2, 6)
+}
+
+func TestStartInsideAGapIsBehindIt(t *testing.T) {
+	f := newFixture(t, nil)
+	f.commit(lines("a"))
+	f.skip(4)
+	f.commit(lines("b"))
+	for offset := int64(1); offset < 5; offset++ {
+		c := f.fetch(fields{"offset": offset})
+		c.gap(offset, 4)
+		c.wants(messages.StatusEnd, "b")
+	}
+	f.fetch(fields{"offset": 5}).wants(messages.StatusEnd, "b")
+}
+
+func TestStartByTimeBehindAGapIsToldOfIt(t *testing.T) {
+	f := newFixture(t, nil)
+	f.commit(lines("a"))
+	f.skip(4)
+	s := f.commit(lines("b"))
+	c := f.fetch(fields{"time": s.entry.At()})
+	c.gap(1, 4)
+	c.wants(messages.StatusEnd, "b")
+	c = f.fetch(fields{"time": time.Unix(0, 0)})
+	c.data()
+	c.gap(1, 4)
+	c.wants(messages.StatusEnd, "b")
+	f.fetch(fields{"time": s.entry.At().Add(time.Hour)}).wants(messages.StatusEnd)
+}
+
+func TestGapAtTheEndIsToldToThoseWhoAskAndThoseWhoWait(t *testing.T) {
+	f := newFixture(t, nil)
+	f.commit(lines("a"))
+	follower := f.fetch(fields{"offset": 0, "follow": true, "max_records": 2})
+	follower.data()
+	f.skip(4)
+	// An owner that takes the log over has no records yet.
+	term := messages.Entry{TopicID: f.topic.ID, Owner: "next", BaseOffset: f.offset, Time: time.Now().UnixNano()}
+	sequence := f.append(messages.EncodeEntry(term))
+	c := f.fetch(fields{"offset": 0})
+	c.data()
+	c.gap(1, 4)
+	expectOffsets(t, c.status(messages.StatusEnd), 5, 5)
+	c = f.fetch(fields{"offset": 3})
+	c.gap(3, 4)
+	expectOffsets(t, c.status(messages.StatusEnd), 5, 5)
+	expectOffsets(t, f.fetch(fields{"from": "latest"}).status(messages.StatusEnd), 5, 5)
+
+	f.reader.Committed(messages.Committed{Partition: f.id, Sequence: sequence}, term)
+	follower.gap(1, 4)
+	f.tell(lines("b"))
+	expectOffsets(t, follower.wants(messages.StatusEnd, "b"), 6, 6)
+}
+
+func TestLogThatDoesNotBeginWithSequence1AndOffset0(t *testing.T) {
+	f := newFixture(t, nil)
+	must(t, f.log.Delete(f.context()))
+	_, err := f.js.CreateStream(f.context(), jetstream.StreamConfig{
+		Name: f.id.LogStream(), Subjects: []string{f.id.LogSubject()}, Storage: jetstream.FileStorage, AllowDirect: true, FirstSeq: 1001,
+	})
+	must(t, err)
+	f.last = 1000
+	f.skip(100)
+	f.commit(lines("a"))
+	s := f.commit(lines("b"))
+	f.commit(lines("c"))
+	f.reader.entries.clear()
+	for _, start := range []fields{{"from": "earliest"}, {"offset": 0}, {"time": time.Unix(0, 0)}} {
+		c := f.fetch(start)
+		c.gap(0, 99)
+		expectOffsets(t, c.wants(messages.StatusEnd, "a", "b", "c"), 103, 103)
+	}
+	f.fetch(fields{"offset": 102}).wants(messages.StatusEnd, "c")
+	f.fetch(fields{"time": s.entry.At()}).wants(messages.StatusEnd, "b", "c")
+	f.fetch(fields{"offset": 104}).fails(messages.CodeOffsetOutOfRange)
+}
+
+func TestLostEntriesAreNamedAndWhatLiesElsewhereIsServed(t *testing.T) {
+	f := holed(t)
+	f.commit(lines("a"))
+	lost := f.commit(lines("b", "c"))
+	f.commit(lines("d"))
+	s := f.commit(lines("e"))
+	f.lose(2, 3)
+	for _, request := range []fields{{"from": "earliest"}, {"offset": 0, "frames": true, "follow": true}, {"time": time.Unix(0, 0)}} {
+		c := f.fetch(request)
+		c.data()
+		m := c.fails(messages.CodeCorrupt)
+		expectGap(t, m, 1, 3)
+		if text := m.Header.Get(messages.HeaderDesc); !strings.Contains(text, "the entries 2 to 3 of stream LANEWAY-orders-0 are gone") ||
+			!strings.Contains(text, "offsets 1 to 3") {
+			t.Errorf("the description is %q", text)
+		}
+	}
+	for offset := int64(1); offset < 4; offset++ {
+		expectGap(t, f.fetch(fields{"offset": offset}).fails(messages.CodeCorrupt), offset, 3)
+	}
+	expectGap(t, f.fetch(fields{"time": lost.entry.At()}).fails(messages.CodeCorrupt), 1, 3)
+	f.fetch(fields{"offset": 4}).wants(messages.StatusEnd, "e")
+	f.fetch(fields{"time": s.entry.At().Add(1)}).wants(messages.StatusEnd)
+}
+
+func TestEntryThatCannotBeDecodedIsNamedWithItsOffsets(t *testing.T) {
+	f := newFixture(t, nil)
+	f.commit(lines("a"))
+	broken := f.append([]byte("no entry"))
+	f.append([]byte("no entry either"))
+	f.skip(2)
+	f.commit(lines("b"))
+	c := f.fetch(fields{"offset": 0})
+	c.data()
+	m := c.fails(messages.CodeCorrupt)
+	if text := m.Header.Get(messages.HeaderDesc); !strings.Contains(text, fmt.Sprintf("entry %d of stream LANEWAY-orders-0", broken)) {
+		t.Errorf("the description is %q", text)
+	}
+	expectGap(t, m, 1, 2)
+	expectGap(t, f.fetch(fields{"offset": 2}).fails(messages.CodeCorrupt), 2, 2)
+	f.fetch(fields{"offset": 3}).wants(messages.StatusEnd, "b")
+}
+
+func TestDamagedEntryWithoutRecordsDisturbsNoReader(t *testing.T) {
+	f := holed(t)
+	f.commit(lines("a"))
+	f.commit() // a mark
+	f.append([]byte("no entry"))
+	f.commit(lines("b"))
+	f.lose(2)
+	f.fetch(fields{"offset": 0}).wants(messages.StatusEnd, "a", "b")
+}
+
+func TestLogThatLostItsEndIsServedUpToThere(t *testing.T) {
+	for name, damage := range map[string]func(*fixture){
+		"one entry":       func(f *fixture) { f.commit(lines("lost")); f.lose(f.last) },
+		"many":            func(f *fixture) { f.commit(lines("1")); f.commit(lines("2")); f.commit(lines("3")); f.lose(3, 4, 5) },
+		"not decodable":   func(f *fixture) { f.append([]byte("no entry")) },
+		"several of them": func(f *fixture) { f.append([]byte("x")); f.append([]byte("y")); f.append([]byte("z")) },
+		"both":            func(f *fixture) { f.append([]byte("x")); f.commit(lines("lost")); f.lose(f.last) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := holed(t)
+			f.commit(lines("a"))
+			f.commit(lines("b"))
+			damage(f)
+			for _, request := range []fields{
+				{"offset": 0}, {"from": "earliest", "follow": true}, {"offset": 0, "frames": true, "window_bytes": 1000}, {"time": time.Unix(0, 0)},
+			} {
+				c := f.fetch(request)
+				c.data()
+				c.data()
+				m := c.fails(messages.CodeCorrupt)
+				expectGap(t, m, 2, -1)
+				expectHeader(t, m, messages.HeaderEndOffset, "2")
+			}
+			f.fetch(fields{"offset": 1, "max_records": 1}).wants(messages.StatusEnd, "b")
+			for _, request := range []fields{{"from": "latest"}, {"offset": 2}, {"offset": 2, "follow": true}} {
+				expectGap(t, f.fetch(request).fails(messages.CodeCorrupt), 2, -1)
+			}
+			f.fetch(fields{"offset": 3}).fails(messages.CodeOffsetOutOfRange)
+		})
+	}
+}
+
+func TestLogOfWhichNothingIsLeft(t *testing.T) {
+	f := holed(t)
+	f.commit(lines("a"))
+	f.commit(lines("b"))
+	f.lose(1, 2)
+	for _, start := range []fields{{"from": "earliest"}, {"from": "latest"}, {"offset": 0}, {"time": time.Unix(0, 0)}} {
+		expectGap(t, f.fetch(start).fails(messages.CodeCorrupt), 0, -1)
+	}
+	f.fetch(fields{"offset": 1}).fails(messages.CodeOffsetOutOfRange)
+}
+
+func TestFollowerBeyondALostTailIsToldAfterAReconnection(t *testing.T) {
+	f := holed(t)
+	f.tell(lines("a"))
+	f.tell(lines("b"))
+	c := f.fetch(fields{"offset": 0, "follow": true})
+	for range 2 {
+		m := c.data()
+		c.grant(m, len(m.Data))
+	}
+	// The server was restarted, and its log is shorter.
+	must(t, f.js.DeleteStream(f.context(), f.id.LogStream()))
+	f.log = partitionlog.New(f.conn, f.js, f.id)
+	must(t, f.log.Create(f.context(), 1))
+	f.last, f.offset = 0, 0
+	f.commit(lines("a"))
+	f.reader.Refresh()
+	m := c.beyondBeats()
+	for m.Header.Get(messages.HeaderOffset) != "" {
+		m = c.beyondBeats()
+	}
+	expectHeader(t, m, messages.HeaderError, "OFFSET_OUT_OF_RANGE")
+	expectHeader(t, m, messages.HeaderEndOffset, "1")
+	f.fetch(fields{"offset": 2, "follow": true}).fails(messages.CodeOffsetOutOfRange)
+	f.fetch(fields{"offset": 0}).wants(messages.StatusEnd, "a")
+}
+
+func TestTimeIsFoundBehindAClockThatWasFarAhead(t *testing.T) {
+	f := newFixture(t, nil)
+	start := time.Now().Add(-30 * 24 * time.Hour).Truncate(time.Second)
+	var rising uint64
+	put := func(at time.Time, value string) {
+		frame := messages.EncodeRecord(messages.Record{Value: []byte(value)})
+		entry := f.stage([][]byte{frame}, []uint32{1})
+		entry.Time, entry.RisingFrom = at.UnixNano(), rising
+		f.append(messages.EncodeEntry(entry))
+	}
+	day := func(n int) time.Time { return start.Add(time.Duration(n) * 24 * time.Hour) }
+	for n := range 5 {
+		put(day(n), fmt.Sprint(n))
+	}
+	for n := range 3 { // the clock is 10 days ahead
+		put(day(14).Add(time.Duration(n)*time.Hour), "ahead")
+	}
+	rising = f.last + 1
+	for n := 5; n < 12; n++ {
+		put(day(n), fmt.Sprint(n))
+	}
+	ahead := []string{"ahead", "ahead", "ahead"}
+	days := []string{"5", "6", "7", "8", "9", "10", "11"}
+	for _, cold := range []bool{true, false} {
+		for n := 6; n < 12; n++ {
+			if cold {
+				f.reader.entries.clear()
+			}
+			f.fetch(fields{"time": day(n)}).wants(messages.StatusEnd, days[n-5:]...)
+		}
+		f.fetch(fields{"time": day(11).Add(1)}).wants(messages.StatusEnd)
+		f.fetch(fields{"time": day(14)}).wants(messages.StatusEnd)
+		f.fetch(fields{"time": day(5)}).wants(messages.StatusEnd, slices.Concat(ahead, days)...)
+		f.fetch(fields{"time": day(4)}).wants(messages.StatusEnd, slices.Concat([]string{"4"}, ahead, days)...)
+		f.fetch(fields{"time": day(4).Add(1)}).wants(messages.StatusEnd, slices.Concat(ahead, days)...)
+		f.fetch(fields{"time": day(0)}).wants(messages.StatusEnd, slices.Concat([]string{"0", "1", "2", "3", "4"}, ahead, days)...)
+	}
+}
