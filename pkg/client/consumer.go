@@ -38,6 +38,15 @@ type ConsumerOptions struct {
 	// MaxWait is how long to wait, without Follow, if there is nothing at first.
 	MaxWait time.Duration
 
+	// OnGap is called for offsets that hold no records, between the records before and
+	// behind them, by the goroutine that iterates. Reading continues by itself; nil is
+	// that nobody wants to know.
+	OnGap func(Gap)
+	// SkipCorrupt continues behind records that cannot be read, because they were lost
+	// or damaged, and has OnGap called for them. Otherwise they end the reading of their
+	// partition with CORRUPT.
+	SkipCorrupt bool
+
 	// WindowBytes bounds what is on its way for each partition; default 8 MiB. One
 	// batch may exceed it.
 	WindowBytes int64
@@ -69,11 +78,14 @@ func (c *Client) Consumer(options ConsumerOptions) *Consumer {
 	return &Consumer{c, options.complete()}
 }
 
-// Records reads from the place that the options name: a partition in order and
-// without a gap, several mixed as their records arrive. The iteration ends at the
-// end of what was asked for, or after it has yielded an error, which is that of
+// Records reads from the place that the options name: a partition in order, with
+// every record that it has, several mixed as their records arrive. The iteration ends
+// at the end of what was asked for, or after it has yielded an error, which is that of
 // ctx once ctx has ended. What breaks in between, such as a frontend that is
 // gone, is asked for again from the next offset.
+//
+// If one of several partitions fails, the others are read to their ends first, with
+// Follow to where they end at that time.
 func (c *Consumer) Records(ctx context.Context) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		left := newBudget(c.options.MaxRecords)
@@ -81,6 +93,12 @@ func (c *Consumer) Records(ctx context.Context) iter.Seq2[Record, error] {
 			if err != nil {
 				yield(Record{}, err)
 				return
+			}
+			if b.gap != nil {
+				if c.options.OnGap != nil {
+					c.options.OnGap(*b.gap)
+				}
+				continue
 			}
 			if !b.records(&left, yield) {
 				return
@@ -92,7 +110,7 @@ func (c *Consumer) Records(ctx context.Context) iter.Seq2[Record, error] {
 // batches reads the frames of the partitions that are wanted.
 func (c *Consumer) batches(ctx context.Context) iter.Seq2[fetched, error] {
 	if c.options.Partition != nil {
-		return c.partition(ctx, *c.options.Partition)
+		return c.partition(ctx, c.progress(*c.options.Partition))
 	}
 	return func(yield func(fetched, error) bool) {
 		topic, err := c.client.find(ctx, c.options.Topic)
@@ -100,7 +118,7 @@ func (c *Consumer) batches(ctx context.Context) iter.Seq2[fetched, error] {
 		case err != nil:
 			yield(fetched{}, err)
 		case topic.Partitions == 1:
-			c.partition(ctx, 0)(yield)
+			c.partition(ctx, c.progress(0))(yield)
 		default:
 			c.merge(ctx, topic.Partitions, yield)
 		}

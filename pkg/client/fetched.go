@@ -24,8 +24,10 @@ func (b *budget) spend() bool {
 	return b.left != 0
 }
 
-// fetched is a batch frame as it came, without what its content is checked for.
+// fetched is a batch frame as it came, without what its content is checked for, or
+// a gap.
 type fetched struct {
+	gap       *Gap // not nil: nothing else counts
 	topic     string
 	partition int32
 	offset    int64 // of the frame's first record

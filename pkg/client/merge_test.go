@@ -47,19 +47,77 @@ func TestAllPartitionsAreReadEachInItsOrder(t *testing.T) {
 	}
 }
 
-func TestAnErrorOfOnePartitionEndsAll(t *testing.T) {
+// failOne fails the fetch of partition 1 and returns that of partition 0.
+func (f *frontend) failOne(t *testing.T) *nats.Msg {
+	var other *nats.Msg
+	for range 2 {
+		if m := next(t, f.fetches); partitionOf(m) == "1" {
+			f.failFetch(m, messages.NewError(messages.CodeCorrupt, "key"))
+		} else {
+			other = m
+		}
+	}
+	return other
+}
+
+func TestAnErrorOfOnePartitionComesWhenTheOthersHaveEnded(t *testing.T) {
+	c, f := setup(t, 2)
+	f.open(0)
+	f.open(1)
+	r := read(t, c.Consumer(f.options()).Records(bounded(t)))
+	other := f.failOne(t)
+	f.send(other, 0, 9)
+	r.want(t, 0, 9)
+	f.send(other, 10, 19)
+	r.want(t, 10, 19)
+	select {
+	case err := <-r.err:
+		t.Fatalf("partition 0 was cut off: %v", err)
+	default:
+	}
+	f.status(other, messages.StatusEnd, 20)
+	r.failed(t, messages.NewError(messages.CodeCorrupt, ""))
+}
+
+func TestAnErrorOfOnePartitionThatIsFollowedComesWhenTheOthersAreReadToTheirEnds(t *testing.T) {
 	c, f := setup(t, 2)
 	f.open(0)
 	f.open(1)
 	o := f.options()
 	o.Follow = true
 	r := read(t, c.Consumer(o).Records(bounded(t)))
+	var other *nats.Msg
+	var damaged *nats.Msg
 	for range 2 {
 		if m := next(t, f.fetches); partitionOf(m) == "1" {
-			f.failFetch(m, messages.NewError(messages.CodeCorrupt, "key"))
+			damaged = m
+		} else {
+			other = m
 		}
 	}
+	f.send(other, 0, 9)
+	r.want(t, 0, 9)
+	f.failFetch(damaged, messages.NewError(messages.CodeCorrupt, "key"))
+	again := next(t, f.fetches)
+	wantOffset(t, again, 10)
+	if partitionOf(again) != "0" || request(t, again).Follow {
+		t.Errorf("%s is asked with %s", again.Subject, again.Data)
+	}
+	f.send(again, 10, 12)
+	r.want(t, 10, 12)
+	f.status(again, messages.StatusEnd, 13)
 	r.failed(t, messages.NewError(messages.CodeCorrupt, ""))
+}
+
+func TestErrorsOfSeveralPartitionsAreAllTold(t *testing.T) {
+	c, f := setup(t, 2)
+	f.open(0)
+	f.open(1)
+	r := read(t, c.Consumer(f.options()).Records(bounded(t)))
+	f.failFetch(f.failOne(t), messages.NewError(messages.CodeOffsetOutOfRange, ""))
+	if text := r.failed(t, messages.NewError(messages.CodeCorrupt, "")); !strings.Contains(text, "OFFSET_OUT_OF_RANGE") {
+		t.Errorf("the error is %s", text)
+	}
 }
 
 func TestReadingAllPartitionsEndsByCountAndContext(t *testing.T) {

@@ -28,6 +28,7 @@ type progress struct {
 	served    bool  // a frontend has answered
 	failures  int   // in a row
 	left      bool  // the consumer wants no more
+	failed    bool  // it has ended with an error
 }
 
 // broken is the end of a request that another one may make good.
@@ -36,15 +37,23 @@ type broken struct{ err error }
 func (b *broken) Error() string { return b.err.Error() }
 func (b *broken) Unwrap() error { return b.err }
 
+// progress returns the start of a partition.
+func (c *Consumer) progress(number int32) *progress {
+	p := &progress{options: c.options, partition: number}
+	if o := c.options.Offset; o != nil {
+		p.next, p.placed = *o, true
+	}
+	return p
+}
+
 // partition reads the frames of a partition, with as many requests as it takes.
-func (c *Consumer) partition(ctx context.Context, number int32) iter.Seq2[fetched, error] {
+func (c *Consumer) partition(ctx context.Context, p *progress) iter.Seq2[fetched, error] {
 	return func(yield func(fetched, error) bool) {
-		p := &progress{options: c.options, partition: number}
-		if o := c.options.Offset; o != nil {
-			p.next, p.placed = *o, true
-		}
 		for {
 			err := c.client.fetch(ctx, p, yield)
+			if errors.Is(err, errSkipped) {
+				continue
+			}
 			if err != nil {
 				err = c.client.retry(ctx, p, err)
 				if err == nil {

@@ -65,6 +65,21 @@ func (c *Client) fetch(ctx context.Context, p *progress, yield func(fetched, err
 			return err
 		}
 		if m.Header.Get(messages.HeaderOffset) == "" {
+			g, err := s.gapIn(m)
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				ended = g.Err != nil
+				if p.left = !yield(fetched{gap: g}, nil); p.left {
+					return nil
+				}
+				if p.passed(g); ended {
+					return errSkipped
+				}
+				s.creditTo, s.fresh = m.Reply, false
+				continue
+			}
 			if over, err := s.status(m); over || err != nil {
 				ended = true
 				return err

@@ -1,0 +1,147 @@
+package client_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"laneway.dev/pkg/client"
+	"laneway.dev/pkg/messages"
+)
+
+// gap answers a fetch with the status of a gap, or, with an error, with damage.
+func (f *frontend) gap(m *nats.Msg, first, last int64, err *messages.Error) {
+	header := nats.Header{messages.HeaderStatus: {messages.StatusGap}, messages.HeaderDesc: {"a gap"}}
+	if err != nil {
+		header = nats.Header{
+			messages.HeaderStatus: {fmt.Sprint(err.Code.Kind().Status)}, messages.HeaderError: {err.Code.Kind().Name},
+			messages.HeaderDesc: {err.Error()},
+		}
+	}
+	header.Set(messages.HeaderGapFrom, fmt.Sprint(first))
+	if last >= 0 {
+		header.Set(messages.HeaderGapTo, fmt.Sprint(last))
+		header.Set(messages.HeaderNextOffset, fmt.Sprint(last+1))
+	}
+	f.publish(&nats.Msg{Subject: m.Reply, Reply: f.credit(), Header: header})
+}
+
+func TestAGapIsReportedInItsPlaceAndDisturbsNobodyWhoDoesNotAsk(t *testing.T) {
+	for _, interested := range []bool{true, false} {
+		c, f := setup(t, 1)
+		f.open(0)
+		o := f.options()
+		var seen []string
+		if interested {
+			o.OnGap = func(g client.Gap) { seen = append(seen, fmt.Sprintf("%d-%d %v", g.First, g.Last, g.Err)) }
+		}
+		go func() {
+			m := <-f.fetches
+			f.gap(m, 0, 2, nil)
+			f.send(m, 3, 4)
+			f.gap(m, 5, 5, nil)
+			f.status(m, messages.StatusHeartbeat, 6)
+			f.send(m, 6, 7)
+			f.gap(m, 8, 9, nil)
+			f.status(m, messages.StatusEnd, 10)
+		}()
+		for r, err := range c.Consumer(o).Records(bounded(t)) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen = append(seen, fmt.Sprint(r.Offset))
+		}
+		want := []string{"0-2 <nil>", "3", "4", "5-5 <nil>", "6", "7", "8-9 <nil>"}
+		if !interested {
+			want = []string{"3", "4", "6", "7"}
+		}
+		if !slices.Equal(seen, want) {
+			t.Errorf("got %q, want %q", seen, want)
+		}
+	}
+}
+
+func TestAFetchIsResumedBehindAGap(t *testing.T) {
+	c, f := setup(t, 1)
+	f.open(0)
+	o := f.options()
+	o.MaxRecords, o.Follow = 3, true
+	r := read(t, c.Consumer(o).Records(bounded(t)))
+	m := next(t, f.fetches)
+	f.send(m, 0, 1)
+	f.gap(m, 2, 9, nil)
+	f.failFetch(m, messages.NewError(messages.CodeUnavailable, ""))
+	m = next(t, f.fetches)
+	wantOffset(t, m, 10)
+	if left := request(t, m).MaxRecords; left != 1 {
+		t.Errorf("%d records more were asked for", left)
+	}
+	f.send(m, 10, 10)
+	r.want(t, 0, 1)
+	r.want(t, 10, 10)
+	r.ended(t)
+}
+
+func TestAGapThatDoesNotFollowWhatCameIsAnError(t *testing.T) {
+	for name, told := range map[string][2]int64{"later": {3, 4}, "earlier": {1, 4}, "empty": {2, 1}} {
+		t.Run(name, func(t *testing.T) {
+			c, f := setup(t, 1)
+			f.open(0)
+			r := read(t, c.Consumer(f.options()).Records(bounded(t)))
+			m := next(t, f.fetches)
+			f.send(m, 0, 1)
+			f.gap(m, told[0], told[1], nil)
+			r.failed(t, messages.NewError(messages.CodeInternal, ""))
+		})
+	}
+}
+
+func TestRecordsThatCannotBeReadEndTheReadingUnlessTheyAreSkipped(t *testing.T) {
+	damage := messages.NewError(messages.CodeCorrupt, "object k")
+	for _, skip := range []bool{false, true} {
+		c, f := setup(t, 1)
+		f.open(0)
+		o := f.options()
+		var gaps []client.Gap
+		o.SkipCorrupt, o.OnGap = skip, func(g client.Gap) { gaps = append(gaps, g) }
+		o.Retries = 1 // to skip is no retry
+		r := read(t, c.Consumer(o).Records(bounded(t)))
+		m := next(t, f.fetches)
+		f.send(m, 0, 1)
+		f.gap(m, 2, 4, damage)
+		r.want(t, 0, 1)
+		if !skip {
+			r.failed(t, damage)
+			continue
+		}
+		for offset := int64(5); offset < 15; offset += 2 {
+			m = next(t, f.fetches)
+			wantOffset(t, m, offset)
+			f.gap(m, offset, offset+1, damage)
+		}
+		m = next(t, f.fetches)
+		f.send(m, 15, 15)
+		r.want(t, 15, 15)
+		f.status(m, messages.StatusEnd, 16)
+		r.ended(t)
+		if len(gaps) != 6 || gaps[0].Err == nil || *gaps[0].Err != *damage || gaps[0].First != 2 || gaps[0].Last != 4 {
+			t.Errorf("gaps are %v", gaps)
+		}
+		if text := gaps[0].String(); !strings.Contains(text, "offsets 2 to 4") || !strings.Contains(text, "object k") {
+			t.Errorf("the gap is %q", text)
+		}
+	}
+}
+
+func TestALogThatLostItsEndCannotBeSkipped(t *testing.T) {
+	c, f := setup(t, 1)
+	f.open(0)
+	o := f.options()
+	o.SkipCorrupt = true
+	r := read(t, c.Consumer(o).Records(bounded(t)))
+	f.gap(next(t, f.fetches), 0, -1, messages.NewError(messages.CodeCorrupt, "entry 7"))
+	r.failed(t, messages.NewError(messages.CodeCorrupt, ""))
+}
