@@ -16,16 +16,17 @@ const anyPartition = -1
 type consumeCommand struct {
 	Topic string `arg:"" help:"Name of the topic."`
 	serverFlag
-	From      string `default:"earliest" help:"Where to start: earliest, latest, an offset, or a time such as 2026-11-23T10:00:00Z."`
-	Follow    bool   `help:"Wait for more at the end, until a signal."`
-	Count     number `placeholder:"N" help:"Stop after so many records, and wait until there are as many."`
-	Partition int    `default:"-1" placeholder:"N" help:"Only this partition; by default all, each in its own order."`
-	JSON      bool   `name:"json" help:"Print an object a line: topic, partition, offset, time, headers and value; those that are not UTF-8 in headers_base64 and value_base64."`
+	From        string `default:"earliest" help:"Where to start: earliest, latest, an offset, or a time such as 2026-11-23T10:00:00Z."`
+	Follow      bool   `help:"Wait for more at the end, until a signal."`
+	Count       number `placeholder:"N" help:"Stop after so many records, and wait until there are as many."`
+	SkipCorrupt bool   `help:"Say on standard error which records cannot be read, and continue behind them. Otherwise they end the command once the other partitions are printed."`
+	Partition   int    `default:"-1" placeholder:"N" help:"Only this partition; by default all, each in its own order."`
+	JSON        bool   `name:"json" help:"Print an object a line: topic, partition, offset, time, headers and value; those that are not UTF-8 in headers_base64 and value_base64."`
 }
 
 // Help implements kong.HelpProvider.
 func (*consumeCommand) Help() string {
-	return `Without --follow or --count it ends at the end of the topic.
+	return `Without --follow or --count it ends at the end of the topic. Offsets that hold no records, because the owner of the log crashed or a loss was accepted, are named on standard error. If a partition cannot be read, the others are printed to their ends first; then the command fails.
 
 Examples:
 
@@ -47,7 +48,10 @@ func (c *consumeCommand) Run(a *app) error {
 	defer laneway.Close()
 	ctx, cancel := context.WithCancel(a.ctx)
 	defer cancel()
-	records, err := c.records(ctx, laneway, from)
+	records, err := c.records(ctx, laneway, from, func(g client.Gap) {
+		// If that cannot be written there is nobody to tell.
+		_ = say(a.stderr, "laneway: %s\n", g)
+	})
 	if err == nil {
 		err = c.print(a, records)
 	}
@@ -60,10 +64,10 @@ func (c *consumeCommand) Run(a *app) error {
 	return err
 }
 
-func (c *consumeCommand) records(ctx context.Context, laneway *client.Client, from start) (iter.Seq2[client.Record, error], error) {
+func (c *consumeCommand) records(ctx context.Context, laneway *client.Client, from start, gap func(client.Gap)) (iter.Seq2[client.Record, error], error) {
 	options := client.ConsumerOptions{
 		Topic: c.Topic, From: from.from, Offset: from.offset, Time: from.time,
-		Follow: c.Follow || c.Count > 0, MaxRecords: int64(c.Count),
+		Follow: c.Follow || c.Count > 0, MaxRecords: int64(c.Count), SkipCorrupt: c.SkipCorrupt, OnGap: gap,
 	}
 	if c.Partition != anyPartition {
 		options.Partition = new(int32(c.Partition))

@@ -116,7 +116,7 @@ func TestStatusClassSaysWhetherToRetry(t *testing.T) {
 func TestNoErrorEndsAFetchWithTheStatusOfAnotherEnd(t *testing.T) {
 	for _, code := range Codes() {
 		status, class := code.FetchStatus(), strconv.Itoa(code.Kind().Status)
-		if slices.Contains([]string{StatusHeartbeat, StatusEnd, StatusCancelled, StatusNoRecords}, status) {
+		if slices.Contains([]string{StatusHeartbeat, StatusGap, StatusEnd, StatusCancelled, StatusNoRecords}, status) {
 			t.Errorf("%s ends a fetch with status %s", code.Kind().Name, status)
 		}
 		if status != class && (class != "404" || status != "410") {

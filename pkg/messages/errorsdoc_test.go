@@ -41,6 +41,7 @@ Two things are no errors of Laneway, but look like them:
   partition faster than they can be rejected (` + "`laneway_frontend_pauses_total`" + ` counts that). Try again after a while.
 - A fetch that ends well has status ` + "`" + StatusEnd + "`" + ` (the end is reached, or what was asked for is delivered), ` + "`" + StatusCancelled + "`" + ` (its consumer has
   cancelled it) or ` + "`" + StatusNoRecords + "`" + ` (nothing came within ` + "`max_wait_ms`" + `). No error has one of them. ` + "`" + StatusHeartbeat + "`" + ` on the way asks the consumer for a sign of life: publish ` + "`0`" + ` to its reply subject.
+  ` + "`" + StatusGap + "`" + ` names offsets that hold no records.
 `
 
 // renderErrors returns the page that tells users of the catalogue.

@@ -119,7 +119,7 @@ func (h *hostile) untilStatus(target, body string, show func(*nats.Msg)) message
 func ended(m *nats.Msg) (messages.Code, bool) {
 	status, name := m.Header.Get(messages.HeaderStatus), m.Header.Get(messages.HeaderError)
 	switch {
-	case status == "" || m.Header.Get(messages.HeaderOffset) != "" || status == messages.StatusHeartbeat:
+	case status == "" || m.Header.Get(messages.HeaderOffset) != "" || status == messages.StatusHeartbeat, status == messages.StatusGap:
 		return messages.CodeOK, false
 	case name == "":
 		return messages.CodeOK, true

@@ -44,6 +44,7 @@ func TestChecksFindWhatIsWrongAndNothingElse(t *testing.T) {
 	}{
 		"dense":                       {Dense(records("p 0", "p 1")), false},
 		"a gap":                       {Dense([]Record{{Offset: 0}, {Offset: 2}}), true},
+		"a gap that was told":         {Dense([]Record{{Offset: 0}, {Offset: 2, Gap: 1}}), false},
 		"in order":                    {SendOrder(records("p 0", "q 0", "p 1")), false},
 		"out of order":                {SendOrder(records("p 1", "p 0")), true},
 		"twice":                       {SendOrder(records("p 0", "p 0")), true},

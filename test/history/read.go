@@ -20,6 +20,7 @@ import (
 // Record is a record as a consumer gets it.
 type Record struct {
 	Offset int64
+	Gap    int64 // so many offsets before it hold no records, as the consumer was told
 	Value  string
 	Header nats.Header
 }
@@ -63,12 +64,22 @@ type status struct{ next, end int64 }
 
 func untilStatus(ctx context.Context, answers *nats.Subscription) ([]Record, status, error) {
 	var records []Record
+	var gap int64
 	for {
 		m, err := answers.NextMsgWithContext(ctx)
 		if err != nil {
 			return records, status{}, fmt.Errorf("fetch: %w", err)
 		}
 		if code := m.Header.Get(messages.HeaderStatus); code != "" && m.Header.Get(messages.HeaderOffset) == "" {
+			if code == messages.StatusGap {
+				from, fromErr := number(m, messages.HeaderGapFrom)
+				to, toErr := number(m, messages.HeaderGapTo)
+				if fromErr != nil || toErr != nil {
+					return records, status{}, fmt.Errorf("fetch: the status %v does not say where the gap is", m.Header)
+				}
+				gap += to - from + 1
+				continue
+			}
 			if code != messages.StatusEnd {
 				return records, status{}, fmt.Errorf("fetch: %s %s", code, m.Header.Get(messages.HeaderDesc))
 			}
@@ -83,7 +94,8 @@ func untilStatus(ctx context.Context, answers *nats.Subscription) ([]Record, sta
 		if err != nil {
 			return records, status{}, fmt.Errorf("fetch: %w in %v", err, m.Header)
 		}
-		records = append(records, Record{offset, string(m.Data), m.Header})
+		records = append(records, Record{offset, gap, string(m.Data), m.Header})
+		gap = 0
 	}
 }
 

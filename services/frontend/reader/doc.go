@@ -14,6 +14,8 @@
 //   - A status has no Laneway-Offset and no payload but the header Status, and
 //     Laneway-Next-Offset and Laneway-End-Offset as far as they are known. The
 //     status of an error is its class, Laneway-Error its name in the catalogue.
+//     Laneway-Gap-From and -To name offsets without records, in the status of a gap,
+//     behind which the fetch continues, and in that of damage, which ends it.
 //
 // Without follow a fetch ends where the log ended when it was asked for, or, if
 // nothing was there and it waits, where the log ended when something came.
