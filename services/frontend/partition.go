@@ -72,6 +72,10 @@ func (p *partition) Receive(ctx context.Context, m messages.Message) {
 			return
 		}
 		event = committed{CommittedEntry{p.id, entry}, c}
+		if p.service.number() == 0 {
+			p.service.reader.Committed(c, entry) // nobody takes it from the mailbox yet
+			return
+		}
 	}
 	// An error means that the actor is ending; nobody waits for what it held.
 	_ = p.mailbox.Put(ctx, event)
@@ -80,10 +84,17 @@ func (p *partition) Receive(ctx context.Context, m messages.Message) {
 // Run is the actor's goroutine.
 func (p *partition) Run(ctx context.Context) {
 	log := p.service.config.Logger.With(zap.Stringer("partition", p.id))
-	core := NewCore(p.id, p.service.epoch.Epoch(), p.service.config.Times)
 	if err := p.service.reader.Open(p.topic, int(p.id.Number)); err != nil {
 		log.Error("the partition cannot be fetched", zap.Error(err))
 	}
+	select {
+	case <-p.service.claimed:
+	case <-ctx.Done():
+		p.mailbox.Close()
+		p.service.reader.Close(p.id)
+		return
+	}
+	core := NewCore(p.id, p.service.number(), p.service.config.Times)
 	first := time.Now()
 	p.do(core.Step(first, nil))
 	p.mailbox.Run(ctx, p.service.config.Times.Heartbeat, func(now time.Time, events []Event) bool {

@@ -143,7 +143,7 @@ func (s *Service) fencePartition(ctx context.Context, p messages.Partition, iden
 			continue
 		}
 		fenced, err := ask(ctx, s, &s.fences, fenceKey{p, f.ProducerID, f.ProducerEpoch},
-			messages.FenceProducer{Partition: p, Epoch: s.epoch.Epoch(), Fence: f, IfKnown: expected})
+			messages.FenceProducer{Partition: p, Epoch: s.number(), Fence: f, IfKnown: expected})
 		if err != nil {
 			return position, err
 		}
@@ -234,7 +234,7 @@ func (s *Service) producerInfo(ctx context.Context, data []byte) (any, error) {
 }
 
 func (s *Service) askProducers(ctx context.Context, question messages.ListProducers) (messages.Producers, error) {
-	question.Epoch, question.Request = s.epoch.Epoch(), s.questions.Add(1)
+	question.Epoch, question.Request = s.number(), s.questions.Add(1)
 	return ask(ctx, s, &s.lists, question.Request, question)
 }
 

@@ -82,7 +82,8 @@ type Service struct {
 	ending    *actor.Ending
 	unobserve func() error
 
-	epoch   *epoch.Holder
+	epoch   atomic.Pointer[epoch.Holder] // nil before one is taken
+	claimed chan struct{}                // closed when one is
 	closing atomic.Bool
 	refused atomic.Uint64 // requests that were answered before they got a ticket
 	unsent  atomic.Uint64 // answers that could not be sent
@@ -102,7 +103,8 @@ type Service struct {
 }
 
 // Start takes an epoch and serves every partition and the topic API. ctx
-// bounds only the start, which waits for JetStream.
+// bounds only the start, which waits for JetStream. While JetStream does not write, it
+// returns without an epoch: then only fetches are served, until one can be taken.
 func Start(ctx context.Context, config Config) (*Service, error) {
 	config = config.orDefaults()
 	if config.Times.Deadline > messages.MaxDeadline {
@@ -110,7 +112,7 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 	}
 	s := &Service{
 		config: config, wire: wire.NewConnection(config.Conn, config.Logger),
-		admission: newAdmission(config.Limits), started: make(chan struct{}), ending: actor.NewEnding(),
+		admission: newAdmission(config.Limits), started: make(chan struct{}), claimed: make(chan struct{}), ending: actor.NewEnding(),
 	}
 	if s.requested = s.wire; config.Requests != config.Conn {
 		s.requested = wire.NewConnection(config.Requests, config.Logger)
@@ -119,15 +121,11 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 	if err := s.start(ctx); err != nil {
 		return nil, fmt.Errorf("start frontend: %w", err)
 	}
-	config.Logger.Info("frontend is running", zap.Uint64("epoch", s.epoch.Epoch()))
 	return s, nil
 }
 
 func (s *Service) start(ctx context.Context) (err error) {
 	if s.js, err = jetstream.New(s.config.Conn); err != nil {
-		return err
-	}
-	if s.epoch, err = epoch.Hold(ctx, s.js, role); err != nil {
 		return err
 	}
 	if s.registry, err = topics.Open(ctx, s.config.Conn, s.js); err != nil {
@@ -144,10 +142,6 @@ func (s *Service) start(ctx context.Context) (err error) {
 		CacheBytes: s.config.CacheBytes, MaxFetches: s.config.MaxFetches,
 		Failed: func(code messages.Code) { s.errors.add(kindFetch, code) },
 	})
-	// What is sent to its epoch is received.
-	if err := s.subscribe(messages.FrontendSubject(s.epoch.Epoch())); err != nil {
-		return err
-	}
 	if s.set, err = partitions.Start(ctx, s.registry, s.config.Logger, s.partition); err != nil {
 		return err
 	}
@@ -156,17 +150,27 @@ func (s *Service) start(ctx context.Context) (err error) {
 		s.set.Stop()
 		return err
 	}
+	watch, stopWatch := context.WithCancel(context.Background())
+	s.stopWatch = stopWatch
+	if err := s.await(ctx, watch); err != nil {
+		stopWatch()
+		s.wait.Wait()
+		s.set.Stop()
+		return err
+	}
 	if err := s.serveAPI(); err != nil {
+		stopWatch()
+		s.wait.Wait()
 		s.set.Stop()
 		return err
 	}
 	if s.unobserve, err = s.observe(); err != nil {
+		stopWatch()
+		s.wait.Wait()
 		s.set.Stop()
 		return err
 	}
-	ctx, s.stopWatch = context.WithCancel(context.Background())
-	s.wait.Go(func() { s.watchConnection(ctx) })
-	s.wait.Go(func() { s.endIfReplaced(s.epoch.Watch(ctx)) })
+	s.wait.Go(func() { s.watchConnection(watch) })
 	return nil
 }
 
@@ -185,10 +189,10 @@ func (s *Service) subscribe(subject string) error {
 func (s *Service) fenced(ctx context.Context, highest uint64) (uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	current := s.epoch.Epoch()
+	current := s.number()
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	next, err := s.epoch.Raise(ctx, highest)
+	next, err := s.epoch.Load().Raise(ctx, highest)
 	s.endIfReplaced(err)
 	if err != nil || next == current {
 		return next, err // without an error another partition was told first
@@ -229,6 +233,10 @@ func (s *Service) Check(context.Context) error {
 	}
 	if !s.config.Conn.IsConnected() || !s.config.Requests.IsConnected() {
 		return messages.NewError(messages.CodeUnavailable, "not connected to NATS")
+	}
+	if s.epoch.Load() == nil {
+		return messages.NewError(messages.CodeUnavailable,
+			"no epoch could be taken yet, so that nothing can be produced; what is stored can be fetched. Does JetStream write?")
 	}
 	for _, p := range s.set.Actors() {
 		select {

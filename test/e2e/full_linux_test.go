@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"laneway.dev/pkg/messages"
 	"laneway.dev/test/deployment"
 	"laneway.dev/test/history"
@@ -220,5 +222,59 @@ func TestAServeThatIsStartedOnAFullDiskComesUpOnceThereIsRoom(t *testing.T) {
 	probes["after"] = f.probe(ctx, t, "after")["after"]
 	if _, err := history.Verify(ctx, f.conn, f.partition, probes); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestAFrontendThatStartsOnAFullDiskServesReaders restarts the services whose start
+// takes an epoch while JetStream cannot write.
+func TestAFrontendThatStartsOnAFullDiskServesReaders(t *testing.T) {
+	t.Parallel() // it waits most of the time
+	ctx := within(t, time.Minute)
+	disk := smallDisk(t, "96m")
+	f := start(t, deployment.FiveProcesses, deployment.Options{Data: filepath.Join(disk, "data")})
+	probes := f.probe(ctx, t, "before")
+	remove := fill(t, disk, 0)
+	f.exhaustEpochs(ctx, t)
+	for _, role := range []string{deployment.Sequencer, deployment.Frontend} {
+		f.Terminate(role)
+		f.Restart(role)
+	}
+	err := deployment.Eventually(ctx, func(ctx context.Context) error {
+		_, err := history.Verify(ctx, f.conn, f.partition, probes)
+		return err
+	})
+	if err != nil {
+		t.Errorf("what was acknowledged cannot be read on a full disk: %v", err)
+	}
+	if err := f.Ready(ctx, deployment.Frontend); err == nil {
+		t.Error("a frontend without an epoch says that it is ready")
+	}
+	remove()
+	f.Terminate(deployment.NATS)
+	f.Restart(deployment.NATS)
+	f.AwaitReady(ctx)
+	f.AwaitConnected(ctx, f.conn)
+	probes["after"] = f.probe(ctx, t, "after")["after"]
+	if _, err := history.Verify(ctx, f.conn, f.partition, probes); err != nil {
+		t.Error(err)
+	}
+}
+
+// exhaustEpochs writes to the bucket of epochs until that fails: the last page of its
+// file has room for some.
+func (f *fixture) exhaustEpochs(ctx context.Context, t *testing.T) {
+	t.Helper()
+	js, err := jetstream.New(f.conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kv, err := js.KeyValue(ctx, "LANEWAY_EPOCHS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err == nil && ctx.Err() == nil {
+		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
+		_, err = kv.Put(attempt, "filler", make([]byte, 256))
+		cancel()
 	}
 }
