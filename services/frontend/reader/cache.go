@@ -1,13 +1,26 @@
 package reader
 
 import (
+	"bytes"
+	"unsafe"
+
 	"github.com/maypok86/otter/v2"
 
 	"laneway.dev/pkg/messages"
 )
 
-// overhead is what an item of a cache costs in bytes besides its content, about.
-const overhead = 160
+const (
+	// overhead is what an item of a cache costs in bytes besides its content: the node
+	// and its place in the tables of the cache. It is measured, see memory_test.go.
+	overhead = 256
+	// placeholderSize is what a batch of an entry costs besides its strings.
+	placeholderSize = int(unsafe.Sizeof(messages.Placeholder{}))
+	// stringOverhead is what the allocation of a string costs besides its bytes, about.
+	stringOverhead = 16
+	// copyBelow is the size of payloads that are copied: a payload may be a part of a
+	// message, all of which it would keep in memory. Of larger ones that is little.
+	copyBelow = 4 << 10
+)
 
 // entryKey names an entry of a log of one incarnation of a topic.
 type entryKey struct {
@@ -22,17 +35,36 @@ type entryCache struct {
 	cache *otter.Cache[entryKey, messages.LoggedEntry]
 }
 
-func newEntryCache(bytes int64) *entryCache {
+func newEntryCache(limit int64) *entryCache {
 	return &entryCache{otter.Must(&otter.Options[entryKey, messages.LoggedEntry]{
-		MaximumWeight: uint64(max(bytes, 1)),
-		Weigher: func(_ entryKey, logged messages.LoggedEntry) uint32 {
-			weight := overhead
-			for i := range logged.Entry.Batches {
-				weight += overhead + len(logged.Entry.Batches[i].MessageID)
-			}
-			return uint32(weight)
-		},
+		MaximumWeight: uint64(max(limit, 1)),
+		Weigher:       func(_ entryKey, logged messages.LoggedEntry) uint32 { return weighEntry(&logged.Entry) },
 	})}
+}
+
+// weighEntry returns what an entry holds in memory. Batches of an entry share the names
+// of their lanes and objects.
+func weighEntry(entry *messages.Entry) uint32 {
+	weight := overhead + len(entry.Owner) + cap(entry.Fences)*int(unsafe.Sizeof(messages.LoggedFence{}))
+	for i := range entry.Fences {
+		weight += len(entry.Fences[i].Name) + stringOverhead
+	}
+	for i := range entry.Refused {
+		r := &entry.Refused[i]
+		weight += int(unsafe.Sizeof(*r)) + len(r.Lane) + stringOverhead + cap(r.Numbers)*int(unsafe.Sizeof(uint64(0)))
+	}
+	var lane, key string
+	for i := range entry.Batches {
+		b := &entry.Batches[i]
+		weight += placeholderSize + len(b.MessageID)
+		if b.Lane != lane {
+			lane, weight = b.Lane, weight+len(b.Lane)+stringOverhead
+		}
+		if b.Extent.Key != key {
+			key, weight = b.Extent.Key, weight+len(b.Extent.Key)+stringOverhead
+		}
+	}
+	return uint32(weight)
 }
 
 func (c *entryCache) put(p messages.Partition, logged messages.LoggedEntry) {
@@ -64,15 +96,20 @@ type payloadCache struct {
 	cache *otter.Cache[payloadKey, payload]
 }
 
-func newPayloadCache(bytes int64) *payloadCache {
+func newPayloadCache(limit int64) *payloadCache {
 	return &payloadCache{otter.Must(&otter.Options[payloadKey, payload]{
-		MaximumWeight: uint64(max(bytes, 1)),
-		Weigher:       func(_ payloadKey, p payload) uint32 { return uint32(len(p.bytes) + overhead) },
+		MaximumWeight: uint64(max(limit, 1)),
+		Weigher: func(_ payloadKey, p payload) uint32 {
+			return uint32(cap(p.bytes) + len(p.extent.Key) + stringOverhead + overhead)
+		},
 	})}
 }
 
-func (c *payloadCache) put(extent messages.Extent, bytes []byte) {
-	c.cache.Set(payloadKey{extent.Key, extent.Offset}, payload{extent, bytes})
+func (c *payloadCache) put(extent messages.Extent, content []byte) {
+	if len(content) < copyBelow {
+		content = bytes.Clone(content)
+	}
+	c.cache.Set(payloadKey{extent.Key, extent.Offset}, payload{extent, content})
 }
 
 // get returns the payload of exactly this extent.
