@@ -98,7 +98,7 @@ func connectPatiently(ctx context.Context, url, role string, log *zap.Logger) (*
 			InitialInterval: 50 * time.Millisecond, Multiplier: 2, RandomizationFactor: 0.5, MaxInterval: time.Second,
 		}),
 		backoff.WithNotify(func(err error, wait time.Duration) {
-			log.Warn("NATS cannot be reached; trying for as long as it takes", zap.Error(err), zap.Duration("wait", wait))
+			log.Warn("NATS cannot be reached; trying for as long as it takes", zap.String("nats", redact(url)), zap.Error(err), zap.Duration("wait", wait))
 		}))
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)

@@ -22,6 +22,8 @@ type serveCommand struct {
 	Data   string        `default:"./laneway-data" help:"Data folder; it is created if need be."`
 	Store  storeLocation `placeholder:"URL" help:"The object store: file:///absolute/path or a path. By default the folder objects in the data folder."`
 
+	StartTimeout period `default:"30s" help:"How long NATS may restore streams without a word in its log, besides a second for each 16 MiB of them, before the start ends with an error."`
+
 	heartbeatFlag
 	frontendFlags
 	stagerFlags
@@ -86,9 +88,19 @@ func (c *serveCommand) start(ctx context.Context, p *process, broken func(error)
 	if err != nil {
 		return nil, nil, err
 	}
-	server, err := embedded.Start(embedded.Options{Listen: c.Listen, Data: c.Data, Logger: p.log, OnBroken: broken})
+	claim, err := embedded.NewClaim(embedded.Options{
+		Listen: c.Listen, Data: c.Data, StartTimeout: time.Duration(c.StartTimeout), Logger: p.log, OnBroken: broken,
+	})
 	if err != nil {
 		return nil, nil, err
+	}
+	// The pages are served while streams are restored, which may take long.
+	if err := p.observe(ctx, "serve", c.HTTP); err != nil {
+		return nil, nil, errors.Join(err, claim.Release())
+	}
+	server, err := claim.Start(ctx)
+	if err != nil {
+		return nil, nil, startAdvice(err)
 	}
 	p.onStop("NATS", func(context.Context) error { return server.Shutdown() })
 	store, err := objectstore.Open(c.storeLocation(), int64(c.StoreReserve))
@@ -96,9 +108,6 @@ func (c *serveCommand) start(ctx context.Context, p *process, broken func(error)
 		return nil, nil, err
 	}
 	p.onStop("the object store", func(context.Context) error { return store.Close() })
-	if err := p.observe(ctx, "serve", c.HTTP); err != nil {
-		return nil, nil, err
-	}
 	p.limitMemory(c.frontendFlags.memory() + c.stagerFlags.memory())
 	services, err := p.start(ctx, c.roles(p, server, store, faults), roles.All()...)
 	if err != nil {
@@ -106,6 +115,17 @@ func (c *serveCommand) start(ctx context.Context, p *process, broken func(error)
 	}
 	p.pages.Register("nats", server.Check)
 	return server, services, nil
+}
+
+// startAdvice says what to do about a server that cannot start.
+func startAdvice(err error) error {
+	switch {
+	case errors.Is(err, embedded.ErrBlock):
+		return &advised{err: err, advice: "restore the folder of the stream that is named from a copy; nothing in the data folder was changed"}
+	case errors.Is(err, embedded.ErrStartHangs):
+		return &advised{err: err, advice: "restore the folders of the streams that are named from a copy; if their disk is very slow, give a longer --start-timeout"}
+	}
+	return err
 }
 
 func (c *serveCommand) storeLocation() string {

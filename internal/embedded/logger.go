@@ -3,6 +3,9 @@ package embedded
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -18,19 +21,62 @@ var _ server.Logger = (*logAdapter)(nil)
 type logAdapter struct {
 	log *zap.Logger
 
+	said chan struct{} // holds a token when something was logged since the last look
+
 	mu    sync.Mutex
 	fatal error
+	open  map[string]bool // streams whose restore has begun and not ended
 }
 
 func newLogAdapter(log *zap.Logger) *logAdapter {
-	return &logAdapter{log: log.Named("nats").WithOptions(zap.AddCallerSkip(1))}
+	return &logAdapter{
+		log: log.Named("nats").WithOptions(zap.AddCallerSkip(1)), said: make(chan struct{}, 1), open: make(map[string]bool),
+	}
 }
 
 // Noticef logs what the server says about its normal life.
-func (a *logAdapter) Noticef(format string, v ...any) { a.log.Info(text(format, v)) }
+func (a *logAdapter) Noticef(format string, v ...any) {
+	line := text(format, v)
+	a.log.Info(line)
+	a.follow(line)
+}
 
 // Warnf logs a warning.
-func (a *logAdapter) Warnf(format string, v ...any) { a.log.Warn(text(format, v)) }
+func (a *logAdapter) Warnf(format string, v ...any) {
+	line := text(format, v)
+	a.log.Warn(line)
+	a.follow(line)
+}
+
+// restoreLine finds the stream in what the server says when it begins to restore one and when it has:
+// "Starting restore for stream '$G > S'", "Restored 2 messages for stream '$G > S' in 5ms".
+var restoreLine = regexp.MustCompile(`^(Starting restore|Restored .*) for stream '.* > (.*)'`)
+
+// follow takes note of the progress of a start.
+func (a *logAdapter) follow(line string) {
+	select {
+	case a.said <- struct{}{}:
+	default:
+	}
+	found := restoreLine.FindStringSubmatch(line)
+	if found == nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if strings.HasPrefix(line, "Starting") {
+		a.open[found[2]] = true
+	} else {
+		delete(a.open, found[2])
+	}
+}
+
+// restoring returns the streams whose restore has begun and not ended, sorted.
+func (a *logAdapter) restoring() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Sorted(maps.Keys(a.open))
+}
 
 // Errorf logs an error.
 func (a *logAdapter) Errorf(format string, v ...any) { a.log.Error(text(format, v)) }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"go.uber.org/zap"
@@ -37,6 +38,9 @@ type Options struct {
 	Data string
 	// MaxPayload is the largest message in bytes, headers included; 0 means DefaultMaxPayload.
 	MaxPayload int32
+	// StartTimeout is how long a start may take without a line in the server's log, besides the time
+	// for the bytes that it may have to read; 0 means DefaultStartTimeout.
+	StartTimeout time.Duration
 	// Logger receives the server's log; nil discards it.
 	Logger *zap.Logger
 	// OnBroken is told once, by an error that wraps [ErrStorage], that the server must be started
@@ -49,6 +53,13 @@ func (o *Options) logger() *zap.Logger {
 		return zap.NewNop()
 	}
 	return o.Logger
+}
+
+func (o *Options) startTimeout() time.Duration {
+	if o.StartTimeout <= 0 {
+		return DefaultStartTimeout
+	}
+	return o.StartTimeout
 }
 
 func (o *Options) broken(err error) {

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -21,7 +20,6 @@ import (
 )
 
 // readyTimeout bounds the wait for the listener, which is open when the library's Start returns.
-// The recovery of the streams happens before it and takes as long as it takes.
 const readyTimeout = 10 * time.Second
 
 // Server is a running NATS server. Its methods are safe for concurrent use.
@@ -39,51 +37,23 @@ type Server struct {
 
 // Start takes the lock of the data folder, recovers the streams in it and listens.
 // It returns when clients can connect. An error wraps [ErrLocked] if the folder is taken, and
-// [syscall.EADDRINUSE] if the port is. After an error nothing runs and nothing is locked.
+// [syscall.EADDRINUSE] if the port is. After an error nothing runs and nothing is locked, unless the
+// start hangs.
 func Start(options Options) (*Server, error) {
-	listen, err := options.address()
+	claim, err := NewClaim(options)
 	if err != nil {
 		return nil, err
 	}
-	folder, err := options.folder()
-	if err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return nil, fmt.Errorf("creating the data folder: %w", err)
-	}
-	lock, err := lockFolder(folder)
-	if err != nil {
-		return nil, err
-	}
-	natsServer, err := startLocked(listen, folder, options)
-	if err != nil {
-		return nil, errors.Join(err, lock.release())
-	}
-	s := &Server{nats: natsServer, lock: lock, folder: folder}
-	ctx, cancel := context.WithCancel(context.Background())
-	s.stopWatch = cancel
-	s.watch.Go(func() { s.watchStorage(ctx, options.logger(), options.broken) })
-	return s, nil
+	return claim.Start(context.Background())
 }
 
-func startLocked(listen address, folder string, options Options) (*server.Server, error) {
-	if err := probePort(listen); err != nil {
-		return nil, err
-	}
-	natsServer, err := server.NewServer(serverOptions(listen, folder, options.MaxPayload))
-	if err != nil {
-		return nil, fmt.Errorf("setting up the embedded NATS server: %w", err)
-	}
-	adapter := newLogAdapter(options.logger())
-	natsServer.SetLoggerV2(adapter, false, false, false)
-	natsServer.Start()
-	if err := settle(natsServer, adapter); err != nil {
-		natsServer.Shutdown()
-		natsServer.WaitForShutdown()
-		return nil, err
-	}
-	return natsServer, nil
+// run returns the server of a claim, which has started.
+func run(natsServer *server.Server, c *Claim) *Server {
+	s := &Server{nats: natsServer, lock: c.lock, folder: c.folder}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stopWatch = cancel
+	s.watch.Go(func() { s.watchStorage(ctx, c.options.logger(), c.options.broken) })
+	return s
 }
 
 // settle tells a started server from one whose start failed: the library returns nothing, it logs.
