@@ -127,7 +127,7 @@ func (c *trial) check() {
 			c.fault("%s: %v", p, err)
 		}
 		lost := c.compare(p, d)
-		state := c.judge(p, d, lost, c.info(p))
+		state := c.judge(p, d, lost)
 		c.worse(state)
 		c.produce(p, d, state)
 	}
@@ -135,21 +135,25 @@ func (c *trial) check() {
 	c.resume()
 }
 
-// info returns what topic info says of a partition's topic. Frontends hear of damage
-// once a second, so they are asked until they tell it, or have had time to.
-func (c *trial) info(p messages.Partition) info {
+// report returns what topic info says of a partition's topic, and whether the loss of
+// the partition is told everywhere. What frontends hear once a second, and what is looked at
+// beside the start, takes a moment: a loss is waited for.
+func (c *trial) report(p messages.Partition, loss bool) (told info, reported bool) {
 	ctx, cancel := context.WithTimeout(c.ctx, 10*time.Second)
 	defer cancel()
-	var told info
 	_ = deployment.Eventually(ctx, func(ctx context.Context) error {
+		if now, err := c.server.readyz(ctx); err == nil {
+			c.state = now
+		}
 		told = info{}
 		told.ask(ctx, c.conn, p.Topic)
-		if c.named(p) && !told.tells(p) {
+		c.wrong = c.server.log()
+		if reported = c.reported(p, told); !reported && (loss || c.named(p)) {
 			return errors.New("not told yet")
 		}
 		return nil
 	})
-	return told
+	return told, reported
 }
 
 // info is an answer of topic info.
@@ -220,8 +224,8 @@ func (c *trial) compare(p messages.Partition, d *delivered) []int64 {
 }
 
 // judge says how the loss of a partition is reported, which must be as is promised.
-func (c *trial) judge(p messages.Partition, d *delivered, lost []int64, told info) outcome {
-	reported := c.reported(p, told)
+func (c *trial) judge(p messages.Partition, d *delivered, lost []int64) outcome {
+	told, reported := c.report(p, len(lost) > 0 && len(d.errors) == 0 && !c.inGaps(d, lost))
 	if len(lost) == 0 {
 		if reported {
 			return readOnly // as it cannot know that nothing is lost
