@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"laneway.dev/pkg/client"
+	"laneway.dev/pkg/messages"
 )
 
 // anyPartition is the value of --partition that means all of them.
@@ -16,7 +17,7 @@ const anyPartition = -1
 type consumeCommand struct {
 	Topic string `arg:"" help:"Name of the topic."`
 	serverFlag
-	From        string `default:"earliest" help:"Where to start: earliest, latest, an offset, or a time such as 2026-11-23T10:00:00Z."`
+	From        string `default:"earliest" help:"Where to start: earliest, latest, an offset, or a time such as 2026-11-23T10:00:00Z. A number is always an offset."`
 	Follow      bool   `help:"Wait for more at the end, until a signal."`
 	Count       number `placeholder:"N" help:"Stop after so many records, and wait until there are as many."`
 	SkipCorrupt bool   `help:"Say on standard error which records cannot be read, and continue behind them. Otherwise they end the command once the other partitions are printed."`
@@ -56,6 +57,8 @@ func (c *consumeCommand) Run(a *app) error {
 		err = c.print(a, records)
 	}
 	switch {
+	case errors.Is(err, messages.NewError(messages.CodeOffsetOutOfRange, "")):
+		return from.orTime(err)
 	case a.stopped(err):
 		return nil // a signal is how --follow is meant to end
 	case errors.Is(err, syscall.EPIPE):
@@ -78,7 +81,7 @@ func (c *consumeCommand) records(ctx context.Context, laneway *client.Client, fr
 	case err != nil:
 		return nil, err
 	case topic.Partitions > 1 && from.offset != nil:
-		return nil, misuse("an offset means something else in each of the %d partitions of %s: give --partition too", topic.Partitions, c.Topic)
+		return nil, from.orTime(misuse("an offset means something else in each of the %d partitions of %s: give --partition too", topic.Partitions, c.Topic))
 	}
 	return laneway.Consumer(options).Records(ctx), nil
 }

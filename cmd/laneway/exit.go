@@ -67,14 +67,14 @@ func explain(w io.Writer, err error) {
 }
 
 func adviceFor(err error) string {
+	if e, ok := errors.AsType[*advised](err); ok {
+		return e.advice
+	}
 	if e, ok := errors.AsType[*usageError](err); ok {
 		if e.help == "" {
 			return ""
 		}
 		return "see " + e.help
-	}
-	if e, ok := errors.AsType[*advised](err); ok {
-		return e.advice
 	}
 	if e, ok := errors.AsType[*messages.Error](err); ok {
 		return action(e)
@@ -82,13 +82,9 @@ func adviceFor(err error) string {
 	return ""
 }
 
-// action is the one of the catalogue, but for a topic that lacks only the
-// partition, or is there again: to create it would not help.
+// action is the one of the catalogue, but for a topic that is there again.
 func action(e *messages.Error) string {
-	switch {
-	case e.Code == messages.CodeUnknownTopic && strings.Contains(e.Detail, " partition"):
-		return "see which partitions there are with: laneway topic info NAME"
-	case e.Code == messages.CodeUnknownTopic && strings.HasSuffix(e.Detail, " made again"):
+	if e.Code == messages.CodeUnknownTopic && strings.HasSuffix(e.Detail, " made again") {
 		return "send all of it again if it belongs into the new topic"
 	}
 	return e.Code.Kind().Action

@@ -81,7 +81,7 @@ func (c *producerShow) Run(a *app) error {
 	return administer(a, c.serverFlag, func(ctx context.Context, laneway *client.Client) error {
 		for _, request := range c.requests() {
 			producers, err := laneway.Admin().ProducerInfo(ctx, request)
-			if err != nil && messages.AsError(err).Code != messages.CodeUnknownProducer {
+			if err != nil && messages.AsError(err).Code != messages.CodeUnknownName {
 				return err
 			}
 			if len(producers) > 0 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 
@@ -26,4 +27,27 @@ func parseStart(value string) (start, error) {
 		return start{time: &moment}, nil
 	}
 	return start{}, misuse("--from %q is none of earliest, latest, an offset such as 42, and a time such as 2026-11-23T10:00:00Z", value)
+}
+
+// asTime returns the time that an offset may be meant for, if it looks like one since
+// 1970 in seconds, milliseconds, microseconds or nanoseconds: between 2001 and 2286.
+func asTime(offset int64) (time.Time, bool) {
+	for unit := int64(time.Second); unit > 0; unit /= 1000 {
+		if perSecond := int64(time.Second) / unit; offset >= 1e9*perSecond && offset/perSecond < 1e10 {
+			return time.Unix(offset/perSecond, offset%perSecond*unit).UTC(), true
+		}
+	}
+	return time.Time{}, false
+}
+
+// orTime adds to the error of an offset how it is written if it was meant for a time.
+func (s start) orTime(err error) error {
+	if s.offset == nil || err == nil {
+		return err
+	}
+	moment, looks := asTime(*s.offset)
+	if !looks {
+		return err
+	}
+	return &advised{err, fmt.Sprintf("--from %d is an offset; for the time write: --from %s", *s.offset, moment.Format(time.RFC3339Nano))}
 }

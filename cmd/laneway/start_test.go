@@ -1,8 +1,12 @@
 package main
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"time"
+
+	"laneway.dev/pkg/messages"
 )
 
 func TestStartIsAWordAnOffsetOrATime(t *testing.T) {
@@ -21,6 +25,40 @@ func TestStartIsAWordAnOffsetOrATime(t *testing.T) {
 	for _, wrong := range []string{"", "-1", "first", "2026-11-23", "1e3", "99999999999999999999"} {
 		if _, err := parseStart(wrong); exitCode(err) != exitUsage {
 			t.Errorf("%q: error %v", wrong, err)
+		}
+	}
+}
+
+func TestAnOffsetThatLooksLikeATimeIsExplained(t *testing.T) {
+	for value, want := range map[string]string{
+		"1764115742":          "2025-11-26T00:09:02Z",
+		"1764115742123":       "2025-11-26T00:09:02.123Z",
+		"1764115742123456":    "2025-11-26T00:09:02.123456Z",
+		"1764115742123456789": "2025-11-26T00:09:02.123456789Z",
+		"999999999":           "",
+		"99999999999":         "",
+		"42":                  "",
+		"latest":              "",
+	} {
+		s, err := parseStart(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cause := messages.NewError(messages.CodeOffsetOutOfRange, "")
+		advice := adviceFor(s.orTime(cause))
+		switch {
+		case !errors.Is(s.orTime(cause), cause):
+			t.Errorf("%s: the error is lost", value)
+		case want == "" && strings.Contains(advice, "--from"):
+			t.Errorf("%s: %s", value, advice)
+		case want != "" && !strings.HasSuffix(advice, "for the time write: --from "+want):
+			t.Errorf("%s: %s, want %s", value, advice, want)
+		}
+		if usage := s.orTime(misuse("no")); exitCode(usage) != exitUsage || want != "" && !strings.Contains(adviceFor(usage), want) {
+			t.Errorf("%s: exit code %d, %s", value, exitCode(usage), adviceFor(usage))
+		}
+		if s.orTime(nil) != nil {
+			t.Errorf("%s: an error without a cause", value)
 		}
 	}
 }

@@ -201,7 +201,7 @@ func (r *Registry) tryNext(ctx context.Context, name, instance string) (Identity
 func (r *Registry) hasRoom(ctx context.Context) error {
 	status, err := r.kv.Status(ctx)
 	if err == nil && status.Values() >= maxNames {
-		err = backoff.Permanent(messages.Errorf(messages.CodeTooManyProducers, "there are %d names, the limit; use one of them", status.Values()))
+		err = backoff.Permanent(messages.Errorf(messages.CodeTooManyNames, "%d", status.Values()))
 	}
 	return err
 }
@@ -245,14 +245,14 @@ func (r *record) remember(topics []uint64) {
 	r.Topics = all[max(0, len(all)-maxTopics):]
 }
 
-// Find returns the id of a named producer, or an error of code CodeUnknownProducer.
+// Find returns the id of a named producer, or an error of code CodeUnknownName.
 func (r *Registry) Find(ctx context.Context, name string) (int64, error) {
 	found, _, err := r.get(ctx, name)
 	switch {
 	case err != nil:
 		return 0, known(err)
 	case found.ID == 0:
-		return 0, messages.Errorf(messages.CodeUnknownProducer, "no producer has the name %q", name)
+		return 0, messages.Errorf(messages.CodeUnknownName, "%q", name)
 	}
 	return found.ID, nil
 }

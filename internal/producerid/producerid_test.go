@@ -154,7 +154,7 @@ func TestAnIDWhoseEpochsAreUsedUpIsRetired(t *testing.T) {
 func TestANameThatNobodyHasIsNotFound(t *testing.T) {
 	ctx, registry, _ := open(t)
 	_, err := registry.Find(ctx, "nobody")
-	if messages.AsError(err).Code != messages.CodeUnknownProducer || !strings.Contains(err.Error(), `"nobody"`) {
+	if messages.AsError(err).Code != messages.CodeUnknownName || !strings.Contains(err.Error(), `"nobody"`) {
 		t.Fatalf("error %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package messages
 
 import (
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -44,6 +45,10 @@ func CheckSubject(subject string) error {
 	if !validSubject(subject) {
 		return Errorf(CodeInvalidSubject, "%.80q", subject)
 	}
+	if mapsSubject(subject) {
+		return Errorf(CodeInvalidSubject, "%.80q is the target of a NATS subject mapping, which stands in the configuration of NATS; "+
+			"print one by: laneway topic mapping", subject)
+	}
 	first, _, _ := strings.Cut(subject, ".")
 	switch {
 	case first == "*" || first == ">":
@@ -54,6 +59,15 @@ func CheckSubject(subject string) error {
 	}
 	return nil
 }
+
+// mapsSubject reports whether a subject has a function of NATS' subject mappings, such
+// as {{partition(4,1)}}, or refers to a wildcard, such as $1. NATS does not evaluate them
+// in a subscription, so nobody would publish to such a subject.
+func mapsSubject(subject string) bool {
+	return strings.Contains(subject, "{{") || wildcardReference.MatchString(subject)
+}
+
+var wildcardReference = regexp.MustCompile(`(^|\.)\$[0-9]+(\.|$)`)
 
 // validSubject says whether NATS takes a subject to subscribe to. It must be
 // printable, and a wildcard must be a token of its own.

@@ -31,6 +31,10 @@ func TestSubjectsThatATopicCannotBeBoundTo(t *testing.T) {
 		"> in the middle":          {[]string{"orders.>.new"}, CodeInvalidSubject, "orders.>.new"},
 		"> within a token":         {[]string{"orders.new>"}, CodeInvalidSubject, "orders.new>"},
 		"* within a token":         {[]string{"orders.new*"}, CodeInvalidSubject, "orders.new*"},
+		"a mapping's function":     {[]string{"orders.{{partition(4,1)}}"}, CodeInvalidSubject, "laneway topic mapping"},
+		"a function with blanks":   {[]string{"orders.{{ partition(4,1) }}"}, CodeInvalidSubject, "orders."},
+		"a mapping's wildcard":     {[]string{"orders.$1"}, CodeInvalidSubject, "laneway topic mapping"},
+		"only a mapping":           {[]string{"{{wildcard(1)}}"}, CodeInvalidSubject, "laneway topic mapping"},
 		"too long":                 {[]string{strings.Repeat("x", MaxSubjectLength+1)}, CodeInvalidSubject, "xxx"},
 		"everything":               {[]string{">"}, CodeSubjectOverlap, "$JS.>"},
 		"every subject of a token": {[]string{"*"}, CodeSubjectOverlap, "laneway.>"},
@@ -75,6 +79,8 @@ func TestSubjectsThatATopicCanBeBoundTo(t *testing.T) {
 		{"lanewayside"},
 		{"a.laneway.>"},
 		{"a.$JS._INBOX"},
+		{"a.$1x", "a.x$1", "a.$"},
+		{"a.{b}"},
 		{strings.Repeat("x", MaxSubjectLength)},
 	} {
 		if _, err := (TopicConfig{Name: "orders", Subjects: subjects}).Complete(); err != nil {

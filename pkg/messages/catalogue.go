@@ -46,6 +46,8 @@ const (
 	CodeCreditTimeout      Code = 20029
 	CodeOutOfOrderSequence Code = 20030
 	CodeOutOfOrderFinal    Code = 20065
+	CodeUnknownName        Code = 20066
+	CodeTooManyNames       Code = 20067
 	CodeInvalidEpoch       Code = 20031
 	CodeUnknownProducer    Code = 20032
 	CodeTooManyProducers   Code = 20033
@@ -68,10 +70,10 @@ type Kind struct {
 }
 
 var catalogue = map[Code]Kind{
-	CodeTooManyTopics:      {"TOO_MANY_TOPICS", 400, false, "there are as many topics or partitions as are allowed", "delete topics that are not needed, or create this one with fewer partitions"},
+	CodeTooManyTopics:      {"TOO_MANY_TOPICS", 400, false, "there are as many topics or partitions as are allowed", "delete topics that are not needed; if the limit is one of partitions, fewer of them help, too"},
 	CodeMessageTooLarge:    {"MESSAGE_TOO_LARGE", 400, false, "a record is larger than the topic allows", "send smaller records, or create the topic with a larger max-record-bytes"},
 	CodeTopicExists:        {"TOPIC_EXISTS", 409, false, "a topic of this name exists", "choose another name, or delete the topic first"},
-	CodeUnknownTopic:       {"UNKNOWN_TOPIC", 404, false, "there is no such topic or partition", "create the topic with: laneway topic create NAME"},
+	CodeUnknownTopic:       {"UNKNOWN_TOPIC", 404, false, "there is no such topic or partition", "see which there are with: laneway topic list, or laneway topic info NAME; create a topic with: laneway topic create NAME"},
 	CodeStreamMismatch:     {"STREAM_MISMATCH", 400, false, "the expected stream is not the one that backs this partition", "correct the Nats-Expected-Stream header"},
 	CodeSubjectOverlap:     {"SUBJECT_OVERLAP", 400, false, "a subject overlaps with one that is in use", "choose a subject that shares no message with the one that is named"},
 	CodeWrongLastID:        {"WRONG_LAST_MSG_ID", 400, false, "wrong last msg ID", "read what was published meanwhile, then publish again with the id that is named, or without Nats-Expected-Last-Msg-Id"},
@@ -79,19 +81,19 @@ var catalogue = map[Code]Kind{
 	CodeHeadersTooLarge:    {"HEADERS_TOO_LARGE", 400, false, "the headers of a record are too large", "put what is in them into the record's value"},
 	CodeOverloaded:         {"OVERLOADED", 429, true, "too much is in flight on this partition or in this process", "wait for outstanding answers and send again; send less at once"},
 	CodeInvalidRequest:     {"INVALID_REQUEST", 400, false, "the request is not valid", "correct the request"},
-	CodeInvalidTopicName:   {"INVALID_TOPIC_NAME", 400, false, "a topic name has 1 to 64 letters, digits, underscores and hyphens", "choose another name"},
+	CodeInvalidTopicName:   {"INVALID_TOPIC_NAME", 400, false, "a topic name has 1 to 64 letters, digits, underscores and hyphens", "use such a name"},
 	CodeMalformedBatch:     {"MALFORMED_BATCH", 400, false, "the body is not a batch frame", "send a batch frame, or leave out its Content-Type"},
 	CodeEmptyBatch:         {"EMPTY_BATCH", 400, false, "the batch frame has no records", "do not send empty frames"},
-	CodeHeaderNotSupported: {"HEADER_NOT_SUPPORTED", 400, false, "a NATS header asks for something that Laneway does not do", "remove the header that is named"},
+	CodeHeaderNotSupported: {"HEADER_NOT_SUPPORTED", 400, false, "a NATS header or reply subject asks for something that Laneway does not do", "publish without what is named"},
 	CodeHeaderInvalid:      {"HEADER_INVALID", 400, false, "a header, or the block of headers, is not valid", "correct what is named"},
 	CodeOffsetOutOfRange:   {"OFFSET_OUT_OF_RANGE", 416, false, "the offset lies beyond the end of the partition or below its start", "fetch from earliest, latest, or an offset within the range"},
 	CodeInvalidSubject:     {"INVALID_SUBJECT", 400, false, "a subject has tokens of printable characters, separated by dots; * is a token, and > the last one", "correct the subject"},
 	CodeFailed:             {"FAILED", 503, true, "the batch could not be staged; it is not in the log and never will be", "send it again; if it goes on, look at the object store and the stagers' logs"},
-	CodeOutcomeUnknown:     {"OUTCOME_UNKNOWN", 503, true, "the deadline passed before the outcome was known; the batch may or may not be in the log", "send it again if doubles do no harm or a Nats-Msg-Id is set; look for a service that is down"},
+	CodeOutcomeUnknown:     {"OUTCOME_UNKNOWN", 503, true, "the deadline passed before the outcome was known; the batch may or may not be in the log", "send it again if it has a producer id or a Nats-Msg-Id, or if doubles do no harm; look for a service that is down"},
 	CodeNotCommitted:       {"NOT_COMMITTED", 503, true, "the batch came too late for its turn; it is not in the log and never will be", "send it again"},
 	CodeNotOwner:           {"NOT_OWNER", 503, true, "this frontend does not own the partition", "send it again"},
 	CodeStagerBusy:         {"STAGER_BUSY", 429, true, "the stager has no memory left for more batches", "wait and send again; add stagers or bandwidth if it goes on"},
-	CodeStoreUnavailable:   {"STORE_UNAVAILABLE", 503, true, "the object store did not take the batch", "send it again; look at the object store: is it full, is it reachable?"},
+	CodeStoreUnavailable:   {"STORE_UNAVAILABLE", 503, true, "the object store did not take the batch, or did not give it back", "try again; look at the object store: is it full, is it reachable?"},
 	CodeDeadlinePassed:     {"DEADLINE_PASSED", 503, true, "the batch reached the stager after its deadline", "send it again; if it goes on, the stagers are overloaded"},
 	CodeUnavailable:        {"UNAVAILABLE", 503, true, "the service cannot do this right now", "try again; look at NATS and JetStream if it goes on"},
 	CodeTooManyFetches:     {"TOO_MANY_FETCHES", 429, true, "too many fetches are open on this frontend", "close consumers that are not needed, or try again later"},
@@ -100,11 +102,13 @@ var catalogue = map[Code]Kind{
 	CodeOutOfOrderFinal:    {"OUT_OF_ORDER_FINAL", 409, false, "the batch is the producer's first one without an acknowledgement, but not its next one in the log", "look where the producer took its sequence from; if that lies below the next one, its records are in the log already, and if above, records that it took for acknowledged are missing; then go on with a new producer id or epoch"},
 	CodeInvalidEpoch:       {"INVALID_PRODUCER_EPOCH", 409, false, "a younger instance of this producer has taken over", "stop this instance, or the other one and start this one again"},
 	CodeUnknownProducer:    {"UNKNOWN_PRODUCER_ID", 404, false, "the partition does not know the producer, or has forgotten it", "send Laneway-First-Unacked with every batch, or get a new id from laneway.api.producer.init and begin at sequence 0"},
+	CodeUnknownName:        {"UNKNOWN_PRODUCER_NAME", 404, false, "no producer has this name", "see which there are with: laneway producer list TOPIC; laneway.api.producer.init makes one"},
+	CodeTooManyNames:       {"TOO_MANY_PRODUCER_NAMES", 400, false, "there are as many names of producers as are allowed, and names are kept for ever", "use a name that there is, or a producer without a name"},
 	CodeTooManyProducers:   {"TOO_MANY_PRODUCERS", 429, true, "the partition remembers as many producers as its topic allows", "try again later: producers are forgotten after the topic's producer-expiry; keep producers instead of making new ones, or create the topic with a larger max-producers"},
 	CodePositionExpired:    {"POSITION_EXPIRED", 409, false, "a partition has forgotten how far the named producer came, because it was idle for longer than the topic's producer-expiry", "find out what is in the log, and go on under another name"},
-	CodeCorrupt:            {"CORRUPT", 500, false, "stored bytes are not what was written", "restore the object that is named from a copy; the records in it cannot be read"},
+	CodeCorrupt:            {"CORRUPT", 500, false, "stored bytes are not what was written", "restore what is named from a copy: the object, or, for an entry of a stream or a record of a bucket, the data of JetStream; what a log has lost is shown by: laneway topic repair NAME"},
 	CodePartitionDamaged:   {"PARTITION_DAMAGED", 500, false, "the log of the partition has lost entries, so the partition is read-only", "restore the data of JetStream from a copy, or look at what is missing with: laneway topic repair NAME"},
-	CodeMaxPayload:         {"MAX_PAYLOAD_EXCEEDED", 400, false, "the message would be larger than the max_payload of NATS", "set max_payload: 8MB in the configuration of the NATS servers, or send smaller records or batches"},
+	CodeMaxPayload:         {"MAX_PAYLOAD_EXCEEDED", 400, false, "the message would be larger than the max_payload of NATS", "set max_payload: 8MB in the configuration of the NATS servers; a producer can send smaller records or batches instead"},
 	CodeInternal:           {"INTERNAL", 500, false, "something happened that should not", "look at the log of the service and report it"},
 	CodeUndeliverable:      {"UNDELIVERABLE", 500, false, "a stored record cannot be sent as a message of its own", "fetch it in a batch frame, as laneway consume and the Go client do, or go on at the next offset"},
 	CodeEpochNotGiven:      {"EPOCH_NOT_GIVEN", 409, false, "the named producer has no such epoch on this topic", "request laneway.api.producer.init with the name and this topic, and send batches with the epoch that it gives"},

@@ -46,6 +46,8 @@ var published = map[Code]string{
 	20029: "CREDIT_TIMEOUT",
 	20030: "OUT_OF_ORDER_SEQUENCE_NUMBER",
 	20065: "OUT_OF_ORDER_FINAL",
+	20066: "UNKNOWN_PRODUCER_NAME",
+	20067: "TOO_MANY_PRODUCER_NAMES",
 	20031: "INVALID_PRODUCER_EPOCH",
 	20032: "UNKNOWN_PRODUCER_ID",
 	20033: "TOO_MANY_PRODUCERS",
@@ -228,6 +230,26 @@ func TestBrokenErrorJSONIsAnError(t *testing.T) {
 	for _, data := range []string{``, `{`, `"text"`, `[]`, `{"err_code":65536}`, `{"err_code":-1}`, `{"err_code":"20001"}`} {
 		if err := json.Unmarshal([]byte(data), new(Error)); err == nil {
 			t.Errorf("%q is read as an error of the catalogue", data)
+		}
+	}
+}
+
+// Each code is raised in several situations, and its action must fit all of them.
+func TestActionsFitEverySituationOfTheirCode(t *testing.T) {
+	for code, words := range map[Code][]string{
+		CodeCorrupt:            {"object", "stream", "bucket", "laneway topic repair"},
+		CodeUnknownTopic:       {"laneway topic list", "laneway topic info", "laneway topic create"}, // of info, delete, a partition, a topic that is deleted
+		CodeOutcomeUnknown:     {"producer id", "Nats-Msg-Id"},
+		CodeMaxPayload:         {"max_payload", "a producer can"}, // of produce, fetch, a start
+		CodeHeaderNotSupported: {"what is named"},                 // headers, and reply subjects of fast batches
+		CodeTooManyTopics:      {"delete", "partitions"},          // of topics, of partitions
+		CodeStoreUnavailable:   {"try again"},                     // of a write, of a read
+		CodeInvalidTopicName:   {"use such a name"},               // of create, of info and delete
+	} {
+		for _, word := range words {
+			if action := code.Kind().Action; !strings.Contains(action, word) {
+				t.Errorf("%s: %q does not say %q", code.Kind().Name, action, word)
+			}
 		}
 	}
 }

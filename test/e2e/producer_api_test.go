@@ -250,7 +250,7 @@ func TestRequestsOfTheProducerAPIThatAreRefused(t *testing.T) {
 		"a partition not there":      {"list", `{"topic":"orders","partition":1}`, messages.CodeUnknownTopic},
 		"a negative partition":       {"list", `{"topic":"orders","partition":-1}`, messages.CodeUnknownTopic},
 		"a large page":               {"list", `{"topic":"orders","limit":1001}`, messages.CodeInvalidRequest},
-		"a name that nobody has":     {"info", `{"topic":"orders","name":"nobody"}`, messages.CodeUnknownProducer},
+		"a name that nobody has":     {"info", `{"topic":"orders","name":"nobody"}`, messages.CodeUnknownName},
 		"neither id nor name":        {"info", `{"topic":"orders"}`, messages.CodeInvalidRequest},
 	} {
 		t.Run(name, func(t *testing.T) {
