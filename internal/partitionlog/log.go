@@ -47,8 +47,9 @@ func New(conn *nats.Conn, js jetstream.JetStream, partition messages.Partition) 
 	return &Log{conn: conn, js: js, partition: partition}
 }
 
-// Create makes the stream of a partition, with so many replicas. A stream that
-// was left by an earlier incarnation of the topic is deleted first.
+// Create makes the stream of a partition, with so many replicas, and writes its first
+// entry: a log without entries is one that has lost them. A stream that was left by an
+// earlier incarnation of the topic is deleted first.
 func (l *Log) Create(ctx context.Context, replicas int) error {
 	config := jetstream.StreamConfig{
 		Name:        l.partition.LogStream(),
@@ -75,7 +76,12 @@ func (l *Log) Create(ctx context.Context, replicas int) error {
 	if err != nil {
 		return fmt.Errorf("create stream %s: %w", config.Name, err)
 	}
-	return nil
+	first := messages.Entry{TopicID: l.partition.TopicID, Created: true, Time: time.Now().UnixNano()}
+	_, err = l.Append(ctx, 0, messages.EncodeEntry(first))
+	if errors.Is(err, ErrMoved) {
+		return nil // the log was created before
+	}
+	return err
 }
 
 // Delete removes the stream. A stream that is not there, or that belongs to

@@ -144,3 +144,25 @@ func (l *Log) gone(ctx context.Context, sequence uint64) (bool, error) {
 	}
 	return answer.Error != nil && answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound, nil
 }
+
+// End is what the stream's leader says of the end of a log.
+type End struct {
+	Last   uint64 // sequence of the stream
+	Behind bool   // the reader is behind: the leader has the entry that it did not find
+}
+
+// Confirm asks the leader whether the log ends with an entry, as a reader has found. Any
+// replica may have answered the reader. If Last lies above that entry and the reader is
+// not behind, the entries between are lost.
+func (l *Log) Confirm(ctx context.Context, read uint64) (End, error) {
+	stream, err := l.js.Stream(ctx, l.partition.LogStream())
+	if err != nil {
+		return End{}, fmt.Errorf("look up stream %s: %w", l.partition.LogStream(), err)
+	}
+	end := End{Last: stream.CachedInfo().State.LastSeq}
+	if end.Last > read {
+		gone, err := l.gone(ctx, read+1)
+		return End{Last: end.Last, Behind: !gone}, err
+	}
+	return end, nil
+}

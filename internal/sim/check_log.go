@@ -14,8 +14,15 @@ func (c *checks) committed(e *messages.LoggedEntry, by string) {
 	if e.Sequence != c.sequence {
 		c.w.violated("log: entry %d follows entry %d", e.Sequence, c.sequence-1)
 	}
-	if n.BaseOffset != c.nextOffset {
-		c.w.violated("I6: entry %d begins at offset %d, the one before ends at %d", e.Sequence, n.BaseOffset, c.nextOffset)
+	if n.BaseOffset-n.Gap != c.nextOffset || n.Gap > 0 && n.Owner == "" {
+		c.w.violated("I6: entry %d begins at offset %d behind a gap of %d, the one before ends at %d", e.Sequence, n.BaseOffset, n.Gap, c.nextOffset)
+	}
+	if n.Gap > 0 {
+		c.w.counts.Gaps++
+	}
+	c.nextOffset = n.BaseOffset
+	if end := (messages.Position{Sequence: e.Sequence, Offset: n.NextOffset()}); !c.w.mark.Mark.Reserved.Covers(end) {
+		c.w.violated("mark: entry %d ends at offset %d, reserved is %+v", e.Sequence, end.Offset, c.w.mark.Mark.Reserved)
 	}
 	if n.Time < c.time && n.RisingFrom != e.Sequence {
 		c.w.violated("log: entry %d is %s older than the one before", e.Sequence, time.Duration(c.time-n.Time))

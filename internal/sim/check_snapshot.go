@@ -52,11 +52,19 @@ func replay(entries []messages.LoggedEntry) *messages.Snapshot {
 	core := replicator.NewCore(partition, s)
 	now := time.Unix(0, entries[len(entries)-1].Entry.Time)
 	core.Step(now, nil)
-	for _, e := range []replicator.Event{
-		replicator.Loaded{}, replicator.LogRead{Entries: entries, AtEnd: true}, replicator.Appended{Sequence: uint64(len(entries)) + 1},
-	} {
-		if made := core.Step(now, []replicator.Event{e}).Save; made != nil {
-			return made
+	events := []replicator.Event{
+		replicator.Loaded{}, replicator.LogRead{Entries: entries, AtEnd: true, Last: uint64(len(entries))},
+	}
+	for len(events) > 0 {
+		fx := core.Step(now, events[:1])
+		events = events[1:]
+		switch {
+		case fx.Save != nil:
+			return fx.Save
+		case fx.Mark != nil:
+			events = append(events, replicator.MarkWritten{Mark: fx.Mark.Mark, Revision: 1})
+		case fx.Append != nil:
+			events = append(events, replicator.Appended{Sequence: fx.Append.Expected + 1})
 		}
 	}
 	return &messages.Snapshot{}

@@ -94,6 +94,7 @@ func newChecks(w *world) checks {
 	return checks{
 		w: w, lanes: map[laneKey]*laneLog{}, evictions: map[uint64]bool{}, sources: map[int]int{}, places: make(map[recordKey]int64, 1<<10), epochs: map[int64]int16{},
 		issues: make(map[ticket]*issue, 1<<10), open: map[laneKey][]*issue{}, lastAnswer: map[laneKey]uint64{}, lastOffset: map[laneKey]int64{},
+		sequence: 1, time: beginning.UnixNano(), // of the entry that creation wrote
 		owners: map[*process]*ownerView{}, acks: make(map[recordKey]int64, 1<<10), absent: map[lifeKey]bool{}, unsure: map[lifeKey]bool{}, lives: make(map[lifeKey]bool, 1<<9),
 	}
 }

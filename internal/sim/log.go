@@ -26,6 +26,14 @@ type proposal struct {
 	settled func(sequence uint64)
 }
 
+// newLog returns a log with the entry that creation writes.
+func newLog(w *world) *log {
+	created := messages.Entry{TopicID: partition.TopicID, Created: true, Time: beginning.UnixNano()}
+	return &log{
+		w: w, committed: []messages.LoggedEntry{{Sequence: 1, Entry: created}}, data: [][]byte{messages.EncodeEntry(created)},
+	}
+}
+
 func (l *log) last() uint64 { return uint64(len(l.committed) + len(l.proposed)) }
 
 // propose is what a leader does with an append that reaches it. refused is called

@@ -17,6 +17,7 @@ type replicatorService struct {
 
 	appending bool
 	snapshot  uint64 // entry of the newest one that it was offered
+	replayed  uint64 // entries that it had read before that
 	led       bool
 }
 
@@ -87,12 +88,14 @@ func (s *replicatorService) step(events ...replicator.Event) {
 	case fx.Read != nil:
 		w.after(w.between(time.Millisecond, 5*time.Millisecond), func() {
 			entries, atEnd := w.log.read(fx.Read.From, fx.Read.Limit)
-			s.p.run(func() { s.step(replicator.LogRead{Entries: entries, AtEnd: atEnd}) })
+			last := uint64(len(w.log.committed))
+			s.p.run(func() { s.step(replicator.LogRead{Entries: entries, AtEnd: atEnd, Last: last}) })
 		})
 	case fx.Load:
 		w.after(time.Millisecond, func() {
 			s.p.run(func() {
 				loaded := w.loadSnapshots()
+				s.snapshot, s.replayed = 0, s.core.Stats().Replayed
 				if len(loaded.Snapshots) > 0 {
 					s.snapshot = loaded.Snapshots[0].Sequence
 				}
@@ -102,7 +105,14 @@ func (s *replicatorService) step(events ...replicator.Event) {
 	}
 	if st := s.core.Stats(); st.Leading && !s.led {
 		s.led = true
+		st.Replayed -= s.replayed
 		w.checks.began(s.p, s.snapshot, st)
+	}
+	if fx.Damage != "" {
+		w.violated("damage: %s calls the log damaged, because %s", s.p, fx.Damage)
+	}
+	if fx.Mark != nil {
+		s.mark(*fx.Mark)
 	}
 	if fx.Save != nil {
 		data := messages.EncodeSnapshot(*fx.Save)
@@ -112,6 +122,26 @@ func (s *replicatorService) step(events ...replicator.Event) {
 			s.p.run(func() { s.step(replicator.Saved{Sequence: sequence}) })
 		})
 	}
+}
+
+// mark writes a mark by compare-and-set. It may come to that after its owner has died.
+func (s *replicatorService) mark(m replicator.WriteMark) {
+	w := s.p.w
+	w.counts.Marks++
+	way := w.between(300*time.Microsecond, 5*time.Millisecond)
+	if w.fault(w.config.Mix.LateAppend) {
+		way = w.between(appendTimeout/2, 2*appendTimeout)
+	}
+	w.after(way, func() {
+		var event replicator.Event = replicator.MarkMoved{}
+		if m.Revision == w.mark.Revision {
+			w.mark = replicator.FoundMark{Mark: m.Mark, Revision: m.Revision + 1, Exists: true}
+			event = replicator.MarkWritten{Mark: m.Mark, Revision: w.mark.Revision}
+		} else {
+			w.counts.MarksMoved++
+		}
+		w.after(w.between(200*time.Microsecond, 3*time.Millisecond), func() { s.p.run(func() { s.step(event) }) })
+	})
 }
 
 // append brings an append to the log and its answer back; either may be lost, and
@@ -183,7 +213,7 @@ func (w *world) saveSnapshot(p *process, s *messages.Snapshot, data []byte) {
 }
 
 func (w *world) loadSnapshots() replicator.Loaded {
-	var loaded replicator.Loaded
+	loaded := replicator.Loaded{Mark: w.mark}
 	for _, sequence := range slices.Backward(slices.Sorted(maps.Keys(w.snapshots))) {
 		if s, err := messages.DecodeSnapshot(w.snapshots[sequence]); err == nil {
 			loaded.Snapshots = append(loaded.Snapshots, s)

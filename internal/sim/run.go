@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/services/replicator"
 )
 
 // Config says what a run is like.
@@ -70,7 +71,9 @@ func newWorld(config Config, trace *Trace) *world {
 		config: config, rng: rand.New(rand.NewPCG(config.Seed, 1)), now: beginning, trace: trace,
 		links: map[link]time.Time{}, cuts: map[link]time.Time{}, snapshots: map[uint64][]byte{},
 	}
-	w.log = &log{w: w}
+	w.log = newLog(w)
+	first := messages.Position{Sequence: 1}
+	w.mark = replicator.FoundMark{Mark: messages.Mark{Owner: "creation", Written: first, Reserved: first}, Revision: 1, Exists: true}
 	w.registry.given = map[uint64]bool{}
 	w.registry.lose(0)
 	w.store.payloads = map[messages.Extent]batchKey{}

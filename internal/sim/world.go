@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/services/replicator"
 )
 
 // Times of a run. They are shorter than in production, in the same proportions, so
@@ -51,6 +52,7 @@ type world struct {
 	log       *log
 	store     store
 	snapshots map[uint64][]byte
+	mark      replicator.FoundMark
 	clients   []*client
 	checks    checks
 	counts    Counts

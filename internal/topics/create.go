@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"laneway.dev/internal/marks"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/internal/replicated"
 	"laneway.dev/pkg/messages"
@@ -34,6 +35,9 @@ func (r *Registry) Create(ctx context.Context, config messages.TopicConfig) (mes
 	}
 	err = r.eachLog(topic, func(l *partitionlog.Log) error { return l.Create(ctx, config.Replicas) })
 	if err == nil {
+		err = r.markLogs(ctx, topic)
+	}
+	if err == nil {
 		return topic, nil
 	}
 	code := messages.CodeUnavailable
@@ -41,6 +45,23 @@ func (r *Registry) Create(ctx context.Context, config messages.TopicConfig) (mes
 		code = messages.CodeInvalidRequest
 	}
 	return messages.Topic{}, messages.NewError(code, errors.Join(err, r.withdraw(ctx, topic, revision)).Error())
+}
+
+// markLogs writes down that the logs of a new topic have their first entry: from now on
+// an empty one is damaged. An owner that was faster has marked its log itself.
+func (r *Registry) markLogs(ctx context.Context, topic messages.Topic) error {
+	store, err := marks.Open(ctx, r.conn, r.js)
+	if err != nil {
+		return err
+	}
+	first := messages.Position{Sequence: 1}
+	for n := range topic.Partitions {
+		_, err := store.Put(ctx, topic.Partition(n), messages.Mark{Owner: "creation", Written: first, Reserved: first}, 0)
+		if err != nil && !errors.Is(err, marks.ErrMoved) {
+			return err
+		}
+	}
+	return nil
 }
 
 // claim adds the record of a topic when there is room for it.

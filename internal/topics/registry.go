@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"laneway.dev/internal/marks"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/internal/replicated"
 	"laneway.dev/internal/snapshots"
@@ -74,6 +75,9 @@ func (r *Registry) Delete(ctx context.Context, name string) error {
 		return unavailable(err)
 	}
 	if err := snapshots.Delete(ctx, r.js, topic.ID); err != nil {
+		return unavailable(err)
+	}
+	if err := marks.Delete(ctx, r.js, topic.ID); err != nil {
 		return unavailable(err)
 	}
 	return nil

@@ -29,8 +29,12 @@ func (p *pending) size() int {
 // startAppend makes the next entry of what waits, unless an append is under
 // way. One entry holds batches of one frontend and one sequencer epoch.
 func (c *Core) startAppend(now time.Time) {
-	for c.flight == nil && len(c.sentenced) == 0 && len(c.queue)+len(c.verdicts) > 0 {
+	for c.flight == nil && len(c.sentenced) == 0 && len(c.queue)+len(c.verdicts) > 0 && c.mayAppend() {
 		n := c.nextGroup()
+		if n == 0 && len(c.queue) > 0 {
+			c.reserve.need = int64(c.queue[0].batch.Records)
+			return
+		}
 		c.flight = c.queue[:n:n]
 		c.queue = c.queue[n:]
 		c.taken += uint64(n)
@@ -41,6 +45,7 @@ func (c *Core) startAppend(now time.Time) {
 			continue
 		}
 		c.flightData = messages.EncodeEntry(entry)
+		c.appending = true
 		c.fx.Append = &Append{Expected: c.last, Data: c.flightData}
 	}
 }
@@ -67,9 +72,11 @@ func (c *Core) sentence(entry *messages.Entry) {
 	c.sentenced, c.verdicts = c.verdicts[:n:n], c.verdicts[n:]
 }
 
-// nextGroup returns how many of the queue go into the next entry.
+// nextGroup returns how many of the queue go into the next entry: none if the first
+// batch takes more offsets than are reserved.
 func (c *Core) nextGroup() int {
 	n, size := 0, 0
+	offset := c.nextOffset
 	for n < len(c.queue) && n < c.settings.EntryItems && size < c.settings.EntryBytes {
 		p := &c.queue[n]
 		if n > 0 && (p.epoch != c.queue[0].epoch || p.sequencer != c.queue[0].sequencer) {
@@ -77,6 +84,12 @@ func (c *Core) nextGroup() int {
 		}
 		if n > 0 && p.fence == nil && c.queue[n-1].fence != nil {
 			break // in an entry the fences come last
+		}
+		if !p.duplicate && p.fence == nil {
+			offset += int64(p.batch.Records)
+		}
+		if offset > c.reserve.Mark.Reserved.Offset {
+			break
 		}
 		size += p.size()
 		n++
@@ -108,6 +121,7 @@ func (c *Core) assemble(now time.Time) messages.Entry {
 
 // appended is told that the append under way is durable.
 func (c *Core) appended(now time.Time, sequence uint64) {
+	c.appending = false
 	c.stamped()
 	switch c.phase {
 	case claiming:
@@ -116,6 +130,8 @@ func (c *Core) appended(now time.Time, sequence uint64) {
 		c.stats.Entries++
 		c.last = sequence
 		c.resolve(now, sequence)
+		c.acknowledged = c.end()
+		c.reserve.active = now
 	}
 }
 

@@ -36,6 +36,10 @@ type Settings struct {
 
 	SnapshotEvery uint64 // entries from one snapshot to the next
 	SnapshotBytes int    // a larger one, roughly, is not made
+
+	// Patience is how long a log may look as if it had lost entries: a new leader of a
+	// stream with several replicas may not have all of them yet.
+	Patience time.Duration
 }
 
 // DefaultSettings returns what a replicator in service goes by.
@@ -49,12 +53,19 @@ func DefaultSettings(owner string) Settings {
 	}
 }
 
-// Event is what the core is told: a messages.Message that arrived, Loaded,
-// LogRead, Appended, AppendFailed or Saved.
+// Event is what the core is told: a messages.Message that arrived, Loaded, LogRead,
+// Appended, AppendFailed, Saved, MarkWritten, MarkMoved or Stopping.
 type Event any
 
-// Loaded answers a Load with the snapshots that can be read, newest first.
-type Loaded struct{ Snapshots []messages.Snapshot }
+// Loaded answers a Load with the snapshots that can be read, newest first, and the mark.
+type Loaded struct {
+	Snapshots []messages.Snapshot
+	Mark      FoundMark
+}
+
+// Stopping asks the owner to end: it starts no append any more, and leaves a mark that
+// says where the log ends.
+type Stopping struct{}
 
 // Saved says that a snapshot is stored, or could not be.
 type Saved struct{ Sequence uint64 }
@@ -62,7 +73,9 @@ type Saved struct{ Sequence uint64 }
 // LogRead answers a Read.
 type LogRead struct {
 	Entries []LoggedEntry
-	AtEnd   bool // nothing follows the last entry
+	AtEnd   bool   // nothing that can be read follows the last entry
+	Last    uint64 // at the end: the last sequence of the stream, as its leader says
+	Corrupt string // not empty: why what follows the last entry is no entry; AtEnd and Last mean nothing then
 }
 
 // LoggedEntry is an entry as it stands in the log.
@@ -100,25 +113,33 @@ type Committed struct {
 // way.
 type Effects struct {
 	Send      []wire.Envelope
-	Load      bool // look for snapshots; it is asked for once, at the start
+	Load      bool // look for snapshots and the mark; answered by Loaded
 	Append    *Append
 	Read      *Read
 	Save      *messages.Snapshot // answered by Saved
+	Mark      *WriteMark         // answered by MarkWritten or MarkMoved; one at a time
 	Committed []Committed
 	// Fenced is not 0 if the log has the term record of another owner that this core
 	// must not follow: it has this higher epoch, or the very epoch of this core. The core
 	// is dead and silent. Whoever is still the newest owner starts a core of an epoch above.
-	Fenced uint64
+	Fenced   uint64
+	Warnings []string // what an operator should know of the log
+	Damage   string   // not empty: the log has lost entries, and the partition is read-only
+	Gap      *Gap     // the owner has begun, and left out these offsets
+	Stopped  bool     // it was Stopping, and nothing is left to be done
 }
 
 // phase is what the core is doing with the log.
 type phase int
 
 const (
-	loading  phase = iota // looking for a snapshot to start from
-	reading               // catching up with the log
-	claiming              // its term record is under way
-	leading               // it may append
+	loading      phase = iota // looking for a snapshot to start from, and for the mark
+	reading                   // catching up with the log
+	reserving                 // at the end of the log: the place of its term record is being reserved
+	claiming                  // its term record is under way
+	leading                   // it may append
+	suspecting                // the log is empty, or short of entries, and is read again soon
+	damagedPhase              // the log has lost entries
 	stopped
 )
 
@@ -148,6 +169,7 @@ type Core struct {
 	tail         tail
 	queue        []pending // accepted, for the next entry
 	flight       []pending // in the entry under way
+	appending    bool      // an Append is under way
 	flightData   []byte
 	flightTime   int64     // of the entry under way
 	flightRising uint64    // of the entry under way
@@ -158,6 +180,13 @@ type Core struct {
 	questions    questions
 	saving       bool   // a Save is under way
 	saved        uint64 // sequence of the last snapshot, or of the last try
+
+	reserve      reserve
+	acknowledged messages.Position // what the log is known to have had, because appends were acknowledged
+	damage       damage
+	suspectSince time.Time // when the log was first seen empty, or short of entries
+	startedAt    int64     // base offset of the term record under way
+	stopping     bool
 
 	stats  Stats
 	fx     Effects
@@ -188,6 +217,9 @@ type Stats struct {
 	Term       uint64
 	NextOffset int64
 	Leading    bool
+	Marks      uint64 // written
+	Gap        int64  // offsets that this owner has left out when it began
+	Damage     string // what the log has lost; empty is nothing
 }
 
 // pending is an accepted batch, or a fence. A duplicate takes part in the order
@@ -244,6 +276,7 @@ func (c *Core) Step(now time.Time, events []Event) Effects {
 	c.flush()
 	c.stats.Lanes, c.stats.IDs, c.stats.Producers = c.lanes.len(), c.ids.len(), c.producers.Len()
 	c.stats.Term, c.stats.NextOffset, c.stats.Leading = c.term, c.nextOffset, c.phase == leading
+	c.stats.Damage = c.damage.what
 	return c.fx
 }
 
@@ -274,12 +307,32 @@ func (c *Core) handle(now time.Time, e Event) {
 		c.appended(now, e.Sequence)
 	case AppendFailed:
 		c.rollBack()
+	case MarkWritten:
+		c.markWritten(now, e)
+	case MarkMoved:
+		c.markMoved()
+	case Stopping:
+		c.stopping = true
 	}
 }
 
 // drive starts what the phase asks for and what time asks for.
 func (c *Core) drive(now time.Time) {
+	if c.reserve.moved && !c.appending && !(c.phase == reading && c.asked) {
+		c.startOver()
+	}
+	c.tellReadOnly(now)
+	if c.stopping && c.mayStop() {
+		c.fx.Stopped = true
+		return
+	}
 	switch c.phase {
+	case suspecting, damagedPhase:
+		c.lookAgain(now)
+	case reserving:
+		if c.claimable(now) {
+			c.claimLog(now)
+		}
 	case loading:
 		c.fx.Load, c.asked = !c.asked, true
 	case reading:
@@ -291,6 +344,7 @@ func (c *Core) drive(now time.Time) {
 		c.lanes.evict(now.Add(-c.settings.LaneExpiry))
 		c.producers.Evict()
 		c.startAppend(now)
+		c.keepMark(now)
 		c.answerQuestion(now)
 		c.save()
 		if !c.answered && now.Sub(c.helloAt) >= c.settings.Heartbeat {
@@ -299,3 +353,17 @@ func (c *Core) drive(now time.Time) {
 		}
 	}
 }
+
+// mayStop reports whether nothing is under way of which the next owner would have to
+// find out what became of it. An owner that leads leaves an exact mark first, if it can.
+func (c *Core) mayStop() bool {
+	switch c.phase {
+	case reserving, claiming:
+		return false
+	case leading:
+		return !c.appending && c.reserve.writing == nil && c.reserve.Mark.Reserved == c.end()
+	}
+	return true
+}
+
+func (c *Core) warn(text string) { c.fx.Warnings = append(c.fx.Warnings, text) }

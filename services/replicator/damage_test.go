@@ -102,14 +102,12 @@ func TestAnOwnerKnowsThePastFromTheLogAndFromASnapshotAlike(t *testing.T) {
 	expectOpinion(t, "with the newest one damaged", w, entries-15, want)
 
 	for name, damage := range map[string]func(w *world){
-		"empty":              func(w *world) { w.edit(func([]byte) []byte { return nil }) },
-		"truncated":          func(w *world) { w.edit(func(data []byte) []byte { return data[:len(data)/2] }) },
-		"one byte short":     func(w *world) { w.edit(func(data []byte) []byte { return data[:len(data)-1] }) },
-		"of another topic":   func(w *world) { w.rewrite(func(s *messages.Snapshot) { s.TopicID++ }) },
-		"of a longer log":    func(w *world) { w.rewrite(func(s *messages.Snapshot) { s.Sequence += 100 }) },
-		"of another history": func(w *world) { w.rewrite(func(s *messages.Snapshot) { s.NextOffset++ }) },
-		"of another time":    func(w *world) { w.rewrite(func(s *messages.Snapshot) { s.Time++ }) },
-		"of nothing":         func(w *world) { w.rewrite(func(s *messages.Snapshot) { *s = messages.Snapshot{TopicID: s.TopicID} }) },
+		"empty":            func(w *world) { w.edit(func([]byte) []byte { return nil }) },
+		"truncated":        func(w *world) { w.edit(func(data []byte) []byte { return data[:len(data)/2] }) },
+		"one byte short":   func(w *world) { w.edit(func(data []byte) []byte { return data[:len(data)-1] }) },
+		"of another topic": func(w *world) { w.rewrite(func(s *messages.Snapshot) { s.TopicID++ }) },
+		"of another log":   func(w *world) { w.rewrite(func(s *messages.Snapshot) { s.Incarnation++ }) },
+		"of nothing":       func(w *world) { w.rewrite(func(s *messages.Snapshot) { *s = messages.Snapshot{TopicID: s.TopicID} }) },
 	} {
 		w := past(t)
 		damage(w)
@@ -141,17 +139,20 @@ func TestASnapshotWithAnyBitFlippedIsNotUsed(t *testing.T) {
 	}
 }
 
-func TestLogThatWasCutOffBehindASnapshotIsRead(t *testing.T) {
-	w := past(t)
-	w.log = w.log[:4]
-	w.rewrite(func(s *messages.Snapshot) { s.FrontendEpoch, s.SequencerEpoch = 9, 9 })
-	o := w.leader("second")
-	o.step(release(floored(batch("a", 2), 2)))
-	o.expect(ok("a", 2, 2))
-	o.commit(floored(batch("a", 4), 2)) // the snapshot has it
-	o.expect(ok("a", 4, 8))
-	w.expectNumbers("a", 1, 2, 3, 4)
-	if s := o.core.Stats(); s.Producers != 1 { // the fence of 9
-		t.Errorf("%d producers are known", s.Producers)
+func TestLogThatContradictsItsNewestSnapshotIsDamaged(t *testing.T) {
+	for name, damage := range map[string]func(w *world){
+		"its end was cut off":       func(w *world) { w.log = w.log[:4]; w.streamEnd = 4 },
+		"the snapshot's entry only": func(w *world) { w.log = w.log[:19]; w.streamEnd = 19 },
+		"it is empty":               func(w *world) { w.log, w.streamEnd = nil, 0 },
+		"another offset":            func(w *world) { w.rewrite(func(s *messages.Snapshot) { s.NextOffset++ }) },
+		"another time":              func(w *world) { w.rewrite(func(s *messages.Snapshot) { s.Time++ }) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := past(t)
+			damage(w)
+			o := w.start("second")
+			o.settle()
+			o.expectDamage("the newest snapshot covers its log up to entry 20")
+		})
 	}
 }

@@ -16,7 +16,7 @@ func TestTermRecordCarriesTheEpochOfItsOwner(t *testing.T) {
 	w := newWorld(t)
 	w.started = 6
 	w.leader("first")
-	if e := w.log[0].Entry; e.Owner != "first" || e.OwnerEpoch != 7 {
+	if e := w.log[1].Entry; e.Owner != "first" || e.OwnerEpoch != 7 {
 		t.Errorf("the term record is %+v", e)
 	}
 }
@@ -45,7 +45,7 @@ func TestOlderOwnerTakesNothingThatAYoungerOneHas(t *testing.T) {
 	old := w.start("old") // of epoch 1, and it has never had this log
 	old.settle()
 	old.expectStopped()
-	if old.fenced != 7 || len(w.log) != 1 {
+	if old.fenced != 7 || len(w.log) != 2 {
 		t.Errorf("fenced by %d, and the log has %d entries", old.fenced, len(w.log))
 	}
 }

@@ -308,20 +308,3 @@ func TestReleaseOfAnotherIncarnationOfTheTopicIsDropped(t *testing.T) {
 	o.commit(batch("a", 1)) // and its epochs fence nobody
 	w.expectNumbers("a", 1)
 }
-
-func TestEntryOfAnotherIncarnationOfTheTopicCountsForNothing(t *testing.T) {
-	w, o := newLeader(t)
-	o.commit(batch("a", 1))
-	stray := batch("a", 2).Placeholder
-	w.put(messages.Entry{
-		TopicID: partition.TopicID + 1, Epoch: 9, SequencerEpoch: 9, BaseOffset: 100,
-		Batches: []messages.Placeholder{stray},
-	})
-	o.commit(batch("a", 2))
-	o.take()
-	o.commit(batch("a", 2))
-	o.expect(ok("a", 2, 2))
-	if found := w.find(ticket{1, "a", 2}); len(found) != 1 || found[0] != 2 {
-		t.Errorf("the batch stands at %v, want 2", found)
-	}
-}

@@ -61,7 +61,7 @@ func TestEntryIsSplitWhereTheEpochsChange(t *testing.T) {
 	o.settle()
 	w.expectSizes(1, 2, 1, 2)
 	var epochs [][2]uint64
-	for _, e := range w.log[2:] {
+	for _, e := range w.log[3:] {
 		epochs = append(epochs, [2]uint64{e.Entry.Epoch, e.Entry.SequencerEpoch})
 	}
 	if fmt.Sprint(epochs) != "[[1 1] [1 2] [7 2]]" {

@@ -22,6 +22,13 @@ type owner struct {
 	saving  bool               // saves are under way until finishSave
 	save    *messages.Snapshot // under way
 	fenced  uint64             // not 0: it has stopped
+
+	marking  bool                  // marks are under way until finishMark
+	mark     *replicator.WriteMark // under way
+	warnings []string
+	gaps     []replicator.Gap
+	damage   []string
+	ended    bool // it has stopped cleanly
 }
 
 // start makes a new owner, which gets the snapshots there are. It asks for its
@@ -40,6 +47,14 @@ func (o *owner) step(events ...replicator.Event) {
 	t := o.w.t
 	t.Helper()
 	fx := o.core.Step(o.w.now, events)
+	o.warnings = append(o.warnings, fx.Warnings...)
+	if fx.Gap != nil {
+		o.gaps = append(o.gaps, *fx.Gap)
+	}
+	if fx.Damage != "" {
+		o.damage = append(o.damage, fx.Damage)
+	}
+	o.ended = o.ended || fx.Stopped
 	silent := len(fx.Send) == 0 && len(fx.Committed) == 0 && fx.Append == nil && fx.Read == nil && !fx.Load && fx.Save == nil
 	if (o.fenced != 0 || fx.Fenced != 0) && !silent {
 		t.Fatalf("%s has stopped and is not silent: %+v", o.name, fx)
@@ -73,8 +88,29 @@ func (o *owner) step(events ...replicator.Event) {
 			o.finishSave()
 		}
 	}
+	if fx.Mark != nil {
+		o.mark = fx.Mark
+		if !o.marking {
+			o.finishMark()
+		}
+	}
 	if fx.Load {
-		o.step(replicator.Loaded{Snapshots: o.w.stored()})
+		o.step(replicator.Loaded{Snapshots: o.w.stored(), Mark: o.w.found()})
+	}
+}
+
+// finishMark writes the mark that is under way.
+func (o *owner) finishMark() {
+	o.w.t.Helper()
+	if o.mark == nil {
+		o.w.t.Fatalf("%s writes no mark", o.name)
+	}
+	m := o.mark
+	o.mark = nil
+	if o.w.keepMark(m) {
+		o.step(replicator.MarkWritten{Mark: m.Mark, Revision: o.w.mark.Revision})
+	} else {
+		o.step(replicator.MarkMoved{})
 	}
 }
 
@@ -100,7 +136,7 @@ func (o *owner) checkSubject(e wire.Envelope) {
 		want = messages.FrontendSubject(m.Epoch)
 	case messages.Producers:
 		want = messages.FrontendSubject(m.Epoch)
-	case messages.Committed:
+	case messages.Committed, messages.ReadOnly:
 		want = partition.CommittedSubject()
 	case messages.Hello, messages.ReleaseAgain:
 		want = partition.SequencerSubject()
@@ -161,9 +197,12 @@ func (o *owner) answerRead() {
 	}
 	r := o.read
 	o.read = nil
-	first := min(int(r.From)-1, len(o.w.log))
+	first := 0
+	for first < len(o.w.log) && o.w.log[first].Sequence < r.From {
+		first++
+	}
 	last := min(first+r.Limit, len(o.w.log))
-	o.step(replicator.LogRead{Entries: slices.Clone(o.w.log[first:last]), AtEnd: last == len(o.w.log)})
+	o.step(replicator.LogRead{Entries: slices.Clone(o.w.log[first:last]), AtEnd: last == len(o.w.log), Last: o.w.streamEnd})
 }
 
 // settle answers all reads and appends until nothing is under way.

@@ -28,7 +28,9 @@ type partition struct {
 	stats   atomic.Pointer[Stats]
 	refusal atomic.Pointer[refusal] // of the last appends; nil if the last one succeeded
 
-	settings Settings // with those of the topic
+	settings Settings      // with those of the topic
+	stopping atomic.Bool   // a core that takes the place of another one has to stop as well
+	ended    chan struct{} // closed when the core has Stopped, or the actor has ended
 
 	work   sync.WaitGroup                     // the read, append and save under way
 	cancel atomic.Pointer[context.CancelFunc] // ends its present attempt
@@ -40,6 +42,7 @@ func (s *Service) partition(topic messages.Topic, id messages.Partition) *partit
 	return &partition{
 		settings: settings,
 		id:       id, service: s, log: partitionlog.New(s.config.Conn, s.js, id),
+		ended:   make(chan struct{}),
 		mailbox: actor.NewMailbox[Event](mailboxSize), spans: newSpans(s.config.Telemetry, id),
 	}
 }
@@ -53,6 +56,8 @@ func (p *partition) Receive(ctx context.Context, m messages.Message) {
 // Run is the actor's goroutine.
 func (p *partition) Run(ctx context.Context) {
 	defer p.work.Wait()
+	end := sync.OnceFunc(func() { close(p.ended) })
+	defer end()
 	core := p.core(p.service.epoch.Epoch())
 	p.do(ctx, core.Step(time.Now(), nil))
 	p.mailbox.Run(ctx, p.settings.Heartbeat, func(now time.Time, events []Event) bool {
@@ -70,9 +75,13 @@ func (p *partition) Run(ctx context.Context) {
 			p.service.config.Logger.Warn("the log knows an epoch that is not below this replicator's, and no younger replicator runs; claiming it with a new epoch",
 				zap.Stringer("partition", p.id), zap.Uint64("known", fx.Fenced), zap.Uint64("epoch", next))
 			core = p.core(next)
-			fx = core.Step(time.Now(), nil)
+			fx = core.Step(time.Now(), p.firstEvents())
 		}
 		p.do(ctx, fx)
+		p.report(fx)
+		if fx.Stopped {
+			end()
+		}
 		return true
 	})
 }
@@ -85,11 +94,53 @@ func (p *partition) core(number uint64) *Core {
 	return NewCore(p.id, settings)
 }
 
+// firstEvents returns what a core has to be told that takes the place of another one.
+func (p *partition) firstEvents() []Event {
+	if p.stopping.Load() {
+		return []Event{Stopping{}}
+	}
+	return nil
+}
+
+// stop lets the owner leave a mark that says where its log ends. It waits until that is
+// durable, or ctx ends.
+func (p *partition) stop(ctx context.Context) {
+	p.stopping.Store(true)
+	if p.mailbox.Put(ctx, Stopping{}) != nil {
+		return
+	}
+	select {
+	case <-p.ended:
+	case <-ctx.Done():
+		p.service.config.Logger.Warn("the owner of the log did not stop in time; its successor leaves out the offsets that were reserved",
+			zap.Stringer("partition", p.id))
+	}
+}
+
+// report logs what an operator should know of the log.
+func (p *partition) report(fx Effects) {
+	log := p.service.config.Logger.With(zap.Stringer("partition", p.id))
+	for _, text := range fx.Warnings {
+		log.Warn(text)
+	}
+	if fx.Gap != nil {
+		log.Warn("the last owner of the log has not stopped cleanly; offsets that it had reserved are left out, because records at them may have been acknowledged",
+			zap.Int64("from", fx.Gap.From), zap.Int64("to", fx.Gap.To))
+	}
+	if fx.Damage != "" {
+		log.Error("the partition is read-only, because "+fx.Damage+". Restore the data of JetStream from a copy, or see: laneway topic repair "+p.id.Topic,
+			zap.String("stream", p.id.LogStream()))
+	}
+}
+
 func (p *partition) do(ctx context.Context, fx Effects) {
 	p.service.wire.Send(fx.Send)
 	p.spans.committed(fx.Committed)
 	if fx.Save != nil {
 		p.work.Go(func() { p.save(ctx, fx.Save) })
+	}
+	if fx.Mark != nil {
+		p.work.Go(func() { p.mark(ctx, *fx.Mark) })
 	}
 	switch {
 	case fx.Load:
@@ -164,7 +215,11 @@ func (p *partition) check() error {
 		return messages.Errorf(messages.CodeUnavailable, "JetStream takes no appends to the log of partition %s. %s. (%v)",
 			p.id, refusalAdvice, r.err)
 	}
-	if t := p.stats.Load(); t == nil || !t.Leading {
+	t := p.stats.Load()
+	if t != nil && t.Damage != "" {
+		return messages.Errorf(messages.CodePartitionDamaged, "partition %s: %s", p.id, t.Damage)
+	}
+	if t == nil || !t.Leading {
 		return messages.Errorf(messages.CodeUnavailable, "the log of partition %s is being taken over", p.id)
 	}
 	return nil
@@ -174,8 +229,7 @@ func (p *partition) check() error {
 func (p *partition) read(ctx context.Context, r Read) {
 	for failures := 0; ctx.Err() == nil; failures++ {
 		result, err := attempt(ctx, p, func(ctx context.Context) (LogRead, error) {
-			entries, atEnd, err := p.log.Read(ctx, r.From, r.Limit)
-			return LogRead{entries, atEnd}, err
+			return p.readOnce(ctx, r)
 		})
 		if err == nil {
 			_ = p.mailbox.Put(ctx, result)
@@ -188,6 +242,23 @@ func (p *partition) read(ctx context.Context, r Read) {
 		}
 		pause(ctx, min(firstPause<<min(failures, often), longestPause))
 	}
+}
+
+// readOnce reads a part of the log. At its end it asks the stream's leader where that is.
+func (p *partition) readOnce(ctx context.Context, r Read) (LogRead, error) {
+	entries, atEnd, err := p.log.Read(ctx, r.From, r.Limit)
+	if errors.Is(err, messages.NewError(messages.CodeCorrupt, "")) {
+		return LogRead{Entries: entries, Corrupt: err.Error()}, nil
+	}
+	if err != nil || !atEnd {
+		return LogRead{Entries: entries, AtEnd: atEnd}, err
+	}
+	last := r.From - 1
+	if len(entries) > 0 {
+		last = entries[len(entries)-1].Sequence
+	}
+	end, err := p.log.Confirm(ctx, last)
+	return LogRead{Entries: entries, AtEnd: !end.Behind, Last: end.Last}, err
 }
 
 // attempt gives an operation a bounded time, which a lost connection ends early.

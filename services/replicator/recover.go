@@ -15,6 +15,7 @@ import (
 func (c *Core) rollBack() {
 	c.phase, c.asked = reading, false
 	c.queue, c.flight, c.flightData, c.verdicts, c.sentenced = nil, nil, nil, nil, nil
+	c.appending = false
 	c.taken = c.accepted
 	c.lanes.rollBack()
 	c.ids.rollBack()
@@ -27,28 +28,67 @@ func (c *Core) logRead(now time.Time, r LogRead) {
 	if c.phase != reading {
 		return
 	}
+	if len(r.Entries) == 0 && !r.AtEnd && r.Corrupt == "" {
+		return // of a replica that lags
+	}
 	if c.unproven {
-		if !c.proves(r) {
-			c.forget()
+		if what := c.disproves(&r); what != "" {
+			c.damaged(now, what)
 			return
 		}
+		c.unproven = false
+		c.risingFrom = r.Entries[0].Entry.RisingFrom
 		r.Entries = r.Entries[1:]
 	}
 	c.stats.Replayed += uint64(len(r.Entries))
 	for i := range r.Entries {
+		if what := c.misses(&r.Entries[i]); what != "" {
+			c.damaged(now, what)
+			return
+		}
 		if fenced := c.apply(now, &r.Entries[i]); fenced != 0 {
 			c.phase = stopped
 			c.fx.Fenced = fenced
 			return
 		}
 	}
-	if !r.AtEnd {
-		return
+	switch {
+	case r.Corrupt != "":
+		c.damaged(now, r.Corrupt)
+	case r.AtEnd:
+		c.foundEnd(now, r.Last)
 	}
+}
+
+// foundEnd goes on from the end of the log, unless the log was longer once.
+func (c *Core) foundEnd(now time.Time, streamEnd uint64) {
+	what := c.shorter(streamEnd)
+	switch {
+	case streamEnd < c.last:
+		c.startOver() // it has lost what this owner knows of
+	case what != "":
+		c.damaged(now, what)
+	case c.last == 0:
+		c.suspect(now, "its log is empty: the creation of the topic was interrupted, or the log has lost everything; "+
+			"if the topic is new, delete it and create it again", creationTime)
+	default:
+		c.damage, c.suspectSince = damage{}, time.Time{}
+		c.resumeBehind(c.end())
+		c.phase = reserving
+	}
+}
+
+// claimLog appends the term record. It begins behind everything that may have been given out.
+func (c *Core) claimLog(now time.Time) {
 	c.phase = claiming
-	entry := messages.Entry{TopicID: c.partition.TopicID, Owner: c.settings.Owner, OwnerEpoch: c.settings.Epoch, BaseOffset: c.nextOffset}
+	base := max(c.nextOffset, c.reserve.resume)
+	entry := messages.Entry{
+		TopicID: c.partition.TopicID, Owner: c.settings.Owner, OwnerEpoch: c.settings.Epoch, BaseOffset: base, Gap: base - c.nextOffset,
+	}
 	c.stamp(now, &entry)
+	c.startedAt = base
 	c.flightData = messages.EncodeEntry(entry)
+	c.appending = true
 	c.fx.Append = &Append{Expected: c.last, Data: c.flightData}
 	c.ids.expire(now)
 }
@@ -75,13 +115,9 @@ func (c *Core) apply(now time.Time, e *LoggedEntry) (fenced uint64) {
 		at = now // an earlier owner's clock was ahead; what it remembered must expire all the same
 	}
 	c.producers.Advance(at)
+	c.nextOffset = n.BaseOffset
 	if n.Owner != "" {
 		return fencedBy(n, c.settings.Owner, c.settings.Epoch)
-	}
-	if n.TopicID != c.partition.TopicID {
-		// Of a topic of the same name that was deleted: its owner did not know
-		// yet, and the sequence that it expected has come again.
-		return 0
 	}
 	c.sequencer = max(c.sequencer, n.SequencerEpoch)
 	c.newFrontend(n.Epoch)
@@ -123,6 +159,13 @@ func (c *Core) applyBatch(p *pending, at time.Time) {
 func (c *Core) lead(now time.Time, sequence uint64) {
 	c.phase = leading
 	c.term, c.last = sequence, sequence
+	if c.startedAt > c.nextOffset {
+		c.fx.Gap = &Gap{From: c.nextOffset, To: c.startedAt}
+		c.stats.Gap += c.startedAt - c.nextOffset
+	}
+	c.nextOffset = c.startedAt
+	c.acknowledged = c.end()
+	c.reserve.active = now
 	c.tail = tail{c.nextOffset, c.lastID}
 	c.answered, c.helloAt = false, time.Time{}
 	c.lanes.touch(now)

@@ -31,7 +31,7 @@ func TestLogIsReadInSeveralParts(t *testing.T) {
 	next.take()
 	next.step(release(floored(batch("a", 7), 1), named(batch("c", 1), "d")))
 	next.expect(ok("a", 7, w.find(ticket{1, "a", 7})[0]), duplicate("c", 1, 5))
-	if s := next.core.Stats(); !s.Leading || s.NextOffset != end || s.Term != 22 {
+	if s := next.core.Stats(); !s.Leading || s.NextOffset != end || s.Term != 23 {
 		t.Errorf("after recovery: %+v", s)
 	}
 }
@@ -64,8 +64,8 @@ func TestNothingIsDecidedBeforeTheTermRecordIsDurable(t *testing.T) {
 	if o.append != nil {
 		t.Fatal("a release from before the term is appended")
 	}
-	if w.log[0].Entry.Owner != "first" || w.log[0].Entry.TopicID != partition.TopicID {
-		t.Errorf("the term record is %+v", w.log[0].Entry)
+	if w.log[1].Entry.Owner != "first" || w.log[1].Entry.TopicID != partition.TopicID {
+		t.Errorf("the term record is %+v", w.log[1].Entry)
 	}
 }
 
@@ -98,11 +98,11 @@ func TestHelloIsRepeatedUntilItIsAnsweredForItsTerm(t *testing.T) {
 	o.step()
 	expect(1, "after the heartbeat")
 	reply := release()
-	reply.HelloTerm = 1 // of the first owner's
+	reply.HelloTerm = 2 // of the first owner's
 	w.pass(w.settings.Heartbeat)
 	o.step(reply)
 	expect(1, "after an answer to another term")
-	reply.HelloTerm = 2
+	reply.HelloTerm = 3
 	w.pass(w.settings.Heartbeat)
 	o.step(reply)
 	w.pass(w.settings.Heartbeat)
@@ -130,11 +130,11 @@ func TestHelloIsAnsweredByASequencerThatHasNotHeardOfTheFrontend(t *testing.T) {
 func TestRecoveryIsAnnounced(t *testing.T) {
 	w, o := newLeader(t)
 	o.step(release(batch("a", 1)))
-	o.loseAck() // nobody is told of entry 2
+	o.loseAck() // no frontend is told of entry 3
 	o.settle()
 	announced := sentOf[messages.Committed](o)
-	if len(announced) != 1 || announced[0].Sequence != 3 {
-		t.Fatalf("announced %+v, want the term record at 3", announced)
+	if len(announced) != 1 || announced[0].Sequence != 4 {
+		t.Fatalf("announced %+v, want the term record at 4", announced)
 	}
 	entry, err := messages.DecodeEntry(announced[0].Entry)
 	if err != nil || entry.Owner != "first" || entry.NextOffset() != w.end() {

@@ -15,6 +15,7 @@ import (
 
 	"laneway.dev/internal/actor"
 	"laneway.dev/internal/epoch"
+	"laneway.dev/internal/marks"
 	"laneway.dev/internal/partitions"
 	"laneway.dev/internal/replicated"
 	"laneway.dev/internal/snapshots"
@@ -44,6 +45,7 @@ type Service struct {
 	js        jetstream.JetStream
 	wire      *wire.Connection
 	snapshots *snapshots.Store
+	marks     *marks.Store
 	set       *partitions.Set[*partition]
 	sub       *nats.Subscription
 	epoch     *epoch.Holder
@@ -86,6 +88,9 @@ func (s *Service) start(ctx context.Context) (err error) {
 		return err
 	}
 	if s.snapshots, err = snapshots.Open(ctx, s.config.Conn, s.js); err != nil {
+		return err
+	}
+	if s.marks, err = marks.Open(ctx, s.config.Conn, s.js); err != nil {
 		return err
 	}
 	if s.set, err = partitions.Start(ctx, registry, s.config.Logger, s.partition); err != nil {
@@ -172,12 +177,29 @@ func (s *Service) Done() <-chan struct{} { return s.ending.Done() }
 func (s *Service) Err() error { return s.ending.Err() }
 
 // Stop ends the service. What was released to it and is not in the log is
-// released again when another replicator runs. It closes neither the connection
-// nor the telemetry.
-func (s *Service) Stop(context.Context) error {
+// released again when another replicator runs. Owners leave marks that say where their
+// logs end, for as long as ctx lives. It closes neither the connection nor the telemetry.
+func (s *Service) Stop(ctx context.Context) error {
 	err := wire.Unsubscribe(s.sub)
+	s.stopOwners(ctx)
 	s.stopWatch()
 	s.set.Stop()
 	s.wait.Wait()
 	return errors.Join(err, s.unobserve())
+}
+
+// stopTime bounds how long owners may take to leave their marks.
+const stopTime = 5 * time.Second
+
+func (s *Service) stopOwners(ctx context.Context) {
+	if s.Err() != nil {
+		return // replaced: the marks are another owner's
+	}
+	ctx, cancel := context.WithTimeout(ctx, stopTime)
+	defer cancel()
+	var wait sync.WaitGroup
+	for _, p := range s.set.Actors() {
+		wait.Go(func() { p.stop(ctx) })
+	}
+	wait.Wait()
 }

@@ -31,22 +31,24 @@ func (c *Core) snapshotSize() int {
 // snapshot returns everything that is in the log: nothing that is in flight.
 func (c *Core) snapshot() messages.Snapshot {
 	return messages.Snapshot{
-		TopicID: c.partition.TopicID, Sequence: c.last, NextOffset: c.nextOffset, Time: c.lastTime, LastMessageID: c.lastID,
+		TopicID: c.partition.TopicID, Incarnation: c.partition.Incarnation, Sequence: c.last, NextOffset: c.nextOffset, Time: c.lastTime, LastMessageID: c.lastID,
 		FrontendEpoch: c.frontend, SequencerEpoch: c.sequencer, Watermark: c.lanes.watermark,
 		Lanes: c.lanes.snapshot(), MessageIDs: c.ids.snapshot(),
 		ProducersAt: c.producers.At().UnixNano(), Producers: c.producers.Snapshot(),
 	}
 }
 
-// loaded starts from the newest snapshot of this very topic. Whether the log goes
+// loaded starts from the newest snapshot of this very log. Whether the log goes
 // with it is seen when its next part is read.
 func (c *Core) loaded(e Loaded) {
 	if c.phase != loading {
 		return
 	}
 	c.phase, c.asked = reading, false
+	c.reserve.FoundMark = e.Mark
 	for i := range e.Snapshots {
-		if s := &e.Snapshots[i]; s.TopicID == c.partition.TopicID && s.Sequence > 0 {
+		s := &e.Snapshots[i]
+		if s.TopicID == c.partition.TopicID && s.Incarnation == c.partition.Incarnation && s.Sequence > 0 {
 			c.restore(s)
 			return
 		}
@@ -72,19 +74,9 @@ func (c *Core) readFrom() uint64 {
 	return c.last + 1
 }
 
-// proves says whether the log has the entry that the snapshot ends with.
-func (c *Core) proves(r LogRead) bool {
-	c.unproven = false
-	if len(r.Entries) == 0 {
-		return false
-	}
-	e := &r.Entries[0]
-	c.risingFrom = e.Entry.RisingFrom
-	return e.Sequence == c.last && e.Entry.NextOffset() == c.nextOffset && e.Entry.Time == c.lastTime
-}
-
-// forget starts anew without a snapshot: the log is right.
+// forget drops everything that was read from snapshot and log.
 func (c *Core) forget() {
+	c.unproven = false
 	c.last, c.saved, c.nextOffset, c.lastTime, c.risingFrom, c.lastID = 0, 0, 0, 0, 0, ""
 	c.frontend, c.sequencer = 0, 0
 	c.lanes, c.ids, c.producers = newLanes(), newMessageIDs(c.settings), newProducers(c.settings)

@@ -17,10 +17,10 @@ const (
 	saveTimeout = time.Minute
 )
 
-// load looks for snapshots. None is an answer too. It comes before anything is taken
-// of the log, and asks first who the owner is: a replicator that was frozen may meet a
-// partition that is new to it, in whose log there is no term of its successor. While the
-// assignment cannot be read, the terms in the log decide.
+// load looks for the mark, and for snapshots. No snapshot is an answer too. It comes before
+// anything is taken of the log, and asks first who the owner is: a replicator that was
+// frozen may meet a partition that is new to it, in whose log there is no term of its
+// successor. While the assignment cannot be read, the terms in the log decide.
 func (p *partition) load(ctx context.Context) {
 	bounded, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
@@ -42,7 +42,9 @@ func (p *partition) load(ctx context.Context) {
 	if err != nil && ctx.Err() == nil {
 		log.Warn("no snapshot can be read; the log is read from its beginning, which may take long", zap.Error(err))
 	}
-	_ = p.mailbox.Put(ctx, Loaded{readable})
+	if mark, found := p.findMark(ctx); found {
+		_ = p.mailbox.Put(ctx, Loaded{Snapshots: readable, Mark: mark})
+	}
 }
 
 // save stores a snapshot. It is encoded here, so that the core need not wait.

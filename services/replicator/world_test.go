@@ -28,10 +28,16 @@ type world struct {
 	started  uint64 // owners: the epoch of the newest one
 	// snapshots are as they were stored, by the sequence that they cover.
 	snapshots map[uint64][]byte
+	// streamEnd is the last sequence that the stream claims to have.
+	streamEnd uint64
+	// mark is the partition's mark. Unless marked is set, owners find one that says
+	// where the log ends, so that they leave nothing out.
+	mark   replicator.FoundMark
+	marked bool
 }
 
 func newWorld(t failer) *world {
-	return &world{
+	w := &world{
 		t: t, now: time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC),
 		settings: replicator.Settings{
 			Heartbeat: 200 * time.Millisecond, LaneExpiry: 10 * time.Second, IDWindow: 2 * time.Minute,
@@ -40,6 +46,27 @@ func newWorld(t failer) *world {
 		},
 		snapshots: map[uint64][]byte{},
 	}
+	w.put(messages.Entry{TopicID: partition.TopicID, Created: true})
+	return w
+}
+
+// found returns the mark that an owner finds.
+func (w *world) found() replicator.FoundMark {
+	if w.marked || len(w.log) == 0 {
+		return w.mark
+	}
+	last := &w.log[len(w.log)-1]
+	end := messages.Position{Sequence: last.Sequence, Offset: last.Entry.NextOffset()}
+	return replicator.FoundMark{Mark: messages.Mark{Written: end, Reserved: end}, Revision: w.mark.Revision, Exists: true}
+}
+
+// keepMark writes a mark, if its revision is the expected one.
+func (w *world) keepMark(m *replicator.WriteMark) (written bool) {
+	if w.marked && m.Revision != w.mark.Revision {
+		return false
+	}
+	w.mark = replicator.FoundMark{Mark: m.Mark, Revision: w.mark.Revision + 1, Exists: true}
+	return true
 }
 
 // keep stores a snapshot; two are kept, and an older one takes the place of none.
@@ -67,7 +94,7 @@ func (w *world) pass(d time.Duration) { w.now = w.now.Add(d) }
 // stream's compare-and-set does.
 func (w *world) land(a *replicator.Append) (sequence uint64, landed bool) {
 	w.t.Helper()
-	if a.Expected != uint64(len(w.log)) {
+	if a.Expected != w.streamEnd {
 		return 0, false
 	}
 	entry, err := messages.DecodeEntry(a.Data)
@@ -75,22 +102,24 @@ func (w *world) land(a *replicator.Append) (sequence uint64, landed bool) {
 		w.t.Fatalf("the entry to append cannot be read: %v", err)
 	}
 	w.put(entry)
-	return uint64(len(w.log)), true
+	return w.streamEnd, true
 }
 
 // put writes an entry whatever the owners think.
 func (w *world) put(entry messages.Entry) {
-	w.log = append(w.log, replicator.LoggedEntry{Sequence: uint64(len(w.log)) + 1, Entry: entry})
+	w.streamEnd++
+	w.log = append(w.log, replicator.LoggedEntry{Sequence: w.streamEnd, Entry: entry})
 }
 
 // end returns the offset that follows the log's last record, and checks that
-// offsets are dense.
+// offsets are dense but for recorded gaps.
 func (w *world) end() int64 {
 	w.t.Helper()
 	var next int64
 	for _, e := range w.log {
-		if e.Entry.BaseOffset != next {
-			w.t.Fatalf("entry %d starts at offset %d, the one before ends at %d", e.Sequence, e.Entry.BaseOffset, next)
+		if e.Entry.BaseOffset-e.Entry.Gap != next {
+			w.t.Fatalf("entry %d starts at offset %d behind a gap of %d, the one before ends at %d",
+				e.Sequence, e.Entry.BaseOffset, e.Entry.Gap, next)
 		}
 		next = e.Entry.NextOffset()
 	}

@@ -20,13 +20,14 @@ type fingerprint [16]byte
 //   - fx, out: what a step wants done; the next step begins with none, and what it
 //     wanted is on its way.
 //   - stats: they only count.
+//   - reserve: marks are written at once, so that there is always room.
 //   - spare: empty flights, kept for their memory.
 //   - trace, scope, memo: they are the same all along.
 //   - settings of a window: likewise, and they hold a function.
 var ignored = map[string][]string{
 	"frontend.Core":        {"fx", "stats"},
 	"sequencer.Core":       {"out", "stats", "observe"},
-	"replicator.Core":      {"fx", "stats"},
+	"replicator.Core":      {"fx", "stats", "reserve"},
 	"producers.Table":      {"spare"},
 	"exhaustive.world":     {"trace", "scope", "memo"},
 	"delivery.Window[int]": {"settings"},

@@ -81,7 +81,7 @@ func (r reading) entries() replicator.LogRead {
 		entries[n] = messages.LoggedEntry{Sequence: sequence, Entry: decodeEntry([]byte(l.data))}
 		l, sequence = l.before, sequence-1
 	}
-	return replicator.LogRead{Entries: entries, AtEnd: r.atEnd}
+	return replicator.LogRead{Entries: entries, AtEnd: r.atEnd, Last: r.last.length()}
 }
 
 // land lets an append come to the log, which compares and sets.

@@ -1,6 +1,7 @@
 package exhaustive
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -19,6 +20,7 @@ type effects struct {
 	answers  []answered
 	ready    bool   // requests are admitted from now on
 	fenced   uint64 // an owner of this epoch exists
+	damage   string // the log is called damaged
 	load     bool
 	append   *appending
 	read     replicator.Read
@@ -146,7 +148,15 @@ func (r replicatorMachine) step(m *memo, now time.Time, what any) *effects {
 		events = append(events, e) // of its own
 	}
 	fx := r.core.Step(now, events)
-	out := m.sending(fx.Send)
+	sent := fx.Send
+	for fx.Mark != nil { // it is written at once: what marks are for is not explored
+		next := r.core.Step(now, []replicator.Event{replicator.MarkWritten{Mark: fx.Mark.Mark, Revision: fx.Mark.Revision + 1}})
+		next.Append, next.Read = cmp.Or(next.Append, fx.Append), cmp.Or(next.Read, fx.Read)
+		sent = append(sent, next.Send...)
+		fx = next
+	}
+	out := m.sending(sent)
+	out.damage = fx.Damage
 	out.fenced, out.load = fx.Fenced, fx.Load
 	if fx.Append != nil {
 		out.append = m.appending(fx.Append.Expected, string(fx.Append.Data))

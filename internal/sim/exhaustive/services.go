@@ -80,6 +80,9 @@ func (w *world) step(p *process, what any) {
 	b := w.memo.step(p.core, event{w.beats, what})
 	p.core, p.open = b.to, b.fx.open
 	fx := b.fx
+	if fx.damage != "" {
+		w.violated("%s calls the log damaged, because %s", p, fx.damage)
+	}
 	for _, t := range fx.released {
 		w.released(p, t)
 	}

@@ -80,6 +80,7 @@ type queue struct {
 
 func newWorld(m *memo, scope *Scope, trace *[]string) *world {
 	w := &world{memo: m, scope: scope, trace: trace, calm: true, checks: m.check(newChecks())}
+	w.log = m.logged(nil, string(messages.EncodeEntry(messages.Entry{TopicID: partition.TopicID, Created: true})))
 	for n, l := range scope.Lanes {
 		w.clients = append(w.clients, w.newClient(n, l))
 	}
