@@ -76,7 +76,7 @@ func (l *Log) Create(ctx context.Context, replicas int) error {
 	if err != nil {
 		return fmt.Errorf("create stream %s: %w", config.Name, err)
 	}
-	first := messages.Entry{TopicID: l.partition.TopicID, Created: true, Time: time.Now().UnixNano()}
+	first := messages.Entry{TopicID: l.partition.TopicID, Created: true}
 	_, err = l.Append(ctx, 0, messages.EncodeEntry(first))
 	if errors.Is(err, ErrMoved) {
 		return nil // the log was created before

@@ -63,16 +63,16 @@ func entry(base int64, records uint32) messages.Entry {
 	return n
 }
 
-// created makes a log with entries of two records each.
+// created makes a log with entries of two records each, behind the first one.
 func created(t *testing.T, entries int) (server, *partitionlog.Log) {
 	t.Helper()
 	s := start(t)
 	log := s.log(partition)
 	must(t, log.Create(s.ctx, 1))
 	for i := range entries {
-		sequence, err := log.Append(s.ctx, uint64(i), messages.EncodeEntry(entry(int64(2*i), 2)))
+		sequence, err := log.Append(s.ctx, uint64(i+1), messages.EncodeEntry(entry(int64(2*i), 2)))
 		must(t, err)
-		if sequence != uint64(i+1) {
+		if sequence != uint64(i+2) {
 			t.Fatalf("entry %d has sequence %d", i, sequence)
 		}
 	}
@@ -95,13 +95,13 @@ func TestStreamOfAPartitionKeepsEverything(t *testing.T) {
 
 func TestAppendedEntriesAreReadInOrder(t *testing.T) {
 	s, log := created(t, 3)
-	entries, atEnd, err := log.Read(s.ctx, 0, 100)
+	entries, atEnd, err := log.Read(s.ctx, 2, 100)
 	must(t, err)
 	if len(entries) != 3 || !atEnd {
 		t.Fatalf("%d entries, at the end: %t", len(entries), atEnd)
 	}
 	for i, e := range entries {
-		if e.Sequence != uint64(i+1) {
+		if e.Sequence != uint64(i+2) {
 			t.Errorf("entry %d has sequence %d", i, e.Sequence)
 		}
 		if diff := cmp.Diff(entry(int64(2*i), 2), e.Entry); diff != "" {
@@ -111,7 +111,7 @@ func TestAppendedEntriesAreReadInOrder(t *testing.T) {
 }
 
 func TestReadIsLimited(t *testing.T) {
-	s, log := created(t, 5)
+	s, log := created(t, 4)
 	for _, c := range []struct {
 		from  uint64
 		limit int
@@ -140,7 +140,7 @@ func TestReadIsLimited(t *testing.T) {
 
 func TestAppendAfterSomebodyElsesIsRefused(t *testing.T) {
 	s, log := created(t, 2)
-	for _, expected := range []uint64{0, 1, 3} {
+	for _, expected := range []uint64{0, 1, 2, 4} {
 		_, err := log.Append(s.ctx, expected, messages.EncodeEntry(entry(4, 1)))
 		if !errors.Is(err, partitionlog.ErrMoved) {
 			t.Errorf("append after %d: %v", expected, err)
@@ -148,7 +148,7 @@ func TestAppendAfterSomebodyElsesIsRefused(t *testing.T) {
 	}
 	state, err := log.State(s.ctx)
 	must(t, err)
-	if state.LastSequence != 2 {
+	if state.LastSequence != 3 {
 		t.Errorf("last sequence is %d", state.LastSequence)
 	}
 }
@@ -166,7 +166,7 @@ func TestOfTwoOwnersOneWinsEachPlace(t *testing.T) {
 			for place := range uint64(places) {
 				n := entry(0, 0)
 				n.Owner = fmt.Sprint(owner)
-				_, err := log.Append(s.ctx, place, messages.EncodeEntry(n))
+				_, err := log.Append(s.ctx, place+1, messages.EncodeEntry(n))
 				results <- result{place, err}
 			}
 		}()
@@ -195,35 +195,35 @@ func TestStateTellsWhereTheLogEnds(t *testing.T) {
 	s, log := created(t, 0)
 	state, err := log.State(s.ctx)
 	must(t, err)
-	if state != (partitionlog.State{FirstSequence: 1}) {
+	if state != (partitionlog.State{FirstSequence: 1, LastSequence: 1, Readable: 1, Entries: 1}) {
 		t.Errorf("empty log: %+v", state)
 	}
 	for i, n := range []messages.Entry{entry(0, 0), entry(0, 3), entry(3, 0)} {
-		_, err := log.Append(s.ctx, uint64(i), messages.EncodeEntry(n))
+		_, err := log.Append(s.ctx, uint64(i+1), messages.EncodeEntry(n))
 		must(t, err)
 	}
 	state, err = log.State(s.ctx)
 	must(t, err)
-	if want := (partitionlog.State{FirstSequence: 1, LastSequence: 3, Readable: 3, NextOffset: 3, Entries: 3}); state != want {
+	if want := (partitionlog.State{FirstSequence: 1, LastSequence: 4, Readable: 4, NextOffset: 3, Entries: 4}); state != want {
 		t.Errorf("got %+v, wanted %+v", state, want)
 	}
 }
 
 func TestEntryThatCannotBeReadIsCorruptAndNamed(t *testing.T) {
 	s, log := created(t, 2)
-	_, err := log.Append(s.ctx, 2, []byte("no entry"))
+	_, err := log.Append(s.ctx, 3, []byte("no entry"))
 	must(t, err)
-	_, err = log.Append(s.ctx, 3, messages.EncodeEntry(entry(4, 1)))
+	_, err = log.Append(s.ctx, 4, messages.EncodeEntry(entry(4, 1)))
 	must(t, err)
 
-	entries, _, err := log.Read(s.ctx, 1, 10)
-	if !errors.Is(err, messages.NewError(messages.CodeCorrupt, "")) || !contains(err, "entry 3 of stream LANEWAY-orders-3") {
+	entries, _, err := log.Read(s.ctx, 2, 10)
+	if !errors.Is(err, messages.NewError(messages.CodeCorrupt, "")) || !contains(err, "entry 4 of stream LANEWAY-orders-3") {
 		t.Errorf("error is %v", err)
 	}
 	if len(entries) != 2 {
 		t.Errorf("%d entries came before it", len(entries))
 	}
-	entries, atEnd, err := log.Read(s.ctx, 4, 10)
+	entries, atEnd, err := log.Read(s.ctx, 5, 10)
 	must(t, err)
 	if len(entries) != 1 || !atEnd {
 		t.Errorf("%d entries after it", len(entries))
@@ -248,7 +248,7 @@ func TestCreateAgainIsHarmlessForTheSameTopicAndAnewForAnother(t *testing.T) {
 	must(t, log.Create(s.ctx, 1))
 	state, err := log.State(s.ctx)
 	must(t, err)
-	if state.LastSequence != 2 {
+	if state.LastSequence != 3 {
 		t.Errorf("creating the log again left %d entries", state.LastSequence)
 	}
 	again := partition
@@ -257,12 +257,12 @@ func TestCreateAgainIsHarmlessForTheSameTopicAndAnewForAnother(t *testing.T) {
 	must(t, anew.Create(s.ctx, 1))
 	state, err = anew.State(s.ctx)
 	must(t, err)
-	if state != (partitionlog.State{FirstSequence: 1}) {
+	if state != (partitionlog.State{FirstSequence: 1, LastSequence: 1, Readable: 1, Entries: 1}) {
 		t.Errorf("the log of the new topic begins with %+v", state)
 	}
 	n := entry(0, 1)
 	n.TopicID = again.TopicID
-	if sequence, err := anew.Append(s.ctx, 0, messages.EncodeEntry(n)); err != nil || sequence != 1 {
+	if sequence, err := anew.Append(s.ctx, 1, messages.EncodeEntry(n)); err != nil || sequence != 2 {
 		t.Errorf("append: sequence %d, %v", sequence, err)
 	}
 }
@@ -273,12 +273,12 @@ func TestLateAppendOfADeletedTopicDoesNotLandInTheNewOne(t *testing.T) {
 	again.TopicID++
 	anew := s.log(again)
 	must(t, anew.Create(s.ctx, 1))
-	if _, err := log.Append(s.ctx, 0, messages.EncodeEntry(entry(0, 1))); err == nil {
+	if _, err := log.Append(s.ctx, 1, messages.EncodeEntry(entry(0, 1))); err == nil {
 		t.Error("the old topic's owner has appended")
 	}
 	state, err := anew.State(s.ctx)
 	must(t, err)
-	if state.LastSequence != 0 {
+	if state.LastSequence != 1 {
 		t.Errorf("the new log has %d entries", state.LastSequence)
 	}
 }

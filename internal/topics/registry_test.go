@@ -49,8 +49,8 @@ func TestACreatedTopicHasALogPerPartition(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if state.LastSequence != 0 {
-			t.Fatalf("partition %d starts at %+v, want empty", n, state)
+		if state.LastSequence != 1 || state.NextOffset != 0 {
+			t.Fatalf("partition %d starts at %+v, want one entry without records", n, state)
 		}
 	}
 	got, err := registry.Get(ctx, "orders")
@@ -81,7 +81,7 @@ func TestARecreatedTopicStartsAnew(t *testing.T) {
 	ctx, registry, log := open(t)
 	first := create(ctx, t, registry, "orders", 1)
 	data := messages.EncodeEntry(messages.Entry{TopicID: first.ID, Owner: "me"})
-	if _, err := log(first.Partition(0)).Append(ctx, 0, data); err != nil {
+	if _, err := log(first.Partition(0)).Append(ctx, 1, data); err != nil {
 		t.Fatal(err)
 	}
 	if err := registry.Delete(ctx, "orders"); err != nil {
@@ -89,7 +89,7 @@ func TestARecreatedTopicStartsAnew(t *testing.T) {
 	}
 	second := create(ctx, t, registry, "orders", 1)
 	state, err := log(second.Partition(0)).State(ctx)
-	if err != nil || state.LastSequence != 0 || first.ID == second.ID {
+	if err != nil || state.LastSequence != 1 || first.ID == second.ID {
 		t.Fatalf("state %+v, error %v, ids %d and %d; want an empty log and another id", state, err, first.ID, second.ID)
 	}
 }
@@ -100,12 +100,12 @@ func TestALeftOverLogIsReplaced(t *testing.T) {
 	if err := log(stale).Create(ctx, 1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := log(stale).Append(ctx, 0, messages.EncodeEntry(messages.Entry{TopicID: 99})); err != nil {
+	if _, err := log(stale).Append(ctx, 1, messages.EncodeEntry(messages.Entry{TopicID: 99})); err != nil {
 		t.Fatal(err)
 	}
 	topic := create(ctx, t, registry, "orders", 1)
 	state, err := log(topic.Partition(0)).State(ctx)
-	if err != nil || state.LastSequence != 0 {
+	if err != nil || state.LastSequence != 1 {
 		t.Fatalf("state %+v, error %v; want an empty log", state, err)
 	}
 }

@@ -44,7 +44,7 @@ func TestInAClusterThreeServersKeepEverything(t *testing.T) {
 	log := partitionlog.New(conn, js, topic.Partition(0))
 	for sequence := range uint64(200) {
 		entry := messages.Entry{TopicID: topic.ID, BaseOffset: int64(sequence), Batches: []messages.Placeholder{{Records: 1}}}
-		if _, err := log.Append(ctx, sequence, messages.EncodeEntry(entry)); err != nil {
+		if _, err := log.Append(ctx, sequence+1, messages.EncodeEntry(entry)); err != nil {
 			t.Fatal(err)
 		}
 		state, err := log.State(ctx)
@@ -96,7 +96,7 @@ func TestALogGoesOnWithAnotherLeader(t *testing.T) {
 		entry := messages.Entry{TopicID: topic.ID, BaseOffset: int64(end), Batches: []messages.Placeholder{{Records: 1}}}
 		// Without an answer it may be there or not: the log tells.
 		_ = within(func(ctx context.Context) error {
-			_, err := log.Append(ctx, end, messages.EncodeEntry(entry))
+			_, err := log.Append(ctx, end+1, messages.EncodeEntry(entry))
 			return err
 		})
 		var state partitionlog.State
@@ -109,11 +109,11 @@ func TestALogGoesOnWithAnotherLeader(t *testing.T) {
 			t.Fatalf("after %d entries: %v", end, err)
 		case err != nil:
 			continue // there is no leader at the moment
-		case state.LastSequence < end || state.LastSequence > end+1 || state.NextOffset != int64(state.LastSequence):
+		case state.LastSequence < end+1 || state.LastSequence > end+2 || state.NextOffset != int64(state.LastSequence)-1:
 			t.Fatalf("state %+v after %d entries", state, end)
 		}
-		landed := state.LastSequence > end
-		if end = state.LastSequence; landed && end%5 == 0 {
+		landed := state.LastSequence > end+1
+		if end = state.LastSequence - 1; landed && end%5 == 0 {
 			if _, err := conn.RequestWithContext(ctx, "$JS.API.STREAM.LEADER.STEPDOWN."+topic.Partition(0).Stream(), nil); err != nil {
 				t.Fatal(err)
 			}
@@ -123,9 +123,9 @@ func TestALogGoesOnWithAnotherLeader(t *testing.T) {
 	for read < all && ctx.Err() == nil {
 		// A replica that lags shows fewer, but never others.
 		_ = within(func(ctx context.Context) error {
-			entries, _, err := log.Read(ctx, read+1, all)
+			entries, _, err := log.Read(ctx, read+2, all)
 			for _, e := range entries {
-				if read++; e.Sequence != read || e.Entry.BaseOffset != int64(read)-1 {
+				if read++; e.Sequence != read+1 || e.Entry.BaseOffset != int64(read)-1 {
 					t.Fatalf("entry %d: %+v", read, e)
 				}
 			}

@@ -198,6 +198,8 @@ type PartitionInfo struct {
 	EndOffset int64  `json:"end_offset"` // the offset after the last committed record
 	Stream    string `json:"stream"`
 	Entries   uint64 `json:"entries"` // messages in the log stream
+	// Damage says what the log has lost; the partition is read-only then.
+	Damage string `json:"damage,omitempty"`
 }
 
 // TopicListResponse answers list.

@@ -89,6 +89,9 @@ type Core struct {
 	beat        time.Time         // when the lanes were last looked after
 	emptied     map[string]uint64 // lanes without tickets since then, with their last floor
 
+	damage        string // of the log, while the partition is read-only
+	readOnlyUntil time.Time
+
 	stage    []messages.StageBatch
 	progress []messages.LaneProgress
 	stats    Stats
@@ -113,6 +116,7 @@ type Stats struct {
 	Restaged    uint64
 	GivenUp     uint64
 	Outstanding int
+	Damage      string // of the log, while the partition is read-only
 }
 
 // NewCore returns a core that has to announce its epoch first.
@@ -147,6 +151,9 @@ func (c *Core) Step(now time.Time, events []Event) Effects {
 	}
 	c.flush()
 	c.stats.Outstanding = c.tickets.Outstanding()
+	if c.stats.Damage = c.damage; !now.Before(c.readOnlyUntil) {
+		c.stats.Damage = ""
+	}
 	return c.fx
 }
 
@@ -173,6 +180,8 @@ func (c *Core) handle(now time.Time, e Event) {
 		if e.Epoch == c.epoch {
 			c.outcomes(now, e.Outcomes)
 		}
+	case messages.ReadOnly:
+		c.readOnly(now, e.Damage)
 	case messages.Announced:
 		if e.Epoch == c.epoch && !c.announced {
 			c.announced, c.fx.Ready = true, true
@@ -206,6 +215,9 @@ func (c *Core) announce(now time.Time) {
 
 // produce issues the ticket: the batch has its turn from here on.
 func (c *Core) produce(now time.Time, p Produce) {
+	if c.refuses(now, p) {
+		return
+	}
 	t := &ticket{Produce: p, issued: now}
 	t.number, _ = c.tickets.Issue(p.Lane, t)
 	c.stats.Issued++

@@ -81,19 +81,24 @@ func (c *Core) heartbeat(now time.Time) {
 // due returns the tickets that are past their deadline, in the order in which
 // they were issued on their lanes.
 func (c *Core) due(now time.Time) []*ticket {
-	var due []*ticket
+	return c.unsettled(func(t *ticket) bool { return now.Sub(t.issued) >= c.times.Deadline })
+}
+
+// unsettled returns tickets in the order in which they were issued on their lanes.
+func (c *Core) unsettled(which func(*ticket) bool) []*ticket {
+	var all []*ticket
 	c.tickets.Lanes(func(_ ticketing.Outstanding, unsettled func(func(uint64, *ticket) bool)) {
 		unsettled(func(_ uint64, t *ticket) bool {
-			if now.Sub(t.issued) >= c.times.Deadline {
-				due = append(due, t)
+			if which(t) {
+				all = append(all, t)
 			}
 			return true
 		})
 	})
-	slices.SortFunc(due, func(a, b *ticket) int {
+	slices.SortFunc(all, func(a, b *ticket) int {
 		return cmp.Or(cmp.Compare(a.Lane, b.Lane), cmp.Compare(a.number, b.number))
 	})
-	return due
+	return all
 }
 
 // giveUp ends a ticket whose outcome is not known, or known to be a failure.

@@ -178,7 +178,7 @@ func TestCloseEndsFetchesOfADeletedTopic(t *testing.T) {
 	must(t, f.reader.Open(f.topic, 0))
 	must(t, f.js.Conn().Flush())
 	// The stream is still that of the old topic.
-	f.last, f.topic.ID = 0, f.topic.ID-1
+	f.last, f.topic.ID = 1, f.topic.ID-1
 	f.commit(lines("old"))
 	f.fetch(fields{"offset": 0}).fails(messages.CodeCorrupt)
 }

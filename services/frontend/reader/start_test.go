@@ -64,7 +64,7 @@ func TestFetchByTimeStartsAtTheFirstRecordNotBeforeIt(t *testing.T) {
 	f.commit(lines("b"))
 	f.commit()
 	f.commit(lines("c"))
-	entries, _, err := f.log.Read(f.context(), 1, 10)
+	entries, _, err := f.log.Read(f.context(), 2, 10)
 	must(t, err)
 	f.fetch(fields{"time": time.Unix(0, 0)}).wants(messages.StatusEnd, "a", "b", "c")
 	f.fetch(fields{"time": entries[1].Entry.At()}).wants(messages.StatusEnd, "b", "c")
@@ -84,9 +84,9 @@ func TestFollowFromAFutureTimeLeavesOutWhatComesBefore(t *testing.T) {
 		frame := messages.EncodeRecord(messages.Record{Value: []byte([]string{"early", "late"}[i])})
 		entry := f.stage([][]byte{frame}, []uint32{1})
 		entry.Time = at.UnixNano()
-		f.reader.entries.put(f.id, messages.LoggedEntry{Sequence: uint64(2 + i), Entry: entry})
+		f.reader.entries.put(f.id, messages.LoggedEntry{Sequence: uint64(3 + i), Entry: entry})
 	}
-	f.reader.partitionOf(f.id).advance(position{sequence: 3, readable: 3, offset: 3})
+	f.reader.partitionOf(f.id).advance(position{sequence: 4, readable: 4, offset: 3})
 	c.wants(messages.StatusEnd, "late")
 }
 
@@ -102,7 +102,7 @@ func TestRecordsCarryTheirHeadersAndPlace(t *testing.T) {
 		},
 		Value: []byte("v"),
 	}})
-	entries, _, err := f.log.Read(f.context(), 1, 1)
+	entries, _, err := f.log.Read(f.context(), 2, 1)
 	must(t, err)
 	c := f.fetch(fields{"offset": 0})
 	first, second := c.data(), c.data()
