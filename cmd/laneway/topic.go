@@ -100,8 +100,29 @@ func (c *topicInfo) Run(a *app) error {
 		for _, p := range partitions {
 			_, _ = fmt.Fprintf(table, "%d\t%d\t%s\t%d\n", p.Partition, p.EndOffset, p.Stream, p.Entries)
 		}
-		return table.Flush()
+		if err := table.Flush(); err != nil {
+			return err
+		}
+		return sayDamage(a.stdout, topic.Name, partitions)
 	})
+}
+
+// sayDamage prints what the logs of read-only partitions have lost.
+func sayDamage(out io.Writer, topic string, partitions []messages.PartitionInfo) error {
+	damaged := false
+	for _, p := range partitions {
+		if p.Damage == "" {
+			continue
+		}
+		damaged = true
+		if err := say(out, "\npartition %d is read-only, because %s\n", p.Partition, p.Damage); err != nil {
+			return err
+		}
+	}
+	if !damaged {
+		return nil
+	}
+	return say(out, "restore the data of JetStream from a copy, or see: laneway topic repair %s\n", topic)
 }
 
 type topicDelete struct {

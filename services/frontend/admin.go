@@ -119,17 +119,37 @@ func (s *Service) topicInfo(ctx context.Context, data []byte) (any, error) {
 		return nil, err
 	}
 	response := messages.TopicResponse{Topic: &topic}
+	damage := s.damage()
 	for n := range topic.Partitions {
 		id := topic.Partition(n)
-		state, err := partitionlog.New(s.config.Conn, s.js, id).State(ctx)
-		if err != nil {
+		info := messages.PartitionInfo{Partition: id.Number, Stream: id.Stream(), Damage: damage[id]}
+		state, err := s.logState(ctx, id)
+		if err != nil && info.Damage == "" {
 			return nil, messages.NewError(messages.CodeUnavailable, err.Error())
 		}
-		response.Partitions = append(response.Partitions, messages.PartitionInfo{
-			Partition: id.Number, EndOffset: state.NextOffset, Stream: id.Stream(), Entries: state.Entries,
-		})
+		info.EndOffset, info.Entries = state.NextOffset, state.Entries
+		response.Partitions = append(response.Partitions, info)
 	}
 	return response, nil
+}
+
+// logState looks up where a log ends. The end of one that is damaged may not be readable.
+func (s *Service) logState(ctx context.Context, id messages.Partition) (partitionlog.State, error) {
+	const patience = 2 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return partitionlog.New(s.config.Conn, s.js, id).State(ctx)
+}
+
+// damage returns what the logs of the partitions have lost that are read-only.
+func (s *Service) damage() map[messages.Partition]string {
+	all := make(map[messages.Partition]string)
+	for _, p := range s.set.Actors() {
+		if t := p.stats.Load(); t != nil && t.Damage != "" {
+			all[p.id] = t.Damage
+		}
+	}
+	return all
 }
 
 func (s *Service) deleteTopic(ctx context.Context, data []byte) (any, error) {

@@ -220,6 +220,7 @@ type Stats struct {
 	Marks      uint64 // written
 	Gap        int64  // offsets that this owner has left out when it began
 	Damage     string // what the log has lost; empty is nothing
+	Damaged    int    // partitions with damage; only in the sums over partitions
 }
 
 // pending is an accepted batch, or a fence. A duplicate takes part in the order

@@ -18,6 +18,9 @@ var readings = []telemetry.Reading{
 	{Name: "laneway.replicator.oversized", Description: "Snapshots not made because they would be too large", Unit: "{snapshot}", Counter: true},
 	{Name: "laneway.replicator.replayed", Description: "Entries read to take logs over", Unit: "{entry}", Counter: true},
 	{Name: "laneway.replicator.clock_falls", Description: "Times that the time of a log fell, because it lay far ahead of the clock", Unit: "{fall}", Counter: true},
+	{Name: "laneway.replicator.damaged_partitions", Description: "Partitions that are read-only, because their logs have lost entries", Unit: "{partition}"},
+	{Name: "laneway.replicator.left_out", Description: "Offsets left out, because an owner before had reserved them and did not stop cleanly", Unit: "{offset}", Counter: true},
+	{Name: "laneway.replicator.marks", Description: "Marks written, which reserve positions in the logs", Unit: "{mark}", Counter: true},
 	{Name: "laneway.replicator.dropped", Description: "Messages that were dropped because they arrived faster than they were taken", Unit: "{message}", Counter: true},
 	{Name: "laneway.replicator.malformed", Description: "Internal messages that could not be read", Unit: "{message}", Counter: true},
 }
@@ -30,7 +33,7 @@ func (s *Service) observe() (func() error, error) {
 			int64(t.Entries), int64(t.Batches), int64(t.Records), int64(t.Duplicates), int64(t.Repeats),
 			int64(t.Asks), int64(t.Terms), int64(t.Lanes), int64(t.IDs),
 			int64(t.Refused), int64(t.Producers), int64(t.Snapshots), int64(t.Oversized), int64(t.Replayed),
-			int64(t.ClockFalls),
+			int64(t.ClockFalls), int64(t.Damaged), t.Gap, int64(t.Marks),
 			int64(s.wire.Dropped()), int64(s.wire.Malformed()),
 		}
 	})
@@ -41,6 +44,11 @@ func (s *Service) Stats() Stats {
 	var sum Stats
 	for _, p := range s.set.Actors() {
 		if t := p.stats.Load(); t != nil {
+			sum.Marks += t.Marks
+			sum.Gap += t.Gap
+			if t.Damage != "" {
+				sum.Damaged++
+			}
 			sum.Entries += t.Entries
 			sum.Batches += t.Batches
 			sum.Records += t.Records
