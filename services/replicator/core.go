@@ -319,7 +319,7 @@ func (c *Core) handle(now time.Time, e Event) {
 
 // drive starts what the phase asks for and what time asks for.
 func (c *Core) drive(now time.Time) {
-	if c.reserve.moved && !c.appending && !(c.phase == reading && c.asked) {
+	if c.reserve.moved && !c.appending && (c.phase != reading || !c.asked) {
 		c.startOver()
 	}
 	c.tellReadOnly(now)

@@ -16,7 +16,8 @@ func newMarked(t *testing.T) (*world, *owner) {
 	first := messages.Position{Sequence: 1}
 	w.marked = true
 	w.mark = replicator.FoundMark{Mark: messages.Mark{Owner: "creation", Written: first, Reserved: first}, Revision: 1, Exists: true}
-	return w, w.leader("first")
+	o := w.leader("first")
+	return w, o
 }
 
 // expectDamage checks that the partition is read-only, and why.
