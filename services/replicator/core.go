@@ -76,6 +76,7 @@ type LogRead struct {
 	AtEnd   bool   // nothing that can be read follows the last entry
 	Last    uint64 // at the end: the last sequence of the stream, as its leader says
 	Corrupt string // not empty: why what follows the last entry is no entry; AtEnd and Last mean nothing then
+	Gone    bool   // there is no stream; nothing else means anything then
 }
 
 // LoggedEntry is an entry as it stands in the log.

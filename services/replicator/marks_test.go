@@ -388,3 +388,19 @@ func TestLogOfALaggingReplicaIsNotDamaged(t *testing.T) {
 		w.log, w.streamEnd = slices.Clone(whole), uint64(len(whole))
 	}
 }
+
+func TestLogWhoseStreamDoesNotExistIsReported(t *testing.T) {
+	w, o := newMarked(t)
+	o.commit(batch("a", 1))
+	o.step(replicator.Stopping{})
+	next := w.start("second")
+	for range 60 {
+		if next.read != nil {
+			next.read = nil
+			next.step(replicator.LogRead{Gone: true})
+		}
+		w.pass(w.settings.Heartbeat)
+		next.step()
+	}
+	next.expectDamage("does not have the stream of its log")
+}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/actor"
@@ -250,8 +251,11 @@ func (p *partition) readOnce(ctx context.Context, r Read) (LogRead, error) {
 	if errors.Is(err, messages.NewError(messages.CodeCorrupt, "")) {
 		return LogRead{Entries: entries, Corrupt: err.Error()}, nil
 	}
-	if err != nil || !atEnd {
-		return LogRead{Entries: entries, AtEnd: atEnd}, err
+	if err != nil {
+		return p.gone(ctx, err)
+	}
+	if !atEnd {
+		return LogRead{Entries: entries}, nil
 	}
 	last := r.From - 1
 	if len(entries) > 0 {
@@ -259,6 +263,15 @@ func (p *partition) readOnce(ctx context.Context, r Read) (LogRead, error) {
 	}
 	end, err := p.log.Confirm(ctx, last)
 	return LogRead{Entries: entries, AtEnd: !end.Behind, Last: end.Last}, err
+}
+
+// gone returns that the log's stream does not exist if that is why it could not be
+// read, and the error otherwise.
+func (p *partition) gone(ctx context.Context, err error) (LogRead, error) {
+	if _, lookErr := p.log.Bounds(ctx); errors.Is(lookErr, jetstream.ErrStreamNotFound) {
+		return LogRead{Gone: true}, nil
+	}
+	return LogRead{}, err
 }
 
 // attempt gives an operation a bounded time, which a lost connection ends early.

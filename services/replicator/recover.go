@@ -28,6 +28,10 @@ func (c *Core) logRead(now time.Time, r LogRead) {
 	if c.phase != reading {
 		return
 	}
+	if r.Gone {
+		c.suspect(now, "JetStream does not have the stream of its log: its files were deleted, or could not be restored, as the log of NATS says", creationTime)
+		return
+	}
 	if len(r.Entries) == 0 && !r.AtEnd && r.Corrupt == "" {
 		return // of a replica that lags
 	}
