@@ -189,6 +189,7 @@ func (p *partition) step(core *Core, now time.Time, events []Event) Effects {
 	fx := core.Step(now, events)
 	stats := core.Stats()
 	p.stats.Store(&stats)
+	p.service.reader.ReadOnly(p.id, stats.Damage)
 	p.do(fx)
 	for _, c := range shown {
 		p.service.reader.Committed(c.message, c.Entry)

@@ -60,6 +60,13 @@ func (c *cursor) fill(ctx context.Context, limit int64) error {
 				return err
 			}
 		}
+		if recorded := entry.BaseOffset - entry.Gap; recorded > at && at < limit {
+			if len(c.queue) > 0 {
+				return nil
+			}
+			return newDamaged(at, recorded, messages.Errorf(messages.CodeCorrupt,
+				"the entries before entry %d of stream %s are gone", entries[i].Sequence, c.partition.id.LogStream()))
+		}
 		if until := min(entry.BaseOffset, limit); until > at {
 			c.queue = append(c.queue, batch{offset: at, gap: until - at})
 			at = until

@@ -14,7 +14,10 @@ import (
 )
 
 // skip leaves a gap before the next entry.
-func (f *fixture) skip(offsets int64) { f.offset += offsets }
+func (f *fixture) skip(offsets int64) {
+	f.offset += offsets
+	f.gap += offsets
+}
 
 // gap returns the next message, which must name a gap.
 func (c *consumer) gap(first, last int64) {
@@ -31,6 +34,7 @@ func holed(t testing.TB) *fixture {
 		Name: f.id.LogStream(), Subjects: []string{f.id.LogSubject()}, Storage: jetstream.FileStorage, AllowDirect: true,
 	})
 	must(t, err)
+	f.last = 0
 	return f
 }
 
@@ -120,7 +124,8 @@ func TestGapAtTheEndIsToldToThoseWhoAskAndThoseWhoWait(t *testing.T) {
 	follower.data()
 	f.skip(4)
 	// An owner that takes the log over has no records yet.
-	term := messages.Entry{TopicID: f.topic.ID, Owner: "next", BaseOffset: f.offset, Time: time.Now().UnixNano()}
+	term := messages.Entry{TopicID: f.topic.ID, Owner: "next", BaseOffset: f.offset, Gap: f.gap, Time: time.Now().UnixNano()}
+	f.gap = 0
 	sequence := f.append(messages.EncodeEntry(term))
 	c := f.fetch(fields{"offset": 0})
 	c.data()
@@ -269,7 +274,7 @@ func TestFollowerBeyondALostTailIsToldAfterAReconnection(t *testing.T) {
 	must(t, f.js.DeleteStream(f.context(), f.id.LogStream()))
 	f.log = partitionlog.New(f.conn, f.js, f.id)
 	must(t, f.log.Create(f.context(), 1))
-	f.last, f.offset = 0, 0
+	f.last, f.offset = 1, 0
 	f.commit(lines("a"))
 	f.reader.Refresh()
 	m := c.beyondBeats()
@@ -319,4 +324,30 @@ func TestTimeIsFoundBehindAClockThatWasFarAhead(t *testing.T) {
 		f.fetch(fields{"time": day(4).Add(1)}).wants(messages.StatusEnd, slices.Concat(ahead, days)...)
 		f.fetch(fields{"time": day(0)}).wants(messages.StatusEnd, slices.Concat([]string{"0", "1", "2", "3", "4"}, ahead, days)...)
 	}
+}
+
+func TestLogThatLostItsBeginningIsDamagedAndHasNoGap(t *testing.T) {
+	f := holed(t)
+	f.commit(lines("a"))
+	f.commit(lines("b"))
+	f.commit(lines("c"))
+	f.lose(1, 2)
+	expectGap(t, f.fetch(fields{"from": "earliest"}).fails(messages.CodeCorrupt), 0, 1)
+	f.fetch(fields{"offset": 2}).wants(messages.StatusEnd, "c")
+}
+
+func TestReadOnlyPartitionIsServedToItsEndAndThenNamesTheDamage(t *testing.T) {
+	f := newFixture(t, nil)
+	f.tell(lines("a"))
+	follower := f.fetch(fields{"offset": 0, "follow": true})
+	follower.data()
+	f.reader.ReadOnly(f.id, "its log ends with entry 2")
+	expectGap(t, follower.fails(messages.CodePartitionDamaged), 1, -1)
+	c := f.fetch(fields{"from": "earliest"})
+	c.data()
+	if text := c.fails(messages.CodePartitionDamaged).Header.Get(messages.HeaderDesc); !strings.Contains(text, "its log ends with entry 2") {
+		t.Errorf("the description is %q", text)
+	}
+	f.reader.ReadOnly(f.id, "")
+	f.fetch(fields{"offset": 0}).wants(messages.StatusEnd, "a")
 }

@@ -45,6 +45,8 @@ type partition struct {
 	known   bool          // whether anything was ever heard of end
 	heard   time.Time     // when end was last confirmed or asked for
 	changed chan struct{} // closed and replaced when end moves
+
+	readOnly *messages.Error // what the log has lost, if its replicator says so
 }
 
 func newPartition(c Config, id messages.Partition) *partition {
@@ -80,7 +82,22 @@ func (p *partition) move(to position) {
 func (p *partition) watch() (end position, renewed uint64, changed <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.end, p.renewed, p.changed
+	end = p.end
+	if end.damage == nil {
+		end.damage = p.readOnly
+	}
+	return end, p.renewed, p.changed
+}
+
+// setReadOnly notes what the log has lost, and wakes those who wait for more of it.
+func (p *partition) setReadOnly(damage *messages.Error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if (damage == nil) == (p.readOnly == nil) {
+		return
+	}
+	p.readOnly = damage
+	p.move(p.end)
 }
 
 // endOffset returns the offset after the last record, if the log was ever looked at.

@@ -127,6 +127,22 @@ func (r *Reader) Committed(m messages.Committed, entry messages.Entry) {
 	p.advance(position{sequence: m.Sequence, readable: m.Sequence, offset: entry.NextOffset()})
 }
 
+// ReadOnly tells what the log of a partition has lost, as its replicator says; empty is
+// nothing. Fetches end with that error behind what can be read, instead of waiting.
+func (r *Reader) ReadOnly(id messages.Partition, damage string) {
+	r.mu.RLock()
+	p := r.partitions[id]
+	r.mu.RUnlock()
+	if p == nil {
+		return
+	}
+	var err *messages.Error
+	if damage != "" {
+		err = messages.Errorf(messages.CodePartitionDamaged, "partition %s: %s", id, damage)
+	}
+	p.setReadOnly(err)
+}
+
 // interest is for how long payloads are still remembered once a partition's last
 // fetch has ended, for consumers that fetch again and again.
 const interest = time.Minute
