@@ -56,7 +56,6 @@ func (w *world) crash() {
 
 func (w *world) hang() {
 	if all := w.living(role(w.rng.IntN(int(roles)))); len(all) > 0 {
-		w.counts.Hangs++
 		longest := 5 * time.Second
 		if w.chance(0.2) {
 			longest = longestHang

@@ -134,6 +134,7 @@ func (p *process) hang(d time.Duration) {
 	if p.dead || p.w.now.Before(p.hangs) {
 		return
 	}
+	p.w.counts.Hangs++
 	p.w.say("%s hangs for %s", p, d.Round(time.Millisecond))
 	p.hangs = p.w.now.Add(d)
 	p.w.after(d, func() {
