@@ -48,10 +48,12 @@ func (*topicList) Help() string {
 // Run lists the topics.
 func (c *topicList) Run(a *app) error {
 	return administer(a, c.serverFlag, func(ctx context.Context, laneway *client.Client) error {
-		topics, err := laneway.Admin().ListTopics(ctx)
+		response, err := laneway.Admin().TopicList(ctx)
 		if err != nil {
 			return err
 		}
+		topics := response.Topics
+		warn(a, response.Warnings)
 		if c.JSON {
 			return writeJSON(a.stdout, append([]messages.Topic{}, topics...))
 		}
@@ -82,13 +84,15 @@ func (*topicInfo) Help() string {
 // Run shows the topic.
 func (c *topicInfo) Run(a *app) error {
 	return administer(a, c.serverFlag, func(ctx context.Context, laneway *client.Client) error {
-		topic, partitions, err := laneway.Admin().TopicInfo(ctx, c.Name)
+		response, err := laneway.Admin().DescribeTopic(ctx, c.Name)
 		if err != nil {
 			return err
 		}
 		if c.JSON {
-			return writeJSON(a.stdout, messages.TopicResponse{Topic: &topic, Partitions: partitions})
+			return writeJSON(a.stdout, response)
 		}
+		warn(a, response.Warnings)
+		topic, partitions := *response.Topic, response.Partitions
 		if err := say(a.stdout, "topic %s, created %s, records of up to %s%s\nremembers up to %s, each until it was idle for %s\n\n",
 			topic.Name, topic.Created.Format(time.RFC3339), humanize.IBytes(uint64(topic.MaxRecordBytes)), bound(topic),
 			count(topic.MaxProducers, "producer"), short(topic.ProducerExpiry())); err != nil {
@@ -123,6 +127,14 @@ func sayDamage(out io.Writer, topic string, partitions []messages.PartitionInfo)
 		return nil
 	}
 	return say(out, "restore the data of JetStream from a copy, or see: laneway topic repair %s\n", topic)
+}
+
+// warn prints warnings beside the output proper.
+func warn(a *app, warnings []string) {
+	for _, w := range warnings {
+		// If it cannot be written there is no one to tell.
+		_, _ = fmt.Fprintf(a.stderr, "warning: %s\n", w)
+	}
 }
 
 type topicDelete struct {

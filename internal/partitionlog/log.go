@@ -48,8 +48,8 @@ func New(conn *nats.Conn, js jetstream.JetStream, partition messages.Partition) 
 }
 
 // Create makes the stream of a partition, with so many replicas, and writes its first
-// entry: a log without entries is one that has lost them. A stream that was left by an
-// earlier incarnation of the topic is deleted first.
+// entry: a log without entries is one that has lost them. A stream that another topic of
+// the name has left is in the way: only its deletion may remove it.
 func (l *Log) Create(ctx context.Context, replicas int) error {
 	config := jetstream.StreamConfig{
 		Name:        l.partition.LogStream(),
@@ -63,12 +63,6 @@ func (l *Log) Create(ctx context.Context, replicas int) error {
 		Metadata:    map[string]string{metadataTopicID: l.topicID()},
 	}
 	_, err := l.js.CreateStream(ctx, config)
-	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		if err := l.remove(ctx); err != nil {
-			return err
-		}
-		_, err = l.js.CreateStream(ctx, config)
-	}
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok &&
 		(api.ErrorCode == replicasNotSupported || api.ErrorCode == noSuitablePeers) {
 		return fmt.Errorf("create stream %s with %d replicas: %w: %w", config.Name, replicas, ErrTooFewServers, err)

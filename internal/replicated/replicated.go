@@ -54,8 +54,13 @@ func OpenBucket(ctx context.Context, js jetstream.JetStream, name, description s
 	if !errors.Is(err, jetstream.ErrBucketNotFound) {
 		return kv, err
 	}
+	provenance, err := Provenance(ctx, js)
+	if err != nil {
+		return nil, err
+	}
 	kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
 		Bucket: name, Description: description, History: 1, Storage: jetstream.FileStorage, Replicas: Replicas(js.Conn()),
+		Metadata: provenance,
 	})
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == noSuitablePeers {
 		return nil, fmt.Errorf("a NATS cluster needs %d servers with JetStream that are reachable: %w", clusterReplicas, err)

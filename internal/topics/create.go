@@ -28,6 +28,9 @@ func (r *Registry) Create(ctx context.Context, config messages.TopicConfig) (mes
 	}
 	r.changes.Lock()
 	defer r.changes.Unlock()
+	if err := r.clear(ctx, config.Name); err != nil {
+		return messages.Topic{}, err
+	}
 	topic := messages.Topic{TopicConfig: config, ID: newID(), Created: time.Now().UTC()}
 	revision, err := r.claim(ctx, topic)
 	if err != nil {
@@ -99,7 +102,7 @@ func (r *Registry) room(ctx context.Context, config messages.TopicConfig) (last 
 	if record.Exists {
 		return 0, messages.NewError(messages.CodeTopicExists, config.Name)
 	}
-	existing, last, err := r.current(ctx)
+	existing, last, err := r.list(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -114,38 +117,8 @@ func (r *Registry) room(ctx context.Context, config messages.TopicConfig) (last 
 			return 0, err
 		}
 	}
-	return last, r.checkStreams(ctx, config.Subjects)
-}
-
-// current returns all topics, and the last sequence of the bucket's stream that
-// this takes account of. A replica that lags may answer: it is asked again until
-// it has caught up. When markers of deleted topics were removed by hand, the last
-// sequence may be gone; then nothing is missing.
-func (r *Registry) current(ctx context.Context) ([]messages.Topic, uint64, error) {
-	const pause = 50 * time.Millisecond
-	for {
-		stream, err := r.js.Stream(ctx, bucketStream)
-		if err != nil {
-			return nil, 0, unavailable(err)
-		}
-		last := stream.CachedInfo().State.LastSeq
-		existing, newest, err := r.list(ctx)
-		if err != nil || newest >= last {
-			return existing, newest, err
-		}
-		there, err := replicated.Has(ctx, r.conn, bucket, last)
-		if err != nil {
-			return nil, 0, unavailable(err)
-		}
-		if !there {
-			return existing, last, nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil, 0, unavailable(ctx.Err())
-		case <-time.After(pause):
-		}
-	}
+	own := messages.ProducePrefix + config.Name + ".*"
+	return last, r.checkStreams(ctx, append([]string{own}, config.Subjects...))
 }
 
 // hasRoom says why there is no room for one topic more beside others.

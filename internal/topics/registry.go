@@ -4,23 +4,19 @@
 package topics
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"laneway.dev/internal/marks"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/internal/replicated"
-	"laneway.dev/internal/snapshots"
 	"laneway.dev/pkg/messages"
 )
 
@@ -39,6 +35,16 @@ type Registry struct {
 	kv   jetstream.KeyValue
 
 	changes sync.Mutex // held while a topic is created or deleted: both take several steps
+}
+
+// record is what the bucket keeps of a topic.
+type record struct {
+	messages.Topic
+	// Deleted marks the topic while it is deleted: its logs may be removed. A log of a
+	// topic that has neither a record nor this mark has lost its topic.
+	Deleted bool `json:"deleted,omitempty"`
+
+	revision uint64
 }
 
 // Change says that a topic is there (again), or is gone.
@@ -60,29 +66,6 @@ func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Regist
 	return &Registry{conn: conn, js: js, kv: kv}, nil
 }
 
-// Delete removes a topic and its logs. Its payloads stay in the object store.
-func (r *Registry) Delete(ctx context.Context, name string) error {
-	r.changes.Lock()
-	defer r.changes.Unlock()
-	topic, err := r.Get(ctx, name)
-	if err != nil {
-		return err
-	}
-	if err := r.kv.Delete(ctx, name); err != nil {
-		return unavailable(err)
-	}
-	if err := r.eachLog(topic, func(l *partitionlog.Log) error { return l.Delete(ctx) }); err != nil {
-		return unavailable(err)
-	}
-	if err := snapshots.Delete(ctx, r.js, topic.ID); err != nil {
-		return unavailable(err)
-	}
-	if err := marks.Delete(ctx, r.js, topic.ID); err != nil {
-		return unavailable(err)
-	}
-	return nil
-}
-
 // Get returns a topic, or an error of code CodeUnknownTopic. It asks the leader
 // of the bucket, as a replica may not know a topic yet: to make it again would
 // delete its logs.
@@ -92,17 +75,28 @@ func (r *Registry) Get(ctx context.Context, name string) (messages.Topic, error)
 
 // Lookup is Get without a registry: it does not make the bucket.
 func Lookup(ctx context.Context, conn *nats.Conn, name string) (messages.Topic, error) {
+	found, err := find(ctx, conn, name)
+	if err == nil && (found.revision == 0 || found.Deleted) {
+		err = messages.NewError(messages.CodeUnknownTopic, name)
+	}
+	return found.Topic, err
+}
+
+// find returns the record of a topic, with revision 0 if there is none.
+func find(ctx context.Context, conn *nats.Conn, name string) (record, error) {
 	if !messages.ValidTopicName(name) {
-		return messages.Topic{}, messages.Errorf(messages.CodeInvalidTopicName, "%.80q", name)
+		return record{}, messages.Errorf(messages.CodeInvalidTopicName, "%.80q", name)
 	}
 	entry, err := replicated.Get(ctx, conn, bucket, name)
 	switch {
 	case err != nil:
-		return messages.Topic{}, unavailable(err)
+		return record{}, unavailable(err)
 	case !entry.Exists:
-		return messages.Topic{}, messages.NewError(messages.CodeUnknownTopic, name)
+		return record{}, nil
 	}
-	return decode(name, entry.Value)
+	found, err := decode(name, entry.Value)
+	found.revision = entry.Revision
+	return found, err
 }
 
 // List returns all topics, in the order of their names. A topic whose record
@@ -112,21 +106,19 @@ func (r *Registry) List(ctx context.Context) ([]messages.Topic, error) {
 	return all, err
 }
 
-// list returns all topics and the newest revision that it has seen.
-func (r *Registry) list(ctx context.Context) (all []messages.Topic, newest uint64, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	err = r.watch(ctx, func(c Change, err error) {
-		newest = max(newest, c.Revision)
-		if err == nil && !c.Deleted {
-			all = append(all, c.Topic)
-		}
-	}, cancel)
+// list returns all topics, and the last revision of the bucket that this takes
+// account of.
+func (r *Registry) list(ctx context.Context) (all []messages.Topic, last uint64, err error) {
+	records, last, err := replicated.Records(ctx, r.js, bucket)
 	if err != nil {
 		return nil, 0, unavailable(err)
 	}
-	slices.SortFunc(all, func(a, b messages.Topic) int { return cmp.Compare(a.Name, b.Name) })
-	return all, newest, nil
+	for _, found := range records {
+		if c, err := change(found); err == nil && !c.Deleted {
+			all = append(all, c.Topic)
+		}
+	}
+	return all, last, nil
 }
 
 // Watch reports every topic that is there, calls ready, and goes on reporting
@@ -136,8 +128,10 @@ func (r *Registry) Watch(ctx context.Context, report func(Change, error), ready 
 	return r.watch(ctx, report, ready)
 }
 
+// watch watches what changes, and then reads what is there: a watcher that shows both
+// waits forever for a record that cannot be read.
 func (r *Registry) watch(ctx context.Context, report func(Change, error), ready func()) (err error) {
-	watcher, err := r.kv.WatchAll(ctx)
+	watcher, err := r.kv.WatchAll(ctx, jetstream.UpdatesOnly())
 	if err != nil {
 		return fmt.Errorf("watch bucket %s: %w", bucket, err)
 	}
@@ -146,27 +140,53 @@ func (r *Registry) watch(ctx context.Context, report func(Change, error), ready 
 			err = errors.Join(err, stopErr)
 		}
 	}()
+	records, _, err := replicated.Records(ctx, r.js, bucket)
+	if err != nil {
+		return fmt.Errorf("watch bucket %s: %w", bucket, err)
+	}
+	seen := make(map[string]uint64, len(records))
+	for _, found := range records {
+		seen[found.Key] = found.Revision
+		if c, err := change(found); err != nil || !c.Deleted {
+			report(c, err)
+		}
+	}
+	ready()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case entry, open := <-watcher.Updates():
-			switch {
-			case !open:
+			if !open {
 				return fmt.Errorf("watch bucket %s: ended by the server", bucket)
-			case entry == nil:
-				ready()
-				if ctx.Err() != nil {
-					return nil
-				}
-			case entry.Operation() != jetstream.KeyValuePut:
-				report(Change{Topic: named(entry.Key()), Deleted: true, Revision: entry.Revision()}, nil)
-			default:
-				topic, err := decode(entry.Key(), entry.Value())
-				report(Change{Topic: topic, Revision: entry.Revision()}, err)
 			}
+			if entry == nil || entry.Revision() <= seen[entry.Key()] {
+				continue // it was read, or is followed by what was
+			}
+			delete(seen, entry.Key())
+			report(change(replicated.Record{Key: entry.Key(), Entry: replicated.Entry{
+				Exists: entry.Operation() == jetstream.KeyValuePut, Value: entry.Value(), Revision: entry.Revision(),
+			}}))
 		}
 	}
+}
+
+// change returns what a record of the bucket says.
+func change(found replicated.Record) (Change, error) {
+	c := Change{Topic: named(found.Key), Revision: found.Revision}
+	if found.Unreadable {
+		return c, messages.Errorf(messages.CodeCorrupt, "record of topic %.80q in bucket %s: JetStream cannot read it", found.Key, bucket)
+	}
+	if !found.Exists {
+		c.Deleted = true
+		return c, nil
+	}
+	decoded, err := decode(found.Key, found.Value)
+	if err == nil && !decoded.Deleted {
+		c.Topic = decoded.Topic
+	}
+	c.Deleted = decoded.Deleted
+	return c, err
 }
 
 func (r *Registry) eachLog(topic messages.Topic, do func(*partitionlog.Log) error) error {
@@ -186,19 +206,19 @@ func (r *Registry) eachLog(topic messages.Topic, do func(*partitionlog.Log) erro
 
 // decode reads a record of the bucket. One that this code would not have written
 // is refused: services would start as many actors as it has partitions.
-func decode(key string, value []byte) (messages.Topic, error) {
-	var topic messages.Topic
-	err := json.Unmarshal(value, &topic)
+func decode(key string, value []byte) (record, error) {
+	var found record
+	err := json.Unmarshal(value, &found)
 	if err == nil {
-		topic.TopicConfig, err = topic.Complete()
+		found.TopicConfig, err = found.Complete()
 	}
-	if err == nil && (topic.Name != key || topic.ID == 0) {
+	if err == nil && (found.Name != key || found.ID == 0) {
 		err = errors.New("it is of another topic, or of none")
 	}
 	if err != nil {
-		return messages.Topic{}, messages.Errorf(messages.CodeCorrupt, "record of topic %.80q in bucket %s: %v", key, bucket, err)
+		return record{}, messages.Errorf(messages.CodeCorrupt, "record of topic %.80q in bucket %s: %v", key, bucket, err)
 	}
-	return topic, nil
+	return found, nil
 }
 
 func named(name string) messages.Topic {

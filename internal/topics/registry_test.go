@@ -94,22 +94,6 @@ func TestARecreatedTopicStartsAnew(t *testing.T) {
 	}
 }
 
-func TestALeftOverLogIsReplaced(t *testing.T) {
-	ctx, registry, log := open(t)
-	stale := messages.Partition{Topic: "orders", TopicID: 99, Number: 0}
-	if err := log(stale).Create(ctx, 1); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := log(stale).Append(ctx, 1, messages.EncodeEntry(messages.Entry{TopicID: 99})); err != nil {
-		t.Fatal(err)
-	}
-	topic := create(ctx, t, registry, "orders", 1)
-	state, err := log(topic.Partition(0)).State(ctx)
-	if err != nil || state.LastSequence != 1 {
-		t.Fatalf("state %+v, error %v; want an empty log", state, err)
-	}
-}
-
 func TestTopicsAreListedByName(t *testing.T) {
 	ctx, registry, _ := open(t)
 	for _, name := range []string{"b", "c", "a"} {

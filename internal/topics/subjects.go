@@ -3,6 +3,7 @@ package topics
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -33,6 +34,27 @@ func (r *Registry) checkStreams(ctx context.Context, subjects []string) error {
 }
 
 func (r *Registry) checkStreamsFor(ctx context.Context, own string) error {
+	found, err := r.Overlaps(ctx, own)
+	if err == nil && len(found) > 0 {
+		err = messages.NewError(messages.CodeSubjectOverlap, found[0].String())
+	}
+	return err
+}
+
+// Overlap is a JetStream stream that listens to subjects of Laneway's: it stores and
+// acknowledges the same messages.
+type Overlap struct {
+	Own, Taken string // subjects
+	Stream     string
+}
+
+// String says which subjects overlap.
+func (o Overlap) String() string {
+	return fmt.Sprintf("%s overlaps with %s of the JetStream stream %s", o.Own, o.Taken, o.Stream)
+}
+
+// Overlaps returns the JetStream streams that listen to a subject.
+func (r *Registry) Overlaps(ctx context.Context, own string) (found []Overlap, err error) {
 	ctx, cancel := context.WithCancel(ctx) // ends the listing
 	defer cancel()
 	names := r.js.StreamNames(ctx, jetstream.WithStreamListSubject(own))
@@ -42,17 +64,17 @@ func (r *Registry) checkStreamsFor(ctx context.Context, own string) error {
 			continue
 		}
 		if err != nil {
-			return unavailable(err)
+			return nil, unavailable(err)
 		}
 		// A cluster also lists a stream without subjects whose name looks like one.
 		for _, taken := range stream.CachedInfo().Config.Subjects {
 			if messages.SubjectsOverlap(own, taken) {
-				return messages.Errorf(messages.CodeSubjectOverlap, "%s overlaps with %s of the JetStream stream %s", own, taken, name)
+				found = append(found, Overlap{own, taken, name})
 			}
 		}
 	}
 	if err := names.Err(); err != nil {
-		return unavailable(err)
+		return nil, unavailable(err)
 	}
-	return nil
+	return found, nil
 }

@@ -16,21 +16,38 @@ func (c *Client) Admin() *Admin { return &Admin{c} }
 // CreateTopic creates a topic and returns when it can be produced to. What the
 // configuration leaves out gets its default.
 func (a *Admin) CreateTopic(ctx context.Context, config messages.TopicConfig) (messages.Topic, error) {
-	topic, _, err := a.topic(ctx, "create", config)
-	return topic, err
+	response, err := a.topic(ctx, "create", config)
+	if err != nil {
+		return messages.Topic{}, err
+	}
+	return *response.Topic, nil
 }
 
 // ListTopics returns all topics.
 func (a *Admin) ListTopics(ctx context.Context) ([]messages.Topic, error) {
+	response, err := a.TopicList(ctx)
+	return response.Topics, err
+}
+
+// TopicList returns all topics, with warnings about those that cannot be listed.
+func (a *Admin) TopicList(ctx context.Context) (messages.TopicListResponse, error) {
 	var response messages.TopicListResponse
-	if err := a.client.call(ctx, messages.TopicAPI+"list", struct{}{}, &response); err != nil {
-		return nil, err
-	}
-	return response.Topics, nil
+	err := a.client.call(ctx, messages.TopicAPI+"list", struct{}{}, &response)
+	return response, err
 }
 
 // TopicInfo returns a topic and the state of its partitions.
 func (a *Admin) TopicInfo(ctx context.Context, name string) (messages.Topic, []messages.PartitionInfo, error) {
+	response, err := a.DescribeTopic(ctx, name)
+	if err != nil {
+		return messages.Topic{}, nil, err
+	}
+	return *response.Topic, response.Partitions, nil
+}
+
+// DescribeTopic returns a topic and the state of its partitions, with warnings about what
+// endangers it.
+func (a *Admin) DescribeTopic(ctx context.Context, name string) (messages.TopicResponse, error) {
 	return a.topic(ctx, "info", messages.TopicRequest{Name: name})
 }
 
@@ -39,14 +56,12 @@ func (a *Admin) DeleteTopic(ctx context.Context, name string) error {
 	return a.client.call(ctx, messages.TopicAPI+"delete", messages.TopicRequest{Name: name}, &messages.TopicResponse{})
 }
 
-func (a *Admin) topic(ctx context.Context, action string, request any) (messages.Topic, []messages.PartitionInfo, error) {
+func (a *Admin) topic(ctx context.Context, action string, request any) (messages.TopicResponse, error) {
 	var response messages.TopicResponse
 	subject := messages.TopicAPI + action
-	if err := a.client.call(ctx, subject, request, &response); err != nil {
-		return messages.Topic{}, nil, err
+	err := a.client.call(ctx, subject, request, &response)
+	if err == nil && response.Topic == nil {
+		err = messages.Errorf(messages.CodeInternal, "the answer to %s names no topic", subject)
 	}
-	if response.Topic == nil {
-		return messages.Topic{}, nil, messages.Errorf(messages.CodeInternal, "the answer to %s names no topic", subject)
-	}
-	return *response.Topic, response.Partitions, nil
+	return response, err
 }

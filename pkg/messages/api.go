@@ -190,6 +190,8 @@ type TopicResponse struct {
 	Error      *Error          `json:"error,omitempty"`
 	Topic      *Topic          `json:"topic,omitempty"`
 	Partitions []PartitionInfo `json:"partitions,omitempty"` // only in info
+	// Warnings, only in info, say what endangers the topic.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // PartitionInfo tells the state of a partition.
@@ -206,6 +208,8 @@ type PartitionInfo struct {
 type TopicListResponse struct {
 	Error  *Error  `json:"error,omitempty"`
 	Topics []Topic `json:"topics"`
+	// Warnings say which topics cannot be listed.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // FetchRequest asks for the records of a partition. Exactly one of Offset,

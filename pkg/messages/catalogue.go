@@ -58,6 +58,7 @@ const (
 	CodeUndeliverable      Code = 20060
 	CodeEpochNotGiven      Code = 20061
 	CodeMaxPayload         Code = 20080
+	CodeLogWithoutTopic    Code = 20081
 )
 
 // Kind is what the catalogue knows of a code.
@@ -109,6 +110,7 @@ var catalogue = map[Code]Kind{
 	CodeCorrupt:            {"CORRUPT", 500, false, "stored bytes are not what was written", "restore what is named from a copy: the object, or, for an entry of a stream or a record of a bucket, the data of JetStream; what a log has lost is shown by: laneway topic repair NAME"},
 	CodePartitionDamaged:   {"PARTITION_DAMAGED", 500, false, "the log of the partition has lost entries, so the partition is read-only", "restore the data of JetStream from a copy, or look at what is missing with: laneway topic repair NAME"},
 	CodeMaxPayload:         {"MAX_PAYLOAD_EXCEEDED", 400, false, "the message would be larger than the max_payload of NATS", "set max_payload: 8MB in the configuration of the NATS servers; a producer can send smaller records or batches instead"},
+	CodeLogWithoutTopic:    {"LOG_WITHOUT_TOPIC", 409, false, "a log exists that belongs to no topic, although no deletion has marked it: the record of its topic was lost", "restore the bucket LANEWAY_TOPICS from a copy; or give up what the log holds by removing each stream that is named: nats stream rm STREAM"},
 	CodeInternal:           {"INTERNAL", 500, false, "something happened that should not", "look at the log of the service and report it"},
 	CodeUndeliverable:      {"UNDELIVERABLE", 500, false, "a stored record cannot be sent as a message of its own", "fetch it in a batch frame, as laneway consume and the Go client do, or go on at the next offset"},
 	CodeEpochNotGiven:      {"EPOCH_NOT_GIVEN", 409, false, "the named producer has no such epoch on this topic", "request laneway.api.producer.init with the name and this topic, and send batches with the epoch that it gives"},

@@ -58,6 +58,7 @@ var published = map[Code]string{
 	20060: "UNDELIVERABLE",
 	20061: "EPOCH_NOT_GIVEN",
 	20080: "MAX_PAYLOAD_EXCEEDED",
+	20081: "LOG_WITHOUT_TOPIC",
 }
 
 func TestPublishedCodesNeverChange(t *testing.T) {

@@ -8,7 +8,9 @@ import (
 // Public subjects, to which clients need rights.
 const (
 	ProducePrefix = "laneway.produce."
-	FetchPrefix   = "laneway.fetch."
+	// PublicWildcard is all public subjects.
+	PublicWildcard = "laneway.>"
+	FetchPrefix    = "laneway.fetch."
 	// CreditPrefix starts the subjects on which a client grants credit to an open fetch.
 	CreditPrefix = "laneway.credit."
 	// TopicAPI starts the subjects of the topic administration: TopicAPI + "create" and so on.
@@ -31,6 +33,7 @@ const (
 	replicatorPrefix    = "_laneway.replicator."
 	committedPrefix     = "_laneway.committed."
 	frontendPrefix      = "_laneway.frontend."
+	LogWildcard         = "_laneway.log.>"
 	logPrefix           = "_laneway.log."
 	maxTopicName        = 64
 	topicNameCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
@@ -66,6 +69,9 @@ func (p Partition) LogSubject() string {
 	}
 	return subject
 }
+
+// LogsOf returns the subjects of all logs of topics of a name, also of deleted ones.
+func LogsOf(topic string) string { return logPrefix + topic + ".>" }
 
 // Stream is the name by which clients know the partition's log. It stays the same
 // when the log is continued in another stream.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -106,7 +107,11 @@ func (s *Service) listTopics(ctx context.Context, _ []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return messages.TopicListResponse{Topics: all}, nil
+	response := messages.TopicListResponse{Topics: all}
+	if wrong := s.findings.Load().survey.Err(); wrong != nil {
+		response.Warnings = strings.Split(wrong.Error(), "\n")
+	}
+	return response, nil
 }
 
 func (s *Service) topicInfo(ctx context.Context, data []byte) (any, error) {
@@ -115,10 +120,13 @@ func (s *Service) topicInfo(ctx context.Context, data []byte) (any, error) {
 		return nil, err
 	}
 	topic, err := s.registry.Get(ctx, request.Name)
+	if lost := s.findings.Load().survey.ErrOf(request.Name); err != nil && lost != nil {
+		err = lost
+	}
 	if err != nil {
 		return nil, err
 	}
-	response := messages.TopicResponse{Topic: &topic}
+	response := messages.TopicResponse{Topic: &topic, Warnings: s.warnings(topic)}
 	damage := s.damage()
 	for n := range topic.Partitions {
 		id := topic.Partition(n)

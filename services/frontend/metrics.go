@@ -26,6 +26,9 @@ var readings = []telemetry.Reading{
 	{Name: "laneway.frontend.dropped", Description: "Messages that were dropped because they arrived faster than they were taken", Unit: "{message}", Counter: true},
 	{Name: "laneway.frontend.pauses", Description: "Times that the subjects of a partition were left until what waited was answered", Unit: "{pause}", Counter: true},
 	{Name: "laneway.frontend.answers.lost", Description: "Answers that could not be sent", Unit: "{answer}", Counter: true},
+	{Name: "laneway.frontend.topics.lost", Description: "Topics that have logs and no record, or one that cannot be read", Unit: "{topic}"},
+	{Name: "laneway.frontend.buckets.remade", Description: "Buckets that were lost and made again while logs existed", Unit: "{bucket}"},
+	{Name: "laneway.frontend.subject_overlaps", Description: "JetStream streams that listen to subjects of Laneway's", Unit: "{stream}"},
 	{Name: "laneway.frontend.malformed", Description: "Internal messages that could not be read", Unit: "{message}", Counter: true},
 }
 
@@ -73,11 +76,14 @@ func (s *Service) observe() (func() error, error) {
 		t := s.Stats()
 		_, bytes := s.admission.held()
 		read := s.reader.Stats()
+		found := s.findings.Load()
 		return []int64{
 			int64(t.Issued), int64(t.GivenUp), int64(t.Outstanding), int64(t.Restaged),
 			int64(s.refused.Load()), bytes, int64(s.reader.OpenFetches()),
 			int64(read.Messages), int64(read.Bytes), int64(read.Dropped), int64(read.Abandoned),
-			int64(s.dropped()), int64(s.backlog.pauses.Load()), int64(s.unsent.Load()), int64(s.wire.Malformed()),
+			int64(s.dropped()), int64(s.backlog.pauses.Load()), int64(s.unsent.Load()),
+			int64(len(found.survey.Lost) + len(found.survey.Unreadable)),
+			int64(len(found.survey.Remade)), int64(len(found.overlaps)), int64(s.wire.Malformed()),
 		}
 	})
 }

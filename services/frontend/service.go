@@ -90,6 +90,8 @@ type Service struct {
 	losing  wire.Burst    // of those
 	errors  errorCounter
 
+	findings atomic.Pointer[findings] // what is wrong beside the service
+
 	questions atomic.Uint64 // numbers what is asked of replicators
 	fences    asked[fenceKey, messages.ProducerFenced]
 	lists     asked[uint64, messages.Producers]
@@ -125,6 +127,7 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 }
 
 func (s *Service) start(ctx context.Context) (err error) {
+	s.findings.Store(&findings{})
 	if s.js, err = jetstream.New(s.config.Conn); err != nil {
 		return err
 	}
@@ -171,6 +174,7 @@ func (s *Service) start(ctx context.Context) (err error) {
 		return err
 	}
 	s.wait.Go(func() { s.watchConnection(watch) })
+	s.watchOthers(watch)
 	return nil
 }
 
@@ -245,7 +249,7 @@ func (s *Service) Check(context.Context) error {
 			return messages.Errorf(messages.CodeUnavailable, "the sequencer has not confirmed the epoch on partition %s", p.id)
 		}
 	}
-	return nil
+	return s.findings.Load().survey.Err()
 }
 
 // Done is closed when the service has ended by itself; Err says why.

@@ -1,0 +1,173 @@
+package topics_test
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/internal/embedded/embeddedtest"
+	"laneway.dev/internal/partitionlog"
+	"laneway.dev/internal/topics"
+	"laneway.dev/pkg/messages"
+)
+
+const registryBucket = "LANEWAY_TOPICS"
+
+// damaged returns a registry whose bucket a test can damage.
+func damaged(t *testing.T) (context.Context, *topics.Registry, jetstream.JetStream) {
+	t.Helper()
+	conn, js := embeddedtest.Start(t)
+	ctx := t.Context()
+	registry, err := topics.Open(ctx, conn, js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ctx, registry, js
+}
+
+// lose removes the record of a topic as damage does, without a trace.
+func lose(ctx context.Context, t *testing.T, js jetstream.JetStream, name string) {
+	t.Helper()
+	stream, err := js.Stream(ctx, "KV_"+registryBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(ctx, jetstream.WithPurgeSubject("$KV."+registryBucket+"."+name)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func streams(ctx context.Context, t *testing.T, js jetstream.JetStream, topic string) int {
+	t.Helper()
+	logs, err := partitionlog.List(ctx, js, messages.LogsOf(topic))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(logs)
+}
+
+func TestLogsWhoseTopicWasLostAreNotReplaced(t *testing.T) {
+	ctx, registry, js := damaged(t)
+	create(ctx, t, registry, "orders", 3)
+	lose(ctx, t, js, "orders")
+	// Fewer partitions would leave the others, out of sight.
+	for _, partitions := range []int{3, 1} {
+		_, err := registry.Create(ctx, messages.TopicConfig{Name: "orders", Partitions: partitions})
+		wantCode(t, err, messages.CodeLogWithoutTopic)
+		if !strings.Contains(err.Error(), "LANEWAY-orders-0") {
+			t.Errorf("the error names no stream: %v", err)
+		}
+	}
+	if n := streams(ctx, t, js, "orders"); n != 3 {
+		t.Errorf("%d logs are left, want 3", n)
+	}
+	if _, err := registry.Get(ctx, "orders"); err == nil {
+		t.Error("a record was left by the creation that was refused")
+	}
+	// A topic whose name begins alike is another one.
+	create(ctx, t, registry, "orders-0", 1)
+}
+
+func TestLogsWhoseTopicWasLostGoWhenAnOperatorRemovesThem(t *testing.T) {
+	ctx, registry, js := damaged(t)
+	create(ctx, t, registry, "orders", 1)
+	lose(ctx, t, js, "orders")
+	if err := js.DeleteStream(ctx, "LANEWAY-orders-0"); err != nil {
+		t.Fatal(err)
+	}
+	create(ctx, t, registry, "orders", 1)
+}
+
+// mark leaves a topic as a deletion does that ended after its first step.
+func mark(ctx context.Context, t *testing.T, js jetstream.JetStream, topic messages.Topic) {
+	t.Helper()
+	kv, err := js.KeyValue(ctx, registryBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, err := json.Marshal(struct {
+		messages.Topic
+		Deleted bool `json:"deleted"`
+	}{topic, true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.Put(ctx, topic.Name, value); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestInterruptedDeletionIsEndedByWhoeverNeedsTheName(t *testing.T) {
+	for name, next := range map[string]func(context.Context, *topics.Registry) error{
+		"create": func(ctx context.Context, r *topics.Registry) error {
+			_, err := r.Create(ctx, messages.TopicConfig{Name: "orders"})
+			return err
+		},
+		"delete": func(ctx context.Context, r *topics.Registry) error { return r.Delete(ctx, "orders") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, registry, js := damaged(t)
+			mark(ctx, t, js, create(ctx, t, registry, "orders", 3))
+			_, err := registry.Get(ctx, "orders")
+			wantCode(t, err, messages.CodeUnknownTopic)
+			if all, err := registry.List(ctx); err != nil || len(all) != 0 {
+				t.Errorf("topics %v (%v), want none", all, err)
+			}
+			if err := next(ctx, registry); err != nil {
+				t.Fatal(err)
+			}
+			want := map[string]int{"create": 1}[name]
+			if n := streams(ctx, t, js, "orders"); n != want {
+				t.Errorf("%d logs are left, want %d", n, want)
+			}
+		})
+	}
+}
+
+func TestMarkOfAnotherTopicOfTheNameDeletesNothing(t *testing.T) {
+	ctx, registry, js := damaged(t)
+	older := create(ctx, t, registry, "orders", 1)
+	if err := registry.Delete(ctx, "orders"); err != nil {
+		t.Fatal(err)
+	}
+	create(ctx, t, registry, "orders", 1)
+	mark(ctx, t, js, older) // an old record that came back when a newer one was lost
+	_, err := registry.Create(ctx, messages.TopicConfig{Name: "orders"})
+	wantCode(t, err, messages.CodeLogWithoutTopic)
+	if n := streams(ctx, t, js, "orders"); n != 1 {
+		t.Errorf("%d logs are left, want 1", n)
+	}
+}
+
+func TestSurveyFindsLogsWithoutATopicAndStreamsThatWereMadeAnew(t *testing.T) {
+	ctx, registry, js := damaged(t)
+	create(ctx, t, registry, "kept", 2)
+	mark(ctx, t, js, create(ctx, t, registry, "leaving", 1))
+	if found, err := registry.Survey(ctx); err != nil || found.Err() != nil || len(found.Remade) > 0 {
+		t.Fatalf("survey %+v (%v), want nothing wrong", found, err)
+	}
+	create(ctx, t, registry, "orders", 2)
+	lose(ctx, t, js, "orders")
+	found, err := registry.Survey(ctx)
+	if err != nil || len(found.Lost) != 1 || len(found.Lost["orders"]) != 2 {
+		t.Fatalf("survey %+v (%v), want the two logs of orders", found, err)
+	}
+	wantCode(t, found.ErrOf("orders"), messages.CodeLogWithoutTopic)
+	if err := found.ErrOf("kept"); err != nil {
+		t.Error(err)
+	}
+	// The whole bucket is lost.
+	if err := js.DeleteKeyValue(ctx, registryBucket); err != nil {
+		t.Fatal(err)
+	}
+	if registry, err = topics.Open(ctx, js.Conn(), js); err != nil {
+		t.Fatal(err)
+	}
+	found, err = registry.Survey(ctx)
+	if err != nil || len(found.Lost) != 3 || len(found.Remade) != 1 {
+		t.Errorf("survey %+v (%v), want the logs of three topics, and the bucket", found, err)
+	}
+}

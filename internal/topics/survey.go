@@ -1,0 +1,111 @@
+package topics
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/internal/partitionlog"
+	"laneway.dev/internal/replicated"
+	"laneway.dev/pkg/messages"
+)
+
+// Survey is what a look at all metadata finds wrong.
+type Survey struct {
+	// Lost are the topics that have logs and no record, by their names.
+	Lost map[string][]partitionlog.Found
+	// Unreadable says which records cannot be read.
+	Unreadable []error
+	// Remade are the streams of metadata that were lost and made anew.
+	Remade []string
+}
+
+// Err returns what an operator must decide about before its topics can be used again;
+// nil if there is nothing. Other topics work.
+func (s *Survey) Err() error {
+	errs := slices.Clone(s.Unreadable)
+	for _, name := range s.Topics() {
+		errs = append(errs, lost(s.Lost[name]))
+	}
+	return errors.Join(errs...)
+}
+
+// Topics returns the names of the topics that were lost, in their order.
+func (s *Survey) Topics() []string { return slices.Sorted(maps.Keys(s.Lost)) }
+
+// ErrOf returns what is wrong with a topic of which the registry knows nothing.
+func (s *Survey) ErrOf(topic string) error {
+	if logs := s.Lost[topic]; len(logs) > 0 {
+		return lost(logs)
+	}
+	return nil
+}
+
+// metadata are the streams that a frontend makes before it creates the first topic.
+var metadata = []string{bucketStream, "KV_LANEWAY_PRODUCERS", "KV_LANEWAY_EPOCHS"}
+
+// Survey compares the records of topics with the logs that exist.
+func (r *Registry) Survey(ctx context.Context) (Survey, error) {
+	found := Survey{Lost: make(map[string][]partitionlog.Found)}
+	// First the logs: the record of a topic comes before they do.
+	logs, err := r.logs(ctx, messages.LogWildcard)
+	if err != nil {
+		return found, err
+	}
+	owned, err := found.owned(ctx, r)
+	if err != nil {
+		return found, err
+	}
+	for _, l := range logs {
+		if owned[l.TopicID] {
+			continue
+		}
+		there, err := l.Exists(ctx, r.js) // or else its topic was deleted meanwhile
+		if err != nil {
+			return found, unavailable(err)
+		}
+		if there {
+			found.Lost[l.Topic] = append(found.Lost[l.Topic], l)
+		}
+	}
+	for _, name := range metadata {
+		stream, err := r.js.Stream(ctx, name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			continue // nobody has made it yet
+		}
+		if err != nil {
+			return found, unavailable(err)
+		}
+		if _, remade := replicated.Remade(stream.CachedInfo().Config); remade {
+			found.Remade = append(found.Remade, name)
+		}
+	}
+	return found, nil
+}
+
+// owned returns the ids of the topics that have a record, also of those that are being
+// deleted, and notes the records that cannot be read.
+func (s *Survey) owned(ctx context.Context, r *Registry) (map[uint64]bool, error) {
+	records, _, err := replicated.Records(ctx, r.js, bucket)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	owned := make(map[uint64]bool)
+	for _, entry := range records {
+		if _, err := change(entry); err != nil {
+			s.Unreadable = append(s.Unreadable, err)
+			continue
+		}
+		if entry.Exists {
+			decoded, err := decode(entry.Key, entry.Value)
+			if err != nil {
+				return nil, err
+			}
+			owned[decoded.ID] = true
+		}
+	}
+	return owned, nil
+}
