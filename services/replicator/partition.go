@@ -228,10 +228,15 @@ func (p *partition) check() error {
 
 // read reads a part of the log, for as long as it takes.
 func (p *partition) read(ctx context.Context, r Read) {
+	begun := time.Now()
 	for failures := 0; ctx.Err() == nil; failures++ {
 		result, err := attempt(ctx, p, func(ctx context.Context) (LogRead, error) {
 			return p.readOnce(ctx, r)
 		})
+		if err == nil && result.empty() && time.Since(begun) < newLogTime {
+			pause(ctx, firstPause)
+			continue
+		}
 		if err == nil {
 			_ = p.mailbox.Put(ctx, result)
 			return
@@ -243,6 +248,15 @@ func (p *partition) read(ctx context.Context, r Read) {
 		}
 		pause(ctx, min(firstPause<<min(failures, often), longestPause))
 	}
+}
+
+// newLogTime is how long a log may take to get its first entry before the core hears of
+// it: a topic's record is there a moment before its logs.
+const newLogTime = 2 * time.Second
+
+// empty reports whether there is no log, or one without any entry.
+func (r *LogRead) empty() bool {
+	return r.Gone || r.AtEnd && r.Last == 0 && len(r.Entries) == 0
 }
 
 // readOnce reads a part of the log. At its end it asks the stream's leader where that is.

