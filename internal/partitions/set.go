@@ -5,6 +5,7 @@ package partitions
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -14,12 +15,20 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
+// What ends an actor: the cause of its context. Only a deletion is for good. An owner
+// that was replaced ends by itself.
+var (
+	ErrDeleted = errors.New("the topic was deleted")
+	ErrRenewed = errors.New("the log of the partition is continued in another stream")
+	ErrStopped = errors.New("the service stops")
+)
+
 // Actor runs one partition of one incarnation of a topic.
 type Actor interface {
 	// Receive hands over a message; it may wait for room in the mailbox until ctx ends.
 	Receive(ctx context.Context, m messages.Message)
-	// Run is the actor's goroutine. It returns when ctx ends, with everything
-	// of the actor's released.
+	// Run is the actor's goroutine. It returns when ctx ends, for one of the causes
+	// above, with everything of the actor's released.
 	Run(ctx context.Context)
 }
 
@@ -29,7 +38,7 @@ type Set[A Actor] struct {
 	build func(messages.Topic, messages.Partition) A
 
 	ctx    context.Context // of all actors
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
 	wait   sync.WaitGroup
 
 	mu      sync.RWMutex
@@ -41,7 +50,7 @@ type Set[A Actor] struct {
 
 type running[A Actor] struct {
 	actor A
-	stop  context.CancelFunc
+	stop  context.CancelCauseFunc
 	done  chan struct{}
 }
 
@@ -52,7 +61,7 @@ func Start[A Actor](ctx context.Context, registry *topics.Registry, log *zap.Log
 		log: log, build: build, byID: make(map[messages.Partition]*running[A]),
 		changed: make(chan struct{}), topics: make(map[string]messages.Topic),
 	}
-	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	ready := make(chan struct{})
 	var once sync.Once
 	s.wait.Go(func() { s.follow(s.ctx, registry, func() { once.Do(func() { close(ready) }) }) })
@@ -93,9 +102,11 @@ func (s *Set[A]) change(c topics.Change, err error) {
 	}
 	if exists {
 		delete(s.topics, known.Name)
-		for n := range known.Partitions {
-			s.stop(known.Partition(n))
+		all := make([]messages.Partition, known.Partitions)
+		for n := range all {
+			all[n] = known.Partition(n)
 		}
+		s.stop(ErrDeleted, all...)
 	}
 	if !c.Deleted {
 		s.topics[c.Topic.Name] = c.Topic
@@ -110,14 +121,14 @@ func (s *Set[A]) renew(known, topic messages.Topic) {
 	s.topics[topic.Name] = topic
 	for n := range topic.Partitions {
 		if before, now := known.Partition(n), topic.Partition(n); before != now {
-			s.stop(before)
+			s.stop(ErrRenewed, before)
 			s.start(topic, now)
 		}
 	}
 }
 
 func (s *Set[A]) start(topic messages.Topic, p messages.Partition) {
-	ctx, cancel := context.WithCancel(s.ctx)
+	ctx, cancel := context.WithCancelCause(s.ctx)
 	r := &running[A]{actor: s.build(topic, p), stop: cancel, done: make(chan struct{})}
 	s.mu.Lock()
 	s.byID[p] = r
@@ -130,13 +141,22 @@ func (s *Set[A]) start(topic messages.Topic, p messages.Partition) {
 	})
 }
 
-func (s *Set[A]) stop(p messages.Partition) {
+// stop ends actors for a cause and waits for them. All are told at once: one that takes
+// long to end must not keep the others at work.
+func (s *Set[A]) stop(cause error, all ...messages.Partition) {
+	var told []*running[A]
 	s.mu.Lock()
-	r := s.byID[p]
-	delete(s.byID, p)
+	for _, p := range all {
+		if r := s.byID[p]; r != nil {
+			delete(s.byID, p)
+			told = append(told, r)
+		}
+	}
 	s.mu.Unlock()
-	if r != nil {
-		r.stop()
+	for _, r := range told {
+		r.stop(cause)
+	}
+	for _, r := range told {
 		<-r.done
 	}
 }
@@ -184,6 +204,6 @@ func (s *Set[A]) Actors() []A {
 
 // Stop ends all actors and waits for them.
 func (s *Set[A]) Stop() {
-	s.cancel()
+	s.cancel(ErrStopped)
 	s.wait.Wait()
 }

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -98,6 +99,21 @@ func find(ctx context.Context, conn *nats.Conn, name string) (record, error) {
 	found.revision = entry.Revision
 	return found, err
 }
+
+// Gone reports whether the topic of a partition is surely not there any more, as the
+// leader of the bucket sees it: its name is free, or another topic has it. What cannot
+// be read within some seconds is not gone.
+func (r *Registry) Gone(ctx context.Context, p messages.Partition) bool {
+	ctx, cancel := context.WithTimeout(ctx, goneTimeout)
+	defer cancel()
+	topic, err := r.Get(ctx, p.Topic)
+	if err != nil {
+		return messages.AsError(err).Code == messages.CodeUnknownTopic
+	}
+	return topic.ID != p.TopicID
+}
+
+const goneTimeout = 2 * time.Second
 
 // List returns all topics, in the order of their names. A topic whose record
 // cannot be read is left out: Get says what is wrong with it.

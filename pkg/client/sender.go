@@ -42,6 +42,7 @@ func (p *Producer) start() error {
 			messages.HeaderContentType:   {messages.ContentTypeBatch},
 			messages.HeaderProducerID:    {strconv.FormatInt(p.identity.id, 10)},
 			messages.HeaderProducerEpoch: {strconv.Itoa(int(p.identity.epoch))},
+			messages.HeaderTopicID:       {strconv.FormatUint(p.topic.ID, 10)},
 		},
 		// Room for the answers to what is in flight, and to attempts given up before.
 		answers: make(chan *nats.Msg, 4*delivery.Span*len(p.targets)+64),

@@ -108,7 +108,7 @@ func TestWithoutATracerThereIsNoTraceHeader(t *testing.T) {
 	if err := p.Flush(bounded(t)); err != nil {
 		t.Fatal(err)
 	}
-	if h := next(t, f.produced).Header; len(h) != 5 {
+	if h := next(t, f.produced).Header; len(h) != 6 {
 		t.Errorf("headers %v", h)
 	}
 }

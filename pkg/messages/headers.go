@@ -10,6 +10,9 @@ const (
 	HeaderProducerEpoch = "Laneway-Producer-Epoch"
 	HeaderSequence      = "Laneway-Sequence"      // of the first record
 	HeaderFirstUnacked  = "Laneway-First-Unacked" // see StageBatch
+	// HeaderTopicID names the topic that a producer means by its id, a decimal number: a
+	// topic that was deleted and made again has another one.
+	HeaderTopicID = "Laneway-Topic-Id"
 	// HeaderContentType tells a batch frame from a single record.
 	HeaderContentType = "Content-Type"
 

@@ -132,6 +132,9 @@ func (s *Service) topicInfo(ctx context.Context, data []byte) (any, error) {
 		id := topic.Partition(n)
 		info := messages.PartitionInfo{Partition: id.Number, Stream: id.Stream(), Damage: damage[id]}
 		state, err := s.logState(ctx, id)
+		if err != nil && s.registry.Gone(ctx, id) {
+			return nil, messages.NewError(messages.CodeUnknownTopic, request.Name)
+		}
 		if err != nil && info.Damage == "" {
 			return nil, messages.NewError(messages.CodeUnavailable, err.Error())
 		}

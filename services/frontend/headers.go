@@ -25,6 +25,7 @@ var asking = map[string]bool{
 	messages.HeaderProducerEpoch:        true,
 	messages.HeaderSequence:             true,
 	messages.HeaderFirstUnacked:         true,
+	messages.HeaderTopicID:              true,
 	messages.HeaderMessageID:            true,
 	messages.HeaderExpectedStream:       true,
 	messages.HeaderExpectedLastSequence: true,
@@ -63,6 +64,23 @@ func checkHeaders(header nats.Header, stream string) *messages.Error {
 	}
 	if expected := header.Get(messages.HeaderExpectedStream); expected != "" && expected != stream {
 		return messages.Errorf(messages.CodeStreamMismatch, "expected %.80q, this is %s", expected, stream)
+	}
+	return nil
+}
+
+// checkTopicID refuses a message for another topic of this name.
+func checkTopicID(header nats.Header, topic messages.Topic) *messages.Error {
+	text := header.Get(messages.HeaderTopicID)
+	if text == "" {
+		return nil
+	}
+	id, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return messages.Errorf(messages.CodeHeaderInvalid, "%s: %.40q is no topic id", messages.HeaderTopicID, text)
+	}
+	if id != topic.ID {
+		return messages.Errorf(messages.CodeUnknownTopic, "%s with the id %d; it was deleted, and the topic that has its name now is another one",
+			topic.Name, id)
 	}
 	return nil
 }

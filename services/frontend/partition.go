@@ -13,6 +13,7 @@ import (
 
 	"laneway.dev/internal/actor"
 	"laneway.dev/internal/epoch"
+	"laneway.dev/internal/partitions"
 	"laneway.dev/internal/wire"
 	"laneway.dev/pkg/messages"
 )
@@ -30,8 +31,9 @@ type partition struct {
 	share   *share
 	spans   spans
 	stats   atomic.Pointer[Stats]
-	ready   chan struct{} // closed when requests are admitted
-	own     atomic.Uint64 // counts the lanes of requests that share their order with no other
+	ready   chan struct{}                  // closed when requests are admitted
+	end     atomic.Pointer[messages.Error] // what is answered once the actor has ended
+	own     atomic.Uint64                  // counts the lanes of requests that share their order with no other
 
 	mu     sync.Mutex
 	intake *intake // nil before ready and after closing
@@ -91,7 +93,7 @@ func (p *partition) Run(ctx context.Context) {
 	case <-p.service.claimed:
 	case <-ctx.Done():
 		p.mailbox.Close()
-		p.service.reader.Close(p.id)
+		p.service.reader.Close(p.id, endOf(context.Cause(ctx), p.service.Err()))
 		return
 	}
 	core := NewCore(p.id, p.service.number(), p.service.config.Times)
@@ -113,9 +115,27 @@ func (p *partition) Run(ctx context.Context) {
 		}
 		return true
 	})
+	end := endOf(context.Cause(ctx), p.service.Err())
+	p.end.Store(end)
+	p.service.reader.Close(p.id, end) // fetches need not wait for what is still to be refused
 	p.close()
-	p.abandon(core)
-	p.service.reader.Close(p.id)
+	p.abandon(core, end)
+}
+
+// endOf returns what those hear who use a partition when its actor ends: for what cause
+// of its context, or because the service has ended by itself, which is that it was
+// replaced. Of these ends only the deletion of the topic is final.
+func endOf(cause, replaced error) *messages.Error {
+	switch {
+	case errors.Is(cause, partitions.ErrDeleted):
+		return messages.NewError(messages.CodeUnknownTopic, "the topic was deleted")
+	case replaced != nil:
+		return messages.NewError(messages.CodeNotOwner, "a younger frontend has taken over")
+	case errors.Is(cause, partitions.ErrRenewed):
+		return messages.NewError(messages.CodeNotOwner, "the log of the partition is continued in another stream")
+	default:
+		return messages.NewError(messages.CodeNotOwner, "the frontend stops")
+	}
 }
 
 const (
@@ -161,13 +181,13 @@ func (p *partition) nextEpoch(ctx context.Context, highest uint64) (uint64, erro
 // abandon answers what is unresolved when the actor ends: a batch with a ticket
 // may be in the log, one without is not. An owner that was replaced is silent:
 // its successor has answered later batches of the same producers by now.
-func (p *partition) abandon(core *Core) {
+func (p *partition) abandon(core *Core, end *messages.Error) {
 	answers := core.Abandon(messages.CodeOutcomeUnknown)
 	for _, e := range p.mailbox.Rest() {
 		if produce, ok := e.(Produce); ok {
 			answers = append(answers, Answer{
 				Request: produce.Request, Lane: produce.Lane,
-				Error: messages.Errorf(messages.CodeNotOwner, "partition %s is no longer served here", p.id),
+				Error: end,
 			})
 		}
 	}
@@ -272,7 +292,10 @@ func (p *partition) admit(m *nats.Msg) {
 		p.service.refused.Add(1)
 		err := messages.NewError(messages.CodeOverloaded, offerErr.Error())
 		if errors.Is(offerErr, actor.ErrClosed) {
-			err.Code = messages.CodeNotOwner
+			err = messages.NewError(messages.CodeNotOwner, offerErr.Error())
+			if end := p.end.Load(); end != nil {
+				err = end
+			}
 		}
 		p.spans.end(r.span, Answer{Error: err})
 		p.fail(r.reply, err)

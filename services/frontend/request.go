@@ -19,6 +19,9 @@ func parse(m *nats.Msg, topic messages.Topic, stream string, maxPayload int64, o
 	if err := checkHeaders(m.Header, stream); err != nil {
 		return Produce{}, err
 	}
+	if err := checkTopicID(m.Header, topic); err != nil {
+		return Produce{}, err
+	}
 	info := infoOf(m.Header)
 	if strings.HasSuffix(m.Reply, fastBatch) || strings.HasSuffix(info.Reply, fastBatch) {
 		return Produce{}, messages.Errorf(messages.CodeHeaderNotSupported, "fast batch publishing, by a reply subject that ends in %s", fastBatch)

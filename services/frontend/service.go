@@ -143,7 +143,7 @@ func (s *Service) start(ctx context.Context) (err error) {
 	s.reader = reader.New(reader.Config{
 		Conn: s.config.Conn, JS: s.js, Store: s.config.Store, Logger: s.config.Logger,
 		CacheBytes: s.config.CacheBytes, MaxFetches: s.config.MaxFetches,
-		Failed: func(code messages.Code) { s.errors.add(kindFetch, code) },
+		Failed: func(code messages.Code) { s.errors.add(kindFetch, code) }, Gone: s.registry.Gone,
 	})
 	if s.set, err = partitions.Start(ctx, s.registry, s.config.Logger, s.partition); err != nil {
 		return err

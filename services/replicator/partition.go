@@ -167,6 +167,9 @@ func (p *partition) append(ctx context.Context, a Append) {
 	if ctx.Err() != nil {
 		return
 	}
+	if p.deleted(ctx) {
+		return
+	}
 	p.refused(err)
 	p.service.config.Logger.Warn("an append did not succeed; its fate is settled by reading the log",
 		zap.Stringer("partition", p.id), zap.Error(err))
@@ -174,6 +177,19 @@ func (p *partition) append(ctx context.Context, a Append) {
 		pause(ctx, longestPause)
 	}
 	_ = p.mailbox.Put(ctx, AppendFailed{})
+}
+
+// deleted waits for the end of the actor if the topic was deleted, and then returns true:
+// that its log fails means nothing more. The registry tells of the deletion soon, and the
+// actor ends. It returns false as soon as the topic is there, which it may be again.
+func (p *partition) deleted(ctx context.Context) bool {
+	for ctx.Err() == nil {
+		if !p.service.registry.Gone(ctx, p.id) {
+			return ctx.Err() != nil
+		}
+		pause(ctx, gonePause)
+	}
+	return true
 }
 
 // refusal is why appends to a log fail, and since when they do.
@@ -238,10 +254,17 @@ func (p *partition) read(ctx context.Context, r Read) {
 			continue
 		}
 		if err == nil {
+			// The log of a deleted topic is not damaged, nor is that of another one of its name.
+			if (result.Gone || result.Corrupt != "") && p.deleted(ctx) {
+				return
+			}
 			_ = p.mailbox.Put(ctx, result)
 			return
 		}
 		const often = 20
+		if (failures+1)%often == 0 && p.deleted(ctx) {
+			return
+		}
 		if (failures+1)%often == 0 && ctx.Err() == nil { // not for a topic whose log is just being made
 			p.service.config.Logger.Warn("the log cannot be read; trying again until it can",
 				zap.Stringer("partition", p.id), zap.Uint64("sequence", r.From), zap.Error(err))
@@ -308,6 +331,7 @@ func (p *partition) interrupt() {
 const (
 	firstPause   = 5 * time.Millisecond
 	longestPause = 100 * time.Millisecond
+	gonePause    = time.Second
 )
 
 // pause keeps a failing operation from being tried in a tight loop.

@@ -44,6 +44,7 @@ type Service struct {
 	settings  Settings
 	js        jetstream.JetStream
 	wire      *wire.Connection
+	registry  *topics.Registry
 	snapshots *snapshots.Store
 	marks     *marks.Store
 	set       *partitions.Set[*partition]
@@ -83,8 +84,7 @@ func (s *Service) start(ctx context.Context) (err error) {
 	if s.epoch, err = epoch.Hold(ctx, s.js, role); err != nil {
 		return err
 	}
-	registry, err := topics.Open(ctx, s.config.Conn, s.js)
-	if err != nil {
+	if s.registry, err = topics.Open(ctx, s.config.Conn, s.js); err != nil {
 		return err
 	}
 	if s.snapshots, err = snapshots.Open(ctx, s.config.Conn, s.js); err != nil {
@@ -93,7 +93,7 @@ func (s *Service) start(ctx context.Context) (err error) {
 	if s.marks, err = marks.Open(ctx, s.config.Conn, s.js); err != nil {
 		return err
 	}
-	if s.set, err = partitions.Start(ctx, registry, s.config.Logger, s.partition); err != nil {
+	if s.set, err = partitions.Start(ctx, s.registry, s.config.Logger, s.partition); err != nil {
 		return err
 	}
 	if s.sub, err = s.wire.Subscribe(messages.ReplicatorWildcard, "", s.set.Deliver); err == nil {

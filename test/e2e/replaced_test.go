@@ -1,11 +1,18 @@
 package e2e
 
 import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"laneway.dev/pkg/client"
+	"laneway.dev/pkg/messages"
 	"laneway.dev/test/deployment"
 )
 
@@ -59,5 +66,84 @@ func TestTheYoungerReplicatorStaysWhenTheOlderMeetsAPartitionThatIsNewToIt(t *te
 	f.request(ctx, t, &nats.Msg{Data: []byte("alone")})
 	if f.Ended(deployment.Replicator) {
 		t.Errorf("the younger replicator has ended with code %d", f.Wait(ctx, deployment.Replicator))
+	}
+}
+
+// The named producer has acknowledgements of the old topic, so it must not go on in the
+// new one as if that were the same.
+func TestNamedProducerDoesNotGoOnInATopicThatWasMadeAgain(t *testing.T) {
+	ctx := within(t, time.Minute)
+	f := start(t, deployment.OneProcess, deployment.Options{})
+	c, err := client.Connect(f.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	producer, err := c.Producer(ctx, "orders", client.ProducerOptions{Name: "feed"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish := func(value string) error {
+		future, err := producer.Publish(ctx, client.ProducerRecord{Value: []byte(value)})
+		if err != nil {
+			return err
+		}
+		_, err = future.Wait(ctx)
+		return err
+	}
+	if err := publish("old"); err != nil {
+		t.Fatal(err)
+	}
+	f.DeleteTopic(f.conn, "orders")
+	again := f.CreateTopic(f.conn, "orders").Partition(0)
+	if err := publish("new"); !errors.Is(err, messages.NewError(messages.CodeUnknownTopic, "")) {
+		t.Errorf("the producer is told %v, want UNKNOWN_TOPIC", err)
+	}
+	if err := producer.Close(ctx); err == nil {
+		t.Error("the producer closes as if all were well")
+	}
+	expectValues(t, f.values(ctx, t, again))
+}
+
+// Streams of a topic that is deleted fail appends and reads; nobody has to know.
+func TestDeletionOfATopicThatIsWrittenToIsSilent(t *testing.T) {
+	ctx := within(t, time.Minute)
+	f := start(t, deployment.OneProcess, deployment.Options{})
+	f.Output(f.Laneway(ctx, "topic", "create", "wide", "--partitions", "16"), nil)
+	c, err := client.Connect(f.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	producer, err := c.Producer(ctx, "wide", client.ProducerOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ended error
+	var taken sync.WaitGroup
+	written := make(chan struct{})
+	taken.Go(func() {
+		for n := 0; ended == nil; n++ {
+			if n == 20_000 {
+				close(written)
+			}
+			_, ended = producer.Publish(ctx, client.ProducerRecord{Key: strconv.Itoa(n), Value: []byte("x")})
+		}
+	})
+	select {
+	case <-written:
+	case <-ctx.Done():
+		t.Fatal(context.Cause(ctx))
+	}
+	f.DeleteTopic(f.conn, "wide")
+	taken.Wait()
+	if !errors.Is(ended, messages.NewError(messages.CodeUnknownTopic, "")) {
+		t.Errorf("the producer ends with %v, want UNKNOWN_TOPIC", ended)
+	}
+	f.probe(ctx, t, "other")
+	for line := range strings.Lines(f.Log(deployment.Serve)) {
+		if strings.Contains(line, "wide") && (strings.Contains(line, "WARN") || strings.Contains(line, "ERROR")) {
+			t.Errorf("logged: %s", line)
+		}
 	}
 }

@@ -19,6 +19,9 @@ type Config struct {
 	Store  objectstore.Store
 	Logger *zap.Logger         // nil discards
 	Failed func(messages.Code) // is told of each fetch that ends with an error; nil is nobody
+	// Gone reports whether the topic of a partition is known to be deleted; nil is that
+	// none ever is. It is asked before a fetch fails with an error of class 500 or above.
+	Gone func(context.Context, messages.Partition) bool
 
 	CacheBytes int64 // of recent payloads and log entries together; default 64 MiB
 	MaxFetches int   // open at once; default 1024
@@ -35,6 +38,9 @@ func (c Config) orDefaults() Config {
 	}
 	if c.Failed == nil {
 		c.Failed = func(messages.Code) {}
+	}
+	if c.Gone == nil {
+		c.Gone = func(context.Context, messages.Partition) bool { return false }
 	}
 	if c.CacheBytes <= 0 {
 		c.CacheBytes = 64 << 20

@@ -78,8 +78,8 @@ func (r *Reader) begin(p *partition, request request, out *answers) *messages.Er
 	switch {
 	case r.stopped:
 		return errStopped
-	case p.closed:
-		return errDeleted
+	case p.closed != nil:
+		return p.closed
 	case r.open >= r.config.MaxFetches:
 		return messages.Errorf(messages.CodeTooManyFetches, "%d are open", r.open)
 	}
@@ -104,6 +104,9 @@ func (r *Reader) begin(p *partition, request request, out *answers) *messages.Er
 // longer counts as open, so that a consumer may ask again at once.
 func (f *fetch) run(ctx context.Context) {
 	how, err := f.listenAndServe(ctx)
+	if err != nil && ctx.Err() == nil {
+		err = f.orDeleted(ctx, err)
+	}
 	f.cancel(nil)
 	f.reader.mu.Lock()
 	f.reader.open--
@@ -125,6 +128,15 @@ func (f *fetch) run(ctx context.Context) {
 		f.reader.config.Logger.Error("a fetch failed", zap.Stringer("partition", f.partition.id),
 			zap.Int64("offset", f.cursor.offset), zap.Error(err))
 	}
+}
+
+// orDeleted returns what a fetch ends with that has failed by itself. Its log may be gone,
+// or be that of another topic of this name, before the deletion has been heard of.
+func (f *fetch) orDeleted(ctx context.Context, err error) error {
+	if messages.AsError(err).Code.Kind().Status >= 500 && f.reader.config.Gone(ctx, f.partition.id) {
+		return errDeleted
+	}
+	return err
 }
 
 func (f *fetch) listenAndServe(ctx context.Context) (ending, error) {

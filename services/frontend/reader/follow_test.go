@@ -163,14 +163,32 @@ func TestHeartbeatRepairsALostCommit(t *testing.T) {
 	c.wants(messages.StatusEnd, "missed")
 }
 
+func TestCloseOfAReplacedFrontendEndsFetchesThatMayGoOnElsewhere(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.fetch(fields{"offset": 0, "follow": true})
+	f.waitOpen(1)
+	f.reader.Close(f.id, messages.NewError(messages.CodeNotOwner, ""))
+	c.fails(messages.CodeNotOwner)
+	f.until(func() bool { return f.reader.OpenFetches() == 0 })
+}
+
+func TestFetchWhoseLogIsGoneEndsAsThatOfADeletedTopic(t *testing.T) {
+	f := newFixture(t, func(c *Config) {
+		c.LogPatience = 10 * time.Millisecond
+		c.Gone = func(context.Context, messages.Partition) bool { return true }
+	})
+	must(t, f.js.DeleteStream(t.Context(), f.id.Stream()))
+	f.fetch(fields{"offset": 0}).fails(messages.CodeUnknownTopic)
+}
+
 func TestCloseEndsFetchesOfADeletedTopic(t *testing.T) {
 	f := newFixture(t, nil)
 	c := f.fetch(fields{"offset": 0, "follow": true})
 	f.waitOpen(1)
-	f.reader.Close(f.id)
+	f.reader.Close(f.id, errDeleted)
 	c.fails(messages.CodeUnknownTopic)
 	f.until(func() bool { return f.reader.OpenFetches() == 0 })
-	f.reader.Close(f.id)
+	f.reader.Close(f.id, errDeleted)
 
 	f.topic.ID++
 	f.id = f.topic.Partition(0)

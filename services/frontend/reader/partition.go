@@ -34,7 +34,7 @@ type partition struct {
 	log     *partitionlog.Log
 	reads   slots // of the log
 	sub     *nats.Subscription
-	closed  bool
+	closed  *messages.Error // why it is not served any more
 	fetches map[*fetch]struct{}
 	left    time.Time // when the last fetch ended
 

@@ -91,9 +91,9 @@ func (r *Reader) Open(topic messages.Topic, number int) error {
 	return nil
 }
 
-// Close stops serving a partition, whose topic is deleted: its fetches end with
-// UNKNOWN_TOPIC. It does not wait for them.
-func (r *Reader) Close(id messages.Partition) {
+// Close stops serving a partition: its fetches end with why, which says whether their
+// consumers may go on elsewhere. It does not wait for them.
+func (r *Reader) Close(id messages.Partition, why *messages.Error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p := r.partitions[id]
@@ -102,9 +102,9 @@ func (r *Reader) Close(id messages.Partition) {
 	}
 	delete(r.partitions, id)
 	r.unsubscribe(p)
-	p.closed = true
+	p.closed = why
 	for f := range p.fetches {
-		f.cancel(errDeleted)
+		f.cancel(why)
 	}
 }
 
