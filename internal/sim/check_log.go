@@ -32,10 +32,6 @@ func (c *checks) committed(e *messages.LoggedEntry, by string) {
 	case n.Owner != "":
 		c.owner = n.Owner
 		c.w.counts.Terms++
-		if n.OwnerEpoch < c.ownerEpoch {
-			c.w.counts.OlderTerms++ // whoever has the higher one claims the log again
-		}
-		c.ownerEpoch = n.OwnerEpoch
 		return
 	case by != c.owner:
 		c.w.violated("I8: entry %d of %s is committed behind the term record of %s", e.Sequence, by, c.owner)

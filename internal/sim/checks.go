@@ -19,7 +19,6 @@ type checks struct {
 	lastID              string // message id of the newest batch
 	sequence            uint64
 	owner               string // of the newest term record
-	ownerEpoch          uint64 // likewise
 	frontend, sequencer uint64 // epochs of the newest entry
 	lanes               map[laneKey]*laneLog
 	evictions           map[uint64]bool     // by frontend epoch: a lane was idle for so long that it may have been forgotten

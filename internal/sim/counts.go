@@ -17,7 +17,7 @@ type Counts struct {
 	ProposalsLost, Terms, Barriers, Fences, Verdicts  int
 	Snapshots, SnapshotsDamaged, SnapshotStarts       int
 	Crashes, Hangs, Zombies, Cuts                     int
-	Fenced, Replaced, Raised, OlderTerms              int
+	Fenced, Replaced                                  int
 	ClientRestarts, ClientsFenced, Disconnects        int
 	NoRoom                                            int
 	OutOfOrder, InvalidEpoch, NotCommitted, GivenUp   int

@@ -46,7 +46,6 @@ func (s *replicatorService) fenced(by uint64) {
 		s.p.die("replaced")
 		return
 	}
-	w.counts.Raised++
 	s.settings.Epoch = w.nextEpoch(replicatorRole, by)
 	w.say("%s takes the epoch %d", s.p, s.settings.Epoch)
 	s.core, s.led = replicator.NewCore(partition, s.settings), false
