@@ -27,6 +27,8 @@ func (r *reading) entry(e *messages.LoggedEntry) {
 	begin := n.BaseOffset - n.Gap // where the entry before it should end
 	r.closeHoles(&begin)
 	switch {
+	case r.log.Entries == 0 && len(r.holes) == 0 && !n.Created:
+		r.wrong = append(r.wrong, fmt.Sprintf("entry %d is not the one that creation writes first", e.Sequence))
 	case begin > r.log.EndOffset && len(r.holes) == 0:
 		r.wrong = append(r.wrong, fmt.Sprintf("entry %d begins at offset %d, the one before ends at %d", e.Sequence, begin, r.log.EndOffset))
 		r.unknown = append(r.unknown, Offsets{r.log.EndOffset, new(begin)})
@@ -57,9 +59,13 @@ func (r *reading) closeHoles(to *int64) {
 // finish returns what is wrong with a partition. bounds is nil if there is no stream.
 func (r *reading) finish(p *Partition, bounds *partitionlog.Bounds) {
 	r.log.Holes, r.log.Gaps = orEmpty(r.log.Holes), orEmpty(r.log.Gaps)
-	if bounds == nil {
+	switch {
+	case bounds == nil:
 		p.Findings = append(p.Findings, fmt.Sprintf("the stream %s does not exist", p.Stream))
-	} else {
+	case bounds.Last < bounds.First:
+		p.Findings = append(p.Findings, fmt.Sprintf("the stream %s is empty; creation has written an entry", p.Stream))
+	}
+	if bounds != nil {
 		r.log.Exists, r.log.FirstSequence, r.log.LastSequence = true, bounds.First, bounds.Last
 		r.closeHoles(nil)
 	}

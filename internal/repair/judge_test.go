@@ -60,11 +60,15 @@ func TestWhatALogLacksIsFound(t *testing.T) {
 			parts: []any{partitionlog.Missing{First: 1, Last: 2, Reason: "gone"}, third}, bounds: bounds(3),
 			findings: []string{"sequences 1 to 2, offsets 0 to 9"}, unknown: "offsets 0 to 9",
 		},
+		"it does not begin with its creation": {
+			parts: []any{logged(2, 0, 0, 1)}, bounds: bounds(2), findings: []string{"creation"},
+		},
 		"no stream": {findings: []string{"does not exist"}},
 		"no stream, and a mark": {
 			mark:     &messages.Mark{Written: position(3, 15), Reserved: position(100, 1000)},
 			findings: []string{"does not exist", "the mark says"}, unknown: "offsets 0 to 999",
 		},
+		"an empty stream": {bounds: bounds(0), findings: []string{"is empty"}},
 		"a tail that is cut": {
 			parts: []any{first, second}, bounds: bounds(2), snapshot: &Snapshot{Sequence: 3, EndOffset: 15},
 			mark:     &messages.Mark{Written: position(4, 20), Reserved: position(4, 20)},
