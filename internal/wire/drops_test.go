@@ -18,7 +18,7 @@ func TestWhatTheClientDropsIsCountedAndLoggedOnce(t *testing.T) {
 	conn, _ := embeddedtest.Start(t)
 	core, logged := observer.New(zap.WarnLevel)
 	c := wire.NewConnection(conn, zap.New(core))
-	entered, resume := make(chan struct{}), make(chan struct{})
+	entered, resume := make(chan struct{}, 1), make(chan struct{})
 	callback, err := conn.Subscribe("callback", func(*nats.Msg) {
 		select {
 		case entered <- struct{}{}:

@@ -40,6 +40,9 @@ type partition struct {
 func (s *Service) partition(topic messages.Topic, id messages.Partition) *partition {
 	settings := s.settings
 	settings.ProducerExpiry, settings.MaxProducers = topic.ProducerExpiry(), topic.MaxProducers
+	if topic.Replicas > 1 {
+		settings.Patience = tellAfter
+	}
 	return &partition{
 		settings: settings,
 		id:       id, service: s, log: partitionlog.New(s.config.Conn, s.js, id),
