@@ -115,6 +115,7 @@ var kept = map[uint64]string{
 	974:  "a forgotten lane refuses a number and takes the next one",
 	1634: "a forgotten lane is heard of again, with an old floor",
 	3503: "a frontend is fenced and goes on, and does not answer what stood before and behind",
+	9383: "an owner claims the log back, and appends what it had reserved before another one wrote the mark",
 
 	1009523: "an epoch that is too low is noticed long after faults have ended",
 	1037400: "what was asked for twice is refused once, and in the log",

@@ -404,3 +404,31 @@ func TestLogWhoseStreamDoesNotExistIsReported(t *testing.T) {
 	}
 	next.expectDamage("does not have the stream of its log")
 }
+
+// The older owner took the log, wrote that it ends there, and died. The younger one was
+// frozen, and still holds what it had reserved before.
+func TestOwnerThatClaimsTheLogBackReservesAgain(t *testing.T) {
+	w := newWorld(t)
+	w.marked, w.started = true, 6
+	first := messages.Position{Sequence: 1}
+	w.mark = replicator.FoundMark{Mark: messages.Mark{Owner: "creation", Written: first, Reserved: first}, Revision: 1, Exists: true}
+	young := w.leader("young")
+	young.commit(batch("a", 1))
+	w.term("old", 6)
+	end := messages.Position{Sequence: w.streamEnd, Offset: w.end()}
+	w.mark = replicator.FoundMark{Mark: messages.Mark{Owner: "old", Written: end, Reserved: end}, Revision: w.mark.Revision + 1, Exists: true}
+
+	young.step(release(batch("a", 2)))
+	for young.append != nil || young.read != nil {
+		if young.append == nil {
+			young.answerRead()
+			continue
+		}
+		if a := young.append; a.Expected == w.streamEnd && a.Expected >= w.mark.Mark.Reserved.Sequence {
+			t.Fatalf("entry %d is appended, reserved is %+v", a.Expected+1, w.mark.Mark.Reserved)
+		}
+		young.ack()
+	}
+	young.commit(batch("a", 2))
+	w.expectNumbers("a", 1, 2)
+}

@@ -121,6 +121,9 @@ func (c *Core) apply(now time.Time, e *LoggedEntry) (fenced uint64) {
 	c.producers.Advance(at)
 	c.nextOffset = n.BaseOffset
 	if n.Owner != "" {
+		if n.Owner != c.settings.Owner && c.reserve.own {
+			c.reserve.moved = true // who has claimed the log has written the mark before
+		}
 		return fencedBy(n, c.settings.Owner, c.settings.Epoch)
 	}
 	c.sequencer = max(c.sequencer, n.SequencerEpoch)
