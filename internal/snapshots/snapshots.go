@@ -2,8 +2,8 @@
 // stream with a few messages for each snapshot, named by the log sequence that it
 // covers. Whoever writes an older one disturbs no newer one.
 //
-// A snapshot saves time and nothing else. What is missing or damaged here is read
-// from the log.
+// A snapshot saves time: what is missing or damaged here is read from the log. One that
+// can be read is also evidence of how far its log came.
 package snapshots
 
 import (
