@@ -15,6 +15,8 @@ type Reading struct {
 	Description string
 	Unit        string // as in UCUM; "{lane}" and the like for things that are counted
 	Counter     bool   // the value only rises; else it is a gauge
+	// Attributes tell apart the readings that share a name; the rest of these is the same.
+	Attributes []attribute.KeyValue
 }
 
 // Observe registers readings. values is called at each collection, possibly
@@ -40,7 +42,7 @@ func Observe(meter metric.Meter, readings []Reading, values func() []int64) (sto
 	}
 	registration, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		for i, v := range values() {
-			o.ObserveInt64(observe[i], v)
+			o.ObserveInt64(observe[i], v, metric.WithAttributes(readings[i].Attributes...))
 		}
 		return nil
 	}, instruments...)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -121,9 +122,14 @@ func (c *Connection) publish(subject string, m messages.Message) (err error) {
 
 // Subscribe hands every message of a subject to handle, in the order of their
 // arrival, on one goroutine. With a queue name the subscription shares its
-// messages with others of that name. What cannot be decoded is logged, counted and dropped.
+// messages with others of that name. Probes are answered, see [messages.ProbePrefix].
+// What cannot be decoded is logged, counted and dropped.
 func (c *Connection) Subscribe(subject, queue string, handle func(messages.Message)) (*nats.Subscription, error) {
 	callback := func(m *nats.Msg) {
+		if isProbe(m) {
+			c.answerProbe(m)
+			return
+		}
 		decoded, err := messages.Decode(m.Data)
 		if err != nil {
 			c.malformed.Add(1)
@@ -141,6 +147,18 @@ func (c *Connection) Subscribe(subject, queue string, handle func(messages.Messa
 		return nil, fmt.Errorf("subscribe to %s: %w", subject, err)
 	}
 	return sub, nil
+}
+
+// isProbe reports whether a message only asks whether its receiver takes messages. Reply
+// subjects of other kinds are not answered: they could reach a log or an API.
+func isProbe(m *nats.Msg) bool {
+	return len(m.Data) == 0 && strings.HasPrefix(m.Reply, messages.ProbePrefix)
+}
+
+func (c *Connection) answerProbe(m *nats.Msg) {
+	if err := m.Respond(nil); err != nil && !errors.Is(err, nats.ErrReconnectBufExceeded) {
+		c.log.Warn("a probe could not be answered; it will be repeated", zap.Error(err))
+	}
 }
 
 // Unsubscribe ends a subscription; one that has ended already is no error.

@@ -35,6 +35,10 @@ Retryable means that the same request may succeed later without a change. Every 
 `
 
 const errorsTail = `
+The frontend asks stagers, sequencer and replicator twice a second whether they take messages. ` + "`OUTCOME_UNKNOWN`" + ` names the roles that did not answer
+when the deadline passed. A role that has not answered for the whole produce deadline makes the frontend reject produce requests at once, with
+` + "`UNAVAILABLE`" + ` and before they get a ticket: they are not in the log. They are accepted again as soon as the role answers.
+
 Two things are no errors of Laneway, but look like them:
 
 - ` + "`503`" + ` without a body (*no responders*) comes from NATS: there is no such topic or partition, no frontend is running, or requests arrive on the

@@ -21,12 +21,19 @@ const (
 
 // Internal subjects, to which only the services need rights.
 const (
-	InternalPrefix      = "_laneway."
-	StageSubject        = "_laneway.stage"
-	StagerQueue         = "stagers"
-	FrontendQueue       = "frontends"
-	SequencerWildcard   = "_laneway.sequencer.>"
-	ReplicatorWildcard  = "_laneway.replicator.>"
+	InternalPrefix     = "_laneway."
+	StageSubject       = "_laneway.stage"
+	StagerQueue        = "stagers"
+	FrontendQueue      = "frontends"
+	SequencerWildcard  = "_laneway.sequencer.>"
+	ReplicatorWildcard = "_laneway.replicator.>"
+	// SequencerProbe and ReplicatorProbe reach the role whatever partitions there are;
+	// StageSubject reaches a stager.
+	SequencerProbe  = "_laneway.sequencer.probe"
+	ReplicatorProbe = "_laneway.replicator.probe"
+	// ProbePrefix starts the reply subjects of probes: messages without data, which
+	// every service answers with another one.
+	ProbePrefix         = "_laneway.probe."
 	CommittedWildcard   = "_laneway.committed.>"
 	streamPrefix        = "LANEWAY-"
 	sequencerPrefix     = "_laneway.sequencer."

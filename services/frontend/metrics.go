@@ -2,6 +2,7 @@ package frontend
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -30,6 +31,17 @@ var readings = []telemetry.Reading{
 	{Name: "laneway.frontend.buckets.remade", Description: "Buckets that were lost and made again while logs existed", Unit: "{bucket}"},
 	{Name: "laneway.frontend.subject_overlaps", Description: "JetStream streams that listen to subjects of Laneway's", Unit: "{stream}"},
 	{Name: "laneway.frontend.malformed", Description: "Internal messages that could not be read", Unit: "{message}", Counter: true},
+}
+
+// roleReadings returns those of the other roles.
+func roleReadings() (all []telemetry.Reading) {
+	for _, d := range downstream {
+		all = append(all, telemetry.Reading{
+			Name: "laneway.frontend.role.unanswered", Description: "1 if no instance of the role answers", Unit: "{role}",
+			Attributes: []attribute.KeyValue{attribute.String("role", d.role)},
+		})
+	}
+	return all
 }
 
 // Kinds of requests, as the counter of errors names them.
@@ -72,19 +84,20 @@ func (c errorCounter) add(kind string, code messages.Code) {
 
 // observe makes the counters of all partitions visible.
 func (s *Service) observe() (func() error, error) {
-	return telemetry.Observe(s.config.Telemetry.Meter(role), readings, func() []int64 {
+	return telemetry.Observe(s.config.Telemetry.Meter(role), slices.Concat(readings, roleReadings()), func() []int64 {
 		t := s.Stats()
 		_, bytes := s.admission.held()
 		read := s.reader.Stats()
 		found := s.findings.Load()
-		return []int64{
+		silent := s.roles.Load().silent
+		return append([]int64{
 			int64(t.Issued), int64(t.GivenUp), int64(t.Outstanding), int64(t.Restaged),
 			int64(s.refused.Load()), bytes, int64(s.reader.OpenFetches()),
 			int64(read.Messages), int64(read.Bytes), int64(read.Dropped), int64(read.Abandoned),
 			int64(s.dropped()), int64(s.backlog.pauses.Load()), int64(s.unsent.Load()),
 			int64(len(found.survey.Lost) + len(found.survey.Unreadable)),
 			int64(len(found.survey.Remade)), int64(len(found.overlaps)), int64(s.wire.Malformed()),
-		}
+		}, silent[:]...)
 	})
 }
 

@@ -269,6 +269,10 @@ func (p *partition) admit(m *nats.Msg) {
 		return // replaced, and silent: the successor has answered later requests
 	}
 	reply := messages.ReplyTo(m.Reply)
+	if refusal := p.service.roles.Load().refusal; refusal != nil {
+		p.reject(reply, refusal)
+		return
+	}
 	if over := p.share.over(int64(len(m.Data))); over != nil {
 		p.reject(reply, over) // reading it would take longer than this
 		return
@@ -321,6 +325,9 @@ func (p *partition) answer(answers []Answer) {
 	for i := range answers {
 		a := &answers[i]
 		r := a.Request.(*request)
+		if a.Error != nil {
+			a.Error = p.service.roles.Load().explain(a.Error)
+		}
 		p.spans.end(r.span, *a)
 		if a.Error != nil {
 			p.fail(r.reply, a.Error)
@@ -339,7 +346,7 @@ func (p *partition) answer(answers []Answer) {
 	}
 }
 
-// reject answers a request that is over a limit.
+// reject answers a request that is over a limit, or that nothing could come of.
 func (p *partition) reject(reply string, over *rejection) {
 	p.service.refused.Add(1)
 	p.service.errors.add(kindProduce, over.err.Code)

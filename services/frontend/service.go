@@ -91,6 +91,8 @@ type Service struct {
 	errors  errorCounter
 
 	findings atomic.Pointer[findings] // what is wrong beside the service
+	probes   *probes
+	roles    atomic.Pointer[roleStatus] // what the probes have found
 
 	questions atomic.Uint64 // numbers what is asked of replicators
 	fences    asked[fenceKey, messages.ProducerFenced]
@@ -145,6 +147,9 @@ func (s *Service) start(ctx context.Context) (err error) {
 		CacheBytes: s.config.CacheBytes, MaxFetches: s.config.MaxFetches,
 		Failed: func(code messages.Code) { s.errors.add(kindFetch, code) }, Gone: s.registry.Gone,
 	})
+	if s.probes, err = newProbes(s); err != nil {
+		return err
+	}
 	if s.set, err = partitions.Start(ctx, s.registry, s.config.Logger, s.partition); err != nil {
 		return err
 	}
@@ -155,6 +160,7 @@ func (s *Service) start(ctx context.Context) (err error) {
 	}
 	watch, stopWatch := context.WithCancel(context.Background())
 	s.stopWatch = stopWatch
+	s.wait.Go(func() { s.probes.run(watch) })
 	if err := s.await(ctx, watch); err != nil {
 		stopWatch()
 		s.wait.Wait()
@@ -242,6 +248,9 @@ func (s *Service) Check(context.Context) error {
 		return messages.NewError(messages.CodeUnavailable,
 			"no epoch could be taken yet, so that nothing can be produced; what is stored can be fetched. Does JetStream write?")
 	}
+	if err := s.roles.Load().unready; err != nil {
+		return err
+	}
 	for _, p := range s.set.Actors() {
 		select {
 		case <-p.ready:
@@ -281,7 +290,7 @@ func (s *Service) Stop(ctx context.Context) error {
 	errs = append(errs, s.reader.Stop(ctx))
 	s.set.Stop()
 	s.backlog.close()
-	for _, sub := range s.subs {
+	for _, sub := range append(s.subs, s.probes.sub) {
 		errs = append(errs, wire.Unsubscribe(sub))
 	}
 	errs = append(errs, s.unobserve(), s.wire.Flush(time.Second))

@@ -66,9 +66,7 @@ func TestAllServicesTogetherTakeRecordsAndGiveThemBack(t *testing.T) {
 	}
 	defer stop(t, services)
 	for _, role := range roles.All() {
-		if err := services.Service(role).Check(t.Context()); err != nil {
-			t.Errorf("%s: %v", role, err)
-		}
+		awaitReady(t, services, role)
 	}
 	conn, err := server.Connect()
 	if err != nil {
@@ -80,6 +78,26 @@ func TestAllServicesTogetherTakeRecordsAndGiveThemBack(t *testing.T) {
 	roundTrip(t, laneway)
 	if err := services.Err(); err != nil {
 		t.Error(err)
+	}
+}
+
+// awaitReady returns when a service is ready. The frontend is once the others have answered it.
+func awaitReady(t *testing.T, services *roles.Running, role string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	pace := time.NewTicker(time.Millisecond)
+	defer pace.Stop()
+	for {
+		err := services.Service(role).Check(ctx)
+		if err == nil {
+			return
+		}
+		select {
+		case <-pace.C:
+		case <-ctx.Done():
+			t.Fatalf("%s: %v", role, err)
+		}
 	}
 }
 
