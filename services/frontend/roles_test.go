@@ -83,6 +83,10 @@ func TestRolesThatDoNotAnswerAreNamed(t *testing.T) {
 			log:     []string{"no stager has answered since 1970-01-12T13:46:40Z: one is connected to NATS but takes no messages, restart it"},
 			unready: "none is connected", suspects: "none is connected",
 		},
+		"one that is back and hangs": {
+			happens:  func(w *roles) { w.rounds(1, s, q, r); w.rounds(4, q, r, roleAbsent{0}); w.rounds(2, q, r) },
+			suspects: "no stager has answered since 1970-01-12T13:46:40Z: one is connected",
+		},
 		"several": {
 			happens:  func(w *roles) { w.rounds(1, s, q, r); w.rounds(suspectRounds+1, r) },
 			suspects: "restart it; no sequencer has",

@@ -14,6 +14,7 @@ import (
 // TestARoleThatDoesNotAnswerIsNamed stops one role of a deployment and asks for it
 // wherever somebody may look.
 func TestARoleThatDoesNotAnswerIsNamed(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	stops := map[string]struct {
 		stop, start func(f *fixture, role string)
 		reason      string
@@ -33,7 +34,7 @@ func TestARoleThatDoesNotAnswerIsNamed(t *testing.T) {
 		{deployment.Stager, "stopped"}, {deployment.Sequencer, "stopped"}, {deployment.Replicator, "stopped"}, {deployment.Stager, "frozen"},
 	} {
 		t.Run(c.role+" "+c.how, func(t *testing.T) {
-			t.Parallel() // it waits most of the time
+			t.Parallel()
 			ctx := within(t, time.Minute)
 			f := start(t, deployment.FiveProcesses, deployment.Options{Frontend: []string{"--deadline", "4s"}})
 			silent := "no " + c.role + " has answered since "
