@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -22,7 +23,7 @@ type serveCommand struct {
 	Data   string        `default:"./laneway-data" help:"Data folder; it is created if need be."`
 	Store  storeLocation `placeholder:"URL" help:"The object store: file:///absolute/path or a path. By default the folder objects in the data folder."`
 
-	StartTimeout period `default:"30s" help:"How long NATS may restore streams without a word in its log, besides a second for each 16 MiB of them, before the start ends with an error."`
+	StartTimeout period `default:"30s" help:"How long NATS may restore streams without a word in its log, besides a second for each 16 MiB of them, and how long the services may wait for it after that, before the start ends with an error."`
 
 	heartbeatFlag
 	frontendFlags
@@ -66,9 +67,18 @@ func (c *serveCommand) serve(ctx context.Context, p *process) error {
 	defer cancel(nil)
 	err := c.serveUntil(ctx, p, cancel)
 	if cause := context.Cause(ctx); errors.Is(cause, embedded.ErrStorage) {
-		return &advised{err: cause, advice: "start it again; everything that was acknowledged is there"}
+		return &advised{err: cause, advice: storageAdvice(cause)}
 	}
 	return err
+}
+
+// storageAdvice says what to do when JetStream has stopped writing. It stops also when it
+// cannot read what a write takes the place of, which the next start does not mend.
+func storageAdvice(cause error) string {
+	if strings.Contains(cause.Error(), "corrupt message") {
+		return "restore the folder of the stream that is named from a copy"
+	}
+	return "start it again; everything that was acknowledged is there"
 }
 
 // serveUntil serves until ctx ends; broken ends it with a reason.
@@ -109,19 +119,26 @@ func (c *serveCommand) start(ctx context.Context, p *process, broken func(error)
 	}
 	p.onStop("the object store", func(context.Context) error { return store.Close() })
 	p.limitMemory(c.frontendFlags.memory() + c.stagerFlags.memory())
-	services, err := p.start(ctx, c.roles(p, server, store, faults), roles.All()...)
+	starting, cancel := context.WithTimeoutCause(ctx, time.Duration(c.StartTimeout), errServicesHang)
+	defer cancel()
+	services, err := p.start(starting, c.roles(p, server, store, faults), roles.All()...)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, startAdvice(err)
 	}
 	p.pages.Register("nats", server.Check)
 	return server, services, nil
 }
+
+// errServicesHang ends the start of services that JetStream does not answer.
+var errServicesHang = errors.New("JetStream has not answered in time")
 
 // startAdvice says what to do about a server that cannot start.
 func startAdvice(err error) error {
 	switch {
 	case errors.Is(err, embedded.ErrBlock):
 		return &advised{err: err, advice: "restore the folder of the stream that is named from a copy; nothing in the data folder was changed"}
+	case errors.Is(err, errServicesHang):
+		return &advised{err: err, advice: "JetStream has started, and does not answer or does not write: see its lines in the log; if its disk is very slow, give a longer --start-timeout"}
 	case errors.Is(err, embedded.ErrStartHangs):
 		return &advised{err: err, advice: "restore the folders of the streams that are named from a copy; if their disk is very slow, give a longer --start-timeout"}
 	}

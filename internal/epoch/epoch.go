@@ -16,6 +16,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 
 	"laneway.dev/internal/replicated"
+	"laneway.dev/pkg/messages"
 )
 
 const bucket = "LANEWAY_EPOCHS"
@@ -90,7 +91,7 @@ func (h *Holder) read(ctx context.Context) (record, uint64, error) {
 	}
 	found, err := decode(entry)
 	if err != nil {
-		return record{}, 0, fmt.Errorf("the epoch of role %s in bucket %s cannot be read: %w", h.role, bucket, err)
+		return record{}, 0, messages.Errorf(messages.CodeCorrupt, "the epoch of role %s in bucket %s: %v", h.role, bucket, err)
 	}
 	return found, entry.Revision, nil
 }

@@ -62,8 +62,9 @@ type Stored struct {
 	Exists   bool
 }
 
-// Get returns the mark of a partition. It asks the leader of the bucket. A mark that
-// cannot be read counts as one that does not exist.
+// Get returns the mark of a partition. It asks the leader of the bucket. A value that is
+// no mark counts as none; that JetStream cannot read the key is an error of code
+// CodeCorrupt.
 func (s *Store) Get(ctx context.Context, p messages.Partition) (Stored, error) {
 	entry, err := replicated.Get(ctx, s.conn, bucket, key(p))
 	if err != nil {

@@ -64,11 +64,23 @@ func (l *Log) Walk(ctx context.Context, first, last uint64, entry func(messages.
 		if err != nil && !errors.As(err, &damaged) {
 			return err
 		}
+		entries, damaged = unbroken(next, entries, damaged)
 		if next, err = w.take(next, entries, damaged); err != nil {
 			return err
 		}
 	}
 	return w.close()
+}
+
+// unbroken returns what was read up to the first sequence that is left out: that is read
+// by itself, because the replica that has answered may have lost it, and the leader not.
+func unbroken(next uint64, entries []messages.LoggedEntry, damaged *DamagedEntry) ([]messages.LoggedEntry, *DamagedEntry) {
+	for i := range entries {
+		if i > 0 && entries[i].Sequence != next+uint64(i) {
+			return entries[:i], nil
+		}
+	}
+	return entries, damaged
 }
 
 // walkPatience bounds the wait for an answer. JetStream gives none about a stream
@@ -84,8 +96,11 @@ func (l *Log) step(ctx context.Context, next uint64, limit int) ([]messages.Logg
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		err = nil
 	}
-	if err == nil && len(entries) == 0 {
-		return l.askLeader(ctx, next) // the replica that was asked may lag
+	if err == nil && (len(entries) == 0 || entries[0].Sequence != next) {
+		// The replica that was asked may lag, or may have lost what the leader has.
+		if found, err := l.askLeader(ctx, next); err != nil || len(found) > 0 {
+			return found, err
+		}
 	}
 	return entries, err
 }
@@ -109,8 +124,11 @@ func (l *Log) askLeader(ctx context.Context, sequence uint64) ([]messages.Logged
 	if err := json.Unmarshal(answer.Data, &response); err != nil {
 		return nil, fmt.Errorf("read %s at sequence %d: %w", l.partition.LogStream(), sequence, err)
 	}
-	if response.Error != nil {
+	if response.Error != nil && response.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound {
 		return nil, nil
+	}
+	if response.Error != nil {
+		return nil, fmt.Errorf("read %s at sequence %d: %w", l.partition.LogStream(), sequence, response.Error)
 	}
 	entry, err := l.understand(sequence, response.Message.Data)
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
+
+	"laneway.dev/pkg/messages"
 )
 
 // Record is a key of a bucket.
@@ -47,17 +49,21 @@ func Records(ctx context.Context, js jetstream.JetStream, bucket string) (record
 	return records, state.LastSeq, group.Wait()
 }
 
-// read gets the record. One that is not there although the stream lists its subject
-// was removed meanwhile, or cannot be read: then it is listed still.
+// read gets the record. One about which JetStream gives no answer, although it lists it,
+// counts as one that cannot be read.
 func (r *Record) read(ctx context.Context, conn *nats.Conn, bucket string) (err error) {
 	attempt, cancel := context.WithTimeout(ctx, attemptTime)
 	defer cancel()
 	r.Entry, err = Get(attempt, conn, bucket, r.Key)
+	if errors.Is(err, messages.NewError(messages.CodeCorrupt, "")) {
+		r.Unreadable = true
+		return nil
+	}
 	unanswered := errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil // as some damage is
-	if err != nil && !unanswered || r.Revision != 0 {
+	if !unanswered {
 		return err
 	}
-	subject := "$KV." + bucket + "." + r.Key
+	subject := subjectOf(bucket, r.Key)
 	state, err := subjects(ctx, conn, bucket, subject)
 	if err != nil {
 		return fmt.Errorf("look up %s of bucket %s: %w", r.Key, bucket, err)

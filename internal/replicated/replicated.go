@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/pkg/messages"
 )
 
 // clusterReplicas is how many servers of a cluster keep a bucket: one may be lost.
@@ -35,9 +37,15 @@ type Entry struct {
 }
 
 // Get returns what a bucket has of a key. It asks the leader; the Get of NATS'
-// client asks any replica, which may lag, and so does its Create.
+// client asks any replica, which may lag, and so does its Create. An error of code
+// CodeCorrupt says that the key is there and JetStream cannot read it, because the file of
+// the bucket is damaged. It cannot be written over either: JetStream fails to remove what
+// the new value takes the place of, and takes that for an error of its disk.
 func Get(ctx context.Context, conn *nats.Conn, bucket, key string) (Entry, error) {
 	e, err := get(ctx, conn, bucket, key)
+	if err == nil && e.Revision == 0 {
+		e, err = getListed(ctx, conn, bucket, key)
+	}
 	if err != nil {
 		return Entry{}, fmt.Errorf("get %s of bucket %s: %w", key, bucket, err)
 	}
@@ -77,8 +85,24 @@ func Has(ctx context.Context, conn *nats.Conn, bucket string, sequence uint64) (
 	return e.Revision != 0, nil
 }
 
+// getListed looks again for a key that was not found. One that the bucket lists was written
+// just now, or cannot be read.
+func getListed(ctx context.Context, conn *nats.Conn, bucket, key string) (Entry, error) {
+	state, err := subjects(ctx, conn, bucket, subjectOf(bucket, key))
+	if err != nil || state.Subjects[subjectOf(bucket, key)] == 0 {
+		return Entry{}, err
+	}
+	e, err := get(ctx, conn, bucket, key)
+	if err == nil && e.Revision == 0 {
+		err = messages.NewError(messages.CodeCorrupt, "JetStream cannot read it")
+	}
+	return e, err
+}
+
+func subjectOf(bucket, key string) string { return "$KV." + bucket + "." + key }
+
 func get(ctx context.Context, conn *nats.Conn, bucket, key string) (Entry, error) {
-	return ask(ctx, conn, bucket, map[string]any{"last_by_subj": "$KV." + bucket + "." + key})
+	return ask(ctx, conn, bucket, map[string]any{"last_by_subj": subjectOf(bucket, key)})
 }
 
 // ask gets a message of a bucket's stream from its leader.
@@ -109,7 +133,7 @@ func ask(ctx context.Context, conn *nats.Conn, bucket string, which map[string]a
 		return Entry{}, answer.Error
 	}
 	removed, err := isMarker(answer.Message.Header)
-	return Entry{Exists: !removed, Value: answer.Message.Data, Revision: answer.Message.Sequence}, err
+	return Entry{Exists: !removed && err == nil, Value: answer.Message.Data, Revision: answer.Message.Sequence}, err
 }
 
 // JetStream's codes for a failed compare-and-set: a lone server answers the
@@ -132,7 +156,7 @@ func isMarker(header []byte) (bool, error) {
 	}
 	h, err := nats.DecodeHeadersMsg(header)
 	if err != nil {
-		return false, errors.Join(errors.New("the headers of a key cannot be read"), err)
+		return false, messages.Errorf(messages.CodeCorrupt, "its headers: %v", err)
 	}
 	return h.Get("KV-Operation") != "" || h.Get("Nats-Marker-Reason") != "", nil
 }

@@ -242,6 +242,9 @@ func named(name string) messages.Topic {
 }
 
 func unavailable(err error) error {
+	if e, known := errors.AsType[*messages.Error](err); known {
+		return e
+	}
 	return messages.NewError(messages.CodeUnavailable, err.Error())
 }
 

@@ -54,7 +54,7 @@ func DefaultSettings(owner string) Settings {
 }
 
 // Event is what the core is told: a messages.Message that arrived, Loaded, LogRead,
-// Appended, AppendFailed, Saved, MarkWritten, MarkMoved or Stopping.
+// Appended, AppendFailed, Saved, MarkWritten, MarkMoved, Scrubbed or Stopping.
 type Event any
 
 // Loaded answers a Load with the snapshots that can be read, newest first, and the mark.
@@ -66,6 +66,10 @@ type Loaded struct {
 // Stopping asks the owner to end: it starts no append any more, and leaves a mark that
 // says where the log ends.
 type Stopping struct{}
+
+// Scrubbed says what is wrong with the entries that a snapshot has spared the owner to
+// read; nothing is if Damage is empty.
+type Scrubbed struct{ Damage string }
 
 // Saved says that a snapshot is stored, or could not be.
 type Saved struct{ Sequence uint64 }
@@ -185,6 +189,8 @@ type Core struct {
 	reserve      reserve
 	acknowledged messages.Position // what the log is known to have had, because appends were acknowledged
 	damage       damage
+	scrubbed     string    // what is wrong with entries that a snapshot covers
+	rescan       bool      // scrubbed has changed, and the log has to be looked at again
 	suspectSince time.Time // when the log was first seen empty, or short of entries
 	startedAt    int64     // base offset of the term record under way
 	stopping     bool
@@ -221,6 +227,7 @@ type Stats struct {
 	Marks      uint64 // written
 	Gap        int64  // offsets that this owner has left out when it began
 	Damage     string // what the log has lost; empty is nothing
+	Covered    uint64 // the last entry that was not read, because a snapshot covers it
 	Damaged    int    // partitions with damage; only in the sums over partitions
 }
 
@@ -300,7 +307,7 @@ func (c *Core) handle(now time.Time, e Event) {
 			c.listProducers(e)
 		}
 	case Loaded:
-		c.loaded(e)
+		c.loaded(now, e)
 	case Saved:
 		c.saving, c.saved = false, e.Sequence
 	case LogRead:
@@ -313,6 +320,9 @@ func (c *Core) handle(now time.Time, e Event) {
 		c.markWritten(now, e)
 	case MarkMoved:
 		c.markMoved()
+	case Scrubbed:
+		c.rescan = c.rescan || c.scrubbed != e.Damage
+		c.scrubbed = e.Damage
 	case Stopping:
 		c.stopping = true
 	}
@@ -320,7 +330,7 @@ func (c *Core) handle(now time.Time, e Event) {
 
 // drive starts what the phase asks for and what time asks for.
 func (c *Core) drive(now time.Time) {
-	if c.reserve.moved && !c.appending && (c.phase != reading || !c.asked) {
+	if (c.reserve.moved || c.rescan) && !c.appending && (c.phase != reading || !c.asked) {
 		c.startOver()
 	}
 	c.tellReadOnly(now)

@@ -40,7 +40,7 @@ func (c *Core) shorter(streamEnd uint64) string {
 		return fmt.Sprintf("its log ends with entry %d at offset %d, and the append of entry %d up to offset %d was acknowledged",
 			end.Sequence, end.Offset, c.acknowledged.Sequence, c.acknowledged.Offset)
 	}
-	return ""
+	return c.scrubbed
 }
 
 // misses returns what is missing before an entry of the log, as it is read; empty if it
@@ -121,5 +121,6 @@ func (c *Core) startOver() {
 	c.rollBack()
 	c.forget()
 	c.phase = loading
+	c.rescan = false
 	c.reserve = reserve{resume: c.reserve.resume}
 }

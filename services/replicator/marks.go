@@ -28,6 +28,7 @@ type FoundMark struct {
 	Mark     messages.Mark
 	Revision uint64
 	Exists   bool
+	Corrupt  string // why JetStream cannot read it; empty if it can
 }
 
 // Gap tells of offsets that a new owner leaves out: those from From up to, and without, To.

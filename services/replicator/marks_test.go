@@ -366,6 +366,24 @@ func TestLostMarkIsWarnedOf(t *testing.T) {
 	}
 }
 
+func TestAMarkThatCannotBeReadMakesThePartitionReadOnlyUntilItCan(t *testing.T) {
+	w, o := newMarked(t)
+	o.commit(batch("a", 2))
+	o.step(replicator.Stopping{})
+	mark := w.mark
+	w.mark = replicator.FoundMark{Corrupt: "its mark cannot be read"}
+	next := w.start("second")
+	next.settle()
+	next.expectDamage("its mark cannot be read")
+	w.mark = mark
+	w.pass(10 * time.Second)
+	next.step()
+	next.step()
+	next.settle()
+	next.commit(batch("b", 1))
+	next.expect(ok("b", 1, 3))
+}
+
 func TestLogOfALaggingReplicaIsNotDamaged(t *testing.T) {
 	w, o := newMarked(t)
 	o.commit(batch("a", 1))

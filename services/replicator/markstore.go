@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/marks"
+	"laneway.dev/pkg/messages"
 )
 
 // markTimeout bounds one attempt to read or write a mark.
@@ -15,10 +16,13 @@ const markTimeout = 2 * time.Second
 
 // findMark reads the mark, for as long as it takes; false only when the actor ends.
 func (p *partition) findMark(ctx context.Context) (FoundMark, bool) {
-	stored, ok := untilDone(ctx, p, "the mark of the partition cannot be read; trying again until it can", func(ctx context.Context) (marks.Stored, error) {
-		return p.service.marks.Get(ctx, p.id)
+	return untilDone(ctx, p, "the mark of the partition cannot be read; trying again until it can", func(ctx context.Context) (FoundMark, error) {
+		stored, err := p.service.marks.Get(ctx, p.id)
+		if errors.Is(err, messages.NewError(messages.CodeCorrupt, "")) {
+			return FoundMark{Corrupt: "its mark cannot be read: " + err.Error()}, nil
+		}
+		return FoundMark{Mark: stored.Mark, Revision: stored.Revision, Exists: stored.Exists}, err
 	})
-	return FoundMark{Mark: stored.Mark, Revision: stored.Revision, Exists: stored.Exists}, ok
 }
 
 // mark writes the mark, for as long as it takes to know what became of it.

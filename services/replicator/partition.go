@@ -29,9 +29,10 @@ type partition struct {
 	stats   atomic.Pointer[Stats]
 	refusal atomic.Pointer[refusal] // of the last appends; nil if the last one succeeded
 
-	settings Settings      // with those of the topic
-	stopping atomic.Bool   // a core that takes the place of another one has to stop as well
-	ended    chan struct{} // closed when the core has Stopped, or the actor has ended
+	settings  Settings      // with those of the topic
+	stopping  atomic.Bool   // a core that takes the place of another one has to stop as well
+	scrubbing bool          // belongs to the goroutine of Run
+	ended     chan struct{} // closed when the core has Stopped, or the actor has ended
 
 	work   sync.WaitGroup                     // the read, append and save under way
 	cancel atomic.Pointer[context.CancelFunc] // ends its present attempt
@@ -83,6 +84,10 @@ func (p *partition) Run(ctx context.Context) {
 		}
 		p.do(ctx, fx)
 		p.report(fx)
+		if stats.Leading && !p.scrubbing {
+			p.scrubbing = true
+			p.work.Go(func() { p.scrub(ctx, stats.Covered) })
+		}
 		if fx.Stopped {
 			end()
 		}

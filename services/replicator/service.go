@@ -51,6 +51,7 @@ type Service struct {
 	sub       *nats.Subscription
 	epoch     *epoch.Holder
 	ending    *actor.Ending
+	scrubs    chan struct{} // held by the partition that is scrubbed
 	unobserve func() error
 
 	wait      sync.WaitGroup // the goroutines that watch the connection and the epoch
@@ -65,7 +66,7 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 	}
 	s := &Service{
 		config: config, settings: DefaultSettings(nuid.Next()),
-		wire: wire.NewConnection(config.Conn, config.Logger), ending: actor.NewEnding(),
+		wire: wire.NewConnection(config.Conn, config.Logger), ending: actor.NewEnding(), scrubs: make(chan struct{}, 1),
 	}
 	if config.SnapshotEntries != 0 {
 		s.settings.SnapshotEvery = config.SnapshotEntries
@@ -124,6 +125,9 @@ func (s *Service) fenced(ctx context.Context, above uint64) (uint64, error) {
 		return next, err
 	})
 	s.endIfReplaced(err)
+	if errors.Is(err, messages.NewError(messages.CodeCorrupt, "")) {
+		s.ending.Fail(fmt.Errorf("replicator: %w", err))
+	}
 	return next, err
 }
 

@@ -40,11 +40,16 @@ func (c *Core) snapshot() messages.Snapshot {
 
 // loaded starts from the newest snapshot of this very log. Whether the log goes
 // with it is seen when its next part is read.
-func (c *Core) loaded(e Loaded) {
+func (c *Core) loaded(now time.Time, e Loaded) {
 	if c.phase != loading {
 		return
 	}
 	c.phase, c.asked = reading, false
+	if e.Mark.Corrupt != "" {
+		// JetStream can write the mark as little as it can read it.
+		c.damaged(now, e.Mark.Corrupt)
+		return
+	}
 	c.reserve.FoundMark = e.Mark
 	for i := range e.Snapshots {
 		s := &e.Snapshots[i]
@@ -58,6 +63,7 @@ func (c *Core) loaded(e Loaded) {
 func (c *Core) restore(s *messages.Snapshot) {
 	c.unproven = true
 	c.last, c.saved = s.Sequence, s.Sequence
+	c.stats.Covered = s.Sequence
 	c.nextOffset, c.lastTime, c.lastID = s.NextOffset, s.Time, s.LastMessageID
 	c.frontend, c.sequencer = s.FrontendEpoch, s.SequencerEpoch
 	c.lanes.restore(time.Unix(0, s.Time), s.Watermark, s.Lanes)

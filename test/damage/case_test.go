@@ -225,7 +225,7 @@ func (c *trial) compare(p messages.Partition, d *delivered) []int64 {
 
 // judge says how the loss of a partition is reported, which must be as is promised.
 func (c *trial) judge(p messages.Partition, d *delivered, lost []int64) outcome {
-	told, reported := c.report(p, len(lost) > 0 && len(d.errors) == 0 && !c.inGaps(d, lost))
+	told, reported := c.report(p, len(lost) > 0 && c.draw.Category != "object" && !c.inGaps(d, lost))
 	if len(lost) == 0 {
 		if reported {
 			return readOnly // as it cannot know that nothing is lost
@@ -243,8 +243,8 @@ func (c *trial) judge(p messages.Partition, d *delivered, lost []int64) outcome 
 		return readOnly
 	case c.inGaps(d, lost):
 		return gap
-	case len(d.errors) > 0 && (c.draw.Category == "object" || strings.Contains(d.errors[0], "CORRUPT")):
-		return onRead // also what a log has lost before its newest snapshot, which nothing reads at the start
+	case len(d.errors) > 0 && c.draw.Category == "object":
+		return onRead
 	}
 	c.fault("%s: %d records are lost, such as offset %d, and that is not reported: readyz %v, log %v, topic info %v, fetch %q, gaps %v",
 		p, len(lost), lost[0], c.state, logged(c.wrong, "error", p.String(), p.Stream()), told, d.errors, d.gaps)
@@ -330,10 +330,18 @@ func (c *trial) sequence() {
 // resume begins an instance of the named producer: it must go on where the earlier
 // one ended, or not at all.
 func (c *trial) resume() {
-	ctx, cancel := context.WithTimeout(c.ctx, 30*time.Second)
+	limit := 30 * time.Second
+	if c.outcome == readOnly {
+		limit = 5 * time.Second // an init waits for a partition that is read-only
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, limit)
 	defer cancel()
 	producer, err := client.New(c.conn).Producer(ctx, namedTopic, client.ProducerOptions{Name: named, Partition: new(int32(0))})
 	if err != nil {
+		if strings.Contains(err.Error(), "CORRUPT") {
+			c.worse(onRead) // its record cannot be read
+			return
+		}
 		if c.outcome == unharmed || c.outcome == onRead {
 			c.fault("the named producer cannot go on: %v", err)
 		}
