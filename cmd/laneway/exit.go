@@ -9,6 +9,7 @@ import (
 
 	"laneway.dev/internal/embedded"
 	"laneway.dev/internal/epoch"
+	"laneway.dev/internal/storeid"
 	"laneway.dev/pkg/messages"
 )
 
@@ -21,13 +22,16 @@ const (
 	exitReplaced = 3 // a younger instance of the service, or of a named producer, has taken over
 	exitLocked   = 4 // another process uses the data folder
 	exitPort     = 5 // another process listens on the port
+	exitStore    = 6 // the object store is not that of this Laneway
 )
 
 const exitCodes = `Exit codes: 0 done, also services and consume when a signal stops them, 1 failed or interrupted,
-2 wrong usage, 3 replaced by a younger instance, 4 the data folder is in use, 5 a port is in use.`
+2 wrong usage, 3 replaced by a younger instance, 4 the data folder is in use, 5 a port is in use,
+6 the object store is not that of this Laneway.`
 
 func exitCode(err error) int {
 	_, isUsage := errors.AsType[*usageError](err)
+	_, isStore := errors.AsType[*storeid.RefusedError](err)
 	switch {
 	case err == nil:
 		return exitDone
@@ -39,6 +43,8 @@ func exitCode(err error) int {
 		return exitLocked
 	case errors.Is(err, syscall.EADDRINUSE):
 		return exitPort
+	case isStore:
+		return exitStore
 	default:
 		return exitFailed
 	}
@@ -75,6 +81,9 @@ func adviceFor(err error) string {
 			return ""
 		}
 		return "see " + e.help
+	}
+	if e, ok := errors.AsType[*storeid.RefusedError](err); ok {
+		return e.Advice
 	}
 	if e, ok := errors.AsType[*messages.Error](err); ok {
 		return action(e)

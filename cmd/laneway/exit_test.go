@@ -9,6 +9,7 @@ import (
 
 	"laneway.dev/internal/embedded"
 	"laneway.dev/internal/epoch"
+	"laneway.dev/internal/storeid"
 	"laneway.dev/pkg/messages"
 )
 
@@ -25,6 +26,7 @@ func TestExitCodeTellsWhatHappened(t *testing.T) {
 		{fmt.Errorf("produce: %w", messages.NewError(messages.CodeInvalidEpoch, "")), 3},
 		{errors.Join(&embedded.LockedError{Folder: "/data"}, errors.New("and more")), 4},
 		{fmt.Errorf("cannot listen: %w", syscall.EADDRINUSE), 5},
+		{fmt.Errorf("start stager: %w", &storeid.RefusedError{Reason: "no"}), 6},
 	} {
 		if got := exitCode(c.err); got != c.want {
 			t.Errorf("%v: exit code %d, want %d", c.err, got, c.want)

@@ -8,7 +8,6 @@ import (
 
 	"laneway.dev/cmd/laneway/roles"
 	"laneway.dev/internal/fault"
-	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/services/frontend"
@@ -33,6 +32,11 @@ type remoteFlags struct {
 
 type storeFlag struct {
 	Store storeLocation `required:"" placeholder:"URL" help:"The object store, the same for frontends and stagers: file:///absolute/path or a path."`
+	adoptFlag
+}
+
+type adoptFlag struct {
+	AdoptStore bool `help:"Take over an object store that has a marker although this Laneway knows of no store, because its metadata was lost. For one start."`
 }
 
 type heartbeatFlag struct {
@@ -60,8 +64,7 @@ func (f *frontendFlags) Validate() error {
 // memory returns what batches and their cache may hold.
 func (f *frontendFlags) memory() int64 { return int64(f.MaxInFlightBytes) + int64(f.CacheBytes) }
 
-func (f *frontendFlags) apply(c *roles.Config, store objectstore.Store, heartbeat heartbeatFlag) {
-	c.Frontend.Store = store
+func (f *frontendFlags) apply(c *roles.Config, heartbeat heartbeatFlag) {
 	c.Frontend.Times = frontend.Times{
 		Heartbeat:    time.Duration(heartbeat.Heartbeat),
 		StageTimeout: time.Duration(f.StageTimeout),
@@ -98,8 +101,7 @@ func (f *stagerFlags) faults() (*fault.Faults, error) {
 	return faults, nil
 }
 
-func (f *stagerFlags) apply(c *roles.Config, store objectstore.Store, faults *fault.Faults) {
-	c.Stager.Store = store
+func (f *stagerFlags) apply(c *roles.Config, faults *fault.Faults) {
 	c.Stager.Faults = faults
 	c.Stager.Linger = time.Duration(f.Linger)
 	c.Stager.ObjectBytes = int64(f.ObjectBytes)

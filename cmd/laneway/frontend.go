@@ -1,9 +1,6 @@
 package main
 
-import (
-	"laneway.dev/cmd/laneway/roles"
-	"laneway.dev/internal/objectstore"
-)
+import "laneway.dev/cmd/laneway/roles"
 
 type frontendCommand struct {
 	remoteFlags
@@ -22,9 +19,10 @@ func (*frontendCommand) Help() string {
 
 // Run runs a frontend until a signal.
 func (c *frontendCommand) Run(a *app) error {
-	service := remote{role: roles.Frontend, flags: c.remoteFlags, process: c.processFlags, store: string(c.Store), memory: c.memory()}
-	service.configure = func(config *roles.Config, store objectstore.Store) {
-		c.apply(config, store, c.heartbeatFlag)
+	service := remote{
+		role: roles.Frontend, flags: c.remoteFlags, process: c.processFlags, memory: c.memory(),
+		store: &storeUse{location: string(c.Store), adopt: c.AdoptStore},
 	}
+	service.configure = func(config *roles.Config) { c.apply(config, c.heartbeatFlag) }
 	return service.run(a)
 }

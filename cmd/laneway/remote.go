@@ -12,7 +12,6 @@ import (
 	"go.uber.org/zap"
 
 	"laneway.dev/cmd/laneway/roles"
-	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/wire"
 )
 
@@ -21,11 +20,10 @@ type remote struct {
 	role    string
 	flags   remoteFlags
 	process processFlags
-	store   string // its location; empty for a service that needs none
-	reserve int64  // what uploads leave free in it, in bytes
-	memory  int64  // its budget; 0 if it has none
+	store   *storeUse // nil for a service that needs none
+	memory  int64     // its budget; 0 if it has none
 	// configure says what the service is to do.
-	configure func(*roles.Config, objectstore.Store)
+	configure func(*roles.Config)
 }
 
 // run runs the service until a signal.
@@ -45,9 +43,10 @@ func (r *remote) serve(ctx context.Context, p *process) error {
 	config := roles.Config{Connect: func(role string) (*nats.Conn, error) {
 		return connectPatiently(ctx, r.flags.NATS, role, p.log)
 	}}
-	store, err := r.open(p)
-	if err != nil {
-		return err
+	if r.store != nil {
+		if err := r.store.open(p, &config); err != nil {
+			return err
+		}
 	}
 	if err := p.observe(ctx, r.role, r.flags.HTTP); err != nil {
 		return err
@@ -55,29 +54,17 @@ func (r *remote) serve(ctx context.Context, p *process) error {
 	if r.memory > 0 {
 		p.limitMemory(r.memory)
 	}
-	r.configure(&config, store)
+	r.configure(&config)
 	services, err := p.start(ctx, config, r.role)
 	if err != nil {
 		return err
 	}
 	about := []zap.Field{zap.String("role", r.role), zap.String("nats", redact(r.flags.NATS)), zap.String("http", p.http.Addr())}
-	if r.store != "" {
-		about = append(about, zap.String("store", r.store))
+	if r.store != nil {
+		about = append(about, zap.String("store", r.store.location))
 	}
 	p.log.Info("ready", about...)
 	return p.wait(ctx, services)
-}
-
-func (r *remote) open(p *process) (objectstore.Store, error) {
-	if r.store == "" {
-		return nil, nil
-	}
-	store, err := objectstore.Open(r.store, r.reserve)
-	if err != nil {
-		return nil, err
-	}
-	p.onStop("the object store", func(context.Context) error { return store.Close() })
-	return store, nil
 }
 
 // connectPatiently tries until it is connected or ctx ends: services are

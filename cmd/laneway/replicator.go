@@ -2,7 +2,6 @@ package main
 
 import (
 	"laneway.dev/cmd/laneway/roles"
-	"laneway.dev/internal/objectstore"
 )
 
 type replicatorCommand struct {
@@ -21,6 +20,6 @@ func (*replicatorCommand) Help() string {
 // Run runs a replicator until a signal.
 func (c *replicatorCommand) Run(a *app) error {
 	service := remote{role: roles.Replicator, flags: c.remoteFlags, process: c.processFlags}
-	service.configure = func(config *roles.Config, _ objectstore.Store) { c.apply(config) }
+	service.configure = func(config *roles.Config) { c.apply(config) }
 	return service.run(a)
 }

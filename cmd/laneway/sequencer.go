@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"laneway.dev/cmd/laneway/roles"
-	"laneway.dev/internal/objectstore"
 )
 
 type sequencerCommand struct {
@@ -23,7 +22,7 @@ func (*sequencerCommand) Help() string {
 // Run runs a sequencer until a signal.
 func (c *sequencerCommand) Run(a *app) error {
 	service := remote{role: roles.Sequencer, flags: c.remoteFlags, process: c.processFlags}
-	service.configure = func(config *roles.Config, _ objectstore.Store) {
+	service.configure = func(config *roles.Config) {
 		config.Sequencer.Heartbeat = time.Duration(c.Heartbeat)
 	}
 	return service.run(a)

@@ -13,7 +13,6 @@ import (
 	"laneway.dev/cmd/laneway/roles"
 	"laneway.dev/internal/embedded"
 	"laneway.dev/internal/fault"
-	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/wire"
 )
 
@@ -25,6 +24,7 @@ type serveCommand struct {
 
 	StartTimeout period `default:"30s" help:"How long NATS may restore streams without a word in its log, besides a second for each 16 MiB of them, and how long the services may wait for it after that, before the start ends with an error."`
 
+	adoptFlag
 	heartbeatFlag
 	frontendFlags
 	stagerFlags
@@ -113,15 +113,15 @@ func (c *serveCommand) start(ctx context.Context, p *process, broken func(error)
 		return nil, nil, startAdvice(err)
 	}
 	p.onStop("NATS", func(context.Context) error { return server.Shutdown() })
-	store, err := objectstore.Open(c.storeLocation(), int64(c.StoreReserve))
-	if err != nil {
+	config := c.roles(p, server, faults)
+	store := storeUse{location: c.storeLocation(), adopt: c.AdoptStore, reserve: int64(c.StoreReserve)}
+	if err := store.open(p, &config); err != nil {
 		return nil, nil, err
 	}
-	p.onStop("the object store", func(context.Context) error { return store.Close() })
 	p.limitMemory(c.frontendFlags.memory() + c.stagerFlags.memory())
 	starting, cancel := context.WithTimeoutCause(ctx, time.Duration(c.StartTimeout), errServicesHang)
 	defer cancel()
-	services, err := p.start(starting, c.roles(p, server, store, faults), roles.All()...)
+	services, err := p.start(starting, config, roles.All()...)
 	if err != nil {
 		return nil, nil, startAdvice(err)
 	}
@@ -152,12 +152,12 @@ func (c *serveCommand) storeLocation() string {
 	return string(c.Store)
 }
 
-func (c *serveCommand) roles(p *process, server *embedded.Server, store objectstore.Store, faults *fault.Faults) roles.Config {
+func (c *serveCommand) roles(p *process, server *embedded.Server, faults *fault.Faults) roles.Config {
 	config := roles.Config{Connect: func(role string) (*nats.Conn, error) {
 		return server.Connect(wire.Options("laneway-"+role, p.log.Named(role))...)
 	}}
-	c.frontendFlags.apply(&config, store, c.heartbeatFlag)
-	c.stagerFlags.apply(&config, store, faults)
+	c.frontendFlags.apply(&config, c.heartbeatFlag)
+	c.stagerFlags.apply(&config, faults)
 	config.Sequencer.Heartbeat = time.Duration(c.Heartbeat)
 	c.replicatorFlags.apply(&config)
 	return config

@@ -1,9 +1,6 @@
 package main
 
-import (
-	"laneway.dev/cmd/laneway/roles"
-	"laneway.dev/internal/objectstore"
-)
+import "laneway.dev/cmd/laneway/roles"
 
 type stagerCommand struct {
 	remoteFlags
@@ -26,8 +23,9 @@ func (c *stagerCommand) Run(a *app) error {
 		return err
 	}
 	service := remote{
-		role: roles.Stager, flags: c.remoteFlags, process: c.processFlags, store: string(c.Store), reserve: int64(c.StoreReserve), memory: c.memory(),
+		role: roles.Stager, flags: c.remoteFlags, process: c.processFlags, memory: c.memory(),
+		store: &storeUse{location: string(c.Store), adopt: c.AdoptStore, reserve: int64(c.StoreReserve)},
 	}
-	service.configure = func(config *roles.Config, store objectstore.Store) { c.apply(config, store, faults) }
+	service.configure = func(config *roles.Config) { c.apply(config, faults) }
 	return service.run(a)
 }

@@ -97,7 +97,7 @@ func (l *storeLocation) Decode(ctx *kong.DecodeContext) error {
 		return err
 	}
 	if given != "" { // an empty one is none given
-		if err := objectstore.CheckLocation(given); err != nil {
+		if _, err := objectstore.URL(given); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ type disk struct {
 	create     func(path string) (*os.File, error)
 	write      func(file *os.File, parts [][]byte) error
 	sync       func(file *os.File) error
+	link       func(from, to string) error
 	remove     func(path string) error
 }
 
@@ -25,6 +26,7 @@ var systemDisk = disk{
 	},
 	write:  gather,
 	sync:   (*os.File).Sync,
+	link:   os.Link,
 	remove: os.Remove,
 }
 

@@ -61,6 +61,9 @@ func (r *recorder) disk() disk {
 		sync: func(file *os.File) error {
 			return firstError(r.note("sync", file.Name()), func() error { return systemDisk.sync(file) })
 		},
+		link: func(from, to string) error {
+			return firstError(r.note("link", to), func() error { return systemDisk.link(from, to) })
+		},
 		remove: func(path string) error {
 			return firstError(r.note("remove", path), func() error { return systemDisk.remove(path) })
 		},

@@ -38,6 +38,14 @@ type Store interface {
 	// not be among them. An error ends the iteration.
 	List(ctx context.Context, prefix string) iter.Seq2[Listed, error]
 
+	// Mark gives the store a marker, which says whose store it is. It MUST NOT return
+	// nil before the marker is durable, and it never replaces one: a store that has a
+	// marker is refused with ErrExists, and the marker that it has is durable then.
+	Mark(ctx context.Context, content []byte) error
+
+	// Marker returns the marker of the store, or ErrNotFound. It is never torn.
+	Marker(ctx context.Context) ([]byte, error)
+
 	// Close releases what the store holds. Calls under way must have returned.
 	Close() error
 }
@@ -54,11 +62,14 @@ func Open(location string, keepFree int64) (Store, error) {
 	return openLocal(root, keepFree, systemDisk)
 }
 
-// CheckLocation reports what Open would say of the location itself. It touches
-// nothing.
-func CheckLocation(location string) error {
-	_, err := localRoot(location)
-	return err
+// URL returns the full URL of the store that location names, or what Open would say of
+// the location itself. It touches nothing.
+func URL(location string) (string, error) {
+	root, err := localRoot(location)
+	if err != nil {
+		return "", err
+	}
+	return (&url.URL{Scheme: "file", Path: root}).String(), nil
 }
 
 // OpenExisting opens a store as Open does, but only if its folder is there: to read

@@ -44,8 +44,8 @@ func (s *Survey) ErrOf(topic string) error {
 	return nil
 }
 
-// metadata are the streams that a frontend makes before it creates the first topic.
-var metadata = []string{bucketStream, "KV_LANEWAY_PRODUCERS", "KV_LANEWAY_EPOCHS"}
+// metadata are the streams that are made before a frontend creates the first topic.
+var metadata = []string{bucketStream, "KV_LANEWAY_PRODUCERS", "KV_LANEWAY_EPOCHS", "KV_LANEWAY_CLUSTER"}
 
 // Survey compares the records of topics with the logs that exist.
 func (r *Registry) Survey(ctx context.Context) (Survey, error) {

@@ -21,6 +21,7 @@ import (
 	"laneway.dev/internal/embedded"
 	"laneway.dev/internal/fault"
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/storeid"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/internal/wire"
 	"laneway.dev/pkg/messages"
@@ -65,8 +66,8 @@ func start(t *testing.T, log *zap.Logger) *laneway {
 	config := roles.Config{Logger: log, Telemetry: l.telemetry, Connect: func(role string) (*nats.Conn, error) {
 		return l.server.Connect(wire.Options("laneway-"+role, log)...)
 	}}
-	config.Frontend.Store = l.store
-	config.Stager.Store, config.Stager.Faults = l.store, faults
+	config.Store = storeid.Candidate{Store: l.store, Place: data}
+	config.Stager.Faults = faults
 	l.services, err = roles.Start(t.Context(), config, roles.All()...)
 	must()
 	return l

@@ -9,11 +9,14 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/health"
+	"laneway.dev/internal/storeid"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/services/frontend"
@@ -46,8 +49,10 @@ type Service interface {
 }
 
 // Config is what services need. The parts of the services that are not run are
-// not looked at; Conn, Logger and Telemetry of those that are, are filled in.
+// not looked at; Conn, Logger, Telemetry and Store of those that are, are filled in.
 type Config struct {
+	// Store is the object store of frontends and stagers. It must be that of the cluster.
+	Store storeid.Candidate
 	// Connect opens a connection of a service, with the options of
 	// internal/wire. It is closed when the service has stopped.
 	Connect   func(role string) (*nats.Conn, error)
@@ -130,17 +135,42 @@ func (c *Config) connect(role string) ([]*nats.Conn, error) {
 	return conns, nil
 }
 
+// slowJoin is after which time of waiting for JetStream a warning says so.
+const slowJoin = 5 * time.Second
+
+// join returns when the object store is that of the cluster.
+func (c *Config) join(ctx context.Context, role string, conn *nats.Conn) error {
+	js, err := jetstream.New(conn)
+	if err != nil {
+		return err
+	}
+	slow := time.AfterFunc(slowJoin, func() {
+		c.Logger.Named(role).Warn("JetStream does not tell yet which object store this Laneway has; waiting for as long as it takes")
+	})
+	defer slow.Stop()
+	if err := storeid.Join(ctx, js, c.Store); err != nil {
+		return fmt.Errorf("start %s: %w", role, err)
+	}
+	return nil
+}
+
 func (c *Config) start(ctx context.Context, role string, conns []*nats.Conn) (Service, error) {
 	log, conn := c.Logger.Named(role), conns[0]
+	if role == Frontend || role == Stager {
+		if err := c.join(ctx, role, conn); err != nil {
+			return nil, err
+		}
+	}
 	switch role {
 	case Frontend:
 		own := c.Frontend
 		own.Conn, own.Logger, own.Telemetry = conn, log, c.Telemetry
-		own.Requests = conns[1]
+		own.Requests, own.Store = conns[1], c.Store.Store
 		return frontend.Start(ctx, own)
 	case Stager:
 		own := c.Stager
 		own.Conn, own.Logger, own.Telemetry = conn, log, c.Telemetry
+		own.Store = c.Store.Store
 		return stager.Start(ctx, own)
 	case Sequencer:
 		own := c.Sequencer

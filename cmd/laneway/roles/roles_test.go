@@ -15,6 +15,7 @@ import (
 	"laneway.dev/cmd/laneway/roles"
 	"laneway.dev/internal/embedded"
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/storeid"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/internal/wire"
 	"laneway.dev/pkg/client"
@@ -43,9 +44,9 @@ func deployment(t *testing.T) (*embedded.Server, roles.Config) {
 		Connect: func(role string) (*nats.Conn, error) {
 			return server.Connect(wire.Options(role, zap.NewNop())...)
 		},
+		Store:  storeid.Candidate{Store: store, Place: "the store of the test"},
 		Logger: zap.NewNop(), Telemetry: tele,
 	}
-	config.Frontend.Store, config.Stager.Store = store, store
 	return server, config
 }
 

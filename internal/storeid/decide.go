@@ -1,0 +1,75 @@
+package storeid
+
+import "fmt"
+
+// situation is what a role knows of its cluster and its store.
+type situation struct {
+	record *record // nil: the cluster has none
+	marker *marker // nil: the store has none
+	// What is there without a record and a marker; not looked at otherwise.
+	logs  bool // logs exist
+	empty bool // the store has no objects
+
+	place string // of the store
+	adopt bool
+	fresh string // an id that nothing else has
+}
+
+// decision is what to do next. All zero: the store is the cluster's.
+type decision struct {
+	refused *RefusedError
+	// mark is the marker that the store gets, or has: it must be durable before the
+	// record names it.
+	mark *marker
+	// write replaces the record that was read, unless another role was faster.
+	write *record
+}
+
+func (d *decision) done() bool { return *d == decision{} }
+
+// decide is called again after every step, with what is there then. A role may die
+// between any two steps, and other roles may take steps meanwhile:
+//
+//   - The record comes before the marker, so that a marker which a crash leaves behind is
+//     known to be this cluster's.
+//   - The record names one marker, and never another one after that.
+//   - A role is done only when the record names the marker of its own store.
+func decide(s situation) decision {
+	switch {
+	case s.record != nil && s.record.Store != "":
+		return compare(s)
+	case s.marker != nil && (s.adopt || s.record != nil && s.marker.Cluster == s.record.Cluster):
+		return decision{mark: s.marker, write: &record{Cluster: s.marker.Cluster, Store: s.marker.Store, Place: s.place}}
+	case s.marker != nil:
+		return decision{refused: refuse(
+			"give this Laneway a store of its own by --store; or, if it is to take this one over because its own metadata was lost, start it once with --adopt-store",
+			"the object store %s belongs to another Laneway: it has a marker, and bucket %s of this one names no store", s.place, bucket)}
+	case s.record != nil:
+		return decision{mark: &marker{Cluster: s.record.Cluster, Store: s.fresh}}
+	case s.logs && s.empty && !s.adopt:
+		return decision{refused: refuse(
+			"give the store with the objects of these logs by --store, or restore the bucket from a copy; with --adopt-store new objects go here, and the old ones cannot be read",
+			"the object store %s is empty although logs exist, and bucket %s does not tell which store they refer to", s.place, bucket)}
+	}
+	return decision{write: &record{Cluster: s.fresh, Place: s.place}}
+}
+
+// compare compares a store with that of the cluster.
+func compare(s situation) decision {
+	r, m := s.record, s.marker
+	same := "give the store of this Laneway by --store: it was " + r.Place + " when it was first used"
+	switch {
+	case m == nil:
+		return decision{refused: refuse(
+			fmt.Sprintf("look for a wrong path, a volume that was forgotten or is not mounted, or a folder of another host: the store was %s when it was first used. If it is the right one and only its marker was lost, write %s into it again as the file %s",
+				r.Place, marker{r.Cluster, r.Store}.text(), markerName),
+			"the object store %s is not that of this Laneway: it has no marker", s.place)}
+	case m.Cluster != r.Cluster:
+		return decision{refused: refuse(same,
+			"the object store %s belongs to another Laneway: its marker names cluster %s, this one is %s", s.place, m.Cluster, r.Cluster)}
+	case m.Store != r.Store:
+		return decision{refused: refuse(same,
+			"the object store %s is not that of this Laneway: another role was faster to mark %s", s.place, r.Place)}
+	}
+	return decision{}
+}

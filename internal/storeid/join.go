@@ -1,0 +1,214 @@
+package storeid
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/replicated"
+)
+
+// maxSteps bounds the steps of one attempt. A role alone takes three; roles that start
+// at the same time cost each other some.
+const maxSteps = 16
+
+// Join returns when the store is that of the cluster: it is compared, or becomes the
+// store of a cluster that has none. A RefusedError says that it is another one. Join
+// tries for as long as ctx lives while JetStream does not answer; other errors are those
+// of the store.
+func Join(ctx context.Context, js jetstream.JetStream, c Candidate) error {
+	_, err := replicated.Retry(ctx, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, (&joining{js: js, candidate: c}).attempt(ctx)
+	})
+	return described(err)
+}
+
+// Compare returns a RefusedError if the store is surely not that of the cluster. It
+// changes nothing.
+func Compare(ctx context.Context, js jetstream.JetStream, c Candidate) error {
+	j := joining{js: js, candidate: c}
+	next, err := j.look(ctx)
+	if err == nil && next.refused != nil {
+		err = next.refused
+	}
+	return described(err)
+}
+
+// described says what failed, unless that is clear.
+func described(err error) error {
+	if refused, ok := errors.AsType[*RefusedError](err); ok {
+		return refused
+	}
+	if err != nil {
+		return fmt.Errorf("compare the object store with that of the cluster: %w", err)
+	}
+	return nil
+}
+
+// joining is one attempt.
+type joining struct {
+	js        jetstream.JetStream
+	candidate Candidate
+	revision  uint64 // of the record that was read; 0 if there was none
+}
+
+func (j *joining) attempt(ctx context.Context) error {
+	for range maxSteps {
+		next, err := j.look(ctx)
+		switch {
+		case errors.Is(err, errMoved):
+			continue
+		case err != nil:
+			return err
+		case next.refused != nil:
+			return backoff.Permanent(next.refused)
+		case next.done():
+			return nil
+		}
+		if err := j.act(ctx, next); err != nil {
+			return err
+		}
+	}
+	return errMoved
+}
+
+// look reads what is there and decides about it.
+func (j *joining) look(ctx context.Context) (decision, error) {
+	s := situation{place: j.candidate.Place, adopt: j.candidate.Adopt, fresh: rand.Text()}
+	var err error
+	if s.record, err = j.readRecord(ctx); err != nil {
+		return decision{}, err
+	}
+	// After the record, which names a marker only once that is there.
+	if s.marker, err = j.readMarker(ctx); err != nil {
+		return decision{}, err
+	}
+	if s.record == nil && s.marker == nil {
+		if s.logs, err = replicated.LogsExist(ctx, j.js); err != nil {
+			return decision{}, err
+		}
+		if s.empty, err = isEmpty(ctx, j.candidate.Store); err != nil {
+			return decision{}, final(ctx, err)
+		}
+	}
+	next := decide(s)
+	if next.refused == nil {
+		return next, nil
+	}
+	// The record may be older than the marker, which another role has written since. Only
+	// what was there at the same time refuses a store; markers never change.
+	before := j.revision
+	if _, err := j.readRecord(ctx); err != nil {
+		return decision{}, err
+	}
+	if j.revision != before {
+		return decision{}, errMoved
+	}
+	return next, nil
+}
+
+// errMoved says that the record was changed while the marker was read.
+var errMoved = errors.New("other roles keep changing the record of the store")
+
+// readRecord returns what the leader of the bucket has; nil if there is none. It does not
+// make the bucket: a role that is refused leaves nothing behind.
+func (j *joining) readRecord(ctx context.Context) (*record, error) {
+	j.revision = 0
+	records, _, err := replicated.Records(ctx, j.js, bucket)
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == jetstream.JSErrCodeStreamNotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, found := range records {
+		if found.Key != key {
+			continue
+		}
+		j.revision = found.Revision
+		if !found.Exists && !found.Unreadable {
+			return nil, nil
+		}
+		decoded, err := decodeRecord(found.Value)
+		if found.Unreadable {
+			err = errors.New("JetStream cannot read it")
+		}
+		if err != nil {
+			return nil, backoff.Permanent(damagedRecord(err))
+		}
+		return decoded, nil
+	}
+	return nil, nil
+}
+
+func damagedRecord(err error) *RefusedError {
+	return refuse("restore the bucket from a copy; or remove it with: nats stream rm KV_"+bucket+", and start one role with the right --store and --adopt-store",
+		"which object store this Laneway has is unknown, because its record in bucket %s is damaged: %v", bucket, err)
+}
+
+// readMarker returns the marker of the store; nil if it has none.
+func (j *joining) readMarker(ctx context.Context) (*marker, error) {
+	content, err := j.candidate.Store.Marker(ctx)
+	switch {
+	case errors.Is(err, objectstore.ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, final(ctx, err)
+	}
+	found, err := decodeMarker(content)
+	if err != nil {
+		return nil, backoff.Permanent(refuse("restore the file "+markerName+" from a copy",
+			"whose object store %s is cannot be told, because its marker is damaged: %v", j.candidate.Place, err))
+	}
+	return found, nil
+}
+
+// isEmpty reports whether a store has no objects.
+func isEmpty(ctx context.Context, store objectstore.Store) (bool, error) {
+	for _, err := range store.List(ctx, "") {
+		return false, err
+	}
+	return true, nil
+}
+
+// act takes a step. That another role was faster is no error: what there is then is
+// looked at again.
+func (j *joining) act(ctx context.Context, next decision) error {
+	if next.mark != nil {
+		err := j.candidate.Store.Mark(ctx, []byte(next.mark.text()+"\n"))
+		if err != nil && !errors.Is(err, objectstore.ErrExists) {
+			return final(ctx, err)
+		}
+	}
+	if next.write == nil {
+		return nil
+	}
+	value, err := json.Marshal(next.write)
+	if err != nil {
+		return backoff.Permanent(err)
+	}
+	kv, err := replicated.OpenBucket(ctx, j.js, bucket, "Laneway: the cluster and its object store")
+	if err != nil {
+		return fmt.Errorf("open bucket %s: %w", bucket, err)
+	}
+	_, err = kv.Update(ctx, key, value, j.revision)
+	if replicated.IsConflict(err) {
+		return nil
+	}
+	return err
+}
+
+// final marks an error of the store as one that another attempt would not cure, unless
+// it only says that the time of this attempt is over.
+func final(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	return backoff.Permanent(err)
+}
