@@ -19,6 +19,7 @@ import (
 
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/repair"
+	"laneway.dev/internal/storeid"
 	"laneway.dev/internal/topics"
 	"laneway.dev/pkg/messages"
 )
@@ -100,6 +101,11 @@ func (c *topicRepair) Run(a *app) error {
 		return err
 	}
 	survey.Report.Record = lost
+	if store != nil {
+		if survey.Report.Store.NotShared, err = c.compare(a.ctx, js, store); err != nil {
+			return err
+		}
+	}
 	if err := c.print(a, &survey.Report); err != nil && !errors.Is(err, syscall.EPIPE) {
 		return err
 	}
@@ -115,6 +121,21 @@ func (c *topicRepair) open() (objectstore.Store, error) {
 		return nil, nil
 	}
 	return objectstore.OpenExisting(string(c.Store))
+}
+
+// compare returns how the store differs from that of the services. It is searched all
+// the same: what is compared may be what was lost.
+func (c *topicRepair) compare(ctx context.Context, js jetstream.JetStream, store objectstore.Store) (string, error) {
+	at, err := place(string(c.Store))
+	if err != nil {
+		return "", err
+	}
+	bounded, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	if err := storeid.Compare(bounded, js, storeid.Candidate{Store: store, Place: at}); err != nil {
+		return err.Error(), ctx.Err()
+	}
+	return "", nil
 }
 
 // lookUp returns the topic. If its record is lost, it is what the logs tell, and lost
@@ -252,6 +273,9 @@ func describeLanes(text *strings.Builder, p *repair.Partition) {
 
 func describeStore(text *strings.Builder, s *repair.Store) {
 	_, _ = fmt.Fprintf(text, "\nobject store: %s, %s\n", count(s.Objects, "object"), humanize.IBytes(uint64(s.Bytes)))
+	if s.NotShared != "" {
+		_, _ = fmt.Fprintf(text, "  ! %s\n", s.NotShared)
+	}
 	for _, d := range s.Damaged {
 		_, _ = fmt.Fprintf(text, "  ! object %s of %d bytes cannot be read: %s\n", d.Key, d.Size, d.Reason)
 	}

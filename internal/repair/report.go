@@ -93,9 +93,11 @@ type Lane struct {
 
 // Store is the part of a report about the object store.
 type Store struct {
-	Objects int64     `json:"objects"`
-	Bytes   int64     `json:"bytes"`
-	Damaged []Damaged `json:"damaged"`
+	// NotShared says why the store is not, or may not be, the one that the services use.
+	NotShared string    `json:"not_shared,omitempty"`
+	Objects   int64     `json:"objects"`
+	Bytes     int64     `json:"bytes"`
+	Damaged   []Damaged `json:"damaged"`
 	// MoreDamaged is how many damaged objects are not in Damaged.
 	MoreDamaged int64 `json:"more_damaged,omitempty"`
 }
