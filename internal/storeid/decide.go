@@ -6,9 +6,8 @@ import "fmt"
 type situation struct {
 	record *record // nil: the cluster has none
 	marker *marker // nil: the store has none
-	// What is there without a record and a marker; not looked at otherwise.
-	logs  bool // logs exist
-	empty bool // the store has no objects
+	logs   bool    // logs exist; only looked at without a record
+	empty  bool    // the store has no objects; only looked at without record and marker
 
 	place string // of the store
 	adopt bool
@@ -40,6 +39,10 @@ func decide(s situation) decision {
 		return compare(s)
 	case s.marker != nil && (s.adopt || s.record != nil && s.marker.Cluster == s.record.Cluster):
 		return decision{mark: s.marker, write: &record{Cluster: s.marker.Cluster, Store: s.marker.Store, Place: s.place}}
+	case s.marker != nil && s.record == nil && s.logs:
+		return decision{refused: refuse(
+			"restore the bucket from a copy; or, if the logs refer to objects in this store, start one role once with --adopt-store",
+			"whether the object store %s is that of this Laneway cannot be told: logs exist, but bucket %s, which names it, was lost", s.place, bucket)}
 	case s.marker != nil:
 		return decision{refused: refuse(
 			"give this Laneway a store of its own by --store; or, if it is to take this one over because its own metadata was lost, start it once with --adopt-store",

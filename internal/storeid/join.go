@@ -89,10 +89,12 @@ func (j *joining) look(ctx context.Context) (decision, error) {
 	if s.marker, err = j.readMarker(ctx); err != nil {
 		return decision{}, err
 	}
-	if s.record == nil && s.marker == nil {
+	if s.record == nil {
 		if s.logs, err = replicated.LogsExist(ctx, j.js); err != nil {
 			return decision{}, err
 		}
+	}
+	if s.record == nil && s.marker == nil {
 		if s.empty, err = isEmpty(ctx, j.candidate.Store); err != nil {
 			return decision{}, final(ctx, err)
 		}
