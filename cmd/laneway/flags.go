@@ -36,7 +36,7 @@ type storeFlag struct {
 }
 
 type adoptFlag struct {
-	AdoptStore bool `help:"Take over an object store that has a marker although this Laneway knows of no store, because its metadata was lost. For one start."`
+	AdoptStore bool `help:"Take the object store over although the record of this Laneway's store was lost, and the store may be that of another one. For one start."`
 }
 
 type heartbeatFlag struct {

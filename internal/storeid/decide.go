@@ -46,7 +46,7 @@ func decide(s situation) decision {
 	case s.marker != nil:
 		return decision{refused: refuse(
 			"give this Laneway a store of its own by --store; or, if it is to take this one over because its own metadata was lost, start it once with --adopt-store",
-			"the object store %s belongs to another Laneway: it has a marker, and bucket %s of this one names no store", s.place, bucket)}
+			"the object store %s belongs to another Laneway, or the metadata of this one was lost: it has a marker, and bucket %s names no store", s.place, bucket)}
 	case s.record != nil:
 		return decision{mark: &marker{Cluster: s.record.Cluster, Store: s.fresh}}
 	case s.logs && s.empty && !s.adopt:
