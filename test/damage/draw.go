@@ -140,8 +140,9 @@ func (b bases) draw(seed uint64, n int) (Draw, error) {
 	slices.Sort(categories)
 	// The seed turns the wheel, so that short campaigns of other seeds meet others.
 	turn := n + int(seed%uint64(len(categories)*len(Kinds())))
-	d.Category = categories[turn%len(categories)]
-	d.Kind = Kinds()[(turn/len(categories)+turn)%len(Kinds())]
+	round, place := turn/len(categories), turn%len(categories)
+	d.Category = categories[place]
+	d.Kind = Kinds()[(round+place)%len(Kinds())]
 	d.File = files[d.Category][random.IntN(len(files[d.Category]))]
 	info, err := os.Stat(filepath.Join(b[d.Base], filepath.FromSlash(d.File)))
 	if err != nil {

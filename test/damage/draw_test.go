@@ -1,18 +1,17 @@
 package damage
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 )
 
-func TestDrawsOfACampaignMeetAllKindsAndFiles(t *testing.T) {
+// basesOf makes bases of these files.
+func basesOf(t *testing.T, files ...string) bases {
+	t.Helper()
 	all := make(bases)
-	files := []string{
-		"nats/jetstream/$G/streams/LANEWAY-a-0/msgs/1.blk", "nats/jetstream/$G/streams/LANEWAY-a-0/msgs/index.db",
-		"nats/jetstream/$G/streams/KV_LANEWAY_TOPICS/meta.inf", "objects/objects/0/01", "laneway.lock",
-	}
 	for _, name := range []string{"stopped", "killed"} {
 		all[name] = t.TempDir()
 		for _, file := range files {
@@ -25,6 +24,15 @@ func TestDrawsOfACampaignMeetAllKindsAndFiles(t *testing.T) {
 			}
 		}
 	}
+	return all
+}
+
+func TestDrawsOfACampaignMeetAllKindsAndFiles(t *testing.T) {
+	files := []string{
+		"nats/jetstream/$G/streams/LANEWAY-a-0/msgs/1.blk", "nats/jetstream/$G/streams/LANEWAY-a-0/msgs/index.db",
+		"nats/jetstream/$G/streams/KV_LANEWAY_TOPICS/meta.inf", "objects/objects/0/01", "laneway.lock",
+	}
+	all := basesOf(t, files...)
 	for seed := range uint64(5) {
 		met := make(map[string]bool)
 		for n := range 9 {
@@ -43,6 +51,27 @@ func TestDrawsOfACampaignMeetAllKindsAndFiles(t *testing.T) {
 		}
 		if want := len(files) + len(Kinds()); len(met) != want {
 			t.Errorf("seed %d meets %d files and kinds of %d: %v", seed, len(met), want, met)
+		}
+	}
+}
+
+func TestEveryFileMeetsEveryKindHoweverManyThereAre(t *testing.T) {
+	for count := range 9 {
+		var files []string
+		for n := range count + 1 {
+			files = append(files, fmt.Sprint("file-", n))
+		}
+		all, met := basesOf(t, files...), make(map[string]bool)
+		pairs := len(files) * len(Kinds())
+		for n := range pairs {
+			d, err := all.draw(1, n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			met[d.File+" "+string(d.Kind)] = true
+		}
+		if len(met) != pairs {
+			t.Errorf("%d files meet %d kinds together, want %d", len(files), len(met), pairs)
 		}
 	}
 }
