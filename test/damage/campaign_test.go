@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	draws = flag.Int("draws", 14, "how many damages a campaign draws")
+	draws = flag.Int("draws", 18, "how many damages a campaign draws")
 	seed  = flag.Uint64("seed", 1, "the seed of the draws")
 	from  = flag.Int("from", 0, "the first draw")
 	twice = flag.Bool("twice", false, "start on each folder a second time")
