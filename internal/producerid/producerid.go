@@ -15,7 +15,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/cenkalti/backoff/v5"
@@ -29,11 +28,8 @@ import (
 const bucket = "LANEWAY_PRODUCERS"
 
 const (
-	// lastEpoch is the highest epoch that a producer gets. The one above fences an
-	// id whose epochs are used up.
+	// lastEpoch is the highest epoch that a producer gets.
 	lastEpoch = messages.MaxProducerEpoch
-	// retiredEpoch fences an id for ever.
-	retiredEpoch = math.MaxInt16
 	// maxTopics bounds the topics that a record remembers, maxInstances the instances.
 	maxTopics    = 256
 	maxInstances = 16
@@ -50,20 +46,16 @@ type Registry struct {
 // Identity is what a producer is from now on.
 type Identity struct {
 	messages.ProducerFence
-	// Retired is the fence of the id that the producer had before, whose epochs are
-	// used up; its id is 0 if there is none.
-	Retired messages.ProducerFence
 	// Seen are the ids of topics on which the producer was fenced before.
 	Seen []uint64
 }
 
 // record is what the bucket keeps of a name.
 type record struct {
-	Name    string   `json:"name"`
-	ID      int64    `json:"id,string"`
-	Epoch   int16    `json:"epoch"`
-	Retired int64    `json:"retired,string,omitempty"`
-	Topics  []uint64 `json:"topics,omitempty"` // the most recent ones last
+	Name   string   `json:"name"`
+	ID     int64    `json:"id,string"`
+	Epoch  int16    `json:"epoch"`
+	Topics []uint64 `json:"topics,omitempty"` // the most recent ones last
 	// Instances are those that got the last epochs, and said who they are; the
 	// newest is the last one.
 	Instances []string `json:"instances,omitempty"`
@@ -207,13 +199,9 @@ func (r *Registry) hasRoom(ctx context.Context) error {
 }
 
 func (r *record) identity() Identity {
-	identity := Identity{
+	return Identity{
 		ProducerFence: messages.ProducerFence{ProducerID: r.ID, ProducerEpoch: r.Epoch, Name: r.Name}, Seen: r.Topics,
 	}
-	if r.Retired != 0 {
-		identity.Retired = messages.ProducerFence{ProducerID: r.Retired, ProducerEpoch: retiredEpoch, Name: r.Name}
-	}
-	return identity
 }
 
 // next returns the record of the next instance. One that does not say who it is ends
@@ -229,10 +217,10 @@ func (r record) next(name, instance string) record {
 	return r
 }
 
-// advance gives the next epoch, and retires the id if there is none.
+// advance gives the next epoch, or another id if there is none.
 func (r *record) advance() {
 	if r.Epoch >= lastEpoch {
-		r.Retired, r.ID, r.Epoch = r.ID, New(), 0
+		r.ID, r.Epoch = New(), 0
 	} else {
 		r.Epoch++
 	}

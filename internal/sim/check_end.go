@@ -82,7 +82,7 @@ func (c *checks) bounded(p *process) {
 }
 
 func (c *checks) boundedOwner(p *process, st replicator.Stats) {
-	producers := len(c.w.clients)
+	producers := len(c.w.clients) + c.w.counts.NamesLost // each has another id then
 	if m := &c.w.config.Mix; m.Memory > 0 {
 		producers = m.MaxProducers
 	}

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"math"
 	"time"
 
 	"laneway.dev/internal/sim/describe"
@@ -50,6 +51,9 @@ func (c *checks) committed(e *messages.LoggedEntry, by string) {
 	for _, f := range n.Fences {
 		c.w.counts.Fences++
 		c.epochs[f.ProducerID] = max(c.epochs[f.ProducerID], f.ProducerEpoch)
+		if f.Continues != 0 {
+			c.epochs[f.Continues] = math.MaxInt16
+		}
 	}
 }
 
@@ -92,7 +96,7 @@ func (c *checks) sequenceLogged(e *messages.LoggedEntry, b *messages.Placeholder
 		c.w.violated("fencing: entry %d is of epoch %d of producer %d behind %d", e.Sequence, s.ProducerEpoch, s.ProducerID, c.epochs[s.ProducerID])
 	}
 	c.epochs[s.ProducerID] = s.ProducerEpoch
-	life := lifeKey{s.ProducerEpoch, recordKey{key.client, key.first}}
+	life := lifeKey{s.ProducerID, s.ProducerEpoch, recordKey{key.client, key.first}}
 	if c.absent[life] {
 		c.w.violated("I6: %s comes into the log, its client was told that it never would", life)
 	}

@@ -111,7 +111,7 @@ func (c *checks) doubled(data []byte) {
 			b := &stage.Batches[i]
 			n := c.issues[ticket{laneKey{stage.Epoch, b.Lane}, b.Number}]
 			n.doubled = true
-			c.unsure[lifeKey{b.Sequence.ProducerEpoch, recordKey{n.key.client, n.key.first}}] = true
+			c.unsure[lifeKey{b.Sequence.ProducerID, b.Sequence.ProducerEpoch, recordKey{n.key.client, n.key.first}}] = true
 		}
 	}
 }

@@ -41,12 +41,13 @@ type checks struct {
 
 // lifeKey names the batch that begins with a record, as sent by one instance of a client.
 type lifeKey struct {
+	id     int64
 	epoch  int16
 	record recordKey
 }
 
 func (k lifeKey) String() string {
-	return fmt.Sprintf("record %d of client %d in epoch %d", k.record.record, k.record.client, k.epoch)
+	return fmt.Sprintf("record %d of client %d, id %d, in epoch %d", k.record.record, k.record.client, k.id, k.epoch)
 }
 
 type laneKey struct {
@@ -114,7 +115,7 @@ func (c *checks) acked(r *request, offset int64) {
 
 // failed notes what a window that has failed says of a batch.
 func (c *checks) failed(i *instance, key batchKey) {
-	life := lifeKey{i.epoch, recordKey{key.client, key.first}}
+	life := lifeKey{i.id, i.epoch, recordKey{key.client, key.first}}
 	if !i.window.Absent() || c.unsure[life] {
 		return
 	}

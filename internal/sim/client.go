@@ -38,6 +38,7 @@ type client struct {
 type instance struct {
 	c      *client
 	number int
+	id     int64
 	epoch  int16
 	window *delivery.Window[batchKey]
 	next   int // record of the source that is sent next
@@ -50,7 +51,7 @@ type instance struct {
 // begin begins an instance. That of a named client asks for its epoch and for how
 // far it came.
 func (c *client) begin() {
-	i := &instance{c: c}
+	i := &instance{c: c, id: c.id}
 	if c.instance != nil {
 		i.number = c.instance.number + 1
 	}
@@ -94,11 +95,12 @@ func (i *instance) init() {
 		return
 	}
 	i.c.epochs++
+	i.id = i.c.id
 	epoch := i.c.epochs - 1
 	f := pick(w, all).service.(*frontendService)
-	f.fence(messages.ProducerFence{ProducerID: i.c.id, ProducerEpoch: epoch, Name: fmt.Sprint("client-", i.c.number)},
+	f.fence(messages.ProducerFence{ProducerID: i.id, ProducerEpoch: epoch, Name: fmt.Sprint("client-", i.c.number)},
 		func(m messages.ProducerFenced) {
-			if i.dead || i.window != nil || epoch != i.c.epochs-1 {
+			if i.dead || i.window != nil || m.Producer.ProducerID != i.id || epoch != i.c.epochs-1 {
 				return // nobody waits any more
 			}
 			if m.Code == messages.CodeTooManyProducers {
@@ -144,7 +146,7 @@ func (i *instance) step() {
 	for s, ok := i.window.Next(w.now); ok; s, ok = i.window.Next(w.now) {
 		i.send(&request{key: s.Batch, instance: i, id: s.ID, produce: frontend.Produce{
 			Lane: i.c.key, Records: s.Batch.records, Payload: s.Batch.payload(), FirstUnacked: s.FirstUnacked,
-			Sequence: messages.Sequence{ProducerID: i.c.id, ProducerEpoch: i.epoch, First: s.Sequence},
+			Sequence: messages.Sequence{ProducerID: i.id, ProducerEpoch: i.epoch, First: s.Sequence},
 		}})
 		if s.Attempt > 0 {
 			w.counts.Resent++
@@ -177,7 +179,7 @@ func (i *instance) restarted() bool {
 	c.restarts, i.dead = false, true
 	c.w.counts.EpochsBegun++
 	c.start = messages.AddSequence(0, -int64(i.next))
-	c.instance = &instance{c: c, number: i.number + 1, epoch: i.epoch + 1}
+	c.instance = &instance{c: c, number: i.number + 1, id: i.id, epoch: i.epoch + 1}
 	c.instance.open(0)
 	return true
 }
@@ -241,6 +243,18 @@ func (c *client) restart(oldDies bool) {
 	c.w.say("%s is replaced, and %s", c.instance, map[bool]string{true: "dies", false: "goes on"}[oldDies])
 	c.instance.dead = c.instance.dead || oldDies || c.instance.window == nil
 	c.begin()
+}
+
+// loseName loses the record of a named client, whose next instance gets another id. It
+// is lost only after the replicator has learned the name.
+func (c *client) loseName(oldDies bool) {
+	if !c.named || c.done || c.instance == nil || c.instance.window == nil {
+		return
+	}
+	c.w.counts.NamesLost++
+	c.w.say("the record of client-%d is lost", c.number)
+	c.id, c.epochs = c.id+int64(c.w.config.Clients), 0
+	c.restart(oldDies)
 }
 
 // disconnect takes the client's connection away for a while, and with it the answers

@@ -26,7 +26,7 @@ type Counts struct {
 	WrongExpectations, SnapshotsReplayed              int
 	SlowUploads, Rests, TooManyProducers              int
 	WrongIDs, EpochsBegun, EpochsLost                 int
-	Marks, MarksMoved, Gaps                           int
+	Marks, MarksMoved, Gaps, NamesLost                int
 	Together                                          int // arrived in one turn with another one
 }
 

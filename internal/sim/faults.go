@@ -17,8 +17,9 @@ func (w *world) disturbances() {
 		{m.Zombie, w.zombie},
 		{m.Cut, w.cutOff},
 		{m.LeaderChange, w.log.loseLeader},
-		{m.ClientRestart, func() { w.clientLost(true) }},
-		{m.ClientZombie, func() { w.clientLost(false) }},
+		{m.ClientRestart, func() { w.named().restart(true) }},
+		{m.ClientZombie, func() { w.named().restart(false) }},
+		{m.NameLost, func() { w.named().loseName(w.chance(0.5)) }},
 		{m.Disconnect, func() { pick(w, w.clients).disconnect(w.between(0, 3*time.Second)) }},
 		{m.EpochsLost, w.loseEpochs},
 	}
@@ -64,15 +65,15 @@ func (w *world) hang() {
 	}
 }
 
-// clientLost lets an instance of a named client be replaced.
-func (w *world) clientLost(dies bool) {
+// named draws a named client.
+func (w *world) named() *client {
 	var named []*client
 	for _, c := range w.clients {
 		if c.named {
 			named = append(named, c)
 		}
 	}
-	pick(w, named).restart(dies)
+	return pick(w, named)
 }
 
 // zombie starts a process of a role whose owner lives, and perhaps hangs, and finds

@@ -30,7 +30,7 @@ type Mix struct {
 	OneLane      bool
 	OneLaneFails float64
 
-	Crash, Hang, Zombie, Cut, LeaderChange, ClientRestart, ClientZombie, Disconnect, EpochsLost int
+	Crash, Hang, Zombie, Cut, LeaderChange, ClientRestart, ClientZombie, NameLost, Disconnect, EpochsLost int
 }
 
 // Mixes rotate over the seeds.
@@ -53,4 +53,8 @@ var Mixes = []Mix{
 	},
 	{Name: "no room", MaxLanes: 3, Lose: 0.02, Late: 0.05, Double: 0.02, RefuseAdmission: 0.05, Skew: time.Second, Crash: 4, Zombie: 8, Hang: 2},
 	{Name: "epochs lost", Lose: 0.01, Crash: 2, Zombie: 8, Hang: 4, EpochsLost: 8},
+	{
+		Name: "names lost", Lose: 0.01, Late: 0.02, LoseAck: 0.02, LateAppend: 0.02, SnapshotDamage: 0.1, Crash: 2, Hang: 1, Zombie: 2, LeaderChange: 2,
+		ClientRestart: 1, ClientZombie: 1, NameLost: 8,
+	},
 }

@@ -141,7 +141,7 @@ func lower(c Config, n, least int, set func(*Config, int)) []Config {
 // fewerDisturbances leaves single disturbances out, if there are any.
 func fewerDisturbances(c Config) []Config {
 	m := &c.Mix
-	if m.Crash+m.Hang+m.Zombie+m.Cut+m.LeaderChange+m.ClientRestart+m.ClientZombie == 0 {
+	if m.Crash+m.Hang+m.Zombie+m.Cut+m.LeaderChange+m.ClientRestart+m.ClientZombie+m.NameLost == 0 {
 		if len(c.Without) > 0 {
 			c.Without = nil // they say nothing any more
 			return []Config{c}

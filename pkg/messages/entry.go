@@ -6,7 +6,7 @@ import (
 )
 
 // entryVersion is the version of the log entry. Another one is not read.
-const entryVersion = 4
+const entryVersion = 5
 
 // Entry is one JetStream message of a partition's log: a group commit of
 // placeholders, or an entry without any: the first of its log if Created is set, a

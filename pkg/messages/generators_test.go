@@ -79,7 +79,7 @@ var genFence = rapid.Custom(func(t *rapid.T) ProducerFence {
 })
 
 var genLoggedFence = rapid.Custom(func(t *rapid.T) LoggedFence {
-	return LoggedFence{ProducerFence: genFence.Draw(t, "fence"), Anew: rapid.Bool().Draw(t, "anew")}
+	return LoggedFence{ProducerFence: genFence.Draw(t, "fence"), Anew: rapid.Bool().Draw(t, "anew"), Continues: rapid.Int64Min(0).Draw(t, "continues")}
 })
 
 var genKnown = rapid.Custom(func(t *rapid.T) KnownProducer {

@@ -84,7 +84,7 @@ var sampleFullEntry = func() Entry {
 	n.Refused = sampleNumbers
 	n.Batches = slices.Clone(n.Batches)
 	n.Batches[1].Sequence = Sequence{ProducerID: 1 << 40, ProducerEpoch: 3, First: math.MaxInt32}
-	n.Fences = []LoggedFence{{ProducerFence: ProducerFence{ProducerID: 5, ProducerEpoch: 4, Name: "feed"}, Anew: true}}
+	n.Fences = []LoggedFence{{ProducerFence: ProducerFence{ProducerID: 5, ProducerEpoch: 4, Name: "feed"}, Anew: true, Continues: 3}}
 	return n
 }()
 

@@ -49,6 +49,9 @@ type LoggedFence struct {
 	// Anew says that the owner that wrote it remembered no batch of the producer:
 	// whatever the log has of it before does not count any more.
 	Anew bool
+	// Continues is the producer that had the name on this partition before, or 0. Its
+	// history is that of this producer from here on, and its own batches are refused.
+	Continues int64
 }
 
 // KnownProducer is what a partition remembers of a producer.
@@ -94,14 +97,15 @@ func decodeFence(d *decoder) ProducerFence {
 }
 
 func encodeLoggedFence(e *encoder, f *LoggedFence) {
-	e.array(2)
+	e.array(3)
 	encodeFence(e, &f.ProducerFence)
 	e.bool(f.Anew)
+	e.int(f.Continues)
 }
 
 func decodeLoggedFence(d *decoder) LoggedFence {
-	d.fields(2)
-	return LoggedFence{ProducerFence: decodeFence(d), Anew: d.bool()}
+	d.fields(3)
+	return LoggedFence{ProducerFence: decodeFence(d), Anew: d.bool(), Continues: d.natural()}
 }
 
 func encodeKnown(e *encoder, k *KnownProducer) {

@@ -6,8 +6,8 @@ type FenceProducer struct {
 	Partition Partition
 	Epoch     uint64 // frontend epoch, where the answer goes
 	Fence     ProducerFence
-	// IfKnown asks for nothing but the answer POSITION_EXPIRED if the partition does
-	// not know the producer.
+	// IfKnown asks for nothing but the answer POSITION_EXPIRED if the partition knows
+	// neither the producer nor its name.
 	IfKnown bool
 }
 

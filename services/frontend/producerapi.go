@@ -131,40 +131,33 @@ func (e *epochTaken) Error() string {
 	return fmt.Sprintf("partition %s knows epoch %d", e.partition, e.epoch)
 }
 
-// fencePartition fences a partition, also against the id that the producer had
-// before: where it ended, the new one goes on. A partition that has been fenced for
-// an earlier instance and knows nothing of the producer has forgotten how far it
-// came. It stays as it is, so that whoever asks next is told the same.
+// fencePartition fences a partition. One that knows the name by another id fences that
+// id for good, and tells where it ended: there the new one continues. A partition that
+// has been fenced for an earlier instance and knows nothing of the producer has
+// forgotten how far it came. It stays as it is, so that whoever asks next is told the
+// same.
 func (s *Service) fencePartition(ctx context.Context, p messages.Partition, identity *producerid.Identity) (messages.ProducerPosition, error) {
 	position := messages.ProducerPosition{Topic: p.Topic, Partition: p.Number}
-	expected := slices.Contains(identity.Seen, p.TopicID)
-	for _, f := range []messages.ProducerFence{identity.Retired, identity.ProducerFence} {
-		if f.ProducerID == 0 {
-			continue
-		}
-		fenced, err := ask(ctx, s, &s.fences, fenceKey{p, f.ProducerID, f.ProducerEpoch},
-			messages.FenceProducer{Partition: p, Epoch: s.number(), Fence: f, IfKnown: expected})
-		if err != nil {
-			return position, err
-		}
-		position.Expired = fenced.Code == messages.CodePositionExpired
-		switch {
-		case position.Expired:
-			continue
-		case fenced.Code == messages.CodeTooManyProducers:
-			return position, messages.Errorf(fenced.Code, "partition %s, producer %q", p, f.Name)
-		case fenced.Code == messages.CodeInvalidEpoch && f == identity.ProducerFence:
-			return position, &epochTaken{p, fenced.Producer.ProducerEpoch}
-		case fenced.Code != messages.CodeOK:
-			return position, messages.Errorf(fenced.Code, "partition %s, producer %q, id %d: epoch %d is known, this instance has %d",
-				p, f.Name, f.ProducerID, fenced.Producer.ProducerEpoch, f.ProducerEpoch)
-		}
-		expected = false
+	fenced, err := ask(ctx, s, &s.fences, fenceKey{p, identity.ProducerID, identity.ProducerEpoch},
+		messages.FenceProducer{
+			Partition: p, Epoch: s.number(), Fence: identity.ProducerFence, IfKnown: slices.Contains(identity.Seen, p.TopicID),
+		})
+	if err != nil {
+		return position, err
+	}
+	switch fenced.Code {
+	case messages.CodeOK:
 		if fenced.Producer.HasLast {
 			position.LastSequence = &fenced.Producer.Last
 		}
+		return position, nil
+	case messages.CodePositionExpired:
+		position.Expired = true
+		return position, nil
+	case messages.CodeInvalidEpoch:
+		return position, &epochTaken{p, fenced.Producer.ProducerEpoch}
 	}
-	return position, nil
+	return position, messages.Errorf(fenced.Code, "partition %s, producer %q", p, identity.Name)
 }
 
 func (s *Service) listProducers(ctx context.Context, data []byte) (any, error) {

@@ -1,6 +1,7 @@
 package replicator_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -12,14 +13,17 @@ import (
 func fence(id int64, epoch int16) messages.FenceProducer {
 	return messages.FenceProducer{
 		Partition: partition, Epoch: 1,
-		Fence: messages.ProducerFence{ProducerID: id, ProducerEpoch: epoch, Name: "feed"},
+		Fence: messages.ProducerFence{ProducerID: id, ProducerEpoch: epoch, Name: nameOf(id)},
 	}
 }
+
+// nameOf is the name of the producer of an id.
+func nameOf(id int64) string { return fmt.Sprint("feed-", id) }
 
 // expectFenced takes what was sent, in which one fence is answered.
 func (o *owner) expectFenced(want messages.ProducerFenced) {
 	o.w.t.Helper()
-	want.Partition, want.Epoch, want.Producer.Name = partition, 1, "feed"
+	want.Partition, want.Epoch, want.Producer.Name = partition, 1, nameOf(want.Producer.ProducerID)
 	if got := sentOf[messages.ProducerFenced](o); len(got) != 1 || got[0] != want {
 		o.w.t.Fatalf("%s answers %+v\nwant %+v", o.name, got, want)
 	}
@@ -247,4 +251,23 @@ func TestFenceOfAProducerThatWasToBeKnownChangesNothingIfItIsNot(t *testing.T) {
 	o.step(ifKnown)
 	o.settle()
 	o.expectFenced(fencedAt(7, 1, 0))
+}
+
+func TestProducerContinuesTheHistoryOfItsNameAlsoWithTheNextOwner(t *testing.T) {
+	w, o := newLeader(t)
+	o.step(fence(7, 1))
+	o.commit(inEpoch(1, of(7, 1, 0)))
+	o.take()
+	other := fence(8, 0)
+	other.Fence.Name = nameOf(7)
+	want := fencedAt(8, 0, 0)
+	want.Partition, want.Epoch, want.Producer.Name = partition, 1, nameOf(7)
+	for _, owner := range []*owner{o, w.leader("second")} {
+		owner.step(other)
+		owner.settle()
+		if got := sentOf[messages.ProducerFenced](owner); len(got) != 1 || got[0] != want {
+			t.Fatalf("%s answers %+v\nwant %+v", owner.name, got, want)
+		}
+		w.expectFences([]int16{1, 0}, []int{0, 1})
+	}
 }

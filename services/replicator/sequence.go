@@ -42,13 +42,13 @@ type fence struct {
 // fenceProducer takes a fence. It is answered once it is in the log; one that is
 // in flight already is answered when it lands, so its repetition is not.
 func (c *Core) fenceProducer(now time.Time, m messages.FenceProducer) {
-	producer, verdict := c.producers.Fence(m.Fence, m.IfKnown)
+	producer, logged, verdict := c.producers.Fence(m.Fence, m.IfKnown)
 	code := messages.CodeOK
 	switch verdict {
 	case producers.FenceAccepted:
 		c.queue = append(c.queue, pending{
 			epoch: c.frontend, sequencer: c.sequencer, producer: producer,
-			fence: &fence{messages.LoggedFence{ProducerFence: m.Fence, Anew: producer.BeginsAnew()}, m.Epoch}, since: now,
+			fence: &fence{logged, m.Epoch}, since: now,
 		})
 		c.accepted++
 		return

@@ -16,7 +16,7 @@ func Entry(e *messages.Entry) string {
 			tickets(e.Batches, func(b *messages.Placeholder) ticket { return ticket{b.Lane, b.Number, b.Floor} })))
 	}
 	if len(e.Fences) > 0 {
-		parts = append(parts, "fences "+join(e.Fences, func(f messages.LoggedFence) string { return fence(f.ProducerFence) }))
+		parts = append(parts, "fences "+join(e.Fences, loggedFence))
 	}
 	if len(e.Refused) > 0 {
 		parts = append(parts, "refused for ever "+join(e.Refused, numbers))
@@ -29,4 +29,11 @@ func Entry(e *messages.Entry) string {
 	default:
 		return strings.Join(parts, "; ")
 	}
+}
+
+func loggedFence(f messages.LoggedFence) string {
+	if f.Continues == 0 {
+		return fence(f.ProducerFence)
+	}
+	return fmt.Sprintf("%s, continues producer %d", fence(f.ProducerFence), f.Continues)
 }

@@ -1,6 +1,10 @@
 package producers
 
-import "laneway.dev/pkg/messages"
+import (
+	"slices"
+
+	"laneway.dev/pkg/messages"
+)
 
 // flight is what is accepted of a producer and not committed, in order. It is
 // never empty, and goes back to the table's spares when it has become so.
@@ -12,6 +16,7 @@ type flight struct {
 // flying is a batch or a fence in flight.
 type flying struct {
 	original    *Original // if another batch repeats it
+	before      *Producer // of a fence: whose history it continues
 	first, last int32
 	epoch       int16
 	fence       bool
@@ -27,6 +32,21 @@ func (f *flight) newestBatch() *flying {
 		}
 	}
 	return nil
+}
+
+// before returns the producer whose history a fence in flight continues; nil if none does.
+func (f *flight) before() *Producer {
+	for i := range f.items[f.head:] {
+		if before := f.items[f.head+i].before; before != nil {
+			return before
+		}
+	}
+	return nil
+}
+
+// fencing reports whether a fence is in flight.
+func (f *flight) fencing() bool {
+	return f != nil && slices.ContainsFunc(f.items[f.head:], func(item flying) bool { return item.fence })
 }
 
 // find returns the batch with these sequences, and whether the newest epoch began
@@ -103,19 +123,26 @@ func (t *Table) Commit(p *Producer, offset int64) {
 	}
 	p.active = t.clock
 	if item.fence {
-		p.fenced(item.epoch)
+		p.epoch = item.epoch
 	} else {
 		p.settle(item.epoch, batch{offset, item.first, item.last})
 	}
-	item.original = nil
+	if item.before != nil {
+		t.Commit(item.before, offset) // its own fence, behind all of its batches
+		p.follow(item.before)
+	}
+	item.original, item.before = nil, nil
 	if p.flight.head++; p.flight.head == len(p.flight.items) {
 		t.land(p)
 	}
 }
 
-// fenced makes a committed fence part of what is known.
-func (p *Producer) fenced(epoch int16) {
-	p.epoch = epoch
+// follow takes the history of the producer that had the name before, and fences that
+// one for good: the sequences of a name are one series, whatever its id.
+func (p *Producer) follow(before *Producer) {
+	p.done, p.count, p.next = before.done, before.count, before.next
+	before.forget()
+	before.epoch = retired
 }
 
 // settle makes a committed batch part of the history. One of a higher epoch,
@@ -136,7 +163,8 @@ const (
 	FenceAccepted FenceVerdict = iota
 	// FenceCommitted says that the fence is in the log already.
 	FenceCommitted
-	// FenceInFlight says that the fence, or a higher one, is in flight.
+	// FenceInFlight says that the fence, a higher one, or one of another producer that
+	// has the name is in flight.
 	FenceInFlight
 	// FenceRefused says that a higher epoch is in the log.
 	FenceRefused
@@ -147,26 +175,43 @@ const (
 )
 
 // Fence puts the fence of a named producer into flight, if its epoch is above the
-// known one; with ifKnown only that of a producer that is known. The producer that
-// it returns is for Commit; nil is one that is not known.
-func (t *Table) Fence(f messages.ProducerFence, ifKnown bool) (*Producer, FenceVerdict) {
+// known one; with ifKnown only if the id or the name is known. It also returns the
+// fence as the log is to have it. The producer that it returns is for Commit; nil is
+// one that is not known.
+//
+// If the partition knows the name by another id, the producer continues the history of
+// that one: the record of the name was lost, or the epochs of the id were used up.
+func (t *Table) Fence(f messages.ProducerFence, ifKnown bool) (*Producer, messages.LoggedFence, FenceVerdict) {
+	logged := messages.LoggedFence{ProducerFence: f}
 	p := t.byID[f.ProducerID]
-	switch {
-	case p == nil && ifKnown:
-		return nil, FenceUnknown
-	case p == nil && !t.hasRoom():
-		return nil, FenceTooMany
-	case p == nil:
-		p = t.find(f.ProducerID)
-	case f.ProducerEpoch < p.epoch:
-		return p, FenceRefused
-	case f.ProducerEpoch == p.epoch:
-		return p, FenceCommitted
-	case f.ProducerEpoch <= p.knownEpoch():
-		return p, FenceInFlight
+	room := p != nil || t.hasRoom() // it may forget producers
+	before := t.names[f.Name]
+	if before == p {
+		before = nil
 	}
+	switch {
+	case p == nil && before == nil && ifKnown:
+		return nil, logged, FenceUnknown
+	case !room:
+		return nil, logged, FenceTooMany
+	case p != nil && f.ProducerEpoch < p.epoch:
+		return p, logged, FenceRefused
+	case p != nil && f.ProducerEpoch == p.epoch:
+		return p, logged, FenceCommitted
+	case p != nil && f.ProducerEpoch <= p.knownEpoch():
+		return p, logged, FenceInFlight
+	case before != nil && before.flight.fencing():
+		return p, logged, FenceInFlight
+	}
+	p = t.find(f.ProducerID)
+	logged.Anew = before == nil && p.beginsAnew()
 	p.rename(f.Name)
-	p.active = t.clock
-	t.fly(p, flying{epoch: f.ProducerEpoch, fence: true})
-	return p, FenceAccepted
+	t.fly(p, flying{epoch: f.ProducerEpoch, fence: true, before: before})
+	if before != nil {
+		logged.Continues = before.id
+		before.active = t.clock
+		t.fly(before, flying{epoch: retired, fence: true})
+	}
+	t.keepName(p)
+	return p, logged, FenceAccepted
 }

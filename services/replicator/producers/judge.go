@@ -143,10 +143,11 @@ func (p *Producer) knownEpoch() int16 {
 	return p.epoch
 }
 
-// BeginsAnew says whether no batch of the producer is known, in flight or committed.
-func (p *Producer) BeginsAnew() bool {
+// beginsAnew reports whether no batch of the producer is known, in flight or committed,
+// and no fence in flight gives it the history of another one.
+func (p *Producer) beginsAnew() bool {
 	_, some := p.knownLast()
-	return !some
+	return !some && (p.flight == nil || p.flight.before() == nil)
 }
 
 // knownLast is the sequence of the newest record, in flight or committed.

@@ -114,12 +114,13 @@ func (c *comparison) send() {
 }
 
 func (c *comparison) fence() {
-	f := messages.ProducerFence{ProducerID: int64(1 + c.pick(ids, "id")), Name: "name"}
+	f := messages.ProducerFence{ProducerID: int64(1 + c.pick(ids, "id"))}
+	f.Name = fmt.Sprint("name of ", f.ProducerID)
 	if h := c.model.producers[f.ProducerID]; h != nil {
 		f.ProducerEpoch = max(0, h.epoch())
 	}
 	f.ProducerEpoch = max(0, f.ProducerEpoch+int16(c.pick(3, "epoch"))-1)
-	p, got := c.table.Fence(f, false)
+	p, logged, got := c.table.Fence(f, false)
 	c.evicted()
 	if want := c.model.fence(f.ProducerID, f.ProducerEpoch); got != want {
 		c.Fatalf("fence %+v: verdict %d, want %d", f, got, want)
@@ -127,7 +128,7 @@ func (c *comparison) fence() {
 	if got == producers.FenceAccepted {
 		c.flying = append(c.flying, p)
 		c.model.accept(&record{
-			Sequence: messages.Sequence{ProducerID: f.ProducerID, ProducerEpoch: f.ProducerEpoch}, fence: true, anew: p.BeginsAnew(),
+			Sequence: messages.Sequence{ProducerID: f.ProducerID, ProducerEpoch: f.ProducerEpoch}, fence: true, anew: logged.Anew,
 		})
 	}
 }

@@ -21,12 +21,23 @@ func (t *Table) ApplyBatch(s messages.Sequence, records uint32, offset int64) {
 
 // ApplyFence makes a fence of the log part of the table.
 func (t *Table) ApplyFence(f messages.LoggedFence) {
+	var before *Producer
+	if f.Continues != 0 && t.byID[f.Continues] != nil {
+		before = t.read(f.Continues)
+	}
 	p := t.read(f.ProducerID)
 	if f.Anew {
 		p.forget()
 	}
 	p.rename(f.Name)
 	p.epoch = f.ProducerEpoch
+	if before != nil {
+		p.follow(before)
+	}
+	if other := t.names[f.Name]; other != nil && other != p && other != before {
+		t.remove(other) // the owner had forgotten it
+	}
+	t.keepName(p)
 }
 
 // read returns the producer of the next batch or fence of the log.
@@ -55,7 +66,7 @@ func (t *Table) makeRoom(id int64) {
 		oldest := t.aged[0]
 		t.aged = t.aged[1:]
 		if p := t.byID[oldest.id]; p != nil && p.age() == oldest {
-			delete(t.byID, p.id)
+			t.remove(p)
 			return
 		}
 	}
@@ -107,7 +118,7 @@ func (t *Table) Snapshot() []messages.SnapshotProducer {
 // Restore fills an empty table from what Snapshot returned at a time.
 func (t *Table) Restore(at time.Time, all []messages.SnapshotProducer) {
 	t.at = at
-	t.byID = make(map[int64]*Producer, len(all))
+	t.byID, t.names = make(map[int64]*Producer, len(all)), make(map[string]*Producer)
 	for i := range all {
 		s := &all[i]
 		p := &Producer{id: s.ProducerID, epoch: s.ProducerEpoch, active: t.clock - s.Idle}
@@ -116,6 +127,9 @@ func (t *Table) Restore(at time.Time, all []messages.SnapshotProducer) {
 			p.push(batch{b.Offset, b.First, b.Last})
 		}
 		t.byID[p.id] = p
+		if other := t.names[s.Name]; other == nil || other.active < p.active {
+			t.keepName(p)
+		}
 	}
 }
 

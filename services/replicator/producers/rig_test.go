@@ -101,15 +101,17 @@ func (r *rig) joins(b batch) *producers.Original {
 	return j.Original
 }
 
-func (r *rig) fence(id int64, epoch int16, want producers.FenceVerdict) {
+// fence asks for a fence of the producer named feed, and returns what the log gets of it.
+func (r *rig) fence(id int64, epoch int16, want producers.FenceVerdict) messages.LoggedFence {
 	r.Helper()
-	p, got := r.Fence(messages.ProducerFence{ProducerID: id, ProducerEpoch: epoch, Name: "feed"}, false)
+	p, logged, got := r.Fence(messages.ProducerFence{ProducerID: id, ProducerEpoch: epoch, Name: "feed"}, false)
 	if got != want {
 		r.Fatalf("the fence of epoch %d gets verdict %d, want %d", epoch, got, want)
 	}
 	if got == producers.FenceAccepted {
 		r.flying, r.sizes = append(r.flying, p), append(r.sizes, 0)
 	}
+	return logged
 }
 
 // commit commits the oldest in flight.

@@ -30,8 +30,9 @@ type Table struct {
 	limit  int
 
 	byID  map[int64]*Producer
-	at    time.Time     // of the last Advance
-	clock time.Duration // what has passed since the table was made
+	names map[string]*Producer // by name: the producer that was fenced last, in the log or in flight
+	at    time.Time            // of the last Advance
+	clock time.Duration        // what has passed since the table was made
 	swept time.Duration
 	spare []*flight
 	aged  []age  // the first to be forgotten for another one while the log is read
@@ -61,7 +62,7 @@ type batch struct {
 // New returns an empty table that forgets producers after expiry and takes new
 // ones up to limit.
 func New(expiry time.Duration, limit int) *Table {
-	return &Table{expiry: expiry, limit: limit, byID: make(map[int64]*Producer)}
+	return &Table{expiry: expiry, limit: limit, byID: make(map[int64]*Producer), names: make(map[string]*Producer)}
 }
 
 // Len returns the number of producers.
@@ -86,10 +87,18 @@ func (t *Table) Evict() {
 
 func (t *Table) sweep() {
 	t.swept = t.clock
-	for id, p := range t.byID {
+	for _, p := range t.byID {
 		if p.flight == nil && t.clock-p.active > t.expiry {
-			delete(t.byID, id)
+			t.remove(p)
 		}
+	}
+}
+
+// remove forgets a producer.
+func (t *Table) remove(p *Producer) {
+	delete(t.byID, p.id)
+	if t.names[p.name()] == p {
+		delete(t.names, p.name())
 	}
 }
 
@@ -105,19 +114,25 @@ func (t *Table) hasRoom() bool {
 
 // RollBack forgets what is in flight.
 func (t *Table) RollBack() {
-	for id, p := range t.byID {
+	for _, p := range t.byID {
 		if p.flight == nil {
 			continue
 		}
+		before := p.flight.before()
 		t.land(p)
 		if p.count == 0 && p.epoch == unborn {
-			delete(t.byID, id)
+			t.remove(p)
 		}
+		t.keepName(before)
 	}
 }
 
-// unborn is the epoch of a producer of which nothing is committed.
-const unborn = -1
+const (
+	// unborn is the epoch of a producer of which nothing is committed.
+	unborn = -1
+	// retired is the epoch of a producer whose name has another id: no batch has it.
+	retired = messages.MaxProducerEpoch + 1
+)
 
 // find returns a producer, which is made if it is not known.
 func (t *Table) find(id int64) *Producer {
@@ -182,6 +197,13 @@ func (p *Producer) name() string {
 		return ""
 	}
 	return *p.named
+}
+
+// keepName notes that a producer is the one of its name, if it has one.
+func (t *Table) keepName(p *Producer) {
+	if p != nil && p.named != nil && p.epoch != retired {
+		t.names[*p.named] = p
+	}
 }
 
 func (p *Producer) rename(name string) {
