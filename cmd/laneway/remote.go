@@ -64,6 +64,10 @@ func (r *remote) serve(ctx context.Context, p *process) error {
 		about = append(about, zap.String("store", r.store.location))
 	}
 	p.log.Info("ready", about...)
+	if r.role == roles.Replicator {
+		// No client of NATS can look it up: only the monitoring port and the system account show it.
+		p.log.Info("acknowledged records survive a power loss only if the NATS server syncs each write: its configuration must say jetstream { sync_interval: always }")
+	}
 	return p.wait(ctx, services)
 }
 

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"laneway.dev/test/deployment"
 )
 
@@ -103,4 +105,52 @@ func TestAnOldInstanceThatGoesOnIsFenced(t *testing.T) {
 		t.Errorf("the old instance ends with %v: %s", err, said.String())
 	}
 	f.sameAs(ctx, t, content)
+}
+
+// What names need beyond the logs is kept in a bucket. Its records are lost one by one,
+// in a way that Laneway does not notice, or with the bucket.
+func TestAFileIsFedExactlyOnceWhenTheRecordOfItsProducerIsLost(t *testing.T) {
+	const stream = "KV_LANEWAY_PRODUCERS"
+	for name, lose := range map[string]func(context.Context, *testing.T, *fixture){
+		"the record": func(ctx context.Context, t *testing.T, f *fixture) {
+			js, err := jetstream.New(f.conn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			bucket, err := js.Stream(ctx, stream)
+			if err == nil {
+				err = bucket.Purge(ctx)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		},
+		"the bucket": func(ctx context.Context, t *testing.T, f *fixture) {
+			folder := f.streamFolder(t, stream)
+			f.damage(ctx, t, func() {
+				if err := os.RemoveAll(folder); err != nil {
+					t.Fatal(err)
+				}
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx := within(t, time.Minute)
+			f := start(t, deployment.OneProcess, deployment.Options{})
+			path, content := sourceFile(t, 3000)
+			part := filepath.Join(t.TempDir(), "part.txt")
+			if err := os.WriteFile(part, []byte(content[:strings.Index(content, "\n2000 ")+1]), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			f.Output(f.feed(ctx, part), nil)
+			for range 2 { // the second time the name has lost its second id
+				lose(ctx, t, f)
+				f.Output(f.feed(ctx, path), nil)
+				f.sameAs(ctx, t, content)
+			}
+			f.Output(f.feed(ctx, path), nil)
+			f.sameAs(ctx, t, content)
+		})
+	}
 }

@@ -14,7 +14,8 @@ func lost(t *testing.T) (*rig, messages.LoggedFence) {
 	r.fence(1, 4, producers.FenceAccepted)
 	r.commitAll()
 	r.committed(of(1, 0).inEpoch(4).withRecords(3), of(1, 3).inEpoch(4))
-	return r, r.fence(2, 0, producers.FenceAccepted)
+	logged := r.fence(2, 0, producers.FenceAccepted)
+	return r, logged
 }
 
 // expectLast checks how far a producer came.
