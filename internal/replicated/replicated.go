@@ -94,7 +94,7 @@ func getListed(ctx context.Context, conn *nats.Conn, bucket, key string) (Entry,
 	}
 	e, err := get(ctx, conn, bucket, key)
 	if err == nil && e.Revision == 0 {
-		err = messages.NewError(messages.CodeCorrupt, "JetStream cannot read it")
+		err = messages.Errorf(messages.CodeCorrupt, "JetStream cannot read %s of bucket %s", key, bucket)
 	}
 	return e, err
 }

@@ -70,7 +70,7 @@ func (r *Registry) remove(ctx context.Context, found record) error {
 func (r *Registry) clear(ctx context.Context, name string) error {
 	found, err := find(ctx, r.conn, name)
 	switch {
-	case err != nil, found.revision != 0 && !found.Deleted:
+	case err != nil && !unreadable(found, err), found.revision != 0 && !found.Deleted:
 		return nil // the claim says why the name is taken
 	case found.Deleted:
 		if err := r.remove(ctx, found); err != nil {
@@ -82,10 +82,15 @@ func (r *Registry) clear(ctx context.Context, name string) error {
 		return err
 	}
 	// A topic of the name may have been created meanwhile.
-	if found, err = find(ctx, r.conn, name); err == nil && found.revision == 0 {
+	if found, err = find(ctx, r.conn, name); err == nil && found.revision == 0 || unreadable(found, err) {
 		err = lost(logs)
 	}
 	return err
+}
+
+// unreadable reports whether JetStream cannot read the record that was looked for.
+func unreadable(found record, err error) bool {
+	return found.revision == 0 && errors.Is(err, messages.NewError(messages.CodeCorrupt, ""))
 }
 
 // lost returns the error for logs that belong to no topic.
