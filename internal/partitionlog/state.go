@@ -128,21 +128,36 @@ func (l *Log) await(ctx context.Context, sequence uint64) (messages.LoggedEntry,
 
 // gone reports whether the stream's leader does not have an entry.
 func (l *Log) gone(ctx context.Context, sequence uint64) (bool, error) {
+	_, found, err := l.fromLeader(ctx, sequence)
+	return !found, err
+}
+
+// fromLeader asks the stream's leader for an entry, and whether it has one.
+func (l *Log) fromLeader(ctx context.Context, sequence uint64) (data []byte, found bool, err error) {
 	request, err := json.Marshal(getRequest{Sequence: sequence})
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
 	m, err := l.conn.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+l.partition.LogStream(), request)
 	if err != nil {
-		return false, fmt.Errorf("ask for entry %d of stream %s: %w", sequence, l.partition.LogStream(), err)
+		return nil, false, fmt.Errorf("read %s at sequence %d: %w", l.partition.LogStream(), sequence, err)
 	}
 	var answer struct {
-		Error *jetstream.APIError `json:"error"`
+		Error   *jetstream.APIError `json:"error"`
+		Message struct {
+			Data []byte `json:"data"`
+		} `json:"message"`
 	}
 	if err := json.Unmarshal(m.Data, &answer); err != nil {
-		return false, fmt.Errorf("ask for entry %d of stream %s: %w", sequence, l.partition.LogStream(), err)
+		return nil, false, fmt.Errorf("read %s at sequence %d: %w", l.partition.LogStream(), sequence, err)
 	}
-	return answer.Error != nil && answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound, nil
+	switch {
+	case answer.Error != nil && answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
+		return nil, false, nil
+	case answer.Error != nil:
+		return nil, false, fmt.Errorf("read %s at sequence %d: %w", l.partition.LogStream(), sequence, answer.Error)
+	}
+	return answer.Message.Data, true, nil
 }
 
 // End is what the stream's leader says of the end of a log.

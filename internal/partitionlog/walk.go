@@ -2,12 +2,9 @@ package partitionlog
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/pkg/messages"
 )
@@ -107,30 +104,11 @@ func (l *Log) step(ctx context.Context, next uint64, limit int) ([]messages.Logg
 
 // askLeader returns the entry at a sequence if the stream's leader can read it.
 func (l *Log) askLeader(ctx context.Context, sequence uint64) ([]messages.LoggedEntry, error) {
-	request, err := json.Marshal(map[string]uint64{"seq": sequence})
-	if err != nil {
+	data, found, err := l.fromLeader(ctx, sequence)
+	if err != nil || !found {
 		return nil, err
 	}
-	answer, err := l.conn.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+l.partition.LogStream(), request)
-	if err != nil {
-		return nil, fmt.Errorf("read %s at sequence %d: %w", l.partition.LogStream(), sequence, err)
-	}
-	var response struct {
-		Error   *jetstream.APIError `json:"error"`
-		Message struct {
-			Data []byte `json:"data"`
-		} `json:"message"`
-	}
-	if err := json.Unmarshal(answer.Data, &response); err != nil {
-		return nil, fmt.Errorf("read %s at sequence %d: %w", l.partition.LogStream(), sequence, err)
-	}
-	if response.Error != nil && response.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound {
-		return nil, nil
-	}
-	if response.Error != nil {
-		return nil, fmt.Errorf("read %s at sequence %d: %w", l.partition.LogStream(), sequence, response.Error)
-	}
-	entry, err := l.understand(sequence, response.Message.Data)
+	entry, err := l.understand(sequence, data)
 	if err != nil {
 		return nil, err
 	}

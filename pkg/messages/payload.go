@@ -28,41 +28,28 @@ func (c TopicConfig) FitPayload(maxPayload int64) (TopicConfig, error) {
 func Halves(m Message) (first, second Message, divisible bool) {
 	switch m := m.(type) {
 	case Stage:
-		a, b := m, m
-		a.Batches, b.Batches = halve(m.Batches)
-		return a, b, len(m.Batches) > 1
+		return halves(m, func(m *Stage) *[]StageBatch { return &m.Batches })
 	case Refused:
-		a, b := m, m
-		a.Refusals, b.Refusals = halve(m.Refusals)
-		return a, b, len(m.Refusals) > 1
+		return halves(m, func(m *Refused) *[]Refusal { return &m.Refusals })
 	case Staged:
-		a, b := m, m
-		a.Batches, b.Batches = halve(m.Batches)
-		return a, b, len(m.Batches) > 1
+		return halves(m, func(m *Staged) *[]StagedBatch { return &m.Batches })
 	case Advance:
-		a, b := m, m
-		a.Lanes, b.Lanes = halve(m.Lanes)
-		return a, b, len(m.Lanes) > 1
+		return halves(m, func(m *Advance) *[]LaneProgress { return &m.Lanes })
 	case Missing:
-		a, b := m, m
-		a.Lanes, b.Lanes = halve(m.Lanes)
-		return a, b, len(m.Lanes) > 1
+		return halves(m, func(m *Missing) *[]LaneNumbers { return &m.Lanes })
 	case Release:
-		a, b := m, m
-		a.Batches, b.Batches = halve(m.Batches)
-		return a, b, len(m.Batches) > 1
+		return halves(m, func(m *Release) *[]StagedBatch { return &m.Batches })
 	case ReleaseAgain:
-		a, b := m, m
-		a.Lanes, b.Lanes = halve(m.Lanes)
-		return a, b, len(m.Lanes) > 1
+		return halves(m, func(m *ReleaseAgain) *[]LaneNumbers { return &m.Lanes })
 	case Outcomes:
-		a, b := m, m
-		a.Outcomes, b.Outcomes = halve(m.Outcomes)
-		return a, b, len(m.Outcomes) > 1
+		return halves(m, func(m *Outcomes) *[]Outcome { return &m.Outcomes })
 	}
 	return m, nil, false
 }
 
-func halve[T any](items []T) (first, second []T) {
-	return items[:len(items)/2], items[len(items)/2:]
+// halves divides a message by its list.
+func halves[M Message, T any](m M, list func(*M) *[]T) (first, second Message, divisible bool) {
+	a, b, items := m, m, *list(&m)
+	*list(&a), *list(&b) = items[:len(items)/2], items[len(items)/2:]
+	return a, b, len(items) > 1
 }
