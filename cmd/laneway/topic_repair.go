@@ -30,12 +30,13 @@ type topicRepair struct {
 	Partition int           `default:"-1" placeholder:"N" help:"Only this partition; by default all."`
 	Store     storeLocation `placeholder:"URL" help:"The object store of the stagers, file:///absolute/path or a path: it is searched for batches that no log refers to. Without it only logs and snapshots are looked at."`
 	Export    string        `placeholder:"FILE" help:"Write those batches to a new file, a JSON object a line; - is standard output. It needs --store."`
+	Accept    bool          `name:"accept-loss" help:"Continue the log of each damaged partition without what is missing, for good."`
 	JSON      bool          `name:"json" help:"Print the report as a JSON object."`
 }
 
 // Help implements kong.HelpProvider.
 func (*topicRepair) Help() string {
-	return `Shows what the log of each partition has lost, and changes nothing. It compares the log with its newest snapshot and, with
+	return `Shows what the log of each partition has lost, and changes nothing unless --accept-loss is given. It compares the log with its newest snapshot and, with
 --store, with the objects: an object tells of each batch which topic, partition, lane and ticket it belongs to. It needs
 full rights to NATS and to the store, as services have them, and works while they run or not; NATS must run.
 
@@ -46,6 +47,10 @@ that the log has, repetitions with the same payload, and batches that the log kn
 
 Not every such batch was acknowledged: an object is written before its batch is accepted. It may have been refused, or
 be on its way right now. Compare with what producers know before you send it again; docs/repair.md says how.
+
+--accept-loss gives up what is missing: each damaged partition continues in a new stream, with all entries that can be
+read, behind every offset that may have been given out. Consumers are told of the gap. Export first: a partition is
+read-only until its loss is accepted, and that cannot be taken back. The old stream stays, sealed.
 
 Examples:
 
@@ -106,13 +111,17 @@ func (c *topicRepair) Run(a *app) error {
 			return err
 		}
 	}
+	var accept error
+	if c.Accept && c.JSON {
+		accept = c.exportAndAccept(a, &inspector, survey) // a single object has all of it
+	}
 	if err := c.print(a, &survey.Report); err != nil && !errors.Is(err, syscall.EPIPE) {
-		return err
+		return errors.Join(accept, err)
 	}
-	if c.Export == "" {
-		return nil
+	if !c.Accept || !c.JSON {
+		accept = c.exportAndAccept(a, &inspector, survey)
 	}
-	return c.export(a, survey)
+	return accept
 }
 
 // open opens the store, which must be there: an empty one has nothing to tell.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/internal/replicated"
 	"laneway.dev/pkg/messages"
@@ -94,6 +95,12 @@ func (h *Holder) read(ctx context.Context) (record, uint64, error) {
 		return record{}, 0, messages.Errorf(messages.CodeCorrupt, "the epoch of role %s in bucket %s: %v", h.role, bucket, err)
 	}
 	return found, entry.Revision, nil
+}
+
+// Newest returns the newest epoch of a role; 0 if nobody has started in it.
+func Newest(ctx context.Context, js jetstream.JetStream, role string) (uint64, error) {
+	found, _, err := (&Holder{js: js, role: role}).read(ctx)
+	return found.epoch, err
 }
 
 func (h *Holder) replacedBy(found record, mine uint64) error {

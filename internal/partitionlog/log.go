@@ -47,11 +47,9 @@ func New(conn *nats.Conn, js jetstream.JetStream, partition messages.Partition) 
 	return &Log{conn: conn, js: js, partition: partition}
 }
 
-// Create makes the stream of a partition, with so many replicas, and writes its first
-// entry: a log without entries is one that has lost them. A stream that another topic of
-// the name has left is in the way: only its deletion may remove it.
-func (l *Log) Create(ctx context.Context, replicas int) error {
-	config := jetstream.StreamConfig{
+// config returns the configuration of the stream.
+func (l *Log) config(replicas int) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
 		Name:        l.partition.LogStream(),
 		Description: "Laneway: log of " + l.partition.String(),
 		Subjects:    []string{l.partition.LogSubject()},
@@ -62,20 +60,33 @@ func (l *Log) Create(ctx context.Context, replicas int) error {
 		DenyPurge:   true,
 		Metadata:    map[string]string{metadataTopicID: l.topicID()},
 	}
-	_, err := l.js.CreateStream(ctx, config)
-	if api, ok := errors.AsType[*jetstream.APIError](err); ok &&
-		(api.ErrorCode == replicasNotSupported || api.ErrorCode == noSuitablePeers) {
-		return fmt.Errorf("create stream %s with %d replicas: %w: %w", config.Name, replicas, ErrTooFewServers, err)
-	}
-	if err != nil {
-		return fmt.Errorf("create stream %s: %w", config.Name, err)
+}
+
+// Create makes the stream of a partition, with so many replicas, and writes its first
+// entry: a log without entries is one that has lost them. A stream that another topic of
+// the name has left is in the way: only its deletion may remove it.
+func (l *Log) Create(ctx context.Context, replicas int) error {
+	if err := l.create(ctx, l.config(replicas)); err != nil {
+		return err
 	}
 	first := messages.Entry{TopicID: l.partition.TopicID, Created: true}
-	_, err = l.Append(ctx, 0, messages.EncodeEntry(first))
+	_, err := l.Append(ctx, 0, messages.EncodeEntry(first))
 	if errors.Is(err, ErrMoved) {
 		return nil // the log was created before
 	}
 	return err
+}
+
+func (l *Log) create(ctx context.Context, config jetstream.StreamConfig) error {
+	_, err := l.js.CreateStream(ctx, config)
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok &&
+		(api.ErrorCode == replicasNotSupported || api.ErrorCode == noSuitablePeers) {
+		return fmt.Errorf("create stream %s with %d replicas: %w: %w", config.Name, config.Replicas, ErrTooFewServers, err)
+	}
+	if err != nil {
+		return fmt.Errorf("create stream %s: %w", config.Name, err)
+	}
+	return nil
 }
 
 // Delete removes the stream. A stream that is not there, or that belongs to

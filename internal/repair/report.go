@@ -14,6 +14,9 @@ type Report struct {
 	Record     string      `json:"record,omitempty"`
 	Partitions []Partition `json:"partitions"`
 	Store      *Store      `json:"store,omitempty"` // nil if no object store was searched
+	// Continued are the partitions whose loss was accepted. What else the report says of
+	// them was true before.
+	Continued []Accepted `json:"continued,omitempty"`
 }
 
 // Partition is the part of a report about one partition.

@@ -47,10 +47,22 @@ func (r *Registry) delete(ctx context.Context, found record) error {
 }
 
 // remove removes the logs, snapshots and marks of a topic whose record is marked, and the
-// record last.
+// record last. A repair leaves more than one stream of a log.
 func (r *Registry) remove(ctx context.Context, found record) error {
 	if err := r.eachLog(found.Topic, func(l *partitionlog.Log) error { return l.Delete(ctx) }); err != nil {
 		return unavailable(err)
+	}
+	logs, err := r.logs(ctx, messages.LogsOf(found.Name))
+	if err != nil {
+		return err
+	}
+	for _, l := range logs {
+		if l.TopicID != found.ID {
+			continue
+		}
+		if err := l.Remove(ctx, r.js); err != nil {
+			return unavailable(err)
+		}
 	}
 	if err := snapshots.Delete(ctx, r.js, found.ID); err != nil {
 		return unavailable(err)
@@ -58,7 +70,7 @@ func (r *Registry) remove(ctx context.Context, found record) error {
 	if err := marks.Delete(ctx, r.js, found.ID); err != nil {
 		return unavailable(err)
 	}
-	err := r.kv.Delete(ctx, found.Name, jetstream.LastRevision(found.revision))
+	err = r.kv.Delete(ctx, found.Name, jetstream.LastRevision(found.revision))
 	if err != nil && !replicated.IsConflict(err) { // another process has ended the deletion
 		return unavailable(err)
 	}

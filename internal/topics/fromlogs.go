@@ -25,7 +25,7 @@ func FromLogs(ctx context.Context, js jetstream.JetStream, name string) (message
 	for info := range streams.Info() {
 		rest, ours := strings.CutPrefix(info.Config.Name, prefix)
 		id, known := partitionlog.TopicID(info)
-		if !ours || !known {
+		if !ours || !known || partitionlog.Unfinished(info) {
 			continue
 		}
 		number, incarnation, ok := logNumbers(rest)

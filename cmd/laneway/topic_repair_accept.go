@@ -1,0 +1,67 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"laneway.dev/internal/repair"
+)
+
+// exportAndAccept exports what the logs have lost before it gives that up.
+func (c *topicRepair) exportAndAccept(a *app, inspector *repair.Inspector, survey *repair.Survey) error {
+	if c.Export != "" {
+		if err := c.export(a, survey); err != nil {
+			return err
+		}
+	}
+	if c.Accept {
+		return c.accept(a, inspector, &survey.Report)
+	}
+	return nil
+}
+
+// accept continues the damaged partitions. Those that were continued before an error stay so.
+func (c *topicRepair) accept(a *app, inspector *repair.Inspector, report *repair.Report) error {
+	if report.Record != "" {
+		return &advised{
+			err:    errors.New("the loss cannot be accepted: the topic's record cannot be read, and it names the streams of the logs"),
+			advice: "restore the bucket LANEWAY_TOPICS from a copy first",
+		}
+	}
+	if !report.Damage() {
+		return misuse("nothing is missing: there is no loss to accept")
+	}
+	inspector.Store = nil
+	for i := range report.Partitions {
+		p := &report.Partitions[i]
+		if len(p.Findings) == 0 {
+			continue
+		}
+		accepted, err := inspector.Accept(a.ctx, report.Topic, int(p.Partition))
+		if err != nil {
+			return &advised{
+				err:    fmt.Errorf("continuing partition %d: %w", p.Partition, err),
+				advice: "the partition is read-only as before; give the command again",
+			}
+		}
+		report.Continued = append(report.Continued, *accepted)
+		if !c.JSON {
+			_, _ = fmt.Fprint(a.stderr, describeAccepted(accepted))
+		}
+	}
+	return nil
+}
+
+func describeAccepted(p *repair.Accepted) string {
+	given := "no offsets are given up"
+	if len(p.GivenUp) > 0 {
+		var ranges []string
+		for _, o := range p.GivenUp {
+			ranges = append(ranges, o.String())
+		}
+		given = "given up: " + strings.Join(ranges, ", ")
+	}
+	return fmt.Sprintf("partition %d continues at offset %d in the stream %s, with %s of the old one; %s\n",
+		p.Partition, p.NextOffset, p.Stream, entries(p.Copied), given)
+}

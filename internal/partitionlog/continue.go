@@ -1,0 +1,136 @@
+package partitionlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"laneway.dev/internal/replicated"
+	"laneway.dev/pkg/messages"
+)
+
+// metadataUnfinished marks a stream that does not hold all yet of the log that it is to
+// continue, with the name of the try. It stays behind when a repair is interrupted.
+const metadataUnfinished = "laneway-unfinished"
+
+// ErrExists says that a stream of the name is there already.
+var ErrExists = errors.New("the stream exists")
+
+// Seal makes sure that nothing is appended to the stream any more, for good. A stream that
+// is not there is no error.
+func (l *Log) Seal(ctx context.Context) error {
+	stream, err := l.js.Stream(ctx, l.partition.LogStream())
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look up stream %s: %w", l.partition.LogStream(), err)
+	}
+	config := stream.CachedInfo().Config
+	if config.Sealed {
+		return nil
+	}
+	config.Sealed = true
+	if _, err := l.js.UpdateStream(ctx, config); err != nil {
+		return fmt.Errorf("seal stream %s: %w", l.partition.LogStream(), err)
+	}
+	return nil
+}
+
+// Continuation writes the stream that continues a log. It belongs to one goroutine, and
+// nobody else knows of the stream before Finish.
+type Continuation struct {
+	log     *Log
+	config  jetstream.StreamConfig
+	last    uint64 // sequence of the last entry that was sent
+	pending []jetstream.PubAckFuture
+}
+
+// Continue makes a stream whose first entry gets a sequence. ErrExists says that an
+// earlier try has left one behind: it may be another one that is still at work.
+func (l *Log) Continue(ctx context.Context, replicas int, first uint64) (*Continuation, error) {
+	config := l.config(replicas)
+	config.FirstSeq = first
+	// The name of the try: JetStream takes the creation of a stream that is there, with the
+	// same configuration, for a success.
+	config.Metadata[metadataUnfinished] = nuid.Next()
+	err := l.create(ctx, config)
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == jetstream.JSErrCodeStreamNameInUse {
+		return nil, fmt.Errorf("create stream %s: %w", config.Name, ErrExists)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Continuation{log: l, config: config, last: first - 1}, nil
+}
+
+// maxPending bounds the entries that are sent and not yet durable.
+const maxPending = 256
+
+// Append adds an entry. It may be durable only after Flush.
+func (c *Continuation) Append(ctx context.Context, entry messages.Entry) error {
+	future, err := c.log.js.PublishMsgAsync(&nats.Msg{Subject: c.log.partition.LogSubject(), Data: messages.EncodeEntry(entry)},
+		jetstream.WithExpectLastSequence(c.last), jetstream.WithExpectStream(c.config.Name), jetstream.WithRetryAttempts(0))
+	if err != nil {
+		return fmt.Errorf("append to %s: %w", c.config.Name, err)
+	}
+	c.last++
+	if c.pending = append(c.pending, future); len(c.pending) < maxPending {
+		return nil
+	}
+	return c.Flush(ctx)
+}
+
+// Flush returns when everything is durable.
+func (c *Continuation) Flush(ctx context.Context) error {
+	for _, future := range c.pending {
+		select {
+		case <-future.Ok():
+		case err := <-future.Err():
+			if replicated.IsConflict(err) {
+				err = ErrMoved
+			}
+			return fmt.Errorf("append to %s: %w", c.config.Name, err)
+		case <-ctx.Done():
+			return fmt.Errorf("append to %s: %w", c.config.Name, context.Cause(ctx))
+		}
+	}
+	c.pending = c.pending[:0]
+	return nil
+}
+
+// Finish says that the stream holds everything.
+func (c *Continuation) Finish(ctx context.Context) error {
+	if err := c.Flush(ctx); err != nil {
+		return err
+	}
+	config := c.config
+	config.Metadata = maps.Clone(config.Metadata)
+	delete(config.Metadata, metadataUnfinished)
+	if _, err := c.log.js.UpdateStream(ctx, config); err != nil {
+		return fmt.Errorf("finish stream %s: %w", config.Name, err)
+	}
+	return nil
+}
+
+// Discard removes the stream.
+func (c *Continuation) Discard(ctx context.Context) error { return c.log.remove(ctx) }
+
+// Unfinished reports whether a stream does not hold all of the log that it is to continue.
+func Unfinished(stream *jetstream.StreamInfo) bool {
+	return stream.Config.Metadata[metadataUnfinished] != ""
+}
+
+// Remove deletes the stream of a log that was found.
+func (f Found) Remove(ctx context.Context, js jetstream.JetStream) error {
+	err := js.DeleteStream(ctx, f.Stream)
+	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return fmt.Errorf("delete stream %s: %w", f.Stream, err)
+	}
+	return nil
+}

@@ -1,0 +1,235 @@
+package repair
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/internal/epoch"
+	"laneway.dev/internal/marks"
+	"laneway.dev/internal/partitionlog"
+	"laneway.dev/internal/snapshots"
+	"laneway.dev/internal/topics"
+	"laneway.dev/pkg/messages"
+)
+
+// Accepted is the log of a partition that continues without what was lost.
+type Accepted struct {
+	Partition     int32  `json:"partition"`
+	Stream        string `json:"stream"`
+	Incarnation   uint32 `json:"incarnation"`
+	FirstSequence uint64 `json:"first_sequence"` // of the stream
+	NextSequence  uint64 `json:"next_sequence"`
+	NextOffset    int64  `json:"next_offset"`
+	Copied        int64  `json:"copied_entries"`
+	// GivenUp are the offsets without records, besides those that the log had left out
+	// before. Some were acknowledged, others perhaps never given out.
+	GivenUp []Offsets `json:"given_up_offsets"`
+}
+
+// unmarked is how far a log that has no mark may have come beyond all that is known of it:
+// more than one snapshot covers.
+const unmarked = 1 << 20
+
+// Accept continues the log of a damaged partition in a new stream, without what was lost.
+// Neither an offset nor a sequence is given out twice: the new stream begins above every
+// sequence, and new records above every offset, that is known or was reserved.
+//
+// The old stream is sealed first, so that nothing is acknowledged any more that the copy
+// does not have, and stays as evidence. The record of the topic is written last: services
+// use the new stream from then on, and an Accept that is interrupted before has changed
+// nothing but the seal. It can be repeated, also at the same time.
+func (i *Inspector) Accept(ctx context.Context, topic messages.Topic, number int) (*Accepted, error) {
+	a := &accepting{Inspector: i, old: topic.Partition(number), replicas: topic.Replicas}
+	if err := a.open(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.log.Seal(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.gather(ctx); err != nil {
+		return nil, err
+	}
+	target, err := a.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err = a.fill(ctx, target); err == nil {
+		err = a.registry.Continue(ctx, a.old, a.new.Incarnation)
+	}
+	if err != nil {
+		return nil, errors.Join(err, discard(ctx, target, err))
+	}
+	return &Accepted{
+		Partition: a.new.Number, Stream: a.new.LogStream(), Incarnation: a.new.Incarnation, FirstSequence: a.first,
+		NextSequence: a.made.sequence + 1, NextOffset: a.made.offset, Copied: a.copied, GivenUp: orEmpty(a.made.lost),
+	}, nil
+}
+
+// accepting is one attempt.
+type accepting struct {
+	*Inspector
+	registry *topics.Registry
+	marks    *marks.Store
+	saved    *snapshots.Store
+
+	old, new messages.Partition
+	log      *partitionlog.Log // the old one
+	replicas int
+
+	bounds   *partitionlog.Bounds // of the old stream; nil without one
+	snapshot *messages.Snapshot   // the newest that can be read
+	first    uint64               // sequence of the new stream's first entry
+	next     int64                // offset that no record has had
+	marked   bool                 // there is a mark
+	frontend uint64               // the highest epoch that frontends have
+
+	made   *continuation
+	copied int64
+}
+
+func (a *accepting) open(ctx context.Context) (err error) {
+	a.log = partitionlog.New(a.Conn, a.JS, a.old)
+	if a.registry, err = topics.Open(ctx, a.Conn, a.JS); err != nil {
+		return err
+	}
+	if a.saved, err = snapshots.Open(ctx, a.Conn, a.JS); err != nil {
+		return err
+	}
+	a.marks, err = marks.Open(ctx, a.Conn, a.JS)
+	return err
+}
+
+// gather looks at everything that tells how far the log came. Nothing is appended to it any
+// more.
+func (a *accepting) gather(ctx context.Context) error {
+	bounds, err := a.log.Bounds(ctx)
+	switch {
+	case err == nil:
+		a.bounds = &bounds
+		a.first = bounds.Last
+	case !errors.Is(err, jetstream.ErrStreamNotFound):
+		return err
+	}
+	err = a.saved.Load(ctx, a.old, func(data []byte) bool {
+		s, err := messages.DecodeSnapshot(data)
+		if err != nil || s.TopicID != a.old.TopicID || s.Incarnation != a.old.Incarnation {
+			return false
+		}
+		a.snapshot = &s
+		a.first, a.next = max(a.first, s.Sequence), s.NextOffset
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	stored, err := a.marks.Get(ctx, a.old)
+	switch {
+	case err == nil && stored.Exists:
+		a.marked = true
+		a.first, a.next = max(a.first, stored.Mark.Reserved.Sequence), max(a.next, stored.Mark.Reserved.Offset)
+	case err == nil, errors.Is(err, messages.NewError(messages.CodeCorrupt, "")):
+		a.first += unmarked
+	default:
+		return err
+	}
+	a.first++
+	// Without the bucket the clock is what epochs begin at, and that is looked at as well.
+	a.frontend, err = epoch.Newest(ctx, a.JS, "frontend")
+	if err != nil && ctx.Err() != nil {
+		return err
+	}
+	return nil
+}
+
+// begin makes the new stream. What an earlier attempt has left behind keeps its name: that
+// attempt may be another one which is still at work.
+func (a *accepting) begin(ctx context.Context) (*partitionlog.Continuation, error) {
+	const most = 1000
+	a.new = a.old
+	for range most {
+		a.new.Incarnation++
+		target, err := partitionlog.New(a.Conn, a.JS, a.new).Continue(ctx, a.replicas, a.first)
+		if !errors.Is(err, partitionlog.ErrExists) {
+			return target, err
+		}
+	}
+	return nil, fmt.Errorf("%d earlier attempts have left their streams behind: remove those after %s", most, a.old.LogStream())
+}
+
+// fill copies the log, and leaves snapshot and mark for its owner.
+func (a *accepting) fill(ctx context.Context, target *partitionlog.Continuation) error {
+	made, created := newContinuation(a.old, a.first, a.snapshot)
+	a.made = made
+	if err := target.Append(ctx, created); err != nil {
+		return err
+	}
+	if a.bounds != nil {
+		if err := a.copy(ctx, target); err != nil {
+			return err
+		}
+	}
+	if !a.marked {
+		a.next = max(a.next, made.offset) + unmarked
+	}
+	now := time.Now()
+	end := made.finish(a.next, max(a.frontend, uint64(max(0, now.Unix()))), now.UnixNano())
+	if err := target.Append(ctx, end); err != nil {
+		return err
+	}
+	if err := target.Finish(ctx); err != nil {
+		return err
+	}
+	if s := made.snapshot; s != nil {
+		s.Incarnation = a.new.Incarnation
+		if err := a.saved.Save(ctx, a.new, s.Sequence, messages.EncodeSnapshot(*s)); err != nil {
+			return err
+		}
+	}
+	return a.mark(ctx, messages.Position{Sequence: made.sequence, Offset: made.offset})
+}
+
+func (a *accepting) copy(ctx context.Context, target *partitionlog.Continuation) error {
+	return a.log.Walk(ctx, a.bounds.First, a.bounds.Last, func(e messages.LoggedEntry) error {
+		entries, err := a.made.entry(&e)
+		if err != nil {
+			return err
+		}
+		a.copied++
+		a.tell(Progress{Entries: 1})
+		for _, n := range entries {
+			if err := target.Append(ctx, n); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, func(m partitionlog.Missing) error {
+		a.made.missing(m)
+		return nil
+	})
+}
+
+// mark writes where the new log ends.
+func (a *accepting) mark(ctx context.Context, end messages.Position) error {
+	before, err := a.marks.Get(ctx, a.new)
+	if err != nil {
+		return err
+	}
+	_, err = a.marks.Put(ctx, a.new, messages.Mark{Owner: "repair", Written: end, Reserved: end}, before.Revision)
+	return err
+}
+
+// discard removes a stream that nothing refers to. After an error of which it is not known
+// whether the record was written, the stream stays.
+func discard(ctx context.Context, target *partitionlog.Continuation, cause error) error {
+	if errors.Is(cause, messages.NewError(messages.CodeUnavailable, "")) {
+		return nil
+	}
+	const patience = 10 * time.Second
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	return target.Discard(ctx)
+}

@@ -1,0 +1,212 @@
+package repair
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/internal/marks"
+	"laneway.dev/internal/partitionlog"
+	"laneway.dev/internal/snapshots"
+	"laneway.dev/internal/topics"
+	"laneway.dev/pkg/messages"
+)
+
+// damagedWorld is a topic in the registry. The log of its first partition had 5 entries and
+// 8 records, and has lost its stream; the second one has 2 entries.
+func damagedWorld(t *testing.T) (*world, *topics.Registry) {
+	t.Helper()
+	w := newWorld(t)
+	for n := range 2 {
+		w.must(w.js.DeleteStream(w.ctx, w.topic.Partition(n).LogStream()))
+		w.last[n], w.next[n] = 1, 0
+	}
+	registry, err := topics.Open(w.ctx, w.conn, w.js)
+	w.must(err)
+	w.topic, err = registry.Create(w.ctx, messages.TopicConfig{Name: "orders", Partitions: 2})
+	w.must(err)
+	for number := range uint64(4) {
+		w.commit(0, w.stage(w.batch(0, "a", number+1))...)
+	}
+	w.commit(1, w.stage(w.batch(1, "a", 1))...)
+	w.setMark(messages.Mark{Written: messages.Position{Sequence: 5, Offset: 8}, Reserved: messages.Position{Sequence: 50, Offset: 500}})
+	return w, registry
+}
+
+func (w *world) setMark(mark messages.Mark) {
+	w.t.Helper()
+	store, err := marks.Open(w.ctx, w.conn, w.js)
+	w.must(err)
+	stored, err := store.Get(w.ctx, w.topic.Partition(0))
+	w.must(err)
+	_, err = store.Put(w.ctx, w.topic.Partition(0), mark, stored.Revision)
+	w.must(err)
+}
+
+func (w *world) accept(ctx context.Context) (*Accepted, error) {
+	return (&Inspector{Conn: w.conn, JS: w.js}).Accept(ctx, w.topic, 0)
+}
+
+// now returns the topic as its record says.
+func (w *world) now() messages.Topic {
+	w.t.Helper()
+	topic, err := topics.Lookup(w.ctx, w.conn, "orders")
+	w.must(err)
+	return topic
+}
+
+// wantWhole checks that nothing is missing in the logs as they are, and returns the report.
+func (w *world) wantWhole() *Report {
+	w.t.Helper()
+	w.topic = w.now()
+	survey := w.inspect(0, 1)
+	if survey.Report.Damage() {
+		w.t.Errorf("damaged are %+v", survey.Report.Partitions)
+	}
+	return &survey.Report
+}
+
+func TestALogContinuesBehindEverythingThatWasReserved(t *testing.T) {
+	w, _ := damagedWorld(t)
+	w.must(w.js.DeleteStream(w.ctx, w.topic.Partition(0).LogStream()))
+	got, err := w.accept(w.ctx)
+	w.must(err)
+	if got.FirstSequence != 51 || got.NextSequence != 53 || got.NextOffset != 500 || got.Copied != 0 || len(got.GivenUp) != 1 || got.GivenUp[0].String() != "offsets 0 to 499" {
+		t.Errorf("accepted is %+v", got)
+	}
+	report := w.wantWhole()
+	if p := report.Partitions[0]; p.Incarnation != 1 || p.Log.FirstSequence != 51 || p.Log.EndOffset != 500 || p.Mark == nil || !p.Mark.Exact() || p.Mark.Written.Sequence != 52 {
+		t.Errorf("partition 0 is %+v", p)
+	}
+	if p := report.Partitions[1]; p.Incarnation != 0 || p.Log.Entries != 2 {
+		t.Errorf("partition 1 is %+v", p)
+	}
+}
+
+func TestWhatCanBeReadIsKeptAndTheOldStreamSealed(t *testing.T) {
+	w, _ := damagedWorld(t)
+	old := w.topic.Partition(0)
+	got, err := w.accept(w.ctx)
+	w.must(err)
+	if got.Copied != 5 || got.NextOffset != 500 || got.GivenUp[0].String() != "offsets 8 to 499" {
+		t.Errorf("accepted is %+v", got)
+	}
+	if p := w.wantWhole().Partitions[0]; p.Log.Entries != 6 || len(p.Lanes) != 0 {
+		t.Errorf("partition 0 is %+v", p)
+	}
+	log := partitionlog.New(w.conn, w.js, old)
+	if _, err := log.Append(w.ctx, 5, messages.EncodeEntry(messages.Entry{TopicID: old.TopicID, BaseOffset: 8})); err == nil || errors.Is(err, partitionlog.ErrMoved) {
+		t.Errorf("an append to the old stream: %v", err)
+	}
+}
+
+func TestSnapshotsOfTheOldStreamAreNotThoseOfTheNewOne(t *testing.T) {
+	w, _ := damagedWorld(t)
+	saved, err := snapshots.Open(w.ctx, w.conn, w.js)
+	w.must(err)
+	old := w.topic.Partition(0)
+	s := messages.Snapshot{TopicID: old.TopicID, Sequence: 900, NextOffset: 700, Time: 5, Producers: []messages.SnapshotProducer{{
+		ProducerFence: messages.ProducerFence{ProducerID: 4711}, Batches: []messages.SnapshotBatch{{Offset: 6, First: 0, Last: 1}},
+	}}}
+	w.must(saved.Save(w.ctx, old, s.Sequence, messages.EncodeSnapshot(s)))
+	got, err := w.accept(w.ctx)
+	w.must(err)
+	if got.FirstSequence != 901 || got.NextOffset != 700 {
+		t.Errorf("accepted is %+v", got)
+	}
+	var found []messages.Snapshot
+	w.must(saved.Load(w.ctx, w.now().Partition(0), func(data []byte) bool {
+		s, err := messages.DecodeSnapshot(data)
+		w.must(err)
+		found = append(found, s)
+		return false
+	}))
+	if len(found) != 1 || found[0].Incarnation != 1 || found[0].Sequence != got.NextSequence-1 || found[0].NextOffset != 700 ||
+		len(found[0].Producers) != 1 || found[0].Producers[0].ProducerID != 4711 {
+		t.Errorf("the snapshots of the new stream are %+v", found)
+	}
+	w.wantWhole()
+}
+
+func TestWithoutAMarkALogContinuesFarBehindAllThatIsKnown(t *testing.T) {
+	w, _ := damagedWorld(t)
+	w.must(marks.Delete(w.ctx, w.js, w.topic.ID))
+	got, err := w.accept(w.ctx)
+	w.must(err)
+	if got.FirstSequence < 1e6 || got.NextOffset < 1e6 {
+		t.Errorf("accepted is %+v", got)
+	}
+	w.wantWhole()
+}
+
+func TestAnInterruptedAcceptanceIsRepeated(t *testing.T) {
+	w, registry := damagedWorld(t)
+	// What an attempt leaves that was killed before the record of the topic was written.
+	inspector := &Inspector{Conn: w.conn, JS: w.js}
+	a := &accepting{Inspector: inspector, old: w.topic.Partition(0), replicas: 1}
+	w.must(a.open(w.ctx))
+	w.must(a.log.Seal(w.ctx))
+	w.must(a.gather(w.ctx))
+	half, err := a.begin(w.ctx)
+	w.must(err)
+	w.must(half.Append(w.ctx, messages.Entry{TopicID: w.topic.ID, Created: true}))
+	w.must(half.Flush(w.ctx))
+	b := &accepting{Inspector: inspector, old: w.topic.Partition(0), replicas: 1}
+	w.must(b.open(w.ctx))
+	w.must(b.gather(w.ctx))
+	whole, err := b.begin(w.ctx)
+	w.must(err)
+	w.must(b.fill(w.ctx, whole))
+
+	if topic, err := topics.FromLogs(w.ctx, w.js, "orders"); err != nil || topic.Partition(0).Incarnation != 2 {
+		t.Errorf("the logs tell of %+v, %v: one that is not finished is not the log", topic, err)
+	}
+	got, err := w.accept(w.ctx)
+	w.must(err)
+	if got.Stream != "LANEWAY-orders-0_3" || got.Copied != 5 {
+		t.Errorf("accepted is %+v", got)
+	}
+	w.wantWhole()
+	w.must(registry.Delete(w.ctx, "orders"))
+	for name := range w.js.StreamNames(w.ctx, jetstream.WithStreamListSubject(messages.LogWildcard)).Name() {
+		t.Errorf("the deletion of the topic has left %s", name)
+	}
+}
+
+func TestOfTwoAcceptancesAtTheSameTimeOneWins(t *testing.T) {
+	w, _ := damagedWorld(t)
+	var wait sync.WaitGroup
+	errs := make([]error, 4)
+	for n := range errs {
+		wait.Go(func() { _, errs[n] = w.accept(w.ctx) })
+	}
+	wait.Wait()
+	won := 0
+	for _, err := range errs {
+		switch {
+		case err == nil:
+			won++
+		case !strings.Contains(err.Error(), "by another repair meanwhile") && !strings.Contains(err.Error(), "stream"):
+			t.Error(err)
+		}
+	}
+	if won != 1 {
+		t.Fatalf("%d have won: %v", won, errs)
+	}
+	w.wantWhole()
+}
+
+func TestATopicThatWasDeletedMeanwhileIsNotContinued(t *testing.T) {
+	w, registry := damagedWorld(t)
+	w.must(registry.Delete(w.ctx, "orders"))
+	if got, err := w.accept(w.ctx); err == nil {
+		t.Errorf("accepted is %+v", got)
+	}
+	for name := range w.js.StreamNames(w.ctx, jetstream.WithStreamListSubject(messages.LogWildcard)).Name() {
+		t.Errorf("it has left %s", name)
+	}
+}
