@@ -69,7 +69,9 @@ func continueLog(t failer, log []messages.LoggedEntry, lost map[uint64]bool, sna
 	return c
 }
 
-type failer interface{ Fatalf(format string, args ...any) }
+type failer interface {
+	Fatalf(format string, args ...any)
+}
 
 func TestContinuedLogIsWholeAndHasEachReadableBatchAtItsOffset(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

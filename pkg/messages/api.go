@@ -198,8 +198,8 @@ type TopicResponse struct {
 type PartitionInfo struct {
 	Partition int32  `json:"partition"`
 	EndOffset int64  `json:"end_offset"` // the offset after the last committed record
-	Stream    string `json:"stream"`
-	Entries   uint64 `json:"entries"` // messages in the log stream
+	Stream    string `json:"stream"`     // that holds the log
+	Entries   uint64 `json:"entries"`    // messages in the log stream
 	// Damage says what the log has lost; the partition is read-only then.
 	Damage string `json:"damage,omitempty"`
 }

@@ -130,7 +130,7 @@ func (s *Service) topicInfo(ctx context.Context, data []byte) (any, error) {
 	damage := s.damage()
 	for n := range topic.Partitions {
 		id := topic.Partition(n)
-		info := messages.PartitionInfo{Partition: id.Number, Stream: id.Stream(), Damage: damage[id]}
+		info := messages.PartitionInfo{Partition: id.Number, Stream: id.LogStream(), Damage: damage[id]}
 		state, err := s.logState(ctx, id)
 		if err != nil && s.registry.Gone(ctx, id) {
 			return nil, messages.NewError(messages.CodeUnknownTopic, request.Name)
