@@ -173,6 +173,9 @@ func (r *Registry) watch(ctx context.Context, report func(Change, error), ready 
 		case <-ctx.Done():
 			return nil
 		case entry, open := <-watcher.Updates():
+			if !open && ctx.Err() != nil {
+				return nil
+			}
 			if !open {
 				return fmt.Errorf("watch bucket %s: ended by the server", bucket)
 			}
