@@ -60,7 +60,7 @@ func (l *Log) Continue(ctx context.Context, replicas int, first uint64) (*Contin
 	// same configuration, for a success.
 	config.Metadata[metadataUnfinished] = nuid.Next()
 	err := l.create(ctx, config)
-	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == jetstream.JSErrCodeStreamNameInUse {
+	if failedWith(err, jetstream.JSErrCodeStreamNameInUse) {
 		return nil, fmt.Errorf("create stream %s: %w", config.Name, ErrExists)
 	}
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -77,16 +78,34 @@ func (l *Log) Create(ctx context.Context, replicas int) error {
 	return err
 }
 
+// storeFailed is JetStream's code for a stream whose folder cannot be made. For a moment that
+// is so while the folder of a deleted stream of the name is being removed.
+const storeFailed jetstream.ErrorCode = 10049
+
 func (l *Log) create(ctx context.Context, config jetstream.StreamConfig) error {
 	_, err := l.js.CreateStream(ctx, config)
-	if api, ok := errors.AsType[*jetstream.APIError](err); ok &&
-		(api.ErrorCode == replicasNotSupported || api.ErrorCode == noSuitablePeers) {
+	for tries := 1; tries < 20 && failedWith(err, storeFailed); tries++ {
+		pause := time.NewTimer(50 * time.Millisecond)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return fmt.Errorf("create stream %s: %w", config.Name, context.Cause(ctx))
+		}
+		_, err = l.js.CreateStream(ctx, config)
+	}
+	if failedWith(err, replicasNotSupported) || failedWith(err, noSuitablePeers) {
 		return fmt.Errorf("create stream %s with %d replicas: %w: %w", config.Name, config.Replicas, ErrTooFewServers, err)
 	}
 	if err != nil {
 		return fmt.Errorf("create stream %s: %w", config.Name, err)
 	}
 	return nil
+}
+
+func failedWith(err error, code jetstream.ErrorCode) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && api.ErrorCode == code
 }
 
 // Delete removes the stream. A stream that is not there, or that belongs to
@@ -178,7 +197,11 @@ func (l *Log) read(ctx context.Context, request getRequest) (entries []messages.
 		if status := msg.Header.Get("Status"); status != "" {
 			return l.endOfRead(entries, status, msg.Header)
 		}
-		entry, err := l.decode(msg)
+		expected := request.Sequence
+		if n := len(entries); n > 0 {
+			expected = entries[n-1].Sequence + 1
+		}
+		entry, err := l.decode(msg, expected)
 		if err != nil {
 			return entries, false, err
 		}
@@ -197,10 +220,13 @@ func (l *Log) endOfRead(entries []messages.LoggedEntry, status string, header na
 	return nil, false, fmt.Errorf("JetStream answers %s %s", status, header.Get("Description"))
 }
 
-func (l *Log) decode(msg *nats.Msg) (messages.LoggedEntry, error) {
+// decode reads an entry as JetStream hands it out. One whose headers are damaged, which
+// JetStream's checksum may not notice, lacks its sequence: it is the expected one then.
+func (l *Log) decode(msg *nats.Msg, expected uint64) (messages.LoggedEntry, error) {
 	sequence, err := strconv.ParseUint(msg.Header.Get("Nats-Sequence"), 10, 64)
 	if err != nil {
-		return messages.LoggedEntry{}, fmt.Errorf("sequence of an entry: %w", err)
+		return messages.LoggedEntry{}, &DamagedEntry{expected, messages.Errorf(messages.CodeCorrupt,
+			"entry %d of stream %s: its headers cannot be read", expected, l.partition.LogStream())}
 	}
 	return l.understand(sequence, msg.Data)
 }

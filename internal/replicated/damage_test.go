@@ -95,8 +95,9 @@ func headerLength(t *testing.T, block []byte) int {
 
 func TestAKeyThatJetStreamCannotReadIsCorrupt(t *testing.T) {
 	for name, alter := range map[string]func(*testing.T, []byte){
-		"its value is damaged": func(_ *testing.T, block []byte) { block[bytes.Index(block, []byte(value))] ^= 1 },
-		"its headers are cut":  func(t *testing.T, block []byte) { block[headerLength(t, block)] -= 8 },
+		"its value is damaged":                  func(_ *testing.T, block []byte) { block[bytes.Index(block, []byte(value))] ^= 1 },
+		"its headers have taken from the value": func(t *testing.T, block []byte) { block[headerLength(t, block)]++ },
+		"its headers are cut":                   func(t *testing.T, block []byte) { block[headerLength(t, block)] -= 8 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			entry, records, err := restarted(t, func(block []byte) { alter(t, block) })

@@ -3,6 +3,7 @@
 package replicated
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -154,7 +155,12 @@ func isMarker(header []byte) (bool, error) {
 	if len(header) == 0 {
 		return false, nil
 	}
+	// JetStream's checksum does not cover how long the headers are: where they end too late,
+	// they have taken from the value.
 	h, err := nats.DecodeHeadersMsg(header)
+	if err == nil && !bytes.HasSuffix(header, []byte("\r\n\r\n")) {
+		err = errors.New("they do not end where they should")
+	}
 	if err != nil {
 		return false, messages.Errorf(messages.CodeCorrupt, "its headers: %v", err)
 	}
