@@ -67,8 +67,8 @@ type Loaded struct {
 // says where the log ends.
 type Stopping struct{}
 
-// Scrubbed says what is wrong with the entries that a snapshot has spared the owner to
-// read; nothing is if Damage is empty.
+// Scrubbed says what is wrong with the entries that the owner has not read, because a
+// snapshot covers them; nothing is if Damage is empty.
 type Scrubbed struct{ Damage string }
 
 // Saved says that a snapshot is stored, or could not be.

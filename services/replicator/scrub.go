@@ -21,9 +21,10 @@ const (
 	scrubAgain = 10 * time.Second
 )
 
-// scrub reads the entries up to a sequence, which a snapshot has spared the owner to read,
-// because JetStream notices only on reading that its files are damaged. It tells the core
-// what is missing, until everything is there. One log of the service is scrubbed at a time.
+// scrub reads the entries up to a sequence. The owner has not read them, because a snapshot
+// covers them, and JetStream notices only on reading that its files are damaged. It tells
+// the core what is missing, until everything is there. One log of the service is scrubbed
+// at a time.
 func (p *partition) scrub(ctx context.Context, to uint64) {
 	for ctx.Err() == nil {
 		lost, err := p.scrubOnce(ctx, to)

@@ -46,7 +46,7 @@ func (c *Core) loaded(now time.Time, e Loaded) {
 	}
 	c.phase, c.asked = reading, false
 	if e.Mark.Corrupt != "" {
-		// JetStream can write the mark as little as it can read it.
+		// JetStream cannot overwrite the mark either.
 		c.damaged(now, e.Mark.Corrupt)
 		return
 	}
