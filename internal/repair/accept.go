@@ -11,6 +11,7 @@ import (
 	"laneway.dev/internal/epoch"
 	"laneway.dev/internal/marks"
 	"laneway.dev/internal/partitionlog"
+	"laneway.dev/internal/replicated"
 	"laneway.dev/internal/snapshots"
 	"laneway.dev/internal/topics"
 	"laneway.dev/pkg/messages"
@@ -30,9 +31,10 @@ type Accepted struct {
 	GivenUp []Offsets `json:"given_up_offsets"`
 }
 
-// unmarked is how far a log that has no mark may have come beyond all that is known of it:
-// more than one snapshot covers.
-const unmarked = 1 << 20
+// unknown is how far sequences, offsets and epochs may have come beyond all that is known of
+// them, when the evidence itself is lost: more than can have been used, and little enough
+// for clients that keep 53 bits of a number.
+const unknown = 1 << 40
 
 // Accept continues the log of a damaged partition in a new stream, without what was lost.
 // Neither an offset nor a sequence is given out twice: the new stream begins above every
@@ -132,17 +134,29 @@ func (a *accepting) gather(ctx context.Context) error {
 		a.marked = true
 		a.first, a.next = max(a.first, stored.Mark.Reserved.Sequence), max(a.next, stored.Mark.Reserved.Offset)
 	case err == nil, errors.Is(err, messages.NewError(messages.CodeCorrupt, "")):
-		a.first += unmarked
+		a.first += unknown
 	default:
 		return err
 	}
 	a.first++
-	// Without the bucket the clock is what epochs begin at, and that is looked at as well.
-	a.frontend, err = epoch.Newest(ctx, a.JS, "frontend")
-	if err != nil && ctx.Err() != nil {
-		return err
+	return a.findEpoch(ctx)
+}
+
+// findEpoch looks for the newest epoch of the frontends. Epochs begin at the time of day.
+func (a *accepting) findEpoch(ctx context.Context) error {
+	now := uint64(max(0, time.Now().Unix()))
+	newest, err := replicated.Retry(ctx, func(ctx context.Context) (uint64, error) {
+		newest, err := epoch.Newest(ctx, a.JS, "frontend")
+		if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == jetstream.JSErrCodeStreamNotFound {
+			return now + unknown, nil
+		}
+		return newest, err
+	})
+	if errors.Is(err, messages.NewError(messages.CodeCorrupt, "")) {
+		newest, err = now+unknown, nil
 	}
-	return nil
+	a.frontend = max(newest, now)
+	return err
 }
 
 // begin makes the new stream. What an earlier attempt has left behind keeps its name: that
@@ -173,14 +187,17 @@ func (a *accepting) fill(ctx context.Context, target *partitionlog.Continuation)
 		}
 	}
 	if !a.marked {
-		a.next = max(a.next, made.offset) + unmarked
+		a.next = max(a.next, made.offset) + unknown
 	}
-	now := time.Now()
-	end := made.finish(a.next, max(a.frontend, uint64(max(0, now.Unix()))), now.UnixNano())
+	end := made.finish(a.next, a.frontend, time.Now().UnixNano())
 	if err := target.Append(ctx, end); err != nil {
 		return err
 	}
 	if err := target.Finish(ctx); err != nil {
+		return err
+	}
+	// An attempt with this incarnation may have failed after it had saved one.
+	if err := a.saved.Remove(ctx, a.new); err != nil {
 		return err
 	}
 	if s := made.snapshot; s != nil {

@@ -3,9 +3,11 @@ package repair
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -113,6 +115,9 @@ func TestSnapshotsOfTheOldStreamAreNotThoseOfTheNewOne(t *testing.T) {
 		ProducerFence: messages.ProducerFence{ProducerID: 4711}, Batches: []messages.SnapshotBatch{{Offset: 6, First: 0, Last: 1}},
 	}}}
 	w.must(saved.Save(w.ctx, old, s.Sequence, messages.EncodeSnapshot(s)))
+	stale := old
+	stale.Incarnation++ // an attempt that failed after all has left it
+	w.must(saved.Save(w.ctx, stale, 5000, messages.EncodeSnapshot(messages.Snapshot{TopicID: old.TopicID, Incarnation: 1, Sequence: 5000, NextOffset: 1})))
 	got, err := w.accept(w.ctx)
 	w.must(err)
 	if got.FirstSequence != 901 || got.NextOffset != 700 {
@@ -137,10 +142,38 @@ func TestWithoutAMarkALogContinuesFarBehindAllThatIsKnown(t *testing.T) {
 	w.must(marks.Delete(w.ctx, w.js, w.topic.ID))
 	got, err := w.accept(w.ctx)
 	w.must(err)
-	if got.FirstSequence < 1e6 || got.NextOffset < 1e6 {
+	if got.FirstSequence < 1<<40 || got.NextOffset < 1<<40 {
 		t.Errorf("accepted is %+v", got)
 	}
 	w.wantWhole()
+}
+
+// lastEpoch returns the frontend epoch of the last entry of the log.
+func (w *world) lastEpoch(sequence uint64) uint64 {
+	w.t.Helper()
+	entries, _, err := partitionlog.New(w.conn, w.js, w.now().Partition(0)).Read(w.ctx, sequence, 1)
+	w.must(err)
+	return entries[0].Entry.Epoch
+}
+
+func TestLiveFrontendsAreFencedAlsoWhenTheirEpochIsAheadOfTheClockOrLost(t *testing.T) {
+	for name, lost := range map[string]bool{"ahead of the clock": false, "lost": true} {
+		t.Run(name, func(t *testing.T) {
+			w, _ := damagedWorld(t)
+			ahead := uint64(time.Now().Add(1000 * time.Hour).Unix())
+			if !lost {
+				kv, err := w.js.CreateKeyValue(w.ctx, jetstream.KeyValueConfig{Bucket: "LANEWAY_EPOCHS"})
+				w.must(err)
+				_, err = kv.PutString(w.ctx, "frontend", fmt.Sprintf("%d instance", ahead))
+				w.must(err)
+			}
+			got, err := w.accept(w.ctx)
+			w.must(err)
+			if epoch := w.lastEpoch(got.NextSequence - 1); epoch <= ahead {
+				t.Errorf("the log ends with epoch %d, frontends have %d", epoch, ahead)
+			}
+		})
+	}
 }
 
 func TestAnInterruptedAcceptanceIsRepeated(t *testing.T) {

@@ -166,6 +166,14 @@ func (s *Store) read(ctx context.Context, w written) ([]byte, error) {
 	return data, nil
 }
 
+// Remove removes all snapshots of the log of a partition.
+func (s *Store) Remove(ctx context.Context, p messages.Partition) error {
+	if err := s.stream.Purge(ctx, jetstream.WithPurgeSubject(partitionPrefix(p)+">")); err != nil {
+		return fmt.Errorf("remove the snapshots of %s: %w", p, err)
+	}
+	return nil
+}
+
 // Delete removes all snapshots of a topic.
 func Delete(ctx context.Context, js jetstream.JetStream, topicID uint64) error {
 	stream, err := js.Stream(ctx, streamName)
