@@ -74,6 +74,10 @@ const maxPending = 256
 
 // Append adds an entry. It may be durable only after Flush.
 func (c *Continuation) Append(ctx context.Context, entry messages.Entry) error {
+	if c.last < c.config.FirstSeq {
+		c.last++
+		return c.log.appendFirst(ctx, c.last-1, messages.EncodeEntry(entry))
+	}
 	future, err := c.log.js.PublishMsgAsync(&nats.Msg{Subject: c.log.partition.LogSubject(), Data: messages.EncodeEntry(entry)},
 		jetstream.WithExpectLastSequence(c.last), jetstream.WithExpectStream(c.config.Name), jetstream.WithRetryAttempts(0))
 	if err != nil {

@@ -71,11 +71,41 @@ func (l *Log) Create(ctx context.Context, replicas int) error {
 		return err
 	}
 	first := messages.Entry{TopicID: l.partition.TopicID, Created: true}
-	_, err := l.Append(ctx, 0, messages.EncodeEntry(first))
+	err := l.appendFirst(ctx, 0, messages.EncodeEntry(first))
 	if errors.Is(err, ErrMoved) {
 		return nil // the log was created before
 	}
 	return err
+}
+
+// firstTries bounds the tries of the first append, firstPause apart: a stream of several
+// replicas has no leader for a moment after its creation.
+const (
+	firstTries = 100
+	firstPause = 50 * time.Millisecond
+)
+
+// appendFirst appends the first entry of a stream that was just created.
+func (l *Log) appendFirst(ctx context.Context, expected uint64, data []byte) error {
+	_, err := l.Append(ctx, expected, data)
+	for tries := 1; tries < firstTries && errors.Is(err, jetstream.ErrNoStreamResponse); tries++ {
+		if err := pause(ctx, firstPause); err != nil {
+			return err
+		}
+		_, err = l.Append(ctx, expected, data)
+	}
+	return err
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // storeFailed is JetStream's code for a stream whose folder cannot be made. For a moment that
@@ -85,12 +115,8 @@ const storeFailed jetstream.ErrorCode = 10049
 func (l *Log) create(ctx context.Context, config jetstream.StreamConfig) error {
 	_, err := l.js.CreateStream(ctx, config)
 	for tries := 1; tries < 20 && failedWith(err, storeFailed); tries++ {
-		pause := time.NewTimer(50 * time.Millisecond)
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
-			return fmt.Errorf("create stream %s: %w", config.Name, context.Cause(ctx))
+		if err := pause(ctx, firstPause); err != nil {
+			return fmt.Errorf("create stream %s: %w", config.Name, err)
 		}
 		_, err = l.js.CreateStream(ctx, config)
 	}
