@@ -10,6 +10,12 @@ import (
 
 // exportAndAccept exports what the logs have lost before it gives that up.
 func (c *topicRepair) exportAndAccept(a *app, inspector *repair.Inspector, survey *repair.Survey) error {
+	if store := survey.Report.Store; c.Accept && store != nil && store.NotShared != "" {
+		return &advised{
+			err:    errors.New("the loss is not accepted, because the store that was searched is not that of the services: " + store.NotShared),
+			advice: "give the right store, or leave --store and --export out",
+		}
+	}
 	if c.Export != "" {
 		if err := c.export(a, survey); err != nil {
 			return err

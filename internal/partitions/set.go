@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -46,6 +47,8 @@ type Set[A Actor] struct {
 	changed chan struct{} // closed and replaced when an actor is added
 
 	topics map[string]messages.Topic // owned by the goroutine that follows the registry
+
+	unwatched atomic.Pointer[error] // why the registry has not been watched for some seconds; nil if it is
 }
 
 type running[A Actor] struct {
@@ -74,19 +77,44 @@ func Start[A Actor](ctx context.Context, registry *topics.Registry, log *zap.Log
 	}
 }
 
+// Times between attempts to watch the registry, each twice the one before.
+const (
+	firstWatchPause   = 200 * time.Millisecond
+	longestWatchPause = 5 * time.Second
+)
+
 // follow watches the registry for as long as the set lives.
 func (s *Set[A]) follow(ctx context.Context, registry *topics.Registry, ready func()) {
+	pause := firstWatchPause
 	for ctx.Err() == nil {
-		err := registry.Watch(ctx, s.change, ready)
+		err := registry.Watch(ctx, s.change, func() {
+			pause = firstWatchPause
+			s.unwatched.Store(nil)
+			ready()
+		})
 		if err == nil || ctx.Err() != nil {
 			return
 		}
 		s.log.Warn("the registry of topics cannot be watched; trying again", zap.Error(err))
+		if pause >= longestWatchPause {
+			s.unwatched.Store(&err)
+		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(200 * time.Millisecond):
+		case <-time.After(pause):
 		}
+		pause = min(2*pause, longestWatchPause)
 	}
+}
+
+// Err returns why changes of the registry have not been heard of for some seconds; nil if
+// they are.
+func (s *Set[A]) Err() error {
+	err := s.unwatched.Load()
+	if err == nil {
+		return nil
+	}
+	return messages.Errorf(messages.CodeUnavailable, "the registry of topics cannot be watched; if NATS has lost its data, restore that: %v", *err)
 }
 
 // change applies one change of the registry.

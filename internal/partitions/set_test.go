@@ -83,3 +83,43 @@ func TestActorsFollowTheTopics(t *testing.T) {
 	}
 	goleak.VerifyNone(t, before)
 }
+
+func TestARegistryThatCannotBeWatchedIsToldOfUntilItCan(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	conn, js := embeddedtest.Start(t)
+	registry, err := topics.Open(ctx, conn, js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := partitions.Start(ctx, registry, zaptest.NewLogger(t), func(_ messages.Topic, p messages.Partition) *recorder {
+		return &recorder{id: p, received: make(chan messages.Message, 1), ended: make(chan messages.Partition, 1)}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Stop()
+	if err := set.Err(); err != nil {
+		t.Fatal(err)
+	}
+	await := func(what string, reached func() bool) {
+		t.Helper()
+		pace := time.NewTicker(50 * time.Millisecond)
+		defer pace.Stop()
+		for !reached() {
+			select {
+			case <-pace.C:
+			case <-ctx.Done():
+				t.Fatalf("%s: %v", what, set.Err())
+			}
+		}
+	}
+	if err := js.DeleteStream(ctx, "KV_LANEWAY_TOPICS"); err != nil {
+		t.Fatal(err)
+	}
+	await("the bucket is lost", func() bool { return set.Err() != nil })
+	if _, err := topics.Open(ctx, conn, js); err != nil {
+		t.Fatal(err)
+	}
+	await("the bucket is there again", func() bool { return set.Err() == nil })
+}

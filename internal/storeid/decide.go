@@ -49,6 +49,10 @@ func decide(s situation) decision {
 			"the object store %s belongs to another Laneway, or the metadata of this one was lost: it has a marker, and bucket %s names no store", s.place, bucket)}
 	case s.record != nil:
 		return decision{mark: &marker{Cluster: s.record.Cluster, Store: s.fresh}}
+	case !s.logs && s.empty && s.adopt:
+		return decision{refused: refuse(
+			"look for a wrong path or a volume that is not mounted; if a new and empty store is meant, start without --adopt-store",
+			"there is nothing to adopt: the object store %s is empty", s.place)}
 	case s.logs && s.empty && !s.adopt:
 		return decision{refused: refuse(
 			"give the store with the objects of these logs by --store, or restore the bucket from a copy; with --adopt-store new objects go here, and the old ones cannot be read",

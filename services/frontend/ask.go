@@ -62,6 +62,11 @@ func ask[K comparable, A any](ctx context.Context, s *Service, q *asked[K, A], k
 		case a := <-waiting:
 			return a, nil
 		case <-again.C:
+			// It answers nothing while its log has lost entries.
+			if what := s.damage()[question.Of()]; what != "" {
+				var none A
+				return none, messages.Errorf(messages.CodePartitionDamaged, "partition %s: %s", question.Of(), what)
+			}
 		case <-ctx.Done():
 			var none A
 			return none, messages.Errorf(messages.CodeUnavailable,

@@ -207,7 +207,7 @@ func (s *Service) fenced(ctx context.Context, highest uint64) (uint64, error) {
 	if err != nil || next == current {
 		return next, err // without an error another partition was told first
 	}
-	s.config.Logger.Warn("epochs began anew; took one above the highest known", zap.Uint64("epoch", next))
+	s.config.Logger.Warn("a log or another service knows a higher epoch; took one above it", zap.Uint64("epoch", next))
 	return next, s.subscribe(messages.FrontendSubject(next))
 }
 
@@ -249,6 +249,9 @@ func (s *Service) Check(context.Context) error {
 			"no epoch could be taken yet, so that nothing can be produced; what is stored can be fetched. Does JetStream write?")
 	}
 	if err := s.roles.Load().unready; err != nil {
+		return err
+	}
+	if err := s.set.Err(); err != nil {
 		return err
 	}
 	for _, p := range s.set.Actors() {

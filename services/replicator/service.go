@@ -166,6 +166,9 @@ func (s *Service) Check(context.Context) error {
 	if !s.config.Conn.IsConnected() {
 		return messages.NewError(messages.CodeUnavailable, "not connected to NATS")
 	}
+	if err := s.set.Err(); err != nil {
+		return err
+	}
 	for _, p := range s.set.Actors() {
 		if err := p.check(); err != nil {
 			return err

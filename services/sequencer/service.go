@@ -113,7 +113,7 @@ func (s *Service) fenced(highest uint64) {
 	case err != nil:
 		s.config.Logger.Warn("no new epoch could be taken; trying again with the next message", zap.Error(err))
 	default:
-		s.config.Logger.Warn("epochs began anew; took one above the highest known", zap.Uint64("epoch", next))
+		s.config.Logger.Warn("a log or another service knows a higher epoch; took one above it", zap.Uint64("epoch", next))
 	}
 }
 
@@ -132,7 +132,7 @@ func (s *Service) Check(context.Context) error {
 	if !s.config.Conn.IsConnected() {
 		return messages.NewError(messages.CodeUnavailable, "not connected to NATS")
 	}
-	return nil
+	return s.set.Err()
 }
 
 // Done is closed when the service has ended by itself; Err says why.

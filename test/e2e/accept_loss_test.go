@@ -35,6 +35,10 @@ func TestAPartitionWhoseLossIsAcceptedContinuesBehindEverythingThatWasAcknowledg
 		if ack := f.request(ctx, t, &nats.Msg{Subject: other.ProduceSubject(), Data: []byte("undisturbed")}); ack.Error != nil {
 			t.Errorf("another partition: %v", ack.Error)
 		}
+		code, output, err := deployment.ExitCode(f.Laneway(ctx, "topic", "repair", "orders", "--store", t.TempDir(), "--accept-loss"))
+		if err != nil || code == 0 || !strings.Contains(output, "the loss is not accepted") {
+			t.Errorf("with another store the loss is accepted: code %d, %v\n%s", code, err, output)
+		}
 		report := f.repair(ctx, t, "orders", "--store", f.Objects(), "--export", filepath.Join(t.TempDir(), "lost.jsonl"), "--accept-loss")
 		if want := "in the stream LANEWAY-orders-0_1"; !strings.Contains(report, want) {
 			t.Fatalf("the report lacks %q:\n%s", want, report)
@@ -114,6 +118,9 @@ func (f *fixture) expectDamaged(ctx context.Context, t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if _, err := f.client(t, f.URL()).Producer(ctx, "orders", client.ProducerOptions{Name: "feed"}); !errors.Is(err, damaged) {
+		t.Errorf("a named producer: %v", err)
 	}
 	for _, err := range f.client(t, f.URL()).Consumer(client.ConsumerOptions{Topic: "orders"}).Records(ctx) {
 		if !errors.Is(err, damaged) {
