@@ -49,8 +49,8 @@ Not every such batch was acknowledged: an object is written before its batch is 
 be on its way right now. Compare with what producers know before you send it again; docs/repair.md says how.
 
 --accept-loss gives up what is missing: each damaged partition continues in a new stream, with all entries that can be
-read, behind every offset that may have been given out. Consumers are told of the gap. Export first: a partition is
-read-only until its loss is accepted, and that cannot be taken back. The old stream stays, sealed.
+read, behind every offset that may have been given out. Consumers are told of the gap. Export first: accepting
+a loss cannot be undone. The old stream stays, sealed.
 
 Examples:
 

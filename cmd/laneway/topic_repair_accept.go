@@ -38,6 +38,14 @@ func (c *topicRepair) accept(a *app, inspector *repair.Inspector, report *repair
 	if !report.Damage() {
 		return misuse("nothing is missing: there is no loss to accept")
 	}
+	for i := range report.Partitions {
+		if p := &report.Partitions[i]; p.Silent != nil {
+			return &advised{
+				err:    fmt.Errorf("the loss is not accepted, because it is not known whether partition %d has lost anything: %w", p.Partition, p.Silent),
+				advice: "check that NATS is whole and that these credentials may read its buckets, and give the command again",
+			}
+		}
+	}
 	inspector.Store = nil
 	for i := range report.Partitions {
 		p := &report.Partitions[i]
@@ -48,7 +56,7 @@ func (c *topicRepair) accept(a *app, inspector *repair.Inspector, report *repair
 		if err != nil {
 			return &advised{
 				err:    fmt.Errorf("continuing partition %d: %w", p.Partition, err),
-				advice: "the partition is read-only as before; give the command again",
+				advice: "nothing of it was given up; look again, and repeat the command if it is still damaged: laneway topic repair " + c.Name,
 			}
 		}
 		report.Continued = append(report.Continued, *accepted)

@@ -97,7 +97,7 @@ func (h *Holder) read(ctx context.Context) (record, uint64, error) {
 	return found, entry.Revision, nil
 }
 
-// Newest returns the newest epoch of a role; 0 if nobody has started in it.
+// Newest returns the newest epoch of a role; 0 if no instance has started in it.
 func Newest(ctx context.Context, js jetstream.JetStream, role string) (uint64, error) {
 	found, _, err := (&Holder{js: js, role: role}).read(ctx)
 	return found.epoch, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -15,7 +16,7 @@ import (
 )
 
 // metadataUnfinished marks a stream that does not hold all yet of the log that it is to
-// continue, with the name of the try. It stays behind when a repair is interrupted.
+// continue, with a name of the attempt. It stays behind when a repair is interrupted.
 const metadataUnfinished = "laneway-unfinished"
 
 // ErrExists says that a stream of the name is there already.
@@ -32,6 +33,9 @@ func (l *Log) Seal(ctx context.Context) error {
 		return fmt.Errorf("look up stream %s: %w", l.partition.LogStream(), err)
 	}
 	config := stream.CachedInfo().Config
+	if config.Metadata[metadataTopicID] != l.topicID() {
+		return messages.Errorf(messages.CodeInvalidRequest, "stream %s belongs to another topic: %s was deleted meanwhile", config.Name, l.partition.Topic)
+	}
 	if config.Sealed {
 		return nil
 	}
@@ -42,8 +46,8 @@ func (l *Log) Seal(ctx context.Context) error {
 	return nil
 }
 
-// Continuation writes the stream that continues a log. It belongs to one goroutine, and
-// nobody else knows of the stream before Finish.
+// Continuation writes the stream that continues a log. It belongs to one goroutine. Nothing
+// else writes to the stream before the topic's record names it.
 type Continuation struct {
 	log     *Log
 	config  jetstream.StreamConfig
@@ -52,12 +56,13 @@ type Continuation struct {
 }
 
 // Continue makes a stream whose first entry gets a sequence. ErrExists says that an
-// earlier try has left one behind: it may be another one that is still at work.
+// earlier attempt has left one behind, and may still be running.
 func (l *Log) Continue(ctx context.Context, replicas int, first uint64) (*Continuation, error) {
 	config := l.config(replicas)
 	config.FirstSeq = first
-	// The name of the try: JetStream takes the creation of a stream that is there, with the
-	// same configuration, for a success.
+	// Without a name of its own, a second attempt would share the stream of the first one:
+	// JetStream takes the creation of a stream that exists for a success if the
+	// configuration is the same.
 	config.Metadata[metadataUnfinished] = nuid.Next()
 	err := l.create(ctx, config)
 	if failedWith(err, jetstream.JSErrCodeStreamNameInUse) {
@@ -90,8 +95,14 @@ func (c *Continuation) Append(ctx context.Context, entry messages.Entry) error {
 	return c.Flush(ctx)
 }
 
+// flushPatience bounds the wait for acknowledgements: one may be lost when a stream of
+// several replicas changes its leader.
+const flushPatience = 30 * time.Second
+
 // Flush returns when everything is durable.
 func (c *Continuation) Flush(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, flushPatience)
+	defer cancel()
 	for _, future := range c.pending {
 		select {
 		case <-future.Ok():

@@ -23,6 +23,7 @@ func (e *DamagedEntry) Unwrap() error { return e.Err }
 // knows them: nothing is ever removed from a log.
 type Bounds struct {
 	First, Last uint64 // First is above Last in an empty stream
+	Sealed      bool   // nothing can be appended any more
 }
 
 // Bounds asks for the bounds of the stream. An error that wraps
@@ -33,7 +34,7 @@ func (l *Log) Bounds(ctx context.Context) (Bounds, error) {
 		return Bounds{}, fmt.Errorf("look up stream %s: %w", l.partition.LogStream(), err)
 	}
 	info := stream.CachedInfo()
-	return Bounds{First: max(info.Config.FirstSeq, 1), Last: info.State.LastSeq}, nil
+	return Bounds{First: max(info.Config.FirstSeq, 1), Last: info.State.LastSeq, Sealed: info.Config.Sealed}, nil
 }
 
 // Missing are sequences within the bounds of a log that cannot be read.
@@ -104,6 +105,8 @@ func (l *Log) step(ctx context.Context, next uint64, limit int) ([]messages.Logg
 
 // askLeader returns the entry at a sequence if the stream's leader can read it.
 func (l *Log) askLeader(ctx context.Context, sequence uint64) ([]messages.LoggedEntry, error) {
+	ctx, cancel := context.WithTimeout(ctx, walkPatience) // a question is lost when its server ends
+	defer cancel()
 	data, found, err := l.fromLeader(ctx, sequence)
 	if err != nil || !found {
 		return nil, err

@@ -40,30 +40,33 @@ const unknown = 1 << 40
 // Neither an offset nor a sequence is given out twice: the new stream begins above every
 // sequence, and new records above every offset, that is known or was reserved.
 //
-// The old stream is sealed first, so that nothing is acknowledged any more that the copy
-// does not have, and stays as evidence. The record of the topic is written last: services
-// use the new stream from then on, and an Accept that is interrupted before has changed
-// nothing but the seal. It can be repeated, also at the same time.
+// The old stream is sealed before it is read, so that nothing is acknowledged any more that
+// the copy does not have, and stays as evidence. A seal cannot be undone: nothing is sealed
+// before all evidence has answered. The record of the topic is written last: services use
+// the new stream from then on, and an Accept that is interrupted before has changed nothing
+// but the seal. It can be repeated, also at the same time. An error of code
+// CodeInvalidRequest says that the topic has changed meanwhile.
 func (i *Inspector) Accept(ctx context.Context, topic messages.Topic, number int) (*Accepted, error) {
 	a := &accepting{Inspector: i, old: topic.Partition(number), replicas: topic.Replicas}
 	if err := a.open(ctx); err != nil {
 		return nil, err
 	}
-	if err := a.log.Seal(ctx); err != nil {
-		return nil, err
-	}
-	if err := a.gather(ctx); err != nil {
+	if err := a.prepare(ctx); err != nil {
 		return nil, err
 	}
 	target, err := a.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err = a.fill(ctx, target); err == nil {
-		err = a.registry.Continue(ctx, a.old, a.new.Incarnation)
+	if err := a.fill(ctx, target); err != nil {
+		return nil, errors.Join(err, discard(ctx, target))
+	}
+	err = a.registry.Continue(ctx, a.old, a.new.Incarnation)
+	if errors.Is(err, messages.NewError(messages.CodeInvalidRequest, "")) {
+		err = errors.Join(err, discard(ctx, target))
 	}
 	if err != nil {
-		return nil, errors.Join(err, discard(ctx, target, err))
+		return nil, err // the record may name the new stream, which stays
 	}
 	return &Accepted{
 		Partition: a.new.Number, Stream: a.new.LogStream(), Incarnation: a.new.Incarnation, FirstSequence: a.first,
@@ -105,9 +108,27 @@ func (a *accepting) open(ctx context.Context) (err error) {
 	return err
 }
 
-// gather looks at everything that tells how far the log came. Nothing is appended to it any
-// more.
+// prepare seals the log of the topic that was inspected, and gathers what is known of it.
+func (a *accepting) prepare(ctx context.Context) error {
+	topic, err := a.registry.Get(ctx, a.old.Topic)
+	if err != nil {
+		return err
+	}
+	if topic.Partition(int(a.old.Number)) != a.old {
+		return messages.Errorf(messages.CodeInvalidRequest, "topic %s has changed since it was inspected", a.old.Topic)
+	}
+	if err := a.gather(ctx); err != nil {
+		return err
+	}
+	if err := a.log.Seal(ctx); err != nil {
+		return err
+	}
+	return a.gather(ctx) // something may have been appended before the seal
+}
+
+// gather looks at everything that tells how far the log came.
 func (a *accepting) gather(ctx context.Context) error {
+	a.bounds, a.snapshot, a.first, a.next, a.marked = nil, nil, 0, 0, false
 	bounds, err := a.log.Bounds(ctx)
 	switch {
 	case err == nil:
@@ -239,12 +260,8 @@ func (a *accepting) mark(ctx context.Context, end messages.Position) error {
 	return err
 }
 
-// discard removes a stream that nothing refers to. After an error of which it is not known
-// whether the record was written, the stream stays.
-func discard(ctx context.Context, target *partitionlog.Continuation, cause error) error {
-	if errors.Is(cause, messages.NewError(messages.CodeUnavailable, "")) {
-		return nil
-	}
+// discard removes a stream that no record names, also when ctx has ended.
+func discard(ctx context.Context, target *partitionlog.Continuation) error {
 	const patience = 10 * time.Second
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()

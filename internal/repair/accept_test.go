@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"laneway.dev/internal/embedded/embeddedtest"
 	"laneway.dev/internal/marks"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/internal/snapshots"
@@ -241,5 +242,40 @@ func TestATopicThatWasDeletedMeanwhileIsNotContinued(t *testing.T) {
 	}
 	for name := range w.js.StreamNames(w.ctx, jetstream.WithStreamListSubject(messages.LogWildcard)).Name() {
 		t.Errorf("it has left %s", name)
+	}
+}
+
+func TestTheLogOfATopicThatWasCreatedAgainIsNotSealed(t *testing.T) {
+	w, registry := damagedWorld(t)
+	w.must(registry.Delete(w.ctx, "orders"))
+	again, err := registry.Create(w.ctx, messages.TopicConfig{Name: "orders", Partitions: 2})
+	w.must(err)
+	// The topic is that of an inspection before.
+	if got, err := w.accept(w.ctx); !errors.Is(err, messages.NewError(messages.CodeInvalidRequest, "")) {
+		t.Errorf("accepted is %+v, %v", got, err)
+	}
+	if err := partitionlog.New(w.conn, w.js, w.topic.Partition(0)).Seal(w.ctx); err == nil {
+		t.Error("the stream of another topic is sealed")
+	}
+	log := partitionlog.New(w.conn, w.js, again.Partition(0))
+	if _, err := log.Append(w.ctx, 1, messages.EncodeEntry(messages.Entry{TopicID: again.ID})); err != nil {
+		t.Errorf("the log of the new topic takes nothing: %v", err)
+	}
+}
+
+func TestNothingIsSealedBeforeAllEvidenceHasAnswered(t *testing.T) {
+	w, _ := damagedWorld(t)
+	gone, js := embeddedtest.Start(t)
+	a := &accepting{Inspector: &Inspector{Conn: w.conn, JS: w.js}, old: w.topic.Partition(0), replicas: 1}
+	w.must(a.open(w.ctx))
+	var err error
+	a.marks, err = marks.Open(w.ctx, gone, js)
+	w.must(err)
+	gone.Close()
+	if err := a.prepare(w.ctx); err == nil {
+		t.Error("marks that do not answer are no error")
+	}
+	if bounds, err := a.log.Bounds(w.ctx); err != nil || bounds.Sealed {
+		t.Errorf("the log is %+v, %v", bounds, err)
 	}
 }

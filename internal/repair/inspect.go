@@ -132,11 +132,21 @@ func (i *Inspector) inspectEvidence(ctx context.Context, part *Partition, p mess
 	var err error
 	if part.Snapshot, err = known.snapshot(bounded, p); err != nil {
 		part.Findings = append(part.Findings, fmt.Sprintf("the snapshots cannot be read: %v", err))
+		part.silent(err)
 	}
 	if part.Mark, err = known.mark(bounded, p); err != nil {
 		part.Findings = append(part.Findings, fmt.Sprintf("the mark cannot be read: %v", err))
+		part.silent(err)
 	}
 	return context.Cause(ctx)
+}
+
+// silent notes an error that proves nothing: one that JetStream cannot read is damaged, one
+// that does not answer may be whole.
+func (p *Partition) silent(err error) {
+	if !errors.Is(err, messages.NewError(messages.CodeCorrupt, "")) {
+		p.Silent = errors.Join(p.Silent, err)
+	}
 }
 
 // evidencePatience bounds the wait for JetStream.

@@ -25,7 +25,10 @@ type Partition struct {
 	Stream      string `json:"stream"`
 	Incarnation uint32 `json:"incarnation,omitempty"` // of the log
 	// Findings say what is wrong, a sentence each; nothing is wrong without any.
-	Findings []string       `json:"findings"`
+	Findings []string `json:"findings"`
+	// Silent says why what stands outside the log did not answer. It may be whole, and so
+	// may the log.
+	Silent   error          `json:"-"`
 	Log      Log            `json:"log"`
 	Snapshot *Snapshot      `json:"snapshot,omitempty"` // the newest that can be read
 	Mark     *messages.Mark `json:"mark,omitempty"`

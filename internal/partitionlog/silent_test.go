@@ -1,0 +1,49 @@
+package partitionlog_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	natsserver "github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/internal/partitionlog"
+	"laneway.dev/pkg/messages"
+)
+
+// The answer of a stream's leader is lost when its server ends. JetStream is played here,
+// because a real one answers.
+func TestAWalkEndsWithAnErrorWhenTheLeaderDoesNotAnswer(t *testing.T) {
+	server, err := natsserver.NewServer(&natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, NoSigs: true, NoLog: true})
+	must(t, err)
+	server.Start()
+	defer func() { server.Shutdown(); server.WaitForShutdown() }()
+	if !server.ReadyForConnections(time.Minute) {
+		t.Fatal("the server does not start")
+	}
+	conn, err := nats.Connect(server.ClientURL())
+	must(t, err)
+	defer conn.Close()
+	_, err = conn.Subscribe("$JS.API.DIRECT.GET.>", func(m *nats.Msg) {
+		_ = m.RespondMsg(&nats.Msg{Header: nats.Header{"Status": {"404"}}})
+	})
+	must(t, err)
+	_, err = conn.SubscribeSync("$JS.API.STREAM.MSG.GET.>")
+	must(t, err)
+	must(t, conn.Flush())
+	js, err := jetstream.New(conn)
+	must(t, err)
+
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	err = partitionlog.New(conn, js, partition).Walk(ctx, 1, 3, func(messages.LoggedEntry) error { return nil },
+		func(m partitionlog.Missing) error {
+			t.Errorf("without an answer %+v counts as missing", m)
+			return nil
+		})
+	if err == nil || ctx.Err() != nil {
+		t.Errorf("the walk ends with %v, its context with %v", err, ctx.Err())
+	}
+}
