@@ -121,6 +121,7 @@ var kept = map[uint64]string{
 	1037400: "what was asked for twice is refused once, and in the log",
 	1084674: "a frontend stood still until its lane was forgotten, and believes a refusal",
 	2389086: "an owner knows of the newest sequencer by a barrier only",
+	5950255: "an owner whose mark was moved starts over, and forgets its floors",
 	2919317: "a lane is forgotten, and goes on while its floor is still below what was forgotten",
 }
 

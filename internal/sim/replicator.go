@@ -91,6 +91,7 @@ func (s *replicatorService) step(events ...replicator.Event) {
 			s.p.run(func() { s.step(replicator.LogRead{Entries: entries, AtEnd: atEnd, Last: last}) })
 		})
 	case fx.Load:
+		w.checks.view(s.p).forget() // it starts over: another owner may have moved its mark
 		w.after(time.Millisecond, func() {
 			s.p.run(func() {
 				loaded := w.loadSnapshots()

@@ -295,6 +295,8 @@ var genSnapshot = rapid.Custom(func(t *rapid.T) Snapshot {
 		NextOffset:     genNatural.Draw(t, "next offset"),
 		Time:           rapid.Int64().Draw(t, "time"),
 		LastMessageID:  genString.Draw(t, "last message id"),
+		Owner:          genString.Draw(t, "owner"),
+		OwnerEpoch:     rapid.Uint64().Draw(t, "owner epoch"),
 		FrontendEpoch:  rapid.Uint64().Draw(t, "frontend epoch"),
 		SequencerEpoch: rapid.Uint64().Draw(t, "sequencer epoch"),
 		Watermark:      rapid.Uint64().Draw(t, "watermark"),

@@ -185,7 +185,7 @@ func entryFieldsOf(lanes, keys, batches, fences any) []any {
 
 // snapshotFieldsOf is a snapshot with these lanes, message ids and producers.
 func snapshotFieldsOf(lanes, ids, producers any) []any {
-	return []any{snapshotVersion, 1, 0, 1, 0, 0, "", 1, 1, 0, lanes, ids, 0, producers}
+	return []any{snapshotVersion, 1, 0, 1, 0, 0, "", "", 0, 1, 1, 0, lanes, ids, 0, producers}
 }
 
 func TestAbsurdCountsAllocateNothingBig(t *testing.T) {

@@ -90,7 +90,7 @@ var sampleFullEntry = func() Entry {
 
 var sampleSnapshot = Snapshot{
 	TopicID: math.MaxUint64, Incarnation: math.MaxUint32, Sequence: 44, NextOffset: math.MaxInt64, Time: 1_700_000_000_000_000_000, LastMessageID: "id-1",
-	FrontendEpoch: 7, SequencerEpoch: 8, Watermark: 9,
+	Owner: "owner", OwnerEpoch: 6, FrontendEpoch: 7, SequencerEpoch: 8, Watermark: 9,
 	Lanes: []SnapshotLane{
 		{Lane: "a", Settled: 12, Floor: 11, Done: []SnapshotTicket{{Number: 11, Offset: 5}, {Number: 12, Offset: 1, Duplicate: true}}},
 		{Lane: "b"},

@@ -9,7 +9,7 @@ import (
 
 // snapshotVersion is the version of the snapshot. Another one is not read: the
 // log is read instead.
-const snapshotVersion = 2
+const snapshotVersion = 3
 
 // Snapshot is what a replicator knows of its partition from the log up to a
 // sequence, so that a successor need not read that part of the log. Nothing in it
@@ -21,6 +21,8 @@ type Snapshot struct {
 	NextOffset     int64
 	Time           int64 // of the newest entry, in Unix nanoseconds
 	LastMessageID  string
+	Owner          string // of the log, which has made the snapshot
+	OwnerEpoch     uint64 // of the owner in its role
 	FrontendEpoch  uint64
 	SequencerEpoch uint64
 	Watermark      uint64 // lanes that are not here start above it
@@ -71,7 +73,7 @@ var snapshotSum = crc32.MakeTable(crc32.Castagnoli)
 func EncodeSnapshot(s Snapshot) []byte {
 	const lane, id, producer = 40, 24, 110 // bytes, roughly
 	data := encode(256+lane*len(s.Lanes)+id*len(s.MessageIDs)+producer*len(s.Producers), func(e *encoder) {
-		e.array(14)
+		e.array(16)
 		e.uint(snapshotVersion)
 		e.uint(s.TopicID)
 		e.uint(uint64(s.Incarnation))
@@ -79,6 +81,8 @@ func EncodeSnapshot(s Snapshot) []byte {
 		e.int(s.NextOffset)
 		e.int(s.Time)
 		e.string(s.LastMessageID)
+		e.string(s.Owner)
+		e.uint(s.OwnerEpoch)
 		e.uint(s.FrontendEpoch)
 		e.uint(s.SequencerEpoch)
 		e.uint(s.Watermark)
@@ -103,13 +107,13 @@ func DecodeSnapshot(data []byte) (Snapshot, error) {
 	}
 	d := acquireDecoder(data[:n])
 	defer d.release()
-	d.fields(14)
+	d.fields(16)
 	if v := d.uint(); d.err == nil && v != snapshotVersion {
 		d.fail("snapshot of version %d, this process reads %d", v, snapshotVersion)
 	}
 	s := Snapshot{
 		TopicID: d.uint(), Incarnation: d.uint32(), Sequence: d.uint(), NextOffset: d.natural(), Time: d.int(), LastMessageID: d.string(),
-		FrontendEpoch: d.uint(), SequencerEpoch: d.uint(), Watermark: d.uint(),
+		Owner: d.string(), OwnerEpoch: d.uint(), FrontendEpoch: d.uint(), SequencerEpoch: d.uint(), Watermark: d.uint(),
 		Lanes: list(d, decodeSnapshotLane), MessageIDs: list(d, decodeSnapshotID),
 		ProducersAt: d.int(), Producers: list(d, decodeSnapshotProducer),
 	}

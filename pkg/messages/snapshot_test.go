@@ -47,7 +47,7 @@ func TestAnySnapshotSurvivesStorage(t *testing.T) {
 
 // storedSnapshot is sampleSnapshot as it is written. A change needs another
 // version, or an older process would misread it.
-const storedSnapshot = "9e02cfffffffffffffffffceffffffff2ccf7fffffffffffffffcf17979cfe362a0000a469642d310708099294a1610c0b92930b05c2930c01c394a1620000909293a469642d3105cf17979cfe362a000093a00000cf17979cfe362a0001929393cf0000010000000000cd7fffa466656564cf0000034630b8a0009603ce7fffffff0105020293930200a00090305bc94e"
+const storedSnapshot = "dc001003cfffffffffffffffffceffffffff2ccf7fffffffffffffffcf17979cfe362a0000a469642d31a56f776e6572060708099294a1610c0b92930b05c2930c01c394a1620000909293a469642d3105cf17979cfe362a000093a00000cf17979cfe362a0001929393cf0000010000000000cd7fffa466656564cf0000034630b8a0009603ce7fffffff0105020293930200a000904bb438e3"
 
 func TestSnapshotIsWrittenAsBefore(t *testing.T) {
 	got, err := DecodeSnapshot(stored(t, storedSnapshot))
@@ -77,14 +77,14 @@ func TestDecodeSnapshotRefusesWhatIsNoSnapshot(t *testing.T) {
 	producer := func(fields ...any) []any { return snapshotFieldsOf([]any{}, []any{}, []any{fields}) }
 	feed := []any{1, 1, "feed"}
 	version := slices.Clone(snapshotFieldsOf([]any{}, []any{}, []any{}))
-	version[0] = 3
+	version[0] = snapshotVersion + 1
 	for name, c := range map[string]struct {
 		value any
 		says  string
 	}{
-		"version to come":          {version, "snapshot of version 3, this process reads 2"},
-		"one field less":           {version[:13], "13 fields where 14 are expected"},
-		"one field more":           {append(slices.Clone(version), 1), "15 fields where 14 are expected"},
+		"version to come":          {version, "snapshot of version 4, this process reads 3"},
+		"one field less":           {version[:15], "15 fields where 16 are expected"},
+		"one field more":           {append(slices.Clone(version), 1), "17 fields where 16 are expected"},
 		"lane of three fields":     {lane("a", 1, 1), "3 fields where 4 are expected"},
 		"negative number":          {lane("a", int64(-1), 1, []any{}), "-1 is negative"},
 		"ticket of two fields":     {lane("a", 1, 1, []any{[]any{1, 1}}), "2 fields where 3 are expected"},

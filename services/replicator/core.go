@@ -155,10 +155,10 @@ type Core struct {
 	settings  Settings
 
 	phase      phase
-	asked      bool   // a Load or Read is under way
-	unproven   bool   // the state is that of a snapshot which the log has not confirmed yet
-	term       uint64 // stream sequence of its newest term record
-	last       uint64 // stream sequence of the last entry applied
+	asked      bool               // a Load or Read is under way
+	unproven   *messages.Snapshot // the state is that of it, and the log has not confirmed it yet; else nil
+	term       uint64             // stream sequence of its newest term record
+	last       uint64             // stream sequence of the last entry applied
 	nextOffset int64
 	lastTime   int64     // of the newest entry in the log, in Unix nanoseconds
 	risingFrom uint64    // of the newest entry in the log

@@ -50,6 +50,24 @@ func TestOlderOwnerTakesNothingThatAYoungerOneHas(t *testing.T) {
 	}
 }
 
+func TestOlderOwnerTakesNothingWhenASnapshotCoversTheTermOfAYoungerOne(t *testing.T) {
+	w := newWorld(t)
+	w.settings.SnapshotEvery = 3
+	w.started = 6
+	w.leader("young").commit(batch("a", 1)) // behind its term record
+	if last := w.log[len(w.log)-1]; w.snapshots[last.Sequence] == nil || last.Entry.Owner != "" {
+		t.Fatalf("no snapshot ends behind the term record, the last entry is %+v", last)
+	}
+	w.started = 1
+	entries := len(w.log)
+	old := w.start("old")
+	old.settle()
+	old.expectStopped()
+	if old.fenced != 7 || len(w.log) != entries {
+		t.Errorf("fenced by %d, and the log has %d entries, want %d", old.fenced, len(w.log), entries)
+	}
+}
+
 func TestOwnerWhoseEpochWasGivenTwiceNeedsANewOne(t *testing.T) {
 	w := newWorld(t)
 	w.started = 6

@@ -35,12 +35,17 @@ func (c *Core) logRead(now time.Time, r LogRead) {
 	if len(r.Entries) == 0 && !r.AtEnd && r.Corrupt == "" {
 		return // of a replica that lags
 	}
-	if c.unproven {
+	if c.unproven != nil {
 		if what := c.disproves(&r); what != "" {
 			c.damaged(now, what)
 			return
 		}
-		c.unproven = false
+		fenced := fencedBy(c.unproven.Owner, c.unproven.OwnerEpoch, c.settings)
+		c.unproven = nil
+		if fenced != 0 {
+			c.stopAt(fenced)
+			return
+		}
 		c.risingFrom = r.Entries[0].Entry.RisingFrom
 		r.Entries = r.Entries[1:]
 	}
@@ -51,8 +56,7 @@ func (c *Core) logRead(now time.Time, r LogRead) {
 			return
 		}
 		if fenced := c.apply(now, &r.Entries[i]); fenced != 0 {
-			c.phase = stopped
-			c.fx.Fenced = fenced
+			c.stopAt(fenced)
 			return
 		}
 	}
@@ -97,16 +101,22 @@ func (c *Core) claimLog(now time.Time) {
 	c.ids.expire(now)
 }
 
-// fencedBy returns the epoch that a core of an owner must get above before it may
-// claim a log in which the term record n stands; 0 if it may claim it as it is. A term
-// of a lower epoch is claimed from, wherever it stands: an older owner may have woken up.
-// An equal epoch of another owner was given twice, because the bucket of epochs was lost
-// or restored.
-func fencedBy(n *messages.Entry, owner string, epoch uint64) uint64 {
-	if n.OwnerEpoch < epoch || n.OwnerEpoch == epoch && n.Owner == owner {
+// stopAt ends the core because of an epoch that fences it.
+func (c *Core) stopAt(fenced uint64) {
+	c.phase = stopped
+	c.fx.Fenced = fenced
+}
+
+// fencedBy returns the epoch that a core must get above before it may claim a log that
+// had this owner, as a term record or a snapshot tells; 0 if it may claim it as it is. A
+// lower epoch is claimed from, wherever it stands: an older owner may have woken up. An
+// equal epoch of another owner was given twice, because the bucket of epochs was lost or
+// restored.
+func fencedBy(owner string, epoch uint64, own Settings) uint64 {
+	if epoch < own.Epoch || epoch == own.Epoch && owner == own.Owner {
 		return 0
 	}
-	return n.OwnerEpoch
+	return epoch
 }
 
 // apply makes one entry of the log part of the state. It returns the epoch that
@@ -124,7 +134,7 @@ func (c *Core) apply(now time.Time, e *LoggedEntry) (fenced uint64) {
 		if n.Owner != c.settings.Owner && c.reserve.own {
 			c.reserve.moved = true // who has claimed the log has written the mark before
 		}
-		return fencedBy(n, c.settings.Owner, c.settings.Epoch)
+		return fencedBy(n.Owner, n.OwnerEpoch, c.settings)
 	}
 	c.sequencer = max(c.sequencer, n.SequencerEpoch)
 	c.newFrontend(n.Epoch)

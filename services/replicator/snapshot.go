@@ -32,6 +32,7 @@ func (c *Core) snapshotSize() int {
 func (c *Core) snapshot() messages.Snapshot {
 	return messages.Snapshot{
 		TopicID: c.partition.TopicID, Incarnation: c.partition.Incarnation, Sequence: c.last, NextOffset: c.nextOffset, Time: c.lastTime, LastMessageID: c.lastID,
+		Owner: c.settings.Owner, OwnerEpoch: c.settings.Epoch,
 		FrontendEpoch: c.frontend, SequencerEpoch: c.sequencer, Watermark: c.lanes.watermark,
 		Lanes: c.lanes.snapshot(), MessageIDs: c.ids.snapshot(),
 		ProducersAt: c.producers.At().UnixNano(), Producers: c.producers.Snapshot(),
@@ -61,7 +62,7 @@ func (c *Core) loaded(now time.Time, e Loaded) {
 }
 
 func (c *Core) restore(s *messages.Snapshot) {
-	c.unproven = true
+	c.unproven = s
 	c.last, c.saved = s.Sequence, s.Sequence
 	c.stats.Covered = s.Sequence
 	c.nextOffset, c.lastTime, c.lastID = s.NextOffset, s.Time, s.LastMessageID
@@ -74,7 +75,7 @@ func (c *Core) restore(s *messages.Snapshot) {
 // readFrom is where to go on reading: at the entry that a snapshot ends with, to
 // see that it is the one.
 func (c *Core) readFrom() uint64 {
-	if c.unproven {
+	if c.unproven != nil {
 		return c.last
 	}
 	return c.last + 1
@@ -82,7 +83,7 @@ func (c *Core) readFrom() uint64 {
 
 // forget drops everything that was read from snapshot and log.
 func (c *Core) forget() {
-	c.unproven = false
+	c.unproven = nil
 	c.last, c.saved, c.nextOffset, c.lastTime, c.risingFrom, c.lastID = 0, 0, 0, 0, 0, ""
 	c.frontend, c.sequencer = 0, 0
 	c.lanes, c.ids, c.producers = newLanes(), newMessageIDs(c.settings), newProducers(c.settings)
