@@ -8,7 +8,7 @@ import (
 	"syscall"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // anyPartition is the value of --partition that means all of them.
@@ -57,7 +57,7 @@ func (c *consumeCommand) Run(a *app) error {
 		err = c.print(a, records)
 	}
 	switch {
-	case errors.Is(err, messages.NewError(messages.CodeOffsetOutOfRange, "")):
+	case errors.Is(err, protocol.NewError(protocol.CodeOffsetOutOfRange, "")):
 		return from.orTime(err)
 	case a.stopped(err):
 		return nil // a signal is how --follow is meant to end

@@ -18,7 +18,7 @@ import (
 	"laneway.dev/cmd/laneway/roles"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/sequencer"
 )
 
@@ -124,7 +124,7 @@ func demoServe(folder string) (*serveCommand, error) {
 func (d *demo) run(ctx context.Context) error {
 	want := sha256.Sum256(d.input.data)
 	d.say("input", "%s: %s, SHA-256 %x", d.input.name, humanize.Bytes(uint64(len(d.input.data))), want[:8])
-	topic, err := d.laneway.Admin().CreateTopic(ctx, messages.TopicConfig{Name: demoTopic, MaxRecordBytes: messages.MaxRecordBytesLimit})
+	topic, err := d.laneway.Admin().CreateTopic(ctx, protocol.TopicConfig{Name: demoTopic, MaxRecordBytes: protocol.MaxRecordBytesLimit})
 	if err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func (d *demo) produceOne(ctx context.Context, number int, part []byte) (client.
 	if err != nil {
 		return client.Summary{}, err
 	}
-	headers := []messages.Header{{Name: demoPart, Value: strconv.Itoa(number)}}
+	headers := []protocol.Header{{Name: demoPart, Value: strconv.Itoa(number)}}
 	in := newLineReader(bytes.NewReader(part), producer.Topic().MaxRecordBytes)
 	_, err = publishLines(ctx, producer, in, headers)
 	if closeErr := producer.Close(ctx); err == nil {
@@ -178,7 +178,7 @@ func (d *demo) produceOne(ctx context.Context, number int, part []byte) (client.
 }
 
 // checkOrder looks at what the sequencer counted, and at the log itself.
-func (d *demo) checkOrder(ctx context.Context, topic messages.Topic, batches int64) error {
+func (d *demo) checkOrder(ctx context.Context, topic protocol.Topic, batches int64) error {
 	stats := d.sequencer.Stats()
 	d.say("staging", "%d of %d batches were staged before an earlier one of their producer: out of order", stats.Early, stats.Completions)
 	order, err := readOrder(ctx, d.conn, topic.Partition(0))

@@ -9,6 +9,7 @@ import (
 
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // logOrder checks the order of a partition's log, entry by entry.
@@ -21,7 +22,7 @@ type logOrder struct {
 
 // readOrder reads a whole log. It returns an error if offsets are not dense or
 // the ticket numbers of a lane do not rise.
-func readOrder(ctx context.Context, conn *nats.Conn, partition messages.Partition) (logOrder, error) {
+func readOrder(ctx context.Context, conn *nats.Conn, partition protocol.Partition) (logOrder, error) {
 	js, err := jetstream.New(conn)
 	if err != nil {
 		return logOrder{}, err

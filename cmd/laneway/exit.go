@@ -8,9 +8,9 @@ import (
 	"syscall"
 
 	"laneway.dev/internal/embedded"
-	"laneway.dev/internal/epoch"
+	"laneway.dev/internal/ownership"
 	"laneway.dev/internal/storeid"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // Exit codes. The help of laneway lists them; a process that is ended by a
@@ -37,7 +37,7 @@ func exitCode(err error) int {
 		return exitDone
 	case isUsage:
 		return exitUsage
-	case errors.Is(err, epoch.ErrReplaced), errors.Is(err, messages.NewError(messages.CodeInvalidEpoch, "")):
+	case errors.Is(err, ownership.ErrReplaced), errors.Is(err, protocol.NewError(protocol.CodeInvalidEpoch, "")):
 		return exitReplaced
 	case errors.Is(err, embedded.ErrLocked):
 		return exitLocked
@@ -85,15 +85,15 @@ func adviceFor(err error) string {
 	if e, ok := errors.AsType[*storeid.RefusedError](err); ok {
 		return e.Advice
 	}
-	if e, ok := errors.AsType[*messages.Error](err); ok {
+	if e, ok := errors.AsType[*protocol.Error](err); ok {
 		return action(e)
 	}
 	return ""
 }
 
 // action is the one of the catalogue, but for a topic that is there again.
-func action(e *messages.Error) string {
-	if e.Code == messages.CodeUnknownTopic && strings.HasSuffix(e.Detail, " made again") {
+func action(e *protocol.Error) string {
+	if e.Code == protocol.CodeUnknownTopic && strings.HasSuffix(e.Detail, " made again") {
 		return "send all of it again if it belongs into the new topic"
 	}
 	return e.Code.Kind().Action

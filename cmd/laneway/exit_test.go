@@ -8,9 +8,9 @@ import (
 	"testing"
 
 	"laneway.dev/internal/embedded"
-	"laneway.dev/internal/epoch"
+	"laneway.dev/internal/ownership"
 	"laneway.dev/internal/storeid"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestExitCodeTellsWhatHappened(t *testing.T) {
@@ -20,10 +20,10 @@ func TestExitCodeTellsWhatHappened(t *testing.T) {
 	}{
 		{nil, 0},
 		{errors.New("anything"), 1},
-		{messages.NewError(messages.CodeUnknownTopic, "orders"), 1},
+		{protocol.NewError(protocol.CodeUnknownTopic, "orders"), 1},
 		{misuse("no"), 2},
-		{fmt.Errorf("sequencer: %w", epoch.ErrReplaced), 3},
-		{fmt.Errorf("produce: %w", messages.NewError(messages.CodeInvalidEpoch, "")), 3},
+		{fmt.Errorf("sequencer: %w", ownership.ErrReplaced), 3},
+		{fmt.Errorf("produce: %w", protocol.NewError(protocol.CodeInvalidEpoch, "")), 3},
 		{errors.Join(&embedded.LockedError{Folder: "/data"}, errors.New("and more")), 4},
 		{fmt.Errorf("cannot listen: %w", syscall.EADDRINUSE), 5},
 		{fmt.Errorf("start stager: %w", &storeid.RefusedError{Reason: "no"}), 6},
@@ -36,7 +36,7 @@ func TestExitCodeTellsWhatHappened(t *testing.T) {
 
 func TestErrorOfTheCatalogueIsPrintedWithNameAndAction(t *testing.T) {
 	var out strings.Builder
-	explain(&out, fmt.Errorf("create: %w", messages.NewError(messages.CodeTopicExists, "orders")))
+	explain(&out, fmt.Errorf("create: %w", protocol.NewError(protocol.CodeTopicExists, "orders")))
 	want := "laneway: create: TOPIC_EXISTS: a topic of this name exists: orders\n" +
 		"what to do: choose another name, or delete the topic first\n"
 	if out.String() != want {
@@ -53,15 +53,15 @@ func TestNothingIsSaidOfSuccess(t *testing.T) {
 }
 
 func TestAdviceForAMissingPartitionIsNotToCreateTheTopic(t *testing.T) {
-	err := messages.NewError(messages.CodeUnknownTopic, "orders has the partitions 0 to 3, not 7")
+	err := protocol.NewError(protocol.CodeUnknownTopic, "orders has the partitions 0 to 3, not 7")
 	if advice := adviceFor(err); !strings.Contains(advice, "laneway topic info") {
 		t.Errorf("advice %q", advice)
 	}
-	err = messages.NewError(messages.CodeUnknownTopic, "orders was deleted and made again")
+	err = protocol.NewError(protocol.CodeUnknownTopic, "orders was deleted and made again")
 	if advice := adviceFor(err); strings.Contains(advice, "topic create") {
 		t.Errorf("advice %q", advice)
 	}
-	if advice := adviceFor(messages.NewError(messages.CodeUnknownTopic, "orders")); !strings.Contains(advice, "topic create") {
+	if advice := adviceFor(protocol.NewError(protocol.CodeUnknownTopic, "orders")); !strings.Contains(advice, "topic create") {
 		t.Errorf("advice %q for a missing topic", advice)
 	}
 }

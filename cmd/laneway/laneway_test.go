@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"laneway.dev/internal/embedded"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // scripted plays Laneway for one topic, as far as a test says what it answers.
@@ -36,12 +36,12 @@ func newScripted(t *testing.T, partitions int) *scripted {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.conn.Close)
-	config, err := messages.TopicConfig{Name: "orders", Partitions: partitions}.Complete()
+	config, err := protocol.TopicConfig{Name: "orders", Partitions: partitions}.Complete()
 	if err != nil {
 		t.Fatal(err)
 	}
-	topic := messages.Topic{TopicConfig: config, ID: 7, Created: time.Unix(0, 0).UTC()}
-	s.answer(messages.TopicAPI+"info", messages.TopicResponse{Topic: &topic})
+	topic := protocol.Topic{TopicConfig: config, ID: 7, Created: time.Unix(0, 0).UTC()}
+	s.answer(protocol.TopicAPI+"info", protocol.TopicResponse{Topic: &topic})
 	return s
 }
 
@@ -67,11 +67,11 @@ func (s *scripted) answer(subject string, response any) {
 
 // takeRecords takes what is produced to partition 0.
 func (s *scripted) takeRecords() {
-	s.handle(messages.Partition{Topic: "orders"}.ProduceSubject(), func(m *nats.Msg) {
+	s.handle(protocol.Partition{Topic: "orders"}.ProduceSubject(), func(m *nats.Msg) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		offset := len(s.values)
-		frame, err := messages.NewFrameReader(m.Data)
+		frame, err := protocol.NewFrameReader(m.Data)
 		if err != nil {
 			s.t.Error(err)
 			return
@@ -80,7 +80,7 @@ func (s *scripted) takeRecords() {
 		for r, ok := frame.Next(); ok; r, ok = frame.Next() {
 			s.values = append(s.values, string(r.Value))
 		}
-		_ = m.Respond(messages.AppendProduceAck(nil, messages.ProduceAck{
+		_ = m.Respond(protocol.AppendProduceAck(nil, protocol.ProduceAck{
 			Stream: "S", Topic: "orders", Offset: int64(offset), Sequence: uint64(offset) + 1, Records: len(s.values) - offset,
 		}))
 	})

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func printed(t *testing.T, format func(*bufio.Writer, *client.Record) error, records ...client.Record) string {
@@ -42,13 +42,13 @@ func TestJSONObjectALine(t *testing.T) {
 	got := printed(t, printJSON,
 		client.Record{
 			Topic: "orders", Partition: 3, Offset: 1 << 60, Time: moment, Value: []byte(`<a href="x">` + "\n"),
-			Headers: []messages.Header{{Name: "a", Value: "1"}, {Name: "B", Value: ""}, {Name: "a", Value: "2"}},
+			Headers: []protocol.Header{{Name: "a", Value: "1"}, {Name: "B", Value: ""}, {Name: "a", Value: "2"}},
 		},
 		client.Record{Topic: "orders", Time: moment},
 		client.Record{Topic: "orders", Offset: 1, Time: moment, Value: []byte("\xff\x00")},
 		client.Record{
 			Topic: "orders", Offset: 2, Time: moment,
-			Headers: []messages.Header{{Name: "a", Value: "1"}, {Name: "b", Value: "x"}, {Name: "a", Value: "2\xff"}},
+			Headers: []protocol.Header{{Name: "a", Value: "1"}, {Name: "b", Value: "x"}, {Name: "a", Value: "2\xff"}},
 		},
 	)
 	want := `{"topic":"orders","partition":3,"offset":1152921504606846976,"time":"2026-11-23T10:00:00.00000012Z","headers":{"B":[""],"a":["1","2"]},"value":"<a href=\"x\">\n"}

@@ -14,7 +14,7 @@ import (
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/pkg/client"
 	"laneway.dev/pkg/delivery"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // lastAnswers bounds the wait for what is in flight when produce is interrupted
@@ -182,7 +182,7 @@ func (c *produceCommand) send(ctx context.Context, producer *client.Producer, in
 
 // publishLines hands lines to a producer until there are no more, and returns
 // how many it took.
-func publishLines(ctx context.Context, producer *client.Producer, in *lineReader, headers []messages.Header) (int64, error) {
+func publishLines(ctx context.Context, producer *client.Producer, in *lineReader, headers []protocol.Header) (int64, error) {
 	for lines := int64(0); ; lines++ {
 		line, err := in.next()
 		if errors.Is(err, io.EOF) {

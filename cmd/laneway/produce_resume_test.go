@@ -5,16 +5,16 @@ import (
 	"strings"
 	"testing"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // logged answers init as if so many lines of a named producer were in the log.
 func (s *scripted) logged(lines int32) {
-	position := messages.ProducerPosition{Topic: "orders"}
+	position := protocol.ProducerPosition{Topic: "orders"}
 	if lines > 0 {
 		position.LastSequence = new(lines - 1)
 	}
-	s.answer(messages.ProducerAPI+"init", messages.ProducerInitResponse{ProducerID: 5, Positions: []messages.ProducerPosition{position}})
+	s.answer(protocol.ProducerAPI+"init", protocol.ProducerInitResponse{ProducerID: 5, Positions: []protocol.ProducerPosition{position}})
 }
 
 func TestANamedProduceSendsOnlyWhatIsNotInTheLog(t *testing.T) {
@@ -79,8 +79,8 @@ func TestANamedProduceNeedsOnePartition(t *testing.T) {
 
 func TestAForgottenPositionIsExplained(t *testing.T) {
 	s := newScripted(t, 1)
-	s.answer(messages.ProducerAPI+"init", messages.ProducerInitResponse{
-		ProducerID: 5, Positions: []messages.ProducerPosition{{Topic: "orders", Expired: true}},
+	s.answer(protocol.ProducerAPI+"init", protocol.ProducerInitResponse{
+		ProducerID: 5, Positions: []protocol.ProducerPosition{{Topic: "orders", Expired: true}},
 	})
 	code, _, stderr := s.laneway("a\n", "produce", "orders", "--name", "importer")
 	if code != exitFailed || !strings.Contains(stderr, "POSITION_EXPIRED") || !strings.Contains(stderr, "orders/0") ||
@@ -92,9 +92,9 @@ func TestAForgottenPositionIsExplained(t *testing.T) {
 func TestAReplacedProduceSaysOnceWhatIsInTheLog(t *testing.T) {
 	s := newScripted(t, 1)
 	s.logged(2)
-	s.answer(messages.Partition{Topic: "orders"}.ProduceSubject(), messages.ErrorResponse{Error: messages.NewError(messages.CodeInvalidEpoch, "")})
+	s.answer(protocol.Partition{Topic: "orders"}.ProduceSubject(), protocol.ErrorResponse{Error: protocol.NewError(protocol.CodeInvalidEpoch, "")})
 	code, _, stderr := s.laneway("a\nb\nc\n", "produce", "orders", "--name", "importer", "--quiet")
-	want := "laneway: " + messages.NewError(messages.CodeInvalidEpoch, "").Error() +
+	want := "laneway: " + protocol.NewError(protocol.CodeInvalidEpoch, "").Error() +
 		"; of 3 lines all but the last one are in the log for sure, that may or may not be\nwhat to do: "
 	if code != exitReplaced || !strings.HasPrefix(stderr, want) || strings.Count(stderr, "INVALID_PRODUCER_EPOCH") != 1 {
 		t.Errorf("exit code %d, stderr:\n%s", code, stderr)

@@ -11,7 +11,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 const (
@@ -61,11 +61,11 @@ type waiting struct {
 	console  *console
 	progress func() client.Summary
 	offline  func() string // the servers that are not reached, or nothing
-	why      atomic.Pointer[messages.Error]
+	why      atomic.Pointer[protocol.Error]
 }
 
 // retry and acked are for the options of the producer.
-func (w *waiting) retry(_ int32, why *messages.Error) { w.why.Store(why) }
+func (w *waiting) retry(_ int32, why *protocol.Error) { w.why.Store(why) }
 func (w *waiting) acked(client.BatchAck)              { w.why.Store(nil) }
 
 // watch says what is waited for until ctx ends.

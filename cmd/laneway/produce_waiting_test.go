@@ -15,7 +15,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // watched is a producer's progress and what is said of it.
@@ -71,7 +71,7 @@ func TestWhatIsWaitedForIsSaidAfterAWhileAndThenNowAndAgain(t *testing.T) {
 				t.Errorf("%s later: %q, want %q", elapsed, got, want)
 			}
 		}
-		full := messages.NewError(messages.CodeTooManyProducers, "3 of 3")
+		full := protocol.NewError(protocol.CodeTooManyProducers, "3 of 3")
 		expect(time.Minute, "") // nobody types
 		w.becomes(2, 0, "")
 		expect(1900*time.Millisecond, "")
@@ -150,19 +150,19 @@ func (n *notices) Write(p []byte) (int, error) {
 }
 
 func TestAProduceThatIsRefusedForAWhileSaysWhatItWaitsFor(t *testing.T) {
-	full := messages.NewError(messages.CodeTooManyProducers, "3 of 3")
+	full := protocol.NewError(protocol.CodeTooManyProducers, "3 of 3")
 	for _, flag := range []string{"--json", "--quiet"} {
 		stderr := &notices{awaited: "laneway: waiting, sending again: " + full.Error() + "\n"}
 		s := newScripted(t, 1)
 		s.logged(0)
 		var begun time.Time
-		s.handle(messages.Partition{Topic: "orders"}.ProduceSubject(), func(m *nats.Msg) {
+		s.handle(protocol.Partition{Topic: "orders"}.ProduceSubject(), func(m *nats.Msg) {
 			if begun.IsZero() {
 				begun = time.Now()
 			}
-			answer := messages.EncodeErrorResponse(full)
+			answer := protocol.EncodeErrorResponse(full)
 			if stderr.said.Load() || flag == "--quiet" && time.Since(begun) > waitSilence+2*waitLook {
-				answer = messages.AppendProduceAck(nil, messages.ProduceAck{Stream: "S", Topic: "orders", Sequence: 1, Records: 1})
+				answer = protocol.AppendProduceAck(nil, protocol.ProduceAck{Stream: "S", Topic: "orders", Sequence: 1, Records: 1})
 			}
 			_ = m.Respond(answer)
 		})

@@ -12,7 +12,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 type producerCommand struct {
@@ -47,7 +47,7 @@ func (c *producerList) Run(a *app) error {
 			}
 			first, last = 0, topic.Partitions-1
 		}
-		producers := []messages.ProducerInfo{}
+		producers := []protocol.ProducerInfo{}
 		for n := first; n <= last; n++ {
 			for producer, err := range laneway.Admin().ListProducers(ctx, c.Topic, int32(n)) {
 				if err != nil {
@@ -81,7 +81,7 @@ func (c *producerShow) Run(a *app) error {
 	return administer(a, c.serverFlag, func(ctx context.Context, laneway *client.Client) error {
 		for _, request := range c.requests() {
 			producers, err := laneway.Admin().ProducerInfo(ctx, request)
-			if err != nil && messages.AsError(err).Code != messages.CodeUnknownName {
+			if err != nil && protocol.AsError(err).Code != protocol.CodeUnknownName {
 				return err
 			}
 			if len(producers) > 0 {
@@ -96,15 +96,15 @@ func (c *producerShow) Run(a *app) error {
 }
 
 // requests returns what to ask for, one after the other.
-func (c *producerShow) requests() []messages.ProducerInfoRequest {
-	byName := messages.ProducerInfoRequest{Topic: c.Topic, Name: c.Producer}
+func (c *producerShow) requests() []protocol.ProducerInfoRequest {
+	byName := protocol.ProducerInfoRequest{Topic: c.Topic, Name: c.Producer}
 	if id, err := strconv.ParseInt(c.Producer, 10, 64); err == nil && id > 0 {
-		return []messages.ProducerInfoRequest{{Topic: c.Topic, ProducerID: id}, byName}
+		return []protocol.ProducerInfoRequest{{Topic: c.Topic, ProducerID: id}, byName}
 	}
-	return []messages.ProducerInfoRequest{byName}
+	return []protocol.ProducerInfoRequest{byName}
 }
 
-func printProducers(out io.Writer, producers []messages.ProducerInfo, asJSON bool) error {
+func printProducers(out io.Writer, producers []protocol.ProducerInfo, asJSON bool) error {
 	if asJSON {
 		return writeJSON(out, producers)
 	}

@@ -8,19 +8,19 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestProducersAreListedWithTheirAges(t *testing.T) {
 	s := newScripted(t, 2)
-	s.handle(messages.ProducerAPI+"list", func(m *nats.Msg) {
-		var r messages.ProducerListRequest
+	s.handle(protocol.ProducerAPI+"list", func(m *nats.Msg) {
+		var r protocol.ProducerListRequest
 		_ = json.Unmarshal(m.Data, &r)
-		producer := messages.ProducerInfo{Partition: r.Partition, ProducerID: 12, Name: "importer", ProducerEpoch: 3, AgeMS: 3 * time.Hour.Milliseconds()}
+		producer := protocol.ProducerInfo{Partition: r.Partition, ProducerID: 12, Name: "importer", ProducerEpoch: 3, AgeMS: 3 * time.Hour.Milliseconds()}
 		if r.Partition == 1 {
-			producer = messages.ProducerInfo{Partition: 1, ProducerID: 4, LastSequence: new(int32(99)), AgeMS: 200}
+			producer = protocol.ProducerInfo{Partition: 1, ProducerID: 4, LastSequence: new(int32(99)), AgeMS: 200}
 		}
-		data, _ := json.Marshal(messages.ProducerListResponse{Producers: []messages.ProducerInfo{producer}, Total: 1})
+		data, _ := json.Marshal(protocol.ProducerListResponse{Producers: []protocol.ProducerInfo{producer}, Total: 1})
 		_ = m.Respond(data)
 	})
 	want := "PARTITION  ID  NAME      EPOCH  LAST SEQUENCE  AGE\n" +
@@ -30,7 +30,7 @@ func TestProducersAreListedWithTheirAges(t *testing.T) {
 		t.Errorf("exit code %d, stdout:\n%s\nstderr:\n%s", code, stdout, stderr)
 	}
 	code, stdout, _ := s.laneway("", "producer", "list", "orders", "--partition", "1", "--json")
-	var listed []messages.ProducerInfo
+	var listed []protocol.ProducerInfo
 	if err := json.Unmarshal([]byte(stdout), &listed); code != exitDone || err != nil || len(listed) != 1 || listed[0].ProducerID != 4 {
 		t.Errorf("exit code %d, %v, stdout:\n%s", code, err, stdout)
 	}
@@ -42,7 +42,7 @@ func TestNamesCannotBreakTheTerminal(t *testing.T) {
 		"a\x1b[2Jb": `"a\x1b[2Jb"`, "a\tb\nc": `"a\tb\nc"`, "\u009b2J": `"\u009b2J"`, "a\u202eb": `"a\u202eb"`,
 	} {
 		var out strings.Builder
-		err := printProducers(&out, []messages.ProducerInfo{{ProducerID: 12, Name: name}}, false)
+		err := printProducers(&out, []protocol.ProducerInfo{{ProducerID: 12, Name: name}}, false)
 		if row := "0          12  " + want + "  "; err != nil || !strings.Contains(out.String(), row) || strings.Count(out.String(), "\n") != 2 {
 			t.Errorf("%q is printed as\n%s", name, &out)
 		}
@@ -51,12 +51,12 @@ func TestNamesCannotBreakTheTerminal(t *testing.T) {
 
 func TestAProducerIsShownByIdOrByName(t *testing.T) {
 	s := newScripted(t, 1)
-	s.handle(messages.ProducerAPI+"info", func(m *nats.Msg) {
-		var r messages.ProducerInfoRequest
+	s.handle(protocol.ProducerAPI+"info", func(m *nats.Msg) {
+		var r protocol.ProducerInfoRequest
 		_ = json.Unmarshal(m.Data, &r)
-		var response messages.ProducerInfoResponse
+		var response protocol.ProducerInfoResponse
 		if r.ProducerID == 12 || r.Name == "34" {
-			response.Producers = []messages.ProducerInfo{{ProducerID: 12, Name: "34", LastSequence: new(int32(1))}}
+			response.Producers = []protocol.ProducerInfo{{ProducerID: 12, Name: "34", LastSequence: new(int32(1))}}
 		}
 		data, _ := json.Marshal(response)
 		_ = m.Respond(data)

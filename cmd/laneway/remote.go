@@ -12,7 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"laneway.dev/cmd/laneway/roles"
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 )
 
 // remote is one service in a process of its own.
@@ -75,11 +75,11 @@ func (r *remote) serve(ctx context.Context, p *process) error {
 // started together with NATS, in any order.
 func connectPatiently(ctx context.Context, url, role string, log *zap.Logger) (*nats.Conn, error) {
 	attempt := func() (*nats.Conn, error) {
-		conn, err := nats.Connect(url, wire.Options("laneway-"+role, log)...)
+		conn, err := nats.Connect(url, transport.Options("laneway-"+role, log)...)
 		if wrong := new(neturl.Error); errors.As(err, &wrong) {
 			return nil, backoff.Permanent(misuse("%q is not a NATS URL: %w", redact(url), wrong.Err))
 		}
-		if wire.CredentialsRefused(err) {
+		if transport.CredentialsRefused(err) {
 			return nil, backoff.Permanent(&advised{err: fmt.Errorf("%s: %w", redact(url), err), advice: credentialsAdvice("--nats")})
 		}
 		return conn, err

@@ -13,7 +13,7 @@ import (
 	"laneway.dev/cmd/laneway/roles"
 	"laneway.dev/internal/embedded"
 	"laneway.dev/internal/fault"
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 )
 
 type serveCommand struct {
@@ -154,7 +154,7 @@ func (c *serveCommand) storeLocation() string {
 
 func (c *serveCommand) roles(p *process, server *embedded.Server, faults *fault.Faults) roles.Config {
 	config := roles.Config{Connect: func(role string) (*nats.Conn, error) {
-		return server.Connect(wire.Options("laneway-"+role, p.log.Named(role))...)
+		return server.Connect(transport.Options("laneway-"+role, p.log.Named(role))...)
 	}}
 	c.frontendFlags.apply(&config, c.heartbeatFlag)
 	c.stagerFlags.apply(&config, faults)

@@ -6,7 +6,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/client"
 )
 
@@ -21,7 +21,7 @@ func (f *serverFlag) connect() (*client.Client, error) {
 	switch {
 	case err == nil:
 		return laneway, nil
-	case wire.CredentialsRefused(err):
+	case transport.CredentialsRefused(err):
 		return nil, &advised{err: err, advice: credentialsAdvice("--server")}
 	}
 	return nil, &advised{

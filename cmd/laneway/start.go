@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"time"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // start is where consume begins: exactly one of the fields is set.
@@ -17,7 +17,7 @@ type start struct {
 
 // parseStart reads the value of --from.
 func parseStart(value string) (start, error) {
-	if value == messages.FromEarliest || value == messages.FromLatest {
+	if value == protocol.FromEarliest || value == protocol.FromLatest {
 		return start{from: value}, nil
 	}
 	if offset, err := strconv.ParseInt(value, 10, 64); err == nil && offset >= 0 {

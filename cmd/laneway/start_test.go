@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestStartIsAWordAnOffsetOrATime(t *testing.T) {
@@ -44,7 +44,7 @@ func TestAnOffsetThatLooksLikeATimeIsExplained(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cause := messages.NewError(messages.CodeOffsetOutOfRange, "")
+		cause := protocol.NewError(protocol.CodeOffsetOutOfRange, "")
 		advice := adviceFor(s.orTime(cause))
 		switch {
 		case !errors.Is(s.orTime(cause), cause):

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestSummaryIsPrintedForPeopleAndPrograms(t *testing.T) {
@@ -35,7 +35,7 @@ func TestSummaryIsPrintedForPeopleAndPrograms(t *testing.T) {
 }
 
 func TestFailureSaysWhichLinesAreInTheLogForSure(t *testing.T) {
-	refused := messages.NewError(messages.CodeFailed, "")
+	refused := protocol.NewError(protocol.CodeFailed, "")
 	failure := &client.ProduceError{Topic: "orders", FirstFailed: 7, Records: 3, Err: refused}
 	absent := func(first, records int64) error {
 		return &client.ProduceError{Topic: "orders", FirstFailed: first, Records: records, Absent: true, Err: refused}

@@ -14,7 +14,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // adminTimeout bounds a command that changes or shows topics.
@@ -55,7 +55,7 @@ func (c *topicList) Run(a *app) error {
 		topics := response.Topics
 		warn(a, response.Warnings)
 		if c.JSON {
-			return writeJSON(a.stdout, append([]messages.Topic{}, topics...))
+			return writeJSON(a.stdout, append([]protocol.Topic{}, topics...))
 		}
 		// What cannot be written is reported by Flush.
 		table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
@@ -112,7 +112,7 @@ func (c *topicInfo) Run(a *app) error {
 }
 
 // sayDamage prints what the logs of read-only partitions have lost.
-func sayDamage(out io.Writer, topic string, partitions []messages.PartitionInfo) error {
+func sayDamage(out io.Writer, topic string, partitions []protocol.PartitionInfo) error {
 	damaged := false
 	for _, p := range partitions {
 		if p.Damage == "" {

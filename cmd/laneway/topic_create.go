@@ -9,7 +9,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 type topicCreate struct {
@@ -38,17 +38,17 @@ Examples:
 // Validate implements kong's check of a command.
 func (c *topicCreate) Validate() error {
 	switch {
-	case c.Partitions > messages.MaxPartitions:
-		return fmt.Errorf("--partitions is %d, allowed are 1 to %d", c.Partitions, messages.MaxPartitions)
-	case c.Replicas > messages.MaxReplicas:
-		return fmt.Errorf("--replicas is %d, allowed are 1 to %d", c.Replicas, messages.MaxReplicas)
-	case c.MaxRecordBytes > messages.MaxRecordBytesLimit:
-		return fmt.Errorf("--max-record-bytes is %d, allowed are 1 to %s", c.MaxRecordBytes, humanize.IBytes(messages.MaxRecordBytesLimit))
-	case c.MaxProducers > messages.MaxProducersLimit:
-		return fmt.Errorf("--max-producers is %d, allowed are 1 to %d", c.MaxProducers, messages.MaxProducersLimit)
+	case c.Partitions > protocol.MaxPartitions:
+		return fmt.Errorf("--partitions is %d, allowed are 1 to %d", c.Partitions, protocol.MaxPartitions)
+	case c.Replicas > protocol.MaxReplicas:
+		return fmt.Errorf("--replicas is %d, allowed are 1 to %d", c.Replicas, protocol.MaxReplicas)
+	case c.MaxRecordBytes > protocol.MaxRecordBytesLimit:
+		return fmt.Errorf("--max-record-bytes is %d, allowed are 1 to %s", c.MaxRecordBytes, humanize.IBytes(protocol.MaxRecordBytesLimit))
+	case c.MaxProducers > protocol.MaxProducersLimit:
+		return fmt.Errorf("--max-producers is %d, allowed are 1 to %d", c.MaxProducers, protocol.MaxProducersLimit)
 	}
-	if d := time.Duration(c.ProducerExpiry); d < messages.MinProducerExpiry || d > messages.MaxProducerExpiry {
-		return fmt.Errorf("--producer-expiry is %s, allowed are %s to %s", d, short(messages.MinProducerExpiry), short(messages.MaxProducerExpiry))
+	if d := time.Duration(c.ProducerExpiry); d < protocol.MinProducerExpiry || d > protocol.MaxProducerExpiry {
+		return fmt.Errorf("--producer-expiry is %s, allowed are %s to %s", d, short(protocol.MinProducerExpiry), short(protocol.MaxProducerExpiry))
 	}
 	return nil
 }
@@ -56,7 +56,7 @@ func (c *topicCreate) Validate() error {
 // Run creates the topic.
 func (c *topicCreate) Run(a *app) error {
 	return administer(a, c.serverFlag, func(ctx context.Context, laneway *client.Client) error {
-		topic, err := laneway.Admin().CreateTopic(ctx, messages.TopicConfig{
+		topic, err := laneway.Admin().CreateTopic(ctx, protocol.TopicConfig{
 			Name: c.Name, Partitions: int(c.Partitions), MaxRecordBytes: int(c.MaxRecordBytes),
 			Replicas: int(c.Replicas), Subjects: c.Subjects,
 			ProducerExpiryMS: time.Duration(c.ProducerExpiry).Milliseconds(), MaxProducers: int(c.MaxProducers),
@@ -70,7 +70,7 @@ func (c *topicCreate) Run(a *app) error {
 }
 
 // bound tells the subjects that a topic is bound to, if any.
-func bound(topic messages.Topic) string {
+func bound(topic protocol.Topic) string {
 	if len(topic.Subjects) == 0 {
 		return ""
 	}

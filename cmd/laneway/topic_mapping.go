@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 type topicMapping struct {
@@ -36,7 +36,7 @@ Examples:
 // Validate implements kong's check of a command.
 func (c *topicMapping) Validate() error {
 	subject := c.subject()
-	if err := messages.CheckSubject(subject); err != nil {
+	if err := protocol.CheckSubject(subject); err != nil {
 		return fmt.Errorf("%s cannot be mapped: %w", subject, err)
 	}
 	stars := strings.Count(subject, "*")
@@ -84,10 +84,10 @@ func (c *topicMapping) Run(a *app) error {
 
 // free says which topic gets a subject's messages already: a mapping would take
 // them away from it.
-func free(subject string, topics []messages.Topic) error {
+func free(subject string, topics []protocol.Topic) error {
 	for _, topic := range topics {
 		for _, taken := range topic.Subjects {
-			if messages.SubjectsOverlap(subject, taken) {
+			if protocol.SubjectsOverlap(subject, taken) {
 				return misuse("%s overlaps with %s, to which topic %s is bound", subject, taken, topic.Name)
 			}
 		}
@@ -97,7 +97,7 @@ func free(subject string, topics []messages.Topic) error {
 
 // mapping returns the part of a NATS configuration that spreads a subject over
 // the partitions of a topic by some of its wildcards; by all if none is given.
-func mapping(topic messages.Topic, subject string, wildcards []number) string {
+func mapping(topic protocol.Topic, subject string, wildcards []number) string {
 	if len(wildcards) == 0 {
 		for n := range strings.Count(subject, "*") {
 			wildcards = append(wildcards, number(n+1))
@@ -108,5 +108,5 @@ func mapping(topic messages.Topic, subject string, wildcards []number) string {
 		arguments = append(arguments, strconv.Itoa(int(n)))
 	}
 	return fmt.Sprintf("# Spreads %s over the partitions of topic %s.\nmappings {\n  %q: \"%s%s.{{partition(%s)}}\"\n}\n",
-		subject, topic.Name, subject, messages.ProducePrefix, topic.Name, strings.Join(arguments, ","))
+		subject, topic.Name, subject, protocol.ProducePrefix, topic.Name, strings.Join(arguments, ","))
 }

@@ -4,11 +4,11 @@ import (
 	"strings"
 	"testing"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestMappingIsThatOfNATS(t *testing.T) {
-	topic := messages.Topic{TopicConfig: messages.TopicConfig{Name: "orders", Partitions: 4}}
+	topic := protocol.Topic{TopicConfig: protocol.TopicConfig{Name: "orders", Partitions: 4}}
 	for _, c := range []struct {
 		args []string
 		want string
@@ -27,11 +27,11 @@ func TestMappingIsThatOfNATS(t *testing.T) {
 }
 
 func TestASubjectThatATopicIsBoundToIsNotMapped(t *testing.T) {
-	bound := messages.Topic{TopicConfig: messages.TopicConfig{Name: "shop", Partitions: 1, Subjects: []string{"shop.>"}}}
-	if err := free("shop.*", []messages.Topic{bound}); err == nil || !strings.Contains(err.Error(), "topic shop") {
+	bound := protocol.Topic{TopicConfig: protocol.TopicConfig{Name: "shop", Partitions: 1, Subjects: []string{"shop.>"}}}
+	if err := free("shop.*", []protocol.Topic{bound}); err == nil || !strings.Contains(err.Error(), "topic shop") {
 		t.Errorf("error %v", err)
 	}
-	if err := free("orders.*", []messages.Topic{bound}); err != nil {
+	if err := free("orders.*", []protocol.Topic{bound}); err != nil {
 		t.Error(err)
 	}
 }

@@ -21,7 +21,7 @@ import (
 	"laneway.dev/internal/repair"
 	"laneway.dev/internal/storeid"
 	"laneway.dev/internal/topics"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 type topicRepair struct {
@@ -149,7 +149,7 @@ func (c *topicRepair) compare(ctx context.Context, js jetstream.JetStream, store
 
 // lookUp returns the topic. If its record is lost, it is what the logs tell, and lost
 // says why.
-func (c *topicRepair) lookUp(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (topic messages.Topic, lost string, err error) {
+func (c *topicRepair) lookUp(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (topic protocol.Topic, lost string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
 	topic, err = topics.Lookup(ctx, conn, c.Name)
@@ -158,15 +158,15 @@ func (c *topicRepair) lookUp(ctx context.Context, conn *nats.Conn, js jetstream.
 	}
 	topic, logsErr := topics.FromLogs(ctx, js, c.Name)
 	if logsErr != nil {
-		return messages.Topic{}, "", err
+		return protocol.Topic{}, "", err
 	}
 	return topic, err.Error(), nil
 }
 
 // which returns the partitions to look at.
-func (c *topicRepair) which(topic messages.Topic) ([]int, error) {
+func (c *topicRepair) which(topic protocol.Topic) ([]int, error) {
 	if c.Partition >= topic.Partitions {
-		return nil, messages.Errorf(messages.CodeUnknownTopic, "%s has no partition %d", c.Name, c.Partition)
+		return nil, protocol.Errorf(protocol.CodeUnknownTopic, "%s has no partition %d", c.Name, c.Partition)
 	}
 	if c.Partition != anyPartition {
 		return []int{c.Partition}, nil

@@ -11,6 +11,7 @@ import (
 
 	"laneway.dev/internal/repair"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestRepairRefusesFlagsThatMakeNoSense(t *testing.T) {
@@ -63,7 +64,7 @@ func TestAnExportIsThereOnceItIsComplete(t *testing.T) {
 func TestTheReportTellsWhatAPersonNeeds(t *testing.T) {
 	at := time.Date(2026, 11, 28, 1, 2, 3, 0, time.UTC)
 	report := repair.Report{
-		Topic: messages.Topic{TopicConfig: messages.TopicConfig{Name: "orders"}, ID: 7, Created: at},
+		Topic: protocol.Topic{TopicConfig: protocol.TopicConfig{Name: "orders"}, ID: 7, Created: at},
 		Partitions: []repair.Partition{
 			{Stream: "LANEWAY-orders-0", Log: repair.Log{Entries: 1, EndTime: &at, EndSequence: 9, EndOffset: 40}},
 			{

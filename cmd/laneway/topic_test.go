@@ -8,15 +8,15 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestATopicIsCreatedWithWhatItRemembersOfProducers(t *testing.T) {
 	s := newScripted(t, 1)
-	var asked messages.TopicConfig
-	s.handle(messages.TopicAPI+"create", func(m *nats.Msg) {
+	var asked protocol.TopicConfig
+	s.handle(protocol.TopicAPI+"create", func(m *nats.Msg) {
 		_ = json.Unmarshal(m.Data, &asked)
-		data, _ := json.Marshal(messages.TopicResponse{Topic: &messages.Topic{TopicConfig: asked}})
+		data, _ := json.Marshal(protocol.TopicResponse{Topic: &protocol.Topic{TopicConfig: asked}})
 		_ = m.Respond(data)
 	})
 	code, _, stderr := s.laneway("", "topic", "create", "orders", "--producer-expiry", "90m", "--max-producers", "50")

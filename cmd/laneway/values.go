@@ -12,7 +12,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"laneway.dev/internal/objectstore"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // number is a whole number from 1 on.
@@ -118,8 +118,8 @@ func (n *producerName) Decode(ctx *kong.DecodeContext) error {
 	if given == "" {
 		return errors.New("it is empty: give the producer a name, or leave it out")
 	}
-	if err := messages.CheckProducerName(given); err != nil {
-		return errors.New(messages.AsError(err).Detail)
+	if err := protocol.CheckProducerName(given); err != nil {
+		return errors.New(protocol.AsError(err).Detail)
 	}
 	*n = producerName(given)
 	return nil

@@ -11,14 +11,14 @@ import (
 	"github.com/nats-io/nuid"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // topicPlace is a topic of Laneway.
 type topicPlace struct {
 	plan    *Plan
 	url     string
-	topic   messages.Topic
+	topic   protocol.Topic
 	conn    *nats.Conn
 	laneway *client.Client
 	js      jetstream.JetStream // an unmodified client, which takes Laneway for JetStream
@@ -30,7 +30,7 @@ func newTopicPlace(ctx context.Context, s *servers, p *Plan) (place, error) {
 		return nil, err
 	}
 	var err error
-	t.topic, err = t.laneway.Admin().CreateTopic(ctx, messages.TopicConfig{
+	t.topic, err = t.laneway.Admin().CreateTopic(ctx, protocol.TopicConfig{
 		Name: "bench-" + strings.ToLower(nuid.Next()), Replicas: p.Cluster,
 	})
 	if err != nil {

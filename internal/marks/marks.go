@@ -15,8 +15,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"laneway.dev/internal/replicated"
+	"laneway.dev/internal/kvbucket"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 const bucket = "LANEWAY_MARKS"
@@ -33,8 +34,8 @@ type Store struct {
 // Open opens the store, and makes its bucket if it is the first to. It tries for as
 // long as ctx lives.
 func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Store, error) {
-	kv, err := replicated.Retry(ctx, func(ctx context.Context) (jetstream.KeyValue, error) {
-		return replicated.OpenBucket(ctx, js, bucket, "Laneway: how far the logs may have come")
+	kv, err := kvbucket.Retry(ctx, func(ctx context.Context) (jetstream.KeyValue, error) {
+		return kvbucket.OpenBucket(ctx, js, bucket, "Laneway: how far the logs may have come")
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", bucket, err)
@@ -65,8 +66,8 @@ type Stored struct {
 // Get returns the mark of a partition. It asks the leader of the bucket. A value that is
 // no mark counts as none; that JetStream cannot read the key is an error of code
 // CodeCorrupt.
-func (s *Store) Get(ctx context.Context, p messages.Partition) (Stored, error) {
-	entry, err := replicated.Get(ctx, s.conn, bucket, key(p))
+func (s *Store) Get(ctx context.Context, p protocol.Partition) (Stored, error) {
+	entry, err := kvbucket.Get(ctx, s.conn, bucket, key(p))
 	if err != nil {
 		return Stored{}, err
 	}
@@ -80,14 +81,14 @@ func (s *Store) Get(ctx context.Context, p messages.Partition) (Stored, error) {
 // Put replaces the mark whose revision is given; 0 is none. It returns the new revision
 // once the mark is durable. ErrMoved means that nothing was written; after any other
 // error the mark may be there, or may still be written.
-func (s *Store) Put(ctx context.Context, p messages.Partition, mark messages.Mark, revision uint64) (uint64, error) {
+func (s *Store) Put(ctx context.Context, p protocol.Partition, mark messages.Mark, revision uint64) (uint64, error) {
 	value, err := json.Marshal(mark)
 	if err != nil {
 		return 0, err
 	}
 	written, err := s.kv.Update(ctx, key(p), value, revision)
 	switch {
-	case replicated.IsConflict(err):
+	case kvbucket.IsConflict(err):
 		return 0, fmt.Errorf("write the mark of %s over revision %d: %w", p, revision, ErrMoved)
 	case err != nil:
 		return 0, fmt.Errorf("write the mark of %s over revision %d: %w", p, revision, err)
@@ -110,6 +111,6 @@ func Delete(ctx context.Context, js jetstream.JetStream, topicID uint64) error {
 	return nil
 }
 
-func key(p messages.Partition) string {
+func key(p protocol.Partition) string {
 	return fmt.Sprintf("%x.%d.%d", p.TopicID, p.Number, p.Incarnation)
 }

@@ -9,9 +9,10 @@ import (
 	"laneway.dev/internal/embedded/embeddedtest"
 	"laneway.dev/internal/marks"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
-var partition = messages.Partition{Topic: "orders", TopicID: 1 << 63, Number: 3}
+var partition = protocol.Partition{Topic: "orders", TopicID: 1 << 63, Number: 3}
 
 func open(t *testing.T) (context.Context, *marks.Store, func() error) {
 	t.Helper()
@@ -61,7 +62,7 @@ func TestEachIncarnationHasItsMark(t *testing.T) {
 	again.Incarnation++
 	another := partition
 	another.TopicID++
-	for i, p := range []messages.Partition{partition, again, another} {
+	for i, p := range []protocol.Partition{partition, again, another} {
 		if _, err := store.Put(ctx, p, mark("a", uint64(i+1)), 0); err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +73,7 @@ func TestEachIncarnationHasItsMark(t *testing.T) {
 	if err := remove(); err != nil {
 		t.Fatal(err)
 	}
-	for p, want := range map[messages.Partition]bool{partition: false, again: false, another: true} {
+	for p, want := range map[protocol.Partition]bool{partition: false, again: false, another: true} {
 		if got, err := store.Get(ctx, p); err != nil || got.Exists != want {
 			t.Errorf("after the topic was deleted, incarnation %d of topic id %d: %+v, %v", p.Incarnation, p.TopicID, got, err)
 		}

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // BenchmarkPut stores objects of 1 MiB, made of ever more parts, one at a time
@@ -78,7 +78,7 @@ func BenchmarkReadRange(b *testing.B) {
 
 func BenchmarkBuild(b *testing.B) {
 	batch := Batch{
-		Partition: messages.Partition{Topic: "orders", TopicID: 1, Number: 0},
+		Partition: protocol.Partition{Topic: "orders", TopicID: 1, Number: 0},
 		Lane:      "lane-1", Epoch: 1, Records: 10, Payload: pattern(4 << 10),
 	}
 	b.SetBytes(int64(1000 * len(batch.Payload)))

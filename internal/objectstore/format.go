@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 const (
@@ -51,7 +52,7 @@ func corruptExtent(extent messages.Extent, reason string) error {
 // Batch is one batch of an object with all that is needed to send it again when
 // the log has lost it.
 type Batch struct {
-	Partition messages.Partition
+	Partition protocol.Partition
 	Lane      string
 	Epoch     uint64            // frontend epoch of the ticket
 	Number    uint64            // ticket number within the lane

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // build lays the batches out and returns the object's bytes and the extents.
@@ -50,18 +51,18 @@ func scanAll(key string, object []byte) ([]StoredBatch, error) {
 func examples() []Batch {
 	return []Batch{
 		{
-			Partition: messages.Partition{Topic: "orders", TopicID: 7, Number: 3},
+			Partition: protocol.Partition{Topic: "orders", TopicID: 7, Number: 3},
 			Lane:      "lane-1", Epoch: 12, Number: 99, Records: 2, Payload: []byte("first payload"),
 		},
 		{
-			Partition: messages.Partition{Topic: strings.Repeat("t", maxNameSize), TopicID: math.MaxUint64, Number: math.MaxInt32},
+			Partition: protocol.Partition{Topic: strings.Repeat("t", maxNameSize), TopicID: math.MaxUint64, Number: math.MaxInt32},
 			Lane:      strings.Repeat("l", maxNameSize), Epoch: math.MaxUint64, Number: math.MaxUint64,
 			Records: math.MaxUint32, MessageID: strings.Repeat("i", maxNameSize),
 			Sequence: messages.Sequence{ProducerID: math.MaxInt64, ProducerEpoch: math.MaxInt16, First: math.MaxInt32},
 			Payload:  pattern(100_000),
 		},
 		{Payload: []byte{}},
-		{Partition: messages.Partition{Number: math.MinInt32}, Lane: "\x00\xff", Payload: []byte{0}},
+		{Partition: protocol.Partition{Number: math.MinInt32}, Lane: "\x00\xff", Payload: []byte{0}},
 	}
 }
 
@@ -69,7 +70,7 @@ func TestScanFindsWhatWasBuilt(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		batch := rapid.Custom(func(t *rapid.T) Batch {
 			return Batch{
-				Partition: messages.Partition{
+				Partition: protocol.Partition{
 					Topic: rapid.String().Draw(t, "topic"), TopicID: rapid.Uint64().Draw(t, "id"),
 					Number: rapid.Int32().Draw(t, "partition"),
 				},
@@ -93,7 +94,7 @@ func TestAThousandBatchesFitOneObject(t *testing.T) {
 	batches := make([]Batch, 1000)
 	for i := range batches {
 		batches[i] = Batch{
-			Partition: messages.Partition{Topic: "orders", TopicID: 1, Number: int32(i % 7)},
+			Partition: protocol.Partition{Topic: "orders", TopicID: 1, Number: int32(i % 7)},
 			Lane:      fmt.Sprintf("lane-%d", i%50), Epoch: 1, Number: uint64(i), Records: 1, Payload: pattern(i),
 		}
 	}
@@ -179,7 +180,7 @@ func TestABatchThatDoesNotFitTheFormatIsRefused(t *testing.T) {
 	tooLong := strings.Repeat("x", maxNameSize+1)
 	builder := NewBuilder("k")
 	size := builder.Size()
-	for _, batch := range []Batch{{Lane: tooLong}, {MessageID: tooLong}, {Partition: messages.Partition{Topic: tooLong}}} {
+	for _, batch := range []Batch{{Lane: tooLong}, {MessageID: tooLong}, {Partition: protocol.Partition{Topic: tooLong}}} {
 		if _, err := builder.Add(batch); err == nil || !strings.Contains(err.Error(), "too long") {
 			t.Errorf("error is %v, want it to say what is too long", err)
 		}

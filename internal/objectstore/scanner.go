@@ -9,6 +9,7 @@ import (
 	"io"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // scanner is the state of one Scan.
@@ -148,7 +149,7 @@ func (s *scanner) decodeHead(head []byte, entry indexEntry) (StoredBatch, error)
 	}
 	return StoredBatch{
 		Batch: Batch{
-			Partition: messages.Partition{
+			Partition: protocol.Partition{
 				Topic:   string(body[headFixedSize:topicEnd]),
 				TopicID: binary.LittleEndian.Uint64(body[12:]),
 				Number:  int32(binary.LittleEndian.Uint32(body[20:])),

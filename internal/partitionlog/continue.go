@@ -11,8 +11,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
-	"laneway.dev/internal/replicated"
+	"laneway.dev/internal/kvbucket"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // metadataUnfinished marks a stream that does not hold all yet of the log that it is to
@@ -25,23 +26,23 @@ var ErrExists = errors.New("the stream exists")
 // Seal makes sure that nothing is appended to the stream any more, for good. A stream that
 // is not there is no error.
 func (l *Log) Seal(ctx context.Context) error {
-	stream, err := l.js.Stream(ctx, l.partition.LogStream())
+	stream, err := l.js.Stream(ctx, messages.LogStream(l.partition))
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("look up stream %s: %w", l.partition.LogStream(), err)
+		return fmt.Errorf("look up stream %s: %w", messages.LogStream(l.partition), err)
 	}
 	config := stream.CachedInfo().Config
 	if config.Metadata[metadataTopicID] != l.topicID() {
-		return messages.Errorf(messages.CodeInvalidRequest, "stream %s belongs to another topic: %s was deleted meanwhile", config.Name, l.partition.Topic)
+		return protocol.Errorf(protocol.CodeInvalidRequest, "stream %s belongs to another topic: %s was deleted meanwhile", config.Name, l.partition.Topic)
 	}
 	if config.Sealed {
 		return nil
 	}
 	config.Sealed = true
 	if _, err := l.js.UpdateStream(ctx, config); err != nil {
-		return fmt.Errorf("seal stream %s: %w", l.partition.LogStream(), err)
+		return fmt.Errorf("seal stream %s: %w", messages.LogStream(l.partition), err)
 	}
 	return nil
 }
@@ -83,7 +84,7 @@ func (c *Continuation) Append(ctx context.Context, entry messages.Entry) error {
 		c.last++
 		return c.log.appendFirst(ctx, c.last-1, messages.EncodeEntry(entry))
 	}
-	future, err := c.log.js.PublishMsgAsync(&nats.Msg{Subject: c.log.partition.LogSubject(), Data: messages.EncodeEntry(entry)},
+	future, err := c.log.js.PublishMsgAsync(&nats.Msg{Subject: messages.LogSubject(c.log.partition), Data: messages.EncodeEntry(entry)},
 		jetstream.WithExpectLastSequence(c.last), jetstream.WithExpectStream(c.config.Name), jetstream.WithRetryAttempts(0))
 	if err != nil {
 		return fmt.Errorf("append to %s: %w", c.config.Name, err)
@@ -107,7 +108,7 @@ func (c *Continuation) Flush(ctx context.Context) error {
 		select {
 		case <-future.Ok():
 		case err := <-future.Err():
-			if replicated.IsConflict(err) {
+			if kvbucket.IsConflict(err) {
 				err = ErrMoved
 			}
 			return fmt.Errorf("append to %s: %w", c.config.Name, err)

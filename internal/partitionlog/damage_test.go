@@ -43,7 +43,7 @@ func damageThird(t *testing.T, last uint64, alter func(length []byte)) {
 			must(t, err)
 		}
 	})
-	blocks, err := filepath.Glob(filepath.Join(folder, "nats", "jetstream", "*", "streams", partition.LogStream(), "msgs", "*.blk"))
+	blocks, err := filepath.Glob(filepath.Join(folder, "nats", "jetstream", "*", "streams", messages.LogStream(partition), "msgs", "*.blk"))
 	must(t, err)
 	block, err := os.ReadFile(blocks[0])
 	must(t, err)

@@ -14,8 +14,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"laneway.dev/internal/replicated"
+	"laneway.dev/internal/kvbucket"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // ErrMoved says that the log's last sequence is not the expected one: somebody
@@ -40,20 +41,20 @@ const metadataTopicID = "laneway-topic-id"
 type Log struct {
 	conn      *nats.Conn
 	js        jetstream.JetStream
-	partition messages.Partition
+	partition protocol.Partition
 }
 
 // New returns the log of a partition. It asks nothing of the server.
-func New(conn *nats.Conn, js jetstream.JetStream, partition messages.Partition) *Log {
+func New(conn *nats.Conn, js jetstream.JetStream, partition protocol.Partition) *Log {
 	return &Log{conn: conn, js: js, partition: partition}
 }
 
 // config returns the configuration of the stream.
 func (l *Log) config(replicas int) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
-		Name:        l.partition.LogStream(),
+		Name:        messages.LogStream(l.partition),
 		Description: "Laneway: log of " + l.partition.String(),
-		Subjects:    []string{l.partition.LogSubject()},
+		Subjects:    []string{messages.LogSubject(l.partition)},
 		Storage:     jetstream.FileStorage,
 		Replicas:    replicas,
 		AllowDirect: true,
@@ -137,12 +138,12 @@ func failedWith(err error, code jetstream.ErrorCode) bool {
 // Delete removes the stream. A stream that is not there, or that belongs to
 // another incarnation of the topic, is no error.
 func (l *Log) Delete(ctx context.Context) error {
-	stream, err := l.js.Stream(ctx, l.partition.LogStream())
+	stream, err := l.js.Stream(ctx, messages.LogStream(l.partition))
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("look up stream %s: %w", l.partition.LogStream(), err)
+		return fmt.Errorf("look up stream %s: %w", messages.LogStream(l.partition), err)
 	}
 	if stream.CachedInfo().Config.Metadata[metadataTopicID] != l.topicID() {
 		return nil
@@ -160,9 +161,9 @@ func TopicID(stream *jetstream.StreamInfo) (uint64, bool) {
 
 // remove deletes the stream of the name, whatever it holds.
 func (l *Log) remove(ctx context.Context) error {
-	err := l.js.DeleteStream(ctx, l.partition.LogStream())
+	err := l.js.DeleteStream(ctx, messages.LogStream(l.partition))
 	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
-		return fmt.Errorf("delete stream %s: %w", l.partition.LogStream(), err)
+		return fmt.Errorf("delete stream %s: %w", messages.LogStream(l.partition), err)
 	}
 	return nil
 }
@@ -171,16 +172,16 @@ func (l *Log) remove(ctx context.Context) error {
 // returns its sequence once it is durable. ErrMoved means that nothing was
 // appended; after any other error the entry may be there, or may still land.
 func (l *Log) Append(ctx context.Context, expected uint64, data []byte) (uint64, error) {
-	ack, err := l.js.PublishMsg(ctx, &nats.Msg{Subject: l.partition.LogSubject(), Data: data},
-		jetstream.WithExpectLastSequence(expected), jetstream.WithExpectStream(l.partition.LogStream()),
+	ack, err := l.js.PublishMsg(ctx, &nats.Msg{Subject: messages.LogSubject(l.partition), Data: data},
+		jetstream.WithExpectLastSequence(expected), jetstream.WithExpectStream(messages.LogStream(l.partition)),
 		jetstream.WithRetryAttempts(0))
 	if err == nil {
 		return ack.Sequence, nil
 	}
-	if replicated.IsConflict(err) {
-		return 0, fmt.Errorf("append to %s after sequence %d: %w", l.partition.LogStream(), expected, ErrMoved)
+	if kvbucket.IsConflict(err) {
+		return 0, fmt.Errorf("append to %s after sequence %d: %w", messages.LogStream(l.partition), expected, ErrMoved)
 	}
-	return 0, fmt.Errorf("append to %s after sequence %d: %w", l.partition.LogStream(), expected, err)
+	return 0, fmt.Errorf("append to %s after sequence %d: %w", messages.LogStream(l.partition), expected, err)
 }
 
 // getRequest is a JetStream direct get of several messages.
@@ -199,7 +200,7 @@ func (l *Log) Read(ctx context.Context, from uint64, limit int) (entries []messa
 func (l *Log) read(ctx context.Context, request getRequest) (entries []messages.LoggedEntry, atEnd bool, err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("read %s: %w", l.partition.LogStream(), err)
+			err = fmt.Errorf("read %s: %w", messages.LogStream(l.partition), err)
 		}
 	}()
 	body, err := json.Marshal(request)
@@ -212,7 +213,7 @@ func (l *Log) read(ctx context.Context, request getRequest) (entries []messages.
 		return nil, false, err
 	}
 	defer func() { err = errors.Join(err, sub.Unsubscribe()) }()
-	if err := l.conn.PublishRequest("$JS.API.DIRECT.GET."+l.partition.LogStream(), inbox, body); err != nil {
+	if err := l.conn.PublishRequest("$JS.API.DIRECT.GET."+messages.LogStream(l.partition), inbox, body); err != nil {
 		return nil, false, err
 	}
 	for {
@@ -251,8 +252,8 @@ func (l *Log) endOfRead(entries []messages.LoggedEntry, status string, header na
 func (l *Log) decode(msg *nats.Msg, expected uint64) (messages.LoggedEntry, error) {
 	sequence, err := strconv.ParseUint(msg.Header.Get("Nats-Sequence"), 10, 64)
 	if err != nil {
-		return messages.LoggedEntry{}, &DamagedEntry{expected, messages.Errorf(messages.CodeCorrupt,
-			"entry %d of stream %s: its headers cannot be read", expected, l.partition.LogStream())}
+		return messages.LoggedEntry{}, &DamagedEntry{expected, protocol.Errorf(protocol.CodeCorrupt,
+			"entry %d of stream %s: its headers cannot be read", expected, messages.LogStream(l.partition))}
 	}
 	return l.understand(sequence, msg.Data)
 }
@@ -261,10 +262,10 @@ func (l *Log) understand(sequence uint64, data []byte) (messages.LoggedEntry, er
 	entry, err := messages.DecodeEntry(data)
 	switch {
 	case err != nil:
-		err = messages.Errorf(messages.CodeCorrupt, "entry %d of stream %s: %v", sequence, l.partition.LogStream(), err)
+		err = protocol.Errorf(protocol.CodeCorrupt, "entry %d of stream %s: %v", sequence, messages.LogStream(l.partition), err)
 	case entry.TopicID != l.partition.TopicID:
-		err = messages.Errorf(messages.CodeCorrupt,
-			"entry %d of stream %s belongs to topic id %d, not %d", sequence, l.partition.LogStream(), entry.TopicID, l.partition.TopicID)
+		err = protocol.Errorf(protocol.CodeCorrupt,
+			"entry %d of stream %s belongs to topic id %d, not %d", sequence, messages.LogStream(l.partition), entry.TopicID, l.partition.TopicID)
 	}
 	if err != nil {
 		return messages.LoggedEntry{}, &DamagedEntry{sequence, err}

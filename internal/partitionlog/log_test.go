@@ -15,9 +15,10 @@ import (
 	"laneway.dev/internal/embedded"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
-var partition = messages.Partition{Topic: "orders", TopicID: 7, Number: 3}
+var partition = protocol.Partition{Topic: "orders", TopicID: 7, Number: 3}
 
 // server is a NATS server with a connection to it.
 type server struct {
@@ -41,7 +42,7 @@ func start(t *testing.T) server {
 	return server{conn, js, ctx}
 }
 
-func (s server) log(p messages.Partition) *partitionlog.Log {
+func (s server) log(p protocol.Partition) *partitionlog.Log {
 	return partitionlog.New(s.conn, s.js, p)
 }
 
@@ -217,7 +218,7 @@ func TestEntryThatCannotBeReadIsCorruptAndNamed(t *testing.T) {
 	must(t, err)
 
 	entries, _, err := log.Read(s.ctx, 2, 10)
-	if !errors.Is(err, messages.NewError(messages.CodeCorrupt, "")) || !contains(err, "entry 4 of stream LANEWAY-orders-3") {
+	if !errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) || !contains(err, "entry 4 of stream LANEWAY-orders-3") {
 		t.Errorf("error is %v", err)
 	}
 	if len(entries) != 2 {
@@ -235,10 +236,10 @@ func TestEntryOfAnotherIncarnationIsCorrupt(t *testing.T) {
 	again := partition
 	again.TopicID++
 	_, _, err := s.log(again).Read(s.ctx, 1, 1)
-	if !errors.Is(err, messages.NewError(messages.CodeCorrupt, "")) || !contains(err, "topic id 7, not 8") {
+	if !errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) || !contains(err, "topic id 7, not 8") {
 		t.Errorf("error is %v", err)
 	}
-	if state, err := s.log(again).State(s.ctx); err != nil || !errors.Is(state.Damage, messages.NewError(messages.CodeCorrupt, "")) {
+	if state, err := s.log(again).State(s.ctx); err != nil || !errors.Is(state.Damage, protocol.NewError(protocol.CodeCorrupt, "")) {
 		t.Errorf("State: %+v, %v", state, err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // State is where a log begins and ends.
@@ -24,14 +25,14 @@ type State struct {
 	NextOffset int64
 	// Damage is not nil if the log has lost its end: the entries above Readable are
 	// gone, or cannot be decoded.
-	Damage *messages.Error
+	Damage *protocol.Error
 }
 
 // State asks the stream's leader where the log begins and ends.
 func (l *Log) State(ctx context.Context) (State, error) {
-	stream, err := l.js.Stream(ctx, l.partition.LogStream())
+	stream, err := l.js.Stream(ctx, messages.LogStream(l.partition))
 	if err != nil {
-		return State{}, fmt.Errorf("look up stream %s: %w", l.partition.LogStream(), err)
+		return State{}, fmt.Errorf("look up stream %s: %w", messages.LogStream(l.partition), err)
 	}
 	s := stream.CachedInfo().State
 	state := State{FirstSequence: max(s.FirstSeq, 1), LastSequence: s.LastSeq, Entries: s.Msgs}
@@ -50,7 +51,7 @@ func (l *Log) State(ctx context.Context) (State, error) {
 	return state, nil
 }
 
-func corrupt(err error) bool { return errors.Is(err, messages.NewError(messages.CodeCorrupt, "")) }
+func corrupt(err error) bool { return errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) }
 
 // maxUnreadable is how many entries in a row may be impossible to decode before the
 // search for one that can be read is given up.
@@ -59,7 +60,7 @@ const maxUnreadable = 8
 // lastReadable returns the last entry that can be read, the zero one if there is none,
 // and notes in the state what is behind it.
 func (l *Log) lastReadable(ctx context.Context, state *State, why error) (messages.LoggedEntry, error) {
-	state.Damage = messages.AsError(why)
+	state.Damage = protocol.AsError(why)
 	// Some entry stands at or behind low, none at or behind high.
 	low, high := state.FirstSequence, state.LastSequence
 	if state.Entries == 0 {
@@ -114,14 +115,14 @@ func (l *Log) await(ctx context.Context, sequence uint64) (messages.LoggedEntry,
 		case err != nil:
 			return messages.LoggedEntry{}, err
 		case gone:
-			return messages.LoggedEntry{}, messages.Errorf(messages.CodeCorrupt,
-				"the last entry of stream %s, %d, is gone", l.partition.LogStream(), sequence)
+			return messages.LoggedEntry{}, protocol.Errorf(protocol.CodeCorrupt,
+				"the last entry of stream %s, %d, is gone", messages.LogStream(l.partition), sequence)
 		}
 		select {
 		case <-pause.C:
 		case <-ctx.Done():
 			return messages.LoggedEntry{}, fmt.Errorf("read %s: its entry %d is not there yet: %w",
-				l.partition.LogStream(), sequence, context.Cause(ctx))
+				messages.LogStream(l.partition), sequence, context.Cause(ctx))
 		}
 	}
 }
@@ -138,9 +139,9 @@ func (l *Log) fromLeader(ctx context.Context, sequence uint64) (data []byte, fou
 	if err != nil {
 		return nil, false, err
 	}
-	m, err := l.conn.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+l.partition.LogStream(), request)
+	m, err := l.conn.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+messages.LogStream(l.partition), request)
 	if err != nil {
-		return nil, false, fmt.Errorf("read %s at sequence %d: %w", l.partition.LogStream(), sequence, err)
+		return nil, false, fmt.Errorf("read %s at sequence %d: %w", messages.LogStream(l.partition), sequence, err)
 	}
 	var answer struct {
 		Error   *jetstream.APIError `json:"error"`
@@ -149,13 +150,13 @@ func (l *Log) fromLeader(ctx context.Context, sequence uint64) (data []byte, fou
 		} `json:"message"`
 	}
 	if err := json.Unmarshal(m.Data, &answer); err != nil {
-		return nil, false, fmt.Errorf("read %s at sequence %d: %w", l.partition.LogStream(), sequence, err)
+		return nil, false, fmt.Errorf("read %s at sequence %d: %w", messages.LogStream(l.partition), sequence, err)
 	}
 	switch {
 	case answer.Error != nil && answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
 		return nil, false, nil
 	case answer.Error != nil:
-		return nil, false, fmt.Errorf("read %s at sequence %d: %w", l.partition.LogStream(), sequence, answer.Error)
+		return nil, false, fmt.Errorf("read %s at sequence %d: %w", messages.LogStream(l.partition), sequence, answer.Error)
 	}
 	return answer.Message.Data, true, nil
 }
@@ -170,9 +171,9 @@ type End struct {
 // replica may have answered the reader. If Last lies above that entry and the reader is
 // not behind, the entries between are lost.
 func (l *Log) Confirm(ctx context.Context, read uint64) (End, error) {
-	stream, err := l.js.Stream(ctx, l.partition.LogStream())
+	stream, err := l.js.Stream(ctx, messages.LogStream(l.partition))
 	if err != nil {
-		return End{}, fmt.Errorf("look up stream %s: %w", l.partition.LogStream(), err)
+		return End{}, fmt.Errorf("look up stream %s: %w", messages.LogStream(l.partition), err)
 	}
 	end := End{Last: stream.CachedInfo().State.LastSeq}
 	if end.Last > read {

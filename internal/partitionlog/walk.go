@@ -29,9 +29,9 @@ type Bounds struct {
 // Bounds asks for the bounds of the stream. An error that wraps
 // jetstream.ErrStreamNotFound says that there is no stream.
 func (l *Log) Bounds(ctx context.Context) (Bounds, error) {
-	stream, err := l.js.Stream(ctx, l.partition.LogStream())
+	stream, err := l.js.Stream(ctx, messages.LogStream(l.partition))
 	if err != nil {
-		return Bounds{}, fmt.Errorf("look up stream %s: %w", l.partition.LogStream(), err)
+		return Bounds{}, fmt.Errorf("look up stream %s: %w", messages.LogStream(l.partition), err)
 	}
 	info := stream.CachedInfo()
 	return Bounds{First: max(info.Config.FirstSeq, 1), Last: info.State.LastSeq, Sealed: info.Config.Sealed}, nil

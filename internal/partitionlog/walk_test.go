@@ -18,7 +18,7 @@ func lossy(t *testing.T, entries int) (server, *partitionlog.Log, jetstream.Stre
 	t.Helper()
 	s := start(t)
 	stream, err := s.js.CreateStream(s.ctx, jetstream.StreamConfig{
-		Name: partition.LogStream(), Subjects: []string{partition.LogSubject()}, AllowDirect: true,
+		Name: messages.LogStream(partition), Subjects: []string{messages.LogSubject(partition)}, AllowDirect: true,
 	})
 	must(t, err)
 	log := s.log(partition)
@@ -66,7 +66,7 @@ func TestWalkGoesOnBehindWhatIsMissing(t *testing.T) {
 func TestWalkNamesEntriesThatCannotBeUnderstood(t *testing.T) {
 	s, log, stream := lossy(t, 3)
 	for _, data := range []string{"no entry", "nor this", string(messages.EncodeEntry(messages.Entry{TopicID: 99}))} {
-		_, err := s.js.Publish(s.ctx, partition.LogSubject(), []byte(data))
+		_, err := s.js.Publish(s.ctx, messages.LogSubject(partition), []byte(data))
 		must(t, err)
 	}
 	_, err := log.Append(s.ctx, 6, messages.EncodeEntry(entry(12, 2)))

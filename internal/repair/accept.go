@@ -8,13 +8,14 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"laneway.dev/internal/epoch"
+	"laneway.dev/internal/kvbucket"
 	"laneway.dev/internal/marks"
+	"laneway.dev/internal/ownership"
 	"laneway.dev/internal/partitionlog"
-	"laneway.dev/internal/replicated"
 	"laneway.dev/internal/snapshots"
 	"laneway.dev/internal/topics"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // Accepted is the log of a partition that continues without what was lost.
@@ -46,7 +47,7 @@ const unknown = 1 << 40
 // the new stream from then on, and an Accept that is interrupted before has changed nothing
 // but the seal. It can be repeated, also at the same time. An error of code
 // CodeInvalidRequest says that the topic has changed meanwhile.
-func (i *Inspector) Accept(ctx context.Context, topic messages.Topic, number int) (*Accepted, error) {
+func (i *Inspector) Accept(ctx context.Context, topic protocol.Topic, number int) (*Accepted, error) {
 	a := &accepting{Inspector: i, old: topic.Partition(number), replicas: topic.Replicas}
 	if err := a.open(ctx); err != nil {
 		return nil, err
@@ -62,14 +63,14 @@ func (i *Inspector) Accept(ctx context.Context, topic messages.Topic, number int
 		return nil, errors.Join(err, discard(ctx, target))
 	}
 	err = a.registry.Continue(ctx, a.old, a.new.Incarnation)
-	if errors.Is(err, messages.NewError(messages.CodeInvalidRequest, "")) {
+	if errors.Is(err, protocol.NewError(protocol.CodeInvalidRequest, "")) {
 		err = errors.Join(err, discard(ctx, target))
 	}
 	if err != nil {
 		return nil, err // the record may name the new stream, which stays
 	}
 	return &Accepted{
-		Partition: a.new.Number, Stream: a.new.LogStream(), Incarnation: a.new.Incarnation, FirstSequence: a.first,
+		Partition: a.new.Number, Stream: messages.LogStream(a.new), Incarnation: a.new.Incarnation, FirstSequence: a.first,
 		NextSequence: a.made.sequence + 1, NextOffset: a.made.offset, Copied: a.copied, GivenUp: orEmpty(a.made.lost),
 	}, nil
 }
@@ -81,7 +82,7 @@ type accepting struct {
 	marks    *marks.Store
 	saved    *snapshots.Store
 
-	old, new messages.Partition
+	old, new protocol.Partition
 	log      *partitionlog.Log // the old one
 	replicas int
 
@@ -115,7 +116,7 @@ func (a *accepting) prepare(ctx context.Context) error {
 		return err
 	}
 	if topic.Partition(int(a.old.Number)) != a.old {
-		return messages.Errorf(messages.CodeInvalidRequest, "topic %s has changed since it was inspected", a.old.Topic)
+		return protocol.Errorf(protocol.CodeInvalidRequest, "topic %s has changed since it was inspected", a.old.Topic)
 	}
 	if err := a.gather(ctx); err != nil {
 		return err
@@ -154,7 +155,7 @@ func (a *accepting) gather(ctx context.Context) error {
 	case err == nil && stored.Exists:
 		a.marked = true
 		a.first, a.next = max(a.first, stored.Mark.Reserved.Sequence), max(a.next, stored.Mark.Reserved.Offset)
-	case err == nil, errors.Is(err, messages.NewError(messages.CodeCorrupt, "")):
+	case err == nil, errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")):
 		a.first += unknown
 	default:
 		return err
@@ -166,14 +167,14 @@ func (a *accepting) gather(ctx context.Context) error {
 // findEpoch looks for the newest epoch of the frontends. Epochs begin at the time of day.
 func (a *accepting) findEpoch(ctx context.Context) error {
 	now := uint64(max(0, time.Now().Unix()))
-	newest, err := replicated.Retry(ctx, func(ctx context.Context) (uint64, error) {
-		newest, err := epoch.Newest(ctx, a.JS, "frontend")
+	newest, err := kvbucket.Retry(ctx, func(ctx context.Context) (uint64, error) {
+		newest, err := ownership.Newest(ctx, a.JS, "frontend")
 		if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == jetstream.JSErrCodeStreamNotFound {
 			return now + unknown, nil
 		}
 		return newest, err
 	})
-	if errors.Is(err, messages.NewError(messages.CodeCorrupt, "")) {
+	if errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) {
 		newest, err = now+unknown, nil
 	}
 	a.frontend = max(newest, now)
@@ -192,7 +193,7 @@ func (a *accepting) begin(ctx context.Context) (*partitionlog.Continuation, erro
 			return target, err
 		}
 	}
-	return nil, fmt.Errorf("%d earlier attempts have left their streams behind: remove those after %s", most, a.old.LogStream())
+	return nil, fmt.Errorf("%d earlier attempts have left their streams behind: remove those after %s", most, messages.LogStream(a.old))
 }
 
 // fill copies the log, and leaves snapshot and mark for its owner.

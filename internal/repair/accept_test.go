@@ -17,6 +17,7 @@ import (
 	"laneway.dev/internal/snapshots"
 	"laneway.dev/internal/topics"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // damagedWorld is a topic in the registry. The log of its first partition had 5 entries and
@@ -25,12 +26,12 @@ func damagedWorld(t *testing.T) (*world, *topics.Registry) {
 	t.Helper()
 	w := newWorld(t)
 	for n := range 2 {
-		w.must(w.js.DeleteStream(w.ctx, w.topic.Partition(n).LogStream()))
+		w.must(w.js.DeleteStream(w.ctx, messages.LogStream(w.topic.Partition(n))))
 		w.last[n], w.next[n] = 1, 0
 	}
 	registry, err := topics.Open(w.ctx, w.conn, w.js)
 	w.must(err)
-	w.topic, err = registry.Create(w.ctx, messages.TopicConfig{Name: "orders", Partitions: 2})
+	w.topic, err = registry.Create(w.ctx, protocol.TopicConfig{Name: "orders", Partitions: 2})
 	w.must(err)
 	for number := range uint64(4) {
 		w.commit(0, w.stage(w.batch(0, "a", number+1))...)
@@ -55,7 +56,7 @@ func (w *world) accept(ctx context.Context) (*Accepted, error) {
 }
 
 // now returns the topic as its record says.
-func (w *world) now() messages.Topic {
+func (w *world) now() protocol.Topic {
 	w.t.Helper()
 	topic, err := topics.Lookup(w.ctx, w.conn, "orders")
 	w.must(err)
@@ -75,7 +76,7 @@ func (w *world) wantWhole() *Report {
 
 func TestALogContinuesBehindEverythingThatWasReserved(t *testing.T) {
 	w, _ := damagedWorld(t)
-	w.must(w.js.DeleteStream(w.ctx, w.topic.Partition(0).LogStream()))
+	w.must(w.js.DeleteStream(w.ctx, messages.LogStream(w.topic.Partition(0))))
 	got, err := w.accept(w.ctx)
 	w.must(err)
 	if got.FirstSequence != 51 || got.NextSequence != 53 || got.NextOffset != 500 || got.Copied != 0 || len(got.GivenUp) != 1 || got.GivenUp[0].String() != "offsets 0 to 499" {
@@ -248,10 +249,10 @@ func TestATopicThatWasDeletedMeanwhileIsNotContinued(t *testing.T) {
 func TestTheLogOfATopicThatWasCreatedAgainIsNotSealed(t *testing.T) {
 	w, registry := damagedWorld(t)
 	w.must(registry.Delete(w.ctx, "orders"))
-	again, err := registry.Create(w.ctx, messages.TopicConfig{Name: "orders", Partitions: 2})
+	again, err := registry.Create(w.ctx, protocol.TopicConfig{Name: "orders", Partitions: 2})
 	w.must(err)
 	// The topic is that of an inspection before.
-	if got, err := w.accept(w.ctx); !errors.Is(err, messages.NewError(messages.CodeInvalidRequest, "")) {
+	if got, err := w.accept(w.ctx); !errors.Is(err, protocol.NewError(protocol.CodeInvalidRequest, "")) {
 		t.Errorf("accepted is %+v, %v", got, err)
 	}
 	if err := partitionlog.New(w.conn, w.js, w.topic.Partition(0)).Seal(w.ctx); err == nil {

@@ -5,6 +5,7 @@ import (
 
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // continuation turns what can be read of a log into the entries of the stream that
@@ -32,7 +33,7 @@ type continuation struct {
 
 // newContinuation returns the continuation of a log, and its first entry, which gets the
 // sequence first.
-func newContinuation(p messages.Partition, first uint64, snapshot *messages.Snapshot) (*continuation, messages.Entry) {
+func newContinuation(p protocol.Partition, first uint64, snapshot *messages.Snapshot) (*continuation, messages.Entry) {
 	c := &continuation{topicID: p.TopicID, sequence: first, snapshot: snapshot}
 	if snapshot != nil {
 		c.frontend, c.sequencer = snapshot.FrontendEpoch, snapshot.SequencerEpoch

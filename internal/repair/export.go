@@ -11,6 +11,7 @@ import (
 
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // exportVersion is the version of a line of an export.
@@ -122,7 +123,7 @@ func (w *Written) count(line *Exported) {
 }
 
 // export reads the payload of a batch and returns its line.
-func (s *Survey) export(ctx context.Context, p messages.Partition, h *head) *Exported {
+func (s *Survey) export(ctx context.Context, p protocol.Partition, h *head) *Exported {
 	extent, all, err := s.read(ctx, h)
 	line := &Exported{
 		Version: exportVersion, Topic: p.Topic, TopicID: p.TopicID, Partition: p.Number,
@@ -178,7 +179,7 @@ func (s *Survey) readFrom(ctx context.Context, extent messages.Extent, count uin
 
 // records takes a batch frame apart.
 func records(frame []byte) ([]ExportedRecord, error) {
-	reader, err := messages.NewFrameReader(frame)
+	reader, err := protocol.NewFrameReader(frame)
 	if err != nil {
 		return nil, err
 	}

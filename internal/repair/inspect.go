@@ -15,6 +15,7 @@ import (
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/internal/snapshots"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // maxDamaged is how many damaged objects a report names.
@@ -47,7 +48,7 @@ type Survey struct {
 
 // inspected is one partition of a survey.
 type inspected struct {
-	id     messages.Partition
+	id     protocol.Partition
 	log    *partitionlog.Log
 	bounds *partitionlog.Bounds // nil without a stream
 	// referred are the offsets of the payloads to which the log refers, by keys.
@@ -59,7 +60,7 @@ type inspected struct {
 // Inspect reads the logs of some partitions of a topic, and the heads of all
 // objects of the store. It needs memory for the extents of those logs, and for the
 // heads of batches that they do not refer to.
-func (i *Inspector) Inspect(ctx context.Context, topic messages.Topic, partitions []int) (*Survey, error) {
+func (i *Inspector) Inspect(ctx context.Context, topic protocol.Topic, partitions []int) (*Survey, error) {
 	s := &Survey{Report: Report{Topic: topic}, store: i.Store, partitions: make([]inspected, len(partitions))}
 	var known evidence
 	var err error
@@ -95,7 +96,7 @@ func (i *Inspector) Inspect(ctx context.Context, topic messages.Topic, partition
 
 // inspectLog reads a log, and compares it with its newest snapshot.
 func (i *Inspector) inspectLog(ctx context.Context, p *inspected, known evidence) (*Partition, error) {
-	part := &Partition{Partition: p.id.Number, Stream: p.id.LogStream(), Incarnation: p.id.Incarnation, Findings: []string{}, Unknown: []Offsets{}, Lanes: []Lane{}}
+	part := &Partition{Partition: p.id.Number, Stream: messages.LogStream(p.id), Incarnation: p.id.Incarnation, Findings: []string{}, Unknown: []Offsets{}, Lanes: []Lane{}}
 	if err := i.inspectEvidence(ctx, part, p.id, known); err != nil {
 		return nil, err
 	}
@@ -126,7 +127,7 @@ func (i *Inspector) inspectLog(ctx context.Context, p *inspected, known evidence
 
 // inspectEvidence looks at what stands outside the log. That it cannot be read is
 // a finding.
-func (i *Inspector) inspectEvidence(ctx context.Context, part *Partition, p messages.Partition, known evidence) error {
+func (i *Inspector) inspectEvidence(ctx context.Context, part *Partition, p protocol.Partition, known evidence) error {
 	bounded, cancel := context.WithTimeout(ctx, evidencePatience)
 	defer cancel()
 	var err error
@@ -144,7 +145,7 @@ func (i *Inspector) inspectEvidence(ctx context.Context, part *Partition, p mess
 // silent notes an error that proves nothing: one that JetStream cannot read is damaged, one
 // that does not answer may be whole.
 func (p *Partition) silent(err error) {
-	if !errors.Is(err, messages.NewError(messages.CodeCorrupt, "")) {
+	if !errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) {
 		p.Silent = errors.Join(p.Silent, err)
 	}
 }
@@ -159,7 +160,7 @@ type evidence struct {
 }
 
 // mark returns the mark of a partition; nil if there is none.
-func (e evidence) mark(ctx context.Context, p messages.Partition) (*messages.Mark, error) {
+func (e evidence) mark(ctx context.Context, p protocol.Partition) (*messages.Mark, error) {
 	if e.marks == nil {
 		return nil, nil
 	}
@@ -172,7 +173,7 @@ func (e evidence) mark(ctx context.Context, p messages.Partition) (*messages.Mar
 
 // snapshot returns what the newest snapshot of a log says that can be read; nil if
 // there is none.
-func (e evidence) snapshot(ctx context.Context, p messages.Partition) (newest *Snapshot, err error) {
+func (e evidence) snapshot(ctx context.Context, p protocol.Partition) (newest *Snapshot, err error) {
 	if e.snapshots == nil {
 		return nil, nil
 	}

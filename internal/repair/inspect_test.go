@@ -21,6 +21,7 @@ import (
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/internal/snapshots"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // world is a topic of two partitions whose logs lose what a test deletes.
@@ -31,7 +32,7 @@ type world struct {
 	js      jetstream.JetStream
 	folder  string
 	store   objectstore.Store
-	topic   messages.Topic
+	topic   protocol.Topic
 	streams []jetstream.Stream
 	staged  []objectstore.StoredBatch // all that was ever staged
 	last    []uint64                  // sequence of each log
@@ -44,13 +45,13 @@ func newWorld(t *testing.T) *world {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	w := &world{t: t, ctx: ctx, conn: conn, js: js, folder: t.TempDir(), last: make([]uint64, 2), next: make([]int64, 2)}
-	w.topic = messages.Topic{TopicConfig: messages.TopicConfig{Name: "orders", Partitions: 2}, ID: 1<<63 | 7}
+	w.topic = protocol.Topic{TopicConfig: protocol.TopicConfig{Name: "orders", Partitions: 2}, ID: 1<<63 | 7}
 	var err error
 	w.store, err = objectstore.Open(w.folder, 0)
 	w.must(err)
 	for n := range 2 {
 		p := w.topic.Partition(n)
-		stream, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: p.LogStream(), Subjects: []string{p.LogSubject()}, AllowDirect: true})
+		stream, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: messages.LogStream(p), Subjects: []string{messages.LogSubject(p)}, AllowDirect: true})
 		w.must(err)
 		w.streams = append(w.streams, stream)
 		w.append(n, messages.Entry{Created: true})
@@ -95,10 +96,10 @@ func (w *world) stage(batches ...objectstore.Batch) []objectstore.StoredBatch {
 
 // batch is one of a lane, with records that are told apart by the ticket.
 func (w *world) batch(n int, lane string, number uint64, change ...func(*objectstore.Batch)) objectstore.Batch {
-	var frame messages.FrameBuilder
-	frame.Append(messages.Record{Value: fmt.Appendf(nil, "%s %d", lane, number)})
-	frame.Append(messages.Record{
-		Headers: []messages.Header{{Name: "A", Value: "1"}, {Name: "A", Value: "\xff"}, {Name: "a", Value: ""}},
+	var frame protocol.FrameBuilder
+	frame.Append(protocol.Record{Value: fmt.Appendf(nil, "%s %d", lane, number)})
+	frame.Append(protocol.Record{
+		Headers: []protocol.Header{{Name: "A", Value: "1"}, {Name: "A", Value: "\xff"}, {Name: "a", Value: ""}},
 		Value:   []byte{0xff, byte(number)},
 	})
 	b := objectstore.Batch{
@@ -162,14 +163,14 @@ func tickets(lines []Exported) string {
 // wantSame compares a line with what was staged, byte for byte.
 func wantSame(t *testing.T, got *Exported, want *objectstore.StoredBatch) {
 	t.Helper()
-	var frame messages.FrameBuilder
+	var frame protocol.FrameBuilder
 	for _, r := range got.Records {
-		record := messages.Record{Value: r.ValueBase64}
+		record := protocol.Record{Value: r.ValueBase64}
 		if r.Value != nil {
 			record.Value = []byte(*r.Value)
 		}
 		for _, h := range r.Headers {
-			record.Headers = append(record.Headers, messages.Header{
+			record.Headers = append(record.Headers, protocol.Header{
 				Name: h.Name + string(h.NameBase64), Value: h.Value + string(h.ValueBase64),
 			})
 		}
@@ -274,7 +275,7 @@ func TestAStreamThatIsGoneIsComparedWithSnapshotAndMark(t *testing.T) {
 	mark := messages.Mark{Written: messages.Position{Sequence: 2, Offset: 4}, Reserved: messages.Position{Sequence: 50, Offset: 500}}
 	_, err = store.Put(w.ctx, p, mark, 0)
 	w.must(err)
-	w.must(w.js.DeleteStream(w.ctx, p.LogStream()))
+	w.must(w.js.DeleteStream(w.ctx, messages.LogStream(p)))
 
 	survey := w.inspect(0)
 	part := survey.Report.Partitions[0]

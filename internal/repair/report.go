@@ -4,11 +4,12 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // Report is what is there of a topic, and what is not.
 type Report struct {
-	Topic messages.Topic `json:"topic"`
+	Topic protocol.Topic `json:"topic"`
 	// Record says what is wrong with the topic's record, if anything is: then the topic
 	// is what its logs tell of it.
 	Record     string      `json:"record,omitempty"`

@@ -6,11 +6,12 @@ import (
 
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestEvidenceThatDoesNotAnswerProvesNoLoss(t *testing.T) {
 	var p Partition
-	p.silent(messages.Errorf(messages.CodeCorrupt, "damaged"))
+	p.silent(protocol.Errorf(protocol.CodeCorrupt, "damaged"))
 	if p.Silent != nil {
 		t.Errorf("evidence that is damaged counts as silent: %v", p.Silent)
 	}

@@ -3,7 +3,7 @@ package sim
 import (
 	"encoding/binary"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // batchKey names what a batch holds: records of a client's source, which begin
@@ -19,11 +19,11 @@ func (k batchKey) payload() []byte {
 	value := binary.BigEndian.AppendUint32(nil, uint32(k.client))
 	value = binary.BigEndian.AppendUint32(value, uint32(k.first))
 	value = binary.BigEndian.AppendUint32(value, uint32(k.records))
-	return messages.EncodeRecord(messages.Record{Value: value})
+	return protocol.EncodeRecord(protocol.Record{Value: value})
 }
 
 func readKey(frame []byte) batchKey {
-	r, err := messages.NewFrameReader(frame)
+	r, err := protocol.NewFrameReader(frame)
 	if err != nil {
 		return batchKey{client: -1}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"laneway.dev/internal/sim/describe"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // ownerView is what a replicator may know of itself. It is forgotten when the
@@ -109,7 +110,7 @@ func (c *checks) outcome(p *process, t ticket, o *messages.Outcome) {
 	switch {
 	case i == nil:
 		c.w.violated("I3: %s answers %s, which was never issued", p, t)
-	case o.Code != messages.CodeOK:
+	case o.Code != protocol.CodeOK:
 		c.judged(p, i, o)
 	case o.Duplicate:
 		if o.Offset >= c.newest {
@@ -146,7 +147,7 @@ func (c *checks) judged(p *process, i *issue, o *messages.Outcome) {
 	if at.open--; at.open < 0 {
 		c.w.violated("I3: %s refuses %s with %s; all that was released to it is answered or resolved", p, i.ticket, describe.Code(o.Code))
 	}
-	if o.Code == messages.CodeWrongLastSequence {
+	if o.Code == protocol.CodeWrongLastSequence {
 		if tail, err := strconv.ParseInt(o.Detail, 10, 64); err != nil || tail < at.end || tail > c.nextOffset || uint64(tail) == i.expect.Sequence {
 			c.w.violated("expectation: %s refuses %s, which expects %d, with %q; the log's end came from %d to %d",
 				p, i.ticket, i.expect.Sequence, o.Detail, at.end, c.nextOffset)

@@ -6,6 +6,7 @@ import (
 
 	"laneway.dev/internal/sim/describe"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/frontend"
 )
 
@@ -119,13 +120,13 @@ func (c *checks) doubled(data []byte) {
 // promised notes and checks the promise that a batch is not in the log. A sequence
 // that is refused may yet be taken by the next owner: it is then its turn, and the
 // producer's retry is answered with its offset.
-func (c *checks) promised(i *issue, code messages.Code) {
+func (c *checks) promised(i *issue, code protocol.Code) {
 	switch {
-	case code == messages.CodeFailed && !i.doubled,
-		code == messages.CodeNotCommitted && i.plain,
-		code == messages.CodeOverloaded && i.plain,
-		code == messages.CodeWrongLastSequence && i.plain,
-		code == messages.CodeWrongLastID && i.plain:
+	case code == protocol.CodeFailed && !i.doubled,
+		code == protocol.CodeNotCommitted && i.plain,
+		code == protocol.CodeOverloaded && i.plain,
+		code == protocol.CodeWrongLastSequence && i.plain,
+		code == protocol.CodeWrongLastID && i.plain:
 		if i.logged {
 			c.w.violated("I3: %s is answered %s, and is in the log", i.ticket, describe.Code(code))
 		}
@@ -143,7 +144,7 @@ const settling = longestHang + 2*time.Second
 // undisturbed checks what mixes promise in which only some things go wrong.
 func (c *checks) undisturbed(i *issue, a frontend.Answer) {
 	m := &c.w.config.Mix
-	unresolved := a.Error != nil && (a.Error.Code == messages.CodeOutcomeUnknown || a.Error.Code == messages.CodeFailed)
+	unresolved := a.Error != nil && (a.Error.Code == protocol.CodeOutcomeUnknown || a.Error.Code == protocol.CodeFailed)
 	if m.Repairs && unresolved {
 		c.w.violated("I3: %s is given up, though only messages were lost: %v", i.ticket, a.Error)
 	}

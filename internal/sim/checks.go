@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // checks compares what happens with what may. It knows the protocol's promises,
@@ -85,7 +86,7 @@ type issue struct {
 	staging    time.Time      // when it was asked for last
 	turnedAway bool           // a stager has refused it since then
 	doubled    bool           // a message that asked for its staging came twice
-	never      *messages.Code // it was promised that the batch is not in the log and never will be
+	never      *protocol.Code // it was promised that the batch is not in the log and never will be
 	logged     bool
 	offset     int64
 }
@@ -129,7 +130,7 @@ func (c *checks) failed(i *instance, key batchKey) {
 func (c *checks) fenced(i *instance, m messages.ProducerFenced) {
 	told := 0
 	if m.Producer.HasLast {
-		told = int(messages.AddSequence(m.Producer.Last, 1-int64(i.c.start)))
+		told = int(protocol.AddSequence(m.Producer.Last, 1-int64(i.c.start)))
 	}
 	if got := c.sources[i.c.number]; told != got {
 		c.w.violated("fencing: %s is told that %d records are in the log, %d are", i, told, got)

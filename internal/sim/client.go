@@ -6,6 +6,7 @@ import (
 
 	"laneway.dev/pkg/delivery"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/frontend"
 )
 
@@ -68,7 +69,7 @@ func (c *client) begin() {
 
 // open makes the window of an instance that goes on at a sequence.
 func (i *instance) open(sequence int32) {
-	i.next = int(messages.AddSequence(sequence, -int64(i.c.start)))
+	i.next = int(protocol.AddSequence(sequence, -int64(i.c.start)))
 	i.acked = i.next
 	i.c.w.say("%s begins in epoch %d at record %d", i, i.epoch, i.next)
 	settings := delivery.Settings{
@@ -103,10 +104,10 @@ func (i *instance) init() {
 			if i.dead || i.window != nil || m.Producer.ProducerID != i.id || epoch != i.c.epochs-1 {
 				return // nobody waits any more
 			}
-			if m.Code == messages.CodeTooManyProducers {
+			if m.Code == protocol.CodeTooManyProducers {
 				return // it is asked again, when some may be forgotten
 			}
-			if m.Code != messages.CodeOK {
+			if m.Code != protocol.CodeOK {
 				w.violated("fencing: %s: init in epoch %d is answered with %s", i, epoch, m.Code.Kind().Name)
 				return
 			}
@@ -114,7 +115,7 @@ func (i *instance) init() {
 			w.checks.fenced(i, m)
 			sequence := i.c.start
 			if m.Producer.HasLast {
-				sequence = messages.AddSequence(m.Producer.Last, 1)
+				sequence = protocol.AddSequence(m.Producer.Last, 1)
 			}
 			i.open(sequence)
 		})
@@ -178,7 +179,7 @@ func (i *instance) restarted() bool {
 	}
 	c.restarts, i.dead = false, true
 	c.w.counts.EpochsBegun++
-	c.start = messages.AddSequence(0, -int64(i.next))
+	c.start = protocol.AddSequence(0, -int64(i.next))
 	c.instance = &instance{c: c, number: i.number + 1, id: i.id, epoch: i.epoch + 1}
 	c.instance.open(0)
 	return true
@@ -221,7 +222,7 @@ func (i *instance) ended() {
 		for key, ok := i.window.Failed(); ok; key, ok = i.window.Failed() {
 			i.c.w.checks.failed(i, key)
 		}
-		if messages.AsError(err).Code == messages.CodeInvalidEpoch && i != i.c.instance {
+		if protocol.AsError(err).Code == protocol.CodeInvalidEpoch && i != i.c.instance {
 			i.c.w.counts.ClientsFenced++
 			return
 		}

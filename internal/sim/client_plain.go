@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/frontend"
 )
 
@@ -23,7 +24,7 @@ func (i *instance) stepPlain() {
 // until they are acknowledged expect the log to end where it does.
 func (i *instance) sendPlain(key batchKey) {
 	w := i.c.w
-	produce := frontend.Produce{Lane: i.c.key, Records: key.records, Payload: key.payload(), FirstUnacked: messages.NotSaid}
+	produce := frontend.Produce{Lane: i.c.key, Records: key.records, Payload: key.payload(), FirstUnacked: protocol.NotSaid}
 	patience := 2 * deadline
 	if i.c.repeats {
 		produce.MessageID = fmt.Sprint("record-", key.first)

@@ -5,7 +5,7 @@ import (
 	"reflect"
 	"strings"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // Counts is what a run, or many, came across.
@@ -52,23 +52,23 @@ func (c *Counts) faults() int {
 		c.Crashes + c.Hangs + c.Zombies + c.Cuts + c.ClientRestarts + c.Disconnects
 }
 
-func (c *Counts) refused(code messages.Code) {
+func (c *Counts) refused(code protocol.Code) {
 	switch code {
-	case messages.CodeOutOfOrderSequence, messages.CodeOutOfOrderFinal:
+	case protocol.CodeOutOfOrderSequence, protocol.CodeOutOfOrderFinal:
 		c.OutOfOrder++
-	case messages.CodeOverloaded:
+	case protocol.CodeOverloaded:
 		c.NoRoom++
-	case messages.CodeWrongLastSequence:
+	case protocol.CodeWrongLastSequence:
 		c.WrongExpectations++
-	case messages.CodeWrongLastID:
+	case protocol.CodeWrongLastID:
 		c.WrongIDs++
-	case messages.CodeInvalidEpoch:
+	case protocol.CodeInvalidEpoch:
 		c.InvalidEpoch++
-	case messages.CodeTooManyProducers:
+	case protocol.CodeTooManyProducers:
 		c.TooManyProducers++
-	case messages.CodeNotCommitted:
+	case protocol.CodeNotCommitted:
 		c.NotCommitted++
-	case messages.CodeOutcomeUnknown, messages.CodeFailed:
+	case protocol.CodeOutcomeUnknown, protocol.CodeFailed:
 		c.GivenUp++
 	}
 }

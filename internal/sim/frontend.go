@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/frontend"
 )
 
@@ -110,7 +111,7 @@ func (s *frontendService) admits(r *request) bool {
 	}
 	s.p.w.counts.AdmissionRefused++
 	s.p.w.say("  ! %s has no room for %s", s.p, r)
-	r.answer(s.p.w, frontend.Answer{Error: messages.NewError(messages.CodeOverloaded, "simulated")})
+	r.answer(s.p.w, frontend.Answer{Error: protocol.NewError(protocol.CodeOverloaded, "simulated")})
 	return false
 }
 
@@ -127,7 +128,7 @@ func (s *frontendService) answer(answers []frontend.Answer) {
 
 // abandon answers what is open. The core does that lane by lane, in any order.
 func (s *frontendService) abandon() {
-	answers := s.core.Abandon(messages.CodeOutcomeUnknown)
+	answers := s.core.Abandon(protocol.CodeOutcomeUnknown)
 	slices.SortStableFunc(answers, func(a, b frontend.Answer) int { return cmp.Compare(a.Lane, b.Lane) })
 	s.ending = true
 	s.answer(answers)

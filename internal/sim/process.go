@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 )
 
 type role int
@@ -231,7 +231,7 @@ func (w *world) nextEpoch(r role, above uint64) uint64 {
 // replaced says whether the registry knows a younger owner of a role.
 func (w *world) replaced(r role, mine uint64) bool { return w.registry.newest[r] > mine }
 
-func (p *process) send(envelopes []wire.Envelope) {
+func (p *process) send(envelopes []transport.Envelope) {
 	for _, e := range envelopes {
 		p.w.publish(p, e.Subject, e.Message)
 	}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"laneway.dev/pkg/delivery"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/frontend"
 )
 
@@ -41,7 +41,7 @@ func (i *instance) send(r *request) {
 			}
 		}
 		if len(takers) == 0 {
-			r.answer(w, frontend.Answer{Error: messages.NewError(messages.CodeUnavailable, "no responders")})
+			r.answer(w, frontend.Answer{Error: protocol.NewError(protocol.CodeUnavailable, "no responders")})
 			return
 		}
 		pick(w, takers).put(r)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/stager"
 )
 
@@ -40,7 +41,7 @@ func (w *world) upload(p *process, o *stager.Object) {
 			w.say("  ! an upload of %s fails: %s", p, uploaded(o))
 			p.run(func() {
 				p.service.(*stagerService).step(stager.Uploaded{
-					Object: o, Failed: messages.NewError(messages.CodeStoreUnavailable, "simulated"),
+					Object: o, Failed: protocol.NewError(protocol.CodeStoreUnavailable, "simulated"),
 				})
 			})
 			return

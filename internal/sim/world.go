@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/replicator"
 )
 
@@ -25,10 +26,10 @@ const (
 )
 
 var (
-	partition         = messages.Partition{Topic: "orders", TopicID: 77}
-	sequencerSubject  = partition.SequencerSubject()
-	replicatorSubject = partition.ReplicatorSubject()
-	committedSubject  = partition.CommittedSubject()
+	partition         = protocol.Partition{Topic: "orders", TopicID: 77}
+	sequencerSubject  = messages.SequencerSubject(partition)
+	replicatorSubject = messages.ReplicatorSubject(partition)
+	committedSubject  = messages.CommittedSubject(partition)
 )
 
 var beginning = time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC)

@@ -20,8 +20,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
-	"laneway.dev/internal/replicated"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/internal/kvbucket"
+	"laneway.dev/pkg/protocol"
 )
 
 const (
@@ -43,14 +43,14 @@ type Store struct {
 // Open opens the store, and makes its stream if it is the first to. It tries for
 // as long as ctx lives.
 func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Store, error) {
-	stream, err := replicated.Retry(ctx, func(ctx context.Context) (jetstream.Stream, error) {
+	stream, err := kvbucket.Retry(ctx, func(ctx context.Context) (jetstream.Stream, error) {
 		stream, err := js.Stream(ctx, streamName)
 		if !errors.Is(err, jetstream.ErrStreamNotFound) {
 			return stream, err
 		}
 		return js.CreateStream(ctx, jetstream.StreamConfig{
 			Name: streamName, Description: "Laneway: snapshots of replicators", Subjects: []string{prefix + ">"},
-			Storage: jetstream.FileStorage, MaxMsgsPerSubject: 1, Replicas: replicated.Replicas(conn),
+			Storage: jetstream.FileStorage, MaxMsgsPerSubject: 1, Replicas: kvbucket.Replicas(conn),
 		})
 	})
 	if err != nil {
@@ -80,7 +80,7 @@ type written struct {
 	pieces    int
 }
 
-func partitionPrefix(p messages.Partition) string {
+func partitionPrefix(p protocol.Partition) string {
 	return fmt.Sprintf("%s%d.%d.", topicPrefix(p.TopicID), p.Number, p.Incarnation)
 }
 
@@ -96,7 +96,7 @@ func (w written) piece(n int) string {
 
 // Save stores a snapshot that covers the log of a partition up to a sequence, and
 // removes those before the last two.
-func (s *Store) Save(ctx context.Context, p messages.Partition, sequence uint64, data []byte) error {
+func (s *Store) Save(ctx context.Context, p protocol.Partition, sequence uint64, data []byte) error {
 	pieces := slices.Collect(slices.Chunk(data, pieceBytes))
 	w := written{partitionPrefix(p), sequence, nuid.Next(), len(pieces)}
 	for n, piece := range pieces {
@@ -111,7 +111,7 @@ func (s *Store) Save(ctx context.Context, p messages.Partition, sequence uint64,
 }
 
 // clean removes everything that is older than the last complete snapshots.
-func (s *Store) clean(ctx context.Context, p messages.Partition) error {
+func (s *Store) clean(ctx context.Context, p protocol.Partition) error {
 	all, err := s.list(ctx, p)
 	if err != nil {
 		return err
@@ -134,7 +134,7 @@ func (s *Store) clean(ctx context.Context, p messages.Partition) error {
 // Load hands the snapshots of a partition to use, newest first, until one is good.
 // Those of which a piece is missing are left out; whether one is damaged is for
 // use to see.
-func (s *Store) Load(ctx context.Context, p messages.Partition, use func(data []byte) (good bool)) error {
+func (s *Store) Load(ctx context.Context, p protocol.Partition, use func(data []byte) (good bool)) error {
 	all, err := s.list(ctx, p)
 	if err != nil {
 		return fmt.Errorf("list the snapshots of %s: %w", p, err)
@@ -167,7 +167,7 @@ func (s *Store) read(ctx context.Context, w written) ([]byte, error) {
 }
 
 // Remove removes all snapshots of the log of a partition.
-func (s *Store) Remove(ctx context.Context, p messages.Partition) error {
+func (s *Store) Remove(ctx context.Context, p protocol.Partition) error {
 	if err := s.stream.Purge(ctx, jetstream.WithPurgeSubject(partitionPrefix(p)+">")); err != nil {
 		return fmt.Errorf("remove the snapshots of %s: %w", p, err)
 	}
@@ -200,7 +200,7 @@ func (l listing) complete() []written {
 	return slices.DeleteFunc(all, func(w written) bool { return l[w] != w.pieces })
 }
 
-func (s *Store) list(ctx context.Context, p messages.Partition) (listing, error) {
+func (s *Store) list(ctx context.Context, p protocol.Partition) (listing, error) {
 	of := partitionPrefix(p)
 	info, err := s.stream.Info(ctx, jetstream.WithSubjectFilter(of+">"))
 	if err != nil {

@@ -12,10 +12,10 @@ import (
 
 	"laneway.dev/internal/embedded/embeddedtest"
 	"laneway.dev/internal/snapshots"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
-var partition = messages.Partition{Topic: "orders", TopicID: 1 << 63, Number: 3}
+var partition = protocol.Partition{Topic: "orders", TopicID: 1 << 63, Number: 3}
 
 func open(t *testing.T) (context.Context, *snapshots.Store, jetstream.JetStream) {
 	t.Helper()
@@ -34,7 +34,7 @@ func content(sequence uint64) []byte {
 	return bytes.Repeat(fmt.Appendf(nil, "%d ", sequence), 300_000)
 }
 
-func save(ctx context.Context, t *testing.T, s *snapshots.Store, p messages.Partition, sequences ...uint64) {
+func save(ctx context.Context, t *testing.T, s *snapshots.Store, p protocol.Partition, sequences ...uint64) {
 	t.Helper()
 	for _, n := range sequences {
 		if err := s.Save(ctx, p, n, content(n)); err != nil {
@@ -43,7 +43,7 @@ func save(ctx context.Context, t *testing.T, s *snapshots.Store, p messages.Part
 	}
 }
 
-func wantLoaded(ctx context.Context, t *testing.T, s *snapshots.Store, p messages.Partition, sequences ...uint64) {
+func wantLoaded(ctx context.Context, t *testing.T, s *snapshots.Store, p protocol.Partition, sequences ...uint64) {
 	t.Helper()
 	var loaded [][]byte
 	err := s.Load(ctx, p, func(data []byte) bool {

@@ -10,8 +10,8 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"laneway.dev/internal/kvbucket"
 	"laneway.dev/internal/objectstore"
-	"laneway.dev/internal/replicated"
 )
 
 // maxSteps bounds the steps of one attempt. A role alone takes three; roles that start
@@ -23,7 +23,7 @@ const maxSteps = 16
 // tries for as long as ctx lives while JetStream does not answer; other errors are those
 // of the store.
 func Join(ctx context.Context, js jetstream.JetStream, c Candidate) error {
-	_, err := replicated.Retry(ctx, func(ctx context.Context) (struct{}, error) {
+	_, err := kvbucket.Retry(ctx, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, (&joining{js: js, candidate: c}).attempt(ctx)
 	})
 	return described(err)
@@ -90,7 +90,7 @@ func (j *joining) look(ctx context.Context) (decision, error) {
 		return decision{}, err
 	}
 	if s.record == nil {
-		if s.logs, err = replicated.LogsExist(ctx, j.js); err != nil {
+		if s.logs, err = kvbucket.LogsExist(ctx, j.js); err != nil {
 			return decision{}, err
 		}
 	}
@@ -122,7 +122,7 @@ var errMoved = errors.New("other roles keep changing the record of the store")
 // make the bucket: a role that is refused leaves nothing behind.
 func (j *joining) readRecord(ctx context.Context) (*record, error) {
 	j.revision = 0
-	records, _, err := replicated.Records(ctx, j.js, bucket)
+	records, _, err := kvbucket.Records(ctx, j.js, bucket)
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == jetstream.JSErrCodeStreamNotFound {
 		return nil, nil
 	}
@@ -195,12 +195,12 @@ func (j *joining) act(ctx context.Context, next decision) error {
 	if err != nil {
 		return backoff.Permanent(err)
 	}
-	kv, err := replicated.OpenBucket(ctx, j.js, bucket, "Laneway: the cluster and its object store")
+	kv, err := kvbucket.OpenBucket(ctx, j.js, bucket, "Laneway: the cluster and its object store")
 	if err != nil {
 		return fmt.Errorf("open bucket %s: %w", bucket, err)
 	}
 	_, err = kv.Update(ctx, key, value, j.revision)
-	if replicated.IsConflict(err) {
+	if kvbucket.IsConflict(err) {
 		return nil
 	}
 	return err

@@ -16,6 +16,7 @@ import (
 	"laneway.dev/internal/embedded/embeddedtest"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func bounded(t *testing.T) context.Context {
@@ -172,8 +173,8 @@ func TestStoreOfALanewayThatLostItsMetadataIsAdopted(t *testing.T) {
 func TestLogsWithoutARecordDoNotGetAnEmptyStore(t *testing.T) {
 	_, js := embeddedtest.Start(t)
 	ctx, c := bounded(t), in(t, t.TempDir())
-	partition := messages.Partition{Topic: "orders", TopicID: 7}
-	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: partition.Stream(), Subjects: []string{partition.LogSubject()}}); err != nil {
+	partition := protocol.Partition{Topic: "orders", TopicID: 7}
+	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: partition.Stream(), Subjects: []string{messages.LogSubject(partition)}}); err != nil {
 		t.Fatal(err)
 	}
 	mustRefuse(t, Join(ctx, js, c), "is empty although logs exist")

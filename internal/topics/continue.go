@@ -4,14 +4,14 @@ import (
 	"context"
 	"encoding/json"
 
-	"laneway.dev/internal/replicated"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/internal/kvbucket"
+	"laneway.dev/pkg/protocol"
 )
 
 // Continue writes down that the log of a partition is continued in the stream of a higher
 // incarnation. An error of code CodeInvalidRequest says that the topic is not there any
 // more, or that somebody else has continued the log: then nothing was written.
-func (r *Registry) Continue(ctx context.Context, from messages.Partition, incarnation uint32) error {
+func (r *Registry) Continue(ctx context.Context, from protocol.Partition, incarnation uint32) error {
 	for {
 		found, err := find(ctx, r.conn, from.Topic)
 		n := int(from.Number)
@@ -19,11 +19,11 @@ func (r *Registry) Continue(ctx context.Context, from messages.Partition, incarn
 		case err != nil:
 			return err
 		case found.revision == 0 || found.Deleted || found.ID != from.TopicID || n >= found.Partitions:
-			return messages.Errorf(messages.CodeInvalidRequest, "topic %s was deleted meanwhile", from.Topic)
+			return protocol.Errorf(protocol.CodeInvalidRequest, "topic %s was deleted meanwhile", from.Topic)
 		case found.Partition(n).Incarnation == incarnation:
 			return nil // written by an attempt whose acknowledgement was lost
 		case found.Partition(n) != from:
-			return messages.Errorf(messages.CodeInvalidRequest, "the log of %s was continued by another repair meanwhile", from)
+			return protocol.Errorf(protocol.CodeInvalidRequest, "the log of %s was continued by another repair meanwhile", from)
 		}
 		incarnations := make([]uint32, max(len(found.Incarnations), n+1))
 		copy(incarnations, found.Incarnations)
@@ -31,10 +31,10 @@ func (r *Registry) Continue(ctx context.Context, from messages.Partition, incarn
 		found.Incarnations = incarnations
 		value, err := json.Marshal(found)
 		if err != nil {
-			return messages.AsError(err)
+			return protocol.AsError(err)
 		}
 		_, err = r.kv.Update(ctx, found.Name, value, found.revision)
-		if replicated.IsConflict(err) {
+		if kvbucket.IsConflict(err) {
 			continue // another partition was continued, or the topic was deleted
 		}
 		if err != nil {

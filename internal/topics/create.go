@@ -9,10 +9,11 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"laneway.dev/internal/kvbucket"
 	"laneway.dev/internal/marks"
 	"laneway.dev/internal/partitionlog"
-	"laneway.dev/internal/replicated"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // errChanged says that a topic was created or deleted meanwhile.
@@ -21,20 +22,20 @@ var errChanged = errors.New("the registry has changed")
 // Create makes a topic and the log of each of its partitions. Of creations that
 // exclude each other one succeeds, whichever processes they run in. The record
 // comes first: only who has it may touch streams of the topic's name.
-func (r *Registry) Create(ctx context.Context, config messages.TopicConfig) (messages.Topic, error) {
+func (r *Registry) Create(ctx context.Context, config protocol.TopicConfig) (protocol.Topic, error) {
 	config, err := config.Complete()
 	if err != nil {
-		return messages.Topic{}, err
+		return protocol.Topic{}, err
 	}
 	r.changes.Lock()
 	defer r.changes.Unlock()
 	if err := r.clear(ctx, config.Name); err != nil {
-		return messages.Topic{}, err
+		return protocol.Topic{}, err
 	}
-	topic := messages.Topic{TopicConfig: config, ID: newID(), Created: time.Now().UTC()}
+	topic := protocol.Topic{TopicConfig: config, ID: newID(), Created: time.Now().UTC()}
 	revision, err := r.claim(ctx, topic)
 	if err != nil {
-		return messages.Topic{}, err
+		return protocol.Topic{}, err
 	}
 	err = r.eachLog(topic, func(l *partitionlog.Log) error { return l.Create(ctx, config.Replicas) })
 	if err == nil {
@@ -43,16 +44,16 @@ func (r *Registry) Create(ctx context.Context, config messages.TopicConfig) (mes
 	if err == nil {
 		return topic, nil
 	}
-	code := messages.CodeUnavailable
+	code := protocol.CodeUnavailable
 	if errors.Is(err, partitionlog.ErrTooFewServers) {
-		code = messages.CodeInvalidRequest
+		code = protocol.CodeInvalidRequest
 	}
-	return messages.Topic{}, messages.NewError(code, errors.Join(err, r.withdraw(ctx, topic, revision)).Error())
+	return protocol.Topic{}, protocol.NewError(code, errors.Join(err, r.withdraw(ctx, topic, revision)).Error())
 }
 
 // markLogs writes down that the logs of a new topic have their first entry: from now on
 // an empty one is damaged. An owner that was faster has marked its log itself.
-func (r *Registry) markLogs(ctx context.Context, topic messages.Topic) error {
+func (r *Registry) markLogs(ctx context.Context, topic protocol.Topic) error {
 	store, err := marks.Open(ctx, r.conn, r.js)
 	if err != nil {
 		return err
@@ -68,7 +69,7 @@ func (r *Registry) markLogs(ctx context.Context, topic messages.Topic) error {
 }
 
 // claim adds the record of a topic when there is room for it.
-func (r *Registry) claim(ctx context.Context, topic messages.Topic) (revision uint64, err error) {
+func (r *Registry) claim(ctx context.Context, topic protocol.Topic) (revision uint64, err error) {
 	for {
 		last, err := r.room(ctx, topic.TopicConfig)
 		if err != nil {
@@ -82,7 +83,7 @@ func (r *Registry) claim(ctx context.Context, topic messages.Topic) (revision ui
 }
 
 // withdraw removes what a creation that failed has made, also when ctx has ended.
-func (r *Registry) withdraw(ctx context.Context, topic messages.Topic, revision uint64) error {
+func (r *Registry) withdraw(ctx context.Context, topic protocol.Topic, revision uint64) error {
 	const patience = 5 * time.Second
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
@@ -93,14 +94,14 @@ func (r *Registry) withdraw(ctx context.Context, topic messages.Topic, revision 
 
 // room says whether the registry has room for a topic, and returns the last
 // sequence of the bucket's stream for which that is true.
-func (r *Registry) room(ctx context.Context, config messages.TopicConfig) (last uint64, err error) {
+func (r *Registry) room(ctx context.Context, config protocol.TopicConfig) (last uint64, err error) {
 	// Also a record that cannot be read keeps its name: its logs are still there.
-	record, err := replicated.Get(ctx, r.conn, bucket, config.Name)
+	record, err := kvbucket.Get(ctx, r.conn, bucket, config.Name)
 	if err != nil {
 		return 0, unavailable(err)
 	}
 	if record.Exists {
-		return 0, messages.NewError(messages.CodeTopicExists, config.Name)
+		return 0, protocol.NewError(protocol.CodeTopicExists, config.Name)
 	}
 	existing, last, err := r.list(ctx)
 	if err != nil {
@@ -111,43 +112,43 @@ func (r *Registry) room(ctx context.Context, config messages.TopicConfig) (last 
 	}
 	for _, topic := range existing {
 		if topic.Name == config.Name {
-			return 0, messages.NewError(messages.CodeTopicExists, config.Name)
+			return 0, protocol.NewError(protocol.CodeTopicExists, config.Name)
 		}
 		if err := checkTopic(config.Subjects, topic); err != nil {
 			return 0, err
 		}
 	}
-	own := messages.ProducePrefix + config.Name + ".*"
+	own := protocol.ProducePrefix + config.Name + ".*"
 	return last, r.checkStreams(ctx, append([]string{own}, config.Subjects...))
 }
 
 // hasRoom says why there is no room for one topic more beside others.
-func hasRoom(existing []messages.Topic, partitions int) error {
-	if len(existing) >= messages.MaxTopics {
-		return messages.Errorf(messages.CodeTooManyTopics, "there are %d topics, allowed are %d", len(existing), messages.MaxTopics)
+func hasRoom(existing []protocol.Topic, partitions int) error {
+	if len(existing) >= protocol.MaxTopics {
+		return protocol.Errorf(protocol.CodeTooManyTopics, "there are %d topics, allowed are %d", len(existing), protocol.MaxTopics)
 	}
 	taken := 0
 	for i := range existing {
 		taken += existing[i].Partitions
 	}
-	if taken+partitions > messages.MaxAllPartitions {
-		return messages.Errorf(messages.CodeTooManyTopics, "the topics have %d partitions, this one would add %d, allowed are %d together",
-			taken, partitions, messages.MaxAllPartitions)
+	if taken+partitions > protocol.MaxAllPartitions {
+		return protocol.Errorf(protocol.CodeTooManyTopics, "the topics have %d partitions, this one would add %d, allowed are %d together",
+			taken, partitions, protocol.MaxAllPartitions)
 	}
 	return nil
 }
 
 // add writes a topic's record if the bucket has not changed since sequence
 // last, else it returns errChanged. It is kv.Create with another condition.
-func (r *Registry) add(ctx context.Context, topic messages.Topic, last uint64) (revision uint64, err error) {
+func (r *Registry) add(ctx context.Context, topic protocol.Topic, last uint64) (revision uint64, err error) {
 	value, err := json.Marshal(topic)
 	if err != nil {
-		return 0, messages.AsError(err)
+		return 0, protocol.AsError(err)
 	}
 	ack, err := r.js.PublishMsg(ctx, &nats.Msg{Subject: bucketSubject + topic.Name, Data: value},
 		jetstream.WithExpectLastSequence(last), jetstream.WithExpectStream(bucketStream), jetstream.WithRetryAttempts(0))
 	switch {
-	case replicated.IsConflict(err):
+	case kvbucket.IsConflict(err):
 		return 0, errChanged
 	case err != nil:
 		return r.settle(ctx, topic, err)
@@ -156,8 +157,8 @@ func (r *Registry) add(ctx context.Context, topic messages.Topic, last uint64) (
 }
 
 // settle finds out whether a record is there although its acknowledgement is not.
-func (r *Registry) settle(ctx context.Context, topic messages.Topic, cause error) (revision uint64, err error) {
-	record, err := replicated.Get(ctx, r.conn, bucket, topic.Name)
+func (r *Registry) settle(ctx context.Context, topic protocol.Topic, cause error) (revision uint64, err error) {
+	record, err := kvbucket.Get(ctx, r.conn, bucket, topic.Name)
 	if err != nil {
 		return 0, unavailable(errors.Join(cause, err))
 	}

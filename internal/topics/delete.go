@@ -7,11 +7,12 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"laneway.dev/internal/kvbucket"
 	"laneway.dev/internal/marks"
 	"laneway.dev/internal/partitionlog"
-	"laneway.dev/internal/replicated"
 	"laneway.dev/internal/snapshots"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // Delete removes a topic and its logs. Its payloads stay in the object store. The
@@ -26,7 +27,7 @@ func (r *Registry) Delete(ctx context.Context, name string) error {
 	case err != nil:
 		return err
 	case found.revision == 0:
-		return messages.NewError(messages.CodeUnknownTopic, name)
+		return protocol.NewError(protocol.CodeUnknownTopic, name)
 	}
 	return r.delete(ctx, found)
 }
@@ -37,7 +38,7 @@ func (r *Registry) delete(ctx context.Context, found record) error {
 		found.Deleted = true
 		value, err := json.Marshal(found)
 		if err != nil {
-			return messages.AsError(err)
+			return protocol.AsError(err)
 		}
 		if found.revision, err = r.kv.Update(ctx, found.Name, value, found.revision); err != nil {
 			return unavailable(err)
@@ -71,7 +72,7 @@ func (r *Registry) remove(ctx context.Context, found record) error {
 		return unavailable(err)
 	}
 	err = r.kv.Delete(ctx, found.Name, jetstream.LastRevision(found.revision))
-	if err != nil && !replicated.IsConflict(err) { // another process has ended the deletion
+	if err != nil && !kvbucket.IsConflict(err) { // another process has ended the deletion
 		return unavailable(err)
 	}
 	return nil
@@ -102,12 +103,12 @@ func (r *Registry) clear(ctx context.Context, name string) error {
 
 // unreadable reports whether JetStream cannot read the record that was looked for.
 func unreadable(found record, err error) bool {
-	return found.revision == 0 && errors.Is(err, messages.NewError(messages.CodeCorrupt, ""))
+	return found.revision == 0 && errors.Is(err, protocol.NewError(protocol.CodeCorrupt, ""))
 }
 
 // lost returns the error for logs that belong to no topic.
-func lost(logs []partitionlog.Found) *messages.Error {
-	return messages.Errorf(messages.CodeLogWithoutTopic, "topic %s: %s", logs[0].Topic, partitionlog.Names(logs))
+func lost(logs []partitionlog.Found) *protocol.Error {
+	return protocol.Errorf(protocol.CodeLogWithoutTopic, "topic %s: %s", logs[0].Topic, partitionlog.Names(logs))
 }
 
 // logs returns the logs whose subjects match.

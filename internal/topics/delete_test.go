@@ -12,6 +12,7 @@ import (
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/internal/topics"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 const registryBucket = "LANEWAY_TOPICS"
@@ -55,8 +56,8 @@ func TestLogsWhoseTopicWasLostAreNotReplaced(t *testing.T) {
 	lose(ctx, t, js, "orders")
 	// Fewer partitions would leave the others, out of sight.
 	for _, partitions := range []int{3, 1} {
-		_, err := registry.Create(ctx, messages.TopicConfig{Name: "orders", Partitions: partitions})
-		wantCode(t, err, messages.CodeLogWithoutTopic)
+		_, err := registry.Create(ctx, protocol.TopicConfig{Name: "orders", Partitions: partitions})
+		wantCode(t, err, protocol.CodeLogWithoutTopic)
 		if !strings.Contains(err.Error(), "LANEWAY-orders-0") {
 			t.Errorf("the error names no stream: %v", err)
 		}
@@ -82,14 +83,14 @@ func TestLogsWhoseTopicWasLostGoWhenAnOperatorRemovesThem(t *testing.T) {
 }
 
 // mark leaves a topic as a deletion does that ended after its first step.
-func mark(ctx context.Context, t *testing.T, js jetstream.JetStream, topic messages.Topic) {
+func mark(ctx context.Context, t *testing.T, js jetstream.JetStream, topic protocol.Topic) {
 	t.Helper()
 	kv, err := js.KeyValue(ctx, registryBucket)
 	if err != nil {
 		t.Fatal(err)
 	}
 	value, err := json.Marshal(struct {
-		messages.Topic
+		protocol.Topic
 		Deleted bool `json:"deleted"`
 	}{topic, true})
 	if err != nil {
@@ -103,7 +104,7 @@ func mark(ctx context.Context, t *testing.T, js jetstream.JetStream, topic messa
 func TestInterruptedDeletionIsEndedByWhoeverNeedsTheName(t *testing.T) {
 	for name, next := range map[string]func(context.Context, *topics.Registry) error{
 		"create": func(ctx context.Context, r *topics.Registry) error {
-			_, err := r.Create(ctx, messages.TopicConfig{Name: "orders"})
+			_, err := r.Create(ctx, protocol.TopicConfig{Name: "orders"})
 			return err
 		},
 		"delete": func(ctx context.Context, r *topics.Registry) error { return r.Delete(ctx, "orders") },
@@ -112,7 +113,7 @@ func TestInterruptedDeletionIsEndedByWhoeverNeedsTheName(t *testing.T) {
 			ctx, registry, js := damaged(t)
 			mark(ctx, t, js, create(ctx, t, registry, "orders", 3))
 			_, err := registry.Get(ctx, "orders")
-			wantCode(t, err, messages.CodeUnknownTopic)
+			wantCode(t, err, protocol.CodeUnknownTopic)
 			if all, err := registry.List(ctx); err != nil || len(all) != 0 {
 				t.Errorf("topics %v (%v), want none", all, err)
 			}
@@ -135,8 +136,8 @@ func TestMarkOfAnotherTopicOfTheNameDeletesNothing(t *testing.T) {
 	}
 	create(ctx, t, registry, "orders", 1)
 	mark(ctx, t, js, older) // an old record that came back when a newer one was lost
-	_, err := registry.Create(ctx, messages.TopicConfig{Name: "orders"})
-	wantCode(t, err, messages.CodeLogWithoutTopic)
+	_, err := registry.Create(ctx, protocol.TopicConfig{Name: "orders"})
+	wantCode(t, err, protocol.CodeLogWithoutTopic)
 	if n := streams(ctx, t, js, "orders"); n != 1 {
 		t.Errorf("%d logs are left, want 1", n)
 	}
@@ -155,7 +156,7 @@ func TestSurveyFindsLogsWithoutATopicAndStreamsThatWereMadeAnew(t *testing.T) {
 	if err != nil || len(found.Lost) != 1 || len(found.Lost["orders"]) != 2 {
 		t.Fatalf("survey %+v (%v), want the two logs of orders", found, err)
 	}
-	wantCode(t, found.ErrOf("orders"), messages.CodeLogWithoutTopic)
+	wantCode(t, found.ErrOf("orders"), protocol.CodeLogWithoutTopic)
 	if err := found.ErrOf("kept"); err != nil {
 		t.Error(err)
 	}

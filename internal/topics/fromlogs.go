@@ -9,18 +9,18 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/internal/partitionlog"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // FromLogs returns what the streams of logs tell of a topic whose record is lost: its
 // name, id, number of partitions and the incarnations of their logs. Everything else
 // is left out. An error of code CodeUnknownTopic says that there are no such streams.
-func FromLogs(ctx context.Context, js jetstream.JetStream, name string) (messages.Topic, error) {
-	if !messages.ValidTopicName(name) {
-		return messages.Topic{}, messages.Errorf(messages.CodeInvalidTopicName, "%.80q", name)
+func FromLogs(ctx context.Context, js jetstream.JetStream, name string) (protocol.Topic, error) {
+	if !protocol.ValidTopicName(name) {
+		return protocol.Topic{}, protocol.Errorf(protocol.CodeInvalidTopicName, "%.80q", name)
 	}
-	topic := messages.Topic{TopicConfig: messages.TopicConfig{Name: name}}
-	prefix := strings.TrimSuffix(messages.Partition{Topic: name}.Stream(), "0")
+	topic := protocol.Topic{TopicConfig: protocol.TopicConfig{Name: name}}
+	prefix := strings.TrimSuffix(protocol.Partition{Topic: name}.Stream(), "0")
 	streams := js.ListStreams(ctx)
 	for info := range streams.Info() {
 		rest, ours := strings.CutPrefix(info.Config.Name, prefix)
@@ -33,7 +33,7 @@ func FromLogs(ctx context.Context, js jetstream.JetStream, name string) (message
 		case !ok:
 			continue // of a topic whose name begins with this one's
 		case topic.ID != 0 && topic.ID != id:
-			return messages.Topic{}, fmt.Errorf("the streams %s* belong to several topics, with the ids %d and %d", prefix, topic.ID, id)
+			return protocol.Topic{}, fmt.Errorf("the streams %s* belong to several topics, with the ids %d and %d", prefix, topic.ID, id)
 		}
 		topic.ID = id
 		topic.Partitions = max(topic.Partitions, number+1)
@@ -43,10 +43,10 @@ func FromLogs(ctx context.Context, js jetstream.JetStream, name string) (message
 		topic.Incarnations[number] = max(topic.Incarnations[number], incarnation)
 	}
 	if err := streams.Err(); err != nil {
-		return messages.Topic{}, fmt.Errorf("list the streams: %w", err)
+		return protocol.Topic{}, fmt.Errorf("list the streams: %w", err)
 	}
 	if topic.ID == 0 {
-		return messages.Topic{}, messages.NewError(messages.CodeUnknownTopic, name)
+		return protocol.Topic{}, protocol.NewError(protocol.CodeUnknownTopic, name)
 	}
 	return topic, nil
 }
@@ -55,7 +55,7 @@ func FromLogs(ctx context.Context, js jetstream.JetStream, name string) (message
 func logNumbers(rest string) (partition int, incarnation uint32, ok bool) {
 	number, version, continued := strings.Cut(rest, "_")
 	partition, err := strconv.Atoi(number)
-	if err != nil || partition < 0 || partition >= messages.MaxPartitions || strconv.Itoa(partition) != number {
+	if err != nil || partition < 0 || partition >= protocol.MaxPartitions || strconv.Itoa(partition) != number {
 		return 0, 0, false
 	}
 	if !continued {

@@ -9,17 +9,17 @@ import (
 
 	"laneway.dev/internal/embedded/embeddedtest"
 	"laneway.dev/internal/partitionlog"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestATopicWhoseRecordIsLostIsKnownByItsLogs(t *testing.T) {
 	conn, js := embeddedtest.Start(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if _, err := FromLogs(ctx, js, "a"); !errors.Is(err, messages.NewError(messages.CodeUnknownTopic, "")) {
+	if _, err := FromLogs(ctx, js, "a"); !errors.Is(err, protocol.NewError(protocol.CodeUnknownTopic, "")) {
 		t.Errorf("without logs: %v", err)
 	}
-	for _, p := range []messages.Partition{
+	for _, p := range []protocol.Partition{
 		{Topic: "a", TopicID: 1<<63 | 1, Number: 0},
 		{Topic: "a", TopicID: 1<<63 | 1, Number: 2, Incarnation: 3},
 		{Topic: "a-1", TopicID: 5, Number: 7},
@@ -33,7 +33,7 @@ func TestATopicWhoseRecordIsLostIsKnownByItsLogs(t *testing.T) {
 	if err != nil || topic.Name != "a" || topic.ID != 1<<63|1 || topic.Partitions != 3 || !slices.Equal(topic.Incarnations, []uint32{0, 0, 3}) {
 		t.Errorf("the topic is %+v, %v", topic, err)
 	}
-	if err := partitionlog.New(conn, js, messages.Partition{Topic: "a", TopicID: 8, Number: 1}).Create(ctx, 1); err != nil {
+	if err := partitionlog.New(conn, js, protocol.Partition{Topic: "a", TopicID: 8, Number: 1}).Create(ctx, 1); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := FromLogs(ctx, js, "a"); err == nil {

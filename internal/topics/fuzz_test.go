@@ -5,11 +5,11 @@ import (
 	"errors"
 	"testing"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func FuzzRecord(f *testing.F) {
-	topic := messages.Topic{TopicConfig: messages.TopicConfig{Name: "orders", Partitions: 3, MaxRecordBytes: 100}, ID: 7}
+	topic := protocol.Topic{TopicConfig: protocol.TopicConfig{Name: "orders", Partitions: 3, MaxRecordBytes: 100}, ID: 7}
 	record, err := json.Marshal(topic)
 	if err != nil {
 		f.Fatal(err)
@@ -22,13 +22,13 @@ func FuzzRecord(f *testing.F) {
 	f.Fuzz(func(t *testing.T, key string, value []byte) {
 		topic, err := decode(key, value)
 		if err != nil {
-			if !errors.Is(err, messages.NewError(messages.CodeCorrupt, "")) {
+			if !errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) {
 				t.Fatal(err)
 			}
 			return
 		}
-		if topic.Name != key || !messages.ValidTopicName(key) || topic.ID == 0 ||
-			topic.Partitions < 1 || topic.Partitions > messages.MaxPartitions {
+		if topic.Name != key || !protocol.ValidTopicName(key) || topic.ID == 0 ||
+			topic.Partitions < 1 || topic.Partitions > protocol.MaxPartitions {
 			t.Fatalf("%q: %+v", key, topic)
 		}
 	})

@@ -16,9 +16,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"laneway.dev/internal/kvbucket"
 	"laneway.dev/internal/partitionlog"
-	"laneway.dev/internal/replicated"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 const bucket = "LANEWAY_TOPICS"
@@ -40,7 +40,7 @@ type Registry struct {
 
 // record is what the bucket keeps of a topic.
 type record struct {
-	messages.Topic
+	protocol.Topic
 	// Deleted marks the topic while it is deleted: its logs may be removed. A log of a
 	// topic that has neither a record nor this mark has lost its topic.
 	Deleted bool `json:"deleted,omitempty"`
@@ -50,7 +50,7 @@ type record struct {
 
 // Change says that a topic is there (again), or is gone.
 type Change struct {
-	Topic    messages.Topic // only Name is set when the topic is gone
+	Topic    protocol.Topic // only Name is set when the topic is gone
 	Deleted  bool
 	Revision uint64 // of the bucket
 }
@@ -58,8 +58,8 @@ type Change struct {
 // Open opens the registry, and makes its bucket if it is the first to. It
 // tries for as long as ctx lives: JetStream may have no leader for seconds.
 func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Registry, error) {
-	kv, err := replicated.Retry(ctx, func(ctx context.Context) (jetstream.KeyValue, error) {
-		return replicated.OpenBucket(ctx, js, bucket, "Laneway: topics")
+	kv, err := kvbucket.Retry(ctx, func(ctx context.Context) (jetstream.KeyValue, error) {
+		return kvbucket.OpenBucket(ctx, js, bucket, "Laneway: topics")
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", bucket, err)
@@ -70,25 +70,25 @@ func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Regist
 // Get returns a topic, or an error of code CodeUnknownTopic. It asks the leader
 // of the bucket, as a replica may not know a topic yet: to make it again would
 // delete its logs.
-func (r *Registry) Get(ctx context.Context, name string) (messages.Topic, error) {
+func (r *Registry) Get(ctx context.Context, name string) (protocol.Topic, error) {
 	return Lookup(ctx, r.conn, name)
 }
 
 // Lookup is Get without a registry: it does not make the bucket.
-func Lookup(ctx context.Context, conn *nats.Conn, name string) (messages.Topic, error) {
+func Lookup(ctx context.Context, conn *nats.Conn, name string) (protocol.Topic, error) {
 	found, err := find(ctx, conn, name)
 	if err == nil && (found.revision == 0 || found.Deleted) {
-		err = messages.NewError(messages.CodeUnknownTopic, name)
+		err = protocol.NewError(protocol.CodeUnknownTopic, name)
 	}
 	return found.Topic, err
 }
 
 // find returns the record of a topic, with revision 0 if there is none.
 func find(ctx context.Context, conn *nats.Conn, name string) (record, error) {
-	if !messages.ValidTopicName(name) {
-		return record{}, messages.Errorf(messages.CodeInvalidTopicName, "%.80q", name)
+	if !protocol.ValidTopicName(name) {
+		return record{}, protocol.Errorf(protocol.CodeInvalidTopicName, "%.80q", name)
 	}
-	entry, err := replicated.Get(ctx, conn, bucket, name)
+	entry, err := kvbucket.Get(ctx, conn, bucket, name)
 	switch {
 	case err != nil:
 		return record{}, unavailable(err)
@@ -103,12 +103,12 @@ func find(ctx context.Context, conn *nats.Conn, name string) (record, error) {
 // Gone reports whether the topic of a partition is surely not there any more, as the
 // leader of the bucket sees it: its name is free, or another topic has it. What cannot
 // be read within some seconds is not gone.
-func (r *Registry) Gone(ctx context.Context, p messages.Partition) bool {
+func (r *Registry) Gone(ctx context.Context, p protocol.Partition) bool {
 	ctx, cancel := context.WithTimeout(ctx, goneTimeout)
 	defer cancel()
 	topic, err := r.Get(ctx, p.Topic)
 	if err != nil {
-		return messages.AsError(err).Code == messages.CodeUnknownTopic
+		return protocol.AsError(err).Code == protocol.CodeUnknownTopic
 	}
 	return topic.ID != p.TopicID
 }
@@ -117,15 +117,15 @@ const goneTimeout = 2 * time.Second
 
 // List returns all topics, in the order of their names. A topic whose record
 // cannot be read is left out: Get says what is wrong with it.
-func (r *Registry) List(ctx context.Context) ([]messages.Topic, error) {
+func (r *Registry) List(ctx context.Context) ([]protocol.Topic, error) {
 	all, _, err := r.list(ctx)
 	return all, err
 }
 
 // list returns all topics, and the last revision of the bucket that this takes
 // account of.
-func (r *Registry) list(ctx context.Context) (all []messages.Topic, last uint64, err error) {
-	records, last, err := replicated.Records(ctx, r.js, bucket)
+func (r *Registry) list(ctx context.Context) (all []protocol.Topic, last uint64, err error) {
+	records, last, err := kvbucket.Records(ctx, r.js, bucket)
 	if err != nil {
 		return nil, 0, unavailable(err)
 	}
@@ -156,7 +156,7 @@ func (r *Registry) watch(ctx context.Context, report func(Change, error), ready 
 			err = errors.Join(err, stopErr)
 		}
 	}()
-	records, _, err := replicated.Records(ctx, r.js, bucket)
+	records, _, err := kvbucket.Records(ctx, r.js, bucket)
 	if err != nil {
 		return fmt.Errorf("watch bucket %s: %w", bucket, err)
 	}
@@ -183,7 +183,7 @@ func (r *Registry) watch(ctx context.Context, report func(Change, error), ready 
 				continue // it was read, or is followed by what was
 			}
 			delete(seen, entry.Key())
-			report(change(replicated.Record{Key: entry.Key(), Entry: replicated.Entry{
+			report(change(kvbucket.Record{Key: entry.Key(), Entry: kvbucket.Entry{
 				Exists: entry.Operation() == jetstream.KeyValuePut, Value: entry.Value(), Revision: entry.Revision(),
 			}}))
 		}
@@ -191,10 +191,10 @@ func (r *Registry) watch(ctx context.Context, report func(Change, error), ready 
 }
 
 // change returns what a record of the bucket says.
-func change(found replicated.Record) (Change, error) {
+func change(found kvbucket.Record) (Change, error) {
 	c := Change{Topic: named(found.Key), Revision: found.Revision}
 	if found.Unreadable {
-		return c, messages.Errorf(messages.CodeCorrupt, "record of topic %.80q in bucket %s: JetStream cannot read it", found.Key, bucket)
+		return c, protocol.Errorf(protocol.CodeCorrupt, "record of topic %.80q in bucket %s: JetStream cannot read it", found.Key, bucket)
 	}
 	if !found.Exists {
 		c.Deleted = true
@@ -208,7 +208,7 @@ func change(found replicated.Record) (Change, error) {
 	return c, err
 }
 
-func (r *Registry) eachLog(topic messages.Topic, do func(*partitionlog.Log) error) error {
+func (r *Registry) eachLog(topic protocol.Topic, do func(*partitionlog.Log) error) error {
 	var wait sync.WaitGroup
 	errs := make([]error, topic.Partitions)
 	slots := make(chan struct{}, 8)
@@ -235,20 +235,20 @@ func decode(key string, value []byte) (record, error) {
 		err = errors.New("it is of another topic, or of none")
 	}
 	if err != nil {
-		return record{}, messages.Errorf(messages.CodeCorrupt, "record of topic %.80q in bucket %s: %v", key, bucket, err)
+		return record{}, protocol.Errorf(protocol.CodeCorrupt, "record of topic %.80q in bucket %s: %v", key, bucket, err)
 	}
 	return found, nil
 }
 
-func named(name string) messages.Topic {
-	return messages.Topic{TopicConfig: messages.TopicConfig{Name: name}}
+func named(name string) protocol.Topic {
+	return protocol.Topic{TopicConfig: protocol.TopicConfig{Name: name}}
 }
 
 func unavailable(err error) error {
-	if e, known := errors.AsType[*messages.Error](err); known {
+	if e, known := errors.AsType[*protocol.Error](err); known {
 		return e
 	}
-	return messages.NewError(messages.CodeUnavailable, err.Error())
+	return protocol.NewError(protocol.CodeUnavailable, err.Error())
 }
 
 // newID returns a topic id. It is never zero.

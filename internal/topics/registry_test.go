@@ -11,9 +11,10 @@ import (
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/internal/topics"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
-func open(t *testing.T) (context.Context, *topics.Registry, func(messages.Partition) *partitionlog.Log) {
+func open(t *testing.T) (context.Context, *topics.Registry, func(protocol.Partition) *partitionlog.Log) {
 	t.Helper()
 	conn, js := embeddedtest.Start(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -22,21 +23,21 @@ func open(t *testing.T) (context.Context, *topics.Registry, func(messages.Partit
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ctx, registry, func(p messages.Partition) *partitionlog.Log { return partitionlog.New(conn, js, p) }
+	return ctx, registry, func(p protocol.Partition) *partitionlog.Log { return partitionlog.New(conn, js, p) }
 }
 
-func create(ctx context.Context, t *testing.T, r *topics.Registry, name string, partitions int) messages.Topic {
+func create(ctx context.Context, t *testing.T, r *topics.Registry, name string, partitions int) protocol.Topic {
 	t.Helper()
-	topic, err := r.Create(ctx, messages.TopicConfig{Name: name, Partitions: partitions})
+	topic, err := r.Create(ctx, protocol.TopicConfig{Name: name, Partitions: partitions})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return topic
 }
 
-func wantCode(t *testing.T, err error, code messages.Code) {
+func wantCode(t *testing.T, err error, code protocol.Code) {
 	t.Helper()
-	if !errors.Is(err, messages.NewError(code, "")) {
+	if !errors.Is(err, protocol.NewError(code, "")) {
 		t.Fatalf("error %v, want %s", err, code.Kind().Name)
 	}
 }
@@ -54,7 +55,7 @@ func TestACreatedTopicHasALogPerPartition(t *testing.T) {
 		}
 	}
 	got, err := registry.Get(ctx, "orders")
-	if err != nil || got.ID != topic.ID || got.MaxRecordBytes != messages.DefaultMaxRecordBytes {
+	if err != nil || got.ID != topic.ID || got.MaxRecordBytes != protocol.DefaultMaxRecordBytes {
 		t.Fatalf("topic %+v, error %v", got, err)
 	}
 }
@@ -62,19 +63,19 @@ func TestACreatedTopicHasALogPerPartition(t *testing.T) {
 func TestATopicIsCreatedOnce(t *testing.T) {
 	ctx, registry, _ := open(t)
 	create(ctx, t, registry, "orders", 1)
-	_, err := registry.Create(ctx, messages.TopicConfig{Name: "orders"})
-	wantCode(t, err, messages.CodeTopicExists)
+	_, err := registry.Create(ctx, protocol.TopicConfig{Name: "orders"})
+	wantCode(t, err, protocol.CodeTopicExists)
 }
 
 func TestBadNamesAndUnknownTopicsAreTold(t *testing.T) {
 	ctx, registry, _ := open(t)
 	for _, name := range []string{"", "a.b", "a b", "*", ">", "ä"} {
-		_, err := registry.Create(ctx, messages.TopicConfig{Name: name})
-		wantCode(t, err, messages.CodeInvalidTopicName)
+		_, err := registry.Create(ctx, protocol.TopicConfig{Name: name})
+		wantCode(t, err, protocol.CodeInvalidTopicName)
 	}
 	_, err := registry.Get(ctx, "nothing")
-	wantCode(t, err, messages.CodeUnknownTopic)
-	wantCode(t, registry.Delete(ctx, "nothing"), messages.CodeUnknownTopic)
+	wantCode(t, err, protocol.CodeUnknownTopic)
+	wantCode(t, registry.Delete(ctx, "nothing"), protocol.CodeUnknownTopic)
 }
 
 func TestARecreatedTopicStartsAnew(t *testing.T) {

@@ -6,10 +6,11 @@ import (
 	"time"
 
 	"laneway.dev/internal/embedded/embeddedtest"
-	"laneway.dev/internal/epoch"
+	"laneway.dev/internal/ownership"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/internal/topics"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestInAClusterThreeServersKeepEverything(t *testing.T) {
@@ -20,10 +21,10 @@ func TestInAClusterThreeServersKeepEverything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := epoch.Hold(ctx, js, "frontend"); err != nil {
+	if _, err := ownership.Hold(ctx, js, "frontend"); err != nil {
 		t.Fatal(err)
 	}
-	topic, err := registry.Create(ctx, messages.TopicConfig{Name: "orders", Replicas: 3})
+	topic, err := registry.Create(ctx, protocol.TopicConfig{Name: "orders", Replicas: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,19 +59,19 @@ func TestInAClusterThreeServersKeepEverything(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := registry.Get(ctx, "notes")
-		wantCode(t, err, messages.CodeUnknownTopic)
+		wantCode(t, err, protocol.CodeUnknownTopic)
 		create(ctx, t, registry, "notes", 1)
-		_, err = registry.Create(ctx, messages.TopicConfig{Name: "notes"})
-		wantCode(t, err, messages.CodeTopicExists)
+		_, err = registry.Create(ctx, protocol.TopicConfig{Name: "notes"})
+		wantCode(t, err, protocol.CodeTopicExists)
 	}
 }
 
 func TestReplicasNeedAsManyServers(t *testing.T) {
 	ctx, registry, _ := open(t)
-	_, err := registry.Create(ctx, messages.TopicConfig{Name: "orders", Replicas: 3})
-	wantCode(t, err, messages.CodeInvalidRequest)
+	_, err := registry.Create(ctx, protocol.TopicConfig{Name: "orders", Replicas: 3})
+	wantCode(t, err, protocol.CodeInvalidRequest)
 	_, err = registry.Get(ctx, "orders")
-	wantCode(t, err, messages.CodeUnknownTopic)
+	wantCode(t, err, protocol.CodeUnknownTopic)
 }
 
 func TestALogGoesOnWithAnotherLeader(t *testing.T) {
@@ -81,7 +82,7 @@ func TestALogGoesOnWithAnotherLeader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	topic, err := registry.Create(ctx, messages.TopicConfig{Name: "orders", Replicas: 3})
+	topic, err := registry.Create(ctx, protocol.TopicConfig{Name: "orders", Replicas: 3})
 	if err != nil {
 		t.Fatal(err)
 	}

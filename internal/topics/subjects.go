@@ -7,15 +7,15 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // checkTopic says which of the subjects an existing topic is bound to already.
-func checkTopic(subjects []string, existing messages.Topic) error {
+func checkTopic(subjects []string, existing protocol.Topic) error {
 	for _, own := range subjects {
 		for _, taken := range existing.Subjects {
-			if messages.SubjectsOverlap(own, taken) {
-				return messages.Errorf(messages.CodeSubjectOverlap, "%s overlaps with %s of topic %s", own, taken, existing.Name)
+			if protocol.SubjectsOverlap(own, taken) {
+				return protocol.Errorf(protocol.CodeSubjectOverlap, "%s overlaps with %s of topic %s", own, taken, existing.Name)
 			}
 		}
 	}
@@ -36,7 +36,7 @@ func (r *Registry) checkStreams(ctx context.Context, subjects []string) error {
 func (r *Registry) checkStreamsFor(ctx context.Context, own string) error {
 	found, err := r.Overlaps(ctx, own)
 	if err == nil && len(found) > 0 {
-		err = messages.NewError(messages.CodeSubjectOverlap, found[0].String())
+		err = protocol.NewError(protocol.CodeSubjectOverlap, found[0].String())
 	}
 	return err
 }
@@ -68,7 +68,7 @@ func (r *Registry) Overlaps(ctx context.Context, own string) (found []Overlap, e
 		}
 		// A cluster also lists a stream without subjects whose name looks like one.
 		for _, taken := range stream.CachedInfo().Config.Subjects {
-			if messages.SubjectsOverlap(own, taken) {
+			if protocol.SubjectsOverlap(own, taken) {
 				found = append(found, Overlap{own, taken, name})
 			}
 		}

@@ -15,12 +15,12 @@ import (
 	"laneway.dev/internal/embedded/embeddedtest"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/internal/topics"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func wantOverlap(t *testing.T, err error, with string) {
 	t.Helper()
-	wantCode(t, err, messages.CodeSubjectOverlap)
+	wantCode(t, err, protocol.CodeSubjectOverlap)
 	if !strings.Contains(err.Error(), with) {
 		t.Errorf("error %v, want one that names %s", err, with)
 	}
@@ -28,17 +28,17 @@ func wantOverlap(t *testing.T, err error, with string) {
 
 func TestSubjectsOfAnotherTopicAreRefusedUntilItIsDeleted(t *testing.T) {
 	ctx, registry, _ := open(t)
-	if _, err := registry.Create(ctx, messages.TopicConfig{Name: "orders", Subjects: []string{"orders.>", "returns"}}); err != nil {
+	if _, err := registry.Create(ctx, protocol.TopicConfig{Name: "orders", Subjects: []string{"orders.>", "returns"}}); err != nil {
 		t.Fatal(err)
 	}
 	got, err := registry.Get(ctx, "orders")
 	if err != nil || strings.Join(got.Subjects, " ") != "orders.> returns" {
 		t.Fatalf("topic %+v, error %v; want its subjects", got, err)
 	}
-	overlapping := messages.TopicConfig{Name: "news", Subjects: []string{"news", "orders.*.new"}}
+	overlapping := protocol.TopicConfig{Name: "news", Subjects: []string{"news", "orders.*.new"}}
 	_, err = registry.Create(ctx, overlapping)
 	wantOverlap(t, err, "orders.*.new overlaps with orders.> of topic orders")
-	if _, err := registry.Create(ctx, messages.TopicConfig{Name: "beside", Subjects: []string{"orders", "returns.>"}}); err != nil {
+	if _, err := registry.Create(ctx, protocol.TopicConfig{Name: "beside", Subjects: []string{"orders", "returns.>"}}); err != nil {
 		t.Errorf("subjects that share no message are refused: %v", err)
 	}
 	if err := registry.Delete(ctx, "orders"); err != nil {
@@ -68,11 +68,11 @@ func TestSubjectsOfAJetStreamStreamAreRefused(t *testing.T) {
 		}
 	}
 	for _, subject := range []string{"orders.>", "orders.eu.new", "orders.eu.*", "orders.*.*"} {
-		_, err := registry.Create(ctx, messages.TopicConfig{Name: "orders", Subjects: []string{"mine", subject}})
+		_, err := registry.Create(ctx, protocol.TopicConfig{Name: "orders", Subjects: []string{"mine", subject}})
 		wantOverlap(t, err, subject+" overlaps with orders.*.new of the JetStream stream ORDERS")
 	}
 	// Streams that listen to nothing are in nobody's way, whatever they are called.
-	free := messages.TopicConfig{Name: "orders", Subjects: []string{"orders", "orders.eu", "mirror", "sourced"}}
+	free := protocol.TopicConfig{Name: "orders", Subjects: []string{"orders", "orders.eu", "mirror", "sourced"}}
 	if _, err := registry.Create(ctx, free); err != nil {
 		t.Error(err)
 	}
@@ -95,10 +95,10 @@ func TestOfTopicsThatOverlapOnlyOneIsCreatedWhicheverProcessIsAsked(t *testing.T
 	var wait sync.WaitGroup
 	for n, r := range registries {
 		wait.Go(func() {
-			_, errs[n] = r.Create(ctx, messages.TopicConfig{Name: fmt.Sprintf("rival-%d", n), Subjects: []string{"orders.>"}})
+			_, errs[n] = r.Create(ctx, protocol.TopicConfig{Name: fmt.Sprintf("rival-%d", n), Subjects: []string{"orders.>"}})
 		})
 		wait.Go(func() {
-			_, errs[processes+n] = r.Create(ctx, messages.TopicConfig{Name: fmt.Sprintf("peer-%d", n), Subjects: []string{fmt.Sprintf("peers.%d", n)}})
+			_, errs[processes+n] = r.Create(ctx, protocol.TopicConfig{Name: fmt.Sprintf("peer-%d", n), Subjects: []string{fmt.Sprintf("peers.%d", n)}})
 		})
 	}
 	wait.Wait()
@@ -107,7 +107,7 @@ func TestOfTopicsThatOverlapOnlyOneIsCreatedWhicheverProcessIsAsked(t *testing.T
 		switch {
 		case err == nil && n < processes:
 			created++
-		case err != nil && (n >= processes || !errors.Is(err, messages.NewError(messages.CodeSubjectOverlap, ""))):
+		case err != nil && (n >= processes || !errors.Is(err, protocol.NewError(protocol.CodeSubjectOverlap, ""))):
 			t.Errorf("creation %d: %v", n, err)
 		}
 	}
@@ -139,20 +139,20 @@ func TestOfTopicsOfOneNameOnlyOneIsCreatedAndKeepsItsLog(t *testing.T) {
 	for round := range 20 {
 		name := fmt.Sprintf("same-%d", round)
 		var wait sync.WaitGroup
-		winners := make([]messages.Topic, len(registries))
+		winners := make([]protocol.Topic, len(registries))
 		for n, r := range registries {
 			wait.Go(func() {
-				topic, err := r.Create(ctx, messages.TopicConfig{Name: name})
+				topic, err := r.Create(ctx, protocol.TopicConfig{Name: name})
 				switch {
 				case err == nil:
 					winners[n] = topic
-				case !errors.Is(err, messages.NewError(messages.CodeTopicExists, "")):
+				case !errors.Is(err, protocol.NewError(protocol.CodeTopicExists, "")):
 					t.Errorf("%s: %v", name, err)
 				}
 			})
 		}
 		wait.Wait()
-		winners = slices.DeleteFunc(winners, func(t messages.Topic) bool { return t.Name == "" })
+		winners = slices.DeleteFunc(winners, func(t protocol.Topic) bool { return t.Name == "" })
 		if len(winners) != 1 {
 			t.Fatalf("%d topics of one name were created", len(winners))
 		}
@@ -170,14 +170,14 @@ func TestACreationThatFailsLeavesNothingBehind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = registry.Create(ctx, messages.TopicConfig{Name: "orders", Partitions: 3, Replicas: 3}) // by one server
-	if !errors.Is(err, messages.NewError(messages.CodeInvalidRequest, "")) {
+	_, err = registry.Create(ctx, protocol.TopicConfig{Name: "orders", Partitions: 3, Replicas: 3}) // by one server
+	if !errors.Is(err, protocol.NewError(protocol.CodeInvalidRequest, "")) {
 		t.Fatal(err)
 	}
 	if all, err := registry.List(ctx); err != nil || len(all) != 0 {
 		t.Errorf("topics %v, %v", all, err)
 	}
-	if _, err := registry.Create(ctx, messages.TopicConfig{Name: "orders", Partitions: 3}); err != nil {
+	if _, err := registry.Create(ctx, protocol.TopicConfig{Name: "orders", Partitions: 3}); err != nil {
 		t.Error(err)
 	}
 }

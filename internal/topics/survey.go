@@ -8,8 +8,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"laneway.dev/internal/kvbucket"
 	"laneway.dev/internal/partitionlog"
-	"laneway.dev/internal/replicated"
 	"laneway.dev/pkg/messages"
 )
 
@@ -79,7 +79,7 @@ func (r *Registry) Survey(ctx context.Context) (Survey, error) {
 		if err != nil {
 			return found, unavailable(err)
 		}
-		if _, remade := replicated.Remade(stream.CachedInfo().Config); remade {
+		if _, remade := kvbucket.Remade(stream.CachedInfo().Config); remade {
 			found.Remade = append(found.Remade, name)
 		}
 	}
@@ -89,7 +89,7 @@ func (r *Registry) Survey(ctx context.Context) (Survey, error) {
 // owned returns the ids of the topics that have a record, also of those that are being
 // deleted, and notes the records that cannot be read.
 func (s *Survey) owned(ctx context.Context, r *Registry) (map[uint64]bool, error) {
-	records, _, err := replicated.Records(ctx, r.js, bucket)
+	records, _, err := kvbucket.Records(ctx, r.js, bucket)
 	if err != nil {
 		return nil, unavailable(err)
 	}

@@ -9,29 +9,29 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestTheTopicAPISpeaksTheShapesOfMessages(t *testing.T) {
 	c, f := setup(t, 2)
 	answer := func(action string, response any, seen *string) {
-		f.subscribe(messages.TopicAPI+action, func(m *nats.Msg) {
+		f.subscribe(protocol.TopicAPI+action, func(m *nats.Msg) {
 			*seen = string(m.Data)
 			data, _ := json.Marshal(response)
 			respond(m, data)
 		})
 	}
 	var created, listed, deleted string
-	answer("create", messages.TopicResponse{Topic: &f.topic}, &created)
-	answer("list", messages.TopicListResponse{Topics: []messages.Topic{f.topic}}, &listed)
-	answer("delete", messages.TopicResponse{}, &deleted)
+	answer("create", protocol.TopicResponse{Topic: &f.topic}, &created)
+	answer("list", protocol.TopicListResponse{Topics: []protocol.Topic{f.topic}}, &listed)
+	answer("delete", protocol.TopicResponse{}, &deleted)
 
-	topic, err := c.Admin().CreateTopic(bounded(t), messages.TopicConfig{Name: f.topic.Name, Partitions: 2})
+	topic, err := c.Admin().CreateTopic(bounded(t), protocol.TopicConfig{Name: f.topic.Name, Partitions: 2})
 	if err != nil || !cmp.Equal(topic, f.topic) {
 		t.Fatalf("created %+v: %v", topic, err)
 	}
 	topics, err := c.Admin().ListTopics(bounded(t))
-	if err != nil || !cmp.Equal(topics, []messages.Topic{f.topic}) {
+	if err != nil || !cmp.Equal(topics, []protocol.Topic{f.topic}) {
 		t.Fatalf("listed %+v: %v", topics, err)
 	}
 	topic, _, err = c.Admin().TopicInfo(bounded(t), f.topic.Name)
@@ -54,8 +54,8 @@ func TestTheTopicAPISpeaksTheShapesOfMessages(t *testing.T) {
 func TestAnErrorOfTheCatalogueComesThrough(t *testing.T) {
 	c, _ := setup(t, 1)
 	_, _, err := c.Admin().TopicInfo(context.Background(), "nothing")
-	known, ok := errors.AsType[*messages.Error](err)
-	if !ok || known.Code != messages.CodeUnknownTopic || known.Detail != `"nothing"` {
+	known, ok := errors.AsType[*protocol.Error](err)
+	if !ok || known.Code != protocol.CodeUnknownTopic || known.Detail != `"nothing"` {
 		t.Fatalf("error %v", err)
 	}
 }
@@ -69,32 +69,32 @@ func TestWithoutLanewayTheAPISaysWhatToLookFor(t *testing.T) {
 
 func TestAnAnswerThatIsNoJSONIsAnError(t *testing.T) {
 	c, f := setup(t, 1)
-	f.subscribe(messages.TopicAPI+"list", func(m *nats.Msg) { respond(m, []byte("x")) })
-	f.subscribe(messages.TopicAPI+"create", func(m *nats.Msg) { respond(m, []byte("{}")) })
-	internal := messages.NewError(messages.CodeInternal, "")
+	f.subscribe(protocol.TopicAPI+"list", func(m *nats.Msg) { respond(m, []byte("x")) })
+	f.subscribe(protocol.TopicAPI+"create", func(m *nats.Msg) { respond(m, []byte("{}")) })
+	internal := protocol.NewError(protocol.CodeInternal, "")
 	if _, err := c.Admin().ListTopics(bounded(t)); !errors.Is(err, internal) {
 		t.Errorf("error %v", err)
 	}
-	if _, err := c.Admin().CreateTopic(bounded(t), messages.TopicConfig{}); !errors.Is(err, internal) {
+	if _, err := c.Admin().CreateTopic(bounded(t), protocol.TopicConfig{}); !errors.Is(err, internal) {
 		t.Errorf("error %v", err)
 	}
 }
 
 func TestProducersAreListedPageByPage(t *testing.T) {
 	c, f := setup(t, 2)
-	producers := []messages.ProducerInfo{{Partition: 1, ProducerID: 3}, {Partition: 1, ProducerID: 5, Name: "n"}, {Partition: 1, ProducerID: 9}}
-	var asked []messages.ProducerListRequest
-	f.subscribe(messages.ProducerAPI+"list", func(m *nats.Msg) {
-		var r messages.ProducerListRequest
+	producers := []protocol.ProducerInfo{{Partition: 1, ProducerID: 3}, {Partition: 1, ProducerID: 5, Name: "n"}, {Partition: 1, ProducerID: 9}}
+	var asked []protocol.ProducerListRequest
+	f.subscribe(protocol.ProducerAPI+"list", func(m *nats.Msg) {
+		var r protocol.ProducerListRequest
 		_ = json.Unmarshal(m.Data, &r)
 		asked = append(asked, r)
-		data, _ := json.Marshal(messages.ProducerListResponse{Producers: producers[:2], Total: 3, More: true})
+		data, _ := json.Marshal(protocol.ProducerListResponse{Producers: producers[:2], Total: 3, More: true})
 		if r.After == 5 {
-			data, _ = json.Marshal(messages.ProducerListResponse{Producers: producers[2:], Total: 3})
+			data, _ = json.Marshal(protocol.ProducerListResponse{Producers: producers[2:], Total: 3})
 		}
 		respond(m, data)
 	})
-	var got []messages.ProducerInfo
+	var got []protocol.ProducerInfo
 	for producer, err := range c.Admin().ListProducers(bounded(t), f.topic.Name, 1) {
 		if err != nil {
 			t.Fatal(err)
@@ -104,10 +104,10 @@ func TestProducersAreListedPageByPage(t *testing.T) {
 	if diff := cmp.Diff(producers, got); diff != "" {
 		t.Error(diff)
 	}
-	first := messages.ProducerListRequest{Topic: f.topic.Name, Partition: 1}
+	first := protocol.ProducerListRequest{Topic: f.topic.Name, Partition: 1}
 	second := first
 	second.After = 5
-	if diff := cmp.Diff([]messages.ProducerListRequest{first, second}, asked); diff != "" {
+	if diff := cmp.Diff([]protocol.ProducerListRequest{first, second}, asked); diff != "" {
 		t.Error(diff)
 	}
 	for _, err := range c.Admin().ListProducers(bounded(t), f.topic.Name, 1) {
@@ -123,10 +123,10 @@ func TestProducersAreListedPageByPage(t *testing.T) {
 
 func TestAListThatFailsEndsWithItsError(t *testing.T) {
 	c, f := setup(t, 1)
-	f.subscribe(messages.ProducerAPI+"list", func(m *nats.Msg) { f.refuse(m, messages.NewError(messages.CodeUnavailable, "")) })
+	f.subscribe(protocol.ProducerAPI+"list", func(m *nats.Msg) { f.refuse(m, protocol.NewError(protocol.CodeUnavailable, "")) })
 	n := 0
 	for _, err := range c.Admin().ListProducers(bounded(t), f.topic.Name, 0) {
-		if n++; !errors.Is(err, messages.NewError(messages.CodeUnavailable, "")) {
+		if n++; !errors.Is(err, protocol.NewError(protocol.CodeUnavailable, "")) {
 			t.Errorf("error %v", err)
 		}
 	}
@@ -137,14 +137,14 @@ func TestAListThatFailsEndsWithItsError(t *testing.T) {
 
 func TestAProducerIsShownByItsName(t *testing.T) {
 	c, f := setup(t, 2)
-	want := []messages.ProducerInfo{{Partition: 1, ProducerID: 5, Name: "n", LastSequence: new(int32(8)), AgeMS: 20}}
+	want := []protocol.ProducerInfo{{Partition: 1, ProducerID: 5, Name: "n", LastSequence: new(int32(8)), AgeMS: 20}}
 	var asked string
-	f.subscribe(messages.ProducerAPI+"info", func(m *nats.Msg) {
+	f.subscribe(protocol.ProducerAPI+"info", func(m *nats.Msg) {
 		asked = string(m.Data)
-		data, _ := json.Marshal(messages.ProducerInfoResponse{Producers: want})
+		data, _ := json.Marshal(protocol.ProducerInfoResponse{Producers: want})
 		respond(m, data)
 	})
-	got, err := c.Admin().ProducerInfo(bounded(t), messages.ProducerInfoRequest{Topic: f.topic.Name, Name: "n"})
+	got, err := c.Admin().ProducerInfo(bounded(t), protocol.ProducerInfoRequest{Topic: f.topic.Name, Name: "n"})
 	if err != nil || !cmp.Equal(got, want) {
 		t.Errorf("%+v, %v", got, err)
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"laneway.dev/pkg/delivery"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // reply is where the answer to an attempt goes: the subject names the attempt.
@@ -51,7 +51,7 @@ func (s *sender) answer(m *nats.Msg) {
 	now := s.clock.now()
 	if unserved(m) {
 		s.lookup.ask(now, target)
-		w.Refused(now, id, messages.Errorf(messages.CodeUnavailable, "nobody serves %s", s.p.targets[target].ProduceSubject()))
+		w.Refused(now, id, protocol.Errorf(protocol.CodeUnavailable, "nobody serves %s", s.p.targets[target].ProduceSubject()))
 		return
 	}
 	ack, err := readAck(m.Data, b.records)
@@ -65,16 +65,16 @@ func (s *sender) answer(m *nats.Msg) {
 }
 
 // readAck reads the answer to a batch.
-func readAck(data []byte, records int) (messages.ProduceAck, *messages.Error) {
-	var ack messages.ProduceAck
+func readAck(data []byte, records int) (protocol.ProduceAck, *protocol.Error) {
+	var ack protocol.ProduceAck
 	if err := json.Unmarshal(data, &ack); err != nil {
-		return ack, messages.Errorf(messages.CodeInternal, "the answer is not one to a produce request: %v", err)
+		return ack, protocol.Errorf(protocol.CodeInternal, "the answer is not one to a produce request: %v", err)
 	}
 	switch {
 	case ack.Error != nil:
 		return ack, ack.Error
 	case ack.Stream == "" || ack.Records != records || ack.Offset < 0:
-		return ack, messages.Errorf(messages.CodeInternal, "%d records were sent, the answer tells of %d at offset %d in stream %q",
+		return ack, protocol.Errorf(protocol.CodeInternal, "%d records were sent, the answer tells of %d at offset %d in stream %q",
 			records, ack.Records, ack.Offset, ack.Stream)
 	}
 	return ack, nil

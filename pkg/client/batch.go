@@ -6,14 +6,14 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // batch is a frame that is filled and then sent. It belongs to the buffer until
 // it is taken, then to the sender.
 type batch struct {
 	target  int                    // index among the producer's targets
-	builder *messages.FrameBuilder // nil once it is settled
+	builder *protocol.FrameBuilder // nil once it is settled
 	number  int64                  // of its first record
 	records int
 	bytes   int64 // values and headers
@@ -25,12 +25,12 @@ type batch struct {
 	span    trace.Span        // nil until it is sent
 
 	done chan struct{} // closed when it is settled; then ack or err is final
-	ack  messages.ProduceAck
+	ack  protocol.ProduceAck
 	err  error
 }
 
 // builders are shared by all producers: their buffers are large.
-var builders = sync.Pool{New: func() any { return new(messages.FrameBuilder) }}
+var builders = sync.Pool{New: func() any { return new(protocol.FrameBuilder) }}
 
 // pooledBytes bounds the frame whose builder is kept for others.
 const pooledBytes = 1 << 20
@@ -38,12 +38,12 @@ const pooledBytes = 1 << 20
 func newBatch(target int, number int64, parent trace.SpanContext) *batch {
 	return &batch{
 		target: target, number: number, parent: parent, began: time.Now(),
-		builder: builders.Get().(*messages.FrameBuilder), done: make(chan struct{}),
+		builder: builders.Get().(*protocol.FrameBuilder), done: make(chan struct{}),
 	}
 }
 
 // append adds a record and returns its index.
-func (b *batch) append(r messages.Record, room int) int32 {
+func (b *batch) append(r protocol.Record, room int) int32 {
 	b.builder.Append(r)
 	b.records++
 	b.bytes += int64(r.Size())

@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // BenchmarkPublish sends lines of 32 bytes to a frontend that acks at once.
@@ -31,9 +31,9 @@ func BenchmarkRecords(b *testing.B) {
 	const perFrame = 8000
 	c, f := setup(b, 1)
 	f.open(0)
-	var frame messages.FrameBuilder
+	var frame protocol.FrameBuilder
 	for range perFrame {
-		frame.Append(messages.Record{Value: make([]byte, 32)})
+		frame.Append(protocol.Record{Value: make([]byte, 32)})
 	}
 	go func() {
 		m := <-f.fetches

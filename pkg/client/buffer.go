@@ -8,7 +8,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // buffer has the records that are taken and not acked. Publishers fill batches,
@@ -35,7 +35,7 @@ type queue struct {
 }
 
 // put adds a record to the batch of a target, or of the one whose turn it is.
-func (b *buffer) put(ctx context.Context, target int, r messages.Record) (Future, error) {
+func (b *buffer) put(ctx context.Context, target int, r protocol.Record) (Future, error) {
 	size := frameSize(&r)
 	if err := b.lock(ctx, size); err != nil {
 		return Future{}, err

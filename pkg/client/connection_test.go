@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // line is the way of a client to the server, which can be cut.
@@ -75,7 +75,7 @@ func TestWhatIsPublishedWithoutAConnectionFailsAfterTheDeliveryTimeout(t *testin
 	future := publish(t, p, "a")
 	_, err := future.Wait(bounded(t))
 	failed, ok := errors.AsType[*client.ProduceError](err)
-	if !ok || failed.Records != 1 || !failed.Absent || failed.Err.Code != messages.CodeUnavailable ||
+	if !ok || failed.Records != 1 || !failed.Absent || failed.Err.Code != protocol.CodeUnavailable ||
 		!strings.HasSuffix(failed.Err.Detail, "; not connected to NATS at "+server.ClientURL()) {
 		t.Fatalf("error %v", err)
 	}

@@ -5,7 +5,7 @@ import (
 	"iter"
 	"time"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // Record is a record as it stands in a partition.
@@ -14,7 +14,7 @@ type Record struct {
 	Partition int32
 	Offset    int64
 	Time      time.Time // when it was committed
-	Headers   []messages.Header
+	Headers   []protocol.Header
 	Value     []byte // shares memory with the other records of its batch
 }
 
@@ -25,7 +25,7 @@ type ConsumerOptions struct {
 
 	// At most one of these says where to start; none is the earliest record. An
 	// offset is taken for each partition that is read.
-	From   string // messages.FromEarliest or messages.FromLatest
+	From   string // protocol.FromEarliest or protocol.FromLatest
 	Offset *int64
 	Time   *time.Time // the first record committed at or after it
 

@@ -9,6 +9,6 @@
 //     offset, whatever breaks in between, and never skips an offset.
 //   - [Admin] administers topics and shows what partitions remember of producers.
 //
-// Errors that Laneway answers with are [*messages.Error], to be found by
+// Errors that Laneway answers with are [*protocol.Error], to be found by
 // errors.As. The package owns no state of a topic and retains nothing.
 package client

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // The examples have a Laneway of their own; yours is probably at
@@ -19,7 +19,7 @@ func ExampleConnect() {
 		return
 	}
 	defer c.Close()
-	topic, err := c.Admin().CreateTopic(ctx, messages.TopicConfig{Name: "greetings"})
+	topic, err := c.Admin().CreateTopic(ctx, protocol.TopicConfig{Name: "greetings"})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -54,7 +54,7 @@ func ExampleConnect() {
 
 func ExampleProducer_Publish() {
 	ctx := context.Background()
-	c, topic, err := example(ctx, messages.TopicConfig{Name: "orders", Partitions: 4})
+	c, topic, err := example(ctx, protocol.TopicConfig{Name: "orders", Partitions: 4})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -70,7 +70,7 @@ func ExampleProducer_Publish() {
 	for _, order := range []string{"two apples", "no, three", "and a pear"} {
 		future, err := producer.Publish(ctx, client.ProducerRecord{
 			Key:     "customer-7",
-			Headers: []messages.Header{{Name: "Customer", Value: "7"}},
+			Headers: []protocol.Header{{Name: "Customer", Value: "7"}},
 			Value:   []byte(order),
 		})
 		if err != nil {
@@ -100,7 +100,7 @@ func ExampleProducer_Publish() {
 // can be cut off at any time and started again.
 func ExampleProducer_NextSequence() {
 	ctx := context.Background()
-	c, topic, err := example(ctx, messages.TopicConfig{Name: "imports"})
+	c, topic, err := example(ctx, protocol.TopicConfig{Name: "imports"})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -135,7 +135,7 @@ func ExampleProducer_NextSequence() {
 
 func ExampleConsumer_Records() {
 	ctx := context.Background()
-	c, topic, err := example(ctx, messages.TopicConfig{Name: "events"}, "a", "b", "c", "d")
+	c, topic, err := example(ctx, protocol.TopicConfig{Name: "events"}, "a", "b", "c", "d")
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -162,7 +162,7 @@ func ExampleConsumer_Records() {
 
 func ExampleAdmin() {
 	ctx := context.Background()
-	c, topic, err := example(ctx, messages.TopicConfig{Name: "payments", Partitions: 2}, "a", "b", "c")
+	c, topic, err := example(ctx, protocol.TopicConfig{Name: "payments", Partitions: 2}, "a", "b", "c")
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -179,7 +179,7 @@ func ExampleAdmin() {
 		records += partition.EndOffset
 	}
 	fmt.Printf("%s has %d partitions and %d records\n", info.Name, info.Partitions, records)
-	producers, err := admin.ProducerInfo(ctx, messages.ProducerInfoRequest{Topic: topic, Name: "example"})
+	producers, err := admin.ProducerInfo(ctx, protocol.ProducerInfoRequest{Topic: topic, Name: "example"})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -197,7 +197,7 @@ func ExampleAdmin() {
 }
 
 // example returns a client of a new topic with records.
-func example(ctx context.Context, config messages.TopicConfig, values ...string) (*client.Client, string, error) {
+func example(ctx context.Context, config protocol.TopicConfig, values ...string) (*client.Client, string, error) {
 	c, err := client.Connect(serverURL())
 	if err != nil {
 		return nil, "", err

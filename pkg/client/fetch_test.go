@@ -16,15 +16,15 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 var moment = time.Date(2026, 11, 23, 10, 0, 0, 123456789, time.UTC)
 
 // request reads a fetch request.
-func request(t testing.TB, m *nats.Msg) messages.FetchRequest {
+func request(t testing.TB, m *nats.Msg) protocol.FetchRequest {
 	t.Helper()
-	var r messages.FetchRequest
+	var r protocol.FetchRequest
 	if err := json.Unmarshal(m.Data, &r); err != nil {
 		t.Fatal(err)
 	}
@@ -43,9 +43,9 @@ func (f *frontend) credit() string { return creditPrefix(f.topic.Name) + "1" }
 
 // send answers a fetch with a frame of the offsets [first, last].
 func (f *frontend) send(m *nats.Msg, first, last int64) (bytes int) {
-	var b messages.FrameBuilder
+	var b protocol.FrameBuilder
 	for n := first; n <= last; n++ {
-		b.Append(messages.Record{Value: []byte(value(n))})
+		b.Append(protocol.Record{Value: []byte(value(n))})
 	}
 	f.sendFrame(m, first, last-first+1, b.Bytes())
 	return b.Size()
@@ -53,29 +53,29 @@ func (f *frontend) send(m *nats.Msg, first, last int64) (bytes int) {
 
 func (f *frontend) sendFrame(m *nats.Msg, first, count int64, frame []byte) {
 	f.publish(&nats.Msg{Subject: m.Reply, Reply: f.credit(), Data: frame, Header: nats.Header{
-		messages.HeaderContentType: {messages.ContentTypeBatch},
-		messages.HeaderTopic:       {f.topic.Name},
-		messages.HeaderPartition:   {m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]},
-		messages.HeaderOffset:      {fmt.Sprint(first)},
-		messages.HeaderRecords:     {fmt.Sprint(count)},
-		messages.HeaderTime:        {moment.Format(time.RFC3339Nano)},
+		protocol.HeaderContentType: {protocol.ContentTypeBatch},
+		protocol.HeaderTopic:       {f.topic.Name},
+		protocol.HeaderPartition:   {m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]},
+		protocol.HeaderOffset:      {fmt.Sprint(first)},
+		protocol.HeaderRecords:     {fmt.Sprint(count)},
+		protocol.HeaderTime:        {moment.Format(time.RFC3339Nano)},
 	}})
 }
 
 // status answers a fetch with a status; next -1 is not known.
 func (f *frontend) status(m *nats.Msg, status string, next int64) {
-	header := nats.Header{messages.HeaderStatus: {status}, messages.HeaderDesc: {"as the test says"}}
+	header := nats.Header{protocol.HeaderStatus: {status}, protocol.HeaderDesc: {"as the test says"}}
 	if next >= 0 {
-		header.Set(messages.HeaderNextOffset, fmt.Sprint(next))
+		header.Set(protocol.HeaderNextOffset, fmt.Sprint(next))
 	}
 	f.publish(&nats.Msg{Subject: m.Reply, Reply: f.credit(), Header: header})
 }
 
-func (f *frontend) failFetch(m *nats.Msg, err *messages.Error) {
+func (f *frontend) failFetch(m *nats.Msg, err *protocol.Error) {
 	f.publish(&nats.Msg{Subject: m.Reply, Header: nats.Header{
-		messages.HeaderStatus: {err.Code.FetchStatus()},
-		messages.HeaderError:  {err.Code.Kind().Name},
-		messages.HeaderDesc:   {err.Error()},
+		protocol.HeaderStatus: {err.Code.FetchStatus()},
+		protocol.HeaderError:  {err.Code.Kind().Name},
+		protocol.HeaderDesc:   {err.Error()},
 	}})
 }
 
@@ -156,12 +156,12 @@ func TestAFetchYieldsRecordsFromTheWantedOffset(t *testing.T) {
 	go func() {
 		m := <-f.fetches
 		wantOffset(t, m, 11)
-		frame := messages.FrameBuilder{}
-		frame.Append(messages.Record{Value: []byte("too early")})
-		frame.Append(messages.Record{Value: []byte("wanted"), Headers: []messages.Header{{Name: "k", Value: "v"}}})
+		frame := protocol.FrameBuilder{}
+		frame.Append(protocol.Record{Value: []byte("too early")})
+		frame.Append(protocol.Record{Value: []byte("wanted"), Headers: []protocol.Header{{Name: "k", Value: "v"}}})
 		f.sendFrame(m, 10, 2, frame.Bytes())
-		f.sendFrame(m, 12, 1, messages.EncodeRecord(messages.Record{}))
-		f.status(m, messages.StatusEnd, 13)
+		f.sendFrame(m, 12, 1, protocol.EncodeRecord(protocol.Record{}))
+		f.status(m, protocol.StatusEnd, 13)
 	}()
 	var got []client.Record
 	for r, err := range c.Consumer(o).Records(bounded(t)) {
@@ -171,7 +171,7 @@ func TestAFetchYieldsRecordsFromTheWantedOffset(t *testing.T) {
 		got = append(got, r)
 	}
 	want := []client.Record{
-		{Topic: f.topic.Name, Partition: 2, Offset: 11, Time: moment, Value: []byte("wanted"), Headers: []messages.Header{{Name: "k", Value: "v"}}},
+		{Topic: f.topic.Name, Partition: 2, Offset: 11, Time: moment, Value: []byte("wanted"), Headers: []protocol.Header{{Name: "k", Value: "v"}}},
 		{Topic: f.topic.Name, Partition: 2, Offset: 12, Time: moment},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -180,17 +180,17 @@ func TestAFetchYieldsRecordsFromTheWantedOffset(t *testing.T) {
 }
 
 func TestAFetchAsksAsItIsTold(t *testing.T) {
-	earliest := messages.FetchRequest{From: messages.FromEarliest, WindowBytes: 8 << 20, Frames: true}
+	earliest := protocol.FetchRequest{From: protocol.FromEarliest, WindowBytes: 8 << 20, Frames: true}
 	for name, test := range map[string]struct {
 		change  func(*client.ConsumerOptions)
-		request func(*messages.FetchRequest)
+		request func(*protocol.FetchRequest)
 	}{
-		"by default": {func(*client.ConsumerOptions) {}, func(*messages.FetchRequest) {}},
-		"latest":     {func(o *client.ConsumerOptions) { o.From = messages.FromLatest }, func(r *messages.FetchRequest) { r.From = messages.FromLatest }},
-		"a time":     {func(o *client.ConsumerOptions) { o.Time = &moment }, func(r *messages.FetchRequest) { r.From, r.Time = "", &moment }},
+		"by default": {func(*client.ConsumerOptions) {}, func(*protocol.FetchRequest) {}},
+		"latest":     {func(o *client.ConsumerOptions) { o.From = protocol.FromLatest }, func(r *protocol.FetchRequest) { r.From = protocol.FromLatest }},
+		"a time":     {func(o *client.ConsumerOptions) { o.Time = &moment }, func(r *protocol.FetchRequest) { r.From, r.Time = "", &moment }},
 		"limits": {
 			func(o *client.ConsumerOptions) { o.MaxRecords, o.MaxWait, o.WindowBytes = 5, time.Second, 100 },
-			func(r *messages.FetchRequest) { r.MaxRecords, r.MaxWait, r.WindowBytes = 5, 1000, 100 },
+			func(r *protocol.FetchRequest) { r.MaxRecords, r.MaxWait, r.WindowBytes = 5, 1000, 100 },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -204,7 +204,7 @@ func TestAFetchAsksAsItIsTold(t *testing.T) {
 			if diff := cmp.Diff(want, request(t, m)); diff != "" {
 				t.Error(diff)
 			}
-			f.status(m, messages.StatusNoRecords, 0)
+			f.status(m, protocol.StatusNoRecords, 0)
 			r.ended(t)
 		})
 	}
@@ -222,7 +222,7 @@ func TestWhatIsTakenIsCredited(t *testing.T) {
 		sent += f.send(m, offset, offset+9)
 	}
 	r.want(t, 0, 99)
-	f.status(m, messages.StatusHeartbeat, 100)
+	f.status(m, protocol.StatusHeartbeat, 100)
 	credited := 0
 	for last := false; credited < sent && !last; {
 		n, err := strconv.Atoi(string(next(t, f.credits).Data))
@@ -234,11 +234,11 @@ func TestWhatIsTakenIsCredited(t *testing.T) {
 	if credited != sent {
 		t.Errorf("%d bytes credited, %d sent", credited, sent)
 	}
-	f.status(m, messages.StatusHeartbeat, 100)
+	f.status(m, protocol.StatusHeartbeat, 100)
 	if got := string(next(t, f.credits).Data); got != "0" {
 		t.Errorf("an idle heartbeat was answered with %q", got)
 	}
-	f.status(m, messages.StatusEnd, 100)
+	f.status(m, protocol.StatusEnd, 100)
 	r.ended(t)
 }
 
@@ -271,8 +271,8 @@ func TestAGapIsAnError(t *testing.T) {
 		"a batch is left out":      func(f *frontend, m *nats.Msg) { f.send(m, 3, 4) },
 		"a batch comes twice":      func(f *frontend, m *nats.Msg) { f.send(m, 0, 1) },
 		"batches overlap":          func(f *frontend, m *nats.Msg) { f.send(m, 1, 2) },
-		"the heartbeat is further": func(f *frontend, m *nats.Msg) { f.status(m, messages.StatusHeartbeat, 3) },
-		"the end is further":       func(f *frontend, m *nats.Msg) { f.status(m, messages.StatusEnd, 3) },
+		"the heartbeat is further": func(f *frontend, m *nats.Msg) { f.status(m, protocol.StatusHeartbeat, 3) },
+		"the end is further":       func(f *frontend, m *nats.Msg) { f.status(m, protocol.StatusEnd, 3) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, f := setup(t, 1)
@@ -281,7 +281,7 @@ func TestAGapIsAnError(t *testing.T) {
 			m := next(t, f.fetches)
 			f.send(m, 0, 1)
 			send(f, m)
-			text := r.failed(t, messages.NewError(messages.CodeInternal, ""))
+			text := r.failed(t, protocol.NewError(protocol.CodeInternal, ""))
 			if !strings.Contains(text, "offset 2 was expected") {
 				t.Errorf("error %s", text)
 			}
@@ -299,41 +299,41 @@ func TestABatchWithoutTheWantedOffsetIsAnError(t *testing.T) {
 			o.Offset = at(5)
 			r := read(t, c.Consumer(o).Records(bounded(t)))
 			f.send(next(t, f.fetches), first, first+1)
-			r.failed(t, messages.NewError(messages.CodeInternal, ""))
+			r.failed(t, protocol.NewError(protocol.CodeInternal, ""))
 		})
 	}
 }
 
 func TestAnAnswerThatMakesNoSenseIsAnError(t *testing.T) {
-	frame := messages.EncodeRecord(messages.Record{})
-	internal, corrupt := messages.CodeInternal, messages.CodeCorrupt
+	frame := protocol.EncodeRecord(protocol.Record{})
+	internal, corrupt := protocol.CodeInternal, protocol.CodeCorrupt
 	for name, test := range map[string]struct {
-		code  messages.Code
+		code  protocol.Code
 		alter func(*nats.Msg)
 	}{
 		"no frame":    {corrupt, func(m *nats.Msg) { m.Data = []byte("x") }},
 		"cut off":     {corrupt, func(m *nats.Msg) { m.Data = m.Data[:len(m.Data)-1] }},
-		"count":       {corrupt, func(m *nats.Msg) { m.Header.Set(messages.HeaderRecords, "2") }},
-		"no count":    {internal, func(m *nats.Msg) { m.Header.Del(messages.HeaderRecords) }},
-		"no records":  {internal, func(m *nats.Msg) { m.Header.Set(messages.HeaderRecords, "0") }},
-		"bad offset":  {internal, func(m *nats.Msg) { m.Header.Set(messages.HeaderOffset, "-1") }},
-		"bad time":    {internal, func(m *nats.Msg) { m.Header.Set(messages.HeaderTime, "now") }},
-		"one record":  {internal, func(m *nats.Msg) { m.Header.Del(messages.HeaderContentType) }},
+		"count":       {corrupt, func(m *nats.Msg) { m.Header.Set(protocol.HeaderRecords, "2") }},
+		"no count":    {internal, func(m *nats.Msg) { m.Header.Del(protocol.HeaderRecords) }},
+		"no records":  {internal, func(m *nats.Msg) { m.Header.Set(protocol.HeaderRecords, "0") }},
+		"bad offset":  {internal, func(m *nats.Msg) { m.Header.Set(protocol.HeaderOffset, "-1") }},
+		"bad time":    {internal, func(m *nats.Msg) { m.Header.Set(protocol.HeaderTime, "now") }},
+		"one record":  {internal, func(m *nats.Msg) { m.Header.Del(protocol.HeaderContentType) }},
 		"no status":   {internal, func(m *nats.Msg) { m.Header = nil }},
-		"odd status":  {internal, func(m *nats.Msg) { m.Header = nats.Header{messages.HeaderStatus: {"418"}} }},
-		"huge offset": {internal, func(m *nats.Msg) { m.Header.Set(messages.HeaderOffset, "9223372036854775807") }},
+		"odd status":  {internal, func(m *nats.Msg) { m.Header = nats.Header{protocol.HeaderStatus: {"418"}} }},
+		"huge offset": {internal, func(m *nats.Msg) { m.Header.Set(protocol.HeaderOffset, "9223372036854775807") }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, f := setup(t, 1)
 			f.open(0)
 			r := read(t, c.Consumer(f.options()).Records(bounded(t)))
 			m := &nats.Msg{Subject: next(t, f.fetches).Reply, Data: slices.Clone(frame), Header: nats.Header{
-				messages.HeaderContentType: {messages.ContentTypeBatch}, messages.HeaderOffset: {"0"},
-				messages.HeaderRecords: {"1"}, messages.HeaderTime: {moment.Format(time.RFC3339Nano)},
+				protocol.HeaderContentType: {protocol.ContentTypeBatch}, protocol.HeaderOffset: {"0"},
+				protocol.HeaderRecords: {"1"}, protocol.HeaderTime: {moment.Format(time.RFC3339Nano)},
 			}}
 			test.alter(m)
 			f.publish(m)
-			r.failed(t, messages.NewError(test.code, ""))
+			r.failed(t, protocol.NewError(test.code, ""))
 		})
 	}
 }
@@ -346,7 +346,7 @@ func TestAFetchEndsAfterMaxRecords(t *testing.T) {
 	r := read(t, c.Consumer(o).Records(bounded(t)))
 	m := next(t, f.fetches)
 	f.send(m, 0, 1)
-	f.failFetch(m, messages.NewError(messages.CodeUnavailable, ""))
+	f.failFetch(m, protocol.NewError(protocol.CodeUnavailable, ""))
 	m = next(t, f.fetches)
 	wantOffset(t, m, 2)
 	if left := request(t, m).MaxRecords; left != 1 {
@@ -375,8 +375,8 @@ func TestBreakingOffLeavesNothingBehind(t *testing.T) {
 		break
 	}
 	next(t, sent)
-	if got := string(next(t, f.credits).Data); got != messages.CancelFetch {
-		t.Errorf("the frontend was told %q, want %q", got, messages.CancelFetch)
+	if got := string(next(t, f.credits).Data); got != protocol.CancelFetch {
+		t.Errorf("the frontend was told %q, want %q", got, protocol.CancelFetch)
 	}
 }
 

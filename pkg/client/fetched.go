@@ -3,7 +3,7 @@ package client
 import (
 	"time"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // budget counts down how many records are still wanted.
@@ -41,7 +41,7 @@ func (b *fetched) next() int64 { return b.offset + b.count }
 
 // records yields the wanted records; false if the iteration is over.
 func (b *fetched) records(left *budget, yield func(Record, error) bool) bool {
-	frame, err := messages.NewFrameReader(b.frame)
+	frame, err := protocol.NewFrameReader(b.frame)
 	if err != nil {
 		yield(Record{}, b.corrupt(err.Error()))
 		return false
@@ -71,5 +71,5 @@ func (b *fetched) records(left *budget, yield func(Record, error) bool) bool {
 }
 
 func (b *fetched) corrupt(reason string) error {
-	return messages.Errorf(messages.CodeCorrupt, "%s/%d: the batch at offset %d: %s", b.topic, b.partition, b.offset, reason)
+	return protocol.Errorf(protocol.CodeCorrupt, "%s/%d: the batch at offset %d: %s", b.topic, b.partition, b.offset, reason)
 }

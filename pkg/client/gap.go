@@ -6,7 +6,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // Gap is a range of offsets of a partition for which a consumer gets no records.
@@ -17,7 +17,7 @@ type Gap struct {
 	// Err is nil if the log says that these offsets hold no records. Otherwise there
 	// are records that cannot be read, for this reason, and SkipCorrupt passes over
 	// them.
-	Err *messages.Error
+	Err *protocol.Error
 }
 
 // String returns a line for people.
@@ -45,17 +45,17 @@ var errSkipped = errors.New("continues behind records that cannot be read")
 func (s *session) gapIn(m *nats.Msg) (*Gap, error) {
 	p := s.progress
 	g := &Gap{Topic: p.options.Topic, Partition: p.partition}
-	if m.Header.Get(messages.HeaderStatus) != messages.StatusGap {
-		if m.Header.Get(messages.HeaderError) == "" || m.Header.Get(messages.HeaderGapTo) == "" || !p.options.SkipCorrupt {
+	if m.Header.Get(protocol.HeaderStatus) != protocol.StatusGap {
+		if m.Header.Get(protocol.HeaderError) == "" || m.Header.Get(protocol.HeaderGapTo) == "" || !p.options.SkipCorrupt {
 			return nil, nil
 		}
-		if g.Err = readError(m); g.Err.Code != messages.CodeCorrupt {
+		if g.Err = readError(m); g.Err.Code != protocol.CodeCorrupt {
 			return nil, nil
 		}
 	}
 	var err error
-	if g.First, err = natural(m, messages.HeaderGapFrom); err == nil {
-		g.Last, err = natural(m, messages.HeaderGapTo)
+	if g.First, err = natural(m, protocol.HeaderGapFrom); err == nil {
+		g.Last, err = natural(m, protocol.HeaderGapTo)
 	}
 	switch {
 	case err != nil:

@@ -9,22 +9,22 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // gap answers a fetch with the status of a gap, or, with an error, with damage.
-func (f *frontend) gap(m *nats.Msg, first, last int64, err *messages.Error) {
-	header := nats.Header{messages.HeaderStatus: {messages.StatusGap}, messages.HeaderDesc: {"a gap"}}
+func (f *frontend) gap(m *nats.Msg, first, last int64, err *protocol.Error) {
+	header := nats.Header{protocol.HeaderStatus: {protocol.StatusGap}, protocol.HeaderDesc: {"a gap"}}
 	if err != nil {
 		header = nats.Header{
-			messages.HeaderStatus: {fmt.Sprint(err.Code.Kind().Status)}, messages.HeaderError: {err.Code.Kind().Name},
-			messages.HeaderDesc: {err.Error()},
+			protocol.HeaderStatus: {fmt.Sprint(err.Code.Kind().Status)}, protocol.HeaderError: {err.Code.Kind().Name},
+			protocol.HeaderDesc: {err.Error()},
 		}
 	}
-	header.Set(messages.HeaderGapFrom, fmt.Sprint(first))
+	header.Set(protocol.HeaderGapFrom, fmt.Sprint(first))
 	if last >= 0 {
-		header.Set(messages.HeaderGapTo, fmt.Sprint(last))
-		header.Set(messages.HeaderNextOffset, fmt.Sprint(last+1))
+		header.Set(protocol.HeaderGapTo, fmt.Sprint(last))
+		header.Set(protocol.HeaderNextOffset, fmt.Sprint(last+1))
 	}
 	f.publish(&nats.Msg{Subject: m.Reply, Reply: f.credit(), Header: header})
 }
@@ -43,10 +43,10 @@ func TestAGapIsReportedInItsPlaceAndDisturbsNobodyWhoDoesNotAsk(t *testing.T) {
 			f.gap(m, 0, 2, nil)
 			f.send(m, 3, 4)
 			f.gap(m, 5, 5, nil)
-			f.status(m, messages.StatusHeartbeat, 6)
+			f.status(m, protocol.StatusHeartbeat, 6)
 			f.send(m, 6, 7)
 			f.gap(m, 8, 9, nil)
-			f.status(m, messages.StatusEnd, 10)
+			f.status(m, protocol.StatusEnd, 10)
 		}()
 		for r, err := range c.Consumer(o).Records(bounded(t)) {
 			if err != nil {
@@ -73,7 +73,7 @@ func TestAFetchIsResumedBehindAGap(t *testing.T) {
 	m := next(t, f.fetches)
 	f.send(m, 0, 1)
 	f.gap(m, 2, 9, nil)
-	f.failFetch(m, messages.NewError(messages.CodeUnavailable, ""))
+	f.failFetch(m, protocol.NewError(protocol.CodeUnavailable, ""))
 	m = next(t, f.fetches)
 	wantOffset(t, m, 10)
 	if left := request(t, m).MaxRecords; left != 1 {
@@ -94,13 +94,13 @@ func TestAGapThatDoesNotFollowWhatCameIsAnError(t *testing.T) {
 			m := next(t, f.fetches)
 			f.send(m, 0, 1)
 			f.gap(m, told[0], told[1], nil)
-			r.failed(t, messages.NewError(messages.CodeInternal, ""))
+			r.failed(t, protocol.NewError(protocol.CodeInternal, ""))
 		})
 	}
 }
 
 func TestRecordsThatCannotBeReadEndTheReadingUnlessTheyAreSkipped(t *testing.T) {
-	damage := messages.NewError(messages.CodeCorrupt, "object k")
+	damage := protocol.NewError(protocol.CodeCorrupt, "object k")
 	for _, skip := range []bool{false, true} {
 		c, f := setup(t, 1)
 		f.open(0)
@@ -125,7 +125,7 @@ func TestRecordsThatCannotBeReadEndTheReadingUnlessTheyAreSkipped(t *testing.T) 
 		m = next(t, f.fetches)
 		f.send(m, 15, 15)
 		r.want(t, 15, 15)
-		f.status(m, messages.StatusEnd, 16)
+		f.status(m, protocol.StatusEnd, 16)
 		r.ended(t)
 		if len(gaps) != 6 || gaps[0].Err == nil || *gaps[0].Err != *damage || gaps[0].First != 2 || gaps[0].Last != 4 {
 			t.Errorf("gaps are %v", gaps)
@@ -142,6 +142,6 @@ func TestALogThatLostItsEndCannotBeSkipped(t *testing.T) {
 	o := f.options()
 	o.SkipCorrupt = true
 	r := read(t, c.Consumer(o).Records(bounded(t)))
-	f.gap(next(t, f.fetches), 0, -1, messages.NewError(messages.CodeCorrupt, "entry 7"))
-	r.failed(t, messages.NewError(messages.CodeCorrupt, ""))
+	f.gap(next(t, f.fetches), 0, -1, protocol.NewError(protocol.CodeCorrupt, "entry 7"))
+	r.failed(t, protocol.NewError(protocol.CodeCorrupt, ""))
 }

@@ -13,21 +13,21 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // positions answers init as if a named producer had come so far.
-func (f *frontend) positions(positions ...messages.ProducerPosition) (asked *atomic.Pointer[messages.ProducerInitRequest]) {
-	asked = new(atomic.Pointer[messages.ProducerInitRequest])
-	f.answerInit(func(r messages.ProducerInitRequest) messages.ProducerInitResponse {
+func (f *frontend) positions(positions ...protocol.ProducerPosition) (asked *atomic.Pointer[protocol.ProducerInitRequest]) {
+	asked = new(atomic.Pointer[protocol.ProducerInitRequest])
+	f.answerInit(func(r protocol.ProducerInitRequest) protocol.ProducerInitResponse {
 		asked.Store(&r)
-		return messages.ProducerInitResponse{ProducerID: producerID, ProducerEpoch: producerEpoch, Positions: positions}
+		return protocol.ProducerInitResponse{ProducerID: producerID, ProducerEpoch: producerEpoch, Positions: positions}
 	})
 	return asked
 }
 
-func (f *frontend) position(partition int32, last *int32) messages.ProducerPosition {
-	return messages.ProducerPosition{Topic: f.topic.Name, Partition: partition, LastSequence: last}
+func (f *frontend) position(partition int32, last *int32) protocol.ProducerPosition {
+	return protocol.ProducerPosition{Topic: f.topic.Name, Partition: partition, LastSequence: last}
 }
 
 func TestANamedProducerGoesOnWhereTheLogEnds(t *testing.T) {
@@ -39,7 +39,7 @@ func TestANamedProducerGoesOnWhereTheLogEnds(t *testing.T) {
 		t.Error("it does not say which instance it is")
 	}
 	asked.Load().Instance = ""
-	if diff := cmp.Diff(messages.ProducerInitRequest{Name: "importer", Topics: []string{f.topic.Name}}, *asked.Load()); diff != "" {
+	if diff := cmp.Diff(protocol.ProducerInitRequest{Name: "importer", Topics: []string{f.topic.Name}}, *asked.Load()); diff != "" {
 		t.Error(diff)
 	}
 	for partition, want := range []int32{0, 9, 0, 0} {
@@ -61,7 +61,7 @@ func TestAPositionThatIsForgottenIsNotGuessed(t *testing.T) {
 	forgotten.Expired = true
 	f.positions(f.position(0, nil), forgotten)
 	_, err := c.Producer(bounded(t), f.topic.Name, client.ProducerOptions{Name: "importer"})
-	if !errors.Is(err, messages.NewError(messages.CodePositionExpired, "")) || !strings.Contains(err.Error(), f.topic.Name+"/1") {
+	if !errors.Is(err, protocol.NewError(protocol.CodePositionExpired, "")) || !strings.Contains(err.Error(), f.topic.Name+"/1") {
 		t.Errorf("error %v", err)
 	}
 	// It does not matter to a producer that sends elsewhere.
@@ -70,19 +70,19 @@ func TestAPositionThatIsForgottenIsNotGuessed(t *testing.T) {
 
 func TestAnInitThatMakesNoSenseIsAnError(t *testing.T) {
 	c, f := setup(t, 1)
-	internal := messages.NewError(messages.CodeInternal, "")
+	internal := protocol.NewError(protocol.CodeInternal, "")
 	f.positions()
 	if _, err := c.Producer(bounded(t), f.topic.Name, client.ProducerOptions{Name: "importer"}); !errors.Is(err, internal) {
 		t.Errorf("without a position: %v", err)
 	}
-	f.answerInit(func(messages.ProducerInitRequest) messages.ProducerInitResponse {
-		return messages.ProducerInitResponse{}
+	f.answerInit(func(protocol.ProducerInitRequest) protocol.ProducerInitResponse {
+		return protocol.ProducerInitResponse{}
 	})
 	if _, err := c.Producer(bounded(t), f.topic.Name, client.ProducerOptions{}); !errors.Is(err, internal) {
 		t.Errorf("without an id: %v", err)
 	}
-	_, err := c.Producer(bounded(t), f.topic.Name, client.ProducerOptions{Name: strings.Repeat("x", messages.MaxProducerName+1)})
-	if !errors.Is(err, messages.NewError(messages.CodeInvalidRequest, "")) {
+	_, err := c.Producer(bounded(t), f.topic.Name, client.ProducerOptions{Name: strings.Repeat("x", protocol.MaxProducerName+1)})
+	if !errors.Is(err, protocol.NewError(protocol.CodeInvalidRequest, "")) {
 		t.Errorf("with a long name: %v", err)
 	}
 }
@@ -90,11 +90,11 @@ func TestAnInitThatMakesNoSenseIsAnError(t *testing.T) {
 func TestAStartIsTriedAgainWhileTheErrorMayPass(t *testing.T) {
 	c, f := setup(t, 1)
 	var asked atomic.Int32
-	f.answerInit(func(messages.ProducerInitRequest) messages.ProducerInitResponse {
+	f.answerInit(func(protocol.ProducerInitRequest) protocol.ProducerInitResponse {
 		if asked.Add(1) < 3 {
-			return messages.ProducerInitResponse{Error: messages.NewError(messages.CodeUnavailable, "")}
+			return protocol.ProducerInitResponse{Error: protocol.NewError(protocol.CodeUnavailable, "")}
 		}
-		return messages.ProducerInitResponse{ProducerID: producerID, ProducerEpoch: producerEpoch}
+		return protocol.ProducerInitResponse{ProducerID: producerID, ProducerEpoch: producerEpoch}
 	})
 	produce(t, c, f, client.ProducerOptions{})
 	if asked.Load() != 3 {
@@ -130,7 +130,7 @@ func startInVain(t *testing.T, c *client.Client, topic string, why error) error 
 
 func TestAProducerNeedsATopicAndAPartitionOfIt(t *testing.T) {
 	c, f := setup(t, 2)
-	unknown := messages.NewError(messages.CodeUnknownTopic, "")
+	unknown := protocol.NewError(protocol.CodeUnknownTopic, "")
 	if _, err := c.Producer(bounded(t), "nothing", client.ProducerOptions{}); !errors.Is(err, unknown) {
 		t.Errorf("error %v", err)
 	}
@@ -143,9 +143,9 @@ func TestAProducerNeedsATopicAndAPartitionOfIt(t *testing.T) {
 
 func TestADeliveryTimeoutBeyondThePartitionsMemoryIsRefused(t *testing.T) {
 	c, f := setup(t, 1)
-	f.topic.ProducerExpiryMS = messages.MinProducerExpiry.Milliseconds()
-	_, err := c.Producer(bounded(t), f.topic.Name, client.ProducerOptions{DeliveryTimeout: messages.MinProducerExpiry})
-	if !errors.Is(err, messages.NewError(messages.CodeInvalidRequest, "")) || !strings.Contains(err.Error(), "10m0s") {
+	f.topic.ProducerExpiryMS = protocol.MinProducerExpiry.Milliseconds()
+	_, err := c.Producer(bounded(t), f.topic.Name, client.ProducerOptions{DeliveryTimeout: protocol.MinProducerExpiry})
+	if !errors.Is(err, protocol.NewError(protocol.CodeInvalidRequest, "")) || !strings.Contains(err.Error(), "10m0s") {
 		t.Errorf("error %v", err)
 	}
 }

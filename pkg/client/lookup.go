@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 const (
@@ -18,17 +18,17 @@ const (
 // and one question at a time. It belongs to the sender's goroutine.
 type lookup struct {
 	client  *Client
-	topic   messages.Topic
+	topic   protocol.Topic
 	target  int // for which it was asked
 	asked   time.Time
 	pending bool
-	answers chan *messages.Error // nil is that nothing is known against it
+	answers chan *protocol.Error // nil is that nothing is known against it
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
 
-func newLookup(c *Client, topic messages.Topic) *lookup {
-	return &lookup{client: c, topic: topic, answers: make(chan *messages.Error, 1), stop: func() {}}
+func newLookup(c *Client, topic protocol.Topic) *lookup {
+	return &lookup{client: c, topic: topic, answers: make(chan *protocol.Error, 1), stop: func() {}}
 }
 
 // ask asks, unless it is asked already or was a short time ago.
@@ -49,13 +49,13 @@ func (l *lookup) ask(now time.Time, target int) {
 func (l *lookup) answered() { l.pending = false }
 
 // gone returns an error if the topic is not there any more.
-func (l *lookup) gone(ctx context.Context) *messages.Error {
+func (l *lookup) gone(ctx context.Context) *protocol.Error {
 	topic, _, err := l.client.Admin().TopicInfo(ctx, l.topic.Name)
 	switch {
 	case err == nil && topic.ID != l.topic.ID:
-		return messages.Errorf(messages.CodeUnknownTopic, "%s was deleted and made again", l.topic.Name)
-	case err != nil && messages.AsError(err).Code == messages.CodeUnknownTopic:
-		return messages.Errorf(messages.CodeUnknownTopic, "%s was deleted", l.topic.Name)
+		return protocol.Errorf(protocol.CodeUnknownTopic, "%s was deleted and made again", l.topic.Name)
+	case err != nil && protocol.AsError(err).Code == protocol.CodeUnknownTopic:
+		return protocol.Errorf(protocol.CodeUnknownTopic, "%s was deleted", l.topic.Name)
 	}
 	return nil
 }

@@ -7,32 +7,32 @@ import (
 	"time"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestAProducerEndsWhenItsTopicIsGone(t *testing.T) {
-	for says, answer := range map[string]func(topic messages.Topic) messages.TopicResponse{
-		" was deleted": func(topic messages.Topic) messages.TopicResponse {
-			return messages.TopicResponse{Error: messages.NewError(messages.CodeUnknownTopic, topic.Name)}
+	for says, answer := range map[string]func(topic protocol.Topic) protocol.TopicResponse{
+		" was deleted": func(topic protocol.Topic) protocol.TopicResponse {
+			return protocol.TopicResponse{Error: protocol.NewError(protocol.CodeUnknownTopic, topic.Name)}
 		},
-		" was deleted and made again": func(topic messages.Topic) messages.TopicResponse {
+		" was deleted and made again": func(topic protocol.Topic) protocol.TopicResponse {
 			topic.ID++
-			return messages.TopicResponse{Topic: &topic}
+			return protocol.TopicResponse{Topic: &topic}
 		},
 	} {
 		t.Run(says, func(t *testing.T) {
 			c, f := setup(t, 2)
-			there := func() messages.TopicResponse { return messages.TopicResponse{Topic: &f.topic} }
+			there := func() protocol.TopicResponse { return protocol.TopicResponse{Topic: &f.topic} }
 			var p *client.Producer
 			failed := betweenAttempts(t, func() error {
 				f.answerInfo(there)
 				p = produce(t, c, f, client.ProducerOptions{Partition: new(int32(1))})
-				f.answerInfo(func() messages.TopicResponse { return answer(f.topic) })
+				f.answerInfo(func() protocol.TopicResponse { return answer(f.topic) })
 				future := publish(t, p, "a")
 				_, err := future.Wait(bounded(t))
 				return err
 			})
-			if failed.Partition != 1 || failed.Err.Code != messages.CodeUnknownTopic || failed.Err.Detail != f.topic.Name+says {
+			if failed.Partition != 1 || failed.Err.Code != protocol.CodeUnknownTopic || failed.Err.Detail != f.topic.Name+says {
 				t.Fatalf("%+v", failed)
 			}
 			if again := p.Close(bounded(t)); !errors.Is(again, failed) {
@@ -46,10 +46,10 @@ func TestWhileATopicIsThereItIsNotAskedForAgainAndAgain(t *testing.T) {
 	const pause = 2 * time.Second // the least time between two questions
 	c, f := setup(t, 1)
 	asked, retries := make(chan struct{}, 4096), make(chan struct{}, 4096)
-	p := produce(t, c, f, client.ProducerOptions{OnRetry: func(int32, *messages.Error) { retries <- struct{}{} }})
-	f.answerInfo(func() messages.TopicResponse {
+	p := produce(t, c, f, client.ProducerOptions{OnRetry: func(int32, *protocol.Error) { retries <- struct{}{} }})
+	f.answerInfo(func() protocol.TopicResponse {
 		asked <- struct{}{}
-		return messages.TopicResponse{Topic: &f.topic}
+		return protocol.TopicResponse{Topic: &f.topic}
 	})
 	begun := time.Now()
 	publish(t, p, "a")
@@ -70,7 +70,7 @@ func TestWhileNobodyServesATopicThatIsThereItsProducersFailAfterTheDeliveryTimeo
 		publish(t, p, "a")
 		return p.Flush(bounded(t))
 	})
-	if failed.Err.Code != messages.CodeUnavailable || !strings.Contains(failed.Err.Detail, "nobody serves ") {
+	if failed.Err.Code != protocol.CodeUnavailable || !strings.Contains(failed.Err.Detail, "nobody serves ") {
 		t.Errorf("%+v", failed)
 	}
 }
@@ -79,10 +79,10 @@ func TestAProducerIsClosedWhileItsTopicIsAskedFor(t *testing.T) {
 	c, f := setup(t, 1)
 	p := produce(t, c, f, client.ProducerOptions{})
 	asked, answer := make(chan struct{}, 9), make(chan struct{})
-	f.answerInfo(func() messages.TopicResponse {
+	f.answerInfo(func() protocol.TopicResponse {
 		asked <- struct{}{}
 		<-answer
-		return messages.TopicResponse{}
+		return protocol.TopicResponse{}
 	})
 	publish(t, p, "a")
 	next(t, asked)

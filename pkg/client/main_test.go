@@ -17,7 +17,7 @@ import (
 
 	"laneway.dev/internal/embedded"
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // patience bounds every wait of a test for something that should come at once. On a
@@ -59,9 +59,9 @@ func respond(m *nats.Msg, data []byte) { _ = m.Respond(data) }
 type frontend struct {
 	t        testing.TB
 	conn     *nats.Conn
-	topic    messages.Topic
-	identify atomic.Pointer[func(messages.ProducerInitRequest) messages.ProducerInitResponse]
-	info     atomic.Pointer[func() messages.TopicResponse] // nil is the topic
+	topic    protocol.Topic
+	identify atomic.Pointer[func(protocol.ProducerInitRequest) protocol.ProducerInitResponse]
+	info     atomic.Pointer[func() protocol.TopicResponse] // nil is the topic
 	asked    atomic.Int32                                  // for the topic
 	produced chan *nats.Msg
 	fetches  chan *nats.Msg
@@ -78,29 +78,29 @@ func setup(t testing.TB, partitions int) (*client.Client, *frontend) {
 	name := strings.NewReplacer("/", "-", "#", "-").Replace(t.Name())
 	f := &frontend{
 		t: t, conn: connect(t),
-		topic: messages.Topic{
-			TopicConfig: messages.TopicConfig{Name: name, Partitions: partitions, MaxRecordBytes: 1 << 20}, ID: 7,
+		topic: protocol.Topic{
+			TopicConfig: protocol.TopicConfig{Name: name, Partitions: partitions, MaxRecordBytes: 1 << 20}, ID: 7,
 		},
 		produced: make(chan *nats.Msg, 4096), fetches: make(chan *nats.Msg, 64), credits: make(chan *nats.Msg, 4096),
 	}
-	f.subscribe(messages.TopicAPI+"info", func(m *nats.Msg) {
-		var r messages.TopicRequest
+	f.subscribe(protocol.TopicAPI+"info", func(m *nats.Msg) {
+		var r protocol.TopicRequest
 		if err := json.Unmarshal(m.Data, &r); err != nil || r.Name != name {
-			respond(m, messages.EncodeErrorResponse(messages.Errorf(messages.CodeUnknownTopic, "%q", r.Name)))
+			respond(m, protocol.EncodeErrorResponse(protocol.Errorf(protocol.CodeUnknownTopic, "%q", r.Name)))
 			return
 		}
-		response := messages.TopicResponse{Topic: &f.topic}
+		response := protocol.TopicResponse{Topic: &f.topic}
 		if f.asked.Add(1); f.info.Load() != nil {
 			response = (*f.info.Load())()
 		}
 		data, _ := json.Marshal(response)
 		respond(m, data)
 	})
-	f.answerInit(func(messages.ProducerInitRequest) messages.ProducerInitResponse {
-		return messages.ProducerInitResponse{ProducerID: producerID, ProducerEpoch: producerEpoch}
+	f.answerInit(func(protocol.ProducerInitRequest) protocol.ProducerInitResponse {
+		return protocol.ProducerInitResponse{ProducerID: producerID, ProducerEpoch: producerEpoch}
 	})
-	f.subscribe(messages.ProducerAPI+"init", func(m *nats.Msg) {
-		var r messages.ProducerInitRequest
+	f.subscribe(protocol.ProducerAPI+"init", func(m *nats.Msg) {
+		var r protocol.ProducerInitRequest
 		_ = json.Unmarshal(m.Data, &r)
 		data, _ := json.Marshal((*f.identify.Load())(r))
 		respond(m, data)
@@ -120,13 +120,13 @@ const (
 	producerEpoch = 3
 )
 
-func (f *frontend) answerInfo(answer func() messages.TopicResponse) { f.info.Store(&answer) }
+func (f *frontend) answerInfo(answer func() protocol.TopicResponse) { f.info.Store(&answer) }
 
-func (f *frontend) answerInit(answer func(messages.ProducerInitRequest) messages.ProducerInitResponse) {
+func (f *frontend) answerInit(answer func(protocol.ProducerInitRequest) protocol.ProducerInitResponse) {
 	f.identify.Store(&answer)
 }
 
-func creditPrefix(topic string) string { return messages.CreditPrefix + topic + "." }
+func creditPrefix(topic string) string { return protocol.CreditPrefix + topic + "." }
 
 func connect(t testing.TB) *nats.Conn {
 	t.Helper()
@@ -170,7 +170,7 @@ func (f *frontend) ackFrom(partition int, isFirst func(*nats.Msg) bool) {
 	var offset int64
 	f.subscribe(f.topic.Partition(partition).ProduceSubject(), func(m *nats.Msg) {
 		if offset == 0 && !isFirst(m) {
-			f.refuse(m, messages.NewError(messages.CodeOutOfOrderSequence, ""))
+			f.refuse(m, protocol.NewError(protocol.CodeOutOfOrderSequence, ""))
 			return
 		}
 		offset += f.ack(m, offset)
@@ -185,18 +185,18 @@ func (f *frontend) ackFrom(partition int, isFirst func(*nats.Msg) bool) {
 func (f *frontend) ack(m *nats.Msg, offset int64) int64 { return f.accept(m, offset, false) }
 
 func (f *frontend) accept(m *nats.Msg, offset int64, duplicate bool) int64 {
-	n, err := messages.CheckFrame(m.Data, 1<<22)
+	n, err := protocol.CheckFrame(m.Data, 1<<22)
 	if err != nil {
 		f.t.Errorf("a request is no batch frame: %v", err)
 	}
 	partition, _ := strconv.Atoi(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:])
-	respond(m, messages.AppendProduceAck(nil, messages.ProduceAck{
+	respond(m, protocol.AppendProduceAck(nil, protocol.ProduceAck{
 		Stream: "S", Sequence: uint64(offset) + 1, Duplicate: duplicate, Topic: f.topic.Name, Partition: int32(partition), Offset: offset, Records: n, Ticket: 3, Epoch: 5,
 	}))
 	return int64(n)
 }
 
-func (f *frontend) refuse(m *nats.Msg, err error) { respond(m, messages.EncodeErrorResponse(err)) }
+func (f *frontend) refuse(m *nats.Msg, err error) { respond(m, protocol.EncodeErrorResponse(err)) }
 
 // open hands the fetch requests for a partition to the test.
 func (f *frontend) open(partition int) {
@@ -225,7 +225,7 @@ func bounded(t testing.TB) context.Context {
 // values returns the records of a frame.
 func values(t testing.TB, frame []byte) []string {
 	t.Helper()
-	r, err := messages.NewFrameReader(frame)
+	r, err := protocol.NewFrameReader(frame)
 	if err != nil {
 		t.Fatal(err)
 	}

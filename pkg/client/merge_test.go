@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func partitionOf(m *nats.Msg) string { return m.Subject[strings.LastIndexByte(m.Subject, '.')+1:] }
@@ -29,7 +29,7 @@ func TestAllPartitionsAreReadEachInItsOrder(t *testing.T) {
 			}
 		}
 		for _, m := range asked {
-			f.status(m, messages.StatusEnd, 50)
+			f.status(m, protocol.StatusEnd, 50)
 		}
 	}()
 	var nextOf [3]int64
@@ -52,7 +52,7 @@ func (f *frontend) failOne(t *testing.T) *nats.Msg {
 	var other *nats.Msg
 	for range 2 {
 		if m := next(t, f.fetches); partitionOf(m) == "1" {
-			f.failFetch(m, messages.NewError(messages.CodeCorrupt, "key"))
+			f.failFetch(m, protocol.NewError(protocol.CodeCorrupt, "key"))
 		} else {
 			other = m
 		}
@@ -75,8 +75,8 @@ func TestAnErrorOfOnePartitionComesWhenTheOthersHaveEnded(t *testing.T) {
 		t.Fatalf("partition 0 was cut off: %v", err)
 	default:
 	}
-	f.status(other, messages.StatusEnd, 20)
-	r.failed(t, messages.NewError(messages.CodeCorrupt, ""))
+	f.status(other, protocol.StatusEnd, 20)
+	r.failed(t, protocol.NewError(protocol.CodeCorrupt, ""))
 }
 
 func TestAnErrorOfOnePartitionThatIsFollowedComesWhenTheOthersAreReadToTheirEnds(t *testing.T) {
@@ -97,7 +97,7 @@ func TestAnErrorOfOnePartitionThatIsFollowedComesWhenTheOthersAreReadToTheirEnds
 	}
 	f.send(other, 0, 9)
 	r.want(t, 0, 9)
-	f.failFetch(damaged, messages.NewError(messages.CodeCorrupt, "key"))
+	f.failFetch(damaged, protocol.NewError(protocol.CodeCorrupt, "key"))
 	again := next(t, f.fetches)
 	wantOffset(t, again, 10)
 	if partitionOf(again) != "0" || request(t, again).Follow {
@@ -105,8 +105,8 @@ func TestAnErrorOfOnePartitionThatIsFollowedComesWhenTheOthersAreReadToTheirEnds
 	}
 	f.send(again, 10, 12)
 	r.want(t, 10, 12)
-	f.status(again, messages.StatusEnd, 13)
-	r.failed(t, messages.NewError(messages.CodeCorrupt, ""))
+	f.status(again, protocol.StatusEnd, 13)
+	r.failed(t, protocol.NewError(protocol.CodeCorrupt, ""))
 }
 
 func TestErrorsOfSeveralPartitionsAreAllTold(t *testing.T) {
@@ -114,8 +114,8 @@ func TestErrorsOfSeveralPartitionsAreAllTold(t *testing.T) {
 	f.open(0)
 	f.open(1)
 	r := read(t, c.Consumer(f.options()).Records(bounded(t)))
-	f.failFetch(f.failOne(t), messages.NewError(messages.CodeOffsetOutOfRange, ""))
-	if text := r.failed(t, messages.NewError(messages.CodeCorrupt, "")); !strings.Contains(text, "OFFSET_OUT_OF_RANGE") {
+	f.failFetch(f.failOne(t), protocol.NewError(protocol.CodeOffsetOutOfRange, ""))
+	if text := r.failed(t, protocol.NewError(protocol.CodeCorrupt, "")); !strings.Contains(text, "OFFSET_OUT_OF_RANGE") {
 		t.Errorf("the error is %s", text)
 	}
 }
@@ -144,5 +144,5 @@ func TestReadingAllPartitionsEndsByCountAndContext(t *testing.T) {
 	counted.ended(t)
 
 	unknown := client.ConsumerOptions{Topic: "nothing"}
-	read(t, c.Consumer(unknown).Records(bounded(t))).failed(t, messages.NewError(messages.CodeUnknownTopic, ""))
+	read(t, c.Consumer(unknown).Records(bounded(t))).failed(t, protocol.NewError(protocol.CodeUnknownTopic, ""))
 }

@@ -7,7 +7,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"laneway.dev/pkg/delivery"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // ProducerOptions configure a producer. The zero value is good.
@@ -53,7 +53,7 @@ type ProducerOptions struct {
 	// OnRetry is called when batches of a partition are going to be sent again, with
 	// what the first of them failed with: the producer does not fail by it, but waits.
 	// It must not wait for the producer.
-	OnRetry func(partition int32, err *messages.Error)
+	OnRetry func(partition int32, err *protocol.Error)
 	// OnAck is called for each batch that is in the log, in the order of sending
 	// within a partition. It must not wait for the producer.
 	OnAck func(BatchAck)
@@ -68,7 +68,7 @@ func (o ProducerOptions) complete() ProducerOptions {
 		o.TracerProvider = noop.NewTracerProvider()
 	}
 	if o.OnRetry == nil {
-		o.OnRetry = func(int32, *messages.Error) {}
+		o.OnRetry = func(int32, *protocol.Error) {}
 	}
 	if o.OnAck == nil {
 		o.OnAck = func(BatchAck) {}
@@ -91,21 +91,21 @@ func (o ProducerOptions) window(first int32, random func() float64) delivery.Set
 }
 
 // targets returns the partitions that the producer sends to.
-func (o ProducerOptions) targets(topic messages.Topic) ([]messages.Partition, error) {
+func (o ProducerOptions) targets(topic protocol.Topic) ([]protocol.Partition, error) {
 	if o.Partition != nil {
 		n := *o.Partition
 		if n < 0 || int(n) >= topic.Partitions {
 			return nil, noPartition(topic, n)
 		}
-		return []messages.Partition{topic.Partition(int(n))}, nil
+		return []protocol.Partition{topic.Partition(int(n))}, nil
 	}
-	all := make([]messages.Partition, topic.Partitions)
+	all := make([]protocol.Partition, topic.Partitions)
 	for n := range all {
 		all[n] = topic.Partition(n)
 	}
 	return all, nil
 }
 
-func noPartition(topic messages.Topic, n int32) error {
-	return messages.Errorf(messages.CodeUnknownTopic, "%s has the partitions 0 to %d, not %d", topic.Name, topic.Partitions-1, n)
+func noPartition(topic protocol.Topic, n int32) error {
+	return protocol.Errorf(protocol.CodeUnknownTopic, "%s has the partitions 0 to %d, not %d", topic.Name, topic.Partitions-1, n)
 }

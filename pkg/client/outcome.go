@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // BatchAck tells that a batch is in the log. Its Offset is that of the first
@@ -30,7 +30,7 @@ type ProduceError struct {
 	// Absent says that no record without an ack is in the log: none was sent, or
 	// whatever was has been refused.
 	Absent bool
-	Err    *messages.Error
+	Err    *protocol.Error
 }
 
 // Error says which records are in the log for sure.

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // Producer sends records to a topic, each exactly once: what may have been lost
@@ -21,8 +21,8 @@ import (
 // goroutine.
 type Producer struct {
 	client   *Client
-	topic    messages.Topic
-	targets  []messages.Partition
+	topic    protocol.Topic
+	targets  []protocol.Partition
 	options  ProducerOptions
 	identity identity
 	payload  int // bytes that a frame may have
@@ -60,7 +60,7 @@ func (c *Client) newProducer(ctx context.Context, name string, options ProducerO
 		return nil, err
 	}
 	if expiry := topic.ProducerExpiry(); options.DeliveryTimeout >= expiry && expiry > 0 {
-		return nil, messages.Errorf(messages.CodeInvalidRequest,
+		return nil, protocol.Errorf(protocol.CodeInvalidRequest,
 			"a delivery timeout of %s: %s forgets a producer after %s, and would take its retry for a new batch",
 			options.DeliveryTimeout, topic.Name, expiry)
 	}
@@ -68,7 +68,7 @@ func (c *Client) newProducer(ctx context.Context, name string, options ProducerO
 	if err != nil {
 		return nil, err
 	}
-	payload := int(c.conn.MaxPayload()) - messages.EnvelopeRoom
+	payload := int(c.conn.MaxPayload()) - protocol.EnvelopeRoom
 	return &Producer{
 		client: c, topic: topic, targets: targets, options: options, identity: who, payload: payload,
 		buffer: &buffer{
@@ -80,7 +80,7 @@ func (c *Client) newProducer(ctx context.Context, name string, options ProducerO
 }
 
 // Topic returns the topic as it was when the producer was made.
-func (p *Producer) Topic() messages.Topic { return p.topic }
+func (p *Producer) Topic() protocol.Topic { return p.topic }
 
 // NextSequence returns how far the producer had come in a partition when it was
 // made: the sequence of the record that is the first one to be published there.

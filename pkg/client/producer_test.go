@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // single makes every record a batch of its own.
@@ -81,8 +81,8 @@ func sent(t testing.TB, m *nats.Msg, sequence, firstUnacked int, want ...string)
 		t.Errorf("records (-want +got):\n%s", diff)
 	}
 	got := []int{
-		number(t, m, messages.HeaderProducerID), number(t, m, messages.HeaderProducerEpoch),
-		number(t, m, messages.HeaderSequence), number(t, m, messages.HeaderFirstUnacked),
+		number(t, m, protocol.HeaderProducerID), number(t, m, protocol.HeaderProducerEpoch),
+		number(t, m, protocol.HeaderSequence), number(t, m, protocol.HeaderFirstUnacked),
 	}
 	if diff := cmp.Diff([]int{producerID, producerEpoch, sequence, firstUnacked}, got); diff != "" {
 		t.Errorf("id, epoch, sequence and first unacked (-want +got):\n%s", diff)
@@ -108,8 +108,8 @@ func TestRecordsArriveInBatchesInOrder(t *testing.T) {
 	for range acks {
 		m := next(t, f.produced)
 		records := values(t, m.Data)
-		sent(t, m, len(got), min(len(got), number(t, m, messages.HeaderFirstUnacked)), records...)
-		if m.Header.Get(messages.HeaderContentType) != messages.ContentTypeBatch || m.Header.Get(messages.HeaderProducer) != "" {
+		sent(t, m, len(got), min(len(got), number(t, m, protocol.HeaderFirstUnacked)), records...)
+		if m.Header.Get(protocol.HeaderContentType) != protocol.ContentTypeBatch || m.Header.Get(protocol.HeaderProducer) != "" {
 			t.Fatalf("headers %v", m.Header)
 		}
 		if len(m.Data) > 1000 {
@@ -253,7 +253,7 @@ func TestALargeRecordGoesAloneAndATooLargeOneNotAtAll(t *testing.T) {
 	large := strings.Repeat("x", f.topic.MaxRecordBytes)
 	publish(t, p, "a", large, "b")
 	_, err := p.Publish(bounded(t), client.ProducerRecord{Value: []byte(large + "x")})
-	if !errors.Is(err, messages.NewError(messages.CodeMessageTooLarge, "")) {
+	if !errors.Is(err, protocol.NewError(protocol.CodeMessageTooLarge, "")) {
 		t.Fatalf("error %v", err)
 	}
 	publish(t, p, "c")
@@ -271,25 +271,25 @@ func TestARecordThatLanewayWouldRefuseIsNotTaken(t *testing.T) {
 	c, f := setup(t, 1)
 	f.topic.MaxRecordBytes = 16 << 20
 	p := produce(t, c, f, client.ProducerOptions{})
-	many := make([]messages.Header, messages.MaxHeaders+1)
+	many := make([]protocol.Header, protocol.MaxHeaders+1)
 	for i := range many {
-		many[i] = messages.Header{Name: "n"}
+		many[i] = protocol.Header{Name: "n"}
 	}
 	for name, c := range map[string]struct {
 		record client.ProducerRecord
-		code   messages.Code
+		code   protocol.Code
 	}{
-		"larger than NATS carries": {client.ProducerRecord{Value: make([]byte, 9<<20)}, messages.CodeMaxPayload},
-		"too many headers":         {client.ProducerRecord{Headers: many}, messages.CodeHeadersTooLarge},
-		"too large headers":        {client.ProducerRecord{Headers: []messages.Header{{Name: "n", Value: strings.Repeat("x", 1<<16)}}}, messages.CodeHeadersTooLarge},
-		"a header's name":          {client.ProducerRecord{Headers: []messages.Header{{Name: "a b"}}}, messages.CodeHeaderInvalid},
-		"a header's value":         {client.ProducerRecord{Headers: []messages.Header{{Name: "n", Value: "a\nb"}}}, messages.CodeHeaderInvalid},
-		"a header of Laneway":      {client.ProducerRecord{Headers: []messages.Header{{Name: "laneway-subject"}}}, messages.CodeHeaderNotSupported},
-		"a name NATS cannot carry": {client.ProducerRecord{Headers: []messages.Header{{Name: "A/B", Value: "v"}}}, messages.CodeHeaderInvalid},
-		"blanks around a value":    {client.ProducerRecord{Headers: []messages.Header{{Name: "n", Value: " v"}}}, messages.CodeHeaderInvalid},
-		"an offset of its own":     {client.ProducerRecord{Headers: []messages.Header{{Name: "Laneway-Offset", Value: "9"}}}, messages.CodeHeaderNotSupported},
+		"larger than NATS carries": {client.ProducerRecord{Value: make([]byte, 9<<20)}, protocol.CodeMaxPayload},
+		"too many headers":         {client.ProducerRecord{Headers: many}, protocol.CodeHeadersTooLarge},
+		"too large headers":        {client.ProducerRecord{Headers: []protocol.Header{{Name: "n", Value: strings.Repeat("x", 1<<16)}}}, protocol.CodeHeadersTooLarge},
+		"a header's name":          {client.ProducerRecord{Headers: []protocol.Header{{Name: "a b"}}}, protocol.CodeHeaderInvalid},
+		"a header's value":         {client.ProducerRecord{Headers: []protocol.Header{{Name: "n", Value: "a\nb"}}}, protocol.CodeHeaderInvalid},
+		"a header of Laneway":      {client.ProducerRecord{Headers: []protocol.Header{{Name: "laneway-subject"}}}, protocol.CodeHeaderNotSupported},
+		"a name NATS cannot carry": {client.ProducerRecord{Headers: []protocol.Header{{Name: "A/B", Value: "v"}}}, protocol.CodeHeaderInvalid},
+		"blanks around a value":    {client.ProducerRecord{Headers: []protocol.Header{{Name: "n", Value: " v"}}}, protocol.CodeHeaderInvalid},
+		"an offset of its own":     {client.ProducerRecord{Headers: []protocol.Header{{Name: "Laneway-Offset", Value: "9"}}}, protocol.CodeHeaderNotSupported},
 	} {
-		if _, err := p.Publish(bounded(t), c.record); !errors.Is(err, messages.NewError(c.code, "")) {
+		if _, err := p.Publish(bounded(t), c.record); !errors.Is(err, protocol.NewError(c.code, "")) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

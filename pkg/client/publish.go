@@ -3,7 +3,7 @@ package client
 import (
 	"context"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // ProducerRecord is a record to be published.
@@ -13,7 +13,7 @@ type ProducerRecord struct {
 	// the same. Empty is any partition. The key is not stored: what a consumer needs
 	// belongs into the headers or the value.
 	Key     string
-	Headers []messages.Header
+	Headers []protocol.Header
 	Value   []byte
 }
 
@@ -27,7 +27,7 @@ type ProducerRecord struct {
 // that of ctx, MESSAGE_TOO_LARGE, MAX_PAYLOAD_EXCEEDED, HEADERS_TOO_LARGE,
 // HEADER_INVALID or HEADER_NOT_SUPPORTED; otherwise it is that of Err.
 func (p *Producer) Publish(ctx context.Context, r ProducerRecord) (Future, error) {
-	record := messages.Record{Headers: traced(ctx, r.Headers), Value: r.Value}
+	record := protocol.Record{Headers: traced(ctx, r.Headers), Value: r.Value}
 	if err := p.check(&record); err != nil {
 		return Future{}, err
 	}
@@ -38,14 +38,14 @@ func (p *Producer) Publish(ctx context.Context, r ProducerRecord) (Future, error
 }
 
 // check returns why Laneway would refuse the record, and with it its batch.
-func (p *Producer) check(r *messages.Record) error {
+func (p *Producer) check(r *protocol.Record) error {
 	size := r.Size()
 	if limit := p.topic.MaxRecordBytes; size > limit {
-		return messages.RecordTooLarge(size, limit)
+		return protocol.RecordTooLarge(size, limit)
 	}
 	if needs := frameOverhead + frameSize(r); needs > p.payload {
-		return messages.Errorf(messages.CodeMaxPayload, "%d bytes with headers; with a max_payload of %d a record may have %d",
-			needs, p.payload+messages.EnvelopeRoom, p.payload)
+		return protocol.Errorf(protocol.CodeMaxPayload, "%d bytes with headers; with a max_payload of %d a record may have %d",
+			needs, p.payload+protocol.EnvelopeRoom, p.payload)
 	}
 	if err := r.CheckHeaders(); err != nil {
 		return err
@@ -57,4 +57,4 @@ func (p *Producer) check(r *messages.Record) error {
 const frameOverhead = 16
 
 // frameSize bounds what a record needs in a frame.
-func frameSize(r *messages.Record) int { return r.Size() + 11 + 10*len(r.Headers) }
+func frameSize(r *protocol.Record) int { return r.Size() + 11 + 10*len(r.Headers) }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 const (
@@ -40,15 +40,15 @@ func (c *Client) call(ctx context.Context, subject string, request, response any
 	case err != nil:
 		return fmt.Errorf("%s: %w", subject, c.explain(err))
 	}
-	var failure messages.ErrorResponse
+	var failure protocol.ErrorResponse
 	if err := json.Unmarshal(answer.Data, &failure); err != nil {
-		return messages.Errorf(messages.CodeInternal, "the answer to %s is not JSON: %v", subject, err)
+		return protocol.Errorf(protocol.CodeInternal, "the answer to %s is not JSON: %v", subject, err)
 	}
 	if failure.Error != nil {
 		return failure.Error
 	}
 	if err := json.Unmarshal(answer.Data, response); err != nil {
-		return messages.Errorf(messages.CodeInternal, "the answer to %s has another shape: %v", subject, err)
+		return protocol.Errorf(protocol.CodeInternal, "the answer to %s has another shape: %v", subject, err)
 	}
 	return nil
 }
@@ -104,14 +104,14 @@ func outOfTime(ctx context.Context, err error) error {
 
 // passing says whether an error of a request may not come again.
 func passing(err error) bool {
-	if known, ok := errors.AsType[*messages.Error](err); ok {
+	if known, ok := errors.AsType[*protocol.Error](err); ok {
 		return known.Retryable()
 	}
 	return unsent(err) || errors.Is(err, nats.ErrNoResponders) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // find returns a topic, waiting a while for somebody who knows it.
-func (c *Client) find(ctx context.Context, name string) (topic messages.Topic, err error) {
+func (c *Client) find(ctx context.Context, name string) (topic protocol.Topic, err error) {
 	err = c.insist(ctx, func(ctx context.Context) error {
 		topic, _, err = c.Admin().TopicInfo(ctx, name)
 		return err

@@ -9,7 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 const (
@@ -101,7 +101,7 @@ func (c *Client) missing(ctx context.Context, p *progress) error {
 	defer cancel()
 	topic, _, err := c.Admin().TopicInfo(ctx, p.options.Topic)
 	switch {
-	case errors.Is(err, messages.NewError(messages.CodeUnknownTopic, "")):
+	case errors.Is(err, protocol.NewError(protocol.CodeUnknownTopic, "")):
 		return err
 	case err == nil && (p.partition < 0 || int(p.partition) >= topic.Partitions):
 		return noPartition(topic, p.partition)
@@ -110,9 +110,9 @@ func (c *Client) missing(ctx context.Context, p *progress) error {
 }
 
 // request is what to ask for next.
-func (p *progress) request() messages.FetchRequest {
+func (p *progress) request() protocol.FetchRequest {
 	o := p.options
-	r := messages.FetchRequest{
+	r := protocol.FetchRequest{
 		From: o.From, Time: o.Time, Follow: o.Follow, MaxWait: o.MaxWait.Milliseconds(),
 		WindowBytes: o.WindowBytes, Frames: true,
 	}
@@ -124,7 +124,7 @@ func (p *progress) request() messages.FetchRequest {
 		next := p.next
 		r.Offset, r.From, r.Time = &next, "", nil
 	case r.From == "" && r.Time == nil:
-		r.From = messages.FromEarliest
+		r.From = protocol.FromEarliest
 	}
 	return r
 }

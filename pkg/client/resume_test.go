@@ -8,7 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestSilenceIsAskedAgainFromTheNextOffset(t *testing.T) {
@@ -29,7 +29,7 @@ func TestSilenceIsAskedAgainFromTheNextOffset(t *testing.T) {
 		} else {
 			wantOffset(t, m, 5)
 		}
-		f.status(m, messages.StatusEnd, 5)
+		f.status(m, protocol.StatusEnd, 5)
 		select {
 		case m = <-f.fetches: // the answer was late, or half of it
 		case err := <-r.err:
@@ -51,10 +51,10 @@ func TestHeartbeatsAreAnswered(t *testing.T) {
 	r := read(t, c.Consumer(o).Records(bounded(t)))
 	m := next(t, f.fetches)
 	for range 100 {
-		f.status(m, messages.StatusHeartbeat, 0)
+		f.status(m, protocol.StatusHeartbeat, 0)
 		next(t, f.credits)
 	}
-	f.status(m, messages.StatusEnd, 0)
+	f.status(m, protocol.StatusEnd, 0)
 	r.ended(t)
 	if len(f.fetches) > 0 {
 		t.Error("asked again")
@@ -65,16 +65,16 @@ func TestARetryableErrorIsAskedAgain(t *testing.T) {
 	c, f := setup(t, 1)
 	f.open(0)
 	r := read(t, c.Consumer(f.options()).Records(bounded(t)))
-	f.failFetch(next(t, f.fetches), messages.NewError(messages.CodeTooManyFetches, ""))
+	f.failFetch(next(t, f.fetches), protocol.NewError(protocol.CodeTooManyFetches, ""))
 	m := next(t, f.fetches)
-	if request(t, m).From != messages.FromEarliest {
+	if request(t, m).From != protocol.FromEarliest {
 		t.Errorf("asked with %s", m.Data)
 	}
 	f.send(m, 0, 0)
-	f.failFetch(m, messages.NewError(messages.CodeCreditTimeout, ""))
+	f.failFetch(m, protocol.NewError(protocol.CodeCreditTimeout, ""))
 	m = next(t, f.fetches)
 	wantOffset(t, m, 1)
-	f.status(m, messages.StatusEnd, 1)
+	f.status(m, protocol.StatusEnd, 1)
 	r.want(t, 0, 0)
 	r.ended(t)
 }
@@ -86,9 +86,9 @@ func TestAnErrorThatLastsIsTold(t *testing.T) {
 	o.Retries = 1
 	r := read(t, c.Consumer(o).Records(bounded(t)))
 	for range 2 {
-		f.failFetch(next(t, f.fetches), messages.NewError(messages.CodeUnavailable, "no leader"))
+		f.failFetch(next(t, f.fetches), protocol.NewError(protocol.CodeUnavailable, "no leader"))
 	}
-	want := messages.NewError(messages.CodeUnavailable, "no leader")
+	want := protocol.NewError(protocol.CodeUnavailable, "no leader")
 	if text := r.failed(t, want); !strings.HasSuffix(text, ": "+want.Error()) {
 		t.Errorf("error %s", text)
 	}
@@ -98,8 +98,8 @@ func TestAnErrorOfTheRequestIsToldAtOnce(t *testing.T) {
 	c, f := setup(t, 1)
 	f.open(0)
 	r := read(t, c.Consumer(f.options()).Records(bounded(t)))
-	f.failFetch(next(t, f.fetches), messages.NewError(messages.CodeOffsetOutOfRange, "offset 9, end 3"))
-	want := messages.NewError(messages.CodeOffsetOutOfRange, "offset 9, end 3")
+	f.failFetch(next(t, f.fetches), protocol.NewError(protocol.CodeOffsetOutOfRange, "offset 9, end 3"))
+	want := protocol.NewError(protocol.CodeOffsetOutOfRange, "offset 9, end 3")
 	if text := r.failed(t, want); !strings.HasSuffix(text, ": "+want.Error()) {
 		t.Errorf("error %s", text)
 	}
@@ -112,9 +112,9 @@ func TestFollowingGoesOnWhateverBreaks(t *testing.T) {
 	o.Follow, o.Retries, o.MaxRecords = true, 1, 1
 	r := read(t, c.Consumer(o).Records(bounded(t)))
 	for range 3 {
-		f.failFetch(next(t, f.fetches), messages.NewError(messages.CodeUnavailable, ""))
+		f.failFetch(next(t, f.fetches), protocol.NewError(protocol.CodeUnavailable, ""))
 	}
-	f.status(next(t, f.fetches), messages.StatusEnd, -1) // a fetch that follows has no end
+	f.status(next(t, f.fetches), protocol.StatusEnd, -1) // a fetch that follows has no end
 	f.send(next(t, f.fetches), 0, 0)
 	r.want(t, 0, 0)
 	r.ended(t)
@@ -124,11 +124,11 @@ func TestAFetchFromTheEndIsResumedWhereItBegan(t *testing.T) {
 	c, f := setup(t, 1)
 	f.open(0)
 	o := f.options()
-	o.From, o.Follow, o.MaxRecords = messages.FromLatest, true, 1
+	o.From, o.Follow, o.MaxRecords = protocol.FromLatest, true, 1
 	r := read(t, c.Consumer(o).Records(bounded(t)))
 	m := next(t, f.fetches)
-	f.status(m, messages.StatusHeartbeat, 42)
-	f.failFetch(m, messages.NewError(messages.CodeUnavailable, ""))
+	f.status(m, protocol.StatusHeartbeat, 42)
+	f.failFetch(m, protocol.NewError(protocol.CodeUnavailable, ""))
 	m = next(t, f.fetches)
 	wantOffset(t, m, 42)
 	f.send(m, 42, 42)
@@ -158,7 +158,7 @@ func TestWhatALostConnectionLostIsAskedAgain(t *testing.T) {
 	m = next(t, f.fetches)
 	wantOffset(t, m, 1)
 	f.send(m, 1, 2)
-	f.status(m, messages.StatusEnd, 3)
+	f.status(m, protocol.StatusEnd, 3)
 	r.want(t, 1, 2)
 	r.ended(t)
 }
@@ -174,7 +174,7 @@ func TestAFetchWaitsForAFrontendToComeUp(t *testing.T) {
 	case <-soon(t).Done():
 	}
 	f.open(0)
-	f.status(next(t, f.fetches), messages.StatusEnd, 0)
+	f.status(next(t, f.fetches), protocol.StatusEnd, 0)
 	r.ended(t)
 }
 
@@ -184,7 +184,7 @@ func TestNobodyToFetchFromIsToldInTime(t *testing.T) {
 	o.Retries, o.Follow = 1, true
 	read(t, c.Consumer(o).Records(bounded(t))).failed(t, nats.ErrNoResponders)
 
-	unknown := messages.NewError(messages.CodeUnknownTopic, "")
+	unknown := protocol.NewError(protocol.CodeUnknownTopic, "")
 	o = f.options()
 	o.Partition = new(int32(1))
 	read(t, c.Consumer(o).Records(bounded(t))).failed(t, unknown)

@@ -10,23 +10,23 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestARefusalThatPassesIsNoFailure(t *testing.T) {
 	c, f := setup(t, 1)
 	f.receive(0)
 	retries := make(chan string, 9)
-	p := produce(t, c, f, client.ProducerOptions{BatchBytes: single, OnRetry: func(partition int32, err *messages.Error) {
+	p := produce(t, c, f, client.ProducerOptions{BatchBytes: single, OnRetry: func(partition int32, err *protocol.Error) {
 		retries <- fmt.Sprint(partition, " ", err)
 	}})
 	publish(t, p, "a", "b", "c")
 	f.ack(next(t, f.produced), 0)
-	f.refuse(next(t, f.produced), messages.NewError(messages.CodeOverloaded, "busy"))
-	f.refuse(next(t, f.produced), messages.NewError(messages.CodeOutOfOrderSequence, ""))
+	f.refuse(next(t, f.produced), protocol.NewError(protocol.CodeOverloaded, "busy"))
+	f.refuse(next(t, f.produced), protocol.NewError(protocol.CodeOutOfOrderSequence, ""))
 	flushed := background(func() error { return p.Flush(bounded(t)) })
 	second, third := next(t, f.produced), next(t, f.produced)
-	if got, want := next(t, retries), "0 "+messages.NewError(messages.CodeOverloaded, "busy").Error(); got != want {
+	if got, want := next(t, retries), "0 "+protocol.NewError(protocol.CodeOverloaded, "busy").Error(); got != want {
 		t.Errorf("told of %s, want %s", got, want)
 	}
 	sent(t, second, 1, 1, "b")
@@ -64,7 +64,7 @@ func TestALateOKOfAnEarlierAttemptCounts(t *testing.T) {
 	p := produce(t, c, f, client.ProducerOptions{AttemptTimeout: 50 * time.Millisecond})
 	future := publish(t, p, "a")
 	first := next(t, f.produced)
-	f.refuse(next(t, f.produced), messages.NewError(messages.CodeUnavailable, ""))
+	f.refuse(next(t, f.produced), protocol.NewError(protocol.CodeUnavailable, ""))
 	f.ack(first, 4)
 	if ack, err := future.Wait(bounded(t)); err != nil || ack.Offset != 4 {
 		t.Errorf("%+v, %v", ack, err)
@@ -79,7 +79,7 @@ func TestABatchThatNobodyReceivesWaitsForSomebody(t *testing.T) {
 		t.Fatal("acked by nobody")
 	}
 	// An attempt of b may be under way that comes before the next one of a.
-	f.ackFrom(0, func(m *nats.Msg) bool { return number(t, m, messages.HeaderSequence) == 0 })
+	f.ackFrom(0, func(m *nats.Msg) bool { return number(t, m, protocol.HeaderSequence) == 0 })
 	if err := p.Flush(bounded(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -127,11 +127,11 @@ func TestAFatalErrorFailsAllThatIsNotAcked(t *testing.T) {
 	if _, err := futures[0].Wait(bounded(t)); err != nil {
 		t.Fatal(err)
 	}
-	f.refuse(fenced, messages.NewError(messages.CodeInvalidEpoch, ""))
+	f.refuse(fenced, protocol.NewError(protocol.CodeInvalidEpoch, ""))
 	_, err := futures[1].Wait(bounded(t))
 	failed, ok := errors.AsType[*client.ProduceError](err)
 	if !ok || failed.FirstFailed != 1 || failed.Records != 2 || failed.Topic != f.topic.Name ||
-		failed.Err.Code != messages.CodeInvalidEpoch || !errors.Is(err, messages.NewError(messages.CodeInvalidEpoch, "")) {
+		failed.Err.Code != protocol.CodeInvalidEpoch || !errors.Is(err, protocol.NewError(protocol.CodeInvalidEpoch, "")) {
 		t.Fatalf("error %v", err)
 	}
 	if ack, err := futures[2].Wait(bounded(t)); err != nil || ack.Offset != 2 {
@@ -157,7 +157,7 @@ func TestAFailureOfOnePartitionFailsTheProducer(t *testing.T) {
 	publish(t, p, "0", "1", "2")
 	for range 3 {
 		if m := next(t, f.produced); values(t, m.Data)[0] == "1" {
-			f.refuse(m, messages.NewError(messages.CodeInternal, ""))
+			f.refuse(m, protocol.NewError(protocol.CodeInternal, ""))
 		}
 	}
 	failed, ok := errors.AsType[*client.ProduceError](p.Flush(bounded(t)))
@@ -186,7 +186,7 @@ func betweenAttempts(t *testing.T, fail func() error) *client.ProduceError {
 func TestAfterTheDeliveryTimeoutTheProducerFailsAndSaysWhatItWasRefusedFor(t *testing.T) {
 	c, f := setup(t, 2)
 	f.subscribe(f.topic.Partition(0).ProduceSubject(), func(m *nats.Msg) {
-		f.refuse(m, messages.NewError(messages.CodeStoreUnavailable, "full"))
+		f.refuse(m, protocol.NewError(protocol.CodeStoreUnavailable, "full"))
 	})
 	failed := betweenAttempts(t, func() error {
 		p := produce(t, c, f, client.ProducerOptions{
@@ -195,7 +195,7 @@ func TestAfterTheDeliveryTimeoutTheProducerFailsAndSaysWhatItWasRefusedFor(t *te
 		publish(t, p, "a", "b")
 		return p.Flush(bounded(t))
 	})
-	if failed.Err.Code != messages.CodeStoreUnavailable || !strings.HasPrefix(failed.Err.Detail, "given up after 50ms, in ") ||
+	if failed.Err.Code != protocol.CodeStoreUnavailable || !strings.HasPrefix(failed.Err.Detail, "given up after 50ms, in ") ||
 		!strings.HasSuffix(failed.Err.Detail, ": full") || !failed.Absent {
 		t.Fatalf("error %v", failed)
 	}
@@ -212,7 +212,7 @@ func TestWhatMayBeInTheLogOfAnotherPartitionIsNotSaidToBeAbsent(t *testing.T) {
 	publish(t, p, "0", "1")
 	for range 2 {
 		if m := next(t, f.produced); values(t, m.Data)[0] == "1" {
-			f.refuse(m, messages.NewError(messages.CodeMessageTooLarge, ""))
+			f.refuse(m, protocol.NewError(protocol.CodeMessageTooLarge, ""))
 		}
 	}
 	failed, ok := errors.AsType[*client.ProduceError](p.Flush(bounded(t)))
@@ -222,7 +222,7 @@ func TestWhatMayBeInTheLogOfAnotherPartitionIsNotSaidToBeAbsent(t *testing.T) {
 }
 
 func TestAProduceErrorCountsAsPeopleDo(t *testing.T) {
-	busy := messages.NewError(messages.CodeOverloaded, "")
+	busy := protocol.NewError(protocol.CodeOverloaded, "")
 	for want, err := range map[string]client.ProduceError{
 		"the first record is in the log, 1 is not acknowledged":       {FirstFailed: 1, Records: 1},
 		"the first 12 records are in the log, 3 are not in the log":   {FirstFailed: 12, Records: 3, Absent: true},
@@ -241,7 +241,7 @@ func TestAnAttemptThatIsNotAnsweredMayBeInTheLog(t *testing.T) {
 	p := produce(t, c, f, client.ProducerOptions{DeliveryTimeout: 50 * time.Millisecond})
 	publish(t, p, "a")
 	failed, ok := errors.AsType[*client.ProduceError](p.Flush(bounded(t)))
-	if !ok || failed.Err.Code != messages.CodeOutcomeUnknown || failed.Absent {
+	if !ok || failed.Err.Code != protocol.CodeOutcomeUnknown || failed.Absent {
 		t.Errorf("%+v", failed)
 	}
 }
@@ -257,7 +257,7 @@ func TestAnAnswerThatMakesNoSenseFailsTheProducer(t *testing.T) {
 			publish(t, p, "a")
 			flushed := background(func() error { return p.Flush(bounded(t)) })
 			respond(next(t, f.produced), []byte(answer))
-			if err := next(t, flushed); !errors.Is(err, messages.NewError(messages.CodeInternal, "")) {
+			if err := next(t, flushed); !errors.Is(err, protocol.NewError(protocol.CodeInternal, "")) {
 				t.Fatalf("error %v", err)
 			}
 		})

@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"laneway.dev/pkg/delivery"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // statusPoll bounds how long a missed status of the connection goes unnoticed.
@@ -39,10 +39,10 @@ func (p *Producer) start() error {
 	s := &sender{
 		p: p, conn: conn, inbox: conn.NewInbox() + ".",
 		headers: nats.Header{
-			messages.HeaderContentType:   {messages.ContentTypeBatch},
-			messages.HeaderProducerID:    {strconv.FormatInt(p.identity.id, 10)},
-			messages.HeaderProducerEpoch: {strconv.Itoa(int(p.identity.epoch))},
-			messages.HeaderTopicID:       {strconv.FormatUint(p.topic.ID, 10)},
+			protocol.HeaderContentType:   {protocol.ContentTypeBatch},
+			protocol.HeaderProducerID:    {strconv.FormatInt(p.identity.id, 10)},
+			protocol.HeaderProducerEpoch: {strconv.Itoa(int(p.identity.epoch))},
+			protocol.HeaderTopicID:       {strconv.FormatUint(p.topic.ID, 10)},
 		},
 		// Room for the answers to what is in flight, and to attempts given up before.
 		answers: make(chan *nats.Msg, 4*delivery.Span*len(p.targets)+64),
@@ -124,7 +124,7 @@ func (s *sender) step(now time.Time) (wake time.Time, err error) {
 			s.send(now, i, next)
 		}
 		s.settle(w)
-		if failed, ok := errors.AsType[*messages.Error](w.Err()); ok {
+		if failed, ok := errors.AsType[*protocol.Error](w.Err()); ok {
 			return wake, s.failure(i, failed)
 		}
 		if why, ok := w.Again(); ok {
@@ -178,8 +178,8 @@ func (s *sender) header(next delivery.Send[*batch]) nats.Header {
 	for name, values := range s.headers {
 		header[name] = values
 	}
-	header[messages.HeaderSequence] = []string{strconv.Itoa(int(next.Sequence))}
-	header[messages.HeaderFirstUnacked] = []string{strconv.Itoa(int(next.FirstUnacked))}
+	header[protocol.HeaderSequence] = []string{strconv.Itoa(int(next.Sequence))}
+	header[protocol.HeaderFirstUnacked] = []string{strconv.Itoa(int(next.FirstUnacked))}
 	// Without a tracer the span is the parent.
 	if sc := next.Batch.span.SpanContext(); sc.IsValid() {
 		injectTrace(sc, header)
@@ -188,14 +188,14 @@ func (s *sender) header(next delivery.Send[*batch]) nats.Header {
 }
 
 // notSent is the error of an attempt that NATS did not take, or only in part.
-func (s *sender) notSent(subject string, err error) *messages.Error {
+func (s *sender) notSent(subject string, err error) *protocol.Error {
 	switch {
 	case errors.Is(err, nats.ErrMaxPayload):
-		return messages.Errorf(messages.CodeMaxPayload, "%s: %v", subject, err)
+		return protocol.Errorf(protocol.CodeMaxPayload, "%s: %v", subject, err)
 	case unsent(err) || errors.Is(err, nats.ErrConnectionClosed):
-		return messages.Errorf(messages.CodeUnavailable, "%s: not sent: %v", subject, s.p.client.explain(err))
+		return protocol.Errorf(protocol.CodeUnavailable, "%s: not sent: %v", subject, s.p.client.explain(err))
 	}
-	return messages.Errorf(messages.CodeOutcomeUnknown, "%s: sending failed: %v", subject, err)
+	return protocol.Errorf(protocol.CodeOutcomeUnknown, "%s: sending failed: %v", subject, err)
 }
 
 // settle acks what has got its OK.
@@ -210,10 +210,10 @@ func (s *sender) settle(w *delivery.Window[*batch]) {
 
 // failure ends all windows after the one of a target has failed. What has an OK
 // counts as acked, in whichever window.
-func (s *sender) failure(target int, err *messages.Error) error {
+func (s *sender) failure(target int, err *protocol.Error) error {
 	if s.down {
 		detail := err.Detail + "; not connected to NATS at " + s.p.client.servers()
-		err = messages.NewError(err.Code, strings.TrimPrefix(detail, "; "))
+		err = protocol.NewError(err.Code, strings.TrimPrefix(detail, "; "))
 	}
 	absent := true
 	for _, w := range s.windows {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 const (
@@ -54,7 +54,7 @@ func (c *Client) fetch(ctx context.Context, p *progress, yield func(fetched, err
 		close(s.left)
 		if !ended && s.creditTo != "" {
 			// If it is lost, the frontend ends the fetch when nothing is heard.
-			_ = c.conn.Publish(s.creditTo, []byte(messages.CancelFetch))
+			_ = c.conn.Publish(s.creditTo, []byte(protocol.CancelFetch))
 		}
 		// On a closed connection there is nothing to leave.
 		_ = s.sub.Unsubscribe()
@@ -64,7 +64,7 @@ func (c *Client) fetch(ctx context.Context, p *progress, yield func(fetched, err
 		if err != nil {
 			return err
 		}
-		if m.Header.Get(messages.HeaderOffset) == "" {
+		if m.Header.Get(protocol.HeaderOffset) == "" {
 			g, err := s.gapIn(m)
 			if err != nil {
 				return err
@@ -135,7 +135,7 @@ func (s *session) open() error {
 }
 
 func (s *session) subject() string {
-	return messages.Partition{Topic: s.progress.options.Topic, Number: s.progress.partition}.FetchSubject()
+	return protocol.Partition{Topic: s.progress.options.Topic, Number: s.progress.partition}.FetchSubject()
 }
 
 // unsent is the error for a request that could not be sent.
@@ -166,7 +166,7 @@ func (s *session) receive(ctx context.Context) (*nats.Msg, error) {
 	case <-s.client.closed:
 		return nil, ErrClosed
 	case <-s.silence.C:
-		return nil, &broken{fmt.Errorf("fetch %s: %w", s.subject(), messages.Errorf(messages.CodeUnavailable,
+		return nil, &broken{fmt.Errorf("fetch %s: %w", s.subject(), protocol.Errorf(protocol.CodeUnavailable,
 			"nothing was heard for %s", s.progress.options.Silence))}
 	}
 }
@@ -193,7 +193,7 @@ func (s *session) batch(m *nats.Msg) (fetched, error) {
 // gap is the error for an answer that does not follow the one before: expected
 // where messages can have been lost.
 func (s *session) gap(what string) error {
-	err := fmt.Errorf("fetch %s: %w", s.subject(), messages.NewError(messages.CodeInternal, what))
+	err := fmt.Errorf("fetch %s: %w", s.subject(), protocol.NewError(protocol.CodeInternal, what))
 	dropped, droppedErr := s.sub.Dropped()
 	if s.client.conn.Stats().Reconnects != s.reconnects || droppedErr != nil || dropped > 0 {
 		return &broken{err}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestWhateverIsHeardBreaksTheSilence(t *testing.T) {
@@ -32,7 +32,7 @@ func TestWhateverIsHeardBreaksTheSilence(t *testing.T) {
 		begun := time.Now()
 		_, err := s.receive(t.Context())
 		again, ok := errors.AsType[*broken](err)
-		if !ok || !errors.Is(again.err, messages.NewError(messages.CodeUnavailable, "")) || time.Since(begun) != silence {
+		if !ok || !errors.Is(again.err, protocol.NewError(protocol.CodeUnavailable, "")) || time.Since(begun) != silence {
 			t.Errorf("error %v after %s", err, time.Since(begun))
 		}
 	})

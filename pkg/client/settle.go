@@ -3,7 +3,7 @@ package client
 import (
 	"fmt"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // errUnacked is how a producer ends that is not waited for.
@@ -76,7 +76,7 @@ func (b *buffer) firstUnacked(pending []*batch) int64 {
 }
 
 // failure is how the producer fails with the error of a batch.
-func (b *buffer) failure(target messages.Partition, absent bool, err *messages.Error) *ProduceError {
+func (b *buffer) failure(target protocol.Partition, absent bool, err *protocol.Error) *ProduceError {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return &ProduceError{

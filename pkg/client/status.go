@@ -8,27 +8,27 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // readBatch reads the headers of a batch.
 func readBatch(m *nats.Msg) (fetched, error) {
 	b := fetched{frame: m.Data}
 	var err error
-	if b.offset, err = natural(m, messages.HeaderOffset); err != nil {
+	if b.offset, err = natural(m, protocol.HeaderOffset); err != nil {
 		return b, err
 	}
-	if content := m.Header.Get(messages.HeaderContentType); content != messages.ContentTypeBatch {
-		return b, messages.Errorf(messages.CodeInternal, "batch frames were asked for, %.80q came", content)
+	if content := m.Header.Get(protocol.HeaderContentType); content != protocol.ContentTypeBatch {
+		return b, protocol.Errorf(protocol.CodeInternal, "batch frames were asked for, %.80q came", content)
 	}
-	if b.count, err = natural(m, messages.HeaderRecords); err != nil {
+	if b.count, err = natural(m, protocol.HeaderRecords); err != nil {
 		return b, err
 	}
 	if b.count == 0 || b.next() < b.offset {
-		return b, messages.Errorf(messages.CodeInternal, "a batch of %d records at offset %d", b.count, b.offset)
+		return b, protocol.Errorf(protocol.CodeInternal, "a batch of %d records at offset %d", b.count, b.offset)
 	}
-	if b.time, err = time.Parse(time.RFC3339Nano, m.Header.Get(messages.HeaderTime)); err != nil {
-		return b, messages.Errorf(messages.CodeInternal, "header %s: %v", messages.HeaderTime, err)
+	if b.time, err = time.Parse(time.RFC3339Nano, m.Header.Get(protocol.HeaderTime)); err != nil {
+		return b, protocol.Errorf(protocol.CodeInternal, "header %s: %v", protocol.HeaderTime, err)
 	}
 	return b, nil
 }
@@ -36,7 +36,7 @@ func readBatch(m *nats.Msg) (fetched, error) {
 func natural(m *nats.Msg, header string) (int64, error) {
 	n, err := strconv.ParseInt(m.Header.Get(header), 10, 64)
 	if err != nil || n < 0 {
-		return 0, messages.Errorf(messages.CodeInternal, "header %s is %.40q", header, m.Header.Get(header))
+		return 0, protocol.Errorf(protocol.CodeInternal, "header %s is %.40q", header, m.Header.Get(header))
 	}
 	return n, nil
 }
@@ -47,10 +47,10 @@ func (s *session) status(m *nats.Msg) (over bool, err error) {
 		return false, &broken{noResponders(s.subject())}
 	}
 	s.progress.served = true
-	switch status := m.Header.Get(messages.HeaderStatus); status {
-	case messages.StatusHeartbeat:
+	switch status := m.Header.Get(protocol.HeaderStatus); status {
+	case protocol.StatusHeartbeat:
 		return false, s.heartbeat(m)
-	case messages.StatusEnd, messages.StatusNoRecords: // no error has these
+	case protocol.StatusEnd, protocol.StatusNoRecords: // no error has these
 		return s.end(m)
 	}
 	return false, s.failure(m)
@@ -70,7 +70,7 @@ func (s *session) end(m *nats.Msg) (bool, error) {
 	}
 	if s.progress.options.Follow && !s.progress.complete() {
 		return false, &broken{fmt.Errorf("fetch %s: %w", s.subject(),
-			messages.Errorf(messages.CodeUnavailable, "the frontend has ended a fetch that follows"))}
+			protocol.Errorf(protocol.CodeUnavailable, "the frontend has ended a fetch that follows"))}
 	}
 	return true, nil
 }
@@ -78,7 +78,7 @@ func (s *session) end(m *nats.Msg) (bool, error) {
 // place compares where the frontend is with what has come. It also learns the
 // place of a fetch that has got nothing yet, to resume it there.
 func (s *session) place(m *nats.Msg) error {
-	next, err := natural(m, messages.HeaderNextOffset)
+	next, err := natural(m, protocol.HeaderNextOffset)
 	if err != nil {
 		return nil // it does not know
 	}
@@ -103,9 +103,9 @@ func (s *session) failure(m *nats.Msg) error {
 }
 
 // named are the codes of the catalogue by their names.
-var named = func() map[string]messages.Code {
-	byName := make(map[string]messages.Code)
-	for _, c := range messages.Codes() {
+var named = func() map[string]protocol.Code {
+	byName := make(map[string]protocol.Code)
+	for _, c := range protocol.Codes() {
 		byName[c.Kind().Name] = c
 	}
 	return byName
@@ -113,15 +113,15 @@ var named = func() map[string]messages.Code {
 
 // readError reads the error of a status. The description is the error's text,
 // which begins with what its code says already.
-func readError(m *nats.Msg) *messages.Error {
-	name, description := m.Header.Get(messages.HeaderError), m.Header.Get(messages.HeaderDesc)
+func readError(m *nats.Msg) *protocol.Error {
+	name, description := m.Header.Get(protocol.HeaderError), m.Header.Get(protocol.HeaderDesc)
 	code, known := named[name]
 	if !known {
-		return messages.Errorf(messages.CodeInternal, "status %.40q %.80s %.400s", m.Header.Get(messages.HeaderStatus), name, description)
+		return protocol.Errorf(protocol.CodeInternal, "status %.40q %.80s %.400s", m.Header.Get(protocol.HeaderStatus), name, description)
 	}
-	detail, found := strings.CutPrefix(description, messages.NewError(code, "").Error())
+	detail, found := strings.CutPrefix(description, protocol.NewError(code, "").Error())
 	if found {
 		detail = strings.TrimPrefix(detail, ": ")
 	}
-	return messages.NewError(code, detail)
+	return protocol.NewError(code, detail)
 }

@@ -12,7 +12,7 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 const tracerName = "laneway.dev/pkg/client"
@@ -32,17 +32,17 @@ func injectTrace(sc trace.SpanContext, header nats.Header) {
 
 // traced returns headers with the trace context of ctx, which consumers get with the
 // record. A traceparent among the headers stays as it is.
-func traced(ctx context.Context, headers []messages.Header) []messages.Header {
+func traced(ctx context.Context, headers []protocol.Header) []protocol.Header {
 	sc := trace.SpanContextFromContext(ctx)
-	if !sc.IsValid() || slices.ContainsFunc(headers, func(h messages.Header) bool { return h.Name == messages.HeaderTraceparent }) {
+	if !sc.IsValid() || slices.ContainsFunc(headers, func(h protocol.Header) bool { return h.Name == protocol.HeaderTraceparent }) {
 		return headers
 	}
 	carrier := nats.Header{}
 	injectTrace(sc, carrier)
 	headers = slices.Clone(headers) // it is the caller's
-	for _, name := range []string{messages.HeaderTraceparent, messages.HeaderTracestate} {
+	for _, name := range []string{protocol.HeaderTraceparent, protocol.HeaderTracestate} {
 		for _, value := range carrier[name] {
-			headers = append(headers, messages.Header{Name: name, Value: value})
+			headers = append(headers, protocol.Header{Name: name, Value: value})
 		}
 	}
 	return headers

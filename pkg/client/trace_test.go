@@ -13,7 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestTheSendSpanIsAChildAndTravelsInLowerCaseWithEveryAttempt(t *testing.T) {
@@ -28,7 +28,7 @@ func TestTheSendSpanIsAChildAndTravelsInLowerCaseWithEveryAttempt(t *testing.T) 
 		t.Fatal(err)
 	}
 	first := next(t, f.produced)
-	f.refuse(first, messages.NewError(messages.CodeOverloaded, ""))
+	f.refuse(first, protocol.NewError(protocol.CodeOverloaded, ""))
 	second := next(t, f.produced)
 	f.ack(second, 0)
 	if err := p.Close(ctx); err != nil {
@@ -54,8 +54,8 @@ func TestARecordCarriesTheTraceContextOfItsPublish(t *testing.T) {
 	defer provider.Shutdown(context.Background())
 	p := produce(t, c, f, client.ProducerOptions{})
 	ctx, span := provider.Tracer("test").Start(bounded(t), "publish")
-	own := []messages.Header{{Name: "traceparent", Value: "00-1-2-3"}}
-	for _, headers := range [][]messages.Header{nil, {{Name: "a", Value: "b"}}, own} {
+	own := []protocol.Header{{Name: "traceparent", Value: "00-1-2-3"}}
+	for _, headers := range [][]protocol.Header{nil, {{Name: "a", Value: "b"}}, own} {
 		if _, err := p.Publish(ctx, client.ProducerRecord{Headers: headers, Value: []byte("v")}); err != nil {
 			t.Fatal(err)
 		}
@@ -65,11 +65,11 @@ func TestARecordCarriesTheTraceContextOfItsPublish(t *testing.T) {
 		t.Fatal(err)
 	}
 	sc := span.SpanContext()
-	parent := messages.Header{Name: "traceparent", Value: "00-" + sc.TraceID().String() + "-" + sc.SpanID().String() + "-01"}
-	want := [][]messages.Header{{parent}, {{Name: "a", Value: "b"}, parent}, own, nil}
-	var got [][]messages.Header
+	parent := protocol.Header{Name: "traceparent", Value: "00-" + sc.TraceID().String() + "-" + sc.SpanID().String() + "-01"}
+	want := [][]protocol.Header{{parent}, {{Name: "a", Value: "b"}, parent}, own, nil}
+	var got [][]protocol.Header
 	for len(got) < len(want) {
-		frame, err := messages.NewFrameReader(next(t, f.produced).Data)
+		frame, err := protocol.NewFrameReader(next(t, f.produced).Data)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +91,7 @@ func TestTheSendSpanOfWhatFailsSaysSo(t *testing.T) {
 	defer provider.Shutdown(context.Background())
 	p := produce(t, c, f, client.ProducerOptions{TracerProvider: provider})
 	publish(t, p, "a")
-	f.refuse(next(t, f.produced), messages.NewError(messages.CodeInternal, ""))
+	f.refuse(next(t, f.produced), protocol.NewError(protocol.CodeInternal, ""))
 	if p.Close(bounded(t)) == nil {
 		t.Error("closed as if nothing had failed")
 	}

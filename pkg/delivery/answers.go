@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // Batch returns the batch of an attempt that was made, if it has no OK yet.
@@ -50,7 +50,7 @@ func (w *Window[T]) advanceHead() {
 // Refused tells that an attempt was answered with an error, or could not be
 // made. Only the last attempt of a batch counts, and only while it is in flight:
 // what an older one was refused for may be true no more.
-func (w *Window[T]) Refused(now time.Time, id ID, err *messages.Error) {
+func (w *Window[T]) Refused(now time.Time, id ID, err *protocol.Error) {
 	e := w.find(id)
 	if e == nil || !e.inFlight || id.Attempt != len(e.attempts)-1 {
 		return
@@ -85,7 +85,7 @@ func (w *Window[T]) Disconnect(now time.Time) {
 	}
 	for i := range w.queue {
 		if e := &w.queue[i]; e.inFlight {
-			e.ended(messages.NewError(messages.CodeOutcomeUnknown, "the connection was lost"))
+			e.ended(protocol.NewError(protocol.CodeOutcomeUnknown, "the connection was lost"))
 			w.hold(now, e.last)
 		}
 	}

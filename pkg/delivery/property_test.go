@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 
 	"laneway.dev/pkg/delivery"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // logged is a batch as the model's log and its network know it.
@@ -26,7 +26,7 @@ type partition struct {
 	log   []int
 }
 
-func (p *partition) produce(b logged) *messages.Error {
+func (p *partition) produce(b logged) *protocol.Error {
 	for _, old := range p.last {
 		if p.known && old.first == b.first && old.last == b.last {
 			return nil
@@ -38,7 +38,7 @@ func (p *partition) produce(b logged) *messages.Error {
 	case p.known && b.first != p.next, !p.known && b.first != b.firstUnacked:
 		return outOfOrder
 	}
-	p.known, p.next = true, messages.AddSequence(b.last, 1)
+	p.known, p.next = true, protocol.AddSequence(b.last, 1)
 	p.last = append(p.last, b)
 	if len(p.last) > delivery.Span {
 		p.last = p.last[1:]
@@ -51,7 +51,7 @@ func (p *partition) produce(b logged) *messages.Error {
 type packet struct {
 	id     delivery.ID
 	batch  logged
-	answer *messages.Error // nil is OK
+	answer *protocol.Error // nil is OK
 }
 
 // world is a producer, a partition and an unreliable network between them.
@@ -95,7 +95,7 @@ func (w *world) publish(records int) {
 // send takes what the window wants to send and checks it against the rules.
 func (w *world) send(t *rapid.T) {
 	for s, ok := w.window.Next(w.now); ok; s, ok = w.window.Next(w.now) {
-		b := logged{s.Sequence, messages.AddSequence(s.Sequence, int64(len(s.Batch))-1), s.FirstUnacked, s.Batch}
+		b := logged{s.Sequence, protocol.AddSequence(s.Sequence, int64(len(s.Batch))-1), s.FirstUnacked, s.Batch}
 		before, sent := w.boundary[s.ID.Batch]
 		switch {
 		case sent && (before.first != b.first || before.last != b.last):
@@ -120,7 +120,7 @@ func (w *world) lowest() uint64 {
 }
 
 // arrive lets the partition take the oldest request.
-func (w *world) arrive(refuseBefore, refuseAfter *messages.Error) {
+func (w *world) arrive(refuseBefore, refuseAfter *protocol.Error) {
 	if len(w.requests) == 0 {
 		return
 	}
@@ -170,7 +170,7 @@ func (w *world) misfortune(t *rapid.T) {
 	case 4:
 		w.arrive(busy, nil)
 	case 5: // committed, but nobody says so
-		w.arrive(nil, messages.NewError(messages.CodeOutcomeUnknown, ""))
+		w.arrive(nil, protocol.NewError(protocol.CodeOutcomeUnknown, ""))
 	case 6:
 		if len(w.requests) > 0 {
 			w.requests = w.requests[1:]

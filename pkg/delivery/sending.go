@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // Next returns what is to be sent now. Whoever calls it sends that, and tells
@@ -67,34 +67,34 @@ func (w *Window[T]) expire(now time.Time) {
 		waited := a.deadline.Sub(a.sent)
 		// The attempts of one burst double the timeout once, not each.
 		w.timeout = max(w.timeout, min(2*waited, w.settings.MaxAttemptTimeout))
-		e.ended(messages.Errorf(messages.CodeOutcomeUnknown, "no answer came within %s", waited))
+		e.ended(protocol.Errorf(protocol.CodeOutcomeUnknown, "no answer came within %s", waited))
 		w.hold(now, e.last)
 	}
 }
 
 // tooLate is the error for a batch that was not acknowledged in time. If it is
 // surely not in the log, it is what the batch was refused for last.
-func (w *Window[T]) tooLate(e *entry[T], absent bool) *messages.Error {
+func (w *Window[T]) tooLate(e *entry[T], absent bool) *protocol.Error {
 	tried := fmt.Sprintf("given up after %s, in %d attempts", w.settings.DeliveryTimeout, len(e.attempts))
 	if len(e.attempts) == 1 {
 		tried = strings.TrimSuffix(tried, "s")
 	}
 	switch {
 	case len(e.attempts) == 0:
-		return messages.NewError(messages.CodeUnavailable, tried+": it was never sent")
+		return protocol.NewError(protocol.CodeUnavailable, tried+": it was never sent")
 	case absent && e.last.Detail == "":
-		return messages.NewError(e.last.Code, tried)
+		return protocol.NewError(e.last.Code, tried)
 	case absent:
-		return messages.NewError(e.last.Code, tried+": "+e.last.Detail)
+		return protocol.NewError(e.last.Code, tried+": "+e.last.Detail)
 	case e.last == nil:
-		return messages.NewError(messages.CodeOutcomeUnknown, tried+": nothing was answered")
+		return protocol.NewError(protocol.CodeOutcomeUnknown, tried+": nothing was answered")
 	}
-	return messages.NewError(messages.CodeOutcomeUnknown, tried+"; the last one ended with "+e.last.Error())
+	return protocol.NewError(protocol.CodeOutcomeUnknown, tried+"; the last one ended with "+e.last.Error())
 }
 
 // hold stops the sending after a failure. The pause begins when nothing is in
 // flight any more.
-func (w *Window[T]) hold(now time.Time, err *messages.Error) {
+func (w *Window[T]) hold(now time.Time, err *protocol.Error) {
 	if !w.held {
 		w.held, w.why = true, err
 	}

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // ErrNoRoom is the error of an Add without Room.
@@ -40,7 +40,7 @@ type Window[T any] struct {
 	down     bool            // disconnected
 	held     bool            // a failure waits for the attempts in flight, then for resumeAt
 	resumeAt time.Time       // zero while attempts are in flight
-	why      *messages.Error // the failure that began it, to be taken
+	why      *protocol.Error // the failure that began it, to be taken
 	failures int             // in a row, for the backoff
 	timeout  time.Duration
 
@@ -59,23 +59,23 @@ type entry[T any] struct {
 	inFlight bool      // the last one is neither answered nor given up
 	acked    bool
 	unclear  bool            // an attempt ended so that it may be in the log
-	last     *messages.Error // why the last attempt that failed did
+	last     *protocol.Error // why the last attempt that failed did
 }
 
 // ended notes why an attempt failed.
-func (e *entry[T]) ended(err *messages.Error) {
+func (e *entry[T]) ended(err *protocol.Error) {
 	e.inFlight, e.last = false, err
 	e.unclear = e.unclear || !definite(err.Code)
 }
 
 // definite says whether a batch that was refused with the code is not in the log
 // for that attempt. One that is fenced may be there by a younger instance.
-func definite(code messages.Code) bool {
+func definite(code protocol.Code) bool {
 	switch code {
-	case messages.CodeOutcomeUnknown, messages.CodeInvalidEpoch, messages.CodeCorrupt:
+	case protocol.CodeOutcomeUnknown, protocol.CodeInvalidEpoch, protocol.CodeCorrupt:
 		return false
 	}
-	return code.Kind() != messages.CodeInternal.Kind() // which is that of a code unknown here
+	return code.Kind() != protocol.CodeInternal.Kind() // which is that of a code unknown here
 }
 
 // attempt is what an answer to it needs.
@@ -107,7 +107,7 @@ func (w *Window[T]) Add(now time.Time, batch T, records int) error {
 	}
 	assert(records > 0, "a batch has records")
 	w.queue = append(w.queue, entry[T]{batch: batch, sequence: w.sequence, records: records, added: now})
-	w.sequence = messages.AddSequence(w.sequence, int64(records))
+	w.sequence = protocol.AddSequence(w.sequence, int64(records))
 	w.check()
 	return nil
 }
@@ -133,7 +133,7 @@ func (w *Window[T]) FirstUnacked() int32 {
 }
 
 // Err returns the error with which the window has failed for good, which is a
-// *messages.Error; nil while it works.
+// *protocol.Error; nil while it works.
 func (w *Window[T]) Err() error { return w.err }
 
 // Acked returns a batch that has got its OK, each once and in the order of Add:
@@ -154,7 +154,7 @@ func pop[T any](queue *[]T) (first T, ok bool) {
 
 // Again returns why batches are going to be sent again: the first failure since
 // they were sent last, once.
-func (w *Window[T]) Again() (why *messages.Error, ok bool) {
+func (w *Window[T]) Again() (why *protocol.Error, ok bool) {
 	why, w.why = w.why, nil
 	return why, why != nil
 }
@@ -175,7 +175,7 @@ func (w *Window[T]) nothingLogged() bool {
 }
 
 // fail ends the window. What has an OK is acked, although what is before it fails.
-func (w *Window[T]) fail(err *messages.Error) {
+func (w *Window[T]) fail(err *protocol.Error) {
 	w.err, w.absent = err, w.nothingLogged()
 	for i := range w.queue {
 		if e := &w.queue[i]; e.acked {
@@ -188,7 +188,7 @@ func (w *Window[T]) fail(err *messages.Error) {
 }
 
 // Fail ends the window for a reason of its owner. It does nothing to one that has failed.
-func (w *Window[T]) Fail(err *messages.Error) {
+func (w *Window[T]) Fail(err *protocol.Error) {
 	if w.err == nil {
 		w.fail(err)
 	}
@@ -203,7 +203,7 @@ func (w *Window[T]) check() {
 	sequence := w.FirstUnacked()
 	for i := range w.queue {
 		assert(w.queue[i].sequence == sequence, "sequences are consecutive")
-		sequence = messages.AddSequence(sequence, int64(w.queue[i].records))
+		sequence = protocol.AddSequence(sequence, int64(w.queue[i].records))
 	}
 	assert(sequence == w.sequence, "the next batch follows the last one")
 }

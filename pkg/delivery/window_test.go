@@ -9,14 +9,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"laneway.dev/pkg/delivery"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 var (
-	busy       = messages.NewError(messages.CodeOverloaded, "")
-	outOfOrder = messages.NewError(messages.CodeOutOfOrderSequence, "")
+	busy       = protocol.NewError(protocol.CodeOverloaded, "")
+	outOfOrder = protocol.NewError(protocol.CodeOutOfOrderSequence, "")
 
-	outOfOrderFinal = messages.NewError(messages.CodeOutOfOrderFinal, "")
+	outOfOrderFinal = protocol.NewError(protocol.CodeOutOfOrderFinal, "")
 )
 
 // script drives a window in virtual time.
@@ -79,7 +79,7 @@ func (s *script) ok(sends ...delivery.Send[string]) {
 	}
 }
 
-func (s *script) refuse(send delivery.Send[string], err *messages.Error) {
+func (s *script) refuse(send delivery.Send[string], err *protocol.Error) {
 	s.Refused(s.now, send.ID, err)
 }
 
@@ -102,9 +102,9 @@ func (s *script) settled(acked, failed string) {
 }
 
 // fails checks that the window has failed for good.
-func (s *script) fails(code messages.Code) {
+func (s *script) fails(code protocol.Code) {
 	s.t.Helper()
-	if err, ok := s.Err().(*messages.Error); !ok || err.Code != code { //nolint:errorlint // promised to be exactly this
+	if err, ok := s.Err().(*protocol.Error); !ok || err.Code != code { //nolint:errorlint // promised to be exactly this
 		s.t.Fatalf("error %v, want %s", s.Err(), code.Kind().Name)
 	}
 	if _, ok := s.Wake(); ok || s.Room() || s.Add(s.now, "late", 1) != s.Err() { //nolint:errorlint // the very same
@@ -179,7 +179,7 @@ func TestAfterAFailureEverythingWaitsForWhatIsInFlightThenGoesAgainInOrder(t *te
 
 func TestTheFirstFailureIsWhyBatchesAreSentAgain(t *testing.T) {
 	s := newScript(t, delivery.Settings{})
-	again := func(want *messages.Error) {
+	again := func(want *protocol.Error) {
 		t.Helper()
 		if why, ok := s.Again(); why != want || ok != (want != nil) {
 			t.Errorf("again because of %v, want %v", why, want)
@@ -198,7 +198,7 @@ func TestTheFirstFailureIsWhyBatchesAreSentAgain(t *testing.T) {
 	second := s.sent("a", "b")
 	again(nil)
 	s.Disconnect(s.now)
-	if why, ok := s.Again(); !ok || why.Code != messages.CodeOutcomeUnknown {
+	if why, ok := s.Again(); !ok || why.Code != protocol.CodeOutcomeUnknown {
 		t.Errorf("again because of %v", why)
 	}
 	s.Reconnect()
@@ -228,7 +228,7 @@ func TestABatchThatWasNotSentHoldsThoseBehindIt(t *testing.T) {
 	s := newScript(t, delivery.Settings{})
 	s.add("a", "b")
 	send, _ := s.Next(s.now)
-	s.refuse(send, messages.NewError(messages.CodeUnavailable, "not connected"))
+	s.refuse(send, protocol.NewError(protocol.CodeUnavailable, "not connected"))
 	s.sent()
 	s.wakes(delivery.DefaultMinBackoff / 2)
 	s.sent("a", "b")
@@ -247,12 +247,12 @@ func TestOutOfOrderIsFatalOnlyIfTheServerSaysSo(t *testing.T) {
 	s.refuse(second["c"], outOfOrder)
 	s.sent()
 	s.refuse(second["b"], outOfOrderFinal)
-	s.fails(messages.CodeOutOfOrderFinal)
+	s.fails(protocol.CodeOutOfOrderFinal)
 	s.settled("a", "b c")
 }
 
 func TestAFatalErrorOfAnyBatchEndsTheWindow(t *testing.T) {
-	for _, code := range messages.Codes() {
+	for _, code := range protocol.Codes() {
 		if code.Kind().Retryable {
 			continue
 		}
@@ -260,7 +260,7 @@ func TestAFatalErrorOfAnyBatchEndsTheWindow(t *testing.T) {
 		s.add("a", "b", "c")
 		sends := s.sent("a", "b", "c")
 		s.ok(sends["c"])
-		s.refuse(sends["b"], messages.NewError(code, ""))
+		s.refuse(sends["b"], protocol.NewError(code, ""))
 		s.fails(code)
 		s.settled("c", "a b")
 	}
@@ -272,16 +272,16 @@ func TestAnOKOfAnyAttemptCountsAndARefusalOfAnOlderOneDoesNot(t *testing.T) {
 	first := s.sent("a", "b")
 	s.wakes(delivery.DefaultMinAttemptTimeout)
 	s.sent()
-	s.refuse(first["a"], messages.NewError(messages.CodeInvalidEpoch, "")) // given up already
+	s.refuse(first["a"], protocol.NewError(protocol.CodeInvalidEpoch, "")) // given up already
 	s.wakes(delivery.DefaultMinBackoff / 2)
 	second := s.sent("a", "b")
-	s.refuse(first["a"], messages.NewError(messages.CodeInvalidEpoch, ""))
+	s.refuse(first["a"], protocol.NewError(protocol.CodeInvalidEpoch, ""))
 	s.ok(first["a"])
 	if _, ok := s.Batch(second["a"].ID); ok {
 		t.Error("an acked batch can get a second OK")
 	}
 	s.OK(s.now, second["a"].ID)
-	s.refuse(second["a"], messages.NewError(messages.CodeInternal, ""))
+	s.refuse(second["a"], protocol.NewError(protocol.CodeInternal, ""))
 	s.ok(second["b"])
 	s.settled("a b", "")
 	if s.Err() != nil || s.Unacked() != 0 {
@@ -321,7 +321,7 @@ func TestAWindowThatHasFailedMayLoseItsConnection(t *testing.T) {
 	s := newScript(t, delivery.Settings{})
 	s.add("a")
 	s.sent("a")
-	s.Fail(messages.NewError(messages.CodeInternal, ""))
+	s.Fail(protocol.NewError(protocol.CodeInternal, ""))
 	s.Disconnect(s.now)
 	s.Reconnect()
 	if s.Room() {
@@ -377,25 +377,25 @@ func TestABatchThatIsAddedWithoutAConnectionWaitsForOneButNotForEver(t *testing.
 	s.add("c")
 	s.wakes(4 * time.Second)
 	s.sent()
-	s.fails(messages.CodeUnavailable)
+	s.fails(protocol.CodeUnavailable)
 	s.settled("", "c")
 }
 
 func TestTheLowestBatchFailsAfterTheDeliveryTimeout(t *testing.T) {
-	full := messages.NewError(messages.CodeTooManyProducers, "10 of 10")
+	full := protocol.NewError(protocol.CodeTooManyProducers, "10 of 10")
 	for name, c := range map[string]struct {
 		meanwhile func(*script)
-		code      messages.Code
+		code      protocol.Code
 		says      string
 		absent    bool
 	}{
-		"never sent":        {func(s *script) { s.Disconnect(s.now); s.add("a") }, messages.CodeUnavailable, "in 0 attempts: it was never sent", true},
-		"no answer":         {func(s *script) { s.add("a"); s.sent("a") }, messages.CodeOutcomeUnknown, "in 1 attempt: nothing was answered", false},
-		"always refused":    {func(s *script) { s.add("a"); s.refuse(s.sent("a")["a"], busy) }, messages.CodeOverloaded, "in 1 attempt", true},
-		"refused variously": {func(s *script) { s.refuseTwice(busy, full) }, messages.CodeTooManyProducers, "in 2 attempts: 10 of 10", true},
+		"never sent":        {func(s *script) { s.Disconnect(s.now); s.add("a") }, protocol.CodeUnavailable, "in 0 attempts: it was never sent", true},
+		"no answer":         {func(s *script) { s.add("a"); s.sent("a") }, protocol.CodeOutcomeUnknown, "in 1 attempt: nothing was answered", false},
+		"always refused":    {func(s *script) { s.add("a"); s.refuse(s.sent("a")["a"], busy) }, protocol.CodeOverloaded, "in 1 attempt", true},
+		"refused variously": {func(s *script) { s.refuseTwice(busy, full) }, protocol.CodeTooManyProducers, "in 2 attempts: 10 of 10", true},
 		"refused, once without knowing": {
-			func(s *script) { s.refuseTwice(messages.NewError(messages.CodeOutcomeUnknown, ""), full) },
-			messages.CodeOutcomeUnknown, "in 2 attempts; the last one ended with " + full.Error(), false,
+			func(s *script) { s.refuseTwice(protocol.NewError(protocol.CodeOutcomeUnknown, ""), full) },
+			protocol.CodeOutcomeUnknown, "in 2 attempts; the last one ended with " + full.Error(), false,
 		},
 		"lost, then refused": {func(s *script) {
 			s.add("a")
@@ -404,13 +404,13 @@ func TestTheLowestBatchFailsAfterTheDeliveryTimeout(t *testing.T) {
 			s.Reconnect()
 			s.wakes(delivery.DefaultMinBackoff / 2)
 			s.refuse(s.sent("a")["a"], busy)
-		}, messages.CodeOutcomeUnknown, "in 2 attempts; the last one ended with " + busy.Error(), false},
+		}, protocol.CodeOutcomeUnknown, "in 2 attempts; the last one ended with " + busy.Error(), false},
 		"refused, then no answer": {func(s *script) {
 			s.add("a")
 			s.refuse(s.sent("a")["a"], busy)
 			s.wakes(delivery.DefaultMinBackoff / 2)
 			s.sent("a")
-		}, messages.CodeOutcomeUnknown, "in 2 attempts; the last one ended with " + busy.Error(), false},
+		}, protocol.CodeOutcomeUnknown, "in 2 attempts; the last one ended with " + busy.Error(), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScript(t, delivery.Settings{DeliveryTimeout: 4 * time.Second})
@@ -427,7 +427,7 @@ func TestTheLowestBatchFailsAfterTheDeliveryTimeout(t *testing.T) {
 }
 
 // refuseTwice adds a batch, all of whose attempts are refused.
-func (s *script) refuseTwice(first, second *messages.Error) {
+func (s *script) refuseTwice(first, second *protocol.Error) {
 	s.t.Helper()
 	s.add("a")
 	s.refuse(s.sent("a")["a"], first)
@@ -441,20 +441,20 @@ func TestWhatFailsIsAbsentOnlyIfTheLowestBatchIsForSure(t *testing.T) {
 		absent bool
 	}{
 		"refused for good": {func(s *script, sends map[string]delivery.Send[string]) {
-			s.refuse(sends["a"], messages.NewError(messages.CodeMessageTooLarge, ""))
+			s.refuse(sends["a"], protocol.NewError(protocol.CodeMessageTooLarge, ""))
 		}, true},
 		"fenced": {func(s *script, sends map[string]delivery.Send[string]) {
-			s.refuse(sends["a"], messages.NewError(messages.CodeInvalidEpoch, ""))
+			s.refuse(sends["a"], protocol.NewError(protocol.CodeInvalidEpoch, ""))
 		}, false},
 		"an answer from the future": {func(s *script, sends map[string]delivery.Send[string]) {
-			s.refuse(sends["a"], messages.NewError(messages.Code(60000), ""))
+			s.refuse(sends["a"], protocol.NewError(protocol.Code(60000), ""))
 		}, false},
 		"the lowest is in flight": {func(s *script, sends map[string]delivery.Send[string]) {
-			s.refuse(sends["b"], messages.NewError(messages.CodeMessageTooLarge, ""))
+			s.refuse(sends["b"], protocol.NewError(protocol.CodeMessageTooLarge, ""))
 		}, false},
 		"a later one has an OK": {func(s *script, sends map[string]delivery.Send[string]) {
 			s.ok(sends["b"])
-			s.refuse(sends["a"], messages.NewError(messages.CodeMessageTooLarge, ""))
+			s.refuse(sends["a"], protocol.NewError(protocol.CodeMessageTooLarge, ""))
 		}, false},
 		"nothing is unacked": {func(s *script, sends map[string]delivery.Send[string]) {
 			s.ok(sends["a"], sends["b"])
@@ -476,7 +476,7 @@ func TestTheOwnerMayEndTheWindow(t *testing.T) {
 	s.ok(s.sent("a", "b")["b"])
 	s.Fail(busy)
 	s.Fail(outOfOrder)
-	s.fails(messages.CodeOverloaded)
+	s.fails(protocol.CodeOverloaded)
 	s.settled("b", "a")
 }
 
@@ -489,7 +489,7 @@ func TestAnswersToUnknownAttemptsAreIgnored(t *testing.T) {
 			t.Errorf("there is a batch of %+v", id)
 		}
 		s.OK(s.now, id)
-		s.Refused(s.now, id, messages.NewError(messages.CodeInternal, ""))
+		s.Refused(s.now, id, protocol.NewError(protocol.CodeInternal, ""))
 	}
 	if s.Err() != nil || s.Unacked() != 1 {
 		t.Error("something was taken for an answer")

@@ -44,20 +44,6 @@ func TestEntryOfADecodedCommittedAliasesTheBuffer(t *testing.T) {
 	wantAlias(t, buf, mustDecode(t, buf).(Committed).Entry)
 }
 
-func TestValueOfAReadRecordAliasesTheFrame(t *testing.T) {
-	frame := frameOf(sampleRecords...)
-	r, err := NewFrameReader(frame)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	rec, ok := r.Next()
-	if !ok {
-		t.Fatal(r.Err())
-	}
-	wantAlias(t, frame, rec.Value)
-}
-
 func TestStringsOfADecodedMessageAreCopies(t *testing.T) {
 	buf := Encode(sampleStage)
 	stage := mustDecode(t, buf).(Stage)
@@ -92,23 +78,6 @@ func TestDecodingAllocatesNothingForPayloads(t *testing.T) {
 	buf := Encode(Stage{samplePartition, 1, []StageBatch{{Lane: "a", Payload: make([]byte, payload)}}})
 	if n := allocated(func() { mustDecode(t, buf) }); n > 64<<10 {
 		t.Errorf("decoding a payload of %d bytes allocates %d bytes", payload, n)
-	}
-}
-
-func TestReadingAFrameAllocatesNothingForValues(t *testing.T) {
-	const size = 4 << 20
-	frame := EncodeRecord(Record{Value: make([]byte, size)})
-	n := allocated(func() {
-		r, err := NewFrameReader(frame)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Close()
-		for _, ok := r.Next(); ok; _, ok = r.Next() {
-		}
-	})
-	if n > 64<<10 {
-		t.Errorf("reading a value of %d bytes allocates %d bytes", size, n)
 	}
 }
 

@@ -3,6 +3,8 @@ package messages
 import (
 	"math"
 	"time"
+
+	"laneway.dev/pkg/internal/codec"
 )
 
 // entryVersion is the version of the log entry. Another one is not read.
@@ -89,27 +91,27 @@ func EncodeEntry(n Entry) []byte {
 	for i := range n.Batches {
 		refs[i] = [2]int{lanes.of(n.Batches[i].Lane), keys.of(n.Batches[i].Extent.Key)}
 	}
-	return encode(64+40*len(n.Batches), func(e *encoder) {
-		e.array(entryFields)
-		e.uint(entryVersion)
-		e.uint(n.TopicID)
-		e.string(n.Owner)
-		e.uint(n.OwnerEpoch)
-		e.uint(n.Epoch)
-		e.uint(n.SequencerEpoch)
-		e.int(n.BaseOffset)
-		e.int(n.Gap)
-		e.bool(n.Created)
-		e.int(n.Time)
-		writeList(e, lanes.names, func(e *encoder, s *string) { e.string(*s) })
-		writeList(e, keys.names, func(e *encoder, s *string) { e.string(*s) })
-		e.array(len(n.Batches))
+	return codec.Encode(64+40*len(n.Batches), func(e *codec.Encoder) {
+		e.Array(entryFields)
+		e.Uint(entryVersion)
+		e.Uint(n.TopicID)
+		e.Text(n.Owner)
+		e.Uint(n.OwnerEpoch)
+		e.Uint(n.Epoch)
+		e.Uint(n.SequencerEpoch)
+		e.Int(n.BaseOffset)
+		e.Int(n.Gap)
+		e.Bool(n.Created)
+		e.Int(n.Time)
+		codec.WriteList(e, lanes.names, func(e *codec.Encoder, s *string) { e.Text(*s) })
+		codec.WriteList(e, keys.names, func(e *codec.Encoder, s *string) { e.Text(*s) })
+		e.Array(len(n.Batches))
 		for i := range n.Batches {
 			encodePlaceholder(e, &n.Batches[i], refs[i])
 		}
-		writeList(e, n.Fences, encodeLoggedFence)
-		writeList(e, n.Refused, encodeLaneNumbers)
-		e.uint(n.RisingFrom)
+		codec.WriteList(e, n.Fences, encodeLoggedFence)
+		codec.WriteList(e, n.Refused, encodeLaneNumbers)
+		e.Uint(n.RisingFrom)
 	})
 }
 
@@ -120,22 +122,22 @@ const (
 	sequencedFields   = placeholderFields + 3
 )
 
-func encodePlaceholder(e *encoder, p *Placeholder, ref [2]int) {
+func encodePlaceholder(e *codec.Encoder, p *Placeholder, ref [2]int) {
 	sequenced := p.Sequence.ProducerID != 0
 	if sequenced {
-		e.array(sequencedFields)
+		e.Array(sequencedFields)
 	} else {
-		e.array(placeholderFields)
+		e.Array(placeholderFields)
 	}
-	e.uint(uint64(ref[0]))
-	e.uint(p.Number)
-	e.uint(p.Floor)
-	e.uint(uint64(p.Records))
-	e.uint(uint64(ref[1]))
-	e.int(p.Extent.Offset)
-	e.int(p.Extent.Length)
-	e.uint(uint64(p.Extent.CRC))
-	e.string(p.MessageID)
+	e.Uint(uint64(ref[0]))
+	e.Uint(p.Number)
+	e.Uint(p.Floor)
+	e.Uint(uint64(p.Records))
+	e.Uint(uint64(ref[1]))
+	e.Int(p.Extent.Offset)
+	e.Int(p.Extent.Length)
+	e.Uint(uint64(p.Extent.CRC))
+	e.Text(p.MessageID)
 	if sequenced {
 		encodeSequence(e, p.Sequence)
 	}
@@ -143,64 +145,64 @@ func encodePlaceholder(e *encoder, p *Placeholder, ref [2]int) {
 
 // DecodeEntry reads a log entry. Errors wrap ErrMalformed.
 func DecodeEntry(data []byte) (Entry, error) {
-	d := acquireDecoder(data)
-	defer d.release()
-	fields := d.array()
-	switch v := d.uint(); {
-	case d.err != nil:
+	d := codec.Acquire(data)
+	defer d.Release()
+	fields := d.Array()
+	switch v := d.Uint(); {
+	case d.Err() != nil:
 	case v != entryVersion:
-		d.fail("log entry of version %d, this process reads %d", v, entryVersion)
+		d.Fail("log entry of version %d, this process reads %d", v, entryVersion)
 	case fields != entryFields:
-		d.fail("log entry of %d fields", fields)
+		d.Fail("log entry of %d fields", fields)
 	}
 	n := Entry{
-		TopicID: d.uint(), Owner: d.string(), OwnerEpoch: d.uint(), Epoch: d.uint(), SequencerEpoch: d.uint(), BaseOffset: d.natural(),
-		Gap: d.natural(), Created: d.bool(), Time: d.int(),
+		TopicID: d.Uint(), Owner: d.Text(), OwnerEpoch: d.Uint(), Epoch: d.Uint(), SequencerEpoch: d.Uint(), BaseOffset: d.Natural(),
+		Gap: d.Natural(), Created: d.Bool(), Time: d.Int(),
 	}
-	lanes := list(d, (*decoder).string)
-	keys := list(d, (*decoder).string)
-	n.Batches = list(d, func(d *decoder) Placeholder { return decodePlaceholder(d, lanes, keys) })
-	n.Fences = list(d, decodeLoggedFence)
-	n.Refused = list(d, decodeLaneNumbers)
-	n.RisingFrom = d.uint()
-	d.end()
+	lanes := codec.List(d, (*codec.Decoder).Text)
+	keys := codec.List(d, (*codec.Decoder).Text)
+	n.Batches = codec.List(d, func(d *codec.Decoder) Placeholder { return decodePlaceholder(d, lanes, keys) })
+	n.Fences = codec.List(d, decodeLoggedFence)
+	n.Refused = codec.List(d, decodeLaneNumbers)
+	n.RisingFrom = d.Uint()
+	d.End()
 	if n.Gap > n.BaseOffset {
-		d.fail("a gap of %d offsets below offset %d", n.Gap, n.BaseOffset)
+		d.Fail("a gap of %d offsets below offset %d", n.Gap, n.BaseOffset)
 	}
 	if n.Records() > math.MaxInt64-n.BaseOffset {
-		d.fail("%d records from offset %d", n.Records(), n.BaseOffset)
+		d.Fail("%d records from offset %d", n.Records(), n.BaseOffset)
 	}
-	if d.err != nil {
-		return Entry{}, d.err
+	if d.Err() != nil {
+		return Entry{}, d.Err()
 	}
 	return n, nil
 }
 
-func decodePlaceholder(d *decoder, lanes, keys []string) Placeholder {
-	fields := d.array()
+func decodePlaceholder(d *codec.Decoder, lanes, keys []string) Placeholder {
+	fields := d.Array()
 	if fields != placeholderFields && fields != sequencedFields {
-		d.fail("placeholder of %d fields", fields)
+		d.Fail("placeholder of %d fields", fields)
 	}
 	p := Placeholder{
-		Lane: lookUp(d, lanes), Number: d.uint(), Floor: d.uint(), Records: d.uint32(),
-		Extent:    Extent{Key: lookUp(d, keys), Offset: d.natural(), Length: d.natural(), CRC: d.uint32()},
-		MessageID: d.string(),
+		Lane: lookUp(d, lanes), Number: d.Uint(), Floor: d.Uint(), Records: d.Uint32(),
+		Extent:    Extent{Key: lookUp(d, keys), Offset: d.Natural(), Length: d.Natural(), CRC: d.Uint32()},
+		MessageID: d.Text(),
 	}
 	p.Extent.check(d)
 	if fields == sequencedFields {
 		if p.Sequence = decodeSequence(d); p.Sequence.ProducerID == 0 {
-			d.fail("a placeholder with the sequence of no producer")
+			d.Fail("a placeholder with the sequence of no producer")
 		}
 	}
 	return p
 }
 
-func lookUp(d *decoder, names []string) string {
-	i := d.uint()
-	if d.err == nil && i >= uint64(len(names)) {
-		d.fail("reference %d into %d names", i, len(names))
+func lookUp(d *codec.Decoder, names []string) string {
+	i := d.Uint()
+	if d.Err() == nil && i >= uint64(len(names)) {
+		d.Fail("reference %d into %d names", i, len(names))
 	}
-	if d.err != nil {
+	if d.Err() != nil {
 		return ""
 	}
 	return names[i]

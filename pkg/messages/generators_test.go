@@ -2,10 +2,11 @@ package messages
 
 import (
 	"math"
-	"strings"
 	"time"
 
 	"pgregory.net/rapid"
+
+	"laneway.dev/pkg/protocol"
 )
 
 // Generators of everything that travels. Counts of zero give nil, which is what
@@ -33,8 +34,8 @@ var genNatural = rapid.Int64Range(0, math.MaxInt64)
 
 var genTopicName = rapid.StringMatching(`[A-Za-z0-9_-]{1,64}`)
 
-var genPartition = rapid.Custom(func(t *rapid.T) Partition {
-	return Partition{
+var genPartition = rapid.Custom(func(t *rapid.T) protocol.Partition {
+	return protocol.Partition{
 		Topic:   genTopicName.Draw(t, "topic"),
 		TopicID: rapid.Uint64().Draw(t, "topic id"),
 		Number:  rapid.Int32().Draw(t, "partition"),
@@ -68,7 +69,7 @@ var genSequence = rapid.Custom(func(t *rapid.T) Sequence {
 	}
 })
 
-var genFirstUnacked = rapid.Int32Range(NotSaid, math.MaxInt32)
+var genFirstUnacked = rapid.Int32Range(protocol.NotSaid, math.MaxInt32)
 
 var genFence = rapid.Custom(func(t *rapid.T) ProducerFence {
 	return ProducerFence{
@@ -149,7 +150,7 @@ var genLaneNumbers = rapid.Custom(func(t *rapid.T) LaneNumbers {
 	return LaneNumbers{Lane: genString.Draw(t, "lane"), Numbers: listOf(rapid.Uint64(), 40).Draw(t, "numbers")}
 })
 
-var genCode = rapid.Custom(func(t *rapid.T) Code { return Code(rapid.Uint16().Draw(t, "code")) })
+var genCode = rapid.Custom(func(t *rapid.T) protocol.Code { return protocol.Code(rapid.Uint16().Draw(t, "code")) })
 
 var genRefusal = rapid.Custom(func(t *rapid.T) Refusal {
 	return Refusal{
@@ -173,59 +174,59 @@ var genOutcome = rapid.Custom(func(t *rapid.T) Outcome {
 })
 
 // genBody draws a message of each kind for a partition and an epoch.
-var genBody = map[kind]func(t *rapid.T, p Partition, epoch uint64) Message{
-	kindStage: func(t *rapid.T, p Partition, epoch uint64) Message {
+var genBody = map[kind]func(t *rapid.T, p protocol.Partition, epoch uint64) Message{
+	kindStage: func(t *rapid.T, p protocol.Partition, epoch uint64) Message {
 		return Stage{p, epoch, listOf(genStageBatch, 5).Draw(t, "batches")}
 	},
-	kindRefused: func(t *rapid.T, p Partition, epoch uint64) Message {
+	kindRefused: func(t *rapid.T, p protocol.Partition, epoch uint64) Message {
 		return Refused{p, epoch, listOf(genRefusal, 5).Draw(t, "refusals")}
 	},
-	kindStaged: func(t *rapid.T, p Partition, epoch uint64) Message {
+	kindStaged: func(t *rapid.T, p protocol.Partition, epoch uint64) Message {
 		return Staged{p, epoch, listOf(genStagedBatch, 5).Draw(t, "batches")}
 	},
-	kindAnnounce:  func(_ *rapid.T, p Partition, epoch uint64) Message { return Announce{p, epoch} },
-	kindAnnounced: func(_ *rapid.T, p Partition, epoch uint64) Message { return Announced{p, epoch} },
-	kindAdvance: func(t *rapid.T, p Partition, epoch uint64) Message {
+	kindAnnounce:  func(_ *rapid.T, p protocol.Partition, epoch uint64) Message { return Announce{p, epoch} },
+	kindAnnounced: func(_ *rapid.T, p protocol.Partition, epoch uint64) Message { return Announced{p, epoch} },
+	kindAdvance: func(t *rapid.T, p protocol.Partition, epoch uint64) Message {
 		return Advance{p, epoch, listOf(genLaneProgress, 20).Draw(t, "lanes")}
 	},
-	kindMissing: func(t *rapid.T, p Partition, epoch uint64) Message {
+	kindMissing: func(t *rapid.T, p protocol.Partition, epoch uint64) Message {
 		return Missing{p, epoch, listOf(genLaneNumbers, 5).Draw(t, "lanes")}
 	},
-	kindFenced: func(_ *rapid.T, p Partition, epoch uint64) Message { return Fenced{p, epoch} },
-	kindRelease: func(t *rapid.T, p Partition, epoch uint64) Message {
+	kindFenced: func(_ *rapid.T, p protocol.Partition, epoch uint64) Message { return Fenced{p, epoch} },
+	kindRelease: func(t *rapid.T, p protocol.Partition, epoch uint64) Message {
 		return Release{
 			p, epoch, rapid.Uint64().Draw(t, "sequencer epoch"), rapid.Uint64().Draw(t, "hello term"),
 			listOf(genStagedBatch, 5).Draw(t, "batches"),
 		}
 	},
-	kindReleaseAgain: func(t *rapid.T, p Partition, epoch uint64) Message {
+	kindReleaseAgain: func(t *rapid.T, p protocol.Partition, epoch uint64) Message {
 		return ReleaseAgain{p, epoch, listOf(genLaneNumbers, 5).Draw(t, "lanes")}
 	},
-	kindHello: func(_ *rapid.T, p Partition, epoch uint64) Message { return Hello{p, epoch} },
-	kindOutcomes: func(t *rapid.T, p Partition, epoch uint64) Message {
+	kindHello: func(_ *rapid.T, p protocol.Partition, epoch uint64) Message { return Hello{p, epoch} },
+	kindOutcomes: func(t *rapid.T, p protocol.Partition, epoch uint64) Message {
 		return Outcomes{p, epoch, listOf(genOutcome, 20).Draw(t, "outcomes")}
 	},
-	kindCommitted: func(t *rapid.T, p Partition, epoch uint64) Message {
+	kindCommitted: func(t *rapid.T, p protocol.Partition, epoch uint64) Message {
 		return Committed{p, epoch, genBytes(600).Draw(t, "entry")}
 	},
-	kindReadOnly: func(t *rapid.T, p Partition, _ uint64) Message {
+	kindReadOnly: func(t *rapid.T, p protocol.Partition, _ uint64) Message {
 		return ReadOnly{p, genString.Draw(t, "damage")}
 	},
-	kindFenceProducer: func(t *rapid.T, p Partition, epoch uint64) Message {
+	kindFenceProducer: func(t *rapid.T, p protocol.Partition, epoch uint64) Message {
 		return FenceProducer{p, epoch, genFence.Draw(t, "fence"), rapid.Bool().Draw(t, "if known")}
 	},
-	kindProducerFenced: func(t *rapid.T, p Partition, epoch uint64) Message {
+	kindProducerFenced: func(t *rapid.T, p protocol.Partition, epoch uint64) Message {
 		return ProducerFenced{
 			p, epoch, rapid.Int16Range(0, math.MaxInt16).Draw(t, "fence"), genCode.Draw(t, "code"),
 			genKnown.Draw(t, "producer"),
 		}
 	},
-	kindListProducers: func(t *rapid.T, p Partition, epoch uint64) Message {
+	kindListProducers: func(t *rapid.T, p protocol.Partition, epoch uint64) Message {
 		return ListProducers{
 			p, epoch, rapid.Uint64().Draw(t, "request"), genNatural.Draw(t, "only"), genNatural.Draw(t, "after"), rapid.Uint32().Draw(t, "limit"),
 		}
 	},
-	kindProducers: func(t *rapid.T, p Partition, epoch uint64) Message {
+	kindProducers: func(t *rapid.T, p protocol.Partition, epoch uint64) Message {
 		return Producers{
 			p, epoch, rapid.Uint64().Draw(t, "request"), rapid.Uint64().Draw(t, "total"), rapid.Bool().Draw(t, "more"),
 			listOf(genKnown, 5).Draw(t, "producers"),
@@ -305,14 +306,4 @@ var genSnapshot = rapid.Custom(func(t *rapid.T) Snapshot {
 		ProducersAt:    rapid.Int64().Draw(t, "producers at"),
 		Producers:      listOf(genSnapshotProducer, 5).Draw(t, "producers"),
 	}
-})
-
-var genRecord = rapid.Custom(func(t *rapid.T) Record {
-	header := rapid.Custom(func(t *rapid.T) Header {
-		return Header{
-			Name:  rapid.StringMatching(`[mM_0-9!#$%&'*+.^|~-]{1,20}`).Draw(t, "name"),
-			Value: strings.Trim(rapid.StringMatching(`[^\r\n]{0,20}`).Draw(t, "value"), " \t"),
-		}
-	})
-	return Record{Headers: listOf(header, 5).Draw(t, "headers"), Value: genBytes(300).Draw(t, "value")}
 })

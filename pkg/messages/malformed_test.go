@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/vmihailenco/msgpack/v5"
+
+	"laneway.dev/pkg/protocol"
 )
 
 // raw returns the msgpack of a value made of []any, numbers, strings and bytes.
@@ -24,7 +26,7 @@ func raw(t testing.TB, value any) []byte {
 
 func wantMalformed(t *testing.T, err error, says string) {
 	t.Helper()
-	if !errors.Is(err, ErrMalformed) {
+	if !errors.Is(err, protocol.ErrMalformed) {
 		t.Fatalf("error is %v, want one that wraps ErrMalformed", err)
 	}
 	if !strings.Contains(err.Error(), says) {
@@ -80,7 +82,7 @@ func TestDecodeRefusesWhatIsNoMessage(t *testing.T) {
 		"partition of 33 bits":      {[]any{version, kindHello, "orders", 1, int64(math.MaxInt32 + 1), 0, 1}, "32 bits"},
 		"negative offset":           {outcome("lane", 1, 0, -1, false, ""), "-1 is negative"},
 		"offset of 64 bits":         {outcome("lane", 1, 0, uint64(math.MaxUint64), false, ""), "does not fit a signed integer"},
-		"code that is OK if cut":    {outcome("lane", 1, 1<<16, 0, false, ""), "65536 is no error code"},
+		"code that is OK if cut":    {outcome("lane", 1, 1<<16, 0, false, ""), "65536 does not fit 16 bits"},
 		"negative code":             {outcome("lane", 1, int64(-1), 0, false, ""), "negative"},
 		"negative extent":           {staged(-1, 1), "negative"},
 		"extent beyond all objects": {staged(int64(math.MaxInt64), 1), "extent of 1 bytes at"},
@@ -99,7 +101,7 @@ func TestDecodeTakesForeignEncodings(t *testing.T) {
 	// The encoder of the msgpack library picks other widths than ours for some numbers.
 	data := raw(t, message(kindOutcomes, int64(7), []any{[]any{[]byte("lane"), int32(1), int8(0), int64(5), true, ""}}))
 	want := Outcomes{
-		Partition{Topic: "orders", TopicID: 1},
+		protocol.Partition{Topic: "orders", TopicID: 1},
 		7,
 		[]Outcome{{Lane: "lane", Number: 1, Offset: 5, Duplicate: true}},
 	}
@@ -124,7 +126,6 @@ func encodings() map[string]struct {
 		"Entry with producers": {EncodeEntry(sampleFullEntry), func(data []byte) error { _, err := DecodeEntry(data); return err }},
 		// Its checksum is that of the damaged data, or it would hide all that comes behind it.
 		"Snapshot": {unsummed(EncodeSnapshot(sampleSnapshot)), func(data []byte) error { _, err := DecodeSnapshot(summed(data)); return err }},
-		"frame":    {frameOf(sampleRecords...), func(data []byte) error { _, err := readFrame(data); return err }},
 	}
 	for _, m := range samples {
 		all[fmt.Sprintf("%T", m)] = encoding{Encode(m), decode}
@@ -148,7 +149,7 @@ func TestEveryTruncationIsRefused(t *testing.T) {
 	for name, c := range encodings() {
 		t.Run(name, func(t *testing.T) {
 			for n := range c.data {
-				if err := c.decode(c.data[:n:n]); !errors.Is(err, ErrMalformed) {
+				if err := c.decode(c.data[:n:n]); !errors.Is(err, protocol.ErrMalformed) {
 					t.Fatalf("%d of %d bytes give %v", n, len(c.data), err)
 				}
 			}
@@ -163,7 +164,7 @@ func TestDamagedBytesDoNotPanic(t *testing.T) {
 				damaged := slices.Clone(c.data)
 				for b := range 256 {
 					damaged[at] = byte(b)
-					if err := c.decode(damaged); err != nil && !errors.Is(err, ErrMalformed) {
+					if err := c.decode(damaged); err != nil && !errors.Is(err, protocol.ErrMalformed) {
 						t.Fatalf("byte %d set to %d: %v does not wrap ErrMalformed", at, b, err)
 					}
 				}
@@ -201,10 +202,6 @@ func TestAbsurdCountsAllocateNothingBig(t *testing.T) {
 		data := summed(raw(t, value))
 		return func() error { _, err := DecodeSnapshot(data); return err }
 	}
-	frame := func(value any) func() error {
-		data := raw(t, value)
-		return func() error { _, err := readFrame(data); return err }
-	}
 	fields := func(k kind, value any) []any { return []any{version, k, "orders", 1, 0, 0, 1, value} }
 	// 1 MiB of zeros is an honest count of elements that are none.
 	honest := msgpack.RawMessage(append([]byte{0xdd, 0, 0x10, 0, 0}, make([]byte, 1<<20)...))
@@ -228,10 +225,6 @@ func TestAbsurdCountsAllocateNothingBig(t *testing.T) {
 		"message ids":       snapshot(snapshotFieldsOf([]any{}, hugeArray, []any{})),
 		"producers":         snapshot(snapshotFieldsOf([]any{}, []any{}, hugeArray)),
 		"batches":           snapshot(snapshotFieldsOf([]any{}, []any{}, []any{[]any{[]any{1, 1, ""}, 1, hugeArray}})),
-		"frame":             frame(hugeArray),
-		"records":           frame([]any{frameVersion, hugeArray}),
-		"headers":           frame([]any{frameVersion, []any{[]any{hugeArray, []byte{}}}}),
-		"value":             frame([]any{frameVersion, []any{[]any{nil, hugeBinary}}}),
 	}
 	for _, k := range []kind{kindStage, kindRefused, kindStaged, kindAdvance, kindMissing, kindRelease, kindReleaseAgain, kindOutcomes} {
 		list := fields(k, hugeArray)

@@ -4,11 +4,13 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"laneway.dev/pkg/protocol"
 )
 
 // Samples have every field set, and the largest numbers there are.
 
-var samplePartition = Partition{Topic: "orders", TopicID: math.MaxUint64, Number: 3, Incarnation: math.MaxUint32}
+var samplePartition = protocol.Partition{Topic: "orders", TopicID: math.MaxUint64, Number: 3, Incarnation: math.MaxUint32}
 
 var sampleStaged = StagedBatch{
 	Placeholder: Placeholder{
@@ -16,7 +18,7 @@ var sampleStaged = StagedBatch{
 		Extent:    Extent{Key: "objects/01", Offset: 4096, Length: 1 << 40, CRC: math.MaxUint32},
 		MessageID: "id-1", Sequence: Sequence{ProducerID: math.MaxInt64, ProducerEpoch: math.MaxInt16, First: math.MaxInt32},
 	},
-	FirstUnacked: NotSaid,
+	FirstUnacked: protocol.NotSaid,
 	Expect:       Expectation{HasSequence: true, Sequence: math.MaxUint64, MessageID: "id-0"},
 	Trace:        Trace{Parent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", State: "k=v"},
 }
@@ -37,7 +39,7 @@ var sampleNumbers = []LaneNumbers{{Lane: "lane-a", Numbers: []uint64{0, 127, 128
 var samples = map[kind]Message{
 	kindStage: sampleStage,
 	kindRefused: Refused{samplePartition, 7, []Refusal{
-		{Lane: "lane-a", Number: 9, Attempt: 2, Code: CodeStagerBusy, Detail: "no memory"}, {},
+		{Lane: "lane-a", Number: 9, Attempt: 2, Code: protocol.CodeStagerBusy, Detail: "no memory"}, {},
 	}},
 	kindStaged:    Staged{samplePartition, 7, []StagedBatch{sampleStaged, {}}},
 	kindAnnounce:  Announce{samplePartition, math.MaxUint64},
@@ -51,12 +53,12 @@ var samples = map[kind]Message{
 	kindReleaseAgain: ReleaseAgain{samplePartition, 7, sampleNumbers},
 	kindHello:        Hello{samplePartition, 12},
 	kindOutcomes: Outcomes{samplePartition, 7, []Outcome{
-		{Lane: "lane-a", Number: 9, Offset: math.MaxInt64, Duplicate: true}, {Code: CodeNotCommitted, Detail: "why"},
+		{Lane: "lane-a", Number: 9, Offset: math.MaxInt64, Duplicate: true}, {Code: protocol.CodeNotCommitted, Detail: "why"},
 	}},
 	kindCommitted:      Committed{samplePartition, 44, EncodeEntry(sampleEntry)},
 	kindReadOnly:       ReadOnly{samplePartition, "entry 12 of its log is missing"},
 	kindFenceProducer:  FenceProducer{samplePartition, 7, sampleKnown.ProducerFence, true},
-	kindProducerFenced: ProducerFenced{samplePartition, 7, 4, CodeInvalidEpoch, sampleKnown},
+	kindProducerFenced: ProducerFenced{samplePartition, 7, 4, protocol.CodeInvalidEpoch, sampleKnown},
 	kindListProducers:  ListProducers{samplePartition, 7, math.MaxUint64, math.MaxInt64, math.MaxInt64, math.MaxUint32},
 	kindProducers: Producers{
 		Partition: samplePartition, Epoch: 7, Request: 9, Total: 10, More: true, Producers: []KnownProducer{sampleKnown, {}},
@@ -104,19 +106,4 @@ var sampleSnapshot = Snapshot{
 		},
 		{ProducerFence: ProducerFence{ProducerID: 2}},
 	},
-}
-
-var sampleRecords = []Record{
-	{Value: []byte("plain")},
-	{Headers: []Header{{"Content-Type", "text/plain"}, {"empty", ""}, {"twice", "1"}, {"twice", "2"}}, Value: []byte{0, 0xff}},
-	{Headers: []Header{{"only", "headers"}}},
-	{},
-}
-
-func frameOf(records ...Record) []byte {
-	var b FrameBuilder
-	for _, r := range records {
-		b.Append(r)
-	}
-	return b.Bytes()
 }

@@ -1,6 +1,9 @@
 package messages
 
-import "math"
+import (
+	"laneway.dev/pkg/internal/codec"
+	"laneway.dev/pkg/protocol"
+)
 
 // Sequence is the place of a batch among those of an idempotent producer, on
 // one partition; the zero value is that of a batch without a producer id.
@@ -11,28 +14,9 @@ type Sequence struct {
 	First         int32 // sequence of the batch's first record, not negative
 }
 
-// MaxProducerEpoch is the highest epoch that a producer gets. The one above retires
-// the id of a named producer whose epochs are used up.
-const MaxProducerEpoch = math.MaxInt16 - 1
-
-// NotSaid is the first unacked sequence of a producer that does not tell it.
-const NotSaid int32 = -1
-
 // Last returns the sequence of the last record of a batch, which may be below
 // the first one.
-func (s Sequence) Last(records uint32) int32 { return AddSequence(s.First, int64(records)-1) }
-
-// AddSequence returns the sequence that comes n records later; n may be negative.
-func AddSequence(sequence int32, n int64) int32 {
-	return int32((int64(sequence) + n) & math.MaxInt32)
-}
-
-// SequencePrecedes reports whether a sequence is another one or lies before it.
-// Sequences are a circle, so before is what is no more than half of it away.
-func SequencePrecedes(sequence, other int32) bool {
-	const half = (math.MaxInt32 + 1) / 2
-	return AddSequence(other, -int64(sequence)) < half
-}
+func (s Sequence) Last(records uint32) int32 { return protocol.AddSequence(s.First, int64(records)-1) }
 
 // ProducerFence is what the log keeps of the init of a named producer: batches
 // of older epochs are refused behind it. A batch of its epoch goes on where the
@@ -62,61 +46,61 @@ type KnownProducer struct {
 	Age     int64 // milliseconds since its last batch or fence
 }
 
-func encodeSequence(e *encoder, s Sequence) {
-	e.int(s.ProducerID)
-	e.int(int64(s.ProducerEpoch))
-	e.int(int64(s.First))
+func encodeSequence(e *codec.Encoder, s Sequence) {
+	e.Int(s.ProducerID)
+	e.Int(int64(s.ProducerEpoch))
+	e.Int(int64(s.First))
 }
 
-func decodeSequence(d *decoder) Sequence {
-	s := Sequence{ProducerID: d.natural(), ProducerEpoch: d.natural16(), First: d.natural32()}
+func decodeSequence(d *codec.Decoder) Sequence {
+	s := Sequence{ProducerID: d.Natural(), ProducerEpoch: d.Natural16(), First: d.Natural32()}
 	if s.ProducerID == 0 && s != (Sequence{}) {
-		d.fail("a sequence without a producer id")
+		d.Fail("a sequence without a producer id")
 	}
 	return s
 }
 
-func decodeFirstUnacked(d *decoder) int32 {
-	n := d.int32()
-	if n < NotSaid {
-		d.fail("first unacked sequence %d", n)
+func decodeFirstUnacked(d *codec.Decoder) int32 {
+	n := d.Int32()
+	if n < protocol.NotSaid {
+		d.Fail("first unacked sequence %d", n)
 	}
 	return n
 }
 
-func encodeFence(e *encoder, f *ProducerFence) {
-	e.array(3)
-	e.int(f.ProducerID)
-	e.int(int64(f.ProducerEpoch))
-	e.string(f.Name)
+func encodeFence(e *codec.Encoder, f *ProducerFence) {
+	e.Array(3)
+	e.Int(f.ProducerID)
+	e.Int(int64(f.ProducerEpoch))
+	e.Text(f.Name)
 }
 
-func decodeFence(d *decoder) ProducerFence {
-	d.fields(3)
-	return ProducerFence{ProducerID: d.natural(), ProducerEpoch: d.natural16(), Name: d.string()}
+func decodeFence(d *codec.Decoder) ProducerFence {
+	d.Fields(3)
+	return ProducerFence{ProducerID: d.Natural(), ProducerEpoch: d.Natural16(), Name: d.Text()}
 }
 
-func encodeLoggedFence(e *encoder, f *LoggedFence) {
-	e.array(3)
+func encodeLoggedFence(e *codec.Encoder, f *LoggedFence) {
+	e.Array(3)
 	encodeFence(e, &f.ProducerFence)
-	e.bool(f.Anew)
-	e.int(f.Continues)
+	e.Bool(f.Anew)
+	e.Int(f.Continues)
 }
 
-func decodeLoggedFence(d *decoder) LoggedFence {
-	d.fields(3)
-	return LoggedFence{ProducerFence: decodeFence(d), Anew: d.bool(), Continues: d.natural()}
+func decodeLoggedFence(d *codec.Decoder) LoggedFence {
+	d.Fields(3)
+	return LoggedFence{ProducerFence: decodeFence(d), Anew: d.Bool(), Continues: d.Natural()}
 }
 
-func encodeKnown(e *encoder, k *KnownProducer) {
-	e.array(4)
+func encodeKnown(e *codec.Encoder, k *KnownProducer) {
+	e.Array(4)
 	encodeFence(e, &k.ProducerFence)
-	e.bool(k.HasLast)
-	e.int(int64(k.Last))
-	e.int(k.Age)
+	e.Bool(k.HasLast)
+	e.Int(int64(k.Last))
+	e.Int(k.Age)
 }
 
-func decodeKnown(d *decoder) KnownProducer {
-	d.fields(4)
-	return KnownProducer{ProducerFence: decodeFence(d), HasLast: d.bool(), Last: d.natural32(), Age: d.natural()}
+func decodeKnown(d *codec.Decoder) KnownProducer {
+	d.Fields(4)
+	return KnownProducer{ProducerFence: decodeFence(d), HasLast: d.Bool(), Last: d.Natural32(), Age: d.Natural()}
 }

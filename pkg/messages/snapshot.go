@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"hash/crc32"
 	"time"
+
+	"laneway.dev/pkg/internal/codec"
+	"laneway.dev/pkg/protocol"
 )
 
 // snapshotVersion is the version of the snapshot. Another one is not read: the
@@ -72,24 +75,24 @@ var snapshotSum = crc32.MakeTable(crc32.Castagnoli)
 // EncodeSnapshot returns the stored form of s, which ends with its CRC-32C.
 func EncodeSnapshot(s Snapshot) []byte {
 	const lane, id, producer = 40, 24, 110 // bytes, roughly
-	data := encode(256+lane*len(s.Lanes)+id*len(s.MessageIDs)+producer*len(s.Producers), func(e *encoder) {
-		e.array(16)
-		e.uint(snapshotVersion)
-		e.uint(s.TopicID)
-		e.uint(uint64(s.Incarnation))
-		e.uint(s.Sequence)
-		e.int(s.NextOffset)
-		e.int(s.Time)
-		e.string(s.LastMessageID)
-		e.string(s.Owner)
-		e.uint(s.OwnerEpoch)
-		e.uint(s.FrontendEpoch)
-		e.uint(s.SequencerEpoch)
-		e.uint(s.Watermark)
-		writeList(e, s.Lanes, encodeSnapshotLane)
-		writeList(e, s.MessageIDs, encodeSnapshotID)
-		e.int(s.ProducersAt)
-		writeList(e, s.Producers, encodeSnapshotProducer)
+	data := codec.Encode(256+lane*len(s.Lanes)+id*len(s.MessageIDs)+producer*len(s.Producers), func(e *codec.Encoder) {
+		e.Array(16)
+		e.Uint(snapshotVersion)
+		e.Uint(s.TopicID)
+		e.Uint(uint64(s.Incarnation))
+		e.Uint(s.Sequence)
+		e.Int(s.NextOffset)
+		e.Int(s.Time)
+		e.Text(s.LastMessageID)
+		e.Text(s.Owner)
+		e.Uint(s.OwnerEpoch)
+		e.Uint(s.FrontendEpoch)
+		e.Uint(s.SequencerEpoch)
+		e.Uint(s.Watermark)
+		codec.WriteList(e, s.Lanes, encodeSnapshotLane)
+		codec.WriteList(e, s.MessageIDs, encodeSnapshotID)
+		e.Int(s.ProducersAt)
+		codec.WriteList(e, s.Producers, encodeSnapshotProducer)
 	})
 	return binary.BigEndian.AppendUint32(data, crc32.Checksum(data, snapshotSum))
 }
@@ -99,93 +102,93 @@ func EncodeSnapshot(s Snapshot) []byte {
 func DecodeSnapshot(data []byte) (Snapshot, error) {
 	n := len(data) - 4
 	if n < 0 {
-		return Snapshot{}, fmt.Errorf("%w: a snapshot of %d bytes", ErrMalformed, len(data))
+		return Snapshot{}, fmt.Errorf("%w: a snapshot of %d bytes", protocol.ErrMalformed, len(data))
 	}
 	if sum := crc32.Checksum(data[:n], snapshotSum); sum != binary.BigEndian.Uint32(data[n:]) {
 		return Snapshot{}, fmt.Errorf("%w: the CRC-32C of a snapshot is %08x, should be %08x",
-			ErrMalformed, sum, binary.BigEndian.Uint32(data[n:]))
+			protocol.ErrMalformed, sum, binary.BigEndian.Uint32(data[n:]))
 	}
-	d := acquireDecoder(data[:n])
-	defer d.release()
-	d.fields(16)
-	if v := d.uint(); d.err == nil && v != snapshotVersion {
-		d.fail("snapshot of version %d, this process reads %d", v, snapshotVersion)
+	d := codec.Acquire(data[:n])
+	defer d.Release()
+	d.Fields(16)
+	if v := d.Uint(); d.Err() == nil && v != snapshotVersion {
+		d.Fail("snapshot of version %d, this process reads %d", v, snapshotVersion)
 	}
 	s := Snapshot{
-		TopicID: d.uint(), Incarnation: d.uint32(), Sequence: d.uint(), NextOffset: d.natural(), Time: d.int(), LastMessageID: d.string(),
-		Owner: d.string(), OwnerEpoch: d.uint(), FrontendEpoch: d.uint(), SequencerEpoch: d.uint(), Watermark: d.uint(),
-		Lanes: list(d, decodeSnapshotLane), MessageIDs: list(d, decodeSnapshotID),
-		ProducersAt: d.int(), Producers: list(d, decodeSnapshotProducer),
+		TopicID: d.Uint(), Incarnation: d.Uint32(), Sequence: d.Uint(), NextOffset: d.Natural(), Time: d.Int(), LastMessageID: d.Text(),
+		Owner: d.Text(), OwnerEpoch: d.Uint(), FrontendEpoch: d.Uint(), SequencerEpoch: d.Uint(), Watermark: d.Uint(),
+		Lanes: codec.List(d, decodeSnapshotLane), MessageIDs: codec.List(d, decodeSnapshotID),
+		ProducersAt: d.Int(), Producers: codec.List(d, decodeSnapshotProducer),
 	}
-	d.end()
-	if d.err != nil {
-		return Snapshot{}, d.err
+	d.End()
+	if d.Err() != nil {
+		return Snapshot{}, d.Err()
 	}
 	return s, nil
 }
 
-func encodeSnapshotLane(e *encoder, l *SnapshotLane) {
-	e.array(4)
-	e.string(l.Lane)
-	e.uint(l.Settled)
-	e.uint(l.Floor)
-	writeList(e, l.Done, func(e *encoder, t *SnapshotTicket) {
-		e.array(3)
-		e.uint(t.Number)
-		e.int(t.Offset)
-		e.bool(t.Duplicate)
+func encodeSnapshotLane(e *codec.Encoder, l *SnapshotLane) {
+	e.Array(4)
+	e.Text(l.Lane)
+	e.Uint(l.Settled)
+	e.Uint(l.Floor)
+	codec.WriteList(e, l.Done, func(e *codec.Encoder, t *SnapshotTicket) {
+		e.Array(3)
+		e.Uint(t.Number)
+		e.Int(t.Offset)
+		e.Bool(t.Duplicate)
 	})
 }
 
-func decodeSnapshotLane(d *decoder) SnapshotLane {
-	d.fields(4)
+func decodeSnapshotLane(d *codec.Decoder) SnapshotLane {
+	d.Fields(4)
 	return SnapshotLane{
-		Lane: d.string(), Settled: d.uint(), Floor: d.uint(),
-		Done: list(d, func(d *decoder) SnapshotTicket {
-			d.fields(3)
-			return SnapshotTicket{Number: d.uint(), Offset: d.natural(), Duplicate: d.bool()}
+		Lane: d.Text(), Settled: d.Uint(), Floor: d.Uint(),
+		Done: codec.List(d, func(d *codec.Decoder) SnapshotTicket {
+			d.Fields(3)
+			return SnapshotTicket{Number: d.Uint(), Offset: d.Natural(), Duplicate: d.Bool()}
 		}),
 	}
 }
 
-func encodeSnapshotID(e *encoder, i *SnapshotID) {
-	e.array(3)
-	e.string(i.ID)
-	e.int(i.Offset)
-	e.int(i.Time)
+func encodeSnapshotID(e *codec.Encoder, i *SnapshotID) {
+	e.Array(3)
+	e.Text(i.ID)
+	e.Int(i.Offset)
+	e.Int(i.Time)
 }
 
-func decodeSnapshotID(d *decoder) SnapshotID {
-	d.fields(3)
-	return SnapshotID{ID: d.string(), Offset: d.natural(), Time: d.int()}
+func decodeSnapshotID(d *codec.Decoder) SnapshotID {
+	d.Fields(3)
+	return SnapshotID{ID: d.Text(), Offset: d.Natural(), Time: d.Int()}
 }
 
-func encodeSnapshotProducer(e *encoder, p *SnapshotProducer) {
-	e.array(3)
+func encodeSnapshotProducer(e *codec.Encoder, p *SnapshotProducer) {
+	e.Array(3)
 	encodeFence(e, &p.ProducerFence)
-	e.int(int64(p.Idle))
-	e.array(3 * len(p.Batches))
+	e.Int(int64(p.Idle))
+	e.Array(3 * len(p.Batches))
 	for _, b := range p.Batches {
-		e.int(b.Offset)
-		e.int(int64(b.First))
-		e.int(int64(b.Last))
+		e.Int(b.Offset)
+		e.Int(int64(b.First))
+		e.Int(int64(b.Last))
 	}
 }
 
-func decodeSnapshotProducer(d *decoder) SnapshotProducer {
-	d.fields(3)
-	p := SnapshotProducer{ProducerFence: decodeFence(d), Idle: time.Duration(d.natural())}
-	n := d.array()
+func decodeSnapshotProducer(d *codec.Decoder) SnapshotProducer {
+	d.Fields(3)
+	p := SnapshotProducer{ProducerFence: decodeFence(d), Idle: time.Duration(d.Natural())}
+	n := d.Array()
 	if n%3 != 0 {
-		d.fail("%d numbers are no batches", n)
+		d.Fail("%d numbers are no batches", n)
 	}
-	if n == 0 || d.err != nil {
+	if n == 0 || d.Err() != nil {
 		return p
 	}
 	p.Batches = make([]SnapshotBatch, 0, min(n/3, 5))
 	for range n / 3 {
-		p.Batches = append(p.Batches, SnapshotBatch{Offset: d.natural(), First: d.natural32(), Last: d.natural32()})
-		if d.err != nil {
+		p.Batches = append(p.Batches, SnapshotBatch{Offset: d.Natural(), First: d.Natural32(), Last: d.Natural32()})
+		if d.Err() != nil {
 			return SnapshotProducer{}
 		}
 	}

@@ -1,24 +1,11 @@
 package messages
 
 import (
-	"fmt"
 	"math"
+
+	"laneway.dev/pkg/internal/codec"
+	"laneway.dev/pkg/protocol"
 )
-
-// Partition names one partition of one incarnation of a topic. Epochs, terms
-// and sequences start again when a topic is deleted and created again, so the
-// topic's id takes part in every comparison. So does the incarnation of the
-// partition's log: a log that lost entries is continued in another stream.
-type Partition struct {
-	Topic   string
-	TopicID uint64
-	Number  int32
-	// Incarnation counts the streams that have held the partition's log, from 0.
-	Incarnation uint32
-}
-
-// String returns the form used in logs: topic/partition.
-func (p Partition) String() string { return fmt.Sprintf("%s/%d", p.Topic, p.Number) }
 
 // Trace is a W3C trace context as it travels inside messages; empty is none.
 type Trace struct {
@@ -98,7 +85,7 @@ type Refusal struct {
 	Lane    string
 	Number  uint64
 	Attempt uint32
-	Code    Code
+	Code    protocol.Code
 	Detail  string
 }
 
@@ -107,70 +94,70 @@ type Refusal struct {
 type Outcome struct {
 	Lane      string
 	Number    uint64
-	Code      Code
+	Code      protocol.Code
 	Offset    int64
 	Duplicate bool // the message id was seen before; Offset is the original one
 	Detail    string
 }
 
-func (x Extent) encode(e *encoder) {
-	e.string(x.Key)
-	e.int(x.Offset)
-	e.int(x.Length)
-	e.uint(uint64(x.CRC))
+func (x Extent) encode(e *codec.Encoder) {
+	e.Text(x.Key)
+	e.Int(x.Offset)
+	e.Int(x.Length)
+	e.Uint(uint64(x.CRC))
 }
 
-func decodeExtent(d *decoder) Extent {
-	x := Extent{Key: d.string(), Offset: d.natural(), Length: d.natural(), CRC: d.uint32()}
+func decodeExtent(d *codec.Decoder) Extent {
+	x := Extent{Key: d.Text(), Offset: d.Natural(), Length: d.Natural(), CRC: d.Uint32()}
 	x.check(d)
 	return x
 }
 
 // check refuses an extent whose end is beyond every object, so that readers may
 // add Offset and Length.
-func (x Extent) check(d *decoder) {
+func (x Extent) check(d *codec.Decoder) {
 	if x.Offset > math.MaxInt64-x.Length {
-		d.fail("extent of %d bytes at %d", x.Length, x.Offset)
+		d.Fail("extent of %d bytes at %d", x.Length, x.Offset)
 	}
 }
 
-func (t Trace) encode(e *encoder) {
-	e.string(t.Parent)
-	e.string(t.State)
+func (t Trace) encode(e *codec.Encoder) {
+	e.Text(t.Parent)
+	e.Text(t.State)
 }
 
-func decodeTrace(d *decoder) Trace { return Trace{Parent: d.string(), State: d.string()} }
+func decodeTrace(d *codec.Decoder) Trace { return Trace{Parent: d.Text(), State: d.Text()} }
 
-func (x Expectation) encode(e *encoder) {
-	e.bool(x.HasSequence)
-	e.uint(x.Sequence)
-	e.string(x.MessageID)
+func (x Expectation) encode(e *codec.Encoder) {
+	e.Bool(x.HasSequence)
+	e.Uint(x.Sequence)
+	e.Text(x.MessageID)
 }
 
-func decodeExpectation(d *decoder) Expectation {
-	return Expectation{HasSequence: d.bool(), Sequence: d.uint(), MessageID: d.string()}
+func decodeExpectation(d *codec.Decoder) Expectation {
+	return Expectation{HasSequence: d.Bool(), Sequence: d.Uint(), MessageID: d.Text()}
 }
 
-func encodeStagedBatch(e *encoder, b *StagedBatch) {
-	e.array(18)
-	e.string(b.Lane)
-	e.uint(b.Number)
-	e.uint(b.Floor)
-	e.uint(uint64(b.Records))
+func encodeStagedBatch(e *codec.Encoder, b *StagedBatch) {
+	e.Array(18)
+	e.Text(b.Lane)
+	e.Uint(b.Number)
+	e.Uint(b.Floor)
+	e.Uint(uint64(b.Records))
 	b.Extent.encode(e)
-	e.string(b.MessageID)
+	e.Text(b.MessageID)
 	encodeSequence(e, b.Sequence)
-	e.int(int64(b.FirstUnacked))
+	e.Int(int64(b.FirstUnacked))
 	b.Expect.encode(e)
 	b.Trace.encode(e)
 }
 
-func decodeStagedBatch(d *decoder) StagedBatch {
-	d.fields(18)
+func decodeStagedBatch(d *codec.Decoder) StagedBatch {
+	d.Fields(18)
 	return StagedBatch{
 		Placeholder: Placeholder{
-			Lane: d.string(), Number: d.uint(), Floor: d.uint(), Records: d.uint32(),
-			Extent: decodeExtent(d), MessageID: d.string(), Sequence: decodeSequence(d),
+			Lane: d.Text(), Number: d.Uint(), Floor: d.Uint(), Records: d.Uint32(),
+			Extent: decodeExtent(d), MessageID: d.Text(), Sequence: decodeSequence(d),
 		},
 		FirstUnacked: decodeFirstUnacked(d),
 		Expect:       decodeExpectation(d),
@@ -178,81 +165,81 @@ func decodeStagedBatch(d *decoder) StagedBatch {
 	}
 }
 
-func encodeStageBatch(e *encoder, b *StageBatch) {
-	e.array(17)
-	e.string(b.Lane)
-	e.uint(b.Number)
-	e.uint(b.Floor)
-	e.uint(uint64(b.Attempt))
-	e.int(b.Remaining)
-	e.uint(uint64(b.Records))
-	e.string(b.MessageID)
+func encodeStageBatch(e *codec.Encoder, b *StageBatch) {
+	e.Array(17)
+	e.Text(b.Lane)
+	e.Uint(b.Number)
+	e.Uint(b.Floor)
+	e.Uint(uint64(b.Attempt))
+	e.Int(b.Remaining)
+	e.Uint(uint64(b.Records))
+	e.Text(b.MessageID)
 	encodeSequence(e, b.Sequence)
-	e.int(int64(b.FirstUnacked))
+	e.Int(int64(b.FirstUnacked))
 	b.Expect.encode(e)
 	b.Trace.encode(e)
-	e.bytes(b.Payload)
+	e.Bytes(b.Payload)
 }
 
-func decodeStageBatch(d *decoder) StageBatch {
-	d.fields(17)
+func decodeStageBatch(d *codec.Decoder) StageBatch {
+	d.Fields(17)
 	return StageBatch{
-		Lane: d.string(), Number: d.uint(), Floor: d.uint(), Attempt: d.uint32(), Remaining: d.int(), Records: d.uint32(),
-		MessageID: d.string(), Sequence: decodeSequence(d), FirstUnacked: decodeFirstUnacked(d),
-		Expect: decodeExpectation(d), Trace: decodeTrace(d), Payload: d.bytes(),
+		Lane: d.Text(), Number: d.Uint(), Floor: d.Uint(), Attempt: d.Uint32(), Remaining: d.Int(), Records: d.Uint32(),
+		MessageID: d.Text(), Sequence: decodeSequence(d), FirstUnacked: decodeFirstUnacked(d),
+		Expect: decodeExpectation(d), Trace: decodeTrace(d), Payload: d.Bytes(),
 	}
 }
 
-func encodeLaneProgress(e *encoder, p *LaneProgress) {
-	e.array(3)
-	e.string(p.Lane)
-	e.uint(p.Floor)
-	e.uint(p.Highest)
+func encodeLaneProgress(e *codec.Encoder, p *LaneProgress) {
+	e.Array(3)
+	e.Text(p.Lane)
+	e.Uint(p.Floor)
+	e.Uint(p.Highest)
 }
 
-func decodeLaneProgress(d *decoder) LaneProgress {
-	d.fields(3)
-	return LaneProgress{Lane: d.string(), Floor: d.uint(), Highest: d.uint()}
+func decodeLaneProgress(d *codec.Decoder) LaneProgress {
+	d.Fields(3)
+	return LaneProgress{Lane: d.Text(), Floor: d.Uint(), Highest: d.Uint()}
 }
 
-func encodeLaneNumbers(e *encoder, l *LaneNumbers) {
-	e.array(2)
-	e.string(l.Lane)
-	writeList(e, l.Numbers, func(e *encoder, n *uint64) { e.uint(*n) })
+func encodeLaneNumbers(e *codec.Encoder, l *LaneNumbers) {
+	e.Array(2)
+	e.Text(l.Lane)
+	codec.WriteList(e, l.Numbers, func(e *codec.Encoder, n *uint64) { e.Uint(*n) })
 }
 
-func decodeLaneNumbers(d *decoder) LaneNumbers {
-	d.fields(2)
-	return LaneNumbers{Lane: d.string(), Numbers: list(d, (*decoder).uint)}
+func decodeLaneNumbers(d *codec.Decoder) LaneNumbers {
+	d.Fields(2)
+	return LaneNumbers{Lane: d.Text(), Numbers: codec.List(d, (*codec.Decoder).Uint)}
 }
 
-func encodeRefusal(e *encoder, r *Refusal) {
-	e.array(5)
-	e.string(r.Lane)
-	e.uint(r.Number)
-	e.uint(uint64(r.Attempt))
-	e.uint(uint64(r.Code))
-	e.string(r.Detail)
+func encodeRefusal(e *codec.Encoder, r *Refusal) {
+	e.Array(5)
+	e.Text(r.Lane)
+	e.Uint(r.Number)
+	e.Uint(uint64(r.Attempt))
+	e.Uint(uint64(r.Code))
+	e.Text(r.Detail)
 }
 
-func decodeRefusal(d *decoder) Refusal {
-	d.fields(5)
-	return Refusal{Lane: d.string(), Number: d.uint(), Attempt: d.uint32(), Code: d.code(), Detail: d.string()}
+func decodeRefusal(d *codec.Decoder) Refusal {
+	d.Fields(5)
+	return Refusal{Lane: d.Text(), Number: d.Uint(), Attempt: d.Uint32(), Code: protocol.Code(d.Uint16()), Detail: d.Text()}
 }
 
-func encodeOutcome(e *encoder, o *Outcome) {
-	e.array(6)
-	e.string(o.Lane)
-	e.uint(o.Number)
-	e.uint(uint64(o.Code))
-	e.int(o.Offset)
-	e.bool(o.Duplicate)
-	e.string(o.Detail)
+func encodeOutcome(e *codec.Encoder, o *Outcome) {
+	e.Array(6)
+	e.Text(o.Lane)
+	e.Uint(o.Number)
+	e.Uint(uint64(o.Code))
+	e.Int(o.Offset)
+	e.Bool(o.Duplicate)
+	e.Text(o.Detail)
 }
 
-func decodeOutcome(d *decoder) Outcome {
-	d.fields(6)
+func decodeOutcome(d *codec.Decoder) Outcome {
+	d.Fields(6)
 	return Outcome{
-		Lane: d.string(), Number: d.uint(), Code: d.code(), Offset: d.natural(), Duplicate: d.bool(), Detail: d.string(),
+		Lane: d.Text(), Number: d.Uint(), Code: protocol.Code(d.Uint16()), Offset: d.Natural(), Duplicate: d.Bool(), Detail: d.Text(),
 	}
 }

@@ -1,6 +1,11 @@
 package messages
 
-import "time"
+import (
+	"time"
+
+	"laneway.dev/pkg/internal/codec"
+	"laneway.dev/pkg/protocol"
+)
 
 // version is the version of the internal messages. Services of one deployment
 // are upgraded together; another version is refused, never guessed at.
@@ -38,67 +43,67 @@ const (
 // partition: every actor sends one message per destination per turn.
 type Message interface {
 	kind() kind
-	encode(e *encoder)
+	encode(e *codec.Encoder)
 	// Of returns the partition that the message concerns.
-	Of() Partition
+	Of() protocol.Partition
 }
 
 // Stage asks any stager to stage batches (frontend to stagers).
 type Stage struct {
-	Partition Partition
+	Partition protocol.Partition
 	Epoch     uint64 // frontend epoch
 	Batches   []StageBatch
 }
 
 // Refused says which batches were not staged (stager to frontend).
 type Refused struct {
-	Partition Partition
+	Partition protocol.Partition
 	Epoch     uint64
 	Refusals  []Refusal
 }
 
 // Staged says which extents hold which tickets (stager to sequencer).
 type Staged struct {
-	Partition Partition
+	Partition protocol.Partition
 	Epoch     uint64
 	Batches   []StagedBatch
 }
 
 // Announce makes a new frontend epoch known before its first ticket (frontend to sequencer).
 type Announce struct {
-	Partition Partition
+	Partition protocol.Partition
 	Epoch     uint64
 }
 
 // Announced confirms an Announce (sequencer to frontend).
 type Announced struct {
-	Partition Partition
+	Partition protocol.Partition
 	Epoch     uint64
 }
 
 // Advance is the heartbeat of the lanes of a partition (frontend to sequencer).
 type Advance struct {
-	Partition Partition
+	Partition protocol.Partition
 	Epoch     uint64
 	Lanes     []LaneProgress
 }
 
 // Missing names tickets whose staging has not been heard of (sequencer to frontend).
 type Missing struct {
-	Partition Partition
+	Partition protocol.Partition
 	Epoch     uint64
 	Lanes     []LaneNumbers
 }
 
 // Fenced tells the sender of a message that a newer epoch of its role exists.
 type Fenced struct {
-	Partition Partition
+	Partition protocol.Partition
 	Epoch     uint64 // the highest epoch known
 }
 
 // Release hands batches to the replicator in ticket order (sequencer to replicator).
 type Release struct {
-	Partition      Partition
+	Partition      protocol.Partition
 	Epoch          uint64 // frontend epoch of all batches
 	SequencerEpoch uint64
 	HelloTerm      uint64 // answers the Hello of this term; 0 is none
@@ -108,7 +113,7 @@ type Release struct {
 // ReleaseAgain asks for releases that were lost (replicator to sequencer). The
 // only number of a lane is the first one wanted.
 type ReleaseAgain struct {
-	Partition Partition
+	Partition protocol.Partition
 	Epoch     uint64
 	Lanes     []LaneNumbers
 }
@@ -116,20 +121,20 @@ type ReleaseAgain struct {
 // Hello announces a new owner of the log (replicator to sequencer); it is
 // repeated until a Release answers it.
 type Hello struct {
-	Partition Partition
+	Partition protocol.Partition
 	Term      uint64
 }
 
 // Outcomes carries answers about tickets (replicator to frontend).
 type Outcomes struct {
-	Partition Partition
+	Partition protocol.Partition
 	Epoch     uint64 // frontend epoch of the tickets
 	Outcomes  []Outcome
 }
 
 // Committed tells everybody that an entry is in the log (replicator to frontends).
 type Committed struct {
-	Partition Partition
+	Partition protocol.Partition
 	Sequence  uint64 // stream sequence of the entry
 	Entry     []byte // see Entry
 }
@@ -138,7 +143,7 @@ type Committed struct {
 // (replicator to frontends, on the subject of Committed). It is repeated for as long as
 // that is so.
 type ReadOnly struct {
-	Partition Partition
+	Partition protocol.Partition
 	Damage    string // what is missing, for people
 }
 
@@ -158,149 +163,149 @@ func (Committed) kind() kind    { return kindCommitted }
 func (ReadOnly) kind() kind     { return kindReadOnly }
 
 // Of returns the partition that the message concerns.
-func (m Stage) Of() Partition { return m.Partition }
+func (m Stage) Of() protocol.Partition { return m.Partition }
 
 // Of returns the partition that the message concerns.
-func (m Refused) Of() Partition { return m.Partition }
+func (m Refused) Of() protocol.Partition { return m.Partition }
 
 // Of returns the partition that the message concerns.
-func (m Staged) Of() Partition { return m.Partition }
+func (m Staged) Of() protocol.Partition { return m.Partition }
 
 // Of returns the partition that the message concerns.
-func (m Announce) Of() Partition { return m.Partition }
+func (m Announce) Of() protocol.Partition { return m.Partition }
 
 // Of returns the partition that the message concerns.
-func (m Announced) Of() Partition { return m.Partition }
+func (m Announced) Of() protocol.Partition { return m.Partition }
 
 // Of returns the partition that the message concerns.
-func (m Advance) Of() Partition { return m.Partition }
+func (m Advance) Of() protocol.Partition { return m.Partition }
 
 // Of returns the partition that the message concerns.
-func (m Missing) Of() Partition { return m.Partition }
+func (m Missing) Of() protocol.Partition { return m.Partition }
 
 // Of returns the partition that the message concerns.
-func (m Fenced) Of() Partition { return m.Partition }
+func (m Fenced) Of() protocol.Partition { return m.Partition }
 
 // Of returns the partition that the message concerns.
-func (m Release) Of() Partition { return m.Partition }
+func (m Release) Of() protocol.Partition { return m.Partition }
 
 // Of returns the partition that the message concerns.
-func (m ReleaseAgain) Of() Partition { return m.Partition }
+func (m ReleaseAgain) Of() protocol.Partition { return m.Partition }
 
 // Of returns the partition that the message concerns.
-func (m Hello) Of() Partition { return m.Partition }
+func (m Hello) Of() protocol.Partition { return m.Partition }
 
 // Of returns the partition that the message concerns.
-func (m Outcomes) Of() Partition { return m.Partition }
+func (m Outcomes) Of() protocol.Partition { return m.Partition }
 
 // Of returns the partition that the message concerns.
-func (m Committed) Of() Partition { return m.Partition }
+func (m Committed) Of() protocol.Partition { return m.Partition }
 
 // Of returns the partition that the message concerns.
-func (m ReadOnly) Of() Partition { return m.Partition }
+func (m ReadOnly) Of() protocol.Partition { return m.Partition }
 
-func (m Stage) encode(e *encoder) {
-	e.uint(m.Epoch)
-	writeList(e, m.Batches, encodeStageBatch)
+func (m Stage) encode(e *codec.Encoder) {
+	e.Uint(m.Epoch)
+	codec.WriteList(e, m.Batches, encodeStageBatch)
 }
 
-func (m Refused) encode(e *encoder) {
-	e.uint(m.Epoch)
-	writeList(e, m.Refusals, encodeRefusal)
+func (m Refused) encode(e *codec.Encoder) {
+	e.Uint(m.Epoch)
+	codec.WriteList(e, m.Refusals, encodeRefusal)
 }
 
-func (m Staged) encode(e *encoder) {
-	e.uint(m.Epoch)
-	writeList(e, m.Batches, encodeStagedBatch)
+func (m Staged) encode(e *codec.Encoder) {
+	e.Uint(m.Epoch)
+	codec.WriteList(e, m.Batches, encodeStagedBatch)
 }
 
-func (m Announce) encode(e *encoder)  { e.uint(m.Epoch) }
-func (m Announced) encode(e *encoder) { e.uint(m.Epoch) }
+func (m Announce) encode(e *codec.Encoder)  { e.Uint(m.Epoch) }
+func (m Announced) encode(e *codec.Encoder) { e.Uint(m.Epoch) }
 
-func (m Advance) encode(e *encoder) {
-	e.uint(m.Epoch)
-	writeList(e, m.Lanes, encodeLaneProgress)
+func (m Advance) encode(e *codec.Encoder) {
+	e.Uint(m.Epoch)
+	codec.WriteList(e, m.Lanes, encodeLaneProgress)
 }
 
-func (m Missing) encode(e *encoder) {
-	e.uint(m.Epoch)
-	writeList(e, m.Lanes, encodeLaneNumbers)
+func (m Missing) encode(e *codec.Encoder) {
+	e.Uint(m.Epoch)
+	codec.WriteList(e, m.Lanes, encodeLaneNumbers)
 }
 
-func (m Fenced) encode(e *encoder) { e.uint(m.Epoch) }
+func (m Fenced) encode(e *codec.Encoder) { e.Uint(m.Epoch) }
 
-func (m Release) encode(e *encoder) {
-	e.uint(m.Epoch)
-	e.uint(m.SequencerEpoch)
-	e.uint(m.HelloTerm)
-	writeList(e, m.Batches, encodeStagedBatch)
+func (m Release) encode(e *codec.Encoder) {
+	e.Uint(m.Epoch)
+	e.Uint(m.SequencerEpoch)
+	e.Uint(m.HelloTerm)
+	codec.WriteList(e, m.Batches, encodeStagedBatch)
 }
 
-func (m ReleaseAgain) encode(e *encoder) {
-	e.uint(m.Epoch)
-	writeList(e, m.Lanes, encodeLaneNumbers)
+func (m ReleaseAgain) encode(e *codec.Encoder) {
+	e.Uint(m.Epoch)
+	codec.WriteList(e, m.Lanes, encodeLaneNumbers)
 }
 
-func (m Hello) encode(e *encoder) { e.uint(m.Term) }
+func (m Hello) encode(e *codec.Encoder) { e.Uint(m.Term) }
 
-func (m Outcomes) encode(e *encoder) {
-	e.uint(m.Epoch)
-	writeList(e, m.Outcomes, encodeOutcome)
+func (m Outcomes) encode(e *codec.Encoder) {
+	e.Uint(m.Epoch)
+	codec.WriteList(e, m.Outcomes, encodeOutcome)
 }
 
-func (m Committed) encode(e *encoder) {
-	e.uint(m.Sequence)
-	e.bytes(m.Entry)
+func (m Committed) encode(e *codec.Encoder) {
+	e.Uint(m.Sequence)
+	e.Bytes(m.Entry)
 }
 
-func (m ReadOnly) encode(e *encoder) { e.string(m.Damage) }
+func (m ReadOnly) encode(e *codec.Encoder) { e.Text(m.Damage) }
 
 // body holds, for each kind, the number of fields and the reader of them.
 var body = map[kind]struct {
 	fields int
-	read   func(*decoder, Partition) Message
+	read   func(*codec.Decoder, protocol.Partition) Message
 }{
-	kindStage: {2, func(d *decoder, p Partition) Message {
-		return Stage{p, d.uint(), list(d, decodeStageBatch)}
+	kindStage: {2, func(d *codec.Decoder, p protocol.Partition) Message {
+		return Stage{p, d.Uint(), codec.List(d, decodeStageBatch)}
 	}},
-	kindRefused: {2, func(d *decoder, p Partition) Message {
-		return Refused{p, d.uint(), list(d, decodeRefusal)}
+	kindRefused: {2, func(d *codec.Decoder, p protocol.Partition) Message {
+		return Refused{p, d.Uint(), codec.List(d, decodeRefusal)}
 	}},
-	kindStaged: {2, func(d *decoder, p Partition) Message {
-		return Staged{p, d.uint(), list(d, decodeStagedBatch)}
+	kindStaged: {2, func(d *codec.Decoder, p protocol.Partition) Message {
+		return Staged{p, d.Uint(), codec.List(d, decodeStagedBatch)}
 	}},
-	kindAnnounce:  {1, func(d *decoder, p Partition) Message { return Announce{p, d.uint()} }},
-	kindAnnounced: {1, func(d *decoder, p Partition) Message { return Announced{p, d.uint()} }},
-	kindAdvance: {2, func(d *decoder, p Partition) Message {
-		return Advance{p, d.uint(), list(d, decodeLaneProgress)}
+	kindAnnounce:  {1, func(d *codec.Decoder, p protocol.Partition) Message { return Announce{p, d.Uint()} }},
+	kindAnnounced: {1, func(d *codec.Decoder, p protocol.Partition) Message { return Announced{p, d.Uint()} }},
+	kindAdvance: {2, func(d *codec.Decoder, p protocol.Partition) Message {
+		return Advance{p, d.Uint(), codec.List(d, decodeLaneProgress)}
 	}},
-	kindMissing: {2, func(d *decoder, p Partition) Message {
-		return Missing{p, d.uint(), list(d, decodeLaneNumbers)}
+	kindMissing: {2, func(d *codec.Decoder, p protocol.Partition) Message {
+		return Missing{p, d.Uint(), codec.List(d, decodeLaneNumbers)}
 	}},
-	kindFenced: {1, func(d *decoder, p Partition) Message { return Fenced{p, d.uint()} }},
-	kindRelease: {4, func(d *decoder, p Partition) Message {
-		return Release{p, d.uint(), d.uint(), d.uint(), list(d, decodeStagedBatch)}
+	kindFenced: {1, func(d *codec.Decoder, p protocol.Partition) Message { return Fenced{p, d.Uint()} }},
+	kindRelease: {4, func(d *codec.Decoder, p protocol.Partition) Message {
+		return Release{p, d.Uint(), d.Uint(), d.Uint(), codec.List(d, decodeStagedBatch)}
 	}},
-	kindReleaseAgain: {2, func(d *decoder, p Partition) Message {
-		return ReleaseAgain{p, d.uint(), list(d, decodeLaneNumbers)}
+	kindReleaseAgain: {2, func(d *codec.Decoder, p protocol.Partition) Message {
+		return ReleaseAgain{p, d.Uint(), codec.List(d, decodeLaneNumbers)}
 	}},
-	kindHello: {1, func(d *decoder, p Partition) Message { return Hello{p, d.uint()} }},
-	kindOutcomes: {2, func(d *decoder, p Partition) Message {
-		return Outcomes{p, d.uint(), list(d, decodeOutcome)}
+	kindHello: {1, func(d *codec.Decoder, p protocol.Partition) Message { return Hello{p, d.Uint()} }},
+	kindOutcomes: {2, func(d *codec.Decoder, p protocol.Partition) Message {
+		return Outcomes{p, d.Uint(), codec.List(d, decodeOutcome)}
 	}},
-	kindCommitted: {2, func(d *decoder, p Partition) Message { return Committed{p, d.uint(), d.bytes()} }},
-	kindReadOnly:  {1, func(d *decoder, p Partition) Message { return ReadOnly{p, d.string()} }},
-	kindFenceProducer: {3, func(d *decoder, p Partition) Message {
-		return FenceProducer{p, d.uint(), decodeFence(d), d.bool()}
+	kindCommitted: {2, func(d *codec.Decoder, p protocol.Partition) Message { return Committed{p, d.Uint(), d.Bytes()} }},
+	kindReadOnly:  {1, func(d *codec.Decoder, p protocol.Partition) Message { return ReadOnly{p, d.Text()} }},
+	kindFenceProducer: {3, func(d *codec.Decoder, p protocol.Partition) Message {
+		return FenceProducer{p, d.Uint(), decodeFence(d), d.Bool()}
 	}},
-	kindProducerFenced: {4, func(d *decoder, p Partition) Message {
-		return ProducerFenced{p, d.uint(), d.natural16(), d.code(), decodeKnown(d)}
+	kindProducerFenced: {4, func(d *codec.Decoder, p protocol.Partition) Message {
+		return ProducerFenced{p, d.Uint(), d.Natural16(), protocol.Code(d.Uint16()), decodeKnown(d)}
 	}},
-	kindListProducers: {5, func(d *decoder, p Partition) Message {
-		return ListProducers{p, d.uint(), d.uint(), d.natural(), d.natural(), d.uint32()}
+	kindListProducers: {5, func(d *codec.Decoder, p protocol.Partition) Message {
+		return ListProducers{p, d.Uint(), d.Uint(), d.Natural(), d.Natural(), d.Uint32()}
 	}},
-	kindProducers: {5, func(d *decoder, p Partition) Message {
-		return Producers{p, d.uint(), d.uint(), d.uint(), d.bool(), list(d, decodeKnown)}
+	kindProducers: {5, func(d *codec.Decoder, p protocol.Partition) Message {
+		return Producers{p, d.Uint(), d.Uint(), d.Uint(), d.Bool(), codec.List(d, decodeKnown)}
 	}},
 }
 
@@ -340,52 +345,52 @@ func stagedSize(batches []StagedBatch) int {
 
 // Encode returns the wire form of m.
 func Encode(m Message) []byte {
-	return encode(sizeHint(m), func(e *encoder) { encodeMessage(e, m) })
+	return codec.Encode(sizeHint(m), func(e *codec.Encoder) { encodeMessage(e, m) })
 }
 
 // EncodeFor lends the wire form of m to use, which must not keep it.
 func EncodeFor(m Message, use func(data []byte)) {
-	encodeFor(sizeHint(m), func(e *encoder) { encodeMessage(e, m) }, use)
+	codec.EncodeFor(sizeHint(m), func(e *codec.Encoder) { encodeMessage(e, m) }, use)
 }
 
-func encodeMessage(e *encoder, m Message) {
+func encodeMessage(e *codec.Encoder, m Message) {
 	p := m.Of()
-	e.array(headerFields + body[m.kind()].fields)
-	e.uint(version)
-	e.uint(uint64(m.kind()))
-	e.string(p.Topic)
-	e.uint(p.TopicID)
-	e.int(int64(p.Number))
-	e.uint(uint64(p.Incarnation))
+	e.Array(headerFields + body[m.kind()].fields)
+	e.Uint(version)
+	e.Uint(uint64(m.kind()))
+	e.Text(p.Topic)
+	e.Uint(p.TopicID)
+	e.Int(int64(p.Number))
+	e.Uint(uint64(p.Incarnation))
 	m.encode(e)
 }
 
 // Decode reads an internal message. The result aliases data. Errors wrap
 // ErrMalformed.
 func Decode(data []byte) (Message, error) {
-	d := acquireDecoder(data)
-	defer d.release()
-	n := d.array()
-	if v := d.uint(); d.err == nil && v != version {
-		d.fail("version %d, this process speaks %d", v, version)
+	d := codec.Acquire(data)
+	defer d.Release()
+	n := d.Array()
+	if v := d.Uint(); d.Err() == nil && v != version {
+		d.Fail("version %d, this process speaks %d", v, version)
 	}
-	k := kind(d.uint())
-	p := Partition{Topic: d.string(), TopicID: d.uint(), Number: d.int32(), Incarnation: d.uint32()}
+	k := kind(d.Uint())
+	p := protocol.Partition{Topic: d.Text(), TopicID: d.Uint(), Number: d.Int32(), Incarnation: d.Uint32()}
 	b, known := body[k]
 	switch {
-	case d.err != nil:
+	case d.Err() != nil:
 	case !known:
-		d.fail("unknown kind %d", k)
+		d.Fail("unknown kind %d", k)
 	case n != headerFields+b.fields:
-		d.fail("%d fields for kind %d, expected %d", n, k, headerFields+b.fields)
+		d.Fail("%d fields for kind %d, expected %d", n, k, headerFields+b.fields)
 	}
-	if d.err != nil {
-		return nil, d.err
+	if d.Err() != nil {
+		return nil, d.Err()
 	}
 	m := b.read(d, p)
-	d.end()
-	if d.err != nil {
-		return nil, d.err
+	d.End()
+	if d.Err() != nil {
+		return nil, d.Err()
 	}
 	return m, nil
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"laneway.dev/pkg/protocol"
 )
 
 func mustDecode(t testing.TB, data []byte) Message {
@@ -90,7 +92,7 @@ func TestEncodedMessagesDoNotShareMemory(t *testing.T) {
 	first := Encode(Hello{samplePartition, 1})
 	kept := string(first)
 	for range 100 {
-		Encode(Hello{Partition{Topic: "another"}, 2})
+		Encode(Hello{protocol.Partition{Topic: "another"}, 2})
 	}
 	if string(first) != kept {
 		t.Error("a later Encode changed an earlier result")
@@ -114,7 +116,7 @@ func TestCodecIsSafeForConcurrentUse(t *testing.T) {
 }
 
 func TestSmallMessageStaysSmall(t *testing.T) {
-	if n := len(Encode(Hello{Partition{Topic: "t"}, 1})); n > 16 {
+	if n := len(Encode(Hello{protocol.Partition{Topic: "t"}, 1})); n > 16 {
 		t.Errorf("a Hello takes %d bytes", n)
 	}
 }

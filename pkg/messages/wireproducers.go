@@ -1,9 +1,14 @@
 package messages
 
+import (
+	"laneway.dev/pkg/internal/codec"
+	"laneway.dev/pkg/protocol"
+)
+
 // FenceProducer asks for a fence in the log (frontend to replicator). It is
 // repeated until ProducerFenced answers it.
 type FenceProducer struct {
-	Partition Partition
+	Partition protocol.Partition
 	Epoch     uint64 // frontend epoch, where the answer goes
 	Fence     ProducerFence
 	// IfKnown asks for nothing but the answer POSITION_EXPIRED if the partition knows
@@ -14,16 +19,16 @@ type FenceProducer struct {
 // ProducerFenced says that a fence is in the log, or why it cannot be
 // (replicator to frontend).
 type ProducerFenced struct {
-	Partition Partition
+	Partition protocol.Partition
 	Epoch     uint64 // frontend epoch
 	Fence     int16  // producer epoch that was asked for
-	Code      Code
+	Code      protocol.Code
 	Producer  KnownProducer
 }
 
 // ListProducers asks what the replicator knows of producers (frontend to replicator).
 type ListProducers struct {
-	Partition Partition
+	Partition protocol.Partition
 	Epoch     uint64 // frontend epoch, where the answer goes
 	Request   uint64 // names the request in the answer
 	Only      int64  // the only id that is asked for; 0 is all
@@ -33,7 +38,7 @@ type ListProducers struct {
 
 // Producers answers ListProducers (replicator to frontend), in the order of ids.
 type Producers struct {
-	Partition Partition
+	Partition protocol.Partition
 	Epoch     uint64 // frontend epoch
 	Request   uint64
 	Total     uint64
@@ -47,42 +52,42 @@ func (ListProducers) kind() kind  { return kindListProducers }
 func (Producers) kind() kind      { return kindProducers }
 
 // Of returns the partition that the message concerns.
-func (m FenceProducer) Of() Partition { return m.Partition }
+func (m FenceProducer) Of() protocol.Partition { return m.Partition }
 
 // Of returns the partition that the message concerns.
-func (m ProducerFenced) Of() Partition { return m.Partition }
+func (m ProducerFenced) Of() protocol.Partition { return m.Partition }
 
 // Of returns the partition that the message concerns.
-func (m ListProducers) Of() Partition { return m.Partition }
+func (m ListProducers) Of() protocol.Partition { return m.Partition }
 
 // Of returns the partition that the message concerns.
-func (m Producers) Of() Partition { return m.Partition }
+func (m Producers) Of() protocol.Partition { return m.Partition }
 
-func (m FenceProducer) encode(e *encoder) {
-	e.uint(m.Epoch)
+func (m FenceProducer) encode(e *codec.Encoder) {
+	e.Uint(m.Epoch)
 	encodeFence(e, &m.Fence)
-	e.bool(m.IfKnown)
+	e.Bool(m.IfKnown)
 }
 
-func (m ProducerFenced) encode(e *encoder) {
-	e.uint(m.Epoch)
-	e.int(int64(m.Fence))
-	e.uint(uint64(m.Code))
+func (m ProducerFenced) encode(e *codec.Encoder) {
+	e.Uint(m.Epoch)
+	e.Int(int64(m.Fence))
+	e.Uint(uint64(m.Code))
 	encodeKnown(e, &m.Producer)
 }
 
-func (m ListProducers) encode(e *encoder) {
-	e.uint(m.Epoch)
-	e.uint(m.Request)
-	e.int(m.Only)
-	e.int(m.After)
-	e.uint(uint64(m.Limit))
+func (m ListProducers) encode(e *codec.Encoder) {
+	e.Uint(m.Epoch)
+	e.Uint(m.Request)
+	e.Int(m.Only)
+	e.Int(m.After)
+	e.Uint(uint64(m.Limit))
 }
 
-func (m Producers) encode(e *encoder) {
-	e.uint(m.Epoch)
-	e.uint(m.Request)
-	e.uint(m.Total)
-	e.bool(m.More)
-	writeList(e, m.Producers, encodeKnown)
+func (m Producers) encode(e *codec.Encoder) {
+	e.Uint(m.Epoch)
+	e.Uint(m.Request)
+	e.Uint(m.Total)
+	e.Bool(m.More)
+	codec.WriteList(e, m.Producers, encodeKnown)
 }

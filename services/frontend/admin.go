@@ -14,6 +14,7 @@ import (
 
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // apiTimeout bounds one request of the topic API.
@@ -24,7 +25,7 @@ func (s *Service) serveTopicAPI() error {
 	for name, handle := range map[string]handler{
 		"create": s.createTopic, "list": s.listTopics, "info": s.topicInfo, "delete": s.deleteTopic,
 	} {
-		err := s.endpoint(messages.TopicAPI+name, kindTopic, func(m *nats.Msg) { s.serve(context.Background(), m, kindTopic, handle) })
+		err := s.endpoint(protocol.TopicAPI+name, kindTopic, func(m *nats.Msg) { s.serve(context.Background(), m, kindTopic, handle) })
 		if err != nil {
 			return err
 		}
@@ -36,7 +37,7 @@ func (s *Service) serveTopicAPI() error {
 type handler func(context.Context, []byte) (any, error)
 
 func (s *Service) serve(ctx context.Context, m *nats.Msg, kind string, handle handler) {
-	if m.Reply != "" && messages.ReplyTo(m.Reply) == "" {
+	if m.Reply != "" && protocol.ReplyTo(m.Reply) == "" {
 		s.config.Logger.Warn("a request of the API is not served, because its answer would go to a subject of a service",
 			zap.String("subject", m.Subject), zap.String("reply", m.Reply))
 		return
@@ -46,17 +47,17 @@ func (s *Service) serve(ctx context.Context, m *nats.Msg, kind string, handle ha
 	var response any
 	result, err := withinSize(ctx, m.Data, handle)
 	if response = result; err != nil {
-		known := messages.AsError(err)
+		known := protocol.AsError(err)
 		s.errors.add(kind, known.Code)
-		response = messages.ErrorResponse{Error: known}
+		response = protocol.ErrorResponse{Error: known}
 	}
 	data, err := json.Marshal(response)
 	if err == nil && int64(len(data)) > s.config.Conn.MaxPayload() {
-		err = messages.Errorf(messages.CodeInvalidRequest, "the answer has %d bytes, NATS carries %d; ask for one topic at a time",
+		err = protocol.Errorf(protocol.CodeInvalidRequest, "the answer has %d bytes, NATS carries %d; ask for one topic at a time",
 			len(data), s.config.Conn.MaxPayload())
 	}
 	if err != nil {
-		data = messages.EncodeErrorResponse(err)
+		data = protocol.EncodeErrorResponse(err)
 	}
 	if err := m.Respond(data); err != nil {
 		s.config.Logger.Warn("a request of the API could not be answered", zap.String("subject", m.Subject), zap.Error(err))
@@ -65,15 +66,15 @@ func (s *Service) serve(ctx context.Context, m *nats.Msg, kind string, handle ha
 
 // withinSize handles a request, unless it is larger than any needs to be.
 func withinSize(ctx context.Context, data []byte, handle handler) (any, error) {
-	if len(data) > messages.MaxAPIRequest {
-		return nil, messages.Errorf(messages.CodeInvalidRequest, "the request has %d bytes, allowed are %d", len(data), messages.MaxAPIRequest)
+	if len(data) > protocol.MaxAPIRequest {
+		return nil, protocol.Errorf(protocol.CodeInvalidRequest, "the request has %d bytes, allowed are %d", len(data), protocol.MaxAPIRequest)
 	}
 	return handle(ctx, data)
 }
 
 // createTopic makes a topic and answers when it can be produced to.
 func (s *Service) createTopic(ctx context.Context, data []byte) (any, error) {
-	var config messages.TopicConfig
+	var config protocol.TopicConfig
 	if err := decode(data, &config); err != nil {
 		return nil, err
 	}
@@ -95,11 +96,11 @@ func (s *Service) createTopic(ctx context.Context, data []byte) (any, error) {
 			}
 		}
 		if err != nil {
-			return nil, messages.Errorf(messages.CodeUnavailable,
+			return nil, protocol.Errorf(protocol.CodeUnavailable,
 				"topic %s is made, but partition %d is not served yet; is a sequencer running? %v", topic.Name, n, err)
 		}
 	}
-	return messages.TopicResponse{Topic: &topic}, nil
+	return protocol.TopicResponse{Topic: &topic}, nil
 }
 
 func (s *Service) listTopics(ctx context.Context, _ []byte) (any, error) {
@@ -107,7 +108,7 @@ func (s *Service) listTopics(ctx context.Context, _ []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	response := messages.TopicListResponse{Topics: all}
+	response := protocol.TopicListResponse{Topics: all}
 	if wrong := s.findings.Load().survey.Err(); wrong != nil {
 		response.Warnings = strings.Split(wrong.Error(), "\n")
 	}
@@ -115,7 +116,7 @@ func (s *Service) listTopics(ctx context.Context, _ []byte) (any, error) {
 }
 
 func (s *Service) topicInfo(ctx context.Context, data []byte) (any, error) {
-	var request messages.TopicRequest
+	var request protocol.TopicRequest
 	if err := decode(data, &request); err != nil {
 		return nil, err
 	}
@@ -126,17 +127,17 @@ func (s *Service) topicInfo(ctx context.Context, data []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	response := messages.TopicResponse{Topic: &topic, Warnings: s.warnings(topic)}
+	response := protocol.TopicResponse{Topic: &topic, Warnings: s.warnings(topic)}
 	damage := s.damage()
 	for n := range topic.Partitions {
 		id := topic.Partition(n)
-		info := messages.PartitionInfo{Partition: id.Number, Stream: id.LogStream(), Damage: damage[id]}
+		info := protocol.PartitionInfo{Partition: id.Number, Stream: messages.LogStream(id), Damage: damage[id]}
 		state, err := s.logState(ctx, id)
 		if err != nil && s.registry.Gone(ctx, id) {
-			return nil, messages.NewError(messages.CodeUnknownTopic, request.Name)
+			return nil, protocol.NewError(protocol.CodeUnknownTopic, request.Name)
 		}
 		if err != nil && info.Damage == "" {
-			return nil, messages.NewError(messages.CodeUnavailable, err.Error())
+			return nil, protocol.NewError(protocol.CodeUnavailable, err.Error())
 		}
 		info.EndOffset, info.Entries = state.NextOffset, state.Entries
 		response.Partitions = append(response.Partitions, info)
@@ -145,7 +146,7 @@ func (s *Service) topicInfo(ctx context.Context, data []byte) (any, error) {
 }
 
 // logState looks up where a log ends. The end of one that is damaged may not be readable.
-func (s *Service) logState(ctx context.Context, id messages.Partition) (partitionlog.State, error) {
+func (s *Service) logState(ctx context.Context, id protocol.Partition) (partitionlog.State, error) {
 	const patience = 2 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -153,8 +154,8 @@ func (s *Service) logState(ctx context.Context, id messages.Partition) (partitio
 }
 
 // damage returns what the logs of the partitions have lost that are read-only.
-func (s *Service) damage() map[messages.Partition]string {
-	all := make(map[messages.Partition]string)
+func (s *Service) damage() map[protocol.Partition]string {
+	all := make(map[protocol.Partition]string)
 	for _, p := range s.set.Actors() {
 		if t := p.stats.Load(); t != nil && t.Damage != "" {
 			all[p.id] = t.Damage
@@ -164,14 +165,14 @@ func (s *Service) damage() map[messages.Partition]string {
 }
 
 func (s *Service) deleteTopic(ctx context.Context, data []byte) (any, error) {
-	var request messages.TopicRequest
+	var request protocol.TopicRequest
 	if err := decode(data, &request); err != nil {
 		return nil, err
 	}
 	if err := s.registry.Delete(ctx, request.Name); err != nil {
 		return nil, err
 	}
-	return messages.TopicResponse{}, nil
+	return protocol.TopicResponse{}, nil
 }
 
 func decode(data []byte, into any) error {
@@ -182,7 +183,7 @@ func decode(data []byte, into any) error {
 		err = errors.New("something follows the JSON object")
 	}
 	if err != nil {
-		return messages.Errorf(messages.CodeInvalidRequest, "the body is not the JSON of this request: %v", err)
+		return protocol.Errorf(protocol.CodeInvalidRequest, "the body is not the JSON of this request: %v", err)
 	}
 	return nil
 }

@@ -3,7 +3,7 @@ package frontend
 import (
 	"sync"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // admission bounds what is unresolved in this process and on each partition.
@@ -23,13 +23,13 @@ type admission struct {
 
 // rejection is an error with the answer that says so.
 type rejection struct {
-	err    *messages.Error
+	err    *protocol.Error
 	answer []byte
 }
 
 func overloaded(format string, limit int64) *rejection {
-	err := messages.Errorf(messages.CodeOverloaded, format, limit)
-	return &rejection{err, messages.EncodeErrorResponse(err)}
+	err := protocol.Errorf(protocol.CodeOverloaded, format, limit)
+	return &rejection{err, protocol.EncodeErrorResponse(err)}
 }
 
 func newAdmission(limits Limits) *admission {

@@ -9,8 +9,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // apiVersion is the version that NATS micro reports.
@@ -30,7 +31,7 @@ type api struct {
 func (s *Service) serveAPI() (err error) {
 	s.api.announced, err = micro.AddService(s.config.Conn, micro.Config{
 		Name: "laneway", Version: apiVersion, Description: "Laneway: administration of topics and producers", QueueGroup: messages.FrontendQueue,
-		Metadata: map[string]string{"subjects": messages.TopicAPI + "> " + messages.ProducerAPI + ">"},
+		Metadata: map[string]string{"subjects": protocol.TopicAPI + "> " + protocol.ProducerAPI + ">"},
 	})
 	if err != nil {
 		return fmt.Errorf("announce the API: %w", err)
@@ -48,7 +49,7 @@ func (s *Service) serveAPI() (err error) {
 // whose header block is malformed is answered with that.
 func (s *Service) endpoint(subject, kind string, serve func(*nats.Msg)) error {
 	sub, err := s.config.Conn.QueueSubscribe(subject, messages.FrontendQueue, func(m *nats.Msg) {
-		if malformed := wire.ReadHeader(m); malformed != nil {
+		if malformed := transport.ReadHeader(m); malformed != nil {
 			s.serve(context.Background(), m, kind, func(context.Context, []byte) (any, error) { return nil, malformed })
 			return
 		}
@@ -66,7 +67,7 @@ func (a *api) stop() error {
 	errs := []error{a.announced.Stop()}
 	for _, sub := range a.endpoints {
 		if err := sub.Drain(); err != nil {
-			errs = append(errs, wire.Unsubscribe(sub))
+			errs = append(errs, transport.Unsubscribe(sub))
 		}
 	}
 	return errors.Join(errs...)

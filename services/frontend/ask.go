@@ -6,8 +6,9 @@ import (
 	"sync"
 	"time"
 
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // asked are questions to replicators that wait for their answers, by what an
@@ -57,7 +58,7 @@ func ask[K comparable, A any](ctx context.Context, s *Service, q *asked[K, A], k
 	again := time.NewTicker(s.config.Times.Heartbeat)
 	defer again.Stop()
 	for {
-		s.wire.Send([]wire.Envelope{{Subject: question.Of().ReplicatorSubject(), Message: question}})
+		s.wire.Send([]transport.Envelope{{Subject: messages.ReplicatorSubject(question.Of()), Message: question}})
 		select {
 		case a := <-waiting:
 			return a, nil
@@ -65,11 +66,11 @@ func ask[K comparable, A any](ctx context.Context, s *Service, q *asked[K, A], k
 			// It answers nothing while its log has lost entries.
 			if what := s.damage()[question.Of()]; what != "" {
 				var none A
-				return none, messages.Errorf(messages.CodePartitionDamaged, "partition %s: %s", question.Of(), what)
+				return none, protocol.Errorf(protocol.CodePartitionDamaged, "partition %s: %s", question.Of(), what)
 			}
 		case <-ctx.Done():
 			var none A
-			return none, messages.Errorf(messages.CodeUnavailable,
+			return none, protocol.Errorf(protocol.CodeUnavailable,
 				"the replicator of partition %s does not answer; is one running? (%v)", question.Of(), ctx.Err())
 		}
 	}

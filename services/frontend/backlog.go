@@ -7,7 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 )
 
 const (
@@ -34,20 +34,20 @@ func weight(messages, bytes int64) int64 { return messages*messageOverhead + byt
 //
 // It costs nothing while little arrives.
 type backlogGuard struct {
-	conn *wire.Connection
+	conn *transport.Connection
 
 	active atomic.Bool    // the goroutine that watches runs
 	stop   chan struct{}  // closed at the end
 	wait   sync.WaitGroup // for all goroutines
 	pauses atomic.Uint64
-	burst  wire.Burst
+	burst  transport.Burst
 
 	mu      sync.Mutex
 	intakes map[*intake]int64 // with what each had handled when the backlog was last measured
 	dropped uint64            // by intakes that are closed
 }
 
-func newBacklogGuard(conn *wire.Connection) *backlogGuard {
+func newBacklogGuard(conn *transport.Connection) *backlogGuard {
 	return &backlogGuard{conn: conn, stop: make(chan struct{}), intakes: make(map[*intake]int64)}
 }
 

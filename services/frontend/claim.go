@@ -7,7 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"laneway.dev/internal/epoch"
+	"laneway.dev/internal/ownership"
 	"laneway.dev/pkg/messages"
 )
 
@@ -37,7 +37,7 @@ func (s *Service) await(ctx, watch context.Context) error {
 
 // claim takes an epoch, and watches until ctx ends that no younger instance takes one.
 func (s *Service) claim(ctx context.Context) error {
-	holder, err := epoch.Hold(ctx, s.js, role)
+	holder, err := ownership.Hold(ctx, s.js, role)
 	if err != nil {
 		return err
 	}

@@ -12,8 +12,9 @@ import (
 	"slices"
 	"time"
 
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/pkg/ticketing"
 )
 
@@ -47,7 +48,7 @@ type Event any
 
 // CommittedEntry is an entry that has been committed, decoded.
 type CommittedEntry struct {
-	Partition messages.Partition
+	Partition protocol.Partition
 	Entry     messages.Entry
 }
 
@@ -62,13 +63,13 @@ type Answer struct {
 	Duplicate bool
 	Extent    messages.Extent // where the payload is, if known
 	Payload   []byte
-	Error     *messages.Error
+	Error     *protocol.Error
 }
 
 // Effects is what a step wants done, in this order: what is sent makes tickets
 // durable knowledge, what is answered leaves in ticket order.
 type Effects struct {
-	Send    []wire.Envelope
+	Send    []transport.Envelope
 	Answers []Answer
 	Ready   bool   // the epoch is announced: requests may be admitted from now on
 	Fenced  uint64 // not 0: an owner of this higher epoch exists; the core is dead and silent
@@ -77,7 +78,7 @@ type Effects struct {
 // Core decides about one partition. It is pure: events and time come in,
 // effects go out. It belongs to one goroutine.
 type Core struct {
-	partition messages.Partition
+	partition protocol.Partition
 	epoch     uint64
 	times     Times
 
@@ -120,7 +121,7 @@ type Stats struct {
 }
 
 // NewCore returns a core that has to announce its epoch first.
-func NewCore(partition messages.Partition, epoch uint64, times Times) *Core {
+func NewCore(partition protocol.Partition, epoch uint64, times Times) *Core {
 	return &Core{
 		partition: partition, epoch: epoch, times: times,
 		tickets: ticketing.NewIssuer[*ticket](), emptied: make(map[string]uint64),
@@ -198,7 +199,7 @@ func (c *Core) handle(now time.Time, e Event) {
 // fenced, but after that: it has got no ticket.
 func (c *Core) turnAway(e Event) {
 	if p, is := e.(Produce); is {
-		err := messages.Errorf(messages.CodeUnavailable, "partition %s, epoch %d: its owner is fenced", c.partition, c.epoch)
+		err := protocol.Errorf(protocol.CodeUnavailable, "partition %s, epoch %d: its owner is fenced", c.partition, c.epoch)
 		c.unsaid = append(c.unsaid, Answer{Request: p.Request, Lane: p.Lane, Records: p.Records, Payload: p.Payload, Error: err})
 	}
 }
@@ -210,7 +211,7 @@ func (c *Core) announce(now time.Time) {
 		return
 	}
 	c.announcedAt = now
-	c.send(c.partition.SequencerSubject(), messages.Announce{Partition: c.partition, Epoch: c.epoch})
+	c.send(messages.SequencerSubject(c.partition), messages.Announce{Partition: c.partition, Epoch: c.epoch})
 }
 
 // produce issues the ticket: the batch has its turn from here on.
@@ -249,12 +250,12 @@ func (c *Core) committed(entry messages.Entry) {
 func (c *Core) outcomes(now time.Time, outcomes []messages.Outcome) {
 	for _, o := range outcomes {
 		answer := Answer{Offset: o.Offset, Duplicate: o.Duplicate}
-		if o.Code == messages.CodeNotCommitted {
+		if o.Code == protocol.CodeNotCommitted {
 			// The replicator has forgotten the lane: numbers as low as this one
 			// would be refused for as long as the lane lives.
 			c.tickets.Leap(o.Lane, o.Number)
 		}
-		if o.Code != messages.CodeOK {
+		if o.Code != protocol.CodeOK {
 			answer = Answer{Error: c.failure(o.Lane, o.Number, c.believed(now, o), o.Detail)}
 		}
 		c.settle(o.Lane, o.Number, answer)
@@ -264,12 +265,12 @@ func (c *Core) outcomes(now time.Time, outcomes []messages.Outcome) {
 // believed returns what a refusal says to its producer. The replicator refuses what it
 // knows nothing of any more, because its ticket must have been resolved long ago. If the
 // frontend stood still for so long that it was not, the batch may be in the log.
-func (c *Core) believed(now time.Time, o messages.Outcome) messages.Code {
-	if o.Code != messages.CodeNotCommitted && o.Code != messages.CodeOverloaded {
+func (c *Core) believed(now time.Time, o messages.Outcome) protocol.Code {
+	if o.Code != protocol.CodeNotCommitted && o.Code != protocol.CodeOverloaded {
 		return o.Code
 	}
 	if t, open := c.tickets.Find(o.Lane, o.Number); open && now.Sub(t.issued) >= c.times.Deadline {
-		return messages.CodeOutcomeUnknown
+		return protocol.CodeOutcomeUnknown
 	}
 	return o.Code
 }
@@ -297,7 +298,7 @@ func (c *Core) resolved(t *ticket) {
 func (c *Core) flush() {
 	c.flushStage()
 	for part := range slices.Chunk(c.progress, itemsPerMessage) {
-		c.send(c.partition.SequencerSubject(), messages.Advance{Partition: c.partition, Epoch: c.epoch, Lanes: part})
+		c.send(messages.SequencerSubject(c.partition), messages.Advance{Partition: c.partition, Epoch: c.epoch, Lanes: part})
 	}
 	c.progress = nil
 }
@@ -329,7 +330,7 @@ func (c *Core) flushStage() {
 }
 
 func (c *Core) send(subject string, m messages.Message) {
-	c.fx.Send = append(c.fx.Send, wire.Envelope{Subject: subject, Message: m})
+	c.fx.Send = append(c.fx.Send, transport.Envelope{Subject: subject, Message: m})
 }
 
 // sortedLanes returns the names of a set of lanes in a fixed order.

@@ -7,10 +7,11 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 var (
-	testPartition = messages.Partition{Topic: "orders", TopicID: 7, Number: 0}
+	testPartition = protocol.Partition{Topic: "orders", TopicID: 7, Number: 0}
 	testTimes     = Times{Heartbeat: 200 * time.Millisecond, StageTimeout: 2 * time.Second, Deadline: 10 * time.Second}
 	start         = time.Unix(1_000_000, 0)
 )
@@ -71,7 +72,7 @@ func commit(lane string, base int64, numbers ...uint64) CommittedEntry {
 	return CommittedEntry{testPartition, entry}
 }
 
-func refusal(lane string, number uint64, attempt uint32, code messages.Code) messages.Refused {
+func refusal(lane string, number uint64, attempt uint32, code protocol.Code) messages.Refused {
 	return messages.Refused{Partition: testPartition, Epoch: testEpoch, Refusals: []messages.Refusal{
 		{Lane: lane, Number: number, Attempt: attempt, Code: code},
 	}}
@@ -193,7 +194,7 @@ func TestEveryTicketIsResolvedWithinDeadlinePlusHeartbeat(t *testing.T) {
 func TestAllStagingsRefusedIsFailed(t *testing.T) {
 	w := newWorld(t)
 	w.step(produce("a", "a1"), produce("a", "a2"))
-	w.step(refusal("a", 1, 1, messages.CodeStoreUnavailable))
+	w.step(refusal("a", 1, 1, protocol.CodeStoreUnavailable))
 	w.wantAnswers("a1=FAILED")
 	w.step(commit("a", 0, 2))
 	w.wantAnswers("a1=FAILED", "a2=0")
@@ -204,26 +205,26 @@ func TestARefusalAfterALostStagingIsNotCalledFailed(t *testing.T) {
 	w.step(produce("a", "a1"))
 	w.pass(testTimes.StageTimeout)
 	w.step(missing("a", 1))
-	w.step(refusal("a", 1, 2, messages.CodeStoreUnavailable))
+	w.step(refusal("a", 1, 2, protocol.CodeStoreUnavailable))
 	w.wantAnswers("a1=OUTCOME_UNKNOWN")
 }
 
 func TestARepeatedRefusalCountsOnce(t *testing.T) {
 	w := newWorld(t)
 	w.step(produce("a", "a1"))
-	w.step(refusal("a", 1, 1, messages.CodeStagerBusy))
+	w.step(refusal("a", 1, 1, protocol.CodeStagerBusy))
 	w.pass(testTimes.Heartbeat)
 	if len(w.stages) != 2 {
 		t.Fatalf("staged %d times, want 2", len(w.stages))
 	}
-	w.step(refusal("a", 1, 1, messages.CodeStoreUnavailable))
+	w.step(refusal("a", 1, 1, protocol.CodeStoreUnavailable))
 	w.wantAnswers()
 }
 
 func TestABusyStagerIsTriedAgainWithTheNextAttempt(t *testing.T) {
 	w := newWorld(t)
 	w.step(produce("a", "a1"))
-	w.step(refusal("a", 1, 1, messages.CodeStagerBusy))
+	w.step(refusal("a", 1, 1, protocol.CodeStagerBusy))
 	if len(w.stages) != 1 {
 		t.Fatal("staged again at once; a busy stager needs a pause")
 	}
@@ -288,7 +289,7 @@ func TestALastAdvanceGoesOutWhenALaneEmpties(t *testing.T) {
 func TestAGivenUpTicketInTheMiddleDoesNotMoveTheFloorPastTheFirst(t *testing.T) {
 	w := newWorld(t)
 	w.step(produce("a", "a1"), produce("a", "a2"), produce("a", "a3"))
-	w.step(refusal("a", 2, 1, messages.CodeStoreUnavailable))
+	w.step(refusal("a", 2, 1, protocol.CodeStoreUnavailable))
 	w.wantAnswers()
 	w.pass(testTimes.Heartbeat)
 	if got := w.advance[len(w.advance)-1]; got.Floor != 1 {
@@ -318,7 +319,7 @@ func TestARefusalOfAForgottenLaneIsNotBelievedByAFrontendThatStoodStillBeyondThe
 	w.step(produce("a", "a1"), produce("b", "b1"))
 	w.now = w.now.Add(testTimes.Deadline)
 	w.step(messages.Outcomes{Partition: testPartition, Epoch: testEpoch, Outcomes: []messages.Outcome{
-		{Lane: "a", Number: 1, Code: messages.CodeNotCommitted}, {Lane: "b", Number: 1, Code: messages.CodeOverloaded},
+		{Lane: "a", Number: 1, Code: protocol.CodeNotCommitted}, {Lane: "b", Number: 1, Code: protocol.CodeOverloaded},
 	}})
 	w.wantAnswers("a1=OUTCOME_UNKNOWN", "b1=OUTCOME_UNKNOWN")
 }
@@ -328,7 +329,7 @@ func TestALaneThatTheReplicatorHasForgottenGoesOnAboveEveryNumber(t *testing.T) 
 	w.step(produce("a", "a1"), produce("b", "b1"), produce("b", "b2"), produce("a", "a2"))
 	refused := func(n uint64) messages.Outcomes {
 		return messages.Outcomes{Partition: testPartition, Epoch: testEpoch, Outcomes: []messages.Outcome{
-			{Lane: "a", Number: n, Code: messages.CodeNotCommitted},
+			{Lane: "a", Number: n, Code: protocol.CodeNotCommitted},
 		}}
 	}
 	w.step(refused(1))
@@ -388,7 +389,7 @@ func TestAFencedFrontendThatGoesOnAnswersTheTurnInWhichItWasFenced(t *testing.T)
 	w := newWorld(t)
 	w.step(produce("a", "a1"), produce("a", "a2"))
 	w.step(commit("a", 5, 1), messages.Fenced{Partition: testPartition, Epoch: testEpoch + 1}, produce("a", "a3"))
-	w.answers = append(w.answers, w.core.Abandon(messages.CodeOutcomeUnknown)...)
+	w.answers = append(w.answers, w.core.Abandon(protocol.CodeOutcomeUnknown)...)
 	want := []string{"a1=5", "a3=UNAVAILABLE", "a2=OUTCOME_UNKNOWN"}
 	if got := w.answered(); !slices.Equal(got, want) {
 		t.Fatalf("answers %v, want %v", got, want)
@@ -412,7 +413,7 @@ func TestAbandonAnswersEveryTicketOnce(t *testing.T) {
 	w := newWorld(t)
 	w.step(produce("a", "a1"), produce("a", "a2"), produce("b", "b1"))
 	w.step(commit("a", 5, 2))
-	w.answers = append(w.answers, w.core.Abandon(messages.CodeOutcomeUnknown)...)
+	w.answers = append(w.answers, w.core.Abandon(protocol.CodeOutcomeUnknown)...)
 	got := w.answered()
 	slices.Sort(got)
 	want := []string{"a1=OUTCOME_UNKNOWN", "a2=5", "b1=OUTCOME_UNKNOWN"}

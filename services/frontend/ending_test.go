@@ -6,41 +6,41 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"laneway.dev/internal/epoch"
-	"laneway.dev/internal/partitions"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/internal/ownership"
+	"laneway.dev/internal/supervisor"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestOnlyTheEndOfADeletedTopicIsFinal(t *testing.T) {
 	for name, c := range map[string]struct {
 		cause, replaced error
-		want            messages.Code
+		want            protocol.Code
 	}{
-		"deleted":              {partitions.ErrDeleted, nil, messages.CodeUnknownTopic},
-		"deleted and replaced": {partitions.ErrDeleted, epoch.ErrReplaced, messages.CodeUnknownTopic},
-		"replaced":             {nil, epoch.ErrReplaced, messages.CodeNotOwner},
-		"replaced, stopping":   {partitions.ErrStopped, epoch.ErrReplaced, messages.CodeNotOwner},
-		"stopping":             {partitions.ErrStopped, nil, messages.CodeNotOwner},
-		"renewed":              {partitions.ErrRenewed, nil, messages.CodeNotOwner},
+		"deleted":              {supervisor.ErrDeleted, nil, protocol.CodeUnknownTopic},
+		"deleted and replaced": {supervisor.ErrDeleted, ownership.ErrReplaced, protocol.CodeUnknownTopic},
+		"replaced":             {nil, ownership.ErrReplaced, protocol.CodeNotOwner},
+		"replaced, stopping":   {supervisor.ErrStopped, ownership.ErrReplaced, protocol.CodeNotOwner},
+		"stopping":             {supervisor.ErrStopped, nil, protocol.CodeNotOwner},
+		"renewed":              {supervisor.ErrRenewed, nil, protocol.CodeNotOwner},
 	} {
 		end := endOf(c.cause, c.replaced)
-		if end.Code != c.want || end.Retryable() != (c.want != messages.CodeUnknownTopic) {
+		if end.Code != c.want || end.Retryable() != (c.want != protocol.CodeUnknownTopic) {
 			t.Errorf("%s: %v", name, end)
 		}
 	}
 }
 
 func TestMessageForAnotherTopicOfTheNameIsRefused(t *testing.T) {
-	topic := messages.Topic{TopicConfig: messages.TopicConfig{Name: "orders"}, ID: 1<<63 + 5}
-	for text, want := range map[string]messages.Code{
-		"": messages.CodeOK, strconv.FormatUint(topic.ID, 10): messages.CodeOK, "7": messages.CodeUnknownTopic,
-		"x": messages.CodeHeaderInvalid, "-1": messages.CodeHeaderInvalid,
+	topic := protocol.Topic{TopicConfig: protocol.TopicConfig{Name: "orders"}, ID: 1<<63 + 5}
+	for text, want := range map[string]protocol.Code{
+		"": protocol.CodeOK, strconv.FormatUint(topic.ID, 10): protocol.CodeOK, "7": protocol.CodeUnknownTopic,
+		"x": protocol.CodeHeaderInvalid, "-1": protocol.CodeHeaderInvalid,
 	} {
 		header := nats.Header{}
 		if text != "" {
-			header[messages.HeaderTopicID] = []string{text}
+			header[protocol.HeaderTopicID] = []string{text}
 		}
-		got := messages.CodeOK
+		got := protocol.CodeOK
 		if err := checkTopicID(header, topic); err != nil {
 			got = err.Code
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // maxNamed bounds how many headers one error names.
@@ -20,22 +21,22 @@ const maxMessageID = 1024
 // asking are the headers by which a producer asks for something. What is asked for
 // is done, and the headers are not kept with the record.
 var asking = map[string]bool{
-	messages.HeaderProducer:             true,
-	messages.HeaderProducerID:           true,
-	messages.HeaderProducerEpoch:        true,
-	messages.HeaderSequence:             true,
-	messages.HeaderFirstUnacked:         true,
-	messages.HeaderTopicID:              true,
-	messages.HeaderMessageID:            true,
-	messages.HeaderExpectedStream:       true,
-	messages.HeaderExpectedLastSequence: true,
-	messages.HeaderExpectedLastID:       true,
+	protocol.HeaderProducer:             true,
+	protocol.HeaderProducerID:           true,
+	protocol.HeaderProducerEpoch:        true,
+	protocol.HeaderSequence:             true,
+	protocol.HeaderFirstUnacked:         true,
+	protocol.HeaderTopicID:              true,
+	protocol.HeaderMessageID:            true,
+	protocol.HeaderExpectedStream:       true,
+	protocol.HeaderExpectedLastSequence: true,
+	protocol.HeaderExpectedLastID:       true,
 }
 
 // passing are the headers that concern the way of a message through NATS servers.
 // They are not kept with the record.
 var passing = map[string]bool{
-	messages.HeaderRequestInfo:  true,
+	protocol.HeaderRequestInfo:  true,
 	"Nats-Trace-Dest":           true, // the servers on the way trace the message
 	"Nats-Trace-Hop":            true,
 	"Nats-Trace-Origin-Account": true,
@@ -44,7 +45,7 @@ var passing = map[string]bool{
 // checkHeaders refuses headers of NATS and of Laneway that ask for something which
 // is not done here, or do not say exactly what: ignoring them would break a promise
 // that the producer relies on.
-func checkHeaders(header nats.Header, stream string) *messages.Error {
+func checkHeaders(header nats.Header, stream string) *protocol.Error {
 	var unknown, unclear []string
 	for name, values := range header {
 		switch {
@@ -52,34 +53,34 @@ func checkHeaders(header nats.Header, stream string) *messages.Error {
 			if len(values) != 1 || values[0] == "" {
 				unclear = append(unclear, name)
 			}
-		case messages.IsReservedHeader(name) && !passing[name] && !messages.IsOriginHeader(name):
+		case protocol.IsReservedHeader(name) && !passing[name] && !protocol.IsOriginHeader(name):
 			unknown = append(unknown, fmt.Sprintf("%.80q", name))
 		}
 	}
 	if len(unknown) > 0 {
-		return messages.NewError(messages.CodeHeaderNotSupported, firstOf(unknown))
+		return protocol.NewError(protocol.CodeHeaderNotSupported, firstOf(unknown))
 	}
 	if len(unclear) > 0 {
-		return messages.Errorf(messages.CodeHeaderInvalid, "%s: it must have one value, and not be empty", firstOf(unclear))
+		return protocol.Errorf(protocol.CodeHeaderInvalid, "%s: it must have one value, and not be empty", firstOf(unclear))
 	}
-	if expected := header.Get(messages.HeaderExpectedStream); expected != "" && expected != stream {
-		return messages.Errorf(messages.CodeStreamMismatch, "expected %.80q, this is %s", expected, stream)
+	if expected := header.Get(protocol.HeaderExpectedStream); expected != "" && expected != stream {
+		return protocol.Errorf(protocol.CodeStreamMismatch, "expected %.80q, this is %s", expected, stream)
 	}
 	return nil
 }
 
 // checkTopicID refuses a message for another topic of this name.
-func checkTopicID(header nats.Header, topic messages.Topic) *messages.Error {
-	text := header.Get(messages.HeaderTopicID)
+func checkTopicID(header nats.Header, topic protocol.Topic) *protocol.Error {
+	text := header.Get(protocol.HeaderTopicID)
 	if text == "" {
 		return nil
 	}
 	id, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
-		return messages.Errorf(messages.CodeHeaderInvalid, "%s: %.40q is no topic id", messages.HeaderTopicID, text)
+		return protocol.Errorf(protocol.CodeHeaderInvalid, "%s: %.40q is no topic id", protocol.HeaderTopicID, text)
 	}
 	if id != topic.ID {
-		return messages.Errorf(messages.CodeUnknownTopic, "%s with the id %d; it was deleted, and the topic that has its name now is another one",
+		return protocol.Errorf(protocol.CodeUnknownTopic, "%s with the id %d; it was deleted, and the topic that has its name now is another one",
 			topic.Name, id)
 	}
 	return nil
@@ -93,17 +94,17 @@ func firstOf(names []string) string {
 
 // ownHeaders returns the headers that belong to the record, in the order of
 // their names.
-func ownHeaders(header nats.Header) []messages.Header {
-	var own []messages.Header
+func ownHeaders(header nats.Header) []protocol.Header {
+	var own []protocol.Header
 	for name, values := range header {
 		if asking[name] || passing[name] {
 			continue
 		}
 		for _, v := range values {
-			own = append(own, messages.Header{Name: name, Value: v})
+			own = append(own, protocol.Header{Name: name, Value: v})
 		}
 	}
-	slices.SortStableFunc(own, func(a, b messages.Header) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(own, func(a, b protocol.Header) int { return strings.Compare(a.Name, b.Name) })
 	return own
 }
 
@@ -111,20 +112,20 @@ func ownHeaders(header nats.Header) []messages.Header {
 // that means one but is not written exactly so is refused: as a record, the frame
 // would be nonsense for whoever reads it. So are headers beside a frame that belong
 // to no record.
-func isFrame(header nats.Header) (bool, *messages.Error) {
+func isFrame(header nats.Header) (bool, *protocol.Error) {
 	types, batch := 0, false
 	for name, values := range header {
-		if strings.EqualFold(name, messages.HeaderContentType) {
+		if strings.EqualFold(name, protocol.HeaderContentType) {
 			types += len(values)
-			batch = batch || slices.ContainsFunc(values, messages.NamesBatch)
+			batch = batch || slices.ContainsFunc(values, protocol.NamesBatch)
 		}
 	}
 	switch {
 	case !batch:
 		return false, nil
-	case types != 1 || header.Get(messages.HeaderContentType) != messages.ContentTypeBatch:
-		return false, messages.Errorf(messages.CodeHeaderInvalid, "the content type of a batch frame is given by one header: %s: %s",
-			messages.HeaderContentType, messages.ContentTypeBatch)
+	case types != 1 || header.Get(protocol.HeaderContentType) != protocol.ContentTypeBatch:
+		return false, protocol.Errorf(protocol.CodeHeaderInvalid, "the content type of a batch frame is given by one header: %s: %s",
+			protocol.HeaderContentType, protocol.ContentTypeBatch)
 	}
 	var other []string
 	for name := range header {
@@ -133,7 +134,7 @@ func isFrame(header nats.Header) (bool, *messages.Error) {
 		}
 	}
 	if len(other) > 0 {
-		return false, messages.Errorf(messages.CodeHeaderInvalid, "%s beside a batch frame: headers belong to its records", firstOf(other))
+		return false, protocol.Errorf(protocol.CodeHeaderInvalid, "%s beside a batch frame: headers belong to its records", firstOf(other))
 	}
 	return true, nil
 }
@@ -141,31 +142,31 @@ func isFrame(header nats.Header) (bool, *messages.Error) {
 // besideFrame reports whether a header may stand beside a batch frame.
 func besideFrame(name string) bool {
 	switch name {
-	case messages.HeaderContentType, messages.HeaderTraceparent, messages.HeaderTracestate:
+	case protocol.HeaderContentType, protocol.HeaderTraceparent, protocol.HeaderTracestate:
 		return true
 	}
 	return asking[name] || passing[name]
 }
 
-func messageID(header nats.Header, name string) (string, *messages.Error) {
+func messageID(header nats.Header, name string) (string, *protocol.Error) {
 	id := header.Get(name)
 	if len(id) > maxMessageID {
-		return "", messages.Errorf(messages.CodeHeaderInvalid, "%s has %d bytes, allowed are %d", name, len(id), maxMessageID)
+		return "", protocol.Errorf(protocol.CodeHeaderInvalid, "%s has %d bytes, allowed are %d", name, len(id), maxMessageID)
 	}
 	return id, nil
 }
 
 // expectationOf returns what a producer requires the last record to be. The
 // replicator judges it, in ticket order.
-func expectationOf(header nats.Header) (x messages.Expectation, err *messages.Error) {
-	if text := header.Get(messages.HeaderExpectedLastSequence); text != "" {
+func expectationOf(header nats.Header) (x messages.Expectation, err *protocol.Error) {
+	if text := header.Get(protocol.HeaderExpectedLastSequence); text != "" {
 		sequence, parseErr := strconv.ParseUint(text, 10, 64)
 		if parseErr != nil {
-			return x, messages.Errorf(messages.CodeHeaderInvalid, "%s: %.80q is no sequence", messages.HeaderExpectedLastSequence, text)
+			return x, protocol.Errorf(protocol.CodeHeaderInvalid, "%s: %.80q is no sequence", protocol.HeaderExpectedLastSequence, text)
 		}
 		x.HasSequence, x.Sequence = true, sequence
 	}
-	x.MessageID, err = messageID(header, messages.HeaderExpectedLastID)
+	x.MessageID, err = messageID(header, protocol.HeaderExpectedLastID)
 	return x, err
 }
 
@@ -173,7 +174,7 @@ func expectationOf(header nats.Header) (x messages.Expectation, err *messages.Er
 // W3C allows is no reason to refuse the message; it is left out.
 func traceOf(header nats.Header) messages.Trace {
 	const parentLength, maxState = 55, 512
-	t := messages.Trace{Parent: header.Get(messages.HeaderTraceparent), State: header.Get(messages.HeaderTracestate)}
+	t := messages.Trace{Parent: header.Get(protocol.HeaderTraceparent), State: header.Get(protocol.HeaderTracestate)}
 	if len(t.Parent) > parentLength || len(t.State) > maxState {
 		return messages.Trace{}
 	}

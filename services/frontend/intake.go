@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 )
 
@@ -24,7 +24,7 @@ const (
 // intake is the subscriptions on which a partition's requests arrive. One
 // goroutine handles them all, in the order in which they arrived.
 type intake struct {
-	conn      *wire.Connection
+	conn      *transport.Connection
 	subjects  []string
 	handle    nats.MsgHandler
 	log       *zap.Logger
@@ -44,7 +44,7 @@ type intake struct {
 // goroutine of its own, so that several would mix up the requests of a producer.
 // Several subjects therefore share a channel, which the connection fills in the
 // order of arrival.
-func openIntake(conn *wire.Connection, subjects []string, handle nats.MsgHandler, log *zap.Logger) (*intake, error) {
+func openIntake(conn *transport.Connection, subjects []string, handle nats.MsgHandler, log *zap.Logger) (*intake, error) {
 	in := &intake{conn: conn, subjects: subjects, handle: handle, log: log}
 	if len(subjects) > 1 {
 		in.collector = collect(in.take, room{maxWaiting, maxWaitingBytes})
@@ -121,7 +121,7 @@ func (in *intake) pause() bool {
 	in.paused = true
 	ctx, cancel := context.WithCancel(context.Background())
 	in.leave = cancel
-	drained := wire.BeginDrain(in.subs...)
+	drained := transport.BeginDrain(in.subs...)
 	in.wait.Go(func() { in.resume(ctx, drained) })
 	return true
 }
@@ -191,7 +191,7 @@ func (in *intake) close() error {
 		stop()
 		leave()
 	}
-	err := wire.DrainWithin(ctx, in.subs...)
+	err := transport.DrainWithin(ctx, in.subs...)
 	if in.collector != nil {
 		in.collector.close()
 	}

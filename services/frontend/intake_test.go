@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/embedded/embeddedtest"
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 )
 
 func TestRequestsOnSeveralSubjectsAreHandledOneByOneInTheOrderTheyArrived(t *testing.T) {
@@ -23,7 +23,7 @@ func TestRequestsOnSeveralSubjectsAreHandledOneByOneInTheOrderTheyArrived(t *tes
 	const many = 20_000
 	var next, busy atomic.Int64
 	failed, done := make(chan string, 1), make(chan struct{})
-	in, err := openIntake(wire.NewConnection(conn, zap.NewNop()), subjects, func(m *nats.Msg) {
+	in, err := openIntake(transport.NewConnection(conn, zap.NewNop()), subjects, func(m *nats.Msg) {
 		if busy.Add(1) > 1 {
 			offer(failed, "two requests were handled at once")
 		}
@@ -71,7 +71,7 @@ func TestAnIntakeThatClosesHandlesWhatWasDelivered(t *testing.T) {
 		const many = maxArrived + 10_000
 		var handled atomic.Int64
 		first := make(chan struct{})
-		in, err := openIntake(wire.NewConnection(conn, zap.NewNop()), subjects, func(*nats.Msg) {
+		in, err := openIntake(transport.NewConnection(conn, zap.NewNop()), subjects, func(*nats.Msg) {
 			if handled.Add(1) == 1 {
 				<-first
 			}
@@ -126,7 +126,7 @@ func TestAPausedIntakeHandlesWhatWasDeliveredAndSubscribesAgain(t *testing.T) {
 		var next atomic.Int64
 		failed := make(chan string, 1)
 		entered, resume, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
-		in, err := openIntake(wire.NewConnection(conn, zap.NewNop()), subjects, func(m *nats.Msg) {
+		in, err := openIntake(transport.NewConnection(conn, zap.NewNop()), subjects, func(m *nats.Msg) {
 			n := next.Add(1)
 			if string(m.Data) != strconv.FormatInt(n, 10) {
 				offer(failed, fmt.Sprintf("request %s was handled as the %d.", m.Data, n))
@@ -211,7 +211,7 @@ func TestAnIntakeThatIsClosedWhilePausedHandlesWhatWasDelivered(t *testing.T) {
 		const many = 100
 		var handled atomic.Int64
 		entered, resume := make(chan struct{}), make(chan struct{})
-		in, err := openIntake(wire.NewConnection(conn, zap.NewNop()), subjects, func(*nats.Msg) {
+		in, err := openIntake(transport.NewConnection(conn, zap.NewNop()), subjects, func(*nats.Msg) {
 			if handled.Add(1) == 1 {
 				close(entered)
 				<-resume

@@ -9,7 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // maxLane bounds the length of a lane's key, and of a header that names one.
@@ -19,14 +19,14 @@ const maxLane = 256
 // its producer id, if it has one; else the producer that it names; else its client, if the server tells it; else the
 // reply subject without its last token, if that names one client connection;
 // else a lane of its own.
-func laneOf(m *nats.Msg, producerID int64, info requestInfo, own func() string) (string, *messages.Error) {
+func laneOf(m *nats.Msg, producerID int64, info requestInfo, own func() string) (string, *protocol.Error) {
 	if producerID != 0 {
 		return "i:" + strconv.FormatInt(producerID, 10), nil
 	}
-	if name := m.Header.Get(messages.HeaderProducer); name != "" {
+	if name := m.Header.Get(protocol.HeaderProducer); name != "" {
 		if len(name) > maxLane {
-			return "", messages.Errorf(messages.CodeHeaderInvalid, "%s has %d bytes, allowed are %d",
-				messages.HeaderProducer, len(name), maxLane)
+			return "", protocol.Errorf(protocol.CodeHeaderInvalid, "%s has %d bytes, allowed are %d",
+				protocol.HeaderProducer, len(name), maxLane)
 		}
 		return "p:" + name, nil
 	}
@@ -53,7 +53,7 @@ type requestInfo struct {
 // infoOf returns the Nats-Request-Info of a message; zero if it has none that
 // can be read.
 func infoOf(header nats.Header) requestInfo {
-	text := header.Get(messages.HeaderRequestInfo)
+	text := header.Get(protocol.HeaderRequestInfo)
 	if text == "" {
 		return requestInfo{}
 	}

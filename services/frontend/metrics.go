@@ -9,7 +9,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"laneway.dev/internal/telemetry"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 var readings = []telemetry.Reading{
@@ -62,7 +62,7 @@ type errorCounter struct {
 
 type errorLabel struct {
 	kind string
-	code messages.Code
+	code protocol.Code
 }
 
 func newErrorCounter(t *telemetry.Telemetry) (errorCounter, error) {
@@ -72,7 +72,7 @@ func newErrorCounter(t *telemetry.Telemetry) (errorCounter, error) {
 }
 
 // add counts an error of the catalogue; a code that is not in it counts as what it is taken for.
-func (c errorCounter) add(kind string, code messages.Code) {
+func (c errorCounter) add(kind string, code protocol.Code) {
 	label := errorLabel{kind, code}
 	option, known := c.labels.Load(label)
 	if !known {

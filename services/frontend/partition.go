@@ -12,10 +12,11 @@ import (
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/actor"
-	"laneway.dev/internal/epoch"
-	"laneway.dev/internal/partitions"
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/ownership"
+	"laneway.dev/internal/supervisor"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // spareMailbox is what a mailbox holds besides the batches that are admitted.
@@ -23,16 +24,16 @@ const spareMailbox = 4096
 
 // partition is the actor of one partition. The core belongs to its goroutine.
 type partition struct {
-	id      messages.Partition
+	id      protocol.Partition
 	stream  string // of the log
-	topic   messages.Topic
+	topic   protocol.Topic
 	service *Service
 	mailbox *actor.Mailbox[Event]
 	share   *share
 	spans   spans
 	stats   atomic.Pointer[Stats]
 	ready   chan struct{}                  // closed when requests are admitted
-	end     atomic.Pointer[messages.Error] // what is answered once the actor has ended
+	end     atomic.Pointer[protocol.Error] // what is answered once the actor has ended
 	own     atomic.Uint64                  // counts the lanes of requests that share their order with no other
 
 	mu     sync.Mutex
@@ -52,7 +53,7 @@ type committed struct {
 	message messages.Committed
 }
 
-func (s *Service) partition(topic messages.Topic, id messages.Partition) *partition {
+func (s *Service) partition(topic protocol.Topic, id protocol.Partition) *partition {
 	if _, err := topic.FitPayload(s.config.Conn.MaxPayload()); err != nil && id.Number == 0 {
 		s.config.Logger.Warn("NATS' max_payload has become too small for a topic; its largest records are refused",
 			zap.String("topic", topic.Name), zap.Error(err))
@@ -110,7 +111,7 @@ func (p *partition) Run(ctx context.Context) {
 			if err != nil {
 				return false
 			}
-			p.answer(core.Abandon(messages.CodeOutcomeUnknown))
+			p.answer(core.Abandon(protocol.CodeOutcomeUnknown))
 			core = NewCore(p.id, next, p.service.config.Times)
 		}
 		return true
@@ -125,16 +126,16 @@ func (p *partition) Run(ctx context.Context) {
 // endOf returns what those hear who use a partition when its actor ends: for what cause
 // of its context, or because the service has ended by itself, which is that it was
 // replaced. Of these ends only the deletion of the topic is final.
-func endOf(cause, replaced error) *messages.Error {
+func endOf(cause, replaced error) *protocol.Error {
 	switch {
-	case errors.Is(cause, partitions.ErrDeleted):
-		return messages.NewError(messages.CodeUnknownTopic, "the topic was deleted")
+	case errors.Is(cause, supervisor.ErrDeleted):
+		return protocol.NewError(protocol.CodeUnknownTopic, "the topic was deleted")
 	case replaced != nil:
-		return messages.NewError(messages.CodeNotOwner, "a younger frontend has taken over")
-	case errors.Is(cause, partitions.ErrRenewed):
-		return messages.NewError(messages.CodeNotOwner, "the log of the partition is continued in another stream")
+		return protocol.NewError(protocol.CodeNotOwner, "a younger frontend has taken over")
+	case errors.Is(cause, supervisor.ErrRenewed):
+		return protocol.NewError(protocol.CodeNotOwner, "the log of the partition is continued in another stream")
 	default:
-		return messages.NewError(messages.CodeNotOwner, "the frontend stops")
+		return protocol.NewError(protocol.CodeNotOwner, "the frontend stops")
 	}
 }
 
@@ -165,7 +166,7 @@ func gather(ctx context.Context, events int) {
 func (p *partition) nextEpoch(ctx context.Context, highest uint64) (uint64, error) {
 	for {
 		next, err := p.service.fenced(ctx, highest)
-		if err == nil || errors.Is(err, epoch.ErrReplaced) || ctx.Err() != nil {
+		if err == nil || errors.Is(err, ownership.ErrReplaced) || ctx.Err() != nil {
 			return next, err
 		}
 		p.service.config.Logger.Error("no new epoch could be taken; trying again",
@@ -181,8 +182,8 @@ func (p *partition) nextEpoch(ctx context.Context, highest uint64) (uint64, erro
 // abandon answers what is unresolved when the actor ends: a batch with a ticket
 // may be in the log, one without is not. An owner that was replaced is silent:
 // its successor has answered later batches of the same producers by now.
-func (p *partition) abandon(core *Core, end *messages.Error) {
-	answers := core.Abandon(messages.CodeOutcomeUnknown)
+func (p *partition) abandon(core *Core, end *protocol.Error) {
+	answers := core.Abandon(protocol.CodeOutcomeUnknown)
 	for _, e := range p.mailbox.Rest() {
 		if produce, ok := e.(Produce); ok {
 			answers = append(answers, Answer{
@@ -268,7 +269,7 @@ func (p *partition) admit(m *nats.Msg) {
 	if p.service.Err() != nil {
 		return // replaced, and silent: the successor has answered later requests
 	}
-	reply := messages.ReplyTo(m.Reply)
+	reply := protocol.ReplyTo(m.Reply)
 	if refusal := p.service.roles.Load().refusal; refusal != nil {
 		p.reject(reply, refusal)
 		return
@@ -294,9 +295,9 @@ func (p *partition) admit(m *nats.Msg) {
 	if offerErr := p.mailbox.Offer(produce); offerErr != nil {
 		p.share.give(r.bytes)
 		p.service.refused.Add(1)
-		err := messages.NewError(messages.CodeOverloaded, offerErr.Error())
+		err := protocol.NewError(protocol.CodeOverloaded, offerErr.Error())
 		if errors.Is(offerErr, actor.ErrClosed) {
-			err = messages.NewError(messages.CodeNotOwner, offerErr.Error())
+			err = protocol.NewError(protocol.CodeNotOwner, offerErr.Error())
 			if end := p.end.Load(); end != nil {
 				err = end
 			}
@@ -307,11 +308,11 @@ func (p *partition) admit(m *nats.Msg) {
 }
 
 // read checks and parses a request.
-func (p *partition) read(m *nats.Msg) (Produce, *messages.Error) {
-	if err := wire.ReadHeader(m); err != nil {
+func (p *partition) read(m *nats.Msg) (Produce, *protocol.Error) {
+	if err := transport.ReadHeader(m); err != nil {
 		return Produce{}, err
 	}
-	m.Reply = messages.ReplyTo(m.Reply)
+	m.Reply = protocol.ReplyTo(m.Reply)
 	return parse(m, p.topic, p.stream, p.service.config.Conn.MaxPayload(), p.nextOwn)
 }
 
@@ -332,7 +333,7 @@ func (p *partition) answer(answers []Answer) {
 		if a.Error != nil {
 			p.fail(r.reply, a.Error)
 		} else {
-			buf = messages.AppendProduceAck(buf[:0], messages.ProduceAck{
+			buf = protocol.AppendProduceAck(buf[:0], protocol.ProduceAck{
 				Stream: p.stream, Sequence: uint64(a.Offset) + 1, Duplicate: a.Duplicate,
 				Topic: p.id.Topic, Partition: p.id.Number, Offset: a.Offset, Records: a.Records,
 				Ticket: a.Number, Epoch: a.Epoch,
@@ -354,9 +355,9 @@ func (p *partition) reject(reply string, over *rejection) {
 }
 
 // fail answers a producer with an error.
-func (p *partition) fail(reply string, err *messages.Error) {
+func (p *partition) fail(reply string, err *protocol.Error) {
 	p.service.errors.add(kindProduce, err.Code)
-	p.respond(reply, messages.EncodeErrorResponse(err))
+	p.respond(reply, protocol.EncodeErrorResponse(err))
 }
 
 func (p *partition) respond(reply string, data []byte) {

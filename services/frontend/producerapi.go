@@ -8,13 +8,14 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"laneway.dev/internal/producerid"
+	"laneway.dev/internal/producerregistry"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // fenceKey names a fence in the answer to it.
 type fenceKey struct {
-	partition messages.Partition
+	partition protocol.Partition
 	id        int64
 	epoch     int16
 }
@@ -25,15 +26,15 @@ const asksAtOnce = 16
 // initProducer gives a producer its identity. That of a named one is fenced in the
 // log of every partition of the topics before it is told.
 func (s *Service) initProducer(ctx context.Context, data []byte) (any, error) {
-	var request messages.ProducerInitRequest
+	var request protocol.ProducerInitRequest
 	if err := decode(data, &request); err != nil {
 		return nil, err
 	}
 	if request.Name == "" {
 		if len(request.Topics) > 0 {
-			return nil, messages.NewError(messages.CodeInvalidRequest, "topics are for a producer with a name: a new id has nothing in them")
+			return nil, protocol.NewError(protocol.CodeInvalidRequest, "topics are for a producer with a name: a new id has nothing in them")
 		}
-		return messages.ProducerInitResponse{ProducerID: producerid.New()}, nil
+		return protocol.ProducerInitResponse{ProducerID: producerregistry.New()}, nil
 	}
 	if err := checkInit(&request); err != nil {
 		return nil, err
@@ -68,28 +69,28 @@ func (s *Service) initProducer(ctx context.Context, data []byte) (any, error) {
 	if err := s.producers.Remember(ctx, identity, ids); err != nil {
 		return nil, err
 	}
-	return messages.ProducerInitResponse{
+	return protocol.ProducerInitResponse{
 		ProducerID: identity.ProducerID, ProducerEpoch: identity.ProducerEpoch, Positions: positions,
 	}, nil
 }
 
 // checkInit says what is wrong with the init of a named producer, or nil.
-func checkInit(request *messages.ProducerInitRequest) error {
+func checkInit(request *protocol.ProducerInitRequest) error {
 	switch {
 	case len(request.Topics) == 0:
-		return messages.NewError(messages.CodeInvalidRequest, "a producer with a name must name its topics: elsewhere nothing is fenced")
-	case len(request.Instance) > messages.MaxInstance:
-		return messages.Errorf(messages.CodeInvalidRequest, "the instance has %d bytes, allowed are %d", len(request.Instance), messages.MaxInstance)
+		return protocol.NewError(protocol.CodeInvalidRequest, "a producer with a name must name its topics: elsewhere nothing is fenced")
+	case len(request.Instance) > protocol.MaxInstance:
+		return protocol.Errorf(protocol.CodeInvalidRequest, "the instance has %d bytes, allowed are %d", len(request.Instance), protocol.MaxInstance)
 	}
-	return messages.CheckProducerName(request.Name)
+	return protocol.CheckProducerName(request.Name)
 }
 
 // initTopics returns the topics of these names.
-func (s *Service) initTopics(ctx context.Context, names []string) ([]messages.Topic, error) {
-	if len(names) > messages.MaxInitTopics {
-		return nil, messages.Errorf(messages.CodeInvalidRequest, "%d topics, allowed are %d", len(names), messages.MaxInitTopics)
+func (s *Service) initTopics(ctx context.Context, names []string) ([]protocol.Topic, error) {
+	if len(names) > protocol.MaxInitTopics {
+		return nil, protocol.Errorf(protocol.CodeInvalidRequest, "%d topics, allowed are %d", len(names), protocol.MaxInitTopics)
 	}
-	var topics []messages.Topic
+	var topics []protocol.Topic
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
 		topic, err := s.registry.Get(ctx, name)
 		if err != nil {
@@ -102,14 +103,14 @@ func (s *Service) initTopics(ctx context.Context, names []string) ([]messages.To
 
 // fencePartitions fences all partitions of topics, and returns how far the
 // producer came in each.
-func (s *Service) fencePartitions(ctx context.Context, topics []messages.Topic, identity *producerid.Identity) ([]messages.ProducerPosition, error) {
-	var partitions []messages.Partition
+func (s *Service) fencePartitions(ctx context.Context, topics []protocol.Topic, identity *producerregistry.Identity) ([]protocol.ProducerPosition, error) {
+	var partitions []protocol.Partition
 	for _, topic := range topics {
 		for n := range topic.Partitions {
 			partitions = append(partitions, topic.Partition(n))
 		}
 	}
-	positions := make([]messages.ProducerPosition, len(partitions))
+	positions := make([]protocol.ProducerPosition, len(partitions))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(asksAtOnce)
 	for i, p := range partitions {
@@ -123,7 +124,7 @@ func (s *Service) fencePartitions(ctx context.Context, topics []messages.Topic, 
 
 // epochTaken is the error of a fence below an epoch that the partition knows.
 type epochTaken struct {
-	partition messages.Partition
+	partition protocol.Partition
 	epoch     int16
 }
 
@@ -136,8 +137,8 @@ func (e *epochTaken) Error() string {
 // has been fenced for an earlier instance and knows nothing of the producer has
 // forgotten how far it came. It stays as it is, so that whoever asks next is told the
 // same.
-func (s *Service) fencePartition(ctx context.Context, p messages.Partition, identity *producerid.Identity) (messages.ProducerPosition, error) {
-	position := messages.ProducerPosition{Topic: p.Topic, Partition: p.Number}
+func (s *Service) fencePartition(ctx context.Context, p protocol.Partition, identity *producerregistry.Identity) (protocol.ProducerPosition, error) {
+	position := protocol.ProducerPosition{Topic: p.Topic, Partition: p.Number}
 	fenced, err := ask(ctx, s, &s.fences, fenceKey{p, identity.ProducerID, identity.ProducerEpoch},
 		messages.FenceProducer{
 			Partition: p, Epoch: s.number(), Fence: identity.ProducerFence, IfKnown: slices.Contains(identity.Seen, p.TopicID),
@@ -146,40 +147,40 @@ func (s *Service) fencePartition(ctx context.Context, p messages.Partition, iden
 		return position, err
 	}
 	switch fenced.Code {
-	case messages.CodeOK:
+	case protocol.CodeOK:
 		if fenced.Producer.HasLast {
 			position.LastSequence = &fenced.Producer.Last
 		}
 		return position, nil
-	case messages.CodePositionExpired:
+	case protocol.CodePositionExpired:
 		position.Expired = true
 		return position, nil
-	case messages.CodeInvalidEpoch:
+	case protocol.CodeInvalidEpoch:
 		return position, &epochTaken{p, fenced.Producer.ProducerEpoch}
 	}
-	return position, messages.Errorf(fenced.Code, "partition %s, producer %q", p, identity.Name)
+	return position, protocol.Errorf(fenced.Code, "partition %s, producer %q", p, identity.Name)
 }
 
 func (s *Service) listProducers(ctx context.Context, data []byte) (any, error) {
-	var request messages.ProducerListRequest
+	var request protocol.ProducerListRequest
 	if err := decode(data, &request); err != nil {
 		return nil, err
 	}
 	if request.Limit == 0 {
-		request.Limit = messages.MaxListedProducers
+		request.Limit = protocol.MaxListedProducers
 	}
-	if request.Limit < 0 || request.Limit > messages.MaxListedProducers {
-		return nil, messages.Errorf(messages.CodeInvalidRequest, "limit is %d, allowed are 1 to %d", request.Limit, messages.MaxListedProducers)
+	if request.Limit < 0 || request.Limit > protocol.MaxListedProducers {
+		return nil, protocol.Errorf(protocol.CodeInvalidRequest, "limit is %d, allowed are 1 to %d", request.Limit, protocol.MaxListedProducers)
 	}
 	if request.After < 0 {
-		return nil, messages.Errorf(messages.CodeInvalidRequest, "after is %d, allowed are 0 and more", request.After)
+		return nil, protocol.Errorf(protocol.CodeInvalidRequest, "after is %d, allowed are 0 and more", request.After)
 	}
 	topic, err := s.registry.Get(ctx, request.Topic)
 	if err != nil {
 		return nil, err
 	}
 	if request.Partition < 0 || int(request.Partition) >= topic.Partitions {
-		return nil, messages.Errorf(messages.CodeUnknownTopic, "%s has the partitions 0 to %d, not %d",
+		return nil, protocol.Errorf(protocol.CodeUnknownTopic, "%s has the partitions 0 to %d, not %d",
 			topic.Name, topic.Partitions-1, request.Partition)
 	}
 	known, err := s.askProducers(ctx, messages.ListProducers{
@@ -188,7 +189,7 @@ func (s *Service) listProducers(ctx context.Context, data []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	response := messages.ProducerListResponse{Producers: []messages.ProducerInfo{}, Total: int(known.Total), More: known.More}
+	response := protocol.ProducerListResponse{Producers: []protocol.ProducerInfo{}, Total: int(known.Total), More: known.More}
 	for i := range known.Producers {
 		response.Producers = append(response.Producers, infoOfProducer(request.Partition, &known.Producers[i]))
 	}
@@ -197,12 +198,12 @@ func (s *Service) listProducers(ctx context.Context, data []byte) (any, error) {
 
 // producerInfo tells what the partitions of a topic remember of one producer.
 func (s *Service) producerInfo(ctx context.Context, data []byte) (any, error) {
-	var request messages.ProducerInfoRequest
+	var request protocol.ProducerInfoRequest
 	if err := decode(data, &request); err != nil {
 		return nil, err
 	}
 	if (request.ProducerID > 0) == (request.Name != "") || request.ProducerID < 0 {
-		return nil, messages.NewError(messages.CodeInvalidRequest, "either producer_id, above 0, or name must be given")
+		return nil, protocol.NewError(protocol.CodeInvalidRequest, "either producer_id, above 0, or name must be given")
 	}
 	topic, err := s.registry.Get(ctx, request.Topic)
 	if err != nil {
@@ -213,7 +214,7 @@ func (s *Service) producerInfo(ctx context.Context, data []byte) (any, error) {
 			return nil, err
 		}
 	}
-	response := messages.ProducerInfoResponse{Producers: []messages.ProducerInfo{}}
+	response := protocol.ProducerInfoResponse{Producers: []protocol.ProducerInfo{}}
 	for n := range topic.Partitions {
 		known, err := s.askProducers(ctx, messages.ListProducers{Partition: topic.Partition(n), Only: request.ProducerID})
 		if err != nil {
@@ -231,8 +232,8 @@ func (s *Service) askProducers(ctx context.Context, question messages.ListProduc
 	return ask(ctx, s, &s.lists, question.Request, question)
 }
 
-func infoOfProducer(partition int32, k *messages.KnownProducer) messages.ProducerInfo {
-	info := messages.ProducerInfo{
+func infoOfProducer(partition int32, k *messages.KnownProducer) protocol.ProducerInfo {
+	info := protocol.ProducerInfo{
 		Partition: partition, ProducerID: k.ProducerID, Name: k.Name, ProducerEpoch: k.ProducerEpoch, AgeMS: k.Age,
 	}
 	if k.HasLast {

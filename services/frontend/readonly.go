@@ -3,7 +3,7 @@ package frontend
 import (
 	"time"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // readOnlyTime is for how long a partition counts as read-only after its replicator has
@@ -30,7 +30,7 @@ func (c *Core) refuses(now time.Time, p Produce) bool {
 	}
 	c.fx.Answers = append(c.fx.Answers, Answer{
 		Request: p.Request, Lane: p.Lane, Records: p.Records, Payload: p.Payload,
-		Error: messages.Errorf(messages.CodePartitionDamaged, "partition %s: %s", c.partition, c.damage),
+		Error: protocol.Errorf(protocol.CodePartitionDamaged, "partition %s: %s", c.partition, c.damage),
 	})
 	return true
 }

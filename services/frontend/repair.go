@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/pkg/ticketing"
 )
 
@@ -24,7 +25,7 @@ func (c *Core) refused(now time.Time, refusals []messages.Refusal) {
 		}
 		t.refused[r.Attempt] = true
 		switch {
-		case r.Code != messages.CodeStagerBusy:
+		case r.Code != protocol.CodeStagerBusy:
 			c.giveUp(t, r.Detail)
 		case r.Attempt == t.attempts:
 			t.again = now.Add(c.times.Heartbeat * time.Duration(min(len(t.refused), 5)))
@@ -104,28 +105,28 @@ func (c *Core) unsettled(which func(*ticket) bool) []*ticket {
 // giveUp ends a ticket whose outcome is not known, or known to be a failure.
 // Only if every staging was refused can the batch not be in the log.
 func (c *Core) giveUp(t *ticket, detail string) {
-	code := messages.CodeOutcomeUnknown
+	code := protocol.CodeOutcomeUnknown
 	if len(t.refused) == int(t.attempts) {
-		code = messages.CodeFailed
+		code = protocol.CodeFailed
 	}
 	c.stats.GivenUp++
 	c.settle(t.Lane, t.number, Answer{Error: c.failure(t.Lane, t.number, code, detail)})
 }
 
-func (c *Core) failure(lane string, number uint64, code messages.Code, detail string) *messages.Error {
-	if code == messages.CodeWrongLastSequence || code == messages.CodeWrongLastID {
-		return messages.NewError(code, detail) // clients read JetStream's text
+func (c *Core) failure(lane string, number uint64, code protocol.Code, detail string) *protocol.Error {
+	if code == protocol.CodeWrongLastSequence || code == protocol.CodeWrongLastID {
+		return protocol.NewError(code, detail) // clients read JetStream's text
 	}
 	where := fmt.Sprintf("partition %s, epoch %d, lane %q, ticket %d", c.partition, c.epoch, lane, number)
 	if detail != "" {
 		where = detail + " (" + where + ")"
 	}
-	return messages.NewError(code, where)
+	return protocol.NewError(code, where)
 }
 
 // Abandon ends every ticket, because the core will not be stepped again, and
 // returns the answers. Those of the turn in which it was fenced come first.
-func (c *Core) Abandon(code messages.Code) []Answer {
+func (c *Core) Abandon(code protocol.Code) []Answer {
 	c.fx = Effects{Answers: c.unsaid}
 	c.tickets.Lanes(func(lane ticketing.Outstanding, unsettled func(func(uint64, *ticket) bool)) {
 		unsettled(func(_ uint64, t *ticket) bool {

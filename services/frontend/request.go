@@ -5,7 +5,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // fastBatch is the end of the reply subjects of a batch that is published in
@@ -15,7 +15,7 @@ const fastBatch = ".$FI"
 // parse reads a producer's message: what is to be staged, and on which lane.
 // own names the lane of a message that shares its order with no other, and
 // maxPayload is the largest message that NATS carries.
-func parse(m *nats.Msg, topic messages.Topic, stream string, maxPayload int64, own func() string) (Produce, *messages.Error) {
+func parse(m *nats.Msg, topic protocol.Topic, stream string, maxPayload int64, own func() string) (Produce, *protocol.Error) {
 	if err := checkHeaders(m.Header, stream); err != nil {
 		return Produce{}, err
 	}
@@ -24,11 +24,11 @@ func parse(m *nats.Msg, topic messages.Topic, stream string, maxPayload int64, o
 	}
 	info := infoOf(m.Header)
 	if strings.HasSuffix(m.Reply, fastBatch) || strings.HasSuffix(info.Reply, fastBatch) {
-		return Produce{}, messages.Errorf(messages.CodeHeaderNotSupported, "fast batch publishing, by a reply subject that ends in %s", fastBatch)
+		return Produce{}, protocol.Errorf(protocol.CodeHeaderNotSupported, "fast batch publishing, by a reply subject that ends in %s", fastBatch)
 	}
 	p := Produce{Trace: traceOf(m.Header)}
-	var err *messages.Error
-	if p.MessageID, err = messageID(m.Header, messages.HeaderMessageID); err != nil {
+	var err *protocol.Error
+	if p.MessageID, err = messageID(m.Header, protocol.HeaderMessageID); err != nil {
 		return Produce{}, err
 	}
 	if p.Expect, err = expectationOf(m.Header); err != nil {
@@ -43,8 +43,8 @@ func parse(m *nats.Msg, topic messages.Topic, stream string, maxPayload int64, o
 	if p.Payload, p.Records, err = frameOf(m, boundSubject(m, topic), topic.MaxRecordBytes); err != nil {
 		return Produce{}, err
 	}
-	if limit := maxPayload - messages.EnvelopeRoom; int64(len(p.Payload)) > limit {
-		return Produce{}, messages.Errorf(messages.CodeMaxPayload,
+	if limit := maxPayload - protocol.EnvelopeRoom; int64(len(p.Payload)) > limit {
+		return Produce{}, protocol.Errorf(protocol.CodeMaxPayload,
 			"the batch has %d bytes; with a NATS max_payload of %d it may have %d", len(p.Payload), maxPayload, limit)
 	}
 	return p, nil
@@ -52,31 +52,31 @@ func parse(m *nats.Msg, topic messages.Topic, stream string, maxPayload int64, o
 
 // frameOf returns the batch frame that a message carries, or a frame of the one
 // record that it is. The record keeps the bound subject that it was sent to, if any.
-func frameOf(m *nats.Msg, bound string, maxRecordBytes int) (frame []byte, records int, err *messages.Error) {
+func frameOf(m *nats.Msg, bound string, maxRecordBytes int) (frame []byte, records int, err *protocol.Error) {
 	whole, err := isFrame(m.Header)
 	if err != nil {
 		return nil, 0, err
 	}
 	if whole {
 		if bound != "" {
-			return nil, 0, messages.Errorf(messages.CodeInvalidRequest,
+			return nil, 0, protocol.Errorf(protocol.CodeInvalidRequest,
 				"a batch frame goes to the produce subject of the partition, not to %s", bound)
 		}
-		records, checkErr := messages.CheckFrame(m.Data, maxRecordBytes)
+		records, checkErr := protocol.CheckFrame(m.Data, maxRecordBytes)
 		if checkErr != nil {
-			return nil, 0, messages.AsError(checkErr)
+			return nil, 0, protocol.AsError(checkErr)
 		}
 		return m.Data, records, nil
 	}
-	record := messages.Record{Headers: ownHeaders(m.Header), Value: m.Data}
+	record := protocol.Record{Headers: ownHeaders(m.Header), Value: m.Data}
 	if err := record.CheckHeaders(); err != nil {
 		return nil, 0, err
 	}
 	if bound != "" {
-		record.Headers = append(record.Headers, messages.Header{Name: messages.HeaderSubject, Value: bound})
+		record.Headers = append(record.Headers, protocol.Header{Name: protocol.HeaderSubject, Value: bound})
 	}
 	if size := record.Size(); size > maxRecordBytes {
-		return nil, 0, messages.RecordTooLarge(size, maxRecordBytes)
+		return nil, 0, protocol.RecordTooLarge(size, maxRecordBytes)
 	}
-	return messages.EncodeRecord(record), 1, nil
+	return protocol.EncodeRecord(record), 1, nil
 }

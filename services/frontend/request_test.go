@@ -8,14 +8,14 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"laneway.dev/internal/telemetry"
-	"laneway.dev/internal/wire"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/internal/transport"
+	"laneway.dev/pkg/protocol"
 )
 
-var testTopic = messages.Topic{TopicConfig: messages.TopicConfig{Name: "orders", Partitions: 1, MaxRecordBytes: 100}, ID: 7}
+var testTopic = protocol.Topic{TopicConfig: protocol.TopicConfig{Name: "orders", Partitions: 1, MaxRecordBytes: 100}, ID: 7}
 
-func parseForTest(m *nats.Msg) (Produce, *messages.Error) {
-	if err := wire.ReadHeader(m); err != nil {
+func parseForTest(m *nats.Msg) (Produce, *protocol.Error) {
+	if err := transport.ReadHeader(m); err != nil {
 		return Produce{}, err
 	}
 	return parse(m, testTopic, "LANEWAY-orders-0", 8<<20, func() string { return "1" })
@@ -59,11 +59,11 @@ func TestTheLaneOfARequest(t *testing.T) {
 
 // claiming returns a frame of one record with a header.
 func claiming(name, value string) []byte {
-	return messages.EncodeRecord(messages.Record{Headers: []messages.Header{{Name: name, Value: value}}})
+	return protocol.EncodeRecord(protocol.Record{Headers: []protocol.Header{{Name: name, Value: value}}})
 }
 
 func TestAFrameMayComeWithWhatItsProducerAsksForAndATrace(t *testing.T) {
-	header := sequenced("Content-Type", messages.ContentTypeBatch, "Nats-Expected-Stream", "LANEWAY-orders-0")
+	header := sequenced("Content-Type", protocol.ContentTypeBatch, "Nats-Expected-Stream", "LANEWAY-orders-0")
 	for _, name := range []string{"traceparent", "tracestate", "Nats-Request-Info", "Nats-Trace-Hop"} {
 		header[name] = []string{"1"}
 	}
@@ -73,50 +73,50 @@ func TestAFrameMayComeWithWhatItsProducerAsksForAndATrace(t *testing.T) {
 }
 
 func TestRequestsThatAreRefused(t *testing.T) {
-	var empty, good messages.FrameBuilder
-	good.Append(messages.Record{Value: bytes.Repeat([]byte("x"), 101)})
-	batch := nats.Header{"Content-Type": {messages.ContentTypeBatch}}
+	var empty, good protocol.FrameBuilder
+	good.Append(protocol.Record{Value: bytes.Repeat([]byte("x"), 101)})
+	batch := nats.Header{"Content-Type": {protocol.ContentTypeBatch}}
 	fine := claiming("a", "b")
 	tests := []struct {
 		name string
 		msg  nats.Msg
-		want messages.Code
+		want protocol.Code
 	}{
-		{"a rollup", nats.Msg{Header: nats.Header{"Nats-Rollup": {"sub"}}}, messages.CodeHeaderNotSupported},
-		{"an expected last sequence of a subject", nats.Msg{Header: nats.Header{"Nats-Expected-Last-Subject-Sequence": {"1"}}}, messages.CodeHeaderNotSupported},
-		{"an expected last sequence that is none", nats.Msg{Header: nats.Header{"Nats-Expected-Last-Sequence": {"-1"}}}, messages.CodeHeaderInvalid},
-		{"a long expected message id", nats.Msg{Header: nats.Header{"Nats-Expected-Last-Msg-Id": {strings.Repeat("x", 1025)}}}, messages.CodeHeaderInvalid},
-		{"a header in another case", nats.Msg{Header: nats.Header{"nats-ttl": {"1s"}}}, messages.CodeHeaderNotSupported},
-		{"a fast batch", nats.Msg{Reply: "_INBOX.a.b.500.ok.1.0.$FI"}, messages.CodeHeaderNotSupported},
-		{"a fast batch across an account import", nats.Msg{Reply: "_R_.a", Header: nats.Header{"Nats-Request-Info": {`{"acc":"A","reply":"_INBOX.a.b.500.ok.1.0.$FI"}`}}}, messages.CodeHeaderNotSupported},
-		{"another stream", nats.Msg{Header: nats.Header{"Nats-Expected-Stream": {"ORDERS"}}}, messages.CodeStreamMismatch},
-		{"a long producer name", nats.Msg{Header: nats.Header{"Laneway-Producer": {strings.Repeat("x", 257)}}}, messages.CodeHeaderInvalid},
-		{"a header name with a space", nats.Msg{Header: nats.Header{"a b": {"v"}}}, messages.CodeHeaderInvalid},
-		{"a line break in a header", nats.Msg{Header: nats.Header{"A": {"v\nB: w"}}}, messages.CodeHeaderInvalid},
-		{"a long message id", nats.Msg{Header: nats.Header{"Nats-Msg-Id": {strings.Repeat("x", 1025)}}}, messages.CodeHeaderInvalid},
-		{"a large record", nats.Msg{Data: bytes.Repeat([]byte("x"), 101)}, messages.CodeMessageTooLarge},
-		{"a large record by its headers", nats.Msg{Header: nats.Header{"A": {strings.Repeat("x", 100)}}}, messages.CodeMessageTooLarge},
-		{"a large record in a frame", nats.Msg{Header: batch, Data: good.Bytes()}, messages.CodeMessageTooLarge},
-		{"an empty body as a frame", nats.Msg{Header: batch, Data: empty.Bytes()}, messages.CodeMalformedBatch},
-		{"a frame without records", nats.Msg{Header: batch, Data: []byte{0x92, 1, 0x90}}, messages.CodeEmptyBatch},
-		{"a name that NATS cannot carry", nats.Msg{Header: nats.Header{"A/B": {"v"}}}, messages.CodeHeaderInvalid},
-		{"a message id twice", nats.Msg{Header: nats.Header{"Nats-Msg-Id": {"1", "2"}}}, messages.CodeHeaderInvalid},
-		{"an empty message id", nats.Msg{Header: nats.Header{"Nats-Msg-Id": {""}}}, messages.CodeHeaderInvalid},
-		{"an empty expectation", nats.Msg{Header: nats.Header{"Nats-Expected-Last-Sequence": {""}}}, messages.CodeHeaderInvalid},
-		{"an empty expectation before another", nats.Msg{Header: nats.Header{"Nats-Expected-Stream": {"", "X"}}}, messages.CodeHeaderInvalid},
-		{"an empty producer name", nats.Msg{Header: nats.Header{"Laneway-Producer": {""}}}, messages.CodeHeaderInvalid},
-		{"a batch's content type in lower case", nats.Msg{Header: nats.Header{"content-type": {messages.ContentTypeBatch}}}, messages.CodeHeaderInvalid},
-		{"one with parameters", nats.Msg{Header: nats.Header{"Content-Type": {messages.ContentTypeBatch + "; v=1"}}}, messages.CodeHeaderInvalid},
-		{"one in upper case", nats.Msg{Header: nats.Header{"Content-Type": {strings.ToUpper(messages.ContentTypeBatch)}}}, messages.CodeHeaderInvalid},
-		{"one beside another", nats.Msg{Header: nats.Header{"Content-Type": {"text/plain", messages.ContentTypeBatch}}}, messages.CodeHeaderInvalid},
-		{"one twice in two cases", nats.Msg{Header: nats.Header{"Content-Type": {messages.ContentTypeBatch}, "content-type": {"text/plain"}}}, messages.CodeHeaderInvalid},
-		{"a header of its own beside a frame", nats.Msg{Header: nats.Header{"Content-Type": {messages.ContentTypeBatch}, "X-User": {"lost"}}, Data: fine}, messages.CodeHeaderInvalid},
-		{"an origin beside a frame", nats.Msg{Header: nats.Header{"Content-Type": {messages.ContentTypeBatch}, "Nats-Stream": {"S"}}, Data: fine}, messages.CodeHeaderInvalid},
-		{"a message id of a record in a frame", nats.Msg{Header: batch, Data: claiming("Nats-Msg-Id", "7")}, messages.CodeHeaderNotSupported},
-		{"an offset of a record in a frame", nats.Msg{Header: batch, Data: claiming("Laneway-Offset", "7")}, messages.CodeHeaderNotSupported},
-		{"a frame in a frame", nats.Msg{Header: batch, Data: claiming("Content-Type", messages.ContentTypeBatch)}, messages.CodeHeaderNotSupported},
-		{"a name that NATS cannot carry in a frame", nats.Msg{Header: batch, Data: claiming("A/B", "v")}, messages.CodeHeaderInvalid},
-		{"a frame of another version", nats.Msg{Header: batch, Data: []byte{0x92, 9, 0x90}}, messages.CodeMalformedBatch},
+		{"a rollup", nats.Msg{Header: nats.Header{"Nats-Rollup": {"sub"}}}, protocol.CodeHeaderNotSupported},
+		{"an expected last sequence of a subject", nats.Msg{Header: nats.Header{"Nats-Expected-Last-Subject-Sequence": {"1"}}}, protocol.CodeHeaderNotSupported},
+		{"an expected last sequence that is none", nats.Msg{Header: nats.Header{"Nats-Expected-Last-Sequence": {"-1"}}}, protocol.CodeHeaderInvalid},
+		{"a long expected message id", nats.Msg{Header: nats.Header{"Nats-Expected-Last-Msg-Id": {strings.Repeat("x", 1025)}}}, protocol.CodeHeaderInvalid},
+		{"a header in another case", nats.Msg{Header: nats.Header{"nats-ttl": {"1s"}}}, protocol.CodeHeaderNotSupported},
+		{"a fast batch", nats.Msg{Reply: "_INBOX.a.b.500.ok.1.0.$FI"}, protocol.CodeHeaderNotSupported},
+		{"a fast batch across an account import", nats.Msg{Reply: "_R_.a", Header: nats.Header{"Nats-Request-Info": {`{"acc":"A","reply":"_INBOX.a.b.500.ok.1.0.$FI"}`}}}, protocol.CodeHeaderNotSupported},
+		{"another stream", nats.Msg{Header: nats.Header{"Nats-Expected-Stream": {"ORDERS"}}}, protocol.CodeStreamMismatch},
+		{"a long producer name", nats.Msg{Header: nats.Header{"Laneway-Producer": {strings.Repeat("x", 257)}}}, protocol.CodeHeaderInvalid},
+		{"a header name with a space", nats.Msg{Header: nats.Header{"a b": {"v"}}}, protocol.CodeHeaderInvalid},
+		{"a line break in a header", nats.Msg{Header: nats.Header{"A": {"v\nB: w"}}}, protocol.CodeHeaderInvalid},
+		{"a long message id", nats.Msg{Header: nats.Header{"Nats-Msg-Id": {strings.Repeat("x", 1025)}}}, protocol.CodeHeaderInvalid},
+		{"a large record", nats.Msg{Data: bytes.Repeat([]byte("x"), 101)}, protocol.CodeMessageTooLarge},
+		{"a large record by its headers", nats.Msg{Header: nats.Header{"A": {strings.Repeat("x", 100)}}}, protocol.CodeMessageTooLarge},
+		{"a large record in a frame", nats.Msg{Header: batch, Data: good.Bytes()}, protocol.CodeMessageTooLarge},
+		{"an empty body as a frame", nats.Msg{Header: batch, Data: empty.Bytes()}, protocol.CodeMalformedBatch},
+		{"a frame without records", nats.Msg{Header: batch, Data: []byte{0x92, 1, 0x90}}, protocol.CodeEmptyBatch},
+		{"a name that NATS cannot carry", nats.Msg{Header: nats.Header{"A/B": {"v"}}}, protocol.CodeHeaderInvalid},
+		{"a message id twice", nats.Msg{Header: nats.Header{"Nats-Msg-Id": {"1", "2"}}}, protocol.CodeHeaderInvalid},
+		{"an empty message id", nats.Msg{Header: nats.Header{"Nats-Msg-Id": {""}}}, protocol.CodeHeaderInvalid},
+		{"an empty expectation", nats.Msg{Header: nats.Header{"Nats-Expected-Last-Sequence": {""}}}, protocol.CodeHeaderInvalid},
+		{"an empty expectation before another", nats.Msg{Header: nats.Header{"Nats-Expected-Stream": {"", "X"}}}, protocol.CodeHeaderInvalid},
+		{"an empty producer name", nats.Msg{Header: nats.Header{"Laneway-Producer": {""}}}, protocol.CodeHeaderInvalid},
+		{"a batch's content type in lower case", nats.Msg{Header: nats.Header{"content-type": {protocol.ContentTypeBatch}}}, protocol.CodeHeaderInvalid},
+		{"one with parameters", nats.Msg{Header: nats.Header{"Content-Type": {protocol.ContentTypeBatch + "; v=1"}}}, protocol.CodeHeaderInvalid},
+		{"one in upper case", nats.Msg{Header: nats.Header{"Content-Type": {strings.ToUpper(protocol.ContentTypeBatch)}}}, protocol.CodeHeaderInvalid},
+		{"one beside another", nats.Msg{Header: nats.Header{"Content-Type": {"text/plain", protocol.ContentTypeBatch}}}, protocol.CodeHeaderInvalid},
+		{"one twice in two cases", nats.Msg{Header: nats.Header{"Content-Type": {protocol.ContentTypeBatch}, "content-type": {"text/plain"}}}, protocol.CodeHeaderInvalid},
+		{"a header of its own beside a frame", nats.Msg{Header: nats.Header{"Content-Type": {protocol.ContentTypeBatch}, "X-User": {"lost"}}, Data: fine}, protocol.CodeHeaderInvalid},
+		{"an origin beside a frame", nats.Msg{Header: nats.Header{"Content-Type": {protocol.ContentTypeBatch}, "Nats-Stream": {"S"}}, Data: fine}, protocol.CodeHeaderInvalid},
+		{"a message id of a record in a frame", nats.Msg{Header: batch, Data: claiming("Nats-Msg-Id", "7")}, protocol.CodeHeaderNotSupported},
+		{"an offset of a record in a frame", nats.Msg{Header: batch, Data: claiming("Laneway-Offset", "7")}, protocol.CodeHeaderNotSupported},
+		{"a frame in a frame", nats.Msg{Header: batch, Data: claiming("Content-Type", protocol.ContentTypeBatch)}, protocol.CodeHeaderNotSupported},
+		{"a name that NATS cannot carry in a frame", nats.Msg{Header: batch, Data: claiming("A/B", "v")}, protocol.CodeHeaderInvalid},
+		{"a frame of another version", nats.Msg{Header: batch, Data: []byte{0x92, 9, 0x90}}, protocol.CodeMalformedBatch},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -136,13 +136,13 @@ func TestARecordKeepsItsOwnHeadersOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, readErr := messages.NewFrameReader(p.Payload)
+	r, readErr := protocol.NewFrameReader(p.Payload)
 	if readErr != nil {
 		t.Fatal(readErr)
 	}
 	defer r.Close()
 	record, _ := r.Next()
-	want := []messages.Header{{Name: "A", Value: "1"}, {Name: "A", Value: "1b"}, {Name: "Content-Type", Value: "text/plain"}, {Name: "Nats-Stream", Value: "ORDERS"}, {Name: "b", Value: "2"}, {Name: "traceparent", Value: "00-x"}}
+	want := []protocol.Header{{Name: "A", Value: "1"}, {Name: "A", Value: "1b"}, {Name: "Content-Type", Value: "text/plain"}, {Name: "Nats-Stream", Value: "ORDERS"}, {Name: "b", Value: "2"}, {Name: "traceparent", Value: "00-x"}}
 	if len(record.Headers) != len(want) {
 		t.Fatalf("headers %v, want %v", record.Headers, want)
 	}
@@ -160,40 +160,40 @@ func TestABatchLeavesRoomForItsEnvelope(t *testing.T) {
 	topic := testTopic
 	topic.MaxRecordBytes = 1 << 20
 	const maxPayload = 100 << 10
-	parseSize := func(size int) *messages.Error {
+	parseSize := func(size int) *protocol.Error {
 		_, err := parse(&nats.Msg{Data: make([]byte, size)}, topic, "LANEWAY-orders-0", maxPayload, func() string { return "1" })
 		return err
 	}
-	if err := parseSize(maxPayload - messages.EnvelopeRoom); err == nil || err.Code != messages.CodeMaxPayload {
+	if err := parseSize(maxPayload - protocol.EnvelopeRoom); err == nil || err.Code != protocol.CodeMaxPayload {
 		t.Fatalf("error %v, want MAX_PAYLOAD_EXCEEDED", err)
 	}
-	if err := parseSize(maxPayload - messages.EnvelopeRoom - 100); err != nil {
+	if err := parseSize(maxPayload - protocol.EnvelopeRoom - 100); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func FuzzParse(f *testing.F) {
-	var b messages.FrameBuilder
-	b.Append(messages.Record{Headers: []messages.Header{{Name: "A", Value: "1"}}, Value: []byte("v")})
+	var b protocol.FrameBuilder
+	b.Append(protocol.Record{Headers: []protocol.Header{{Name: "A", Value: "1"}}, Value: []byte("v")})
 	f.Add("_INBOX.a.b", "Laneway-Producer", "me", []byte("value"))
 	f.Add("_R_.a", "Nats-Request-Info", `{"acc":"A","id":7}`, []byte(nil))
-	f.Add("", "Content-Type", messages.ContentTypeBatch, b.Bytes())
+	f.Add("", "Content-Type", protocol.ContentTypeBatch, b.Bytes())
 	f.Add("", "traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", []byte(`{"name":"orders","partitions":3}`))
 	f.Fuzz(func(t *testing.T, reply, name, value string, data []byte) {
-		var config messages.TopicConfig
-		if err := decode(data, &config); err != nil && messages.AsError(err).Code != messages.CodeInvalidRequest {
+		var config protocol.TopicConfig
+		if err := decode(data, &config); err != nil && protocol.AsError(err).Code != protocol.CodeInvalidRequest {
 			t.Fatalf("a request of the topic API is refused with %v", err)
 		}
 		m := &nats.Msg{Reply: reply, Data: data, Header: nats.Header{name: {value}}}
 		p, err := parseForTest(m)
 		if err != nil {
-			if err.Code == messages.CodeInternal || err.Retryable() {
+			if err.Code == protocol.CodeInternal || err.Retryable() {
 				t.Fatalf("a bad request is refused with %v", err)
 			}
 			return
 		}
 		telemetry.Extract(t.Context(), p.Trace.Parent, p.Trace.State)
-		if n, checkErr := messages.CheckFrame(p.Payload, testTopic.MaxRecordBytes); name == messages.HeaderContentType && (checkErr != nil || n != p.Records) {
+		if n, checkErr := protocol.CheckFrame(p.Payload, testTopic.MaxRecordBytes); name == protocol.HeaderContentType && (checkErr != nil || n != p.Records) {
 			t.Fatalf("%d records, the frame has %d: %v", p.Records, n, checkErr)
 		}
 		if p.Lane == "" || len(p.Lane) > maxLane+2 {
@@ -203,10 +203,10 @@ func FuzzParse(f *testing.F) {
 }
 
 func TestAFrameIsNotCopied(t *testing.T) {
-	var b messages.FrameBuilder
-	b.Append(messages.Record{Value: []byte("v")})
+	var b protocol.FrameBuilder
+	b.Append(protocol.Record{Value: []byte("v")})
 	frame := b.Bytes()
-	p, err := parseForTest(&nats.Msg{Header: nats.Header{"Content-Type": {messages.ContentTypeBatch}}, Data: frame})
+	p, err := parseForTest(&nats.Msg{Header: nats.Header{"Content-Type": {protocol.ContentTypeBatch}}, Data: frame})
 	if err != nil || &p.Payload[0] != &frame[0] {
 		t.Fatalf("error %v; the payload must alias the message", err)
 	}
@@ -223,7 +223,7 @@ func TestAdmissionBoundsBatchesAndBytes(t *testing.T) {
 	}
 	mustRefuse := func(s *share, n int64) {
 		t.Helper()
-		if over := s.take(n); over == nil || over.err.Code != messages.CodeOverloaded || s.over(n) != over {
+		if over := s.take(n); over == nil || over.err.Code != protocol.CodeOverloaded || s.over(n) != over {
 			t.Fatalf("%v, want OVERLOADED", over)
 		}
 	}

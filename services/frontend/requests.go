@@ -6,7 +6,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // requestsAtOnce bounds the requests of the producer API that are under way.
@@ -50,7 +50,7 @@ func (s *Service) serveProducerAPI() error {
 	for name, handle := range map[string]handler{
 		"init": s.initProducer, "list": s.listProducers, "info": s.producerInfo,
 	} {
-		err := s.endpoint(messages.ProducerAPI+name, kindProducer, func(m *nats.Msg) {
+		err := s.endpoint(protocol.ProducerAPI+name, kindProducer, func(m *nats.Msg) {
 			if name == "init" && nameless(m.Data) {
 				s.serve(s.requests.ctx, m, kindProducer, handle)
 				return
@@ -67,8 +67,8 @@ func (s *Service) serveProducerAPI() error {
 // nameless says whether a request of init asks for a new id, for which nobody is
 // waited for.
 func nameless(data []byte) bool {
-	var request messages.ProducerInitRequest
-	return len(data) <= messages.MaxAPIRequest && decode(data, &request) == nil && request.Name == ""
+	var request protocol.ProducerInitRequest
+	return len(data) <= protocol.MaxAPIRequest && decode(data, &request) == nil && request.Name == ""
 }
 
 // serveAside serves a request without holding up the next one. What is too much is
@@ -78,7 +78,7 @@ func (s *Service) serveAside(m *nats.Msg, handle handler) {
 	case s.requests.slots <- struct{}{}:
 	default:
 		s.serve(s.requests.ctx, m, kindProducer, func(context.Context, []byte) (any, error) {
-			return nil, messages.Errorf(messages.CodeOverloaded, "%d requests of the producer API are under way, the limit", requestsAtOnce)
+			return nil, protocol.Errorf(protocol.CodeOverloaded, "%d requests of the producer API are under way, the limit", requestsAtOnce)
 		})
 		return
 	}

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestOnlyAnInitWithoutANameIsServedAtOnce(t *testing.T) {
@@ -16,7 +16,7 @@ func TestOnlyAnInitWithoutANameIsServedAtOnce(t *testing.T) {
 		`{"Name":"feed","topics":["orders"]}`: false,
 		`{"n\u0061me":"feed","topics":["a"]}`: false,
 		`{`:                                   false,
-		strings.Repeat(" ", messages.MaxAPIRequest) + `{}`: false,
+		strings.Repeat(" ", protocol.MaxAPIRequest) + `{}`: false,
 	} {
 		if got := nameless([]byte(body)); got != want {
 			t.Errorf("%.40q: %t, want %t", body, got, want)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 const (
@@ -134,7 +135,7 @@ func (w *roleWatch) silences(rounds int) string {
 // roleStatus is what a roleWatch knows. It does not change.
 type roleStatus struct {
 	silent   [len(downstream)]int64 // 1 for a role that does not answer, as the metric shows it
-	unready  *messages.Error        // nil if every role answers
+	unready  *protocol.Error        // nil if every role answers
 	suspects string                 // the roles that a batch may be waiting for; may be empty
 	refusal  *rejection             // of produce requests; nil while they are taken
 }
@@ -154,20 +155,20 @@ func (w *roleWatch) Status() *roleStatus {
 		}
 	}
 	if len(unready) > 0 {
-		s.unready = messages.NewError(messages.CodeUnavailable,
+		s.unready = protocol.NewError(protocol.CodeUnavailable,
 			strings.Join(unready, "; ")+"; until then nothing can be produced, but what is stored can be fetched")
 	}
 	if silences := w.silences(w.refuseAfter); silences != "" {
-		err := messages.NewError(messages.CodeUnavailable, silences+"; the batch was not taken")
-		s.refusal = &rejection{err, messages.EncodeErrorResponse(err)}
+		err := protocol.NewError(protocol.CodeUnavailable, silences+"; the batch was not taken")
+		s.refusal = &rejection{err, protocol.EncodeErrorResponse(err)}
 	}
 	return s
 }
 
 // explain adds to an error of a batch whose outcome is not known what it may have waited for.
-func (s *roleStatus) explain(err *messages.Error) *messages.Error {
-	if err.Code != messages.CodeOutcomeUnknown || s.suspects == "" {
+func (s *roleStatus) explain(err *protocol.Error) *protocol.Error {
+	if err.Code != protocol.CodeOutcomeUnknown || s.suspects == "" {
 		return err
 	}
-	return messages.NewError(err.Code, err.Detail+"; "+s.suspects)
+	return protocol.NewError(err.Code, err.Detail+"; "+s.suspects)
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 const testDeadline = 30 * time.Second
@@ -158,8 +158,8 @@ func TestAShortDeadlineRefusesNothingWhileARoleRestarts(t *testing.T) {
 func TestOnlyTheOutcomeThatIsNotKnownIsExplainedByRoles(t *testing.T) {
 	w := newRoles()
 	w.rounds(suspectRounds+1, roleAnswers{1}, roleAnswers{2})
-	for code, explained := range map[messages.Code]bool{messages.CodeOutcomeUnknown: true, messages.CodeFailed: false, messages.CodeWrongLastID: false} {
-		got := w.Status().explain(messages.NewError(code, "ticket 1"))
+	for code, explained := range map[protocol.Code]bool{protocol.CodeOutcomeUnknown: true, protocol.CodeFailed: false, protocol.CodeWrongLastID: false} {
+		got := w.Status().explain(protocol.NewError(code, "ticket 1"))
 		if got.Code != code || !strings.HasPrefix(got.Detail, "ticket 1") || strings.Contains(got.Detail, "stager") != explained {
 			t.Errorf("%v", got)
 		}

@@ -13,14 +13,15 @@ import (
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/actor"
-	"laneway.dev/internal/epoch"
 	"laneway.dev/internal/objectstore"
-	"laneway.dev/internal/partitions"
-	"laneway.dev/internal/producerid"
+	"laneway.dev/internal/ownership"
+	"laneway.dev/internal/producerregistry"
+	"laneway.dev/internal/supervisor"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/internal/topics"
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/frontend/reader"
 )
 
@@ -69,25 +70,25 @@ func (c Config) orDefaults() Config {
 type Service struct {
 	config    Config
 	js        jetstream.JetStream
-	wire      *wire.Connection
-	requested *wire.Connection // of Requests
+	wire      *transport.Connection
+	requested *transport.Connection // of Requests
 	registry  *topics.Registry
-	producers *producerid.Registry
+	producers *producerregistry.Registry
 	reader    *reader.Reader
 	admission *admission
 	backlog   *backlogGuard
-	set       *partitions.Set[*partition]
+	set       *supervisor.Set[*partition]
 	api       api
 	started   chan struct{} // closed when set is there
 	ending    *actor.Ending
 	unobserve func() error
 
-	epoch   atomic.Pointer[epoch.Holder] // nil before one is taken
-	claimed chan struct{}                // closed when one is
+	epoch   atomic.Pointer[ownership.Holder] // nil before one is taken
+	claimed chan struct{}                    // closed when one is
 	closing atomic.Bool
-	refused atomic.Uint64 // requests that were answered before they got a ticket
-	unsent  atomic.Uint64 // answers that could not be sent
-	losing  wire.Burst    // of those
+	refused atomic.Uint64   // requests that were answered before they got a ticket
+	unsent  atomic.Uint64   // answers that could not be sent
+	losing  transport.Burst // of those
 	errors  errorCounter
 
 	findings atomic.Pointer[findings] // what is wrong beside the service
@@ -115,11 +116,11 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 		return nil, fmt.Errorf("start frontend: a deadline of %s is longer than %s", config.Times.Deadline, messages.MaxDeadline)
 	}
 	s := &Service{
-		config: config, wire: wire.NewConnection(config.Conn, config.Logger),
+		config: config, wire: transport.NewConnection(config.Conn, config.Logger),
 		admission: newAdmission(config.Limits), started: make(chan struct{}), claimed: make(chan struct{}), ending: actor.NewEnding(),
 	}
 	if s.requested = s.wire; config.Requests != config.Conn {
-		s.requested = wire.NewConnection(config.Requests, config.Logger)
+		s.requested = transport.NewConnection(config.Requests, config.Logger)
 	}
 	s.backlog = newBacklogGuard(s.requested)
 	if err := s.start(ctx); err != nil {
@@ -136,7 +137,7 @@ func (s *Service) start(ctx context.Context) (err error) {
 	if s.registry, err = topics.Open(ctx, s.config.Conn, s.js); err != nil {
 		return err
 	}
-	if s.producers, err = producerid.Open(ctx, s.config.Conn, s.js); err != nil {
+	if s.producers, err = producerregistry.Open(ctx, s.config.Conn, s.js); err != nil {
 		return err
 	}
 	if s.errors, err = newErrorCounter(s.config.Telemetry); err != nil {
@@ -145,12 +146,12 @@ func (s *Service) start(ctx context.Context) (err error) {
 	s.reader = reader.New(reader.Config{
 		Conn: s.config.Conn, JS: s.js, Store: s.config.Store, Logger: s.config.Logger,
 		CacheBytes: s.config.CacheBytes, MaxFetches: s.config.MaxFetches,
-		Failed: func(code messages.Code) { s.errors.add(kindFetch, code) }, Gone: s.registry.Gone,
+		Failed: func(code protocol.Code) { s.errors.add(kindFetch, code) }, Gone: s.registry.Gone,
 	})
 	if s.probes, err = newProbes(s); err != nil {
 		return err
 	}
-	if s.set, err = partitions.Start(ctx, s.registry, s.config.Logger, s.partition); err != nil {
+	if s.set, err = supervisor.Start(ctx, s.registry, s.config.Logger, s.partition); err != nil {
 		return err
 	}
 	close(s.started)
@@ -213,7 +214,7 @@ func (s *Service) fenced(ctx context.Context, highest uint64) (uint64, error) {
 
 // endIfReplaced ends the service if an error says that a younger frontend runs.
 func (s *Service) endIfReplaced(err error) {
-	if errors.Is(err, epoch.ErrReplaced) {
+	if errors.Is(err, ownership.ErrReplaced) {
 		s.ending.Fail(fmt.Errorf("frontend: %w", err))
 	}
 }
@@ -242,10 +243,10 @@ func (s *Service) Check(context.Context) error {
 		return err
 	}
 	if !s.config.Conn.IsConnected() || !s.config.Requests.IsConnected() {
-		return messages.NewError(messages.CodeUnavailable, "not connected to NATS")
+		return protocol.NewError(protocol.CodeUnavailable, "not connected to NATS")
 	}
 	if s.epoch.Load() == nil {
-		return messages.NewError(messages.CodeUnavailable,
+		return protocol.NewError(protocol.CodeUnavailable,
 			"no epoch could be taken yet, so that nothing can be produced; what is stored can be fetched. Does JetStream write?")
 	}
 	if err := s.roles.Load().unready; err != nil {
@@ -258,7 +259,7 @@ func (s *Service) Check(context.Context) error {
 		select {
 		case <-p.ready:
 		default:
-			return messages.Errorf(messages.CodeUnavailable, "the sequencer has not confirmed the epoch on partition %s", p.id)
+			return protocol.Errorf(protocol.CodeUnavailable, "the sequencer has not confirmed the epoch on partition %s", p.id)
 		}
 	}
 	return s.findings.Load().survey.Err()
@@ -294,7 +295,7 @@ func (s *Service) Stop(ctx context.Context) error {
 	s.set.Stop()
 	s.backlog.close()
 	for _, sub := range append(s.subs, s.probes.sub) {
-		errs = append(errs, wire.Unsubscribe(sub))
+		errs = append(errs, transport.Unsubscribe(sub))
 	}
 	errs = append(errs, s.unobserve(), s.wire.Flush(time.Second))
 	return errors.Join(errs...)

@@ -9,6 +9,7 @@ import (
 
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // span is the span "ticket" of one request; nil when tracing is off.
@@ -21,7 +22,7 @@ type spans struct {
 	common []attribute.KeyValue
 }
 
-func newSpans(t *telemetry.Telemetry, id messages.Partition) spans {
+func newSpans(t *telemetry.Telemetry, id protocol.Partition) spans {
 	if !t.Tracing() {
 		return spans{}
 	}

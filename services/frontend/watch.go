@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/topics"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 const (
@@ -101,7 +101,7 @@ func (w *watch) askForStreams(ctx context.Context) {
 // subjects returns what this frontend serves: Laneway's own subjects, and those that
 // topics are bound to.
 func (s *Service) subjects() []string {
-	subjects := []string{messages.PublicWildcard}
+	subjects := []string{protocol.PublicWildcard}
 	for _, p := range s.set.Actors() {
 		subjects = append(subjects, p.topic.Subjects...)
 	}
@@ -123,7 +123,7 @@ func (w *watch) tell() {
 		say(fmt.Sprintf("the record of a topic cannot be read, and the topic is not served; restore the bucket from a copy: %v", err), log.Error)
 	}
 	for _, name := range w.found.survey.Topics() {
-		say(fmt.Sprintf("%v; what to do: %s", w.found.survey.ErrOf(name), messages.CodeLogWithoutTopic.Kind().Action), log.Error)
+		say(fmt.Sprintf("%v; what to do: %s", w.found.survey.ErrOf(name), protocol.CodeLogWithoutTopic.Kind().Action), log.Error)
 	}
 	for _, stream := range w.found.survey.Remade {
 		say("stream "+stream+" was lost and was made again, empty, although logs exist; what it held is gone", log.Error)
@@ -140,10 +140,10 @@ func (w *watch) tell() {
 }
 
 // warnings returns what a user of a topic must know.
-func (s *Service) warnings(topic messages.Topic) (warnings []string) {
+func (s *Service) warnings(topic protocol.Topic) (warnings []string) {
 	for _, o := range s.findings.Load().overlaps {
-		own := append([]string{messages.ProducePrefix + topic.Name + ".*", messages.FetchPrefix + topic.Name + ".*"}, topic.Subjects...)
-		if slices.ContainsFunc(own, func(subject string) bool { return messages.SubjectsOverlap(subject, o.Taken) }) {
+		own := append([]string{protocol.ProducePrefix + topic.Name + ".*", protocol.FetchPrefix + topic.Name + ".*"}, topic.Subjects...)
+		if slices.ContainsFunc(own, func(subject string) bool { return protocol.SubjectsOverlap(subject, o.Taken) }) {
 			warnings = append(warnings, o.String()+", which stores and acknowledges the same messages")
 		}
 	}

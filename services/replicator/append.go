@@ -156,7 +156,7 @@ func (c *Core) resolve(now time.Time, sequence uint64) {
 		c.lanes.settle(p, c.frontend, now)
 	}
 	if sequence != 0 && len(c.flight) > 0 {
-		c.send(c.partition.CommittedSubject(), messages.Committed{
+		c.send(messages.CommittedSubject(c.partition), messages.Committed{
 			Partition: c.partition, Sequence: sequence, Entry: c.flightData,
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestColdStartOfAThousandProducersRefusesNoSequence(t *testing.T) {
@@ -33,7 +34,7 @@ func TestColdStartOfAThousandProducersRefusesNoSequence(t *testing.T) {
 	o.settle()
 	got := answers(t, o.take())
 	for _, a := range got {
-		if a.code != messages.CodeOK || a.duplicate {
+		if a.code != protocol.CodeOK || a.duplicate {
 			t.Fatalf("answered %+v", a)
 		}
 	}
@@ -53,14 +54,14 @@ func TestSecondBatchOfANewProducerNeverLeapfrogsTheFirst(t *testing.T) {
 		"the first had no ticket":           release(of(7, 1, 1)),
 		"the first died with its frontend":  ofFrontend(2, of(7, 1, 1)),
 		"the first was on another path":     release(onLane("other", of(7, 1, 1))),
-		"the first is not told to be there": release(unacked(messages.NotSaid, of(7, 1, 1))),
+		"the first is not told to be there": release(unacked(protocol.NotSaid, of(7, 1, 1))),
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, o := newLeader(t)
 			o.step(second)
 			o.settle()
 			got := answers(t, o.take())
-			if len(got) != 1 || got[0].code != messages.CodeOutOfOrderSequence && got[0].code != messages.CodeUnknownProducer {
+			if len(got) != 1 || got[0].code != protocol.CodeOutOfOrderSequence && got[0].code != protocol.CodeUnknownProducer {
 				t.Fatalf("answered %+v", got)
 			}
 			again := second

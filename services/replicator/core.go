@@ -10,8 +10,9 @@ package replicator
 import (
 	"time"
 
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/replicator/producers"
 )
 
@@ -48,7 +49,7 @@ func DefaultSettings(owner string) Settings {
 		Owner: owner, Heartbeat: 200 * time.Millisecond, LaneExpiry: messages.MaxDeadline + 15*time.Second, MaxLanes: 2_000_000,
 		IDWindow: 2 * time.Minute, MaxIDs: 2_000_000, MaxNameBytes: 256 << 20,
 		EntryItems: 8192, EntryBytes: 512 << 10, ReadEntries: 512,
-		ProducerExpiry: messages.DefaultProducerExpiry, MaxProducers: messages.DefaultMaxProducers,
+		ProducerExpiry: protocol.DefaultProducerExpiry, MaxProducers: protocol.DefaultMaxProducers,
 		SnapshotEvery: 10_000, SnapshotBytes: 128 << 20,
 	}
 }
@@ -117,7 +118,7 @@ type Committed struct {
 // Effects is what a step wants done. At most one Append or Read is ever under
 // way.
 type Effects struct {
-	Send      []wire.Envelope
+	Send      []transport.Envelope
 	Load      bool // look for snapshots and the mark; answered by Loaded
 	Append    *Append
 	Read      *Read
@@ -151,7 +152,7 @@ const (
 // Core decides what is appended, for one partition. It is pure: events and
 // time come in, effects go out. It belongs to one goroutine.
 type Core struct {
-	partition messages.Partition
+	partition protocol.Partition
 	settings  Settings
 
 	phase      phase
@@ -256,7 +257,7 @@ type verdict struct {
 
 // NewCore returns a core that knows nothing yet: it starts by looking for a
 // snapshot and reading the log from there.
-func NewCore(partition messages.Partition, settings Settings) *Core {
+func NewCore(partition protocol.Partition, settings Settings) *Core {
 	return &Core{
 		partition: partition, settings: settings,
 		lanes: newLanes(), ids: newMessageIDs(settings), producers: newProducers(settings),
@@ -361,7 +362,7 @@ func (c *Core) drive(now time.Time) {
 		c.save()
 		if !c.answered && now.Sub(c.helloAt) >= c.settings.Heartbeat {
 			c.helloAt = now
-			c.send(c.partition.SequencerSubject(), messages.Hello{Partition: c.partition, Term: c.term})
+			c.send(messages.SequencerSubject(c.partition), messages.Hello{Partition: c.partition, Term: c.term})
 		}
 	}
 }

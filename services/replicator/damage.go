@@ -112,7 +112,7 @@ func (c *Core) tellReadOnly(now time.Time) {
 		return
 	}
 	c.damage.told = now
-	c.send(c.partition.CommittedSubject(), messages.ReadOnly{Partition: c.partition, Damage: c.damage.what})
+	c.send(messages.CommittedSubject(c.partition), messages.ReadOnly{Partition: c.partition, Damage: c.damage.what})
 }
 
 // startOver forgets everything but what was acknowledged to this owner, and looks again

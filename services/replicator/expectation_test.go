@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func after(b messages.StagedBatch, sequence uint64) messages.StagedBatch {
@@ -17,7 +18,7 @@ func afterID(b messages.StagedBatch, id string) messages.StagedBatch {
 }
 
 // mismatch is the outcome of a ticket whose expectation did not hold.
-func mismatch(lane string, number uint64, code messages.Code, last string) answer {
+func mismatch(lane string, number uint64, code protocol.Code, last string) answer {
 	o := refused(lane, number, code)
 	o.detail = last
 	return o
@@ -29,7 +30,7 @@ func TestExpectedLastSequenceIsTheNextOffset(t *testing.T) {
 	o.commit(after(batch("a", 2), 2)) // three records
 	o.take()
 	o.commit(after(batch("a", 3), 2), after(batch("a", 4), 5))
-	o.expect(ok("a", 4, 5), mismatch("a", 3, messages.CodeWrongLastSequence, "5"))
+	o.expect(ok("a", 4, 5), mismatch("a", 3, protocol.CodeWrongLastSequence, "5"))
 	w.expectNumbers("a", 1, 2, 4)
 	w.end()
 }
@@ -40,7 +41,7 @@ func TestExpectedLastSequenceCountsWhatIsAcceptedAndNotYetInTheLog(t *testing.T)
 	o.step(release(batch("b", 1))) // waits for the next entry
 	o.step(release(after(batch("c", 1), 2), after(batch("d", 1), 4)))
 	o.settle()
-	o.expect(ok("a", 1, 0), ok("b", 1, 2), ok("d", 1, 4), mismatch("c", 1, messages.CodeWrongLastSequence, "4"))
+	o.expect(ok("a", 1, 0), ok("b", 1, 2), ok("d", 1, 4), mismatch("c", 1, protocol.CodeWrongLastSequence, "4"))
 	w.expectNumbers("c")
 	w.end()
 }
@@ -51,7 +52,7 @@ func TestExpectedLastMessageIDIsThatOfTheLastBatch(t *testing.T) {
 	o.commit(afterID(batch("a", 2), "x"))
 	o.take()
 	o.commit(afterID(batch("a", 3), "x")) // the last batch has no id
-	o.expect(mismatch("a", 3, messages.CodeWrongLastID, ""))
+	o.expect(mismatch("a", 3, protocol.CodeWrongLastID, ""))
 	w.expectNumbers("a", 1, 2)
 }
 

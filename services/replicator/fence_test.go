@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // fence asks for the fence of a producer.
@@ -93,7 +94,7 @@ func TestOlderEpochIsRefusedBehindAFence(t *testing.T) {
 	o.step(fence(7, 1), release(of(7, 2, 1)))
 	o.take()
 	o.settle()
-	o.expectCode("i:7", 2, messages.CodeInvalidEpoch)
+	o.expectCode("i:7", 2, protocol.CodeInvalidEpoch)
 	o.commit(inEpoch(1, of(7, 3, 1)))
 	o.expect(ok("i:7", 3, 1))
 	w.end()
@@ -132,7 +133,7 @@ func TestFenceBelowTheKnownEpochIsRefused(t *testing.T) {
 	o.take()
 	o.step(fence(7, 1))
 	want := fencedNew(7, 2)
-	want.Fence, want.Code = 1, messages.CodeInvalidEpoch
+	want.Fence, want.Code = 1, protocol.CodeInvalidEpoch
 	o.expectFenced(want)
 }
 
@@ -180,7 +181,7 @@ func TestFencesAreKnownToTheNextOwner(t *testing.T) {
 	next.step(fence(8, 1))
 	next.expectFenced(fencedNew(8, 1))
 	next.commit(inEpoch(2, of(7, 2, 1)))
-	next.expectCode("i:7", 2, messages.CodeInvalidEpoch)
+	next.expectCode("i:7", 2, protocol.CodeInvalidEpoch)
 	next.commit(inEpoch(3, of(7, 3, 1)))
 	w.expectNumbers("i:7", 1, 3)
 }
@@ -216,7 +217,7 @@ func TestFenceOfANewProducerIsRefusedAtTheLimit(t *testing.T) {
 	o.take()
 	o.step(fence(8, 1))
 	want := fencedNew(8, 1)
-	want.Code = messages.CodeTooManyProducers
+	want.Code = protocol.CodeTooManyProducers
 	o.expectFenced(want)
 }
 
@@ -237,7 +238,7 @@ func TestManyFencesAreSpreadOverEntries(t *testing.T) {
 func TestFenceOfAProducerThatWasToBeKnownChangesNothingIfItIsNot(t *testing.T) {
 	w, o := newLeader(t)
 	want := fencedNew(7, 1)
-	want.Code = messages.CodePositionExpired
+	want.Code = protocol.CodePositionExpired
 	ifKnown := fence(7, 1)
 	ifKnown.IfKnown = true
 	for range 3 { // whoever asks again is told the same

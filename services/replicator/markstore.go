@@ -8,7 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/marks"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // markTimeout bounds one attempt to read or write a mark.
@@ -18,7 +18,7 @@ const markTimeout = 2 * time.Second
 func (p *partition) findMark(ctx context.Context) (FoundMark, bool) {
 	return untilDone(ctx, p, "the mark of the partition cannot be read; trying again until it can", func(ctx context.Context) (FoundMark, error) {
 		stored, err := p.service.marks.Get(ctx, p.id)
-		if errors.Is(err, messages.NewError(messages.CodeCorrupt, "")) {
+		if errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) {
 			return FoundMark{Corrupt: "its mark cannot be read: " + err.Error()}, nil
 		}
 		return FoundMark{Mark: stored.Mark, Revision: stored.Revision, Exists: stored.Exists}, err

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/replicator"
 )
 
@@ -139,7 +139,7 @@ func TestNewMessageIDsAreRefusedAtTheLimit(t *testing.T) {
 			o.step(release(named(batch("a", 3), "z"), batch("a", 4), named(batch("b", 1), "x")))
 			o.take()
 			o.settle()
-			o.expect(ok("a", 2, 2), ok("a", 4, 5), duplicate("b", 1, 0), refused("a", 3, messages.CodeOverloaded))
+			o.expect(ok("a", 2, 2), ok("a", 4, 5), duplicate("b", 1, 0), refused("a", 3, protocol.CodeOverloaded))
 			w.expectNumbers("a", 1, 2, 4)
 
 			w.pass(w.settings.IDWindow + 1)

@@ -4,8 +4,9 @@ import (
 	"slices"
 	"strings"
 
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/replicator"
 )
 
@@ -126,7 +127,7 @@ func (o *owner) finishSave() {
 	o.step(replicator.Saved{Sequence: s.Sequence})
 }
 
-func (o *owner) checkSubject(e wire.Envelope) {
+func (o *owner) checkSubject(e transport.Envelope) {
 	o.w.t.Helper()
 	want := ""
 	switch m := e.Message.(type) {
@@ -137,11 +138,11 @@ func (o *owner) checkSubject(e wire.Envelope) {
 	case messages.Producers:
 		want = messages.FrontendSubject(m.Epoch)
 	case messages.Committed, messages.ReadOnly:
-		want = partition.CommittedSubject()
+		want = messages.CommittedSubject(partition)
 	case messages.Hello, messages.ReleaseAgain:
-		want = partition.SequencerSubject()
+		want = messages.SequencerSubject(partition)
 	case messages.Fenced:
-		want = partition.SequencerSubject()
+		want = messages.SequencerSubject(partition)
 		if strings.HasPrefix(e.Subject, strings.TrimSuffix(messages.FrontendSubject(0), "0")) {
 			want = e.Subject // of an epoch that the message does not name
 		}
@@ -234,7 +235,7 @@ func (o *owner) take() []messages.Message {
 // answer is what a frontend learns of a ticket.
 type answer struct {
 	id        ticket
-	code      messages.Code
+	code      protocol.Code
 	offset    int64
 	duplicate bool
 	detail    string
@@ -248,7 +249,7 @@ func duplicate(lane string, number uint64, offset int64) answer {
 	return answer{id: ticket{1, lane, number}, offset: offset, duplicate: true}
 }
 
-func refused(lane string, number uint64, code messages.Code) answer {
+func refused(lane string, number uint64, code protocol.Code) answer {
 	return answer{id: ticket{1, lane, number}, code: code}
 }
 
@@ -269,7 +270,7 @@ func answers(t failer, sent []messages.Message) []answer {
 			}
 			offset := entry.BaseOffset
 			for _, p := range entry.Batches {
-				all = append(all, answer{ticket{entry.Epoch, p.Lane, p.Number}, messages.CodeOK, offset, false, ""})
+				all = append(all, answer{ticket{entry.Epoch, p.Lane, p.Number}, protocol.CodeOK, offset, false, ""})
 				offset += int64(p.Records)
 			}
 		}

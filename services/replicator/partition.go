@@ -13,6 +13,7 @@ import (
 	"laneway.dev/internal/actor"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // mailboxSize bounds the messages that wait for a partition; each carries many items.
@@ -21,7 +22,7 @@ const mailboxSize = 4096
 // partition is the actor of one partition. The core belongs to its goroutine;
 // reads of the log and appends to it run beside it, one at a time.
 type partition struct {
-	id      messages.Partition
+	id      protocol.Partition
 	service *Service
 	log     *partitionlog.Log
 	mailbox *actor.Mailbox[Event]
@@ -38,7 +39,7 @@ type partition struct {
 	cancel atomic.Pointer[context.CancelFunc] // ends its present attempt
 }
 
-func (s *Service) partition(topic messages.Topic, id messages.Partition) *partition {
+func (s *Service) partition(topic protocol.Topic, id protocol.Partition) *partition {
 	settings := s.settings
 	settings.ProducerExpiry, settings.MaxProducers = topic.ProducerExpiry(), topic.MaxProducers
 	if topic.Replicas > 1 {
@@ -138,7 +139,7 @@ func (p *partition) report(fx Effects) {
 	}
 	if fx.Damage != "" {
 		log.Error("the partition is read-only, because "+fx.Damage+". Restore the data of JetStream from a copy, or see: laneway topic repair "+p.id.Topic,
-			zap.String("stream", p.id.LogStream()))
+			zap.String("stream", messages.LogStream(p.id)))
 	}
 }
 
@@ -237,15 +238,15 @@ const refusalAdvice = "If its disk was full, make room and restart the NATS serv
 // check returns why the log takes nothing from this owner, or nil.
 func (p *partition) check() error {
 	if r := p.refusal.Load(); r.lasts() {
-		return messages.Errorf(messages.CodeUnavailable, "JetStream takes no appends to the log of partition %s. %s. (%v)",
+		return protocol.Errorf(protocol.CodeUnavailable, "JetStream takes no appends to the log of partition %s. %s. (%v)",
 			p.id, refusalAdvice, r.err)
 	}
 	t := p.stats.Load()
 	if t != nil && t.Damage != "" {
-		return messages.Errorf(messages.CodePartitionDamaged, "partition %s: %s", p.id, t.Damage)
+		return protocol.Errorf(protocol.CodePartitionDamaged, "partition %s: %s", p.id, t.Damage)
 	}
 	if t == nil || !t.Leading {
-		return messages.Errorf(messages.CodeUnavailable, "the log of partition %s is being taken over", p.id)
+		return protocol.Errorf(protocol.CodeUnavailable, "the log of partition %s is being taken over", p.id)
 	}
 	return nil
 }
@@ -293,7 +294,7 @@ func (r *LogRead) empty() bool {
 // readOnce reads a part of the log. At its end it asks the stream's leader where that is.
 func (p *partition) readOnce(ctx context.Context, r Read) (LogRead, error) {
 	entries, atEnd, err := p.log.Read(ctx, r.From, r.Limit)
-	if errors.Is(err, messages.NewError(messages.CodeCorrupt, "")) {
+	if errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) {
 		return LogRead{Entries: entries, Corrupt: err.Error()}, nil
 	}
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // collect takes an owner's answers and checks each against the log.
@@ -20,7 +21,7 @@ func (p *path) collect(o *owner) {
 	for _, a := range answers(p.t, sent) {
 		p.checkAnswer(o, a)
 		p.unheard = append(p.unheard, a)
-		if before, known := p.answered[a.id]; !known || before.code != messages.CodeOK {
+		if before, known := p.answered[a.id]; !known || before.code != protocol.CodeOK {
 			p.answered[a.id] = a
 		}
 	}
@@ -29,7 +30,7 @@ func (p *path) collect(o *owner) {
 func (p *path) checkAnswer(o *owner, a answer) {
 	places := p.find(a.id)
 	switch {
-	case a.code != messages.CodeOK:
+	case a.code != protocol.CodeOK:
 		if !p.evictions && len(places) != 0 {
 			p.t.Fatalf("%s refuses %+v, which is at %v", o.name, a, places)
 		}

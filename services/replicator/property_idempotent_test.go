@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // window is how many batches an idempotent producer sends from its first one without
@@ -58,7 +59,7 @@ func (i *idempotent) produce(p *path) {
 		return
 	}
 	a := &attempt{producer: i, first: i.next, records: uint32(1 + p.pick(3, "records"))}
-	i.next = messages.AddSequence(i.next, int64(a.records))
+	i.next = protocol.AddSequence(i.next, int64(a.records))
 	i.unacked = append(i.unacked, a)
 	i.send(p, a)
 }
@@ -73,7 +74,7 @@ func (i *idempotent) send(p *path, a *attempt) {
 
 // attempted tells a producer the answer to a ticket, if it waits for one. An OK
 // proves what comes before.
-func (p *path) attempted(id ticket, code messages.Code) {
+func (p *path) attempted(id ticket, code protocol.Code) {
 	a := p.attempts[id]
 	if a == nil {
 		return
@@ -81,7 +82,7 @@ func (p *path) attempted(id ticket, code messages.Code) {
 	delete(p.attempts, id)
 	a.waits = false
 	at := slices.Index(a.producer.unacked, a)
-	if code == messages.CodeOK && at >= 0 {
+	if code == protocol.CodeOK && at >= 0 {
 		a.producer.unacked = a.producer.unacked[at+1:]
 	}
 }
@@ -102,13 +103,13 @@ func (i *idempotent) askForFence(p *path) {
 // fenced tells a producer that its new instance may begin, where the one before ended.
 func (p *path) fenced(m messages.ProducerFenced) {
 	i := p.idempotent[m.Producer.ProducerID-1]
-	if m.Code != messages.CodeOK || m.Producer.ProducerEpoch != i.fencing {
+	if m.Code != protocol.CodeOK || m.Producer.ProducerEpoch != i.fencing {
 		return
 	}
 	i.epoch, i.fencing, i.unacked = i.fencing, 0, nil
 	i.next = i.start
 	if m.Producer.HasLast {
-		i.next = messages.AddSequence(m.Producer.Last, 1)
+		i.next = protocol.AddSequence(m.Producer.Last, 1)
 	}
 	for id, a := range p.attempts {
 		if a.producer == i {
@@ -128,7 +129,7 @@ func (i *idempotent) checkSequences(p *path) {
 			case s.First != next || s.ProducerEpoch != epoch:
 				p.t.Fatalf("entry %d has %+v where sequence %d of epoch %d is next", e.Sequence, s, next, epoch)
 			default:
-				next = messages.AddSequence(next, int64(b.Records))
+				next = protocol.AddSequence(next, int64(b.Records))
 			}
 		}
 		for _, f := range e.Entry.Fences {
@@ -147,7 +148,7 @@ func (i *idempotent) checkComplete(p *path) {
 	for _, e := range p.log {
 		for _, b := range e.Entry.Batches {
 			if b.Sequence.ProducerID == i.id {
-				last = messages.AddSequence(b.Sequence.First, int64(b.Records))
+				last = protocol.AddSequence(b.Sequence.First, int64(b.Records))
 			}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/replicator"
 )
 
@@ -120,7 +121,7 @@ func (p *path) repeat(lane string) {
 }
 
 // resolve answers the head of a lane: with its outcome, or for its deadline.
-func (p *path) resolve(lane string, code messages.Code) {
+func (p *path) resolve(lane string, code protocol.Code) {
 	if open := p.open[lane]; len(open) > 0 {
 		id := ticket{p.frontend, lane, open[0]}
 		p.resolved[id] = true
@@ -136,7 +137,7 @@ func (p *path) resolveAll() {
 	}
 	for _, lane := range p.lanes() {
 		for len(p.open[lane]) > 0 {
-			p.resolve(lane, messages.CodeOutcomeUnknown)
+			p.resolve(lane, protocol.CodeOutcomeUnknown)
 		}
 	}
 }
@@ -212,7 +213,7 @@ func (p *path) disturb() {
 	case 5:
 		p.unheard = nil
 	case 6:
-		p.resolve(p.pickLane(), messages.CodeOutcomeUnknown)
+		p.resolve(p.pickLane(), protocol.CodeOutcomeUnknown)
 	case 7:
 		if p.evictions { // nothing stays unresolved for as long as this
 			p.resolveAll()
@@ -232,7 +233,7 @@ func (p *path) replaceFrontend() {
 	p.open = map[string][]uint64{}
 	p.unheard = nil
 	for id := range p.attempts {
-		p.attempted(id, messages.CodeOutcomeUnknown)
+		p.attempted(id, protocol.CodeOutcomeUnknown)
 	}
 }
 

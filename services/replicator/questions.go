@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 const (
@@ -52,7 +53,7 @@ func (c *Core) answerQuestion(now time.Time) {
 	m := q.waiting[0]
 	q.waiting = q.waiting[1:]
 	q.next = now.Add(time.Duration(c.producers.Len()) * restAfter)
-	listed, more := c.producers.List(m.After, int(min(m.Limit, messages.MaxListedProducers)))
+	listed, more := c.producers.List(m.After, int(min(m.Limit, protocol.MaxListedProducers)))
 	c.tell(m, listed, more)
 }
 

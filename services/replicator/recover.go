@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 )
 
@@ -188,14 +188,14 @@ func (c *Core) lead(now time.Time, sequence uint64) {
 	c.lanes.touch(now)
 	c.stats.Terms++
 	// What was settled by reading has not been announced: show readers the end.
-	c.send(c.partition.CommittedSubject(), messages.Committed{
+	c.send(messages.CommittedSubject(c.partition), messages.Committed{
 		Partition: c.partition, Sequence: sequence, Entry: c.flightData,
 	})
 	c.flightData = nil
 }
 
 func (c *Core) send(subject string, m messages.Message) {
-	c.fx.Send = append(c.fx.Send, wire.Envelope{Subject: subject, Message: m})
+	c.fx.Send = append(c.fx.Send, transport.Envelope{Subject: subject, Message: m})
 }
 
 // itemsPerMessage bounds a message.
@@ -212,7 +212,7 @@ func (c *Core) flush() {
 	}
 	clear(c.outs)
 	if c.fenced {
-		c.send(c.partition.SequencerSubject(), messages.Fenced{Partition: c.partition, Epoch: c.sequencer})
+		c.send(messages.SequencerSubject(c.partition), messages.Fenced{Partition: c.partition, Epoch: c.sequencer})
 		c.fenced = false
 	}
 	for _, epoch := range slices.Sorted(maps.Keys(c.stale)) {
@@ -225,7 +225,7 @@ func (c *Core) flush() {
 	}
 	clear(c.asks)
 	for part := range slices.Chunk(lanes, itemsPerMessage) {
-		c.send(c.partition.SequencerSubject(), messages.ReleaseAgain{
+		c.send(messages.SequencerSubject(c.partition), messages.ReleaseAgain{
 			Partition: c.partition, Epoch: c.frontend, Lanes: part,
 		})
 	}

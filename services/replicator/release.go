@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // release looks at the tickets of what the sequencer hands over. Messages of a
@@ -48,7 +49,7 @@ func (c *Core) newFrontend(epoch uint64) {
 func (c *Core) ticket(now time.Time, m messages.Release, b *messages.StagedBatch) {
 	if !c.lanes.hasRoom(b.Lane, c.settings) {
 		c.lanes.refuseUnknown(b.Number)
-		c.verdict(m.Epoch, b, messages.Outcome{Lane: b.Lane, Number: b.Number, Code: messages.CodeOverloaded})
+		c.verdict(m.Epoch, b, messages.Outcome{Lane: b.Lane, Number: b.Number, Code: protocol.CodeOverloaded})
 		return
 	}
 	lane := c.lanes.of(b.Lane)
@@ -68,7 +69,7 @@ func (c *Core) ticket(now time.Time, m messages.Release, b *messages.StagedBatch
 	case lane.inFlight(b.Number):
 		c.stats.Repeats++
 	case b.Number <= lane.seen:
-		c.verdict(m.Epoch, b, messages.Outcome{Lane: b.Lane, Number: b.Number, Code: messages.CodeNotCommitted})
+		c.verdict(m.Epoch, b, messages.Outcome{Lane: b.Lane, Number: b.Number, Code: protocol.CodeNotCommitted})
 	case b.Number > lane.seen+1 && b.Number != lane.floor:
 		c.askAgain(now, b.Lane, lane)
 	default:
@@ -93,7 +94,7 @@ func (c *Core) askAgain(now time.Time, name string, l *lane) {
 // succeeds.
 func (c *Core) accept(now time.Time, m messages.Release, b *messages.StagedBatch, l *lane) {
 	p := pending{batch: *b, epoch: m.Epoch, sequencer: m.SequencerEpoch, since: now}
-	var refusal *messages.Error
+	var refusal *protocol.Error
 	switch {
 	case b.Sequence.ProducerID != 0:
 		refusal = c.sequence(b, &p)
@@ -121,13 +122,13 @@ func (c *Core) accept(now time.Time, m messages.Release, b *messages.StagedBatch
 
 // claim gives a batch that is no duplicate the place behind the tail, or says
 // why it cannot have it.
-func (c *Core) claim(b *messages.StagedBatch, p *pending) *messages.Error {
+func (c *Core) claim(b *messages.StagedBatch, p *pending) *protocol.Error {
 	if refusal := c.tail.check(b.Expect); refusal != nil {
 		return refusal
 	}
 	if b.MessageID != "" && b.Sequence.ProducerID == 0 {
 		if p.first = c.ids.reserve(b.MessageID); p.first == nil {
-			return messages.NewError(messages.CodeOverloaded, "")
+			return protocol.NewError(protocol.CodeOverloaded, "")
 		}
 	}
 	c.tail = tail{c.tail.offset + int64(b.Records), b.MessageID}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/replicator/producers"
 )
 
@@ -13,7 +14,7 @@ func newProducers(s Settings) *producers.Table {
 
 // sequence takes a batch that has a producer id, or says why it cannot be taken:
 // the producer's history is judged first, then what it expects of the log's end.
-func (c *Core) sequence(b *messages.StagedBatch, p *pending) *messages.Error {
+func (c *Core) sequence(b *messages.StagedBatch, p *pending) *protocol.Error {
 	j := c.producers.Judge(b.Sequence, b.Records, b.FirstUnacked)
 	switch j.Verdict {
 	case producers.Refuse:
@@ -43,7 +44,7 @@ type fence struct {
 // in flight already is answered when it lands, so its repetition is not.
 func (c *Core) fenceProducer(now time.Time, m messages.FenceProducer) {
 	producer, logged, verdict := c.producers.Fence(m.Fence, m.IfKnown)
-	code := messages.CodeOK
+	code := protocol.CodeOK
 	switch verdict {
 	case producers.FenceAccepted:
 		c.queue = append(c.queue, pending{
@@ -55,11 +56,11 @@ func (c *Core) fenceProducer(now time.Time, m messages.FenceProducer) {
 	case producers.FenceInFlight:
 		return
 	case producers.FenceRefused:
-		code = messages.CodeInvalidEpoch
+		code = protocol.CodeInvalidEpoch
 	case producers.FenceUnknown:
-		code = messages.CodePositionExpired
+		code = protocol.CodePositionExpired
 	case producers.FenceTooMany:
-		code = messages.CodeTooManyProducers
+		code = protocol.CodeTooManyProducers
 	case producers.FenceCommitted:
 	}
 	c.answerFence(m.Epoch, m.Fence, code)
@@ -67,7 +68,7 @@ func (c *Core) fenceProducer(now time.Time, m messages.FenceProducer) {
 
 // answerFence tells who asked for a fence what is committed of its producer, which
 // may not be known.
-func (c *Core) answerFence(asker uint64, f messages.ProducerFence, code messages.Code) {
+func (c *Core) answerFence(asker uint64, f messages.ProducerFence, code protocol.Code) {
 	known, is := c.producers.Known(f.ProducerID)
 	if !is {
 		known.ProducerFence = f
@@ -81,5 +82,5 @@ func (c *Core) answerFence(asker uint64, f messages.ProducerFence, code messages
 // was accepted of the producer before.
 func (c *Core) fenceCommitted(p *pending) {
 	c.producers.Commit(p.producer, 0)
-	c.answerFence(p.fence.asker, p.fence.ProducerFence, messages.CodeOK)
+	c.answerFence(p.fence.asker, p.fence.ProducerFence, protocol.CodeOK)
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // of returns a batch of one record of an idempotent producer, in epoch 0, whose
@@ -27,7 +28,7 @@ func unacked(first int32, b messages.StagedBatch) messages.StagedBatch {
 }
 
 // expectCode takes what was sent, which must be one refusal of a sequence.
-func (o *owner) expectCode(lane string, number uint64, code messages.Code) {
+func (o *owner) expectCode(lane string, number uint64, code protocol.Code) {
 	o.w.t.Helper()
 	got := answers(o.w.t, o.take())
 	if len(got) != 1 || got[0].id != (ticket{1, lane, number}) || got[0].code != code || got[0].detail == "" {
@@ -41,7 +42,7 @@ func TestSequenceRefusalLeavesOnlyAfterABarrier(t *testing.T) {
 	o.step(release(of(7, 1, 3)))
 	o.expect()
 	o.settle()
-	o.expectCode("i:7", 1, messages.CodeOutOfOrderSequence)
+	o.expectCode("i:7", 1, protocol.CodeOutOfOrderSequence)
 	if len(w.log) != before+1 || len(w.log[before].Entry.Batches) != 0 {
 		t.Fatalf("no barrier was appended: %+v", w.log[before:])
 	}
@@ -56,7 +57,7 @@ func TestSequenceRefusalWaitsForWhatItRestsOn(t *testing.T) {
 	o.expect(ok("a", 1, 0))
 	o.ack()
 	got := answers(t, o.take())
-	if len(got) != 2 || got[0] != ok("i:7", 1, 2) || got[1].code != messages.CodeOutOfOrderSequence {
+	if len(got) != 2 || got[0] != ok("i:7", 1, 2) || got[1].code != protocol.CodeOutOfOrderSequence {
 		t.Fatalf("answered %+v", got)
 	}
 }
@@ -97,7 +98,7 @@ func TestBatchBehindALostOneIsRefusedUntilThatIsThere(t *testing.T) {
 	o.settle()
 	o.take()
 	o.commit(of(7, 2, 1)) // its predecessor was given up: this one's floor is its own number
-	o.expectCode("i:7", 2, messages.CodeOutOfOrderSequence)
+	o.expectCode("i:7", 2, protocol.CodeOutOfOrderSequence)
 	o.commit(of(7, 3, 0), of(7, 4, 1))
 	o.expect(ok("i:7", 3, 0), ok("i:7", 4, 1))
 	w.expectNumbers("i:7", 3, 4)
@@ -150,9 +151,9 @@ func TestExpectationIsLookedAtBehindTheSequence(t *testing.T) {
 	o.commit(after(of(7, 2, 0), 9)) // a duplicate, whatever it expects
 	o.expect(duplicate("i:7", 2, 0))
 	o.commit(after(of(7, 3, 5), 9))
-	o.expectCode("i:7", 3, messages.CodeOutOfOrderSequence)
+	o.expectCode("i:7", 3, protocol.CodeOutOfOrderSequence)
 	o.commit(after(of(7, 4, 1), 9))
-	o.expect(mismatch("i:7", 4, messages.CodeWrongLastSequence, "1"))
+	o.expect(mismatch("i:7", 4, protocol.CodeWrongLastSequence, "1"))
 	o.commit(after(of(7, 5, 1), 1)) // the refused one took no sequence
 	o.expect(ok("i:7", 5, 1))
 	w.expectNumbers("i:7", 1, 5)
@@ -180,7 +181,7 @@ func TestProducerBeyondTheLimitIsRefusedAndTakenLater(t *testing.T) {
 	o.commit(of(7, 1, 0))
 	o.take()
 	o.commit(of(8, 2, 0))
-	o.expectCode("i:8", 2, messages.CodeTooManyProducers)
+	o.expectCode("i:8", 2, protocol.CodeTooManyProducers)
 	o.commit(of(7, 3, 1)) // who is known goes on
 	o.expect(ok("i:7", 3, 1))
 	for spent := w.settings.LaneExpiry; spent <= w.settings.ProducerExpiry*2; spent += w.settings.LaneExpiry * 60 {
@@ -196,9 +197,9 @@ func TestProducerBeyondTheLimitIsRefusedAndTakenLater(t *testing.T) {
 func TestRefusedSequenceTakesItsTicketWithIt(t *testing.T) {
 	w, o := newLeader(t)
 	o.commit(of(7, 1, 1))
-	o.expectCode("i:7", 1, messages.CodeOutOfOrderSequence)
+	o.expectCode("i:7", 1, protocol.CodeOutOfOrderSequence)
 	o.commit(unacked(1, of(7, 1, 1))) // released again: the refusal was final
-	o.expect(refused("i:7", 1, messages.CodeNotCommitted))
+	o.expect(refused("i:7", 1, protocol.CodeNotCommitted))
 	o.commit(unacked(1, of(7, 2, 1)))
 	o.expect(ok("i:7", 2, 0))
 	w.expectNumbers("i:7", 2)

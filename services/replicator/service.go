@@ -14,15 +14,16 @@ import (
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/actor"
-	"laneway.dev/internal/epoch"
+	"laneway.dev/internal/kvbucket"
 	"laneway.dev/internal/marks"
-	"laneway.dev/internal/partitions"
-	"laneway.dev/internal/replicated"
+	"laneway.dev/internal/ownership"
 	"laneway.dev/internal/snapshots"
+	"laneway.dev/internal/supervisor"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/internal/topics"
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 const role = "replicator"
@@ -43,13 +44,13 @@ type Service struct {
 	config    Config
 	settings  Settings
 	js        jetstream.JetStream
-	wire      *wire.Connection
+	wire      *transport.Connection
 	registry  *topics.Registry
 	snapshots *snapshots.Store
 	marks     *marks.Store
-	set       *partitions.Set[*partition]
+	set       *supervisor.Set[*partition]
 	sub       *nats.Subscription
-	epoch     *epoch.Holder
+	epoch     *ownership.Holder
 	ending    *actor.Ending
 	scrubs    chan struct{} // held by the partition that is scrubbed
 	unobserve func() error
@@ -66,7 +67,7 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 	}
 	s := &Service{
 		config: config, settings: DefaultSettings(nuid.Next()),
-		wire: wire.NewConnection(config.Conn, config.Logger), ending: actor.NewEnding(), scrubs: make(chan struct{}, 1),
+		wire: transport.NewConnection(config.Conn, config.Logger), ending: actor.NewEnding(), scrubs: make(chan struct{}, 1),
 	}
 	if config.SnapshotEntries != 0 {
 		s.settings.SnapshotEvery = config.SnapshotEntries
@@ -82,7 +83,7 @@ func (s *Service) start(ctx context.Context) (err error) {
 	if s.js, err = jetstream.New(s.config.Conn); err != nil {
 		return err
 	}
-	if s.epoch, err = epoch.Hold(ctx, s.js, role); err != nil {
+	if s.epoch, err = ownership.Hold(ctx, s.js, role); err != nil {
 		return err
 	}
 	if s.registry, err = topics.Open(ctx, s.config.Conn, s.js); err != nil {
@@ -94,7 +95,7 @@ func (s *Service) start(ctx context.Context) (err error) {
 	if s.marks, err = marks.Open(ctx, s.config.Conn, s.js); err != nil {
 		return err
 	}
-	if s.set, err = partitions.Start(ctx, s.registry, s.config.Logger, s.partition); err != nil {
+	if s.set, err = supervisor.Start(ctx, s.registry, s.config.Logger, s.partition); err != nil {
 		return err
 	}
 	if s.sub, err = s.wire.Subscribe(messages.ReplicatorWildcard, "", s.set.Deliver); err == nil {
@@ -117,15 +118,15 @@ func (s *Service) start(ctx context.Context) (err error) {
 // as that takes. The error says that the actor ends, or that a younger replicator runs:
 // then the service has ended.
 func (s *Service) fenced(ctx context.Context, above uint64) (uint64, error) {
-	next, err := replicated.Retry(ctx, func(ctx context.Context) (uint64, error) {
+	next, err := kvbucket.Retry(ctx, func(ctx context.Context) (uint64, error) {
 		next, err := s.epoch.Raise(ctx, above)
-		if errors.Is(err, epoch.ErrReplaced) {
+		if errors.Is(err, ownership.ErrReplaced) {
 			err = backoff.Permanent(err)
 		}
 		return next, err
 	})
 	s.endIfReplaced(err)
-	if errors.Is(err, messages.NewError(messages.CodeCorrupt, "")) {
+	if errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) {
 		s.ending.Fail(fmt.Errorf("replicator: %w", err))
 	}
 	return next, err
@@ -133,7 +134,7 @@ func (s *Service) fenced(ctx context.Context, above uint64) (uint64, error) {
 
 // endIfReplaced ends the service if an error says that a younger replicator runs.
 func (s *Service) endIfReplaced(err error) {
-	if errors.Is(err, epoch.ErrReplaced) {
+	if errors.Is(err, ownership.ErrReplaced) {
 		s.ending.Fail(fmt.Errorf("replicator: %w", err))
 	}
 }
@@ -164,7 +165,7 @@ func (s *Service) Check(context.Context) error {
 		return err
 	}
 	if !s.config.Conn.IsConnected() {
-		return messages.NewError(messages.CodeUnavailable, "not connected to NATS")
+		return protocol.NewError(protocol.CodeUnavailable, "not connected to NATS")
 	}
 	if err := s.set.Err(); err != nil {
 		return err
@@ -187,7 +188,7 @@ func (s *Service) Err() error { return s.ending.Err() }
 // released again when another replicator runs. Owners leave marks that say where their
 // logs end, for as long as ctx lives. It closes neither the connection nor the telemetry.
 func (s *Service) Stop(ctx context.Context) error {
-	err := wire.Unsubscribe(s.sub)
+	err := transport.Unsubscribe(s.sub)
 	s.stopOwners(ctx)
 	s.stopWatch()
 	s.set.Stop()

@@ -7,7 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"laneway.dev/internal/epoch"
+	"laneway.dev/internal/ownership"
 	"laneway.dev/pkg/messages"
 )
 
@@ -24,7 +24,7 @@ const (
 func (p *partition) load(ctx context.Context) {
 	bounded, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
-	if err := p.service.epoch.Check(bounded); errors.Is(err, epoch.ErrReplaced) {
+	if err := p.service.epoch.Check(bounded); errors.Is(err, ownership.ErrReplaced) {
 		p.service.endIfReplaced(err)
 		return
 	}

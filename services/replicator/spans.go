@@ -8,7 +8,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"laneway.dev/internal/telemetry"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // spans makes the span "append" of every batch, from the arrival of its release
@@ -20,7 +20,7 @@ type spans struct {
 	since  time.Time // when the append under way was sent
 }
 
-func newSpans(t *telemetry.Telemetry, id messages.Partition) spans {
+func newSpans(t *telemetry.Telemetry, id protocol.Partition) spans {
 	if !t.Tracing() {
 		return spans{}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // tail is where the log ends once everything that was accepted is in it. It
@@ -16,12 +17,12 @@ type tail struct {
 
 // check compares the tail with what a producer expects. A sequence is an offset
 // plus one, so that the last one is the next free offset.
-func (t tail) check(x messages.Expectation) *messages.Error {
+func (t tail) check(x messages.Expectation) *protocol.Error {
 	switch {
 	case x.MessageID != "" && x.MessageID != t.messageID:
-		return messages.NewError(messages.CodeWrongLastID, t.messageID)
+		return protocol.NewError(protocol.CodeWrongLastID, t.messageID)
 	case x.HasSequence && x.Sequence != uint64(t.offset):
-		return messages.NewError(messages.CodeWrongLastSequence, fmt.Sprint(t.offset))
+		return protocol.NewError(protocol.CodeWrongLastSequence, fmt.Sprint(t.offset))
 	default:
 		return nil
 	}

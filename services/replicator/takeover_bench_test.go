@@ -15,6 +15,7 @@ import (
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/internal/topics"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/replicator"
 )
 
@@ -28,7 +29,7 @@ func BenchmarkTakeOver(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	topic, err := registry.Create(ctx, messages.TopicConfig{Name: "orders"})
+	topic, err := registry.Create(ctx, protocol.TopicConfig{Name: "orders"})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -53,7 +54,7 @@ func BenchmarkTakeOver(b *testing.B) {
 }
 
 // saved says whether a snapshot of the partition is stored.
-func saved(b *testing.B, conn *nats.Conn, js jetstream.JetStream, p messages.Partition) (is bool) {
+func saved(b *testing.B, conn *nats.Conn, js jetstream.JetStream, p protocol.Partition) (is bool) {
 	b.Helper()
 	store, err := snapshots.Open(b.Context(), conn, js)
 	if err == nil {
@@ -118,7 +119,7 @@ func unsynced(b *testing.B) (*nats.Conn, jetstream.JetStream) {
 }
 
 // fillLog writes entries of one batch each.
-func fillLog(b *testing.B, js jetstream.JetStream, topic messages.Topic, entries, producers int) {
+func fillLog(b *testing.B, js jetstream.JetStream, topic protocol.Topic, entries, producers int) {
 	b.Helper()
 	now := time.Now()
 	for i := range entries {
@@ -130,7 +131,7 @@ func fillLog(b *testing.B, js jetstream.JetStream, topic messages.Topic, entries
 				Extent: messages.Extent{Key: "object", Length: 10}, Sequence: messages.Sequence{ProducerID: id, First: int32(round)},
 			}},
 		})
-		if _, err := js.PublishAsync(topic.Partition(0).LogSubject(), data); err != nil {
+		if _, err := js.PublishAsync(messages.LogSubject(topic.Partition(0)), data); err != nil {
 			b.Fatal(err)
 		}
 	}

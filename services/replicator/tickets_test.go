@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestReleaseOfAGivenUpTicketAfterItsSuccessorIsNeverAppended(t *testing.T) {
@@ -218,8 +219,8 @@ func TestEvictedLaneLeavesAWatermark(t *testing.T) {
 	w, o := evictLane(t)
 	o.commit(batch("a", 10), batch("a", 9), batch("b", 8))
 	o.expect(
-		refused("a", 10, messages.CodeNotCommitted),
-		refused("b", 8, messages.CodeNotCommitted), // a's 9 lies below a floor seen meanwhile
+		refused("a", 10, protocol.CodeNotCommitted),
+		refused("b", 8, protocol.CodeNotCommitted), // a's 9 lies below a floor seen meanwhile
 	)
 	w.expectNumbers("a", 10)
 	w.expectNumbers("b")

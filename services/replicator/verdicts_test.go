@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/replicator"
 )
 
@@ -14,7 +15,7 @@ func TestRefusalLeavesOnlyAfterABarrier(t *testing.T) {
 	o.step(release(batch("a", 9)))
 	o.expect()
 	o.settle()
-	o.expect(refused("a", 9, messages.CodeNotCommitted))
+	o.expect(refused("a", 9, protocol.CodeNotCommitted))
 	if len(w.log) != before+1 || len(w.log[before].Entry.Batches) != 0 || w.log[before].Entry.Owner != "" {
 		t.Fatalf("no barrier was appended: %+v", w.log[before:])
 	}
@@ -28,7 +29,7 @@ func TestRefusalWaitsForAnAppendThatIsSentAfterIt(t *testing.T) {
 	o.ack()
 	o.expect(ok("b", 11, 2))
 	o.ack()
-	o.expect(refused("a", 9, messages.CodeNotCommitted))
+	o.expect(refused("a", 9, protocol.CodeNotCommitted))
 }
 
 func TestReplacedOwnerNeverRefuses(t *testing.T) {
@@ -44,12 +45,12 @@ func TestTheNextOwnerRefusesWhatTheOneBeforeHasRefused(t *testing.T) {
 	w.settings.MaxIDs = 1
 	o := w.leader("first")
 	o.commit(named(batch("a", 1), "x"), named(batch("a", 2), "y"))
-	o.expect(ok("a", 1, 0), refused("a", 2, messages.CodeOverloaded))
+	o.expect(ok("a", 1, 0), refused("a", 2, protocol.CodeOverloaded))
 	w.pass(w.settings.IDWindow + 1) // there is room again
 	second := w.leader("second")
 	second.take()
 	second.commit(named(batch("a", 2), "y")) // the sequencer has not heard that it is resolved
-	second.expect(refused("a", 2, messages.CodeNotCommitted))
+	second.expect(refused("a", 2, protocol.CodeNotCommitted))
 }
 
 func TestARefusalIsLoggedBehindBatchesOfAnOlderFrontend(t *testing.T) {
@@ -66,7 +67,7 @@ func TestARefusalIsLoggedBehindBatchesOfAnOlderFrontend(t *testing.T) {
 	second := w.leader("second")
 	second.step(younger)
 	second.settle()
-	second.expect(answer{id: ticket{2, "b", 1}, code: messages.CodeNotCommitted})
+	second.expect(answer{id: ticket{2, "b", 1}, code: protocol.CodeNotCommitted})
 }
 
 func TestARefusalOfAnOlderFrontendIsNoneOfTheNumberOfAYoungerOne(t *testing.T) {
@@ -118,7 +119,7 @@ func TestRefusalWhoseBarrierIsLostIsForgotten(t *testing.T) {
 	o.settle()
 	o.expect() // the sequencer releases again, or the deadline answers
 	o.commit(batch("a", 9))
-	o.expect(refused("a", 9, messages.CodeNotCommitted))
+	o.expect(refused("a", 9, protocol.CodeNotCommitted))
 }
 
 func TestTicketThatWasRefusedIsNotAcceptedAfterARebuild(t *testing.T) {
@@ -128,7 +129,7 @@ func TestTicketThatWasRefusedIsNotAcceptedAfterARebuild(t *testing.T) {
 	o.commit(named(batch("a", 1), "x"))
 	o.take()
 	o.commit(named(batch("a", 2), "y"))
-	o.expect(refused("a", 2, messages.CodeOverloaded))
+	o.expect(refused("a", 2, protocol.CodeOverloaded))
 
 	o.step(release(batch("b", 1)))
 	o.loseAppend()
@@ -136,7 +137,7 @@ func TestTicketThatWasRefusedIsNotAcceptedAfterARebuild(t *testing.T) {
 	o.settle()
 	o.take()
 	o.commit(named(batch("a", 2), "y"))
-	o.expect(refused("a", 2, messages.CodeNotCommitted))
+	o.expect(refused("a", 2, protocol.CodeNotCommitted))
 	w.expectNumbers("a", 1)
 }
 
@@ -167,13 +168,13 @@ func TestALaneBeyondTheLimitIsRefusedForGood(t *testing.T) {
 			o.commit(batch("a", 1))
 			o.take()
 			o.commit(batch("b", 2))
-			o.expect(refused("b", 2, messages.CodeOverloaded))
+			o.expect(refused("b", 2, protocol.CodeOverloaded))
 			w.pass(w.settings.LaneExpiry + time.Minute) // there is room again
 			o.step()
 			o.settle()
 			o.take()
 			o.commit(batch("b", 2))
-			o.expect(refused("b", 2, messages.CodeNotCommitted))
+			o.expect(refused("b", 2, protocol.CodeNotCommitted))
 			w.expectNumbers("b")
 		})
 	}

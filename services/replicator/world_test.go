@@ -7,10 +7,11 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/replicator"
 )
 
-var partition = messages.Partition{Topic: "orders", TopicID: 77, Number: 3}
+var partition = protocol.Partition{Topic: "orders", TopicID: 77, Number: 3}
 
 // failer is what *testing.T and *rapid.T have in common.
 type failer interface {

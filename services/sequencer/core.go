@@ -11,8 +11,9 @@ import (
 	"slices"
 	"time"
 
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/pkg/ticketing"
 )
 
@@ -44,7 +45,7 @@ type Observer func(batch *messages.StagedBatch, staged, released time.Time)
 // Core decides what is released when, for one partition. It is pure: messages
 // and time come in, envelopes go out. It belongs to one goroutine.
 type Core struct {
-	partition messages.Partition
+	partition protocol.Partition
 	epoch     uint64 // of this sequencer
 	heartbeat time.Duration
 	observe   Observer
@@ -55,7 +56,7 @@ type Core struct {
 	stats    Stats
 
 	// What this turn sends.
-	out       []wire.Envelope
+	out       []transport.Envelope
 	released  []messages.StagedBatch
 	helloTerm uint64
 	missing   []messages.LaneNumbers
@@ -65,7 +66,7 @@ type Core struct {
 
 // NewCore returns the core of a partition for a sequencer of this epoch.
 // observe may be nil.
-func NewCore(partition messages.Partition, epoch uint64, heartbeat time.Duration, observe Observer) *Core {
+func NewCore(partition protocol.Partition, epoch uint64, heartbeat time.Duration, observe Observer) *Core {
 	return &Core{
 		partition: partition, epoch: epoch, heartbeat: heartbeat, observe: observe,
 		lanes: make(map[string]*ticketing.Lane[*messages.StagedBatch]),
@@ -78,7 +79,7 @@ func (c *Core) SetEpoch(epoch uint64) { c.epoch = epoch }
 // Step takes what arrived, in order, and returns what is to be sent: one
 // message per destination, unless it would be too large. Without messages it
 // only does what time asks for.
-func (c *Core) Step(now time.Time, arrived []messages.Message) []wire.Envelope {
+func (c *Core) Step(now time.Time, arrived []messages.Message) []transport.Envelope {
 	c.out = nil
 	for _, m := range arrived {
 		if m.Of() != c.partition {

@@ -4,8 +4,9 @@ import (
 	"testing"
 	"time"
 
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestHeadOfTheLaneIsReleasedAtOnce(t *testing.T) {
@@ -56,7 +57,7 @@ func TestReleasesCarryTheHighestFloorNotTheirOwn(t *testing.T) {
 	got := r.step(advance(progress("a", 4, 6)))
 	want(t, "released", got.releases(), []string{"a:4", "a:5"})
 	floors := func(s sent) (list []uint64) {
-		for _, m := range s.messages(partition0.ReplicatorSubject()) {
+		for _, m := range s.messages(messages.ReplicatorSubject(partition0)) {
 			for _, b := range m.(messages.Release).Batches {
 				list = append(list, b.Floor)
 			}
@@ -74,7 +75,7 @@ func TestAnotherIncarnationOfTheTopicIsNotHeard(t *testing.T) {
 	old.TopicID--
 	other.Number++
 	elsewhere.Topic = "other"
-	for _, p := range []messages.Partition{old, other, elsewhere} {
+	for _, p := range []protocol.Partition{old, other, elsewhere} {
 		r.silent("sent for "+p.String(), r.step(
 			messages.Announce{Partition: p, Epoch: 99},
 			messages.Staged{Partition: p, Epoch: 99, Batches: []messages.StagedBatch{batch("a", 1, 1)}},
@@ -170,5 +171,5 @@ func TestASequencerWithANewEpochSaysSoInItsReleases(t *testing.T) {
 func TestAStepSendsNothingOfTheOneBefore(t *testing.T) {
 	r := newRig(t)
 	r.step(announce(frontend), staged(batch("a", 1, 1)), hello(4), advance(progress("b", 1, 1)), stagedBy(1, batch("a", 1, 1)))
-	want(t, "sent", []wire.Envelope(r.step()), nil)
+	want(t, "sent", []transport.Envelope(r.step()), nil)
 }

@@ -97,7 +97,7 @@ func TestAReleaseNeverMixesFrontendEpochs(t *testing.T) {
 		stagedBy(frontend+1, batch("a", 1, 1)),
 	)
 	var epochs, terms []uint64
-	for _, m := range got.messages(partition0.ReplicatorSubject()) {
+	for _, m := range got.messages(messages.ReplicatorSubject(partition0)) {
 		epochs = append(epochs, m.(messages.Release).Epoch)
 		terms = append(terms, m.(messages.Release).HelloTerm)
 	}

@@ -7,15 +7,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 const heartbeat = 200 * time.Millisecond
 
 var (
 	start      = time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC)
-	partition0 = messages.Partition{Topic: "orders", TopicID: 77, Number: 0}
+	partition0 = protocol.Partition{Topic: "orders", TopicID: 77, Number: 0}
 )
 
 // sequencerEpoch is the epoch of the sequencer under test, frontend that of the frontend it hears.
@@ -57,12 +58,12 @@ func (r *rig) silent(what string, s sent) {
 }
 
 // sent is what a step sends.
-type sent []wire.Envelope
+type sent []transport.Envelope
 
 // releases returns the tickets handed to the replicator, in order, as lane:number.
 func (s sent) releases() []string {
 	var list []string
-	for _, r := range s.messages(partition0.ReplicatorSubject()) {
+	for _, r := range s.messages(messages.ReplicatorSubject(partition0)) {
 		for _, b := range r.(messages.Release).Batches {
 			list = append(list, fmt.Sprintf("%s:%d", b.Lane, b.Number))
 		}

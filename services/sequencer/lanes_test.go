@@ -184,7 +184,7 @@ func TestColdStartOfAThousandProducersReleasesEachInSendOrder(t *testing.T) {
 			r.now = u.done
 			arrived = append(arrived, staged(u.batch))
 		}
-		for _, m := range r.step(arrived...).messages(partition0.ReplicatorSubject()) {
+		for _, m := range r.step(arrived...).messages(messages.ReplicatorSubject(partition0)) {
 			for _, b := range m.(messages.Release).Batches {
 				released[b.Lane] = append(released[b.Lane], b.Extent.Offset)
 			}

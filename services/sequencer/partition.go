@@ -10,6 +10,7 @@ import (
 	"laneway.dev/internal/actor"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // mailboxSize bounds the messages that wait for a partition; each carries many items.
@@ -17,13 +18,13 @@ const mailboxSize = 4096
 
 // partition is the actor of one partition. The core belongs to its goroutine.
 type partition struct {
-	id      messages.Partition
+	id      protocol.Partition
 	service *Service
 	mailbox *actor.Mailbox[messages.Message]
 	stats   atomic.Pointer[Stats]
 }
 
-func (s *Service) partition(_ messages.Topic, id messages.Partition) *partition {
+func (s *Service) partition(_ protocol.Topic, id protocol.Partition) *partition {
 	return &partition{id: id, service: s, mailbox: actor.NewMailbox[messages.Message](mailboxSize)}
 }
 
@@ -50,7 +51,7 @@ func (p *partition) Run(ctx context.Context) {
 
 // observer makes the span "await turn" of each batch: from the moment it was
 // staged until its turn came.
-func (s *Service) observer(id messages.Partition) Observer {
+func (s *Service) observer(id protocol.Partition) Observer {
 	if !s.config.Telemetry.Tracing() {
 		return nil
 	}

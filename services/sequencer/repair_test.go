@@ -66,7 +66,7 @@ func TestHelloRepeatsEverythingUnresolved(t *testing.T) {
 func TestHelloIsAnsweredThoughThereIsNothingToRelease(t *testing.T) {
 	r := newRig(t)
 	want(t, "sent", r.step(hello(31), hello(30)), sent{{
-		Subject: partition0.ReplicatorSubject(),
+		Subject: messages.ReplicatorSubject(partition0),
 		Message: messages.Release{Partition: partition0, SequencerEpoch: sequencerEpoch, HelloTerm: 31},
 	}})
 }
@@ -115,7 +115,7 @@ func TestReleasesAreCutIntoMessagesThatFit(t *testing.T) {
 		expected = append(expected, fmt.Sprintf("a:%d", n))
 	}
 	sizes := func(s sent) (list []int) {
-		for _, m := range s.messages(partition0.ReplicatorSubject()) {
+		for _, m := range s.messages(messages.ReplicatorSubject(partition0)) {
 			list = append(list, len(m.(messages.Release).Batches))
 		}
 		return list

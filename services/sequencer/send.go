@@ -4,7 +4,7 @@ import (
 	"maps"
 	"slices"
 
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 )
 
@@ -26,17 +26,17 @@ func (c *Core) flushReleases() {
 	if len(c.released) == 0 && c.helloTerm == 0 {
 		return
 	}
-	subject := c.partition.ReplicatorSubject()
+	subject := messages.ReplicatorSubject(c.partition)
 	empty := messages.Release{
 		Partition: c.partition, Epoch: c.frontend, SequencerEpoch: c.epoch, HelloTerm: c.helloTerm,
 	}
 	if len(c.released) == 0 {
-		c.out = append(c.out, wire.Envelope{Subject: subject, Message: empty})
+		c.out = append(c.out, transport.Envelope{Subject: subject, Message: empty})
 	}
 	for part := range slices.Chunk(c.released, itemsPerMessage) {
 		release := empty
 		release.Batches = part
-		c.out = append(c.out, wire.Envelope{Subject: subject, Message: release})
+		c.out = append(c.out, transport.Envelope{Subject: subject, Message: release})
 	}
 	c.released, c.helloTerm = nil, 0
 }
@@ -61,5 +61,5 @@ func (c *Core) sendMissing(lanes []messages.LaneNumbers) {
 }
 
 func (c *Core) toFrontend(epoch uint64, m messages.Message) {
-	c.out = append(c.out, wire.Envelope{Subject: messages.FrontendSubject(epoch), Message: m})
+	c.out = append(c.out, transport.Envelope{Subject: messages.FrontendSubject(epoch), Message: m})
 }

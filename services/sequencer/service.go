@@ -12,12 +12,13 @@ import (
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/actor"
-	"laneway.dev/internal/epoch"
-	"laneway.dev/internal/partitions"
+	"laneway.dev/internal/ownership"
+	"laneway.dev/internal/supervisor"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/internal/topics"
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 const role = "sequencer"
@@ -34,10 +35,10 @@ type Config struct {
 type Service struct {
 	config Config
 	js     jetstream.JetStream
-	wire   *wire.Connection
-	set    *partitions.Set[*partition]
+	wire   *transport.Connection
+	set    *supervisor.Set[*partition]
 	sub    *nats.Subscription
-	epoch  *epoch.Holder
+	epoch  *ownership.Holder
 
 	ending    *actor.Ending
 	unobserve func() error
@@ -57,16 +58,16 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 		return nil, fmt.Errorf("start sequencer: %w", err)
 	}
 	s := &Service{
-		config: config, js: js, wire: wire.NewConnection(config.Conn, config.Logger), ending: actor.NewEnding(),
+		config: config, js: js, wire: transport.NewConnection(config.Conn, config.Logger), ending: actor.NewEnding(),
 	}
-	if s.epoch, err = epoch.Hold(ctx, js, role); err != nil {
+	if s.epoch, err = ownership.Hold(ctx, js, role); err != nil {
 		return nil, fmt.Errorf("start sequencer: %w", err)
 	}
 	registry, err := topics.Open(ctx, config.Conn, js)
 	if err != nil {
 		return nil, fmt.Errorf("start sequencer: %w", err)
 	}
-	s.set, err = partitions.Start(ctx, registry, config.Logger, s.partition)
+	s.set, err = supervisor.Start(ctx, registry, config.Logger, s.partition)
 	if err != nil {
 		return nil, fmt.Errorf("start sequencer: %w", err)
 	}
@@ -109,7 +110,7 @@ func (s *Service) fenced(highest uint64) {
 	next, err := s.epoch.Raise(ctx, highest)
 	s.endIfReplaced(err)
 	switch {
-	case errors.Is(err, epoch.ErrReplaced):
+	case errors.Is(err, ownership.ErrReplaced):
 	case err != nil:
 		s.config.Logger.Warn("no new epoch could be taken; trying again with the next message", zap.Error(err))
 	default:
@@ -119,7 +120,7 @@ func (s *Service) fenced(highest uint64) {
 
 // endIfReplaced ends the service if an error says that a younger sequencer runs.
 func (s *Service) endIfReplaced(err error) {
-	if errors.Is(err, epoch.ErrReplaced) {
+	if errors.Is(err, ownership.ErrReplaced) {
 		s.ending.Fail(fmt.Errorf("sequencer: %w", err))
 	}
 }
@@ -130,7 +131,7 @@ func (s *Service) Check(context.Context) error {
 		return err
 	}
 	if !s.config.Conn.IsConnected() {
-		return messages.NewError(messages.CodeUnavailable, "not connected to NATS")
+		return protocol.NewError(protocol.CodeUnavailable, "not connected to NATS")
 	}
 	return s.set.Err()
 }
@@ -144,7 +145,7 @@ func (s *Service) Err() error { return s.ending.Err() }
 // Stop ends the service. What it holds is staged again when another sequencer
 // runs. It closes neither the connection nor the telemetry.
 func (s *Service) Stop(context.Context) error {
-	err := wire.Unsubscribe(s.sub)
+	err := transport.Unsubscribe(s.sub)
 	s.stopWatch()
 	s.wait.Wait()
 	s.set.Stop()

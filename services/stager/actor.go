@@ -4,8 +4,9 @@ import (
 	"context"
 	"time"
 
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 const (
@@ -41,16 +42,16 @@ func (s *Service) deliver(m messages.Message) {
 	}
 }
 
-var errMailbox = messages.NewError(messages.CodeStagerBusy, "too many batches wait to be looked at")
+var errMailbox = protocol.NewError(protocol.CodeStagerBusy, "too many batches wait to be looked at")
 
 // turnAway refuses all batches of a message that the core has not seen.
-func (s *Service) turnAway(stage *messages.Stage, reason *messages.Error) {
+func (s *Service) turnAway(stage *messages.Stage, reason *protocol.Error) {
 	refusals := make([]messages.Refusal, len(stage.Batches))
 	for i := range stage.Batches {
 		refusals[i] = refusal(&Batch{StageBatch: stage.Batches[i]}, reason)
 	}
 	s.turnedAway.Add(uint64(len(refusals)))
-	s.wire.Send([]wire.Envelope{refusedEnvelope(sender{stage.Partition, stage.Epoch}, refusals)})
+	s.wire.Send([]transport.Envelope{refusedEnvelope(sender{stage.Partition, stage.Epoch}, refusals)})
 }
 
 func payloadBytes(stage *messages.Stage) int64 {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // batchMemory is what a batch takes beside its payload and its strings, in bytes.
@@ -13,7 +14,7 @@ const batchMemory = 256
 // that it came in.
 type Batch struct {
 	messages.StageBatch
-	Partition messages.Partition
+	Partition protocol.Partition
 	Epoch     uint64 // of the frontend that issued the ticket
 	Arrived   time.Time
 	Deadline  time.Time // after which it must not be uploaded
@@ -21,7 +22,7 @@ type Batch struct {
 
 // sender names whom the batch came from.
 type sender struct {
-	partition messages.Partition
+	partition protocol.Partition
 	epoch     uint64
 }
 

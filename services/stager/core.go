@@ -11,8 +11,9 @@ package stager
 import (
 	"time"
 
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 const (
@@ -46,7 +47,7 @@ type Uploaded struct {
 	Object  *Object
 	Size    int64             // of the object as stored, in bytes
 	Extents []messages.Extent // one for each batch
-	Failed  *messages.Error   // why the object is not in the store; nil if it is
+	Failed  *protocol.Error   // why the object is not in the store; nil if it is
 }
 
 // Drain tells the core that no batch will come any more: what waits is uploaded
@@ -60,7 +61,7 @@ type Abandon struct{}
 // Uploaded hands it back.
 type Effects struct {
 	Uploads []*Object
-	Send    []wire.Envelope
+	Send    []transport.Envelope
 }
 
 // Stats counts what happened.
@@ -80,7 +81,7 @@ type Stats struct {
 // and time come in, effects go out. It belongs to one goroutine.
 type Core struct {
 	settings Settings
-	busy     *messages.Error
+	busy     *protocol.Error
 
 	queue     queue
 	held      inventory
@@ -100,7 +101,7 @@ type Core struct {
 func NewCore(settings Settings) *Core {
 	return &Core{
 		settings: settings,
-		busy: messages.Errorf(messages.CodeStagerBusy,
+		busy: protocol.Errorf(protocol.CodeStagerBusy,
 			"the batches that it may hold are limited to %d bytes", settings.MemoryBytes),
 		queue: queue{bytes: settings.ObjectBytes, batches: settings.ObjectBatches},
 		held:  inventory{limit: settings.MemoryBytes},
@@ -140,11 +141,11 @@ func (c *Core) Stats() Stats {
 }
 
 var (
-	errTooLate  = messages.NewError(messages.CodeDeadlinePassed, "its time was over when it arrived")
-	errWaited   = messages.NewError(messages.CodeDeadlinePassed, "it has waited for an upload until its time was over")
-	errLongName = messages.Errorf(messages.CodeInvalidRequest, "the name of the topic, the lane or the message id has more than %d bytes", maxName)
+	errTooLate  = protocol.NewError(protocol.CodeDeadlinePassed, "its time was over when it arrived")
+	errWaited   = protocol.NewError(protocol.CodeDeadlinePassed, "it has waited for an upload until its time was over")
+	errLongName = protocol.Errorf(protocol.CodeInvalidRequest, "the name of the topic, the lane or the message id has more than %d bytes", maxName)
 	// Another stager may well take the batch, so the refusal has to be one that passes.
-	errEnding = messages.NewError(messages.CodeStagerBusy, "the stager is ending")
+	errEnding = protocol.NewError(protocol.CodeStagerBusy, "the stager is ending")
 )
 
 // stage admits the batches of a message or refuses them.
@@ -164,7 +165,7 @@ func (c *Core) stage(now time.Time, m *messages.Stage) {
 }
 
 // objection returns why a batch cannot be staged by any means; nil if it can.
-func (c *Core) objection(b *Batch) *messages.Error {
+func (c *Core) objection(b *Batch) *protocol.Error {
 	switch {
 	case c.abandoned:
 		return errEnding
@@ -246,7 +247,7 @@ func (c *Core) expire(now time.Time, b *Batch) bool {
 }
 
 // give refuses a batch that was admitted.
-func (c *Core) give(b *Batch, reason *messages.Error) bool {
+func (c *Core) give(b *Batch, reason *protocol.Error) bool {
 	c.refuse(b, c.held.refused(b, reason))
 	return true
 }

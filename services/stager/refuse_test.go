@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestOverItsMemoryTheStagerIsBusy(t *testing.T) {
@@ -20,14 +21,14 @@ func TestOverItsMemoryTheStagerIsBusy(t *testing.T) {
 	third.Attempt = 7
 	fx := r.step(stage(orders0, batch("a", 1, 100), second, third))
 	wantObjects(t, fx, []string{"a:1", "a:2"})
-	wantRefused(t, fx, messages.CodeStagerBusy, "a:3")
+	wantRefused(t, fx, protocol.CodeStagerBusy, "a:3")
 	if got := refusals(t, fx)[0].Attempt; got != 7 {
 		t.Errorf("the refusal is of attempt %d, want 7", got)
 	}
 	if got := r.core.Stats().Held; got != settings.MemoryBytes {
 		t.Errorf("%d bytes held, want %d", got, settings.MemoryBytes)
 	}
-	wantRefused(t, r.step(stage(orders0, batch("a", 4, 0))), messages.CodeStagerBusy, "a:4")
+	wantRefused(t, r.step(stage(orders0, batch("a", 4, 0))), protocol.CodeStagerBusy, "a:4")
 
 	r.step(done(fx.Uploads[0]))
 	wantObjects(t, r.step(stage(orders0, third)), []string{"a:3"})
@@ -42,7 +43,7 @@ func TestMemoryIsFreedWhateverBecomesOfABatch(t *testing.T) {
 	r.step(stage(orders0, short))
 	r.wait(time.Second)
 	fx := r.step(done(stored.Uploads[0]),
-		Uploaded{Object: failed.Uploads[0], Failed: messages.NewError(messages.CodeStoreUnavailable, "gone")})
+		Uploaded{Object: failed.Uploads[0], Failed: protocol.NewError(protocol.CodeStoreUnavailable, "gone")})
 	wantStaged(t, fx, "a:2")
 	if s := r.core.Stats(); s.Held != 0 || s.Waiting != 0 || s.Uploading != 0 || s.Refused != 2 || s.Failures != 1 {
 		t.Errorf("the core still holds something: %+v", s)
@@ -54,7 +55,7 @@ func TestABatchWithoutTimeLeftIsRefusedAtOnce(t *testing.T) {
 	late, later := batch("a", 1, 10), batch("a", 2, 10)
 	late.Remaining, later.Remaining = 0, -5
 	fx := r.step(stage(orders0, late, later, batch("a", 3, 10)))
-	wantRefused(t, fx, messages.CodeDeadlinePassed, "a:1", "a:2")
+	wantRefused(t, fx, protocol.CodeDeadlinePassed, "a:1", "a:2")
 	wantObjects(t, fx, []string{"a:3"})
 }
 
@@ -68,7 +69,7 @@ func TestABatchIsNotUploadedAfterItsDeadline(t *testing.T) {
 	r.step(stage(orders0, short, batch("a", 3, 10)))
 	r.wait(50 * time.Millisecond)
 	fx := r.step(done(first.Uploads[0]))
-	wantRefused(t, fx, messages.CodeDeadlinePassed, "a:2")
+	wantRefused(t, fx, protocol.CodeDeadlinePassed, "a:2")
 	wantObjects(t, fx, []string{"a:3"})
 }
 
@@ -83,7 +84,7 @@ func TestABatchThatWaitsTooLongIsRefusedWhileItWaits(t *testing.T) {
 	r.wait(999 * time.Millisecond)
 	r.idle("there is a millisecond left")
 	r.wait(expireEvery)
-	wantRefused(t, r.step(), messages.CodeDeadlinePassed, "a:2")
+	wantRefused(t, r.step(), protocol.CodeDeadlinePassed, "a:2")
 	if got := r.core.Stats().Waiting; got != 0 {
 		t.Errorf("%d batches wait, want none", got)
 	}
@@ -98,7 +99,7 @@ func TestAnObjectOfWhichAllBatchesExpiredTakesNoSlot(t *testing.T) {
 	r.step(stage(orders0, short))
 	r.wait(250 * time.Millisecond)
 	fx := r.step(stage(orders0, batch("a", 2, 1000)))
-	wantRefused(t, fx, messages.CodeDeadlinePassed, "a:1")
+	wantRefused(t, fx, protocol.CodeDeadlinePassed, "a:1")
 	wantObjects(t, fx, []string{"a:2"})
 }
 
@@ -128,8 +129,8 @@ func TestANameThatNoObjectCanHoldIsRefused(t *testing.T) {
 	withID.MessageID = strings.Repeat("x", maxName+1)
 	fx := r.step(stage(orders0, batch(strings.Repeat("x", maxName+1), 1, 10), batch("a", 2, 10), withID))
 	got := refusals(t, fx)
-	if len(got) != 2 || got[0].Code != messages.CodeInvalidRequest || got[1].Code != messages.CodeInvalidRequest {
-		t.Errorf("refusals are %v, want two with %s", got, messages.CodeInvalidRequest.Kind().Name)
+	if len(got) != 2 || got[0].Code != protocol.CodeInvalidRequest || got[1].Code != protocol.CodeInvalidRequest {
+		t.Errorf("refusals are %v, want two with %s", got, protocol.CodeInvalidRequest.Kind().Name)
 	}
 	wantObjects(t, fx, []string{"a:2"})
 }
@@ -139,9 +140,9 @@ func TestAFailedUploadRefusesAllItsBatchesToTheirFrontends(t *testing.T) {
 	other := stage(bills0, batch("b", 9, 10))
 	other.Epoch = 11
 	fx := r.step(stage(orders0, batch("a", 1, 10), batch("a", 2, 10)), other)
-	reason := messages.NewError(messages.CodeStoreUnavailable, strings.Repeat("x", 10_000))
+	reason := protocol.NewError(protocol.CodeStoreUnavailable, strings.Repeat("x", 10_000))
 	fx = r.step(Uploaded{Object: fx.Uploads[0], Failed: reason})
-	wantRefused(t, fx, messages.CodeStoreUnavailable, "a:1", "a:2", "b:9")
+	wantRefused(t, fx, protocol.CodeStoreUnavailable, "a:1", "a:2", "b:9")
 	if len(fx.Send) != 2 {
 		t.Errorf("%d messages, want one per frontend epoch", len(fx.Send))
 	}
@@ -160,7 +161,7 @@ func TestAbandonRefusesWhatWaitsAndLetsUploadsEnd(t *testing.T) {
 	r.step(stage(orders0, batch("a", 2, 10)))
 	fx := r.step(Abandon{}, stage(orders0, batch("a", 3, 10)))
 	// A refusal that passes: another stager may take the batches.
-	wantRefused(t, fx, messages.CodeStagerBusy, "a:3", "a:2")
+	wantRefused(t, fx, protocol.CodeStagerBusy, "a:3", "a:2")
 	wantObjects(t, fx)
 	if r.core.Ended() {
 		t.Fatal("the core has ended with an upload in flight")

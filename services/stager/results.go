@@ -1,6 +1,9 @@
 package stager
 
-import "laneway.dev/pkg/messages"
+import (
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+)
 
 // inventory is what the stager answers for. Every batch that is admitted leaves
 // it exactly once, as staged or as refused.
@@ -34,7 +37,7 @@ func (i *inventory) staged(b *Batch, extent messages.Extent) messages.StagedBatc
 }
 
 // refused returns the result of a batch that is not durable, for this reason.
-func (i *inventory) refused(b *Batch, reason *messages.Error) messages.Refusal {
+func (i *inventory) refused(b *Batch, reason *protocol.Error) messages.Refusal {
 	i.bytes -= b.memory()
 	return refusal(b, reason)
 }

@@ -7,8 +7,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestResultsGoToEachPartitionsSequencerPerFrontendEpoch(t *testing.T) {
@@ -27,8 +28,8 @@ func TestResultsGoToEachPartitionsSequencerPerFrontendEpoch(t *testing.T) {
 			Lane: lane, Number: number, Floor: 1, Records: 1, Extent: extent,
 		}}
 	}
-	want := []wire.Envelope{
-		{Subject: orders0.SequencerSubject(), Message: messages.Staged{
+	want := []transport.Envelope{
+		{Subject: messages.SequencerSubject(orders0), Message: messages.Staged{
 			Partition: orders0, Epoch: epoch, Batches: []messages.StagedBatch{
 				{
 					Placeholder: messages.Placeholder{
@@ -39,10 +40,10 @@ func TestResultsGoToEachPartitionsSequencerPerFrontendEpoch(t *testing.T) {
 				result("c", 1, u.Extents[3]),
 			},
 		}},
-		{Subject: orders1.SequencerSubject(), Message: messages.Staged{
+		{Subject: messages.SequencerSubject(orders1), Message: messages.Staged{
 			Partition: orders1, Epoch: epoch, Batches: []messages.StagedBatch{result("b", 1, u.Extents[1])},
 		}},
-		{Subject: orders0.SequencerSubject(), Message: messages.Staged{
+		{Subject: messages.SequencerSubject(orders0), Message: messages.Staged{
 			Partition: orders0, Epoch: epoch + 1, Batches: []messages.StagedBatch{result("a", 1, u.Extents[2])},
 		}},
 	}
@@ -118,7 +119,7 @@ func (s *schedule) end() {
 	s.inFlight = append(s.inFlight[:at:at], s.inFlight[at+1:]...)
 	u := done(o)
 	if rapid.Bool().Draw(s.t, "fails") {
-		u = Uploaded{Object: o, Failed: messages.NewError(messages.CodeStoreUnavailable, "")}
+		u = Uploaded{Object: o, Failed: protocol.NewError(protocol.CodeStoreUnavailable, "")}
 	}
 	s.step(u)
 }
@@ -131,7 +132,7 @@ func (s *schedule) arrive() {
 		b.Remaining = int64(rapid.IntRange(-1, 400).Draw(s.t, "remaining"))
 		batches = append(batches, b)
 	}
-	s.step(stage(rapid.SampledFrom([]messages.Partition{orders0, orders1, bills0}).Draw(s.t, "partition"), batches...))
+	s.step(stage(rapid.SampledFrom([]protocol.Partition{orders0, orders1, bills0}).Draw(s.t, "partition"), batches...))
 }
 
 func TestEveryBatchIsAnsweredOnceWithinAllLimits(t *testing.T) {

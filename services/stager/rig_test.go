@@ -7,13 +7,14 @@ import (
 
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 var (
 	noon    = time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC)
-	orders0 = messages.Partition{Topic: "orders", TopicID: 77, Number: 0}
-	orders1 = messages.Partition{Topic: "orders", TopicID: 77, Number: 1}
-	bills0  = messages.Partition{Topic: "bills", TopicID: 78, Number: 0}
+	orders0 = protocol.Partition{Topic: "orders", TopicID: 77, Number: 0}
+	orders1 = protocol.Partition{Topic: "orders", TopicID: 77, Number: 1}
+	bills0  = protocol.Partition{Topic: "bills", TopicID: 78, Number: 0}
 )
 
 // epoch is that of the frontend in most tests.
@@ -56,7 +57,7 @@ func batch(lane string, number uint64, size int) messages.StageBatch {
 	}
 }
 
-func stage(of messages.Partition, batches ...messages.StageBatch) messages.Stage {
+func stage(of protocol.Partition, batches ...messages.StageBatch) messages.Stage {
 	return messages.Stage{Partition: of, Epoch: epoch, Batches: batches}
 }
 
@@ -115,7 +116,7 @@ func refusals(t *testing.T, fx Effects) []messages.Refusal {
 }
 
 // wantRefused checks that exactly these batches were refused with the code.
-func wantRefused(t *testing.T, fx Effects, code messages.Code, want ...string) {
+func wantRefused(t *testing.T, fx Effects, code protocol.Code, want ...string) {
 	t.Helper()
 	var got []string
 	for _, r := range refusals(t, fx) {
@@ -135,7 +136,7 @@ func results(t *testing.T, fx Effects) []messages.StagedBatch {
 	var all []messages.StagedBatch
 	for _, e := range fx.Send {
 		if m, ok := e.Message.(messages.Staged); ok {
-			if want := m.Partition.SequencerSubject(); e.Subject != want {
+			if want := messages.SequencerSubject(m.Partition); e.Subject != want {
 				t.Errorf("results of %s go to %s, want %s", m.Partition, e.Subject, want)
 			}
 			all = append(all, m.Batches...)

@@ -3,8 +3,9 @@ package stager
 import (
 	"slices"
 
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 const (
@@ -15,7 +16,7 @@ const (
 )
 
 // refusal returns the answer for a batch that is not staged, for this reason.
-func refusal(b *Batch, reason *messages.Error) messages.Refusal {
+func refusal(b *Batch, reason *protocol.Error) messages.Refusal {
 	return messages.Refusal{
 		Lane: b.Lane, Number: b.Number, Attempt: b.Attempt,
 		Code: reason.Code, Detail: reason.Detail[:min(len(reason.Detail), maxDetail)],
@@ -25,8 +26,8 @@ func refusal(b *Batch, reason *messages.Error) messages.Refusal {
 // flush turns the answers of this turn into envelopes.
 func (c *Core) flush() {
 	c.staged.flush(func(to sender, batches []messages.StagedBatch) {
-		c.fx.Send = append(c.fx.Send, wire.Envelope{
-			Subject: to.partition.SequencerSubject(),
+		c.fx.Send = append(c.fx.Send, transport.Envelope{
+			Subject: messages.SequencerSubject(to.partition),
 			Message: messages.Staged{Partition: to.partition, Epoch: to.epoch, Batches: batches},
 		})
 	})
@@ -35,8 +36,8 @@ func (c *Core) flush() {
 	})
 }
 
-func refusedEnvelope(to sender, refusals []messages.Refusal) wire.Envelope {
-	return wire.Envelope{
+func refusedEnvelope(to sender, refusals []messages.Refusal) transport.Envelope {
+	return transport.Envelope{
 		Subject: messages.FrontendSubject(to.epoch),
 		Message: messages.Refused{Partition: to.partition, Epoch: to.epoch, Refusals: refusals},
 	}

@@ -15,8 +15,9 @@ import (
 	"laneway.dev/internal/fault"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/telemetry"
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 const role = "stager"
@@ -68,7 +69,7 @@ func (c Config) settings() Settings {
 // Service is a running stager. It is safe for concurrent use.
 type Service struct {
 	config   Config
-	wire     *wire.Connection
+	wire     *transport.Connection
 	mailbox  *actor.Mailbox[Event]
 	uploader uploader
 	sub      *nats.Subscription
@@ -91,7 +92,7 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 	config = config.orDefaults()
 	s := &Service{
 		config:  config,
-		wire:    wire.NewConnection(config.Conn, config.Logger),
+		wire:    transport.NewConnection(config.Conn, config.Logger),
 		mailbox: actor.NewMailbox[Event](mailboxSize),
 		uploader: uploader{
 			store: config.Store, faults: config.Faults, log: config.Logger, spans: newSpans(config.Telemetry),
@@ -138,7 +139,7 @@ func (s *Service) Check(context.Context) error {
 		return err
 	}
 	if !s.config.Conn.IsConnected() {
-		return messages.NewError(messages.CodeUnavailable, "not connected to NATS")
+		return protocol.NewError(protocol.CodeUnavailable, "not connected to NATS")
 	}
 	return nil
 }
@@ -172,9 +173,9 @@ func (s *Service) Stop(ctx context.Context) error {
 // first if there is time for that.
 func (s *Service) unsubscribe(ctx context.Context) error {
 	if ctx.Err() != nil || !s.config.Conn.IsConnected() {
-		return wire.Unsubscribe(s.sub)
+		return transport.Unsubscribe(s.sub)
 	}
-	return wire.Drain(s.sub)
+	return transport.Drain(s.sub)
 }
 
 // abandon refuses what waits and ends the uploads under way.
@@ -196,7 +197,7 @@ func (s *Service) abandon() error {
 func (s *Service) cancel() error {
 	var err error
 	if s.sub != nil {
-		err = wire.Unsubscribe(s.sub)
+		err = transport.Unsubscribe(s.sub)
 	}
 	return errors.Join(err, s.abandon(), s.unobserve())
 }

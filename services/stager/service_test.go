@@ -12,8 +12,9 @@ import (
 
 	"laneway.dev/internal/actor"
 	"laneway.dev/internal/objectstore"
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestUploadsThatFinishOutOfOrderNameTheRightExtents(t *testing.T) {
@@ -38,7 +39,7 @@ func TestUploadsThatFinishOutOfOrderNameTheRightExtents(t *testing.T) {
 func TestManyBatchesOfManyPartitionsAreStagedOnceEach(t *testing.T) {
 	w := newWorld(t)
 	s := w.start(Config{ObjectBatches: 7, ObjectBytes: 10_000, Faults: mustFaults(t, "stage.delay=uniform(0,5ms)")})
-	partitions := []messages.Partition{orders0, orders1, bills0}
+	partitions := []protocol.Partition{orders0, orders1, bills0}
 	const perPartition = 200
 	for i := range perPartition {
 		for _, p := range partitions {
@@ -98,7 +99,7 @@ func TestAStoreThatIsFullRefusesWithTheReason(t *testing.T) {
 		t.Fatalf("refused is %+v", m)
 	}
 	r := m.Refusals[0]
-	if r.Lane != "a" || r.Number != 1 || r.Attempt != 3 || r.Code != messages.CodeStoreUnavailable ||
+	if r.Lane != "a" || r.Number != 1 || r.Attempt != 3 || r.Code != protocol.CodeStoreUnavailable ||
 		!strings.Contains(r.Detail, "full") {
 		t.Errorf("the refusal is %+v", r)
 	}
@@ -114,11 +115,11 @@ func TestBatchesWithoutTimeOrMemoryAreRefusedByTheService(t *testing.T) {
 	late := batch("a", 1, 10)
 	late.Remaining = 0
 	w.send(stage(orders0, late, batch("a", 2, 2000)))
-	var codes []messages.Code
+	var codes []protocol.Code
 	for _, r := range answer[messages.Refused](w).Refusals {
 		codes = append(codes, r.Code)
 	}
-	if fmt.Sprint(codes) != fmt.Sprint([]messages.Code{messages.CodeDeadlinePassed, messages.CodeStagerBusy}) {
+	if fmt.Sprint(codes) != fmt.Sprint([]protocol.Code{protocol.CodeDeadlinePassed, protocol.CodeStagerBusy}) {
 		t.Errorf("codes are %v", codes)
 	}
 }
@@ -128,7 +129,7 @@ func TestInjectedFailuresRefuse(t *testing.T) {
 	w.start(Config{Faults: mustFaults(t, "stage.fail=1")})
 	w.send(stage(orders0, batch("a", 1, 10)))
 	r := answer[messages.Refused](w).Refusals[0]
-	if r.Code != messages.CodeStoreUnavailable || !strings.Contains(r.Detail, "injected fault") {
+	if r.Code != protocol.CodeStoreUnavailable || !strings.Contains(r.Detail, "injected fault") {
 		t.Errorf("the refusal is %+v", r)
 	}
 }
@@ -172,7 +173,7 @@ func TestAFullMailboxAnswersBusy(t *testing.T) {
 	w := newWorld(t)
 	s := &Service{
 		config:  Config{MemoryBytes: 1000},
-		wire:    wire.NewConnection(w.connect(), zap.NewNop()),
+		wire:    transport.NewConnection(w.connect(), zap.NewNop()),
 		mailbox: actor.NewMailbox[Event](2), // nobody takes from it
 	}
 	third := batch("a", 3, 10)
@@ -183,7 +184,7 @@ func TestAFullMailboxAnswersBusy(t *testing.T) {
 	s.deliver(stage(orders0, batch("a", 4, 0))) // more messages than fit
 	for _, want := range []messages.Refusal{{Lane: "a", Number: 2, Attempt: 1}, {Lane: "a", Number: 4, Attempt: 1}} {
 		m := answer[messages.Refused](w)
-		want.Code, want.Detail = messages.CodeStagerBusy, errMailbox.Detail
+		want.Code, want.Detail = protocol.CodeStagerBusy, errMailbox.Detail
 		if m.Epoch != epoch || len(m.Refusals) != 1 || m.Refusals[0] != want {
 			t.Errorf("refused is %+v, want %+v", m, want)
 		}
@@ -235,7 +236,7 @@ func TestCheckTellsWhenNATSIsGone(t *testing.T) {
 		t.Errorf("a stager that runs is not ready: %v", err)
 	}
 	w.loseNATS(s)
-	if err := s.Check(t.Context()); !errors.Is(err, messages.NewError(messages.CodeUnavailable, "")) {
+	if err := s.Check(t.Context()); !errors.Is(err, protocol.NewError(protocol.CodeUnavailable, "")) {
 		t.Errorf("without NATS the check says %v", err)
 	}
 	if err := s.Err(); err != nil {

@@ -8,7 +8,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"laneway.dev/internal/telemetry"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // spans makes the span "upload" of every object and, linked to it, the span
@@ -48,7 +48,7 @@ func (s *spans) end(upload trace.Span, object *Object, result stored, err error)
 	}
 	upload.End()
 	link := trace.WithLinks(trace.Link{SpanContext: upload.SpanContext()})
-	var of messages.Partition
+	var of protocol.Partition
 	var common []attribute.KeyValue
 	for i := range object.Batches {
 		b := &object.Batches[i]

@@ -10,6 +10,7 @@ import (
 
 	"laneway.dev/internal/actor"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestStopUploadsWhatNATSHasDelivered(t *testing.T) {
@@ -74,15 +75,15 @@ func TestAStopThatHasNoTimeRefusesWhatIsNotUploaded(t *testing.T) {
 	if err := <-stopped; err != nil {
 		t.Errorf("stop: %v", err)
 	}
-	refused := make(map[uint64]messages.Code)
+	refused := make(map[uint64]protocol.Code)
 	for len(refused) < 2 {
 		for _, r := range answer[messages.Refused](w).Refusals {
 			refused[r.Number] = r.Code
 		}
 	}
 	// Busy is what makes the frontend ask another stager.
-	if refused[1] != messages.CodeStagerBusy || refused[2] != messages.CodeStagerBusy {
-		t.Errorf("refused are %v, want 1 and 2 with %d", refused, messages.CodeStagerBusy)
+	if refused[1] != protocol.CodeStagerBusy || refused[2] != protocol.CodeStagerBusy {
+		t.Errorf("refused are %v, want 1 and 2 with %d", refused, protocol.CodeStagerBusy)
 	}
 }
 
@@ -105,7 +106,7 @@ func TestWhatComesAfterTheActorHasEndedIsRefused(t *testing.T) {
 	s := w.start(Config{})
 	w.stop(s)
 	s.deliver(stage(orders0, batch("a", 1, 100)))
-	if r := answer[messages.Refused](w).Refusals[0]; r.Code != messages.CodeStagerBusy {
+	if r := answer[messages.Refused](w).Refusals[0]; r.Code != protocol.CodeStagerBusy {
 		t.Errorf("the refusal is %+v", r)
 	}
 	if err := s.mailbox.Offer(Drain{}); !errors.Is(err, actor.ErrClosed) {

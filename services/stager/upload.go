@@ -13,6 +13,7 @@ import (
 	"laneway.dev/internal/fault"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 var errInjected = errors.New("injected fault: stage.fail")
@@ -64,7 +65,7 @@ func (u *uploader) upload(ctx context.Context, object *Object, fate fate) Upload
 		u.log.Error("an object could not be stored; its batches are refused",
 			zap.Int("batches", len(object.Batches)), zap.Int64("bytes", object.Bytes), zap.Error(err))
 	}
-	return Uploaded{Object: object, Failed: messages.NewError(messages.CodeStoreUnavailable, err.Error())}
+	return Uploaded{Object: object, Failed: protocol.NewError(protocol.CodeStoreUnavailable, err.Error())}
 }
 
 // mayTell says whether the log may have another line about a store that is full:

@@ -17,6 +17,7 @@ import (
 	"laneway.dev/internal/fault"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // putFunc is a store of which only Put is used.
@@ -63,7 +64,7 @@ func mustFaults(t *testing.T, specs ...string) *fault.Faults {
 	return faults
 }
 
-func wantFailed(t *testing.T, u Uploaded, code messages.Code, detail string) {
+func wantFailed(t *testing.T, u Uploaded, code protocol.Code, detail string) {
 	t.Helper()
 	if u.Failed == nil || u.Failed.Code != code || !strings.Contains(u.Failed.Detail, detail) {
 		t.Errorf("the upload ends with %v, want %s with %q", u.Failed, code.Kind().Name, detail)
@@ -106,7 +107,7 @@ func TestAStoreThatIsFullRefusesAtOnce(t *testing.T) {
 			tries++
 			return fmt.Errorf("put: %w", objectstore.ErrFull)
 		}, nil)
-		wantFailed(t, u.upload(t.Context(), object(5*time.Second), fate{}), messages.CodeStoreUnavailable, objectstore.ErrFull.Error())
+		wantFailed(t, u.upload(t.Context(), object(5*time.Second), fate{}), protocol.CodeStoreUnavailable, objectstore.ErrFull.Error())
 		if took := time.Since(began); tries != 1 || took != 0 {
 			t.Errorf("refused after %d tries and %v, want one try and no wait", tries, took)
 		}
@@ -118,7 +119,7 @@ func TestRetriesEndByTheLatestDeadline(t *testing.T) {
 		began := time.Now()
 		u := newUploader(func(context.Context, string, [][]byte) error { return errors.New("gone") }, nil)
 		result := u.upload(t.Context(), object(100*time.Millisecond, 20*time.Second, time.Second), fate{})
-		wantFailed(t, result, messages.CodeStoreUnavailable, "gone")
+		wantFailed(t, result, protocol.CodeStoreUnavailable, "gone")
 		// The last wait that would have been too long is not waited for.
 		if took := time.Since(began); took < 16*time.Second || took > 20*time.Second {
 			t.Errorf("given up after %v, want shortly before 20s", took)
@@ -133,7 +134,7 @@ func TestAPutThatHangsEndsAtTheDeadline(t *testing.T) {
 			<-ctx.Done()
 			return ctx.Err()
 		}, nil)
-		wantFailed(t, u.upload(t.Context(), object(time.Second), fate{}), messages.CodeStoreUnavailable, "deadline")
+		wantFailed(t, u.upload(t.Context(), object(time.Second), fate{}), protocol.CodeStoreUnavailable, "deadline")
 		if took := time.Since(began); took != time.Second {
 			t.Errorf("given up after %v, want 1s", took)
 		}
@@ -158,7 +159,7 @@ func TestAnUploadThatIsToldToEndRefusesSoThatAnotherStagerTakesTheBatches(t *tes
 		u := newUploader(func(context.Context, string, [][]byte) error { return errors.New("gone") }, nil)
 		time.AfterFunc(time.Second, cancel)
 		began := time.Now()
-		wantFailed(t, u.upload(ctx, object(time.Hour), fate{}), messages.CodeStagerBusy, "ending")
+		wantFailed(t, u.upload(ctx, object(time.Hour), fate{}), protocol.CodeStagerBusy, "ending")
 		if took := time.Since(began); took != time.Second {
 			t.Errorf("ended after %v, want 1s", took)
 		}
@@ -202,7 +203,7 @@ func TestAnObjectThatCannotBeLaidOutIsNotTriedAgain(t *testing.T) {
 		o := object(30 * time.Second)
 		o.Batches[0].Lane = strings.Repeat("x", maxName+1)
 		u := newUploader(func(context.Context, string, [][]byte) error { return nil }, nil)
-		wantFailed(t, u.upload(t.Context(), o, fate{}), messages.CodeStoreUnavailable, "lane of 65536 bytes")
+		wantFailed(t, u.upload(t.Context(), o, fate{}), protocol.CodeStoreUnavailable, "lane of 65536 bytes")
 		if got := u.retries.Load(); got != 0 {
 			t.Errorf("%d retries, want none", got)
 		}
@@ -213,7 +214,7 @@ func TestAnInjectedFailureIsForGood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		puts := 0
 		u := newUploader(func(context.Context, string, [][]byte) error { puts++; return nil }, mustFaults(t, "stage.fail=1"))
-		wantFailed(t, u.upload(t.Context(), object(time.Second), u.draw()), messages.CodeStoreUnavailable, "injected fault")
+		wantFailed(t, u.upload(t.Context(), object(time.Second), u.draw()), protocol.CodeStoreUnavailable, "injected fault")
 		if puts != 0 {
 			t.Errorf("%d puts, want none", puts)
 		}
@@ -236,7 +237,7 @@ func TestAnInjectedDelayComesBeforeThePut(t *testing.T) {
 func TestAnInjectedDelayBeyondTheDeadlineRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := newUploader(func(context.Context, string, [][]byte) error { return nil }, mustFaults(t, "stage.delay=1h"))
-		wantFailed(t, u.upload(t.Context(), object(time.Second), u.draw()), messages.CodeStoreUnavailable, "stage.delay")
+		wantFailed(t, u.upload(t.Context(), object(time.Second), u.draw()), protocol.CodeStoreUnavailable, "stage.delay")
 	})
 }
 
@@ -281,7 +282,7 @@ func TestOnlyTheFaultThatHeldAnUploadUpIsBlamed(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					u := newUploader(hang, mustFaults(t, c.faults...))
 					result := u.upload(t.Context(), object(time.Second), u.draw())
-					wantFailed(t, result, messages.CodeStoreUnavailable, c.blamed)
+					wantFailed(t, result, protocol.CodeStoreUnavailable, c.blamed)
 					for _, setting := range []string{"stage.delay", "store.bandwidth"} {
 						if setting != c.blamed && strings.Contains(result.Failed.Detail, setting) {
 							t.Errorf("%s is blamed: %v", setting, result.Failed)

@@ -11,7 +11,7 @@ import (
 	"laneway.dev/internal/embedded"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/telemetry"
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 )
 
@@ -25,7 +25,7 @@ type world struct {
 	server    *embedded.Server
 	store     objectstore.Store
 	telemetry *telemetry.Telemetry
-	peer      *wire.Connection
+	peer      *transport.Connection
 	answers   chan messages.Message // Staged and Refused
 }
 
@@ -51,7 +51,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.telemetry.Shutdown(context.Background()) })
-	w.peer = wire.NewConnection(w.connect(), zap.NewNop())
+	w.peer = transport.NewConnection(w.connect(), zap.NewNop())
 	for _, subject := range []string{messages.SequencerWildcard, "_laneway.frontend.*"} {
 		if _, err := w.peer.Subscribe(subject, "", func(m messages.Message) { w.answers <- m }); err != nil {
 			t.Fatal(err)
@@ -65,7 +65,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) connect() *nats.Conn {
 	w.t.Helper()
-	conn, err := w.server.Connect(wire.Options("test", zap.NewNop())...)
+	conn, err := w.server.Connect(transport.Options("test", zap.NewNop())...)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func (w *world) loseNATS(s *Service) {
 
 func (w *world) send(m messages.Message) {
 	w.t.Helper()
-	w.peer.Send([]wire.Envelope{{Subject: messages.StageSubject, Message: m}})
+	w.peer.Send([]transport.Envelope{{Subject: messages.StageSubject, Message: m}})
 	if err := w.peer.Flush(patience); err != nil {
 		w.t.Fatal(err)
 	}

@@ -12,13 +12,13 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 )
 
 // whole reads an answer by the rules of every library, and its part that is only
 // ours. It returns the code; CodeOK is an acknowledgement.
-func whole(t *testing.T, data []byte) messages.Code {
+func whole(t *testing.T, data []byte) protocol.Code {
 	t.Helper()
 	var ack struct {
 		Stream    string
@@ -37,10 +37,10 @@ func whole(t *testing.T, data []byte) messages.Code {
 	}
 	if ack.Error == nil {
 		readByAll(t, data, understood{stream: ack.Stream, sequence: ack.Sequence, duplicate: ack.Duplicate})
-		return messages.CodeOK
+		return protocol.CodeOK
 	}
 	readByAll(t, data, understood{code: ack.Error.Code, errCode: ack.Error.ErrCode, description: ack.Error.Description})
-	code := messages.Code(ack.Error.ErrCode)
+	code := protocol.Code(ack.Error.ErrCode)
 	k := code.Kind()
 	if ack.Name != k.Name || ack.Action == "" || ack.Retryable == nil || *ack.Retryable != k.Retryable || ack.Error.Code != uint64(k.Status) {
 		t.Errorf("%s does not say name, retryable and action of %s beside the error", data, k.Name)
@@ -53,11 +53,11 @@ func whole(t *testing.T, data []byte) messages.Code {
 func sequenced(p place, id, epoch, sequence, firstUnacked int) *nats.Msg {
 	m := nats.NewMsg(p.subject)
 	m.Data = []byte("sequenced")
-	m.Header.Set(messages.HeaderProducerID, strconv.Itoa(id))
-	m.Header.Set(messages.HeaderProducerEpoch, strconv.Itoa(epoch))
-	m.Header.Set(messages.HeaderSequence, strconv.Itoa(sequence))
+	m.Header.Set(protocol.HeaderProducerID, strconv.Itoa(id))
+	m.Header.Set(protocol.HeaderProducerEpoch, strconv.Itoa(epoch))
+	m.Header.Set(protocol.HeaderSequence, strconv.Itoa(sequence))
 	if firstUnacked >= 0 {
-		m.Header.Set(messages.HeaderFirstUnacked, strconv.Itoa(firstUnacked))
+		m.Header.Set(protocol.HeaderFirstUnacked, strconv.Itoa(firstUnacked))
 	}
 	return m
 }
@@ -72,7 +72,7 @@ func with(p place, pairs ...string) *nats.Msg {
 }
 
 func testAnswersAreReadByEveryLibrary(t *testing.T, f *fixture) {
-	ask := func(name string, m *nats.Msg, want messages.Code) {
+	ask := func(name string, m *nats.Msg, want protocol.Code) {
 		t.Helper()
 		answer, err := f.conn.RequestMsgWithContext(f.ctx, m)
 		if err != nil {
@@ -83,46 +83,46 @@ func testAnswersAreReadByEveryLibrary(t *testing.T, f *fixture) {
 		}
 	}
 	p := f.laneway
-	ask("a record", with(p), messages.CodeOK)
-	ask("a message id", with(p, nats.MsgIdHdr, "1"), messages.CodeOK)
-	ask("a message id again", with(p, nats.MsgIdHdr, "1"), messages.CodeOK)
-	ask("another stream", with(p, nats.ExpectedStreamHdr, "OTHER"), messages.CodeStreamMismatch)
-	ask("another last sequence", with(p, nats.ExpectedLastSeqHdr, "99"), messages.CodeWrongLastSequence)
-	ask("another last id", with(p, nats.ExpectedLastMsgIdHdr, "other"), messages.CodeWrongLastID)
-	ask("a rollup", with(p, nats.MsgRollup, "all"), messages.CodeHeaderNotSupported)
-	ask("a sequence that is none", with(p, messages.HeaderProducerID, "1", messages.HeaderSequence, "x"), messages.CodeHeaderInvalid)
-	ask("a body that is no frame", with(p, messages.HeaderContentType, messages.ContentTypeBatch), messages.CodeMalformedBatch)
+	ask("a record", with(p), protocol.CodeOK)
+	ask("a message id", with(p, nats.MsgIdHdr, "1"), protocol.CodeOK)
+	ask("a message id again", with(p, nats.MsgIdHdr, "1"), protocol.CodeOK)
+	ask("another stream", with(p, nats.ExpectedStreamHdr, "OTHER"), protocol.CodeStreamMismatch)
+	ask("another last sequence", with(p, nats.ExpectedLastSeqHdr, "99"), protocol.CodeWrongLastSequence)
+	ask("another last id", with(p, nats.ExpectedLastMsgIdHdr, "other"), protocol.CodeWrongLastID)
+	ask("a rollup", with(p, nats.MsgRollup, "all"), protocol.CodeHeaderNotSupported)
+	ask("a sequence that is none", with(p, protocol.HeaderProducerID, "1", protocol.HeaderSequence, "x"), protocol.CodeHeaderInvalid)
+	ask("a body that is no frame", with(p, protocol.HeaderContentType, protocol.ContentTypeBatch), protocol.CodeMalformedBatch)
 	large := with(p)
-	large.Data = make([]byte, messages.DefaultMaxRecordBytes+1)
-	ask("a large record", large, messages.CodeMessageTooLarge)
-	ask("large headers", with(p, "A", strings.Repeat("x", 1<<20)), messages.CodeHeadersTooLarge)
+	large.Data = make([]byte, protocol.DefaultMaxRecordBytes+1)
+	ask("a large record", large, protocol.CodeMessageTooLarge)
+	ask("large headers", with(p, "A", strings.Repeat("x", 1<<20)), protocol.CodeHeadersTooLarge)
 
-	ask("a producer", sequenced(p, 7, 3, 0, 0), messages.CodeOK)
-	ask("an older epoch", sequenced(p, 7, 2, 0, 0), messages.CodeInvalidEpoch)
-	ask("a sequence too far", sequenced(p, 7, 3, 9, 1), messages.CodeOutOfOrderSequence)
-	ask("a sequence that nothing comes before", sequenced(p, 7, 3, 9, 9), messages.CodeOutOfOrderFinal)
-	ask("a producer that is not known", sequenced(p, 8, 0, 5, -1), messages.CodeUnknownProducer)
+	ask("a producer", sequenced(p, 7, 3, 0, 0), protocol.CodeOK)
+	ask("an older epoch", sequenced(p, 7, 2, 0, 0), protocol.CodeInvalidEpoch)
+	ask("a sequence too far", sequenced(p, 7, 3, 9, 1), protocol.CodeOutOfOrderSequence)
+	ask("a sequence that nothing comes before", sequenced(p, 7, 3, 9, 9), protocol.CodeOutOfOrderFinal)
+	ask("a producer that is not known", sequenced(p, 8, 0, 5, -1), protocol.CodeUnknownProducer)
 
 	name := f.partition.Topic
-	for request, want := range map[string]messages.Code{
-		`topic.create {"name":"` + name + `"}`:      messages.CodeTopicExists,
-		`topic.create {"name":"a.b"}`:               messages.CodeInvalidTopicName,
-		`topic.create {"name":"x","subjects":[""]}`: messages.CodeInvalidSubject,
-		`topic.create {`:                            messages.CodeInvalidRequest,
-		`topic.info {"name":"nothing"}`:             messages.CodeUnknownTopic,
-		`topic.delete {"name":"nothing"}`:           messages.CodeUnknownTopic,
-		`producer.init {"topics":["x"]}`:            messages.CodeInvalidRequest,
-		`producer.list {"topic":"nothing"}`:         messages.CodeUnknownTopic,
-		`producer.info {"topic":"nothing"}`:         messages.CodeInvalidRequest,
+	for request, want := range map[string]protocol.Code{
+		`topic.create {"name":"` + name + `"}`:      protocol.CodeTopicExists,
+		`topic.create {"name":"a.b"}`:               protocol.CodeInvalidTopicName,
+		`topic.create {"name":"x","subjects":[""]}`: protocol.CodeInvalidSubject,
+		`topic.create {`:                            protocol.CodeInvalidRequest,
+		`topic.info {"name":"nothing"}`:             protocol.CodeUnknownTopic,
+		`topic.delete {"name":"nothing"}`:           protocol.CodeUnknownTopic,
+		`producer.init {"topics":["x"]}`:            protocol.CodeInvalidRequest,
+		`producer.list {"topic":"nothing"}`:         protocol.CodeUnknownTopic,
+		`producer.info {"topic":"nothing"}`:         protocol.CodeInvalidRequest,
 	} {
 		api, body, _ := strings.Cut(request, " ")
 		ask(request, &nats.Msg{Subject: "laneway.api." + api, Data: []byte(body)}, want)
 	}
 
-	for request, want := range map[string]messages.Code{
-		`{"offset":99}`: messages.CodeOffsetOutOfRange,
-		`{"from":"x"}`:  messages.CodeInvalidRequest,
-		`{`:             messages.CodeInvalidRequest,
+	for request, want := range map[string]protocol.Code{
+		`{"offset":99}`: protocol.CodeOffsetOutOfRange,
+		`{"from":"x"}`:  protocol.CodeInvalidRequest,
+		`{`:             protocol.CodeInvalidRequest,
 	} {
 		if got := f.fetchEnds(t, request, func() {}); got != want {
 			t.Errorf("fetch %s ends with %s, want %s", request, got.Kind().Name, want.Kind().Name)
@@ -132,7 +132,7 @@ func testAnswersAreReadByEveryLibrary(t *testing.T, f *fixture) {
 
 // fetchEnds fetches until the status that ends the fetch, whose body is an answer
 // as others are, and returns its code. It calls begun when the first message came.
-func (f *fixture) fetchEnds(t *testing.T, request string, begun func()) messages.Code {
+func (f *fixture) fetchEnds(t *testing.T, request string, begun func()) protocol.Code {
 	t.Helper()
 	inbox := f.conn.NewInbox()
 	answers, err := f.conn.SubscribeSync(inbox)
@@ -151,14 +151,14 @@ func (f *fixture) fetchEnds(t *testing.T, request string, begun func()) messages
 		if first {
 			begun()
 		}
-		status := m.Header.Get(messages.HeaderStatus)
+		status := m.Header.Get(protocol.HeaderStatus)
 		switch {
-		case m.Header.Get(messages.HeaderOffset) != "", status == messages.StatusHeartbeat:
+		case m.Header.Get(protocol.HeaderOffset) != "", status == protocol.StatusHeartbeat:
 			continue
-		case m.Header.Get(messages.HeaderError) == "":
+		case m.Header.Get(protocol.HeaderError) == "":
 			t.Errorf("the fetch ends with %v and no error", m.Header)
-			return messages.CodeOK
-		case status == messages.StatusNoRecords:
+			return protocol.CodeOK
+		case status == protocol.StatusNoRecords:
 			t.Errorf("an error ends a fetch as if nothing had come: %v", m.Header)
 		}
 		return whole(t, m.Data)
@@ -178,13 +178,13 @@ func testDeletedTopicDoesNotLookEmpty(t *testing.T, f *fixture) {
 		t.Fatal(err)
 	}
 	gone := func() { f.DeleteTopic(f.conn, extra.Name) }
-	if got := g.fetchEnds(t, `{"from":"earliest","follow":true,"window_bytes":1000}`, gone); got != messages.CodeUnknownTopic {
+	if got := g.fetchEnds(t, `{"from":"earliest","follow":true,"window_bytes":1000}`, gone); got != protocol.CodeUnknownTopic {
 		t.Errorf("the fetch ends with %s", got.Kind().Name)
 	}
 }
 
 // answersOf asks for one answer after the other until one has the code.
-func (f *fixture) answersOf(t *testing.T, want messages.Code, ask func(ctx context.Context) ([]byte, error)) {
+func (f *fixture) answersOf(t *testing.T, want protocol.Code, ask func(ctx context.Context) ([]byte, error)) {
 	t.Helper()
 	err := deployment.Eventually(f.ctx, func(ctx context.Context) error {
 		data, err := ask(ctx)
@@ -205,7 +205,7 @@ func (f *fixture) answersOf(t *testing.T, want messages.Code, ask func(ctx conte
 func TestAnswersOfAPartitionInTroubleAreReadByEveryLibrary(t *testing.T) {
 	t.Run("failing uploads", func(t *testing.T) {
 		f := use(t, deployment.Start(t, deployment.OneProcess, deployment.Options{Stager: []string{"--fault", "stage.fail=1"}}))
-		f.answersOf(t, messages.CodeFailed, func(ctx context.Context) ([]byte, error) {
+		f.answersOf(t, protocol.CodeFailed, func(ctx context.Context) ([]byte, error) {
 			m, err := f.conn.RequestMsgWithContext(ctx, with(f.laneway))
 			if err != nil {
 				return nil, err
@@ -227,7 +227,7 @@ func TestAnswersOfAPartitionInTroubleAreReadByEveryLibrary(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		codes := make(map[messages.Code]int)
+		codes := make(map[protocol.Code]int)
 		for range 5 {
 			m, err := answers.NextMsgWithContext(f.ctx)
 			if err != nil {
@@ -235,7 +235,7 @@ func TestAnswersOfAPartitionInTroubleAreReadByEveryLibrary(t *testing.T) {
 			}
 			codes[whole(t, m.Data)]++
 		}
-		if codes[messages.CodeOverloaded] == 0 || codes[messages.CodeOutcomeUnknown]+codes[messages.CodeFailed] == 0 {
+		if codes[protocol.CodeOverloaded] == 0 || codes[protocol.CodeOutcomeUnknown]+codes[protocol.CodeFailed] == 0 {
 			t.Errorf("the answers are %v", codes)
 		}
 	})
@@ -260,7 +260,7 @@ func TestAnswersOfAPartitionInTroubleAreReadByEveryLibrary(t *testing.T) {
 		d.Restart(deployment.Serve)
 		d.AwaitReady(f.ctx)
 		d.AwaitConnected(f.ctx, f.conn)
-		if got := f.fetchEnds(t, `{"from":"earliest"}`, func() {}); got != messages.CodeCorrupt {
+		if got := f.fetchEnds(t, `{"from":"earliest"}`, func() {}); got != protocol.CodeCorrupt {
 			t.Errorf("the fetch ends with %s", got.Kind().Name)
 		}
 	})

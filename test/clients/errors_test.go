@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 	"laneway.dev/test/history"
 )
@@ -57,7 +57,7 @@ var wrong = []struct {
 		return &nats.Msg{Subject: p.subject}, options{lastID: "other"}
 	}, "400/10070"},
 	{"a record that is too large", func(p place) (*nats.Msg, options) {
-		return &nats.Msg{Subject: p.subject, Data: bytes.Repeat([]byte("x"), messages.DefaultMaxRecordBytes+1)}, options{}
+		return &nats.Msg{Subject: p.subject, Data: bytes.Repeat([]byte("x"), protocol.DefaultMaxRecordBytes+1)}, options{}
 	}, "400/10054"},
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func testHeadersComeBack(t *testing.T, f *fixture) {
@@ -86,7 +86,7 @@ func testRefusedHeaders(t *testing.T, f *fixture) {
 			t.Fatalf("%s: %v in %s", name, err, answer.Data)
 		}
 		e := response.Error
-		if e == nil || e.Code != 400 || e.ErrorCode != jetstream.ErrorCode(messages.CodeHeaderNotSupported) || !strings.Contains(e.Description, name) {
+		if e == nil || e.Code != 400 || e.ErrorCode != jetstream.ErrorCode(protocol.CodeHeaderNotSupported) || !strings.Contains(e.Description, name) {
 			t.Errorf("%s: %s", name, answer.Data)
 		}
 	}

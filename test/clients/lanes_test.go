@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 	"laneway.dev/test/history"
 	"laneway.dev/test/load"
@@ -89,7 +89,7 @@ const (
 	requests     = 50
 )
 
-var named = nats.Header{messages.HeaderProducer: {"me"}}
+var named = nats.Header{protocol.HeaderProducer: {"me"}}
 
 func testConnectionsAreLanes(t *testing.T, f *fixture) {
 	var wait sync.WaitGroup
@@ -174,7 +174,7 @@ func TestClientsOfOtherAccounts(t *testing.T) {
 		}
 		defer conn.Close()
 		err = deployment.Eventually(f.ctx, func(context.Context) error { // until the leaf is connected
-			_, err := conn.Request(messages.TopicAPI+"list", nil, time.Second)
+			_, err := conn.Request(protocol.TopicAPI+"list", nil, time.Second)
 			return err
 		})
 		if err != nil {

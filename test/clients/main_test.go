@@ -17,7 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 	"laneway.dev/test/history"
 )
@@ -85,7 +85,7 @@ type fixture struct {
 	*deployment.Deployment
 	ctx       context.Context
 	conn      *nats.Conn
-	partition messages.Partition
+	partition protocol.Partition
 	laneway   place
 }
 
@@ -115,7 +115,7 @@ func (f *fixture) twin(t *testing.T) place {
 	p := place{subject: "twin." + id, stream: "TWIN-" + id}
 	_, err := js.CreateStream(f.ctx, jetstream.StreamConfig{
 		Name: p.stream, Subjects: []string{p.subject}, Storage: jetstream.MemoryStorage,
-		MaxMsgSize: messages.DefaultMaxRecordBytes,
+		MaxMsgSize: protocol.DefaultMaxRecordBytes,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 )
 
@@ -51,7 +51,7 @@ func testNATSPub(t *testing.T, f *fixture) {
 
 func testNATSRequest(t *testing.T, f *fixture) {
 	answer := f.Output(f.NATSCommand(f.ctx, "request", "--raw", f.laneway.subject, "hello"), nil)
-	var ack messages.ProduceAck
+	var ack protocol.ProduceAck
 	if err := json.Unmarshal([]byte(answer), &ack); err != nil || ack.Stream != f.laneway.stream || ack.Sequence != 1 {
 		t.Errorf("%v: %s", err, answer)
 	}

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // understood is what a client library makes of the answer to a publish.
@@ -252,19 +252,19 @@ func TestReadersRefuseWhatTheirLibrariesDo(t *testing.T) {
 
 // The texts are what a client may have sent, or a server may say.
 func TestEveryErrorOfTheCatalogueIsReadByEveryClient(t *testing.T) {
-	for _, code := range messages.Codes() {
+	for _, code := range protocol.Codes() {
 		for _, detail := range []string{"", "orders", `<&>"\`, "a\x00b\n\u2028\xff", strings.Repeat("x", 1<<16)} {
-			data := messages.EncodeErrorResponse(messages.NewError(code, detail))
+			data := protocol.EncodeErrorResponse(protocol.NewError(code, detail))
 			readByAll(t, data, understood{code: uint64(code.Kind().Status), errCode: uint64(code)})
 		}
 	}
 }
 
 func TestEveryAcknowledgementIsReadByEveryClient(t *testing.T) {
-	for _, a := range []messages.ProduceAck{
+	for _, a := range []protocol.ProduceAck{
 		{Stream: "LANEWAY-orders-0", Sequence: 1, Topic: "orders", Records: 1, Ticket: 1, Epoch: 1},
 		{Stream: "LANEWAY-orders-0", Sequence: 1<<53 - 1, Duplicate: true, Topic: "orders", Offset: 1<<53 - 2, Records: 7, Ticket: math.MaxUint64, Epoch: math.MaxUint64},
 	} {
-		readByAll(t, messages.AppendProduceAck(nil, a), understood{stream: a.Stream, sequence: a.Sequence, duplicate: a.Duplicate})
+		readByAll(t, protocol.AppendProduceAck(nil, a), understood{stream: a.Stream, sequence: a.Sequence, duplicate: a.Duplicate})
 	}
 }

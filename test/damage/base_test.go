@@ -18,7 +18,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // What the topics of a base are produced to by.
@@ -30,7 +30,7 @@ const (
 
 // facts are what producers know of a base.
 type facts struct {
-	Topics []messages.TopicConfig
+	Topics []protocol.TopicConfig
 	Acked  map[string]map[int64]string // offsets and values, by partitions such as orders/0
 	// Sent are the values that were sent, whether acknowledged or not.
 	Sent map[string]map[string]bool
@@ -61,18 +61,18 @@ func (f *facts) sentAt(p string, offset int64, value string) {
 }
 
 // partitions returns the names of all partitions.
-func (f *facts) partitions() []messages.Partition {
-	var all []messages.Partition
+func (f *facts) partitions() []protocol.Partition {
+	var all []protocol.Partition
 	for _, topic := range f.Topics {
 		for n := range max(topic.Partitions, 1) {
-			all = append(all, messages.Partition{Topic: topic.Name, Number: int32(n)})
+			all = append(all, protocol.Partition{Topic: topic.Name, Number: int32(n)})
 		}
 	}
 	return all
 }
 
 // end returns the offset behind the last acknowledged record of a partition.
-func (f *facts) end(p messages.Partition) int64 {
+func (f *facts) end(p protocol.Partition) int64 {
 	end := int64(0)
 	for offset := range f.Acked[p.String()] {
 		end = max(end, offset+1)
@@ -86,7 +86,7 @@ type recorder struct {
 	*facts
 }
 
-func (r *recorder) sent(p messages.Partition, value string) {
+func (r *recorder) sent(p protocol.Partition, value string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.Sent[p.String()] == nil {
@@ -95,7 +95,7 @@ func (r *recorder) sent(p messages.Partition, value string) {
 	r.Sent[p.String()][value] = true
 }
 
-func (r *recorder) acked(p messages.Partition, offset int64, value string) {
+func (r *recorder) acked(p protocol.Partition, offset int64, value string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.Acked[p.String()][offset] = value
@@ -108,7 +108,7 @@ func makeBases(t *testing.T) (bases, map[string]*facts) {
 	folder := t.TempDir()
 	all := bases{"stopped": filepath.Join(folder, "stopped"), "killed": filepath.Join(folder, "killed")}
 	known := &facts{
-		Topics: []messages.TopicConfig{{Name: namedTopic, Partitions: 2}, {Name: "audit"}, {Name: "quiet"}},
+		Topics: []protocol.TopicConfig{{Name: namedTopic, Partitions: 2}, {Name: "audit"}, {Name: "quiet"}},
 		Acked:  make(map[string]map[int64]string), Sent: make(map[string]map[string]bool),
 	}
 	first := &recorder{facts: known}
@@ -186,15 +186,15 @@ func (b *feed) round(n int) {
 	}
 	run(func() error { return b.produceNamed() })
 	run(func() error {
-		return b.produceByClient(messages.Partition{Topic: "orders", Number: 1}, fmt.Sprintf("anonymous-%d", n), perRound)
+		return b.produceByClient(protocol.Partition{Topic: "orders", Number: 1}, fmt.Sprintf("anonymous-%d", n), perRound)
 	})
 	run(func() error {
-		return b.producePlain(messages.Partition{Topic: "orders", Number: 0}, fmt.Sprintf("plain-%d", n), perRound)
+		return b.producePlain(protocol.Partition{Topic: "orders", Number: 0}, fmt.Sprintf("plain-%d", n), perRound)
 	})
 	run(func() error { return b.produceSequenced(n) })
 	if n == 0 {
 		run(func() error {
-			return b.producePlain(messages.Partition{Topic: "quiet", Number: 0}, "quiet", perRound/4)
+			return b.producePlain(protocol.Partition{Topic: "quiet", Number: 0}, "quiet", perRound/4)
 		})
 	}
 	all.Wait()
@@ -204,7 +204,7 @@ func (b *feed) round(n int) {
 }
 
 func (b *feed) produceNamed() error {
-	p := messages.Partition{Topic: namedTopic}
+	p := protocol.Partition{Topic: namedTopic}
 	producer, err := b.client.Producer(b.ctx, namedTopic, client.ProducerOptions{Name: named, Partition: new(int32(0))})
 	if err != nil {
 		return err
@@ -219,7 +219,7 @@ func (b *feed) produceNamed() error {
 	return producer.Close(b.ctx)
 }
 
-func (b *feed) produceByClient(p messages.Partition, name string, records int) error {
+func (b *feed) produceByClient(p protocol.Partition, name string, records int) error {
 	producer, err := b.client.Producer(b.ctx, p.Topic, client.ProducerOptions{Partition: new(p.Number)})
 	if err != nil {
 		return err
@@ -232,7 +232,7 @@ func (b *feed) produceByClient(p messages.Partition, name string, records int) e
 	return producer.Close(b.ctx)
 }
 
-func (b *feed) publish(producer *client.Producer, p messages.Partition, value string) error {
+func (b *feed) publish(producer *client.Producer, p protocol.Partition, value string) error {
 	value = padded(value)
 	b.known.sent(p, value)
 	future, err := producer.Publish(b.ctx, client.ProducerRecord{Value: []byte(value)})
@@ -249,12 +249,12 @@ func (b *feed) publish(producer *client.Producer, p messages.Partition, value st
 // padded makes values of some length, so that the objects have several pages.
 func padded(value string) string { return value + strings.Repeat(".", 400) }
 
-func (b *feed) producePlain(p messages.Partition, name string, records int) error {
+func (b *feed) producePlain(p protocol.Partition, name string, records int) error {
 	for n := range records {
 		value := padded(fmt.Sprintf("%s %d", name, n))
 		b.known.sent(p, value)
 		ack, err := produce(b.ctx, b.conn, &nats.Msg{Subject: p.ProduceSubject(), Data: []byte(value), Header: nats.Header{
-			messages.HeaderMessageID: {fmt.Sprintf("%s %d", name, n)},
+			protocol.HeaderMessageID: {fmt.Sprintf("%s %d", name, n)},
 		}})
 		if err != nil {
 			return err
@@ -265,37 +265,37 @@ func (b *feed) producePlain(p messages.Partition, name string, records int) erro
 }
 
 // produce sends a request and returns the acknowledgement.
-func produce(ctx context.Context, conn *nats.Conn, m *nats.Msg) (messages.ProduceAck, error) {
+func produce(ctx context.Context, conn *nats.Conn, m *nats.Msg) (protocol.ProduceAck, error) {
 	answer, err := conn.RequestMsgWithContext(ctx, m)
 	if err != nil {
-		return messages.ProduceAck{}, err
+		return protocol.ProduceAck{}, err
 	}
-	var ack messages.ProduceAck
+	var ack protocol.ProduceAck
 	if err := json.Unmarshal(answer.Data, &ack); err != nil {
-		return messages.ProduceAck{}, fmt.Errorf("%w in %q", err, answer.Data)
+		return protocol.ProduceAck{}, fmt.Errorf("%w in %q", err, answer.Data)
 	}
 	if ack.Error != nil {
-		return messages.ProduceAck{}, ack.Error
+		return protocol.ProduceAck{}, ack.Error
 	}
 	return ack, nil
 }
 
 // sequenced is a record of the idempotent producer of audit/0.
 func sequenced(id int64, sequence int32, value string) *nats.Msg {
-	return &nats.Msg{Subject: messages.Partition{Topic: "audit"}.ProduceSubject(), Data: []byte(value), Header: nats.Header{
-		messages.HeaderProducerID: {strconv.FormatInt(id, 10)}, messages.HeaderProducerEpoch: {"0"},
-		messages.HeaderSequence: {strconv.Itoa(int(sequence))}, messages.HeaderFirstUnacked: {strconv.Itoa(int(sequence))},
+	return &nats.Msg{Subject: protocol.Partition{Topic: "audit"}.ProduceSubject(), Data: []byte(value), Header: nats.Header{
+		protocol.HeaderProducerID: {strconv.FormatInt(id, 10)}, protocol.HeaderProducerEpoch: {"0"},
+		protocol.HeaderSequence: {strconv.Itoa(int(sequence))}, protocol.HeaderFirstUnacked: {strconv.Itoa(int(sequence))},
 	}}
 }
 
 func (b *feed) produceSequenced(round int) error {
-	p := messages.Partition{Topic: "audit"}
+	p := protocol.Partition{Topic: "audit"}
 	if b.known.ProducerID == 0 {
-		answer, err := b.conn.RequestWithContext(b.ctx, messages.ProducerAPI+"init", []byte("{}"))
+		answer, err := b.conn.RequestWithContext(b.ctx, protocol.ProducerAPI+"init", []byte("{}"))
 		if err != nil {
 			return err
 		}
-		var identity messages.ProducerInitResponse
+		var identity protocol.ProducerInitResponse
 		if err := json.Unmarshal(answer.Data, &identity); err != nil || identity.Error != nil {
 			return errors.Join(err, fmt.Errorf("init: %s", answer.Data))
 		}
@@ -324,14 +324,14 @@ func (b *feed) untilKilled() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	flying := make(map[string]func(messages.ProduceAck))
+	flying := make(map[string]func(protocol.ProduceAck))
 	const flood = 300
 	for n := range flood {
-		p := messages.Partition{Topic: "orders", Number: int32(n % 2)}
+		p := protocol.Partition{Topic: "orders", Number: int32(n % 2)}
 		value := padded(fmt.Sprintf("flying-%d %d", n%2, n))
 		b.known.sent(p, value)
 		reply := fmt.Sprintf("%s.%d", inbox, n)
-		flying[reply] = func(ack messages.ProduceAck) { b.known.acked(p, ack.Offset, value) }
+		flying[reply] = func(ack protocol.ProduceAck) { b.known.acked(p, ack.Offset, value) }
 		if err := b.conn.PublishRequest(p.ProduceSubject(), reply, []byte(value)); err != nil {
 			b.t.Fatal(err)
 		}
@@ -353,7 +353,7 @@ func (b *feed) untilKilled() {
 			}
 			return
 		}
-		var ack messages.ProduceAck
+		var ack protocol.ProduceAck
 		if err := json.Unmarshal(m.Data, &ack); err != nil || ack.Error != nil {
 			b.t.Fatalf("%v: %s", err, m.Data)
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 )
 
@@ -138,7 +138,7 @@ func (c *trial) check() {
 // report returns what topic info says of a partition's topic, and whether the loss of
 // the partition is told everywhere. What frontends hear once a second, and what is looked at
 // beside the start, takes a moment: a loss is waited for.
-func (c *trial) report(p messages.Partition, loss bool) (told info, reported bool) {
+func (c *trial) report(p protocol.Partition, loss bool) (told info, reported bool) {
 	ctx, cancel := context.WithTimeout(c.ctx, 10*time.Second)
 	defer cancel()
 	_ = deployment.Eventually(ctx, func(ctx context.Context) error {
@@ -166,12 +166,12 @@ type info struct {
 }
 
 func (i *info) ask(ctx context.Context, conn *nats.Conn, topic string) {
-	body, err := json.Marshal(messages.TopicRequest{Name: topic})
+	body, err := json.Marshal(protocol.TopicRequest{Name: topic})
 	if err != nil {
 		i.Error = err.Error()
 		return
 	}
-	answer, err := conn.RequestWithContext(ctx, messages.TopicAPI+"info", body)
+	answer, err := conn.RequestWithContext(ctx, protocol.TopicAPI+"info", body)
 	if err == nil {
 		err = json.Unmarshal(answer.Data, i)
 	}
@@ -181,7 +181,7 @@ func (i *info) ask(ctx context.Context, conn *nats.Conn, topic string) {
 }
 
 // tells reports whether topic info says that something is wrong with a partition.
-func (i info) tells(p messages.Partition) bool {
+func (i info) tells(p protocol.Partition) bool {
 	if i.Error != nil {
 		return true
 	}
@@ -195,7 +195,7 @@ func (i info) tells(p messages.Partition) bool {
 
 // compare returns the offsets that were acknowledged and are not delivered, and
 // notes what is delivered and wrong.
-func (c *trial) compare(p messages.Partition, d *delivered) []int64 {
+func (c *trial) compare(p protocol.Partition, d *delivered) []int64 {
 	for offset, value := range d.records {
 		switch acked, known := c.known.Acked[p.String()][offset]; {
 		case known && acked != value:
@@ -224,7 +224,7 @@ func (c *trial) compare(p messages.Partition, d *delivered) []int64 {
 }
 
 // judge says how the loss of a partition is reported, which must be as is promised.
-func (c *trial) judge(p messages.Partition, d *delivered, lost []int64) outcome {
+func (c *trial) judge(p protocol.Partition, d *delivered, lost []int64) outcome {
 	told, reported := c.report(p, len(lost) > 0 && c.draw.Category != "object" && !c.inGaps(d, lost))
 	if len(lost) == 0 {
 		if reported {
@@ -253,12 +253,12 @@ func (c *trial) judge(p messages.Partition, d *delivered, lost []int64) outcome 
 
 // reported reports whether the loss of a partition is told by readyz, by an error of
 // the log, and by topic info.
-func (c *trial) reported(p messages.Partition, told info) bool {
+func (c *trial) reported(p protocol.Partition, told info) bool {
 	return c.named(p) && told.tells(p) && logged(c.wrong, "error", p.String(), p.Stream(), "LANEWAY_", `"`+p.Topic+`"`)
 }
 
 // named reports whether readyz names a partition, its topic, or a bucket.
-func (c *trial) named(p messages.Partition) bool {
+func (c *trial) named(p protocol.Partition) bool {
 	for _, why := range c.state.unready {
 		for _, name := range []string{p.String(), p.Stream(), "LANEWAY_", "topic " + p.Topic} {
 			if strings.Contains(why, name) {
@@ -282,7 +282,7 @@ func (c *trial) inGaps(d *delivered, lost []int64) bool {
 
 // produce sends a record to a partition: it must not get an offset that was given
 // out, and it must get one if nothing is said to be wrong.
-func (c *trial) produce(p messages.Partition, d *delivered, found outcome) {
+func (c *trial) produce(p protocol.Partition, d *delivered, found outcome) {
 	ack, err := produce(c.ctx, c.conn, &nats.Msg{Subject: p.ProduceSubject(), Data: []byte(c.value)})
 	harmed := found == readOnly
 	switch {
@@ -297,7 +297,7 @@ func (c *trial) produce(p messages.Partition, d *delivered, found outcome) {
 }
 
 // readBack reads a record that has just been acknowledged.
-func (c *trial) readBack(p messages.Partition, offset int64, before *delivered) {
+func (c *trial) readBack(p protocol.Partition, offset int64, before *delivered) {
 	d := &delivered{records: make(map[int64]string)}
 	if _, err := d.fetch(c.ctx, c.conn, p, offset); err != nil || d.records[offset] != c.value {
 		c.fault("%s: the new record at offset %d is not delivered: %v, %q (before: end %d, %q)", p, offset, err, d.errors, before.end, before.errors)
@@ -307,7 +307,7 @@ func (c *trial) readBack(p messages.Partition, offset int64, before *delivered) 
 // sequence sends the last batch of an idempotent producer again, and then the next
 // one: neither is doubled, nor put where the sequence does not belong.
 func (c *trial) sequence() {
-	p := messages.Partition{Topic: "audit"}
+	p := protocol.Partition{Topic: "audit"}
 	ack, err := produce(c.ctx, c.conn, sequenced(c.known.ProducerID, c.known.LastSequence, c.known.LastValue))
 	if err != nil {
 		return

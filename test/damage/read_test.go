@@ -8,7 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // The status of a gap.
@@ -42,7 +42,7 @@ func (d *delivered) covers(offset int64) bool {
 
 // read fetches a partition from its beginning to its end, and goes on behind what
 // cannot be read as far as the statuses say where.
-func read(ctx context.Context, conn *nats.Conn, p messages.Partition) (*delivered, error) {
+func read(ctx context.Context, conn *nats.Conn, p protocol.Partition) (*delivered, error) {
 	d := &delivered{records: make(map[int64]string)}
 	for next := int64(0); next >= 0; {
 		var err error
@@ -55,7 +55,7 @@ func read(ctx context.Context, conn *nats.Conn, p messages.Partition) (*delivere
 
 // fetch is one fetch; it returns where the next one begins, negative if nothing is
 // left to be read.
-func (d *delivered) fetch(ctx context.Context, conn *nats.Conn, p messages.Partition, from int64) (int64, error) {
+func (d *delivered) fetch(ctx context.Context, conn *nats.Conn, p protocol.Partition, from int64) (int64, error) {
 	answers, err := conn.SubscribeSync(conn.NewInbox())
 	if err != nil {
 		return 0, err
@@ -64,7 +64,7 @@ func (d *delivered) fetch(ctx context.Context, conn *nats.Conn, p messages.Parti
 	if err := answers.SetPendingLimits(-1, -1); err != nil {
 		return 0, err
 	}
-	request, err := json.Marshal(messages.FetchRequest{Offset: &from})
+	request, err := json.Marshal(protocol.FetchRequest{Offset: &from})
 	if err != nil {
 		return 0, err
 	}
@@ -76,7 +76,7 @@ func (d *delivered) fetch(ctx context.Context, conn *nats.Conn, p messages.Parti
 		if err != nil {
 			return 0, fmt.Errorf("a fetch from %d: %w", from, err)
 		}
-		if text := m.Header.Get(messages.HeaderOffset); text != "" {
+		if text := m.Header.Get(protocol.HeaderOffset); text != "" {
 			offset, err := strconv.ParseInt(text, 10, 64)
 			if err != nil {
 				return 0, err
@@ -103,22 +103,22 @@ func (d *delivered) status(m *nats.Msg, from int64) (next int64, done bool) {
 		}
 		return n
 	}
-	next = number(messages.HeaderNextOffset)
-	switch status := m.Header.Get(messages.HeaderStatus); status {
-	case messages.StatusHeartbeat:
+	next = number(protocol.HeaderNextOffset)
+	switch status := m.Header.Get(protocol.HeaderStatus); status {
+	case protocol.StatusHeartbeat:
 		return 0, false
 	case statusGap:
 		d.gaps = append(d.gaps, gapOfFetch{number(headerGapFrom), number(headerGapTo) + 1})
 		return 0, false
-	case messages.StatusEnd:
-		d.end = max(d.end, number(messages.HeaderEndOffset))
+	case protocol.StatusEnd:
+		d.end = max(d.end, number(protocol.HeaderEndOffset))
 		if next < d.end && next > from {
 			return next, true
 		}
 		return -1, true
 	default:
-		d.errors = append(d.errors, fmt.Sprintf("%s %s: %s", status, m.Header.Get(messages.HeaderError), m.Header.Get(messages.HeaderDesc)))
-		if m.Header.Get(messages.HeaderError) == "CORRUPT" && next > from {
+		d.errors = append(d.errors, fmt.Sprintf("%s %s: %s", status, m.Header.Get(protocol.HeaderError), m.Header.Get(protocol.HeaderDesc)))
+		if m.Header.Get(protocol.HeaderError) == "CORRUPT" && next > from {
 			return next, true
 		}
 		return -1, true

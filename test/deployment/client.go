@@ -14,7 +14,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // Connect opens a connection of a user. It reconnects for as long as the test
@@ -47,9 +47,9 @@ func (d *Deployment) AwaitConnected(ctx context.Context, conn *nats.Conn) {
 }
 
 // CreateTopic makes a topic with one partition.
-func (d *Deployment) CreateTopic(conn *nats.Conn, name string) messages.Topic {
+func (d *Deployment) CreateTopic(conn *nats.Conn, name string) protocol.Topic {
 	d.t.Helper()
-	response := d.api(conn, "create", messages.TopicConfig{Name: name})
+	response := d.api(conn, "create", protocol.TopicConfig{Name: name})
 	if response.Error != nil || response.Topic == nil {
 		d.t.Fatalf("create topic %s: %v", name, response.Error)
 	}
@@ -59,12 +59,12 @@ func (d *Deployment) CreateTopic(conn *nats.Conn, name string) messages.Topic {
 // DeleteTopic removes a topic.
 func (d *Deployment) DeleteTopic(conn *nats.Conn, name string) {
 	d.t.Helper()
-	if response := d.api(conn, "delete", messages.TopicRequest{Name: name}); response.Error != nil {
+	if response := d.api(conn, "delete", protocol.TopicRequest{Name: name}); response.Error != nil {
 		d.t.Fatalf("delete topic %s: %v", name, response.Error)
 	}
 }
 
-func (d *Deployment) api(conn *nats.Conn, operation string, request any) messages.TopicResponse {
+func (d *Deployment) api(conn *nats.Conn, operation string, request any) protocol.TopicResponse {
 	d.t.Helper()
 	body, err := json.Marshal(request)
 	if err != nil {
@@ -72,11 +72,11 @@ func (d *Deployment) api(conn *nats.Conn, operation string, request any) message
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(d.t.Context()), startTimeout) // also in a cleanup
 	defer cancel()
-	answer, err := conn.RequestWithContext(ctx, messages.TopicAPI+operation, body)
+	answer, err := conn.RequestWithContext(ctx, protocol.TopicAPI+operation, body)
 	if err != nil {
 		d.t.Fatalf("topic %s: %v", operation, err)
 	}
-	var response messages.TopicResponse
+	var response protocol.TopicResponse
 	if err := json.Unmarshal(answer.Data, &response); err != nil {
 		d.t.Fatalf("topic %s: %v in %s", operation, err, answer.Data)
 	}

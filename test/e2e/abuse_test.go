@@ -10,19 +10,19 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 	"laneway.dev/test/load"
 )
 
 // large makes a topic with some MiB in it and returns its partition.
-func (f *fixture) large(t *testing.T, megabytes int) messages.Partition {
+func (f *fixture) large(t *testing.T, megabytes int) protocol.Partition {
 	t.Helper()
 	p := f.CreateTopic(f.conn, "large").Partition(0)
 	for range megabytes {
 		m := &nats.Msg{
 			Subject: p.ProduceSubject(), Data: largeBatch(1 << 20),
-			Header: nats.Header{messages.HeaderContentType: {messages.ContentTypeBatch}},
+			Header: nats.Header{protocol.HeaderContentType: {protocol.ContentTypeBatch}},
 		}
 		if ack := f.request(within(t, time.Minute), t, m); ack.Error != nil {
 			t.Fatal(ack.Error)
@@ -33,7 +33,7 @@ func (f *fixture) large(t *testing.T, megabytes int) messages.Partition {
 
 // deaf opens fetches over a connection of which it never reads a byte, and leaves
 // when far more is on its way to it than its window and the network hold.
-func (h *hostile) deaf(t *testing.T, p messages.Partition, fetches int) {
+func (h *hostile) deaf(t *testing.T, p protocol.Partition, fetches int) {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", strings.TrimPrefix(h.URL(), "nats://"), time.Minute)
 	if err != nil {
@@ -57,15 +57,15 @@ func (h *hostile) deaf(t *testing.T, p messages.Partition, fetches int) {
 }
 
 // cancelling opens fetches and cancels each as soon as it hears of it.
-func (h *hostile) cancelling(t *testing.T, p messages.Partition, fetches int) {
+func (h *hostile) cancelling(t *testing.T, p protocol.Partition, fetches int) {
 	t.Helper()
 	for range fetches {
 		cancelled := false
 		h.t = t
-		h.untilStatus(strings.TrimPrefix(p.FetchSubject(), messages.FetchPrefix), `{"from":"earliest","window_bytes":1,"follow":true}`, func(m *nats.Msg) {
+		h.untilStatus(strings.TrimPrefix(p.FetchSubject(), protocol.FetchPrefix), `{"from":"earliest","window_bytes":1,"follow":true}`, func(m *nats.Msg) {
 			if !cancelled {
 				cancelled = true
-				_ = h.conn.Publish(m.Reply, []byte(messages.CancelFetch))
+				_ = h.conn.Publish(m.Reply, []byte(protocol.CancelFetch))
 			}
 		})
 	}

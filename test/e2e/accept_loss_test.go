@@ -14,6 +14,7 @@ import (
 
 	"laneway.dev/pkg/client"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 )
 
@@ -25,7 +26,7 @@ func TestAPartitionWhoseLossIsAcceptedContinuesBehindEverythingThatWasAcknowledg
 		sent := f.sendVariety(ctx, t, f.partition)
 		f.sendVariety(ctx, t, other)
 		last := f.feedUpTo(ctx, t, 0, 20)
-		end := f.streamState(ctx, t, f.partition.LogStream()).LastSeq
+		end := f.streamState(ctx, t, messages.LogStream(f.partition)).LastSeq
 		f.loseLog(ctx, t, f.partition)
 
 		if report := f.repair(ctx, t, "orders"); !strings.Contains(report, "partition 0: DAMAGED") {
@@ -105,7 +106,7 @@ func (f *fixture) feedUpTo(ctx context.Context, t *testing.T, acknowledged, end 
 // expectDamaged checks what producers and consumers of a read-only partition hear.
 func (f *fixture) expectDamaged(ctx context.Context, t *testing.T) {
 	t.Helper()
-	damaged := messages.NewError(messages.CodePartitionDamaged, "")
+	damaged := protocol.NewError(protocol.CodePartitionDamaged, "")
 	err := deployment.Eventually(ctx, func(ctx context.Context) error {
 		answer, err := f.conn.RequestWithContext(ctx, f.partition.ProduceSubject(), []byte("lost"))
 		if err != nil {
@@ -130,7 +131,7 @@ func (f *fixture) expectDamaged(ctx context.Context, t *testing.T) {
 }
 
 // takesRecords returns the answer to the first record that the partition takes.
-func (f *fixture) takesRecords(ctx context.Context, t *testing.T) (ack messages.ProduceAck) {
+func (f *fixture) takesRecords(ctx context.Context, t *testing.T) (ack protocol.ProduceAck) {
 	t.Helper()
 	err := deployment.Eventually(ctx, func(ctx context.Context) error {
 		answer, err := f.conn.RequestWithContext(ctx, f.partition.ProduceSubject(), []byte("after the loss"))
@@ -176,7 +177,7 @@ func (f *fixture) sequencedAreJudgedByTheSnapshot(ctx context.Context, t *testin
 	t.Helper()
 	var duplicates, count int32
 	for _, s := range sent {
-		if s.message.Header.Get(messages.HeaderSequence) == "" {
+		if s.message.Header.Get(protocol.HeaderSequence) == "" {
 			continue
 		}
 		count++

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 )
 
@@ -58,7 +58,7 @@ func TestAColdStartOfAThousandProducersHasNoSequenceOutOfOrder(t *testing.T) {
 			t.Errorf("%d of %d producers got all their acknowledgements", complete, newProducers)
 		}
 		took(t, begun, "%d batches of %d new producers, 5 in flight each", newProducers*coldBatches, newProducers)
-		n := f.refusals(ctx, t, messages.CodeOutOfOrderSequence) + f.refusals(ctx, t, messages.CodeOutOfOrderFinal)
+		n := f.refusals(ctx, t, protocol.CodeOutOfOrderSequence) + f.refusals(ctx, t, protocol.CodeOutOfOrderFinal)
 		t.Logf("OUT_OF_ORDER_SEQUENCE_NUMBER: %.0f times", n)
 		if n != 0 {
 			t.Error("should never be")
@@ -87,7 +87,7 @@ func TestAColdStartIsOutOfOrderIfTheTicketIsTakenAfterStaging(t *testing.T) {
 	go func() {
 		defer enough()
 		watched <- deployment.Eventually(patience, func(ctx context.Context) error {
-			n, err := f.refused(ctx, messages.CodeOutOfOrderSequence)
+			n, err := f.refused(ctx, protocol.CodeOutOfOrderSequence)
 			if err == nil && n < many {
 				err = fmt.Errorf("%.0f times", n)
 			}
@@ -97,7 +97,7 @@ func TestAColdStartIsOutOfOrderIfTheTicketIsTakenAfterStaging(t *testing.T) {
 	complete := coldStart(ctx, patience, t, f)
 	enough()
 	err := <-watched
-	n := f.refusals(t.Context(), t, messages.CodeOutOfOrderSequence)
+	n := f.refusals(t.Context(), t, protocol.CodeOutOfOrderSequence)
 	t.Logf("OUT_OF_ORDER_SEQUENCE_NUMBER: %.0f times; %d of %d producers got all their acknowledgements", n, complete, newProducers)
 	if n < many {
 		t.Errorf("should be many: %v", err)

@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 	"laneway.dev/test/history"
 )
@@ -23,7 +23,7 @@ func TestDamageOfOnePartitionLeavesTheOthersWholeAndCanBeSkipped(t *testing.T) {
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.OneProcess, deployment.Options{})
 	const partitions, each, damaged, at = 4, 10, 2, 4
-	topic, err := client.New(f.conn).Admin().CreateTopic(ctx, messages.TopicConfig{Name: "spread", Partitions: partitions})
+	topic, err := client.New(f.conn).Admin().CreateTopic(ctx, protocol.TopicConfig{Name: "spread", Partitions: partitions})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,14 +10,14 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 	"laneway.dev/test/history"
 	"laneway.dev/test/load"
 )
 
 // objectOf returns the file of the object that holds the only batch of a topic.
-func (h *hostile) objectOf(p messages.Partition) string {
+func (h *hostile) objectOf(p protocol.Partition) string {
 	h.t.Helper()
 	entries, err := history.Entries(h.ctx, h.conn, p)
 	if err != nil {
@@ -87,7 +87,7 @@ func (h *hostile) damaged(t *testing.T, topic string) {
 		before := h.labelled(`laneway_frontend_errors_total{error="CORRUPT",`, `request="fetch"`)
 		var shown []string
 		code := h.untilStatus(topic+".0", body, func(m *nats.Msg) { shown = append(shown, string(m.Data)) })
-		if code != messages.CodeCorrupt || strings.Join(shown, "") != "" {
+		if code != protocol.CodeCorrupt || strings.Join(shown, "") != "" {
 			t.Errorf("%s: %s, with %q; want CORRUPT and no data", topic, code.Kind().Name, shown)
 		}
 		if after := h.labelled(`laneway_frontend_errors_total{error="CORRUPT",`, `request="fetch"`); after <= before {

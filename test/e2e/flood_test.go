@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 	"laneway.dev/test/deployment"
 	"laneway.dev/test/load"
 )
@@ -158,7 +158,7 @@ func (f *fixture) startEcho(ctx context.Context, t *testing.T) {
 // echo answers every request with its body, with the connection settings of a
 // frontend, until the process is killed.
 func echo(url string) error {
-	conn, err := nats.Connect(url, wire.Options("echo", zap.NewNop())...)
+	conn, err := nats.Connect(url, transport.Options("echo", zap.NewNop())...)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 	"laneway.dev/test/history"
 	"laneway.dev/test/load"
@@ -71,7 +71,7 @@ func free(t *testing.T, folder string) int64 {
 }
 
 // answersOf returns how many batches of a producer have an acknowledgement, and the last error.
-func answersOf(p *load.Producer) (acked int, last *messages.Error) {
+func answersOf(p *load.Producer) (acked int, last *protocol.Error) {
 	for _, b := range p.Batches() {
 		if b.Ack != nil {
 			acked++
@@ -84,7 +84,7 @@ func answersOf(p *load.Producer) (acked int, last *messages.Error) {
 }
 
 // sendUntil sends one batch after the other until the answers satisfy a condition.
-func sendUntil(ctx context.Context, t *testing.T, p *load.Producer, satisfied func(acked int, last *messages.Error) bool) {
+func sendUntil(ctx context.Context, t *testing.T, p *load.Producer, satisfied func(acked int, last *protocol.Error) bool) {
 	t.Helper()
 	for {
 		if err := errors.Join(p.Send(ctx), p.Settle(ctx)); err != nil {
@@ -106,12 +106,12 @@ func TestAFullDiskRefusesKeepsAndRecovers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sendUntil(ctx, t, p, func(acked int, _ *messages.Error) bool { return acked >= 100 })
+	sendUntil(ctx, t, p, func(acked int, _ *protocol.Error) bool { return acked >= 100 })
 	memory := f.memory(t)
 	remove := fill(t, disk, 32<<20) // half of the reserve
-	sendUntil(ctx, t, p, func(_ int, last *messages.Error) bool { return last != nil })
+	sendUntil(ctx, t, p, func(_ int, last *protocol.Error) bool { return last != nil })
 	_, refusal := answersOf(p)
-	if refusal.Code != messages.CodeFailed || !refusal.Retryable() || !strings.Contains(refusal.Detail, "full") ||
+	if refusal.Code != protocol.CodeFailed || !refusal.Retryable() || !strings.Contains(refusal.Detail, "full") ||
 		!strings.Contains(refusal.Detail, "67108864") {
 		t.Errorf("the answer on a full disk is %v, want FAILED with what is free and what is kept", refusal)
 	}
@@ -125,7 +125,7 @@ func TestAFullDiskRefusesKeepsAndRecovers(t *testing.T) {
 	}
 	remove()
 	acked, _ := answersOf(p)
-	sendUntil(ctx, t, p, func(now int, _ *messages.Error) bool { return now >= acked+10 })
+	sendUntil(ctx, t, p, func(now int, _ *protocol.Error) bool { return now >= acked+10 })
 	if _, err := history.Verify(ctx, f.conn, f.partition, map[string][]load.Batch{p.Name: p.Batches()}); err != nil {
 		t.Error(err)
 	}
@@ -163,9 +163,9 @@ func TestADiskThatOthersHaveFilledIsCuredByARestart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sendUntil(ctx, t, p, func(acked int, _ *messages.Error) bool { return acked >= 10 })
+		sendUntil(ctx, t, p, func(acked int, _ *protocol.Error) bool { return acked >= 10 })
 		remove := fill(t, disk, 0)
-		sendUntil(ctx, t, p, func(int, *messages.Error) bool {
+		sendUntil(ctx, t, p, func(int, *protocol.Error) bool {
 			err := f.Ready(ctx, cures[kind].role)
 			return err != nil && strings.Contains(err.Error(), cures[kind].advice)
 		})

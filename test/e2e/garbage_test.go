@@ -9,6 +9,7 @@ import (
 
 	"laneway.dev/pkg/client"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 	"laneway.dev/test/load"
 )
@@ -16,7 +17,7 @@ import (
 // garbage returns something that is no message of Laneway: random bytes, or a
 // message of a partition that does not exist, cut or altered.
 func garbage(random *rand.Rand) []byte {
-	stranger := messages.Partition{Topic: "nothing", TopicID: random.Uint64(), Number: int32(random.IntN(9)) - 4}
+	stranger := protocol.Partition{Topic: "nothing", TopicID: random.Uint64(), Number: int32(random.IntN(9)) - 4}
 	all := []messages.Message{
 		messages.Stage{Partition: stranger, Epoch: 1, Batches: []messages.StageBatch{{Lane: "l", Number: 1, Remaining: 1000}}},
 		messages.Staged{Partition: stranger, Epoch: 1, Batches: []messages.StagedBatch{{}}},
@@ -37,9 +38,9 @@ func TestGarbageOnAnySubjectDisturbsNobody(t *testing.T) {
 		f := start(t, kind, deployment.Options{})
 		p := f.partition
 		subjects := []string{
-			messages.StageSubject, p.SequencerSubject(), p.ReplicatorSubject(), p.CommittedSubject(),
+			messages.StageSubject, messages.SequencerSubject(p), messages.ReplicatorSubject(p), messages.CommittedSubject(p),
 			messages.FrontendSubject(1), messages.FrontendSubject(2), p.FetchSubject(),
-			messages.TopicAPI + "create", messages.TopicAPI + "info", messages.TopicAPI + "delete", messages.TopicAPI + "list",
+			protocol.TopicAPI + "create", protocol.TopicAPI + "info", protocol.TopicAPI + "delete", protocol.TopicAPI + "list",
 		}
 		f.underLoad(ctx, t, func() map[string][]load.Batch {
 			random := rand.New(rand.NewPCG(1, 2))
@@ -61,9 +62,9 @@ func TestNobodyReachesAServiceByTheReplySubjectOfARequest(t *testing.T) {
 		f := start(t, kind, deployment.Options{})
 		ctx := within(t, time.Minute)
 		f.request(ctx, t, &nats.Msg{Subject: f.partition.ProduceSubject(), Data: []byte("one")})
-		for _, reply := range []string{f.partition.LogSubject(), "$KV.LANEWAY_TOPICS." + f.partition.Topic, messages.TopicAPI + "delete"} {
+		for _, reply := range []string{messages.LogSubject(f.partition), "$KV.LANEWAY_TOPICS." + f.partition.Topic, protocol.TopicAPI + "delete"} {
 			for subject, body := range map[string]string{
-				f.partition.ProduceSubject(): "two", f.partition.FetchSubject(): `{"from":"earliest","max_records":1}`, messages.TopicAPI + "list": "",
+				f.partition.ProduceSubject(): "two", f.partition.FetchSubject(): `{"from":"earliest","max_records":1}`, protocol.TopicAPI + "list": "",
 			} {
 				if err := f.conn.PublishRequest(subject, reply, []byte(body)); err != nil {
 					t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 	"laneway.dev/test/history"
 )
@@ -24,7 +24,7 @@ import (
 type headerBlock struct {
 	block string
 	frame bool          // the body is a batch frame
-	want  messages.Code // of a produce request; CodeOK if it is appended
+	want  protocol.Code // of a produce request; CodeOK if it is appended
 	kept  nats.Header   // with the record
 	// broken says that the block cannot be read as a whole, so that the same is
 	// answered to fetches, credits and requests of every API.
@@ -36,8 +36,8 @@ type headerBlock struct {
 }
 
 const (
-	headerInvalid      = messages.CodeHeaderInvalid
-	headerNotSupported = messages.CodeHeaderNotSupported
+	headerInvalid      = protocol.CodeHeaderInvalid
+	headerNotSupported = protocol.CodeHeaderNotSupported
 )
 
 var headerBlocks = map[string]headerBlock{
@@ -104,7 +104,7 @@ var headerBlocks = map[string]headerBlock{
 	"an expected sequence with a sign":   {block: "NATS/1.0\r\nNats-Expected-Last-Sequence: +1\r\n\r\n", want: headerInvalid, jetStreamRefuses: true},
 	"an empty expected sequence":         {block: "NATS/1.0\r\nNats-Expected-Last-Sequence:\r\n\r\n", want: headerInvalid},
 	"two expected sequences":             {block: "NATS/1.0\r\nNats-Expected-Last-Sequence: 998\r\nNats-Expected-Last-Sequence: 999\r\n\r\n", want: headerInvalid, jetStreamRefuses: true},
-	"an expected sequence and a blank":   {block: "NATS/1.0\r\nNats-Expected-Last-Sequence: 999 \r\n\r\n", want: messages.CodeWrongLastSequence, jetStreamRefuses: true},
+	"an expected sequence and a blank":   {block: "NATS/1.0\r\nNats-Expected-Last-Sequence: 999 \r\n\r\n", want: protocol.CodeWrongLastSequence, jetStreamRefuses: true},
 	"an empty expected stream":           {block: "NATS/1.0\r\nNats-Expected-Stream:\r\nNats-Expected-Stream: X\r\n\r\n", want: headerInvalid},
 	"two producer ids":                   {block: "NATS/1.0\r\nLaneway-Producer-Id: 5\r\nLaneway-Producer-Id: 6\r\nLaneway-Producer-Epoch: 0\r\nLaneway-Sequence: 0\r\n\r\n", want: headerInvalid},
 	"an offset of its own":               {block: "NATS/1.0\r\nLaneway-Offset: 99\r\n\r\n", want: headerNotSupported},
@@ -115,7 +115,7 @@ var headerBlocks = map[string]headerBlock{
 	"a header of its own beside a frame": {block: "NATS/1.0\r\nContent-Type: application/vnd.laneway.batch\r\nX-User: lost\r\n\r\n", want: headerInvalid, frame: true},
 }
 
-func (b *headerBlock) code() messages.Code {
+func (b *headerBlock) code() protocol.Code {
 	if b.broken {
 		return headerInvalid
 	}
@@ -130,14 +130,14 @@ func (b *headerBlock) body() string {
 }
 
 // errorCode reads the answer to a request.
-func errorCode(t *testing.T, answer string) messages.Code {
+func errorCode(t *testing.T, answer string) protocol.Code {
 	t.Helper()
-	var response messages.ErrorResponse
+	var response protocol.ErrorResponse
 	if err := json.Unmarshal([]byte(answer), &response); err != nil {
 		t.Fatalf("%v in %q", err, answer)
 	}
 	if response.Error == nil {
-		return messages.CodeOK
+		return protocol.CodeOK
 	}
 	return response.Error.Code
 }
@@ -154,7 +154,7 @@ func TestHeaderBlocksAreTakenAsAWholeOrRefused(t *testing.T) {
 			if got := errorCode(t, answer); got != b.code() {
 				t.Errorf("%s is answered with %s, want %d", name, answer, b.code())
 			}
-			if b.code() == messages.CodeOK {
+			if b.code() == protocol.CodeOK {
 				kept = append(kept, b.kept)
 			}
 		}
@@ -226,7 +226,7 @@ func compareWithJetStream(ctx context.Context, t *testing.T, f *fixture, raw *ra
 	for _, name := range slices.Sorted(maps.Keys(headerBlocks)) { // some of the answers depend on those before
 		b := headerBlocks[name]
 		answer := raw.request("twin", b.block, b.body())
-		if refused := errorCode(t, answer) != messages.CodeOK; refused != b.jetStreamRefuses {
+		if refused := errorCode(t, answer) != protocol.CodeOK; refused != b.jetStreamRefuses {
 			t.Errorf("JetStream answers %s with %s", name, answer)
 		}
 	}
@@ -234,13 +234,13 @@ func compareWithJetStream(ctx context.Context, t *testing.T, f *fixture, raw *ra
 
 // sendToBoundSubject sends every block to a subject that a topic is bound to.
 func sendToBoundSubject(ctx context.Context, t *testing.T, f *fixture, raw *rawNATS) {
-	if _, err := client.New(f.conn).Admin().CreateTopic(ctx, messages.TopicConfig{Name: "shop", Subjects: []string{"shop.>"}}); err != nil {
+	if _, err := client.New(f.conn).Admin().CreateTopic(ctx, protocol.TopicConfig{Name: "shop", Subjects: []string{"shop.>"}}); err != nil {
 		t.Fatal(err)
 	}
 	for name, b := range headerBlocks {
 		want := b.code()
-		if b.frame && want == messages.CodeOK {
-			want = messages.CodeInvalidRequest // frames are not for bound subjects
+		if b.frame && want == protocol.CodeOK {
+			want = protocol.CodeInvalidRequest // frames are not for bound subjects
 		}
 		if answer := raw.request("shop.new", b.block, b.body()); errorCode(t, answer) != want {
 			t.Errorf("%s is answered with %s, want %d", name, answer, want)
@@ -251,10 +251,10 @@ func sendToBoundSubject(ctx context.Context, t *testing.T, f *fixture, raw *rawN
 // askWithHeaders sends every block with a fetch and with a request of each API.
 func askWithHeaders(t *testing.T, f *fixture, raw *rawNATS) {
 	requests := map[string]string{
-		messages.TopicAPI + "list": `{}`, messages.TopicAPI + "info": `{"name":"orders"}`,
-		messages.TopicAPI + "create": `{"name":"orders"}`, messages.TopicAPI + "delete": `{"name":"nothing"}`,
-		messages.ProducerAPI + "init": `{}`, messages.ProducerAPI + "list": `{"topic":"orders","partition":0}`,
-		messages.ProducerAPI + "info": `{"topic":"orders","producer_id":"1"}`,
+		protocol.TopicAPI + "list": `{}`, protocol.TopicAPI + "info": `{"name":"orders"}`,
+		protocol.TopicAPI + "create": `{"name":"orders"}`, protocol.TopicAPI + "delete": `{"name":"nothing"}`,
+		protocol.ProducerAPI + "init": `{}`, protocol.ProducerAPI + "list": `{"topic":"orders","partition":0}`,
+		protocol.ProducerAPI + "info": `{"topic":"orders","producer_id":"1"}`,
 	}
 	for name, b := range headerBlocks {
 		for subject, body := range requests {

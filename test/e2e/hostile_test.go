@@ -18,12 +18,13 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 	"laneway.dev/test/load"
 )
 
 // noResponders is how the rows say that NATS itself answers: nobody serves the subject.
-const noResponders messages.Code = 503
+const noResponders protocol.Code = 503
 
 // hostile is what a row of bad input has to work with: a connection of its own.
 type hostile struct {
@@ -34,18 +35,18 @@ type hostile struct {
 }
 
 // misdeed sends something bad and returns the code that it is answered with.
-type misdeed func(h *hostile) messages.Code
+type misdeed func(h *hostile) protocol.Code
 
 // produce sends a message to a subject below that of produce requests.
 func produce(target string, header nats.Header, data []byte) misdeed {
-	return func(h *hostile) messages.Code {
-		return h.ask(&nats.Msg{Subject: messages.ProducePrefix + target, Header: header, Data: data})
+	return func(h *hostile) protocol.Code {
+		return h.ask(&nats.Msg{Subject: protocol.ProducePrefix + target, Header: header, Data: data})
 	}
 }
 
 // frame sends what claims to be a batch frame.
 func frame(data []byte) misdeed {
-	return produce("orders.0", nats.Header{messages.HeaderContentType: {messages.ContentTypeBatch}}, data)
+	return produce("orders.0", nats.Header{protocol.HeaderContentType: {protocol.ContentTypeBatch}}, data)
 }
 
 // header sends a record with one header.
@@ -55,13 +56,13 @@ func header(name, value string) misdeed {
 
 // api sends a request of the topic API.
 func api(operation, body string) misdeed {
-	return func(h *hostile) messages.Code {
-		return h.ask(&nats.Msg{Subject: messages.TopicAPI + operation, Data: []byte(body)})
+	return func(h *hostile) protocol.Code {
+		return h.ask(&nats.Msg{Subject: protocol.TopicAPI + operation, Data: []byte(body)})
 	}
 }
 
 // ask sends a request and returns the code of the JSON error that answers it.
-func (h *hostile) ask(m *nats.Msg) messages.Code {
+func (h *hostile) ask(m *nats.Msg) protocol.Code {
 	answer, err := h.conn.RequestMsgWithContext(h.ctx, m)
 	if errors.Is(err, nats.ErrNoResponders) {
 		return noResponders
@@ -69,12 +70,12 @@ func (h *hostile) ask(m *nats.Msg) messages.Code {
 	if err != nil {
 		h.t.Fatalf("%s: %v", m.Subject, err)
 	}
-	var response messages.ErrorResponse
+	var response protocol.ErrorResponse
 	if err := json.Unmarshal(answer.Data, &response); err != nil {
 		h.t.Fatalf("%s: %v in %q", m.Subject, err, answer.Data)
 	}
 	if response.Error == nil {
-		return messages.CodeOK
+		return protocol.CodeOK
 	}
 	if response.Error.Error() == "" || response.Error.Code.Kind().Action == "" {
 		h.t.Errorf("%s: %s does not say what to do", m.Subject, answer.Data)
@@ -84,20 +85,20 @@ func (h *hostile) ask(m *nats.Msg) messages.Code {
 
 // fetch sends a fetch request and returns how the fetch ends.
 func fetch(target, body string) misdeed {
-	return func(h *hostile) messages.Code {
+	return func(h *hostile) protocol.Code {
 		return h.untilStatus(target, body, func(*nats.Msg) {})
 	}
 }
 
 // untilStatus fetches until the last status, and shows what comes before it.
-func (h *hostile) untilStatus(target, body string, show func(*nats.Msg)) messages.Code {
+func (h *hostile) untilStatus(target, body string, show func(*nats.Msg)) protocol.Code {
 	inbox := h.conn.NewInbox()
 	answers, err := h.conn.SubscribeSync(inbox)
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	defer func() { _ = answers.Unsubscribe() }()
-	if err := h.conn.PublishRequest(messages.FetchPrefix+target, inbox, []byte(body)); err != nil {
+	if err := h.conn.PublishRequest(protocol.FetchPrefix+target, inbox, []byte(body)); err != nil {
 		h.t.Fatal(err)
 	}
 	for {
@@ -116,29 +117,29 @@ func (h *hostile) untilStatus(target, body string, show func(*nats.Msg)) message
 }
 
 // ended says whether a message is the last one of a fetch, and with what code.
-func ended(m *nats.Msg) (messages.Code, bool) {
-	status, name := m.Header.Get(messages.HeaderStatus), m.Header.Get(messages.HeaderError)
+func ended(m *nats.Msg) (protocol.Code, bool) {
+	status, name := m.Header.Get(protocol.HeaderStatus), m.Header.Get(protocol.HeaderError)
 	switch {
-	case status == "" || m.Header.Get(messages.HeaderOffset) != "" || status == messages.StatusHeartbeat, status == messages.StatusGap:
-		return messages.CodeOK, false
+	case status == "" || m.Header.Get(protocol.HeaderOffset) != "" || status == protocol.StatusHeartbeat, status == protocol.StatusGap:
+		return protocol.CodeOK, false
 	case name == "":
-		return messages.CodeOK, true
+		return protocol.CodeOK, true
 	}
-	for _, code := range messages.Codes() {
-		if code.Kind().Name == name && m.Header.Get(messages.HeaderDesc) != "" {
+	for _, code := range protocol.Codes() {
+		if code.Kind().Name == name && m.Header.Get(protocol.HeaderDesc) != "" {
 			return code, true
 		}
 	}
-	return messages.CodeInternal, true
+	return protocol.CodeInternal, true
 }
 
 // internal sends something to a subject of the services, to which nobody answers.
-func internal(subject func(p messages.Partition) string, data []byte) misdeed {
-	return func(h *hostile) messages.Code {
+func internal(subject func(p protocol.Partition) string, data []byte) misdeed {
+	return func(h *hostile) protocol.Code {
 		if err := errors.Join(h.conn.Publish(subject(h.partition), data), h.conn.FlushWithContext(h.ctx)); err != nil {
 			h.t.Fatal(err)
 		}
-		return messages.CodeOK
+		return protocol.CodeOK
 	}
 }
 
@@ -156,22 +157,22 @@ func deep(levels int) string { return strings.Repeat("[", levels) + strings.Repe
 
 // msgpack of a frame and of an internal message, and what is wrong about them.
 var (
-	goodFrame     = messages.EncodeRecord(messages.Record{Value: []byte("value")})
-	undeliverable = messages.EncodeRecord(messages.Record{Headers: []messages.Header{{Name: "H", Value: "v\r\nStatus: 204"}}})
+	goodFrame     = protocol.EncodeRecord(protocol.Record{Value: []byte("value")})
+	undeliverable = protocol.EncodeRecord(protocol.Record{Headers: []protocol.Header{{Name: "H", Value: "v\r\nStatus: 204"}}})
 	absurdCount   = []byte{0x92, 0x01, 0xdd, 0xff, 0xff, 0xff, 0xff}
 	otherFrame    = append([]byte{0x92, 0x63}, goodFrame[2:]...)
-	goodMessage   = messages.Encode(messages.Hello{Partition: messages.Partition{Topic: "orders"}})
+	goodMessage   = messages.Encode(messages.Hello{Partition: protocol.Partition{Topic: "orders"}})
 )
 
 // claiming returns a frame of one record with a header that it cannot have.
 func claiming(name string) []byte {
-	return messages.EncodeRecord(messages.Record{Headers: []messages.Header{{Name: name, Value: "1"}}})
+	return protocol.EncodeRecord(protocol.Record{Headers: []protocol.Header{{Name: name, Value: "1"}}})
 }
 
 // producing are the bad produce requests.
 var producing = map[string]struct {
 	do   misdeed
-	want messages.Code
+	want protocol.Code
 }{
 	"a topic that is not there":          {produce("nothing.0", nil, nil), noResponders},
 	"a partition that is not there":      {produce("orders.1", nil, nil), noResponders},
@@ -180,90 +181,90 @@ var producing = map[string]struct {
 	"wildcards for topic and partition":  {produce("*.*", nil, nil), noResponders},
 	"a full wildcard":                    {produce(">", nil, nil), noResponders},
 	"a topic's name with dots":           {produce("or.ders.0", nil, nil), noResponders},
-	"a record over the topic's limit":    {produce("orders.0", nil, make([]byte, 3<<20)), messages.CodeMessageTooLarge},
-	"a batch over what NATS carries on":  {frame(largeBatch(8<<20 - 1000)), messages.CodeMaxPayload},
-	"a frame that is empty":              {frame(nil), messages.CodeMalformedBatch},
-	"a frame that is no msgpack":         {frame([]byte("{\"records\":[]}")), messages.CodeMalformedBatch},
-	"a frame that is cut":                {frame(goodFrame[:len(goodFrame)-2]), messages.CodeMalformedBatch},
-	"a frame with bytes behind it":       {frame(append(slices.Clone(goodFrame), 0)), messages.CodeMalformedBatch},
-	"a frame of another version":         {frame(otherFrame), messages.CodeMalformedBatch},
-	"a frame with an absurd count":       {frame(absurdCount), messages.CodeMalformedBatch},
-	"a frame without records":            {frame([]byte{0x92, 0x01, 0x90}), messages.CodeEmptyBatch},
-	"64 KiB in one header":               {header("H", strings.Repeat("v", 64<<10)), messages.CodeHeadersTooLarge},
-	"64 KiB in 200 headers":              {produce("orders.0", manyHeaders(200, 64<<10/200), nil), messages.CodeHeadersTooLarge},
-	"thousands of headers":               {produce("orders.0", manyHeaders(5000, 1), nil), messages.CodeHeadersTooLarge},
-	"a header that cannot be delivered":  {frame(undeliverable), messages.CodeHeaderInvalid},
-	"a frame's record with an offset":    {frame(claiming(messages.HeaderOffset)), messages.CodeHeaderNotSupported},
-	"a frame's record with a message id": {frame(claiming(messages.HeaderMessageID)), messages.CodeHeaderNotSupported},
-	"a frame's record with an odd name":  {frame(claiming("X-Trace/Id")), messages.CodeHeaderInvalid},
-	"a lane's name that is too long":     {header(messages.HeaderProducer, strings.Repeat("p", 300)), messages.CodeHeaderInvalid},
-	"a message id that is too long":      {header(messages.HeaderMessageID, strings.Repeat("i", 2000)), messages.CodeHeaderInvalid},
-	"a NATS header that is not honoured": {header("Nats-Rollup", "sub"), messages.CodeHeaderNotSupported},
-	"a header of Laneway's own":          {header(messages.HeaderOffset, "1"), messages.CodeHeaderNotSupported},
-	"another stream's name":              {header(messages.HeaderExpectedStream, "ORDERS"), messages.CodeStreamMismatch},
+	"a record over the topic's limit":    {produce("orders.0", nil, make([]byte, 3<<20)), protocol.CodeMessageTooLarge},
+	"a batch over what NATS carries on":  {frame(largeBatch(8<<20 - 1000)), protocol.CodeMaxPayload},
+	"a frame that is empty":              {frame(nil), protocol.CodeMalformedBatch},
+	"a frame that is no msgpack":         {frame([]byte("{\"records\":[]}")), protocol.CodeMalformedBatch},
+	"a frame that is cut":                {frame(goodFrame[:len(goodFrame)-2]), protocol.CodeMalformedBatch},
+	"a frame with bytes behind it":       {frame(append(slices.Clone(goodFrame), 0)), protocol.CodeMalformedBatch},
+	"a frame of another version":         {frame(otherFrame), protocol.CodeMalformedBatch},
+	"a frame with an absurd count":       {frame(absurdCount), protocol.CodeMalformedBatch},
+	"a frame without records":            {frame([]byte{0x92, 0x01, 0x90}), protocol.CodeEmptyBatch},
+	"64 KiB in one header":               {header("H", strings.Repeat("v", 64<<10)), protocol.CodeHeadersTooLarge},
+	"64 KiB in 200 headers":              {produce("orders.0", manyHeaders(200, 64<<10/200), nil), protocol.CodeHeadersTooLarge},
+	"thousands of headers":               {produce("orders.0", manyHeaders(5000, 1), nil), protocol.CodeHeadersTooLarge},
+	"a header that cannot be delivered":  {frame(undeliverable), protocol.CodeHeaderInvalid},
+	"a frame's record with an offset":    {frame(claiming(protocol.HeaderOffset)), protocol.CodeHeaderNotSupported},
+	"a frame's record with a message id": {frame(claiming(protocol.HeaderMessageID)), protocol.CodeHeaderNotSupported},
+	"a frame's record with an odd name":  {frame(claiming("X-Trace/Id")), protocol.CodeHeaderInvalid},
+	"a lane's name that is too long":     {header(protocol.HeaderProducer, strings.Repeat("p", 300)), protocol.CodeHeaderInvalid},
+	"a message id that is too long":      {header(protocol.HeaderMessageID, strings.Repeat("i", 2000)), protocol.CodeHeaderInvalid},
+	"a NATS header that is not honoured": {header("Nats-Rollup", "sub"), protocol.CodeHeaderNotSupported},
+	"a header of Laneway's own":          {header(protocol.HeaderOffset, "1"), protocol.CodeHeaderNotSupported},
+	"another stream's name":              {header(protocol.HeaderExpectedStream, "ORDERS"), protocol.CodeStreamMismatch},
 }
 
 // fetching are the bad fetch requests.
 var fetching = map[string]struct {
 	do   misdeed
-	want messages.Code
+	want protocol.Code
 }{
 	"a topic that is not there":     {fetch("nothing.0", `{"offset":0}`), noResponders},
 	"a partition that is not there": {fetch("orders.7", `{"offset":0}`), noResponders},
-	"beyond the end":                {fetch("orders.0", `{"offset":1000000000000}`), messages.CodeOffsetOutOfRange},
-	"below the start":               {fetch("orders.0", `{"offset":-1}`), messages.CodeOffsetOutOfRange},
-	"an offset that is no int64":    {fetch("orders.0", `{"offset":1e30}`), messages.CodeInvalidRequest},
-	"an offset that is a word":      {fetch("orders.0", `{"offset":"first"}`), messages.CodeInvalidRequest},
-	"negative max_bytes":            {fetch("orders.0", `{"offset":0,"max_bytes":-1}`), messages.CodeInvalidRequest},
-	"negative max_records":          {fetch("orders.0", `{"offset":0,"max_records":-1}`), messages.CodeInvalidRequest},
-	"negative max_wait_ms":          {fetch("orders.0", `{"offset":0,"max_wait_ms":-1}`), messages.CodeInvalidRequest},
-	"a negative window":             {fetch("orders.0", `{"offset":0,"window_bytes":-1}`), messages.CodeInvalidRequest},
-	"no start":                      {fetch("orders.0", `{}`), messages.CodeInvalidRequest},
-	"two starts":                    {fetch("orders.0", `{"offset":0,"from":"latest"}`), messages.CodeInvalidRequest},
-	"a start that is unheard of":    {fetch("orders.0", `{"from":"*"}`), messages.CodeInvalidRequest},
-	"a field that is unheard of":    {fetch("orders.0", `{"offset":0,"subject":">"}`), messages.CodeInvalidRequest},
-	"nothing":                       {fetch("orders.0", ``), messages.CodeInvalidRequest},
-	"no JSON":                       {fetch("orders.0", `offset=0`), messages.CodeInvalidRequest},
-	"two requests in one":           {fetch("orders.0", `{"offset":0}{"offset":0}`), messages.CodeInvalidRequest},
-	"deep JSON":                     {fetch("orders.0", deep(1<<20)), messages.CodeInvalidRequest},
-	"a credit that is garbage":      {garbageCredit("much"), messages.CodeInvalidRequest},
-	"a credit that is negative":     {garbageCredit("-5"), messages.CodeInvalidRequest},
-	"a credit of a megabyte":        {garbageCredit(strings.Repeat("9", 1<<20)), messages.CodeInvalidRequest},
-	"more fetches than are allowed": {tooManyFetches, messages.CodeTooManyFetches},
+	"beyond the end":                {fetch("orders.0", `{"offset":1000000000000}`), protocol.CodeOffsetOutOfRange},
+	"below the start":               {fetch("orders.0", `{"offset":-1}`), protocol.CodeOffsetOutOfRange},
+	"an offset that is no int64":    {fetch("orders.0", `{"offset":1e30}`), protocol.CodeInvalidRequest},
+	"an offset that is a word":      {fetch("orders.0", `{"offset":"first"}`), protocol.CodeInvalidRequest},
+	"negative max_bytes":            {fetch("orders.0", `{"offset":0,"max_bytes":-1}`), protocol.CodeInvalidRequest},
+	"negative max_records":          {fetch("orders.0", `{"offset":0,"max_records":-1}`), protocol.CodeInvalidRequest},
+	"negative max_wait_ms":          {fetch("orders.0", `{"offset":0,"max_wait_ms":-1}`), protocol.CodeInvalidRequest},
+	"a negative window":             {fetch("orders.0", `{"offset":0,"window_bytes":-1}`), protocol.CodeInvalidRequest},
+	"no start":                      {fetch("orders.0", `{}`), protocol.CodeInvalidRequest},
+	"two starts":                    {fetch("orders.0", `{"offset":0,"from":"latest"}`), protocol.CodeInvalidRequest},
+	"a start that is unheard of":    {fetch("orders.0", `{"from":"*"}`), protocol.CodeInvalidRequest},
+	"a field that is unheard of":    {fetch("orders.0", `{"offset":0,"subject":">"}`), protocol.CodeInvalidRequest},
+	"nothing":                       {fetch("orders.0", ``), protocol.CodeInvalidRequest},
+	"no JSON":                       {fetch("orders.0", `offset=0`), protocol.CodeInvalidRequest},
+	"two requests in one":           {fetch("orders.0", `{"offset":0}{"offset":0}`), protocol.CodeInvalidRequest},
+	"deep JSON":                     {fetch("orders.0", deep(1<<20)), protocol.CodeInvalidRequest},
+	"a credit that is garbage":      {garbageCredit("much"), protocol.CodeInvalidRequest},
+	"a credit that is negative":     {garbageCredit("-5"), protocol.CodeInvalidRequest},
+	"a credit of a megabyte":        {garbageCredit(strings.Repeat("9", 1<<20)), protocol.CodeInvalidRequest},
+	"more fetches than are allowed": {tooManyFetches, protocol.CodeTooManyFetches},
 }
 
 // administering are the bad requests of the topic API.
 var administering = map[string]struct {
 	do   misdeed
-	want messages.Code
+	want protocol.Code
 }{
-	"a name with dots":           {api("create", `{"name":"a.b"}`), messages.CodeInvalidTopicName},
-	"a name with spaces":         {api("create", `{"name":"a b"}`), messages.CodeInvalidTopicName},
-	"a name that is a wildcard":  {api("create", `{"name":"*"}`), messages.CodeInvalidTopicName},
-	"a name that matches all":    {api("create", `{"name":">"}`), messages.CodeInvalidTopicName},
-	"no name":                    {api("create", `{}`), messages.CodeInvalidTopicName},
-	"a name that is too long":    {api("create", `{"name":"`+strings.Repeat("n", 65)+`"}`), messages.CodeInvalidTopicName},
-	"a name with a path":         {api("create", `{"name":"../../etc"}`), messages.CodeInvalidTopicName},
-	"a name that is a number":    {api("create", `{"name":1}`), messages.CodeInvalidRequest},
-	"negative partitions":        {api("create", `{"name":"t","partitions":-1}`), messages.CodeInvalidRequest},
-	"absurdly many partitions":   {api("create", `{"name":"t","partitions":1000000000}`), messages.CodeInvalidRequest},
-	"partitions that are a list": {api("create", `{"name":"t","partitions":[1]}`), messages.CodeInvalidRequest},
-	"absurdly large records":     {api("create", `{"name":"t","max_record_bytes":9223372036854775807}`), messages.CodeInvalidRequest},
-	"a field that is unheard of": {api("create", `{"name":"t","replicas":3}`), messages.CodeInvalidRequest},
-	"a topic that exists":        {api("create", `{"name":"orders"}`), messages.CodeTopicExists},
-	"no JSON":                    {api("create", `name=t`), messages.CodeInvalidRequest},
-	"nothing":                    {api("create", ``), messages.CodeInvalidRequest},
-	"deep JSON":                  {api("create", deep(20000)), messages.CodeInvalidRequest},
-	"huge JSON":                  {api("create", `{"name":"`+strings.Repeat("n", 4<<20)+`"}`), messages.CodeInvalidRequest},
-	"info without a topic":       {api("info", `{"name":"nothing"}`), messages.CodeUnknownTopic},
-	"info of a wildcard":         {api("info", `{"name":"*"}`), messages.CodeInvalidTopicName},
-	"delete without a topic":     {api("delete", `{"name":"nothing"}`), messages.CodeUnknownTopic},
-	"delete of everything":       {api("delete", `{"name":">"}`), messages.CodeInvalidTopicName},
+	"a name with dots":           {api("create", `{"name":"a.b"}`), protocol.CodeInvalidTopicName},
+	"a name with spaces":         {api("create", `{"name":"a b"}`), protocol.CodeInvalidTopicName},
+	"a name that is a wildcard":  {api("create", `{"name":"*"}`), protocol.CodeInvalidTopicName},
+	"a name that matches all":    {api("create", `{"name":">"}`), protocol.CodeInvalidTopicName},
+	"no name":                    {api("create", `{}`), protocol.CodeInvalidTopicName},
+	"a name that is too long":    {api("create", `{"name":"`+strings.Repeat("n", 65)+`"}`), protocol.CodeInvalidTopicName},
+	"a name with a path":         {api("create", `{"name":"../../etc"}`), protocol.CodeInvalidTopicName},
+	"a name that is a number":    {api("create", `{"name":1}`), protocol.CodeInvalidRequest},
+	"negative partitions":        {api("create", `{"name":"t","partitions":-1}`), protocol.CodeInvalidRequest},
+	"absurdly many partitions":   {api("create", `{"name":"t","partitions":1000000000}`), protocol.CodeInvalidRequest},
+	"partitions that are a list": {api("create", `{"name":"t","partitions":[1]}`), protocol.CodeInvalidRequest},
+	"absurdly large records":     {api("create", `{"name":"t","max_record_bytes":9223372036854775807}`), protocol.CodeInvalidRequest},
+	"a field that is unheard of": {api("create", `{"name":"t","replicas":3}`), protocol.CodeInvalidRequest},
+	"a topic that exists":        {api("create", `{"name":"orders"}`), protocol.CodeTopicExists},
+	"no JSON":                    {api("create", `name=t`), protocol.CodeInvalidRequest},
+	"nothing":                    {api("create", ``), protocol.CodeInvalidRequest},
+	"deep JSON":                  {api("create", deep(20000)), protocol.CodeInvalidRequest},
+	"huge JSON":                  {api("create", `{"name":"`+strings.Repeat("n", 4<<20)+`"}`), protocol.CodeInvalidRequest},
+	"info without a topic":       {api("info", `{"name":"nothing"}`), protocol.CodeUnknownTopic},
+	"info of a wildcard":         {api("info", `{"name":"*"}`), protocol.CodeInvalidTopicName},
+	"delete without a topic":     {api("delete", `{"name":"nothing"}`), protocol.CodeUnknownTopic},
+	"delete of everything":       {api("delete", `{"name":">"}`), protocol.CodeInvalidTopicName},
 }
 
 // garbageCredit opens a fetch that waits and answers its heartbeat with garbage.
 func garbageCredit(word string) misdeed {
-	return func(h *hostile) messages.Code {
+	return func(h *hostile) protocol.Code {
 		sent := false
 		return h.untilStatus("orders.0", `{"from":"earliest","follow":true,"window_bytes":10}`, func(m *nats.Msg) {
 			if sent {
@@ -279,7 +280,7 @@ func garbageCredit(word string) misdeed {
 
 // tooManyFetches opens far more fetches than a frontend allows, grants nothing, answers
 // heartbeats so that none of them ends for its silence, and leaves them.
-func tooManyFetches(h *hostile) messages.Code {
+func tooManyFetches(h *hostile) protocol.Code {
 	const fetches, limit = 3000, 1024
 	conn := h.Connect()
 	defer conn.Close()
@@ -311,35 +312,35 @@ func tooManyFetches(h *hostile) messages.Code {
 		}
 		heard[m.Subject] = true
 		switch code, last := ended(m); {
-		case code == messages.CodeTooManyFetches:
+		case code == protocol.CodeTooManyFetches:
 			refused++
 		case last: // for any other reason
 			delete(open, m.Subject)
 		case m.Reply != "":
 			open[m.Subject] = m.Reply
-			if m.Header.Get(messages.HeaderStatus) == messages.StatusHeartbeat {
+			if m.Header.Get(protocol.HeaderStatus) == protocol.StatusHeartbeat {
 				say(m.Reply, "0")
 			}
 		}
 	}
 	for _, credit := range open {
-		say(credit, messages.CancelFetch)
+		say(credit, protocol.CancelFetch)
 	}
 	if err := conn.FlushWithContext(h.ctx); err != nil {
 		h.t.Fatal(err)
 	}
 	h.AwaitMetric(h.ctx, deployment.Frontend, "laneway_frontend_fetches", func(v float64) bool { return v < limit/2 })
 	if refused == 0 {
-		return messages.CodeOK
+		return protocol.CodeOK
 	}
-	return messages.CodeTooManyFetches
+	return protocol.CodeTooManyFetches
 }
 
 // run runs rows of bad requests of a kind. Each must be answered with its code,
 // and counted under its name.
 func (h *hostile) run(t *testing.T, kind string, rows map[string]struct {
 	do   misdeed
-	want messages.Code
+	want protocol.Code
 },
 ) {
 	for _, name := range slices.Sorted(maps.Keys(rows)) {
@@ -400,11 +401,11 @@ func (h *hostile) malformed(t *testing.T) {
 		"another version": append([]byte{goodMessage[0], 0x63}, goodMessage[2:]...),
 		"an absurd count": absurdCount,
 	}
-	targets := map[string]func(messages.Partition) string{
-		deployment.Stager:     func(messages.Partition) string { return messages.StageSubject },
-		deployment.Sequencer:  messages.Partition.SequencerSubject,
-		deployment.Replicator: messages.Partition.ReplicatorSubject,
-		deployment.Frontend:   messages.Partition.CommittedSubject,
+	targets := map[string]func(protocol.Partition) string{
+		deployment.Stager:     func(protocol.Partition) string { return messages.StageSubject },
+		deployment.Sequencer:  messages.SequencerSubject,
+		deployment.Replicator: messages.ReplicatorSubject,
+		deployment.Frontend:   messages.CommittedSubject,
 	}
 	for service, subject := range targets {
 		metric := fmt.Sprintf("laneway_%s_malformed_total", service)

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 	"laneway.dev/test/history"
 	"laneway.dev/test/load"
@@ -46,7 +46,7 @@ func publish(ctx context.Context, p *client.Producer, name string, n int) (clien
 }
 
 // refusals returns how many batches were refused with an error so far.
-func (f *fixture) refusals(ctx context.Context, t *testing.T, code messages.Code) float64 {
+func (f *fixture) refusals(ctx context.Context, t *testing.T, code protocol.Code) float64 {
 	t.Helper()
 	n, err := f.refused(ctx, code)
 	if err != nil {
@@ -55,7 +55,7 @@ func (f *fixture) refusals(ctx context.Context, t *testing.T, code messages.Code
 	return n
 }
 
-func (f *fixture) refused(ctx context.Context, code messages.Code) (float64, error) {
+func (f *fixture) refused(ctx context.Context, code protocol.Code) (float64, error) {
 	return f.Sample(ctx, deployment.Frontend,
 		fmt.Sprintf(`laneway_frontend_errors_total{error=%q,`, code.Kind().Name), `request="produce"`)
 }

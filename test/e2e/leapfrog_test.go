@@ -9,7 +9,7 @@ import (
 
 	"laneway.dev/internal/fault"
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 )
 
@@ -45,14 +45,14 @@ func (l *leapfrog) send(ctx context.Context, n int) client.Future {
 
 // landed checks that the application sees two successes, and that on the way the
 // second batch was refused, and one for another reason if there is to be one.
-func (l *leapfrog) landed(ctx context.Context, others ...messages.Code) {
+func (l *leapfrog) landed(ctx context.Context, others ...protocol.Code) {
 	l.t.Helper()
 	for n, future := range []client.Future{l.first, l.second} {
 		if ack, err := future.Wait(ctx); err != nil || ack.Offset != int64(n) {
 			l.t.Fatalf("batch %d: %+v, %v", n, ack, err)
 		}
 	}
-	for _, code := range append(others, messages.CodeOutOfOrderSequence) {
+	for _, code := range append(others, protocol.CodeOutOfOrderSequence) {
 		if l.refusals(ctx, l.t, code) == 0 {
 			l.t.Errorf("no batch was refused with %s: the test has not tested what it is for", code.Kind().Name)
 		}
@@ -103,7 +103,7 @@ func TestTheSecondBatchWaitsForTheFirstThatCannotBeStaged(t *testing.T) {
 		l.first = l.send(ctx, 0)
 		l.uploading(ctx)
 		l.second = l.send(ctx, 1)
-		l.landed(ctx, messages.CodeFailed)
+		l.landed(ctx, protocol.CodeFailed)
 	})
 }
 
@@ -117,7 +117,7 @@ func TestTheSecondBatchWaitsForTheFirstThatIsRefusedAtAdmission(t *testing.T) {
 		c := f.client(t, f.URL())
 		// Whether the second one is sent before the first is refused is up to the
 		// schedule, so it is tried with one producer after the other.
-		for round := 0; f.refusals(ctx, t, messages.CodeOutOfOrderSequence) == 0; round++ {
+		for round := 0; f.refusals(ctx, t, protocol.CodeOutOfOrderSequence) == 0; round++ {
 			if err := f.conn.PublishRequest(f.partition.ProduceSubject(), f.conn.NewInbox(), make([]byte, 60<<10)); err != nil {
 				t.Fatal(err)
 			}
@@ -140,7 +140,7 @@ func TestTheSecondBatchWaitsForTheFirstThatIsRefusedAtAdmission(t *testing.T) {
 				before = ack.Offset
 			}
 		}
-		if f.refusals(ctx, t, messages.CodeOverloaded) == 0 {
+		if f.refusals(ctx, t, protocol.CodeOverloaded) == 0 {
 			t.Error("nothing was refused at admission")
 		}
 	})

@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 )
 
@@ -18,9 +18,9 @@ const largeRecords = 5
 
 // largeBatch returns a frame of about so many bytes.
 func largeBatch(size int) []byte {
-	var frame messages.FrameBuilder
+	var frame protocol.FrameBuilder
 	for range largeRecords {
-		frame.Append(messages.Record{Value: bytes.Repeat([]byte("x"), size/largeRecords-16)})
+		frame.Append(protocol.Record{Value: bytes.Repeat([]byte("x"), size/largeRecords-16)})
 	}
 	return frame.Bytes()
 }
@@ -31,19 +31,19 @@ func TestTheLargestBatchPassesEveryHopAndALargerOneIsRefused(t *testing.T) {
 		f := start(t, kind, deployment.Options{})
 		c := client.New(f.conn)
 		defer c.Close()
-		topic, err := c.Admin().CreateTopic(ctx, messages.TopicConfig{Name: "large", MaxRecordBytes: messages.MaxRecordBytesLimit})
+		topic, err := c.Admin().CreateTopic(ctx, protocol.TopicConfig{Name: "large", MaxRecordBytes: protocol.MaxRecordBytesLimit})
 		if err != nil {
 			t.Fatal(err)
 		}
-		send := func(frame []byte) messages.ProduceAck {
+		send := func(frame []byte) protocol.ProduceAck {
 			t.Helper()
 			return f.request(ctx, t, &nats.Msg{
 				Subject: topic.Partition(0).ProduceSubject(), Data: frame,
-				Header: nats.Header{messages.HeaderContentType: {messages.ContentTypeBatch}},
+				Header: nats.Header{protocol.HeaderContentType: {protocol.ContentTypeBatch}},
 			})
 		}
 		const maxPayload, room = 8 << 20, 16 << 10
-		if ack := send(largeBatch(maxPayload - room/2)); ack.Error == nil || ack.Error.Code != messages.CodeMaxPayload {
+		if ack := send(largeBatch(maxPayload - room/2)); ack.Error == nil || ack.Error.Code != protocol.CodeMaxPayload {
 			t.Errorf("a batch without room for its envelope is answered %+v, want MAX_PAYLOAD_EXCEEDED", ack)
 		}
 		if ack := send(largeBatch(maxPayload - room)); ack.Error != nil {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 	"laneway.dev/test/history"
 	"laneway.dev/test/load"
@@ -46,7 +46,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 type fixture struct {
 	*deployment.Deployment
 	conn      *nats.Conn
-	partition messages.Partition
+	partition protocol.Partition
 }
 
 func start(t *testing.T, kind deployment.Kind, options deployment.Options) *fixture {
@@ -86,7 +86,7 @@ func (f *fixture) forget(ctx context.Context) {
 }
 
 // request sends a record and returns the answer.
-func (f *fixture) request(ctx context.Context, t *testing.T, m *nats.Msg) messages.ProduceAck {
+func (f *fixture) request(ctx context.Context, t *testing.T, m *nats.Msg) protocol.ProduceAck {
 	t.Helper()
 	if m.Subject == "" {
 		m.Subject = f.partition.ProduceSubject()

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 )
 
@@ -29,7 +29,7 @@ func TestTopicIsLimitedToWhatNATSCarries(t *testing.T) {
 	}
 	c := client.New(f.conn)
 	defer c.Close()
-	topic, err := c.Admin().CreateTopic(ctx, messages.TopicConfig{Name: "default"})
+	topic, err := c.Admin().CreateTopic(ctx, protocol.TopicConfig{Name: "default"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 	"laneway.dev/test/history"
 )
@@ -19,9 +19,9 @@ import (
 // record returns a message with a value.
 func record(value string) *nats.Msg { return &nats.Msg{Data: []byte(value)} }
 
-func ackOf(t *testing.T, data []byte) messages.ProduceAck {
+func ackOf(t *testing.T, data []byte) protocol.ProduceAck {
 	t.Helper()
-	var ack messages.ProduceAck
+	var ack protocol.ProduceAck
 	if err := json.Unmarshal(data, &ack); err != nil {
 		t.Fatalf("%v in %q", err, data)
 	}
@@ -29,7 +29,7 @@ func ackOf(t *testing.T, data []byte) messages.ProduceAck {
 }
 
 // values fetches the values of a partition.
-func (f *fixture) values(ctx context.Context, t *testing.T, partition messages.Partition) []string {
+func (f *fixture) values(ctx context.Context, t *testing.T, partition protocol.Partition) []string {
 	t.Helper()
 	records, err := history.Records(ctx, f.conn, partition)
 	if err != nil {
@@ -133,7 +133,7 @@ func TestARecordOfTheLargestSizeIsTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := js.Publish(within(t, time.Minute), f.partition.ProduceSubject(), make([]byte, messages.DefaultMaxRecordBytes)); err != nil {
+	if _, err := js.Publish(within(t, time.Minute), f.partition.ProduceSubject(), make([]byte, protocol.DefaultMaxRecordBytes)); err != nil {
 		t.Error(err)
 	}
 }
@@ -171,9 +171,9 @@ func TestADuplicateMessageIDIsAnsweredWithTheOriginalOffset(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{})
-		send := func(value, id string) messages.ProduceAck {
+		send := func(value, id string) protocol.ProduceAck {
 			m := record(value)
-			m.Header = nats.Header{messages.HeaderMessageID: {id}}
+			m.Header = nats.Header{protocol.HeaderMessageID: {id}}
 			return f.request(ctx, t, m)
 		}
 		for n, want := range []struct {
@@ -206,7 +206,7 @@ func TestTopicsAreApart(t *testing.T) {
 		f := start(t, kind, deployment.Options{})
 		other := f.CreateTopic(f.conn, "invoices").Partition(0)
 		for n := range 10 {
-			for _, p := range []messages.Partition{f.partition, other} {
+			for _, p := range []protocol.Partition{f.partition, other} {
 				m := record(fmt.Sprintf("%s %d", p.Topic, n))
 				m.Subject = p.ProduceSubject()
 				if ack := f.request(ctx, t, m); ack.Error != nil || ack.Offset != int64(n) || ack.Topic != p.Topic {
@@ -214,7 +214,7 @@ func TestTopicsAreApart(t *testing.T) {
 				}
 			}
 		}
-		for _, p := range []messages.Partition{f.partition, other} {
+		for _, p := range []protocol.Partition{f.partition, other} {
 			for n, value := range f.values(ctx, t, p) {
 				if value != fmt.Sprintf("%s %d", p.Topic, n) {
 					t.Errorf("offset %d of %s has %q", n, p.Topic, value)

@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 )
 
@@ -25,7 +25,7 @@ func (f *fixture) producerAPI(ctx context.Context, t *testing.T, action string, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := f.conn.RequestWithContext(ctx, messages.ProducerAPI+action, body)
+	answer, err := f.conn.RequestWithContext(ctx, protocol.ProducerAPI+action, body)
 	if err != nil {
 		t.Fatalf("producer %s: %v", action, err)
 	}
@@ -35,10 +35,10 @@ func (f *fixture) producerAPI(ctx context.Context, t *testing.T, action string, 
 }
 
 // initNamed begins an instance of a named producer.
-func (f *fixture) initNamed(ctx context.Context, t *testing.T, name string, topics ...string) messages.ProducerInitResponse {
+func (f *fixture) initNamed(ctx context.Context, t *testing.T, name string, topics ...string) protocol.ProducerInitResponse {
 	t.Helper()
-	var response messages.ProducerInitResponse
-	f.producerAPI(ctx, t, "init", messages.ProducerInitRequest{Name: name, Topics: topics}, &response)
+	var response protocol.ProducerInitResponse
+	f.producerAPI(ctx, t, "init", protocol.ProducerInitRequest{Name: name, Topics: topics}, &response)
 	if response.Error != nil {
 		t.Fatalf("init %s: %v", name, response.Error)
 	}
@@ -48,14 +48,14 @@ func (f *fixture) initNamed(ctx context.Context, t *testing.T, name string, topi
 // sequenced returns a batch of one record of an idempotent producer.
 func sequenced(id int64, epoch int16, sequence, firstUnacked int32) *nats.Msg {
 	return &nats.Msg{Data: []byte(strconv.Itoa(int(sequence))), Header: nats.Header{
-		messages.HeaderProducerID:    {strconv.FormatInt(id, 10)},
-		messages.HeaderProducerEpoch: {strconv.Itoa(int(epoch))},
-		messages.HeaderSequence:      {strconv.Itoa(int(sequence))},
-		messages.HeaderFirstUnacked:  {strconv.Itoa(int(firstUnacked))},
+		protocol.HeaderProducerID:    {strconv.FormatInt(id, 10)},
+		protocol.HeaderProducerEpoch: {strconv.Itoa(int(epoch))},
+		protocol.HeaderSequence:      {strconv.Itoa(int(sequence))},
+		protocol.HeaderFirstUnacked:  {strconv.Itoa(int(firstUnacked))},
 	}}
 }
 
-func wantCode(t *testing.T, ack messages.ProduceAck, code messages.Code) {
+func wantCode(t *testing.T, ack protocol.ProduceAck, code protocol.Code) {
 	t.Helper()
 	if ack.Error == nil || ack.Error.Code != code {
 		t.Errorf("answer %+v, want %s", ack, code.Kind().Name)
@@ -86,15 +86,15 @@ func TestANamedProducerGoesOnWhereTheLogEndsAndFencesItsEarlierInstance(t *testi
 			*second.Positions[0].LastSequence != 9 || second.Positions[0].Expired {
 			t.Fatalf("second instance %+v", second)
 		}
-		wantCode(t, f.request(ctx, t, sequenced(first.ProducerID, 0, 10, 10)), messages.CodeInvalidEpoch)
+		wantCode(t, f.request(ctx, t, sequenced(first.ProducerID, 0, 10, 10)), protocol.CodeInvalidEpoch)
 		if ack := f.request(ctx, t, sequenced(first.ProducerID, 1, 10, 10)); ack.Error != nil || ack.Offset < 10 {
 			t.Fatalf("the second instance goes on: %+v", ack)
 		}
 		if ack := f.request(ctx, t, sequenced(first.ProducerID, 1, 7, 7)); ack.Error != nil || ack.Offset != 7 || !ack.Duplicate {
 			t.Fatalf("a retry of the fourth last batch: %+v", ack)
 		}
-		wantCode(t, f.request(ctx, t, sequenced(first.ProducerID, 1, 5, 4)), messages.CodeOutOfOrderSequence)
-		wantCode(t, f.request(ctx, t, sequenced(first.ProducerID, 1, 5, 5)), messages.CodeOutOfOrderFinal)
+		wantCode(t, f.request(ctx, t, sequenced(first.ProducerID, 1, 5, 4)), protocol.CodeOutOfOrderSequence)
+		wantCode(t, f.request(ctx, t, sequenced(first.ProducerID, 1, 5, 5)), protocol.CodeOutOfOrderFinal)
 	})
 }
 
@@ -126,11 +126,11 @@ func TestManyInstancesThatInitAtOnceLeaveOneThatMaySend(t *testing.T) {
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.FiveProcesses, deployment.Options{})
 	const instances = 30
-	all := make([]messages.ProducerInitResponse, instances)
+	all := make([]protocol.ProducerInitResponse, instances)
 	var wait sync.WaitGroup
 	for i := range instances {
 		wait.Go(func() {
-			f.producerAPI(ctx, t, "init", messages.ProducerInitRequest{Name: "feed", Topics: []string{"orders"}}, &all[i])
+			f.producerAPI(ctx, t, "init", protocol.ProducerInitRequest{Name: "feed", Topics: []string{"orders"}}, &all[i])
 		})
 	}
 	wait.Wait()
@@ -138,10 +138,10 @@ func TestManyInstancesThatInitAtOnceLeaveOneThatMaySend(t *testing.T) {
 	for _, one := range all {
 		// One that was overtaken on its way may be told so at once.
 		if one.Error != nil {
-			wantCode(t, messages.ProduceAck{Error: one.Error}, messages.CodeInvalidEpoch)
+			wantCode(t, protocol.ProduceAck{Error: one.Error}, protocol.CodeInvalidEpoch)
 			continue
 		}
-		wantCode(t, f.request(ctx, t, sequenced(one.ProducerID, one.ProducerEpoch, 0, 0)), messages.CodeInvalidEpoch)
+		wantCode(t, f.request(ctx, t, sequenced(one.ProducerID, one.ProducerEpoch, 0, 0)), protocol.CodeInvalidEpoch)
 	}
 	if ack := f.request(ctx, t, sequenced(youngest.ProducerID, youngest.ProducerEpoch, 0, 0)); ack.Error != nil {
 		t.Fatalf("the youngest: %+v", ack)
@@ -161,13 +161,13 @@ func TestAnEpochThatNoInitGaveDoesNotStopANamedProducer(t *testing.T) {
 				t.Fatalf("batch %d: %+v", n, ack)
 			}
 		}
-		toOthers := func(epoch int16) messages.ProduceAck {
+		toOthers := func(epoch int16) protocol.ProduceAck {
 			m := sequenced(first.ProducerID, epoch, 0, 0)
 			m.Subject = "laneway.produce.others.0"
 			return f.request(ctx, t, m)
 		}
-		wantCode(t, f.request(ctx, t, sequenced(first.ProducerID, 7, 0, 0)), messages.CodeEpochNotGiven)
-		wantCode(t, f.request(ctx, t, sequenced(first.ProducerID, 32767, 0, 0)), messages.CodeHeaderInvalid)
+		wantCode(t, f.request(ctx, t, sequenced(first.ProducerID, 7, 0, 0)), protocol.CodeEpochNotGiven)
+		wantCode(t, f.request(ctx, t, sequenced(first.ProducerID, 32767, 0, 0)), protocol.CodeHeaderInvalid)
 		if ack := toOthers(7); ack.Error != nil { // where the producer is not known
 			t.Fatalf("%+v", ack)
 		}
@@ -175,7 +175,7 @@ func TestAnEpochThatNoInitGaveDoesNotStopANamedProducer(t *testing.T) {
 		if second.ProducerID != first.ProducerID || second.ProducerEpoch != 8 {
 			t.Fatalf("the next instance is %+v, want epoch 8 of id %d", second, first.ProducerID)
 		}
-		wantCode(t, toOthers(7), messages.CodeInvalidEpoch)
+		wantCode(t, toOthers(7), protocol.CodeInvalidEpoch)
 		if ack := f.request(ctx, t, sequenced(second.ProducerID, 8, 3, 3)); ack.Error != nil || ack.Offset != 3 {
 			t.Fatalf("it continues with %+v", ack)
 		}
@@ -205,13 +205,13 @@ func TestProducersOfAPartitionAreListedInPages(t *testing.T) {
 			t.Fatalf("%+v", ack)
 		}
 	}
-	var listed []messages.ProducerInfo
+	var listed []protocol.ProducerInfo
 	for more := true; more; {
-		request := messages.ProducerListRequest{Topic: "orders", Limit: 10}
+		request := protocol.ProducerListRequest{Topic: "orders", Limit: 10}
 		if len(listed) > 0 {
 			request.After = listed[len(listed)-1].ProducerID
 		}
-		var page messages.ProducerListResponse
+		var page protocol.ProducerListResponse
 		f.producerAPI(ctx, t, "list", request, &page)
 		if page.Error != nil || page.Total != 26 {
 			t.Fatalf("page %+v", page)
@@ -226,8 +226,8 @@ func TestProducersOfAPartitionAreListedInPages(t *testing.T) {
 	if last := listed[25]; len(listed) != 26 || last.Name != "feed" || last.LastSequence != nil {
 		t.Errorf("%d producers, the last one is %+v", len(listed), last)
 	}
-	var info messages.ProducerInfoResponse
-	f.producerAPI(ctx, t, "info", messages.ProducerInfoRequest{Topic: "orders", Name: "feed"}, &info)
+	var info protocol.ProducerInfoResponse
+	f.producerAPI(ctx, t, "info", protocol.ProducerInfoRequest{Topic: "orders", Name: "feed"}, &info)
 	if info.Error != nil || len(info.Producers) != 1 || info.Producers[0].ProducerID != listed[25].ProducerID {
 		t.Errorf("info of feed: %+v", info)
 	}
@@ -238,25 +238,25 @@ func TestRequestsOfTheProducerAPIThatAreRefused(t *testing.T) {
 	f := start(t, deployment.OneProcess, deployment.Options{})
 	for name, c := range map[string]struct {
 		action, body string
-		code         messages.Code
+		code         protocol.Code
 	}{
-		"no JSON":                    {"init", `"x"`, messages.CodeInvalidRequest},
-		"an unknown field":           {"init", `{"id":1}`, messages.CodeInvalidRequest},
-		"topics without a name":      {"init", `{"topics":["orders"]}`, messages.CodeInvalidRequest},
-		"a name without topics":      {"init", `{"name":"a"}`, messages.CodeInvalidRequest},
-		"a name that cannot be seen": {"init", "{\"name\":\"a\\nb\",\"topics\":[\"orders\"]}", messages.CodeInvalidRequest},
-		"a name that is not UTF-8":   {"init", "{\"name\":\"a\\ufffd\",\"topics\":[\"orders\"]}", messages.CodeInvalidRequest},
-		"a topic that is not there":  {"init", `{"name":"a","topics":["nothing"]}`, messages.CodeUnknownTopic},
-		"a partition not there":      {"list", `{"topic":"orders","partition":1}`, messages.CodeUnknownTopic},
-		"a negative partition":       {"list", `{"topic":"orders","partition":-1}`, messages.CodeUnknownTopic},
-		"a large page":               {"list", `{"topic":"orders","limit":1001}`, messages.CodeInvalidRequest},
-		"a name that nobody has":     {"info", `{"topic":"orders","name":"nobody"}`, messages.CodeUnknownName},
-		"neither id nor name":        {"info", `{"topic":"orders"}`, messages.CodeInvalidRequest},
+		"no JSON":                    {"init", `"x"`, protocol.CodeInvalidRequest},
+		"an unknown field":           {"init", `{"id":1}`, protocol.CodeInvalidRequest},
+		"topics without a name":      {"init", `{"topics":["orders"]}`, protocol.CodeInvalidRequest},
+		"a name without topics":      {"init", `{"name":"a"}`, protocol.CodeInvalidRequest},
+		"a name that cannot be seen": {"init", "{\"name\":\"a\\nb\",\"topics\":[\"orders\"]}", protocol.CodeInvalidRequest},
+		"a name that is not UTF-8":   {"init", "{\"name\":\"a\\ufffd\",\"topics\":[\"orders\"]}", protocol.CodeInvalidRequest},
+		"a topic that is not there":  {"init", `{"name":"a","topics":["nothing"]}`, protocol.CodeUnknownTopic},
+		"a partition not there":      {"list", `{"topic":"orders","partition":1}`, protocol.CodeUnknownTopic},
+		"a negative partition":       {"list", `{"topic":"orders","partition":-1}`, protocol.CodeUnknownTopic},
+		"a large page":               {"list", `{"topic":"orders","limit":1001}`, protocol.CodeInvalidRequest},
+		"a name that nobody has":     {"info", `{"topic":"orders","name":"nobody"}`, protocol.CodeUnknownName},
+		"neither id nor name":        {"info", `{"topic":"orders"}`, protocol.CodeInvalidRequest},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var response messages.ErrorResponse
+			var response protocol.ErrorResponse
 			f.producerAPI(ctx, t, c.action, json.RawMessage(c.body), &response)
-			wantCode(t, messages.ProduceAck{Error: response.Error}, c.code)
+			wantCode(t, protocol.ProduceAck{Error: response.Error}, c.code)
 		})
 	}
 }
@@ -298,9 +298,9 @@ func TestANewNameIsNotTakenForAForgottenOneIfItsFirstInitFails(t *testing.T) {
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.FiveProcesses, deployment.Options{})
 	f.Kill(deployment.Replicator)
-	var failed messages.ProducerInitResponse
-	f.producerAPI(ctx, t, "init", messages.ProducerInitRequest{Name: "feed", Topics: []string{"orders"}}, &failed)
-	wantCode(t, messages.ProduceAck{Error: failed.Error}, messages.CodeUnavailable)
+	var failed protocol.ProducerInitResponse
+	f.producerAPI(ctx, t, "init", protocol.ProducerInitRequest{Name: "feed", Topics: []string{"orders"}}, &failed)
+	wantCode(t, protocol.ProduceAck{Error: failed.Error}, protocol.CodeUnavailable)
 	f.Restart(deployment.Replicator)
 	f.AwaitReady(ctx)
 	if response := f.initNamed(ctx, t, "feed", "orders"); response.Positions[0].Expired {
@@ -311,8 +311,8 @@ func TestANewNameIsNotTakenForAForgottenOneIfItsFirstInitFails(t *testing.T) {
 func TestAnInstanceThatAsksAgainDoesNotFenceItself(t *testing.T) {
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.OneProcess, deployment.Options{})
-	var first, again messages.ProducerInitResponse
-	request := messages.ProducerInitRequest{Name: "feed", Topics: []string{"orders"}, Instance: "one"}
+	var first, again protocol.ProducerInitResponse
+	request := protocol.ProducerInitRequest{Name: "feed", Topics: []string{"orders"}, Instance: "one"}
 	f.producerAPI(ctx, t, "init", request, &first)
 	if ack := f.request(ctx, t, sequenced(first.ProducerID, first.ProducerEpoch, 0, 0)); ack.Error != nil {
 		t.Fatal(ack.Error)
@@ -330,7 +330,7 @@ func TestAFloodOfListsLeavesRoomForBatches(t *testing.T) {
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.OneProcess, deployment.Options{})
 	for range 5000 {
-		if err := f.conn.PublishRequest(messages.ProducerAPI+"list", f.conn.NewInbox(), []byte(`{"topic":"orders","partition":0}`)); err != nil {
+		if err := f.conn.PublishRequest(protocol.ProducerAPI+"list", f.conn.NewInbox(), []byte(`{"topic":"orders","partition":0}`)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -339,8 +339,8 @@ func TestAFloodOfListsLeavesRoomForBatches(t *testing.T) {
 		t.Error(ack.Error)
 	}
 	took(t, begun, "a batch during 5000 lists")
-	var response messages.ProducerInitResponse
-	f.producerAPI(ctx, t, "init", messages.ProducerInitRequest{}, &response)
+	var response protocol.ProducerInitResponse
+	f.producerAPI(ctx, t, "init", protocol.ProducerInitRequest{}, &response)
 	if response.Error != nil || response.ProducerID == 0 {
 		t.Errorf("init %+v", response)
 	}

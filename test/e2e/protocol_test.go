@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 )
 
@@ -91,7 +91,7 @@ func TestTheBytesInTheProtocolAreAcknowledgedAsItSays(t *testing.T) {
 	s.write(`CONNECT {"headers":true,"verbose":false}` + "\r\nSUB _INBOX.feed.* 1\r\n")
 	for n, duplicate := range []bool{false, true} {
 		s.write(request)
-		var ack messages.ProduceAck
+		var ack protocol.ProduceAck
 		if err := json.Unmarshal(s.message(), &ack); err != nil {
 			t.Fatal(err)
 		}

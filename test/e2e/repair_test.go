@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 )
 
@@ -44,16 +45,16 @@ type exported struct {
 
 // sentBatch is a batch as its producer knows it.
 type sentBatch struct {
-	ack     messages.ProduceAck
-	records []messages.Record
+	ack     protocol.ProduceAck
+	records []protocol.Record
 	message *nats.Msg
 }
 
 // sendVariety sends batches of all sorts to a partition.
-func (f *fixture) sendVariety(ctx context.Context, t *testing.T, p messages.Partition) []sentBatch {
+func (f *fixture) sendVariety(ctx context.Context, t *testing.T, p protocol.Partition) []sentBatch {
 	t.Helper()
 	var sent []sentBatch
-	send := func(m *nats.Msg, records ...messages.Record) {
+	send := func(m *nats.Msg, records ...protocol.Record) {
 		t.Helper()
 		m.Subject = p.ProduceSubject()
 		ack := f.request(ctx, t, m)
@@ -69,15 +70,15 @@ func (f *fixture) sendVariety(ctx context.Context, t *testing.T, p messages.Part
 	for n := range int32(12) {
 		value := fmt.Appendf(nil, "%s plain %d", p, n)
 		send(&nats.Msg{Data: value, Header: nats.Header{
-			messages.HeaderProducer: {"lane"}, "Color": {"red", "green"}, messages.HeaderMessageID: {fmt.Sprintf("%s-%d", p, n)},
-		}}, messages.Record{Headers: []messages.Header{{Name: "Color", Value: "red"}, {Name: "Color", Value: "green"}}, Value: value})
+			protocol.HeaderProducer: {"lane"}, "Color": {"red", "green"}, protocol.HeaderMessageID: {fmt.Sprintf("%s-%d", p, n)},
+		}}, protocol.Record{Headers: []protocol.Header{{Name: "Color", Value: "red"}, {Name: "Color", Value: "green"}}, Value: value})
 		m := sequenced(4711, 0, 2*n, 2*n)
-		records := []messages.Record{{Value: every}, {Headers: []messages.Header{{Name: "A", Value: "ä"}}, Value: fmt.Appendf(nil, "%s second %d", p, n)}}
-		var frame messages.FrameBuilder
+		records := []protocol.Record{{Value: every}, {Headers: []protocol.Header{{Name: "A", Value: "ä"}}, Value: fmt.Appendf(nil, "%s second %d", p, n)}}
+		var frame protocol.FrameBuilder
 		for _, r := range records {
 			frame.Append(r)
 		}
-		m.Header.Set(messages.HeaderContentType, messages.ContentTypeBatch)
+		m.Header.Set(protocol.HeaderContentType, protocol.ContentTypeBatch)
 		m.Data = bytes.Clone(frame.Bytes())
 		send(m, records...)
 	}
@@ -109,7 +110,7 @@ func TestEveryBatchOfALogThatIsGoneIsExportedByteForByte(t *testing.T) {
 }
 
 // loseLog deletes the block of a log while its server is down.
-func (f *fixture) loseLog(ctx context.Context, t *testing.T, p messages.Partition) {
+func (f *fixture) loseLog(ctx context.Context, t *testing.T, p protocol.Partition) {
 	t.Helper()
 	keeper := deployment.NATS
 	folder := filepath.Join(f.Data, "jetstream")
@@ -117,7 +118,7 @@ func (f *fixture) loseLog(ctx context.Context, t *testing.T, p messages.Partitio
 		keeper, folder = deployment.Serve, filepath.Join(f.Data, "nats", "jetstream")
 	}
 	f.Kill(keeper)
-	if err := os.Remove(filepath.Join(folder, "$G", "streams", p.LogStream(), "msgs", "1.blk")); err != nil {
+	if err := os.Remove(filepath.Join(folder, "$G", "streams", messages.LogStream(p), "msgs", "1.blk")); err != nil {
 		t.Fatal(err)
 	}
 	f.Restart(keeper)
@@ -198,10 +199,10 @@ func compareExport(t *testing.T, lines []exported, sent []sentBatch) {
 // sameAs reports whether a line has the records and the identity of a batch.
 func (e *exported) sameAs(s sentBatch) bool {
 	if e.Topic != s.ack.Topic || e.Partition != s.ack.Partition || len(e.Records) != len(s.records) ||
-		e.MessageID != s.message.Header.Get(messages.HeaderMessageID) {
+		e.MessageID != s.message.Header.Get(protocol.HeaderMessageID) {
 		return false
 	}
-	sequence := s.message.Header.Get(messages.HeaderSequence)
+	sequence := s.message.Header.Get(protocol.HeaderSequence)
 	if (e.Producer == nil) != (sequence == "") || e.Producer != nil && (e.Producer.ID != 4711 || fmt.Sprint(e.Producer.Sequence) != sequence) {
 		return false
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 )
 
@@ -96,7 +96,7 @@ func TestNamedProducerDoesNotGoOnInATopicThatWasMadeAgain(t *testing.T) {
 	}
 	f.DeleteTopic(f.conn, "orders")
 	again := f.CreateTopic(f.conn, "orders").Partition(0)
-	if err := publish("new"); !errors.Is(err, messages.NewError(messages.CodeUnknownTopic, "")) {
+	if err := publish("new"); !errors.Is(err, protocol.NewError(protocol.CodeUnknownTopic, "")) {
 		t.Errorf("the producer is told %v, want UNKNOWN_TOPIC", err)
 	}
 	if err := producer.Close(ctx); err == nil {
@@ -137,7 +137,7 @@ func TestDeletionOfATopicThatIsWrittenToIsSilent(t *testing.T) {
 	}
 	f.DeleteTopic(f.conn, "wide")
 	taken.Wait()
-	if !errors.Is(ended, messages.NewError(messages.CodeUnknownTopic, "")) {
+	if !errors.Is(ended, protocol.NewError(protocol.CodeUnknownTopic, "")) {
 		t.Errorf("the producer ends with %v, want UNKNOWN_TOPIC", ended)
 	}
 	f.probe(ctx, t, "other")

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 )
 
@@ -42,7 +42,7 @@ func TestARoleThatDoesNotAnswerIsNamed(t *testing.T) {
 
 			stops[c.how].stop(f, c.role)
 			ack := f.request(ctx, t, record("one"))
-			if ack.Error == nil || ack.Error.Code != messages.CodeOutcomeUnknown || !strings.Contains(ack.Error.Detail, silent) {
+			if ack.Error == nil || ack.Error.Code != protocol.CodeOutcomeUnknown || !strings.Contains(ack.Error.Detail, silent) {
 				t.Errorf("a request is answered with %+v, want an unknown outcome that names the %s", ack, c.role)
 			}
 			f.awaitPage(ctx, t, deployment.Frontend, "readyz", silent, stops[c.how].reason)
@@ -52,7 +52,7 @@ func TestARoleThatDoesNotAnswerIsNamed(t *testing.T) {
 			}
 			// Once nothing has been committed for a deadline, nothing more has to wait.
 			ack = f.request(ctx, t, record("two"))
-			if ack.Error == nil || ack.Error.Code != messages.CodeUnavailable || !strings.Contains(ack.Error.Detail, silent) {
+			if ack.Error == nil || ack.Error.Code != protocol.CodeUnavailable || !strings.Contains(ack.Error.Detail, silent) {
 				t.Errorf("a later request is answered with %+v, want a refusal that names the %s", ack, c.role)
 			}
 

@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 )
 
@@ -46,7 +46,7 @@ func (f *fixture) subjects(ctx context.Context, t *testing.T) []string {
 		}
 		subject := ""
 		for _, h := range r.Headers {
-			if h.Name == messages.HeaderSubject {
+			if h.Name == protocol.HeaderSubject {
 				subject += h.Value
 			}
 		}
@@ -61,7 +61,7 @@ func publishAll(ctx context.Context, t *testing.T, js jetstream.JetStream, many 
 	t.Helper()
 	var futures []jetstream.PubAckFuture
 	for n := range many {
-		future, err := js.PublishAsync(subject(n), fmt.Appendf(nil, "%d", n))
+		future, err := js.PublishAsync(subject(n), fmt.Appendf(nil, "%d", n), jetstream.WithStallWait(time.Minute))
 		if err != nil {
 			t.Fatal(err)
 		}

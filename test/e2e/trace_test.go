@@ -17,7 +17,7 @@ import (
 	"google.golang.org/grpc"
 
 	"laneway.dev/internal/telemetry"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 )
 
@@ -189,7 +189,7 @@ func TestTracesArriveWhateverBytesNameALane(t *testing.T) {
 		"OTEL_METRICS_EXPORTER=none", "OTEL_BSP_SCHEDULE_DELAY=100",
 	}})
 	m := record("traced")
-	m.Header = nats.Header{messages.HeaderProducer: {"lane\xff"}}
+	m.Header = nats.Header{protocol.HeaderProducer: {"lane\xff"}}
 	if ack := f.request(ctx, t, m); ack.Error != nil {
 		t.Fatal(ack.Error)
 	}

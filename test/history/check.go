@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/load"
 )
 
@@ -111,7 +112,7 @@ func misplaced(b *load.Batch, at []int64) string {
 }
 
 // definite says whether an error promises that the batch is not in the log.
-func definite(e *messages.Error) bool { return e.Code != messages.CodeOutcomeUnknown }
+func definite(e *protocol.Error) bool { return e.Code != protocol.CodeOutcomeUnknown }
 
 // Answers checks that the answers of each producer came in the order in which
 // it sent, with rising tickets and offsets.
@@ -143,7 +144,7 @@ func Answers(sent map[string][]load.Batch) error {
 }
 
 // follows says whether an acknowledgement may come behind another one of its lane.
-func follows(a, before *messages.ProduceAck) bool {
+func follows(a, before *protocol.ProduceAck) bool {
 	return a.Offset > before.Offset && (a.Epoch > before.Epoch || a.Epoch == before.Epoch && a.Ticket > before.Ticket)
 }
 

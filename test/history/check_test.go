@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/load"
 )
 
@@ -17,11 +18,11 @@ func records(values ...string) []Record {
 }
 
 func acked(value string, offset int64, ticket uint64, answered int) load.Batch {
-	return load.Batch{Value: value, Answered: answered, Ack: &messages.ProduceAck{Offset: offset, Ticket: ticket, Epoch: 1}}
+	return load.Batch{Value: value, Answered: answered, Ack: &protocol.ProduceAck{Offset: offset, Ticket: ticket, Epoch: 1}}
 }
 
-func refused(value string, code messages.Code, answered int) load.Batch {
-	return load.Batch{Value: value, Answered: answered, Error: messages.NewError(code, "")}
+func refused(value string, code protocol.Code, answered int) load.Batch {
+	return load.Batch{Value: value, Answered: answered, Error: protocol.NewError(code, "")}
 }
 
 func sent(batches ...load.Batch) map[string][]load.Batch {
@@ -56,10 +57,10 @@ func TestChecksFindWhatIsWrongAndNothingElse(t *testing.T) {
 		"acknowledged and elsewhere":  {Acknowledged(records("p 0"), sent(acked("p 0", 1, 1, 1))), true},
 		"there twice":                 {Acknowledged(records("p 0", "p 0"), sent(acked("p 0", 0, 1, 1))), true},
 		"never sent":                  {Acknowledged(records("q 0"), sent()), true},
-		"refused and there":           {Acknowledged(records("p 0"), sent(refused("p 0", messages.CodeFailed, 1))), true},
-		"unknown and there":           {Acknowledged(records("p 0"), sent(refused("p 0", messages.CodeOutcomeUnknown, 1))), false},
+		"refused and there":           {Acknowledged(records("p 0"), sent(refused("p 0", protocol.CodeFailed, 1))), true},
+		"unknown and there":           {Acknowledged(records("p 0"), sent(refused("p 0", protocol.CodeOutcomeUnknown, 1))), false},
 		"nobody took it, but there":   {Acknowledged(records("p 0"), sent(load.Batch{Value: "p 0", Lost: true})), true},
-		"answers in order":            {Answers(sent(acked("p 0", 0, 1, 1), refused("p 1", messages.CodeFailed, 2), acked("p 2", 1, 3, 3))), false},
+		"answers in order":            {Answers(sent(acked("p 0", 0, 1, 1), refused("p 1", protocol.CodeFailed, 2), acked("p 2", 1, 3, 3))), false},
 		"answers out of order":        {Answers(sent(acked("p 0", 0, 1, 2), acked("p 1", 1, 2, 1))), true},
 		"offsets fall":                {Answers(sent(acked("p 0", 1, 1, 1), acked("p 1", 0, 2, 2))), true},
 		"tickets fall":                {Answers(sent(acked("p 0", 0, 2, 1), acked("p 1", 1, 1, 2))), true},
@@ -75,7 +76,7 @@ func TestChecksFindWhatIsWrongAndNothingElse(t *testing.T) {
 	if err := SendOrder(records("p 1", "p 0")); !errors.Is(err, ErrDisorder) {
 		t.Errorf("%v is no %v", err, ErrDisorder)
 	}
-	if a, r, err := AllAnswered(sent(acked("p 0", 0, 1, 1), refused("p 1", messages.CodeFailed, 2))); a != 1 || r != 1 || err != nil {
+	if a, r, err := AllAnswered(sent(acked("p 0", 0, 1, 1), refused("p 1", protocol.CodeFailed, 2))); a != 1 || r != 1 || err != nil {
 		t.Errorf("%d acknowledged, %d refused, %v", a, r, err)
 	}
 	if _, _, err := AllAnswered(sent(load.Batch{Value: "p 0"})); err == nil {

@@ -14,6 +14,7 @@ import (
 
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/load"
 )
 
@@ -26,7 +27,7 @@ type Record struct {
 }
 
 // Records fetches all records of a partition, as any NATS client can.
-func Records(ctx context.Context, conn *nats.Conn, partition messages.Partition) ([]Record, error) {
+func Records(ctx context.Context, conn *nats.Conn, partition protocol.Partition) ([]Record, error) {
 	inbox := conn.NewInbox()
 	answers, err := conn.SubscribeSync(inbox)
 	if err != nil {
@@ -38,7 +39,7 @@ func Records(ctx context.Context, conn *nats.Conn, partition messages.Partition)
 	}
 	var records []Record
 	for next := int64(0); ; {
-		request, err := json.Marshal(messages.FetchRequest{Offset: &next})
+		request, err := json.Marshal(protocol.FetchRequest{Offset: &next})
 		if err != nil {
 			return nil, err
 		}
@@ -70,27 +71,27 @@ func untilStatus(ctx context.Context, answers *nats.Subscription) ([]Record, sta
 		if err != nil {
 			return records, status{}, fmt.Errorf("fetch: %w", err)
 		}
-		if code := m.Header.Get(messages.HeaderStatus); code != "" && m.Header.Get(messages.HeaderOffset) == "" {
-			if code == messages.StatusGap {
-				from, fromErr := number(m, messages.HeaderGapFrom)
-				to, toErr := number(m, messages.HeaderGapTo)
+		if code := m.Header.Get(protocol.HeaderStatus); code != "" && m.Header.Get(protocol.HeaderOffset) == "" {
+			if code == protocol.StatusGap {
+				from, fromErr := number(m, protocol.HeaderGapFrom)
+				to, toErr := number(m, protocol.HeaderGapTo)
 				if fromErr != nil || toErr != nil {
 					return records, status{}, fmt.Errorf("fetch: the status %v does not say where the gap is", m.Header)
 				}
 				gap += to - from + 1
 				continue
 			}
-			if code != messages.StatusEnd {
-				return records, status{}, fmt.Errorf("fetch: %s %s", code, m.Header.Get(messages.HeaderDesc))
+			if code != protocol.StatusEnd {
+				return records, status{}, fmt.Errorf("fetch: %s %s", code, m.Header.Get(protocol.HeaderDesc))
 			}
-			next, nextErr := number(m, messages.HeaderNextOffset)
-			end, endErr := number(m, messages.HeaderEndOffset)
+			next, nextErr := number(m, protocol.HeaderNextOffset)
+			end, endErr := number(m, protocol.HeaderEndOffset)
 			if nextErr != nil || endErr != nil {
 				return records, status{}, fmt.Errorf("fetch: the status %v does not say where it ends", m.Header)
 			}
 			return records, status{next, end}, nil
 		}
-		offset, err := number(m, messages.HeaderOffset)
+		offset, err := number(m, protocol.HeaderOffset)
 		if err != nil {
 			return records, status{}, fmt.Errorf("fetch: %w in %v", err, m.Header)
 		}
@@ -104,7 +105,7 @@ func number(m *nats.Msg, header string) (int64, error) {
 }
 
 // Entries returns the log of a partition.
-func Entries(ctx context.Context, conn *nats.Conn, partition messages.Partition) ([]messages.LoggedEntry, error) {
+func Entries(ctx context.Context, conn *nats.Conn, partition protocol.Partition) ([]messages.LoggedEntry, error) {
 	js, err := jetstream.New(conn)
 	if err != nil {
 		return nil, err
@@ -129,7 +130,7 @@ func Entries(ctx context.Context, conn *nats.Conn, partition messages.Partition)
 // whatever happened: offsets are dense, tickets in order, what was sent by a
 // producer is in the order of sending, nothing is there twice, and what was
 // acknowledged is there at its offset. It returns the records.
-func Verify(ctx context.Context, conn *nats.Conn, partition messages.Partition, sent map[string][]load.Batch) ([]Record, error) {
+func Verify(ctx context.Context, conn *nats.Conn, partition protocol.Partition, sent map[string][]load.Batch) ([]Record, error) {
 	records, err := Records(ctx, conn, partition)
 	if err != nil {
 		return nil, err

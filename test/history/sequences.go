@@ -2,6 +2,7 @@ package history
 
 import (
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/load"
 )
 
@@ -50,7 +51,7 @@ func Sequences(entries []messages.LoggedEntry) error {
 			if s.ProducerEpoch < epochs[s.ProducerID] {
 				f.add("entry %d is of epoch %d of producer %d behind epoch %d", entries[i].Sequence, s.ProducerEpoch, s.ProducerID, epochs[s.ProducerID])
 			}
-			next[s.ProducerID] = messages.AddSequence(s.Last(b.Records), 1)
+			next[s.ProducerID] = protocol.AddSequence(s.Last(b.Records), 1)
 			epochs[s.ProducerID] = max(epochs[s.ProducerID], s.ProducerEpoch)
 		}
 		for _, fence := range entries[i].Entry.Fences {

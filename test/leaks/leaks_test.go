@@ -23,8 +23,8 @@ import (
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/storeid"
 	"laneway.dev/internal/telemetry"
-	"laneway.dev/internal/wire"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/internal/transport"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/frontend"
 	"laneway.dev/services/sequencer"
 	"laneway.dev/test/deployment"
@@ -64,7 +64,7 @@ func start(t *testing.T, log *zap.Logger) *laneway {
 	faults, err := fault.Parse([]string{"stage.delay=uniform(0,50ms)", "stage.fail=0.02"}, 1)
 	must()
 	config := roles.Config{Logger: log, Telemetry: l.telemetry, Connect: func(role string) (*nats.Conn, error) {
-		return l.server.Connect(wire.Options("laneway-"+role, log)...)
+		return l.server.Connect(transport.Options("laneway-"+role, log)...)
 	}}
 	config.Store = storeid.Candidate{Store: l.store, Place: data}
 	config.Stager.Faults = faults
@@ -92,21 +92,21 @@ func (l *laneway) connect(t *testing.T) *nats.Conn {
 	return conn
 }
 
-func createTopic(ctx context.Context, conn *nats.Conn, name string) (messages.Topic, error) {
-	body, err := json.Marshal(messages.TopicConfig{Name: name})
+func createTopic(ctx context.Context, conn *nats.Conn, name string) (protocol.Topic, error) {
+	body, err := json.Marshal(protocol.TopicConfig{Name: name})
 	if err != nil {
-		return messages.Topic{}, err
+		return protocol.Topic{}, err
 	}
-	answer, err := conn.RequestWithContext(ctx, messages.TopicAPI+"create", body)
+	answer, err := conn.RequestWithContext(ctx, protocol.TopicAPI+"create", body)
 	if err != nil {
-		return messages.Topic{}, err
+		return protocol.Topic{}, err
 	}
-	var response messages.TopicResponse
+	var response protocol.TopicResponse
 	if err := json.Unmarshal(answer.Data, &response); err != nil {
-		return messages.Topic{}, err
+		return protocol.Topic{}, err
 	}
 	if response.Error != nil {
-		return messages.Topic{}, response.Error
+		return protocol.Topic{}, response.Error
 	}
 	return *response.Topic, nil
 }
@@ -137,7 +137,7 @@ func TestAfterLoadAndIdlingNoLaneNoTicketAndNoGoroutineIsLeft(t *testing.T) {
 	goleak.VerifyNone(t, before)
 }
 
-func (l *laneway) run(ctx context.Context, t *testing.T, conn *nats.Conn, partition messages.Partition, name string, producers, batches int) {
+func (l *laneway) run(ctx context.Context, t *testing.T, conn *nats.Conn, partition protocol.Partition, name string, producers, batches int) {
 	t.Helper()
 	fleet, err := load.NewFleet(conn, load.Config{
 		Partition: partition, Name: name, Producers: producers, InFlight: 20, Patience: time.Minute,

@@ -9,7 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // Fleet is a number of producers that send at the same time.
@@ -19,7 +19,7 @@ type Fleet struct {
 
 // Config says what a fleet is like.
 type Config struct {
-	Partition messages.Partition
+	Partition protocol.Partition
 	Name      string // of the fleet; those of its producers begin with it
 	Producers int
 	InFlight  int           // of each producer

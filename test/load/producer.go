@@ -15,15 +15,15 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // Batch is one batch that was sent, with what became of it. At most one of Ack
 // and Error is set; neither is when no answer came.
 type Batch struct {
 	Value    string // unique
-	Ack      *messages.ProduceAck
-	Error    *messages.Error
+	Ack      *protocol.ProduceAck
+	Error    *protocol.Error
 	Lost     bool // nobody was there to take it
 	Answered int  // place among the producer's answers, from 1; 0 is none
 }
@@ -55,7 +55,7 @@ type flight struct {
 // NewProducer returns a producer of a lane with this name. A batch without an
 // answer gives its place in the window up after patience; an answer counts
 // however late it comes.
-func NewProducer(conn *nats.Conn, partition messages.Partition, name string, inFlight int, patience time.Duration) (*Producer, error) {
+func NewProducer(conn *nats.Conn, partition protocol.Partition, name string, inFlight int, patience time.Duration) (*Producer, error) {
 	p := &Producer{
 		Name: name, conn: conn, subject: partition.ProduceSubject(), inbox: conn.NewInbox(),
 		patience: patience, window: make(chan struct{}, inFlight),
@@ -83,7 +83,7 @@ func (p *Producer) Send(ctx context.Context) error {
 	p.mu.Unlock()
 	err := p.conn.PublishMsg(&nats.Msg{
 		Subject: p.subject, Reply: reply, Data: []byte(f.Value),
-		Header: nats.Header{messages.HeaderProducer: {p.Name}},
+		Header: nats.Header{protocol.HeaderProducer: {p.Name}},
 	})
 	if errors.Is(err, nats.ErrReconnectBufExceeded) { // the server is away at this moment
 		p.mu.Lock()
@@ -132,7 +132,7 @@ func (p *Producer) interpret(f *flight, m *nats.Msg) {
 		f.Lost = true
 		return
 	}
-	var ack messages.ProduceAck
+	var ack protocol.ProduceAck
 	switch err := json.Unmarshal(m.Data, &ack); {
 	case err != nil:
 		p.faults = append(p.faults, fmt.Sprintf("the answer to %s is no JSON: %q", f.Value, m.Data))

@@ -9,8 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/frontend"
 	"laneway.dev/services/replicator"
 	"laneway.dev/services/sequencer"
@@ -26,7 +27,7 @@ const (
 	sequencerEpoch = 5
 )
 
-var partition = messages.Partition{Topic: "orders", TopicID: 77}
+var partition = protocol.Partition{Topic: "orders", TopicID: 77}
 
 // Pipeline is one partition of Laneway in memory. It belongs to one goroutine.
 type Pipeline struct {
@@ -38,7 +39,7 @@ type Pipeline struct {
 	sequencer  *sequencer.Core
 	replicator *replicator.Core
 
-	underway []wire.Envelope // messages on their way
+	underway []transport.Envelope // messages on their way
 	uploads  []*stager.Object
 	objects  int                        // stored so far
 	payloads map[messages.Extent][]byte // of what is stored
@@ -76,7 +77,7 @@ func (p *Pipeline) Tick(d time.Duration) {
 // Produce takes a batch of one record, as it arrives at the frontend.
 func (p *Pipeline) Produce(producer, value string) {
 	p.stepFrontend(frontend.Produce{
-		Lane: producer, Records: 1, Payload: messages.EncodeRecord(messages.Record{Value: []byte(value)}), Request: value,
+		Lane: producer, Records: 1, Payload: protocol.EncodeRecord(protocol.Record{Value: []byte(value)}), Request: value,
 	})
 	p.settle()
 }
@@ -113,7 +114,7 @@ func (p *Pipeline) Upload(value string) {
 // Fail ends the upload of a value without success, for good.
 func (p *Pipeline) Fail(value string) {
 	if object := p.take(value); object != nil {
-		p.stepStager(stager.Uploaded{Object: object, Failed: messages.NewError(messages.CodeStoreUnavailable, "disk on fire")})
+		p.stepStager(stager.Uploaded{Object: object, Failed: protocol.NewError(protocol.CodeStoreUnavailable, "disk on fire")})
 		p.settle()
 	}
 }
@@ -162,7 +163,7 @@ func (p *Pipeline) fault(format string, arguments ...any) {
 }
 
 func (p *Pipeline) valueOf(frame []byte) string {
-	r, err := messages.NewFrameReader(frame)
+	r, err := protocol.NewFrameReader(frame)
 	if err != nil {
 		p.fault("a payload cannot be read: %w", err)
 		return ""
@@ -172,7 +173,9 @@ func (p *Pipeline) valueOf(frame []byte) string {
 	return string(record.Value)
 }
 
-func (p *Pipeline) send(envelopes []wire.Envelope) { p.underway = append(p.underway, envelopes...) }
+func (p *Pipeline) send(envelopes []transport.Envelope) {
+	p.underway = append(p.underway, envelopes...)
+}
 
 // settle delivers messages until none is under way.
 func (p *Pipeline) settle() {
@@ -193,9 +196,9 @@ func (p *Pipeline) deliver(subject string, m messages.Message) {
 	switch {
 	case subject == messages.StageSubject:
 		p.stepStager(m)
-	case subject == partition.SequencerSubject():
+	case subject == messages.SequencerSubject(partition):
 		p.send(p.sequencer.Step(p.now, []messages.Message{m}))
-	case subject == partition.ReplicatorSubject():
+	case subject == messages.ReplicatorSubject(partition):
 		p.stepReplicator(m)
 	case isCommitted:
 		entry, err := messages.DecodeEntry(committed.Entry)

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/frontend"
 	"laneway.dev/test/load"
 )
@@ -178,7 +178,7 @@ func (p *Pipeline) checkMany(t *testing.T, requests int) {
 			if committed[a.Offset] != a.Request {
 				t.Errorf("%q is acknowledged at offset %d, where %q is", a.Request, a.Offset, committed[a.Offset])
 			}
-		} else if a.Error.Code != messages.CodeFailed {
+		} else if a.Error.Code != protocol.CodeFailed {
 			t.Errorf("%q: %v", a.Request, a.Error)
 		}
 	}

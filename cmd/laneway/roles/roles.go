@@ -18,7 +18,7 @@ import (
 	"laneway.dev/internal/health"
 	"laneway.dev/internal/storeid"
 	"laneway.dev/internal/telemetry"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/frontend"
 	"laneway.dev/services/replicator"
 	"laneway.dev/services/sequencer"
@@ -54,7 +54,7 @@ type Config struct {
 	// Store is the object store of frontends and stagers. It must be that of the cluster.
 	Store storeid.Candidate
 	// Connect opens a connection of a service, with the options of
-	// internal/wire. It is closed when the service has stopped.
+	// internal/transport. It is closed when the service has stopped.
 	Connect   func(role string) (*nats.Conn, error)
 	Logger    *zap.Logger
 	Telemetry *telemetry.Telemetry
@@ -103,9 +103,9 @@ func (r *Running) start(ctx context.Context, config Config, role string) error {
 		return fmt.Errorf("start %s: %w", role, err)
 	}
 	var service Service
-	if most := conns[0].MaxPayload(); most < messages.MinMaxPayload {
-		err = fmt.Errorf("start %s: %w", role, messages.Errorf(messages.CodeMaxPayload,
-			"NATS has a max_payload of %d, the services need at least %d", most, messages.MinMaxPayload))
+	if most := conns[0].MaxPayload(); most < protocol.MinMaxPayload {
+		err = fmt.Errorf("start %s: %w", role, protocol.Errorf(protocol.CodeMaxPayload,
+			"NATS has a max_payload of %d, the services need at least %d", most, protocol.MinMaxPayload))
 	} else {
 		service, err = config.start(ctx, role, conns)
 	}

@@ -17,9 +17,9 @@ import (
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/storeid"
 	"laneway.dev/internal/telemetry"
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -42,7 +42,7 @@ func deployment(t *testing.T) (*embedded.Server, roles.Config) {
 	}
 	config := roles.Config{
 		Connect: func(role string) (*nats.Conn, error) {
-			return server.Connect(wire.Options(role, zap.NewNop())...)
+			return server.Connect(transport.Options(role, zap.NewNop())...)
 		},
 		Store:  storeid.Candidate{Store: store, Place: "the store of the test"},
 		Logger: zap.NewNop(), Telemetry: tele,
@@ -106,7 +106,7 @@ func roundTrip(t *testing.T, laneway *client.Client) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if _, err := laneway.Admin().CreateTopic(ctx, messages.TopicConfig{Name: "orders"}); err != nil {
+	if _, err := laneway.Admin().CreateTopic(ctx, protocol.TopicConfig{Name: "orders"}); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{"one", "", "three"}
@@ -166,12 +166,12 @@ func TestStartThatFailsLeavesNothingBehind(t *testing.T) {
 
 func TestNATSWithATinyPayloadIsRefusedByName(t *testing.T) {
 	_, config := deployment(t)
-	tiny, err := embedded.Start(embedded.Options{Listen: "127.0.0.1:0", Data: t.TempDir(), MaxPayload: messages.MinMaxPayload - 1})
+	tiny, err := embedded.Start(embedded.Options{Listen: "127.0.0.1:0", Data: t.TempDir(), MaxPayload: protocol.MinMaxPayload - 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = tiny.Shutdown() })
-	config.Connect = func(role string) (*nats.Conn, error) { return tiny.Connect(wire.Options(role, zap.NewNop())...) }
+	config.Connect = func(role string) (*nats.Conn, error) { return tiny.Connect(transport.Options(role, zap.NewNop())...) }
 	for _, role := range roles.All() {
 		if _, err := roles.Start(t.Context(), config, role); err == nil || !strings.Contains(err.Error(), "max_payload") {
 			t.Errorf("%s: error %v", role, err)

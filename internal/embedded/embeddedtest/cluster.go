@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap/zaptest"
 
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 )
 
 // clusterTimeout bounds the election of a cluster's leader on a busy machine.
@@ -52,7 +52,7 @@ func Cluster(t testing.TB) (*nats.Conn, jetstream.JetStream) {
 		}
 		return false
 	})
-	conn, err := nats.Connect(servers[0].ClientURL(), wire.Options(t.Name(), zaptest.NewLogger(t))...)
+	conn, err := nats.Connect(servers[0].ClientURL(), transport.Options(t.Name(), zaptest.NewLogger(t))...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"laneway.dev/internal/embedded"
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 )
 
 // Start runs a server on a random port and a folder of the test's, both gone
@@ -27,7 +27,7 @@ func Start(t testing.TB) (*nats.Conn, jetstream.JetStream) {
 			t.Error(err)
 		}
 	})
-	conn, err := server.Connect(wire.Options(t.Name(), log)...)
+	conn, err := server.Connect(transport.Options(t.Name(), log)...)
 	if err != nil {
 		t.Fatal(err)
 	}

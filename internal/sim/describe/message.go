@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // Message returns a message in one line: its kind, whose it is, and what it says of
@@ -57,7 +58,7 @@ func producers(m messages.Message) string {
 		return text
 	case messages.ProducerFenced:
 		text := of("ProducerFenced", m.Epoch) + fmt.Sprintf("epoch %d was asked for; %s", m.Fence, known(m.Producer))
-		if m.Code != messages.CodeOK {
+		if m.Code != protocol.CodeOK {
 			text += ": " + Code(m.Code)
 		}
 		return text
@@ -71,8 +72,8 @@ func producers(m messages.Message) string {
 }
 
 // Code returns the name of a code.
-func Code(c messages.Code) string {
-	if c == messages.CodeOK {
+func Code(c protocol.Code) string {
+	if c == protocol.CodeOK {
 		return "OK"
 	}
 	return c.Kind().Name
@@ -95,7 +96,7 @@ func refusal(r messages.Refusal) string {
 	return fmt.Sprintf("%s ticket %d, attempt %d: ", r.Lane, r.Number, r.Attempt) + failure(r.Code, r.Detail)
 }
 
-func failure(c messages.Code, detail string) string {
+func failure(c protocol.Code, detail string) string {
 	if detail == "" {
 		return Code(c)
 	}
@@ -105,7 +106,7 @@ func failure(c messages.Code, detail string) string {
 func outcome(o messages.Outcome) string {
 	text := fmt.Sprintf("%s ticket %d ", o.Lane, o.Number)
 	switch {
-	case o.Code != messages.CodeOK:
+	case o.Code != protocol.CodeOK:
 		return text + failure(o.Code, o.Detail)
 	case o.Duplicate:
 		return text + fmt.Sprintf("is a duplicate of offset %d", o.Offset)

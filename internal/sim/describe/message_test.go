@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestMessagesAreSaidInWords(t *testing.T) {
@@ -21,7 +22,7 @@ func TestMessagesAreSaidInWords(t *testing.T) {
 	}{
 		{messages.Stage{Epoch: 7, Batches: []messages.StageBatch{{Lane: "i:2", Number: 5, Floor: 4}}}, "Stage, frontend epoch 7: i:2 ticket 5 (floor 4)"},
 		{
-			messages.Refused{Epoch: 7, Refusals: []messages.Refusal{{Lane: "i:2", Number: 5, Attempt: 1, Code: messages.CodeStoreUnavailable, Detail: "full"}}},
+			messages.Refused{Epoch: 7, Refusals: []messages.Refusal{{Lane: "i:2", Number: 5, Attempt: 1, Code: protocol.CodeStoreUnavailable, Detail: "full"}}},
 			"Refused, frontend epoch 7: i:2 ticket 5, attempt 1: STORE_UNAVAILABLE (full)",
 		},
 		{
@@ -46,7 +47,7 @@ func TestMessagesAreSaidInWords(t *testing.T) {
 			messages.Outcomes{Epoch: 7, Outcomes: []messages.Outcome{
 				{Lane: "i:2", Number: 5, Offset: 30},
 				{Lane: "i:2", Number: 6, Offset: 20, Duplicate: true},
-				{Lane: "i:2", Number: 7, Code: messages.CodeNotCommitted, Detail: "why"},
+				{Lane: "i:2", Number: 7, Code: protocol.CodeNotCommitted, Detail: "why"},
 			}},
 			"Outcomes, frontend epoch 7: i:2 ticket 5 is at offset 30; i:2 ticket 6 is a duplicate of offset 20; i:2 ticket 7 NOT_COMMITTED (why)",
 		},

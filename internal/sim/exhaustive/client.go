@@ -7,6 +7,7 @@ import (
 	"laneway.dev/internal/sim/describe"
 	"laneway.dev/pkg/delivery"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/frontend"
 )
 
@@ -34,7 +35,7 @@ type request struct {
 type answer struct {
 	request
 	offset int64
-	code   messages.Code
+	code   protocol.Code
 }
 
 func (w *world) newClient(n int, l Lane) client {
@@ -78,10 +79,10 @@ func (k *windowMachine) step(_ *memo, now time.Time, what any) *effects {
 		k.window.Disconnect(now)
 		k.window.Reconnect()
 	case answer:
-		if e.code == messages.CodeOK {
+		if e.code == protocol.CodeOK {
 			k.window.OK(now, e.id)
 		} else {
-			k.window.Refused(now, e.id, messages.NewError(e.code, ""))
+			k.window.Refused(now, e.id, protocol.NewError(e.code, ""))
 		}
 		for n, ok := k.window.Acked(); ok; n, ok = k.window.Acked() {
 			fx.acked = n + 1
@@ -149,7 +150,7 @@ func (w *world) request(c *client) *produce {
 		return w.windowStep(c, sendNext{}).sent
 	}
 	c.sent++
-	return &produce{request: request{client: c.number, batch: c.sent - 1}, firstUnacked: messages.NotSaid}
+	return &produce{request: request{client: c.number, batch: c.sent - 1}, firstUnacked: protocol.NotSaid}
 }
 
 // produce lets a client send a request to a frontend; nil is one that does not admit
@@ -164,7 +165,7 @@ func (w *world) produce(c *client, to *process) bool {
 	}
 	w.say("client %d sends batch %d, attempt %d, first unacked %d, to %s", c.number, p.batch, p.id.Attempt, p.firstUnacked, to)
 	if to == nil {
-		w.reply(0, answer{request: p.request, code: messages.CodeUnavailable})
+		w.reply(0, answer{request: p.request, code: protocol.CodeUnavailable})
 		return true
 	}
 	w.step(to, *p)
@@ -191,7 +192,7 @@ func (w *world) reply(from int, a answer) {
 func (w *world) hear(c *client, a answer) {
 	w.say("client %d is answered: batch %d, attempt %d: %s, offset %d", c.number, a.batch, a.id.Attempt, describe.Code(a.code), a.offset)
 	c.flying &^= 1 << a.batch
-	if a.code == messages.CodeOK {
+	if a.code == protocol.CodeOK {
 		w.acked(a)
 	}
 	if c.window != nil {

@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/frontend"
 	"laneway.dev/services/replicator"
 	"laneway.dev/services/sequencer"
@@ -75,7 +76,7 @@ func (f *frontendMachine) step(m *memo, now time.Time, what any) *effects {
 	case nil:
 		fx = f.core.Step(now, nil)
 	case abandon:
-		fx.Answers = f.core.Abandon(messages.CodeOutcomeUnknown)
+		fx.Answers = f.core.Abandon(protocol.CodeOutcomeUnknown)
 	case produce:
 		fx = f.core.Step(now, []frontend.Event{e.produce()})
 	case *letter:
@@ -117,7 +118,7 @@ type sequencerMachine struct {
 }
 
 func (s *sequencerMachine) step(m *memo, now time.Time, what any) *effects {
-	var sent []wire.Envelope
+	var sent []transport.Envelope
 	switch e := what.(type) {
 	case nil:
 		sent = s.core.Step(now, nil)
@@ -169,7 +170,7 @@ func (r replicatorMachine) step(m *memo, now time.Time, what any) *effects {
 
 // sending notes what is sent, in its wire form. A stage request is the uploads that it
 // begins, each on its own.
-func (m *memo) sending(envelopes []wire.Envelope) *effects {
+func (m *memo) sending(envelopes []transport.Envelope) *effects {
 	fx := &effects{}
 	for _, e := range envelopes {
 		if s, is := e.Message.(messages.Stage); is {

@@ -44,9 +44,9 @@ func (p *process) listens(subject string) bool {
 }
 
 var (
-	committedSubject  = partition.CommittedSubject()
-	sequencerSubject  = partition.SequencerSubject()
-	replicatorSubject = partition.ReplicatorSubject()
+	committedSubject  = messages.CommittedSubject(partition)
+	sequencerSubject  = messages.SequencerSubject(partition)
+	replicatorSubject = messages.ReplicatorSubject(partition)
 )
 
 // beat lets a heartbeat pass.

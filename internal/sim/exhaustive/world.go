@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // Times of a world. Only their order matters.
@@ -18,7 +19,7 @@ const (
 )
 
 var (
-	partition = messages.Partition{Topic: "orders", TopicID: 77}
+	partition = protocol.Partition{Topic: "orders", TopicID: 77}
 	beginning = time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC)
 )
 

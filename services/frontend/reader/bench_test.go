@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // BenchmarkColdConsume reads a partition from its first record to its end, with
@@ -44,11 +45,11 @@ func (f *fixture) commitMany(batches, perEntry, size int) {
 	var acks []jetstream.PubAckFuture
 	js, err := jetstream.New(f.conn, jetstream.WithPublishAsyncMaxPending(1000))
 	must(f, err)
-	frame := messages.EncodeRecord(messages.Record{Value: bytes.Repeat([]byte{'x'}, size)})
+	frame := protocol.EncodeRecord(protocol.Record{Value: bytes.Repeat([]byte{'x'}, size)})
 	frames, records := slices.Repeat([][]byte{frame}, perEntry), slices.Repeat([]uint32{1}, perEntry)
 	for done := 0; done < batches; done += perEntry {
 		entry := f.stage(frames, records)
-		ack, err := js.PublishAsync(f.id.LogSubject(), messages.EncodeEntry(entry))
+		ack, err := js.PublishAsync(messages.LogSubject(f.id), messages.EncodeEntry(entry))
 		must(f, err)
 		acks = append(acks, ack)
 	}
@@ -69,9 +70,9 @@ func (f *fixture) consume(frames bool, want int64) {
 	inbox := f.conn.NewRespInbox()
 	const window = 8 << 20
 	sub, err := f.conn.Subscribe(inbox, func(m *nats.Msg) {
-		status := m.Header.Get(messages.HeaderStatus)
+		status := m.Header.Get(protocol.HeaderStatus)
 		switch {
-		case status == messages.StatusHeartbeat:
+		case status == protocol.StatusHeartbeat:
 			_ = f.conn.Publish(m.Reply, []byte("0"))
 			return
 		case status != "":
@@ -94,7 +95,7 @@ func (f *fixture) consume(frames bool, want int64) {
 	must(f, f.conn.PublishRequest(f.id.FetchSubject(), inbox, []byte(request)))
 	select {
 	case status := <-done:
-		if status != messages.StatusEnd || got != want {
+		if status != protocol.StatusEnd || got != want {
 			f.Fatalf("%d messages of %d, then status %s", got, want, status)
 		}
 	case <-time.After(patience):

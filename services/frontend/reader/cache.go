@@ -7,6 +7,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 const (
@@ -67,14 +68,14 @@ func weighEntry(entry *messages.Entry) uint32 {
 	return uint32(weight)
 }
 
-func (c *entryCache) put(p messages.Partition, logged messages.LoggedEntry) {
+func (c *entryCache) put(p protocol.Partition, logged messages.LoggedEntry) {
 	c.cache.Set(entryKey{p.TopicID, p.Number, logged.Sequence}, logged)
 }
 
 // clear forgets everything: what the log has behind a lost tail may be something else.
 func (c *entryCache) clear() { c.cache.InvalidateAll() }
 
-func (c *entryCache) get(p messages.Partition, sequence uint64) (messages.LoggedEntry, bool) {
+func (c *entryCache) get(p protocol.Partition, sequence uint64) (messages.LoggedEntry, bool) {
 	return c.cache.GetIfPresent(entryKey{p.TopicID, p.Number, sequence})
 }
 

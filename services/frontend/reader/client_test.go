@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestGoClientReadsWhatWasCommitted(t *testing.T) {
@@ -45,7 +45,7 @@ func TestGoClientUnderstandsErrors(t *testing.T) {
 	c := client.New(f.conn)
 	t.Cleanup(c.Close)
 	for _, err := range c.Consumer(client.ConsumerOptions{Topic: f.topic.Name, Partition: new(int32(0)), Offset: &beyond}).Records(f.context()) {
-		if known := messages.AsError(err); known.Code != messages.CodeOffsetOutOfRange || known.Detail != "5, the partition has 0 to 0" {
+		if known := protocol.AsError(err); known.Code != protocol.CodeOffsetOutOfRange || known.Detail != "5, the partition has 0 to 0" {
 			t.Errorf("error is %v", err)
 		}
 	}

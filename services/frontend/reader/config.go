@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/objectstore"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // Config is what a Reader needs. Zero limits and times take their defaults.
@@ -18,10 +18,10 @@ type Config struct {
 	JS     jetstream.JetStream
 	Store  objectstore.Store
 	Logger *zap.Logger         // nil discards
-	Failed func(messages.Code) // is told of each fetch that ends with an error; nil is nobody
+	Failed func(protocol.Code) // is told of each fetch that ends with an error; nil is nobody
 	// Gone reports whether the topic of a partition is known to be deleted; nil is that
 	// none ever is. It is asked before a fetch fails with an error of class 500 or above.
-	Gone func(context.Context, messages.Partition) bool
+	Gone func(context.Context, protocol.Partition) bool
 
 	CacheBytes int64 // of recent payloads and log entries together; default 64 MiB
 	MaxFetches int   // open at once; default 1024
@@ -37,10 +37,10 @@ func (c Config) orDefaults() Config {
 		c.Logger = zap.NewNop()
 	}
 	if c.Failed == nil {
-		c.Failed = func(messages.Code) {}
+		c.Failed = func(protocol.Code) {}
 	}
 	if c.Gone == nil {
-		c.Gone = func(context.Context, messages.Partition) bool { return false }
+		c.Gone = func(context.Context, protocol.Partition) bool { return false }
 	}
 	if c.CacheBytes <= 0 {
 		c.CacheBytes = 64 << 20
@@ -94,7 +94,7 @@ func (s slots) take(ctx context.Context, patience time.Duration) error {
 	case s <- struct{}{}:
 		return nil
 	case <-timer.C:
-		return messages.Errorf(messages.CodeUnavailable, "%d other fetches were at it for %s; the log or the object store does not answer", cap(s), patience)
+		return protocol.Errorf(protocol.CodeUnavailable, "%d other fetches were at it for %s; the log or the object store does not answer", cap(s), patience)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestFetchPausesWithoutCreditAndGoesOnWithIt(t *testing.T) {
@@ -16,27 +16,27 @@ func TestFetchPausesWithoutCreditAndGoesOnWithIt(t *testing.T) {
 	f.commit(lines("aa"), lines("bb"), lines("cc"), lines("dd"))
 	c := f.fetch(fields{"offset": 0, "window_bytes": 3})
 	first := c.data()
-	if !strings.HasPrefix(first.Reply, messages.CreditPrefix) {
+	if !strings.HasPrefix(first.Reply, protocol.CreditPrefix) {
 		t.Errorf("reply is %q", first.Reply)
 	}
 	if second := c.data(); second.Reply != first.Reply {
 		t.Errorf("replies %q and %q", first.Reply, second.Reply)
 	}
-	idle := c.status(messages.StatusHeartbeat) // a message for each credit left; now it is -1
+	idle := c.status(protocol.StatusHeartbeat) // a message for each credit left; now it is -1
 	expectOffsets(t, idle, 2, 4)
 	c.grant(idle, 1)
-	c.grant(c.status(messages.StatusHeartbeat), 1)
-	expectHeader(t, c.beyondBeats(), messages.HeaderOffset, "2")
+	c.grant(c.status(protocol.StatusHeartbeat), 1)
+	expectHeader(t, c.beyondBeats(), protocol.HeaderOffset, "2")
 	c.grant(idle, 2)
-	expectHeader(t, c.beyondBeats(), messages.HeaderOffset, "3")
-	expectHeader(t, c.beyondBeats(), messages.HeaderStatus, messages.StatusEnd)
+	expectHeader(t, c.beyondBeats(), protocol.HeaderOffset, "3")
+	expectHeader(t, c.beyondBeats(), protocol.HeaderStatus, protocol.StatusEnd)
 }
 
 func TestBatchLargerThanTheWindowIsSent(t *testing.T) {
 	f := newFixture(t, nil)
 	big := strings.Repeat("x", 10000)
 	f.commit(lines(big), lines(big), lines("end"))
-	f.fetch(fields{"offset": 0, "window_bytes": 100, "frames": true}).wants(messages.StatusEnd, big, big, "end")
+	f.fetch(fields{"offset": 0, "window_bytes": 100, "frames": true}).wants(protocol.StatusEnd, big, big, "end")
 }
 
 func TestSilentConsumerIsGivenUp(t *testing.T) {
@@ -48,21 +48,21 @@ func TestSilentConsumerIsGivenUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, func(c *Config) {
 				c.Heartbeat, c.CreditTimeout = 10*time.Millisecond, 60*time.Millisecond
-				c.Failed = func(code messages.Code) { t.Errorf("counted as an error of the service: %s", code.Kind().Name) }
+				c.Failed = func(code protocol.Code) { t.Errorf("counted as an error of the service: %s", code.Kind().Name) }
 			})
 			f.commit(lines("a"), lines("b"))
 			c := f.fetch(request)
 			beats := 0
 			for {
 				m := c.next()
-				switch m.Header.Get(messages.HeaderStatus) {
-				case messages.StatusHeartbeat:
+				switch m.Header.Get(protocol.HeaderStatus) {
+				case protocol.StatusHeartbeat:
 					beats++
 					continue
 				case "":
 					continue
 				}
-				expectHeader(t, m, messages.HeaderError, "CREDIT_TIMEOUT")
+				expectHeader(t, m, protocol.HeaderError, "CREDIT_TIMEOUT")
 				break
 			}
 			if beats == 0 {
@@ -83,17 +83,17 @@ func TestACancelledFetchEndsWithAnEndOfItsOwnAndIsNoError(t *testing.T) {
 	}{"behind a full window": {1, 1}, "at the end": {1000, 2}} {
 		t.Run(name, func(t *testing.T) {
 			var failed atomic.Int64
-			f := newFixture(t, func(c *Config) { c.Failed = func(messages.Code) { failed.Add(1) } })
+			f := newFixture(t, func(c *Config) { c.Failed = func(protocol.Code) { failed.Add(1) } })
 			f.commit(lines("a"), lines("b"))
 			consumer := f.fetch(fields{"offset": 0, "window_bytes": c.window, "follow": true})
 			var last *nats.Msg
 			for range c.next {
 				last = consumer.data()
 			}
-			must(t, f.reader.config.Conn.Publish(last.Reply, []byte(messages.CancelFetch)))
-			end := consumer.wants(messages.StatusCancelled)
+			must(t, f.reader.config.Conn.Publish(last.Reply, []byte(protocol.CancelFetch)))
+			end := consumer.wants(protocol.StatusCancelled)
 			expectOffsets(t, end, c.next, 2)
-			expectHeader(t, end, messages.HeaderError, "")
+			expectHeader(t, end, protocol.HeaderError, "")
 			if n := f.reader.OpenFetches(); n != 0 || len(end.Data) != 0 || failed.Load() != 0 {
 				t.Errorf("%d fetches are open, %d errors were counted, the body is %q", n, failed.Load(), end.Data)
 			}
@@ -107,7 +107,7 @@ func TestAWordThatIsNoCreditEndsTheFetch(t *testing.T) {
 		f.commit(lines("a"), lines("b"))
 		c := f.fetch(fields{"offset": 0, "window_bytes": 1, "follow": true})
 		must(t, f.reader.config.Conn.Publish(c.data().Reply, []byte(word)))
-		c.fails(messages.CodeInvalidRequest)
+		c.fails(protocol.CodeInvalidRequest)
 	}
 }
 
@@ -135,10 +135,10 @@ func TestAnsweredHeartbeatsKeepAFetchOpen(t *testing.T) {
 	f := newFixture(t, func(c *Config) { c.Heartbeat = 10 * time.Millisecond })
 	c := f.fetch(fields{"offset": 0, "follow": true, "window_bytes": 10, "max_records": 1})
 	for range 70 {
-		c.grant(c.status(messages.StatusHeartbeat), 0)
+		c.grant(c.status(protocol.StatusHeartbeat), 0)
 	}
 	f.tell(lines("a"))
-	c.wants(messages.StatusEnd, "a")
+	c.wants(protocol.StatusEnd, "a")
 }
 
 func TestAnAnswerOfZeroIsNoSilence(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // readAhead is how many entries are read from the log at once.
@@ -64,8 +65,8 @@ func (c *cursor) fill(ctx context.Context, limit int64) error {
 			if len(c.queue) > 0 {
 				return nil
 			}
-			return newDamaged(at, recorded, messages.Errorf(messages.CodeCorrupt,
-				"the entries before entry %d of stream %s are gone", entries[i].Sequence, c.partition.id.LogStream()))
+			return newDamaged(at, recorded, protocol.Errorf(protocol.CodeCorrupt,
+				"the entries before entry %d of stream %s are gone", entries[i].Sequence, messages.LogStream(c.partition.id)))
 		}
 		if until := min(entry.BaseOffset, limit); until > at {
 			c.queue = append(c.queue, batch{offset: at, gap: until - at})
@@ -160,7 +161,7 @@ func (c *cursor) read(ctx context.Context, from uint64, limit int) ([]messages.L
 		case err != nil:
 			return nil, err
 		}
-		return nil, fmt.Errorf("entry %d of stream %s is not there yet", from, c.partition.id.LogStream())
+		return nil, fmt.Errorf("entry %d of stream %s is not there yet", from, messages.LogStream(c.partition.id))
 	})
 	for i := range entries {
 		c.reader.entries.put(c.partition.id, entries[i])

@@ -12,6 +12,7 @@ import (
 
 	"laneway.dev/internal/embedded"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func (f *fixture) object(key string) string { return filepath.Join(f.folder, filepath.FromSlash(key)) }
@@ -19,7 +20,7 @@ func (f *fixture) object(key string) string { return filepath.Join(f.folder, fil
 // names checks that an error names the object and the range of an extent.
 func names(t *testing.T, m *nats.Msg, x messages.Extent) {
 	t.Helper()
-	text := m.Header.Get(messages.HeaderDesc)
+	text := m.Header.Get(protocol.HeaderDesc)
 	if !strings.Contains(text, x.Key) || !strings.Contains(text, fmt.Sprintf("offset %d, length %d", x.Offset, x.Length)) {
 		t.Errorf("the description is %q", text)
 	}
@@ -36,11 +37,11 @@ func TestAlteredBytesAreReportedAndNothingElseIsDisturbed(t *testing.T) {
 
 	c := f.fetch(fields{"offset": 0})
 	c.data()
-	m := c.fails(messages.CodeCorrupt)
+	m := c.fails(protocol.CodeCorrupt)
 	names(t, m, x)
 	expectOffsets(t, m, 2, 3)
 	expectGap(t, m, 1, 1)
-	f.fetch(fields{"offset": 2}).wants(messages.StatusEnd, "c")
+	f.fetch(fields{"offset": 2}).wants(protocol.StatusEnd, "c")
 }
 
 func TestTruncatedObjectLosesOnlyWhatIsGone(t *testing.T) {
@@ -51,7 +52,7 @@ func TestTruncatedObjectLosesOnlyWhatIsGone(t *testing.T) {
 	c := f.fetch(fields{"offset": 0})
 	c.data()
 	c.data()
-	names(t, c.fails(messages.CodeCorrupt), x)
+	names(t, c.fails(protocol.CodeCorrupt), x)
 }
 
 func TestMissingObjectIsReportedByName(t *testing.T) {
@@ -60,20 +61,20 @@ func TestMissingObjectIsReportedByName(t *testing.T) {
 	f.commit(lines("c"))
 	x := s.entry.Batches[0].Extent
 	must(t, os.Remove(f.object(x.Key)))
-	m := f.fetch(fields{"offset": 0, "frames": true}).fails(messages.CodeCorrupt)
+	m := f.fetch(fields{"offset": 0, "frames": true}).fails(protocol.CodeCorrupt)
 	names(t, m, x)
 	expectOffsets(t, m, 2, 3)
 	expectGap(t, m, 0, 1)
-	expectGap(t, f.fetch(fields{"offset": 1}).fails(messages.CodeCorrupt), 1, 1)
-	f.fetch(fields{"offset": 2}).wants(messages.StatusEnd, "c")
+	expectGap(t, f.fetch(fields{"offset": 1}).fails(protocol.CodeCorrupt), 1, 1)
+	f.fetch(fields{"offset": 2}).wants(protocol.StatusEnd, "c")
 }
 
 func TestFrameThatIsNotWhatTheLogPromisesIsCorrupt(t *testing.T) {
 	f := newFixture(t, nil)
-	s := f.commitFrames([][]byte{messages.EncodeRecord(messages.Record{Value: []byte("one")})}, []uint32{2})
-	names(t, f.fetch(fields{"offset": 0}).fails(messages.CodeCorrupt), s.entry.Batches[0].Extent)
+	s := f.commitFrames([][]byte{protocol.EncodeRecord(protocol.Record{Value: []byte("one")})}, []uint32{2})
+	names(t, f.fetch(fields{"offset": 0}).fails(protocol.CodeCorrupt), s.entry.Batches[0].Extent)
 	s = f.commitFrames([][]byte{[]byte("no frame")}, []uint32{1})
-	names(t, f.fetch(fields{"offset": 2}).fails(messages.CodeCorrupt), s.entry.Batches[0].Extent)
+	names(t, f.fetch(fields{"offset": 2}).fails(protocol.CodeCorrupt), s.entry.Batches[0].Extent)
 }
 
 func TestUnreadableStoreIsRetryable(t *testing.T) {
@@ -85,7 +86,7 @@ func TestUnreadableStoreIsRetryable(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(name, "x"), nil, 0o600))
 	// A folder has a size, but reading it fails.
 	m := f.fetch(fields{"offset": 0}).next()
-	if got := m.Header.Get(messages.HeaderError); got != "STORE_UNAVAILABLE" && got != "CORRUPT" {
+	if got := m.Header.Get(protocol.HeaderError); got != "STORE_UNAVAILABLE" && got != "CORRUPT" {
 		t.Errorf("got %v", m.Header)
 	}
 }
@@ -93,7 +94,7 @@ func TestUnreadableStoreIsRetryable(t *testing.T) {
 func TestMissingStreamIsUnavailable(t *testing.T) {
 	f := newFixture(t, func(c *Config) { c.LogPatience = 50 * time.Millisecond })
 	must(t, f.log.Delete(f.context()))
-	f.fetch(fields{"offset": 0}).fails(messages.CodeUnavailable)
+	f.fetch(fields{"offset": 0}).fails(protocol.CodeUnavailable)
 }
 
 func TestFrameThatDoesNotFitAMessageIsReported(t *testing.T) {
@@ -102,5 +103,5 @@ func TestFrameThatDoesNotFitAMessageIsReported(t *testing.T) {
 	f.commit(lines(strings.Repeat("x", embedded.DefaultMaxPayload-10)))
 	c := f.fetch(fields{"offset": 0, "frames": true, "max_bytes": 64 << 20})
 	c.data()
-	expectOffsets(t, c.fails(messages.CodeMaxPayload), 1, 2)
+	expectOffsets(t, c.fails(protocol.CodeMaxPayload), 1, 2)
 }

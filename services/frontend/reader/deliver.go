@@ -5,10 +5,10 @@ import (
 	"time"
 
 	"laneway.dev/internal/objectstore"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
-var errUndeliverable = messages.NewError(messages.CodeUndeliverable, "")
+var errUndeliverable = protocol.NewError(protocol.CodeUndeliverable, "")
 
 // deliver sends a batch, or as much of it as was asked for.
 func (f *fetch) deliver(l loaded) error {
@@ -33,7 +33,7 @@ func (f *fetch) deliverFrame(l loaded) error {
 }
 
 func (f *fetch) deliverRecords(l loaded) error {
-	frame, err := messages.NewFrameReader(l.payload)
+	frame, err := protocol.NewFrameReader(l.payload)
 	if err != nil {
 		return corrupt(l, err.Error())
 	}
@@ -95,7 +95,7 @@ func (f *fetch) delivered(records int64, bytes int) {
 // corrupt is the error for a payload that has the right CRC but not the
 // content that the log promises.
 func corrupt(l loaded, reason string) error {
-	return messages.NewError(messages.CodeCorrupt, (&objectstore.CorruptError{
+	return protocol.NewError(protocol.CodeCorrupt, (&objectstore.CorruptError{
 		Key: l.extent.Key, Offset: l.extent.Offset, Length: l.extent.Length, Reason: reason,
 	}).Error())
 }

@@ -3,7 +3,7 @@
 // otherwise from the partition's log and range reads of the objects. Every byte
 // that comes from an object is checked against its CRC before it is sent.
 //
-// A fetch is a [messages.FetchRequest], sent with a reply subject to the fetch
+// A fetch is a [protocol.FetchRequest], sent with a reply subject to the fetch
 // subject of a partition. It is answered with messages and, at the end, one
 // status.
 //

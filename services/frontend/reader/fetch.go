@@ -11,8 +11,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
-	"laneway.dev/internal/wire"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/internal/transport"
+	"laneway.dev/pkg/protocol"
 )
 
 // fetch answers one request. Its goroutine owns everything in it but the
@@ -42,16 +42,16 @@ type ending struct {
 }
 
 var (
-	endOfPartition = ending{messages.StatusEnd, "the end of the partition is reached"}
-	endOfRequest   = ending{messages.StatusEnd, "what was asked for is delivered"}
-	nothingCame    = ending{messages.StatusNoRecords, "nothing came in time"}
-	cancelled      = ending{messages.StatusCancelled, "the consumer has cancelled the fetch"}
+	endOfPartition = ending{protocol.StatusEnd, "the end of the partition is reached"}
+	endOfRequest   = ending{protocol.StatusEnd, "what was asked for is delivered"}
+	nothingCame    = ending{protocol.StatusNoRecords, "nothing came in time"}
+	cancelled      = ending{protocol.StatusCancelled, "the consumer has cancelled the fetch"}
 )
 
 // receive is the callback of a partition's fetch subject.
 func (r *Reader) receive(p *partition, m *nats.Msg) {
-	badHeader := wire.ReadHeader(m)
-	if m.Reply = messages.ReplyTo(m.Reply); m.Reply == "" {
+	badHeader := transport.ReadHeader(m)
+	if m.Reply = protocol.ReplyTo(m.Reply); m.Reply == "" {
 		r.dropped.Add(1)
 		r.config.Logger.Debug("a fetch without a reply subject was dropped", zap.String("subject", m.Subject))
 		return
@@ -72,7 +72,7 @@ func (r *Reader) receive(p *partition, m *nats.Msg) {
 }
 
 // begin starts a fetch if there is room for it.
-func (r *Reader) begin(p *partition, request request, out *answers) *messages.Error {
+func (r *Reader) begin(p *partition, request request, out *answers) *protocol.Error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -81,7 +81,7 @@ func (r *Reader) begin(p *partition, request request, out *answers) *messages.Er
 	case p.closed != nil:
 		return p.closed
 	case r.open >= r.config.MaxFetches:
-		return messages.Errorf(messages.CodeTooManyFetches, "%d are open", r.open)
+		return protocol.Errorf(protocol.CodeTooManyFetches, "%d are open", r.open)
 	}
 	ctx, cancel := context.WithCancelCause(r.ctx)
 	f := &fetch{
@@ -92,7 +92,7 @@ func (r *Reader) begin(p *partition, request request, out *answers) *messages.Er
 		now := time.Now()
 		f.account = newAccount(request.WindowBytes, now)
 		f.pace = pace{heartbeat: r.config.Heartbeat, patience: r.config.CreditTimeout, sent: now}
-		out.credit = messages.CreditPrefix + rand.Text()
+		out.credit = protocol.CreditPrefix + rand.Text()
 	}
 	r.open++
 	p.fetches[f] = struct{}{}
@@ -123,8 +123,8 @@ func (f *fetch) run(ctx context.Context) {
 	if d, ok := errors.AsType[*damaged](err); ok {
 		f.out.lost(d)
 	}
-	f.out.fail(messages.AsError(err))
-	if known := messages.AsError(err); !known.Retryable() && known.Code.Kind().Status >= 500 {
+	f.out.fail(protocol.AsError(err))
+	if known := protocol.AsError(err); !known.Retryable() && known.Code.Kind().Status >= 500 {
 		f.reader.config.Logger.Error("a fetch failed", zap.Stringer("partition", f.partition.id),
 			zap.Int64("offset", f.cursor.offset), zap.Error(err))
 	}
@@ -133,7 +133,7 @@ func (f *fetch) run(ctx context.Context) {
 // orDeleted returns what a fetch ends with that has failed by itself. Its log may be gone,
 // or be that of another topic of this name, before the deletion has been heard of.
 func (f *fetch) orDeleted(ctx context.Context, err error) error {
-	if messages.AsError(err).Code.Kind().Status >= 500 && f.reader.config.Gone(ctx, f.partition.id) {
+	if protocol.AsError(err).Code.Kind().Status >= 500 && f.reader.config.Gone(ctx, f.partition.id) {
 		return errDeleted
 	}
 	return err
@@ -145,7 +145,7 @@ func (f *fetch) listenAndServe(ctx context.Context) (ending, error) {
 	}
 	sub, err := f.reader.config.Conn.Subscribe(f.out.credit, f.word)
 	if err != nil {
-		return ending{}, messages.Errorf(messages.CodeUnavailable, "subscribe to credits: %v", err)
+		return ending{}, protocol.Errorf(protocol.CodeUnavailable, "subscribe to credits: %v", err)
 	}
 	defer func() {
 		// After a lost connection there is nothing to leave.
@@ -156,20 +156,20 @@ func (f *fetch) listenAndServe(ctx context.Context) (ending, error) {
 
 // word is the callback of what the consumer says.
 func (f *fetch) word(m *nats.Msg) {
-	if len(m.Data) == 0 && m.Header.Get(messages.HeaderStatus) == noResponders {
+	if len(m.Data) == 0 && m.Header.Get(protocol.HeaderStatus) == noResponders {
 		// NATS says that nobody has got a message. The consumer may be about to
 		// connect again; its silence decides.
 		return
 	}
-	if err := wire.ReadHeader(m); err != nil {
+	if err := transport.ReadHeader(m); err != nil {
 		f.cancel(err)
 		return
 	}
 	switch {
-	case string(m.Data) == messages.CancelFetch:
+	case string(m.Data) == protocol.CancelFetch:
 		f.cancel(errLeft)
 	case !f.account.grant(m.Data, time.Now()):
-		f.cancel(messages.Errorf(messages.CodeInvalidRequest, "the credit %.32q is not a number of bytes", m.Data))
+		f.cancel(protocol.Errorf(protocol.CodeInvalidRequest, "the credit %.32q is not a number of bytes", m.Data))
 	}
 }
 
@@ -344,7 +344,7 @@ func (f *fetch) tend(ctx context.Context, now time.Time) (time.Time, error) {
 	what, due := f.pace.next(now, heard)
 	switch what {
 	case silent:
-		return due, messages.Errorf(messages.CodeCreditTimeout, "nothing was heard for %s", f.pace.patience)
+		return due, protocol.Errorf(protocol.CodeCreditTimeout, "nothing was heard for %s", f.pace.patience)
 	case beat:
 		f.partition.confirm(ctx)
 		if err := f.out.heartbeat(f.cursor.since.IsZero()); err != nil {

@@ -17,6 +17,7 @@ import (
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // patience bounds every wait for something that must happen.
@@ -41,8 +42,8 @@ type fixture struct {
 	js     jetstream.JetStream
 	folder string // of the store
 	store  *countingStore
-	topic  messages.Topic
-	id     messages.Partition
+	topic  protocol.Topic
+	id     protocol.Partition
 	log    *partitionlog.Log
 	reader *Reader
 
@@ -66,7 +67,7 @@ func newFixture(t testing.TB, change func(*Config)) *fixture {
 	own := f.connect()
 	f.js, err = jetstream.New(own)
 	must(t, err)
-	f.topic = messages.Topic{TopicConfig: messages.TopicConfig{Name: "orders", Partitions: 1}, ID: 7}
+	f.topic = protocol.Topic{TopicConfig: protocol.TopicConfig{Name: "orders", Partitions: 1}, ID: 7}
 	f.id = f.topic.Partition(0)
 	f.log = partitionlog.New(own, f.js, f.id)
 	must(t, f.log.Create(f.context(), 1))
@@ -115,18 +116,18 @@ type stored struct {
 }
 
 // news is what the frontend gets to hear of the entry.
-func (s stored) news(id messages.Partition) (messages.Committed, messages.Entry) {
+func (s stored) news(id protocol.Partition) (messages.Committed, messages.Entry) {
 	return messages.Committed{Partition: id, Sequence: s.sequence}, s.entry
 }
 
 // commit appends one entry of one object with the batches. The reader does not
 // hear of it.
-func (f *fixture) commit(batches ...[]messages.Record) stored {
+func (f *fixture) commit(batches ...[]protocol.Record) stored {
 	f.Helper()
 	frames := make([][]byte, len(batches))
 	records := make([]uint32, len(batches))
 	for i, b := range batches {
-		var frame messages.FrameBuilder
+		var frame protocol.FrameBuilder
 		for _, r := range b {
 			frame.Append(r)
 		}
@@ -173,7 +174,7 @@ func (f *fixture) append(data []byte) uint64 {
 }
 
 // tell commits and shows the entry to the reader.
-func (f *fixture) tell(batches ...[]messages.Record) stored {
+func (f *fixture) tell(batches ...[]protocol.Record) stored {
 	f.Helper()
 	s := f.commit(batches...)
 	f.reader.Committed(s.news(f.id))
@@ -181,8 +182,8 @@ func (f *fixture) tell(batches ...[]messages.Record) stored {
 }
 
 // lines makes a batch of records without headers.
-func lines(values ...string) []messages.Record {
-	records := make([]messages.Record, len(values))
+func lines(values ...string) []protocol.Record {
+	records := make([]protocol.Record, len(values))
 	for i, v := range values {
 		records[i].Value = []byte(v)
 	}
@@ -234,7 +235,7 @@ func (c *consumer) next() *nats.Msg {
 func (c *consumer) data() *nats.Msg {
 	c.f.Helper()
 	m := c.next()
-	if m.Header.Get(messages.HeaderOffset) == "" {
+	if m.Header.Get(protocol.HeaderOffset) == "" {
 		c.f.Fatalf("wanted data, got %v", m.Header)
 	}
 	return m
@@ -245,7 +246,7 @@ func (c *consumer) data() *nats.Msg {
 func (c *consumer) beyondBeats() *nats.Msg {
 	c.f.Helper()
 	for {
-		if m := c.next(); m.Header.Get(messages.HeaderStatus) != messages.StatusHeartbeat {
+		if m := c.next(); m.Header.Get(protocol.HeaderStatus) != protocol.StatusHeartbeat {
 			return m
 		}
 	}
@@ -255,20 +256,20 @@ func (c *consumer) beyondBeats() *nats.Msg {
 func (c *consumer) status(want string) *nats.Msg {
 	c.f.Helper()
 	m := c.next()
-	if got := m.Header.Get(messages.HeaderStatus); got != want || m.Header.Get(messages.HeaderOffset) != "" {
+	if got := m.Header.Get(protocol.HeaderStatus); got != want || m.Header.Get(protocol.HeaderOffset) != "" {
 		c.f.Fatalf("wanted status %s, got %v %q", want, m.Header, m.Data)
 	}
 	return m
 }
 
 // fails returns the next message, which must be the error.
-func (c *consumer) fails(code messages.Code) *nats.Msg {
+func (c *consumer) fails(code protocol.Code) *nats.Msg {
 	c.f.Helper()
 	m := c.status(code.FetchStatus())
-	if got := m.Header.Get(messages.HeaderError); got != code.Kind().Name {
+	if got := m.Header.Get(protocol.HeaderError); got != code.Kind().Name {
 		c.f.Fatalf("wanted %s, got %v", code.Kind().Name, m.Header)
 	}
-	var body messages.ErrorResponse
+	var body protocol.ErrorResponse
 	if err := json.Unmarshal(m.Data, &body); err != nil || body.Error == nil || body.Error.Code != code {
 		c.f.Fatalf("the body is %q, wanted the error", m.Data)
 	}
@@ -286,8 +287,8 @@ func (c *consumer) rest() (values []string, last *nats.Msg) {
 	c.f.Helper()
 	for {
 		m := c.next()
-		switch status := m.Header.Get(messages.HeaderStatus); {
-		case status == messages.StatusHeartbeat:
+		switch status := m.Header.Get(protocol.HeaderStatus); {
+		case status == protocol.StatusHeartbeat:
 			c.grant(m, 0)
 			continue
 		case status != "":
@@ -307,7 +308,7 @@ func (c *consumer) wants(status string, want ...string) *nats.Msg {
 	if !slices.Equal(got, want) {
 		c.f.Fatalf("got %q, wanted %q", got, want)
 	}
-	if s := last.Header.Get(messages.HeaderStatus); s != status {
+	if s := last.Header.Get(protocol.HeaderStatus); s != status {
 		c.f.Fatalf("ended with %v, wanted status %s", last.Header, status)
 	}
 	return last
@@ -315,10 +316,10 @@ func (c *consumer) wants(status string, want ...string) *nats.Msg {
 
 func valuesOf(t testing.TB, m *nats.Msg) []string {
 	t.Helper()
-	if m.Header.Get(messages.HeaderContentType) != messages.ContentTypeBatch {
+	if m.Header.Get(protocol.HeaderContentType) != protocol.ContentTypeBatch {
 		return []string{string(m.Data)}
 	}
-	frame, err := messages.NewFrameReader(m.Data)
+	frame, err := protocol.NewFrameReader(m.Data)
 	must(t, err)
 	defer frame.Close()
 	var values []string
@@ -338,18 +339,18 @@ func expectHeader(t testing.TB, m *nats.Msg, name, want string) {
 
 func expectOffsets(t testing.TB, m *nats.Msg, next, end int64) {
 	t.Helper()
-	expectHeader(t, m, messages.HeaderNextOffset, fmt.Sprint(next))
-	expectHeader(t, m, messages.HeaderEndOffset, fmt.Sprint(end))
+	expectHeader(t, m, protocol.HeaderNextOffset, fmt.Sprint(next))
+	expectHeader(t, m, protocol.HeaderEndOffset, fmt.Sprint(end))
 }
 
 // expectGap checks which offsets a status names; last -1 is that it does not know.
 func expectGap(t testing.TB, m *nats.Msg, first, last int64) {
 	t.Helper()
-	expectHeader(t, m, messages.HeaderGapFrom, fmt.Sprint(first))
+	expectHeader(t, m, protocol.HeaderGapFrom, fmt.Sprint(first))
 	if last < 0 {
-		expectHeader(t, m, messages.HeaderGapTo, "")
+		expectHeader(t, m, protocol.HeaderGapTo, "")
 		return
 	}
-	expectHeader(t, m, messages.HeaderGapTo, fmt.Sprint(last))
-	expectHeader(t, m, messages.HeaderNextOffset, fmt.Sprint(last+1))
+	expectHeader(t, m, protocol.HeaderGapTo, fmt.Sprint(last))
+	expectHeader(t, m, protocol.HeaderNextOffset, fmt.Sprint(last+1))
 }

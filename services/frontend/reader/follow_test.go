@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // waitOpen returns when so many fetches are open and the first one has looked where
@@ -35,7 +35,7 @@ func (f *fixture) until(holds func() bool) {
 	}
 }
 
-func (r *Reader) partitionOf(id messages.Partition) *partition {
+func (r *Reader) partitionOf(id protocol.Partition) *partition {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.partitions[id]
@@ -46,7 +46,7 @@ func TestFollowWakesUpOnEachCommit(t *testing.T) {
 	f.commit(lines("before"))
 	c := f.fetch(fields{"from": "latest", "follow": true, "window_bytes": 1000})
 	f.waitOpen(1)
-	m := f.fetch(fields{"from": "latest"}).status(messages.StatusEnd)
+	m := f.fetch(fields{"from": "latest"}).status(protocol.StatusEnd)
 	expectOffsets(t, m, 1, 1)
 	for i := range 20 {
 		value := fmt.Sprint(i)
@@ -86,7 +86,7 @@ func TestPayloadsAreWantedWhileSomebodyReadsAndForAWhileAfter(t *testing.T) {
 		t.Error("not wanted while somebody reads")
 	}
 	f.tell(lines("last"))
-	c.wants(messages.StatusEnd, "last")
+	c.wants(protocol.StatusEnd, "last")
 	if !f.reader.Wanted(f.id) {
 		t.Error("not wanted right after somebody has read")
 	}
@@ -98,19 +98,19 @@ func TestPayloadOfAnotherExtentIsNotUsed(t *testing.T) {
 	other := s.entry.Batches[0].Extent
 	other.CRC++
 	f.reader.payloads.put(other, []byte("wrong"))
-	f.fetch(fields{"offset": 0}).wants(messages.StatusEnd, "right")
+	f.fetch(fields{"offset": 0}).wants(protocol.StatusEnd, "right")
 }
 
 func TestAPayloadThatIsNotWhatTheStoreHoldsIsNotRemembered(t *testing.T) {
 	f := newFixture(t, nil)
 	s := f.commit(lines("right"))
-	f.reader.Remember(s.entry.Batches[0].Extent, messages.EncodeRecord(messages.Record{Value: []byte("wrong")}))
-	f.fetch(fields{"offset": 0}).wants(messages.StatusEnd, "right")
+	f.reader.Remember(s.entry.Batches[0].Extent, protocol.EncodeRecord(protocol.Record{Value: []byte("wrong")}))
+	f.fetch(fields{"offset": 0}).wants(protocol.StatusEnd, "right")
 }
 
 func TestBatchesThatLieTogetherAreReadAtOnce(t *testing.T) {
 	f := newFixture(t, nil)
-	var batches [][]messages.Record
+	var batches [][]protocol.Record
 	for range 500 {
 		batches = append(batches, lines("x"))
 	}
@@ -127,7 +127,7 @@ func TestRefreshShowsWhatWasMissed(t *testing.T) {
 	f.waitOpen(1)
 	f.commit(lines("missed"))
 	f.reader.Refresh()
-	c.wants(messages.StatusEnd, "missed")
+	c.wants(protocol.StatusEnd, "missed")
 }
 
 func TestRefreshEndsFetchesThatMayHaveLostSomething(t *testing.T) {
@@ -139,7 +139,7 @@ func TestRefreshEndsFetchesThatMayHaveLostSomething(t *testing.T) {
 	sure.grant(sure.data(), 1)
 	f.until(func() bool { return f.unconfirmed() == 1 })
 	f.reader.Refresh()
-	expectOffsets(t, unsure.fails(messages.CodeUnavailable), 1, 1)
+	expectOffsets(t, unsure.fails(protocol.CodeUnavailable), 1, 1)
 	f.tell(lines("b"))
 	sure.data()
 }
@@ -158,27 +158,27 @@ func (f *fixture) unconfirmed() (n int) {
 func TestHeartbeatRepairsALostCommit(t *testing.T) {
 	f := newFixture(t, func(c *Config) { c.Heartbeat = 20 * time.Millisecond })
 	c := f.fetch(fields{"offset": 0, "follow": true, "max_records": 1})
-	c.grant(c.status(messages.StatusHeartbeat), 0)
+	c.grant(c.status(protocol.StatusHeartbeat), 0)
 	f.commit(lines("missed"))
-	c.wants(messages.StatusEnd, "missed")
+	c.wants(protocol.StatusEnd, "missed")
 }
 
 func TestCloseOfAReplacedFrontendEndsFetchesThatMayGoOnElsewhere(t *testing.T) {
 	f := newFixture(t, nil)
 	c := f.fetch(fields{"offset": 0, "follow": true})
 	f.waitOpen(1)
-	f.reader.Close(f.id, messages.NewError(messages.CodeNotOwner, ""))
-	c.fails(messages.CodeNotOwner)
+	f.reader.Close(f.id, protocol.NewError(protocol.CodeNotOwner, ""))
+	c.fails(protocol.CodeNotOwner)
 	f.until(func() bool { return f.reader.OpenFetches() == 0 })
 }
 
 func TestFetchWhoseLogIsGoneEndsAsThatOfADeletedTopic(t *testing.T) {
 	f := newFixture(t, func(c *Config) {
 		c.LogPatience = 10 * time.Millisecond
-		c.Gone = func(context.Context, messages.Partition) bool { return true }
+		c.Gone = func(context.Context, protocol.Partition) bool { return true }
 	})
 	must(t, f.js.DeleteStream(t.Context(), f.id.Stream()))
-	f.fetch(fields{"offset": 0}).fails(messages.CodeUnknownTopic)
+	f.fetch(fields{"offset": 0}).fails(protocol.CodeUnknownTopic)
 }
 
 func TestCloseEndsFetchesOfADeletedTopic(t *testing.T) {
@@ -186,7 +186,7 @@ func TestCloseEndsFetchesOfADeletedTopic(t *testing.T) {
 	c := f.fetch(fields{"offset": 0, "follow": true})
 	f.waitOpen(1)
 	f.reader.Close(f.id, errDeleted)
-	c.fails(messages.CodeUnknownTopic)
+	c.fails(protocol.CodeUnknownTopic)
 	f.until(func() bool { return f.reader.OpenFetches() == 0 })
 	f.reader.Close(f.id, errDeleted)
 
@@ -198,7 +198,7 @@ func TestCloseEndsFetchesOfADeletedTopic(t *testing.T) {
 	// The stream is still that of the old topic.
 	f.last, f.topic.ID = 1, f.topic.ID-1
 	f.commit(lines("old"))
-	f.fetch(fields{"offset": 0}).fails(messages.CodeCorrupt)
+	f.fetch(fields{"offset": 0}).fails(protocol.CodeCorrupt)
 }
 
 func TestStopEndsFetchesRetryably(t *testing.T) {
@@ -209,7 +209,7 @@ func TestStopEndsFetchesRetryably(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	must(t, f.reader.Stop(ctx))
-	m := c.fails(messages.CodeUnavailable)
+	m := c.fails(protocol.CodeUnavailable)
 	expectOffsets(t, m, 1, 1)
 	if f.reader.OpenFetches() != 0 {
 		t.Error("fetches are open")

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // FuzzRequest reads the same bytes as a fetch request and as a credit: nobody
@@ -27,7 +27,7 @@ func FuzzRequest(f *testing.F) {
 		}
 		r, err := parse(data)
 		if err != nil {
-			if err.Code != messages.CodeInvalidRequest {
+			if err.Code != protocol.CodeInvalidRequest {
 				t.Fatal(err)
 			}
 			return

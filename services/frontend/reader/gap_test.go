@@ -11,6 +11,7 @@ import (
 
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // skip leaves a gap before the next entry.
@@ -22,7 +23,7 @@ func (f *fixture) skip(offsets int64) {
 // gap returns the next message, which must name a gap.
 func (c *consumer) gap(first, last int64) {
 	c.f.Helper()
-	expectGap(c.f, c.status(messages.StatusGap), first, last)
+	expectGap(c.f, c.status(protocol.StatusGap), first, last)
 }
 
 // holed is a fixture whose log may lose entries: its stream allows it.
@@ -31,7 +32,7 @@ func holed(t testing.TB) *fixture {
 	f := newFixture(t, nil)
 	must(t, f.log.Delete(f.context()))
 	_, err := f.js.CreateStream(f.context(), jetstream.StreamConfig{
-		Name: f.id.LogStream(), Subjects: []string{f.id.LogSubject()}, Storage: jetstream.FileStorage, AllowDirect: true,
+		Name: messages.LogStream(f.id), Subjects: []string{messages.LogSubject(f.id)}, Storage: jetstream.FileStorage, AllowDirect: true,
 	})
 	must(t, err)
 	f.last = 0
@@ -41,7 +42,7 @@ func holed(t testing.TB) *fixture {
 // lose deletes entries.
 func (f *fixture) lose(sequences ...uint64) {
 	f.Helper()
-	stream, err := f.js.Stream(f.context(), f.id.LogStream())
+	stream, err := f.js.Stream(f.context(), messages.LogStream(f.id))
 	must(f, err)
 	for _, s := range sequences {
 		must(f, stream.DeleteMsg(f.context(), s))
@@ -74,7 +75,7 @@ func TestGapIsToldAndTheFetchGoesOnBehindIt(t *testing.T) {
 				if got = append(got, rest...); !slices.Equal(got, []string{"a", "b", "c"}) {
 					t.Errorf("got %q", got)
 				}
-				expectHeader(t, last, messages.HeaderStatus, messages.StatusEnd)
+				expectHeader(t, last, protocol.HeaderStatus, protocol.StatusEnd)
 				expectOffsets(t, last, 6, 6)
 			})
 		}
@@ -86,7 +87,7 @@ func TestFetchThatIsFullBeforeAGapIsNotToldOfIt(t *testing.T) {
 	f.commit(lines("a", "b"))
 	f.skip(3)
 	f.commit(lines("c"))
-	expectOffsets(t, f.fetch(fields{"offset": 0, "max_records": 2}).wants(messages.StatusEnd, "a", "b"), 2, 6)
+	expectOffsets(t, f.fetch(fields{"offset": 0, "max_records": 2}).wants(protocol.StatusEnd, "a", "b"), 2, 6)
 }
 
 func TestStartInsideAGapIsBehindIt(t *testing.T) {
@@ -97,9 +98,9 @@ func TestStartInsideAGapIsBehindIt(t *testing.T) {
 	for offset := int64(1); offset < 5; offset++ {
 		c := f.fetch(fields{"offset": offset})
 		c.gap(offset, 4)
-		c.wants(messages.StatusEnd, "b")
+		c.wants(protocol.StatusEnd, "b")
 	}
-	f.fetch(fields{"offset": 5}).wants(messages.StatusEnd, "b")
+	f.fetch(fields{"offset": 5}).wants(protocol.StatusEnd, "b")
 }
 
 func TestStartByTimeBehindAGapIsToldOfIt(t *testing.T) {
@@ -109,12 +110,12 @@ func TestStartByTimeBehindAGapIsToldOfIt(t *testing.T) {
 	s := f.commit(lines("b"))
 	c := f.fetch(fields{"time": s.entry.At()})
 	c.gap(1, 4)
-	c.wants(messages.StatusEnd, "b")
+	c.wants(protocol.StatusEnd, "b")
 	c = f.fetch(fields{"time": time.Unix(0, 0)})
 	c.data()
 	c.gap(1, 4)
-	c.wants(messages.StatusEnd, "b")
-	f.fetch(fields{"time": s.entry.At().Add(time.Hour)}).wants(messages.StatusEnd)
+	c.wants(protocol.StatusEnd, "b")
+	f.fetch(fields{"time": s.entry.At().Add(time.Hour)}).wants(protocol.StatusEnd)
 }
 
 func TestGapAtTheEndIsToldToThoseWhoAskAndThoseWhoWait(t *testing.T) {
@@ -130,23 +131,23 @@ func TestGapAtTheEndIsToldToThoseWhoAskAndThoseWhoWait(t *testing.T) {
 	c := f.fetch(fields{"offset": 0})
 	c.data()
 	c.gap(1, 4)
-	expectOffsets(t, c.status(messages.StatusEnd), 5, 5)
+	expectOffsets(t, c.status(protocol.StatusEnd), 5, 5)
 	c = f.fetch(fields{"offset": 3})
 	c.gap(3, 4)
-	expectOffsets(t, c.status(messages.StatusEnd), 5, 5)
-	expectOffsets(t, f.fetch(fields{"from": "latest"}).status(messages.StatusEnd), 5, 5)
+	expectOffsets(t, c.status(protocol.StatusEnd), 5, 5)
+	expectOffsets(t, f.fetch(fields{"from": "latest"}).status(protocol.StatusEnd), 5, 5)
 
 	f.reader.Committed(messages.Committed{Partition: f.id, Sequence: sequence}, term)
 	follower.gap(1, 4)
 	f.tell(lines("b"))
-	expectOffsets(t, follower.wants(messages.StatusEnd, "b"), 6, 6)
+	expectOffsets(t, follower.wants(protocol.StatusEnd, "b"), 6, 6)
 }
 
 func TestLogThatDoesNotBeginWithSequence1AndOffset0(t *testing.T) {
 	f := newFixture(t, nil)
 	must(t, f.log.Delete(f.context()))
 	_, err := f.js.CreateStream(f.context(), jetstream.StreamConfig{
-		Name: f.id.LogStream(), Subjects: []string{f.id.LogSubject()}, Storage: jetstream.FileStorage, AllowDirect: true, FirstSeq: 1001,
+		Name: messages.LogStream(f.id), Subjects: []string{messages.LogSubject(f.id)}, Storage: jetstream.FileStorage, AllowDirect: true, FirstSeq: 1001,
 	})
 	must(t, err)
 	f.last = 1000
@@ -158,11 +159,11 @@ func TestLogThatDoesNotBeginWithSequence1AndOffset0(t *testing.T) {
 	for _, start := range []fields{{"from": "earliest"}, {"offset": 0}, {"time": time.Unix(0, 0)}} {
 		c := f.fetch(start)
 		c.gap(0, 99)
-		expectOffsets(t, c.wants(messages.StatusEnd, "a", "b", "c"), 103, 103)
+		expectOffsets(t, c.wants(protocol.StatusEnd, "a", "b", "c"), 103, 103)
 	}
-	f.fetch(fields{"offset": 102}).wants(messages.StatusEnd, "c")
-	f.fetch(fields{"time": s.entry.At()}).wants(messages.StatusEnd, "b", "c")
-	f.fetch(fields{"offset": 104}).fails(messages.CodeOffsetOutOfRange)
+	f.fetch(fields{"offset": 102}).wants(protocol.StatusEnd, "c")
+	f.fetch(fields{"time": s.entry.At()}).wants(protocol.StatusEnd, "b", "c")
+	f.fetch(fields{"offset": 104}).fails(protocol.CodeOffsetOutOfRange)
 }
 
 func TestLostEntriesAreNamedAndWhatLiesElsewhereIsServed(t *testing.T) {
@@ -175,19 +176,19 @@ func TestLostEntriesAreNamedAndWhatLiesElsewhereIsServed(t *testing.T) {
 	for _, request := range []fields{{"from": "earliest"}, {"offset": 0, "frames": true, "follow": true}, {"time": time.Unix(0, 0)}} {
 		c := f.fetch(request)
 		c.data()
-		m := c.fails(messages.CodeCorrupt)
+		m := c.fails(protocol.CodeCorrupt)
 		expectGap(t, m, 1, 3)
-		if text := m.Header.Get(messages.HeaderDesc); !strings.Contains(text, "the entries 2 to 3 of stream LANEWAY-orders-0 are gone") ||
+		if text := m.Header.Get(protocol.HeaderDesc); !strings.Contains(text, "the entries 2 to 3 of stream LANEWAY-orders-0 are gone") ||
 			!strings.Contains(text, "offsets 1 to 3") {
 			t.Errorf("the description is %q", text)
 		}
 	}
 	for offset := int64(1); offset < 4; offset++ {
-		expectGap(t, f.fetch(fields{"offset": offset}).fails(messages.CodeCorrupt), offset, 3)
+		expectGap(t, f.fetch(fields{"offset": offset}).fails(protocol.CodeCorrupt), offset, 3)
 	}
-	expectGap(t, f.fetch(fields{"time": lost.entry.At()}).fails(messages.CodeCorrupt), 1, 3)
-	f.fetch(fields{"offset": 4}).wants(messages.StatusEnd, "e")
-	f.fetch(fields{"time": s.entry.At().Add(1)}).wants(messages.StatusEnd)
+	expectGap(t, f.fetch(fields{"time": lost.entry.At()}).fails(protocol.CodeCorrupt), 1, 3)
+	f.fetch(fields{"offset": 4}).wants(protocol.StatusEnd, "e")
+	f.fetch(fields{"time": s.entry.At().Add(1)}).wants(protocol.StatusEnd)
 }
 
 func TestEntryThatCannotBeDecodedIsNamedWithItsOffsets(t *testing.T) {
@@ -199,13 +200,13 @@ func TestEntryThatCannotBeDecodedIsNamedWithItsOffsets(t *testing.T) {
 	f.commit(lines("b"))
 	c := f.fetch(fields{"offset": 0})
 	c.data()
-	m := c.fails(messages.CodeCorrupt)
-	if text := m.Header.Get(messages.HeaderDesc); !strings.Contains(text, fmt.Sprintf("entry %d of stream LANEWAY-orders-0", broken)) {
+	m := c.fails(protocol.CodeCorrupt)
+	if text := m.Header.Get(protocol.HeaderDesc); !strings.Contains(text, fmt.Sprintf("entry %d of stream LANEWAY-orders-0", broken)) {
 		t.Errorf("the description is %q", text)
 	}
 	expectGap(t, m, 1, 2)
-	expectGap(t, f.fetch(fields{"offset": 2}).fails(messages.CodeCorrupt), 2, 2)
-	f.fetch(fields{"offset": 3}).wants(messages.StatusEnd, "b")
+	expectGap(t, f.fetch(fields{"offset": 2}).fails(protocol.CodeCorrupt), 2, 2)
+	f.fetch(fields{"offset": 3}).wants(protocol.StatusEnd, "b")
 }
 
 func TestDamagedEntryWithoutRecordsDisturbsNoReader(t *testing.T) {
@@ -215,7 +216,7 @@ func TestDamagedEntryWithoutRecordsDisturbsNoReader(t *testing.T) {
 	f.append([]byte("no entry"))
 	f.commit(lines("b"))
 	f.lose(2)
-	f.fetch(fields{"offset": 0}).wants(messages.StatusEnd, "a", "b")
+	f.fetch(fields{"offset": 0}).wants(protocol.StatusEnd, "a", "b")
 }
 
 func TestLogThatLostItsEndIsServedUpToThere(t *testing.T) {
@@ -237,15 +238,15 @@ func TestLogThatLostItsEndIsServedUpToThere(t *testing.T) {
 				c := f.fetch(request)
 				c.data()
 				c.data()
-				m := c.fails(messages.CodeCorrupt)
+				m := c.fails(protocol.CodeCorrupt)
 				expectGap(t, m, 2, -1)
-				expectHeader(t, m, messages.HeaderEndOffset, "2")
+				expectHeader(t, m, protocol.HeaderEndOffset, "2")
 			}
-			f.fetch(fields{"offset": 1, "max_records": 1}).wants(messages.StatusEnd, "b")
+			f.fetch(fields{"offset": 1, "max_records": 1}).wants(protocol.StatusEnd, "b")
 			for _, request := range []fields{{"from": "latest"}, {"offset": 2}, {"offset": 2, "follow": true}} {
-				expectGap(t, f.fetch(request).fails(messages.CodeCorrupt), 2, -1)
+				expectGap(t, f.fetch(request).fails(protocol.CodeCorrupt), 2, -1)
 			}
-			f.fetch(fields{"offset": 3}).fails(messages.CodeOffsetOutOfRange)
+			f.fetch(fields{"offset": 3}).fails(protocol.CodeOffsetOutOfRange)
 		})
 	}
 }
@@ -256,9 +257,9 @@ func TestLogOfWhichNothingIsLeft(t *testing.T) {
 	f.commit(lines("b"))
 	f.lose(1, 2)
 	for _, start := range []fields{{"from": "earliest"}, {"from": "latest"}, {"offset": 0}, {"time": time.Unix(0, 0)}} {
-		expectGap(t, f.fetch(start).fails(messages.CodeCorrupt), 0, -1)
+		expectGap(t, f.fetch(start).fails(protocol.CodeCorrupt), 0, -1)
 	}
-	f.fetch(fields{"offset": 1}).fails(messages.CodeOffsetOutOfRange)
+	f.fetch(fields{"offset": 1}).fails(protocol.CodeOffsetOutOfRange)
 }
 
 func TestFollowerBeyondALostTailIsToldAfterAReconnection(t *testing.T) {
@@ -271,20 +272,20 @@ func TestFollowerBeyondALostTailIsToldAfterAReconnection(t *testing.T) {
 		c.grant(m, len(m.Data))
 	}
 	// The server was restarted, and its log is shorter.
-	must(t, f.js.DeleteStream(f.context(), f.id.LogStream()))
+	must(t, f.js.DeleteStream(f.context(), messages.LogStream(f.id)))
 	f.log = partitionlog.New(f.conn, f.js, f.id)
 	must(t, f.log.Create(f.context(), 1))
 	f.last, f.offset = 1, 0
 	f.commit(lines("a"))
 	f.reader.Refresh()
 	m := c.beyondBeats()
-	for m.Header.Get(messages.HeaderOffset) != "" {
+	for m.Header.Get(protocol.HeaderOffset) != "" {
 		m = c.beyondBeats()
 	}
-	expectHeader(t, m, messages.HeaderError, "OFFSET_OUT_OF_RANGE")
-	expectHeader(t, m, messages.HeaderEndOffset, "1")
-	f.fetch(fields{"offset": 2, "follow": true}).fails(messages.CodeOffsetOutOfRange)
-	f.fetch(fields{"offset": 0}).wants(messages.StatusEnd, "a")
+	expectHeader(t, m, protocol.HeaderError, "OFFSET_OUT_OF_RANGE")
+	expectHeader(t, m, protocol.HeaderEndOffset, "1")
+	f.fetch(fields{"offset": 2, "follow": true}).fails(protocol.CodeOffsetOutOfRange)
+	f.fetch(fields{"offset": 0}).wants(protocol.StatusEnd, "a")
 }
 
 func TestTimeIsFoundBehindAClockThatWasFarAhead(t *testing.T) {
@@ -292,7 +293,7 @@ func TestTimeIsFoundBehindAClockThatWasFarAhead(t *testing.T) {
 	start := time.Now().Add(-30 * 24 * time.Hour).Truncate(time.Second)
 	var rising uint64
 	put := func(at time.Time, value string) {
-		frame := messages.EncodeRecord(messages.Record{Value: []byte(value)})
+		frame := protocol.EncodeRecord(protocol.Record{Value: []byte(value)})
 		entry := f.stage([][]byte{frame}, []uint32{1})
 		entry.Time, entry.RisingFrom = at.UnixNano(), rising
 		f.append(messages.EncodeEntry(entry))
@@ -315,14 +316,14 @@ func TestTimeIsFoundBehindAClockThatWasFarAhead(t *testing.T) {
 			if cold {
 				f.reader.entries.clear()
 			}
-			f.fetch(fields{"time": day(n)}).wants(messages.StatusEnd, days[n-5:]...)
+			f.fetch(fields{"time": day(n)}).wants(protocol.StatusEnd, days[n-5:]...)
 		}
-		f.fetch(fields{"time": day(11).Add(1)}).wants(messages.StatusEnd)
-		f.fetch(fields{"time": day(14)}).wants(messages.StatusEnd)
-		f.fetch(fields{"time": day(5)}).wants(messages.StatusEnd, slices.Concat(ahead, days)...)
-		f.fetch(fields{"time": day(4)}).wants(messages.StatusEnd, slices.Concat([]string{"4"}, ahead, days)...)
-		f.fetch(fields{"time": day(4).Add(1)}).wants(messages.StatusEnd, slices.Concat(ahead, days)...)
-		f.fetch(fields{"time": day(0)}).wants(messages.StatusEnd, slices.Concat([]string{"0", "1", "2", "3", "4"}, ahead, days)...)
+		f.fetch(fields{"time": day(11).Add(1)}).wants(protocol.StatusEnd)
+		f.fetch(fields{"time": day(14)}).wants(protocol.StatusEnd)
+		f.fetch(fields{"time": day(5)}).wants(protocol.StatusEnd, slices.Concat(ahead, days)...)
+		f.fetch(fields{"time": day(4)}).wants(protocol.StatusEnd, slices.Concat([]string{"4"}, ahead, days)...)
+		f.fetch(fields{"time": day(4).Add(1)}).wants(protocol.StatusEnd, slices.Concat(ahead, days)...)
+		f.fetch(fields{"time": day(0)}).wants(protocol.StatusEnd, slices.Concat([]string{"0", "1", "2", "3", "4"}, ahead, days)...)
 	}
 }
 
@@ -332,8 +333,8 @@ func TestLogThatLostItsBeginningIsDamagedAndHasNoGap(t *testing.T) {
 	f.commit(lines("b"))
 	f.commit(lines("c"))
 	f.lose(1, 2)
-	expectGap(t, f.fetch(fields{"from": "earliest"}).fails(messages.CodeCorrupt), 0, 1)
-	f.fetch(fields{"offset": 2}).wants(messages.StatusEnd, "c")
+	expectGap(t, f.fetch(fields{"from": "earliest"}).fails(protocol.CodeCorrupt), 0, 1)
+	f.fetch(fields{"offset": 2}).wants(protocol.StatusEnd, "c")
 }
 
 func TestReadOnlyPartitionIsServedToItsEndAndThenNamesTheDamage(t *testing.T) {
@@ -342,12 +343,12 @@ func TestReadOnlyPartitionIsServedToItsEndAndThenNamesTheDamage(t *testing.T) {
 	follower := f.fetch(fields{"offset": 0, "follow": true})
 	follower.data()
 	f.reader.ReadOnly(f.id, "its log ends with entry 2")
-	expectGap(t, follower.fails(messages.CodePartitionDamaged), 1, -1)
+	expectGap(t, follower.fails(protocol.CodePartitionDamaged), 1, -1)
 	c := f.fetch(fields{"from": "earliest"})
 	c.data()
-	if text := c.fails(messages.CodePartitionDamaged).Header.Get(messages.HeaderDesc); !strings.Contains(text, "its log ends with entry 2") {
+	if text := c.fails(protocol.CodePartitionDamaged).Header.Get(protocol.HeaderDesc); !strings.Contains(text, "its log ends with entry 2") {
 		t.Errorf("the description is %q", text)
 	}
 	f.reader.ReadOnly(f.id, "")
-	f.fetch(fields{"offset": 0}).wants(messages.StatusEnd, "a")
+	f.fetch(fields{"offset": 0}).wants(protocol.StatusEnd, "a")
 }

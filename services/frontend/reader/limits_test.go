@@ -4,45 +4,45 @@ import (
 	"strings"
 	"testing"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 func TestMaxRecordsEndsTheFetchWithinABatch(t *testing.T) {
 	f := newFixture(t, nil)
 	f.commit(lines("a", "b"), lines("c", "d"))
-	expectOffsets(t, f.fetch(fields{"offset": 0, "max_records": 3}).wants(messages.StatusEnd, "a", "b", "c"), 3, 4)
-	expectOffsets(t, f.fetch(fields{"offset": 1, "max_records": 1}).wants(messages.StatusEnd, "b"), 2, 4)
+	expectOffsets(t, f.fetch(fields{"offset": 0, "max_records": 3}).wants(protocol.StatusEnd, "a", "b", "c"), 3, 4)
+	expectOffsets(t, f.fetch(fields{"offset": 1, "max_records": 1}).wants(protocol.StatusEnd, "b"), 2, 4)
 	// A frame is not cut, and what lies before the start does not count.
-	last := f.fetch(fields{"offset": 1, "max_records": 2, "frames": true}).wants(messages.StatusEnd, "a", "b", "c", "d")
+	last := f.fetch(fields{"offset": 1, "max_records": 2, "frames": true}).wants(protocol.StatusEnd, "a", "b", "c", "d")
 	expectOffsets(t, last, 4, 4)
-	last = f.fetch(fields{"offset": 1, "max_records": 1, "frames": true}).wants(messages.StatusEnd, "a", "b")
+	last = f.fetch(fields{"offset": 1, "max_records": 1, "frames": true}).wants(protocol.StatusEnd, "a", "b")
 	expectOffsets(t, last, 2, 4)
 }
 
 func TestMaxBytesIsNotExceededButByTheFirstMessage(t *testing.T) {
 	f := newFixture(t, nil)
 	s := f.commit(lines("aaaa", "bbbb"), lines("cccc"))
-	f.fetch(fields{"offset": 0, "max_bytes": 1}).wants(messages.StatusEnd, "aaaa")
-	f.fetch(fields{"offset": 0, "max_bytes": 11}).wants(messages.StatusEnd, "aaaa", "bbbb")
-	f.fetch(fields{"offset": 0, "max_bytes": 12}).wants(messages.StatusEnd, "aaaa", "bbbb", "cccc")
-	f.fetch(fields{"offset": 0, "max_bytes": 1, "frames": true}).wants(messages.StatusEnd, "aaaa", "bbbb")
+	f.fetch(fields{"offset": 0, "max_bytes": 1}).wants(protocol.StatusEnd, "aaaa")
+	f.fetch(fields{"offset": 0, "max_bytes": 11}).wants(protocol.StatusEnd, "aaaa", "bbbb")
+	f.fetch(fields{"offset": 0, "max_bytes": 12}).wants(protocol.StatusEnd, "aaaa", "bbbb", "cccc")
+	f.fetch(fields{"offset": 0, "max_bytes": 1, "frames": true}).wants(protocol.StatusEnd, "aaaa", "bbbb")
 	both := len(s.payloads[0]) + len(s.payloads[1])
-	f.fetch(fields{"offset": 0, "max_bytes": both - 1, "frames": true}).wants(messages.StatusEnd, "aaaa", "bbbb")
-	f.fetch(fields{"offset": 0, "max_bytes": both, "frames": true}).wants(messages.StatusEnd, "aaaa", "bbbb", "cccc")
-	f.fetch(fields{"offset": 0, "max_bytes": 5, "window_bytes": 100}).wants(messages.StatusEnd, "aaaa")
+	f.fetch(fields{"offset": 0, "max_bytes": both - 1, "frames": true}).wants(protocol.StatusEnd, "aaaa", "bbbb")
+	f.fetch(fields{"offset": 0, "max_bytes": both, "frames": true}).wants(protocol.StatusEnd, "aaaa", "bbbb", "cccc")
+	f.fetch(fields{"offset": 0, "max_bytes": 5, "window_bytes": 100}).wants(protocol.StatusEnd, "aaaa")
 }
 
 func TestMaxBytesHasADefault(t *testing.T) {
 	f := newFixture(t, nil)
 	big := strings.Repeat("x", 400<<10)
 	f.commit(lines(big, big, big))
-	f.fetch(fields{"offset": 0}).wants(messages.StatusEnd, big, big)
-	f.fetch(fields{"offset": 0, "window_bytes": 1}).wants(messages.StatusEnd, big, big, big)
+	f.fetch(fields{"offset": 0}).wants(protocol.StatusEnd, big, big)
+	f.fetch(fields{"offset": 0, "window_bytes": 1}).wants(protocol.StatusEnd, big, big, big)
 }
 
 func TestEmptyRecordsWithoutAWindowAreBounded(t *testing.T) {
 	f := newFixture(t, nil)
-	f.commit(make([]messages.Record, maxMessages+10))
+	f.commit(make([]protocol.Record, maxMessages+10))
 	values, last := f.fetch(fields{"offset": 0}).rest()
 	if len(values) != maxMessages {
 		t.Errorf("%d messages", len(values))
@@ -52,14 +52,14 @@ func TestEmptyRecordsWithoutAWindowAreBounded(t *testing.T) {
 
 func TestEmptyRecordsWithAWindowWaitForAWord(t *testing.T) {
 	f := newFixture(t, nil)
-	f.commit(make([]messages.Record, maxUnheard), make([]messages.Record, 1))
+	f.commit(make([]protocol.Record, maxUnheard), make([]protocol.Record, 1))
 	c := f.fetch(fields{"offset": 0, "window_bytes": 1000})
 	for range maxUnheard {
 		c.data()
 	}
-	c.grant(c.status(messages.StatusHeartbeat), 0)
+	c.grant(c.status(protocol.StatusHeartbeat), 0)
 	c.data()
-	c.status(messages.StatusEnd)
+	c.status(protocol.StatusEnd)
 }
 
 func TestFetchEndsWhereTheLogEndedWhenItWasAskedFor(t *testing.T) {
@@ -70,7 +70,7 @@ func TestFetchEndsWhereTheLogEndedWhenItWasAskedFor(t *testing.T) {
 	f.tell(lines("later"))
 	c.grant(m, 1)
 	c.data()
-	expectOffsets(t, c.status(messages.StatusEnd), 2, 3)
+	expectOffsets(t, c.status(protocol.StatusEnd), 2, 3)
 }
 
 func TestFetchWaitsForTheFirstRecord(t *testing.T) {
@@ -78,27 +78,27 @@ func TestFetchWaitsForTheFirstRecord(t *testing.T) {
 	c := f.fetch(fields{"offset": 0, "max_wait_ms": 60000})
 	f.waitOpen(1)
 	f.tell(lines("a", "b"))
-	c.wants(messages.StatusEnd, "a", "b")
+	c.wants(protocol.StatusEnd, "a", "b")
 }
 
 func TestNothingWithinMaxWait(t *testing.T) {
 	f := newFixture(t, nil)
 	f.commit(lines("a"))
-	expectOffsets(t, f.fetch(fields{"from": "latest", "max_wait_ms": 20}).wants(messages.StatusNoRecords), 1, 1)
-	expectOffsets(t, f.fetch(fields{"offset": 0, "max_wait_ms": 60000}).wants(messages.StatusEnd, "a"), 1, 1)
+	expectOffsets(t, f.fetch(fields{"from": "latest", "max_wait_ms": 20}).wants(protocol.StatusNoRecords), 1, 1)
+	expectOffsets(t, f.fetch(fields{"offset": 0, "max_wait_ms": 60000}).wants(protocol.StatusEnd, "a"), 1, 1)
 }
 
 func TestTooManyFetchesAreRefused(t *testing.T) {
 	f := newFixture(t, func(c *Config) { c.MaxFetches = 2 })
 	first := f.fetch(fields{"offset": 0, "follow": true, "max_records": 1})
 	second := f.fetch(fields{"offset": 0, "follow": true, "max_records": 1})
-	f.fetch(fields{"offset": 0}).fails(messages.CodeTooManyFetches)
+	f.fetch(fields{"offset": 0}).fails(protocol.CodeTooManyFetches)
 	if n := f.reader.OpenFetches(); n != 2 {
 		t.Errorf("%d open", n)
 	}
 	f.waitOpen(2)
 	f.tell(lines("a"))
-	first.wants(messages.StatusEnd, "a")
-	second.wants(messages.StatusEnd, "a")
-	f.fetch(fields{"offset": 0}).wants(messages.StatusEnd, "a")
+	first.wants(protocol.StatusEnd, "a")
+	second.wants(protocol.StatusEnd, "a")
+	f.fetch(fields{"offset": 0}).wants(protocol.StatusEnd, "a")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // place sets the cursor to the start that was asked for, and the limit to where
@@ -16,9 +17,9 @@ func (f *fetch) place(ctx context.Context) error {
 	f.limit = end.offset
 	c := &f.cursor
 	switch {
-	case f.request.From == messages.FromEarliest:
+	case f.request.From == protocol.FromEarliest:
 		c.sequence, c.offset = end.first, 0
-	case f.request.From == messages.FromLatest:
+	case f.request.From == protocol.FromLatest:
 		c.sequence, c.offset = end.sequence+1, end.offset
 	case f.request.Time != nil:
 		return f.placeSince(ctx, end)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // heapOf returns by how much the heap grows while do runs.
@@ -27,7 +28,7 @@ func heapOf(do func()) int64 {
 // hold, in the sizes that hold the most besides payloads.
 func TestCachesHoldNoMoreMemoryThanTheirBound(t *testing.T) {
 	const bound = 8 << 20
-	partition := messages.Partition{Topic: "orders", TopicID: 1}
+	partition := protocol.Partition{Topic: "orders", TopicID: 1}
 	var entries *entryCache
 	var payloads *payloadCache
 	for _, c := range []struct {

@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"laneway.dev/internal/partitionlog"
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // position is where a log begins and ends.
@@ -19,7 +19,7 @@ type position struct {
 	sequence uint64 // of its last one
 	readable uint64 // of the last one that can be read, which is the last one unless there is damage
 	offset   int64  // after the last record that can be read
-	damage   *messages.Error
+	damage   *protocol.Error
 }
 
 func positionOf(s partitionlog.State) position {
@@ -30,11 +30,11 @@ func positionOf(s partitionlog.State) position {
 // concurrent use; closed, fetches and left are guarded by the Reader's mutex.
 type partition struct {
 	config  Config
-	id      messages.Partition
+	id      protocol.Partition
 	log     *partitionlog.Log
 	reads   slots // of the log
 	sub     *nats.Subscription
-	closed  *messages.Error // why it is not served any more
+	closed  *protocol.Error // why it is not served any more
 	fetches map[*fetch]struct{}
 	left    time.Time // when the last fetch ended
 
@@ -46,10 +46,10 @@ type partition struct {
 	heard   time.Time     // when end was last confirmed or asked for
 	changed chan struct{} // closed and replaced when end moves
 
-	readOnly *messages.Error // what the log has lost, if its replicator says so
+	readOnly *protocol.Error // what the log has lost, if its replicator says so
 }
 
-func newPartition(c Config, id messages.Partition) *partition {
+func newPartition(c Config, id protocol.Partition) *partition {
 	return &partition{
 		config: c, id: id, log: partitionlog.New(c.Conn, c.JS, id), reads: make(slots, maxLogReads),
 		fetches: make(map[*fetch]struct{}), changed: make(chan struct{}),
@@ -90,7 +90,7 @@ func (p *partition) watch() (end position, renewed uint64, changed <-chan struct
 }
 
 // setReadOnly notes what the log has lost, and wakes those who wait for more of it.
-func (p *partition) setReadOnly(damage *messages.Error) {
+func (p *partition) setReadOnly(damage *protocol.Error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if (damage == nil) == (p.readOnly == nil) {
@@ -167,7 +167,7 @@ func fromLog[T any](ctx context.Context, c Config, ask func(context.Context) (T,
 		attempt, cancel := context.WithTimeout(ctx, c.LogTimeout)
 		defer cancel()
 		answer, err := ask(attempt)
-		if _, final := errors.AsType[*messages.Error](err); final {
+		if _, final := errors.AsType[*protocol.Error](err); final {
 			err = backoff.Permanent(err)
 		}
 		return answer, err
@@ -178,8 +178,8 @@ func fromLog[T any](ctx context.Context, c Config, ask func(context.Context) (T,
 	if ctx.Err() != nil {
 		return answer, context.Cause(ctx)
 	}
-	if known, ok := errors.AsType[*messages.Error](err); ok {
+	if known, ok := errors.AsType[*protocol.Error](err); ok {
 		return answer, known
 	}
-	return answer, messages.NewError(messages.CodeUnavailable, err.Error())
+	return answer, protocol.NewError(protocol.CodeUnavailable, err.Error())
 }

@@ -8,6 +8,7 @@ import (
 
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 const (
@@ -118,10 +119,10 @@ func storeError(ctx context.Context, x messages.Extent, err error) error {
 		return context.Cause(ctx)
 	}
 	if _, corrupt := errors.AsType[*objectstore.CorruptError](err); corrupt {
-		return messages.NewError(messages.CodeCorrupt, err.Error())
+		return protocol.NewError(protocol.CodeCorrupt, err.Error())
 	}
 	if errors.Is(err, objectstore.ErrNotFound) {
-		return messages.Errorf(messages.CodeCorrupt, "object %q, which holds a batch at offset %d, length %d, is missing", x.Key, x.Offset, x.Length)
+		return protocol.Errorf(protocol.CodeCorrupt, "object %q, which holds a batch at offset %d, length %d, is missing", x.Key, x.Offset, x.Length)
 	}
-	return messages.Errorf(messages.CodeStoreUnavailable, "a batch could not be read: %v", err)
+	return protocol.Errorf(protocol.CodeStoreUnavailable, "a batch could not be read: %v", err)
 }

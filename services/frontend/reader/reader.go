@@ -13,16 +13,17 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"laneway.dev/internal/objectstore"
-	"laneway.dev/internal/wire"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // What ends a fetch from outside.
 var (
-	errDeleted = messages.NewError(messages.CodeUnknownTopic, "the topic was deleted")
+	errDeleted = protocol.NewError(protocol.CodeUnknownTopic, "the topic was deleted")
 	errLeft    = errors.New("the consumer has cancelled the fetch")
-	errStopped = messages.NewError(messages.CodeUnavailable, "the frontend stops")
-	errBroken  = messages.NewError(messages.CodeUnavailable, "the frontend was disconnected from NATS; messages may be missing")
+	errStopped = protocol.NewError(protocol.CodeUnavailable, "the frontend stops")
+	errBroken  = protocol.NewError(protocol.CodeUnavailable, "the frontend was disconnected from NATS; messages may be missing")
 )
 
 // Reader serves the fetches of a frontend. It is safe for concurrent use.
@@ -41,7 +42,7 @@ type Reader struct {
 	wait   sync.WaitGroup
 
 	mu         sync.RWMutex
-	partitions map[messages.Partition]*partition
+	partitions map[protocol.Partition]*partition
 	open       int
 	stopped    bool
 
@@ -64,14 +65,14 @@ func New(config Config) *Reader {
 		entries:    newEntryCache(config.CacheBytes / 4),
 		payloads:   newPayloadCache(config.CacheBytes - config.CacheBytes/4),
 		loads:      make(slots, maxLoads),
-		partitions: make(map[messages.Partition]*partition),
+		partitions: make(map[protocol.Partition]*partition),
 	}
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 	return r
 }
 
 // Open starts to serve fetches of a partition. A partition that is open stays so.
-func (r *Reader) Open(topic messages.Topic, number int) error {
+func (r *Reader) Open(topic protocol.Topic, number int) error {
 	id := topic.Partition(number)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -93,7 +94,7 @@ func (r *Reader) Open(topic messages.Topic, number int) error {
 
 // Close stops serving a partition: its fetches end with why, which says whether their
 // consumers may go on elsewhere. It does not wait for them.
-func (r *Reader) Close(id messages.Partition, why *messages.Error) {
+func (r *Reader) Close(id protocol.Partition, why *protocol.Error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p := r.partitions[id]
@@ -109,7 +110,7 @@ func (r *Reader) Close(id messages.Partition, why *messages.Error) {
 }
 
 func (r *Reader) unsubscribe(p *partition) {
-	if err := wire.Unsubscribe(p.sub); err != nil {
+	if err := transport.Unsubscribe(p.sub); err != nil {
 		r.config.Logger.Warn("a fetch subject could not be left", zap.Stringer("partition", p.id), zap.Error(err))
 	}
 }
@@ -129,16 +130,16 @@ func (r *Reader) Committed(m messages.Committed, entry messages.Entry) {
 
 // ReadOnly tells what the log of a partition has lost, as its replicator says; empty is
 // nothing. Fetches end with that error behind what can be read, instead of waiting.
-func (r *Reader) ReadOnly(id messages.Partition, damage string) {
+func (r *Reader) ReadOnly(id protocol.Partition, damage string) {
 	r.mu.RLock()
 	p := r.partitions[id]
 	r.mu.RUnlock()
 	if p == nil {
 		return
 	}
-	var err *messages.Error
+	var err *protocol.Error
 	if damage != "" {
-		err = messages.Errorf(messages.CodePartitionDamaged, "partition %s: %s", id, damage)
+		err = protocol.Errorf(protocol.CodePartitionDamaged, "partition %s: %s", id, damage)
 	}
 	p.setReadOnly(err)
 }
@@ -149,7 +150,7 @@ const interest = time.Minute
 
 // Wanted says whether somebody reads the partition, or has just done so. What
 // nobody reads is not worth remembering: that takes time for every batch.
-func (r *Reader) Wanted(id messages.Partition) bool {
+func (r *Reader) Wanted(id protocol.Partition) bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	p := r.partitions[id]

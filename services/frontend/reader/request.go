@@ -7,26 +7,26 @@ import (
 	"io"
 	"time"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // request is a fetch request with its defaults and caps applied.
 type request struct {
-	messages.FetchRequest
+	protocol.FetchRequest
 	wait time.Duration // for the first record
 }
 
 // parse reads a request. A field that is not known is refused: it asks for
 // something that would not be done.
-func parse(data []byte) (request, *messages.Error) {
+func parse(data []byte) (request, *protocol.Error) {
 	var r request
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&r.FetchRequest); err != nil {
-		return r, messages.Errorf(messages.CodeInvalidRequest, "the body is not a fetch request: %v", err)
+		return r, protocol.Errorf(protocol.CodeInvalidRequest, "the body is not a fetch request: %v", err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return r, messages.NewError(messages.CodeInvalidRequest, "something follows the JSON object")
+		return r, protocol.NewError(protocol.CodeInvalidRequest, "something follows the JSON object")
 	}
 	if err := r.check(); err != nil {
 		return r, err
@@ -35,7 +35,7 @@ func parse(data []byte) (request, *messages.Error) {
 	return r, nil
 }
 
-func (r *request) check() *messages.Error {
+func (r *request) check() *protocol.Error {
 	starts := 0
 	for _, given := range []bool{r.Offset != nil, r.From != "", r.Time != nil} {
 		if given {
@@ -44,9 +44,9 @@ func (r *request) check() *messages.Error {
 	}
 	switch {
 	case starts != 1:
-		return messages.Errorf(messages.CodeInvalidRequest, "exactly one of offset, from and time is needed, %d are given", starts)
-	case r.From != "" && r.From != messages.FromEarliest && r.From != messages.FromLatest:
-		return messages.Errorf(messages.CodeInvalidRequest, "from is %.80q, allowed are earliest and latest", r.From)
+		return protocol.Errorf(protocol.CodeInvalidRequest, "exactly one of offset, from and time is needed, %d are given", starts)
+	case r.From != "" && r.From != protocol.FromEarliest && r.From != protocol.FromLatest:
+		return protocol.Errorf(protocol.CodeInvalidRequest, "from is %.80q, allowed are earliest and latest", r.From)
 	}
 	for _, limit := range []struct {
 		name  string
@@ -55,7 +55,7 @@ func (r *request) check() *messages.Error {
 		{"max_bytes", r.MaxBytes}, {"max_records", r.MaxRecords}, {"max_wait_ms", r.MaxWait}, {"window_bytes", r.WindowBytes},
 	} {
 		if limit.value < 0 {
-			return messages.Errorf(messages.CodeInvalidRequest, "%s is %d", limit.name, limit.value)
+			return protocol.Errorf(protocol.CodeInvalidRequest, "%s is %d", limit.name, limit.value)
 		}
 	}
 	return nil

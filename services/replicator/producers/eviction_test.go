@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/replicator/producers"
 )
 
@@ -86,20 +87,20 @@ func TestProducerWithABatchInFlightIsNotForgotten(t *testing.T) {
 func TestNewProducerIsRefusedAtTheLimitAndTakenLater(t *testing.T) {
 	r := newRig(t, 2)
 	r.committed(of(1, 0), of(2, 0))
-	r.refused(of(3, 0), messages.CodeTooManyProducers)
+	r.refused(of(3, 0), protocol.CodeTooManyProducers)
 	r.fence(3, 0, producers.FenceTooMany)
 	r.pass(expiry / 2)
 	r.committed(of(1, 1))
-	r.refused(of(3, 0), messages.CodeTooManyProducers)
+	r.refused(of(3, 0), protocol.CodeTooManyProducers)
 	r.pass(expiry/2 + 2*time.Second)
 	r.accepted(of(3, 0)) // in the place of 2
 	r.duplicate(of(1, 0), 0)
-	r.refused(of(2, 1), messages.CodeTooManyProducers)
+	r.refused(of(2, 1), protocol.CodeTooManyProducers)
 }
 
 func TestClockThatJumpsForgetsNobodyHoweverShortTheExpiry(t *testing.T) {
 	r := newRig(t, 10)
-	r.Table = producers.New(messages.MinProducerExpiry, 10)
+	r.Table = producers.New(protocol.MinProducerExpiry, 10)
 	r.Advance(r.now)
 	r.committed(of(1, 0))
 	for _, jump := range []time.Duration{1000 * time.Hour, -5000 * time.Hour, 3000 * time.Hour} {

@@ -3,7 +3,7 @@ package producers_test
 import (
 	"testing"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/replicator/producers"
 )
 
@@ -99,7 +99,7 @@ func TestFenceOfAnUnknownProducerLetsItBeginWhereItSays(t *testing.T) {
 	r.fence(1, 4, producers.FenceAccepted)
 	r.commitAll()
 	r.refused(of(1, 1).inEpoch(4).after(0), outOfOrder)
-	r.refused(of(1, 1).inEpoch(4).after(messages.NotSaid), unknown)
+	r.refused(of(1, 1).inEpoch(4).after(protocol.NotSaid), unknown)
 	r.accepted(of(1, 7).inEpoch(4).after(7))
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // Verdict says what is to become of a batch.
@@ -29,7 +30,7 @@ type Judgement struct {
 	Verdict  Verdict
 	Offset   int64
 	Original *Original
-	Refusal  *messages.Error
+	Refusal  *protocol.Error
 
 	producer *Producer // nil if it is not known
 	restarts bool      // the batch begins a new epoch, and the history with it
@@ -37,7 +38,7 @@ type Judgement struct {
 
 // Judge says what is to become of a batch that has its turn, counting everything
 // that is in flight. firstUnacked is what the producer says of itself, or
-// messages.NotSaid. Nothing changes by it but that batches in flight may note who
+// protocol.NotSaid. Nothing changes by it but that batches in flight may note who
 // repeats them.
 //
 // The rules stand in this order: the epoch, which for a named producer is one that
@@ -54,9 +55,9 @@ func (t *Table) Judge(s messages.Sequence, records uint32, firstUnacked int32) J
 	epoch := p.knownEpoch()
 	switch {
 	case s.ProducerEpoch < epoch:
-		return j.refuse(messages.CodeInvalidEpoch, "producer %d has epoch %d, the batch is of epoch %d", s.ProducerID, epoch, s.ProducerEpoch)
+		return j.refuse(protocol.CodeInvalidEpoch, "producer %d has epoch %d, the batch is of epoch %d", s.ProducerID, epoch, s.ProducerEpoch)
 	case s.ProducerEpoch > epoch && p.named != nil:
-		return j.refuse(messages.CodeEpochNotGiven, "producer %d, which is %q, has epoch %d here, the batch is of epoch %d",
+		return j.refuse(protocol.CodeEpochNotGiven, "producer %d, which is %q, has epoch %d here, the batch is of epoch %d",
 			s.ProducerID, p.name(), epoch, s.ProducerEpoch)
 	case s.ProducerEpoch > epoch && s.First != 0:
 		return j.refuse(outOfOrder(s, firstUnacked), "the first batch of producer %d in epoch %d has sequence %d, it must be 0",
@@ -69,7 +70,7 @@ func (t *Table) Judge(s messages.Sequence, records uint32, firstUnacked int32) J
 		return j
 	}
 	last, some := p.knownLast()
-	switch next := messages.AddSequence(last, 1); {
+	switch next := protocol.AddSequence(last, 1); {
 	case !some:
 		return j.begin(s, firstUnacked)
 	case s.First != next:
@@ -82,7 +83,7 @@ func (t *Table) Judge(s messages.Sequence, records uint32, firstUnacked int32) J
 func (t *Table) judgeUnknown(s messages.Sequence, firstUnacked int32) Judgement {
 	j := Judgement{}.begin(s, firstUnacked)
 	if j.Verdict == Accept && !t.hasRoom() {
-		return j.refuse(messages.CodeTooManyProducers, "%d are remembered, the limit", t.limit)
+		return j.refuse(protocol.CodeTooManyProducers, "%d are remembered, the limit", t.limit)
 	}
 	return j
 }
@@ -90,10 +91,10 @@ func (t *Table) judgeUnknown(s messages.Sequence, firstUnacked int32) Judgement 
 // begin judges the batch of a producer of which no sequence is known.
 func (j Judgement) begin(s messages.Sequence, firstUnacked int32) Judgement {
 	switch {
-	case firstUnacked == messages.NotSaid && s.First != 0:
-		return j.refuse(messages.CodeUnknownProducer, "producer %d, epoch %d, sequence %d", s.ProducerID, s.ProducerEpoch, s.First)
-	case firstUnacked != messages.NotSaid && firstUnacked != s.First:
-		return j.refuse(messages.CodeOutOfOrderSequence, "producer %d, epoch %d: sequence %d came, %d is to come first",
+	case firstUnacked == protocol.NotSaid && s.First != 0:
+		return j.refuse(protocol.CodeUnknownProducer, "producer %d, epoch %d, sequence %d", s.ProducerID, s.ProducerEpoch, s.First)
+	case firstUnacked != protocol.NotSaid && firstUnacked != s.First:
+		return j.refuse(protocol.CodeOutOfOrderSequence, "producer %d, epoch %d: sequence %d came, %d is to come first",
 			s.ProducerID, s.ProducerEpoch, s.First, firstUnacked)
 	}
 	return j
@@ -101,15 +102,15 @@ func (j Judgement) begin(s messages.Sequence, firstUnacked int32) Judgement {
 
 // outOfOrder is the code for a batch that is not the producer's next one. What comes
 // before it may be on its way, unless the producer says that there is nothing.
-func outOfOrder(s messages.Sequence, firstUnacked int32) messages.Code {
+func outOfOrder(s messages.Sequence, firstUnacked int32) protocol.Code {
 	if firstUnacked == s.First {
-		return messages.CodeOutOfOrderFinal
+		return protocol.CodeOutOfOrderFinal
 	}
-	return messages.CodeOutOfOrderSequence
+	return protocol.CodeOutOfOrderSequence
 }
 
-func (j Judgement) refuse(code messages.Code, format string, args ...any) Judgement {
-	j.Verdict, j.Refusal = Refuse, messages.NewError(code, fmt.Sprintf(format, args...))
+func (j Judgement) refuse(code protocol.Code, format string, args ...any) Judgement {
+	j.Verdict, j.Refusal = Refuse, protocol.NewError(code, fmt.Sprintf(format, args...))
 	return j
 }
 

@@ -4,15 +4,15 @@ import (
 	"math"
 	"testing"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/replicator/producers"
 )
 
 const (
-	outOfOrder = messages.CodeOutOfOrderSequence
-	final      = messages.CodeOutOfOrderFinal
-	unknown    = messages.CodeUnknownProducer
-	fenced     = messages.CodeInvalidEpoch
+	outOfOrder = protocol.CodeOutOfOrderSequence
+	final      = protocol.CodeOutOfOrderFinal
+	unknown    = protocol.CodeUnknownProducer
+	fenced     = protocol.CodeInvalidEpoch
 )
 
 // sixOf has six batches of producer 1 committed, at the offsets 0 to 5.
@@ -50,10 +50,10 @@ func TestOutOfOrderIsFinalOnlyForABatchThatIsItsOwnFirstUnacked(t *testing.T) {
 	r := sixOf(t) // of the sequences 0 to 5
 	for name, c := range map[string]struct {
 		batch batch
-		want  messages.Code
+		want  protocol.Code
 	}{
 		"a gap behind another batch":                   {of(1, 8).after(7), outOfOrder},
-		"a gap that the producer is silent about":      {of(1, 8).after(messages.NotSaid), outOfOrder},
+		"a gap that the producer is silent about":      {of(1, 8).after(protocol.NotSaid), outOfOrder},
 		"a gap that nothing comes to fill":             {of(1, 8).after(8), final},
 		"an old batch of which a late attempt arrives": {of(1, 0).after(0), final},
 		"a later batch of a new epoch":                 {of(1, 1).after(0).inEpoch(1), outOfOrder},
@@ -147,15 +147,15 @@ func TestUnknownProducerBeginsAtItsFirstUnackedBatchOnly(t *testing.T) {
 // Without the header nothing tells the first batch from a later one (KAFKA-14920).
 func TestUnknownProducerThatDoesNotTellItsFirstUnackedBeginsAtZeroOnly(t *testing.T) {
 	r := newRig(t, 10)
-	r.refused(of(1, 1).after(messages.NotSaid), unknown)
-	r.accepted(of(1, 0).after(messages.NotSaid), of(1, 1).after(messages.NotSaid))
+	r.refused(of(1, 1).after(protocol.NotSaid), unknown)
+	r.accepted(of(1, 0).after(protocol.NotSaid), of(1, 1).after(protocol.NotSaid))
 }
 
 func TestFirstUnackedOfAKnownProducerDoesNotMatter(t *testing.T) {
 	r := sixOf(t)
-	r.duplicate(of(1, 4).after(messages.NotSaid), 4)
+	r.duplicate(of(1, 4).after(protocol.NotSaid), 4)
 	r.committed(of(1, 6).after(2))
-	r.committed(of(1, 7).after(messages.NotSaid))
+	r.committed(of(1, 7).after(protocol.NotSaid))
 }
 
 // A window that counts batches is stuck here with Kafka and Redpanda: five are acked
@@ -182,11 +182,11 @@ func TestProducersAreJudgedEachForItself(t *testing.T) {
 func TestNamedProducerHasTheEpochsThatItsFencesGave(t *testing.T) {
 	r := newRig(t, 10)
 	r.fence(1, 2, producers.FenceAccepted)
-	r.refused(of(1, 0).inEpoch(3), messages.CodeEpochNotGiven) // also while the fence is in flight
+	r.refused(of(1, 0).inEpoch(3), protocol.CodeEpochNotGiven) // also while the fence is in flight
 	r.commitAll()
 	r.committed(of(1, 0).inEpoch(2), of(1, 1).inEpoch(2))
-	r.refused(of(1, 0).inEpoch(3), messages.CodeEpochNotGiven)
-	r.refused(of(1, 0).inEpoch(messages.MaxProducerEpoch), messages.CodeEpochNotGiven)
+	r.refused(of(1, 0).inEpoch(3), protocol.CodeEpochNotGiven)
+	r.refused(of(1, 0).inEpoch(protocol.MaxProducerEpoch), protocol.CodeEpochNotGiven)
 	r.refused(of(1, 0).inEpoch(1), fenced)
 	r.committed(of(1, 2).inEpoch(2))
 	r.fence(1, 3, producers.FenceAccepted)

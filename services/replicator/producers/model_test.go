@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/replicator/producers"
 )
 
@@ -40,7 +41,7 @@ type record struct {
 	at        time.Time     // of the commit, as the log has it
 }
 
-func (r *record) records() uint32 { return uint32(messages.AddSequence(r.last, 1-int64(r.First))) }
+func (r *record) records() uint32 { return uint32(protocol.AddSequence(r.last, 1-int64(r.First))) }
 
 // batch is what a producer sends.
 type batch struct {
@@ -76,26 +77,26 @@ func (m *model) full() bool { return len(m.producers) >= m.limit }
 // answer is what is said of a batch.
 type answer struct {
 	verdict producers.Verdict
-	code    messages.Code
+	code    protocol.Code
 	record  *record // that is repeated
 }
 
-func refused(code messages.Code) answer { return answer{verdict: producers.Refuse, code: code} }
+func refused(code protocol.Code) answer { return answer{verdict: producers.Refuse, code: code} }
 
 func (m *model) judge(b batch) answer {
 	h := m.producers[b.ProducerID]
 	if h == nil {
 		a := begin(b)
 		if a.verdict == producers.Accept && m.full() {
-			return refused(messages.CodeTooManyProducers)
+			return refused(protocol.CodeTooManyProducers)
 		}
 		return a
 	}
 	switch epoch := h.epoch(); {
 	case b.ProducerEpoch < epoch:
-		return refused(messages.CodeInvalidEpoch)
+		return refused(protocol.CodeInvalidEpoch)
 	case b.ProducerEpoch > epoch && h.named:
-		return refused(messages.CodeEpochNotGiven)
+		return refused(protocol.CodeEpochNotGiven)
 	case b.ProducerEpoch > epoch && b.First != 0:
 		return b.outOfOrder()
 	case b.ProducerEpoch > epoch:
@@ -123,9 +124,9 @@ func (m *model) judge(b batch) answer {
 // outOfOrder is final if the producer says that it misses nothing.
 func (b batch) outOfOrder() answer {
 	if b.unacked == b.First {
-		return refused(messages.CodeOutOfOrderFinal)
+		return refused(protocol.CodeOutOfOrderFinal)
 	}
-	return refused(messages.CodeOutOfOrderSequence)
+	return refused(protocol.CodeOutOfOrderSequence)
 }
 
 // next is the sequence after one, in words of Kafka.
@@ -139,10 +140,10 @@ func next(last int32) int32 {
 // begin judges the first batch of a producer that anything is known of.
 func begin(b batch) answer {
 	switch {
-	case b.unacked == messages.NotSaid && b.First != 0:
-		return refused(messages.CodeUnknownProducer)
-	case b.unacked != messages.NotSaid && b.unacked != b.First:
-		return refused(messages.CodeOutOfOrderSequence)
+	case b.unacked == protocol.NotSaid && b.First != 0:
+		return refused(protocol.CodeUnknownProducer)
+	case b.unacked != protocol.NotSaid && b.unacked != b.First:
+		return refused(protocol.CodeOutOfOrderSequence)
 	}
 	return answer{}
 }

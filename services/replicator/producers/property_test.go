@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/replicator/producers"
 )
 
@@ -55,7 +56,7 @@ func (c *comparison) draw() batch {
 	if h := c.model.producers[b.ProducerID]; h != nil {
 		c.follow(&b, h)
 	}
-	b.unacked = rapid.SampledFrom([]int32{b.First, b.First, messages.NotSaid, 0, 4}).Draw(c.T, "first unacked")
+	b.unacked = rapid.SampledFrom([]int32{b.First, b.First, protocol.NotSaid, 0, 4}).Draw(c.T, "first unacked")
 	return b
 }
 
@@ -79,7 +80,7 @@ func (c *comparison) follow(b *batch, h *history) {
 		r := span[len(span)-1-c.pick(min(len(span), producers.Kept+3), "repeats")]
 		b.First, b.records = r.First, r.records()
 	case 3:
-		b.First = messages.AddSequence(span[len(span)-1].last, 2)
+		b.First = protocol.AddSequence(span[len(span)-1].last, 2)
 	default:
 		b.First = next(span[len(span)-1].last)
 	}
@@ -100,7 +101,7 @@ func (c *comparison) send() {
 	switch j.Verdict {
 	case producers.Accept:
 		c.flying = append(c.flying, c.table.Accept(j, b.Sequence, b.records))
-		c.model.accept(&record{Sequence: b.Sequence, last: messages.AddSequence(b.First, int64(b.records)-1)})
+		c.model.accept(&record{Sequence: b.Sequence, last: protocol.AddSequence(b.First, int64(b.records)-1)})
 	case producers.Duplicate:
 		if j.Offset != want.record.offset {
 			c.Fatalf("%+v is at %d, want %d", b, j.Offset, want.record.offset)

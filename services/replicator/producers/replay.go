@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // ApplyBatch makes a batch of the log part of the table. It is never judged: the
@@ -13,7 +14,7 @@ import (
 // shows that its owner had forgotten the producer.
 func (t *Table) ApplyBatch(s messages.Sequence, records uint32, offset int64) {
 	p := t.read(s.ProducerID)
-	if last := p.newest(); last != nil && s.First != messages.AddSequence(last.last, 1) {
+	if last := p.newest(); last != nil && s.First != protocol.AddSequence(last.last, 1) {
 		p.forget()
 	}
 	p.settle(s.ProducerEpoch, batch{offset, s.First, s.Last(records)})

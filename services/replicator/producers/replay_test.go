@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/replicator/producers"
 )
 
@@ -66,7 +67,7 @@ func TestTableOverALowerLimitForgetsNobody(t *testing.T) {
 	r.restore(2)
 	r.duplicate(of(1, 0), 0)
 	r.duplicate(of(3, 0), 2)
-	r.refused(of(4, 0), messages.CodeTooManyProducers)
+	r.refused(of(4, 0), protocol.CodeTooManyProducers)
 }
 
 // fourInTheLog has four batches of producer 1 and a fence read from the log, after

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/replicator/producers"
 )
 
@@ -77,7 +78,7 @@ func (r *rig) accepted(all ...batch) {
 	}
 }
 
-func (r *rig) refused(b batch, code messages.Code) {
+func (r *rig) refused(b batch, code protocol.Code) {
 	r.Helper()
 	if j := r.send(b); j.Verdict != producers.Refuse || j.Refusal.Code != code {
 		r.Fatalf("%+v is judged %+v, want %s", b, j, code.Kind().Name)

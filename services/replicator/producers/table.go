@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // Kept is how many committed batches of a producer are remembered: the retry of
@@ -131,7 +132,7 @@ const (
 	// unborn is the epoch of a producer of which nothing is committed.
 	unborn = -1
 	// retired is the epoch of a producer whose name has another id: no batch has it.
-	retired = messages.MaxProducerEpoch + 1
+	retired = protocol.MaxProducerEpoch + 1
 )
 
 // find returns a producer, which is made if it is not known.

@@ -1,0 +1,168 @@
+// Package kvbucket is what streams and key-value buckets need beyond NATS' own
+// client to be right when several servers keep them.
+package kvbucket
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/pkg/protocol"
+)
+
+// clusterReplicas is how many servers of a cluster keep a bucket: one may be lost.
+const clusterReplicas = 3
+
+// Replicas returns how many servers are to keep a bucket on which everything
+// depends: one that is alone, or three of a cluster.
+func Replicas(conn *nats.Conn) int {
+	if conn.ConnectedClusterName() == "" {
+		return 1
+	}
+	return clusterReplicas
+}
+
+// noMessage is JetStream's code for a message that does not exist.
+const noMessage jetstream.ErrorCode = 10037
+
+// Entry is what a bucket has of a key.
+type Entry struct {
+	Exists   bool
+	Value    []byte
+	Revision uint64 // to expect in an update: also of a key that was removed; 0 if there was none ever
+}
+
+// Get returns what a bucket has of a key. It asks the leader; the Get of NATS'
+// client asks any replica, which may lag, and so does its Create. An error of code
+// CodeCorrupt says that the key is there and JetStream cannot read it, because the file of
+// the bucket is damaged. It cannot be overwritten either: JetStream fails to remove the old
+// value, and takes that for an error of its disk.
+func Get(ctx context.Context, conn *nats.Conn, bucket, key string) (Entry, error) {
+	e, err := get(ctx, conn, bucket, key)
+	if err == nil && e.Revision == 0 {
+		e, err = getListed(ctx, conn, bucket, key)
+	}
+	if err != nil {
+		return Entry{}, fmt.Errorf("get %s of bucket %s: %w", key, bucket, err)
+	}
+	return e, nil
+}
+
+// JetStream's code for a stream that has too few servers for its replicas.
+const noSuitablePeers jetstream.ErrorCode = 10005
+
+// OpenBucket opens a bucket, and makes it if it is the first to: in a cluster
+// with three replicas. A bucket that is there keeps the replicas it has.
+func OpenBucket(ctx context.Context, js jetstream.JetStream, name, description string) (jetstream.KeyValue, error) {
+	kv, err := js.KeyValue(ctx, name)
+	if !errors.Is(err, jetstream.ErrBucketNotFound) {
+		return kv, err
+	}
+	provenance, err := Provenance(ctx, js)
+	if err != nil {
+		return nil, err
+	}
+	kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket: name, Description: description, History: 1, Storage: jetstream.FileStorage, Replicas: Replicas(js.Conn()),
+		Metadata: provenance,
+	})
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == noSuitablePeers {
+		return nil, fmt.Errorf("a NATS cluster needs %d servers with JetStream that are reachable: %w", clusterReplicas, err)
+	}
+	return kv, err
+}
+
+// Has says whether the bucket's stream still holds a sequence, as its leader sees it.
+func Has(ctx context.Context, conn *nats.Conn, bucket string, sequence uint64) (bool, error) {
+	e, err := ask(ctx, conn, bucket, map[string]any{"seq": sequence})
+	if err != nil {
+		return false, fmt.Errorf("get sequence %d of bucket %s: %w", sequence, bucket, err)
+	}
+	return e.Revision != 0, nil
+}
+
+// getListed looks again for a key that was not found. One that the bucket lists was written
+// just now, or cannot be read.
+func getListed(ctx context.Context, conn *nats.Conn, bucket, key string) (Entry, error) {
+	state, err := subjects(ctx, conn, bucket, subjectOf(bucket, key))
+	if err != nil || state.Subjects[subjectOf(bucket, key)] == 0 {
+		return Entry{}, err
+	}
+	e, err := get(ctx, conn, bucket, key)
+	if err == nil && e.Revision == 0 {
+		err = protocol.Errorf(protocol.CodeCorrupt, "JetStream cannot read %s of bucket %s", key, bucket)
+	}
+	return e, err
+}
+
+func subjectOf(bucket, key string) string { return "$KV." + bucket + "." + key }
+
+func get(ctx context.Context, conn *nats.Conn, bucket, key string) (Entry, error) {
+	return ask(ctx, conn, bucket, map[string]any{"last_by_subj": subjectOf(bucket, key)})
+}
+
+// ask gets a message of a bucket's stream from its leader.
+func ask(ctx context.Context, conn *nats.Conn, bucket string, which map[string]any) (Entry, error) {
+	request, err := json.Marshal(which)
+	if err != nil {
+		return Entry{}, err
+	}
+	m, err := conn.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET.KV_"+bucket, request)
+	if err != nil {
+		return Entry{}, err
+	}
+	var answer struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message struct {
+			Sequence uint64 `json:"seq"`
+			Header   []byte `json:"hdrs"`
+			Data     []byte `json:"data"`
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(m.Data, &answer); err != nil {
+		return Entry{}, err
+	}
+	switch {
+	case answer.Error != nil && answer.Error.ErrorCode == noMessage:
+		return Entry{}, nil
+	case answer.Error != nil:
+		return Entry{}, answer.Error
+	}
+	removed, err := isMarker(answer.Message.Header)
+	return Entry{Exists: !removed && err == nil, Value: answer.Message.Data, Revision: answer.Message.Sequence}, err
+}
+
+// JetStream's codes for a failed compare-and-set: a lone server answers the
+// first one, a cluster also the second.
+const (
+	wrongLastSequence         jetstream.ErrorCode = 10071
+	wrongLastSequenceConstant jetstream.ErrorCode = 10164
+)
+
+// IsConflict says whether somebody else was first with an update.
+func IsConflict(err error) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && (api.ErrorCode == wrongLastSequence || api.ErrorCode == wrongLastSequenceConstant)
+}
+
+// isMarker says whether a message stands for a key that was removed.
+func isMarker(header []byte) (bool, error) {
+	if len(header) == 0 {
+		return false, nil
+	}
+	// JetStream's checksum does not cover how long the headers are: where they end too late,
+	// they have taken from the value.
+	h, err := nats.DecodeHeadersMsg(header)
+	if err == nil && !bytes.HasSuffix(header, []byte("\r\n\r\n")) {
+		err = errors.New("they do not end where they should")
+	}
+	if err != nil {
+		return false, protocol.Errorf(protocol.CodeCorrupt, "its headers: %v", err)
+	}
+	return h.Get("KV-Operation") != "" || h.Get("Nats-Marker-Reason") != "", nil
+}

@@ -1,0 +1,98 @@
+package kvbucket
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"laneway.dev/pkg/protocol"
+)
+
+// Record is a key of a bucket.
+type Record struct {
+	Entry
+	Key string
+	// Unreadable says that the bucket has the key and cannot read it: its stream is
+	// damaged. NATS' own client shows no such key, and a watcher waits for it forever.
+	Unreadable bool
+}
+
+// recordsAtOnce bounds the keys that are asked for at the same time.
+const recordsAtOnce = 16
+
+// Records returns all keys of a bucket as its leader has them, also those that were
+// removed and those that cannot be read, in the order of their names, and the last
+// revision of the bucket that this takes account of.
+func Records(ctx context.Context, js jetstream.JetStream, bucket string) (records []Record, last uint64, err error) {
+	prefix := "$KV." + bucket + "."
+	state, err := subjects(ctx, js.Conn(), bucket, prefix+">")
+	if err != nil {
+		return nil, 0, fmt.Errorf("list bucket %s: %w", bucket, err)
+	}
+	for subject := range state.Subjects {
+		records = append(records, Record{Key: strings.TrimPrefix(subject, prefix)})
+	}
+	slices.SortFunc(records, func(a, b Record) int { return cmp.Compare(a.Key, b.Key) })
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(recordsAtOnce)
+	for i := range records {
+		group.Go(func() error { return records[i].read(ctx, js.Conn(), bucket) })
+	}
+	return records, state.LastSeq, group.Wait()
+}
+
+// read gets the record. One about which JetStream gives no answer, although it lists it,
+// counts as one that cannot be read.
+func (r *Record) read(ctx context.Context, conn *nats.Conn, bucket string) (err error) {
+	attempt, cancel := context.WithTimeout(ctx, attemptTime)
+	defer cancel()
+	r.Entry, err = Get(attempt, conn, bucket, r.Key)
+	if errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) {
+		r.Unreadable = true
+		return nil
+	}
+	unanswered := errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil // as some damage is
+	if !unanswered {
+		return err
+	}
+	subject := subjectOf(bucket, r.Key)
+	state, err := subjects(ctx, conn, bucket, subject)
+	if err != nil {
+		return fmt.Errorf("look up %s of bucket %s: %w", r.Key, bucket, err)
+	}
+	r.Unreadable = state.Subjects[subject] > 0
+	return nil
+}
+
+// subjects asks the leader of a bucket which subjects it has, and where it ends. The
+// method of NATS' client asks without end for subjects that a damaged stream counts and
+// does not name. One answer names up to 100,000.
+func subjects(ctx context.Context, conn *nats.Conn, bucket, filter string) (state jetstream.StreamState, err error) {
+	request, err := json.Marshal(map[string]string{"subjects_filter": filter})
+	if err != nil {
+		return state, err
+	}
+	m, err := conn.RequestWithContext(ctx, "$JS.API.STREAM.INFO.KV_"+bucket, request)
+	if err != nil {
+		return state, err
+	}
+	var answer struct {
+		Error *jetstream.APIError   `json:"error"`
+		State jetstream.StreamState `json:"state"`
+	}
+	if err := json.Unmarshal(m.Data, &answer); err != nil {
+		return state, err
+	}
+	if answer.Error != nil {
+		return state, answer.Error
+	}
+	return answer.State, nil
+}

@@ -1,0 +1,31 @@
+package kvbucket
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"laneway.dev/pkg/protocol"
+)
+
+// attemptTime bounds one attempt: a request hangs while JetStream has no leader.
+const attemptTime = 2 * time.Second
+
+// Retry tries to do something for as long as ctx lives: JetStream may have no
+// leader for seconds. Each attempt gets a time of its own. An error that
+// backoff.Permanent marks ends it, and so does one of code CodeCorrupt.
+func Retry[T any](ctx context.Context, do func(context.Context) (T, error)) (T, error) {
+	return backoff.Retry(ctx, func() (T, error) {
+		attempt, cancel := context.WithTimeout(ctx, attemptTime)
+		defer cancel()
+		result, err := do(attempt)
+		if errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) {
+			err = backoff.Permanent(err)
+		}
+		return result, err
+	}, backoff.WithMaxElapsedTime(0), backoff.WithBackOff(&backoff.ExponentialBackOff{
+		InitialInterval: 20 * time.Millisecond, Multiplier: 2, RandomizationFactor: 0.5, MaxInterval: time.Second,
+	}))
+}

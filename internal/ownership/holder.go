@@ -1,0 +1,102 @@
+package ownership
+
+import (
+	"context"
+	"errors"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+)
+
+// Holder is the epoch of one instance of a role. It is safe for concurrent use.
+type Holder struct {
+	js       jetstream.JetStream
+	role     string
+	instance string
+
+	epoch atomic.Uint64
+	mu    sync.Mutex // held while the key is read or written, so that one's own new epoch is never taken for another's
+}
+
+// nobody is the epoch of a caller that holds none yet.
+const nobody = math.MaxUint64
+
+// Hold takes an epoch for a new instance of a role, above all earlier ones. The first
+// one of a bucket is the time, in seconds: services do not start once a second, so that
+// the epochs of a bucket which was lost and made anew lie above those that logs know, and
+// no ticket is taken for one of an older owner. If the clock was set back since then,
+// owners are fenced until they have passed those. It tries for as long as ctx lives:
+// JetStream may have no leader for seconds.
+func Hold(ctx context.Context, js jetstream.JetStream, role string) (*Holder, error) {
+	h := &Holder{js: js, role: role, instance: nuid.Next()}
+	first, err := h.acquire(ctx, nobody, 0)
+	if err != nil {
+		return nil, err
+	}
+	h.epoch.Store(first)
+	return h, nil
+}
+
+// Epoch returns the newest epoch of the instance.
+func (h *Holder) Epoch() uint64 { return h.epoch.Load() }
+
+// Raise is for an owner that was told of an epoch which is not below its own: it returns
+// an epoch of this instance above that. ErrReplaced says that a younger instance exists.
+// Without one, the bucket of epochs has been lost, and its numbers start again.
+func (h *Holder) Raise(ctx context.Context, above uint64) (uint64, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	current := h.Epoch()
+	if current > above {
+		return current, nil // another partition was told first
+	}
+	next, err := h.acquire(ctx, current, above)
+	if err == nil {
+		h.epoch.Store(next)
+	}
+	return next, err
+}
+
+// Check reads the assignment of the role: ErrReplaced says that a younger instance
+// exists. Any other error says that it cannot be read now, which proves nothing; that
+// nobody has the role does not either.
+func (h *Holder) Check(ctx context.Context) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	found, _, err := h.read(ctx)
+	if err == nil && found.replaces(h.instance, h.Epoch()) {
+		return h.replacedBy(found, h.Epoch())
+	}
+	return err
+}
+
+// Times of Watch. An instance that was replaced notices within a lease of 2 s, as long
+// as JetStream answers.
+const (
+	watchInterval = time.Second
+	watchTimeout  = time.Second
+)
+
+// Watch checks the assignment again and again until ctx ends, and returns ErrReplaced
+// once a younger instance exists; idle instances learn of it in no other way.
+func (h *Holder) Watch(ctx context.Context) error {
+	ticker := time.NewTicker(watchInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+		bounded, cancel := context.WithTimeout(ctx, watchTimeout)
+		err := h.Check(bounded)
+		cancel()
+		if errors.Is(err, ErrReplaced) {
+			return err
+		}
+	}
+}

@@ -1,0 +1,126 @@
+package supervisor_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"go.uber.org/zap/zaptest"
+
+	"laneway.dev/internal/embedded/embeddedtest"
+	"laneway.dev/internal/supervisor"
+	"laneway.dev/internal/topics"
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+)
+
+// recorder is an actor that tells what happens to it.
+type recorder struct {
+	id       protocol.Partition
+	received chan messages.Message
+	ended    chan protocol.Partition
+}
+
+func (r *recorder) Receive(_ context.Context, m messages.Message) { r.received <- m }
+
+func (r *recorder) Run(ctx context.Context) {
+	<-ctx.Done()
+	r.ended <- r.id
+}
+
+func TestActorsFollowTheTopics(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	conn, js := embeddedtest.Start(t)
+	registry, err := topics.Open(ctx, conn, js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := registry.Create(ctx, protocol.TopicConfig{Name: "first", Partitions: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := goleak.IgnoreCurrent()
+	ended := make(chan protocol.Partition, 8)
+	var built atomic.Int32
+	set, err := supervisor.Start(ctx, registry, zaptest.NewLogger(t), func(_ protocol.Topic, p protocol.Partition) *recorder {
+		built.Add(1)
+		return &recorder{id: p, received: make(chan messages.Message, 1), ended: ended}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(set.Actors()); got != 2 {
+		t.Fatalf("%d actors when the set starts, want 2", got)
+	}
+
+	second, err := registry.Create(ctx, protocol.TopicConfig{Name: "second"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	actor, err := set.Await(ctx, second.Partition(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	set.Deliver(messages.Hello{Partition: second.Partition(0), Term: 3})
+	if m, ok := (<-actor.received).(messages.Hello); !ok || m.Term != 3 {
+		t.Fatalf("received %+v, want the hello", m)
+	}
+	stranger := second.Partition(0)
+	stranger.TopicID++
+	set.Deliver(messages.Hello{Partition: stranger})
+
+	if err := registry.Delete(ctx, "second"); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-ended; got != second.Partition(0) {
+		t.Fatalf("%v ended, want the deleted partition", got)
+	}
+	set.Stop()
+	if built.Load() != 3 || len(ended) != first.Partitions {
+		t.Fatalf("built %d actors, %d ended with the set; want 3 and 2", built.Load(), len(ended))
+	}
+	goleak.VerifyNone(t, before)
+}
+
+func TestARegistryThatCannotBeWatchedIsToldOfUntilItCan(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	conn, js := embeddedtest.Start(t)
+	registry, err := topics.Open(ctx, conn, js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := supervisor.Start(ctx, registry, zaptest.NewLogger(t), func(_ protocol.Topic, p protocol.Partition) *recorder {
+		return &recorder{id: p, received: make(chan messages.Message, 1), ended: make(chan protocol.Partition, 1)}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Stop()
+	if err := set.Err(); err != nil {
+		t.Fatal(err)
+	}
+	await := func(what string, reached func() bool) {
+		t.Helper()
+		pace := time.NewTicker(50 * time.Millisecond)
+		defer pace.Stop()
+		for !reached() {
+			select {
+			case <-pace.C:
+			case <-ctx.Done():
+				t.Fatalf("%s: %v", what, set.Err())
+			}
+		}
+	}
+	if err := js.DeleteStream(ctx, "KV_LANEWAY_TOPICS"); err != nil {
+		t.Fatal(err)
+	}
+	await("the bucket is lost", func() bool { return set.Err() != nil })
+	if _, err := topics.Open(ctx, conn, js); err != nil {
+		t.Fatal(err)
+	}
+	await("the bucket is there again", func() bool { return set.Err() == nil })
+}

@@ -1,0 +1,226 @@
+// Package transport carries Laneway's internal messages over NATS: it encodes and
+// publishes what a pure core wants sent, and decodes what arrives. It decides
+// nothing.
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"laneway.dev/pkg/messages"
+)
+
+// Envelope is a message with the subject it goes to.
+type Envelope struct {
+	Subject string
+	Message messages.Message
+}
+
+// Connection is what the services need of a NATS connection, with the log that
+// failures go to. It is safe for concurrent use.
+type Connection struct {
+	conn      *nats.Conn
+	log       *zap.Logger
+	malformed atomic.Uint64
+	drops     *drops
+}
+
+// NewConnection wraps conn, and counts what any of its subscriptions drops.
+func NewConnection(conn *nats.Conn, log *zap.Logger) *Connection {
+	c := &Connection{conn: conn, log: log, drops: &drops{log: log}}
+	conn.SetErrorHandler(c.drops.handle(conn.ErrorHandler()))
+	return c
+}
+
+// CredentialsRefused reports whether a connection failed because NATS does not
+// accept the credentials, or needs some.
+func CredentialsRefused(err error) bool {
+	return errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) ||
+		errors.Is(err, nats.ErrAuthRevoked) || errors.Is(err, nats.ErrAccountAuthExpired)
+}
+
+// Options are those that every owner of state connects with: it reconnects for
+// ever and buffers nothing through a disconnect, because buffered writes are a
+// zombie's writes.
+func Options(name string, log *zap.Logger) []nats.Option {
+	var refused atomic.Bool // logged once per disconnection
+	return []nats.Option{
+		nats.Name(name),
+		nats.MaxReconnects(-1),
+		nats.IgnoreAuthErrorAbort(), // or the connection is closed at the second refusal
+		nats.ReconnectBufSize(-1),
+		nats.ReconnectWait(100 * time.Millisecond),
+		nats.ReconnectJitter(100*time.Millisecond, 100*time.Millisecond),
+		nats.Timeout(2 * time.Second),
+		nats.PingInterval(5 * time.Second),
+		nats.MaxPingsOutstanding(2),
+		nats.DisconnectErrHandler(func(c *nats.Conn, err error) {
+			if c.IsClosed() {
+				return
+			}
+			log.Warn("disconnected from NATS; reconnecting for as long as it takes", zap.Error(err))
+		}),
+		nats.ReconnectHandler(func(c *nats.Conn) {
+			refused.Store(false)
+			log.Info("connected to NATS again", zap.String("url", c.ConnectedUrlRedacted()))
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			if CredentialsRefused(err) {
+				if !refused.Swap(true) {
+					log.Error("NATS refuses the credentials; reconnecting until it accepts them, or the process is started with others", zap.Error(err))
+				}
+				return
+			}
+			if errors.Is(err, nats.ErrBadHeaderMsg) {
+				return // whoever receives the message refuses it, see ReadHeader
+			}
+			subject := ""
+			if sub != nil {
+				subject = sub.Subject
+			}
+			log.Error("NATS reports an asynchronous error", zap.String("subject", subject), zap.Error(err))
+		}),
+	}
+}
+
+// Send publishes every envelope. A message that cannot be sent is lost and
+// logged, except while the connection is down, which is logged once by itself:
+// the heartbeat of the lanes repairs any lost message.
+func (c *Connection) Send(envelopes []Envelope) {
+	for i := range envelopes {
+		err := c.publish(envelopes[i].Subject, envelopes[i].Message)
+		if err != nil && !errors.Is(err, nats.ErrReconnectBufExceeded) {
+			c.log.Warn("a message could not be sent; it will be repeated",
+				zap.String("subject", envelopes[i].Subject), zap.Error(err))
+		}
+	}
+}
+
+// publish sends a message, in parts if it is larger than NATS carries: cores bound
+// messages by what they hold, with NATS' usual max_payload in mind.
+func (c *Connection) publish(subject string, m messages.Message) (err error) {
+	messages.EncodeFor(m, func(data []byte) {
+		err = c.conn.Publish(subject, data) // which copies it
+	})
+	if !errors.Is(err, nats.ErrMaxPayload) {
+		return err
+	}
+	first, second, divisible := messages.Halves(m)
+	if !divisible {
+		return fmt.Errorf("%w: max_payload is %d", err, c.conn.MaxPayload())
+	}
+	return errors.Join(c.publish(subject, first), c.publish(subject, second))
+}
+
+// Subscribe hands every message of a subject to handle, in the order of their
+// arrival, on one goroutine. With a queue name the subscription shares its
+// messages with others of that name. Probes are answered, see [messages.ProbePrefix].
+// What cannot be decoded is logged, counted and dropped.
+func (c *Connection) Subscribe(subject, queue string, handle func(messages.Message)) (*nats.Subscription, error) {
+	callback := func(m *nats.Msg) {
+		if isProbe(m) {
+			c.answerProbe(m)
+			return
+		}
+		decoded, err := messages.Decode(m.Data)
+		if err != nil {
+			c.malformed.Add(1)
+			c.log.Error("a message could not be read; is a service of another version running?",
+				zap.String("subject", m.Subject), zap.Int("bytes", len(m.Data)), zap.Error(err))
+			return
+		}
+		handle(decoded)
+	}
+	sub, err := c.conn.QueueSubscribe(subject, queue, callback)
+	if err != nil {
+		return nil, fmt.Errorf("subscribe to %s: %w", subject, err)
+	}
+	if err := sub.SetPendingLimits(1<<20, 512<<20); err != nil {
+		return nil, fmt.Errorf("subscribe to %s: %w", subject, err)
+	}
+	return sub, nil
+}
+
+// isProbe reports whether a message only asks whether its receiver takes messages. Reply
+// subjects of other kinds are not answered: they could reach a log or an API.
+func isProbe(m *nats.Msg) bool {
+	return len(m.Data) == 0 && strings.HasPrefix(m.Reply, messages.ProbePrefix)
+}
+
+func (c *Connection) answerProbe(m *nats.Msg) {
+	if err := m.Respond(nil); err != nil && !errors.Is(err, nats.ErrReconnectBufExceeded) {
+		c.log.Warn("a probe could not be answered; it will be repeated", zap.Error(err))
+	}
+}
+
+// Unsubscribe ends a subscription; one that has ended already is no error.
+func Unsubscribe(sub *nats.Subscription) error {
+	err := sub.Unsubscribe()
+	if errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrBadSubscription) {
+		return nil
+	}
+	return err
+}
+
+// Drain is DrainWithin for five seconds.
+func Drain(subs ...*nats.Subscription) error {
+	timeout, cancel := context.WithTimeoutCause(context.Background(), drainTimeout, fmt.Errorf("not within %s", drainTimeout))
+	defer cancel()
+	return DrainWithin(timeout, subs...)
+}
+
+const drainTimeout = 5 * time.Second
+
+// DrainWithin ends subscriptions, all at once, and returns when their callbacks have
+// seen, or their channels hold, all that was delivered; or when ctx has ended.
+func DrainWithin(ctx context.Context, subs ...*nats.Subscription) error {
+	return BeginDrain(subs...)(ctx)
+}
+
+// BeginDrain asks the server to end subscriptions, all at once. It does not wait; the
+// function that it returns is the rest of DrainWithin.
+func BeginDrain(subs ...*nats.Subscription) (drained func(context.Context) error) {
+	var errs []error
+	closed := make([]chan struct{}, len(subs))
+	for i, sub := range subs {
+		closed[i] = make(chan struct{})
+		// The client may say so twice when the connection closes meanwhile.
+		ended := sync.OnceFunc(func() { close(closed[i]) })
+		sub.SetClosedHandler(func(string) { ended() })
+		if err := sub.Drain(); err != nil {
+			errs = append(errs, Unsubscribe(sub))
+			ended()
+		}
+	}
+	return func(ctx context.Context) error {
+		for i, sub := range subs {
+			select {
+			case <-closed[i]:
+			case <-ctx.Done():
+				errs = append(errs, fmt.Errorf("%s has not drained: %w", sub.Subject, context.Cause(ctx)))
+			}
+		}
+		return errors.Join(errs...)
+	}
+}
+
+// Malformed returns how many messages could not be decoded.
+func (c *Connection) Malformed() uint64 { return c.malformed.Load() }
+
+// Dropped returns how many messages the client has dropped, because they arrived faster
+// than they were taken.
+func (c *Connection) Dropped() uint64 { return c.drops.total() }
+
+// Flush returns when the server has processed all subscriptions and messages so far.
+func (c *Connection) Flush(timeout time.Duration) error { return c.conn.FlushTimeout(timeout) }
+
+// Conn returns the connection itself.
+func (c *Connection) Conn() *nats.Conn { return c.conn }

@@ -1,0 +1,32 @@
+package messages
+
+// Halves returns two messages that together say what m says, in the same order, for
+// when m is larger than NATS carries. It reports false for one that cannot be divided.
+func Halves(m Message) (first, second Message, divisible bool) {
+	switch m := m.(type) {
+	case Stage:
+		return halves(m, func(m *Stage) *[]StageBatch { return &m.Batches })
+	case Refused:
+		return halves(m, func(m *Refused) *[]Refusal { return &m.Refusals })
+	case Staged:
+		return halves(m, func(m *Staged) *[]StagedBatch { return &m.Batches })
+	case Advance:
+		return halves(m, func(m *Advance) *[]LaneProgress { return &m.Lanes })
+	case Missing:
+		return halves(m, func(m *Missing) *[]LaneNumbers { return &m.Lanes })
+	case Release:
+		return halves(m, func(m *Release) *[]StagedBatch { return &m.Batches })
+	case ReleaseAgain:
+		return halves(m, func(m *ReleaseAgain) *[]LaneNumbers { return &m.Lanes })
+	case Outcomes:
+		return halves(m, func(m *Outcomes) *[]Outcome { return &m.Outcomes })
+	}
+	return m, nil, false
+}
+
+// halves divides a message by its list.
+func halves[M Message, T any](m M, list func(*M) *[]T) (first, second Message, divisible bool) {
+	a, b, items := m, m, *list(&m)
+	*list(&a), *list(&b) = items[:len(items)/2], items[len(items)/2:]
+	return a, b, len(items) > 1
+}

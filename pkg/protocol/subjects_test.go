@@ -1,0 +1,44 @@
+package protocol
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestValidTopicName(t *testing.T) {
+	for name, want := range map[string]bool{
+		"a": true, "Z": true, "0": true, "_": true, "-": true, "orders-2026_A": true,
+		strings.Repeat("x", 64): true, strings.Repeat("x", 65): false,
+		"": false, ".": false, "*": false, ">": false, " ": false, "/": false,
+		"a.b": false, ".a": false, "a.": false, "a b": false, "a*": false, "a>b": false, "a\x00b": false,
+		"a\nb": false, "a\\b": false, "a/b": false, "ä": false, "aäb": false, "a\xffb": false, "a\xc3": false,
+		"a..b": false, "a.b.c": false, "a\u200bb": false,
+	} {
+		if got := ValidTopicName(name); got != want {
+			t.Errorf("ValidTopicName(%q) is %v", name, got)
+		}
+	}
+}
+
+func TestEveryByteOfATopicNameCounts(t *testing.T) {
+	for b := range 256 {
+		letter := b == '_' || b == '-' || b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z'
+		for _, name := range []string{string([]byte{byte(b)}), string([]byte{byte(b), 'x'}), string([]byte{'x', byte(b)}), string([]byte{'x', byte(b), 'x'})} {
+			if got := ValidTopicName(name); got != letter {
+				t.Errorf("ValidTopicName(%q) is %v", name, got)
+			}
+		}
+	}
+}
+
+func TestAnswersGoToInboxesOnly(t *testing.T) {
+	for reply, want := range map[string]bool{
+		"": true, "_INBOX.a.b": true, "_R_.x.y": true, "my.inbox.1": true,
+		"$KV.LANEWAY_TOPICS.orders": false, "$JS.API.STREAM.DELETE.S": false, "_laneway.log.orders.0.4d": false,
+		"_laneway.stage": false, "laneway.api.topic.delete": false, "laneway.produce.orders.0": false,
+	} {
+		if got := ReplyTo(reply); (got == reply) != want || !want && got != "" {
+			t.Errorf("the answer to %q goes to %q", reply, got)
+		}
+	}
+}
