@@ -102,7 +102,7 @@ schedules: ## every schedule of a few tickets, some minutes
 	go test $(TESTFLAGS) -v ./internal/sim/exhaustive -args -long
 
 .PHONY: mutants
-mutants: ## that the simulator notices each of its mutants, or MUTANT=name
+mutants: ## that tests or the simulator notice each deliberate defect, or MUTANT=name
 	nice go test $(TESTFLAGS) -v -run '^TestMutants' ./internal/sim -args -mutants $(MUTANT)
 
 # A campaign takes DRAWS damages of SEED, or the CASE that a failure prints.

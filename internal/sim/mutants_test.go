@@ -34,35 +34,59 @@ func TestMutantsAreNoticed(t *testing.T) {
 	for _, m := range all {
 		t.Run(m.Name, func(t *testing.T) {
 			t.Parallel() // one is built while another one runs
-			binary := buildMutant(t, m)
-			begun := time.Now()
-			output, err := exec.CommandContext(t.Context(), binary, "-test.run", "^TestCampaign$", "-seeds", strconv.Itoa(mutantSeeds)).CombinedOutput()
-			found := noticed.FindSubmatch(output)
-			if err == nil || found == nil {
-				t.Fatalf("no seed of %d notices it:\n%s", mutantSeeds, output)
+			if m.Tests != nil {
+				noticedByTests(t, m)
+			} else {
+				noticedByCampaign(t, m)
 			}
-			fmt.Printf("%-30s after %s seeds, %5.1fs: %s\n", m.Name, found[1], time.Since(begun).Seconds(), found[2])
 		})
 	}
 }
 
-var noticed = regexp.MustCompile(`after (\d+) seeds: (.*)`)
+func noticedByCampaign(t *testing.T, m mutants.Mutant) {
+	output, took, err := runMutant(t, m, "internal/sim", "-test.run", "^TestCampaign$", "-seeds", strconv.Itoa(mutantSeeds))
+	found := violation.FindSubmatch(output)
+	if err == nil || found == nil {
+		t.Fatalf("no seed of %d notices it:\n%s", mutantSeeds, output)
+	}
+	fmt.Printf("%-30s after %s seeds, %5.1fs: %s\n", m.Name, found[1], took.Seconds(), found[2])
+}
 
-// root is the module's, as seen from the package's folder.
+func noticedByTests(t *testing.T, m mutants.Mutant) {
+	output, took, err := runMutant(t, m, m.Package, "-test.run", m.Tests.String(), "-test.timeout", mutants.TestTime.String())
+	found := failure.FindSubmatch(output)
+	if err == nil || found == nil {
+		t.Fatalf("no test of %s that matches %q fails:\n%s", m.Package, m.Tests, output)
+	}
+	fmt.Printf("%-30s %5.1fs: %s %s\n", m.Name, took.Seconds(), m.Package, found[1])
+}
+
+var (
+	violation = regexp.MustCompile(`after (\d+) seeds: (.*)`)
+	failure   = regexp.MustCompile(`(?m)^--- FAIL: (\w+)`)
+)
+
+// root is the root of the repository, seen from the folder of this package.
 const root = "../.."
 
-// buildMutant builds this test with a mutant in the place of a file, without the
-// assertions of the cores: what notices it has to be the simulator.
-func buildMutant(t *testing.T, m mutants.Mutant) string {
+// runMutant runs the tests of a package with a mutant in the place of a file, without the
+// assertions of the cores: the test or the simulator has to notice it.
+func runMutant(t *testing.T, m mutants.Mutant, in string, args ...string) (output []byte, took time.Duration, err error) {
 	t.Helper()
 	folder := t.TempDir()
 	overlay, err := m.Overlay(root, folder)
 	if err != nil {
 		t.Fatal(err)
 	}
-	binary := filepath.Join(folder, "sim.test")
-	if output, err := exec.CommandContext(t.Context(), "go", "test", "-c", "-overlay", overlay, "-o", binary, ".").CombinedOutput(); err != nil {
+	binary := filepath.Join(folder, "mutant.test")
+	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-overlay", overlay, "-o", binary, ".")
+	build.Dir = filepath.Join(root, filepath.FromSlash(in))
+	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("the mutant does not compile: %v\n%s", err, output)
 	}
-	return binary
+	run := exec.CommandContext(t.Context(), binary, args...)
+	run.Dir = build.Dir
+	begun := time.Now()
+	output, err = run.CombinedOutput()
+	return output, time.Since(begun), err
 }

@@ -1,9 +1,24 @@
 // Package mutants has deliberate defects, each as a patch of one file. A check that does
 // not fail with a defect that it is meant to notice checks nothing.
 //
-// A patch begins with a paragraph that says what is wrong, "Mutant: …", and goes on as a
-// unified diff without line numbers. It is applied to the present file, so it follows the
-// file for as long as the lines around the defect stay the same.
+// A patch begins with a paragraph, then an empty line, then a unified diff without line
+// numbers:
+//
+//	Mutant: a sequencer that was fenced ignores it.
+//	Noticed by: services/sequencer TestEndsWhenReplaced|TestTakesNewEpoch
+//
+//	--- a/services/sequencer/service.go
+//	+++ b/services/sequencer/service.go
+//	@@
+//	 …
+//
+// The last line of the paragraph names a package and a regular expression of its tests.
+// One of them must fail with the defect, within [TestTime]. "Noticed by: simulator", which
+// is the default, stands for a campaign of the simulator: for defects of the protocol that
+// only some schedule of faults reveals.
+//
+// A patch is applied to the current file, so it follows the file for as long as the lines
+// around the defect stay the same.
 package mutants
 
 import (
@@ -14,16 +29,27 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"time"
 )
 
 //go:embed *.patch
 var patches embed.FS
 
+// TestTime bounds the run of the tests that notice a mutant. A mutant that makes them
+// wait longer counts as not noticed: a regression should fail in seconds.
+const TestTime = time.Minute
+
 // Mutant is one defect.
 type Mutant struct {
 	Name string
 	File string // that it changes, from the root of the repository, with slashes
+
+	// What notices it: tests of a package, named from the root of the repository. If both
+	// are empty, it is a campaign of the simulator.
+	Package string
+	Tests   *regexp.Regexp
 
 	hunks []hunk
 }
@@ -52,7 +78,7 @@ func All() ([]Mutant, error) {
 func Named(name string) (Mutant, error) {
 	content, err := patches.ReadFile(name + ".patch")
 	if err != nil {
-		return Mutant{}, fmt.Errorf("there is no mutant %q in internal/sim/mutants", name)
+		return Mutant{}, fmt.Errorf("mutant %q does not exist in internal/sim/mutants", name)
 	}
 	m, err := parse(string(content))
 	if err != nil {
@@ -67,12 +93,18 @@ func parse(content string) (Mutant, error) {
 	if !found || !strings.HasPrefix(says, "Mutant: ") {
 		return Mutant{}, fmt.Errorf("a patch has a paragraph that begins with %q and then a diff", "Mutant: ")
 	}
+	var m Mutant
+	if _, by, named := strings.Cut(says, "\nNoticed by: "); named && by != "simulator" {
+		if err := m.parseTests(by); err != nil {
+			return Mutant{}, err
+		}
+	}
 	head, body, found := strings.Cut(diff, "\n@@\n")
 	_, file, named := strings.Cut(head, "\n+++ b/")
 	if !found || !named {
 		return Mutant{}, fmt.Errorf("the diff does not name its file")
 	}
-	m := Mutant{File: path.Clean(file)}
+	m.File = path.Clean(file)
 	for part := range strings.SplitSeq(strings.TrimSuffix(body, "\n"), "\n@@\n") {
 		h, err := parseHunk(part)
 		if err != nil {
@@ -81,6 +113,17 @@ func parse(content string) (Mutant, error) {
 		m.hunks = append(m.hunks, h)
 	}
 	return m, nil
+}
+
+// parseTests reads what stands behind "Noticed by: ".
+func (m *Mutant) parseTests(by string) (err error) {
+	name, tests, found := strings.Cut(by, " ")
+	if !found || strings.ContainsAny(tests, " \n") {
+		return fmt.Errorf("the paragraph ends with %q, want a package and a regular expression of its tests", by)
+	}
+	m.Package = path.Clean(name)
+	m.Tests, err = regexp.Compile(tests)
+	return err
 }
 
 func parseHunk(part string) (hunk, error) {
@@ -98,7 +141,7 @@ func parseHunk(part string) (hunk, error) {
 		case '+':
 			after.WriteString(text)
 		default:
-			return hunk{}, fmt.Errorf("the line %q is none of a diff", line)
+			return hunk{}, fmt.Errorf("the line %q is not a line of a diff", line)
 		}
 	}
 	return hunk{before.String(), after.String()}, nil
@@ -117,14 +160,14 @@ func (m Mutant) Apply(file string) (string, error) {
 }
 
 // Overlay writes the mutant of the repository at root into a folder, and returns the
-// path of the file for go's flag -overlay that puts it in the place of the present file.
+// path of the file for go's flag -overlay that puts it in the place of the current file.
 func (m Mutant) Overlay(root, folder string) (string, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
 		return "", err
 	}
-	present := filepath.Join(root, filepath.FromSlash(m.File))
-	content, err := os.ReadFile(present)
+	current := filepath.Join(root, filepath.FromSlash(m.File))
+	content, err := os.ReadFile(current)
 	if err != nil {
 		return "", err
 	}
@@ -133,7 +176,7 @@ func (m Mutant) Overlay(root, folder string) (string, error) {
 		return "", err
 	}
 	replacement := filepath.Join(folder, "mutant.go.overlay")
-	list, err := json.Marshal(map[string]map[string]string{"Replace": {present: replacement}})
+	list, err := json.Marshal(map[string]map[string]string{"Replace": {current: replacement}})
 	if err != nil {
 		return "", err
 	}

@@ -1,13 +1,15 @@
 package mutants
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
 
-func TestPatchesApplyToThePresentFiles(t *testing.T) {
+func TestPatchesApplyToCurrentFiles(t *testing.T) {
 	all, err := All()
 	if err != nil {
 		t.Fatal(err)
@@ -25,6 +27,51 @@ func TestPatchesApplyToThePresentFiles(t *testing.T) {
 			t.Error(err)
 		} else if defect == string(content) {
 			t.Errorf("mutant %s changes nothing", m.Name)
+		}
+		if m.Tests != nil && !hasTest(t, m) {
+			t.Errorf("mutant %s: %s has no test that matches %q", m.Name, m.Package, m.Tests)
+		}
+	}
+}
+
+// hasTest reports whether the package has a test that is meant to notice the mutant.
+func hasTest(t *testing.T, m Mutant) bool {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("../../..", m.Package, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, test := range declaredTest.FindAllSubmatch(content, -1) {
+			if m.Tests.Match(test[1]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+var declaredTest = regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+
+func TestPatchNamesWhatNoticesIt(t *testing.T) {
+	const diff = "\n\n--- a/x.go\n+++ b/x.go\n@@\n-a\n+b\n"
+	for head, want := range map[string]string{
+		"Mutant: wrong.":                                      " <nil>",
+		"Mutant: wrong.\nNoticed by: simulator":               " <nil>",
+		"Mutant: wrong,\nvery.\nNoticed by: services/x TestA": "services/x TestA",
+	} {
+		m, err := parse(head + diff)
+		if got := fmt.Sprint(m.Package, " ", m.Tests); err != nil || got != want {
+			t.Errorf("%q is noticed by %q, %v; want %q", head, got, err, want)
+		}
+	}
+	for _, by := range []string{"services/x", "services/x TestA TestB", "services/x Test("} {
+		if _, err := parse("Mutant: wrong.\nNoticed by: " + by + diff); err == nil {
+			t.Errorf("%q names what notices a mutant", by)
 		}
 	}
 }
