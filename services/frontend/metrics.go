@@ -87,12 +87,12 @@ func (s *Service) observe() (func() error, error) {
 	return telemetry.Observe(s.config.Telemetry.Meter(role), slices.Concat(readings, roleReadings()), func() []int64 {
 		t := s.Stats()
 		_, bytes := s.admission.held()
-		read := s.reader.Stats()
+		read := s.fetches.Stats()
 		found := s.findings.Load()
 		silent := s.roles.Load().silent
 		return append([]int64{
 			int64(t.Issued), int64(t.GivenUp), int64(t.Outstanding), int64(t.Restaged),
-			int64(s.refused.Load()), bytes, int64(s.reader.OpenFetches()),
+			int64(s.refused.Load()), bytes, int64(s.fetches.OpenFetches()),
 			int64(read.Messages), int64(read.Bytes), int64(read.Dropped), int64(read.Abandoned),
 			int64(s.dropped()), int64(s.backlog.pauses.Load()), int64(s.unsent.Load()),
 			int64(len(found.survey.Lost) + len(found.survey.Unreadable)),

@@ -76,7 +76,7 @@ func (p *partition) Receive(ctx context.Context, m messages.Message) {
 		}
 		event = committed{CommittedEntry{p.id, entry}, c}
 		if p.service.number() == 0 {
-			p.service.reader.Committed(c, entry) // nobody takes it from the mailbox yet
+			p.service.fetches.Committed(c, entry) // nobody takes it from the mailbox yet
 			return
 		}
 	}
@@ -87,14 +87,14 @@ func (p *partition) Receive(ctx context.Context, m messages.Message) {
 // Run is the actor's goroutine.
 func (p *partition) Run(ctx context.Context) {
 	log := p.service.config.Logger.With(zap.Stringer("partition", p.id))
-	if err := p.service.reader.Open(p.topic, int(p.id.Number)); err != nil {
+	if err := p.service.fetches.Open(p.topic, int(p.id.Number)); err != nil {
 		log.Error("the partition cannot be fetched", zap.Error(err))
 	}
 	select {
 	case <-p.service.claimed:
 	case <-ctx.Done():
 		p.mailbox.Close()
-		p.service.reader.Close(p.id, endOf(context.Cause(ctx), p.service.Err()))
+		p.service.fetches.Close(p.id, endOf(context.Cause(ctx), p.service.Err()))
 		return
 	}
 	core := NewCore(p.id, p.service.number(), p.service.config.Times)
@@ -118,7 +118,7 @@ func (p *partition) Run(ctx context.Context) {
 	})
 	end := endOf(context.Cause(ctx), p.service.Err())
 	p.end.Store(end)
-	p.service.reader.Close(p.id, end) // fetches need not wait for what is still to be refused
+	p.service.fetches.Close(p.id, end) // fetches need not wait for what is still to be refused
 	p.close()
 	p.abandon(core, end)
 }
@@ -210,10 +210,10 @@ func (p *partition) step(core *Core, now time.Time, events []Event) Effects {
 	fx := core.Step(now, events)
 	stats := core.Stats()
 	p.stats.Store(&stats)
-	p.service.reader.ReadOnly(p.id, stats.Damage)
+	p.service.fetches.ReadOnly(p.id, stats.Damage)
 	p.do(fx)
 	for _, c := range shown {
-		p.service.reader.Committed(c.message, c.Entry)
+		p.service.fetches.Committed(c.message, c.Entry)
 	}
 	return fx
 }
@@ -322,7 +322,7 @@ func (p *partition) nextOwn() string { return strconv.FormatUint(p.own.Add(1), 1
 // answer sends answers in their order and gives back what the batches held.
 func (p *partition) answer(answers []Answer) {
 	var buf []byte
-	wanted := len(answers) > 0 && p.service.reader.Wanted(p.id)
+	wanted := len(answers) > 0 && p.service.fetches.Wanted(p.id)
 	for i := range answers {
 		a := &answers[i]
 		r := a.Request.(*request)
@@ -340,7 +340,7 @@ func (p *partition) answer(answers []Answer) {
 			})
 			p.respond(r.reply, buf)
 			if wanted && a.Extent.Key != "" {
-				p.service.reader.Remember(a.Extent, a.Payload)
+				p.service.fetches.Remember(a.Extent, a.Payload)
 			}
 		}
 		p.share.give(r.bytes)

@@ -22,7 +22,7 @@ import (
 	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
-	"laneway.dev/services/frontend/reader"
+	"laneway.dev/services/frontend/fetch"
 )
 
 const role = "frontend"
@@ -74,7 +74,7 @@ type Service struct {
 	requested *transport.Connection // of Requests
 	registry  *topics.Registry
 	producers *producerregistry.Registry
-	reader    *reader.Reader
+	fetches   *fetch.Server
 	admission *admission
 	backlog   *backlogGuard
 	set       *supervisor.Set[*partition]
@@ -143,7 +143,7 @@ func (s *Service) start(ctx context.Context) (err error) {
 	if s.errors, err = newErrorCounter(s.config.Telemetry); err != nil {
 		return err
 	}
-	s.reader = reader.New(reader.Config{
+	s.fetches = fetch.New(fetch.Config{
 		Conn: s.config.Conn, JS: s.js, Store: s.config.Store, Logger: s.config.Logger,
 		CacheBytes: s.config.CacheBytes, MaxFetches: s.config.MaxFetches,
 		Failed: func(code protocol.Code) { s.errors.add(kindFetch, code) }, Gone: s.registry.Gone,
@@ -232,7 +232,7 @@ func (s *Service) watchConnection(ctx context.Context) {
 			if !open {
 				return
 			}
-			s.reader.Refresh()
+			s.fetches.Refresh()
 		}
 	}
 }
@@ -291,7 +291,7 @@ func (s *Service) Stop(ctx context.Context) error {
 	}
 	s.stopWatch()
 	s.wait.Wait()
-	errs = append(errs, s.reader.Stop(ctx))
+	errs = append(errs, s.fetches.Stop(ctx))
 	s.set.Stop()
 	s.backlog.close()
 	for _, sub := range append(s.subs, s.probes.sub) {

@@ -1,4 +1,4 @@
-// Package reader is the read path of the frontend: it answers fetches of the
+// Package fetch is the read path of the frontend: it answers fetches of the
 // partitions that were opened, from memory for what was committed recently, and
 // otherwise from the partition's log and range reads of the objects. Every byte
 // that comes from an object is checked against its CRC before it is sent.
@@ -30,4 +30,4 @@
 //
 // The package owns the fetches and the caches. It never writes to the log or the
 // store, and never decides what is committed.
-package reader
+package fetch

@@ -1,4 +1,4 @@
-package reader
+package fetch
 
 import (
 	"errors"
@@ -33,9 +33,9 @@ type answers struct {
 	own     nats.Header // headers of a message without those of its record
 }
 
-func newAnswers(r *Reader, p *partition, reply string) *answers {
+func newAnswers(s *Server, p *partition, reply string) *answers {
 	return &answers{
-		conn: r.config.Conn, log: r.config.Logger, failed: r.config.Failed, abandoned: &r.abandoned, partition: p, reply: reply, asked: time.Now(),
+		conn: s.config.Conn, log: s.config.Logger, failed: s.config.Failed, abandoned: &s.abandoned, partition: p, reply: reply, asked: time.Now(),
 		own: nats.Header{
 			protocol.HeaderTopic:     {p.id.Topic},
 			protocol.HeaderPartition: {strconv.Itoa(int(p.id.Number))},

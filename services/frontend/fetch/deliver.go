@@ -1,4 +1,4 @@
-package reader
+package fetch
 
 import (
 	"errors"
@@ -85,8 +85,8 @@ func (f *fetch) delivered(records int64, bytes int) {
 	f.bytes += int64(bytes)
 	f.count++
 	f.sent.Store(true)
-	f.reader.messages.Add(1)
-	f.reader.bytes.Add(uint64(bytes))
+	f.server.messages.Add(1)
+	f.server.bytes.Add(uint64(bytes))
 	f.full = f.request.MaxRecords > 0 && f.records >= f.request.MaxRecords ||
 		f.request.MaxBytes > 0 && f.bytes >= f.request.MaxBytes ||
 		f.request.WindowBytes == 0 && f.count >= maxMessages

@@ -1,4 +1,4 @@
-package reader
+package fetch
 
 import (
 	"context"
@@ -26,8 +26,8 @@ func positionOf(s partitionlog.State) position {
 	return position{s.FirstSequence, s.LastSequence, s.Readable, s.NextOffset, s.Damage}
 }
 
-// partition is what the reader knows of an open partition. It is safe for
-// concurrent use; closed, fetches and left are guarded by the Reader's mutex.
+// partition is what the server knows of an open partition. It is safe for
+// concurrent use; closed, fetches and left are guarded by the mutex of the Server.
 type partition struct {
 	config  Config
 	id      protocol.Partition

@@ -1,4 +1,4 @@
-package reader
+package fetch
 
 import (
 	"fmt"
@@ -47,7 +47,7 @@ func (f *fixture) lose(sequences ...uint64) {
 	for _, s := range sequences {
 		must(f, stream.DeleteMsg(f.context(), s))
 	}
-	f.reader.entries.clear()
+	f.server.entries.clear()
 }
 
 func TestGapIsToldAndTheFetchGoesOnBehindIt(t *testing.T) {
@@ -137,7 +137,7 @@ func TestGapAtTheEndIsToldToThoseWhoAskAndThoseWhoWait(t *testing.T) {
 	expectOffsets(t, c.status(protocol.StatusEnd), 5, 5)
 	expectOffsets(t, f.fetch(fields{"from": "latest"}).status(protocol.StatusEnd), 5, 5)
 
-	f.reader.Committed(messages.Committed{Partition: f.id, Sequence: sequence}, term)
+	f.server.Committed(messages.Committed{Partition: f.id, Sequence: sequence}, term)
 	follower.gap(1, 4)
 	f.tell(lines("b"))
 	expectOffsets(t, follower.wants(protocol.StatusEnd, "b"), 6, 6)
@@ -155,7 +155,7 @@ func TestLogThatDoesNotBeginWithSequence1AndOffset0(t *testing.T) {
 	f.commit(lines("a"))
 	s := f.commit(lines("b"))
 	f.commit(lines("c"))
-	f.reader.entries.clear()
+	f.server.entries.clear()
 	for _, start := range []fields{{"from": "earliest"}, {"offset": 0}, {"time": time.Unix(0, 0)}} {
 		c := f.fetch(start)
 		c.gap(0, 99)
@@ -277,7 +277,7 @@ func TestFollowerBeyondALostTailIsToldAfterAReconnection(t *testing.T) {
 	must(t, f.log.Create(f.context(), 1))
 	f.last, f.offset = 1, 0
 	f.commit(lines("a"))
-	f.reader.Refresh()
+	f.server.Refresh()
 	m := c.beyondBeats()
 	for m.Header.Get(protocol.HeaderOffset) != "" {
 		m = c.beyondBeats()
@@ -314,7 +314,7 @@ func TestTimeIsFoundBehindAClockThatWasFarAhead(t *testing.T) {
 	for _, cold := range []bool{true, false} {
 		for n := 6; n < 12; n++ {
 			if cold {
-				f.reader.entries.clear()
+				f.server.entries.clear()
 			}
 			f.fetch(fields{"time": day(n)}).wants(protocol.StatusEnd, days[n-5:]...)
 		}
@@ -342,13 +342,13 @@ func TestReadOnlyPartitionIsServedToItsEndAndThenNamesTheDamage(t *testing.T) {
 	f.tell(lines("a"))
 	follower := f.fetch(fields{"offset": 0, "follow": true})
 	follower.data()
-	f.reader.ReadOnly(f.id, "its log ends with entry 2")
+	f.server.ReadOnly(f.id, "its log ends with entry 2")
 	expectGap(t, follower.fails(protocol.CodePartitionDamaged), 1, -1)
 	c := f.fetch(fields{"from": "earliest"})
 	c.data()
 	if text := c.fails(protocol.CodePartitionDamaged).Header.Get(protocol.HeaderDesc); !strings.Contains(text, "its log ends with entry 2") {
 		t.Errorf("the description is %q", text)
 	}
-	f.reader.ReadOnly(f.id, "")
+	f.server.ReadOnly(f.id, "")
 	f.fetch(fields{"offset": 0}).wants(protocol.StatusEnd, "a")
 }

@@ -1,4 +1,4 @@
-package reader
+package fetch
 
 import (
 	"fmt"
@@ -42,7 +42,7 @@ func TestFetchFromEveryOffset(t *testing.T) {
 	for _, cold := range []bool{true, false} {
 		for offset := range len(all) + 1 {
 			if cold {
-				f.reader.entries.cache.InvalidateAll()
+				f.server.entries.cache.InvalidateAll()
 			}
 			last := f.fetch(fields{"offset": offset}).wants(protocol.StatusEnd, all[offset:]...)
 			expectOffsets(t, last, int64(len(all)), int64(len(all)))
@@ -85,9 +85,9 @@ func TestFollowFromAFutureTimeLeavesOutWhatComesBefore(t *testing.T) {
 		frame := protocol.EncodeRecord(protocol.Record{Value: []byte([]string{"early", "late"}[i])})
 		entry := f.stage([][]byte{frame}, []uint32{1})
 		entry.Time = at.UnixNano()
-		f.reader.entries.put(f.id, messages.LoggedEntry{Sequence: uint64(3 + i), Entry: entry})
+		f.server.entries.put(f.id, messages.LoggedEntry{Sequence: uint64(3 + i), Entry: entry})
 	}
-	f.reader.partitionOf(f.id).advance(position{sequence: 4, readable: 4, offset: 3})
+	f.server.partitionOf(f.id).advance(position{sequence: 4, readable: 4, offset: 3})
 	c.wants(protocol.StatusEnd, "late")
 }
 
@@ -155,7 +155,7 @@ func TestRequestWithoutReplyIsDroppedAndCounted(t *testing.T) {
 	f := newFixture(t, nil)
 	must(t, f.conn.Publish(f.id.FetchSubject(), []byte(`{"offset":0}`)))
 	f.fetch(fields{"offset": 0}).wants(protocol.StatusEnd)
-	if n := f.reader.Stats().Dropped; n != 1 {
+	if n := f.server.Stats().Dropped; n != 1 {
 		t.Errorf("%d dropped", n)
 	}
 }

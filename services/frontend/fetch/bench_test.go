@@ -1,4 +1,4 @@
-package reader
+package fetch
 
 import (
 	"bytes"
@@ -32,7 +32,7 @@ func BenchmarkColdConsume(b *testing.B) {
 			f.commitMany(c.batches, c.perEntry, c.size)
 			b.SetBytes(int64(c.batches) * int64(c.size))
 			for b.Loop() {
-				f.reader.entries.cache.InvalidateAll()
+				f.server.entries.cache.InvalidateAll()
 				f.consume(c.frames, int64(c.batches))
 			}
 		})

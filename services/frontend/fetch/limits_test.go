@@ -1,4 +1,4 @@
-package reader
+package fetch
 
 import (
 	"strings"
@@ -93,7 +93,7 @@ func TestTooManyFetchesAreRefused(t *testing.T) {
 	first := f.fetch(fields{"offset": 0, "follow": true, "max_records": 1})
 	second := f.fetch(fields{"offset": 0, "follow": true, "max_records": 1})
 	f.fetch(fields{"offset": 0}).fails(protocol.CodeTooManyFetches)
-	if n := f.reader.OpenFetches(); n != 2 {
+	if n := f.server.OpenFetches(); n != 2 {
 		t.Errorf("%d open", n)
 	}
 	f.waitOpen(2)

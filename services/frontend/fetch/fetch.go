@@ -1,4 +1,4 @@
-package reader
+package fetch
 
 import (
 	"context"
@@ -18,7 +18,7 @@ import (
 // fetch answers one request. Its goroutine owns everything in it but the
 // account and sent.
 type fetch struct {
-	reader    *Reader
+	server    *Server
 	partition *partition
 	request   request
 	cancel    context.CancelCauseFunc
@@ -49,14 +49,14 @@ var (
 )
 
 // receive is the callback of a partition's fetch subject.
-func (r *Reader) receive(p *partition, m *nats.Msg) {
+func (s *Server) receive(p *partition, m *nats.Msg) {
 	badHeader := transport.ReadHeader(m)
 	if m.Reply = protocol.ReplyTo(m.Reply); m.Reply == "" {
-		r.dropped.Add(1)
-		r.config.Logger.Debug("a fetch without a reply subject was dropped", zap.String("subject", m.Subject))
+		s.dropped.Add(1)
+		s.config.Logger.Debug("a fetch without a reply subject was dropped", zap.String("subject", m.Subject))
 		return
 	}
-	out := newAnswers(r, p, m.Reply)
+	out := newAnswers(s, p, m.Reply)
 	if badHeader != nil {
 		out.fail(badHeader)
 		return
@@ -66,37 +66,37 @@ func (r *Reader) receive(p *partition, m *nats.Msg) {
 		out.fail(invalid)
 		return
 	}
-	if err := r.begin(p, request, out); err != nil {
+	if err := s.begin(p, request, out); err != nil {
 		out.fail(err)
 	}
 }
 
 // begin starts a fetch if there is room for it.
-func (r *Reader) begin(p *partition, request request, out *answers) *protocol.Error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+func (s *Server) begin(p *partition, request request, out *answers) *protocol.Error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	switch {
-	case r.stopped:
+	case s.stopped:
 		return errStopped
 	case p.closed != nil:
 		return p.closed
-	case r.open >= r.config.MaxFetches:
-		return protocol.Errorf(protocol.CodeTooManyFetches, "%d are open", r.open)
+	case s.open >= s.config.MaxFetches:
+		return protocol.Errorf(protocol.CodeTooManyFetches, "%d are open", s.open)
 	}
-	ctx, cancel := context.WithCancelCause(r.ctx)
+	ctx, cancel := context.WithCancelCause(s.ctx)
 	f := &fetch{
-		reader: r, partition: p, request: request, cancel: cancel, out: out,
-		cursor: cursor{reader: r, partition: p, enough: min(max(request.WindowBytes, request.MaxBytes), maxRange)},
+		server: s, partition: p, request: request, cancel: cancel, out: out,
+		cursor: cursor{server: s, partition: p, enough: min(max(request.WindowBytes, request.MaxBytes), maxRange)},
 	}
 	if request.paced() {
 		now := time.Now()
 		f.account = newAccount(request.WindowBytes, now)
-		f.pace = pace{heartbeat: r.config.Heartbeat, patience: r.config.CreditTimeout, sent: now}
+		f.pace = pace{heartbeat: s.config.Heartbeat, patience: s.config.CreditTimeout, sent: now}
 		out.credit = protocol.CreditPrefix + rand.Text()
 	}
-	r.open++
+	s.open++
 	p.fetches[f] = struct{}{}
-	r.wait.Go(func() { f.run(ctx) })
+	s.wait.Go(func() { f.run(ctx) })
 	return nil
 }
 
@@ -108,11 +108,11 @@ func (f *fetch) run(ctx context.Context) {
 		err = f.orDeleted(ctx, err)
 	}
 	f.cancel(nil)
-	f.reader.mu.Lock()
-	f.reader.open--
+	f.server.mu.Lock()
+	f.server.open--
 	delete(f.partition.fetches, f)
 	f.partition.left = time.Now()
-	f.reader.mu.Unlock()
+	f.server.mu.Unlock()
 	if err != nil && errors.Is(context.Cause(ctx), errLeft) {
 		how, err = cancelled, nil // whatever the cancellation has interrupted
 	}
@@ -125,7 +125,7 @@ func (f *fetch) run(ctx context.Context) {
 	}
 	f.out.fail(protocol.AsError(err))
 	if known := protocol.AsError(err); !known.Retryable() && known.Code.Kind().Status >= 500 {
-		f.reader.config.Logger.Error("a fetch failed", zap.Stringer("partition", f.partition.id),
+		f.server.config.Logger.Error("a fetch failed", zap.Stringer("partition", f.partition.id),
 			zap.Int64("offset", f.cursor.offset), zap.Error(err))
 	}
 }
@@ -133,7 +133,7 @@ func (f *fetch) run(ctx context.Context) {
 // orDeleted returns what a fetch ends with that has failed by itself. Its log may be gone,
 // or be that of another topic of this name, before the deletion has been heard of.
 func (f *fetch) orDeleted(ctx context.Context, err error) error {
-	if protocol.AsError(err).Code.Kind().Status >= 500 && f.reader.config.Gone(ctx, f.partition.id) {
+	if protocol.AsError(err).Code.Kind().Status >= 500 && f.server.config.Gone(ctx, f.partition.id) {
 		return errDeleted
 	}
 	return err
@@ -143,7 +143,7 @@ func (f *fetch) listenAndServe(ctx context.Context) (ending, error) {
 	if f.account == nil {
 		return f.serve(ctx)
 	}
-	sub, err := f.reader.config.Conn.Subscribe(f.out.credit, f.word)
+	sub, err := f.server.config.Conn.Subscribe(f.out.credit, f.word)
 	if err != nil {
 		return ending{}, protocol.Errorf(protocol.CodeUnavailable, "subscribe to credits: %v", err)
 	}
@@ -251,10 +251,10 @@ func (f *fetch) advance(ctx context.Context) error {
 	if err != nil || f.full {
 		return err
 	}
-	if err := f.reader.loads.take(ctx, f.reader.config.LogPatience); err != nil {
+	if err := f.server.loads.take(ctx, f.server.config.LogPatience); err != nil {
 		return err
 	}
-	defer f.reader.loads.give()
+	defer f.server.loads.give()
 	for _, l := range f.cursor.load(ctx, budget) {
 		if l.err != nil {
 			return f.unreadable(l, l.err)

@@ -1,4 +1,4 @@
-package reader
+package fetch
 
 import (
 	"strings"
@@ -68,7 +68,7 @@ func TestSilentConsumerIsGivenUp(t *testing.T) {
 			if beats == 0 {
 				t.Error("it was never asked")
 			}
-			if n := f.reader.Stats().Abandoned; n != 1 {
+			if n := f.server.Stats().Abandoned; n != 1 {
 				t.Errorf("%d fetches count as abandoned, want 1", n)
 			}
 		})
@@ -90,11 +90,11 @@ func TestACancelledFetchEndsWithAnEndOfItsOwnAndIsNoError(t *testing.T) {
 			for range c.next {
 				last = consumer.data()
 			}
-			must(t, f.reader.config.Conn.Publish(last.Reply, []byte(protocol.CancelFetch)))
+			must(t, f.server.config.Conn.Publish(last.Reply, []byte(protocol.CancelFetch)))
 			end := consumer.wants(protocol.StatusCancelled)
 			expectOffsets(t, end, c.next, 2)
 			expectHeader(t, end, protocol.HeaderError, "")
-			if n := f.reader.OpenFetches(); n != 0 || len(end.Data) != 0 || failed.Load() != 0 {
+			if n := f.server.OpenFetches(); n != 0 || len(end.Data) != 0 || failed.Load() != 0 {
 				t.Errorf("%d fetches are open, %d errors were counted, the body is %q", n, failed.Load(), end.Data)
 			}
 		})
@@ -106,7 +106,7 @@ func TestAWordThatIsNoCreditEndsTheFetch(t *testing.T) {
 		f := newFixture(t, nil)
 		f.commit(lines("a"), lines("b"))
 		c := f.fetch(fields{"offset": 0, "window_bytes": 1, "follow": true})
-		must(t, f.reader.config.Conn.Publish(c.data().Reply, []byte(word)))
+		must(t, f.server.config.Conn.Publish(c.data().Reply, []byte(word)))
 		c.fails(protocol.CodeInvalidRequest)
 	}
 }
@@ -120,8 +120,8 @@ func TestMessagesThatReachNobodyDoNotEndTheFetch(t *testing.T) {
 	must(t, c.sub.Unsubscribe())
 	must(t, f.conn.Flush())
 	f.tell(lines("b"))
-	f.until(func() bool { return f.reader.Stats().Messages == 2 })
-	must(t, f.reader.config.Conn.Flush()) // the server has said that nobody got it
+	f.until(func() bool { return f.server.Stats().Messages == 2 })
+	must(t, f.server.config.Conn.Flush()) // the server has said that nobody got it
 	_, err := f.conn.ChanSubscribe(c.sub.Subject, c.messages)
 	must(t, err)
 	must(t, f.conn.Flush())

@@ -1,4 +1,4 @@
-package reader
+package fetch
 
 import (
 	"context"
@@ -30,7 +30,7 @@ func (b *batch) next() int64 { return b.offset + int64(b.records) + b.gap }
 // cursor is a place in the log of a partition. It belongs to the goroutine of
 // its fetch.
 type cursor struct {
-	reader    *Reader
+	server    *Server
 	partition *partition
 
 	offset   int64     // of the next record to deliver
@@ -121,7 +121,7 @@ func (c *cursor) enqueue(logged *messages.LoggedEntry) (bytes int64) {
 func (c *cursor) following(ctx context.Context) ([]messages.LoggedEntry, error) {
 	var entries []messages.LoggedEntry
 	for batches := 0; len(entries) < readAhead && batches < maxQueue; {
-		logged, ok := c.reader.entries.get(c.partition.id, c.sequence+uint64(len(entries)))
+		logged, ok := c.server.entries.get(c.partition.id, c.sequence+uint64(len(entries)))
 		if !ok {
 			break
 		}
@@ -136,7 +136,7 @@ func (c *cursor) following(ctx context.Context) ([]messages.LoggedEntry, error) 
 
 // entry returns one entry.
 func (c *cursor) entry(ctx context.Context, sequence uint64) (messages.LoggedEntry, error) {
-	if logged, ok := c.reader.entries.get(c.partition.id, sequence); ok {
+	if logged, ok := c.server.entries.get(c.partition.id, sequence); ok {
 		return logged, nil
 	}
 	entries, err := c.read(ctx, sequence, 1)
@@ -149,11 +149,11 @@ func (c *cursor) entry(ctx context.Context, sequence uint64) (messages.LoggedEnt
 // read reads at least one and up to limit entries, all of which are known to
 // exist. A replica of the log that lags is asked again.
 func (c *cursor) read(ctx context.Context, from uint64, limit int) ([]messages.LoggedEntry, error) {
-	if err := c.partition.reads.take(ctx, c.reader.config.LogPatience); err != nil {
+	if err := c.partition.reads.take(ctx, c.server.config.LogPatience); err != nil {
 		return nil, err
 	}
 	defer c.partition.reads.give()
-	entries, err := fromLog(ctx, c.reader.config, func(ctx context.Context) ([]messages.LoggedEntry, error) {
+	entries, err := fromLog(ctx, c.server.config, func(ctx context.Context) ([]messages.LoggedEntry, error) {
 		entries, _, err := c.partition.log.Read(ctx, from, limit)
 		switch {
 		case len(entries) > 0:
@@ -164,7 +164,7 @@ func (c *cursor) read(ctx context.Context, from uint64, limit int) ([]messages.L
 		return nil, fmt.Errorf("entry %d of stream %s is not there yet", from, messages.LogStream(c.partition.id))
 	})
 	for i := range entries {
-		c.reader.entries.put(c.partition.id, entries[i])
+		c.server.entries.put(c.partition.id, entries[i])
 	}
 	return entries, err
 }

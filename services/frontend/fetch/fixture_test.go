@@ -1,4 +1,4 @@
-package reader
+package fetch
 
 import (
 	"context"
@@ -34,10 +34,10 @@ func (s *countingStore) ReadRange(ctx context.Context, key string, offset, lengt
 	return s.Store.ReadRange(ctx, key, offset, length)
 }
 
-// fixture is a Reader with one open partition over a real server and a real store.
+// fixture is a Server with one open partition over a real server and a real store.
 type fixture struct {
 	testing.TB
-	server *embedded.Server
+	nats   *embedded.Server
 	conn   *nats.Conn // of the consumers
 	js     jetstream.JetStream
 	folder string // of the store
@@ -45,7 +45,7 @@ type fixture struct {
 	topic  protocol.Topic
 	id     protocol.Partition
 	log    *partitionlog.Log
-	reader *Reader
+	server *Server
 
 	last   uint64 // sequence of the log
 	offset int64  // next
@@ -59,7 +59,7 @@ func newFixture(t testing.TB, change func(*Config)) *fixture {
 	server, err := embedded.Start(embedded.Options{Listen: "127.0.0.1:0", Data: t.TempDir()})
 	must(t, err)
 	t.Cleanup(func() { must(t, server.Shutdown()) })
-	f := &fixture{TB: t, server: server, folder: t.TempDir()}
+	f := &fixture{TB: t, nats: server, folder: t.TempDir()}
 	local, err := objectstore.Open(f.folder, 0)
 	must(t, err)
 	f.store = &countingStore{Store: local}
@@ -76,13 +76,13 @@ func newFixture(t testing.TB, change func(*Config)) *fixture {
 	if change != nil {
 		change(&config)
 	}
-	f.reader = New(config)
+	f.server = New(config)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		must(t, f.reader.Stop(ctx))
+		must(t, f.server.Stop(ctx))
 	})
-	must(t, f.reader.Open(f.topic, 0))
+	must(t, f.server.Open(f.topic, 0))
 	must(t, own.Flush())
 	return f
 }
@@ -96,7 +96,7 @@ func must(t testing.TB, err error) {
 
 func (f *fixture) connect() *nats.Conn {
 	f.Helper()
-	conn, err := f.server.Connect()
+	conn, err := f.nats.Connect()
 	must(f, err)
 	f.Cleanup(conn.Close)
 	return conn
@@ -177,7 +177,7 @@ func (f *fixture) append(data []byte) uint64 {
 func (f *fixture) tell(batches ...[]protocol.Record) stored {
 	f.Helper()
 	s := f.commit(batches...)
-	f.reader.Committed(s.news(f.id))
+	f.server.Committed(s.news(f.id))
 	return s
 }
 

@@ -1,4 +1,4 @@
-package reader
+package fetch
 
 import (
 	"cmp"
@@ -55,7 +55,7 @@ func (c *cursor) load(ctx context.Context, b budget) []loaded {
 			continue
 		}
 		var ok bool
-		if head[i].payload, ok = c.reader.payloads.get(head[i].extent); !ok {
+		if head[i].payload, ok = c.server.payloads.get(head[i].extent); !ok {
 			missing = append(missing, &head[i])
 		}
 	}
@@ -64,7 +64,7 @@ func (c *cursor) load(ctx context.Context, b budget) []loaded {
 	})
 	for len(missing) > 0 {
 		n := adjacent(missing)
-		readTogether(ctx, c.reader.config.Store, missing[:n])
+		readTogether(ctx, c.server.config.Store, missing[:n])
 		missing = missing[n:]
 	}
 	return head

@@ -1,4 +1,4 @@
-package reader
+package fetch
 
 import (
 	"context"
@@ -15,8 +15,8 @@ import (
 func (f *fixture) waitOpen(n int) {
 	f.Helper()
 	f.until(func() bool {
-		_, known := f.reader.partitionOf(f.id).endOffset()
-		return known && f.reader.OpenFetches() == n
+		_, known := f.server.partitionOf(f.id).endOffset()
+		return known && f.server.OpenFetches() == n
 	})
 }
 
@@ -35,10 +35,10 @@ func (f *fixture) until(holds func() bool) {
 	}
 }
 
-func (r *Reader) partitionOf(id protocol.Partition) *partition {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.partitions[id]
+func (s *Server) partitionOf(id protocol.Partition) *partition {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.partitions[id]
 }
 
 func TestFollowWakesUpOnEachCommit(t *testing.T) {
@@ -65,9 +65,9 @@ func TestRecentBatchesComeFromMemory(t *testing.T) {
 	f.waitOpen(1)
 	s := f.commit(lines("a"), lines("b"))
 	for i, b := range s.entry.Batches {
-		f.reader.Remember(b.Extent, s.payloads[i])
+		f.server.Remember(b.Extent, s.payloads[i])
 	}
-	f.reader.Committed(s.news(f.id))
+	f.server.Committed(s.news(f.id))
 	c.data()
 	c.data()
 	if n := f.store.reads.Load(); n != 0 {
@@ -77,17 +77,17 @@ func TestRecentBatchesComeFromMemory(t *testing.T) {
 
 func TestPayloadsAreWantedWhileSomebodyReadsAndForAWhileAfter(t *testing.T) {
 	f := newFixture(t, nil)
-	if f.reader.Wanted(f.id) {
+	if f.server.Wanted(f.id) {
 		t.Error("wanted before anybody reads")
 	}
 	c := f.fetch(fields{"from": "latest", "follow": true, "max_records": 1})
 	f.waitOpen(1)
-	if !f.reader.Wanted(f.id) {
+	if !f.server.Wanted(f.id) {
 		t.Error("not wanted while somebody reads")
 	}
 	f.tell(lines("last"))
 	c.wants(protocol.StatusEnd, "last")
-	if !f.reader.Wanted(f.id) {
+	if !f.server.Wanted(f.id) {
 		t.Error("not wanted right after somebody has read")
 	}
 }
@@ -97,14 +97,14 @@ func TestPayloadOfAnotherExtentIsNotUsed(t *testing.T) {
 	s := f.commit(lines("right"))
 	other := s.entry.Batches[0].Extent
 	other.CRC++
-	f.reader.payloads.put(other, []byte("wrong"))
+	f.server.payloads.put(other, []byte("wrong"))
 	f.fetch(fields{"offset": 0}).wants(protocol.StatusEnd, "right")
 }
 
 func TestAPayloadThatIsNotWhatTheStoreHoldsIsNotRemembered(t *testing.T) {
 	f := newFixture(t, nil)
 	s := f.commit(lines("right"))
-	f.reader.Remember(s.entry.Batches[0].Extent, protocol.EncodeRecord(protocol.Record{Value: []byte("wrong")}))
+	f.server.Remember(s.entry.Batches[0].Extent, protocol.EncodeRecord(protocol.Record{Value: []byte("wrong")}))
 	f.fetch(fields{"offset": 0}).wants(protocol.StatusEnd, "right")
 }
 
@@ -126,7 +126,7 @@ func TestRefreshShowsWhatWasMissed(t *testing.T) {
 	c := f.fetch(fields{"offset": 0, "follow": true, "max_records": 1})
 	f.waitOpen(1)
 	f.commit(lines("missed"))
-	f.reader.Refresh()
+	f.server.Refresh()
 	c.wants(protocol.StatusEnd, "missed")
 }
 
@@ -138,16 +138,16 @@ func TestRefreshEndsFetchesThatMayHaveLostSomething(t *testing.T) {
 	unsure.data()
 	sure.grant(sure.data(), 1)
 	f.until(func() bool { return f.unconfirmed() == 1 })
-	f.reader.Refresh()
+	f.server.Refresh()
 	expectOffsets(t, unsure.fails(protocol.CodeUnavailable), 1, 1)
 	f.tell(lines("b"))
 	sure.data()
 }
 
 func (f *fixture) unconfirmed() (n int) {
-	f.reader.mu.RLock()
-	defer f.reader.mu.RUnlock()
-	for fetch := range f.reader.partitions[f.id].fetches {
+	f.server.mu.RLock()
+	defer f.server.mu.RUnlock()
+	for fetch := range f.server.partitions[f.id].fetches {
 		if fetch.unconfirmed() {
 			n++
 		}
@@ -167,9 +167,9 @@ func TestCloseOfAReplacedFrontendEndsFetchesThatMayGoOnElsewhere(t *testing.T) {
 	f := newFixture(t, nil)
 	c := f.fetch(fields{"offset": 0, "follow": true})
 	f.waitOpen(1)
-	f.reader.Close(f.id, protocol.NewError(protocol.CodeNotOwner, ""))
+	f.server.Close(f.id, protocol.NewError(protocol.CodeNotOwner, ""))
 	c.fails(protocol.CodeNotOwner)
-	f.until(func() bool { return f.reader.OpenFetches() == 0 })
+	f.until(func() bool { return f.server.OpenFetches() == 0 })
 }
 
 func TestFetchWhoseLogIsGoneEndsAsThatOfADeletedTopic(t *testing.T) {
@@ -185,15 +185,15 @@ func TestCloseEndsFetchesOfADeletedTopic(t *testing.T) {
 	f := newFixture(t, nil)
 	c := f.fetch(fields{"offset": 0, "follow": true})
 	f.waitOpen(1)
-	f.reader.Close(f.id, errDeleted)
+	f.server.Close(f.id, errDeleted)
 	c.fails(protocol.CodeUnknownTopic)
-	f.until(func() bool { return f.reader.OpenFetches() == 0 })
-	f.reader.Close(f.id, errDeleted)
+	f.until(func() bool { return f.server.OpenFetches() == 0 })
+	f.server.Close(f.id, errDeleted)
 
 	f.topic.ID++
 	f.id = f.topic.Partition(0)
-	must(t, f.reader.Open(f.topic, 0))
-	must(t, f.reader.Open(f.topic, 0))
+	must(t, f.server.Open(f.topic, 0))
+	must(t, f.server.Open(f.topic, 0))
 	must(t, f.js.Conn().Flush())
 	// The stream is still that of the old topic.
 	f.last, f.topic.ID = 1, f.topic.ID-1
@@ -208,17 +208,17 @@ func TestStopEndsFetchesRetryably(t *testing.T) {
 	c.data()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	must(t, f.reader.Stop(ctx))
+	must(t, f.server.Stop(ctx))
 	m := c.fails(protocol.CodeUnavailable)
 	expectOffsets(t, m, 1, 1)
-	if f.reader.OpenFetches() != 0 {
+	if f.server.OpenFetches() != 0 {
 		t.Error("fetches are open")
 	}
-	must(t, f.reader.Stop(ctx))
-	if f.reader.Open(f.topic, 0) == nil {
+	must(t, f.server.Stop(ctx))
+	if f.server.Open(f.topic, 0) == nil {
 		t.Error("a partition was opened after Stop")
 	}
-	f.reader.Refresh()
+	f.server.Refresh()
 }
 
 func TestManyFollowersGetTheSame(t *testing.T) {

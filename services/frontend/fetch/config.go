@@ -1,4 +1,4 @@
-package reader
+package fetch
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// Config is what a Reader needs. Zero limits and times take their defaults.
+// Config is what a Server needs. Zero limits and times take their defaults.
 type Config struct {
 	Conn   *nats.Conn
 	JS     jetstream.JetStream
