@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestInvariantsHoldThroughAnyFaults(t *testing.T) {
+func TestInvariantsHoldUnderFaults(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		percent := func(name string, most int) int { return rapid.IntRange(0, most).Draw(t, name) }
 		c := chances{
@@ -19,17 +19,17 @@ func TestInvariantsHoldThroughAnyFaults(t *testing.T) {
 		}
 		lanes := []string{"a", "b", "c"}[:rapid.IntRange(1, 3).Draw(t, "lanes")]
 		batches := rapid.IntRange(1, 12).Draw(t, "batches")
-		// Drawing every step from rapid would leave a heap of data that it cannot shrink.
+		// Steps are not drawn from rapid: it could not shrink that much data.
 		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
 		newWorld(t, c, random.IntN).run(lanes, batches)
 	})
 }
 
-func TestAnyScheduleOfAFewBatchesKeepsTheInvariants(t *testing.T) {
+func TestInvariantsHoldInAnyShortSchedule(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		drawn := 0
 		draw := func(n int) int {
-			// Faults end after a while, or the run would not.
+			// Faults must end at some point, or the run would never end.
 			if drawn++; drawn > 400 {
 				return n - 1
 			}
@@ -40,7 +40,7 @@ func TestAnyScheduleOfAFewBatchesKeepsTheInvariants(t *testing.T) {
 	})
 }
 
-func TestThreeProducersOf500BatchesCompleteInOrderAndLeaveNoLane(t *testing.T) {
+func TestLongRunsCompleteInOrder(t *testing.T) {
 	for name, c := range map[string]chances{
 		"delays":               {delay: 200 * time.Millisecond},
 		"delays and drops":     {delay: 200 * time.Millisecond, drop: 10},
@@ -53,15 +53,15 @@ func TestThreeProducersOf500BatchesCompleteInOrderAndLeaveNoLane(t *testing.T) {
 				w := newWorld(t, c, rand.New(rand.NewPCG(seed, 1)).IntN)
 				w.run([]string{"a", "b", "c"}, 500)
 				if w.early < 500 {
-					t.Errorf("%d results had to wait: the delays put too little out of order", w.early)
+					t.Errorf("%d results waited: the delays change the order too little", w.early)
 				}
 			})
 		}
 	}
 }
 
-func TestWithoutFaultsEverythingIsStagedOnceAndReleasedOnce(t *testing.T) {
-	// The outcome is back before a heartbeat: nothing is there to repair.
+func TestWithoutFaultsNothingIsRepeated(t *testing.T) {
+	// Outcomes return within a heartbeat, so nothing needs repair.
 	w := newWorld(t, chances{delay: 40 * time.Millisecond}, rand.New(rand.NewPCG(1, 2)).IntN)
 	w.run([]string{"a", "b", "c"}, 200)
 	if w.stagings != 3*200 || w.repeats != 0 {

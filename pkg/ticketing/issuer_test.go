@@ -11,7 +11,7 @@ import (
 	"laneway.dev/pkg/ticketing"
 )
 
-// issue takes a ticket whose value is its own name.
+// issue issues a ticket whose value is its lane and number, such as "a1".
 func issue(s *ticketing.Issuer[string], lane string) (number, floor uint64) {
 	number = s.Floor(lane)
 	s.Lanes(func(o ticketing.Outstanding, _ func(func(uint64, string) bool)) {
@@ -36,7 +36,7 @@ func want[T any](t *testing.T, what string, got, expected T) {
 	}
 }
 
-func TestNumbersOfALaneAreDenseFromOne(t *testing.T) {
+func TestNumbersAreDenseFromOne(t *testing.T) {
 	s := ticketing.NewIssuer[string]()
 	for expected := uint64(1); expected <= 5; expected++ {
 		number, floor := issue(s, "a")
@@ -46,7 +46,7 @@ func TestNumbersOfALaneAreDenseFromOne(t *testing.T) {
 	want(t, "outstanding", s.Outstanding(), 5)
 }
 
-func TestALaneThatComesBackStartsAboveEveryNumberOfThePartition(t *testing.T) {
+func TestReturningLaneStartsAboveAllNumbers(t *testing.T) {
 	s := ticketing.NewIssuer[string]()
 	issue(s, "a")
 	for range 4 {
@@ -59,7 +59,7 @@ func TestALaneThatComesBackStartsAboveEveryNumberOfThePartition(t *testing.T) {
 	want(t, "floor", floor, 6)
 }
 
-func TestFloorOfALaneWithoutTicketsIsItsNextNumber(t *testing.T) {
+func TestFloorOfEmptyLaneIsItsNextNumber(t *testing.T) {
 	s := ticketing.NewIssuer[string]()
 	want(t, "floor before anything", s.Floor("a"), 1)
 	issue(s, "a")
@@ -72,7 +72,7 @@ func TestFloorOfALaneWithoutTicketsIsItsNextNumber(t *testing.T) {
 	want(t, "number after the lane emptied", number, floor)
 }
 
-func TestOutcomesThatArriveTogetherAreAnsweredInTicketOrder(t *testing.T) {
+func TestAnswersLeaveInTicketOrder(t *testing.T) {
 	s := ticketing.NewIssuer[string]()
 	for range 4 {
 		issue(s, "a")
@@ -83,7 +83,7 @@ func TestOutcomesThatArriveTogetherAreAnsweredInTicketOrder(t *testing.T) {
 	want(t, "answers to 1", settle(s, "a", 1), []string{"a1", "a2", "a3", "a4"})
 }
 
-func TestSettlingOneLaneResolvesNothingOfAnother(t *testing.T) {
+func TestSettlingLeavesOtherLanesAlone(t *testing.T) {
 	s := ticketing.NewIssuer[string]()
 	issue(s, "a")
 	issue(s, "b")
@@ -92,21 +92,21 @@ func TestSettlingOneLaneResolvesNothingOfAnother(t *testing.T) {
 	want(t, "outstanding", s.Outstanding(), 1)
 }
 
-func TestCancelledWhileWaitingAnswersInTurnAndStrandsNoSuccessor(t *testing.T) {
+func TestCancelledTicketIsAnsweredInTurn(t *testing.T) {
 	s := ticketing.NewIssuer[string]()
 	for range 3 {
 		issue(s, "a")
 	}
 	want(t, "answers to the cancellation", settle(s, "a", 2), nil)
 	if _, found := s.Find("a", 2); found {
-		t.Fatal("a cancelled ticket is still to be found: it would be staged or answered again")
+		t.Fatal("a cancelled ticket is still found: it would be staged or answered again")
 	}
 	want(t, "answers to the first", settle(s, "a", 1), []string{"a1", "a2"})
 	want(t, "floor", s.Floor("a"), 3)
 	want(t, "answers to the successor", settle(s, "a", 3), []string{"a3"})
 }
 
-func TestOutcomeOfAGivenUpTicketChangesNothing(t *testing.T) {
+func TestLateOutcomeIsIgnored(t *testing.T) {
 	s := ticketing.NewIssuer[string]()
 	issue(s, "a")
 	issue(s, "a")
@@ -122,7 +122,7 @@ func TestOutcomeOfAGivenUpTicketChangesNothing(t *testing.T) {
 	want(t, "outstanding", s.Outstanding(), 1)
 }
 
-func TestLastTicketGivenUpThenFirstResolvedLeavesNothing(t *testing.T) {
+func TestIssuerForgetsResolvedLane(t *testing.T) {
 	s := ticketing.NewIssuer[string]()
 	issue(s, "a")
 	issue(s, "a")
@@ -133,7 +133,7 @@ func TestLastTicketGivenUpThenFirstResolvedLeavesNothing(t *testing.T) {
 	want(t, "outstanding", s.Outstanding(), 0)
 }
 
-func TestLanesVisitsUnsettledTicketsInOrderAndStopsWhenTold(t *testing.T) {
+func TestLanesVisitsUnsettledTicketsInOrder(t *testing.T) {
 	s := ticketing.NewIssuer[string]()
 	for range 5 {
 		issue(s, "a")
@@ -154,7 +154,37 @@ func TestLanesVisitsUnsettledTicketsInOrderAndStopsWhenTold(t *testing.T) {
 	})
 }
 
-// outstanding returns the lanes with unresolved tickets by name.
+// TestOrderOfLanesIsDeterministic uses so many lanes that the order of a map
+// would hardly ever be the expected one.
+func TestOrderOfLanesIsDeterministic(t *testing.T) {
+	s := ticketing.NewIssuer[string]()
+	var lanes, values []string
+	for _, lane := range []string{"d", "g", "b", "f", "a", "e", "c"} {
+		number, _ := issue(s, lane)
+		issue(s, lane)
+		if lane == "d" || lane == "f" || lane == "c" { // the oldest, one between, and the newest
+			settle(s, lane, number)
+			settle(s, lane, number+1)
+			continue
+		}
+		lanes = append(lanes, lane)
+		values = append(values, fmt.Sprint(lane, number), fmt.Sprint(lane, number+1))
+	}
+	number, _ := issue(s, "d") // was forgotten, so it comes back as the newest
+	lanes, values = append(lanes, "d"), append(values, fmt.Sprint("d", number))
+
+	var visited, resolved []string
+	s.Lanes(func(o ticketing.Outstanding, _ func(func(uint64, string) bool)) { visited = append(visited, o.Lane) })
+	want(t, "lanes", visited, lanes)
+	s.SettleAll(func(value string) { resolved = append(resolved, value) })
+	want(t, "values", resolved, values)
+	want(t, "lanes at the end", outstanding(s), nil)
+	want(t, "outstanding", s.Outstanding(), 0)
+	next, _ := issue(s, "a")
+	want(t, "number after the end", next, number+1)
+}
+
+// outstanding returns the lanes with unresolved tickets, sorted by name.
 func outstanding[T any](s *ticketing.Issuer[T]) []ticketing.Outstanding {
 	var lanes []ticketing.Outstanding
 	s.Lanes(func(o ticketing.Outstanding, _ func(func(uint64, T) bool)) { lanes = append(lanes, o) })
@@ -164,14 +194,14 @@ func outstanding[T any](s *ticketing.Issuer[T]) []ticketing.Outstanding {
 	return lanes
 }
 
-// modelLane keeps every ticket of a lane since it was last empty.
+// modelLane has every ticket that a lane has issued since it was last empty.
 type modelLane struct {
 	first   uint64
 	settled []bool
-	floor   int // index of the first unresolved
+	floor   int // index of the lowest unresolved ticket
 }
 
-func TestIssuerDoesWhatAListOfAllTicketsWould(t *testing.T) {
+func TestIssuerMatchesModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := ticketing.NewIssuer[uint64]()
 		model := make(map[string]*modelLane)
@@ -241,7 +271,7 @@ func checkIssuer(t *rapid.T, s *ticketing.Issuer[uint64], model map[string]*mode
 	}
 }
 
-func TestALaneThatLeapsKeepsTheOrderOfItsAnswers(t *testing.T) {
+func TestLeapKeepsOrderOfAnswers(t *testing.T) {
 	s := ticketing.NewIssuer[string]()
 	issue := func(lane, value string) uint64 {
 		number, _ := s.Issue(lane, value)
@@ -251,7 +281,7 @@ func TestALaneThatLeapsKeepsTheOrderOfItsAnswers(t *testing.T) {
 	issue("b", "other")
 	s.Leap("a", one)
 	three := issue("a", "three")
-	s.Leap("a", two) // of before the leap
+	s.Leap("a", two) // issued before the leap: no second leap
 	four := issue("a", "four")
 	if three != 4 || four != 5 || s.Floor("a") != one {
 		t.Fatalf("numbers %d and %d, floor %d; want 4, 5 and 1", three, four, s.Floor("a"))
@@ -272,7 +302,7 @@ func TestALaneThatLeapsKeepsTheOrderOfItsAnswers(t *testing.T) {
 	}
 }
 
-func TestTheFloorMovesOverALeapWhenAllBeforeItIsResolved(t *testing.T) {
+func TestFloorMovesPastLeap(t *testing.T) {
 	s := ticketing.NewIssuer[int]()
 	first, _ := s.Issue("a", 1)
 	s.Issue("b", 2)

@@ -2,57 +2,65 @@ package ticketing
 
 import "time"
 
-// Lane puts the staged results of one lane back into ticket order.
+// Lane returns the staged results of one lane to ticket order.
 //
-// The floor is compared as the highest one seen, never as the one that a
-// message carries: a late message must not lower it. A number below the floor
-// is resolved and never waited for. A result is kept after its release until
-// the floor passes it, so that a lost release can be repeated.
+// Messages arrive late, repeated and in any order, so a Lane keeps the highest
+// floor that it has seen and never lowers it. A number below the floor is
+// resolved: it is not waited for, and its result is dropped. A result is kept
+// after its release until the floor passes it, so that a release that was lost
+// can be repeated.
 //
-// Forgetting a Lane is safe at any time: the next message about it carries a
-// floor to start from, and the issuer stages again what is missing.
+// The caller may forget a Lane at any time. The next message about it carries
+// the floor to start from, and the frontend stages again what Advance then
+// reports as missing.
 type Lane[R any] struct {
-	floor    uint64
-	next     uint64 // the lowest number not yet released
+	floor    uint64 // the highest one seen
+	next     uint64 // the lowest number that was not released
 	waiting  map[uint64]held[R]
-	released []held[R] // numbers [floor, next), in order
-	heard    time.Time
+	released []held[R] // those of the numbers [floor, next), in order
+	heard    time.Time // of the latest message
 }
 
-// held is a result with the time at which it was staged, or last released.
+// held is a result. The time is when it was staged, or last released.
 type held[R any] struct {
 	result R
 	at     time.Time
 }
 
-// Turn is a result whose turn has come.
+// Turn is a result that is to be released, because its turn has come.
 type Turn[R any] struct {
 	Result R
 	Number uint64
-	Since  time.Time // when the result arrived; zero when it is released again
+	// Since is when the result was staged. The time until its release is what it
+	// has waited for earlier tickets. It is zero if the release is repeated.
+	Since time.Time
 }
 
-// Arrival says what a staged result was to the lane that took it.
+// Arrival is how a staged result relates to the turn of its lane.
 type Arrival int
 
 const (
-	// Duplicate is a result whose number is known already, or resolved.
+	// Duplicate is a result whose ticket has a result already, or is resolved.
 	Duplicate Arrival = iota
-	// InTurn is a result that no earlier ticket holds back.
+	// InTurn is a result that is released at once.
 	InTurn
-	// Early is a result that waits for an earlier ticket: its staging finished out of order.
+	// Early is a result that waits, because an earlier ticket is still being staged.
 	Early
 )
 
-// NewLane returns a lane that has just been heard of for the first time in a
-// message with this floor.
+// NewLane returns a lane whose first message carries this floor. Everything
+// below the floor is resolved, so the lane starts there.
 func NewLane[R any](floor uint64, now time.Time) *Lane[R] {
 	return &Lane[R]{floor: floor, next: floor, waiting: make(map[uint64]held[R]), heard: now}
 }
 
-// Staged takes a result and returns what may be released now, in ticket order.
-// A number that was released before and is not resolved is released again;
-// below the floor it is dropped.
+// Staged takes the result of a ticket, from a message that carries floor. It
+// returns what is to be released, in ticket order: what a higher floor releases
+// first, then the result itself and those that waited directly behind it.
+//
+// If the ticket was released before and is not resolved, its earlier result is
+// released again: the new message suggests that the release, or its outcome,
+// was lost. The earlier result counts, because the log may refer to it.
 func (l *Lane[R]) Staged(number, floor uint64, result R, now time.Time) ([]Turn[R], Arrival) {
 	l.heard = now
 	turns := l.raise(floor, now)
@@ -73,10 +81,14 @@ func (l *Lane[R]) Staged(number, floor uint64, result R, now time.Time) ([]Turn[
 	return l.release(turns, now), arrival
 }
 
-// Advance takes the issuer's heartbeat: its floor and the highest number
-// issued. It returns what is to be released, first or again (because it was
-// released at least age ago and is still not resolved), and up to limit numbers
-// that are issued but have not been staged here.
+// Advance takes a heartbeat of the frontend: the floor of the lane and the
+// highest number that was issued on it. It returns:
+//
+//   - the turns to release. Repeated releases come first: those that were made
+//     at least age ago and are not resolved. Then comes what the floor releases.
+//   - the missing numbers, at most limit of them: those that were issued and
+//     have no result here. A missing batch may still be uploading, so it is for
+//     the frontend to decide whether to stage it again.
 func (l *Lane[R]) Advance(floor, highest uint64, now time.Time, age time.Duration, limit int) (turns []Turn[R], missing []uint64) {
 	l.heard = now
 	turns = l.Again(floor, now, age)
@@ -89,8 +101,9 @@ func (l *Lane[R]) Advance(floor, highest uint64, now time.Time, age time.Duratio
 	return turns, missing
 }
 
-// Again returns what was released at least age ago, from number on, and is not
-// resolved, in ticket order.
+// Again returns the results of the numbers at or above from that were released
+// at least age ago and are not resolved, in ticket order. They count as
+// released now.
 func (l *Lane[R]) Again(from uint64, now time.Time, age time.Duration) []Turn[R] {
 	var turns []Turn[R]
 	for n := max(from, l.floor); n < l.next; n++ {
@@ -101,21 +114,22 @@ func (l *Lane[R]) Again(from uint64, now time.Time, age time.Duration) []Turn[R]
 	return turns
 }
 
-// Floor returns the highest floor seen.
+// Floor returns the highest floor that the lane has seen.
 func (l *Lane[R]) Floor() uint64 { return l.floor }
 
 // Waiting returns the number of results that wait for an earlier ticket.
 func (l *Lane[R]) Waiting() int { return len(l.waiting) }
 
-// Idle says that the lane may be forgotten: everything released is resolved
-// and nothing waits, or nothing has been heard of it since the given time (its
-// issuer is gone).
+// Idle reports whether the lane may be forgotten without cost: everything that
+// was released is resolved and nothing waits, or no message about the lane has
+// arrived since the given time. The frontend of a silent lane has ended: a live
+// one sends a heartbeat for every lane whose tickets take long.
 func (l *Lane[R]) Idle(since time.Time) bool {
 	return l.floor == l.next && len(l.waiting) == 0 || l.heard.Before(since)
 }
 
-// raise moves the floor up, drops what lies below it, and releases what no
-// longer has to wait.
+// raise raises the floor, drops what is below it, and returns what no longer
+// has to wait. A floor that is not higher than the known one changes nothing.
 func (l *Lane[R]) raise(floor uint64, now time.Time) []Turn[R] {
 	if floor <= l.floor {
 		return nil
@@ -131,14 +145,15 @@ func (l *Lane[R]) raise(floor uint64, now time.Time) []Turn[R] {
 		l.next = floor
 	} else {
 		resolved := floor - l.floor
-		clear(l.released[:resolved]) // or the array behind would keep them
+		clear(l.released[:resolved]) // or the array would keep the results in memory
 		l.released = l.released[resolved:]
 	}
 	l.floor = floor
 	return l.release(nil, now)
 }
 
-// release moves results from waiting to released while the next one is there.
+// release moves results from waiting to released, as long as there is one for
+// the next number.
 func (l *Lane[R]) release(turns []Turn[R], now time.Time) []Turn[R] {
 	for {
 		h, ready := l.waiting[l.next]
@@ -151,10 +166,11 @@ func (l *Lane[R]) release(turns []Turn[R], now time.Time) []Turn[R] {
 		l.next++
 	}
 	assert(l.next >= l.floor, "next is never below the floor")
-	assert(uint64(len(l.released)) == l.next-l.floor, "all of [floor, next) is kept")
+	assert(uint64(len(l.released)) == l.next-l.floor, "all results of [floor, next) are kept")
 	return turns
 }
 
+// repeat returns a result that was released and is not resolved.
 func (l *Lane[R]) repeat(number uint64, now time.Time) Turn[R] {
 	h := &l.released[number-l.floor]
 	h.at = now

@@ -25,20 +25,20 @@ func numbers[R any](turns []ticketing.Turn[R]) []uint64 {
 	return list
 }
 
-// staged hands a result that is its own number to a lane.
+// staged stages a result that is its own number, and returns the numbers released.
 func staged(l *ticketing.Lane[uint64], number, floor uint64, now time.Time) []uint64 {
 	turns, _ := l.Staged(number, floor, number, now)
 	return numbers(turns)
 }
 
-func TestHeadOfTheLaneIsReleasedAtOnce(t *testing.T) {
+func TestReleasesHeadAtOnce(t *testing.T) {
 	l := ticketing.NewLane[string](1, start)
 	turns, arrival := l.Staged(1, 1, "first", start)
 	want(t, "turns", turns, []ticketing.Turn[string]{{Result: "first", Number: 1, Since: start}})
 	want(t, "arrival", arrival, ticketing.InTurn)
 }
 
-func TestSecondInLineWaitsForTheFirstHoweverEarlyItWasStaged(t *testing.T) {
+func TestEarlyResultWaitsForItsTurn(t *testing.T) {
 	l := ticketing.NewLane[string](1, start)
 	turns, arrival := l.Staged(2, 1, "second", start)
 	want(t, "turns of the second", turns, nil)
@@ -55,16 +55,16 @@ func TestSecondInLineWaitsForTheFirstHoweverEarlyItWasStaged(t *testing.T) {
 	want(t, "waiting", l.Waiting(), 0)
 }
 
-func TestNumberBelowTheFloorIsNeverReleased(t *testing.T) {
+func TestDropsResultBelowFloor(t *testing.T) {
 	l := ticketing.NewLane[uint64](1, start)
 	want(t, "turns of the third", staged(l, 3, 1, start), nil)
 	turns, _ := l.Advance(3, 3, start, heartbeat, 10)
 	want(t, "turns when 1 and 2 were given up", numbers(turns), []uint64{3})
-	want(t, "turns of 2, with the floor of its own day", staged(l, 2, 1, start), nil)
+	want(t, "turns of 2, with an older floor", staged(l, 2, 1, start), nil)
 	want(t, "floor", l.Floor(), 3)
 }
 
-func TestTheFloorOfALateMessageLowersNothing(t *testing.T) {
+func TestLateMessageDoesNotLowerFloor(t *testing.T) {
 	l := ticketing.NewLane[uint64](5, start)
 	staged(l, 5, 5, start)
 	l.Advance(6, 6, start, heartbeat, 10)
@@ -75,19 +75,19 @@ func TestTheFloorOfALateMessageLowersNothing(t *testing.T) {
 	want(t, "floor", l.Floor(), 6)
 }
 
-func TestUnknownLaneStartsAtTheFloor(t *testing.T) {
+func TestNewLaneStartsAtFloor(t *testing.T) {
 	l := ticketing.NewLane[uint64](40, start)
 	want(t, "turns above the floor", staged(l, 41, 40, start), nil)
 	want(t, "turns at the floor", staged(l, 40, 40, start), []uint64{40, 41})
 }
 
-func TestFloorInAResultReleasesWhatNoLongerHasToWait(t *testing.T) {
+func TestFloorOfResultReleasesWaiting(t *testing.T) {
 	l := ticketing.NewLane[uint64](1, start)
 	staged(l, 3, 1, start)
 	want(t, "turns", staged(l, 4, 3, start), []uint64{3, 4})
 }
 
-func TestFloorAboveNextDropsWhatWaitsBelowItAndKeepsTheRest(t *testing.T) {
+func TestFloorAboveNextDropsWaitingBelowIt(t *testing.T) {
 	l := ticketing.NewLane[uint64](1, start)
 	for _, n := range []uint64{2, 3, 6} {
 		staged(l, n, 1, start)
@@ -99,7 +99,7 @@ func TestFloorAboveNextDropsWhatWaitsBelowItAndKeepsTheRest(t *testing.T) {
 	want(t, "turns of 5", staged(l, 5, 1, start), []uint64{5, 6})
 }
 
-func TestDuplicateOfAReleasedResultIsReleasedAgainUntilItIsResolved(t *testing.T) {
+func TestDuplicateOfUnresolvedResultIsReleasedAgain(t *testing.T) {
 	l := ticketing.NewLane[string](1, start)
 	l.Staged(1, 1, "first extent", start)
 	turns, arrival := l.Staged(1, 1, "second extent", start)
@@ -110,7 +110,7 @@ func TestDuplicateOfAReleasedResultIsReleasedAgainUntilItIsResolved(t *testing.T
 	want(t, "arrival once resolved", arrival, ticketing.Duplicate)
 }
 
-func TestDuplicateOfAWaitingResultKeepsTheFirst(t *testing.T) {
+func TestDuplicateOfWaitingResultIsDropped(t *testing.T) {
 	l := ticketing.NewLane[string](1, start)
 	l.Staged(2, 1, "first extent", start)
 	turns, arrival := l.Staged(2, 1, "second extent", start.Add(time.Hour))
@@ -120,7 +120,7 @@ func TestDuplicateOfAWaitingResultKeepsTheFirst(t *testing.T) {
 	want(t, "released", turns[1], ticketing.Turn[string]{Result: "first extent", Number: 2, Since: start})
 }
 
-func TestHeartbeatRepeatsALostReleaseOncePerHeartbeat(t *testing.T) {
+func TestHeartbeatRepeatsLostRelease(t *testing.T) {
 	l := ticketing.NewLane[uint64](1, start)
 	staged(l, 1, 1, start)
 	staged(l, 2, 1, start.Add(heartbeat/2))
@@ -139,7 +139,7 @@ func TestHeartbeatRepeatsALostReleaseOncePerHeartbeat(t *testing.T) {
 	want(t, "after another heartbeat", advance(heartbeat*3), []uint64{1, 2})
 }
 
-func TestHeartbeatRepeatsNothingThatIsResolved(t *testing.T) {
+func TestHeartbeatDoesNotRepeatResolved(t *testing.T) {
 	l := ticketing.NewLane[uint64](1, start)
 	for n := range uint64(4) {
 		staged(l, n+1, 1, start)
@@ -152,7 +152,7 @@ func TestHeartbeatRepeatsNothingThatIsResolved(t *testing.T) {
 	want(t, "turns from beyond", numbers(l.Again(9, later, 0)), nil)
 }
 
-func TestHeartbeatShorterThanTheLingerOnlyNamesWhatIsMissing(t *testing.T) {
+func TestHeartbeatNamesMissingWithoutReleasing(t *testing.T) {
 	l := ticketing.NewLane[uint64](1, start)
 	staged(l, 3, 1, start)
 	for beat := range 20 {
@@ -174,7 +174,7 @@ func TestMissingIsBounded(t *testing.T) {
 	want(t, "missing below the floor", missing, nil)
 }
 
-func TestHeartbeatReleasesAgainBeforeItReleasesFirst(t *testing.T) {
+func TestHeartbeatRepeatsBeforeItReleasesNew(t *testing.T) {
 	l := ticketing.NewLane[uint64](1, start)
 	for _, n := range []uint64{1, 2, 4} {
 		staged(l, n, 1, start)
@@ -185,7 +185,7 @@ func TestHeartbeatReleasesAgainBeforeItReleasesFirst(t *testing.T) {
 	want(t, "turns when 3 was given up", numbers(turns), []uint64{4})
 }
 
-func TestLaneIsIdleOnceEverythingReleasedIsResolvedAndNothingWaits(t *testing.T) {
+func TestLaneIsIdleWhenAllIsResolved(t *testing.T) {
 	ages := start.Add(-time.Hour)
 	l := ticketing.NewLane[uint64](1, start)
 	want(t, "new", l.Idle(ages), true)
@@ -199,7 +199,7 @@ func TestLaneIsIdleOnceEverythingReleasedIsResolvedAndNothingWaits(t *testing.T)
 	want(t, "all resolved", l.Idle(ages), true)
 }
 
-func TestLaneIsIdleWhenItsIssuerFellSilent(t *testing.T) {
+func TestSilentLaneIsIdle(t *testing.T) {
 	l := ticketing.NewLane[uint64](1, start)
 	staged(l, 2, 1, start)
 	want(t, "heard of just then", l.Idle(start), false)
@@ -210,10 +210,10 @@ func TestLaneIsIdleWhenItsIssuerFellSilent(t *testing.T) {
 	want(t, "heard of by a result", l.Idle(start.Add(2*heartbeat)), false)
 }
 
-func TestForgottenLaneGoesOnAtTheFloor(t *testing.T) {
+func TestForgottenLaneContinuesAtFloor(t *testing.T) {
 	old := ticketing.NewLane[uint64](1, start)
 	staged(old, 1, 1, start)
-	staged(old, 3, 1, start) // waits, and is forgotten with the lane
+	staged(old, 3, 1, start) // still waiting when the lane is forgotten
 	l := ticketing.NewLane[uint64](2, start)
 	turns, missing := l.Advance(2, 4, start, heartbeat, 10)
 	want(t, "turns", numbers(turns), nil)
@@ -223,7 +223,7 @@ func TestForgottenLaneGoesOnAtTheFloor(t *testing.T) {
 	want(t, "turns of 2", staged(l, 2, 1, start), []uint64{2, 3, 4})
 }
 
-func TestResolvedResultsAreNotHeldInMemory(t *testing.T) {
+func TestResolvedResultsAreCollected(t *testing.T) {
 	l := ticketing.NewLane[*[1 << 10]byte](1, start)
 	for n := uint64(1); n <= 8; n++ {
 		l.Staged(n, 1, new([1 << 10]byte), start)
@@ -242,14 +242,14 @@ func TestResolvedResultsAreNotHeldInMemory(t *testing.T) {
 	runtime.KeepAlive(l)
 }
 
-// laneModel is the lane as a set of numbers.
+// laneModel is a simple model of a lane: a set of numbers.
 type laneModel struct {
 	floor, next uint64
 	known       map[uint64]bool
 	released    map[uint64]time.Time
 }
 
-// raise returns the numbers that a floor releases for the first time.
+// raise returns the numbers that a floor releases and that were not released before.
 func (m *laneModel) raise(floor uint64, now time.Time) (first []uint64) {
 	m.floor = max(m.floor, floor)
 	m.next = max(m.next, m.floor)
@@ -260,7 +260,7 @@ func (m *laneModel) raise(floor uint64, now time.Time) (first []uint64) {
 	return first
 }
 
-// again returns the numbers that are to be repeated.
+// again returns the numbers whose release is to be repeated.
 func (m *laneModel) again(from uint64, now time.Time, age time.Duration) (again []uint64) {
 	for n := max(from, m.floor); n < m.next; n++ {
 		if at, released := m.released[n]; released && now.Sub(at) >= age {
@@ -294,7 +294,7 @@ func (m *laneModel) missing(highest uint64, limit int) (missing []uint64) {
 	return missing
 }
 
-func TestLaneDoesWhatASetOfNumbersWould(t *testing.T) {
+func TestLaneMatchesModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		now := start
 		number := rapid.Uint64Range(1, 24)

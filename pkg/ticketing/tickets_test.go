@@ -8,7 +8,7 @@ import (
 	"laneway.dev/pkg/ticketing"
 )
 
-// path is an issuer and the lanes behind it, with nothing in between.
+// path connects an issuer to the lanes of a sequencer, without a network between them.
 type path struct {
 	t       *testing.T
 	now     time.Time
@@ -31,7 +31,7 @@ func newPath(t *testing.T) *path {
 	}
 }
 
-// publish takes a ticket for a batch of a lane.
+// publish issues a ticket for a batch.
 func (p *path) publish(lane, batch string) ticket {
 	number, floor := p.issuer.Issue(lane, batch)
 	tk := ticket{lane, number}
@@ -39,7 +39,7 @@ func (p *path) publish(lane, batch string) ticket {
 	return tk
 }
 
-// staged says that a batch is in the store, and returns what is released.
+// staged reports a batch as staged, and returns what is released.
 func (p *path) staged(tk ticket) []string {
 	lane := p.lanes[tk.Lane]
 	if lane == nil {
@@ -50,12 +50,13 @@ func (p *path) staged(tk ticket) []string {
 	return results(turns)
 }
 
-// settle is an outcome, or giving up; answers leave to p.answers.
+// settle settles a ticket: its outcome is known, or it is given up. Answers go to
+// p.answers.
 func (p *path) settle(tk ticket) {
 	p.issuer.Settle(tk.Lane, tk.Number, func(batch string) { p.answers = append(p.answers, batch) })
 }
 
-// beat is a heartbeat of every lane the sequencer knows. It returns what is
+// beat sends a heartbeat to every lane that the sequencer knows. It returns what is
 // released and what is missing, and forgets idle lanes.
 func (p *path) beat() (released []string, missing []ticket) {
 	p.now = p.now.Add(heartbeat)
@@ -79,7 +80,7 @@ func (p *path) beat() (released []string, missing []ticket) {
 	return released, missing
 }
 
-// nothingIsLeft fails the test if either side remembers a lane.
+// nothingIsLeft fails the test if the issuer or the sequencer still knows a lane.
 func (p *path) nothingIsLeft() {
 	p.t.Helper()
 	p.beat()
@@ -95,7 +96,7 @@ func results(turns []ticketing.Turn[string]) []string {
 	return list
 }
 
-func TestTwoProducersNeverReleaseOrDelayEachOther(t *testing.T) {
+func TestLanesAreIndependent(t *testing.T) {
 	p := newPath(t)
 	a1, a2 := p.publish("a", "a1"), p.publish("a", "a2")
 	b1, b2 := p.publish("b", "b1"), p.publish("b", "b2")
@@ -111,7 +112,7 @@ func TestTwoProducersNeverReleaseOrDelayEachOther(t *testing.T) {
 	p.nothingIsLeft()
 }
 
-func TestTicketInTheMiddleGivenUpLetsTheThirdGoAfterTheFirst(t *testing.T) {
+func TestGivenUpTicketDoesNotBlockSuccessor(t *testing.T) {
 	p := newPath(t)
 	first, second, third := p.publish("a", "1"), p.publish("a", "2"), p.publish("a", "3")
 	want(t, "third", p.staged(third), nil)
@@ -128,7 +129,7 @@ func TestTicketInTheMiddleGivenUpLetsTheThirdGoAfterTheFirst(t *testing.T) {
 	p.nothingIsLeft()
 }
 
-func TestLastTicketGivenUpThenFirstResolvedForgetsTheLane(t *testing.T) {
+func TestGivenUpLastTicketLeavesNoLane(t *testing.T) {
 	p := newPath(t)
 	first, last := p.publish("a", "1"), p.publish("a", "2")
 	p.staged(first)
@@ -138,7 +139,7 @@ func TestLastTicketGivenUpThenFirstResolvedForgetsTheLane(t *testing.T) {
 	p.nothingIsLeft()
 }
 
-func TestCancelledAfterReleaseHasNoEffectOnTheOutcome(t *testing.T) {
+func TestCancelAfterReleaseHasNoEffect(t *testing.T) {
 	p := newPath(t)
 	first, second := p.publish("a", "1"), p.publish("a", "2")
 	want(t, "first", p.staged(first), []string{"1"})
@@ -150,7 +151,7 @@ func TestCancelledAfterReleaseHasNoEffectOnTheOutcome(t *testing.T) {
 	p.nothingIsLeft()
 }
 
-func TestGivenUpTicketStagedAfterItsSuccessorIsNeverReleased(t *testing.T) {
+func TestGivenUpTicketIsNotReleased(t *testing.T) {
 	p := newPath(t)
 	first, second := p.publish("a", "1"), p.publish("a", "2")
 	p.staged(second)
@@ -162,20 +163,20 @@ func TestGivenUpTicketStagedAfterItsSuccessorIsNeverReleased(t *testing.T) {
 	p.nothingIsLeft()
 }
 
-func TestStagingInvertedForANewProducerReleasesInSendOrder(t *testing.T) {
+func TestInvertedStagingReleasesInSendOrder(t *testing.T) {
 	p := newPath(t)
 	first, second := p.publish("new", "B1"), p.publish("new", "B2")
 	want(t, "B2", p.staged(second), nil)
 	want(t, "B1", p.staged(first), []string{"B1", "B2"})
 
-	// The defect that tickets cure: the turn in line is taken when staging is done.
+	// The defect that tickets prevent: the order is decided when staging ends.
 	late := newPath(t)
 	log := late.staged(late.publish("new", "B2"))
 	log = append(log, late.staged(late.publish("new", "B1"))...)
 	want(t, "order when tickets are taken after staging", log, []string{"B2", "B1"})
 }
 
-func TestFirstBatchOfANewProducerFailsForGoodAndTheSecondGoes(t *testing.T) {
+func TestSecondBatchIsReleasedAfterFirstFails(t *testing.T) {
 	p := newPath(t)
 	first, second := p.publish("new", "B1"), p.publish("new", "B2")
 	p.staged(second)
@@ -188,7 +189,7 @@ func TestFirstBatchOfANewProducerFailsForGoodAndTheSecondGoes(t *testing.T) {
 	p.nothingIsLeft()
 }
 
-func TestLostOutcomeIsRepairedByTheHeartbeat(t *testing.T) {
+func TestHeartbeatRepairsLostOutcome(t *testing.T) {
 	p := newPath(t)
 	first := p.publish("a", "1")
 	want(t, "first release, which is lost or its outcome is", p.staged(first), []string{"1"})
@@ -199,14 +200,14 @@ func TestLostOutcomeIsRepairedByTheHeartbeat(t *testing.T) {
 	p.nothingIsLeft()
 }
 
-func TestSequencerThatLostItsLanesHasThemStagedAgainInOrder(t *testing.T) {
+func TestRestartedSequencerReleasesInOrder(t *testing.T) {
 	p := newPath(t)
 	first, second, third := p.publish("a", "1"), p.publish("a", "2"), p.publish("a", "3")
 	p.staged(first)
 	p.staged(third)
 	p.settle(first)
 	clear(p.lanes)
-	want(t, "the second, at a sequencer that knows nothing", p.staged(second), nil)
+	want(t, "the second, at a restarted sequencer", p.staged(second), nil)
 	released, missing := p.beat()
 	want(t, "released", released, []string{"2"})
 	want(t, "missing", missing, []ticket{third})
@@ -216,13 +217,13 @@ func TestSequencerThatLostItsLanesHasThemStagedAgainInOrder(t *testing.T) {
 	p.nothingIsLeft()
 }
 
-func TestForgottenLaneComesBackAboveItsOldNumbers(t *testing.T) {
+func TestReturningLaneDropsOldResults(t *testing.T) {
 	p := newPath(t)
 	old := p.publish("a", "old")
 	p.staged(old)
 	p.settle(old)
 	p.nothingIsLeft()
-	anew := p.publish("a", "new")
-	want(t, "new", p.staged(anew), []string{"new"})
+	young := p.publish("a", "new")
+	want(t, "new", p.staged(young), []string{"new"})
 	want(t, "old, staged twice", p.staged(old), nil)
 }

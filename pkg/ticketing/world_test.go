@@ -9,17 +9,17 @@ import (
 	"laneway.dev/pkg/ticketing"
 )
 
-// stageTimeout is how long the world's frontend waits before it stages again
-// what is reported missing.
+// stageTimeout is how long the frontend of a world waits before it stages a missing
+// batch again.
 const stageTimeout = 5 * heartbeat
 
-// chances are percentages, and the longest delay of a message.
+// chances are the probabilities of faults in percent, and the longest delay of a message.
 type chances struct {
 	drop, duplicate, cancel, forget int
 	delay                           time.Duration
 }
 
-// batch is what a producer of the world sent: the order-th of its lane.
+// batch is a batch that a producer has sent. order is its place in the lane, from 0.
 type batch struct {
 	lane      string
 	order     int
@@ -28,9 +28,9 @@ type batch struct {
 	cancelled bool
 }
 
-// world runs an issuer and its lanes through a network with faults, in virtual
-// time, with a log that knows the replicator's rules about tickets. It fails
-// the test when an invariant breaks.
+// world connects an issuer and its lanes by a network with faults, in virtual time. Its
+// log applies the replicator's rules about tickets. The test fails when an invariant is
+// broken.
 type world struct {
 	t       rapid.TB
 	draw    func(n int) int // a number below n
@@ -44,24 +44,24 @@ type world struct {
 	resolved   map[string]int
 	sequencer  map[string]*laneState
 	log        map[string]*laneLog
-	publishing int // producers that are not done
-	early      int // results that had to wait
-	stagings   int // how often a frontend asked for a staging
-	repeats    int // releases that were not the first of their batch
+	publishing int // producers that have batches left
+	early      int // results that waited
+	stagings   int // requests to stage a batch
+	repeats    int // repeated releases
 }
 
-// laneState is a lane with what has been seen of it since it was made.
+// laneState is a lane, and what it has released since it was created.
 type laneState struct {
 	lane *ticketing.Lane[*batch]
-	last uint64 // the highest number released, or the floor it started at less one
+	last uint64 // the highest number released; before any release, one below the initial floor
 }
 
-// laneLog is what the log knows of a lane.
+// laneLog is what the log holds of a lane.
 type laneLog struct {
 	floor, last uint64
 	committed   map[uint64]*batch
 	orders      []int
-	asked       bool // for a release that was lost, since the last append
+	asked       bool // a release was asked for again since the last append
 }
 
 type event struct {
@@ -93,8 +93,8 @@ func newWorld(t rapid.TB, c chances, draw func(n int) int) *world {
 	}
 }
 
-// run lets every lane publish this many batches, and returns when all of them
-// are resolved and nothing is left behind.
+// run publishes this many batches on every lane. It returns when all of them are resolved
+// and all lanes are forgotten.
 func (w *world) run(lanes []string, batches int) {
 	for _, lane := range lanes {
 		w.log[lane] = &laneLog{committed: make(map[uint64]*batch)}
@@ -102,7 +102,7 @@ func (w *world) run(lanes []string, batches int) {
 		w.after(w.delay(), func() { w.publish(lane, batches) })
 	}
 	w.after(heartbeat, w.beat)
-	// Far more than any run takes: a world that is not done by then never is.
+	// Far more than any run needs, so a run that takes longer is stuck.
 	end := w.now.Add(time.Duration(batches)*w.chances.delay + time.Hour)
 	for w.events.Len() > 0 {
 		e := heap.Pop(&w.events).(event)
@@ -125,7 +125,7 @@ func (w *world) after(d time.Duration, do func()) {
 	heap.Push(&w.events, event{w.now.Add(d), w.next, do})
 }
 
-// deliver hands over a message late, never, or twice.
+// deliver delivers a message late, never, or twice.
 func (w *world) deliver(do func()) {
 	if w.chance(w.chances.drop) {
 		return
@@ -161,7 +161,8 @@ func (w *world) stage(b *batch, floor uint64) {
 	w.deliver(func() { w.staged(b, floor) })
 }
 
-// lane returns the sequencer's state of a lane that a message is about.
+// lane returns the sequencer's state of the lane that a message names, and creates it if
+// the sequencer does not know it or has lost it.
 func (w *world) lane(name string, floor uint64) *laneState {
 	s := w.sequencer[name]
 	if s != nil && w.chance(w.chances.forget) {
@@ -211,7 +212,7 @@ func (w *world) release(lane string, s *laneState, turns []ticketing.Turn[*batch
 	}
 }
 
-// append is the replicator: what it does with a ticket.
+// append applies the replicator's rules about tickets to a released batch.
 func (w *world) append(b *batch, floor uint64) {
 	l := w.log[b.lane]
 	l.floor = max(l.floor, floor)
@@ -219,7 +220,7 @@ func (w *world) append(b *batch, floor uint64) {
 	case l.committed[b.number] != nil:
 	case b.number <= l.last:
 		if w.issuer.Floor(b.lane) <= b.number {
-			w.t.Fatalf("I2, lane %s: %d is refused for ever after %d, but not resolved", b.lane, b.number, l.last)
+			w.t.Fatalf("I2, lane %s: %d is refused for good after %d, but not resolved", b.lane, b.number, l.last)
 		}
 		return
 	case b.number > l.last+1 && b.number != l.floor:
@@ -242,7 +243,7 @@ func (w *world) append(b *batch, floor uint64) {
 	w.deliver(func() { w.settle(b) })
 }
 
-// settle is the frontend learning of an outcome, or giving up.
+// settle is the frontend when it receives an outcome, or gives a ticket up.
 func (w *world) settle(b *batch) {
 	w.issuer.Settle(b.lane, b.number, func(first *batch) {
 		if first.lane != b.lane || first.order != w.resolved[b.lane] {
@@ -262,7 +263,8 @@ func (w *world) settle(b *batch) {
 	w.deliver(func() { w.advance(ticketing.Outstanding{Lane: b.lane, Floor: floor, Highest: floor - 1}) })
 }
 
-// beat is the heartbeat of the frontend, and the sequencer's sweep.
+// beat is the heartbeat of the frontend. The sequencer forgets idle lanes at the same
+// time.
 func (w *world) beat() {
 	for _, o := range outstanding(w.issuer) {
 		w.deliver(func() { w.advance(o) })
@@ -297,7 +299,7 @@ func (w *world) checkEnd(lanes []string, batches int) {
 	if left := outstanding(w.issuer); w.issuer.Outstanding() != 0 || len(left) != 0 {
 		w.t.Fatalf("%d tickets are left, in %+v", w.issuer.Outstanding(), left)
 	}
-	// A message that came after the last beat made its lane anew; it is silent ever since.
+	// A message after the last heartbeat may have created its lane again. That lane is silent.
 	for name, s := range w.sequencer {
 		if !s.lane.Idle(w.now.Add(1)) {
 			w.t.Fatalf("lane %s is left: floor %d, %d waiting", name, s.lane.Floor(), s.lane.Waiting())
@@ -309,7 +311,7 @@ func (w *world) checkEnd(lanes []string, batches int) {
 		}
 		for i, order := range w.log[lane].orders {
 			if i > 0 && order <= w.log[lane].orders[i-1] {
-				w.t.Fatalf("I1, lane %s: batch %d stands behind %d in the log", lane, order, w.log[lane].orders[i-1])
+				w.t.Fatalf("I1, lane %s: batch %d is after %d in the log", lane, order, w.log[lane].orders[i-1])
 			}
 		}
 	}
