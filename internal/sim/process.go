@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"laneway.dev/internal/transport"
+	"laneway.dev/pkg/messages"
 )
 
 type role int
@@ -231,7 +231,7 @@ func (w *world) nextEpoch(r role, above uint64) uint64 {
 // replaced says whether the registry knows a younger owner of a role.
 func (w *world) replaced(r role, mine uint64) bool { return w.registry.newest[r] > mine }
 
-func (p *process) send(envelopes []transport.Envelope) {
+func (p *process) send(envelopes []messages.Envelope) {
 	for _, e := range envelopes {
 		p.w.publish(p, e.Subject, e.Message)
 	}

@@ -18,12 +18,6 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// Envelope is a message with the subject it goes to.
-type Envelope struct {
-	Subject string
-	Message messages.Message
-}
-
 // Connection is what the services need of a NATS connection, with the log that
 // failures go to. It is safe for concurrent use.
 type Connection struct {
@@ -94,7 +88,7 @@ func Options(name string, log *zap.Logger) []nats.Option {
 // Send publishes every envelope. A message that cannot be sent is lost and
 // logged, except while the connection is down, which is logged once by itself:
 // the heartbeat of the lanes repairs any lost message.
-func (c *Connection) Send(envelopes []Envelope) {
+func (c *Connection) Send(envelopes []messages.Envelope) {
 	for i := range envelopes {
 		err := c.publish(envelopes[i].Subject, envelopes[i].Message)
 		if err != nil && !errors.Is(err, nats.ErrReconnectBufExceeded) {

@@ -27,7 +27,7 @@ func TestMessagesArriveInTheirOrderAndBrokenOnesAreLogged(t *testing.T) {
 	if err := conn.Publish(messages.SequencerSubject(p), []byte("not a message")); err != nil {
 		t.Fatal(err)
 	}
-	c.Send([]transport.Envelope{
+	c.Send([]messages.Envelope{
 		{Subject: messages.SequencerSubject(p), Message: messages.Hello{Partition: p, Term: 1}},
 		{Subject: messages.SequencerSubject(p), Message: messages.Hello{Partition: p, Term: 2}},
 	})
@@ -55,7 +55,7 @@ func TestWhatCannotBeSentIsLogged(t *testing.T) {
 	core, logs := observer.New(zapcore.WarnLevel)
 	c := transport.NewConnection(conn, zap.New(core))
 	conn.Close()
-	c.Send([]transport.Envelope{{Subject: "x", Message: messages.Hello{}}})
+	c.Send([]messages.Envelope{{Subject: "x", Message: messages.Hello{}}})
 	if logs.Len() != 1 {
 		t.Fatalf("%d warnings, want one", logs.Len())
 	}

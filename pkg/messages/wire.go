@@ -48,6 +48,13 @@ type Message interface {
 	Of() protocol.Partition
 }
 
+// Envelope is a message with the subject it goes to. It is how a core says what it
+// wants sent.
+type Envelope struct {
+	Subject string
+	Message Message
+}
+
 // Stage asks any stager to stage batches (frontend to stagers).
 type Stage struct {
 	Partition protocol.Partition

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
@@ -58,7 +57,7 @@ func ask[K comparable, A any](ctx context.Context, s *Service, q *asked[K, A], k
 	again := time.NewTicker(s.config.Times.Heartbeat)
 	defer again.Stop()
 	for {
-		s.wire.Send([]transport.Envelope{{Subject: messages.ReplicatorSubject(question.Of()), Message: question}})
+		s.wire.Send([]messages.Envelope{{Subject: messages.ReplicatorSubject(question.Of()), Message: question}})
 		select {
 		case a := <-waiting:
 			return a, nil

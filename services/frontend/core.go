@@ -12,7 +12,6 @@ import (
 	"slices"
 	"time"
 
-	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/pkg/ticketing"
@@ -69,7 +68,7 @@ type Answer struct {
 // Effects is what a step wants done, in this order: what is sent makes tickets
 // durable knowledge, what is answered leaves in ticket order.
 type Effects struct {
-	Send    []transport.Envelope
+	Send    []messages.Envelope
 	Answers []Answer
 	Ready   bool   // the epoch is announced: requests may be admitted from now on
 	Fenced  uint64 // not 0: an owner of this higher epoch exists; the core is dead and silent
@@ -330,7 +329,7 @@ func (c *Core) flushStage() {
 }
 
 func (c *Core) send(subject string, m messages.Message) {
-	c.fx.Send = append(c.fx.Send, transport.Envelope{Subject: subject, Message: m})
+	c.fx.Send = append(c.fx.Send, messages.Envelope{Subject: subject, Message: m})
 }
 
 // sortedLanes returns the names of a set of lanes in a fixed order.

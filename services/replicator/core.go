@@ -10,7 +10,6 @@ package replicator
 import (
 	"time"
 
-	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/replicator/producers"
@@ -118,7 +117,7 @@ type Committed struct {
 // Effects is what a step wants done. At most one Append or Read is ever under
 // way.
 type Effects struct {
-	Send      []transport.Envelope
+	Send      []messages.Envelope
 	Load      bool // look for snapshots and the mark; answered by Loaded
 	Append    *Append
 	Read      *Read

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/replicator"
@@ -127,7 +126,7 @@ func (o *owner) finishSave() {
 	o.step(replicator.Saved{Sequence: s.Sequence})
 }
 
-func (o *owner) checkSubject(e transport.Envelope) {
+func (o *owner) checkSubject(e messages.Envelope) {
 	o.w.t.Helper()
 	want := ""
 	switch m := e.Message.(type) {

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 )
 
@@ -195,7 +194,7 @@ func (c *Core) lead(now time.Time, sequence uint64) {
 }
 
 func (c *Core) send(subject string, m messages.Message) {
-	c.fx.Send = append(c.fx.Send, transport.Envelope{Subject: subject, Message: m})
+	c.fx.Send = append(c.fx.Send, messages.Envelope{Subject: subject, Message: m})
 }
 
 // itemsPerMessage bounds a message.

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"time"
 
-	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/pkg/ticketing"
@@ -56,7 +55,7 @@ type Core struct {
 	stats    Stats
 
 	// What this turn sends.
-	out       []transport.Envelope
+	out       []messages.Envelope
 	released  []messages.StagedBatch
 	helloTerm uint64
 	missing   []messages.LaneNumbers
@@ -79,7 +78,7 @@ func (c *Core) SetEpoch(epoch uint64) { c.epoch = epoch }
 // Step takes what arrived, in order, and returns what is to be sent: one
 // message per destination, unless it would be too large. Without messages it
 // only does what time asks for.
-func (c *Core) Step(now time.Time, arrived []messages.Message) []transport.Envelope {
+func (c *Core) Step(now time.Time, arrived []messages.Message) []messages.Envelope {
 	c.out = nil
 	for _, m := range arrived {
 		if m.Of() != c.partition {

@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
@@ -171,5 +170,5 @@ func TestASequencerWithANewEpochSaysSoInItsReleases(t *testing.T) {
 func TestAStepSendsNothingOfTheOneBefore(t *testing.T) {
 	r := newRig(t)
 	r.step(announce(frontend), staged(batch("a", 1, 1)), hello(4), advance(progress("b", 1, 1)), stagedBy(1, batch("a", 1, 1)))
-	want(t, "sent", []transport.Envelope(r.step()), nil)
+	want(t, "sent", []messages.Envelope(r.step()), nil)
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
@@ -58,7 +57,7 @@ func (r *rig) silent(what string, s sent) {
 }
 
 // sent is what a step sends.
-type sent []transport.Envelope
+type sent []messages.Envelope
 
 // releases returns the tickets handed to the replicator, in order, as lane:number.
 func (s sent) releases() []string {

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"slices"
 
-	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 )
 
@@ -31,12 +30,12 @@ func (c *Core) flushReleases() {
 		Partition: c.partition, Epoch: c.frontend, SequencerEpoch: c.epoch, HelloTerm: c.helloTerm,
 	}
 	if len(c.released) == 0 {
-		c.out = append(c.out, transport.Envelope{Subject: subject, Message: empty})
+		c.out = append(c.out, messages.Envelope{Subject: subject, Message: empty})
 	}
 	for part := range slices.Chunk(c.released, itemsPerMessage) {
 		release := empty
 		release.Batches = part
-		c.out = append(c.out, transport.Envelope{Subject: subject, Message: release})
+		c.out = append(c.out, messages.Envelope{Subject: subject, Message: release})
 	}
 	c.released, c.helloTerm = nil, 0
 }
@@ -61,5 +60,5 @@ func (c *Core) sendMissing(lanes []messages.LaneNumbers) {
 }
 
 func (c *Core) toFrontend(epoch uint64, m messages.Message) {
-	c.out = append(c.out, transport.Envelope{Subject: messages.FrontendSubject(epoch), Message: m})
+	c.out = append(c.out, messages.Envelope{Subject: messages.FrontendSubject(epoch), Message: m})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
@@ -51,7 +50,7 @@ func (s *Service) turnAway(stage *messages.Stage, reason *protocol.Error) {
 		refusals[i] = refusal(&Batch{StageBatch: stage.Batches[i]}, reason)
 	}
 	s.turnedAway.Add(uint64(len(refusals)))
-	s.wire.Send([]transport.Envelope{refusedEnvelope(sender{stage.Partition, stage.Epoch}, refusals)})
+	s.wire.Send([]messages.Envelope{refusedEnvelope(sender{stage.Partition, stage.Epoch}, refusals)})
 }
 
 func payloadBytes(stage *messages.Stage) int64 {

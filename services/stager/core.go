@@ -11,7 +11,6 @@ package stager
 import (
 	"time"
 
-	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
@@ -61,7 +60,7 @@ type Abandon struct{}
 // Uploaded hands it back.
 type Effects struct {
 	Uploads []*Object
-	Send    []transport.Envelope
+	Send    []messages.Envelope
 }
 
 // Stats counts what happened.

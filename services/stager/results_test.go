@@ -7,7 +7,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
@@ -28,7 +27,7 @@ func TestResultsGoToEachPartitionsSequencerPerFrontendEpoch(t *testing.T) {
 			Lane: lane, Number: number, Floor: 1, Records: 1, Extent: extent,
 		}}
 	}
-	want := []transport.Envelope{
+	want := []messages.Envelope{
 		{Subject: messages.SequencerSubject(orders0), Message: messages.Staged{
 			Partition: orders0, Epoch: epoch, Batches: []messages.StagedBatch{
 				{

@@ -3,7 +3,6 @@ package stager
 import (
 	"slices"
 
-	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
@@ -26,7 +25,7 @@ func refusal(b *Batch, reason *protocol.Error) messages.Refusal {
 // flush turns the answers of this turn into envelopes.
 func (c *Core) flush() {
 	c.staged.flush(func(to sender, batches []messages.StagedBatch) {
-		c.fx.Send = append(c.fx.Send, transport.Envelope{
+		c.fx.Send = append(c.fx.Send, messages.Envelope{
 			Subject: messages.SequencerSubject(to.partition),
 			Message: messages.Staged{Partition: to.partition, Epoch: to.epoch, Batches: batches},
 		})
@@ -36,8 +35,8 @@ func (c *Core) flush() {
 	})
 }
 
-func refusedEnvelope(to sender, refusals []messages.Refusal) transport.Envelope {
-	return transport.Envelope{
+func refusedEnvelope(to sender, refusals []messages.Refusal) messages.Envelope {
+	return messages.Envelope{
 		Subject: messages.FrontendSubject(to.epoch),
 		Message: messages.Refused{Partition: to.partition, Epoch: to.epoch, Refusals: refusals},
 	}

@@ -120,7 +120,7 @@ func (w *world) loseNATS(s *Service) {
 
 func (w *world) send(m messages.Message) {
 	w.t.Helper()
-	w.peer.Send([]transport.Envelope{{Subject: messages.StageSubject, Message: m}})
+	w.peer.Send([]messages.Envelope{{Subject: messages.StageSubject, Message: m}})
 	if err := w.peer.Flush(patience); err != nil {
 		w.t.Fatal(err)
 	}

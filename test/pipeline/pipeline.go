@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/frontend"
@@ -39,7 +38,7 @@ type Pipeline struct {
 	sequencer  *sequencer.Core
 	replicator *replicator.Core
 
-	underway []transport.Envelope // messages on their way
+	underway []messages.Envelope // messages on their way
 	uploads  []*stager.Object
 	objects  int                        // stored so far
 	payloads map[messages.Extent][]byte // of what is stored
@@ -173,7 +172,7 @@ func (p *Pipeline) valueOf(frame []byte) string {
 	return string(record.Value)
 }
 
-func (p *Pipeline) send(envelopes []transport.Envelope) {
+func (p *Pipeline) send(envelopes []messages.Envelope) {
 	p.underway = append(p.underway, envelopes...)
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/frontend"
@@ -118,7 +117,7 @@ type sequencerMachine struct {
 }
 
 func (s *sequencerMachine) step(m *memo, now time.Time, what any) *effects {
-	var sent []transport.Envelope
+	var sent []messages.Envelope
 	switch e := what.(type) {
 	case nil:
 		sent = s.core.Step(now, nil)
@@ -170,7 +169,7 @@ func (r replicatorMachine) step(m *memo, now time.Time, what any) *effects {
 
 // sending notes what is sent, in its wire form. A stage request is the uploads that it
 // begins, each on its own.
-func (m *memo) sending(envelopes []transport.Envelope) *effects {
+func (m *memo) sending(envelopes []messages.Envelope) *effects {
 	fx := &effects{}
 	for _, e := range envelopes {
 		if s, is := e.Message.(messages.Stage); is {
