@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/schollz/progressbar/v3"
 
+	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/internal/bench"
 )
 
@@ -40,20 +41,20 @@ Examples:
 
 // benchFlags are those of every measurement.
 type benchFlags struct {
-	NATS        string `name:"nats" env:"-" placeholder:"URL" help:"The NATS servers of a Laneway that runs; by default a new one is started, and removed afterwards. The topics of the measurement are removed, their payloads stay in its object store."`
-	Versus      string `enum:",jetstream" default:"" placeholder:"jetstream" help:"Measure JetStream as well, in turns and on the same machine."`
-	Cluster     number `default:"1" placeholder:"N" help:"How many NATS servers to start: 1, or 3 to keep three replicas, with each role of Laneway in a process of its own."`
-	Rounds      number `default:"5" help:"How often to measure everything; of the values the median counts."`
-	RecordBytes size   `default:"1KiB" help:"Size of a record."`
-	Data        string `placeholder:"FOLDER" help:"Where servers keep their data while they are measured; by default the folder for temporary files."`
-	JSON        bool   `name:"json" help:"Print a JSON object instead of a table."`
-	HTML        string `name:"html" placeholder:"FILE" help:"Write a page with plots as well, which needs nothing else."`
+	NATS        string     `name:"nats" env:"-" placeholder:"URL" help:"The NATS servers of a Laneway that runs; by default a new one is started, and removed afterwards. The topics of the measurement are removed, their payloads stay in its object store."`
+	Versus      string     `enum:",jetstream" default:"" placeholder:"jetstream" help:"Measure JetStream as well, in turns and on the same machine."`
+	Cluster     cli.Number `default:"1" placeholder:"N" help:"How many NATS servers to start: 1, or 3 to keep three replicas, with each role of Laneway in a process of its own."`
+	Rounds      cli.Number `default:"5" help:"How often to measure everything; of the values the median counts."`
+	RecordBytes cli.Size   `default:"1KiB" help:"Size of a record."`
+	Data        string     `placeholder:"FOLDER" help:"Where servers keep their data while they are measured; by default the folder for temporary files."`
+	JSON        bool       `name:"json" help:"Print a JSON object instead of a table."`
+	HTML        string     `name:"html" placeholder:"FILE" help:"Write a page with plots as well, which needs nothing else."`
 }
 
 // benchAmount bounds a measurement that lasts as long as it is told.
 type benchAmount struct {
-	Duration period `default:"3s" help:"How long each measurement lasts, after a warm-up of a quarter of it."`
-	Bytes    size   `default:"1GiB" help:"Size of all records after which a measurement ends early."`
+	Duration cli.Period `default:"3s" help:"How long each measurement lasts, after a warm-up of a quarter of it."`
+	Bytes    cli.Size   `default:"1GiB" help:"Size of all records after which a measurement ends early."`
 }
 
 type benchProduce struct {
@@ -64,9 +65,9 @@ type benchProduce struct {
 
 // benchBatches say how batches are sent.
 type benchBatches struct {
-	BatchBytes size   `default:"64KiB" help:"Size of the records in a batch."`
-	Producers  number `default:"16" help:"Producers, each with a connection of its own."`
-	InFlight   number `default:"5" help:"Batches of a producer that may be unanswered at once, at most 5."`
+	BatchBytes cli.Size   `default:"64KiB" help:"Size of the records in a batch."`
+	Producers  cli.Number `default:"16" help:"Producers, each with a connection of its own."`
+	InFlight   cli.Number `default:"5" help:"Batches of a producer that may be unanswered at once, at most 5."`
 }
 
 // Help implements kong.HelpProvider.
@@ -79,7 +80,7 @@ Example:
 }
 
 // Run measures.
-func (c *benchProduce) Run(a *app) error {
+func (c *benchProduce) Run(a *cli.App) error {
 	plan := c.plan(bench.Produce, c.benchAmount)
 	c.apply(&plan)
 	return c.measure(a, plan)
@@ -92,8 +93,8 @@ func (b *benchBatches) apply(plan *bench.Plan) {
 type benchPublish struct {
 	benchFlags
 	benchAmount
-	Producers number `default:"1" help:"Producers, each with a connection of its own."`
-	InFlight  number `default:"4096" help:"Records of a producer that may be unanswered at once."`
+	Producers cli.Number `default:"1" help:"Producers, each with a connection of its own."`
+	InFlight  cli.Number `default:"4096" help:"Records of a producer that may be unanswered at once."`
 }
 
 // Help implements kong.HelpProvider.
@@ -106,7 +107,7 @@ Example:
 }
 
 // Run measures.
-func (c *benchPublish) Run(a *app) error {
+func (c *benchPublish) Run(a *cli.App) error {
 	plan := c.plan(bench.Publish, c.benchAmount)
 	plan.Producers, plan.InFlight = int(c.Producers), int(c.InFlight)
 	return c.measure(a, plan)
@@ -114,7 +115,7 @@ func (c *benchPublish) Run(a *app) error {
 
 type benchConsume struct {
 	benchFlags
-	Bytes size `default:"256MiB" help:"Size of all records that are sent, and then read."`
+	Bytes cli.Size `default:"256MiB" help:"Size of all records that are sent, and then read."`
 }
 
 // Help implements kong.HelpProvider.
@@ -129,7 +130,7 @@ Example:
 }
 
 // Run measures.
-func (c *benchConsume) Run(a *app) error {
+func (c *benchConsume) Run(a *cli.App) error {
 	plan := c.plan(bench.Consume, benchAmount{Bytes: c.Bytes})
 	plan.BatchBytes, plan.Producers, plan.InFlight = 64<<10, 16, 5
 	return c.measure(a, plan)
@@ -138,7 +139,7 @@ func (c *benchConsume) Run(a *app) error {
 type benchLatency struct {
 	benchFlags
 	benchAmount
-	Rate number `default:"100" help:"Records a second."`
+	Rate cli.Number `default:"100" help:"Records a second."`
 }
 
 // Help implements kong.HelpProvider.
@@ -151,7 +152,7 @@ Example:
 }
 
 // Run measures.
-func (c *benchLatency) Run(a *app) error {
+func (c *benchLatency) Run(a *cli.App) error {
 	plan := c.plan(bench.Latency, c.benchAmount)
 	plan.Rate = int(c.Rate)
 	return c.measure(a, plan)
@@ -168,7 +169,7 @@ func (f *benchFlags) plan(work bench.Work, amount benchAmount) bench.Plan {
 }
 
 // measure runs the plan and reports.
-func (f *benchFlags) measure(a *app, plan bench.Plan) (err error) {
+func (f *benchFlags) measure(a *cli.App, plan bench.Plan) (err error) {
 	if plan.Binary, err = os.Executable(); err != nil {
 		return err
 	}
@@ -176,10 +177,10 @@ func (f *benchFlags) measure(a *app, plan bench.Plan) (err error) {
 		plan.Folder = os.TempDir()
 	}
 	if err := plan.Check(); err != nil {
-		return &usageError{err: err, help: "laneway bench " + string(plan.Work) + " --help"}
+		return cli.UsageError(err, "laneway bench "+string(plan.Work)+" --help")
 	}
 	if err := checkFolder(plan.Folder); err != nil {
-		return misuse("--data %s: %w", plan.Folder, err)
+		return cli.Misuse("--data %s: %w", plan.Folder, err)
 	}
 	page, err := newPage(f.HTML)
 	if err != nil {
@@ -187,21 +188,21 @@ func (f *benchFlags) measure(a *app, plan bench.Plan) (err error) {
 	}
 	defer func() { err = errors.Join(err, page.close()) }()
 	if plan.Server != "" {
-		_, _ = fmt.Fprintln(a.stderr, "Note: the topics of this measurement are removed afterwards; their payloads stay in the object store of the Laneway that runs.")
+		_, _ = fmt.Fprintln(a.Stderr, "Note: the topics of this measurement are removed afterwards; their payloads stay in the object store of the Laneway that runs.")
 	}
-	progress := benchProgress(a.stderr, isTerminal(a.stderr))
+	progress := benchProgress(a.Stderr, cli.IsTerminal(a.Stderr))
 	plan.Progress = func(done, all int, now string) {
 		progress.ChangeMax(all)
 		progress.Describe(now)
 		_ = progress.Set(done) // it only shows
 	}
-	report, err := bench.Run(a.ctx, plan)
+	report, err := bench.Run(a.Ctx, plan)
 	_ = progress.Clear()
 	switch {
-	case a.ctx.Err() != nil:
+	case a.Ctx.Err() != nil:
 		return errors.New("interrupted")
 	case errors.Is(err, nats.ErrNoServers):
-		return &advised{err: err, advice: "start Laneway with: laneway serve; or leave --nats out, and one is started"}
+		return cli.Advise(err, "start Laneway with: laneway serve; or leave --nats out, and one is started")
 	case err != nil:
 		return adviseStart(err)
 	}
@@ -213,9 +214,9 @@ func adviseStart(err error) error {
 	_, isStart := errors.AsType[*bench.StartError](err)
 	switch {
 	case isStart && errors.Is(err, syscall.EADDRINUSE):
-		return &advised{err: err, advice: "end what takes so many ports of 127.0.0.1, which other measurements do as well, and start it again"}
+		return cli.Advise(err, "end what takes so many ports of 127.0.0.1, which other measurements do as well, and start it again")
 	case isStart:
-		return &advised{err: err, advice: "see that the folder of --data has room, and that memory is left; then start it again"}
+		return cli.Advise(err, "see that the folder of --data has room, and that memory is left; then start it again")
 	}
 	return err
 }
@@ -231,14 +232,14 @@ func benchProgress(w io.Writer, visible bool) *progressbar.ProgressBar {
 	)
 }
 
-func (f *benchFlags) report(a *app, report *bench.Report, page *page) error {
+func (f *benchFlags) report(a *cli.App, report *bench.Report, page *page) error {
 	if err := page.write(report); err != nil {
 		return err
 	}
 	if f.JSON {
-		return writeJSON(a.stdout, report)
+		return cli.WriteJSON(a.Stdout, report)
 	}
-	return report.Print(a.stdout)
+	return report.Print(a.Stdout)
 }
 
 // checkFolder returns why nothing can be made in a folder, or nil.
@@ -270,11 +271,11 @@ func newPage(path string) (*page, error) {
 		return &page{}, nil
 	}
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return nil, misuse("--html %s: it is a folder; name a file", path)
+		return nil, cli.Misuse("--html %s: it is a folder; name a file", path)
 	}
 	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
-		return nil, misuse("--html %s: %w", path, reason(err))
+		return nil, cli.Misuse("--html %s: %w", path, reason(err))
 	}
 	return &page{path, file}, nil
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"laneway.dev/cmd/laneway/cli"
 )
 
 func TestProgressOfABenchmarkFitsATerminal(t *testing.T) {
@@ -49,7 +51,7 @@ func TestABenchmarkNamesTheFlagThatIsWrong(t *testing.T) {
 		{[]string{"produce", "--html", filepath.Dir(file)}, "--html " + filepath.Dir(file) + ": it is a folder"},
 	} {
 		var out, err bytes.Buffer
-		code := run(&app{ctx: t.Context(), stdout: &out, stderr: &err}, append([]string{"bench"}, c.args...))
+		code := run(&cli.App{Ctx: t.Context(), Stdout: &out, Stderr: &err}, append([]string{"bench"}, c.args...))
 		if code != 2 || !strings.Contains(err.String(), c.want) {
 			t.Errorf("%v: exit code %d: %s, want %q", c.args, code, err.String(), c.want)
 		}

@@ -7,22 +7,20 @@ import (
 	"iter"
 	"syscall"
 
+	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/pkg/client"
 	"laneway.dev/pkg/protocol"
 )
 
-// anyPartition is the value of --partition that means all of them.
-const anyPartition = -1
-
 type consumeCommand struct {
 	Topic string `arg:"" help:"Name of the topic."`
-	serverFlag
-	From        string `default:"earliest" help:"Where to start: earliest, latest, an offset, or a time such as 2026-11-23T10:00:00Z. A number is always an offset."`
-	Follow      bool   `help:"Wait for more at the end, until a signal."`
-	Count       number `placeholder:"N" help:"Stop after so many records, and wait until there are as many."`
-	SkipCorrupt bool   `help:"Say on standard error which records cannot be read, and continue behind them. Otherwise they end the command once the other partitions are printed."`
-	Partition   int    `default:"-1" placeholder:"N" help:"Only this partition; by default all, each in its own order."`
-	JSON        bool   `name:"json" help:"Print an object a line: topic, partition, offset, time, headers and value; those that are not UTF-8 in headers_base64 and value_base64."`
+	cli.ServerFlag
+	From        string     `default:"earliest" help:"Where to start: earliest, latest, an offset, or a time such as 2026-11-23T10:00:00Z. A number is always an offset."`
+	Follow      bool       `help:"Wait for more at the end, until a signal."`
+	Count       cli.Number `placeholder:"N" help:"Stop after so many records, and wait until there are as many."`
+	SkipCorrupt bool       `help:"Say on standard error which records cannot be read, and continue behind them. Otherwise they end the command once the other partitions are printed."`
+	Partition   int        `default:"-1" placeholder:"N" help:"Only this partition; by default all, each in its own order."`
+	JSON        bool       `name:"json" help:"Print an object a line: topic, partition, offset, time, headers and value; those that are not UTF-8 in headers_base64 and value_base64."`
 }
 
 // Help implements kong.HelpProvider.
@@ -37,21 +35,21 @@ Examples:
 }
 
 // Run prints records until the end, the count or a signal.
-func (c *consumeCommand) Run(a *app) error {
+func (c *consumeCommand) Run(a *cli.App) error {
 	from, err := parseStart(c.From)
 	if err != nil {
 		return err
 	}
-	laneway, err := c.connect()
+	laneway, err := c.Connect()
 	if err != nil {
 		return err
 	}
 	defer laneway.Close()
-	ctx, cancel := context.WithCancel(a.ctx)
+	ctx, cancel := context.WithCancel(a.Ctx)
 	defer cancel()
 	records, err := c.records(ctx, laneway, from, func(g client.Gap) {
 		// If that cannot be written there is nobody to tell.
-		_ = say(a.stderr, "laneway: %s\n", g)
+		_ = cli.Say(a.Stderr, "laneway: %s\n", g)
 	})
 	if err == nil {
 		err = c.print(a, records)
@@ -59,7 +57,7 @@ func (c *consumeCommand) Run(a *app) error {
 	switch {
 	case errors.Is(err, protocol.NewError(protocol.CodeOffsetOutOfRange, "")):
 		return from.orTime(err)
-	case a.stopped(err):
+	case a.Stopped(err):
 		return nil // a signal is how --follow is meant to end
 	case errors.Is(err, syscall.EPIPE):
 		return nil // the reader, such as head, has seen enough
@@ -72,7 +70,7 @@ func (c *consumeCommand) records(ctx context.Context, laneway *client.Client, fr
 		Topic: c.Topic, From: from.from, Offset: from.offset, Time: from.time,
 		Follow: c.Follow || c.Count > 0, MaxRecords: int64(c.Count), SkipCorrupt: c.SkipCorrupt, OnGap: gap,
 	}
-	if c.Partition != anyPartition {
+	if c.Partition != cli.AllPartitions {
 		options.Partition = new(int32(c.Partition))
 		return laneway.Consumer(options).Records(ctx), nil
 	}
@@ -81,17 +79,17 @@ func (c *consumeCommand) records(ctx context.Context, laneway *client.Client, fr
 	case err != nil:
 		return nil, err
 	case topic.Partitions > 1 && from.offset != nil:
-		return nil, from.orTime(misuse("an offset means something else in each of the %d partitions of %s: give --partition too", topic.Partitions, c.Topic))
+		return nil, from.orTime(cli.Misuse("an offset means something else in each of the %d partitions of %s: give --partition too", topic.Partitions, c.Topic))
 	}
 	return laneway.Consumer(options).Records(ctx), nil
 }
 
-func (c *consumeCommand) print(a *app, records iter.Seq2[client.Record, error]) (err error) {
+func (c *consumeCommand) print(a *cli.App, records iter.Seq2[client.Record, error]) (err error) {
 	format := printLine
 	if c.JSON {
 		format = printJSON
 	}
-	out := newPrinter(a.stdout, format)
+	out := newPrinter(a.Stdout, format)
 	defer func() {
 		if closeErr := out.Close(); err == nil && closeErr != nil {
 			err = fmt.Errorf("writing: %w", closeErr)

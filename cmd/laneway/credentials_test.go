@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"laneway.dev/cmd/laneway/cli"
+	"laneway.dev/cmd/laneway/cli/clitest"
 )
 
 // guardedNATS runs a NATS server that accepts one user, and returns its address.
@@ -33,10 +36,10 @@ func TestRefusedCredentialsSayWhatNATSSaidAndHowTheyAreGiven(t *testing.T) {
 		"sequencer with a wrong password":  {"sequencer", "--nats", "nats://alice:guess@" + address},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a, _, stderr := testApp(t)
+			a, _, stderr := clitest.App(t)
 			code := run(a, args)
 			said := strings.ToLower(stderr.String())
-			if code != exitFailed || !strings.Contains(said, "authorization violation") || !strings.Contains(said, "nats://user:password@host") {
+			if code != cli.ExitFailed || !strings.Contains(said, "authorization violation") || !strings.Contains(said, "nats://user:password@host") {
 				t.Errorf("exit code %d, stderr:\n%s", code, stderr)
 			}
 			if strings.Contains(said, "guess") || strings.Contains(said, "laneway serve") {

@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"golang.org/x/sync/errgroup"
 
+	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/cmd/laneway/roles"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/pkg/client"
@@ -49,8 +50,8 @@ Example:
 }
 
 // Run runs the demo; an error is something that Laneway promises and did not keep.
-func (c *demoCommand) Run(a *app) (err error) {
-	ctx, cancel := context.WithTimeoutCause(a.ctx, demoTimeout, errors.New("the demo took too long"))
+func (c *demoCommand) Run(a *cli.App) (err error) {
+	ctx, cancel := context.WithTimeoutCause(a.Ctx, demoTimeout, errors.New("the demo took too long"))
 	defer cancel()
 	input, err := findInput(ctx, c.File)
 	if err != nil {
@@ -71,7 +72,7 @@ func (c *demoCommand) Run(a *app) (err error) {
 	if err == nil {
 		err = d.run(ctx)
 	}
-	if a.stopped(err) {
+	if a.Stopped(err) {
 		err = errors.New("interrupted")
 	} else if err != nil && ctx.Err() != nil {
 		err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
@@ -81,7 +82,7 @@ func (c *demoCommand) Run(a *app) (err error) {
 
 // demo is one run of the demo. It belongs to the goroutine of the command.
 type demo struct {
-	app       *app
+	app       *cli.App
 	input     demoInput
 	conn      *nats.Conn
 	laneway   *client.Client
@@ -229,5 +230,5 @@ func (d *demo) consume(ctx context.Context) error {
 
 // say prints a line of the report. The exit code says the same to whom cannot read it.
 func (d *demo) say(what, format string, arguments ...any) {
-	_, _ = fmt.Fprintf(d.app.stdout, "%-9s %s\n", what, fmt.Sprintf(format, arguments...))
+	_, _ = fmt.Fprintf(d.app.Stdout, "%-9s %s\n", what, fmt.Sprintf(format, arguments...))
 }

@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/cmd/laneway/roles"
 	"laneway.dev/internal/fault"
 	"laneway.dev/internal/telemetry"
@@ -15,9 +16,9 @@ import (
 
 // processFlags are those of every command that runs services.
 type processFlags struct {
-	LogLevel    string `default:"info" enum:"debug,info,warn,error" help:"What to log: debug, info, warn or error."`
-	LogFormat   string `default:"auto" enum:"auto,console,json" help:"How to log: console, json, or auto, which is console on a terminal."`
-	StopTimeout period `default:"25s" help:"How long a stop may take; what is not drained by then is cut off."`
+	LogLevel    string     `default:"info" enum:"debug,info,warn,error" help:"What to log: debug, info, warn or error."`
+	LogFormat   string     `default:"auto" enum:"auto,console,json" help:"How to log: console, json, or auto, which is console on a terminal."`
+	StopTimeout cli.Period `default:"25s" help:"How long a stop may take; what is not drained by then is cut off."`
 }
 
 func (f *processFlags) logger() (*zap.Logger, error) {
@@ -31,7 +32,7 @@ type remoteFlags struct {
 }
 
 type storeFlag struct {
-	Store storeLocation `required:"" placeholder:"URL" help:"The object store, the same for frontends and stagers: file:///absolute/path or a path."`
+	Store cli.StoreLocation `required:"" placeholder:"URL" help:"The object store, the same for frontends and stagers: file:///absolute/path or a path."`
 	adoptFlag
 }
 
@@ -40,17 +41,17 @@ type adoptFlag struct {
 }
 
 type heartbeatFlag struct {
-	Heartbeat period `default:"200ms" help:"How long a batch may be on its way before services ask each other about it."`
+	Heartbeat cli.Period `default:"200ms" help:"How long a batch may be on its way before services ask each other about it."`
 }
 
 type frontendFlags struct {
-	Deadline                     period `default:"30s" help:"How long a producer waits at most for the answer to a batch; 1m at most."`
-	StageTimeout                 period `default:"2s" help:"When to stage a batch again of which nothing is heard; longer than the linger and an upload take."`
-	MaxInFlightBytes             size   `default:"256MiB" help:"Bytes that all producers together may have unanswered."`
-	MaxInFlightBytesPerPartition size   `default:"256MiB" help:"Bytes that the producers of a partition may have unanswered."`
-	MaxInFlightPerPartition      number `default:"16384" help:"Batches that the producers of a partition may have unanswered."`
-	CacheBytes                   size   `default:"64MiB" help:"Memory for recent batches, from which consumers are served."`
-	MaxFetches                   number `default:"1024" help:"Fetches that may be open at once."`
+	Deadline                     cli.Period `default:"30s" help:"How long a producer waits at most for the answer to a batch; 1m at most."`
+	StageTimeout                 cli.Period `default:"2s" help:"When to stage a batch again of which nothing is heard; longer than the linger and an upload take."`
+	MaxInFlightBytes             cli.Size   `default:"256MiB" help:"Bytes that all producers together may have unanswered."`
+	MaxInFlightBytesPerPartition cli.Size   `default:"256MiB" help:"Bytes that the producers of a partition may have unanswered."`
+	MaxInFlightPerPartition      cli.Number `default:"16384" help:"Batches that the producers of a partition may have unanswered."`
+	CacheBytes                   cli.Size   `default:"64MiB" help:"Memory for recent batches, from which consumers are served."`
+	MaxFetches                   cli.Number `default:"1024" help:"Fetches that may be open at once."`
 }
 
 // Validate implements kong's check of a group of flags.
@@ -80,14 +81,14 @@ func (f *frontendFlags) apply(c *roles.Config, heartbeat heartbeatFlag) {
 }
 
 type stagerFlags struct {
-	Linger        delay    `default:"0s" help:"How long an object waits for more batches; with 0 not at all, but while another one is uploaded for 10ms at most, unless it is full."`
-	ObjectBytes   size     `default:"4MiB" help:"Size at which an object is closed."`
-	ObjectBatches number   `default:"1000" help:"Number of batches at which an object is closed."`
-	Uploads       number   `default:"8" help:"Uploads at once."`
-	StoreReserve  size     `default:"64MiB" help:"What uploads leave free on the file system of a local object store, so that the logs, which need little, still find room; uploads beyond it are refused."`
-	StagerBytes   size     `default:"256MiB" help:"Memory for batches that are being staged; more are refused."`
-	Fault         []string `sep:";" placeholder:"NAME=VALUE" help:"Test aid: make staging slow or unreliable by stage.delay=uniform(0,200ms), stage.fail=0.01 or store.bandwidth=20MB/s. May be repeated; in a variable, separate them by semicolons."`
-	FaultSeed     int64    `default:"1" help:"Seed of the faults' random numbers."`
+	Linger        cli.Delay  `default:"0s" help:"How long an object waits for more batches; with 0 not at all, but while another one is uploaded for 10ms at most, unless it is full."`
+	ObjectBytes   cli.Size   `default:"4MiB" help:"Size at which an object is closed."`
+	ObjectBatches cli.Number `default:"1000" help:"Number of batches at which an object is closed."`
+	Uploads       cli.Number `default:"8" help:"Uploads at once."`
+	StoreReserve  cli.Size   `default:"64MiB" help:"What uploads leave free on the file system of a local object store, so that the logs, which need little, still find room; uploads beyond it are refused."`
+	StagerBytes   cli.Size   `default:"256MiB" help:"Memory for batches that are being staged; more are refused."`
+	Fault         []string   `sep:";" placeholder:"NAME=VALUE" help:"Test aid: make staging slow or unreliable by stage.delay=uniform(0,200ms), stage.fail=0.01 or store.bandwidth=20MB/s. May be repeated; in a variable, separate them by semicolons."`
+	FaultSeed     int64      `default:"1" help:"Seed of the faults' random numbers."`
 }
 
 // memory returns what batches may hold.
@@ -96,7 +97,7 @@ func (f *stagerFlags) memory() int64 { return int64(f.StagerBytes) }
 func (f *stagerFlags) faults() (*fault.Faults, error) {
 	faults, err := fault.Parse(f.Fault, f.FaultSeed)
 	if err != nil {
-		return nil, misuse("--fault: %w", err)
+		return nil, cli.Misuse("--fault: %w", err)
 	}
 	return faults, nil
 }
@@ -111,8 +112,8 @@ func (f *stagerFlags) apply(c *roles.Config, faults *fault.Faults) {
 }
 
 type replicatorFlags struct {
-	AppendTimeout   period `default:"2s" help:"How long an append to a log may take before its fate is looked up in the log."`
-	SnapshotEntries number `default:"10000" help:"After how many log entries of a partition a snapshot is saved, which spares a restart the reading of what is before."`
+	AppendTimeout   cli.Period `default:"2s" help:"How long an append to a log may take before its fate is looked up in the log."`
+	SnapshotEntries cli.Number `default:"10000" help:"After how many log entries of a partition a snapshot is saved, which spares a restart the reading of what is before."`
 }
 
 func (f *replicatorFlags) apply(c *roles.Config) {

@@ -1,6 +1,9 @@
 package main
 
-import "laneway.dev/cmd/laneway/roles"
+import (
+	"laneway.dev/cmd/laneway/cli"
+	"laneway.dev/cmd/laneway/roles"
+)
 
 type frontendCommand struct {
 	remoteFlags
@@ -18,7 +21,7 @@ func (*frontendCommand) Help() string {
 }
 
 // Run runs a frontend until a signal.
-func (c *frontendCommand) Run(a *app) error {
+func (c *frontendCommand) Run(a *cli.App) error {
 	service := remote{
 		role: roles.Frontend, flags: c.remoteFlags, process: c.processFlags, memory: c.memory(),
 		store: &storeUse{location: string(c.Store), adopt: c.AdoptStore},

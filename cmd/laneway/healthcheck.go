@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 
+	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/internal/health"
 )
 
@@ -30,4 +31,4 @@ func (c *healthcheckCommand) Validate() error {
 }
 
 // Run asks for the page.
-func (c *healthcheckCommand) Run(a *app) error { return health.Healthcheck(a.ctx, c.URL) }
+func (c *healthcheckCommand) Run(a *cli.App) error { return health.Healthcheck(a.Ctx, c.URL) }

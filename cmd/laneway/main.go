@@ -1,6 +1,9 @@
-// Command laneway is all of Laneway in one binary: the services, alone or
-// together with NATS in one process, and the commands with which people create
-// topics, produce and consume.
+// Command laneway is all of Laneway in one binary: the services, each alone or
+// all in one process together with NATS, and the commands that create topics,
+// produce and consume.
+//
+// This package has the command tree and nothing else. Each command is a package
+// in the folder of its name; what they share is in cli.
 package main
 
 import (
@@ -8,13 +11,22 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"laneway.dev/cmd/laneway/cli"
 )
 
 func main() {
 	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// A second signal finds the default handling: it ends the process at once.
+	// The first signal restores the default handling, so the second one ends the
+	// process at once.
 	context.AfterFunc(ctx, restore)
-	// A reader that goes away, such as head, is an error of the write and not the end of the process.
+	// Without this a closed pipe, as of head, would kill the process. A write to it
+	// then returns EPIPE, which the commands handle.
 	signal.Ignore(syscall.SIGPIPE)
-	os.Exit(run(&app{ctx: ctx, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}, os.Args[1:]))
+	os.Exit(run(&cli.App{Ctx: ctx, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}, os.Args[1:]))
+}
+
+// run runs the command that the arguments name and returns its exit code.
+func run(a *cli.App, args []string) int {
+	return cli.Run(a, &commandLine{}, args, options()...)
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"laneway.dev/cmd/laneway/cli"
 )
 
 // natsServerCommand is what bench compares Laneway with, of the very version
@@ -22,10 +24,10 @@ Example:
 }
 
 // Run runs the server until a signal.
-func (c *natsServerCommand) Run(a *app) error {
+func (c *natsServerCommand) Run(a *cli.App) error {
 	options, err := server.ProcessConfigFile(c.File)
 	if err != nil {
-		return misuse("%w", err)
+		return cli.Misuse("%w", err)
 	}
 	options.NoSigs = true
 	nats, err := server.NewServer(options)
@@ -34,7 +36,7 @@ func (c *natsServerCommand) Run(a *app) error {
 	}
 	nats.ConfigureLogger()
 	nats.Start()
-	<-a.ctx.Done()
+	<-a.Ctx.Done()
 	nats.Shutdown()
 	nats.WaitForShutdown()
 	return nil

@@ -8,9 +8,11 @@ import (
 	"os"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
 
+	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/pkg/client"
 	"laneway.dev/pkg/delivery"
@@ -33,11 +35,11 @@ const (
 type produceCommand struct {
 	Topic string `arg:"" help:"Name of the topic."`
 	File  string `arg:"" optional:"" help:"The file to send; standard input if it is - or not given."`
-	serverFlag
+	cli.ServerFlag
 	Partition  int          `default:"-1" placeholder:"N" help:"Only to this partition; by default batch by batch to all in turn."`
-	BatchBytes size         `default:"256KiB" help:"Size at which a batch is sent, at most 4MiB."`
+	BatchBytes cli.Size     `default:"256KiB" help:"Size at which a batch is sent, at most 4MiB."`
 	Name       producerName `env:"LANEWAY_PRODUCER_NAME" placeholder:"NAME" help:"Name of the producer: what it has sent before to the same partition is skipped, so an interrupted run is finished by the same command. A topic has one instance of a name at a time, whatever the partition."`
-	InFlight   number       `default:"5" help:"Batches of a partition that may be unanswered at once, at most 5."`
+	InFlight   cli.Number   `default:"5" help:"Batches of a partition that may be unanswered at once, at most 5."`
 	Quiet      bool         `help:"Print neither progress nor a summary."`
 	JSON       bool         `name:"json" help:"Print the summary as a JSON object to standard output."`
 }
@@ -75,17 +77,17 @@ func (c *produceCommand) Validate() error {
 }
 
 // Run sends the lines.
-func (c *produceCommand) Run(a *app) error {
+func (c *produceCommand) Run(a *cli.App) error {
 	file, err := c.open(a)
 	if err != nil {
 		return err
 	}
-	laneway, err := c.connect()
+	laneway, err := c.Connect()
 	if err != nil {
 		return err
 	}
 	defer laneway.Close()
-	tracing, err := telemetry.Setup(a.ctx, "produce", instance())
+	tracing, err := telemetry.Setup(a.Ctx, "produce", instance())
 	if err != nil {
 		return err
 	}
@@ -94,25 +96,25 @@ func (c *produceCommand) Run(a *app) error {
 		return err
 	}
 	telemetry.RouteErrors(log)
-	screen := &console{bar: c.progress(a, file), out: a.stderr, quiet: c.Quiet}
+	screen := &console{bar: c.progress(a, file), out: a.Stderr, quiet: c.Quiet}
 	waits := &waiting{console: screen, offline: func() string {
 		if laneway.Conn().IsReconnecting() {
-			return redact(c.Server)
+			return cli.Redact(c.Server)
 		}
 		return ""
 	}}
-	producer, err := c.producer(a.ctx, laneway, c.options(tracing, waits))
+	producer, err := c.producer(a.Ctx, laneway, c.options(tracing, waits))
 	if err != nil {
 		return err
 	}
 	waits.progress = producer.Summary
-	in := io.TeeReader(newInterruptible(a.ctx, file), screen)
+	in := io.TeeReader(newInterruptible(a.Ctx, file), screen)
 	stop := waits.start()
-	result, err := c.send(a.ctx, producer, c.lines(in, producer.Topic().MaxRecordBytes), waits)
+	result, err := c.send(a.Ctx, producer, c.lines(in, producer.Topic().MaxRecordBytes), waits)
 	stop()
 	screen.close()
 	err = c.report(a, result, err)
-	flush(context.WithoutCancel(a.ctx), tracing.Shutdown, log)
+	flush(context.WithoutCancel(a.Ctx), tracing.Shutdown, log)
 	return err
 }
 
@@ -121,7 +123,7 @@ func (c *produceCommand) options(tracing *telemetry.Telemetry, waits *waiting) c
 		Name: string(c.Name), BatchBytes: int(c.BatchBytes), MaxInFlight: int(c.InFlight), Linger: produceLinger,
 		OnRetry: waits.retry, OnAck: waits.acked,
 	}
-	if c.Partition != anyPartition {
+	if c.Partition != cli.AllPartitions {
 		options.Partition = new(int32(c.Partition))
 	}
 	if tracing.Tracing() {
@@ -132,19 +134,19 @@ func (c *produceCommand) options(tracing *telemetry.Telemetry, waits *waiting) c
 
 // open returns what is to be sent. The process ends soon after it was read, so
 // nobody closes it.
-func (c *produceCommand) open(a *app) (io.Reader, error) {
+func (c *produceCommand) open(a *cli.App) (io.Reader, error) {
 	if c.File == "" || c.File == "-" {
-		return a.stdin, nil
+		return a.Stdin, nil
 	}
 	file, err := os.Open(c.File)
 	if err != nil {
-		return nil, misuse("%w", err)
+		return nil, cli.Misuse("%w", err)
 	}
 	return file, nil
 }
 
 // progress is shown on a terminal only, and not while somebody types the lines there.
-func (c *produceCommand) progress(a *app, in io.Reader) *progressbar.ProgressBar {
+func (c *produceCommand) progress(a *cli.App, in io.Reader) *progressbar.ProgressBar {
 	size := int64(-1)
 	if file, ok := in.(*os.File); ok {
 		if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
@@ -152,8 +154,8 @@ func (c *produceCommand) progress(a *app, in io.Reader) *progressbar.ProgressBar
 		}
 	}
 	return progressbar.NewOptions64(size,
-		progressbar.OptionSetWriter(a.stderr),
-		progressbar.OptionSetVisibility(!c.Quiet && isTerminal(a.stderr) && !isTerminal(in)),
+		progressbar.OptionSetWriter(a.Stderr),
+		progressbar.OptionSetVisibility(!c.Quiet && cli.IsTerminal(a.Stderr) && !cli.IsTerminal(in)),
 		progressbar.OptionShowBytes(true),
 		progressbar.OptionThrottle(100*time.Millisecond),
 		progressbar.OptionSetDescription("reading"),
@@ -198,19 +200,19 @@ func publishLines(ctx context.Context, producer *client.Producer, in *lineReader
 }
 
 // report prints the summary and returns the error with what is certain.
-func (c *produceCommand) report(a *app, s *summary, err error) error {
+func (c *produceCommand) report(a *cli.App, s *summary, err error) error {
 	if err != nil {
 		s.Error = err.Error()
 	}
 	if s.Unfinished {
-		_, _ = fmt.Fprintln(a.stderr, "laneway: the last line has no line feed yet, and is not sent")
+		_, _ = fmt.Fprintln(a.Stderr, "laneway: the last line has no line feed yet, and is not sent")
 	}
 	if c.JSON {
-		if jsonErr := s.printJSON(a.stdout); jsonErr != nil {
+		if jsonErr := s.printJSON(a.Stdout); jsonErr != nil {
 			err = errors.Join(err, jsonErr)
 		}
 	} else if !c.Quiet && (err == nil || s.Records > 0) {
-		s.print(a.stderr)
+		s.print(a.Stderr)
 	}
 	if err == nil {
 		return nil
@@ -219,8 +221,28 @@ func (c *produceCommand) report(a *app, s *summary, err error) error {
 		err = failed.Err // what it says of records is said of lines below
 		// Else lines behind the first one that is missing are there, too.
 		s.absent = failed.Absent && failed.FirstFailed+failed.Records == s.Lines
-	} else if a.stopped(err) {
+	} else if a.Stopped(err) {
 		err = errors.New("interrupted")
 	}
 	return fmt.Errorf("%w; %s", err, s.certainty())
+}
+
+// producerName is the name of a producer; empty if none is given. Without a Decode of
+// its own, kong would pass it through JSON, which replaces bytes that are not UTF-8.
+type producerName string
+
+// Decode implements kong.MapperValue.
+func (n *producerName) Decode(ctx *kong.DecodeContext) error {
+	given, err := cli.PopValue(ctx, "name")
+	if err != nil {
+		return err
+	}
+	if given == "" {
+		return errors.New("it is empty: give the producer a name, or leave it out")
+	}
+	if err := protocol.CheckProducerName(given); err != nil {
+		return errors.New(protocol.AsError(err).Detail)
+	}
+	*n = producerName(given)
+	return nil
 }

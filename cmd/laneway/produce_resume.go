@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 
+	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/pkg/client"
 )
 
@@ -17,13 +18,13 @@ const maxResumable = math.MaxInt32
 // producer returns the producer of the lines. One with a name needs a single
 // partition, whose log tells by its end how many lines it has.
 func (c *produceCommand) producer(ctx context.Context, laneway *client.Client, options client.ProducerOptions) (*client.Producer, error) {
-	if c.Name != "" && c.Partition == anyPartition {
+	if c.Name != "" && c.Partition == cli.AllPartitions {
 		topic, _, err := laneway.Admin().TopicInfo(ctx, c.Topic)
 		if err != nil {
 			return nil, err
 		}
 		if topic.Partitions > 1 {
-			return nil, misuse("--name needs one partition to tell which lines are in the log, %s has %d: give --partition too",
+			return nil, cli.Misuse("--name needs one partition to tell which lines are in the log, %s has %d: give --partition too",
 				c.Topic, topic.Partitions)
 		}
 	}
@@ -48,7 +49,7 @@ func (c *produceCommand) skip(in *lineReader, logged int64) (int64, error) {
 		switch {
 		case errors.Is(err, io.EOF):
 			return 0, fmt.Errorf("%s has %s of %q, the input only %s with a line feed: it is not what was sent before",
-				c.Topic, count(logged, "line"), c.Name, count(n, "line"))
+				c.Topic, cli.Count(logged, "line"), c.Name, cli.Count(n, "line"))
 		case err != nil:
 			return n, err
 		}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/pkg/protocol"
 )
 
@@ -14,16 +15,16 @@ func (s *scripted) logged(lines int32) {
 	if lines > 0 {
 		position.LastSequence = new(lines - 1)
 	}
-	s.answer(protocol.ProducerAPI+"init", protocol.ProducerInitResponse{ProducerID: 5, Positions: []protocol.ProducerPosition{position}})
+	s.Answer(protocol.ProducerAPI+"init", protocol.ProducerInitResponse{ProducerID: 5, Positions: []protocol.ProducerPosition{position}})
 }
 
 func TestANamedProduceSendsOnlyWhatIsNotInTheLog(t *testing.T) {
 	s := newScripted(t, 1)
 	s.logged(2)
-	s.takeRecords()
+	s.TakeRecords()
 	code, stdout, stderr := s.laneway("a\nb\nc\nd\n", "produce", "orders", "--name", "importer", "--json")
-	if code != exitDone || s.produced() != "c d" || !strings.Contains(stdout, `"skipped":2,"lines":2,"records":2`) {
-		t.Errorf("exit code %d, produced %q, stdout %s, stderr %s", code, s.produced(), stdout, stderr)
+	if code != cli.ExitDone || s.Produced() != "c d" || !strings.Contains(stdout, `"skipped":2,"lines":2,"records":2`) {
+		t.Errorf("exit code %d, produced %q, stdout %s, stderr %s", code, s.Produced(), stdout, stderr)
 	}
 }
 
@@ -31,18 +32,18 @@ func TestALastLineThatMayStillGrowIsNotSentUnderAName(t *testing.T) {
 	const notice = "laneway: the last line has no line feed yet, and is not sent\n"
 	s := newScripted(t, 1)
 	s.logged(1)
-	s.takeRecords()
+	s.TakeRecords()
 	code, stdout, stderr := s.laneway("a\nb\nc", "produce", "orders", "--name", "importer", "--json")
-	if code != exitDone || s.produced() != "b" || stderr != notice || !strings.Contains(stdout, `"unfinished_line":true`) {
-		t.Errorf("exit code %d, produced %q, stdout %s, stderr %s", code, s.produced(), stdout, stderr)
+	if code != cli.ExitDone || s.Produced() != "b" || stderr != notice || !strings.Contains(stdout, `"unfinished_line":true`) {
+		t.Errorf("exit code %d, produced %q, stdout %s, stderr %s", code, s.Produced(), stdout, stderr)
 	}
 	code, _, stderr = s.laneway("a\nb", "produce", "orders", "--name", "importer")
-	if code != exitDone || s.produced() != "b" || !strings.HasPrefix(stderr, notice) || !strings.HasSuffix(stderr, "nothing more to send\n") {
-		t.Errorf("exit code %d, produced %q, stderr %s", code, s.produced(), stderr)
+	if code != cli.ExitDone || s.Produced() != "b" || !strings.HasPrefix(stderr, notice) || !strings.HasSuffix(stderr, "nothing more to send\n") {
+		t.Errorf("exit code %d, produced %q, stderr %s", code, s.Produced(), stderr)
 	}
 	code, _, stderr = s.laneway("c", "produce", "orders")
-	if code != exitDone || s.produced() != "b c" || strings.Contains(stderr, "line feed") {
-		t.Errorf("without a name: exit code %d, produced %q, stderr %s", code, s.produced(), stderr)
+	if code != cli.ExitDone || s.Produced() != "b c" || strings.Contains(stderr, "line feed") {
+		t.Errorf("without a name: exit code %d, produced %q, stderr %s", code, s.Produced(), stderr)
 	}
 }
 
@@ -50,7 +51,7 @@ func TestAProduceThatWasDoneBeforeSendsNothingAndSaysSo(t *testing.T) {
 	s := newScripted(t, 1)
 	s.logged(2)
 	code, _, stderr := s.laneway("a\nb\n", "produce", "orders", "--name", "importer")
-	if want := "in orders already, and not sent again: 2 lines\nthere was nothing more to send\n"; code != exitDone || stderr != want {
+	if want := "in orders already, and not sent again: 2 lines\nthere was nothing more to send\n"; code != cli.ExitDone || stderr != want {
 		t.Errorf("exit code %d, stderr:\n%s", code, stderr)
 	}
 }
@@ -59,7 +60,7 @@ func TestAnInputThatIsShorterThanTheLogIsAnotherOne(t *testing.T) {
 	s := newScripted(t, 1)
 	s.logged(3)
 	code, _, stderr := s.laneway("a\n", "produce", "orders", "--name", "importer")
-	if code != exitFailed || !strings.Contains(stderr, `orders has 3 lines of "importer", the input only 1 line with a line feed: it is not what was sent before; nothing was sent`) {
+	if code != cli.ExitFailed || !strings.Contains(stderr, `orders has 3 lines of "importer", the input only 1 line with a line feed: it is not what was sent before; nothing was sent`) {
 		t.Errorf("exit code %d, stderr:\n%s", code, stderr)
 	}
 }
@@ -67,23 +68,23 @@ func TestAnInputThatIsShorterThanTheLogIsAnotherOne(t *testing.T) {
 func TestANamedProduceNeedsOnePartition(t *testing.T) {
 	s := newScripted(t, 2)
 	code, _, stderr := s.laneway("a\n", "produce", "orders", "--name", "importer")
-	if code != exitUsage || !strings.Contains(stderr, "orders has 2: give --partition too") {
+	if code != cli.ExitUsage || !strings.Contains(stderr, "orders has 2: give --partition too") {
 		t.Errorf("exit code %d, stderr:\n%s", code, stderr)
 	}
 	s.logged(0)
-	s.takeRecords()
-	if code, _, stderr := s.laneway("a\n", "produce", "orders", "--name", "importer", "--partition", "0"); code != exitDone || s.produced() != "a" {
-		t.Errorf("exit code %d, produced %q, stderr:\n%s", code, s.produced(), stderr)
+	s.TakeRecords()
+	if code, _, stderr := s.laneway("a\n", "produce", "orders", "--name", "importer", "--partition", "0"); code != cli.ExitDone || s.Produced() != "a" {
+		t.Errorf("exit code %d, produced %q, stderr:\n%s", code, s.Produced(), stderr)
 	}
 }
 
 func TestAForgottenPositionIsExplained(t *testing.T) {
 	s := newScripted(t, 1)
-	s.answer(protocol.ProducerAPI+"init", protocol.ProducerInitResponse{
+	s.Answer(protocol.ProducerAPI+"init", protocol.ProducerInitResponse{
 		ProducerID: 5, Positions: []protocol.ProducerPosition{{Topic: "orders", Expired: true}},
 	})
 	code, _, stderr := s.laneway("a\n", "produce", "orders", "--name", "importer")
-	if code != exitFailed || !strings.Contains(stderr, "POSITION_EXPIRED") || !strings.Contains(stderr, "orders/0") ||
+	if code != cli.ExitFailed || !strings.Contains(stderr, "POSITION_EXPIRED") || !strings.Contains(stderr, "orders/0") ||
 		!strings.Contains(stderr, "what to do: find out what is in the log, and go on under another name") {
 		t.Errorf("exit code %d, stderr:\n%s", code, stderr)
 	}
@@ -92,11 +93,11 @@ func TestAForgottenPositionIsExplained(t *testing.T) {
 func TestAReplacedProduceSaysOnceWhatIsInTheLog(t *testing.T) {
 	s := newScripted(t, 1)
 	s.logged(2)
-	s.answer(protocol.Partition{Topic: "orders"}.ProduceSubject(), protocol.ErrorResponse{Error: protocol.NewError(protocol.CodeInvalidEpoch, "")})
+	s.Answer(protocol.Partition{Topic: "orders"}.ProduceSubject(), protocol.ErrorResponse{Error: protocol.NewError(protocol.CodeInvalidEpoch, "")})
 	code, _, stderr := s.laneway("a\nb\nc\n", "produce", "orders", "--name", "importer", "--quiet")
 	want := "laneway: " + protocol.NewError(protocol.CodeInvalidEpoch, "").Error() +
 		"; of 3 lines all but the last one are in the log for sure, that may or may not be\nwhat to do: "
-	if code != exitReplaced || !strings.HasPrefix(stderr, want) || strings.Count(stderr, "INVALID_PRODUCER_EPOCH") != 1 {
+	if code != cli.ExitReplaced || !strings.HasPrefix(stderr, want) || strings.Count(stderr, "INVALID_PRODUCER_EPOCH") != 1 {
 		t.Errorf("exit code %d, stderr:\n%s", code, stderr)
 	}
 }

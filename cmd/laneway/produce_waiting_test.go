@@ -14,6 +14,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/schollz/progressbar/v3"
 
+	"laneway.dev/cmd/laneway/cli"
+	"laneway.dev/cmd/laneway/cli/clitest"
 	"laneway.dev/pkg/client"
 	"laneway.dev/pkg/protocol"
 )
@@ -156,7 +158,7 @@ func TestAProduceThatIsRefusedForAWhileSaysWhatItWaitsFor(t *testing.T) {
 		s := newScripted(t, 1)
 		s.logged(0)
 		var begun time.Time
-		s.handle(protocol.Partition{Topic: "orders"}.ProduceSubject(), func(m *nats.Msg) {
+		s.Handle(protocol.Partition{Topic: "orders"}.ProduceSubject(), func(m *nats.Msg) {
 			if begun.IsZero() {
 				begun = time.Now()
 			}
@@ -166,16 +168,16 @@ func TestAProduceThatIsRefusedForAWhileSaysWhatItWaitsFor(t *testing.T) {
 			}
 			_ = m.Respond(answer)
 		})
-		a, _, _ := testApp(t)
-		a.stdin, a.stderr = strings.NewReader("a\n"), stderr
-		code := run(a, []string{"produce", "orders", flag, "--server", s.url})
+		a, _, _ := clitest.App(t)
+		a.Stdin, a.Stderr = strings.NewReader("a\n"), stderr
+		code := run(a, []string{"produce", "orders", flag, "--server", s.URL})
 		// If the first answer took longer than what is waited for without a word, that was said before.
 		said := strings.TrimPrefix(stderr.String(), "laneway: waiting for an acknowledgement\n")
 		want := stderr.awaited
 		if flag == "--quiet" {
 			said, want = stderr.String(), ""
 		}
-		if code != exitDone || said != want {
+		if code != cli.ExitDone || said != want {
 			t.Errorf("%s: exit code %d, stderr:\n%s", flag, code, stderr)
 		}
 	}

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/dustin/go-humanize"
 
+	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/pkg/client"
 	"laneway.dev/pkg/protocol"
 )
@@ -22,7 +22,7 @@ type producerCommand struct {
 
 type producerList struct {
 	Topic string `arg:"" help:"Name of the topic."`
-	serverFlag
+	cli.ServerFlag
 	Partition int  `default:"-1" placeholder:"N" help:"Only of this partition."`
 	JSON      bool `name:"json" help:"Print a JSON array."`
 }
@@ -37,10 +37,10 @@ Example:
 }
 
 // Run lists the producers.
-func (c *producerList) Run(a *app) error {
-	return administer(a, c.serverFlag, func(ctx context.Context, laneway *client.Client) error {
+func (c *producerList) Run(a *cli.App) error {
+	return c.Administer(a, func(ctx context.Context, laneway *client.Client) error {
 		first, last := c.Partition, c.Partition
-		if c.Partition == anyPartition {
+		if c.Partition == cli.AllPartitions {
 			topic, _, err := laneway.Admin().TopicInfo(ctx, c.Topic)
 			if err != nil {
 				return err
@@ -56,14 +56,14 @@ func (c *producerList) Run(a *app) error {
 				producers = append(producers, producer)
 			}
 		}
-		return printProducers(a.stdout, producers, c.JSON)
+		return printProducers(a.Stdout, producers, c.JSON)
 	})
 }
 
 type producerShow struct {
 	Topic    string `arg:"" help:"Name of the topic."`
 	Producer string `arg:"" help:"Id or name of the producer."`
-	serverFlag
+	cli.ServerFlag
 	JSON bool `name:"json" help:"Print a JSON array."`
 }
 
@@ -77,21 +77,21 @@ Example:
 }
 
 // Run shows the producer.
-func (c *producerShow) Run(a *app) error {
-	return administer(a, c.serverFlag, func(ctx context.Context, laneway *client.Client) error {
+func (c *producerShow) Run(a *cli.App) error {
+	return c.Administer(a, func(ctx context.Context, laneway *client.Client) error {
 		for _, request := range c.requests() {
 			producers, err := laneway.Admin().ProducerInfo(ctx, request)
 			if err != nil && protocol.AsError(err).Code != protocol.CodeUnknownName {
 				return err
 			}
 			if len(producers) > 0 {
-				return printProducers(a.stdout, producers, c.JSON)
+				return printProducers(a.Stdout, producers, c.JSON)
 			}
 		}
-		return &advised{
-			err:    fmt.Errorf("no partition of %s remembers a producer %q", c.Topic, c.Producer),
-			advice: "see which there are with: laneway producer list " + c.Topic,
-		}
+		return cli.Advise(
+			fmt.Errorf("no partition of %s remembers a producer %q", c.Topic, c.Producer),
+			"see which there are with: laneway producer list "+c.Topic,
+		)
 	})
 }
 
@@ -106,7 +106,7 @@ func (c *producerShow) requests() []protocol.ProducerInfoRequest {
 
 func printProducers(out io.Writer, producers []protocol.ProducerInfo, asJSON bool) error {
 	if asJSON {
-		return writeJSON(out, producers)
+		return cli.WriteJSON(out, producers)
 	}
 	// What cannot be written is reported by Flush.
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
@@ -114,7 +114,7 @@ func printProducers(out io.Writer, producers []protocol.ProducerInfo, asJSON boo
 	for _, p := range producers {
 		name, last := "-", "-"
 		if p.Name != "" {
-			name = shown(p.Name)
+			name = cli.Printable(p.Name)
 		}
 		if p.LastSequence != nil {
 			last = strconv.Itoa(int(*p.LastSequence))
@@ -122,15 +122,6 @@ func printProducers(out io.Writer, producers []protocol.ProducerInfo, asJSON boo
 		_, _ = fmt.Fprintf(table, "%d\t%d\t%s\t%d\t%s\t%s\n", p.Partition, p.ProducerID, name, p.ProducerEpoch, last, age(p.AgeMS))
 	}
 	return table.Flush()
-}
-
-// shown returns a name as it may stand in a table on a terminal: quoted if it has
-// anything but plain printable characters, or could be taken for something else.
-func shown(name string) string {
-	if quoted := strconv.Quote(name); name == "-" || strings.Contains(name, " ") || quoted != `"`+name+`"` {
-		return quoted
-	}
-	return name
 }
 
 // age returns a time as people say it, such as 3 hours ago.

@@ -8,12 +8,13 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/pkg/protocol"
 )
 
 func TestProducersAreListedWithTheirAges(t *testing.T) {
 	s := newScripted(t, 2)
-	s.handle(protocol.ProducerAPI+"list", func(m *nats.Msg) {
+	s.Handle(protocol.ProducerAPI+"list", func(m *nats.Msg) {
 		var r protocol.ProducerListRequest
 		_ = json.Unmarshal(m.Data, &r)
 		producer := protocol.ProducerInfo{Partition: r.Partition, ProducerID: 12, Name: "importer", ProducerEpoch: 3, AgeMS: 3 * time.Hour.Milliseconds()}
@@ -26,12 +27,12 @@ func TestProducersAreListedWithTheirAges(t *testing.T) {
 	want := "PARTITION  ID  NAME      EPOCH  LAST SEQUENCE  AGE\n" +
 		"0          12  importer  3      -              3 hours ago\n" +
 		"1          4   -         0      99             now\n"
-	if code, stdout, stderr := s.laneway("", "producer", "list", "orders"); code != exitDone || stdout != want {
+	if code, stdout, stderr := s.laneway("", "producer", "list", "orders"); code != cli.ExitDone || stdout != want {
 		t.Errorf("exit code %d, stdout:\n%s\nstderr:\n%s", code, stdout, stderr)
 	}
 	code, stdout, _ := s.laneway("", "producer", "list", "orders", "--partition", "1", "--json")
 	var listed []protocol.ProducerInfo
-	if err := json.Unmarshal([]byte(stdout), &listed); code != exitDone || err != nil || len(listed) != 1 || listed[0].ProducerID != 4 {
+	if err := json.Unmarshal([]byte(stdout), &listed); code != cli.ExitDone || err != nil || len(listed) != 1 || listed[0].ProducerID != 4 {
 		t.Errorf("exit code %d, %v, stdout:\n%s", code, err, stdout)
 	}
 }
@@ -51,7 +52,7 @@ func TestNamesCannotBreakTheTerminal(t *testing.T) {
 
 func TestAProducerIsShownByIdOrByName(t *testing.T) {
 	s := newScripted(t, 1)
-	s.handle(protocol.ProducerAPI+"info", func(m *nats.Msg) {
+	s.Handle(protocol.ProducerAPI+"info", func(m *nats.Msg) {
 		var r protocol.ProducerInfoRequest
 		_ = json.Unmarshal(m.Data, &r)
 		var response protocol.ProducerInfoResponse
@@ -63,12 +64,12 @@ func TestAProducerIsShownByIdOrByName(t *testing.T) {
 	})
 	for _, producer := range []string{"12", "34"} {
 		code, stdout, stderr := s.laneway("", "producer", "show", "orders", producer)
-		if code != exitDone || !strings.Contains(stdout, "0          12  34    0      1              now") {
+		if code != cli.ExitDone || !strings.Contains(stdout, "0          12  34    0      1              now") {
 			t.Errorf("%s: exit code %d, stdout:\n%s\nstderr:\n%s", producer, code, stdout, stderr)
 		}
 	}
 	code, _, stderr := s.laneway("", "producer", "show", "orders", "importer")
-	if want := "laneway: no partition of orders remembers a producer \"importer\"\nwhat to do: see which there are with: laneway producer list orders\n"; code != exitFailed || stderr != want {
+	if want := "laneway: no partition of orders remembers a producer \"importer\"\nwhat to do: see which there are with: laneway producer list orders\n"; code != cli.ExitFailed || stderr != want {
 		t.Errorf("exit code %d, stderr:\n%s", code, stderr)
 	}
 }

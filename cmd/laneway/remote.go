@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
+	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/cmd/laneway/roles"
 	"laneway.dev/internal/transport"
 )
@@ -27,13 +28,13 @@ type remote struct {
 }
 
 // run runs the service until a signal.
-func (r *remote) run(a *app) error {
+func (r *remote) run(a *cli.App) error {
 	log, err := r.process.logger()
 	if err != nil {
 		return err
 	}
 	p := newProcess(log)
-	if err = r.serve(a.ctx, p); a.stopped(err) {
+	if err = r.serve(a.Ctx, p); a.Stopped(err) {
 		err = nil // during the start
 	}
 	return errors.Join(err, p.shutdown(time.Duration(r.process.StopTimeout)))
@@ -59,7 +60,7 @@ func (r *remote) serve(ctx context.Context, p *process) error {
 	if err != nil {
 		return err
 	}
-	about := []zap.Field{zap.String("role", r.role), zap.String("nats", redact(r.flags.NATS)), zap.String("http", p.http.Addr())}
+	about := []zap.Field{zap.String("role", r.role), zap.String("nats", cli.Redact(r.flags.NATS)), zap.String("http", p.http.Addr())}
 	if r.store != nil {
 		about = append(about, zap.String("store", r.store.location))
 	}
@@ -77,10 +78,10 @@ func connectPatiently(ctx context.Context, url, role string, log *zap.Logger) (*
 	attempt := func() (*nats.Conn, error) {
 		conn, err := nats.Connect(url, transport.Options("laneway-"+role, log)...)
 		if wrong := new(neturl.Error); errors.As(err, &wrong) {
-			return nil, backoff.Permanent(misuse("%q is not a NATS URL: %w", redact(url), wrong.Err))
+			return nil, backoff.Permanent(cli.Misuse("%q is not a NATS URL: %w", cli.Redact(url), wrong.Err))
 		}
 		if transport.CredentialsRefused(err) {
-			return nil, backoff.Permanent(&advised{err: fmt.Errorf("%s: %w", redact(url), err), advice: credentialsAdvice("--nats")})
+			return nil, backoff.Permanent(cli.Advise(fmt.Errorf("%s: %w", cli.Redact(url), err), cli.CredentialsAdvice("--nats")))
 		}
 		return conn, err
 	}
@@ -89,7 +90,7 @@ func connectPatiently(ctx context.Context, url, role string, log *zap.Logger) (*
 			InitialInterval: 50 * time.Millisecond, Multiplier: 2, RandomizationFactor: 0.5, MaxInterval: time.Second,
 		}),
 		backoff.WithNotify(func(err error, wait time.Duration) {
-			log.Warn("NATS cannot be reached; trying for as long as it takes", zap.String("nats", redact(url)), zap.Error(err), zap.Duration("wait", wait))
+			log.Warn("NATS cannot be reached; trying for as long as it takes", zap.String("nats", cli.Redact(url)), zap.Error(err), zap.Duration("wait", wait))
 		}))
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)

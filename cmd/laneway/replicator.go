@@ -1,6 +1,7 @@
 package main
 
 import (
+	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/cmd/laneway/roles"
 )
 
@@ -18,7 +19,7 @@ func (*replicatorCommand) Help() string {
 }
 
 // Run runs a replicator until a signal.
-func (c *replicatorCommand) Run(a *app) error {
+func (c *replicatorCommand) Run(a *cli.App) error {
 	service := remote{role: roles.Replicator, flags: c.remoteFlags, process: c.processFlags}
 	service.configure = func(config *roles.Config) { c.apply(config) }
 	return service.run(a)

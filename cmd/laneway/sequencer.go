@@ -3,6 +3,7 @@ package main
 import (
 	"time"
 
+	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/cmd/laneway/roles"
 )
 
@@ -20,7 +21,7 @@ func (*sequencerCommand) Help() string {
 }
 
 // Run runs a sequencer until a signal.
-func (c *sequencerCommand) Run(a *app) error {
+func (c *sequencerCommand) Run(a *cli.App) error {
 	service := remote{role: roles.Sequencer, flags: c.remoteFlags, process: c.processFlags}
 	service.configure = func(config *roles.Config) {
 		config.Sequencer.Heartbeat = time.Duration(c.Heartbeat)

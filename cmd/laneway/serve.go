@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
+	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/cmd/laneway/roles"
 	"laneway.dev/internal/embedded"
 	"laneway.dev/internal/fault"
@@ -17,12 +18,12 @@ import (
 )
 
 type serveCommand struct {
-	Listen string        `default:"127.0.0.1:4222" help:"Where NATS listens; port 0 takes a free one."`
-	HTTP   string        `name:"http" default:"127.0.0.1:8090" help:"Where /healthz, /readyz and /metrics are served; nowhere if empty."`
-	Data   string        `default:"./laneway-data" help:"Data folder; it is created if need be."`
-	Store  storeLocation `placeholder:"URL" help:"The object store: file:///absolute/path or a path. By default the folder objects in the data folder."`
+	Listen string            `default:"127.0.0.1:4222" help:"Where NATS listens; port 0 takes a free one."`
+	HTTP   string            `name:"http" default:"127.0.0.1:8090" help:"Where /healthz, /readyz and /metrics are served; nowhere if empty."`
+	Data   string            `default:"./laneway-data" help:"Data folder; it is created if need be."`
+	Store  cli.StoreLocation `placeholder:"URL" help:"The object store: file:///absolute/path or a path. By default the folder objects in the data folder."`
 
-	StartTimeout period `default:"30s" help:"How long NATS may restore streams without a word in its log, besides a second for each 16 MiB of them, and how long the services may wait for it after that, before the start ends with an error."`
+	StartTimeout cli.Period `default:"30s" help:"How long NATS may restore streams without a word in its log, besides a second for each 16 MiB of them, and how long the services may wait for it after that, before the start ends with an error."`
 
 	adoptFlag
 	heartbeatFlag
@@ -42,13 +43,13 @@ Example:
 }
 
 // Run runs the services until a signal.
-func (c *serveCommand) Run(a *app) error {
+func (c *serveCommand) Run(a *cli.App) error {
 	log, err := c.logger()
 	if err != nil {
 		return err
 	}
 	p := newProcess(log)
-	if err = c.serve(a.ctx, p); a.stopped(err) {
+	if err = c.serve(a.Ctx, p); a.Stopped(err) {
 		err = nil // during the start
 	}
 	bound := time.Duration(c.StopTimeout)
@@ -67,7 +68,7 @@ func (c *serveCommand) serve(ctx context.Context, p *process) error {
 	defer cancel(nil)
 	err := c.serveUntil(ctx, p, cancel)
 	if cause := context.Cause(ctx); errors.Is(cause, embedded.ErrStorage) {
-		return &advised{err: cause, advice: storageAdvice(cause)}
+		return cli.Advise(cause, storageAdvice(cause))
 	}
 	return err
 }
@@ -136,11 +137,11 @@ var errServicesHang = errors.New("JetStream has not answered in time")
 func startAdvice(err error) error {
 	switch {
 	case errors.Is(err, embedded.ErrBlock):
-		return &advised{err: err, advice: "restore the folder of the stream that is named from a copy; nothing in the data folder was changed"}
+		return cli.Advise(err, "restore the folder of the stream that is named from a copy; nothing in the data folder was changed")
 	case errors.Is(err, errServicesHang):
-		return &advised{err: err, advice: "JetStream has started, and does not answer or does not write: see its lines in the log; if its disk is very slow, give a longer --start-timeout"}
+		return cli.Advise(err, "JetStream has started, and does not answer or does not write: see its lines in the log; if its disk is very slow, give a longer --start-timeout")
 	case errors.Is(err, embedded.ErrStartHangs):
-		return &advised{err: err, advice: "restore the folders of the streams that are named from a copy; if their disk is very slow, give a longer --start-timeout"}
+		return cli.Advise(err, "restore the folders of the streams that are named from a copy; if their disk is very slow, give a longer --start-timeout")
 	}
 	return err
 }

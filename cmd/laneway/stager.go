@@ -1,6 +1,9 @@
 package main
 
-import "laneway.dev/cmd/laneway/roles"
+import (
+	"laneway.dev/cmd/laneway/cli"
+	"laneway.dev/cmd/laneway/roles"
+)
 
 type stagerCommand struct {
 	remoteFlags
@@ -17,7 +20,7 @@ func (*stagerCommand) Help() string {
 }
 
 // Run runs a stager until a signal.
-func (c *stagerCommand) Run(a *app) error {
+func (c *stagerCommand) Run(a *cli.App) error {
 	faults, err := c.faults()
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/pkg/protocol"
 )
 
@@ -26,7 +27,7 @@ func parseStart(value string) (start, error) {
 	if moment, err := time.Parse(time.RFC3339Nano, value); err == nil {
 		return start{time: &moment}, nil
 	}
-	return start{}, misuse("--from %q is none of earliest, latest, an offset such as 42, and a time such as 2026-11-23T10:00:00Z", value)
+	return start{}, cli.Misuse("--from %q is none of earliest, latest, an offset such as 42, and a time such as 2026-11-23T10:00:00Z", value)
 }
 
 // asTime returns the time that an offset may be meant for, if it looks like one since
@@ -49,5 +50,5 @@ func (s start) orTime(err error) error {
 	if !looks {
 		return err
 	}
-	return &advised{err, fmt.Sprintf("--from %d is an offset; for the time write: --from %s", *s.offset, moment.Format(time.RFC3339Nano))}
+	return cli.Advise(err, fmt.Sprintf("--from %d is an offset; for the time write: --from %s", *s.offset, moment.Format(time.RFC3339Nano)))
 }

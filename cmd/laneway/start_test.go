@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/pkg/protocol"
 )
 
@@ -23,7 +24,7 @@ func TestStartIsAWordAnOffsetOrATime(t *testing.T) {
 		t.Errorf("time: %+v, %v", s, err)
 	}
 	for _, wrong := range []string{"", "-1", "first", "2026-11-23", "1e3", "99999999999999999999"} {
-		if _, err := parseStart(wrong); exitCode(err) != exitUsage {
+		if _, err := parseStart(wrong); cli.ExitCode(err) != cli.ExitUsage {
 			t.Errorf("%q: error %v", wrong, err)
 		}
 	}
@@ -45,7 +46,7 @@ func TestAnOffsetThatLooksLikeATimeIsExplained(t *testing.T) {
 			t.Fatal(err)
 		}
 		cause := protocol.NewError(protocol.CodeOffsetOutOfRange, "")
-		advice := adviceFor(s.orTime(cause))
+		advice := cli.Advice(s.orTime(cause))
 		switch {
 		case !errors.Is(s.orTime(cause), cause):
 			t.Errorf("%s: the error is lost", value)
@@ -54,8 +55,8 @@ func TestAnOffsetThatLooksLikeATimeIsExplained(t *testing.T) {
 		case want != "" && !strings.HasSuffix(advice, "for the time write: --from "+want):
 			t.Errorf("%s: %s, want %s", value, advice, want)
 		}
-		if usage := s.orTime(misuse("no")); exitCode(usage) != exitUsage || want != "" && !strings.Contains(adviceFor(usage), want) {
-			t.Errorf("%s: exit code %d, %s", value, exitCode(usage), adviceFor(usage))
+		if usage := s.orTime(cli.Misuse("no")); cli.ExitCode(usage) != cli.ExitUsage || want != "" && !strings.Contains(cli.Advice(usage), want) {
+			t.Errorf("%s: exit code %d, %s", value, cli.ExitCode(usage), cli.Advice(usage))
 		}
 		if s.orTime(nil) != nil {
 			t.Errorf("%s: an error without a cause", value)

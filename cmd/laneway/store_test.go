@@ -5,6 +5,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"laneway.dev/cmd/laneway/cli"
+	"laneway.dev/cmd/laneway/cli/clitest"
 )
 
 func TestUnsupportedStoreIsRefusedBeforeAnythingIsMade(t *testing.T) {
@@ -14,8 +17,8 @@ func TestUnsupportedStoreIsRefusedBeforeAnythingIsMade(t *testing.T) {
 		{"stager", "--nats", "nats://127.0.0.1:1", "--store", "s3://bucket/prefix"},
 		{"frontend", "--nats", "nats://127.0.0.1:1", "--store", "file://host/relative"},
 	} {
-		a, _, stderr := testApp(t)
-		if code := run(a, args); code != exitUsage || !strings.Contains(stderr.String(), "object store") {
+		a, _, stderr := clitest.App(t)
+		if code := run(a, args); code != cli.ExitUsage || !strings.Contains(stderr.String(), "object store") {
 			t.Errorf("%q: exit code %d, stderr:\n%s", args, code, stderr)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/pkg/client"
 )
 
@@ -51,7 +52,7 @@ func summarize(topic string, lines int64, elapsed time.Duration, done client.Sum
 // print writes to standard error, of whose own errors nobody can be told.
 func (s *summary) print(w io.Writer) {
 	if s.Skipped > 0 {
-		_, _ = fmt.Fprintf(w, "in %s already, and not sent again: %s\n", s.Topic, count(s.Skipped, "line"))
+		_, _ = fmt.Fprintf(w, "in %s already, and not sent again: %s\n", s.Topic, cli.Count(s.Skipped, "line"))
 	}
 	if s.Skipped > 0 && s.Lines == 0 {
 		_, _ = fmt.Fprintln(w, "there was nothing more to send")
@@ -59,7 +60,7 @@ func (s *summary) print(w io.Writer) {
 	}
 	elapsed := time.Duration(s.Seconds * float64(time.Second)).Round(time.Millisecond)
 	rate := float64(s.Bytes) / max(s.Seconds, 1e-9)
-	_, _ = fmt.Fprintf(w, "%s, %s in %s, %s/s, committed to %s\n", count(s.Records, "record"),
+	_, _ = fmt.Fprintf(w, "%s, %s in %s, %s/s, committed to %s\n", cli.Count(s.Records, "record"),
 		humanize.Bytes(uint64(s.Bytes)), elapsed, humanize.Bytes(uint64(rate)), s.Topic)
 	if s.Retries > 0 {
 		_, _ = fmt.Fprintf(w, "batches were sent again: %s\n", humanize.Comma(s.Retries))
@@ -83,13 +84,13 @@ func (s *summary) certainty() string {
 	case lines == 0:
 		return "nothing was sent"
 	case s.Lines == 0:
-		return fmt.Sprintf("nothing was sent, what was read before, %s, was in the log already", count(lines, "line"))
+		return fmt.Sprintf("nothing was sent, what was read before, %s, was in the log already", cli.Count(lines, "line"))
 	case sure == lines:
-		return fmt.Sprintf("what was read, %s, is in the log for sure", count(lines, "line"))
+		return fmt.Sprintf("what was read, %s, is in the log for sure", cli.Count(lines, "line"))
 	case sure == 0 && s.absent:
-		return fmt.Sprintf("none of %s is in the log", count(lines, "line"))
+		return fmt.Sprintf("none of %s is in the log", cli.Count(lines, "line"))
 	case sure == 0:
-		return fmt.Sprintf("none of %s is in the log for sure, each may or may not be", count(lines, "line"))
+		return fmt.Sprintf("none of %s is in the log for sure, each may or may not be", cli.Count(lines, "line"))
 	case sure == lines-1 && s.absent:
 		return fmt.Sprintf("of %d lines all but the last one are in the log", lines)
 	case sure == lines-1:

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"laneway.dev/cmd/laneway/cli"
+	"laneway.dev/cmd/laneway/cli/clitest"
 	"laneway.dev/pkg/client"
 	"laneway.dev/pkg/protocol"
 )
@@ -54,24 +56,24 @@ func TestFailureSaysWhichLinesAreInTheLogForSure(t *testing.T) {
 		{20, 7, absent(7, 9), refused.Error() + "; of 20 lines the first 7 are in the log for sure, lines 8 to 20 may or may not be"},
 		{20, 19, absent(19, 1), refused.Error() + "; of 20 lines all but the last one are in the log"},
 	} {
-		a, _, _ := testApp(t)
+		a, _, _ := clitest.App(t)
 		command := produceCommand{Quiet: true}
 		s := summarize("orders", c.lines, time.Second, client.Summary{FirstUnacked: c.acked})
 		err := command.report(a, s, c.err)
 		if err == nil || err.Error() != c.want {
 			t.Errorf("%d of %d lines: got\n%v, want\n%s", c.acked, c.lines, err, c.want)
 		}
-		if exitCode(err) != exitFailed {
-			t.Errorf("exit code %d", exitCode(err))
+		if cli.ExitCode(err) != cli.ExitFailed {
+			t.Errorf("exit code %d", cli.ExitCode(err))
 		}
 	}
 }
 
 func TestInterruptedProduceSaysSo(t *testing.T) {
-	a, _, _ := testApp(t)
-	ctx, cancel := context.WithCancel(a.ctx)
+	a, _, _ := clitest.App(t)
+	ctx, cancel := context.WithCancel(a.Ctx)
 	cancel()
-	a.ctx = ctx
+	a.Ctx = ctx
 	command := produceCommand{Quiet: true}
 	err := command.report(a, summarize("orders", 1, time.Second, client.Summary{FirstUnacked: 1}), ctx.Err())
 	if err == nil || err.Error() != "interrupted; what was read, 1 line, is in the log for sure" || errors.Is(err, context.Canceled) {
@@ -88,7 +90,7 @@ func TestOneRecordIsSingular(t *testing.T) {
 }
 
 func TestFailureWithNothingInTheLogPrintsNoSummary(t *testing.T) {
-	a, _, stderr := testApp(t)
+	a, _, stderr := clitest.App(t)
 	command := produceCommand{}
 	err := command.report(a, summarize("orders", 3, time.Second, client.Summary{}), errors.New("broken"))
 	if err == nil || stderr.Len() > 0 {

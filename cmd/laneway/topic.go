@@ -2,23 +2,18 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
 	"github.com/dustin/go-humanize"
 
+	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/pkg/client"
 	"laneway.dev/pkg/protocol"
 )
-
-// adminTimeout bounds a command that changes or shows topics.
-const adminTimeout = 30 * time.Second
 
 type topicCommand struct {
 	Create  topicCreate  `cmd:"" help:"Create a topic."`
@@ -34,7 +29,7 @@ type topicName struct {
 }
 
 type topicList struct {
-	serverFlag
+	cli.ServerFlag
 	JSON bool `name:"json" help:"Print a JSON array."`
 }
 
@@ -46,8 +41,8 @@ func (*topicList) Help() string {
 }
 
 // Run lists the topics.
-func (c *topicList) Run(a *app) error {
-	return administer(a, c.serverFlag, func(ctx context.Context, laneway *client.Client) error {
+func (c *topicList) Run(a *cli.App) error {
+	return c.Administer(a, func(ctx context.Context, laneway *client.Client) error {
 		response, err := laneway.Admin().TopicList(ctx)
 		if err != nil {
 			return err
@@ -55,10 +50,10 @@ func (c *topicList) Run(a *app) error {
 		topics := response.Topics
 		warn(a, response.Warnings)
 		if c.JSON {
-			return writeJSON(a.stdout, append([]protocol.Topic{}, topics...))
+			return cli.WriteJSON(a.Stdout, append([]protocol.Topic{}, topics...))
 		}
 		// What cannot be written is reported by Flush.
-		table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+		table := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
 		_, _ = fmt.Fprintln(table, "NAME\tPARTITIONS\tMAX RECORD\tCREATED\tSUBJECTS")
 		for _, t := range topics {
 			_, _ = fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\n",
@@ -70,7 +65,7 @@ func (c *topicList) Run(a *app) error {
 
 type topicInfo struct {
 	topicName
-	serverFlag
+	cli.ServerFlag
 	JSON bool `name:"json" help:"Print a JSON object."`
 }
 
@@ -82,24 +77,24 @@ func (*topicInfo) Help() string {
 }
 
 // Run shows the topic.
-func (c *topicInfo) Run(a *app) error {
-	return administer(a, c.serverFlag, func(ctx context.Context, laneway *client.Client) error {
+func (c *topicInfo) Run(a *cli.App) error {
+	return c.Administer(a, func(ctx context.Context, laneway *client.Client) error {
 		response, err := laneway.Admin().DescribeTopic(ctx, c.Name)
 		if err != nil {
 			return err
 		}
 		if c.JSON {
-			return writeJSON(a.stdout, response)
+			return cli.WriteJSON(a.Stdout, response)
 		}
 		warn(a, response.Warnings)
 		topic, partitions := *response.Topic, response.Partitions
-		if err := say(a.stdout, "topic %s, created %s, records of up to %s%s\nremembers up to %s, each until it was idle for %s\n\n",
+		if err := cli.Say(a.Stdout, "topic %s, created %s, records of up to %s%s\nremembers up to %s, each until it was idle for %s\n\n",
 			topic.Name, topic.Created.Format(time.RFC3339), humanize.IBytes(uint64(topic.MaxRecordBytes)), bound(topic),
-			count(topic.MaxProducers, "producer"), short(topic.ProducerExpiry())); err != nil {
+			cli.Count(topic.MaxProducers, "producer"), short(topic.ProducerExpiry())); err != nil {
 			return err
 		}
 		// What cannot be written is reported by Flush.
-		table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+		table := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
 		_, _ = fmt.Fprintln(table, "PARTITION\tRECORDS\tLOG STREAM\tLOG ENTRIES")
 		for _, p := range partitions {
 			_, _ = fmt.Fprintf(table, "%d\t%d\t%s\t%d\n", p.Partition, p.EndOffset, p.Stream, p.Entries)
@@ -107,7 +102,7 @@ func (c *topicInfo) Run(a *app) error {
 		if err := table.Flush(); err != nil {
 			return err
 		}
-		return sayDamage(a.stdout, topic.Name, partitions)
+		return sayDamage(a.Stdout, topic.Name, partitions)
 	})
 }
 
@@ -119,27 +114,27 @@ func sayDamage(out io.Writer, topic string, partitions []protocol.PartitionInfo)
 			continue
 		}
 		damaged = true
-		if err := say(out, "\npartition %d is read-only, because %s\n", p.Partition, p.Damage); err != nil {
+		if err := cli.Say(out, "\npartition %d is read-only, because %s\n", p.Partition, p.Damage); err != nil {
 			return err
 		}
 	}
 	if !damaged {
 		return nil
 	}
-	return say(out, "restore the data of JetStream from a copy, or see: laneway topic repair %s\n", topic)
+	return cli.Say(out, "restore the data of JetStream from a copy, or see: laneway topic repair %s\n", topic)
 }
 
 // warn prints warnings beside the output proper.
-func warn(a *app, warnings []string) {
+func warn(a *cli.App, warnings []string) {
 	for _, w := range warnings {
 		// If it cannot be written there is no one to tell.
-		_, _ = fmt.Fprintf(a.stderr, "warning: %s\n", w)
+		_, _ = fmt.Fprintf(a.Stderr, "warning: %s\n", w)
 	}
 }
 
 type topicDelete struct {
 	topicName
-	serverFlag
+	cli.ServerFlag
 }
 
 // Help implements kong.HelpProvider.
@@ -152,45 +147,11 @@ Example:
 }
 
 // Run deletes the topic.
-func (c *topicDelete) Run(a *app) error {
-	return administer(a, c.serverFlag, func(ctx context.Context, laneway *client.Client) error {
+func (c *topicDelete) Run(a *cli.App) error {
+	return c.Administer(a, func(ctx context.Context, laneway *client.Client) error {
 		if err := laneway.Admin().DeleteTopic(ctx, c.Name); err != nil {
 			return err
 		}
-		return say(a.stdout, "deleted topic %s\n", c.Name)
+		return cli.Say(a.Stdout, "deleted topic %s\n", c.Name)
 	})
-}
-
-func administer(a *app, server serverFlag, do func(context.Context, *client.Client) error) error {
-	laneway, err := server.connect()
-	if err != nil {
-		return err
-	}
-	defer laneway.Close()
-	ctx, cancel := context.WithTimeout(a.ctx, adminTimeout)
-	defer cancel()
-	if err = do(ctx, laneway); errors.Is(err, syscall.EPIPE) {
-		return nil // the reader, such as head, has seen enough
-	}
-	return err
-}
-
-// count returns a number with its noun.
-func count[N int | int64](n N, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%s %ss", humanize.Comma(int64(n)), noun)
-}
-
-func say(w io.Writer, format string, arguments ...any) error {
-	_, err := fmt.Fprintf(w, format, arguments...)
-	return err
-}
-
-func writeJSON(w io.Writer, value any) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(value)
 }

@@ -8,19 +8,20 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/pkg/client"
 	"laneway.dev/pkg/protocol"
 )
 
 type topicCreate struct {
 	topicName
-	serverFlag
-	Partitions     number   `default:"1" help:"Number of partitions, at most 256. Records keep their order within a partition."`
-	MaxRecordBytes size     `placeholder:"2MiB" help:"Largest record, at most 4MiB and what NATS' max_payload allows; by default 2MiB, or less if max_payload is small."`
-	Subjects       []string `placeholder:"SUBJECT,..." help:"Subjects to which records may be sent besides laneway.produce.NAME.0, such as orders.>; at most 16, and only for a topic of one partition."`
-	Replicas       number   `default:"1" help:"NATS servers that keep the log of each partition, at most 5; more than 1 need a cluster."`
-	ProducerExpiry period   `default:"24h" help:"How long a partition remembers an idle idempotent producer, at least 10m."`
-	MaxProducers   number   `default:"100000" help:"Idempotent producers that a partition remembers, at most 1000000; new ones are refused beyond it."`
+	cli.ServerFlag
+	Partitions     cli.Number `default:"1" help:"Number of partitions, at most 256. Records keep their order within a partition."`
+	MaxRecordBytes cli.Size   `placeholder:"2MiB" help:"Largest record, at most 4MiB and what NATS' max_payload allows; by default 2MiB, or less if max_payload is small."`
+	Subjects       []string   `placeholder:"SUBJECT,..." help:"Subjects to which records may be sent besides laneway.produce.NAME.0, such as orders.>; at most 16, and only for a topic of one partition."`
+	Replicas       cli.Number `default:"1" help:"NATS servers that keep the log of each partition, at most 5; more than 1 need a cluster."`
+	ProducerExpiry cli.Period `default:"24h" help:"How long a partition remembers an idle idempotent producer, at least 10m."`
+	MaxProducers   cli.Number `default:"100000" help:"Idempotent producers that a partition remembers, at most 1000000; new ones are refused beyond it."`
 }
 
 // Help implements kong.HelpProvider.
@@ -54,8 +55,8 @@ func (c *topicCreate) Validate() error {
 }
 
 // Run creates the topic.
-func (c *topicCreate) Run(a *app) error {
-	return administer(a, c.serverFlag, func(ctx context.Context, laneway *client.Client) error {
+func (c *topicCreate) Run(a *cli.App) error {
+	return c.Administer(a, func(ctx context.Context, laneway *client.Client) error {
 		topic, err := laneway.Admin().CreateTopic(ctx, protocol.TopicConfig{
 			Name: c.Name, Partitions: int(c.Partitions), MaxRecordBytes: int(c.MaxRecordBytes),
 			Replicas: int(c.Replicas), Subjects: c.Subjects,
@@ -64,8 +65,8 @@ func (c *topicCreate) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		return say(a.stdout, "created topic %s: %s, records of up to %s%s\n",
-			topic.Name, count(topic.Partitions, "partition"), humanize.IBytes(uint64(topic.MaxRecordBytes)), bound(topic))
+		return cli.Say(a.Stdout, "created topic %s: %s, records of up to %s%s\n",
+			topic.Name, cli.Count(topic.Partitions, "partition"), humanize.IBytes(uint64(topic.MaxRecordBytes)), bound(topic))
 	})
 }
 

@@ -7,15 +7,16 @@ import (
 	"strconv"
 	"strings"
 
+	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/pkg/client"
 	"laneway.dev/pkg/protocol"
 )
 
 type topicMapping struct {
 	topicName
-	serverFlag
-	Subject   string   `placeholder:"SUBJECT" help:"The subject to spread over the partitions, with a * for each token that varies; NAME.* if not given."`
-	Wildcards []number `placeholder:"N,..." help:"Which * of the subject choose the partition, counted from 1; all if not given."`
+	cli.ServerFlag
+	Subject   string       `placeholder:"SUBJECT" help:"The subject to spread over the partitions, with a * for each token that varies; NAME.* if not given."`
+	Wildcards []cli.Number `placeholder:"N,..." help:"Which * of the subject choose the partition, counted from 1; all if not given."`
 }
 
 // Help implements kong.HelpProvider.
@@ -62,14 +63,14 @@ func (c *topicMapping) subject() string {
 }
 
 // Run prints the mapping.
-func (c *topicMapping) Run(a *app) error {
-	return administer(a, c.serverFlag, func(ctx context.Context, laneway *client.Client) error {
+func (c *topicMapping) Run(a *cli.App) error {
+	return c.Administer(a, func(ctx context.Context, laneway *client.Client) error {
 		topic, _, err := laneway.Admin().TopicInfo(ctx, c.Name)
 		if err != nil {
 			return err
 		}
 		if topic.Partitions == 1 {
-			return misuse("topic %s has one partition; bind it to its subjects by: laneway topic create NAME --subjects ...", c.Name)
+			return cli.Misuse("topic %s has one partition; bind it to its subjects by: laneway topic create NAME --subjects ...", c.Name)
 		}
 		topics, err := laneway.Admin().ListTopics(ctx)
 		if err != nil {
@@ -78,7 +79,7 @@ func (c *topicMapping) Run(a *app) error {
 		if err := free(c.subject(), topics); err != nil {
 			return err
 		}
-		return say(a.stdout, "%s", mapping(topic, c.subject(), c.Wildcards))
+		return cli.Say(a.Stdout, "%s", mapping(topic, c.subject(), c.Wildcards))
 	})
 }
 
@@ -88,7 +89,7 @@ func free(subject string, topics []protocol.Topic) error {
 	for _, topic := range topics {
 		for _, taken := range topic.Subjects {
 			if protocol.SubjectsOverlap(subject, taken) {
-				return misuse("%s overlaps with %s, to which topic %s is bound", subject, taken, topic.Name)
+				return cli.Misuse("%s overlaps with %s, to which topic %s is bound", subject, taken, topic.Name)
 			}
 		}
 	}
@@ -97,10 +98,10 @@ func free(subject string, topics []protocol.Topic) error {
 
 // mapping returns the part of a NATS configuration that spreads a subject over
 // the partitions of a topic by some of its wildcards; by all if none is given.
-func mapping(topic protocol.Topic, subject string, wildcards []number) string {
+func mapping(topic protocol.Topic, subject string, wildcards []cli.Number) string {
 	if len(wildcards) == 0 {
 		for n := range strings.Count(subject, "*") {
-			wildcards = append(wildcards, number(n+1))
+			wildcards = append(wildcards, cli.Number(n+1))
 		}
 	}
 	arguments := []string{strconv.Itoa(topic.Partitions)}

@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/schollz/progressbar/v3"
 
+	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/repair"
 	"laneway.dev/internal/storeid"
@@ -26,12 +27,12 @@ import (
 
 type topicRepair struct {
 	topicName
-	serverFlag
-	Partition int           `default:"-1" placeholder:"N" help:"Only this partition; by default all."`
-	Store     storeLocation `placeholder:"URL" help:"The object store of the stagers, file:///absolute/path or a path: it is searched for batches that no log refers to. Without it only logs and snapshots are looked at."`
-	Export    string        `placeholder:"FILE" help:"Write those batches to a new file, a JSON object a line; - is standard output. It needs --store."`
-	Accept    bool          `name:"accept-loss" help:"Continue the log of each damaged partition without what is missing, for good."`
-	JSON      bool          `name:"json" help:"Print the report as a JSON object."`
+	cli.ServerFlag
+	Partition int               `default:"-1" placeholder:"N" help:"Only this partition; by default all."`
+	Store     cli.StoreLocation `placeholder:"URL" help:"The object store of the stagers, file:///absolute/path or a path: it is searched for batches that no log refers to. Without it only logs and snapshots are looked at."`
+	Export    string            `placeholder:"FILE" help:"Write those batches to a new file, a JSON object a line; - is standard output. It needs --store."`
+	Accept    bool              `name:"accept-loss" help:"Continue the log of each damaged partition without what is missing, for good."`
+	JSON      bool              `name:"json" help:"Print the report as a JSON object."`
 }
 
 // Help implements kong.HelpProvider.
@@ -64,7 +65,7 @@ func (c *topicRepair) Validate() error {
 	switch {
 	case c.Export != "" && c.Store == "":
 		return errors.New("--export needs --store: the batches are in the object store")
-	case c.Partition < anyPartition:
+	case c.Partition < cli.AllPartitions:
 		return fmt.Errorf("--partition is %d, it is a partition from 0 on", c.Partition)
 	case c.Export == "-" && c.JSON:
 		return errors.New("--export - and --json would mix on standard output")
@@ -73,7 +74,7 @@ func (c *topicRepair) Validate() error {
 }
 
 // Run looks at the topic, and exports what its logs have lost.
-func (c *topicRepair) Run(a *app) error {
+func (c *topicRepair) Run(a *cli.App) error {
 	store, err := c.open()
 	if err != nil {
 		return err
@@ -81,7 +82,7 @@ func (c *topicRepair) Run(a *app) error {
 	if store != nil {
 		defer func() { _ = store.Close() }()
 	}
-	laneway, err := c.connect()
+	laneway, err := c.Connect()
 	if err != nil {
 		return err
 	}
@@ -90,7 +91,7 @@ func (c *topicRepair) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	topic, lost, err := c.lookUp(a.ctx, laneway.Conn(), js)
+	topic, lost, err := c.lookUp(a.Ctx, laneway.Conn(), js)
 	if err != nil {
 		return err
 	}
@@ -100,14 +101,14 @@ func (c *topicRepair) Run(a *app) error {
 	}
 	screen := newSearch(a)
 	inspector := repair.Inspector{Conn: laneway.Conn(), JS: js, Store: store, Progress: screen.show}
-	survey, err := inspector.Inspect(a.ctx, topic, numbers)
+	survey, err := inspector.Inspect(a.Ctx, topic, numbers)
 	screen.close()
 	if err != nil {
 		return err
 	}
 	survey.Report.Record = lost
 	if store != nil {
-		if survey.Report.Store.NotShared, err = c.compare(a.ctx, js, store); err != nil {
+		if survey.Report.Store.NotShared, err = c.compare(a.Ctx, js, store); err != nil {
 			return err
 		}
 	}
@@ -139,7 +140,7 @@ func (c *topicRepair) compare(ctx context.Context, js jetstream.JetStream, store
 	if err != nil {
 		return "", err
 	}
-	bounded, cancel := context.WithTimeout(ctx, adminTimeout)
+	bounded, cancel := context.WithTimeout(ctx, cli.AdminTimeout)
 	defer cancel()
 	if err := storeid.Compare(bounded, js, storeid.Candidate{Store: store, Place: at}); err != nil {
 		return err.Error(), ctx.Err()
@@ -150,7 +151,7 @@ func (c *topicRepair) compare(ctx context.Context, js jetstream.JetStream, store
 // lookUp returns the topic. If its record is lost, it is what the logs tell, and lost
 // says why.
 func (c *topicRepair) lookUp(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (topic protocol.Topic, lost string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	ctx, cancel := context.WithTimeout(ctx, cli.AdminTimeout)
 	defer cancel()
 	topic, err = topics.Lookup(ctx, conn, c.Name)
 	if err == nil {
@@ -168,7 +169,7 @@ func (c *topicRepair) which(topic protocol.Topic) ([]int, error) {
 	if c.Partition >= topic.Partitions {
 		return nil, protocol.Errorf(protocol.CodeUnknownTopic, "%s has no partition %d", c.Name, c.Partition)
 	}
-	if c.Partition != anyPartition {
+	if c.Partition != cli.AllPartitions {
 		return []int{c.Partition}, nil
 	}
 	numbers := make([]int, topic.Partitions)
@@ -192,14 +193,14 @@ func batches(n int64) string {
 	return humanize.Comma(n) + " batches"
 }
 
-func (c *topicRepair) print(a *app, report *repair.Report) error {
+func (c *topicRepair) print(a *cli.App, report *repair.Report) error {
 	switch {
 	case c.JSON:
-		return writeJSON(a.stdout, report)
+		return cli.WriteJSON(a.Stdout, report)
 	case c.Export == "-":
-		return printReport(a.stderr, report)
+		return printReport(a.Stderr, report)
 	}
-	return printReport(a.stdout, report)
+	return printReport(a.Stdout, report)
 }
 
 // printReport tells a person what was found.
@@ -219,7 +220,7 @@ func printReport(out io.Writer, report *repair.Report) error {
 	} else {
 		describeStore(&text, report.Store)
 	}
-	return say(out, "%s", text.String())
+	return cli.Say(out, "%s", text.String())
 }
 
 func describePartition(text *strings.Builder, p *repair.Partition) {
@@ -274,14 +275,14 @@ func describeLanes(text *strings.Builder, p *repair.Partition) {
 	_, _ = fmt.Fprintln(table, "    LANE\tFRONTEND EPOCH\tTICKETS\tBATCHES\tRECORDS\tSIZE\tSTAGED")
 	for i := range p.Lanes {
 		l := &p.Lanes[i]
-		_, _ = fmt.Fprintf(table, "    %s\t%d\t%d to %d\t%d\t%d\t%s\t%s to %s\n", shown(l.Lane), l.FrontendEpoch, l.FirstTicket, l.LastTicket,
+		_, _ = fmt.Fprintf(table, "    %s\t%d\t%d to %d\t%d\t%d\t%s\t%s to %s\n", cli.Printable(l.Lane), l.FrontendEpoch, l.FirstTicket, l.LastTicket,
 			l.Batches, l.Records, humanize.IBytes(uint64(l.Bytes)), l.FirstStaged.UTC().Format(time.RFC3339), l.LastStaged.UTC().Format(time.RFC3339))
 	}
 	_ = table.Flush()
 }
 
 func describeStore(text *strings.Builder, s *repair.Store) {
-	_, _ = fmt.Fprintf(text, "\nobject store: %s, %s\n", count(s.Objects, "object"), humanize.IBytes(uint64(s.Bytes)))
+	_, _ = fmt.Fprintf(text, "\nobject store: %s, %s\n", cli.Count(s.Objects, "object"), humanize.IBytes(uint64(s.Bytes)))
 	if s.NotShared != "" {
 		_, _ = fmt.Fprintf(text, "  ! %s\n", s.NotShared)
 	}
@@ -294,18 +295,18 @@ func describeStore(text *strings.Builder, s *repair.Store) {
 }
 
 // export writes the batches to a file that is there once it is complete.
-func (c *topicRepair) export(a *app, survey *repair.Survey) (err error) {
+func (c *topicRepair) export(a *cli.App, survey *repair.Survey) (err error) {
 	bar := progressbar.NewOptions64(survey.Batches(),
-		progressbar.OptionSetWriter(a.stderr), progressbar.OptionSetVisibility(isTerminal(a.stderr)),
+		progressbar.OptionSetWriter(a.Stderr), progressbar.OptionSetVisibility(cli.IsTerminal(a.Stderr)),
 		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionSetDescription("exporting"), progressbar.OptionClearOnFinish(),
 	)
 	var done repair.Written
 	write := func(to io.Writer) error {
-		done, err = survey.Export(a.ctx, to, func() { _ = bar.Add(1) })
+		done, err = survey.Export(a.Ctx, to, func() { _ = bar.Add(1) })
 		return err
 	}
 	if c.Export == "-" {
-		err = write(a.stdout)
+		err = write(a.Stdout)
 	} else {
 		err = writeNew(c.Export, write)
 	}
@@ -313,13 +314,13 @@ func (c *topicRepair) export(a *app, survey *repair.Survey) (err error) {
 	if err != nil {
 		return fmt.Errorf("exporting to %s: %w", c.Export, err)
 	}
-	_, _ = fmt.Fprintf(a.stderr, "exported %s with %s, %s, to %s\n",
-		batches(done.Batches), count(done.Records, "record"), humanize.Bytes(uint64(done.Bytes)), c.Export)
+	_, _ = fmt.Fprintf(a.Stderr, "exported %s with %s, %s, to %s\n",
+		batches(done.Batches), cli.Count(done.Records, "record"), humanize.Bytes(uint64(done.Bytes)), c.Export)
 	if done.Unreadable > 0 {
-		return &advised{
-			err:    fmt.Errorf("the payloads of %s cannot be read; their lines say why", batches(done.Unreadable)),
-			advice: "restore the objects that are named from a copy, and export again",
-		}
+		return cli.Advise(
+			fmt.Errorf("the payloads of %s cannot be read; their lines say why", batches(done.Unreadable)),
+			"restore the objects that are named from a copy, and export again",
+		)
 	}
 	return nil
 }
@@ -328,12 +329,12 @@ func (c *topicRepair) export(a *app, survey *repair.Survey) (err error) {
 // is on disk.
 func writeNew(name string, write func(io.Writer) error) (err error) {
 	if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
-		return misuse("%s exists already, or cannot be looked at: choose another name", name)
+		return cli.Misuse("%s exists already, or cannot be looked at: choose another name", name)
 	}
 	partial := name + ".partial"
 	file, err := os.Create(partial)
 	if err != nil {
-		return misuse("%w", err)
+		return cli.Misuse("%w", err)
 	}
 	err = write(file)
 	if err == nil {
@@ -352,15 +353,15 @@ func writeNew(name string, write func(io.Writer) error) (err error) {
 // search shows on a terminal how far the inspection is.
 type search struct{ bar *progressbar.ProgressBar }
 
-func newSearch(a *app) *search {
+func newSearch(a *cli.App) *search {
 	return &search{progressbar.NewOptions64(-1,
-		progressbar.OptionSetWriter(a.stderr), progressbar.OptionSetVisibility(isTerminal(a.stderr)),
+		progressbar.OptionSetWriter(a.Stderr), progressbar.OptionSetVisibility(cli.IsTerminal(a.Stderr)),
 		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionSetElapsedTime(false),
 	)}
 }
 
 func (s *search) show(p repair.Progress) {
-	s.bar.Describe(fmt.Sprintf("read %s of logs and %s", entries(p.Entries), count(p.Objects, "object")))
+	s.bar.Describe(fmt.Sprintf("read %s of logs and %s", entries(p.Entries), cli.Count(p.Objects, "object")))
 	_ = s.bar.Add(1)
 }
 

@@ -5,16 +5,17 @@ import (
 	"fmt"
 	"strings"
 
+	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/internal/repair"
 )
 
 // exportAndAccept exports what the logs have lost before it gives that up.
-func (c *topicRepair) exportAndAccept(a *app, inspector *repair.Inspector, survey *repair.Survey) error {
+func (c *topicRepair) exportAndAccept(a *cli.App, inspector *repair.Inspector, survey *repair.Survey) error {
 	if store := survey.Report.Store; c.Accept && store != nil && store.NotShared != "" {
-		return &advised{
-			err:    errors.New("the loss is not accepted, because the store that was searched is not that of the services: " + store.NotShared),
-			advice: "give the right store, or leave --store and --export out",
-		}
+		return cli.Advise(
+			errors.New("the loss is not accepted, because the store that was searched is not that of the services: "+store.NotShared),
+			"give the right store, or leave --store and --export out",
+		)
 	}
 	if c.Export != "" {
 		if err := c.export(a, survey); err != nil {
@@ -28,22 +29,22 @@ func (c *topicRepair) exportAndAccept(a *app, inspector *repair.Inspector, surve
 }
 
 // accept continues the damaged partitions. Those that were continued before an error stay so.
-func (c *topicRepair) accept(a *app, inspector *repair.Inspector, report *repair.Report) error {
+func (c *topicRepair) accept(a *cli.App, inspector *repair.Inspector, report *repair.Report) error {
 	if report.Record != "" {
-		return &advised{
-			err:    errors.New("the loss cannot be accepted: the topic's record cannot be read, and it names the streams of the logs"),
-			advice: "restore the bucket LANEWAY_TOPICS from a copy first",
-		}
+		return cli.Advise(
+			errors.New("the loss cannot be accepted: the topic's record cannot be read, and it names the streams of the logs"),
+			"restore the bucket LANEWAY_TOPICS from a copy first",
+		)
 	}
 	if !report.Damage() {
-		return misuse("nothing is missing: there is no loss to accept")
+		return cli.Misuse("nothing is missing: there is no loss to accept")
 	}
 	for i := range report.Partitions {
 		if p := &report.Partitions[i]; p.Silent != nil {
-			return &advised{
-				err:    fmt.Errorf("the loss is not accepted, because it is not known whether partition %d has lost anything: %w", p.Partition, p.Silent),
-				advice: "check that NATS is whole and that these credentials may read its buckets, and give the command again",
-			}
+			return cli.Advise(
+				fmt.Errorf("the loss is not accepted, because it is not known whether partition %d has lost anything: %w", p.Partition, p.Silent),
+				"check that NATS is whole and that these credentials may read its buckets, and give the command again",
+			)
 		}
 	}
 	inspector.Store = nil
@@ -52,16 +53,16 @@ func (c *topicRepair) accept(a *app, inspector *repair.Inspector, report *repair
 		if len(p.Findings) == 0 {
 			continue
 		}
-		accepted, err := inspector.Accept(a.ctx, report.Topic, int(p.Partition))
+		accepted, err := inspector.Accept(a.Ctx, report.Topic, int(p.Partition))
 		if err != nil {
-			return &advised{
-				err:    fmt.Errorf("continuing partition %d: %w", p.Partition, err),
-				advice: "nothing of it was given up; look again, and repeat the command if it is still damaged: laneway topic repair " + c.Name,
-			}
+			return cli.Advise(
+				fmt.Errorf("continuing partition %d: %w", p.Partition, err),
+				"nothing of it was given up; look again, and repeat the command if it is still damaged: laneway topic repair "+c.Name,
+			)
 		}
 		report.Continued = append(report.Continued, *accepted)
 		if !c.JSON {
-			_, _ = fmt.Fprint(a.stderr, describeAccepted(accepted))
+			_, _ = fmt.Fprint(a.Stderr, describeAccepted(accepted))
 		}
 	}
 	return nil

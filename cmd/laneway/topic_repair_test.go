@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"laneway.dev/cmd/laneway/cli"
+	"laneway.dev/cmd/laneway/cli/clitest"
 	"laneway.dev/internal/repair"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -18,14 +20,14 @@ func TestRepairRefusesFlagsThatMakeNoSense(t *testing.T) {
 	for _, args := range [][]string{
 		{"--export", "x"}, {"--export", "-", "--store", "/s", "--json"}, {"--partition", "-2"}, {"--store", "s3://bucket"},
 	} {
-		a, _, stderr := testApp(t)
-		if code := run(a, append([]string{"topic", "repair", "orders"}, args...)); code != exitUsage {
+		a, _, stderr := clitest.App(t)
+		if code := run(a, append([]string{"topic", "repair", "orders"}, args...)); code != cli.ExitUsage {
 			t.Errorf("%q: code %d, %s", args, code, stderr)
 		}
 	}
 	missing := filepath.Join(t.TempDir(), "missing")
-	a, _, stderr := testApp(t)
-	if code := run(a, []string{"topic", "repair", "orders", "--store", missing}); code != exitFailed || !strings.Contains(stderr.String(), missing) {
+	a, _, stderr := clitest.App(t)
+	if code := run(a, []string{"topic", "repair", "orders", "--store", missing}); code != cli.ExitFailed || !strings.Contains(stderr.String(), missing) {
 		t.Errorf("a store that is not there: code %d, %s", code, stderr)
 	}
 	if _, err := os.Stat(missing); err == nil {
@@ -53,7 +55,7 @@ func TestAnExportIsThereOnceItIsComplete(t *testing.T) {
 	if err := writeNew(name, whole); err != nil {
 		t.Error(err)
 	}
-	if err := writeNew(name, whole); exitCode(err) != exitUsage {
+	if err := writeNew(name, whole); cli.ExitCode(err) != cli.ExitUsage {
 		t.Errorf("a file that is there is written over: %v", err)
 	}
 	if content, err := os.ReadFile(name); string(content) != "whole" {

@@ -8,19 +8,20 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/pkg/protocol"
 )
 
 func TestATopicIsCreatedWithWhatItRemembersOfProducers(t *testing.T) {
 	s := newScripted(t, 1)
 	var asked protocol.TopicConfig
-	s.handle(protocol.TopicAPI+"create", func(m *nats.Msg) {
+	s.Handle(protocol.TopicAPI+"create", func(m *nats.Msg) {
 		_ = json.Unmarshal(m.Data, &asked)
 		data, _ := json.Marshal(protocol.TopicResponse{Topic: &protocol.Topic{TopicConfig: asked}})
 		_ = m.Respond(data)
 	})
 	code, _, stderr := s.laneway("", "topic", "create", "orders", "--producer-expiry", "90m", "--max-producers", "50")
-	if code != exitDone || asked.ProducerExpiry() != 90*time.Minute || asked.MaxProducers != 50 {
+	if code != cli.ExitDone || asked.ProducerExpiry() != 90*time.Minute || asked.MaxProducers != 50 {
 		t.Errorf("exit code %d, asked with %+v, stderr:\n%s", code, asked, stderr)
 	}
 }
@@ -28,7 +29,7 @@ func TestATopicIsCreatedWithWhatItRemembersOfProducers(t *testing.T) {
 func TestTopicInfoTellsWhatIsRememberedOfProducers(t *testing.T) {
 	s := newScripted(t, 1)
 	code, stdout, stderr := s.laneway("", "topic", "info", "orders")
-	if code != exitDone || !strings.Contains(stdout, "\nremembers up to 100,000 producers, each until it was idle for 24h\n") {
+	if code != cli.ExitDone || !strings.Contains(stdout, "\nremembers up to 100,000 producers, each until it was idle for 24h\n") {
 		t.Errorf("exit code %d, stdout:\n%s\nstderr:\n%s", code, stdout, stderr)
 	}
 }

@@ -3,6 +3,9 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"laneway.dev/cmd/laneway/cli"
+	"laneway.dev/cmd/laneway/cli/clitest"
 )
 
 func TestValueOutOfRangeIsRefusedByTheNameOfItsFlag(t *testing.T) {
@@ -40,9 +43,9 @@ func TestValueOutOfRangeIsRefusedByTheNameOfItsFlag(t *testing.T) {
 		{serve, "--stop-timeout", "0s", "longer than 0"},
 		{serve, "--linger", "-1s", "not a duration"},
 	} {
-		a, _, stderr := testApp(t)
+		a, _, stderr := clitest.App(t)
 		code := run(a, append(append([]string{}, c.command...), c.flag, c.value))
-		if code != exitUsage || !strings.Contains(stderr.String(), c.flag) || !strings.Contains(stderr.String(), c.says) {
+		if code != cli.ExitUsage || !strings.Contains(stderr.String(), c.flag) || !strings.Contains(stderr.String(), c.says) {
 			t.Errorf("%s %s: exit code %d, stderr:\n%s", c.flag, c.value, code, stderr)
 		}
 	}
@@ -56,8 +59,8 @@ func TestNoLingerIsAllowed(t *testing.T) {
 
 func TestPageWithoutASchemeIsWrongUsage(t *testing.T) {
 	for _, page := range []string{"foo", "127.0.0.1:8090/readyz", "localhost:8090/readyz", "http://"} {
-		a, _, stderr := testApp(t)
-		if code := run(a, []string{"healthcheck", page}); code != exitUsage || !strings.Contains(stderr.String(), "http://") {
+		a, _, stderr := clitest.App(t)
+		if code := run(a, []string{"healthcheck", page}); code != cli.ExitUsage || !strings.Contains(stderr.String(), "http://") {
 			t.Errorf("%q: exit code %d, stderr:\n%s", page, code, stderr)
 		}
 	}

@@ -3,6 +3,9 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"laneway.dev/cmd/laneway/cli"
+	"laneway.dev/cmd/laneway/cli/clitest"
 )
 
 func TestUnknownVariableIsRefusedWithTheNearestName(t *testing.T) {
@@ -13,8 +16,8 @@ func TestUnknownVariableIsRefusedWithTheNearestName(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(name, "1")
-			a, _, stderr := testApp(t)
-			if code := run(a, []string{"version"}); code != exitUsage ||
+			a, _, stderr := clitest.App(t)
+			if code := run(a, []string{"version"}); code != cli.ExitUsage ||
 				!strings.Contains(stderr.String(), name+" ") || !strings.Contains(stderr.String(), nearest+"\n") {
 				t.Errorf("exit code %d, stderr:\n%s", code, stderr)
 			}
@@ -24,8 +27,8 @@ func TestUnknownVariableIsRefusedWithTheNearestName(t *testing.T) {
 
 func TestUnknownVariableIsNamedRatherThanTheFlagThatIsMissing(t *testing.T) {
 	t.Setenv("LANEWAY_NATTS", "nats://127.0.0.1:1")
-	a, _, stderr := testApp(t)
-	if code := run(a, []string{"sequencer"}); code != exitUsage || !strings.Contains(stderr.String(), "LANEWAY_NATTS") {
+	a, _, stderr := clitest.App(t)
+	if code := run(a, []string{"sequencer"}); code != cli.ExitUsage || !strings.Contains(stderr.String(), "LANEWAY_NATTS") {
 		t.Errorf("exit code %d, stderr:\n%s", code, stderr)
 	}
 }
@@ -38,16 +41,16 @@ func TestVariablesOfOthersAreLeftAlone(t *testing.T) {
 	} {
 		t.Setenv(name, "tcp://10.0.0.1:4222")
 	}
-	a, _, stderr := testApp(t)
-	if code := run(a, []string{"version"}); code != exitDone {
+	a, _, stderr := clitest.App(t)
+	if code := run(a, []string{"version"}); code != cli.ExitDone {
 		t.Errorf("exit code %d, stderr:\n%s", code, stderr)
 	}
 }
 
 func TestHelpIsPrintedInSpiteOfAnUnknownVariable(t *testing.T) {
 	t.Setenv("LANEWAY_LINGERR", "1")
-	a, _, _ := testApp(t)
-	if code := run(a, []string{"serve", "--help"}); code != exitDone {
+	a, _, _ := clitest.App(t)
+	if code := run(a, []string{"serve", "--help"}); code != cli.ExitDone {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -68,8 +71,8 @@ func TestVariableIsNamedInTheErrorsThatItCauses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(c.variable, c.value)
-			a, _, stderr := testApp(t)
-			if code := run(a, c.args); code == exitDone || !strings.Contains(stderr.String(), c.variable) || strings.Contains(stderr.String(), "secret") {
+			a, _, stderr := clitest.App(t)
+			if code := run(a, c.args); code == cli.ExitDone || !strings.Contains(stderr.String(), c.variable) || strings.Contains(stderr.String(), "secret") {
 				t.Errorf("exit code %d, stderr:\n%s", code, stderr)
 			}
 		})
@@ -78,8 +81,8 @@ func TestVariableIsNamedInTheErrorsThatItCauses(t *testing.T) {
 
 func TestVariableThatTheCommandLineOverridesIsNotBlamed(t *testing.T) {
 	t.Setenv("LANEWAY_DEADLINE", "1s")
-	a, _, stderr := testApp(t)
-	if code := run(a, []string{"serve", "--deadline", "2m"}); code != exitUsage || strings.Contains(stderr.String(), "LANEWAY_DEADLINE") {
+	a, _, stderr := clitest.App(t)
+	if code := run(a, []string{"serve", "--deadline", "2m"}); code != cli.ExitUsage || strings.Contains(stderr.String(), "LANEWAY_DEADLINE") {
 		t.Errorf("exit code %d, stderr:\n%s", code, stderr)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"runtime/debug"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"laneway.dev/cmd/laneway/cli"
 )
 
 type versionCommand struct{}
@@ -17,11 +19,11 @@ func (*versionCommand) Help() string {
 }
 
 // Run prints what this binary was built from.
-func (*versionCommand) Run(a *app) error {
+func (*versionCommand) Run(a *cli.App) error {
 	version, goVersion := "(unknown)", "(unknown)"
 	if build, ok := debug.ReadBuildInfo(); ok {
 		version, goVersion = build.Main.Version, build.GoVersion
 	}
-	_, err := fmt.Fprintf(a.stdout, "laneway %s, NATS server %s, %s\n", version, server.VERSION, goVersion)
+	_, err := fmt.Fprintf(a.Stdout, "laneway %s, NATS server %s, %s\n", version, server.VERSION, goVersion)
 	return err
 }

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import "testing"
 
@@ -10,7 +10,7 @@ func TestPasswordsOfServersAreNotShown(t *testing.T) {
 		"127.0.0.1:4222":                  "127.0.0.1:4222",
 		"nats://one, nats://b:secret@two": "nats://one,nats://b:xxxxx@two",
 	} {
-		if got := redact(in); got != want {
+		if got := Redact(in); got != want {
 			t.Errorf("%s: %s, want %s", in, got, want)
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bytes"
@@ -17,9 +17,9 @@ const (
 	configVariable = envPrefix + "_CONFIG"
 )
 
-// configFile resolves flags from a JSON object whose keys are the names of
-// flags, with hyphens or underscores. A variable of the environment wins over
-// it, and the command line over both.
+// configFile sets flags from a JSON object whose keys are the names of flags,
+// with hyphens or underscores. A variable of the environment has precedence over
+// the file, and the command line over both.
 type configFile struct {
 	kong.Resolver
 	keys []string
@@ -48,8 +48,8 @@ func loadConfig(r io.Reader) (kong.Resolver, error) {
 	return file, err
 }
 
-// Validate refuses keys that no command knows: a typing error would otherwise
-// leave a default in force in silence.
+// Validate rejects keys that are no flag of any command. Without this check a
+// typing error would silently leave the default in place.
 func (c configFile) Validate(application *kong.Application) error {
 	var known []string
 	err := kong.Visit(application, func(node kong.Visitable, next kong.Next) error {
@@ -66,7 +66,7 @@ func (c configFile) Validate(application *kong.Application) error {
 	return err
 }
 
-// Resolve implements kong.Resolver.
+// Resolve implements kong.Resolver. Kong would prefer the file to a variable.
 func (c configFile) Resolve(ctx *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
 	for _, name := range flag.Envs {
 		if _, set := os.LookupEnv(name); set {
@@ -76,16 +76,17 @@ func (c configFile) Resolve(ctx *kong.Context, parent *kong.Path, flag *kong.Fla
 	return c.Resolver.Resolve(ctx, parent, flag)
 }
 
-// configOption makes --config work. Kong loads the file of a flag on the
-// command line; one that the environment names is loaded here.
+// configOption returns the option that loads the configuration file. Kong itself
+// loads a file that --config names on the command line; a file that the variable
+// names is loaded here.
 func configOption() (kong.Option, error) {
 	path := os.Getenv(configVariable)
 	if path == "" {
 		return kong.Configuration(loadConfig), nil
 	}
-	// Kong would pass over a file that is not there.
+	// Kong ignores a file that does not exist.
 	if _, err := os.Stat(path); err != nil {
-		return nil, misuse("the configuration file that %s names cannot be read: %w", configVariable, err)
+		return nil, Misuse("the configuration file that %s names cannot be read: %w", configVariable, err)
 	}
 	return kong.Configuration(loadConfig, path), nil
 }

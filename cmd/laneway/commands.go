@@ -1,12 +1,12 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/alecthomas/kong"
+
+	"laneway.dev/cmd/laneway/cli"
 )
 
-// commandLine is everything that can be said to laneway.
+// commandLine is the grammar of the command line: every command and its flags.
 type commandLine struct {
 	Config kong.ConfigFlag `placeholder:"FILE" env:"LANEWAY_CONFIG" help:"JSON file that sets flags by their names, such as {\"object-bytes\": \"4MiB\"}. A variable wins over it, the command line over both."`
 
@@ -34,29 +34,16 @@ const description = `Ordered topics for NATS whose payloads live in object stora
 
 Every flag can be set by a variable as well, LANEWAY_OBJECT_BYTES for --object-bytes, or by a file (see --config).
 
-` + exitCodes
+` + cli.ExitCodes
 
-func newParser(a *app) (*kong.Kong, error) {
-	config, err := configOption()
-	if err != nil {
-		return nil, err
-	}
-	parser, err := kong.New(&commandLine{},
-		kong.Name("laneway"),
+// options returns what the help says beside the commands.
+func options() []kong.Option {
+	return []kong.Option{
 		kong.Description(description),
-		kong.Writers(a.stdout, a.stderr),
-		kong.Exit(func(int) { panic(errHelp) }),
-		kong.DefaultEnvars(envPrefix),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.ExplicitGroups([]kong.Group{
 			{Key: "run", Title: "Run:"},
 			{Key: "use", Title: "Use:"},
 			{Key: "operate", Title: "Operate:"},
 		}),
-		config,
-	)
-	if err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
-	return parser, nil
 }

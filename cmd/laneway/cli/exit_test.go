@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"errors"
@@ -21,14 +21,14 @@ func TestExitCodeTellsWhatHappened(t *testing.T) {
 		{nil, 0},
 		{errors.New("anything"), 1},
 		{protocol.NewError(protocol.CodeUnknownTopic, "orders"), 1},
-		{misuse("no"), 2},
+		{Misuse("no"), 2},
 		{fmt.Errorf("sequencer: %w", ownership.ErrReplaced), 3},
 		{fmt.Errorf("produce: %w", protocol.NewError(protocol.CodeInvalidEpoch, "")), 3},
 		{errors.Join(&embedded.LockedError{Folder: "/data"}, errors.New("and more")), 4},
 		{fmt.Errorf("cannot listen: %w", syscall.EADDRINUSE), 5},
 		{fmt.Errorf("start stager: %w", &storeid.RefusedError{Reason: "no"}), 6},
 	} {
-		if got := exitCode(c.err); got != c.want {
+		if got := ExitCode(c.err); got != c.want {
 			t.Errorf("%v: exit code %d, want %d", c.err, got, c.want)
 		}
 	}
@@ -54,14 +54,14 @@ func TestNothingIsSaidOfSuccess(t *testing.T) {
 
 func TestAdviceForAMissingPartitionIsNotToCreateTheTopic(t *testing.T) {
 	err := protocol.NewError(protocol.CodeUnknownTopic, "orders has the partitions 0 to 3, not 7")
-	if advice := adviceFor(err); !strings.Contains(advice, "laneway topic info") {
+	if advice := Advice(err); !strings.Contains(advice, "laneway topic info") {
 		t.Errorf("advice %q", advice)
 	}
 	err = protocol.NewError(protocol.CodeUnknownTopic, "orders was deleted and made again")
-	if advice := adviceFor(err); strings.Contains(advice, "topic create") {
+	if advice := Advice(err); strings.Contains(advice, "topic create") {
 		t.Errorf("advice %q", advice)
 	}
-	if advice := adviceFor(protocol.NewError(protocol.CodeUnknownTopic, "orders")); !strings.Contains(advice, "topic create") {
+	if advice := Advice(protocol.NewError(protocol.CodeUnknownTopic, "orders")); !strings.Contains(advice, "topic create") {
 		t.Errorf("advice %q for a missing topic", advice)
 	}
 }

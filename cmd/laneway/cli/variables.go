@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"fmt"
@@ -11,15 +11,16 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// foreignVariables are those that begin like ours and are not for this program:
-// of tests, and of a container platform for a service whose name begins with
-// "laneway" (LANEWAY_SERVICE_HOST, LANEWAY_NATS_PORT_4222_TCP_ADDR). The ports of the
-// compose file look like the latter.
+// foreignVariables matches variables that have the prefix but are not for this
+// program: those of tests, and those that Kubernetes sets for a service whose name
+// begins with "laneway", such as LANEWAY_SERVICE_HOST and
+// LANEWAY_NATS_PORT_4222_TCP_ADDR. The ports of the compose file match as well.
 var foreignVariables = regexp.MustCompile(
 	`^LANEWAY_(TEST_.*|([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?))$`)
 
-// checkVariables refuses variables of the environment that set no flag of any
-// command: a typing error would otherwise leave a default in force in silence.
+// checkVariables rejects variables of the environment that set no flag of any
+// command. Without this check a typing error would silently leave the default in
+// place.
 func checkVariables(application *kong.Application, environment []string) error {
 	known := make(map[string]bool)
 	err := kong.Visit(application, func(node kong.Visitable, next kong.Next) error {
@@ -36,14 +37,14 @@ func checkVariables(application *kong.Application, environment []string) error {
 	for _, variable := range environment {
 		name, _, _ := strings.Cut(variable, "=")
 		if strings.HasPrefix(name, envPrefix+"_") && !known[name] && !foreignVariables.MatchString(name) {
-			return misuse("the variable %s sets no flag of any command; the most similar one is %s", name,
+			return Misuse("the variable %s sets no flag of any command; the most similar one is %s", name,
 				nearest(name, slices.Sorted(maps.Keys(known))))
 		}
 	}
 	return nil
 }
 
-// nearest returns the name that takes the fewest edits to get from what was typed.
+// nearest returns the name with the smallest edit distance to what was typed.
 func nearest(typed string, names []string) string {
 	return slices.MinFunc(names, func(a, b string) int { return edits(typed, a) - edits(typed, b) })
 }
@@ -69,13 +70,14 @@ func edits(a, b string) int {
 	return row[len(b)]
 }
 
-// blameVariables adds to an error which variables set the flags that it is about:
-// those whose names or values it mentions.
+// blameVariables adds to an error which variables set the flags that it mentions,
+// by name or by value. The user typed none of these values, and may not know that
+// the environment has them.
 func blameVariables(command *kong.Context, err error) error {
 	if command == nil || err == nil {
 		return err
 	}
-	typed := make(map[string]bool) // on the command line, which wins
+	typed := make(map[string]bool) // flags of the command line, which has precedence
 	for _, p := range command.Path {
 		if p.Flag != nil && !p.Resolved {
 			typed[p.Flag.Name] = true
@@ -95,7 +97,8 @@ func blameVariables(command *kong.Context, err error) error {
 	return fmt.Errorf("%w (%s)", err, strings.Join(notes, ", "))
 }
 
-// setBy returns the variable that sets a flag, and its value; empty if none does.
+// setBy returns the variable that sets a flag, and its value. Both are empty if
+// none does.
 func setBy(flag *kong.Flag) (variable, value string) {
 	for _, name := range flag.Envs {
 		if value, set := os.LookupEnv(name); set {
@@ -105,13 +108,14 @@ func setBy(flag *kong.Flag) (variable, value string) {
 	return "", ""
 }
 
-// concerns reports whether an error is about a flag or its value. Short values
-// would be found anywhere; URLs are shown without user and password.
+// concerns reports whether an error mentions a flag or its value. Short values
+// are not searched, because they occur in any text. Errors show URLs without user
+// and password, so only what follows those is searched.
 func concerns(text, flag, value string) bool {
-	const telling = 5
+	const shortest = 5
 	if regexp.MustCompile(`--` + regexp.QuoteMeta(flag) + `([^a-z-]|$)`).MatchString(text) {
 		return true
 	}
 	value = value[strings.LastIndexByte(value, '@')+1:]
-	return len(value) >= telling && strings.Contains(text, value)
+	return len(value) >= shortest && strings.Contains(text, value)
 }

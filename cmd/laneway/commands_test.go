@@ -10,24 +10,28 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
-)
 
-func testApp(t *testing.T) (a *app, stdout, stderr *strings.Builder) {
-	t.Helper()
-	stdout, stderr = &strings.Builder{}, &strings.Builder{}
-	return &app{ctx: t.Context(), stdin: strings.NewReader(""), stdout: stdout, stderr: stderr}, stdout, stderr
-}
+	"laneway.dev/cmd/laneway/cli"
+	"laneway.dev/cmd/laneway/cli/clitest"
+)
 
 // parse returns what the arguments make of the command line.
 func parse(t *testing.T, args ...string) (*commandLine, error) {
 	t.Helper()
-	a, _, _ := testApp(t)
-	parser, err := newParser(a)
-	if err != nil {
-		return nil, err
-	}
-	_, err = parser.Parse(args)
-	return parser.Model.Target.Addr().Interface().(*commandLine), err
+	var c commandLine
+	err := clitest.Parse(t, &c, args...)
+	return &c, err
+}
+
+// scripted runs commands of the whole command line.
+type scripted struct{ *clitest.Laneway }
+
+func newScripted(t *testing.T, partitions int) *scripted {
+	return &scripted{clitest.NewLaneway(t, partitions)}
+}
+
+func (s *scripted) laneway(stdin string, args ...string) (code int, stdout, stderr string) {
+	return s.Run(&commandLine{}, stdin, args...)
 }
 
 func mustParse(t *testing.T, args ...string) *commandLine {
@@ -161,8 +165,8 @@ func TestWrongUsageExitsWithTwoAndPointsToTheHelp(t *testing.T) {
 		{"serve", "--fault", "stage.dely=1s"},
 		{"consume", "orders", "--from", "yesterday"},
 	} {
-		a, stdout, stderr := testApp(t)
-		if code := run(a, args); code != exitUsage {
+		a, stdout, stderr := clitest.App(t)
+		if code := run(a, args); code != cli.ExitUsage {
 			t.Errorf("%q: exit code %d", args, code)
 		}
 		if !strings.HasPrefix(stderr.String(), "laneway: ") || stdout.Len() > 0 {
@@ -174,8 +178,8 @@ func TestWrongUsageExitsWithTwoAndPointsToTheHelp(t *testing.T) {
 // commands returns the words of every command.
 func commands(t *testing.T) [][]string {
 	t.Helper()
-	a, _, _ := testApp(t)
-	parser, err := newParser(a)
+	a, _, _ := clitest.App(t)
+	parser, err := cli.NewParser(a, &commandLine{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,8 +199,8 @@ var example = regexp.MustCompile(`(?m)^    (laneway .*)$`)
 func TestHelpOfEveryCommandHasAnExampleThatParses(t *testing.T) {
 	for _, words := range commands(t) {
 		t.Run(strings.Join(words, " "), func(t *testing.T) {
-			a, stdout, _ := testApp(t)
-			if code := run(a, append(words, "--help")); code != exitDone {
+			a, stdout, _ := clitest.App(t)
+			if code := run(a, append(words, "--help")); code != cli.ExitDone {
 				t.Fatalf("exit code %d", code)
 			}
 			lines := example.FindAllStringSubmatch(stdout.String(), -1)
@@ -219,15 +223,15 @@ func TestHelpOfEveryCommandHasAnExampleThatParses(t *testing.T) {
 }
 
 func TestWithoutArgumentsTheHelpIsPrinted(t *testing.T) {
-	a, stdout, _ := testApp(t)
-	if code := run(a, nil); code != exitDone || !strings.Contains(stdout.String(), "Exit codes: 0 done") {
+	a, stdout, _ := clitest.App(t)
+	if code := run(a, nil); code != cli.ExitDone || !strings.Contains(stdout.String(), "Exit codes: 0 done") {
 		t.Errorf("exit code %d, output:\n%s", code, stdout)
 	}
 }
 
 func TestVersionSaysWhatItWasBuiltFrom(t *testing.T) {
-	a, stdout, _ := testApp(t)
-	if code := run(a, []string{"version"}); code != exitDone {
+	a, stdout, _ := clitest.App(t)
+	if code := run(a, []string{"version"}); code != cli.ExitDone {
 		t.Fatalf("exit code %d", code)
 	}
 	if ok, _ := regexp.MatchString(`^laneway \S+, NATS server \d+\.\d+\.\d+, go`, stdout.String()); !ok {
@@ -236,12 +240,12 @@ func TestVersionSaysWhatItWasBuiltFrom(t *testing.T) {
 }
 
 func TestUnreachableServerIsExplained(t *testing.T) {
-	a, _, stderr := testApp(t)
-	ctx, cancel := context.WithTimeout(a.ctx, time.Minute)
+	a, _, stderr := clitest.App(t)
+	ctx, cancel := context.WithTimeout(a.Ctx, time.Minute)
 	defer cancel()
-	a.ctx = ctx
+	a.Ctx = ctx
 	code := run(a, []string{"topic", "list", "--server", "nats://127.0.0.1:1"})
-	if code != exitFailed || !strings.Contains(stderr.String(), "what to do: start Laneway with: laneway serve") {
+	if code != cli.ExitFailed || !strings.Contains(stderr.String(), "what to do: start Laneway with: laneway serve") {
 		t.Errorf("exit code %d, stderr:\n%s", code, stderr)
 	}
 }

@@ -1,0 +1,130 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/dustin/go-humanize"
+
+	"laneway.dev/internal/objectstore"
+)
+
+// AllPartitions is the value of --partition that stands for every partition of a
+// topic. Commands have it as the default.
+const AllPartitions = -1
+
+// Number is a whole number from 1 to 2^31-1.
+type Number uint32
+
+// Decode implements kong.MapperValue.
+func (n *Number) Decode(ctx *kong.DecodeContext) error {
+	given, err := PopValue(ctx, "number")
+	if err != nil {
+		return err
+	}
+	parsed, err := strconv.ParseUint(given, 10, 31)
+	if err != nil || parsed == 0 {
+		return fmt.Errorf("%q is not allowed: it is a whole number from 1 to %d", given, math.MaxInt32)
+	}
+	*n = Number(parsed)
+	return nil
+}
+
+// Size is a positive number of bytes, given as 4194304, 4MiB or 4MB.
+type Size int64
+
+// Decode implements kong.MapperValue.
+func (s *Size) Decode(ctx *kong.DecodeContext) error {
+	given, err := PopValue(ctx, "size")
+	if err != nil {
+		return err
+	}
+	bytes, err := humanize.ParseBytes(given)
+	if err != nil || bytes > math.MaxInt64 {
+		return fmt.Errorf("%q is not a size: it looks like 4MiB or 4194304", given)
+	}
+	if bytes == 0 {
+		return fmt.Errorf("%q is not allowed: it is a size of at least 1 byte", given)
+	}
+	*s = Size(bytes)
+	return nil
+}
+
+// Period is a positive duration, given as 250ms or 2m.
+type Period time.Duration
+
+// Decode implements kong.MapperValue.
+func (p *Period) Decode(ctx *kong.DecodeContext) error {
+	if err := (*Delay)(p).Decode(ctx); err != nil {
+		return err
+	}
+	if *p == 0 {
+		return errors.New("0 is not allowed: it is a duration longer than 0, such as 250ms or 2m")
+	}
+	return nil
+}
+
+// Delay is a duration that may be 0, given as 0s, 250ms or 2m.
+type Delay time.Duration
+
+// Decode implements kong.MapperValue.
+func (d *Delay) Decode(ctx *kong.DecodeContext) error {
+	given, err := PopValue(ctx, "duration")
+	if err != nil {
+		return err
+	}
+	duration, err := time.ParseDuration(given)
+	if err == nil && duration < 0 {
+		err = errors.New("negative")
+	}
+	if err != nil {
+		return fmt.Errorf("%q is not a duration: it looks like 250ms or 2m", given)
+	}
+	*d = Delay(duration)
+	return nil
+}
+
+// StoreLocation is the location of an object store, a URL or a path; empty if none
+// is given. A location that is not supported is rejected while flags are parsed,
+// before anything is started.
+type StoreLocation string
+
+// Decode implements kong.MapperValue.
+func (l *StoreLocation) Decode(ctx *kong.DecodeContext) error {
+	given, err := PopValue(ctx, "location")
+	if err != nil {
+		return err
+	}
+	if given != "" {
+		if _, err := objectstore.URL(given); err != nil {
+			return err
+		}
+	}
+	*l = StoreLocation(given)
+	return nil
+}
+
+// PopValue returns the next value of a flag as text. Kong takes a negative number
+// for another flag and reports the value as missing, so a negative number is taken
+// here, for the type of the flag to reject.
+func PopValue(ctx *kong.DecodeContext, what string) (string, error) {
+	if next := ctx.Scan.Peek().String(); len(next) > 1 && next[0] == '-' && '0' <= next[1] && next[1] <= '9' {
+		return text(ctx.Scan.Pop().Value), nil
+	}
+	token, err := ctx.Scan.PopValue(what)
+	return text(token.Value), err
+}
+
+// text returns a token as it would be written on the command line. Numbers of the
+// configuration file arrive as float64.
+func text(value any) string {
+	if v := reflect.ValueOf(value); v.Kind() == reflect.Float64 {
+		return fmt.Sprintf("%.0f", v.Float())
+	}
+	return fmt.Sprint(value)
+}
