@@ -12,7 +12,7 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-func TestTheTopicAPISpeaksTheShapesOfMessages(t *testing.T) {
+func TestTopicRequests(t *testing.T) {
 	c, f := setup(t, 2)
 	answer := func(action string, response any, seen *string) {
 		f.subscribe(protocol.TopicAPI+action, func(m *nats.Msg) {
@@ -46,12 +46,12 @@ func TestTheTopicAPISpeaksTheShapesOfMessages(t *testing.T) {
 		created: `{"name":"` + name + `","partitions":2}`, listed: `{}`, deleted: `{"name":"` + name + `"}`,
 	} {
 		if got != want {
-			t.Errorf("asked with %s, want %s", got, want)
+			t.Errorf("requested %s, want %s", got, want)
 		}
 	}
 }
 
-func TestAnErrorOfTheCatalogueComesThrough(t *testing.T) {
+func TestCatalogueErrorIsReturned(t *testing.T) {
 	c, _ := setup(t, 1)
 	_, _, err := c.Admin().TopicInfo(context.Background(), "nothing")
 	known, ok := errors.AsType[*protocol.Error](err)
@@ -60,14 +60,14 @@ func TestAnErrorOfTheCatalogueComesThrough(t *testing.T) {
 	}
 }
 
-func TestWithoutLanewayTheAPISaysWhatToLookFor(t *testing.T) {
+func TestUnservedRequestNamesCause(t *testing.T) {
 	c, _ := setup(t, 1)
 	if _, err := c.Admin().ListTopics(bounded(t)); !errors.Is(err, nats.ErrNoResponders) {
 		t.Fatalf("error %v", err)
 	}
 }
 
-func TestAnAnswerThatIsNoJSONIsAnError(t *testing.T) {
+func TestInvalidAPIAnswerIsAnError(t *testing.T) {
 	c, f := setup(t, 1)
 	f.subscribe(protocol.TopicAPI+"list", func(m *nats.Msg) { respond(m, []byte("x")) })
 	f.subscribe(protocol.TopicAPI+"create", func(m *nats.Msg) { respond(m, []byte("{}")) })
@@ -80,7 +80,7 @@ func TestAnAnswerThatIsNoJSONIsAnError(t *testing.T) {
 	}
 }
 
-func TestProducersAreListedPageByPage(t *testing.T) {
+func TestListsProducersByPage(t *testing.T) {
 	c, f := setup(t, 2)
 	producers := []protocol.ProducerInfo{{Partition: 1, ProducerID: 3}, {Partition: 1, ProducerID: 5, Name: "n"}, {Partition: 1, ProducerID: 9}}
 	var asked []protocol.ProducerListRequest
@@ -117,11 +117,11 @@ func TestProducersAreListedPageByPage(t *testing.T) {
 		break
 	}
 	if len(asked) != 3 {
-		t.Errorf("asked %d times", len(asked))
+		t.Errorf("%d requests", len(asked))
 	}
 }
 
-func TestAListThatFailsEndsWithItsError(t *testing.T) {
+func TestFailedListEndsWithError(t *testing.T) {
 	c, f := setup(t, 1)
 	f.subscribe(protocol.ProducerAPI+"list", func(m *nats.Msg) { f.refuse(m, protocol.NewError(protocol.CodeUnavailable, "")) })
 	n := 0
@@ -135,7 +135,7 @@ func TestAListThatFailsEndsWithItsError(t *testing.T) {
 	}
 }
 
-func TestAProducerIsShownByItsName(t *testing.T) {
+func TestProducerInfoByName(t *testing.T) {
 	c, f := setup(t, 2)
 	want := []protocol.ProducerInfo{{Partition: 1, ProducerID: 5, Name: "n", LastSequence: new(int32(8)), AgeMS: 20}}
 	var asked string
@@ -149,6 +149,6 @@ func TestAProducerIsShownByItsName(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if asked != `{"topic":"`+f.topic.Name+`","name":"n"}` {
-		t.Errorf("asked with %s", asked)
+		t.Errorf("requested %s", asked)
 	}
 }

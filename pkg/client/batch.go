@@ -1,48 +1,58 @@
 package client
 
 import (
+	"context"
+	"strconv"
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
 	"laneway.dev/pkg/protocol"
 )
 
-// batch is a frame that is filled and then sent. It belongs to the buffer until
-// it is taken, then to the sender.
+// batch is a batch frame that is being filled, or is filled and sent. It belongs
+// to the buffer until the sender takes it, and then to the sender. Once sent, it
+// keeps its records: a partition recognises a batch only by its first and its last
+// producer sequence together.
 type batch struct {
-	target  int                    // index among the producer's targets
-	builder *protocol.FrameBuilder // nil once it is settled
-	number  int64                  // of its first record
+	target  int                    // index in the producer's targets
+	builder *protocol.FrameBuilder // nil once the batch is settled
+	number  int64                  // of its first record, counted over all partitions
 	records int
 	bytes   int64 // values and headers
-	room    int   // that it takes in the buffer
+	room    int   // what it takes up in the buffer
 
-	began   time.Time         // when its first record came
+	created time.Time
 	hurried bool              // it is not to linger
-	parent  trace.SpanContext // of its first record
+	parent  trace.SpanContext // of the Publish that created it
 	span    trace.Span        // nil until it is sent
 
-	done chan struct{} // closed when it is settled; then ack or err is final
+	done chan struct{} // closed when the batch is settled; ack and err are then final
 	ack  protocol.ProduceAck
 	err  error
 }
 
-// builders are shared by all producers: their buffers are large.
+// builders are shared by all producers, because their memory is large.
 var builders = sync.Pool{New: func() any { return new(protocol.FrameBuilder) }}
 
-// pooledBytes bounds the frame whose builder is kept for others.
+// pooledBytes is the size of the largest frame whose builder is pooled. One huge
+// record must not keep its memory allocated.
 const pooledBytes = 1 << 20
 
 func newBatch(target int, number int64, parent trace.SpanContext) *batch {
 	return &batch{
-		target: target, number: number, parent: parent, began: time.Now(),
+		target: target, number: number, parent: parent, created: time.Now(),
 		builder: builders.Get().(*protocol.FrameBuilder), done: make(chan struct{}),
 	}
 }
 
-// append adds a record and returns its index.
+// append adds a record and returns its index in the batch.
 func (b *batch) append(r protocol.Record, room int) int32 {
 	b.builder.Append(r)
 	b.records++
@@ -51,7 +61,8 @@ func (b *batch) append(r protocol.Record, room int) int32 {
 	return int32(b.records - 1)
 }
 
-// settle makes ack or err final. The frame is given back.
+// settle makes ack or err final, and frees the frame. The batch is not sent any
+// more after that.
 func (b *batch) settle() {
 	if b.builder.Size() <= pooledBytes {
 		b.builder.Reset()
@@ -63,10 +74,64 @@ func (b *batch) settle() {
 
 func (b *batch) settled() bool { return b.builder == nil }
 
-// first is the acknowledgement of the first record.
+// first returns the acknowledgement of the first record.
 func (b *batch) first() Ack {
 	return Ack{
 		Partition: b.ack.Partition, Offset: b.ack.Offset, Duplicate: b.ack.Duplicate,
 		Ticket: b.ack.Ticket, Epoch: b.ack.Epoch,
 	}
+}
+
+const tracerName = "laneway.dev/pkg/client"
+
+// headerCarrier writes trace headers with their names unchanged: NATS headers are
+// case-sensitive, and the names of W3C are lower case.
+type headerCarrier nats.Header
+
+func (c headerCarrier) Get(key string) string { return nats.Header(c).Get(key) }
+func (c headerCarrier) Set(key, value string) { c[key] = []string{value} }
+func (c headerCarrier) Keys() []string        { return propagation.TraceContext{}.Fields() }
+
+// injectTrace adds the headers of a trace context.
+func injectTrace(sc trace.SpanContext, header nats.Header) {
+	ctx := trace.ContextWithSpanContext(context.Background(), sc)
+	propagation.TraceContext{}.Inject(ctx, headerCarrier(header))
+}
+
+// startSpan starts the span of a batch, which lasts from its first attempt to its
+// acknowledgement, over all retries.
+func (p *Producer) startSpan(b *batch) trace.Span {
+	ctx := trace.ContextWithSpanContext(context.Background(), b.parent)
+	_, span := p.options.TracerProvider.Tracer(tracerName).Start(ctx, "send", trace.WithSpanKind(trace.SpanKindProducer))
+	if span.IsRecording() {
+		target := p.targets[b.target]
+		span.SetAttributes(
+			semconv.MessagingSystemKey.String("nats"),
+			semconv.MessagingOperationName("send"),
+			semconv.MessagingOperationTypeSend,
+			semconv.MessagingDestinationName(target.Topic),
+			semconv.MessagingDestinationPartitionID(strconv.Itoa(int(target.Number))),
+			semconv.MessagingBatchMessageCount(b.records),
+			semconv.MessagingMessageBodySize(b.builder.Size()),
+		)
+	}
+	return span
+}
+
+// endSpan ends the span of a batch.
+func endSpan(b *batch, err error) {
+	if !b.span.IsRecording() {
+		return
+	}
+	if err != nil {
+		b.span.SetStatus(codes.Error, err.Error())
+	} else {
+		b.span.SetAttributes(
+			attribute.Int64("laneway.offset", b.ack.Offset),
+			attribute.Bool("laneway.duplicate", b.ack.Duplicate),
+			attribute.Int64("laneway.ticket.number", int64(b.ack.Ticket)),
+			attribute.Int64("laneway.ticket.epoch", int64(b.ack.Epoch)),
+		)
+	}
+	b.span.End()
 }

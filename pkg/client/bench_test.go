@@ -7,7 +7,7 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// BenchmarkPublish sends lines of 32 bytes to a frontend that acks at once.
+// BenchmarkPublish publishes records of 32 bytes to a frontend that acks at once.
 func BenchmarkPublish(b *testing.B) {
 	c, f := setup(b, 1)
 	f.ackAll(0)
@@ -37,7 +37,7 @@ func BenchmarkRecords(b *testing.B) {
 	}
 	go func() {
 		m := <-f.fetches
-		// As the frontend would: no more than the window is on its way.
+		// As a frontend does: no more than the window is in flight.
 		for offset := int64(0); offset < int64(b.N); offset += perFrame {
 			if offset/perFrame >= 16 && (offset/perFrame)%8 == 0 {
 				<-f.credits

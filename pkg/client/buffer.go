@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -11,30 +12,31 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// buffer has the records that are taken and not acked. Publishers fill batches,
-// the sender takes and settles them.
+// buffer has the records that were accepted and are not acknowledged. Goroutines
+// that publish fill batches; the sender takes and settles them.
 type buffer struct {
 	options  ProducerOptions
 	frame    int           // bytes that a frame of several records may have
-	work     chan struct{} // tells the sender, by one token, that there may be a batch to take
+	work     chan struct{} // one token tells the sender that there may be a batch to take
 	mu       sync.Mutex    // guards what follows
 	queues   []queue       // by target
 	sticky   int           // the target of records without a key
-	room     int           // bytes that are taken up
-	freed    chan struct{} // closed when room is freed or the producer ends; nil if nobody waits
-	pending  []*batch      // not settled, but for some behind the first, in the order of their numbers
+	room     int           // bytes in use
+	freed    chan struct{} // closed when room is freed or the producer ends; nil without waiters
+	pending  []*batch      // by number; the first one is not settled, later ones may be
 	counters Summary
-	closed   bool  // no record is taken any more
+	closed   bool  // no record is accepted any more
 	err      error // why the producer has ended
 }
 
-// queue has the batches of a target that were not taken.
+// queue has the batches of a target that the sender has not taken.
 type queue struct {
 	sealed []*batch
-	open   *batch // the one that is filled, or nil
+	open   *batch // the batch that is being filled, or nil
 }
 
-// put adds a record to the batch of a target, or of the one whose turn it is.
+// put adds a record to the batch of a target, or with anyTarget to that of the
+// target whose turn it is.
 func (b *buffer) put(ctx context.Context, target int, r protocol.Record) (Future, error) {
 	size := frameSize(&r)
 	if err := b.lock(ctx, size); err != nil {
@@ -48,13 +50,14 @@ func (b *buffer) put(ctx context.Context, target int, r protocol.Record) (Future
 	b.counters.Bytes += int64(r.Size())
 	if bt.records >= b.options.BatchRecords || bt.builder.Size() >= b.frame {
 		b.seal(bt.target)
-		b.tell()
+		b.wakeSender()
 	}
 	return Future{bt, index}, nil
 }
 
-// lock locks the buffer when it has room for a record, however large that is if
-// there is nothing else. With an error it is not locked.
+// lock waits until the buffer has room for a record, and returns with the buffer
+// locked. An empty buffer has room for any record, however large. After an error
+// the buffer is not locked.
 func (b *buffer) lock(ctx context.Context, size int) error {
 	b.mu.Lock()
 	for !b.ended() && b.room > 0 && b.room+size > b.options.BufferBytes {
@@ -62,7 +65,7 @@ func (b *buffer) lock(ctx context.Context, size int) error {
 			b.freed = make(chan struct{})
 		}
 		freed := b.freed
-		// Room comes from acks: what lingers would be waited for in vain.
+		// Only acknowledgements free room, and a batch that lingers gets none.
 		b.hurry()
 		b.mu.Unlock()
 		select {
@@ -81,7 +84,7 @@ func (b *buffer) lock(ctx context.Context, size int) error {
 
 func (b *buffer) ended() bool { return b.closed || b.err != nil }
 
-// reason returns why no record is taken; nil while they are.
+// reason returns why no record is accepted, or nil.
 func (b *buffer) reason() error {
 	if b.err == nil && b.closed {
 		return ErrClosed
@@ -89,7 +92,9 @@ func (b *buffer) reason() error {
 	return b.err
 }
 
-// open returns a batch with room for a record of a target.
+// open returns a batch with room for a record of a target. Records without a key
+// fill the batch of one target before they go to the next one, so that batches stay
+// large.
 func (b *buffer) open(ctx context.Context, target, size int) *batch {
 	for {
 		at := target
@@ -99,7 +104,7 @@ func (b *buffer) open(ctx context.Context, target, size int) *batch {
 		open := b.queues[at].open
 		switch {
 		case open == nil:
-			return b.begin(ctx, at)
+			return b.create(ctx, at)
 		case open.builder.Size()+size <= b.frame:
 			return open
 		}
@@ -107,15 +112,17 @@ func (b *buffer) open(ctx context.Context, target, size int) *batch {
 	}
 }
 
-func (b *buffer) begin(ctx context.Context, target int) *batch {
+// create opens a new batch for a target. The sender must know about it, because it
+// decides when a batch has lingered.
+func (b *buffer) create(ctx context.Context, target int) *batch {
 	bt := newBatch(target, b.counters.Records, trace.SpanContextFromContext(ctx))
 	b.queues[target].open = bt
 	b.pending = append(b.pending, bt)
-	b.tell()
+	b.wakeSender()
 	return bt
 }
 
-// seal ends the filling of a target's batch. Records without a key go on with the
+// seal completes the open batch of a target. Records without a key then go to the
 // next target.
 func (b *buffer) seal(target int) {
 	q := &b.queues[target]
@@ -126,32 +133,31 @@ func (b *buffer) seal(target int) {
 	}
 }
 
-// tell wakes the sender.
-func (b *buffer) tell() {
+func (b *buffer) wakeSender() {
 	select {
 	case b.work <- struct{}{}:
-	default: // it was told already
+	default: // there is a token already
 	}
 }
 
-// hurry lets no batch linger that is open now.
+// hurry makes open batches ready to be sent without lingering.
 func (b *buffer) hurry() {
 	for i := range b.queues {
 		if open := b.queues[i].open; open != nil {
 			open.hurried = true
 		}
 	}
-	b.tell()
+	b.wakeSender()
 }
 
-// take returns the next batch of a target, or when there will be one that still
-// lingers; zero is never.
+// take returns the next batch of a target. If there is only one that lingers, it
+// returns nil and when that batch is due. Without a batch, due is zero.
 func (b *buffer) take(now time.Time, target int) (bt *batch, due time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	q := &b.queues[target]
 	if open := q.open; len(q.sealed) == 0 && open != nil {
-		if due = open.began.Add(b.options.Linger); now.Before(due) && !open.hurried {
+		if due = open.created.Add(b.options.Linger); now.Before(due) && !open.hurried {
 			return nil, due
 		}
 		b.seal(target)
@@ -162,4 +168,168 @@ func (b *buffer) take(now time.Time, target int) (bt *batch, due time.Time) {
 	bt = q.sealed[0]
 	q.sealed = slices.Delete(q.sealed, 0, 1)
 	return bt, time.Time{}
+}
+
+// errUnacked is the error of records that were not acknowledged when their producer
+// was closed.
+var errUnacked = fmt.Errorf("%w before every record was acknowledged", ErrClosed)
+
+// sent counts an attempt.
+func (b *buffer) sent(again bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if again {
+		b.counters.Retries++
+	} else {
+		b.counters.Batches++
+	}
+}
+
+// acked settles a batch that is in the log, and frees its room.
+func (b *buffer) acked(bt *batch) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.counters.acked(bt)
+	b.room -= bt.room
+	bt.settle()
+	n := 0
+	for n < len(b.pending) && b.pending[n].settled() {
+		b.pending[n] = nil
+		n++
+	}
+	b.pending = b.pending[n:]
+	b.wakePublishers()
+}
+
+// wakePublishers wakes the goroutines that wait for room.
+func (b *buffer) wakePublishers() {
+	if b.freed != nil {
+		close(b.freed)
+		b.freed = nil
+	}
+}
+
+// end ends the buffer with an error. It fails the batches that are not
+// acknowledged, and returns them.
+func (b *buffer) end(err error) (failed []*batch) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, bt := range b.pending {
+		if !bt.settled() {
+			failed = append(failed, bt)
+		}
+	}
+	if err == ErrClosed && len(failed) > 0 { //nolint:errorlint // only this very error means success
+		err = errUnacked
+	}
+	for _, bt := range failed {
+		bt.err = err
+		bt.settle()
+	}
+	b.err, b.pending, b.queues = err, nil, nil
+	b.counters.FirstUnacked = b.firstUnacked(failed)
+	b.wakePublishers()
+	return failed
+}
+
+// firstUnacked returns the number of the first record without an acknowledgement.
+// pending is sorted by number, and its first batch is not settled.
+func (b *buffer) firstUnacked(pending []*batch) int64 {
+	if len(pending) > 0 {
+		return pending[0].number
+	}
+	return b.counters.Records
+}
+
+// failure returns the error of the producer when a batch of target has failed.
+func (b *buffer) failure(target protocol.Partition, absent bool, err *protocol.Error) *ProduceError {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return &ProduceError{
+		Topic: target.Topic, Partition: target.Number, FirstFailed: b.firstUnacked(b.pending),
+		Records: b.counters.Records - b.counters.AckedRecords, Absent: absent, Err: err,
+	}
+}
+
+// flush stops all lingering, and returns the batches to wait for.
+func (b *buffer) flush() []*batch {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.hurry()
+	return slices.Clone(b.pending)
+}
+
+// shut stops the acceptance of records.
+func (b *buffer) shut() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	b.wakePublishers()
+}
+
+// why returns why no record is accepted, or nil.
+func (b *buffer) why() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.reason()
+}
+
+// summary returns a copy of the counters.
+func (b *buffer) summary() Summary {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.counters
+	s.Offsets = slices.Clone(s.Offsets)
+	if b.err == nil {
+		s.FirstUnacked = b.firstUnacked(b.pending)
+	}
+	return s
+}
+
+// Summary counts what a producer has done.
+type Summary struct {
+	// Records and Bytes were accepted by Publish. Bytes are those of values and
+	// headers.
+	Records, Bytes int64
+	Batches        int64 // sent at least once
+	Retries        int64 // attempts beyond the first one of each batch
+
+	AckedRecords, AckedBytes, AckedBatches int64
+	// Duplicates counts acknowledged batches that were in the log already when they
+	// were sent again.
+	Duplicates int64
+
+	// FirstUnacked is the number of the first record without an acknowledgement,
+	// counted from 0 in the order of Publish. All records before it are in the log.
+	FirstUnacked int64
+
+	// Offsets are the ranges of the acknowledged records, sorted by partition.
+	Offsets []OffsetRange
+}
+
+// OffsetRange is the range of offsets between the first and the last acknowledged
+// record of a producer in a partition. Records of other producers may lie in it.
+type OffsetRange struct {
+	Partition   int32
+	First, Last int64 // offsets, both inclusive
+}
+
+// acked counts an acknowledged batch.
+func (s *Summary) acked(b *batch) {
+	s.AckedRecords += int64(b.records)
+	s.AckedBytes += b.bytes
+	s.AckedBatches++
+	if b.ack.Duplicate {
+		s.Duplicates++
+	}
+	first, last := b.ack.Offset, b.ack.Offset+int64(b.records)-1
+	at, found := slices.BinarySearchFunc(s.Offsets, b.ack.Partition, func(r OffsetRange, partition int32) int {
+		return int(r.Partition - partition)
+	})
+	if !found {
+		s.Offsets = slices.Insert(s.Offsets, at, OffsetRange{b.ack.Partition, first, last})
+		return
+	}
+	s.Offsets[at].First = min(s.Offsets[at].First, first)
+	s.Offsets[at].Last = max(s.Offsets[at].Last, last)
 }

@@ -1,30 +1,38 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"laneway.dev/pkg/protocol"
 )
 
-// ErrClosed is the error of what was going on when the client or the producer
-// was closed, and of what is tried afterwards.
+// ErrClosed is the error of an operation that was interrupted by closing the
+// client, the producer or the NATS connection, and of every operation after
+// that.
 var ErrClosed = errors.New("laneway: closed")
 
-// Client speaks with Laneway. It is safe for concurrent use.
+// Client is a connection to a Laneway deployment. It is safe for concurrent use.
 type Client struct {
 	conn   *nats.Conn
-	owned  bool
-	once   sync.Once
-	closed chan struct{}
+	owned  bool          // Close closes conn
+	once   sync.Once     // Close
+	closed chan struct{} // closed by Close
 }
 
-// Connect connects to the NATS servers of a Laneway deployment. The connection
-// reconnects for ever and keeps nothing for later while it is broken, so that a
-// batch is never sent at a time when nobody waits for its answer any more;
-// opts come after these settings. Close ends it.
+// Connect connects to the NATS servers of a Laneway deployment. url is a NATS
+// URL, or several separated by commas. Close closes the connection.
+//
+// The connection reconnects forever, with pauses of 100 to 200 ms. It buffers
+// nothing while it is disconnected: a producer sends its batches again by
+// itself, and a batch that NATS had buffered would arrive when its attempt had
+// been given up. opts are applied after these settings and may override them.
 func Connect(url string, opts ...nats.Option) (*Client, error) {
 	settings := append([]nats.Option{
 		nats.Name("laneway client"),
@@ -42,8 +50,8 @@ func Connect(url string, opts ...nats.Option) (*Client, error) {
 	return c, nil
 }
 
-// New returns a client that uses conn, which stays the caller's: Close does not
-// close it.
+// New returns a client that uses conn. The caller keeps the ownership of conn:
+// Close does not close it.
 func New(conn *nats.Conn) *Client {
 	return &Client{conn: conn, closed: make(chan struct{})}
 }
@@ -51,9 +59,10 @@ func New(conn *nats.Conn) *Client {
 // Conn returns the NATS connection.
 func (c *Client) Conn() *nats.Conn { return c.conn }
 
-// Close ends all producers and fetches with ErrClosed, and the connection if
-// Connect made it. What producers have gathered or in flight is not waited for:
-// close them first. Close may be called more than once.
+// Close ends all producers and all reading of consumers with ErrClosed. It also
+// closes the connection if Connect opened it. It does not wait for records that
+// are not acknowledged, so close producers first. Close may be called more than
+// once.
 func (c *Client) Close() {
 	c.once.Do(func() {
 		close(c.closed)
@@ -63,14 +72,102 @@ func (c *Client) Close() {
 	})
 }
 
-// noResponders is the error for a request that nobody received.
+// isClosed reports whether Close was called.
+func (c *Client) isClosed() bool {
+	select {
+	case <-c.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// notConnectedError is the error of a request that failed because there was no
+// connection.
+type notConnectedError struct {
+	servers string
+	err     error
+}
+
+func (e *notConnectedError) Error() string {
+	return fmt.Sprintf("not connected to NATS at %s; trying to reconnect", e.servers)
+}
+
+func (e *notConnectedError) Unwrap() error { return e.err }
+
+// explain returns an error of the connection with its likely cause. nats.go
+// reports a timeout while it reconnects, and that the connection is closed when
+// the credentials were rejected; neither says what to do.
+func (c *Client) explain(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case unsent(err), errors.Is(err, context.DeadlineExceeded) && c.conn.IsReconnecting():
+		return &notConnectedError{c.servers(), err}
+	case errors.Is(err, nats.ErrConnectionClosed) && c.refusal() != nil:
+		return fmt.Errorf("%w: NATS at %s rejected the credentials: %w", ErrClosed, c.servers(), c.refusal())
+	case errors.Is(err, nats.ErrConnectionClosed):
+		return fmt.Errorf("%w: %w", ErrClosed, err)
+	}
+	return err
+}
+
+// refusal returns the last error of the connection if NATS has rejected its
+// credentials, or nil.
+func (c *Client) refusal() error {
+	err := c.conn.LastError()
+	for _, refusal := range []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired} {
+		if errors.Is(err, refusal) {
+			return err
+		}
+	}
+	return nil
+}
+
+// unsent reports whether a message was surely not sent, because there was no
+// connection.
+func unsent(err error) bool {
+	return errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrConnectionReconnecting) ||
+		errors.Is(err, nats.ErrDisconnected)
+}
+
+// noResponders is the error of a fetch request without a receiver.
 func noResponders(subject string) error {
-	return fmt.Errorf("nobody serves %s: is Laneway running, does it use this NATS server, and does the topic exist? %w",
+	return fmt.Errorf("no service answers on %s: is Laneway running, does it use this NATS server, and does the topic exist? %w",
 		subject, nats.ErrNoResponders)
 }
 
-// unserved says whether a message is NATS' own answer for a request that nobody
-// received, which has a status but no error of the catalogue.
+// unserved reports whether a message is NATS' own answer to a request without a
+// receiver. It has the status 503, as some of Laneway's errors have, but no error
+// of the catalogue.
 func unserved(m *nats.Msg) bool {
-	return len(m.Data) == 0 && m.Header.Get("Status") == "503" && m.Header.Get("Laneway-Error") == ""
+	return len(m.Data) == 0 && m.Header.Get("Status") == "503" && m.Header.Get(protocol.HeaderError) == ""
+}
+
+// servers returns the URLs that the connection was opened with, for messages.
+func (c *Client) servers() string {
+	if len(c.conn.Opts.Servers) > 0 {
+		return shown(strings.Join(c.conn.Opts.Servers, ","))
+	}
+	return shown(c.conn.Opts.Url)
+}
+
+// shown returns URLs without users, passwords and tokens, so that error messages
+// contain no secrets. servers are separated by commas.
+func shown(servers string) string {
+	urls := strings.Split(servers, ",")
+	for i, server := range urls {
+		server = strings.TrimSpace(server)
+		if server == "" {
+			server = nats.DefaultURL
+		}
+		if at := strings.LastIndexByte(server, '@'); at >= 0 {
+			scheme, _, found := strings.Cut(server[:at], "://")
+			if server = server[at+1:]; found {
+				server = scheme + "://" + server
+			}
+		}
+		urls[i] = server
+	}
+	return strings.Join(urls, ",")
 }

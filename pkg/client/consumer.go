@@ -2,90 +2,56 @@ package client
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
+	"sync"
 	"time"
 
 	"laneway.dev/pkg/protocol"
 )
 
-// Record is a record as it stands in a partition.
-type Record struct {
-	Topic     string
-	Partition int32
-	Offset    int64
-	Time      time.Time // when it was committed
-	Headers   []protocol.Header
-	Value     []byte // shares memory with the other records of its batch
-}
-
-// ConsumerOptions say what to read. Topic is needed.
-type ConsumerOptions struct {
-	Topic     string
-	Partition *int32 // nil is all partitions
-
-	// At most one of these says where to start; none is the earliest record. An
-	// offset is taken for each partition that is read.
-	From   string // protocol.FromEarliest or protocol.FromLatest
-	Offset *int64
-	Time   *time.Time // the first record committed at or after it
-
-	// Follow waits for more at the end. Otherwise the end is where the partition
-	// ended when it was asked for.
-	Follow bool
-	// MaxRecords ends the reading after so many records, of all partitions together;
-	// 0 is no limit. Together with Follow it waits for as many.
-	MaxRecords int64
-	// MaxWait is how long to wait, without Follow, if there is nothing at first.
-	MaxWait time.Duration
-
-	// OnGap is called for offsets that hold no records, between the records before and
-	// behind them, by the goroutine that iterates. Reading continues by itself; nil is
-	// that nobody wants to know.
-	OnGap func(Gap)
-	// SkipCorrupt continues behind records that cannot be read, because they were lost
-	// or damaged, and has OnGap called for them. Otherwise they end the reading of their
-	// partition with CORRUPT.
-	SkipCorrupt bool
-
-	// WindowBytes bounds what is on its way for each partition; default 8 MiB. One
-	// batch may exceed it.
-	WindowBytes int64
-	// Silence is after how long without a message, not even a heartbeat, to ask
-	// again; default 15 s.
-	Silence time.Duration
-	// Retries is how often to ask again in a row, with growing pauses, without
-	// getting anything; default 8, about 7 s. Once it has been served, a consumer
-	// with Follow asks for ever.
-	Retries int
-}
-
-func (o ConsumerOptions) complete() ConsumerOptions {
-	orDefault(&o.WindowBytes, 8<<20)
-	orDefault(&o.Silence, 15*time.Second)
-	orDefault(&o.Retries, 8)
-	return o
-}
-
-// Consumer reads a topic. It keeps no state between two readings, and is safe
-// for concurrent use.
+// Consumer reads a topic. It keeps no state between two iterations, and is safe for
+// concurrent use.
 type Consumer struct {
 	client  *Client
 	options ConsumerOptions
 }
 
-// Consumer returns a consumer. It asks for nothing until Records is iterated over.
+// Consumer returns a consumer. It sends no request before Records is iterated over,
+// so an unknown topic or a wrong option is an error of the iteration.
 func (c *Client) Consumer(options ConsumerOptions) *Consumer {
 	return &Consumer{c, options.complete()}
 }
 
-// Records reads from the place that the options name: a partition in order, with
-// every record that it has, several mixed as their records arrive. The iteration ends
-// at the end of what was asked for, or after it has yielded an error, which is that of
-// ctx once ctx has ended. What breaks in between, such as a frontend that is
-// gone, is asked for again from the next offset.
+// Records reads records from the place that the options name.
+//
+// Promises:
+//
+//   - Order: the records of a partition have rising offsets. Within an iteration no
+//     record is skipped, repeated or reordered, whatever connections and frontends
+//     are lost meanwhile. Records of several partitions are mixed in the order of
+//     their arrival.
+//   - Gaps: offsets without records are reported to ConsumerOptions.OnGap between
+//     the records around them. Records that exist and cannot be read are never
+//     skipped silently: they end the reading with CORRUPT, or are reported with
+//     ConsumerOptions.SkipCorrupt.
+//   - Durability: only records that are in the log are yielded.
+//   - Flow: at most ConsumerOptions.WindowBytes for each partition are sent ahead of
+//     the iteration. A slow loop slows the frontend down, and loses nothing.
+//
+// End: the iteration ends when everything that was asked for was read, when the loop
+// breaks, or after it has yielded an error. The error is that of ctx if ctx has
+// ended, and wraps ErrClosed if the client was closed. An error that may pass is
+// retried first, as ConsumerOptions.Retries says. No goroutine is left behind.
 //
 // If one of several partitions fails, the others are read to their ends first, with
-// Follow to where they end at that time.
+// Follow to where they end at that time; then the error is yielded. So an error of
+// one partition does not end the others at random places.
+//
+// To continue in a later iteration, the caller MUST keep the offset behind the last
+// record of each partition, and start there (ConsumerOptions.Offset with
+// ConsumerOptions.Partition). Consumers store no position.
 func (c *Consumer) Records(ctx context.Context) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		left := newBudget(c.options.MaxRecords)
@@ -107,7 +73,65 @@ func (c *Consumer) Records(ctx context.Context) iter.Seq2[Record, error] {
 	}
 }
 
-// batches reads the frames of the partitions that are wanted.
+// Record is a record of a partition.
+type Record struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+	Time      time.Time // when it was committed to the log
+	Headers   []protocol.Header
+	// Value belongs to the caller. It shares its memory with the other records of
+	// its batch: clone it if few records are kept for long.
+	Value []byte
+}
+
+// Gap is a range of offsets of a partition for which a consumer gets no records.
+type Gap struct {
+	Topic       string
+	Partition   int32
+	First, Last int64 // offsets, both inclusive
+	// Err is nil if the log says that there are no records at these offsets.
+	// Otherwise there are records that cannot be read, for this reason. The consumer
+	// passes over them because of ConsumerOptions.SkipCorrupt.
+	Err *protocol.Error
+}
+
+// String describes the gap in one line.
+func (g Gap) String() string {
+	what := "there are no records"
+	if g.Err != nil {
+		what = "records cannot be read"
+	}
+	offsets := fmt.Sprintf("at the offsets %d to %d", g.First, g.Last)
+	if g.First == g.Last {
+		offsets = fmt.Sprintf("at offset %d", g.First)
+	}
+	text := fmt.Sprintf("%s/%d: %s %s; continuing at offset %d", g.Topic, g.Partition, what, offsets, g.Last+1)
+	if g.Err != nil {
+		text += fmt.Sprintf(" (%v)", g.Err)
+	}
+	return text
+}
+
+// budget counts the records that are still wanted.
+type budget struct {
+	left int64 // never 0 at the start; negative means no limit
+}
+
+func newBudget(limit int64) budget {
+	if limit <= 0 {
+		return budget{-1}
+	}
+	return budget{limit}
+}
+
+// spend counts a record, and reports whether more are wanted.
+func (b *budget) spend() bool {
+	b.left--
+	return b.left != 0
+}
+
+// batches reads the frames of the wanted partitions.
 func (c *Consumer) batches(ctx context.Context) iter.Seq2[fetched, error] {
 	if c.options.Partition != nil {
 		return c.partition(ctx, c.progress(*c.options.Partition))
@@ -123,4 +147,96 @@ func (c *Consumer) batches(ctx context.Context) iter.Seq2[fetched, error] {
 			c.merge(ctx, topic.Partitions, yield)
 		}
 	}
+}
+
+// arrival is a batch of one of several partitions, or the error that ended one.
+type arrival struct {
+	from  *progress
+	batch fetched
+	err   error
+}
+
+// merge reads several partitions at the same time. An error of one is yielded when
+// the others have come to their ends.
+func (c *Consumer) merge(ctx context.Context, partitions int, yield func(fetched, error) bool) {
+	reading := make([]*progress, partitions)
+	for n := range reading {
+		reading[n] = c.progress(int32(n))
+	}
+	failed, left := c.gather(ctx, reading, c.options.Follow, yield)
+	if c.options.Follow && len(failed) > 0 && !left && ctx.Err() == nil {
+		// Following has no end, so the others are read once more without it.
+		var more []error
+		more, left = c.gather(ctx, rest(reading), false, yield)
+		failed = append(failed, more...)
+	}
+	switch {
+	case left:
+	case ctx.Err() != nil:
+		yield(fetched{}, ctx.Err())
+	case len(failed) == 1 || len(failed) > 0 && errors.Is(failed[0], ErrClosed):
+		yield(fetched{}, failed[0])
+	case len(failed) > 0:
+		yield(fetched{}, errors.Join(failed...))
+	}
+}
+
+// rest returns the partitions that have not failed, to be read to their ends.
+func rest(reading []*progress) []*progress {
+	var others []*progress
+	for _, p := range reading {
+		if !p.failed {
+			p.options.Follow, p.failures = false, 0
+			others = append(others, p)
+		}
+	}
+	return others
+}
+
+// gather reads partitions until all have ended, or with stopAtError until one has
+// failed. It returns the errors, and whether the loop of the caller has ended. No
+// goroutine is left when it returns.
+func (c *Consumer) gather(ctx context.Context, reading []*progress, stopAtError bool, yield func(fetched, error) bool) (failed []error, left bool) {
+	arrivals, stop := c.start(ctx, reading)
+	defer stop()
+	for a := range arrivals {
+		if a.err == nil {
+			if !yield(a.batch, nil) {
+				return failed, true
+			}
+			continue
+		}
+		a.from.failed = true
+		if failed = append(failed, a.err); stopAtError {
+			break
+		}
+	}
+	return failed, false
+}
+
+// start starts a goroutine for each partition. All of them send to one channel,
+// which is closed when they have ended. stop ends them and waits.
+func (c *Consumer) start(ctx context.Context, reading []*progress) (<-chan arrival, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	// Unbuffered: a batch counts as delivered, and is credited, when it is received.
+	arrivals := make(chan arrival)
+	var readers sync.WaitGroup
+	for _, p := range reading {
+		readers.Go(func() {
+			for batch, err := range c.partition(ctx, p) {
+				select {
+				case arrivals <- arrival{p, batch, err}:
+				case <-ctx.Done():
+					return
+				}
+			}
+		})
+	}
+	closed := make(chan struct{})
+	go func() {
+		readers.Wait()
+		close(arrivals)
+		close(closed)
+	}()
+	return arrivals, func() { cancel(); <-closed }
 }

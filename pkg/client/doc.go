@@ -1,14 +1,19 @@
-// Package client is the Go client of Laneway: it produces, consumes and
-// administers, all over a NATS connection.
+// Package client is the Go client of Laneway. It produces, consumes and
+// administers topics over a NATS connection.
 //
-//   - A [Producer] gathers records into batches and keeps several in flight, in
-//     order. It sends again what may have been lost, and Laneway recognises it: each
-//     record is in the log once. A [Future] tells where. A producer with a name goes
-//     on, after a restart, where the log ends.
-//   - A [Consumer] reads partitions as an iterator. It asks again, from the next
-//     offset, whatever breaks in between, and never skips an offset.
-//   - [Admin] administers topics and shows what partitions remember of producers.
+//   - A [Producer] gathers records into batches and keeps several batches in
+//     flight, in order. It sends again what may have been lost; Laneway recognises
+//     what it has already, so each record is in the log once. A [Future] reports
+//     the offset. A producer with a name continues after a restart where the log
+//     ends.
+//   - A [Consumer] reads partitions as an iterator. If a connection or a frontend
+//     is lost, it continues at the next offset, and never skips or repeats one.
+//   - An [Admin] creates, lists and deletes topics, and lists the producers that
+//     partitions remember.
 //
-// Errors that Laneway answers with are [*protocol.Error], to be found by
-// errors.As. The package owns no state of a topic and retains nothing.
+// Errors that Laneway answers are of type [*protocol.Error]; find them with
+// errors.As. The error of a producer that has failed is a [*ProduceError], which
+// says which records are in the log.
+//
+// The package stores nothing: the state of topics and producers is in Laneway.
 package client

@@ -9,8 +9,7 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// The examples have a Laneway of their own; yours is probably at
-// nats://127.0.0.1:4222.
+// The examples start their own Laneway. Yours is probably at nats://127.0.0.1:4222.
 func ExampleConnect() {
 	ctx := context.Background()
 	c, err := client.Connect(serverURL())
@@ -96,8 +95,8 @@ func ExampleProducer_Publish() {
 	// partition 1, offset 2
 }
 
-// A producer with a name learns from the log how far it came, so that an import
-// can be cut off at any time and started again.
+// A producer with a name continues where the log ends, so an import can be interrupted at
+// any time and started again.
 func ExampleProducer_NextSequence() {
 	ctx := context.Background()
 	c, topic, err := example(ctx, protocol.TopicConfig{Name: "imports"})
@@ -196,7 +195,7 @@ func ExampleAdmin() {
 	// partition 1 remembers the producer "example"
 }
 
-// example returns a client of a new topic with records.
+// example returns a client and a new topic with records.
 func example(ctx context.Context, config protocol.TopicConfig, values ...string) (*client.Client, string, error) {
 	c, err := client.Connect(serverURL())
 	if err != nil {

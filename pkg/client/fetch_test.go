@@ -1,408 +1,193 @@
 package client_test
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"iter"
-	"slices"
-	"strconv"
+	"math"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
 
-	"laneway.dev/pkg/client"
 	"laneway.dev/pkg/protocol"
 )
 
-var moment = time.Date(2026, 11, 23, 10, 0, 0, 123456789, time.UTC)
-
-// request reads a fetch request.
-func request(t testing.TB, m *nats.Msg) protocol.FetchRequest {
-	t.Helper()
-	var r protocol.FetchRequest
-	if err := json.Unmarshal(m.Data, &r); err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
-// wantOffset checks where a request starts.
-func wantOffset(t testing.TB, m *nats.Msg, want int64) {
-	t.Helper()
-	if r := request(t, m); r.Offset == nil || *r.Offset != want || r.From != "" || r.Time != nil {
-		t.Fatalf("asked with %s, want offset %d", m.Data, want)
-	}
-}
-
-func (f *frontend) credit() string { return creditPrefix(f.topic.Name) + "1" }
-
-// send answers a fetch with a frame of the offsets [first, last].
-func (f *frontend) send(m *nats.Msg, first, last int64) (bytes int) {
-	var b protocol.FrameBuilder
-	for n := first; n <= last; n++ {
-		b.Append(protocol.Record{Value: []byte(value(n))})
-	}
-	f.sendFrame(m, first, last-first+1, b.Bytes())
-	return b.Size()
-}
-
-func (f *frontend) sendFrame(m *nats.Msg, first, count int64, frame []byte) {
-	f.publish(&nats.Msg{Subject: m.Reply, Reply: f.credit(), Data: frame, Header: nats.Header{
-		protocol.HeaderContentType: {protocol.ContentTypeBatch},
-		protocol.HeaderTopic:       {f.topic.Name},
-		protocol.HeaderPartition:   {m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]},
-		protocol.HeaderOffset:      {fmt.Sprint(first)},
-		protocol.HeaderRecords:     {fmt.Sprint(count)},
-		protocol.HeaderTime:        {moment.Format(time.RFC3339Nano)},
-	}})
-}
-
-// status answers a fetch with a status; next -1 is not known.
-func (f *frontend) status(m *nats.Msg, status string, next int64) {
-	header := nats.Header{protocol.HeaderStatus: {status}, protocol.HeaderDesc: {"as the test says"}}
-	if next >= 0 {
-		header.Set(protocol.HeaderNextOffset, fmt.Sprint(next))
-	}
-	f.publish(&nats.Msg{Subject: m.Reply, Reply: f.credit(), Header: header})
-}
-
-func (f *frontend) failFetch(m *nats.Msg, err *protocol.Error) {
-	f.publish(&nats.Msg{Subject: m.Reply, Header: nats.Header{
-		protocol.HeaderStatus: {err.Code.FetchStatus()},
-		protocol.HeaderError:  {err.Code.Kind().Name},
-		protocol.HeaderDesc:   {err.Error()},
-	}})
-}
-
-func (f *frontend) publish(m *nats.Msg) {
-	if err := f.conn.PublishMsg(m); err != nil {
-		f.t.Error(err)
-	}
-}
-
-func value(offset int64) string { return fmt.Sprintf("value %d", offset) }
-
-// reading is an iteration on a goroutine of its own.
-type reading struct {
-	offsets chan int64
-	err     chan error // how it ended; nil is well
-}
-
-func read(t testing.TB, records iter.Seq2[client.Record, error]) reading {
-	r := reading{make(chan int64, 4096), make(chan error, 1)}
-	go func() {
-		for record, err := range records {
-			if err != nil {
-				r.err <- err
-				return
-			}
-			if string(record.Value) != value(record.Offset) {
-				t.Errorf("offset %d has %q", record.Offset, record.Value)
-			}
-			r.offsets <- record.Offset
-		}
-		r.err <- nil
-	}()
-	return r
-}
-
-// want checks the next offsets.
-func (r reading) want(t testing.TB, first, last int64) {
-	t.Helper()
-	for want := first; want <= last; want++ {
-		if got := next(t, r.offsets); got != want {
-			t.Fatalf("offset %d came, want %d", got, want)
-		}
-	}
-}
-
-func (r reading) ended(t testing.TB) {
-	t.Helper()
-	if err := next(t, r.err); err != nil {
-		t.Fatal(err)
-	}
-	if len(r.offsets) > 0 {
-		t.Fatalf("%d records more came", len(r.offsets))
-	}
-}
-
-// failed checks the error that ended the reading and returns its text.
-func (r reading) failed(t testing.TB, want error) string {
-	t.Helper()
-	err := next(t, r.err)
-	if !errors.Is(err, want) {
-		t.Fatalf("error %v, want %v", err, want)
-	}
-	return err.Error()
-}
-
-// options are those of a consumer for which silence comes only if the test says when.
-func (f *frontend) options() client.ConsumerOptions {
-	return client.ConsumerOptions{Topic: f.topic.Name, Silence: 2 * patience}
-}
-
-func at(offset int64) *int64 { return &offset }
-
-func TestAFetchYieldsRecordsFromTheWantedOffset(t *testing.T) {
-	c, f := setup(t, 3)
-	f.open(2)
-	o := f.options()
-	o.Partition, o.Offset = new(int32(2)), at(11)
-	go func() {
-		m := <-f.fetches
-		wantOffset(t, m, 11)
-		frame := protocol.FrameBuilder{}
-		frame.Append(protocol.Record{Value: []byte("too early")})
-		frame.Append(protocol.Record{Value: []byte("wanted"), Headers: []protocol.Header{{Name: "k", Value: "v"}}})
-		f.sendFrame(m, 10, 2, frame.Bytes())
-		f.sendFrame(m, 12, 1, protocol.EncodeRecord(protocol.Record{}))
-		f.status(m, protocol.StatusEnd, 13)
-	}()
-	var got []client.Record
-	for r, err := range c.Consumer(o).Records(bounded(t)) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		got = append(got, r)
-	}
-	want := []client.Record{
-		{Topic: f.topic.Name, Partition: 2, Offset: 11, Time: moment, Value: []byte("wanted"), Headers: []protocol.Header{{Name: "k", Value: "v"}}},
-		{Topic: f.topic.Name, Partition: 2, Offset: 12, Time: moment},
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-}
-
-func TestAFetchAsksAsItIsTold(t *testing.T) {
-	earliest := protocol.FetchRequest{From: protocol.FromEarliest, WindowBytes: 8 << 20, Frames: true}
-	for name, test := range map[string]struct {
-		change  func(*client.ConsumerOptions)
-		request func(*protocol.FetchRequest)
-	}{
-		"by default": {func(*client.ConsumerOptions) {}, func(*protocol.FetchRequest) {}},
-		"latest":     {func(o *client.ConsumerOptions) { o.From = protocol.FromLatest }, func(r *protocol.FetchRequest) { r.From = protocol.FromLatest }},
-		"a time":     {func(o *client.ConsumerOptions) { o.Time = &moment }, func(r *protocol.FetchRequest) { r.From, r.Time = "", &moment }},
-		"limits": {
-			func(o *client.ConsumerOptions) { o.MaxRecords, o.MaxWait, o.WindowBytes = 5, time.Second, 100 },
-			func(r *protocol.FetchRequest) { r.MaxRecords, r.MaxWait, r.WindowBytes = 5, 1000, 100 },
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c, f := setup(t, 1)
-			f.open(0)
-			o, want := f.options(), earliest
-			test.change(&o)
-			test.request(&want)
-			r := read(t, c.Consumer(o).Records(bounded(t)))
-			m := next(t, f.fetches)
-			if diff := cmp.Diff(want, request(t, m)); diff != "" {
-				t.Error(diff)
-			}
-			f.status(m, protocol.StatusNoRecords, 0)
-			r.ended(t)
-		})
-	}
-}
-
-func TestWhatIsTakenIsCredited(t *testing.T) {
+func TestResumesAfterSilence(t *testing.T) {
 	c, f := setup(t, 1)
 	f.open(0)
 	o := f.options()
-	o.WindowBytes = 1000
+	o.Silence, o.Retries = 50*time.Millisecond, math.MaxInt
 	r := read(t, c.Consumer(o).Records(bounded(t)))
 	m := next(t, f.fetches)
-	sent := 0
-	for offset := int64(0); offset < 100; offset += 10 {
-		sent += f.send(m, offset, offset+9)
+	for ; request(t, m).Offset == nil; m = next(t, f.fetches) { // repeated if the answer was late
+		f.send(m, 0, 2)
 	}
-	r.want(t, 0, 99)
-	f.status(m, protocol.StatusHeartbeat, 100)
-	credited := 0
-	for last := false; credited < sent && !last; {
-		n, err := strconv.Atoi(string(next(t, f.credits).Data))
-		if err != nil {
-			t.Fatal(err)
-		}
-		credited += n
-	}
-	if credited != sent {
-		t.Errorf("%d bytes credited, %d sent", credited, sent)
-	}
-	f.status(m, protocol.StatusHeartbeat, 100)
-	if got := string(next(t, f.credits).Data); got != "0" {
-		t.Errorf("an idle heartbeat was answered with %q", got)
-	}
-	f.status(m, protocol.StatusEnd, 100)
-	r.ended(t)
-}
-
-func TestCreditIsGrantedOnlyForWhatTheConsumerTook(t *testing.T) {
-	c, f := setup(t, 1)
-	f.open(0)
-	o := f.options()
-	o.WindowBytes = 4
-	pull, stop := iter.Pull2(c.Consumer(o).Records(bounded(t)))
-	defer stop()
-	go func() {
-		m := <-f.fetches
-		f.send(m, 0, 0)
-		f.send(m, 1, 1)
-	}()
-	for want := int64(0); want < 2; want++ {
-		r, err, _ := pull()
-		if err != nil || r.Offset != want {
-			t.Fatalf("%+v: %v", r, err)
-		}
-		if granted := len(f.credits); granted > int(want) {
-			t.Errorf("%d credits with offset %d in hand", granted, want)
-		}
-	}
-	next(t, f.credits)
-}
-
-func TestAGapIsAnError(t *testing.T) {
-	for name, send := range map[string]func(*frontend, *nats.Msg){
-		"a batch is left out":      func(f *frontend, m *nats.Msg) { f.send(m, 3, 4) },
-		"a batch comes twice":      func(f *frontend, m *nats.Msg) { f.send(m, 0, 1) },
-		"batches overlap":          func(f *frontend, m *nats.Msg) { f.send(m, 1, 2) },
-		"the heartbeat is further": func(f *frontend, m *nats.Msg) { f.status(m, protocol.StatusHeartbeat, 3) },
-		"the end is further":       func(f *frontend, m *nats.Msg) { f.status(m, protocol.StatusEnd, 3) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			c, f := setup(t, 1)
-			f.open(0)
-			r := read(t, c.Consumer(f.options()).Records(bounded(t)))
-			m := next(t, f.fetches)
-			f.send(m, 0, 1)
-			send(f, m)
-			text := r.failed(t, protocol.NewError(protocol.CodeInternal, ""))
-			if !strings.Contains(text, "offset 2 was expected") {
-				t.Errorf("error %s", text)
-			}
-			r.want(t, 0, 1)
-		})
-	}
-}
-
-func TestABatchWithoutTheWantedOffsetIsAnError(t *testing.T) {
-	for name, first := range map[string]int64{"before": 3, "behind": 6} {
-		t.Run(name, func(t *testing.T) {
-			c, f := setup(t, 1)
-			f.open(0)
-			o := f.options()
-			o.Offset = at(5)
-			r := read(t, c.Consumer(o).Records(bounded(t)))
-			f.send(next(t, f.fetches), first, first+1)
-			r.failed(t, protocol.NewError(protocol.CodeInternal, ""))
-		})
-	}
-}
-
-func TestAnAnswerThatMakesNoSenseIsAnError(t *testing.T) {
-	frame := protocol.EncodeRecord(protocol.Record{})
-	internal, corrupt := protocol.CodeInternal, protocol.CodeCorrupt
-	for name, test := range map[string]struct {
-		code  protocol.Code
-		alter func(*nats.Msg)
-	}{
-		"no frame":    {corrupt, func(m *nats.Msg) { m.Data = []byte("x") }},
-		"cut off":     {corrupt, func(m *nats.Msg) { m.Data = m.Data[:len(m.Data)-1] }},
-		"count":       {corrupt, func(m *nats.Msg) { m.Header.Set(protocol.HeaderRecords, "2") }},
-		"no count":    {internal, func(m *nats.Msg) { m.Header.Del(protocol.HeaderRecords) }},
-		"no records":  {internal, func(m *nats.Msg) { m.Header.Set(protocol.HeaderRecords, "0") }},
-		"bad offset":  {internal, func(m *nats.Msg) { m.Header.Set(protocol.HeaderOffset, "-1") }},
-		"bad time":    {internal, func(m *nats.Msg) { m.Header.Set(protocol.HeaderTime, "now") }},
-		"one record":  {internal, func(m *nats.Msg) { m.Header.Del(protocol.HeaderContentType) }},
-		"no status":   {internal, func(m *nats.Msg) { m.Header = nil }},
-		"odd status":  {internal, func(m *nats.Msg) { m.Header = nats.Header{protocol.HeaderStatus: {"418"}} }},
-		"huge offset": {internal, func(m *nats.Msg) { m.Header.Set(protocol.HeaderOffset, "9223372036854775807") }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c, f := setup(t, 1)
-			f.open(0)
-			r := read(t, c.Consumer(f.options()).Records(bounded(t)))
-			m := &nats.Msg{Subject: next(t, f.fetches).Reply, Data: slices.Clone(frame), Header: nats.Header{
-				protocol.HeaderContentType: {protocol.ContentTypeBatch}, protocol.HeaderOffset: {"0"},
-				protocol.HeaderRecords: {"1"}, protocol.HeaderTime: {moment.Format(time.RFC3339Nano)},
-			}}
-			test.alter(m)
-			f.publish(m)
-			r.failed(t, protocol.NewError(test.code, ""))
-		})
-	}
-}
-
-func TestAFetchEndsAfterMaxRecords(t *testing.T) {
-	c, f := setup(t, 1)
-	f.open(0)
-	o := f.options()
-	o.MaxRecords, o.Follow = 3, true
-	r := read(t, c.Consumer(o).Records(bounded(t)))
-	m := next(t, f.fetches)
-	f.send(m, 0, 1)
-	f.failFetch(m, protocol.NewError(protocol.CodeUnavailable, ""))
-	m = next(t, f.fetches)
-	wantOffset(t, m, 2)
-	if left := request(t, m).MaxRecords; left != 1 {
-		t.Errorf("%d records more were asked for", left)
-	}
-	f.send(m, 2, 9)
+	wantOffset(t, m, 3)
 	r.want(t, 0, 2)
+	for ended := false; !ended; {
+		if *request(t, m).Offset == 3 {
+			f.send(m, 2, 4) // a batch that starts before the wanted offset
+		} else {
+			wantOffset(t, m, 5)
+		}
+		f.status(m, protocol.StatusEnd, 5)
+		select {
+		case m = <-f.fetches: // the answer, or half of it, was late
+		case err := <-r.err:
+			r.err <- err
+			ended = true
+		case <-time.After(patience):
+			t.Fatal("nothing was received")
+		}
+	}
+	r.want(t, 3, 4)
 	r.ended(t)
 }
 
-func TestBreakingOffLeavesNothingBehind(t *testing.T) {
+func TestHeartbeatsAreAnswered(t *testing.T) {
 	c, f := setup(t, 1)
 	f.open(0)
-	sent := make(chan struct{})
-	go func() {
-		defer close(sent)
-		m := <-f.fetches
-		for offset := range int64(1000) {
-			f.send(m, offset, offset)
-		}
-	}()
-	for r, err := range c.Consumer(f.options()).Records(bounded(t)) {
-		if err != nil || r.Offset != 0 {
-			t.Fatalf("%+v: %v", r, err)
-		}
-		break
-	}
-	next(t, sent)
-	if got := string(next(t, f.credits).Data); got != protocol.CancelFetch {
-		t.Errorf("the frontend was told %q, want %q", got, protocol.CancelFetch)
-	}
-}
-
-func TestFollowingEndsWithItsContext(t *testing.T) {
-	c, f := setup(t, 1)
-	f.open(0)
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	o := f.options()
-	o.Follow = true
-	r := read(t, c.Consumer(o).Records(ctx))
+	o.Silence = time.Hour
+	r := read(t, c.Consumer(o).Records(bounded(t)))
 	m := next(t, f.fetches)
-	if !request(t, m).Follow {
-		t.Error("the request does not follow")
+	for range 100 {
+		f.status(m, protocol.StatusHeartbeat, 0)
+		next(t, f.credits)
 	}
-	f.send(m, 0, 4)
-	r.want(t, 0, 4)
-	cancel()
-	r.failed(t, context.Canceled)
+	f.status(m, protocol.StatusEnd, 0)
+	r.ended(t)
+	if len(f.fetches) > 0 {
+		t.Error("requested again")
+	}
 }
 
-func TestClosingTheClientEndsAFetch(t *testing.T) {
+func TestRetriesTemporaryError(t *testing.T) {
 	c, f := setup(t, 1)
 	f.open(0)
 	r := read(t, c.Consumer(f.options()).Records(bounded(t)))
-	next(t, f.fetches)
-	c.Close()
-	r.failed(t, client.ErrClosed)
+	f.failFetch(next(t, f.fetches), protocol.NewError(protocol.CodeTooManyFetches, ""))
+	m := next(t, f.fetches)
+	if request(t, m).From != protocol.FromEarliest {
+		t.Errorf("requested %s", m.Data)
+	}
+	f.send(m, 0, 0)
+	f.failFetch(m, protocol.NewError(protocol.CodeCreditTimeout, ""))
+	m = next(t, f.fetches)
+	wantOffset(t, m, 1)
+	f.status(m, protocol.StatusEnd, 1)
+	r.want(t, 0, 0)
+	r.ended(t)
+}
+
+func TestPersistentErrorIsReturned(t *testing.T) {
+	c, f := setup(t, 1)
+	f.open(0)
+	o := f.options()
+	o.Retries = 1
+	r := read(t, c.Consumer(o).Records(bounded(t)))
+	for range 2 {
+		f.failFetch(next(t, f.fetches), protocol.NewError(protocol.CodeUnavailable, "no leader"))
+	}
+	want := protocol.NewError(protocol.CodeUnavailable, "no leader")
+	if text := r.failed(t, want); !strings.HasSuffix(text, ": "+want.Error()) {
+		t.Errorf("error %s", text)
+	}
+}
+
+func TestFatalErrorIsReturnedAtOnce(t *testing.T) {
+	c, f := setup(t, 1)
+	f.open(0)
+	r := read(t, c.Consumer(f.options()).Records(bounded(t)))
+	f.failFetch(next(t, f.fetches), protocol.NewError(protocol.CodeOffsetOutOfRange, "offset 9, end 3"))
+	want := protocol.NewError(protocol.CodeOffsetOutOfRange, "offset 9, end 3")
+	if text := r.failed(t, want); !strings.HasSuffix(text, ": "+want.Error()) {
+		t.Errorf("error %s", text)
+	}
+}
+
+func TestFollowSurvivesErrors(t *testing.T) {
+	c, f := setup(t, 1)
+	f.open(0)
+	o := f.options()
+	o.Follow, o.Retries, o.MaxRecords = true, 1, 1
+	r := read(t, c.Consumer(o).Records(bounded(t)))
+	for range 3 {
+		f.failFetch(next(t, f.fetches), protocol.NewError(protocol.CodeUnavailable, ""))
+	}
+	f.status(next(t, f.fetches), protocol.StatusEnd, -1) // a fetch with Follow has no end
+	f.send(next(t, f.fetches), 0, 0)
+	r.want(t, 0, 0)
+	r.ended(t)
+}
+
+func TestFetchFromLatestResumesAtItsStart(t *testing.T) {
+	c, f := setup(t, 1)
+	f.open(0)
+	o := f.options()
+	o.From, o.Follow, o.MaxRecords = protocol.FromLatest, true, 1
+	r := read(t, c.Consumer(o).Records(bounded(t)))
+	m := next(t, f.fetches)
+	f.status(m, protocol.StatusHeartbeat, 42)
+	f.failFetch(m, protocol.NewError(protocol.CodeUnavailable, ""))
+	m = next(t, f.fetches)
+	wantOffset(t, m, 42)
+	f.send(m, 42, 42)
+	r.want(t, 42, 42)
+	r.ended(t)
+}
+
+func TestRequestsLostBatchesAgain(t *testing.T) {
+	c, f := setup(t, 1)
+	f.open(0)
+	o := f.options()
+	r := read(t, c.Consumer(o).Records(bounded(t)))
+	m := next(t, f.fetches)
+	f.send(m, 0, 0)
+	r.want(t, 0, 0)
+
+	connected := make(chan struct{}, 8)
+	c.Conn().SetReconnectHandler(func(*nats.Conn) { connected <- struct{}{} })
+	if err := c.Conn().ForceReconnect(); err != nil {
+		t.Fatal(err)
+	}
+	next(t, connected)
+	if err := c.Conn().Flush(); err != nil {
+		t.Fatal(err)
+	}
+	f.send(m, 2, 2) // as if 1 had been sent while the client was disconnected
+	m = next(t, f.fetches)
+	wantOffset(t, m, 1)
+	f.send(m, 1, 2)
+	f.status(m, protocol.StatusEnd, 3)
+	r.want(t, 1, 2)
+	r.ended(t)
+}
+
+func TestFetchWaitsForFrontend(t *testing.T) {
+	c, f := setup(t, 1)
+	o := f.options()
+	o.Retries = math.MaxInt
+	r := read(t, c.Consumer(o).Records(bounded(t)))
+	select {
+	case err := <-r.err:
+		t.Fatal(err)
+	case <-soon(t).Done():
+	}
+	f.open(0)
+	f.status(next(t, f.fetches), protocol.StatusEnd, 0)
+	r.ended(t)
+}
+
+func TestUnservedFetchFails(t *testing.T) {
+	c, f := setup(t, 1)
+	o := f.options()
+	o.Retries, o.Follow = 1, true
+	read(t, c.Consumer(o).Records(bounded(t))).failed(t, nats.ErrNoResponders)
+
+	unknown := protocol.NewError(protocol.CodeUnknownTopic, "")
+	o = f.options()
+	o.Partition = new(int32(1))
+	read(t, c.Consumer(o).Records(bounded(t))).failed(t, unknown)
+	o.Topic = "nothing"
+	read(t, c.Consumer(o).Records(bounded(t))).failed(t, unknown)
 }

@@ -8,7 +8,7 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// FuzzAnswers reads what a server may answer: to a batch, and to a fetch.
+// FuzzAnswers decodes answers to batches and to fetches.
 func FuzzAnswers(f *testing.F) {
 	ack := protocol.AppendProduceAck(nil, protocol.ProduceAck{Stream: "LANEWAY-a-0", Sequence: 8, Topic: "a", Offset: 7, Records: 1, Ticket: 3, Epoch: 2})
 	failure := protocol.EncodeErrorResponse(protocol.NewError(protocol.CodeOverloaded, "detail"))
@@ -28,10 +28,10 @@ func FuzzAnswers(f *testing.F) {
 			t.Fatalf("a batch of %d records at offset %d", b.count, b.offset)
 		}
 		if err := readError(m); err.Code == protocol.CodeOK || err.Error() == "" {
-			t.Fatalf("a status became %+v", err)
+			t.Fatalf("a status was decoded as %+v", err)
 		}
 		if ack, err := readAck(data, 1); err == nil && (ack.Error != nil || ack.Offset < 0) {
-			t.Fatalf("%+v is taken for an acknowledgement", ack)
+			t.Fatalf("%+v is accepted as an acknowledgement", ack)
 		}
 	})
 }

@@ -2,27 +2,112 @@ package client
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"laneway.dev/pkg/protocol"
 )
 
 const (
-	// lookupPause is the least time between two questions of a producer after its topic.
+	// startTimeout bounds how long a producer or a consumer tries to start if its
+	// context has no deadline. attemptTimeout bounds each request of it.
+	startTimeout   = 10 * time.Second
+	attemptTimeout = 5 * time.Second
+
+	// retryPause is the first pause before a request is sent again. Each further
+	// pause is twice as long, up to retryPauseMax.
+	retryPause    = 50 * time.Millisecond
+	retryPauseMax = 2 * time.Second
+)
+
+// find returns a topic. It waits for a frontend to answer, as insist does.
+func (c *Client) find(ctx context.Context, name string) (topic protocol.Topic, err error) {
+	err = c.insist(ctx, func(ctx context.Context) error {
+		topic, _, err = c.Admin().TopicInfo(ctx, name)
+		return err
+	})
+	return topic, err
+}
+
+// insist repeats a request until it succeeds, fails with an error that repeating
+// does not help, or the time is over. Programs and Laneway are often started
+// together, so a client must not fail because it is a second too early.
+//
+// If the end of the context interrupts an attempt, the attempt says nothing about
+// the cause. The error is then that of the attempt before it.
+func (c *Client) insist(ctx context.Context, request func(context.Context) error) error {
+	bounded, cancel := within(ctx, startTimeout)
+	defer cancel()
+	var before error
+	for pause := retryPause; ; pause = min(2*pause, retryPauseMax) {
+		attempt, cancel := context.WithTimeout(bounded, attemptTimeout)
+		err := request(attempt)
+		cancel()
+		if over := bounded.Err(); over != nil && before != nil && errors.Is(err, over) {
+			return outOfTime(ctx, before)
+		}
+		if err == nil || !temporary(err) {
+			return err
+		}
+		before = err
+		// Half of the pause is random, so that clients do not retry at the same time.
+		timer := time.NewTimer(pause/2 + rand.N(pause/2))
+		select {
+		case <-timer.C:
+		case <-bounded.Done():
+			timer.Stop()
+			return outOfTime(ctx, err)
+		case <-c.closed:
+			timer.Stop()
+			return ErrClosed
+		}
+	}
+}
+
+// outOfTime returns the error of a start whose last attempt failed with err. It
+// names the end of the caller's context, but not that of startTimeout, which the
+// caller does not know.
+func outOfTime(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", ctx.Err(), err)
+	}
+	return err
+}
+
+// temporary reports whether a request that failed with err may succeed later.
+func temporary(err error) bool {
+	if known, ok := errors.AsType[*protocol.Error](err); ok {
+		return known.Retryable()
+	}
+	return unsent(err) || errors.Is(err, nats.ErrNoResponders) || errors.Is(err, context.DeadlineExceeded)
+}
+
+const (
+	// lookupPause is the shortest time between two lookups of a producer's topic.
 	lookupPause   = 2 * time.Second
 	lookupTimeout = 5 * time.Second
 )
 
-// lookup asks whether the topic of a producer is still there, beside the sender
-// and one question at a time. It belongs to the sender's goroutine.
+// lookup finds out whether the topic of a producer still exists. A producer whose
+// batches have no receiver cannot see the difference between a frontend that is
+// restarting and a topic that was deleted: only the second one is final. A topic
+// that was created again under the same name has another id, and its partitions
+// know nothing of the producer.
+//
+// A lookup runs in a goroutine of its own, one at a time. All else belongs to the
+// sender's goroutine.
 type lookup struct {
 	client  *Client
 	topic   protocol.Topic
-	target  int // for which it was asked
+	target  int // of the batch without a receiver
 	asked   time.Time
 	pending bool
-	answers chan *protocol.Error // nil is that nothing is known against it
+	answers chan *protocol.Error // nil: the topic exists, or its state is not known
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
@@ -31,7 +116,7 @@ func newLookup(c *Client, topic protocol.Topic) *lookup {
 	return &lookup{client: c, topic: topic, answers: make(chan *protocol.Error, 1), stop: func() {}}
 }
 
-// ask asks, unless it is asked already or was a short time ago.
+// ask starts a lookup, unless one is running or the last one was a short time ago.
 func (l *lookup) ask(now time.Time, target int) {
 	if l.pending || !l.asked.IsZero() && now.Sub(l.asked) < lookupPause {
 		return
@@ -45,10 +130,10 @@ func (l *lookup) ask(now time.Time, target int) {
 	})
 }
 
-// answered is to be called with each answer taken.
+// answered must be called for each answer that was received.
 func (l *lookup) answered() { l.pending = false }
 
-// gone returns an error if the topic is not there any more.
+// gone returns an error if the topic is known to exist no more.
 func (l *lookup) gone(ctx context.Context) *protocol.Error {
 	topic, _, err := l.client.Admin().TopicInfo(ctx, l.topic.Name)
 	switch {
@@ -60,7 +145,7 @@ func (l *lookup) gone(ctx context.Context) *protocol.Error {
 	return nil
 }
 
-// end ends the question, if there is one; then no goroutine is left.
+// end stops a running lookup and waits for its goroutine.
 func (l *lookup) end() {
 	l.stop()
 	l.running.Wait()

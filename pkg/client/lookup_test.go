@@ -1,16 +1,61 @@
 package client_test
 
 import (
+	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"laneway.dev/pkg/client"
 	"laneway.dev/pkg/protocol"
 )
 
-func TestAProducerEndsWhenItsTopicIsGone(t *testing.T) {
+func TestStartRetriesTemporaryErrors(t *testing.T) {
+	c, f := setup(t, 1)
+	var asked atomic.Int32
+	f.answerInit(func(protocol.ProducerInitRequest) protocol.ProducerInitResponse {
+		if asked.Add(1) < 3 {
+			return protocol.ProducerInitResponse{Error: protocol.NewError(protocol.CodeUnavailable, "")}
+		}
+		return protocol.ProducerInitResponse{ProducerID: producerID, ProducerEpoch: producerEpoch}
+	})
+	produce(t, c, f, client.ProducerOptions{})
+	if asked.Load() != 3 {
+		t.Errorf("%d requests", asked.Load())
+	}
+}
+
+func TestStartWithoutLanewayNamesCause(t *testing.T) {
+	c, err := client.Connect(server.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = startInVain(t, c, "orders", nats.ErrNoResponders) // startInVain checks the error
+}
+
+// startInVain starts a producer that cannot start, and returns the error. The timeout
+// grows until it is long enough for the error to name the cause.
+func startInVain(t *testing.T, c *client.Client, topic string, why error) error {
+	t.Helper()
+	for limit := 200 * time.Millisecond; ; limit *= 2 {
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
+		_, err := c.Producer(ctx, topic, client.ProducerOptions{})
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) || limit > patience {
+			t.Fatalf("error %v", err)
+		}
+		if errors.Is(err, why) {
+			return err
+		}
+	}
+}
+
+func TestProducerEndsWhenTopicIsDeleted(t *testing.T) {
 	for says, answer := range map[string]func(topic protocol.Topic) protocol.TopicResponse{
 		" was deleted": func(topic protocol.Topic) protocol.TopicResponse {
 			return protocol.TopicResponse{Error: protocol.NewError(protocol.CodeUnknownTopic, topic.Name)}
@@ -42,8 +87,8 @@ func TestAProducerEndsWhenItsTopicIsGone(t *testing.T) {
 	}
 }
 
-func TestWhileATopicIsThereItIsNotAskedForAgainAndAgain(t *testing.T) {
-	const pause = 2 * time.Second // the least time between two questions
+func TestLookupsAreRateLimited(t *testing.T) {
+	const pause = 2 * time.Second // the shortest time between two lookups
 	c, f := setup(t, 1)
 	asked, retries := make(chan struct{}, 4096), make(chan struct{}, 4096)
 	p := produce(t, c, f, client.ProducerOptions{OnRetry: func(int32, *protocol.Error) { retries <- struct{}{} }})
@@ -51,31 +96,31 @@ func TestWhileATopicIsThereItIsNotAskedForAgainAndAgain(t *testing.T) {
 		asked <- struct{}{}
 		return protocol.TopicResponse{Topic: &f.topic}
 	})
-	begun := time.Now()
+	begin := time.Now()
 	publish(t, p, "a")
 	next(t, asked)
 	for range 5 {
 		next(t, retries)
 	}
 	more := len(asked)
-	if took := time.Since(begun); more > int(took/pause) {
-		t.Errorf("asked %d times in %s", 1+more, took)
+	if took := time.Since(begin); more > int(took/pause) {
+		t.Errorf("%d requests in %s", 1+more, took)
 	}
 }
 
-func TestWhileNobodyServesATopicThatIsThereItsProducersFailAfterTheDeliveryTimeout(t *testing.T) {
+func TestUnservedProducerFailsAfterDeliveryTimeout(t *testing.T) {
 	c, f := setup(t, 1)
 	failed := betweenAttempts(t, func() error {
 		p := produce(t, c, f, client.ProducerOptions{DeliveryTimeout: 50 * time.Millisecond})
 		publish(t, p, "a")
 		return p.Flush(bounded(t))
 	})
-	if failed.Err.Code != protocol.CodeUnavailable || !strings.Contains(failed.Err.Detail, "nobody serves ") {
+	if failed.Err.Code != protocol.CodeUnavailable || !strings.Contains(failed.Err.Detail, "no service answers on ") {
 		t.Errorf("%+v", failed)
 	}
 }
 
-func TestAProducerIsClosedWhileItsTopicIsAskedFor(t *testing.T) {
+func TestCloseDuringLookup(t *testing.T) {
 	c, f := setup(t, 1)
 	p := produce(t, c, f, client.ProducerOptions{})
 	asked, answer := make(chan struct{}, 9), make(chan struct{})

@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"strconv"
-	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
 
@@ -20,8 +20,8 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// patience bounds every wait of a test for something that should come at once. On a
-// busy machine that is later: it decides nothing but how long a test hangs.
+// patience bounds every wait for something that should happen at once. It only decides
+// how long a failing test hangs, so it is long enough for a busy machine.
 const patience = time.Minute
 
 var server *embedded.Server
@@ -52,82 +52,6 @@ func run(m *testing.M) int {
 	return code
 }
 
-// respond answers a request. When a test is over there may be nobody to answer.
-func respond(m *nats.Msg, data []byte) { _ = m.Respond(data) }
-
-// frontend plays Laneway's frontend for one topic, as the test scripts it.
-type frontend struct {
-	t        testing.TB
-	conn     *nats.Conn
-	topic    protocol.Topic
-	identify atomic.Pointer[func(protocol.ProducerInitRequest) protocol.ProducerInitResponse]
-	info     atomic.Pointer[func() protocol.TopicResponse] // nil is the topic
-	asked    atomic.Int32                                  // for the topic
-	produced chan *nats.Msg
-	fetches  chan *nats.Msg
-	credits  chan *nats.Msg
-}
-
-// setup returns a client and a frontend that answers only to topic info and, as
-// identify says, to init. At the
-// end of the test both are closed, and no goroutine may be left of them.
-func setup(t testing.TB, partitions int) (*client.Client, *frontend) {
-	t.Helper()
-	before := goleak.IgnoreCurrent()
-	t.Cleanup(func() { goleak.VerifyNone(t, before) })
-	name := strings.NewReplacer("/", "-", "#", "-").Replace(t.Name())
-	f := &frontend{
-		t: t, conn: connect(t),
-		topic: protocol.Topic{
-			TopicConfig: protocol.TopicConfig{Name: name, Partitions: partitions, MaxRecordBytes: 1 << 20}, ID: 7,
-		},
-		produced: make(chan *nats.Msg, 4096), fetches: make(chan *nats.Msg, 64), credits: make(chan *nats.Msg, 4096),
-	}
-	f.subscribe(protocol.TopicAPI+"info", func(m *nats.Msg) {
-		var r protocol.TopicRequest
-		if err := json.Unmarshal(m.Data, &r); err != nil || r.Name != name {
-			respond(m, protocol.EncodeErrorResponse(protocol.Errorf(protocol.CodeUnknownTopic, "%q", r.Name)))
-			return
-		}
-		response := protocol.TopicResponse{Topic: &f.topic}
-		if f.asked.Add(1); f.info.Load() != nil {
-			response = (*f.info.Load())()
-		}
-		data, _ := json.Marshal(response)
-		respond(m, data)
-	})
-	f.answerInit(func(protocol.ProducerInitRequest) protocol.ProducerInitResponse {
-		return protocol.ProducerInitResponse{ProducerID: producerID, ProducerEpoch: producerEpoch}
-	})
-	f.subscribe(protocol.ProducerAPI+"init", func(m *nats.Msg) {
-		var r protocol.ProducerInitRequest
-		_ = json.Unmarshal(m.Data, &r)
-		data, _ := json.Marshal((*f.identify.Load())(r))
-		respond(m, data)
-	})
-	f.subscribe(creditPrefix(name)+">", func(m *nats.Msg) { f.credits <- m })
-	c, err := client.Connect(server.ClientURL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	return c, f
-}
-
-// What init answers unless a test says otherwise.
-const (
-	producerID    = 42
-	producerEpoch = 3
-)
-
-func (f *frontend) answerInfo(answer func() protocol.TopicResponse) { f.info.Store(&answer) }
-
-func (f *frontend) answerInit(answer func(protocol.ProducerInitRequest) protocol.ProducerInitResponse) {
-	f.identify.Store(&answer)
-}
-
-func creditPrefix(topic string) string { return protocol.CreditPrefix + topic + "." }
-
 func connect(t testing.TB) *nats.Conn {
 	t.Helper()
 	conn, err := nats.Connect(server.ClientURL())
@@ -138,79 +62,14 @@ func connect(t testing.TB) *nats.Conn {
 	return conn
 }
 
-// subscribe returns what ends the subscription; when both return, the server knows.
-func (f *frontend) subscribe(subject string, handle nats.MsgHandler) (leave func()) {
-	f.t.Helper()
-	sub, err := f.conn.Subscribe(subject, handle)
-	if err == nil {
-		err = f.conn.Flush()
-	}
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	leave = func() {
-		sub.Unsubscribe()
-		f.conn.Flush()
-	}
-	f.t.Cleanup(leave)
-	return leave
-}
-
-// receive hands the requests of a partition's producers to the test.
-func (f *frontend) receive(partition int) (leave func()) {
-	return f.subscribe(f.topic.Partition(partition).ProduceSubject(), func(m *nats.Msg) { f.produced <- m })
-}
-
-// ackAll acks every batch of a partition at once.
-func (f *frontend) ackAll(partition int) { f.ackFrom(partition, func(*nats.Msg) bool { return true }) }
-
-// ackFrom acks the batches of a partition from the one on that is the first, and
-// like Laneway none that overtakes it.
-func (f *frontend) ackFrom(partition int, isFirst func(*nats.Msg) bool) {
-	var offset int64
-	f.subscribe(f.topic.Partition(partition).ProduceSubject(), func(m *nats.Msg) {
-		if offset == 0 && !isFirst(m) {
-			f.refuse(m, protocol.NewError(protocol.CodeOutOfOrderSequence, ""))
-			return
-		}
-		offset += f.ack(m, offset)
-		select {
-		case f.produced <- m:
-		default:
-		}
-	})
-}
-
-// ack answers a request with success and returns the number of its records.
-func (f *frontend) ack(m *nats.Msg, offset int64) int64 { return f.accept(m, offset, false) }
-
-func (f *frontend) accept(m *nats.Msg, offset int64, duplicate bool) int64 {
-	n, err := protocol.CheckFrame(m.Data, 1<<22)
-	if err != nil {
-		f.t.Errorf("a request is no batch frame: %v", err)
-	}
-	partition, _ := strconv.Atoi(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:])
-	respond(m, protocol.AppendProduceAck(nil, protocol.ProduceAck{
-		Stream: "S", Sequence: uint64(offset) + 1, Duplicate: duplicate, Topic: f.topic.Name, Partition: int32(partition), Offset: offset, Records: n, Ticket: 3, Epoch: 5,
-	}))
-	return int64(n)
-}
-
-func (f *frontend) refuse(m *nats.Msg, err error) { respond(m, protocol.EncodeErrorResponse(err)) }
-
-// open hands the fetch requests for a partition to the test.
-func (f *frontend) open(partition int) {
-	f.subscribe(f.topic.Partition(partition).FetchSubject(), func(m *nats.Msg) { f.fetches <- m })
-}
-
-// next returns what comes next on a channel.
+// next receives from a channel.
 func next[T any](t testing.TB, from <-chan T) T {
 	t.Helper()
 	select {
 	case v := <-from:
 		return v
 	case <-time.After(patience):
-		t.Fatal("nothing came")
+		t.Fatal("nothing was received")
 		panic("unreachable")
 	}
 }
@@ -239,3 +98,149 @@ func values(t testing.TB, frame []byte) []string {
 	}
 	return all
 }
+
+// single is a BatchBytes that gives every record its own batch.
+const single = 1
+
+// produce starts a producer. Its attempts time out only if the test sets a timeout.
+func produce(t testing.TB, c *client.Client, f *frontend, o client.ProducerOptions) *client.Producer {
+	t.Helper()
+	if o.AttemptTimeout == 0 {
+		o.AttemptTimeout = time.Hour
+	}
+	p, err := c.Producer(bounded(t), f.topic.Name, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ended, cancel := context.WithCancel(context.Background())
+		cancel()
+		p.Close(ended)
+	})
+	return p
+}
+
+// publish publishes values and returns the future of the last one.
+func publish(t testing.TB, p *client.Producer, values ...string) (last client.Future) {
+	t.Helper()
+	for _, v := range values {
+		future, err := p.Publish(bounded(t), client.ProducerRecord{Value: []byte(v)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = future
+	}
+	return last
+}
+
+// background makes a call in a goroutine, and returns a channel with its error.
+func background(call func() error) <-chan error {
+	result := make(chan error, 1)
+	go func() { result <- call() }()
+	return result
+}
+
+// soon returns a context for a call that must block: it ends after a short time.
+func soon(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Millisecond)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func number(t testing.TB, m *nats.Msg, header string) int {
+	t.Helper()
+	n, err := strconv.Atoi(m.Header.Get(header))
+	if err != nil {
+		t.Fatalf("header %s: %v in %v", header, err, m.Header)
+	}
+	return n
+}
+
+// sent checks the headers and the records of a batch.
+func sent(t testing.TB, m *nats.Msg, sequence, firstUnacked int, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, values(t, m.Data)); diff != "" {
+		t.Errorf("records (-want +got):\n%s", diff)
+	}
+	got := []int{
+		number(t, m, protocol.HeaderProducerID), number(t, m, protocol.HeaderProducerEpoch),
+		number(t, m, protocol.HeaderSequence), number(t, m, protocol.HeaderFirstUnacked),
+	}
+	if diff := cmp.Diff([]int{producerID, producerEpoch, sequence, firstUnacked}, got); diff != "" {
+		t.Errorf("id, epoch, sequence and first unacked (-want +got):\n%s", diff)
+	}
+}
+
+// request decodes a fetch request.
+func request(t testing.TB, m *nats.Msg) protocol.FetchRequest {
+	t.Helper()
+	var r protocol.FetchRequest
+	if err := json.Unmarshal(m.Data, &r); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// wantOffset checks where a request starts.
+func wantOffset(t testing.TB, m *nats.Msg, want int64) {
+	t.Helper()
+	if r := request(t, m); r.Offset == nil || *r.Offset != want || r.From != "" || r.Time != nil {
+		t.Fatalf("requested %s, want offset %d", m.Data, want)
+	}
+}
+
+// reading is an iteration in its own goroutine.
+type reading struct {
+	offsets chan int64
+	err     chan error // how it ended; nil means success
+}
+
+func read(t testing.TB, records iter.Seq2[client.Record, error]) reading {
+	r := reading{make(chan int64, 4096), make(chan error, 1)}
+	go func() {
+		for record, err := range records {
+			if err != nil {
+				r.err <- err
+				return
+			}
+			if string(record.Value) != value(record.Offset) {
+				t.Errorf("offset %d has %q", record.Offset, record.Value)
+			}
+			r.offsets <- record.Offset
+		}
+		r.err <- nil
+	}()
+	return r
+}
+
+// want checks the next offsets.
+func (r reading) want(t testing.TB, first, last int64) {
+	t.Helper()
+	for want := first; want <= last; want++ {
+		if got := next(t, r.offsets); got != want {
+			t.Fatalf("got offset %d, want %d", got, want)
+		}
+	}
+}
+
+func (r reading) ended(t testing.TB) {
+	t.Helper()
+	if err := next(t, r.err); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.offsets) > 0 {
+		t.Fatalf("got %d records more", len(r.offsets))
+	}
+}
+
+// failed checks the error that ended the reading and returns its text.
+func (r reading) failed(t testing.TB, want error) string {
+	t.Helper()
+	err := next(t, r.err)
+	if !errors.Is(err, want) {
+		t.Fatalf("error %v, want %v", err, want)
+	}
+	return err.Error()
+}
+
+func at(offset int64) *int64 { return &offset }

@@ -10,56 +10,65 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// ProducerOptions configure a producer. The zero value is good.
+// ProducerOptions configure a producer. The zero value is a good default.
 type ProducerOptions struct {
-	// Name makes the producer the next instance of the one of this name: it fences
-	// the instance before, and goes on where the log ends, see
-	// Producer.NextSequence. Without a name the producer is a new one.
+	// Name makes the producer the next instance of the producer of this name. It
+	// fences the earlier instance, and continues where the log ends (see
+	// Producer.NextSequence). Without a name, the producer is a new one.
 	Name string
-	// Partition is where all records go; nil is where their keys say, and without
-	// keys to all partitions in turn, a batch each. Records keep their order within
-	// a partition only.
+	// Partition is the partition to which all records go. If it is nil, keys choose
+	// the partition, and records without a key go to all partitions in turn, one
+	// batch each. Records keep their order within a partition only.
 	Partition *int32
 
-	// BatchBytes bounds a batch frame; default 256 KiB. A record that needs more
-	// goes alone.
+	// BatchBytes bounds the size of a batch frame; the default is 256 KiB. A larger
+	// record gets a batch of its own.
 	BatchBytes int
-	// BatchRecords bounds the records of a batch; default 10,000.
+	// BatchRecords bounds the records of a batch; the default is 10,000.
 	BatchRecords int
-	// Linger is how long a record waits at least for others before its batch is
-	// sent, unless it is full. With 0, the default, a batch is sent as soon as there
-	// is room in flight; while there is none, records gather by themselves.
+	// Linger is how long a batch that is not full waits for more records before it
+	// is sent. With 0, the default, a batch is sent as soon as fewer than MaxInFlight
+	// batches are in flight. Records that are published until then share a batch, so
+	// batches grow by themselves under load.
 	Linger time.Duration
-	// MaxInFlight bounds the batches of a partition that are sent and not acked.
-	// Default and most is delivery.Span, 5: a partition recognises no more.
+	// MaxInFlight bounds the batches of a partition that are sent and not
+	// acknowledged. The default, and the highest possible value, is delivery.Span,
+	// which is 5: a partition recognises no more batches than that when they are
+	// sent again.
 	MaxInFlight int
-	// BufferBytes bounds the records that are taken and not acked; default 32 MiB.
-	// Publish waits when it is reached.
+	// BufferBytes bounds the memory of the records that are not acknowledged; the
+	// default is 32 MiB. When it is reached, Publish waits.
 	BufferBytes int
 
-	// AttemptTimeout is how long to wait for the answer to a batch before it is sent
-	// again; default 5 s. It grows up to 35 s while answers are slow.
+	// AttemptTimeout is how long a batch waits for its answer before it is sent
+	// again; the default is 5 s. It grows up to 35 s while answers are slow.
 	AttemptTimeout time.Duration
-	// DeliveryTimeout bounds how long a batch may take to its ack, over all attempts,
-	// and whether there is a connection or not; default 2 min. Then the producer
-	// fails. It counts from the batch's turn, when it is full or has lingered and
-	// fewer than MaxInFlight batches before it, on its partition, have no ack. It
-	// must be shorter than the topic's producer-expiry.
+	// DeliveryTimeout bounds the time that a batch takes until it is acknowledged,
+	// over all attempts, with or without a connection; the default is 2 minutes.
+	// When it is exceeded, the producer fails.
+	//
+	// The time starts when it is the batch's turn: it is full or has lingered, and
+	// fewer than MaxInFlight batches of its partition are before it. The timeout MUST
+	// be shorter than the topic's producer-expiry. Otherwise a partition could forget
+	// the producer between two attempts, and accept the batch twice.
 	DeliveryTimeout time.Duration
 
-	// TracerProvider makes the send span of each batch, from its first sending to
-	// its ack: a child of the span in the context of its first Publish. nil makes none.
+	// TracerProvider creates a span for each batch, from its first attempt to its
+	// acknowledgement. The span is a child of the span in the context of the Publish
+	// that started the batch. If it is nil, there are no spans.
 	TracerProvider trace.TracerProvider
-	// OnRetry is called when batches of a partition are going to be sent again, with
-	// what the first of them failed with: the producer does not fail by it, but waits.
-	// It must not wait for the producer.
+	// OnRetry is called when batches of a partition are going to be sent again. err
+	// is what the first of them failed with. The producer has not failed. OnRetry
+	// runs in the producer's goroutine: it MUST NOT block, and MUST NOT wait for the
+	// producer.
 	OnRetry func(partition int32, err *protocol.Error)
-	// OnAck is called for each batch that is in the log, in the order of sending
-	// within a partition. It must not wait for the producer.
+	// OnAck is called for each acknowledged batch, within a partition in the order
+	// of sending, after the futures of the batch are done. The rules of OnRetry
+	// apply.
 	OnAck func(BatchAck)
 }
 
-// complete fills in defaults.
+// complete returns the options with defaults.
 func (o ProducerOptions) complete() ProducerOptions {
 	orDefault(&o.BatchBytes, 256<<10)
 	orDefault(&o.BatchRecords, 10_000)
@@ -82,10 +91,11 @@ func orDefault[T int | int64 | time.Duration](value *T, standard T) {
 	}
 }
 
-// window returns the settings of the window of a partition.
-func (o ProducerOptions) window(first int32, random func() float64) delivery.Settings {
+// window returns the settings of a partition's window. next is the producer
+// sequence of the first record that is sent there.
+func (o ProducerOptions) window(next int32, random func() float64) delivery.Settings {
 	return delivery.Settings{
-		First: first, Batches: o.MaxInFlight, Random: random,
+		First: next, Batches: o.MaxInFlight, Random: random,
 		MinAttemptTimeout: max(0, o.AttemptTimeout), DeliveryTimeout: max(0, o.DeliveryTimeout),
 	}
 }
@@ -108,4 +118,58 @@ func (o ProducerOptions) targets(topic protocol.Topic) ([]protocol.Partition, er
 
 func noPartition(topic protocol.Topic, n int32) error {
 	return protocol.Errorf(protocol.CodeUnknownTopic, "%s has the partitions 0 to %d, not %d", topic.Name, topic.Partitions-1, n)
+}
+
+// ConsumerOptions say what to read. Topic is required.
+type ConsumerOptions struct {
+	Topic string
+	// Partition is the partition to read. If it is nil, all are read.
+	Partition *int32
+
+	// From, Offset and Time say where to start; at most one may be set. Without any,
+	// reading starts at the earliest record. They apply to each partition that is
+	// read.
+
+	From   string     // protocol.FromEarliest or protocol.FromLatest
+	Offset *int64     // the offset of the first record
+	Time   *time.Time // start at the first record committed at or after this time
+
+	// Follow makes the consumer wait for more records at the end of a partition.
+	// Otherwise it reads to where the partition ended when reading started.
+	Follow bool
+	// MaxRecords ends the reading after this many records of all partitions
+	// together; 0 means no limit. With Follow, the consumer waits for them.
+	MaxRecords int64
+	// MaxWait is how long to wait, without Follow, for a record if there is none at
+	// the start.
+	MaxWait time.Duration
+
+	// OnGap is called for offsets without records. It runs in the goroutine that
+	// iterates, after the record before the gap and before the one after it. If it
+	// is nil, gaps are passed over silently.
+	OnGap func(Gap)
+	// SkipCorrupt makes the consumer pass over records that are lost or damaged, and
+	// call OnGap for them. Otherwise such records end the reading of their partition
+	// with the error CORRUPT.
+	SkipCorrupt bool
+
+	// WindowBytes bounds the bytes in flight for each partition; the default is
+	// 8 MiB. A single batch may exceed it.
+	WindowBytes int64
+	// Silence is how long the consumer waits for a message, including heartbeats,
+	// before it sends its request again; the default is 15 s.
+	Silence time.Duration
+	// Retries bounds the requests in a row that bring nothing, with growing pauses
+	// between them; the default is 8, which takes about 7 s. It does not apply to a
+	// consumer with Follow that a frontend has answered once: that one retries
+	// forever.
+	Retries int
+}
+
+// complete returns the options with defaults.
+func (o ConsumerOptions) complete() ConsumerOptions {
+	orDefault(&o.WindowBytes, 8<<20)
+	orDefault(&o.Silence, 15*time.Second)
+	orDefault(&o.Retries, 8)
+	return o
 }

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"sync"
 	"time"
@@ -9,17 +10,33 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// Producer sends records to a topic, each exactly once: what may have been lost
-// is sent again, and Laneway recognises it. It is safe for concurrent use. Close
-// must be called.
+// Producer publishes records to a topic, each exactly once. It is idempotent: it
+// sends batches again after overload, restarts and lost connections, and Laneway
+// recognises those that it has already.
 //
-// It fails for good when a batch fails, because what comes after a batch must not
-// overtake it; see ProduceError. Overload, and services or connections that are
-// gone for a while, are no failure before the delivery timeout.
+// Promises:
 //
-// What is published belongs to the buffer, what is in flight to the sender's
-// goroutine.
+//   - Exactly once: a record that Publish has accepted is in the log at most once,
+//     and exactly once if its future is acknowledged.
+//   - Order: records of one partition are in the log in the order of Publish.
+//     There is no order between partitions.
+//   - Durability: see [Future].
+//   - Patience: overload, restarts of services and lost connections are no
+//     failures. They only take time, up to the delivery timeout of a batch.
+//
+// Failure: when a batch fails, the whole producer fails for good with a
+// [*ProduceError]. A later batch must not overtake the failed one, and only the
+// caller can decide what to do about it. A producer with a name also fails, with
+// INVALID_PRODUCER_EPOCH, when a newer instance of this name has started.
+//
+// Obligations: the caller MUST call Close, which also reports whether everything is
+// in the log; otherwise a goroutine and a NATS subscription stay. The functions in
+// ProducerOptions MUST NOT block.
+//
+// All methods are safe for concurrent use.
 type Producer struct {
+	// Two owners share the work: the buffer has the records until they are
+	// acknowledged, and the sender's goroutine has what is in flight.
 	client   *Client
 	topic    protocol.Topic
 	targets  []protocol.Partition
@@ -28,17 +45,19 @@ type Producer struct {
 	payload  int // bytes that a frame may have
 	buffer   *buffer
 
-	stop    chan struct{} // closed when the sender is to end
-	done    chan struct{} // closed when it has ended
-	once    sync.Once     // Close
-	closing chan struct{} // closed when it is known how Close ends
-	closed  error         // of Close
+	stop    chan struct{} // closed to end the sender
+	done    chan struct{} // closed when the sender has ended
+	once    sync.Once     // the first Close
+	closing chan struct{} // closed when closed is set
+	closed  error         // the result of Close
 }
 
-// Producer returns a producer for a topic, which must exist. While nobody answers
-// it tries again until ctx ends, or for 10 seconds if ctx has no deadline. If a
-// partition has forgotten how far a named producer came, the error is
-// POSITION_EXPIRED.
+// Producer returns a producer for a topic, which must exist.
+//
+// While Laneway does not answer, or answers an error that may pass, it tries again
+// until ctx ends, or for 10 seconds if ctx has no deadline. It returns
+// POSITION_EXPIRED if a partition has forgotten how far a producer with a name has
+// come: to continue at a guess could lose or repeat records.
 func (c *Client) Producer(ctx context.Context, topic string, options ProducerOptions) (*Producer, error) {
 	p, err := c.newProducer(ctx, topic, options.complete())
 	if err == nil {
@@ -61,7 +80,7 @@ func (c *Client) newProducer(ctx context.Context, name string, options ProducerO
 	}
 	if expiry := topic.ProducerExpiry(); options.DeliveryTimeout >= expiry && expiry > 0 {
 		return nil, protocol.Errorf(protocol.CodeInvalidRequest,
-			"a delivery timeout of %s: %s forgets a producer after %s, and would take its retry for a new batch",
+			"the delivery timeout is %s, but %s forgets a producer after %s and could then accept a batch twice",
 			options.DeliveryTimeout, topic.Name, expiry)
 	}
 	who, err := c.identify(ctx, options.Name, topic, targets)
@@ -79,16 +98,76 @@ func (c *Client) newProducer(ctx context.Context, name string, options ProducerO
 	}, nil
 }
 
-// Topic returns the topic as it was when the producer was made.
+// identity is the producer id and producer epoch under which Laneway recognises
+// the batches of a producer.
+type identity struct {
+	id    int64
+	epoch int16
+	next  []int32 // by target: the producer sequence of the first record to publish
+}
+
+// identify requests the identity of a new producer. With a name, it is that of the
+// next instance: the answer comes after the earlier instance is fenced in every
+// partition, so the positions in it are final.
+func (c *Client) identify(ctx context.Context, name string, topic protocol.Topic, targets []protocol.Partition) (identity, error) {
+	var request protocol.ProducerInitRequest
+	if name != "" {
+		if err := protocol.CheckProducerName(name); err != nil {
+			return identity{}, err
+		}
+		// The instance makes repeated requests one: an attempt that was given up may be
+		// served late, and must not fence the producer that a later attempt has started.
+		request = protocol.ProducerInitRequest{Name: name, Topics: []string{topic.Name}, Instance: rand.Text()}
+	}
+	var response protocol.ProducerInitResponse
+	err := c.insist(ctx, func(ctx context.Context) error {
+		response = protocol.ProducerInitResponse{}
+		return c.call(ctx, protocol.ProducerAPI+"init", request, &response)
+	})
+	if err != nil {
+		return identity{}, err
+	}
+	if response.ProducerID <= 0 {
+		return identity{}, protocol.Errorf(protocol.CodeInternal, "%sinit answered the producer id %d", protocol.ProducerAPI, response.ProducerID)
+	}
+	who := identity{id: response.ProducerID, epoch: response.ProducerEpoch, next: make([]int32, len(targets))}
+	if name == "" {
+		return who, nil
+	}
+	for i, target := range targets {
+		if who.next[i], err = position(response.Positions, target); err != nil {
+			return identity{}, err
+		}
+	}
+	return who, nil
+}
+
+// position returns the producer sequence at which a producer with a name continues
+// in a partition.
+func position(positions []protocol.ProducerPosition, target protocol.Partition) (int32, error) {
+	for _, p := range positions {
+		if p.Topic != target.Topic || p.Partition != target.Number {
+			continue
+		}
+		if p.Expired {
+			return 0, protocol.Errorf(protocol.CodePositionExpired, "%s/%d", target.Topic, target.Number)
+		}
+		return p.NextSequence(), nil
+	}
+	return 0, protocol.Errorf(protocol.CodeInternal, "%sinit answered no position for %s/%d", protocol.ProducerAPI, target.Topic, target.Number)
+}
+
+// Topic returns the topic as it was when the producer started.
 func (p *Producer) Topic() protocol.Topic { return p.topic }
 
-// NextSequence returns how far the producer had come in a partition when it was
-// made: the sequence of the record that is the first one to be published there.
-// Sequences count the records of a producer in a partition, from 0, and go on at 0
-// after 2^31-1. A named producer that publishes the same source to one partition
-// goes on at that record of it; one without a name begins at 0. Of a partition
-// that the producer does not send to, because ProducerOptions.Partition is another
-// one or the topic has none of the number, nothing is known and it is 0.
+// NextSequence returns the producer sequence of the first record that this
+// producer publishes to a partition. Producer sequences count the records of a
+// producer on a partition, from 0; 0 follows 2^31-1.
+//
+// It is where a producer with a name continues. For example, an import that
+// publishes the lines of a file to one partition, and was killed after 700 of them
+// were in the log, continues with line 700, counted from 0. For a producer without
+// a name it is 0, and for a partition that the producer does not send to as well.
 func (p *Producer) NextSequence(partition int32) int32 {
 	for i, target := range p.targets {
 		if target.Number == partition {
@@ -98,8 +177,9 @@ func (p *Producer) NextSequence(partition int32) int32 {
 	return 0
 }
 
-// Flush lets nothing linger that was published before, and returns when all of it
-// is in the log. The error is that of ctx, or that of Err.
+// Flush sends what lingers, and waits until every record that was published before
+// is in the log. If ctx ends first, it returns the error of ctx, and the producer
+// continues. Otherwise the error is that of Err.
 func (p *Producer) Flush(ctx context.Context) error {
 	for _, b := range p.buffer.flush() {
 		select {
@@ -114,10 +194,16 @@ func (p *Producer) Flush(ctx context.Context) error {
 	return p.buffer.why()
 }
 
-// Close takes no more records, waits for what is taken, and ends the producer; no
-// goroutine is left, unless NATS takes nothing from it. If ctx ends first, what is
-// not acked by then may or may not be in the log. The error says why not everything
-// is; a further Close returns it again.
+// Close accepts no more records, waits until all accepted ones are in the log, and
+// ends the producer. It returns nil only if every record is in the log.
+//
+// If ctx ends first, the producer ends nevertheless. Records without an
+// acknowledgement may or may not be in the log then, and the error wraps ErrClosed
+// and that of ctx.
+//
+// Close may be called more than once; every call returns the result of the first.
+// When it returns, the producer's goroutine has ended, unless it is stuck in a
+// write to a NATS connection that accepts no data.
 func (p *Producer) Close(ctx context.Context) error {
 	first := false
 	p.once.Do(func() { first = true })
@@ -133,12 +219,13 @@ func (p *Producer) Close(ctx context.Context) error {
 	return p.closed
 }
 
-// close is the first Close.
+// close is the first Close. Flush returns exactly ErrClosed if everything is
+// acknowledged, because the buffer accepts no records any more.
 func (p *Producer) close(ctx context.Context) {
 	p.buffer.shut()
 	err := p.Flush(ctx)
 	switch {
-	case err == ErrClosed: //nolint:errorlint // exactly this one says that all went well
+	case err == ErrClosed: //nolint:errorlint // only this very error means success
 	case err == ctx.Err() && err != nil: //nolint:errorlint // as Flush returns it
 		p.closed = fmt.Errorf("%w: %w", errUnacked, err)
 	default:
@@ -148,12 +235,12 @@ func (p *Producer) close(ctx context.Context) {
 	close(p.closing)
 }
 
-// endTime is how long the sender is waited for that was told to end, also when the
-// context is over.
+// endTime is how long Close waits for the sender's goroutine after its context has
+// ended.
 const endTime = time.Second
 
-// ended waits until the sender has ended, which it does at once unless it is held up
-// in a write.
+// ended waits until the sender has ended. That takes no time unless the sender is
+// in a write that blocks.
 func (p *Producer) ended(ctx context.Context) {
 	select {
 	case <-p.done:
@@ -168,9 +255,10 @@ func (p *Producer) ended(ctx context.Context) {
 	}
 }
 
-// Err returns why the producer takes no more records: a *ProduceError, or
-// ErrClosed. It is nil while it does.
+// Err returns why the producer accepts no more records: a *ProduceError after a
+// failure, or an error that wraps ErrClosed. It is nil while the producer accepts
+// records.
 func (p *Producer) Err() error { return p.buffer.why() }
 
-// Summary returns what was done so far.
+// Summary returns counts of what the producer has done so far.
 func (p *Producer) Summary() Summary { return p.buffer.summary() }

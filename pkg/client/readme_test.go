@@ -41,7 +41,7 @@ func apples(ctx context.Context) error {
 	return nil
 }
 
-func TestTheCodeOfTheReadmeCompiles(t *testing.T) {
+func TestReadmeCodeCompiles(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
@@ -50,10 +50,10 @@ func TestTheCodeOfTheReadmeCompiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = apples // compiled is enough
+	_ = apples // compiling it is enough
 	_, after, _ := strings.Cut(string(readme), "\n```go\n")
 	code, _, found := strings.Cut(after, "\n```\n")
 	if !found || !strings.Contains(string(here), "\n"+code+"\n") {
-		t.Errorf("this file has not the code of the README:\n%s", code)
+		t.Errorf("readme_test.go does not contain the code of the README:\n%s", code)
 	}
 }

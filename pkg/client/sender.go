@@ -14,26 +14,30 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// statusPoll bounds how long a missed status of the connection goes unnoticed.
+// statusPoll is how often the sender looks for a new connection while it is
+// disconnected. nats.go drops a status that a listener does not take in time.
 const statusPoll = time.Second
 
-// sender sends the batches of a producer and takes the answers: its goroutine
-// owns the windows of all partitions.
+// sender sends the batches of a producer and receives the answers. Its goroutine
+// owns the windows of all partitions, which decide what is sent and when (see
+// package delivery). The loop is: give each window the batches it has room for,
+// send what it wants to send, settle what is acknowledged, and wait for the next
+// event.
 type sender struct {
 	p        *Producer
 	conn     *nats.Conn
 	windows  []*delivery.Window[*batch] // by target
-	headers  nats.Header                // that all batches have
-	inbox    string                     // with the dot before what names an attempt
+	headers  nats.Header                // of every batch
+	inbox    string                     // the prefix of reply subjects, with its last dot
 	answers  chan *nats.Msg
 	statuses chan nats.Status
 	lookup   *lookup
-	down     bool // the windows were told that the connection is lost
+	down     bool // the windows are disconnected
 	timer    *time.Timer
 	clock    clock
 }
 
-// start starts the producer's sender.
+// start starts the sender of the producer.
 func (p *Producer) start() error {
 	conn := p.client.conn
 	s := &sender{
@@ -44,7 +48,8 @@ func (p *Producer) start() error {
 			protocol.HeaderProducerEpoch: {strconv.Itoa(int(p.identity.epoch))},
 			protocol.HeaderTopicID:       {strconv.FormatUint(p.topic.ID, 10)},
 		},
-		// Room for the answers to what is in flight, and to attempts given up before.
+		// Room for the answers to what is in flight and to earlier attempts: nats.go
+		// drops messages when the channel is full.
 		answers: make(chan *nats.Msg, 4*delivery.Span*len(p.targets)+64),
 		lookup:  newLookup(p.client, p.topic),
 		timer:   time.NewTimer(time.Hour),
@@ -63,13 +68,13 @@ func (p *Producer) start() error {
 		s.lookup.end()
 		s.timer.Stop()
 		conn.RemoveStatusListener(s.statuses)
-		// On a closed connection there is nothing to leave.
+		// An error means that the connection is closed, and the subscription with it.
 		_ = sub.Unsubscribe()
 	}()
 	return nil
 }
 
-// serve works until something ends the producer, and returns what.
+// serve runs the sender until the producer fails or ends, and returns why.
 func (s *sender) serve() error {
 	for {
 		now := s.clock.now()
@@ -101,15 +106,16 @@ func (s *sender) serve() error {
 	}
 }
 
-// drain takes the answers that are there already, so that one step serves them all.
+// drain handles the answers that have arrived already, so that one step serves all
+// of them.
 func (s *sender) drain() {
 	for range len(s.answers) {
 		s.answer(<-s.answers)
 	}
 }
 
-// step sends what can be sent and settles what is acked. It returns when the
-// next step is due if nothing happens before.
+// step sends what can be sent and settles what is acknowledged. It returns when the
+// next step is due if no event comes before.
 func (s *sender) step(now time.Time) (wake time.Time, err error) {
 	s.reconnected()
 	wake = now.Add(time.Hour)
@@ -137,8 +143,8 @@ func (s *sender) step(now time.Time) (wake time.Time, err error) {
 	return wake, nil
 }
 
-// fill gives a window the batches that it has room for. It returns when there
-// will be one that lingers; zero is never, or when there is room.
+// fill gives a window the batches that it has room for. If the next batch still
+// lingers, it returns when that batch is due; otherwise zero.
 func (s *sender) fill(now time.Time, target int) time.Time {
 	w := s.windows[target]
 	for w.Room() {
@@ -150,55 +156,13 @@ func (s *sender) fill(now time.Time, target int) time.Time {
 			return due
 		}
 		if err := w.Add(now, b, b.records); err != nil {
-			panic(err) // there was room
+			panic(err) // impossible: there was room
 		}
 	}
 	return time.Time{}
 }
 
-// send makes an attempt.
-func (s *sender) send(now time.Time, target int, next delivery.Send[*batch]) {
-	b, subject := next.Batch, s.p.targets[target].ProduceSubject()
-	if b.span == nil {
-		b.span = s.p.startSpan(b)
-	}
-	s.p.buffer.sent(next.Attempt > 0)
-	err := s.conn.PublishMsg(&nats.Msg{
-		Subject: subject, Reply: s.reply(target, next.ID),
-		Header: s.header(next), Data: b.builder.Bytes(),
-	})
-	if err != nil {
-		s.windows[target].Refused(now, next.ID, s.notSent(subject, err))
-	}
-}
-
-// header returns the headers of an attempt, with the trace if there is one.
-func (s *sender) header(next delivery.Send[*batch]) nats.Header {
-	header := make(nats.Header, len(s.headers)+4)
-	for name, values := range s.headers {
-		header[name] = values
-	}
-	header[protocol.HeaderSequence] = []string{strconv.Itoa(int(next.Sequence))}
-	header[protocol.HeaderFirstUnacked] = []string{strconv.Itoa(int(next.FirstUnacked))}
-	// Without a tracer the span is the parent.
-	if sc := next.Batch.span.SpanContext(); sc.IsValid() {
-		injectTrace(sc, header)
-	}
-	return header
-}
-
-// notSent is the error of an attempt that NATS did not take, or only in part.
-func (s *sender) notSent(subject string, err error) *protocol.Error {
-	switch {
-	case errors.Is(err, nats.ErrMaxPayload):
-		return protocol.Errorf(protocol.CodeMaxPayload, "%s: %v", subject, err)
-	case unsent(err) || errors.Is(err, nats.ErrConnectionClosed):
-		return protocol.Errorf(protocol.CodeUnavailable, "%s: not sent: %v", subject, s.p.client.explain(err))
-	}
-	return protocol.Errorf(protocol.CodeOutcomeUnknown, "%s: sending failed: %v", subject, err)
-}
-
-// settle acks what has got its OK.
+// settle settles the acknowledged batches of a window.
 func (s *sender) settle(w *delivery.Window[*batch]) {
 	for b, ok := w.Acked(); ok; b, ok = w.Acked() {
 		endSpan(b, nil)
@@ -208,8 +172,9 @@ func (s *sender) settle(w *delivery.Window[*batch]) {
 	}
 }
 
-// failure ends all windows after the one of a target has failed. What has an OK
-// counts as acked, in whichever window.
+// failure ends all windows after one has failed, and returns the error of the
+// producer. Batches with an OK are acknowledged first, in every window, so that the
+// error counts no record as uncertain that is known to be in the log.
 func (s *sender) failure(target int, err *protocol.Error) error {
 	if s.down {
 		detail := err.Detail + "; not connected to NATS at " + s.p.client.servers()
@@ -224,7 +189,7 @@ func (s *sender) failure(target int, err *protocol.Error) error {
 	return s.p.buffer.failure(s.p.targets[target], absent, err)
 }
 
-// end fails what is left.
+// end fails the batches that are not acknowledged.
 func (s *sender) end(err error) {
 	for _, b := range s.p.buffer.end(err) {
 		if b.span != nil {
@@ -233,8 +198,8 @@ func (s *sender) end(err error) {
 	}
 }
 
-// changed takes a new status of the connection. What is in flight when it is lost
-// will not be answered.
+// changed handles a new status of the connection. When it is lost, the answers to
+// what is in flight are lost too, so the windows need not wait for their timeouts.
 func (s *sender) changed(status nats.Status) error {
 	switch status {
 	case nats.CLOSED:
@@ -249,7 +214,7 @@ func (s *sender) changed(status nats.Status) error {
 	return nil
 }
 
-// reconnected looks whether the connection is back.
+// reconnected lets the windows send again if the connection is back.
 func (s *sender) reconnected() {
 	if !s.down || !s.conn.IsConnected() {
 		return
@@ -258,4 +223,38 @@ func (s *sender) reconnected() {
 	for _, w := range s.windows {
 		w.Reconnect()
 	}
+}
+
+// standstill is how much too late a step must be to show that the process was
+// stopped, or had no processor.
+const standstill = time.Second
+
+// clock is the time of a sender. It does not count time in which the process stood
+// still, such as the sleep of a laptop: the sender could not receive anything in
+// that time, and the answers may be waiting to be read. Otherwise every attempt in
+// flight, or the delivery timeout, would be over before they are.
+type clock struct {
+	lost time.Duration
+	due  time.Time // of the next step, in wall time; zero means none
+}
+
+// now returns the time, and notices a standstill.
+func (c *clock) now() time.Time { return c.at(time.Now()) }
+
+func (c *clock) at(wall time.Time) time.Time {
+	if late := wall.Sub(c.due); !c.due.IsZero() && late > standstill {
+		c.lost += late
+	}
+	c.due = time.Time{}
+	return wall.Add(-c.lost)
+}
+
+// wall returns the wall time of a time of the clock.
+func (c *clock) wall(t time.Time) time.Time { return t.Add(c.lost) }
+
+// waits notes when the next step is due, and returns the time until then.
+func (c *clock) waits(now, until time.Time) time.Duration {
+	wait := max(0, until.Sub(now))
+	c.due = now.Add(c.lost + wait)
+	return wait
 }

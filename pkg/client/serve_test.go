@@ -12,14 +12,14 @@ import (
 	"syscall"
 )
 
-// laneway is a process of laneway serve, of which the examples are clients. It is
-// built and started by the first one.
+// laneway is a process of laneway serve for the examples. The first example builds and
+// starts it.
 var laneway struct {
 	once    sync.Once
 	url     string
 	folder  string
 	process *exec.Cmd
-	output  chan struct{} // closed when nobody reads its output any more
+	output  chan struct{} // closed when its output has ended
 }
 
 // serverURL returns where the process listens.
@@ -75,14 +75,14 @@ func awaitReady(log io.Reader) (string, error) {
 	return "", fmt.Errorf("laneway serve did not become ready: %s", said)
 }
 
-// stopServing ends the process, if there is one, and removes its data.
+// stopServing stops the process, if there is one, and removes its data.
 func stopServing() error {
 	if laneway.folder == "" {
 		return nil
 	}
 	defer os.RemoveAll(laneway.folder)
 	if laneway.output == nil {
-		return nil // it did not start
+		return nil // it was not started
 	}
 	if err := laneway.process.Process.Signal(syscall.SIGTERM); err != nil {
 		return err

@@ -13,33 +13,41 @@ import (
 )
 
 const (
-	// pendingSlack is what a subscription may hold beyond its window: headers, and
-	// the batch that exceeds it.
+	// pendingSlack is how many bytes a subscription may hold beyond twice its window:
+	// headers, and the batch that exceeds the window.
 	pendingSlack = 64 << 20
-	// creditMessages is after how many messages credit is granted at the latest:
-	// frames may be tiny.
+	// creditMessages is the number of messages after which credit is granted at the
+	// latest, because frames may be tiny.
 	creditMessages = 4096
 )
 
-// session is one fetch request and its answers. It belongs to the goroutine
-// that iterates.
+// session is one fetch request and its answers. It belongs to the goroutine that
+// reads the partition.
+//
+// The protocol: the request names an inbox, the place to start and a window in
+// bytes. The frontend sends batches to the inbox while credit is left: the window at
+// first, and later what the session has granted. One batch may exceed it. Each
+// message has a reply subject for credits. Messages without an offset are statuses:
+// a heartbeat, a gap, or the end, which may be an error. A session that leaves early
+// sends protocol.CancelFetch.
 type session struct {
 	client     *Client
 	progress   *progress
 	sub        *nats.Subscription
 	arrived    chan *nats.Msg
-	left       chan struct{} // closed when nobody receives any more
+	left       chan struct{} // closed when the session receives no more
 	silence    *time.Timer
 	reconnects uint64 // of the connection, when the request was sent
-	fresh      bool   // no batch came yet
+	fresh      bool   // no batch or gap has arrived
 
-	creditTo string
-	taken    int64 // bytes that are not credited yet
-	messages int   // since the last credit
+	creditTo string // reply subject of the latest message
+	taken    int64  // bytes that were delivered and not credited
+	messages int    // since the last credit
 }
 
-// fetch sends a request and yields what comes until its status. The error is a
-// *broken one if another request may go on; nil is the end.
+// fetch sends a request and yields the batches and gaps of the answer. It returns
+// nil at the end of what was asked for, and when the loop of the caller has ended.
+// It returns a *broken error, or errSkipped, if another request can continue.
 func (c *Client) fetch(ctx context.Context, p *progress, yield func(fetched, error) bool) error {
 	s := &session{
 		client: c, progress: p, fresh: true, arrived: make(chan *nats.Msg, 256), left: make(chan struct{}),
@@ -53,10 +61,10 @@ func (c *Client) fetch(ctx context.Context, p *progress, yield func(fetched, err
 	defer func() {
 		close(s.left)
 		if !ended && s.creditTo != "" {
-			// If it is lost, the frontend ends the fetch when nothing is heard.
+			// If this message is lost, the frontend ends the fetch after some heartbeats.
 			_ = c.conn.Publish(s.creditTo, []byte(protocol.CancelFetch))
 		}
-		// On a closed connection there is nothing to leave.
+		// An error means that the connection is closed, and the subscription with it.
 		_ = s.sub.Unsubscribe()
 	}()
 	for {
@@ -122,7 +130,7 @@ func (s *session) open() error {
 	if err != nil {
 		return err
 	}
-	// Credit bounds the bytes; a limit on messages would drop some.
+	// Credit bounds the bytes. A limit on messages would only make nats.go drop some.
 	err = s.sub.SetPendingLimits(-1, int(o.WindowBytes)*2+pendingSlack)
 	if err == nil {
 		err = s.client.conn.PublishRequest(s.subject(), inbox, request)
@@ -138,7 +146,7 @@ func (s *session) subject() string {
 	return protocol.Partition{Topic: s.progress.options.Topic, Number: s.progress.partition}.FetchSubject()
 }
 
-// unsent is the error for a request that could not be sent.
+// unsent returns the error of a request that could not be sent.
 func (s *session) unsent(err error) error {
 	err = fmt.Errorf("fetch %s: %w", s.subject(), s.client.explain(err))
 	if unsent(err) {
@@ -147,7 +155,8 @@ func (s *session) unsent(err error) error {
 	return err
 }
 
-// receive returns the next message.
+// receive returns the next message. Silence is measured from the moment at which the
+// session waits, so a slow loop of the caller does not count.
 func (s *session) receive(ctx context.Context) (*nats.Msg, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -167,11 +176,13 @@ func (s *session) receive(ctx context.Context) (*nats.Msg, error) {
 		return nil, ErrClosed
 	case <-s.silence.C:
 		return nil, &broken{fmt.Errorf("fetch %s: %w", s.subject(), protocol.Errorf(protocol.CodeUnavailable,
-			"nothing was heard for %s", s.progress.options.Silence))}
+			"no message arrived for %s", s.progress.options.Silence))}
 	}
 }
 
-// batch reads a batch and checks that it follows the one before.
+// batch decodes a batch and checks that it follows what was received before. Only
+// the first batch of a request may start below the wanted offset: batches are sent
+// as a whole, and the wanted offset may lie within one.
 func (s *session) batch(m *nats.Msg) (fetched, error) {
 	p := s.progress
 	b, err := readBatch(m)
@@ -180,9 +191,8 @@ func (s *session) batch(m *nats.Msg) (fetched, error) {
 	}
 	b.topic, b.partition, b.from = p.options.Topic, p.partition, b.offset
 	if p.placed {
-		// Only the first batch may begin before what is wanted.
 		if b.offset > p.next || b.next() <= p.next || !s.fresh && b.offset != p.next {
-			return b, s.gap(fmt.Sprintf("offset %d was expected, a batch of %d records at offset %d came", p.next, b.count, b.offset))
+			return b, s.gap(fmt.Sprintf("offset %d was expected, but a batch of %d records at offset %d arrived", p.next, b.count, b.offset))
 		}
 		b.from = p.next
 	}
@@ -190,8 +200,9 @@ func (s *session) batch(m *nats.Msg) (fetched, error) {
 	return b, nil
 }
 
-// gap is the error for an answer that does not follow the one before: expected
-// where messages can have been lost.
+// gap returns the error of a message that does not follow the one before. If NATS
+// may have lost messages, by a reconnect or a full subscription, this is expected
+// and another request can continue. Otherwise it is a defect of the frontend.
 func (s *session) gap(what string) error {
 	err := fmt.Errorf("fetch %s: %w", s.subject(), protocol.NewError(protocol.CodeInternal, what))
 	dropped, droppedErr := s.sub.Dropped()
@@ -201,7 +212,7 @@ func (s *session) gap(what string) error {
 	return err
 }
 
-// took credits what the consumer has taken, in portions.
+// took notes that a message was delivered, and grants credit in portions.
 func (s *session) took(m *nats.Msg) {
 	s.taken += int64(len(m.Data))
 	s.messages++
@@ -210,8 +221,8 @@ func (s *session) took(m *nats.Msg) {
 	}
 }
 
-// credit grants what is taken. A credit that is lost is made good by the
-// frontend's heartbeat, or by its end and another request.
+// credit grants the bytes that were delivered. If NATS does not accept the message,
+// they are granted with the next one, at the latest in answer to a heartbeat.
 func (s *session) credit() {
 	if s.creditTo == "" {
 		return
@@ -219,4 +230,94 @@ func (s *session) credit() {
 	if s.client.conn.Publish(s.creditTo, strconv.AppendInt(nil, s.taken, 10)) == nil {
 		s.taken, s.messages = 0, 0
 	}
+}
+
+// status handles a status message. It reports whether it ends the fetch with success.
+func (s *session) status(m *nats.Msg) (over bool, err error) {
+	if unserved(m) {
+		return false, &broken{noResponders(s.subject())}
+	}
+	s.progress.served = true
+	switch status := m.Header.Get(protocol.HeaderStatus); status {
+	case protocol.StatusHeartbeat:
+		return false, s.heartbeat(m)
+	case protocol.StatusEnd, protocol.StatusNoRecords: // no error has these statuses
+		return s.end(m)
+	}
+	return false, s.failure(m)
+}
+
+// heartbeat answers a heartbeat with the credit that was not granted. The answer
+// also tells the frontend that the consumer is alive.
+func (s *session) heartbeat(m *nats.Msg) error {
+	s.creditTo = m.Reply
+	s.credit()
+	return s.place(m)
+}
+
+// end handles the end of what was asked for. A fetch that follows has no end, so
+// there it means that the frontend has ended it.
+func (s *session) end(m *nats.Msg) (bool, error) {
+	if err := s.place(m); err != nil {
+		return false, err
+	}
+	if s.progress.options.Follow && !s.progress.complete() {
+		return false, &broken{fmt.Errorf("fetch %s: %w", s.subject(),
+			protocol.Errorf(protocol.CodeUnavailable, "the frontend ended a fetch that follows"))}
+	}
+	return true, nil
+}
+
+// place compares the position of the frontend with what has arrived, which shows
+// whether messages were lost. Before anything has arrived, it takes the position of
+// the frontend: a fetch from "latest" must be resumed there.
+func (s *session) place(m *nats.Msg) error {
+	next, err := natural(m, protocol.HeaderNextOffset)
+	if err != nil {
+		return nil // this message has no position
+	}
+	p := s.progress
+	switch {
+	case !p.placed:
+		p.next, p.placed = next, true
+	case next > p.next:
+		return s.gap(fmt.Sprintf("offset %d was expected, but the frontend is at %d", p.next, next))
+	}
+	return nil
+}
+
+// failure returns the error of a status message.
+func (s *session) failure(m *nats.Msg) error {
+	known := readError(m)
+	err := fmt.Errorf("fetch %s: %w", s.subject(), known)
+	if known.Retryable() {
+		return &broken{err}
+	}
+	return err
+}
+
+// gapIn returns the gap in a status message. It returns nil if the message is not
+// about a gap, or is about damage that the consumer does not pass over.
+func (s *session) gapIn(m *nats.Msg) (*Gap, error) {
+	p := s.progress
+	g := &Gap{Topic: p.options.Topic, Partition: p.partition}
+	if m.Header.Get(protocol.HeaderStatus) != protocol.StatusGap {
+		if m.Header.Get(protocol.HeaderError) == "" || m.Header.Get(protocol.HeaderGapTo) == "" || !p.options.SkipCorrupt {
+			return nil, nil
+		}
+		if g.Err = readError(m); g.Err.Code != protocol.CodeCorrupt {
+			return nil, nil
+		}
+	}
+	var err error
+	if g.First, err = natural(m, protocol.HeaderGapFrom); err == nil {
+		g.Last, err = natural(m, protocol.HeaderGapTo)
+	}
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("fetch %s: %w", s.subject(), err)
+	case g.Last < g.First, p.placed && g.First != p.next:
+		return nil, s.gap(fmt.Sprintf("offset %d was expected, but the frontend reports a gap from %d to %d", p.next, g.First, g.Last))
+	}
+	return g, nil
 }

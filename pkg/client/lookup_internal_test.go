@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-func TestAStartThatEndsDuringAnAttemptSaysWhatTheOneBeforeFailedWith(t *testing.T) {
+func TestInterruptedStartReportsEarlierError(t *testing.T) {
 	for ends, begin := range map[error]func(context.Context) (context.Context, context.CancelFunc){
 		context.DeadlineExceeded: func(ctx context.Context) (context.Context, context.CancelFunc) {
 			return context.WithTimeout(ctx, time.Second)
@@ -29,7 +29,7 @@ func TestAStartThatEndsDuringAnAttemptSaysWhatTheOneBeforeFailedWith(t *testing.
 				attempts := 0
 				err := New(nil).insist(ctx, func(ctx context.Context) error {
 					if attempts++; attempts == 1 {
-						return fmt.Errorf("nobody serves it: %w", nats.ErrNoResponders)
+						return fmt.Errorf("no service answers: %w", nats.ErrNoResponders)
 					}
 					<-ctx.Done()
 					return ctx.Err()
@@ -42,7 +42,7 @@ func TestAStartThatEndsDuringAnAttemptSaysWhatTheOneBeforeFailedWith(t *testing.
 	}
 }
 
-func TestAStartThatGetsNoAnswerAtAllEndsWithItsContext(t *testing.T) {
+func TestStartWithoutAnswerEndsWithContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

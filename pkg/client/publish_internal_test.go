@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestAKeyGoesWhereTheMappingOfNATSSendsIt(t *testing.T) {
+func TestPlacementMatchesNATS(t *testing.T) {
 	for partitions := 1; partitions <= 256; partitions *= 3 {
 		mapping, err := server.NewSubjectTransform("key.*", "{{partition("+strconv.Itoa(partitions)+",1)}}")
 		if err != nil {
@@ -18,13 +18,13 @@ func TestAKeyGoesWhereTheMappingOfNATSSendsIt(t *testing.T) {
 		for _, key := range []string{"a", "customer-7", "customer-8", "Zürich", "0"} {
 			want, err := mapping.Match("key." + key)
 			if got := strconv.Itoa(placeOf(key, partitions)); err != nil || got != want {
-				t.Errorf("%s goes to %s of %d, NATS sends it to %s (%v)", key, got, partitions, want, err)
+				t.Errorf("%s goes to %s of %d, with NATS to %s (%v)", key, got, partitions, want, err)
 			}
 		}
 	}
 }
 
-func TestThePlaceOfAKeyIsItsFNV1aHash(t *testing.T) {
+func TestPlacementIsFNV1a(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		key, partitions := rapid.String().Draw(t, "key"), rapid.IntRange(1, 256).Draw(t, "partitions")
 		hash := fnv.New32a()
