@@ -11,7 +11,8 @@ import (
 	"laneway.dev/internal/fault"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/pkg/messages"
-	"laneway.dev/services/frontend"
+	"laneway.dev/services/frontend/core"
+	"laneway.dev/services/frontend/produce"
 )
 
 // processFlags are those of every command that runs services.
@@ -66,12 +67,12 @@ func (f *frontendFlags) Validate() error {
 func (f *frontendFlags) memory() int64 { return int64(f.MaxInFlightBytes) + int64(f.CacheBytes) }
 
 func (f *frontendFlags) apply(c *roles.Config, heartbeat heartbeatFlag) {
-	c.Frontend.Times = frontend.Times{
+	c.Frontend.Times = core.Times{
 		Heartbeat:    time.Duration(heartbeat.Heartbeat),
 		StageTimeout: time.Duration(f.StageTimeout),
 		Deadline:     time.Duration(f.Deadline),
 	}
-	c.Frontend.Limits = frontend.Limits{
+	c.Frontend.Limits = produce.Limits{
 		Bytes:            int64(f.MaxInFlightBytes),
 		PartitionBytes:   int64(f.MaxInFlightBytesPerPartition),
 		PartitionBatches: int(f.MaxInFlightPerPartition),

@@ -7,7 +7,7 @@ import (
 	"laneway.dev/internal/sim/describe"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
-	"laneway.dev/services/frontend"
+	frontend "laneway.dev/services/frontend/core"
 )
 
 // issued notes the tickets of a frontend: what it asks to stage for the first time.
@@ -61,7 +61,7 @@ func (c *checks) turnedAway(m messages.Refused) {
 func (c *checks) answered(s *frontendService, a frontend.Answer) {
 	t := ticket{laneKey{a.Epoch, a.Lane}, a.Number}
 	i := c.issues[t]
-	if i == nil && s.ending {
+	if i == nil && s.renewing {
 		return // the turn in which it was issued was the last one, which sends nothing
 	}
 	if i == nil || i.answered {
@@ -158,11 +158,11 @@ func (c *checks) undisturbed(i *issue, a frontend.Answer) {
 	}
 }
 
-// abandoned checks that a frontend which goes on in another epoch has answered all
-// tickets of the one before, and all requests of the turn in which it was told.
-func (c *checks) abandoned(s *frontendService, events []frontend.Event) {
+// abandoned checks that a frontend which has taken another epoch has answered all tickets
+// of the old one, and all requests of the turn in which it was fenced.
+func (c *checks) abandoned(s *frontendService, epoch uint64, events []frontend.Event) {
 	for _, cl := range c.w.clients {
-		if open := c.open[laneKey{s.epoch, cl.key}]; len(open) > 0 {
+		if open := c.open[laneKey{epoch, cl.key}]; len(open) > 0 {
 			c.w.violated("I3: %s has given up its epoch, and has not answered %s", s.p, open[0].ticket)
 		}
 	}

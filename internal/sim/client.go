@@ -7,7 +7,7 @@ import (
 	"laneway.dev/pkg/delivery"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
-	"laneway.dev/services/frontend"
+	frontend "laneway.dev/services/frontend/core"
 )
 
 // mostRecords is how many records a batch has at most, which a source has for each

@@ -5,7 +5,7 @@ import (
 
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
-	"laneway.dev/services/frontend"
+	frontend "laneway.dev/services/frontend/core"
 )
 
 // stepPlain keeps some batches in flight. Without a message id none is sent twice.

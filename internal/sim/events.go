@@ -6,7 +6,7 @@ import (
 
 	"laneway.dev/internal/sim/describe"
 	"laneway.dev/pkg/messages"
-	"laneway.dev/services/frontend"
+	frontend "laneway.dev/services/frontend/core"
 )
 
 // events is what a trace keeps for its picture.

@@ -1,12 +1,9 @@
 package sim
 
 import (
-	"cmp"
-	"slices"
-
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
-	"laneway.dev/services/frontend"
+	frontend "laneway.dev/services/frontend/core"
 )
 
 // frontendService is a frontend with the epoch that it has.
@@ -15,10 +12,10 @@ type frontendService struct {
 	epoch uint64
 	core  *frontend.Core
 	// subject is the epoch's.
-	subject string
-	ready   bool
-	ending  bool // its core is abandoned
-	asked   map[fenceKey]func(messages.ProducerFenced)
+	subject  string
+	ready    bool
+	renewing bool // a new epoch is being taken
+	asked    map[fenceKey]func(messages.ProducerFenced)
 }
 
 type fenceKey struct {
@@ -30,14 +27,9 @@ var times = frontend.Times{Heartbeat: heartbeat, StageTimeout: stageTimeout, Dea
 
 func newFrontend(p *process) service {
 	s := &frontendService{p: p, asked: make(map[fenceKey]func(messages.ProducerFenced))}
-	s.begin(0)
-	return s
-}
-
-// begin takes an epoch above one, with a new core.
-func (s *frontendService) begin(above uint64) {
-	s.epoch = s.p.w.nextEpoch(frontendRole, above)
+	s.epoch = p.w.nextEpoch(frontendRole, 0)
 	s.core, s.subject = frontend.NewCore(partition, s.epoch, times), messages.FrontendSubject(s.epoch)
+	return s
 }
 
 func (s *frontendService) listens(subject string) bool {
@@ -92,16 +84,25 @@ func (s *frontendService) step(events ...frontend.Event) {
 	s.answer(fx.Answers)
 	s.ready = s.ready || fx.Ready
 	switch {
-	case fx.Fenced == 0:
+	case fx.TakeEpoch == 0:
 	case w.replaced(frontendRole, s.epoch):
 		w.counts.Fenced++
 		s.p.die("replaced")
+		s.step(frontend.Ending{Replaced: true})
 	default:
-		s.abandon()
-		w.checks.abandoned(s, events)
-		s.begin(fx.Fenced)
-		s.step()
+		s.takeEpoch(fx.TakeEpoch, events)
 	}
+}
+
+// takeEpoch takes an epoch above one, and checks that everything of the old one is answered.
+func (s *frontendService) takeEpoch(above uint64, events []frontend.Event) {
+	old := s.epoch
+	s.epoch = s.p.w.nextEpoch(frontendRole, above)
+	s.subject = messages.FrontendSubject(s.epoch)
+	s.renewing = true
+	s.step(frontend.EpochTaken{Epoch: s.epoch})
+	s.renewing = false
+	s.p.w.checks.abandoned(s, old, events)
 }
 
 // admits says whether a request of a client is let in, and refuses it if not.
@@ -124,15 +125,6 @@ func (s *frontendService) answer(answers []frontend.Answer) {
 		}
 		r.answer(s.p.w, a)
 	}
-}
-
-// abandon answers what is open. The core does that lane by lane, in any order.
-func (s *frontendService) abandon() {
-	answers := s.core.Abandon(protocol.CodeOutcomeUnknown)
-	slices.SortStableFunc(answers, func(a, b frontend.Answer) int { return cmp.Compare(a.Lane, b.Lane) })
-	s.ending = true
-	s.answer(answers)
-	s.ending = false
 }
 
 // fence asks the replicator for a fence, until it is answered.

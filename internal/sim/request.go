@@ -5,7 +5,7 @@ import (
 
 	"laneway.dev/pkg/delivery"
 	"laneway.dev/pkg/protocol"
-	"laneway.dev/services/frontend"
+	frontend "laneway.dev/services/frontend/core"
 )
 
 // request is a batch on its way, and who waits for the answer.

@@ -7,7 +7,7 @@ import (
 
 	"laneway.dev/internal/sim/describe"
 	"laneway.dev/pkg/messages"
-	"laneway.dev/services/frontend"
+	frontend "laneway.dev/services/frontend/core"
 )
 
 // Trace keeps what happens in a run, for people.

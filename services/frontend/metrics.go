@@ -10,6 +10,8 @@ import (
 
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/frontend/core"
+	"laneway.dev/services/frontend/core/rolewatch"
 )
 
 var readings = []telemetry.Reading{
@@ -35,22 +37,19 @@ var readings = []telemetry.Reading{
 
 // roleReadings returns those of the other roles.
 func roleReadings() (all []telemetry.Reading) {
-	for _, d := range downstream {
+	for _, d := range rolewatch.Roles {
 		all = append(all, telemetry.Reading{
 			Name: "laneway.frontend.role.unanswered", Description: "1 if no instance of the role answers", Unit: "{role}",
-			Attributes: []attribute.KeyValue{attribute.String("role", d.role)},
+			Attributes: []attribute.KeyValue{attribute.String("role", d.Name)},
 		})
 	}
 	return all
 }
 
-// Kinds of requests, as the counter of errors names them.
+// Kinds of requests, as the counter of errors names them, besides those of package api.
 const (
 	kindProduce = "produce"
 	kindFetch   = "fetch"
-	kindTopic   = "topic"
-	// kindProducer are requests of the producer API.
-	kindProducer = "producer"
 )
 
 // errorCounter counts the requests that were answered with an error, by what was
@@ -86,24 +85,24 @@ func (c errorCounter) add(kind string, code protocol.Code) {
 func (s *Service) observe() (func() error, error) {
 	return telemetry.Observe(s.config.Telemetry.Meter(role), slices.Concat(readings, roleReadings()), func() []int64 {
 		t := s.Stats()
-		_, bytes := s.admission.held()
+		produced := s.produce.Counts()
 		read := s.fetches.Stats()
-		found := s.findings.Load()
-		silent := s.roles.Load().silent
+		survey := s.watch.Survey()
+		silent := s.roles().Silent
 		return append([]int64{
 			int64(t.Issued), int64(t.GivenUp), int64(t.Outstanding), int64(t.Restaged),
-			int64(s.refused.Load()), bytes, int64(s.fetches.OpenFetches()),
+			int64(produced.Refused), produced.Bytes, int64(s.fetches.OpenFetches()),
 			int64(read.Messages), int64(read.Bytes), int64(read.Dropped), int64(read.Abandoned),
-			int64(s.dropped()), int64(s.backlog.pauses.Load()), int64(s.unsent.Load()),
-			int64(len(found.survey.Lost) + len(found.survey.Unreadable)),
-			int64(len(found.survey.Remade)), int64(len(found.overlaps)), int64(s.wire.Malformed()),
+			int64(s.dropped()), int64(produced.Pauses), int64(produced.AnswersLost),
+			int64(len(survey.Lost) + len(survey.Unreadable)),
+			int64(len(survey.Remade)), int64(s.watch.Overlaps()), int64(s.wire.Malformed()),
 		}, silent[:]...)
 	})
 }
 
 // dropped returns how many messages were dropped, by whichever connection.
 func (s *Service) dropped() uint64 {
-	n := s.wire.Dropped() + s.backlog.lost()
+	n := s.wire.Dropped() + s.produce.Counts().Dropped
 	if s.requested != s.wire {
 		n += s.requested.Dropped()
 	}
@@ -111,15 +110,14 @@ func (s *Service) dropped() uint64 {
 }
 
 // Stats returns the sums over all partitions.
-func (s *Service) Stats() Stats {
-	var sum Stats
+func (s *Service) Stats() core.Stats {
+	var sum core.Stats
 	for _, p := range s.set.Actors() {
-		if t := p.stats.Load(); t != nil {
-			sum.Issued += t.Issued
-			sum.Restaged += t.Restaged
-			sum.GivenUp += t.GivenUp
-			sum.Outstanding += t.Outstanding
-		}
+		t := p.Stats()
+		sum.Issued += t.Issued
+		sum.Restaged += t.Restaged
+		sum.GivenUp += t.GivenUp
+		sum.Outstanding += t.Outstanding
 	}
 	return sum
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -11,36 +12,39 @@ import (
 	"go.uber.org/zap"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/services/frontend/core/rolewatch"
 )
 
-// probes asks the other roles whether they take messages. Its roleWatch belongs to one goroutine.
+// probes asks the other roles whether they take messages. run owns the watch.
 type probes struct {
-	service *Service
+	conn    *nats.Conn
+	log     *zap.Logger
 	prefix  string // of the subjects where answers come
 	answers chan *nats.Msg
 	sub     *nats.Subscription
-	watch   *roleWatch
+	watch   *rolewatch.Watch
+	status  atomic.Pointer[rolewatch.Status] // what the watch knows
 }
 
 // noResponders is the status of the answer that NATS gives when nothing subscribes to a subject.
 const noResponders = "503"
 
 // newProbes subscribes to the answers.
-func newProbes(s *Service) (*probes, error) {
+func newProbes(conn *nats.Conn, log *zap.Logger, deadline time.Duration) (*probes, error) {
 	const most = 64 // far more than arrive in a round
 	p := &probes{
-		service: s, prefix: messages.ProbePrefix + nuid.Next() + ".",
-		answers: make(chan *nats.Msg, most), watch: newRoleWatch(s.config.Times.Deadline),
+		conn: conn, log: log, prefix: messages.ProbePrefix + nuid.Next() + ".",
+		answers: make(chan *nats.Msg, most), watch: rolewatch.New(deadline),
 	}
-	s.roles.Store(p.watch.Status())
+	p.status.Store(p.watch.Status())
 	var err error
-	p.sub, err = s.config.Conn.ChanSubscribe(p.prefix+"*", p.answers)
+	p.sub, err = conn.ChanSubscribe(p.prefix+"*", p.answers)
 	return p, err
 }
 
 // run asks and listens until ctx ends.
 func (p *probes) run(ctx context.Context) {
-	tick := time.NewTicker(probeInterval)
+	tick := time.NewTicker(rolewatch.ProbeInterval)
 	defer tick.Stop()
 	p.round(ctx)
 	for {
@@ -55,49 +59,47 @@ func (p *probes) run(ctx context.Context) {
 	}
 }
 
-// round asks every role. Probes that have not reached the server within patience count
-// for nothing.
+// round sends a probe to every role. Probes that have not reached the server within
+// patience prove nothing.
 func (p *probes) round(ctx context.Context) {
 	const patience = 2 * time.Second
 	for len(p.answers) > 0 {
 		p.answered(<-p.answers)
 	}
-	p.step(roundBegins{})
-	conn := p.service.config.Conn
-	for i, d := range downstream {
-		if err := conn.PublishRequest(d.probe, p.prefix+strconv.Itoa(i), nil); err != nil {
-			p.step(roundFails{}) // the connection is down, which says so itself
+	p.step(rolewatch.RoundBegins{})
+	for i, d := range rolewatch.Roles {
+		if err := p.conn.PublishRequest(d.Probe, p.prefix+strconv.Itoa(i), nil); err != nil {
+			p.step(rolewatch.RoundFails{}) // the connection is down, which says so itself
 			return
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if err := conn.FlushWithContext(ctx); err != nil {
-		p.step(roundFails{})
+	if err := p.conn.FlushWithContext(ctx); err != nil {
+		p.step(rolewatch.RoundFails{})
 	}
 }
 
 func (p *probes) answered(m *nats.Msg) {
 	role, err := strconv.Atoi(strings.TrimPrefix(m.Subject, p.prefix))
-	if err != nil || role < 0 || role >= len(downstream) {
+	if err != nil || role < 0 || role >= len(rolewatch.Roles) {
 		return // no role was asked to answer there
 	}
 	if m.Header.Get("Status") == noResponders {
-		p.step(roleAbsent{role})
+		p.step(rolewatch.RoleAbsent{Role: role})
 		return
 	}
-	p.step(roleAnswers{role})
+	p.step(rolewatch.RoleAnswers{Role: role})
 }
 
 func (p *probes) step(event any) {
 	changes := p.watch.Step(time.Now(), event)
-	p.service.roles.Store(p.watch.Status())
-	log := p.service.config.Logger
+	p.status.Store(p.watch.Status())
 	for _, c := range changes {
-		if c.silent == "" {
-			log.Info("a role answers again", zap.String("role", c.role), zap.Duration("after", c.after))
+		if c.Silent == "" {
+			p.log.Info("a role answers again", zap.String("role", c.Role), zap.Duration("after", c.After))
 			continue
 		}
-		log.Error(c.silent+"; producers get no acknowledgements until one answers", zap.String("role", c.role))
+		p.log.Error(c.Silent+"; producers get no acknowledgements until one answers", zap.String("role", c.Role))
 	}
 }

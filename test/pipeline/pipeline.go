@@ -11,7 +11,7 @@ import (
 
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
-	"laneway.dev/services/frontend"
+	frontend "laneway.dev/services/frontend/core"
 	"laneway.dev/services/replicator"
 	"laneway.dev/services/sequencer"
 	"laneway.dev/services/stager"
@@ -215,8 +215,8 @@ func (p *Pipeline) deliver(subject string, m messages.Message) {
 
 func (p *Pipeline) stepFrontend(events ...frontend.Event) {
 	fx := p.frontend.Step(p.now, events)
-	if fx.Fenced != 0 {
-		p.fault("the frontend is fenced by %d", fx.Fenced)
+	if fx.TakeEpoch != 0 {
+		p.fault("the frontend is fenced by %d", fx.TakeEpoch)
 	}
 	p.Answers = append(p.Answers, fx.Answers...)
 	p.send(fx.Send)

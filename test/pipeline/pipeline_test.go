@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/protocol"
-	"laneway.dev/services/frontend"
+	frontend "laneway.dev/services/frontend/core"
 	"laneway.dev/test/load"
 )
 

@@ -8,7 +8,7 @@ import (
 	"laneway.dev/pkg/delivery"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
-	"laneway.dev/services/frontend"
+	frontend "laneway.dev/services/frontend/core"
 )
 
 // client sends the batches of a lane, in order.

@@ -13,7 +13,8 @@ import (
 // fingerprint names a state of a world.
 type fingerprint [16]byte
 
-// ignored are the fields that have no bearing on what comes. Everything else that a
+// ignored are the fields that have no bearing on what comes, by the package and the name of
+// their type. Everything else that a
 // core holds takes part, so that two states are never taken for one because a field
 // was added. A field that is no more fails the tests.
 //
@@ -25,12 +26,12 @@ type fingerprint [16]byte
 //   - trace, scope, memo: they are the same all along.
 //   - settings of a window: likewise, and they hold a function.
 var ignored = map[string][]string{
-	"frontend.Core":        {"fx", "stats"},
-	"sequencer.Core":       {"out", "stats", "observe"},
-	"replicator.Core":      {"fx", "stats", "reserve"},
-	"producers.Table":      {"spare"},
-	"exhaustive.world":     {"trace", "scope", "memo"},
-	"delivery.Window[int]": {"settings"},
+	"services/frontend/core.Core":         {"fx", "stats"},
+	"services/sequencer.Core":             {"out", "stats", "observe"},
+	"services/replicator.Core":            {"fx", "stats", "reserve"},
+	"services/replicator/producers.Table": {"spare"},
+	"internal/sim/exhaustive.world":       {"trace", "scope", "memo"},
+	"pkg/delivery.Window[int]":            {"settings"},
 }
 
 // interned are the types of which equal values are one, which has a number.
@@ -186,7 +187,7 @@ func (k *walker) fieldsOf(t reflect.Type) []int {
 	if known {
 		return of
 	}
-	out := ignored[t.String()]
+	out := ignored[strings.TrimPrefix(t.PkgPath(), "laneway.dev/")+"."+t.Name()]
 	for i := range t.NumField() {
 		if !slices.Contains(out, t.Field(i).Name) {
 			of = append(of, i)

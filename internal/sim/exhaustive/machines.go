@@ -6,8 +6,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
-	"laneway.dev/pkg/protocol"
-	"laneway.dev/services/frontend"
+	frontend "laneway.dev/services/frontend/core"
 	"laneway.dev/services/replicator"
 	"laneway.dev/services/sequencer"
 )
@@ -56,7 +55,6 @@ type (
 		sequence     messages.Sequence
 		firstUnacked int32
 	}
-	abandon     struct{} // everything that is not resolved
 	newEpoch    struct{ epoch uint64 }
 	noSnapshots struct{}
 )
@@ -74,8 +72,8 @@ func (f *frontendMachine) step(m *memo, now time.Time, what any) *effects {
 	switch e := what.(type) {
 	case nil:
 		fx = f.core.Step(now, nil)
-	case abandon:
-		fx.Answers = f.core.Abandon(protocol.CodeOutcomeUnknown)
+	case frontend.EpochTaken, frontend.Ending:
+		fx = f.core.Step(now, []frontend.Event{e})
 	case produce:
 		fx = f.core.Step(now, []frontend.Event{e.produce()})
 	case *letter:
@@ -85,7 +83,7 @@ func (f *frontendMachine) step(m *memo, now time.Time, what any) *effects {
 	for i := range fx.Answers {
 		out.answers = append(out.answers, answeredBy(&fx.Answers[i]))
 	}
-	out.ready, out.fenced = fx.Ready, fx.Fenced
+	out.ready, out.fenced = fx.Ready, fx.TakeEpoch
 	stats := f.core.Stats()
 	f.open = stats.Outstanding
 	out.open, out.givenUp = f.open, int(stats.GivenUp-before)

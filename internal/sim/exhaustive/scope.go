@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"laneway.dev/services/frontend"
+	frontend "laneway.dev/services/frontend/core"
 )
 
 // Role is what a process does.

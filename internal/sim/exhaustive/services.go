@@ -3,7 +3,7 @@ package exhaustive
 import (
 	"laneway.dev/internal/sim/describe"
 	"laneway.dev/pkg/messages"
-	"laneway.dev/services/frontend"
+	frontend "laneway.dev/services/frontend/core"
 	"laneway.dev/services/replicator"
 	"laneway.dev/services/sequencer"
 )
@@ -104,13 +104,17 @@ func (w *world) step(p *process, what any) {
 // new one with a new core.
 func (w *world) fenced(p *process, epoch uint64) {
 	if !w.newest(p) {
+		if p.role == Frontend {
+			w.step(p, frontend.Ending{Replaced: true})
+		}
 		w.die(p, "replaced")
 		return
 	}
+	p.epoch = w.nextEpoch(epoch)
 	if p.role == Frontend {
-		w.step(p, abandon{})
+		w.step(p, frontend.EpochTaken{Epoch: p.epoch})
+		return
 	}
-	p.epoch, p.ready = w.nextEpoch(epoch), false
 	p.core = w.machine(p)
 	w.step(p, nil)
 }

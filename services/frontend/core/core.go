@@ -1,0 +1,334 @@
+// Package core decides what a frontend does with the batches of one partition: it gives
+// every batch its ticket before anything asynchronous happens to it, has it staged again
+// when that is lost, and answers each request once, in ticket order within a lane. It
+// also decides how a frontend takes a new epoch and how it ends.
+//
+// It owns the tickets that are not resolved, with the payloads that may have to be staged
+// again. It is pure: it knows no network, no clock and no goroutine.
+package core
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+	"laneway.dev/pkg/ticketing"
+)
+
+// Times are the times that a core keeps.
+type Times struct {
+	Heartbeat    time.Duration // how long a ticket may be outstanding before its lane is repaired
+	StageTimeout time.Duration // must be longer than linger plus the slowest usual upload
+	Deadline     time.Duration // how long a producer waits at most
+}
+
+// Produce is a batch that a producer has sent.
+type Produce struct {
+	Lane         string
+	MessageID    string
+	Sequence     messages.Sequence // zero without a producer id
+	FirstUnacked int32
+	Expect       messages.Expectation
+	Trace        messages.Trace
+	Payload      []byte // a batch frame
+	Records      int
+	Request      Request
+}
+
+// Request is what the shell needs to answer a producer. The core only hands it back.
+type Request any
+
+// Event is something that happened: a Produce, a messages.Message that arrived,
+// EpochTaken or Ending. An entry of the log comes as CommittedEntry.
+type Event any
+
+// CommittedEntry is an entry of the log that has been committed, decoded.
+type CommittedEntry struct {
+	Partition protocol.Partition
+	Entry     messages.Entry
+}
+
+// Answer is the one answer to a request. Error is nil when the batch is in the log.
+type Answer struct {
+	Request   Request
+	Lane      string
+	Number    uint64
+	Epoch     uint64
+	Records   int
+	Offset    int64
+	Duplicate bool
+	Extent    messages.Extent // where the payload is, if known
+	Payload   []byte
+	Error     *protocol.Error
+}
+
+// Effects is what a step wants done, in this order. Answers MUST leave in the order in
+// which they are listed, because that is ticket order.
+type Effects struct {
+	Send    []messages.Envelope
+	Answers []Answer
+	Ready   bool // the epoch is announced: requests may be admitted from now on
+	// TakeEpoch is the epoch that has fenced the core; 0 if none has. The shell MUST take
+	// an epoch above it and report EpochTaken, or report Ending if a younger frontend
+	// exists or the actor ends. Until then the core sends and answers nothing.
+	TakeEpoch uint64
+}
+
+// Core decides about one partition. It is pure: events and time come in,
+// effects go out. It belongs to one goroutine.
+type Core struct {
+	partition protocol.Partition
+	epoch     uint64
+	times     Times
+
+	announced   bool
+	announcedAt time.Time // when the announcement was last sent
+	fencedBy    uint64    // the higher epoch, until a new epoch is taken; 0 while there is none
+	withheld    []Answer  // while it is fenced
+	ending      *Ending   // nil while the actor runs
+	tickets     *ticketing.Issuer[*ticket]
+	beat        time.Time         // of the last heartbeat
+	emptied     map[string]uint64 // lanes without tickets since then, with their last floor
+
+	damage        string // of the log, while the partition is read-only
+	readOnlyUntil time.Time
+
+	stage    []messages.StageBatch
+	progress []messages.LaneProgress
+	stats    Stats
+	fx       Effects
+}
+
+// ticket is a batch that is not resolved.
+type ticket struct {
+	Produce
+	number   uint64
+	issued   time.Time
+	stagedAt time.Time
+	attempts uint32          // stagings asked for
+	refused  map[uint32]bool // attempts that a stager refused
+	again    time.Time       // when to stage again after a refusal; zero is not wanted
+	outcome  Answer
+}
+
+// Stats counts what happened on a partition.
+type Stats struct {
+	Issued      uint64
+	Restaged    uint64
+	GivenUp     uint64
+	Outstanding int
+	Damage      string // of the log, while the partition is read-only
+}
+
+// NewCore returns a core that announces its epoch before it is ready.
+func NewCore(partition protocol.Partition, epoch uint64, times Times) *Core {
+	return &Core{
+		partition: partition, epoch: epoch, times: times,
+		tickets: ticketing.NewIssuer[*ticket](), emptied: make(map[string]uint64),
+	}
+}
+
+// Stats returns what happened so far.
+func (c *Core) Stats() Stats { return c.stats }
+
+// Step takes what happened, in order, and returns what is to be done. Without events it
+// does what is due at that time.
+func (c *Core) Step(now time.Time, events []Event) Effects {
+	c.fx = Effects{}
+	for _, e := range events {
+		if !c.serves() {
+			c.live(e)
+			continue
+		}
+		c.handle(now, e)
+	}
+	if !c.serves() {
+		c.stats.Outstanding = c.tickets.Outstanding()
+		return Effects{TakeEpoch: c.fencedBy, Answers: c.fx.Answers}
+	}
+	c.announce(now)
+	if now.Sub(c.beat) >= c.times.Heartbeat {
+		c.beat = now
+		c.heartbeat(now)
+	}
+	c.flush()
+	c.stats.Outstanding = c.tickets.Outstanding()
+	if c.stats.Damage = c.damage; !now.Before(c.readOnlyUntil) {
+		c.stats.Damage = ""
+	}
+	return c.fx
+}
+
+func (c *Core) handle(now time.Time, e Event) {
+	if m, ok := e.(messages.Message); ok && m.Of() != c.partition {
+		return // of an earlier incarnation of the topic
+	}
+	switch e := e.(type) {
+	case Produce:
+		c.produce(now, e)
+	case messages.Refused:
+		if e.Epoch == c.epoch {
+			c.refused(now, e.Refusals)
+		}
+	case messages.Missing:
+		if e.Epoch == c.epoch {
+			c.missing(now, e.Lanes)
+		}
+	case CommittedEntry:
+		if e.Partition == c.partition && e.Entry.Epoch == c.epoch {
+			c.committed(e.Entry)
+		}
+	case messages.Outcomes:
+		if e.Epoch == c.epoch {
+			c.outcomes(now, e.Outcomes)
+		}
+	case messages.ReadOnly:
+		c.readOnly(now, e.Damage)
+	case messages.Announced:
+		if e.Epoch == c.epoch && !c.announced {
+			c.announced, c.fx.Ready = true, true
+		}
+	case messages.Fenced:
+		if e.Epoch > c.epoch {
+			c.fencedBy, c.withheld = e.Epoch, c.fx.Answers
+			c.fx = Effects{}
+		}
+	case Ending:
+		c.end(e)
+	}
+}
+
+// announce sends the epoch to the sequencer before the first ticket, and again until it
+// is confirmed.
+func (c *Core) announce(now time.Time) {
+	if c.announced || now.Sub(c.announcedAt) < c.times.Heartbeat {
+		return
+	}
+	c.announcedAt = now
+	c.send(messages.SequencerSubject(c.partition), messages.Announce{Partition: c.partition, Epoch: c.epoch})
+}
+
+// produce issues the ticket, which fixes the place of the batch in its lane.
+func (c *Core) produce(now time.Time, p Produce) {
+	if c.refuses(now, p) {
+		return
+	}
+	t := &ticket{Produce: p, issued: now}
+	t.number, _ = c.tickets.Issue(p.Lane, t)
+	c.stats.Issued++
+	delete(c.emptied, p.Lane)
+	c.stageTicket(now, t)
+}
+
+func (c *Core) stageTicket(now time.Time, t *ticket) {
+	t.attempts++
+	t.stagedAt, t.again = now, time.Time{}
+	c.stage = append(c.stage, messages.StageBatch{
+		Lane: t.Lane, Number: t.number, Floor: c.tickets.Floor(t.Lane), Attempt: t.attempts,
+		Remaining: t.issued.Add(c.times.Deadline).Sub(now).Milliseconds(), Records: uint32(t.Records),
+		MessageID: t.MessageID, Sequence: t.Sequence, FirstUnacked: t.FirstUnacked,
+		Expect: t.Expect, Trace: t.Trace, Payload: t.Payload,
+	})
+}
+
+func (c *Core) committed(entry messages.Entry) {
+	offset := entry.BaseOffset
+	c.fx.Answers = slices.Grow(c.fx.Answers, len(entry.Batches))
+	for i := range entry.Batches {
+		b := &entry.Batches[i]
+		c.settle(b.Lane, b.Number, Answer{Offset: offset, Extent: b.Extent})
+		offset += int64(b.Records)
+	}
+}
+
+func (c *Core) outcomes(now time.Time, outcomes []messages.Outcome) {
+	for _, o := range outcomes {
+		answer := Answer{Offset: o.Offset, Duplicate: o.Duplicate}
+		if o.Code == protocol.CodeNotCommitted {
+			// The replicator has forgotten the lane, and would refuse numbers as low
+			// as this one for as long as the lane lives.
+			c.tickets.Leap(o.Lane, o.Number)
+		}
+		if o.Code != protocol.CodeOK {
+			answer = Answer{Error: c.failure(o.Lane, o.Number, c.outcomeCode(now, o), o.Detail)}
+		}
+		c.settle(o.Lane, o.Number, answer)
+	}
+}
+
+// outcomeCode returns the code that the producer of a refused batch gets. A replicator that
+// has forgotten a lane refuses its tickets, since they must have been resolved long ago.
+// If the frontend was suspended for so long that they were not, the batch may be in the
+// log, and the refusal proves nothing.
+func (c *Core) outcomeCode(now time.Time, o messages.Outcome) protocol.Code {
+	if o.Code != protocol.CodeNotCommitted && o.Code != protocol.CodeOverloaded {
+		return o.Code
+	}
+	if t, open := c.tickets.Find(o.Lane, o.Number); open && now.Sub(t.issued) >= c.times.Deadline {
+		return protocol.CodeOutcomeUnknown
+	}
+	return o.Code
+}
+
+// settle records the outcome of a ticket and answers all tickets that it resolves.
+func (c *Core) settle(lane string, number uint64, outcome Answer) {
+	t, open := c.tickets.Find(lane, number)
+	if !open {
+		return
+	}
+	t.outcome = outcome
+	c.tickets.Settle(lane, number, c.resolved)
+}
+
+// resolved answers a ticket. It is called in ticket order.
+func (c *Core) resolved(t *ticket) {
+	a := t.outcome
+	a.Request, a.Lane, a.Number, a.Epoch = t.Request, t.Lane, t.number, c.epoch
+	a.Records, a.Payload = t.Records, t.Payload
+	c.emptied[t.Lane] = t.number + 1
+	c.fx.Answers = append(c.fx.Answers, a)
+}
+
+// flush sends what the handlers gathered, one message for each destination.
+func (c *Core) flush() {
+	c.flushStage()
+	for part := range slices.Chunk(c.progress, itemsPerMessage) {
+		c.send(messages.SequencerSubject(c.partition), messages.Advance{Partition: c.partition, Epoch: c.epoch, Lanes: part})
+	}
+	c.progress = nil
+}
+
+const (
+	// itemsPerMessage bounds a message without payloads.
+	itemsPerMessage = 2000
+	// stageBytes bounds a stage request of more than one batch, so that several
+	// stagers share a burst and a request stays far below NATS' max_payload.
+	stageBytes = 1 << 20
+)
+
+func (c *Core) flushStage() {
+	for start := 0; start < len(c.stage); {
+		end, size := start, 0
+		for end < len(c.stage) && end-start < itemsPerMessage {
+			size += len(c.stage[end].Payload)
+			if size > stageBytes && end > start {
+				break
+			}
+			end++
+		}
+		c.send(messages.StageSubject, messages.Stage{
+			Partition: c.partition, Epoch: c.epoch, Batches: c.stage[start:end],
+		})
+		start = end
+	}
+	c.stage = nil
+}
+
+func (c *Core) send(subject string, m messages.Message) {
+	c.fx.Send = append(c.fx.Send, messages.Envelope{Subject: subject, Message: m})
+}
+
+// sortedLanes returns the names of a set of lanes in a fixed order.
+func sortedLanes(lanes map[string]uint64) []string { return slices.Sorted(maps.Keys(lanes)) }

@@ -1,0 +1,107 @@
+package core
+
+import (
+	"laneway.dev/pkg/protocol"
+)
+
+// EpochTaken says that this frontend has taken a new epoch, as TakeEpoch asked for.
+type EpochTaken struct{ Epoch uint64 }
+
+// Reason is why the actor of a partition ends.
+type Reason int
+
+// The reasons. Only a deletion is final for producers: after any other they find another
+// frontend, or this one after its restart.
+const (
+	Stopping Reason = iota // the frontend stops
+	Renewed                // the partition's log continues in another stream
+	Deleted                // the topic was deleted
+)
+
+// Ending says that the actor of the partition ends.
+type Ending struct {
+	Reason Reason
+	// Replaced means that a younger frontend exists. An owner that was replaced MUST stay
+	// silent: its successor may have answered later batches of the same producers.
+	Replaced bool
+}
+
+// Refusal returns the error for a request that comes too late to get a ticket.
+func (e Ending) Refusal() *protocol.Error {
+	switch {
+	case e.Reason == Deleted:
+		return protocol.NewError(protocol.CodeUnknownTopic, "the topic was deleted")
+	case e.Replaced:
+		return protocol.NewError(protocol.CodeNotOwner, "a younger frontend has taken over")
+	case e.Reason == Renewed:
+		return protocol.NewError(protocol.CodeNotOwner, "the log of the partition is continued in another stream")
+	default:
+		return protocol.NewError(protocol.CodeNotOwner, "the frontend stops")
+	}
+}
+
+// serves reports whether the core issues tickets: it is not fenced and does not end.
+func (c *Core) serves() bool { return c.fencedBy == 0 && c.ending == nil }
+
+// live handles an event of a core that does not serve. Messages about its tickets have no
+// effect, because all of them are answered with OUTCOME_UNKNOWN, or not at all.
+func (c *Core) live(e Event) {
+	switch e := e.(type) {
+	case Produce:
+		c.turnAway(e)
+	case EpochTaken:
+		if c.ending == nil {
+			c.renew(e.Epoch)
+		}
+	case Ending:
+		if c.ending == nil {
+			c.end(e)
+		}
+	}
+}
+
+// turnAway answers a request that gets no ticket. While the core is fenced the answer is
+// withheld: whether this frontend may answer at all is known only when it has an epoch.
+func (c *Core) turnAway(p Produce) {
+	switch {
+	case c.ending == nil:
+		err := protocol.Errorf(protocol.CodeUnavailable, "partition %s, epoch %d: its owner is fenced", c.partition, c.epoch)
+		c.withheld = append(c.withheld, withoutTicket(p, err))
+	case !c.ending.Replaced:
+		c.fx.Answers = append(c.fx.Answers, withoutTicket(p, c.ending.Refusal()))
+	}
+}
+
+// withoutTicket returns the answer to a request that was refused before it got a ticket.
+func withoutTicket(p Produce, err *protocol.Error) Answer {
+	return Answer{Request: p.Request, Lane: p.Lane, Records: p.Records, Payload: p.Payload, Error: err}
+}
+
+// renew continues in a new epoch. Releases of the old epoch are dropped from now on, so
+// its tickets are answered and the partition starts again without any.
+func (c *Core) renew(epoch uint64) {
+	answers, stats := c.abandon(), c.stats
+	*c = *NewCore(c.partition, epoch, c.times)
+	c.stats, c.fx.Answers = stats, answers
+}
+
+// end answers what is left. A batch with a ticket may be in the log.
+func (c *Core) end(e Ending) {
+	answers := c.abandon()
+	if e.Replaced {
+		answers = nil
+	}
+	c.fx, c.fencedBy, c.ending = Effects{Answers: answers}, 0, &e
+}
+
+// abandon ends every ticket and returns the answers, after those that were withheld and
+// those of the present turn.
+func (c *Core) abandon() []Answer {
+	c.fx.Answers = append(c.withheld, c.fx.Answers...)
+	c.withheld = nil
+	for _, t := range c.unsettled(func(*ticket) bool { return true }) {
+		t.outcome.Error = c.failure(t.Lane, t.number, protocol.CodeOutcomeUnknown, "the partition's owner is ending")
+	}
+	c.tickets.SettleAll(c.resolved)
+	return c.fx.Answers
+}

@@ -1,0 +1,35 @@
+package core
+
+import (
+	"time"
+
+	"laneway.dev/pkg/protocol"
+)
+
+// readOnlyTime is for how long a partition counts as read-only after a report of damage.
+// The replicator repeats the report every second.
+const readOnlyTime = 5 * time.Second
+
+// readOnly ends all tickets, because nothing is appended to a damaged log, and refuses
+// requests until no damage has been reported for a while.
+func (c *Core) readOnly(now time.Time, damage string) {
+	c.damage, c.readOnlyUntil = damage, now.Add(readOnlyTime)
+	for _, t := range c.unsettled(func(*ticket) bool { return true }) {
+		c.giveUp(t, "the partition is read-only, because "+damage)
+	}
+}
+
+// refuses answers a batch for a read-only partition without a ticket, and reports whether
+// it did.
+func (c *Core) refuses(now time.Time, p Produce) bool {
+	if c.damage == "" {
+		return false
+	}
+	if !now.Before(c.readOnlyUntil) {
+		c.damage = ""
+		return false
+	}
+	c.fx.Answers = append(c.fx.Answers,
+		withoutTicket(p, protocol.Errorf(protocol.CodePartitionDamaged, "partition %s: %s", c.partition, c.damage)))
+	return true
+}

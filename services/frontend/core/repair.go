@@ -1,0 +1,116 @@
+package core
+
+import (
+	"fmt"
+	"time"
+
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+	"laneway.dev/pkg/ticketing"
+)
+
+// refused handles batches that stagers did not stage. After a refusal that may pass,
+// because the stager was busy, the batch is staged again a little later. Any other refusal
+// ends the ticket.
+func (c *Core) refused(now time.Time, refusals []messages.Refusal) {
+	for _, r := range refusals {
+		t, open := c.tickets.Find(r.Lane, r.Number)
+		if !open || r.Attempt > t.attempts || t.refused[r.Attempt] {
+			continue
+		}
+		if t.refused == nil {
+			t.refused = make(map[uint32]bool)
+		}
+		t.refused[r.Attempt] = true
+		switch {
+		case r.Code != protocol.CodeStagerBusy:
+			c.giveUp(t, r.Detail)
+		case r.Attempt == t.attempts:
+			t.again = now.Add(c.times.Heartbeat * time.Duration(min(len(t.refused), 5)))
+		}
+	}
+}
+
+// missing handles tickets that the sequencer waits for. A missing batch is not
+// necessarily lost: it is staged again only after the stage timeout, because a second
+// upload of a batch that is merely slow would be wasted.
+func (c *Core) missing(now time.Time, lanes []messages.LaneNumbers) {
+	for _, l := range lanes {
+		for _, n := range l.Numbers {
+			t, open := c.tickets.Find(l.Lane, n)
+			if open && t.again.IsZero() && now.Sub(t.stagedAt) >= c.times.StageTimeout {
+				c.stats.Restaged++
+				c.stageTicket(now, t)
+			}
+		}
+	}
+}
+
+// heartbeat gives up tickets that are past their deadline, stages refused batches again,
+// and sends the sequencer the floor of every lane that has waited for a heartbeat or has
+// become empty since the last one.
+func (c *Core) heartbeat(now time.Time) {
+	for _, t := range c.due(now) {
+		c.giveUp(t, "")
+	}
+	c.tickets.Lanes(func(lane ticketing.Outstanding, unsettled func(func(uint64, *ticket) bool)) {
+		slow := false
+		unsettled(func(_ uint64, t *ticket) bool {
+			slow = slow || now.Sub(t.issued) >= c.times.Heartbeat
+			if !t.again.IsZero() && !now.Before(t.again) {
+				c.stats.Restaged++
+				c.stageTicket(now, t)
+			}
+			return true
+		})
+		if slow {
+			c.progress = append(c.progress, messages.LaneProgress{Lane: lane.Lane, Floor: lane.Floor, Highest: lane.Highest})
+		}
+		delete(c.emptied, lane.Lane)
+	})
+	for _, lane := range sortedLanes(c.emptied) {
+		c.progress = append(c.progress, messages.LaneProgress{Lane: lane, Floor: c.emptied[lane], Highest: c.emptied[lane] - 1})
+	}
+	clear(c.emptied)
+}
+
+// due returns the tickets that are past their deadline.
+func (c *Core) due(now time.Time) []*ticket {
+	return c.unsettled(func(t *ticket) bool { return now.Sub(t.issued) >= c.times.Deadline })
+}
+
+// unsettled returns tickets without an outcome, lane by lane and in ticket order.
+func (c *Core) unsettled(which func(*ticket) bool) []*ticket {
+	var all []*ticket
+	c.tickets.Lanes(func(_ ticketing.Outstanding, unsettled func(func(uint64, *ticket) bool)) {
+		unsettled(func(_ uint64, t *ticket) bool {
+			if which(t) {
+				all = append(all, t)
+			}
+			return true
+		})
+	})
+	return all
+}
+
+// giveUp ends a ticket without an outcome from the replicator. FAILED promises that the
+// batch is not in the log, which is certain only if every staging was refused.
+func (c *Core) giveUp(t *ticket, detail string) {
+	code := protocol.CodeOutcomeUnknown
+	if len(t.refused) == int(t.attempts) {
+		code = protocol.CodeFailed
+	}
+	c.stats.GivenUp++
+	c.settle(t.Lane, t.number, Answer{Error: c.failure(t.Lane, t.number, code, detail)})
+}
+
+func (c *Core) failure(lane string, number uint64, code protocol.Code, detail string) *protocol.Error {
+	if code == protocol.CodeWrongLastSequence || code == protocol.CodeWrongLastID {
+		return protocol.NewError(code, detail) // clients read JetStream's text
+	}
+	where := fmt.Sprintf("partition %s, epoch %d, lane %q, ticket %d", c.partition, c.epoch, lane, number)
+	if detail != "" {
+		where = detail + " (" + where + ")"
+	}
+	return protocol.NewError(code, where)
+}

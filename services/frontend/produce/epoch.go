@@ -1,0 +1,119 @@
+package produce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+
+	"laneway.dev/internal/actor"
+	"laneway.dev/internal/ownership"
+	"laneway.dev/pkg/messages"
+)
+
+// claimPatience is how long a start waits for an epoch. While the disk of JetStream is full
+// none can be taken, but what is stored can be read, and fetches need no epoch.
+const claimPatience = 5 * time.Second
+
+// Epoch is the frontend epoch of this process, which all partitions share. It is safe for
+// concurrent use.
+type Epoch struct {
+	config  EpochConfig
+	holder  atomic.Pointer[ownership.Holder] // nil before an epoch is taken
+	claimed chan struct{}                    // closed when one is
+
+	mu         sync.Mutex // held while a higher epoch is taken
+	subscribed uint64     // the newest epoch whose subject is subscribed to
+}
+
+// EpochConfig is what an Epoch needs.
+type EpochConfig struct {
+	JS        jetstream.JetStream
+	Logger    *zap.Logger
+	Subscribe func(subject string) error // returns when messages to the subject arrive
+	Ending    *actor.Ending              // fails when a younger frontend exists
+}
+
+// NewEpoch returns an epoch that is not taken yet.
+func NewEpoch(config EpochConfig) *Epoch {
+	return &Epoch{config: config, claimed: make(chan struct{})}
+}
+
+// Claim takes an epoch and watches until ctx ends that no younger frontend takes one. It
+// MUST be called once. When it returns ErrReplaced the service has ended.
+func (e *Epoch) Claim(ctx context.Context) error {
+	holder, err := ownership.Hold(ctx, e.config.JS, "frontend")
+	if err != nil {
+		return err
+	}
+	// Replies to the first announcement go to the subject of the epoch.
+	if err := e.config.Subscribe(messages.FrontendSubject(holder.Epoch())); err != nil {
+		e.config.Ending.Fail(fmt.Errorf("frontend: %w", err))
+		return err
+	}
+	e.subscribed = holder.Epoch()
+	e.holder.Store(holder)
+	close(e.claimed)
+	e.config.Logger.Info("frontend is running", zap.Uint64("epoch", holder.Epoch()))
+	err = holder.Watch(ctx)
+	e.endIfReplaced(err)
+	return err
+}
+
+// Await returns when an epoch is taken, or without one after a while. claim reports the
+// end of Claim.
+func (e *Epoch) Await(ctx context.Context, claim <-chan error) error {
+	timer := time.NewTimer(claimPatience)
+	defer timer.Stop()
+	select {
+	case <-e.claimed:
+	case err := <-claim:
+		return err
+	case <-timer.C:
+		e.config.Logger.Warn("no epoch can be taken; until one is, nothing can be produced, but what is stored can be fetched. Does JetStream write? " +
+			"Make room on its disk and restart the NATS server")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// Number returns the newest epoch; 0 before one is taken.
+func (e *Epoch) Number() uint64 {
+	if holder := e.holder.Load(); holder != nil {
+		return holder.Epoch()
+	}
+	return 0
+}
+
+// raise returns an epoch above one that has fenced a partition. Of several partitions
+// that are fenced, the first one takes it for all. ErrReplaced says that a younger
+// frontend exists: then the service ends.
+func (e *Epoch) raise(ctx context.Context, above uint64) (uint64, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	next, err := e.holder.Load().Raise(ctx, above)
+	e.endIfReplaced(err)
+	if err != nil || next == e.subscribed {
+		return next, err
+	}
+	e.config.Logger.Warn("a log or another service knows a higher epoch; took one above it", zap.Uint64("epoch", next))
+	if err := e.config.Subscribe(messages.FrontendSubject(next)); err != nil {
+		return 0, err
+	}
+	e.subscribed = next
+	return next, nil
+}
+
+func (e *Epoch) endIfReplaced(err error) {
+	if errors.Is(err, ownership.ErrReplaced) {
+		e.config.Ending.Fail(fmt.Errorf("frontend: %w", err))
+	}
+}

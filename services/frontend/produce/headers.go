@@ -1,0 +1,182 @@
+package produce
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+)
+
+// maxNamed bounds how many headers one error names.
+const maxNamed = 5
+
+// maxMessageID bounds the length of a Nats-Msg-Id.
+const maxMessageID = 1024
+
+// asking are the headers by which a producer asks for something. What is asked for
+// is done, and the headers are not kept with the record.
+var asking = map[string]bool{
+	protocol.HeaderProducer:             true,
+	protocol.HeaderProducerID:           true,
+	protocol.HeaderProducerEpoch:        true,
+	protocol.HeaderSequence:             true,
+	protocol.HeaderFirstUnacked:         true,
+	protocol.HeaderTopicID:              true,
+	protocol.HeaderMessageID:            true,
+	protocol.HeaderExpectedStream:       true,
+	protocol.HeaderExpectedLastSequence: true,
+	protocol.HeaderExpectedLastID:       true,
+}
+
+// passing are the headers that concern the way of a message through NATS servers.
+// They are not kept with the record.
+var passing = map[string]bool{
+	protocol.HeaderRequestInfo:  true,
+	"Nats-Trace-Dest":           true, // the servers on the way trace the message
+	"Nats-Trace-Hop":            true,
+	"Nats-Trace-Origin-Account": true,
+}
+
+// checkHeaders refuses headers of NATS and of Laneway that ask for something which
+// is not done here, or do not say exactly what: ignoring them would break a promise
+// that the producer relies on.
+func checkHeaders(header nats.Header, stream string) *protocol.Error {
+	var unknown, unclear []string
+	for name, values := range header {
+		switch {
+		case asking[name]:
+			if len(values) != 1 || values[0] == "" {
+				unclear = append(unclear, name)
+			}
+		case protocol.IsReservedHeader(name) && !passing[name] && !protocol.IsOriginHeader(name):
+			unknown = append(unknown, fmt.Sprintf("%.80q", name))
+		}
+	}
+	if len(unknown) > 0 {
+		return protocol.NewError(protocol.CodeHeaderNotSupported, firstOf(unknown))
+	}
+	if len(unclear) > 0 {
+		return protocol.Errorf(protocol.CodeHeaderInvalid, "%s: it must have one value, and not be empty", firstOf(unclear))
+	}
+	if expected := header.Get(protocol.HeaderExpectedStream); expected != "" && expected != stream {
+		return protocol.Errorf(protocol.CodeStreamMismatch, "expected %.80q, this is %s", expected, stream)
+	}
+	return nil
+}
+
+// checkTopicID refuses a message for another topic of this name.
+func checkTopicID(header nats.Header, topic protocol.Topic) *protocol.Error {
+	text := header.Get(protocol.HeaderTopicID)
+	if text == "" {
+		return nil
+	}
+	id, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return protocol.Errorf(protocol.CodeHeaderInvalid, "%s: %.40q is no topic id", protocol.HeaderTopicID, text)
+	}
+	if id != topic.ID {
+		return protocol.Errorf(protocol.CodeUnknownTopic, "%s with the id %d; it was deleted, and the topic that has its name now is another one",
+			topic.Name, id)
+	}
+	return nil
+}
+
+// firstOf names the first ones of many headers.
+func firstOf(names []string) string {
+	slices.Sort(names)
+	return strings.Join(names[:min(len(names), maxNamed)], ", ")
+}
+
+// ownHeaders returns the headers that belong to the record, in the order of
+// their names.
+func ownHeaders(header nats.Header) []protocol.Header {
+	var own []protocol.Header
+	for name, values := range header {
+		if asking[name] || passing[name] {
+			continue
+		}
+		for _, v := range values {
+			own = append(own, protocol.Header{Name: name, Value: v})
+		}
+	}
+	slices.SortStableFunc(own, func(a, b protocol.Header) int { return strings.Compare(a.Name, b.Name) })
+	return own
+}
+
+// isFrame reports whether the body of a message is a batch frame. A content type
+// that means one but is not written exactly so is refused: as a record, the frame
+// would be nonsense for whoever reads it. So are headers beside a frame that belong
+// to no record.
+func isFrame(header nats.Header) (bool, *protocol.Error) {
+	types, batch := 0, false
+	for name, values := range header {
+		if strings.EqualFold(name, protocol.HeaderContentType) {
+			types += len(values)
+			batch = batch || slices.ContainsFunc(values, protocol.NamesBatch)
+		}
+	}
+	switch {
+	case !batch:
+		return false, nil
+	case types != 1 || header.Get(protocol.HeaderContentType) != protocol.ContentTypeBatch:
+		return false, protocol.Errorf(protocol.CodeHeaderInvalid, "the content type of a batch frame is given by one header: %s: %s",
+			protocol.HeaderContentType, protocol.ContentTypeBatch)
+	}
+	var other []string
+	for name := range header {
+		if !besideFrame(name) {
+			other = append(other, fmt.Sprintf("%.80q", name))
+		}
+	}
+	if len(other) > 0 {
+		return false, protocol.Errorf(protocol.CodeHeaderInvalid, "%s beside a batch frame: headers belong to its records", firstOf(other))
+	}
+	return true, nil
+}
+
+// besideFrame reports whether a header may stand beside a batch frame.
+func besideFrame(name string) bool {
+	switch name {
+	case protocol.HeaderContentType, protocol.HeaderTraceparent, protocol.HeaderTracestate:
+		return true
+	}
+	return asking[name] || passing[name]
+}
+
+func messageID(header nats.Header, name string) (string, *protocol.Error) {
+	id := header.Get(name)
+	if len(id) > maxMessageID {
+		return "", protocol.Errorf(protocol.CodeHeaderInvalid, "%s has %d bytes, allowed are %d", name, len(id), maxMessageID)
+	}
+	return id, nil
+}
+
+// expectationOf returns what a producer requires the last record to be. The
+// replicator judges it, in ticket order.
+func expectationOf(header nats.Header) (x messages.Expectation, err *protocol.Error) {
+	if text := header.Get(protocol.HeaderExpectedLastSequence); text != "" {
+		sequence, parseErr := strconv.ParseUint(text, 10, 64)
+		if parseErr != nil {
+			return x, protocol.Errorf(protocol.CodeHeaderInvalid, "%s: %.80q is no sequence", protocol.HeaderExpectedLastSequence, text)
+		}
+		x.HasSequence, x.Sequence = true, sequence
+	}
+	x.MessageID, err = messageID(header, protocol.HeaderExpectedLastID)
+	return x, err
+}
+
+// traceOf returns the trace context of a message. One that is longer than the
+// W3C allows is no reason to refuse the message; it is left out.
+func traceOf(header nats.Header) messages.Trace {
+	const parentLength, maxState = 55, 512
+	t := messages.Trace{Parent: header.Get(protocol.HeaderTraceparent), State: header.Get(protocol.HeaderTracestate)}
+	if len(t.Parent) > parentLength || len(t.State) > maxState {
+		return messages.Trace{}
+	}
+	return t
+}

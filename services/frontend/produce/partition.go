@@ -1,0 +1,212 @@
+package produce
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"laneway.dev/internal/actor"
+	"laneway.dev/internal/ownership"
+	"laneway.dev/internal/supervisor"
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/frontend/core"
+)
+
+// spareMailbox is what a mailbox holds besides the batches that are admitted.
+const spareMailbox = 4096
+
+// Partition is the actor of one partition. Run is its goroutine, which owns the core.
+// Everything else is safe for concurrent use.
+type Partition struct {
+	id      protocol.Partition
+	stream  string // of the log
+	topic   protocol.Topic
+	service *Service
+	mailbox *actor.Mailbox[core.Event]
+	share   *share
+	spans   spans
+	stats   atomic.Pointer[core.Stats]
+	ready   chan struct{}                  // closed when requests are admitted
+	refusal atomic.Pointer[protocol.Error] // of requests that come after the actor has ended
+	own     atomic.Uint64                  // counts the lanes of requests that share their order with no other
+
+	mu     sync.Mutex
+	intake *intake // nil before ready and after closing
+}
+
+// committed is a commit with its entry, as the mailbox carries it.
+type committed struct {
+	core.CommittedEntry
+	message messages.Committed
+}
+
+// Partition returns the actor of a partition of a topic. It serves once Run is called.
+func (s *Service) Partition(topic protocol.Topic, id protocol.Partition) *Partition {
+	if _, err := topic.FitPayload(s.config.Conn.MaxPayload()); err != nil && id.Number == 0 {
+		s.config.Logger.Warn("NATS' max_payload has become too small for a topic; its largest records are refused",
+			zap.String("topic", topic.Name), zap.Error(err))
+	}
+	return &Partition{
+		id: id, stream: id.Stream(), topic: topic, service: s,
+		mailbox: actor.NewMailbox[core.Event](s.admission.limits.PartitionBatches + spareMailbox),
+		share:   &share{of: s.admission}, spans: newSpans(s.config.Telemetry, id), ready: make(chan struct{}),
+	}
+}
+
+// ID returns the partition.
+func (p *Partition) ID() protocol.Partition { return p.id }
+
+// Topic returns the topic of the partition.
+func (p *Partition) Topic() protocol.Topic { return p.topic }
+
+// Ready returns a channel that is closed once requests are admitted.
+func (p *Partition) Ready() <-chan struct{} { return p.ready }
+
+// Stats returns the figures of the partition after its last turn.
+func (p *Partition) Stats() core.Stats {
+	if stats := p.stats.Load(); stats != nil {
+		return *stats
+	}
+	return core.Stats{}
+}
+
+// Receive puts a message into the mailbox. It waits for room until ctx ends.
+func (p *Partition) Receive(ctx context.Context, m messages.Message) {
+	var event core.Event = m
+	if c, ok := m.(messages.Committed); ok {
+		entry, err := messages.DecodeEntry(c.Entry)
+		if err != nil {
+			p.service.config.Logger.Error("a committed entry cannot be read", zap.Stringer("partition", p.id), zap.Error(err))
+			return
+		}
+		event = committed{core.CommittedEntry{Partition: p.id, Entry: entry}, c}
+		if p.service.config.Epoch.Number() == 0 {
+			p.service.config.Fetches.Committed(c, entry) // the mailbox is not read before there is an epoch
+			return
+		}
+	}
+	// An error means that the actor is ending, and then the message has no effect.
+	_ = p.mailbox.Put(ctx, event)
+}
+
+// Run serves the partition until ctx ends or a younger frontend exists.
+func (p *Partition) Run(ctx context.Context) {
+	config := &p.service.config
+	if err := config.Fetches.Open(p.topic, int(p.id.Number)); err != nil {
+		config.Logger.Error("the partition cannot be fetched", zap.Stringer("partition", p.id), zap.Error(err))
+	}
+	select {
+	case <-config.Epoch.claimed:
+	case <-ctx.Done():
+		p.mailbox.Close()
+		config.Fetches.Close(p.id, p.ending(ctx).Refusal())
+		return
+	}
+	c := core.NewCore(p.id, config.Epoch.Number(), config.Times)
+	p.step(c, time.Now(), nil)
+	p.mailbox.Run(ctx, config.Times.Heartbeat, func(now time.Time, events []core.Event) bool {
+		if p.service.replaced() {
+			return false
+		}
+		above := p.step(c, now, events)
+		gather(ctx, len(events))
+		if above == 0 {
+			return true
+		}
+		epoch, err := p.takeEpoch(ctx, above)
+		if err == nil {
+			p.step(c, time.Now(), []core.Event{core.EpochTaken{Epoch: epoch}})
+		}
+		return err == nil
+	})
+	ending := p.ending(ctx)
+	refusal := ending.Refusal()
+	p.refusal.Store(refusal)
+	p.step(c, time.Now(), append([]core.Event{ending}, p.mailbox.Rest()...))
+	config.Fetches.Close(p.id, refusal)
+	p.close()
+}
+
+// ending returns why the actor ends: for the cause of its context, or because the whole
+// frontend has ended by itself.
+func (p *Partition) ending(ctx context.Context) core.Ending {
+	end := core.Ending{Replaced: p.service.replaced()}
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, supervisor.ErrDeleted):
+		end.Reason = core.Deleted
+	case errors.Is(cause, supervisor.ErrRenewed):
+		end.Reason = core.Renewed
+	}
+	return end
+}
+
+const (
+	// busyTurn is how many events in one turn mean that requests arrive in quick succession.
+	busyTurn = 4
+	// gatherTime is how long the next turn then waits for more events, because every turn
+	// costs a message and a turn of each service that follows.
+	gatherTime = 500 * time.Microsecond
+)
+
+// gather waits for more events after a busy turn. A request that comes alone never waits.
+func gather(ctx context.Context, events int) {
+	if events < busyTurn {
+		return
+	}
+	timer := time.NewTimer(gatherTime)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// takeEpoch takes an epoch above one that has fenced the core, for as long as it takes. The
+// error says that a younger frontend exists, or that the actor ends.
+func (p *Partition) takeEpoch(ctx context.Context, above uint64) (uint64, error) {
+	for {
+		next, err := p.service.config.Epoch.raise(ctx, above)
+		if err == nil || errors.Is(err, ownership.ErrReplaced) || ctx.Err() != nil {
+			return next, err
+		}
+		p.service.config.Logger.Error("no new epoch could be taken; trying again",
+			zap.Stringer("partition", p.id), zap.Error(err))
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// step runs the core on some events and does what it asks for. It returns the epoch above
+// which a new one is to be taken, or 0. Readers see what was committed after the payloads
+// of the answered batches are in their cache.
+func (p *Partition) step(c *core.Core, now time.Time, events []core.Event) (takeEpoch uint64) {
+	var shown []committed
+	for i, e := range events {
+		if c, ok := e.(committed); ok {
+			shown = append(shown, c)
+			events[i] = c.CommittedEntry
+		}
+	}
+	fx := c.Step(now, events)
+	stats := c.Stats()
+	p.stats.Store(&stats)
+	config := &p.service.config
+	config.Fetches.ReadOnly(p.id, stats.Damage)
+	config.Wire.Send(fx.Send)
+	p.answer(fx.Answers)
+	if fx.Ready {
+		p.open()
+	}
+	for _, c := range shown {
+		config.Fetches.Committed(c.message, c.Entry)
+	}
+	return fx.TakeEpoch
+}

@@ -1,0 +1,83 @@
+package produce
+
+import (
+	"strings"
+
+	"github.com/nats-io/nats.go"
+
+	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/frontend/core"
+)
+
+// fastBatch is the end of the reply subjects of a batch that is published in
+// NATS' fast way: what is asked for is in the subject, not in a header.
+const fastBatch = ".$FI"
+
+// parse reads a producer's message: what is to be staged, and on which lane.
+// own names the lane of a message that shares its order with no other, and
+// maxPayload is the largest message that NATS carries.
+func parse(m *nats.Msg, topic protocol.Topic, stream string, maxPayload int64, own func() string) (core.Produce, *protocol.Error) {
+	if err := checkHeaders(m.Header, stream); err != nil {
+		return core.Produce{}, err
+	}
+	if err := checkTopicID(m.Header, topic); err != nil {
+		return core.Produce{}, err
+	}
+	info := infoOf(m.Header)
+	if strings.HasSuffix(m.Reply, fastBatch) || strings.HasSuffix(info.Reply, fastBatch) {
+		return core.Produce{}, protocol.Errorf(protocol.CodeHeaderNotSupported, "fast batch publishing, by a reply subject that ends in %s", fastBatch)
+	}
+	p := core.Produce{Trace: traceOf(m.Header)}
+	var err *protocol.Error
+	if p.MessageID, err = messageID(m.Header, protocol.HeaderMessageID); err != nil {
+		return core.Produce{}, err
+	}
+	if p.Expect, err = expectationOf(m.Header); err != nil {
+		return core.Produce{}, err
+	}
+	if p.Sequence, p.FirstUnacked, err = sequenceOf(m.Header); err != nil {
+		return core.Produce{}, err
+	}
+	if p.Lane, err = laneOf(m, p.Sequence.ProducerID, info, own); err != nil {
+		return core.Produce{}, err
+	}
+	if p.Payload, p.Records, err = frameOf(m, boundSubject(m, topic), topic.MaxRecordBytes); err != nil {
+		return core.Produce{}, err
+	}
+	if limit := maxPayload - protocol.EnvelopeRoom; int64(len(p.Payload)) > limit {
+		return core.Produce{}, protocol.Errorf(protocol.CodeMaxPayload,
+			"the batch has %d bytes; with a NATS max_payload of %d it may have %d", len(p.Payload), maxPayload, limit)
+	}
+	return p, nil
+}
+
+// frameOf returns the batch frame that a message carries, or a frame of the one
+// record that it is. The record keeps the bound subject that it was sent to, if any.
+func frameOf(m *nats.Msg, bound string, maxRecordBytes int) (frame []byte, records int, err *protocol.Error) {
+	whole, err := isFrame(m.Header)
+	if err != nil {
+		return nil, 0, err
+	}
+	if whole {
+		if bound != "" {
+			return nil, 0, protocol.Errorf(protocol.CodeInvalidRequest,
+				"a batch frame goes to the produce subject of the partition, not to %s", bound)
+		}
+		records, checkErr := protocol.CheckFrame(m.Data, maxRecordBytes)
+		if checkErr != nil {
+			return nil, 0, protocol.AsError(checkErr)
+		}
+		return m.Data, records, nil
+	}
+	record := protocol.Record{Headers: ownHeaders(m.Header), Value: m.Data}
+	if err := record.CheckHeaders(); err != nil {
+		return nil, 0, err
+	}
+	if bound != "" {
+		record.Headers = append(record.Headers, protocol.Header{Name: protocol.HeaderSubject, Value: bound})
+	}
+	if size := record.Size(); size > maxRecordBytes {
+		return nil, 0, protocol.RecordTooLarge(size, maxRecordBytes)
+	}
+	return protocol.EncodeRecord(record), 1, nil
+}

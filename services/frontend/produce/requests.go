@@ -1,0 +1,176 @@
+package produce
+
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"laneway.dev/internal/actor"
+	"laneway.dev/internal/transport"
+	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/frontend/core"
+)
+
+// request is what is needed to answer a producer.
+type request struct {
+	reply string
+	bytes int64
+	span  span
+}
+
+// open starts to admit requests.
+func (p *Partition) open() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.intake != nil || p.service.closing.Load() {
+		return
+	}
+	config := &p.service.config
+	log := config.Logger.With(zap.Stringer("partition", p.id))
+	subjects := append([]string{p.id.ProduceSubject()}, p.topic.Subjects...)
+	opened, err := openIntake(config.Requests, subjects, p.admit, log)
+	if err != nil {
+		log.Error("the partition cannot be produced to", zap.Error(err))
+		return
+	}
+	p.intake = opened
+	p.service.backlog.add(opened)
+	if err := config.Requests.Flush(time.Second); err != nil {
+		log.Warn("the server has not confirmed a subscription yet", zap.Error(err))
+	}
+	close(p.ready)
+}
+
+// close ends the admission of requests. It returns when those that were delivered are
+// admitted or rejected.
+func (p *Partition) close() {
+	p.mu.Lock()
+	opened := p.intake
+	p.intake = nil
+	p.mu.Unlock()
+	if opened == nil {
+		return
+	}
+	if err := opened.close(); err != nil {
+		p.service.config.Logger.Warn("a subscription did not drain", zap.Stringer("partition", p.id), zap.Error(err))
+	}
+	p.service.backlog.remove(opened)
+}
+
+// admit is the callback of the intake. It checks a request and puts it into the mailbox,
+// in the order of arrival. It never waits.
+func (p *Partition) admit(m *nats.Msg) {
+	p.service.backlog.arrived()
+	if p.service.replaced() {
+		return
+	}
+	reply := protocol.ReplyTo(m.Reply)
+	if refusal := p.service.config.Roles().Refusal; refusal != nil {
+		p.reject(reply, refusal)
+		return
+	}
+	if over := p.share.over(int64(len(m.Data))); over != nil {
+		p.reject(reply, over) // parsing it would cost more than this answer
+		return
+	}
+	produce, err := p.read(m)
+	if err != nil {
+		p.service.refused.Add(1)
+		p.fail(reply, err)
+		return
+	}
+	r := &request{reply: reply, bytes: int64(len(produce.Payload))}
+	if over := p.share.take(r.bytes); over != nil {
+		p.reject(reply, over)
+		return
+	}
+	r.span, produce.Trace = p.spans.start(produce)
+	produce.Request = r
+	if err := p.mailbox.Offer(produce); err != nil {
+		p.share.give(r.bytes)
+		p.service.refused.Add(1)
+		refusal := p.turnedAway(err)
+		p.spans.end(r.span, core.Answer{Error: refusal})
+		p.fail(reply, refusal)
+	}
+}
+
+// turnedAway returns the error for a request that the mailbox did not take.
+func (p *Partition) turnedAway(err error) *protocol.Error {
+	if !errors.Is(err, actor.ErrClosed) {
+		return protocol.NewError(protocol.CodeOverloaded, err.Error())
+	}
+	if refusal := p.refusal.Load(); refusal != nil {
+		return refusal
+	}
+	return protocol.NewError(protocol.CodeNotOwner, err.Error()) // the actor is about to say why it ends
+}
+
+// read checks and parses a request.
+func (p *Partition) read(m *nats.Msg) (core.Produce, *protocol.Error) {
+	if err := transport.ReadHeader(m); err != nil {
+		return core.Produce{}, err
+	}
+	m.Reply = protocol.ReplyTo(m.Reply)
+	return parse(m, p.topic, p.stream, p.service.config.Conn.MaxPayload(), p.nextOwn)
+}
+
+// nextOwn names the lane of a request that shares its order with no other.
+func (p *Partition) nextOwn() string { return strconv.FormatUint(p.own.Add(1), 10) }
+
+// answer sends answers in their order and gives back what the batches were admitted with.
+func (p *Partition) answer(answers []core.Answer) {
+	var buf []byte
+	fetches := p.service.config.Fetches
+	wanted := len(answers) > 0 && fetches.Wanted(p.id)
+	for i := range answers {
+		a := &answers[i]
+		r := a.Request.(*request)
+		if a.Error != nil {
+			a.Error = p.service.config.Roles().Explain(a.Error)
+		}
+		p.spans.end(r.span, *a)
+		if a.Error != nil {
+			p.fail(r.reply, a.Error)
+		} else {
+			buf = protocol.AppendProduceAck(buf[:0], protocol.ProduceAck{
+				Stream: p.stream, Sequence: uint64(a.Offset) + 1, Duplicate: a.Duplicate,
+				Topic: p.id.Topic, Partition: p.id.Number, Offset: a.Offset, Records: a.Records,
+				Ticket: a.Number, Epoch: a.Epoch,
+			})
+			p.respond(r.reply, buf)
+			if wanted && a.Extent.Key != "" {
+				fetches.Remember(a.Extent, a.Payload)
+			}
+		}
+		p.share.give(r.bytes)
+	}
+}
+
+// reject answers a request with an error that is encoded already.
+func (p *Partition) reject(reply string, r *core.Rejection) {
+	p.service.refused.Add(1)
+	p.service.config.Failed(r.Err.Code)
+	p.respond(reply, r.Answer)
+}
+
+// fail answers a producer with an error.
+func (p *Partition) fail(reply string, err *protocol.Error) {
+	p.service.config.Failed(err.Code)
+	p.respond(reply, protocol.EncodeErrorResponse(err))
+}
+
+func (p *Partition) respond(reply string, data []byte) {
+	if reply == "" {
+		return
+	}
+	if err := p.service.config.Conn.Publish(reply, data); err != nil {
+		p.service.unsent.Add(1)
+		if p.service.losing.Begins(time.Now()) {
+			p.service.config.Logger.Warn("producers could not be answered; laneway_frontend_answers_lost_total counts them", zap.Stringer("partition", p.id), zap.Error(err))
+		}
+	}
+}

@@ -1,0 +1,94 @@
+// Package produce takes the batches that producers send, and answers them. It is the shell
+// around package core: it receives and checks requests, bounds what is in flight, runs an
+// actor for each partition, and sends what the core decides.
+//
+// It owns the subscriptions to produce requests, the admission and the frontend epoch. It
+// decides nothing about a batch that has been admitted.
+package produce
+
+import (
+	"sync/atomic"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"laneway.dev/internal/actor"
+	"laneway.dev/internal/telemetry"
+	"laneway.dev/internal/transport"
+	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/frontend/core"
+	"laneway.dev/services/frontend/core/rolewatch"
+	"laneway.dev/services/frontend/fetch"
+)
+
+// Config is what a Service needs.
+type Config struct {
+	Conn      *nats.Conn            // for answers to producers
+	Wire      *transport.Connection // for messages to other services
+	Requests  *transport.Connection // where produce requests arrive
+	Logger    *zap.Logger
+	Telemetry *telemetry.Telemetry
+	Times     core.Times
+	Limits    Limits
+	Fetches   *fetch.Server // receives what is committed, and payloads that consumers may ask for
+	Epoch     *Epoch
+	Ending    *actor.Ending            // of the frontend; once it has failed no producer is answered
+	Roles     func() *rolewatch.Status // what is known of the other roles
+	Failed    func(protocol.Code)      // is called for each request that is answered with an error
+}
+
+// Service is what the partitions of a frontend share. It is safe for concurrent use.
+type Service struct {
+	config    Config
+	admission *admission
+	backlog   *backlogGuard
+	closing   atomic.Bool
+	refused   atomic.Uint64   // requests that were answered before they got a ticket
+	unsent    atomic.Uint64   // answers that could not be sent
+	losing    transport.Burst // of those
+}
+
+// New returns a service without partitions; see Partition.
+func New(config Config) *Service {
+	return &Service{
+		config: config, admission: newAdmission(config.Limits.orDefaults()), backlog: newBacklogGuard(config.Requests),
+	}
+}
+
+// StopAdmission ends the admission of requests on all partitions. What was delivered
+// before is still admitted.
+func (s *Service) StopAdmission(partitions []*Partition) {
+	s.closing.Store(true)
+	for _, p := range partitions {
+		p.close()
+	}
+}
+
+// Drained returns a channel that is closed once every admitted batch is answered.
+func (s *Service) Drained() <-chan struct{} { return s.admission.drained() }
+
+// Close releases what the partitions shared. All of them MUST have ended.
+func (s *Service) Close() { s.backlog.close() }
+
+// Counts are figures of a service since its start.
+type Counts struct {
+	Refused     uint64 // requests that were answered before they got a ticket
+	AnswersLost uint64 // answers that could not be sent
+	Dropped     uint64 // requests that found no room before they were looked at
+	Pauses      uint64 // times that the subjects of a partition were left
+	Batches     int    // that are in flight
+	Bytes       int64  // of these batches
+}
+
+// Counts returns the present figures.
+func (s *Service) Counts() Counts {
+	batches, bytes := s.admission.held()
+	return Counts{
+		Refused: s.refused.Load(), AnswersLost: s.unsent.Load(), Dropped: s.backlog.lost(), Pauses: s.backlog.pauses.Load(),
+		Batches: batches, Bytes: bytes,
+	}
+}
+
+// replaced reports whether the frontend has ended by itself. It is silent then: its
+// successor may have answered later requests of the same producers.
+func (s *Service) replaced() bool { return s.config.Ending.Err() != nil }

@@ -1,0 +1,63 @@
+// Package producers serves the API of producers. It gives producers their identity, fences
+// earlier instances of named ones, and lists what partitions remember.
+package producers
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"laneway.dev/internal/producerregistry"
+	"laneway.dev/internal/topics"
+	"laneway.dev/internal/transport"
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/frontend/api"
+)
+
+// Config is what an API needs.
+type Config struct {
+	Wire      *transport.Connection // for questions to replicators
+	Topics    *topics.Registry
+	Registry  *producerregistry.Registry
+	Heartbeat time.Duration                        // after which a question is asked again
+	Epoch     func() uint64                        // where replicators answer
+	Damage    func() map[protocol.Partition]string // of the partitions that are read-only
+}
+
+// API answers requests about producers. It is safe for concurrent use.
+type API struct {
+	config    Config
+	server    *api.Server // set by Serve
+	requests  *requests
+	questions atomic.Uint64 // numbers what is asked of replicators
+	fences    asked[fenceKey, messages.ProducerFenced]
+	lists     asked[uint64, messages.Producers]
+}
+
+// New returns an API that serves nothing yet.
+func New(config Config) *API { return &API{config: config, requests: newRequests()} }
+
+// Serve serves the API on a server until Stop. It MUST be called once.
+func (a *API) Serve(server *api.Server) error {
+	a.server = server
+	for name, handle := range map[string]api.Handler{
+		"init": a.initProducer, "list": a.listProducers, "info": a.producerInfo,
+	} {
+		err := server.Endpoint(protocol.ProducerAPI+name, api.Producers, func(m *nats.Msg) {
+			if name == "init" && nameless(m.Data) {
+				server.Serve(a.requests.ctx, m, api.Producers, handle)
+				return
+			}
+			a.serveAside(m, handle)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Stop ends the requests that are under way and returns when they have ended.
+func (a *API) Stop() { a.requests.stop() }

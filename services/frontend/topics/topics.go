@@ -1,0 +1,132 @@
+// Package topics serves the API of topics, and watches for what others have done to the
+// metadata and the subjects of Laneway.
+package topics
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/internal/partitionlog"
+	"laneway.dev/internal/topics"
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/frontend/api"
+)
+
+// Config is what an API needs.
+type Config struct {
+	Conn     *nats.Conn
+	JS       jetstream.JetStream
+	Server   *api.Server
+	Registry *topics.Registry
+	Watch    *Watch
+	Ready    func(context.Context, protocol.Partition) error // returns when a partition can be produced to
+	Damage   func() map[protocol.Partition]string            // of the partitions that are read-only
+}
+
+// API answers requests about topics. It is safe for concurrent use.
+type API struct{ config Config }
+
+// Serve serves the API until its server stops.
+func Serve(config Config) error {
+	a := &API{config}
+	for name, handle := range map[string]api.Handler{
+		"create": a.createTopic, "list": a.listTopics, "info": a.topicInfo, "delete": a.deleteTopic,
+	} {
+		err := config.Server.Endpoint(protocol.TopicAPI+name, api.Topics, func(m *nats.Msg) {
+			config.Server.Serve(context.Background(), m, api.Topics, handle)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// createTopic creates a topic and returns when it can be produced to.
+func (a *API) createTopic(ctx context.Context, data []byte) (any, error) {
+	var config protocol.TopicConfig
+	if err := api.Decode(data, &config); err != nil {
+		return nil, err
+	}
+	config, err := config.FitPayload(a.config.Conn.MaxPayload())
+	if err != nil {
+		return nil, err
+	}
+	topic, err := a.config.Registry.Create(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	for n := range topic.Partitions {
+		if err := a.config.Ready(ctx, topic.Partition(n)); err != nil {
+			return nil, protocol.Errorf(protocol.CodeUnavailable,
+				"topic %s is made, but partition %d is not served yet; is a sequencer running? %v", topic.Name, n, err)
+		}
+	}
+	return protocol.TopicResponse{Topic: &topic}, nil
+}
+
+func (a *API) listTopics(ctx context.Context, _ []byte) (any, error) {
+	all, err := a.config.Registry.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	response := protocol.TopicListResponse{Topics: all}
+	if wrong := a.config.Watch.Survey().Err(); wrong != nil {
+		response.Warnings = strings.Split(wrong.Error(), "\n")
+	}
+	return response, nil
+}
+
+func (a *API) topicInfo(ctx context.Context, data []byte) (any, error) {
+	var request protocol.TopicRequest
+	if err := api.Decode(data, &request); err != nil {
+		return nil, err
+	}
+	topic, err := a.config.Registry.Get(ctx, request.Name)
+	if lost := a.config.Watch.Survey().ErrOf(request.Name); err != nil && lost != nil {
+		err = lost
+	}
+	if err != nil {
+		return nil, err
+	}
+	response := protocol.TopicResponse{Topic: &topic, Warnings: a.config.Watch.warnings(topic)}
+	damage := a.config.Damage()
+	for n := range topic.Partitions {
+		id := topic.Partition(n)
+		info := protocol.PartitionInfo{Partition: id.Number, Stream: messages.LogStream(id), Damage: damage[id]}
+		state, err := a.logState(ctx, id)
+		if err != nil && a.config.Registry.Gone(ctx, id) {
+			return nil, protocol.NewError(protocol.CodeUnknownTopic, request.Name)
+		}
+		if err != nil && info.Damage == "" {
+			return nil, protocol.NewError(protocol.CodeUnavailable, err.Error())
+		}
+		info.EndOffset, info.Entries = state.NextOffset, state.Entries
+		response.Partitions = append(response.Partitions, info)
+	}
+	return response, nil
+}
+
+// logState looks up where a log ends. The end of one that is damaged may not be readable.
+func (a *API) logState(ctx context.Context, id protocol.Partition) (partitionlog.State, error) {
+	const patience = 2 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return partitionlog.New(a.config.Conn, a.config.JS, id).State(ctx)
+}
+
+func (a *API) deleteTopic(ctx context.Context, data []byte) (any, error) {
+	var request protocol.TopicRequest
+	if err := api.Decode(data, &request); err != nil {
+		return nil, err
+	}
+	if err := a.config.Registry.Delete(ctx, request.Name); err != nil {
+		return nil, err
+	}
+	return protocol.TopicResponse{}, nil
+}
