@@ -125,14 +125,14 @@ func (c *checks) failed(i *instance, key batchKey) {
 	}
 }
 
-// fenced checks what a new instance of a named client is told: everything that any
-// earlier one will ever get into the log.
-func (c *checks) fenced(i *instance, m messages.ProducerFenced) {
-	told := 0
-	if m.Producer.HasLast {
-		told = int(protocol.AddSequence(m.Producer.Last, 1-int64(i.c.start)))
+// fenced checks the position that a new instance of a named client gets: everything that
+// any earlier one will ever get into the log lies before it.
+func (c *checks) fenced(i *instance, position protocol.ProducerPosition) {
+	before := 0
+	if position.LastSequence != nil {
+		before = int(protocol.AddSequence(*position.LastSequence, 1-int64(i.c.start)))
 	}
-	if got := c.sources[i.c.number]; told != got {
-		c.w.violated("fencing: %s is told that %d records are in the log, %d are", i, told, got)
+	if got := c.sources[i.c.number]; before != got || position.Expired {
+		c.w.violated("fencing: %s is told that %d records are in the log, %d are; position expired: %t", i, before, got, position.Expired)
 	}
 }

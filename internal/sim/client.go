@@ -8,6 +8,7 @@ import (
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	frontend "laneway.dev/services/frontend/core"
+	"laneway.dev/services/frontend/core/producerinit"
 )
 
 // mostRecords is how many records a batch has at most, which a source has for each
@@ -25,9 +26,9 @@ type client struct {
 	repeats  bool   // a plain one that names its batches, and sends again what is not acknowledged
 	key      string // of its lane
 	id       int64
-	start    int32 // sequence of the source's first record
-	epochs   int16 // given away
-	records  int   // of the source
+	start    int32       // sequence of the source's first record
+	record   *nameRecord // of a named one
+	records  int         // of the source
 	instance *instance
 	done     bool
 	resting  bool // until it is forgotten
@@ -47,6 +48,12 @@ type instance struct {
 	dead   bool
 	waking time.Time
 	flying int // of a plain one
+	inits  int // that were sent
+}
+
+// newRecord returns the record of a name that is new to the registry.
+func (c *client) newRecord() *nameRecord {
+	return &nameRecord{fence: messages.ProducerFence{ProducerID: c.id, Name: fmt.Sprint("client-", c.number)}}
 }
 
 // begin begins an instance. That of a named client asks for its epoch and for how
@@ -83,8 +90,8 @@ func (i *instance) open(sequence int32) {
 	i.step()
 }
 
-// init gets the next epoch and fences the instances before. It is tried again until
-// it is answered, each time with another epoch, as the API does.
+// init gets the next epoch and fences the instances before. It is sent again until it is
+// answered.
 func (i *instance) init() {
 	w := i.c.w
 	if i.dead || i.window != nil {
@@ -95,30 +102,37 @@ func (i *instance) init() {
 	if len(all) == 0 {
 		return
 	}
-	i.c.epochs++
-	i.id = i.c.id
-	epoch := i.c.epochs - 1
-	f := pick(w, all).service.(*frontendService)
-	f.fence(messages.ProducerFence{ProducerID: i.id, ProducerEpoch: epoch, Name: fmt.Sprint("client-", i.c.number)},
-		func(m messages.ProducerFenced) {
-			if i.dead || i.window != nil || m.Producer.ProducerID != i.id || epoch != i.c.epochs-1 {
-				return // nobody waits any more
+	i.inits++
+	attempt := i.inits
+	p := pick(w, all)
+	p.run(func() {
+		p.service.(*frontendService).init(i.c.record, func(r producerinit.Result) {
+			if !i.dead && i.window == nil && attempt == i.inits { // the client waits for this answer
+				i.identified(r)
 			}
-			if m.Code == protocol.CodeTooManyProducers {
-				return // it is asked again, when some may be forgotten
-			}
-			if m.Code != protocol.CodeOK {
-				w.violated("fencing: %s: init in epoch %d is answered with %s", i, epoch, m.Code.Kind().Name)
-				return
-			}
-			i.epoch = epoch
-			w.checks.fenced(i, m)
-			sequence := i.c.start
-			if m.Producer.HasLast {
-				sequence = protocol.AddSequence(m.Producer.Last, 1)
-			}
-			i.open(sequence)
 		})
+	})
+}
+
+// identified handles the answer to an init.
+func (i *instance) identified(r producerinit.Result) {
+	w := i.c.w
+	if r.Err != nil {
+		switch protocol.AsError(r.Err).Code {
+		case protocol.CodeTooManyProducers, protocol.CodeUnavailable:
+			return // another init follows: some producers may be forgotten by then
+		}
+		w.violated("fencing: %s: init is answered with %v", i, r.Err)
+		return
+	}
+	i.id, i.epoch = r.Response.ProducerID, r.Response.ProducerEpoch
+	position := r.Response.Positions[0]
+	w.checks.fenced(i, position)
+	sequence := i.c.start
+	if position.LastSequence != nil {
+		sequence = protocol.AddSequence(*position.LastSequence, 1)
+	}
+	i.open(sequence)
 }
 
 func (i *instance) String() string { return fmt.Sprintf("client-%d.%d", i.c.number, i.number) }
@@ -254,7 +268,8 @@ func (c *client) loseName(oldDies bool) {
 	}
 	c.w.counts.NamesLost++
 	c.w.say("the record of client-%d is lost", c.number)
-	c.id, c.epochs = c.id+int64(c.w.config.Clients), 0
+	c.id += int64(c.w.config.Clients)
+	c.record = c.newRecord()
 	c.restart(oldDies)
 }
 

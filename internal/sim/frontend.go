@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	frontend "laneway.dev/services/frontend/core"
@@ -8,36 +10,31 @@ import (
 
 // frontendService is a frontend with the epoch that it has.
 type frontendService struct {
-	p     *process
-	epoch uint64
-	core  *frontend.Core
-	// subject is the epoch's.
-	subject  string
+	p        *process
+	epoch    uint64
+	core     *frontend.Core
+	subjects []string // of all epochs that it has had: an answer may come to an older one
 	ready    bool
-	renewing bool // a new epoch is being taken
-	asked    map[fenceKey]func(messages.ProducerFenced)
-}
-
-type fenceKey struct {
-	id    int64
-	epoch int16
+	renewing bool           // a new epoch is being taken
+	inits    []*initRequest // in the order in which they came
 }
 
 var times = frontend.Times{Heartbeat: heartbeat, StageTimeout: stageTimeout, Deadline: deadline}
 
 func newFrontend(p *process) service {
-	s := &frontendService{p: p, asked: make(map[fenceKey]func(messages.ProducerFenced))}
+	s := &frontendService{p: p}
 	s.epoch = p.w.nextEpoch(frontendRole, 0)
-	s.core, s.subject = frontend.NewCore(partition, s.epoch, times), messages.FrontendSubject(s.epoch)
+	s.core, s.subjects = frontend.NewCore(partition, s.epoch, times), []string{messages.FrontendSubject(s.epoch)}
 	return s
 }
 
 func (s *frontendService) listens(subject string) bool {
-	return subject == s.subject || subject == committedSubject
+	return subject == committedSubject || slices.Contains(s.subjects, subject)
 }
 
 func (s *frontendService) tick() {
 	s.step()
+	s.stepInits()
 	s.p.w.checks.overdue(s)
 }
 
@@ -50,11 +47,7 @@ func (s *frontendService) receive(arrived []any) {
 				events = append(events, m.event())
 			}
 		case messages.ProducerFenced:
-			key := fenceKey{m.Producer.ProducerID, m.Fence}
-			if answer := s.asked[key]; answer != nil {
-				delete(s.asked, key)
-				answer(m)
-			}
+			s.stepInits(m)
 		case messages.Committed:
 			entry, err := messages.DecodeEntry(m.Entry)
 			if err != nil {
@@ -98,7 +91,7 @@ func (s *frontendService) step(events ...frontend.Event) {
 func (s *frontendService) takeEpoch(above uint64, events []frontend.Event) {
 	old := s.epoch
 	s.epoch = s.p.w.nextEpoch(frontendRole, above)
-	s.subject = messages.FrontendSubject(s.epoch)
+	s.subjects = append(s.subjects, messages.FrontendSubject(s.epoch))
 	s.renewing = true
 	s.step(frontend.EpochTaken{Epoch: s.epoch})
 	s.renewing = false
@@ -125,25 +118,4 @@ func (s *frontendService) answer(answers []frontend.Answer) {
 		}
 		r.answer(s.p.w, a)
 	}
-}
-
-// fence asks the replicator for a fence, until it is answered.
-func (s *frontendService) fence(f messages.ProducerFence, answer func(messages.ProducerFenced)) {
-	key := fenceKey{f.ProducerID, f.ProducerEpoch}
-	s.asked[key] = answer
-	s.ask(key, f, 25)
-}
-
-func (s *frontendService) ask(key fenceKey, f messages.ProducerFence, tries int) {
-	if s.p.dead || s.asked[key] == nil {
-		return
-	}
-	if tries == 0 {
-		delete(s.asked, key)
-		return
-	}
-	s.p.run(func() {
-		s.p.w.publish(s.p, replicatorSubject, messages.FenceProducer{Partition: partition, Epoch: s.epoch, Fence: f})
-	})
-	s.p.w.after(heartbeat, func() { s.ask(key, f, tries-1) })
 }

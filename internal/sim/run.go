@@ -95,6 +95,7 @@ func newWorld(config Config, trace *Trace) *world {
 			c.restarts = true
 		case 2, 4:
 			c.named = true
+			c.record = c.newRecord()
 		case 3:
 			c.plain, c.repeats = true, true
 		}

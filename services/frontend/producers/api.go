@@ -11,7 +11,6 @@ import (
 	"laneway.dev/internal/producerregistry"
 	"laneway.dev/internal/topics"
 	"laneway.dev/internal/transport"
-	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/frontend/api"
 )
@@ -28,12 +27,11 @@ type Config struct {
 
 // API answers requests about producers. It is safe for concurrent use.
 type API struct {
-	config    Config
-	server    *api.Server // set by Serve
-	requests  *requests
-	questions atomic.Uint64 // numbers what is asked of replicators
-	fences    asked[fenceKey, messages.ProducerFenced]
-	lists     asked[uint64, messages.Producers]
+	config        Config
+	server        *api.Server // set by Serve
+	requests      *requests
+	conversations conversations
+	questions     atomic.Uint64 // numbers the questions for lists of producers
 }
 
 // New returns an API that serves nothing yet.

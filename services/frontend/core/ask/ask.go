@@ -1,0 +1,84 @@
+// Package ask repeats questions to the replicators of partitions until they are answered,
+// because a question, its answer or the replicator may get lost. It is pure: it returns
+// what to send.
+package ask
+
+import (
+	"slices"
+	"time"
+
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+)
+
+// atOnce bounds the questions that wait for an answer at the same time. A topic may have
+// many partitions, and a replicator that restarts should not find them all asking.
+const atOnce = 16
+
+// Questions are the questions of one request, at most one for each partition. They belong
+// to one goroutine.
+type Questions struct {
+	every time.Duration
+	open  []question // in the order in which they were added
+}
+
+type question struct {
+	message messages.Message
+	sent    time.Time // the last time; zero if never
+}
+
+// New returns no questions. Those that are added are repeated after the given time.
+func New(every time.Duration) *Questions { return &Questions{every: every} }
+
+// Add adds a question to the replicator of the partition that it concerns.
+func (q *Questions) Add(m messages.Message) { q.open = append(q.open, question{message: m}) }
+
+// Due returns the questions that are to be sent now: those that have not been sent yet, as
+// far as the limit allows, and those whose answer is overdue.
+func (q *Questions) Due(now time.Time) (send []messages.Envelope) {
+	for i := range q.open[:min(atOnce, len(q.open))] {
+		open := &q.open[i]
+		if !open.sent.IsZero() && now.Sub(open.sent) < q.every {
+			continue
+		}
+		open.sent = now
+		send = append(send, messages.Envelope{Subject: messages.ReplicatorSubject(open.message.Of()), Message: open.message})
+	}
+	return send
+}
+
+// Answered removes the question about a partition. It reports whether there was one: an
+// answer may come twice.
+func (q *Questions) Answered(p protocol.Partition) bool {
+	i := q.find(p)
+	if i < 0 {
+		return false
+	}
+	q.open = slices.Delete(q.open, i, i+1)
+	return true
+}
+
+// Open returns how many questions are not answered.
+func (q *Questions) Open() int { return len(q.open) }
+
+// Damaged returns the error that ends the wait for a read-only partition, or nil if no
+// question about it was sent. Its replicator answers nothing before its log is repaired.
+func (q *Questions) Damaged(m messages.ReadOnly) error {
+	if i := q.find(m.Partition); i < 0 || q.open[i].sent.IsZero() {
+		return nil
+	}
+	return protocol.Errorf(protocol.CodePartitionDamaged, "partition %s: %s", m.Partition, m.Damage)
+}
+
+// Unanswered returns the error that ends the wait for a cause, such as a timeout.
+func (q *Questions) Unanswered(cause error) error {
+	if len(q.open) == 0 {
+		return protocol.NewError(protocol.CodeUnavailable, cause.Error())
+	}
+	return protocol.Errorf(protocol.CodeUnavailable,
+		"the replicator of partition %s does not answer; is one running? (%v)", q.open[0].message.Of(), cause)
+}
+
+func (q *Questions) find(p protocol.Partition) int {
+	return slices.IndexFunc(q.open, func(o question) bool { return o.message.Of() == p })
+}

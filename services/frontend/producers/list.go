@@ -1,0 +1,115 @@
+package producers
+
+import (
+	"context"
+	"time"
+
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/frontend/api"
+	"laneway.dev/services/frontend/core/ask"
+)
+
+// listProducers returns what a partition remembers of its producers.
+func (a *API) listProducers(ctx context.Context, data []byte) (any, error) {
+	var request protocol.ProducerListRequest
+	if err := api.Decode(data, &request); err != nil {
+		return nil, err
+	}
+	if request.Limit == 0 {
+		request.Limit = protocol.MaxListedProducers
+	}
+	if request.Limit < 0 || request.Limit > protocol.MaxListedProducers {
+		return nil, protocol.Errorf(protocol.CodeInvalidRequest, "limit is %d, allowed are 1 to %d", request.Limit, protocol.MaxListedProducers)
+	}
+	if request.After < 0 {
+		return nil, protocol.Errorf(protocol.CodeInvalidRequest, "after is %d, allowed are 0 and more", request.After)
+	}
+	topic, err := a.config.Topics.Get(ctx, request.Topic)
+	if err != nil {
+		return nil, err
+	}
+	if request.Partition < 0 || int(request.Partition) >= topic.Partitions {
+		return nil, protocol.Errorf(protocol.CodeUnknownTopic, "%s has the partitions 0 to %d, not %d",
+			topic.Name, topic.Partitions-1, request.Partition)
+	}
+	known, err := a.askProducers(ctx, messages.ListProducers{
+		Partition: topic.Partition(int(request.Partition)), After: request.After, Limit: uint32(request.Limit),
+	})
+	if err != nil {
+		return nil, err
+	}
+	response := protocol.ProducerListResponse{Producers: []protocol.ProducerInfo{}, Total: int(known.Total), More: known.More}
+	for i := range known.Producers {
+		response.Producers = append(response.Producers, infoOfProducer(request.Partition, &known.Producers[i]))
+	}
+	return response, nil
+}
+
+// producerInfo returns what the partitions of a topic remember of one producer.
+func (a *API) producerInfo(ctx context.Context, data []byte) (any, error) {
+	var request protocol.ProducerInfoRequest
+	if err := api.Decode(data, &request); err != nil {
+		return nil, err
+	}
+	if (request.ProducerID > 0) == (request.Name != "") || request.ProducerID < 0 {
+		return nil, protocol.NewError(protocol.CodeInvalidRequest, "either producer_id, above 0, or name must be given")
+	}
+	topic, err := a.config.Topics.Get(ctx, request.Topic)
+	if err != nil {
+		return nil, err
+	}
+	if request.Name != "" {
+		if request.ProducerID, err = a.config.Registry.Find(ctx, request.Name); err != nil {
+			return nil, err
+		}
+	}
+	response := protocol.ProducerInfoResponse{Producers: []protocol.ProducerInfo{}}
+	for n := range topic.Partitions {
+		known, err := a.askProducers(ctx, messages.ListProducers{Partition: topic.Partition(n), Only: request.ProducerID})
+		if err != nil {
+			return nil, err
+		}
+		if len(known.Producers) == 1 {
+			response.Producers = append(response.Producers, infoOfProducer(int32(n), &known.Producers[0]))
+		}
+	}
+	return response, nil
+}
+
+// askProducers asks the replicator of a partition which producers it knows.
+func (a *API) askProducers(ctx context.Context, question messages.ListProducers) (answer messages.Producers, err error) {
+	question.Epoch, question.Request = a.config.Epoch(), a.questions.Add(1)
+	questions := ask.New(a.config.Heartbeat)
+	questions.Add(question)
+	a.converse(ctx, func(now time.Time, events []any) ([]messages.Envelope, bool) {
+		for _, e := range events {
+			switch e := e.(type) {
+			case messages.Producers:
+				if e.Request == question.Request {
+					answer = e
+					return nil, true
+				}
+			case messages.ReadOnly:
+				if err = questions.Damaged(e); err != nil {
+					return nil, true
+				}
+			case canceled:
+				err = questions.Unanswered(e.cause)
+				return nil, true
+			}
+		}
+		return questions.Due(now), false
+	})
+	return answer, err
+}
+
+func infoOfProducer(partition int32, k *messages.KnownProducer) protocol.ProducerInfo {
+	info := protocol.ProducerInfo{
+		Partition: partition, ProducerID: k.ProducerID, Name: k.Name, ProducerEpoch: k.ProducerEpoch, AgeMS: k.Age,
+	}
+	if k.HasLast {
+		info.LastSequence = &k.Last
+	}
+	return info
+}
