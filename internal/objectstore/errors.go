@@ -20,9 +20,25 @@ var (
 	ErrMedium = errors.New("the storage of the object store failed")
 )
 
+// Damage names the part of an object that is not what was stored.
+type Damage string
+
+// The kinds of damage. An object whose end is missing is Torn: an upload that is under
+// way, or whose process died, looks like that. Readers need only payloads; the other
+// parts of an object serve repairs.
+const (
+	Torn    Damage = "torn"
+	Foreign Damage = "foreign" // not an object of Laneway
+	Header  Damage = "header"
+	Index   Damage = "index" // or what it says does not fit the object
+	Head    Damage = "head"  // of a batch
+	Payload Damage = "payload"
+)
+
 // CorruptError says that bytes of an object are not what was stored: missing,
 // altered, or not an object at all.
 type CorruptError struct {
+	Damage Damage
 	Key    string // key of the object
 	Offset int64  // first byte of the range concerned
 	Length int64  // length of the range in bytes

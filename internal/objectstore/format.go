@@ -39,14 +39,18 @@ func Verify(extent messages.Extent, payload []byte) error {
 	if int64(len(payload)) != extent.Length {
 		return corruptExtent(extent, fmt.Sprintf("got %d bytes", len(payload)))
 	}
-	if sum := Checksum(payload); sum != extent.CRC {
+	return compareChecksum(extent, Checksum(payload))
+}
+
+func compareChecksum(extent messages.Extent, sum uint32) error {
+	if sum != extent.CRC {
 		return corruptExtent(extent, fmt.Sprintf("CRC-32C is %08x, should be %08x", sum, extent.CRC))
 	}
 	return nil
 }
 
 func corruptExtent(extent messages.Extent, reason string) error {
-	return &CorruptError{Key: extent.Key, Offset: extent.Offset, Length: extent.Length, Reason: reason}
+	return &CorruptError{Damage: Payload, Key: extent.Key, Offset: extent.Offset, Length: extent.Length, Reason: reason}
 }
 
 // Batch is one batch of an object with all that is needed to send it again when

@@ -3,7 +3,6 @@ package objectstore
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -68,9 +67,10 @@ func checkFound(t *testing.T, object []byte, found []StoredBatch) {
 	batches := make([]Batch, 0, len(found))
 	for _, batch := range found {
 		payload := object[batch.Extent.Offset : batch.Extent.Offset+batch.Extent.Length]
-		if err := errors.Join(Verify(batch.Extent, payload), Verify(batch.Extent, batch.Payload)); err != nil {
+		if err := Verify(batch.Extent, payload); err != nil {
 			t.Error(err)
 		}
+		batch.Payload = payload
 		batches = append(batches, batch.Batch)
 	}
 	if again, _ := build(t, "k", batches); !bytes.Equal(again, object) {

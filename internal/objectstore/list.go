@@ -21,8 +21,11 @@ type Listed struct {
 func (l *local) List(ctx context.Context, prefix string) iter.Seq2[Listed, error] {
 	return func(yield func(Listed, error) bool) {
 		err := filepath.WalkDir(l.root, func(name string, entry fs.DirEntry, err error) error {
-			if err = errors.Join(ctx.Err(), err); err != nil {
-				return ignoreGone(err)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err != nil {
+				return pass(err, yield)
 			}
 			key, err := filepath.Rel(l.root, name)
 			if err != nil {
@@ -37,7 +40,7 @@ func (l *local) List(ctx context.Context, prefix string) iter.Seq2[Listed, error
 			}
 			info, err := entry.Info()
 			if err != nil {
-				return ignoreGone(err)
+				return pass(err, yield)
 			}
 			if !yield(Listed{Key: key, Size: info.Size()}, nil) {
 				return fs.SkipAll
@@ -45,7 +48,7 @@ func (l *local) List(ctx context.Context, prefix string) iter.Seq2[Listed, error
 			return nil
 		})
 		if err != nil {
-			yield(Listed{}, fmt.Errorf("list objects: %w", classify(err)))
+			yield(Listed{}, listError(err))
 		}
 	}
 }
@@ -63,11 +66,13 @@ func enter(folder, prefix string) error {
 	return nil
 }
 
-// ignoreGone drops the error about a file that is not there any more: a Put that
-// failed has removed it.
-func ignoreGone(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
+// pass yields an error about one file or folder, and lets the walk continue. A file
+// that is not there any more is no error: a Put that failed has removed it.
+func pass(err error, yield func(Listed, error) bool) error {
+	if errors.Is(err, fs.ErrNotExist) || yield(Listed{}, listError(err)) {
 		return nil
 	}
-	return err
+	return fs.SkipAll
 }
+
+func listError(err error) error { return fmt.Errorf("list objects: %w", classify(err)) }

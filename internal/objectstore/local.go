@@ -130,7 +130,7 @@ func (l *local) ReadRange(ctx context.Context, key string, offset, length int64)
 	case err == nil:
 		return content, nil
 	case errors.As(err, &reason):
-		return nil, &CorruptError{Key: key, Offset: offset, Length: length, Reason: reason.Error()}
+		return nil, &CorruptError{Damage: Torn, Key: key, Offset: offset, Length: length, Reason: reason.Error()}
 	case errors.Is(err, fs.ErrNotExist):
 		err = fmt.Errorf("%w: %w", ErrNotFound, err)
 	default:

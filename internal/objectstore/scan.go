@@ -7,21 +7,25 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// StoredBatch is a batch found in an object, and where its payload lies. ScanHeads
-// leaves the payload nil.
+// StoredBatch is a batch found in an object, and where its payload lies. The payload
+// itself is nil.
 type StoredBatch struct {
 	Batch
 	Extent messages.Extent
 }
 
-// Scan iterates over the batches of an object of size bytes, verifying header,
-// index, heads and payloads. The key is for errors and extents only. An object
-// that is torn yields no batch, just the error; the first error ends the
-// iteration. What is wrong with the object is a *CorruptError, except for a
-// version that is not known; errors of the reader are wrapped.
+// Scan iterates over the batches of an object of size bytes, and verifies header,
+// index, heads and payloads. The key is for errors and extents only. What is wrong with
+// the object is a *CorruptError, except for a version that is not known; errors of the
+// reader are wrapped.
 //
-// Payloads are not shared with later batches. No more memory is taken than the
-// largest payload needs, whatever the object claims.
+// An error about one batch comes with the extent of the batch, and with its head unless
+// that is damaged; the iteration continues with the next batch. An error without an
+// extent concerns the object, and is the last one. An object that is torn yields no
+// batch, just the error.
+//
+// Payloads are read in pieces. No more memory is taken than the largest head needs,
+// whatever the object claims.
 func Scan(key string, object io.ReaderAt, size int64) iter.Seq2[StoredBatch, error] {
 	return scan(scanner{key: key, object: object, size: size, payloads: true})
 }
@@ -41,12 +45,12 @@ func scan(s scanner) iter.Seq2[StoredBatch, error] {
 		}
 		for range s.count {
 			batch, err := s.next()
-			if !yield(batch, err) || err != nil {
+			if !yield(batch, err) || batch.Extent.Key == "" {
 				return
 			}
 		}
 		if s.at != s.indexStart {
-			yield(StoredBatch{}, s.corrupt(s.at, s.indexStart-s.at, "bytes that belong to no batch"))
+			yield(StoredBatch{}, s.corrupt(Index, s.at, s.indexStart-s.at, "bytes that belong to no batch"))
 		}
 	}
 }

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"io"
 	"math"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestEveryAlteredByteIsFound(t *testing.T) {
@@ -23,6 +26,84 @@ func TestEveryAlteredByteIsFound(t *testing.T) {
 				t.Errorf("byte %d altered: error is %v, want a CorruptError with the key", at, err)
 			}
 		}
+	}
+}
+
+func TestScanNamesTheDamagedPart(t *testing.T) {
+	object, extents := build(t, "k", []Batch{{Lane: "a", Payload: []byte("one")}, {Lane: "b", Payload: []byte("two")}})
+	flipped := func(at int64) []byte {
+		altered := bytes.Clone(object)
+		altered[at] ^= 1
+		return altered
+	}
+	tests := []struct {
+		name   string
+		object []byte
+		want   Damage
+		whole  int // batches that are yielded without an error
+		known  int // batches that are yielded with one
+	}{
+		{"nothing", nil, Torn, 0, 0},
+		{"without its end", object[:len(object)-1], Torn, 0, 0},
+		{"magic of the header", flipped(0), Header, 0, 0},
+		{"version", flipped(8), Header, 0, 0},
+		{"no object", bytes.Repeat([]byte("x"), 100), Foreign, 0, 0},
+		{"first head", flipped(headerSize), Head, 1, 1},
+		{"first payload", flipped(extents[0].Offset), Payload, 1, 1},
+		{"second payload", flipped(extents[1].Offset), Payload, 1, 1},
+		{"index", flipped(extents[1].Offset + extents[1].Length), Index, 0, 0},
+		{"a byte more", append(bytes.Clone(object[:len(object)-trailerSize]), append([]byte{0}, object[len(object)-trailerSize:]...)...), Index, 0, 0},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var whole, known int
+			var damage Damage
+			for batch, err := range Scan("k", bytes.NewReader(test.object), int64(len(test.object))) {
+				if err == nil {
+					whole++
+					continue
+				}
+				if batch.Extent.Key != "" {
+					known++
+				}
+				if corrupt, ok := errors.AsType[*CorruptError](err); ok && damage == "" {
+					damage = corrupt.Damage
+				}
+			}
+			if damage != test.want || whole != test.whole || known != test.known {
+				t.Errorf("damage is %q, with %d whole and %d damaged batches; want %q, %d and %d", damage, whole, known, test.want, test.whole, test.known)
+			}
+		})
+	}
+}
+
+func TestReaderKeepsWhatItReadAhead(t *testing.T) {
+	store, root := openTemp(t)
+	key, err := NewKey(time.Now(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := pattern(1000)
+	if err := store.Put(t.Context(), key, [][]byte{content}); err != nil {
+		t.Fatal(err)
+	}
+	reader := NewReader(t.Context(), store, Listed{Key: key, Size: 1000}, 100)
+	read := func(offset, length int) {
+		t.Helper()
+		p := make([]byte, length)
+		if _, err := reader.ReadAt(p, int64(offset)); err != nil || !bytes.Equal(p, content[offset:offset+length]) {
+			t.Errorf("offset %d, length %d: error %v, or other bytes", offset, length, err)
+		}
+	}
+	read(990, 10)
+	read(0, 500)
+	read(700, 10)
+	if err := os.Remove(filepath.Join(root, filepath.FromSlash(key))); err != nil {
+		t.Fatal(err)
+	}
+	read(710, 90)
+	if _, err := reader.ReadAt(make([]byte, 91), 710); !errors.Is(err, ErrNotFound) {
+		t.Errorf("beyond what was read ahead: %v, want ErrNotFound", err)
 	}
 }
 

@@ -18,6 +18,7 @@ type scanner struct {
 	object     io.ReaderAt
 	size       int64
 	payloads   bool          // whether payloads are read and verified
+	piece      []byte        // of what a checksum is computed of
 	count      uint32        // batches that the trailer promises
 	indexStart int64         // where the batches end
 	index      *bufio.Reader // entries that are still to come
@@ -27,8 +28,9 @@ type scanner struct {
 // open checks what frames the batches: header, trailer and index.
 func (s *scanner) open() error {
 	if s.size < headerSize+trailerSize {
-		return s.corrupt(0, max(s.size, 0), "too short for an object")
+		return s.corrupt(Torn, 0, max(s.size, 0), "too short for an object")
 	}
+	s.piece = make([]byte, min(s.size, pieceSize))
 	if err := s.checkHeader(); err != nil {
 		return err
 	}
@@ -46,16 +48,26 @@ func (s *scanner) checkHeader() error {
 	if err := s.read(header, 0); err != nil {
 		return err
 	}
-	if string(header[:8]) != headerMagic {
-		return s.corrupt(0, headerSize, "not an object of Laneway")
-	}
-	if binary.LittleEndian.Uint32(header[12:]) != Checksum(header[:12]) {
-		return s.corrupt(0, headerSize, "checksum of the header is wrong")
+	if binary.LittleEndian.Uint32(header[12:]) != Checksum(header[:12]) || string(header[:8]) != headerMagic {
+		return s.wrongHeader(string(header[:8]) == headerMagic)
 	}
 	if version := binary.LittleEndian.Uint32(header[8:]); version != formatVersion {
 		return fmt.Errorf("object %q has format version %d, only version %d is known", s.key, version, formatVersion)
 	}
 	return nil
+}
+
+// wrongHeader tells an object with a damaged header from a file that is no object, by
+// the magic at its start or its end.
+func (s *scanner) wrongHeader(magic bool) error {
+	end := make([]byte, len(trailerMagic))
+	if err := s.read(end, s.size-int64(len(end))); err != nil {
+		return err
+	}
+	if magic || string(end) == trailerMagic {
+		return s.corrupt(Header, 0, headerSize, "checksum of the header is wrong")
+	}
+	return s.corrupt(Foreign, 0, headerSize, "not an object of Laneway")
 }
 
 func (s *scanner) checkTrailer() error {
@@ -65,27 +77,28 @@ func (s *scanner) checkTrailer() error {
 		return err
 	}
 	if string(trailer[trailerSumOffset+checksumSize:]) != trailerMagic {
-		return s.corrupt(start, trailerSize, "the end of the object is missing")
+		return s.corrupt(Torn, start, trailerSize, "the end of the object is missing")
 	}
 	if size := binary.LittleEndian.Uint64(trailer[4:]); size != uint64(s.size) {
-		return s.corrupt(0, s.size, fmt.Sprintf("the object should have %d bytes", size))
+		return s.corrupt(Index, 0, s.size, fmt.Sprintf("the object should have %d bytes", size))
 	}
 	s.count = binary.LittleEndian.Uint32(trailer)
 	s.indexStart = start - int64(s.count)*indexEntrySize
 	if s.indexStart < headerSize {
-		return s.corrupt(start, trailerSize, fmt.Sprintf("no room for %d batches", s.count))
+		return s.corrupt(Index, start, trailerSize, fmt.Sprintf("no room for %d batches", s.count))
 	}
 	sum, err := s.checksum(s.indexStart, start+trailerSumOffset-s.indexStart)
 	if err != nil {
 		return err
 	}
 	if sum != binary.LittleEndian.Uint32(trailer[trailerSumOffset:]) {
-		return s.corrupt(s.indexStart, s.size-s.indexStart, "checksum of the index is wrong")
+		return s.corrupt(Index, s.indexStart, s.size-s.indexStart, "checksum of the index is wrong")
 	}
 	return nil
 }
 
-// next reads and checks the batch that the next entry of the index names.
+// next reads and checks the batch that the next entry of the index names. An error
+// about the batch alone comes with its extent, and the one that follows can be read.
 func (s *scanner) next() (StoredBatch, error) {
 	entry, err := s.nextEntry()
 	if err != nil {
@@ -96,20 +109,18 @@ func (s *scanner) next() (StoredBatch, error) {
 		return StoredBatch{}, err
 	}
 	batch, err := s.decodeHead(head, entry)
+	batch.Extent = messages.Extent{
+		Key: s.key, Offset: s.at + int64(len(head)), Length: int64(entry.payloadLength), CRC: entry.payloadCRC,
+	}
+	s.at = batch.Extent.Offset + batch.Extent.Length
+	if err != nil || !s.payloads {
+		return batch, err
+	}
+	sum, err := s.checksum(batch.Extent.Offset, batch.Extent.Length)
 	if err != nil {
 		return StoredBatch{}, err
 	}
-	if s.payloads {
-		batch.Payload = make([]byte, entry.payloadLength)
-		if err := s.read(batch.Payload, batch.Extent.Offset); err != nil {
-			return StoredBatch{}, err
-		}
-		if err := Verify(batch.Extent, batch.Payload); err != nil {
-			return StoredBatch{}, err
-		}
-	}
-	s.at = batch.Extent.Offset + batch.Extent.Length
-	return batch, nil
+	return batch, compareChecksum(batch.Extent, sum)
 }
 
 // nextEntry returns the next entry of the index, which describes a batch that
@@ -128,16 +139,16 @@ func (s *scanner) nextEntry() (indexEntry, error) {
 	length := int64(entry.headLength) + int64(entry.payloadLength)
 	if entry.offset != uint64(s.at) || entry.headLength < minHeadSize || entry.headLength > maxHeadSize ||
 		length > s.indexStart-s.at {
-		return indexEntry{}, s.corrupt(s.at, s.indexStart-s.at, "the index does not fit the batches")
+		return indexEntry{}, s.corrupt(Index, s.at, s.indexStart-s.at, "the index does not fit the batches")
 	}
 	return entry, nil
 }
 
 // decodeHead checks the head of a batch against its entry in the index.
-func (s *scanner) decodeHead(head []byte, entry indexEntry) (StoredBatch, error) {
+func (s *scanner) decodeHead(head []byte, entry indexEntry) (b StoredBatch, err error) {
 	body := head[:len(head)-checksumSize]
 	if binary.LittleEndian.Uint32(head[len(body):]) != Checksum(body) {
-		return StoredBatch{}, s.corrupt(s.at, int64(len(head)), "checksum of the head is wrong")
+		return b, s.corrupt(Head, s.at, int64(len(head)), "checksum of the head is wrong")
 	}
 	topicEnd := headFixedSize + int(binary.LittleEndian.Uint16(body[58:]))
 	laneEnd := topicEnd + int(binary.LittleEndian.Uint16(body[60:]))
@@ -145,30 +156,26 @@ func (s *scanner) decodeHead(head []byte, entry indexEntry) (StoredBatch, error)
 	if string(body[:4]) != batchMark || messageIDEnd != len(body) ||
 		binary.LittleEndian.Uint32(body[4:]) != entry.payloadLength ||
 		binary.LittleEndian.Uint32(body[8:]) != entry.payloadCRC {
-		return StoredBatch{}, s.corrupt(s.at, int64(len(head)), "the head does not fit the index")
+		return b, s.corrupt(Head, s.at, int64(len(head)), "the head does not fit the index")
 	}
-	return StoredBatch{
-		Batch: Batch{
-			Partition: protocol.Partition{
-				Topic:   string(body[headFixedSize:topicEnd]),
-				TopicID: binary.LittleEndian.Uint64(body[12:]),
-				Number:  int32(binary.LittleEndian.Uint32(body[20:])),
-			},
-			Lane:    string(body[topicEnd:laneEnd]),
-			Epoch:   binary.LittleEndian.Uint64(body[24:]),
-			Number:  binary.LittleEndian.Uint64(body[32:]),
-			Records: binary.LittleEndian.Uint32(body[40:]),
-			Sequence: messages.Sequence{
-				First:         int32(binary.LittleEndian.Uint32(body[44:])),
-				ProducerID:    int64(binary.LittleEndian.Uint64(body[48:])),
-				ProducerEpoch: int16(binary.LittleEndian.Uint16(body[56:])),
-			},
-			MessageID: string(body[laneEnd:]),
+	b.Batch = Batch{
+		Partition: protocol.Partition{
+			Topic:   string(body[headFixedSize:topicEnd]),
+			TopicID: binary.LittleEndian.Uint64(body[12:]),
+			Number:  int32(binary.LittleEndian.Uint32(body[20:])),
 		},
-		Extent: messages.Extent{
-			Key: s.key, Offset: s.at + int64(len(head)), Length: int64(entry.payloadLength), CRC: entry.payloadCRC,
+		Lane:    string(body[topicEnd:laneEnd]),
+		Epoch:   binary.LittleEndian.Uint64(body[24:]),
+		Number:  binary.LittleEndian.Uint64(body[32:]),
+		Records: binary.LittleEndian.Uint32(body[40:]),
+		Sequence: messages.Sequence{
+			First:         int32(binary.LittleEndian.Uint32(body[44:])),
+			ProducerID:    int64(binary.LittleEndian.Uint64(body[48:])),
+			ProducerEpoch: int16(binary.LittleEndian.Uint16(body[56:])),
 		},
-	}, nil
+		MessageID: string(body[laneEnd:]),
+	}
+	return b, nil
 }
 
 // read fills the buffer from the offset on.
@@ -178,21 +185,28 @@ func (s *scanner) read(buffer []byte, offset int64) error {
 	case n == len(buffer):
 		return nil
 	case err == nil, errors.Is(err, io.EOF):
-		return s.corrupt(offset, int64(len(buffer)), fmt.Sprintf("only %d bytes are there", n))
+		return s.corrupt(Torn, offset, int64(len(buffer)), fmt.Sprintf("only %d bytes are there", n))
 	default:
 		return fmt.Errorf("read object %q at offset %d, length %d: %w", s.key, offset, len(buffer), err)
 	}
 }
 
+// pieceSize bounds the memory that a checksum takes, in bytes.
+const pieceSize = 32 << 10
+
 // checksum returns the CRC-32C of a range without holding it in memory.
-func (s *scanner) checksum(offset, length int64) (uint32, error) {
-	sum := crc32.New(castagnoli)
-	if _, err := io.Copy(sum, io.NewSectionReader(s.object, offset, length)); err != nil {
-		return 0, fmt.Errorf("read object %q at offset %d, length %d: %w", s.key, offset, length, err)
+func (s *scanner) checksum(offset, length int64) (sum uint32, err error) {
+	for length > 0 {
+		piece := s.piece[:min(length, int64(len(s.piece)))]
+		if err := s.read(piece, offset); err != nil {
+			return 0, err
+		}
+		sum = crc32.Update(sum, castagnoli, piece)
+		offset, length = offset+int64(len(piece)), length-int64(len(piece))
 	}
-	return sum.Sum32(), nil
+	return sum, nil
 }
 
-func (s *scanner) corrupt(offset, length int64, reason string) error {
-	return &CorruptError{Key: s.key, Offset: offset, Length: length, Reason: reason}
+func (s *scanner) corrupt(damage Damage, offset, length int64, reason string) error {
+	return &CorruptError{Damage: damage, Key: s.key, Offset: offset, Length: length, Reason: reason}
 }

@@ -35,7 +35,8 @@ type Store interface {
 	// objects, such as the marker of a store, are left out. What is listed need not
 	// be referred to by anything, nor be whole: a Put that is under way, or that died
 	// with its process, may have left it. Objects that are put meanwhile may or may
-	// not be among them. An error ends the iteration.
+	// not be among them. An error stands for what could not be listed; a caller that
+	// continues gets the rest.
 	List(ctx context.Context, prefix string) iter.Seq2[Listed, error]
 
 	// Mark gives the store a marker, which says whose store it is. It MUST NOT return

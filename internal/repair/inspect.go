@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -202,7 +201,7 @@ func (i *Inspector) search(ctx context.Context, s *Survey) (*Store, error) {
 		i.tell(Progress{Objects: 1})
 		store.Objects++
 		store.Bytes += object.Size
-		for batch, err := range objectstore.ScanHeads(object.Key, objectReader{ctx, i.Store, object.Key}, object.Size) {
+		for batch, err := range objectstore.ScanHeads(object.Key, objectstore.NewReader(ctx, i.Store, object, 0), object.Size) {
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
 			}
@@ -282,21 +281,3 @@ func (i *Inspector) tell(more Progress) {
 	i.told = time.Now()
 	i.Progress(i.done)
 }
-
-// objectReader reads an object of a store piece by piece.
-type objectReader struct {
-	ctx   context.Context
-	store objectstore.Store
-	key   string
-}
-
-// ReadAt implements io.ReaderAt.
-func (r objectReader) ReadAt(p []byte, offset int64) (int, error) {
-	content, err := r.store.ReadRange(r.ctx, r.key, offset, int64(len(p)))
-	if err != nil {
-		return 0, err
-	}
-	return copy(p, content), nil
-}
-
-var _ io.ReaderAt = objectReader{}

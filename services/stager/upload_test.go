@@ -188,6 +188,7 @@ func TestAnObjectTellsAllThatItsProducersSaidOfTheirBatches(t *testing.T) {
 			Partition: b.Partition, Lane: b.Lane, Epoch: b.Epoch, Number: b.Number, Records: b.Records,
 			Sequence: b.Sequence, MessageID: b.MessageID, Payload: b.Payload,
 		}
+		found.Payload = stored[found.Extent.Offset : found.Extent.Offset+found.Extent.Length]
 		if !reflect.DeepEqual(found.Batch, want) {
 			t.Errorf("the object has %+v, want %+v", found.Batch, want)
 		}

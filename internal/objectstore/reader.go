@@ -1,0 +1,33 @@
+package objectstore
+
+import "context"
+
+// Reader reads an object of a store piece by piece. It belongs to one goroutine.
+type Reader struct {
+	ctx    context.Context
+	store  Store
+	object Listed
+	ahead  int64
+	piece  []byte // what was read last
+	at     int64  // where the piece lies in the object
+}
+
+// NewReader returns a Reader of an object. It reads at least ahead bytes at a time, as
+// far as the object has them, and keeps them for the next read: Scan asks for heads of
+// some hundred bytes. With 0 it reads what it is asked for.
+func NewReader(ctx context.Context, store Store, object Listed, ahead int64) *Reader {
+	return &Reader{ctx: ctx, store: store, object: object, ahead: ahead}
+}
+
+// ReadAt implements io.ReaderAt.
+func (r *Reader) ReadAt(p []byte, offset int64) (int, error) {
+	length := int64(len(p))
+	if offset < r.at || offset+length > r.at+int64(len(r.piece)) {
+		piece, err := r.store.ReadRange(r.ctx, r.object.Key, offset, max(length, min(r.ahead, r.object.Size-offset)))
+		if err != nil {
+			return 0, err
+		}
+		r.piece, r.at = piece, offset
+	}
+	return copy(p, r.piece[offset-r.at:]), nil
+}
