@@ -34,8 +34,9 @@ type Inspector struct {
 	// Progress is told every now and then; nil tells nobody.
 	Progress func(Progress)
 
-	done Progress
-	told time.Time
+	known *evidence // once it was opened
+	done  Progress
+	told  time.Time
 }
 
 // Survey is what an inspection has found.
@@ -61,19 +62,17 @@ type inspected struct {
 // heads of batches that they do not refer to.
 func (i *Inspector) Inspect(ctx context.Context, topic protocol.Topic, partitions []int) (*Survey, error) {
 	s := &Survey{Report: Report{Topic: topic}, store: i.Store, partitions: make([]inspected, len(partitions))}
-	var known evidence
-	var err error
-	if known.snapshots, err = snapshots.Existing(ctx, i.JS); err != nil {
-		return nil, err
-	}
-	if known.marks, err = marks.Existing(ctx, i.Conn, i.JS); err != nil {
-		return nil, err
-	}
 	for n, number := range partitions {
 		p := &s.partitions[n]
 		*p = inspected{id: topic.Partition(number), referred: make(map[string][]int64)}
 		p.log = partitionlog.New(i.Conn, i.JS, p.id)
-		part, err := i.inspectLog(ctx, p, known)
+		part, err := i.inspectLog(ctx, p, func(e *messages.LoggedEntry) error {
+			for n := range e.Entry.Batches {
+				x := &e.Entry.Batches[n].Extent
+				p.referred[x.Key] = append(p.referred[x.Key], x.Offset)
+			}
+			return nil
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -82,6 +81,7 @@ func (i *Inspector) Inspect(ctx context.Context, topic protocol.Topic, partition
 	if i.Store == nil {
 		return s, nil
 	}
+	var err error
 	if s.Report.Store, err = i.search(ctx, s); err != nil {
 		return nil, err
 	}
@@ -93,8 +93,18 @@ func (i *Inspector) Inspect(ctx context.Context, topic protocol.Topic, partition
 	return s, nil
 }
 
-// inspectLog reads a log, and compares it with its newest snapshot.
-func (i *Inspector) inspectLog(ctx context.Context, p *inspected, known evidence) (*Partition, error) {
+// InspectLog reads the log of a partition, compares it with its newest snapshot and its
+// mark, and passes on the entries that can be read, in order. An error of the function
+// ends it. The memory that it needs does not grow with the log.
+func (i *Inspector) InspectLog(ctx context.Context, id protocol.Partition, entry func(*messages.LoggedEntry) error) (*Partition, error) {
+	return i.inspectLog(ctx, &inspected{id: id, log: partitionlog.New(i.Conn, i.JS, id)}, entry)
+}
+
+func (i *Inspector) inspectLog(ctx context.Context, p *inspected, entry func(*messages.LoggedEntry) error) (*Partition, error) {
+	known, err := i.evidence(ctx)
+	if err != nil {
+		return nil, err
+	}
 	part := &Partition{Partition: p.id.Number, Stream: messages.LogStream(p.id), Incarnation: p.id.Incarnation, Findings: []string{}, Unknown: []Offsets{}, Lanes: []Lane{}}
 	if err := i.inspectEvidence(ctx, part, p.id, known); err != nil {
 		return nil, err
@@ -109,12 +119,8 @@ func (i *Inspector) inspectLog(ctx context.Context, p *inspected, known evidence
 		p.bounds = &bounds
 		err = p.log.Walk(ctx, bounds.First, bounds.Last, func(e messages.LoggedEntry) error {
 			i.tell(Progress{Entries: 1})
-			for n := range e.Entry.Batches {
-				x := &e.Entry.Batches[n].Extent
-				p.referred[x.Key] = append(p.referred[x.Key], x.Offset)
-			}
 			r.entry(&e)
-			return nil
+			return entry(&e)
 		}, r.missing)
 		if err != nil {
 			return nil, err
@@ -156,6 +162,21 @@ const evidencePatience = 30 * time.Second
 type evidence struct {
 	snapshots *snapshots.Store
 	marks     *marks.Store
+}
+
+// evidence opens what stands outside the logs, once.
+func (i *Inspector) evidence(ctx context.Context) (_ evidence, err error) {
+	if i.known == nil {
+		var known evidence
+		if known.snapshots, err = snapshots.Existing(ctx, i.JS); err != nil {
+			return known, err
+		}
+		if known.marks, err = marks.Existing(ctx, i.Conn, i.JS); err != nil {
+			return known, err
+		}
+		i.known = &known
+	}
+	return *i.known, nil
 }
 
 // mark returns the mark of a partition; nil if there is none.

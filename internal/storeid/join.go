@@ -156,17 +156,13 @@ func damagedRecord(err error) *RefusedError {
 
 // readMarker returns the marker of the store; nil if it has none.
 func (j *joining) readMarker(ctx context.Context) (*marker, error) {
-	content, err := j.candidate.Store.Marker(ctx)
+	found, err := j.candidate.readMarker(ctx)
+	refused, damaged := errors.AsType[*RefusedError](err)
 	switch {
-	case errors.Is(err, objectstore.ErrNotFound):
-		return nil, nil
+	case damaged:
+		return nil, backoff.Permanent(refused)
 	case err != nil:
 		return nil, final(ctx, err)
-	}
-	found, err := decodeMarker(content)
-	if err != nil {
-		return nil, backoff.Permanent(refuse("restore the file "+markerName+" from a copy",
-			"whose object store %s is cannot be told, because its marker is damaged: %v", j.candidate.Place, err))
 	}
 	return found, nil
 }

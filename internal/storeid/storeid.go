@@ -10,6 +10,7 @@
 package storeid
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -73,6 +74,37 @@ type Candidate struct {
 	Store objectstore.Store
 	Place string // where it is, as an operator knows it
 	Adopt bool   // take the store over if the cluster has none and the store has a marker
+}
+
+// Identity returns the ids of a store and of its cluster, as its marker names them. A
+// RefusedError says that there is no marker, or that it is damaged.
+func Identity(ctx context.Context, c Candidate) (store, cluster string, err error) {
+	found, err := c.readMarker(ctx)
+	switch {
+	case err != nil:
+		return "", "", err
+	case found == nil:
+		return "", "", refuse("look for a wrong path or a volume that is not mounted; if only the file "+markerName+" was lost, restore it from a copy",
+			"the object store %s has no marker: it is unknown whose store it is", c.Place)
+	}
+	return found.Store, found.Cluster, nil
+}
+
+// readMarker returns the marker of the store; nil if it has none.
+func (c Candidate) readMarker(ctx context.Context) (*marker, error) {
+	content, err := c.Store.Marker(ctx)
+	switch {
+	case errors.Is(err, objectstore.ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	found, err := decodeMarker(content)
+	if err != nil {
+		return nil, refuse("restore the file "+markerName+" from a copy",
+			"whose object store %s is cannot be told, because its marker is damaged: %v", c.Place, err)
+	}
+	return found, nil
 }
 
 // RefusedError says that a store is not the one of the cluster, as far as that is known.

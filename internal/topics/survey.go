@@ -6,11 +6,13 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/internal/kvbucket"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // Survey is what a look at all metadata finds wrong.
@@ -84,6 +86,45 @@ func (r *Registry) Survey(ctx context.Context) (Survey, error) {
 		}
 	}
 	return found, nil
+}
+
+// Existing returns all topics without a registry: it makes no bucket. Topics whose
+// record is lost or cannot be read are what their logs tell of them, and problems says so.
+func Existing(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (all []protocol.Topic, problems []error, err error) {
+	r := &Registry{conn: conn, js: js}
+	found, all, err := r.existing(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	problems = found.Unreadable
+	for _, name := range found.Topics() {
+		topic, err := FromLogs(ctx, js, name)
+		problems = append(problems, errors.Join(found.ErrOf(name), err))
+		if err == nil {
+			all = append(all, topic)
+		}
+	}
+	return all, problems, nil
+}
+
+func (r *Registry) existing(ctx context.Context) (found Survey, all []protocol.Topic, err error) {
+	_, err = r.js.Stream(ctx, bucketStream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		logs, err := r.logs(ctx, messages.LogWildcard)
+		found.Lost = make(map[string][]partitionlog.Found)
+		for _, l := range logs {
+			found.Lost[l.Topic] = append(found.Lost[l.Topic], l)
+		}
+		return found, nil, err
+	}
+	if err != nil {
+		return found, nil, unavailable(err)
+	}
+	if found, err = r.Survey(ctx); err != nil {
+		return found, nil, err
+	}
+	all, err = r.List(ctx)
+	return found, all, err
 }
 
 // owned returns the ids of the topics that have a record, also of those that are being
