@@ -1,0 +1,229 @@
+package storecheck
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/repair"
+	"laneway.dev/internal/storeid"
+	"laneway.dev/internal/topics"
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+)
+
+// Progress is how far a check has come.
+type Progress struct {
+	Objects int64
+	Bytes   int64 // of these objects
+	Entries int64 // of logs
+}
+
+// Checker checks a store. It belongs to one goroutine.
+type Checker struct {
+	Store storeid.Candidate
+	// Conn and JS are nil if the store is not to be compared with logs.
+	Conn *nats.Conn
+	JS   jetstream.JetStream
+	// Progress is called now and then; it may be nil.
+	Progress func(Progress)
+
+	comparison *comparison
+	done       Progress
+	told       time.Time
+}
+
+// readAhead is how much of an object is read at once, in bytes.
+const readAhead = 1 << 20
+
+// Check reads every object of the store, and, if there is a server, every log. What is
+// wrong with the store is in the report, not an error. A storeid.RefusedError says that the
+// store is not the one of the server's services.
+func (c *Checker) Check(ctx context.Context) (*Report, error) {
+	c.comparison = newComparison(c.JS != nil)
+	if err := c.identify(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.objects(ctx); err != nil {
+		return nil, err
+	}
+	c.comparison.freeze()
+	if c.JS != nil {
+		if err := c.logs(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.again(ctx); err != nil {
+		return nil, err
+	}
+	return c.comparison.finish(), nil
+}
+
+// identify reads the marker of the store, and compares it with the server's. A store whose
+// marker is lost is compared with the logs all the same, because they tell what it lacks.
+func (c *Checker) identify(ctx context.Context) error {
+	store := &c.comparison.report.Store
+	store.Place = c.Store.Place
+	var err error
+	if store.ID, store.Cluster, err = storeid.Identity(ctx, c.Store); err != nil {
+		store.Marker = err.Error()
+		return ctx.Err()
+	}
+	if c.JS == nil {
+		return nil
+	}
+	return storeid.Compare(ctx, c.JS, c.Store)
+}
+
+// objects reads all objects.
+func (c *Checker) objects(ctx context.Context) error {
+	store := &c.comparison.report.Store
+	for o, err := range c.Store.Store.List(ctx, "") {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			store.Errors = append(store.Errors, err.Error())
+			continue
+		}
+		if err := c.scan(ctx, o, false); err != nil {
+			return err
+		}
+		c.tell(Progress{Objects: 1, Bytes: o.Size})
+	}
+	return nil
+}
+
+// scan reads one object, to which a log may refer. An error ends the check.
+func (c *Checker) scan(ctx context.Context, o objectstore.Listed, referred bool) error {
+	whole := true
+	for batch, err := range objectstore.Scan(o.Key, objectstore.NewReader(ctx, c.Store.Store, o, readAhead), o.Size) {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if errors.Is(err, objectstore.ErrNotFound) {
+			return nil // an upload that failed, and has removed its file
+		}
+		if err != nil {
+			whole = false
+			c.comparison.damaged(o, &batch, err)
+			continue
+		}
+		c.comparison.batch(&batch)
+	}
+	c.comparison.object(o, whole, referred)
+	return nil
+}
+
+// logs reads the logs of all topics.
+func (c *Checker) logs(ctx context.Context) error {
+	logs := c.comparison.report.Logs
+	all, problems, err := topics.Existing(ctx, c.Conn, c.JS)
+	if err != nil {
+		return err
+	}
+	for _, problem := range problems {
+		logs.Problems = append(logs.Problems, problem.Error())
+	}
+	inspector := repair.Inspector{Conn: c.Conn, JS: c.JS}
+	for _, topic := range all {
+		logs.Topics++
+		for number := range topic.Partitions {
+			if err := c.log(ctx, &inspector, topic.Partition(number)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// log compares a log with the objects.
+func (c *Checker) log(ctx context.Context, inspector *repair.Inspector, p protocol.Partition) error {
+	logs := c.comparison.report.Logs
+	found, err := inspector.InspectLog(ctx, p, func(e *messages.LoggedEntry) error {
+		logs.Entries++
+		c.tell(Progress{Entries: 1})
+		return c.entry(ctx, p, &e.Entry)
+	})
+	if err != nil {
+		return err
+	}
+	logs.Partitions++
+	if len(found.Findings) == 0 {
+		return nil
+	}
+	// The topic may have been deleted, or its log continued, while the log was read.
+	if topic, err := topics.Lookup(ctx, c.Conn, p.Topic); err == nil && topic.Partition(int(p.Number)) != p ||
+		errors.Is(err, protocol.NewError(protocol.CodeUnknownTopic, "")) {
+		return nil
+	}
+	for _, finding := range found.Findings {
+		logs.Problems = append(logs.Problems, fmt.Sprintf("%s: %s", p, finding))
+	}
+	return nil
+}
+
+// entry looks for the batches of an entry.
+func (c *Checker) entry(ctx context.Context, p protocol.Partition, e *messages.Entry) error {
+	offset := e.BaseOffset
+	for i := range e.Batches {
+		b := &e.Batches[i]
+		if !c.comparison.refer(b) {
+			payload, err := c.Store.Store.ReadRange(ctx, b.Extent.Key, b.Extent.Offset, b.Extent.Length)
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if err == nil {
+				err = objectstore.Verify(b.Extent, payload)
+			}
+			if err != nil {
+				c.comparison.lose(p, offset, b, err)
+			}
+		}
+		offset += int64(b.Records)
+	}
+	return nil
+}
+
+// again reads torn objects a second time: an upload may have been under way.
+func (c *Checker) again(ctx context.Context) error {
+	torn := c.comparison.torn()
+	if len(torn) == 0 {
+		return nil
+	}
+	for o, err := range c.Store.Store.List(ctx, "") {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		before := torn[o.Key]
+		if err != nil || before == nil {
+			continue // an error was reported the first time
+		}
+		delete(torn, o.Key)
+		c.comparison.forget(before)
+		if err := c.scan(ctx, o, before.Referenced); err != nil {
+			return err
+		}
+	}
+	for _, gone := range torn {
+		c.comparison.forget(gone)
+	}
+	return nil
+}
+
+// tell adds to the progress, and passes it on ten times a second.
+func (c *Checker) tell(more Progress) {
+	c.done.Objects += more.Objects
+	c.done.Bytes += more.Bytes
+	c.done.Entries += more.Entries
+	if c.Progress == nil || time.Since(c.told) < 100*time.Millisecond {
+		return
+	}
+	c.told = time.Now()
+	c.Progress(c.done)
+}

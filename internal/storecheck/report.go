@@ -1,0 +1,101 @@
+package storecheck
+
+import (
+	"time"
+
+	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/repair"
+)
+
+// Report is what a check has found.
+type Report struct {
+	Store Store `json:"store"`
+	Logs  *Logs `json:"logs,omitempty"` // nil if no server was given
+	// Damaged are the objects that are not what was stored, or are missing, by key.
+	Damaged []*Object `json:"damaged"`
+	// MoreDamaged is how many damaged objects are not in Damaged.
+	MoreDamaged int64 `json:"more_damaged,omitempty"`
+	// Unfinished are torn objects to which no log refers: uploads that are under way, or
+	// whose process died. Nothing is lost with them. Without a server they are Damaged.
+	Unfinished []*Object `json:"unfinished"`
+}
+
+// Store counts what can be read in the store. Damaged objects count as objects, and their
+// whole batches as batches.
+type Store struct {
+	Place   string `json:"place"`
+	ID      string `json:"id,omitempty"`
+	Cluster string `json:"cluster,omitempty"`
+	// Marker says what is wrong with the marker, which has the two ids.
+	Marker  string `json:"marker,omitempty"`
+	Objects int64  `json:"objects"`
+	Bytes   int64  `json:"bytes"`
+	Batches int64  `json:"batches"`
+	Records int64  `json:"records"`
+	// Errors say what could not be listed, such as a folder without permission.
+	Errors []string `json:"errors"`
+}
+
+// Logs counts what the logs refer to.
+type Logs struct {
+	Topics     int64 `json:"topics"`
+	Partitions int64 `json:"partitions"`
+	Entries    int64 `json:"entries"`
+	Batches    int64 `json:"batches"`
+	Records    int64 `json:"records"`
+	// Unreferenced are whole objects to which no log refers: of deleted topics, of
+	// batches that were staged twice or rejected, or of batches that are on their way.
+	UnreferencedObjects int64 `json:"unreferenced_objects"`
+	UnreferencedBytes   int64 `json:"unreferenced_bytes"`
+	// Problems say which topics and logs are damaged themselves, so that not everything
+	// that they referred to is known.
+	Problems []string `json:"problems"`
+	// Lost are the partitions with records that cannot be read.
+	Lost []*Lost `json:"lost"`
+}
+
+// Lost is what cannot be read of a partition, because of damaged or missing objects.
+type Lost struct {
+	Topic     string           `json:"topic"`
+	Partition int32            `json:"partition"`
+	Batches   int64            `json:"batches"`
+	Records   int64            `json:"records"`
+	Offsets   []repair.Offsets `json:"offsets"` // the first ones of many
+}
+
+// Object is an object that is damaged or missing.
+type Object struct {
+	Key string `json:"key"`
+	// Size is in bytes. That of a missing object is unknown, and 0.
+	Size   int64              `json:"size"`
+	Staged time.Time          `json:"staged"` // when its key was made
+	Damage objectstore.Damage `json:"damage"`
+	Reason string             `json:"reason"`
+	// Referenced says that a log refers to the object. It is false without a server.
+	Referenced bool `json:"referenced"`
+	// Affects are the batches that cannot be read: with a server those that are in a log,
+	// else those whose heads can be read.
+	Affects []Affected `json:"affects"`
+}
+
+// The kinds of damage beside those that objectstore tells apart.
+const (
+	Missing    objectstore.Damage = "missing"    // a log refers to an object that is not there
+	Unreadable objectstore.Damage = "unreadable" // the store cannot read it, such as without permission
+)
+
+// Affected are batches of a partition that cannot be read. Offsets is nil without a
+// server: an object does not know the offsets of its batches.
+type Affected struct {
+	Topic           string `json:"topic"`
+	Partition       int32  `json:"partition"`
+	Batches         int64  `json:"batches"`
+	Records         int64  `json:"records"`
+	*repair.Offsets        // without its end
+}
+
+// Wrong reports whether anything is damaged, missing or could not be read.
+func (r *Report) Wrong() bool {
+	return len(r.Damaged) > 0 || r.MoreDamaged > 0 || r.Store.Marker != "" || len(r.Store.Errors) > 0 ||
+		r.Logs != nil && len(r.Logs.Problems) > 0
+}
