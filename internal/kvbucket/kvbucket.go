@@ -77,15 +77,6 @@ func OpenBucket(ctx context.Context, js jetstream.JetStream, name, description s
 	return kv, err
 }
 
-// Has says whether the bucket's stream still holds a sequence, as its leader sees it.
-func Has(ctx context.Context, conn *nats.Conn, bucket string, sequence uint64) (bool, error) {
-	e, err := ask(ctx, conn, bucket, map[string]any{"seq": sequence})
-	if err != nil {
-		return false, fmt.Errorf("get sequence %d of bucket %s: %w", sequence, bucket, err)
-	}
-	return e.Revision != 0, nil
-}
-
 // getListed looks again for a key that was not found. One that the bucket lists was written
 // just now, or cannot be read.
 func getListed(ctx context.Context, conn *nats.Conn, bucket, key string) (Entry, error) {

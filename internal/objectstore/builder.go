@@ -63,9 +63,6 @@ func checkBatch(batch *Batch) error {
 	return nil
 }
 
-// Count returns the number of batches added.
-func (b *Builder) Count() int { return int(b.count) }
-
 // Size returns how many bytes the object has with the batches added so far.
 func (b *Builder) Size() int64 { return b.size + int64(len(b.index)) + trailerSize }
 

@@ -210,19 +210,27 @@ func TestNamesWhatLogsLose(t *testing.T) {
 		want   string
 	}{
 		{"torn tail", func(w *world, b []messages.Placeholder) { w.cut(b[0].Extent.Key) }, "torn"},
-		{"torn payload", func(w *world, b []messages.Placeholder) { w.must(os.Truncate(w.path(b[0].Extent.Key), b[2].Extent.Offset+1)) },
-			"torn; orders/0: 1 batches, 10 records, offsets 70 to 79"},
+		{
+			"torn payload", func(w *world, b []messages.Placeholder) {
+				w.must(os.Truncate(w.path(b[0].Extent.Key), b[2].Extent.Offset+1))
+			},
+			"torn; orders/0: 1 batches, 10 records, offsets 70 to 79",
+		},
 		{"header", func(w *world, b []messages.Placeholder) { w.flip(b[0].Extent.Key, 9) }, "header"},
 		{"index", func(w *world, b []messages.Placeholder) { w.flip(b[0].Extent.Key, -40) }, "index"},
 		{"head", func(w *world, b []messages.Placeholder) { w.flip(b[0].Extent.Key, b[1].Extent.Offset-1) }, "head"},
-		{"payload", func(w *world, b []messages.Placeholder) { w.flip(b[0].Extent.Key, b[1].Extent.Offset) },
-			"payload; orders/0: 1 batches, 10 records, offsets 60 to 69"},
+		{
+			"payload", func(w *world, b []messages.Placeholder) { w.flip(b[0].Extent.Key, b[1].Extent.Offset) },
+			"payload; orders/0: 1 batches, 10 records, offsets 60 to 69",
+		},
 		{"first and last payload", func(w *world, b []messages.Placeholder) {
 			w.flip(b[0].Extent.Key, b[0].Extent.Offset)
 			w.flip(b[0].Extent.Key, b[2].Extent.Offset)
 		}, "payload; orders/0: 1 batches, 10 records, offsets 50 to 59; orders/0: 1 batches, 10 records, offsets 70 to 79"},
-		{"missing object", func(w *world, b []messages.Placeholder) { w.must(os.Remove(w.path(b[0].Extent.Key))) },
-			"missing; orders/0: 3 batches, 30 records, offsets 50 to 79"},
+		{
+			"missing object", func(w *world, b []messages.Placeholder) { w.must(os.Remove(w.path(b[0].Extent.Key))) },
+			"missing; orders/0: 3 batches, 30 records, offsets 50 to 79",
+		},
 		{"foreign file", func(w *world, b []messages.Placeholder) {
 			w.must(os.WriteFile(w.path(b[0].Extent.Key), bytes.Repeat([]byte("x"), 1000), 0o600))
 		}, "foreign; orders/0: 3 batches, 30 records, offsets 50 to 79"},

@@ -20,10 +20,6 @@ const (
 	MessagingBatchCount = semconv.MessagingBatchMessageCountKey
 	// MessagingBodySize is the payload's size in bytes.
 	MessagingBodySize = semconv.MessagingMessageBodySizeKey
-	// MessagingMessageID is the producer's Nats-Msg-Id.
-	MessagingMessageID = semconv.MessagingMessageIDKey
-	// MessagingOperation is the name of the span's operation.
-	MessagingOperation = semconv.MessagingOperationNameKey
 )
 
 // Laneway's own keys.
@@ -47,8 +43,6 @@ const SystemNATS = "nats"
 
 // Span names, in the order of a batch's life.
 const (
-	// SpanSend is the client's request, from send to answer.
-	SpanSend = "send"
 	// SpanTicket is the frontend's turn in which the ticket is issued.
 	SpanTicket = "ticket"
 	// SpanStage is one batch's staging, with its wait for the object. It links to SpanUpload.

@@ -1,11 +1,9 @@
 package telemetry
 
 import (
-	"context"
 	"fmt"
 	"os"
 
-	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/term"
@@ -50,22 +48,4 @@ func newEncoder(format string, terminal bool) (zapcore.Encoder, error) {
 	default:
 		return nil, fmt.Errorf("log format %q is none of auto, console, json", format)
 	}
-}
-
-// TraceField adds trace_id and span_id of the span in ctx to a log line, and nothing if there is none.
-func TraceField(ctx context.Context) zap.Field {
-	span := trace.SpanContextFromContext(ctx)
-	if !span.IsValid() {
-		return zap.Skip()
-	}
-	return zap.Inline(traceIDs{span})
-}
-
-type traceIDs struct{ span trace.SpanContext }
-
-// MarshalLogObject writes both ids in hexadecimal.
-func (t traceIDs) MarshalLogObject(line zapcore.ObjectEncoder) error {
-	line.AddString("trace_id", t.span.TraceID().String())
-	line.AddString("span_id", t.span.SpanID().String())
-	return nil
 }

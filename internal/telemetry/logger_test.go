@@ -2,16 +2,14 @@ package telemetry
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"strings"
 	"testing"
 
-	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
 
-func logLine(t *testing.T, format string, terminal bool, field zap.Field) string {
+func logLine(t *testing.T, format string, terminal bool) string {
 	t.Helper()
 	var out bytes.Buffer
 	log, err := newLogger("info", format, zapcore.AddSync(&out), terminal)
@@ -19,7 +17,7 @@ func logLine(t *testing.T, format string, terminal bool, field zap.Field) string
 		t.Fatal(err)
 	}
 	log.Debug("below the level")
-	log.Info("hello", field)
+	log.Info("hello")
 	return out.String()
 }
 
@@ -35,7 +33,7 @@ func TestLogIsReadableOnATerminalAndJSONElsewhere(t *testing.T) {
 		"console, a file":   {"console", false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			line := logLine(t, c.format, c.terminal, zap.Skip())
+			line := logLine(t, c.format, c.terminal)
 			if json.Valid([]byte(line)) != c.json || !strings.Contains(line, "hello") {
 				t.Errorf("line is %q", line)
 			}
@@ -53,22 +51,5 @@ func TestUnknownLogLevelOrFormatIsRefused(t *testing.T) {
 		if _, err := Logger(level, "auto"); err != nil {
 			t.Errorf("Logger(%q): %v", level, err)
 		}
-	}
-}
-
-func TestLogLineCarriesTheSpan(t *testing.T) {
-	var line struct {
-		TraceID string `json:"trace_id"`
-		SpanID  string `json:"span_id"`
-	}
-	ctx := Extract(context.Background(), exampleTraceparent, "")
-	if err := json.Unmarshal([]byte(logLine(t, "json", false, TraceField(ctx))), &line); err != nil {
-		t.Fatal(err)
-	}
-	if line.TraceID != exampleTraceID || line.SpanID != exampleSpanID {
-		t.Errorf("line has %+v", line)
-	}
-	if bare := logLine(t, "json", false, TraceField(context.Background())); strings.Contains(bare, "trace_id") {
-		t.Errorf("line without a span: %s", bare)
 	}
 }
