@@ -4,6 +4,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"laneway.dev/cmd/laneway/cli"
+	"laneway.dev/cmd/laneway/store"
 )
 
 // commandLine is the grammar of the command line: every command and its flags.
@@ -24,6 +25,7 @@ type commandLine struct {
 
 	Bench benchCommand `cmd:"" group:"use" help:"Measure Laneway, alone or against JetStream."`
 
+	Store       store.Command      `cmd:"" group:"operate" help:"Check the object store."`
 	Healthcheck healthcheckCommand `cmd:"" group:"operate" help:"Ask a process for its health; for images that have no shell."`
 	Version     versionCommand     `cmd:"" group:"operate" help:"Print the version."`
 

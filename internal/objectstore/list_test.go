@@ -175,6 +175,31 @@ func TestListReportsAFolderThatCannotBeRead(t *testing.T) {
 	}
 }
 
+func TestListContinuesBehindAFolderThatCannotBeRead(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("everything is readable for root")
+	}
+	store, root := openTemp(t)
+	stored := fill(t, store, 100)
+	hidden := filepath.Join(root, "objects", "3")
+	if err := os.Chmod(hidden, 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Chmod(hidden, 0o700) })
+	maps.DeleteFunc(stored, func(key string, _ int64) bool { return strings.HasPrefix(key, "objects/3/") })
+	errs := 0
+	for object, err := range store.List(t.Context(), "") {
+		if err != nil {
+			errs++
+			continue
+		}
+		delete(stored, object.Key)
+	}
+	if errs != 1 || len(stored) != 0 {
+		t.Errorf("%d errors, and %d objects of other folders are not listed", errs, len(stored))
+	}
+}
+
 func TestEveryNewKeyIsListed(t *testing.T) {
 	for range 1000 {
 		key, err := NewKey(time.Now(), nil)

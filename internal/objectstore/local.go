@@ -130,7 +130,7 @@ func (l *local) ReadRange(ctx context.Context, key string, offset, length int64)
 	case err == nil:
 		return content, nil
 	case errors.As(err, &reason):
-		return nil, &CorruptError{Damage: Torn, Key: key, Offset: offset, Length: length, Reason: reason.Error()}
+		return nil, &CorruptError{Damage: reason.damage(), Key: key, Offset: offset, Length: length, Reason: reason.Error()}
 	case errors.Is(err, fs.ErrNotExist):
 		err = fmt.Errorf("%w: %w", ErrNotFound, err)
 	default:
@@ -148,6 +148,13 @@ func (e *rangeError) Error() string {
 		return "what lies under the key is not a file"
 	}
 	return fmt.Sprintf("the range is not within the object's %d bytes", e.size)
+}
+
+func (e *rangeError) damage() Damage {
+	if e.size < 0 {
+		return Foreign
+	}
+	return Torn
 }
 
 // readRange reads a range of a file. The size is looked at first, so that an

@@ -288,6 +288,37 @@ func TestUnreferencedObjectsAreNotWrong(t *testing.T) {
 	}
 }
 
+func TestNamesALimitedNumberOfObjects(t *testing.T) {
+	c := newComparison(true)
+	p := protocol.Partition{Topic: "orders"}
+	for n := range int64(maxNamed + 5) {
+		b := messages.Placeholder{Records: 1, Extent: messages.Extent{Key: fmt.Sprint(n), Length: 1}}
+		for range 2 { // two batches of each object
+			if c.refer(&b) {
+				t.Fatal("a batch is found in an empty store")
+			}
+			c.lose(p, c.report.Logs.Records*2, &b, objectstore.ErrNotFound) // with a gap between
+		}
+	}
+	report := c.finish()
+	lost := report.Logs.Lost[0]
+	if len(report.Damaged) != maxNamed || report.MoreDamaged != 5 || len(lost.Offsets) != maxRanges || lost.Batches != 2*(maxNamed+5) {
+		t.Errorf("%d objects are named, %d more are counted, with %d ranges and %d batches", len(report.Damaged), report.MoreDamaged, len(lost.Offsets), lost.Batches)
+	}
+}
+
+func TestTopicWithoutARecordIsAProblem(t *testing.T) {
+	w := newServedWorld(t)
+	lost := w.stage(2)
+	w.commit(lost...)
+	w.must(w.checker.JS.DeleteKeyValue(w.ctx, "LANEWAY_TOPICS"))
+	w.must(os.Remove(w.path(lost[0].Extent.Key)))
+	report := w.check()
+	if len(report.Logs.Problems) != 1 || len(report.Damaged) != 1 || affected(report.Damaged[0]) != "missing; orders/0: 2 batches, 20 records, offsets 0 to 19" {
+		t.Errorf("damaged are %v, of the logs it says %+v", report.Damaged, report.Logs)
+	}
+}
+
 // An upload that is under way when its object is read may be whole, and in a log, when the
 // logs are read.
 func TestUploadMayEndDuringTheCheck(t *testing.T) {

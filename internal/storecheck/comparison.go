@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"io/fs"
 	"maps"
 	"slices"
 
@@ -108,6 +109,9 @@ func describe(err error) (objectstore.Damage, string) {
 	}
 	if errors.Is(err, objectstore.ErrNotFound) {
 		return Missing, objectstore.ErrNotFound.Error()
+	}
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		err = path // without the key, which the report has
 	}
 	return Unreadable, err.Error()
 }

@@ -66,7 +66,7 @@ type Lost struct {
 // Object is an object that is damaged or missing.
 type Object struct {
 	Key string `json:"key"`
-	// Size is in bytes. That of a missing object is unknown, and 0.
+	// Size is in bytes. It is 0 if it is unknown, because the object was not listed.
 	Size   int64              `json:"size"`
 	Staged time.Time          `json:"staged"` // when its key was made
 	Damage objectstore.Damage `json:"damage"`

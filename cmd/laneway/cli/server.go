@@ -20,15 +20,18 @@ type ServerFlag struct {
 }
 
 // Connect opens a connection, which the caller closes.
-func (f *ServerFlag) Connect() (*client.Client, error) {
-	laneway, err := client.Connect(f.Server, nats.Name("laneway"))
+func (f *ServerFlag) Connect() (*client.Client, error) { return Connect(f.Server, "--server") }
+
+// Connect opens a connection to the NATS servers that a flag names. The caller closes it.
+func Connect(servers, flag string) (*client.Client, error) {
+	laneway, err := client.Connect(servers, nats.Name("laneway"))
 	switch {
 	case err == nil:
 		return laneway, nil
 	case transport.CredentialsRefused(err):
-		return nil, Advise(err, CredentialsAdvice("--server"))
+		return nil, Advise(err, CredentialsAdvice(flag))
 	}
-	return nil, Advise(err, "start Laneway with: laneway serve; or name its NATS server by --server or NATS_URL")
+	return nil, Advise(err, "start Laneway with: laneway serve; or name its NATS server by "+flag+" or NATS_URL")
 }
 
 // AdminTimeout bounds the requests of a command that changes or shows topics.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"reflect"
 	"strconv"
 	"time"
@@ -107,6 +108,21 @@ func (l *StoreLocation) Decode(ctx *kong.DecodeContext) error {
 	}
 	*l = StoreLocation(given)
 	return nil
+}
+
+// Place returns where the store is, for messages about a store that is not the
+// expected one. It names the host, because the same path on two hosts need not be
+// the same folder.
+func (l StoreLocation) Place() (string, error) {
+	url, err := objectstore.URL(string(l))
+	if err != nil {
+		return "", err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "a host without a name"
+	}
+	return url + " on " + host, nil
 }
 
 // PopValue returns the next value of a flag as text. Kong takes a negative number

@@ -1,0 +1,127 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/dustin/go-humanize"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/cmd/laneway/cli"
+	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/storecheck"
+	"laneway.dev/internal/storeid"
+)
+
+// Verify is laneway store verify.
+type Verify struct {
+	Store cli.StoreLocation `arg:"" optional:"" default:"./laneway-data/objects" env:"LANEWAY_STORE" help:"The object store: file:///absolute/path or a path (default: ${default})."`
+	NATS  string            `name:"nats" env:"LANEWAY_NATS,NATS_URL" placeholder:"URL" help:"The NATS servers with the logs to compare with; by default the objects alone are checked."`
+	JSON  bool              `name:"json" help:"Print the report as a JSON object."`
+}
+
+// Help implements kong.HelpProvider.
+func (*Verify) Help() string {
+	return `Reads every object of the store and checks its header, index and checksums. With --nats it also reads all logs, and names the topics, partitions and offsets
+whose records cannot be read because an object is damaged or missing. It changes nothing, and works while Laneway runs.
+It needs full rights to NATS, as services have them; NATS must run, the services need not.
+
+The exit code is 1 if anything is damaged, missing or cannot be read, and 6 if the store is not that of the given server.
+
+Objects to which no log refers are counted and are no error: those of deleted topics, of batches that were sent twice or
+rejected, and of batches that are on their way. A torn object to which no log refers is an upload that is under way, or
+whose process was killed; without --nats it counts as damaged. docs/repair.md says what to do about damage.
+
+Examples:
+
+    laneway store verify --nats nats://127.0.0.1:4222
+
+    laneway store verify /backup/objects`
+}
+
+// Run checks the store and prints the report.
+func (c *Verify) Run(a *cli.App) error {
+	place, err := c.Store.Place()
+	if err != nil {
+		return err
+	}
+	store, err := objectstore.OpenExisting(string(c.Store))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = store.Close() }()
+	checker := storecheck.Checker{Store: storeid.Candidate{Store: store, Place: place}}
+	if c.NATS != "" {
+		laneway, err := cli.Connect(c.NATS, "--nats")
+		if err != nil {
+			return err
+		}
+		defer laneway.Close()
+		checker.Conn = laneway.Conn()
+		if checker.JS, err = jetstream.New(checker.Conn); err != nil {
+			return err
+		}
+	}
+	activity := cli.NewActivity(a.Stderr)
+	checker.Progress = func(p storecheck.Progress) { activity.Show(describeProgress(p)) }
+	report, err := checker.Check(a.Ctx)
+	activity.Close()
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.print(a, report), conclude(report))
+}
+
+func (c *Verify) print(a *cli.App, report *storecheck.Report) (err error) {
+	if c.JSON {
+		err = cli.WriteJSON(a.Stdout, report)
+	} else {
+		err = cli.Say(a.Stdout, "%s", describe(report))
+	}
+	if errors.Is(err, syscall.EPIPE) {
+		return nil // the reader, such as head, has read what it wanted
+	}
+	return err
+}
+
+func describeProgress(p storecheck.Progress) string {
+	text := fmt.Sprintf("read %s, %s", cli.Count(p.Objects, "object"), humanize.IBytes(uint64(p.Bytes)))
+	if p.Entries > 0 {
+		text += fmt.Sprintf(", and %s of logs", entries(p.Entries))
+	}
+	return text
+}
+
+func entries(n int64) string {
+	if n == 1 {
+		return "1 entry"
+	}
+	return humanize.Comma(n) + " entries"
+}
+
+// conclude returns the error of a report; nil if nothing is wrong.
+func conclude(r *storecheck.Report) error {
+	var wrong, advice []string
+	unreadable := slices.ContainsFunc(r.Damaged, func(o *storecheck.Object) bool { return o.Damage == storecheck.Unreadable })
+	if n := int64(len(r.Damaged)) + r.MoreDamaged; n > 0 {
+		wrong = append(wrong, "damaged, missing or unreadable: "+cli.Count(n, "object"))
+		advice = append(advice, "restore them from a copy of the store that is younger than they are; a key is the path below the store")
+	}
+	if r.Store.Marker != "" || len(r.Store.Errors) > 0 {
+		wrong = append(wrong, "not all of the store can be read")
+	}
+	if unreadable || r.Store.Marker != "" || len(r.Store.Errors) > 0 {
+		advice = append(advice, "check the path, the permissions and the file "+objectstore.MarkerName)
+	}
+	if r.Logs != nil && len(r.Logs.Problems) > 0 {
+		wrong = append(wrong, "logs are damaged, so not everything that they referred to is known")
+		advice = append(advice, "see what they have lost with: laneway topic repair TOPIC --store URL")
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	return cli.Advise(errors.New(strings.Join(wrong, "; ")), strings.Join(advice, "; "))
+}
