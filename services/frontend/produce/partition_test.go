@@ -1,0 +1,178 @@
+package produce
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"laneway.dev/internal/ownership"
+	"laneway.dev/internal/supervisor"
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/frontend/core"
+	"laneway.dev/services/frontend/core/rolewatch"
+)
+
+func TestCommittedBatchIsAnsweredWithItsOffset(t *testing.T) {
+	r := start(t, Limits{})
+	r.produce("first")
+	epoch, batch := r.staged()
+	if epoch != r.service.config.Epoch.Number() || batch.Lane != "p:producer" || batch.Number != 1 {
+		t.Fatalf("epoch %d, batch %+v", epoch, batch)
+	}
+	r.commit(epoch, batch, 41)
+	r.wantOffset("first", 41)
+	if stats := r.actor.Stats(); stats.Issued != 1 || r.actor.ID() != r.id || r.actor.Topic().ID != testTopic.ID {
+		t.Errorf("stats %+v", stats)
+	}
+}
+
+func TestAnsweredBatchMakesRoomForAnother(t *testing.T) {
+	r := start(t, Limits{PartitionBatches: 1})
+	r.produce("first")
+	epoch, batch := r.staged()
+	r.produce("second")
+	r.wantError("second", protocol.CodeOverloaded)
+	drained := r.service.Drained()
+	r.commit(epoch, batch, 0)
+	r.wantOffset("first", 0)
+	receive(t, drained)
+	if c := r.service.Counts(); c.Batches != 0 || c.Bytes != 0 || c.Refused != 1 {
+		t.Fatalf("counts %+v after all batches were answered", c)
+	}
+	r.produce("third")
+	epoch, batch = r.staged()
+	r.commit(epoch, batch, 1)
+	r.wantOffset("third", 1)
+}
+
+func TestFencedFrontendAnswersItsTicketsAndContinues(t *testing.T) {
+	r := start(t, Limits{})
+	r.produce("old")
+	old, _ := r.staged()
+	r.send(messages.FrontendSubject(old), messages.Fenced{Partition: r.id, Epoch: old + 100})
+	r.wantError("old", protocol.CodeOutcomeUnknown)
+	r.produce("new")
+	epoch, batch := r.staged()
+	if epoch <= old+100 || epoch != r.service.config.Epoch.Number() {
+		t.Fatalf("epoch %d after a fence by %d", epoch, old+100)
+	}
+	r.send(messages.FrontendSubject(epoch), messages.Outcomes{Partition: r.id, Epoch: epoch, Outcomes: []messages.Outcome{
+		{Lane: batch.Lane, Number: batch.Number, Code: protocol.CodeFailed},
+	}})
+	r.wantError("new", protocol.CodeFailed) // it came to the subject of the new epoch
+}
+
+func TestReplacedFrontendEndsInSilence(t *testing.T) {
+	r := start(t, Limits{})
+	r.produce("open")
+	epoch, _ := r.staged()
+	younger, err := ownership.Hold(t.Context(), r.js, "frontend")
+	r.must(err)
+	r.send(messages.FrontendSubject(epoch), messages.Fenced{Partition: r.id, Epoch: younger.Epoch()})
+	receive(t, r.ended)
+	if err := r.ending.Err(); !errors.Is(err, ownership.ErrReplaced) {
+		t.Errorf("the frontend ended with %v", err)
+	}
+	r.actor.admit(&nats.Msg{Subject: r.id.ProduceSubject(), Reply: r.replies + "late", Sub: &nats.Subscription{}})
+	r.wantSilence()
+}
+
+func TestEndAnswersWhatIsOpenAndWhatComesLater(t *testing.T) {
+	for cause, want := range map[error]protocol.Code{
+		supervisor.ErrStopped: protocol.CodeNotOwner, supervisor.ErrRenewed: protocol.CodeNotOwner, supervisor.ErrDeleted: protocol.CodeUnknownTopic,
+	} {
+		t.Run(cause.Error(), func(t *testing.T) {
+			r := start(t, Limits{})
+			r.produce("open")
+			r.staged()
+			r.end(cause)
+			r.wantError("open", protocol.CodeOutcomeUnknown)
+			r.actor.admit(&nats.Msg{Subject: r.id.ProduceSubject(), Reply: r.replies + "late"})
+			r.wantError("late", want)
+			if c := r.service.Counts(); c.Batches != 0 || c.Bytes != 0 {
+				t.Errorf("counts %+v", c)
+			}
+		})
+	}
+}
+
+func TestRequestsThatWaitInTheMailboxAreAnsweredAtTheEnd(t *testing.T) {
+	r := start(t, Limits{})
+	c := core.NewCore(r.id, 5, r.service.config.Times)
+	r.end(supervisor.ErrDeleted)
+	waiting := core.Produce{Lane: "a", Request: &request{reply: r.replies + "waiting"}}
+	if over := r.actor.share.take(0); over != nil {
+		t.Fatal(over.Err)
+	}
+	r.actor.step(c, time.Now(), []core.Event{core.Ending{Reason: core.Deleted}, waiting})
+	r.wantError("waiting", protocol.CodeUnknownTopic)
+	if batches := r.service.Counts().Batches; batches != 0 {
+		t.Errorf("%d batches are in flight", batches)
+	}
+}
+
+func TestActorWithoutAnEpochEnds(t *testing.T) {
+	r := newRig(t, Limits{})
+	r.run()
+	r.commit(1, messages.StageBatch{Lane: "a", Number: 1, Records: 1}, 0) // is for readers only
+	r.end(supervisor.ErrStopped)
+	r.actor.Receive(t.Context(), messages.Announced{Partition: r.id, Epoch: 1})
+	if stats := r.actor.Stats(); stats != (core.Stats{}) {
+		t.Errorf("stats %+v", stats)
+	}
+}
+
+func TestCommittedEntryThatCannotBeReadIsIgnored(t *testing.T) {
+	r := start(t, Limits{})
+	r.produce("open")
+	epoch, batch := r.staged()
+	r.actor.Receive(t.Context(), messages.Committed{Partition: r.id, Entry: []byte("damaged")})
+	r.commit(epoch, batch, 0)
+	r.wantOffset("open", 0)
+}
+
+func TestSilentRoleRefusesRequestsAndExplainsUnknownOutcomes(t *testing.T) {
+	r := start(t, Limits{})
+	r.produce("open")
+	r.staged()
+	r.roles.Store(&rolewatch.Status{
+		Suspects: "no stager has answered", Refusal: core.NewRejection(protocol.NewError(protocol.CodeUnavailable, "no stager")),
+	})
+	r.produce("refused")
+	r.wantError("refused", protocol.CodeUnavailable)
+	r.end(supervisor.ErrStopped)
+	if a := r.answered(); a.Error == nil || a.Error.Code != protocol.CodeOutcomeUnknown || !strings.Contains(a.Error.Detail, "no stager has answered") {
+		t.Errorf("answer %+v", a)
+	}
+	if codes := r.failures; len(codes) != 2 || codes[0] != protocol.CodeUnavailable || codes[1] != protocol.CodeOutcomeUnknown {
+		t.Errorf("failures %v are counted", codes)
+	}
+}
+
+func TestRequestThatIsMalformedGetsNoTicket(t *testing.T) {
+	r := start(t, Limits{})
+	r.must(r.conn.PublishMsg(&nats.Msg{
+		Subject: r.id.ProduceSubject(), Reply: r.replies + "bad", Header: nats.Header{"Nats-Rollup": {"all"}},
+	}))
+	r.wantError("bad", protocol.CodeHeaderNotSupported)
+	if c := r.service.Counts(); c.Refused != 1 || c.Batches != 0 {
+		t.Errorf("counts %+v", c)
+	}
+}
+
+func TestStoppedAdmissionAdmitsNothing(t *testing.T) {
+	r := newRig(t, Limits{})
+	r.service.StopAdmission([]*Partition{r.actor})
+	r.run()
+	r.claim()
+	r.end(supervisor.ErrStopped)
+	select {
+	case <-r.actor.Ready():
+		t.Error("requests are admitted")
+	default:
+	}
+}
