@@ -26,7 +26,7 @@ import (
 )
 
 // patience bounds every wait of a test. It is never reached unless the test fails.
-const patience = 30 * time.Second
+const patience = 15 * time.Second
 
 // rig is the actor of one partition over a real NATS server. The test plays the other
 // services: it confirms announcements, receives what is to be staged, and commits.
