@@ -1,0 +1,2 @@
+// Package lint has tests of rules that no linter checks.
+package lint
