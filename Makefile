@@ -31,7 +31,7 @@ SEED ?=
 CONFIG ?=
 FROM ?= 0
 TRACE ?=
-# One of internal/sim/mutants, or all.
+# Some of internal/sim/mutants, separated by commas, or all.
 MUTANT ?= all
 BENCH ?= .
 

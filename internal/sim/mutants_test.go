@@ -7,13 +7,14 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"laneway.dev/internal/sim/mutants"
 )
 
-var mutant = flag.String("mutants", "", "run these mutants: all, or one by its name")
+var mutant = flag.String("mutants", "", "run these mutants: all, or some by their names, separated by commas")
 
 // mutantSeeds is how many seeds a campaign has to notice a mutant.
 const mutantSeeds = 30_000
@@ -22,16 +23,7 @@ func TestMutantsAreNoticed(t *testing.T) {
 	if *mutant == "" {
 		t.Skip("it takes a minute or two: make mutants")
 	}
-	all, err := mutants.All()
-	if *mutant != "all" {
-		var one mutants.Mutant
-		one, err = mutants.Named(*mutant)
-		all = []mutants.Mutant{one}
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range all {
+	for _, m := range wanted(t) {
 		t.Run(m.Name, func(t *testing.T) {
 			t.Parallel() // one is built while another one runs
 			if m.Tests != nil {
@@ -41,6 +33,25 @@ func TestMutantsAreNoticed(t *testing.T) {
 			}
 		})
 	}
+}
+
+func wanted(t *testing.T) (some []mutants.Mutant) {
+	t.Helper()
+	if *mutant == "all" {
+		all, err := mutants.All()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	for name := range strings.SplitSeq(*mutant, ",") {
+		m, err := mutants.Named(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		some = append(some, m)
+	}
+	return some
 }
 
 func noticedByCampaign(t *testing.T, m mutants.Mutant) {
