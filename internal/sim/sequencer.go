@@ -1,11 +1,8 @@
 package sim
 
-import (
-	"laneway.dev/pkg/messages"
-	"laneway.dev/services/sequencer"
-)
+import sequencer "laneway.dev/services/sequencer/core"
 
-// sequencerService is a sequencer with the epoch that it has.
+// sequencerService is the shell of a sequencer.
 type sequencerService struct {
 	p     *process
 	epoch uint64
@@ -16,7 +13,7 @@ type sequencerService struct {
 
 func newSequencer(p *process) service {
 	epoch := p.w.nextEpoch(sequencerRole, 0)
-	return &sequencerService{p: p, epoch: epoch, core: sequencer.NewCore(partition, epoch, heartbeat, nil)}
+	return &sequencerService{p: p, epoch: epoch, core: sequencer.NewCore(partition, epoch, heartbeat)}
 }
 
 func (s *sequencerService) listens(subject string) bool {
@@ -26,34 +23,33 @@ func (s *sequencerService) listens(subject string) bool {
 func (s *sequencerService) tick() { s.step() }
 
 func (s *sequencerService) receive(arrived []any) {
-	var taken []messages.Message
-	for _, a := range arrived {
-		if fenced, is := a.(messages.Fenced); is {
-			s.fenced(fenced)
-			continue
-		}
-		taken = append(taken, a.(messages.Message))
+	events := make([]sequencer.Event, len(arrived))
+	for i, a := range arrived {
+		events[i] = a
 	}
-	if len(taken) > 0 && !s.p.dead {
-		s.step(taken...)
-	}
+	s.step(events...)
 }
 
-// fenced is told of a higher epoch, beside the mailbox.
-func (s *sequencerService) fenced(fenced messages.Fenced) {
-	switch {
-	case fenced.Epoch <= s.epoch:
-	case s.p.w.replaced(sequencerRole, s.epoch):
-		s.p.w.counts.Fenced++
-		s.p.die("replaced")
-	default:
-		s.epoch = s.p.w.nextEpoch(sequencerRole, fenced.Epoch)
-		s.core.SetEpoch(s.epoch)
-	}
-}
-
-func (s *sequencerService) step(arrived ...messages.Message) {
-	s.p.send(s.core.Step(s.p.now(), arrived))
+func (s *sequencerService) step(events ...sequencer.Event) {
+	fx := s.core.Step(s.p.now(), events)
+	s.p.send(fx.Send)
 	stats := s.core.Stats()
 	s.p.w.counts.early(s.p, stats.Early, stats.Repeated)
+	if fx.TakeEpoch != 0 {
+		s.takeEpoch(fx.TakeEpoch)
+	}
+	if fx.Ended {
+		s.p.w.counts.Fenced++
+		s.p.die("replaced")
+	}
+}
+
+// takeEpoch takes an epoch above one, unless the registry has a younger sequencer.
+func (s *sequencerService) takeEpoch(above uint64) {
+	if s.p.w.replaced(sequencerRole, s.epoch) {
+		s.step(sequencer.Replaced{})
+		return
+	}
+	s.epoch = s.p.w.nextEpoch(sequencerRole, above)
+	s.step(sequencer.EpochTaken{Epoch: s.epoch})
 }

@@ -1,13 +1,16 @@
 package sequencer
 
-import "laneway.dev/internal/telemetry"
+import (
+	"laneway.dev/internal/telemetry"
+	"laneway.dev/services/sequencer/core"
+)
 
 var readings = []telemetry.Reading{
 	{Name: "laneway.sequencer.stage.completions", Description: "Batches that were staged", Unit: "{batch}", Counter: true},
 	{Name: "laneway.sequencer.stage.early", Description: "Batches whose staging finished before that of an earlier ticket of their lane", Unit: "{batch}", Counter: true},
 	{Name: "laneway.sequencer.releases", Description: "Batches released for the first time", Unit: "{batch}", Counter: true},
 	{Name: "laneway.sequencer.releases.repeated", Description: "Batches released again", Unit: "{batch}", Counter: true},
-	{Name: "laneway.sequencer.lanes", Description: "Lanes with something in flight", Unit: "{lane}"},
+	{Name: "laneway.sequencer.lanes", Description: "Lanes with a batch in flight", Unit: "{lane}"},
 	{Name: "laneway.sequencer.waiting", Description: "Staged batches that wait for an earlier ticket", Unit: "{batch}"},
 	{Name: "laneway.sequencer.dropped", Description: "Messages that were dropped because they arrived faster than they were taken", Unit: "{message}", Counter: true},
 	{Name: "laneway.sequencer.malformed", Description: "Internal messages that could not be read", Unit: "{message}", Counter: true},
@@ -25,8 +28,8 @@ func (s *Service) observe() (func() error, error) {
 }
 
 // Stats returns the sums over all partitions.
-func (s *Service) Stats() Stats {
-	var sum Stats
+func (s *Service) Stats() core.Stats {
+	var sum core.Stats
 	for _, p := range s.set.Actors() {
 		if t := p.stats.Load(); t != nil {
 			sum.Completions += t.Completions

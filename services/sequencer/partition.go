@@ -2,15 +2,18 @@ package sequencer
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
-	"go.opentelemetry.io/otel/trace"
+	"go.uber.org/zap"
 
 	"laneway.dev/internal/actor"
-	"laneway.dev/internal/telemetry"
+	"laneway.dev/internal/ownership"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/sequencer/core"
 )
 
 // mailboxSize bounds the messages that wait for a partition; each carries many items.
@@ -20,52 +23,79 @@ const mailboxSize = 4096
 type partition struct {
 	id      protocol.Partition
 	service *Service
-	mailbox *actor.Mailbox[messages.Message]
-	stats   atomic.Pointer[Stats]
+	mailbox *actor.Mailbox[core.Event]
+	spans   spans
+	stats   atomic.Pointer[core.Stats]
+
+	work sync.WaitGroup // the goroutines that take an epoch
 }
 
 func (s *Service) partition(_ protocol.Topic, id protocol.Partition) *partition {
-	return &partition{id: id, service: s, mailbox: actor.NewMailbox[messages.Message](mailboxSize)}
+	return &partition{
+		id: id, service: s, mailbox: actor.NewMailbox[core.Event](mailboxSize), spans: newSpans(s.config.Telemetry, id),
+	}
 }
 
 // Receive hands a message to the actor.
-func (p *partition) Receive(ctx context.Context, m messages.Message) {
+func (p *partition) Receive(ctx context.Context, m messages.Message) { p.put(ctx, m) }
+
+func (p *partition) put(ctx context.Context, e core.Event) {
 	// An error means that the actor is ending: what it held is repaired by the heartbeat.
-	_ = p.mailbox.Put(ctx, m)
+	_ = p.mailbox.Put(ctx, e)
 }
 
 // Run is the actor's goroutine.
 func (p *partition) Run(ctx context.Context) {
-	core := NewCore(p.id, p.service.epoch.Epoch(), p.service.config.Heartbeat, p.service.observer(p.id))
-	p.mailbox.Run(ctx, p.service.config.Heartbeat, func(now time.Time, arrived []messages.Message) bool {
-		if p.service.Err() != nil {
-			return false
-		}
-		core.SetEpoch(p.service.epoch.Epoch())
-		p.service.wire.Send(core.Step(now, arrived))
-		stats := core.Stats()
+	defer p.work.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c := core.NewCore(p.id, p.service.epoch.Epoch(), p.service.config.Heartbeat)
+	if p.service.Err() != nil {
+		return // replaced before this partition began
+	}
+	p.mailbox.Run(ctx, p.service.config.Heartbeat, func(now time.Time, events []core.Event) bool {
+		fx := c.Step(now, events)
+		p.spans.released(fx.Released) // before their trace contexts leave
+		p.service.wire.Send(fx.Send)
+		stats := c.Stats()
 		p.stats.Store(&stats)
-		return true
+		if fx.TakeEpoch != 0 {
+			p.work.Go(func() { p.takeEpoch(ctx, fx.TakeEpoch) })
+		}
+		return !fx.Ended
 	})
 }
 
-// observer makes the span "await turn" of each batch: from the moment it was
-// staged until its turn came.
-func (s *Service) observer(id protocol.Partition) Observer {
-	if !s.config.Telemetry.Tracing() {
-		return nil
-	}
-	tracer := s.config.Telemetry.Tracer(role)
-	common := telemetry.PartitionAttributes(id.Topic, id.Number)
-	return func(b *messages.StagedBatch, staged, released time.Time) {
-		if b.Trace.Parent == "" {
+// takeEpoch takes an epoch above a known one, for as long as that takes, and tells the
+// cores of all partitions.
+func (p *partition) takeEpoch(ctx context.Context, above uint64) {
+	log := p.service.config.Logger.With(zap.Stringer("partition", p.id), zap.Uint64("known", above))
+	for {
+		attempt, cancel := context.WithTimeout(ctx, epochTime)
+		next, err := p.service.epoch.Raise(attempt, above)
+		cancel()
+		switch {
+		case err == nil:
+			log.Warn("a log or another service knows a higher epoch; took one above it", zap.Uint64("epoch", next))
+			p.service.tellAll(ctx, core.EpochTaken{Epoch: next})
+			return
+		case errors.Is(err, ownership.ErrReplaced):
+			p.service.replaced(ctx, err)
+			return
+		case ctx.Err() != nil:
 			return
 		}
-		ctx := telemetry.Extract(context.Background(), b.Trace.Parent, b.Trace.State)
-		ctx, span := tracer.Start(ctx, telemetry.SpanAwaitTurn, trace.WithTimestamp(staged),
-			trace.WithAttributes(common...), trace.WithAttributes(
-				telemetry.Lane(b.Lane), telemetry.TicketNumber.Int64(int64(b.Number))))
-		span.End(trace.WithTimestamp(released))
-		b.Trace.Parent, b.Trace.State = telemetry.Inject(ctx)
+		log.Warn("no epoch above the known one could be taken; trying again", zap.Error(err))
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(epochPause):
+		}
 	}
 }
+
+const (
+	// epochTime bounds one attempt to take an epoch: JetStream may have no leader.
+	epochTime  = 5 * time.Second
+	epochPause = time.Second
+)

@@ -1,3 +1,9 @@
+// Package sequencer runs the sequencer: for each partition, an actor around the core that
+// puts staged batches back into ticket order.
+//
+// It owns the epoch of this instance and the subscription to the sequencer's subjects. It
+// decides nothing: what is released when, and what follows from a fence, is decided in
+// services/sequencer/core.
 package sequencer
 
 import (
@@ -19,6 +25,7 @@ import (
 	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/sequencer/core"
 )
 
 const role = "sequencer"
@@ -71,7 +78,7 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start sequencer: %w", err)
 	}
-	if s.sub, err = s.wire.Subscribe(messages.SequencerWildcard, "", s.deliver); err == nil {
+	if s.sub, err = s.wire.Subscribe(messages.SequencerWildcard, "", s.set.Deliver); err == nil {
 		err = s.wire.Flush(5 * time.Second)
 	}
 	if err != nil {
@@ -83,45 +90,28 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 		return nil, fmt.Errorf("start sequencer: %w", err)
 	}
 	ctx, s.stopWatch = context.WithCancel(context.Background())
-	s.wait.Go(func() { s.endIfReplaced(s.epoch.Watch(ctx)) })
+	s.wait.Go(func() { s.watch(ctx) })
 	config.Logger.Info("sequencer is running", zap.Uint64("epoch", s.epoch.Epoch()))
 	return s, nil
 }
 
-// deliver routes a message to its partition. Being fenced concerns the whole
-// service.
-func (s *Service) deliver(m messages.Message) {
-	if fenced, ok := m.(messages.Fenced); ok {
-		s.fenced(fenced.Epoch)
-		return
-	}
-	s.set.Deliver(m)
-}
-
-// fenced is told that a replicator knows a higher epoch of this role: either a
-// younger sequencer runs, or the bucket of epochs was lost and numbers began
-// anew.
-func (s *Service) fenced(highest uint64) {
-	if highest <= s.epoch.Epoch() {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	next, err := s.epoch.Raise(ctx, highest)
-	s.endIfReplaced(err)
-	switch {
-	case errors.Is(err, ownership.ErrReplaced):
-	case err != nil:
-		s.config.Logger.Warn("no new epoch could be taken; trying again with the next message", zap.Error(err))
-	default:
-		s.config.Logger.Warn("a log or another service knows a higher epoch; took one above it", zap.Uint64("epoch", next))
+// watch notices a younger sequencer while no message says so.
+func (s *Service) watch(ctx context.Context) {
+	if err := s.epoch.Watch(ctx); errors.Is(err, ownership.ErrReplaced) {
+		s.replaced(ctx, err)
 	}
 }
 
-// endIfReplaced ends the service if an error says that a younger sequencer runs.
-func (s *Service) endIfReplaced(err error) {
-	if errors.Is(err, ownership.ErrReplaced) {
-		s.ending.Fail(fmt.Errorf("sequencer: %w", err))
+// replaced ends the service, because a younger sequencer runs. The error is set first: a
+// partition that starts meanwhile finds it, all others are told.
+func (s *Service) replaced(ctx context.Context, err error) {
+	s.ending.Fail(fmt.Errorf("sequencer: %w", err))
+	s.tellAll(ctx, core.Replaced{})
+}
+
+func (s *Service) tellAll(ctx context.Context, e core.Event) {
+	for _, p := range s.set.Actors() {
+		p.put(ctx, e)
 	}
 }
 
@@ -142,8 +132,8 @@ func (s *Service) Done() <-chan struct{} { return s.ending.Done() }
 // Err returns what ended the service; nil while Done is open.
 func (s *Service) Err() error { return s.ending.Err() }
 
-// Stop ends the service. What it holds is staged again when another sequencer
-// runs. It closes neither the connection nor the telemetry.
+// Stop ends the service. What it holds is staged again when another sequencer runs. Stop
+// closes neither the connection nor the telemetry.
 func (s *Service) Stop(context.Context) error {
 	err := transport.Unsubscribe(s.sub)
 	s.stopWatch()

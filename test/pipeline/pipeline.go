@@ -13,7 +13,7 @@ import (
 	"laneway.dev/pkg/protocol"
 	frontend "laneway.dev/services/frontend/core"
 	"laneway.dev/services/replicator"
-	"laneway.dev/services/sequencer"
+	sequencer "laneway.dev/services/sequencer/core"
 	"laneway.dev/services/stager"
 )
 
@@ -53,7 +53,7 @@ func New() *Pipeline {
 		now:        time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC),
 		frontend:   frontend.NewCore(partition, frontendEpoch, frontend.Times{Heartbeat: heartbeat, StageTimeout: stageTimeout, Deadline: deadline}),
 		stager:     stager.NewCore(stager.Settings{ObjectBytes: 1 << 20, ObjectBatches: 1, Uploads: 1 << 20, MemoryBytes: 1 << 30}),
-		sequencer:  sequencer.NewCore(partition, sequencerEpoch, heartbeat, nil),
+		sequencer:  sequencer.NewCore(partition, sequencerEpoch, heartbeat),
 		replicator: replicator.NewCore(partition, replicator.DefaultSettings("owner")),
 		payloads:   make(map[messages.Extent][]byte),
 		log:        []messages.LoggedEntry{{Sequence: 1, Entry: messages.Entry{TopicID: partition.TopicID, Created: true}}},
@@ -68,7 +68,7 @@ func (p *Pipeline) Tick(d time.Duration) {
 	p.now = p.now.Add(d)
 	p.stepFrontend()
 	p.stepStager()
-	p.send(p.sequencer.Step(p.now, nil))
+	p.send(p.sequencer.Step(p.now, nil).Send)
 	p.stepReplicator()
 	p.settle()
 }
@@ -196,7 +196,7 @@ func (p *Pipeline) deliver(subject string, m messages.Message) {
 	case subject == messages.StageSubject:
 		p.stepStager(m)
 	case subject == messages.SequencerSubject(partition):
-		p.send(p.sequencer.Step(p.now, []messages.Message{m}))
+		p.send(p.sequencer.Step(p.now, []sequencer.Event{m}).Send)
 	case subject == messages.ReplicatorSubject(partition):
 		p.stepReplicator(m)
 	case isCommitted:

@@ -8,7 +8,7 @@ import (
 	"laneway.dev/pkg/messages"
 	frontend "laneway.dev/services/frontend/core"
 	"laneway.dev/services/replicator"
-	"laneway.dev/services/sequencer"
+	sequencer "laneway.dev/services/sequencer/core"
 )
 
 // effects is what a machine wants to have done.
@@ -19,6 +19,7 @@ type effects struct {
 	answers  []answered
 	ready    bool   // requests are admitted from now on
 	fenced   uint64 // an owner of this epoch exists
+	ended    bool   // the core has, because it was replaced
 	damage   string // the log is called damaged
 	load     bool
 	append   *appending
@@ -55,7 +56,6 @@ type (
 		sequence     messages.Sequence
 		firstUnacked int32
 	}
-	newEpoch    struct{ epoch uint64 }
 	noSnapshots struct{}
 )
 
@@ -115,16 +115,17 @@ type sequencerMachine struct {
 }
 
 func (s *sequencerMachine) step(m *memo, now time.Time, what any) *effects {
-	var sent []messages.Envelope
+	var events []sequencer.Event
 	switch e := what.(type) {
 	case nil:
-		sent = s.core.Step(now, nil)
-	case newEpoch:
-		s.core.SetEpoch(e.epoch)
 	case *letter:
-		sent = s.core.Step(now, []messages.Message{e.message()})
+		events = append(events, e.message())
+	default:
+		events = append(events, e) // its own
 	}
-	out := m.sending(sent)
+	fx := s.core.Step(now, events)
+	out := m.sending(fx.Send)
+	out.fenced, out.ended = fx.TakeEpoch, fx.Ended
 	s.open = s.core.Stats().Lanes
 	out.open = s.open
 	return out

@@ -123,15 +123,13 @@ func (m *memo) intern(s *state) *state {
 type letter struct {
 	id     int
 	data   string // encoded
-	fenced uint64 // the epoch that it tells of, if it is a messages.Fenced
 	answer answer
 }
 
 func (m *memo) letter(message messages.Message) *letter {
 	data := string(messages.Encode(message))
 	return find(m.letters, any(data), func(id int) *letter {
-		f, _ := message.(messages.Fenced)
-		return &letter{id: id, data: data, fenced: f.Epoch}
+		return &letter{id: id, data: data}
 	})
 }
 

@@ -5,7 +5,7 @@ import (
 	"laneway.dev/pkg/messages"
 	frontend "laneway.dev/services/frontend/core"
 	"laneway.dev/services/replicator"
-	"laneway.dev/services/sequencer"
+	sequencer "laneway.dev/services/sequencer/core"
 )
 
 // machine returns the state in which the core of a process begins.
@@ -20,7 +20,7 @@ func (w *world) machine(p *process) *state {
 		case Frontend:
 			return &frontendMachine{core: frontend.NewCore(partition, key.epoch, w.scope.times())}
 		case Sequencer:
-			return &sequencerMachine{core: sequencer.NewCore(partition, key.epoch, heartbeat, nil)}
+			return &sequencerMachine{core: sequencer.NewCore(partition, key.epoch, heartbeat)}
 		default:
 			s := replicator.DefaultSettings(p.String())
 			s.Heartbeat, s.LaneExpiry, s.Epoch = heartbeat, laneExpiry, key.epoch
@@ -68,10 +68,6 @@ func (w *world) receive(p *process, l *letter) {
 	if w.trace != nil {
 		w.say("%s gets %s", p, describe.Message(l.message()))
 	}
-	if p.role == Sequencer && l.fenced != 0 {
-		w.fencedSequencer(p, l.fenced) // its core never gets it
-		return
-	}
 	w.step(p, l)
 }
 
@@ -91,6 +87,8 @@ func (w *world) step(p *process, what any) {
 	w.givenUp += fx.givenUp
 	p.ready = p.ready || fx.ready
 	switch {
+	case fx.ended:
+		w.die(p, "replaced")
 	case fx.fenced != 0:
 		w.fenced(p, fx.fenced)
 	case fx.append != nil, fx.read.Limit > 0:
@@ -100,32 +98,32 @@ func (w *world) step(p *process, what any) {
 	}
 }
 
-// fenced lets a frontend or a replicator hear of a higher epoch: it ends, or takes a
-// new one with a new core.
+// fenced takes an epoch above one for a process, unless a younger owner of the role exists.
 func (w *world) fenced(p *process, epoch uint64) {
 	if !w.newest(p) {
-		if p.role == Frontend {
-			w.step(p, frontend.Ending{Replaced: true})
-		}
-		w.die(p, "replaced")
+		w.replaced(p)
 		return
 	}
 	p.epoch = w.nextEpoch(epoch)
-	if p.role == Frontend {
+	switch p.role {
+	case Frontend:
 		w.step(p, frontend.EpochTaken{Epoch: p.epoch})
-		return
+	case Sequencer:
+		w.step(p, sequencer.EpochTaken{Epoch: p.epoch})
+	default:
+		p.core = w.machine(p)
+		w.step(p, nil)
 	}
-	p.core = w.machine(p)
-	w.step(p, nil)
 }
 
-func (w *world) fencedSequencer(p *process, epoch uint64) {
-	switch {
-	case epoch <= p.epoch:
-	case !w.newest(p):
+func (w *world) replaced(p *process) {
+	switch p.role {
+	case Sequencer:
+		w.step(p, sequencer.Replaced{}) // it ends
+	case Frontend:
+		w.step(p, frontend.Ending{Replaced: true})
 		w.die(p, "replaced")
 	default:
-		p.epoch = w.nextEpoch(epoch)
-		w.step(p, newEpoch{p.epoch})
+		w.die(p, "replaced")
 	}
 }

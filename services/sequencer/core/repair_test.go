@@ -1,4 +1,4 @@
-package sequencer
+package core
 
 import (
 	"fmt"
@@ -45,7 +45,7 @@ func TestHeartbeatReportsWhatIsMissingAndReleasesNothing(t *testing.T) {
 func TestSequencerThatDiedHasWaitingResultsStagedAgainInOrder(t *testing.T) {
 	r := newRig(t)
 	r.step(staged(batch("a", 2, 1), batch("a", 3, 1)))
-	r.core = NewCore(partition0, sequencerEpoch+1, heartbeat, nil)
+	r.core = NewCore(partition0, sequencerEpoch+1, heartbeat)
 	want(t, "the first, at the new one", r.step(staged(batch("a", 1, 1))).releases(), []string{"a:1"})
 	got := r.step(advance(progress("a", 1, 3)))
 	want(t, "missing", got.toFrontend(frontend), missing("a", 2, 3))

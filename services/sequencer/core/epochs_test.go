@@ -1,4 +1,4 @@
-package sequencer
+package core
 
 import (
 	"testing"
@@ -105,4 +105,53 @@ func TestAReleaseNeverMixesFrontendEpochs(t *testing.T) {
 	want(t, "hello answered in", terms, []uint64{8, 0})
 	want(t, "missing of the old epoch", got.toFrontend(frontend), nil)
 	want(t, "missing of the new epoch", got.toFrontend(frontend+1), nil)
+}
+
+// takes checks what a step asks for when a replicator knows an epoch of a sequencer.
+func (r *rig) takes(known, want uint64) {
+	r.t.Helper()
+	fx := r.effects(messages.Fenced{Partition: partition0, Epoch: known})
+	if fx.TakeEpoch != want || fx.Ended || len(fx.Send) > 0 {
+		r.t.Errorf("fenced by epoch %d: %+v, want to take one above %d", known, fx, want)
+	}
+}
+
+func TestFencedSequencerTakesAnEpochAboveTheKnownOne(t *testing.T) {
+	newRig(t).takes(sequencerEpoch+3, sequencerEpoch+3)
+}
+
+func TestFenceOfOwnOrLowerEpochIsStale(t *testing.T) {
+	r := newRig(t)
+	r.takes(sequencerEpoch, 0)
+	r.takes(sequencerEpoch-1, 0)
+	r.step(EpochTaken{sequencerEpoch + 9})
+	r.takes(sequencerEpoch+9, 0)
+	r.takes(sequencerEpoch+10, sequencerEpoch+10)
+}
+
+func TestFenceIsAnsweredOnceForEachEpoch(t *testing.T) {
+	r := newRig(t)
+	r.takes(sequencerEpoch+3, sequencerEpoch+3)
+	r.takes(sequencerEpoch+3, 0)
+	r.takes(sequencerEpoch+2, 0)
+	r.takes(sequencerEpoch+4, sequencerEpoch+4)
+}
+
+func TestNewEpochContinuesWithEverythingHeld(t *testing.T) {
+	r := newRig(t)
+	r.step(staged(batch("a", 1, 1), batch("a", 3, 1)))
+	r.takes(sequencerEpoch+3, sequencerEpoch+3)
+	r.silent("with the new epoch alone", r.step(EpochTaken{sequencerEpoch + 4}))
+	got := r.step(hello(1), staged(batch("a", 2, 1)))
+	want(t, "released", got.releases(), []string{"a:1", "a:2", "a:3"})
+	want(t, "sequencer epoch", got[0].Message.(messages.Release).SequencerEpoch, sequencerEpoch+4)
+	want(t, "after an older one", r.step(EpochTaken{sequencerEpoch + 1}, hello(2))[0].Message.(messages.Release).SequencerEpoch, sequencerEpoch+4)
+}
+
+func TestReplacedSequencerIsSilent(t *testing.T) {
+	r := newRig(t)
+	r.step(announce(frontend), staged(batch("a", 1, 1)))
+	events := []Event{hello(1), announce(frontend), Replaced{}, staged(batch("a", 2, 1))}
+	want(t, "effects", r.effects(events...), Effects{Ended: true})
+	want(t, "effects of a later step", r.effects(hello(2)), Effects{Ended: true})
 }

@@ -1,4 +1,4 @@
-package sequencer
+package core
 
 import (
 	"fmt"
@@ -32,13 +32,13 @@ type rig struct {
 }
 
 func newRig(t *testing.T) *rig {
-	return &rig{t: t, core: NewCore(partition0, sequencerEpoch, heartbeat, nil), now: start}
+	return &rig{t: t, core: NewCore(partition0, sequencerEpoch, heartbeat), now: start}
 }
 
-// step hands over messages that arrived together.
-func (r *rig) step(arrived ...messages.Message) sent {
-	return sent(r.core.Step(r.now, arrived))
-}
+// step hands over events that came together, and returns what is sent.
+func (r *rig) step(events ...Event) sent { return r.effects(events...).Send }
+
+func (r *rig) effects(events ...Event) Effects { return r.core.Step(r.now, events) }
 
 func (r *rig) wait(d time.Duration) { r.now = r.now.Add(d) }
 

@@ -1,4 +1,4 @@
-package sequencer
+package core
 
 import (
 	"testing"
@@ -89,7 +89,7 @@ func TestMessagesOfOthersAreIgnored(t *testing.T) {
 	r := newRig(t)
 	r.silent("sent", r.step(
 		messages.Release{Partition: partition0, Epoch: 99, Batches: []messages.StagedBatch{batch("a", 1, 1)}},
-		messages.Committed{Partition: partition0}, messages.Fenced{Partition: partition0, Epoch: 99},
+		messages.Committed{Partition: partition0}, messages.Outcomes{Partition: partition0, Epoch: 99},
 	))
 	want(t, "released", r.step(staged(batch("a", 1, 1))).releases(), []string{"a:1"})
 }
@@ -133,42 +133,30 @@ func TestStatsCountWhatFinishedOutOfOrder(t *testing.T) {
 	want(t, "stats", r.core.Stats(), Stats{Completions: 3, Early: 2, Released: 3, Repeated: 1, Lanes: 1, Waiting: 2})
 }
 
-func TestObserverSeesTheFirstReleaseAndMayReplaceItsTrace(t *testing.T) {
-	type wait struct {
-		Lane             string
-		Number           uint64
-		Staged, Released time.Time
-	}
-	var seen []wait
+func TestReleasedNamesTheFirstReleaseOfTracedBatches(t *testing.T) {
 	r := newRig(t)
-	r.core = NewCore(partition0, sequencerEpoch, heartbeat, func(b *messages.StagedBatch, staged, released time.Time) {
-		seen = append(seen, wait{b.Lane, b.Number, staged, released})
-		b.Trace.Parent = "await turn"
-	})
-	r.step(staged(batch("a", 2, 1)))
+	traced := batch("a", 2, 1)
+	traced.Trace.Parent = "stage"
+	want(t, "of a batch that waits", r.effects(staged(traced)).Released, nil)
 	r.wait(time.Second)
-	first := r.step(staged(batch("a", 1, 1)))
-	again := r.step(hello(3))
-	later := start.Add(time.Second)
-	want(t, "seen", seen, []wait{{"a", 1, later, later}, {"a", 2, start, later}})
-	for _, release := range []sent{first, again} {
-		batches := release[0].Message.(messages.Release).Batches
-		want(t, "batches released", len(batches), 2)
-		for _, b := range batches {
-			want(t, "trace of the release", b.Trace, messages.Trace{Parent: "await turn"})
-		}
-	}
+	fx := r.effects(staged(batch("a", 1, 1)))
+	want(t, "released", fx.Released, []Released{{Batch: &traced, Staged: start, At: start.Add(time.Second)}})
+	fx.Released[0].Batch.Trace.Parent = "await turn"
+	sentBatches := fx.Send[0].Message.(messages.Release).Batches
+	want(t, "trace of the release", sentBatches[1].Trace.Parent, "await turn")
+	want(t, "of a repetition", r.effects(hello(3)).Released, nil)
 }
 
-func TestASequencerWithANewEpochSaysSoInItsReleases(t *testing.T) {
+func TestReleasedOfTwoFrontendEpochsPointToTheirOwnMessages(t *testing.T) {
 	r := newRig(t)
-	r.core.SetEpoch(sequencerEpoch + 1)
-	got := r.step(staged(batch("a", 1, 1)))
-	want(t, "sequencer epoch", got[0].Message.(messages.Release).SequencerEpoch, sequencerEpoch+1)
+	old, young := batch("a", 1, 1), batch("b", 1, 1)
+	old.Trace.Parent, young.Trace.Parent = "old", "young"
+	fx := r.effects(staged(batch("z", 1, 1), old), stagedBy(frontend+1, young))
+	want(t, "released", fx.Released, []Released{{Batch: &old, Staged: start, At: start}, {Batch: &young, Staged: start, At: start}})
 }
 
 func TestAStepSendsNothingOfTheOneBefore(t *testing.T) {
 	r := newRig(t)
 	r.step(announce(frontend), staged(batch("a", 1, 1)), hello(4), advance(progress("b", 1, 1)), stagedBy(1, batch("a", 1, 1)))
-	want(t, "sent", []messages.Envelope(r.step()), nil)
+	want(t, "sent", r.effects(), Effects{})
 }

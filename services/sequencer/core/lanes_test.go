@@ -1,4 +1,4 @@
-package sequencer
+package core
 
 import (
 	"container/heap"
@@ -18,7 +18,7 @@ import (
 // turn is what arrives together, and when.
 type turn struct {
 	after   time.Duration
-	arrived []messages.Message
+	arrived []Event
 }
 
 // script draws turns about a few lanes of a few frontend epochs.
@@ -34,7 +34,7 @@ func script(t *rapid.T) []turn {
 		highest := number.Draw(t, "highest")
 		return progress(lane.Draw(t, "lane"), rapid.Uint64Range(1, highest+1).Draw(t, "floor"), highest)
 	}), 1, 4)
-	message := rapid.Custom(func(t *rapid.T) messages.Message {
+	message := rapid.Custom(func(t *rapid.T) Event {
 		switch rapid.IntRange(0, 9).Draw(t, "kind") {
 		case 0:
 			return announce(epoch.Draw(t, "epoch"))
@@ -58,11 +58,11 @@ func script(t *rapid.T) []turn {
 
 // play runs a script through a new core.
 func play(turns []turn) []sent {
-	core, now := NewCore(partition0, sequencerEpoch, heartbeat, nil), start
+	core, now := NewCore(partition0, sequencerEpoch, heartbeat), start
 	var all []sent
 	for _, turn := range turns {
 		now = now.Add(turn.after)
-		all = append(all, core.Step(now, turn.arrived))
+		all = append(all, core.Step(now, turn.arrived).Send)
 	}
 	return all
 }
@@ -178,7 +178,7 @@ func TestColdStartOfAThousandProducersReleasesEachInSendOrder(t *testing.T) {
 	released := make(map[string][]int64)
 	for pending.Len() > 0 {
 		// A step takes whatever completed since the one before.
-		var arrived []messages.Message
+		var arrived []Event
 		for range min(pending.Len(), 1+random.IntN(50)) {
 			u := heap.Pop(&pending).(upload)
 			r.now = u.done

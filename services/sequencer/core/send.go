@@ -1,15 +1,16 @@
-package sequencer
+package core
 
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"laneway.dev/pkg/messages"
 )
 
 // flush turns what the handlers noted into envelopes.
-func (c *Core) flush() {
-	c.flushReleases()
+func (c *Core) flush(now time.Time) {
+	c.flushReleases(now)
 	c.flushMissing()
 	if c.announced {
 		c.toFrontend(c.frontend, messages.Announced{Partition: c.partition, Epoch: c.frontend})
@@ -21,7 +22,7 @@ func (c *Core) flush() {
 	clear(c.fenced)
 }
 
-func (c *Core) flushReleases() {
+func (c *Core) flushReleases(now time.Time) {
 	if len(c.released) == 0 && c.helloTerm == 0 {
 		return
 	}
@@ -30,17 +31,20 @@ func (c *Core) flushReleases() {
 		Partition: c.partition, Epoch: c.frontend, SequencerEpoch: c.epoch, HelloTerm: c.helloTerm,
 	}
 	if len(c.released) == 0 {
-		c.out = append(c.out, messages.Envelope{Subject: subject, Message: empty})
+		c.fx.Send = append(c.fx.Send, messages.Envelope{Subject: subject, Message: empty})
 	}
 	for part := range slices.Chunk(c.released, itemsPerMessage) {
 		release := empty
 		release.Batches = part
-		c.out = append(c.out, messages.Envelope{Subject: subject, Message: release})
+		c.fx.Send = append(c.fx.Send, messages.Envelope{Subject: subject, Message: release})
 	}
-	c.released, c.helloTerm = nil, 0
+	for _, f := range c.first {
+		c.fx.Released = append(c.fx.Released, Released{Batch: &c.released[f.index], Staged: f.staged, At: now})
+	}
+	c.released, c.first, c.helloTerm = nil, nil, 0
 }
 
-// flushMissing counts numbers, not lanes: one lane may miss many.
+// flushMissing bounds a message by its numbers, not by its lanes: one lane may miss many.
 func (c *Core) flushMissing() {
 	from, numbers := 0, 0
 	for i := range c.missing {
@@ -60,5 +64,5 @@ func (c *Core) sendMissing(lanes []messages.LaneNumbers) {
 }
 
 func (c *Core) toFrontend(epoch uint64, m messages.Message) {
-	c.out = append(c.out, messages.Envelope{Subject: messages.FrontendSubject(epoch), Message: m})
+	c.fx.Send = append(c.fx.Send, messages.Envelope{Subject: messages.FrontendSubject(epoch), Message: m})
 }

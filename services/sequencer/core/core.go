@@ -1,0 +1,292 @@
+// Package core decides for one partition which staged batches are released when, and
+// what a sequencer does when it is fenced.
+//
+// It owns the lanes with something in flight: what is staged and waits for an earlier
+// ticket, and what was released and is not resolved. Events and time come in, effects go
+// out as data, in an order that depends on nothing else. It never touches payloads or the
+// log, and nothing of it is on disk: the heartbeat of the frontend fills it again.
+package core
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+	"laneway.dev/pkg/ticketing"
+)
+
+const (
+	// itemsPerMessage bounds a message; a lane may hold far more than fits one.
+	itemsPerMessage = 2000
+	// missingPerLane bounds how many missing tickets one heartbeat reports.
+	missingPerLane = 1000
+	// silentHeartbeats is how many heartbeats may pass without a message about a lane
+	// before its frontend counts as gone.
+	silentHeartbeats = 25
+)
+
+// Stats counts what happened on a partition. Early over Completions is the
+// share of uploads that finished out of order.
+type Stats struct {
+	Completions uint64 // staged results that were not known yet
+	Early       uint64 // those among them that had to wait for an earlier ticket
+	Released    uint64 // first releases
+	Repeated    uint64 // releases that were repeated
+	Lanes       int
+	Waiting     int
+}
+
+// Event is what the core takes: a message of another service, or one of EpochTaken and
+// Replaced.
+type Event any
+
+// EpochTaken says that the sequencer holds this epoch: it was asked for by TakeEpoch,
+// of this core or of another partition's.
+type EpochTaken struct{ Epoch uint64 }
+
+// Replaced says that a younger sequencer exists.
+type Replaced struct{}
+
+// Effects is what a step wants done.
+type Effects struct {
+	Send []messages.Envelope
+	// Released has the batches in Send that carry a trace context and are released for
+	// the first time.
+	Released []Released
+	// TakeEpoch is not 0 if this sequencer is fenced. The shell MUST take an epoch above
+	// it and report EpochTaken, or report Replaced if a younger sequencer has one. Until
+	// then the core works with the old epoch, which loses nothing: what a replicator drops
+	// is released again.
+	TakeEpoch uint64
+	// Ended means that the sequencer was replaced. It sends nothing more. No answer is due:
+	// what it held is staged again at its successor.
+	Ended bool
+}
+
+// Released is the first release of a batch. Batch points into Send, where the shell may
+// replace the trace context; a repeated release carries the one that came with the batch.
+type Released struct {
+	Batch  *messages.StagedBatch
+	Staged time.Time // when the batch began to wait for its turn
+	At     time.Time
+}
+
+// Core releases the batches of one partition. It belongs to one goroutine.
+type Core struct {
+	partition protocol.Partition
+	epoch     uint64 // of this sequencer
+	fencedBy  uint64 // the epoch above which one is being taken; 0 if none is
+	replaced  bool
+	heartbeat time.Duration
+
+	frontend uint64 // highest frontend epoch heard of
+	lanes    map[string]*ticketing.Lane[*messages.StagedBatch]
+	swept    time.Time // when idle lanes were last forgotten
+	stats    Stats
+
+	// What this turn sends.
+	fx        Effects
+	released  []messages.StagedBatch
+	first     []firstRelease
+	helloTerm uint64
+	missing   []messages.LaneNumbers
+	announced bool
+	fenced    map[uint64]bool // epochs of frontends
+}
+
+// firstRelease is a batch among those released in this turn that Effects.Released names.
+type firstRelease struct {
+	index  int
+	staged time.Time
+}
+
+// NewCore returns the core of a partition for a sequencer of this epoch.
+func NewCore(partition protocol.Partition, epoch uint64, heartbeat time.Duration) *Core {
+	return &Core{
+		partition: partition, epoch: epoch, heartbeat: heartbeat,
+		lanes: make(map[string]*ticketing.Lane[*messages.StagedBatch]), fenced: make(map[uint64]bool),
+	}
+}
+
+// Step takes what happened, in order, and returns what is to be done. It sends one message
+// per destination, unless that would be too large. Without events it only does what time
+// asks for.
+func (c *Core) Step(now time.Time, events []Event) Effects {
+	c.fx = Effects{}
+	for _, e := range events {
+		c.handle(now, e)
+	}
+	if c.replaced {
+		return Effects{Ended: true}
+	}
+	c.forgetIdle(now)
+	c.flush(now)
+	return c.fx
+}
+
+func (c *Core) handle(now time.Time, e Event) {
+	switch e := e.(type) {
+	case EpochTaken:
+		c.epoch = max(c.epoch, e.Epoch)
+		if c.fencedBy <= c.epoch {
+			c.fencedBy = 0
+		}
+	case Replaced:
+		c.replaced = true
+	case messages.Message:
+		if e.Of() == c.partition { // not of an earlier incarnation of the topic
+			c.receive(now, e)
+		}
+	}
+}
+
+func (c *Core) receive(now time.Time, m messages.Message) {
+	switch m := m.(type) {
+	case messages.Staged:
+		if c.admit(now, m.Epoch) {
+			c.staged(now, m.Batches)
+		}
+	case messages.Advance:
+		if c.admit(now, m.Epoch) {
+			c.advance(now, m.Lanes)
+		}
+	case messages.Announce:
+		if c.admit(now, m.Epoch) {
+			c.announced = true
+		}
+	case messages.ReleaseAgain:
+		if m.Epoch == c.frontend {
+			c.releaseAgain(now, m.Lanes)
+		}
+	case messages.Hello:
+		c.hello(now, m.Term)
+	case messages.Fenced:
+		c.fencedSelf(m.Epoch)
+	}
+}
+
+// fencedSelf asks for an epoch above the one that a replicator knows. Either a younger
+// sequencer has it, or the bucket of epochs was lost and its numbers started again. The
+// replicator says so for each release that it drops; one answer is enough.
+func (c *Core) fencedSelf(highest uint64) {
+	if highest > max(c.epoch, c.fencedBy) {
+		c.fencedBy, c.fx.TakeEpoch = highest, highest
+	}
+}
+
+// admit reports whether a message of a frontend epoch counts. A newer epoch makes all
+// lanes of the older one void, and an older frontend is fenced.
+func (c *Core) admit(now time.Time, epoch uint64) bool {
+	if epoch < c.frontend {
+		c.fenced[epoch] = true
+		return false
+	}
+	if epoch > c.frontend {
+		c.flushReleases(now) // they are of the older epoch, and their message says so
+		if c.announced {
+			c.announced = false
+			c.fenced[c.frontend] = true
+		}
+		c.frontend = epoch
+		clear(c.lanes)
+		c.missing = nil
+	}
+	return true
+}
+
+func (c *Core) staged(now time.Time, batches []messages.StagedBatch) {
+	c.released = slices.Grow(c.released, len(batches))
+	for i := range batches {
+		b := batches[i] // a copy: a lane must not keep the other batches of the message in memory
+		lane := c.lane(b.Lane, b.Floor, now)
+		turns, arrival := lane.Staged(b.Number, b.Floor, &b, now)
+		if arrival != ticketing.Duplicate {
+			c.stats.Completions++
+		}
+		if arrival == ticketing.Early {
+			c.stats.Early++
+		}
+		c.release(lane, turns)
+	}
+}
+
+func (c *Core) advance(now time.Time, lanes []messages.LaneProgress) {
+	for _, p := range lanes {
+		lane := c.lane(p.Lane, p.Floor, now)
+		turns, missing := lane.Advance(p.Floor, p.Highest, now, c.heartbeat, missingPerLane)
+		c.release(lane, turns)
+		if len(missing) > 0 {
+			c.missing = append(c.missing, messages.LaneNumbers{Lane: p.Lane, Numbers: missing})
+		}
+	}
+}
+
+// releaseAgain repeats at once what the replicator misses.
+func (c *Core) releaseAgain(now time.Time, lanes []messages.LaneNumbers) {
+	for _, l := range lanes {
+		lane := c.lanes[l.Lane]
+		if lane == nil || len(l.Numbers) == 0 {
+			continue
+		}
+		c.release(lane, lane.Again(l.Numbers[0], now, 0))
+	}
+}
+
+// hello repeats everything that is not resolved, for a new owner of the log. The lanes are
+// sorted, as effects must not depend on the order of a map.
+func (c *Core) hello(now time.Time, term uint64) {
+	for _, name := range slices.Sorted(maps.Keys(c.lanes)) {
+		lane := c.lanes[name]
+		c.release(lane, lane.Again(0, now, 0))
+	}
+	c.helloTerm = max(c.helloTerm, term)
+}
+
+func (c *Core) lane(name string, floor uint64, now time.Time) *ticketing.Lane[*messages.StagedBatch] {
+	lane := c.lanes[name]
+	if lane == nil {
+		lane = ticketing.NewLane[*messages.StagedBatch](floor, now)
+		c.lanes[name] = lane
+	}
+	return lane
+}
+
+func (c *Core) release(lane *ticketing.Lane[*messages.StagedBatch], turns []ticketing.Turn[*messages.StagedBatch]) {
+	for i := range turns {
+		b := turns[i].Result
+		b.Floor = lane.Floor()
+		if turns[i].Since.IsZero() {
+			c.stats.Repeated++
+		} else {
+			c.stats.Released++
+			if b.Trace.Parent != "" {
+				c.first = append(c.first, firstRelease{len(c.released), turns[i].Since})
+			}
+		}
+		c.released = append(c.released, *b)
+	}
+}
+
+// forgetIdle drops the lanes that hold nothing, once per heartbeat, and those whose
+// frontend has gone.
+func (c *Core) forgetIdle(now time.Time) {
+	if now.Sub(c.swept) < c.heartbeat {
+		return
+	}
+	c.swept = now
+	silent := now.Add(-silentHeartbeats * c.heartbeat)
+	waiting := 0
+	for name, lane := range c.lanes {
+		if lane.Idle(silent) {
+			delete(c.lanes, name)
+			continue
+		}
+		waiting += lane.Waiting()
+	}
+	c.stats.Lanes, c.stats.Waiting = len(c.lanes), waiting
+}
+
+// Stats returns what happened so far.
+func (c *Core) Stats() Stats { return c.stats }
