@@ -12,7 +12,7 @@ import (
 type Counts struct {
 	Events, Issued, Acked, Resent, Duplicates, Joined int
 	Lost, Doubled, Late                               int
-	StagingFailed, AdmissionRefused                   int
+	StagingFailed, PutsRepeated, AdmissionRefused     int
 	LateAppends, AcksLost, LeaderChanges              int
 	ProposalsLost, Terms, Barriers, Fences, Verdicts  int
 	Snapshots, SnapshotsDamaged, SnapshotStarts       int

@@ -6,8 +6,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
-	"laneway.dev/pkg/protocol"
-	"laneway.dev/services/stager"
+	stager "laneway.dev/services/stager/core"
 )
 
 // store is the object store: what is durable, by extent.
@@ -19,8 +18,15 @@ type store struct {
 // usual is how long an upload takes at most that is not slow.
 const usual = 60 * time.Millisecond
 
-// upload stores an object, after a while or not at all.
+// upload puts an object until that succeeds, or until the core of its stager says that it is
+// over.
 func (w *world) upload(p *process, o *stager.Object) {
+	attempts := stager.NewAttempts(o)
+	w.put(p, o, &attempts)
+}
+
+// put stores an object, after a while or not at all.
+func (w *world) put(p *process, o *stager.Object, attempts *stager.Attempts) {
 	took := w.between(2*time.Millisecond, usual)
 	if w.fault(w.config.Mix.SlowStore) {
 		w.counts.SlowUploads++
@@ -36,33 +42,32 @@ func (w *world) upload(p *process, o *stager.Object) {
 		w.say("  ! an upload of %s takes %s: %s", p, took.Round(time.Millisecond), uploaded(o))
 	}
 	w.after(took, func() {
-		if fails {
-			w.counts.StagingFailed++
+		switch {
+		case fails:
 			w.say("  ! an upload of %s fails: %s", p, uploaded(o))
-			p.run(func() {
-				p.service.(*stagerService).step(stager.Uploaded{
-					Object: o, Failed: protocol.NewError(protocol.CodeStoreUnavailable, "simulated"),
-				})
-			})
-			return
-		}
-		if p.dead && w.chance(0.8) {
+			p.run(func() { p.service.(*stagerService).failed(o, attempts) })
+		case p.dead && w.chance(0.8):
 			w.counts.UnsyncedLost++
 			w.say("  ! an upload of %s was not synced: %s", p, uploaded(o))
-			return // it was written, but not synced
+		default:
+			// It is durable whether or not its stager lives to see it.
+			done := w.stored(o)
+			p.run(func() { p.service.(*stagerService).step(done) })
 		}
-		// It is durable whether or not its stager lives to see it.
-		w.store.objects++
-		done := stager.Uploaded{Object: o, Size: o.Bytes}
-		for i := range o.Batches {
-			x := messages.Extent{
-				Key: fmt.Sprint("object-", w.store.objects), Offset: int64(i), Length: int64(len(o.Batches[i].Payload)), CRC: 1,
-			}
-			w.store.payloads[x] = readKey(o.Batches[i].Payload)
-			done.Extents = append(done.Extents, x)
-		}
-		p.run(func() { p.service.(*stagerService).step(done) })
 	})
+}
+
+func (w *world) stored(o *stager.Object) stager.Uploaded {
+	w.store.objects++
+	done := stager.Uploaded{Object: o, Size: o.Bytes}
+	for i := range o.Batches {
+		x := messages.Extent{
+			Key: fmt.Sprint("object-", w.store.objects), Offset: int64(i), Length: int64(len(o.Batches[i].Payload)), CRC: 1,
+		}
+		w.store.payloads[x] = readKey(o.Batches[i].Payload)
+		done.Extents = append(done.Extents, x)
+	}
+	return done
 }
 
 // uploaded tells what is in an object.
@@ -84,6 +89,7 @@ type stagerService struct {
 	p     *process
 	core  *stager.Core
 	bytes int64 // that it may hold
+	fails int   // puts that have failed
 }
 
 func newStager(p *process) service {
@@ -94,7 +100,7 @@ func newStager(p *process) service {
 		// Batches of one object share its fate, and those of one stager its memory.
 		settings.ObjectBatches, settings.Uploads, settings.MemoryBytes = 1, 1<<10, 1<<20
 	}
-	return &stagerService{p, stager.NewCore(settings), settings.MemoryBytes}
+	return &stagerService{p: p, core: stager.NewCore(settings), bytes: settings.MemoryBytes}
 }
 
 func (s *stagerService) listens(subject string) bool { return subject == messages.StageSubject }
@@ -115,4 +121,19 @@ func (s *stagerService) step(events ...stager.Event) {
 	for _, o := range fx.Uploads {
 		s.p.w.upload(s.p, o)
 	}
+}
+
+// failed is a put that has failed: in turn because the store is full, which is final, and
+// for a reason that may pass.
+func (s *stagerService) failed(o *stager.Object, attempts *stager.Attempts) {
+	w := s.p.w
+	s.fails++
+	pause, refused := attempts.Failed(s.p.now(), stager.Failure{Detail: "simulated", Full: s.fails%2 == 1}, w.rng.Float64())
+	if refused != nil {
+		w.counts.StagingFailed++
+		s.step(stager.Uploaded{Object: o, Failed: refused})
+		return
+	}
+	w.counts.PutsRepeated++
+	w.after(pause, func() { s.p.run(func() { w.put(s.p, o, attempts) }) })
 }

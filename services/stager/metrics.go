@@ -1,16 +1,19 @@
 package stager
 
-import "laneway.dev/internal/telemetry"
+import (
+	"laneway.dev/internal/telemetry"
+	"laneway.dev/services/stager/core"
+)
 
 var readings = []telemetry.Reading{
 	{Name: "laneway.stager.batches", Description: "Batches staged", Unit: "{batch}", Counter: true},
 	{Name: "laneway.stager.objects", Description: "Objects stored", Unit: "{object}", Counter: true},
 	{Name: "laneway.stager.bytes", Description: "Bytes of the objects stored", Unit: "By", Counter: true},
 	{Name: "laneway.stager.refused", Description: "Batches refused", Unit: "{batch}", Counter: true},
-	{Name: "laneway.stager.upload.failures", Description: "Uploads that failed for good", Unit: "{upload}", Counter: true},
-	{Name: "laneway.stager.upload.retries", Description: "Uploads tried again", Unit: "{retry}", Counter: true},
+	{Name: "laneway.stager.upload.failures", Description: "Uploads that failed, after all retries", Unit: "{upload}", Counter: true},
+	{Name: "laneway.stager.upload.retries", Description: "Puts of an object that followed a failed one", Unit: "{retry}", Counter: true},
 	{Name: "laneway.stager.uploads", Description: "Uploads in flight", Unit: "{upload}"},
-	{Name: "laneway.stager.waiting", Description: "Batches that wait for an upload", Unit: "{batch}"},
+	{Name: "laneway.stager.waiting", Description: "Batches waiting for an upload", Unit: "{batch}"},
 	{Name: "laneway.stager.memory", Description: "Memory of the batches that are not answered", Unit: "By"},
 	{Name: "laneway.stager.dropped", Description: "Messages that were dropped because they arrived faster than they were taken", Unit: "{message}", Counter: true},
 	{Name: "laneway.stager.malformed", Description: "Internal messages that could not be read", Unit: "{message}", Counter: true},
@@ -29,8 +32,8 @@ func (s *Service) observe() (func() error, error) {
 }
 
 // Stats returns what happened so far.
-func (s *Service) Stats() Stats {
-	var sum Stats
+func (s *Service) Stats() core.Stats {
+	var sum core.Stats
 	if t := s.stats.Load(); t != nil {
 		sum = *t
 	}

@@ -1,3 +1,9 @@
+// Package stager runs the stager: an actor around the core that gathers batches into
+// objects, and the goroutines that put the objects into the store.
+//
+// It owns the subscription to the queue group of stagers and the puts in flight. It never
+// lets the core refer to an object before the store holds it durably. Which batches are
+// uploaded, retried and refused is decided in services/stager/core.
 package stager
 
 import (
@@ -18,14 +24,15 @@ import (
 	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/stager/core"
 )
 
 const role = "stager"
 
 const (
-	// flushTimeout bounds the wait for one answer of NATS.
+	// flushTimeout bounds the wait for one answer of the NATS server.
 	flushTimeout = 5 * time.Second
-	// abandonTimeout bounds the wait for uploads that were told to end.
+	// abandonTimeout bounds the wait for puts whose context has ended.
 	abandonTimeout = 5 * time.Second
 )
 
@@ -35,7 +42,7 @@ type Config struct {
 	Logger        *zap.Logger
 	Telemetry     *telemetry.Telemetry
 	Store         objectstore.Store
-	Linger        time.Duration // how long an object waits for more batches; default 0: only for an upload to end
+	Linger        time.Duration // how long an object waits for more batches; default 0: only while an upload runs
 	ObjectBytes   int64         // default 4 MiB
 	ObjectBatches int           // default 1000
 	Uploads       int           // at once; default 8
@@ -59,8 +66,8 @@ func (c Config) orDefaults() Config {
 	return c
 }
 
-func (c Config) settings() Settings {
-	return Settings{
+func (c Config) settings() core.Settings {
+	return core.Settings{
 		Linger: c.Linger, ObjectBytes: c.ObjectBytes, ObjectBatches: c.ObjectBatches,
 		Uploads: c.Uploads, MemoryBytes: c.MemoryBytes,
 	}
@@ -69,14 +76,15 @@ func (c Config) settings() Settings {
 // Service is a running stager. It is safe for concurrent use.
 type Service struct {
 	config   Config
+	settings core.Settings
 	wire     *transport.Connection
-	mailbox  *actor.Mailbox[Event]
+	mailbox  *actor.Mailbox[core.Event]
 	uploader uploader
 	sub      *nats.Subscription
 
 	queued     atomic.Int64  // payload bytes in the mailbox
-	turnedAway atomic.Uint64 // batches that the core has not seen
-	stats      atomic.Pointer[Stats]
+	turnedAway atomic.Uint64 // batches refused before they reached the core
+	stats      atomic.Pointer[core.Stats]
 
 	work      context.Context // of the uploads; ends when the service gives up
 	giveUp    context.CancelFunc
@@ -91,9 +99,9 @@ type Service struct {
 func Start(ctx context.Context, config Config) (*Service, error) {
 	config = config.orDefaults()
 	s := &Service{
-		config:  config,
+		config: config, settings: config.settings(),
 		wire:    transport.NewConnection(config.Conn, config.Logger),
-		mailbox: actor.NewMailbox[Event](mailboxSize),
+		mailbox: actor.NewMailbox[core.Event](mailboxSize),
 		uploader: uploader{
 			store: config.Store, faults: config.Faults, log: config.Logger, spans: newSpans(config.Telemetry),
 		},
@@ -110,7 +118,7 @@ func (s *Service) start(ctx context.Context) (err error) {
 	if s.unobserve, err = s.observe(); err != nil {
 		return err
 	}
-	// The uploads outlive the start.
+	// Uploads must outlive the context of the start.
 	s.work, s.giveUp = context.WithCancel(context.WithoutCancel(ctx))
 	go s.run()
 	s.sub, err = s.wire.Subscribe(messages.StageSubject, messages.StagerQueue, s.deliver)
@@ -123,7 +131,7 @@ func (s *Service) start(ctx context.Context) (err error) {
 	return nil
 }
 
-// subscribed returns when the server has the subscription, or ctx has ended.
+// subscribed returns when the server has the subscription, or when ctx has ended.
 func (s *Service) subscribed(ctx context.Context) error {
 	for {
 		err := s.wire.Flush(flushTimeout)
@@ -144,21 +152,20 @@ func (s *Service) Check(context.Context) error {
 	return nil
 }
 
-// Done is closed when the service has ended by itself; Err says why. A stager
-// owns nothing that another one could take away, so this does not happen.
+// Done is closed when the service has ended by itself; Err says why. That does not happen:
+// a stager owns nothing that another instance could take over.
 func (s *Service) Done() <-chan struct{} { return s.ending.Done() }
 
 // Err returns what ended the service; nil while Done is open.
 func (s *Service) Err() error { return s.ending.Err() }
 
-// Stop ends the service: it takes in what NATS has delivered, uploads what
-// waits, and sends the results. When ctx ends before that, what is not uploaded
-// is refused, so that another stager gets it. It closes neither the connection
-// nor the store nor the telemetry.
+// Stop ends the service: it takes in what NATS has delivered, uploads what waits, and sends
+// the results. When ctx ends before that, what is not uploaded is refused, so that another
+// stager gets it. Stop closes neither the connection nor the store nor the telemetry.
 func (s *Service) Stop(ctx context.Context) error {
 	err := s.unsubscribe(ctx)
-	// Without room for it the mailbox takes Abandon.
-	_ = s.mailbox.Put(ctx, Drain{})
+	// If the mailbox has no room until ctx ends, Abandon follows.
+	_ = s.mailbox.Put(ctx, core.Drain{})
 	select {
 	case <-s.ended:
 		s.uploads.Wait()
@@ -169,8 +176,8 @@ func (s *Service) Stop(ctx context.Context) error {
 	return errors.Join(err, s.flush(), s.unobserve())
 }
 
-// unsubscribe ends the subscription. What was delivered reaches the mailbox
-// first if there is time for that.
+// unsubscribe ends the subscription. If there is time, what NATS has delivered reaches the
+// mailbox first.
 func (s *Service) unsubscribe(ctx context.Context) error {
 	if ctx.Err() != nil || !s.config.Conn.IsConnected() {
 		return transport.Unsubscribe(s.sub)
@@ -178,18 +185,18 @@ func (s *Service) unsubscribe(ctx context.Context) error {
 	return transport.Drain(s.sub)
 }
 
-// abandon refuses what waits and ends the uploads under way.
+// abandon refuses what waits and cancels the puts in flight.
 func (s *Service) abandon() error {
 	s.giveUp()
 	ctx, cancel := context.WithTimeout(context.Background(), abandonTimeout)
 	defer cancel()
-	_ = s.mailbox.Put(ctx, Abandon{})
+	_ = s.mailbox.Put(ctx, core.Abandon{})
 	select {
 	case <-s.ended:
 		s.uploads.Wait()
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("an upload has not ended within %v of being told to; is the object store hanging?", abandonTimeout)
+		return fmt.Errorf("a canceled upload has not ended within %v; is the object store hanging?", abandonTimeout)
 	}
 }
 
@@ -202,8 +209,8 @@ func (s *Service) cancel() error {
 	return errors.Join(err, s.abandon(), s.unobserve())
 }
 
-// flush returns when NATS has the results. Without a connection there is
-// nothing to wait for: they are lost, and the batches are staged again.
+// flush returns when the server has the results. Without a connection they are lost, and
+// the batches are staged again.
 func (s *Service) flush() error {
 	if !s.config.Conn.IsConnected() {
 		return nil

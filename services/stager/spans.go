@@ -9,11 +9,12 @@ import (
 
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/stager/core"
 )
 
-// spans makes the span "upload" of every object and, linked to it, the span
-// "stage" of each of its batches, from arrival until the upload has ended. The
-// zero value makes none. It is safe for concurrent use.
+// spans makes the span "upload" of every object. It also makes the span "stage" of each of
+// its batches, from arrival until the upload has ended, which is linked to that of the
+// upload. The zero value makes none. It is safe for concurrent use.
 type spans struct{ tracer trace.Tracer }
 
 func newSpans(t *telemetry.Telemetry) spans {
@@ -33,9 +34,9 @@ func (s *spans) begin() trace.Span {
 	return upload
 }
 
-// end completes the span of an upload and makes those of its batches, whose
-// trace contexts it replaces.
-func (s *spans) end(upload trace.Span, object *Object, result stored, err error) {
+// end completes the span of an upload and makes those of its batches. It gives each batch
+// the trace context of its span, so that the span of its turn is a child of it.
+func (s *spans) end(upload trace.Span, object *core.Object, result stored, err error) {
 	if upload == nil {
 		return
 	}
@@ -63,7 +64,7 @@ func (s *spans) end(upload trace.Span, object *Object, result stored, err error)
 }
 
 // stage makes the span of one batch.
-func (s *spans) stage(b *Batch, key string, err error, options ...trace.SpanStartOption) {
+func (s *spans) stage(b *core.Batch, key string, err error, options ...trace.SpanStartOption) {
 	ctx := telemetry.Extract(context.Background(), b.Trace.Parent, b.Trace.State)
 	options = append(options, trace.WithTimestamp(b.Arrived), trace.WithAttributes(
 		telemetry.Lane(b.Lane), telemetry.TicketNumber.Int64(int64(b.Number)),

@@ -14,13 +14,14 @@ import (
 
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/services/stager/core"
 )
 
 const parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 // traced uploads two batches, of which the first is traced, one second after
 // they have arrived, and returns the spans by name.
-func traced(t *testing.T, put putFunc) (Uploaded, map[string][]sdktrace.ReadOnlySpan) {
+func traced(t *testing.T, put putFunc) (core.Uploaded, map[string][]sdktrace.ReadOnlySpan) {
 	t.Helper()
 	recorder := tracetest.NewSpanRecorder()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder))

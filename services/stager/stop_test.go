@@ -7,10 +7,13 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
 
 	"laneway.dev/internal/actor"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/stager/core"
 )
 
 func TestStopUploadsWhatNATSHasDelivered(t *testing.T) {
@@ -109,7 +112,24 @@ func TestWhatComesAfterTheActorHasEndedIsRefused(t *testing.T) {
 	if r := answer[messages.Refused](w).Refusals[0]; r.Code != protocol.CodeStagerBusy {
 		t.Errorf("the refusal is %+v", r)
 	}
-	if err := s.mailbox.Offer(Drain{}); !errors.Is(err, actor.ErrClosed) {
+	if err := s.mailbox.Offer(core.Drain{}); !errors.Is(err, actor.ErrClosed) {
 		t.Error("the mailbox is open")
+	}
+}
+
+func TestWhatTheCoreHasNotSeenIsRefusedAtTheEnd(t *testing.T) {
+	w := newWorld(t)
+	s := &Service{
+		settings: Config{}.orDefaults().settings(),
+		wire:     transport.NewConnection(w.connect(), zap.NewNop()),
+		mailbox:  actor.NewMailbox[core.Event](2),
+	}
+	s.deliver(stage(orders0, batch("a", 1, 100)))
+	s.refuseRest(core.NewCore(s.settings))
+	if r := answer[messages.Refused](w).Refusals[0]; r.Number != 1 || r.Code != protocol.CodeStagerBusy {
+		t.Errorf("the refusal is %+v", r)
+	}
+	if got := s.queued.Load(); got != 0 {
+		t.Errorf("%d bytes still count as queued", got)
 	}
 }

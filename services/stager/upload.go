@@ -4,19 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/fault"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/pkg/messages"
-	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/stager/core"
 )
 
-var errInjected = errors.New("injected fault: stage.fail")
+// final marks an error that every other put of the object would meet again.
+type final struct{ error }
+
+func (f final) Unwrap() error { return f.error }
+
+var errInjected = final{errors.New("injected fault: stage.fail")}
 
 // uploader puts objects into the store. It is safe for concurrent use; each
 // upload runs on a goroutine of its own.
@@ -26,7 +31,7 @@ type uploader struct {
 	log     *zap.Logger
 	spans   spans
 	retries atomic.Uint64
-	told    atomic.Int64 // when it was last logged that the store is full, in nanoseconds
+	logged  atomic.Int64 // when it was last logged that the store is full, in nanoseconds
 }
 
 // fate is what the injected faults do to one upload.
@@ -35,8 +40,8 @@ type fate struct {
 	fail  bool
 }
 
-// draw decides about the next upload. Called in the order in which objects are
-// closed, it gives the same fates to the same objects.
+// draw returns the fate of the next upload. If it is called in the order in which objects
+// are closed, a seed gives the same fates to the same objects.
 func (u *uploader) draw() fate { return fate{delay: u.faults.Delay(), fail: u.faults.Fail()} }
 
 // stored is an object that the store holds durably.
@@ -46,68 +51,67 @@ type stored struct {
 	extents []messages.Extent
 }
 
-// upload stores an object, for as long as one of its batches has time left and
-// ctx lives.
-func (u *uploader) upload(ctx context.Context, object *Object, fate fate) Uploaded {
-	deadline := object.Deadline()
-	limited, cancel := context.WithDeadline(ctx, deadline)
+// upload puts an object until that succeeds or the core decides against another put. A put
+// ends at the object's deadline, or when ctx does.
+func (u *uploader) upload(ctx context.Context, object *core.Object, fate fate) core.Uploaded {
+	limited, cancel := context.WithDeadline(ctx, object.Deadline())
 	defer cancel()
 	span := u.spans.begin()
-	result, err := u.try(limited, object, deadline, fate)
-	u.spans.end(span, object, result, err)
-	switch {
-	case err == nil:
-		return Uploaded{Object: object, Size: result.size, Extents: result.extents}
-	case ctx.Err() != nil:
-		return Uploaded{Object: object, Failed: errEnding}
+	attempts := core.NewAttempts(object)
+	result, err := u.firstPut(limited, object, fate)
+	for err != nil {
+		failure := failureOf(err)
+		failure.Stopped = ctx.Err() != nil
+		pause, refused := attempts.Failed(time.Now(), failure, rand.Float64())
+		if refused != nil {
+			u.spans.end(span, object, stored{}, err)
+			u.logRefused(object, failure, err)
+			return core.Uploaded{Object: object, Failed: refused}
+		}
+		u.retries.Add(1)
+		u.log.Warn("an object could not be stored; trying again", zap.Duration("pause", pause), zap.Error(err))
+		sleep(limited, pause)
+		result, err = u.put(limited, object)
 	}
-	if !errors.Is(err, objectstore.ErrFull) || u.mayTell(time.Now()) {
-		u.log.Error("an object could not be stored; its batches are refused",
-			zap.Int("batches", len(object.Batches)), zap.Int64("bytes", object.Bytes), zap.Error(err))
-	}
-	return Uploaded{Object: object, Failed: protocol.NewError(protocol.CodeStoreUnavailable, err.Error())}
+	u.spans.end(span, object, result, nil)
+	return core.Uploaded{Object: object, Size: result.size, Extents: result.extents}
 }
 
-// mayTell says whether the log may have another line about a store that is full:
-// one a second. Producers who send again at once would fill the disk with them.
-func (u *uploader) mayTell(now time.Time) bool {
-	last := u.told.Load()
-	return now.UnixNano()-last >= int64(time.Second) && u.told.CompareAndSwap(last, now.UnixNano())
+func failureOf(err error) core.Failure {
+	var permanent final
+	return core.Failure{Detail: err.Error(), Full: errors.Is(err, objectstore.ErrFull), Final: errors.As(err, &permanent)}
 }
 
-// try puts the object until that succeeds or the next try would come too late.
-// A store that is full is not asked again: space comes back slowly, and producers
-// who are told at once hold no memory here. An error is what the store said last.
-func (u *uploader) try(ctx context.Context, object *Object, deadline time.Time, fate fate) (stored, error) {
+// logRefused logs that an object was not stored. A full store is logged once a second:
+// producers send again at once, and a line for each object would fill the disk as well.
+func (u *uploader) logRefused(object *core.Object, f core.Failure, err error) {
+	if f.Stopped {
+		return // another stager takes the batches
+	}
+	if now, last := time.Now().UnixNano(), u.logged.Load(); f.Full && (now-last < int64(time.Second) || !u.logged.CompareAndSwap(last, now)) {
+		return
+	}
+	u.log.Error("an object could not be stored; its batches are refused",
+		zap.Int("batches", len(object.Batches)), zap.Int64("bytes", object.Bytes), zap.Error(err))
+}
+
+// firstPut is the put that injected faults befall.
+func (u *uploader) firstPut(ctx context.Context, object *core.Object, fate fate) (stored, error) {
 	if err := hold(ctx, "stage.delay", fate.delay); err != nil {
 		return stored{}, err
 	}
 	if fate.fail {
 		return stored{}, errInjected
 	}
-	var last error
-	result, err := backoff.Retry(ctx, func() (stored, error) {
-		var result stored
-		result, last = u.put(ctx, object)
-		if errors.Is(last, objectstore.ErrFull) {
-			return result, backoff.Permanent(last)
-		}
-		return result, last
-	}, backoff.WithBackOff(pace()), backoff.WithMaxElapsedTime(time.Until(deadline)), backoff.WithNotify(u.retrying))
-	if err != nil {
-		return stored{}, last
+	return u.put(ctx, object)
+}
+
+// put lays the object out under a new key and stores it. After an error the key may hold
+// an object all the same, so it is never used again.
+func (u *uploader) put(ctx context.Context, object *core.Object) (stored, error) {
+	if err := ctx.Err(); err != nil {
+		return stored{}, err
 	}
-	return result, nil
-}
-
-func (u *uploader) retrying(err error, wait time.Duration) {
-	u.retries.Add(1)
-	u.log.Warn("an object could not be stored; trying again", zap.Duration("wait", wait), zap.Error(err))
-}
-
-// put lays the object out under a new key and stores it. After an error the key
-// may hold an orphan, so it is never used again.
-func (u *uploader) put(ctx context.Context, object *Object) (stored, error) {
 	key, err := objectstore.NewKey(time.Now(), nil)
 	if err != nil {
 		return stored{}, err
@@ -121,7 +125,7 @@ func (u *uploader) put(ctx context.Context, object *Object) (stored, error) {
 			Sequence: b.Sequence, MessageID: b.MessageID, Payload: b.Payload,
 		})
 		if err != nil {
-			return stored{}, backoff.Permanent(err)
+			return stored{}, final{err}
 		}
 	}
 	if err := hold(ctx, "store.bandwidth", u.faults.Bandwidth(time.Now(), builder.Size())); err != nil {
@@ -133,24 +137,29 @@ func (u *uploader) put(ctx context.Context, object *Object) (stored, error) {
 	return stored{key: key, size: builder.Size(), extents: extents}, nil
 }
 
-// hold waits because an injected fault says so. It returns an error, which blames the
-// fault, if ctx ends before the wait does; without a wait there is nothing to blame.
+// hold waits for an injected fault. If ctx ends before the wait does, it returns an error
+// that names the fault.
 func hold(ctx context.Context, setting string, d time.Duration) error {
 	if d <= 0 {
 		return nil
 	}
+	sleep(ctx, d)
+	err := ctx.Err()
+	if deadline, ok := ctx.Deadline(); err == nil && ok && !time.Now().Before(deadline) {
+		err = context.DeadlineExceeded // the timer of ctx has not fired yet
+	}
+	if err != nil {
+		return fmt.Errorf("delayed by an injected fault: %s: %w", setting, err)
+	}
+	return nil
+}
+
+// sleep returns after a time, or when ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	err := ctx.Err()
-	if deadline, ok := ctx.Deadline(); err == nil && ok && !time.Now().Before(deadline) {
-		err = context.DeadlineExceeded // ctx is about to say so
-	}
-	if err != nil {
-		return fmt.Errorf("held up by an injected fault: %s: %w", setting, err)
-	}
-	return nil
 }

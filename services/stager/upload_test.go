@@ -18,6 +18,7 @@ import (
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/stager/core"
 )
 
 // putFunc is a store of which only Put is used.
@@ -40,10 +41,10 @@ func (putFunc) Marker(context.Context) ([]byte, error) { return nil, errors.New(
 func (putFunc) Close() error { return nil }
 
 // object returns an object of batches with these times left, from now on.
-func object(left ...time.Duration) *Object {
-	o := &Object{}
+func object(left ...time.Duration) *core.Object {
+	o := &core.Object{}
 	for i, d := range left {
-		b := Batch{StageBatch: batch("a", uint64(i+1), 100), Partition: orders0, Epoch: epoch, Arrived: time.Now()}
+		b := core.Batch{StageBatch: batch("a", uint64(i+1), 100), Partition: orders0, Epoch: epoch, Arrived: time.Now()}
 		b.Deadline = b.Arrived.Add(d)
 		o.Batches = append(o.Batches, b)
 		o.Bytes += 100
@@ -64,7 +65,7 @@ func mustFaults(t *testing.T, specs ...string) *fault.Faults {
 	return faults
 }
 
-func wantFailed(t *testing.T, u Uploaded, code protocol.Code, detail string) {
+func wantFailed(t *testing.T, u core.Uploaded, code protocol.Code, detail string) {
 	t.Helper()
 	if u.Failed == nil || u.Failed.Code != code || !strings.Contains(u.Failed.Detail, detail) {
 		t.Errorf("the upload ends with %v, want %s with %q", u.Failed, code.Kind().Name, detail)
@@ -159,7 +160,7 @@ func TestAnUploadThatIsToldToEndRefusesSoThatAnotherStagerTakesTheBatches(t *tes
 		u := newUploader(func(context.Context, string, [][]byte) error { return errors.New("gone") }, nil)
 		time.AfterFunc(time.Second, cancel)
 		began := time.Now()
-		wantFailed(t, u.upload(ctx, object(time.Hour), fate{}), protocol.CodeStagerBusy, "ending")
+		wantFailed(t, u.upload(ctx, object(time.Hour), fate{}), protocol.CodeStagerBusy, "stopping")
 		if took := time.Since(began); took != time.Second {
 			t.Errorf("ended after %v, want 1s", took)
 		}
@@ -202,7 +203,7 @@ func TestAnObjectTellsAllThatItsProducersSaidOfTheirBatches(t *testing.T) {
 func TestAnObjectThatCannotBeLaidOutIsNotTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := object(30 * time.Second)
-		o.Batches[0].Lane = strings.Repeat("x", maxName+1)
+		o.Batches[0].Lane = strings.Repeat("x", (1<<16-1)+1)
 		u := newUploader(func(context.Context, string, [][]byte) error { return nil }, nil)
 		wantFailed(t, u.upload(t.Context(), o, fate{}), protocol.CodeStoreUnavailable, "lane of 65536 bytes")
 		if got := u.retries.Load(); got != 0 {
@@ -247,7 +248,7 @@ func TestUploadsShareAnInjectedBandwidth(t *testing.T) {
 		u := newUploader(func(context.Context, string, [][]byte) error { return nil }, mustFaults(t, "store.bandwidth=1KB/s"))
 		began := time.Now()
 		var bytes int64
-		results := make(chan Uploaded)
+		results := make(chan core.Uploaded)
 		for range 3 {
 			go func() { results <- u.upload(t.Context(), object(time.Minute), fate{}) }()
 		}

@@ -14,7 +14,7 @@ import (
 	frontend "laneway.dev/services/frontend/core"
 	"laneway.dev/services/replicator"
 	sequencer "laneway.dev/services/sequencer/core"
-	"laneway.dev/services/stager"
+	stager "laneway.dev/services/stager/core"
 )
 
 const (
@@ -113,7 +113,9 @@ func (p *Pipeline) Upload(value string) {
 // Fail ends the upload of a value without success, for good.
 func (p *Pipeline) Fail(value string) {
 	if object := p.take(value); object != nil {
-		p.stepStager(stager.Uploaded{Object: object, Failed: protocol.NewError(protocol.CodeStoreUnavailable, "disk on fire")})
+		attempts := stager.NewAttempts(object)
+		_, refused := attempts.Failed(p.now, stager.Failure{Detail: "disk on fire", Final: true}, 0)
+		p.stepStager(stager.Uploaded{Object: object, Failed: refused})
 		p.settle()
 	}
 }

@@ -1,4 +1,4 @@
-package stager
+package core
 
 import (
 	"time"
@@ -7,7 +7,7 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// batchMemory is what a batch takes beside its payload and its strings, in bytes.
+// batchMemory is the memory that a batch takes beside its payload and its strings, in bytes.
 const batchMemory = 256
 
 // Batch is a batch that a stager has accepted. Its payload aliases the message
@@ -20,7 +20,7 @@ type Batch struct {
 	Deadline  time.Time // after which it must not be uploaded
 }
 
-// sender names whom the batch came from.
+// sender is where a batch came from.
 type sender struct {
 	partition protocol.Partition
 	epoch     uint64
@@ -28,8 +28,8 @@ type sender struct {
 
 func (b *Batch) sender() sender { return sender{b.Partition, b.Epoch} }
 
-// memory is what the batch counts for in the stager's memory, in bytes: also
-// what a client makes long beside the payload.
+// memory is what the batch counts for in the stager's memory, in bytes. It includes the
+// strings, which a client may make long while its payload is short.
 func (b *Batch) memory() int64 {
 	names := len(b.Lane) + len(b.MessageID) + len(b.Expect.MessageID) + len(b.Trace.Parent) + len(b.Trace.State)
 	return int64(len(b.Payload)+names) + batchMemory

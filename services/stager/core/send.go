@@ -1,4 +1,4 @@
-package stager
+package core
 
 import (
 	"slices"
@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	// itemsPerMessage bounds a message; one turn may answer for far more than fits one.
+	// itemsPerMessage bounds a message; one turn may answer more batches than fit into one.
 	itemsPerMessage = 2000
-	// maxDetail bounds what one refusal says, in bytes, since a message has many.
+	// maxDetail bounds the text of one refusal, in bytes, because a message has many.
 	maxDetail = 512
 )
 
@@ -42,11 +42,12 @@ func refusedEnvelope(to sender, refusals []messages.Refusal) messages.Envelope {
 	}
 }
 
-// outbox gathers items by whom their batch came from.
+// outbox gathers items by sender, so that a turn sends one message to each. Groups keep the
+// order of their first item: what is sent must not depend on the order of a map.
 type outbox[T any] struct {
-	groups []group[T] // in the order of their first item
+	groups []group[T]
 	index  map[sender]int
-	last   int // group of the last item: the next one mostly belongs to it too
+	last   int // group of the last item: most often the next one belongs to it, too
 }
 
 type group[T any] struct {
@@ -75,8 +76,7 @@ func (o *outbox[T]) find(of sender) int {
 	return at
 }
 
-// flush hands out all items, as many at a time as a message may have, and
-// forgets them.
+// flush passes all items to send, at most itemsPerMessage at a time, and forgets them.
 func (o *outbox[T]) flush(send func(sender, []T)) {
 	for _, g := range o.groups {
 		for part := range slices.Chunk(g.items, itemsPerMessage) {

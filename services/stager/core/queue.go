@@ -1,13 +1,13 @@
-package stager
+package core
 
 import (
 	"slices"
 	"time"
 )
 
-// queue holds the batches that wait for an upload as the objects that they will
-// be, in the order of their arrival. Only the last object is open: the others
-// were full, or the batch that came next did not fit.
+// queue holds the batches that wait for an upload, already gathered into objects, in the
+// order of their arrival. Only the last object may be open: the others are full, or the
+// next batch did not fit.
 type queue struct {
 	bytes   int64 // limits of an object
 	batches int
@@ -20,8 +20,9 @@ func (q *queue) empty() bool { return len(q.objects) == 0 }
 
 func (q *queue) full(o *Object) bool { return o.Bytes >= q.bytes || len(o.Batches) >= q.batches }
 
-// add puts a batch into the open object, or opens the next one; about following
-// more are added right after it. A batch larger than an object has one for itself.
+// add puts a batch into the open object, or opens the next one. A batch larger than the
+// limit gets an object of its own. About following more batches come right after this one:
+// they say how large the slice of a new object should be.
 func (q *queue) add(b Batch, following int) {
 	size := int64(len(b.Payload))
 	open := q.open()
@@ -46,8 +47,8 @@ func (q *queue) open() *Object {
 	return nil
 }
 
-// ready says whether the first object may be uploaded: it is closed, or its
-// oldest batch has waited for the linger.
+// ready reports whether the first object may be uploaded: it is closed, or its oldest
+// batch has waited for the linger.
 func (q *queue) ready(now time.Time, linger time.Duration) bool {
 	if len(q.objects) == 0 {
 		return false

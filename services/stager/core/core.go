@@ -1,12 +1,11 @@
-// Package stager makes batches durable: it gathers those of all partitions into
-// objects, uploads the objects to the object store, and tells each partition's
-// sequencer which extent holds which ticket.
+// Package core decides how a stager gathers batches into objects, which uploads run, what
+// becomes of an upload that fails, and which answer each batch gets.
 //
-// It owns the batches that it has accepted until it has answered for them, once
-// each: staged or refused. It keeps no order, because uploads finish as they
-// like, and nothing outlives it: a batch that is lost with it is staged again by
-// its frontend. It never refers to an object before the store has it durably.
-package stager
+// It owns the batches that the stager has accepted until it has answered for them, once
+// each: staged or refused. Events and time come in, effects go out as data. It keeps no
+// order, because uploads finish in any order, and it stores nothing: a batch that is lost
+// with its stager is staged again by its frontend.
+package core
 
 import (
 	"time"
@@ -20,15 +19,18 @@ const (
 	maxName = 1<<16 - 1
 	// maxRemaining bounds the time that a frontend may give a batch.
 	maxRemaining = 24 * time.Hour
-	// expireEvery is how often the waiting batches are searched for those past
-	// their deadline. None of them is ever uploaded in any case.
+	// expireEvery is how often the waiting batches are searched for those past their
+	// deadline. It only bounds how late they are refused: each batch is checked once more
+	// before its upload.
 	expireEvery = 100 * time.Millisecond
-	// crowdLinger is how long an object that is not full waits for others while an
-	// upload runs; a fast store ends it sooner.
-	crowdLinger = 10 * time.Millisecond
+	// busyLinger is how long an object that is not full waits for more batches while an
+	// upload runs. It ends sooner if that upload does.
+	busyLinger = 10 * time.Millisecond
+	// minTick bounds how often a short linger makes the core look at the time.
+	minTick = time.Millisecond
 )
 
-// Settings are what a core goes by.
+// Settings are the limits of a core.
 type Settings struct {
 	Linger        time.Duration // how long a batch waits for others at most; 0 is only until an upload may begin
 	ObjectBytes   int64         // payload bytes at which an object is closed
@@ -37,8 +39,16 @@ type Settings struct {
 	MemoryBytes   int64         // of all batches that are not answered
 }
 
-// Event is what the core is told: a messages.Stage that arrived, or one of
-// Uploaded, Drain and Abandon.
+// Tick returns how often the core wants to look at the time while nothing happens: often
+// enough to end a linger without much delay.
+func (s Settings) Tick() time.Duration {
+	if s.Linger == 0 {
+		return busyLinger
+	}
+	return min(max(s.Linger/8, minTick), busyLinger)
+}
+
+// Event is what the core takes: a messages.Stage, or one of Uploaded, Drain and Abandon.
 type Event any
 
 // Uploaded is the end of an upload. It hands the object back to the core.
@@ -49,11 +59,11 @@ type Uploaded struct {
 	Failed  *protocol.Error   // why the object is not in the store; nil if it is
 }
 
-// Drain tells the core that no batch will come any more: what waits is uploaded
-// without lingering.
+// Drain says that no more batches will come: what waits is uploaded without lingering.
 type Drain struct{}
 
-// Abandon tells the core to refuse what waits. Uploads that have begun still end.
+// Abandon says that there is no time left: what waits and what comes later is refused.
+// Uploads that have started still end.
 type Abandon struct{}
 
 // Effects is what a step wants done. An object belongs to its upload until
@@ -71,13 +81,12 @@ type Stats struct {
 	Refused   uint64 // batches
 	Failures  uint64 // uploads that failed for good
 	Retries   uint64 // of uploads
-	Uploading int    // uploads that have begun and not ended
+	Uploading int    // uploads in flight
 	Waiting   int    // batches that wait for an upload
 	Held      int64  // memory of the batches that are not answered, in bytes
 }
 
-// Core decides what is uploaded when, and what is answered. It is pure: events
-// and time come in, effects go out. It belongs to one goroutine.
+// Core serves all partitions of a stager. It belongs to one goroutine.
 type Core struct {
 	settings Settings
 	busy     *protocol.Error
@@ -129,10 +138,10 @@ func (c *Core) Step(now time.Time, events []Event) Effects {
 	return c.fx
 }
 
-// Ended says that the core was told to end and holds nothing any more.
+// Ended reports whether the core is draining and holds no batch.
 func (c *Core) Ended() bool { return c.draining && c.uploading == 0 && c.queue.empty() }
 
-// Stats returns what happened so far. Retries are not the core's to count.
+// Stats returns what happened so far, except Retries, which the shell counts.
 func (c *Core) Stats() Stats {
 	s := c.stats
 	s.Uploading, s.Waiting, s.Held = c.uploading, c.queue.waiting, c.held.bytes
@@ -140,11 +149,11 @@ func (c *Core) Stats() Stats {
 }
 
 var (
-	errTooLate  = protocol.NewError(protocol.CodeDeadlinePassed, "its time was over when it arrived")
-	errWaited   = protocol.NewError(protocol.CodeDeadlinePassed, "it has waited for an upload until its time was over")
+	errTooLate  = protocol.NewError(protocol.CodeDeadlinePassed, "its deadline had passed when it reached the stager")
+	errWaited   = protocol.NewError(protocol.CodeDeadlinePassed, "its deadline passed while it waited for an upload")
 	errLongName = protocol.Errorf(protocol.CodeInvalidRequest, "the name of the topic, the lane or the message id has more than %d bytes", maxName)
-	// Another stager may well take the batch, so the refusal has to be one that passes.
-	errEnding = protocol.NewError(protocol.CodeStagerBusy, "the stager is ending")
+	// Busy makes the frontend ask again, and another stager may take the batch.
+	errEnding = protocol.NewError(protocol.CodeStagerBusy, "the stager is stopping")
 )
 
 // stage admits the batches of a message or refuses them.
@@ -163,7 +172,7 @@ func (c *Core) stage(now time.Time, m *messages.Stage) {
 	}
 }
 
-// objection returns why a batch cannot be staged by any means; nil if it can.
+// objection returns why this stager never stages a batch; nil if it may.
 func (c *Core) objection(b *Batch) *protocol.Error {
 	switch {
 	case c.abandoned:
@@ -200,8 +209,8 @@ func (c *Core) uploaded(u *Uploaded) {
 	}
 }
 
-// dropWaiting refuses what is past its deadline, and everything once the core
-// was told to give up.
+// dropWaiting refuses the waiting batches that are past their deadline, or all of them
+// after Abandon.
 func (c *Core) dropWaiting(now time.Time) {
 	if c.abandoned {
 		c.queue.drop(func(b *Batch) bool { return c.give(b, errEnding) })
@@ -226,26 +235,26 @@ func (c *Core) begin(now time.Time) {
 	}
 }
 
-// linger returns how long a batch waits for others: while an upload runs, for a
-// moment at least. Uploads of a fast store at once only make objects smaller,
-// and each costs a file, two syncs and a message.
+// linger returns how long a batch waits for others. While an upload runs, that is at least
+// busyLinger: parallel uploads to a fast store would only make objects smaller, and each
+// object costs a file, two syncs and a message.
 func (c *Core) linger() time.Duration {
 	switch {
 	case c.draining:
 		return 0
 	case c.uploading > 0:
-		return max(c.settings.Linger, crowdLinger)
+		return max(c.settings.Linger, busyLinger)
 	default:
 		return c.settings.Linger
 	}
 }
 
-// expire refuses a batch that is past its deadline, and says whether it is.
+// expire refuses a batch that is past its deadline, and reports whether it is.
 func (c *Core) expire(now time.Time, b *Batch) bool {
 	return !now.Before(b.Deadline) && c.give(b, errWaited)
 }
 
-// give refuses a batch that was admitted.
+// give refuses a batch that was admitted, and returns true.
 func (c *Core) give(b *Batch, reason *protocol.Error) bool {
 	c.refuse(b, c.held.refused(b, reason))
 	return true

@@ -1,4 +1,4 @@
-package stager
+package core
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package stager
+package core
 
 import (
 	"testing"
@@ -9,7 +9,7 @@ import (
 // BenchmarkCore stages batches of 1 KiB: admitted, gathered, answered.
 func BenchmarkCore(b *testing.B) {
 	const perMessage = 100
-	core := NewCore(Config{}.orDefaults().settings())
+	core := NewCore(Settings{ObjectBytes: 4 << 20, ObjectBatches: 1000, Uploads: 8, MemoryBytes: 256 << 20})
 	arrived := stage(orders0)
 	for i := range perMessage {
 		arrived.Batches = append(arrived.Batches, batch("a", uint64(i+1), 1<<10))

@@ -1,11 +1,11 @@
-package stager
+package core
 
 import (
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
 
-// inventory is what the stager answers for. Every batch that is admitted leaves
+// inventory counts the batches that are not answered. Every batch that is admitted leaves
 // it exactly once, as staged or as refused.
 type inventory struct {
 	limit int64 // of bytes
@@ -21,8 +21,9 @@ func (i *inventory) admit(b *Batch) bool {
 	return true
 }
 
-// staged returns the result of a batch that is durable: the extent holds the
-// very ticket that the batch came with, whichever upload finished first.
+// staged returns the result of a batch that is durable. The extent gets the ticket that
+// the batch came with: a ticket taken here, in the order in which uploads finish, would
+// reverse batches of one lane.
 func (i *inventory) staged(b *Batch, extent messages.Extent) messages.StagedBatch {
 	i.bytes -= b.memory()
 	return messages.StagedBatch{

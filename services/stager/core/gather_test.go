@@ -1,4 +1,4 @@
-package stager
+package core
 
 import (
 	"testing"
@@ -66,7 +66,7 @@ func TestWhileAnUploadRunsAnObjectIsBegunWhenItIsFullOrHasWaitedForAMoment(t *te
 	wantObjects(t, r.step(stage(orders0, batch("a", 1, 1000), batch("a", 2, 1000))), []string{"a:1"}, []string{"a:2"})
 	wantObjects(t, r.step(stage(orders0, batch("a", 3, 600))))
 	wantObjects(t, r.step(stage(orders0, batch("a", 4, 400), batch("a", 5, 10))), []string{"a:3", "a:4"})
-	r.wait(crowdLinger - 1)
+	r.wait(busyLinger - 1)
 	r.idle("it may still end soon")
 	r.wait(1)
 	wantObjects(t, r.step(), []string{"a:5"})
