@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// ProduceAck answers a produce request. It has the shape of a JetStream PubAck
-// (stream, seq = offset + 1, duplicate) with fields more, so that JetStream
-// clients take it for one.
+// ProduceAck is the answer to a produce request. It is a JetStream PubAck (stream,
+// seq = offset + 1, duplicate) with additional fields, so that JetStream clients accept
+// it. An answer with an error has Error only.
 type ProduceAck struct {
 	Error     *Error `json:"error,omitempty"`
 	Stream    string `json:"stream,omitempty"`
@@ -22,8 +22,8 @@ type ProduceAck struct {
 	Epoch     uint64 `json:"epoch,omitempty"` // frontend epoch of the ticket
 }
 
-// AppendProduceAck appends the JSON of a successful answer to buf. It is what
-// json.Marshal gives, without its cost.
+// AppendProduceAck appends the JSON of a successful answer to buf. The result is that of
+// json.Marshal, but it is produced faster: a frontend encodes one for every request.
 func AppendProduceAck(buf []byte, a ProduceAck) []byte {
 	buf = append(buf, `{"stream":"`...)
 	buf = append(buf, a.Stream...)
@@ -47,14 +47,14 @@ func AppendProduceAck(buf []byte, a ProduceAck) []byte {
 	return append(buf, '}')
 }
 
-// ErrorResponse is the answer of every public request that failed. Its JSON has
-// the keys name, retryable and action beside error, which is that of a JetStream
-// API response. No other answer has a field of these names.
+// ErrorResponse is the answer to every public request that failed. Its field error is
+// that of a JetStream API response. The fields name, retryable and action are beside it;
+// no other answer has fields with these names.
 type ErrorResponse struct {
 	Error *Error `json:"error"`
 }
 
-// MarshalJSON returns the error and what the catalogue says of its code.
+// MarshalJSON returns the error and what the catalogue says about its code.
 func (r ErrorResponse) MarshalJSON() ([]byte, error) {
 	k := r.Error.Code.Kind()
 	return json.Marshal(struct {
@@ -70,7 +70,7 @@ func EncodeErrorResponse(err error) []byte {
 	data, marshalErr := json.Marshal(ErrorResponse{AsError(err)})
 	if marshalErr != nil {
 		return []byte(`{"error":{"code":500,"err_code":20050,"description":"unprintable error"},` +
-			`"name":"INTERNAL","retryable":false,"action":"look at the log of the service and report it"}`)
+			`"name":"INTERNAL","retryable":false,"action":"check the log of the service, and report the error"}`)
 	}
 	return data
 }
@@ -84,40 +84,40 @@ const (
 	MaxPartitions       = 256
 	MaxReplicas         = 5 // JetStream's
 	MaxTopics           = 1000
-	// EnvelopeRoom is what a batch leaves of NATS' max_payload to the names, the trace
-	// context and the headers that it travels with from hop to hop, in bytes.
+	// EnvelopeRoom is the part of NATS' max_payload, in bytes, that a batch leaves to the
+	// names, the trace context and the headers of the messages that carry it.
 	EnvelopeRoom = 16 << 10
 	// DefaultProducerExpiry is how long a partition remembers an idle producer.
 	DefaultProducerExpiry = 24 * time.Hour
-	// MinProducerExpiry must exceed the time for which a producer goes on sending
-	// a batch again: a retry that comes later could be taken for a new batch.
+	// MinProducerExpiry must be longer than the time for which a producer sends a batch
+	// again: a later retry could be accepted as a new batch.
 	MinProducerExpiry = 10 * time.Minute
 	MaxProducerExpiry = 365 * 24 * time.Hour
 	// DefaultMaxProducers is how many producers a partition remembers.
 	DefaultMaxProducers = 100_000
 	MaxProducersLimit   = 1_000_000
-	// MaxAllPartitions bounds the partitions of all topics together: each one is
-	// a stream of JetStream and an actor in three services.
+	// MaxAllPartitions bounds the partitions of all topics together, because each one
+	// needs a JetStream stream and an actor in three services.
 	MaxAllPartitions = 4096
 	// MaxAPIRequest bounds the body of a request of the topic API, in bytes.
 	MaxAPIRequest = 64 << 10
 )
 
-// TopicConfig is what a user says of a topic.
+// TopicConfig is the part of a topic that users choose.
 type TopicConfig struct {
 	Name           string `json:"name"`
 	Partitions     int    `json:"partitions,omitempty"`       // default 1
 	MaxRecordBytes int    `json:"max_record_bytes,omitempty"` // default DefaultMaxRecordBytes
 	Replicas       int    `json:"replicas,omitempty"`         // NATS servers that keep the log of a partition; default 1
 
-	// ProducerExpiryMS is after how many milliseconds a partition forgets an idle
-	// producer; default DefaultProducerExpiry. MaxProducers is how many it remembers
-	// at most; new ones are refused beyond it.
+	// ProducerExpiryMS is the time in milliseconds after which a partition forgets an
+	// idle producer; the default is DefaultProducerExpiry. MaxProducers bounds the
+	// producers that it remembers; it refuses new ones beyond that.
 	ProducerExpiryMS int64 `json:"producer_expiry_ms,omitempty"`
 	MaxProducers     int   `json:"max_producers,omitempty"`
 
-	// Subjects, which may have wildcards, are produced to like the produce
-	// subject of the topic's only partition.
+	// Subjects are further produce subjects of the topic's only partition. They may
+	// have wildcards.
 	Subjects []string `json:"subjects,omitempty"`
 }
 
@@ -126,12 +126,12 @@ type Topic struct {
 	TopicConfig
 	ID      uint64    `json:"id,string"`
 	Created time.Time `json:"created"`
-	// Incarnations are those of the partitions' logs, by partition; 0 for partitions
-	// beyond its end.
+	// Incarnations are the incarnations of the logs, by partition. It may be shorter than
+	// the number of partitions; the rest are 0.
 	Incarnations []uint32 `json:"incarnations,omitempty"`
 }
 
-// Partition returns the n-th partition of the topic.
+// Partition returns the partition with the number n.
 func (t Topic) Partition(n int) Partition {
 	p := Partition{Topic: t.Name, TopicID: t.ID, Number: int32(n)}
 	if n < len(t.Incarnations) {
@@ -140,7 +140,8 @@ func (t Topic) Partition(n int) Partition {
 	return p
 }
 
-// Complete fills in defaults and checks the configuration.
+// Complete returns the configuration with defaults, or an error of the catalogue if it
+// is not valid.
 func (c TopicConfig) Complete() (TopicConfig, error) {
 	if c.Partitions == 0 {
 		c.Partitions = 1
@@ -194,13 +195,13 @@ type TopicResponse struct {
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// PartitionInfo tells the state of a partition.
+// PartitionInfo is the state of a partition.
 type PartitionInfo struct {
 	Partition int32  `json:"partition"`
 	EndOffset int64  `json:"end_offset"` // the offset after the last committed record
-	Stream    string `json:"stream"`     // that holds the log
+	Stream    string `json:"stream"`     // the stream of the log
 	Entries   uint64 `json:"entries"`    // messages in the log stream
-	// Damage says what the log has lost; the partition is read-only then.
+	// Damage describes what the log has lost. Such a partition is read-only.
 	Damage string `json:"damage,omitempty"`
 }
 
@@ -208,29 +209,30 @@ type PartitionInfo struct {
 type TopicListResponse struct {
 	Error  *Error  `json:"error,omitempty"`
 	Topics []Topic `json:"topics"`
-	// Warnings say which topics cannot be listed.
+	// Warnings name the topics that cannot be listed.
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// FetchRequest asks for the records of a partition. Exactly one of Offset,
-// From and Time says where to start. Without WindowBytes the fetch ends after
-// MaxBytes; with it, it goes on for as long as the consumer grants credit, by
-// publishing the number of bytes that it has taken (decimal) to the reply
-// subject of the messages it gets. A consumer that leaves early publishes
-// CancelFetch there.
+// FetchRequest requests the records of a partition. Exactly one of Offset, From and
+// Time says where to start.
+//
+// Without WindowBytes, the fetch ends after MaxBytes. With it, the fetch continues as
+// long as the consumer grants credit: it publishes the number of payload bytes that it
+// has processed, as a decimal number, to the reply subject of the messages that it
+// receives. A consumer that leaves early publishes CancelFetch there.
 type FetchRequest struct {
 	Offset      *int64     `json:"offset,omitempty"`
 	From        string     `json:"from,omitempty"` // "earliest" or "latest"
 	Time        *time.Time `json:"time,omitempty"` // the first record committed at or after it
 	MaxBytes    int64      `json:"max_bytes,omitempty"`
 	MaxRecords  int64      `json:"max_records,omitempty"`
-	MaxWait     int64      `json:"max_wait_ms,omitempty"` // how long to wait at the end for the first record
+	MaxWait     int64      `json:"max_wait_ms,omitempty"` // how long to wait for a record if there is none at the start
 	WindowBytes int64      `json:"window_bytes,omitempty"`
-	Follow      bool       `json:"follow,omitempty"` // wait at the end for ever instead
+	Follow      bool       `json:"follow,omitempty"` // wait for more records at the end, without limit
 	Frames      bool       `json:"frames,omitempty"` // answer with batch frames
 }
 
-// CancelFetch on the reply subject of a fetch's messages ends the fetch.
+// CancelFetch ends a fetch when it is published to the reply subject of its messages.
 const CancelFetch = "cancel"
 
 // From values of a FetchRequest.
@@ -239,12 +241,11 @@ const (
 	FromLatest   = "latest"
 )
 
-// Status values of the message that ends a fetch, and of the heartbeat. No error
-// has one of them; see Code.FetchStatus.
+// Values of HeaderStatus in a fetch. No error has one of them; see Code.FetchStatus.
 const (
-	StatusHeartbeat = "100" // an idle fetch lives; answer it with a credit of 0
-	StatusGap       = "110" // some offsets hold no records; the fetch goes on behind them
+	StatusHeartbeat = "100" // the fetch is alive; answer it with a credit of 0
+	StatusGap       = "110" // some offsets have no records; the fetch continues behind them
 	StatusEnd       = "204" // the end of the partition, or of what was asked for, is reached
 	StatusCancelled = "205" // the consumer has published CancelFetch
-	StatusNoRecords = "404" // nothing came within max_wait_ms, as in a JetStream pull
+	StatusNoRecords = "404" // there was no record within max_wait_ms, as in a JetStream pull
 )

@@ -46,7 +46,7 @@ var genAck = rapid.Custom(func(t *rapid.T) ProduceAck {
 	}
 })
 
-func TestAppendProduceAckMeansWhatMarshalMeans(t *testing.T) {
+func TestAppendProduceAckMatchesMarshal(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := genAck.Draw(t, "ack")
 		marshalled, err := json.Marshal(want)
@@ -82,7 +82,7 @@ type jetStreamAnswer struct {
 	*jetstream.PubAck
 }
 
-func TestJetStreamClientsTakeAProduceAckForAPubAck(t *testing.T) {
+func TestProduceAckIsAPubAck(t *testing.T) {
 	data := AppendProduceAck(nil, ProduceAck{Stream: "LANEWAY-orders-0", Sequence: math.MaxUint64, Duplicate: true, Topic: "orders"})
 	var got jetStreamAnswer
 	if err := json.Unmarshal(data, &got); err != nil {
@@ -94,7 +94,7 @@ func TestJetStreamClientsTakeAProduceAckForAPubAck(t *testing.T) {
 	}
 }
 
-func TestJetStreamClientsReadAnErrorResponse(t *testing.T) {
+func TestErrorResponseIsAJetStreamResponse(t *testing.T) {
 	var got jetStreamAnswer
 	if err := json.Unmarshal(EncodeErrorResponse(NewError(CodeStreamMismatch, "not it")), &got); err != nil {
 		t.Fatal(err)
@@ -106,9 +106,9 @@ func TestJetStreamClientsReadAnErrorResponse(t *testing.T) {
 
 // Strict clients map error to a type of exactly three fields: what else there is
 // to say must stand beside it.
-func TestErrorHasTheThreeKeysOfJetStreamAndOursStandBesideIt(t *testing.T) {
+func TestErrorResponseHasJetStreamKeys(t *testing.T) {
 	const want = `{"error":{"code":429,"err_code":20024,"description":"the stager has no memory left for more batches"},` +
-		`"name":"STAGER_BUSY","retryable":true,"action":"wait and send again; add stagers or bandwidth if it goes on"}`
+		`"name":"STAGER_BUSY","retryable":true,"action":"wait and send again; if it keeps happening, add stagers or bandwidth"}`
 	if got := string(EncodeErrorResponse(NewError(CodeStagerBusy, ""))); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -131,7 +131,7 @@ func TestErrorHasTheThreeKeysOfJetStreamAndOursStandBesideIt(t *testing.T) {
 	}
 }
 
-func TestNoOtherAnswerHasTheFieldsOfAnError(t *testing.T) {
+func TestOnlyErrorsHaveErrorFields(t *testing.T) {
 	ours := []string{"name", "retryable", "action", "code", "err_code", "description"}
 	for _, answer := range []any{
 		ProduceAck{}, TopicResponse{}, TopicListResponse{}, ProducerInitResponse{}, ProducerListResponse{}, ProducerInfoResponse{},
@@ -255,7 +255,7 @@ func TestTopicKeepsItsIDInJSON(t *testing.T) {
 	}
 }
 
-func TestFetchRequestTellsOffsetZeroFromNone(t *testing.T) {
+func TestFetchRequestDistinguishesOffsetZero(t *testing.T) {
 	got, _ := throughJSON(t, FetchRequest{Offset: new(int64(0))})
 	if got.Offset == nil || *got.Offset != 0 {
 		t.Errorf("offset 0 became %v", got.Offset)

@@ -13,14 +13,14 @@ const (
 	MaxSubjectLength = 255
 )
 
-// checkSubjects says what is wrong with the subjects that the topic is to be
-// bound to, as far as the topic alone can tell.
+// checkSubjects returns an error if the topic cannot be bound to its subjects. Overlaps
+// with other topics and streams are checked by the registry.
 func (c TopicConfig) checkSubjects() error {
 	switch {
 	case len(c.Subjects) == 0:
 		return nil
 	case c.Partitions > 1:
-		return Errorf(CodeInvalidRequest, "only a topic of one partition can be bound to subjects, this one is to have %d; "+
+		return Errorf(CodeInvalidRequest, "only a topic of one partition can be bound to subjects, and this one has %d; "+
 			"create it without subjects and spread them over its partitions by: laneway topic mapping %s", c.Partitions, c.Name)
 	case len(c.Subjects) > MaxSubjects:
 		return Errorf(CodeInvalidRequest, "%d subjects, allowed are %d", len(c.Subjects), MaxSubjects)
@@ -38,15 +38,14 @@ func (c TopicConfig) checkSubjects() error {
 	return nil
 }
 
-// CheckSubject says why a subject, which may have wildcards, cannot be one of a
-// user's own: it is not valid, or matches subjects of NATS or Laneway. The
-// error is an *Error.
+// CheckSubject returns an *Error if users cannot bind a topic to a subject: it is not
+// valid, or it matches subjects of NATS or Laneway. The subject may have wildcards.
 func CheckSubject(subject string) error {
 	if !validSubject(subject) {
 		return Errorf(CodeInvalidSubject, "%.80q", subject)
 	}
 	if mapsSubject(subject) {
-		return Errorf(CodeInvalidSubject, "%.80q is the target of a NATS subject mapping, which stands in the configuration of NATS; "+
+		return Errorf(CodeInvalidSubject, "%.80q is the target of a NATS subject mapping, which belongs into the configuration of NATS; "+
 			"print one by: laneway topic mapping", subject)
 	}
 	first, _, _ := strings.Cut(subject, ".")
@@ -62,15 +61,15 @@ func CheckSubject(subject string) error {
 
 // mapsSubject reports whether a subject has a function of NATS' subject mappings, such
 // as {{partition(4,1)}}, or refers to a wildcard, such as $1. NATS does not evaluate them
-// in a subscription, so nobody would publish to such a subject.
+// in a subscription, so no publisher would reach such a subject.
 func mapsSubject(subject string) bool {
 	return strings.Contains(subject, "{{") || wildcardReference.MatchString(subject)
 }
 
 var wildcardReference = regexp.MustCompile(`(^|\.)\$[0-9]+(\.|$)`)
 
-// validSubject says whether NATS takes a subject to subscribe to. It must be
-// printable, and a wildcard must be a token of its own.
+// validSubject reports whether NATS accepts a subscription to the subject. It must be
+// printable, and a wildcard must be a whole token.
 func validSubject(subject string) bool {
 	if len(subject) > MaxSubjectLength || !utf8.ValidString(subject) {
 		return false
@@ -90,8 +89,8 @@ func validSubject(subject string) bool {
 	return true
 }
 
-// SubjectsOverlap says whether some subject matches both of two valid subjects,
-// which may have wildcards.
+// SubjectsOverlap reports whether some message matches both subjects. They must be valid
+// and may have wildcards: "a.*" and "*.b" overlap, because "a.b" matches both.
 func SubjectsOverlap(a, b string) bool {
 	for {
 		tokenA, restA, moreA := strings.Cut(a, ".")

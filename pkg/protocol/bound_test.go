@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-func TestSubjectsThatATopicCannotBeBoundTo(t *testing.T) {
+func TestRejectsSubjects(t *testing.T) {
 	var many []string
 	for n := range MaxSubjects + 1 {
 		many = append(many, fmt.Sprintf("a.%d", n))
@@ -63,7 +63,7 @@ func TestSubjectsThatATopicCannotBeBoundTo(t *testing.T) {
 	}
 }
 
-func TestSubjectsThatATopicCanBeBoundTo(t *testing.T) {
+func TestAcceptsSubjects(t *testing.T) {
 	var most []string
 	for n := range MaxSubjects {
 		most = append(most, fmt.Sprintf("a.%d", n))
@@ -89,7 +89,7 @@ func TestSubjectsThatATopicCanBeBoundTo(t *testing.T) {
 	}
 }
 
-func TestRecordsOfAFrameCannotClaimASubject(t *testing.T) {
+func TestFrameRejectsSubjectHeader(t *testing.T) {
 	for _, name := range []string{HeaderSubject, strings.ToLower(HeaderSubject)} {
 		frame := EncodeRecord(Record{Headers: []Header{{name, "orders.new"}}})
 		if _, err := CheckFrame(frame, 1<<20); !errors.Is(err, NewError(CodeHeaderNotSupported, "")) || !strings.Contains(err.Error(), name) {

@@ -10,10 +10,11 @@ import (
 
 // Code identifies an error of the catalogue. It is the err_code of a JetStream
 // API error; where JetStream has an error of the same class its number is used,
-// so that existing clients recognise it. Codes are stable for ever.
+// so that existing clients recognise it. A code never changes its meaning, and is
+// never used again for another one: clients of any age compare it.
 type Code uint16
 
-// The catalogue. CodeOK is no error.
+// The codes of the catalogue. CodeOK stands for success and is not in it.
 const (
 	CodeOK                 Code = 0
 	CodeTooManyTopics      Code = 10027
@@ -61,62 +62,64 @@ const (
 	CodeLogWithoutTopic    Code = 20081
 )
 
-// Kind is what the catalogue knows of a code.
+// Kind is what the catalogue says about a code. Meaning and Action are read by people;
+// docs/errors.md lists them.
 type Kind struct {
-	Name      string // stable, for people and programs
+	Name      string // never changes, as the code
 	Status    int    // class, as in HTTP and the JetStream API
 	Retryable bool   // the same request may succeed later without a change
-	Meaning   string
-	Action    string // what to do, for the person who reads it
+	Meaning   string // what has happened; a clause without a full stop
+	Action    string // what to do about it; a clause without a full stop
 }
 
 var catalogue = map[Code]Kind{
-	CodeTooManyTopics:      {"TOO_MANY_TOPICS", 400, false, "there are as many topics or partitions as are allowed", "delete topics that are not needed; if the limit is one of partitions, fewer of them help, too"},
+	CodeTooManyTopics:      {"TOO_MANY_TOPICS", 400, false, "the limit of topics or of partitions is reached", "delete topics that are not needed; if it is the limit of partitions, create topics with fewer partitions"},
 	CodeMessageTooLarge:    {"MESSAGE_TOO_LARGE", 400, false, "a record is larger than the topic allows", "send smaller records, or create the topic with a larger max-record-bytes"},
 	CodeTopicExists:        {"TOPIC_EXISTS", 409, false, "a topic of this name exists", "choose another name, or delete the topic first"},
-	CodeUnknownTopic:       {"UNKNOWN_TOPIC", 404, false, "there is no such topic or partition", "see which there are with: laneway topic list, or laneway topic info NAME; create a topic with: laneway topic create NAME"},
+	CodeUnknownTopic:       {"UNKNOWN_TOPIC", 404, false, "there is no such topic or partition", "list topics with: laneway topic list, and the partitions of one with: laneway topic info NAME; create a topic with: laneway topic create NAME"},
 	CodeStreamMismatch:     {"STREAM_MISMATCH", 400, false, "the expected stream is not the one that backs this partition", "correct the Nats-Expected-Stream header"},
-	CodeSubjectOverlap:     {"SUBJECT_OVERLAP", 400, false, "a subject overlaps with one that is in use", "choose a subject that shares no message with the one that is named"},
-	CodeWrongLastID:        {"WRONG_LAST_MSG_ID", 400, false, "wrong last msg ID", "read what was published meanwhile, then publish again with the id that is named, or without Nats-Expected-Last-Msg-Id"},
-	CodeWrongLastSequence:  {"WRONG_LAST_SEQUENCE", 400, false, "wrong last sequence", "read what was published meanwhile, then publish again with the sequence that is named, or without Nats-Expected-Last-Sequence"},
-	CodeHeadersTooLarge:    {"HEADERS_TOO_LARGE", 400, false, "the headers of a record are too large", "put what is in them into the record's value"},
-	CodeOverloaded:         {"OVERLOADED", 429, true, "too much is in flight on this partition or in this process", "wait for outstanding answers and send again; send less at once"},
+	CodeSubjectOverlap:     {"SUBJECT_OVERLAP", 400, false, "a subject overlaps with one that is in use", "choose a subject that does not overlap with the named one"},
+	CodeWrongLastID:        {"WRONG_LAST_MSG_ID", 400, false, "wrong last msg ID", "read what was published since, then publish again with the named id, or without Nats-Expected-Last-Msg-Id"},
+	CodeWrongLastSequence:  {"WRONG_LAST_SEQUENCE", 400, false, "wrong last sequence", "read what was published since, then publish again with the named sequence, or without Nats-Expected-Last-Sequence"},
+	CodeHeadersTooLarge:    {"HEADERS_TOO_LARGE", 400, false, "the headers of a record are too large", "put the data into the value of the record"},
+	CodeOverloaded:         {"OVERLOADED", 429, true, "too much is in flight on this partition or in this process", "wait for outstanding answers, then send again; keep less in flight"},
 	CodeInvalidRequest:     {"INVALID_REQUEST", 400, false, "the request is not valid", "correct the request"},
 	CodeInvalidTopicName:   {"INVALID_TOPIC_NAME", 400, false, "a topic name has 1 to 64 letters, digits, underscores and hyphens", "use such a name"},
-	CodeMalformedBatch:     {"MALFORMED_BATCH", 400, false, "the body is not a batch frame", "send a batch frame, or leave out its Content-Type"},
+	CodeMalformedBatch:     {"MALFORMED_BATCH", 400, false, "the body is not a batch frame", "send a batch frame, or omit its Content-Type"},
 	CodeEmptyBatch:         {"EMPTY_BATCH", 400, false, "the batch frame has no records", "do not send empty frames"},
-	CodeHeaderNotSupported: {"HEADER_NOT_SUPPORTED", 400, false, "a NATS header or reply subject asks for something that Laneway does not do", "publish without what is named"},
-	CodeHeaderInvalid:      {"HEADER_INVALID", 400, false, "a header, or the block of headers, is not valid", "correct what is named"},
-	CodeOffsetOutOfRange:   {"OFFSET_OUT_OF_RANGE", 416, false, "the offset lies beyond the end of the partition or below its start", "fetch from earliest, latest, or an offset within the range"},
-	CodeInvalidSubject:     {"INVALID_SUBJECT", 400, false, "a subject has tokens of printable characters, separated by dots; * is a token, and > the last one", "correct the subject"},
-	CodeFailed:             {"FAILED", 503, true, "the batch could not be staged; it is not in the log and never will be", "send it again; if it goes on, look at the object store and the stagers' logs"},
-	CodeOutcomeUnknown:     {"OUTCOME_UNKNOWN", 503, true, "the deadline passed before the outcome was known; the batch may or may not be in the log", "send it again if it has a producer id or a Nats-Msg-Id, or if doubles do no harm; start or restart the service that is named, if one is"},
-	CodeNotCommitted:       {"NOT_COMMITTED", 503, true, "the batch came too late for its turn; it is not in the log and never will be", "send it again"},
+	CodeHeaderNotSupported: {"HEADER_NOT_SUPPORTED", 400, false, "a NATS header or reply subject requests something that Laneway does not support", "publish without the named header or reply subject"},
+	CodeHeaderInvalid:      {"HEADER_INVALID", 400, false, "a header, or the block of headers, is not valid", "correct the named header"},
+	CodeOffsetOutOfRange:   {"OFFSET_OUT_OF_RANGE", 416, false, "the offset lies beyond the end of the partition or below its start", "fetch from earliest, from latest, or from an offset within the range"},
+	CodeInvalidSubject:     {"INVALID_SUBJECT", 400, false, "a subject must consist of printable tokens separated by dots; * must be a whole token, and > the last one", "correct the subject"},
+	CodeFailed:             {"FAILED", 503, true, "the batch could not be staged; it is not in the log and never will be", "send it again; if it keeps happening, check the object store and the logs of the stagers"},
+	CodeOutcomeUnknown:     {"OUTCOME_UNKNOWN", 503, true, "the deadline passed before the outcome was known; the batch may or may not be in the log", "send it again if it has a producer id or a Nats-Msg-Id, or if duplicates do no harm; if a service is named, start or restart it"},
+	CodeNotCommitted:       {"NOT_COMMITTED", 503, true, "the batch arrived too late for its turn; it is not in the log and never will be", "send it again"},
 	CodeNotOwner:           {"NOT_OWNER", 503, true, "this frontend does not own the partition", "send it again"},
-	CodeStagerBusy:         {"STAGER_BUSY", 429, true, "the stager has no memory left for more batches", "wait and send again; add stagers or bandwidth if it goes on"},
-	CodeStoreUnavailable:   {"STORE_UNAVAILABLE", 503, true, "the object store did not take the batch, or did not give it back", "try again; look at the object store: is it full, is it reachable?"},
-	CodeDeadlinePassed:     {"DEADLINE_PASSED", 503, true, "the batch reached the stager after its deadline", "send it again; if it goes on, the stagers are overloaded"},
-	CodeUnavailable:        {"UNAVAILABLE", 503, true, "the service cannot do this right now", "try again; if it goes on, start or restart the service that is named, or look at NATS and JetStream"},
+	CodeStagerBusy:         {"STAGER_BUSY", 429, true, "the stager has no memory left for more batches", "wait and send again; if it keeps happening, add stagers or bandwidth"},
+	CodeStoreUnavailable:   {"STORE_UNAVAILABLE", 503, true, "the object store did not accept the batch, or did not return it", "try again; if it keeps happening, check whether the object store is full or unreachable"},
+	CodeDeadlinePassed:     {"DEADLINE_PASSED", 503, true, "the batch reached the stager after its deadline", "send it again; if it keeps happening, the stagers are overloaded"},
+	CodeUnavailable:        {"UNAVAILABLE", 503, true, "the service cannot do this right now", "try again; if it keeps happening, start or restart the named service, or check NATS and JetStream"},
 	CodeTooManyFetches:     {"TOO_MANY_FETCHES", 429, true, "too many fetches are open on this frontend", "close consumers that are not needed, or try again later"},
 	CodeCreditTimeout:      {"CREDIT_TIMEOUT", 408, true, "the consumer granted no credit and answered no heartbeat for too long", "fetch again from the next offset"},
-	CodeOutOfOrderSequence: {"OUT_OF_ORDER_SEQUENCE_NUMBER", 425, true, "the batch is not the producer's next one, and was not appended", "send what comes before it and is not acknowledged, then it again"},
-	CodeOutOfOrderFinal:    {"OUT_OF_ORDER_FINAL", 409, false, "the batch is the producer's first one without an acknowledgement, but not its next one in the log", "look where the producer took its sequence from; if that lies below the next one, its records are in the log already, and if above, records that it took for acknowledged are missing; then go on with a new producer id or epoch"},
-	CodeInvalidEpoch:       {"INVALID_PRODUCER_EPOCH", 409, false, "a younger instance of this producer has taken over", "stop this instance, or the other one and start this one again"},
-	CodeUnknownProducer:    {"UNKNOWN_PRODUCER_ID", 404, false, "the partition does not know the producer, or has forgotten it", "send Laneway-First-Unacked with every batch, or get a new id from laneway.api.producer.init and begin at sequence 0"},
-	CodeUnknownName:        {"UNKNOWN_PRODUCER_NAME", 404, false, "no producer has this name", "see which there are with: laneway producer list TOPIC; laneway.api.producer.init makes one"},
-	CodeTooManyNames:       {"TOO_MANY_PRODUCER_NAMES", 400, false, "there are as many names of producers as are allowed, and names are kept for ever", "use a name that there is, or a producer without a name"},
-	CodeTooManyProducers:   {"TOO_MANY_PRODUCERS", 429, true, "the partition remembers as many producers as its topic allows", "try again later: producers are forgotten after the topic's producer-expiry; keep producers instead of making new ones, or create the topic with a larger max-producers"},
-	CodePositionExpired:    {"POSITION_EXPIRED", 409, false, "a partition has forgotten how far the named producer came, because it was idle for longer than the topic's producer-expiry, or a loss was accepted", "find out what is in the log, and go on under another name"},
-	CodeCorrupt:            {"CORRUPT", 500, false, "stored bytes are not what was written", "restore what is named from a copy: the object, or, for an entry of a stream or a record of a bucket, the data of JetStream; what a log has lost is shown by: laneway topic repair NAME"},
-	CodePartitionDamaged:   {"PARTITION_DAMAGED", 500, false, "the log of the partition has lost entries, so the partition is read-only", "restore the data of JetStream from a copy, or look at what is missing with: laneway topic repair NAME"},
+	CodeOutOfOrderSequence: {"OUT_OF_ORDER_SEQUENCE_NUMBER", 425, true, "the batch is not the producer's next one, and was not appended", "send the unacknowledged batches before it, then this batch again"},
+	CodeOutOfOrderFinal:    {"OUT_OF_ORDER_FINAL", 409, false, "the batch is the lowest one that the producer has no acknowledgement for, but not its next one in the log", "check where the producer took its sequence from: if it is below the next one, its records are in the log already; if it is above, records that the producer took for acknowledged are missing; then continue with a new producer id or producer epoch"},
+	CodeInvalidEpoch:       {"INVALID_PRODUCER_EPOCH", 409, false, "a newer instance of this producer has taken over", "stop this instance; or stop the other one, and start this one again"},
+	CodeUnknownProducer:    {"UNKNOWN_PRODUCER_ID", 404, false, "the partition does not know the producer, or has forgotten it", "send Laneway-First-Unacked with every batch, or request a new id with laneway.api.producer.init and start at sequence 0"},
+	CodeUnknownName:        {"UNKNOWN_PRODUCER_NAME", 404, false, "no producer has this name", "list producers with: laneway producer list TOPIC; create one with laneway.api.producer.init"},
+	CodeTooManyNames:       {"TOO_MANY_PRODUCER_NAMES", 400, false, "the limit of producer names is reached, and names are kept forever", "use an existing name, or a producer without a name"},
+	CodeTooManyProducers:   {"TOO_MANY_PRODUCERS", 429, true, "the partition remembers as many producers as its topic allows", "try again later, because idle producers are forgotten after the topic's producer-expiry; reuse producers instead of creating new ones, or create the topic with a larger max-producers"},
+	CodePositionExpired:    {"POSITION_EXPIRED", 409, false, "a partition has forgotten how far the named producer had come: the producer was idle for longer than the topic's producer-expiry, or a loss was accepted", "find out what is in the log, then continue under another name"},
+	CodeCorrupt:            {"CORRUPT", 500, false, "stored bytes are not what was written", "restore from a copy the named object, or for an entry of a stream or a record of a bucket the data of JetStream; show what a log has lost with: laneway topic repair NAME"},
+	CodePartitionDamaged:   {"PARTITION_DAMAGED", 500, false, "the log of the partition has lost entries, so the partition is read-only", "restore the data of JetStream from a copy, or show what is missing with: laneway topic repair NAME"},
 	CodeMaxPayload:         {"MAX_PAYLOAD_EXCEEDED", 400, false, "the message would be larger than the max_payload of NATS", "set max_payload: 8MB in the configuration of the NATS servers; a producer can send smaller records or batches instead"},
-	CodeLogWithoutTopic:    {"LOG_WITHOUT_TOPIC", 409, false, "a log exists that belongs to no topic, although no deletion has marked it: the record of its topic was lost", "restore the bucket LANEWAY_TOPICS from a copy; or give up what the log holds by removing each stream that is named: nats stream rm STREAM"},
-	CodeInternal:           {"INTERNAL", 500, false, "something happened that should not", "look at the log of the service and report it"},
-	CodeUndeliverable:      {"UNDELIVERABLE", 500, false, "a stored record cannot be sent as a message of its own", "fetch it in a batch frame, as laneway consume and the Go client do, or go on at the next offset"},
-	CodeEpochNotGiven:      {"EPOCH_NOT_GIVEN", 409, false, "the named producer has no such epoch on this topic", "request laneway.api.producer.init with the name and this topic, and send batches with the epoch that it gives"},
+	CodeLogWithoutTopic:    {"LOG_WITHOUT_TOPIC", 409, false, "a log exists that belongs to no topic and was not deleted: the record of its topic was lost", "restore the bucket LANEWAY_TOPICS from a copy; or give up the data of the log, and remove each named stream with: nats stream rm STREAM"},
+	CodeInternal:           {"INTERNAL", 500, false, "an unexpected error occurred", "check the log of the service, and report the error"},
+	CodeUndeliverable:      {"UNDELIVERABLE", 500, false, "a stored record cannot be sent as a single message", "fetch it in a batch frame, as laneway consume and the Go client do, or continue at the next offset"},
+	CodeEpochNotGiven:      {"EPOCH_NOT_GIVEN", 409, false, "the named producer was given no such producer epoch on this topic", "request laneway.api.producer.init with the name and this topic, and send batches with the producer epoch that it returns"},
 }
 
-// Kind returns what the catalogue knows of the code.
+// Kind returns what the catalogue says about the code. A code that this version does
+// not know, such as one of a newer server, has the kind of CodeInternal.
 func (c Code) Kind() Kind {
 	if k, ok := catalogue[c]; ok {
 		return k
@@ -134,9 +137,9 @@ func Codes() []Code {
 }
 
 // FetchStatus returns the status of the message that ends a fetch with this
-// error: the code's class, except that 404 is StatusNoRecords there. A client that
-// looks at the status alone MUST NOT take an error for the end of a fetch that
-// found nothing.
+// error: the class of the code, except that the class 404 becomes 410. In a fetch, 404
+// is StatusNoRecords, and a client that looks at the status alone MUST NOT take an
+// error for a fetch that has found nothing.
 func (c Code) FetchStatus() string {
 	status := strconv.Itoa(c.Kind().Status)
 	if status == StatusNoRecords {
@@ -148,11 +151,14 @@ func (c Code) FetchStatus() string {
 // statusGone stands for the class 404 in a fetch.
 const statusGone = "410"
 
-// Error is an error of the catalogue with what an operator needs to find its
-// cause. It is what crosses every boundary between services and to clients.
+// Error is an error of the catalogue, with the details that an operator needs to find
+// its cause. It is the only form in which errors are sent between services and to
+// clients. Errors are compared by their code:
+//
+//	if errors.Is(err, protocol.NewError(protocol.CodeUnknownTopic, "")) { … }
 type Error struct {
 	Code   Code
-	Detail string // what exactly; may be empty
+	Detail string // which topic, partition, ticket or limit; may be empty
 }
 
 // NewError returns an error of the catalogue.
@@ -168,8 +174,8 @@ func RecordTooLarge(size, limit int) *Error {
 	return Errorf(CodeMessageTooLarge, "%d bytes, the topic allows %d", size, limit)
 }
 
-// AsError returns err as an error of the catalogue; an error that is none of it
-// becomes CodeInternal.
+// AsError returns the error of the catalogue that err is or wraps. Any other error
+// becomes one with CodeInternal and the text of err as its detail.
 func AsError(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
@@ -192,7 +198,7 @@ func (e *Error) Is(target error) bool {
 	return ok && t.Code == e.Code
 }
 
-// Retryable says whether the same request may succeed later without a change.
+// Retryable reports whether the same request may succeed later without a change.
 func (e *Error) Retryable() bool { return e.Code.Kind().Retryable }
 
 // apiError is the error of a JetStream API response. It MUST have these three
@@ -203,8 +209,8 @@ type apiError struct {
 	Description string `json:"description"`
 }
 
-// MarshalJSON returns the shape of a JetStream API error. What else there is to
-// say stands beside it; see ErrorResponse.
+// MarshalJSON returns the JSON of a JetStream API error. The other fields of an answer
+// are beside it; see ErrorResponse.
 func (e *Error) MarshalJSON() ([]byte, error) {
 	k := e.Code.Kind()
 	description := k.Meaning
@@ -214,7 +220,8 @@ func (e *Error) MarshalJSON() ([]byte, error) {
 	return json.Marshal(apiError{k.Status, e.Code, description})
 }
 
-// UnmarshalJSON reads the shape of a JetStream API error.
+// UnmarshalJSON decodes a JetStream API error, also one of another program. The meaning
+// of the code is removed from the description, because Error adds it again.
 func (e *Error) UnmarshalJSON(data []byte) error {
 	var a apiError
 	if err := json.Unmarshal(data, &a); err != nil {

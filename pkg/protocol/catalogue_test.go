@@ -97,7 +97,7 @@ func TestCatalogueIsWellFormed(t *testing.T) {
 	}
 }
 
-func TestStatusClassSaysWhetherToRetry(t *testing.T) {
+func TestStatusMatchesRetryable(t *testing.T) {
 	retryable := []int{408, 425, 429, 503}
 	final := []int{400, 404, 409, 416, 500}
 	for _, code := range Codes() {
@@ -116,7 +116,7 @@ func TestStatusClassSaysWhetherToRetry(t *testing.T) {
 }
 
 // A client may look at the status of a fetch alone.
-func TestNoErrorEndsAFetchWithTheStatusOfAnotherEnd(t *testing.T) {
+func TestFetchStatusOfErrorsIsDistinct(t *testing.T) {
 	for _, code := range Codes() {
 		status, class := code.FetchStatus(), strconv.Itoa(code.Kind().Status)
 		if slices.Contains([]string{StatusHeartbeat, StatusGap, StatusEnd, StatusCancelled, StatusNoRecords}, status) {
@@ -128,13 +128,13 @@ func TestNoErrorEndsAFetchWithTheStatusOfAnotherEnd(t *testing.T) {
 	}
 }
 
-func TestUnknownCodeIsTakenForInternal(t *testing.T) {
+func TestUnknownCodeIsInternal(t *testing.T) {
 	if got := Code(1).Kind(); got != CodeInternal.Kind() {
 		t.Errorf("kind is %+v", got)
 	}
 }
 
-func TestErrorTextHasNameMeaningAndDetail(t *testing.T) {
+func TestErrorText(t *testing.T) {
 	if got := NewError(CodeEmptyBatch, "").Error(); got != "EMPTY_BATCH: the batch frame has no records" {
 		t.Error(got)
 	}
@@ -155,7 +155,7 @@ func TestErrorsAreComparedByCode(t *testing.T) {
 	}
 }
 
-func TestAsErrorFindsTheErrorOfTheCatalogue(t *testing.T) {
+func TestAsErrorUnwraps(t *testing.T) {
 	inner := NewError(CodeCorrupt, "object a")
 	if got := AsError(fmt.Errorf("reading: %w", inner)); got != inner {
 		t.Errorf("wrapped: %v", got)
@@ -168,7 +168,7 @@ func TestAsErrorFindsTheErrorOfTheCatalogue(t *testing.T) {
 	}
 }
 
-func TestErrorParsesAsAJetStreamAPIError(t *testing.T) {
+func TestErrorIsAJetStreamAPIError(t *testing.T) {
 	for _, code := range Codes() {
 		k := code.Kind()
 		data, err := json.Marshal(NewError(code, "detail"))
@@ -207,7 +207,7 @@ func TestErrorSurvivesJSON(t *testing.T) {
 	})
 }
 
-func TestErrorOfAnotherProgramKeepsItsDescription(t *testing.T) {
+func TestForeignErrorKeepsDescription(t *testing.T) {
 	for name, c := range map[string]struct {
 		json string
 		want Error
@@ -227,7 +227,7 @@ func TestErrorOfAnotherProgramKeepsItsDescription(t *testing.T) {
 	}
 }
 
-func TestBrokenErrorJSONIsAnError(t *testing.T) {
+func TestRejectsInvalidErrorJSON(t *testing.T) {
 	for _, data := range []string{``, `{`, `"text"`, `[]`, `{"err_code":65536}`, `{"err_code":-1}`, `{"err_code":"20001"}`} {
 		if err := json.Unmarshal([]byte(data), new(Error)); err == nil {
 			t.Errorf("%q is read as an error of the catalogue", data)
@@ -236,13 +236,13 @@ func TestBrokenErrorJSONIsAnError(t *testing.T) {
 }
 
 // Each code is raised in several situations, and its action must fit all of them.
-func TestActionsFitEverySituationOfTheirCode(t *testing.T) {
+func TestActionsFitEverySituation(t *testing.T) {
 	for code, words := range map[Code][]string{
 		CodeCorrupt:            {"object", "stream", "bucket", "laneway topic repair"},
 		CodeUnknownTopic:       {"laneway topic list", "laneway topic info", "laneway topic create"}, // of info, delete, a partition, a topic that is deleted
 		CodeOutcomeUnknown:     {"producer id", "Nats-Msg-Id"},
 		CodeMaxPayload:         {"max_payload", "a producer can"}, // of produce, fetch, a start
-		CodeHeaderNotSupported: {"what is named"},                 // headers, and reply subjects of fast batches
+		CodeHeaderNotSupported: {"header", "reply subject"},       // headers, and reply subjects of fast batches
 		CodeTooManyTopics:      {"delete", "partitions"},          // of topics, of partitions
 		CodeStoreUnavailable:   {"try again"},                     // of a write, of a read
 		CodeInvalidTopicName:   {"use such a name"},               // of create, of info and delete

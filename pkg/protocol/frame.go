@@ -12,13 +12,13 @@ import (
 //
 //	[version, [[headers, value], …]]
 //
-// headers is nil or an array of alternating names and values, value a binary.
-// Producers may send frames (see ContentTypeBatch), the object store keeps
-// every batch as one, and a fetch may return them.
+// headers is nil, or an array of alternating names and values. value is a binary.
+// Producers may send frames (see ContentTypeBatch), the object store holds every batch as
+// one frame, and a fetch may return frames.
 const frameVersion = 1
 
-// frameHeader is the length of what precedes the first record as FrameBuilder
-// writes it: two array marks, the version, and a count of 32 bits.
+// frameHeader is the length of the part before the first record, as FrameBuilder writes
+// it: two array marks, the version, and a count of 32 bits.
 const frameHeader = 7
 
 // Limits of the headers of a record.
@@ -38,7 +38,8 @@ type Record struct {
 	Value   []byte
 }
 
-// FrameBuilder gathers records into a batch frame. The zero value is ready.
+// FrameBuilder builds a batch frame from records. The zero value is ready to use. It is
+// not safe for concurrent use.
 type FrameBuilder struct {
 	buf   []byte
 	count uint32
@@ -87,8 +88,8 @@ func (b *FrameBuilder) Records() int { return int(b.count) }
 // Size returns the length of the frame so far in bytes.
 func (b *FrameBuilder) Size() int { return len(b.buf) }
 
-// Bytes returns the frame. It is valid until the next Append or Reset, and nil
-// without records.
+// Bytes returns the frame, or nil without records. It is valid until the next Append or
+// Reset.
 func (b *FrameBuilder) Bytes() []byte {
 	if b.count == 0 {
 		return nil
@@ -121,8 +122,8 @@ func EncodeRecord(r Record) []byte {
 	return b.Bytes()
 }
 
-// FrameReader reads the records of a frame one by one. It belongs to one
-// goroutine. Values alias the frame.
+// FrameReader reads the records of a frame one by one. It is not safe for concurrent use.
+// The values of records share the memory of the frame.
 type FrameReader struct {
 	d    *codec.Decoder // nil once closed
 	err  error          // of d, once closed
@@ -130,7 +131,7 @@ type FrameReader struct {
 	size int
 }
 
-// NewFrameReader starts reading a frame. Close must be called. Errors wrap
+// NewFrameReader returns a reader of a frame. The caller MUST call Close. Errors wrap
 // ErrMalformed.
 func NewFrameReader(frame []byte) (*FrameReader, error) {
 	d := codec.Acquire(frame)
@@ -150,8 +151,9 @@ func NewFrameReader(frame []byte) (*FrameReader, error) {
 // Records returns the number of records that the frame announces.
 func (r *FrameReader) Records() int { return r.size }
 
-// Next returns the next record; false at the end or after an error.
-func (r *FrameReader) Next() (Record, bool) {
+// Next returns the next record. ok is false at the end and after an error; Err tells them
+// apart.
+func (r *FrameReader) Next() (record Record, ok bool) {
 	if !r.advance() {
 		return Record{}, false
 	}
@@ -162,9 +164,9 @@ func (r *FrameReader) Next() (Record, bool) {
 	return rec, true
 }
 
-// skip passes over the next record and returns its Size, or why the record's
-// headers are refused. It allocates nothing: a frame of empty headers takes many
-// times its length as Records.
+// skip passes over the next record. It returns its Size, or the error for its headers. It
+// allocates nothing: decoded records of a hostile frame, full of empty headers, would need
+// many times the memory of the frame.
 func (r *FrameReader) skip() (size int, refusal *Error, ok bool) {
 	if !r.advance() {
 		return 0, nil, false
@@ -190,7 +192,7 @@ func (r *FrameReader) skip() (size int, refusal *Error, ok bool) {
 	return headers + len(r.d.Bytes()), nil, r.d.Err() == nil
 }
 
-// advance steps to the fields of the next record; false at the end or after an error.
+// advance moves to the fields of the next record. It reports whether there is one.
 func (r *FrameReader) advance() bool {
 	if r.d == nil || r.d.Err() != nil {
 		return false
@@ -204,7 +206,7 @@ func (r *FrameReader) advance() bool {
 	return r.d.Err() == nil
 }
 
-// Err returns what ended the reading; nil if the frame was read to its end.
+// Err returns the error that ended the reading, or nil if the frame was read to its end.
 func (r *FrameReader) Err() error {
 	if r.d == nil {
 		return r.err
@@ -212,7 +214,7 @@ func (r *FrameReader) Err() error {
 	return r.d.Err()
 }
 
-// Close gives the reader's memory back. The records remain valid.
+// Close frees the memory of the reader. Its records remain valid.
 func (r *FrameReader) Close() {
 	if r.d != nil {
 		r.err = r.d.Err()
@@ -260,9 +262,9 @@ func (r Record) HeaderBytes() int {
 	return n
 }
 
-// CheckFrame reads a whole frame and returns the number of its records. A frame
-// without records, a record of more than maxRecordBytes, and headers that a record
-// cannot have (Record.CheckHeaders) are errors of the catalogue.
+// CheckFrame checks a whole frame and returns the number of its records. It returns an
+// error of the catalogue for a frame that is malformed or has no records, for a record of
+// more than maxRecordBytes, and for headers that Record.CheckHeaders refuses.
 func CheckFrame(frame []byte, maxRecordBytes int) (int, error) {
 	r, err := NewFrameReader(frame)
 	if err != nil {

@@ -90,7 +90,7 @@ func TestEncodeRecordAllocatesOnce(t *testing.T) {
 // storedFrame is sampleRecords as version 1 writes them. It must be read for ever.
 const storedFrame = "9201dd0000000492c0c405706c61696e92dd00000008ac436f6e74656e742d54797065aa746578742f706c61696ea5656d707479a0a57477696365a131a57477696365a132c40200ff92dd00000002a46f6e6c79a768656164657273c40092c0c400"
 
-func TestStoredFrameOfVersion1IsStillRead(t *testing.T) {
+func TestReadsStoredFrameOfVersion1(t *testing.T) {
 	data, err := hex.DecodeString(storedFrame)
 	if err != nil {
 		t.Fatal(err)
@@ -101,7 +101,7 @@ func TestStoredFrameOfVersion1IsStillRead(t *testing.T) {
 	}
 }
 
-func TestFrameOfAForeignEncoderIsRead(t *testing.T) {
+func TestReadsFrameOfForeignEncoder(t *testing.T) {
 	frame := raw(t, []any{1, []any{
 		[]any{nil, []byte("no headers")},
 		[]any{[]any{}, []byte("empty headers")},
@@ -117,7 +117,7 @@ func TestFrameOfAForeignEncoderIsRead(t *testing.T) {
 	)
 }
 
-func TestFrameIsReadByAForeignDecoder(t *testing.T) {
+func TestForeignDecoderReadsFrame(t *testing.T) {
 	var got any
 	if err := msgpack.Unmarshal(frameOf(sampleRecords[:3]...), &got); err != nil {
 		t.Fatal(err)
@@ -159,7 +159,7 @@ func TestFrameBuilderCopiesValues(t *testing.T) {
 	wantFrame(t, b.Bytes(), Record{Value: []byte("before")})
 }
 
-func TestTakenFrameBelongsToTheCaller(t *testing.T) {
+func TestTakenFrameIsIndependent(t *testing.T) {
 	var b FrameBuilder
 	b.Append(Record{Value: []byte("first")})
 	first := b.Take()
@@ -173,7 +173,7 @@ func TestTakenFrameBelongsToTheCaller(t *testing.T) {
 	wantFrame(t, second, Record{Value: []byte("other")}, Record{Value: []byte("other")})
 }
 
-func TestFrameReaderTellsHowManyRecordsAreAnnounced(t *testing.T) {
+func TestFrameReaderCountsRecords(t *testing.T) {
 	r, err := NewFrameReader(frameOf(sampleRecords...))
 	if err != nil {
 		t.Fatal(err)
@@ -187,7 +187,7 @@ func TestFrameReaderTellsHowManyRecordsAreAnnounced(t *testing.T) {
 	}
 }
 
-func TestFrameReaderGoesOnSayingNoAfterTheEnd(t *testing.T) {
+func TestFrameReaderStaysAtEnd(t *testing.T) {
 	r, err := NewFrameReader(frameOf(Record{}))
 	if err != nil {
 		t.Fatal(err)
@@ -234,7 +234,7 @@ func TestClosedFrameReaderKeepsItsError(t *testing.T) {
 	}
 }
 
-func TestFrameReaderRefusesWhatIsNoFrame(t *testing.T) {
+func TestFrameReaderRejectsMalformedFrame(t *testing.T) {
 	record := []any{nil, []byte("x")}
 	for name, c := range map[string]struct {
 		value any
@@ -263,7 +263,7 @@ func TestFrameReaderRefusesWhatIsNoFrame(t *testing.T) {
 	}
 }
 
-func TestCheckFrameRefuses(t *testing.T) {
+func TestCheckFrameRejects(t *testing.T) {
 	frame := frameOf(Record{Value: make([]byte, 10)}, Record{Headers: []Header{{"name", "value"}}, Value: make([]byte, 2)})
 	for name, c := range map[string]struct {
 		frame []byte
@@ -306,7 +306,7 @@ func TestCheckFrameAllocatesNothing(t *testing.T) {
 	}
 }
 
-func TestValueOfAReadRecordAliasesTheFrame(t *testing.T) {
+func TestValueSharesMemoryOfFrame(t *testing.T) {
 	frame := frameOf(sampleRecords...)
 	r, err := NewFrameReader(frame)
 	if err != nil {
@@ -320,7 +320,7 @@ func TestValueOfAReadRecordAliasesTheFrame(t *testing.T) {
 	wantAlias(t, frame, rec.Value)
 }
 
-func TestReadingAFrameAllocatesNothingForValues(t *testing.T) {
+func TestValuesAreNotAllocated(t *testing.T) {
 	const size = 4 << 20
 	frame := EncodeRecord(Record{Value: make([]byte, size)})
 	n := allocated(func() {

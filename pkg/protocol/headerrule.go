@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// One rule decides which headers a record may have. It is no wider than what
-// every way to read a record delivers exactly: NATS clients refuse to send other
-// names, cut a value at a line break, and trim blanks around it.
+// One rule decides which headers a record may have. It allows only what every way of
+// reading a record returns unchanged: NATS clients refuse to send other names, cut a
+// value at a line break, and trim blanks around it.
 
-// text is a header name or value: as a string, or as it stands in a frame.
+// text is a header name or value, as a string or as the bytes of a frame.
 type text interface{ ~string | ~[]byte }
 
 // tokenByte reports for each byte whether a header name may have it: RFC 9110
@@ -21,8 +21,8 @@ var tokenByte = func() (allowed [256]bool) {
 	return allowed
 }()
 
-// originHeaders are those by which a JetStream stream says where a message comes
-// from that it republishes. They ask for nothing, and stay with the record.
+// originHeaders are the headers that JetStream adds to messages that it republishes. They
+// describe the origin and request nothing, so they are stored with the record.
 var originHeaders = map[string]bool{
 	"Nats-Stream":        true,
 	"Nats-Subject":       true,
@@ -36,15 +36,15 @@ var originHeaders = map[string]bool{
 // that it republishes.
 func IsOriginHeader(name string) bool { return originHeaders[name] }
 
-// IsReservedHeader reports whether a name belongs to NATS or Laneway, in whatever case.
+// IsReservedHeader reports whether a name belongs to NATS or Laneway. Case is ignored.
 func IsReservedHeader(name string) bool { return reserved(name) }
 
 func reserved[T text](name T) bool {
 	return hasPrefixFold(name, "nats-") || hasPrefixFold(name, "laneway-")
 }
 
-// NamesBatch reports whether a content type is that of a batch frame, in whatever
-// case and with whatever parameters.
+// NamesBatch reports whether a content type is that of a batch frame. Case and parameters
+// are ignored.
 func NamesBatch(contentType string) bool { return namesBatch(contentType) }
 
 func namesBatch[T text](contentType T) bool {
@@ -80,8 +80,8 @@ func hasPrefixFold[T text](s T, prefix string) bool {
 	return true
 }
 
-// CheckHeader returns why a message cannot carry the header exactly, as an error
-// of code CodeHeaderInvalid; nil if it can.
+// CheckHeader returns an error with CodeHeaderInvalid if a message cannot carry the header
+// unchanged, or nil.
 func CheckHeader(name, value string) *Error {
 	if code, why := carried(name, value); code != CodeOK {
 		return headerError(code, name, value, why)
@@ -89,8 +89,8 @@ func CheckHeader(name, value string) *Error {
 	return nil
 }
 
-// Check returns why a record cannot have the header; nil if it can. The codes are
-// CodeHeaderInvalid for a header that a message cannot carry exactly, and
+// Check returns an error if a record cannot have the header, or nil. The code is
+// CodeHeaderInvalid for a header that a message cannot carry unchanged, and
 // CodeHeaderNotSupported for one that belongs to NATS or Laneway.
 func (h Header) Check() *Error {
 	if code, why := kept(h.Name, h.Value); code != CodeOK {
@@ -99,6 +99,7 @@ func (h Header) Check() *Error {
 	return nil
 }
 
+// carried is the rule of CheckHeader, without allocations.
 func carried[T text](name, value T) (Code, string) {
 	if len(name) == 0 {
 		return CodeHeaderInvalid, "it has no name"
@@ -119,6 +120,7 @@ func carried[T text](name, value T) (Code, string) {
 	return CodeOK, ""
 }
 
+// kept is the rule of Header.Check, without allocations.
 func kept[T text](name, value T) (Code, string) {
 	if code, why := carried(name, value); code != CodeOK {
 		return code, why
@@ -138,8 +140,8 @@ func headerError[T text](code Code, name, value T, why string) *Error {
 	return NewError(code, fmt.Sprintf("%.80q with the value %.40q: %s", name, value, why))
 }
 
-// CheckHeaders returns why a record cannot have its headers; nil if it can. Beside
-// the codes of Header.Check there is CodeHeadersTooLarge.
+// CheckHeaders returns an error if a record cannot have its headers, or nil. The codes are
+// those of Header.Check and CodeHeadersTooLarge.
 func (r Record) CheckHeaders() *Error {
 	if err := headersFit(len(r.Headers), r.HeaderBytes()); err != nil {
 		return err
@@ -152,7 +154,7 @@ func (r Record) CheckHeaders() *Error {
 	return nil
 }
 
-// headersFit returns why a record cannot have so many headers of so many bytes together.
+// headersFit checks the limits on the number and the total size of headers.
 func headersFit(headers, bytes int) *Error {
 	switch {
 	case headers > MaxHeaders:

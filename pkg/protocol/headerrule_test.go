@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-func TestNamesThatNATSClientsDoNotSendAreRefused(t *testing.T) {
+func TestRejectsNamesThatNATSRejects(t *testing.T) {
 	for c := range 256 {
 		name := "X" + string([]byte{byte(c)}) + "Y"
 		m := nats.Msg{Header: nats.Header{name: {"v"}}}
@@ -20,7 +20,7 @@ func TestNamesThatNATSClientsDoNotSendAreRefused(t *testing.T) {
 	}
 }
 
-func TestHeadersThatARecordCannotHaveAreRefusedInAFrameAsInARecord(t *testing.T) {
+func TestFrameAndRecordRejectSameHeaders(t *testing.T) {
 	many := make([]Header, MaxHeaders+1)
 	for i := range many {
 		many[i] = Header{Name: "n", Value: "v"}
@@ -61,7 +61,7 @@ func TestHeadersThatARecordCannotHaveAreRefusedInAFrameAsInARecord(t *testing.T)
 	}
 }
 
-func TestHeadersThatEveryReaderGetsExactlyAreAccepted(t *testing.T) {
+func TestAcceptsHeaders(t *testing.T) {
 	many := make([]Header, MaxHeaders)
 	for i := range many {
 		many[i] = Header{Name: fmt.Sprint("n", i), Value: "v"}

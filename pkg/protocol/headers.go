@@ -4,16 +4,19 @@ package protocol
 const (
 	// HeaderProducer names the lane of a producer without a producer id.
 	HeaderProducer = "Laneway-Producer"
-	// Headers of an idempotent producer, on a single record or a batch frame, all
-	// decimal numbers. The first three belong together.
+	// Headers of an idempotent producer, on a single record or a batch frame. All are
+	// decimal numbers, and the first three belong together. The producer sequence is that
+	// of the first record. First unacked is the producer sequence of the lowest batch that
+	// the producer has no acknowledgement for: a partition that does not know the producer
+	// starts with that batch and no other.
 	HeaderProducerID    = "Laneway-Producer-Id"
 	HeaderProducerEpoch = "Laneway-Producer-Epoch"
-	HeaderSequence      = "Laneway-Sequence"      // of the first record
-	HeaderFirstUnacked  = "Laneway-First-Unacked" // see StageBatch
-	// HeaderTopicID names the topic that a producer means by its id, a decimal number: a
-	// topic that was deleted and made again has another one.
+	HeaderSequence      = "Laneway-Sequence"
+	HeaderFirstUnacked  = "Laneway-First-Unacked"
+	// HeaderTopicID is the id of the topic that a producer sends to, a decimal number. A
+	// topic that was deleted and created again has another id, and refuses the batch.
 	HeaderTopicID = "Laneway-Topic-Id"
-	// HeaderContentType tells a batch frame from a single record.
+	// HeaderContentType distinguishes a batch frame from a single record.
 	HeaderContentType = "Content-Type"
 
 	// Headers of a fetched message.
@@ -22,10 +25,10 @@ const (
 	HeaderOffset     = "Laneway-Offset"  // of the record, or of the first record of a frame
 	HeaderRecords    = "Laneway-Records" // of a frame
 	HeaderTime       = "Laneway-Time"    // RFC 3339 with nanoseconds
-	HeaderSubject    = "Laneway-Subject" // that the record was sent to, if it is one that the topic is bound to
+	HeaderSubject    = "Laneway-Subject" // the subject that the record was sent to, if the topic is bound to it
 	HeaderNextOffset = "Laneway-Next-Offset"
-	HeaderGapFrom    = "Laneway-Gap-From"   // the first offset without a record, in the status of a gap or of damage
-	HeaderGapTo      = "Laneway-Gap-To"     // the last one; without it nothing behind can be read
+	HeaderGapFrom    = "Laneway-Gap-From"   // the lowest offset without a record, in the status of a gap or of damage
+	HeaderGapTo      = "Laneway-Gap-To"     // the highest one; without it, nothing behind can be read
 	HeaderEndOffset  = "Laneway-End-Offset" // the offset after the last committed record
 	HeaderStatus     = "Status"
 	HeaderDesc       = "Description"
@@ -35,7 +38,7 @@ const (
 // ContentTypeBatch is the content type of a batch frame.
 const ContentTypeBatch = "application/vnd.laneway.batch"
 
-// Headers of NATS that Laneway knows.
+// Headers of NATS that Laneway supports.
 const (
 	HeaderMessageID            = "Nats-Msg-Id"
 	HeaderExpectedStream       = "Nats-Expected-Stream"
@@ -44,8 +47,8 @@ const (
 	HeaderRequestInfo          = "Nats-Request-Info"
 )
 
-// Trace context headers. The W3C names are lower case, and a NATS header map
-// does not fold case.
+// Trace context headers. The names of W3C are lower case, and NATS header names are
+// case-sensitive.
 const (
 	HeaderTraceparent = "traceparent"
 	HeaderTracestate  = "tracestate"

@@ -36,7 +36,7 @@ var genRecord = rapid.Custom(func(t *rapid.T) Record {
 	return Record{Headers: listOf(header, 5).Draw(t, "headers"), Value: genBytes(300).Draw(t, "value")}
 })
 
-func TestAbsurdCountsInAFrameAllocateNothingBig(t *testing.T) {
+func TestHugeCountsAllocateLittle(t *testing.T) {
 	for name, value := range map[string]any{
 		"frame":   hugeArray,
 		"records": []any{frameVersion, hugeArray},

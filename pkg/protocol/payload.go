@@ -1,17 +1,17 @@
 package protocol
 
 const (
-	// MinMaxPayload is the least max_payload of NATS, in bytes, with which the services
-	// work: an entry of a log and a piece of a snapshot have up to half a MiB.
+	// MinMaxPayload is the lowest max_payload of NATS, in bytes, with which the services
+	// work: an entry of a log and a part of a snapshot have up to half a MiB.
 	MinMaxPayload = 1_000_000
-	// recordRoom is what a record leaves of NATS' max_payload: room for the frame that
-	// it is wrapped into, with all its headers, and for the envelope of a batch.
+	// recordRoom is the part of NATS' max_payload that a record leaves to the frame around
+	// it, with all its headers, and to the envelope of a batch.
 	recordRoom = 2 * EnvelopeRoom
 )
 
-// FitPayload returns the configuration of a topic whose records NATS can carry. A
-// default for the size of records is lowered if need be; a size that was asked for
-// and does not fit is an error.
+// FitPayload returns the configuration with a record size that fits into NATS'
+// max_payload. The default is lowered if necessary. A size that a user has chosen is not
+// changed: if it does not fit, the result is an error.
 func (c TopicConfig) FitPayload(maxPayload int64) (TopicConfig, error) {
 	limit := maxPayload - recordRoom
 	switch {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestTopicPromisesNoLargerRecordsThanNATSCarries(t *testing.T) {
+func TestRecordSizeFitsMaxPayload(t *testing.T) {
 	const small, usual = 1 << 20, 8 << 20
 	for name, c := range map[string]struct {
 		asked      int
@@ -31,7 +31,7 @@ func TestTopicPromisesNoLargerRecordsThanNATSCarries(t *testing.T) {
 	}
 }
 
-func TestLargestRecordFitsTheLeastPayload(t *testing.T) {
+func TestLargestRecordFitsLowestPayload(t *testing.T) {
 	config, err := TopicConfig{Name: "orders"}.FitPayload(MinMaxPayload)
 	if err != nil {
 		t.Fatal(err)

@@ -10,26 +10,26 @@ import (
 const (
 	MaxProducerName = 128 // bytes
 	MaxInstance     = 64  // bytes
-	// MaxInitTopics bounds the topics of one init, which fences all of their partitions.
+	// MaxInitTopics bounds the topics of one init, because it fences the producer on every
+	// partition of them before it answers.
 	MaxInitTopics = 16
 	// MaxListedProducers bounds the producers of one answer to list.
 	MaxListedProducers = 1000
 )
 
-// ProducerInitRequest asks for the identity of an idempotent producer. Without a
-// name it is a new id. With a name it is always the same id, with the next
-// epoch: the instance before is fenced on all partitions of the topics before
-// the answer comes.
+// ProducerInitRequest requests the identity of an idempotent producer. Without a name,
+// it is a new producer id. With a name, it is the producer id of that name and its next
+// producer epoch. The earlier instance is fenced on all partitions of the topics before
+// the answer is sent, so the positions in the answer are final.
 type ProducerInitRequest struct {
 	Name   string   `json:"name,omitempty"`
 	Topics []string `json:"topics,omitempty"` // with a name, and only then
-	// Instance names the instance that asks, if it may have to ask again: the same
-	// instance gets the same epoch, and does not fence itself. Any unique text of
-	// MaxInstance bytes will do.
+	// Instance makes a request repeatable: the same instance gets the same producer epoch
+	// again, and does not fence itself. Any unique text of up to MaxInstance bytes will do.
 	Instance string `json:"instance,omitempty"`
 }
 
-// ProducerInitResponse answers init. Ids are above 0 and unique.
+// ProducerInitResponse answers init. Producer ids are above 0 and unique.
 type ProducerInitResponse struct {
 	Error         *Error             `json:"error,omitempty"`
 	ProducerID    int64              `json:"producer_id,string"`
@@ -37,20 +37,20 @@ type ProducerInitResponse struct {
 	Positions     []ProducerPosition `json:"positions,omitempty"` // of every partition of the topics
 }
 
-// ProducerPosition tells how far a producer came in a partition.
+// ProducerPosition is how far a producer has come in a partition.
 type ProducerPosition struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
-	// LastSequence is that of the last record in the log; nil is none. The next
-	// batch begins at the sequence that follows it, or at 0.
+	// LastSequence is the producer sequence of its last record in the log, or nil if there
+	// is none. The next batch has the producer sequence that follows it, or 0.
 	LastSequence *int32 `json:"last_sequence"`
-	// Expired says that there may have been a last sequence, which the partition
-	// has forgotten because the producer was idle for longer than the topic's
+	// Expired means that the producer may have records in the log, but the partition has
+	// forgotten its position, because the producer was idle for longer than the topic's
 	// producer-expiry.
 	Expired bool `json:"expired,omitempty"`
 }
 
-// NextSequence returns the sequence of the next batch's first record.
+// NextSequence returns the producer sequence of the next batch.
 func (p ProducerPosition) NextSequence() int32 {
 	if p.LastSequence == nil {
 		return 0
@@ -58,24 +58,24 @@ func (p ProducerPosition) NextSequence() int32 {
 	return AddSequence(*p.LastSequence, 1)
 }
 
-// ProducerListRequest asks for the producers that a partition remembers, in the
+// ProducerListRequest requests the producers that a partition remembers, in the
 // order of their ids.
 type ProducerListRequest struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
 	After     int64  `json:"after,omitempty,string"` // only ids above it
-	Limit     int    `json:"limit,omitempty"`        // default and most MaxListedProducers
+	Limit     int    `json:"limit,omitempty"`        // default and maximum: MaxListedProducers
 }
 
 // ProducerListResponse answers list.
 type ProducerListResponse struct {
 	Error     *Error         `json:"error,omitempty"`
 	Producers []ProducerInfo `json:"producers"`
-	Total     int            `json:"total"` // that the partition remembers
+	Total     int            `json:"total"` // producers that the partition remembers
 	More      bool           `json:"more,omitempty"`
 }
 
-// ProducerInfoRequest asks for one producer, by its id or its name, on all
+// ProducerInfoRequest requests one producer, by its id or its name, on all
 // partitions of a topic.
 type ProducerInfoRequest struct {
 	Topic      string `json:"topic"`
@@ -100,7 +100,7 @@ type ProducerInfo struct {
 	AgeMS         int64  `json:"age_ms"` // since its last batch or init
 }
 
-// CheckProducerName says what is wrong with the name of a producer, or nil.
+// CheckProducerName returns an *Error if a producer cannot have the name.
 func CheckProducerName(name string) error {
 	switch {
 	case name == "":
@@ -108,7 +108,7 @@ func CheckProducerName(name string) error {
 	case len(name) > MaxProducerName:
 		return Errorf(CodeInvalidRequest, "the producer's name has %d bytes, allowed are %d", len(name), MaxProducerName)
 	case !utf8.ValidString(name), strings.ContainsRune(name, utf8.RuneError):
-		// JSON makes different names of the same shape out of what is not UTF-8.
+		// In JSON, different names that are not UTF-8 would become equal.
 		return Errorf(CodeInvalidRequest, "the producer's name is not UTF-8")
 	case strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }):
 		return Errorf(CodeInvalidRequest, "the producer's name %q has characters that cannot be printed", name)

@@ -41,7 +41,7 @@ func protocolFrame(t *testing.T) []byte {
 	return frame
 }
 
-func TestTheFrameInTheProtocolIsOne(t *testing.T) {
+func TestProtocolPageFrame(t *testing.T) {
 	frame := protocolFrame(t)
 	if n, err := CheckFrame(frame, 100); err != nil || n != 2 {
 		t.Fatalf("%d records, %v", n, err)
@@ -58,7 +58,7 @@ func TestTheFrameInTheProtocolIsOne(t *testing.T) {
 	}
 }
 
-func TestTheRequestInTheProtocolIsWhatANATSServerReads(t *testing.T) {
+func TestProtocolPageRequest(t *testing.T) {
 	first, headers, _ := strings.Cut(strings.ReplaceAll(protocolBlocks(t, "nats")[0], "\n", "\r\n"), "\r\n")
 	headers = strings.TrimSuffix(headers, "<frame>\r\n")
 	want := fmt.Sprintf("HPUB laneway.produce.orders.0 _INBOX.feed.0 %d %d", len(headers), len(headers)+len(protocolFrame(t)))
@@ -79,7 +79,7 @@ func TestTheRequestInTheProtocolIsWhatANATSServerReads(t *testing.T) {
 	}
 }
 
-func TestTheJSONInTheProtocolHasTheShapesOfTheAPI(t *testing.T) {
+func TestProtocolPageJSON(t *testing.T) {
 	shapes := []any{
 		&ProducerInitResponse{}, &ProducerInitRequest{}, &ProducerInitResponse{}, &ProduceAck{},
 		&ProducerListRequest{}, &ProducerListResponse{}, &ProducerInfoRequest{},
@@ -101,7 +101,7 @@ func TestTheJSONInTheProtocolHasTheShapesOfTheAPI(t *testing.T) {
 	}
 }
 
-func TestTheHashesInTheProtocolAreThoseOfNATS(t *testing.T) {
+func TestProtocolPageHashes(t *testing.T) {
 	page, err := os.ReadFile("../../docs/protocol.md")
 	if err != nil {
 		t.Fatal(err)

@@ -6,21 +6,22 @@ import (
 	"strings"
 )
 
-// Public subjects, to which clients need rights.
+// Public subjects. Clients need permissions for them.
 const (
 	ProducePrefix = "laneway.produce."
-	// PublicWildcard is all public subjects.
+	// PublicWildcard matches all public subjects.
 	PublicWildcard = "laneway.>"
 	FetchPrefix    = "laneway.fetch."
-	// CreditPrefix starts the subjects on which a client grants credit to an open fetch.
+	// CreditPrefix is the prefix of the subjects on which a consumer grants credit.
 	CreditPrefix = "laneway.credit."
-	// TopicAPI starts the subjects of the topic administration: TopicAPI + "create" and so on.
+	// TopicAPI is the prefix of the topic API: TopicAPI + "create", "list", "info", "delete".
 	TopicAPI = "laneway.api.topic."
-	// ProducerAPI starts the subjects of the producer API: ProducerAPI + "init" and so on.
+	// ProducerAPI is the prefix of the producer API: ProducerAPI + "init", "list", "info".
 	ProducerAPI = "laneway.api.producer."
 )
 
-// InternalPrefix starts the subjects to which only the services need rights.
+// InternalPrefix is the prefix of the subjects between services. Clients MUST NOT have
+// permissions for them.
 const InternalPrefix = "_laneway."
 
 const (
@@ -29,10 +30,10 @@ const (
 	topicNameCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 )
 
-// Partition names one partition of one incarnation of a topic. Epochs, terms
-// and sequences start again when a topic is deleted and created again, so the
-// topic's id takes part in every comparison. So does the incarnation of the
-// partition's log: a log that lost entries is continued in another stream.
+// Partition names a partition of a topic. A topic that was deleted and created again has
+// the same name and other contents, so the topic's id takes part in every comparison.
+// So does the incarnation of the partition's log: after an accepted loss, the log
+// continues in another stream.
 type Partition struct {
 	Topic   string
 	TopicID uint64
@@ -41,25 +42,25 @@ type Partition struct {
 	Incarnation uint32
 }
 
-// String returns the form used in logs: topic/partition.
+// String returns the partition as it is written in log lines and errors: topic/number.
 func (p Partition) String() string { return fmt.Sprintf("%s/%d", p.Topic, p.Number) }
 
-// ProduceSubject is where producers of the partition send.
+// ProduceSubject returns the subject to which producers of the partition send.
 func (p Partition) ProduceSubject() string { return ProducePrefix + p.token() }
 
-// FetchSubject is where consumers of the partition ask.
+// FetchSubject returns the subject of fetch requests for the partition.
 func (p Partition) FetchSubject() string { return FetchPrefix + p.token() }
 
-// token is the part of a subject that names the partition.
+// token returns the part of a subject that names the partition.
 func (p Partition) token() string { return p.Topic + "." + strconv.Itoa(int(p.Number)) }
 
-// Stream is the name by which clients know the partition's log. It stays the same
-// when the log is continued in another stream.
+// Stream returns the name of the partition's log in acknowledgements. It stays the same
+// when the log continues in another stream.
 func (p Partition) Stream() string {
 	return streamPrefix + p.Topic + "-" + strconv.Itoa(int(p.Number))
 }
 
-// ValidTopicName says whether a name may name a topic: 1 to 64 letters, digits,
+// ValidTopicName reports whether a topic may have the name: 1 to 64 letters, digits,
 // underscores and hyphens, so that it is one token of a subject and a part of a
 // stream's name.
 func ValidTopicName(name string) bool {
@@ -69,10 +70,10 @@ func ValidTopicName(name string) bool {
 	return strings.Trim(name, topicNameCharacters) == ""
 }
 
-// ReplyTo returns where a request's answer may go; empty is nowhere. Answers are
-// published with the rights of the service, and NATS checks those of a client for
-// the subject of its request alone: a reply subject could reach a log, a bucket
-// or an API that the client has no rights to.
+// ReplyTo returns the subject for the answer to a request, or "" if the request must not
+// be answered. Answers are published with the permissions of the service, and NATS checks
+// those of the client for the subject of its request only. Without this check, a reply
+// subject could reach a log, a bucket or an API for which the client has no permissions.
 func ReplyTo(reply string) string {
 	for _, reserved := range []string{"$", "_laneway.", "laneway."} {
 		if strings.HasPrefix(reply, reserved) {

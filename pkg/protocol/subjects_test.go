@@ -20,7 +20,7 @@ func TestValidTopicName(t *testing.T) {
 	}
 }
 
-func TestEveryByteOfATopicNameCounts(t *testing.T) {
+func TestTopicNameChecksEveryByte(t *testing.T) {
 	for b := range 256 {
 		letter := b == '_' || b == '-' || b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z'
 		for _, name := range []string{string([]byte{byte(b)}), string([]byte{byte(b), 'x'}), string([]byte{'x', byte(b)}), string([]byte{'x', byte(b), 'x'})} {
@@ -31,7 +31,7 @@ func TestEveryByteOfATopicNameCounts(t *testing.T) {
 	}
 }
 
-func TestAnswersGoToInboxesOnly(t *testing.T) {
+func TestReplyToAllowsOnlyInboxes(t *testing.T) {
 	for reply, want := range map[string]bool{
 		"": true, "_INBOX.a.b": true, "_R_.x.y": true, "my.inbox.1": true,
 		"$KV.LANEWAY_TOPICS.orders": false, "$JS.API.STREAM.DELETE.S": false, "_laneway.log.orders.0.4d": false,
