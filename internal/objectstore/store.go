@@ -11,43 +11,53 @@ import (
 	"strings"
 )
 
-// Store holds immutable objects under keys. All methods are safe for concurrent
-// use; many Puts at once are the normal case.
+// Store holds immutable objects under keys. A log refers to them, so what Put has
+// stored must still be there, unchanged, when the log is read years later.
+//
+// All methods except Close are safe for concurrent use; many Puts at the same time are
+// the normal case. There is no order between concurrent calls. A ReadRange that starts
+// after a Put has returned nil finds the object.
 type Store interface {
-	// Put stores the parts, one after the other, as one object. It MUST NOT
-	// return nil before the object is durable, and it never replaces an object:
-	// a key that is taken is refused with ErrExists. After any other error the
-	// key may or may not hold an object, which then is an orphan: the caller
-	// must not refer to it. The parts are not changed and not kept.
+	// Put stores the parts, one after the other, as one object.
 	//
-	// The context is looked at between steps; a Put that returns nil has stored
-	// the object even if the context has ended meanwhile.
+	//   - It MUST NOT return nil before the object is durable: a crash of the process
+	//     or of the machine does not lose it.
+	//   - It MUST NOT replace an object. If the key is in use, the error is ErrExists.
+	//   - It MUST NOT change or keep the parts.
+	//   - After any other error, the key may or may not have an object, which may be
+	//     incomplete. The caller MUST NOT refer to the key, and MUST use a new one for
+	//     the next attempt.
+	//
+	// ctx is checked between steps. If Put returns nil, the object is stored even if ctx
+	// has ended since.
 	Put(ctx context.Context, key string, parts [][]byte) error
 
-	// ReadRange returns exactly length bytes from offset on, in a slice that
-	// the caller owns. An unknown key is ErrNotFound; a range that the object
-	// does not have is a *CorruptError. Nothing is checked against a CRC here:
-	// see Verify.
+	// ReadRange returns exactly length bytes of an object, from offset on, in a slice
+	// that the caller owns. The error is ErrNotFound for an unknown key, and a
+	// *CorruptError if the object does not have the range. The bytes are not checked: the
+	// caller MUST compare them with a CRC, see Verify.
 	ReadRange(ctx context.Context, key string, offset, length int64) ([]byte, error)
 
-	// List iterates over the objects whose keys begin with the prefix, and which
-	// NewKey has named, in no particular order; "" is all of them. Files that are no
-	// objects, such as the marker of a store, are left out. What is listed need not
-	// be referred to by anything, nor be whole: a Put that is under way, or that died
-	// with its process, may have left it. Objects that are put meanwhile may or may
-	// not be among them. An error stands for what could not be listed; a caller that
-	// continues gets the rest.
+	// List iterates over the objects whose keys start with the prefix; "" means all. It
+	// yields keys of the form of NewKey, in no particular order. Other files, such as the
+	// marker of the store, are left out.
+	//
+	// A listed object is not necessarily complete or referred to: a Put may be in
+	// progress, or may have been interrupted by a crash. Objects that are put during the
+	// iteration may or may not be listed. An error stands for what could not be listed; a
+	// caller that continues gets the rest.
 	List(ctx context.Context, prefix string) iter.Seq2[Listed, error]
 
-	// Mark gives the store a marker, which says whose store it is. It MUST NOT return
-	// nil before the marker is durable, and it never replaces one: a store that has a
-	// marker is refused with ErrExists, and the marker that it has is durable then.
+	// Mark gives the store a marker, which says to which cluster the store belongs. It
+	// MUST NOT return nil before the marker is durable, and MUST NOT replace one. If the
+	// store has a marker, the error is ErrExists, and that marker is durable.
 	Mark(ctx context.Context, content []byte) error
 
-	// Marker returns the marker of the store, or ErrNotFound. It is never torn.
+	// Marker returns the whole marker of the store, or ErrNotFound.
 	Marker(ctx context.Context) ([]byte, error)
 
-	// Close releases what the store holds. Calls under way must have returned.
+	// Close frees the resources of the store. The caller MUST NOT call it before all
+	// other calls have returned.
 	Close() error
 }
 

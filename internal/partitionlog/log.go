@@ -19,12 +19,12 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// ErrMoved says that the log's last sequence is not the expected one: somebody
-// else was first, and nothing was appended.
+// ErrMoved means that the last stream sequence of the log is not the expected one:
+// another writer has appended before. Nothing was appended.
 var ErrMoved = errors.New("the log has moved on")
 
-// ErrTooFewServers says that NATS has not as many servers with JetStream as a
-// log is to have replicas.
+// ErrTooFewServers means that NATS has fewer servers with JetStream than the log needs
+// replicas.
 var ErrTooFewServers = errors.New("NATS has too few servers for the replicas")
 
 // JetStream's codes for a stream that cannot be placed: alone and in a cluster.
@@ -36,15 +36,40 @@ const (
 // metadataTopicID marks a stream with the incarnation of its topic.
 const metadataTopicID = "laneway-topic-id"
 
-// Log is the log of one partition. It is safe for concurrent use, but the
-// protocol allows one append at a time.
+// Log is the log of one partition: entries with rising stream sequences, stored by
+// JetStream.
+//
+// Promises of the log:
+//
+//   - Append returns a stream sequence only when the entry is durable on the replicas
+//     of the stream.
+//   - Append is a compare-and-set on the last stream sequence. Of several writers that
+//     expect the same one, at most one succeeds, so a writer that was replaced cannot
+//     append any more.
+//   - Entries are never changed or removed, except by Delete, which removes them all.
+//
+// Obligations of the caller:
+//
+//   - One append at a time. After an append whose outcome is unknown, the caller MUST NOT
+//     conclude anything from its error. It reads the log up to an entry that it has
+//     appended later: the unknown entry is below it, or will never be in the log.
+//   - Readers MUST NOT assume that the first stream sequence is 1, and MUST compare
+//     neighbouring stream sequences: a hole, which is damage, otherwise looks like the
+//     next entry.
+//   - Any replica may answer a read, and it may lag behind. Before a reader concludes
+//     that the log ends, or that an entry is lost, it MUST ask the leader (Confirm,
+//     State, Bounds).
+//
+// Errors that wrap CORRUPT mean that stored bytes are lost or damaged. Any other error of
+// a method that reads says nothing about the log, and the call may be repeated. All
+// methods are safe for concurrent use.
 type Log struct {
 	conn      *nats.Conn
 	js        jetstream.JetStream
 	partition protocol.Partition
 }
 
-// New returns the log of a partition. It asks nothing of the server.
+// New returns the log of a partition. It sends no request.
 func New(conn *nats.Conn, js jetstream.JetStream, partition protocol.Partition) *Log {
 	return &Log{conn: conn, js: js, partition: partition}
 }
@@ -64,9 +89,10 @@ func (l *Log) config(replicas int) jetstream.StreamConfig {
 	}
 }
 
-// Create makes the stream of a partition, with so many replicas, and writes its first
-// entry: a log without entries is one that has lost them. A stream that another topic of
-// the name has left is in the way: only its deletion may remove it.
+// Create creates the stream of a partition with this number of replicas, and appends its
+// first entry. From then on, a log without entries is one that has lost them. Create may
+// be repeated. If a stream of an earlier topic of this name still exists, it is an error:
+// only the deletion of that topic may remove it.
 func (l *Log) Create(ctx context.Context, replicas int) error {
 	if err := l.create(ctx, l.config(replicas)); err != nil {
 		return err
@@ -135,8 +161,8 @@ func failedWith(err error, code jetstream.ErrorCode) bool {
 	return ok && api.ErrorCode == code
 }
 
-// Delete removes the stream. A stream that is not there, or that belongs to
-// another incarnation of the topic, is no error.
+// Delete deletes the stream. A stream that does not exist, or that belongs to another
+// topic of this name, is not an error.
 func (l *Log) Delete(ctx context.Context) error {
 	stream, err := l.js.Stream(ctx, messages.LogStream(l.partition))
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -168,9 +194,13 @@ func (l *Log) remove(ctx context.Context) error {
 	return nil
 }
 
-// Append adds an entry if the last sequence of the stream is expected, and
-// returns its sequence once it is durable. ErrMoved means that nothing was
-// appended; after any other error the entry may be there, or may still land.
+// Append appends an entry if expected is the last stream sequence of the log. It returns
+// the stream sequence of the entry when the entry is durable.
+//
+// ErrMoved means that this request has appended nothing. After any other error the
+// outcome is unknown: the entry may be in the log, or may still be appended later by a
+// message that is on its way. Append does not retry, because the answer to a retry could
+// not be told from a conflict with another writer.
 func (l *Log) Append(ctx context.Context, expected uint64, data []byte) (uint64, error) {
 	ack, err := l.js.PublishMsg(ctx, &nats.Msg{Subject: messages.LogSubject(l.partition), Data: data},
 		jetstream.WithExpectLastSequence(expected), jetstream.WithExpectStream(messages.LogStream(l.partition)),
@@ -190,9 +220,10 @@ type getRequest struct {
 	Batch    int    `json:"batch,omitempty"`
 }
 
-// Read returns up to limit entries from a sequence on, and whether nothing
-// follows them. A replica that lags may show an earlier end than the leader.
-// With an error come the entries that were read before it.
+// Read returns up to limit entries, starting at the stream sequence from or the next one
+// that exists. atEnd reports that no entry follows them, in the view of the replica that
+// has answered, which may lag behind the leader. Together with an error, Read returns the
+// entries that it has read before.
 func (l *Log) Read(ctx context.Context, from uint64, limit int) (entries []messages.LoggedEntry, atEnd bool, err error) {
 	return l.read(ctx, getRequest{Sequence: max(from, 1), Batch: limit})
 }
