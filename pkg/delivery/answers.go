@@ -7,7 +7,8 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// Batch returns the batch of an attempt that was made, if it has no OK yet.
+// Batch returns the batch of an attempt. ok is false if there was no such attempt, or if
+// the batch has its OK already, so that an answer to it says nothing new.
 func (w *Window[T]) Batch(id ID) (batch T, ok bool) {
 	e := w.find(id)
 	if e == nil || e.acked {
@@ -16,8 +17,9 @@ func (w *Window[T]) Batch(id ID) (batch T, ok bool) {
 	return e.batch, true
 }
 
-// OK tells that an attempt was answered with success. Of a batch with several
-// attempts the first OK counts, whichever attempt it answers.
+// OK reports that an attempt was answered with success. Any attempt of a batch counts,
+// including one that was given up: they all carry the same records, so the batch is in
+// the log. A second OK of a batch is ignored.
 func (w *Window[T]) OK(now time.Time, id ID) {
 	e := w.find(id)
 	if e == nil || e.acked {
@@ -32,7 +34,8 @@ func (w *Window[T]) OK(now time.Time, id ID) {
 	w.check()
 }
 
-// advanceHead moves the acked batches at the head of the queue to those to be taken.
+// advanceHead moves the batches with an OK at the head of the queue to where Acked takes
+// them.
 func (w *Window[T]) advanceHead() {
 	n := 0
 	for n < len(w.queue) && w.queue[n].acked {
@@ -42,14 +45,17 @@ func (w *Window[T]) advanceHead() {
 	w.queue = slices.Delete(w.queue, 0, n)
 	w.head += uint64(n)
 	w.next = max(0, w.next-n)
-	if len(w.queue) == 0 { // there is nothing to be sent again
+	if len(w.queue) == 0 { // nothing is left to be sent again, so nothing to wait for
 		w.held, w.resumeAt, w.why = false, time.Time{}, nil
 	}
 }
 
-// Refused tells that an attempt was answered with an error, or could not be
-// made. Only the last attempt of a batch counts, and only while it is in flight:
-// what an older one was refused for may be true no more.
+// Refused reports that an attempt was answered with an error, or could not be made. A
+// retryable error holds the window; any other error fails it for good.
+//
+// Only the last attempt of a batch counts, and only while it is in flight. The reason for
+// which an older attempt was refused may no longer apply: for example, it was out of
+// order then, but the newer one is not.
 func (w *Window[T]) Refused(now time.Time, id ID, err *protocol.Error) {
 	e := w.find(id)
 	if e == nil || !e.inFlight || id.Attempt != len(e.attempts)-1 {
@@ -64,7 +70,8 @@ func (w *Window[T]) Refused(now time.Time, id ID, err *protocol.Error) {
 	w.check()
 }
 
-// find returns the batch of an attempt that was made and is not forgotten, or nil.
+// find returns the batch of an attempt, or nil if there was no such attempt or the batch
+// has left the queue.
 func (w *Window[T]) find(id ID) *entry[T] {
 	if id.Batch < w.head || id.Batch-w.head >= uint64(len(w.queue)) {
 		return nil
@@ -76,8 +83,9 @@ func (w *Window[T]) find(id ID) *entry[T] {
 	return e
 }
 
-// Disconnect tells that the connection is lost, and with it every attempt in
-// flight. Nothing is sent until Reconnect. It may be called again.
+// Disconnect reports that the connection is lost. The attempts in flight may have
+// arrived, but their answers are lost, so their outcomes are unknown. Nothing is sent
+// until Reconnect. Disconnect may be called repeatedly.
 func (w *Window[T]) Disconnect(now time.Time) {
 	w.down = true
 	if w.err != nil {
@@ -93,5 +101,5 @@ func (w *Window[T]) Disconnect(now time.Time) {
 	w.check()
 }
 
-// Reconnect tells that there is a connection.
+// Reconnect reports that there is a connection again.
 func (w *Window[T]) Reconnect() { w.down = false }

@@ -10,15 +10,15 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// logged is a batch as the model's log and its network know it.
+// logged is a batch as the model of the log and of the network has it.
 type logged struct {
 	first, last  int32
 	firstUnacked int32
 	records      []int
 }
 
-// partition decides as the replicator does: by the last batches of a known
-// producer, and by the first unacked of an unknown one.
+// partition applies the rules of the replicator: it compares with the last batches of a
+// known producer, and uses first unacked for an unknown one.
 type partition struct {
 	known bool
 	next  int32
@@ -47,7 +47,7 @@ func (p *partition) produce(b logged) *protocol.Error {
 	return nil
 }
 
-// packet is a request, or its answer, on its way.
+// packet is a request or an answer in the network.
 type packet struct {
 	id     delivery.ID
 	batch  logged
@@ -62,7 +62,7 @@ type world struct {
 	now       time.Time
 	requests  []packet
 	answers   []packet
-	boundary  map[uint64]logged // of each batch, as it was sent first
+	boundary  map[uint64]logged // of each batch, as in its first attempt
 	published int
 	acked     []int
 }
@@ -92,16 +92,16 @@ func (w *world) publish(records int) {
 	}
 }
 
-// send takes what the window wants to send and checks it against the rules.
+// send makes the attempts that the window wants, and checks them against the rules.
 func (w *world) send(t *rapid.T) {
 	for s, ok := w.window.Next(w.now); ok; s, ok = w.window.Next(w.now) {
 		b := logged{s.Sequence, protocol.AddSequence(s.Sequence, int64(len(s.Batch))-1), s.FirstUnacked, s.Batch}
 		before, sent := w.boundary[s.ID.Batch]
 		switch {
 		case sent && (before.first != b.first || before.last != b.last):
-			t.Fatalf("batch %d was %d to %d, now it is %d to %d", s.ID.Batch, before.first, before.last, b.first, b.last)
+			t.Fatalf("batch %d had the sequences %d to %d, and then %d to %d", s.ID.Batch, before.first, before.last, b.first, b.last)
 		case s.FirstUnacked != w.window.FirstUnacked():
-			t.Fatalf("first unacked is %d, said was %d", w.window.FirstUnacked(), s.FirstUnacked)
+			t.Fatalf("first unacked is %d, the attempt says %d", w.window.FirstUnacked(), s.FirstUnacked)
 		case s.ID.Batch >= w.lowest()+delivery.Span:
 			t.Fatalf("batch %d was sent while %d has no OK", s.ID.Batch, w.lowest())
 		}
@@ -119,7 +119,7 @@ func (w *world) lowest() uint64 {
 	}
 }
 
-// arrive lets the partition take the oldest request.
+// arrive delivers the oldest request to the partition.
 func (w *world) arrive(refuseBefore, refuseAfter *protocol.Error) {
 	if len(w.requests) == 0 {
 		return
@@ -135,7 +135,7 @@ func (w *world) arrive(refuseBefore, refuseAfter *protocol.Error) {
 	w.answers = append(w.answers, r)
 }
 
-// hear lets the producer get an answer, the n-th of those on their way.
+// hear delivers the n-th answer in the network to the producer.
 func (w *world) hear(n int) {
 	if len(w.answers) == 0 {
 		return
@@ -159,7 +159,7 @@ func (w *world) settle(t *rapid.T) {
 	}
 }
 
-// misfortune is one step of a world in which things go wrong.
+// misfortune is one random step of the world, with faults.
 func (w *world) misfortune(t *rapid.T) {
 	draw := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "which") }
 	switch draw(12) {
@@ -169,7 +169,7 @@ func (w *world) misfortune(t *rapid.T) {
 		w.arrive(nil, nil)
 	case 4:
 		w.arrive(busy, nil)
-	case 5: // committed, but nobody says so
+	case 5: // committed, but the answer does not say so
 		w.arrive(nil, protocol.NewError(protocol.CodeOutcomeUnknown, ""))
 	case 6:
 		if len(w.requests) > 0 {
@@ -181,9 +181,9 @@ func (w *world) misfortune(t *rapid.T) {
 		if len(w.answers) > 0 {
 			w.answers = w.answers[1:]
 		}
-	case 10: // the process may have been stopped for long
+	case 10: // the process may have been stopped for a while
 		w.now = w.now.Add(time.Duration(draw(2)) * time.Minute)
-		// Without a connection there may be nothing to wake for but the delivery timeout.
+		// Without a connection, the next event may be the delivery timeout, which is far away.
 		if at, ok := w.window.Wake(); ok && at.Before(w.now.Add(time.Hour)) {
 			w.now = at
 		}
@@ -202,12 +202,12 @@ func (w *world) rarely(what int) {
 		w.window.Disconnect(w.now)
 	case what == 3:
 		w.window.Reconnect()
-	case what == 1 && idle: // far longer than anything is on its way
+	case what == 1 && idle: // the partition forgets an idle producer
 		w.partition.known, w.partition.last = false, nil
 	}
 }
 
-func TestEveryRecordIsInTheLogExactlyOnceAndInOrderWhateverIsLost(t *testing.T) {
+func TestLogHasEveryRecordOnceInOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)
 		for range rapid.IntRange(0, 200).Draw(t, "steps") {
@@ -237,7 +237,7 @@ func TestEveryRecordIsInTheLogExactlyOnceAndInOrderWhateverIsLost(t *testing.T) 
 	})
 }
 
-// calm lets everything arrive, then time pass.
+// calm delivers everything, and then advances the time.
 func (w *world) calm(t *rapid.T) {
 	for len(w.requests) > 0 {
 		w.arrive(nil, nil)

@@ -8,8 +8,10 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// Next returns what is to be sent now. Whoever calls it sends that, and tells
-// Refused if that was not possible, before it asks again.
+// Next returns the next attempt to make. ok is false if nothing is to be sent now. The
+// caller MUST make the attempt before it calls Next again, or report with Refused that
+// this was not possible: a batch whose predecessor was not sent would arrive out of
+// order.
 func (w *Window[T]) Next(now time.Time) (send Send[T], ok bool) {
 	w.Advance(now)
 	if w.err != nil || w.held || w.down {
@@ -25,6 +27,7 @@ func (w *Window[T]) Next(now time.Time) (send Send[T], ok bool) {
 	return send, false
 }
 
+// attempt records a new attempt of the i-th batch in the queue.
 func (w *Window[T]) attempt(now time.Time, i int) Send[T] {
 	e := &w.queue[i]
 	assert(!e.inFlight, "one attempt of a batch is in flight")
@@ -36,8 +39,9 @@ func (w *Window[T]) attempt(now time.Time, i int) Send[T] {
 	}
 }
 
-// Advance lets time pass: attempts time out, a pause ends, a batch takes too
-// long. Next does it too.
+// Advance tells the window the time. Attempts may time out, a pause may end, and the
+// window may fail because its lowest batch exceeds the delivery timeout. Next does the
+// same.
 func (w *Window[T]) Advance(now time.Time) {
 	if w.err != nil || len(w.queue) == 0 {
 		return
@@ -53,7 +57,9 @@ func (w *Window[T]) Advance(now time.Time) {
 	w.check()
 }
 
-// expire gives up the attempts that were not answered in time.
+// expire gives up the attempts that were not answered in time, and doubles the timeout
+// of later ones. Answers that are slow because of overload would otherwise all come too
+// late, and the retries would add to the overload.
 func (w *Window[T]) expire(now time.Time) {
 	for i := range w.queue {
 		e := &w.queue[i]
@@ -65,15 +71,16 @@ func (w *Window[T]) expire(now time.Time) {
 			continue
 		}
 		waited := a.deadline.Sub(a.sent)
-		// The attempts of one burst double the timeout once, not each.
+		// Attempts that were sent together double the timeout once, not once each.
 		w.timeout = max(w.timeout, min(2*waited, w.settings.MaxAttemptTimeout))
-		e.ended(protocol.Errorf(protocol.CodeOutcomeUnknown, "no answer came within %s", waited))
+		e.ended(protocol.Errorf(protocol.CodeOutcomeUnknown, "no answer arrived within %s", waited))
 		w.hold(now, e.last)
 	}
 }
 
-// tooLate is the error for a batch that was not acknowledged in time. If it is
-// surely not in the log, it is what the batch was refused for last.
+// tooLate returns the error of a batch that was not acknowledged in time. If the batch is
+// surely not in the log, the code is that of its last refusal, which names the cause.
+// Otherwise it is OUTCOME_UNKNOWN.
 func (w *Window[T]) tooLate(e *entry[T], absent bool) *protocol.Error {
 	tried := fmt.Sprintf("given up after %s, in %d attempts", w.settings.DeliveryTimeout, len(e.attempts))
 	if len(e.attempts) == 1 {
@@ -92,8 +99,8 @@ func (w *Window[T]) tooLate(e *entry[T], absent bool) *protocol.Error {
 	return protocol.NewError(protocol.CodeOutcomeUnknown, tried+"; the last one ended with "+e.last.Error())
 }
 
-// hold stops the sending after a failure. The pause begins when nothing is in
-// flight any more.
+// hold stops the sending after a failure. The pause starts when nothing is in flight any
+// more.
 func (w *Window[T]) hold(now time.Time, err *protocol.Error) {
 	if !w.held {
 		w.held, w.why = true, err
@@ -101,7 +108,7 @@ func (w *Window[T]) hold(now time.Time, err *protocol.Error) {
 	w.pause(now)
 }
 
-// pause begins the pause of a held window, if it is time.
+// pause starts the pause of a held window if nothing is in flight.
 func (w *Window[T]) pause(now time.Time) {
 	if !w.held || !w.resumeAt.IsZero() {
 		return
@@ -114,8 +121,8 @@ func (w *Window[T]) pause(now time.Time) {
 	w.resumeAt = now.Add(w.backoff())
 }
 
-// backoff returns how long to wait: all of the bound is random, so that producers
-// that failed together do not come back together.
+// backoff returns the length of the pause. It is random over the whole bound, so that
+// producers that failed at the same time do not retry at the same time.
 func (w *Window[T]) backoff() time.Duration {
 	bound := w.settings.MinBackoff
 	for range w.failures {
@@ -127,8 +134,8 @@ func (w *Window[T]) backoff() time.Duration {
 	return time.Duration(w.settings.Random() * float64(bound))
 }
 
-// Wake returns when Next or Advance is to be called again if nothing happens
-// before; false is never.
+// Wake returns when Next or Advance must be called at the latest, if no other event
+// comes before. ok is false if the window waits for nothing.
 func (w *Window[T]) Wake() (at time.Time, ok bool) {
 	if len(w.queue) == 0 {
 		return at, false

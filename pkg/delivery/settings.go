@@ -5,42 +5,45 @@ import (
 	"time"
 )
 
-// Span is how many batches, counted from the lowest one without an OK, a
-// partition recognises when they are sent again. It is no setting: with more, a
-// retry could be refused for ever.
+// Span is the number of batches, counted from the lowest one without an OK, that a
+// partition recognises when they are sent again. It is a constant of the protocol
+// and not a setting: with more, a retry could be refused forever.
 const Span = 5
 
 // Defaults of the settings.
 const (
 	DefaultDeliveryTimeout   = 2 * time.Minute
 	DefaultMinAttemptTimeout = 5 * time.Second
-	// DefaultMaxAttemptTimeout is longer than the deadline after which a frontend
-	// answers at the latest.
+	// DefaultMaxAttemptTimeout is longer than the produce deadline, by which a
+	// frontend answers every request.
 	DefaultMaxAttemptTimeout = 35 * time.Second
 	DefaultMinBackoff        = 20 * time.Millisecond
 	DefaultMaxBackoff        = 2 * time.Second
 )
 
-// Settings of a window. Zero values mean the defaults, but for First and Random.
+// Settings of a window. Zero values mean the defaults, except for First and Random.
 type Settings struct {
-	// First is the sequence of the first record of the first batch.
+	// First is the producer sequence of the first record of the first batch.
 	First int32
-	// Batches bounds the batches without an OK; default and most Span.
+	// Batches bounds the batches without an OK. The default, and the highest
+	// possible value, is Span.
 	Batches int
-	// DeliveryTimeout is how long a batch may take from Add to its OK, over all
-	// attempts, and whether there is a connection or not. It must be shorter than a
-	// partition remembers an idle producer.
+	// DeliveryTimeout bounds the time of a batch from Add to its OK, over all
+	// attempts, with or without a connection. It MUST be shorter than the time for
+	// which a partition remembers an idle producer.
 	DeliveryTimeout time.Duration
-	// An attempt waits for its answer at least MinAttemptTimeout and at most
-	// MaxAttemptTimeout, depending on how long others took.
+	// MinAttemptTimeout and MaxAttemptTimeout bound how long an attempt waits for its
+	// answer. Between them, the timeout follows the latency of earlier attempts.
 	MinAttemptTimeout, MaxAttemptTimeout time.Duration
-	// The pause before sending again is a random part of a bound that doubles from
-	// MinBackoff to MaxBackoff, until there is an OK.
+	// MinBackoff and MaxBackoff bound the pause before batches are sent again. The
+	// pause is a random part of a bound that starts at MinBackoff, and doubles with
+	// each failure up to MaxBackoff until there is an OK.
 	MinBackoff, MaxBackoff time.Duration
-	// Random returns numbers in [0, 1), for the pauses.
+	// Random returns random numbers in [0, 1), for the pauses. It is required.
 	Random func() float64
 }
 
+// complete returns the settings with defaults.
 func (s Settings) complete() Settings {
 	if s.Batches <= 0 || s.Batches > Span {
 		s.Batches = Span

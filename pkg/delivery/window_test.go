@@ -43,7 +43,7 @@ func (s *script) add(names ...string) {
 	}
 }
 
-// sent takes what is to be sent and checks which batches it is.
+// sent makes all attempts that the window wants, and checks their batches.
 func (s *script) sent(want ...string) map[string]delivery.Send[string] {
 	s.t.Helper()
 	sends := make(map[string]delivery.Send[string])
@@ -58,8 +58,7 @@ func (s *script) sent(want ...string) map[string]delivery.Send[string] {
 	return sends
 }
 
-// wakes lets time pass until the window wants to be woken, and checks that it
-// takes so long.
+// wakes advances the time to that of Wake, and checks how long that takes.
 func (s *script) wakes(after time.Duration) {
 	s.t.Helper()
 	at, ok := s.Wake()
@@ -104,16 +103,16 @@ func (s *script) settled(acked, failed string) {
 // fails checks that the window has failed for good.
 func (s *script) fails(code protocol.Code) {
 	s.t.Helper()
-	if err, ok := s.Err().(*protocol.Error); !ok || err.Code != code { //nolint:errorlint // promised to be exactly this
+	if err, ok := s.Err().(*protocol.Error); !ok || err.Code != code { //nolint:errorlint // the documented type
 		s.t.Fatalf("error %v, want %s", s.Err(), code.Kind().Name)
 	}
 	if _, ok := s.Wake(); ok || s.Room() || s.Add(s.now, "late", 1) != s.Err() { //nolint:errorlint // the very same
-		s.t.Error("a window that has failed goes on")
+		s.t.Error("a failed window still works")
 	}
 	s.sent()
 }
 
-func TestBatchesHaveConsecutiveSequencesThatWrap(t *testing.T) {
+func TestSequencesAreConsecutiveAndWrap(t *testing.T) {
 	s := newScript(t, delivery.Settings{First: math.MaxInt32 - 14})
 	s.add("a", "b", "c")
 	sends := s.sent("a", "b", "c")
@@ -124,7 +123,7 @@ func TestBatchesHaveConsecutiveSequencesThatWrap(t *testing.T) {
 	}
 }
 
-func TestTheSpanIsCountedFromTheLowestBatchWithoutAnOK(t *testing.T) {
+func TestSpanStartsAtLowestUnacked(t *testing.T) {
 	s := newScript(t, delivery.Settings{})
 	s.add("a", "b", "c", "d", "e")
 	sends := s.sent("a", "b", "c", "d", "e")
@@ -144,7 +143,7 @@ func TestTheSpanIsCountedFromTheLowestBatchWithoutAnOK(t *testing.T) {
 	}
 }
 
-func TestFewerBatchesAreInFlightIfTheSettingsSaySo(t *testing.T) {
+func TestBatchesSettingBoundsFlight(t *testing.T) {
 	s := newScript(t, delivery.Settings{Batches: 1})
 	s.add("a")
 	if s.Room() {
@@ -152,7 +151,7 @@ func TestFewerBatchesAreInFlightIfTheSettingsSaySo(t *testing.T) {
 	}
 }
 
-func TestAfterAFailureEverythingWaitsForWhatIsInFlightThenGoesAgainInOrder(t *testing.T) {
+func TestRetriesInOrderWhenNothingIsInFlight(t *testing.T) {
 	s := newScript(t, delivery.Settings{})
 	s.add("a", "b", "c", "d")
 	first := s.sent("a", "b", "c", "d")
@@ -177,15 +176,15 @@ func TestAfterAFailureEverythingWaitsForWhatIsInFlightThenGoesAgainInOrder(t *te
 	s.settled("a b c d", "")
 }
 
-func TestTheFirstFailureIsWhyBatchesAreSentAgain(t *testing.T) {
+func TestAgainReportsEarliestFailure(t *testing.T) {
 	s := newScript(t, delivery.Settings{})
 	again := func(want *protocol.Error) {
 		t.Helper()
 		if why, ok := s.Again(); why != want || ok != (want != nil) {
-			t.Errorf("again because of %v, want %v", why, want)
+			t.Errorf("Again returns %v, want %v", why, want)
 		}
 		if _, ok := s.Again(); ok {
-			t.Error("it is said twice")
+			t.Error("Again reports it twice")
 		}
 	}
 	s.add("a", "b")
@@ -199,7 +198,7 @@ func TestTheFirstFailureIsWhyBatchesAreSentAgain(t *testing.T) {
 	again(nil)
 	s.Disconnect(s.now)
 	if why, ok := s.Again(); !ok || why.Code != protocol.CodeOutcomeUnknown {
-		t.Errorf("again because of %v", why)
+		t.Errorf("Again returns %v", why)
 	}
 	s.Reconnect()
 	s.ok(second["a"], second["b"])
@@ -207,11 +206,11 @@ func TestTheFirstFailureIsWhyBatchesAreSentAgain(t *testing.T) {
 	c := s.sent("c")["c"]
 	s.wakes(delivery.DefaultMinAttemptTimeout)
 	s.Advance(s.now)
-	s.ok(c) // late, so there is nothing to send again
+	s.ok(c) // late, but nothing is left to send again
 	again(nil)
 }
 
-func TestWhatIsAckedBehindIsNotSentAgain(t *testing.T) {
+func TestAckedBatchIsNotSentAgain(t *testing.T) {
 	s := newScript(t, delivery.Settings{})
 	s.add("a", "b", "c")
 	first := s.sent("a", "b", "c")
@@ -224,7 +223,7 @@ func TestWhatIsAckedBehindIsNotSentAgain(t *testing.T) {
 	s.settled("a b c", "")
 }
 
-func TestABatchThatWasNotSentHoldsThoseBehindIt(t *testing.T) {
+func TestUnsentBatchHoldsLaterOnes(t *testing.T) {
 	s := newScript(t, delivery.Settings{})
 	s.add("a", "b")
 	send, _ := s.Next(s.now)
@@ -234,12 +233,12 @@ func TestABatchThatWasNotSentHoldsThoseBehindIt(t *testing.T) {
 	s.sent("a", "b")
 }
 
-func TestOutOfOrderIsFatalOnlyIfTheServerSaysSo(t *testing.T) {
+func TestOnlyFinalOutOfOrderIsFatal(t *testing.T) {
 	s := newScript(t, delivery.Settings{})
 	s.add("a", "b", "c")
 	first := s.sent("a", "b", "c")
 	s.ok(first["a"])
-	// b is the lowest now, but was not when it was sent.
+	// b is the lowest batch without an OK, but was not when it was sent.
 	s.refuse(first["b"], outOfOrder)
 	s.refuse(first["c"], outOfOrder)
 	s.wakes(delivery.DefaultMinBackoff / 2)
@@ -251,7 +250,7 @@ func TestOutOfOrderIsFatalOnlyIfTheServerSaysSo(t *testing.T) {
 	s.settled("a", "b c")
 }
 
-func TestAFatalErrorOfAnyBatchEndsTheWindow(t *testing.T) {
+func TestFatalErrorFailsWindow(t *testing.T) {
 	for _, code := range protocol.Codes() {
 		if code.Kind().Retryable {
 			continue
@@ -266,13 +265,13 @@ func TestAFatalErrorOfAnyBatchEndsTheWindow(t *testing.T) {
 	}
 }
 
-func TestAnOKOfAnyAttemptCountsAndARefusalOfAnOlderOneDoesNot(t *testing.T) {
+func TestLateOKCountsAndLateRefusalDoesNot(t *testing.T) {
 	s := newScript(t, delivery.Settings{})
 	s.add("a", "b")
 	first := s.sent("a", "b")
 	s.wakes(delivery.DefaultMinAttemptTimeout)
 	s.sent()
-	s.refuse(first["a"], protocol.NewError(protocol.CodeInvalidEpoch, "")) // given up already
+	s.refuse(first["a"], protocol.NewError(protocol.CodeInvalidEpoch, "")) // this attempt was given up
 	s.wakes(delivery.DefaultMinBackoff / 2)
 	second := s.sent("a", "b")
 	s.refuse(first["a"], protocol.NewError(protocol.CodeInvalidEpoch, ""))
@@ -289,7 +288,7 @@ func TestAnOKOfAnyAttemptCountsAndARefusalOfAnOlderOneDoesNot(t *testing.T) {
 	}
 }
 
-func TestTheBackoffDoublesUntilAnOK(t *testing.T) {
+func TestBackoffDoublesUntilOK(t *testing.T) {
 	s := newScript(t, delivery.Settings{DeliveryTimeout: time.Hour, MinBackoff: 100 * time.Millisecond, MaxBackoff: 350 * time.Millisecond})
 	s.add("a")
 	for _, pause := range []time.Duration{50, 100, 175, 175} {
@@ -302,7 +301,7 @@ func TestTheBackoffDoublesUntilAnOK(t *testing.T) {
 	s.wakes(50 * time.Millisecond)
 }
 
-func TestAnAttemptThatTimesOutMakesTheNextOneWaitLonger(t *testing.T) {
+func TestTimeoutDoublesAfterTimeout(t *testing.T) {
 	s := newScript(t, delivery.Settings{DeliveryTimeout: time.Hour, Random: func() float64 { return 0 }})
 	s.add("a", "b")
 	for _, timeout := range []time.Duration{5, 10, 20, 35, 35} {
@@ -314,10 +313,10 @@ func TestAnAttemptThatTimesOutMakesTheNextOneWaitLonger(t *testing.T) {
 	s.ok(sends["a"], sends["b"])
 	s.add("c")
 	s.sent("c")
-	s.wakes(8 * time.Second) // four times what the OK took
+	s.wakes(8 * time.Second) // four times the latency of the OK
 }
 
-func TestAWindowThatHasFailedMayLoseItsConnection(t *testing.T) {
+func TestFailedWindowIgnoresDisconnect(t *testing.T) {
 	s := newScript(t, delivery.Settings{})
 	s.add("a")
 	s.sent("a")
@@ -329,18 +328,18 @@ func TestAWindowThatHasFailedMayLoseItsConnection(t *testing.T) {
 	}
 }
 
-func TestLateOKsThatLeaveNothingToSendAgainMakeRoomAtOnce(t *testing.T) {
+func TestLateOKsEndHold(t *testing.T) {
 	s := newScript(t, delivery.Settings{})
 	s.add("a", "b")
 	sends := s.sent("a", "b")
-	s.now = s.now.Add(time.Minute) // the process was stopped for so long
+	s.now = s.now.Add(time.Minute) // as if the process had been stopped
 	s.sent()
 	s.ok(sends["a"], sends["b"])
 	s.add("c")
 	s.sent("c")
 }
 
-func TestALostConnectionLosesWhatIsInFlightAndNothingIsSentBeforeTheNext(t *testing.T) {
+func TestDisconnectFailsAttemptsInFlight(t *testing.T) {
 	s := newScript(t, delivery.Settings{})
 	s.add("a", "b")
 	s.sent("a", "b")
@@ -362,7 +361,7 @@ func TestALostConnectionLosesWhatIsInFlightAndNothingIsSentBeforeTheNext(t *test
 	s.sent("c")
 }
 
-func TestABatchThatIsAddedWithoutAConnectionWaitsForOneButNotForEver(t *testing.T) {
+func TestBatchAddedWhileDisconnectedTimesOut(t *testing.T) {
 	s := newScript(t, delivery.Settings{DeliveryTimeout: 4 * time.Second})
 	s.Disconnect(s.now)
 	s.add("a", "b")
@@ -381,7 +380,7 @@ func TestABatchThatIsAddedWithoutAConnectionWaitsForOneButNotForEver(t *testing.
 	s.settled("", "c")
 }
 
-func TestTheLowestBatchFailsAfterTheDeliveryTimeout(t *testing.T) {
+func TestDeliveryTimeoutFailsLowestBatch(t *testing.T) {
 	full := protocol.NewError(protocol.CodeTooManyProducers, "10 of 10")
 	for name, c := range map[string]struct {
 		meanwhile func(*script)
@@ -426,7 +425,7 @@ func TestTheLowestBatchFailsAfterTheDeliveryTimeout(t *testing.T) {
 	}
 }
 
-// refuseTwice adds a batch, all of whose attempts are refused.
+// refuseTwice adds a batch and refuses two attempts of it.
 func (s *script) refuseTwice(first, second *protocol.Error) {
 	s.t.Helper()
 	s.add("a")
@@ -435,7 +434,7 @@ func (s *script) refuseTwice(first, second *protocol.Error) {
 	s.refuse(s.sent("a")["a"], second)
 }
 
-func TestWhatFailsIsAbsentOnlyIfTheLowestBatchIsForSure(t *testing.T) {
+func TestAbsentOnlyIfEveryAttemptWasRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		end    func(*script, map[string]delivery.Send[string])
 		absent bool
@@ -446,7 +445,7 @@ func TestWhatFailsIsAbsentOnlyIfTheLowestBatchIsForSure(t *testing.T) {
 		"fenced": {func(s *script, sends map[string]delivery.Send[string]) {
 			s.refuse(sends["a"], protocol.NewError(protocol.CodeInvalidEpoch, ""))
 		}, false},
-		"an answer from the future": {func(s *script, sends map[string]delivery.Send[string]) {
+		"an unknown code": {func(s *script, sends map[string]delivery.Send[string]) {
 			s.refuse(sends["a"], protocol.NewError(protocol.Code(60000), ""))
 		}, false},
 		"the lowest is in flight": {func(s *script, sends map[string]delivery.Send[string]) {
@@ -470,7 +469,7 @@ func TestWhatFailsIsAbsentOnlyIfTheLowestBatchIsForSure(t *testing.T) {
 	}
 }
 
-func TestTheOwnerMayEndTheWindow(t *testing.T) {
+func TestOwnerFailsWindow(t *testing.T) {
 	s := newScript(t, delivery.Settings{})
 	s.add("a", "b")
 	s.ok(s.sent("a", "b")["b"])
@@ -480,7 +479,7 @@ func TestTheOwnerMayEndTheWindow(t *testing.T) {
 	s.settled("b", "a")
 }
 
-func TestAnswersToUnknownAttemptsAreIgnored(t *testing.T) {
+func TestUnknownAttemptsAreIgnored(t *testing.T) {
 	s := newScript(t, delivery.Settings{})
 	s.add("a")
 	s.sent("a")
@@ -492,6 +491,6 @@ func TestAnswersToUnknownAttemptsAreIgnored(t *testing.T) {
 		s.Refused(s.now, id, protocol.NewError(protocol.CodeInternal, ""))
 	}
 	if s.Err() != nil || s.Unacked() != 1 {
-		t.Error("something was taken for an answer")
+		t.Error("an unknown attempt was answered")
 	}
 }
