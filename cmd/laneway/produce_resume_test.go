@@ -85,7 +85,7 @@ func TestAForgottenPositionIsExplained(t *testing.T) {
 	})
 	code, _, stderr := s.laneway("a\n", "produce", "orders", "--name", "importer")
 	if code != cli.ExitFailed || !strings.Contains(stderr, "POSITION_EXPIRED") || !strings.Contains(stderr, "orders/0") ||
-		!strings.Contains(stderr, "what to do: find out what is in the log, and go on under another name") {
+		!strings.Contains(stderr, "what to do: find out what is in the log, then continue under another name") {
 		t.Errorf("exit code %d, stderr:\n%s", code, stderr)
 	}
 }
