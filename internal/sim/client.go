@@ -106,7 +106,10 @@ func (i *instance) init() {
 	attempt := i.inits
 	p := pick(w, all)
 	p.run(func() {
-		p.service.(*frontendService).init(i.c.record, func(r producerinit.Result) {
+		if i.dead {
+			return // the registry would take it for the youngest instance, if it comes that late
+		}
+		p.service.(*frontendService).init(i.c.record, i.String(), func(r producerinit.Result) {
 			if !i.dead && i.window == nil && attempt == i.inits { // the client waits for this answer
 				i.identified(r)
 			}

@@ -24,19 +24,25 @@ type initRequest struct {
 // nameRecord is what the registry of producers keeps of a name. It never fails here: the
 // protocol between frontends and replicators is what is simulated.
 type nameRecord struct {
-	fence  messages.ProducerFence
-	taken  bool // the first epoch is given
-	topics []uint64
+	fence     messages.ProducerFence
+	instances []string // that have an epoch, the newest last
+	topics    []uint64
 }
 
 // ask answers a question of an init.
 func (r *nameRecord) ask(what any) producerinit.Event {
 	switch what := what.(type) {
 	case producerinit.Next:
-		if r.taken {
-			r.fence.ProducerEpoch++
+		switch at := slices.Index(r.instances, what.Instance); {
+		case at >= 0 && at < len(r.instances)-1:
+			return producerinit.Failed{Err: protocol.NewError(protocol.CodeInvalidEpoch, "a younger instance has asked since")}
+		case at >= 0: // it asks again
+		default:
+			if len(r.instances) > 0 {
+				r.fence.ProducerEpoch++
+			}
+			r.instances = append(r.instances, what.Instance)
 		}
-		r.taken = true
 	case producerinit.Surpass:
 		if what.Fence != r.fence {
 			return producerinit.Failed{Err: protocol.NewError(protocol.CodeInvalidEpoch, "a younger instance has asked since")}
@@ -49,11 +55,11 @@ func (r *nameRecord) ask(what any) producerinit.Event {
 	return producerinit.Identified{Fence: r.fence, Seen: slices.Clone(r.topics)}
 }
 
-// init starts the init of a client.
-func (s *frontendService) init(registry *nameRecord, answer func(producerinit.Result)) {
+// init starts the init of an instance of a client.
+func (s *frontendService) init(registry *nameRecord, instance string, answer func(producerinit.Result)) {
 	topic := protocol.Topic{TopicConfig: protocol.TopicConfig{Name: partition.Topic, Partitions: 1}, ID: partition.TopicID}
 	r := &initRequest{registry: registry, expires: s.p.now().Add(initTimeout), answer: answer, core: producerinit.New(producerinit.Request{
-		Name: registry.fence.Name, Topics: []protocol.Topic{topic}, Epoch: s.epoch, Heartbeat: heartbeat,
+		Name: registry.fence.Name, Instance: instance, Topics: []protocol.Topic{topic}, Epoch: s.epoch, Heartbeat: heartbeat,
 	})}
 	s.inits = append(s.inits, r)
 	s.stepInit(r)
