@@ -18,7 +18,7 @@ import (
 	"laneway.dev/services/stager/core"
 )
 
-func TestUploadsThatFinishOutOfOrderNameTheRightExtents(t *testing.T) {
+func TestUploadsOutOfOrderNameTheRightExtents(t *testing.T) {
 	w := newWorld(t)
 	store := newGate(w.store)
 	w.start(Config{Store: store})
@@ -37,7 +37,7 @@ func TestUploadsThatFinishOutOfOrderNameTheRightExtents(t *testing.T) {
 	}
 }
 
-func TestManyBatchesOfManyPartitionsAreStagedOnceEach(t *testing.T) {
+func TestEveryBatchIsStagedOnce(t *testing.T) {
 	w := newWorld(t)
 	s := w.start(Config{ObjectBatches: 7, ObjectBytes: 10_000, Faults: mustFaults(t, "stage.delay=uniform(0,5ms)")})
 	partitions := []protocol.Partition{orders0, orders1, bills0}
@@ -71,7 +71,7 @@ func TestManyBatchesOfManyPartitionsAreStagedOnceEach(t *testing.T) {
 	}
 }
 
-func TestAStoreThatFailsForAWhileDelaysBatchesOnly(t *testing.T) {
+func TestTemporaryFailureOfTheStoreOnlyDelays(t *testing.T) {
 	w := newWorld(t)
 	store := newGate(w.store)
 	s := w.start(Config{Store: store})
@@ -87,7 +87,7 @@ func TestAStoreThatFailsForAWhileDelaysBatchesOnly(t *testing.T) {
 	}
 }
 
-func TestAStoreThatIsFullRefusesWithTheReason(t *testing.T) {
+func TestFullStoreIsTheReasonOfTheRefusal(t *testing.T) {
 	w := newWorld(t)
 	store := newGate(w.store)
 	s := w.start(Config{Store: store})
@@ -110,7 +110,7 @@ func TestAStoreThatIsFullRefusesWithTheReason(t *testing.T) {
 	}
 }
 
-func TestBatchesWithoutTimeOrMemoryAreRefusedByTheService(t *testing.T) {
+func TestServiceRefusesBatchesWithoutTimeOrMemory(t *testing.T) {
 	w := newWorld(t)
 	w.start(Config{MemoryBytes: 1000})
 	late := batch("a", 1, 10)
@@ -135,7 +135,7 @@ func TestInjectedFailuresRefuse(t *testing.T) {
 	}
 }
 
-func TestTheLingerEndsByItself(t *testing.T) {
+func TestLingerEnds(t *testing.T) {
 	w := newWorld(t)
 	w.start(Config{Linger: 20 * time.Millisecond})
 	b := batch("a", 1, 10)
@@ -159,7 +159,7 @@ func TestStagersShareTheWork(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotAStageRequestIsIgnored(t *testing.T) {
+func TestOtherMessagesAreIgnored(t *testing.T) {
 	w := newWorld(t)
 	w.start(Config{})
 	if err := w.peer.Conn().Publish(messages.StageSubject, []byte("nonsense")); err != nil {
@@ -170,7 +170,7 @@ func TestWhatIsNotAStageRequestIsIgnored(t *testing.T) {
 	w.staged(1)
 }
 
-func TestAFullMailboxAnswersBusy(t *testing.T) {
+func TestFullMailboxAnswersBusy(t *testing.T) {
 	w := newWorld(t)
 	s := &Service{
 		settings: core.Settings{MemoryBytes: 1000},
@@ -201,7 +201,7 @@ func TestAFullMailboxAnswersBusy(t *testing.T) {
 	}
 }
 
-func TestAMessageLargerThanAllMemoryIsLeftToTheCore(t *testing.T) {
+func TestOversizedMessageReachesTheCore(t *testing.T) {
 	s := &Service{settings: core.Settings{MemoryBytes: 10}, mailbox: actor.NewMailbox[core.Event](2)}
 	s.deliver(stage(orders0, batch("a", 1, 5), batch("a", 2, 100)))
 	if got := len(s.mailbox.Rest()); got != 1 {
@@ -209,7 +209,7 @@ func TestAMessageLargerThanAllMemoryIsLeftToTheCore(t *testing.T) {
 	}
 }
 
-func TestMetricsTellWhatTheStagerDoes(t *testing.T) {
+func TestMetricsAreComplete(t *testing.T) {
 	w := newWorld(t)
 	s := w.start(Config{})
 	w.send(stage(orders0, batch("a", 1, 100), batch("a", 2, 100)))
@@ -233,7 +233,7 @@ func TestMetricsTellWhatTheStagerDoes(t *testing.T) {
 	}
 }
 
-func TestCheckTellsWhenNATSIsGone(t *testing.T) {
+func TestCheckFailsWithoutNATS(t *testing.T) {
 	w := newWorld(t)
 	s := w.start(Config{})
 	if err := s.Check(t.Context()); err != nil {
@@ -248,7 +248,7 @@ func TestCheckTellsWhenNATSIsGone(t *testing.T) {
 	}
 }
 
-func TestAStartWithoutNATSFailsAndLeavesNothingBehind(t *testing.T) {
+func TestStartFailsWithoutNATS(t *testing.T) {
 	w := newWorld(t)
 	conn := w.connect()
 	conn.Close()

@@ -41,7 +41,7 @@ func traced(t *testing.T, put putFunc) (core.Uploaded, map[string][]sdktrace.Rea
 	return result, byName
 }
 
-func TestAStageSpanLastsFromArrivalAndIsLinkedToTheUpload(t *testing.T) {
+func TestStageSpanIsLinkedToTheUpload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		arrived := time.Now()
 		result, byName := traced(t, func(context.Context, string, [][]byte) error {
@@ -70,15 +70,15 @@ func TestAStageSpanLastsFromArrivalAndIsLinkedToTheUpload(t *testing.T) {
 		of := result.Object.Batches
 		want := "00-4bf92f3577b34da6a3ce929d0e0e4736-" + staged.SpanContext().SpanID().String() + "-01"
 		if of[0].Trace != (messages.Trace{Parent: want, State: "vendor=1"}) {
-			t.Errorf("the batch goes on with %v, want the stage's context %s", of[0].Trace, want)
+			t.Errorf("the batch leaves with %v, want the stage's context %s", of[0].Trace, want)
 		}
 		if of[1].Trace != (messages.Trace{}) {
-			t.Errorf("a batch without a trace goes on with %v", of[1].Trace)
+			t.Errorf("a batch without a trace leaves with %v", of[1].Trace)
 		}
 	})
 }
 
-func TestAFailedUploadMarksItsSpans(t *testing.T) {
+func TestFailedUploadMarksItsSpans(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, byName := traced(t, func(context.Context, string, [][]byte) error { return errors.New("gone") })
 		for name, all := range byName {
@@ -96,7 +96,7 @@ func TestWithoutTracingTheTraceContextPassesUnchanged(t *testing.T) {
 		o.Batches[0].Trace = messages.Trace{Parent: parent, State: "vendor=1"}
 		u.upload(t.Context(), o, fate{})
 		if got := o.Batches[0].Trace; got != (messages.Trace{Parent: parent, State: "vendor=1"}) {
-			t.Errorf("the batch goes on with %v", got)
+			t.Errorf("the batch leaves with %v", got)
 		}
 	})
 }

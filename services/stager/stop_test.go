@@ -27,7 +27,7 @@ func TestStopUploadsWhatNATSHasDelivered(t *testing.T) {
 	for _, b := range w.staged(count) {
 		w.wantPayload(b, batch("a", b.Number, 100))
 	}
-	// The subscription is gone: nobody takes this one.
+	// The subscription has ended: no stager takes this one.
 	w.send(stage(orders0, batch("a", count+1, 100)))
 	if err := s.config.Conn.FlushTimeout(patience); err != nil {
 		t.Fatal(err)
@@ -57,7 +57,7 @@ func TestStopWaitsForUploadsInFlightAndWhatWaitsForThem(t *testing.T) {
 	w.wantPayload(got[1], batch("a", 2, 100))
 }
 
-func TestAStopThatHasNoTimeRefusesWhatIsNotUploaded(t *testing.T) {
+func TestStopWithoutTimeRefusesWhatIsNotUploaded(t *testing.T) {
 	w := newWorld(t)
 	store := newGate(w.store) // no put is ever let through
 	s := w.start(Config{Store: store, Uploads: 1})
@@ -104,7 +104,7 @@ func TestStopWithoutNATSEnds(t *testing.T) {
 	}
 }
 
-func TestWhatComesAfterTheActorHasEndedIsRefused(t *testing.T) {
+func TestMessageAfterTheEndIsRefused(t *testing.T) {
 	w := newWorld(t)
 	s := w.start(Config{})
 	w.stop(s)
@@ -117,7 +117,7 @@ func TestWhatComesAfterTheActorHasEndedIsRefused(t *testing.T) {
 	}
 }
 
-func TestWhatTheCoreHasNotSeenIsRefusedAtTheEnd(t *testing.T) {
+func TestRestOfTheMailboxIsRefused(t *testing.T) {
 	w := newWorld(t)
 	s := &Service{
 		settings: Config{}.orDefaults().settings(),

@@ -72,7 +72,7 @@ func wantFailed(t *testing.T, u core.Uploaded, code protocol.Code, detail string
 	}
 }
 
-func TestAFailedPutIsTriedAgainUnderANewKey(t *testing.T) {
+func TestFailedPutIsRepeatedUnderANewKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var keys []string
 		u := newUploader(func(_ context.Context, key string, _ [][]byte) error {
@@ -101,7 +101,7 @@ func TestAFailedPutIsTriedAgainUnderANewKey(t *testing.T) {
 	})
 }
 
-func TestAStoreThatIsFullRefusesAtOnce(t *testing.T) {
+func TestFullStoreIsNotAskedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tries, began := 0, time.Now()
 		u := newUploader(func(context.Context, string, [][]byte) error {
@@ -128,7 +128,7 @@ func TestRetriesEndByTheLatestDeadline(t *testing.T) {
 	})
 }
 
-func TestAPutThatHangsEndsAtTheDeadline(t *testing.T) {
+func TestHangingPutEndsAtTheDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		u := newUploader(func(ctx context.Context, _ string, _ [][]byte) error {
@@ -142,7 +142,7 @@ func TestAPutThatHangsEndsAtTheDeadline(t *testing.T) {
 	})
 }
 
-func TestAPutThatSucceedsAfterTheDeadlineIsStaged(t *testing.T) {
+func TestLatePutThatSucceedsIsStaged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := newUploader(func(context.Context, string, [][]byte) error {
 			<-time.After(2 * time.Second)
@@ -154,7 +154,7 @@ func TestAPutThatSucceedsAfterTheDeadlineIsStaged(t *testing.T) {
 	})
 }
 
-func TestAnUploadThatIsToldToEndRefusesSoThatAnotherStagerTakesTheBatches(t *testing.T) {
+func TestCanceledUploadRefusesAsBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		u := newUploader(func(context.Context, string, [][]byte) error { return errors.New("gone") }, nil)
@@ -167,7 +167,7 @@ func TestAnUploadThatIsToldToEndRefusesSoThatAnotherStagerTakesTheBatches(t *tes
 	})
 }
 
-func TestAnObjectTellsAllThatItsProducersSaidOfTheirBatches(t *testing.T) {
+func TestObjectKeepsEverythingAboutItsBatches(t *testing.T) {
 	o := object(time.Minute, time.Minute)
 	o.Batches[0].Sequence = messages.Sequence{ProducerID: 7, ProducerEpoch: 2, First: 41}
 	o.Batches[1].MessageID = "once"
@@ -200,7 +200,7 @@ func TestAnObjectTellsAllThatItsProducersSaidOfTheirBatches(t *testing.T) {
 	}
 }
 
-func TestAnObjectThatCannotBeLaidOutIsNotTriedAgain(t *testing.T) {
+func TestObjectThatCannotBeBuiltIsNotRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := object(30 * time.Second)
 		o.Batches[0].Lane = strings.Repeat("x", (1<<16-1)+1)
@@ -212,7 +212,7 @@ func TestAnObjectThatCannotBeLaidOutIsNotTriedAgain(t *testing.T) {
 	})
 }
 
-func TestAnInjectedFailureIsForGood(t *testing.T) {
+func TestInjectedFailureIsFinal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		puts := 0
 		u := newUploader(func(context.Context, string, [][]byte) error { puts++; return nil }, mustFaults(t, "stage.fail=1"))
@@ -223,7 +223,7 @@ func TestAnInjectedFailureIsForGood(t *testing.T) {
 	})
 }
 
-func TestAnInjectedDelayComesBeforeThePut(t *testing.T) {
+func TestInjectedDelayComesBeforeThePut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		var put time.Duration
@@ -236,7 +236,7 @@ func TestAnInjectedDelayComesBeforeThePut(t *testing.T) {
 	})
 }
 
-func TestAnInjectedDelayBeyondTheDeadlineRefuses(t *testing.T) {
+func TestInjectedDelayBeyondTheDeadlineRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := newUploader(func(context.Context, string, [][]byte) error { return nil }, mustFaults(t, "stage.delay=1h"))
 		wantFailed(t, u.upload(t.Context(), object(time.Second), u.draw()), protocol.CodeStoreUnavailable, "stage.delay")
@@ -264,7 +264,7 @@ func TestUploadsShareAnInjectedBandwidth(t *testing.T) {
 
 // An upload may be over its time for another reason than the fault that was injected,
 // and by the time at which the fault's wait ends.
-func TestOnlyTheFaultThatHeldAnUploadUpIsBlamed(t *testing.T) {
+func TestRefusalNamesTheFaultThatDelayedTheUpload(t *testing.T) {
 	hang := func(ctx context.Context, _ string, _ [][]byte) error {
 		<-ctx.Done()
 		return fmt.Errorf("put: %w", ctx.Err())

@@ -26,7 +26,7 @@ func TestSecondInLineWaitsForTheFirst(t *testing.T) {
 	want(t, "the first", r.step(staged(batch("a", 1, 1))).releases(), []string{"a:1", "a:2"})
 }
 
-func TestASlowLaneDelaysNoOther(t *testing.T) {
+func TestSlowLaneDelaysNoOther(t *testing.T) {
 	r := newRig(t)
 	got := r.step(staged(batch("a", 2, 1), batch("b", 1, 1), batch("a", 3, 1), batch("b", 2, 1)))
 	want(t, "released while a waits", got.releases(), []string{"b:1", "b:2"})
@@ -68,7 +68,7 @@ func TestReleasesCarryTheHighestFloorNotTheirOwn(t *testing.T) {
 	want(t, "floors after hello", floors(r.step(advance(progress("a", 5, 6)), hello(1))), []uint64{5, 5})
 }
 
-func TestAnotherIncarnationOfTheTopicIsNotHeard(t *testing.T) {
+func TestMessagesOfAnotherIncarnationAreIgnored(t *testing.T) {
 	r := newRig(t)
 	old, other, elsewhere := partition0, partition0, partition0
 	old.TopicID--
@@ -105,7 +105,7 @@ func TestIdleLanesAreForgotten(t *testing.T) {
 	want(t, "stats", r.core.Stats(), Stats{Completions: 3, Early: 1, Released: 2, Repeated: 1, Lanes: 2, Waiting: 1})
 }
 
-func TestIdleLanesAreLookedForOncePerHeartbeat(t *testing.T) {
+func TestIdleLanesAreSearchedOncePerHeartbeat(t *testing.T) {
 	r := newRig(t)
 	r.step(staged(batch("a", 1, 1)))
 	r.wait(heartbeat - 1)
@@ -155,7 +155,7 @@ func TestReleasedOfTwoFrontendEpochsPointToTheirOwnMessages(t *testing.T) {
 	want(t, "released", fx.Released, []Released{{Batch: &old, Staged: start, At: start}, {Batch: &young, Staged: start, At: start}})
 }
 
-func TestAStepSendsNothingOfTheOneBefore(t *testing.T) {
+func TestStepSendsNothingTwice(t *testing.T) {
 	r := newRig(t)
 	r.step(announce(frontend), staged(batch("a", 1, 1)), hello(4), advance(progress("b", 1, 1)), stagedBy(1, batch("a", 1, 1)))
 	want(t, "sent", r.effects(), Effects{})

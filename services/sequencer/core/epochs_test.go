@@ -36,7 +36,7 @@ func TestOlderFrontendIsFencedByWhateverItSends(t *testing.T) {
 	}
 }
 
-func TestEveryOlderFrontendIsFencedOnItsOwnSubjectWithTheHighestEpoch(t *testing.T) {
+func TestEveryOlderFrontendIsFencedWithTheHighestEpoch(t *testing.T) {
 	r := newRig(t)
 	r.step(announce(frontend))
 	got := r.step(announce(3), announce(2), announce(frontend+1), announce(frontend))
@@ -75,14 +75,14 @@ func TestNewerFrontendEpochForgetsTheLanes(t *testing.T) {
 	}
 }
 
-func TestOldFrontendsResultAfterTheNewOnesFirstTicketIsDropped(t *testing.T) {
+func TestResultOfOlderFrontendIsDropped(t *testing.T) {
 	r := newRig(t)
 	r.step(stagedBy(frontend+1, batch("a", 2, 1)))
 	want(t, "released of the old one", r.step(staged(batch("a", 1, 1))).releases(), nil)
 	want(t, "released of the new one", r.step(stagedBy(frontend+1, batch("a", 1, 1))).releases(), []string{"a:1", "a:2"})
 }
 
-func TestOldFrontendsResultAtANewSequencerIsNotReleasedOutOfTurn(t *testing.T) {
+func TestNewSequencerKeepsFrontendsApart(t *testing.T) {
 	r := newRig(t)
 	want(t, "released", r.step(staged(batch("a", 3, 2))).releases(), nil)
 	got := r.step(stagedBy(frontend+1, batch("a", 1, 1)), staged(batch("a", 2, 2)))
@@ -90,7 +90,7 @@ func TestOldFrontendsResultAtANewSequencerIsNotReleasedOutOfTurn(t *testing.T) {
 	want(t, "sent to the old one", got.toFrontend(frontend), fenced(frontend+1))
 }
 
-func TestAReleaseNeverMixesFrontendEpochs(t *testing.T) {
+func TestReleaseNeverMixesFrontendEpochs(t *testing.T) {
 	r := newRig(t)
 	got := r.step(
 		staged(batch("a", 1, 1)), advance(progress("b", 1, 4)), hello(8),

@@ -67,7 +67,7 @@ func play(turns []turn) []sent {
 	return all
 }
 
-func TestTheSameInputGivesTheSameOutput(t *testing.T) {
+func TestSameInputSameOutput(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		turns := script(t)
 		first := play(turns)
@@ -79,7 +79,7 @@ func TestTheSameInputGivesTheSameOutput(t *testing.T) {
 	})
 }
 
-func TestWhatHappensToOtherLanesChangesNothingForALane(t *testing.T) {
+func TestLanesAreIndependent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		turns := script(t)
 		all := play(turns)

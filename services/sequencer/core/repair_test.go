@@ -42,7 +42,7 @@ func TestHeartbeatReportsWhatIsMissingAndReleasesNothing(t *testing.T) {
 	want(t, "released", r.step(staged(batch("a", 1, 1))).releases(), []string{"a:1", "a:2"})
 }
 
-func TestSequencerThatDiedHasWaitingResultsStagedAgainInOrder(t *testing.T) {
+func TestNewSequencerAsksForWhatItMisses(t *testing.T) {
 	r := newRig(t)
 	r.step(staged(batch("a", 2, 1), batch("a", 3, 1)))
 	r.core = NewCore(partition0, sequencerEpoch+1, heartbeat)
@@ -63,7 +63,7 @@ func TestHelloRepeatsEverythingUnresolved(t *testing.T) {
 	want(t, "released at the next hello", r.step(hello(31)).releases(), []string{"a:2", "b:1"})
 }
 
-func TestHelloIsAnsweredThoughThereIsNothingToRelease(t *testing.T) {
+func TestHelloIsAnsweredWithoutBatches(t *testing.T) {
 	r := newRig(t)
 	want(t, "sent", r.step(hello(31), hello(30)), sent{{
 		Subject: messages.ReplicatorSubject(partition0),
@@ -71,7 +71,7 @@ func TestHelloIsAnsweredThoughThereIsNothingToRelease(t *testing.T) {
 	}})
 }
 
-func TestReleaseLostBeforeItsSuccessorIsReleasedAgainOnRequest(t *testing.T) {
+func TestLostReleaseIsRepeatedOnRequest(t *testing.T) {
 	r := newRig(t)
 	r.step(staged(batch("a", 1, 1), batch("a", 2, 1), batch("a", 3, 1), batch("a", 5, 1), batch("b", 1, 1)))
 	want(t, "released at once, from there", r.step(releaseAgain(frontend, "a", 2)).releases(), []string{"a:2", "a:3"})
@@ -83,7 +83,7 @@ func TestReleaseLostBeforeItsSuccessorIsReleasedAgainOnRequest(t *testing.T) {
 	r.silent("of what was not released yet", r.step(releaseAgain(frontend, "a", 4)))
 }
 
-func TestHeavyDuplicationStartsNoStorm(t *testing.T) {
+func TestDuplicatesAreNotMultiplied(t *testing.T) {
 	r := newRig(t)
 	r.step(staged(batch("a", 1, 1)))
 	for range 100 {
@@ -94,7 +94,7 @@ func TestHeavyDuplicationStartsNoStorm(t *testing.T) {
 	r.silent("a result of a resolved ticket", r.step(advance(progress("a", 2, 1)), staged(batch("a", 1, 1))))
 }
 
-func TestGivenUpTicketStagedLateIsNeverReleased(t *testing.T) {
+func TestResolvedTicketIsNeverReleased(t *testing.T) {
 	r := newRig(t)
 	r.step(staged(batch("a", 2, 1)))
 	want(t, "when the first is given up", r.step(advance(progress("a", 2, 2))).releases(), []string{"a:2"})

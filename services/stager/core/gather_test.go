@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestWhatArrivedTogetherIsOneObject(t *testing.T) {
+func TestBatchesThatArriveTogetherShareAnObject(t *testing.T) {
 	r := newRig(t, small)
 	fx := r.step(stage(orders0, batch("a", 1, 10), batch("b", 1, 10)), stage(bills0, batch("c", 1, 10)))
 	wantObjects(t, fx, []string{"a:1", "b:1", "c:1"})
@@ -36,21 +36,21 @@ func TestNoMoreUploadsThanSlots(t *testing.T) {
 	wantObjects(t, r.step(done(first.Uploads[0])))
 }
 
-func TestAnObjectIsClosedAtItsBytes(t *testing.T) {
+func TestObjectIsClosedAtItsBytes(t *testing.T) {
 	r := newRig(t, small)
 	fx := r.step(stage(orders0, batch("a", 1, 600), batch("a", 2, 400), batch("a", 3, 1)))
 	wantObjects(t, fx, []string{"a:1", "a:2"})
 	wantObjects(t, r.step(done(fx.Uploads[0])), []string{"a:3"})
 }
 
-func TestABatchThatDoesNotFitOpensTheNextObject(t *testing.T) {
+func TestBatchThatDoesNotFitOpensTheNextObject(t *testing.T) {
 	r := newRig(t, small)
 	fx := r.step(stage(orders0, batch("a", 1, 600), batch("a", 2, 500), batch("a", 3, 100)))
 	wantObjects(t, fx, []string{"a:1"})
 	wantObjects(t, r.step(done(fx.Uploads[0])), []string{"a:2", "a:3"})
 }
 
-func TestABatchLargerThanAnObjectHasOneForItself(t *testing.T) {
+func TestLargeBatchGetsItsOwnObject(t *testing.T) {
 	settings := small
 	settings.Uploads = 3
 	r := newRig(t, settings)
@@ -72,7 +72,7 @@ func TestWhileAnUploadRunsAnObjectIsBegunWhenItIsFullOrHasWaitedForAMoment(t *te
 	wantObjects(t, r.step(), []string{"a:5"})
 }
 
-func TestAnObjectIsClosedAtItsNumberOfBatches(t *testing.T) {
+func TestObjectIsClosedAtItsNumberOfBatches(t *testing.T) {
 	r := newRig(t, small)
 	fx := r.step(stage(orders0, batch("a", 1, 0), batch("a", 2, 0), batch("a", 3, 0), batch("a", 4, 0),
 		batch("a", 5, 0), batch("a", 6, 0)))
@@ -88,7 +88,7 @@ func lingering() Settings {
 	return settings
 }
 
-func TestTheLingerCountsFromTheOldestBatch(t *testing.T) {
+func TestLingerCountsFromTheOldestBatch(t *testing.T) {
 	r := newRig(t, lingering())
 	wantObjects(t, r.step(stage(orders0, batch("a", 1, 10))))
 	r.wait(200 * time.Millisecond)
@@ -99,7 +99,7 @@ func TestTheLingerCountsFromTheOldestBatch(t *testing.T) {
 	wantObjects(t, r.step(), []string{"a:1", "a:2"})
 }
 
-func TestAFullObjectDoesNotLinger(t *testing.T) {
+func TestFullObjectDoesNotLinger(t *testing.T) {
 	r := newRig(t, lingering())
 	fx := r.step(stage(orders0, batch("a", 1, 700), batch("a", 2, 700)))
 	wantObjects(t, fx, []string{"a:1"})
@@ -107,7 +107,7 @@ func TestAFullObjectDoesNotLinger(t *testing.T) {
 	wantObjects(t, r.step(), []string{"a:2"})
 }
 
-func TestALingerThatIsOverWaitsForASlot(t *testing.T) {
+func TestObjectWaitsForASlotAfterItsLinger(t *testing.T) {
 	settings := lingering()
 	settings.Uploads = 1
 	r := newRig(t, settings)

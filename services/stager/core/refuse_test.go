@@ -11,7 +11,7 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-func TestOverItsMemoryTheStagerIsBusy(t *testing.T) {
+func TestStagerWithoutMemoryIsBusy(t *testing.T) {
 	settings := small
 	second := batch("a", 2, 99)
 	second.MessageID = "x" // counts as well
@@ -34,7 +34,7 @@ func TestOverItsMemoryTheStagerIsBusy(t *testing.T) {
 	wantObjects(t, r.step(stage(orders0, third)), []string{"a:3"})
 }
 
-func TestMemoryIsFreedWhateverBecomesOfABatch(t *testing.T) {
+func TestMemoryIsAlwaysFreed(t *testing.T) {
 	r := newRig(t, small)
 	failed := r.step(stage(orders0, batch("a", 1, 1000)))
 	stored := r.step(stage(orders0, batch("a", 2, 1000)))
@@ -50,7 +50,7 @@ func TestMemoryIsFreedWhateverBecomesOfABatch(t *testing.T) {
 	}
 }
 
-func TestABatchWithoutTimeLeftIsRefusedAtOnce(t *testing.T) {
+func TestBatchWithoutTimeIsRefused(t *testing.T) {
 	r := newRig(t, small)
 	late, later := batch("a", 1, 10), batch("a", 2, 10)
 	late.Remaining, later.Remaining = 0, -5
@@ -59,7 +59,7 @@ func TestABatchWithoutTimeLeftIsRefusedAtOnce(t *testing.T) {
 	wantObjects(t, fx, []string{"a:3"})
 }
 
-func TestABatchIsNotUploadedAfterItsDeadline(t *testing.T) {
+func TestExpiredBatchIsNotUploaded(t *testing.T) {
 	settings := small
 	settings.Uploads = 1
 	r := newRig(t, settings)
@@ -73,7 +73,7 @@ func TestABatchIsNotUploadedAfterItsDeadline(t *testing.T) {
 	wantObjects(t, fx, []string{"a:3"})
 }
 
-func TestABatchThatWaitsTooLongIsRefusedWhileItWaits(t *testing.T) {
+func TestBatchExpiresWhileItWaits(t *testing.T) {
 	settings := small
 	settings.Uploads = 1
 	r := newRig(t, settings)
@@ -90,7 +90,7 @@ func TestABatchThatWaitsTooLongIsRefusedWhileItWaits(t *testing.T) {
 	}
 }
 
-func TestAnObjectOfWhichAllBatchesExpiredTakesNoSlot(t *testing.T) {
+func TestExpiredObjectTakesNoSlot(t *testing.T) {
 	settings := lingering()
 	settings.Uploads = 1
 	r := newRig(t, settings)
@@ -103,7 +103,7 @@ func TestAnObjectOfWhichAllBatchesExpiredTakesNoSlot(t *testing.T) {
 	wantObjects(t, fx, []string{"a:2"})
 }
 
-func TestAnAbsurdTimeLeftIsCutShort(t *testing.T) {
+func TestTimeLeftIsBounded(t *testing.T) {
 	r := newRig(t, small)
 	b := batch("a", 1, 10)
 	b.Remaining = math.MaxInt64
@@ -113,7 +113,7 @@ func TestAnAbsurdTimeLeftIsCutShort(t *testing.T) {
 	}
 }
 
-func TestAnObjectHasTheLatestDeadlineOfItsBatches(t *testing.T) {
+func TestObjectHasTheLatestDeadlineOfItsBatches(t *testing.T) {
 	r := newRig(t, small)
 	short, long := batch("a", 1, 10), batch("b", 1, 10)
 	short.Remaining, long.Remaining = 100, 5000
@@ -123,7 +123,7 @@ func TestAnObjectHasTheLatestDeadlineOfItsBatches(t *testing.T) {
 	}
 }
 
-func TestANameThatNoObjectCanHoldIsRefused(t *testing.T) {
+func TestNameTooLongForAnObjectIsRefused(t *testing.T) {
 	r := newRig(t, small)
 	withID := batch("a", 3, 10)
 	withID.MessageID = strings.Repeat("x", maxName+1)
@@ -135,7 +135,7 @@ func TestANameThatNoObjectCanHoldIsRefused(t *testing.T) {
 	wantObjects(t, fx, []string{"a:2"})
 }
 
-func TestAFailedUploadRefusesAllItsBatchesToTheirFrontends(t *testing.T) {
+func TestFailedUploadRefusesAllItsBatches(t *testing.T) {
 	r := newRig(t, small)
 	other := stage(bills0, batch("b", 9, 10))
 	other.Epoch = 11
@@ -153,7 +153,7 @@ func TestAFailedUploadRefusesAllItsBatchesToTheirFrontends(t *testing.T) {
 	}
 }
 
-func TestAbandonRefusesWhatWaitsAndLetsUploadsEnd(t *testing.T) {
+func TestAbandonRefusesWhatWaits(t *testing.T) {
 	settings := small
 	settings.Uploads = 1
 	r := newRig(t, settings)
@@ -172,7 +172,7 @@ func TestAbandonRefusesWhatWaitsAndLetsUploadsEnd(t *testing.T) {
 	}
 }
 
-func TestAMessageHasAtMostSoManyItems(t *testing.T) {
+func TestMessagesAreBounded(t *testing.T) {
 	settings := Settings{ObjectBytes: 1 << 30, ObjectBatches: 1 << 20, Uploads: 1, MemoryBytes: 1 << 30}
 	r := newRig(t, settings)
 	many := make([]messages.StageBatch, 2*itemsPerMessage+1)

@@ -11,7 +11,7 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-func TestResultsGoToEachPartitionsSequencerPerFrontendEpoch(t *testing.T) {
+func TestResultsAreGroupedByPartitionAndFrontendEpoch(t *testing.T) {
 	r := newRig(t, small)
 	full := messages.StageBatch{
 		Lane: "a", Number: 4, Floor: 3, Attempt: 2, Remaining: 1000, Records: 12, MessageID: "id",
@@ -54,7 +54,7 @@ func TestResultsGoToEachPartitionsSequencerPerFrontendEpoch(t *testing.T) {
 	}
 }
 
-func TestABatchKeepsItsTicketWhenALaterOneOfItsLaneIsStagedFirst(t *testing.T) {
+func TestBatchKeepsItsTicketWhenALaterOneIsStagedFirst(t *testing.T) {
 	r := newRig(t, small)
 	first := r.step(stage(orders0, batch("a", 1, 1000))).Uploads[0]
 	second := r.step(stage(orders0, batch("a", 2, 2000))).Uploads[0]
