@@ -37,8 +37,8 @@ type topicRepair struct {
 
 // Help implements kong.HelpProvider.
 func (*topicRepair) Help() string {
-	return `Shows what the log of each partition has lost, and changes nothing unless --accept-loss is given. It compares the log with its newest snapshot and, with
---store, with the objects: an object tells of each batch which topic, partition, lane and ticket it belongs to. It needs
+	return `Shows what the log of each partition has lost, and changes nothing unless --accept-loss is given. It compares the log with its newest snapshot, with
+its mark, which bounds how far it may have come, and, with --store, with the objects: an object tells of each batch which topic, partition, lane and ticket it belongs to. It needs
 full rights to NATS and to the store, as services have them, and works while they run or not; NATS must run.
 
 --export writes each batch that no log entry refers to as a line of JSON: topic, topic_id, partition, frontend_epoch, lane,
@@ -51,7 +51,8 @@ be on its way right now. Compare with what producers know before you send it aga
 
 --accept-loss gives up what is missing: each damaged partition continues in a new stream, with all entries that can be
 read, behind every offset that may have been given out. Consumers are told of the gap. Export first: accepting
-a loss cannot be undone. The old stream stays, sealed.
+a loss cannot be undone. The old stream stays, sealed. If only the topic's record is older than its log, because it was
+restored from an old copy, the record is corrected, and nothing of the partition is given up.
 
 Examples:
 

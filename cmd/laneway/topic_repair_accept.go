@@ -55,10 +55,7 @@ func (c *topicRepair) accept(a *cli.App, inspector *repair.Inspector, report *re
 		}
 		accepted, err := inspector.Accept(a.Ctx, report.Topic, int(p.Partition))
 		if err != nil {
-			return cli.Advise(
-				fmt.Errorf("continuing partition %d: %w", p.Partition, err),
-				"nothing of it was given up; look again, and repeat the command if it is still damaged: laneway topic repair "+c.Name,
-			)
+			return notAccepted(c.Name, p.Partition, err)
 		}
 		report.Continued = append(report.Continued, *accepted)
 		if !c.JSON {
@@ -68,7 +65,19 @@ func (c *topicRepair) accept(a *cli.App, inspector *repair.Inspector, report *re
 	return nil
 }
 
+// notAccepted returns the error for a partition whose loss was not accepted, as far as is known.
+func notAccepted(topic string, partition int32, err error) error {
+	look := "look again, and repeat the command if it is still damaged: laneway topic repair " + topic
+	if !errors.Is(err, repair.ErrUnknownFate) {
+		look = "nothing of it was given up; " + look
+	}
+	return cli.Advise(fmt.Errorf("continuing partition %d: %w", partition, err), look)
+}
+
 func describeAccepted(p *repair.Accepted) string {
+	if p.RecordCorrected {
+		return fmt.Sprintf("partition %d: the topic's record names the stream %s again, in which its log was continued before; nothing is given up\n", p.Partition, p.Stream)
+	}
 	given := "no offsets are given up"
 	if len(p.GivenUp) > 0 {
 		var ranges []string

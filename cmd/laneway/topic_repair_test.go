@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -108,5 +109,17 @@ object store: 1 object, 1.0 KiB
 `
 	if out.String() != want {
 		t.Errorf("the report is\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
+func TestAnUnknownFateIsNotCalledHarmless(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want bool
+	}{{errors.New("refused"), true}, {fmt.Errorf("%w: no answer", repair.ErrUnknownFate), false}} {
+		explained, ok := errors.AsType[*advised](notAccepted("orders", 0, c.err))
+		if !ok || strings.Contains(explained.advice, "nothing of it was given up") != c.want || !strings.Contains(explained.advice, "laneway topic repair orders") {
+			t.Errorf("%v is explained as %+v", c.err, explained)
+		}
 	}
 }

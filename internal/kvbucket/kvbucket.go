@@ -80,7 +80,7 @@ func OpenBucket(ctx context.Context, js jetstream.JetStream, name, description s
 // getListed looks again for a key that was not found. One that the bucket lists was written
 // just now, or cannot be read.
 func getListed(ctx context.Context, conn *nats.Conn, bucket, key string) (Entry, error) {
-	state, err := subjects(ctx, conn, bucket, subjectOf(bucket, key))
+	state, err := Subjects(ctx, conn, "KV_"+bucket, subjectOf(bucket, key))
 	if err != nil || state.Subjects[subjectOf(bucket, key)] == 0 {
 		return Entry{}, err
 	}

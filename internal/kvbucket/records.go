@@ -33,7 +33,7 @@ const recordsAtOnce = 16
 // revision of the bucket that this takes account of.
 func Records(ctx context.Context, js jetstream.JetStream, bucket string) (records []Record, last uint64, err error) {
 	prefix := "$KV." + bucket + "."
-	state, err := subjects(ctx, js.Conn(), bucket, prefix+">")
+	state, err := Subjects(ctx, js.Conn(), "KV_"+bucket, prefix+">")
 	if err != nil {
 		return nil, 0, fmt.Errorf("list bucket %s: %w", bucket, err)
 	}
@@ -64,7 +64,7 @@ func (r *Record) read(ctx context.Context, conn *nats.Conn, bucket string) (err 
 		return err
 	}
 	subject := subjectOf(bucket, r.Key)
-	state, err := subjects(ctx, conn, bucket, subject)
+	state, err := Subjects(ctx, conn, "KV_"+bucket, subject)
 	if err != nil {
 		return fmt.Errorf("look up %s of bucket %s: %w", r.Key, bucket, err)
 	}
@@ -72,15 +72,15 @@ func (r *Record) read(ctx context.Context, conn *nats.Conn, bucket string) (err 
 	return nil
 }
 
-// subjects asks the leader of a bucket which subjects it has, and where it ends. The
+// Subjects asks the leader of a stream which subjects it has, and where it ends. The
 // method of NATS' client asks without end for subjects that a damaged stream counts and
 // does not name. One answer names up to 100,000.
-func subjects(ctx context.Context, conn *nats.Conn, bucket, filter string) (state jetstream.StreamState, err error) {
+func Subjects(ctx context.Context, conn *nats.Conn, stream, filter string) (state jetstream.StreamState, err error) {
 	request, err := json.Marshal(map[string]string{"subjects_filter": filter})
 	if err != nil {
 		return state, err
 	}
-	m, err := conn.RequestWithContext(ctx, "$JS.API.STREAM.INFO.KV_"+bucket, request)
+	m, err := conn.RequestWithContext(ctx, "$JS.API.STREAM.INFO."+stream, request)
 	if err != nil {
 		return state, err
 	}

@@ -11,6 +11,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -76,6 +78,37 @@ func (s *Store) Get(ctx context.Context, p protocol.Partition) (Stored, error) {
 		stored.Exists = json.Unmarshal(entry.Value, &stored.Mark) == nil
 	}
 	return stored, nil
+}
+
+// ByRepair is the owner in the mark of a log that a repair has continued, until an owner of
+// the log writes it.
+const ByRepair = "repair"
+
+// Later returns the marks of the incarnations of a log after that of p. It asks the leader
+// of the bucket.
+func (s *Store) Later(ctx context.Context, p protocol.Partition) (map[uint32]messages.Mark, error) {
+	of := fmt.Sprintf("%x.%d.", p.TopicID, p.Number)
+	keys, err := kvbucket.Subjects(ctx, s.conn, "KV_"+bucket, "$KV."+bucket+"."+of+"*")
+	if err != nil {
+		return nil, fmt.Errorf("list the marks of %s: %w", p, err)
+	}
+	later := make(map[uint32]messages.Mark)
+	for subject := range keys.Subjects {
+		n, err := strconv.ParseUint(strings.TrimPrefix(subject, "$KV."+bucket+"."+of), 10, 32)
+		if err != nil || uint32(n) <= p.Incarnation {
+			continue
+		}
+		q := p
+		q.Incarnation = uint32(n)
+		stored, err := s.Get(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		if stored.Exists {
+			later[q.Incarnation] = stored.Mark
+		}
+	}
+	return later, nil
 }
 
 // Put replaces the mark whose revision is given; 0 is none. It returns the new revision

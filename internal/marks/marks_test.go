@@ -79,3 +79,21 @@ func TestEachIncarnationHasItsMark(t *testing.T) {
 		}
 	}
 }
+
+func TestMarksOfLaterIncarnationsAreFound(t *testing.T) {
+	ctx, store, _ := open(t)
+	next, last, other := partition, partition, partition
+	next.Incarnation, last.Incarnation, other.Number, other.Incarnation = 1, 12, 30, 5
+	for _, p := range []protocol.Partition{partition, next, last, other} {
+		if _, err := store.Put(ctx, p, mark("a", uint64(p.Incarnation)), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := store.Later(ctx, next)
+	if err != nil || len(got) != 1 || got[12] != mark("a", 12) {
+		t.Errorf("after incarnation 1 there are %+v, %v", got, err)
+	}
+	if got, err = store.Later(ctx, last); err != nil || len(got) != 0 {
+		t.Errorf("after incarnation 12 there are %+v, %v", got, err)
+	}
+}

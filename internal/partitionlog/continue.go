@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -16,9 +17,13 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// metadataUnfinished marks a stream that does not hold all yet of the log that it is to
-// continue, with a name of the attempt. It stays behind when a repair is interrupted.
-const metadataUnfinished = "laneway-unfinished"
+// Metadata of a stream that continues a log. It has a name of the attempt that created it,
+// and from Finish on the sequence of the last entry that the attempt wrote: an interrupted
+// repair leaves a stream without it.
+const (
+	metadataAttempt  = "laneway-attempt"
+	metadataFinished = "laneway-finished"
+)
 
 // ErrExists says that a stream of the name is there already.
 var ErrExists = errors.New("the stream exists")
@@ -64,7 +69,7 @@ func (l *Log) Continue(ctx context.Context, replicas int, first uint64) (*Contin
 	// Without a name of its own, a second attempt would share the stream of the first one:
 	// JetStream takes the creation of a stream that exists for a success if the
 	// configuration is the same.
-	config.Metadata[metadataUnfinished] = nuid.Next()
+	config.Metadata[metadataAttempt] = nuid.Next()
 	err := l.create(ctx, config)
 	if failedWith(err, jetstream.JSErrCodeStreamNameInUse) {
 		return nil, fmt.Errorf("create stream %s: %w", config.Name, ErrExists)
@@ -127,26 +132,25 @@ func (c *Continuation) Finish(ctx context.Context) error {
 	}
 	config := c.config
 	config.Metadata = maps.Clone(config.Metadata)
-	delete(config.Metadata, metadataUnfinished)
+	config.Metadata[metadataFinished] = strconv.FormatUint(c.last, 10)
 	if _, err := c.log.js.UpdateStream(ctx, config); err != nil {
 		return fmt.Errorf("finish stream %s: %w", config.Name, err)
 	}
 	return nil
 }
 
-// Discard removes the stream.
-func (c *Continuation) Discard(ctx context.Context) error { return c.log.remove(ctx) }
-
-// Unfinished reports whether a stream does not hold all of the log that it is to continue.
-func Unfinished(stream *jetstream.StreamInfo) bool {
-	return stream.Config.Metadata[metadataUnfinished] != ""
-}
-
-// Remove deletes the stream of a log that was found.
-func (f Found) Remove(ctx context.Context, js jetstream.JetStream) error {
-	err := js.DeleteStream(ctx, f.Stream)
-	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
-		return fmt.Errorf("delete stream %s: %w", f.Stream, err)
+// Discard removes the stream, unless another attempt has created one of its name meanwhile.
+func (c *Continuation) Discard(ctx context.Context) error {
+	stream, err := c.log.js.Stream(ctx, c.config.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil
 	}
-	return nil
+	if err != nil {
+		return fmt.Errorf("look up stream %s: %w", c.config.Name, err)
+	}
+	found := stream.CachedInfo().Config.Metadata
+	if found[metadataTopicID] != c.log.topicID() || found[metadataAttempt] != c.config.Metadata[metadataAttempt] {
+		return nil
+	}
+	return c.log.remove(ctx)
 }

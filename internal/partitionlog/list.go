@@ -3,6 +3,7 @@ package partitionlog
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,13 +12,19 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // Found is a stream that holds a log.
 type Found struct {
-	Stream  string
-	Topic   string
-	TopicID uint64
+	Stream    string
+	Partition protocol.Partition
+	Last      uint64 // sequence of its last entry
+	// Finished reports whether the stream holds all of the log that it continues.
+	Finished bool
+	// Used reports whether an owner has appended to the stream. So a record of the topic
+	// has named it: a repair that is interrupted before leaves an unused one.
+	Used bool
 }
 
 // List returns the streams of the logs whose subjects match, in the order of their
@@ -28,14 +35,8 @@ func List(ctx context.Context, js jetstream.JetStream, subjects string) ([]Found
 	var found []Found
 	streams := js.ListStreams(ctx, jetstream.WithStreamListSubject(subjects))
 	for info := range streams.Info() {
-		id, err := strconv.ParseUint(info.Config.Metadata[metadataTopicID], 10, 64)
-		if err != nil || len(info.Config.Subjects) != 1 {
-			continue // of somebody else
-		}
-		// _laneway.log.<topic>.<partition>.<topic id>
-		const topic = 2
-		if tokens := strings.Split(info.Config.Subjects[0], "."); len(tokens) > topic {
-			found = append(found, Found{Stream: info.Config.Name, Topic: tokens[topic], TopicID: id})
+		if f, ok := foundIn(info); ok {
+			found = append(found, f)
 		}
 	}
 	if err := streams.Err(); err != nil {
@@ -45,10 +46,41 @@ func List(ctx context.Context, js jetstream.JetStream, subjects string) ([]Found
 	return found, nil
 }
 
+// foundIn returns what a stream says of the log that it holds; false if it holds none.
+func foundIn(info *jetstream.StreamInfo) (Found, bool) {
+	metadata := info.Config.Metadata
+	if len(info.Config.Subjects) != 1 {
+		return Found{}, false
+	}
+	p, ok := messages.ParseLogSubject(info.Config.Subjects[0])
+	if !ok || metadata[metadataTopicID] != strconv.FormatUint(p.TopicID, 10) {
+		return Found{}, false
+	}
+	written := uint64(1) // creation writes one entry
+	finished := true
+	if metadata[metadataAttempt] != "" {
+		var err error
+		written, err = strconv.ParseUint(metadata[metadataFinished], 10, 64)
+		finished = err == nil
+	}
+	return Found{
+		Stream: info.Config.Name, Partition: p, Last: info.State.LastSeq, Finished: finished, Used: finished && info.State.LastSeq > written,
+	}, true
+}
+
 // Exists reports whether the stream is still there, and still of that topic.
 func (f Found) Exists(ctx context.Context, js jetstream.JetStream) (bool, error) {
-	again, err := List(ctx, js, messages.LogsOf(f.Topic))
-	return slices.Contains(again, f), err
+	again, err := List(ctx, js, messages.LogSubject(f.Partition))
+	return slices.ContainsFunc(again, func(g Found) bool { return g.Partition == f.Partition }), err
+}
+
+// Remove deletes the stream.
+func (f Found) Remove(ctx context.Context, js jetstream.JetStream) error {
+	err := js.DeleteStream(ctx, f.Stream)
+	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return fmt.Errorf("delete stream %s: %w", f.Stream, err)
+	}
+	return nil
 }
 
 // Names returns the names of the streams of some logs, the first few of many.

@@ -27,10 +27,16 @@ var ErrMoved = errors.New("the log has moved on")
 // replicas.
 var ErrTooFewServers = errors.New("NATS has too few servers for the replicas")
 
-// JetStream's codes for a stream that cannot be placed: alone and in a cluster.
+// ErrSealed says that the stream takes no appends any more, because its log is being
+// continued in another one.
+var ErrSealed = errors.New("the stream is sealed")
+
+// JetStream's codes for a stream that cannot be placed, alone and in a cluster, and for one
+// that is sealed.
 const (
 	replicasNotSupported jetstream.ErrorCode = 10074
 	noSuitablePeers      jetstream.ErrorCode = 10005
+	streamSealed         jetstream.ErrorCode = 10109
 )
 
 // metadataTopicID marks a stream with the incarnation of its topic.
@@ -179,12 +185,6 @@ func (l *Log) Delete(ctx context.Context) error {
 
 func (l *Log) topicID() string { return strconv.FormatUint(l.partition.TopicID, 10) }
 
-// TopicID returns the id of the topic whose log a stream is; false if it is no log.
-func TopicID(stream *jetstream.StreamInfo) (uint64, bool) {
-	id, err := strconv.ParseUint(stream.Config.Metadata[metadataTopicID], 10, 64)
-	return id, err == nil && id != 0
-}
-
 // remove deletes the stream of the name, whatever it holds.
 func (l *Log) remove(ctx context.Context) error {
 	err := l.js.DeleteStream(ctx, messages.LogStream(l.partition))
@@ -197,7 +197,7 @@ func (l *Log) remove(ctx context.Context) error {
 // Append appends an entry if expected is the last stream sequence of the log. It returns
 // the stream sequence of the entry when the entry is durable.
 //
-// ErrMoved means that this request has appended nothing. After any other error the
+// ErrMoved and ErrSealed mean that this request has appended nothing. After any other error the
 // outcome is unknown: the entry may be in the log, or may still be appended later by a
 // message that is on its way. Append does not retry, because the answer to a retry could
 // not be told from a conflict with another writer.
@@ -208,8 +208,11 @@ func (l *Log) Append(ctx context.Context, expected uint64, data []byte) (uint64,
 	if err == nil {
 		return ack.Sequence, nil
 	}
-	if kvbucket.IsConflict(err) {
-		return 0, fmt.Errorf("append to %s after sequence %d: %w", messages.LogStream(l.partition), expected, ErrMoved)
+	switch {
+	case kvbucket.IsConflict(err):
+		err = ErrMoved
+	case failedWith(err, streamSealed):
+		err = ErrSealed
 	}
 	return 0, fmt.Errorf("append to %s after sequence %d: %w", messages.LogStream(l.partition), expected, err)
 }

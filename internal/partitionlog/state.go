@@ -165,6 +165,7 @@ func (l *Log) fromLeader(ctx context.Context, sequence uint64) (data []byte, fou
 type End struct {
 	Last   uint64 // sequence of the stream
 	Behind bool   // the reader is behind: the leader has the entry that it did not find
+	Sealed bool   // nothing can be appended any more
 }
 
 // Confirm asks the leader whether the log ends with an entry, as a reader has found. Any
@@ -175,10 +176,12 @@ func (l *Log) Confirm(ctx context.Context, read uint64) (End, error) {
 	if err != nil {
 		return End{}, fmt.Errorf("look up stream %s: %w", messages.LogStream(l.partition), err)
 	}
-	end := End{Last: stream.CachedInfo().State.LastSeq}
+	info := stream.CachedInfo()
+	end := End{Last: info.State.LastSeq, Sealed: info.Config.Sealed}
 	if end.Last > read {
 		gone, err := l.gone(ctx, read+1)
-		return End{Last: end.Last, Behind: !gone}, err
+		end.Behind = !gone
+		return end, err
 	}
 	return end, nil
 }

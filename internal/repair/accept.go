@@ -1,6 +1,7 @@
 package repair
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,7 +31,13 @@ type Accepted struct {
 	// GivenUp are the offsets without records, besides those that the log had left out
 	// before. Some were acknowledged, others perhaps never given out.
 	GivenUp []Offsets `json:"given_up_offsets"`
+	// RecordCorrected reports whether the log was continued before, and only the topic's
+	// record, which was older, names the stream again. Nothing was given up or copied.
+	RecordCorrected bool `json:"record_corrected,omitempty"`
 }
+
+// ErrUnknownFate says that the topic's record may or may not name the new stream.
+var ErrUnknownFate = errors.New("it is not known whether the log was continued")
 
 // unknown is how far sequences, offsets and epochs may have come beyond all that is known of
 // them, when the evidence itself is lost: more than can have been used, and little enough
@@ -45,12 +52,22 @@ const unknown = 1 << 40
 // the copy does not have, and stays as evidence. A seal cannot be undone: nothing is sealed
 // before all evidence has answered. The record of the topic is written last: services use
 // the new stream from then on, and an Accept that is interrupted before has changed nothing
-// but the seal. It can be repeated, also at the same time. An error of code
-// CodeInvalidRequest says that the topic has changed meanwhile.
+// but the seal. It can be repeated, also at the same time.
+//
+// If the topic's record is older than its log, the record is corrected instead.
+//
+// An error of code CodeInvalidRequest says that the topic has changed meanwhile. After
+// ErrUnknownFate the log may have been continued.
 func (i *Inspector) Accept(ctx context.Context, topic protocol.Topic, number int) (*Accepted, error) {
 	a := &accepting{Inspector: i, old: topic.Partition(number), replicas: topic.Replicas}
-	if err := a.open(ctx); err != nil {
+	if err := a.bounded(ctx, a.open); err != nil {
 		return nil, err
+	}
+	if err := a.bounded(ctx, a.compare); err != nil {
+		return nil, err
+	}
+	if newest := newestUsed(a.later); newest != nil {
+		return a.correct(ctx, newest)
 	}
 	if err := a.prepare(ctx); err != nil {
 		return nil, err
@@ -62,16 +79,80 @@ func (i *Inspector) Accept(ctx context.Context, topic protocol.Topic, number int
 	if err := a.fill(ctx, target); err != nil {
 		return nil, errors.Join(err, discard(ctx, target))
 	}
-	err = a.registry.Continue(ctx, a.old, a.new.Incarnation)
-	if errors.Is(err, protocol.NewError(protocol.CodeInvalidRequest, "")) {
-		err = errors.Join(err, discard(ctx, target))
+	return a.name(ctx, target)
+}
+
+// bounded does something that may wait for JetStream without end.
+func (i *Inspector) bounded(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, cmp.Or(i.patience, evidencePatience), errNoAnswer)
+	defer cancel()
+	err := do(ctx)
+	if err != nil && errors.Is(context.Cause(ctx), errNoAnswer) {
+		err = fmt.Errorf("%w: %w", errNoAnswer, err)
 	}
-	if err != nil {
-		return nil, err // the record may name the new stream, which stays
+	return err
+}
+
+var errNoAnswer = errors.New("JetStream gives no answer")
+
+// name has the topic's record name the new stream. Only a stream that the record does not
+// name, and never will, is removed.
+func (a *accepting) name(ctx context.Context, target *partitionlog.Continuation) (*Accepted, error) {
+	err := a.record(ctx, a.new.Incarnation)
+	switch {
+	case errors.Is(err, protocol.NewError(protocol.CodeInvalidRequest, "")):
+		return nil, errors.Join(err, discard(ctx, target))
+	case err != nil:
+		return nil, err
 	}
 	return &Accepted{
 		Partition: a.new.Number, Stream: messages.LogStream(a.new), Incarnation: a.new.Incarnation, FirstSequence: a.first,
 		NextSequence: a.made.sequence + 1, NextOffset: a.made.offset, Copied: a.copied, GivenUp: orEmpty(a.made.lost),
+	}, nil
+}
+
+// record writes into the topic's record in which incarnation the log is.
+func (a *accepting) record(ctx context.Context, incarnation uint32) error {
+	err := a.bounded(ctx, func(ctx context.Context) error { return a.registry.Continue(ctx, a.old, incarnation) })
+	if err != nil && !errors.Is(err, protocol.NewError(protocol.CodeInvalidRequest, "")) {
+		err = fmt.Errorf("%w: %w", ErrUnknownFate, err)
+	}
+	return err
+}
+
+// newestUsed returns the last incarnation that an owner had; nil if there is none.
+func newestUsed(later []topics.Incarnation) *topics.Incarnation {
+	for n := len(later) - 1; n >= 0; n-- {
+		if later[n].Used {
+			return &later[n]
+		}
+	}
+	return nil
+}
+
+// correct takes a topic's record that is older than its log forward. The stream that the
+// record names was sealed when the log was continued. One that takes records may have taken
+// some since the record was restored.
+func (a *accepting) correct(ctx context.Context, newest *topics.Incarnation) (*Accepted, error) {
+	var old partitionlog.Bounds
+	err := a.bounded(ctx, func(ctx context.Context) (err error) {
+		old, err = a.log.Bounds(ctx)
+		return err
+	})
+	stream := messages.LogStream(newest.Partition)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+	case err != nil:
+		return nil, err
+	case !old.Sealed:
+		return nil, fmt.Errorf("the topic's record is older than its log, which was continued in stream %s, but stream %s, which the record names, is not sealed: "+
+			"restore the bucket LANEWAY_TOPICS from a newer copy", stream, messages.LogStream(a.old))
+	}
+	if err := a.record(ctx, newest.Partition.Incarnation); err != nil {
+		return nil, err
+	}
+	return &Accepted{
+		Partition: a.old.Number, Stream: stream, Incarnation: newest.Partition.Incarnation, GivenUp: []Offsets{}, RecordCorrected: true,
 	}, nil
 }
 
@@ -86,6 +167,7 @@ type accepting struct {
 	log      *partitionlog.Log // the old one
 	replicas int
 
+	later    []topics.Incarnation // which attempts have left behind
 	bounds   *partitionlog.Bounds // of the old stream; nil without one
 	snapshot *messages.Snapshot   // the newest that can be read
 	first    uint64               // sequence of the new stream's first entry
@@ -109,8 +191,9 @@ func (a *accepting) open(ctx context.Context) (err error) {
 	return err
 }
 
-// prepare seals the log of the topic that was inspected, and gathers what is known of it.
-func (a *accepting) prepare(ctx context.Context) error {
+// compare makes sure that the topic is still the one that was inspected, and looks for
+// incarnations of the log that its record does not know.
+func (a *accepting) compare(ctx context.Context) error {
 	topic, err := a.registry.Get(ctx, a.old.Topic)
 	if err != nil {
 		return err
@@ -118,13 +201,19 @@ func (a *accepting) prepare(ctx context.Context) error {
 	if topic.Partition(int(a.old.Number)) != a.old {
 		return protocol.Errorf(protocol.CodeInvalidRequest, "topic %s has changed since it was inspected", a.old.Topic)
 	}
-	if err := a.gather(ctx); err != nil {
+	a.later, err = topics.Later(ctx, a.Conn, a.JS, a.old)
+	return err
+}
+
+// prepare seals the log, and gathers what is known of it.
+func (a *accepting) prepare(ctx context.Context) error {
+	if err := a.bounded(ctx, a.gather); err != nil {
 		return err
 	}
-	if err := a.log.Seal(ctx); err != nil {
+	if err := a.bounded(ctx, a.log.Seal); err != nil {
 		return err
 	}
-	return a.gather(ctx) // something may have been appended before the seal
+	return a.bounded(ctx, a.gather) // something may have been appended before the seal
 }
 
 // gather looks at everything that tells how far the log came.
@@ -160,8 +249,34 @@ func (a *accepting) gather(ctx context.Context) error {
 	default:
 		return err
 	}
+	for n := range a.later {
+		if err := a.gatherLater(ctx, &a.later[n]); err != nil {
+			return err
+		}
+	}
 	a.first++
 	return a.findEpoch(ctx)
+}
+
+// gatherLater takes account of an incarnation that an attempt has left behind. None of them
+// was used, as far as is known: if that is wrong, nothing is given out twice all the same.
+func (a *accepting) gatherLater(ctx context.Context, i *topics.Incarnation) error {
+	a.first, a.next = max(a.first, i.Last, i.Reserved.Sequence), max(a.next, i.Reserved.Offset)
+	if i.Exists {
+		state, err := partitionlog.New(a.Conn, a.JS, i.Partition).State(ctx)
+		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) { // its attempt may have removed it
+			return err
+		}
+		a.first, a.next = max(a.first, state.LastSequence), max(a.next, state.NextOffset)
+	}
+	return a.saved.Load(ctx, i.Partition, func(data []byte) bool {
+		s, err := messages.DecodeSnapshot(data)
+		if err != nil || s.TopicID != i.Partition.TopicID {
+			return false
+		}
+		a.first, a.next = max(a.first, s.Sequence), max(a.next, s.NextOffset)
+		return true
+	})
 }
 
 // findEpoch looks for the newest epoch of the frontends. Epochs begin at the time of day.
@@ -188,7 +303,11 @@ func (a *accepting) begin(ctx context.Context) (*partitionlog.Continuation, erro
 	a.new = a.old
 	for range most {
 		a.new.Incarnation++
-		target, err := partitionlog.New(a.Conn, a.JS, a.new).Continue(ctx, a.replicas, a.first)
+		var target *partitionlog.Continuation
+		err := a.bounded(ctx, func(ctx context.Context) (err error) {
+			target, err = partitionlog.New(a.Conn, a.JS, a.new).Continue(ctx, a.replicas, a.first)
+			return err
+		})
 		if !errors.Is(err, partitionlog.ErrExists) {
 			return target, err
 		}
@@ -200,7 +319,7 @@ func (a *accepting) begin(ctx context.Context) (*partitionlog.Continuation, erro
 func (a *accepting) fill(ctx context.Context, target *partitionlog.Continuation) error {
 	made, created := newContinuation(a.old, a.first, a.snapshot)
 	a.made = made
-	if err := target.Append(ctx, created); err != nil {
+	if err := a.bounded(ctx, func(ctx context.Context) error { return target.Append(ctx, created) }); err != nil {
 		return err
 	}
 	if a.bounds != nil {
@@ -218,17 +337,22 @@ func (a *accepting) fill(ctx context.Context, target *partitionlog.Continuation)
 	if err := target.Finish(ctx); err != nil {
 		return err
 	}
+	return a.bounded(ctx, a.leaveEvidence)
+}
+
+// leaveEvidence saves the snapshot and the mark of the new stream.
+func (a *accepting) leaveEvidence(ctx context.Context) error {
 	// An attempt with this incarnation may have failed after it had saved one.
 	if err := a.saved.Remove(ctx, a.new); err != nil {
 		return err
 	}
-	if s := made.snapshot; s != nil {
+	if s := a.made.snapshot; s != nil {
 		s.Incarnation = a.new.Incarnation
 		if err := a.saved.Save(ctx, a.new, s.Sequence, messages.EncodeSnapshot(*s)); err != nil {
 			return err
 		}
 	}
-	return a.mark(ctx, messages.Position{Sequence: made.sequence, Offset: made.offset})
+	return a.mark(ctx, messages.Position{Sequence: a.made.sequence, Offset: a.made.offset})
 }
 
 func (a *accepting) copy(ctx context.Context, target *partitionlog.Continuation) error {
@@ -257,7 +381,7 @@ func (a *accepting) mark(ctx context.Context, end messages.Position) error {
 	if err != nil {
 		return err
 	}
-	_, err = a.marks.Put(ctx, a.new, messages.Mark{Owner: "repair", Written: end, Reserved: end}, before.Revision)
+	_, err = a.marks.Put(ctx, a.new, messages.Mark{Owner: marks.ByRepair, Written: end, Reserved: end}, before.Revision)
 	return err
 }
 

@@ -1,6 +1,7 @@
 package repair
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/internal/snapshots"
+	"laneway.dev/internal/topics"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
@@ -34,9 +36,10 @@ type Inspector struct {
 	// Progress is told every now and then; nil tells nobody.
 	Progress func(Progress)
 
-	known *evidence // once it was opened
-	done  Progress
-	told  time.Time
+	patience time.Duration // bounds the wait for JetStream; zero is evidencePatience
+	known    *evidence     // once it was opened
+	done     Progress
+	told     time.Time
 }
 
 // Survey is what an inspection has found.
@@ -65,7 +68,6 @@ func (i *Inspector) Inspect(ctx context.Context, topic protocol.Topic, partition
 	for n, number := range partitions {
 		p := &s.partitions[n]
 		*p = inspected{id: topic.Partition(number), referred: make(map[string][]int64)}
-		p.log = partitionlog.New(i.Conn, i.JS, p.id)
 		part, err := i.inspectLog(ctx, p, func(e *messages.LoggedEntry) error {
 			for n := range e.Entry.Batches {
 				x := &e.Entry.Batches[n].Extent
@@ -97,7 +99,7 @@ func (i *Inspector) Inspect(ctx context.Context, topic protocol.Topic, partition
 // mark, and passes on the entries that can be read, in order. An error of the function
 // ends it. The memory that it needs does not grow with the log.
 func (i *Inspector) InspectLog(ctx context.Context, id protocol.Partition, entry func(*messages.LoggedEntry) error) (*Partition, error) {
-	return i.inspectLog(ctx, &inspected{id: id, log: partitionlog.New(i.Conn, i.JS, id)}, entry)
+	return i.inspectLog(ctx, &inspected{id: id}, entry)
 }
 
 func (i *Inspector) inspectLog(ctx context.Context, p *inspected, entry func(*messages.LoggedEntry) error) (*Partition, error) {
@@ -105,7 +107,12 @@ func (i *Inspector) inspectLog(ctx context.Context, p *inspected, entry func(*me
 	if err != nil {
 		return nil, err
 	}
-	part := &Partition{Partition: p.id.Number, Stream: messages.LogStream(p.id), Incarnation: p.id.Incarnation, Findings: []string{}, Unknown: []Offsets{}, Lanes: []Lane{}}
+	part := &Partition{Partition: p.id.Number, Findings: []string{}, Unknown: []Offsets{}, Lanes: []Lane{}}
+	if err := i.findLog(ctx, part, p); err != nil {
+		return nil, err
+	}
+	part.Stream, part.Incarnation = messages.LogStream(p.id), p.id.Incarnation
+	p.log = partitionlog.New(i.Conn, i.JS, p.id)
 	if err := i.inspectEvidence(ctx, part, p.id, known); err != nil {
 		return nil, err
 	}
@@ -130,17 +137,38 @@ func (i *Inspector) inspectLog(ctx context.Context, p *inspected, entry func(*me
 	return part, nil
 }
 
+// findLog makes p the last incarnation of the log that an owner had. That the topic's record
+// names an earlier one is a finding.
+func (i *Inspector) findLog(ctx context.Context, part *Partition, p *inspected) error {
+	attempt, cancel := context.WithTimeout(ctx, cmp.Or(i.patience, evidencePatience))
+	defer cancel()
+	later, err := topics.Later(attempt, i.Conn, i.JS, p.id)
+	if err != nil {
+		part.Findings = append(part.Findings, fmt.Sprintf("later incarnations of the log cannot be looked for: %v", err))
+		part.silent(err)
+		return context.Cause(ctx)
+	}
+	if newest := newestUsed(later); newest != nil {
+		part.Findings = append(part.Findings, fmt.Sprintf(
+			"the topic's record is older than its log: it names the stream %s, and the log was continued in %s; restore the bucket LANEWAY_TOPICS from a newer copy, "+
+				"or give --accept-loss, which corrects the record and gives up nothing of this partition",
+			messages.LogStream(p.id), messages.LogStream(newest.Partition)))
+		p.id = newest.Partition
+	}
+	return nil
+}
+
 // inspectEvidence looks at what stands outside the log. That it cannot be read is
 // a finding.
 func (i *Inspector) inspectEvidence(ctx context.Context, part *Partition, p protocol.Partition, known evidence) error {
-	bounded, cancel := context.WithTimeout(ctx, evidencePatience)
+	attempt, cancel := context.WithTimeout(ctx, cmp.Or(i.patience, evidencePatience))
 	defer cancel()
 	var err error
-	if part.Snapshot, err = known.snapshot(bounded, p); err != nil {
+	if part.Snapshot, err = known.snapshot(attempt, p); err != nil {
 		part.Findings = append(part.Findings, fmt.Sprintf("the snapshots cannot be read: %v", err))
 		part.silent(err)
 	}
-	if part.Mark, err = known.mark(bounded, p); err != nil {
+	if part.Mark, err = known.mark(attempt, p); err != nil {
 		part.Findings = append(part.Findings, fmt.Sprintf("the mark cannot be read: %v", err))
 		part.silent(err)
 	}

@@ -68,7 +68,7 @@ func (r *reading) finish(p *Partition, bounds *partitionlog.Bounds) {
 	if bounds != nil && bounds.Sealed {
 		// Also of a log that is whole, because its file was restored meanwhile: a seal
 		// cannot be taken back, so the log has to be continued.
-		p.Findings = append(p.Findings, fmt.Sprintf("the stream %s is sealed: an --accept-loss was interrupted, and must be given again", p.Stream))
+		p.Findings = append(p.Findings, fmt.Sprintf("the stream %s is sealed: an --accept-loss is under way, or was interrupted and must be given again", p.Stream))
 	}
 	if bounds != nil {
 		r.log.Exists, r.log.FirstSequence, r.log.LastSequence = true, bounds.First, bounds.Last

@@ -132,8 +132,8 @@ func (s *Store) clean(ctx context.Context, p protocol.Partition) error {
 }
 
 // Load hands the snapshots of a partition to use, newest first, until one is good.
-// Those of which a piece is missing are left out; whether one is damaged is for
-// use to see.
+// Those of which a piece is missing, or cannot be read, are left out; whether the content
+// of one is damaged is for use to see.
 func (s *Store) Load(ctx context.Context, p protocol.Partition, use func(data []byte) (good bool)) error {
 	all, err := s.list(ctx, p)
 	if err != nil {
@@ -142,7 +142,8 @@ func (s *Store) Load(ctx context.Context, p protocol.Partition, use func(data []
 	for _, w := range all.complete() {
 		data, err := s.read(ctx, w)
 		switch {
-		case errors.Is(err, jetstream.ErrMsgNotFound): // its writer goes on, and removes it
+		case errors.Is(err, jetstream.ErrMsgNotFound), // its writer goes on, and removes it
+			errors.Is(err, nats.ErrBadHeaderMsg): // damaged where no checksum of JetStream's covers it
 			continue
 		case err != nil:
 			return fmt.Errorf("read the snapshot of %s at sequence %d: %w", p, w.sequence, err)
@@ -202,12 +203,12 @@ func (l listing) complete() []written {
 
 func (s *Store) list(ctx context.Context, p protocol.Partition) (listing, error) {
 	of := partitionPrefix(p)
-	info, err := s.stream.Info(ctx, jetstream.WithSubjectFilter(of+">"))
+	state, err := kvbucket.Subjects(ctx, s.js.Conn(), streamName, of+">")
 	if err != nil {
 		return nil, err
 	}
 	all := make(listing)
-	for subject := range info.State.Subjects {
+	for subject := range state.Subjects {
 		if w, ok := parse(of, strings.TrimPrefix(subject, of)); ok {
 			all[w]++
 		}

@@ -58,7 +58,7 @@ func (r *Registry) remove(ctx context.Context, found record) error {
 		return err
 	}
 	for _, l := range logs {
-		if l.TopicID != found.ID {
+		if l.Partition.TopicID != found.ID {
 			continue
 		}
 		if err := l.Remove(ctx, r.js); err != nil {
@@ -108,7 +108,7 @@ func unreadable(found record, err error) bool {
 
 // lost returns the error for logs that belong to no topic.
 func lost(logs []partitionlog.Found) *protocol.Error {
-	return protocol.Errorf(protocol.CodeLogWithoutTopic, "topic %s: %s", logs[0].Topic, partitionlog.Names(logs))
+	return protocol.Errorf(protocol.CodeLogWithoutTopic, "topic %s: %s", logs[0].Partition.Topic, partitionlog.Names(logs))
 }
 
 // logs returns the logs whose subjects match.

@@ -3,12 +3,11 @@ package topics
 import (
 	"context"
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/internal/partitionlog"
+	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
 
@@ -19,48 +18,42 @@ func FromLogs(ctx context.Context, js jetstream.JetStream, name string) (protoco
 	if !protocol.ValidTopicName(name) {
 		return protocol.Topic{}, protocol.Errorf(protocol.CodeInvalidTopicName, "%.80q", name)
 	}
-	topic := protocol.Topic{TopicConfig: protocol.TopicConfig{Name: name}}
-	prefix := strings.TrimSuffix(protocol.Partition{Topic: name}.Stream(), "0")
-	streams := js.ListStreams(ctx)
-	for info := range streams.Info() {
-		rest, ours := strings.CutPrefix(info.Config.Name, prefix)
-		id, known := partitionlog.TopicID(info)
-		if !ours || !known || partitionlog.Unfinished(info) {
-			continue
-		}
-		number, incarnation, ok := logNumbers(rest)
-		switch {
-		case !ok:
-			continue // of a topic whose name begins with this one's
-		case topic.ID != 0 && topic.ID != id:
-			return protocol.Topic{}, fmt.Errorf("the streams %s* belong to several topics, with the ids %d and %d", prefix, topic.ID, id)
-		}
-		topic.ID = id
-		topic.Partitions = max(topic.Partitions, number+1)
-		for len(topic.Incarnations) <= number {
-			topic.Incarnations = append(topic.Incarnations, 0)
-		}
-		topic.Incarnations[number] = max(topic.Incarnations[number], incarnation)
+	logs, err := partitionlog.List(ctx, js, messages.LogsOf(name))
+	if err != nil {
+		return protocol.Topic{}, err
 	}
-	if err := streams.Err(); err != nil {
-		return protocol.Topic{}, fmt.Errorf("list the streams: %w", err)
+	topic := protocol.Topic{TopicConfig: protocol.TopicConfig{Name: name}}
+	newest := make(map[int]partitionlog.Found)
+	for _, l := range logs {
+		if topic.ID != 0 && topic.ID != l.Partition.TopicID {
+			return protocol.Topic{}, fmt.Errorf("the streams %s belong to several topics, with the ids %d and %d",
+				partitionlog.Names(logs), topic.ID, l.Partition.TopicID)
+		}
+		topic.ID = l.Partition.TopicID
+		n := int(l.Partition.Number)
+		topic.Partitions = max(topic.Partitions, n+1)
+		if before, known := newest[n]; !known || newer(l, before) {
+			newest[n] = l
+		}
 	}
 	if topic.ID == 0 {
 		return protocol.Topic{}, protocol.NewError(protocol.CodeUnknownTopic, name)
 	}
+	topic.Incarnations = make([]uint32, topic.Partitions)
+	for n, l := range newest {
+		topic.Incarnations[n] = l.Partition.Incarnation
+	}
 	return topic, nil
 }
 
-// logNumbers reads what the name of a log's stream ends in.
-func logNumbers(rest string) (partition int, incarnation uint32, ok bool) {
-	number, version, continued := strings.Cut(rest, "_")
-	partition, err := strconv.Atoi(number)
-	if err != nil || partition < 0 || partition >= protocol.MaxPartitions || strconv.Itoa(partition) != number {
-		return 0, 0, false
+// newer reports whether the log of a partition is in a rather than in b. A repair that was
+// interrupted, or was slower than another one, leaves streams that no owner has used.
+func newer(a, b partitionlog.Found) bool {
+	switch {
+	case a.Used != b.Used:
+		return a.Used
+	case a.Finished != b.Finished:
+		return a.Finished
 	}
-	if !continued {
-		return partition, 0, true
-	}
-	n, err := strconv.ParseUint(version, 10, 32)
-	return partition, uint32(n), err == nil
+	return a.Partition.Incarnation > b.Partition.Incarnation
 }

@@ -21,6 +21,8 @@ type Survey struct {
 	Lost map[string][]partitionlog.Found
 	// Unreadable says which records cannot be read.
 	Unreadable []error
+	// Outdated says which records are older than the logs of their topics.
+	Outdated []error
 	// Remade are the streams of metadata that were lost and made anew.
 	Remade []string
 }
@@ -28,7 +30,7 @@ type Survey struct {
 // Err returns what an operator must decide about before its topics can be used again;
 // nil if there is nothing. Other topics work.
 func (s *Survey) Err() error {
-	errs := slices.Clone(s.Unreadable)
+	errs := slices.Concat(s.Unreadable, s.Outdated)
 	for _, name := range s.Topics() {
 		errs = append(errs, lost(s.Lost[name]))
 	}
@@ -62,7 +64,10 @@ func (r *Registry) Survey(ctx context.Context) (Survey, error) {
 		return found, err
 	}
 	for _, l := range logs {
-		if owned[l.TopicID] {
+		if topic, known := owned[l.Partition.TopicID]; known {
+			if l.Used && l.Partition.Incarnation > topic.Partition(int(l.Partition.Number)).Incarnation {
+				found.Outdated = append(found.Outdated, outdated(l))
+			}
 			continue
 		}
 		there, err := l.Exists(ctx, r.js) // or else its topic was deleted meanwhile
@@ -70,7 +75,7 @@ func (r *Registry) Survey(ctx context.Context) (Survey, error) {
 			return found, unavailable(err)
 		}
 		if there {
-			found.Lost[l.Topic] = append(found.Lost[l.Topic], l)
+			found.Lost[l.Partition.Topic] = append(found.Lost[l.Partition.Topic], l)
 		}
 	}
 	for _, name := range metadata {
@@ -113,7 +118,7 @@ func (r *Registry) existing(ctx context.Context) (found Survey, all []protocol.T
 		logs, err := r.logs(ctx, messages.LogWildcard)
 		found.Lost = make(map[string][]partitionlog.Found)
 		for _, l := range logs {
-			found.Lost[l.Topic] = append(found.Lost[l.Topic], l)
+			found.Lost[l.Partition.Topic] = append(found.Lost[l.Partition.Topic], l)
 		}
 		return found, nil, err
 	}
@@ -127,14 +132,22 @@ func (r *Registry) existing(ctx context.Context) (found Survey, all []protocol.T
 	return found, all, err
 }
 
-// owned returns the ids of the topics that have a record, also of those that are being
+// outdated returns the error for a used log of a later incarnation than its topic's record
+// names.
+func outdated(l partitionlog.Found) error {
+	return protocol.Errorf(protocol.CodePartitionDamaged, "partition %s: its topic's record in bucket %s is older than its log, which was continued in stream %s; "+
+		"restore the bucket from a newer copy, or correct the record with: laneway topic repair %s --accept-loss",
+		l.Partition, bucket, l.Stream, l.Partition.Topic)
+}
+
+// owned returns the topics that have a record by their ids, also those that are being
 // deleted, and notes the records that cannot be read.
-func (s *Survey) owned(ctx context.Context, r *Registry) (map[uint64]bool, error) {
+func (s *Survey) owned(ctx context.Context, r *Registry) (map[uint64]protocol.Topic, error) {
 	records, _, err := kvbucket.Records(ctx, r.js, bucket)
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	owned := make(map[uint64]bool)
+	owned := make(map[uint64]protocol.Topic)
 	for _, entry := range records {
 		if _, err := change(entry); err != nil {
 			s.Unreadable = append(s.Unreadable, err)
@@ -145,7 +158,7 @@ func (s *Survey) owned(ctx context.Context, r *Registry) (map[uint64]bool, error
 			if err != nil {
 				return nil, err
 			}
-			owned[decoded.ID] = true
+			owned[decoded.ID] = decoded.Topic
 		}
 	}
 	return owned, nil

@@ -1,7 +1,9 @@
 package messages
 
 import (
+	"errors"
 	"strconv"
+	"strings"
 
 	"laneway.dev/pkg/protocol"
 )
@@ -52,6 +54,29 @@ func LogSubject(p protocol.Partition) string {
 		s += "." + strconv.FormatUint(uint64(p.Incarnation), 10)
 	}
 	return s
+}
+
+// LaterLogs returns the subjects of the incarnations of a partition's log after the first.
+func LaterLogs(p protocol.Partition) string {
+	p.Incarnation = 0
+	return LogSubject(p) + ".*"
+}
+
+// ParseLogSubject returns the partition of a log from its subject; false if it is none.
+func ParseLogSubject(subject string) (protocol.Partition, bool) {
+	rest, ok := strings.CutPrefix(subject, logPrefix)
+	tokens := strings.Split(rest, ".")
+	if !ok || len(tokens) < 3 || len(tokens) > 4 {
+		return protocol.Partition{}, false
+	}
+	number, numberErr := strconv.ParseInt(tokens[1], 10, 32)
+	id, idErr := strconv.ParseUint(tokens[2], 16, 64)
+	p := protocol.Partition{Topic: tokens[0], TopicID: id, Number: int32(number)}
+	if len(tokens) == 4 {
+		n, err := strconv.ParseUint(tokens[3], 10, 32)
+		p.Incarnation, idErr = uint32(n), errors.Join(idErr, err)
+	}
+	return p, numberErr == nil && idErr == nil && number >= 0 && LogSubject(p) == subject
 }
 
 // LogsOf returns the subjects of all logs of topics of a name, also of deleted ones.

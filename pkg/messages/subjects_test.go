@@ -55,6 +55,16 @@ func TestWildcardsCoverTheirSubjects(t *testing.T) {
 	}
 }
 
+func TestOtherSubjectsAreOfNoLog(t *testing.T) {
+	for _, s := range []string{
+		"", "_laneway.log", "_laneway.log.a.1", "_laneway.log.a.1.7.2.3", "_laneway.log.a.01.7", "_laneway.log.a.-1.7", "_laneway.log.a.1.7.0", "_laneway.log.a.1.x", "x.a.1.7",
+	} {
+		if p, ok := ParseLogSubject(s); ok {
+			t.Errorf("%q is read as %+v", s, p)
+		}
+	}
+}
+
 func TestPartitionsShareNoStreamAndNoSubject(t *testing.T) {
 	// Few letters, so that names like a and a-1 meet.
 	partition := rapid.Custom(func(t *rapid.T) protocol.Partition {
@@ -70,6 +80,9 @@ func TestPartitionsShareNoStreamAndNoSubject(t *testing.T) {
 		a, b := partition.Draw(t, "a"), partition.Draw(t, "b")
 		if a != b && (LogStream(a) == LogStream(b) || LogSubject(a) == LogSubject(b)) {
 			t.Fatalf("%v and %v share %s", a, b, LogStream(a))
+		}
+		if parsed, ok := ParseLogSubject(LogSubject(a)); !ok || parsed != a {
+			t.Fatalf("the subject of %+v is read as %+v, %t", a, parsed, ok)
 		}
 		reborn := a
 		reborn.TopicID++

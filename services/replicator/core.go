@@ -79,6 +79,7 @@ type LogRead struct {
 	Entries []LoggedEntry
 	AtEnd   bool   // nothing that can be read follows the last entry
 	Last    uint64 // at the end: the last sequence of the stream, as its leader says
+	Sealed  bool   // at the end: nothing can be appended any more
 	Corrupt string // not empty: why what follows the last entry is no entry; AtEnd and Last mean nothing then
 	Gone    bool   // there is no stream; nothing else means anything then
 }

@@ -18,6 +18,9 @@ const (
 	creationTime = 10 * time.Second
 )
 
+// sealed says what is wrong with a log that takes no appends any more.
+const sealed = "the stream of its log is sealed: its loss is being accepted, or an --accept-loss was interrupted and must be given again"
+
 // damage is what a core knows of a log that has lost entries.
 type damage struct {
 	what  string    // for people; empty is none

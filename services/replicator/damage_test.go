@@ -2,6 +2,7 @@ package replicator_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -154,5 +155,29 @@ func TestLogThatContradictsItsNewestSnapshotIsDamaged(t *testing.T) {
 			o.settle()
 			o.expectDamage("the newest snapshot covers its log up to entry 20")
 		})
+	}
+}
+
+func TestAnOwnerOfASealedLogSaysSoAndAppendsNothing(t *testing.T) {
+	w, o := newMarked(t)
+	o.commit(batch("a", 2))
+	o.step(release(batch("a", 3)))
+	w.sealed = true
+	o.loseAppend()
+	o.settle()
+	o.expectDamage("the stream of its log is sealed")
+	for range 3 {
+		w.pass(10 * time.Second)
+		o.step()
+		o.step()
+		for o.read != nil {
+			o.answerRead()
+		}
+		if o.append != nil {
+			t.Fatal("it appends")
+		}
+	}
+	if len(o.damage) != 1 {
+		t.Errorf("the damage is reported again: %q", o.damage)
 	}
 }

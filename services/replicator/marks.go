@@ -28,7 +28,9 @@ type FoundMark struct {
 	Mark     messages.Mark
 	Revision uint64
 	Exists   bool
-	Corrupt  string // why JetStream cannot read it; empty if it can
+	// Damage is not empty if nothing may be appended to the log: the mark cannot be read, or
+	// the log was continued in a later incarnation.
+	Damage string
 }
 
 // Gap tells of offsets that a new owner leaves out: those from From up to, and without, To.

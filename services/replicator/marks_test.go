@@ -371,7 +371,7 @@ func TestAMarkThatCannotBeReadMakesThePartitionReadOnlyUntilItCan(t *testing.T) 
 	o.commit(batch("a", 2))
 	o.step(replicator.Stopping{})
 	mark := w.mark
-	w.mark = replicator.FoundMark{Corrupt: "its mark cannot be read"}
+	w.mark = replicator.FoundMark{Damage: "its mark cannot be read"}
 	next := w.start("second")
 	next.settle()
 	next.expectDamage("its mark cannot be read")

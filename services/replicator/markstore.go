@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/marks"
+	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
 
@@ -19,10 +20,34 @@ func (p *partition) findMark(ctx context.Context) (FoundMark, bool) {
 	return untilDone(ctx, p, "the mark of the partition cannot be read; trying again until it can", func(ctx context.Context) (FoundMark, error) {
 		stored, err := p.service.marks.Get(ctx, p.id)
 		if errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) {
-			return FoundMark{Corrupt: "its mark cannot be read: " + err.Error()}, nil
+			return FoundMark{Damage: "its mark cannot be read: " + err.Error()}, nil
 		}
-		return FoundMark{Mark: stored.Mark, Revision: stored.Revision, Exists: stored.Exists}, err
+		if err != nil {
+			return FoundMark{}, err
+		}
+		damage, err := p.outdated(ctx)
+		return FoundMark{Mark: stored.Mark, Revision: stored.Revision, Exists: stored.Exists, Damage: damage}, err
 	})
+}
+
+// outdated returns how marks show that the topic's record names an earlier incarnation of
+// the log than the last one that had an owner; empty if they do not.
+func (p *partition) outdated(ctx context.Context) (string, error) {
+	later, err := p.service.marks.Later(ctx, p.id)
+	if errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) {
+		return "the mark of a later incarnation of its log cannot be read: " + err.Error(), nil
+	}
+	newest := p.id
+	for n, mark := range later {
+		if mark.Owner != marks.ByRepair {
+			newest.Incarnation = max(newest.Incarnation, n)
+		}
+	}
+	if err != nil || newest == p.id {
+		return "", err
+	}
+	return "the topic's record in bucket LANEWAY_TOPICS is older than its log, which was continued in stream " + messages.LogStream(newest) +
+		": restore the bucket from a newer copy, or correct the record with laneway topic repair " + p.id.Topic + " --accept-loss", nil
 }
 
 // mark writes the mark, for as long as it takes to know what became of it.

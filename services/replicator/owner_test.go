@@ -202,7 +202,7 @@ func (o *owner) answerRead() {
 		first++
 	}
 	last := min(first+r.Limit, len(o.w.log))
-	o.step(replicator.LogRead{Entries: slices.Clone(o.w.log[first:last]), AtEnd: last == len(o.w.log), Last: o.w.streamEnd})
+	o.step(replicator.LogRead{Entries: slices.Clone(o.w.log[first:last]), AtEnd: last == len(o.w.log), Last: o.w.streamEnd, Sealed: o.w.sealed})
 }
 
 // settle answers all reads and appends until nothing is under way.

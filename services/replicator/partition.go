@@ -217,7 +217,7 @@ func (r *refusal) lasts() bool { return r != nil && time.Since(r.since) >= tellA
 // refused notes an append that failed. A log that goes on refusing is told of
 // once: JetStream itself answers nothing.
 func (p *partition) refused(err error) {
-	if errors.Is(err, partitionlog.ErrMoved) {
+	if errors.Is(err, partitionlog.ErrMoved) || errors.Is(err, partitionlog.ErrSealed) {
 		return // JetStream did answer
 	}
 	r := refusal{err: err, since: time.Now()}
@@ -308,7 +308,7 @@ func (p *partition) readOnce(ctx context.Context, r Read) (LogRead, error) {
 		last = entries[len(entries)-1].Sequence
 	}
 	end, err := p.log.Confirm(ctx, last)
-	return LogRead{Entries: entries, AtEnd: !end.Behind, Last: end.Last}, err
+	return LogRead{Entries: entries, AtEnd: !end.Behind, Last: end.Last, Sealed: end.Sealed}, err
 }
 
 // gone returns that the log's stream does not exist if that is why it could not be

@@ -63,16 +63,18 @@ func (c *Core) logRead(now time.Time, r LogRead) {
 	case r.Corrupt != "":
 		c.damaged(now, r.Corrupt)
 	case r.AtEnd:
-		c.foundEnd(now, r.Last)
+		c.foundEnd(now, &r)
 	}
 }
 
 // foundEnd goes on from the end of the log, unless the log was longer once.
-func (c *Core) foundEnd(now time.Time, streamEnd uint64) {
-	what := c.shorter(streamEnd)
+func (c *Core) foundEnd(now time.Time, r *LogRead) {
+	what := c.shorter(r.Last)
 	switch {
-	case streamEnd < c.last:
+	case r.Last < c.last:
 		c.startOver() // it has lost what this owner knows of
+	case r.Sealed:
+		c.suspect(now, sealed, 0)
 	case what != "":
 		c.damaged(now, what)
 	case c.last == 0:

@@ -46,9 +46,9 @@ func (c *Core) loaded(now time.Time, e Loaded) {
 		return
 	}
 	c.phase, c.asked = reading, false
-	if e.Mark.Corrupt != "" {
-		// JetStream cannot overwrite the mark either.
-		c.damaged(now, e.Mark.Corrupt)
+	if e.Mark.Damage != "" {
+		// JetStream cannot overwrite a mark that it cannot read.
+		c.damaged(now, e.Mark.Damage)
 		return
 	}
 	c.reserve.FoundMark = e.Mark

@@ -31,6 +31,7 @@ type world struct {
 	snapshots map[uint64][]byte
 	// streamEnd is the last sequence that the stream claims to have.
 	streamEnd uint64
+	sealed    bool // the stream takes no appends
 	// mark is the partition's mark. Unless marked is set, owners find one that says
 	// where the log ends, so that they leave nothing out.
 	mark   replicator.FoundMark

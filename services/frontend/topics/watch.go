@@ -133,6 +133,9 @@ func (w *Watch) report(found *findings) {
 	for _, err := range found.survey.Unreadable {
 		say(fmt.Sprintf("the record of a topic cannot be read, and the topic is not served; restore the bucket from a copy: %v", err), log.Error)
 	}
+	for _, err := range found.survey.Outdated {
+		say(err.Error(), log.Error)
+	}
 	for _, name := range found.survey.Topics() {
 		say(fmt.Sprintf("%v; what to do: %s", found.survey.ErrOf(name), protocol.CodeLogWithoutTopic.Kind().Action), log.Error)
 	}

@@ -1,0 +1,71 @@
+package topics
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/internal/marks"
+	"laneway.dev/internal/partitionlog"
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+)
+
+// Incarnation is what is known of an incarnation of a log.
+type Incarnation struct {
+	Partition protocol.Partition
+	Exists    bool   // there is a stream
+	Last      uint64 // sequence of the last entry of the stream
+	// Reserved is how far its mark says that it may have come; zero without a mark.
+	Reserved messages.Position
+	// Used reports whether an owner had the log. It never takes a log that no record of the
+	// topic names, so a record that names an earlier incarnation is older than its log.
+	Used bool
+}
+
+// Later returns what is known of the incarnations of a log after that of p, in their order.
+// An interrupted repair leaves unused ones. A used one shows that the topic's record was
+// restored from an old copy, or was damaged: JetStream then shows the value before.
+func Later(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, p protocol.Partition) ([]Incarnation, error) {
+	byNumber := make(map[uint32]*Incarnation)
+	of := func(n uint32) *Incarnation {
+		if byNumber[n] == nil {
+			byNumber[n] = &Incarnation{Partition: p}
+			byNumber[n].Partition.Incarnation = n
+		}
+		return byNumber[n]
+	}
+	logs, err := partitionlog.List(ctx, js, messages.LaterLogs(p))
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range logs {
+		if n := l.Partition.Incarnation; n > p.Incarnation {
+			i := of(n)
+			i.Exists, i.Last, i.Used = true, l.Last, l.Used
+		}
+	}
+	store, err := marks.Existing(ctx, conn, js)
+	if err != nil {
+		return nil, err
+	}
+	if store != nil {
+		written, err := store.Later(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		for n, mark := range written {
+			i := of(n)
+			i.Reserved = mark.Reserved
+			i.Used = i.Used || mark.Owner != marks.ByRepair
+		}
+	}
+	var all []Incarnation
+	for _, n := range slices.Sorted(maps.Keys(byNumber)) {
+		all = append(all, *byNumber[n])
+	}
+	return all, nil
+}
