@@ -55,7 +55,7 @@ func (c *topicRepair) accept(a *cli.App, inspector *repair.Inspector, report *re
 		}
 		accepted, err := inspector.Accept(a.Ctx, report.Topic, int(p.Partition))
 		if err != nil {
-			return notAccepted(c.Name, p.Partition, err)
+			return cli.Advise(fmt.Errorf("continuing partition %d: %w", p.Partition, err), lookAgain(c.Name, err))
 		}
 		report.Continued = append(report.Continued, *accepted)
 		if !c.JSON {
@@ -65,13 +65,13 @@ func (c *topicRepair) accept(a *cli.App, inspector *repair.Inspector, report *re
 	return nil
 }
 
-// notAccepted returns the error for a partition whose loss was not accepted, as far as is known.
-func notAccepted(topic string, partition int32, err error) error {
+// lookAgain says what to do after an attempt to continue a partition has failed.
+func lookAgain(topic string, err error) string {
 	look := "look again, and repeat the command if it is still damaged: laneway topic repair " + topic
-	if !errors.Is(err, repair.ErrUnknownFate) {
-		look = "nothing of it was given up; " + look
+	if errors.Is(err, repair.ErrUnknownFate) {
+		return look
 	}
-	return cli.Advise(fmt.Errorf("continuing partition %d: %w", partition, err), look)
+	return "nothing of it was given up; " + look
 }
 
 func describeAccepted(p *repair.Accepted) string {
