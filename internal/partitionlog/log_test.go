@@ -58,7 +58,8 @@ func entry(base int64, records uint32) messages.Entry {
 	n := messages.Entry{TopicID: partition.TopicID, Epoch: 1, SequencerEpoch: 2, BaseOffset: base}
 	if records > 0 {
 		n.Batches = []messages.Placeholder{{
-			Lane: "l", Number: uint64(base), Records: records, Extent: messages.Extent{Key: "k", Offset: 16, Length: 9, CRC: 5},
+			Batch:  messages.Batch{Ticket: messages.Ticket{Lane: "l", Number: uint64(base)}, Records: records},
+			Extent: messages.Extent{Key: "k", Offset: 16, Length: 9, CRC: 5},
 		}}
 	}
 	return n

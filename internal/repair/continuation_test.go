@@ -30,7 +30,7 @@ func oldLog(t *rapid.T) []messages.LoggedEntry {
 		case 1:
 			e.Entry.Epoch++
 		default:
-			e.Entry.Batches = []messages.Placeholder{{Lane: "a", Number: e.Sequence, Records: uint32(rapid.IntRange(1, 3).Draw(t, "records"))}}
+			e.Entry.Batches = []messages.Placeholder{{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "a", Number: e.Sequence}, Records: uint32(rapid.IntRange(1, 3).Draw(t, "records"))}}}
 		}
 		log = append(log, e)
 	}
@@ -126,7 +126,7 @@ func line() []messages.LoggedEntry {
 	log := []messages.LoggedEntry{{Sequence: 1, Entry: messages.Entry{TopicID: 7, Created: true}}}
 	for n := range int64(4) {
 		log = append(log, messages.LoggedEntry{Sequence: uint64(n) + 2, Entry: messages.Entry{
-			TopicID: 7, Epoch: 3, BaseOffset: n, Time: 10 + n, Batches: []messages.Placeholder{{Lane: "a", Number: uint64(n) + 1, Records: 1}},
+			TopicID: 7, Epoch: 3, BaseOffset: n, Time: 10 + n, Batches: []messages.Placeholder{{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "a", Number: uint64(n) + 1}, Records: 1}}},
 		}})
 	}
 	return log

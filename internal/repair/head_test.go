@@ -37,7 +37,7 @@ func TestWhatTheLogExplainsIsNotExported(t *testing.T) {
 		return func(h *head) { h.sequence = messages.Sequence{ProducerID: 9, ProducerEpoch: 1, First: first} }
 	}
 	logged := func(lane string, number uint64, sequence messages.Sequence) messages.Entry {
-		return messages.Entry{Epoch: 5, Batches: []messages.Placeholder{{Lane: lane, Number: number, Records: 1, Sequence: sequence}}}
+		return messages.Entry{Epoch: 5, Batches: []messages.Placeholder{{Batch: messages.Batch{Ticket: messages.Ticket{Lane: lane, Number: number}, Records: 1, Sequence: sequence}}}}
 	}
 	for name, c := range map[string]struct {
 		heads   []head
@@ -86,7 +86,7 @@ func TestABatchWhoseMessageIDIsInTheLogIsExportedWithItsOffset(t *testing.T) {
 	found := candidates{heads: []head{with(batch("a", 1, 1), func(h *head) { h.messageID = "x" }), batch("a", 2, 2)}}
 	s := newSettler(&found)
 	s.entry(&messages.Entry{BaseOffset: 40, Batches: []messages.Placeholder{
-		{Lane: "z", Number: 1, Records: 2}, {Lane: "z", Number: 2, Records: 1, MessageID: "x"},
+		{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "z", Number: 1}, Records: 2}}, {Batch: messages.Batch{Ticket: messages.Ticket{Lane: "z", Number: 2}, Records: 1, MessageID: "x"}},
 	}})
 	s.finish()
 	if len(found.heads) != 2 || found.heads[0].messageIDAt != 42 || found.heads[1].messageIDAt != -1 {

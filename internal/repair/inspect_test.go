@@ -116,7 +116,8 @@ func (w *world) commit(n int, batches ...objectstore.StoredBatch) uint64 {
 	e := messages.Entry{Epoch: 5}
 	for _, b := range batches {
 		e.Batches = append(e.Batches, messages.Placeholder{
-			Lane: b.Lane, Number: b.Number, Records: b.Records, Extent: b.Extent, MessageID: b.MessageID, Sequence: b.Sequence,
+			Batch:  messages.Batch{Ticket: messages.Ticket{Lane: b.Lane, Number: b.Number}, Records: b.Records, MessageID: b.MessageID, Sequence: b.Sequence},
+			Extent: b.Extent,
 		})
 	}
 	return w.append(n, e)

@@ -13,7 +13,7 @@ import (
 func logged(sequence uint64, base, gap int64, records uint32) messages.LoggedEntry {
 	e := messages.LoggedEntry{Sequence: sequence, Entry: messages.Entry{BaseOffset: base, Gap: gap, Created: sequence == 1}}
 	if records > 0 {
-		e.Entry.Batches = []messages.Placeholder{{Records: records}}
+		e.Entry.Batches = []messages.Placeholder{{Batch: messages.Batch{Records: records}}}
 	}
 	return e
 }

@@ -163,8 +163,14 @@ func (i *instance) step() {
 	}
 	for s, ok := i.window.Next(w.now); ok; s, ok = i.window.Next(w.now) {
 		i.send(&request{key: s.Batch, instance: i, id: s.ID, produce: frontend.Produce{
-			Lane: i.c.key, Records: s.Batch.records, Payload: s.Batch.payload(), FirstUnacked: s.FirstUnacked,
-			Sequence: messages.Sequence{ProducerID: i.id, ProducerEpoch: i.epoch, First: s.Sequence},
+			Submission: messages.Submission{
+				Batch: messages.Batch{
+					Ticket: messages.Ticket{Lane: i.c.key}, Records: uint32(s.Batch.records),
+					Sequence: messages.Sequence{ProducerID: i.id, ProducerEpoch: i.epoch, First: s.Sequence},
+				},
+				FirstUnacked: s.FirstUnacked,
+			},
+			Payload: s.Batch.payload(),
 		}})
 		if s.Attempt > 0 {
 			w.counts.Resent++

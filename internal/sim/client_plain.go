@@ -24,7 +24,13 @@ func (i *instance) stepPlain() {
 // until they are acknowledged expect the log to end where it does.
 func (i *instance) sendPlain(key batchKey) {
 	w := i.c.w
-	produce := frontend.Produce{Lane: i.c.key, Records: key.records, Payload: key.payload(), FirstUnacked: protocol.NotSaid}
+	produce := frontend.Produce{
+		Submission: messages.Submission{
+			Batch:        messages.Batch{Ticket: messages.Ticket{Lane: i.c.key}, Records: uint32(key.records)},
+			FirstUnacked: protocol.NotSaid,
+		},
+		Payload: key.payload(),
+	}
 	patience := 2 * deadline
 	if i.c.repeats {
 		produce.MessageID = fmt.Sprint("record-", key.first)

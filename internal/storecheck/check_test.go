@@ -80,7 +80,7 @@ func (w *world) stage(batches int) []messages.Placeholder {
 			Partition: w.topic.Partition(0), Lane: "l", Epoch: 5, Number: uint64(n), Records: 10, Payload: fmt.Appendf(nil, "payload %d of %s", n, key),
 		})
 		w.must(err)
-		staged = append(staged, messages.Placeholder{Lane: "l", Number: uint64(n), Records: 10, Extent: extent})
+		staged = append(staged, messages.Placeholder{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "l", Number: uint64(n)}, Records: 10}, Extent: extent})
 	}
 	w.must(w.checker.Store.Store.Put(w.ctx, key, builder.Parts()))
 	return staged
@@ -292,7 +292,7 @@ func TestNamesALimitedNumberOfObjects(t *testing.T) {
 	c := newComparison(true)
 	p := protocol.Partition{Topic: "orders"}
 	for n := range int64(maxNamed + 5) {
-		b := messages.Placeholder{Records: 1, Extent: messages.Extent{Key: fmt.Sprint(n), Length: 1}}
+		b := messages.Placeholder{Batch: messages.Batch{Records: 1}, Extent: messages.Extent{Key: fmt.Sprint(n), Length: 1}}
 		for range 2 { // two batches of each object
 			if c.refer(&b) {
 				t.Fatal("a batch is found in an empty store")

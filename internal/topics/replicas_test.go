@@ -44,7 +44,7 @@ func TestInAClusterThreeServersKeepEverything(t *testing.T) {
 	// Any of the servers may answer a read, also one that has not got the entry yet.
 	log := partitionlog.New(conn, js, topic.Partition(0))
 	for sequence := range uint64(200) {
-		entry := messages.Entry{TopicID: topic.ID, BaseOffset: int64(sequence), Batches: []messages.Placeholder{{Records: 1}}}
+		entry := messages.Entry{TopicID: topic.ID, BaseOffset: int64(sequence), Batches: []messages.Placeholder{{Batch: messages.Batch{Records: 1}}}}
 		if _, err := log.Append(ctx, sequence+1, messages.EncodeEntry(entry)); err != nil {
 			t.Fatal(err)
 		}
@@ -94,7 +94,7 @@ func TestALogGoesOnWithAnotherLeader(t *testing.T) {
 	}
 	const all = 20
 	for end := uint64(0); end < all; {
-		entry := messages.Entry{TopicID: topic.ID, BaseOffset: int64(end), Batches: []messages.Placeholder{{Records: 1}}}
+		entry := messages.Entry{TopicID: topic.ID, BaseOffset: int64(end), Batches: []messages.Placeholder{{Batch: messages.Batch{Records: 1}}}}
 		// Without an answer it may be there or not: the log tells.
 		_ = within(func(ctx context.Context) error {
 			_, err := log.Append(ctx, end+1, messages.EncodeEntry(entry))

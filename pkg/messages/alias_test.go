@@ -75,7 +75,7 @@ func TestStringsOfStoredFormsAreCopies(t *testing.T) {
 
 func TestDecodingAllocatesNothingForPayloads(t *testing.T) {
 	const payload = 4 << 20
-	buf := Encode(Stage{samplePartition, 1, []StageBatch{{Lane: "a", Payload: make([]byte, payload)}}})
+	buf := Encode(Stage{samplePartition, 1, []StageBatch{{Submission: Submission{Batch: Batch{Ticket: Ticket{Lane: "a"}}}, Payload: make([]byte, payload)}}})
 	if n := allocated(func() { mustDecode(t, buf) }); n > 64<<10 {
 		t.Errorf("decoding a payload of %d bytes allocates %d bytes", payload, n)
 	}
@@ -93,7 +93,8 @@ func stageOf(batches, payload int) Stage {
 	s := Stage{Partition: samplePartition, Epoch: 7}
 	for i := range batches {
 		s.Batches = append(s.Batches, StageBatch{
-			Lane: "lane-a", Number: uint64(i), Records: 1, Payload: make([]byte, payload),
+			Submission: Submission{Batch: Batch{Ticket: Ticket{Lane: "lane-a", Number: uint64(i)}, Records: 1}},
+			Payload:    make([]byte, payload),
 		})
 	}
 	return s

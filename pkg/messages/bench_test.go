@@ -44,7 +44,7 @@ func entryOf(batches int) Entry {
 	n := Entry{TopicID: 1, Epoch: 2, SequencerEpoch: 3, BaseOffset: 1 << 30}
 	for i := range batches {
 		n.Batches = append(n.Batches, Placeholder{
-			Lane: "lane-a", Number: uint64(i), Floor: uint64(i / 2), Records: 1,
+			Batch:  Batch{Ticket: Ticket{Lane: "lane-a", Number: uint64(i)}, Floor: uint64(i / 2), Records: 1},
 			Extent: Extent{Key: "objects/01J0000000000000", Offset: int64(i) << 10, Length: 1 << 10, CRC: 0xdeadbeef},
 		})
 	}

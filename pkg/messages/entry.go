@@ -184,10 +184,10 @@ func decodePlaceholder(d *codec.Decoder, lanes, keys []string) Placeholder {
 		d.Fail("placeholder of %d fields", fields)
 	}
 	p := Placeholder{
-		Lane: lookUp(d, lanes), Number: d.Uint(), Floor: d.Uint(), Records: d.Uint32(),
-		Extent:    Extent{Key: lookUp(d, keys), Offset: d.Natural(), Length: d.Natural(), CRC: d.Uint32()},
-		MessageID: d.Text(),
+		Batch:  Batch{Ticket: Ticket{Lane: lookUp(d, lanes), Number: d.Uint()}, Floor: d.Uint(), Records: d.Uint32()},
+		Extent: Extent{Key: lookUp(d, keys), Offset: d.Natural(), Length: d.Natural(), CRC: d.Uint32()},
 	}
+	p.MessageID = d.Text()
 	p.Extent.check(d)
 	if fields == sequencedFields {
 		if p.Sequence = decodeSequence(d); p.Sequence.ProducerID == 0 {

@@ -84,7 +84,7 @@ func TestBatchesOfAnEntryShareNames(t *testing.T) {
 	key := string(make([]byte, 200))
 	entry := Entry{Batches: make([]Placeholder, 100)}
 	for i := range entry.Batches {
-		entry.Batches[i] = Placeholder{Lane: "lane", Number: uint64(i), Records: 1, Extent: Extent{Key: key, Length: 100}}
+		entry.Batches[i] = Placeholder{Batch: Batch{Ticket: Ticket{Lane: "lane", Number: uint64(i)}, Records: 1}, Extent: Extent{Key: key, Length: 100}}
 	}
 	if n := len(EncodeEntry(entry)); n > 2000 {
 		t.Errorf("100 batches of one object take %d bytes", n)

@@ -94,13 +94,8 @@ var genKnown = rapid.Custom(func(t *rapid.T) KnownProducer {
 
 var genPlaceholder = rapid.Custom(func(t *rapid.T) Placeholder {
 	return Placeholder{
-		Lane:      genString.Draw(t, "lane"),
-		Number:    rapid.Uint64().Draw(t, "number"),
-		Floor:     rapid.Uint64().Draw(t, "floor"),
-		Records:   rapid.Uint32().Draw(t, "records"),
-		Extent:    genExtent.Draw(t, "extent"),
-		MessageID: genString.Draw(t, "message id"),
-		Sequence:  genSequence.Draw(t, "sequence"),
+		Batch:  Batch{Ticket: Ticket{Lane: genString.Draw(t, "lane"), Number: rapid.Uint64().Draw(t, "number")}, Floor: rapid.Uint64().Draw(t, "floor"), Records: rapid.Uint32().Draw(t, "records"), MessageID: genString.Draw(t, "message id"), Sequence: genSequence.Draw(t, "sequence")},
+		Extent: genExtent.Draw(t, "extent"),
 	}
 })
 
@@ -114,27 +109,17 @@ var genExpectation = rapid.Custom(func(t *rapid.T) Expectation {
 
 var genStagedBatch = rapid.Custom(func(t *rapid.T) StagedBatch {
 	return StagedBatch{
-		Placeholder:  genPlaceholder.Draw(t, "placeholder"),
-		FirstUnacked: genFirstUnacked.Draw(t, "first unacked"),
-		Expect:       genExpectation.Draw(t, "expectation"),
-		Trace:        genTrace.Draw(t, "trace"),
+		Submission: Submission{Batch: genPlaceholder.Draw(t, "placeholder").Batch, FirstUnacked: genFirstUnacked.Draw(t, "first unacked"), Expect: genExpectation.Draw(t, "expectation"), Trace: genTrace.Draw(t, "trace")},
+		Extent:     genPlaceholder.Draw(t, "placeholder").Extent,
 	}
 })
 
 var genStageBatch = rapid.Custom(func(t *rapid.T) StageBatch {
 	return StageBatch{
-		Lane:         genString.Draw(t, "lane"),
-		Number:       rapid.Uint64().Draw(t, "number"),
-		Floor:        rapid.Uint64().Draw(t, "floor"),
-		Attempt:      rapid.Uint32().Draw(t, "attempt"),
-		Remaining:    rapid.Int64().Draw(t, "remaining"),
-		Records:      rapid.Uint32().Draw(t, "records"),
-		MessageID:    genString.Draw(t, "message id"),
-		Sequence:     genSequence.Draw(t, "sequence"),
-		FirstUnacked: genFirstUnacked.Draw(t, "first unacked"),
-		Expect:       genExpectation.Draw(t, "expectation"),
-		Trace:        genTrace.Draw(t, "trace"),
-		Payload:      genBytes(600).Draw(t, "payload"),
+		Submission: Submission{Batch: Batch{Ticket: Ticket{Lane: genString.Draw(t, "lane"), Number: rapid.Uint64().Draw(t, "number")}, Floor: rapid.Uint64().Draw(t, "floor"), Records: rapid.Uint32().Draw(t, "records"), MessageID: genString.Draw(t, "message id"), Sequence: genSequence.Draw(t, "sequence")}, FirstUnacked: genFirstUnacked.Draw(t, "first unacked"), Expect: genExpectation.Draw(t, "expectation"), Trace: genTrace.Draw(t, "trace")},
+		Attempt:    rapid.Uint32().Draw(t, "attempt"),
+		Remaining:  rapid.Int64().Draw(t, "remaining"),
+		Payload:    genBytes(600).Draw(t, "payload"),
 	}
 })
 
@@ -154,8 +139,7 @@ var genCode = rapid.Custom(func(t *rapid.T) protocol.Code { return protocol.Code
 
 var genRefusal = rapid.Custom(func(t *rapid.T) Refusal {
 	return Refusal{
-		Lane:    genString.Draw(t, "lane"),
-		Number:  rapid.Uint64().Draw(t, "number"),
+		Ticket:  Ticket{Lane: genString.Draw(t, "lane"), Number: rapid.Uint64().Draw(t, "number")},
 		Attempt: rapid.Uint32().Draw(t, "attempt"),
 		Code:    genCode.Draw(t, "code"),
 		Detail:  genString.Draw(t, "detail"),
@@ -164,8 +148,7 @@ var genRefusal = rapid.Custom(func(t *rapid.T) Refusal {
 
 var genOutcome = rapid.Custom(func(t *rapid.T) Outcome {
 	return Outcome{
-		Lane:      genString.Draw(t, "lane"),
-		Number:    rapid.Uint64().Draw(t, "number"),
+		Ticket:    Ticket{Lane: genString.Draw(t, "lane"), Number: rapid.Uint64().Draw(t, "number")},
 		Code:      genCode.Draw(t, "code"),
 		Offset:    genNatural.Draw(t, "offset"),
 		Duplicate: rapid.Bool().Draw(t, "duplicate"),

@@ -13,23 +13,18 @@ import (
 var samplePartition = protocol.Partition{Topic: "orders", TopicID: math.MaxUint64, Number: 3, Incarnation: math.MaxUint32}
 
 var sampleStaged = StagedBatch{
-	Placeholder: Placeholder{
-		Lane: "lane-a", Number: math.MaxUint64, Floor: 5, Records: math.MaxUint32,
-		Extent:    Extent{Key: "objects/01", Offset: 4096, Length: 1 << 40, CRC: math.MaxUint32},
-		MessageID: "id-1", Sequence: Sequence{ProducerID: math.MaxInt64, ProducerEpoch: math.MaxInt16, First: math.MaxInt32},
-	},
-	FirstUnacked: protocol.NotSaid,
-	Expect:       Expectation{HasSequence: true, Sequence: math.MaxUint64, MessageID: "id-0"},
-	Trace:        Trace{Parent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", State: "k=v"},
+	Submission: Submission{Batch: Batch{Ticket: Ticket{Lane: "lane-a", Number: math.MaxUint64}, Floor: 5, Records: math.MaxUint32, MessageID: "id-1", Sequence: Sequence{ProducerID: math.MaxInt64, ProducerEpoch: math.MaxInt16, First: math.MaxInt32}}, FirstUnacked: protocol.NotSaid, Expect: Expectation{HasSequence: true, Sequence: math.MaxUint64, MessageID: "id-0"}, Trace: Trace{Parent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", State: "k=v"}},
+	Extent:     Extent{Key: "objects/01", Offset: 4096, Length: 1 << 40, CRC: math.MaxUint32},
 }
 
 var sampleStage = Stage{samplePartition, 7, []StageBatch{
 	{
-		Lane: "lane-a", Number: 9, Floor: 4, Attempt: math.MaxUint32, Remaining: math.MinInt64, Records: 2, MessageID: "id-1",
-		Sequence: sampleStaged.Sequence, FirstUnacked: math.MaxInt32,
-		Expect: sampleStaged.Expect, Trace: sampleStaged.Trace, Payload: []byte("payload one"),
+		Submission: Submission{Batch: Batch{Ticket: Ticket{Lane: "lane-a", Number: 9}, Floor: 4, Records: 2, MessageID: "id-1", Sequence: sampleStaged.Sequence}, FirstUnacked: math.MaxInt32, Expect: sampleStaged.Expect, Trace: sampleStaged.Trace},
+		Attempt:    math.MaxUint32,
+		Remaining:  math.MinInt64,
+		Payload:    []byte("payload one"),
 	},
-	{Lane: "lane-b", Number: 1, Attempt: 1, Remaining: math.MaxInt64, Records: 1, Payload: []byte("payload two")},
+	{Submission: Submission{Batch: Batch{Ticket: Ticket{Lane: "lane-b", Number: 1}, Records: 1}}, Attempt: 1, Remaining: math.MaxInt64, Payload: []byte("payload two")},
 	{},
 }}
 
@@ -39,7 +34,7 @@ var sampleNumbers = []LaneNumbers{{Lane: "lane-a", Numbers: []uint64{0, 127, 128
 var samples = map[kind]Message{
 	kindStage: sampleStage,
 	kindRefused: Refused{samplePartition, 7, []Refusal{
-		{Lane: "lane-a", Number: 9, Attempt: 2, Code: protocol.CodeStagerBusy, Detail: "no memory"}, {},
+		{Ticket: Ticket{Lane: "lane-a", Number: 9}, Attempt: 2, Code: protocol.CodeStagerBusy, Detail: "no memory"}, {},
 	}},
 	kindStaged:    Staged{samplePartition, 7, []StagedBatch{sampleStaged, {}}},
 	kindAnnounce:  Announce{samplePartition, math.MaxUint64},
@@ -53,7 +48,7 @@ var samples = map[kind]Message{
 	kindReleaseAgain: ReleaseAgain{samplePartition, 7, sampleNumbers},
 	kindHello:        Hello{samplePartition, 12},
 	kindOutcomes: Outcomes{samplePartition, 7, []Outcome{
-		{Lane: "lane-a", Number: 9, Offset: math.MaxInt64, Duplicate: true}, {Code: protocol.CodeNotCommitted, Detail: "why"},
+		{Ticket: Ticket{Lane: "lane-a", Number: 9}, Offset: math.MaxInt64, Duplicate: true}, {Code: protocol.CodeNotCommitted, Detail: "why"},
 	}},
 	kindCommitted:      Committed{samplePartition, 44, EncodeEntry(sampleEntry)},
 	kindReadOnly:       ReadOnly{samplePartition, "entry 12 of its log is missing"},
@@ -73,9 +68,9 @@ var sampleKnown = KnownProducer{
 var sampleEntry = Entry{
 	TopicID: 77, Epoch: 7, SequencerEpoch: 8, BaseOffset: 1000, Time: 1_700_000_000_000_000_000,
 	Batches: []Placeholder{
-		{Lane: "a", Number: 1, Records: 3, Extent: Extent{Key: "one", Length: 10, CRC: 1}, MessageID: "id-1"},
-		{Lane: "b", Number: 1, Floor: 1, Records: 1, Extent: Extent{Key: "one", Offset: 10, Length: 5, CRC: 2}},
-		{Lane: "a", Number: 2, Floor: 1, Records: 300, Extent: Extent{Key: "two", Offset: 1 << 33, Length: 1 << 20, CRC: math.MaxUint32}},
+		{Batch: Batch{Ticket: Ticket{Lane: "a", Number: 1}, Records: 3, MessageID: "id-1"}, Extent: Extent{Key: "one", Length: 10, CRC: 1}},
+		{Batch: Batch{Ticket: Ticket{Lane: "b", Number: 1}, Floor: 1, Records: 1}, Extent: Extent{Key: "one", Offset: 10, Length: 5, CRC: 2}},
+		{Batch: Batch{Ticket: Ticket{Lane: "a", Number: 2}, Floor: 1, Records: 300}, Extent: Extent{Key: "two", Offset: 1 << 33, Length: 1 << 20, CRC: math.MaxUint32}},
 	},
 }
 

@@ -29,42 +29,54 @@ type Expectation struct {
 	MessageID   string // of the last batch; empty is not required
 }
 
-// Placeholder is what the log keeps of a batch instead of its payload.
-type Placeholder struct {
-	Lane      string
-	Number    uint64 // ticket number within the lane
+// Ticket is the place of a batch in its lane. Partition and frontend epoch, which complete
+// it, stand in the message or entry around it.
+type Ticket struct {
+	Lane   string
+	Number uint64 // from 1, dense within the lane
+}
+
+// Batch is what identifies a batch from its ticket to the log.
+type Batch struct {
+	Ticket
 	Floor     uint64 // the lane's floor as known when the message was made
 	Records   uint32
-	Extent    Extent
 	MessageID string   // Nats-Msg-Id; empty is none
 	Sequence  Sequence // zero without a producer id
 }
 
-// StagedBatch is a batch whose payload is durable in the object store.
-type StagedBatch struct {
-	Placeholder
-	FirstUnacked int32 // see StageBatch; the log does not keep it
+// Submission is a batch with what its producer asks for, which the log does not keep.
+type Submission struct {
+	Batch
+	// FirstUnacked is the first producer sequence of the producer's lowest batch that it
+	// had no OK for when it sent this one, or protocol.NotSaid. The producer MUST NOT send
+	// below it again.
+	FirstUnacked int32
 	Expect       Expectation
 	Trace        Trace
 }
 
 // StageBatch is a batch to be staged: one batch frame with its ticket.
 type StageBatch struct {
-	Lane      string
-	Number    uint64
-	Floor     uint64
+	Submission
 	Attempt   uint32 // counts the stagings of this ticket from 1
 	Remaining int64  // milliseconds until the producer is answered anyway; a stager drops the batch after them
-	Records   uint32
-	MessageID string
-	Sequence  Sequence
-	// FirstUnacked is the first sequence of the producer's lowest batch that it
-	// had no OK for when it sent this one, or NotSaid. The producer promises never
-	// to send below it again.
-	FirstUnacked int32
-	Expect       Expectation
-	Trace        Trace
-	Payload      []byte
+	Payload   []byte
+}
+
+// StagedBatch is a batch whose payload is durable in the object store.
+type StagedBatch struct {
+	Submission
+	Extent Extent
+}
+
+// Placeholder returns what the log keeps of the batch.
+func (b *StagedBatch) Placeholder() Placeholder { return Placeholder{b.Batch, b.Extent} }
+
+// Placeholder is what the log keeps of a batch instead of its payload.
+type Placeholder struct {
+	Batch
+	Extent Extent
 }
 
 // LaneProgress tells how far a lane is: its floor and the highest number issued.
@@ -82,8 +94,7 @@ type LaneNumbers struct {
 
 // Refusal says that a stager did not stage a batch, and why.
 type Refusal struct {
-	Lane    string
-	Number  uint64
+	Ticket
 	Attempt uint32
 	Code    protocol.Code
 	Detail  string
@@ -92,8 +103,7 @@ type Refusal struct {
 // Outcome is the replicator's answer about one ticket. Offset and Duplicate
 // have a meaning only when Code is OK, Detail only when it is not.
 type Outcome struct {
-	Lane      string
-	Number    uint64
+	Ticket
 	Code      protocol.Code
 	Offset    int64
 	Duplicate bool // the message id was seen before; Offset is the original one
@@ -138,13 +148,24 @@ func decodeExpectation(d *codec.Decoder) Expectation {
 	return Expectation{HasSequence: d.Bool(), Sequence: d.Uint(), MessageID: d.Text()}
 }
 
-func encodeStagedBatch(e *codec.Encoder, b *StagedBatch) {
-	e.Array(18)
-	e.Text(b.Lane)
-	e.Uint(b.Number)
+// A ticket and a submission are not arrays of their own: their fields stand among those of
+// what contains them.
+const (
+	ticketFields     = 2
+	submissionFields = ticketFields + 12
+)
+
+func encodeTicket(e *codec.Encoder, t Ticket) {
+	e.Text(t.Lane)
+	e.Uint(t.Number)
+}
+
+func decodeTicket(d *codec.Decoder) Ticket { return Ticket{Lane: d.Text(), Number: d.Uint()} }
+
+func encodeSubmission(e *codec.Encoder, b *Submission) {
+	encodeTicket(e, b.Ticket)
 	e.Uint(b.Floor)
 	e.Uint(uint64(b.Records))
-	b.Extent.encode(e)
 	e.Text(b.MessageID)
 	encodeSequence(e, b.Sequence)
 	e.Int(int64(b.FirstUnacked))
@@ -152,12 +173,10 @@ func encodeStagedBatch(e *codec.Encoder, b *StagedBatch) {
 	b.Trace.encode(e)
 }
 
-func decodeStagedBatch(d *codec.Decoder) StagedBatch {
-	d.Fields(18)
-	return StagedBatch{
-		Placeholder: Placeholder{
-			Lane: d.Text(), Number: d.Uint(), Floor: d.Uint(), Records: d.Uint32(),
-			Extent: decodeExtent(d), MessageID: d.Text(), Sequence: decodeSequence(d),
+func decodeSubmission(d *codec.Decoder) Submission {
+	return Submission{
+		Batch: Batch{
+			Ticket: decodeTicket(d), Floor: d.Uint(), Records: d.Uint32(), MessageID: d.Text(), Sequence: decodeSequence(d),
 		},
 		FirstUnacked: decodeFirstUnacked(d),
 		Expect:       decodeExpectation(d),
@@ -165,29 +184,28 @@ func decodeStagedBatch(d *codec.Decoder) StagedBatch {
 	}
 }
 
+func encodeStagedBatch(e *codec.Encoder, b *StagedBatch) {
+	e.Array(submissionFields + 4)
+	encodeSubmission(e, &b.Submission)
+	b.Extent.encode(e)
+}
+
+func decodeStagedBatch(d *codec.Decoder) StagedBatch {
+	d.Fields(submissionFields + 4)
+	return StagedBatch{Submission: decodeSubmission(d), Extent: decodeExtent(d)}
+}
+
 func encodeStageBatch(e *codec.Encoder, b *StageBatch) {
-	e.Array(17)
-	e.Text(b.Lane)
-	e.Uint(b.Number)
-	e.Uint(b.Floor)
+	e.Array(submissionFields + 3)
+	encodeSubmission(e, &b.Submission)
 	e.Uint(uint64(b.Attempt))
 	e.Int(b.Remaining)
-	e.Uint(uint64(b.Records))
-	e.Text(b.MessageID)
-	encodeSequence(e, b.Sequence)
-	e.Int(int64(b.FirstUnacked))
-	b.Expect.encode(e)
-	b.Trace.encode(e)
 	e.Bytes(b.Payload)
 }
 
 func decodeStageBatch(d *codec.Decoder) StageBatch {
-	d.Fields(17)
-	return StageBatch{
-		Lane: d.Text(), Number: d.Uint(), Floor: d.Uint(), Attempt: d.Uint32(), Remaining: d.Int(), Records: d.Uint32(),
-		MessageID: d.Text(), Sequence: decodeSequence(d), FirstUnacked: decodeFirstUnacked(d),
-		Expect: decodeExpectation(d), Trace: decodeTrace(d), Payload: d.Bytes(),
-	}
+	d.Fields(submissionFields + 3)
+	return StageBatch{Submission: decodeSubmission(d), Attempt: d.Uint32(), Remaining: d.Int(), Payload: d.Bytes()}
 }
 
 func encodeLaneProgress(e *codec.Encoder, p *LaneProgress) {
@@ -214,23 +232,21 @@ func decodeLaneNumbers(d *codec.Decoder) LaneNumbers {
 }
 
 func encodeRefusal(e *codec.Encoder, r *Refusal) {
-	e.Array(5)
-	e.Text(r.Lane)
-	e.Uint(r.Number)
+	e.Array(ticketFields + 3)
+	encodeTicket(e, r.Ticket)
 	e.Uint(uint64(r.Attempt))
 	e.Uint(uint64(r.Code))
 	e.Text(r.Detail)
 }
 
 func decodeRefusal(d *codec.Decoder) Refusal {
-	d.Fields(5)
-	return Refusal{Lane: d.Text(), Number: d.Uint(), Attempt: d.Uint32(), Code: protocol.Code(d.Uint16()), Detail: d.Text()}
+	d.Fields(ticketFields + 3)
+	return Refusal{Ticket: decodeTicket(d), Attempt: d.Uint32(), Code: protocol.Code(d.Uint16()), Detail: d.Text()}
 }
 
 func encodeOutcome(e *codec.Encoder, o *Outcome) {
-	e.Array(6)
-	e.Text(o.Lane)
-	e.Uint(o.Number)
+	e.Array(ticketFields + 4)
+	encodeTicket(e, o.Ticket)
 	e.Uint(uint64(o.Code))
 	e.Int(o.Offset)
 	e.Bool(o.Duplicate)
@@ -238,8 +254,8 @@ func encodeOutcome(e *codec.Encoder, o *Outcome) {
 }
 
 func decodeOutcome(d *codec.Decoder) Outcome {
-	d.Fields(6)
+	d.Fields(ticketFields + 4)
 	return Outcome{
-		Lane: d.Text(), Number: d.Uint(), Code: protocol.Code(d.Uint16()), Offset: d.Natural(), Duplicate: d.Bool(), Detail: d.Text(),
+		Ticket: decodeTicket(d), Code: protocol.Code(d.Uint16()), Offset: d.Natural(), Duplicate: d.Bool(), Detail: d.Text(),
 	}
 }

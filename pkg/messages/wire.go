@@ -9,7 +9,7 @@ import (
 
 // version is the version of the internal messages. Services of one deployment
 // are upgraded together; another version is refused, never guessed at.
-const version = 3
+const version = 4
 
 // MaxDeadline bounds the produce deadline of a frontend. A replicator may forget
 // a lane only when nothing of it can be unresolved, so both must know the bound.

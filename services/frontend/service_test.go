@@ -93,7 +93,7 @@ func (r *rig) stage(m messages.Message) {
 	for i := range s.Batches {
 		b := &s.Batches[i]
 		entry := messages.Entry{TopicID: s.Partition.TopicID, Epoch: s.Epoch, BaseOffset: r.offset.Add(int64(b.Records)) - int64(b.Records)}
-		p := messages.Placeholder{Records: b.Records}
+		p := messages.Placeholder{Batch: messages.Batch{Records: b.Records}}
 		p.Lane, p.Number = b.Lane, b.Number
 		entry.Batches = append(entry.Batches, p)
 		r.send(messages.CommittedSubject(s.Partition), messages.Committed{Partition: s.Partition, Sequence: 2, Entry: messages.EncodeEntry(entry)})

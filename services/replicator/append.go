@@ -114,7 +114,7 @@ func (c *Core) assemble(now time.Time) messages.Entry {
 		}
 		p.offset = next
 		next += int64(p.batch.Records)
-		entry.Batches = append(entry.Batches, p.batch.Placeholder)
+		entry.Batches = append(entry.Batches, p.batch.Placeholder())
 	}
 	return entry
 }
@@ -148,7 +148,9 @@ func (c *Core) resolve(now time.Time, sequence uint64) {
 		if p.duplicate {
 			p.offset = p.repeated()
 			c.outcome(p.epoch, messages.Outcome{
-				Lane: p.batch.Lane, Number: p.batch.Number, Offset: p.offset, Duplicate: true,
+				Ticket:    p.batch.Ticket,
+				Offset:    p.offset,
+				Duplicate: true,
 			})
 		} else {
 			c.commit(now, p)

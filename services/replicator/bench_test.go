@@ -104,7 +104,8 @@ func benchmarkLog(entries int) []replicator.LoggedEntry {
 		n.Time = start.Add(time.Duration(i) * time.Millisecond).UnixNano()
 		for k := range 4 {
 			number := uint64(i/16 + 1)
-			p := floored(batch(fmt.Sprintf("lane-%d", (4*i+k)%64), number), max(number, 20)-19).Placeholder
+			staged := floored(batch(fmt.Sprintf("lane-%d", (4*i+k)%64), number), max(number, 20)-19)
+			p := staged.Placeholder()
 			p.MessageID = fmt.Sprintf("%d-%d", i, k)
 			n.Batches = append(n.Batches, p)
 		}

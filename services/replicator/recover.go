@@ -143,7 +143,7 @@ func (c *Core) apply(now time.Time, e *LoggedEntry) (fenced uint64) {
 	c.producers.Evict()
 	offset := n.BaseOffset
 	for i := range n.Batches {
-		p := pending{batch: messages.StagedBatch{Placeholder: n.Batches[i]}, epoch: n.Epoch, offset: offset}
+		p := pending{batch: messages.StagedBatch{Submission: messages.Submission{Batch: n.Batches[i].Batch}, Extent: n.Batches[i].Extent}, epoch: n.Epoch, offset: offset}
 		offset += int64(p.batch.Records)
 		c.applyBatch(&p, at)
 	}

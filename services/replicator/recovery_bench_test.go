@@ -41,8 +41,8 @@ func (l *pastLog) read(from uint64) replicator.LogRead {
 			TopicID: partition.TopicID, Epoch: 1, SequencerEpoch: 1, BaseOffset: int64(s) - 1,
 			Time: l.begin.Add(time.Duration(s) * time.Millisecond).UnixNano(),
 			Batches: []messages.Placeholder{{
-				Lane: l.lanes[id], Number: s, Floor: s, Records: 1, Extent: messages.Extent{Key: "object", Length: 100},
-				Sequence: messages.Sequence{ProducerID: int64(id) + 1, First: int32(s / pastProducers)},
+				Batch:  messages.Batch{Ticket: messages.Ticket{Lane: l.lanes[id], Number: s}, Floor: s, Records: 1, Sequence: messages.Sequence{ProducerID: int64(id) + 1, First: int32(s / pastProducers)}},
+				Extent: messages.Extent{Key: "object", Length: 100},
 			}},
 		}})
 	}

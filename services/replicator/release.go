@@ -49,7 +49,7 @@ func (c *Core) newFrontend(epoch uint64) {
 func (c *Core) ticket(now time.Time, m messages.Release, b *messages.StagedBatch) {
 	if !c.lanes.hasRoom(b.Lane, c.settings) {
 		c.lanes.refuseUnknown(b.Number)
-		c.verdict(m.Epoch, b, messages.Outcome{Lane: b.Lane, Number: b.Number, Code: protocol.CodeOverloaded})
+		c.verdict(m.Epoch, b, messages.Outcome{Ticket: b.Ticket, Code: protocol.CodeOverloaded})
 		return
 	}
 	lane := c.lanes.of(b.Lane)
@@ -58,7 +58,9 @@ func (c *Core) ticket(now time.Time, m messages.Release, b *messages.StagedBatch
 	if done, ok := lane.committed(b.Number); ok {
 		c.stats.Repeats++
 		c.outcome(m.Epoch, messages.Outcome{
-			Lane: b.Lane, Number: b.Number, Offset: done.offset, Duplicate: done.duplicate,
+			Ticket:    b.Ticket,
+			Offset:    done.offset,
+			Duplicate: done.duplicate,
 		})
 		return
 	}
@@ -69,7 +71,7 @@ func (c *Core) ticket(now time.Time, m messages.Release, b *messages.StagedBatch
 	case lane.inFlight(b.Number):
 		c.stats.Repeats++
 	case b.Number <= lane.seen:
-		c.verdict(m.Epoch, b, messages.Outcome{Lane: b.Lane, Number: b.Number, Code: protocol.CodeNotCommitted})
+		c.verdict(m.Epoch, b, messages.Outcome{Ticket: b.Ticket, Code: protocol.CodeNotCommitted})
 	case b.Number > lane.seen+1 && b.Number != lane.floor:
 		c.askAgain(now, b.Lane, lane)
 	default:
@@ -111,7 +113,7 @@ func (c *Core) accept(now time.Time, m messages.Release, b *messages.StagedBatch
 	if refusal != nil {
 		l.take(b.Number)
 		l.drop(b.Number)
-		c.verdict(m.Epoch, b, messages.Outcome{Lane: b.Lane, Number: b.Number, Code: refusal.Code, Detail: refusal.Detail})
+		c.verdict(m.Epoch, b, messages.Outcome{Ticket: b.Ticket, Code: refusal.Code, Detail: refusal.Detail})
 		return
 	}
 	l.take(b.Number)

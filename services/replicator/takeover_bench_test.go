@@ -127,8 +127,8 @@ func fillLog(b *testing.B, js jetstream.JetStream, topic protocol.Topic, entries
 		data := messages.EncodeEntry(messages.Entry{
 			TopicID: topic.ID, Epoch: 1, SequencerEpoch: 1, BaseOffset: int64(i), Time: now.Add(time.Duration(i)).UnixNano(),
 			Batches: []messages.Placeholder{{
-				Lane: fmt.Sprint("i:", id), Number: uint64(i) + 1, Floor: uint64(i) + 1, Records: 1,
-				Extent: messages.Extent{Key: "object", Length: 10}, Sequence: messages.Sequence{ProducerID: id, First: int32(round)},
+				Batch:  messages.Batch{Ticket: messages.Ticket{Lane: fmt.Sprint("i:", id), Number: uint64(i) + 1}, Floor: uint64(i) + 1, Records: 1, Sequence: messages.Sequence{ProducerID: id, First: int32(round)}},
+				Extent: messages.Extent{Key: "object", Length: 10},
 			}},
 		})
 		if _, err := js.PublishAsync(messages.LogSubject(topic.Partition(0)), data); err != nil {

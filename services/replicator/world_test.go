@@ -172,10 +172,10 @@ func (w *world) expectNumbers(lane string, want ...uint64) {
 
 // batch returns a staged batch whose floor is its own number.
 func batch(lane string, number uint64) messages.StagedBatch {
-	return messages.StagedBatch{Placeholder: messages.Placeholder{
-		Lane: lane, Number: number, Floor: number, Records: uint32(1 + number%3),
-		Extent: messages.Extent{Key: "object", Offset: int64(number), Length: 10, CRC: 1},
-	}}
+	return messages.StagedBatch{
+		Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: lane, Number: number}, Floor: number, Records: uint32(1 + number%3)}},
+		Extent:     messages.Extent{Key: "object", Offset: int64(number), Length: 10, CRC: 1},
+	}
 }
 
 // batches returns batches of a lane with the numbers from first to last, of

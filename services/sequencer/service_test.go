@@ -20,7 +20,7 @@ func TestReleasesStagedBatchesInTicketOrder(t *testing.T) {
 	w := newWorld(t)
 	s := w.start()
 	batch := func(number uint64) messages.StagedBatch {
-		return messages.StagedBatch{Placeholder: messages.Placeholder{Lane: "a", Number: number, Floor: 1, Records: 1}}
+		return messages.StagedBatch{Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "a", Number: number}, Floor: 1, Records: 1}}}
 	}
 	of := w.topic.Partition(1)
 	w.send(messages.Staged{Partition: of, Epoch: frontend, Batches: []messages.StagedBatch{batch(2)}})

@@ -18,7 +18,7 @@ func TestAwaitTurnLastsFromStagedToReleased(t *testing.T) {
 	recorder := tracetest.NewSpanRecorder()
 	s := spans{tracer: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder)).Tracer(role)}
 	staged := time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC)
-	b := messages.StagedBatch{Trace: messages.Trace{Parent: parent, State: "vendor=1"}}
+	b := messages.StagedBatch{Submission: messages.Submission{Trace: messages.Trace{Parent: parent, State: "vendor=1"}}}
 	s.released([]core.Released{{Batch: &b, Staged: staged, At: staged.Add(time.Second)}})
 	all := recorder.Ended()
 	if len(all) != 1 || all[0].Name() != telemetry.SpanAwaitTurn {
@@ -38,7 +38,7 @@ func TestAwaitTurnLastsFromStagedToReleased(t *testing.T) {
 }
 
 func TestWithoutTracingTheTraceContextIsKept(t *testing.T) {
-	b := messages.StagedBatch{Trace: messages.Trace{Parent: parent}}
+	b := messages.StagedBatch{Submission: messages.Submission{Trace: messages.Trace{Parent: parent}}}
 	(&spans{}).released([]core.Released{{Batch: &b}})
 	if b.Trace.Parent != parent {
 		t.Errorf("the batch leaves with %v", b.Trace)

@@ -99,7 +99,7 @@ func (w *world) send(m messages.Message) {
 func (w *world) stage(partition int, number uint64) {
 	w.t.Helper()
 	w.send(messages.Staged{Partition: w.topic.Partition(partition), Epoch: frontend, Batches: []messages.StagedBatch{{
-		Placeholder: messages.Placeholder{Lane: "a", Number: number, Floor: number, Records: 1},
+		Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "a", Number: number}, Floor: number, Records: 1}},
 	}}})
 }
 

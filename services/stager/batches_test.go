@@ -21,7 +21,10 @@ func batch(lane string, number uint64, size int) messages.StageBatch {
 		payload[i] = byte(number) + byte(i)
 	}
 	return messages.StageBatch{
-		Lane: lane, Number: number, Floor: 1, Attempt: 1, Remaining: 30_000, Records: 1, Payload: payload,
+		Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: lane, Number: number}, Floor: 1, Records: 1}},
+		Attempt:    1,
+		Remaining:  30_000,
+		Payload:    payload,
 	}
 }
 

@@ -183,7 +183,7 @@ func TestFullMailboxAnswersBusy(t *testing.T) {
 	s.deliver(stage(orders0, batch("a", 2, 11))) // more bytes than allowed
 	s.deliver(stage(orders0, third))
 	s.deliver(stage(orders0, batch("a", 4, 0))) // more messages than fit
-	for _, want := range []messages.Refusal{{Lane: "a", Number: 2, Attempt: 1}, {Lane: "a", Number: 4, Attempt: 1}} {
+	for _, want := range []messages.Refusal{{Ticket: messages.Ticket{Lane: "a", Number: 2}, Attempt: 1}, {Ticket: messages.Ticket{Lane: "a", Number: 4}, Attempt: 1}} {
 		m := answer[messages.Refused](w)
 		want.Code = protocol.CodeStagerBusy
 		if len(m.Refusals) == 1 {

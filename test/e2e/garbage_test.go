@@ -19,7 +19,7 @@ import (
 func garbage(random *rand.Rand) []byte {
 	stranger := protocol.Partition{Topic: "nothing", TopicID: random.Uint64(), Number: int32(random.IntN(9)) - 4}
 	all := []messages.Message{
-		messages.Stage{Partition: stranger, Epoch: 1, Batches: []messages.StageBatch{{Lane: "l", Number: 1, Remaining: 1000}}},
+		messages.Stage{Partition: stranger, Epoch: 1, Batches: []messages.StageBatch{{Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "l", Number: 1}}}, Remaining: 1000}}},
 		messages.Staged{Partition: stranger, Epoch: 1, Batches: []messages.StagedBatch{{}}},
 		messages.Advance{Partition: stranger, Epoch: 1, Lanes: []messages.LaneProgress{{Lane: "l", Highest: 1 << 60}}},
 		messages.Release{Partition: stranger, Batches: []messages.StagedBatch{{}}},

@@ -32,7 +32,7 @@ func sent(batches ...load.Batch) map[string][]load.Batch {
 func entry(base int64, epoch uint64, numbers ...uint64) messages.LoggedEntry {
 	e := messages.Entry{BaseOffset: base, Epoch: epoch}
 	for _, n := range numbers {
-		e.Batches = append(e.Batches, messages.Placeholder{Lane: "p", Number: n, Records: 1})
+		e.Batches = append(e.Batches, messages.Placeholder{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "p", Number: n}, Records: 1}})
 	}
 	return messages.LoggedEntry{Entry: e}
 }

@@ -76,7 +76,8 @@ func (p *Pipeline) Tick(d time.Duration) {
 // Produce takes a batch of one record, as it arrives at the frontend.
 func (p *Pipeline) Produce(producer, value string) {
 	p.stepFrontend(frontend.Produce{
-		Lane: producer, Records: 1, Payload: protocol.EncodeRecord(protocol.Record{Value: []byte(value)}), Request: value,
+		Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: producer}, Records: 1}},
+		Payload:    protocol.EncodeRecord(protocol.Record{Value: []byte(value)}), Request: value,
 	})
 	p.settle()
 }

@@ -11,7 +11,7 @@ func TestMessagesAreSaidInWords(t *testing.T) {
 	batches := func(of ...messages.Placeholder) []messages.StagedBatch {
 		var all []messages.StagedBatch
 		for _, p := range of {
-			all = append(all, messages.StagedBatch{Placeholder: p})
+			all = append(all, messages.StagedBatch{Submission: messages.Submission{Batch: p.Batch}, Extent: p.Extent})
 		}
 		return all
 	}
@@ -20,15 +20,15 @@ func TestMessagesAreSaidInWords(t *testing.T) {
 		message messages.Message
 		want    string
 	}{
-		{messages.Stage{Epoch: 7, Batches: []messages.StageBatch{{Lane: "i:2", Number: 5, Floor: 4}}}, "Stage, frontend epoch 7: i:2 ticket 5 (floor 4)"},
+		{messages.Stage{Epoch: 7, Batches: []messages.StageBatch{{Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "i:2", Number: 5}, Floor: 4}}}}}, "Stage, frontend epoch 7: i:2 ticket 5 (floor 4)"},
 		{
-			messages.Refused{Epoch: 7, Refusals: []messages.Refusal{{Lane: "i:2", Number: 5, Attempt: 1, Code: protocol.CodeStoreUnavailable, Detail: "full"}}},
+			messages.Refused{Epoch: 7, Refusals: []messages.Refusal{{Ticket: messages.Ticket{Lane: "i:2", Number: 5}, Attempt: 1, Code: protocol.CodeStoreUnavailable, Detail: "full"}}},
 			"Refused, frontend epoch 7: i:2 ticket 5, attempt 1: STORE_UNAVAILABLE (full)",
 		},
 		{
 			messages.Staged{Epoch: 7, Batches: batches(
-				messages.Placeholder{Lane: "i:2", Number: 5, Floor: 4}, messages.Placeholder{Lane: "i:2", Number: 6, Floor: 4},
-				messages.Placeholder{Lane: "i:2", Number: 7, Floor: 5}, messages.Placeholder{Lane: "p:x", Number: 1, Floor: 1})},
+				messages.Placeholder{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "i:2", Number: 5}, Floor: 4}}, messages.Placeholder{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "i:2", Number: 6}, Floor: 4}},
+				messages.Placeholder{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "i:2", Number: 7}, Floor: 5}}, messages.Placeholder{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "p:x", Number: 1}, Floor: 1}})},
 			"Staged, frontend epoch 7: i:2 ticket 5, 6 (floor 4); i:2 ticket 7 (floor 5); p:x ticket 1 (floor 1)",
 		},
 		{messages.Announce{Epoch: 7}, "Announce of frontend epoch 7"},
@@ -38,16 +38,16 @@ func TestMessagesAreSaidInWords(t *testing.T) {
 		{messages.Fenced{Epoch: 7}, "Fenced: there is epoch 7"},
 		{messages.Release{Epoch: 7, SequencerEpoch: 8, HelloTerm: 9}, "Release, frontend epoch 7, sequencer epoch 8, answers the Hello of term 9"},
 		{
-			messages.Release{Epoch: 7, SequencerEpoch: 8, Batches: batches(messages.Placeholder{Lane: "i:2", Number: 5, Floor: 4})},
+			messages.Release{Epoch: 7, SequencerEpoch: 8, Batches: batches(messages.Placeholder{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "i:2", Number: 5}, Floor: 4}})},
 			"Release, frontend epoch 7, sequencer epoch 8: i:2 ticket 5 (floor 4)",
 		},
 		{messages.ReleaseAgain{Epoch: 7, Lanes: []messages.LaneNumbers{{Lane: "i:2", Numbers: []uint64{4}}}}, "ReleaseAgain, frontend epoch 7: i:2 ticket 4 and what follows"},
 		{messages.Hello{Term: 9}, "Hello of the log's owner, term 9"},
 		{
 			messages.Outcomes{Epoch: 7, Outcomes: []messages.Outcome{
-				{Lane: "i:2", Number: 5, Offset: 30},
-				{Lane: "i:2", Number: 6, Offset: 20, Duplicate: true},
-				{Lane: "i:2", Number: 7, Code: protocol.CodeNotCommitted, Detail: "why"},
+				{Ticket: messages.Ticket{Lane: "i:2", Number: 5}, Offset: 30},
+				{Ticket: messages.Ticket{Lane: "i:2", Number: 6}, Offset: 20, Duplicate: true},
+				{Ticket: messages.Ticket{Lane: "i:2", Number: 7}, Code: protocol.CodeNotCommitted, Detail: "why"},
 			}},
 			"Outcomes, frontend epoch 7: i:2 ticket 5 is at offset 30; i:2 ticket 6 is a duplicate of offset 20; i:2 ticket 7 NOT_COMMITTED (why)",
 		},
@@ -70,7 +70,7 @@ func TestMessagesAreSaidInWords(t *testing.T) {
 }
 
 func TestEntriesAreSaidInWords(t *testing.T) {
-	batch := messages.Placeholder{Lane: "i:2", Number: 5, Floor: 4, Records: 3}
+	batch := messages.Placeholder{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "i:2", Number: 5}, Floor: 4, Records: 3}}
 	for want, e := range map[string]messages.Entry{
 		"term record of me, epoch 7": {Owner: "me", OwnerEpoch: 7},
 		"barrier":                    {},

@@ -116,7 +116,10 @@ func (p produce) produce() frontend.Produce {
 		lane = fmt.Sprint("i:", p.sequence.ProducerID)
 	}
 	return frontend.Produce{
-		Lane: lane, Records: records(p.client), FirstUnacked: p.firstUnacked, Sequence: p.sequence,
+		Submission: messages.Submission{
+			Batch:        messages.Batch{Ticket: messages.Ticket{Lane: lane}, Records: uint32(records(p.client)), Sequence: p.sequence},
+			FirstUnacked: p.firstUnacked,
+		},
 		Request: p.request, Payload: []byte(key(p.client, p.batch)),
 	}
 }

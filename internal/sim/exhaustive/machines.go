@@ -191,10 +191,8 @@ func (m *memo) uploads(s messages.Stage) []upload {
 		b := &s.Batches[i]
 		staged := messages.Staged{
 			Partition: partition, Epoch: s.Epoch, Batches: []messages.StagedBatch{{
-				Placeholder: messages.Placeholder{
-					Lane: b.Lane, Number: b.Number, Floor: b.Floor, Records: b.Records,
-					Extent: messages.Extent{Key: string(b.Payload)}, Sequence: b.Sequence,
-				}, FirstUnacked: b.FirstUnacked,
+				Submission: b.Submission,
+				Extent:     messages.Extent{Key: string(b.Payload)},
 			}},
 		}
 		all = append(all, upload{ticket{laneKey{s.Epoch, b.Lane}, b.Number}, m.letter(staged)})

@@ -26,15 +26,11 @@ type Times struct {
 
 // Produce is a batch that a producer has sent.
 type Produce struct {
-	Lane         string
-	MessageID    string
-	Sequence     messages.Sequence // zero without a producer id
-	FirstUnacked int32
-	Expect       messages.Expectation
-	Trace        messages.Trace
-	Payload      []byte // a batch frame
-	Records      int
-	Request      Request
+	// Submission is complete but for the ticket's number and the floor, which the core
+	// gives to it.
+	messages.Submission
+	Payload []byte // a batch frame
+	Request Request
 }
 
 // Request is what the shell needs to answer a producer. The core only hands it back.
@@ -104,7 +100,6 @@ type Core struct {
 // ticket is a batch that is not resolved.
 type ticket struct {
 	Produce
-	number   uint64
 	issued   time.Time
 	stagedAt time.Time
 	attempts uint32          // stagings asked for
@@ -216,7 +211,7 @@ func (c *Core) produce(now time.Time, p Produce) {
 		return
 	}
 	t := &ticket{Produce: p, issued: now}
-	t.number, _ = c.tickets.Issue(p.Lane, t)
+	t.Number, _ = c.tickets.Issue(p.Lane, t)
 	c.stats.Issued++
 	delete(c.emptied, p.Lane)
 	c.stageTicket(now, t)
@@ -225,11 +220,12 @@ func (c *Core) produce(now time.Time, p Produce) {
 func (c *Core) stageTicket(now time.Time, t *ticket) {
 	t.attempts++
 	t.stagedAt, t.again = now, time.Time{}
+	t.Floor = c.tickets.Floor(t.Lane)
 	c.stage = append(c.stage, messages.StageBatch{
-		Lane: t.Lane, Number: t.number, Floor: c.tickets.Floor(t.Lane), Attempt: t.attempts,
-		Remaining: t.issued.Add(c.times.Deadline).Sub(now).Milliseconds(), Records: uint32(t.Records),
-		MessageID: t.MessageID, Sequence: t.Sequence, FirstUnacked: t.FirstUnacked,
-		Expect: t.Expect, Trace: t.Trace, Payload: t.Payload,
+		Submission: t.Submission,
+		Attempt:    t.attempts,
+		Remaining:  t.issued.Add(c.times.Deadline).Sub(now).Milliseconds(),
+		Payload:    t.Payload,
 	})
 }
 
@@ -285,9 +281,9 @@ func (c *Core) settle(lane string, number uint64, outcome Answer) {
 // resolved answers a ticket. It is called in ticket order.
 func (c *Core) resolved(t *ticket) {
 	a := t.outcome
-	a.Request, a.Lane, a.Number, a.Epoch = t.Request, t.Lane, t.number, c.epoch
-	a.Records, a.Payload = t.Records, t.Payload
-	c.emptied[t.Lane] = t.number + 1
+	a.Request, a.Lane, a.Number, a.Epoch = t.Request, t.Lane, t.Number, c.epoch
+	a.Records, a.Payload = int(t.Records), t.Payload
+	c.emptied[t.Lane] = t.Number + 1
 	c.fx.Answers = append(c.fx.Answers, a)
 }
 

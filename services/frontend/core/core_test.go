@@ -61,20 +61,23 @@ func (w *world) pass(d time.Duration) {
 }
 
 func produce(lane, name string) Produce {
-	return Produce{Lane: lane, Payload: []byte(name), Records: 1, Request: name}
+	return Produce{
+		Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: lane}, Records: 1}},
+		Payload:    []byte(name), Request: name,
+	}
 }
 
 func commit(lane string, base int64, numbers ...uint64) CommittedEntry {
 	entry := messages.Entry{TopicID: testPartition.TopicID, Epoch: testEpoch, BaseOffset: base}
 	for _, n := range numbers {
-		entry.Batches = append(entry.Batches, messages.Placeholder{Lane: lane, Number: n, Records: 1})
+		entry.Batches = append(entry.Batches, messages.Placeholder{Batch: messages.Batch{Ticket: messages.Ticket{Lane: lane, Number: n}, Records: 1}})
 	}
 	return CommittedEntry{testPartition, entry}
 }
 
 func refusal(lane string, number uint64, attempt uint32, code protocol.Code) messages.Refused {
 	return messages.Refused{Partition: testPartition, Epoch: testEpoch, Refusals: []messages.Refusal{
-		{Lane: lane, Number: number, Attempt: attempt, Code: code},
+		{Ticket: messages.Ticket{Lane: lane, Number: number}, Attempt: attempt, Code: code},
 	}}
 }
 
@@ -142,7 +145,7 @@ func TestOutcomesOfSeveralBatchesThatArriveTogetherAreNotReversed(t *testing.T) 
 	w := newWorld(t)
 	w.step(produce("a", "a1"), produce("a", "a2"))
 	w.step(messages.Outcomes{Partition: testPartition, Epoch: testEpoch, Outcomes: []messages.Outcome{
-		{Lane: "a", Number: 2, Offset: 9}, {Lane: "a", Number: 1, Offset: 8},
+		{Ticket: messages.Ticket{Lane: "a", Number: 2}, Offset: 9}, {Ticket: messages.Ticket{Lane: "a", Number: 1}, Offset: 8},
 	}})
 	w.wantAnswers("a1=8", "a2=9")
 }
@@ -158,7 +161,7 @@ func TestADuplicateByMessageIDIsAnsweredWithTheOriginalOffset(t *testing.T) {
 	w := newWorld(t)
 	w.step(produce("a", "a1"))
 	w.step(messages.Outcomes{Partition: testPartition, Epoch: testEpoch, Outcomes: []messages.Outcome{
-		{Lane: "a", Number: 1, Offset: 4, Duplicate: true},
+		{Ticket: messages.Ticket{Lane: "a", Number: 1}, Offset: 4, Duplicate: true},
 	}})
 	if len(w.answers) != 1 || !w.answers[0].Duplicate || w.answers[0].Offset != 4 {
 		t.Fatalf("answers %+v, want one duplicate of offset 4", w.answers)
@@ -169,7 +172,7 @@ func TestEveryRequestIsAnsweredOnce(t *testing.T) {
 	w := newWorld(t)
 	w.step(produce("a", "a1"))
 	w.step(commit("a", 0, 1), commit("a", 0, 1))
-	w.step(messages.Outcomes{Partition: testPartition, Epoch: testEpoch, Outcomes: []messages.Outcome{{Lane: "a", Number: 1}}})
+	w.step(messages.Outcomes{Partition: testPartition, Epoch: testEpoch, Outcomes: []messages.Outcome{{Ticket: messages.Ticket{Lane: "a", Number: 1}}}})
 	w.pass(2 * testTimes.Deadline)
 	w.wantAnswers("a1=0")
 }
@@ -319,7 +322,7 @@ func TestARefusalOfAForgottenLaneIsNotBelievedByAFrontendThatStoodStillBeyondThe
 	w.step(produce("a", "a1"), produce("b", "b1"))
 	w.now = w.now.Add(testTimes.Deadline)
 	w.step(messages.Outcomes{Partition: testPartition, Epoch: testEpoch, Outcomes: []messages.Outcome{
-		{Lane: "a", Number: 1, Code: protocol.CodeNotCommitted}, {Lane: "b", Number: 1, Code: protocol.CodeOverloaded},
+		{Ticket: messages.Ticket{Lane: "a", Number: 1}, Code: protocol.CodeNotCommitted}, {Ticket: messages.Ticket{Lane: "b", Number: 1}, Code: protocol.CodeOverloaded},
 	}})
 	w.wantAnswers("a1=OUTCOME_UNKNOWN", "b1=OUTCOME_UNKNOWN")
 }
@@ -329,7 +332,7 @@ func TestALaneThatTheReplicatorHasForgottenGoesOnAboveEveryNumber(t *testing.T) 
 	w.step(produce("a", "a1"), produce("b", "b1"), produce("b", "b2"), produce("a", "a2"))
 	refused := func(n uint64) messages.Outcomes {
 		return messages.Outcomes{Partition: testPartition, Epoch: testEpoch, Outcomes: []messages.Outcome{
-			{Lane: "a", Number: n, Code: protocol.CodeNotCommitted},
+			{Ticket: messages.Ticket{Lane: "a", Number: n}, Code: protocol.CodeNotCommitted},
 		}}
 	}
 	w.step(refused(1))
@@ -383,8 +386,8 @@ func TestNewsOfAnOlderEpochOrIncarnationIsIgnored(t *testing.T) {
 	older.Entry.Epoch = testEpoch - 1
 	other := testPartition
 	other.TopicID++
-	w.step(older, messages.Outcomes{Partition: testPartition, Epoch: testEpoch - 1, Outcomes: []messages.Outcome{{Lane: "a", Number: 1}}},
-		messages.Outcomes{Partition: other, Epoch: testEpoch, Outcomes: []messages.Outcome{{Lane: "a", Number: 1}}},
+	w.step(older, messages.Outcomes{Partition: testPartition, Epoch: testEpoch - 1, Outcomes: []messages.Outcome{{Ticket: messages.Ticket{Lane: "a", Number: 1}}}},
+		messages.Outcomes{Partition: other, Epoch: testEpoch, Outcomes: []messages.Outcome{{Ticket: messages.Ticket{Lane: "a", Number: 1}}}},
 		messages.Fenced{Partition: testPartition, Epoch: testEpoch - 1})
 	w.wantAnswers()
 }
@@ -398,13 +401,13 @@ func BenchmarkProduceAndCommit(b *testing.B) {
 	number := uint64(0)
 	for b.Loop() {
 		for i := range events {
-			events[i] = Produce{Lane: "a", Records: 1, Payload: []byte("x")}
+			events[i] = Produce{Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "a"}, Records: 1}}, Payload: []byte("x")}
 		}
 		core.Step(start, events)
 		entry := messages.Entry{Epoch: testEpoch}
 		for range group {
 			number++
-			entry.Batches = append(entry.Batches, messages.Placeholder{Lane: "a", Number: number, Records: 1})
+			entry.Batches = append(entry.Batches, messages.Placeholder{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "a", Number: number}, Records: 1}})
 		}
 		core.Step(start, []Event{CommittedEntry{testPartition, entry}})
 	}

@@ -74,7 +74,7 @@ func (c *Core) turnAway(p Produce) {
 
 // withoutTicket returns the answer to a request that was refused before it got a ticket.
 func withoutTicket(p Produce, err *protocol.Error) Answer {
-	return Answer{Request: p.Request, Lane: p.Lane, Records: p.Records, Payload: p.Payload, Error: err}
+	return Answer{Request: p.Request, Lane: p.Lane, Records: int(p.Records), Payload: p.Payload, Error: err}
 }
 
 // renew continues in a new epoch. Releases of the old epoch are dropped from now on, so
@@ -100,7 +100,7 @@ func (c *Core) abandon() []Answer {
 	c.fx.Answers = append(c.withheld, c.fx.Answers...)
 	c.withheld = nil
 	for _, t := range c.unsettled(func(*ticket) bool { return true }) {
-		t.outcome.Error = c.failure(t.Lane, t.number, protocol.CodeOutcomeUnknown, "the partition's owner is ending")
+		t.outcome.Error = c.failure(t.Lane, t.Number, protocol.CodeOutcomeUnknown, "the partition's owner is ending")
 	}
 	c.tickets.SettleAll(c.resolved)
 	return c.fx.Answers

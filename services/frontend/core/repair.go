@@ -101,7 +101,7 @@ func (c *Core) giveUp(t *ticket, detail string) {
 		code = protocol.CodeFailed
 	}
 	c.stats.GivenUp++
-	c.settle(t.Lane, t.number, Answer{Error: c.failure(t.Lane, t.number, code, detail)})
+	c.settle(t.Lane, t.Number, Answer{Error: c.failure(t.Lane, t.Number, code, detail)})
 }
 
 func (c *Core) failure(lane string, number uint64, code protocol.Code, detail string) *protocol.Error {

@@ -140,3 +140,86 @@ func TestAnsweredHeartbeatsKeepAFetchOpen(t *testing.T) {
 	f.tell(lines("a"))
 	c.wants(protocol.StatusEnd, "a")
 }
+
+func TestAnAnswerOfZeroIsNoSilence(t *testing.T) {
+	now := time.Unix(1000, 0)
+	a, p := newAccount(10, now), pace{heartbeat: 10 * time.Millisecond, patience: 500 * time.Millisecond, sent: now}
+	next := func() verdict {
+		now = now.Add(p.heartbeat)
+		_, words, heard := a.read()
+		p.listen(words)
+		what, _ := p.next(now, heard)
+		p.beaten(now)
+		return what
+	}
+	for n := range 70 {
+		if what := next(); what != beat {
+			t.Fatalf("step %d: %d, want a heartbeat", n, what)
+		}
+		a.grant([]byte("0"), now)
+	}
+	beats := 0
+	for next() == beat {
+		beats++
+	}
+	if beats != 49 { // the 50th, half a second after the last answer, comes too late
+		t.Errorf("given up after %d heartbeats without an answer", beats)
+	}
+}
+
+func TestWhatIsNotACreditIsIgnored(t *testing.T) {
+	a := newAccount(100, time.Time{})
+	a.spend(60)
+	for _, data := range []string{"", "x", "-1", "1.5", "99999999999999999999"} {
+		if a.grant([]byte(data), time.Now()) {
+			t.Errorf("%q was taken", data)
+		}
+	}
+	if credit, words, _ := a.read(); credit != 40 || words != 0 {
+		t.Errorf("credit %d after %d words", credit, words)
+	}
+}
+
+func TestCreditNeverExceedsTheWindow(t *testing.T) {
+	for window, want := range map[int64]int64{100: 100, 0: unlimited} {
+		a := newAccount(window, time.Time{})
+		a.spend(60)
+		a.grant([]byte("9223372036854775807"), time.Now())
+		if credit, _, _ := a.read(); credit != want {
+			t.Errorf("credit %d, wanted %d", credit, want)
+		}
+	}
+}
+
+func TestPace(t *testing.T) {
+	start := time.Unix(1000, 0)
+	at := func(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
+	p := pace{heartbeat: 5 * time.Second, patience: 30 * time.Second, sent: start}
+	expect := func(now int, heard time.Time, want verdict) {
+		t.Helper()
+		if got, due := p.next(at(now), heard); got != want || want == quiet && !due.After(at(now)) {
+			t.Fatalf("at %d: %d, due %v", now, got, due)
+		}
+	}
+	expect(4, start, quiet)
+	expect(5, start, beat)
+	p.beaten(at(5))
+	expect(6, start, quiet)
+	p.listen(1)
+	expect(9, at(6), quiet)
+	p.sent = at(9) // data flows, but the consumer says nothing
+	expect(11, at(6), beat)
+	p.beaten(at(11))
+	for beats := 16; beats < 36; beats += 5 {
+		p.sent = at(beats - 1)
+		expect(beats-1, at(6), quiet)
+		expect(beats, at(6), beat)
+		p.beaten(at(beats))
+	}
+	expect(36, at(6), silent)
+	p.listen(2)
+	p.unheard = maxUnheard
+	expect(36, at(36), beat)
+	p.beaten(at(36))
+	expect(37, at(36), quiet)
+}

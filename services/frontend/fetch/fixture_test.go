@@ -157,7 +157,8 @@ func (f *fixture) stage(frames [][]byte, records []uint32) messages.Entry {
 		extent, err := builder.Add(objectstore.Batch{Partition: f.id, Lane: "l", Number: uint64(i), Records: records[i], Payload: frame})
 		must(f, err)
 		entry.Batches = append(entry.Batches, messages.Placeholder{
-			Lane: "l", Number: uint64(i), Records: records[i], Extent: extent,
+			Batch:  messages.Batch{Ticket: messages.Ticket{Lane: "l", Number: uint64(i)}, Records: records[i]},
+			Extent: extent,
 		})
 	}
 	must(f, f.store.Put(f.context(), key, builder.Parts()))

@@ -3,10 +3,8 @@ package fetch
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"laneway.dev/pkg/protocol"
-	core "laneway.dev/services/frontend/core/fetch"
 )
 
 func TestMaxRecordsEndsTheFetchWithinABatch(t *testing.T) {
@@ -44,19 +42,19 @@ func TestMaxBytesHasADefault(t *testing.T) {
 
 func TestEmptyRecordsWithoutAWindowAreBounded(t *testing.T) {
 	f := newFixture(t, nil)
-	f.commit(make([]protocol.Record, core.MaxMessages+10))
+	f.commit(make([]protocol.Record, maxMessages+10))
 	values, last := f.fetch(fields{"offset": 0}).rest()
-	if len(values) != core.MaxMessages {
+	if len(values) != maxMessages {
 		t.Errorf("%d messages", len(values))
 	}
-	expectOffsets(t, last, core.MaxMessages, core.MaxMessages+10)
+	expectOffsets(t, last, maxMessages, maxMessages+10)
 }
 
 func TestEmptyRecordsWithAWindowWaitForAWord(t *testing.T) {
 	f := newFixture(t, nil)
-	f.commit(make([]protocol.Record, core.MaxUnheard), make([]protocol.Record, 1))
+	f.commit(make([]protocol.Record, maxUnheard), make([]protocol.Record, 1))
 	c := f.fetch(fields{"offset": 0, "window_bytes": 1000})
-	for range core.MaxUnheard {
+	for range maxUnheard {
 		c.data()
 	}
 	c.grant(c.status(protocol.StatusHeartbeat), 0)
@@ -103,12 +101,4 @@ func TestTooManyFetchesAreRefused(t *testing.T) {
 	first.wants(protocol.StatusEnd, "a")
 	second.wants(protocol.StatusEnd, "a")
 	f.fetch(fields{"offset": 0}).wants(protocol.StatusEnd, "a")
-}
-
-func TestLoadsAreGivenBack(t *testing.T) {
-	f := newFixture(t, func(c *Config) { c.LogPatience = time.Second })
-	f.commit(lines("a"))
-	for range maxLoads + 1 {
-		f.fetch(fields{"offset": 0, "window_bytes": 1, "follow": true}).data()
-	}
 }

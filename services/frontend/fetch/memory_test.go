@@ -83,7 +83,7 @@ func loggedForMemory(t *testing.T, n, batches int) messages.LoggedEntry {
 	entry := messages.Entry{TopicID: 1, Epoch: 1, BaseOffset: int64(n), Time: 1}
 	for i := range batches {
 		entry.Batches = append(entry.Batches, messages.Placeholder{
-			Lane: fmt.Sprintf("_INBOX.%022d", i%8), Number: uint64(n), Records: 1,
+			Batch:  messages.Batch{Ticket: messages.Ticket{Lane: fmt.Sprintf("_INBOX.%022d", i%8), Number: uint64(n)}, Records: 1},
 			Extent: messages.Extent{Key: fmt.Sprintf("object-%026d", n), Length: 512},
 		})
 	}

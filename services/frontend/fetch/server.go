@@ -16,10 +16,15 @@ import (
 	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
-	core "laneway.dev/services/frontend/core/fetch"
 )
 
-var errStopped = protocol.NewError(protocol.CodeUnavailable, "the frontend stops")
+// What ends a fetch from outside.
+var (
+	errDeleted = protocol.NewError(protocol.CodeUnknownTopic, "the topic was deleted")
+	errLeft    = errors.New("the consumer has cancelled the fetch")
+	errStopped = protocol.NewError(protocol.CodeUnavailable, "the frontend stops")
+	errBroken  = protocol.NewError(protocol.CodeUnavailable, "the frontend was disconnected from NATS; messages may be missing")
+)
 
 // Server serves the fetches of a frontend. It is safe for concurrent use.
 //
@@ -120,7 +125,7 @@ func (s *Server) Committed(m messages.Committed, entry messages.Entry) {
 		return
 	}
 	s.entries.put(p.id, messages.LoggedEntry{Sequence: m.Sequence, Entry: entry})
-	p.advance(core.LogState{Last: m.Sequence, Readable: m.Sequence, Offset: entry.NextOffset()})
+	p.advance(position{sequence: m.Sequence, readable: m.Sequence, offset: entry.NextOffset()})
 }
 
 // ReadOnly tells what the log of a partition has lost, as its replicator says; empty is
@@ -178,9 +183,8 @@ func (s *Server) Refresh() {
 	var watched []*partition
 	for _, p := range s.partitions {
 		for f := range p.fetches {
-			select {
-			case f.disconnected <- struct{}{}:
-			default: // it is still to learn of an earlier disconnection
+			if f.unconfirmed() {
+				f.cancel(errBroken)
 			}
 		}
 		if len(p.fetches) > 0 {

@@ -58,7 +58,7 @@ func TestFencedFrontendAnswersItsTicketsAndContinues(t *testing.T) {
 		t.Fatalf("epoch %d after a fence by %d", epoch, old+100)
 	}
 	r.send(messages.FrontendSubject(epoch), messages.Outcomes{Partition: r.id, Epoch: epoch, Outcomes: []messages.Outcome{
-		{Lane: batch.Lane, Number: batch.Number, Code: protocol.CodeFailed},
+		{Ticket: messages.Ticket{Lane: batch.Lane, Number: batch.Number}, Code: protocol.CodeFailed},
 	}})
 	r.wantError("new", protocol.CodeFailed) // it came to the subject of the new epoch
 }
@@ -101,7 +101,7 @@ func TestRequestsThatWaitInTheMailboxAreAnsweredAtTheEnd(t *testing.T) {
 	r := start(t, Limits{})
 	c := core.NewCore(r.id, 5, r.service.config.Times)
 	r.end(supervisor.ErrDeleted)
-	waiting := core.Produce{Lane: "a", Request: &request{reply: r.replies + "waiting"}}
+	waiting := core.Produce{Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "a"}}}, Request: &request{reply: r.replies + "waiting"}}
 	if over := r.actor.share.take(0); over != nil {
 		t.Fatal(over.Err)
 	}
@@ -115,7 +115,7 @@ func TestRequestsThatWaitInTheMailboxAreAnsweredAtTheEnd(t *testing.T) {
 func TestActorWithoutAnEpochEnds(t *testing.T) {
 	r := newRig(t, Limits{})
 	r.run()
-	r.commit(1, messages.StageBatch{Lane: "a", Number: 1, Records: 1}, 0) // is for readers only
+	r.commit(1, messages.StageBatch{Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "a", Number: 1}, Records: 1}}}, 0) // is for readers only
 	r.end(supervisor.ErrStopped)
 	r.actor.Receive(t.Context(), messages.Announced{Partition: r.id, Epoch: 1})
 	if stats := r.actor.Stats(); stats != (core.Stats{}) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/frontend/core"
 )
@@ -27,8 +28,9 @@ func parse(m *nats.Msg, topic protocol.Topic, stream string, maxPayload int64, o
 	if strings.HasSuffix(m.Reply, fastBatch) || strings.HasSuffix(info.Reply, fastBatch) {
 		return core.Produce{}, protocol.Errorf(protocol.CodeHeaderNotSupported, "fast batch publishing, by a reply subject that ends in %s", fastBatch)
 	}
-	p := core.Produce{Trace: traceOf(m.Header)}
+	p := core.Produce{Submission: messages.Submission{Trace: traceOf(m.Header)}}
 	var err *protocol.Error
+	var records int
 	if p.MessageID, err = messageID(m.Header, protocol.HeaderMessageID); err != nil {
 		return core.Produce{}, err
 	}
@@ -41,9 +43,10 @@ func parse(m *nats.Msg, topic protocol.Topic, stream string, maxPayload int64, o
 	if p.Lane, err = laneOf(m, p.Sequence.ProducerID, info, own); err != nil {
 		return core.Produce{}, err
 	}
-	if p.Payload, p.Records, err = frameOf(m, boundSubject(m, topic), topic.MaxRecordBytes); err != nil {
+	if p.Payload, records, err = frameOf(m, boundSubject(m, topic), topic.MaxRecordBytes); err != nil {
 		return core.Produce{}, err
 	}
+	p.Records = uint32(records)
 	if limit := maxPayload - protocol.EnvelopeRoom; int64(len(p.Payload)) > limit {
 		return core.Produce{}, protocol.Errorf(protocol.CodeMaxPayload,
 			"the batch has %d bytes; with a NATS max_payload of %d it may have %d", len(p.Payload), maxPayload, limit)

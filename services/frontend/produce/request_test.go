@@ -190,7 +190,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		telemetry.Extract(t.Context(), p.Trace.Parent, p.Trace.State)
-		if n, checkErr := protocol.CheckFrame(p.Payload, testTopic.MaxRecordBytes); name == protocol.HeaderContentType && (checkErr != nil || n != p.Records) {
+		if n, checkErr := protocol.CheckFrame(p.Payload, testTopic.MaxRecordBytes); name == protocol.HeaderContentType && (checkErr != nil || n != int(p.Records)) {
 			t.Fatalf("%d records, the frame has %d: %v", p.Records, n, checkErr)
 		}
 		if p.Lane == "" || len(p.Lane) > maxLane+2 {

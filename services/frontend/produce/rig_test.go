@@ -184,7 +184,7 @@ func (r *rig) staged() (uint64, messages.StageBatch) {
 // commit commits a batch at an offset.
 func (r *rig) commit(epoch uint64, b messages.StageBatch, offset int64) {
 	entry := messages.Entry{TopicID: r.id.TopicID, Epoch: epoch, BaseOffset: offset}
-	p := messages.Placeholder{Records: b.Records, Extent: messages.Extent{Key: "object", Length: int64(len(b.Payload)), CRC: 1}}
+	p := messages.Placeholder{Batch: messages.Batch{Records: b.Records}, Extent: messages.Extent{Key: "object", Length: int64(len(b.Payload)), CRC: 1}}
 	p.Lane, p.Number = b.Lane, b.Number
 	entry.Batches = append(entry.Batches, p)
 	r.send(messages.CommittedSubject(r.id), messages.Committed{Partition: r.id, Sequence: 2, Entry: messages.EncodeEntry(entry)})

@@ -39,7 +39,7 @@ func (s *spans) start(p core.Produce) (span, messages.Trace) {
 	ctx := telemetry.Extract(context.Background(), p.Trace.Parent, p.Trace.State)
 	ctx, begun := s.tracer.Start(ctx, telemetry.SpanTicket, trace.WithSpanKind(trace.SpanKindServer),
 		trace.WithAttributes(s.common...), trace.WithAttributes(
-			telemetry.Lane(p.Lane), telemetry.MessagingBatchCount.Int(p.Records),
+			telemetry.Lane(p.Lane), telemetry.MessagingBatchCount.Int(int(p.Records)),
 			telemetry.MessagingBodySize.Int(len(p.Payload))))
 	parent, state := telemetry.Inject(ctx)
 	return begun, messages.Trace{Parent: parent, State: state}

@@ -95,10 +95,10 @@ func want[T any](t *testing.T, what string, got, expected T) {
 
 // batch is a staged batch with an extent of its own.
 func batch(lane string, number, floor uint64) messages.StagedBatch {
-	return messages.StagedBatch{Placeholder: messages.Placeholder{
-		Lane: lane, Number: number, Floor: floor, Records: 1,
-		Extent: messages.Extent{Key: "objects/0/" + lane, Offset: int64(number), Length: 1, CRC: uint32(number)},
-	}}
+	return messages.StagedBatch{
+		Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: lane, Number: number}, Floor: floor, Records: 1}},
+		Extent:     messages.Extent{Key: "objects/0/" + lane, Offset: int64(number), Length: 1, CRC: uint32(number)},
+	}
 }
 
 func stagedBy(epoch uint64, batches ...messages.StagedBatch) messages.Staged {

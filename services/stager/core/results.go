@@ -26,15 +26,7 @@ func (i *inventory) admit(b *Batch) bool {
 // reverse batches of one lane.
 func (i *inventory) staged(b *Batch, extent messages.Extent) messages.StagedBatch {
 	i.bytes -= b.memory()
-	return messages.StagedBatch{
-		Placeholder: messages.Placeholder{
-			Lane: b.Lane, Number: b.Number, Floor: b.Floor,
-			Records: b.Records, Extent: extent, MessageID: b.MessageID, Sequence: b.Sequence,
-		},
-		FirstUnacked: b.FirstUnacked,
-		Expect:       b.Expect,
-		Trace:        b.Trace,
-	}
+	return messages.StagedBatch{Submission: b.Submission, Extent: extent}
 }
 
 // refused returns the result of a batch that is not durable, for this reason.

@@ -14,8 +14,10 @@ import (
 func TestResultsAreGroupedByPartitionAndFrontendEpoch(t *testing.T) {
 	r := newRig(t, small)
 	full := messages.StageBatch{
-		Lane: "a", Number: 4, Floor: 3, Attempt: 2, Remaining: 1000, Records: 12, MessageID: "id",
-		Trace: messages.Trace{Parent: "p", State: "s"}, Payload: []byte("hello"),
+		Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "a", Number: 4}, Floor: 3, Records: 12, MessageID: "id"}, Trace: messages.Trace{Parent: "p", State: "s"}},
+		Attempt:    2,
+		Remaining:  1000,
+		Payload:    []byte("hello"),
 	}
 	newer := messages.Stage{Partition: orders0, Epoch: epoch + 1, Batches: []messages.StageBatch{batch("a", 1, 5)}}
 	fx := r.step(stage(orders0, full), stage(orders1, batch("b", 1, 5)), newer, stage(orders0, batch("c", 1, 5)))
@@ -23,18 +25,17 @@ func TestResultsAreGroupedByPartitionAndFrontendEpoch(t *testing.T) {
 	fx = r.step(u)
 
 	result := func(lane string, number uint64, extent messages.Extent) messages.StagedBatch {
-		return messages.StagedBatch{Placeholder: messages.Placeholder{
-			Lane: lane, Number: number, Floor: 1, Records: 1, Extent: extent,
-		}}
+		return messages.StagedBatch{
+			Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: lane, Number: number}, Floor: 1, Records: 1}},
+			Extent:     extent,
+		}
 	}
 	want := []messages.Envelope{
 		{Subject: messages.SequencerSubject(orders0), Message: messages.Staged{
 			Partition: orders0, Epoch: epoch, Batches: []messages.StagedBatch{
 				{
-					Placeholder: messages.Placeholder{
-						Lane: "a", Number: 4, Floor: 3, Records: 12, Extent: u.Extents[0], MessageID: "id",
-					},
-					Trace: full.Trace,
+					Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "a", Number: 4}, Floor: 3, Records: 12, MessageID: "id"}, Trace: full.Trace},
+					Extent:     u.Extents[0],
 				},
 				result("c", 1, u.Extents[3]),
 			},

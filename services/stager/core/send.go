@@ -17,8 +17,10 @@ const (
 // refusal returns the answer for a batch that is not staged, for this reason.
 func refusal(b *Batch, reason *protocol.Error) messages.Refusal {
 	return messages.Refusal{
-		Lane: b.Lane, Number: b.Number, Attempt: b.Attempt,
-		Code: reason.Code, Detail: reason.Detail[:min(len(reason.Detail), maxDetail)],
+		Ticket:  b.Ticket,
+		Attempt: b.Attempt,
+		Code:    reason.Code,
+		Detail:  reason.Detail[:min(len(reason.Detail), maxDetail)],
 	}
 }
 
