@@ -23,17 +23,6 @@ func parse(t *testing.T, args ...string) (*commandLine, error) {
 	return &c, err
 }
 
-// scripted runs commands of the whole command line.
-type scripted struct{ *clitest.Laneway }
-
-func newScripted(t *testing.T, partitions int) *scripted {
-	return &scripted{clitest.NewLaneway(t, partitions)}
-}
-
-func (s *scripted) laneway(stdin string, args ...string) (code int, stdout, stderr string) {
-	return s.Run(&commandLine{}, stdin, args...)
-}
-
 func mustParse(t *testing.T, args ...string) *commandLine {
 	t.Helper()
 	c, err := parse(t, args...)

@@ -17,7 +17,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest"
 
-	"laneway.dev/cmd/laneway/roles"
+	"laneway.dev/cmd/laneway/process"
 	"laneway.dev/internal/embedded"
 	"laneway.dev/internal/fault"
 	"laneway.dev/internal/objectstore"
@@ -39,7 +39,7 @@ const idle = 25 * time.Second
 // laneway is all of Laneway in this process.
 type laneway struct {
 	server    *embedded.Server
-	services  *roles.Running
+	services  *process.Services
 	telemetry *telemetry.Telemetry
 	store     objectstore.Store
 }
@@ -63,12 +63,12 @@ func start(t *testing.T, log *zap.Logger) *laneway {
 	must()
 	faults, err := fault.Parse([]string{"stage.delay=uniform(0,50ms)", "stage.fail=0.02"}, 1)
 	must()
-	config := roles.Config{Logger: log, Telemetry: l.telemetry, Connect: func(role string) (*nats.Conn, error) {
+	config := process.Config{Logger: log, Telemetry: l.telemetry, Connect: func(role string) (*nats.Conn, error) {
 		return l.server.Connect(transport.Options("laneway-"+role, log)...)
 	}}
 	config.Store = storeid.Candidate{Store: l.store, Place: data}
 	config.Stager.Faults = faults
-	l.services, err = roles.Start(t.Context(), config, roles.All()...)
+	l.services, err = process.Start(t.Context(), config, process.Roles()...)
 	must()
 	return l
 }
@@ -163,8 +163,8 @@ func (l *laneway) awaitIdle(ctx context.Context, t *testing.T) {
 	ctx, cancel := context.WithTimeout(ctx, idle)
 	defer cancel()
 	err := deployment.Eventually(ctx, func(context.Context) error {
-		lanes := l.services.Service(roles.Sequencer).(*sequencer.Service).Stats()
-		tickets := l.services.Service(roles.Frontend).(*frontend.Service).Stats().Outstanding
+		lanes := l.services.Service(process.Sequencer).(*sequencer.Service).Stats()
+		tickets := l.services.Service(process.Frontend).(*frontend.Service).Stats().Outstanding
 		if lanes.Lanes+lanes.Waiting+tickets > 0 {
 			return fmt.Errorf("%d lanes, %d waiting batches and %d tickets are left", lanes.Lanes, lanes.Waiting, tickets)
 		}

@@ -1,257 +1,125 @@
-// Package roles runs services of Laneway in this process: one of them, or all
-// four side by side. It gives each a connection of its own, so that they speak
-// with each other over NATS alone, and starts and stops them in the order in
-// which nothing in flight is lost.
+// Package roles has the commands that run one service each: laneway frontend,
+// stager, sequencer and replicator. Together with a NATS server they are a Laneway
+// of several processes.
+//
+// A command waits for NATS and the other services for as long as it takes, so the
+// processes can start in any order. It never starts a NATS server.
 package roles
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/zap"
-
-	"laneway.dev/internal/health"
-	"laneway.dev/internal/storeid"
-	"laneway.dev/internal/telemetry"
-	"laneway.dev/pkg/protocol"
-	"laneway.dev/services/frontend"
-	"laneway.dev/services/replicator"
-	"laneway.dev/services/sequencer"
-	"laneway.dev/services/stager"
+	"laneway.dev/cmd/laneway/cli"
+	"laneway.dev/cmd/laneway/process"
 )
 
-// Names of the services.
-const (
-	Frontend   = "frontend"
-	Stager     = "stager"
-	Sequencer  = "sequencer"
-	Replicator = "replicator"
-)
-
-// All returns the names of all services in the order in which they start: from
-// the end of a batch's life to its beginning.
-func All() []string { return []string{Replicator, Sequencer, Stager, Frontend} }
-
-// Service is what all services have in common.
-type Service interface {
-	// Check returns why the service is not ready, or nil.
-	Check(ctx context.Context) error
-	// Done is closed when the service has ended by itself; Err says why.
-	Done() <-chan struct{}
-	Err() error
-	// Stop drains the service within the deadline of ctx.
-	Stop(ctx context.Context) error
+// remoteFlags are the flags of every service in a process of its own.
+type remoteFlags struct {
+	NATS string `name:"nats" required:"" env:"LANEWAY_NATS,NATS_URL" placeholder:"URL" help:"The NATS servers."`
+	HTTP string `name:"http" placeholder:"ADDRESS" help:"Where to serve /healthz, /readyz and /metrics, such as 127.0.0.1:8090; nowhere if not given."`
 }
 
-// Config is what services need. The parts of the services that are not run are
-// not looked at; Conn, Logger, Telemetry and Store of those that are, are filled in.
-type Config struct {
-	// Store is the object store of frontends and stagers. It must be that of the cluster.
-	Store storeid.Candidate
-	// Connect opens a connection of a service, with the options of
-	// internal/transport. It is closed when the service has stopped.
-	Connect   func(role string) (*nats.Conn, error)
-	Logger    *zap.Logger
-	Telemetry *telemetry.Telemetry
-
-	Frontend   frontend.Config
-	Stager     stager.Config
-	Sequencer  sequencer.Config
-	Replicator replicator.Config
+// storeFlags are the flags of the services that use the object store.
+type storeFlags struct {
+	Store cli.StoreLocation `required:"" placeholder:"URL" help:"The object store, the same for frontends and stagers: file:///absolute/path or a path."`
+	process.AdoptFlag
 }
 
-// Running are services that run. Its methods are safe for concurrent use.
-type Running struct {
-	services []running // in the order of their start
-	ended    chan struct{}
-	watchers sync.WaitGroup
-	stopping chan struct{}
-	stopOnce sync.Once
-	stopErr  error
+// Frontend is laneway frontend.
+type Frontend struct {
+	remoteFlags
+	storeFlags
+	process.HeartbeatFlag
+	process.FrontendFlags
+	process.Flags
 }
 
-type running struct {
-	role    string
-	service Service
-	conns   []*nats.Conn
+// Help implements kong.HelpProvider.
+func (*Frontend) Help() string {
+	return `Example:
+
+    laneway frontend --nats nats://127.0.0.1:4222 --store file:///tmp/laneway-objects --http 127.0.0.1:8091`
 }
 
-// Start starts services, in the order given. ctx bounds only the start, which
-// waits for NATS and JetStream. After an error nothing runs.
-func Start(ctx context.Context, config Config, names ...string) (*Running, error) {
-	r := &Running{ended: make(chan struct{}), stopping: make(chan struct{})}
-	for _, role := range names {
-		if err := r.start(ctx, config, role); err != nil {
-			stop, cancel := context.WithCancel(context.WithoutCancel(ctx))
-			cancel() // nothing is in flight yet that would be worth a wait
-			_ = r.Stop(stop)
-			return nil, err
-		}
+// Run runs a frontend until a signal.
+func (c *Frontend) Run(a *cli.App) error {
+	service := remote{
+		role: process.Frontend, flags: c.remoteFlags, process: c.Flags, memory: c.Memory(),
+		store: &process.Store{Location: c.Store, Adopt: c.AdoptStore},
 	}
-	r.watch()
-	return r, nil
+	service.configure = func(config *process.Config) { c.Apply(config, c.HeartbeatFlag) }
+	return service.run(a)
 }
 
-func (r *Running) start(ctx context.Context, config Config, role string) error {
-	conns, err := config.connect(role)
-	if err != nil {
-		return fmt.Errorf("start %s: %w", role, err)
-	}
-	var service Service
-	if most := conns[0].MaxPayload(); most < protocol.MinMaxPayload {
-		err = fmt.Errorf("start %s: %w", role, protocol.Errorf(protocol.CodeMaxPayload,
-			"NATS has a max_payload of %d, the services need at least %d", most, protocol.MinMaxPayload))
-	} else {
-		service, err = config.start(ctx, role, conns)
-	}
-	if err != nil {
-		hangUp(conns)
-		return err
-	}
-	r.services = append(r.services, running{role: role, service: service, conns: conns})
-	return nil
+// Stager is laneway stager.
+type Stager struct {
+	remoteFlags
+	storeFlags
+	process.StagerFlags
+	process.Flags
 }
 
-// connect opens the connections of a service.
-func (c *Config) connect(role string) ([]*nats.Conn, error) {
-	names := []string{role}
-	if role == Frontend {
-		names = append(names, role+"-requests")
-	}
-	var conns []*nats.Conn
-	for _, name := range names {
-		conn, err := c.Connect(name)
-		if err != nil {
-			hangUp(conns)
-			return nil, err
-		}
-		conns = append(conns, conn)
-	}
-	return conns, nil
+// Help implements kong.HelpProvider.
+func (*Stager) Help() string {
+	return `Example:
+
+    laneway stager --nats nats://127.0.0.1:4222 --store file:///tmp/laneway-objects`
 }
 
-// slowJoin is after which time of waiting for JetStream a warning says so.
-const slowJoin = 5 * time.Second
-
-// join returns when the object store is that of the cluster.
-func (c *Config) join(ctx context.Context, role string, conn *nats.Conn) error {
-	js, err := jetstream.New(conn)
+// Run runs a stager until a signal.
+func (c *Stager) Run(a *cli.App) error {
+	faults, err := c.Faults()
 	if err != nil {
 		return err
 	}
-	slow := time.AfterFunc(slowJoin, func() {
-		c.Logger.Named(role).Warn("JetStream does not tell yet which object store this Laneway has; waiting for as long as it takes")
-	})
-	defer slow.Stop()
-	if err := storeid.Join(ctx, js, c.Store); err != nil {
-		return fmt.Errorf("start %s: %w", role, err)
+	service := remote{
+		role: process.Stager, flags: c.remoteFlags, process: c.Flags, memory: c.Memory(),
+		store: &process.Store{Location: c.Store, Adopt: c.AdoptStore, Reserve: int64(c.StoreReserve)},
 	}
-	return nil
+	service.configure = func(config *process.Config) { c.Apply(config, faults) }
+	return service.run(a)
 }
 
-func (c *Config) start(ctx context.Context, role string, conns []*nats.Conn) (Service, error) {
-	log, conn := c.Logger.Named(role), conns[0]
-	if role == Frontend || role == Stager {
-		if err := c.join(ctx, role, conn); err != nil {
-			return nil, err
-		}
-	}
-	switch role {
-	case Frontend:
-		own := c.Frontend
-		own.Conn, own.Logger, own.Telemetry = conn, log, c.Telemetry
-		own.Requests, own.Store = conns[1], c.Store.Store
-		return frontend.Start(ctx, own)
-	case Stager:
-		own := c.Stager
-		own.Conn, own.Logger, own.Telemetry = conn, log, c.Telemetry
-		own.Store = c.Store.Store
-		return stager.Start(ctx, own)
-	case Sequencer:
-		own := c.Sequencer
-		own.Conn, own.Logger, own.Telemetry = conn, log, c.Telemetry
-		return sequencer.Start(ctx, own)
-	case Replicator:
-		own := c.Replicator
-		own.Conn, own.Logger, own.Telemetry = conn, log, c.Telemetry
-		return replicator.Start(ctx, own)
-	default:
-		return nil, fmt.Errorf("there is no service %q", role)
-	}
+// Sequencer is laneway sequencer.
+type Sequencer struct {
+	remoteFlags
+	process.HeartbeatFlag
+	process.Flags
 }
 
-// watch closes ended when the first service ends by itself.
-func (r *Running) watch() {
-	var once sync.Once
-	for _, s := range r.services {
-		r.watchers.Go(func() {
-			select {
-			case <-s.service.Done():
-				once.Do(func() { close(r.ended) })
-			case <-r.stopping:
-			}
-		})
-	}
+// Help implements kong.HelpProvider.
+func (*Sequencer) Help() string {
+	return `Example:
+
+    laneway sequencer --nats nats://127.0.0.1:4222`
 }
 
-// Ended is closed when a service has ended by itself; Err says which and why.
-func (r *Running) Ended() <-chan struct{} { return r.ended }
-
-// Err returns what ended services; nil while none has ended by itself.
-func (r *Running) Err() error {
-	var errs []error
-	for _, s := range r.services {
-		if err := s.service.Err(); err != nil {
-			errs = append(errs, err)
-		}
+// Run runs a sequencer until a signal.
+func (c *Sequencer) Run(a *cli.App) error {
+	service := remote{role: process.Sequencer, flags: c.remoteFlags, process: c.Flags}
+	service.configure = func(config *process.Config) {
+		config.Sequencer.Heartbeat = time.Duration(c.Heartbeat)
 	}
-	return errors.Join(errs...)
+	return service.run(a)
 }
 
-// Service returns a service by its name; nil if it is not among those started.
-func (r *Running) Service(role string) Service {
-	for _, s := range r.services {
-		if s.role == role {
-			return s.service
-		}
-	}
-	return nil
+// Replicator is laneway replicator.
+type Replicator struct {
+	remoteFlags
+	process.ReplicatorFlags
+	process.Flags
 }
 
-// Register makes readiness depend on every service.
-func (r *Running) Register(pages *health.Health) {
-	for _, s := range r.services {
-		pages.Register(s.role, s.service.Check)
-	}
+// Help implements kong.HelpProvider.
+func (*Replicator) Help() string {
+	return `Example:
+
+    laneway replicator --nats nats://127.0.0.1:4222`
 }
 
-// Stop stops the services, the last started first, and closes their
-// connections: admission ends before what is downstream of it does. ctx bounds
-// it. Further calls wait for the first and return what it returned.
-func (r *Running) Stop(ctx context.Context) error {
-	r.stopOnce.Do(func() {
-		close(r.stopping)
-		r.watchers.Wait()
-		for i := len(r.services) - 1; i >= 0; i-- {
-			s := r.services[i]
-			if err := s.service.Stop(ctx); err != nil {
-				r.stopErr = errors.Join(r.stopErr, fmt.Errorf("stop %s: %w", s.role, err))
-			}
-			hangUp(s.conns)
-		}
-	})
-	return r.stopErr
-}
-
-// hangUp closes connections. That they are lost then is no news for the log.
-func hangUp(conns []*nats.Conn) {
-	for _, conn := range conns {
-		conn.SetDisconnectErrHandler(nil)
-		conn.Close()
-	}
+// Run runs a replicator until a signal.
+func (c *Replicator) Run(a *cli.App) error {
+	service := remote{role: process.Replicator, flags: c.remoteFlags, process: c.Flags}
+	service.configure = func(config *process.Config) { c.Apply(config) }
+	return service.run(a)
 }

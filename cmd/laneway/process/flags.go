@@ -1,0 +1,121 @@
+package process
+
+import (
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"laneway.dev/cmd/laneway/cli"
+	"laneway.dev/internal/fault"
+	"laneway.dev/internal/telemetry"
+	"laneway.dev/pkg/messages"
+	"laneway.dev/services/frontend/core"
+	"laneway.dev/services/frontend/produce"
+)
+
+// Flags are the flags of every command that runs services.
+type Flags struct {
+	LogLevel    string     `default:"info" enum:"debug,info,warn,error" help:"What to log: debug, info, warn or error."`
+	LogFormat   string     `default:"auto" enum:"auto,console,json" help:"How to log: console, json, or auto, which is console on a terminal."`
+	StopTimeout cli.Period `default:"25s" help:"How long a stop may take; what is not drained by then is cut off."`
+}
+
+// Logger returns the logger that the flags choose.
+func (f *Flags) Logger() (*zap.Logger, error) {
+	return telemetry.Logger(f.LogLevel, f.LogFormat)
+}
+
+// AdoptFlag is the flag of services that use the object store.
+type AdoptFlag struct {
+	AdoptStore bool `help:"Take the object store over although the record of this Laneway's store was lost, and the store may be that of another one. For one start."`
+}
+
+// HeartbeatFlag is the flag of the services whose messages are repeated.
+type HeartbeatFlag struct {
+	Heartbeat cli.Period `default:"200ms" help:"How long a batch may be on its way before services ask each other about it."`
+}
+
+// FrontendFlags are the flags of a frontend.
+type FrontendFlags struct {
+	Deadline                     cli.Period `default:"30s" help:"How long a producer waits at most for the answer to a batch; 1m at most."`
+	StageTimeout                 cli.Period `default:"2s" help:"When to stage a batch again of which nothing is heard; longer than the linger and an upload take."`
+	MaxInFlightBytes             cli.Size   `default:"256MiB" help:"Bytes that all producers together may have unanswered."`
+	MaxInFlightBytesPerPartition cli.Size   `default:"256MiB" help:"Bytes that the producers of a partition may have unanswered."`
+	MaxInFlightPerPartition      cli.Number `default:"16384" help:"Batches that the producers of a partition may have unanswered."`
+	CacheBytes                   cli.Size   `default:"64MiB" help:"Memory for recent batches, from which consumers are served."`
+	MaxFetches                   cli.Number `default:"1024" help:"Fetches that may be open at once."`
+}
+
+// Validate implements kong's check of flags.
+func (f *FrontendFlags) Validate() error {
+	if time.Duration(f.Deadline) > messages.MaxDeadline {
+		return fmt.Errorf("--deadline is %s, allowed are up to %s", time.Duration(f.Deadline), messages.MaxDeadline)
+	}
+	return nil
+}
+
+// Memory returns the bytes that batches and their cache may hold.
+func (f *FrontendFlags) Memory() int64 { return int64(f.MaxInFlightBytes) + int64(f.CacheBytes) }
+
+// Apply puts the values of the flags into a configuration.
+func (f *FrontendFlags) Apply(c *Config, heartbeat HeartbeatFlag) {
+	c.Frontend.Times = core.Times{
+		Heartbeat:    time.Duration(heartbeat.Heartbeat),
+		StageTimeout: time.Duration(f.StageTimeout),
+		Deadline:     time.Duration(f.Deadline),
+	}
+	c.Frontend.Limits = produce.Limits{
+		Bytes:            int64(f.MaxInFlightBytes),
+		PartitionBytes:   int64(f.MaxInFlightBytesPerPartition),
+		PartitionBatches: int(f.MaxInFlightPerPartition),
+	}
+	c.Frontend.CacheBytes = int64(f.CacheBytes)
+	c.Frontend.MaxFetches = int(f.MaxFetches)
+}
+
+// StagerFlags are the flags of a stager.
+type StagerFlags struct {
+	Linger        cli.Delay  `default:"0s" help:"How long an object waits for more batches; with 0 not at all, but while another one is uploaded for 10ms at most, unless it is full."`
+	ObjectBytes   cli.Size   `default:"4MiB" help:"Size at which an object is closed."`
+	ObjectBatches cli.Number `default:"1000" help:"Number of batches at which an object is closed."`
+	Uploads       cli.Number `default:"8" help:"Uploads at once."`
+	StoreReserve  cli.Size   `default:"64MiB" help:"What uploads leave free on the file system of a local object store, so that the logs, which need little, still find room; uploads beyond it are refused."`
+	StagerBytes   cli.Size   `default:"256MiB" help:"Memory for batches that are being staged; more are refused."`
+	Fault         []string   `sep:";" placeholder:"NAME=VALUE" help:"Test aid: make staging slow or unreliable by stage.delay=uniform(0,200ms), stage.fail=0.01 or store.bandwidth=20MB/s. May be repeated; in a variable, separate them by semicolons."`
+	FaultSeed     int64      `default:"1" help:"Seed of the faults' random numbers."`
+}
+
+// Memory returns the bytes that batches may hold.
+func (f *StagerFlags) Memory() int64 { return int64(f.StagerBytes) }
+
+// Faults returns the faults that --fault and --fault-seed name.
+func (f *StagerFlags) Faults() (*fault.Faults, error) {
+	faults, err := fault.Parse(f.Fault, f.FaultSeed)
+	if err != nil {
+		return nil, cli.Misuse("--fault: %w", err)
+	}
+	return faults, nil
+}
+
+// Apply puts the values of the flags into a configuration.
+func (f *StagerFlags) Apply(c *Config, faults *fault.Faults) {
+	c.Stager.Faults = faults
+	c.Stager.Linger = time.Duration(f.Linger)
+	c.Stager.ObjectBytes = int64(f.ObjectBytes)
+	c.Stager.ObjectBatches = int(f.ObjectBatches)
+	c.Stager.Uploads = int(f.Uploads)
+	c.Stager.MemoryBytes = int64(f.StagerBytes)
+}
+
+// ReplicatorFlags are the flags of a replicator.
+type ReplicatorFlags struct {
+	AppendTimeout   cli.Period `default:"2s" help:"How long an append to a log may take before its fate is looked up in the log."`
+	SnapshotEntries cli.Number `default:"10000" help:"After how many log entries of a partition a snapshot is saved, which spares a restart the reading of what is before."`
+}
+
+// Apply puts the values of the flags into a configuration.
+func (f *ReplicatorFlags) Apply(c *Config) {
+	c.Replicator.AppendTimeout = time.Duration(f.AppendTimeout)
+	c.Replicator.SnapshotEntries = uint64(f.SnapshotEntries)
+}

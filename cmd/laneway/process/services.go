@@ -1,0 +1,263 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+
+	"laneway.dev/internal/health"
+	"laneway.dev/internal/storeid"
+	"laneway.dev/internal/telemetry"
+	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/frontend"
+	"laneway.dev/services/replicator"
+	"laneway.dev/services/sequencer"
+	"laneway.dev/services/stager"
+)
+
+// Names of the services.
+const (
+	Frontend   = "frontend"
+	Stager     = "stager"
+	Sequencer  = "sequencer"
+	Replicator = "replicator"
+)
+
+// Roles returns the names of all services in the order in which they start, which
+// is from the end of the life of a batch to its beginning: a service is there
+// before the first batch is sent to it.
+func Roles() []string { return []string{Replicator, Sequencer, Stager, Frontend} }
+
+// Service is what all services have in common. It is safe for concurrent use.
+type Service interface {
+	// Check returns why the service is not ready, or nil.
+	Check(ctx context.Context) error
+	// Done is closed when the service has ended by itself.
+	Done() <-chan struct{}
+	// Err returns why the service has ended by itself, or nil.
+	Err() error
+	// Stop drains the service within the deadline of ctx.
+	Stop(ctx context.Context) error
+}
+
+// Config is the configuration of services. Start reads only the parts of the
+// services that it starts, and fills in their Conn, Logger, Telemetry and Store.
+type Config struct {
+	// Store is the object store of frontends and stagers. They do not start on one
+	// that is not that of the cluster.
+	Store storeid.Candidate
+	// Connect opens a connection for a service, with the options of
+	// internal/transport. The connection is closed when the service has stopped.
+	Connect   func(role string) (*nats.Conn, error)
+	Logger    *zap.Logger
+	Telemetry *telemetry.Telemetry
+
+	Frontend   frontend.Config
+	Stager     stager.Config
+	Sequencer  sequencer.Config
+	Replicator replicator.Config
+}
+
+// Services are services that run. Its methods are safe for concurrent use.
+type Services struct {
+	services []running // in the order of their start
+	ended    chan struct{}
+	watchers sync.WaitGroup
+	stopping chan struct{}
+	stopOnce sync.Once
+	stopErr  error
+}
+
+type running struct {
+	role    string
+	service Service
+	conns   []*nats.Conn
+}
+
+// Start starts services, in the order given. The context bounds only the start,
+// which waits for NATS and JetStream. After an error no service runs.
+func Start(ctx context.Context, config Config, names ...string) (*Services, error) {
+	r := &Services{ended: make(chan struct{}), stopping: make(chan struct{})}
+	for _, role := range names {
+		if err := r.start(ctx, config, role); err != nil {
+			stop, cancel := context.WithCancel(context.WithoutCancel(ctx))
+			cancel() // nothing is in flight that a drain would have to wait for
+			_ = r.Stop(stop)
+			return nil, err
+		}
+	}
+	r.watch()
+	return r, nil
+}
+
+func (r *Services) start(ctx context.Context, config Config, role string) error {
+	conns, err := config.connect(role)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", role, err)
+	}
+	var service Service
+	if most := conns[0].MaxPayload(); most < protocol.MinMaxPayload {
+		err = fmt.Errorf("start %s: %w", role, protocol.Errorf(protocol.CodeMaxPayload,
+			"NATS has a max_payload of %d, the services need at least %d", most, protocol.MinMaxPayload))
+	} else {
+		service, err = config.start(ctx, role, conns)
+	}
+	if err != nil {
+		hangUp(conns)
+		return err
+	}
+	r.services = append(r.services, running{role: role, service: service, conns: conns})
+	return nil
+}
+
+// connect opens the connections of a service. A frontend has one for requests
+// alone: a flood of requests must not delay the answers and the internal messages,
+// which the other connection carries.
+func (c *Config) connect(role string) ([]*nats.Conn, error) {
+	names := []string{role}
+	if role == Frontend {
+		names = append(names, role+"-requests")
+	}
+	var conns []*nats.Conn
+	for _, name := range names {
+		conn, err := c.Connect(name)
+		if err != nil {
+			hangUp(conns)
+			return nil, err
+		}
+		conns = append(conns, conn)
+	}
+	return conns, nil
+}
+
+// slowJoin is the time of waiting for JetStream after which a warning is logged.
+const slowJoin = 5 * time.Second
+
+// join waits for JetStream and returns nil if the object store is that of the
+// cluster.
+func (c *Config) join(ctx context.Context, role string, conn *nats.Conn) error {
+	js, err := jetstream.New(conn)
+	if err != nil {
+		return err
+	}
+	slow := time.AfterFunc(slowJoin, func() {
+		c.Logger.Named(role).Warn("JetStream does not tell yet which object store this Laneway has; waiting for as long as it takes")
+	})
+	defer slow.Stop()
+	if err := storeid.Join(ctx, js, c.Store); err != nil {
+		return fmt.Errorf("start %s: %w", role, err)
+	}
+	return nil
+}
+
+func (c *Config) start(ctx context.Context, role string, conns []*nats.Conn) (Service, error) {
+	log, conn := c.Logger.Named(role), conns[0]
+	if role == Frontend || role == Stager {
+		if err := c.join(ctx, role, conn); err != nil {
+			return nil, err
+		}
+	}
+	switch role {
+	case Frontend:
+		own := c.Frontend
+		own.Conn, own.Logger, own.Telemetry = conn, log, c.Telemetry
+		own.Requests, own.Store = conns[1], c.Store.Store
+		return frontend.Start(ctx, own)
+	case Stager:
+		own := c.Stager
+		own.Conn, own.Logger, own.Telemetry = conn, log, c.Telemetry
+		own.Store = c.Store.Store
+		return stager.Start(ctx, own)
+	case Sequencer:
+		own := c.Sequencer
+		own.Conn, own.Logger, own.Telemetry = conn, log, c.Telemetry
+		return sequencer.Start(ctx, own)
+	case Replicator:
+		own := c.Replicator
+		own.Conn, own.Logger, own.Telemetry = conn, log, c.Telemetry
+		return replicator.Start(ctx, own)
+	default:
+		return nil, fmt.Errorf("there is no service %q", role)
+	}
+}
+
+// watch makes Ended close when the first service ends by itself.
+func (r *Services) watch() {
+	var once sync.Once
+	for _, s := range r.services {
+		r.watchers.Go(func() {
+			select {
+			case <-s.service.Done():
+				once.Do(func() { close(r.ended) })
+			case <-r.stopping:
+			}
+		})
+	}
+}
+
+// Ended is closed when a service has ended by itself. Err then returns which and
+// why.
+func (r *Services) Ended() <-chan struct{} { return r.ended }
+
+// Err returns the errors that have ended services; nil while none has ended by
+// itself.
+func (r *Services) Err() error {
+	var errs []error
+	for _, s := range r.services {
+		if err := s.service.Err(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Service returns the service of a role, or nil if it was not started.
+func (r *Services) Service(role string) Service {
+	for _, s := range r.services {
+		if s.role == role {
+			return s.service
+		}
+	}
+	return nil
+}
+
+// Register makes the readiness that the pages report depend on every service.
+func (r *Services) Register(pages *health.Health) {
+	for _, s := range r.services {
+		pages.Register(s.role, s.service.Check)
+	}
+}
+
+// Stop stops the services and closes their connections, within the deadline of
+// ctx. The service that started last stops first: the frontend admits no more
+// batches while the services behind it still drain. Further calls wait for the
+// first one and return its error.
+func (r *Services) Stop(ctx context.Context) error {
+	r.stopOnce.Do(func() {
+		close(r.stopping)
+		r.watchers.Wait()
+		for i := len(r.services) - 1; i >= 0; i-- {
+			s := r.services[i]
+			if err := s.service.Stop(ctx); err != nil {
+				r.stopErr = errors.Join(r.stopErr, fmt.Errorf("stop %s: %w", s.role, err))
+			}
+			hangUp(s.conns)
+		}
+	})
+	return r.stopErr
+}
+
+// hangUp closes connections. Their handlers, which log a lost connection, are
+// removed first, because this loss is intended.
+func hangUp(conns []*nats.Conn) {
+	for _, conn := range conns {
+		conn.SetDisconnectErrHandler(nil)
+		conn.Close()
+	}
+}

@@ -1,0 +1,92 @@
+package topic
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"laneway.dev/cmd/laneway/cli"
+	"laneway.dev/pkg/client"
+	"laneway.dev/pkg/protocol"
+)
+
+// Create is laneway topic create.
+type Create struct {
+	topicName
+	cli.ServerFlag
+	Partitions     cli.Number `default:"1" help:"Number of partitions, at most 256. Records keep their order within a partition."`
+	MaxRecordBytes cli.Size   `placeholder:"2MiB" help:"Largest record, at most 4MiB and what NATS' max_payload allows; by default 2MiB, or less if max_payload is small."`
+	Subjects       []string   `placeholder:"SUBJECT,..." help:"Subjects to which records may be sent besides laneway.produce.NAME.0, such as orders.>; at most 16, and only for a topic of one partition."`
+	Replicas       cli.Number `default:"1" help:"NATS servers that keep the log of each partition, at most 5; more than 1 need a cluster."`
+	ProducerExpiry cli.Period `default:"24h" help:"How long a partition remembers an idle idempotent producer, at least 10m."`
+	MaxProducers   cli.Number `default:"100000" help:"Idempotent producers that a partition remembers, at most 1000000; new ones are refused beyond it."`
+}
+
+// Help implements kong.HelpProvider.
+func (*Create) Help() string {
+	return `With --subjects, whatever is published to them is a record of the topic, which keeps its subject as the header
+Laneway-Subject. Subjects that overlap with those of another topic or of a JetStream stream are refused. A stream that is
+created later is not: it would store and acknowledge the same messages. Several partitions: see laneway topic mapping.
+
+Examples:
+
+    laneway topic create orders --subjects 'orders.>'
+    laneway topic create payments --partitions 4`
+}
+
+// Validate implements kong's check of a command.
+func (c *Create) Validate() error {
+	switch {
+	case c.Partitions > protocol.MaxPartitions:
+		return fmt.Errorf("--partitions is %d, allowed are 1 to %d", c.Partitions, protocol.MaxPartitions)
+	case c.Replicas > protocol.MaxReplicas:
+		return fmt.Errorf("--replicas is %d, allowed are 1 to %d", c.Replicas, protocol.MaxReplicas)
+	case c.MaxRecordBytes > protocol.MaxRecordBytesLimit:
+		return fmt.Errorf("--max-record-bytes is %d, allowed are 1 to %s", c.MaxRecordBytes, humanize.IBytes(protocol.MaxRecordBytesLimit))
+	case c.MaxProducers > protocol.MaxProducersLimit:
+		return fmt.Errorf("--max-producers is %d, allowed are 1 to %d", c.MaxProducers, protocol.MaxProducersLimit)
+	}
+	if d := time.Duration(c.ProducerExpiry); d < protocol.MinProducerExpiry || d > protocol.MaxProducerExpiry {
+		return fmt.Errorf("--producer-expiry is %s, allowed are %s to %s", d, short(protocol.MinProducerExpiry), short(protocol.MaxProducerExpiry))
+	}
+	return nil
+}
+
+// Run creates the topic.
+func (c *Create) Run(a *cli.App) error {
+	return c.Administer(a, func(ctx context.Context, laneway *client.Client) error {
+		topic, err := laneway.Admin().CreateTopic(ctx, protocol.TopicConfig{
+			Name: c.Name, Partitions: int(c.Partitions), MaxRecordBytes: int(c.MaxRecordBytes),
+			Replicas: int(c.Replicas), Subjects: c.Subjects,
+			ProducerExpiryMS: time.Duration(c.ProducerExpiry).Milliseconds(), MaxProducers: int(c.MaxProducers),
+		})
+		if err != nil {
+			return err
+		}
+		return cli.Say(a.Stdout, "created topic %s: %s, records of up to %s%s\n",
+			topic.Name, cli.Count(topic.Partitions, "partition"), humanize.IBytes(uint64(topic.MaxRecordBytes)), bound(topic))
+	})
+}
+
+// bound names the subjects that a topic is bound to; it is empty if there are none.
+func bound(topic protocol.Topic) string {
+	if len(topic.Subjects) == 0 {
+		return ""
+	}
+	return ", bound to " + strings.Join(topic.Subjects, " ")
+}
+
+// short returns a duration without trailing units that are 0: "24h" and not "24h0m0s".
+func short(d time.Duration) string {
+	text := d.String()
+	if trimmed, ok := strings.CutSuffix(text, "m0s"); ok {
+		text = trimmed + "m"
+	}
+	if trimmed, ok := strings.CutSuffix(text, "h0m"); ok {
+		text = trimmed + "h"
+	}
+	return text
+}

@@ -1,0 +1,157 @@
+package topic
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/schollz/progressbar/v3"
+
+	"laneway.dev/cmd/laneway/cli"
+	"laneway.dev/internal/repair"
+)
+
+// exportAndAccept exports what the logs have lost and then accepts the loss, each if the
+// flags say so. An export that fails keeps the loss from being accepted, which cannot be
+// undone.
+func (c *Repair) exportAndAccept(a *cli.App, inspector *repair.Inspector, survey *repair.Survey) error {
+	if store := survey.Report.Store; c.Accept && store != nil && store.NotShared != "" {
+		return cli.Advise(
+			errors.New("the loss is not accepted, because the store that was searched is not that of the services: "+store.NotShared),
+			"give the right store, or leave --store and --export out",
+		)
+	}
+	if c.Export != "" {
+		if err := c.export(a, survey); err != nil {
+			return err
+		}
+	}
+	if c.Accept {
+		return c.accept(a, inspector, &survey.Report)
+	}
+	return nil
+}
+
+// accept continues the damaged partitions. After an error, those that were continued
+// before it stay so.
+func (c *Repair) accept(a *cli.App, inspector *repair.Inspector, report *repair.Report) error {
+	if report.Record != "" {
+		return cli.Advise(
+			errors.New("the loss cannot be accepted: the topic's record cannot be read, and it names the streams of the logs"),
+			"restore the bucket LANEWAY_TOPICS from a copy first",
+		)
+	}
+	if !report.Damage() {
+		return cli.Misuse("nothing is missing: there is no loss to accept")
+	}
+	for i := range report.Partitions {
+		if p := &report.Partitions[i]; p.Silent != nil {
+			return cli.Advise(
+				fmt.Errorf("the loss is not accepted, because it is not known whether partition %d has lost anything: %w", p.Partition, p.Silent),
+				"check that NATS is whole and that these credentials may read its buckets, and give the command again",
+			)
+		}
+	}
+	inspector.Store = nil
+	for i := range report.Partitions {
+		p := &report.Partitions[i]
+		if len(p.Findings) == 0 {
+			continue
+		}
+		accepted, err := inspector.Accept(a.Ctx, report.Topic, int(p.Partition))
+		if err != nil {
+			return cli.Advise(fmt.Errorf("continuing partition %d: %w", p.Partition, err), lookAgain(c.Name, err))
+		}
+		report.Continued = append(report.Continued, *accepted)
+		if !c.JSON {
+			_, _ = fmt.Fprint(a.Stderr, describeAccepted(accepted))
+		}
+	}
+	return nil
+}
+
+// lookAgain says what to do after an attempt to continue a partition has failed.
+func lookAgain(topic string, err error) string {
+	look := "look again, and repeat the command if it is still damaged: laneway topic repair " + topic
+	if errors.Is(err, repair.ErrUnknownFate) {
+		return look
+	}
+	return "nothing of it was given up; " + look
+}
+
+func describeAccepted(p *repair.Accepted) string {
+	if p.RecordCorrected {
+		return fmt.Sprintf("partition %d: the topic's record names the stream %s again, in which its log was continued before; nothing is given up\n", p.Partition, p.Stream)
+	}
+	given := "no offsets are given up"
+	if len(p.GivenUp) > 0 {
+		var ranges []string
+		for _, o := range p.GivenUp {
+			ranges = append(ranges, o.String())
+		}
+		given = "given up: " + strings.Join(ranges, ", ")
+	}
+	return fmt.Sprintf("partition %d continues at offset %d in the stream %s, with %s of the old one; %s\n",
+		p.Partition, p.NextOffset, p.Stream, entries(p.Copied), given)
+}
+
+// export writes the batches that no log entry refers to.
+func (c *Repair) export(a *cli.App, survey *repair.Survey) (err error) {
+	bar := progressbar.NewOptions64(survey.Batches(),
+		progressbar.OptionSetWriter(a.Stderr), progressbar.OptionSetVisibility(cli.IsTerminal(a.Stderr)),
+		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionSetDescription("exporting"), progressbar.OptionClearOnFinish(),
+	)
+	var done repair.Written
+	write := func(to io.Writer) error {
+		done, err = survey.Export(a.Ctx, to, func() { _ = bar.Add(1) })
+		return err
+	}
+	if c.Export == "-" {
+		err = write(a.Stdout)
+	} else {
+		err = writeNew(c.Export, write)
+	}
+	_ = bar.Clear()
+	if err != nil {
+		return fmt.Errorf("exporting to %s: %w", c.Export, err)
+	}
+	_, _ = fmt.Fprintf(a.Stderr, "exported %s with %s, %s, to %s\n",
+		batches(done.Batches), cli.Count(done.Records, "record"), humanize.Bytes(uint64(done.Bytes)), c.Export)
+	if done.Unreadable > 0 {
+		return cli.Advise(
+			fmt.Errorf("the payloads of %s cannot be read; their lines say why", batches(done.Unreadable)),
+			"restore the objects that are named from a copy, and export again",
+		)
+	}
+	return nil
+}
+
+// writeNew writes a file that must not exist. The file has another name until all of it
+// is on disk, so that no incomplete export is taken for a complete one.
+func writeNew(name string, write func(io.Writer) error) (err error) {
+	if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
+		return cli.Misuse("%s exists already, or cannot be looked at: choose another name", name)
+	}
+	partial := name + ".partial"
+	file, err := os.Create(partial)
+	if err != nil {
+		return cli.Misuse("%w", err)
+	}
+	err = write(file)
+	if err == nil {
+		err = file.Sync()
+	}
+	err = errors.Join(err, file.Close())
+	if err == nil {
+		err = os.Rename(partial, name)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(partial))
+	}
+	return nil
+}

@@ -1,0 +1,125 @@
+package topic
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"laneway.dev/cmd/laneway/cli"
+	"laneway.dev/cmd/laneway/cli/clitest"
+	"laneway.dev/internal/repair"
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+)
+
+func TestRepairRefusesFlagsThatMakeNoSense(t *testing.T) {
+	for _, args := range [][]string{
+		{"--export", "x"}, {"--export", "-", "--store", "/s", "--json"}, {"--partition", "-2"}, {"--store", "s3://bucket"},
+	} {
+		a, _, stderr := clitest.App(t)
+		if code := cli.Run(a, &grammar{}, append([]string{"topic", "repair", "orders"}, args...)); code != cli.ExitUsage {
+			t.Errorf("%q: code %d, %s", args, code, stderr)
+		}
+	}
+	missing := filepath.Join(t.TempDir(), "missing")
+	a, _, stderr := clitest.App(t)
+	if code := cli.Run(a, &grammar{}, []string{"topic", "repair", "orders", "--store", missing}); code != cli.ExitFailed || !strings.Contains(stderr.String(), missing) {
+		t.Errorf("a store that is not there: code %d, %s", code, stderr)
+	}
+	if _, err := os.Stat(missing); err == nil {
+		t.Error("it was made")
+	}
+}
+
+func TestAnExportIsThereOnceItIsComplete(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "lost.jsonl")
+	broken := errors.New("broken")
+	err := writeNew(name, func(w io.Writer) error {
+		_, err := io.WriteString(w, "half")
+		return errors.Join(err, broken)
+	})
+	if !errors.Is(err, broken) {
+		t.Errorf("error is %v", err)
+	}
+	if left, err := filepath.Glob(filepath.Join(filepath.Dir(name), "*")); len(left) != 0 {
+		t.Errorf("left are %q, %v", left, err)
+	}
+	whole := func(w io.Writer) error {
+		_, err := io.WriteString(w, "whole")
+		return err
+	}
+	if err := writeNew(name, whole); err != nil {
+		t.Error(err)
+	}
+	if err := writeNew(name, whole); cli.ExitCode(err) != cli.ExitUsage {
+		t.Errorf("a file that is there is written over: %v", err)
+	}
+	if content, err := os.ReadFile(name); string(content) != "whole" {
+		t.Errorf("%q, %v", content, err)
+	}
+}
+
+func TestTheReportTellsWhatAPersonNeeds(t *testing.T) {
+	at := time.Date(2026, 11, 28, 1, 2, 3, 0, time.UTC)
+	report := repair.Report{
+		Topic: protocol.Topic{TopicConfig: protocol.TopicConfig{Name: "orders"}, ID: 7, Created: at},
+		Partitions: []repair.Partition{
+			{Stream: "LANEWAY-orders-0", Log: repair.Log{Entries: 1, EndTime: &at, EndSequence: 9, EndOffset: 40}},
+			{
+				Partition: 1, Stream: "LANEWAY-orders-1", Findings: []string{"sequence 4, offset 7: gone"},
+				Unknown: []repair.Offsets{{From: 7, To: new(int64(8))}}, Snapshot: &repair.Snapshot{Sequence: 5, EndOffset: 9, Time: at},
+				Mark:  &messages.Mark{Written: messages.Position{Sequence: 6, Offset: 10}, Reserved: messages.Position{Sequence: 70, Offset: 100}},
+				Lanes: []repair.Lane{{FrontendEpoch: 3, Lane: "a b", FirstTicket: 1, LastTicket: 2, Batches: 2, Records: 5, Bytes: 2048, FirstStaged: at, LastStaged: at}},
+				Log:   repair.Log{Entries: 12, Gaps: []repair.Offsets{{From: 2, To: new(int64(4))}}}, Copies: 3, Refused: 4, NewestObject: &at,
+			},
+		},
+		Store: &repair.Store{Objects: 1, Bytes: 1024, Damaged: []repair.Damaged{{Key: "objects/0/x", Size: 3, Reason: "torn"}}, MoreDamaged: 2},
+	}
+	var out strings.Builder
+	if err := printReport(&out, &report); err != nil {
+		t.Fatal(err)
+	}
+	const want = `topic orders, id 7, created 2026-11-28T01:02:03Z
+
+partition 0: nothing is missing
+  log LANEWAY-orders-0: 1 entry can be read, the last one 9 of 2026-11-28T01:02:03Z, next offset 40
+
+partition 1: DAMAGED
+  ! sequence 4, offset 7: gone
+  ! offset 7: given out, or may have been, and not in the log
+  log LANEWAY-orders-1: 12 entries can be read
+  newest snapshot: up to sequence 5, next offset 9, of 2026-11-28T01:02:03Z
+  mark: written up to sequence 6, next offset 10; reserved up to sequence 70, offset 100
+  gap that the log records: offsets 2 to 3
+  newest batch in the object store: staged 2026-11-28T01:02:03Z
+  copies of batches, staged or sent twice: 3
+  batches that were refused: 4
+  batches in the object store that the log does not refer to:
+    LANE   FRONTEND EPOCH  TICKETS  BATCHES  RECORDS  SIZE     STAGED
+    "a b"  3               1 to 2   2        5        2.0 KiB  2026-11-28T01:02:03Z to 2026-11-28T01:02:03Z
+
+object store: 1 object, 1.0 KiB
+  ! object objects/0/x of 3 bytes cannot be read: torn
+  ! and 2 more
+`
+	if out.String() != want {
+		t.Errorf("the report is\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
+func TestAnUnknownFateIsNotCalledHarmless(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want bool
+	}{{errors.New("refused"), true}, {fmt.Errorf("%w: no answer", repair.ErrUnknownFate), false}} {
+		advice := lookAgain("orders", c.err)
+		if strings.Contains(advice, "nothing of it was given up") != c.want || !strings.Contains(advice, "laneway topic repair orders") {
+			t.Errorf("after %v: %q", c.err, advice)
+		}
+	}
+}
