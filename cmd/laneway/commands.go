@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/alecthomas/kong"
 
+	"laneway.dev/cmd/laneway/bench"
 	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/cmd/laneway/consume"
 	"laneway.dev/cmd/laneway/demo"
@@ -32,13 +33,13 @@ type commandLine struct {
 	Producer producer.Command `cmd:"" group:"use" help:"Show what a topic remembers of its idempotent producers."`
 	Demo     demo.Command     `cmd:"" group:"use" help:"Send a real file through Laneway with slow, out-of-order staging and compare what comes back."`
 
-	Bench benchCommand `cmd:"" group:"use" help:"Measure Laneway, alone or against JetStream."`
+	Bench bench.Command `cmd:"" group:"use" help:"Measure Laneway, alone or against JetStream."`
 
 	Store       store.Command       `cmd:"" group:"operate" help:"Check the object store."`
 	Healthcheck healthcheck.Command `cmd:"" group:"operate" help:"Ask a process for its health; for images that have no shell."`
 	Version     version.Command     `cmd:"" group:"operate" help:"Print the version."`
 
-	NATSServer natsServerCommand `cmd:"" name:"nats-server" hidden:"" help:"Run a plain NATS server, for bench."`
+	NATSServer bench.NATSServer `cmd:"" name:"nats-server" hidden:"" help:"Run a plain NATS server, for bench."`
 }
 
 const description = `Ordered topics for NATS whose payloads live in object storage.

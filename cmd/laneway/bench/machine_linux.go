@@ -8,15 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attributes keep an interrupt of the terminal away from the servers, which are
-// stopped in order, and make the kernel end them when this process is gone,
-// however it went.
+// attributes returns the attributes of a server's process. An interrupt of the terminal does
+// not reach the servers, which are stopped in order. The kernel kills them when this process
+// ends for any reason.
 func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// settle writes out what earlier measurements left to the kernel, so that the
-// next one does not pay for it.
+// settle writes the dirty pages of earlier measurements to the disk, so that they do not
+// slow down the next one.
 func settle(folder string) error {
 	file, err := os.Open(folder)
 	if err != nil {
@@ -29,7 +29,7 @@ func settle(folder string) error {
 	return nil
 }
 
-// inMemory says whether the folder lies in memory, where a sync costs nothing.
+// inMemory reports whether the folder lies in memory, where a sync costs nothing.
 func inMemory(folder string) bool {
 	var about unix.Statfs_t
 	return unix.Statfs(folder, &about) == nil && about.Type == unix.TMPFS_MAGIC

@@ -19,11 +19,11 @@ const (
 	startTimeout = time.Minute
 	// stopTimeout is how long a server may take to end by itself.
 	stopTimeout = 30 * time.Second
-	// pollInterval paces the questions about what no event tells.
+	// pollInterval is the interval of checks for readiness, for which there is no event.
 	pollInterval = 10 * time.Millisecond
 )
 
-// process is a server of a measurement, over its restarts. It belongs to one
+// process is a server of a measurement, which may be restarted. It belongs to one
 // goroutine.
 type process struct {
 	name  string
@@ -35,7 +35,7 @@ type process struct {
 	done    chan struct{} // closed when it has ended
 }
 
-// start starts the process; ready says when it serves.
+// start starts the process. It is not ready yet when start returns.
 func (p *process) start(binary string) error {
 	output, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -53,7 +53,7 @@ func (p *process) start(binary string) error {
 	p.done = done
 	go func() {
 		defer close(done)
-		_ = p.command.Wait() // what there is to know is in ProcessState
+		_ = p.command.Wait() // ProcessState has the result
 	}()
 	return nil
 }
@@ -88,7 +88,7 @@ func (p *process) stop() error {
 	return err
 }
 
-// signal sends a signal; that the process has ended already is no error.
+// signal sends a signal. It is no error if the process has ended already.
 func (p *process) signal(s syscall.Signal) error {
 	if err := p.command.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("signal %s: %w", p.name, err)
@@ -96,8 +96,8 @@ func (p *process) signal(s syscall.Signal) error {
 	return nil
 }
 
-// eventually asks until the condition returns nil. Its error is the last one
-// when ctx ends, or that a process has ended.
+// eventually calls the condition until it returns nil or ctx ends, and then returns its last
+// error. It gives up at once if a process has ended.
 func eventually(ctx context.Context, condition func(context.Context) error) error {
 	pace := time.NewTicker(pollInterval)
 	defer pace.Stop()
@@ -114,8 +114,8 @@ func eventually(ctx context.Context, condition func(context.Context) error) erro
 	}
 }
 
-// environment returns that of this process without what would change how a
-// server runs.
+// environment returns the environment of this process without the variables that would
+// change how a server runs.
 func environment() []string {
 	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		return slices.ContainsFunc([]string{"LANEWAY_", "NATS_", "OTEL_"}, func(prefix string) bool {
@@ -124,8 +124,8 @@ func environment() []string {
 	})
 }
 
-// Ports are taken from below those that the kernel gives to outgoing
-// connections: a server that is started again needs the same ones.
+// Ports are below the range from which the kernel takes ports for outgoing connections. A
+// server that is restarted needs its ports again, and must not find one taken meanwhile.
 const (
 	firstPort = 20000
 	lastPort  = 32000
@@ -151,4 +151,87 @@ func addresses(n int) ([]string, error) {
 		}
 	}
 	return nil, fmt.Errorf("fewer than %d ports from %d to %d are free", n, firstPort, lastPort)
+}
+
+// StartError is the error of a server that does not start.
+type StartError struct {
+	Server string // its name, such as nats-0
+	Line   string // the line of its log that reports the error; may be empty
+	err    error
+}
+
+func (e *StartError) Error() string {
+	text := fmt.Sprintf("%s does not start: %v", e.Server, e.err)
+	if e.Line != "" {
+		text += ": " + e.Line
+	}
+	return text
+}
+
+// Unwrap returns also syscall.EADDRINUSE if the log says so.
+func (e *StartError) Unwrap() []error {
+	if strings.Contains(e.Line, syscall.EADDRINUSE.Error()) {
+		return []error{e.err, syscall.EADDRINUSE}
+	}
+	return []error{e.err}
+}
+
+// endedError is the error of a server that has ended by itself.
+type endedError struct {
+	process *process
+}
+
+func (e *endedError) Error() string {
+	return "the process has ended: " + e.process.command.ProcessState.String()
+}
+
+// await returns when the process is ready. If a process has ended, the error is about that
+// one, because the others may only be waiting for it.
+func (s *servers) await(ctx context.Context, p *process) error {
+	err := eventually(ctx, func(ctx context.Context) error {
+		for _, each := range s.processes {
+			if each.ended() {
+				return &endedError{each}
+			}
+		}
+		return p.ready(ctx)
+	})
+	if err == nil || errors.Is(context.Cause(ctx), context.Canceled) {
+		return err
+	}
+	if gone, ok := errors.AsType[*endedError](err); ok {
+		p = gone.process
+	}
+	return &StartError{Server: p.name, Line: p.complaint(), err: err}
+}
+
+// complaint returns the last line of the log that reports an error, or else the last line.
+func (p *process) complaint() string {
+	content, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	return complaint(string(content))
+}
+
+// complaint recognizes the errors of NATS, of Laneway's log and of its command line.
+func complaint(log string) string {
+	const most = 400
+	last, found := "", ""
+	for line := range strings.Lines(log) {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		last = line
+		for _, mark := range []string{"[FTL]", "[ERR]", `{"level":"fatal"`, `{"level":"error"`, "laneway: "} {
+			if at := strings.Index(line, mark); at >= 0 {
+				found = line[at:]
+				break
+			}
+		}
+	}
+	if found == "" {
+		found = last
+	}
+	return strings.ToValidUTF8(found[:min(len(found), most)], "")
 }

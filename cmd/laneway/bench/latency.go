@@ -11,15 +11,16 @@ import (
 )
 
 const (
-	// latencyWorkers bounds the records that wait for their acknowledgement at
-	// once; more are late, which counts, as they wait to be sent.
+	// latencyWorkers bounds the records that wait for their acknowledgement at once. More
+	// records wait to be sent, and that time counts in their latency.
 	latencyWorkers = 256
 	maxLatency     = 10 * time.Minute
 	latencyDigits  = 3
 )
 
-// Percentiles say how long acknowledgements took, in milliseconds, counted from when
-// the record should have been sent.
+// Percentiles are latencies of acknowledgements in milliseconds. A latency counts from the
+// time at which the record should have been sent, so that a stall counts for all records
+// that it delays.
 type Percentiles struct {
 	P50  float64 `json:"p50_ms"`
 	P90  float64 `json:"p90_ms"`
@@ -80,8 +81,8 @@ func openLoop(ctx context.Context, p *Plan, where place, count int64) (*hdrhisto
 	return all, nil
 }
 
-// schedule hands out the intended times. A time that has passed is handed out
-// at once: what is late stays due.
+// schedule sends the times at which records are due. It sends a time that has passed at
+// once, so that a stall does not lower the rate.
 func schedule(ctx context.Context, due chan<- time.Time, every time.Duration, count int64) error {
 	begun := time.Now()
 	timer := time.NewTimer(0)
@@ -103,7 +104,7 @@ func schedule(ctx context.Context, due chan<- time.Time, every time.Duration, co
 	return nil
 }
 
-// sendDue sends a record for each intended time that it gets.
+// sendDue sends a record for each due time that it receives.
 func sendDue(ctx context.Context, maker *recordMaker, where place, due <-chan time.Time, histogram *hdrhistogram.Histogram) error {
 	value := make([]byte, maker.size)
 	for at := range due {

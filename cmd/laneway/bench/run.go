@@ -4,11 +4,43 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"golang.org/x/sync/errgroup"
 )
+
+// Run carries out the plan. Every round measures each contender once, and starts with
+// another contender than the round before, so that none profits from its place in the
+// order. When Run returns, also with an error or because ctx has ended, the servers that
+// it has started are stopped and their data is removed.
+func Run(ctx context.Context, p Plan) (*Report, error) {
+	if err := p.Check(); err != nil {
+		return nil, err
+	}
+	contenders := p.contenders()
+	report := newReport(&p, contenders)
+	for round := range p.Rounds {
+		for turn := range contenders {
+			at := (round + turn) % len(contenders)
+			c := contenders[at]
+			if p.Progress != nil {
+				p.Progress(round*len(contenders)+turn, p.Rounds*len(contenders), fmt.Sprintf("round %d/%d, %s", round+1, p.Rounds, c.name()))
+			}
+			if err := settle(p.Folder); err != nil {
+				return nil, err
+			}
+			measured, err := c.measure(ctx, &p)
+			if err != nil {
+				return nil, fmt.Errorf("round %d, %s: %w", round+1, c.name(), err)
+			}
+			report.Contenders[at].Rounds = append(report.Contenders[at].Rounds, measured)
+		}
+	}
+	report.compare()
+	return report, nil
+}
 
 const (
 	// roundTimeout bounds a measurement beside the time that is measured.
@@ -28,7 +60,21 @@ type Round struct {
 	Latency *Percentiles `json:"latency,omitempty"`
 }
 
-// try does the work once, on fresh servers.
+// portTries is how often a measurement is started on other ports. Ports are chosen before
+// the servers listen on them, so another process may take one in between.
+const portTries = 5
+
+// measure does the work once. It tries again with other ports if one of them is taken.
+func (c *contender) measure(ctx context.Context, p *Plan) (round Round, err error) {
+	for range portTries {
+		if round, err = c.try(ctx, p); !errors.Is(err, syscall.EADDRINUSE) || ctx.Err() != nil {
+			break
+		}
+	}
+	return round, err
+}
+
+// try does the work once, on new servers.
 func (c *contender) try(ctx context.Context, p *Plan) (round Round, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.Duration+p.Warmup+roundTimeout, errTooLong)
 	defer cancel()
@@ -61,7 +107,7 @@ func (c *contender) try(ctx context.Context, p *Plan) (round Round, err error) {
 	}
 }
 
-// measureProduce lets all producers send, first to warm up.
+// measureProduce lets all producers send, first to warm up and then for the measurement.
 func measureProduce(ctx context.Context, p *Plan, s *servers, where place) (round Round, err error) {
 	crew, err := hire(ctx, p, s, where)
 	if err != nil {
@@ -84,7 +130,7 @@ func measureProduce(ctx context.Context, p *Plan, s *servers, where place) (roun
 	return p.round(acked, elapsed), nil
 }
 
-// round counts records over a time.
+// round returns the measurement of a number of records in a time.
 func (p *Plan) round(records int64, elapsed time.Duration) Round {
 	return Round{
 		Records: records, Bytes: records * int64(p.RecordBytes), Seconds: elapsed.Seconds(),
@@ -110,7 +156,7 @@ type crew struct {
 	senders []sender
 }
 
-// hire makes the plan's producers.
+// hire returns the producers of the plan.
 func hire(ctx context.Context, p *Plan, s *servers, where place) (*crew, error) {
 	c := &crew{}
 	for n := range p.Producers {
@@ -128,7 +174,8 @@ func hire(ctx context.Context, p *Plan, s *servers, where place) (*crew, error) 
 	return c, nil
 }
 
-// send returns how many records were acknowledged.
+// send lets all producers send at the same time and returns how many records were
+// acknowledged.
 func (c *crew) send(ctx context.Context, allowance *allowance) (int64, error) {
 	acked := make([]int64, len(c.senders))
 	group, ctx := errgroup.WithContext(ctx)
@@ -157,7 +204,8 @@ func (c *crew) close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// measureConsume fills a topic or stream, empties the servers' memory and reads.
+// measureConsume fills a topic or stream, restarts the servers so that their caches are
+// empty, and reads everything.
 func measureConsume(ctx context.Context, p *Plan, s *servers, where place) (Round, error) {
 	crew, err := hire(ctx, p, s, where)
 	if err != nil {

@@ -9,27 +9,29 @@ import (
 	"strings"
 	"time"
 
+	natsserver "github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/internal/health"
 )
 
-// How JetStream brings its files to the disk.
+// When JetStream syncs its files to the disk.
 const (
 	syncAlways  = "always"  // before an acknowledgement
 	syncDefault = "default" // every two minutes
 )
 
-// servers are a running Laneway or JetStream. They belong to one goroutine.
+// servers are the processes of a Laneway or of a JetStream. They belong to one goroutine.
 type servers struct {
 	binary    string
-	folder    string // theirs alone; empty if they are somebody else's
+	folder    string // of their data; empty for a Laneway that the benchmark has not started
 	url       string
 	processes []*process // in the order of their start
 }
 
-// launch starts what a system needs on a folder of its own below parent.
+// launch starts the servers of a system, with their data in a new folder.
 func launch(ctx context.Context, p *Plan, system, sync string) (s *servers, err error) {
 	if system == Laneway && p.Server != "" {
 		return &servers{url: p.Server}, nil
@@ -58,8 +60,8 @@ func launch(ctx context.Context, p *Plan, system, sync string) (s *servers, err 
 	return s, err
 }
 
-// start starts the processes, which wait for each other, and returns when all
-// of them serve.
+// start starts the processes and returns when all of them are ready. They may start in any
+// order, because services wait for NATS.
 func (s *servers) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("it took longer than %s", startTimeout))
 	defer cancel()
@@ -76,8 +78,8 @@ func (s *servers) start(ctx context.Context) error {
 	return nil
 }
 
-// restart ends the processes and starts them again on the same data: nothing
-// is left in their memory. Servers of somebody else are left alone.
+// restart ends the processes and starts them again on the same data, so that their caches
+// are empty. A Laneway that the benchmark has not started is left alone.
 func (s *servers) restart(ctx context.Context) error {
 	if err := s.stop(); err != nil {
 		return err
@@ -109,7 +111,7 @@ func (s *servers) add(name string, ready func(context.Context) error, args ...st
 	})
 }
 
-// describeServe is all of Laneway in one process.
+// describeServe adds all of Laneway in one process.
 func (s *servers) describeServe() error {
 	free, err := addresses(2)
 	if err != nil {
@@ -120,7 +122,7 @@ func (s *servers) describeServe() error {
 	return nil
 }
 
-// describeRoles is a cluster of NATS and a process for each of Laneway's roles.
+// describeRoles adds a NATS cluster and a process for each of Laneway's roles.
 func (s *servers) describeRoles(size int) error {
 	if err := s.describeNATS(size, syncAlways); err != nil {
 		return err
@@ -140,7 +142,7 @@ func (s *servers) describeRoles(size int) error {
 	return nil
 }
 
-// describeNATS is a NATS server with JetStream, or a cluster of them.
+// describeNATS adds a NATS server with JetStream, or a cluster of them.
 func (s *servers) describeNATS(size int, sync string) error {
 	free, err := addresses(2 * size)
 	if err != nil {
@@ -163,7 +165,8 @@ func (s *servers) describeNATS(size int, sync string) error {
 	return nil
 }
 
-// natsConfig has the limits that laneway serve sets too.
+// natsConfig returns the configuration of a NATS server, with the limits that laneway serve
+// sets, so that both systems can have the same in flight.
 func natsConfig(number int, listen, folder, sync string) string {
 	config := fmt.Sprintf("server_name: bench-%d\nlisten: %s\nmax_payload: 8MB\nmax_pending: 512MB\njetstream {\n  store_dir: %q\n",
 		number, listen, folder)
@@ -183,8 +186,8 @@ func pageReady(http string) func(context.Context) error {
 	return func(ctx context.Context) error { return health.Healthcheck(ctx, "http://"+http+"/readyz") }
 }
 
-// jetStreamReady asks a NATS server for JetStream; in a cluster the answer
-// needs its leader.
+// jetStreamReady asks a NATS server whether JetStream is ready. In a cluster that is so
+// once a leader can place a stream on all servers.
 func jetStreamReady(url string, size int) func(context.Context) error {
 	return func(ctx context.Context) error {
 		conn, err := nats.Connect(url, nats.Timeout(time.Second))
@@ -213,4 +216,38 @@ func jetStreamReady(url string, size int) func(context.Context) error {
 		}
 		return err
 	}
+}
+
+// NATSServer is laneway nats-server, a hidden command. Bench compares Laneway with it,
+// because it is the server of the same version that laneway serve embeds.
+type NATSServer struct {
+	File string `arg:"" help:"Configuration file of the NATS server."`
+}
+
+// Help implements kong.HelpProvider.
+func (*NATSServer) Help() string {
+	return `The server of NATS, unchanged, of the version that laneway serve embeds.
+
+Example:
+
+    laneway nats-server deploy/nats/nats-server.conf`
+}
+
+// Run runs the server until a signal.
+func (c *NATSServer) Run(a *cli.App) error {
+	options, err := natsserver.ProcessConfigFile(c.File)
+	if err != nil {
+		return cli.Misuse("%w", err)
+	}
+	options.NoSigs = true
+	nats, err := natsserver.NewServer(options)
+	if err != nil {
+		return fmt.Errorf("setting up the NATS server: %w", err)
+	}
+	nats.ConfigureLogger()
+	nats.Start()
+	<-a.Ctx.Done()
+	nats.Shutdown()
+	nats.WaitForShutdown()
+	return nil
 }

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 
 func TestProgressOfABenchmarkFitsATerminal(t *testing.T) {
 	var out bytes.Buffer
-	bar := benchProgress(&out, true)
+	bar := progressLine(&out, true)
 	bar.ChangeMax(70)
 	bar.Describe("round 10/10, jetstream 1023 KiB messages, sync default")
 	_ = bar.Set(69)
@@ -51,7 +51,9 @@ func TestABenchmarkNamesTheFlagThatIsWrong(t *testing.T) {
 		{[]string{"produce", "--html", filepath.Dir(file)}, "--html " + filepath.Dir(file) + ": it is a folder"},
 	} {
 		var out, err bytes.Buffer
-		code := run(&cli.App{Ctx: t.Context(), Stdout: &out, Stderr: &err}, append([]string{"bench"}, c.args...))
+		code := cli.Run(&cli.App{Ctx: t.Context(), Stdout: &out, Stderr: &err}, &struct {
+			Bench Command `cmd:""`
+		}{}, append([]string{"bench"}, c.args...))
 		if code != 2 || !strings.Contains(err.String(), c.want) {
 			t.Errorf("%v: exit code %d: %s, want %q", c.args, code, err.String(), c.want)
 		}

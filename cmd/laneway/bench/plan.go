@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -17,7 +18,7 @@ const (
 // Work is what is measured.
 type Work string
 
-// The works. See the fields of Plan for what they look at.
+// The kinds of work. The fields of Plan say which of them they apply to.
 const (
 	// Produce sends batches of records by Laneway's own client.
 	Produce Work = "produce"
@@ -29,7 +30,7 @@ const (
 	Latency Work = "latency"
 )
 
-// Plan says what is measured, and how. All fields are needed unless said otherwise.
+// Plan is what to measure, and how. All fields are required unless said otherwise.
 type Plan struct {
 	Work        Work
 	Versus      bool // JetStream as well
@@ -53,7 +54,7 @@ type Plan struct {
 	Progress func(done, all int, now string)
 }
 
-// batchRecords is how many records make a batch.
+// batchRecords returns the number of records in a batch.
 func (p *Plan) batchRecords() int { return max(1, p.BatchBytes/p.RecordBytes) }
 
 // Limits of a plan.
@@ -63,8 +64,8 @@ const (
 	maxBytesInFlight = 1 << 30 // of all producers, which this process keeps in memory
 )
 
-// Check returns why this cannot be measured, by the flags of the command line,
-// or nil.
+// Check returns why the plan cannot be measured, or nil. Its errors name the flags of the
+// command line.
 func (p *Plan) Check() error {
 	switch {
 	case p.Cluster != 1 && p.Cluster != 3:
@@ -104,4 +105,50 @@ func (p *Plan) checkSizes() error {
 			p.Producers, p.InFlight, bytesOf(p.BatchBytes), bytesOf(maxBytesInFlight))
 	}
 	return nil
+}
+
+// contender is one way to do the work on one system.
+type contender struct {
+	system string
+	mode   string
+	sync   string
+	open   func(context.Context, *servers, *Plan) (place, error)
+}
+
+// name is unique among the contenders of a work.
+func (c *contender) name() string {
+	if c.system == Laneway {
+		return Laneway
+	}
+	return c.system + " " + c.mode + ", sync " + c.sync
+}
+
+// contenders returns the ways to do the work, Laneway first.
+func (p *Plan) contenders() []*contender {
+	own := map[Work]string{
+		Produce: "batches", Publish: modeAsync, Consume: "client", Latency: modePublish,
+	}[p.Work]
+	all := []*contender{{Laneway, own, syncAlways, newTopicPlace}}
+	if !p.Versus {
+		return all
+	}
+	modes, syncs := []string{}, []string{syncDefault, syncAlways}
+	switch p.Work {
+	case Produce:
+		modes = []string{modeAsync, modeAtomic, p.modeMessages()}
+	case Publish:
+		modes = []string{modeAsync}
+	case Latency:
+		modes = []string{modePublish}
+	case Consume:
+		// How messages were synced makes no difference to a reader, because they are in the
+		// kernel's page cache.
+		modes, syncs = []string{modeOrdered, p.modeMessages()}, syncs[:1]
+	}
+	for _, sync := range syncs {
+		for _, mode := range modes {
+			all = append(all, &contender{JetStream, mode, sync, newStreamPlace(mode)})
+		}
+	}
+	return all
 }

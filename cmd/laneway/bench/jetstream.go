@@ -31,7 +31,7 @@ type streamPlace struct {
 	packed bool // a message holds a whole batch
 }
 
-// newStreamPlace returns what makes the stream of a mode.
+// newStreamPlace returns the function that creates the stream of a mode.
 func newStreamPlace(mode string) func(context.Context, *servers, *Plan) (place, error) {
 	return func(ctx context.Context, s *servers, p *Plan) (place, error) {
 		t := &streamPlace{plan: p, mode: mode, url: s.url, name: "BENCH-" + nuid.Next(), packed: mode == p.modeMessages()}
@@ -73,7 +73,7 @@ func (t *streamPlace) sender(_ context.Context, conn *nats.Conn, n int) (sender,
 	case t.packed:
 		return newAsyncSender(conn, t.subject(), maker, t.plan.InFlight, many)
 	default:
-		// As many bytes in flight as the batches of Laneway have.
+		// As many bytes in flight as in the batches of Laneway.
 		return newAsyncSender(conn, t.subject(), maker, t.plan.InFlight*many, 1)
 	}
 }
@@ -93,7 +93,7 @@ func (t *streamPlace) consume(ctx context.Context, records int64, check *checker
 	finish := func(err error) {
 		select {
 		case done <- err:
-		default: // it has ended before
+		default: // the first result counts
 		}
 	}
 	reading, err := consumer.Consume(func(m jetstream.Msg) {
@@ -117,7 +117,7 @@ func (t *streamPlace) consume(ctx context.Context, records int64, check *checker
 	}
 }
 
-// ahead is how much an ordered consumer asks for at once.
+// ahead returns how many messages an ordered consumer requests at once.
 func (t *streamPlace) ahead() jetstream.PullConsumeOpt {
 	if t.packed {
 		return jetstream.PullMaxMessages(256)

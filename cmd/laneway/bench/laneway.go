@@ -21,7 +21,7 @@ type topicPlace struct {
 	topic   protocol.Topic
 	conn    *nats.Conn
 	laneway *client.Client
-	js      jetstream.JetStream // an unmodified client, which takes Laneway for JetStream
+	js      jetstream.JetStream // an unmodified client, for which Laneway is JetStream
 }
 
 func newTopicPlace(ctx context.Context, s *servers, p *Plan) (place, error) {
@@ -101,7 +101,7 @@ type batchSender struct {
 	maker    *recordMaker
 	value    []byte
 	batch    int
-	flushed  int64 // acknowledged before
+	flushed  int64 // records that earlier calls of send have reported
 }
 
 func newBatchSender(ctx context.Context, conn *nats.Conn, t *topicPlace, n int) (sender, error) {
@@ -109,8 +109,8 @@ func newBatchSender(ctx context.Context, conn *nats.Conn, t *topicPlace, n int) 
 		maker: newRecordMaker(n, t.plan.RecordBytes), value: make([]byte, t.plan.RecordBytes),
 		batch: t.plan.batchRecords(),
 	}
-	// What a record needs in a frame beside its value is 11 bytes at most. Batches
-	// are to be full: they linger for longer than filling one takes.
+	// A record takes at most 11 bytes in a frame beside its value. The linger is longer than
+	// filling a batch takes, so that every batch is full.
 	frame := s.batch*(t.plan.RecordBytes+11) + 16
 	var err error
 	s.producer, err = client.New(conn).Producer(ctx, t.topic.Name, client.ProducerOptions{
