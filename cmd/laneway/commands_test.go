@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	"github.com/nats-io/nats-server/v2/server"
 
 	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/cmd/laneway/cli/clitest"
@@ -41,7 +42,7 @@ func writeConfig(t *testing.T, text string) string {
 	return path
 }
 
-func TestCommandLineWinsOverVariableAndVariableOverFile(t *testing.T) {
+func TestPrecedenceOfFlagSources(t *testing.T) {
 	file := writeConfig(t, `{"object-bytes": "1MiB", "linger": "1s", "uploads": 3, "data": "/from/file"}`)
 	t.Setenv("LANEWAY_LINGER", "2s")
 	t.Setenv("LANEWAY_UPLOADS", "4")
@@ -60,7 +61,7 @@ func TestCommandLineWinsOverVariableAndVariableOverFile(t *testing.T) {
 	}
 }
 
-func TestConfigFileIsNamedByVariable(t *testing.T) {
+func TestVariableNamesConfigFile(t *testing.T) {
 	t.Setenv("LANEWAY_CONFIG", writeConfig(t, `{"object_bytes": 65536, "fault": ["stage.delay=uniform(0,200ms)", "stage.fail=0.5"]}`))
 	c := mustParse(t, "serve")
 	if c.Serve.ObjectBytes != 65536 {
@@ -71,7 +72,7 @@ func TestConfigFileIsNamedByVariable(t *testing.T) {
 	}
 }
 
-func TestBadConfigurationIsRefused(t *testing.T) {
+func TestRejectsBadConfigFile(t *testing.T) {
 	for name, c := range map[string]struct{ text, says string }{
 		"unknown key": {`{"object-bites": 1}`, `"object-bites"`},
 		"not JSON":    {`object-bytes = 1`, "not a JSON object"},
@@ -96,7 +97,7 @@ func TestBadConfigurationIsRefused(t *testing.T) {
 	})
 }
 
-func TestNATSVariableNamesTheServer(t *testing.T) {
+func TestNATSURLVariable(t *testing.T) {
 	t.Setenv("NATS_URL", "nats://example:4222")
 	if c := mustParse(t, "consume", "orders"); c.Consume.Server != "nats://example:4222" {
 		t.Errorf("consume: server is %q", c.Consume.Server)
@@ -110,7 +111,7 @@ func TestNATSVariableNamesTheServer(t *testing.T) {
 	}
 }
 
-func TestFaultsMayHaveCommasAndBeRepeated(t *testing.T) {
+func TestFaultsWithCommas(t *testing.T) {
 	want := []string{"stage.delay=uniform(0,200ms)", "stage.fail=0.01"}
 	c := mustParse(t, "serve", "--fault", want[0], "--fault", want[1])
 	if strings.Join(c.Serve.Fault, " ") != strings.Join(want, " ") {
@@ -123,7 +124,7 @@ func TestFaultsMayHaveCommasAndBeRepeated(t *testing.T) {
 	}
 }
 
-func TestDefaultsAreThoseOfTheServices(t *testing.T) {
+func TestDefaultsOfServe(t *testing.T) {
 	c := mustParse(t, "serve")
 	for name, ok := range map[string]bool{
 		"object-bytes":  c.Serve.ObjectBytes == 4<<20,
@@ -139,7 +140,7 @@ func TestDefaultsAreThoseOfTheServices(t *testing.T) {
 	}
 }
 
-func TestWrongUsageExitsWithTwoAndPointsToTheHelp(t *testing.T) {
+func TestWrongUsage(t *testing.T) {
 	for _, args := range [][]string{
 		{"serv"},
 		{"serve", "--listne", "x"},
@@ -185,7 +186,7 @@ func commands(t *testing.T) [][]string {
 
 var example = regexp.MustCompile(`(?m)^    (laneway .*)$`)
 
-func TestHelpOfEveryCommandHasAnExampleThatParses(t *testing.T) {
+func TestHelpHasParsingExamples(t *testing.T) {
 	for _, words := range commands(t) {
 		t.Run(strings.Join(words, " "), func(t *testing.T) {
 			a, stdout, _ := clitest.App(t)
@@ -211,14 +212,14 @@ func TestHelpOfEveryCommandHasAnExampleThatParses(t *testing.T) {
 	}
 }
 
-func TestWithoutArgumentsTheHelpIsPrinted(t *testing.T) {
+func TestNoArgumentsPrintHelp(t *testing.T) {
 	a, stdout, _ := clitest.App(t)
 	if code := run(a, nil); code != cli.ExitDone || !strings.Contains(stdout.String(), "Exit codes: 0 done") {
 		t.Errorf("exit code %d, output:\n%s", code, stdout)
 	}
 }
 
-func TestVersionSaysWhatItWasBuiltFrom(t *testing.T) {
+func TestVersion(t *testing.T) {
 	a, stdout, _ := clitest.App(t)
 	if code := run(a, []string{"version"}); code != cli.ExitDone {
 		t.Fatalf("exit code %d", code)
@@ -228,7 +229,7 @@ func TestVersionSaysWhatItWasBuiltFrom(t *testing.T) {
 	}
 }
 
-func TestUnreachableServerIsExplained(t *testing.T) {
+func TestUnreachableServer(t *testing.T) {
 	a, _, stderr := clitest.App(t)
 	ctx, cancel := context.WithTimeout(a.Ctx, time.Minute)
 	defer cancel()
@@ -236,5 +237,43 @@ func TestUnreachableServerIsExplained(t *testing.T) {
 	code := run(a, []string{"topic", "list", "--server", "nats://127.0.0.1:1"})
 	if code != cli.ExitFailed || !strings.Contains(stderr.String(), "what to do: start Laneway with: laneway serve") {
 		t.Errorf("exit code %d, stderr:\n%s", code, stderr)
+	}
+}
+
+// guardedNATS runs a NATS server that accepts one user, and returns its address.
+func guardedNATS(t *testing.T) string {
+	t.Helper()
+	s, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, Username: "alice", Password: "secret",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	if !s.ReadyForConnections(time.Minute) {
+		t.Fatal("NATS does not start")
+	}
+	return strings.TrimPrefix(s.ClientURL(), "nats://")
+}
+
+func TestRejectedCredentials(t *testing.T) {
+	address := guardedNATS(t)
+	for name, args := range map[string][]string{
+		"topic list with a wrong password": {"topic", "list", "--server", "nats://alice:guess@" + address},
+		"topic list without credentials":   {"topic", "list", "--server", "nats://" + address},
+		"sequencer with a wrong password":  {"sequencer", "--nats", "nats://alice:guess@" + address},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, _, stderr := clitest.App(t)
+			code := run(a, args)
+			said := strings.ToLower(stderr.String())
+			if code != cli.ExitFailed || !strings.Contains(said, "authorization violation") || !strings.Contains(said, "nats://user:password@host") {
+				t.Errorf("exit code %d, stderr:\n%s", code, stderr)
+			}
+			if strings.Contains(said, "guess") || strings.Contains(said, "laneway serve") {
+				t.Errorf("stderr shows the password, or advises to start Laneway:\n%s", stderr)
+			}
+		})
 	}
 }

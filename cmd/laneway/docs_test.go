@@ -11,7 +11,7 @@ import (
 // docsCommand is a command of Laneway at the start of a line, as code blocks have it.
 var docsCommand = regexp.MustCompile(`(?m)^laneway ([^|<>\n]*)`)
 
-func TestCommandsInTheDocumentationParse(t *testing.T) {
+func TestCommandsInDocsParse(t *testing.T) {
 	pages, err := filepath.Glob("../../docs/*.md")
 	if err != nil {
 		t.Fatal(err)

@@ -35,9 +35,9 @@ type Command struct {
 
 // Help implements kong.HelpProvider.
 func (*Command) Help() string {
-	return `Servers are started for every measurement, as processes of this binary, on new data that is removed afterwards. Only acknowledged records count, and the servers must have exactly these. Everything of Laneway is on disk before it is acknowledged.
+	return `Every measurement starts servers as processes of this binary, with new data that is removed afterwards. Only acknowledged records count, and the servers must have exactly these. Laneway acknowledges nothing before it is on disk.
 
-The table has the median, the lowest and the highest of the rounds; with --versus jetstream also Laneway's median divided by that of each way to do the same with JetStream, and the lowest and highest of this ratio within a round. Of records a second more is better, of milliseconds less.
+The table has the median, the lowest and the highest value of the rounds. With --versus jetstream it also has Laneway's median divided by that of each way to do the same with JetStream, and the lowest and highest of this ratio within a round. More records per second are better, and fewer milliseconds.
 
 --json prints: started; machine {system, architecture, cpus, go}; work {name, rounds, record_bytes, batch_bytes, producers, in_flight, records_per_second, duration_seconds, bytes, cluster}; unit; better (higher or lower); contenders [{name, system, mode, sync, median, min, max, rounds [{records, bytes, seconds, value, latency {p50_ms, p90_ms, p99_ms, p99_9_ms, max_ms}}]}], Laneway first; ratios [{against, ratio, min, max, best, best_of_sync}]; notes.
 
@@ -53,11 +53,11 @@ type commonFlags struct {
 	NATS        string     `name:"nats" env:"-" placeholder:"URL" help:"The NATS servers of a Laneway that runs; by default a new one is started, and removed afterwards. The topics of the measurement are removed, their payloads stay in its object store."`
 	Versus      string     `enum:",jetstream" default:"" placeholder:"jetstream" help:"Measure JetStream as well, in turns and on the same machine."`
 	Cluster     cli.Number `default:"1" placeholder:"N" help:"How many NATS servers to start: 1, or 3 to keep three replicas, with each role of Laneway in a process of its own."`
-	Rounds      cli.Number `default:"5" help:"How often to measure everything; of the values the median counts."`
+	Rounds      cli.Number `default:"5" help:"How often to measure everything; the median counts."`
 	RecordBytes cli.Size   `default:"1KiB" help:"Size of a record."`
 	Data        string     `placeholder:"FOLDER" help:"Where servers keep their data while they are measured; by default the folder for temporary files."`
 	JSON        bool       `name:"json" help:"Print a JSON object instead of a table."`
-	HTML        string     `name:"html" placeholder:"FILE" help:"Write a page with plots as well, which needs nothing else."`
+	HTML        string     `name:"html" placeholder:"FILE" help:"Write a self-contained page with plots as well."`
 }
 
 // amountFlags bound a measurement by time and by size.
@@ -129,7 +129,7 @@ type consumeCommand struct {
 
 // Help implements kong.HelpProvider.
 func (*consumeCommand) Help() string {
-	return `What is read was sent before, in batches of 64 KiB; then the servers are started again, so that they have nothing in memory. Every record is checked: that it is there, and in its place.
+	return `The records are sent first, in batches of 64 KiB. Then the servers are restarted, so that their caches are empty. Every record is checked to be there and in its place.
 
 With --versus jetstream, an ordered consumer reads the same records from streams: one with a record in each message, and one with messages of 64 KiB that each hold a batch. JetStream is synced as it does by default, which makes no difference to a reader.
 
@@ -153,7 +153,7 @@ type latencyCommand struct {
 
 // Help implements kong.HelpProvider.
 func (*latencyCommand) Help() string {
-	return `A record is due at every tick of the rate and is sent by the Publish of an unmodified JetStream client, whether the ones before are acknowledged or not. Its latency counts from when it was due: what waits behind a stall counts the stall. By default records are far enough apart to be on their way alone.
+	return `A record is due at every tick of the rate. The Publish of an unmodified JetStream client sends it, whether earlier records are acknowledged or not. Its latency counts from the time at which it was due, so that a stall counts for all records that it delays. At the default rate, one record is usually acknowledged before the next one is due.
 
 Example:
 

@@ -11,7 +11,7 @@ import (
 	"laneway.dev/cmd/laneway/cli"
 )
 
-func TestProgressOfABenchmarkFitsATerminal(t *testing.T) {
+func TestProgressFitsTerminal(t *testing.T) {
 	var out bytes.Buffer
 	bar := progressLine(&out, true)
 	bar.ChangeMax(70)
@@ -31,7 +31,7 @@ func TestProgressOfABenchmarkFitsATerminal(t *testing.T) {
 	}
 }
 
-func TestABenchmarkNamesTheFlagThatIsWrong(t *testing.T) {
+func TestErrorNamesFlag(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-func TestMedianIsTheMiddle(t *testing.T) {
+func TestMedian(t *testing.T) {
 	for _, c := range []struct {
 		values []float64
 		want   float64
@@ -59,7 +59,7 @@ func measured(t *testing.T, work Work, values ...[]float64) *Report {
 	return r
 }
 
-func TestLanewayIsComparedWithEachAndWithTheBest(t *testing.T) {
+func TestRatios(t *testing.T) {
 	r := measured(t, Publish, []float64{100, 300, 200}, []float64{400, 100, 800}, []float64{50, 10, 20})
 	if c := r.Contenders[0]; c.Name != "laneway" || c.Median != 200 || c.Min != 100 || c.Max != 300 {
 		t.Errorf("laneway: %+v", c)
@@ -73,14 +73,14 @@ func TestLanewayIsComparedWithEachAndWithTheBest(t *testing.T) {
 	}
 }
 
-func TestOfLatenciesTheLowestIsTheBest(t *testing.T) {
+func TestLowestLatencyIsBest(t *testing.T) {
 	r := measured(t, Latency, []float64{2}, []float64{1}, []float64{4})
 	if r.Unit != "ms" || r.Better != "lower" || !r.Ratios[0].Best || r.Ratios[1].Best || r.Ratios[1].Ratio != 0.5 {
 		t.Errorf("%+v", r)
 	}
 }
 
-func TestEveryModeOfJetStreamIsMeasuredWithBothSyncs(t *testing.T) {
+func TestContenders(t *testing.T) {
 	for work, want := range map[Work]int{Produce: 7, Publish: 3, Latency: 3, Consume: 3} {
 		p := plan(work)
 		names := map[string]bool{}
@@ -97,7 +97,7 @@ func TestEveryModeOfJetStreamIsMeasuredWithBothSyncs(t *testing.T) {
 	}
 }
 
-func TestPlansThatCannotBeMeasuredAreRefused(t *testing.T) {
+func TestRejectsBadPlans(t *testing.T) {
 	for name, spoil := range map[string]func(*Plan){
 		"tiny records":        func(p *Plan) { p.RecordBytes = stampBytes - 1 },
 		"batch of no record":  func(p *Plan) { p.BatchBytes = p.RecordBytes - 1 },
@@ -118,7 +118,7 @@ func TestPlansThatCannotBeMeasuredAreRefused(t *testing.T) {
 	}
 }
 
-func TestJSONHasStableNames(t *testing.T) {
+func TestReportJSON(t *testing.T) {
 	data, err := json.Marshal(measured(t, Latency, []float64{2}, []float64{1}, []float64{4}))
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +168,7 @@ func TestJSONHasStableNames(t *testing.T) {
 	}
 }
 
-func TestTableNamesEveryContenderAndTheBest(t *testing.T) {
+func TestReportTable(t *testing.T) {
 	var out bytes.Buffer
 	r := measured(t, Publish, []float64{100}, []float64{400}, []float64{50})
 	r.Notes = []string{"mind the gap"}
@@ -184,7 +184,7 @@ func TestTableNamesEveryContenderAndTheBest(t *testing.T) {
 	}
 }
 
-func TestTheReportSaysWhatWasDoneAndWhatIsBetter(t *testing.T) {
+func TestReportWording(t *testing.T) {
 	one, seven := []float64{1}, make([][]float64, 7)
 	for i := range seven {
 		seven[i] = one
@@ -218,7 +218,7 @@ func TestTheReportSaysWhatWasDoneAndWhatIsBetter(t *testing.T) {
 	}
 }
 
-func TestThePageStandsOnItsOwn(t *testing.T) {
+func TestPageIsSelfContained(t *testing.T) {
 	for work, values := range map[Work][][]float64{
 		Latency: {{2, 3}, {1, 1}, {4, 9000}},
 		Publish: {{100, 200}, {400, 500}, {50, 1}},
@@ -260,7 +260,7 @@ func wellFormed(t *testing.T, text string) {
 	}
 }
 
-func TestAPlotStaysWithinItsBox(t *testing.T) {
+func TestPlotStaysInBox(t *testing.T) {
 	r := measured(t, Publish, []float64{1e6, 2e6}, []float64{0.01, 3e6}, []float64{5, 5})
 	for _, p := range []plot{r.plotValues(), r.plotRatios()} {
 		for _, row := range p.Rows {
@@ -289,7 +289,7 @@ func TestAPlotStaysWithinItsBox(t *testing.T) {
 	}
 }
 
-func TestLatenciesAreSummarized(t *testing.T) {
+func TestPercentiles(t *testing.T) {
 	h := hdrhistogram.New(1, maxLatency.Nanoseconds(), latencyDigits)
 	for n := range 1000 {
 		if err := h.RecordValue((time.Duration(n+1) * time.Millisecond).Nanoseconds()); err != nil {

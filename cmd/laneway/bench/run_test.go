@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-func TestRecordsAreRecognised(t *testing.T) {
+func TestCheckerRecognizesRecords(t *testing.T) {
 	const size = 100
 	made := func(producer, n int) (all [][]byte) {
 		m := newRecordMaker(producer, size)
@@ -51,7 +51,7 @@ func TestRecordsAreRecognised(t *testing.T) {
 	}
 }
 
-func TestAnAllowanceEndsByTimeAndByRecords(t *testing.T) {
+func TestAllowanceIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAllowance(time.Second, 100)
 		if !a.take(60) || a.take(60) {
@@ -86,7 +86,7 @@ func (s *slowPlace) publish(ctx context.Context, _ []byte) error {
 
 func (s *slowPlace) records(context.Context) (int64, error) { return s.sent - s.lost, nil }
 
-func TestLatencyCountsFromWhenARecordWasDue(t *testing.T) {
+func TestLatencyCountsFromDueTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := plan(Latency)
 		p.Rate, p.Warmup, p.Duration = 1000, time.Millisecond, time.Second
@@ -101,7 +101,7 @@ func TestLatencyCountsFromWhenARecordWasDue(t *testing.T) {
 	})
 }
 
-func TestARecordThatTheServerDoesNotHaveFailsTheMeasurement(t *testing.T) {
+func TestMissingRecordFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := plan(Latency)
 		if _, err := measureLatency(t.Context(), &p, &slowPlace{turn: make(chan struct{}, 1), lost: 1}); err == nil || !strings.Contains(err.Error(), "the server has") {
@@ -117,14 +117,14 @@ func (forgetful) send(context.Context, *allowance) (int64, error) {
 	return 7, errors.New("10 records were sent, 7 were acknowledged")
 }
 
-func TestACrewFailsWithItsProducers(t *testing.T) {
+func TestFailedProducerFailsCrew(t *testing.T) {
 	c := crew{senders: []sender{forgetful{}, forgetful{}}}
 	if _, err := c.send(t.Context(), newAllowance(time.Second, 10)); err == nil {
 		t.Error("nothing is said")
 	}
 }
 
-func TestAServerThatCannotStartLeavesNothing(t *testing.T) {
+func TestFailedStartLeavesNothing(t *testing.T) {
 	folder := t.TempDir()
 	p := plan(Publish)
 	p.Folder, p.Binary = folder, "/bin/false"
@@ -147,7 +147,7 @@ func script(t *testing.T, text string) string {
 	return file
 }
 
-func TestAServerThatFindsAPortTakenIsStartedOnOthers(t *testing.T) {
+func TestTakenPortIsRetried(t *testing.T) {
 	const taken = "[1] [FTL] Error listening on router port: 20991 - listen tcp 127.0.0.1:20991: bind: address already in use"
 	for name, c := range map[string]struct {
 		text   string // of a server that has written down how it was started
@@ -185,7 +185,7 @@ func TestAServerThatFindsAPortTakenIsStartedOnOthers(t *testing.T) {
 	}
 }
 
-func TestAServerThatWaitsForOneThatHasEndedIsNotWaitedFor(t *testing.T) {
+func TestNamesServerThatEnded(t *testing.T) {
 	p := plan(Publish)
 	p.Folder, p.Cluster, p.Versus = t.TempDir(), 3, false
 	p.Binary = script(t, `case "$*" in *nats-2.conf) echo "[1] [FTL] no"; exit 1;; esac; exec sleep 60`)

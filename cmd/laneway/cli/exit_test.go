@@ -13,7 +13,7 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-func TestExitCodeTellsWhatHappened(t *testing.T) {
+func TestExitCodes(t *testing.T) {
 	for _, c := range []struct {
 		err  error
 		want int
@@ -34,7 +34,7 @@ func TestExitCodeTellsWhatHappened(t *testing.T) {
 	}
 }
 
-func TestErrorOfTheCatalogueIsPrintedWithNameAndAction(t *testing.T) {
+func TestExplainsCatalogueError(t *testing.T) {
 	var out strings.Builder
 	explain(&out, fmt.Errorf("create: %w", protocol.NewError(protocol.CodeTopicExists, "orders")))
 	want := "laneway: create: TOPIC_EXISTS: a topic of this name exists: orders\n" +
@@ -44,7 +44,7 @@ func TestErrorOfTheCatalogueIsPrintedWithNameAndAction(t *testing.T) {
 	}
 }
 
-func TestNothingIsSaidOfSuccess(t *testing.T) {
+func TestExplainsNothingOnSuccess(t *testing.T) {
 	var out strings.Builder
 	explain(&out, nil)
 	if out.Len() > 0 {
@@ -52,7 +52,7 @@ func TestNothingIsSaidOfSuccess(t *testing.T) {
 	}
 }
 
-func TestAdviceForAMissingPartitionIsNotToCreateTheTopic(t *testing.T) {
+func TestAdviceForUnknownTopic(t *testing.T) {
 	err := protocol.NewError(protocol.CodeUnknownTopic, "orders has the partitions 0 to 3, not 7")
 	if advice := Advice(err); !strings.Contains(advice, "laneway topic info") {
 		t.Errorf("advice %q", advice)

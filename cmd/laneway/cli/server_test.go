@@ -2,7 +2,7 @@ package cli
 
 import "testing"
 
-func TestPasswordsOfServersAreNotShown(t *testing.T) {
+func TestRedact(t *testing.T) {
 	for in, want := range map[string]string{
 		"nats://127.0.0.1:4222":           "nats://127.0.0.1:4222",
 		"nats://a:secret@one,nats://two":  "nats://a:xxxxx@one,nats://two",

@@ -25,15 +25,15 @@ type Command struct {
 	cli.ServerFlag
 	From        string     `default:"earliest" help:"Where to start: earliest, latest, an offset, or a time such as 2026-11-23T10:00:00Z. A number is always an offset."`
 	Follow      bool       `help:"Wait for more at the end, until a signal."`
-	Count       cli.Number `placeholder:"N" help:"Stop after so many records, and wait until there are as many."`
-	SkipCorrupt bool       `help:"Say on standard error which records cannot be read, and continue behind them. Otherwise they end the command once the other partitions are printed."`
+	Count       cli.Number `placeholder:"N" help:"Stop after N records, and wait until there are that many."`
+	SkipCorrupt bool       `help:"Name the records that cannot be read on standard error, and continue after them. Otherwise they end the command once the other partitions are printed."`
 	Partition   int        `default:"-1" placeholder:"N" help:"Only this partition; by default all, each in its own order."`
-	JSON        bool       `name:"json" help:"Print an object a line: topic, partition, offset, time, headers and value; those that are not UTF-8 in headers_base64 and value_base64."`
+	JSON        bool       `name:"json" help:"Print a JSON object per line: topic, partition, offset, time, headers and value; those that are not UTF-8 in headers_base64 and value_base64."`
 }
 
 // Help implements kong.HelpProvider.
 func (*Command) Help() string {
-	return `Without --follow or --count it ends at the end of the topic. Offsets that hold no records, because the owner of the log crashed or a loss was accepted, are named on standard error. If a partition cannot be read, the others are printed to their ends first; then the command fails.
+	return `Without --follow or --count the command ends at the end of the topic. It names on standard error the offsets that hold no records, because the owner of the log crashed or a loss was accepted. If a partition cannot be read, it prints the other partitions to their ends and then fails.
 
 Examples:
 

@@ -10,7 +10,7 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-func TestStartIsAWordAnOffsetOrATime(t *testing.T) {
+func TestParseStart(t *testing.T) {
 	for _, word := range []string{"earliest", "latest"} {
 		if s, err := parseStart(word); err != nil || s.from != word || s.offset != nil || s.time != nil {
 			t.Errorf("%s: %+v, %v", word, s, err)
@@ -30,7 +30,7 @@ func TestStartIsAWordAnOffsetOrATime(t *testing.T) {
 	}
 }
 
-func TestAnOffsetThatLooksLikeATimeIsExplained(t *testing.T) {
+func TestOffsetThatLooksLikeATime(t *testing.T) {
 	for value, want := range map[string]string{
 		"1764115742":          "2025-11-26T00:09:02Z",
 		"1764115742123":       "2025-11-26T00:09:02.123Z",

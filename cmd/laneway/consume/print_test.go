@@ -30,14 +30,14 @@ func printed(t *testing.T, format func(*bufio.Writer, *client.Record) error, rec
 	return out.String()
 }
 
-func TestLinesComeOutAsTheyWentIn(t *testing.T) {
+func TestPrintsLinesUnchanged(t *testing.T) {
 	got := printed(t, printLine, client.Record{Value: []byte("a\r")}, client.Record{}, client.Record{Value: []byte("\xff")})
 	if got != "a\r\n\n\xff\n" {
 		t.Errorf("%q", got)
 	}
 }
 
-func TestJSONObjectALine(t *testing.T) {
+func TestPrintsJSON(t *testing.T) {
 	moment := time.Date(2026, 11, 23, 11, 0, 0, 120, time.FixedZone("", 3600))
 	got := printed(t, printJSON,
 		client.Record{
@@ -66,7 +66,7 @@ func TestJSONObjectALine(t *testing.T) {
 	}
 }
 
-func TestRecordIsPrintedSoonWhenNoMoreComes(t *testing.T) {
+func TestFlushesWhenIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		p := newPrinter(&out, printLine)
@@ -87,7 +87,7 @@ func TestRecordIsPrintedSoonWhenNoMoreComes(t *testing.T) {
 	})
 }
 
-func TestReaderThatWentAwayIsReportedByTheNextRecord(t *testing.T) {
+func TestReportsErrorOfIdleFlush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reader, writer := io.Pipe()
 		gone := errors.New("reader went away")

@@ -51,7 +51,7 @@ type Command struct {
 
 // Help implements kong.HelpProvider.
 func (*Command) Help() string {
-	return `Starts NATS and the four services in this process on a free port, with data in a temporary folder and every upload delayed by 0 to 200 ms at random. Four producers send a quarter of the file each, at the same time and to the same partition. It is read back, put together and compared.
+	return `Starts NATS and the four services in this process on a free port, with data in a temporary folder and every upload delayed by 0 to 200 ms at random. Four producers send a quarter of the file each, at the same time and to the same partition. The demo reads all records back, puts the file together and compares it with the original.
 
 Example:
 

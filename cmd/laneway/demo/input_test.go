@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestPartsAreWholeLinesAndMakeTheInput(t *testing.T) {
+func TestPartsAreWholeLines(t *testing.T) {
 	for _, text := range []string{
 		"", "a", "a\n", "\n", "a\nb\nc\nd\ne\n", "a\nb\nc", strings.Repeat("x", 100) + "\na\nb\nc\n", strings.Repeat("line\n", 1000),
 	} {
@@ -28,14 +28,14 @@ func TestPartsAreWholeLinesAndMakeTheInput(t *testing.T) {
 	}
 }
 
-func TestTextOfAProgramIsFoundInIt(t *testing.T) {
+func TestPrintableRuns(t *testing.T) {
 	got := printable([]byte("\x00\x01short\x00long enough\xff\xfe\nanother run\x00last one"))
 	if want := "long enough\nanother run\nlast one\n"; string(got) != want {
 		t.Errorf("%q", got)
 	}
 }
 
-func TestSourceBelowAFolderIsReadAndFoldersWithSuchNamesAreNot(t *testing.T) {
+func TestReadsSourceFilesOnly(t *testing.T) {
 	folder := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(folder, "not_a_file.go"), 0o755); err != nil {
 		t.Fatal(err)

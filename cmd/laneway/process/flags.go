@@ -18,7 +18,7 @@ import (
 type Flags struct {
 	LogLevel    string     `default:"info" enum:"debug,info,warn,error" help:"What to log: debug, info, warn or error."`
 	LogFormat   string     `default:"auto" enum:"auto,console,json" help:"How to log: console, json, or auto, which is console on a terminal."`
-	StopTimeout cli.Period `default:"25s" help:"How long a stop may take; what is not drained by then is cut off."`
+	StopTimeout cli.Period `default:"25s" help:"How long a stop may take. What is not drained by then is cut off."`
 }
 
 // Logger returns the logger that the flags choose.
@@ -28,21 +28,21 @@ func (f *Flags) Logger() (*zap.Logger, error) {
 
 // AdoptFlag is the flag of services that use the object store.
 type AdoptFlag struct {
-	AdoptStore bool `help:"Take the object store over although the record of this Laneway's store was lost, and the store may be that of another one. For one start."`
+	AdoptStore bool `help:"Take over the object store although the record of this Laneway's store is lost, so that the store may belong to another Laneway. Give it for one start only."`
 }
 
 // HeartbeatFlag is the flag of the services whose messages are repeated.
 type HeartbeatFlag struct {
-	Heartbeat cli.Period `default:"200ms" help:"How long a batch may be on its way before services ask each other about it."`
+	Heartbeat cli.Period `default:"200ms" help:"How long a batch may be in flight before services ask each other about it."`
 }
 
 // FrontendFlags are the flags of a frontend.
 type FrontendFlags struct {
 	Deadline                     cli.Period `default:"30s" help:"How long a producer waits at most for the answer to a batch; 1m at most."`
-	StageTimeout                 cli.Period `default:"2s" help:"When to stage a batch again of which nothing is heard; longer than the linger and an upload take."`
-	MaxInFlightBytes             cli.Size   `default:"256MiB" help:"Bytes that all producers together may have unanswered."`
-	MaxInFlightBytesPerPartition cli.Size   `default:"256MiB" help:"Bytes that the producers of a partition may have unanswered."`
-	MaxInFlightPerPartition      cli.Number `default:"16384" help:"Batches that the producers of a partition may have unanswered."`
+	StageTimeout                 cli.Period `default:"2s" help:"When to stage a batch again if no stager has reported it. It must be longer than the linger and an upload together."`
+	MaxInFlightBytes             cli.Size   `default:"256MiB" help:"Bytes that all producers together may have in flight."`
+	MaxInFlightBytesPerPartition cli.Size   `default:"256MiB" help:"Bytes that the producers of a partition may have in flight."`
+	MaxInFlightPerPartition      cli.Number `default:"16384" help:"Batches that the producers of a partition may have in flight."`
 	CacheBytes                   cli.Size   `default:"64MiB" help:"Memory for recent batches, from which consumers are served."`
 	MaxFetches                   cli.Number `default:"1024" help:"Fetches that may be open at once."`
 }
@@ -76,12 +76,12 @@ func (f *FrontendFlags) Apply(c *Config, heartbeat HeartbeatFlag) {
 
 // StagerFlags are the flags of a stager.
 type StagerFlags struct {
-	Linger        cli.Delay  `default:"0s" help:"How long an object waits for more batches; with 0 not at all, but while another one is uploaded for 10ms at most, unless it is full."`
+	Linger        cli.Delay  `default:"0s" help:"How long an object waits for more batches. With 0 it does not wait, except for 10ms at most while another object is being uploaded; a full object never waits."`
 	ObjectBytes   cli.Size   `default:"4MiB" help:"Size at which an object is closed."`
 	ObjectBatches cli.Number `default:"1000" help:"Number of batches at which an object is closed."`
 	Uploads       cli.Number `default:"8" help:"Uploads at once."`
-	StoreReserve  cli.Size   `default:"64MiB" help:"What uploads leave free on the file system of a local object store, so that the logs, which need little, still find room; uploads beyond it are refused."`
-	StagerBytes   cli.Size   `default:"256MiB" help:"Memory for batches that are being staged; more are refused."`
+	StoreReserve  cli.Size   `default:"64MiB" help:"What uploads leave free on the file system of a local object store, so that the logs, which need little, still find room. Uploads that would use it are rejected."`
+	StagerBytes   cli.Size   `default:"256MiB" help:"Memory for batches that are being staged. Batches beyond it are rejected."`
 	Fault         []string   `sep:";" placeholder:"NAME=VALUE" help:"Test aid: make staging slow or unreliable by stage.delay=uniform(0,200ms), stage.fail=0.01 or store.bandwidth=20MB/s. May be repeated; in a variable, separate them by semicolons."`
 	FaultSeed     int64      `default:"1" help:"Seed of the faults' random numbers."`
 }
@@ -110,8 +110,8 @@ func (f *StagerFlags) Apply(c *Config, faults *fault.Faults) {
 
 // ReplicatorFlags are the flags of a replicator.
 type ReplicatorFlags struct {
-	AppendTimeout   cli.Period `default:"2s" help:"How long an append to a log may take before its fate is looked up in the log."`
-	SnapshotEntries cli.Number `default:"10000" help:"After how many log entries of a partition a snapshot is saved, which spares a restart the reading of what is before."`
+	AppendTimeout   cli.Period `default:"2s" help:"How long an append to a log may take before its outcome is looked up in the log."`
+	SnapshotEntries cli.Number `default:"10000" help:"After how many log entries of a partition a snapshot is saved. A snapshot lets a restart skip the log before it."`
 }
 
 // Apply puts the values of the flags into a configuration.

@@ -2,7 +2,7 @@ package process
 
 import "testing"
 
-func TestTheMemoryLimitIsTheBudgetUnlessMoreIsInUse(t *testing.T) {
+func TestMemoryLimit(t *testing.T) {
 	const mib = 1 << 20
 	for _, c := range []struct{ budget, live, want int64 }{
 		{576 * mib, 10 * mib, 768 * mib},
@@ -15,7 +15,7 @@ func TestTheMemoryLimitIsTheBudgetUnlessMoreIsInUse(t *testing.T) {
 	}
 }
 
-func TestTheHeapInUseIsKnown(t *testing.T) {
+func TestLiveHeap(t *testing.T) {
 	if liveHeap() < 0 {
 		t.Error("a heap of less than nothing")
 	}

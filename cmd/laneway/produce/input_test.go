@@ -29,7 +29,7 @@ func readLines(t *testing.T, in io.Reader, limit int) ([]string, error) {
 	}
 }
 
-func TestLinesAreSplitAtLineFeedsOnly(t *testing.T) {
+func TestSplitsAtLineFeedsOnly(t *testing.T) {
 	long := strings.Repeat("x", 3*lineBuffer+1)
 	exact := strings.Repeat("y", lineBuffer)
 	for name, c := range map[string]struct {
@@ -65,7 +65,7 @@ func TestLinesAreSplitAtLineFeedsOnly(t *testing.T) {
 	}
 }
 
-func TestLineAsLongAsTheLimitIsReadAndALongerOneIsNamed(t *testing.T) {
+func TestLimitOfLineLength(t *testing.T) {
 	for _, limit := range []int{1, 10, lineBuffer - 1, lineBuffer, lineBuffer + 1, 2*lineBuffer + 7} {
 		for _, end := range []string{"", "\n", "\nmore\n"} {
 			fits := strings.Repeat("x", limit)
@@ -82,7 +82,7 @@ func TestLineAsLongAsTheLimitIsReadAndALongerOneIsNamed(t *testing.T) {
 	}
 }
 
-func TestEndlessLineIsGivenUpAtTheLimit(t *testing.T) {
+func TestEndlessLine(t *testing.T) {
 	endless := io.LimitReader(zeros{}, 1<<40)
 	_, err := readLines(t, endless, 1<<20)
 	var tooLong *lineTooLongError
@@ -98,7 +98,7 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestReadErrorIsNotAnEndOfInput(t *testing.T) {
+func TestReadErrorIsNotEOF(t *testing.T) {
 	broken := errors.New("the disk is gone")
 	got, err := readLines(t, io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(broken)), 100)
 	if !errors.Is(err, broken) || len(got) != 1 {
@@ -120,7 +120,7 @@ func BenchmarkLines(b *testing.B) {
 	}
 }
 
-func TestEverythingIsReadAhead(t *testing.T) {
+func TestInterruptibleReadsEverything(t *testing.T) {
 	want := make([]byte, 5*lineBuffer+17)
 	random := rand.NewChaCha8([32]byte{})
 	_, _ = random.Read(want)
@@ -135,7 +135,7 @@ func TestEverythingIsReadAhead(t *testing.T) {
 	}
 }
 
-func TestErrorComesAfterWhatWasRead(t *testing.T) {
+func TestInterruptibleReturnsErrorLast(t *testing.T) {
 	broken := errors.New("broken")
 	in := io.MultiReader(bytes.NewReader([]byte("abc")), iotest.ErrReader(broken))
 	got, err := io.ReadAll(newInterruptible(t.Context(), in))
@@ -144,7 +144,7 @@ func TestErrorComesAfterWhatWasRead(t *testing.T) {
 	}
 }
 
-func TestBlockedReadEndsWithItsContext(t *testing.T) {
+func TestInterruptibleEndsWithContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	blocked, unblock := io.Pipe()
 	defer unblock.Close()

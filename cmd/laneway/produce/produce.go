@@ -51,15 +51,11 @@ type Command struct {
 
 // Help implements kong.HelpProvider.
 func (*Command) Help() string {
-	return `A line is what ends with a line feed, which is not sent; a carriage return is a part of the line, an empty line is a record. What follows the last line feed is a record too, without --name. The summary at the end goes to standard error. If anything fails, it says how many lines are in the log for sure, and the exit code is not 0. What Laneway could not take or answer in time is sent again, for up to two minutes, and is in the log once.
+	return `Every line is a record. A line ends with a line feed, which is not sent; a carriage return is part of the line, and an empty line is a record. Text after the last line feed is a record too, unless --name is given. The summary at the end goes to standard error. If anything fails, it says how many lines are in the log for sure, and the exit code is not 0. What Laneway could not accept or answer in time is sent again, for up to two minutes, and is in the log once.
 
-With --name, the lines that are in the log already are read but not sent again: run the same command again after it was
-interrupted, and every line is in the log once. It needs the same input, and one partition. A last line without a line feed is not
-sent: it may still grow. A name has one instance at a time in a topic, whatever the partition: a second one ends the first
-one, whose exit code is 3.
+With --name, the lines that are in the log already are read but not sent again: run the same command again after an interrupt, and every line is in the log once. This needs the same input and one partition. A last line without a line feed is not sent, because it may still grow. A topic has one instance of a name at a time, whatever the partition: a second instance ends the first one, whose exit code is 3.
 
-It says what it waits for when nothing is acknowledged for a while. Interrupted, it waits up to 10 seconds for answers to
-what was sent, says which lines are in the log, and the exit code is 1 unless the whole input is; a second signal ends it at once.
+If nothing is acknowledged for a while, the command says what it waits for. After an interrupt it waits up to 10 seconds for answers to what was sent and says which lines are in the log; the exit code is 1 unless that is the whole input. A second signal ends it at once.
 
 Examples:
 

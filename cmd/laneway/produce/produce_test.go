@@ -24,7 +24,7 @@ func logged(s *clitest.Laneway, lines int32) {
 	s.Answer(protocol.ProducerAPI+"init", protocol.ProducerInitResponse{ProducerID: 5, Positions: []protocol.ProducerPosition{position}})
 }
 
-func TestANamedProduceSendsOnlyWhatIsNotInTheLog(t *testing.T) {
+func TestNamedProduceSendsTheRest(t *testing.T) {
 	s := clitest.NewLaneway(t, 1)
 	logged(s, 2)
 	s.TakeRecords()
@@ -34,7 +34,7 @@ func TestANamedProduceSendsOnlyWhatIsNotInTheLog(t *testing.T) {
 	}
 }
 
-func TestALastLineThatMayStillGrowIsNotSentUnderAName(t *testing.T) {
+func TestNamedProduceOmitsUnfinishedLine(t *testing.T) {
 	const notice = "laneway: the last line has no line feed yet, and is not sent\n"
 	s := clitest.NewLaneway(t, 1)
 	logged(s, 1)
@@ -53,7 +53,7 @@ func TestALastLineThatMayStillGrowIsNotSentUnderAName(t *testing.T) {
 	}
 }
 
-func TestAProduceThatWasDoneBeforeSendsNothingAndSaysSo(t *testing.T) {
+func TestNamedProduceWithNothingToSend(t *testing.T) {
 	s := clitest.NewLaneway(t, 1)
 	logged(s, 2)
 	code, _, stderr := s.Run(&grammar{}, "a\nb\n", "produce", "orders", "--name", "importer")
@@ -62,7 +62,7 @@ func TestAProduceThatWasDoneBeforeSendsNothingAndSaysSo(t *testing.T) {
 	}
 }
 
-func TestAnInputThatIsShorterThanTheLogIsAnotherOne(t *testing.T) {
+func TestNamedProduceRejectsShorterInput(t *testing.T) {
 	s := clitest.NewLaneway(t, 1)
 	logged(s, 3)
 	code, _, stderr := s.Run(&grammar{}, "a\n", "produce", "orders", "--name", "importer")
@@ -71,7 +71,7 @@ func TestAnInputThatIsShorterThanTheLogIsAnotherOne(t *testing.T) {
 	}
 }
 
-func TestANamedProduceNeedsOnePartition(t *testing.T) {
+func TestNamedProduceNeedsOnePartition(t *testing.T) {
 	s := clitest.NewLaneway(t, 2)
 	code, _, stderr := s.Run(&grammar{}, "a\n", "produce", "orders", "--name", "importer")
 	if code != cli.ExitUsage || !strings.Contains(stderr, "orders has 2: give --partition too") {
@@ -84,7 +84,7 @@ func TestANamedProduceNeedsOnePartition(t *testing.T) {
 	}
 }
 
-func TestAForgottenPositionIsExplained(t *testing.T) {
+func TestExpiredPosition(t *testing.T) {
 	s := clitest.NewLaneway(t, 1)
 	s.Answer(protocol.ProducerAPI+"init", protocol.ProducerInitResponse{
 		ProducerID: 5, Positions: []protocol.ProducerPosition{{Topic: "orders", Expired: true}},
@@ -96,7 +96,7 @@ func TestAForgottenPositionIsExplained(t *testing.T) {
 	}
 }
 
-func TestAReplacedProduceSaysOnceWhatIsInTheLog(t *testing.T) {
+func TestReplacedProduce(t *testing.T) {
 	s := clitest.NewLaneway(t, 1)
 	logged(s, 2)
 	s.Answer(protocol.Partition{Topic: "orders"}.ProduceSubject(), protocol.ErrorResponse{Error: protocol.NewError(protocol.CodeInvalidEpoch, "")})
@@ -108,7 +108,7 @@ func TestAReplacedProduceSaysOnceWhatIsInTheLog(t *testing.T) {
 	}
 }
 
-func TestAnInputWithMoreLinesThanCanBeToldApartIsRefused(t *testing.T) {
+func TestRejectsTooManyLines(t *testing.T) {
 	lines := (&Command{Name: "importer"}).lines(strings.NewReader("a\nb\nc\n"), 10)
 	if lines.last != maxResumable {
 		t.Fatalf("%d lines are allowed", lines.last)
@@ -123,7 +123,7 @@ func TestAnInputWithMoreLinesThanCanBeToldApartIsRefused(t *testing.T) {
 	}
 }
 
-func TestWhatWasInTheLogBeforeCountsAmongTheLines(t *testing.T) {
+func TestCertaintyCountsSkippedLines(t *testing.T) {
 	for want, s := range map[string]summary{
 		"nothing was sent, what was read before, 4 lines, was in the log already":        {Skipped: 4},
 		"what was read, 9 lines, is in the log for sure":                                 {Skipped: 4, Lines: 5, Records: 5},

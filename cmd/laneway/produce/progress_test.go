@@ -63,7 +63,7 @@ func (w *watched) after(elapsed time.Duration) string {
 	return said
 }
 
-func TestWhatIsWaitedForIsSaidAfterAWhileAndThenNowAndAgain(t *testing.T) {
+func TestSaysWhatItWaitsFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWatched()
 		defer w.start()()
@@ -92,7 +92,7 @@ func TestWhatIsWaitedForIsSaidAfterAWhileAndThenNowAndAgain(t *testing.T) {
 	})
 }
 
-func TestAnInterruptedWaitSaysHowLongItIsAndEnds(t *testing.T) {
+func TestInterruptedWaitIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWatched()
 		w.becomes(1, 0, "")
@@ -125,7 +125,7 @@ func TestAnInterruptedWaitSaysHowLongItIsAndEnds(t *testing.T) {
 	})
 }
 
-func TestANoticeTakesTheProgressBarAway(t *testing.T) {
+func TestNoticeReplacesProgressBar(t *testing.T) {
 	var out strings.Builder
 	screen := &console{out: &out, bar: progressbar.NewOptions64(100, progressbar.OptionSetWriter(&out), progressbar.OptionSetWidth(10))}
 	if _, err := screen.Write(make([]byte, 50)); err != nil {
@@ -151,7 +151,7 @@ func (n *notices) Write(p []byte) (int, error) {
 	return n.Builder.Write(p)
 }
 
-func TestAProduceThatIsRefusedForAWhileSaysWhatItWaitsFor(t *testing.T) {
+func TestProduceSaysWhatItWaitsFor(t *testing.T) {
 	full := protocol.NewError(protocol.CodeTooManyProducers, "3 of 3")
 	for _, flag := range []string{"--json", "--quiet"} {
 		stderr := &notices{awaited: "laneway: waiting, sending again: " + full.Error() + "\n"}

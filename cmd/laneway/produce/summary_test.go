@@ -13,7 +13,7 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-func TestSummaryIsPrintedForPeopleAndPrograms(t *testing.T) {
+func TestSummaryAsTextAndJSON(t *testing.T) {
 	s := summarize("orders", 1500, 2*time.Second, client.Summary{
 		Records: 1500, FirstUnacked: 1500, Retries: 3, AckedBytes: 4_000_000,
 		Offsets: []client.OffsetRange{{Partition: 0, First: 10, Last: 1009}, {Partition: 2, First: 0, Last: 499}},
@@ -36,7 +36,7 @@ func TestSummaryIsPrintedForPeopleAndPrograms(t *testing.T) {
 	}
 }
 
-func TestFailureSaysWhichLinesAreInTheLogForSure(t *testing.T) {
+func TestErrorSaysWhichLinesAreLogged(t *testing.T) {
 	refused := protocol.NewError(protocol.CodeFailed, "")
 	failure := &client.ProduceError{Topic: "orders", FirstFailed: 7, Records: 3, Err: refused}
 	absent := func(first, records int64) error {
@@ -69,7 +69,7 @@ func TestFailureSaysWhichLinesAreInTheLogForSure(t *testing.T) {
 	}
 }
 
-func TestInterruptedProduceSaysSo(t *testing.T) {
+func TestInterruptedProduce(t *testing.T) {
 	a, _, _ := clitest.App(t)
 	ctx, cancel := context.WithCancel(a.Ctx)
 	cancel()
@@ -81,7 +81,7 @@ func TestInterruptedProduceSaysSo(t *testing.T) {
 	}
 }
 
-func TestOneRecordIsSingular(t *testing.T) {
+func TestSummaryOfOneRecord(t *testing.T) {
 	var text strings.Builder
 	summarize("orders", 1, time.Second, client.Summary{FirstUnacked: 1, AckedBytes: 5}).print(&text)
 	if !strings.HasPrefix(text.String(), "1 record, 5 B") {
@@ -89,7 +89,7 @@ func TestOneRecordIsSingular(t *testing.T) {
 	}
 }
 
-func TestFailureWithNothingInTheLogPrintsNoSummary(t *testing.T) {
+func TestNoSummaryWithoutRecords(t *testing.T) {
 	a, _, stderr := clitest.App(t)
 	command := Command{}
 	err := command.report(a, summarize("orders", 3, time.Second, client.Summary{}), errors.New("broken"))

@@ -18,7 +18,7 @@ type grammar struct {
 	Producer Command `cmd:""`
 }
 
-func TestProducersAreListedWithTheirAges(t *testing.T) {
+func TestListsProducers(t *testing.T) {
 	s := clitest.NewLaneway(t, 2)
 	s.Handle(protocol.ProducerAPI+"list", func(m *nats.Msg) {
 		var r protocol.ProducerListRequest
@@ -43,7 +43,7 @@ func TestProducersAreListedWithTheirAges(t *testing.T) {
 	}
 }
 
-func TestNamesCannotBreakTheTerminal(t *testing.T) {
+func TestQuotesNames(t *testing.T) {
 	for name, want := range map[string]string{
 		"a\u0301": "a\u0301", "büro-7": "büro-7", "-": `"-"`, "two words": `"two words"`, `a"b`: `"a\"b"`,
 		"a\x1b[2Jb": `"a\x1b[2Jb"`, "a\tb\nc": `"a\tb\nc"`, "\u009b2J": `"\u009b2J"`, "a\u202eb": `"a\u202eb"`,
@@ -56,7 +56,7 @@ func TestNamesCannotBreakTheTerminal(t *testing.T) {
 	}
 }
 
-func TestAProducerIsShownByIdOrByName(t *testing.T) {
+func TestShowsProducerByIDOrName(t *testing.T) {
 	s := clitest.NewLaneway(t, 1)
 	s.Handle(protocol.ProducerAPI+"info", func(m *nats.Msg) {
 		var r protocol.ProducerInfoRequest

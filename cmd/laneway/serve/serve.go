@@ -29,7 +29,7 @@ type Command struct {
 	Data   string            `default:"./laneway-data" help:"Data folder; it is created if need be."`
 	Store  cli.StoreLocation `placeholder:"URL" help:"The object store: file:///absolute/path or a path. By default the folder objects in the data folder."`
 
-	StartTimeout cli.Period `default:"30s" help:"How long NATS may restore streams without a word in its log, besides a second for each 16 MiB of them, and how long the services may wait for it after that, before the start ends with an error."`
+	StartTimeout cli.Period `default:"30s" help:"How long NATS may restore streams without a line in its log, plus a second for each 16 MiB of them, and how long the services may wait for NATS after that. If either takes longer, the start fails."`
 
 	process.AdoptFlag
 	process.HeartbeatFlag
@@ -41,7 +41,7 @@ type Command struct {
 
 // Help implements kong.HelpProvider.
 func (*Command) Help() string {
-	return `Everything that is acknowledged is on disk. The process says "ready" in its log when producers and consumers may come. It stops cleanly on SIGINT or SIGTERM; a second signal ends it at once.
+	return `Everything that is acknowledged is on disk. The process logs "ready" when it accepts producers and consumers. It stops cleanly on SIGINT or SIGTERM; a second signal ends it at once.
 
 Example:
 

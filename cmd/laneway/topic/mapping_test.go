@@ -8,7 +8,7 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-func TestMappingIsThatOfNATS(t *testing.T) {
+func TestMapping(t *testing.T) {
 	topic := protocol.Topic{TopicConfig: protocol.TopicConfig{Name: "orders", Partitions: 4}}
 	for _, c := range []struct {
 		args []string
@@ -31,7 +31,7 @@ func TestMappingIsThatOfNATS(t *testing.T) {
 	}
 }
 
-func TestASubjectThatATopicIsBoundToIsNotMapped(t *testing.T) {
+func TestRejectsBoundSubject(t *testing.T) {
 	bound := protocol.Topic{TopicConfig: protocol.TopicConfig{Name: "shop", Partitions: 1, Subjects: []string{"shop.>"}}}
 	if err := free("shop.*", []protocol.Topic{bound}); err == nil || !strings.Contains(err.Error(), "topic shop") {
 		t.Errorf("error %v", err)
@@ -41,7 +41,7 @@ func TestASubjectThatATopicIsBoundToIsNotMapped(t *testing.T) {
 	}
 }
 
-func TestSubjectsThatCannotBeMappedAreRefused(t *testing.T) {
+func TestRejectsSubjectThatCannotBeMapped(t *testing.T) {
 	for subject, want := range map[string]string{
 		"orders":                "no *",
 		"orders.>":              "ends in >",

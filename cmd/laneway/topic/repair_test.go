@@ -17,7 +17,7 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-func TestRepairRefusesFlagsThatMakeNoSense(t *testing.T) {
+func TestRepairRejectsWrongFlags(t *testing.T) {
 	for _, args := range [][]string{
 		{"--export", "x"}, {"--export", "-", "--store", "/s", "--json"}, {"--partition", "-2"}, {"--store", "s3://bucket"},
 	} {
@@ -36,7 +36,7 @@ func TestRepairRefusesFlagsThatMakeNoSense(t *testing.T) {
 	}
 }
 
-func TestAnExportIsThereOnceItIsComplete(t *testing.T) {
+func TestExportIsAtomic(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "lost.jsonl")
 	broken := errors.New("broken")
 	err := writeNew(name, func(w io.Writer) error {
@@ -64,7 +64,7 @@ func TestAnExportIsThereOnceItIsComplete(t *testing.T) {
 	}
 }
 
-func TestTheReportTellsWhatAPersonNeeds(t *testing.T) {
+func TestPrintsReport(t *testing.T) {
 	at := time.Date(2026, 11, 28, 1, 2, 3, 0, time.UTC)
 	report := repair.Report{
 		Topic: protocol.Topic{TopicConfig: protocol.TopicConfig{Name: "orders"}, ID: 7, Created: at},

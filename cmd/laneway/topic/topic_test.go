@@ -18,7 +18,7 @@ type grammar struct {
 	Topic Command `cmd:""`
 }
 
-func TestATopicIsCreatedWithWhatItRemembersOfProducers(t *testing.T) {
+func TestCreateSetsProducerLimits(t *testing.T) {
 	s := clitest.NewLaneway(t, 1)
 	var asked protocol.TopicConfig
 	s.Handle(protocol.TopicAPI+"create", func(m *nats.Msg) {
@@ -32,7 +32,7 @@ func TestATopicIsCreatedWithWhatItRemembersOfProducers(t *testing.T) {
 	}
 }
 
-func TestTopicInfoTellsWhatIsRememberedOfProducers(t *testing.T) {
+func TestInfoShowsProducerLimits(t *testing.T) {
 	s := clitest.NewLaneway(t, 1)
 	code, stdout, stderr := s.Run(&grammar{}, "", "topic", "info", "orders")
 	if code != cli.ExitDone || !strings.Contains(stdout, "\nremembers up to 100,000 producers, each until it was idle for 24h\n") {
@@ -40,7 +40,7 @@ func TestTopicInfoTellsWhatIsRememberedOfProducers(t *testing.T) {
 	}
 }
 
-func TestDurationsAreWrittenWithoutUnitsThatAreZero(t *testing.T) {
+func TestShortDurations(t *testing.T) {
 	for want, d := range map[string]time.Duration{
 		"24h": 24 * time.Hour, "10m": 10 * time.Minute, "1h30m": 90 * time.Minute, "1h0m5s": time.Hour + 5*time.Second, "20s": 20 * time.Second,
 	} {
