@@ -86,6 +86,7 @@ func TestSequencerRetriesUntilAnEpochCanBeTaken(t *testing.T) {
 	_, err = kv.PutString(t.Context(), role, "damaged")
 	w.must(err)
 	w.fence(0, before+7)
+	w.await("an attempt that fails", func() bool { return w.log.FilterMessageSnippet("trying again").Len() > 0 })
 	if got := w.released(0, 1); got != before {
 		t.Errorf("released with epoch %d meanwhile, want the old one, %d", got, before)
 	}

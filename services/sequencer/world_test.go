@@ -8,6 +8,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 
 	"laneway.dev/internal/embedded"
 	"laneway.dev/internal/telemetry"
@@ -34,6 +36,8 @@ type world struct {
 	telemetry *telemetry.Telemetry
 	peer      *transport.Connection
 	sent      chan messages.Message // by sequencers
+	log       *observer.ObservedLogs
+	logger    *zap.Logger // of sequencers
 }
 
 func newWorld(t *testing.T) *world {
@@ -42,6 +46,9 @@ func newWorld(t *testing.T) *world {
 		t.Setenv(name, "none")
 	}
 	w := &world{t: t, sent: make(chan messages.Message, 1000)}
+	var warnings zapcore.Core
+	warnings, w.log = observer.New(zap.WarnLevel)
+	w.logger = zap.New(warnings)
 	var err error
 	w.server, err = embedded.Start(embedded.Options{Listen: "127.0.0.1:0", Data: t.TempDir()})
 	w.must(err)
@@ -83,7 +90,7 @@ func (w *world) connect() *nats.Conn {
 // start starts a sequencer, which is stopped with the test.
 func (w *world) start() *Service {
 	w.t.Helper()
-	s, err := Start(w.t.Context(), Config{Conn: w.connect(), Logger: zap.NewNop(), Telemetry: w.telemetry})
+	s, err := Start(w.t.Context(), Config{Conn: w.connect(), Logger: w.logger, Telemetry: w.telemetry})
 	w.must(err)
 	w.t.Cleanup(func() { w.must(s.Stop(context.Background())) })
 	return s
