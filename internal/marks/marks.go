@@ -95,7 +95,7 @@ func (s *Store) Later(ctx context.Context, p protocol.Partition) (map[uint32]mes
 	later := make(map[uint32]messages.Mark)
 	for subject := range keys.Subjects {
 		n, err := strconv.ParseUint(strings.TrimPrefix(subject, "$KV."+bucket+"."+of), 10, 32)
-		if err != nil || uint32(n) <= p.Incarnation {
+		if err != nil || n <= uint64(p.Incarnation) {
 			continue
 		}
 		q := p

@@ -80,7 +80,7 @@ func start(t *testing.T) *rig {
 // sequence confirms epochs.
 func (r *rig) sequence(m messages.Message) {
 	if a, is := m.(messages.Announce); is {
-		r.send(messages.FrontendSubject(a.Epoch), messages.Announced{Partition: a.Partition, Epoch: a.Epoch})
+		r.send(messages.FrontendSubject(a.Epoch), messages.Announced(a))
 	}
 }
 

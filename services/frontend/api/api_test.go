@@ -180,7 +180,7 @@ func TestReplySubjectOfAServiceGetsNoAnswer(t *testing.T) {
 
 func TestDecodeRefusesWhatWouldNotBeDone(t *testing.T) {
 	for body, valid := range map[string]bool{
-		`{"name":"orders"}`: true, `{"name":"orders"} `: true, `{"nome":"orders"}`: false, `{"name":"orders"}{}`: false, `{`: false, ``: false,
+		`{"name":"orders"}`: true, "{\"name\":\"orders\"}\n": true, `{"nome":"orders"}`: false, `{"name":"orders"}{}`: false, `{`: false, ``: false,
 	} {
 		var request protocol.TopicRequest
 		err := Decode([]byte(body), &request)
