@@ -64,23 +64,11 @@ func (c Config) orDefaults() Config {
 	return c
 }
 
-// Limits of a fetch.
+// Limits of all fetches together: what waits for credit, or for its turn, holds next
+// to nothing.
 const (
-	defaultMaxBytes = 1 << 20
-	maxMaxBytes     = 64 << 20
-	maxWindow       = 64 << 20
-	maxWait         = 60 * time.Second
-	// maxMessages bounds a fetch without a window: records may be empty, and a
-	// client drops what it cannot hold.
-	maxMessages = 65536
-	// maxUnheard is how many messages a consumer with a window gets without
-	// having said a word: credit does not bound the number of empty records.
-	maxUnheard = 16384
-	// maxLoads is how many fetches hold payloads in memory at once, and
-	// maxLogReads how many of a partition read its log: what waits for credit, or
-	// for its turn, holds next to nothing.
-	maxLoads    = 16
-	maxLogReads = 8
+	maxLoads    = 16 // fetches that hold payloads from the store at once
+	maxLogReads = 8  // fetches of one partition that read its log at once
 )
 
 // slots bound how many do something at once.

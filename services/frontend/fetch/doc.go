@@ -8,9 +8,9 @@
 // status.
 //
 //   - A message is one record with its headers and Laneway-Topic, -Partition,
-//     -Offset and -Time; a header whose name NATS cannot carry is left out. Or,
-//     if frames are asked for, it is one batch frame, with the offset of its
-//     first record, which may lie before the offset asked for, and Laneway-Records.
+//     -Offset and -Time. Or, if frames are asked for, it is one batch frame, with
+//     the offset of its first record, which may lie before the offset asked for, and
+//     Laneway-Records.
 //   - A status has no Laneway-Offset and no payload but the header Status, and
 //     Laneway-Next-Offset and Laneway-End-Offset as far as they are known. The
 //     status of an error is its class, Laneway-Error its name in the catalogue.
@@ -25,9 +25,11 @@
 // a reply subject on which the consumer grants credit: the number of payload
 // bytes that it has taken. A batch is sent while any credit is left, so a batch
 // may exceed it. A fetch that idles, that is out of credit, or that has sent
-// 16,384 messages without a word from the consumer sends heartbeats, which the
+// 16,384 messages without an answer from the consumer sends heartbeats, which the
 // consumer answers with a credit of 0.
 //
-// The package owns the fetches and the caches. It never writes to the log or the
-// store, and never decides what is committed.
+// The package is a shell: it receives requests and credits, reads the log and the
+// store, sends, keeps time and the caches. What is sent next and why a fetch ends is
+// decided in [laneway.dev/services/frontend/core/fetch]. It never writes to the log or
+// the store.
 package fetch

@@ -3,9 +3,6 @@ package fetch
 import (
 	"context"
 	"crypto/rand"
-	"errors"
-	"math"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -13,40 +10,30 @@ import (
 
 	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/protocol"
+	core "laneway.dev/services/frontend/core/fetch"
 )
 
-// fetch answers one request. Its goroutine owns everything in it but the
-// account and sent.
+// maxWords is how many messages of a consumer wait for its fetch. Further ones wait in
+// the NATS client.
+const maxWords = 64
+
+// fetch runs the core of one fetch. Its goroutine owns everything in it but the
+// channels.
 type fetch struct {
 	server    *Server
 	partition *partition
-	request   request
-	cancel    context.CancelCauseFunc
+	core      *core.Core
 	out       *answers
-	account   *account // nil if the consumer is not asked for signs of life
-	pace      pace
-	sent      atomic.Bool // something was
+	cancel    context.CancelCauseFunc
 
-	cursor  cursor
-	limit   int64 // the fetch does not read beyond it, unless it follows
-	records int64 // delivered so far, without those of a frame that lie before the start
-	bytes   int64
-	count   int64  // messages
-	full    bool   // what was asked for is delivered
-	renewed uint64 // the end of the partition, as last seen
+	words        chan core.Word
+	disconnected chan struct{}   // holds a token after a disconnection
+	answers      chan core.Event // the answer to the question that is asked in the background
+
+	moves uint64 // of the log's end, as the core knows it
+	asked bool   // whether a question is asked in the background
+	loads bool   // whether the fetch holds one of the server's slots for loads
 }
-
-// ending is how a fetch ends well.
-type ending struct {
-	status, description string
-}
-
-var (
-	endOfPartition = ending{protocol.StatusEnd, "the end of the partition is reached"}
-	endOfRequest   = ending{protocol.StatusEnd, "what was asked for is delivered"}
-	nothingCame    = ending{protocol.StatusNoRecords, "nothing came in time"}
-	cancelled      = ending{protocol.StatusCancelled, "the consumer has cancelled the fetch"}
-)
 
 // receive is the callback of a partition's fetch subject.
 func (s *Server) receive(p *partition, m *nats.Msg) {
@@ -56,23 +43,28 @@ func (s *Server) receive(p *partition, m *nats.Msg) {
 		s.config.Logger.Debug("a fetch without a reply subject was dropped", zap.String("subject", m.Subject))
 		return
 	}
-	out := newAnswers(s, p, m.Reply)
+	out := newAnswers(s.config, p, m.Reply)
 	if badHeader != nil {
-		out.fail(badHeader)
+		s.refuse(out, badHeader)
 		return
 	}
-	request, invalid := parse(m.Data)
+	request, invalid := core.Parse(m.Data)
 	if invalid != nil {
-		out.fail(invalid)
+		s.refuse(out, invalid)
 		return
 	}
 	if err := s.begin(p, request, out); err != nil {
-		out.fail(err)
+		s.refuse(out, err)
 	}
 }
 
+func (s *Server) refuse(out *answers, err *protocol.Error) {
+	known, _, _ := out.partition.watch()
+	s.end(out, core.Refuse(err, known))
+}
+
 // begin starts a fetch if there is room for it.
-func (s *Server) begin(p *partition, request request, out *answers) *protocol.Error {
+func (s *Server) begin(p *partition, request core.Request, out *answers) *protocol.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -84,14 +76,15 @@ func (s *Server) begin(p *partition, request request, out *answers) *protocol.Er
 		return protocol.Errorf(protocol.CodeTooManyFetches, "%d are open", s.open)
 	}
 	ctx, cancel := context.WithCancelCause(s.ctx)
+	settings := core.Settings{Heartbeat: s.config.Heartbeat, CreditTimeout: s.config.CreditTimeout}
 	f := &fetch{
-		server: s, partition: p, request: request, cancel: cancel, out: out,
-		cursor: cursor{server: s, partition: p, enough: min(max(request.WindowBytes, request.MaxBytes), maxRange)},
+		server: s, partition: p, out: out, cancel: cancel,
+		core:         core.New(p.id, request, settings, time.Now()),
+		words:        make(chan core.Word, maxWords),
+		disconnected: make(chan struct{}, 1),
+		answers:      make(chan core.Event, 1),
 	}
-	if request.paced() {
-		now := time.Now()
-		f.account = newAccount(request.WindowBytes, now)
-		f.pace = pace{heartbeat: s.config.Heartbeat, patience: s.config.CreditTimeout, sent: now}
+	if request.Paced() {
 		out.credit = protocol.CreditPrefix + rand.Text()
 	}
 	s.open++
@@ -100,52 +93,50 @@ func (s *Server) begin(p *partition, request request, out *answers) *protocol.Er
 	return nil
 }
 
-// run is the fetch's goroutine. The last status is sent when the fetch no
-// longer counts as open, so that a consumer may ask again at once.
+// run is the fetch's goroutine. The last status is sent when the fetch is no longer
+// counted as open, so that a consumer may ask again at once.
 func (f *fetch) run(ctx context.Context) {
-	how, err := f.listenAndServe(ctx)
-	if err != nil && ctx.Err() == nil {
-		err = f.orDeleted(ctx, err)
-	}
+	last := f.listenAndServe(ctx)
 	f.cancel(nil)
 	f.server.mu.Lock()
 	f.server.open--
 	delete(f.partition.fetches, f)
 	f.partition.left = time.Now()
 	f.server.mu.Unlock()
-	if err != nil && errors.Is(context.Cause(ctx), errLeft) {
-		how, err = cancelled, nil // whatever the cancellation has interrupted
+	f.server.end(f.out, last)
+	if f.asked {
+		<-f.answers
+		f.asked = false
 	}
-	if err == nil {
-		f.out.end(how)
+	f.giveLoads()
+}
+
+// end sends the last status of a fetch, and counts its error.
+func (s *Server) end(out *answers, last core.Status) {
+	if err := out.publish(out.status(&last), last.Next); err != nil {
+		s.config.Logger.Debug("the end of a fetch could not be sent", zap.Stringer("partition", out.partition.id), zap.Error(err))
+	}
+	switch {
+	case last.Err == nil:
 		return
+	case last.Err.Code == protocol.CodeCreditTimeout:
+		s.abandoned.Add(1) // the consumer is gone, which is no failure of the service
+	default:
+		s.config.Failed(last.Err.Code)
 	}
-	if d, ok := errors.AsType[*damaged](err); ok {
-		f.out.lost(d)
-	}
-	f.out.fail(protocol.AsError(err))
-	if known := protocol.AsError(err); !known.Retryable() && known.Code.Kind().Status >= 500 {
-		f.server.config.Logger.Error("a fetch failed", zap.Stringer("partition", f.partition.id),
-			zap.Int64("offset", f.cursor.offset), zap.Error(err))
+	if !last.Err.Retryable() && last.Err.Code.Kind().Status >= 500 {
+		s.config.Logger.Error("a fetch failed", zap.Stringer("partition", out.partition.id), zap.Int64("offset", last.Next), zap.Error(last.Err))
 	}
 }
 
-// orDeleted returns what a fetch ends with that has failed by itself. Its log may be gone,
-// or be that of another topic of this name, before the deletion has been heard of.
-func (f *fetch) orDeleted(ctx context.Context, err error) error {
-	if protocol.AsError(err).Code.Kind().Status >= 500 && f.server.config.Gone(ctx, f.partition.id) {
-		return errDeleted
-	}
-	return err
-}
-
-func (f *fetch) listenAndServe(ctx context.Context) (ending, error) {
-	if f.account == nil {
+func (f *fetch) listenAndServe(ctx context.Context) core.Status {
+	if f.out.credit == "" {
 		return f.serve(ctx)
 	}
-	sub, err := f.server.config.Conn.Subscribe(f.out.credit, f.word)
+	sub, err := f.server.config.Conn.Subscribe(f.out.credit, func(m *nats.Msg) { f.word(ctx, m) })
 	if err != nil {
-		return ending{}, protocol.Errorf(protocol.CodeUnavailable, "subscribe to credits: %v", err)
+		f.cancel(protocol.Errorf(protocol.CodeUnavailable, "subscribe to credits: %v", err))
+		return f.serve(ctx)
 	}
 	defer func() {
 		// After a lost connection there is nothing to leave.
@@ -154,214 +145,115 @@ func (f *fetch) listenAndServe(ctx context.Context) (ending, error) {
 	return f.serve(ctx)
 }
 
-// word is the callback of what the consumer says.
-func (f *fetch) word(m *nats.Msg) {
-	if len(m.Data) == 0 && m.Header.Get(protocol.HeaderStatus) == noResponders {
-		// NATS says that nobody has got a message. The consumer may be about to
-		// connect again; its silence decides.
-		return
-	}
-	if err := transport.ReadHeader(m); err != nil {
-		f.cancel(err)
-		return
-	}
-	switch {
-	case string(m.Data) == protocol.CancelFetch:
-		f.cancel(errLeft)
-	case !f.account.grant(m.Data, time.Now()):
-		f.cancel(protocol.Errorf(protocol.CodeInvalidRequest, "the credit %.32q is not a number of bytes", m.Data))
-	}
-}
-
-// noResponders is the status with which a NATS server answers in nobody's stead.
+// noResponders is the status with which a NATS server answers a message that has
+// reached no subscriber.
 const noResponders = "503"
 
-func (f *fetch) serve(ctx context.Context) (ending, error) {
-	f.out.at(f.request.Offset)
-	if err := f.place(ctx); err != nil {
-		return ending{}, err
+// word is the callback of what the consumer publishes.
+func (f *fetch) word(ctx context.Context, m *nats.Msg) {
+	if len(m.Data) == 0 && m.Header.Get(protocol.HeaderStatus) == noResponders {
+		// The consumer may be about to connect again; its silence decides.
+		return
 	}
-	defer func() { f.out.at(&f.cursor.offset) }()
+	select {
+	case f.words <- core.Word{Data: m.Data, Err: transport.ReadHeader(m)}:
+	case <-ctx.Done():
+	}
+}
+
+// serve steps the core, does what it asks for, and returns the last status.
+func (f *fetch) serve(ctx context.Context) core.Status {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var events []core.Event
 	for {
-		f.out.at(&f.cursor.offset)
-		if ctx.Err() != nil {
-			return ending{}, context.Cause(ctx)
+		known, moves, changed := f.partition.watch()
+		if moves != f.moves {
+			f.moves = moves
+			events = append(events, core.Moved{Known: known})
 		}
-		if f.full {
-			return endOfRequest, nil
+		events = f.poll(ctx, events)
+		fx := f.core.Step(time.Now(), events)
+		clear(events)
+		events = events[:0]
+		if fx.End != nil {
+			return *fx.End
 		}
-		if f.cursor.offset >= f.limit {
-			if how, err := f.atEnd(ctx); err != nil || how != (ending{}) {
-				return how, err
-			}
+		if failed := f.send(fx.Send); failed != nil {
+			events = append(events, *failed)
 			continue
 		}
-		if err := f.advance(ctx); err != nil {
-			return ending{}, err
+		if !fx.More {
+			f.giveLoads()
+		}
+		if fx.Confirm && f.partition.mayHaveMissed() {
+			f.server.wait.Go(func() { f.partition.confirm(ctx) })
+		}
+		if fx.Ask != nil {
+			if answer := f.ask(ctx, fx.Ask); answer != nil {
+				events = append(events, answer)
+				continue
+			}
+		}
+		if !fx.More {
+			events = f.wait(ctx, timer, fx.Wake, changed, events)
 		}
 	}
 }
 
-// atEnd waits for what may come after the limit and moves the limit. An ending
-// says that nothing is to be waited for.
-func (f *fetch) atEnd(ctx context.Context) (ending, error) {
-	var deadline time.Time
-	if !f.request.Follow {
-		if f.records > 0 || f.request.wait == 0 {
-			return endOfPartition, f.endDamage()
+// send sends messages, up to one that cannot be sent.
+func (f *fetch) send(messages []core.Message) *core.SendFailed {
+	for i := range messages {
+		m := &messages[i]
+		if err := f.out.send(m); err != nil {
+			return &core.SendFailed{Message: i, Err: err}
 		}
-		deadline = f.out.asked.Add(f.request.wait)
-	}
-	for {
-		end, renewed, changed := f.partition.watch()
-		if end.offset > f.cursor.offset {
-			f.limit = end.offset
-			return ending{}, nil
+		if m.Status == nil {
+			f.server.messages.Add(1)
+			f.server.bytes.Add(uint64(len(m.Data)))
 		}
-		if end.damage != nil {
-			return ending{}, &damaged{err: end.damage, from: f.cursor.offset, next: unknown}
-		}
-		if f.renewed != renewed {
-			f.renewed = renewed
-			if err := f.stillThere(ctx, end); err != nil {
-				return ending{}, err
-			}
-			continue
-		}
-		late, err := f.wait(ctx, changed, deadline)
-		switch {
-		case err != nil:
-			return ending{}, err
-		case late:
-			return nothingCame, nil
-		}
-	}
-}
-
-// advance sends the next batches, as far as the request and the credit allow.
-func (f *fetch) advance(ctx context.Context) error {
-	if len(f.cursor.queue) == 0 {
-		limit := f.limit
-		if f.request.Follow {
-			limit = math.MaxInt64
-		}
-		return f.cursor.fill(ctx, limit)
-	}
-	budget, err := f.budget(ctx)
-	if err != nil || f.full {
-		return err
-	}
-	if err := f.server.loads.take(ctx, f.server.config.LogPatience); err != nil {
-		return err
-	}
-	defer f.server.loads.give()
-	for _, l := range f.cursor.load(ctx, budget) {
-		if l.err != nil {
-			return f.unreadable(l, l.err)
-		}
-		if err := f.deliver(l); err != nil || f.full {
-			return f.unreadable(l, err)
-		}
-		f.cursor.queue = f.cursor.queue[1:]
 	}
 	return nil
 }
 
-// budget returns how much of what is queued may be sent now; at least one
-// batch may. It waits for credit.
-func (f *fetch) budget(ctx context.Context) (budget, error) {
-	b := budget{bytes: maxRange, records: math.MaxInt64}
-	if f.account != nil {
-		credit, err := f.awaitCredit(ctx)
-		if err != nil {
-			return b, err
-		}
-		b.bytes = min(b.bytes, credit)
-	}
-	if f.request.MaxBytes > 0 {
-		left := f.request.MaxBytes - f.bytes
-		if f.request.Frames && f.count > 0 && f.cursor.queue[0].extent.Length > left {
-			f.full = true
-		}
-		b.bytes = min(b.bytes, left)
-	}
-	if f.request.MaxRecords > 0 {
-		b.records = f.request.MaxRecords - f.records
-	}
-	return b, nil
-}
-
-// awaitCredit returns the credit once there is some.
-func (f *fetch) awaitCredit(ctx context.Context) (int64, error) {
-	for {
-		credit, words, _ := f.account.read()
-		f.pace.listen(words)
-		if credit > 0 && f.pace.unheard < maxUnheard {
-			return credit, nil
-		}
-		if _, err := f.wait(ctx, f.account.wake, time.Time{}); err != nil {
-			return 0, err
-		}
-	}
-}
-
-// wait returns when wake does, ctx ends, or, with true, at the deadline if there
-// is one. Meanwhile it keeps in touch with the consumer.
-func (f *fetch) wait(ctx context.Context, wake <-chan struct{}, deadline time.Time) (late bool, err error) {
-	for {
-		now := time.Now()
-		due, err := f.tend(ctx, now)
-		if err != nil {
-			return false, err
-		}
-		if !deadline.IsZero() && (due.IsZero() || deadline.Before(due)) {
-			due = deadline
-		}
-		timer := time.NewTimer(time.Until(due))
+// poll adds what has happened meanwhile.
+func (f *fetch) poll(ctx context.Context, events []core.Event) []core.Event {
+	for range maxWords {
 		select {
-		case <-wake:
-			timer.Stop()
-			return false, nil
-		case <-ctx.Done():
-			timer.Stop()
-			return false, context.Cause(ctx)
-		case now = <-timer.C:
+		case w := <-f.words:
+			events = append(events, w)
+			continue
+		case <-f.disconnected:
+			events = append(events, core.Disconnected{})
+			continue
+		default:
 		}
-		if !deadline.IsZero() && !now.Before(deadline) {
-			return true, nil
-		}
+		break
 	}
+	if ctx.Err() != nil {
+		events = append(events, core.Closed{Why: protocol.AsError(context.Cause(ctx))})
+	}
+	return events
 }
 
-// tend sends a heartbeat if one is due and returns when to look again; zero
-// without a consumer to be in touch with.
-func (f *fetch) tend(ctx context.Context, now time.Time) (time.Time, error) {
-	if f.account == nil {
-		return time.Time{}, nil
+// wait returns when something has happened, or at the time wake if there is one.
+func (f *fetch) wait(ctx context.Context, timer *time.Timer, wake time.Time, changed <-chan struct{}, events []core.Event) []core.Event {
+	var late <-chan time.Time
+	if !wake.IsZero() {
+		timer.Reset(time.Until(wake))
+		late = timer.C
 	}
-	_, words, heard := f.account.read()
-	f.pace.listen(words)
-	what, due := f.pace.next(now, heard)
-	switch what {
-	case silent:
-		return due, protocol.Errorf(protocol.CodeCreditTimeout, "nothing was heard for %s", f.pace.patience)
-	case beat:
-		f.partition.confirm(ctx)
-		if err := f.out.heartbeat(f.cursor.since.IsZero()); err != nil {
-			return due, err
-		}
-		f.pace.beaten(now)
-		_, due = f.pace.next(now, heard)
+	select {
+	case w := <-f.words:
+		return append(events, w)
+	case <-f.disconnected:
+		return append(events, core.Disconnected{})
+	case answer := <-f.answers:
+		f.asked = false
+		return append(events, answer)
+	case <-changed:
+	case <-late:
+	case <-ctx.Done():
 	}
-	return due, nil
-}
-
-// unconfirmed says whether the consumer may have missed something if the
-// connection broke.
-func (f *fetch) unconfirmed() bool {
-	if f.account == nil {
-		return f.sent.Load()
-	}
-	credit, _, _ := f.account.read()
-	return credit < f.account.window
+	return events
 }

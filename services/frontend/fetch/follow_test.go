@@ -15,8 +15,8 @@ import (
 func (f *fixture) waitOpen(n int) {
 	f.Helper()
 	f.until(func() bool {
-		_, known := f.server.partitionOf(f.id).endOffset()
-		return known && f.server.OpenFetches() == n
+		known, _, _ := f.server.partitionOf(f.id).watch()
+		return known.Heard && f.server.OpenFetches() == n
 	})
 }
 
@@ -133,26 +133,16 @@ func TestRefreshShowsWhatWasMissed(t *testing.T) {
 func TestRefreshEndsFetchesThatMayHaveLostSomething(t *testing.T) {
 	f := newFixture(t, nil)
 	f.commit(lines("a"))
+	sure := f.fetch(fields{"from": "latest", "follow": true, "window_bytes": 100})
 	unsure := f.fetch(fields{"offset": 0, "follow": true, "window_bytes": 100})
-	sure := f.fetch(fields{"offset": 0, "follow": true, "window_bytes": 100})
 	unsure.data()
-	sure.grant(sure.data(), 1)
-	f.until(func() bool { return f.unconfirmed() == 1 })
+	f.waitOpen(2)
 	f.server.Refresh()
 	expectOffsets(t, unsure.fails(protocol.CodeUnavailable), 1, 1)
 	f.tell(lines("b"))
-	sure.data()
-}
-
-func (f *fixture) unconfirmed() (n int) {
-	f.server.mu.RLock()
-	defer f.server.mu.RUnlock()
-	for fetch := range f.server.partitions[f.id].fetches {
-		if fetch.unconfirmed() {
-			n++
-		}
+	if m := sure.data(); string(m.Data) != "b" {
+		t.Errorf("%q came", m.Data)
 	}
-	return n
 }
 
 func TestHeartbeatRepairsALostCommit(t *testing.T) {
@@ -182,13 +172,14 @@ func TestFetchWhoseLogIsGoneEndsAsThatOfADeletedTopic(t *testing.T) {
 }
 
 func TestCloseEndsFetchesOfADeletedTopic(t *testing.T) {
+	deleted := protocol.NewError(protocol.CodeUnknownTopic, "the topic was deleted")
 	f := newFixture(t, nil)
 	c := f.fetch(fields{"offset": 0, "follow": true})
 	f.waitOpen(1)
-	f.server.Close(f.id, errDeleted)
+	f.server.Close(f.id, deleted)
 	c.fails(protocol.CodeUnknownTopic)
 	f.until(func() bool { return f.server.OpenFetches() == 0 })
-	f.server.Close(f.id, errDeleted)
+	f.server.Close(f.id, deleted)
 
 	f.topic.ID++
 	f.id = f.topic.Partition(0)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"laneway.dev/pkg/protocol"
+	core "laneway.dev/services/frontend/core/fetch"
 )
 
 func TestMaxRecordsEndsTheFetchWithinABatch(t *testing.T) {
@@ -42,19 +43,19 @@ func TestMaxBytesHasADefault(t *testing.T) {
 
 func TestEmptyRecordsWithoutAWindowAreBounded(t *testing.T) {
 	f := newFixture(t, nil)
-	f.commit(make([]protocol.Record, maxMessages+10))
+	f.commit(make([]protocol.Record, core.MaxMessages+10))
 	values, last := f.fetch(fields{"offset": 0}).rest()
-	if len(values) != maxMessages {
+	if len(values) != core.MaxMessages {
 		t.Errorf("%d messages", len(values))
 	}
-	expectOffsets(t, last, maxMessages, maxMessages+10)
+	expectOffsets(t, last, core.MaxMessages, core.MaxMessages+10)
 }
 
 func TestEmptyRecordsWithAWindowWaitForAWord(t *testing.T) {
 	f := newFixture(t, nil)
-	f.commit(make([]protocol.Record, maxUnheard), make([]protocol.Record, 1))
+	f.commit(make([]protocol.Record, core.MaxUnheard), make([]protocol.Record, 1))
 	c := f.fetch(fields{"offset": 0, "window_bytes": 1000})
-	for range maxUnheard {
+	for range core.MaxUnheard {
 		c.data()
 	}
 	c.grant(c.status(protocol.StatusHeartbeat), 0)

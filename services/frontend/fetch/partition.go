@@ -11,22 +11,10 @@ import (
 
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/protocol"
+	core "laneway.dev/services/frontend/core/fetch"
 )
 
-// position is where a log begins and ends.
-type position struct {
-	first    uint64 // sequence of its first entry
-	sequence uint64 // of its last one
-	readable uint64 // of the last one that can be read, which is the last one unless there is damage
-	offset   int64  // after the last record that can be read
-	damage   *protocol.Error
-}
-
-func positionOf(s partitionlog.State) position {
-	return position{s.FirstSequence, s.LastSequence, s.Readable, s.NextOffset, s.Damage}
-}
-
-// partition is what the server knows of an open partition. It is safe for
+// partition is an open partition and what is known of its log. It is safe for
 // concurrent use; closed, fetches and left are guarded by the mutex of the Server.
 type partition struct {
 	config  Config
@@ -39,14 +27,8 @@ type partition struct {
 	left    time.Time // when the last fetch ended
 
 	mu      sync.Mutex
-	end     position
-	moves   uint64        // of end
-	renewed uint64        // how often end was taken from the log after a disconnection
-	known   bool          // whether anything was ever heard of end
-	heard   time.Time     // when end was last confirmed or asked for
+	end     core.LogEnd
 	changed chan struct{} // closed and replaced when end moves
-
-	readOnly *protocol.Error // what the log has lost, if its replicator says so
 }
 
 func newPartition(c Config, id protocol.Partition) *partition {
@@ -56,105 +38,76 @@ func newPartition(c Config, id protocol.Partition) *partition {
 	}
 }
 
-// advance moves the known end forward and wakes those who wait for it.
-func (p *partition) advance(to position) {
+// update changes what is known of the log's end, and wakes the fetches that wait for
+// it.
+func (p *partition) update(change func(end *core.LogEnd)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.heard, p.known = time.Now(), true
-	if to.sequence > p.end.sequence {
-		p.move(to)
+	before := p.end.Moves()
+	change(&p.end)
+	if p.end.Moves() != before {
+		close(p.changed)
+		p.changed = make(chan struct{})
 	}
 }
 
-// move sets the known end. The mutex is held.
-func (p *partition) move(to position) {
-	if to.first == 0 {
-		to.first = p.end.first
-	}
-	p.end = to
-	p.moves++
-	close(p.changed)
-	p.changed = make(chan struct{})
+// advance takes a state of the log that is at least as new as any before it, or late.
+func (p *partition) advance(to core.LogState) {
+	p.update(func(end *core.LogEnd) { end.Advance(time.Now(), to) })
 }
 
-// watch returns the known end, how often it was renewed, and a channel that is
-// closed when it moves.
-func (p *partition) watch() (end position, renewed uint64, changed <-chan struct{}) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	end = p.end
-	if end.damage == nil {
-		end.damage = p.readOnly
-	}
-	return end, p.renewed, p.changed
-}
-
-// setReadOnly notes what the log has lost, and wakes those who wait for more of it.
+// setReadOnly takes the replicator's report of damage, nil if there is none.
 func (p *partition) setReadOnly(damage *protocol.Error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if (damage == nil) == (p.readOnly == nil) {
-		return
-	}
-	p.readOnly = damage
-	p.move(p.end)
+	p.update(func(end *core.LogEnd) { end.SetReadOnly(damage) })
 }
 
-// endOffset returns the offset after the last record, if the log was ever looked at.
-func (p *partition) endOffset() (int64, bool) {
+// watch returns what is known of the log's end, how often that has changed, and a
+// channel that is closed when it changes again.
+func (p *partition) watch() (known core.Known, moves uint64, changed <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.end.offset, p.known
+	return p.end.Known(), p.end.Moves(), p.changed
 }
 
-// lookUp asks the leader of the log where it ends, so that everything that was
+// state asks the leader of the log for its state.
+func (p *partition) state(ctx context.Context) (core.LogState, error) {
+	s, err := p.log.State(ctx)
+	return core.LogState{First: s.FirstSequence, Last: s.LastSequence, Readable: s.Readable, Offset: s.NextOffset, Damage: s.Damage}, err
+}
+
+// lookUp asks the leader of the log for its state, so that everything that was
 // acknowledged before is within it.
-func (p *partition) lookUp(ctx context.Context) (position, error) {
-	state, err := fromLog(ctx, p.config, p.log.State)
-	if err != nil {
-		return position{}, err
+func (p *partition) lookUp(ctx context.Context) (core.LogState, error) {
+	state, err := fromLog(ctx, p.config, p.state)
+	if err == nil {
+		p.advance(state)
 	}
-	end := positionOf(state)
-	p.advance(end)
-	return end, nil
+	return state, err
 }
 
-// renew looks the end up after a disconnection. A server that was restarted may have
-// lost the tail of the log, so the known end may also move back.
+// renew looks the state up after a disconnection.
 func (p *partition) renew(ctx context.Context) error {
-	p.mu.Lock()
-	before := p.moves
-	p.mu.Unlock()
-	end, err := p.lookUp(ctx)
-	if err != nil {
-		return err
+	_, before, _ := p.watch()
+	state, err := fromLog(ctx, p.config, p.state)
+	if err == nil {
+		p.update(func(end *core.LogEnd) { end.Renew(time.Now(), state, before) })
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.renewed++
-	if p.moves == before {
-		p.move(end)
-	}
-	return nil
+	return err
 }
 
-// confirm repairs the loss of a Committed message: it looks the end up again
-// unless something was heard of it within the heartbeat. Of many readers that
-// wait, one asks.
+// mayHaveMissed reports whether the state should be confirmed, in case the message of a
+// commit was lost. Of many fetches that wait, one gets true.
+func (p *partition) mayHaveMissed() (due bool) {
+	p.update(func(end *core.LogEnd) { due = end.Confirm(time.Now(), p.config.Heartbeat) })
+	return due
+}
+
+// confirm looks the state up once; the next heartbeat repeats it.
 func (p *partition) confirm(ctx context.Context) {
-	p.mu.Lock()
-	due := time.Since(p.heard) >= p.config.Heartbeat
-	if due {
-		p.heard = time.Now()
-	}
-	p.mu.Unlock()
-	if !due {
-		return
-	}
-	attempt, cancel := context.WithTimeout(ctx, p.config.LogTimeout)
+	ctx, cancel := context.WithTimeout(ctx, p.config.LogTimeout)
 	defer cancel()
-	if state, err := p.log.State(attempt); err == nil {
-		p.advance(positionOf(state))
+	if state, err := p.state(ctx); err == nil {
+		p.advance(state)
 	}
 }
 

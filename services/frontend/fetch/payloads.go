@@ -9,114 +9,99 @@ import (
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
+	core "laneway.dev/services/frontend/core/fetch"
 )
 
-const (
-	// maxRange bounds what is read from an object at once, and so what a fetch
-	// holds in memory; a single batch may be larger.
-	maxRange = 4 << 20
-	// maxGap is how many bytes that nobody asked for are read to save a request:
-	// between the batches of an object lie their heads, or batches of others.
-	maxGap = 64 << 10
-	// maxLoad is how many batches are loaded at once.
-	maxLoad = 1024
-)
+// maxSkip is how many bytes that are not wanted are read to save a request:
+// between the batches of an object lie their heads, or batches of others.
+const maxSkip = 64 << 10
 
-// budget is how much may be sent.
-type budget struct {
-	bytes, records int64
+// load is the payloads of some extents. Those that are in memory are there from the
+// beginning.
+type load struct {
+	payloads []core.Payload
+	missing  []missing
 }
 
-// loaded is a batch with its payload, or why there is none.
-type loaded struct {
-	*batch
-	payload []byte
-	err     error
+// missing is an extent whose payload is read from the store.
+type missing struct {
+	messages.Extent
+	payload *core.Payload
 }
 
-// load returns the first batches of the queue with their payloads, as many as
-// the budget has room for and at least one.
-func (c *cursor) load(ctx context.Context, b budget) []loaded {
-	head := make([]loaded, 0, 16)
-	for i := range c.queue {
-		next := &c.queue[i]
-		if i > 0 && (i >= maxLoad || next.extent.Length > b.bytes || b.records <= 0) {
-			break
-		}
-		head = append(head, loaded{batch: next})
-		if next.gap == 0 {
-			b.bytes -= next.extent.Length
-			b.records -= next.next() - max(next.offset, c.offset)
-		}
-	}
-	missing := make([]*loaded, 0, len(head))
-	for i := range head {
-		if head[i].gap > 0 {
-			continue
-		}
+func (s *Server) load(extents []messages.Extent) load {
+	l := load{payloads: make([]core.Payload, len(extents))}
+	for i := range extents {
 		var ok bool
-		if head[i].payload, ok = c.server.payloads.get(head[i].extent); !ok {
-			missing = append(missing, &head[i])
+		if l.payloads[i].Bytes, ok = s.payloads.get(extents[i]); !ok {
+			if l.missing == nil {
+				l.missing = make([]missing, 0, len(extents)-i)
+			}
+			l.missing = append(l.missing, missing{extents[i], &l.payloads[i]})
 		}
 	}
-	slices.SortFunc(missing, func(a, b *loaded) int {
-		return cmp.Or(cmp.Compare(a.extent.Key, b.extent.Key), cmp.Compare(a.extent.Offset, b.extent.Offset))
-	})
-	for len(missing) > 0 {
-		n := adjacent(missing)
-		readTogether(ctx, c.server.config.Store, missing[:n])
-		missing = missing[n:]
-	}
-	return head
+	return l
 }
 
-// adjacent returns how many of the batches, which are sorted by key and offset,
+// read reads what is not in memory, with one request for what lies close together in
+// one object.
+func (l load) read(ctx context.Context, store objectstore.Store) {
+	slices.SortFunc(l.missing, func(a, b missing) int {
+		return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Offset, b.Offset))
+	})
+	for left := l.missing; len(left) > 0; {
+		n := adjacent(left)
+		readTogether(ctx, store, left[:n])
+		left = left[n:]
+	}
+}
+
+// adjacent returns how many of the extents, which are sorted by key and offset,
 // are read by one request.
-func adjacent(batches []*loaded) int {
-	first := batches[0].extent
+func adjacent(extents []missing) int {
+	first := extents[0]
 	end := first.Offset + first.Length
-	for i, b := range batches[1:] {
-		x := b.extent
-		if x.Key != first.Key || x.Offset-end > maxGap || x.Offset+x.Length-first.Offset > maxRange {
+	for i, x := range extents[1:] {
+		if x.Key != first.Key || x.Offset-end > maxSkip || x.Offset+x.Length-first.Offset > core.MaxRange {
 			return i + 1
 		}
 		end = max(end, x.Offset+x.Length)
 	}
-	return len(batches)
+	return len(extents)
 }
 
-// readTogether reads batches that lie close together in one object.
-func readTogether(ctx context.Context, store objectstore.Store, batches []*loaded) {
-	first := batches[0].extent
+// readTogether reads extents that lie close together in one object.
+func readTogether(ctx context.Context, store objectstore.Store, extents []missing) {
+	first := extents[0]
 	end := first.Offset
-	for _, b := range batches {
-		end = max(end, b.extent.Offset+b.extent.Length)
+	for _, x := range extents {
+		end = max(end, x.Offset+x.Length)
 	}
 	content, err := store.ReadRange(ctx, first.Key, first.Offset, end-first.Offset)
-	if err != nil && len(batches) > 1 && ctx.Err() == nil {
+	if err != nil && len(extents) > 1 && ctx.Err() == nil {
 		// Only some of them may be damaged.
-		for i := range batches {
-			readTogether(ctx, store, batches[i:i+1])
+		for i := range extents {
+			readTogether(ctx, store, extents[i:i+1])
 		}
 		return
 	}
-	for _, b := range batches {
+	for _, x := range extents {
 		if err != nil {
-			b.err = storeError(ctx, b.extent, err)
+			x.payload.Err = storeError(ctx, x.Extent, err)
 			continue
 		}
-		from := b.extent.Offset - first.Offset
-		b.payload = content[from : from+b.extent.Length : from+b.extent.Length]
-		if err := objectstore.Verify(b.extent, b.payload); err != nil {
-			b.err = storeError(ctx, b.extent, err)
+		from := x.Offset - first.Offset
+		x.payload.Bytes = content[from : from+x.Length : from+x.Length]
+		if err := objectstore.Verify(x.Extent, x.payload.Bytes); err != nil {
+			x.payload.Err = storeError(ctx, x.Extent, err)
 		}
 	}
 }
 
 // storeError makes an error of the catalogue from one of the store.
-func storeError(ctx context.Context, x messages.Extent, err error) error {
+func storeError(ctx context.Context, x messages.Extent, err error) *protocol.Error {
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return protocol.AsError(context.Cause(ctx))
 	}
 	if _, corrupt := errors.AsType[*objectstore.CorruptError](err); corrupt {
 		return protocol.NewError(protocol.CodeCorrupt, err.Error())

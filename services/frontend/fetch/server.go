@@ -16,15 +16,10 @@ import (
 	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
+	core "laneway.dev/services/frontend/core/fetch"
 )
 
-// What ends a fetch from outside.
-var (
-	errDeleted = protocol.NewError(protocol.CodeUnknownTopic, "the topic was deleted")
-	errLeft    = errors.New("the consumer has cancelled the fetch")
-	errStopped = protocol.NewError(protocol.CodeUnavailable, "the frontend stops")
-	errBroken  = protocol.NewError(protocol.CodeUnavailable, "the frontend was disconnected from NATS; messages may be missing")
-)
+var errStopped = protocol.NewError(protocol.CodeUnavailable, "the frontend stops")
 
 // Server serves the fetches of a frontend. It is safe for concurrent use.
 //
@@ -125,7 +120,7 @@ func (s *Server) Committed(m messages.Committed, entry messages.Entry) {
 		return
 	}
 	s.entries.put(p.id, messages.LoggedEntry{Sequence: m.Sequence, Entry: entry})
-	p.advance(position{sequence: m.Sequence, readable: m.Sequence, offset: entry.NextOffset()})
+	p.advance(core.LogState{Last: m.Sequence, Readable: m.Sequence, Offset: entry.NextOffset()})
 }
 
 // ReadOnly tells what the log of a partition has lost, as its replicator says; empty is
@@ -183,8 +178,9 @@ func (s *Server) Refresh() {
 	var watched []*partition
 	for _, p := range s.partitions {
 		for f := range p.fetches {
-			if f.unconfirmed() {
-				f.cancel(errBroken)
+			select {
+			case f.disconnected <- struct{}{}:
+			default: // it is still to learn of an earlier disconnection
 			}
 		}
 		if len(p.fetches) > 0 {

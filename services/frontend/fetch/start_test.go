@@ -7,6 +7,7 @@ import (
 
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
+	core "laneway.dev/services/frontend/core/fetch"
 )
 
 func TestFetchFromEarliestGivesEverythingAndTheEnd(t *testing.T) {
@@ -87,7 +88,7 @@ func TestFollowFromAFutureTimeLeavesOutWhatComesBefore(t *testing.T) {
 		entry.Time = at.UnixNano()
 		f.server.entries.put(f.id, messages.LoggedEntry{Sequence: uint64(3 + i), Entry: entry})
 	}
-	f.server.partitionOf(f.id).advance(position{sequence: 4, readable: 4, offset: 3})
+	f.server.partitionOf(f.id).advance(core.LogState{Last: 4, Readable: 4, Offset: 3})
 	c.wants(protocol.StatusEnd, "late")
 }
 

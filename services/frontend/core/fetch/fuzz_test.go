@@ -7,8 +7,8 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// FuzzRequest reads the same bytes as a fetch request and as a credit: nobody
-// else checks what consumers send.
+// FuzzRequest reads the same bytes as a fetch request and as a credit: no other code
+// checks what consumers send.
 func FuzzRequest(f *testing.F) {
 	for _, seed := range []string{
 		`{"offset":0}`, `{"from":"latest","follow":true,"window_bytes":9223372036854775807}`,
@@ -19,23 +19,23 @@ func FuzzRequest(f *testing.F) {
 		f.Add([]byte(seed), int64(1000))
 	}
 	f.Fuzz(func(t *testing.T, data []byte, window int64) {
-		account := newAccount(max(window, 0), time.Time{})
-		account.spend(account.window / 2)
-		account.grant(data, time.Time{})
-		if credit, _, _ := account.read(); credit < account.window/2 || credit > account.window {
-			t.Fatalf("credit %d of %d", credit, account.window)
+		p := newPace(max(window, 0), Settings{}, time.Time{})
+		p.spend(int(p.window/2), time.Time{})
+		p.grant(data, time.Time{})
+		if p.credit < p.window/2 || p.credit > p.window {
+			t.Fatalf("credit %d of %d", p.credit, p.window)
 		}
-		r, err := parse(data)
+		r, err := Parse(data)
 		if err != nil {
 			if err.Code != protocol.CodeInvalidRequest {
 				t.Fatal(err)
 			}
 			return
 		}
-		if r.WindowBytes < 0 || r.WindowBytes > maxWindow || r.wait < 0 || r.wait > maxWait || r.MaxRecords < 0 || r.MaxBytes < 0 {
+		if r.WindowBytes < 0 || r.WindowBytes > MaxWindow || r.wait < 0 || r.wait > MaxWait || r.MaxRecords < 0 || r.MaxBytes < 0 {
 			t.Fatalf("%+v", r)
 		}
-		if r.WindowBytes == 0 && (r.MaxBytes < 1 || r.MaxBytes > maxMaxBytes) {
+		if r.WindowBytes == 0 && (r.MaxBytes < 1 || r.MaxBytes > MaxMaxBytes) {
 			t.Fatalf("neither window nor bytes bound %+v", r)
 		}
 	})

@@ -10,17 +10,31 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// request is a fetch request with its defaults and caps applied.
-type request struct {
+// Limits of a fetch. A window is bounded as max_bytes is.
+const (
+	DefaultMaxBytes = 1 << 20
+	MaxMaxBytes     = 64 << 20
+	MaxWindow       = 64 << 20
+	MaxWait         = 60 * time.Second
+	// MaxMessages bounds a fetch without a window: records may be empty, and a
+	// client drops what it cannot hold.
+	MaxMessages = 65536
+	// MaxUnheard is how many messages a consumer with a window gets without
+	// answering: credit does not bound the number of empty records.
+	MaxUnheard = 16384
+)
+
+// Request is a fetch request with its defaults and caps applied.
+type Request struct {
 	protocol.FetchRequest
 	wait time.Duration // for the first record
 }
 
-// parse reads a request. A field that is not known is refused: it asks for
-// something that would not be done.
-func parse(data []byte) (request, *protocol.Error) {
-	var r request
-	d := json.NewDecoder(bytes.NewReader(data))
+// Parse reads the body of a request. An unknown field is rejected, because the fetch
+// would not do what the field asks for. The error has the code INVALID_REQUEST.
+func Parse(body []byte) (Request, *protocol.Error) {
+	var r Request
+	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&r.FetchRequest); err != nil {
 		return r, protocol.Errorf(protocol.CodeInvalidRequest, "the body is not a fetch request: %v", err)
@@ -35,7 +49,7 @@ func parse(data []byte) (request, *protocol.Error) {
 	return r, nil
 }
 
-func (r *request) check() *protocol.Error {
+func (r *Request) check() *protocol.Error {
 	starts := 0
 	for _, given := range []bool{r.Offset != nil, r.From != "", r.Time != nil} {
 		if given {
@@ -62,17 +76,18 @@ func (r *request) check() *protocol.Error {
 }
 
 // complete applies defaults and caps.
-func (r *request) complete() {
-	r.WindowBytes = min(r.WindowBytes, maxWindow)
+func (r *Request) complete() {
+	r.WindowBytes = min(r.WindowBytes, MaxWindow)
 	if r.WindowBytes == 0 {
 		if r.MaxBytes == 0 {
-			r.MaxBytes = defaultMaxBytes
+			r.MaxBytes = DefaultMaxBytes
 		}
-		r.MaxBytes = min(r.MaxBytes, maxMaxBytes)
+		r.MaxBytes = min(r.MaxBytes, MaxMaxBytes)
 	}
-	r.wait = time.Duration(min(r.MaxWait, maxWait.Milliseconds())) * time.Millisecond
+	r.wait = time.Duration(min(r.MaxWait, MaxWait.Milliseconds())) * time.Millisecond
 }
 
-// paced says whether the consumer is asked for signs of life: it holds a fetch
-// open for as long as it likes.
-func (r *request) paced() bool { return r.WindowBytes > 0 || r.Follow }
+// Paced reports whether the consumer is asked for signs of life, because it may hold
+// the fetch open for as long as it likes. The messages of a paced fetch carry a reply
+// subject; what the consumer publishes there is a [Word].
+func (r *Request) Paced() bool { return r.WindowBytes > 0 || r.Follow }

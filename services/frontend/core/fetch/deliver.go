@@ -1,0 +1,186 @@
+package fetch
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+)
+
+// load asks for the payloads of the next batches, as many as the limits and the credit
+// allow but at least one. It returns true if the consumer has no credit: the fetch
+// waits.
+func (c *Core) load(now time.Time) (waits bool) {
+	bytes, records := int64(MaxRange), int64(math.MaxInt64)
+	if c.request.Paced() {
+		if !c.pace.mayReceive() {
+			return c.wait(now, time.Time{})
+		}
+		bytes = min(bytes, c.pace.credit)
+	}
+	if c.request.MaxBytes > 0 {
+		left := c.request.MaxBytes - c.bytes
+		if c.request.Frames && c.messages > 0 && c.queue[0].extent.Length > left {
+			c.full = true
+			return false
+		}
+		bytes = min(bytes, left)
+	}
+	if c.request.MaxRecords > 0 {
+		records = c.request.MaxRecords - c.records
+	}
+	c.wanted = 0
+	var extents []messages.Extent
+	for i := range c.queue {
+		next := &c.queue[i]
+		if i > 0 && (i >= maxLoad || next.extent.Length > bytes || records <= 0) {
+			break
+		}
+		c.wanted++
+		if next.gap == 0 {
+			extents = append(extents, next.extent)
+			bytes -= next.extent.Length
+			records -= next.next() - max(next.offset, c.offset)
+		}
+	}
+	if len(extents) == 0 {
+		c.loaded = c.wanted
+	} else {
+		c.ask(loading, Load{extents})
+	}
+	return false
+}
+
+// deliver sends the next batch or gap, or as much of a batch as a step has room for.
+func (c *Core) deliver(now time.Time) {
+	b := &c.queue[0]
+	switch {
+	case b.gap > 0:
+		c.sendGap(b, now)
+	case c.payloads[0].Err != nil:
+		c.failBatch(b, c.payloads[0].Err)
+		return
+	case c.request.Frames:
+		c.sendFrame(b, c.payloads[0].Bytes, now)
+	case !c.sendRecords(b, c.payloads[0].Bytes, now):
+		return
+	}
+	if b.gap == 0 {
+		c.payloads = c.payloads[1:]
+	}
+	c.queue = c.queue[1:]
+	if c.loaded--; c.loaded == 0 {
+		c.payloads = nil
+	}
+}
+
+// sendGap reports offsets without records.
+func (c *Core) sendGap(b *batch, now time.Time) {
+	from := max(b.offset, c.offset)
+	s := c.status(protocol.StatusGap, fmt.Sprintf("the offsets %d to %d hold no records: they were reserved when the owner of the log crashed, "+
+		"or were given up with: laneway topic repair", from, b.next()-1))
+	s.GapFrom, s.GapTo, s.Next = from, b.next()-1, b.next()
+	c.send(Message{Status: s}, now)
+	c.offset = b.next()
+}
+
+// sendFrame sends a whole batch. It may begin in front of the place of the fetch.
+func (c *Core) sendFrame(b *batch, frame []byte, now time.Time) {
+	c.send(Message{Offset: b.offset, Time: b.time, Data: frame, Records: b.records}, now)
+	c.delivered(b.next()-max(b.offset, c.offset), len(frame), b.next())
+}
+
+// sendRecords sends the records of a batch. It returns false if there is more to send,
+// or the fetch has ended.
+func (c *Core) sendRecords(b *batch, payload []byte, now time.Time) bool {
+	if c.frame == nil {
+		frame, err := protocol.NewFrameReader(payload)
+		if err != nil {
+			c.failBatch(b, notTheBatch(b, err.Error()))
+			return false
+		}
+		c.frame, c.at = frame, b.offset
+		if frame.Records() != int(b.records) {
+			c.failBatch(b, notTheBatch(b, "its number of records is not that of the log"))
+			return false
+		}
+	}
+	for len(c.fx.Send) < maxSend {
+		record, ok := c.frame.Next()
+		if !ok {
+			return c.endOfBatch(b)
+		}
+		offset := c.at
+		c.at++
+		if offset < c.offset {
+			continue
+		}
+		if c.request.MaxBytes > 0 && c.messages > 0 && c.bytes+int64(len(record.Value)) > c.request.MaxBytes {
+			c.full = true
+			return false
+		}
+		if err := deliverable(offset, record.Headers); err != nil {
+			c.offset = offset + 1 // the consumer learns the offset, and can continue behind it
+			c.fail(err)
+			return false
+		}
+		c.send(Message{Offset: offset, Time: b.time, Headers: record.Headers, Data: record.Value}, now)
+		c.delivered(1, len(record.Value), offset+1)
+		if c.full {
+			return false
+		}
+	}
+	return false
+}
+
+// endOfBatch checks that a batch was read to its end.
+func (c *Core) endOfBatch(b *batch) bool {
+	err := c.frame.Err()
+	c.closeFrame()
+	if err != nil {
+		c.failBatch(b, notTheBatch(b, err.Error()))
+	}
+	return err == nil
+}
+
+func (c *Core) closeFrame() {
+	if c.frame != nil {
+		c.frame.Close()
+		c.frame = nil
+	}
+}
+
+// deliverable returns an error if a record cannot be sent exactly as it is stored.
+// Laneway accepts no such record any more, but logs may hold some.
+func deliverable(offset int64, headers []protocol.Header) *protocol.Error {
+	for _, h := range headers {
+		if err := h.Check(); err != nil && h.Name != protocol.HeaderSubject {
+			return protocol.Errorf(protocol.CodeUndeliverable, "offset %d: %s", offset, err.Detail)
+		}
+	}
+	return nil
+}
+
+// send sends a message. Its credit is spent before it is sent: the consumer may grant
+// it again before the sending returns, and would have more than its window.
+func (c *Core) send(m Message, now time.Time) {
+	m.from = c.offset
+	c.fx.Send = append(c.fx.Send, m)
+	c.started = true
+	if c.request.Paced() {
+		c.pace.spend(len(m.Data), now)
+	}
+}
+
+// delivered counts a message with records.
+func (c *Core) delivered(records int64, bytes int, next int64) {
+	c.offset, c.seen = next, true
+	c.records += records
+	c.bytes += int64(bytes)
+	c.messages++
+	c.full = c.request.MaxRecords > 0 && c.records >= c.request.MaxRecords ||
+		c.request.MaxBytes > 0 && c.bytes >= c.request.MaxBytes ||
+		c.request.WindowBytes == 0 && c.messages >= MaxMessages
+}

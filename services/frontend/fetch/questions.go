@@ -1,0 +1,107 @@
+package fetch
+
+import (
+	"context"
+	"fmt"
+
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+	core "laneway.dev/services/frontend/core/fetch"
+)
+
+// ask answers a question of the core: at once if the answer is in memory, and
+// otherwise in the background, so that the fetch can be cancelled meanwhile.
+func (f *fetch) ask(ctx context.Context, q core.Question) core.Event {
+	switch q := q.(type) {
+	case core.LookUp:
+		f.inBackground(func() core.Event {
+			state, err := f.partition.lookUp(ctx)
+			if err != nil {
+				return failed(err)
+			}
+			return core.LookedUp{State: state}
+		})
+	case core.Read:
+		if entries := f.recall(q); len(entries) > 0 {
+			return core.Entries{Entries: entries}
+		}
+		f.inBackground(func() core.Event {
+			entries, err := f.read(ctx, q)
+			if err != nil {
+				return failed(err)
+			}
+			return core.Entries{Entries: entries}
+		})
+	case core.Load:
+		l := f.server.load(q.Extents)
+		if len(l.missing) == 0 {
+			return core.Loaded{Payloads: l.payloads}
+		}
+		f.inBackground(func() core.Event {
+			if err := f.server.loads.take(ctx, f.server.config.LogPatience); err != nil {
+				return failed(err)
+			}
+			f.loads = true
+			l.read(ctx, f.server.config.Store)
+			return core.Loaded{Payloads: l.payloads}
+		})
+	case core.IsDeleted:
+		f.inBackground(func() core.Event {
+			return core.Deleted{Deleted: f.server.config.Gone(ctx, f.partition.id)}
+		})
+	}
+	return nil
+}
+
+func failed(err error) core.Failed { return core.Failed{Err: protocol.AsError(err)} }
+
+func (f *fetch) inBackground(answer func() core.Event) {
+	f.asked = true
+	f.server.wait.Go(func() { f.answers <- answer() })
+}
+
+// giveLoads gives the slot for loads back. A load in the background keeps it.
+func (f *fetch) giveLoads() {
+	if !f.asked && f.loads {
+		f.loads = false
+		f.server.loads.give()
+	}
+}
+
+// recall returns the entries that are in memory from the first one on.
+func (f *fetch) recall(q core.Read) []messages.LoggedEntry {
+	var entries []messages.LoggedEntry
+	for batches := 0; len(entries) < q.Limit && batches < core.MaxQueue; {
+		logged, ok := f.server.entries.get(f.partition.id, q.From+uint64(len(entries)))
+		if !ok {
+			break
+		}
+		entries = append(entries, logged)
+		batches += len(logged.Entry.Batches)
+	}
+	return entries
+}
+
+// read reads at least one of the entries, which are known to exist. A replica of the
+// log that lags is asked again.
+func (f *fetch) read(ctx context.Context, q core.Read) ([]messages.LoggedEntry, error) {
+	p := f.partition
+	if err := p.reads.take(ctx, p.config.LogPatience); err != nil {
+		return nil, err
+	}
+	defer p.reads.give()
+	entries, err := fromLog(ctx, p.config, func(ctx context.Context) ([]messages.LoggedEntry, error) {
+		entries, _, err := p.log.Read(ctx, q.From, q.Limit)
+		switch {
+		case len(entries) > 0:
+			return entries, nil // an error comes again with the entry that it is about
+		case err != nil:
+			return nil, err
+		}
+		return nil, fmt.Errorf("entry %d of stream %s is not there yet", q.From, messages.LogStream(p.id))
+	})
+	for i := range entries {
+		f.server.entries.put(p.id, entries[i])
+	}
+	return entries, err
+}
