@@ -125,7 +125,11 @@ func (s *Server) end(out *answers, last core.Status) {
 		s.config.Failed(last.Err.Code)
 	}
 	if !last.Err.Retryable() && last.Err.Code.Kind().Status >= 500 {
-		s.config.Logger.Error("a fetch failed", zap.Stringer("partition", out.partition.id), zap.Int64("offset", last.Next), zap.Error(last.Err))
+		at := last.Next
+		if last.GapFrom != core.Unknown {
+			at = last.GapFrom
+		}
+		s.config.Logger.Error("a fetch failed", zap.Stringer("partition", out.partition.id), zap.Int64("offset", at), zap.Error(last.Err))
 	}
 }
 

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"math"
 	"time"
 
 	"laneway.dev/pkg/messages"
@@ -116,7 +117,7 @@ type Message struct {
 }
 
 // Unknown stands for an offset that a status does not name.
-const Unknown = -1
+const Unknown = math.MinInt64
 
 // Status is a message without records.
 type Status struct {

@@ -38,7 +38,7 @@ func (c *Core) atEnd(now time.Time) (waits bool) {
 	var deadline time.Time
 	if !c.request.Follow {
 		if c.records > 0 || c.request.wait == 0 {
-			if c.known.Damage != nil {
+			if c.known.Damage != nil && c.known.Offset <= c.offset {
 				c.failLost(c.known.Damage, c.offset, Unknown)
 			} else {
 				c.finish(protocol.StatusEnd, "the end of the partition is reached")
@@ -126,10 +126,11 @@ func (c *Core) word(now time.Time, w Word) {
 }
 
 // unconfirmed reports whether the consumer may have missed something if the connection
-// broke. With a window, all of its credit is back once it has everything.
+// broke. A paced consumer has everything once all of its credit is back and it has
+// published something since the last message: gaps and empty records cost no credit.
 func (c *Core) unconfirmed() bool {
 	if c.request.Paced() {
-		return c.pace.credit < c.pace.window
+		return c.pace.credit < c.pace.window || c.pace.unheard > 0
 	}
 	return c.started
 }
