@@ -288,6 +288,19 @@ func TestFollowerBeyondALostTailIsToldAfterAReconnection(t *testing.T) {
 	f.fetch(fields{"offset": 0}).wants(protocol.StatusEnd, "a")
 }
 
+func TestReconnectionForgetsTheEntriesOfALogThatMayBeAnother(t *testing.T) {
+	f := holed(t)
+	f.tell(lines("before"))
+	f.fetch(fields{"offset": 0}).wants(protocol.StatusEnd, "before")
+	// The server was restarted without the end of its log, and an owner has continued.
+	must(t, f.js.DeleteStream(f.context(), messages.LogStream(f.id)))
+	must(t, f.log.Create(f.context(), 1))
+	f.last, f.offset = 1, 0
+	f.server.Refresh()
+	f.commit(lines("after"))
+	f.fetch(fields{"from": "earliest"}).wants(protocol.StatusEnd, "after")
+}
+
 func TestTimeIsFoundBehindAClockThatWasFarAhead(t *testing.T) {
 	f := newFixture(t, nil)
 	start := time.Now().Add(-30 * 24 * time.Hour).Truncate(time.Second)

@@ -3,6 +3,7 @@ package fetch
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"laneway.dev/pkg/protocol"
 	core "laneway.dev/services/frontend/core/fetch"
@@ -102,4 +103,12 @@ func TestTooManyFetchesAreRefused(t *testing.T) {
 	first.wants(protocol.StatusEnd, "a")
 	second.wants(protocol.StatusEnd, "a")
 	f.fetch(fields{"offset": 0}).wants(protocol.StatusEnd, "a")
+}
+
+func TestLoadsAreGivenBack(t *testing.T) {
+	f := newFixture(t, func(c *Config) { c.LogPatience = time.Second })
+	f.commit(lines("a"))
+	for range maxLoads + 1 {
+		f.fetch(fields{"offset": 0, "window_bytes": 1, "follow": true}).data()
+	}
 }

@@ -138,11 +138,11 @@ func (c *consumer) append() {
 		}
 		for range size {
 			r, holds1 := protocol.Record{Value: []byte(fmt.Sprint(first + int64(len(holds))))}, kind
-			switch {
+			switch n := c.rng.IntN(100); {
 			case kind != record:
-			case c.chance(100):
+			case n == 0:
 				r.Headers, holds1 = []protocol.Header{{Name: "Line", Value: "one\r\ntwo"}}, poison
-			case c.chance(100):
+			case n == 1:
 				holds1 = large
 			}
 			batches[i], holds = append(batches[i], r), append(holds, holds1)
