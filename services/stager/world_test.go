@@ -16,7 +16,7 @@ import (
 )
 
 // patience bounds every wait for something that must happen.
-const patience = time.Minute
+const patience = 10 * time.Second
 
 // world is a NATS server, a durable store, and a peer that plays frontend and
 // sequencer.
