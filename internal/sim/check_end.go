@@ -1,6 +1,6 @@
 package sim
 
-import "laneway.dev/services/replicator"
+import replicator "laneway.dev/services/replicator/core"
 
 // end checks what must be once faults have ended long ago.
 func (c *checks) end() {

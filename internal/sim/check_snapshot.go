@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
-	"laneway.dev/services/replicator"
+	replicator "laneway.dev/services/replicator/core"
 )
 
 // replayed checks the newest snapshot against what a core makes of the log up to

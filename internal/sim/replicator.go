@@ -1,19 +1,20 @@
 package sim
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"time"
 
 	"laneway.dev/pkg/messages"
-	"laneway.dev/services/replicator"
+	replicator "laneway.dev/services/replicator/core"
 )
 
 // replicatorService is a replicator with what it has under way.
 type replicatorService struct {
-	p        *process
-	settings replicator.Settings
-	core     *replicator.Core
+	p     *process
+	epoch uint64
+	core  *replicator.Core
 
 	appending bool
 	snapshot  uint64 // entry of the newest one that it was offered
@@ -33,25 +34,23 @@ func newReplicator(p *process) service {
 	s.EntryItems, s.ReadEntries = 1+p.w.rng.IntN(12), 1+p.w.rng.IntN(20)
 	s.SnapshotEvery = uint64(3 + p.w.rng.IntN(40))
 	s.Epoch = p.w.nextEpoch(replicatorRole, 0)
-	return &replicatorService{p: p, settings: s, core: replicator.NewCore(partition, s)}
+	return &replicatorService{p: p, epoch: s.Epoch, core: replicator.NewCore(partition, s)}
 }
 
-// fenced lets a replicator find a term in the log that it must not follow: it ends, or
-// begins again with a new epoch. The shell asks for the assignment also before it claims
-// a log; here it does not, as if it could never be read then.
-func (s *replicatorService) fenced(by uint64) {
+// takeEpoch asks the registry for an epoch. The shell asks for the assignment also before
+// it claims a log; here it does not, as if it could never be read then.
+func (s *replicatorService) takeEpoch(above uint64) {
 	w := s.p.w
-	if w.replaced(replicatorRole, s.settings.Epoch) {
-		w.counts.Replaced++
-		s.p.die("replaced")
+	if w.replaced(replicatorRole, s.epoch) {
+		s.step(replicator.Replaced{Err: errReplaced})
 		return
 	}
-	s.settings.Epoch = w.nextEpoch(replicatorRole, by)
-	w.say("%s takes the epoch %d", s.p, s.settings.Epoch)
-	s.core, s.led = replicator.NewCore(partition, s.settings), false
-	w.checks.view(s.p).forget()
-	s.step()
+	s.epoch = w.nextEpoch(replicatorRole, above)
+	w.say("%s takes the epoch %d", s.p, s.epoch)
+	s.step(replicator.EpochTaken{Epoch: s.epoch})
 }
+
+var errReplaced = errors.New("a younger replicator runs")
 
 func (s *replicatorService) listens(subject string) bool {
 	return subject == replicatorSubject
@@ -73,8 +72,13 @@ func (s *replicatorService) receive(arrived []any) {
 func (s *replicatorService) step(events ...replicator.Event) {
 	w := s.p.w
 	fx := s.core.Step(s.p.now(), events)
-	if fx.Fenced != 0 {
-		s.fenced(fx.Fenced)
+	switch {
+	case fx.Ended != nil:
+		w.counts.Replaced++
+		s.p.die("replaced")
+		return
+	case fx.TakeEpoch != 0:
+		s.takeEpoch(fx.TakeEpoch)
 		return
 	}
 	for _, e := range fx.Send {
@@ -85,7 +89,7 @@ func (s *replicatorService) step(events ...replicator.Event) {
 	case fx.Append != nil:
 		s.append(*fx.Append)
 	case fx.Read != nil:
-		w.after(w.between(time.Millisecond, 5*time.Millisecond), func() {
+		w.after(fx.Read.After+w.between(time.Millisecond, 5*time.Millisecond), func() {
 			entries, atEnd := w.log.read(fx.Read.From, fx.Read.Limit)
 			last := uint64(len(w.log.committed))
 			s.p.run(func() { s.step(replicator.LogRead{Entries: entries, AtEnd: atEnd, Last: last}) })
@@ -95,7 +99,7 @@ func (s *replicatorService) step(events ...replicator.Event) {
 		w.after(time.Millisecond, func() {
 			s.p.run(func() {
 				loaded := w.loadSnapshots()
-				s.snapshot, s.replayed = 0, s.core.Stats().Replayed
+				s.snapshot, s.replayed, s.led = 0, s.core.Stats().Replayed, false
 				if len(loaded.Snapshots) > 0 {
 					s.snapshot = loaded.Snapshots[0].Sequence
 				}
@@ -113,6 +117,9 @@ func (s *replicatorService) step(events ...replicator.Event) {
 	}
 	if fx.Mark != nil {
 		s.mark(*fx.Mark)
+	}
+	if fx.Scrub != nil {
+		w.after(time.Second, func() { s.p.run(func() { s.step(replicator.Scrubbed{}) }) })
 	}
 	if fx.Save != nil {
 		data := messages.EncodeSnapshot(*fx.Save)
@@ -133,7 +140,7 @@ func (s *replicatorService) mark(m replicator.WriteMark) {
 		way = w.between(appendTimeout/2, 2*appendTimeout)
 	}
 	w.after(way, func() {
-		var event replicator.Event = replicator.MarkMoved{}
+		var event replicator.Event = replicator.MarkConflict{Mark: m.Mark, Found: w.mark}
 		if m.Revision == w.mark.Revision {
 			w.mark = replicator.FoundMark{Mark: m.Mark, Revision: m.Revision + 1, Exists: true}
 			event = replicator.MarkWritten{Mark: m.Mark, Revision: w.mark.Revision}
@@ -184,7 +191,7 @@ func (s *replicatorService) append(a replicator.Append) {
 				w.after(w.between(200*time.Microsecond, 3*time.Millisecond), func() { once(replicator.Appended{Sequence: sequence}) })
 			}
 		}, func() {
-			w.after(w.between(200*time.Microsecond, 3*time.Millisecond), func() { once(replicator.AppendFailed{}) })
+			w.after(w.between(200*time.Microsecond, 3*time.Millisecond), func() { once(replicator.AppendFailed{Moved: true}) })
 		})
 	})
 	w.after(appendTimeout, func() { once(replicator.AppendFailed{}) })

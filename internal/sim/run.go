@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
-	"laneway.dev/services/replicator"
+	replicator "laneway.dev/services/replicator/core"
 )
 
 // Config says what a run is like.

@@ -7,7 +7,7 @@ import (
 
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
-	"laneway.dev/services/replicator"
+	replicator "laneway.dev/services/replicator/core"
 )
 
 // Times of a run. They are shorter than in production, in the same proportions, so

@@ -10,29 +10,29 @@ import (
 	"laneway.dev/internal/marks"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/replicator/core"
 )
 
 // markTimeout bounds one attempt to read or write a mark.
 const markTimeout = 2 * time.Second
 
 // findMark reads the mark, for as long as it takes; false only when the actor ends.
-func (p *partition) findMark(ctx context.Context) (FoundMark, bool) {
-	return untilDone(ctx, p, "the mark of the partition cannot be read; trying again until it can", func(ctx context.Context) (FoundMark, error) {
-		stored, err := p.service.marks.Get(ctx, p.id)
-		if errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) {
-			return FoundMark{Damage: "its mark cannot be read: " + err.Error()}, nil
+func (p *owner) findMark(ctx context.Context) (core.FoundMark, bool) {
+	return untilDone(ctx, p, "the mark of the partition cannot be read; trying again until it can", func(ctx context.Context) (core.FoundMark, error) {
+		found, err := p.readMark(ctx)
+		if err != nil || found.Damage != "" {
+			return found, err
 		}
-		if err != nil {
-			return FoundMark{}, err
-		}
-		damage, err := p.outdated(ctx)
-		return FoundMark{Mark: stored.Mark, Revision: stored.Revision, Exists: stored.Exists, Damage: damage}, err
+		bounded, cancel := context.WithTimeout(ctx, markTimeout)
+		defer cancel()
+		found.Damage, err = p.outdated(bounded)
+		return found, err
 	})
 }
 
 // outdated returns how marks show that the topic's record names an earlier incarnation of
 // the log than the last one that had an owner; empty if they do not.
-func (p *partition) outdated(ctx context.Context) (string, error) {
+func (p *owner) outdated(ctx context.Context) (string, error) {
 	later, err := p.service.marks.Later(ctx, p.id)
 	if errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) {
 		return "the mark of a later incarnation of its log cannot be read: " + err.Error(), nil
@@ -50,42 +50,50 @@ func (p *partition) outdated(ctx context.Context) (string, error) {
 		": restore the bucket from a newer copy, or correct the record with laneway topic repair " + p.id.Topic + " --accept-loss", nil
 }
 
+// readMark reads the mark once.
+func (p *owner) readMark(ctx context.Context) (core.FoundMark, error) {
+	ctx, cancel := context.WithTimeout(ctx, markTimeout)
+	defer cancel()
+	stored, err := p.service.marks.Get(ctx, p.id)
+	if errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) {
+		return core.FoundMark{Damage: "its mark cannot be read: " + err.Error()}, nil
+	}
+	return core.FoundMark{Mark: stored.Mark, Revision: stored.Revision, Exists: stored.Exists}, err
+}
+
 // mark writes the mark, for as long as it takes to know what became of it.
-func (p *partition) mark(ctx context.Context, w WriteMark) {
-	event, ok := untilDone(ctx, p, "the mark of the partition cannot be written; trying again until it can", func(ctx context.Context) (Event, error) {
+func (p *owner) mark(ctx context.Context, w core.WriteMark) {
+	event, ok := untilDone(ctx, p, "the mark of the partition cannot be written; trying again until it can", func(ctx context.Context) (core.Event, error) {
 		return p.writeMark(ctx, w)
 	})
 	if ok {
-		_ = p.mailbox.Put(ctx, event)
+		p.put(ctx, event)
 	}
 }
 
-// writeMark writes the mark once. A mark that is not the expected one may be the one that
-// an earlier attempt has written, whose answer was lost.
-func (p *partition) writeMark(ctx context.Context, w WriteMark) (Event, error) {
-	revision, err := p.service.marks.Put(ctx, p.id, w.Mark, w.Revision)
-	if err == nil {
-		return MarkWritten{w.Mark, revision}, nil
+// writeMark tries to write the mark once. If its revision is not the expected one, it
+// reads the mark instead.
+func (p *owner) writeMark(ctx context.Context, w core.WriteMark) (core.Event, error) {
+	bounded, cancel := context.WithTimeout(ctx, markTimeout)
+	defer cancel()
+	revision, err := p.service.marks.Put(bounded, p.id, w.Mark, w.Revision)
+	if errors.Is(err, marks.ErrMoved) {
+		found, err := p.readMark(ctx)
+		return core.MarkConflict{Mark: w.Mark, Found: found}, err
 	}
-	if !errors.Is(err, marks.ErrMoved) {
-		return nil, err
-	}
-	stored, err := p.service.marks.Get(ctx, p.id)
-	switch {
-	case err != nil:
-		return nil, err
-	case stored.Exists && stored.Mark == w.Mark:
-		return MarkWritten{w.Mark, stored.Revision}, nil
-	}
-	return MarkMoved{}, nil
+	return core.MarkWritten{Mark: w.Mark, Revision: revision}, err
 }
 
-// untilDone tries an operation until it succeeds; false only when ctx has ended.
-func untilDone[T any](ctx context.Context, p *partition, trouble string, do func(context.Context) (T, error)) (T, bool) {
+// Pauses between the attempts of an operation that fails.
+const (
+	firstPause   = 5 * time.Millisecond
+	longestPause = 100 * time.Millisecond
+)
+
+// untilDone repeats an operation until it succeeds; false only when ctx has ended.
+func untilDone[T any](ctx context.Context, p *owner, trouble string, do func(context.Context) (T, error)) (T, bool) {
 	for failures := 0; ctx.Err() == nil; failures++ {
-		bounded, cancel := context.WithTimeout(ctx, markTimeout)
-		result, err := do(bounded)
-		cancel()
+		result, err := do(ctx)
 		if err == nil {
 			return result, true
 		}
@@ -97,4 +105,17 @@ func untilDone[T any](ctx context.Context, p *partition, trouble string, do func
 	}
 	var none T
 	return none, false
+}
+
+// pause waits for a time, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
 }

@@ -1,6 +1,9 @@
 package replicator
 
-import "laneway.dev/internal/telemetry"
+import (
+	"laneway.dev/internal/telemetry"
+	"laneway.dev/services/replicator/core"
+)
 
 var readings = []telemetry.Reading{
 	{Name: "laneway.replicator.entries", Description: "Messages appended to the logs", Unit: "{entry}", Counter: true},
@@ -40,8 +43,8 @@ func (s *Service) observe() (func() error, error) {
 }
 
 // Stats returns the sums over all partitions.
-func (s *Service) Stats() Stats {
-	var sum Stats
+func (s *Service) Stats() core.Stats {
+	var sum core.Stats
 	for _, p := range s.set.Actors() {
 		if t := p.stats.Load(); t != nil {
 			sum.Marks += t.Marks

@@ -9,6 +9,7 @@ import (
 
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/services/replicator/core"
 )
 
 const (
@@ -16,34 +17,25 @@ const (
 	// leave the log alone for nine tenths of the time.
 	scrubStep  = 256
 	scrubPause = 9
-	// scrubAgain is after what time a log is scrubbed again that could not be read, or had
-	// lost entries.
-	scrubAgain = 10 * time.Second
 )
 
-// scrub reads the entries up to a sequence. The owner has not read them, because a snapshot
-// covers them, and JetStream notices only on reading that its files are damaged. It tells
-// the core what is missing, until everything is there. One log of the service is scrubbed
-// at a time.
-func (p *partition) scrub(ctx context.Context, to uint64) {
-	for ctx.Err() == nil {
-		lost, err := p.scrubOnce(ctx, to)
-		switch {
-		case err != nil && ctx.Err() == nil:
-			p.service.config.Logger.Warn("the beginning of the log could not be looked through; trying again",
-				zap.Stringer("partition", p.id), zap.Error(err))
-		case err == nil:
-			_ = p.mailbox.Put(ctx, Scrubbed{lost}) // again and again, because the core may be a new one
-			if lost == "" {
-				return
-			}
-		}
-		pause(ctx, scrubAgain)
+// scrub reads the entries up to a sequence and reports what is missing. One log of the
+// service is scrubbed at a time.
+func (p *owner) scrub(ctx context.Context, s core.Scrub) {
+	pause(ctx, s.After)
+	lost, err := p.scrubOnce(ctx, s.To)
+	if ctx.Err() != nil {
+		return
 	}
+	if err != nil {
+		p.service.config.Logger.Warn("the beginning of the log could not be looked through; trying again",
+			zap.Stringer("partition", p.id), zap.Error(err))
+	}
+	p.put(ctx, core.Scrubbed{Damage: lost, Failed: err != nil})
 }
 
 // scrubOnce returns what is missing, empty if nothing is.
-func (p *partition) scrubOnce(ctx context.Context, to uint64) (string, error) {
+func (p *owner) scrubOnce(ctx context.Context, to uint64) (string, error) {
 	select {
 	case p.service.scrubs <- struct{}{}:
 		defer func() { <-p.service.scrubs }()

@@ -1,3 +1,6 @@
+// Package replicator runs the owners of the partitions' logs over NATS. What they decide
+// is in its package core; this one receives and sends messages, reads and appends to
+// JetStream streams, and stores snapshots and marks.
 package replicator
 
 import (
@@ -24,6 +27,7 @@ import (
 	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/replicator/core"
 )
 
 const role = "replicator"
@@ -42,13 +46,13 @@ type Config struct {
 // Service is a running replicator. It is safe for concurrent use.
 type Service struct {
 	config    Config
-	settings  Settings
+	settings  core.Settings
 	js        jetstream.JetStream
 	wire      *transport.Connection
 	registry  *topics.Registry
 	snapshots *snapshots.Store
 	marks     *marks.Store
-	set       *supervisor.Set[*partition]
+	set       *supervisor.Set[*owner]
 	sub       *nats.Subscription
 	epoch     *ownership.Holder
 	ending    *actor.Ending
@@ -66,7 +70,7 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 		config.AppendTimeout = 2 * time.Second
 	}
 	s := &Service{
-		config: config, settings: DefaultSettings(nuid.Next()),
+		config: config, settings: core.DefaultSettings(nuid.Next()),
 		wire: transport.NewConnection(config.Conn, config.Logger), ending: actor.NewEnding(), scrubs: make(chan struct{}, 1),
 	}
 	if config.SnapshotEntries != 0 {
@@ -95,7 +99,7 @@ func (s *Service) start(ctx context.Context) (err error) {
 	if s.marks, err = marks.Open(ctx, s.config.Conn, s.js); err != nil {
 		return err
 	}
-	if s.set, err = supervisor.Start(ctx, s.registry, s.config.Logger, s.partition); err != nil {
+	if s.set, err = supervisor.Start(ctx, s.registry, s.config.Logger, s.owner); err != nil {
 		return err
 	}
 	if s.sub, err = s.wire.Subscribe(messages.ReplicatorWildcard, "", s.set.Deliver); err == nil {
@@ -114,22 +118,21 @@ func (s *Service) start(ctx context.Context) (err error) {
 	return nil
 }
 
-// fenced is told of an epoch above which a core needs one. It returns it, for as long
-// as that takes. The error says that the actor ends, or that a younger replicator runs:
-// then the service has ended.
-func (s *Service) fenced(ctx context.Context, above uint64) (uint64, error) {
-	next, err := kvbucket.Retry(ctx, func(ctx context.Context) (uint64, error) {
+// raise returns an epoch above one, for as long as that takes. The error says that ctx has
+// ended, that a younger replicator runs, or that the epochs cannot be read.
+func (s *Service) raise(ctx context.Context, above uint64) (uint64, error) {
+	return kvbucket.Retry(ctx, func(ctx context.Context) (uint64, error) {
 		next, err := s.epoch.Raise(ctx, above)
 		if errors.Is(err, ownership.ErrReplaced) {
 			err = backoff.Permanent(err)
 		}
 		return next, err
 	})
-	s.endIfReplaced(err)
-	if errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) {
-		s.ending.Fail(fmt.Errorf("replicator: %w", err))
-	}
-	return next, err
+}
+
+// replaced returns the event for an error which says that this replicator has no epoch.
+func replaced(err error) core.Replaced {
+	return core.Replaced{Err: fmt.Errorf("replicator: %w", err)}
 }
 
 // endIfReplaced ends the service if an error says that a younger replicator runs.

@@ -9,6 +9,7 @@ import (
 
 	"laneway.dev/internal/ownership"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/services/replicator/core"
 )
 
 const (
@@ -21,11 +22,11 @@ const (
 // anything is taken of the log, and asks first who the owner is: a replicator that was
 // frozen may meet a partition that is new to it, in whose log there is no term of its
 // successor. While the assignment cannot be read, the terms in the log decide.
-func (p *partition) load(ctx context.Context) {
+func (p *owner) load(ctx context.Context) {
 	bounded, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
 	if err := p.service.epoch.Check(bounded); errors.Is(err, ownership.ErrReplaced) {
-		p.service.endIfReplaced(err)
+		p.put(ctx, replaced(err))
 		return
 	}
 	log := p.service.config.Logger.With(zap.Stringer("partition", p.id))
@@ -43,17 +44,17 @@ func (p *partition) load(ctx context.Context) {
 		log.Warn("no snapshot can be read; the log is read from its beginning, which may take long", zap.Error(err))
 	}
 	if mark, found := p.findMark(ctx); found {
-		_ = p.mailbox.Put(ctx, Loaded{Snapshots: readable, Mark: mark})
+		p.put(ctx, core.Loaded{Snapshots: readable, Mark: mark})
 	}
 }
 
 // save stores a snapshot. It is encoded here, so that the core need not wait.
-func (p *partition) save(ctx context.Context, s *messages.Snapshot) {
+func (p *owner) save(ctx context.Context, s *messages.Snapshot) {
 	bounded, cancel := context.WithTimeout(ctx, saveTimeout)
 	defer cancel()
 	if err := p.service.snapshots.Save(bounded, p.id, s.Sequence, messages.EncodeSnapshot(*s)); err != nil && ctx.Err() == nil {
 		p.service.config.Logger.Warn("a snapshot could not be saved; a restart takes longer until the next one is",
 			zap.Stringer("partition", p.id), zap.Error(err))
 	}
-	_ = p.mailbox.Put(ctx, Saved{s.Sequence})
+	p.put(ctx, core.Saved{Sequence: s.Sequence})
 }

@@ -9,6 +9,7 @@ import (
 
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/replicator/core/partition"
 )
 
 // spans makes the span "append" of every batch, from the arrival of its release
@@ -33,7 +34,7 @@ func (s *spans) appending() {
 	}
 }
 
-func (s *spans) committed(batches []Committed) {
+func (s *spans) committed(batches []partition.Committed) {
 	if s.tracer == nil || len(batches) == 0 {
 		return
 	}

@@ -17,6 +17,7 @@ import (
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/replicator"
+	"laneway.dev/services/replicator/core"
 )
 
 // BenchmarkTakeOver starts a replicator on a log of a million entries of 100,000
@@ -37,14 +38,14 @@ func BenchmarkTakeOver(b *testing.B) {
 	// The first one reads the log and saves a snapshot.
 	first := time.Now()
 	var fromLog time.Duration
-	takeOver(b, conn, func(s replicator.Stats) bool {
+	takeOver(b, conn, func(s core.Stats) bool {
 		if s.Terms > 0 && fromLog == 0 {
 			fromLog = time.Since(first)
 		}
 		return s.Snapshots > 0 && saved(b, conn, js, topic.Partition(0))
 	})
 	for b.Loop() {
-		stats := takeOver(b, conn, func(s replicator.Stats) bool { return s.Terms > 0 })
+		stats := takeOver(b, conn, func(s core.Stats) bool { return s.Terms > 0 })
 		if stats.Producers != producers || stats.Replayed > 100 {
 			b.Fatalf("%d producers, %d entries were read", stats.Producers, stats.Replayed)
 		}
@@ -67,7 +68,7 @@ func saved(b *testing.B, conn *nats.Conn, js jetstream.JetStream, p protocol.Par
 }
 
 // takeOver starts a replicator, waits for it to come so far, and stops it.
-func takeOver(b *testing.B, conn *nats.Conn, far func(replicator.Stats) bool) replicator.Stats {
+func takeOver(b *testing.B, conn *nats.Conn, far func(core.Stats) bool) core.Stats {
 	b.Helper()
 	tel, err := telemetry.Setup(b.Context(), "replicator", "bench")
 	if err != nil {
@@ -89,7 +90,7 @@ func takeOver(b *testing.B, conn *nats.Conn, far func(replicator.Stats) bool) re
 			return stats
 		}
 	}
-	return replicator.Stats{}
+	return core.Stats{}
 }
 
 // unsynced starts a server that need not survive a crash, to be filled fast.

@@ -12,7 +12,7 @@ import (
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	frontend "laneway.dev/services/frontend/core"
-	"laneway.dev/services/replicator"
+	replicator "laneway.dev/services/replicator/core"
 	sequencer "laneway.dev/services/sequencer/core"
 	stager "laneway.dev/services/stager/core"
 )
@@ -236,8 +236,8 @@ func (p *Pipeline) stepReplicator(events ...replicator.Event) {
 	for {
 		fx := p.replicator.Step(p.now, events)
 		p.send(fx.Send)
-		if fx.Fenced != 0 || fx.Damage != "" {
-			p.fault("the replicator is fenced by epoch %d, damage %q", fx.Fenced, fx.Damage)
+		if fx.TakeEpoch != 0 || fx.Damage != "" {
+			p.fault("the replicator is fenced by epoch %d, damage %q", fx.TakeEpoch, fx.Damage)
 			return
 		}
 		if events = p.answer(fx); len(events) == 0 {

@@ -8,13 +8,19 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"laneway.dev/pkg/delivery"
+	frontend "laneway.dev/services/frontend/core"
+	replicator "laneway.dev/services/replicator/core"
+	partitioncore "laneway.dev/services/replicator/core/partition"
+	"laneway.dev/services/replicator/core/producers"
+	sequencer "laneway.dev/services/sequencer/core"
 )
 
 // fingerprint names a state of a world.
 type fingerprint [16]byte
 
-// ignored are the fields that have no bearing on what comes, by the package and the name of
-// their type. Everything else that a
+// ignored are the fields that have no bearing on what comes. Everything else that a
 // core holds takes part, so that two states are never taken for one because a field
 // was added. A field that is no more fails the tests.
 //
@@ -25,13 +31,14 @@ type fingerprint [16]byte
 //   - spare: empty flights, kept for their memory.
 //   - trace, scope, memo: they are the same all along.
 //   - settings of a window: likewise, and they hold a function.
-var ignored = map[string][]string{
-	"services/frontend/core.Core":         {"fx", "stats"},
-	"services/sequencer/core.Core":        {"fx", "stats"},
-	"services/replicator.Core":            {"fx", "stats", "reserve"},
-	"services/replicator/producers.Table": {"spare"},
-	"internal/sim/exhaustive.world":       {"trace", "scope", "memo"},
-	"pkg/delivery.Window[int]":            {"settings"},
+var ignored = map[reflect.Type][]string{
+	reflect.TypeFor[frontend.Core]():        {"fx", "stats"},
+	reflect.TypeFor[sequencer.Core]():       {"fx", "stats"},
+	reflect.TypeFor[replicator.Core]():      {"fx", "stats", "reserve"},
+	reflect.TypeFor[partitioncore.Core]():   {"fx", "stats"},
+	reflect.TypeFor[producers.Table]():      {"spare"},
+	reflect.TypeFor[world]():                {"trace", "scope", "memo"},
+	reflect.TypeFor[delivery.Window[int]](): {"settings"},
 }
 
 // interned are the types of which equal values are one, which has a number.
@@ -187,7 +194,7 @@ func (k *walker) fieldsOf(t reflect.Type) []int {
 	if known {
 		return of
 	}
-	out := ignored[strings.TrimPrefix(t.PkgPath(), "laneway.dev/")+"."+t.Name()]
+	out := ignored[t]
 	for i := range t.NumField() {
 		if !slices.Contains(out, t.Field(i).Name) {
 			of = append(of, i)

@@ -5,7 +5,7 @@ import (
 
 	"laneway.dev/internal/sim/describe"
 	"laneway.dev/pkg/messages"
-	"laneway.dev/services/replicator"
+	replicator "laneway.dev/services/replicator/core"
 )
 
 // disk is what a replicator has under way with the log: one thing at most.

@@ -7,7 +7,7 @@ import (
 
 	"laneway.dev/pkg/messages"
 	frontend "laneway.dev/services/frontend/core"
-	"laneway.dev/services/replicator"
+	replicator "laneway.dev/services/replicator/core"
 	sequencer "laneway.dev/services/sequencer/core"
 )
 
@@ -156,12 +156,13 @@ func (r replicatorMachine) step(m *memo, now time.Time, what any) *effects {
 	}
 	out := m.sending(sent)
 	out.damage = fx.Damage
-	out.fenced, out.load = fx.Fenced, fx.Load
+	out.fenced, out.ended, out.load = fx.TakeEpoch, fx.Ended != nil, fx.Load
 	if fx.Append != nil {
 		out.append = m.appending(fx.Append.Expected, string(fx.Append.Data))
 	}
 	if fx.Read != nil {
 		out.read = *fx.Read
+		out.read.After = 0 // the explorer says when
 	}
 	return out
 }

@@ -1,10 +1,12 @@
 package exhaustive
 
 import (
+	"errors"
+
 	"laneway.dev/internal/sim/describe"
 	"laneway.dev/pkg/messages"
 	frontend "laneway.dev/services/frontend/core"
-	"laneway.dev/services/replicator"
+	replicator "laneway.dev/services/replicator/core"
 	sequencer "laneway.dev/services/sequencer/core"
 )
 
@@ -110,11 +112,13 @@ func (w *world) fenced(p *process, epoch uint64) {
 		w.step(p, frontend.EpochTaken{Epoch: p.epoch})
 	case Sequencer:
 		w.step(p, sequencer.EpochTaken{Epoch: p.epoch})
-	default:
-		p.core = w.machine(p)
-		w.step(p, nil)
+	case Replicator:
+		w.step(p, replicator.EpochTaken{Epoch: p.epoch})
+	case Nobody:
 	}
 }
+
+var errReplaced = errors.New("a younger replicator runs")
 
 func (w *world) replaced(p *process) {
 	switch p.role {
@@ -123,7 +127,8 @@ func (w *world) replaced(p *process) {
 	case Frontend:
 		w.step(p, frontend.Ending{Replaced: true})
 		w.die(p, "replaced")
-	default:
-		w.die(p, "replaced")
+	case Replicator:
+		w.step(p, replicator.Replaced{Err: errReplaced}) // it ends
+	case Nobody:
 	}
 }

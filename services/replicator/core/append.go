@@ -1,0 +1,62 @@
+package core
+
+import (
+	"time"
+
+	"laneway.dev/pkg/messages"
+	"laneway.dev/services/replicator/core/partition"
+)
+
+// startAppend makes the next entry of what waits, unless an append is under way.
+func (c *Core) startAppend(now time.Time) {
+	for !c.appending && c.partition.Waiting() && c.mayAppend() {
+		section, need, ok := c.partition.Next(c.epochs, partition.Room{
+			Offset: c.reserve.Mark.Reserved.Offset, Items: c.settings.EntryItems, Bytes: c.settings.EntryBytes,
+		})
+		if !ok {
+			c.reserve.need = need
+			return
+		}
+		if section.Empty() {
+			c.partition.Resolve(now, c.epochs.Frontend)
+			continue
+		}
+		c.append(now, messages.Entry{
+			TopicID: c.id.TopicID, Epoch: section.Epochs.Frontend, SequencerEpoch: section.Epochs.Sequencer,
+			BaseOffset: section.BaseOffset, Batches: section.Batches, Fences: section.Fences, Refused: section.Refused,
+		})
+	}
+}
+
+// append appends an entry behind the last one.
+func (c *Core) append(now time.Time, entry messages.Entry) {
+	c.stamp(now, &entry)
+	c.flightData = messages.EncodeEntry(entry)
+	c.appending = true
+	c.fx.Append = &Append{Expected: c.last, Data: c.flightData}
+}
+
+// appended takes the answer that the append under way is durable.
+func (c *Core) appended(now time.Time, sequence uint64) {
+	c.appending = false
+	c.refusal = refusal{}
+	c.stamped()
+	switch c.phase {
+	case claiming:
+		c.lead(now, sequence)
+	case leading:
+		c.stats.Entries++
+		c.last = sequence
+		if c.partition.Resolve(now, c.epochs.Frontend) {
+			c.announce(sequence)
+		}
+		c.acknowledged = c.end()
+		c.reserve.active = now
+	}
+	c.flightData = nil
+}
+
+// announce sends the entry that was appended to frontends and readers.
+func (c *Core) announce(sequence uint64) {
+	c.send(messages.CommittedSubject(c.id), messages.Committed{Partition: c.id, Sequence: sequence, Entry: c.flightData})
+}

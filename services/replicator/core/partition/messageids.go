@@ -1,0 +1,88 @@
+package partition
+
+import "time"
+
+// messageIDs remembers the Nats-Msg-Id of what is in flight and of what was
+// committed within the window, with the offset of the first batch that had it.
+type messageIDs struct {
+	window time.Duration
+	most   int // ids
+	room   int // bytes of all ids
+	bytes  int
+	byID   map[string]*firstUse
+	order  []idTime // committed ids by time of commit
+}
+
+// firstUse is the batch that had an id first. Its duplicates hold on to it: they
+// may be answered long after it is committed, when its id has expired.
+type firstUse struct {
+	offset int64     // once it is committed
+	at     time.Time // of the commit; zero while it is in flight
+}
+
+type idTime struct {
+	id string
+	at time.Time
+}
+
+func newMessageIDs(s Settings) messageIDs {
+	return messageIDs{window: s.IDWindow, most: s.MaxIDs, room: s.MaxNameBytes, byID: make(map[string]*firstUse)}
+}
+
+func (m *messageIDs) len() int { return len(m.byID) }
+
+func (m *messageIDs) find(id string) (*firstUse, bool) {
+	f, known := m.byID[id]
+	return f, known
+}
+
+// reserve notes an id that goes into flight; nil when the window is full:
+// forgetting an id early would let its retry in twice.
+func (m *messageIDs) reserve(id string) *firstUse {
+	if len(m.byID) >= m.most || m.bytes+len(id) > m.room {
+		return nil
+	}
+	f := &firstUse{}
+	m.put(id, f)
+	return f
+}
+
+func (m *messageIDs) put(id string, f *firstUse) {
+	if _, known := m.byID[id]; !known {
+		m.bytes += len(id)
+	}
+	m.byID[id] = f
+}
+
+// forget removes an id that is known.
+func (m *messageIDs) forget(id string) {
+	m.bytes -= len(id)
+	delete(m.byID, id)
+}
+
+func (m *messageIDs) commit(id string, f *firstUse, offset int64, at time.Time) {
+	f.offset, f.at = offset, at
+	m.put(id, f)
+	m.order = append(m.order, idTime{id, at})
+}
+
+func (m *messageIDs) expire(now time.Time) {
+	n := 0
+	for n < len(m.order) && now.Sub(m.order[n].at) > m.window {
+		oldest := m.order[n]
+		if f, known := m.byID[oldest.id]; known && f.at.Equal(oldest.at) {
+			m.forget(oldest.id)
+		}
+		n++
+	}
+	m.order = m.order[n:]
+}
+
+// rollBack forgets what was in flight.
+func (m *messageIDs) rollBack() {
+	for id, f := range m.byID {
+		if f.at.IsZero() {
+			m.forget(id)
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package producers_test
+
+import (
+	"testing"
+	"time"
+
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/replicator/core/producers"
+)
+
+// apply makes a batch of one record part of a table from the log.
+func apply(table *producers.Table, id int64, first int32, offset int64) {
+	table.ApplyBatch(messages.Sequence{ProducerID: id, First: first}, 1, offset)
+}
+
+func TestALogThatIsReadForgetsNoMoreProducersThanItsWriterDid(t *testing.T) {
+	const limit = 50
+	table := producers.New(expiry, limit)
+	table.Advance(start)
+	for id := range int64(limit + 1) {
+		apply(table, id+1, 0, id)
+	}
+	if n := table.Len(); n != limit {
+		t.Fatalf("%d producers are remembered, want %d", n, limit)
+	}
+	if _, known := table.Known(1); known {
+		t.Error("the least recent producer is remembered beyond the limit")
+	}
+	for id := int64(2); id <= limit+1; id++ {
+		if j := table.Judge(of(id, 0).Sequence, 1, 0); j.Verdict != producers.Duplicate || j.Offset != id-1 {
+			t.Fatalf("the retry of producer %d is judged %+v", id, j)
+		}
+	}
+}
+
+func TestAProducerThatIsActiveAgainIsNotTheLeastRecent(t *testing.T) {
+	const limit = 20
+	table := producers.New(expiry, limit)
+	table.Advance(start)
+	for id := range int64(limit + 1) { // forgets 1, and knows that 2 is the next
+		apply(table, id+1, 0, id)
+	}
+	apply(table, 2, 1, limit+1)
+	apply(table, limit+2, 0, limit+2)
+	if _, known := table.Known(2); !known {
+		t.Error("a producer that was just active is forgotten")
+	}
+	if _, known := table.Known(3); known {
+		t.Error("the least recent producer is remembered beyond the limit")
+	}
+}
+
+func TestProducerIsForgottenWhenItWasIdleForLongerThanTheExpiry(t *testing.T) {
+	r := newRig(t, 10)
+	r.committed(of(1, 0))
+	r.pass(expiry)
+	r.duplicate(of(1, 0), 0)
+	r.pass(expiry / 12)
+	if r.Len() != 0 {
+		t.Errorf("%d producers are remembered", r.Len())
+	}
+}
+
+// Also for Kafka and Redpanda: a producer that was evicted goes on.
+func TestProducerThatWasForgottenGoesOnAtItsNextSequence(t *testing.T) {
+	r := newRig(t, 10)
+	r.committed(of(1, 0), of(1, 1))
+	r.pass(2 * expiry)
+	r.refused(of(1, 3).after(2), outOfOrder)
+	r.accepted(of(1, 2), of(1, 3).after(2))
+}
+
+func TestProducerWithABatchInFlightIsNotForgotten(t *testing.T) {
+	r := newRig(t, 10)
+	r.committed(of(1, 0))
+	r.accepted(of(1, 1))
+	r.pass(2 * expiry)
+	r.commitAll()
+	r.duplicate(of(1, 0), 0)
+	r.pass(expiry) // from the commit on
+	r.duplicate(of(1, 1), 1)
+}
+
+// Redpanda evicts the least recent producer too. Laneway refuses the new one: the
+// retry of a live producer would be taken for a new batch.
+func TestNewProducerIsRefusedAtTheLimitAndTakenLater(t *testing.T) {
+	r := newRig(t, 2)
+	r.committed(of(1, 0), of(2, 0))
+	r.refused(of(3, 0), protocol.CodeTooManyProducers)
+	r.fence(3, 0, producers.FenceTooMany)
+	r.pass(expiry / 2)
+	r.committed(of(1, 1))
+	r.refused(of(3, 0), protocol.CodeTooManyProducers)
+	r.pass(expiry/2 + 2*time.Second)
+	r.accepted(of(3, 0)) // in the place of 2
+	r.duplicate(of(1, 0), 0)
+	r.refused(of(2, 1), protocol.CodeTooManyProducers)
+}
+
+func TestClockThatJumpsForgetsNobodyHoweverShortTheExpiry(t *testing.T) {
+	r := newRig(t, 10)
+	r.Table = producers.New(protocol.MinProducerExpiry, 10)
+	r.Advance(r.now)
+	r.committed(of(1, 0))
+	for _, jump := range []time.Duration{1000 * time.Hour, -5000 * time.Hour, 3000 * time.Hour} {
+		r.now = r.now.Add(jump)
+		r.Advance(r.now)
+		r.Evict()
+	}
+	r.duplicate(of(1, 0), 0)
+}

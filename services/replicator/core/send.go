@@ -1,0 +1,38 @@
+package core
+
+import (
+	"maps"
+	"slices"
+
+	"laneway.dev/pkg/messages"
+)
+
+func (c *Core) send(subject string, m messages.Message) {
+	c.fx.Send = append(c.fx.Send, messages.Envelope{Subject: subject, Message: m})
+}
+
+// itemsPerMessage bounds a message.
+const itemsPerMessage = 2000
+
+// flush turns outcomes and questions into one message per destination.
+func (c *Core) flush() {
+	fx := c.partition.Effects()
+	c.fx.Committed = fx.Committed
+	c.fx.Send = append(c.fx.Send, fx.Answers...)
+	for _, o := range fx.Outcomes {
+		for part := range slices.Chunk(o.Outcomes, itemsPerMessage) {
+			c.send(messages.FrontendSubject(o.Epoch), messages.Outcomes{Partition: c.id, Epoch: o.Epoch, Outcomes: part})
+		}
+	}
+	if c.behind {
+		c.send(messages.SequencerSubject(c.id), messages.Fenced{Partition: c.id, Epoch: c.epochs.Sequencer})
+		c.behind = false
+	}
+	for _, epoch := range slices.Sorted(maps.Keys(c.stale)) {
+		c.send(messages.FrontendSubject(epoch), messages.Fenced{Partition: c.id, Epoch: c.epochs.Frontend})
+	}
+	clear(c.stale)
+	for part := range slices.Chunk(fx.Again, itemsPerMessage) {
+		c.send(messages.SequencerSubject(c.id), messages.ReleaseAgain{Partition: c.id, Epoch: c.epochs.Frontend, Lanes: part})
+	}
+}

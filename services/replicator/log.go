@@ -1,0 +1,90 @@
+package replicator
+
+import (
+	"context"
+	"errors"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+
+	"laneway.dev/internal/partitionlog"
+	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/replicator/core"
+)
+
+// append tries one append and reports how it went.
+func (p *owner) append(ctx context.Context, a core.Append) {
+	sequence, err := attempt(ctx, p, func(ctx context.Context) (uint64, error) {
+		return p.log.Append(ctx, a.Expected, a.Data)
+	})
+	switch {
+	case err == nil:
+		p.put(ctx, core.Appended{Sequence: sequence})
+	case ctx.Err() != nil:
+	case p.service.registry.Gone(ctx, p.id):
+		p.put(ctx, core.AppendFailed{Deleted: true})
+	default:
+		answered := errors.Is(err, partitionlog.ErrMoved) || errors.Is(err, partitionlog.ErrSealed)
+		p.service.config.Logger.Warn("an append did not succeed; its fate is settled by reading the log",
+			zap.Stringer("partition", p.id), zap.Error(err))
+		p.put(ctx, core.AppendFailed{Moved: answered, Reason: err.Error()})
+	}
+}
+
+// read reads a part of the log, for as long as it takes.
+func (p *owner) read(ctx context.Context, r core.Read) {
+	pause(ctx, r.After)
+	result, ok := untilDone(ctx, p, "the log cannot be read; trying again until it can", func(ctx context.Context) (core.LogRead, error) {
+		return attempt(ctx, p, func(ctx context.Context) (core.LogRead, error) { return p.readOnce(ctx, r) })
+	})
+	if ok {
+		p.put(ctx, result)
+	}
+}
+
+// readOnce reads a part of the log. At its end it asks the stream's leader where that is.
+func (p *owner) readOnce(ctx context.Context, r core.Read) (core.LogRead, error) {
+	entries, atEnd, err := p.log.Read(ctx, r.From, r.Limit)
+	switch {
+	case errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")):
+		if p.service.registry.Gone(ctx, p.id) {
+			return core.LogRead{Deleted: true}, nil
+		}
+		return core.LogRead{Entries: entries, Corrupt: err.Error()}, nil
+	case err != nil:
+		return p.unreadable(ctx, err)
+	case !atEnd:
+		return core.LogRead{Entries: entries}, nil
+	}
+	last := r.From - 1
+	if len(entries) > 0 {
+		last = entries[len(entries)-1].Sequence
+	}
+	end, err := p.log.Confirm(ctx, last)
+	return core.LogRead{Entries: entries, AtEnd: !end.Behind, Last: end.Last, Sealed: end.Sealed}, err
+}
+
+// unreadable returns that the topic or the log's stream does not exist if that is why the
+// log could not be read, and the error otherwise.
+func (p *owner) unreadable(ctx context.Context, err error) (core.LogRead, error) {
+	if _, lookErr := p.log.Bounds(ctx); errors.Is(lookErr, jetstream.ErrStreamNotFound) {
+		return core.LogRead{Gone: true, Deleted: p.service.registry.Gone(ctx, p.id)}, nil
+	}
+	return core.LogRead{}, err
+}
+
+// attempt gives an operation on the log a bounded time, which a lost connection ends early.
+func attempt[T any](ctx context.Context, p *owner, do func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.service.config.AppendTimeout)
+	defer cancel()
+	p.cancel.Store(&cancel)
+	defer p.cancel.Store(nil)
+	return do(ctx)
+}
+
+// interrupt ends the attempt under way, if there is one.
+func (p *owner) interrupt() {
+	if cancel := p.cancel.Load(); cancel != nil {
+		(*cancel)()
+	}
+}

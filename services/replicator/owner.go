@@ -1,0 +1,180 @@
+package replicator
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"laneway.dev/internal/actor"
+	"laneway.dev/internal/ownership"
+	"laneway.dev/internal/partitionlog"
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/replicator/core"
+)
+
+// mailboxSize bounds the messages that wait for a partition; each carries many items.
+const mailboxSize = 4096
+
+// owner is the actor of one partition's log. The core belongs to its goroutine. What the
+// core asks for runs beside it, and its answer comes back as an event.
+type owner struct {
+	id       protocol.Partition
+	service  *Service
+	settings core.Settings // with those of the topic
+	log      *partitionlog.Log
+	mailbox  *actor.Mailbox[core.Event]
+	spans    spans
+	stats    atomic.Pointer[core.Stats]
+	ended    chan struct{} // closed when the core has Stopped, or the actor has ended
+
+	work   sync.WaitGroup                     // what runs beside the actor
+	cancel atomic.Pointer[context.CancelFunc] // ends the present attempt to read the log or append to it
+}
+
+// slowElection is how long the leader of a stream of several replicas may lack entries that
+// it once had: longer than an election takes.
+const slowElection = 15 * time.Second
+
+func (s *Service) owner(topic protocol.Topic, id protocol.Partition) *owner {
+	settings := s.settings
+	settings.ProducerExpiry, settings.MaxProducers = topic.ProducerExpiry(), topic.MaxProducers
+	if topic.Replicas > 1 {
+		settings.Patience = slowElection
+	}
+	return &owner{
+		settings: settings,
+		id:       id, service: s, log: partitionlog.New(s.config.Conn, s.js, id),
+		ended:   make(chan struct{}),
+		mailbox: actor.NewMailbox[core.Event](mailboxSize), spans: newSpans(s.config.Telemetry, id),
+	}
+}
+
+// Receive hands a message to the actor.
+func (p *owner) Receive(ctx context.Context, m messages.Message) { p.put(ctx, m) }
+
+// put hands an event to the actor. That this fails means that the actor is ending, and
+// then the next owner finds out what became of everything.
+func (p *owner) put(ctx context.Context, e core.Event) { _ = p.mailbox.Put(ctx, e) }
+
+// Run is the actor's goroutine.
+func (p *owner) Run(ctx context.Context) {
+	defer p.work.Wait()
+	end := sync.OnceFunc(func() { close(p.ended) })
+	defer end()
+	settings := p.settings
+	settings.Epoch = p.service.epoch.Epoch()
+	c := core.NewCore(p.id, settings)
+	p.do(ctx, c.Step(time.Now(), nil))
+	p.mailbox.Run(ctx, settings.Heartbeat, func(now time.Time, events []core.Event) bool {
+		if p.service.Err() != nil {
+			return false
+		}
+		fx := c.Step(now, events)
+		stats := c.Stats()
+		p.stats.Store(&stats)
+		p.do(ctx, fx)
+		p.report(fx)
+		if fx.Stopped {
+			end()
+		}
+		return fx.Ended == nil
+	})
+}
+
+// stop lets the owner leave a mark that says where its log ends. It waits until that is
+// durable, or ctx ends.
+func (p *owner) stop(ctx context.Context) {
+	if p.mailbox.Put(ctx, core.Stopping{}) != nil {
+		return
+	}
+	select {
+	case <-p.ended:
+	case <-ctx.Done():
+		p.service.config.Logger.Warn("the owner of the log did not stop in time; its successor leaves out the offsets that were reserved",
+			zap.Stringer("partition", p.id))
+	}
+}
+
+// report logs what an operator should know of the log.
+func (p *owner) report(fx core.Effects) {
+	log := p.service.config.Logger.With(zap.Stringer("partition", p.id))
+	for _, text := range fx.Warnings {
+		log.Warn(text)
+	}
+	if fx.Gap != nil {
+		log.Warn("the last owner of the log has not stopped cleanly; offsets that it had reserved are left out, because records at them may have been acknowledged",
+			zap.Int64("from", fx.Gap.From), zap.Int64("to", fx.Gap.To))
+	}
+	if fx.Damage != "" {
+		log.Error("the partition is read-only, because "+fx.Damage+". Restore the data of JetStream from a copy, or see: laneway topic repair "+p.id.Topic,
+			zap.String("stream", messages.LogStream(p.id)))
+	}
+	if fx.Refusing != "" {
+		log.Error("JetStream takes no appends to a log; producers get no acknowledgements until it does. "+refusalAdvice, zap.String("error", fx.Refusing))
+	}
+	if fx.Ended != nil {
+		p.service.ending.Fail(fx.Ended)
+	}
+}
+
+// do does what the core asks for.
+func (p *owner) do(ctx context.Context, fx core.Effects) {
+	p.service.wire.Send(fx.Send)
+	p.spans.committed(fx.Committed)
+	if fx.TakeEpoch != 0 {
+		p.work.Go(func() { p.takeEpoch(ctx, fx.TakeEpoch) })
+	}
+	if fx.Save != nil {
+		p.work.Go(func() { p.save(ctx, fx.Save) })
+	}
+	if fx.Mark != nil {
+		p.work.Go(func() { p.mark(ctx, *fx.Mark) })
+	}
+	if fx.Scrub != nil {
+		p.work.Go(func() { p.scrub(ctx, *fx.Scrub) })
+	}
+	switch {
+	case fx.Load:
+		p.work.Go(func() { p.load(ctx) })
+	case fx.Append != nil:
+		p.spans.appending()
+		p.work.Go(func() { p.append(ctx, *fx.Append) })
+	case fx.Read != nil:
+		p.work.Go(func() { p.read(ctx, *fx.Read) })
+	}
+}
+
+// takeEpoch takes an epoch above one, for as long as that takes.
+func (p *owner) takeEpoch(ctx context.Context, above uint64) {
+	next, err := p.service.raise(ctx, above)
+	switch {
+	case err == nil:
+		p.service.config.Logger.Warn("the log knows an epoch that is not below this replicator's, and no younger replicator runs; claiming it with a new epoch",
+			zap.Stringer("partition", p.id), zap.Uint64("known", above), zap.Uint64("epoch", next))
+		p.put(ctx, core.EpochTaken{Epoch: next})
+	case errors.Is(err, ownership.ErrReplaced), errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")):
+		p.put(ctx, replaced(err))
+	}
+}
+
+const refusalAdvice = "If its disk was full, make room and restart the NATS server: it does not write again by itself"
+
+// check returns why the log takes nothing from this owner, or nil.
+func (p *owner) check() error {
+	t := p.stats.Load()
+	switch {
+	case t != nil && t.Refusing != "":
+		return protocol.Errorf(protocol.CodeUnavailable, "JetStream takes no appends to the log of partition %s. %s. (%s)",
+			p.id, refusalAdvice, t.Refusing)
+	case t != nil && t.Damage != "":
+		return protocol.Errorf(protocol.CodePartitionDamaged, "partition %s: %s", p.id, t.Damage)
+	case t == nil || !t.Leading:
+		return protocol.Errorf(protocol.CodeUnavailable, "the log of partition %s is being taken over", p.id)
+	}
+	return nil
+}

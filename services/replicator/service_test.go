@@ -1,0 +1,318 @@
+package replicator_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"laneway.dev/internal/embedded/embeddedtest"
+	"laneway.dev/internal/marks"
+	"laneway.dev/internal/ownership"
+	"laneway.dev/internal/partitionlog"
+	"laneway.dev/internal/telemetry"
+	"laneway.dev/internal/topics"
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/replicator"
+)
+
+const bound = time.Minute
+
+// rig is a server with a topic of one partition, and what its services would do.
+type rig struct {
+	t        *testing.T
+	ctx      context.Context
+	conn     *nats.Conn
+	js       jetstream.JetStream
+	registry *topics.Registry
+	id       protocol.Partition
+	outcomes chan messages.Message // to the frontend of epoch 1, and to all frontends
+	logs     *observer.ObservedLogs
+	logger   *zap.Logger
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) })
+	ctx, cancel := context.WithTimeout(t.Context(), bound)
+	t.Cleanup(cancel)
+	r := &rig{t: t, ctx: ctx, outcomes: make(chan messages.Message, 1000)}
+	r.conn, r.js = embeddedtest.Start(t)
+	core, logs := observer.New(zapcore.WarnLevel)
+	r.logs, r.logger = logs, zap.New(core)
+	var err error
+	if r.registry, err = topics.Open(ctx, r.conn, r.js); err != nil {
+		t.Fatal(err)
+	}
+	topic, err := r.registry.Create(ctx, protocol.TopicConfig{Name: "orders", Partitions: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.id = topic.Partition(0)
+	for _, subject := range []string{messages.FrontendSubject(1), messages.CommittedSubject(r.id)} {
+		if _, err := r.conn.Subscribe(subject, func(m *nats.Msg) {
+			decoded, err := messages.Decode(m.Data)
+			if err != nil {
+				t.Errorf("a message cannot be read: %v", err)
+				return
+			}
+			r.outcomes <- decoded
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return r
+}
+
+// start starts a replicator, which the test must stop.
+func (r *rig) start() *replicator.Service {
+	r.t.Helper()
+	tel, err := telemetry.Setup(r.ctx, "replicator", "test")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	s, err := replicator.Start(r.ctx, replicator.Config{Conn: r.conn, Logger: r.logger, Telemetry: tel, SnapshotEntries: 2})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() {
+		if err := tel.Shutdown(context.Background()); err != nil {
+			r.t.Error(err)
+		}
+	})
+	return s
+}
+
+func (r *rig) stop(s *replicator.Service) {
+	r.t.Helper()
+	if err := s.Stop(r.ctx); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// await waits for what no event tells.
+func (r *rig) await(what string, reached func() bool) {
+	r.t.Helper()
+	pace := time.NewTicker(5 * time.Millisecond)
+	defer pace.Stop()
+	for !reached() {
+		select {
+		case <-pace.C:
+		case <-r.ctx.Done():
+			r.t.Fatalf("not reached: %s. Logged: %v", what, r.logs.All())
+		}
+	}
+}
+
+func (r *rig) awaitReady(s *replicator.Service) {
+	r.t.Helper()
+	r.await("ready", func() bool { return s.Check(r.ctx) == nil })
+}
+
+// commit releases a batch until it is in the log, and returns its offset.
+func (r *rig) commit(number uint64) int64 {
+	r.t.Helper()
+	data := messages.Encode(messages.Release{Partition: r.id, Epoch: 1, SequencerEpoch: 1, Batches: []messages.StagedBatch{{
+		Submission: messages.Submission{Batch: messages.Batch{
+			Ticket: messages.Ticket{Lane: "a", Number: number}, Floor: number, Records: 2,
+		}},
+		Extent: messages.Extent{Key: "object", Length: 10, CRC: 1},
+	}}})
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	for {
+		if err := r.conn.Publish(messages.ReplicatorSubject(r.id), data); err != nil {
+			r.t.Fatal(err)
+		}
+		select {
+		case m := <-r.outcomes:
+			if offset, found := offsetOf(r.t, m, number); found {
+				return offset
+			}
+		case <-again.C:
+		case <-r.ctx.Done():
+			r.t.Fatalf("batch %d is not committed. Logged: %v", number, r.logs.All())
+		}
+	}
+}
+
+// offsetOf returns the offset that a message gives to a batch.
+func offsetOf(t *testing.T, m messages.Message, number uint64) (int64, bool) {
+	t.Helper()
+	switch m := m.(type) {
+	case messages.Outcomes:
+		for _, o := range m.Outcomes {
+			if o.Number == number && o.Code == protocol.CodeOK {
+				return o.Offset, true
+			}
+		}
+	case messages.Committed:
+		entry, err := messages.DecodeEntry(m.Entry)
+		if err != nil {
+			t.Fatal(err)
+		}
+		offset := entry.BaseOffset
+		for _, b := range entry.Batches {
+			if b.Number == number {
+				return offset, true
+			}
+			offset += int64(b.Records)
+		}
+	}
+	return 0, false
+}
+
+// term appends the term record of another owner, which skips some offsets.
+func (r *rig) term(epoch uint64, skips int64) {
+	r.t.Helper()
+	log := partitionlog.New(r.conn, r.js, r.id)
+	bounds, err := log.Bounds(r.ctx)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	entries, _, err := log.Read(r.ctx, bounds.Last, 1)
+	if err != nil || len(entries) != 1 {
+		r.t.Fatalf("read entry %d: %v", bounds.Last, err)
+	}
+	entry := messages.Entry{
+		TopicID: r.id.TopicID, Owner: "other", OwnerEpoch: epoch, BaseOffset: entries[0].Entry.NextOffset() + skips, Time: time.Now().UnixNano(),
+	}
+	if _, err := log.Append(r.ctx, bounds.Last, messages.EncodeEntry(entry)); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func TestCommitsAndContinuesAfterARestart(t *testing.T) {
+	r := newRig(t)
+	s := r.start()
+	r.awaitReady(s)
+	for n := range int64(5) {
+		if got := r.commit(uint64(n) + 1); got != 2*n {
+			t.Fatalf("batch %d is at offset %d, want %d", n+1, got, 2*n)
+		}
+	}
+	r.await("a snapshot", func() bool { return s.Stats().Snapshots > 0 })
+	r.stop(s)
+	store, err := marks.Open(r.ctx, r.conn, r.js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err := store.Get(r.ctx, r.id); err != nil || !m.Mark.Exact() || m.Mark.Written.Offset != 10 {
+		t.Errorf("after a clean stop the mark is %+v (%v), want an exact one at offset 10", m, err)
+	}
+
+	next := r.start()
+	defer r.stop(next)
+	r.awaitReady(next)
+	if got := r.commit(6); got != 10 {
+		t.Errorf("after a restart batch 6 is at offset %d, want 10", got)
+	}
+	if got := next.Stats(); got.Gap != 0 || got.Replayed > 8 {
+		t.Errorf("after a clean stop and a snapshot: %+v", got)
+	}
+	if n := r.logs.FilterMessageSnippet("read-only").Len(); n != 0 {
+		t.Errorf("damage is reported: %v", r.logs.All())
+	}
+}
+
+func TestTakesAnEpochAboveThatOfTheLog(t *testing.T) {
+	r := newRig(t)
+	s := r.start()
+	defer r.stop(s)
+	r.awaitReady(s)
+	r.commit(1)
+	newest, err := ownership.Newest(r.ctx, r.js, "replicator")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.term(newest+7, 0) // of an owner whose epoch the bucket has forgotten
+	r.commit(2)
+	after, err := ownership.Newest(r.ctx, r.js, "replicator")
+	if err != nil || after <= newest+7 {
+		t.Errorf("the newest epoch is %d (%v), want one above %d", after, err, newest+7)
+	}
+}
+
+func TestReplacedReplicatorEnds(t *testing.T) {
+	r := newRig(t)
+	old := r.start()
+	r.awaitReady(old)
+	r.commit(1)
+	young := r.start()
+	defer r.stop(young)
+	select {
+	case <-old.Done():
+	case <-r.ctx.Done():
+		t.Fatal("the replaced replicator does not end")
+	}
+	if err := old.Err(); !errors.Is(err, ownership.ErrReplaced) {
+		t.Errorf("ended by %v, want ErrReplaced", err)
+	}
+	r.stop(old)
+	r.awaitReady(young)
+	if got := r.commit(2); got < 2 {
+		t.Errorf("batch 2 is at offset %d", got)
+	}
+}
+
+func TestMarkOfAnotherOwnerMakesItLookAgain(t *testing.T) {
+	r := newRig(t)
+	s := r.start()
+	defer r.stop(s)
+	r.awaitReady(s)
+	r.commit(1)
+	store, err := marks.Open(r.ctx, r.conn, r.js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	terms := s.Stats().Terms
+	r.await("the mark is moved", func() bool {
+		m, err := store.Get(r.ctx, r.id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Mark.Owner = "other"
+		_, err = store.Put(r.ctx, r.id, m.Mark, m.Revision)
+		return err == nil
+	})
+	r.await("a new term", func() bool { return s.Stats().Terms > terms })
+	r.commit(2)
+}
+
+func TestHoleInTheLogMakesThePartitionReadOnly(t *testing.T) {
+	r := newRig(t)
+	r.term(1, 5) // without saying that it leaves offsets out
+	s := r.start()
+	defer r.stop(s)
+	r.await("damage", func() bool {
+		return errors.Is(s.Check(r.ctx), protocol.NewError(protocol.CodePartitionDamaged, "")) && s.Stats().Damaged == 1
+	})
+	r.await("a report", func() bool { return r.logs.FilterMessageSnippet("the partition is read-only").Len() == 1 })
+}
+
+func TestLogOfADeletedTopicIsNotReported(t *testing.T) {
+	r := newRig(t)
+	s := r.start()
+	defer r.stop(s)
+	r.awaitReady(s)
+	r.commit(1)
+	if err := r.registry.Delete(r.ctx, "orders"); err != nil {
+		t.Fatal(err)
+	}
+	r.await("the owner ends", func() bool { return s.Stats().Term == 0 && s.Stats().Lanes == 0 })
+	for _, e := range r.logs.All() {
+		if strings.Contains(e.Message, "read-only") || strings.Contains(e.Message, "takes no appends") {
+			t.Errorf("logged: %s", e.Message)
+		}
+	}
+}
