@@ -1,8 +1,13 @@
 package core_test
 
 import (
+	"cmp"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
+
+	"laneway.dev/pkg/messages"
 )
 
 // newSaver returns a world whose owners save a snapshot behind every entry, and
@@ -118,4 +123,26 @@ func TestSnapshotThatIsTooLargeIsLeftOutAndCounted(t *testing.T) {
 	o = w.leader("second")
 	o.step(release(of(20, 2, 0)))
 	o.expect(duplicate("i:20", 2, 19))
+}
+
+func TestSnapshotDependsOnNoMap(t *testing.T) {
+	w := newWorld(t)
+	w.settings.SnapshotEvery = 2
+	o := w.leader("first")
+	var all []messages.StagedBatch
+	for i := range 100 {
+		all = append(all, batch(fmt.Sprint("lane-", i), 1), of(int64(i)+1, 1, 0))
+	}
+	o.commit(all...)
+	o.commit(batch("last", 1))
+	kept := w.stored()
+	if len(kept) == 0 || len(kept[0].Lanes) < 200 || len(kept[0].Producers) != 100 {
+		t.Fatalf("there is no snapshot of all lanes and producers: %d snapshots", len(kept))
+	}
+	if !slices.IsSortedFunc(kept[0].Lanes, func(a, b messages.SnapshotLane) int { return cmp.Compare(a.Lane, b.Lane) }) {
+		t.Error("lanes are not in the order of their names")
+	}
+	if !slices.IsSortedFunc(kept[0].Producers, func(a, b messages.SnapshotProducer) int { return cmp.Compare(a.ProducerID, b.ProducerID) }) {
+		t.Error("producers are not in the order of their ids")
+	}
 }
