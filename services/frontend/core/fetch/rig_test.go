@@ -72,7 +72,8 @@ func (l *modelLog) commitRecords(batches ...[]protocol.Record) {
 		payload := frame.Take()
 		l.payloads[l.next] = Payload{Bytes: payload}
 		e.Batches = append(e.Batches, messages.Placeholder{
-			Records: uint32(len(records)), Extent: messages.Extent{Key: "object", Offset: l.next, Length: int64(len(payload))},
+			Batch:  messages.Batch{Records: uint32(len(records))},
+			Extent: messages.Extent{Key: "object", Offset: l.next, Length: int64(len(payload))},
 		})
 		l.next += int64(len(records))
 	}
