@@ -14,7 +14,6 @@ import (
 
 	"laneway.dev/internal/kvbucket"
 	"laneway.dev/pkg/messages"
-	"laneway.dev/pkg/protocol"
 )
 
 // Metadata of a stream that continues a log. It has a name of the attempt that created it,
@@ -39,9 +38,6 @@ func (l *Log) Seal(ctx context.Context) error {
 		return fmt.Errorf("look up stream %s: %w", messages.LogStream(l.partition), err)
 	}
 	config := stream.CachedInfo().Config
-	if config.Metadata[metadataTopicID] != l.topicID() {
-		return protocol.Errorf(protocol.CodeInvalidRequest, "stream %s belongs to another topic: %s was deleted meanwhile", config.Name, l.partition.Topic)
-	}
 	if config.Sealed {
 		return nil
 	}
@@ -148,9 +144,8 @@ func (c *Continuation) Discard(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look up stream %s: %w", c.config.Name, err)
 	}
-	found := stream.CachedInfo().Config.Metadata
-	if found[metadataTopicID] != c.log.topicID() || found[metadataAttempt] != c.config.Metadata[metadataAttempt] {
+	if stream.CachedInfo().Config.Metadata[metadataAttempt] != c.config.Metadata[metadataAttempt] {
 		return nil
 	}
-	return c.log.remove(ctx)
+	return c.log.Delete(ctx)
 }

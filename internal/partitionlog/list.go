@@ -53,9 +53,10 @@ func foundIn(info *jetstream.StreamInfo) (Found, bool) {
 		return Found{}, false
 	}
 	p, ok := messages.ParseLogSubject(info.Config.Subjects[0])
-	if !ok || metadata[metadataTopicID] != strconv.FormatUint(p.TopicID, 10) {
+	if !ok || info.Config.Name != messages.LogStream(p) {
 		return Found{}, false
 	}
+	p.Topic = metadata[metadataTopic]
 	written := uint64(1) // creation writes one entry
 	finished := true
 	if metadata[metadataAttempt] != "" {
@@ -68,19 +69,18 @@ func foundIn(info *jetstream.StreamInfo) (Found, bool) {
 	}, true
 }
 
-// Exists reports whether the stream is still there, and still of that topic.
+// Exists reports whether the stream is still there.
 func (f Found) Exists(ctx context.Context, js jetstream.JetStream) (bool, error) {
-	again, err := List(ctx, js, messages.LogSubject(f.Partition))
-	return slices.ContainsFunc(again, func(g Found) bool { return g.Partition == f.Partition }), err
+	_, err := js.Stream(ctx, f.Stream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // Remove deletes the stream.
 func (f Found) Remove(ctx context.Context, js jetstream.JetStream) error {
-	err := js.DeleteStream(ctx, f.Stream)
-	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
-		return fmt.Errorf("delete stream %s: %w", f.Stream, err)
-	}
-	return nil
+	return remove(ctx, js, f.Stream)
 }
 
 // Names returns the names of the streams of some logs, the first few of many.

@@ -39,8 +39,9 @@ const (
 	streamSealed         jetstream.ErrorCode = 10109
 )
 
-// metadataTopicID marks a stream with the incarnation of its topic.
-const metadataTopicID = "laneway-topic-id"
+// metadataTopic has the name of the topic. Everything else about the log stands in the name
+// and the subject of its stream.
+const metadataTopic = "laneway-topic"
 
 // Log is the log of one partition: entries with rising stream sequences, stored by
 // JetStream.
@@ -89,16 +90,13 @@ func (l *Log) config(replicas int) jetstream.StreamConfig {
 		Storage:     jetstream.FileStorage,
 		Replicas:    replicas,
 		AllowDirect: true,
-		DenyDelete:  true,
-		DenyPurge:   true,
-		Metadata:    map[string]string{metadataTopicID: l.topicID()},
+		Metadata:    map[string]string{metadataTopic: l.partition.Topic},
 	}
 }
 
 // Create creates the stream of a partition with this number of replicas, and appends its
 // first entry. From then on, a log without entries is one that has lost them. Create may
-// be repeated. If a stream of an earlier topic of this name still exists, it is an error:
-// only the deletion of that topic may remove it.
+// be repeated.
 func (l *Log) Create(ctx context.Context, replicas int) error {
 	if err := l.create(ctx, l.config(replicas)); err != nil {
 		return err
@@ -167,29 +165,15 @@ func failedWith(err error, code jetstream.ErrorCode) bool {
 	return ok && api.ErrorCode == code
 }
 
-// Delete deletes the stream. A stream that does not exist, or that belongs to another
-// topic of this name, is not an error.
+// Delete deletes the stream. A stream that does not exist is not an error.
 func (l *Log) Delete(ctx context.Context) error {
-	stream, err := l.js.Stream(ctx, messages.LogStream(l.partition))
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("look up stream %s: %w", messages.LogStream(l.partition), err)
-	}
-	if stream.CachedInfo().Config.Metadata[metadataTopicID] != l.topicID() {
-		return nil
-	}
-	return l.remove(ctx)
+	return remove(ctx, l.js, messages.LogStream(l.partition))
 }
 
-func (l *Log) topicID() string { return strconv.FormatUint(l.partition.TopicID, 10) }
-
-// remove deletes the stream of the name, whatever it holds.
-func (l *Log) remove(ctx context.Context) error {
-	err := l.js.DeleteStream(ctx, messages.LogStream(l.partition))
+func remove(ctx context.Context, js jetstream.JetStream, stream string) error {
+	err := js.DeleteStream(ctx, stream)
 	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
-		return fmt.Errorf("delete stream %s: %w", messages.LogStream(l.partition), err)
+		return fmt.Errorf("delete stream %s: %w", stream, err)
 	}
 	return nil
 }

@@ -83,14 +83,14 @@ func created(t *testing.T, entries int) (server, *partitionlog.Log) {
 
 func TestStreamOfAPartitionKeepsEverything(t *testing.T) {
 	s, _ := created(t, 0)
-	stream, err := s.js.Stream(s.ctx, "LANEWAY-orders-3")
+	stream, err := s.js.Stream(s.ctx, messages.LogStream(partition))
 	must(t, err)
 	c := stream.CachedInfo().Config
-	if !c.DenyDelete || !c.DenyPurge || !c.AllowDirect || c.Storage != jetstream.FileStorage ||
+	if c.DenyDelete || c.DenyPurge || !c.AllowDirect || c.Storage != jetstream.FileStorage ||
 		c.MaxMsgs > 0 || c.MaxBytes > 0 || c.MaxAge != 0 {
 		t.Errorf("configuration is %+v", c)
 	}
-	if diff := cmp.Diff([]string{"_laneway.log.orders.3.7"}, c.Subjects); diff != "" {
+	if diff := cmp.Diff([]string{"_laneway.log.0000000000000007.3"}, c.Subjects); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -219,7 +219,7 @@ func TestEntryThatCannotBeReadIsCorruptAndNamed(t *testing.T) {
 	must(t, err)
 
 	entries, _, err := log.Read(s.ctx, 2, 10)
-	if !errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) || !contains(err, "entry 4 of stream LANEWAY-orders-3") {
+	if !errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) || !contains(err, "entry 4 of stream LANEWAY_LOG-0000000000000007-3") {
 		t.Errorf("error is %v", err)
 	}
 	if len(entries) != 2 {
@@ -232,20 +232,22 @@ func TestEntryThatCannotBeReadIsCorruptAndNamed(t *testing.T) {
 	}
 }
 
-func TestEntryOfAnotherIncarnationIsCorrupt(t *testing.T) {
-	s, _ := created(t, 1)
-	again := partition
-	again.TopicID++
-	_, _, err := s.log(again).Read(s.ctx, 1, 1)
-	if !errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) || !contains(err, "topic id 7, not 8") {
+func TestEntryOfAnotherTopicIsCorrupt(t *testing.T) {
+	s, log := created(t, 1)
+	foreign := entry(2, 1)
+	foreign.TopicID = 8
+	_, err := log.Append(s.ctx, 2, messages.EncodeEntry(foreign))
+	must(t, err)
+	_, _, err = log.Read(s.ctx, 3, 1)
+	if !errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) || !contains(err, "topic id 8, not 7") {
 		t.Errorf("error is %v", err)
 	}
-	if state, err := s.log(again).State(s.ctx); err != nil || !errors.Is(state.Damage, protocol.NewError(protocol.CodeCorrupt, "")) {
+	if state, err := log.State(s.ctx); err != nil || !errors.Is(state.Damage, protocol.NewError(protocol.CodeCorrupt, "")) {
 		t.Errorf("State: %+v, %v", state, err)
 	}
 }
 
-func TestCreateAgainIsHarmlessForTheSameTopicAndRefusedForAnother(t *testing.T) {
+func TestCreateAgainIsHarmlessAndAnotherTopicOfTheNameHasItsOwnLog(t *testing.T) {
 	s, log := created(t, 2)
 	must(t, log.Create(s.ctx, 1))
 	state, err := log.State(s.ctx)
@@ -255,11 +257,47 @@ func TestCreateAgainIsHarmlessForTheSameTopicAndRefusedForAnother(t *testing.T) 
 	}
 	again := partition
 	again.TopicID++
-	if err := s.log(again).Create(s.ctx, 1); !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		t.Errorf("another topic's log was created in its place: %v", err)
-	}
+	must(t, s.log(again).Create(s.ctx, 1))
+	must(t, s.log(again).Delete(s.ctx))
 	if state, err = log.State(s.ctx); err != nil || state.LastSequence != 3 {
 		t.Errorf("the log of the first topic ends at %+v (%v)", state, err)
+	}
+}
+
+func TestALogMayBeginAtAnySequenceAndOffset(t *testing.T) {
+	s := start(t)
+	log := s.log(partition)
+	target, err := log.Continue(s.ctx, 1, 1001)
+	must(t, err)
+	must(t, target.Append(s.ctx, messages.Entry{TopicID: partition.TopicID, Created: true, BaseOffset: 500}))
+	must(t, target.Append(s.ctx, entry(500, 2)))
+	must(t, target.Finish(s.ctx))
+	bounds, err := log.Bounds(s.ctx)
+	must(t, err)
+	begin, err := log.Begin(s.ctx, bounds.First)
+	must(t, err)
+	if bounds.First != 1001 || bounds.Last != 1002 || begin != 500 {
+		t.Errorf("the log is %+v and begins at offset %d", bounds, begin)
+	}
+	if state, err := log.State(s.ctx); err != nil || state.FirstSequence != 1001 || state.NextOffset != 502 {
+		t.Errorf("its state is %+v, %v", state, err)
+	}
+	stream, err := s.js.Stream(s.ctx, messages.LogStream(partition))
+	must(t, err)
+	must(t, stream.Purge(s.ctx, jetstream.WithPurgeSequence(1002)))
+	if begin, err := log.Begin(s.ctx, bounds.First); err != nil || begin != 0 {
+		t.Errorf("once its beginning is lost it begins at offset %d, %v", begin, err)
+	}
+	if state, err := log.State(s.ctx); err != nil || state.FirstSequence != 1002 || state.NextOffset != 502 {
+		t.Errorf("its state is %+v, %v", state, err)
+	}
+	var missing []partitionlog.Missing
+	must(t, log.Walk(s.ctx, bounds.First, bounds.Last, func(messages.LoggedEntry) error { return nil }, func(m partitionlog.Missing) error {
+		missing = append(missing, m)
+		return nil
+	}))
+	if len(missing) != 1 || missing[0].First != 1001 || missing[0].Last != 1001 {
+		t.Errorf("missing are %+v", missing)
 	}
 }
 

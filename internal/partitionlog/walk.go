@@ -37,6 +37,21 @@ func (l *Log) Bounds(ctx context.Context) (Bounds, error) {
 	return Bounds{First: max(info.Config.FirstSeq, 1), Last: info.State.LastSeq, Sealed: info.Config.Sealed}, nil
 }
 
+// Begin returns the offset at which a log begins, as the entry at the first sequence of its
+// stream says; 0 if that entry is lost.
+func (l *Log) Begin(ctx context.Context, first uint64) (int64, error) {
+	entries, err := l.step(ctx, first, 1)
+	switch {
+	case corrupt(err):
+		return 0, nil
+	case err != nil:
+		return 0, err
+	case len(entries) == 0 || entries[0].Sequence != first || !entries[0].Entry.Created:
+		return 0, nil
+	}
+	return entries[0].Entry.BaseOffset - entries[0].Entry.Gap, nil
+}
+
 // Missing are sequences within the bounds of a log that cannot be read.
 type Missing struct {
 	First, Last uint64

@@ -171,9 +171,11 @@ type accepting struct {
 	bounds   *partitionlog.Bounds // of the old stream; nil without one
 	snapshot *messages.Snapshot   // the newest that can be read
 	first    uint64               // sequence of the new stream's first entry
-	next     int64                // offset that no record has had
-	marked   bool                 // there is a mark
-	frontend uint64               // the highest epoch that frontends have
+	// beginOffset is where the log begins, as its first entry says; 0 if that is lost.
+	beginOffset int64
+	next        int64  // offset that no record has had
+	marked      bool   // there is a mark
+	frontend    uint64 // the highest epoch that frontends have
 
 	made   *continuation
 	copied int64
@@ -218,12 +220,15 @@ func (a *accepting) prepare(ctx context.Context) error {
 
 // gather looks at everything that tells how far the log came.
 func (a *accepting) gather(ctx context.Context) error {
-	a.bounds, a.snapshot, a.first, a.next, a.marked = nil, nil, 0, 0, false
+	a.bounds, a.snapshot, a.first, a.next, a.marked, a.beginOffset = nil, nil, 0, 0, false, 0
 	bounds, err := a.log.Bounds(ctx)
 	switch {
 	case err == nil:
 		a.bounds = &bounds
 		a.first = bounds.Last
+		if a.beginOffset, err = a.log.Begin(ctx, bounds.First); err != nil {
+			return err
+		}
 	case !errors.Is(err, jetstream.ErrStreamNotFound):
 		return err
 	}
@@ -317,7 +322,7 @@ func (a *accepting) begin(ctx context.Context) (*partitionlog.Continuation, erro
 
 // fill copies the log, and leaves snapshot and mark for its owner.
 func (a *accepting) fill(ctx context.Context, target *partitionlog.Continuation) error {
-	made, created := newContinuation(a.old, a.first, a.snapshot)
+	made, created := newContinuation(a.old, a.first, a.beginOffset, a.snapshot)
 	a.made = made
 	if err := a.bounded(ctx, func(ctx context.Context) error { return target.Append(ctx, created) }); err != nil {
 		return err

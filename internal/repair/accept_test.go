@@ -202,7 +202,7 @@ func TestAnInterruptedAcceptanceIsRepeated(t *testing.T) {
 	}
 	got, err := w.accept(w.ctx)
 	w.must(err)
-	if got.Stream != "LANEWAY-orders-0_3" || got.Copied != 5 {
+	if got.Stream != messages.LogStream(w.topic.Partition(0))+"_3" || got.Copied != 5 {
 		t.Errorf("accepted is %+v", got)
 	}
 	w.wantWhole()
@@ -255,9 +255,6 @@ func TestTheLogOfATopicThatWasCreatedAgainIsNotSealed(t *testing.T) {
 	if got, err := w.accept(w.ctx); !errors.Is(err, protocol.NewError(protocol.CodeInvalidRequest, "")) {
 		t.Errorf("accepted is %+v, %v", got, err)
 	}
-	if err := partitionlog.New(w.conn, w.js, w.topic.Partition(0)).Seal(w.ctx); err == nil {
-		t.Error("the stream of another topic is sealed")
-	}
 	log := partitionlog.New(w.conn, w.js, again.Partition(0))
 	if _, err := log.Append(w.ctx, 1, messages.EncodeEntry(messages.Entry{TopicID: again.ID})); err != nil {
 		t.Errorf("the log of the new topic takes nothing: %v", err)
@@ -280,4 +277,45 @@ func TestNothingIsSealedBeforeAllEvidenceHasAnswered(t *testing.T) {
 	if bounds, err := a.log.Bounds(w.ctx); err != nil || bounds.Sealed {
 		t.Errorf("the log is %+v, %v", bounds, err)
 	}
+}
+
+func TestALogThatDoesNotBeginAtOffset0IsContinuedWhereItBegins(t *testing.T) {
+	w, _ := damagedWorld(t)
+	p := w.topic.Partition(0)
+	w.must(w.js.DeleteStream(w.ctx, messages.LogStream(p)))
+	target, err := partitionlog.New(w.conn, w.js, p).Continue(w.ctx, 1, 1001)
+	w.must(err)
+	w.must(target.Append(w.ctx, messages.Entry{TopicID: p.TopicID, Created: true, BaseOffset: 500}))
+	w.must(target.Finish(w.ctx))
+	w.last[0], w.next[0] = 1001, 500
+	w.commit(0, w.stage(w.batch(0, "a", 1))...)
+	w.setMark(messages.Mark{Written: messages.Position{Sequence: 1002, Offset: 502}, Reserved: messages.Position{Sequence: 1002, Offset: 502}})
+	if p := w.inspect(0).Report.Partitions[0]; len(p.Findings) != 0 || p.Log.FirstOffset != 500 || p.Log.FirstSequence != 1001 {
+		t.Fatalf("partition 0 is %+v", p)
+	}
+	w.setMark(messages.Mark{Written: messages.Position{Sequence: 1003, Offset: 503}, Reserved: messages.Position{Sequence: 1500, Offset: 600}})
+	got, err := w.accept(w.ctx)
+	w.must(err)
+	if len(got.GivenUp) != 1 || got.GivenUp[0].String() != "offsets 502 to 599" || got.Copied != 2 {
+		t.Errorf("accepted is %+v", got)
+	}
+	if p := w.wantWhole().Partitions[0]; p.Log.FirstOffset != 500 || p.Log.EndOffset != 600 {
+		t.Errorf("partition 0 is %+v", p)
+	}
+}
+
+func TestALogWhoseBeginningWasPurgedIsDamagedAndContinuedFromOffset0(t *testing.T) {
+	w, _ := damagedWorld(t)
+	stream, err := w.js.Stream(w.ctx, messages.LogStream(w.topic.Partition(0)))
+	w.must(err)
+	w.must(stream.Purge(w.ctx, jetstream.WithPurgeSequence(4)))
+	if p := w.inspect(0).Report.Partitions[0]; len(p.Log.Holes) != 1 || p.Log.Holes[0].FirstSequence != 1 || p.Log.Holes[0].LastSequence != 3 {
+		t.Errorf("the holes are %+v", p.Log.Holes)
+	}
+	got, err := w.accept(w.ctx)
+	w.must(err)
+	if len(got.GivenUp) != 2 || got.GivenUp[0].String() != "offsets 0 to 3" || got.Copied != 2 {
+		t.Errorf("accepted is %+v", got)
+	}
+	w.wantWhole()
 }

@@ -14,6 +14,7 @@ import (
 // belongs to one goroutine.
 type continuation struct {
 	topicID  uint64
+	first    uint64 // sequence of the first entry
 	sequence uint64 // of the last entry
 	offset   int64  // that follows it
 	time     int64  // of the last entry
@@ -31,14 +32,14 @@ type continuation struct {
 	inHole   bool // what the snapshot ends with is missing in front of the next entry
 }
 
-// newContinuation returns the continuation of a log, and its first entry, which gets the
-// sequence first.
-func newContinuation(p protocol.Partition, first uint64, snapshot *messages.Snapshot) (*continuation, messages.Entry) {
-	c := &continuation{topicID: p.TopicID, sequence: first, snapshot: snapshot}
+// newContinuation returns the continuation of a log that begins at an offset, and its first
+// entry, which gets the sequence first.
+func newContinuation(p protocol.Partition, first uint64, begin int64, snapshot *messages.Snapshot) (*continuation, messages.Entry) {
+	c := &continuation{topicID: p.TopicID, first: first, sequence: first, offset: begin, snapshot: snapshot}
 	if snapshot != nil {
 		c.frontend, c.sequencer = snapshot.FrontendEpoch, snapshot.SequencerEpoch
 	}
-	return c, messages.Entry{TopicID: p.TopicID, Created: true}
+	return c, messages.Entry{TopicID: p.TopicID, Created: true, BaseOffset: begin}
 }
 
 // missing takes sequences of the old log that cannot be read.
@@ -69,7 +70,7 @@ func (c *continuation) entry(e *messages.LoggedEntry) ([]messages.Entry, error) 
 		}
 	}
 	covers := c.endsWith(e)
-	if n.Created && c.offset == 0 && n.NextOffset() == 0 {
+	if n.Created && c.sequence == c.first && n.NextOffset() == c.offset {
 		if covers {
 			c.cover()
 		}

@@ -25,6 +25,9 @@ func (r *reading) missing(m partitionlog.Missing) error {
 func (r *reading) entry(e *messages.LoggedEntry) {
 	n := &e.Entry
 	begin := n.BaseOffset - n.Gap // where the entry before it should end
+	if r.log.Entries == 0 && len(r.holes) == 0 && n.Created {
+		r.log.FirstOffset, r.log.EndOffset = begin, begin
+	}
 	r.closeHoles(&begin)
 	switch {
 	case r.log.Entries == 0 && len(r.holes) == 0 && !n.Created:

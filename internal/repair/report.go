@@ -54,6 +54,7 @@ type Log struct {
 	FirstSequence uint64     `json:"first_sequence"`
 	LastSequence  uint64     `json:"last_sequence"` // as JetStream says; what can be read may end before
 	Entries       int64      `json:"entries"`       // that can be read
+	FirstOffset   int64      `json:"first_offset"`  // where the log begins, as its first entry says; 0 if that is lost
 	EndSequence   uint64     `json:"end_sequence"`  // of the last of them
 	EndOffset     int64      `json:"end_offset"`    // the offset after its last record
 	EndTime       *time.Time `json:"end_time,omitempty"`

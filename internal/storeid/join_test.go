@@ -174,7 +174,7 @@ func TestLogsWithoutARecordDoNotGetAnEmptyStore(t *testing.T) {
 	_, js := embeddedtest.Start(t)
 	ctx, c := bounded(t), in(t, t.TempDir())
 	partition := protocol.Partition{Topic: "orders", TopicID: 7}
-	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: partition.Stream(), Subjects: []string{messages.LogSubject(partition)}}); err != nil {
+	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: messages.LogStream(partition), Subjects: []string{messages.LogSubject(partition)}}); err != nil {
 		t.Fatal(err)
 	}
 	mustRefuse(t, Join(ctx, js, c), "is empty although logs exist")

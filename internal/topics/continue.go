@@ -2,7 +2,6 @@ package topics
 
 import (
 	"context"
-	"encoding/json"
 
 	"laneway.dev/internal/kvbucket"
 	"laneway.dev/pkg/protocol"
@@ -29,11 +28,7 @@ func (r *Registry) Continue(ctx context.Context, from protocol.Partition, incarn
 		copy(incarnations, found.Incarnations)
 		incarnations[n] = incarnation
 		found.Incarnations = incarnations
-		value, err := json.Marshal(found)
-		if err != nil {
-			return protocol.AsError(err)
-		}
-		_, err = r.kv.Update(ctx, found.Name, value, found.revision)
+		_, err = r.update(ctx, found)
 		if kvbucket.IsConflict(err) {
 			continue // another partition was continued, or the topic was deleted
 		}

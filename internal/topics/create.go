@@ -21,7 +21,8 @@ var errChanged = errors.New("the registry has changed")
 
 // Create makes a topic and the log of each of its partitions. Of creations that
 // exclude each other one succeeds, whichever processes they run in. The record
-// comes first: only who has it may touch streams of the topic's name.
+// comes first: a log without one counts as lost. What deleted topics of the name have left
+// is not in the way, and is removed at the end.
 func (r *Registry) Create(ctx context.Context, config protocol.TopicConfig) (protocol.Topic, error) {
 	config, err := config.Complete()
 	if err != nil {
@@ -29,26 +30,27 @@ func (r *Registry) Create(ctx context.Context, config protocol.TopicConfig) (pro
 	}
 	r.changes.Lock()
 	defer r.changes.Unlock()
-	if err := r.clear(ctx, config.Name); err != nil {
+	if err := r.lostLogs(ctx, config.Name); err != nil {
 		return protocol.Topic{}, err
 	}
 	topic := protocol.Topic{TopicConfig: config, ID: newID(), Created: time.Now().UTC()}
-	revision, err := r.claim(ctx, topic)
+	made, err := r.claim(ctx, topic)
 	if err != nil {
 		return protocol.Topic{}, err
 	}
-	err = r.eachLog(topic, func(l *partitionlog.Log) error { return l.Create(ctx, config.Replicas) })
+	err = r.createLogs(ctx, topic)
 	if err == nil {
 		err = r.markLogs(ctx, topic)
 	}
 	if err == nil {
+		r.endFormer(ctx, made)
 		return topic, nil
 	}
 	code := protocol.CodeUnavailable
 	if errors.Is(err, partitionlog.ErrTooFewServers) {
 		code = protocol.CodeInvalidRequest
 	}
-	return protocol.Topic{}, protocol.NewError(code, errors.Join(err, r.withdraw(ctx, topic, revision)).Error())
+	return protocol.Topic{}, protocol.NewError(code, errors.Join(err, r.withdraw(ctx, made)).Error())
 }
 
 // markLogs writes down that the logs of a new topic have their first entry: from now on
@@ -68,58 +70,83 @@ func (r *Registry) markLogs(ctx context.Context, topic protocol.Topic) error {
 	return nil
 }
 
+// createLogs makes the logs of all partitions.
+func (r *Registry) createLogs(ctx context.Context, topic protocol.Topic) error {
+	logs := make([]*partitionlog.Log, topic.Partitions)
+	for n := range logs {
+		logs[n] = partitionlog.New(r.conn, r.js, topic.Partition(n))
+	}
+	return atOnce(logs, func(l *partitionlog.Log) error { return l.Create(ctx, topic.Replicas) })
+}
+
+// endFormer ends deletions of topics of the name. If it cannot, the deletion of this topic will.
+func (r *Registry) endFormer(ctx context.Context, made record) {
+	if len(made.Former) == 0 {
+		return
+	}
+	const patience = 2 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	_ = r.end(ctx, made.Name, made.Former)
+}
+
 // claim adds the record of a topic when there is room for it.
-func (r *Registry) claim(ctx context.Context, topic protocol.Topic) (revision uint64, err error) {
+func (r *Registry) claim(ctx context.Context, topic protocol.Topic) (record, error) {
 	for {
-		last, err := r.room(ctx, topic.TopicConfig)
+		former, last, err := r.room(ctx, topic.TopicConfig)
 		if err != nil {
-			return 0, err
+			return record{}, err
 		}
-		revision, err := r.add(ctx, topic, last)
-		if !errors.Is(err, errChanged) {
-			return revision, err
+		made := record{Topic: topic, Former: former}
+		if made.revision, err = r.add(ctx, made, last); !errors.Is(err, errChanged) {
+			return made, err
 		}
 	}
 }
 
 // withdraw removes what a creation that failed has made, also when ctx has ended.
-func (r *Registry) withdraw(ctx context.Context, topic protocol.Topic, revision uint64) error {
+func (r *Registry) withdraw(ctx context.Context, made record) error {
 	const patience = 5 * time.Second
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	return errors.Join(
-		r.eachLog(topic, func(l *partitionlog.Log) error { return l.Delete(ctx) }),
-		r.kv.Delete(ctx, topic.Name, jetstream.LastRevision(revision)))
+	made.Deleted = true
+	if _, err := r.update(ctx, made); err != nil {
+		return err
+	}
+	return r.end(ctx, made.Name, made.ids())
 }
 
-// room says whether the registry has room for a topic, and returns the last
-// sequence of the bucket's stream for which that is true.
-func (r *Registry) room(ctx context.Context, config protocol.TopicConfig) (last uint64, err error) {
-	// Also a record that cannot be read keeps its name: its logs are still there.
-	record, err := kvbucket.Get(ctx, r.conn, bucket, config.Name)
-	if err != nil {
-		return 0, unavailable(err)
-	}
-	if record.Exists {
-		return 0, protocol.NewError(protocol.CodeTopicExists, config.Name)
-	}
+// room says whether the registry has room for a topic. It returns the ids of the deleted topics
+// of the name whose logs may still be there, and the last sequence of the bucket's stream
+// for which all that is true.
+func (r *Registry) room(ctx context.Context, config protocol.TopicConfig) (former []uint64, last uint64, err error) {
 	existing, last, err := r.list(ctx)
 	if err != nil {
-		return 0, err
+		return nil, 0, err
+	}
+	// Also a record that cannot be read keeps its name: its logs are still there.
+	found, err := find(ctx, r.conn, config.Name)
+	switch {
+	case err != nil:
+		return nil, 0, err
+	case found.Deleted:
+		former = found.ids()
+	case found.revision != 0:
+		return nil, 0, protocol.NewError(protocol.CodeTopicExists, config.Name)
 	}
 	if err := hasRoom(existing, config.Partitions); err != nil {
-		return 0, err
+		return nil, 0, err
 	}
 	for _, topic := range existing {
 		if topic.Name == config.Name {
-			return 0, protocol.NewError(protocol.CodeTopicExists, config.Name)
+			return nil, 0, protocol.NewError(protocol.CodeTopicExists, config.Name)
 		}
 		if err := checkTopic(config.Subjects, topic); err != nil {
-			return 0, err
+			return nil, 0, err
 		}
 	}
 	own := protocol.ProducePrefix + config.Name + ".*"
-	return last, r.checkStreams(ctx, append([]string{own}, config.Subjects...))
+	return former, last, r.checkStreams(ctx, append([]string{own}, config.Subjects...))
 }
 
 // hasRoom says why there is no room for one topic more beside others.
@@ -140,30 +167,30 @@ func hasRoom(existing []protocol.Topic, partitions int) error {
 
 // add writes a topic's record if the bucket has not changed since sequence
 // last, else it returns errChanged. It is kv.Create with another condition.
-func (r *Registry) add(ctx context.Context, topic protocol.Topic, last uint64) (revision uint64, err error) {
-	value, err := json.Marshal(topic)
+func (r *Registry) add(ctx context.Context, made record, last uint64) (revision uint64, err error) {
+	value, err := json.Marshal(made)
 	if err != nil {
 		return 0, protocol.AsError(err)
 	}
-	ack, err := r.js.PublishMsg(ctx, &nats.Msg{Subject: bucketSubject + topic.Name, Data: value},
+	ack, err := r.js.PublishMsg(ctx, &nats.Msg{Subject: bucketSubject + made.Name, Data: value},
 		jetstream.WithExpectLastSequence(last), jetstream.WithExpectStream(bucketStream), jetstream.WithRetryAttempts(0))
 	switch {
 	case kvbucket.IsConflict(err):
 		return 0, errChanged
 	case err != nil:
-		return r.settle(ctx, topic, err)
+		return r.settle(ctx, made, err)
 	}
 	return ack.Sequence, nil
 }
 
 // settle finds out whether a record is there although its acknowledgement is not.
-func (r *Registry) settle(ctx context.Context, topic protocol.Topic, cause error) (revision uint64, err error) {
-	record, err := kvbucket.Get(ctx, r.conn, bucket, topic.Name)
+func (r *Registry) settle(ctx context.Context, made record, cause error) (revision uint64, err error) {
+	found, err := find(ctx, r.conn, made.Name)
 	if err != nil {
 		return 0, unavailable(errors.Join(cause, err))
 	}
-	if found, err := decode(topic.Name, record.Value); !record.Exists || err != nil || found.ID != topic.ID {
+	if found.revision == 0 || found.ID != made.ID {
 		return 0, unavailable(cause)
 	}
-	return record.Revision, nil
+	return found.revision, nil
 }

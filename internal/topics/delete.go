@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -16,94 +17,118 @@ import (
 )
 
 // Delete removes a topic and its logs. Its payloads stay in the object store. The
-// record is marked first: a deletion that is interrupted leaves logs behind, which must
-// be told from those whose record was lost. Whoever deletes or creates a topic of the
-// name next ends the deletion.
+// record is marked first: from then on another topic may have the name, and a deletion that
+// is interrupted leaves logs behind that are told from those whose record was lost.
+// Whoever deletes or creates a topic of the name next ends the deletion.
 func (r *Registry) Delete(ctx context.Context, name string) error {
+	gone, err := r.mark(ctx, name)
+	if err != nil {
+		return err
+	}
+	return r.end(ctx, name, gone)
+}
+
+// mark marks a record as deleted unless it is, and returns the ids of the topics whose logs
+// are to be removed.
+func (r *Registry) mark(ctx context.Context, name string) ([]uint64, error) {
 	r.changes.Lock()
 	defer r.changes.Unlock()
 	found, err := find(ctx, r.conn, name)
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case found.revision == 0:
-		return protocol.NewError(protocol.CodeUnknownTopic, name)
+		return nil, protocol.NewError(protocol.CodeUnknownTopic, name)
 	}
-	return r.delete(ctx, found)
-}
-
-// delete marks a record unless it is marked, and removes what it stands for.
-func (r *Registry) delete(ctx context.Context, found record) error {
 	if !found.Deleted {
 		found.Deleted = true
-		value, err := json.Marshal(found)
-		if err != nil {
-			return protocol.AsError(err)
-		}
-		if found.revision, err = r.kv.Update(ctx, found.Name, value, found.revision); err != nil {
-			return unavailable(err)
+		if _, err := r.update(ctx, found); err != nil {
+			return nil, unavailable(err)
 		}
 	}
-	return r.remove(ctx, found)
+	return found.ids(), nil
 }
 
-// remove removes the logs, snapshots and marks of a topic whose record is marked, and the
-// record last. A repair leaves more than one stream of a log.
-func (r *Registry) remove(ctx context.Context, found record) error {
-	if err := r.eachLog(found.Topic, func(l *partitionlog.Log) error { return l.Delete(ctx) }); err != nil {
-		return unavailable(err)
-	}
-	logs, err := r.logs(ctx, messages.LogsOf(found.Name))
-	if err != nil {
+// ids returns the ids of all topics whose logs the record answers for.
+func (r record) ids() []uint64 { return append(slices.Clone(r.Former), r.ID) }
+
+// end removes what deleted topics of a name have left.
+func (r *Registry) end(ctx context.Context, name string, ids []uint64) error {
+	if err := r.removeLogs(ctx, ids); err != nil {
 		return err
 	}
-	for _, l := range logs {
-		if l.Partition.TopicID != found.ID {
-			continue
+	return r.forget(ctx, name, ids)
+}
+
+// update writes a record over the revision that was found.
+func (r *Registry) update(ctx context.Context, found record) (revision uint64, err error) {
+	value, err := json.Marshal(found)
+	if err != nil {
+		return 0, err
+	}
+	return r.kv.Update(ctx, found.Name, value, found.revision)
+}
+
+// removeLogs removes all logs, snapshots and marks of deleted topics.
+func (r *Registry) removeLogs(ctx context.Context, ids []uint64) error {
+	for _, id := range ids {
+		logs, err := r.logs(ctx, messages.LogsOf(id))
+		if err != nil {
+			return err
 		}
-		if err := l.Remove(ctx, r.js); err != nil {
+		err = atOnce(logs, func(l partitionlog.Found) error { return l.Remove(ctx, r.js) })
+		if err == nil {
+			err = snapshots.Delete(ctx, r.js, id)
+		}
+		if err == nil {
+			err = marks.Delete(ctx, r.js, id)
+		}
+		if err != nil {
 			return unavailable(err)
 		}
-	}
-	if err := snapshots.Delete(ctx, r.js, found.ID); err != nil {
-		return unavailable(err)
-	}
-	if err := marks.Delete(ctx, r.js, found.ID); err != nil {
-		return unavailable(err)
-	}
-	err = r.kv.Delete(ctx, found.Name, jetstream.LastRevision(found.revision))
-	if err != nil && !kvbucket.IsConflict(err) { // another process has ended the deletion
-		return unavailable(err)
 	}
 	return nil
 }
 
-// clear ends a deletion of the name that was interrupted, and refuses a name that has
-// logs whose topic was lost: a creation would take their place.
-func (r *Registry) clear(ctx context.Context, name string) error {
-	found, err := find(ctx, r.conn, name)
-	switch {
-	case err != nil && !unreadable(found, err), found.revision != 0 && !found.Deleted:
-		return nil // the claim says why the name is taken
-	case found.Deleted:
-		if err := r.remove(ctx, found); err != nil {
+// forget takes topics without logs out of the record of their name, and removes the record
+// if it has no other.
+func (r *Registry) forget(ctx context.Context, name string, ids []uint64) error {
+	for {
+		found, err := find(ctx, r.conn, name)
+		if err != nil || found.revision == 0 {
 			return err
 		}
+		left := slices.DeleteFunc(slices.Clone(found.Former), func(id uint64) bool { return slices.Contains(ids, id) })
+		switch {
+		case found.Deleted && len(left) == 0 && slices.Contains(ids, found.ID):
+			err = r.kv.Delete(ctx, name, jetstream.LastRevision(found.revision))
+		case len(left) < len(found.Former):
+			found.Former = left
+			_, err = r.update(ctx, found)
+		}
+		if kvbucket.IsConflict(err) {
+			continue
+		}
+		if err != nil {
+			return unavailable(err)
+		}
+		return nil
 	}
-	logs, err := r.logs(ctx, messages.LogsOf(name))
-	if err != nil || len(logs) == 0 {
-		return err
-	}
-	// A topic of the name may have been created meanwhile.
-	if found, err = find(ctx, r.conn, name); err == nil && found.revision == 0 || unreadable(found, err) {
-		err = lost(logs)
-	}
-	return err
 }
 
-// unreadable reports whether JetStream cannot read the record that was looked for.
-func unreadable(found record, err error) bool {
-	return found.revision == 0 && errors.Is(err, protocol.NewError(protocol.CodeCorrupt, ""))
+// lostLogs returns the error for logs of the name that belong to no topic: their records were
+// lost. A new topic would hide them.
+func (r *Registry) lostLogs(ctx context.Context, name string) error {
+	var found Survey
+	logs, err := r.unowned(ctx, &found)
+	if err != nil {
+		return err
+	}
+	logs = slices.DeleteFunc(logs, func(l partitionlog.Found) bool { return l.Partition.Topic != name })
+	if len(logs) > 0 {
+		return lost(logs)
+	}
+	return nil
 }
 
 // lost returns the error for logs that belong to no topic.

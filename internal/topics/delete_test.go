@@ -43,22 +43,28 @@ func lose(ctx context.Context, t *testing.T, js jetstream.JetStream, name string
 
 func streams(ctx context.Context, t *testing.T, js jetstream.JetStream, topic string) int {
 	t.Helper()
-	logs, err := partitionlog.List(ctx, js, messages.LogsOf(topic))
+	logs, err := partitionlog.List(ctx, js, messages.LogWildcard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(logs)
+	n := 0
+	for _, l := range logs {
+		if l.Partition.Topic == topic {
+			n++
+		}
+	}
+	return n
 }
 
 func TestLogsWhoseTopicWasLostAreNotReplaced(t *testing.T) {
 	ctx, registry, js := damaged(t)
-	create(ctx, t, registry, "orders", 3)
+	lostTopic := create(ctx, t, registry, "orders", 3)
 	lose(ctx, t, js, "orders")
 	// Fewer partitions would leave the others, out of sight.
 	for _, partitions := range []int{3, 1} {
 		_, err := registry.Create(ctx, protocol.TopicConfig{Name: "orders", Partitions: partitions})
 		wantCode(t, err, protocol.CodeLogWithoutTopic)
-		if !strings.Contains(err.Error(), "LANEWAY-orders-0") {
+		if !strings.Contains(err.Error(), messages.LogStream(lostTopic.Partition(0))) {
 			t.Errorf("the error names no stream: %v", err)
 		}
 	}
@@ -74,9 +80,9 @@ func TestLogsWhoseTopicWasLostAreNotReplaced(t *testing.T) {
 
 func TestLogsWhoseTopicWasLostGoWhenAnOperatorRemovesThem(t *testing.T) {
 	ctx, registry, js := damaged(t)
-	create(ctx, t, registry, "orders", 1)
+	topic := create(ctx, t, registry, "orders", 1)
 	lose(ctx, t, js, "orders")
-	if err := js.DeleteStream(ctx, "LANEWAY-orders-0"); err != nil {
+	if err := js.DeleteStream(ctx, messages.LogStream(topic.Partition(0))); err != nil {
 		t.Fatal(err)
 	}
 	create(ctx, t, registry, "orders", 1)
@@ -170,5 +176,81 @@ func TestSurveyFindsLogsWithoutATopicAndStreamsThatWereMadeAnew(t *testing.T) {
 	found, err = registry.Survey(ctx)
 	if err != nil || len(found.Lost) != 3 || len(found.Remade) != 1 {
 		t.Errorf("survey %+v (%v), want the logs of three topics, and the bucket", found, err)
+	}
+}
+
+// A deletion that was interrupted, or still runs, is not in the way of another topic.
+func TestANameIsUsedAgainBeforeTheLogsOfTheDeletedTopicAreGone(t *testing.T) {
+	ctx, registry, js := damaged(t)
+	old := create(ctx, t, registry, "orders", 2)
+	mark(ctx, t, js, old)
+	record := func() (ids []uint64) {
+		t.Helper()
+		kv, err := js.KeyValue(ctx, registryBucket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		entry, err := kv.Get(ctx, "orders")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var found struct {
+			Former []uint64 `json:"former"`
+		}
+		if err := json.Unmarshal(entry.Value(), &found); err != nil {
+			t.Fatal(err)
+		}
+		return found.Former
+	}
+	// An old log that cannot be removed stays with the record.
+	kv, err := js.KeyValue(ctx, registryBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := old
+	again.ID++
+	value, err := json.Marshal(struct {
+		protocol.Topic
+		Former []uint64 `json:"former"`
+	}{again, []uint64{old.ID}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.Put(ctx, "orders", value); err != nil {
+		t.Fatal(err)
+	}
+	if err := partitionlog.New(js.Conn(), js, again.Partition(0)).Create(ctx, 1); err != nil {
+		t.Fatalf("the logs of the deleted topic are in the way: %v", err)
+	}
+	if found, err := registry.Survey(ctx); err != nil || found.Err() != nil {
+		t.Errorf("the logs of the deleted topic count as lost: %v, %v", found.Err(), err)
+	}
+	if ids := record(); len(ids) != 1 || ids[0] != old.ID {
+		t.Errorf("the record knows the deleted topics %v", ids)
+	}
+	if err := registry.Delete(ctx, "orders"); err != nil {
+		t.Fatal(err)
+	}
+	if n := streams(ctx, t, js, "orders"); n != 0 {
+		t.Errorf("%d logs are left", n)
+	}
+	if _, err := kv.Get(ctx, "orders"); err == nil {
+		t.Error("the record is left")
+	}
+}
+
+func TestCreationEndsTheDeletionBefore(t *testing.T) {
+	ctx, registry, js := damaged(t)
+	old := create(ctx, t, registry, "orders", 2)
+	mark(ctx, t, js, old)
+	topic := create(ctx, t, registry, "orders", 1)
+	if found, err := registry.Get(ctx, "orders"); err != nil || found.ID != topic.ID || topic.ID == old.ID {
+		t.Errorf("the topic is %+v, %v", found, err)
+	}
+	if n := streams(ctx, t, js, "orders"); n != 1 {
+		t.Errorf("%d logs are left, want 1", n)
+	}
+	if found, err := registry.Survey(ctx); err != nil || found.Err() != nil {
+		t.Errorf("the survey says %v, %v", found.Err(), err)
 	}
 }

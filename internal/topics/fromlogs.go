@@ -3,6 +3,7 @@ package topics
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -18,10 +19,11 @@ func FromLogs(ctx context.Context, js jetstream.JetStream, name string) (protoco
 	if !protocol.ValidTopicName(name) {
 		return protocol.Topic{}, protocol.Errorf(protocol.CodeInvalidTopicName, "%.80q", name)
 	}
-	logs, err := partitionlog.List(ctx, js, messages.LogsOf(name))
+	logs, err := partitionlog.List(ctx, js, messages.LogWildcard)
 	if err != nil {
 		return protocol.Topic{}, err
 	}
+	logs = slices.DeleteFunc(logs, func(l partitionlog.Found) bool { return l.Partition.Topic != name })
 	topic := protocol.Topic{TopicConfig: protocol.TopicConfig{Name: name}}
 	newest := make(map[int]partitionlog.Found)
 	for _, l := range logs {

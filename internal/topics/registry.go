@@ -17,7 +17,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/internal/kvbucket"
-	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/protocol"
 )
 
@@ -35,15 +34,20 @@ type Registry struct {
 	js   jetstream.JetStream
 	kv   jetstream.KeyValue
 
-	changes sync.Mutex // held while a topic is created or deleted: both take several steps
+	// changes is held while a topic is created, and while one is marked as deleted: a
+	// deletion must not miss logs that are still being created.
+	changes sync.Mutex
 }
 
 // record is what the bucket keeps of a topic.
 type record struct {
 	protocol.Topic
-	// Deleted marks the topic while it is deleted: its logs may be removed. A log of a
-	// topic that has neither a record nor this mark has lost its topic.
+	// Deleted marks the topic while it is deleted: its logs may be removed, and another
+	// topic may take the name.
 	Deleted bool `json:"deleted,omitempty"`
+	// Former are the ids of deleted topics of the name whose logs may still be there. A
+	// log of a topic that is in no record has lost its topic.
+	Former []uint64 `json:"former,omitempty"`
 
 	revision uint64
 }
@@ -208,14 +212,16 @@ func change(found kvbucket.Record) (Change, error) {
 	return c, err
 }
 
-func (r *Registry) eachLog(topic protocol.Topic, do func(*partitionlog.Log) error) error {
+// atOnce does something with all items, a few at the same time.
+func atOnce[T any](items []T, do func(T) error) error {
+	const most = 8
 	var wait sync.WaitGroup
-	errs := make([]error, topic.Partitions)
-	slots := make(chan struct{}, 8)
-	for n := range topic.Partitions {
+	errs := make([]error, len(items))
+	slots := make(chan struct{}, most)
+	for n := range items {
 		slots <- struct{}{}
 		wait.Go(func() {
-			errs[n] = do(partitionlog.New(r.conn, r.js, topic.Partition(n)))
+			errs[n] = do(items[n])
 			<-slots
 		})
 	}

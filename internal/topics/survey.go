@@ -54,29 +54,12 @@ var metadata = []string{bucketStream, "KV_LANEWAY_PRODUCERS", "KV_LANEWAY_EPOCHS
 // Survey compares the records of topics with the logs that exist.
 func (r *Registry) Survey(ctx context.Context) (Survey, error) {
 	found := Survey{Lost: make(map[string][]partitionlog.Found)}
-	// First the logs: the record of a topic comes before they do.
-	logs, err := r.logs(ctx, messages.LogWildcard)
-	if err != nil {
-		return found, err
-	}
-	owned, err := found.owned(ctx, r)
+	logs, err := r.unowned(ctx, &found)
 	if err != nil {
 		return found, err
 	}
 	for _, l := range logs {
-		if topic, known := owned[l.Partition.TopicID]; known {
-			if l.Used && l.Partition.Incarnation > topic.Partition(int(l.Partition.Number)).Incarnation {
-				found.Outdated = append(found.Outdated, outdated(l))
-			}
-			continue
-		}
-		there, err := l.Exists(ctx, r.js) // or else its topic was deleted meanwhile
-		if err != nil {
-			return found, unavailable(err)
-		}
-		if there {
-			found.Lost[l.Partition.Topic] = append(found.Lost[l.Partition.Topic], l)
-		}
+		found.Lost[l.Partition.Topic] = append(found.Lost[l.Partition.Topic], l)
 	}
 	for _, name := range metadata {
 		stream, err := r.js.Stream(ctx, name)
@@ -132,6 +115,35 @@ func (r *Registry) existing(ctx context.Context) (found Survey, all []protocol.T
 	return found, all, err
 }
 
+// unowned returns the logs that belong to no topic, and notes what is wrong with records.
+func (r *Registry) unowned(ctx context.Context, found *Survey) (lost []partitionlog.Found, err error) {
+	// First the logs: the record of a topic comes before they do.
+	logs, err := r.logs(ctx, messages.LogWildcard)
+	if err != nil {
+		return nil, err
+	}
+	owned, err := found.owned(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range logs {
+		if topic, known := owned[l.Partition.TopicID]; known {
+			if l.Used && topic.ID == l.Partition.TopicID && !topic.Deleted && l.Partition.Incarnation > topic.Partition(int(l.Partition.Number)).Incarnation {
+				found.Outdated = append(found.Outdated, outdated(l))
+			}
+			continue
+		}
+		there, err := l.Exists(ctx, r.js) // or else its topic was deleted meanwhile
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		if there {
+			lost = append(lost, l)
+		}
+	}
+	return lost, nil
+}
+
 // outdated returns the error for a used log of a later incarnation than its topic's record
 // names.
 func outdated(l partitionlog.Found) error {
@@ -140,14 +152,14 @@ func outdated(l partitionlog.Found) error {
 		l.Partition, bucket, l.Stream, l.Partition.Topic)
 }
 
-// owned returns the topics that have a record by their ids, also those that are being
+// owned returns the records of all topics by their ids, also of those that are being
 // deleted, and notes the records that cannot be read.
-func (s *Survey) owned(ctx context.Context, r *Registry) (map[uint64]protocol.Topic, error) {
+func (s *Survey) owned(ctx context.Context, r *Registry) (map[uint64]record, error) {
 	records, _, err := kvbucket.Records(ctx, r.js, bucket)
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	owned := make(map[uint64]protocol.Topic)
+	owned := make(map[uint64]record)
 	for _, entry := range records {
 		if _, err := change(entry); err != nil {
 			s.Unreadable = append(s.Unreadable, err)
@@ -158,7 +170,10 @@ func (s *Survey) owned(ctx context.Context, r *Registry) (map[uint64]protocol.To
 			if err != nil {
 				return nil, err
 			}
-			owned[decoded.ID] = decoded.Topic
+			owned[decoded.ID] = decoded
+			for _, id := range decoded.Former {
+				owned[id] = decoded
+			}
 		}
 	}
 	return owned, nil

@@ -2,6 +2,7 @@ package messages
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -45,16 +46,38 @@ func ReplicatorSubject(p protocol.Partition) string { return subject(replicatorP
 func CommittedSubject(p protocol.Partition) string { return subject(committedPrefix, p) }
 
 // LogSubject is the only subject of the partition's log stream. It names the
-// topic's id and the incarnation of the log, so that a late append of an older
+// topic by its id, and the incarnation of the log, so that a late append of an older
 // owner cannot land in a log that has taken the place of its own: nothing listens
 // to its subject any more.
 func LogSubject(p protocol.Partition) string {
-	s := subject(logPrefix, p) + "." + strconv.FormatUint(p.TopicID, 16)
+	s := logPrefix + topicID(p.TopicID) + "." + strconv.Itoa(int(p.Number))
 	if p.Incarnation > 0 {
 		s += "." + strconv.FormatUint(uint64(p.Incarnation), 10)
 	}
 	return s
 }
+
+func topicID(id uint64) string { return fmt.Sprintf("%016x", id) }
+
+// ParseLogSubject returns the partition of a log from its subject, without the topic's
+// name; false if it is no log's.
+func ParseLogSubject(subject string) (protocol.Partition, bool) {
+	tokens := strings.Split(strings.TrimPrefix(subject, logPrefix), ".")
+	if len(tokens) < 2 || len(tokens) > 3 {
+		return protocol.Partition{}, false
+	}
+	id, err := strconv.ParseUint(tokens[0], 16, 64)
+	number, numberErr := strconv.ParseUint(tokens[1], 10, 31)
+	p := protocol.Partition{TopicID: id, Number: int32(number)}
+	if len(tokens) == 3 {
+		n, incarnationErr := strconv.ParseUint(tokens[2], 10, 32)
+		p.Incarnation, err = uint32(n), errors.Join(err, incarnationErr)
+	}
+	return p, err == nil && numberErr == nil && LogSubject(p) == subject
+}
+
+// LogsOf returns the subjects of all logs of a topic.
+func LogsOf(id uint64) string { return logPrefix + topicID(id) + ".>" }
 
 // LaterLogs returns the subjects of the incarnations of a partition's log after the first.
 func LaterLogs(p protocol.Partition) string {
@@ -62,35 +85,19 @@ func LaterLogs(p protocol.Partition) string {
 	return LogSubject(p) + ".*"
 }
 
-// ParseLogSubject returns the partition of a log from its subject; false if it is none.
-func ParseLogSubject(subject string) (protocol.Partition, bool) {
-	rest, ok := strings.CutPrefix(subject, logPrefix)
-	tokens := strings.Split(rest, ".")
-	if !ok || len(tokens) < 3 || len(tokens) > 4 {
-		return protocol.Partition{}, false
-	}
-	number, numberErr := strconv.ParseInt(tokens[1], 10, 32)
-	id, idErr := strconv.ParseUint(tokens[2], 16, 64)
-	p := protocol.Partition{Topic: tokens[0], TopicID: id, Number: int32(number)}
-	if len(tokens) == 4 {
-		n, err := strconv.ParseUint(tokens[3], 10, 32)
-		p.Incarnation, idErr = uint32(n), errors.Join(idErr, err)
-	}
-	return p, numberErr == nil && idErr == nil && number >= 0 && LogSubject(p) == subject
-}
-
-// LogsOf returns the subjects of all logs of topics of a name, also of deleted ones.
-func LogsOf(topic string) string { return logPrefix + topic + ".>" }
-
-// LogStream is the name of the stream that holds the partition's log. What follows the
-// last hyphen is a number for the first incarnation and has an underscore for the
-// others, so that no two partitions share a name: topic a-1 has a partition 2, too.
+// LogStream is the name of the stream that holds the partition's log. It has the topic's
+// id, so that a topic that is created again shares no stream with the one before. Clients
+// know the log by another name, that of protocol.Partition.Stream.
 func LogStream(p protocol.Partition) string {
-	if p.Incarnation == 0 {
-		return p.Stream()
+	s := LogStreamPrefix + topicID(p.TopicID) + "-" + strconv.Itoa(int(p.Number))
+	if p.Incarnation > 0 {
+		s += "_" + strconv.FormatUint(uint64(p.Incarnation), 10)
 	}
-	return p.Stream() + "_" + strconv.FormatUint(uint64(p.Incarnation), 10)
+	return s
 }
+
+// LogStreamPrefix is what the names of all log streams begin with.
+const LogStreamPrefix = "LANEWAY_LOG-"
 
 // FrontendSubject reaches the frontend that owns an epoch. Frontend epochs are
 // unique in a deployment, so the epoch is its address.

@@ -199,7 +199,8 @@ type TopicResponse struct {
 type PartitionInfo struct {
 	Partition int32  `json:"partition"`
 	EndOffset int64  `json:"end_offset"` // the offset after the last committed record
-	Stream    string `json:"stream"`     // the stream of the log
+	Stream    string `json:"stream"`     // that acknowledgements name; there is no stream of this name
+	LogStream string `json:"log_stream"` // the JetStream stream that holds the log
 	Entries   uint64 `json:"entries"`    // messages in the log stream
 	// Damage describes what the log has lost. Such a partition is read-only.
 	Damage string `json:"damage,omitempty"`

@@ -54,8 +54,8 @@ func (p Partition) FetchSubject() string { return FetchPrefix + p.token() }
 // token returns the part of a subject that names the partition.
 func (p Partition) token() string { return p.Topic + "." + strconv.Itoa(int(p.Number)) }
 
-// Stream returns the name of the partition's log in acknowledgements. It stays the same
-// when the log continues in another stream.
+// Stream returns the name of the partition's log in acknowledgements. No stream of
+// JetStream has this name.
 func (p Partition) Stream() string {
 	return streamPrefix + p.Topic + "-" + strconv.Itoa(int(p.Number))
 }

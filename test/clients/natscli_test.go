@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 )
@@ -58,9 +59,10 @@ func testNATSRequest(t *testing.T, f *fixture) {
 	f.expectValues(t, "hello")
 }
 
-// benchPub returns a run of nats bench that publishes to the topic.
+// benchPub returns a run of nats bench that publishes to the topic. It looks up a stream
+// first, so it gets the one of the log.
 func (f *fixture) benchPub(how string, args ...string) *exec.Cmd {
-	args = append([]string{"bench", "js", "pub", how, "--stream", f.laneway.stream, "--no-progress"}, args...)
+	args = append([]string{"bench", "js", "pub", how, "--stream", messages.LogStream(f.partition), "--no-progress"}, args...)
 	return f.NATSCommand(f.ctx, append(args, f.laneway.subject)...)
 }
 

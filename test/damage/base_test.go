@@ -31,6 +31,7 @@ const (
 // facts are what producers know of a base.
 type facts struct {
 	Topics []protocol.TopicConfig
+	IDs    map[string]uint64           // of the topics, by their names
 	Acked  map[string]map[int64]string // offsets and values, by partitions such as orders/0
 	// Sent are the values that were sent, whether acknowledged or not.
 	Sent map[string]map[string]bool
@@ -65,7 +66,7 @@ func (f *facts) partitions() []protocol.Partition {
 	var all []protocol.Partition
 	for _, topic := range f.Topics {
 		for n := range max(topic.Partitions, 1) {
-			all = append(all, protocol.Partition{Topic: topic.Name, Number: int32(n)})
+			all = append(all, protocol.Partition{Topic: topic.Name, TopicID: f.IDs[topic.Name], Number: int32(n)})
 		}
 	}
 	return all
@@ -109,7 +110,7 @@ func makeBases(t *testing.T) (bases, map[string]*facts) {
 	all := bases{"stopped": filepath.Join(folder, "stopped"), "killed": filepath.Join(folder, "killed")}
 	known := &facts{
 		Topics: []protocol.TopicConfig{{Name: namedTopic, Partitions: 2}, {Name: "audit"}, {Name: "quiet"}},
-		Acked:  make(map[string]map[int64]string), Sent: make(map[string]map[string]bool),
+		IDs:    make(map[string]uint64), Acked: make(map[string]map[int64]string), Sent: make(map[string]map[string]bool),
 	}
 	first := &recorder{facts: known}
 	s := serve(t, all["stopped"], filepath.Join(folder, "stopped.log"))
@@ -166,9 +167,11 @@ func newFeed(t *testing.T, s *server, known *recorder) *feed {
 func (b *feed) create() {
 	b.t.Helper()
 	for _, topic := range b.known.Topics {
-		if _, err := b.client.Admin().CreateTopic(b.ctx, topic); err != nil {
+		created, err := b.client.Admin().CreateTopic(b.ctx, topic)
+		if err != nil {
 			b.t.Fatal(err)
 		}
+		b.known.IDs[topic.Name] = created.ID
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"laneway.dev/pkg/client"
+	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 )
@@ -235,7 +236,7 @@ func (c *trial) judge(p protocol.Partition, d *delivered, lost []int64) outcome 
 		}
 		return unharmed
 	}
-	if stream := Partition(c.draw.File); stream != "" && stream != p.Stream() {
+	if stream := Partition(c.draw.File); stream != "" && stream != messages.LogStream(p) {
 		c.fault("%s has lost %d records, the damage is to %s", p, len(lost), stream)
 	}
 	switch {
@@ -247,20 +248,27 @@ func (c *trial) judge(p protocol.Partition, d *delivered, lost []int64) outcome 
 		return onRead
 	}
 	c.fault("%s: %d records are lost, such as offset %d, and that is not reported: readyz %v, log %v, topic info %v, fetch %q, gaps %v",
-		p, len(lost), lost[0], c.state, logged(c.wrong, "error", p.String(), p.Stream()), told, d.errors, d.gaps)
+		p, len(lost), lost[0], c.state, logged(c.wrong, "error", p.String(), messages.LogStream(p)), told, d.errors, d.gaps)
 	return failed
 }
 
 // reported reports whether the loss of a partition is told by readyz, by an error of
 // the log, and by topic info.
 func (c *trial) reported(p protocol.Partition, told info) bool {
-	return c.named(p) && told.tells(p) && logged(c.wrong, "error", p.String(), p.Stream(), "LANEWAY_", `"`+p.Topic+`"`)
+	return c.named(p) && told.tells(p) && logged(c.wrong, "error", append(names(p), `"`+p.Topic+`"`)...)
+}
+
+// names are those of a partition, its log, and the streams that all partitions share.
+func names(p protocol.Partition) []string {
+	return []string{
+		p.String(), messages.LogStream(p), "LANEWAY_TOPICS", "LANEWAY_MARKS", "LANEWAY_SNAPSHOTS", "LANEWAY_EPOCHS", "LANEWAY_PRODUCERS", "LANEWAY_CLUSTER",
+	}
 }
 
 // named reports whether readyz names a partition, its topic, or a bucket.
 func (c *trial) named(p protocol.Partition) bool {
 	for _, why := range c.state.unready {
-		for _, name := range []string{p.String(), p.Stream(), "LANEWAY_", "topic " + p.Topic} {
+		for _, name := range append(names(p), "topic "+p.Topic) {
 			if strings.Contains(why, name) {
 				return true
 			}

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"laneway.dev/pkg/messages"
 )
 
 // Kind is what is done to a file.
@@ -82,7 +84,7 @@ func Category(file string) string {
 		what = "*.blk"
 	}
 	switch {
-	case strings.HasPrefix(stream, "LANEWAY-"):
+	case strings.HasPrefix(stream, messages.LogStreamPrefix):
 		return "log: " + what
 	case stream == "LANEWAY_SNAPSHOTS":
 		return "snapshots: " + what
@@ -95,7 +97,7 @@ func Category(file string) string {
 func Partition(file string) string {
 	_, inside, _ := strings.Cut(file, "/streams/")
 	stream, _, _ := strings.Cut(inside, "/")
-	if !strings.HasPrefix(stream, "LANEWAY-") {
+	if !strings.HasPrefix(stream, messages.LogStreamPrefix) {
 		return ""
 	}
 	return stream

@@ -41,7 +41,9 @@ func TestAPartitionWhoseLossIsAcceptedContinuesBehindEverythingThatWasAcknowledg
 			t.Errorf("with another store the loss is accepted: code %d, %v\n%s", code, err, output)
 		}
 		report := f.repair(ctx, t, "orders", "--store", f.Objects(), "--export", filepath.Join(t.TempDir(), "lost.jsonl"), "--accept-loss")
-		if want := "in the stream LANEWAY-orders-0_1"; !strings.Contains(report, want) {
+		next := f.partition
+		next.Incarnation++
+		if want := "in the stream " + messages.LogStream(next); !strings.Contains(report, want) {
 			t.Fatalf("the report lacks %q:\n%s", want, report)
 		}
 
@@ -49,7 +51,7 @@ func TestAPartitionWhoseLossIsAcceptedContinuesBehindEverythingThatWasAcknowledg
 		if ack.Offset <= last {
 			t.Errorf("offset %d is given out, %d was acknowledged", ack.Offset, last)
 		}
-		if first := f.streamState(ctx, t, "LANEWAY-orders-0_1").FirstSeq; first <= end {
+		if first := f.streamState(ctx, t, messages.LogStream(next)).FirstSeq; first <= end {
 			t.Errorf("the new stream begins at sequence %d, the old one ended at %d", first, end)
 		}
 		f.AwaitReady(ctx)

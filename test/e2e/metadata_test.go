@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/pkg/client"
+	"laneway.dev/pkg/messages"
 	"laneway.dev/test/deployment"
 )
 
@@ -110,10 +111,10 @@ func TestTopicWhoseRecordIsDamagedIsReportedAndKeepsItsLog(t *testing.T) {
 					t.Fatal(err)
 				}
 			})
-			f.awaitPage(ctx, t, deployment.Frontend, "readyz", "LANEWAY-orders-0")
+			f.awaitPage(ctx, t, deployment.Frontend, "readyz", messages.LogStream(f.partition))
 			for _, args := range [][]string{{"topic", "create", "orders"}, {"topic", "info", "orders"}, {"topic", "list"}} {
 				code, output, err := deployment.ExitCode(f.Laneway(ctx, args...))
-				if err != nil || !strings.Contains(output, "LANEWAY-orders-0") || (code == 0) != (args[1] == "list") {
+				if err != nil || !strings.Contains(output, messages.LogStream(f.partition)) || (code == 0) != (args[1] == "list") {
 					t.Errorf("%q: exit code %d (%v):\n%s", args, code, err, output)
 				}
 			}
@@ -127,7 +128,7 @@ func TestTopicWhoseRecordIsDamagedIsReportedAndKeepsItsLog(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := js.Stream(ctx, "LANEWAY-orders-0"); err != nil {
+			if _, err := js.Stream(ctx, messages.LogStream(f.partition)); err != nil {
 				t.Errorf("the log is gone: %v", err)
 			}
 		})

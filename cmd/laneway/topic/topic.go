@@ -105,7 +105,7 @@ func (c *Info) Run(a *cli.App) error {
 		table := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
 		_, _ = fmt.Fprintln(table, "PARTITION\tRECORDS\tLOG STREAM\tLOG ENTRIES")
 		for _, p := range partitions {
-			_, _ = fmt.Fprintf(table, "%d\t%d\t%s\t%d\n", p.Partition, p.EndOffset, p.Stream, p.Entries)
+			_, _ = fmt.Fprintf(table, "%d\t%d\t%s\t%d\n", p.Partition, p.EndOffset, p.LogStream, p.Entries)
 		}
 		if err := table.Flush(); err != nil {
 			return err

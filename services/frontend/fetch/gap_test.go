@@ -166,6 +166,35 @@ func TestLogThatDoesNotBeginWithSequence1AndOffset0(t *testing.T) {
 	f.fetch(fields{"offset": 104}).fails(protocol.CodeOffsetOutOfRange)
 }
 
+func TestLogWhoseFirstEntrySaysWhereItBeginsHasNoGapBefore(t *testing.T) {
+	f := newFixture(t, nil)
+	must(t, f.log.Delete(f.context()))
+	target, err := f.log.Continue(f.context(), 1, 1001)
+	must(t, err)
+	must(t, target.Append(f.context(), messages.Entry{TopicID: f.topic.ID, Created: true, BaseOffset: 500}))
+	must(t, target.Finish(f.context()))
+	f.last, f.offset = 1001, 500
+	expectOffsets(t, f.fetch(fields{"from": "earliest"}).status(protocol.StatusEnd), 500, 500)
+	f.commit(lines("a"))
+	s := f.commit(lines("b"))
+	f.server.entries.clear()
+	for _, start := range []fields{{"from": "earliest"}, {"offset": 500}, {"time": time.Unix(0, 0)}} {
+		expectOffsets(t, f.fetch(start).wants(protocol.StatusEnd, "a", "b"), 502, 502)
+	}
+	f.fetch(fields{"time": s.entry.At()}).wants(protocol.StatusEnd, "b")
+	for _, offset := range []int64{0, 499, 503} {
+		if text := f.fetch(fields{"offset": offset}).fails(protocol.CodeOffsetOutOfRange).Header.Get(protocol.HeaderDesc); !strings.Contains(text, "500 to 502") {
+			t.Errorf("offset %d: %q", offset, text)
+		}
+	}
+	stream, err := f.js.Stream(f.context(), messages.LogStream(f.id))
+	must(t, err)
+	must(t, stream.Purge(f.context(), jetstream.WithPurgeSequence(1003)))
+	f.server.entries.clear()
+	expectGap(t, f.fetch(fields{"from": "earliest"}).fails(protocol.CodeCorrupt), 0, 500)
+	f.fetch(fields{"offset": 501}).wants(protocol.StatusEnd, "b")
+}
+
 func TestLostEntriesAreNamedAndWhatLiesElsewhereIsServed(t *testing.T) {
 	f := holed(t)
 	f.commit(lines("a"))
@@ -178,7 +207,7 @@ func TestLostEntriesAreNamedAndWhatLiesElsewhereIsServed(t *testing.T) {
 		c.data()
 		m := c.fails(protocol.CodeCorrupt)
 		expectGap(t, m, 1, 3)
-		if text := m.Header.Get(protocol.HeaderDesc); !strings.Contains(text, "the entries 2 to 3 of stream LANEWAY-orders-0 are gone") ||
+		if text := m.Header.Get(protocol.HeaderDesc); !strings.Contains(text, "the entries 2 to 3 of stream "+messages.LogStream(f.id)+" are gone") ||
 			!strings.Contains(text, "offsets 1 to 3") {
 			t.Errorf("the description is %q", text)
 		}
@@ -201,7 +230,7 @@ func TestEntryThatCannotBeDecodedIsNamedWithItsOffsets(t *testing.T) {
 	c := f.fetch(fields{"offset": 0})
 	c.data()
 	m := c.fails(protocol.CodeCorrupt)
-	if text := m.Header.Get(protocol.HeaderDesc); !strings.Contains(text, fmt.Sprintf("entry %d of stream LANEWAY-orders-0", broken)) {
+	if text := m.Header.Get(protocol.HeaderDesc); !strings.Contains(text, fmt.Sprintf("entry %d of stream %s", broken, messages.LogStream(f.id))) {
 		t.Errorf("the description is %q", text)
 	}
 	expectGap(t, m, 1, 2)

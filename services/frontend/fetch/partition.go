@@ -28,6 +28,7 @@ type partition struct {
 
 	mu      sync.Mutex
 	end     core.LogEnd
+	first   firstEntry
 	changed chan struct{} // closed and replaced when end moves
 }
 
@@ -72,7 +73,39 @@ func (p *partition) watch() (known core.Known, moves uint64, changed <-chan stru
 // state asks the leader of the log for its state.
 func (p *partition) state(ctx context.Context) (core.LogState, error) {
 	s, err := p.log.State(ctx)
-	return core.LogState{First: s.FirstSequence, Last: s.LastSequence, Readable: s.Readable, Offset: s.NextOffset, Damage: s.Damage}, err
+	if err != nil {
+		return core.LogState{}, err
+	}
+	begin := int64(0)
+	if s.Entries > 0 {
+		begin, err = p.begin(ctx, s.FirstSequence)
+	}
+	return core.LogState{
+		First: s.FirstSequence, Begin: begin, Last: s.LastSequence, Readable: s.Readable, Offset: s.NextOffset, Damage: s.Damage,
+	}, err
+}
+
+// begin returns the offset at which the log begins whose stream begins at a sequence.
+func (p *partition) begin(ctx context.Context, first uint64) (int64, error) {
+	p.mu.Lock()
+	known := p.first
+	p.mu.Unlock()
+	if known.sequence == first {
+		return known.offset, nil
+	}
+	offset, err := p.log.Begin(ctx, first)
+	if err == nil {
+		p.mu.Lock()
+		p.first = firstEntry{first, offset}
+		p.mu.Unlock()
+	}
+	return offset, err
+}
+
+// firstEntry is where a log begins; zero if that was not looked up.
+type firstEntry struct {
+	sequence uint64
+	offset   int64
 }
 
 // lookUp asks the leader of the log for its state, so that everything that was

@@ -98,7 +98,7 @@ func (a *API) topicInfo(ctx context.Context, data []byte) (any, error) {
 	damage := a.config.Damage()
 	for n := range topic.Partitions {
 		id := topic.Partition(n)
-		info := protocol.PartitionInfo{Partition: id.Number, Stream: messages.LogStream(id), Damage: damage[id]}
+		info := protocol.PartitionInfo{Partition: id.Number, Stream: id.Stream(), LogStream: messages.LogStream(id), Damage: damage[id]}
 		state, err := a.logState(ctx, id)
 		if err != nil && a.config.Registry.Gone(ctx, id) {
 			return nil, protocol.NewError(protocol.CodeUnknownTopic, request.Name)

@@ -50,7 +50,9 @@ func (c *Core) shorter(streamEnd uint64) string {
 // is the next one.
 func (c *Core) misses(e *LoggedEntry) string {
 	switch {
-	case c.last == 0 && !e.Entry.Created:
+	case c.last == 0 && e.Entry.Created:
+		return "" // it says where the log begins
+	case c.last == 0:
 		return fmt.Sprintf("its log has lost its beginning: the first entry that can be read is %d", e.Sequence)
 	case c.last != 0 && e.Sequence != c.last+1:
 		return fmt.Sprintf("its log has lost the entries %d to %d", c.last+1, e.Sequence-1)

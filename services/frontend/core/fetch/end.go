@@ -22,7 +22,7 @@ type failure struct {
 func isCorrupt(err *protocol.Error) bool { return err != nil && err.Code == protocol.CodeCorrupt }
 
 func outOfRange(offset int64, log LogState) *protocol.Error {
-	return protocol.Errorf(protocol.CodeOffsetOutOfRange, "%d, the partition has 0 to %d", offset, log.Offset)
+	return protocol.Errorf(protocol.CodeOffsetOutOfRange, "%d, the partition has %d to %d", offset, log.Begin, log.Offset)
 }
 
 // notTheBatch is the error for a payload that has the right checksum but not the

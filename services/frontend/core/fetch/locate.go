@@ -78,7 +78,7 @@ func (c *Core) start(log LogState) {
 	c.search.log = log
 	switch {
 	case c.request.From == protocol.FromEarliest:
-		c.sequence, c.offset, c.placed = log.First, 0, true
+		c.sequence, c.offset, c.placed = log.First, log.Begin, true
 	case c.request.From == protocol.FromLatest:
 		c.sequence, c.offset, c.placed = log.Last+1, log.Offset, true
 	case c.request.Time != nil:
@@ -91,7 +91,7 @@ func (c *Core) start(log LogState) {
 }
 
 func (c *Core) startAt(offset int64, log LogState) {
-	if offset < 0 || offset > log.Offset {
+	if offset < log.Begin || offset > log.Offset {
 		c.fail(outOfRange(offset, log))
 		return
 	}
@@ -187,7 +187,7 @@ func (c *Core) located() {
 	case !s.found:
 		c.stretchDone()
 	case s.low <= s.log.First:
-		c.begin(s.log.First, 0) // the first entry follows nothing
+		c.begin(s.log.First, s.log.Begin) // the first entry follows nothing
 	default:
 		c.look(anchoring, s.low-1, s.low-1)
 	}

@@ -9,6 +9,7 @@ import (
 // LogState is where a log begins and ends.
 type LogState struct {
 	First    uint64 // sequence of its first entry
+	Begin    int64  // the offset at which the log begins; 0 if its first entry is lost
 	Last     uint64 // of its last one
 	Readable uint64 // of the last one that can be read, which is the last one unless there is damage
 	Offset   int64  // after the last record that can be read
@@ -55,7 +56,7 @@ func (e *LogEnd) Advance(now time.Time, to LogState) {
 
 func (e *LogEnd) move(to LogState) {
 	if to.First == 0 {
-		to.First = e.known.First
+		to.First, to.Begin = e.known.First, e.known.Begin
 	}
 	e.known.LogState, e.known.Heard = to, true
 	e.moves++
