@@ -178,7 +178,7 @@ func TestAnswersOfALogThatNobodyReadsAreIgnored(t *testing.T) {
 func TestALogMayBeginAtAnySequenceAndOffset(t *testing.T) {
 	w := newWorld(t)
 	w.log, w.streamEnd = nil, 1000
-	w.put(messages.Entry{TopicID: partition.TopicID, Created: true, BaseOffset: 500})
+	w.put(messages.Entry{TopicID: orders.TopicID, Created: true, BaseOffset: 500})
 	o := w.leader("first")
 	o.commit(batch("a", 1))
 	o.expect(ok("a", 1, 500))
