@@ -123,7 +123,7 @@ func (r *rig) claim() {
 	go func() { done <- r.service.config.Epoch.Claim(ctx) }()
 	r.t.Cleanup(func() {
 		cancel()
-		_ = <-done // the error of a context that was cancelled
+		r.t.Logf("the claim ended: %v", <-done)
 	})
 	r.must(r.service.config.Epoch.Await(r.t.Context(), done))
 }
