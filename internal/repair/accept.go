@@ -203,6 +203,11 @@ func (a *accepting) compare(ctx context.Context) error {
 	if topic.Partition(int(a.old.Number)) != a.old {
 		return protocol.Errorf(protocol.CodeInvalidRequest, "topic %s has changed since it was inspected", a.old.Topic)
 	}
+	// A record that was restored from an old copy may name a topic that was deleted, and hide
+	// the logs of the topic that took its name.
+	if err := a.registry.LostLogs(ctx, a.old.Topic); err != nil {
+		return err
+	}
 	a.later, err = topics.Later(ctx, a.Conn, a.JS, a.old)
 	return err
 }
@@ -247,7 +252,12 @@ func (a *accepting) gather(ctx context.Context) error {
 	stored, err := a.marks.Get(ctx, a.old)
 	switch {
 	case err == nil && stored.Exists:
-		a.marked = true
+		// An owner never appends beyond its reservation, so a mark that does not reach what
+		// was written is an old one, and says nothing of what was reserved since.
+		a.marked = stored.Mark.Reserved.Covers(messages.Position{Sequence: a.first, Offset: a.next})
+		if !a.marked {
+			a.first += unknown
+		}
 		a.first, a.next = max(a.first, stored.Mark.Reserved.Sequence), max(a.next, stored.Mark.Reserved.Offset)
 	case err == nil, errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")):
 		a.first += unknown
@@ -332,7 +342,7 @@ func (a *accepting) fill(ctx context.Context, target *partitionlog.Continuation)
 			return err
 		}
 	}
-	if !a.marked {
+	if !a.marked || made.offset > a.next {
 		a.next = max(a.next, made.offset) + unknown
 	}
 	end := made.finish(a.next, a.frontend, time.Now().UnixNano())

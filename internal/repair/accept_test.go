@@ -117,6 +117,7 @@ func TestSnapshotsOfTheOldStreamAreNotThoseOfTheNewOne(t *testing.T) {
 		ProducerFence: messages.ProducerFence{ProducerID: 4711}, Batches: []messages.SnapshotBatch{{Offset: 6, First: 0, Last: 1}},
 	}}}
 	w.must(saved.Save(w.ctx, old, s.Sequence, messages.EncodeSnapshot(s)))
+	w.setMark(messages.Mark{Written: messages.Position{Sequence: 900, Offset: 700}, Reserved: messages.Position{Sequence: 900, Offset: 700}})
 	stale := old
 	stale.Incarnation++ // an attempt that failed after all has left it
 	w.must(saved.Save(w.ctx, stale, 5000, messages.EncodeSnapshot(messages.Snapshot{TopicID: old.TopicID, Incarnation: 1, Sequence: 5000, NextOffset: 1})))
@@ -148,6 +149,38 @@ func TestWithoutAMarkALogContinuesFarBehindAllThatIsKnown(t *testing.T) {
 		t.Errorf("accepted is %+v", got)
 	}
 	w.wantWhole()
+}
+
+// TestAMarkBehindTheLogCountsAsMissing uses marks that an owner cannot have left: it appends
+// nothing above its reservation.
+func TestAMarkBehindTheLogCountsAsMissing(t *testing.T) {
+	for name, reserved := range map[string]messages.Position{
+		"in sequence": {Sequence: 4, Offset: 500},
+		"in offset":   {Sequence: 50, Offset: 7},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, _ := damagedWorld(t)
+			w.setMark(messages.Mark{Written: messages.Position{Sequence: 3, Offset: 4}, Reserved: reserved})
+			got, err := w.accept(w.ctx)
+			w.must(err)
+			if got.NextOffset < 1<<40 {
+				t.Errorf("accepted is %+v", got)
+			}
+			w.wantWhole()
+		})
+	}
+}
+
+func TestARecordOfADeletedTopicDoesNotHideTheLogsOfItsSuccessor(t *testing.T) {
+	w, registry := damagedWorld(t)
+	before := w.topic
+	w.must(registry.Delete(w.ctx, "orders"))
+	_, err := registry.Create(w.ctx, protocol.TopicConfig{Name: "orders", Partitions: 2})
+	w.must(err)
+	w.revert(before)
+	if got, err := w.accept(w.ctx); !errors.Is(err, protocol.NewError(protocol.CodeLogWithoutTopic, "")) {
+		t.Errorf("accepted is %+v, %v", got, err)
+	}
 }
 
 // lastEpoch returns the frontend epoch of the last entry of the log.

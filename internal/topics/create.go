@@ -30,7 +30,7 @@ func (r *Registry) Create(ctx context.Context, config protocol.TopicConfig) (pro
 	}
 	r.changes.Lock()
 	defer r.changes.Unlock()
-	if err := r.lostLogs(ctx, config.Name); err != nil {
+	if err := r.LostLogs(ctx, config.Name); err != nil {
 		return protocol.Topic{}, err
 	}
 	topic := protocol.Topic{TopicConfig: config, ID: newID(), Created: time.Now().UTC()}

@@ -116,9 +116,9 @@ func (r *Registry) forget(ctx context.Context, name string, ids []uint64) error 
 	}
 }
 
-// lostLogs returns the error for logs of the name that belong to no topic: their records were
-// lost. A new topic would hide them.
-func (r *Registry) lostLogs(ctx context.Context, name string) error {
+// LostLogs returns the error for logs of the name that belong to no topic: their records were
+// lost, or an older record took their place. A new topic would hide them.
+func (r *Registry) LostLogs(ctx context.Context, name string) error {
 	var found Survey
 	logs, err := r.unowned(ctx, &found)
 	if err != nil {
