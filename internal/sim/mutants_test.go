@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,7 +15,7 @@ import (
 	"laneway.dev/internal/sim/mutants"
 )
 
-var mutant = flag.String("mutants", "", "run these mutants: all, or some by their names, separated by commas")
+var mutant = flag.String("mutants", "", "run these mutants: all, those that the simulator notices, or some by their names, separated by commas")
 
 // mutantSeeds is how many seeds a campaign has to notice a mutant.
 const mutantSeeds = 30_000
@@ -37,10 +38,13 @@ func TestMutantsAreNoticed(t *testing.T) {
 
 func wanted(t *testing.T) (some []mutants.Mutant) {
 	t.Helper()
-	if *mutant == "all" {
+	if *mutant == "all" || *mutant == "simulator" {
 		all, err := mutants.All()
 		if err != nil {
 			t.Fatal(err)
+		}
+		if *mutant == "simulator" {
+			all = slices.DeleteFunc(all, func(m mutants.Mutant) bool { return m.Tests != nil })
 		}
 		return all
 	}

@@ -25,7 +25,7 @@ import (
 	"laneway.dev/services/replicator"
 )
 
-const bound = time.Minute
+const bound = 20 * time.Second
 
 // rig is a server with a topic of one partition, and what its services would do.
 type rig struct {
