@@ -66,7 +66,8 @@ type Effects struct {
 }
 
 // Released is the first release of a batch. Batch points into Send, where the shell may
-// replace the trace context; a repeated release carries the one that came with the batch.
+// replace the trace context until the next step. A repeated release carries it too: the first
+// one may be lost.
 type Released struct {
 	Batch  *messages.StagedBatch
 	Staged time.Time // when the batch began to wait for its turn
@@ -90,6 +91,7 @@ type Core struct {
 	fx        Effects
 	released  []messages.StagedBatch
 	first     []firstRelease
+	sent      []sentRelease // of the last turn
 	helloTerm uint64
 	missing   []messages.LaneNumbers
 	announced bool
@@ -100,6 +102,18 @@ type Core struct {
 type firstRelease struct {
 	index  int
 	staged time.Time
+	held   *messages.StagedBatch
+}
+
+// sentRelease is a batch that was sent, and the one that the lane holds.
+type sentRelease struct{ sent, held *messages.StagedBatch }
+
+// keepTraces gives the batches that are held the trace contexts that the shell has set.
+func (c *Core) keepTraces() {
+	for _, s := range c.sent {
+		s.held.Trace = s.sent.Trace
+	}
+	c.sent = nil
 }
 
 // NewCore returns the core of a partition for a sequencer of this epoch.
@@ -114,6 +128,7 @@ func NewCore(partition protocol.Partition, epoch uint64, heartbeat time.Duration
 // per destination, unless that would be too large. Without events it only does what time
 // asks for.
 func (c *Core) Step(now time.Time, events []Event) Effects {
+	c.keepTraces()
 	c.fx = Effects{}
 	for _, e := range events {
 		c.handle(now, e)
@@ -262,7 +277,7 @@ func (c *Core) release(lane *ticketing.Lane[*messages.StagedBatch], turns []tick
 		} else {
 			c.stats.Released++
 			if b.Trace.Parent != "" {
-				c.first = append(c.first, firstRelease{len(c.released), turns[i].Since})
+				c.first = append(c.first, firstRelease{len(c.released), turns[i].Since, b})
 			}
 		}
 		c.released = append(c.released, *b)

@@ -144,7 +144,9 @@ func TestReleasedNamesTheFirstReleaseOfTracedBatches(t *testing.T) {
 	fx.Released[0].Batch.Trace.Parent = "await turn"
 	sentBatches := fx.Send[0].Message.(messages.Release).Batches
 	want(t, "trace of the release", sentBatches[1].Trace.Parent, "await turn")
-	want(t, "of a repetition", r.effects(hello(3)).Released, nil)
+	again := r.effects(hello(3))
+	want(t, "of a repetition", again.Released, nil)
+	want(t, "trace of a repetition", again.Send[0].Message.(messages.Release).Batches[1].Trace.Parent, "await turn")
 }
 
 func TestReleasedOfTwoFrontendEpochsPointToTheirOwnMessages(t *testing.T) {

@@ -39,7 +39,9 @@ func (c *Core) flushReleases(now time.Time) {
 		c.fx.Send = append(c.fx.Send, messages.Envelope{Subject: subject, Message: release})
 	}
 	for _, f := range c.first {
-		c.fx.Released = append(c.fx.Released, Released{Batch: &c.released[f.index], Staged: f.staged, At: now})
+		sent := &c.released[f.index]
+		c.fx.Released = append(c.fx.Released, Released{Batch: sent, Staged: f.staged, At: now})
+		c.sent = append(c.sent, sentRelease{sent, f.held})
 	}
 	c.released, c.first, c.helloTerm = nil, nil, 0
 }
