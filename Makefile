@@ -31,7 +31,7 @@ SEED ?=
 CONFIG ?=
 FROM ?= 0
 TRACE ?=
-# Some of internal/sim/mutants, separated by commas, or all.
+# Some of internal/sim/mutants, separated by commas, those that the `simulator` notices, or all.
 MUTANT ?= all
 BENCH ?= .
 
