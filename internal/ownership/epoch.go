@@ -1,8 +1,8 @@
 // Package ownership gives every start of a service an epoch of its own, higher than
-// those of all earlier starts. Epochs fence: what an older one says is void.
+// those of all earlier starts. Epochs fence: what is sent with an older one does not count.
 //
-// The newest epoch of a role is a key of the bucket LANEWAY_EPOCHS: the assignment of
-// the role. Whoever took it is the owner; all others have been replaced.
+// It owns the bucket LANEWAY_EPOCHS, which has the assignment of each role. What follows from
+// an assignment is decided in internal/core/ownership.
 package ownership
 
 import (
@@ -16,50 +16,38 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"laneway.dev/internal/core/ownership"
 	"laneway.dev/internal/kvbucket"
 	"laneway.dev/pkg/protocol"
 )
 
 const bucket = "LANEWAY_EPOCHS"
 
-// ErrReplaced says that another instance has started in this role. The older
-// one must stop at once and stay silent.
+// ErrReplaced means that another instance has started in this role. The older one MUST stop
+// at once and send nothing more.
 var ErrReplaced = errors.New("another instance has started in this role")
 
-// record is what the bucket knows of a role. The zero record is that of a role whose
-// key does not exist: nobody has started, or the bucket was lost.
-type record struct {
-	epoch    uint64
-	instance string // that has taken it
+// encode returns the value of a key.
+func encode(a ownership.Assignment) []byte {
+	return []byte(strconv.FormatUint(a.Epoch, 10) + " " + a.Instance)
 }
 
-// replaces reports whether the record proves that an instance with this epoch is not
-// the newest one any more. A lower epoch proves nothing, because the bucket may have
-// been lost or restored. A higher one that the instance took itself does not either:
-// the acknowledgement of that may have been lost.
-func (r record) replaces(instance string, mine uint64) bool {
-	return r.epoch > mine && r.instance != instance
-}
-
-func (r record) encode() []byte { return []byte(strconv.FormatUint(r.epoch, 10) + " " + r.instance) }
-
-// decode reads the value of a key. The epoch of a bucket that began at 1 is a revision.
-func decode(e kvbucket.Entry) (record, error) {
+func decode(e kvbucket.Entry) (ownership.Assignment, error) {
 	if !e.Exists {
-		return record{}, nil
+		return ownership.Assignment{}, nil
 	}
 	number, instance, _ := strings.Cut(string(e.Value), " ")
-	bound, err := strconv.ParseUint(number, 10, 64)
-	return record{max(bound, e.Revision), instance}, err
+	epoch, err := strconv.ParseUint(number, 10, 64)
+	return ownership.Assignment{Epoch: epoch, Instance: instance}, err
 }
 
-// acquire takes the next epoch of a role for an instance, above all earlier ones and
-// above what it was told, unless another instance has taken one above mine.
-func (h *Holder) acquire(ctx context.Context, mine, above uint64) (uint64, error) {
-	return kvbucket.Retry(ctx, func(ctx context.Context) (uint64, error) { return h.tryAcquire(ctx, mine, above) })
+// acquire takes the next epoch of a role for an instance, which has taken current before, above
+// the one that has fenced it. ErrReplaced means that a younger instance has taken one.
+func (h *Holder) acquire(ctx context.Context, current, above uint64) (uint64, error) {
+	return kvbucket.Retry(ctx, func(ctx context.Context) (uint64, error) { return h.tryAcquire(ctx, current, above) })
 }
 
-func (h *Holder) tryAcquire(ctx context.Context, mine, above uint64) (uint64, error) {
+func (h *Holder) tryAcquire(ctx context.Context, current, above uint64) (uint64, error) {
 	kv, err := kvbucket.OpenBucket(ctx, h.js, bucket, "Laneway: epochs of the services")
 	if err != nil {
 		return 0, fmt.Errorf("open bucket %s: %w", bucket, err)
@@ -68,31 +56,28 @@ func (h *Holder) tryAcquire(ctx context.Context, mine, above uint64) (uint64, er
 	if err != nil {
 		return 0, err
 	}
-	if found.replaces(h.instance, mine) {
-		return 0, backoff.Permanent(h.replacedBy(found, mine))
+	own := h.own(current)
+	next, replaced := own.Next(found, above, time.Now())
+	if replaced {
+		return 0, backoff.Permanent(h.replaced(own, found))
 	}
-	next := max(found.epoch, above) + 1
-	if revision == 0 {
-		next = max(next, uint64(max(0, time.Now().Unix())))
-	}
-	// The compare-and-set makes sure that no two starts see the same previous epoch.
-	revision, err = kv.Update(ctx, h.role, record{next, h.instance}.encode(), revision)
-	if err != nil {
+	// The compare-and-set makes sure that no two instances replace the same assignment.
+	if _, err = kv.Update(ctx, h.role, encode(next), revision); err != nil {
 		return 0, fmt.Errorf("take the next epoch of role %s: %w", h.role, err)
 	}
-	return max(revision, next), nil
+	return next.Epoch, nil
 }
 
-// read asks the leader of the bucket for the newest epoch of the role, and for the
-// revision of its key.
-func (h *Holder) read(ctx context.Context) (record, uint64, error) {
+// read asks the leader of the bucket for the assignment of the role, and for the revision of
+// its key.
+func (h *Holder) read(ctx context.Context) (ownership.Assignment, uint64, error) {
 	entry, err := kvbucket.Get(ctx, h.js.Conn(), bucket, h.role)
 	if err != nil {
-		return record{}, 0, fmt.Errorf("read the epoch of role %s: %w", h.role, err)
+		return ownership.Assignment{}, 0, fmt.Errorf("read the epoch of role %s: %w", h.role, err)
 	}
 	found, err := decode(entry)
 	if err != nil {
-		return record{}, 0, protocol.Errorf(protocol.CodeCorrupt, "the epoch of role %s in bucket %s: %v", h.role, bucket, err)
+		return ownership.Assignment{}, 0, protocol.Errorf(protocol.CodeCorrupt, "the epoch of role %s in bucket %s: %v", h.role, bucket, err)
 	}
 	return found, entry.Revision, nil
 }
@@ -100,9 +85,13 @@ func (h *Holder) read(ctx context.Context) (record, uint64, error) {
 // Newest returns the newest epoch of a role; 0 if no instance has started in it.
 func Newest(ctx context.Context, js jetstream.JetStream, role string) (uint64, error) {
 	found, _, err := (&Holder{js: js, role: role}).read(ctx)
-	return found.epoch, err
+	return found.Epoch, err
 }
 
-func (h *Holder) replacedBy(found record, mine uint64) error {
-	return fmt.Errorf("role %s, epoch %d, newest epoch %d: %w", h.role, mine, found.epoch, ErrReplaced)
+func (h *Holder) own(epoch uint64) ownership.Assignment {
+	return ownership.Assignment{Epoch: epoch, Instance: h.instance}
+}
+
+func (h *Holder) replaced(own, found ownership.Assignment) error {
+	return fmt.Errorf("role %s, epoch %d, newest epoch %d: %w", h.role, own.Epoch, found.Epoch, ErrReplaced)
 }

@@ -3,7 +3,6 @@ package ownership
 import (
 	"context"
 	"errors"
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,18 +21,11 @@ type Holder struct {
 	mu    sync.Mutex // held while the key is read or written, so that one's own new epoch is never taken for another's
 }
 
-// nobody is the epoch of a caller that holds none yet.
-const nobody = math.MaxUint64
-
-// Hold takes an epoch for a new instance of a role, above all earlier ones. The first
-// one of a bucket is the time, in seconds: services do not start once a second, so that
-// the epochs of a bucket which was lost and made anew lie above those that logs know, and
-// no ticket is taken for one of an older owner. If the clock was set back since then,
-// owners are fenced until they have passed those. It tries for as long as ctx lives:
-// JetStream may have no leader for seconds.
+// Hold takes an epoch for a new instance of a role, above all earlier ones. It tries for as
+// long as ctx lives: JetStream may have no leader for seconds.
 func Hold(ctx context.Context, js jetstream.JetStream, role string) (*Holder, error) {
 	h := &Holder{js: js, role: role, instance: nuid.Next()}
-	first, err := h.acquire(ctx, nobody, 0)
+	first, err := h.acquire(ctx, 0, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -44,15 +36,15 @@ func Hold(ctx context.Context, js jetstream.JetStream, role string) (*Holder, er
 // Epoch returns the newest epoch of the instance.
 func (h *Holder) Epoch() uint64 { return h.epoch.Load() }
 
-// Raise is for an owner that was told of an epoch which is not below its own: it returns
-// an epoch of this instance above that. ErrReplaced says that a younger instance exists.
-// Without one, the bucket of epochs has been lost, and its numbers start again.
+// Raise is for an owner that was fenced by an epoch which is not below its own. It returns
+// an epoch of this instance above that one. ErrReplaced means that a younger instance exists.
+// If none does, the bucket of epochs was lost, and its numbers have started again.
 func (h *Holder) Raise(ctx context.Context, above uint64) (uint64, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	current := h.Epoch()
 	if current > above {
-		return current, nil // another partition was told first
+		return current, nil // another partition was fenced first
 	}
 	next, err := h.acquire(ctx, current, above)
 	if err == nil {
@@ -68,8 +60,8 @@ func (h *Holder) Check(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	found, _, err := h.read(ctx)
-	if err == nil && found.replaces(h.instance, h.Epoch()) {
-		return h.replacedBy(found, h.Epoch())
+	if own := h.own(h.Epoch()); err == nil && own.ReplacedBy(found) {
+		return h.replaced(own, found)
 	}
 	return err
 }

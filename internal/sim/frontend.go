@@ -23,7 +23,7 @@ var times = frontend.Times{Heartbeat: heartbeat, StageTimeout: stageTimeout, Dea
 
 func newFrontend(p *process) service {
 	s := &frontendService{p: p}
-	s.epoch = p.w.nextEpoch(frontendRole, 0)
+	s.epoch = p.firstEpoch()
 	s.core, s.subjects = frontend.NewCore(partition, s.epoch, times), []string{messages.FrontendSubject(s.epoch)}
 	return s
 }
@@ -76,21 +76,23 @@ func (s *frontendService) step(events ...frontend.Event) {
 	s.p.send(fx.Send)
 	s.answer(fx.Answers)
 	s.ready = s.ready || fx.Ready
-	switch {
-	case fx.TakeEpoch == 0:
-	case w.replaced(frontendRole, s.epoch):
-		w.counts.Fenced++
-		s.p.die("replaced")
-		s.step(frontend.Ending{Replaced: true})
-	default:
+	if fx.TakeEpoch != 0 {
 		s.takeEpoch(fx.TakeEpoch, events)
 	}
 }
 
-// takeEpoch takes an epoch above one, and checks that everything of the old one is answered.
+// takeEpoch takes an epoch above one, unless the registry has a younger frontend, and checks
+// that everything of the old one is answered.
 func (s *frontendService) takeEpoch(above uint64, events []frontend.Event) {
+	epoch, replaced := s.p.takeEpoch(s.epoch, above)
+	if replaced {
+		s.p.w.counts.Fenced++
+		s.p.die("replaced")
+		s.step(frontend.Ending{Replaced: true})
+		return
+	}
 	old := s.epoch
-	s.epoch = s.p.w.nextEpoch(frontendRole, above)
+	s.epoch = epoch
 	s.subjects = append(s.subjects, messages.FrontendSubject(s.epoch))
 	s.renewing = true
 	s.step(frontend.EpochTaken{Epoch: s.epoch})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"laneway.dev/internal/core/ownership"
 	"laneway.dev/pkg/messages"
 )
 
@@ -198,38 +199,43 @@ func (w *world) living(r role) []*process {
 	return all
 }
 
-// registry gives epochs away: the next revision of its bucket, or what is above the
-// newest of the role. Whoever loses the bucket loses both. That a number which nobody
-// remembers is given away again, after the bucket was lost, is not simulated.
+// registry keeps the assignment of each role. That an epoch which no assignment names is
+// taken a second time, after the registry was lost, is not simulated.
 type registry struct {
-	revision uint64
-	newest   [roles]uint64
-	given    map[uint64]bool // by all that there were
+	clock       time.Time // where the epochs of a role without an assignment begin
+	assignments [roles]ownership.Assignment
+	taken       map[uint64]bool // all epochs there were
 }
 
-// sparse is how far the epochs of a registry lie above those of the one that comes
-// after it.
+// sparse is how many seconds the clock is set back each time that the registry is lost, so
+// that its epochs begin below those that services and the log know.
 const sparse = 1000
 
 // lose loses the registry for the nth time.
 func (r *registry) lose(n int) {
-	*r = registry{revision: uint64(mostDisturbances-n) * sparse, given: r.given}
+	*r = registry{clock: time.Unix(int64(mostDisturbances-n)*sparse, 0), taken: r.taken}
 }
 
-// nextEpoch takes an epoch for a role, above what a fenced owner was told.
-func (w *world) nextEpoch(r role, above uint64) uint64 {
-	g := &w.registry
-	g.revision++
-	epoch := max(g.revision, g.newest[r]+1, above+1)
-	for g.given[epoch] {
-		epoch++
+// takeEpoch takes the next epoch of its role for a process that has the epoch current,
+// above the one that has fenced it; both are 0 when it starts.
+func (p *process) takeEpoch(current, above uint64) (epoch uint64, replaced bool) {
+	g, own := &p.w.registry, ownership.Assignment{Epoch: current, Instance: p.String()}
+	next, replaced := own.Next(g.assignments[p.role], above, g.clock)
+	if replaced {
+		return 0, true
 	}
-	g.newest[r], g.given[epoch] = epoch, true
+	for g.taken[next.Epoch] {
+		next, _ = own.Next(g.assignments[p.role], next.Epoch, g.clock)
+	}
+	g.assignments[p.role], g.taken[next.Epoch] = next, true
+	return next.Epoch, false
+}
+
+// firstEpoch takes the epoch of a process that starts.
+func (p *process) firstEpoch() uint64 {
+	epoch, _ := p.takeEpoch(0, 0)
 	return epoch
 }
-
-// replaced says whether the registry knows a younger owner of a role.
-func (w *world) replaced(r role, mine uint64) bool { return w.registry.newest[r] > mine }
 
 func (p *process) send(envelopes []messages.Envelope) {
 	for _, e := range envelopes {

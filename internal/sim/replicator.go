@@ -33,7 +33,7 @@ func newReplicator(p *process) service {
 	}
 	s.EntryItems, s.ReadEntries = 1+p.w.rng.IntN(12), 1+p.w.rng.IntN(20)
 	s.SnapshotEvery = uint64(3 + p.w.rng.IntN(40))
-	s.Epoch = p.w.nextEpoch(replicatorRole, 0)
+	s.Epoch = p.firstEpoch()
 	return &replicatorService{p: p, epoch: s.Epoch, core: replicator.NewCore(partition, s)}
 }
 
@@ -41,11 +41,12 @@ func newReplicator(p *process) service {
 // it claims a log; here it does not, as if it could never be read then.
 func (s *replicatorService) takeEpoch(above uint64) {
 	w := s.p.w
-	if w.replaced(replicatorRole, s.epoch) {
+	epoch, replaced := s.p.takeEpoch(s.epoch, above)
+	if replaced {
 		s.step(replicator.Replaced{Err: errReplaced})
 		return
 	}
-	s.epoch = w.nextEpoch(replicatorRole, above)
+	s.epoch = epoch
 	w.say("%s takes the epoch %d", s.p, s.epoch)
 	s.step(replicator.EpochTaken{Epoch: s.epoch})
 }

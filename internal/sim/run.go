@@ -74,7 +74,7 @@ func newWorld(config Config, trace *Trace) *world {
 	w.log = newLog(w)
 	first := messages.Position{Sequence: 1}
 	w.mark = replicator.FoundMark{Mark: messages.Mark{Owner: "creation", Written: first, Reserved: first}, Revision: 1, Exists: true}
-	w.registry.given = map[uint64]bool{}
+	w.registry.taken = map[uint64]bool{}
 	w.registry.lose(0)
 	w.store.payloads = map[messages.Extent]batchKey{}
 	w.checks = newChecks(w)

@@ -12,7 +12,7 @@ type sequencerService struct {
 }
 
 func newSequencer(p *process) service {
-	epoch := p.w.nextEpoch(sequencerRole, 0)
+	epoch := p.firstEpoch()
 	return &sequencerService{p: p, epoch: epoch, core: sequencer.NewCore(partition, epoch, heartbeat)}
 }
 
@@ -46,10 +46,11 @@ func (s *sequencerService) step(events ...sequencer.Event) {
 
 // takeEpoch takes an epoch above one, unless the registry has a younger sequencer.
 func (s *sequencerService) takeEpoch(above uint64) {
-	if s.p.w.replaced(sequencerRole, s.epoch) {
+	epoch, replaced := s.p.takeEpoch(s.epoch, above)
+	if replaced {
 		s.step(sequencer.Replaced{})
 		return
 	}
-	s.epoch = s.p.w.nextEpoch(sequencerRole, above)
+	s.epoch = epoch
 	s.step(sequencer.EpochTaken{Epoch: s.epoch})
 }

@@ -6,8 +6,11 @@ import "encoding/binary"
 // stands for itself by its number. (The walker could do the same, in ten times the time.
 // A test compares the two.)
 func (w *world) name(text []byte) []byte {
-	text = numbers(text, w.beats, w.sends, bit(w.calm), w.givenUp, int(w.epochs), w.checks.id)
+	text = numbers(text, w.beats, w.sends, bit(w.calm), w.givenUp, w.checks.id)
 	text = numbers(text, w.left.lose, w.left.double, w.left.late, w.left.disturb, w.left.beats)
+	for _, o := range w.owners {
+		text = append(numbers(text, int(o.Epoch), len(o.Instance)), o.Instance...)
+	}
 	if w.log != nil {
 		text = numbers(text, w.log.id)
 	}

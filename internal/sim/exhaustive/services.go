@@ -102,11 +102,10 @@ func (w *world) step(p *process, what any) {
 
 // fenced takes an epoch above one for a process, unless a younger owner of the role exists.
 func (w *world) fenced(p *process, epoch uint64) {
-	if !w.newest(p) {
+	if w.takeEpoch(p, epoch) {
 		w.replaced(p)
 		return
 	}
-	p.epoch = w.nextEpoch(epoch)
 	switch p.role {
 	case Frontend:
 		w.step(p, frontend.EpochTaken{Epoch: p.epoch})

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"laneway.dev/internal/core/ownership"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
@@ -43,7 +44,7 @@ type world struct {
 	ended     []*letter // uploads whose results may come a second time
 	late      []*appending
 	clients   []client
-	epochs    uint64
+	owners    [Replicator + 1]ownership.Assignment // by role
 	log       *logged
 	checks    *checks
 	violation error
@@ -117,14 +118,20 @@ func (w *world) start(r Role) {
 	w.processes = append(w.processes, process{role: r, number: len(w.processes) + 1})
 	p := &w.processes[len(w.processes)-1]
 	w.say("%s starts", p)
-	p.epoch = w.nextEpoch(0)
+	w.takeEpoch(p, 0)
 	p.core = w.machine(p)
 	w.step(p, nil)
 }
 
-func (w *world) nextEpoch(above uint64) uint64 {
-	w.epochs = max(w.epochs, above) + 1
-	return w.epochs
+// takeEpoch takes the next epoch of its role for a process, above the one that has fenced it,
+// or reports that a younger process has the role.
+func (w *world) takeEpoch(p *process, above uint64) (replaced bool) {
+	own := ownership.Assignment{Epoch: p.epoch, Instance: p.String()}
+	next, replaced := own.Next(w.owners[p.role], above, time.Time{})
+	if !replaced {
+		w.owners[p.role], p.epoch = next, next.Epoch
+	}
+	return replaced
 }
 
 // die ends a process, and what is on its way to it.
@@ -145,11 +152,6 @@ func (w *world) living(r Role) []*process {
 		}
 	}
 	return all
-}
-
-// newest says whether no process of its role was started after this one.
-func (w *world) newest(p *process) bool {
-	return !slices.ContainsFunc(w.processes[p.number:], func(other process) bool { return other.role == p.role })
 }
 
 // send sends what a process wants to have sent.
