@@ -16,6 +16,9 @@ SHIPPED := GOWORK=off
 TESTFLAGS ?= -tags assertions -count=1 -timeout $(TIMEOUT)
 TIMEOUT = 10m
 sim schedules mutants: TIMEOUT = 0
+# The simulator runs in memory like unit tests, and in one goroutine for each world.
+SIMULATOR = ./test/sim/...
+UNIT ?= ./... $(SIMULATOR)
 # Packages for the race detector. End-to-end tests drive other processes, so it sees
 # little there; `make race RACE=work` includes them.
 RACE ?= ./...
@@ -31,7 +34,7 @@ SEED ?=
 CONFIG ?=
 FROM ?= 0
 TRACE ?=
-# Some of internal/sim/mutants, separated by commas, those that the `simulator` notices, or all.
+# Some of test/sim/mutants, separated by commas, those that the `simulator` notices, or all.
 MUTANT ?= all
 BENCH ?= .
 
@@ -63,17 +66,19 @@ images: ## laneway:local and laneway-nats:local, FROM scratch
 test: unit e2e ## all tests of both modules
 
 .PHONY: unit
-unit: ## tests of the product module
-	go test $(TESTFLAGS) ./...
+unit: ## tests of the product module, and the simulator's
+	go test $(TESTFLAGS) $(UNIT)
+
+E2E = $(filter-out $(SIMULATOR),$(patsubst %/,./%/...,$(wildcard test/*/)))
 
 # One at a time: these tests measure restarts and rates. Some only wait, side by side.
 .PHONY: e2e
 e2e: build bin/nats bin/nats-server ## end-to-end tests against real processes
-	go test -p 1 -parallel 4 $(TESTFLAGS) ./test/...
+	go test -p 1 -parallel 4 $(TESTFLAGS) $(E2E)
 
 .PHONY: race
 race: ## tests of the product module under the race detector
-	go test -race -short $(TESTFLAGS) $(RACE)
+	go test -race $(TESTFLAGS) $(RACE)
 
 FUZZ = $(if $(GUIDED),-fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package",\
 	"$$package" -args -test.fuzz "^$$target\$$" -test.fuzztime $(FUZZTIME) -test.fuzzcachedir $(CURDIR)/bin/fuzz)
@@ -95,15 +100,15 @@ SIM_SHOW = $(if $(TRACE),-trace -svg $(CURDIR)/bin/sim-$(or $(SEED),config).svg)
 .PHONY: sim
 sim: ## the simulator: a minute, or SEEDS=1000000, or SEED=42 TRACE=1
 	@mkdir -p bin
-	go test $(TESTFLAGS) -v -run '^TestCampaign$$' ./internal/sim -args -from $(FROM) $(SIM_RUN) $(SIM_SHOW)
+	go test $(TESTFLAGS) -v -run '^TestCampaign$$' ./test/sim -args -from $(FROM) $(SIM_RUN) $(SIM_SHOW)
 
 .PHONY: schedules
 schedules: ## every schedule of a few tickets, some minutes
-	go test $(TESTFLAGS) -v ./internal/sim/exhaustive -args -long
+	go test $(TESTFLAGS) -v ./test/sim/exhaustive -args -long
 
 .PHONY: mutants
 mutants: ## that tests or the simulator notice each deliberate defect, or MUTANT=name
-	nice go test $(TESTFLAGS) -v -run '^TestMutants' ./internal/sim -args -mutants $(MUTANT)
+	nice go test $(TESTFLAGS) -v -run '^TestMutants' ./test/sim -args -mutants $(MUTANT)
 
 # A campaign takes DRAWS damages of SEED, or the CASE that a failure prints.
 DRAWS ?= 200

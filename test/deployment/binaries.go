@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"laneway.dev/internal/sim/mutants"
+	"laneway.dev/test/sim/mutants"
 )
 
 // buildTimeout bounds the making of the binaries.

@@ -3,9 +3,9 @@ package exhaustive
 import (
 	"slices"
 
-	"laneway.dev/internal/sim/describe"
 	"laneway.dev/pkg/messages"
 	replicator "laneway.dev/services/replicator/core"
+	"laneway.dev/test/sim/describe"
 )
 
 // disk is what a replicator has under way with the log: one thing at most.

@@ -17,12 +17,9 @@ var (
 	shrinkIt = flag.Bool("shrink", false, "shrink a run that fails")
 )
 
-// A test without flags runs ordinarySeeds, which are enough to come across everything,
-// or shortSeeds: under the race detector, which sees little in one goroutine.
-const (
-	ordinarySeeds = 1000
-	shortSeeds    = 100
-)
+// ordinarySeeds is how many seeds a campaign without flags runs. They are enough to come
+// across everything.
+const ordinarySeeds = 1000
 
 func TestCampaign(t *testing.T) {
 	if c, is := only(t); is {
@@ -35,9 +32,6 @@ func TestCampaign(t *testing.T) {
 	}}
 	if c.Seeds == 0 && c.Time == 0 {
 		c.Seeds = ordinarySeeds
-		if testing.Short() {
-			c.Seeds = shortSeeds
-		}
 	}
 	r := c.Run()
 	perSecond, events := r.Rates()

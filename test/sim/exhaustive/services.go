@@ -3,11 +3,11 @@ package exhaustive
 import (
 	"errors"
 
-	"laneway.dev/internal/sim/describe"
 	"laneway.dev/pkg/messages"
 	frontend "laneway.dev/services/frontend/core"
 	replicator "laneway.dev/services/replicator/core"
 	sequencer "laneway.dev/services/sequencer/core"
+	"laneway.dev/test/sim/describe"
 )
 
 // machine returns the state in which the core of a process begins.

@@ -4,10 +4,10 @@ import (
 	"slices"
 	"time"
 
-	"laneway.dev/internal/sim/describe"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	frontend "laneway.dev/services/frontend/core"
+	"laneway.dev/test/sim/describe"
 )
 
 // issued notes the tickets of a frontend: what it asks to stage for the first time.

@@ -78,7 +78,7 @@ func All() ([]Mutant, error) {
 func Named(name string) (Mutant, error) {
 	content, err := patches.ReadFile(name + ".patch")
 	if err != nil {
-		return Mutant{}, fmt.Errorf("mutant %q does not exist in internal/sim/mutants", name)
+		return Mutant{}, fmt.Errorf("mutant %q does not exist in test/sim/mutants", name)
 	}
 	m, err := parse(string(content))
 	if err != nil {

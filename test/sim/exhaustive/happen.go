@@ -3,7 +3,7 @@ package exhaustive
 import (
 	"slices"
 
-	"laneway.dev/internal/sim/describe"
+	"laneway.dev/test/sim/describe"
 )
 
 // do lets something happen.

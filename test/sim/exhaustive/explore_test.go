@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"laneway.dev/internal/sim/exhaustive"
+	"laneway.dev/test/sim/exhaustive"
 )
 
 // Lanes of scopes.
@@ -133,7 +133,7 @@ func explore(t *testing.T, all []exhaustive.Scope) {
 	for i, r := range results {
 		states += r.States
 		if r.Violation != nil {
-			t.Errorf("%s: %v\nto see it alone: go test -tags assertions ./internal/sim/exhaustive -args -scope '%s'", all[i], r.Violation, all[i])
+			t.Errorf("%s: %v\nto see it alone: go test -tags assertions ./test/sim/exhaustive -args -scope '%s'", all[i], r.Violation, all[i])
 			if shortest == nil || len(r.Schedule) < len(shortest) {
 				shortest = r.Schedule
 			}

@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"time"
 
-	"laneway.dev/internal/sim/describe"
 	"laneway.dev/pkg/delivery"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	frontend "laneway.dev/services/frontend/core"
+	"laneway.dev/test/sim/describe"
 )
 
 // client sends the batches of a lane, in order.

@@ -4,8 +4,8 @@ import (
 	"math"
 	"time"
 
-	"laneway.dev/internal/sim/describe"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/test/sim/describe"
 )
 
 // committed checks an entry that has come into the log, and who appended it.

@@ -4,9 +4,9 @@ import (
 	"strings"
 	"time"
 
-	"laneway.dev/internal/sim/describe"
 	"laneway.dev/pkg/messages"
 	frontend "laneway.dev/services/frontend/core"
+	"laneway.dev/test/sim/describe"
 )
 
 // events is what a trace keeps for its picture.

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"laneway.dev/internal/sim/mutants"
+	"laneway.dev/test/sim/mutants"
 )
 
 var mutant = flag.String("mutants", "", "run these mutants: all, those that the simulator notices, or some by their names, separated by commas")
@@ -59,7 +59,7 @@ func wanted(t *testing.T) (some []mutants.Mutant) {
 }
 
 func noticedByCampaign(t *testing.T, m mutants.Mutant) {
-	output, took, err := runMutant(t, m, "internal/sim", "-test.run", "^TestCampaign$", "-seeds", strconv.Itoa(mutantSeeds))
+	output, took, err := runMutant(t, m, "test/sim", "-test.run", "^TestCampaign$", "-seeds", strconv.Itoa(mutantSeeds))
 	found := violation.FindSubmatch(output)
 	if err == nil || found == nil {
 		t.Fatalf("no seed of %d notices it:\n%s", mutantSeeds, output)

@@ -5,9 +5,9 @@ import (
 	"strconv"
 	"time"
 
-	"laneway.dev/internal/sim/describe"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
+	"laneway.dev/test/sim/describe"
 )
 
 // ownerView is what a replicator may know of itself. It is forgotten when the

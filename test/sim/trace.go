@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"laneway.dev/internal/sim/describe"
 	"laneway.dev/pkg/messages"
 	frontend "laneway.dev/services/frontend/core"
+	"laneway.dev/test/sim/describe"
 )
 
 // Trace keeps what happens in a run, for people.
