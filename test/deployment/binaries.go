@@ -74,17 +74,17 @@ func Overlay(t testing.TB, mutant string) string {
 	return overlay
 }
 
-// BuildMutant builds laneway as it is shipped, but with an overlay, and returns
-// the binary's path.
-func BuildMutant(t testing.TB, overlay string) string {
+// BuildMutant builds laneway as it is shipped, but with a defect, and returns the binary's
+// path. It is linked once: go leaves a binary alone that is up to date.
+func BuildMutant(t testing.TB, mutant string) string {
 	t.Helper()
 	root, err := Root()
 	if err != nil {
 		t.Fatal(err)
 	}
-	binary := filepath.Join(t.TempDir(), "laneway-mutant")
+	binary := filepath.Join(root, "bin", "laneway-"+mutant)
 	shipped := []string{"GOWORK=off", "CGO_ENABLED=0"}
-	if err := run(root, shipped, "go", "build", "-trimpath", "-overlay", overlay, "-o", binary, "./cmd/laneway"); err != nil {
+	if err := run(root, shipped, "go", "build", "-trimpath", "-overlay", Overlay(t, mutant), "-o", binary, "./cmd/laneway"); err != nil {
 		t.Fatal(err)
 	}
 	return binary

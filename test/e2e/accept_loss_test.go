@@ -19,6 +19,7 @@ import (
 )
 
 func TestAPartitionWhoseLossIsAcceptedContinuesBehindEverythingThatWasAcknowledged(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, 2*time.Minute)
 		f := start(t, kind, deployment.Options{Replicator: []string{"--snapshot-entries", "5"}})

@@ -76,9 +76,8 @@ func TestAColdStartOfAThousandProducersHasNoSequenceOutOfOrder(t *testing.T) {
 
 // The same against a stager that hands tickets to whichever upload ends first.
 func TestAColdStartIsOutOfOrderIfTheTicketIsTakenAfterStaging(t *testing.T) {
-	overlay := deployment.Overlay(t, "ticket_after_staging")
 	options := slowStaging()
-	options.Binary = deployment.BuildMutant(t, overlay)
+	options.Binary = deployment.BuildMutant(t, "ticket_after_staging")
 	ctx := within(t, 2*time.Minute)
 	f := start(t, deployment.OneProcess, options)
 	const many = 100

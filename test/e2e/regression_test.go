@@ -93,8 +93,7 @@ func TestTwoBatchesOfANewProducerKeepTheirOrderWhenTheSecondIsStagedFirst(t *tes
 // The same against a stager that hands tickets to whichever upload ends first:
 // if nothing is found there, the test above finds nothing either.
 func TestOrderIsLostIfTheTicketIsTakenAfterStaging(t *testing.T) {
-	overlay := deployment.Overlay(t, "ticket_after_staging")
-	mutant := deployment.BuildMutant(t, overlay)
+	mutant := deployment.BuildMutant(t, "ticket_after_staging")
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		options := slowThenQuick(t)

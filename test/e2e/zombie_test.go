@@ -51,6 +51,7 @@ func (f *fixture) probe(ctx context.Context, t *testing.T, name string) map[stri
 }
 
 func TestNothingAcknowledgedIsLostWhenProcessesHang(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	ctx := within(t, 2*time.Minute)
 	f := start(t, deployment.FiveProcesses, stager("--fault", "stage.delay=uniform(0,20ms)"))
 	f.underLoad(ctx, t, func() map[string][]load.Batch {
