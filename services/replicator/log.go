@@ -12,7 +12,9 @@ import (
 	"laneway.dev/services/replicator/core"
 )
 
-// append tries one append and reports how it went.
+// append makes one attempt to append an entry, and sends the result to the core. Only an
+// answer of JetStream proves that the entry is not in the log; after a timeout it may be.
+// An attempt is never repeated here, because the core has to read the log first.
 func (p *owner) append(ctx context.Context, a core.Append) {
 	sequence, err := attempt(ctx, p, func(ctx context.Context) (uint64, error) {
 		return p.log.Append(ctx, a.Expected, a.Data)
@@ -25,16 +27,16 @@ func (p *owner) append(ctx context.Context, a core.Append) {
 		p.put(ctx, core.AppendFailed{Deleted: true})
 	default:
 		answered := errors.Is(err, partitionlog.ErrMoved) || errors.Is(err, partitionlog.ErrSealed)
-		p.service.config.Logger.Warn("an append did not succeed; its fate is settled by reading the log",
+		p.service.config.Logger.Warn("an append failed; the log is read to find out whether it has the entry",
 			zap.Stringer("partition", p.id), zap.Error(err))
 		p.put(ctx, core.AppendFailed{Moved: answered, Reason: err.Error()})
 	}
 }
 
-// read reads a part of the log, for as long as it takes.
+// read reads a part of the log, and retries until it succeeds.
 func (p *owner) read(ctx context.Context, r core.Read) {
 	pause(ctx, r.After)
-	result, ok := untilDone(ctx, p, "the log cannot be read; trying again until it can", func(ctx context.Context) (core.LogRead, error) {
+	result, ok := untilDone(ctx, p, "the log cannot be read; retrying", func(ctx context.Context) (core.LogRead, error) {
 		return attempt(ctx, p, func(ctx context.Context) (core.LogRead, error) { return p.readOnce(ctx, r) })
 	})
 	if ok {
@@ -42,7 +44,8 @@ func (p *owner) read(ctx context.Context, r core.Read) {
 	}
 }
 
-// readOnce reads a part of the log. At its end it asks the stream's leader where that is.
+// readOnce reads a part of the log. At the end of what it reads, it asks the stream's leader
+// for the last sequence: reads may be served by a replica that lags.
 func (p *owner) readOnce(ctx context.Context, r core.Read) (core.LogRead, error) {
 	entries, atEnd, err := p.log.Read(ctx, r.From, r.Limit)
 	switch {
@@ -64,8 +67,8 @@ func (p *owner) readOnce(ctx context.Context, r core.Read) (core.LogRead, error)
 	return core.LogRead{Entries: entries, AtEnd: !end.Behind, Last: end.Last, Sealed: end.Sealed}, err
 }
 
-// unreadable returns that the topic or the log's stream does not exist if that is why the
-// log could not be read, and the error otherwise.
+// unreadable returns a LogRead if the log could not be read because its topic or its stream
+// does not exist, and the error otherwise.
 func (p *owner) unreadable(ctx context.Context, err error) (core.LogRead, error) {
 	if _, lookErr := p.log.Bounds(ctx); errors.Is(lookErr, jetstream.ErrStreamNotFound) {
 		return core.LogRead{Gone: true, Deleted: p.service.registry.Gone(ctx, p.id)}, nil
@@ -73,7 +76,8 @@ func (p *owner) unreadable(ctx context.Context, err error) (core.LogRead, error)
 	return core.LogRead{}, err
 }
 
-// attempt gives an operation on the log a bounded time, which a lost connection ends early.
+// attempt runs an operation on the log with a timeout. interrupt ends it early when the
+// connection is lost, because its answer cannot arrive then.
 func attempt[T any](ctx context.Context, p *owner, do func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.service.config.AppendTimeout)
 	defer cancel()

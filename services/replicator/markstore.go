@@ -16,9 +16,10 @@ import (
 // markTimeout bounds one attempt to read or write a mark.
 const markTimeout = 2 * time.Second
 
-// findMark reads the mark, for as long as it takes; false only when the actor ends.
+// findMark reads the mark, and retries until it succeeds; false only when the actor ends. The
+// result has Damage if the log must not be appended to.
 func (p *owner) findMark(ctx context.Context) (core.FoundMark, bool) {
-	return untilDone(ctx, p, "the mark of the partition cannot be read; trying again until it can", func(ctx context.Context) (core.FoundMark, error) {
+	return untilDone(ctx, p, "the mark of the partition cannot be read; retrying", func(ctx context.Context) (core.FoundMark, error) {
 		found, err := p.readMark(ctx)
 		if err != nil || found.Damage != "" {
 			return found, err
@@ -30,8 +31,10 @@ func (p *owner) findMark(ctx context.Context) (core.FoundMark, bool) {
 	})
 }
 
-// outdated returns how marks show that the topic's record names an earlier incarnation of
-// the log than the last one that had an owner; empty if they do not.
+// outdated compares the incarnation in the topic's record with the marks of later ones. If
+// one of them had an owner, the record is older than the log, and outdated describes that;
+// otherwise it returns an empty string. A mark that a repair has written does not count: the
+// repair may have been interrupted before the incarnation had an owner.
 func (p *owner) outdated(ctx context.Context) (string, error) {
 	later, err := p.service.marks.Later(ctx, p.id)
 	if errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) {
@@ -61,9 +64,9 @@ func (p *owner) readMark(ctx context.Context) (core.FoundMark, error) {
 	return core.FoundMark{Mark: stored.Mark, Revision: stored.Revision, Exists: stored.Exists}, err
 }
 
-// mark writes the mark, for as long as it takes to know what became of it.
+// mark writes the mark, and retries until the outcome is known.
 func (p *owner) mark(ctx context.Context, w core.WriteMark) {
-	event, ok := untilDone(ctx, p, "the mark of the partition cannot be written; trying again until it can", func(ctx context.Context) (core.Event, error) {
+	event, ok := untilDone(ctx, p, "the mark of the partition cannot be written; retrying", func(ctx context.Context) (core.Event, error) {
 		return p.writeMark(ctx, w)
 	})
 	if ok {
@@ -71,8 +74,8 @@ func (p *owner) mark(ctx context.Context, w core.WriteMark) {
 	}
 }
 
-// writeMark tries to write the mark once. If its revision is not the expected one, it
-// reads the mark instead.
+// writeMark tries to write the mark once. If the stored one has another revision than
+// expected, it reads that one.
 func (p *owner) writeMark(ctx context.Context, w core.WriteMark) (core.Event, error) {
 	bounded, cancel := context.WithTimeout(ctx, markTimeout)
 	defer cancel()
@@ -90,7 +93,8 @@ const (
 	longestPause = 100 * time.Millisecond
 )
 
-// untilDone repeats an operation until it succeeds; false only when ctx has ended.
+// untilDone repeats an operation until it succeeds; false only when ctx has ended. Every
+// twentieth failure, about every two seconds, it logs trouble.
 func untilDone[T any](ctx context.Context, p *owner, trouble string, do func(context.Context) (T, error)) (T, bool) {
 	for failures := 0; ctx.Err() == nil; failures++ {
 		result, err := do(ctx)

@@ -9,26 +9,26 @@ var readings = []telemetry.Reading{
 	{Name: "laneway.replicator.entries", Description: "Messages appended to the logs", Unit: "{entry}", Counter: true},
 	{Name: "laneway.replicator.batches", Description: "Batches committed", Unit: "{batch}", Counter: true},
 	{Name: "laneway.replicator.records", Description: "Records committed", Unit: "{record}", Counter: true},
-	{Name: "laneway.replicator.duplicates", Description: "Batches whose message id was known already", Unit: "{batch}", Counter: true},
-	{Name: "laneway.replicator.repeats", Description: "Releases of batches that were known already", Unit: "{batch}", Counter: true},
-	{Name: "laneway.replicator.asks", Description: "Lost releases asked for again", Unit: "{lane}", Counter: true},
-	{Name: "laneway.replicator.terms", Description: "Terms taken: how often a log was taken over or settled", Unit: "{term}", Counter: true},
+	{Name: "laneway.replicator.duplicates", Description: "Duplicate batches, by producer sequence or message id", Unit: "{batch}", Counter: true},
+	{Name: "laneway.replicator.repeats", Description: "Releases of batches that had arrived before", Unit: "{batch}", Counter: true},
+	{Name: "laneway.replicator.asks", Description: "Requests to repeat lost releases", Unit: "{lane}", Counter: true},
+	{Name: "laneway.replicator.terms", Description: "Terms started: logs taken over, or read again after a failed append", Unit: "{term}", Counter: true},
 	{Name: "laneway.replicator.lanes", Description: "Lanes remembered", Unit: "{lane}"},
 	{Name: "laneway.replicator.message_ids", Description: "Message ids remembered", Unit: "{id}"},
-	{Name: "laneway.replicator.refused", Description: "Batches refused for their sequence", Unit: "{batch}", Counter: true},
+	{Name: "laneway.replicator.refused", Description: "Batches refused for their producer sequence", Unit: "{batch}", Counter: true},
 	{Name: "laneway.replicator.producers", Description: "Idempotent producers remembered", Unit: "{producer}"},
 	{Name: "laneway.replicator.snapshots", Description: "Snapshots made", Unit: "{snapshot}", Counter: true},
 	{Name: "laneway.replicator.oversized", Description: "Snapshots not made because they would be too large", Unit: "{snapshot}", Counter: true},
-	{Name: "laneway.replicator.replayed", Description: "Entries read to take logs over", Unit: "{entry}", Counter: true},
-	{Name: "laneway.replicator.clock_falls", Description: "Times that the time of a log fell, because it lay far ahead of the clock", Unit: "{fall}", Counter: true},
+	{Name: "laneway.replicator.replayed", Description: "Entries read while taking over logs", Unit: "{entry}", Counter: true},
+	{Name: "laneway.replicator.clock_falls", Description: "Entries with a time below that of the entry before, which was far ahead of the clock", Unit: "{fall}", Counter: true},
 	{Name: "laneway.replicator.damaged_partitions", Description: "Partitions that are read-only, because their logs have lost entries", Unit: "{partition}"},
-	{Name: "laneway.replicator.left_out", Description: "Offsets left out, because an owner before had reserved them and did not stop cleanly", Unit: "{offset}", Counter: true},
-	{Name: "laneway.replicator.marks", Description: "Marks written, which reserve positions in the logs", Unit: "{mark}", Counter: true},
-	{Name: "laneway.replicator.dropped", Description: "Messages that were dropped because they arrived faster than they were taken", Unit: "{message}", Counter: true},
-	{Name: "laneway.replicator.malformed", Description: "Internal messages that could not be read", Unit: "{message}", Counter: true},
+	{Name: "laneway.replicator.left_out", Description: "Offsets left out because an earlier owner had reserved them and did not stop cleanly", Unit: "{offset}", Counter: true},
+	{Name: "laneway.replicator.marks", Description: "Marks written; they reserve positions in the logs", Unit: "{mark}", Counter: true},
+	{Name: "laneway.replicator.dropped", Description: "Messages dropped because they arrived faster than they were handled", Unit: "{message}", Counter: true},
+	{Name: "laneway.replicator.malformed", Description: "Internal messages that could not be decoded", Unit: "{message}", Counter: true},
 }
 
-// observe makes the counters of all partitions visible.
+// observe exports the sums of Stats over all partitions as metrics.
 func (s *Service) observe() (func() error, error) {
 	return telemetry.Observe(s.config.Telemetry.Meter(role), readings, func() []int64 {
 		t := s.Stats()
@@ -42,7 +42,7 @@ func (s *Service) observe() (func() error, error) {
 	})
 }
 
-// Stats returns the sums over all partitions.
+// Stats returns the sums over all partitions. Fields that have no sum, such as Term, are 0.
 func (s *Service) Stats() core.Stats {
 	var sum core.Stats
 	for _, p := range s.set.Actors() {

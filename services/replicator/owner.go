@@ -17,27 +17,28 @@ import (
 	"laneway.dev/services/replicator/core"
 )
 
-// mailboxSize bounds the messages that wait for a partition; each carries many items.
+// mailboxSize bounds the messages that wait for a partition. Each has many items.
 const mailboxSize = 4096
 
-// owner is the actor of one partition's log. The core belongs to its goroutine. What the
-// core asks for runs beside it, and its answer comes back as an event.
+// owner is the actor of one partition's log. The core belongs to its goroutine. The effects
+// of the core that wait for JetStream run in goroutines of their own, and their results come
+// back through the mailbox as events.
 type owner struct {
 	id       protocol.Partition
 	service  *Service
-	settings core.Settings // with those of the topic
+	settings core.Settings // of the service, with the limits of the topic
 	log      *partitionlog.Log
 	mailbox  *actor.Mailbox[core.Event]
 	spans    spans
 	stats    atomic.Pointer[core.Stats]
 	ended    chan struct{} // closed when the core has Stopped, or the actor has ended
 
-	work   sync.WaitGroup                     // what runs beside the actor
-	cancel atomic.Pointer[context.CancelFunc] // ends the present attempt to read the log or append to it
+	work   sync.WaitGroup                     // effects under way
+	cancel atomic.Pointer[context.CancelFunc] // ends the current attempt to read or append
 }
 
-// slowElection is how long the leader of a stream of several replicas may lack entries that
-// it once had: longer than an election takes.
+// slowElection is how long the leader of a stream with several replicas may lack entries. It
+// is longer than an election.
 const slowElection = 15 * time.Second
 
 func (s *Service) owner(topic protocol.Topic, id protocol.Partition) *owner {
@@ -54,14 +55,15 @@ func (s *Service) owner(topic protocol.Topic, id protocol.Partition) *owner {
 	}
 }
 
-// Receive hands a message to the actor.
+// Receive passes a message to the actor. It blocks while the mailbox is full, so that the
+// messages wait in the NATS client.
 func (p *owner) Receive(ctx context.Context, m messages.Message) { p.put(ctx, m) }
 
-// put hands an event to the actor. That this fails means that the actor is ending, and
-// then the next owner finds out what became of everything.
+// put passes an event to the actor. It fails only when the actor is ending. The event may be
+// lost then: the next owner settles from the log what is under way.
 func (p *owner) put(ctx context.Context, e core.Event) { _ = p.mailbox.Put(ctx, e) }
 
-// Run is the actor's goroutine.
+// Run runs the actor until ctx ends or the core has ended. It waits for effects under way.
 func (p *owner) Run(ctx context.Context) {
 	defer p.work.Wait()
 	end := sync.OnceFunc(func() { close(p.ended) })
@@ -86,8 +88,8 @@ func (p *owner) Run(ctx context.Context) {
 	})
 }
 
-// stop lets the owner leave a mark that says where its log ends. It waits until that is
-// durable, or ctx ends.
+// stop lets the owner write an exact mark, and waits until that is durable or ctx ends. It
+// does not end the actor.
 func (p *owner) stop(ctx context.Context) {
 	if p.mailbox.Put(ctx, core.Stopping{}) != nil {
 		return
@@ -95,19 +97,19 @@ func (p *owner) stop(ctx context.Context) {
 	select {
 	case <-p.ended:
 	case <-ctx.Done():
-		p.service.config.Logger.Warn("the owner of the log did not stop in time; its successor leaves out the offsets that were reserved",
+		p.service.config.Logger.Warn("the owner of the log did not stop in time; its successor leaves out the reserved offsets",
 			zap.Stringer("partition", p.id))
 	}
 }
 
-// report logs what an operator should know of the log.
+// report logs the effects that an operator should see.
 func (p *owner) report(fx core.Effects) {
 	log := p.service.config.Logger.With(zap.Stringer("partition", p.id))
 	for _, text := range fx.Warnings {
 		log.Warn(text)
 	}
 	if fx.Gap != nil {
-		log.Warn("the last owner of the log has not stopped cleanly; offsets that it had reserved are left out, because records at them may have been acknowledged",
+		log.Warn("the last owner of the log did not stop cleanly; the offsets that it had reserved are left out, because their records may have been acknowledged",
 			zap.Int64("from", fx.Gap.From), zap.Int64("to", fx.Gap.To))
 	}
 	if fx.Damage != "" {
@@ -115,14 +117,14 @@ func (p *owner) report(fx core.Effects) {
 			zap.String("stream", messages.LogStream(p.id)))
 	}
 	if fx.Refusing != "" {
-		log.Error("JetStream takes no appends to a log; producers get no acknowledgements until it does. "+refusalAdvice, zap.String("error", fx.Refusing))
+		log.Error("JetStream accepts no appends to a log; producers get no acknowledgements until it does. "+refusalAdvice, zap.String("error", fx.Refusing))
 	}
 	if fx.Ended != nil {
 		p.service.ending.Fail(fx.Ended)
 	}
 }
 
-// do does what the core asks for.
+// do starts the effects of a step. At most one of Load, Append and Read is set.
 func (p *owner) do(ctx context.Context, fx core.Effects) {
 	p.service.wire.Send(fx.Send)
 	p.spans.committed(fx.Committed)
@@ -149,12 +151,13 @@ func (p *owner) do(ctx context.Context, fx core.Effects) {
 	}
 }
 
-// takeEpoch takes an epoch above one, for as long as that takes.
+// takeEpoch takes an epoch above the given one, and passes the result to the core. An error
+// other than a replacement is not passed on: the actor is ending then.
 func (p *owner) takeEpoch(ctx context.Context, above uint64) {
 	next, err := p.service.raise(ctx, above)
 	switch {
 	case err == nil:
-		p.service.config.Logger.Warn("the log knows an epoch that is not below this replicator's, and no younger replicator runs; claiming it with a new epoch",
+		p.service.config.Logger.Warn("the log has an epoch that is not below this replicator's, and no younger replicator is running; claiming the log with a new epoch",
 			zap.Stringer("partition", p.id), zap.Uint64("known", above), zap.Uint64("epoch", next))
 		p.put(ctx, core.EpochTaken{Epoch: next})
 	case errors.Is(err, ownership.ErrReplaced), errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")):
@@ -164,12 +167,12 @@ func (p *owner) takeEpoch(ctx context.Context, above uint64) {
 
 const refusalAdvice = "If its disk was full, make room and restart the NATS server: it does not write again by itself"
 
-// check returns why the log takes nothing from this owner, or nil.
+// check returns why this owner cannot append to the log, or nil.
 func (p *owner) check() error {
 	t := p.stats.Load()
 	switch {
 	case t != nil && t.Refusing != "":
-		return protocol.Errorf(protocol.CodeUnavailable, "JetStream takes no appends to the log of partition %s. %s. (%s)",
+		return protocol.Errorf(protocol.CodeUnavailable, "JetStream accepts no appends to the log of partition %s. %s. (%s)",
 			p.id, refusalAdvice, t.Refusing)
 	case t != nil && t.Damage != "":
 		return protocol.Errorf(protocol.CodePartitionDamaged, "partition %s: %s", p.id, t.Damage)

@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// scrubStep is how many entries are read between two pauses of a scrub, which together
-	// leave the log alone for nine tenths of the time.
+	// scrubStep is how many entries a scrub reads before it pauses. The pause is scrubPause
+	// times as long as the reading took, so that a scrub uses a tenth of the time.
 	scrubStep  = 256
 	scrubPause = 9
 )
 
-// scrub reads the entries up to a sequence and reports what is missing. One log of the
-// service is scrubbed at a time.
+// scrub reads the entries up to a stream sequence and passes what is missing to the core. The
+// service scrubs one log at a time.
 func (p *owner) scrub(ctx context.Context, s core.Scrub) {
 	pause(ctx, s.After)
 	lost, err := p.scrubOnce(ctx, s.To)
@@ -28,13 +28,13 @@ func (p *owner) scrub(ctx context.Context, s core.Scrub) {
 		return
 	}
 	if err != nil {
-		p.service.config.Logger.Warn("the beginning of the log could not be looked through; trying again",
+		p.service.config.Logger.Warn("the beginning of the log could not be checked; retrying",
 			zap.Stringer("partition", p.id), zap.Error(err))
 	}
 	p.put(ctx, core.Scrubbed{Damage: lost, Failed: err != nil})
 }
 
-// scrubOnce returns what is missing, empty if nothing is.
+// scrubOnce returns what is missing; empty if nothing is.
 func (p *owner) scrubOnce(ctx context.Context, to uint64) (string, error) {
 	select {
 	case p.service.scrubs <- struct{}{}:

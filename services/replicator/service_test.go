@@ -311,7 +311,7 @@ func TestLogOfADeletedTopicIsNotReported(t *testing.T) {
 	}
 	r.await("the owner ends", func() bool { return s.Stats().Term == 0 && s.Stats().Lanes == 0 })
 	for _, e := range r.logs.All() {
-		if strings.Contains(e.Message, "read-only") || strings.Contains(e.Message, "takes no appends") {
+		if strings.Contains(e.Message, "read-only") || strings.Contains(e.Message, "accepts no appends") {
 			t.Errorf("logged: %s", e.Message)
 		}
 	}

@@ -18,10 +18,13 @@ const (
 	saveTimeout = time.Minute
 )
 
-// load looks for the mark, and for snapshots. No snapshot is an answer too. It comes before
-// anything is taken of the log, and asks first who the owner is: a replicator that was
-// frozen may meet a partition that is new to it, in whose log there is no term of its
-// successor. While the assignment cannot be read, the terms in the log decide.
+// load loads the mark and the snapshots, and passes them to the core. Without a readable
+// snapshot the log is read from its beginning.
+//
+// It is the first step of a recovery, and so it checks the replicator epoch first. A
+// replicator that was suspended may find a partition that was created in the meantime. Its
+// log may have no term record of the successor yet, so the log alone would not stop it.
+// If the epoch cannot be read, the term records in the log decide.
 func (p *owner) load(ctx context.Context) {
 	bounded, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
@@ -34,7 +37,7 @@ func (p *owner) load(ctx context.Context) {
 	err := p.service.snapshots.Load(bounded, p.id, func(data []byte) bool {
 		s, err := messages.DecodeSnapshot(data)
 		if err != nil {
-			log.Warn("a snapshot is damaged; an older one is used, or the log", zap.Error(err))
+			log.Warn("a snapshot is damaged; an older one is used, or the whole log is read", zap.Error(err))
 			return false
 		}
 		readable = append(readable, s)
@@ -48,12 +51,13 @@ func (p *owner) load(ctx context.Context) {
 	}
 }
 
-// save stores a snapshot. It is encoded here, so that the core need not wait.
+// save stores a snapshot. It encodes the snapshot outside the actor's goroutine, which takes
+// long for one with millions of lanes.
 func (p *owner) save(ctx context.Context, s *messages.Snapshot) {
 	bounded, cancel := context.WithTimeout(ctx, saveTimeout)
 	defer cancel()
 	if err := p.service.snapshots.Save(bounded, p.id, s.Sequence, messages.EncodeSnapshot(*s)); err != nil && ctx.Err() == nil {
-		p.service.config.Logger.Warn("a snapshot could not be saved; a restart takes longer until the next one is",
+		p.service.config.Logger.Warn("a snapshot could not be saved; until the next one, a restart takes longer",
 			zap.Stringer("partition", p.id), zap.Error(err))
 	}
 	p.put(ctx, core.Saved{Sequence: s.Sequence})

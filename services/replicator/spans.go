@@ -12,9 +12,9 @@ import (
 	"laneway.dev/services/replicator/core/partition"
 )
 
-// spans makes the span "append" of every batch, from the arrival of its release
-// until its entry was durable, and links it to the span of its group commit.
-// The zero value makes none. It belongs to the partition's goroutine.
+// spans makes the span "append" of every batch, from the arrival of its release until its
+// entry is durable, and links it to the span of its group commit. The zero value makes no
+// spans. It belongs to the partition's goroutine.
 type spans struct {
 	tracer trace.Tracer
 	common []attribute.KeyValue

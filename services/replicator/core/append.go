@@ -7,7 +7,12 @@ import (
 	"laneway.dev/services/replicator/core/partition"
 )
 
-// startAppend makes the next entry of what waits, unless an append is under way.
+// startAppend appends the next section of the partition, unless an append is under way.
+//
+// One append at a time gives group commit: while JetStream syncs an entry, released batches
+// gather, and all of them go into the next entry. A section without content is resolved at
+// once, and the loop looks for another one. If the mark has too few offsets left for the
+// first batch, startAppend notes how many it needs, and keepMark reserves them.
 func (c *Core) startAppend(now time.Time) {
 	for !c.appending && c.partition.Waiting() && c.mayAppend() {
 		section, need, ok := c.partition.Next(c.epochs, partition.Room{
@@ -28,7 +33,7 @@ func (c *Core) startAppend(now time.Time) {
 	}
 }
 
-// append appends an entry behind the last one.
+// append appends an entry, expecting that the log still ends where this core knows it to.
 func (c *Core) append(now time.Time, entry messages.Entry) {
 	c.stamp(now, &entry)
 	c.flightData = messages.EncodeEntry(entry)
@@ -36,7 +41,8 @@ func (c *Core) append(now time.Time, entry messages.Entry) {
 	c.fx.Append = &Append{Expected: c.last, Data: c.flightData}
 }
 
-// appended takes the answer that the append under way is durable.
+// appended handles the acknowledgement of the append under way. Only here do batches become
+// committed, and only here are their outcomes produced.
 func (c *Core) appended(now time.Time, sequence uint64) {
 	c.appending = false
 	c.refusal = refusal{}
@@ -56,7 +62,8 @@ func (c *Core) appended(now time.Time, sequence uint64) {
 	c.flightData = nil
 }
 
-// announce sends the entry that was appended to frontends and readers.
+// announce sends the appended entry to all frontends, which answer producers and serve
+// followers with it.
 func (c *Core) announce(sequence uint64) {
 	c.send(messages.CommittedSubject(c.id), messages.Committed{Partition: c.id, Sequence: sequence, Entry: c.flightData})
 }

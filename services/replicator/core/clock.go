@@ -7,14 +7,15 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// maxAhead is how far the time of the log may lie ahead of the owner's clock. Clocks
-// of several machines, and a clock that is set back a little, are no further apart.
+// maxAhead is how far the time of the log may lie ahead of the owner's clock. Differences
+// between synchronized machines, and small corrections of a clock, are below it.
 const maxAhead = time.Minute
 
-// entryTime returns the time of the entry after one of the time last. Times rise, so
-// that they can be looked up by binary search; only when the log is far ahead of the
-// clock do they fall back to it. One of the two is wrong then, and the log must not
-// carry the time of a wrong clock until that time has come.
+// entryTime returns the time of the entry that follows one with the time last. Times do not
+// fall, so that a time can be found by binary search. The exception is a log that is more
+// than maxAhead ahead of the clock: one of the two is wrong, and the log must not repeat
+// a wrong time until the clock reaches it. Example: the last entry has 12:00:30. At 12:00:10
+// the next one has 12:00:30, too. At 11:00:00 it has 11:00:00, and falls is true.
 func entryTime(last int64, now time.Time) (at int64, falls bool) {
 	at = now.UnixNano()
 	if last-at > maxAhead.Nanoseconds() {
@@ -23,7 +24,8 @@ func entryTime(last int64, now time.Time) (at int64, falls bool) {
 	return max(last, at), false
 }
 
-// stamp gives the entry that is about to be appended its time.
+// stamp sets the time of an entry that is about to be appended. RisingFrom is the first
+// entry from which on times do not fall: the lower bound for a binary search.
 func (c *Core) stamp(now time.Time, n *messages.Entry) {
 	at, falls := entryTime(c.lastTime, now)
 	n.Time, n.RisingFrom = at, c.risingFrom
@@ -33,13 +35,13 @@ func (c *Core) stamp(now time.Time, n *messages.Entry) {
 	c.flightTime, c.flightRising = n.Time, n.RisingFrom
 }
 
-// stamped makes the time of the entry that was appended that of the log.
+// stamped makes the time of the appended entry the time of the log.
 func (c *Core) stamped() {
 	if c.flightRising != c.risingFrom {
 		c.stats.ClockFalls++
 		c.stats.ClockFell = time.Duration(c.lastTime - c.flightTime)
-		c.warn(fmt.Sprintf("the newest records carry a time that lies %s ahead of this machine's clock; later ones carry the time of this clock. "+
-			"Compare the clocks of the machines that replicators run on, this one first", c.stats.ClockFell))
+		c.warn(fmt.Sprintf("the newest records have a time %s ahead of this machine's clock; later records have the time of this clock. "+
+			"Compare the clocks of the machines that run replicators, starting with this one", c.stats.ClockFell))
 	}
 	c.lastTime, c.risingFrom = c.flightTime, c.flightRising
 }

@@ -19,7 +19,7 @@ func (w *world) expectLast(at time.Time, risingFrom uint64) {
 	}
 }
 
-func TestTimesOfTheLogRiseThoughTheClockIsSetBackALittle(t *testing.T) {
+func TestLogTimesRiseWhenClockIsSetBack(t *testing.T) {
 	w, o := newLeader(t)
 	o.commit(batch("a", 1))
 	before := w.now

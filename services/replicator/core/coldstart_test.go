@@ -9,7 +9,7 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-func TestColdStartOfAThousandProducersRefusesNoSequence(t *testing.T) {
+func TestColdStartRefusesNoSequence(t *testing.T) {
 	const producers, inFlight = 1000, 5
 	random := rand.New(rand.NewPCG(1, 1))
 	w := newWorld(t)
@@ -48,7 +48,7 @@ func TestColdStartOfAThousandProducersRefusesNoSequence(t *testing.T) {
 
 // The second batch of a new producer must not take the place of the first one
 // (redpanda#30429, redpanda#30937), however the first one was lost.
-func TestSecondBatchOfANewProducerNeverLeapfrogsTheFirst(t *testing.T) {
+func TestSecondBatchNeverOvertakesFirst(t *testing.T) {
 	for name, second := range map[string]messages.Release{
 		"the first was given up":            release(of(7, 2, 1)),
 		"the first had no ticket":           release(of(7, 1, 1)),

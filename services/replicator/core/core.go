@@ -1,10 +1,33 @@
-// Package core commits released batches to the log of a partition: it
-// looks at the ticket and at the producer's sequence, assigns offsets, and appends
-// placeholders to a JetStream stream, one message for all releases that were waiting.
+// Package core commits released batches to the log of a partition. The partition package
+// checks tickets and producer sequences and assigns offsets; this package owns the log: it
+// recovers its state, claims it, appends entries, and keeps its mark and snapshots.
 //
-// It owns, per partition, the right to append, for as long as no newer term
-// record stands in the log. All of its state can be rebuilt from the log; a
-// snapshot saves it most of the reading. It never touches payloads.
+// A Core has the right to append for as long as its term record is the newest in the log.
+// All of its state can be rebuilt from the log; a snapshot shortens that. It never sees
+// payloads.
+//
+// # The life of a Core
+//
+//	loading ──▶ reading ──▶ reserving ──▶ claiming ──▶ leading
+//	   ▲           ▲                          │           │
+//	   │           └──── an append failed ◀───┴───────────┘
+//	   └── every 10 s ── damaged            (or its outcome is unknown)
+//
+// Recovery loads the mark and the newest snapshot, and reads the log from there to its
+// end. The claim reserves a place in the mark and appends a term record, if no other entry
+// has been appended meanwhile (compare-and-set on the stream's last sequence). From then
+// on, any append of an older owner fails, because its expected sequence is too low.
+//
+// Only one append is under way at a time. If its outcome is unknown, the entry may be in the
+// log or may still arrive. The Core settles this in the same way: it drops its uncommitted
+// state, reads to the end, and appends a new term record. An entry that was appended is
+// found by reading; one that arrives later than the term record is rejected.
+//
+// Example: the log ends with entry 17. The owner appends entry 18 with batches a/4 and a/5,
+// expecting 17, and the connection breaks. It reads from 18. If JetStream has the entry, a/4
+// and a/5 are committed, and their repeated releases are answered from the log. If not, the
+// term record becomes entry 18, the delayed append fails since the last sequence is not 17
+// any more, and a/4 and a/5 are appended when the sequencer repeats them.
 package core
 
 import (
@@ -18,21 +41,21 @@ import (
 // Settings are the limits and times of a core.
 type Settings struct {
 	partition.Settings
-	Owner       string // names this process in term records
-	Epoch       uint64 // of this process as a replicator; it stands in term records
+	Owner       string // name of this process in term records
+	Epoch       uint64 // replicator epoch of this process, in term records
 	EntryItems  int    // most batches in one entry
-	EntryBytes  int    // most bytes of an entry, roughly
-	ReadEntries int    // how many entries a recovery reads at a time
+	EntryBytes  int    // most bytes of an entry, approximately
+	ReadEntries int    // entries that a recovery reads at a time
 
 	SnapshotEvery uint64 // entries from one snapshot to the next
-	SnapshotBytes int    // a larger one, roughly, is not made
+	SnapshotBytes int    // a snapshot above this approximate size is not made
 
-	// Patience is how long a log may look as if it had lost entries: a new leader of a
-	// stream with several replicas may not have all of them yet.
+	// Patience is how long a log may lack entries before it counts as damaged. A new leader of
+	// a stream with several replicas may not have all entries yet.
 	Patience time.Duration
 }
 
-// DefaultSettings returns what a replicator in service goes by.
+// DefaultSettings returns the settings of a replicator in production.
 func DefaultSettings(owner string) Settings {
 	return Settings{
 		Settings: partition.Settings{
@@ -45,7 +68,7 @@ func DefaultSettings(owner string) Settings {
 	}
 }
 
-// Event is what has happened: a messages.Message has arrived, or it is Loaded, LogRead,
+// Event is an input of a Core: a messages.Message that has arrived, or Loaded, LogRead,
 // Appended, AppendFailed, Saved, MarkWritten, MarkConflict, Scrubbed, EpochTaken, Replaced
 // or Stopping.
 type Event any
@@ -56,151 +79,154 @@ type Loaded struct {
 	Mark      FoundMark
 }
 
-// Stopping asks the owner to end: it starts no append any more, and leaves a mark that
-// says where the log ends.
+// Stopping asks the owner to end: it starts no further append, and writes a mark with the
+// exact end of the log, so that the next owner leaves out no offsets.
 type Stopping struct{}
 
 // Scrubbed answers a Scrub.
 type Scrubbed struct {
-	Damage string // what is wrong with the entries; empty if nothing is
-	Failed bool   // they could not be read, so Damage means nothing
+	Damage string // what is wrong with the entries; empty if they are intact
+	Failed bool   // they could not be read; Damage is not valid
 }
 
-// Saved says that a snapshot is stored, or could not be.
+// Saved reports that the attempt to store a snapshot has ended, with or without success.
 type Saved struct{ Sequence uint64 }
 
 // LogRead answers a Read.
 type LogRead struct {
 	Entries []LoggedEntry
-	AtEnd   bool   // nothing that can be read follows the last entry
-	Last    uint64 // at the end: the last sequence of the stream, as its leader says
-	Sealed  bool   // at the end: nothing can be appended any more
-	Corrupt string // not empty: why what follows the last entry is no entry; AtEnd and Last mean nothing then
-	Gone    bool   // there is no stream; nothing else means anything then
-	Deleted bool   // the topic does not exist; nothing else means anything then
+	AtEnd   bool   // no readable entry follows the last one
+	Last    uint64 // if AtEnd: the last sequence of the stream, as its leader reports it
+	Sealed  bool   // if AtEnd: the stream takes no more appends
+	Corrupt string // why the message after Entries is not a valid entry, or empty; AtEnd and Last are not valid then
+	Gone    bool   // the stream does not exist; the other fields are not valid then
+	Deleted bool   // the topic does not exist; the other fields are not valid then
 }
 
-// LoggedEntry is an entry as it stands in the log.
+// LoggedEntry is an entry with its stream sequence.
 type LoggedEntry = messages.LoggedEntry
 
-// Appended says that the append in flight is durable.
+// Appended reports that the append under way is durable.
 type Appended struct{ Sequence uint64 }
 
-// AppendFailed says that the append in flight was refused because the log has
-// moved on, or that its outcome is not known. Either way the log must be read.
+// AppendFailed reports that the append under way was rejected, because the log has other
+// entries than expected, or that its outcome is unknown. Either way the log must be read.
 type AppendFailed struct {
-	Moved   bool   // JetStream has refused it, because the log has moved on or is sealed
+	Moved   bool   // rejected by JetStream: the last sequence differs, or the stream is sealed
 	Deleted bool   // the topic does not exist
-	Reason  string // for people
+	Reason  string // for operators
 }
 
-// Append asks for one entry to be appended, if the log's last sequence is still
-// the expected one. It is answered by Appended or AppendFailed.
+// Append asks for one entry to be appended, if the last sequence of the stream is the
+// expected one. It is answered by Appended or AppendFailed.
+//
+// The shell MUST NOT send an Append twice. It MUST answer Appended only after JetStream has
+// acknowledged the entry, and AppendFailed with Moved only if the entry is certainly not
+// in the log.
 type Append struct {
 	Expected uint64
 	Data     []byte
 }
 
-// Read asks for entries from a sequence on. It is answered by LogRead, however
-// long that takes.
+// Read asks for entries from a stream sequence on. The shell repeats it until it succeeds,
+// and answers with LogRead.
 type Read struct {
 	From  uint64
 	Limit int
-	After time.Duration // how long to wait before
+	After time.Duration // pause before it
 }
 
-// Scrub asks for a look at the entries up to a sequence. They were not read, because a
-// snapshot covers them, and JetStream finds damage only on reading. It is answered by
-// Scrubbed, however long that takes.
+// Scrub asks for the entries up to a stream sequence to be checked. Recovery does not read
+// them, because a snapshot covers them, and JetStream finds damage only when it reads. The
+// shell answers with Scrubbed.
 type Scrub struct {
 	To    uint64
-	After time.Duration // how long to wait before
+	After time.Duration // pause before it
 }
 
-// Effects is what a step wants done. At most one Append or Read is ever under
-// way.
+// Effects is what a step asks the shell to do. At most one Append or Read is under way at a
+// time.
 type Effects struct {
 	Send      []messages.Envelope
-	Load      bool // look for snapshots and the mark; answered by Loaded
+	Load      bool // load snapshots and the mark; answered by Loaded
 	Append    *Append
 	Read      *Read
 	Save      *messages.Snapshot // answered by Saved
 	Mark      *WriteMark         // answered by MarkWritten or MarkConflict; one at a time
 	Scrub     *Scrub             // answered by Scrubbed; one at a time
 	Committed []partition.Committed
-	// TakeEpoch is not 0 if the log has the term record of another owner that this core
-	// must not follow: it has this higher epoch, or the very epoch of this core. An epoch
-	// above it must be taken, which is answered by EpochTaken or Replaced. Until then the
-	// core is silent.
+	// TakeEpoch is not 0 if the newest term record has an epoch that fences this core: a
+	// higher one, or its own one with another owner. The shell takes an epoch above it and
+	// answers with EpochTaken or Replaced. Until then the core sends nothing.
 	TakeEpoch uint64
-	// Ended is not nil if the core has ended, because it cannot get an epoch: it was
-	// replaced. Nothing is answered: its successor does that.
+	// Ended is not nil if the core has ended because it was replaced. It answers nothing
+	// more: only its successor knows which entries are in the log.
 	Ended    error
-	Refusing string   // not empty: JetStream has taken no appends for a while, for this reason
-	Warnings []string // what an operator should know of the log
-	Damage   string   // not empty: the log has lost entries, and the partition is read-only
-	Gap      *Gap     // the owner has begun, and left out these offsets
-	Stopped  bool     // it was Stopping, and nothing is left to be done
+	Refusing string   // why JetStream has accepted no appends for a while; else empty
+	Warnings []string // for the operator's log
+	Damage   string   // what the log has lost, if the partition has just become read-only; else empty
+	Gap      *Gap     // the offsets that the new owner leaves out; nil if none
+	Stopped  bool     // after Stopping: all work is done
 }
 
-// phase is what the core is doing with the log.
+// phase is the state of a core in the life described above.
 type phase int
 
 const (
-	loading      phase = iota // looking for a snapshot to start from, and for the mark
-	reading                   // catching up with the log
-	reserving                 // at the end of the log: the place of its term record is being reserved
-	claiming                  // its term record is under way
-	leading                   // it may append
-	suspecting                // the log is empty, or short of entries, and is read again soon
-	damagedPhase              // the log has lost entries
-	fenced                    // an epoch above that of another owner is being taken
-	ended                     // it was replaced
+	loading      phase = iota // waits for snapshots and the mark
+	reading                   // reads the log to its end
+	reserving                 // at the end: writes a mark that reserves a place for the term record
+	claiming                  // appends its term record
+	leading                   // may append batches
+	suspecting                // the log is empty or lacks entries; it is read again soon
+	damagedPhase              // the log has lost entries; the partition is read-only
+	fenced                    // waits for an epoch above that of another owner
+	ended                     // was replaced
 )
 
-// Core decides what is appended to a log. It is pure: events and time come in, effects go
+// Core decides what is appended to a log. It is pure: events and time go in, effects come
 // out. It belongs to one goroutine.
 type Core struct {
 	id        protocol.Partition
 	settings  Settings
-	partition *partition.Core // what is decided about its batches
+	partition *partition.Core // decides about its batches
 
-	phase      phase
-	asked      bool               // a Load or Read is under way
-	readAfter  time.Duration      // how long the next Read is to wait
-	emptySince time.Time          // when the log was first found without entries; zero if it has some
-	unproven   *messages.Snapshot // the state is that of it, and the log has not confirmed it yet; else nil
-	term       uint64             // stream sequence of its newest term record
-	last       uint64             // stream sequence of the last entry applied
-	lastTime   int64              // of the newest entry in the log, in Unix nanoseconds
-	risingFrom uint64             // of the newest entry in the log
-	epochs     partition.Epochs   // the highest ones seen or logged
-	answered   bool               // the sequencer has answered the Hello of this term
-	helloAt    time.Time          // when Hello was last sent
+	phase         phase
+	requested     bool               // a Load or Read is under way
+	readAfter     time.Duration      // pause before the next Read
+	emptySince    time.Time          // when the log was first found without entries; zero if it has some
+	unproven      *messages.Snapshot // the state comes from it and was not compared with the log yet; else nil
+	term          uint64             // stream sequence of its newest term record
+	last          uint64             // stream sequence of the last entry applied
+	lastTime      int64              // of the newest entry in the log, in Unix nanoseconds
+	risingFrom    uint64             // of the newest entry in the log
+	epochs        partition.Epochs   // the highest ones received or logged
+	helloAnswered bool               // the sequencer has answered the Hello of this term
+	helloAt       time.Time          // when Hello was last sent
 
 	appending    bool // an Append is under way
 	flightData   []byte
 	flightTime   int64  // of the entry under way
 	flightRising uint64 // of the entry under way
 	saving       bool   // a Save is under way
-	saved        uint64 // sequence of the last snapshot, or of the last try
+	saved        uint64 // stream sequence of the last snapshot, or of the last attempt
 
 	reserve      reserve
-	acknowledged messages.Position // what the log is known to have had, because appends were acknowledged
+	acknowledged messages.Position // end of the log after the last acknowledged append of this core
 	damage       damage
 	refusal      refusal
-	scrubbing    bool      // the first Scrub was asked for, or none is needed
+	scrubbing    bool      // the first Scrub was requested, or none is needed
 	scrubTo      uint64    // of the Scrub
 	scrubbed     string    // what is wrong with entries that a snapshot covers
-	rescan       bool      // scrubbed has changed, and the log has to be looked at again
+	rescan       bool      // scrubbed has changed, so the log must be read again
 	suspectSince time.Time // when the log was first seen empty, or short of entries
-	startedAt    int64     // base offset of the term record under way
+	startOffset  int64     // base offset of the term record under way
 	stopping     bool
 
-	stats  Stats
-	fx     Effects
-	behind bool            // a sequencer of an older epoch has spoken in this step
-	stale  map[uint64]bool // older frontend epochs of which something was released in this step
+	stats          Stats
+	fx             Effects
+	staleSequencer bool            // a sequencer of a lower epoch has sent something in this step
+	staleFrontends map[uint64]bool // lower frontend epochs with batches in this step
 }
 
 // Stats counts what happened on a log and its partition.
@@ -210,27 +236,27 @@ type Stats struct {
 	Terms      uint64
 	Snapshots  uint64        // made
 	Oversized  uint64        // snapshots not made, because they would be too large
-	Replayed   uint64        // entries of the log that were read
-	ClockFalls uint64        // appended entries whose time lies far below that of the log before them
-	ClockFell  time.Duration // how far, the last time
-	Term       uint64
+	Replayed   uint64        // entries read during recovery
+	ClockFalls uint64        // appended entries with a time far below that of the entry before
+	ClockFell  time.Duration // the difference at the last of them
+	Term       uint64        // the current one, or the last one
 	Leading    bool
 	Marks      uint64 // written
-	Gap        int64  // offsets that this owner has left out when it began
-	Damage     string // what the log has lost; empty is nothing
-	Refusing   string // why JetStream has taken no appends for a while; empty if it takes them
-	Covered    uint64 // the last entry that was not read, because a snapshot covers it
+	Gap        int64  // offsets left out when this owner started a term
+	Damage     string // what the log has lost; empty if nothing
+	Refusing   string // why JetStream has accepted no appends for a while; empty if it accepts them
+	Covered    uint64 // the last entry that recovery did not read, because a snapshot covers it
 	Damaged    int    // partitions with damage; only in the sums over partitions
 }
 
-// NewCore returns a core that knows nothing yet: it starts by looking for a
-// snapshot and reading the log from there.
+// NewCore returns a core without state. Its first step asks for snapshots and the mark.
 func NewCore(id protocol.Partition, settings Settings) *Core {
-	return &Core{id: id, settings: settings, partition: partition.New(id, settings.Settings), stale: make(map[uint64]bool)}
+	return &Core{id: id, settings: settings, partition: partition.New(id, settings.Settings), staleFrontends: make(map[uint64]bool)}
 }
 
-// Step takes what happened, in order, and returns what is to be done. Without
-// events it only does what time asks for.
+// Step handles events in their order and returns the effects. The shell MUST call it at
+// least once per Heartbeat, without events if there are none, because repetitions, marks
+// and evictions depend on time.
 func (c *Core) Step(now time.Time, events []Event) Effects {
 	c.fx = Effects{}
 	c.partition.Expire(now)
@@ -251,12 +277,12 @@ func (c *Core) Step(now time.Time, events []Event) Effects {
 	return c.fx
 }
 
-// silent returns the effects of a core that may not be the owner of its log any more. What
-// it has decided in this step leaves it as little as anything else.
+// silent returns the effects of a core that may not be the owner of its log any more. It
+// discards all messages, also those of events earlier in this step.
 func (c *Core) silent() Effects {
 	c.partition.Effects()
-	c.behind = false
-	clear(c.stale)
+	c.staleSequencer = false
+	clear(c.staleFrontends)
 	return Effects{TakeEpoch: c.fx.TakeEpoch, Ended: c.fx.Ended, Stopped: c.stopping}
 }
 
@@ -299,8 +325,8 @@ func (c *Core) handle(now time.Time, e Event) {
 	}
 }
 
-// receive takes a message about the partition. Only an owner that leads does: what is lost
-// here is repeated by its sender.
+// receive handles a message about the partition. Only a leading owner calls it; a message
+// that is dropped otherwise is repeated by its sender.
 func (c *Core) receive(now time.Time, m messages.Message) {
 	switch m := m.(type) {
 	case messages.Release:
@@ -312,29 +338,29 @@ func (c *Core) receive(now time.Time, m messages.Message) {
 	}
 }
 
-// drive starts what the phase asks for and what time asks for.
+// drive starts the work of the phase, and what is due at this time.
 func (c *Core) drive(now time.Time) {
-	if (c.reserve.moved || c.rescan) && !c.appending && (c.phase != reading || !c.asked) {
+	if (c.reserve.moved || c.rescan) && !c.appending && (c.phase != reading || !c.requested) {
 		c.startOver()
 	}
-	c.tellReadOnly(now)
-	c.tellRefusing(now)
+	c.reportReadOnly(now)
+	c.reportRefusing(now)
 	if c.stopping && c.mayStop() {
 		c.fx.Stopped = true
 		return
 	}
 	switch c.phase {
 	case suspecting, damagedPhase:
-		c.lookAgain(now)
+		c.recheck(now)
 	case reserving:
 		if c.claimable(now) {
 			c.claimLog(now)
 		}
 	case loading:
-		c.fx.Load, c.asked = !c.asked, true
+		c.fx.Load, c.requested = !c.requested, true
 	case reading:
-		if !c.asked {
-			c.asked = true
+		if !c.requested {
+			c.requested = true
 			c.fx.Read = &Read{From: c.readFrom(), Limit: c.settings.ReadEntries, After: c.readAfter}
 			c.readAfter = 0
 		}
@@ -345,15 +371,15 @@ func (c *Core) drive(now time.Time) {
 		c.partition.AnswerQuestion(now)
 		c.save()
 		c.scrub()
-		if !c.answered && now.Sub(c.helloAt) >= c.settings.Heartbeat {
+		if !c.helloAnswered && now.Sub(c.helloAt) >= c.settings.Heartbeat {
 			c.helloAt = now
 			c.send(messages.SequencerSubject(c.id), messages.Hello{Partition: c.id, Term: c.term})
 		}
 	}
 }
 
-// mayStop reports whether nothing is under way of which the next owner would have to
-// find out what became of it. An owner that leads leaves an exact mark first, if it can.
+// mayStop reports whether no append or claim is under way. Its outcome would be unknown to
+// the next owner. A leading owner also writes an exact mark first, if it can.
 func (c *Core) mayStop() bool {
 	switch c.phase {
 	case reserving, claiming:

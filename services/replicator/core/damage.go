@@ -8,29 +8,30 @@ import (
 )
 
 const (
-	// readOnlyEvery is how often frontends are told that a partition is read-only.
+	// readOnlyEvery is how often frontends receive that a partition is read-only.
 	readOnlyEvery = time.Second
-	// lookAgain is after what time a damaged log is read again: its data may have been
-	// restored meanwhile.
-	lookAgain = 10 * time.Second
-	// creationTime is how long a log may be empty that has just been created: its first
-	// entry and its mark come a moment later.
+	// recheckEvery is the pause before a damaged log is read again: its data may have been
+	// restored.
+	recheckEvery = 10 * time.Second
+	// creationTime is how long a new log may be empty: its first entry and its mark are
+	// written shortly after its stream is created.
 	creationTime = 10 * time.Second
 )
 
-// sealed says what is wrong with a log that takes no appends any more.
+// sealed describes a log that takes no more appends.
 const sealed = "the stream of its log is sealed: its loss is being accepted, or an --accept-loss was interrupted and must be given again"
 
-// damage is what a core knows of a log that has lost entries.
+// damage describes a log that has lost entries.
 type damage struct {
-	what  string    // for people; empty is none
-	since time.Time // when the log was last read, or first seen empty
-	told  time.Time // when the frontends were last told
+	what       string    // for operators; empty if nothing is lost
+	since      time.Time // when the log was last read, or first found empty
+	reportedAt time.Time // when the frontends last received it
 }
 
-// shorter compares where the log ends with all evidence of how far it came, and returns
-// what has been lost; empty if nothing has, as far as is known. streamEnd is the last
-// sequence of its stream.
+// shorter compares the end of the log with all evidence of how far it once reached, and
+// returns what was lost; empty if there is no evidence of a loss. streamEnd is the last
+// sequence of the stream. The evidence is what the mark says was written, what this core's
+// own appends had acknowledged, and what a scrub has found.
 func (c *Core) shorter(streamEnd uint64) string {
 	end, mark := c.end(), c.reserve.Mark.Written
 	switch {
@@ -46,26 +47,28 @@ func (c *Core) shorter(streamEnd uint64) string {
 	return c.scrubbed
 }
 
-// misses returns what is missing before an entry of the log, as it is read; empty if it
-// is the next one.
-func (c *Core) misses(e *LoggedEntry) string {
+// missingBefore returns what is missing before an entry that was read; empty if the entry
+// directly follows the last one. Sequences alone do not show a loss if a stream was
+// restored from an older copy and continued, so the offsets must be continuous as well.
+func (c *Core) missingBefore(e *LoggedEntry) string {
 	switch {
 	case c.last == 0 && e.Entry.Created:
-		return "" // it says where the log begins
+		return "" // the entry marks the beginning of the log
 	case c.last == 0:
 		return fmt.Sprintf("its log has lost its beginning: the first entry that can be read is %d", e.Sequence)
 	case c.last != 0 && e.Sequence != c.last+1:
 		return fmt.Sprintf("its log has lost the entries %d to %d", c.last+1, e.Sequence-1)
 	case e.Entry.BaseOffset-e.Entry.Gap != c.partition.NextOffset():
-		return fmt.Sprintf("entry %d of its log goes on behind offset %d, the entry before ends at %d",
+		return fmt.Sprintf("entry %d of its log continues at offset %d, but the entry before it ends at %d",
 			e.Sequence, e.Entry.BaseOffset-e.Entry.Gap, c.partition.NextOffset())
 	}
 	return ""
 }
 
-// disproves returns how the log contradicts the snapshot that the core has started from,
-// given what was read from the snapshot's last entry on; empty if it does not.
-func (c *Core) disproves(r *LogRead) string {
+// snapshotConflict returns how the log contradicts the snapshot that the core has started
+// from; empty if it does not. r starts with the last entry of the snapshot. That entry must
+// have the same sequence, end and time: then all entries before it are the same, too.
+func (c *Core) snapshotConflict(r *LogRead) string {
 	if len(r.Entries) == 0 {
 		return fmt.Sprintf("the newest snapshot covers its log up to entry %d and offset %d, and that entry cannot be read; the last one is %d",
 			c.last, c.partition.NextOffset(), r.Last)
@@ -81,7 +84,8 @@ func (c *Core) disproves(r *LogRead) string {
 // read again after a while.
 func (c *Core) damaged(now time.Time, what string) { c.suspect(now, what, c.settings.Patience) }
 
-// suspect calls the log damaged once it has looked so for long enough.
+// suspect makes the partition read-only if the log has looked damaged for longer than
+// patience. Until then the log is read again every Heartbeat.
 func (c *Core) suspect(now time.Time, what string, patience time.Duration) {
 	c.rollBack()
 	c.damage.since = now
@@ -99,10 +103,9 @@ func (c *Core) suspect(now time.Time, what string, patience time.Duration) {
 	c.damage.what = what
 }
 
-// lookAgain reads a damaged or suspect log once more when it is time, and tells frontends
-// meanwhile that the partition is read-only.
-func (c *Core) lookAgain(now time.Time) {
-	after := lookAgain
+// recheck reads a damaged or suspect log again when it is due.
+func (c *Core) recheck(now time.Time) {
+	after := recheckEvery
 	if c.phase == suspecting {
 		after = c.settings.Heartbeat
 	}
@@ -111,17 +114,18 @@ func (c *Core) lookAgain(now time.Time) {
 	}
 }
 
-// tellReadOnly tells the frontends what is wrong, for as long as it is.
-func (c *Core) tellReadOnly(now time.Time) {
-	if c.damage.what == "" || now.Sub(c.damage.told) < readOnlyEvery {
+// reportReadOnly sends the damage to the frontends every readOnlyEvery. They reject produce
+// requests with it; a frontend that starts later gets it as well.
+func (c *Core) reportReadOnly(now time.Time) {
+	if c.damage.what == "" || now.Sub(c.damage.reportedAt) < readOnlyEvery {
 		return
 	}
-	c.damage.told = now
+	c.damage.reportedAt = now
 	c.send(messages.CommittedSubject(c.id), messages.ReadOnly{Partition: c.id, Damage: c.damage.what})
 }
 
-// startOver forgets everything but what was acknowledged to this owner, and looks again
-// for mark, snapshot and log.
+// startOver drops all state and recovers again from mark, snapshot and log. It keeps what
+// was acknowledged to this core, because the log must still have that.
 func (c *Core) startOver() {
 	c.rollBack()
 	c.forget()

@@ -39,7 +39,7 @@ type opinion struct {
 	fences  []messages.ProducerFenced
 }
 
-// ask lets a new owner judge what the past decides, and returns how many entries it
+// ask makes a new owner decide what depends on the past, and returns how many entries it
 // had to read.
 func ask(w *world) (op opinion, read uint64) {
 	o := w.leader("second")
@@ -85,7 +85,7 @@ func (w *world) rewrite(change func(*messages.Snapshot)) {
 	})
 }
 
-func TestAnOwnerKnowsThePastFromTheLogAndFromASnapshotAlike(t *testing.T) {
+func TestLogAndSnapshotGiveTheSameState(t *testing.T) {
 	w := past(t)
 	entries := uint64(len(w.log))
 	clear(w.snapshots)
@@ -140,7 +140,7 @@ func TestASnapshotWithAnyBitFlippedIsNotUsed(t *testing.T) {
 	}
 }
 
-func TestLogThatContradictsItsNewestSnapshotIsDamaged(t *testing.T) {
+func TestLogThatContradictsSnapshotIsDamaged(t *testing.T) {
 	for name, damage := range map[string]func(w *world){
 		"its end was cut off":       func(w *world) { w.log = w.log[:4]; w.streamEnd = 4 },
 		"the snapshot's entry only": func(w *world) { w.log = w.log[:19]; w.streamEnd = 19 },
@@ -158,7 +158,7 @@ func TestLogThatContradictsItsNewestSnapshotIsDamaged(t *testing.T) {
 	}
 }
 
-func TestAnOwnerOfASealedLogSaysSoAndAppendsNothing(t *testing.T) {
+func TestSealedLogIsReported(t *testing.T) {
 	w, o := newMarked(t)
 	o.commit(batch("a", 2))
 	o.step(release(batch("a", 3)))

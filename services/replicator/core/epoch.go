@@ -1,23 +1,24 @@
 package core
 
-// EpochTaken answers TakeEpoch: this process has an epoch above the one that fenced it.
+// EpochTaken answers TakeEpoch: this process has taken an epoch above the one that fenced it.
 type EpochTaken struct{ Epoch uint64 }
 
-// Replaced says that this process has no right to any log: a younger replicator has the
-// role, or it cannot be known which one has. It may come at any time.
+// Replaced reports that this process has no right to any log: a younger replicator has the
+// role, or the record of the role cannot be read. It may arrive at any time.
 type Replaced struct{ Err error }
 
-// takeEpoch lets the core wait for an epoch above one that fences it.
+// takeEpoch drops the uncommitted state and waits for an epoch above the given one.
 func (c *Core) takeEpoch(above uint64) {
 	c.rollBack()
 	c.phase = fenced
 	c.fx.TakeEpoch = above
 }
 
-// epochTaken starts over with a new epoch. No younger replicator runs, so the epoch that
-// was found in the log is that of an owner that has ended, or was given out twice because
-// the bucket of epochs was lost. What an append of the old epoch has become is settled like
-// that of another owner: by reading the log up to a new term record.
+// epochTaken starts over with a new epoch. No younger replicator is running, since otherwise
+// the epoch would not have been granted. So the epoch in the log belongs to an owner that
+// has ended, or was given twice because the bucket of epochs was lost. An append of this
+// core under its old epoch may still arrive. It is settled like that of another owner: by
+// reading the log and appending a new term record.
 func (c *Core) epochTaken(e EpochTaken) {
 	if c.phase != fenced {
 		return
@@ -26,16 +27,18 @@ func (c *Core) epochTaken(e EpochTaken) {
 	c.startOver()
 }
 
-// replaced ends the core. What waits is not answered: it is released again to the
-// successor, which alone may answer it.
+// replaced ends the core. Waiting batches are not answered: the sequencer releases them
+// again to the successor, and only that one may answer them.
 func (c *Core) replaced(e Replaced) {
 	c.phase = ended
 	c.fx.Ended = e.Err
 }
 
-// fencedBy returns the epoch that a core must get above before it may claim a log that
-// had this owner, as a term record or a snapshot tells; 0 if it may claim it as it is. A
-// lower epoch is claimed from, wherever it stands: an older owner may have woken up. An
+// fencedBy returns the epoch that a core must exceed before it may claim a log whose term
+// record or snapshot names this owner; 0 if it may claim the log with its own epoch.
+//
+// A lower epoch is no obstacle, even in the newest term record: an older owner may have been
+// suspended and claimed the log when it resumed, and the younger one claims it back. An
 // equal epoch of another owner was given twice, because the bucket of epochs was lost or
 // restored.
 func fencedBy(owner string, epoch uint64, own Settings) uint64 {

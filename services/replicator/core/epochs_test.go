@@ -23,7 +23,7 @@ func TestTermRecordCarriesTheEpochOfItsOwner(t *testing.T) {
 	}
 }
 
-func TestYoungerOwnerClaimsTheLogBackFromAnOlderOne(t *testing.T) {
+func TestYoungerOwnerClaimsLogBack(t *testing.T) {
 	w := newWorld(t)
 	w.started = 6
 	young := w.leader("young")
@@ -41,7 +41,7 @@ func TestYoungerOwnerClaimsTheLogBackFromAnOlderOne(t *testing.T) {
 	w.expectNumbers("a", 1, 2)
 }
 
-func TestOlderOwnerTakesNothingThatAYoungerOneHas(t *testing.T) {
+func TestOlderOwnerIsFencedByTermRecord(t *testing.T) {
 	w := newWorld(t)
 	w.term("young", 7)
 	old := w.start("old") // of epoch 1, and it has never had this log
@@ -52,7 +52,7 @@ func TestOlderOwnerTakesNothingThatAYoungerOneHas(t *testing.T) {
 	}
 }
 
-func TestOlderOwnerTakesNothingWhenASnapshotCoversTheTermOfAYoungerOne(t *testing.T) {
+func TestOlderOwnerIsFencedBySnapshot(t *testing.T) {
 	w := newWorld(t)
 	w.settings.SnapshotEvery = 3
 	w.started = 6
@@ -70,7 +70,7 @@ func TestOlderOwnerTakesNothingWhenASnapshotCoversTheTermOfAYoungerOne(t *testin
 	}
 }
 
-func TestOwnerWhoseEpochWasGivenTwiceNeedsANewOne(t *testing.T) {
+func TestEqualEpochOfOtherOwnerFences(t *testing.T) {
 	w := newWorld(t)
 	w.started = 6
 	o := w.leader("one")
@@ -97,7 +97,7 @@ func TestOwnerIsNotFencedByItsOwnEarlierTerms(t *testing.T) {
 
 // The older owner starts from a snapshot behind the younger one's term. Both find out
 // by the next append which of them stays.
-func TestOfTwoOwnersTheYoungerStaysThoughASnapshotHidesItsTerm(t *testing.T) {
+func TestYoungerOwnerKeepsLogHiddenBySnapshot(t *testing.T) {
 	w := newWorld(t)
 	w.settings.SnapshotEvery = 2
 	w.started = 6

@@ -35,7 +35,7 @@ func TestExpectedLastSequenceIsTheNextOffset(t *testing.T) {
 	w.end()
 }
 
-func TestExpectedLastSequenceCountsWhatIsAcceptedAndNotYetInTheLog(t *testing.T) {
+func TestExpectedLastSequenceCountsFlight(t *testing.T) {
 	w, o := newLeader(t)
 	o.step(release(batch("a", 1))) // in flight
 	o.step(release(batch("b", 1))) // waits for the next entry
@@ -46,7 +46,7 @@ func TestExpectedLastSequenceCountsWhatIsAcceptedAndNotYetInTheLog(t *testing.T)
 	w.end()
 }
 
-func TestExpectedLastMessageIDIsThatOfTheLastBatch(t *testing.T) {
+func TestExpectedLastMessageIDIsOfLastBatch(t *testing.T) {
 	w, o := newLeader(t)
 	o.commit(named(batch("a", 1), "x"))
 	o.commit(afterID(batch("a", 2), "x"))
@@ -56,7 +56,7 @@ func TestExpectedLastMessageIDIsThatOfTheLastBatch(t *testing.T) {
 	w.expectNumbers("a", 1, 2)
 }
 
-func TestADuplicateIsOneWhateverItExpects(t *testing.T) {
+func TestDuplicatePrecedesExpectation(t *testing.T) {
 	_, o := newLeader(t)
 	o.commit(after(named(batch("a", 1), "x"), 0))
 	o.take()
@@ -64,7 +64,7 @@ func TestADuplicateIsOneWhateverItExpects(t *testing.T) {
 	o.expect(duplicate("a", 2, 0))
 }
 
-func TestABatchThatIsRefusedLeavesItsMessageIDFree(t *testing.T) {
+func TestRefusedBatchLeavesMessageIDFree(t *testing.T) {
 	w, o := newLeader(t)
 	o.commit(named(after(batch("a", 1), 7), "x"))
 	o.take()
@@ -73,7 +73,7 @@ func TestABatchThatIsRefusedLeavesItsMessageIDFree(t *testing.T) {
 	w.expectNumbers("a", 2)
 }
 
-func TestExpectationsThatRestOnALostAppendAreJudgedAgain(t *testing.T) {
+func TestExpectationsAreCheckedAgainAfterRollBack(t *testing.T) {
 	w, o := newLeader(t)
 	o.step(release(batch("a", 1)))
 	o.step(release(after(batch("b", 1), 0)))
@@ -85,7 +85,7 @@ func TestExpectationsThatRestOnALostAppendAreJudgedAgain(t *testing.T) {
 	w.end()
 }
 
-func TestARefusalWaitsForAllThatItRestsOn(t *testing.T) {
+func TestRefusalWaitsForEarlierBatches(t *testing.T) {
 	w := newWorld(t)
 	w.settings.EntryItems = 1
 	o := w.leader("first")
@@ -100,7 +100,7 @@ func TestARefusalWaitsForAllThatItRestsOn(t *testing.T) {
 	w.end()
 }
 
-func TestARefusalWaitsForBatchesOfAnOlderFrontendToo(t *testing.T) {
+func TestRefusalWaitsForOlderFrontend(t *testing.T) {
 	_, o := newLeader(t)
 	o.step(release(batch("x", 1)))
 	o.step(release(batch("y", 1)))

@@ -79,7 +79,7 @@ func TestFenceIsAnsweredOnceItIsInTheLog(t *testing.T) {
 	w.expectFences([]int16{0}, []int{0})
 }
 
-func TestFenceIsAnsweredWithTheBatchesThatWereAcceptedBeforeIt(t *testing.T) {
+func TestFenceAnswerIncludesEarlierBatches(t *testing.T) {
 	w, o := newLeader(t)
 	o.step(release(of(7, 1, 0)))
 	o.step(release(of(7, 2, 1)), fence(7, 1)) // behind an append that is under way
@@ -112,7 +112,7 @@ func TestRefusalForAFenceThatIsLostIsForgotten(t *testing.T) {
 	o.expect(ok("i:7", 2, 1))
 }
 
-func TestRepeatedFenceIsAnsweredAgainOnceItIsInTheLog(t *testing.T) {
+func TestRepeatedFenceIsAnsweredAgain(t *testing.T) {
 	w, o := newLeader(t)
 	o.step(fence(7, 2))
 	o.step(fence(7, 2)) // in flight: one answer is on its way
@@ -137,7 +137,7 @@ func TestFenceBelowTheKnownEpochIsRefused(t *testing.T) {
 	o.expectFenced(want)
 }
 
-func TestFenceWhoseAppendFailsIsTakenAgain(t *testing.T) {
+func TestFenceAfterFailedAppendIsAccepted(t *testing.T) {
 	w, o := newLeader(t)
 	o.step(release(of(7, 1, 0)), fence(7, 1))
 	o.loseAppend()
@@ -160,7 +160,7 @@ func TestFenceWhoseAckIsLostIsFoundInTheLog(t *testing.T) {
 	w.expectFences([]int16{1}, []int{1})
 }
 
-func TestBatchBehindAFenceGoesToALaterEntry(t *testing.T) {
+func TestBatchAfterFenceGoesToLaterEntry(t *testing.T) {
 	w, o := newLeader(t)
 	o.commit(of(7, 1, 0))
 	o.step(release(batch("a", 1)), fence(7, 1), release(inEpoch(1, of(7, 2, 1))), fence(8, 0))
@@ -188,7 +188,7 @@ func TestFencesAreKnownToTheNextOwner(t *testing.T) {
 
 // A fence tells the next owner, which counts less time, that what the log has of the
 // producer does not count any more.
-func TestForgottenProducerBeginsAnewBehindItsFenceAlsoWithTheNextOwner(t *testing.T) {
+func TestFenceOfEvictedProducerSurvivesTakeover(t *testing.T) {
 	w, o := newLeader(t)
 	for first := range int32(4) {
 		o.commit(of(7, uint64(first)+1, first))
@@ -235,7 +235,7 @@ func TestManyFencesAreSpreadOverEntries(t *testing.T) {
 	}
 }
 
-func TestFenceOfAProducerThatWasToBeKnownChangesNothingIfItIsNot(t *testing.T) {
+func TestIfKnownFenceOfUnknownProducerChangesNothing(t *testing.T) {
 	w, o := newLeader(t)
 	want := fencedNew(7, 1)
 	want.Code = protocol.CodePositionExpired
@@ -254,7 +254,7 @@ func TestFenceOfAProducerThatWasToBeKnownChangesNothingIfItIsNot(t *testing.T) {
 	o.expectFenced(fencedAt(7, 1, 0))
 }
 
-func TestProducerContinuesTheHistoryOfItsNameAlsoWithTheNextOwner(t *testing.T) {
+func TestNameHistorySurvivesTakeover(t *testing.T) {
 	w, o := newLeader(t)
 	o.step(fence(7, 1))
 	o.commit(inEpoch(1, of(7, 1, 0)))

@@ -8,7 +8,7 @@ import (
 	"laneway.dev/services/replicator/core"
 )
 
-func TestOneOfTwoOwnersThatAppendAtOnceWinsAndTheOldOneStops(t *testing.T) {
+func TestOldOwnerStopsAfterLosingAppend(t *testing.T) {
 	w, old := newLeader(t)
 	old.commit(batch("a", 1))
 	old.take()
@@ -36,7 +36,7 @@ func TestOneOfTwoOwnersThatAppendAtOnceWinsAndTheOldOneStops(t *testing.T) {
 	w.expectNumbers("a", 1, 2)
 }
 
-func TestNewOwnerThatLosesThePositionTakesItsTermBehindTheWinner(t *testing.T) {
+func TestClaimThatLosesRaceIsRepeated(t *testing.T) {
 	w, old := newLeader(t)
 	young := w.start("second")
 	young.answerRead()
@@ -67,7 +67,7 @@ func TestStoppedOwnerStaysSilent(t *testing.T) {
 	old.expectStopped()
 }
 
-func TestLostAckOfAnAppendThatLandedGivesTheOffsetOnce(t *testing.T) {
+func TestLostAckGivesOffsetOnce(t *testing.T) {
 	w, o := newLeader(t)
 	o.step(release(batches("a", 1, 2)...))
 	o.step(release(batch("b", 1))) // waits behind the append
@@ -82,7 +82,7 @@ func TestLostAckOfAnAppendThatLandedGivesTheOffsetOnce(t *testing.T) {
 	w.end()
 }
 
-func TestLostAppendIsAppendedOnceWhenReleasedAgain(t *testing.T) {
+func TestLostAppendIsAppendedOnce(t *testing.T) {
 	w, o := newLeader(t)
 	o.step(release(batches("a", 1, 2)...))
 	o.loseAppend()
@@ -93,7 +93,7 @@ func TestLostAppendIsAppendedOnceWhenReleasedAgain(t *testing.T) {
 	w.expectNumbers("a", 1, 2)
 }
 
-func TestAppendDelayedBeyondTheNextTermOfItsOwnerFails(t *testing.T) {
+func TestDelayedAppendOfOldTermFails(t *testing.T) {
 	w, o := newLeader(t)
 	o.step(release(batch("a", 1)))
 	late := o.loseAppend()
@@ -105,7 +105,7 @@ func TestAppendDelayedBeyondTheNextTermOfItsOwnerFails(t *testing.T) {
 	w.expectNumbers("a", 1)
 }
 
-func TestAppendThatLandsBetweenReadAndTermIsFound(t *testing.T) {
+func TestAppendBetweenReadAndClaimIsFound(t *testing.T) {
 	w, o := newLeader(t)
 	o.step(release(batch("a", 1)))
 	late := o.loseAppend()
@@ -120,7 +120,7 @@ func TestAppendThatLandsBetweenReadAndTermIsFound(t *testing.T) {
 	w.expectNumbers("a", 1)
 }
 
-func TestDelayedAppendOfTheOldOwnerFailsAfterTheNewTerm(t *testing.T) {
+func TestDelayedAppendOfOldOwnerFails(t *testing.T) {
 	w, old := newLeader(t)
 	old.step(release(batch("a", 1)))
 	late := old.takeAppend()
@@ -136,7 +136,7 @@ func TestDelayedAppendOfTheOldOwnerFailsAfterTheNewTerm(t *testing.T) {
 	w.expectNumbers("a", 1)
 }
 
-func TestOwnerWhoseClaimLandedUnnoticedDoesNotTakeTheLogBack(t *testing.T) {
+func TestOlderOwnerWithUnacknowledgedClaimStops(t *testing.T) {
 	w := newWorld(t)
 	old := w.start("first")
 	old.answerRead()
@@ -152,7 +152,7 @@ func TestOwnerWhoseClaimLandedUnnoticedDoesNotTakeTheLogBack(t *testing.T) {
 	young.expect(ok("a", 1, 0))
 }
 
-func TestOwnerGoesOnWhenItsOwnUnnoticedClaimIsTheNewest(t *testing.T) {
+func TestOwnerContinuesAfterUnacknowledgedClaim(t *testing.T) {
 	w := newWorld(t)
 	o := w.start("first")
 	o.answerRead()
@@ -163,7 +163,7 @@ func TestOwnerGoesOnWhenItsOwnUnnoticedClaimIsTheNewest(t *testing.T) {
 	o.expect(ok("a", 1, 0))
 }
 
-func TestOwnerOfTheSameNameMayStartAgainAfterItWasReplaced(t *testing.T) {
+func TestReplacedOwnerMayStartAgain(t *testing.T) {
 	w, _ := newLeader(t)
 	w.leader("second")
 	again := w.leader("first")
@@ -171,7 +171,7 @@ func TestOwnerOfTheSameNameMayStartAgainAfterItWasReplaced(t *testing.T) {
 	again.expect(ok("a", 1, 0))
 }
 
-func TestReleaseOfAnOldFrontendEpochIsDropped(t *testing.T) {
+func TestStaleFrontendEpochIsDropped(t *testing.T) {
 	w, o := newLeader(t)
 	young := release(batch("a", 1))
 	young.Epoch = 2
@@ -192,7 +192,7 @@ func TestReleaseOfAnOldFrontendEpochIsDropped(t *testing.T) {
 	w.expectNumbers("a", 1)
 }
 
-func TestNewFrontendEpochStartsItsLanesAnew(t *testing.T) {
+func TestNewFrontendEpochEndsLanes(t *testing.T) {
 	w, o := newLeader(t)
 	o.step(release(batches("a", 1, 3)...))
 	young := release(batches("a", 1, 2)...)
@@ -215,7 +215,7 @@ func ofFrontend(epoch uint64, all ...messages.StagedBatch) messages.Release {
 	return m
 }
 
-func TestOldFrontendsBatchInFlightIsNotTakenForTheNewOnes(t *testing.T) {
+func TestFlightOfOldFrontendIsNotOfNewLane(t *testing.T) {
 	w, o := newLeader(t)
 	o.step(release(batches("a", 1, 3)...))
 	o.step(ofFrontend(2, batches("a", 1, 2)...))
@@ -227,7 +227,7 @@ func TestOldFrontendsBatchInFlightIsNotTakenForTheNewOnes(t *testing.T) {
 	w.expectNumbers("a", 1, 2, 3, 1, 2)
 }
 
-func TestOldFrontendsBatchFoundInTheLogLeavesNoFloor(t *testing.T) {
+func TestReplayedBatchOfOldFrontendLeavesNoFloor(t *testing.T) {
 	w, o := newLeader(t)
 	o.step(release(batch("a", 9)))
 	o.step(ofFrontend(2, batch("b", 1)))
@@ -238,7 +238,7 @@ func TestOldFrontendsBatchFoundInTheLogLeavesNoFloor(t *testing.T) {
 	w.expectNumbers("a", 9, 1)
 }
 
-func TestReleaseOfAnOldFrontendEpochIsDroppedAndItsFrontendTold(t *testing.T) {
+func TestStaleFrontendReceivesFenced(t *testing.T) {
 	w, o := newLeader(t)
 	o.step(ofFrontend(2, batch("a", 1)))
 	o.settle()
@@ -256,7 +256,7 @@ func TestReleaseOfAnOldFrontendEpochIsDroppedAndItsFrontendTold(t *testing.T) {
 	}
 }
 
-func TestReleaseOfAnOldSequencerEpochIsDropped(t *testing.T) {
+func TestStaleSequencerEpochIsDropped(t *testing.T) {
 	w, o := newLeader(t)
 	young := release(batch("a", 1))
 	young.SequencerEpoch = 2
@@ -280,7 +280,7 @@ func TestReleaseOfAnOldSequencerEpochIsDropped(t *testing.T) {
 	w.expectNumbers("a", 1)
 }
 
-func TestSequencerEpochCountsEvenIfItsFrontendIsOld(t *testing.T) {
+func TestSequencerEpochCountsWithStaleFrontend(t *testing.T) {
 	w, o := newLeader(t)
 	frontend := release(batch("a", 1))
 	frontend.Epoch = 2
@@ -296,7 +296,7 @@ func TestSequencerEpochCountsEvenIfItsFrontendIsOld(t *testing.T) {
 	w.expectNumbers("b")
 }
 
-func TestReleaseOfAnotherIncarnationOfTheTopicIsDropped(t *testing.T) {
+func TestReleaseOfOtherIncarnationIsDropped(t *testing.T) {
 	w, o := newLeader(t)
 	other := release(batch("a", 1))
 	other.Partition.TopicID++

@@ -26,7 +26,7 @@ func (w *world) expectSizes(want ...int) {
 	}
 }
 
-func TestAllThatWaitsGoesIntoOneEntry(t *testing.T) {
+func TestWaitingBatchesShareAnEntry(t *testing.T) {
 	w, o := newLeader(t)
 	o.step(release(batch("a", 1)))
 	for n := uint64(1); n <= 20; n++ {
@@ -117,7 +117,7 @@ func TestOffsetsAreDenseThroughTermsAndBarriers(t *testing.T) {
 	w.expectNumbers("c", 9, 10)
 }
 
-func TestCommitIsReportedWithTheTimeOfItsRelease(t *testing.T) {
+func TestCommitHasTimeOfRelease(t *testing.T) {
 	w, o := newLeader(t)
 	start := w.now
 	o.step(release(batch("a", 1)))

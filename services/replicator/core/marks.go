@@ -6,96 +6,118 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// WriteMark asks for the partition's mark to be replaced, if its revision is still this
-// one. It is answered by MarkWritten or MarkConflict, however long that takes.
+// WriteMark asks for the partition's mark to be replaced by compare-and-set on its
+// revision. The shell repeats it until the outcome is known, and answers with MarkWritten or
+// MarkConflict.
 type WriteMark struct {
 	Mark     messages.Mark
 	Revision uint64
 }
 
-// MarkWritten says that the mark that was asked for is durable.
+// MarkWritten reports that a mark is durable.
 type MarkWritten struct {
 	Mark     messages.Mark
 	Revision uint64
 }
 
-// MarkConflict says that a mark was not written, because its revision was another one, and
-// which mark was found then.
+// MarkConflict reports that a mark was not written, because the stored one has another
+// revision than expected.
 type MarkConflict struct {
-	Mark  messages.Mark // that was to be written
-	Found FoundMark
+	Mark  messages.Mark // the one that was not written
+	Found FoundMark     // the stored one
 }
 
-// FoundMark is the mark of a partition as an owner finds it. A mark that does not exist
-// has the revision that the first one must expect.
+// FoundMark is the stored mark of a partition. If none exists, Revision is the one that a
+// WriteMark must expect to create it.
 type FoundMark struct {
 	Mark     messages.Mark
 	Revision uint64
 	Exists   bool
-	// Damage is not empty if nothing may be appended to the log: the mark cannot be read, or
-	// the log was continued in a later incarnation.
+	// Damage is the reason why the log must not be appended to, or empty: the mark cannot be
+	// read, or the log was continued in a later incarnation.
 	Damage string
 }
 
-// Gap tells of offsets that a new owner leaves out: those from From up to, and without, To.
+// Gap is a range of offsets that a new owner leaves out: from From to To-1.
 type Gap struct{ From, To int64 }
 
+// The mark of a partition protects against a log that silently loses entries at its end, for
+// example when JetStream's files are restored from a copy. A stream cannot show this by
+// itself: a log that was cut at entry 40 looks like one that never got further.
+//
+// The mark is kept outside the log and has two positions: Written, which the log has reached
+// for certain, and Reserved, which no append exceeds. The owner raises Reserved ahead of
+// its appends, and Written follows. Two rules result for the next owner:
+//
+//   - If the log ends below Written, entries are lost, and the partition becomes read-only.
+//   - Otherwise the log continues at Reserved. The offsets between its end and Reserved may
+//     have been acknowledged and lost, or never used; these cases look alike, so none of
+//     the offsets is used again.
+//
+// Example: the mark says written 1,000 and reserved 2,024, and the owner crashes after it
+// has appended up to offset 1,300. A log that ends at 900 is damaged. One that ends at 1,300
+// continues at 2,024, with a gap of 724 offsets. After a clean stop, and after idleTime
+// without appends, the mark is exact: written and reserved are both 1,300, and no gap
+// results.
+//
 // Positions are reserved in spans. A span of offsets that is used up within markInterval
-// is doubled for the next time, one that lasts four times as long is halved: a crash
-// leaves out what is produced within about a second, and minSpan at least.
+// is doubled the next time, and one that lasts four times as long is halved. So a gap has
+// about as many offsets as are produced in a second, and at least minSpan.
 const (
 	minSpan      = 1 << 10
 	maxSpan      = 1 << 20
 	sequenceSpan = 1 << 10
 	markInterval = 250 * time.Millisecond
-	// idleTime is how long nothing was appended when the owner writes where its log
-	// ends. A crash after that leaves nothing out.
+	// idleTime is the time without appends after which the owner writes an exact mark. A crash
+	// after that leaves no gap.
 	idleTime = time.Second
 )
 
-// reserve is what a core knows of its partition's mark, and how far it may append.
+// reserve is the state of a partition's mark, and with it how far a core may append.
 type reserve struct {
 	FoundMark
 	own     bool           // this core has written the mark
-	moved   bool           // another owner has
-	writing *messages.Mark // under way
-	span    int64          // of offsets, for the next time
+	moved   bool           // another owner has written it since
+	writing *messages.Mark // the WriteMark under way; nil if none is
+	span    int64          // offsets to reserve the next time
 	since   time.Time      // when the mark was last written
-	active  time.Time      // when something was last appended
-	resume  int64          // no offset below it may be given out any more
-	need    int64          // offsets that the first waiting batch takes, if there is no room for it
+	active  time.Time      // of the last append
+	resume  int64          // no offset below it may be used
+	need    int64          // offsets of the first waiting batch, if it does not fit; else 0
 }
 
-// end is where the log ends, as far as this owner has read and appended.
+// end returns the end of the log, as far as this owner has read and appended it.
 func (c *Core) end() messages.Position {
 	return messages.Position{Sequence: c.last, Offset: c.partition.NextOffset()}
 }
 
-// resumeBehind decides where a log goes on whose end was just found. Its last owner may
-// have appended up to what it had reserved, unless the mark is exact: appends that were
-// lost and appends that never were look alike, so none of those offsets is given out again.
-func (c *Core) resumeBehind(end messages.Position) {
+// resumeAfter decides at which offset a log continues after its end was found: at the
+// reserved offset of the mark. If this core has written the mark itself, the outcome of all
+// its appends is settled, and the log continues at its end.
+func (c *Core) resumeAfter(end messages.Position) {
 	r := &c.reserve
 	switch {
 	case r.own:
-		// Whatever this core appended with success, it knows of.
+		// This core knows of each of its acknowledged appends.
 	case !r.Exists && end.Offset > 0:
-		c.warn("the partition has no mark, so nothing shows whether its log has lost entries at its end; a new mark is written")
+		c.warn("the partition has no mark, so a loss of entries at the end of its log cannot be excluded; a new mark is written")
 	case r.Exists && !r.Mark.Reserved.Covers(end):
-		c.warn("the mark of the partition is older than its log, so nothing shows whether the log has lost entries at its end; a new mark is written")
+		c.warn("the mark of the partition is older than its log, so a loss of entries at the end of the log cannot be excluded; a new mark is written")
 	case r.Exists:
 		r.resume = max(r.resume, r.Mark.Reserved.Offset)
 	}
 }
 
-// mayAppend reports whether the next entry has a sequence that is reserved.
+// mayAppend reports whether the mark reserves the stream sequence of the next entry. It
+// does not while an exact mark is being written: an append beside it could exceed it.
 func (c *Core) mayAppend() bool {
 	r := &c.reserve
 	closing := r.writing != nil && r.writing.Exact()
 	return !closing && !r.moved && !c.stopping && c.last < r.Mark.Reserved.Sequence
 }
 
-// keepMark reserves ahead of use, and says where the log ends when nothing is appended.
+// keepMark reserves positions ahead of appends, and writes an exact mark when the log is
+// idle or the owner stops.
 func (c *Core) keepMark(now time.Time) {
 	r := &c.reserve
 	if r.writing != nil || r.moved {
@@ -110,12 +132,14 @@ func (c *Core) keepMark(now time.Time) {
 	}
 }
 
-// roomy reports whether less than half of what was reserved is used up.
+// roomy reports whether more than half of the reserved positions are unused.
 func (c *Core) roomy() bool {
 	left := c.reserve.Mark.Reserved
 	return c.reserve.need == 0 && left.Offset-c.partition.NextOffset() > c.reserve.span/2 && left.Sequence-min(c.last, left.Sequence) > sequenceSpan/2
 }
 
+// reserveMore writes a mark with a higher reservation. Appends continue meanwhile within the
+// old one.
 func (c *Core) reserveMore(now time.Time) {
 	r := &c.reserve
 	switch lasted := now.Sub(r.since); {
@@ -131,8 +155,10 @@ func (c *Core) reserveMore(now time.Time) {
 	}})
 }
 
-// claimable reports whether a term record may be appended: its place must be reserved.
-// What the owner before had reserved stays so.
+// claimable reports whether a term record may be appended. Its place must be reserved, so
+// claimable writes a mark first, which also keeps the reservation of the last owner. The
+// mark names this owner: it shows the last one, if that is still running, that the log is
+// being claimed.
 func (c *Core) claimable(now time.Time) bool {
 	r := &c.reserve
 	if r.own && c.last < r.Mark.Reserved.Sequence && r.Mark.Reserved.Offset >= max(c.partition.NextOffset(), r.resume) {
@@ -154,24 +180,24 @@ func (c *Core) writeMark(mark messages.Mark) {
 	c.stats.Marks++
 }
 
-// markWritten makes the mark under way the one that counts.
+// markWritten makes the mark under way the valid one.
 func (c *Core) markWritten(now time.Time, e MarkWritten) {
 	r := &c.reserve
 	if r.writing == nil || *r.writing != e.Mark {
-		return // of an earlier core of this process
+		return // requested before the core started over
 	}
 	r.FoundMark = FoundMark{Mark: e.Mark, Revision: e.Revision, Exists: true}
 	r.own, r.writing, r.since = true, nil, now
 }
 
-// markConflict decides who has written the mark that was found. It may be this owner: the
-// answer to an earlier attempt was lost. If another owner has, this one looks again who has
-// the log, as soon as nothing is under way.
+// markConflict decides which owner has written the stored mark. It may be this one, if the
+// answer to an earlier attempt was lost. If it is another one, that owner is about to claim
+// the log, or has: this core starts over as soon as no append is under way.
 func (c *Core) markConflict(now time.Time, e MarkConflict) {
 	r := &c.reserve
 	switch {
 	case r.writing == nil || *r.writing != e.Mark:
-		// It was asked for before the core started over.
+		// The mark was requested before the core started over.
 	case e.Found.Exists && e.Found.Mark == e.Mark:
 		c.markWritten(now, MarkWritten{Mark: e.Mark, Revision: e.Found.Revision})
 	default:

@@ -85,7 +85,7 @@ func TestBatchThatTakesMoreThanASpanIsAppended(t *testing.T) {
 	}
 }
 
-func TestAppendsGoOnWhileMoreIsReserved(t *testing.T) {
+func TestAppendsContinueDuringReservation(t *testing.T) {
 	w, o := newMarked(t)
 	o.marking = true
 	b := batch("a", 1)
@@ -104,7 +104,7 @@ func TestAppendsGoOnWhileMoreIsReserved(t *testing.T) {
 	w.expectNumbers("a", 1, 2)
 }
 
-func TestOwnerThatFollowsACrashLeavesOutWhatWasReserved(t *testing.T) {
+func TestCrashLeavesOutReservedOffsets(t *testing.T) {
 	w, o := newMarked(t)
 	o.commit(batch("a", 2)) // three records
 	reserved := w.mark.Mark.Reserved
@@ -125,7 +125,7 @@ func TestOwnerThatFollowsACrashLeavesOutWhatWasReserved(t *testing.T) {
 	w.end()
 }
 
-func TestCrashBeforeTheTermRecordKeepsWhatWasReserved(t *testing.T) {
+func TestCrashBeforeTermRecordKeepsReservation(t *testing.T) {
 	w, o := newMarked(t)
 	o.commit(batch("a", 2))
 	reserved := w.mark.Mark.Reserved
@@ -194,7 +194,7 @@ func TestIdleOwnerReservesBeforeItAppendsAgain(t *testing.T) {
 	w.expectNumbers("a", 2, 3)
 }
 
-func TestOwnerWhoseMarkWasTakenLooksAgain(t *testing.T) {
+func TestForeignMarkMakesOwnerStartOver(t *testing.T) {
 	w, o := newMarked(t)
 	o.commit(batch("a", 2))
 	next := w.leader("second")
@@ -226,7 +226,7 @@ func TestLogThatIsShorterThanItsMarkIsDamaged(t *testing.T) {
 	}
 }
 
-func TestLogCutWithinTheReservedSpanContinuesAboveIt(t *testing.T) {
+func TestLogCutInsideReservationContinuesAboveIt(t *testing.T) {
 	w, o := newMarked(t)
 	o.commit(batch("a", 1))
 	o.commit(batch("a", 2))
@@ -239,7 +239,7 @@ func TestLogCutWithinTheReservedSpanContinuesAboveIt(t *testing.T) {
 	}
 }
 
-func TestLogThatLostWhatThisOwnerWasToldIsDamaged(t *testing.T) {
+func TestLossOfAcknowledgedEntryIsDamage(t *testing.T) {
 	w, o := newMarked(t)
 	o.commit(batch("a", 1))
 	o.commit(batch("a", 2))
@@ -259,7 +259,7 @@ func TestEntriesThatAreMissingAreDamage(t *testing.T) {
 		"at the beginning":   {func(w *world) { w.log = w.log[2:] }, "has lost its beginning: the first entry that can be read is 3"},
 		"the last one":       {func(w *world) { w.log = w.log[:5] }, "the last entry of its log is 6, and its entries from 6 on cannot be read"},
 		"all, but not quite": {func(w *world) { w.log = nil }, "the last entry of its log is 6, and its entries from 1 on cannot be read"},
-		"offsets":            {func(w *world) { w.log[4].Entry.BaseOffset++ }, "entry 5 of its log goes on behind offset 6"},
+		"offsets":            {func(w *world) { w.log[4].Entry.BaseOffset++ }, "entry 5 of its log continues at offset"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, o := newMarked(t)
@@ -366,7 +366,7 @@ func TestLostMarkIsWarnedOf(t *testing.T) {
 	}
 }
 
-func TestAMarkThatCannotBeReadMakesThePartitionReadOnlyUntilItCan(t *testing.T) {
+func TestUnreadableMarkMakesPartitionReadOnly(t *testing.T) {
 	w, o := newMarked(t)
 	o.commit(batch("a", 2))
 	o.step(core.Stopping{})
@@ -425,7 +425,7 @@ func TestLogWhoseStreamDoesNotExistIsReported(t *testing.T) {
 
 // The older owner took the log, wrote that it ends there, and died. The younger one was
 // frozen, and still holds what it had reserved before.
-func TestOwnerThatClaimsTheLogBackReservesAgain(t *testing.T) {
+func TestClaimBackReservesAgain(t *testing.T) {
 	w := newWorld(t)
 	w.marked, w.started = true, 6
 	first := messages.Position{Sequence: 1}

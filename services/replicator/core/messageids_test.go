@@ -46,7 +46,7 @@ func TestMessageIDOfABatchInFlightJoinsIt(t *testing.T) {
 	w.end()
 }
 
-func TestDuplicateThatWaitsLongerThanTheWindowGetsTheOriginalOffset(t *testing.T) {
+func TestDuplicateOutlivesItsWindow(t *testing.T) {
 	w, o := newLeader(t)
 	o.commit(batch("z", 1))
 	o.step(release(named(batch("a", 1), "x")))
@@ -149,7 +149,7 @@ func TestNewMessageIDsAreRefusedAtTheLimit(t *testing.T) {
 	}
 }
 
-func TestMessageIDIsLookedAtAfterTheTicket(t *testing.T) {
+func TestTicketPrecedesMessageID(t *testing.T) {
 	w, o := newLeader(t)
 	o.commit(named(batch("a", 1), "x"))
 	o.take()
@@ -182,7 +182,7 @@ func TestMessageIDsOfASnapshotKeepTheirTimes(t *testing.T) {
 	o.expect(duplicate("a", 3, 2))
 }
 
-func TestMessageIDExpiresThoughItsOwnersClockWasAhead(t *testing.T) {
+func TestMessageIDOfFutureExpires(t *testing.T) {
 	w := newWorld(t)
 	w.pass(time.Hour)
 	o := w.leader("first")

@@ -271,7 +271,7 @@ func (p *path) hear() {
 	}
 }
 
-func TestLogStaysInOrderUnderLossDuplicationAndTwoOwners(t *testing.T) {
+func TestLogStaysInOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := newPath(t)
 		for range rapid.IntRange(10, 150).Draw(t, "steps") {

@@ -20,7 +20,7 @@ func told(o *owner) (requests []uint64) {
 	return requests
 }
 
-func TestListsAreAnsweredOneByOneWithRestBetweenThem(t *testing.T) {
+func TestListsAreAnsweredWithPauses(t *testing.T) {
 	w, o := newLeader(t)
 	for id := range int64(1000) {
 		o.commit(of(id+1, uint64(id)+1, 0))
@@ -48,7 +48,7 @@ func TestListsAreAnsweredOneByOneWithRestBetweenThem(t *testing.T) {
 	}
 }
 
-func TestAFloodOfListsIsBounded(t *testing.T) {
+func TestListRequestsAreBounded(t *testing.T) {
 	w, o := newLeader(t)
 	for request := range uint64(10_000) {
 		o.step(listing(request))
@@ -65,7 +65,7 @@ func TestAFloodOfListsIsBounded(t *testing.T) {
 	}
 }
 
-func TestAQuestionForOneProducerIsAnsweredAtOnce(t *testing.T) {
+func TestListOfOneProducerIsAnsweredAtOnce(t *testing.T) {
 	_, o := newLeader(t)
 	o.commit(of(7, 1, 0), of(8, 2, 0))
 	o.take()

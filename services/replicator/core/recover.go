@@ -7,18 +7,21 @@ import (
 	"laneway.dev/services/replicator/core/partition"
 )
 
-// rollBack gives up everything that is not known to be in the log. What was in
-// flight may have landed, or may still land: reading up to a term record of its
-// own settles it.
+// rollBack drops everything that is not known to be in the log, and reads the log. An append
+// under way may be in the log, or may still arrive there. Reading up to a new term record
+// settles it.
 func (c *Core) rollBack() {
-	c.phase, c.asked = reading, false
+	c.phase, c.requested = reading, false
 	c.appending, c.flightData = false, nil
 	c.partition.RollBack()
 }
 
-// logRead applies entries. An entry is never judged again: the log is right.
+// logRead applies entries to the state. Before the first one it compares the snapshot, if
+// there is one, with the log. Each entry must follow the one before it without a hole.
+// Reading ends at the end of the stream, at damage, or at a term record that fences this
+// core.
 func (c *Core) logRead(now time.Time, r LogRead) {
-	c.asked = false
+	c.requested = false
 	if c.phase != reading {
 		return
 	}
@@ -37,10 +40,10 @@ func (c *Core) logRead(now time.Time, r LogRead) {
 		return
 	}
 	if len(r.Entries) == 0 && !r.AtEnd && r.Corrupt == "" {
-		return // of a replica that lags
+		return // from a replica that lags
 	}
 	if c.unproven != nil {
-		if what := c.disproves(&r); what != "" {
+		if what := c.snapshotConflict(&r); what != "" {
 			c.damaged(now, what)
 			return
 		}
@@ -55,7 +58,7 @@ func (c *Core) logRead(now time.Time, r LogRead) {
 	}
 	c.stats.Replayed += uint64(len(r.Entries))
 	for i := range r.Entries {
-		if what := c.misses(&r.Entries[i]); what != "" {
+		if what := c.missingBefore(&r.Entries[i]); what != "" {
 			c.damaged(now, what)
 			return
 		}
@@ -72,7 +75,7 @@ func (c *Core) logRead(now time.Time, r LogRead) {
 	}
 }
 
-// A topic's record is there a moment before its logs are. Until newLogTime has passed, a log
+// A topic's record exists shortly before its logs do. Until newLogTime has passed, a log
 // without entries is read again after newLogPause.
 const (
 	newLogTime  = 2 * time.Second
@@ -84,7 +87,7 @@ func (r *LogRead) empty() bool {
 	return r.Gone || r.AtEnd && r.Last == 0 && len(r.Entries) == 0
 }
 
-// isNew reports whether a log without entries may be one that is still being created.
+// isNew reports whether a log without entries may still be under creation.
 func (c *Core) isNew(now time.Time) bool {
 	if c.emptySince.IsZero() {
 		c.emptySince = now
@@ -92,12 +95,13 @@ func (c *Core) isNew(now time.Time) bool {
 	return now.Sub(c.emptySince) < newLogTime
 }
 
-// foundEnd goes on from the end of the log, unless the log was longer once.
+// foundEnd continues with the claim at the end of the log, unless there is evidence that the
+// log was longer once.
 func (c *Core) foundEnd(now time.Time, r *LogRead) {
 	what := c.shorter(r.Last)
 	switch {
 	case r.Last < c.last:
-		c.startOver() // it has lost what this owner knows of
+		c.startOver() // entries that this core has read are missing
 	case r.Sealed:
 		c.suspect(now, sealed, 0)
 	case what != "":
@@ -107,36 +111,38 @@ func (c *Core) foundEnd(now time.Time, r *LogRead) {
 			"if the topic is new, delete it and create it again", creationTime)
 	default:
 		c.damage, c.suspectSince = damage{}, time.Time{}
-		c.resumeBehind(c.end())
+		c.resumeAfter(c.end())
 		c.phase = reserving
 	}
 }
 
-// claimLog appends the term record. It begins behind everything that may have been given out.
+// claimLog appends the term record. Its base offset is above every offset that an earlier
+// owner may have used; Gap is the number of offsets that it leaves out. If another entry is
+// appended first, the claim fails and the log is read again.
 func (c *Core) claimLog(now time.Time) {
 	c.phase = claiming
 	next := c.partition.NextOffset()
-	c.startedAt = max(next, c.reserve.resume)
+	c.startOffset = max(next, c.reserve.resume)
 	c.partition.Expire(now)
 	c.append(now, messages.Entry{
-		TopicID: c.id.TopicID, Owner: c.settings.Owner, OwnerEpoch: c.settings.Epoch, BaseOffset: c.startedAt, Gap: c.startedAt - next,
+		TopicID: c.id.TopicID, Owner: c.settings.Owner, OwnerEpoch: c.settings.Epoch, BaseOffset: c.startOffset, Gap: c.startOffset - next,
 	})
 }
 
-// apply makes one entry of the log part of the state. It returns the epoch that
-// fences this core, or 0.
+// apply adds one entry of the log to the state. It returns the epoch that fences this core,
+// or 0. The entry is not checked: its owner decided, and its batches may be acknowledged.
 func (c *Core) apply(now time.Time, e *LoggedEntry) (fenced uint64) {
 	n := &e.Entry
 	c.last, c.lastTime, c.risingFrom = e.Sequence, n.Time, n.RisingFrom
 	at := n.At()
 	if at.After(now) {
-		at = now // an earlier owner's clock was ahead; what it remembered must expire all the same
+		at = now // an earlier owner's clock was ahead; its ids and producers must expire nevertheless
 	}
 	c.partition.Advance(at)
 	if n.Owner != "" {
 		c.partition.Continue(n.BaseOffset)
 		if n.Owner != c.settings.Owner && c.reserve.own {
-			c.reserve.moved = true // who has claimed the log has written the mark before
+			c.reserve.moved = true // an owner writes the mark before it claims the log
 		}
 		return fencedBy(n.Owner, n.OwnerEpoch, c.settings)
 	}
@@ -149,20 +155,21 @@ func (c *Core) apply(now time.Time, e *LoggedEntry) (fenced uint64) {
 	return 0
 }
 
-// lead starts a term: the term record is durable, so no append of an older
-// owner can land any more.
+// lead starts a term. The term record is durable, so every append of an older owner that
+// arrives later is rejected: it expects a lower last sequence.
 func (c *Core) lead(now time.Time, sequence uint64) {
 	c.phase = leading
 	c.term, c.last = sequence, sequence
-	if end := c.partition.NextOffset(); c.startedAt > end {
-		c.fx.Gap = &Gap{From: end, To: c.startedAt}
-		c.stats.Gap += c.startedAt - end
+	if end := c.partition.NextOffset(); c.startOffset > end {
+		c.fx.Gap = &Gap{From: end, To: c.startOffset}
+		c.stats.Gap += c.startOffset - end
 	}
-	c.partition.Lead(now, c.startedAt)
+	c.partition.Lead(now, c.startOffset)
 	c.acknowledged = c.end()
 	c.reserve.active = now
-	c.answered, c.helloAt = false, time.Time{}
+	c.helloAnswered, c.helloAt = false, time.Time{}
 	c.stats.Terms++
-	// What was settled by reading has not been announced: show readers the end.
+	// Entries that were found by reading were not announced. The announced term record shows
+	// followers that there is something to read before it.
 	c.announce(sequence)
 }

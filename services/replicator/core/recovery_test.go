@@ -36,7 +36,7 @@ func TestLogIsReadInSeveralParts(t *testing.T) {
 	}
 }
 
-func TestLogThatGrowsDuringRecoveryIsReadToItsEnd(t *testing.T) {
+func TestGrowingLogIsReadToItsEnd(t *testing.T) {
 	w, o := newLeader(t)
 	o.commit(batch("a", 1))
 	next := w.start("second")
@@ -51,7 +51,7 @@ func TestLogThatGrowsDuringRecoveryIsReadToItsEnd(t *testing.T) {
 	w.end()
 }
 
-func TestNothingIsDecidedBeforeTheTermRecordIsDurable(t *testing.T) {
+func TestDecidesOnlyAfterTermRecord(t *testing.T) {
 	w := newWorld(t)
 	o := w.start("first")
 	o.step(release(batch("a", 1)))
@@ -69,7 +69,7 @@ func TestNothingIsDecidedBeforeTheTermRecordIsDurable(t *testing.T) {
 	}
 }
 
-func TestHelloIsRepeatedUntilItIsAnsweredForItsTerm(t *testing.T) {
+func TestHelloIsRepeatedUntilAnswered(t *testing.T) {
 	w := newWorld(t)
 	w.leader("first")
 	o := w.start("second")
@@ -115,7 +115,7 @@ func TestHelloIsRepeatedUntilItIsAnsweredForItsTerm(t *testing.T) {
 	expect(1, "after a rebuild")
 }
 
-func TestHelloIsAnsweredByASequencerThatHasNotHeardOfTheFrontend(t *testing.T) {
+func TestHelloIsAnsweredBySequencerWithoutFrontend(t *testing.T) {
 	w := newWorld(t)
 	w.leader("first").commit(batch("a", 1))
 	o := w.leader("second")
@@ -165,7 +165,7 @@ func checkAnnounced(t failer, w *world, m messages.Committed) {
 	}
 }
 
-func TestAnswersOfALogThatNobodyReadsAreIgnored(t *testing.T) {
+func TestLateLogReadIsIgnored(t *testing.T) {
 	_, o := newLeader(t)
 	o.step(core.LogRead{AtEnd: true})
 	if o.append != nil || o.read != nil {

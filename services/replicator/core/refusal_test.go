@@ -16,7 +16,7 @@ func (o *owner) fail(number uint64) {
 	o.step(core.AppendFailed{Reason: "no responders"})
 }
 
-func TestReadsTheLogAfterAPauseUnlessItHasMoved(t *testing.T) {
+func TestFailedAppendIsReadAfterPause(t *testing.T) {
 	_, o := newLeader(t)
 	o.fail(1)
 	if o.read == nil || o.read.After != 100*time.Millisecond {
@@ -31,7 +31,7 @@ func TestReadsTheLogAfterAPauseUnlessItHasMoved(t *testing.T) {
 	}
 }
 
-func TestRefusalThatLastsIsReportedOnceUntilAnAppendSucceeds(t *testing.T) {
+func TestRefusalThatLastsIsReportedOnce(t *testing.T) {
 	w, o := newLeader(t)
 	o.fail(1)
 	w.pass(15*time.Second - 1)
@@ -51,7 +51,7 @@ func TestRefusalThatLastsIsReportedOnceUntilAnAppendSucceeds(t *testing.T) {
 	}
 }
 
-func TestLogOfADeletedTopicIsNeitherDamagedNorRefusing(t *testing.T) {
+func TestLogOfADeletedTopicIsIgnored(t *testing.T) {
 	w, o := newLeader(t)
 	o.step(release(batch("a", 1)))
 	o.takeAppend()

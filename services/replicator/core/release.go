@@ -6,22 +6,25 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// release drops what a replaced frontend or sequencer sends: their successors answer. Both
-// are told, because epochs may have started again at a lower number; and a sequencer that
-// has started since then knows no older frontends than the one that it serves.
+// release takes batches from a sequencer. Those of a replaced frontend or sequencer are
+// dropped, because their successors answer. Both receive Fenced: it ends a process that was
+// suspended, and makes one whose epoch is too low, because the bucket of epochs was lost,
+// take a higher one. The sequencer cannot do this for frontends: after a restart it knows
+// only the one that it serves.
 func (c *Core) release(now time.Time, m messages.Release) {
 	if m.SequencerEpoch < c.epochs.Sequencer {
-		c.behind = true
+		c.staleSequencer = true
 		return
 	}
 	c.epochs.Sequencer = m.SequencerEpoch
 	if m.HelloTerm == c.term {
-		// Also from a sequencer that has not heard of the newest frontend: it has nothing of it to release.
-		c.answered = true
+		// This counts although the sequencer may not know the newest frontend yet: then it has
+		// no batches of that one to release.
+		c.helloAnswered = true
 	}
 	if m.Epoch < c.epochs.Frontend {
 		if len(m.Batches) > 0 {
-			c.stale[m.Epoch] = true
+			c.staleFrontends[m.Epoch] = true
 		}
 		return
 	}
@@ -29,7 +32,7 @@ func (c *Core) release(now time.Time, m messages.Release) {
 	c.partition.Release(now, c.epochs, m.Batches)
 }
 
-// newFrontend ends the lanes of older frontend epochs.
+// newFrontend ends the lanes of lower frontend epochs.
 func (c *Core) newFrontend(epoch uint64) {
 	if epoch > c.epochs.Frontend {
 		c.epochs.Frontend = epoch

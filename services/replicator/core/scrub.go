@@ -2,11 +2,12 @@ package core
 
 import "time"
 
-// scrubAgain is after what time a log is scrubbed again that could not be read, or had
+// scrubRetry is the pause before a log is scrubbed again after it could not be read or had
 // lost entries.
-const scrubAgain = 10 * time.Second
+const scrubRetry = 10 * time.Second
 
-// scrub lets the entries be looked at that this core has not read, until all are there.
+// scrub starts the check of the entries that recovery did not read. It runs once per core,
+// and again after scrubRetry until it finds no damage.
 func (c *Core) scrub() {
 	if c.scrubbing {
 		return
@@ -17,14 +18,14 @@ func (c *Core) scrub() {
 	}
 }
 
-// scrubDone notes what was found. If it has changed, the log is looked at again, which
-// makes the partition read-only or ends that.
+// scrubDone records the result of a scrub. If it differs from the last one, the log is read
+// again, which makes the partition read-only or writable.
 func (c *Core) scrubDone(e Scrubbed) {
 	if !e.Failed {
 		c.rescan = c.rescan || c.scrubbed != e.Damage
 		c.scrubbed = e.Damage
 	}
 	if e.Failed || e.Damage != "" {
-		c.fx.Scrub = &Scrub{To: c.scrubTo, After: scrubAgain}
+		c.fx.Scrub = &Scrub{To: c.scrubTo, After: scrubRetry}
 	}
 }

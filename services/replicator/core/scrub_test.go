@@ -7,7 +7,7 @@ import (
 	"laneway.dev/services/replicator/core"
 )
 
-func TestALogThatHasLostWhatASnapshotCoversIsReadOnlyUntilItIsThere(t *testing.T) {
+func TestLossBelowSnapshotIsReadOnlyUntilRestored(t *testing.T) {
 	w, o := newMarked(t)
 	o.commit(batch("a", 1))
 	o.step(core.Scrubbed{Damage: "entry 1 cannot be read"})
@@ -29,7 +29,7 @@ func TestALogThatHasLostWhatASnapshotCoversIsReadOnlyUntilItIsThere(t *testing.T
 	}
 }
 
-func TestAScrubThatFindsDamageWaitsForTheAppendUnderWay(t *testing.T) {
+func TestScrubResultWaitsForAppend(t *testing.T) {
 	w, o := newMarked(t)
 	o.step(release(batch("a", 1)))
 	if o.append == nil {
@@ -45,7 +45,7 @@ func TestAScrubThatFindsDamageWaitsForTheAppendUnderWay(t *testing.T) {
 	o.expectDamage("entry 1 cannot be read")
 }
 
-func TestEntriesThatASnapshotCoversAreScrubbedUntilAllAreThere(t *testing.T) {
+func TestEntriesBelowSnapshotAreScrubbed(t *testing.T) {
 	w := newWorld(t)
 	w.settings.SnapshotEvery = 2
 	first := w.leader("first")

@@ -11,10 +11,11 @@ func (c *Core) send(subject string, m messages.Message) {
 	c.fx.Send = append(c.fx.Send, messages.Envelope{Subject: subject, Message: m})
 }
 
-// itemsPerMessage bounds a message.
+// itemsPerMessage bounds the items of one message, which must stay below NATS' max_payload.
 const itemsPerMessage = 2000
 
-// flush turns outcomes and questions into one message per destination.
+// flush turns the effects of the partition into messages, one per destination unless they
+// are too many. The order does not depend on maps, so that a run can be repeated exactly.
 func (c *Core) flush() {
 	fx := c.partition.Effects()
 	c.fx.Committed = fx.Committed
@@ -24,14 +25,14 @@ func (c *Core) flush() {
 			c.send(messages.FrontendSubject(o.Epoch), messages.Outcomes{Partition: c.id, Epoch: o.Epoch, Outcomes: part})
 		}
 	}
-	if c.behind {
+	if c.staleSequencer {
 		c.send(messages.SequencerSubject(c.id), messages.Fenced{Partition: c.id, Epoch: c.epochs.Sequencer})
-		c.behind = false
+		c.staleSequencer = false
 	}
-	for _, epoch := range slices.Sorted(maps.Keys(c.stale)) {
+	for _, epoch := range slices.Sorted(maps.Keys(c.staleFrontends)) {
 		c.send(messages.FrontendSubject(epoch), messages.Fenced{Partition: c.id, Epoch: c.epochs.Frontend})
 	}
-	clear(c.stale)
+	clear(c.staleFrontends)
 	for part := range slices.Chunk(fx.Again, itemsPerMessage) {
 		c.send(messages.SequencerSubject(c.id), messages.ReleaseAgain{Partition: c.id, Epoch: c.epochs.Frontend, Lanes: part})
 	}

@@ -36,7 +36,7 @@ func (o *owner) expectCode(lane string, number uint64, code protocol.Code) {
 	}
 }
 
-func TestSequenceRefusalLeavesOnlyAfterABarrier(t *testing.T) {
+func TestSequenceRefusalNeedsBarrier(t *testing.T) {
 	w, o := newLeader(t)
 	before := len(w.log)
 	o.step(release(of(7, 1, 3)))
@@ -64,7 +64,7 @@ func TestSequenceRefusalWaitsForWhatItRestsOn(t *testing.T) {
 
 // The new owner or the ticket's deadline answers. Kafka and Redpanda answer "not
 // leader", which their clients take for a reason to look elsewhere.
-func TestReplacedOwnerNeverGivesAVerdictOnASequence(t *testing.T) {
+func TestReplacedOwnerNeverRefusesSequence(t *testing.T) {
 	w, o := newLeader(t)
 	o.commit(of(7, 1, 0))
 	o.take()
@@ -79,7 +79,7 @@ func TestReplacedOwnerNeverGivesAVerdictOnASequence(t *testing.T) {
 }
 
 // The state must not be ahead of the log (nisshi#742).
-func TestRetryAfterAFailedAppendIsAcceptedAndNoDuplicate(t *testing.T) {
+func TestRetryAfterFailedAppendIsAccepted(t *testing.T) {
 	w, o := newLeader(t)
 	o.step(release(of(7, 1, 0)))
 	o.loseAppend()
@@ -90,7 +90,7 @@ func TestRetryAfterAFailedAppendIsAcceptedAndNoDuplicate(t *testing.T) {
 	w.expectNumbers("i:7", 2)
 }
 
-func TestBatchBehindALostOneIsRefusedUntilThatIsThere(t *testing.T) {
+func TestBatchAfterLostOneIsRefused(t *testing.T) {
 	w, o := newLeader(t)
 	o.step(release(of(7, 1, 0)))
 	o.step(release(of(7, 2, 1)))
@@ -104,7 +104,7 @@ func TestBatchBehindALostOneIsRefusedUntilThatIsThere(t *testing.T) {
 	w.expectNumbers("i:7", 3, 4)
 }
 
-func TestDuplicateSequenceOfABatchInFlightJoinsIt(t *testing.T) {
+func TestRetryOfBatchInFlightIsDuplicate(t *testing.T) {
 	w, o := newLeader(t)
 	o.step(release(batch("z", 1)))
 	o.step(release(of(7, 1, 0), of(7, 2, 0))) // in one entry
@@ -119,7 +119,7 @@ func TestDuplicateSequenceOfABatchInFlightJoinsIt(t *testing.T) {
 	}
 }
 
-func TestBatchesThatJoinALostOneAreLostWithIt(t *testing.T) {
+func TestDuplicatesInFlightAreRolledBack(t *testing.T) {
 	w, o := newLeader(t)
 	o.step(release(of(7, 1, 0), of(7, 2, 0)))
 	o.loseAppend()
@@ -130,7 +130,7 @@ func TestBatchesThatJoinALostOneAreLostWithIt(t *testing.T) {
 	w.expectNumbers("i:7", 2)
 }
 
-func TestLostAckIsSettledByReadingAndTheRetryIsADuplicate(t *testing.T) {
+func TestRetryAfterLostAckIsDuplicate(t *testing.T) {
 	w, o := newLeader(t)
 	o.step(release(of(7, 1, 0), of(7, 2, 1)))
 	o.loseAck()
@@ -144,7 +144,7 @@ func TestLostAckIsSettledByReadingAndTheRetryIsADuplicate(t *testing.T) {
 	w.expectNumbers("i:7", 1, 2)
 }
 
-func TestExpectationIsLookedAtBehindTheSequence(t *testing.T) {
+func TestSequencePrecedesExpectation(t *testing.T) {
 	w, o := newLeader(t)
 	o.commit(after(of(7, 1, 0), 0))
 	o.take()
@@ -159,7 +159,7 @@ func TestExpectationIsLookedAtBehindTheSequence(t *testing.T) {
 	w.expectNumbers("i:7", 1, 5)
 }
 
-func TestExpectationThatFailsLeavesANewProducerUnknown(t *testing.T) {
+func TestFailedExpectationLeavesProducerUnknown(t *testing.T) {
 	_, o := newLeader(t)
 	o.commit(after(of(7, 1, 0), 9))
 	if n := o.core.Stats().Producers; n != 0 {
@@ -167,14 +167,14 @@ func TestExpectationThatFailsLeavesANewProducerUnknown(t *testing.T) {
 	}
 }
 
-func TestMessageIDOfAnIdempotentProducerIsNotLookedAt(t *testing.T) {
+func TestMessageIDOfIdempotentProducerIsIgnored(t *testing.T) {
 	w, o := newLeader(t)
 	o.commit(named(of(7, 1, 0), "x"), named(of(7, 2, 1), "x"))
 	o.commit(afterID(of(7, 3, 2), "x")) // but it is that of the last batch
 	w.expectNumbers("i:7", 1, 2, 3)
 }
 
-func TestProducerBeyondTheLimitIsRefusedAndTakenLater(t *testing.T) {
+func TestProducerBeyondLimitIsRefused(t *testing.T) {
 	w := newWorld(t)
 	w.settings.MaxProducers = 1
 	o := w.leader("first")
@@ -194,7 +194,7 @@ func TestProducerBeyondTheLimitIsRefusedAndTakenLater(t *testing.T) {
 	w.expectNumbers("i:8", 4)
 }
 
-func TestRefusedSequenceTakesItsTicketWithIt(t *testing.T) {
+func TestRefusedSequenceUsesItsTicket(t *testing.T) {
 	w, o := newLeader(t)
 	o.commit(of(7, 1, 1))
 	o.expectCode("i:7", 1, protocol.CodeOutOfOrderSequence)

@@ -7,7 +7,7 @@ import (
 	"laneway.dev/services/replicator/core/partition"
 )
 
-// save asks for a snapshot once enough entries were appended since the last one.
+// save asks for a snapshot after every SnapshotEvery entries. Only one is stored at a time.
 func (c *Core) save() {
 	if c.saving || c.last-c.saved < c.settings.SnapshotEvery {
 		return
@@ -23,7 +23,7 @@ func (c *Core) save() {
 	c.fx.Save = &s
 }
 
-// snapshot returns everything that is in the log: nothing that is in flight.
+// snapshot returns the state up to the last entry of the log, without batches in flight.
 func (c *Core) snapshot() messages.Snapshot {
 	s := messages.Snapshot{
 		TopicID: c.id.TopicID, Incarnation: c.id.Incarnation, Sequence: c.last, Time: c.lastTime,
@@ -34,15 +34,15 @@ func (c *Core) snapshot() messages.Snapshot {
 	return s
 }
 
-// loaded starts from the newest snapshot of this very log. Whether the log goes
-// with it is seen when its next part is read.
+// loaded starts from the newest snapshot of this log and incarnation. The snapshot is
+// compared with the log when its last entry is read.
 func (c *Core) loaded(now time.Time, e Loaded) {
 	if c.phase != loading {
 		return
 	}
-	c.phase, c.asked = reading, false
+	c.phase, c.requested = reading, false
 	if e.Mark.Damage != "" {
-		// JetStream cannot overwrite a mark that it cannot read.
+		// JetStream cannot overwrite a mark that it cannot read, so no place can be reserved.
 		c.damaged(now, e.Mark.Damage)
 		return
 	}
@@ -56,6 +56,7 @@ func (c *Core) loaded(now time.Time, e Loaded) {
 	}
 }
 
+// restore takes the state of a snapshot.
 func (c *Core) restore(s *messages.Snapshot) {
 	c.unproven = s
 	c.last, c.saved = s.Sequence, s.Sequence
@@ -65,8 +66,8 @@ func (c *Core) restore(s *messages.Snapshot) {
 	c.partition.Restore(s)
 }
 
-// readFrom is where to go on reading: at the entry that a snapshot ends with, to
-// see that it is the one.
+// readFrom returns the next stream sequence to read. After a snapshot it is the last entry
+// that the snapshot covers, so that the two can be compared.
 func (c *Core) readFrom() uint64 {
 	if c.unproven != nil {
 		return c.last
@@ -74,7 +75,7 @@ func (c *Core) readFrom() uint64 {
 	return c.last + 1
 }
 
-// forget drops everything that was read from snapshot and log.
+// forget drops all state that was read from a snapshot and the log.
 func (c *Core) forget() {
 	c.unproven = nil
 	c.last, c.saved, c.lastTime, c.risingFrom = 0, 0, 0, 0

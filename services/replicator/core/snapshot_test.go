@@ -29,7 +29,7 @@ func (w *world) recovered(name string, most uint64) *owner {
 	return o
 }
 
-func TestTicketsBehindASnapshotKeepTheirOffsetsWhenTheLogGoesOn(t *testing.T) {
+func TestSnapshotKeepsOffsetsOfTickets(t *testing.T) {
 	w, o := newSaver(t)
 	o.commit(batches("a", 1, 3)...)
 	w.settings.SnapshotEvery = 1 << 40
@@ -46,7 +46,7 @@ func TestTicketsBehindASnapshotKeepTheirOffsetsWhenTheLogGoesOn(t *testing.T) {
 	expectAsked(t, o, "c", 1) // no lane was evicted, so there is no watermark
 }
 
-func TestSnapshotMadeWhileAnAppendIsUnderWayCanBeUsed(t *testing.T) {
+func TestSnapshotDuringAppendIsUsable(t *testing.T) {
 	w, o := newSaver(t)
 	o.step(release(batch("a", 1)))
 	w.pass(time.Second)
@@ -59,7 +59,7 @@ func TestSnapshotMadeWhileAnAppendIsUnderWayCanBeUsed(t *testing.T) {
 	w.expectNumbers("a", 1, 2)
 }
 
-func TestSnapshotIsMadeEverySoManyEntries(t *testing.T) {
+func TestSnapshotIsMadeAtInterval(t *testing.T) {
 	w := newWorld(t)
 	w.settings.SnapshotEvery = 5
 	o := w.leader("first")
@@ -74,7 +74,7 @@ func TestSnapshotIsMadeEverySoManyEntries(t *testing.T) {
 	}
 }
 
-func TestSnapshotHasNothingThatIsInFlight(t *testing.T) {
+func TestSnapshotOmitsFlight(t *testing.T) {
 	w, o := newSaver(t)
 	o.step(release(named(batch("a", 1), "x"), of(7, 1, 0)))
 	o.step(release(named(batch("a", 2), "y"), of(7, 2, 1), inEpoch(4, of(8, 1, 0))), fence(9, 2))
@@ -93,7 +93,7 @@ func TestSnapshotHasNothingThatIsInFlight(t *testing.T) {
 	}
 }
 
-func TestSaveThatIsUnderWayWhenAnAppendFailsIsStillGood(t *testing.T) {
+func TestSaveSurvivesFailedAppend(t *testing.T) {
 	w, o := newSaver(t)
 	o.saving = true
 	o.commit(of(7, 1, 0))
@@ -110,7 +110,7 @@ func TestSaveThatIsUnderWayWhenAnAppendFailsIsStillGood(t *testing.T) {
 	next.expect(duplicate("i:7", 3, 0), duplicate("i:7", 4, 1))
 }
 
-func TestSnapshotThatIsTooLargeIsLeftOutAndCounted(t *testing.T) {
+func TestOversizedSnapshotIsCounted(t *testing.T) {
 	w := newWorld(t)
 	w.settings.SnapshotEvery, w.settings.SnapshotBytes = 5, 200
 	o := w.leader("first")

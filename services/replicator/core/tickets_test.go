@@ -9,7 +9,7 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-func TestReleaseOfAGivenUpTicketAfterItsSuccessorIsNeverAppended(t *testing.T) {
+func TestAbandonedTicketIsNotAppendedAfterSuccessor(t *testing.T) {
 	w, o := newLeader(t)
 	o.commit(batch("a", 1))
 	o.commit(batch("a", 3)) // 2 was given up: the floor is 3
@@ -23,7 +23,7 @@ func TestReleaseOfAGivenUpTicketAfterItsSuccessorIsNeverAppended(t *testing.T) {
 	w.expectNumbers("a", 1, 3)
 }
 
-func TestReleaseOfAGivenUpTicketThatWouldBeNextIsNeverAppended(t *testing.T) {
+func TestAbandonedTicketBelowFloorIsNotAppended(t *testing.T) {
 	w, o := newLeader(t)
 	o.commit(batch("a", 1))
 	o.commit(floored(batch("a", 4), 3)) // 2 was given up, 3 is missing
@@ -130,7 +130,7 @@ func TestFirstReleaseOfALaneIsLost(t *testing.T) {
 	w.expectNumbers("a", 1, 2)
 }
 
-func TestHeavyDuplicationMakesNoAsks(t *testing.T) {
+func TestDuplicationCausesNoRequests(t *testing.T) {
 	w, o := newLeader(t)
 	all := batches("a", 1, 50)
 	for i := range all {
@@ -153,7 +153,7 @@ func TestHeavyDuplicationMakesNoAsks(t *testing.T) {
 	}
 }
 
-func TestRepeatedReleaseOfATicketInFlightJoinsIt(t *testing.T) {
+func TestRepeatedReleaseInFlightIsIgnored(t *testing.T) {
 	w, o := newLeader(t)
 	o.step(release(batch("a", 1)))
 	o.step(release(batch("b", 1)), release(batch("a", 1)), release(batch("b", 1)))
@@ -163,7 +163,7 @@ func TestRepeatedReleaseOfATicketInFlightJoinsIt(t *testing.T) {
 	w.expectNumbers("b", 1)
 }
 
-func TestRepeatedReleaseOfACommittedTicketGetsItsOffset(t *testing.T) {
+func TestRepeatedReleaseGetsOffset(t *testing.T) {
 	w, o := newLeader(t)
 	o.commit(batches("a", 1, 3)...)
 	o.take()
@@ -190,7 +190,7 @@ func TestOffsetsBelowTheFloorAreForgotten(t *testing.T) {
 	o.expect(ok("a", 3, 5))
 }
 
-func TestHighestFloorCountsNotTheOneOfTheMessage(t *testing.T) {
+func TestHighestFloorCounts(t *testing.T) {
 	w, o := newLeader(t)
 	o.commit(batch("a", 1))
 	o.step(release(floored(batch("a", 9), 5))) // lost: 5 to 8; resolved: 2 to 4
@@ -248,13 +248,13 @@ func TestRepetitionsKeepALane(t *testing.T) {
 	}
 }
 
-func TestLostReleaseOfAnUnknownLaneIsAskedForFromTheWatermark(t *testing.T) {
+func TestUnknownLaneIsRequestedFromWatermark(t *testing.T) {
 	_, o := evictLane(t)
 	o.step(release(floored(batch("b", 14), 4)))
 	expectAsked(t, o, "b", 11)
 }
 
-func TestLaneIsEvictedByTheTimesOfTheLogAfterARestart(t *testing.T) {
+func TestReplayEvictsLanesByLogTime(t *testing.T) {
 	w, o := newLeader(t)
 	o.commit(batch("a", 10))
 	w.pass(w.settings.LaneExpiry + 2*time.Second)
@@ -268,7 +268,7 @@ func TestLaneIsEvictedByTheTimesOfTheLogAfterARestart(t *testing.T) {
 	w.expectNumbers("c")
 }
 
-func TestRecoveredLanesAreKeptForTheirWholeExpiry(t *testing.T) {
+func TestRecoveredLanesAreKept(t *testing.T) {
 	w, o := newLeader(t)
 	o.commit(batch("a", 10))
 	w.pass(time.Hour)

@@ -7,25 +7,32 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// lanes holds what is known of the lanes of the highest frontend epoch.
+// lanes holds the state of the lanes of the highest frontend epoch. Lanes of lower epochs
+// have ended: no ticket of theirs is accepted.
 type lanes struct {
 	byName map[string]*lane
 	bytes  int // of the names
-	// watermark is the highest number of any lane that was evicted: an unknown
-	// lane starts above it, so that no number is ever accepted twice.
+	// watermark is the highest ticket number of any lane that was evicted. An unknown lane
+	// starts above it, so that no number is accepted twice. Example: lane "a" is evicted
+	// after ticket 41, so the watermark is 41. If a late copy of a/41 arrives, "a" is
+	// created again with 41 as its highest number, and the copy is rejected.
 	watermark uint64
 	swept     time.Time
 }
 
-// lane is what the log and the flight say of one lane.
+// lane is the state of one lane. Its tickets are committed in the order of their numbers.
+//
+// Example: numbers 1 to 7 are committed, and the frontend has resolved those up to 5. Then
+// floor is 6, and done has the offsets of 6 and 7, in case their outcomes were lost. With 8
+// and 9 in the entry under way, seen is 9, logged is 7, and flight is 8 and 9.
 type lane struct {
-	seen   uint64   // highest number accepted, in flight or committed
-	logged uint64   // highest number settled or refused
-	floor  uint64   // highest floor seen
-	done   []done   // settled numbers at or above the floor, rising
-	flying []uint64 // numbers in flight, rising
-	active time.Time
-	asked  time.Time // when a repetition was last asked for
+	seen        uint64    // highest number accepted, in flight or committed
+	logged      uint64    // highest number settled or refused
+	floor       uint64    // highest floor seen
+	done        []done    // settled numbers at or above the floor, rising
+	flight      []uint64  // numbers in flight, rising
+	active      time.Time // of its last release
+	requestedAt time.Time // when a missing release was last requested
 }
 
 // done is a settled ticket whose producer may not have been answered yet.
@@ -45,13 +52,13 @@ func (s *lanes) reset() {
 	s.watermark = 0
 }
 
-// hasRoom says whether a lane is known, or one more may be.
+// hasRoom reports whether a lane is known or may be added.
 func (s *lanes) hasRoom(name string, limits Settings) bool {
 	return s.byName[name] != nil || len(s.byName) < limits.MaxLanes && s.bytes+len(name) <= limits.MaxNameBytes
 }
 
-// refuseUnknown makes the refusal of a number of an unknown lane final, by
-// starting all unknown lanes above it.
+// refuseUnknown makes the refusal of a number of an unknown lane final: all unknown lanes
+// start above it. There is no room to remember the lane itself.
 func (s *lanes) refuseUnknown(number uint64) { s.watermark = max(s.watermark, number) }
 
 func (s *lanes) of(name string) *lane {
@@ -64,8 +71,8 @@ func (s *lanes) of(name string) *lane {
 	return l
 }
 
-// settle notes the offset of a batch that is in the log, or that a duplicate
-// stands for. Batches of older frontend epochs leave no trace.
+// settle records the offset of a batch in the log, or of the original of a duplicate.
+// Batches of older frontend epochs are left out, because their lanes have ended.
 func (s *lanes) settle(p *pending, frontend uint64, now time.Time) {
 	if p.epochs.Frontend != frontend {
 		return
@@ -80,15 +87,15 @@ func (s *lanes) settle(p *pending, frontend uint64, now time.Time) {
 	}
 }
 
-// refuse makes a refusal final that has left: the number is not accepted again
-// when what was in flight is rolled back.
+// refuse makes a refusal final that has been sent: the number is not accepted again, even
+// if the batches in flight are rolled back.
 func (s *lanes) refuse(name string, number uint64) {
 	if l := s.byName[name]; l != nil {
 		l.logged = max(l.logged, number)
 	}
 }
 
-// refused makes refusals of the log final: an owner before has told of them.
+// refused makes the refusals of a log entry final: an earlier owner may have sent them.
 func (s *lanes) refused(all []messages.LaneNumbers, limits Settings, at time.Time) {
 	for _, r := range all {
 		for _, number := range r.Numbers {
@@ -103,8 +110,8 @@ func (s *lanes) refused(all []messages.LaneNumbers, limits Settings, at time.Tim
 	}
 }
 
-// evict forgets lanes that were idle since the given time. Everything of theirs
-// is resolved by then, because the time is longer than any produce deadline.
+// evict removes lanes that were idle since the given time. All of their tickets are
+// resolved by then, because the time is longer than any produce deadline.
 func (s *lanes) evict(idleSince time.Time) {
 	const pause = 5 * time.Second // looking at millions of lanes takes a while
 	if idleSince.Sub(s.swept).Abs() < pause {
@@ -112,7 +119,7 @@ func (s *lanes) evict(idleSince time.Time) {
 	}
 	s.swept = idleSince
 	for name, l := range s.byName {
-		if len(l.flying) == 0 && l.active.Before(idleSince) {
+		if len(l.flight) == 0 && l.active.Before(idleSince) {
 			s.watermark = max(s.watermark, l.seen)
 			delete(s.byName, name)
 			s.bytes -= len(name)
@@ -120,8 +127,8 @@ func (s *lanes) evict(idleSince time.Time) {
 	}
 }
 
-// touch makes all lanes active now. After a recovery their times are those of
-// the log, and another machine's clock must not evict what may be unresolved.
+// touch makes all lanes active now. After a recovery their times are those of the log, and
+// another machine's clock must not evict a lane that may have unresolved tickets.
 func (s *lanes) touch(now time.Time) {
 	s.swept = now
 	for _, l := range s.byName {
@@ -129,16 +136,17 @@ func (s *lanes) touch(now time.Time) {
 	}
 }
 
-// rollBack forgets what was in flight.
+// rollBack drops the tickets in flight. The sequencer repeats their releases.
 func (s *lanes) rollBack() {
 	for _, l := range s.byName {
 		l.seen = l.logged
-		l.flying = nil
-		l.asked = time.Time{}
+		l.flight = nil
+		l.requestedAt = time.Time{}
 	}
 }
 
-// raise moves the floor up and drops the offsets that nobody will ask for.
+// raise moves the floor up and drops the offsets below it: the frontend has resolved those
+// tickets, so no release is repeated for them.
 func (l *lane) raise(floor uint64) {
 	if floor <= l.floor {
 		return
@@ -151,6 +159,8 @@ func (l *lane) raise(floor uint64) {
 	l.done = l.done[keep:]
 }
 
+// committed returns the settled ticket with a number. The search starts at the newest,
+// because repeated releases are usually of recent tickets.
 func (l *lane) committed(number uint64) (done, bool) {
 	for i := len(l.done) - 1; i >= 0 && l.done[i].number >= number; i-- {
 		if l.done[i].number == number {
@@ -160,23 +170,23 @@ func (l *lane) committed(number uint64) (done, bool) {
 	return done{}, false
 }
 
-// take notes that a number is in flight.
+// take puts a number into flight.
 func (l *lane) take(number uint64) {
 	l.seen = number
-	l.flying = append(l.flying, number)
+	l.flight = append(l.flight, number)
 }
 
-// drop notes that a number is no longer in flight.
+// drop removes a number from flight.
 func (l *lane) drop(number uint64) {
-	switch i, found := slices.BinarySearch(l.flying, number); {
+	switch i, found := slices.BinarySearch(l.flight, number); {
 	case found && i == 0:
-		l.flying = l.flying[1:] // the usual case: they settle in order
+		l.flight = l.flight[1:] // the usual case: they settle in order
 	case found:
-		l.flying = slices.Delete(l.flying, i, i+1)
+		l.flight = slices.Delete(l.flight, i, i+1)
 	}
 }
 
 func (l *lane) inFlight(number uint64) bool {
-	_, found := slices.BinarySearch(l.flying, number)
+	_, found := slices.BinarySearch(l.flight, number)
 	return found
 }

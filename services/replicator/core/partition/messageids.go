@@ -2,19 +2,20 @@ package partition
 
 import "time"
 
-// messageIDs remembers the Nats-Msg-Id of what is in flight and of what was
-// committed within the window, with the offset of the first batch that had it.
+// messageIDs remembers each Nats-Msg-Id that is in flight or was committed within the
+// window, with the offset of the first batch that had it. This is JetStream's deduplication
+// window, except that an id is never dropped early: a full window rejects new ids.
 type messageIDs struct {
 	window time.Duration
-	most   int // ids
-	room   int // bytes of all ids
+	most   int // ids remembered
+	room   int // bytes of all ids remembered
 	bytes  int
 	byID   map[string]*firstUse
 	order  []idTime // committed ids by time of commit
 }
 
-// firstUse is the batch that had an id first. Its duplicates hold on to it: they
-// may be answered long after it is committed, when its id has expired.
+// firstUse is the batch that used an id first. Its duplicates keep a pointer to it, because
+// they may be answered long after its commit, when the id has expired.
 type firstUse struct {
 	offset int64     // once it is committed
 	at     time.Time // of the commit; zero while it is in flight
@@ -36,8 +37,8 @@ func (m *messageIDs) find(id string) (*firstUse, bool) {
 	return f, known
 }
 
-// reserve notes an id that goes into flight; nil when the window is full:
-// forgetting an id early would let its retry in twice.
+// reserve puts an id into flight. It returns nil if the window is full: dropping another id
+// early would append that one's retry a second time.
 func (m *messageIDs) reserve(id string) *firstUse {
 	if len(m.byID) >= m.most || m.bytes+len(id) > m.room {
 		return nil
@@ -60,12 +61,15 @@ func (m *messageIDs) forget(id string) {
 	delete(m.byID, id)
 }
 
+// commit starts the window of an id at the time of its commit.
 func (m *messageIDs) commit(id string, f *firstUse, offset int64, at time.Time) {
 	f.offset, f.at = offset, at
 	m.put(id, f)
 	m.order = append(m.order, idTime{id, at})
 }
 
+// expire removes ids that were committed before the window. An id may stand in order more
+// than once, if it expired and was used again; only its last commit counts.
 func (m *messageIDs) expire(now time.Time) {
 	n := 0
 	for n < len(m.order) && now.Sub(m.order[n].at) > m.window {
@@ -78,7 +82,7 @@ func (m *messageIDs) expire(now time.Time) {
 	m.order = m.order[n:]
 }
 
-// rollBack forgets what was in flight.
+// rollBack removes the ids in flight.
 func (m *messageIDs) rollBack() {
 	for id, f := range m.byID {
 		if f.at.IsZero() {

@@ -1,11 +1,23 @@
-// Package partition decides about the batches of one partition: whose turn it is, which are
-// duplicates, which are rejected, and which offsets the others get.
+// Package partition decides about the batches of one partition: which ticket is next, which
+// batches are duplicates, which are rejected, and which offsets the others get.
 //
-// It owns the lanes, message ids and producers of the partition, the end of its records,
-// and what is accepted and not appended yet. It knows nothing of the log but that it
-// consists of sections, which are appended one at a time: the owner of the log asks for the
-// next section, and then resolves it or rolls it back. Everything is data, in an order that
-// depends on nothing but the calls; it belongs to one goroutine.
+// It owns the lanes, message ids and producers of the partition, its next offset, and the
+// batches that are accepted and not appended yet. A log is for it a series of sections,
+// appended one at a time. Its caller, the core of the log's owner, calls:
+//
+//   - Release with the batches that a sequencer has released;
+//   - Next for the section of the next entry, while no section is under way;
+//   - Resolve when that entry is durable, or RollBack when the append failed;
+//   - Apply for each section that is read from the log;
+//   - Effects for the messages that result.
+//
+// Nothing is answered before the entry that it rests on is durable. Example: batch a/1 is
+// accepted, then a copy of it with another ticket, a/2, and then a/3 is rejected because of
+// its expectation. Next returns a section with a/1; Resolve produces the outcomes of all
+// three. If the append fails instead, RollBack forgets all three, and their releases arrive
+// again.
+//
+// Effects have an order that depends on the calls alone. A Core belongs to one goroutine.
 package partition
 
 import (
@@ -20,37 +32,38 @@ import (
 
 // Settings are the limits and times of a partition.
 type Settings struct {
-	Heartbeat  time.Duration // how long a repair may take to answer before it is asked for again
-	LaneExpiry time.Duration // idle lanes are evicted; must exceed messages.MaxDeadline
-	MaxLanes   int           // lanes remembered; beyond it new ones are refused
+	Heartbeat  time.Duration // pause before a missing release is requested again
+	LaneExpiry time.Duration // idle lanes are evicted; MUST exceed messages.MaxDeadline
+	MaxLanes   int           // lanes remembered; beyond it new ones are rejected
 	IDWindow   time.Duration // how long a Nats-Msg-Id is remembered
-	MaxIDs     int           // message ids remembered; beyond it new ones are refused
-	// MaxNameBytes bounds the bytes of all lane names, and of all message ids;
-	// beyond it new ones are refused.
+	MaxIDs     int           // message ids remembered; beyond it new ones are rejected
+	// MaxNameBytes bounds the bytes of all lane names, and those of all message ids. Beyond
+	// it new ones are rejected.
 	MaxNameBytes int
 
-	ProducerExpiry time.Duration // idle producers are forgotten
-	MaxProducers   int           // producers remembered; beyond it new ones are refused
+	ProducerExpiry time.Duration // idle producers are evicted
+	MaxProducers   int           // producers remembered; beyond it new ones are rejected
 }
 
-// Epochs are the highest ones that a log has seen of the services that send to it.
+// Epochs are the highest epochs of the services that send to a log, as far as its owner
+// has seen them. Messages of lower epochs are stale.
 type Epochs struct{ Frontend, Sequencer uint64 }
 
-// Effects is what a partition wants to have sent.
+// Effects is what the calls since the last Effects have produced.
 type Effects struct {
-	Answers   []messages.Envelope    // to questions about producers, and to fences
+	Answers   []messages.Envelope    // to requests for producers, and to fences
 	Outcomes  []Outcomes             // by rising frontend epoch
 	Again     []messages.LaneNumbers // releases to repeat, from a number on; by lane
 	Committed []Committed
 }
 
-// Outcomes are answers for the frontend of an epoch.
+// Outcomes are the outcomes of tickets, for the frontend of one epoch.
 type Outcomes struct {
 	Epoch    uint64
 	Outcomes []messages.Outcome
 }
 
-// Committed is a batch whose commit has just become known, for telemetry.
+// Committed is a batch that this owner has committed, for telemetry.
 type Committed struct {
 	Batch  messages.StagedBatch
 	Offset int64
@@ -62,21 +75,21 @@ type Stats struct {
 	Batches    uint64
 	Records    uint64
 	Duplicates uint64 // by sequence or message id
-	Repeats    uint64 // releases that were known already
-	Asks       uint64 // releases asked for again
-	Refused    uint64 // batches, for their sequence
+	Repeats    uint64 // releases that had arrived before
+	Asks       uint64 // requests to repeat lost releases
+	Refused    uint64 // batches rejected for their producer sequence
 	Lanes      int
 	IDs        int
 	Producers  int
 	NextOffset int64
 }
 
-// Core is what is known and decided of one partition.
+// Core is the state of one partition.
 type Core struct {
 	id       protocol.Partition
 	settings Settings
 
-	nextOffset int64  // of the log
+	nextOffset int64  // follows the last record in the log
 	lastID     string // message id of the last batch in the log
 	lanes      lanes
 	ids        messageIDs
@@ -84,38 +97,39 @@ type Core struct {
 	tail       tail
 	queue      []pending   // accepted, for the next section
 	flight     []pending   // in the section under way
-	accepted   uint64      // batches that ever went into the queue
-	taken      uint64      // batches that ever left the queue for a section
-	rejections []rejection // wait for an append sent after now
+	accepted   uint64      // count of batches that were put into the queue
+	taken      uint64      // count of batches that left the queue for a section
+	rejections []rejection // wait for an append that is sent later
 	rejecting  []rejection // wait for the append under way
 	questions  questions
 
-	stats Stats
-	fx    Effects
-	asks  map[string]uint64
-	outs  map[uint64][]messages.Outcome // by frontend epoch
+	stats       Stats
+	fx          Effects
+	releaseFrom map[string]uint64
+	outcomes    map[uint64][]messages.Outcome // by frontend epoch
 }
 
-// pending is an accepted batch, or a fence. A duplicate takes part in the order
-// of answers but not in the entry.
+// pending is an accepted batch or fence. A duplicate is answered in its place in the order
+// of tickets, and has no place in the entry.
 type pending struct {
 	batch     messages.StagedBatch
 	epochs    Epochs
 	offset    int64
 	first     *firstUse           // of its message id; nil without one
-	original  *producers.Original // the batch of the same sequences that a duplicate repeats; else nil
-	duplicate bool                // first or original is another batch, which comes earlier
+	original  *producers.Original // of a duplicate by producer sequence: the batch that it repeats
+	duplicate bool                // first or original is another batch, which is committed earlier
 	producer  *producers.Producer // of a batch with a producer id, and of a fence
-	fence     *fence              // not nil: it is a fence and no batch
-	since     time.Time
+	fence     *fence              // nil for a batch
+	since     time.Time           // when its release arrived
 }
 
-// rejection is a refusal that waits for a barrier.
+// rejection is a refusal that is not sent yet: it waits for an append that proves that its
+// owner was not replaced.
 type rejection struct {
-	epoch   uint64
+	epoch   uint64 // of the frontend that it goes to
 	outcome messages.Outcome
-	after   uint64 // batches accepted before it, which it may rest on
-	logged  bool   // it has to be in the log
+	after   uint64 // count of batches accepted before it; it may rest on the last of them
+	logged  bool   // the entry must list it
 }
 
 // New returns the core of a partition without records.
@@ -123,20 +137,20 @@ func New(id protocol.Partition, settings Settings) *Core {
 	return &Core{
 		id: id, settings: settings,
 		lanes: newLanes(), ids: newMessageIDs(settings), producers: newProducers(settings),
-		asks: make(map[string]uint64), outs: make(map[uint64][]messages.Outcome),
+		releaseFrom: make(map[string]uint64), outcomes: make(map[uint64][]messages.Outcome),
 	}
 }
 
 // NextOffset returns the offset that follows the last record in the log.
 func (c *Core) NextOffset() int64 { return c.nextOffset }
 
-// Expire forgets message ids whose window has passed.
+// Expire removes message ids after the end of their window.
 func (c *Core) Expire(now time.Time) { c.ids.expire(now) }
 
-// Advance lets the clock of the producers pass.
+// Advance moves the clock of the producers.
 func (c *Core) Advance(now time.Time) { c.producers.Advance(now) }
 
-// Evict forgets idle lanes and producers, from time to time.
+// Evict removes idle lanes and producers. It looks for them only every few seconds.
 func (c *Core) Evict(now time.Time) {
 	c.lanes.evict(now.Add(-c.settings.LaneExpiry))
 	c.producers.Evict()
@@ -149,22 +163,22 @@ func (c *Core) Stats() Stats {
 	return s
 }
 
-// Effects returns what has gathered since the last call.
+// Effects returns what has been produced since the last call, sorted by epoch and lane.
 func (c *Core) Effects() Effects {
 	fx := c.fx
 	c.fx = Effects{}
-	for _, epoch := range slices.Sorted(maps.Keys(c.outs)) {
-		fx.Outcomes = append(fx.Outcomes, Outcomes{epoch, c.outs[epoch]})
+	for _, epoch := range slices.Sorted(maps.Keys(c.outcomes)) {
+		fx.Outcomes = append(fx.Outcomes, Outcomes{epoch, c.outcomes[epoch]})
 	}
-	clear(c.outs)
-	for _, name := range slices.Sorted(maps.Keys(c.asks)) {
-		fx.Again = append(fx.Again, messages.LaneNumbers{Lane: name, Numbers: []uint64{c.asks[name]}})
+	clear(c.outcomes)
+	for _, name := range slices.Sorted(maps.Keys(c.releaseFrom)) {
+		fx.Again = append(fx.Again, messages.LaneNumbers{Lane: name, Numbers: []uint64{c.releaseFrom[name]}})
 	}
-	clear(c.asks)
+	clear(c.releaseFrom)
 	return fx
 }
 
-// answer sends a message to the frontend that asked.
+// answer sends a message to the frontend of an epoch.
 func (c *Core) answer(frontend uint64, m messages.Message) {
 	c.fx.Answers = append(c.fx.Answers, messages.Envelope{Subject: messages.FrontendSubject(frontend), Message: m})
 }

@@ -8,29 +8,29 @@ import (
 )
 
 const (
-	// maxQuestions bounds the questions that wait. Who gets no answer asks again.
+	// maxQuestions bounds the requests that wait. A frontend without an answer asks again.
 	maxQuestions = 64
-	// restAfter is how long nothing is listed after a list, for each producer that it
-	// had to look at: some ten times as long as that takes, so that batches go first.
+	// restAfter is the pause after a list, for each producer in the table. It is some ten
+	// times as long as the list takes, so that lists delay batches by a tenth at most.
 	restAfter = 500 * time.Nanosecond
 )
 
-// questions are those for the producers of the partition. They are for people: a
-// replaced owner may tell what was.
+// questions are the requests to list producers. Their answers inform operators and decide
+// nothing, so they need no barrier: a replaced owner may send an old list.
 type questions struct {
 	waiting []messages.ListProducers
-	next    time.Time // when the next one may be answered
+	next    time.Time // when the next list may be made
 }
 
-// ListProducers takes a question. One about a single producer is answered at once; a
-// repetition of one that waits is none.
+// ListProducers takes a request for producers. One for a single producer is answered at
+// once. Another one waits for AnswerQuestion, unless its copy already does.
 func (c *Core) ListProducers(m messages.ListProducers) {
 	if m.Only != 0 {
 		known, is := c.producers.Known(m.Only)
 		if is {
-			c.tell(m, []messages.KnownProducer{known}, false)
+			c.answerList(m, []messages.KnownProducer{known}, false)
 		} else {
-			c.tell(m, nil, false)
+			c.answerList(m, nil, false)
 		}
 		return
 	}
@@ -44,7 +44,7 @@ func (c *Core) ListProducers(m messages.ListProducers) {
 	}
 }
 
-// AnswerQuestion answers the oldest question, if there was rest enough.
+// AnswerQuestion answers the oldest request, if the pause after the last list is over.
 func (c *Core) AnswerQuestion(now time.Time) {
 	q := &c.questions
 	if len(q.waiting) == 0 || now.Before(q.next) {
@@ -54,10 +54,10 @@ func (c *Core) AnswerQuestion(now time.Time) {
 	q.waiting = q.waiting[1:]
 	q.next = now.Add(time.Duration(c.producers.Len()) * restAfter)
 	listed, more := c.producers.List(m.After, int(min(m.Limit, protocol.MaxListedProducers)))
-	c.tell(m, listed, more)
+	c.answerList(m, listed, more)
 }
 
-func (c *Core) tell(m messages.ListProducers, listed []messages.KnownProducer, more bool) {
+func (c *Core) answerList(m messages.ListProducers, listed []messages.KnownProducer, more bool) {
 	c.answer(m.Epoch, messages.Producers{
 		Partition: c.id, Epoch: m.Epoch, Request: m.Request,
 		Total: uint64(c.producers.Len()), More: more, Producers: listed,

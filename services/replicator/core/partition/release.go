@@ -8,24 +8,33 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// Release takes what the sequencer hands over, of the epochs that are the log's present
-// ones.
+// Release takes batches from the sequencer. The caller has checked their epochs, which
+// MUST be the highest ones of the log.
 func (c *Core) Release(now time.Time, epochs Epochs, batches []messages.StagedBatch) {
 	c.queue = slices.Grow(c.queue, len(batches))
 	for i := range batches {
-		c.ticket(now, epochs, &batches[i])
+		c.checkTicket(now, epochs, &batches[i])
 	}
 }
 
-// EndLanes forgets all lanes, because a younger frontend numbers its lanes from the
-// beginning: no number of the older epoch is ever accepted again.
+// EndLanes removes all lanes. A frontend with a higher epoch starts each lane at ticket
+// number 1, and no ticket of a lower epoch is accepted any more.
 func (c *Core) EndLanes() {
 	c.lanes.reset()
-	clear(c.asks)
+	clear(c.releaseFrom)
 }
 
-// ticket is the first decision about a batch: whether it is its turn.
-func (c *Core) ticket(now time.Time, epochs Epochs, b *messages.StagedBatch) {
+// checkTicket decides by the ticket of a batch. Releases may be lost, repeated and
+// reordered, so a number can be
+//
+//   - settled: the outcome is sent again, since the first one may have been lost;
+//   - below the floor or in flight: nothing is to be done;
+//   - at or below the highest one accepted, and none of these: it was refused, its lane has
+//     leapt over it, or its lane was evicted. It can never be committed in order;
+//   - beyond the next one: a release between them was lost, and is requested again, unless
+//     the number is the floor. Then the frontend has resolved everything below it;
+//   - the next one: it is accepted.
+func (c *Core) checkTicket(now time.Time, epochs Epochs, b *messages.StagedBatch) {
 	if !c.lanes.hasRoom(b.Lane, c.settings) {
 		c.lanes.refuseUnknown(b.Number)
 		c.reject(epochs.Frontend, b, messages.Outcome{Ticket: b.Ticket, Code: protocol.CodeOverloaded})
@@ -43,46 +52,45 @@ func (c *Core) ticket(now time.Time, epochs Epochs, b *messages.StagedBatch) {
 	}
 	switch {
 	case b.Number < lane.floor:
-		// Resolved: its producer has been answered, and nobody waits for this.
+		// Resolved: its producer has been answered.
 		c.stats.Repeats++
 	case lane.inFlight(b.Number):
 		c.stats.Repeats++
 	case b.Number <= lane.seen:
 		c.reject(epochs.Frontend, b, messages.Outcome{Ticket: b.Ticket, Code: protocol.CodeNotCommitted})
 	case b.Number > lane.seen+1 && b.Number != lane.floor:
-		c.askAgain(now, b.Lane, lane)
+		c.requestRelease(now, b.Lane, lane)
 	default:
 		c.accept(now, epochs, b, lane)
 	}
 }
 
-// askAgain asks the sequencer for what lies between the last number seen and
-// the one that came. One question per lane is under way at a time.
-func (c *Core) askAgain(now time.Time, name string, l *lane) {
-	if now.Sub(l.asked) < c.settings.Heartbeat {
+// requestRelease asks the sequencer to repeat its releases from the first missing number
+// on. A lane has one request under way at a time, which is repeated after a heartbeat.
+func (c *Core) requestRelease(now time.Time, name string, l *lane) {
+	if now.Sub(l.requestedAt) < c.settings.Heartbeat {
 		return
 	}
-	l.asked = now
+	l.requestedAt = now
 	c.stats.Asks++
-	c.asks[name] = max(l.seen+1, l.floor)
+	c.releaseFrom[name] = max(l.seen+1, l.floor)
 }
 
-// accept takes a batch whose turn it is. Its sequence, or else its message id,
-// decides whether it is appended, or answered with the offset of the batch that it
-// repeats; a duplicate is one whatever it expects, so that the retry of a lost ack
-// succeeds.
+// accept decides about a batch whose ticket is the next one. Its producer sequence, or else
+// its message id, shows whether it is a duplicate. Only then are its expectations checked:
+// a retry whose acknowledgement was lost must succeed, although the log has moved on.
 func (c *Core) accept(now time.Time, epochs Epochs, b *messages.StagedBatch, l *lane) {
 	p := pending{batch: *b, epochs: epochs, since: now}
 	var refusal *protocol.Error
 	switch {
 	case b.Sequence.ProducerID != 0:
-		refusal = c.sequence(b, &p)
+		refusal = c.checkSequence(b, &p)
 	case b.MessageID != "":
 		if p.first, p.duplicate = c.ids.find(b.MessageID); !p.duplicate {
-			refusal = c.claim(b, &p)
+			refusal = c.extendTail(b, &p)
 		}
 	default:
-		refusal = c.claim(b, &p)
+		refusal = c.extendTail(b, &p)
 	}
 	if p.duplicate {
 		c.stats.Duplicates++
@@ -94,14 +102,14 @@ func (c *Core) accept(now time.Time, epochs Epochs, b *messages.StagedBatch, l *
 		return
 	}
 	l.take(b.Number)
-	l.asked = time.Time{}
+	l.requestedAt = time.Time{}
 	c.queue = append(c.queue, p)
 	c.accepted++
 }
 
-// claim gives a batch that is no duplicate the place behind the tail, or says
-// why it cannot have it.
-func (c *Core) claim(b *messages.StagedBatch, p *pending) *protocol.Error {
+// extendTail gives a batch that is no duplicate the place after the tail, or returns why it
+// cannot have it.
+func (c *Core) extendTail(b *messages.StagedBatch, p *pending) *protocol.Error {
 	if refusal := c.tail.check(b.Expect); refusal != nil {
 		return refusal
 	}
@@ -114,15 +122,19 @@ func (c *Core) claim(b *messages.StagedBatch, p *pending) *protocol.Error {
 	return nil
 }
 
-// reject notes a refusal. It leaves only after an append that was sent after
-// this moment is durable, because a replaced owner must never judge, and with it
-// everything that was accepted before, because the refusal may rest on that. The
-// append tells of it, or the next owner might take the batch after all; but where
-// sequences keep a batch from being in the log twice, no harm comes from that.
+// reject queues a refusal. It is sent once an append is durable that was sent later than
+// this, because only that proves that the owner was not replaced before it decided. The
+// append MUST contain or follow all batches that were accepted earlier, because the refusal
+// may rest on them: "wrong last sequence" is true only if those batches are in the log.
+//
+// The entry lists the refusal. Otherwise the next owner, which sees the same ticket for the
+// first time, might append the batch after its producer was told that it failed. Batches
+// with producer sequences need no such record: a producer that repeats the batch finds it
+// to be a duplicate.
 func (c *Core) reject(epoch uint64, b *messages.StagedBatch, o messages.Outcome) {
 	c.rejections = append(c.rejections, rejection{epoch, o, c.accepted, b.Sequence.ProducerID == 0})
 }
 
 func (c *Core) outcome(epoch uint64, o messages.Outcome) {
-	c.outs[epoch] = append(c.outs[epoch], o)
+	c.outcomes[epoch] = append(c.outcomes[epoch], o)
 }

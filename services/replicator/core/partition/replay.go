@@ -6,8 +6,9 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// Apply makes a section of the log part of the state. It is never judged again: the log is
-// right. at is the time of its entry, frontend the present frontend epoch.
+// Apply adds a section of the log to the state. Its batches are not checked: the owner that
+// appended them has decided, and may have answered. at is the time of the entry, frontend
+// the highest frontend epoch so far.
 func (c *Core) Apply(at time.Time, frontend uint64, s Section) {
 	c.Evict(at)
 	offset := s.BaseOffset
@@ -44,10 +45,11 @@ func (c *Core) applyBatch(p *pending, frontend uint64, at time.Time) {
 	}
 }
 
-// Continue lets the next record have an offset, which skips those below it.
+// Continue sets the next offset, above a gap that a term record has left out.
 func (c *Core) Continue(offset int64) { c.nextOffset = offset }
 
-// RollBack gives up everything that is not known to be in the log.
+// RollBack drops everything that is not known to be in the log. Some of it may be there
+// nevertheless; then reading the log will find it.
 func (c *Core) RollBack() {
 	c.queue, c.flight, c.rejections, c.rejecting = nil, nil, nil, nil
 	c.taken = c.accepted
@@ -56,8 +58,8 @@ func (c *Core) RollBack() {
 	c.producers.RollBack()
 }
 
-// Lead starts a term at an offset: from here on releases are taken, and expectations are
-// compared with the end of the log.
+// Lead starts a term at an offset. Expectations are compared with this end of the log and
+// with the batches that are accepted from here on.
 func (c *Core) Lead(now time.Time, offset int64) {
 	c.nextOffset = offset
 	c.tail = tail{c.nextOffset, c.lastID}

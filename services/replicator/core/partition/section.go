@@ -7,33 +7,34 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// Section is what an entry of the log holds for the partition.
+// Section is the part of a log entry that belongs to one partition.
 type Section struct {
-	Epochs     Epochs // of all its batches and rejections
+	Epochs     Epochs // of all its batches and refusals
 	BaseOffset int64  // of its first record
 	Batches    []messages.Placeholder
-	Fences     []messages.LoggedFence // after the batches
+	Fences     []messages.LoggedFence // take effect after the batches
 	Refused    []messages.LaneNumbers
-	// Barrier is set if answers wait for the append of the section, even if nothing is in
-	// it: a replaced owner must not send them, and an append shows that this one is not.
+	// Barrier is set if answers wait for the append of the section, even of an empty one. A
+	// replaced owner must not send them, and a successful append proves that this owner has
+	// not been replaced.
 	Barrier bool
 }
 
 // Room bounds a section.
 type Room struct {
-	Offset int64 // the offset at which it must end at the latest
+	Offset int64 // the offset after its last record MUST NOT exceed it
 	Items  int   // batches and fences
 	Bytes  int   // roughly
 }
 
-// About what a placeholder takes in an entry besides its strings, and what the
-// sequence of its producer takes.
+// Approximate sizes in an entry: of a placeholder without its strings, and of a producer
+// sequence.
 const (
 	placeholderBytes = 40
 	sequenceBytes    = 14
 )
 
-// size returns roughly how many bytes of an entry this takes.
+// size returns the approximate size in an entry.
 func (p *pending) size() int {
 	switch {
 	case p.fence != nil:
@@ -48,13 +49,14 @@ func (p *pending) size() int {
 // Waiting reports whether anything waits for an append.
 func (c *Core) Waiting() bool { return len(c.queue)+len(c.rejections) > 0 }
 
-// Next puts what waits into flight, as far as one section has room for it, and returns the
-// section. A section has batches of one frontend and one sequencer epoch; the present ones
-// are for a section without batches. If the first batch has no room, Next returns false
-// and how many offsets the batch needs. Nothing may be in flight.
+// Next puts waiting batches, fences and rejections into flight, as far as they fit into
+// room, and returns their section. All batches of a section have the same epochs; a
+// section without batches gets the present ones. If the first batch does not fit, Next
+// returns false and the number of offsets that this batch needs. Nothing may be in flight.
 //
-// A section without content and without Barrier need not be appended: its answers rest on
-// what is in the log. It is resolved like any other.
+// A section that is Empty need not be appended, because its answers rest on what is in the
+// log: for example the outcomes of duplicates of committed batches. The caller resolves it
+// at once.
 func (c *Core) Next(present Epochs, room Room) (s Section, need int64, ok bool) {
 	n := c.nextGroup(room)
 	if n == 0 && len(c.queue) > 0 {
@@ -72,9 +74,10 @@ func (c *Core) Next(present Epochs, room Room) (s Section, need int64, ok bool) 
 // Empty reports whether the section need not be appended.
 func (s *Section) Empty() bool { return len(s.Batches) == 0 && len(s.Fences) == 0 && !s.Barrier }
 
-// attachRejections attaches the pending rejections to the section that rest on nothing later. An
-// entry is of one frontend epoch, and tells of rejections of that one; a frontend of an
-// older epoch does not wait for them any more.
+// attachRejections puts into flight the rejections that rest only on batches up to this
+// section. They use at most a quarter of its bytes. The entry lists those of its own
+// frontend epoch. One of a lower epoch is sent and not listed, since its lane has ended; one
+// of a higher epoch waits for a section with that epoch.
 func (c *Core) attachRejections(s *Section, room Room) {
 	n, size := 0, 0
 	for n < len(c.rejections) && c.rejections[n].after <= c.taken && size < room.Bytes/4 {
@@ -91,8 +94,8 @@ func (c *Core) attachRejections(s *Section, room Room) {
 	c.rejecting, c.rejections = c.rejections[:n:n], c.rejections[n:]
 }
 
-// nextGroup returns how many of the queue go into the next section: none if there is no
-// room for the first batch.
+// nextGroup returns how many items of the queue go into the next section; 0 if the first
+// one does not fit.
 func (c *Core) nextGroup(room Room) int {
 	n, size := 0, 0
 	offset := c.nextOffset
@@ -102,7 +105,7 @@ func (c *Core) nextGroup(room Room) int {
 			break
 		}
 		if n > 0 && p.fence == nil && c.queue[n-1].fence != nil {
-			break // in an entry the fences come last
+			break // the fences of an entry take effect after its batches
 		}
 		if !p.duplicate && p.fence == nil {
 			offset += int64(p.batch.Records)
@@ -136,8 +139,8 @@ func (c *Core) assemble(present Epochs) Section {
 	return s
 }
 
-// Resolve makes what is in flight part of the state, because the append of its section is
-// durable, and lets the answers leave. It reports whether more than rejections was in
+// Resolve makes the section in flight part of the state, because its entry is durable, and
+// produces the answers that waited for it. It reports whether batches or fences were in
 // flight.
 func (c *Core) Resolve(now time.Time, frontend uint64) (more bool) {
 	more = len(c.flight) > 0

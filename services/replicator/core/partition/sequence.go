@@ -12,40 +12,41 @@ func newProducers(s Settings) *producers.Table {
 	return producers.New(s.ProducerExpiry, s.MaxProducers)
 }
 
-// sequence takes a batch that has a producer id, or says why it cannot be taken:
-// the producer's history is judged first, then what it expects of the log's end.
-func (c *Core) sequence(b *messages.StagedBatch, p *pending) *protocol.Error {
-	j := c.producers.Judge(b.Sequence, b.Records, b.FirstUnacked)
-	switch j.Verdict {
+// checkSequence decides about a batch with a producer id: first by the history of the
+// producer, then by what it expects of the log's end. It returns why the batch is rejected,
+// or nil.
+func (c *Core) checkSequence(b *messages.StagedBatch, p *pending) *protocol.Error {
+	d := c.producers.Decide(b.Sequence, b.Records, b.FirstUnacked)
+	switch d.Result {
 	case producers.Refuse:
 		c.stats.Refused++
-		return j.Refusal
+		return d.Refusal
 	case producers.Duplicate:
-		p.duplicate, p.original = true, &producers.Original{Offset: j.Offset}
+		p.duplicate, p.original = true, &producers.Original{Offset: d.Offset}
 		return nil
-	case producers.Joins:
-		p.duplicate, p.original = true, j.Original
+	case producers.DuplicateInFlight:
+		p.duplicate, p.original = true, d.Original
 		return nil
 	}
-	if refusal := c.claim(b, p); refusal != nil {
+	if refusal := c.extendTail(b, p); refusal != nil {
 		return refusal
 	}
-	p.producer = c.producers.Accept(j, b.Sequence, b.Records)
+	p.producer = c.producers.Accept(d, b.Sequence, b.Records)
 	return nil
 }
 
-// fence is the fence of a named producer, and who asked for it.
+// fence is the fence of a named producer, and the frontend that waits for it.
 type fence struct {
 	messages.LoggedFence
-	asker uint64 // frontend epoch
+	asker uint64 // epoch of the frontend
 }
 
-// FenceProducer takes a fence. It is answered once it is in the log; one that is
-// in flight already is answered when it lands, so its repetition is not.
+// FenceProducer takes a fence. It is answered once it is in the log. A repetition of one in
+// flight gets no answer of its own, because the first one will be answered.
 func (c *Core) FenceProducer(now time.Time, epochs Epochs, m messages.FenceProducer) {
-	producer, logged, verdict := c.producers.Fence(m.Fence, m.IfKnown)
+	producer, logged, result := c.producers.Fence(m.Fence, m.IfKnown)
 	code := protocol.CodeOK
-	switch verdict {
+	switch result {
 	case producers.FenceAccepted:
 		c.queue = append(c.queue, pending{
 			epochs: epochs, producer: producer,
@@ -66,8 +67,8 @@ func (c *Core) FenceProducer(now time.Time, epochs Epochs, m messages.FenceProdu
 	c.answerFence(m.Epoch, m.Fence, code)
 }
 
-// answerFence tells who asked for a fence what is committed of its producer, which
-// may not be known.
+// answerFence sends the result of a fence, with the committed state of its producer if the
+// partition has any.
 func (c *Core) answerFence(asker uint64, f messages.ProducerFence, code protocol.Code) {
 	known, is := c.producers.Known(f.ProducerID)
 	if !is {
@@ -78,8 +79,8 @@ func (c *Core) answerFence(asker uint64, f messages.ProducerFence, code protocol
 	})
 }
 
-// fenceCommitted answers a fence that is in the log, and with it everything that
-// was accepted of the producer before.
+// fenceCommitted answers a fence that is in the log. All batches that were accepted from
+// the producer before the fence are in the log then, so the answer includes them.
 func (c *Core) fenceCommitted(p *pending) {
 	c.producers.Commit(p.producer, 0)
 	c.answerFence(p.fence.asker, p.fence.ProducerFence, protocol.CodeOK)

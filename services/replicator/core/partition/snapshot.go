@@ -8,20 +8,20 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// SnapshotSize returns roughly how many bytes the partition takes in a snapshot.
+// SnapshotSize returns the approximate size of the partition in a snapshot, in bytes.
 func (c *Core) SnapshotSize() int {
 	const lane, id, producer = 30, 24, 110
 	return c.lanes.bytes + lane*c.lanes.len() + c.ids.bytes + id*c.ids.len() + producer*c.producers.Len()
 }
 
-// Snapshot fills in what the partition has in the log: nothing that is in flight.
+// Snapshot fills in the state of the partition as the log has it, without what is in flight.
 func (c *Core) Snapshot(s *messages.Snapshot) {
 	s.NextOffset, s.LastMessageID, s.Watermark = c.nextOffset, c.lastID, c.lanes.watermark
 	s.Lanes, s.MessageIDs = c.lanes.snapshot(), c.ids.snapshot()
 	s.ProducersAt, s.Producers = c.producers.At().UnixNano(), c.producers.Snapshot()
 }
 
-// Restore takes what Snapshot has filled in. The partition must know nothing yet.
+// Restore takes what Snapshot has filled in. The Core MUST be new, or Forget was just called.
 func (c *Core) Restore(s *messages.Snapshot) {
 	c.nextOffset, c.lastID = s.NextOffset, s.LastMessageID
 	c.lanes.restore(time.Unix(0, s.Time), s.Watermark, s.Lanes)
@@ -29,7 +29,7 @@ func (c *Core) Restore(s *messages.Snapshot) {
 	c.producers.Restore(time.Unix(0, s.ProducersAt), s.Producers)
 }
 
-// Forget drops everything that was read from snapshot and log.
+// Forget drops all state that was read from a snapshot and the log.
 func (c *Core) Forget() {
 	c.nextOffset, c.lastID = 0, ""
 	c.lanes, c.ids, c.producers = newLanes(), newMessageIDs(c.settings), newProducers(c.settings)
@@ -48,7 +48,7 @@ func (s *lanes) snapshot() []messages.SnapshotLane {
 	return all
 }
 
-// restore takes the lanes of a snapshot, which count as active when it was made.
+// restore takes the lanes of a snapshot. They count as active at the time of the snapshot.
 func (s *lanes) restore(at time.Time, watermark uint64, all []messages.SnapshotLane) {
 	s.watermark, s.swept = watermark, at
 	for i := range all {

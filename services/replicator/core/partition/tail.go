@@ -7,16 +7,18 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// tail is where the log ends once everything that was accepted is in it. It
-// means something only while the core leads: when an append fails, it is taken
-// from the log again, and the rejections that rest on it are forgotten.
+// tail is the end of the log, counting all accepted batches. Expectations are compared with
+// it rather than with the durable end, so that a producer can send the next batch before the
+// last one is acknowledged. It is valid only while the core leads: if an append fails, the
+// next term takes it from the log, and rejections that rest on it are dropped.
 type tail struct {
-	offset    int64  // the next free one
-	messageID string // of the last batch; empty if it has none
+	offset    int64  // the next free offset
+	messageID string // of the last batch; empty if that has none
 }
 
-// check compares the tail with what a producer expects. A sequence is an offset
-// plus one, so that the last one is the next free offset.
+// check compares the tail with what a producer expects, and returns why the batch is
+// rejected, or nil. The sequence of a record in acknowledgements and expectations is its
+// offset plus one. With a next free offset of 7, the last record has offset 6 and sequence 7.
 func (t tail) check(x messages.Expectation) *protocol.Error {
 	switch {
 	case x.MessageID != "" && x.MessageID != t.messageID:

@@ -48,7 +48,7 @@ func (s *sender) fill() *producers.Table {
 	return table
 }
 
-// BenchmarkAccept judges, accepts and commits batches of 100,000 producers in random
+// BenchmarkAccept decides about, accepts and commits batches of 100,000 producers in random
 // order, with 1,000 in flight.
 func BenchmarkAccept(b *testing.B) {
 	const inFlight = 1000
@@ -61,9 +61,9 @@ func BenchmarkAccept(b *testing.B) {
 			table.Commit(*slot, int64(i))
 		}
 		sequence := s.draw()
-		j := table.Judge(sequence, 1, sequence.First)
-		if j.Verdict != producers.Accept {
-			b.Fatalf("%+v is judged %+v", sequence, j)
+		j := table.Decide(sequence, 1, sequence.First)
+		if j.Result != producers.Accept {
+			b.Fatalf("%+v gets %+v", sequence, j)
 		}
 		*slot = table.Accept(j, sequence, 1)
 	}

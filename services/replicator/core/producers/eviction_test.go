@@ -14,7 +14,7 @@ func apply(table *producers.Table, id int64, first int32, offset int64) {
 	table.ApplyBatch(messages.Sequence{ProducerID: id, First: first}, 1, offset)
 }
 
-func TestALogThatIsReadForgetsNoMoreProducersThanItsWriterDid(t *testing.T) {
+func TestReplayEvictsNoMoreThanTheWriter(t *testing.T) {
 	const limit = 50
 	table := producers.New(expiry, limit)
 	table.Advance(start)
@@ -28,13 +28,13 @@ func TestALogThatIsReadForgetsNoMoreProducersThanItsWriterDid(t *testing.T) {
 		t.Error("the least recent producer is remembered beyond the limit")
 	}
 	for id := int64(2); id <= limit+1; id++ {
-		if j := table.Judge(of(id, 0).Sequence, 1, 0); j.Verdict != producers.Duplicate || j.Offset != id-1 {
-			t.Fatalf("the retry of producer %d is judged %+v", id, j)
+		if j := table.Decide(of(id, 0).Sequence, 1, 0); j.Result != producers.Duplicate || j.Offset != id-1 {
+			t.Fatalf("the retry of producer %d gets %+v", id, j)
 		}
 	}
 }
 
-func TestAProducerThatIsActiveAgainIsNotTheLeastRecent(t *testing.T) {
+func TestActiveProducerIsNotLeastRecent(t *testing.T) {
 	const limit = 20
 	table := producers.New(expiry, limit)
 	table.Advance(start)
@@ -51,7 +51,7 @@ func TestAProducerThatIsActiveAgainIsNotTheLeastRecent(t *testing.T) {
 	}
 }
 
-func TestProducerIsForgottenWhenItWasIdleForLongerThanTheExpiry(t *testing.T) {
+func TestIdleProducerIsEvicted(t *testing.T) {
 	r := newRig(t, 10)
 	r.committed(of(1, 0))
 	r.pass(expiry)
@@ -63,7 +63,7 @@ func TestProducerIsForgottenWhenItWasIdleForLongerThanTheExpiry(t *testing.T) {
 }
 
 // Also for Kafka and Redpanda: a producer that was evicted goes on.
-func TestProducerThatWasForgottenGoesOnAtItsNextSequence(t *testing.T) {
+func TestEvictedProducerContinuesAtFirstUnacked(t *testing.T) {
 	r := newRig(t, 10)
 	r.committed(of(1, 0), of(1, 1))
 	r.pass(2 * expiry)
@@ -71,7 +71,7 @@ func TestProducerThatWasForgottenGoesOnAtItsNextSequence(t *testing.T) {
 	r.accepted(of(1, 2), of(1, 3).after(2))
 }
 
-func TestProducerWithABatchInFlightIsNotForgotten(t *testing.T) {
+func TestProducerWithBatchInFlightIsNotEvicted(t *testing.T) {
 	r := newRig(t, 10)
 	r.committed(of(1, 0))
 	r.accepted(of(1, 1))
@@ -84,7 +84,7 @@ func TestProducerWithABatchInFlightIsNotForgotten(t *testing.T) {
 
 // Redpanda evicts the least recent producer too. Laneway refuses the new one: the
 // retry of a live producer would be taken for a new batch.
-func TestNewProducerIsRefusedAtTheLimitAndTakenLater(t *testing.T) {
+func TestNewProducerIsRefusedAtLimit(t *testing.T) {
 	r := newRig(t, 2)
 	r.committed(of(1, 0), of(2, 0))
 	r.refused(of(3, 0), protocol.CodeTooManyProducers)
@@ -98,7 +98,7 @@ func TestNewProducerIsRefusedAtTheLimitAndTakenLater(t *testing.T) {
 	r.refused(of(2, 1), protocol.CodeTooManyProducers)
 }
 
-func TestClockThatJumpsForgetsNobodyHoweverShortTheExpiry(t *testing.T) {
+func TestClockJumpEvictsNoProducer(t *testing.T) {
 	r := newRig(t, 10)
 	r.Table = producers.New(protocol.MinProducerExpiry, 10)
 	r.Advance(r.now)

@@ -6,26 +6,28 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// flight is what is accepted of a producer and not committed, in order. It is
-// never empty, and goes back to the table's spares when it has become so.
+// flight holds the batches and fences of one producer that are accepted and not committed,
+// in order. A producer without any has no flight: an empty one returns to the table's
+// spares. Few producers have something in flight at a time, so this keeps a Producer small.
 type flight struct {
-	items []flying
-	head  int // items before it are committed
+	items []flightItem
+	head  int // the items before it are committed
 }
 
-// flying is a batch or a fence in flight.
-type flying struct {
+// flightItem is one batch or fence in flight.
+type flightItem struct {
 	original    *Original // if another batch repeats it
-	before      *Producer // of a fence: whose history it continues
+	predecessor *Producer // of a fence: whose history it continues
 	first, last int32
 	epoch       int16
 	fence       bool
-	restarts    bool // the first batch of an epoch that no fence began
+	restarts    bool // the first batch of an epoch that no fence introduced
 }
 
-func (f *flight) newest() *flying { return &f.items[len(f.items)-1] }
+func (f *flight) newest() *flightItem { return &f.items[len(f.items)-1] }
 
-func (f *flight) newestBatch() *flying {
+// newestBatch returns the last batch in flight; nil if only fences are in flight.
+func (f *flight) newestBatch() *flightItem {
 	for i := len(f.items) - 1; i >= f.head; i-- {
 		if !f.items[i].fence {
 			return &f.items[i]
@@ -34,10 +36,10 @@ func (f *flight) newestBatch() *flying {
 	return nil
 }
 
-// before returns the producer whose history a fence in flight continues; nil if none does.
-func (f *flight) before() *Producer {
+// predecessor returns the producer whose history a fence in flight continues; nil if none does.
+func (f *flight) predecessor() *Producer {
 	for i := range f.items[f.head:] {
-		if before := f.items[f.head+i].before; before != nil {
+		if before := f.items[f.head+i].predecessor; before != nil {
 			return before
 		}
 	}
@@ -46,12 +48,13 @@ func (f *flight) before() *Producer {
 
 // fencing reports whether a fence is in flight.
 func (f *flight) fencing() bool {
-	return f != nil && slices.ContainsFunc(f.items[f.head:], func(item flying) bool { return item.fence })
+	return f != nil && slices.ContainsFunc(f.items[f.head:], func(item flightItem) bool { return item.fence })
 }
 
-// find returns the batch with these sequences, and whether the newest epoch began
-// in flight.
-func (f *flight) find(first, last int32) (found *flying, restarted bool) {
+// find returns the batch in flight with these sequences; nil if there is none. restarted
+// reports that the producer's newest epoch started in flight. Items before that start have
+// a lower epoch, in which the same sequences mean other batches.
+func (f *flight) find(first, last int32) (found *flightItem, restarted bool) {
 	for i := len(f.items) - 1; i >= f.head; i-- {
 		item := &f.items[i]
 		if !item.fence && item.first == first && item.last == last {
@@ -64,10 +67,11 @@ func (f *flight) find(first, last int32) (found *flying, restarted bool) {
 	return nil, false
 }
 
-// mostIdle bounds the committed items that a flight carries along.
+// mostIdle bounds the committed items at the front of a flight. Moving the rest to the front
+// for each commit would cost more than the memory is worth.
 const mostIdle = 64
 
-func (f *flight) push(item flying) {
+func (f *flight) push(item flightItem) {
 	if f.head >= mostIdle && f.head*2 >= len(f.items) {
 		n := copy(f.items, f.items[f.head:])
 		clear(f.items[n:])
@@ -76,19 +80,19 @@ func (f *flight) push(item flying) {
 	f.items = append(f.items, item)
 }
 
-// Accept puts a batch that was judged Accept into flight and returns its
-// producer, for Commit. Nothing may have changed since the judgement.
-func (t *Table) Accept(j Judgement, s messages.Sequence, records uint32) *Producer {
+// Accept puts a batch into flight and returns its producer, for Commit. The decision MUST
+// have the result Accept, and the table MUST NOT have changed since Decide returned it.
+func (t *Table) Accept(j Decision, s messages.Sequence, records uint32) *Producer {
 	p := j.producer
 	if p == nil {
 		p = t.find(s.ProducerID)
 	}
 	p.active = t.clock
-	t.fly(p, flying{first: s.First, last: s.Last(records), epoch: s.ProducerEpoch, restarts: j.restarts})
+	t.addInFlight(p, flightItem{first: s.First, last: s.Last(records), epoch: s.ProducerEpoch, restarts: j.restarts})
 	return p
 }
 
-func (t *Table) fly(p *Producer, item flying) {
+func (t *Table) addInFlight(p *Producer, item flightItem) {
 	if p.flight == nil {
 		if n := len(t.spare); n > 0 {
 			p.flight, t.spare = t.spare[n-1], t.spare[:n-1]
@@ -99,11 +103,11 @@ func (t *Table) fly(p *Producer, item flying) {
 	p.flight.push(item)
 }
 
-// mostSpares bounds the flights that are kept for later.
+// mostSpares bounds the empty flights that are kept for reuse.
 const mostSpares = 1024
 
-// land takes a producer's flight away.
-func (t *Table) land(p *Producer) {
+// endFlight removes a producer's flight, which is kept for reuse unless it is large.
+func (t *Table) endFlight(p *Producer) {
 	f := p.flight
 	p.flight = nil
 	if len(t.spare) < mostSpares && cap(f.items) <= 4*mostIdle {
@@ -113,9 +117,9 @@ func (t *Table) land(p *Producer) {
 	}
 }
 
-// Commit says that the oldest of what is in flight of a producer is in the log; a
-// batch is there at this offset. What is in flight of a producer is committed in
-// the order in which it was accepted.
+// Commit moves the oldest item in flight of a producer to its history, because the item is
+// in the log. offset is that of a batch; a fence has none. The items of a producer MUST be
+// committed in the order in which they were accepted.
 func (t *Table) Commit(p *Producer, offset int64) {
 	item := &p.flight.items[p.flight.head]
 	if item.original != nil {
@@ -127,26 +131,27 @@ func (t *Table) Commit(p *Producer, offset int64) {
 	} else {
 		p.settle(item.epoch, batch{offset, item.first, item.last})
 	}
-	if item.before != nil {
-		t.Commit(item.before, offset) // its own fence, behind all of its batches
-		p.follow(item.before)
+	if item.predecessor != nil {
+		t.Commit(item.predecessor, offset) // the retiring fence of the old id, after all of its batches
+		p.continueHistory(item.predecessor)
 	}
-	item.original, item.before = nil, nil
+	item.original, item.predecessor = nil, nil
 	if p.flight.head++; p.flight.head == len(p.flight.items) {
-		t.land(p)
+		t.endFlight(p)
 	}
 }
 
-// follow takes the history of the producer that had the name before, and fences that
-// one for good: the sequences of a name are one series, whatever its id.
-func (p *Producer) follow(before *Producer) {
-	p.done, p.count, p.next = before.done, before.count, before.next
-	before.forget()
-	before.epoch = retired
+// continueHistory moves the history of old, the producer that had the name before, to p, and
+// retires old. The sequences of a name are one series, whatever its id: a retry of a batch
+// that was sent with the old id is a duplicate under the new one, too.
+func (p *Producer) continueHistory(old *Producer) {
+	p.done, p.count, p.next = old.done, old.count, old.next
+	old.forget()
+	old.epoch = retired
 }
 
-// settle makes a committed batch part of the history. One of a higher epoch,
-// which no fence announced, begins it anew.
+// settle adds a committed batch to the history. A batch of a higher epoch, without a fence
+// before it, starts an empty history.
 func (p *Producer) settle(epoch int16, b batch) {
 	if epoch != p.epoch {
 		p.forget()
@@ -155,33 +160,34 @@ func (p *Producer) settle(epoch int16, b batch) {
 	p.push(b)
 }
 
-// FenceVerdict says what is to become of a fence.
-type FenceVerdict int
+// FenceResult is what the partition does with a fence.
+type FenceResult int
 
 const (
-	// FenceAccepted says that the fence is in flight from now on.
-	FenceAccepted FenceVerdict = iota
-	// FenceCommitted says that the fence is in the log already.
+	// FenceAccepted means that the fence has been put into flight.
+	FenceAccepted FenceResult = iota
+	// FenceCommitted means that the fence is in the log already.
 	FenceCommitted
-	// FenceInFlight says that the fence, a higher one, or one of another producer that
-	// has the name is in flight.
+	// FenceInFlight means that this fence, a higher one, or a fence of another producer with
+	// the same name is in flight. The caller waits for it.
 	FenceInFlight
-	// FenceRefused says that a higher epoch is in the log.
+	// FenceRefused means that a higher epoch is in the log.
 	FenceRefused
-	// FenceUnknown says that the producer is not known, and was to be.
+	// FenceUnknown means that the producer is unknown, although the fence requires a known one.
 	FenceUnknown
-	// FenceTooMany says that the producer is not known, and there is no room for one more.
+	// FenceTooMany means that the producer is unknown and the table is full.
 	FenceTooMany
 )
 
-// Fence puts the fence of a named producer into flight, if its epoch is above the
-// known one; with ifKnown only if the id or the name is known. It also returns the
-// fence as the log is to have it. The producer that it returns is for Commit; nil is
-// one that is not known.
+// Fence puts the fence of a named producer into flight if its epoch is above the known
+// one. With ifKnown it does so only if the id or the name is known. It returns the
+// producer, for Commit, or nil if it is unknown; and the fence as it goes into the log.
 //
-// If the partition knows the name by another id, the producer continues the history of
-// that one: the record of the name was lost, or the epochs of the id were used up.
-func (t *Table) Fence(f messages.ProducerFence, ifKnown bool) (*Producer, messages.LoggedFence, FenceVerdict) {
+// The partition may know the name with another id: the record of the name was lost, or the
+// epochs of the id were used up. The producer then continues the history of that id.
+// Example: "billing" has id 7 in epoch 3 with sequences up to 41. A fence of id 9 in epoch 0
+// retires id 7, and the next batch of id 9 has sequence 42.
+func (t *Table) Fence(f messages.ProducerFence, ifKnown bool) (*Producer, messages.LoggedFence, FenceResult) {
 	logged := messages.LoggedFence{ProducerFence: f}
 	p := t.byID[f.ProducerID]
 	room := p != nil || t.hasRoom() // it may forget producers
@@ -204,13 +210,13 @@ func (t *Table) Fence(f messages.ProducerFence, ifKnown bool) (*Producer, messag
 		return p, logged, FenceInFlight
 	}
 	p = t.find(f.ProducerID)
-	logged.Anew = before == nil && p.beginsAnew()
+	logged.Anew = before == nil && p.startsHistory()
 	p.rename(f.Name)
-	t.fly(p, flying{epoch: f.ProducerEpoch, fence: true, before: before})
+	t.addInFlight(p, flightItem{epoch: f.ProducerEpoch, fence: true, predecessor: before})
 	if before != nil {
 		logged.Continues = before.id
 		before.active = t.clock
-		t.fly(before, flying{epoch: retired, fence: true})
+		t.addInFlight(before, flightItem{epoch: retired, fence: true})
 	}
 	t.keepName(p)
 	return p, logged, FenceAccepted

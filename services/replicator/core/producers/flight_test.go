@@ -19,7 +19,7 @@ func TestDuplicateOfABatchInFlightJoinsIt(t *testing.T) {
 	r.duplicate(of(1, 0), 1)
 }
 
-func TestEveryBatchInFlightIsRecognizedHoweverManyThereAre(t *testing.T) {
+func TestEveryBatchInFlightIsRecognized(t *testing.T) {
 	r := newRig(t, 10)
 	for first := range int32(20) {
 		r.accepted(of(1, first).after(0))
@@ -31,7 +31,7 @@ func TestEveryBatchInFlightIsRecognizedHoweverManyThereAre(t *testing.T) {
 
 // The state must not be ahead of the log: the retry would be told "duplicate", and
 // the record would be lost (nisshi#742).
-func TestBatchWhoseAppendFailedIsAcceptedAgain(t *testing.T) {
+func TestRolledBackBatchIsAcceptedAgain(t *testing.T) {
 	r := newRig(t, 10)
 	r.committed(of(1, 0))
 	r.accepted(of(1, 1), of(1, 2).after(1))
@@ -41,7 +41,7 @@ func TestBatchWhoseAppendFailedIsAcceptedAgain(t *testing.T) {
 	r.duplicate(of(1, 1), 1)
 }
 
-func TestProducerOfWhichAllWasLostIsUnknownAgain(t *testing.T) {
+func TestProducerWithoutCommitIsUnknownAfterRollBack(t *testing.T) {
 	r := newRig(t, 1)
 	r.accepted(of(1, 0), of(1, 1).after(0))
 	r.fail()
@@ -49,7 +49,7 @@ func TestProducerOfWhichAllWasLostIsUnknownAgain(t *testing.T) {
 	r.accepted(of(2, 0)) // there is room for another one
 }
 
-func TestLostBatchOfAHigherEpochLeavesTheHistory(t *testing.T) {
+func TestRolledBackEpochLeavesHistory(t *testing.T) {
 	r := sixOf(t)
 	r.accepted(of(1, 0).inEpoch(1), of(1, 1).inEpoch(1))
 	r.fail()
@@ -76,7 +76,7 @@ func TestFlightThatNeverEndsKeepsItsOrder(t *testing.T) {
 	}
 }
 
-func TestFenceLetsTheProducerGoOnInItsEpoch(t *testing.T) {
+func TestProducerContinuesInEpochOfFence(t *testing.T) {
 	r := sixOf(t)
 	r.fence(1, 1, producers.FenceAccepted)
 	r.refused(of(1, 6), fenced)
@@ -86,7 +86,7 @@ func TestFenceLetsTheProducerGoOnInItsEpoch(t *testing.T) {
 	r.committed(of(1, 6).inEpoch(1))
 }
 
-func TestFenceThatWasLostFencesNobody(t *testing.T) {
+func TestRolledBackFenceFencesNoProducer(t *testing.T) {
 	r := sixOf(t)
 	r.fence(1, 1, producers.FenceAccepted)
 	r.fail()
@@ -94,7 +94,7 @@ func TestFenceThatWasLostFencesNobody(t *testing.T) {
 	r.fence(1, 1, producers.FenceAccepted)
 }
 
-func TestFenceOfAnUnknownProducerLetsItBeginWhereItSays(t *testing.T) {
+func TestFenceOfUnknownProducerAllowsAnyStart(t *testing.T) {
 	r := newRig(t, 10)
 	r.fence(1, 4, producers.FenceAccepted)
 	r.commitAll()

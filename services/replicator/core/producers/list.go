@@ -6,14 +6,14 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// List returns up to limit producers with ids above after, in the order of their
-// ids, and whether there are more. It looks at all producers.
+// List returns the producers with the lowest ids above after, at most limit, sorted by id,
+// and whether there are more. It takes time in proportion to all producers.
 func (t *Table) List(after int64, limit int) (listed []messages.KnownProducer, more bool) {
 	// The lowest ids, in a heap with the highest of them at its root.
 	lowest := make([]int64, 0, limit)
 	for id, p := range t.byID {
 		switch {
-		case id <= after || p.epoch == unborn:
+		case id <= after || p.epoch == noEpoch:
 		case len(lowest) < limit:
 			lowest = append(lowest, id)
 			rise(lowest)
@@ -32,7 +32,7 @@ func (t *Table) List(after int64, limit int) (listed []messages.KnownProducer, m
 	return listed, more
 }
 
-// rise puts the last element of a heap where it belongs.
+// rise moves the last element of a max-heap up to its place.
 func rise(heap []int64) {
 	for i := len(heap) - 1; i > 0; {
 		parent := (i - 1) / 2
@@ -44,7 +44,7 @@ func rise(heap []int64) {
 	}
 }
 
-// sink puts the root of a heap where it belongs.
+// sink moves the root of a max-heap down to its place.
 func sink(heap []int64) {
 	for i := 0; ; {
 		child := 2*i + 1

@@ -10,7 +10,7 @@ import (
 	"laneway.dev/services/replicator/core/producers"
 )
 
-func TestProducersAreListedInPagesOfTheLowestIDs(t *testing.T) {
+func TestListReturnsPagesOfLowestIDs(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ids := rapid.SliceOfNDistinct(rapid.Int64Range(1, 200), 0, 60, rapid.ID[int64]).Draw(t, "ids")
 		limit := rapid.IntRange(1, 20).Draw(t, "limit")

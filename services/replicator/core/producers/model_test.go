@@ -76,18 +76,18 @@ func (m *model) full() bool { return len(m.producers) >= m.limit }
 
 // answer is what is said of a batch.
 type answer struct {
-	verdict producers.Verdict
-	code    protocol.Code
-	record  *record // that is repeated
+	result producers.Result
+	code   protocol.Code
+	record *record // that is repeated
 }
 
-func refused(code protocol.Code) answer { return answer{verdict: producers.Refuse, code: code} }
+func refused(code protocol.Code) answer { return answer{result: producers.Refuse, code: code} }
 
-func (m *model) judge(b batch) answer {
+func (m *model) decide(b batch) answer {
 	h := m.producers[b.ProducerID]
 	if h == nil {
 		a := begin(b)
-		if a.verdict == producers.Accept && m.full() {
+		if a.result == producers.Accept && m.full() {
 			return refused(protocol.CodeTooManyProducers)
 		}
 		return a
@@ -107,9 +107,9 @@ func (m *model) judge(b batch) answer {
 		remembered := !r.committed || len(h.committed(span[i+1:])) < producers.Kept
 		if remembered && r.First == b.First && r.last == b.Last(b.records) {
 			if r.committed {
-				return answer{verdict: producers.Duplicate, record: r}
+				return answer{result: producers.Duplicate, record: r}
 			}
-			return answer{verdict: producers.Joins, record: r}
+			return answer{result: producers.DuplicateInFlight, record: r}
 		}
 	}
 	if len(span) == 0 {
@@ -137,7 +137,7 @@ func next(last int32) int32 {
 	return last + 1
 }
 
-// begin judges the first batch of a producer that anything is known of.
+// begin decides about the first batch of a producer that the model does not know.
 func begin(b batch) answer {
 	switch {
 	case b.unacked == protocol.NotSaid && b.First != 0:
@@ -224,7 +224,7 @@ func (m *model) rollBack() {
 }
 
 // fence says what is to become of a fence.
-func (m *model) fence(id int64, epoch int16) producers.FenceVerdict {
+func (m *model) fence(id int64, epoch int16) producers.FenceResult {
 	h := m.producers[id]
 	if h == nil {
 		if m.full() {

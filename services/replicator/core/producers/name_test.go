@@ -26,7 +26,7 @@ func (r *rig) expectLast(id int64, epoch int16, last int32) {
 	}
 }
 
-func TestNameContinuesUnderAnotherID(t *testing.T) {
+func TestNameContinuesWithAnotherID(t *testing.T) {
 	r, logged := lost(t)
 	if logged.Continues != 1 || logged.Anew {
 		t.Fatalf("the log gets %+v", logged)
@@ -44,7 +44,7 @@ func TestNameContinuesUnderAnotherID(t *testing.T) {
 	r.expectLast(2, 1, 4)
 }
 
-func TestNameContinuesBehindBatchesThatWereInFlight(t *testing.T) {
+func TestNameContinuesAfterBatchesInFlight(t *testing.T) {
 	r := newRig(t, 10)
 	r.fence(1, 0, producers.FenceAccepted)
 	r.accepted(of(1, 0))
@@ -56,7 +56,7 @@ func TestNameContinuesBehindBatchesThatWereInFlight(t *testing.T) {
 	r.expectLast(2, 0, 1)
 }
 
-func TestSecondFenceInFlightKeepsTheHistoryThatTheFirstOneContinues(t *testing.T) {
+func TestSecondFenceInFlightKeepsHistory(t *testing.T) {
 	r, first := lost(t)
 	second := r.fence(2, 1, producers.FenceAccepted)
 	if second.Anew || second.Continues != 0 {
@@ -66,7 +66,7 @@ func TestSecondFenceInFlightKeepsTheHistoryThatTheFirstOneContinues(t *testing.T
 	r.expectLast(2, 1, 3)
 }
 
-func TestNameStaysWhereItWasIfTheFenceFails(t *testing.T) {
+func TestNameKeepsIDIfFenceFails(t *testing.T) {
 	r, _ := lost(t)
 	r.fail()
 	r.committed(of(1, 4).inEpoch(4))
@@ -77,7 +77,7 @@ func TestNameStaysWhereItWasIfTheFenceFails(t *testing.T) {
 	r.expectLast(2, 0, 4)
 }
 
-func TestNameHasTheSameHistoryInALogThatIsReadAndASnapshot(t *testing.T) {
+func TestReplayAndSnapshotGiveNamesTheSameHistory(t *testing.T) {
 	r, logged := lost(t)
 	r.commitAll()
 	read := newRig(t, 10)
@@ -96,7 +96,7 @@ func TestNameHasTheSameHistoryInALogThatIsReadAndASnapshot(t *testing.T) {
 	}
 }
 
-func TestNameThatThePartitionHasForgottenIsNew(t *testing.T) {
+func TestEvictedNameStartsHistory(t *testing.T) {
 	r := newRig(t, 10)
 	first := r.fence(1, 0, producers.FenceAccepted)
 	r.commitAll()
@@ -118,14 +118,14 @@ func TestNameThatThePartitionHasForgottenIsNew(t *testing.T) {
 	}
 }
 
-func TestFenceOfANameThatWasToBeKnownIsTakenUnderAnotherID(t *testing.T) {
+func TestIfKnownAcceptsNameWithAnotherID(t *testing.T) {
 	r := newRig(t, 10)
 	r.fence(1, 4, producers.FenceAccepted)
 	r.commitAll()
 	if _, _, got := r.Fence(messages.ProducerFence{ProducerID: 2, Name: "other"}, true); got != producers.FenceUnknown {
-		t.Errorf("another name: verdict %d, want %d", got, producers.FenceUnknown)
+		t.Errorf("another name: result %d, want %d", got, producers.FenceUnknown)
 	}
 	if _, _, got := r.Fence(messages.ProducerFence{ProducerID: 2, Name: "feed"}, true); got != producers.FenceAccepted {
-		t.Errorf("the name: verdict %d, want %d", got, producers.FenceAccepted)
+		t.Errorf("the name: result %d, want %d", got, producers.FenceAccepted)
 	}
 }

@@ -88,17 +88,17 @@ func (c *comparison) follow(b *batch, h *history) {
 
 func (c *comparison) send() {
 	b := c.draw()
-	j := c.table.Judge(b.Sequence, b.records, b.unacked)
+	j := c.table.Decide(b.Sequence, b.records, b.unacked)
 	c.evicted()
-	want := c.model.judge(b)
-	got := answer{verdict: j.Verdict}
+	want := c.model.decide(b)
+	got := answer{result: j.Result}
 	if j.Refusal != nil {
 		got.code = j.Refusal.Code
 	}
-	if got.verdict != want.verdict || got.code != want.code {
-		c.Fatalf("%+v is judged %+v, want %+v", b, j, want)
+	if got.result != want.result || got.code != want.code {
+		c.Fatalf("%+v gets %+v, want %+v", b, j, want)
 	}
-	switch j.Verdict {
+	switch j.Result {
 	case producers.Accept:
 		c.flying = append(c.flying, c.table.Accept(j, b.Sequence, b.records))
 		c.model.accept(&record{Sequence: b.Sequence, last: protocol.AddSequence(b.First, int64(b.records)-1)})
@@ -106,7 +106,7 @@ func (c *comparison) send() {
 		if j.Offset != want.record.offset {
 			c.Fatalf("%+v is at %d, want %d", b, j.Offset, want.record.offset)
 		}
-	case producers.Joins:
+	case producers.DuplicateInFlight:
 		if o := c.joined[want.record]; o != nil && o != j.Original {
 			c.Fatalf("two repetitions of %+v have different originals", b)
 		}
@@ -124,7 +124,7 @@ func (c *comparison) fence() {
 	p, logged, got := c.table.Fence(f, false)
 	c.evicted()
 	if want := c.model.fence(f.ProducerID, f.ProducerEpoch); got != want {
-		c.Fatalf("fence %+v: verdict %d, want %d", f, got, want)
+		c.Fatalf("fence %+v: result %d, want %d", f, got, want)
 	}
 	if got == producers.FenceAccepted {
 		c.flying = append(c.flying, p)
@@ -208,7 +208,7 @@ func (c *comparison) check() {
 	}
 }
 
-func TestTableJudgesAsAListOfAllBatchesWould(t *testing.T) {
+func TestTableDecidesLikeModel(t *testing.T) {
 	for i := range 20 { // a hundred draws each
 		t.Run(fmt.Sprint(i), func(t *testing.T) { checkTable(t) })
 	}
@@ -235,7 +235,7 @@ func checkTable(t *testing.T) {
 	})
 }
 
-// replay reads the log into another table and checks that it judges alike what is
+// replay reads the log into another table and checks that it decides alike about what is
 // known of producers that are remembered. It may know more: it counts less time.
 func (c *comparison) replay() {
 	read := producers.New(shortExpiry, c.model.limit)
@@ -267,22 +267,22 @@ func (c *comparison) replay() {
 // checkBatches checks what a table from the log says of the last batches of a
 // producer, and of those that it may send next.
 func (c *comparison) checkBatches(read *producers.Table, id int64, epoch int16, span []*record) {
-	judge := func(first int32, records uint32) producers.Judgement {
-		return read.Judge(messages.Sequence{ProducerID: id, ProducerEpoch: epoch, First: first}, records, first)
+	judge := func(first int32, records uint32) producers.Decision {
+		return read.Decide(messages.Sequence{ProducerID: id, ProducerEpoch: epoch, First: first}, records, first)
 	}
 	for i, r := range slices.Backward(span[max(0, len(span)-producers.Kept):]) {
-		if j := judge(r.First, r.records()); j.Verdict != producers.Duplicate || j.Offset != r.offset {
-			c.Fatalf("batch %d of producer %d is judged %+v by a table from the log", i, id, j)
+		if j := judge(r.First, r.records()); j.Result != producers.Duplicate || j.Offset != r.offset {
+			c.Fatalf("batch %d of producer %d gets %+v from a table from the log", i, id, j)
 		}
 	}
 	if len(span) == 0 {
 		return
 	}
 	first := next(span[len(span)-1].last)
-	if j := judge(first, 1); j.Verdict != producers.Accept {
-		c.Fatalf("the next batch of producer %d is judged %+v by a table from the log", id, j)
+	if j := judge(first, 1); j.Result != producers.Accept {
+		c.Fatalf("the next batch of producer %d gets %+v from a table from the log", id, j)
 	}
-	if j := judge(next(first), 1); j.Verdict != producers.Refuse {
-		c.Fatalf("a gap of producer %d is judged %+v by a table from the log", id, j)
+	if j := judge(next(first), 1); j.Result != producers.Refuse {
+		c.Fatalf("a gap of producer %d gets %+v from a table from the log", id, j)
 	}
 }

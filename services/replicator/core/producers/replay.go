@@ -9,9 +9,10 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// ApplyBatch makes a batch of the log part of the table. It is never judged: the
-// log is right. Evictions are not in it: a batch that does not follow the last one
-// shows that its owner had forgotten the producer.
+// ApplyBatch adds a batch of the log to the table. The batch is not checked: its owner
+// decided when it appended it. The log does not record evictions. A batch that does not
+// continue the known sequences shows that its owner had evicted the producer, so the
+// history before it is dropped here as well.
 func (t *Table) ApplyBatch(s messages.Sequence, records uint32, offset int64) {
 	p := t.read(s.ProducerID)
 	if last := p.newest(); last != nil && s.First != protocol.AddSequence(last.last, 1) {
@@ -20,7 +21,7 @@ func (t *Table) ApplyBatch(s messages.Sequence, records uint32, offset int64) {
 	p.settle(s.ProducerEpoch, batch{offset, s.First, s.Last(records)})
 }
 
-// ApplyFence makes a fence of the log part of the table.
+// ApplyFence adds a fence of the log to the table.
 func (t *Table) ApplyFence(f messages.LoggedFence) {
 	var before *Producer
 	if f.Continues != 0 && t.byID[f.Continues] != nil {
@@ -33,15 +34,16 @@ func (t *Table) ApplyFence(f messages.LoggedFence) {
 	p.rename(f.Name)
 	p.epoch = f.ProducerEpoch
 	if before != nil {
-		p.follow(before)
+		p.continueHistory(before)
 	}
 	if other := t.names[f.Name]; other != nil && other != p && other != before {
-		t.remove(other) // the owner had forgotten it
+		t.remove(other) // the owner had evicted it
 	}
 	t.keepName(p)
 }
 
-// read returns the producer of the next batch or fence of the log.
+// read returns the producer of the next batch or fence of the log, and makes it the most
+// recent one.
 func (t *Table) read(id int64) *Producer {
 	t.makeRoom(id)
 	p := t.find(id)
@@ -50,9 +52,9 @@ func (t *Table) read(id int64) *Producer {
 	return p
 }
 
-// makeRoom keeps the table within its limit while the log is read. Who wrote the
-// log has evicted by idle time and never remembered more, so the least recent one
-// was forgotten then. No other one is: it may have a retry to come.
+// makeRoom keeps the table within its limit while the log is read. The owner that wrote the
+// log evicted producers by idle time and never remembered more than the limit, so it had
+// evicted the least recent one. No other producer is evicted: its retry may still come.
 func (t *Table) makeRoom(id int64) {
 	if t.byID[id] != nil || t.hasRoom() {
 		return
@@ -73,17 +75,17 @@ func (t *Table) makeRoom(id int64) {
 	}
 }
 
-// age is when a producer was last active.
+// age orders producers by their last activity.
 type age struct {
 	active time.Duration
-	turn   uint64 // in the order of the log, of those in the same moment
+	turn   uint64 // position in the log; orders producers that were active at the same time
 	id     int64
 }
 
 func (p *Producer) age() age { return age{p.active, p.turn, p.id} }
 
-// leastRecent returns the producers with the least recent activity, up to n, in
-// its order. It looks at all of them.
+// leastRecent returns the n producers with the least recent activity, oldest first. It takes
+// time in proportion to all producers, so makeRoom gets a tenth of them at a time.
 func (t *Table) leastRecent(n int) []age {
 	all := make([]age, 0, len(t.byID))
 	for _, p := range t.byID {
@@ -95,12 +97,12 @@ func (t *Table) leastRecent(n int) []age {
 	return slices.Clone(all[:min(n, len(all))])
 }
 
-// Snapshot returns what is committed, by producer id.
+// Snapshot returns the committed state of all producers, sorted by producer id.
 func (t *Table) Snapshot() []messages.SnapshotProducer {
 	all := make([]messages.SnapshotProducer, 0, len(t.byID))
 	batches := make([]messages.SnapshotBatch, 0, len(t.byID)*Kept)
 	for _, p := range t.byID {
-		if p.epoch == unborn {
+		if p.epoch == noEpoch {
 			continue
 		}
 		start := len(batches)
@@ -117,7 +119,7 @@ func (t *Table) Snapshot() []messages.SnapshotProducer {
 	return all
 }
 
-// Restore fills an empty table from what Snapshot returned at a time.
+// Restore fills an empty table with a result of Snapshot. at is the time of the table then.
 func (t *Table) Restore(at time.Time, all []messages.SnapshotProducer) {
 	t.at = at
 	t.byID, t.names = make(map[int64]*Producer, len(all)), make(map[string]*Producer)
@@ -135,5 +137,5 @@ func (t *Table) Restore(at time.Time, all []messages.SnapshotProducer) {
 	}
 }
 
-// At returns the time of the last Advance, to which idle times are counted.
+// At returns the time of the last Advance. Idle times in a snapshot end at it.
 func (t *Table) At() time.Time { return t.at }

@@ -12,7 +12,7 @@ import (
 
 // Kafka's snapshots keep the last batch only. Laneway's keep five, as Redpanda's do:
 // the retries of the others would be out of order for ever.
-func TestLastFiveBatchesAreRecognizedAfterASnapshot(t *testing.T) {
+func TestSnapshotKeepsLastFiveBatches(t *testing.T) {
 	r := sixOf(t)
 	r.restore(10)
 	for first := int32(1); first <= 5; first++ {
@@ -36,7 +36,7 @@ func TestSnapshotKeepsEpochsAndFences(t *testing.T) {
 	}
 }
 
-func TestSnapshotHasNothingThatIsInFlight(t *testing.T) {
+func TestSnapshotOmitsFlight(t *testing.T) {
 	r := sixOf(t)
 	before := r.Snapshot()
 	r.accepted(of(1, 6), of(2, 0))
@@ -46,7 +46,7 @@ func TestSnapshotHasNothingThatIsInFlight(t *testing.T) {
 	}
 }
 
-func TestIdleTimesGoOnBehindASnapshot(t *testing.T) {
+func TestSnapshotKeepsIdleTimes(t *testing.T) {
 	r := newRig(t, 10)
 	r.committed(of(1, 0))
 	r.pass(expiry / 2)
@@ -61,7 +61,7 @@ func TestIdleTimesGoOnBehindASnapshot(t *testing.T) {
 	}
 }
 
-func TestTableOverALowerLimitForgetsNobody(t *testing.T) {
+func TestLoweredLimitEvictsNoProducer(t *testing.T) {
 	r := newRig(t, 10)
 	r.committed(of(1, 0), of(2, 0), of(3, 0))
 	r.restore(2)
@@ -82,7 +82,7 @@ func fourInTheLog(t *testing.T) *rig {
 	return r
 }
 
-func TestFenceInTheLogShowsThatTheProducerBeginsAnew(t *testing.T) {
+func TestReplayedFenceStartsHistory(t *testing.T) {
 	r := fourInTheLog(t)
 	r.ApplyFence(messages.LoggedFence{ProducerFence: messages.ProducerFence{ProducerID: 1, ProducerEpoch: 2}, Anew: true})
 	for first := range int32(4) {
@@ -90,7 +90,7 @@ func TestFenceInTheLogShowsThatTheProducerBeginsAnew(t *testing.T) {
 	}
 }
 
-func TestBatchInTheLogShowsThatTheProducerHasBegunAnew(t *testing.T) {
+func TestReplayedBatchShowsEviction(t *testing.T) {
 	r := fourInTheLog(t)
 	r.ApplyBatch(of(1, 0).inEpoch(1).Sequence, 1, 4)
 	r.duplicate(of(1, 0).inEpoch(1), 4)
@@ -99,7 +99,7 @@ func TestBatchInTheLogShowsThatTheProducerHasBegunAnew(t *testing.T) {
 	}
 }
 
-func TestFenceInTheLogKeepsTheBatchesThatItsOwnerKnew(t *testing.T) {
+func TestReplayedFenceKeepsBatches(t *testing.T) {
 	r := fourInTheLog(t)
 	r.duplicate(of(1, 3).inEpoch(1), 3)
 	r.accepted(of(1, 4).inEpoch(1))

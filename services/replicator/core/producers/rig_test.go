@@ -59,10 +59,10 @@ func (b batch) after(unacked int32) batch {
 	return b
 }
 
-// send judges a batch and takes it if it is to be accepted.
-func (r *rig) send(b batch) producers.Judgement {
-	j := r.Judge(b.Sequence, b.records, b.unacked)
-	if j.Verdict == producers.Accept {
+// send decides about a batch and accepts it if it may be.
+func (r *rig) send(b batch) producers.Decision {
+	j := r.Decide(b.Sequence, b.records, b.unacked)
+	if j.Result == producers.Accept {
 		r.flying = append(r.flying, r.Accept(j, b.Sequence, b.records))
 		r.sizes = append(r.sizes, int64(b.records))
 	}
@@ -72,23 +72,23 @@ func (r *rig) send(b batch) producers.Judgement {
 func (r *rig) accepted(all ...batch) {
 	r.Helper()
 	for _, b := range all {
-		if j := r.send(b); j.Verdict != producers.Accept {
-			r.Fatalf("%+v is judged %+v, want it accepted", b, j)
+		if j := r.send(b); j.Result != producers.Accept {
+			r.Fatalf("%+v gets %+v, want it accepted", b, j)
 		}
 	}
 }
 
 func (r *rig) refused(b batch, code protocol.Code) {
 	r.Helper()
-	if j := r.send(b); j.Verdict != producers.Refuse || j.Refusal.Code != code {
-		r.Fatalf("%+v is judged %+v, want %s", b, j, code.Kind().Name)
+	if j := r.send(b); j.Result != producers.Refuse || j.Refusal.Code != code {
+		r.Fatalf("%+v gets %+v, want %s", b, j, code.Kind().Name)
 	}
 }
 
 func (r *rig) duplicate(b batch, offset int64) {
 	r.Helper()
-	if j := r.send(b); j.Verdict != producers.Duplicate || j.Offset != offset {
-		r.Fatalf("%+v is judged %+v, want a duplicate of offset %d", b, j, offset)
+	if j := r.send(b); j.Result != producers.Duplicate || j.Offset != offset {
+		r.Fatalf("%+v gets %+v, want a duplicate of offset %d", b, j, offset)
 	}
 }
 
@@ -96,18 +96,18 @@ func (r *rig) duplicate(b batch, offset int64) {
 func (r *rig) joins(b batch) *producers.Original {
 	r.Helper()
 	j := r.send(b)
-	if j.Verdict != producers.Joins {
-		r.Fatalf("%+v is judged %+v, want it to join one in flight", b, j)
+	if j.Result != producers.DuplicateInFlight {
+		r.Fatalf("%+v gets %+v, want it to join one in flight", b, j)
 	}
 	return j.Original
 }
 
 // fence asks for a fence of the producer named feed, and returns what the log gets of it.
-func (r *rig) fence(id int64, epoch int16, want producers.FenceVerdict) messages.LoggedFence {
+func (r *rig) fence(id int64, epoch int16, want producers.FenceResult) messages.LoggedFence {
 	r.Helper()
 	p, logged, got := r.Fence(messages.ProducerFence{ProducerID: id, ProducerEpoch: epoch, Name: "feed"}, false)
 	if got != want {
-		r.Fatalf("the fence of epoch %d gets verdict %d, want %d", epoch, got, want)
+		r.Fatalf("the fence of epoch %d gets result %d, want %d", epoch, got, want)
 	}
 	if got == producers.FenceAccepted {
 		r.flying, r.sizes = append(r.flying, p), append(r.sizes, 0)

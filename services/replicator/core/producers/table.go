@@ -1,10 +1,11 @@
-// Package producers is what the owner of a partition knows of its idempotent
-// producers, and the rules by which their batches are accepted: Kafka's, with the
-// cure of two of its defects (KIP-360, redpanda#30937).
+// Package producers holds the state of a partition's idempotent producers and the rules for
+// their batches. The rules are Kafka's, without two of its defects (KIP-360, redpanda#30937).
 //
-// It is pure, and belongs to the goroutine of the partition's core. Nothing in it
-// is true before it is in the log: what was accepted is in flight until it is
-// committed, and RollBack forgets it.
+// A Table is pure and belongs to the goroutine of the partition's core. A batch or fence
+// goes through two steps: Accept or Fence puts it into flight, and Commit adds it to the
+// history after its entry is durable. RollBack drops everything in flight, because an
+// append failed or its outcome is unknown. The same history results from ApplyBatch and
+// ApplyFence, which read the log, and from Snapshot and Restore.
 package producers
 
 import (
@@ -14,18 +15,19 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// Kept is how many committed batches of a producer are remembered: the retry of
-// any of them is answered with its offset. A client never sends further than so
-// many batches beyond the first one that it has no OK for.
+// Kept is how many committed batches of a producer are remembered. A retry of any of them
+// is answered with its offset. A client MUST NOT have more unacked batches than this, or a
+// retry of the oldest could go unrecognized.
 const Kept = 5
 
-// steps is in how many steps at least the table's clock passes the expiry. Time in
-// the log is that of its owners' clocks, and one that is far ahead must not evict
-// producers whose retries are still to come.
+// steps is the least number of calls of Advance in which the table's clock reaches the
+// expiry. The times in a log come from the clocks of its owners. If one is far ahead, a
+// single jump must not evict producers with retries still to come.
 const steps = 24
 
-// Table holds the producers of one partition. Its clock only counts time that has
-// surely passed, so that a wrong clock evicts nobody.
+// Table holds the producers of one partition. Its clock counts only time that has certainly
+// passed, so a wrong clock evicts no producer. Example: with an expiry of 24 h, an entry
+// with a time three days ahead advances the clock by one hour.
 type Table struct {
 	expiry time.Duration
 	limit  int
@@ -33,21 +35,21 @@ type Table struct {
 	byID  map[int64]*Producer
 	names map[string]*Producer // by name: the producer that was fenced last, in the log or in flight
 	at    time.Time            // of the last Advance
-	clock time.Duration        // what has passed since the table was made
-	swept time.Duration
-	spare []*flight
-	aged  []age  // the first to be forgotten for another one while the log is read
-	turns uint64 // batches and fences that were read
+	clock time.Duration        // time that has passed since the table was created
+	swept time.Duration        // clock at the last sweep
+	spare []*flight            // empty flights, for reuse
+	aged  []age                // candidates for eviction while the log is read, oldest first
+	turns uint64               // batches and fences that were read from the log
 }
 
-// Producer is one producer of a table. There are many, and a batch touches any of
-// them: each lies in two lines of the cache.
+// Producer is one producer of a table. A table may hold millions, and any batch may touch
+// any of them, so a Producer fits into two cache lines.
 type Producer struct {
 	named  *string       // nil if it has no name
-	active time.Duration // of the table's clock
-	turn   uint64        // in the log, as far as it was read
-	flight *flight       // nil if nothing of it is in flight
-	done   [Kept]batch   // the last committed ones; the newest is before next
+	active time.Duration // clock of the table at its last activity
+	turn   uint64        // position of its last batch or fence in the log, if that was read
+	flight *flight       // nil if it has nothing in flight
+	done   [Kept]batch   // ring of the last committed batches; the newest is before next
 	id     int64
 	epoch  int16
 	count  uint8
@@ -60,8 +62,7 @@ type batch struct {
 	first, last int32
 }
 
-// New returns an empty table that forgets producers after expiry and takes new
-// ones up to limit.
+// New returns an empty table that evicts producers after expiry and holds up to limit.
 func New(expiry time.Duration, limit int) *Table {
 	return &Table{expiry: expiry, limit: limit, byID: make(map[int64]*Producer), names: make(map[string]*Producer)}
 }
@@ -69,8 +70,8 @@ func New(expiry time.Duration, limit int) *Table {
 // Len returns the number of producers.
 func (t *Table) Len() int { return len(t.byID) }
 
-// Advance tells the table what time it is. A time that lies before the last one
-// starts the counting anew.
+// Advance moves the table's clock to a time. A time before the last one moves nothing, and
+// the next one is compared with it.
 func (t *Table) Advance(now time.Time) {
 	if d := now.Sub(t.at); d > 0 && !t.at.IsZero() {
 		t.clock += min(d, t.expiry/steps)
@@ -78,8 +79,8 @@ func (t *Table) Advance(now time.Time) {
 	t.at = now
 }
 
-// Evict forgets the producers that were idle for longer than the expiry, from
-// time to time. One with a batch in flight is never forgotten.
+// Evict removes the producers that were idle for longer than the expiry. It looks at them
+// only once per step of the clock. A producer with a batch in flight stays.
 func (t *Table) Evict() {
 	if t.clock-t.swept >= t.expiry/steps {
 		t.sweep()
@@ -95,7 +96,7 @@ func (t *Table) sweep() {
 	}
 }
 
-// remove forgets a producer.
+// remove removes a producer, and its name if no other producer has taken that.
 func (t *Table) remove(p *Producer) {
 	delete(t.byID, p.id)
 	if t.names[p.name()] == p {
@@ -103,8 +104,8 @@ func (t *Table) remove(p *Producer) {
 	}
 }
 
-// hasRoom says whether one producer more may be remembered. A live one is never
-// thrown out for it: its retry would be taken for a new batch.
+// hasRoom reports whether the table has room for one more producer. A producer that is not
+// expired is never evicted for it: a retry of its batch would be appended a second time.
 func (t *Table) hasRoom() bool {
 	const pause = time.Second // a sweep looks at all of them
 	if len(t.byID) >= t.limit && t.clock-t.swept >= pause {
@@ -113,15 +114,15 @@ func (t *Table) hasRoom() bool {
 	return len(t.byID) < t.limit
 }
 
-// RollBack forgets what is in flight.
+// RollBack drops everything in flight, and the producers that had nothing else.
 func (t *Table) RollBack() {
 	for _, p := range t.byID {
 		if p.flight == nil {
 			continue
 		}
-		before := p.flight.before()
-		t.land(p)
-		if p.count == 0 && p.epoch == unborn {
+		before := p.flight.predecessor()
+		t.endFlight(p)
+		if p.count == 0 && p.epoch == noEpoch {
 			t.remove(p)
 		}
 		t.keepName(before)
@@ -129,17 +130,18 @@ func (t *Table) RollBack() {
 }
 
 const (
-	// unborn is the epoch of a producer of which nothing is committed.
-	unborn = -1
-	// retired is the epoch of a producer whose name has another id: no batch has it.
+	// noEpoch marks a producer without a committed batch or fence.
+	noEpoch = -1
+	// retired marks a producer whose name has moved to another id. It is above the epoch of
+	// any batch, so all of them are rejected.
 	retired = protocol.MaxProducerEpoch + 1
 )
 
-// find returns a producer, which is made if it is not known.
+// find returns a producer, and adds it if it is unknown.
 func (t *Table) find(id int64) *Producer {
 	p := t.byID[id]
 	if p == nil {
-		p = &Producer{id: id, epoch: unborn}
+		p = &Producer{id: id, epoch: noEpoch}
 		t.byID[id] = p
 	}
 	p.active = t.clock
@@ -173,10 +175,10 @@ func (p *Producer) push(b batch) {
 // forget drops the committed batches.
 func (p *Producer) forget() { p.count, p.next = 0, 0 }
 
-// Known returns what is committed of a producer; false if nothing is.
+// Known returns the committed state of a producer; false if it has none.
 func (t *Table) Known(id int64) (messages.KnownProducer, bool) {
 	p := t.byID[id]
-	if p == nil || p.epoch == unborn {
+	if p == nil || p.epoch == noEpoch {
 		return messages.KnownProducer{}, false
 	}
 	return t.known(p), true
@@ -200,7 +202,7 @@ func (p *Producer) name() string {
 	return *p.named
 }
 
-// keepName notes that a producer is the one of its name, if it has one.
+// keepName makes a producer the owner of its name, unless it has none or is retired.
 func (t *Table) keepName(p *Producer) {
 	if p != nil && p.named != nil && p.epoch != retired {
 		t.names[*p.named] = p

@@ -24,18 +24,18 @@ func sixOf(t *testing.T) *rig {
 	return r
 }
 
-func TestRetryOfAnyOfTheLastFiveBatchesGetsTheOriginalOffset(t *testing.T) {
+func TestRetryOfLastFiveBatchesIsDuplicate(t *testing.T) {
 	r := sixOf(t)
 	for first := int32(1); first <= 5; first++ {
 		r.duplicate(of(1, first), int64(first))
 	}
 }
 
-func TestRetryOfTheSixthLastBatchIsOutOfOrder(t *testing.T) {
+func TestRetryOfSixthLastBatchIsOutOfOrder(t *testing.T) {
 	sixOf(t).refused(of(1, 0), final)
 }
 
-func TestRetryWithAnotherNumberOfRecordsIsOutOfOrder(t *testing.T) {
+func TestRetryWithOtherRecordCountIsOutOfOrder(t *testing.T) {
 	sixOf(t).refused(of(1, 5).withRecords(2), final)
 }
 
@@ -46,7 +46,7 @@ func TestGapIsOutOfOrder(t *testing.T) {
 }
 
 // What comes before it may be on its way, unless the producer says that nothing does.
-func TestOutOfOrderIsFinalOnlyForABatchThatIsItsOwnFirstUnacked(t *testing.T) {
+func TestOutOfOrderIsFinalAtFirstUnacked(t *testing.T) {
 	r := sixOf(t) // of the sequences 0 to 5
 	for name, c := range map[string]struct {
 		batch batch
@@ -60,20 +60,20 @@ func TestOutOfOrderIsFinalOnlyForABatchThatIsItsOwnFirstUnacked(t *testing.T) {
 		"a new epoch that begins anywhere":             {of(1, 6).after(6).inEpoch(1), final},
 		"a later batch of an unknown producer":         {of(2, 6).after(0), outOfOrder},
 	} {
-		if j := r.send(c.batch); j.Verdict != producers.Refuse || j.Refusal.Code != c.want || j.Refusal.Retryable() != (c.want == outOfOrder) {
-			t.Errorf("%s is judged %+v, want %s", name, j, c.want.Kind().Name)
+		if j := r.send(c.batch); j.Result != producers.Refuse || j.Refusal.Code != c.want || j.Refusal.Retryable() != (c.want == outOfOrder) {
+			t.Errorf("%s gets %+v, want %s", name, j, c.want.Kind().Name)
 		}
 	}
 }
 
-func TestGapBehindABatchInFlightIsOutOfOrder(t *testing.T) {
+func TestGapAfterBatchInFlightIsOutOfOrder(t *testing.T) {
 	r := newRig(t, 10)
 	r.accepted(of(1, 0))
 	r.refused(of(1, 2), final)
 	r.accepted(of(1, 1).after(0))
 }
 
-func TestSequenceWrapsFromTheLargestToZeroBetweenBatches(t *testing.T) {
+func TestSequenceWrapsBetweenBatches(t *testing.T) {
 	r := newRig(t, 10)
 	r.committed(of(1, math.MaxInt32))
 	r.committed(of(1, 0))
@@ -92,7 +92,7 @@ func TestSequenceWrapsInsideABatch(t *testing.T) {
 	r.committed(of(1, 2))
 }
 
-func TestTheLargestSequenceFollowedByOneIsOutOfOrder(t *testing.T) {
+func TestSequenceOneAfterLargestIsOutOfOrder(t *testing.T) {
 	r := newRig(t, 10)
 	r.committed(of(1, math.MaxInt32))
 	r.refused(of(1, 1), final)
@@ -127,7 +127,7 @@ func TestHigherEpochBeginsAtSequenceZero(t *testing.T) {
 
 // Redpanda clears the state when a batch of a higher epoch comes, also if it is
 // refused. Laneway keeps it, as Kafka does: what is refused changes nothing.
-func TestRefusedBatchOfAHigherEpochChangesNothing(t *testing.T) {
+func TestRefusedBatchOfHigherEpochChangesNothing(t *testing.T) {
 	r := sixOf(t)
 	r.refused(of(1, 3).inEpoch(1), final)
 	r.duplicate(of(1, 5), 5)
@@ -137,7 +137,7 @@ func TestRefusedBatchOfAHigherEpochChangesNothing(t *testing.T) {
 // Kafka and Redpanda take the first batch of a producer that they do not know at any
 // sequence (KIP-360), also the second one before the first (redpanda#30937). Laneway
 // takes it only where the producer itself says that it begins.
-func TestUnknownProducerBeginsAtItsFirstUnackedBatchOnly(t *testing.T) {
+func TestUnknownProducerMustStartAtFirstUnacked(t *testing.T) {
 	r := newRig(t, 10)
 	r.refused(of(1, 5).after(4), outOfOrder)
 	r.refused(of(1, 0).after(4), outOfOrder)
@@ -145,13 +145,13 @@ func TestUnknownProducerBeginsAtItsFirstUnackedBatchOnly(t *testing.T) {
 }
 
 // Without the header nothing tells the first batch from a later one (KAFKA-14920).
-func TestUnknownProducerThatDoesNotTellItsFirstUnackedBeginsAtZeroOnly(t *testing.T) {
+func TestUnknownProducerMustStartAtZero(t *testing.T) {
 	r := newRig(t, 10)
 	r.refused(of(1, 1).after(protocol.NotSaid), unknown)
 	r.accepted(of(1, 0).after(protocol.NotSaid), of(1, 1).after(protocol.NotSaid))
 }
 
-func TestFirstUnackedOfAKnownProducerDoesNotMatter(t *testing.T) {
+func TestFirstUnackedOfKnownProducerIsIgnored(t *testing.T) {
 	r := sixOf(t)
 	r.duplicate(of(1, 4).after(protocol.NotSaid), 4)
 	r.committed(of(1, 6).after(2))
@@ -160,7 +160,7 @@ func TestFirstUnackedOfAKnownProducerDoesNotMatter(t *testing.T) {
 
 // A window that counts batches is stuck here with Kafka and Redpanda: five are acked
 // behind the lost one. Laneway's clients count from the first unacked one.
-func TestLostAckIsRecognizedAfterAsManyLaterBatchesAsTheWindowAllows(t *testing.T) {
+func TestOldestRetryInWindowIsDuplicate(t *testing.T) {
 	const window = 5 // batches from the first unacked one on
 	r := newRig(t, 10)
 	for first := range int32(window) {
@@ -169,7 +169,7 @@ func TestLostAckIsRecognizedAfterAsManyLaterBatchesAsTheWindowAllows(t *testing.
 	r.duplicate(of(1, 0).after(0), 0)
 }
 
-func TestProducersAreJudgedEachForItself(t *testing.T) {
+func TestProducersAreIndependent(t *testing.T) {
 	r := sixOf(t)
 	r.refused(of(2, 6).after(0), outOfOrder)
 	r.committed(of(2, 0))
@@ -179,7 +179,7 @@ func TestProducersAreJudgedEachForItself(t *testing.T) {
 
 // A batch in an epoch that no init gave would begin the history anew, and the next
 // init would be told a wrong place to continue at.
-func TestNamedProducerHasTheEpochsThatItsFencesGave(t *testing.T) {
+func TestNamedProducerNeedsEpochFromFence(t *testing.T) {
 	r := newRig(t, 10)
 	r.fence(1, 2, producers.FenceAccepted)
 	r.refused(of(1, 0).inEpoch(3), protocol.CodeEpochNotGiven) // also while the fence is in flight

@@ -9,7 +9,7 @@ import (
 	"laneway.dev/services/replicator/core"
 )
 
-func TestRefusalLeavesOnlyAfterABarrier(t *testing.T) {
+func TestRefusalNeedsBarrier(t *testing.T) {
 	w, o := evictLane(t)
 	before := len(w.log)
 	o.step(release(batch("a", 9)))
@@ -22,10 +22,10 @@ func TestRefusalLeavesOnlyAfterABarrier(t *testing.T) {
 	w.end()
 }
 
-func TestRefusalWaitsForAnAppendThatIsSentAfterIt(t *testing.T) {
+func TestRefusalWaitsForLaterAppend(t *testing.T) {
 	_, o := evictLane(t)
 	o.step(release(batch("b", 11)))
-	o.step(release(batch("a", 9))) // judged while an append is under way
+	o.step(release(batch("a", 9))) // decided while an append is under way
 	o.ack()
 	o.expect(ok("b", 11, 2))
 	o.ack()
@@ -40,7 +40,7 @@ func TestReplacedOwnerNeverRefuses(t *testing.T) {
 	o.expectStopped()
 }
 
-func TestTheNextOwnerRefusesWhatTheOneBeforeHasRefused(t *testing.T) {
+func TestRefusalSurvivesTakeover(t *testing.T) {
 	w := newWorld(t)
 	w.settings.MaxIDs = 1
 	o := w.leader("first")
@@ -53,7 +53,7 @@ func TestTheNextOwnerRefusesWhatTheOneBeforeHasRefused(t *testing.T) {
 	second.expect(refused("a", 2, protocol.CodeNotCommitted))
 }
 
-func TestARefusalIsLoggedBehindBatchesOfAnOlderFrontend(t *testing.T) {
+func TestRefusalIsLoggedAfterOlderFrontend(t *testing.T) {
 	w := newWorld(t)
 	w.settings.MaxIDs = 1
 	o := w.leader("first")
@@ -70,7 +70,7 @@ func TestARefusalIsLoggedBehindBatchesOfAnOlderFrontend(t *testing.T) {
 	second.expect(answer{id: ticket{2, "b", 1}, code: protocol.CodeNotCommitted})
 }
 
-func TestARefusalOfAnOlderFrontendIsNoneOfTheNumberOfAYoungerOne(t *testing.T) {
+func TestRefusalDoesNotApplyToNextFrontendEpoch(t *testing.T) {
 	w := newWorld(t)
 	w.settings.MaxIDs = 1
 	o := w.leader("first")
@@ -89,7 +89,7 @@ func TestARefusalOfAnOlderFrontendIsNoneOfTheNumberOfAYoungerOne(t *testing.T) {
 	second.expect(answer{id: ticket{2, "a", 2}, offset: 6})
 }
 
-func TestARefusalOfAnOlderFrontendIsNotFinalForAYoungerOne(t *testing.T) {
+func TestLoggedRefusalDoesNotApplyToNextFrontendEpoch(t *testing.T) {
 	w := newWorld(t)
 	w.settings.MaxIDs = 1
 	o := w.leader("first")
@@ -122,7 +122,7 @@ func TestRefusalWhoseBarrierIsLostIsForgotten(t *testing.T) {
 	o.expect(refused("a", 9, protocol.CodeNotCommitted))
 }
 
-func TestTicketThatWasRefusedIsNotAcceptedAfterARebuild(t *testing.T) {
+func TestRefusedTicketStaysRefusedAfterRollBack(t *testing.T) {
 	w := newWorld(t)
 	w.settings.MaxIDs = 1
 	o := w.leader("first")
@@ -141,7 +141,7 @@ func TestTicketThatWasRefusedIsNotAcceptedAfterARebuild(t *testing.T) {
 	w.expectNumbers("a", 1)
 }
 
-func TestTicketWhoseRefusalNeverLeftMayStillBeAccepted(t *testing.T) {
+func TestUnsentRefusalMayBecomeAcceptance(t *testing.T) {
 	w := newWorld(t)
 	w.settings.MaxIDs = 1
 	o := w.leader("first")
@@ -156,7 +156,7 @@ func TestTicketWhoseRefusalNeverLeftMayStillBeAccepted(t *testing.T) {
 	w.expectNumbers("a", 1, 2, 3)
 }
 
-func TestALaneBeyondTheLimitIsRefusedForGood(t *testing.T) {
+func TestLaneBeyondLimitStaysRefused(t *testing.T) {
 	for name, limit := range map[string]func(*core.Settings){
 		"number": func(s *core.Settings) { s.MaxLanes = 1 },
 		"bytes":  func(s *core.Settings) { s.MaxNameBytes = 1 },
