@@ -115,20 +115,6 @@ func TestAStoppedActorRefusesAndWakesItsSenders(t *testing.T) {
 	})
 }
 
-func TestOnlyTheFirstEndingCounts(t *testing.T) {
-	e := NewEnding()
-	if e.Err() != nil {
-		t.Fatal("an ending before it ended")
-	}
-	first := errors.New("first")
-	e.Fail(first)
-	e.Fail(errors.New("second"))
-	<-e.Done()
-	if !errors.Is(e.Err(), first) {
-		t.Fatalf("error %v, want the first", e.Err())
-	}
-}
-
 func BenchmarkOfferAndTake(b *testing.B) {
 	m := NewMailbox[int](1024)
 	b.ReportAllocs()

@@ -18,7 +18,7 @@ type Holder struct {
 	instance string
 
 	epoch atomic.Uint64
-	mu    sync.Mutex // held while the key is read or written, so that one's own new epoch is never taken for another's
+	mu    sync.Mutex // held while an epoch is taken: partitions that are fenced at the same time share it
 }
 
 // Hold takes an epoch for a new instance of a role, above all earlier ones. It tries for as
@@ -53,12 +53,9 @@ func (h *Holder) Raise(ctx context.Context, above uint64) (uint64, error) {
 	return next, err
 }
 
-// Check reads the assignment of the role: ErrReplaced says that a younger instance
-// exists. Any other error says that it cannot be read now, which proves nothing; that
-// nobody has the role does not either.
+// Check reads the assignment of the role. ErrReplaced means that a younger instance exists.
+// Any other error means that the assignment cannot be read at present, which proves nothing.
 func (h *Holder) Check(ctx context.Context) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	found, _, err := h.read(ctx)
 	if own := h.own(h.Epoch()); err == nil && own.ReplacedBy(found) {
 		return h.replaced(own, found)

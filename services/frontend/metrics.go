@@ -2,7 +2,6 @@ package frontend
 
 import (
 	"context"
-	"slices"
 	"sync"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -81,29 +80,27 @@ func (c errorCounter) add(kind string, code protocol.Code) {
 	c.counter.Add(context.Background(), 1, option.(metric.MeasurementOption))
 }
 
-// observe makes the counters of all partitions visible.
-func (s *Service) observe() (func() error, error) {
-	return telemetry.Observe(s.config.Telemetry.Meter(role), slices.Concat(readings, roleReadings()), func() []int64 {
-		t := s.Stats()
-		produced := s.produce.Counts()
-		read := s.fetches.Stats()
-		survey := s.watch.Survey()
-		silent := s.roles().Silent
-		return append([]int64{
-			int64(t.Issued), int64(t.GivenUp), int64(t.Outstanding), int64(t.Restaged),
-			int64(produced.Refused), produced.Bytes, int64(s.fetches.OpenFetches()),
-			int64(read.Messages), int64(read.Bytes), int64(read.Dropped), int64(read.Abandoned),
-			int64(s.dropped()), int64(produced.Pauses), int64(produced.AnswersLost),
-			int64(len(survey.Lost) + len(survey.Unreadable)),
-			int64(len(survey.Remade)), int64(s.watch.Overlaps()), int64(s.wire.Malformed()),
-		}, silent[:]...)
-	})
+// values returns what the readings are, and then those of the other roles, in their order.
+func (s *Service) values() []int64 {
+	t := s.Stats()
+	produced := s.produce.Counts()
+	read := s.fetches.Stats()
+	survey := s.watch.Survey()
+	silent := s.roles().Silent
+	return append([]int64{
+		int64(t.Issued), int64(t.GivenUp), int64(t.Outstanding), int64(t.Restaged),
+		int64(produced.Refused), produced.Bytes, int64(s.fetches.OpenFetches()),
+		int64(read.Messages), int64(read.Bytes), int64(read.Dropped), int64(read.Abandoned),
+		int64(s.dropped()), int64(produced.Pauses), int64(produced.AnswersLost),
+		int64(len(survey.Lost) + len(survey.Unreadable)),
+		int64(len(survey.Remade)), int64(s.watch.Overlaps()), int64(s.Wire.Malformed()),
+	}, silent[:]...)
 }
 
 // dropped returns how many messages were dropped, by whichever connection.
 func (s *Service) dropped() uint64 {
-	n := s.wire.Dropped() + s.produce.Counts().Dropped
-	if s.requested != s.wire {
+	n := s.Wire.Dropped() + s.produce.Counts().Dropped
+	if s.requested != s.Wire {
 		n += s.requested.Dropped()
 	}
 	return n

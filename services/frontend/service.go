@@ -7,22 +7,20 @@
 package frontend
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/zap"
 
-	"laneway.dev/internal/actor"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/producerregistry"
+	"laneway.dev/internal/service"
 	"laneway.dev/internal/supervisor"
-	"laneway.dev/internal/telemetry"
 	"laneway.dev/internal/topics"
 	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
@@ -40,12 +38,10 @@ const role = "frontend"
 
 // Config is what a frontend needs. Zero values take their defaults.
 type Config struct {
-	Conn *nats.Conn
+	service.Config
 	// Requests is the connection on which produce requests arrive; default Conn. With a
 	// separate one, neither slow clients nor a flood of requests delay other messages.
 	Requests   *nats.Conn
-	Logger     *zap.Logger
-	Telemetry  *telemetry.Telemetry
 	Store      objectstore.Store
 	Times      core.Times // default: heartbeat 200 ms, stage timeout 2 s, deadline 30 s
 	Limits     produce.Limits
@@ -54,31 +50,19 @@ type Config struct {
 }
 
 func (c Config) orDefaults() Config {
-	if c.Requests == nil {
-		c.Requests = c.Conn
-	}
-	if c.Times.Heartbeat == 0 {
-		c.Times.Heartbeat = 200 * time.Millisecond
-	}
-	if c.Times.StageTimeout == 0 {
-		c.Times.StageTimeout = 2 * time.Second
-	}
-	if c.Times.Deadline == 0 {
-		c.Times.Deadline = 30 * time.Second
-	}
-	if c.CacheBytes == 0 {
-		c.CacheBytes = 64 << 20
-	}
-	if c.MaxFetches == 0 {
-		c.MaxFetches = 1024
-	}
+	c.Requests = cmp.Or(c.Requests, c.Conn)
+	c.Times.Heartbeat = cmp.Or(c.Times.Heartbeat, 200*time.Millisecond)
+	c.Times.StageTimeout = cmp.Or(c.Times.StageTimeout, 2*time.Second)
+	c.Times.Deadline = cmp.Or(c.Times.Deadline, 30*time.Second)
+	c.CacheBytes = cmp.Or(c.CacheBytes, 64<<20)
+	c.MaxFetches = cmp.Or(c.MaxFetches, 1024)
 	return c
 }
 
 // Service is a running frontend. It is safe for concurrent use.
 type Service struct {
+	*service.Base
 	config    Config
-	wire      *transport.Connection
 	requested *transport.Connection // of Requests
 	registry  *topics.Registry
 	fetches   *fetch.Server
@@ -90,14 +74,6 @@ type Service struct {
 	api       *api.Server
 	producers *producers.API
 	errors    errorCounter
-	ending    *actor.Ending
-	unobserve func() error
-
-	mu   sync.Mutex
-	subs []*nats.Subscription // for internal messages
-
-	wait      sync.WaitGroup // for the goroutines that watch the connection, the epoch and the other roles
-	stopWatch context.CancelFunc
 }
 
 // Start takes an epoch and serves every partition and the APIs. ctx bounds only the
@@ -108,12 +84,12 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 	if config.Times.Deadline > messages.MaxDeadline {
 		return nil, fmt.Errorf("start frontend: a deadline of %s is longer than %s", config.Times.Deadline, messages.MaxDeadline)
 	}
-	s := &Service{config: config, wire: transport.NewConnection(config.Conn, config.Logger), ending: actor.NewEnding()}
-	if s.requested = s.wire; config.Requests != config.Conn {
+	s := &Service{Base: service.New(role, config.Config), config: config}
+	if s.requested = s.Wire; config.Requests != config.Conn {
 		s.requested = transport.NewConnection(config.Requests, config.Logger)
 	}
 	if err := s.start(ctx); err != nil {
-		return nil, fmt.Errorf("start frontend: %w", err)
+		return nil, s.Abort(err)
 	}
 	return s, nil
 }
@@ -136,19 +112,15 @@ func (s *Service) start(ctx context.Context) error {
 	if s.probes, err = newProbes(s.config.Conn, s.config.Logger, s.config.Times.Deadline); err != nil {
 		return err
 	}
+	s.OnStop(func(context.Context) error { return transport.Unsubscribe(s.probes.sub) })
 	s.build(js, named)
+	s.OnStop(func(context.Context) error { s.produce.Close(); return nil })
 	if s.set, err = supervisor.Start(ctx, s.registry, s.config.Logger, s.produce.Partition); err != nil {
 		return err
 	}
-	watch, stopWatch := context.WithCancel(context.Background())
-	s.stopWatch = stopWatch
-	if err := s.run(ctx, watch, js); err != nil {
-		stopWatch()
-		s.wait.Wait()
-		s.set.Stop()
-		return err
-	}
-	return nil
+	s.OnStop(func(context.Context) error { s.set.Stop(); return nil })
+	s.OnStop(s.fetches.Stop)
+	return s.run(ctx, js)
 }
 
 // build makes the parts of the service.
@@ -159,45 +131,45 @@ func (s *Service) build(js jetstream.JetStream, named *producerregistry.Registry
 		CacheBytes: s.config.CacheBytes, MaxFetches: s.config.MaxFetches,
 		Failed: func(code protocol.Code) { s.errors.add(kindFetch, code) }, Gone: s.registry.Gone,
 	})
-	s.epoch = produce.NewEpoch(produce.EpochConfig{JS: js, Logger: log, Subscribe: s.subscribe, Ending: s.ending})
+	s.epoch = produce.NewEpoch(produce.EpochConfig{JS: js, Logger: log, Subscribe: s.subscribe, Ending: s.Ending})
 	s.produce = produce.New(produce.Config{
-		Conn: s.config.Conn, Wire: s.wire, Requests: s.requested, Logger: log, Telemetry: s.config.Telemetry,
-		Times: s.config.Times, Limits: s.config.Limits, Fetches: s.fetches, Epoch: s.epoch, Ending: s.ending,
+		Conn: s.config.Conn, Wire: s.Wire, Requests: s.requested, Logger: log, Telemetry: s.config.Telemetry,
+		Times: s.config.Times, Limits: s.config.Limits, Fetches: s.fetches, Epoch: s.epoch, Ending: s.Ending,
 		Roles: s.roles, Failed: func(code protocol.Code) { s.errors.add(kindProduce, code) },
 	})
 	s.watch = topicapi.NewWatch(s.registry, log, s.boundSubjects)
 	s.producers = producers.New(producers.Config{
-		Wire: s.wire, Topics: s.registry, Registry: named,
+		Wire: s.Wire, Topics: s.registry, Registry: named,
 		Heartbeat: s.config.Times.Heartbeat, Epoch: s.epoch.Number, Damage: s.damage,
 	})
 }
 
-// run starts to receive. The goroutines that it starts live until watch ends.
-func (s *Service) run(ctx, watch context.Context, js jetstream.JetStream) (err error) {
-	if err := s.subscribe(messages.CommittedWildcard); err != nil {
+// run starts to receive.
+func (s *Service) run(ctx context.Context, js jetstream.JetStream) error {
+	if err := s.subscribe(ctx, messages.CommittedWildcard); err != nil {
 		return err
 	}
-	s.wait.Go(func() { s.probes.run(watch) })
+	s.Go(s.probes.run)
 	claim := make(chan error, 1)
-	s.wait.Go(func() { claim <- s.epoch.Claim(watch) })
+	s.Go(func(ctx context.Context) { claim <- s.epoch.Claim(ctx) })
 	if err := s.epoch.Await(ctx, claim); err != nil {
 		return err
 	}
-	if err := s.serveAPIs(js); err != nil {
+	if err := s.Observe(slices.Concat(readings, roleReadings()), s.values); err != nil {
 		return err
 	}
-	if s.unobserve, err = s.observe(); err != nil {
-		return err
-	}
-	s.wait.Go(func() { s.watchConnection(watch) })
-	s.wait.Go(func() { s.watch.Run(watch) })
-	return nil
+	// Readers look up the ends of the logs after a disconnection, because news of commits may
+	// have been lost.
+	s.OnStatus(nats.CONNECTED, s.fetches.Refresh)
+	s.Go(s.watch.Run)
+	return s.serveAPIs(ctx, js)
 }
 
-func (s *Service) serveAPIs(js jetstream.JetStream) (err error) {
+func (s *Service) serveAPIs(ctx context.Context, js jetstream.JetStream) (err error) {
 	if s.api, err = api.NewServer(s.config.Conn, s.config.Logger, func(kind api.Kind, code protocol.Code) { s.errors.add(string(kind), code) }); err != nil {
 		return err
 	}
+	s.OnStop(func(context.Context) error { return s.stopAPIs() })
 	err = topicapi.Serve(topicapi.Config{
 		Conn: s.config.Conn, JS: js, Server: s.api, Registry: s.registry, Watch: s.watch, Ready: s.awaitReady, Damage: s.damage,
 	})
@@ -207,42 +179,24 @@ func (s *Service) serveAPIs(js jetstream.JetStream) (err error) {
 	if err != nil {
 		return err
 	}
-	return s.wire.Flush(5 * time.Second)
+	return s.Flush(ctx)
+}
+
+func (s *Service) stopAPIs() error {
+	err := s.api.Stop()
+	s.producers.Stop()
+	return err
 }
 
 // subscribe receives the internal messages to a subject.
-func (s *Service) subscribe(subject string) error {
-	sub, err := s.wire.Subscribe(subject, "", s.deliver)
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	s.subs = append(s.subs, sub)
-	s.mu.Unlock()
-	return s.wire.Flush(5 * time.Second)
+func (s *Service) subscribe(ctx context.Context, subject string) error {
+	_, err := s.Subscribe(ctx, subject, "", s.deliver)
+	return err
 }
 
 func (s *Service) deliver(m messages.Message) {
 	if !s.producers.Receive(m) {
 		s.set.Deliver(m)
-	}
-}
-
-// watchConnection lets readers look up the ends of the logs after a disconnection, because
-// news of commits may have been lost.
-func (s *Service) watchConnection(ctx context.Context) {
-	back := s.config.Conn.StatusChanged(nats.CONNECTED)
-	defer s.config.Conn.RemoveStatusListener(back)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case _, open := <-back:
-			if !open {
-				return
-			}
-			s.fetches.Refresh()
-		}
 	}
 }
 
@@ -283,11 +237,11 @@ func (s *Service) boundSubjects() (subjects []string) {
 }
 
 // Check returns why the frontend is not ready, or nil.
-func (s *Service) Check(context.Context) error {
-	if err := s.Err(); err != nil {
+func (s *Service) Check(ctx context.Context) error {
+	if err := s.Base.Check(ctx); err != nil {
 		return err
 	}
-	if !s.config.Conn.IsConnected() || !s.config.Requests.IsConnected() {
+	if !s.config.Requests.IsConnected() {
 		return protocol.NewError(protocol.CodeUnavailable, "not connected to NATS")
 	}
 	if s.epoch.Number() == 0 {
@@ -310,34 +264,26 @@ func (s *Service) Check(context.Context) error {
 	return s.watch.Survey().Err()
 }
 
-// Done is closed when the service has ended by itself. Err returns the reason.
-func (s *Service) Done() <-chan struct{} { return s.ending.Done() }
-
-// Err returns what ended the service; nil while Done is open.
-func (s *Service) Err() error { return s.ending.Err() }
-
 // Stop ends the service in this order: no request is admitted any more; what was admitted
 // is resolved and answered, for as long as ctx lives; fetches end; actors end. It closes
 // neither the connection nor the telemetry.
 func (s *Service) Stop(ctx context.Context) error {
-	errs := []error{s.api.Stop()}
-	s.producers.Stop()
+	return errors.Join(s.drain(ctx), s.Base.Stop(ctx))
+}
+
+// drain ends the admission of requests, and returns when what was admitted is answered. It
+// comes before all steps of the stop, because the subscription to a new epoch adds a step,
+// and answers need that subscription.
+func (s *Service) drain(ctx context.Context) error {
+	err := s.stopAPIs()
 	s.produce.StopAdmission(s.set.Actors())
-	if s.Err() == nil {
-		select {
-		case <-s.produce.Drained():
-		case <-ctx.Done():
-			errs = append(errs, fmt.Errorf("%d batches were not resolved in time: %w", s.produce.Counts().Batches, ctx.Err()))
-		}
+	if s.Err() != nil {
+		return err // replaced: nothing is answered
 	}
-	s.stopWatch()
-	s.wait.Wait()
-	errs = append(errs, s.fetches.Stop(ctx))
-	s.set.Stop()
-	s.produce.Close()
-	for _, sub := range append(s.subs, s.probes.sub) {
-		errs = append(errs, transport.Unsubscribe(sub))
+	select {
+	case <-s.produce.Drained():
+		return err
+	case <-ctx.Done():
+		return errors.Join(err, fmt.Errorf("%d batches were not resolved in time: %w", s.produce.Counts().Batches, ctx.Err()))
 	}
-	errs = append(errs, s.unobserve(), s.wire.Flush(time.Second))
-	return errors.Join(errs...)
 }

@@ -16,6 +16,7 @@ import (
 	"laneway.dev/internal/embedded/embeddedtest"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/ownership"
+	"laneway.dev/internal/service"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
@@ -57,7 +58,7 @@ func start(t *testing.T) *rig {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	r.service, err = Start(ctx, Config{
-		Conn: conn, Logger: zap.NewNop(), Telemetry: signals, Store: store,
+		Config: service.Config{Conn: conn, Logger: zap.NewNop(), Telemetry: signals}, Store: store,
 		Times: core.Times{Heartbeat: 20 * time.Millisecond, StageTimeout: time.Minute, Deadline: time.Minute},
 	})
 	r.must(err)

@@ -28,18 +28,16 @@ var readings = []telemetry.Reading{
 	{Name: "laneway.replicator.malformed", Description: "Internal messages that could not be decoded", Unit: "{message}", Counter: true},
 }
 
-// observe exports the sums of Stats over all partitions as metrics.
-func (s *Service) observe() (func() error, error) {
-	return telemetry.Observe(s.config.Telemetry.Meter(role), readings, func() []int64 {
-		t := s.Stats()
-		return []int64{
-			int64(t.Entries), int64(t.Batches), int64(t.Records), int64(t.Duplicates), int64(t.Repeats),
-			int64(t.Asks), int64(t.Terms), int64(t.Lanes), int64(t.IDs),
-			int64(t.Refused), int64(t.Producers), int64(t.Snapshots), int64(t.Oversized), int64(t.Replayed),
-			int64(t.ClockFalls), int64(t.Damaged), t.Gap, int64(t.Marks),
-			int64(s.wire.Dropped()), int64(s.wire.Malformed()),
-		}
-	})
+// values returns what the readings are, in their order.
+func (s *Service) values() []int64 {
+	t := s.Stats()
+	return []int64{
+		int64(t.Entries), int64(t.Batches), int64(t.Records), int64(t.Duplicates), int64(t.Repeats),
+		int64(t.Asks), int64(t.Terms), int64(t.Lanes), int64(t.IDs),
+		int64(t.Refused), int64(t.Producers), int64(t.Snapshots), int64(t.Oversized), int64(t.Replayed),
+		int64(t.ClockFalls), int64(t.Damaged), t.Gap, int64(t.Marks),
+		int64(s.Wire.Dropped()), int64(s.Wire.Malformed()),
+	}
 }
 
 // Stats returns the sums over all partitions. Fields that have no sum, such as Term, are 0.

@@ -120,13 +120,13 @@ func (p *owner) report(fx core.Effects) {
 		log.Error("JetStream accepts no appends to a log; producers get no acknowledgements until it does. "+refusalAdvice, zap.String("error", fx.Refusing))
 	}
 	if fx.Ended != nil {
-		p.service.ending.Fail(fx.Ended)
+		p.service.Fail(fx.Ended)
 	}
 }
 
 // do starts the effects of a step. At most one of Load, Append and Read is set.
 func (p *owner) do(ctx context.Context, fx core.Effects) {
-	p.service.wire.Send(fx.Send)
+	p.service.Wire.Send(fx.Send)
 	p.spans.committed(fx.Committed)
 	if fx.TakeEpoch != 0 {
 		p.work.Go(func() { p.takeEpoch(ctx, fx.TakeEpoch) })
@@ -161,7 +161,7 @@ func (p *owner) takeEpoch(ctx context.Context, above uint64) {
 			zap.Stringer("partition", p.id), zap.Uint64("known", above), zap.Uint64("epoch", next))
 		p.put(ctx, core.EpochTaken{Epoch: next})
 	case errors.Is(err, ownership.ErrReplaced), errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")):
-		p.put(ctx, replaced(err))
+		p.put(ctx, core.Replaced{Err: err})
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"laneway.dev/internal/marks"
 	"laneway.dev/internal/ownership"
 	"laneway.dev/internal/partitionlog"
+	"laneway.dev/internal/service"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/internal/topics"
 	"laneway.dev/pkg/messages"
@@ -81,7 +82,7 @@ func (r *rig) start() *replicator.Service {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	s, err := replicator.Start(r.ctx, replicator.Config{Conn: r.conn, Logger: r.logger, Telemetry: tel, SnapshotEntries: 2})
+	s, err := replicator.Start(r.ctx, replicator.Config{Config: service.Config{Conn: r.conn, Logger: r.logger, Telemetry: tel}, SnapshotEntries: 2})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func (p *owner) load(ctx context.Context) {
 	bounded, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
 	if err := p.service.epoch.Check(bounded); errors.Is(err, ownership.ErrReplaced) {
-		p.put(ctx, replaced(err))
+		p.put(ctx, core.Replaced{Err: err})
 		return
 	}
 	log := p.service.config.Logger.With(zap.Stringer("partition", p.id))

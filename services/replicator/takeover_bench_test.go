@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
+	"laneway.dev/internal/service"
 	"laneway.dev/internal/snapshots"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/internal/topics"
@@ -74,7 +75,7 @@ func takeOver(b *testing.B, conn *nats.Conn, far func(core.Stats) bool) core.Sta
 	if err != nil {
 		b.Fatal(err)
 	}
-	s, err := replicator.Start(b.Context(), replicator.Config{Conn: conn, Logger: zap.NewNop(), Telemetry: tel})
+	s, err := replicator.Start(b.Context(), replicator.Config{Config: service.Config{Conn: conn, Logger: zap.NewNop(), Telemetry: tel}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -16,15 +16,13 @@ var readings = []telemetry.Reading{
 	{Name: "laneway.sequencer.malformed", Description: "Internal messages that could not be read", Unit: "{message}", Counter: true},
 }
 
-// observe makes the counters of all partitions visible.
-func (s *Service) observe() (func() error, error) {
-	return telemetry.Observe(s.config.Telemetry.Meter(role), readings, func() []int64 {
-		t := s.Stats()
-		return []int64{
-			int64(t.Completions), int64(t.Early), int64(t.Released), int64(t.Repeated), int64(t.Lanes), int64(t.Waiting),
-			int64(s.wire.Dropped()), int64(s.wire.Malformed()),
-		}
-	})
+// values returns what the readings are, in their order.
+func (s *Service) values() []int64 {
+	t := s.Stats()
+	return []int64{
+		int64(t.Completions), int64(t.Early), int64(t.Released), int64(t.Repeated), int64(t.Lanes), int64(t.Waiting),
+		int64(s.Wire.Dropped()), int64(s.Wire.Malformed()),
+	}
 }
 
 // Stats returns the sums over all partitions.

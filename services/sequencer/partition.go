@@ -2,7 +2,6 @@ package sequencer
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,7 +9,6 @@ import (
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/actor"
-	"laneway.dev/internal/ownership"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/sequencer/core"
@@ -56,7 +54,7 @@ func (p *partition) Run(ctx context.Context) {
 	p.mailbox.Run(ctx, p.service.config.Heartbeat, func(now time.Time, events []core.Event) bool {
 		fx := c.Step(now, events)
 		p.spans.released(fx.Released) // before their trace contexts leave
-		p.service.wire.Send(fx.Send)
+		p.service.Wire.Send(fx.Send)
 		stats := c.Stats()
 		p.stats.Store(&stats)
 		if fx.TakeEpoch != 0 {
@@ -79,10 +77,7 @@ func (p *partition) takeEpoch(ctx context.Context, above uint64) {
 			log.Warn("a log or another service knows a higher epoch; took one above it", zap.Uint64("epoch", next))
 			p.service.tellAll(ctx, core.EpochTaken{Epoch: next})
 			return
-		case errors.Is(err, ownership.ErrReplaced):
-			p.service.replaced(ctx, err)
-			return
-		case ctx.Err() != nil:
+		case p.service.endIfReplaced(ctx, err), ctx.Err() != nil:
 			return
 		}
 		log.Warn("no epoch above the known one could be taken; trying again", zap.Error(err))

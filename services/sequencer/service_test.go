@@ -12,6 +12,7 @@ import (
 
 	"laneway.dev/internal/actor"
 	"laneway.dev/internal/ownership"
+	"laneway.dev/internal/service"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
@@ -152,7 +153,7 @@ func TestStartWaitsForJetStreamWhileItsContextLives(t *testing.T) {
 	conn.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	_, err := Start(ctx, Config{Conn: conn, Logger: zap.NewNop(), Telemetry: w.telemetry})
+	_, err := Start(ctx, Config{Config: service.Config{Conn: conn, Logger: zap.NewNop(), Telemetry: w.telemetry}})
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the start says %v, want %v", err, context.DeadlineExceeded)
 	}
@@ -160,12 +161,12 @@ func TestStartWaitsForJetStreamWhileItsContextLives(t *testing.T) {
 
 func TestStopEndsTheSubscription(t *testing.T) {
 	w := newWorld(t)
-	s, err := Start(t.Context(), Config{Conn: w.connect(), Logger: zap.NewNop(), Telemetry: w.telemetry})
+	s, err := Start(t.Context(), Config{Config: service.Config{Conn: w.connect(), Logger: zap.NewNop(), Telemetry: w.telemetry}})
 	w.must(err)
 	w.released(0, 1)
 	w.must(s.Stop(context.Background()))
-	if s.sub.IsValid() {
-		t.Error("the subscription is still there")
+	if _, err := w.peer.Conn().Request(messages.SequencerProbe, nil, patience); !errors.Is(err, nats.ErrNoResponders) {
+		t.Errorf("a probe after the stop: %v, want no responders", err)
 	}
 	w.must(s.Err())
 }

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"laneway.dev/internal/embedded"
+	"laneway.dev/internal/service"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/internal/topics"
 	"laneway.dev/internal/transport"
@@ -90,7 +91,7 @@ func (w *world) connect() *nats.Conn {
 // start starts a sequencer, which is stopped with the test.
 func (w *world) start() *Service {
 	w.t.Helper()
-	s, err := Start(w.t.Context(), Config{Conn: w.connect(), Logger: w.logger, Telemetry: w.telemetry})
+	s, err := Start(w.t.Context(), Config{Config: service.Config{Conn: w.connect(), Logger: w.logger, Telemetry: w.telemetry}})
 	w.must(err)
 	w.t.Cleanup(func() { w.must(s.Stop(context.Background())) })
 	return s

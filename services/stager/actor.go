@@ -22,7 +22,7 @@ func (s *Service) deliver(m messages.Message) {
 	if !s.settings.Fits(s.queued.Add(size), size) || s.mailbox.Offer(stage) != nil {
 		s.queued.Add(-size)
 		s.turnedAway.Add(uint64(len(stage.Batches)))
-		s.wire.Send([]messages.Envelope{core.TurnAway(&stage)})
+		s.Wire.Send([]messages.Envelope{core.TurnAway(&stage)})
 	}
 }
 
@@ -53,7 +53,7 @@ func (s *Service) step(c *core.Core, now time.Time, events []core.Event) {
 	for _, object := range fx.Uploads {
 		s.launch(object)
 	}
-	s.wire.Send(fx.Send)
+	s.Wire.Send(fx.Send)
 	stats := c.Stats()
 	s.stats.Store(&stats)
 }

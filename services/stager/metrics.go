@@ -19,16 +19,14 @@ var readings = []telemetry.Reading{
 	{Name: "laneway.stager.malformed", Description: "Internal messages that could not be read", Unit: "{message}", Counter: true},
 }
 
-// observe makes the counters visible.
-func (s *Service) observe() (func() error, error) {
-	return telemetry.Observe(s.config.Telemetry.Meter(role), readings, func() []int64 {
-		t := s.Stats()
-		return []int64{
-			int64(t.Batches), int64(t.Objects), int64(t.Bytes), int64(t.Refused), int64(t.Failures), int64(t.Retries),
-			int64(t.Uploading), int64(t.Waiting), t.Held,
-			int64(s.wire.Dropped()), int64(s.wire.Malformed()),
-		}
-	})
+// values returns what the readings are, in their order.
+func (s *Service) values() []int64 {
+	t := s.Stats()
+	return []int64{
+		int64(t.Batches), int64(t.Objects), int64(t.Bytes), int64(t.Refused), int64(t.Failures), int64(t.Retries),
+		int64(t.Uploading), int64(t.Waiting), t.Held,
+		int64(s.Wire.Dropped()), int64(s.Wire.Malformed()),
+	}
 }
 
 // Stats returns what happened so far.

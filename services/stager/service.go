@@ -7,40 +7,32 @@
 package stager
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"go.uber.org/zap"
 
 	"laneway.dev/internal/actor"
 	"laneway.dev/internal/fault"
 	"laneway.dev/internal/objectstore"
-	"laneway.dev/internal/telemetry"
+	"laneway.dev/internal/service"
 	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
-	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/stager/core"
 )
 
 const role = "stager"
 
-const (
-	// flushTimeout bounds the wait for one answer of the NATS server.
-	flushTimeout = 5 * time.Second
-	// abandonTimeout bounds the wait for puts whose context has ended.
-	abandonTimeout = 5 * time.Second
-)
+// abandonTimeout bounds the wait for puts whose context has ended.
+const abandonTimeout = 5 * time.Second
 
 // Config is what a stager needs. Zero values take their defaults.
 type Config struct {
-	Conn          *nats.Conn
-	Logger        *zap.Logger
-	Telemetry     *telemetry.Telemetry
+	service.Config
 	Store         objectstore.Store
 	Linger        time.Duration // how long an object waits for more batches; default 0: only while an upload runs
 	ObjectBytes   int64         // default 4 MiB
@@ -51,18 +43,10 @@ type Config struct {
 }
 
 func (c Config) orDefaults() Config {
-	if c.ObjectBytes == 0 {
-		c.ObjectBytes = 4 << 20
-	}
-	if c.ObjectBatches == 0 {
-		c.ObjectBatches = 1000
-	}
-	if c.Uploads == 0 {
-		c.Uploads = 8
-	}
-	if c.MemoryBytes == 0 {
-		c.MemoryBytes = 256 << 20
-	}
+	c.ObjectBytes = cmp.Or(c.ObjectBytes, 4<<20)
+	c.ObjectBatches = cmp.Or(c.ObjectBatches, 1000)
+	c.Uploads = cmp.Or(c.Uploads, 8)
+	c.MemoryBytes = cmp.Or(c.MemoryBytes, 256<<20)
 	return c
 }
 
@@ -73,11 +57,12 @@ func (c Config) settings() core.Settings {
 	}
 }
 
-// Service is a running stager. It is safe for concurrent use.
+// Service is a running stager. It is safe for concurrent use. It never ends by itself, because
+// it owns nothing that another instance could take over.
 type Service struct {
+	*service.Base
 	config   Config
 	settings core.Settings
-	wire     *transport.Connection
 	mailbox  *actor.Mailbox[core.Event]
 	uploader uploader
 	sub      *nats.Subscription
@@ -86,103 +71,69 @@ type Service struct {
 	turnedAway atomic.Uint64 // batches refused before they reached the core
 	stats      atomic.Pointer[core.Stats]
 
-	work      context.Context // of the uploads; ends when the service gives up
-	giveUp    context.CancelFunc
-	uploads   sync.WaitGroup
-	ended     chan struct{} // closed when the actor's goroutine has ended
-	ending    *actor.Ending
-	unobserve func() error
+	work    context.Context // of the uploads; ends when the service gives up
+	giveUp  context.CancelFunc
+	uploads sync.WaitGroup
+	ended   chan struct{} // closed when the actor's goroutine has ended
 }
 
 // Start takes part in the staging of all partitions. ctx bounds only the start,
 // which waits for NATS.
+//
+// Stop takes in what NATS has delivered, uploads what waits, and sends the results. When its
+// context ends before that, what is not uploaded is refused, so that another stager gets it.
 func Start(ctx context.Context, config Config) (*Service, error) {
 	config = config.orDefaults()
 	s := &Service{
-		config: config, settings: config.settings(),
-		wire:    transport.NewConnection(config.Conn, config.Logger),
+		Base: service.New(role, config.Config), config: config, settings: config.settings(),
 		mailbox: actor.NewMailbox[core.Event](mailboxSize),
 		uploader: uploader{
 			store: config.Store, faults: config.Faults, log: config.Logger, spans: newSpans(config.Telemetry),
 		},
-		ended: make(chan struct{}), ending: actor.NewEnding(),
+		ended: make(chan struct{}),
 	}
 	if err := s.start(ctx); err != nil {
-		return nil, fmt.Errorf("start stager: %w", err)
+		return nil, s.Abort(err)
 	}
 	config.Logger.Info("stager is running")
 	return s, nil
 }
 
 func (s *Service) start(ctx context.Context) (err error) {
-	if s.unobserve, err = s.observe(); err != nil {
+	if err := s.Observe(readings, s.values); err != nil {
 		return err
 	}
 	// Uploads must outlive the context of the start.
 	s.work, s.giveUp = context.WithCancel(context.WithoutCancel(ctx))
 	go s.run()
-	s.sub, err = s.wire.Subscribe(messages.StageSubject, messages.StagerQueue, s.deliver)
-	if err == nil {
-		err = s.subscribed(ctx)
-	}
-	if err != nil {
-		return errors.Join(err, s.cancel())
-	}
-	return nil
-}
-
-// subscribed returns when the server has the subscription, or when ctx has ended.
-func (s *Service) subscribed(ctx context.Context) error {
-	for {
-		err := s.wire.Flush(flushTimeout)
-		if err == nil || ctx.Err() != nil || !errors.Is(err, nats.ErrTimeout) {
-			return err
-		}
-	}
-}
-
-// Check returns why the stager is not ready, or nil.
-func (s *Service) Check(context.Context) error {
-	if err := s.Err(); err != nil {
+	s.OnStop(s.finish)
+	if s.sub, err = s.Subscribe(ctx, messages.StageSubject, messages.StagerQueue, s.deliver); err != nil {
 		return err
 	}
-	if !s.config.Conn.IsConnected() {
-		return protocol.NewError(protocol.CodeUnavailable, "not connected to NATS")
-	}
+	s.OnStop(s.drain)
 	return nil
 }
 
-// Done is closed when the service has ended by itself; Err says why. That does not happen:
-// a stager owns nothing that another instance could take over.
-func (s *Service) Done() <-chan struct{} { return s.ending.Done() }
+// drain returns when what NATS has delivered is in the mailbox, if there is time for that.
+func (s *Service) drain(ctx context.Context) error {
+	if ctx.Err() != nil || !s.config.Conn.IsConnected() {
+		return nil
+	}
+	return transport.Drain(s.sub)
+}
 
-// Err returns what ended the service; nil while Done is open.
-func (s *Service) Err() error { return s.ending.Err() }
-
-// Stop ends the service: it takes in what NATS has delivered, uploads what waits, and sends
-// the results. When ctx ends before that, what is not uploaded is refused, so that another
-// stager gets it. Stop closes neither the connection nor the store nor the telemetry.
-func (s *Service) Stop(ctx context.Context) error {
-	err := s.unsubscribe(ctx)
+// finish uploads what waits, or refuses it when ctx ends.
+func (s *Service) finish(ctx context.Context) error {
 	// If the mailbox has no room until ctx ends, Abandon follows.
 	_ = s.mailbox.Put(ctx, core.Drain{})
 	select {
 	case <-s.ended:
 		s.uploads.Wait()
 		s.giveUp()
+		return nil
 	case <-ctx.Done():
-		err = errors.Join(err, s.abandon())
+		return s.abandon()
 	}
-	return errors.Join(err, s.flush(), s.unobserve())
-}
-
-// unsubscribe ends the subscription. If there is time, what NATS has delivered reaches the
-// mailbox first.
-func (s *Service) unsubscribe(ctx context.Context) error {
-	if ctx.Err() != nil || !s.config.Conn.IsConnected() {
-		return transport.Unsubscribe(s.sub)
-	}
-	return transport.Drain(s.sub)
 }
 
 // abandon refuses what waits and cancels the puts in flight.
@@ -198,22 +149,4 @@ func (s *Service) abandon() error {
 	case <-ctx.Done():
 		return fmt.Errorf("a canceled upload has not ended within %v; is the object store hanging?", abandonTimeout)
 	}
-}
-
-// cancel undoes a start that failed.
-func (s *Service) cancel() error {
-	var err error
-	if s.sub != nil {
-		err = transport.Unsubscribe(s.sub)
-	}
-	return errors.Join(err, s.abandon(), s.unobserve())
-}
-
-// flush returns when the server has the results. Without a connection they are lost, and
-// the batches are staged again.
-func (s *Service) flush() error {
-	if !s.config.Conn.IsConnected() {
-		return nil
-	}
-	return s.wire.Flush(flushTimeout)
 }

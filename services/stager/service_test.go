@@ -12,6 +12,7 @@ import (
 
 	"laneway.dev/internal/actor"
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/service"
 	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -174,7 +175,7 @@ func TestFullMailboxAnswersBusy(t *testing.T) {
 	w := newWorld(t)
 	s := &Service{
 		settings: core.Settings{MemoryBytes: 1000},
-		wire:     transport.NewConnection(w.connect(), zap.NewNop()),
+		Base:     &service.Base{Wire: transport.NewConnection(w.connect(), zap.NewNop())},
 		mailbox:  actor.NewMailbox[core.Event](2), // no actor takes from it
 	}
 	third := batch("a", 3, 10)
@@ -252,7 +253,7 @@ func TestStartFailsWithoutNATS(t *testing.T) {
 	w := newWorld(t)
 	conn := w.connect()
 	conn.Close()
-	_, err := Start(t.Context(), Config{Conn: conn, Logger: zap.NewNop(), Telemetry: w.telemetry, Store: w.store})
+	_, err := Start(t.Context(), Config{Config: service.Config{Conn: conn, Logger: zap.NewNop(), Telemetry: w.telemetry}, Store: w.store})
 	if !errors.Is(err, nats.ErrConnectionClosed) {
 		t.Errorf("the start says %v", err)
 	}

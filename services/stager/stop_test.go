@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/actor"
+	"laneway.dev/internal/service"
 	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -121,7 +122,7 @@ func TestRestOfTheMailboxIsRefused(t *testing.T) {
 	w := newWorld(t)
 	s := &Service{
 		settings: Config{}.orDefaults().settings(),
-		wire:     transport.NewConnection(w.connect(), zap.NewNop()),
+		Base:     &service.Base{Wire: transport.NewConnection(w.connect(), zap.NewNop())},
 		mailbox:  actor.NewMailbox[core.Event](2),
 	}
 	s.deliver(stage(orders0, batch("a", 1, 100)))

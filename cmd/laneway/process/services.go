@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/health"
+	"laneway.dev/internal/service"
 	"laneway.dev/internal/storeid"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/pkg/protocol"
@@ -157,31 +158,29 @@ func (c *Config) join(ctx context.Context, role string, conn *nats.Conn) error {
 }
 
 func (c *Config) start(ctx context.Context, role string, conns []*nats.Conn) (Service, error) {
-	log, conn := c.Logger.Named(role), conns[0]
+	own := service.Config{Conn: conns[0], Logger: c.Logger.Named(role), Telemetry: c.Telemetry}
 	if role == Frontend || role == Stager {
-		if err := c.join(ctx, role, conn); err != nil {
+		if err := c.join(ctx, role, own.Conn); err != nil {
 			return nil, err
 		}
 	}
 	switch role {
 	case Frontend:
-		own := c.Frontend
-		own.Conn, own.Logger, own.Telemetry = conn, log, c.Telemetry
-		own.Requests, own.Store = conns[1], c.Store.Store
-		return frontend.Start(ctx, own)
+		config := c.Frontend
+		config.Config, config.Requests, config.Store = own, conns[1], c.Store.Store
+		return frontend.Start(ctx, config)
 	case Stager:
-		own := c.Stager
-		own.Conn, own.Logger, own.Telemetry = conn, log, c.Telemetry
-		own.Store = c.Store.Store
-		return stager.Start(ctx, own)
+		config := c.Stager
+		config.Config, config.Store = own, c.Store.Store
+		return stager.Start(ctx, config)
 	case Sequencer:
-		own := c.Sequencer
-		own.Conn, own.Logger, own.Telemetry = conn, log, c.Telemetry
-		return sequencer.Start(ctx, own)
+		config := c.Sequencer
+		config.Config = own
+		return sequencer.Start(ctx, config)
 	case Replicator:
-		own := c.Replicator
-		own.Conn, own.Logger, own.Telemetry = conn, log, c.Telemetry
-		return replicator.Start(ctx, own)
+		config := c.Replicator
+		config.Config = own
+		return replicator.Start(ctx, config)
 	default:
 		return nil, fmt.Errorf("there is no service %q", role)
 	}

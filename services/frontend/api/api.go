@@ -119,7 +119,8 @@ func (s *Server) Fail(m *nats.Msg, kind Kind, err error) {
 	s.Serve(context.Background(), m, kind, func(context.Context, []byte) (any, error) { return nil, err })
 }
 
-// Stop ends the arrival of requests. It does not wait for those that have arrived.
+// Stop ends the arrival of requests. It does not wait for those that have arrived. A further
+// call does nothing.
 func (s *Server) Stop() error {
 	errs := []error{s.announced.Stop()}
 	s.mu.Lock()
@@ -129,6 +130,7 @@ func (s *Server) Stop() error {
 			errs = append(errs, transport.Unsubscribe(sub))
 		}
 	}
+	s.endpoints = nil
 	return errors.Join(errs...)
 }
 

@@ -2,8 +2,6 @@ package produce
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,8 +9,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
-	"laneway.dev/internal/actor"
 	"laneway.dev/internal/ownership"
+	"laneway.dev/internal/service"
 	"laneway.dev/pkg/messages"
 )
 
@@ -33,10 +31,11 @@ type Epoch struct {
 
 // EpochConfig is what an Epoch needs.
 type EpochConfig struct {
-	JS        jetstream.JetStream
-	Logger    *zap.Logger
-	Subscribe func(subject string) error // returns when messages to the subject arrive
-	Ending    *actor.Ending              // fails when a younger frontend exists
+	JS     jetstream.JetStream
+	Logger *zap.Logger
+	// Subscribe returns when messages to the subject arrive, or ctx ends.
+	Subscribe func(ctx context.Context, subject string) error
+	Ending    *service.Ending // fails when a younger frontend exists
 }
 
 // NewEpoch returns an epoch that is not taken yet.
@@ -52,8 +51,10 @@ func (e *Epoch) Claim(ctx context.Context) error {
 		return err
 	}
 	// Replies to the first announcement go to the subject of the epoch.
-	if err := e.config.Subscribe(messages.FrontendSubject(holder.Epoch())); err != nil {
-		e.config.Ending.Fail(fmt.Errorf("frontend: %w", err))
+	if err := e.config.Subscribe(ctx, messages.FrontendSubject(holder.Epoch())); err != nil {
+		if ctx.Err() == nil {
+			e.config.Ending.Fail(err)
+		}
 		return err
 	}
 	e.subscribed = holder.Epoch()
@@ -61,7 +62,7 @@ func (e *Epoch) Claim(ctx context.Context) error {
 	close(e.claimed)
 	e.config.Logger.Info("frontend is running", zap.Uint64("epoch", holder.Epoch()))
 	err = holder.Watch(ctx)
-	e.endIfReplaced(err)
+	e.config.Ending.FailIfReplaced(err)
 	return err
 }
 
@@ -100,20 +101,14 @@ func (e *Epoch) raise(ctx context.Context, above uint64) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	next, err := e.holder.Load().Raise(ctx, above)
-	e.endIfReplaced(err)
+	e.config.Ending.FailIfReplaced(err)
 	if err != nil || next == e.subscribed {
 		return next, err
 	}
 	e.config.Logger.Warn("a log or another service knows a higher epoch; took one above it", zap.Uint64("epoch", next))
-	if err := e.config.Subscribe(messages.FrontendSubject(next)); err != nil {
+	if err := e.config.Subscribe(ctx, messages.FrontendSubject(next)); err != nil {
 		return 0, err
 	}
 	e.subscribed = next
 	return next, nil
-}
-
-func (e *Epoch) endIfReplaced(err error) {
-	if errors.Is(err, ownership.ErrReplaced) {
-		e.config.Ending.Fail(fmt.Errorf("frontend: %w", err))
-	}
 }

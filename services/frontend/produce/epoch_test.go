@@ -7,9 +7,9 @@ import (
 
 	"go.uber.org/zap"
 
-	"laneway.dev/internal/actor"
 	"laneway.dev/internal/embedded/embeddedtest"
 	"laneway.dev/internal/ownership"
+	"laneway.dev/internal/service"
 	"laneway.dev/pkg/messages"
 )
 
@@ -19,7 +19,7 @@ func claimed(t *testing.T, fail func() error) (*Epoch, *[]string) {
 	t.Helper()
 	_, js := embeddedtest.Start(t)
 	var subjects []string
-	e := NewEpoch(EpochConfig{JS: js, Logger: zap.NewNop(), Ending: actor.NewEnding(), Subscribe: func(subject string) error {
+	e := NewEpoch(EpochConfig{JS: js, Logger: zap.NewNop(), Ending: service.NewEnding("frontend"), Subscribe: func(_ context.Context, subject string) error {
 		err := fail()
 		if err == nil {
 			subjects = append(subjects, subject)
@@ -82,7 +82,7 @@ func TestYoungerFrontendEndsTheService(t *testing.T) {
 func TestClaimThatCannotSubscribeEndsTheService(t *testing.T) {
 	_, js := embeddedtest.Start(t)
 	failure := errors.New("no connection")
-	e := NewEpoch(EpochConfig{JS: js, Logger: zap.NewNop(), Ending: actor.NewEnding(), Subscribe: func(string) error { return failure }})
+	e := NewEpoch(EpochConfig{JS: js, Logger: zap.NewNop(), Ending: service.NewEnding("frontend"), Subscribe: func(context.Context, string) error { return failure }})
 	done := make(chan error, 1)
 	go func() { done <- e.Claim(t.Context()) }()
 	if err := e.Await(t.Context(), done); !errors.Is(err, failure) || !errors.Is(e.config.Ending.Err(), failure) || e.Number() != 0 {

@@ -13,9 +13,9 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
-	"laneway.dev/internal/actor"
 	"laneway.dev/internal/embedded/embeddedtest"
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/service"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
@@ -36,7 +36,7 @@ type rig struct {
 	js      jetstream.JetStream
 	wire    *transport.Connection
 	id      protocol.Partition
-	ending  *actor.Ending
+	ending  *service.Ending
 	service *Service
 	actor   *Partition
 	stages  chan messages.Stage
@@ -55,7 +55,7 @@ func newRig(t *testing.T, limits Limits) *rig {
 	t.Helper()
 	conn, js := embeddedtest.Start(t)
 	r := &rig{
-		t: t, conn: conn, js: js, wire: transport.NewConnection(conn, zap.NewNop()), id: testTopic.Partition(0), ending: actor.NewEnding(),
+		t: t, conn: conn, js: js, wire: transport.NewConnection(conn, zap.NewNop()), id: testTopic.Partition(0), ending: service.NewEnding("frontend"),
 		stages: make(chan messages.Stage, 100), answers: make(chan *nats.Msg, 100), replies: nats.NewInbox() + ".", ended: make(chan struct{}),
 	}
 	r.roles.Store(&rolewatch.Status{})
@@ -87,7 +87,7 @@ func newRig(t *testing.T, limits Limits) *rig {
 	r.actor = r.service.Partition(testTopic, r.id)
 	r.must(r.listen(messages.SequencerSubject(r.id), r.announced))
 	r.must(r.listen(messages.StageSubject, func(m messages.Message) { r.stages <- m.(messages.Stage) }))
-	r.must(r.subscribe(messages.CommittedSubject(r.id)))
+	r.must(r.subscribe(t.Context(), messages.CommittedSubject(r.id)))
 	_, err = conn.ChanSubscribe(r.replies+"*", r.answers)
 	r.must(err)
 	return r
@@ -141,7 +141,7 @@ func (r *rig) listen(subject string, handle func(messages.Message)) error {
 }
 
 // subscribe hands the messages to a subject to the actor.
-func (r *rig) subscribe(subject string) error {
+func (r *rig) subscribe(_ context.Context, subject string) error {
 	return r.listen(subject, func(m messages.Message) { r.actor.Receive(context.Background(), m) })
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
-	"laneway.dev/internal/actor"
+	"laneway.dev/internal/service"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/protocol"
@@ -32,7 +32,7 @@ type Config struct {
 	Limits    Limits
 	Fetches   *fetch.Server // receives what is committed, and payloads that consumers may ask for
 	Epoch     *Epoch
-	Ending    *actor.Ending            // of the frontend; once it has failed no producer is answered
+	Ending    *service.Ending          // of the frontend; once it has failed no producer is answered
 	Roles     func() *rolewatch.Status // what is known of the other roles
 	Failed    func(protocol.Code)      // is called for each request that is answered with an error
 }
