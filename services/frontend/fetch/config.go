@@ -74,8 +74,8 @@ const (
 // slots bound how many do something at once.
 type slots chan struct{}
 
-// take waits for a slot, but no longer than patience.
-func (s slots) take(ctx context.Context, patience time.Duration) error {
+// acquire waits for a slot, but no longer than patience.
+func (s slots) acquire(ctx context.Context, patience time.Duration) error {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
@@ -88,5 +88,5 @@ func (s slots) take(ctx context.Context, patience time.Duration) error {
 	}
 }
 
-// give gives a slot back.
-func (s slots) give() { <-s }
+// release gives a slot back.
+func (s slots) release() { <-s }

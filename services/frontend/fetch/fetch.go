@@ -13,9 +13,9 @@ import (
 	core "laneway.dev/services/frontend/core/fetch"
 )
 
-// maxWords is how many messages of a consumer wait for its fetch. Further ones wait in
+// maxControls is how many messages of a consumer wait for its fetch. Further ones wait in
 // the NATS client.
-const maxWords = 64
+const maxControls = 64
 
 // fetch runs the core of one fetch. Its goroutine owns everything in it but the
 // channels.
@@ -26,13 +26,13 @@ type fetch struct {
 	out       *answers
 	cancel    context.CancelCauseFunc
 
-	words        chan core.Word
+	controls     chan core.Control
 	disconnected chan struct{}   // holds a token after a disconnection
 	answers      chan core.Event // the answer to the question that is asked in the background
 
-	moves uint64 // of the log's end, as the core knows it
-	asked bool   // whether a question is asked in the background
-	loads bool   // whether the fetch holds one of the server's slots for loads
+	moves  uint64 // of the log's end, as the core knows it
+	asking bool   // whether a question is asked in the background
+	loads  bool   // whether the fetch holds one of the server's slots for loads
 }
 
 // receive is the callback of a partition's fetch subject.
@@ -53,7 +53,7 @@ func (s *Server) receive(p *partition, m *nats.Msg) {
 		s.refuse(out, invalid)
 		return
 	}
-	if err := s.begin(p, request, out); err != nil {
+	if err := s.start(p, request, out); err != nil {
 		s.refuse(out, err)
 	}
 }
@@ -63,8 +63,8 @@ func (s *Server) refuse(out *answers, err *protocol.Error) {
 	s.end(out, core.Refuse(err, known))
 }
 
-// begin starts a fetch if there is room for it.
-func (s *Server) begin(p *partition, request core.Request, out *answers) *protocol.Error {
+// start starts a fetch if there is room for it.
+func (s *Server) start(p *partition, request core.Request, out *answers) *protocol.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -80,7 +80,7 @@ func (s *Server) begin(p *partition, request core.Request, out *answers) *protoc
 	f := &fetch{
 		server: s, partition: p, out: out, cancel: cancel,
 		core:         core.New(p.id, request, settings, time.Now()),
-		words:        make(chan core.Word, maxWords),
+		controls:     make(chan core.Control, maxControls),
 		disconnected: make(chan struct{}, 1),
 		answers:      make(chan core.Event, 1),
 	}
@@ -104,11 +104,11 @@ func (f *fetch) run(ctx context.Context) {
 	f.partition.left = time.Now()
 	f.server.mu.Unlock()
 	f.server.end(f.out, last)
-	if f.asked {
+	if f.asking {
 		<-f.answers
-		f.asked = false
+		f.asking = false
 	}
-	f.giveLoads()
+	f.releaseLoads()
 }
 
 // end sends the last status of a fetch, and counts its error.
@@ -137,7 +137,7 @@ func (f *fetch) listenAndServe(ctx context.Context) core.Status {
 	if f.out.credit == "" {
 		return f.serve(ctx)
 	}
-	sub, err := f.server.config.Conn.Subscribe(f.out.credit, func(m *nats.Msg) { f.word(ctx, m) })
+	sub, err := f.server.config.Conn.Subscribe(f.out.credit, func(m *nats.Msg) { f.receiveControl(ctx, m) })
 	if err != nil {
 		f.cancel(protocol.Errorf(protocol.CodeUnavailable, "subscribe to credits: %v", err))
 		return f.serve(ctx)
@@ -153,14 +153,14 @@ func (f *fetch) listenAndServe(ctx context.Context) core.Status {
 // reached no subscriber.
 const noResponders = "503"
 
-// word is the callback of what the consumer publishes.
-func (f *fetch) word(ctx context.Context, m *nats.Msg) {
+// receiveControl is the callback of what the consumer publishes.
+func (f *fetch) receiveControl(ctx context.Context, m *nats.Msg) {
 	if len(m.Data) == 0 && m.Header.Get(protocol.HeaderStatus) == noResponders {
 		// The consumer may be about to connect again; its silence decides.
 		return
 	}
 	select {
-	case f.words <- core.Word{Data: m.Data, Err: transport.ReadHeader(m)}:
+	case f.controls <- core.Control{Data: m.Data, Err: transport.ReadHeader(m)}:
 	case <-ctx.Done():
 	}
 }
@@ -188,7 +188,7 @@ func (f *fetch) serve(ctx context.Context) core.Status {
 			continue
 		}
 		if !fx.More {
-			f.giveLoads()
+			f.releaseLoads()
 		}
 		if fx.Confirm && f.partition.mayHaveMissed() {
 			f.server.wait.Go(func() { f.partition.confirm(ctx) })
@@ -222,9 +222,9 @@ func (f *fetch) send(messages []core.Message) *core.SendFailed {
 
 // poll adds what has happened meanwhile.
 func (f *fetch) poll(ctx context.Context, events []core.Event) []core.Event {
-	for range maxWords {
+	for range maxControls {
 		select {
-		case w := <-f.words:
+		case w := <-f.controls:
 			events = append(events, w)
 			continue
 		case <-f.disconnected:
@@ -248,12 +248,12 @@ func (f *fetch) wait(ctx context.Context, timer *time.Timer, wake time.Time, cha
 		late = timer.C
 	}
 	select {
-	case w := <-f.words:
+	case w := <-f.controls:
 		return append(events, w)
 	case <-f.disconnected:
 		return append(events, core.Disconnected{})
 	case answer := <-f.answers:
-		f.asked = false
+		f.asking = false
 		return append(events, answer)
 	case <-changed:
 	case <-late:

@@ -18,7 +18,7 @@ func (f *fixture) waitOpen(n int) {
 	f.Helper()
 	f.until(func() bool {
 		known, _, _ := f.server.partitionOf(f.id).watch()
-		return known.Heard && f.server.OpenFetches() == n
+		return known.Valid && f.server.OpenFetches() == n
 	})
 }
 

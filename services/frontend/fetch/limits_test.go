@@ -54,9 +54,9 @@ func TestEmptyRecordsWithoutAWindowAreBounded(t *testing.T) {
 
 func TestEmptyRecordsWithAWindowWaitForAWord(t *testing.T) {
 	f := newFixture(t, nil)
-	f.commit(make([]protocol.Record, core.MaxUnheard), make([]protocol.Record, 1))
+	f.commit(make([]protocol.Record, core.MaxUnanswered), make([]protocol.Record, 1))
 	c := f.fetch(fields{"offset": 0, "window_bytes": 1000})
-	for range core.MaxUnheard {
+	for range core.MaxUnanswered {
 		c.data()
 	}
 	c.grant(c.status(protocol.StatusHeartbeat), 0)

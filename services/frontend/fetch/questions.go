@@ -22,7 +22,7 @@ func (f *fetch) ask(ctx context.Context, q core.Question) core.Event {
 			return core.LookedUp{State: state}
 		})
 	case core.Read:
-		if entries := f.recall(q); len(entries) > 0 {
+		if entries := f.cached(q); len(entries) > 0 {
 			return core.Entries{Entries: entries}
 		}
 		f.inBackground(func() core.Event {
@@ -38,7 +38,7 @@ func (f *fetch) ask(ctx context.Context, q core.Question) core.Event {
 			return core.Loaded{Payloads: l.payloads}
 		}
 		f.inBackground(func() core.Event {
-			if err := f.server.loads.take(ctx, f.server.config.LogPatience); err != nil {
+			if err := f.server.loads.acquire(ctx, f.server.config.LogPatience); err != nil {
 				return failed(err)
 			}
 			f.loads = true
@@ -56,20 +56,20 @@ func (f *fetch) ask(ctx context.Context, q core.Question) core.Event {
 func failed(err error) core.Failed { return core.Failed{Err: protocol.AsError(err)} }
 
 func (f *fetch) inBackground(answer func() core.Event) {
-	f.asked = true
+	f.asking = true
 	f.server.wait.Go(func() { f.answers <- answer() })
 }
 
-// giveLoads gives the slot for loads back. A load in the background keeps it.
-func (f *fetch) giveLoads() {
-	if !f.asked && f.loads {
+// releaseLoads gives the slot for loads back. A load in the background keeps it.
+func (f *fetch) releaseLoads() {
+	if !f.asking && f.loads {
 		f.loads = false
-		f.server.loads.give()
+		f.server.loads.release()
 	}
 }
 
-// recall returns the entries that are in memory from the first one on.
-func (f *fetch) recall(q core.Read) []messages.LoggedEntry {
+// cached returns the entries that are in memory from the first one on.
+func (f *fetch) cached(q core.Read) []messages.LoggedEntry {
 	var entries []messages.LoggedEntry
 	for batches := 0; len(entries) < q.Limit && batches < core.MaxQueue; {
 		logged, ok := f.server.entries.get(f.partition.id, q.From+uint64(len(entries)))
@@ -86,10 +86,10 @@ func (f *fetch) recall(q core.Read) []messages.LoggedEntry {
 // log that lags is asked again.
 func (f *fetch) read(ctx context.Context, q core.Read) ([]messages.LoggedEntry, error) {
 	p := f.partition
-	if err := p.reads.take(ctx, p.config.LogPatience); err != nil {
+	if err := p.reads.acquire(ctx, p.config.LogPatience); err != nil {
 		return nil, err
 	}
-	defer p.reads.give()
+	defer p.reads.release()
 	entries, err := fromLog(ctx, p.config, func(ctx context.Context) ([]messages.LoggedEntry, error) {
 		entries, _, err := p.log.Read(ctx, q.From, q.Limit)
 		switch {

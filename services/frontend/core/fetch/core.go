@@ -35,10 +35,10 @@ const (
 // Core decides about one fetch: events and time come in, effects go out. It is not
 // safe for concurrent use.
 type Core struct {
-	partition protocol.Partition
-	request   Request
-	asked     time.Time // when the request came
-	known     Known
+	partition   protocol.Partition
+	request     Request
+	requestedAt time.Time // when the request came
+	known       Known
 
 	placed bool  // whether the fetch has found where it starts
 	limit  int64 // the offset up to which a fetch reads that does not follow
@@ -80,7 +80,7 @@ type place struct {
 
 // New returns the core of a fetch that was asked for now.
 func New(partition protocol.Partition, request Request, settings Settings, now time.Time) *Core {
-	return &Core{partition: partition, request: request, asked: now, pace: newPace(request.WindowBytes, settings, now)}
+	return &Core{partition: partition, request: request, requestedAt: now, pace: newPace(request.WindowBytes, settings, now)}
 }
 
 // Step takes what has happened, in order, and returns what is to be done. Without
@@ -117,8 +117,8 @@ func (c *Core) handle(now time.Time, e Event, sent []Message) {
 	switch e := e.(type) {
 	case Moved:
 		c.known = e.Known
-	case Word:
-		c.word(now, e)
+	case Control:
+		c.control(now, e)
 	case SendFailed:
 		c.sendFailed(e, sent)
 	case Disconnected:

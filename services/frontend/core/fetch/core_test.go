@@ -364,7 +364,7 @@ func TestRefusedRequestNamesTheEndIfItIsKnown(t *testing.T) {
 	err := protocol.NewError(protocol.CodeTooManyFetches, "")
 	for want, known := range map[string]Known{
 		"TOO_MANY_FETCHES next ? of ?": {},
-		"TOO_MANY_FETCHES next ? of 7": {LogState: LogState{Offset: 7}, Heard: true},
+		"TOO_MANY_FETCHES next ? of 7": {LogState: LogState{Offset: 7}, Valid: true},
 	} {
 		if s := Refuse(err, known); describe(&s) != want {
 			t.Errorf("%s, want %s", describe(&s), want)

@@ -16,9 +16,9 @@ type Event any
 // Moved is the first or a new state of what is known of the log's end.
 type Moved struct{ Known Known }
 
-// Word is what the consumer of a paced fetch has published to its reply subject. Err
+// Control is what the consumer of a paced fetch has published to its reply subject. Err
 // is set if the header block of the message was malformed.
-type Word struct {
+type Control struct {
 	Data []byte
 	Err  *protocol.Error
 }
@@ -136,7 +136,7 @@ type Status struct {
 // Refuse returns the status for a request that starts no fetch.
 func Refuse(err *protocol.Error, known Known) Status {
 	s := Status{Code: err.Code.FetchStatus(), Description: err.Error(), Err: err, Next: Unknown, End: Unknown, GapFrom: Unknown, GapTo: Unknown}
-	if known.Heard {
+	if known.Valid {
 		s.End = known.Offset
 	}
 	return s

@@ -45,7 +45,7 @@ func (c *Core) atEnd(now time.Time) (waits bool) {
 			}
 			return false
 		}
-		deadline = c.asked.Add(c.request.wait)
+		deadline = c.requestedAt.Add(c.request.wait)
 	}
 	switch {
 	case c.known.Offset > c.offset:
@@ -85,7 +85,7 @@ func (c *Core) wait(now, deadline time.Time) (waits bool) {
 	if c.request.Paced() {
 		what, at := c.pace.next(now)
 		switch what {
-		case farewell:
+		case consumerGone:
 			c.fail(protocol.Errorf(protocol.CodeCreditTimeout, "nothing was heard for %s", c.pace.patience))
 			return false
 		case heartbeat:
@@ -110,11 +110,11 @@ func (c *Core) sendHeartbeat(now time.Time) {
 	}
 	c.fx.Send = append(c.fx.Send, Message{Status: s, from: c.offset})
 	c.fx.Confirm = true
-	c.pace.beaten(now)
+	c.pace.heartbeatSent(now)
 }
 
-// word takes what the consumer of a paced fetch has published.
-func (c *Core) word(now time.Time, w Word) {
+// control takes what the consumer of a paced fetch has published.
+func (c *Core) control(now time.Time, w Control) {
 	switch {
 	case w.Err != nil:
 		c.end(w.Err)
@@ -130,7 +130,7 @@ func (c *Core) word(now time.Time, w Word) {
 // published something since the last message: gaps and empty records cost no credit.
 func (c *Core) unconfirmed() bool {
 	if c.request.Paced() {
-		return c.pace.credit < c.pace.window || c.pace.unheard > 0
+		return c.pace.credit < c.pace.window || c.pace.unanswered > 0
 	}
 	return c.started
 }
@@ -210,7 +210,7 @@ func (c *Core) status(code, description string) *Status {
 	case c.request.Offset != nil:
 		s.Next = *c.request.Offset
 	}
-	if c.known.Heard {
+	if c.known.Valid {
 		s.End = c.known.Offset
 		if c.seen {
 			s.End = max(s.End, c.offset)

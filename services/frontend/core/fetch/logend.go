@@ -19,7 +19,7 @@ type LogState struct {
 // Known is what a frontend knows of the end of a log.
 type Known struct {
 	LogState
-	Heard   bool   // whether anything is known
+	Valid   bool   // whether anything is known
 	Renewed uint64 // how often the state was looked up after a disconnection
 }
 
@@ -27,10 +27,10 @@ type Known struct {
 // share it: commits, look-ups and the replicator's reports of damage move it. It is
 // not safe for concurrent use.
 type LogEnd struct {
-	known    Known
-	readOnly *protocol.Error // what the log has lost, if its replicator reports it
-	moves    uint64
-	heard    time.Time // when the state was last confirmed or asked for
+	known       Known
+	readOnly    *protocol.Error // what the log has lost, if its replicator reports it
+	moves       uint64
+	confirmedAt time.Time // when the state was last confirmed or asked for
 }
 
 // Known returns what is known. Damage that the replicator has reported is part of it.
@@ -48,8 +48,8 @@ func (e *LogEnd) Moves() uint64 { return e.moves }
 // Advance takes the state of a commit or of a look-up. Both may be late, so a state
 // with a lower last sequence than the known one changes nothing.
 func (e *LogEnd) Advance(now time.Time, to LogState) {
-	e.heard = now
-	if !e.known.Heard || to.Last > e.known.Last {
+	e.confirmedAt = now
+	if !e.known.Valid || to.Last > e.known.Last {
 		e.move(to)
 	}
 }
@@ -58,7 +58,7 @@ func (e *LogEnd) move(to LogState) {
 	if to.First == 0 {
 		to.First, to.Begin = e.known.First, e.known.Begin
 	}
-	e.known.LogState, e.known.Heard = to, true
+	e.known.LogState, e.known.Valid = to, true
 	e.moves++
 }
 
@@ -88,9 +88,9 @@ func (e *LogEnd) SetReadOnly(damage *protocol.Error) {
 // it within the heartbeat: the message of a commit may have been lost. Of many fetches
 // that wait, one is answered with true.
 func (e *LogEnd) Confirm(now time.Time, heartbeat time.Duration) bool {
-	if now.Sub(e.heard) < heartbeat {
+	if now.Sub(e.confirmedAt) < heartbeat {
 		return false
 	}
-	e.heard = now
+	e.confirmedAt = now
 	return true
 }

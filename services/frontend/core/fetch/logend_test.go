@@ -42,11 +42,11 @@ func TestRenewedLogEndMayMoveBack(t *testing.T) {
 
 func TestEmptyLogIsKnown(t *testing.T) {
 	var e LogEnd
-	if e.Known().Heard {
+	if e.Known().Valid {
 		t.Error("known at the beginning")
 	}
 	e.Advance(time.Unix(1000, 0), LogState{First: 1})
-	if !e.Known().Heard || e.Moves() != 1 {
+	if !e.Known().Valid || e.Moves() != 1 {
 		t.Errorf("%+v after %d moves", e.Known(), e.Moves())
 	}
 }

@@ -16,11 +16,11 @@ type pace struct {
 	window, credit      int64 // credit is negative when a batch was larger than what was left
 	heartbeat, patience time.Duration
 
-	heard   time.Time // last word of the consumer
-	sent    time.Time // last message of any kind
-	beat    time.Time // last heartbeat
-	asked   time.Time // first heartbeat that is not answered; zero if there is none
-	unheard int       // messages sent since the last word
+	heard           time.Time // last word of the consumer
+	sent            time.Time // last message of any kind
+	lastHeartbeat   time.Time // last heartbeat
+	unansweredSince time.Time // first heartbeat that is not answered; zero if there is none
+	unanswered      int       // messages sent since the last word
 }
 
 func newPace(window int64, s Settings, now time.Time) pace {
@@ -38,7 +38,7 @@ func (p *pace) grant(word []byte, now time.Time) bool {
 		return false
 	}
 	p.credit += min(n, p.window-p.credit)
-	p.heard, p.unheard, p.asked = now, 0, time.Time{}
+	p.heard, p.unanswered, p.unansweredSince = now, 0, time.Time{}
 	return true
 }
 
@@ -46,11 +46,11 @@ func (p *pace) grant(word []byte, now time.Time) bool {
 func (p *pace) spend(bytes int, now time.Time) {
 	p.credit -= int64(bytes)
 	p.sent = now
-	p.unheard++
+	p.unanswered++
 }
 
 // mayReceive reports whether the consumer may be sent a batch, of any size.
-func (p *pace) mayReceive() bool { return p.credit > 0 && p.unheard < MaxUnheard }
+func (p *pace) mayReceive() bool { return p.credit > 0 && p.unanswered < MaxUnanswered }
 
 // due is what a fetch that waits owes its consumer.
 type due uint8
@@ -58,7 +58,7 @@ type due uint8
 const (
 	nothing due = iota
 	heartbeat
-	farewell // the consumer is gone
+	consumerGone // the consumer is gone
 )
 
 // next returns what is due, and otherwise when to ask again. A heartbeat is due when
@@ -68,18 +68,18 @@ func (p *pace) next(now time.Time) (due, time.Time) {
 	if p.sent.Before(at) {
 		at = p.sent
 	}
-	if p.beat.After(at) {
-		at = p.beat
+	if p.lastHeartbeat.After(at) {
+		at = p.lastHeartbeat
 	}
 	at = at.Add(p.heartbeat)
-	if p.unheard >= MaxUnheard && p.asked.IsZero() {
+	if p.unanswered >= MaxUnanswered && p.unansweredSince.IsZero() {
 		at = now
 	}
-	if !p.asked.IsZero() {
+	if !p.unansweredSince.IsZero() {
 		// Silence began one heartbeat before the first one was sent.
-		end := p.asked.Add(max(p.patience-p.heartbeat, p.heartbeat))
+		end := p.unansweredSince.Add(max(p.patience-p.heartbeat, p.heartbeat))
 		if !now.Before(end) {
-			return farewell, now
+			return consumerGone, now
 		}
 		if end.Before(at) {
 			at = end
@@ -91,10 +91,10 @@ func (p *pace) next(now time.Time) (due, time.Time) {
 	return heartbeat, now
 }
 
-// beaten records that a heartbeat was sent.
-func (p *pace) beaten(now time.Time) {
-	p.sent, p.beat = now, now
-	if p.asked.IsZero() {
-		p.asked = now
+// heartbeatSent records that a heartbeat was sent.
+func (p *pace) heartbeatSent(now time.Time) {
+	p.sent, p.lastHeartbeat = now, now
+	if p.unansweredSince.IsZero() {
+		p.unansweredSince = now
 	}
 }

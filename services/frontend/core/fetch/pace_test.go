@@ -36,7 +36,7 @@ func TestWordThatIsNoCreditEndsTheFetch(t *testing.T) {
 	}
 	r := newRig(t, logOf([]int{1}), `{"offset":0,"follow":true}`)
 	r.expect("0")
-	r.expect("HEADER_INVALID next 1 of 1", Word{Err: protocol.NewError(protocol.CodeHeaderInvalid, "")})
+	r.expect("HEADER_INVALID next 1 of 1", Control{Err: protocol.NewError(protocol.CodeHeaderInvalid, "")})
 }
 
 func TestCancelledFetchEndsWell(t *testing.T) {
@@ -95,13 +95,13 @@ func TestHeartbeatFindsACommitThatWasMissed(t *testing.T) {
 
 func TestEmptyRecordsWaitForAWord(t *testing.T) {
 	l := newLog()
-	l.commitRecords(make([]protocol.Record, MaxUnheard))
+	l.commitRecords(make([]protocol.Record, MaxUnanswered))
 	l.commit(1)
 	r := newRig(t, l, `{"offset":0,"window_bytes":1000}`)
 	sent := 0
 	r.saw = func(*Message) { sent++ }
 	r.run()
-	if sent != MaxUnheard+1 { // with a heartbeat
+	if sent != MaxUnanswered+1 { // with a heartbeat
 		t.Errorf("%d messages", sent)
 	}
 	r.expect("16384; 204 next 16385 of 16385", word("0"))
@@ -157,23 +157,23 @@ func TestPace(t *testing.T) {
 	}
 	expect(4, nothing)
 	expect(5, heartbeat)
-	p.beaten(at(5))
+	p.heartbeatSent(at(5))
 	expect(6, nothing)
 	p.grant([]byte("0"), at(6))
 	expect(9, nothing)
 	p.sent = at(9) // data flows, but the consumer says nothing
 	expect(11, heartbeat)
-	p.beaten(at(11))
+	p.heartbeatSent(at(11))
 	for beats := 16; beats < 36; beats += 5 {
 		p.sent = at(beats - 1)
 		expect(beats-1, nothing)
 		expect(beats, heartbeat)
-		p.beaten(at(beats))
+		p.heartbeatSent(at(beats))
 	}
-	expect(36, farewell)
+	expect(36, consumerGone)
 	p.grant([]byte("0"), at(36))
-	p.unheard = MaxUnheard
+	p.unanswered = MaxUnanswered
 	expect(36, heartbeat)
-	p.beaten(at(36))
+	p.heartbeatSent(at(36))
 	expect(37, nothing)
 }

@@ -19,9 +19,9 @@ const (
 	// MaxMessages bounds a fetch without a window: records may be empty, and a
 	// client drops what it cannot hold.
 	MaxMessages = 65536
-	// MaxUnheard is how many messages a consumer with a window gets without
+	// MaxUnanswered is how many messages a consumer with a window gets without
 	// answering: credit does not bound the number of empty records.
-	MaxUnheard = 16384
+	MaxUnanswered = 16384
 )
 
 // Request is a fetch request with its defaults and caps applied.

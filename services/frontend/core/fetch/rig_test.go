@@ -298,7 +298,7 @@ func (r *rig) pass(d time.Duration) string {
 	return strings.Join(out, "; ")
 }
 
-func word(text string) Word { return Word{Data: []byte(text)} }
+func word(text string) Control { return Control{Data: []byte(text)} }
 
 // payloadOf replaces the payload of the batch at an offset.
 func (l *modelLog) payloadOf(offset int64, p Payload) {
