@@ -149,7 +149,7 @@ func Decode(data []byte, into any) error {
 	d.DisallowUnknownFields()
 	err := d.Decode(into)
 	if _, more := d.Token(); err == nil && !errors.Is(more, io.EOF) {
-		err = errors.New("something follows the JSON object")
+		err = errors.New("the body has data after the JSON object")
 	}
 	if err != nil {
 		return protocol.Errorf(protocol.CodeInvalidRequest, "the body is not the JSON of this request: %v", err)

@@ -105,7 +105,7 @@ func (w *world) wantAnswers(want ...string) {
 	}
 }
 
-func TestTicketsAreIssuedInArrivalOrderBeforeStaging(t *testing.T) {
+func TestTicketsAreIssuedInArrivalOrder(t *testing.T) {
 	w := newWorld(t)
 	w.step(produce("a", "a1"), produce("a", "a2"), produce("b", "b1"), produce("a", "a3"))
 	var got []string
@@ -118,7 +118,7 @@ func TestTicketsAreIssuedInArrivalOrderBeforeStaging(t *testing.T) {
 	}
 }
 
-func TestOneStageMessagePerTurnUnlessItWouldBeLarge(t *testing.T) {
+func TestTurnSendsOneStageMessage(t *testing.T) {
 	w := newWorld(t)
 	var events []Event
 	for range 3 {
@@ -132,7 +132,7 @@ func TestOneStageMessagePerTurnUnlessItWouldBeLarge(t *testing.T) {
 	}
 }
 
-func TestOutcomesThatArriveOutOfOrderAreAnsweredInTicketOrder(t *testing.T) {
+func TestOutcomesAreAnsweredInTicketOrder(t *testing.T) {
 	w := newWorld(t)
 	w.step(produce("a", "a1"), produce("a", "a2"), produce("a", "a3"))
 	w.step(commit("a", 2, 3), commit("a", 1, 2))
@@ -141,7 +141,7 @@ func TestOutcomesThatArriveOutOfOrderAreAnsweredInTicketOrder(t *testing.T) {
 	w.wantAnswers("a1=0", "a2=1", "a3=2")
 }
 
-func TestOutcomesOfSeveralBatchesThatArriveTogetherAreNotReversed(t *testing.T) {
+func TestOutcomesKeepTheirOrder(t *testing.T) {
 	w := newWorld(t)
 	w.step(produce("a", "a1"), produce("a", "a2"))
 	w.step(messages.Outcomes{Partition: testPartition, Epoch: testEpoch, Outcomes: []messages.Outcome{
@@ -157,7 +157,7 @@ func TestALaneDoesNotWaitForAnother(t *testing.T) {
 	w.wantAnswers("b1=0")
 }
 
-func TestADuplicateByMessageIDIsAnsweredWithTheOriginalOffset(t *testing.T) {
+func TestDuplicateGetsOriginalOffset(t *testing.T) {
 	w := newWorld(t)
 	w.step(produce("a", "a1"))
 	w.step(messages.Outcomes{Partition: testPartition, Epoch: testEpoch, Outcomes: []messages.Outcome{
@@ -177,14 +177,14 @@ func TestEveryRequestIsAnsweredOnce(t *testing.T) {
 	w.wantAnswers("a1=0")
 }
 
-func TestAnUnknownOutcomeAtTheDeadlineIsNeverCalledFailed(t *testing.T) {
+func TestUnknownOutcomeIsNeverReportedAsFailed(t *testing.T) {
 	w := newWorld(t)
 	w.step(produce("a", "a1"))
 	w.pass(testTimes.Deadline + testTimes.Heartbeat)
 	w.wantAnswers("a1=OUTCOME_UNKNOWN")
 }
 
-func TestEveryTicketIsResolvedWithinDeadlinePlusHeartbeat(t *testing.T) {
+func TestTicketsAreResolvedByDeadline(t *testing.T) {
 	w := newWorld(t)
 	w.step(produce("a", "a1"), produce("a", "a2"), produce("b", "b1"))
 	w.pass(testTimes.Deadline)
@@ -203,7 +203,7 @@ func TestAllStagingsRefusedIsFailed(t *testing.T) {
 	w.wantAnswers("a1=FAILED", "a2=0")
 }
 
-func TestARefusalAfterALostStagingIsNotCalledFailed(t *testing.T) {
+func TestRefusalAfterLostStagingIsUnknownOutcome(t *testing.T) {
 	w := newWorld(t)
 	w.step(produce("a", "a1"))
 	w.pass(testTimes.StageTimeout)
@@ -224,7 +224,7 @@ func TestARepeatedRefusalCountsOnce(t *testing.T) {
 	w.wantAnswers()
 }
 
-func TestABusyStagerIsTriedAgainWithTheNextAttempt(t *testing.T) {
+func TestBusyStagerIsRetried(t *testing.T) {
 	w := newWorld(t)
 	w.step(produce("a", "a1"))
 	w.step(refusal("a", 1, 1, protocol.CodeStagerBusy))
@@ -289,7 +289,7 @@ func TestALastAdvanceGoesOutWhenALaneEmpties(t *testing.T) {
 	}
 }
 
-func TestAGivenUpTicketInTheMiddleDoesNotMoveTheFloorPastTheFirst(t *testing.T) {
+func TestAbandonedTicketDoesNotMoveFloorPastFirst(t *testing.T) {
 	w := newWorld(t)
 	w.step(produce("a", "a1"), produce("a", "a2"), produce("a", "a3"))
 	w.step(refusal("a", 2, 1, protocol.CodeStoreUnavailable))
@@ -306,7 +306,7 @@ func TestAGivenUpTicketInTheMiddleDoesNotMoveTheFloorPastTheFirst(t *testing.T) 
 	w.wantAnswers("a1=0", "a2=FAILED")
 }
 
-func TestALaneThatComesBackStartsAboveEveryNumberIssued(t *testing.T) {
+func TestReturningLaneStartsAboveEveryNumber(t *testing.T) {
 	w := newWorld(t)
 	w.step(produce("a", "a1"), produce("b", "b1"), produce("b", "b2"))
 	w.step(commit("a", 0, 1))
@@ -317,7 +317,7 @@ func TestALaneThatComesBackStartsAboveEveryNumberIssued(t *testing.T) {
 	}
 }
 
-func TestARefusalOfAForgottenLaneIsNotBelievedByAFrontendThatStoodStillBeyondTheDeadline(t *testing.T) {
+func TestRefusalOfEvictedLaneAfterStallIsUnknownOutcome(t *testing.T) {
 	w := newWorld(t)
 	w.step(produce("a", "a1"), produce("b", "b1"))
 	w.now = w.now.Add(testTimes.Deadline)
@@ -327,7 +327,7 @@ func TestARefusalOfAForgottenLaneIsNotBelievedByAFrontendThatStoodStillBeyondThe
 	w.wantAnswers("a1=OUTCOME_UNKNOWN", "b1=OUTCOME_UNKNOWN")
 }
 
-func TestALaneThatTheReplicatorHasForgottenGoesOnAboveEveryNumber(t *testing.T) {
+func TestEvictedLaneContinuesAboveEveryNumber(t *testing.T) {
 	w := newWorld(t)
 	w.step(produce("a", "a1"), produce("b", "b1"), produce("b", "b2"), produce("a", "a2"))
 	refused := func(n uint64) messages.Outcomes {
@@ -379,7 +379,7 @@ func TestTheEpochIsAnnouncedUntilItIsConfirmed(t *testing.T) {
 	}
 }
 
-func TestNewsOfAnOlderEpochOrIncarnationIsIgnored(t *testing.T) {
+func TestStaleCommittedIsIgnored(t *testing.T) {
 	w := newWorld(t)
 	w.step(produce("a", "a1"))
 	older := commit("a", 0, 1)

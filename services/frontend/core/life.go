@@ -36,7 +36,7 @@ func (e Ending) Refusal() *protocol.Error {
 	case e.Reason == Renewed:
 		return protocol.NewError(protocol.CodeNotOwner, "the log of the partition is continued in another stream")
 	default:
-		return protocol.NewError(protocol.CodeNotOwner, "the frontend stops")
+		return protocol.NewError(protocol.CodeNotOwner, "the frontend is stopping")
 	}
 }
 

@@ -113,7 +113,7 @@ func TestEndAnswersTicketsAndWhatStillComes(t *testing.T) {
 	}
 }
 
-func TestEndOfAFencedFrontendAnswersWhatWasWithheld(t *testing.T) {
+func TestEndOfFencedFrontendAnswersWithheld(t *testing.T) {
 	w := newWorld(t)
 	w.step(produce("a", "a1"), produce("a", "a2"))
 	w.step(commit("a", 5, 1), messages.Fenced{Partition: testPartition, Epoch: testEpoch + 1}, produce("a", "a3"))

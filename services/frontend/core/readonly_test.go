@@ -31,7 +31,7 @@ func TestReadOnlyPartitionRefusesBatchesAndEndsTickets(t *testing.T) {
 	}
 }
 
-func TestPartitionIsWritableAgainWhenItsReplicatorReportsNoDamage(t *testing.T) {
+func TestPartitionIsWritableAfterDamage(t *testing.T) {
 	w := newWorld(t)
 	w.step(readOnly("entry 7 is lost"))
 	for range 3 {

@@ -12,16 +12,16 @@ import (
 	core "laneway.dev/services/frontend/core/fetch"
 )
 
-// answers are the messages that a consumer gets. They belong to one goroutine.
+// answers sends the messages of one fetch. It belongs to the goroutine of the fetch.
 type answers struct {
 	conn      *nats.Conn
 	partition *partition
 	reply     string
-	credit    string // where the consumer grants credit; empty is nowhere
+	credit    string // subject for the consumer's control messages; empty if the fetch is not paced
 
-	time    time.Time
-	written string      // time as it is sent
-	own     nats.Header // headers of a message without those of its record
+	time    time.Time   // of the last message
+	written string      // time, formatted; all records of a batch share it
+	own     nats.Header // Laneway's headers of a message; reused for each
 }
 
 func newAnswers(c Config, p *partition, reply string) *answers {
@@ -36,8 +36,8 @@ func newAnswers(c Config, p *partition, reply string) *answers {
 	}
 }
 
-// send sends a message. The error is retryable if the connection is to blame, and not
-// if the message is.
+// send sends a message. The error is retryable if it comes from the connection, and final
+// if it comes from the message.
 func (a *answers) send(m *core.Message) *protocol.Error {
 	switch {
 	case m.Status != nil:
@@ -70,9 +70,9 @@ func (a *answers) stamp(m *core.Message) {
 	a.own[protocol.HeaderTime][0] = a.written
 }
 
-// status returns a status as it is sent. The body of an error is that of every request
-// that fails: NATS clients take a 503 without a body for one of the server, by which it
-// says that there is no responder.
+// status returns the NATS message for a status. An error has a JSON body like that of any
+// failed request. The body is required: NATS clients treat a 503 without a body as the
+// server's "no responders".
 func (a *answers) status(s *core.Status) *nats.Msg {
 	m := nats.NewMsg(a.reply)
 	m.Header.Set(protocol.HeaderStatus, s.Code)
@@ -91,14 +91,14 @@ func (a *answers) status(s *core.Status) *nats.Msg {
 	return m
 }
 
-// publish sends a message about an offset.
+// publish sends a message. offset is for the error text.
 func (a *answers) publish(m *nats.Msg, offset int64) *protocol.Error {
 	err := a.conn.PublishMsg(m)
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, nats.ErrMaxPayload):
-		return protocol.Errorf(protocol.CodeMaxPayload, "offset %d: a message with %d bytes besides its headers, max_payload is %d",
+		return protocol.Errorf(protocol.CodeMaxPayload, "offset %d: the message has %d bytes without its headers, and max_payload is %d",
 			offset, len(m.Data), a.conn.MaxPayload())
 	case errors.Is(err, nats.ErrBadHeaderMsg):
 		return protocol.Errorf(protocol.CodeUndeliverable, "offset %d: %v", offset, err)

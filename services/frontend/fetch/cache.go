@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// overhead is what an item of a cache costs in bytes besides its content: the node
-	// and its place in the tables of the cache. It is measured, see memory_test.go.
+	// overhead is the memory of a cache item without its content, in bytes: its node and its
+	// slots in the tables of the cache. memory_test.go measures it.
 	overhead = 256
-	// placeholderSize is what a batch of an entry costs besides its strings.
+	// placeholderSize is the memory of a batch of an entry without its strings.
 	placeholderSize = int(unsafe.Sizeof(messages.Placeholder{}))
-	// stringOverhead is what the allocation of a string costs besides its bytes, about.
+	// stringOverhead is the approximate memory of a string without its bytes.
 	stringOverhead = 16
-	// copyBelow is the size of payloads that are copied: a payload may be a part of a
-	// message, all of which it would keep in memory. Of larger ones that is little.
+	// copyBelow is the size below which payloads are copied. A payload may be a slice of a
+	// message, and would keep all of it in memory. For larger payloads the rest is small.
 	copyBelow = 4 << 10
 )
 
@@ -43,8 +43,8 @@ func newEntryCache(limit int64) *entryCache {
 	})}
 }
 
-// weighEntry returns what an entry holds in memory. Batches of an entry share the names
-// of their lanes and objects.
+// weighEntry returns the memory of an entry in bytes. Neighbouring batches share the strings
+// of their lanes and objects, which are counted once.
 func weighEntry(entry *messages.Entry) uint32 {
 	weight := overhead + len(entry.Owner) + cap(entry.Fences)*int(unsafe.Sizeof(messages.LoggedFence{}))
 	for i := range entry.Fences {
@@ -72,14 +72,15 @@ func (c *entryCache) put(p protocol.Partition, logged messages.LoggedEntry) {
 	c.cache.Set(entryKey{p.TopicID, p.Number, logged.Sequence}, logged)
 }
 
-// clear forgets everything: what the log has behind a lost tail may be something else.
+// clear removes all entries. After a server has lost the end of a log, the log may have
+// other entries with the same sequences.
 func (c *entryCache) clear() { c.cache.InvalidateAll() }
 
 func (c *entryCache) get(p protocol.Partition, sequence uint64) (messages.LoggedEntry, bool) {
 	return c.cache.GetIfPresent(entryKey{p.TopicID, p.Number, sequence})
 }
 
-// payloadKey is where an extent begins; extents do not overlap.
+// payloadKey identifies an extent by its start, since extents do not overlap.
 type payloadKey struct {
 	object string
 	offset int64
@@ -90,8 +91,8 @@ type payload struct {
 	bytes  []byte
 }
 
-// payloadCache keeps the payloads of recent batches. What is read from the
-// store does not enter it: a cold reader would drive out what the readers at
+// payloadCache keeps the payloads of recent batches. Payloads that were read from the store
+// are not added: one reader of old records would evict the recent ones that all readers at
 // the end share. It is safe for concurrent use.
 type payloadCache struct {
 	cache *otter.Cache[payloadKey, payload]

@@ -18,9 +18,9 @@ type Config struct {
 	JS     jetstream.JetStream
 	Store  objectstore.Store
 	Logger *zap.Logger         // nil discards
-	Failed func(protocol.Code) // is told of each fetch that ends with an error; nil is nobody
-	// Gone reports whether the topic of a partition is known to be deleted; nil is that
-	// none ever is. It is asked before a fetch fails with an error of class 500 or above.
+	Failed func(protocol.Code) // is called for each fetch that ends with an error; may be nil
+	// Gone reports whether the topic of a partition is known to be deleted; nil means never.
+	// It is called before a fetch fails with an error of class 500 or above.
 	Gone func(context.Context, protocol.Partition) bool
 
 	CacheBytes int64 // of recent payloads and log entries together; default 64 MiB
@@ -29,7 +29,7 @@ type Config struct {
 	Heartbeat     time.Duration // of an idle fetch; default 5 s
 	CreditTimeout time.Duration // after which a silent consumer's fetch ends; default 30 s
 	LogTimeout    time.Duration // of one request to JetStream; default 2 s
-	LogPatience   time.Duration // for how long requests that fail are repeated; default 10 s
+	LogPatience   time.Duration // how long failing requests to JetStream are retried; default 10 s
 }
 
 func (c Config) orDefaults() Config {
@@ -64,17 +64,17 @@ func (c Config) orDefaults() Config {
 	return c
 }
 
-// Limits of all fetches together: what waits for credit, or for its turn, holds next
-// to nothing.
+// Limits of all fetches together. They bound the memory for payloads: a fetch that waits for
+// credit or for a slot holds almost nothing.
 const (
 	maxLoads    = 16 // fetches that hold payloads from the store at once
 	maxLogReads = 8  // fetches of one partition that read its log at once
 )
 
-// slots bound how many do something at once.
+// slots is a semaphore.
 type slots chan struct{}
 
-// acquire waits for a slot, but no longer than patience.
+// acquire waits for a slot, at most for patience.
 func (s slots) acquire(ctx context.Context, patience time.Duration) error {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -82,11 +82,11 @@ func (s slots) acquire(ctx context.Context, patience time.Duration) error {
 	case s <- struct{}{}:
 		return nil
 	case <-timer.C:
-		return protocol.Errorf(protocol.CodeUnavailable, "%d other fetches were at it for %s; the log or the object store does not answer", cap(s), patience)
+		return protocol.Errorf(protocol.CodeUnavailable, "%d other fetches have used all slots for %s; the log or the object store does not answer", cap(s), patience)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-// release gives a slot back.
+// release returns a slot.
 func (s slots) release() { <-s }

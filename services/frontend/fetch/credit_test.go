@@ -76,7 +76,7 @@ func TestSilentConsumerIsGivenUp(t *testing.T) {
 }
 
 // It may wait for credit, or for records.
-func TestACancelledFetchEndsWithAnEndOfItsOwnAndIsNoError(t *testing.T) {
+func TestCancelledFetchIsNoError(t *testing.T) {
 	for name, c := range map[string]struct {
 		window int
 		next   int64

@@ -26,7 +26,7 @@ func names(t *testing.T, m *nats.Msg, x messages.Extent) {
 	}
 }
 
-func TestAlteredBytesAreReportedAndNothingElseIsDisturbed(t *testing.T) {
+func TestAlteredBytesAreReported(t *testing.T) {
 	f := newFixture(t, nil)
 	s := f.commit(lines("a"), lines("b"), lines("c"))
 	x := s.entry.Batches[1].Extent
@@ -69,7 +69,7 @@ func TestMissingObjectIsReportedByName(t *testing.T) {
 	f.fetch(fields{"offset": 2}).wants(protocol.StatusEnd, "c")
 }
 
-func TestFrameThatIsNotWhatTheLogPromisesIsCorrupt(t *testing.T) {
+func TestFrameUnlikeLogIsCorrupt(t *testing.T) {
 	f := newFixture(t, nil)
 	s := f.commitFrames([][]byte{protocol.EncodeRecord(protocol.Record{Value: []byte("one")})}, []uint32{2})
 	names(t, f.fetch(fields{"offset": 0}).fails(protocol.CodeCorrupt), s.entry.Batches[0].Extent)

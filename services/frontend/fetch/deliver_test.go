@@ -9,7 +9,7 @@ import (
 
 // Records of older versions may have headers that no NATS client sends. They stand
 // in the log all the same, and must not end every fetch of single records there.
-func TestRecordThatCannotBeSentAloneIsNamedWithTheNextOffset(t *testing.T) {
+func TestUndeliverableRecordIsReportedWithNextOffset(t *testing.T) {
 	for name, poison := range map[string]protocol.Header{
 		"a name that NATS clients do not send": {Name: "X-Trace/Id", Value: "1"},
 		"a line break":                         {Name: "Line", Value: "one\r\ntwo"},

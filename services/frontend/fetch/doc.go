@@ -1,35 +1,34 @@
-// Package fetch is the read path of the frontend: it answers fetches of the
-// partitions that were opened, from memory for what was committed recently, and
-// otherwise from the partition's log and range reads of the objects. Every byte
-// that comes from an object is checked against its CRC before it is sent.
+// Package fetch is the read path of the frontend. It answers fetches of the open partitions:
+// recent records from memory, and others from the partition's log and from range reads of
+// the objects. All bytes of an object are checked against their CRC before they are sent.
 //
 // A fetch is a [protocol.FetchRequest], sent with a reply subject to the fetch
 // subject of a partition. It is answered with messages and, at the end, one
 // status.
 //
-//   - A message is one record with its headers and Laneway-Topic, -Partition,
-//     -Offset and -Time. Or, if frames are asked for, it is one batch frame, with
-//     the offset of its first record, which may lie before the offset asked for, and
-//     Laneway-Records.
-//   - A status has no Laneway-Offset and no payload but the header Status, and
-//     Laneway-Next-Offset and Laneway-End-Offset as far as they are known. The
-//     status of an error is its class, Laneway-Error its name in the catalogue.
-//     Laneway-Gap-From and -To name offsets without records, in the status of a gap,
-//     behind which the fetch continues, and in that of damage, which ends it.
+//   - A message is one record with its headers and Laneway-Topic, -Partition, -Offset and
+//     -Time. If the request asks for frames, a message is one batch frame with
+//     Laneway-Records and the offset of its first record, which may be below the requested
+//     offset.
+//   - A status has the header Status, no Laneway-Offset and no payload. It has
+//     Laneway-Next-Offset and Laneway-End-Offset as far as they are known. For an error,
+//     Status is its class and Laneway-Error its name in the catalogue. Laneway-Gap-From and
+//     -To give a range of offsets without records. The fetch continues after a gap, and ends
+//     at damage.
 //
-// Without follow a fetch ends where the log ended when it was asked for, or, if
-// nothing was there and it waits, where the log ended when something came.
+// A fetch without follow ends at the end that the log had at the request. If the log had no
+// records for it then, and the request waits, it ends at the end that the log has when the
+// first record arrives.
 //
-// Without a window a fetch ends before it exceeds max_bytes, but not before its
-// first message, and after 65,536 messages. With a window, every message carries
-// a reply subject on which the consumer grants credit: the number of payload
-// bytes that it has taken. A batch is sent while any credit is left, so a batch
-// may exceed it. A fetch that idles, that is out of credit, or that has sent
-// 16,384 messages without an answer from the consumer sends heartbeats, which the
-// consumer answers with a credit of 0.
+// A fetch without a window ends before it exceeds max_bytes, but not before its first
+// message, and after 65,536 messages. With a window, each message has a reply subject on
+// which the consumer grants credit: the number of payload bytes that it has processed. A
+// batch is sent while any credit is left, so a batch may exceed it. A fetch sends heartbeats
+// while it is idle or out of credit, and after 16,384 messages without an answer. The
+// consumer answers them with a credit of 0.
 //
-// The package is a shell: it receives requests and credits, reads the log and the
-// store, sends, keeps time and the caches. What is sent next and why a fetch ends is
-// decided in [laneway.dev/services/frontend/core/fetch]. It never writes to the log or
-// the store.
+// The package is a shell: it receives requests and credits, reads the log and the store,
+// sends messages, and owns timers and caches. The decisions, what is sent next and why a
+// fetch ends, are in [laneway.dev/services/frontend/core/fetch]. It never writes to the log
+// or the store.
 package fetch

@@ -13,12 +13,11 @@ import (
 	core "laneway.dev/services/frontend/core/fetch"
 )
 
-// maxControls is how many messages of a consumer wait for its fetch. Further ones wait in
-// the NATS client.
+// maxControls is how many control messages wait for a fetch. Further ones wait in the NATS
+// client.
 const maxControls = 64
 
-// fetch runs the core of one fetch. Its goroutine owns everything in it but the
-// channels.
+// fetch runs the core of one fetch. Its goroutine owns all fields except the channels.
 type fetch struct {
 	server    *Server
 	partition *partition
@@ -28,10 +27,10 @@ type fetch struct {
 
 	controls     chan core.Control
 	disconnected chan struct{}   // holds a token after a disconnection
-	answers      chan core.Event // the answer to the question that is asked in the background
+	answers      chan core.Event // the answer to the question in the background
 
-	moves  uint64 // of the log's end, as the core knows it
-	asking bool   // whether a question is asked in the background
+	moves  uint64 // of the log's end, when the core last received it
+	asking bool   // whether a question is being answered in the background
 	loads  bool   // whether the fetch holds one of the server's slots for loads
 }
 
@@ -63,7 +62,7 @@ func (s *Server) refuse(out *answers, err *protocol.Error) {
 	s.end(out, core.Refuse(err, known))
 }
 
-// start starts a fetch if there is room for it.
+// start starts a fetch, unless the server or the partition is closed or too many are open.
 func (s *Server) start(p *partition, request core.Request, out *answers) *protocol.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -93,8 +92,8 @@ func (s *Server) start(p *partition, request core.Request, out *answers) *protoc
 	return nil
 }
 
-// run is the fetch's goroutine. The last status is sent when the fetch is no longer
-// counted as open, so that a consumer may ask again at once.
+// run is the fetch's goroutine. It sends the last status after the fetch is no longer
+// counted as open, so that the consumer can start the next one at once.
 func (f *fetch) run(ctx context.Context) {
 	last := f.listenAndServe(ctx)
 	f.cancel(nil)
@@ -120,7 +119,7 @@ func (s *Server) end(out *answers, last core.Status) {
 	case last.Err == nil:
 		return
 	case last.Err.Code == protocol.CodeCreditTimeout:
-		s.abandoned.Add(1) // the consumer is gone, which is no failure of the service
+		s.abandoned.Add(1) // the consumer is gone, which is not an error of the service
 	default:
 		s.config.Failed(last.Err.Code)
 	}
@@ -143,20 +142,19 @@ func (f *fetch) listenAndServe(ctx context.Context) core.Status {
 		return f.serve(ctx)
 	}
 	defer func() {
-		// After a lost connection there is nothing to leave.
+		// It fails only after the connection is closed, and the subscription with it.
 		_ = sub.Unsubscribe()
 	}()
 	return f.serve(ctx)
 }
 
-// noResponders is the status with which a NATS server answers a message that has
-// reached no subscriber.
+// noResponders is the status of a NATS server's answer to a message without a subscriber.
 const noResponders = "503"
 
-// receiveControl is the callback of what the consumer publishes.
+// receiveControl is the callback for the consumer's control messages.
 func (f *fetch) receiveControl(ctx context.Context, m *nats.Msg) {
 	if len(m.Data) == 0 && m.Header.Get(protocol.HeaderStatus) == noResponders {
-		// The consumer may be about to connect again; its silence decides.
+		// The consumer may be reconnecting. The credit timeout decides.
 		return
 	}
 	select {
@@ -165,7 +163,7 @@ func (f *fetch) receiveControl(ctx context.Context, m *nats.Msg) {
 	}
 }
 
-// serve steps the core, does what it asks for, and returns the last status.
+// serve steps the core, executes its effects, and returns the last status.
 func (f *fetch) serve(ctx context.Context) core.Status {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -205,7 +203,7 @@ func (f *fetch) serve(ctx context.Context) core.Status {
 	}
 }
 
-// send sends messages, up to one that cannot be sent.
+// send sends messages, up to the first that cannot be sent.
 func (f *fetch) send(messages []core.Message) *core.SendFailed {
 	for i := range messages {
 		m := &messages[i]
@@ -220,7 +218,7 @@ func (f *fetch) send(messages []core.Message) *core.SendFailed {
 	return nil
 }
 
-// poll adds what has happened meanwhile.
+// poll appends the events that have arrived since the last step.
 func (f *fetch) poll(ctx context.Context, events []core.Event) []core.Event {
 	for range maxControls {
 		select {
@@ -240,7 +238,7 @@ func (f *fetch) poll(ctx context.Context, events []core.Event) []core.Event {
 	return events
 }
 
-// wait returns when something has happened, or at the time wake if there is one.
+// wait returns after an event, or at the time wake unless that is zero.
 func (f *fetch) wait(ctx context.Context, timer *time.Timer, wake time.Time, changed <-chan struct{}, events []core.Event) []core.Event {
 	var late <-chan time.Time
 	if !wake.IsZero() {

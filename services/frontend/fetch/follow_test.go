@@ -77,7 +77,7 @@ func TestRecentBatchesComeFromMemory(t *testing.T) {
 	}
 }
 
-func TestPayloadsAreWantedWhileSomebodyReadsAndForAWhileAfter(t *testing.T) {
+func TestPayloadsAreWantedWhilePartitionIsRead(t *testing.T) {
 	f := newFixture(t, nil)
 	if f.server.Wanted(f.id) {
 		t.Error("wanted before anybody reads")
@@ -103,7 +103,7 @@ func TestPayloadOfAnotherExtentIsNotUsed(t *testing.T) {
 	f.fetch(fields{"offset": 0}).wants(protocol.StatusEnd, "right")
 }
 
-func TestAPayloadThatIsNotWhatTheStoreHoldsIsNotRemembered(t *testing.T) {
+func TestPayloadUnlikeStoreIsNotCached(t *testing.T) {
 	f := newFixture(t, nil)
 	s := f.commit(lines("right"))
 	f.server.Remember(s.entry.Batches[0].Extent, protocol.EncodeRecord(protocol.Record{Value: []byte("wrong")}))
@@ -132,7 +132,7 @@ func TestRefreshShowsWhatWasMissed(t *testing.T) {
 	c.wants(protocol.StatusEnd, "missed")
 }
 
-func TestRefreshEndsFetchesThatMayHaveLostSomething(t *testing.T) {
+func TestRefreshEndsUnconfirmedFetches(t *testing.T) {
 	f := newFixture(t, nil)
 	f.commit(lines("a"))
 	sure := f.fetch(fields{"from": "latest", "follow": true, "window_bytes": 100})
@@ -155,7 +155,7 @@ func TestHeartbeatRepairsALostCommit(t *testing.T) {
 	c.wants(protocol.StatusEnd, "missed")
 }
 
-func TestCloseOfAReplacedFrontendEndsFetchesThatMayGoOnElsewhere(t *testing.T) {
+func TestCloseOfReplacedFrontendIsRetryable(t *testing.T) {
 	f := newFixture(t, nil)
 	c := f.fetch(fields{"offset": 0, "follow": true})
 	f.waitOpen(1)
@@ -164,7 +164,7 @@ func TestCloseOfAReplacedFrontendEndsFetchesThatMayGoOnElsewhere(t *testing.T) {
 	f.until(func() bool { return f.server.OpenFetches() == 0 })
 }
 
-func TestFetchWhoseLogIsGoneEndsAsThatOfADeletedTopic(t *testing.T) {
+func TestFetchOfDeletedLogReportsUnknownTopic(t *testing.T) {
 	f := newFixture(t, func(c *Config) {
 		c.LogPatience = 10 * time.Millisecond
 		c.Gone = func(context.Context, protocol.Partition) bool { return true }

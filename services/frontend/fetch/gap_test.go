@@ -118,7 +118,7 @@ func TestStartByTimeBehindAGapIsToldOfIt(t *testing.T) {
 	f.fetch(fields{"time": s.entry.At().Add(time.Hour)}).wants(protocol.StatusEnd)
 }
 
-func TestGapAtTheEndIsToldToThoseWhoAskAndThoseWhoWait(t *testing.T) {
+func TestGapAtEndIsReported(t *testing.T) {
 	f := newFixture(t, nil)
 	f.commit(lines("a"))
 	follower := f.fetch(fields{"offset": 0, "follow": true, "max_records": 2})
@@ -143,7 +143,7 @@ func TestGapAtTheEndIsToldToThoseWhoAskAndThoseWhoWait(t *testing.T) {
 	expectOffsets(t, follower.wants(protocol.StatusEnd, "b"), 6, 6)
 }
 
-func TestLogThatDoesNotBeginWithSequence1AndOffset0(t *testing.T) {
+func TestLogMayStartAboveSequence1AndOffset0(t *testing.T) {
 	f := newFixture(t, nil)
 	must(t, f.log.Delete(f.context()))
 	_, err := f.js.CreateStream(f.context(), jetstream.StreamConfig{
@@ -166,7 +166,7 @@ func TestLogThatDoesNotBeginWithSequence1AndOffset0(t *testing.T) {
 	f.fetch(fields{"offset": 104}).fails(protocol.CodeOffsetOutOfRange)
 }
 
-func TestLogWhoseFirstEntrySaysWhereItBeginsHasNoGapBefore(t *testing.T) {
+func TestLogStartsAtOffsetOfFirstEntry(t *testing.T) {
 	f := newFixture(t, nil)
 	must(t, f.log.Delete(f.context()))
 	target, err := f.log.Continue(f.context(), 1, 1001)
@@ -195,7 +195,7 @@ func TestLogWhoseFirstEntrySaysWhereItBeginsHasNoGapBefore(t *testing.T) {
 	f.fetch(fields{"offset": 501}).wants(protocol.StatusEnd, "b")
 }
 
-func TestLostEntriesAreNamedAndWhatLiesElsewhereIsServed(t *testing.T) {
+func TestLostEntriesAreReported(t *testing.T) {
 	f := holed(t)
 	f.commit(lines("a"))
 	lost := f.commit(lines("b", "c"))
@@ -220,7 +220,7 @@ func TestLostEntriesAreNamedAndWhatLiesElsewhereIsServed(t *testing.T) {
 	f.fetch(fields{"time": s.entry.At().Add(1)}).wants(protocol.StatusEnd)
 }
 
-func TestEntryThatCannotBeDecodedIsNamedWithItsOffsets(t *testing.T) {
+func TestUndecodableEntryIsReportedWithOffsets(t *testing.T) {
 	f := newFixture(t, nil)
 	f.commit(lines("a"))
 	broken := f.append([]byte("no entry"))
@@ -238,7 +238,7 @@ func TestEntryThatCannotBeDecodedIsNamedWithItsOffsets(t *testing.T) {
 	f.fetch(fields{"offset": 3}).wants(protocol.StatusEnd, "b")
 }
 
-func TestDamagedEntryWithoutRecordsDisturbsNoReader(t *testing.T) {
+func TestDamagedEntryWithoutRecordsIsSkipped(t *testing.T) {
 	f := holed(t)
 	f.commit(lines("a"))
 	f.commit() // a mark
@@ -291,7 +291,7 @@ func TestLogOfWhichNothingIsLeft(t *testing.T) {
 	f.fetch(fields{"offset": 1}).fails(protocol.CodeOffsetOutOfRange)
 }
 
-func TestFollowerBeyondALostTailIsToldAfterAReconnection(t *testing.T) {
+func TestFollowerBeyondLostTailEndsAfterReconnection(t *testing.T) {
 	f := holed(t)
 	f.tell(lines("a"))
 	f.tell(lines("b"))
@@ -317,7 +317,7 @@ func TestFollowerBeyondALostTailIsToldAfterAReconnection(t *testing.T) {
 	f.fetch(fields{"offset": 0}).wants(protocol.StatusEnd, "a")
 }
 
-func TestReconnectionForgetsTheEntriesOfALogThatMayBeAnother(t *testing.T) {
+func TestReconnectionClearsEntryCache(t *testing.T) {
 	f := holed(t)
 	f.tell(lines("before"))
 	f.fetch(fields{"offset": 0}).wants(protocol.StatusEnd, "before")
@@ -369,7 +369,7 @@ func TestTimeIsFoundBehindAClockThatWasFarAhead(t *testing.T) {
 	}
 }
 
-func TestLogThatLostItsBeginningIsDamagedAndHasNoGap(t *testing.T) {
+func TestLogWithoutBeginningIsDamaged(t *testing.T) {
 	f := holed(t)
 	f.commit(lines("a"))
 	f.commit(lines("b"))
@@ -379,7 +379,7 @@ func TestLogThatLostItsBeginningIsDamagedAndHasNoGap(t *testing.T) {
 	f.fetch(fields{"offset": 2}).wants(protocol.StatusEnd, "c")
 }
 
-func TestReadOnlyPartitionIsServedToItsEndAndThenNamesTheDamage(t *testing.T) {
+func TestReadOnlyPartitionIsServedToItsEnd(t *testing.T) {
 	f := newFixture(t, nil)
 	f.tell(lines("a"))
 	follower := f.fetch(fields{"offset": 0, "follow": true})

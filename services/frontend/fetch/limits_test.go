@@ -21,7 +21,7 @@ func TestMaxRecordsEndsTheFetchWithinABatch(t *testing.T) {
 	expectOffsets(t, last, 2, 4)
 }
 
-func TestMaxBytesIsNotExceededButByTheFirstMessage(t *testing.T) {
+func TestOnlyFirstMessageMayExceedMaxBytes(t *testing.T) {
 	f := newFixture(t, nil)
 	s := f.commit(lines("aaaa", "bbbb"), lines("cccc"))
 	f.fetch(fields{"offset": 0, "max_bytes": 1}).wants(protocol.StatusEnd, "aaaa")
@@ -64,7 +64,7 @@ func TestEmptyRecordsWithAWindowWaitForAWord(t *testing.T) {
 	c.status(protocol.StatusEnd)
 }
 
-func TestFetchEndsWhereTheLogEndedWhenItWasAskedFor(t *testing.T) {
+func TestFetchEndsAtEndOfLogAtRequest(t *testing.T) {
 	f := newFixture(t, nil)
 	f.commit(lines("a"), lines("b"))
 	c := f.fetch(fields{"offset": 0, "window_bytes": 1})

@@ -14,15 +14,15 @@ import (
 	core "laneway.dev/services/frontend/core/fetch"
 )
 
-// partition is an open partition and what is known of its log. It is safe for
-// concurrent use; closed, fetches and left are guarded by the mutex of the Server.
+// partition is an open partition with the known end of its log. It is safe for concurrent
+// use. closed, fetches and left are guarded by the mutex of the Server.
 type partition struct {
 	config  Config
 	id      protocol.Partition
 	log     *partitionlog.Log
 	reads   slots // of the log
 	sub     *nats.Subscription
-	closed  *protocol.Error // why it is not served any more
+	closed  *protocol.Error // why it was closed; nil while it is open
 	fetches map[*fetch]struct{}
 	left    time.Time // when the last fetch ended
 
@@ -39,8 +39,7 @@ func newPartition(c Config, id protocol.Partition) *partition {
 	}
 }
 
-// update changes what is known of the log's end, and wakes the fetches that wait for
-// it.
+// update changes the known end of the log, and wakes the fetches that wait for a change.
 func (p *partition) update(change func(end *core.LogEnd)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -52,7 +51,7 @@ func (p *partition) update(change func(end *core.LogEnd)) {
 	}
 }
 
-// advance takes a state of the log that is at least as new as any before it, or late.
+// advance takes a state of the log from a commit or a look-up.
 func (p *partition) advance(to core.LogState) {
 	p.update(func(end *core.LogEnd) { end.Advance(time.Now(), to) })
 }
@@ -62,8 +61,8 @@ func (p *partition) setReadOnly(damage *protocol.Error) {
 	p.update(func(end *core.LogEnd) { end.SetReadOnly(damage) })
 }
 
-// watch returns what is known of the log's end, how often that has changed, and a
-// channel that is closed when it changes again.
+// watch returns the known end of the log, how often it has changed, and a channel that is
+// closed at the next change.
 func (p *partition) watch() (known core.Known, moves uint64, changed <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -85,7 +84,8 @@ func (p *partition) state(ctx context.Context) (core.LogState, error) {
 	}, err
 }
 
-// begin returns the offset at which the log begins whose stream begins at a sequence.
+// begin returns the first offset of the log. first is the first sequence of its stream; the
+// entry is read only once per sequence.
 func (p *partition) begin(ctx context.Context, first uint64) (int64, error) {
 	p.mu.Lock()
 	known := p.first
@@ -102,14 +102,14 @@ func (p *partition) begin(ctx context.Context, first uint64) (int64, error) {
 	return offset, err
 }
 
-// firstEntry is where a log begins; zero if that was not looked up.
+// firstEntry is the beginning of a log; zero if it was not looked up.
 type firstEntry struct {
 	sequence uint64
 	offset   int64
 }
 
-// lookUp asks the leader of the log for its state, so that everything that was
-// acknowledged before is within it.
+// lookUp asks the leader of the log for its state, which includes every record that was
+// acknowledged before the call.
 func (p *partition) lookUp(ctx context.Context) (core.LogState, error) {
 	state, err := fromLog(ctx, p.config, p.state)
 	if err == nil {
@@ -128,14 +128,14 @@ func (p *partition) renew(ctx context.Context) error {
 	return err
 }
 
-// mayHaveMissed reports whether the state should be confirmed, in case the message of a
-// commit was lost. Of many fetches that wait, one gets true.
+// mayHaveMissed reports whether the caller should confirm the state, because a Committed
+// message may have been lost. Only one of many waiting fetches gets true.
 func (p *partition) mayHaveMissed() (due bool) {
 	p.update(func(end *core.LogEnd) { due = end.Confirm(time.Now(), p.config.Heartbeat) })
 	return due
 }
 
-// confirm looks the state up once; the next heartbeat repeats it.
+// confirm looks the state up. It does not retry, because the next heartbeat will.
 func (p *partition) confirm(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, p.config.LogTimeout)
 	defer cancel()
@@ -144,8 +144,8 @@ func (p *partition) confirm(ctx context.Context) {
 	}
 }
 
-// fromLog asks JetStream, whose requests hang while there is no leader: in
-// short attempts, repeated for a while. The error is of the catalogue.
+// fromLog runs a request to JetStream in short attempts, which it repeats for LogPatience: a
+// request hangs while the stream has no leader. Errors are from the catalogue.
 func fromLog[T any](ctx context.Context, c Config, ask func(context.Context) (T, error)) (T, error) {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = 10*time.Millisecond, 500*time.Millisecond

@@ -12,12 +12,12 @@ import (
 	core "laneway.dev/services/frontend/core/fetch"
 )
 
-// maxSkip is how many bytes that are not wanted are read to save a request:
-// between the batches of an object lie their heads, or batches of others.
+// maxSkip is how many unneeded bytes between two extents are read to save a request. They are
+// the headers of batches, or batches of other partitions.
 const maxSkip = 64 << 10
 
-// load is the payloads of some extents. Those that are in memory are there from the
-// beginning.
+// load is the payloads of some extents. Payloads from the cache are set at once, and missing
+// lists the others.
 type load struct {
 	payloads []core.Payload
 	missing  []missing
@@ -43,8 +43,8 @@ func (s *Server) load(extents []messages.Extent) load {
 	return l
 }
 
-// read reads what is not in memory, with one request for what lies close together in
-// one object.
+// read reads the missing payloads from the store, with one request for extents that are
+// close together in one object.
 func (l load) read(ctx context.Context, store objectstore.Store) {
 	slices.SortFunc(l.missing, func(a, b missing) int {
 		return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Offset, b.Offset))
@@ -79,7 +79,7 @@ func readTogether(ctx context.Context, store objectstore.Store, extents []missin
 	}
 	content, err := store.ReadRange(ctx, first.Key, first.Offset, end-first.Offset)
 	if err != nil && len(extents) > 1 && ctx.Err() == nil {
-		// Only some of them may be damaged.
+		// Perhaps only some of them are damaged or beyond a torn end.
 		for i := range extents {
 			readTogether(ctx, store, extents[i:i+1])
 		}
@@ -98,7 +98,7 @@ func readTogether(ctx context.Context, store objectstore.Store, extents []missin
 	}
 }
 
-// storeError makes an error of the catalogue from one of the store.
+// storeError converts an error of the store into one of the catalogue.
 func storeError(ctx context.Context, x messages.Extent, err error) *protocol.Error {
 	if ctx.Err() != nil {
 		return protocol.AsError(context.Cause(ctx))

@@ -9,8 +9,8 @@ import (
 	core "laneway.dev/services/frontend/core/fetch"
 )
 
-// ask answers a question of the core: at once if the answer is in memory, and
-// otherwise in the background, so that the fetch can be cancelled meanwhile.
+// ask answers a question of the core: at once if the answer is in memory, and otherwise in
+// the background, so that the fetch can be cancelled before the answer arrives.
 func (f *fetch) ask(ctx context.Context, q core.Question) core.Event {
 	switch q := q.(type) {
 	case core.LookUp:
@@ -60,7 +60,7 @@ func (f *fetch) inBackground(answer func() core.Event) {
 	f.server.wait.Go(func() { f.answers <- answer() })
 }
 
-// releaseLoads gives the slot for loads back. A load in the background keeps it.
+// releaseLoads releases the slot for loads, unless a load is running in the background.
 func (f *fetch) releaseLoads() {
 	if !f.asking && f.loads {
 		f.loads = false
@@ -68,7 +68,7 @@ func (f *fetch) releaseLoads() {
 	}
 }
 
-// cached returns the entries that are in memory from the first one on.
+// cached returns the requested entries that are in memory, up to the first that is not.
 func (f *fetch) cached(q core.Read) []messages.LoggedEntry {
 	var entries []messages.LoggedEntry
 	for batches := 0; len(entries) < q.Limit && batches < core.MaxQueue; {
@@ -82,8 +82,8 @@ func (f *fetch) cached(q core.Read) []messages.LoggedEntry {
 	return entries
 }
 
-// read reads at least one of the entries, which are known to exist. A replica of the
-// log that lags is asked again.
+// read reads at least one of the entries, which exist. If a replica lags and does not have
+// them yet, the request is repeated.
 func (f *fetch) read(ctx context.Context, q core.Read) ([]messages.LoggedEntry, error) {
 	p := f.partition
 	if err := p.reads.acquire(ctx, p.config.LogPatience); err != nil {
@@ -94,7 +94,7 @@ func (f *fetch) read(ctx context.Context, q core.Read) ([]messages.LoggedEntry, 
 		entries, _, err := p.log.Read(ctx, q.From, q.Limit)
 		switch {
 		case len(entries) > 0:
-			return entries, nil // an error comes again with the entry that it is about
+			return entries, nil // an error after them is returned again by the next read
 		case err != nil:
 			return nil, err
 		}

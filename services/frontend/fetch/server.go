@@ -19,13 +19,13 @@ import (
 	core "laneway.dev/services/frontend/core/fetch"
 )
 
-var errStopped = protocol.NewError(protocol.CodeUnavailable, "the frontend stops")
+var errStopped = protocol.NewError(protocol.CodeUnavailable, "the frontend is stopping")
 
 // Server serves the fetches of a frontend. It is safe for concurrent use.
 //
-// The mutex guards which partitions and fetches there are. A fetch is one
-// goroutine that alone owns its place in the log; a partition knows where its
-// log ends.
+// The mutex guards the sets of partitions and fetches. Each fetch is one goroutine, which
+// owns its place in the log. Each partition tracks the end of its log for all of its
+// fetches.
 type Server struct {
 	config   Config
 	entries  *entryCache
@@ -66,7 +66,7 @@ func New(config Config) *Server {
 	return s
 }
 
-// Open starts to serve fetches of a partition. A partition that is open stays so.
+// Open starts serving fetches of a partition. It does nothing if the partition is open.
 func (s *Server) Open(topic protocol.Topic, number int) error {
 	id := topic.Partition(number)
 	s.mu.Lock()
@@ -87,8 +87,8 @@ func (s *Server) Open(topic protocol.Topic, number int) error {
 	return nil
 }
 
-// Close stops serving a partition: its fetches end with why, which says whether their
-// consumers may go on elsewhere. It does not wait for them.
+// Close stops serving a partition. Its fetches end with why; a retryable error lets their
+// consumers continue with another frontend. Close does not wait for the fetches.
 func (s *Server) Close(id protocol.Partition, why *protocol.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,8 +110,8 @@ func (s *Server) unsubscribe(p *partition) {
 	}
 }
 
-// Committed tells of an entry that is in the log: readers get it from memory,
-// and those that wait at the end of the partition go on.
+// Committed handles an entry that is in the log: it is cached for readers, and fetches that
+// wait at the end of the partition continue.
 func (s *Server) Committed(m messages.Committed, entry messages.Entry) {
 	s.mu.RLock()
 	p := s.partitions[m.Partition]
@@ -123,8 +123,9 @@ func (s *Server) Committed(m messages.Committed, entry messages.Entry) {
 	p.advance(core.LogState{Last: m.Sequence, Readable: m.Sequence, Offset: entry.NextOffset()})
 }
 
-// ReadOnly tells what the log of a partition has lost, as its replicator says; empty is
-// nothing. Fetches end with that error behind what can be read, instead of waiting.
+// ReadOnly handles the replicator's report of what the log of a partition has lost; empty
+// means nothing. Fetches deliver what can be read and then end with that error, instead of
+// waiting.
 func (s *Server) ReadOnly(id protocol.Partition, damage string) {
 	s.mu.RLock()
 	p := s.partitions[id]
@@ -139,12 +140,12 @@ func (s *Server) ReadOnly(id protocol.Partition, damage string) {
 	p.setReadOnly(err)
 }
 
-// interest is for how long payloads are still remembered once a partition's last
-// fetch has ended, for consumers that fetch again and again.
+// interest is how long payloads are cached after a partition's last fetch has ended, for
+// consumers that poll.
 const interest = time.Minute
 
-// Wanted says whether somebody reads the partition, or has just done so. What
-// nobody reads is not worth remembering: that takes time for every batch.
+// Wanted reports whether the partition has a fetch, or had one within interest. Payloads
+// without readers are not cached, because that costs time for every batch.
 func (s *Server) Wanted(id protocol.Partition) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -152,22 +153,21 @@ func (s *Server) Wanted(id protocol.Partition) bool {
 	return p != nil && (len(p.fetches) > 0 || time.Since(p.left) < interest)
 }
 
-// Remember keeps the payload of an extent in memory for those who read it soon.
-// The payload must not change any more. One that is not what the extent says is
-// left out, so that memory never shows other bytes than the store does.
+// Remember adds the payload of an extent to the cache. The caller MUST NOT modify the payload
+// afterwards. A payload that does not match the checksum of the extent is not added, so that
+// a fetch never returns other bytes than the store has.
 func (s *Server) Remember(extent messages.Extent, payload []byte) {
 	if err := objectstore.Verify(extent, payload); err != nil {
-		s.config.Logger.Error("an extent does not hold the batch that was sent", zap.Error(err))
+		s.config.Logger.Error("the payload of a batch does not match its extent; it is not cached", zap.Error(err))
 		return
 	}
 	s.payloads.put(extent, payload)
 }
 
-// Refresh is called after a disconnection, in which news of commits, messages
-// to consumers and their credits may have been lost. It ends the fetches that
-// cannot know whether their consumer has everything, with a retryable error,
-// and shows the others where their logs end now, which may be earlier than before
-// if the server has lost something. It does not wait.
+// Refresh MUST be called after a disconnection, in which Committed messages, messages to
+// consumers and credits may have been lost. Fetches whose consumers may have missed a
+// message end with a retryable error. For the others the end of the log is looked up; it
+// may be lower than before, if the server has lost entries. Refresh does not wait.
 func (s *Server) Refresh() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -180,7 +180,7 @@ func (s *Server) Refresh() {
 		for f := range p.fetches {
 			select {
 			case f.disconnected <- struct{}{}:
-			default: // it is still to learn of an earlier disconnection
+			default: // an earlier disconnection is still waiting to be handled
 			}
 		}
 		if len(p.fetches) > 0 {
@@ -196,7 +196,7 @@ func (s *Server) refresh(watched []*partition) {
 	for _, p := range watched {
 		group.Go(func() error {
 			if err := p.renew(s.ctx); err != nil && s.ctx.Err() == nil {
-				s.config.Logger.Warn("the end of a log could not be looked up; its readers try again",
+				s.config.Logger.Warn("the end of a log could not be looked up; its fetches will retry",
 					zap.Stringer("partition", p.id), zap.Error(err))
 			}
 			return nil
@@ -217,8 +217,8 @@ func (s *Server) Stats() Stats {
 	return Stats{Dropped: s.dropped.Load(), Abandoned: s.abandoned.Load(), Messages: s.messages.Load(), Bytes: s.bytes.Load()}
 }
 
-// Stop refuses new fetches, ends those under way with a retryable status and
-// waits for them. Further calls wait too.
+// Stop rejects new fetches, ends the open ones with a retryable status, and waits for them
+// until ctx ends. It may be called more than once.
 func (s *Server) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	if !s.stopped {
@@ -242,8 +242,8 @@ func (s *Server) Stop(ctx context.Context) error {
 	return s.flush(ctx)
 }
 
-// flush sends the last statuses on their way. Without a connection there is
-// nobody to send them to.
+// flush waits until the last statuses have reached the server. Without a connection they
+// cannot, and that is no error.
 func (s *Server) flush(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.config.LogTimeout)
 	defer cancel()

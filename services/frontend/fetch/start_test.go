@@ -10,7 +10,7 @@ import (
 	core "laneway.dev/services/frontend/core/fetch"
 )
 
-func TestFetchFromEarliestGivesEverythingAndTheEnd(t *testing.T) {
+func TestFetchFromEarliestReturnsEverything(t *testing.T) {
 	f := newFixture(t, nil)
 	f.commit(lines("a", "b"), lines("c"))
 	f.commit() // a mark without batches
@@ -60,7 +60,7 @@ func TestFetchOutsideThePartitionIsOutOfRange(t *testing.T) {
 	}
 }
 
-func TestFetchByTimeStartsAtTheFirstRecordNotBeforeIt(t *testing.T) {
+func TestFetchByTimeStartsAtFirstRecordNotOlder(t *testing.T) {
 	f := newFixture(t, nil)
 	f.commit(lines("a"))
 	f.commit(lines("b"))
@@ -74,7 +74,7 @@ func TestFetchByTimeStartsAtTheFirstRecordNotBeforeIt(t *testing.T) {
 	expectOffsets(t, f.fetch(fields{"time": time.Now().Add(time.Hour)}).wants(protocol.StatusEnd), 3, 3)
 }
 
-func TestFollowFromAFutureTimeLeavesOutWhatComesBefore(t *testing.T) {
+func TestFollowFromFutureTimeSkipsEarlierRecords(t *testing.T) {
 	f := newFixture(t, func(c *Config) { c.Heartbeat = 20 * time.Millisecond })
 	f.commit(lines("a"))
 	start := time.Now().Add(time.Hour)

@@ -39,7 +39,7 @@ func claimed(t *testing.T, fail func() error) (*Epoch, *[]string) {
 	return e, &subjects
 }
 
-func TestSeveralPartitionsThatAreFencedShareANewEpoch(t *testing.T) {
+func TestFencedPartitionsShareNewEpoch(t *testing.T) {
 	e, subjects := claimed(t, func() error { return nil })
 	above := e.Number() + 10
 	for range 3 {
@@ -52,7 +52,7 @@ func TestSeveralPartitionsThatAreFencedShareANewEpoch(t *testing.T) {
 	}
 }
 
-func TestEpochWhoseSubjectCannotBeSubscribedIsTriedAgain(t *testing.T) {
+func TestFailedEpochSubscriptionIsRetried(t *testing.T) {
 	var failure error
 	e, subjects := claimed(t, func() error { return failure })
 	failure = errors.New("no connection")

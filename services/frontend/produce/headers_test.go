@@ -9,7 +9,7 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-func TestMessageForAnotherTopicOfTheNameIsRefused(t *testing.T) {
+func TestMessageForOtherTopicIDIsRefused(t *testing.T) {
 	topic := protocol.Topic{TopicConfig: protocol.TopicConfig{Name: "orders"}, ID: 1<<63 + 5}
 	for text, want := range map[string]protocol.Code{
 		"": protocol.CodeOK, strconv.FormatUint(topic.ID, 10): protocol.CodeOK, "7": protocol.CodeUnknownTopic,

@@ -16,7 +16,7 @@ import (
 	"laneway.dev/internal/transport"
 )
 
-func TestRequestsOnSeveralSubjectsAreHandledOneByOneInTheOrderTheyArrived(t *testing.T) {
+func TestRequestsAreHandledInArrivalOrder(t *testing.T) {
 	conn, _ := embeddedtest.Start(t)
 	subjects := []string{"laneway.produce.orders.0", "orders.>", "returns.*", "complaints"}
 	sendTo := []string{"laneway.produce.orders.0", "orders.eu.new", "returns.eu", "complaints", "orders.us"}
@@ -65,7 +65,7 @@ func offer(to chan string, what string) {
 	}
 }
 
-func TestAnIntakeThatClosesHandlesWhatWasDelivered(t *testing.T) {
+func TestClosedIntakeHandlesDelivered(t *testing.T) {
 	conn, _ := embeddedtest.Start(t)
 	for _, subjects := range [][]string{{"a"}, {"a", "b"}} {
 		const many = maxArrived + 10_000
@@ -119,7 +119,7 @@ func TestACollectorDropsWhatItHasNoRoomFor(t *testing.T) {
 	}
 }
 
-func TestAPausedIntakeHandlesWhatWasDeliveredAndSubscribesAgain(t *testing.T) {
+func TestPausedIntakeSubscribesAgain(t *testing.T) {
 	conn, _ := embeddedtest.Start(t)
 	for _, subjects := range [][]string{{"a"}, {"a", "b"}} {
 		const many = 1000
@@ -205,7 +205,7 @@ func awaitSubscribed(t *testing.T, in *intake) {
 	t.Fatal("the pause has not ended")
 }
 
-func TestAnIntakeThatIsClosedWhilePausedHandlesWhatWasDelivered(t *testing.T) {
+func TestClosedPausedIntakeHandlesDelivered(t *testing.T) {
 	conn, _ := embeddedtest.Start(t)
 	for _, subjects := range [][]string{{"a"}, {"a", "b"}} {
 		const many = 100

@@ -97,7 +97,7 @@ func TestEndAnswersWhatIsOpenAndWhatComesLater(t *testing.T) {
 	}
 }
 
-func TestRequestsThatWaitInTheMailboxAreAnsweredAtTheEnd(t *testing.T) {
+func TestWaitingRequestsAreAnsweredAtEnd(t *testing.T) {
 	r := start(t, Limits{})
 	c := core.NewCore(r.id, 5, r.service.config.Times)
 	r.end(supervisor.ErrDeleted)

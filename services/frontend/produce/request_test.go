@@ -63,7 +63,7 @@ func claiming(name, value string) []byte {
 	return protocol.EncodeRecord(protocol.Record{Headers: []protocol.Header{{Name: name, Value: value}}})
 }
 
-func TestAFrameMayComeWithWhatItsProducerAsksForAndATrace(t *testing.T) {
+func TestFrameMayHaveExpectationsAndTrace(t *testing.T) {
 	header := sequenced("Content-Type", protocol.ContentTypeBatch, "Nats-Expected-Stream", "LANEWAY-orders-0")
 	for _, name := range []string{"traceparent", "tracestate", "Nats-Request-Info", "Nats-Trace-Hop"} {
 		header[name] = []string{"1"}

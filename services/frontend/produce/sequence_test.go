@@ -24,7 +24,7 @@ func sequenced(pairs ...string) nats.Header {
 	return h
 }
 
-func TestABatchWithAProducerIDIsOnTheLaneOfItsProducer(t *testing.T) {
+func TestProducerIDSelectsLane(t *testing.T) {
 	p, err := parseForTest(&nats.Msg{Header: sequenced(protocol.HeaderProducer, "a name"), Reply: "_INBOX.a.b"})
 	want := messages.Sequence{ProducerID: 1<<63 - 1, ProducerEpoch: 1<<15 - 2, First: 1<<31 - 1}
 	if err != nil || p.Sequence != want || p.FirstUnacked != 2147483640 || p.Lane != "i:9223372036854775807" {
@@ -39,7 +39,7 @@ func TestTheFirstUnackedMayBeLeftOut(t *testing.T) {
 	}
 }
 
-func TestTheFirstUnackedIsTheBatchItselfOrLiesBeforeIt(t *testing.T) {
+func TestFirstUnackedMustNotExceedBatch(t *testing.T) {
 	for sequence, unacked := range map[string]string{"0": "0", "7": "7", "8": "3", "2": "2147483647", "2147483647": "2147483640"} {
 		header := sequenced(protocol.HeaderSequence, sequence, protocol.HeaderFirstUnacked, unacked)
 		if _, err := parseForTest(&nats.Msg{Header: header}); err != nil {

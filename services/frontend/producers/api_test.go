@@ -191,7 +191,7 @@ func TestLostQuestionIsRepeated(t *testing.T) {
 	}
 }
 
-func TestInitSurpassesTheEpochThatAPartitionKnows(t *testing.T) {
+func TestInitExceedsKnownEpoch(t *testing.T) {
 	r := start(t)
 	r.answer = func(_ int, q messages.Message) messages.Message {
 		if f := q.(messages.FenceProducer); f.Fence.ProducerEpoch <= 7 {
@@ -284,7 +284,7 @@ func TestBadRequestsAreRefused(t *testing.T) {
 	}
 }
 
-func TestRequestsBeyondTheLimitAreRejectedAndTheEndAnswersTheRest(t *testing.T) {
+func TestRequestsBeyondLimitAreRejected(t *testing.T) {
 	r := start(t)
 	r.answer = func(int, messages.Message) messages.Message { return nil }
 	answers := make(chan *nats.Msg, requestsAtOnce+1)

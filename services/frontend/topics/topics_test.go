@@ -176,7 +176,7 @@ func TestDamageIsShown(t *testing.T) {
 	}
 }
 
-func TestStreamsThatStoreWhatIsPublishedToLanewayAreReported(t *testing.T) {
+func TestStreamsOnLanewaySubjectsAreReported(t *testing.T) {
 	r := start(t)
 	topic := r.create(protocol.TopicConfig{Name: "shop", Subjects: []string{"shop.>"}})
 	r.bound = topic.Subjects

@@ -12,44 +12,44 @@ const maxSend = 64
 
 // Settings are the times of a fetch.
 type Settings struct {
-	Heartbeat     time.Duration // after which an idle consumer is asked for a sign of life
-	CreditTimeout time.Duration // after which a silent consumer's fetch ends
+	Heartbeat     time.Duration // of an idle fetch; the consumer answers with a credit of 0
+	CreditTimeout time.Duration // a fetch ends when its consumer has sent nothing for this long
 }
 
-// phase is what the open question is for.
+// phase is the purpose of the open question.
 type phase uint8
 
 const (
-	starting     phase = iota // where does the log end?
-	measuring                 // from which entry on do the times rise?
+	starting     phase = iota // look up the end of the log
+	measuring                 // search by time: find the first entry of a stretch of rising times
 	searching                 // binary search for the entry to start with
-	anchoring                 // what is the entry in front of it?
-	anchoringFar              // and if that is damaged, which is the next one?
-	reading                   // which entries follow?
-	skipping                  // what follows a damaged entry?
-	loading                   // which payloads have the next batches?
-	checking                  // does the log still have what was delivered?
-	failing                   // was the topic deleted?
+	anchoring                 // read the entry before it, for the exact start offset
+	anchoringFar              // that entry is damaged: read the next readable one instead
+	reading                   // read the entries that follow
+	skipping                  // find the first readable entry after a damaged one
+	loading                   // load the payloads of the next batches
+	checking                  // look up whether the log still has what was delivered
+	failing                   // ask whether the topic was deleted
 )
 
-// Core decides about one fetch: events and time come in, effects go out. It is not
+// Core decides about one fetch: events and time go in, effects come out. It is not
 // safe for concurrent use.
 type Core struct {
 	partition   protocol.Partition
 	request     Request
-	requestedAt time.Time // when the request came
+	requestedAt time.Time // when the request arrived
 	known       Known
 
 	placed bool  // whether the fetch has found where it starts
-	limit  int64 // the offset up to which a fetch reads that does not follow
-	place        // where it is
+	limit  int64 // without follow: the offset at which the fetch ends
+	place        // of the next record
 	search search
 	probe  probe
 
 	question Question        // nil if none is open
 	phase    phase           // of the question
-	failure  failure         // to end with unless the topic was deleted
-	damage   *protocol.Error // that is skipped
+	failure  failure         // the end of the fetch, unless the topic was deleted
+	damage   *protocol.Error // of the entry that is skipped
 
 	wanted   int // how many batches of the queue are being loaded
 	loaded   int // how many batches of the queue may be delivered
@@ -57,16 +57,16 @@ type Core struct {
 	frame    *protocol.FrameReader // of the batch that is being delivered; nil if there is none
 	at       int64                 // offset of the frame's next record
 
-	records  int64 // delivered so far, without those of a frame that lie before the start
+	records  int64 // delivered so far, without those of a frame before the start offset
 	bytes    int64
 	messages int64
-	full     bool // whether what was asked for is delivered
+	full     bool // whether a limit of the request is reached
 	started  bool // whether anything was sent
-	seen     bool // whether the log was seen up to the place, though its known end may be older
+	seen     bool // whether entries up to the place were read; the known end may be lower
 
-	compared uint64 // the renewal of the log's state after which the place was last compared with it
+	compared uint64 // Known.Renewed when the place was last compared with the end of the log
 	pace     pace
-	ending   *Status // to end with once everything is sent
+	ending   *Status // the last status, once everything before it is sent
 	fx       Effects
 }
 
@@ -74,24 +74,24 @@ type Core struct {
 type place struct {
 	offset   int64     // of the next record to deliver
 	sequence uint64    // of the next entry to queue
-	since    time.Time // entries before it are passed over, until one is not
+	since    time.Time // entries before this time are skipped, up to the first later one
 	queue    []batch
 }
 
-// New returns the core of a fetch that was asked for now.
+// New returns the core of a fetch that was requested at now.
 func New(partition protocol.Partition, request Request, settings Settings, now time.Time) *Core {
 	return &Core{partition: partition, request: request, requestedAt: now, pace: newPace(request.WindowBytes, settings, now)}
 }
 
-// Step takes what has happened, in order, and returns what is to be done. Without
-// events it only does what time asks for. The first step asks where the log ends.
+// Step handles events in their order and returns the effects. The shell also calls it
+// without events, at Effects.Wake. The first step looks up the end of the log.
 func (c *Core) Step(now time.Time, events []Event) Effects {
 	sent := c.fx.Send
 	c.fx = Effects{Send: sent[:0]}
 	for _, e := range events {
 		c.handle(now, e, sent)
 	}
-	clear(sent) // a fetch that waits holds no payloads
+	clear(sent) // a waiting fetch must not hold payloads in memory
 	c.drive(now)
 	if c.ending == nil {
 		return c.fx
@@ -132,9 +132,10 @@ func (c *Core) handle(now time.Time, e Event, sent []Message) {
 	}
 }
 
+// ask opens a question.
 func (c *Core) ask(phase phase, q Question) { c.question, c.phase, c.fx.Ask = q, phase, q }
 
-// answer takes the answer to the open question.
+// answer handles the answer to the open question.
 func (c *Core) answer(e Event) {
 	if c.question == nil {
 		return
@@ -176,7 +177,9 @@ func (c *Core) answer(e Event) {
 	}
 }
 
-// drive does what can be done without an answer.
+// drive continues the fetch until it needs an answer, waits, or has filled a step. The order
+// of the cases is the order of the work: find the start, send, finish at a limit, deliver
+// loaded batches, wait at the end, read entries, load payloads.
 func (c *Core) drive(now time.Time) {
 	for c.ending == nil && c.question == nil {
 		var waits bool
@@ -187,7 +190,7 @@ func (c *Core) drive(now time.Time) {
 			c.fx.More = true
 			return
 		case c.full:
-			c.finish(protocol.StatusEnd, "what was asked for is delivered")
+			c.finish(protocol.StatusEnd, "a limit of the request is reached")
 		case c.loaded > 0:
 			c.deliver(now)
 		case c.offset >= c.limit:

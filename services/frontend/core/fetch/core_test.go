@@ -169,7 +169,7 @@ func (r *rig) failAt(offset int64, code protocol.Code) {
 	}
 }
 
-func TestMessageThatCannotBeSentEndsTheFetchThere(t *testing.T) {
+func TestUnsendableMessageEndsFetch(t *testing.T) {
 	for code, want := range map[protocol.Code]string{
 		protocol.CodeMaxPayload:    "0; 1; MAX_PAYLOAD_EXCEEDED next 2 of 4",
 		protocol.CodeUnavailable:   "0; 1; UNAVAILABLE next 2 of 4",
@@ -239,7 +239,7 @@ func TestMaxWait(t *testing.T) {
 	newRig(t, logOf([]int{1}), `{"offset":0,"max_wait_ms":2000}`).expect("0; 204 next 1 of 1")
 }
 
-func TestFetchEndsWhereTheLogEndedWhenItWasAskedFor(t *testing.T) {
+func TestFetchEndsAtEndOfLogAtRequest(t *testing.T) {
 	r := newRig(t, logOf([]int{2}, []int{2}), `{"offset":0,"window_bytes":2}`)
 	r.expect("0; 1")
 	r.commits(1)
@@ -258,7 +258,7 @@ func TestFollowWaitsForMore(t *testing.T) {
 	r.expect("110 5-6 next 7 of 8; 7")
 }
 
-func TestFollowFromAFutureTimePassesOverWhatComesBefore(t *testing.T) {
+func TestFollowFromFutureTimeSkipsEarlierRecords(t *testing.T) {
 	r := newRig(t, logOf([]int{1}), `{"time":"1970-01-01T00:00:00.000001030Z","follow":true}`)
 	r.expect("")
 	if got := r.pass(testSettings.Heartbeat); got != "100 next ? of 1" {
@@ -302,7 +302,7 @@ func TestRenewedEndThatIsOnlyOlderEndsNothing(t *testing.T) {
 func TestEndFromOutsideIsToldAsItIs(t *testing.T) {
 	for name, why := range map[string]*protocol.Error{
 		"replaced": protocol.NewError(protocol.CodeNotOwner, "a younger frontend has taken over"),
-		"stopping": protocol.NewError(protocol.CodeUnavailable, "the frontend stops"),
+		"stopping": protocol.NewError(protocol.CodeUnavailable, "the frontend is stopping"),
 		"deleted":  protocol.NewError(protocol.CodeUnknownTopic, "the topic was deleted"),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,9 +9,14 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// load asks for the payloads of the next batches, as many as the limits and the credit
-// allow but at least one. It returns true if the consumer has no credit: the fetch
-// waits.
+// load asks for the payloads of the next batches: as many as the limits and the credit
+// allow, and at least one. It returns true if the fetch waits because the consumer has no
+// credit.
+//
+// Credit is checked per batch and not per byte: a batch is sent while any credit is left.
+// Example: with a window of 1 MiB and a batch of 4 MiB, the batch is sent and the credit is
+// −3 MiB. The next batch follows when the consumer has granted more than 3 MiB. Without
+// this rule a batch above the window would never be sent.
 func (c *Core) load(now time.Time) (waits bool) {
 	bytes, records := int64(MaxRange), int64(math.MaxInt64)
 	if c.request.Paced() {
@@ -53,7 +58,7 @@ func (c *Core) load(now time.Time) (waits bool) {
 	return false
 }
 
-// deliver sends the next batch or gap, or as much of a batch as a step has room for.
+// deliver sends the next batch or gap, or the part of a batch that fits into this step.
 func (c *Core) deliver(now time.Time) {
 	b := &c.queue[0]
 	switch {
@@ -86,7 +91,7 @@ func (c *Core) sendGap(b *batch, now time.Time) {
 	c.offset = b.next()
 }
 
-// sendFrame sends a whole batch. It may begin in front of the place of the fetch.
+// sendFrame sends a whole batch. Its first record may be before the place of the fetch.
 func (c *Core) sendFrame(b *batch, frame []byte, now time.Time) {
 	c.send(Message{Offset: b.offset, Time: b.time, Data: frame, Records: b.records}, now)
 	c.delivered(b.next()-max(b.offset, c.offset), len(frame), b.next())
@@ -103,7 +108,7 @@ func (c *Core) sendRecords(b *batch, payload []byte, now time.Time) bool {
 		}
 		c.frame, c.at = frame, b.offset
 		if frame.Records() != int(b.records) {
-			c.failBatch(b, notTheBatch(b, "its number of records is not that of the log"))
+			c.failBatch(b, notTheBatch(b, "its number of records differs from that in the log"))
 			return false
 		}
 	}
@@ -122,7 +127,7 @@ func (c *Core) sendRecords(b *batch, payload []byte, now time.Time) bool {
 			return false
 		}
 		if err := deliverable(offset, record.Headers); err != nil {
-			c.offset = offset + 1 // the consumer learns the offset, and can continue behind it
+			c.offset = offset + 1 // the error names the offset; the consumer can continue after it
 			c.fail(err)
 			return false
 		}
@@ -152,8 +157,8 @@ func (c *Core) closeFrame() {
 	}
 }
 
-// deliverable returns an error if a record cannot be sent exactly as it is stored.
-// Laneway accepts no such record any more, but logs may hold some.
+// deliverable returns an error if a record cannot be sent exactly as it is stored. Laneway
+// accepts no such record, but a log may have one from an earlier version.
 func deliverable(offset int64, headers []protocol.Header) *protocol.Error {
 	for _, h := range headers {
 		if err := h.Check(); err != nil && h.Name != protocol.HeaderSubject {
@@ -163,8 +168,8 @@ func deliverable(offset int64, headers []protocol.Header) *protocol.Error {
 	return nil
 }
 
-// send sends a message. Its credit is spent before it is sent: the consumer may grant
-// it again before the sending returns, and would have more than its window.
+// send sends a message. Its credit is spent before that: the consumer may grant it again
+// before the shell has returned from sending, and its credit would exceed the window.
 func (c *Core) send(m Message, now time.Time) {
 	m.from = c.offset
 	c.fx.Send = append(c.fx.Send, m)
@@ -174,7 +179,7 @@ func (c *Core) send(m Message, now time.Time) {
 	}
 }
 
-// delivered counts a message with records.
+// delivered counts a message with records, and checks the limits of the request.
 func (c *Core) delivered(records int64, bytes int, next int64) {
 	c.offset, c.seen = next, true
 	c.records += records

@@ -1,13 +1,12 @@
-// Package fetch decides what a consumer that fetches from a partition is sent, and why
-// its fetch ends. It owns the life of one fetch: where it starts, what is delivered
-// next, when it waits, heartbeats and credit, limits, gaps, damage, and the last
-// status. It does no I/O, reads no clock and starts no goroutine.
+// Package fetch decides what a fetch sends to its consumer, and why it ends. It owns the
+// life of one fetch: where it starts, what is delivered next, when it waits, heartbeats
+// and credit, limits, gaps, damage, and the last status. It does no I/O, reads no clock
+// and starts no goroutine.
 //
-// A [Core] is stepped with what has happened and the time. It returns [Effects]:
-// messages to send, and at most one [Question] about the log or its payloads, whose
-// answer is an event of a later step. The shell around the core answers the questions
-// and may cache, read ahead and pool to answer them faster. Reduced to the essential, a
-// shell is this loop:
+// A [Core] is stepped with events and the time. It returns [Effects]: messages to send,
+// and at most one [Question] about the log or its payloads. The answer is an event of a
+// later step. The shell around the core answers the questions; it may use caches and
+// read ahead to answer them faster. In its simplest form, a shell is this loop:
 //
 //	c := fetch.New(partition, request, settings, time.Now())
 //	var events []fetch.Event
@@ -33,7 +32,7 @@
 //			events = []fetch.Event{fetch.Deleted{Deleted: isDeleted()}}
 //		case nil:
 //			if !fx.More {
-//				events = wait(fx.Wake) // for words, commits, the end of the service
+//				events = wait(fx.Wake) // for control messages, commits, the end of the service
 //			}
 //		}
 //	}
@@ -42,12 +41,28 @@
 // end of the log. The shell MUST pass it to a fetch as [Moved] whenever it changes, and
 // in any case before the answer to a [LookUp].
 //
-// What holds for every fetch, whatever the log, the limits and the answers are:
+// # The start of a fetch
 //
-//   - From where a fetch starts, each record up to its last status is sent exactly once
-//     and in the order of the offsets. Offsets without records are reported as gaps.
-//   - Records that are in the log, or may be, and cannot be read end the fetch with an
-//     error that names them. None is skipped silently.
-//   - The last status names where the consumer continues: right behind what was sent, or
-//     behind what cannot be read.
+// A fetch starts at an offset, at the first or next record, or at a time. For an offset or
+// a time the core searches the log: entries are sorted by offset, and by time within a
+// stretch of entries whose times rise. It looks up the log's state, halves the range of
+// entries until one is left, and reads one entry at each step. Example: a log has the
+// entries 1 to 1,000, and a fetch asks for offset 40,000. The core reads entry 500, which
+// ends at offset 26,000, then entry 750, which ends at 41,000, then 625, and so on. Ten
+// reads find the first entry that ends above 40,000.
+//
+// A damaged entry must not hide the records elsewhere. If the entry in the middle cannot be
+// read, the search uses one of the next few instead. If the search ends next to damaged
+// entries, the fetch starts at the damage and reports it.
+//
+// # Invariants
+//
+// These hold for every fetch, whatever the log, the limits and the answers are:
+//
+//   - From the start of a fetch to its last status, each record is sent exactly once, in the
+//     order of the offsets. Offsets without records are reported as gaps.
+//   - A fetch ends with an error at records that are in the log, or may be, and cannot be
+//     read. The error names them. No record is skipped silently.
+//   - The last status names where the consumer continues: after the last record that was
+//     sent, or after the records that cannot be read.
 package fetch

@@ -8,24 +8,24 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// Event is something that a fetch reacts to: [Moved], [Word], [SendFailed],
+// Event is an input of a fetch: [Moved], [Word], [SendFailed],
 // [Disconnected] or [Closed], or the answer to a question: [LookedUp], [Entries],
 // [Loaded], [Failed] or [Deleted].
 type Event any
 
-// Moved is the first or a new state of what is known of the log's end.
+// Moved reports the known end of the log, at the start of a fetch and after each change.
 type Moved struct{ Known Known }
 
-// Control is what the consumer of a paced fetch has published to its reply subject. Err
-// is set if the header block of the message was malformed.
+// Control is a message of the consumer of a paced fetch to the reply subject of the fetch: a
+// credit or a cancellation. Err is set if the header block of the message is malformed.
 type Control struct {
 	Data []byte
 	Err  *protocol.Error
 }
 
-// SendFailed reports that a message of the last step could not be sent; nor were
-// those behind it. The shell MUST report it before it does anything else that the
-// step asks for.
+// SendFailed reports that a message of the last step could not be sent. The messages after
+// it MUST NOT be sent either, and the shell MUST report this before it does anything else
+// that the step asks for.
 type SendFailed struct {
 	Message int // its index in Effects.Send
 	Err     *protocol.Error
@@ -35,49 +35,52 @@ type SendFailed struct {
 // messages to the consumer and its credits may be lost.
 type Disconnected struct{}
 
-// Closed ends the fetch from outside: the frontend stops or was replaced, or the
-// partition was deleted. Why is what the consumer is answered, which says whether it
-// may continue elsewhere.
+// Closed ends the fetch from outside: the frontend stops or was replaced, or the partition
+// was deleted. Why is the error for the consumer. A retryable one lets it continue with
+// another frontend.
 type Closed struct{ Why *protocol.Error }
 
 // Question is what a fetch needs before it can continue: [LookUp], [Read], [Load] or
 // [IsDeleted]. One question is open at a time. Each is answered by one event.
 type Question any
 
-// LookUp asks the leader of the log for its state, so that everything acknowledged
-// before is within it. The answer is LookedUp or Failed.
+// LookUp asks for the state of the log. The answer is LookedUp or Failed. The shell MUST ask
+// the leader of the log's stream, so that the state includes every record acknowledged
+// before the question.
 type LookUp struct{}
 
 // LookedUp answers a LookUp.
 type LookedUp struct{ State LogState }
 
-// Read asks for entries of the log, the first of them at sequence From, or above it if
-// the log has a hole there. The answer has one to Limit entries; or it is Failed, with
-// the code CORRUPT if the entry at From cannot be decoded.
+// Read asks for entries of the log from stream sequence From on. The answer has one to Limit
+// entries without holes between them; the first one has a higher sequence than From only if
+// the log has a hole there. Or the answer is Failed, with the code CORRUPT if and only if
+// the entry at From cannot be decoded.
 type Read struct {
 	From  uint64
 	Limit int
 }
 
-// Entries answers a Read. The core does not change them.
+// Entries answers a Read. The core does not modify the entries, which may be shared.
 type Entries struct{ Entries []messages.LoggedEntry }
 
-// Load asks for payloads. The answer has one for each extent.
+// Load asks for payloads. The answer has one payload for each extent, in the same order.
 type Load struct{ Extents []messages.Extent }
 
 // Loaded answers a Load.
 type Loaded struct{ Payloads []Payload }
 
-// Payload is the checked content of an extent, or why there is none: CORRUPT if what
-// is stored is damaged or missing.
+// Payload is the content of an extent, or why there is none. The shell MUST have compared
+// the content with the checksum of the extent. Err has the code CORRUPT if the content is
+// damaged or missing; any other error is temporary.
 type Payload struct {
 	Bytes []byte
 	Err   *protocol.Error
 }
 
-// IsDeleted asks whether the topic was deleted. It is asked before a fetch fails: the
-// log of a deleted topic may be gone before the frontend learns of the deletion. The
-// answer is Deleted.
+// IsDeleted asks whether the topic was deleted. The answer is Deleted. The core asks this
+// before a fetch fails: the log of a deleted topic may be gone before the frontend has
+// received the deletion.
 type IsDeleted struct{}
 
 // Deleted answers IsDeleted.
@@ -90,16 +93,16 @@ type Failed struct{ Err *protocol.Error }
 // valid until the next step.
 type Effects struct {
 	Send []Message
-	// Confirm says that the consumer waits and the message of a commit may be lost. If
-	// [LogEnd.Confirm] agrees, the log's state is to be looked up.
+	// Confirm is set when the fetch waits and a Committed message may have been lost. If
+	// [LogEnd.Confirm] returns true, the shell looks up the log's state.
 	Confirm bool
 	Ask     Question // nil if there is no new one
-	// More says that the core has more to do and is to be stepped again at once.
+	// More is set if the core has more to do. The shell steps it again at once.
 	More bool
-	// Wake is when to step again although nothing has happened; zero is never.
+	// Wake is when to step again without an event; zero is never.
 	Wake time.Time
-	// End is the last status. The fetch is over: no step follows, and nothing else is
-	// to be done.
+	// End is the last status. The fetch is over: the other fields are empty, and Step MUST
+	// NOT be called again.
 	End *Status
 }
 
@@ -113,7 +116,7 @@ type Message struct {
 	Data    []byte            // the record's value, or the frame
 	Records uint32            // of a frame; 0 for a record
 
-	from int64 // where the fetch stood before the message
+	from int64 // offset of the fetch before the message
 }
 
 // Unknown stands for an offset that a status does not name.

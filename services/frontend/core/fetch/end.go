@@ -6,14 +6,15 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// How a fetch ends from outside, or because of the topic.
+// Errors that do not come from the log.
 var (
 	errDeleted      = protocol.NewError(protocol.CodeUnknownTopic, "the topic was deleted")
 	errDisconnected = protocol.NewError(protocol.CodeUnavailable, "the frontend was disconnected from NATS; messages may be missing")
 )
 
-// failure is an error with the offsets that cannot be read because of it, from from up
-// to next. Both are Unknown if it is no loss; next is if nothing behind it is readable.
+// failure is an error with the range of offsets that cannot be read because of it: from
+// from to next-1. Both are Unknown if no records are lost. next is Unknown if nothing after
+// from can be read.
 type failure struct {
 	err        *protocol.Error
 	from, next int64
@@ -25,15 +26,19 @@ func outOfRange(offset int64, log LogState) *protocol.Error {
 	return protocol.Errorf(protocol.CodeOffsetOutOfRange, "%d, the partition has %d to %d", offset, log.Begin, log.Offset)
 }
 
-// notTheBatch is the error for a payload that has the right checksum but not the
-// content that the log promises.
+// notTheBatch returns the error for a payload with the right checksum and other content than
+// the log describes.
 func notTheBatch(b *batch, reason string) *protocol.Error {
 	x := &b.extent
 	return protocol.Errorf(protocol.CodeCorrupt, "object %q is corrupt at offset %d, length %d: %s", x.Key, x.Offset, x.Length, reason)
 }
 
-// atEnd is called where the fetch ends unless it waits for more. It returns true if it
-// waits.
+// atEnd is called when the fetch has delivered everything up to the known end of the log. It
+// ends the fetch, or returns true if the fetch waits for more records.
+//
+// After a disconnection the end may be below what was delivered. Either the log has lost
+// records, because its server was restarted without its last writes, or the known end is
+// only older than the place of the fetch. A look-up decides which.
 func (c *Core) atEnd(now time.Time) (waits bool) {
 	var deadline time.Time
 	if !c.request.Follow {
@@ -57,36 +62,35 @@ func (c *Core) atEnd(now time.Time) (waits bool) {
 	case c.compared != c.known.Renewed:
 		c.compared = c.known.Renewed
 		if c.known.Offset < c.offset {
-			// The log may have lost what was delivered, as it may when its server was
-			// restarted. Or the known end is only older than the place of the fetch.
 			c.ask(checking, LookUp{})
 		}
 		return false
 	case !deadline.IsZero() && !now.Before(deadline):
-		c.finish(protocol.StatusNoRecords, "nothing came in time")
+		c.finish(protocol.StatusNoRecords, "no record was appended within max_wait_ms")
 		return false
 	}
 	return c.wait(now, deadline)
 }
 
-// checked takes the state of a log that may have lost what was delivered.
+// checked handles the state of a log that may have lost delivered records.
 func (c *Core) checked(log LogState) {
 	if log.Offset >= c.offset {
 		return
 	}
-	c.seen = false // the end of the partition is where the log ends now
+	c.seen = false // the status reports the end of the log as it is now
 	c.fail(outOfRange(c.offset, log))
 }
 
-// wait keeps in touch with the consumer until something happens, at the latest until
-// the deadline if there is one. It returns false if the consumer is gone.
+// wait sets Effects.Wake to the deadline, if there is one, or to the next heartbeat, and
+// sends the heartbeat if it is due. It returns false if the fetch ends because the consumer
+// has not answered for too long.
 func (c *Core) wait(now, deadline time.Time) (waits bool) {
 	var due time.Time
 	if c.request.Paced() {
 		what, at := c.pace.next(now)
 		switch what {
 		case consumerGone:
-			c.fail(protocol.Errorf(protocol.CodeCreditTimeout, "nothing was heard for %s", c.pace.patience))
+			c.fail(protocol.Errorf(protocol.CodeCreditTimeout, "the consumer has sent nothing for %s", c.pace.patience))
 			return false
 		case heartbeat:
 			c.sendHeartbeat(now)
@@ -101,8 +105,8 @@ func (c *Core) wait(now, deadline time.Time) (waits bool) {
 	return true
 }
 
-// sendHeartbeat asks the consumer for a sign of life. A fetch that may still pass over
-// records does not name its place.
+// sendHeartbeat sends a heartbeat, which the consumer must answer. It reports no next offset
+// while a fetch by time still skips older records.
 func (c *Core) sendHeartbeat(now time.Time) {
 	s := c.status(protocol.StatusHeartbeat, "the fetch is idle; answer with a credit of 0")
 	if !c.since.IsZero() {
@@ -113,7 +117,7 @@ func (c *Core) sendHeartbeat(now time.Time) {
 	c.pace.heartbeatSent(now)
 }
 
-// control takes what the consumer of a paced fetch has published.
+// control handles a control message of the consumer.
 func (c *Core) control(now time.Time, w Control) {
 	switch {
 	case w.Err != nil:
@@ -125,9 +129,10 @@ func (c *Core) control(now time.Time, w Control) {
 	}
 }
 
-// unconfirmed reports whether the consumer may have missed something if the connection
-// broke. A paced consumer has everything once all of its credit is back and it has
-// published something since the last message: gaps and empty records cost no credit.
+// unconfirmed reports whether the consumer may have missed a message if the connection
+// broke. A paced consumer has everything if all of its credit is back and it has sent
+// something since the last message. Credit alone does not show it, because gaps and empty
+// records cost none.
 func (c *Core) unconfirmed() bool {
 	if c.request.Paced() {
 		return c.pace.credit < c.pace.window || c.pace.unanswered > 0
@@ -135,14 +140,14 @@ func (c *Core) unconfirmed() bool {
 	return c.started
 }
 
-// sendFailed takes back what was not sent, and ends the fetch. It also replaces an end
-// that was to follow the message.
+// sendFailed moves the fetch back to the message that was not sent, and ends it. It replaces
+// an end that would have followed the message.
 func (c *Core) sendFailed(e SendFailed, sent []Message) {
 	c.ending, c.question = nil, nil
 	if e.Message < len(sent) {
 		c.offset = sent[e.Message].from
 		if e.Err.Code == protocol.CodeUndeliverable {
-			c.offset = sent[e.Message].Offset + 1 // the consumer learns the offset, and can continue behind it
+			c.offset = sent[e.Message].Offset + 1 // the error names the offset; the consumer can continue after it
 		}
 	}
 	c.fail(e.Err)
@@ -157,8 +162,8 @@ func (c *Core) failBatch(b *batch, err *protocol.Error) {
 	}
 }
 
-// failLost ends the fetch because the records from from up to next are in the log, or
-// may be, and cannot be read. The consumer may continue at next.
+// failLost ends the fetch because the records from from to next-1 are in the log, or may
+// be, and cannot be read. The consumer may continue at next.
 func (c *Core) failLost(err *protocol.Error, from, next int64) {
 	if next != Unknown {
 		err = protocol.Errorf(err.Code, "%s; the records at the offsets %d to %d cannot be read, the next one is at %d",
@@ -169,9 +174,9 @@ func (c *Core) failLost(err *protocol.Error, from, next int64) {
 
 func (c *Core) fail(err *protocol.Error) { c.failWith(failure{err, Unknown, Unknown}) }
 
-// failWith ends a fetch that has failed by itself. An error of the service may come
-// from the deletion of the topic: its log is gone, or is that of another topic of the
-// name.
+// failWith ends a fetch with a failure. A server error may result from the deletion of the
+// topic, if its log is gone or belongs to a new topic of the same name. So the core asks
+// for that first.
 func (c *Core) failWith(f failure) {
 	if f.err.Code.Kind().Status >= 500 {
 		c.failure = f
@@ -181,7 +186,7 @@ func (c *Core) failWith(f failure) {
 	c.endWith(f)
 }
 
-// end ends the fetch with an error that is not its own.
+// end ends the fetch with an error of the caller, without asking for a deletion.
 func (c *Core) end(err *protocol.Error) { c.endWith(failure{err, Unknown, Unknown}) }
 
 func (c *Core) endWith(f failure) {
@@ -196,12 +201,12 @@ func (c *Core) endWith(f failure) {
 	c.ending = s
 }
 
-// finish ends the fetch well.
+// finish ends the fetch without an error.
 func (c *Core) finish(code, description string) { c.ending = c.status(code, description) }
 
-// status returns a status that names where the consumer continues and where the
-// partition ends. Entries may be read before the news of them, so the end is at least
-// where the fetch is.
+// status returns a status with the next offset of the consumer and the end of the
+// partition. Entries may be read before their Committed message arrives, so the end is at
+// least the place of the fetch.
 func (c *Core) status(code, description string) *Status {
 	s := &Status{Code: code, Description: description, Next: Unknown, End: Unknown, GapFrom: Unknown, GapTo: Unknown}
 	switch {

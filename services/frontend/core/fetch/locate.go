@@ -5,23 +5,24 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// maxUnreadable is how many entries in a row may be damaged before a search
-// gives up.
+// maxUnreadable is how many damaged entries in a row a search tries to skip.
 const maxUnreadable = 8
 
-// probe looks for the first readable entry from a sequence on: a damaged one must not
-// keep consumers from what lies elsewhere.
+// probe is the search for the first readable entry in a range of stream sequences. A damaged
+// entry must not keep consumers from records elsewhere.
 type probe struct {
-	from, last uint64 // it is looked for in this range
-	at         uint64 // where it is looked for at the moment
+	from, last uint64 // the range
+	at         uint64 // the sequence that is being read
 }
 
+// look starts a probe.
 func (c *Core) look(phase phase, from, last uint64) {
 	c.probe = probe{from: from, last: last, at: from}
 	c.ask(phase, Read{from, 1})
 }
 
-// probeFailed takes an error instead of the entry that was looked for.
+// probeFailed handles an error of a probe. It tries the next entry, or continues without
+// one where the phase allows that.
 func (c *Core) probeFailed(err *protocol.Error) {
 	p := &c.probe
 	corrupt := isCorrupt(err)
@@ -42,7 +43,8 @@ func (c *Core) probeFailed(err *protocol.Error) {
 	}
 }
 
-// probed takes the entry that was looked for, or the first one behind a hole.
+// probed handles the entry that a probe has found. It may be beyond the range, if the log
+// has a hole.
 func (c *Core) probed(entry *messages.LoggedEntry) {
 	switch c.phase {
 	case measuring:
@@ -58,21 +60,24 @@ func (c *Core) probed(entry *messages.LoggedEntry) {
 	}
 }
 
-// search is the binary search for the entry that a fetch starts with. Entries are
-// sorted by what is searched for.
+// search is the binary search for the first entry that reaches the requested offset or
+// time.
+//
+// Invariant: every entry below low does not reach it. Every entry from above on does, and
+// best is the lowest one of those that was read. The search ends when low equals above.
 type search struct {
-	log   LogState // when the fetch was asked for
-	begin uint64   // of the range that is searched
-	end   uint64   // behind the range
+	log   LogState // at the start of the fetch
+	begin uint64   // first sequence of the range
+	end   uint64   // sequence after the range
 
-	low, above uint64 // the entries below low are not it; from above on there is only the best one
-	found      bool   // whether there is a best one
-	best       uint64 // its sequence
+	low, above uint64
+	found      bool   // whether there is a best entry
+	best       uint64 // its stream sequence
 	base       int64  // its base offset
 }
 
-// start takes the state of the log and finds the place that was asked for. A fetch
-// that does not follow reads up to where the log ends now.
+// start handles the state of the log and finds the requested place. A fetch without follow
+// ends at the current end of the log.
 func (c *Core) start(log LogState) {
 	c.limit = log.Offset
 	c.search.log = log
@@ -103,11 +108,18 @@ func (c *Core) startAt(offset int64, log LogState) {
 	c.searchRange(log.First, log.Readable+1)
 }
 
-// searchTimes searches the entries below end for the last record that is older than
-// the time that was asked for. The fetch starts behind it. Only where times rise can
-// that be a binary search. There is more than one such stretch if a clock was set back
-// far: the times of the newest stretch count first, because the clock was corrected
-// then.
+// searchTimes searches the entries below end for the last record that is older than the
+// requested time. The fetch starts after it.
+//
+// A binary search is possible only within a stretch of entries whose times rise. A log has
+// more than one stretch if a clock was far ahead and then corrected: each entry names the
+// first entry of its stretch (RisingFrom). The newest stretch is searched first, because
+// the clock was corrected at its start. If all of it is younger than the requested time, the
+// stretch before it is searched as well.
+//
+// Example: entries 1 to 50 have times from 10:00 to 13:00, because a clock was ahead;
+// entries 51 to 90 have times from 11:00 to 12:00. A fetch from 11:30 starts in the second
+// stretch. One from 10:30 finds the whole second stretch younger, and starts in the first.
 func (c *Core) searchTimes(end uint64) {
 	if end <= c.search.log.First {
 		c.placed = true
@@ -117,8 +129,8 @@ func (c *Core) searchTimes(end uint64) {
 	c.look(measuring, end-1, end-1)
 }
 
-// measured takes the last entry of the range, which names the beginning of its
-// stretch. If it is damaged, its place stands for it.
+// measured handles the last entry of the range, which names the first entry of its
+// stretch. If it is damaged, all of the range is treated as one stretch.
 func (c *Core) measured(last *messages.LoggedEntry) {
 	s := &c.search
 	begin := s.log.First
@@ -133,8 +145,9 @@ func (c *Core) searchRange(begin, end uint64) {
 	c.narrow()
 }
 
-// narrow asks for the entry in the middle of what is left. A damaged entry that may be
-// the one is where the search ends, and what the fetch then reports.
+// narrow reads the entry in the middle of the remaining range. Damaged entries are skipped
+// up to the best entry; if none before it can be read, the search ends at the damage, and
+// the fetch will report it.
 func (c *Core) narrow() {
 	s := &c.search
 	if s.low >= s.above {
@@ -153,7 +166,7 @@ func (c *Core) searched(entry *messages.LoggedEntry) {
 	middle := c.probe.from
 	switch {
 	case entry.Sequence >= s.end:
-		s.above = middle // nothing is left from there on
+		s.above = middle // no readable entry from there on
 	case c.reached(&entry.Entry):
 		s.found, s.best, s.base, s.above = true, entry.Sequence, entry.Entry.BaseOffset, middle
 	default:
@@ -162,8 +175,8 @@ func (c *Core) searched(entry *messages.LoggedEntry) {
 	c.narrow()
 }
 
-// reached reports whether an entry ends behind the offset, or is not older than the
-// time, that was asked for.
+// reached reports whether an entry ends after the requested offset, or is not older than
+// the requested time.
 func (c *Core) reached(entry *messages.Entry) bool {
 	if c.request.Time != nil {
 		return !entry.At().Before(*c.request.Time)
@@ -171,14 +184,14 @@ func (c *Core) reached(entry *messages.Entry) bool {
 	return entry.NextOffset() > c.offset
 }
 
-// located takes the result of a search: low is right behind the last entry that is not
-// it, and the best entry stands there unless what lies between cannot be read.
+// located handles the end of a search. Entry low-1 does not reach the target; the best entry
+// is at low, unless the entries between them cannot be read.
 func (c *Core) located() {
 	s := &c.search
 	switch {
 	case c.request.Time == nil:
 		if s.found {
-			c.sequence = s.low // the offset may lie in a gap, or in entries that cannot be read
+			c.sequence = s.low // the offset may be in a gap or in entries that cannot be read
 		}
 		if s.found && s.base <= c.offset {
 			c.sequence = s.best
@@ -187,14 +200,14 @@ func (c *Core) located() {
 	case !s.found:
 		c.stretchDone()
 	case s.low <= s.log.First:
-		c.begin(s.log.First, s.log.Begin) // the first entry follows nothing
+		c.begin(s.log.First, s.log.Begin) // there is no entry before the first one
 	default:
 		c.look(anchoring, s.low-1, s.low-1)
 	}
 }
 
-// anchored takes the entry in front of the start. The fetch starts right behind it, so
-// that a gap or damage between the two is noticed.
+// anchored handles the entry before the start. A fetch by time starts at the offset after
+// that entry, so that a gap or damage between the two is reported.
 func (c *Core) anchored(before *messages.LoggedEntry) {
 	s := &c.search
 	if before == nil || before.Sequence >= s.low {
@@ -209,8 +222,8 @@ func (c *Core) begin(sequence uint64, offset int64) {
 	c.stretchDone()
 }
 
-// stretchDone ends the search unless all of a stretch is young enough: then the
-// stretch before it may have younger records, too.
+// stretchDone ends the search. If no entry of the stretch is older than the requested time,
+// the stretch before it is searched, which may have such records at its end, too.
 func (c *Core) stretchDone() {
 	if s := &c.search; s.low > s.begin {
 		c.placed = true

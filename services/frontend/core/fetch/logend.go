@@ -6,34 +6,34 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// LogState is where a log begins and ends.
+// LogState is the beginning and end of a log.
 type LogState struct {
-	First    uint64 // sequence of its first entry
-	Begin    int64  // the offset at which the log begins; 0 if its first entry is lost
-	Last     uint64 // of its last one
-	Readable uint64 // of the last one that can be read, which is the last one unless there is damage
-	Offset   int64  // after the last record that can be read
-	Damage   *protocol.Error
+	First    uint64          // stream sequence of the first entry
+	Begin    int64           // first offset of the log; 0 if the first entry is lost
+	Last     uint64          // stream sequence of the last entry
+	Readable uint64          // stream sequence of the last entry that can be read; Last unless there is damage
+	Offset   int64           // after the last record that can be read
+	Damage   *protocol.Error // of the entries after Readable; nil if there is none
 }
 
-// Known is what a frontend knows of the end of a log.
+// Known is the state of a log as a frontend knows it.
 type Known struct {
 	LogState
-	Valid   bool   // whether anything is known
+	Valid   bool   // whether any state is known
 	Renewed uint64 // how often the state was looked up after a disconnection
 }
 
-// LogEnd keeps what a frontend knows of the end of a log. All fetches of a partition
-// share it: commits, look-ups and the replicator's reports of damage move it. It is
-// not safe for concurrent use.
+// LogEnd tracks the end of a log. All fetches of a partition share it. It is moved by
+// commits, look-ups and the replicator's reports of damage, which arrive in any order. It
+// is not safe for concurrent use.
 type LogEnd struct {
 	known       Known
 	readOnly    *protocol.Error // what the log has lost, if its replicator reports it
 	moves       uint64
-	confirmedAt time.Time // when the state was last confirmed or asked for
+	confirmedAt time.Time // when the state was last received or requested
 }
 
-// Known returns what is known. Damage that the replicator has reported is part of it.
+// Known returns the known state, with damage that the replicator has reported.
 func (e *LogEnd) Known() Known {
 	known := e.known
 	if known.Damage == nil {
@@ -42,11 +42,11 @@ func (e *LogEnd) Known() Known {
 	return known
 }
 
-// Moves counts the changes of what is known.
+// Moves returns how often the known state has changed.
 func (e *LogEnd) Moves() uint64 { return e.moves }
 
-// Advance takes the state of a commit or of a look-up. Both may be late, so a state
-// with a lower last sequence than the known one changes nothing.
+// Advance takes the state of a commit or of a look-up. Both may arrive late, so a state with
+// a lower last sequence than the known one is ignored.
 func (e *LogEnd) Advance(now time.Time, to LogState) {
 	e.confirmedAt = now
 	if !e.known.Valid || to.Last > e.known.Last {
@@ -62,10 +62,9 @@ func (e *LogEnd) move(to LogState) {
 	e.moves++
 }
 
-// Renew takes the state that a look-up after a disconnection has found; moves is what
-// Moves returned before the look-up. A server that was restarted may have lost the
-// end of the log, so the known state may also move back, unless something newer
-// arrived meanwhile.
+// Renew takes the result of a look-up after a disconnection. moves MUST be the value of
+// Moves before the look-up. A server that was restarted may have lost the end of the log,
+// so Renew can also move the state back, unless it has changed since the look-up started.
 func (e *LogEnd) Renew(now time.Time, to LogState, moves uint64) {
 	e.Advance(now, to)
 	if e.moves == moves {
@@ -84,9 +83,9 @@ func (e *LogEnd) SetReadOnly(damage *protocol.Error) {
 	e.moves++
 }
 
-// Confirm reports whether the state should be looked up, because nothing was heard of
-// it within the heartbeat: the message of a commit may have been lost. Of many fetches
-// that wait, one is answered with true.
+// Confirm reports whether the caller should look up the state, because none has arrived
+// within the heartbeat: a Committed message may have been lost. Only one of many waiting
+// fetches gets true.
 func (e *LogEnd) Confirm(now time.Time, heartbeat time.Duration) bool {
 	if now.Sub(e.confirmedAt) < heartbeat {
 		return false

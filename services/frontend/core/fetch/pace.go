@@ -10,17 +10,23 @@ import (
 // unlimited is the window of a fetch that is paced but has no window.
 const unlimited = math.MaxInt64 / 4
 
-// pace is what a fetch knows of its consumer: how many bytes it may be sent, and
-// whether it is alive.
+// pace is the flow control of a fetch: how many bytes may be sent, and whether the consumer
+// still answers.
+//
+// A consumer that has vanished cannot be told from a slow one by a missing credit, so the
+// fetch sends a heartbeat when it is idle or out of credit, and the consumer answers it.
+// Example: with a heartbeat of 5 s and a patience of 30 s, the last message is sent at 0 s,
+// heartbeats follow at 5, 10, 15, 20 and 25 s, and the fetch ends at 30 s. An answer at 12 s
+// starts this again.
 type pace struct {
-	window, credit      int64 // credit is negative when a batch was larger than what was left
+	window, credit      int64 // credit is negative after a batch that exceeded it
 	heartbeat, patience time.Duration
 
-	heard           time.Time // last word of the consumer
-	sent            time.Time // last message of any kind
-	lastHeartbeat   time.Time // last heartbeat
-	unansweredSince time.Time // first heartbeat that is not answered; zero if there is none
-	unanswered      int       // messages sent since the last word
+	heard           time.Time // last control message of the consumer
+	sent            time.Time // last message to the consumer, of any kind
+	lastHeartbeat   time.Time
+	unansweredSince time.Time // of the first heartbeat without an answer; zero if there is none
+	unanswered      int       // messages sent since the last control message
 }
 
 func newPace(window int64, s Settings, now time.Time) pace {
@@ -30,10 +36,10 @@ func newPace(window int64, s Settings, now time.Time) pace {
 	return pace{window: window, credit: window, heartbeat: s.Heartbeat, patience: s.CreditTimeout, heard: now, sent: now}
 }
 
-// grant adds the credit of a word; false if the word is no credit. Credit never
-// exceeds the window, whatever the consumer grants.
-func (p *pace) grant(word []byte, now time.Time) bool {
-	n, err := strconv.ParseInt(strings.TrimSpace(string(word)), 10, 64)
+// grant adds the credit of a control message; false if the message is no number of bytes.
+// Credit never exceeds the window, whatever the consumer grants.
+func (p *pace) grant(data []byte, now time.Time) bool {
+	n, err := strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64)
 	if err != nil || n < 0 {
 		return false
 	}
@@ -49,20 +55,20 @@ func (p *pace) spend(bytes int, now time.Time) {
 	p.unanswered++
 }
 
-// mayReceive reports whether the consumer may be sent a batch, of any size.
+// mayReceive reports whether a batch, of any size, may be sent.
 func (p *pace) mayReceive() bool { return p.credit > 0 && p.unanswered < MaxUnanswered }
 
-// due is what a fetch that waits owes its consumer.
+// due is what a waiting fetch has to do.
 type due uint8
 
 const (
 	nothing due = iota
 	heartbeat
-	consumerGone // the consumer is gone
+	consumerGone // end the fetch
 )
 
-// next returns what is due, and otherwise when to ask again. A heartbeat is due when
-// nothing was sent for its interval, or nothing was heard.
+// next returns what is due, or else when something will be. A heartbeat is due when nothing
+// was sent, or no control message received, for its interval.
 func (p *pace) next(now time.Time) (due, time.Time) {
 	at := p.heard
 	if p.sent.Before(at) {
@@ -76,7 +82,7 @@ func (p *pace) next(now time.Time) (due, time.Time) {
 		at = now
 	}
 	if !p.unansweredSince.IsZero() {
-		// Silence began one heartbeat before the first one was sent.
+		// The consumer was silent for one interval before the first heartbeat was sent.
 		end := p.unansweredSince.Add(max(p.patience-p.heartbeat, p.heartbeat))
 		if !now.Before(end) {
 			return consumerGone, now

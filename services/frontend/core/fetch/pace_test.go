@@ -107,7 +107,7 @@ func TestEmptyRecordsWaitForAWord(t *testing.T) {
 	r.expect("16384; 204 next 16385 of 16385", word("0"))
 }
 
-func TestDisconnectionEndsAFetchThatMayHaveLostSomething(t *testing.T) {
+func TestDisconnectionEndsUnconfirmedFetch(t *testing.T) {
 	for _, c := range []struct {
 		name, request string
 		words         []Event

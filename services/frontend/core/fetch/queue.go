@@ -9,40 +9,39 @@ import (
 )
 
 const (
-	// readAhead is how many entries are read from the log at once.
+	// readAhead is how many entries one Read asks for.
 	readAhead = 256
-	// MaxQueue is how many batches are queued before their payloads are looked at,
-	// unless one entry has more.
+	// MaxQueue is how many batches are queued before their payloads are loaded, unless one
+	// entry has more.
 	MaxQueue = 4096
-	// MaxRange bounds the payloads that are loaded at once, in bytes; a single batch may
-	// be larger.
+	// MaxRange bounds the bytes of one Load, unless a single batch is larger.
 	MaxRange = 4 << 20
-	// maxLoad is how many batches are loaded at once.
+	// maxLoad bounds the batches of one Load.
 	maxLoad = 1024
 )
 
-// batch is a batch of the log that is to be delivered, or a gap that is to be
-// reported.
+// batch is a batch to deliver or a gap to report.
 type batch struct {
 	extent  messages.Extent
 	offset  int64 // of its first record
 	records uint32
 	time    time.Time
-	gap     int64 // not 0: so many offsets, from offset on, hold no records
+	gap     int64 // length of a gap that starts at offset; 0 for a batch
 }
 
 func (b *batch) next() int64 { return b.offset + int64(b.records) + b.gap }
 
-// fill queues the batches of the entries that follow. Whatever is missing between them
-// is a gap that the log names, or damage. Damage is reported once everything in front
-// of it is delivered: the entries are read again then.
+// fill queues the batches of the next entries. Offsets between two entries are a gap if the
+// log says so, and otherwise damage. If something is queued before the damage, fill stops
+// there: the entries are read again when the queue is delivered, and the damage is reported
+// then.
 func (c *Core) fill(entries []messages.LoggedEntry) {
 	limit := c.limit
 	if c.request.Follow {
 		limit = math.MaxInt64
 	}
 	enough := min(max(c.request.WindowBytes, c.request.MaxBytes), MaxRange)
-	c.queue = nil // a fetch that waits keeps no more than it needs
+	c.queue = nil // releases the memory of the old queue
 	at, queued := c.offset, int64(0)
 	for i := range entries {
 		entry := &entries[i].Entry
@@ -76,8 +75,8 @@ func (c *Core) fill(entries []messages.LoggedEntry) {
 	}
 }
 
-// tooEarly reports whether an entry was stored before the time that was asked for.
-// From the first entry with records that is not too early on, none is.
+// tooEarly reports whether an entry is older than the requested time. The first entry with
+// records that is not ends this check, so that a later clock correction skips nothing.
 func (c *Core) tooEarly(entry *messages.Entry) bool {
 	if entry.At().Before(c.since) {
 		return true
@@ -88,7 +87,7 @@ func (c *Core) tooEarly(entry *messages.Entry) bool {
 	return false
 }
 
-// enqueue queues the batches of an entry and returns how many bytes they have.
+// enqueue queues the batches of an entry and returns their size in bytes.
 func (c *Core) enqueue(entry *messages.Entry) (bytes int64) {
 	offset := entry.BaseOffset
 	for i := range entry.Batches {
@@ -103,8 +102,7 @@ func (c *Core) enqueue(entry *messages.Entry) (bytes int64) {
 	return bytes
 }
 
-// hole ends the fetch, and returns true, if entries with records are missing before
-// one.
+// hole ends the fetch and returns true if entries with records are missing before next.
 func (c *Core) hole(next *messages.LoggedEntry) bool {
 	if next.Entry.BaseOffset <= c.offset {
 		return false
@@ -114,8 +112,8 @@ func (c *Core) hole(next *messages.LoggedEntry) bool {
 	return true
 }
 
-// unreadable takes the error for the next entry, which cannot be decoded. What follows
-// it says whether records are lost.
+// unreadable handles an entry that cannot be decoded. The next readable entry shows whether
+// the damaged one had records.
 func (c *Core) unreadable(why *protocol.Error) {
 	if c.sequence >= c.known.Readable {
 		c.failLost(why, c.offset, Unknown)
@@ -125,8 +123,8 @@ func (c *Core) unreadable(why *protocol.Error) {
 	c.look(skipping, c.sequence+1, c.known.Readable)
 }
 
-// skipped takes the first readable entry behind a damaged one. A damaged entry without
-// records is no loss for consumers.
+// skipped handles the first readable entry after a damaged one. If its base offset is the
+// next offset of the fetch, the damaged entries had no records, and the fetch continues.
 func (c *Core) skipped(next *messages.LoggedEntry) {
 	if next.Entry.BaseOffset > c.offset {
 		c.failLost(c.damage, c.offset, next.Entry.BaseOffset)

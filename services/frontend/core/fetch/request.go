@@ -16,11 +16,11 @@ const (
 	MaxMaxBytes     = 64 << 20
 	MaxWindow       = 64 << 20
 	MaxWait         = 60 * time.Second
-	// MaxMessages bounds a fetch without a window: records may be empty, and a
-	// client drops what it cannot hold.
+	// MaxMessages bounds the messages of a fetch without a window. Bytes do not bound them,
+	// because records may be empty, and a NATS client drops messages beyond its buffer.
 	MaxMessages = 65536
-	// MaxUnanswered is how many messages a consumer with a window gets without
-	// answering: credit does not bound the number of empty records.
+	// MaxUnanswered is how many messages a consumer with a window gets before it must answer.
+	// Credit does not bound the number of empty records.
 	MaxUnanswered = 16384
 )
 
@@ -30,8 +30,8 @@ type Request struct {
 	wait time.Duration // for the first record
 }
 
-// Parse reads the body of a request. An unknown field is rejected, because the fetch
-// would not do what the field asks for. The error has the code INVALID_REQUEST.
+// Parse decodes the body of a request. An unknown field is rejected: the client expects an
+// effect that this version does not have. The error has the code INVALID_REQUEST.
 func Parse(body []byte) (Request, *protocol.Error) {
 	var r Request
 	d := json.NewDecoder(bytes.NewReader(body))
@@ -40,7 +40,7 @@ func Parse(body []byte) (Request, *protocol.Error) {
 		return r, protocol.Errorf(protocol.CodeInvalidRequest, "the body is not a fetch request: %v", err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return r, protocol.NewError(protocol.CodeInvalidRequest, "something follows the JSON object")
+		return r, protocol.NewError(protocol.CodeInvalidRequest, "the body has data after the JSON object")
 	}
 	if err := r.check(); err != nil {
 		return r, err
@@ -87,7 +87,7 @@ func (r *Request) complete() {
 	r.wait = time.Duration(min(r.MaxWait, MaxWait.Milliseconds())) * time.Millisecond
 }
 
-// Paced reports whether the consumer is asked for signs of life, because it may hold
-// the fetch open for as long as it likes. The messages of a paced fetch carry a reply
-// subject; what the consumer publishes there is a [Word].
+// Paced reports whether the fetch has flow control and heartbeats, because its consumer may
+// keep it open without limit. The messages of a paced fetch have a reply subject; what the
+// consumer publishes there is a [Control].
 func (r *Request) Paced() bool { return r.WindowBytes > 0 || r.Follow }
