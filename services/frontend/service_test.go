@@ -18,6 +18,7 @@ import (
 	"laneway.dev/internal/ownership"
 	"laneway.dev/internal/service"
 	"laneway.dev/internal/telemetry"
+	"laneway.dev/internal/topics"
 	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -145,6 +146,32 @@ func TestDeadlineBeyondWhatReplicatorsRememberIsRefused(t *testing.T) {
 	_, err := Start(t.Context(), Config{Times: core.Times{Deadline: messages.MaxDeadline + time.Second}})
 	if err == nil || !strings.Contains(err.Error(), "1m0s") {
 		t.Fatalf("error %v, want one that names the longest deadline", err)
+	}
+}
+
+func TestFailedStartLeavesNothing(t *testing.T) {
+	conn, js := embeddedtest.Start(t)
+	r := &rig{t: t, conn: conn, js: js}
+	registry, err := topics.Open(t.Context(), conn, js)
+	r.must(err)
+	_, err = registry.Create(t.Context(), protocol.TopicConfig{Name: "orders"})
+	r.must(err)
+	_, err = ownership.Hold(t.Context(), js, role) // makes the bucket
+	r.must(err)
+	epochs, err := js.KeyValue(t.Context(), "LANEWAY_EPOCHS")
+	r.must(err)
+	_, err = epochs.PutString(t.Context(), role, "damaged")
+	r.must(err)
+	signals, err := telemetry.Setup(t.Context(), role, "test")
+	r.must(err)
+	t.Cleanup(func() { r.must(signals.Shutdown(context.Background())) })
+	before := conn.NumSubscriptions()
+	_, err = Start(t.Context(), Config{Config: service.Config{Conn: conn, Logger: zap.NewNop(), Telemetry: signals}})
+	if !errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) || !strings.HasPrefix(err.Error(), "start frontend: ") {
+		t.Errorf("error %v, want the damaged epoch", err)
+	}
+	if got := conn.NumSubscriptions(); got != before {
+		t.Errorf("%d subscriptions, %d before the start", got, before)
 	}
 }
 
