@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
 
@@ -79,7 +80,7 @@ func BenchmarkReadRange(b *testing.B) {
 func BenchmarkBuild(b *testing.B) {
 	batch := Batch{
 		Partition: protocol.Partition{Topic: "orders", TopicID: 1, Number: 0},
-		Lane:      "lane-1", Epoch: 1, Records: 10, Payload: pattern(4 << 10),
+		Batch:     messages.Batch{Ticket: messages.Ticket{Lane: "lane-1"}, Records: 10}, Epoch: 1, Payload: pattern(4 << 10),
 	}
 	b.SetBytes(int64(1000 * len(batch.Payload)))
 	b.ReportAllocs()

@@ -54,16 +54,13 @@ func corruptExtent(extent messages.Extent, reason string) error {
 }
 
 // Batch is one batch of an object with all that is needed to send it again when
-// the log has lost it.
+// the log has lost it. The floor is not stored, because it belongs to one message about the
+// batch.
 type Batch struct {
+	messages.Batch
 	Partition protocol.Partition
-	Lane      string
-	Epoch     uint64            // frontend epoch of the ticket
-	Number    uint64            // ticket number within the lane
-	Records   uint32            // records in the payload
-	Sequence  messages.Sequence // zero without a producer id
-	MessageID string            // Nats-Msg-Id; empty is none
-	Payload   []byte            // the batch frame
+	Epoch     uint64 // frontend epoch of the ticket
+	Payload   []byte // the batch frame
 }
 
 // indexEntry is what the index says about one batch.

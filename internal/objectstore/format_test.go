@@ -46,22 +46,27 @@ func scanAll(key string, object []byte) ([]StoredBatch, error) {
 	return found, nil
 }
 
+// inLane returns a batch of a lane.
+func inLane(lane string) messages.Batch { return messages.Batch{Ticket: messages.Ticket{Lane: lane}} }
+
 // examples are batches of two topics with the extremes of each field.
 func examples() []Batch {
 	return []Batch{
 		{
 			Partition: protocol.Partition{Topic: "orders", TopicID: 7, Number: 3},
-			Lane:      "lane-1", Epoch: 12, Number: 99, Records: 2, Payload: []byte("first payload"),
+			Batch:     messages.Batch{Ticket: messages.Ticket{Lane: "lane-1", Number: 99}, Records: 2}, Epoch: 12, Payload: []byte("first payload"),
 		},
 		{
 			Partition: protocol.Partition{Topic: strings.Repeat("t", maxNameSize), TopicID: math.MaxUint64, Number: math.MaxInt32},
-			Lane:      strings.Repeat("l", maxNameSize), Epoch: math.MaxUint64, Number: math.MaxUint64,
-			Records: math.MaxUint32, MessageID: strings.Repeat("i", maxNameSize),
-			Sequence: messages.Sequence{ProducerID: math.MaxInt64, ProducerEpoch: math.MaxInt16, First: math.MaxInt32},
-			Payload:  pattern(100_000),
+			Batch: messages.Batch{
+				Ticket:  messages.Ticket{Lane: strings.Repeat("l", maxNameSize), Number: math.MaxUint64},
+				Records: math.MaxUint32, MessageID: strings.Repeat("i", maxNameSize),
+				Sequence: messages.Sequence{ProducerID: math.MaxInt64, ProducerEpoch: math.MaxInt16, First: math.MaxInt32},
+			},
+			Epoch: math.MaxUint64, Payload: pattern(100_000),
 		},
 		{Payload: []byte{}},
-		{Partition: protocol.Partition{Number: math.MinInt32}, Lane: "\x00\xff", Payload: []byte{0}},
+		{Partition: protocol.Partition{Number: math.MinInt32}, Batch: inLane("\x00\xff"), Payload: []byte{0}},
 	}
 }
 
@@ -73,14 +78,17 @@ func TestScanFindsWhatWasBuilt(t *testing.T) {
 					Topic: rapid.String().Draw(t, "topic"), TopicID: rapid.Uint64().Draw(t, "id"),
 					Number: rapid.Int32().Draw(t, "partition"),
 				},
-				Lane: rapid.String().Draw(t, "lane"), Epoch: rapid.Uint64().Draw(t, "epoch"),
-				Number: rapid.Uint64().Draw(t, "number"), Records: rapid.Uint32().Draw(t, "records"),
-				Sequence: messages.Sequence{
-					ProducerID: rapid.Int64().Draw(t, "producer"), ProducerEpoch: rapid.Int16().Draw(t, "producer epoch"),
-					First: rapid.Int32().Draw(t, "first"),
+				Epoch: rapid.Uint64().Draw(t, "epoch"),
+				Batch: messages.Batch{
+					Ticket:  messages.Ticket{Lane: rapid.String().Draw(t, "lane"), Number: rapid.Uint64().Draw(t, "number")},
+					Records: rapid.Uint32().Draw(t, "records"),
+					Sequence: messages.Sequence{
+						ProducerID: rapid.Int64().Draw(t, "producer"), ProducerEpoch: rapid.Int16().Draw(t, "producer epoch"),
+						First: rapid.Int32().Draw(t, "first"),
+					},
+					MessageID: rapid.String().Draw(t, "message id"),
 				},
-				MessageID: rapid.String().Draw(t, "message id"),
-				Payload:   rapid.SliceOf(rapid.Byte()).Draw(t, "payload"),
+				Payload: rapid.SliceOf(rapid.Byte()).Draw(t, "payload"),
 			}
 		})
 		checkRoundTrip(t, rapid.SliceOfN(batch, 0, 30).Draw(t, "batches"))
@@ -94,7 +102,7 @@ func TestAThousandBatchesFitOneObject(t *testing.T) {
 	for i := range batches {
 		batches[i] = Batch{
 			Partition: protocol.Partition{Topic: "orders", TopicID: 1, Number: int32(i % 7)},
-			Lane:      fmt.Sprintf("lane-%d", i%50), Epoch: 1, Number: uint64(i), Records: 1, Payload: pattern(i),
+			Batch:     messages.Batch{Ticket: messages.Ticket{Lane: fmt.Sprintf("lane-%d", i%50), Number: uint64(i)}, Records: 1}, Epoch: 1, Payload: pattern(i),
 		}
 	}
 	checkRoundTrip(t, batches)
@@ -180,7 +188,7 @@ func TestABatchThatDoesNotFitTheFormatIsRefused(t *testing.T) {
 	tooLong := strings.Repeat("x", maxNameSize+1)
 	builder := NewBuilder("k")
 	size := builder.Size()
-	for _, batch := range []Batch{{Lane: tooLong}, {MessageID: tooLong}, {Partition: protocol.Partition{Topic: tooLong}}} {
+	for _, batch := range []Batch{{Batch: inLane(tooLong)}, {Batch: messages.Batch{MessageID: tooLong}}, {Partition: protocol.Partition{Topic: tooLong}}} {
 		if _, err := builder.Add(batch); err == nil || !strings.Contains(err.Error(), "too long") {
 			t.Errorf("error is %v, want it to say what is too long", err)
 		}

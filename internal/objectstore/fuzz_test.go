@@ -40,7 +40,7 @@ func resignHead(batches []byte, offset uint64, length uint32) {
 }
 
 func FuzzScan(f *testing.F) {
-	small, _ := build(f, "k", []Batch{{Lane: "a", Payload: []byte("one")}, {Lane: "b", Records: 1, Payload: []byte("two")}})
+	small, _ := build(f, "k", []Batch{{Batch: inLane("a"), Payload: []byte("one")}, {Batch: inLane("b"), Payload: []byte("two")}})
 	empty, _ := build(f, "k", nil)
 	whole, _ := build(f, "k", examples()[2:])
 	for _, object := range [][]byte{nil, empty, small, whole, small[:len(small)-1], small[:headerSize]} {

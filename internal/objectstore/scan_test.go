@@ -15,7 +15,7 @@ import (
 )
 
 func TestEveryAlteredByteIsFound(t *testing.T) {
-	object, _ := build(t, "k", []Batch{{Lane: "a", Payload: []byte("one")}, {Lane: "b", Payload: []byte("two")}})
+	object, _ := build(t, "k", []Batch{{Batch: inLane("a"), Payload: []byte("one")}, {Batch: inLane("b"), Payload: []byte("two")}})
 	for at := range object {
 		for _, flip := range []byte{0x01, 0x80, 0xff} {
 			altered := bytes.Clone(object)
@@ -30,7 +30,7 @@ func TestEveryAlteredByteIsFound(t *testing.T) {
 }
 
 func TestScanNamesTheDamagedPart(t *testing.T) {
-	object, extents := build(t, "k", []Batch{{Lane: "a", Payload: []byte("one")}, {Lane: "b", Payload: []byte("two")}})
+	object, extents := build(t, "k", []Batch{{Batch: inLane("a"), Payload: []byte("one")}, {Batch: inLane("b"), Payload: []byte("two")}})
 	flipped := func(at int64) []byte {
 		altered := bytes.Clone(object)
 		altered[at] ^= 1
@@ -108,7 +108,7 @@ func TestReaderKeepsWhatItReadAhead(t *testing.T) {
 }
 
 func TestATornObjectYieldsNothing(t *testing.T) {
-	object, _ := build(t, "k", []Batch{{Lane: "a", Payload: []byte("one")}, {Lane: "b", Payload: []byte("two")}})
+	object, _ := build(t, "k", []Batch{{Batch: inLane("a"), Payload: []byte("one")}, {Batch: inLane("b"), Payload: []byte("two")}})
 	for length := range len(object) {
 		found, err := scanAll("k", object[:length])
 		var corrupt *CorruptError

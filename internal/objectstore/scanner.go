@@ -164,16 +164,17 @@ func (s *scanner) decodeHead(head []byte, entry indexEntry) (b StoredBatch, err 
 			TopicID: binary.LittleEndian.Uint64(body[12:]),
 			Number:  int32(binary.LittleEndian.Uint32(body[20:])),
 		},
-		Lane:    string(body[topicEnd:laneEnd]),
-		Epoch:   binary.LittleEndian.Uint64(body[24:]),
-		Number:  binary.LittleEndian.Uint64(body[32:]),
-		Records: binary.LittleEndian.Uint32(body[40:]),
-		Sequence: messages.Sequence{
-			First:         int32(binary.LittleEndian.Uint32(body[44:])),
-			ProducerID:    int64(binary.LittleEndian.Uint64(body[48:])),
-			ProducerEpoch: int16(binary.LittleEndian.Uint16(body[56:])),
+		Epoch: binary.LittleEndian.Uint64(body[24:]),
+		Batch: messages.Batch{
+			Ticket:  messages.Ticket{Lane: string(body[topicEnd:laneEnd]), Number: binary.LittleEndian.Uint64(body[32:])},
+			Records: binary.LittleEndian.Uint32(body[40:]),
+			Sequence: messages.Sequence{
+				First:         int32(binary.LittleEndian.Uint32(body[44:])),
+				ProducerID:    int64(binary.LittleEndian.Uint64(body[48:])),
+				ProducerEpoch: int16(binary.LittleEndian.Uint16(body[56:])),
+			},
+			MessageID: string(body[laneEnd:]),
 		},
-		MessageID: string(body[laneEnd:]),
 	}
 	return b, nil
 }

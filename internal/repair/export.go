@@ -127,15 +127,15 @@ func (s *Survey) export(ctx context.Context, p protocol.Partition, h *head) *Exp
 	extent, all, err := s.read(ctx, h)
 	line := &Exported{
 		Version: exportVersion, Topic: p.Topic, TopicID: p.TopicID, Partition: p.Number,
-		FrontendEpoch: h.epoch, Ticket: h.number, Staged: objectstore.KeyTime(extent.Key).UTC(),
+		FrontendEpoch: h.epoch, Ticket: h.Number, Staged: objectstore.KeyTime(extent.Key).UTC(),
 		Key: extent.Key, Offset: extent.Offset, Length: extent.Length, CRC32C: fmt.Sprintf("%08x", extent.CRC),
 	}
-	line.Lane, line.LaneBase64 = text(h.lane)
-	line.MessageID, line.MessageIDBase64 = text(h.messageID)
+	line.Lane, line.LaneBase64 = text(h.Lane)
+	line.MessageID, line.MessageIDBase64 = text(h.MessageID)
 	if h.messageIDAt >= 0 {
 		line.MessageIDOffset = new(h.messageIDAt)
 	}
-	if q := h.sequence; q.ProducerID != 0 {
+	if q := h.Sequence; q.ProducerID != 0 {
 		line.Producer = &ExportedProducer{ID: q.ProducerID, Epoch: q.ProducerEpoch, Sequence: q.First}
 	}
 	if line.Records = all; err != nil {
@@ -147,12 +147,12 @@ func (s *Survey) export(ctx context.Context, p protocol.Partition, h *head) *Exp
 // read returns the records of a batch from the first of its repetitions that can be
 // read, and where that lies.
 func (s *Survey) read(ctx context.Context, h *head) (messages.Extent, []ExportedRecord, error) {
-	all, err := s.readFrom(ctx, h.extent, h.records)
+	all, err := s.readFrom(ctx, h.extent, h.Records)
 	if err == nil {
 		return h.extent, all, nil
 	}
 	for _, other := range h.others {
-		if all, otherErr := s.readFrom(ctx, other, h.records); otherErr == nil {
+		if all, otherErr := s.readFrom(ctx, other, h.Records); otherErr == nil {
 			return other, all, nil
 		}
 	}

@@ -11,36 +11,28 @@ import (
 
 // head is what an object says of a batch, without its payload.
 type head struct {
-	epoch     uint64
-	lane      string
-	number    uint64
-	records   uint32
-	sequence  messages.Sequence
-	messageID string
-	extent    messages.Extent
-	others    []messages.Extent // repetitions, in case that one cannot be read
+	messages.Batch
+	epoch  uint64
+	extent messages.Extent
+	others []messages.Extent // repetitions, in case that one cannot be read
 	// messageIDAt is the offset of the batch that the log has under the same message
 	// id; negative is none.
 	messageIDAt int64
 }
 
 func headOf(b *objectstore.StoredBatch) head {
-	return head{
-		epoch: b.Epoch, lane: b.Lane, number: b.Number, records: b.Records,
-		sequence: b.Sequence, messageID: b.MessageID, extent: b.Extent, messageIDAt: -1,
-	}
+	return head{Batch: b.Batch.Batch, epoch: b.Epoch, extent: b.Extent, messageIDAt: -1}
 }
 
 func (h *head) staged() time.Time { return objectstore.KeyTime(h.extent.Key) }
 
 // ticket names a batch for ever.
 type ticket struct {
-	epoch  uint64
-	lane   string
-	number uint64
+	epoch uint64
+	messages.Ticket
 }
 
-func (h *head) ticket() ticket { return ticket{h.epoch, h.lane, h.number} }
+func (h *head) ticket() ticket { return ticket{h.epoch, h.Ticket} }
 
 // place is where a batch stands among those of an idempotent producer.
 type place struct {
@@ -82,12 +74,12 @@ func newSettler(of *candidates) *settler {
 	for i := range of.heads {
 		h := &of.heads[i]
 		s.byTicket[h.ticket()] = append(s.byTicket[h.ticket()], i)
-		if h.sequence.ProducerID != 0 {
-			at := place{h.sequence, h.records}
+		if h.Sequence.ProducerID != 0 {
+			at := place{h.Sequence, h.Records}
 			s.byPlace[at] = append(s.byPlace[at], i)
 		}
-		if h.messageID != "" {
-			s.byMessageID[h.messageID] = append(s.byMessageID[h.messageID], i)
+		if h.MessageID != "" {
+			s.byMessageID[h.MessageID] = append(s.byMessageID[h.MessageID], i)
 		}
 	}
 	return s
@@ -98,7 +90,7 @@ func (s *settler) entry(n *messages.Entry) {
 	offset := n.BaseOffset
 	for i := range n.Batches {
 		b := &n.Batches[i]
-		s.mark(s.byTicket[ticket{n.Epoch, b.Lane, b.Number}], copied)
+		s.mark(s.byTicket[ticket{n.Epoch, b.Ticket}], copied)
 		s.mark(s.byPlace[place{b.Sequence, b.Records}], copied)
 		if b.MessageID != "" {
 			for _, at := range s.byMessageID[b.MessageID] {
@@ -109,7 +101,7 @@ func (s *settler) entry(n *messages.Entry) {
 	}
 	for _, r := range n.Refused {
 		for _, number := range r.Numbers {
-			s.mark(s.byTicket[ticket{n.Epoch, r.Lane, number}], refused)
+			s.mark(s.byTicket[ticket{n.Epoch, messages.Ticket{Lane: r.Lane, Number: number}}], refused)
 		}
 	}
 }
@@ -137,7 +129,7 @@ func (s *settler) finish() {
 		}
 	}
 	slices.SortFunc(left, func(a, b head) int {
-		return cmp.Or(cmp.Compare(a.epoch, b.epoch), cmp.Compare(a.lane, b.lane), cmp.Compare(a.number, b.number),
+		return cmp.Or(cmp.Compare(a.epoch, b.epoch), cmp.Compare(a.Lane, b.Lane), cmp.Compare(a.Number, b.Number),
 			cmp.Compare(a.extent.Key, b.extent.Key), cmp.Compare(a.extent.Offset, b.extent.Offset))
 	})
 	c.heads = collapse(left)
@@ -162,8 +154,8 @@ func collapse(sorted []head) []head {
 	for i := range sorted {
 		h := &sorted[i]
 		r := repetition{payload: payload{h.extent.Length, h.extent.CRC}}
-		if h.sequence.ProducerID != 0 {
-			r.place = place{h.sequence, h.records}
+		if h.Sequence.ProducerID != 0 {
+			r.place = place{h.Sequence, h.Records}
 		} else {
 			r.ticket = h.ticket()
 		}
@@ -182,15 +174,15 @@ func lanes(sorted []head) []Lane {
 	all := []Lane{}
 	for i := range sorted {
 		h := &sorted[i]
-		if n := len(all); n == 0 || all[n-1].FrontendEpoch != h.epoch || all[n-1].Lane != h.lane {
+		if n := len(all); n == 0 || all[n-1].FrontendEpoch != h.epoch || all[n-1].Lane != h.Lane {
 			all = append(all, Lane{
-				FrontendEpoch: h.epoch, Lane: h.lane, FirstTicket: h.number, FirstStaged: h.staged(), LastStaged: h.staged(),
+				FrontendEpoch: h.epoch, Lane: h.Lane, FirstTicket: h.Number, FirstStaged: h.staged(), LastStaged: h.staged(),
 			})
 		}
 		l := &all[len(all)-1]
-		l.LastTicket = h.number
+		l.LastTicket = h.Number
 		l.Batches++
-		l.Records += int64(h.records)
+		l.Records += int64(h.Records)
 		l.Bytes += h.extent.Length
 		if at := h.staged(); at.Before(l.FirstStaged) {
 			l.FirstStaged = at

@@ -13,7 +13,7 @@ import (
 // batch is the head of a batch of one record, whose payload is told apart by crc.
 func batch(lane string, number uint64, crc uint32) head {
 	return head{
-		epoch: 5, lane: lane, number: number, records: 1, messageIDAt: -1,
+		Batch: messages.Batch{Ticket: messages.Ticket{Lane: lane, Number: number}, Records: 1}, epoch: 5, messageIDAt: -1,
 		extent: messages.Extent{Key: fmt.Sprintf("k%d", number), Offset: int64(crc), Length: 10, CRC: crc},
 	}
 }
@@ -27,14 +27,14 @@ func with(h head, change func(*head)) head {
 func names(heads []head) string {
 	var words []string
 	for i := range heads {
-		words = append(words, fmt.Sprintf("%s%d/%d", heads[i].lane, heads[i].number, heads[i].extent.CRC))
+		words = append(words, fmt.Sprintf("%s%d/%d", heads[i].Lane, heads[i].Number, heads[i].extent.CRC))
 	}
 	return strings.Join(words, " ")
 }
 
 func TestWhatTheLogExplainsIsNotExported(t *testing.T) {
 	sequenced := func(first int32) func(*head) {
-		return func(h *head) { h.sequence = messages.Sequence{ProducerID: 9, ProducerEpoch: 1, First: first} }
+		return func(h *head) { h.Sequence = messages.Sequence{ProducerID: 9, ProducerEpoch: 1, First: first} }
 	}
 	logged := func(lane string, number uint64, sequence messages.Sequence) messages.Entry {
 		return messages.Entry{Epoch: 5, Batches: []messages.Placeholder{{Batch: messages.Batch{Ticket: messages.Ticket{Lane: lane, Number: number}, Records: 1, Sequence: sequence}}}}
@@ -83,7 +83,7 @@ func TestWhatTheLogExplainsIsNotExported(t *testing.T) {
 }
 
 func TestABatchWhoseMessageIDIsInTheLogIsExportedWithItsOffset(t *testing.T) {
-	found := candidates{heads: []head{with(batch("a", 1, 1), func(h *head) { h.messageID = "x" }), batch("a", 2, 2)}}
+	found := candidates{heads: []head{with(batch("a", 1, 1), func(h *head) { h.MessageID = "x" }), batch("a", 2, 2)}}
 	s := newSettler(&found)
 	s.entry(&messages.Entry{BaseOffset: 40, Batches: []messages.Placeholder{
 		{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "z", Number: 1}, Records: 2}}, {Batch: messages.Batch{Ticket: messages.Ticket{Lane: "z", Number: 2}, Records: 1, MessageID: "x"}},
@@ -96,7 +96,7 @@ func TestABatchWhoseMessageIDIsInTheLogIsExportedWithItsOffset(t *testing.T) {
 
 func TestLanesAreSummedUp(t *testing.T) {
 	heads := []head{batch("a", 3, 1), batch("a", 9, 2), batch("b", 1, 3)}
-	heads[2].records = 4
+	heads[2].Records = 4
 	got := lanes(heads)
 	want := []Lane{
 		{FrontendEpoch: 5, Lane: "a", FirstTicket: 3, LastTicket: 9, Batches: 2, Records: 2, Bytes: 20},

@@ -103,7 +103,8 @@ func (w *world) batch(n int, lane string, number uint64, change ...func(*objects
 		Value:   []byte{0xff, byte(number)},
 	})
 	b := objectstore.Batch{
-		Partition: w.topic.Partition(n), Lane: lane, Epoch: 5, Number: number, Records: 2, Payload: bytes.Clone(frame.Bytes()),
+		Batch:     messages.Batch{Ticket: messages.Ticket{Lane: lane, Number: number}, Records: 2},
+		Partition: w.topic.Partition(n), Epoch: 5, Payload: bytes.Clone(frame.Bytes()),
 	}
 	for _, c := range change {
 		c(&b)
@@ -116,7 +117,7 @@ func (w *world) commit(n int, batches ...objectstore.StoredBatch) uint64 {
 	e := messages.Entry{Epoch: 5}
 	for _, b := range batches {
 		e.Batches = append(e.Batches, messages.Placeholder{
-			Batch:  messages.Batch{Ticket: messages.Ticket{Lane: b.Lane, Number: b.Number}, Records: b.Records, MessageID: b.MessageID, Sequence: b.Sequence},
+			Batch:  b.Batch.Batch,
 			Extent: b.Extent,
 		})
 	}

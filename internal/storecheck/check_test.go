@@ -76,11 +76,12 @@ func (w *world) stage(batches int) []messages.Placeholder {
 	builder := objectstore.NewBuilder(key)
 	var staged []messages.Placeholder
 	for n := range batches {
+		batch := messages.Batch{Ticket: messages.Ticket{Lane: "l", Number: uint64(n)}, Records: 10}
 		extent, err := builder.Add(objectstore.Batch{
-			Partition: w.topic.Partition(0), Lane: "l", Epoch: 5, Number: uint64(n), Records: 10, Payload: fmt.Appendf(nil, "payload %d of %s", n, key),
+			Batch: batch, Partition: w.topic.Partition(0), Epoch: 5, Payload: fmt.Appendf(nil, "payload %d of %s", n, key),
 		})
 		w.must(err)
-		staged = append(staged, messages.Placeholder{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "l", Number: uint64(n)}, Records: 10}, Extent: extent})
+		staged = append(staged, messages.Placeholder{Batch: batch, Extent: extent})
 	}
 	w.must(w.checker.Store.Store.Put(w.ctx, key, builder.Parts()))
 	return staged

@@ -120,10 +120,7 @@ func (u *uploader) put(ctx context.Context, object *core.Object) (stored, error)
 	extents := make([]messages.Extent, len(object.Batches))
 	for i := range object.Batches {
 		b := &object.Batches[i]
-		extents[i], err = builder.Add(objectstore.Batch{
-			Partition: b.Partition, Lane: b.Lane, Epoch: b.Epoch, Number: b.Number, Records: b.Records,
-			Sequence: b.Sequence, MessageID: b.MessageID, Payload: b.Payload,
-		})
+		extents[i], err = builder.Add(objectstore.Batch{Batch: b.Batch, Partition: b.Partition, Epoch: b.Epoch, Payload: b.Payload})
 		if err != nil {
 			return stored{}, final{err}
 		}

@@ -154,10 +154,11 @@ func (f *fixture) stage(frames [][]byte, records []uint32) messages.Entry {
 	must(f, err)
 	builder := objectstore.NewBuilder(key)
 	for i, frame := range frames {
-		extent, err := builder.Add(objectstore.Batch{Partition: f.id, Lane: "l", Number: uint64(i), Records: records[i], Payload: frame})
+		batch := messages.Batch{Ticket: messages.Ticket{Lane: "l", Number: uint64(i)}, Records: records[i]}
+		extent, err := builder.Add(objectstore.Batch{Batch: batch, Partition: f.id, Payload: frame})
 		must(f, err)
 		entry.Batches = append(entry.Batches, messages.Placeholder{
-			Batch:  messages.Batch{Ticket: messages.Ticket{Lane: "l", Number: uint64(i)}, Records: records[i]},
+			Batch:  batch,
 			Extent: extent,
 		})
 	}

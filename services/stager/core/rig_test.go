@@ -70,7 +70,7 @@ func done(o *Object) Uploaded {
 	u := Uploaded{Object: o}
 	for i := range o.Batches {
 		b := &o.Batches[i]
-		extent, err := builder.Add(objectstore.Batch{Partition: b.Partition, Lane: b.Lane, Payload: b.Payload})
+		extent, err := builder.Add(objectstore.Batch{Batch: b.Batch, Partition: b.Partition, Payload: b.Payload})
 		if err != nil {
 			panic(err)
 		}
