@@ -35,13 +35,19 @@ func WriteJSON(w io.Writer, value any) error {
 	return encoder.Encode(value)
 }
 
-// Count returns a number with its noun, whose plural ends in s: "1 record" or
-// "1,500 records".
+// Count returns a number with its noun: "1 record", "1,500 records", "2 entries" or
+// "2 batches".
 func Count[N int | int64](n N, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
-	return fmt.Sprintf("%s %ss", humanize.Comma(int64(n)), noun)
+	plural := noun + "s"
+	if stem, is := strings.CutSuffix(noun, "y"); is {
+		plural = stem + "ies"
+	} else if strings.HasSuffix(noun, "ch") {
+		plural = noun + "es"
+	}
+	return humanize.Comma(int64(n)) + " " + plural
 }
 
 // Printable returns the name of a producer or lane as it can be printed in a

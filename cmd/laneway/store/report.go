@@ -51,17 +51,10 @@ func describeStore(text *strings.Builder, s *storecheck.Store) {
 	} else {
 		write(text, "  store %s of cluster %s\n", s.ID, s.Cluster)
 	}
-	write(text, "  %s, %s; whole are %s with %s\n", cli.Count(s.Objects, "object"), bytes(s.Bytes), batches(s.Batches), cli.Count(s.Records, "record"))
+	write(text, "  %s, %s; whole are %s with %s\n", cli.Count(s.Objects, "object"), bytes(s.Bytes), cli.Count(s.Batches, "batch"), cli.Count(s.Records, "record"))
 	for _, err := range s.Errors {
 		write(text, "  ! %s\n", err)
 	}
-}
-
-func batches(n int64) string {
-	if n == 1 {
-		return "1 batch"
-	}
-	return humanize.Comma(n) + " batches"
 }
 
 // damages describe the kinds of damage.
@@ -90,7 +83,7 @@ func describeObject(text *strings.Builder, o *storecheck.Object, compared bool) 
 		if a.Offsets != nil {
 			lost = ", " + a.String()
 		}
-		write(text, "      cannot be read: %s/%d%s (%s, %s)\n", a.Topic, a.Partition, lost, batches(a.Batches), cli.Count(a.Records, "record"))
+		write(text, "      cannot be read: %s/%d%s (%s, %s)\n", a.Topic, a.Partition, lost, cli.Count(a.Batches, "batch"), cli.Count(a.Records, "record"))
 	}
 	switch {
 	case len(o.Affects) > 0:
@@ -105,7 +98,7 @@ func describeObject(text *strings.Builder, o *storecheck.Object, compared bool) 
 
 func describeLogs(text *strings.Builder, l *storecheck.Logs) {
 	write(text, "\nlogs of %s, %s: %s refer to %s with %s\n", cli.Count(l.Topics, "topic"), cli.Count(l.Partitions, "partition"),
-		entries(l.Entries), batches(l.Batches), cli.Count(l.Records, "record"))
+		cli.Count(l.Entries, "entry"), cli.Count(l.Batches, "batch"), cli.Count(l.Records, "record"))
 	for _, problem := range l.Problems {
 		write(text, "  ! %s\n", problem)
 	}
@@ -115,7 +108,7 @@ func describeLogs(text *strings.Builder, l *storecheck.Logs) {
 			ranges = append(ranges, o.String())
 		}
 		write(text, "  ! %s/%d: %s with %s cannot be read: %s\n", lost.Topic, lost.Partition,
-			batches(lost.Batches), cli.Count(lost.Records, "record"), strings.Join(ranges, ", "))
+			cli.Count(lost.Batches, "batch"), cli.Count(lost.Records, "record"), strings.Join(ranges, ", "))
 	}
 	write(text, "  unreferenced: %s, %s\n", cli.Count(l.UnreferencedObjects, "object"), bytes(l.UnreferencedBytes))
 }

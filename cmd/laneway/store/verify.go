@@ -90,16 +90,9 @@ func (c *Verify) print(a *cli.App, report *storecheck.Report) (err error) {
 func describeProgress(p storecheck.Progress) string {
 	text := fmt.Sprintf("read %s, %s", cli.Count(p.Objects, "object"), humanize.IBytes(uint64(p.Bytes)))
 	if p.Entries > 0 {
-		text += fmt.Sprintf(", and %s of logs", entries(p.Entries))
+		text += fmt.Sprintf(", and %s of logs", cli.Count(p.Entries, "entry"))
 	}
 	return text
-}
-
-func entries(n int64) string {
-	if n == 1 {
-		return "1 entry"
-	}
-	return humanize.Comma(n) + " entries"
 }
 
 // conclude returns the error of a report; nil if nothing is wrong.

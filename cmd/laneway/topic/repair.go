@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/schollz/progressbar/v3"
 
 	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/internal/objectstore"
@@ -96,10 +94,12 @@ func (c *Repair) Run(a *cli.App) error {
 	if err != nil {
 		return err
 	}
-	screen := newSearch(a)
-	inspector := repair.Inspector{Conn: laneway.Conn(), JS: js, Store: store, Progress: screen.show}
+	activity := cli.NewActivity(a.Stderr)
+	inspector := repair.Inspector{Conn: laneway.Conn(), JS: js, Store: store, Progress: func(p repair.Progress) {
+		activity.Show(fmt.Sprintf("read %s of logs and %s", cli.Count(p.Entries, "entry"), cli.Count(p.Objects, "object")))
+	}}
 	survey, err := inspector.Inspect(a.Ctx, topic, numbers)
-	screen.close()
+	activity.Close()
 	if err != nil {
 		return err
 	}
@@ -177,20 +177,3 @@ func (c *Repair) which(topic protocol.Topic) ([]int, error) {
 	}
 	return numbers, nil
 }
-
-// search shows the progress of the inspection on a terminal.
-type search struct{ bar *progressbar.ProgressBar }
-
-func newSearch(a *cli.App) *search {
-	return &search{progressbar.NewOptions64(-1,
-		progressbar.OptionSetWriter(a.Stderr), progressbar.OptionSetVisibility(cli.IsTerminal(a.Stderr)),
-		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionSetElapsedTime(false),
-	)}
-}
-
-func (s *search) show(p repair.Progress) {
-	s.bar.Describe(fmt.Sprintf("read %s of logs and %s", entries(p.Entries), cli.Count(p.Objects, "object")))
-	_ = s.bar.Add(1)
-}
-
-func (s *search) close() { _ = s.bar.Clear() }

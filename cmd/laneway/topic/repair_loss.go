@@ -97,7 +97,7 @@ func describeAccepted(p *repair.Accepted) string {
 		given = "given up: " + strings.Join(ranges, ", ")
 	}
 	return fmt.Sprintf("partition %d continues at offset %d in the stream %s, with %s of the old one; %s\n",
-		p.Partition, p.NextOffset, p.Stream, entries(p.Copied), given)
+		p.Partition, p.NextOffset, p.Stream, cli.Count(p.Copied, "entry"), given)
 }
 
 // export writes the batches that no log entry refers to.
@@ -121,10 +121,10 @@ func (c *Repair) export(a *cli.App, survey *repair.Survey) (err error) {
 		return fmt.Errorf("exporting to %s: %w", c.Export, err)
 	}
 	_, _ = fmt.Fprintf(a.Stderr, "exported %s with %s, %s, to %s\n",
-		batches(done.Batches), cli.Count(done.Records, "record"), humanize.Bytes(uint64(done.Bytes)), c.Export)
+		cli.Count(done.Batches, "batch"), cli.Count(done.Records, "record"), humanize.Bytes(uint64(done.Bytes)), c.Export)
 	if done.Unreadable > 0 {
 		return cli.Advise(
-			fmt.Errorf("the payloads of %s cannot be read; their lines say why", batches(done.Unreadable)),
+			fmt.Errorf("the payloads of %s cannot be read; their lines say why", cli.Count(done.Unreadable, "batch")),
 			"restore the objects that are named from a copy, and export again",
 		)
 	}

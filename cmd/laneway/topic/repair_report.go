@@ -13,20 +13,6 @@ import (
 	"laneway.dev/internal/repair"
 )
 
-func entries(n int64) string {
-	if n == 1 {
-		return "1 entry"
-	}
-	return humanize.Comma(n) + " entries"
-}
-
-func batches(n int64) string {
-	if n == 1 {
-		return "1 batch"
-	}
-	return humanize.Comma(n) + " batches"
-}
-
 func (c *Repair) print(a *cli.App, report *repair.Report) error {
 	switch {
 	case c.JSON:
@@ -69,7 +55,7 @@ func describePartition(text *strings.Builder, p *repair.Partition) {
 	for _, o := range p.Unknown {
 		_, _ = fmt.Fprintf(text, "  ! %s: given out, or may have been, and not in the log\n", o)
 	}
-	_, _ = fmt.Fprintf(text, "  log %s: %s can be read%s\n", p.Stream, entries(p.Log.Entries), logEnd(&p.Log))
+	_, _ = fmt.Fprintf(text, "  log %s: %s can be read%s\n", p.Stream, cli.Count(p.Log.Entries, "entry"), logEnd(&p.Log))
 	if s := p.Snapshot; s != nil {
 		_, _ = fmt.Fprintf(text, "  newest snapshot: up to sequence %d, next offset %d, of %s\n", s.Sequence, s.EndOffset, s.Time.Format(time.RFC3339))
 	}
