@@ -25,8 +25,9 @@ const (
 // reads the partition.
 //
 // The protocol: the request names an inbox, the place to start and a window in
-// bytes. The frontend sends batches to the inbox while credit is left: the window at
-// first, and later what the session has granted. One batch may exceed it. Each
+// bytes. The frontend sends batches to the inbox while credit is left: the window, less
+// what was sent and is not credited. One batch may exceed it. A credit names all bytes
+// that were delivered, so the next one makes up for one that was lost. Each
 // message has a reply subject for credits. Messages without an offset are statuses:
 // a heartbeat, a gap, or the end, which may be an error. A session that leaves early
 // sends protocol.CancelFetch.
@@ -41,7 +42,8 @@ type session struct {
 	fresh      bool   // no batch or gap has arrived
 
 	creditTo string // reply subject of the latest message
-	taken    int64  // bytes that were delivered and not credited
+	taken    int64  // bytes that were delivered
+	credited int64  // those of them that the last credit has named
 	messages int    // since the last credit
 }
 
@@ -216,19 +218,19 @@ func (s *session) gap(what string) error {
 func (s *session) took(m *nats.Msg) {
 	s.taken += int64(len(m.Data))
 	s.messages++
-	if s.taken >= s.progress.options.WindowBytes/4 || s.messages >= creditMessages {
+	if s.taken-s.credited >= s.progress.options.WindowBytes/4 || s.messages >= creditMessages {
 		s.credit()
 	}
 }
 
-// credit grants the bytes that were delivered. If NATS does not accept the message,
-// they are granted with the next one, at the latest in answer to a heartbeat.
+// credit grants the bytes that were delivered. If NATS does not accept the message or
+// loses it, they are granted by the next one, at the latest in answer to a heartbeat.
 func (s *session) credit() {
 	if s.creditTo == "" {
 		return
 	}
 	if s.client.conn.Publish(s.creditTo, strconv.AppendInt(nil, s.taken, 10)) == nil {
-		s.taken, s.messages = 0, 0
+		s.credited, s.messages = s.taken, 0
 	}
 }
 
@@ -247,8 +249,8 @@ func (s *session) status(m *nats.Msg) (over bool, err error) {
 	return false, s.failure(m)
 }
 
-// heartbeat answers a heartbeat with the credit that was not granted. The answer
-// also tells the frontend that the consumer is alive.
+// heartbeat answers a heartbeat with a credit, which also tells the frontend that the
+// consumer is alive.
 func (s *session) heartbeat(m *nats.Msg) error {
 	s.creditTo = m.Reply
 	s.credit()

@@ -97,14 +97,14 @@ func TestDeliveredBytesAreCredited(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		credited += n
+		credited = n
 	}
 	if credited != sent {
 		t.Errorf("%d bytes credited, %d sent", credited, sent)
 	}
 	f.status(m, protocol.StatusHeartbeat, 100)
-	if got := string(next(t, f.credits).Data); got != "0" {
-		t.Errorf("the answer to an idle heartbeat is %q", got)
+	if got := string(next(t, f.credits).Data); got != strconv.Itoa(sent) {
+		t.Errorf("the answer to an idle heartbeat is %q, want all %d bytes, because a credit may be lost", got, sent)
 	}
 	f.status(m, protocol.StatusEnd, 100)
 	r.ended(t)

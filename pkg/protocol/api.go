@@ -219,8 +219,9 @@ type TopicListResponse struct {
 //
 // Without WindowBytes, the fetch ends after MaxBytes. With it, the fetch continues as
 // long as the consumer grants credit: it publishes the number of payload bytes that it
-// has processed, as a decimal number, to the reply subject of the messages that it
-// receives. A consumer that leaves early publishes CancelFetch there.
+// has processed since the fetch started, as a decimal number, to the reply subject of the
+// messages that it receives. The number is a total, so that a message makes up for those
+// that were lost before it. A consumer that leaves early publishes CancelFetch there.
 type FetchRequest struct {
 	Offset      *int64     `json:"offset,omitempty"`
 	From        string     `json:"from,omitempty"` // "earliest" or "latest"
@@ -244,7 +245,7 @@ const (
 
 // Values of HeaderStatus in a fetch. No error has one of them; see Code.FetchStatus.
 const (
-	StatusHeartbeat = "100" // the fetch is alive; answer it with a credit of 0
+	StatusHeartbeat = "100" // the fetch is alive; answer it with a credit
 	StatusGap       = "110" // some offsets have no records; the fetch continues behind them
 	StatusEnd       = "204" // the end of the partition, or of what was asked for, is reached
 	StatusCancelled = "205" // the consumer has published CancelFetch

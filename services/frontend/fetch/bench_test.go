@@ -66,23 +66,23 @@ func (f *fixture) commitMany(batches, perEntry, size int) {
 func (f *fixture) consume(frames bool, want int64) {
 	f.Helper()
 	done := make(chan string, 1)
-	var got, ungranted int64
+	var got, processed, granted int64
 	inbox := f.conn.NewRespInbox()
 	const window = 8 << 20
 	sub, err := f.conn.Subscribe(inbox, func(m *nats.Msg) {
 		status := m.Header.Get(protocol.HeaderStatus)
 		switch {
 		case status == protocol.StatusHeartbeat:
-			_ = f.conn.Publish(m.Reply, []byte("0"))
+			_ = f.conn.Publish(m.Reply, strconv.AppendInt(nil, processed, 10))
 			return
 		case status != "":
 			done <- status
 			return
 		}
 		got++
-		if ungranted += int64(len(m.Data)); ungranted > window/4 {
-			_ = f.conn.Publish(m.Reply, strconv.AppendInt(nil, ungranted, 10))
-			ungranted = 0
+		if processed += int64(len(m.Data)); processed-granted > window/4 {
+			_ = f.conn.Publish(m.Reply, strconv.AppendInt(nil, processed, 10))
+			granted = processed
 		}
 	})
 	must(f, err)

@@ -22,10 +22,10 @@
 //
 // A fetch without a window ends before it exceeds max_bytes, but not before its first
 // message, and after 65,536 messages. With a window, each message has a reply subject on
-// which the consumer grants credit: the number of payload bytes that it has processed. A
-// batch is sent while any credit is left, so a batch may exceed it. A fetch sends heartbeats
-// while it is idle or out of credit, and after 16,384 messages without an answer. The
-// consumer answers them with a credit of 0.
+// which the consumer grants credit: the number of payload bytes that it has processed since
+// the fetch started. A batch is sent while any credit is left, so a batch may exceed it. A
+// fetch sends heartbeats while it is idle or out of credit, and after 16,384 messages without
+// an answer. The consumer answers them with the same number.
 //
 // The package is a shell: it receives requests and credits, reads the log and the store,
 // sends messages, and owns timers and caches. The decisions, what is sent next and why a

@@ -194,9 +194,10 @@ func lines(values ...string) []protocol.Record {
 
 // consumer is a plain NATS client with one fetch.
 type consumer struct {
-	f        *fixture
-	sub      *nats.Subscription
-	messages chan *nats.Msg
+	f         *fixture
+	sub       *nats.Subscription
+	messages  chan *nats.Msg
+	processed int // bytes
 }
 
 type fields map[string]any
@@ -278,9 +279,11 @@ func (c *consumer) fails(code protocol.Code) *nats.Msg {
 	return m
 }
 
+// grant reports that more bytes were processed.
 func (c *consumer) grant(m *nats.Msg, bytes int) {
 	c.f.Helper()
-	must(c.f, c.f.conn.Publish(m.Reply, []byte(strconv.Itoa(bytes))))
+	c.processed += bytes
+	must(c.f, c.f.conn.Publish(m.Reply, []byte(strconv.Itoa(c.processed))))
 }
 
 // rest returns the values of all records up to the last status, granting credit

@@ -12,7 +12,7 @@ const maxSend = 64
 
 // Settings are the times of a fetch.
 type Settings struct {
-	Heartbeat     time.Duration // of an idle fetch; the consumer answers with a credit of 0
+	Heartbeat     time.Duration // of an idle fetch; the consumer answers with a credit
 	CreditTimeout time.Duration // a fetch ends when its consumer has sent nothing for this long
 }
 

@@ -23,7 +23,7 @@ func (c *Core) load(now time.Time) (waits bool) {
 		if !c.pace.mayReceive() {
 			return c.wait(now, time.Time{})
 		}
-		bytes = min(bytes, c.pace.credit)
+		bytes = min(bytes, c.pace.credit())
 	}
 	if c.request.MaxBytes > 0 {
 		left := c.request.MaxBytes - c.bytes

@@ -108,7 +108,7 @@ func (c *Core) wait(now, deadline time.Time) (waits bool) {
 // sendHeartbeat sends a heartbeat, which the consumer must answer. It reports no next offset
 // while a fetch by time still skips older records.
 func (c *Core) sendHeartbeat(now time.Time) {
-	s := c.status(protocol.StatusHeartbeat, "the fetch is idle; answer with a credit of 0")
+	s := c.status(protocol.StatusHeartbeat, "the fetch is idle; answer with the number of bytes that were processed")
 	if !c.since.IsZero() {
 		s.Next = Unknown
 	}
@@ -135,7 +135,7 @@ func (c *Core) control(now time.Time, w Control) {
 // records cost none.
 func (c *Core) unconfirmed() bool {
 	if c.request.Paced() {
-		return c.pace.credit < c.pace.window || c.pace.unanswered > 0
+		return c.pace.processed < c.pace.spent || c.pace.unanswered > 0
 	}
 	return c.started
 }

@@ -22,8 +22,8 @@ func FuzzRequest(f *testing.F) {
 		p := newPace(max(window, 0), Settings{}, time.Time{})
 		p.spend(int(p.window/2), time.Time{})
 		p.grant(data, time.Time{})
-		if p.credit < p.window/2 || p.credit > p.window {
-			t.Fatalf("credit %d of %d", p.credit, p.window)
+		if p.credit() < p.window/2 || p.credit() > p.window {
+			t.Fatalf("credit %d of %d", p.credit(), p.window)
 		}
 		r, err := Parse(data)
 		if err != nil {

@@ -13,13 +13,19 @@ const unlimited = math.MaxInt64 / 4
 // pace is the flow control of a fetch: how many bytes may be sent, and whether the consumer
 // still answers.
 //
+// A credit names all bytes that the consumer has processed since the fetch started, and not
+// those since the previous credit. So the next credit makes up for one that was lost, and a
+// fetch never waits for bytes that its consumer has long granted.
+//
 // A consumer that has vanished cannot be told from a slow one by a missing credit, so the
 // fetch sends a heartbeat when it is idle or out of credit, and the consumer answers it.
 // Example: with a heartbeat of 5 s and a patience of 30 s, the last message is sent at 0 s,
 // heartbeats follow at 5, 10, 15, 20 and 25 s, and the fetch ends at 30 s. An answer at 12 s
 // starts this again.
 type pace struct {
-	window, credit      int64 // credit is negative after a batch that exceeded it
+	window              int64
+	spent               int64 // payload bytes sent since the fetch started
+	processed           int64 // those of them that the consumer has granted again
 	heartbeat, patience time.Duration
 
 	heard           time.Time // last control message of the consumer
@@ -33,30 +39,34 @@ func newPace(window int64, s Settings, now time.Time) pace {
 	if window == 0 {
 		window = unlimited
 	}
-	return pace{window: window, credit: window, heartbeat: s.Heartbeat, patience: s.CreditTimeout, heard: now, sent: now}
+	return pace{window: window, heartbeat: s.Heartbeat, patience: s.CreditTimeout, heard: now, sent: now}
 }
 
-// grant adds the credit of a control message; false if the message is no number of bytes.
-// Credit never exceeds the window, whatever the consumer grants.
+// credit returns how many bytes may be sent. It is negative after a batch that exceeded it.
+func (p *pace) credit() int64 { return p.window - (p.spent - p.processed) }
+
+// grant takes the credit of a control message; false if the message is no number of bytes.
+// Credit never exceeds the window, whatever the consumer grants, and an older message that
+// arrives late takes nothing away.
 func (p *pace) grant(data []byte, now time.Time) bool {
 	n, err := strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64)
 	if err != nil || n < 0 {
 		return false
 	}
-	p.credit += min(n, p.window-p.credit)
+	p.processed = max(p.processed, min(n, p.spent))
 	p.heard, p.unanswered, p.unansweredSince = now, 0, time.Time{}
 	return true
 }
 
 // spend takes the credit for a message.
 func (p *pace) spend(bytes int, now time.Time) {
-	p.credit -= int64(bytes)
+	p.spent += int64(bytes)
 	p.sent = now
 	p.unanswered++
 }
 
 // mayReceive reports whether a batch, of any size, may be sent.
-func (p *pace) mayReceive() bool { return p.credit > 0 && p.unanswered < MaxUnanswered }
+func (p *pace) mayReceive() bool { return p.credit() > 0 && p.unanswered < MaxUnanswered }
 
 // due is what a waiting fetch has to do.
 type due uint8

@@ -12,9 +12,24 @@ func TestFetchPausesWithoutCredit(t *testing.T) {
 	r := newRig(t, logOf([]int{1}, []int{1}, []int{1}, []int{3}, []int{1}), `{"offset":0,"window_bytes":2}`)
 	r.expect("0; 1")
 	r.expect("2", word("1"))
-	r.expect("3; 4; 5", word("2")) // a batch may exceed what is left
-	r.expect("", word("1"))
-	r.expect("6; 204 next 7 of 7", word("1"))
+	r.expect("3; 4; 5", word("3")) // a batch may exceed what is left
+	r.expect("", word("4"))
+	r.expect("6; 204 next 7 of 7", word("5"))
+}
+
+func TestNextCreditMakesUpForALostOne(t *testing.T) {
+	r := newRig(t, logOf([]int{1}, []int{1}, []int{1}, []int{1}), `{"offset":0,"window_bytes":2}`)
+	r.expect("0; 1")
+	// A credit of 1 is lost.
+	r.expect("2; 3; 204 next 4 of 4", word("2"))
+}
+
+func TestOlderCreditTakesNothingAway(t *testing.T) {
+	r := newRig(t, logOf([]int{1}, []int{1}, []int{1}, []int{1}), `{"offset":0,"window_bytes":1}`)
+	r.expect("0")
+	r.expect("1", word("1"))
+	r.expect("", word("0"))
+	r.expect("2", word("2"))
 }
 
 func TestCreditNeverExceedsTheWindow(t *testing.T) {
@@ -22,8 +37,8 @@ func TestCreditNeverExceedsTheWindow(t *testing.T) {
 		p := newPace(window, Settings{}, time.Time{})
 		p.spend(60, time.Time{})
 		p.grant([]byte("9223372036854775807"), time.Time{})
-		if p.credit != want {
-			t.Errorf("credit %d, wanted %d", p.credit, want)
+		if p.credit() != want {
+			t.Errorf("credit %d, wanted %d", p.credit(), want)
 		}
 	}
 }

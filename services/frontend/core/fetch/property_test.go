@@ -86,6 +86,7 @@ type consumer struct {
 	request     protocol.FetchRequest
 	limit       int64 // where the log ended when the fetch was asked for
 	outstanding int64 // bytes without credit
+	processed   int64 // all others of the fetch
 	confirmed   int64 // everything below has arrived, as the consumer has said
 	broken      bool  // whether the connection was
 	known       Known // at the end
@@ -385,7 +386,7 @@ func (c *consumer) start() *rig {
 	}
 	request.complete()
 	c.request, c.limit = request.FetchRequest, c.log.state().Offset
-	c.outstanding, c.messages, c.bytes, c.records = 0, 0, 0, 0
+	c.outstanding, c.processed, c.messages, c.bytes, c.records = 0, 0, 0, 0, 0
 	c.confirmed, c.broken = c.at, false
 	now := time.Unix(1000, 0)
 	return &rig{
@@ -493,17 +494,21 @@ func (c *consumer) credit(m *Message) int64 {
 	return left
 }
 
-// grant says how many bytes the consumer has taken, or only that it lives.
+// grant reports how many bytes the consumer has processed, or only that it lives. Some of
+// its reports are lost.
 func (c *consumer) grant(r *rig) {
-	n := c.outstanding
-	if c.chance(3) {
-		n = 0
+	processed := c.processed
+	if !c.chance(3) {
+		processed += c.outstanding
 	}
-	c.outstanding -= n
+	if c.chance(4) {
+		return
+	}
+	c.outstanding, c.processed = c.outstanding-(processed-c.processed), processed
 	if c.outstanding == 0 {
 		c.confirmed = c.at
 	}
-	r.run(word(fmt.Sprint(n)))
+	r.run(word(fmt.Sprint(processed)))
 }
 
 // disconnect loses what the consumer has not confirmed.
