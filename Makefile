@@ -100,7 +100,7 @@ SIM_SHOW = $(if $(TRACE),-trace -svg $(CURDIR)/bin/sim-$(or $(SEED),config).svg)
 .PHONY: sim
 sim: ## the simulator: a minute, or SEEDS=1000000, or SEED=42 TRACE=1
 	@mkdir -p bin
-	go test $(TESTFLAGS) -v -run '^TestCampaign$$' ./test/sim -args -from $(FROM) $(SIM_RUN) $(SIM_SHOW)
+	go test $(TESTFLAGS) -v -run '^TestCampaign$$' ./test/sim/random -args -from $(FROM) $(SIM_RUN) $(SIM_SHOW)
 
 .PHONY: schedules
 schedules: ## every schedule of a few tickets, some minutes
@@ -108,7 +108,7 @@ schedules: ## every schedule of a few tickets, some minutes
 
 .PHONY: mutants
 mutants: ## that tests or the simulator notice each deliberate defect, or MUTANT=name
-	nice go test $(TESTFLAGS) -v -run '^TestMutants' ./test/sim -args -mutants $(MUTANT)
+	nice go test $(TESTFLAGS) -v -run '^TestMutants' ./test/sim/mutants -args -mutants $(MUTANT)
 
 # A campaign takes DRAWS damages of SEED, or the CASE that a failure prints.
 DRAWS ?= 200

@@ -1,82 +1,89 @@
 package exhaustive
 
-import "slices"
+import (
+	"slices"
+
+	"laneway.dev/test/sim/check"
+	"laneway.dev/test/sim/world"
+)
 
 // drainServices lets everything arrive that is on its way between services, once
 // around; false if nothing was.
-func (w *world) drainServices() bool {
+func (s *schedule) drainServices() bool {
 	some := false
-	for i := range w.processes {
-		if p := &w.processes[i]; p.disk.busy() {
+	for i := range s.sides {
+		if s.sides[i].busy() {
 			some = true
-			w.work(p)
+			s.work(s.Processes[i])
 		}
 	}
-	for len(w.late) > 0 {
+	for len(s.late) > 0 {
 		some = true
-		w.do(choice{lateLands, 0, 0})
+		s.do(choice{lateLands, 0, 0})
 	}
-	for len(w.uploads) > 0 {
+	for len(s.uploads) > 0 {
 		some = true
-		w.do(choice{uploadEnds, 0, 0})
+		s.do(choice{uploadEnds, 0, 0})
 	}
-	for n := len(w.queues); n > 0 && len(w.queues) > 0; n-- {
+	for n := len(s.queues); n > 0 && len(s.queues) > 0; n-- {
 		some = true
-		w.do(choice{arrive, 0, 0})
+		s.do(choice{arrive, 0, 0})
 	}
 	return some
 }
 
 // resolve ends all faults, lets time pass, and checks that everything resolves. It
-// goes on no longer when known, which may be nil, says that the rest was seen already.
-func (w *world) resolve(known func(*world) bool) {
+// ends early when known, which may be nil, reports that the rest was seen already.
+func (s *schedule) resolve(known func(*schedule) bool) {
 	const enough = 150 // heartbeats
-	w.calm, w.left = true, budget{}
-	w.say("faults end")
-	for n := 0; n < enough && w.violation == nil; n++ {
-		w.drain()
-		if w.finished() {
+	s.calm, s.left = true, budget{}
+	s.Say("faults end")
+	s.World.See(check.Calm{})
+	for n := 0; n < enough && s.Violation == nil; n++ {
+		s.drain()
+		if s.finished() {
 			break
 		}
-		if known != nil && known(w) {
+		if known != nil && known(s) {
 			return
 		}
-		w.beat()
+		s.beat()
 	}
-	if w.violation == nil {
-		w.end()
+	if s.Violation == nil {
+		s.Finished(func(c *world.Client) bool { return !c.Plain && !s.Done(c) })
+		s.Left(false)
 	}
 }
 
 // drain lets everything happen that does not wait for time.
-func (w *world) drain() {
-	for some := true; some && w.violation == nil; {
-		some = w.drainServices()
-		for i := range w.clients {
-			some = w.sendAll(&w.clients[i]) || some
+func (s *schedule) drain() {
+	for some := true; some && s.Violation == nil; {
+		some = s.drainServices()
+		for n := range s.Clients {
+			some = s.sendAll(n) || some
 		}
 	}
 }
 
 // sendAll lets a client send what it wants to send.
-func (w *world) sendAll(c *client) bool {
-	if c.broken {
-		w.reconnect(c)
+func (s *schedule) sendAll(n int) bool {
+	if s.senders[n].broken {
+		s.reconnect(n)
 	}
-	all := w.living(Frontend)
+	all := s.Living(world.Frontend)
 	to := all[len(all)-1]
-	if !to.ready || c.window == nil && c.sent == c.batches {
+	if !to.Ready {
 		return false
 	}
 	some := false
-	for w.violation == nil && (c.window != nil || c.sent < c.batches) && w.produce(c, to) {
+	for s.Violation == nil && s.produce(n, to) {
 		some = true
 	}
 	return some
 }
 
-// finished says whether nothing is left to be done.
-func (w *world) finished() bool {
-	return !slices.ContainsFunc(w.clients, func(c client) bool { return c.window != nil && c.acked < c.batches }) &&
-		!slices.ContainsFunc(w.processes, func(p process) bool { return p.open > 0 })
+// finished reports whether nothing is left to be done.
+func (s *schedule) finished() bool {
+	return !slices.ContainsFunc(s.Clients, func(c *world.Client) bool { return !c.Plain && !s.Done(c) }) &&
+		!slices.ContainsFunc(s.Processes, func(p *world.Process) bool { return p.Role != world.Replicator && p.Stats.Open > 0 })
 }

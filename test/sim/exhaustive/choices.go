@@ -1,5 +1,7 @@
 package exhaustive
 
+import "laneway.dev/test/sim/world"
+
 // choice is something that may happen next. What at and to are depends on what.
 type choice struct {
 	what   what
@@ -13,13 +15,13 @@ const (
 	lose                   // it is lost
 	uploadEnds             // upload at ends
 	loseUpload             // its result is lost
-	works                  // replicator at gets on with the log
+	works                  // replicator at takes the next step with the log
 	lateLands              // late append at lands
-	reconnects             // client at finds out about the disturbance
+	reconnects             // client at notices the disturbance
 
 	// What follows does not happen by itself.
 
-	double       // process at gets once more what it had already: the letter to
+	double       // process at gets once more what it had already: the message to
 	doubleUpload // the result of ended upload at comes once more
 	losesAppend
 	losesAck
@@ -30,48 +32,48 @@ const (
 	beats
 )
 
-// choices adds everything that may happen next, in a fixed order, and says whether
+// choices adds everything that may happen next, in a fixed order, and reports whether
 // nothing of it happens by itself.
-func (w *world) choices(all []choice) (_ []choice, final bool) {
-	all = w.ownChoices(all)
+func (s *schedule) choices(all []choice) (_ []choice, final bool) {
+	all = s.ownChoices(all)
 	final = len(all) == 0
-	if w.left.lose > 0 {
-		all = w.losses(all)
+	if s.left.lose > 0 {
+		all = s.losses(all)
 	}
-	if w.left.double > 0 {
-		all = w.doubles(all)
+	if s.left.double > 0 {
+		all = s.doubles(all)
 	}
-	all = w.logFaults(all)
-	all = w.requests(all)
-	if w.left.disturb > 0 {
+	all = s.logFaults(all)
+	all = s.requests(all)
+	if s.left.disturb > 0 {
 		all = append(all, choice{disturbs, 0, 0})
 	}
-	if w.left.beats > 0 {
+	if s.left.beats > 0 {
 		all = append(all, choice{beats, 0, 0})
 	}
 	return all, final
 }
 
 // ownChoices adds what happens by itself.
-func (w *world) ownChoices(all []choice) []choice {
-	for i := range w.queues {
+func (s *schedule) ownChoices(all []choice) []choice {
+	for i := range s.queues {
 		all = append(all, choice{arrive, i, 0})
 	}
-	for i, u := range w.uploads {
-		if i == 0 || u != w.uploads[i-1] { // else the same again
+	for i, u := range s.uploads {
+		if i == 0 || u != s.uploads[i-1] { // else the same again
 			all = append(all, choice{uploadEnds, i, 0})
 		}
 	}
-	for i := range w.late {
+	for i := range s.late {
 		all = append(all, choice{lateLands, i, 0})
 	}
-	for i := range w.processes {
-		if w.processes[i].disk.busy() {
+	for i := range s.sides {
+		if s.sides[i].busy() {
 			all = append(all, choice{works, i + 1, 0})
 		}
 	}
-	for i := range w.clients {
-		if w.clients[i].broken {
+	for i := range s.senders {
+		if s.senders[i].broken {
 			all = append(all, choice{reconnects, i, 0})
 		}
 	}
@@ -79,12 +81,12 @@ func (w *world) ownChoices(all []choice) []choice {
 }
 
 // losses adds what may be lost on its way.
-func (w *world) losses(all []choice) []choice {
-	for i := range w.queues {
+func (s *schedule) losses(all []choice) []choice {
+	for i := range s.queues {
 		all = append(all, choice{lose, i, 0})
 	}
-	for i, u := range w.uploads {
-		if i == 0 || u != w.uploads[i-1] {
+	for i, u := range s.uploads {
+		if i == 0 || u != s.uploads[i-1] {
 			all = append(all, choice{loseUpload, i, 0})
 		}
 	}
@@ -92,29 +94,29 @@ func (w *world) losses(all []choice) []choice {
 }
 
 // doubles adds what may come a second time.
-func (w *world) doubles(all []choice) []choice {
-	for i := range w.processes {
-		for n := range w.processes[i].had {
+func (s *schedule) doubles(all []choice) []choice {
+	for i := range s.sides {
+		for n := range s.sides[i].had {
 			all = append(all, choice{double, i + 1, n})
 		}
 	}
-	for i := range w.ended {
+	for i := range s.ended {
 		all = append(all, choice{doubleUpload, i, 0})
 	}
 	return all
 }
 
 // logFaults adds what may go wrong between replicators and the log.
-func (w *world) logFaults(all []choice) []choice {
-	for i := range w.processes {
-		d := &w.processes[i].disk
-		if w.left.lose > 0 && (d.append != nil || d.acked != 0) {
+func (s *schedule) logFaults(all []choice) []choice {
+	for i := range s.sides {
+		d := &s.sides[i]
+		if s.left.lose > 0 && (d.append != nil || d.acked != 0) {
 			all = append(all, choice{losesAppend, i + 1, 0})
 		}
-		if w.left.lose > 0 && d.append != nil && w.alone() {
+		if s.left.lose > 0 && d.append != nil && s.alone() {
 			all = append(all, choice{losesAck, i + 1, 0})
 		}
-		if w.left.late > 0 && d.append != nil {
+		if s.left.late > 0 && d.append != nil {
 			all = append(all, choice{delaysAppend, i + 1, 0})
 		}
 	}
@@ -122,17 +124,17 @@ func (w *world) logFaults(all []choice) []choice {
 }
 
 // requests adds what clients may send.
-func (w *world) requests(all []choice) []choice {
-	for i := range w.clients {
-		if w.sends == 0 || !w.clients[i].wants() {
+func (s *schedule) requests(all []choice) []choice {
+	for i := range s.Clients {
+		if s.sends == 0 || !s.wants(i) {
 			continue
 		}
-		for n := range w.processes {
-			if p := &w.processes[n]; p.role == Frontend && p.ready {
-				all = append(all, choice{sends, i, p.number})
+		for _, p := range s.Processes {
+			if p.Role == world.Frontend && p.Ready {
+				all = append(all, choice{sends, i, p.Number})
 			}
 		}
-		if w.left.lose > 0 {
+		if s.left.lose > 0 {
 			all = append(all, choice{losesRequest, i, 0})
 		}
 	}

@@ -10,7 +10,7 @@ type Result struct {
 	// Branches is how often a core has run; in all other steps it was known already what
 	// it does.
 	Branches int
-	// Violation is nil if nothing was wrong; else Schedule tells what led to it.
+	// Violation is nil if nothing was wrong; else Schedule is what led to it.
 	Violation error
 	Schedule  []string
 	Cut       bool // the limit was reached, and more states are there
@@ -25,33 +25,33 @@ type explorer struct {
 	text   []byte                   // of the last name
 	path   []choice
 	levels []*level // of the path
-	end    world    // one in which faults end
+	end    schedule // one in which faults end
 	result Result
 }
 
 // level is kept for its memory.
 type level struct {
-	world   world
-	choices []choice
+	schedule schedule
+	choices  []choice
 }
 
 // Explore looks at every state of a scope, or at the first ones up to a limit; 0 is
 // no limit.
 func Explore(scope Scope, limit int) Result {
 	x := &explorer{scope: scope, limit: limit, memo: newMemo(), seen: map[fingerprint]struct{}{}}
-	w := newWorld(x.memo, &x.scope, nil)
-	x.result.Violation = safely(func() { x.visit(w) })
+	s := newSchedule(x.memo, &x.scope, nil)
+	x.result.Violation = safely(func() { x.visit(s) })
 	x.result.Branches = x.memo.branches
 	if x.result.Violation != nil {
-		x.result.Schedule = x.tell()
+		x.result.Schedule = x.story()
 	}
 	return x.result
 }
 
 // visit explores what follows from a state.
-func (x *explorer) visit(w *world) {
-	must(w)
-	if x.again(w) || x.result.Cut {
+func (x *explorer) visit(s *schedule) {
+	must(s)
+	if x.again(s) || x.result.Cut {
 		return
 	}
 	x.result.States++
@@ -61,42 +61,42 @@ func (x *explorer) visit(w *world) {
 	}
 	l := x.levels[len(x.path)]
 	var final bool
-	if l.choices, final = w.choices(l.choices[:0]); final {
+	if l.choices, final = s.choices(l.choices[:0]); final {
 		x.result.Ends++
-		x.end.become(w)
+		x.end.become(s)
 		x.end.resolve(x.again)
 		must(&x.end)
 	}
 	for _, c := range l.choices {
 		x.path = append(x.path, c)
-		l.world.become(w)
-		l.world.do(c)
+		l.schedule.become(s)
+		l.schedule.do(c)
 		x.result.Steps++
-		x.visit(&l.world)
+		x.visit(&l.schedule)
 		x.path = x.path[:len(x.path)-1]
 	}
 }
 
-// again says whether a world was met before.
-func (x *explorer) again(w *world) bool {
-	x.text = w.name(x.text[:0])
+// again reports whether a world was met before.
+func (x *explorer) again(s *schedule) bool {
+	x.text = s.name(x.text[:0])
 	name := sum(x.text)
 	_, again := x.seen[name]
 	x.seen[name] = struct{}{}
 	return again
 }
 
-// tell returns what happens on the path, and after it if it ends well.
-func (x *explorer) tell() []string {
+// story returns what happens on the path, and after it if it ends well.
+func (x *explorer) story() []string {
 	var lines []string
-	w := newWorld(x.memo, &x.scope, &lines)
+	s := newSchedule(x.memo, &x.scope, &lines)
 	lines = nil
 	err := safely(func() {
 		for _, c := range x.path {
-			w.do(c)
-			must(w)
+			s.do(c)
+			must(s)
 		}
-		w.resolve(nil)
+		s.resolve(nil)
 	})
 	if err != nil {
 		lines = append(lines, err.Error())
@@ -108,9 +108,9 @@ func (x *explorer) tell() []string {
 type violation struct{ error }
 
 // must ends an exploration if the world has a violation.
-func must(w *world) {
-	if w.violation != nil {
-		panic(violation{w.violation})
+func must(s *schedule) {
+	if s.Violation != nil {
+		panic(violation{s.Violation})
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"laneway.dev/test/sim/exhaustive"
+	"laneway.dev/test/sim/world"
 )
 
 // Lanes of scopes.
@@ -20,22 +21,22 @@ var (
 	pair  = []exhaustive.Lane{{Batches: 2, Idempotent: true}}
 	three = []exhaustive.Lane{{Batches: 3}}
 
-	roles = []exhaustive.Role{exhaustive.Replicator, exhaustive.Frontend, exhaustive.Sequencer}
+	roles = []world.Role{world.Replicator, world.Frontend, world.Sequencer}
 )
 
 // shortScopes take seconds. Each role is disturbed, alone and together with what a
 // network loses and doubles.
 func shortScopes() []exhaustive.Scope {
 	return []exhaustive.Scope{
-		{Lanes: pair, Sends: 2, Victim: exhaustive.Frontend, Lose: 1, Double: 1},
+		{Lanes: pair, Sends: 2, Victim: world.Frontend, Lose: 1, Double: 1},
 		{Lanes: plain, Sends: 3, Lose: 1},
 		{Lanes: mixed, Sends: 3},
 		{Lanes: three, Sends: 3, Lose: 1},
 		{Lanes: pair, Sends: 4, Lose: 1, Double: 1},
-		{Lanes: small, Sends: 2, Victim: exhaustive.Sequencer, Lose: 1},
-		{Lanes: pair, Sends: 2, Victim: exhaustive.Replicator},
-		{Lanes: pair, Sends: 3, Victim: exhaustive.Frontend, Zombie: true},
-		{Lanes: pair, Sends: 2, Victim: exhaustive.Sequencer, Zombie: true},
+		{Lanes: small, Sends: 2, Victim: world.Sequencer, Lose: 1},
+		{Lanes: pair, Sends: 2, Victim: world.Replicator},
+		{Lanes: pair, Sends: 3, Victim: world.Frontend, Zombie: true},
+		{Lanes: pair, Sends: 2, Victim: world.Sequencer, Zombie: true},
 	}
 }
 
@@ -62,7 +63,7 @@ func longScopes() []exhaustive.Scope {
 	return append(all,
 		exhaustive.Scope{Lanes: plain, Sends: 3, Lose: 1},
 		exhaustive.Scope{Lanes: pair, Sends: 4, Lose: 1, Double: 1},
-		exhaustive.Scope{Lanes: pair, Victim: exhaustive.Frontend, Sends: 3, Zombie: true},
+		exhaustive.Scope{Lanes: pair, Victim: world.Frontend, Sends: 3, Zombie: true},
 		exhaustive.Scope{Lanes: three, Sends: 3, Lose: 1, Double: 1},
 		exhaustive.Scope{Lanes: three, Sends: 3, Double: 1, Beats: 1, Deadline: 1},
 		exhaustive.Scope{Lanes: mixed, Sends: 3, Beats: 1, Deadline: 1},

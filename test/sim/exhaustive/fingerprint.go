@@ -15,6 +15,8 @@ import (
 	partitioncore "laneway.dev/services/replicator/core/partition"
 	"laneway.dev/services/replicator/core/producers"
 	sequencer "laneway.dev/services/sequencer/core"
+	"laneway.dev/test/sim/check"
+	"laneway.dev/test/sim/world"
 )
 
 // fingerprint names a state of a world.
@@ -22,28 +24,37 @@ type fingerprint [16]byte
 
 // ignored are the fields that have no bearing on what comes. Everything else that a
 // core holds takes part, so that two states are never taken for one because a field
-// was added. A field that is no more fails the tests.
+// was added. A field that is removed fails the tests.
 //
-//   - fx: what a step wants done; the next step begins with none, and what it
+//   - fx: what a step wants done; the next step starts with none, and what it
 //     wanted is on its way.
 //   - stats: they only count.
 //   - reserve: marks are written at once, so that there is always room.
 //   - spare: empty flights, kept for their memory.
-//   - trace, scope, memo: they are the same all along.
-//   - settings of a window: likewise, and they hold a function.
+//   - offered, replayed, led: they say only when a check is due.
+//   - limits, counts, scheduler, trace, scope, memo, settings of a window: they are the same
+//     all along.
+//   - now: it is that of the next sighting by then.
+//   - listening: it is empty between steps.
 var ignored = map[reflect.Type][]string{
-	reflect.TypeFor[frontend.Core]():        {"fx", "stats"},
-	reflect.TypeFor[sequencer.Core]():       {"fx", "stats"},
-	reflect.TypeFor[replicator.Core]():      {"fx", "stats", "reserve"},
-	reflect.TypeFor[partitioncore.Core]():   {"fx", "stats"},
-	reflect.TypeFor[producers.Table]():      {"spare"},
-	reflect.TypeFor[world]():                {"trace", "scope", "memo"},
-	reflect.TypeFor[delivery.Window[int]](): {"settings"},
+	reflect.TypeFor[frontend.Core]():                {"fx", "stats"},
+	reflect.TypeFor[sequencer.Core]():               {"fx", "stats"},
+	reflect.TypeFor[replicator.Core]():              {"fx", "stats", "reserve"},
+	reflect.TypeFor[partitioncore.Core]():           {"fx", "stats"},
+	reflect.TypeFor[producers.Table]():              {"spare"},
+	reflect.TypeFor[world.ReplicatorCore]():         {"offered", "replayed", "led"},
+	reflect.TypeFor[world.WindowSettings]():         {"Delivery", "Size"},
+	reflect.TypeFor[delivery.Window[check.Batch]](): {"settings"},
+	reflect.TypeFor[check.State]():                  {"limits", "counts", "now"},
+	reflect.TypeFor[world.World]():                  {"scheduler", "listening"},
+	reflect.TypeFor[world.Stats]():                  {"Producers", "IDs", "Leading", "Early", "Repeated", "GivenUp"},
+	reflect.TypeFor[schedule]():                     {"trace", "scope", "memo"},
 }
 
 // interned are the types of which equal values are one, which has a number.
 var interned = []reflect.Type{
-	reflect.TypeFor[state](), reflect.TypeFor[letter](), reflect.TypeFor[appending](), reflect.TypeFor[logged](), reflect.TypeFor[checks](),
+	reflect.TypeFor[state](), reflect.TypeFor[world.Message](), reflect.TypeFor[world.Node](),
+	reflect.TypeFor[reply](), reflect.TypeFor[appending](), reflect.TypeFor[seen](),
 }
 
 // walker writes a value down with everything that can be reached from it, fields
@@ -106,7 +117,7 @@ func (k *walker) value(v reflect.Value) {
 	case reflect.Struct:
 		k.structure(v)
 	default:
-		panic(fmt.Sprintf("a state holds a %s, of which nothing can be told", v.Type()))
+		panic(fmt.Sprintf("a state holds a %s, which has no text", v.Type()))
 	}
 }
 
@@ -121,8 +132,8 @@ func (k *walker) slice(v reflect.Value) {
 	}
 }
 
-// pointer follows a pointer once. Where it is met again, it is told that it is the
-// same: whether two share a value matters.
+// pointer follows a pointer once. Where it is met again, its number stands for
+// it: whether two share a value matters.
 func (k *walker) pointer(v reflect.Value) {
 	if v.IsNil() {
 		k.number(0)

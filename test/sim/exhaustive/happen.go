@@ -1,166 +1,249 @@
 package exhaustive
 
 import (
+	"bytes"
 	"slices"
 
+	replicator "laneway.dev/services/replicator/core"
 	"laneway.dev/test/sim/describe"
+	"laneway.dev/test/sim/world"
 )
 
 // do lets something happen.
-func (w *world) do(c choice) {
+func (s *schedule) do(c choice) {
 	switch c.what {
 	case arrive, lose:
-		w.doQueue(c)
+		s.doQueue(c)
 	case uploadEnds, loseUpload:
-		w.doUpload(c)
+		s.doUpload(c)
 	case works:
-		w.work(w.process(c.at))
+		s.work(s.process(c.at))
 	case lateLands:
-		a := w.late[c.at]
-		w.late = slices.Delete(w.late, c.at, c.at+1)
-		w.say("a late append arrives")
-		w.land(a)
+		a := s.late[c.at]
+		s.late = slices.Delete(s.late, c.at, c.at+1)
+		s.Say("a late append arrives")
+		s.land(a)
 	case reconnects:
-		w.reconnect(&w.clients[c.at])
+		s.reconnect(c.at)
 	case sends:
-		if w.produce(&w.clients[c.at], w.process(c.to)) {
-			w.sends--
+		if s.produce(c.at, s.process(c.to)) {
+			s.sends--
 		}
 	case beats:
-		w.left.beats--
-		for i := range w.clients {
-			w.clients[i].flying = 0 // attempts may time out
+		s.left.beats--
+		for i := range s.senders {
+			s.senders[i].flying = 0 // attempts may time out
 		}
-		w.beat()
+		s.beat()
 	default:
-		w.fail(c)
+		s.fail(c)
 	}
 }
 
 // fail lets something go wrong.
-func (w *world) fail(c choice) {
+func (s *schedule) fail(c choice) {
 	switch c.what {
 	case double:
-		l := w.process(c.at).had[c.to]
-		w.spendDouble()
-		w.receive(w.process(c.at), l)
+		m := s.sides[c.at-1].had[c.to]
+		s.spendDouble()
+		s.Deliver(s.process(c.at), m)
 	case doubleUpload:
-		l := w.ended[c.at]
-		w.spendDouble()
-		w.staged(l)
+		m := s.ended[c.at]
+		s.spendDouble()
+		s.staged(m)
 	case losesAppend:
-		w.left.lose--
-		w.loseAppend(w.process(c.at))
+		s.left.lose--
+		s.loseAppend(s.process(c.at))
 	case losesAck:
-		w.left.lose--
-		w.loseAck(w.process(c.at))
+		s.left.lose--
+		s.loseAck(s.process(c.at))
 	case delaysAppend:
-		w.left.late--
-		w.delayAppend(w.process(c.at))
+		s.left.late--
+		s.delayAppend(s.process(c.at))
 	case losesRequest:
-		if w.produce(&w.clients[c.at], nil) { // and its sender hears of it, by and by
-			w.sends--
-			w.left.lose--
+		if s.produce(c.at, nil) { // and its sender notices, sooner or later
+			s.sends--
+			s.left.lose--
 		}
 	case disturbs:
-		w.disturb()
+		s.disturb()
 	default:
 		panic("this cannot be chosen")
 	}
 }
 
-// doQueue takes the first letter of a queue.
-func (w *world) doQueue(c choice) {
-	q := w.queues[c.at]
-	l := q.letters[0]
-	if len(q.letters) == 1 {
-		w.queues = slices.Delete(w.queues, c.at, c.at+1)
-	} else {
-		w.queues[c.at].letters = q.letters[1:]
-	}
-	switch {
-	case c.what == lose:
-		w.lost(q.to, l)
-		w.left.lose--
-	case q.to < 0:
-		w.hear(&w.clients[-1-q.to], l.answer)
-	default:
-		p := w.process(q.to)
-		if w.left.double > 0 {
-			p.had = remember(p.had, l)
-		}
-		w.receive(p, l)
+// beat lets a heartbeat pass.
+func (s *schedule) beat() {
+	s.beats++
+	s.Now = s.Now.Add(heartbeat)
+	s.Say("a heartbeat passes")
+	for _, p := range s.Processes {
+		s.Tick(p)
 	}
 }
 
-// lost tells what is lost on its way to a process or, below 0, a client.
-func (w *world) lost(to int, l *letter) {
+// doQueue takes the first item of a queue.
+func (s *schedule) doQueue(c choice) {
+	q := s.queues[c.at]
+	first := q.items[0]
+	if len(q.items) == 1 {
+		s.queues = slices.Delete(s.queues, c.at, c.at+1)
+	} else {
+		s.queues[c.at].items = q.items[1:]
+	}
 	switch {
-	case w.trace == nil:
-	case to < 0:
-		w.say("lost: an answer to client %d", -1-to)
+	case c.what == lose:
+		s.lost(q.to, first)
+		s.left.lose--
+	case q.to < 0:
+		s.hear(first.answer.answer)
 	default:
-		w.say("lost: to %s, %s", w.process(to), describe.Message(l.message()))
+		if d := &s.sides[q.to-1]; s.left.double > 0 {
+			d.had = remember(d.had, first.message)
+		}
+		s.Deliver(s.process(q.to), first.message)
+	}
+}
+
+// lost writes what is lost on its way to a process or, below 0, a client.
+func (s *schedule) lost(to int, i item) {
+	switch {
+	case s.trace == nil:
+	case to < 0:
+		s.Say("lost: an answer to client %d", -1-to)
+	default:
+		s.Say("lost: to %s, %s", s.process(to), describe.Message(i.message.Decode()))
 	}
 }
 
 // doUpload ends an upload.
-func (w *world) doUpload(c choice) {
-	l := w.uploads[c.at]
-	w.uploads = slices.Delete(w.uploads, c.at, c.at+1)
+func (s *schedule) doUpload(c choice) {
+	m := s.uploads[c.at]
+	s.uploads = slices.Delete(s.uploads, c.at, c.at+1)
 	if c.what == loseUpload {
-		if w.trace != nil {
-			w.say("lost: %s", describe.Message(l.message()))
+		if s.trace != nil {
+			s.Say("lost: %s", describe.Message(m.Decode()))
 		}
-		w.left.lose--
+		s.left.lose--
 		return
 	}
-	if w.left.double > 0 {
-		w.ended = remember(w.ended, l)
+	if s.left.double > 0 {
+		s.ended = remember(s.ended, m)
 	}
-	w.staged(l)
+	s.World.See(s.memo.stored[m])
+	s.staged(m)
 }
 
-// staged lets every sequencer hear of an upload that has ended.
-func (w *world) staged(l *letter) {
-	for i := range w.processes {
-		if p := &w.processes[i]; p.role == Sequencer {
-			w.receive(p, l)
+// staged sends the result of an upload that has ended to every sequencer.
+func (s *schedule) staged(m *world.Message) {
+	for _, p := range s.Processes {
+		if p.Role == world.Sequencer {
+			s.Deliver(p, m)
 		}
 	}
 }
 
-// remember returns letters with one that may come a second time.
-func remember(all []*letter, l *letter) []*letter {
-	if slices.Contains(all, l) {
+// remember returns messages with one that may come a second time.
+func remember(all []*world.Message, m *world.Message) []*world.Message {
+	if slices.Contains(all, m) {
 		return all
 	}
-	return insert(all, l)
+	return insert(all, m)
+}
+
+// insert returns messages with another one. Their order has no meaning.
+func insert(all []*world.Message, m *world.Message) []*world.Message {
+	at, _ := slices.BinarySearchFunc(all, m, func(a, b *world.Message) int { return bytes.Compare(a.Data, b.Data) })
+	return slices.Insert(slices.Clip(all), at, m)
 }
 
 // spendDouble notes that something comes a second time. Nothing else does then, and
-// nobody has to know any more what has arrived.
-func (w *world) spendDouble() {
-	w.say("for a second time:")
-	if w.left.double--; w.left.double > 0 {
+// what has arrived is no longer needed.
+func (s *schedule) spendDouble() {
+	s.Say("for a second time:")
+	if s.left.double--; s.left.double > 0 {
 		return
 	}
-	w.ended = nil
-	for i := range w.processes {
-		w.processes[i].had = nil
+	s.ended = nil
+	for i := range s.sides {
+		s.sides[i].had = nil
 	}
 }
 
-// disturb ends the owner of the victim's role, or lets it go on beside another one.
-func (w *world) disturb() {
-	w.left.disturb--
-	if !w.scope.Zombie {
-		w.die(w.living(w.scope.Victim)[0], "it crashes")
+// disturb ends the owner of the victim's role, or lets it continue beside another one.
+func (s *schedule) disturb() {
+	s.left.disturb--
+	if !s.scope.Zombie {
+		s.Die(s.Living(s.scope.Victim)[0], "it crashes")
 	}
-	w.start(w.scope.Victim)
-	if w.scope.Victim == Frontend {
-		for i := range w.clients {
-			w.clients[i].broken = w.clients[i].window != nil
+	s.start(s.scope.Victim)
+	if s.scope.Victim == world.Frontend {
+		for i := range s.senders {
+			s.senders[i].broken = s.Instances[i].Window != nil
 		}
 	}
+}
+
+// land lets an append come to the log.
+func (s *schedule) land(a *appending) (sequence uint64, landed bool) {
+	if !s.Propose(a.by, a.Expected, a.Data) {
+		return 0, false
+	}
+	return s.Commit(), true
+}
+
+// work takes the next step of what a replicator has under way with the log.
+func (s *schedule) work(p *world.Process) {
+	side := s.side(p)
+	d := *side
+	side.append, side.read, side.acked, side.failed = nil, replicator.Read{}, 0, false
+	switch {
+	case d.append != nil:
+		sequence, landed := s.land(d.append)
+		side.acked, side.failed = sequence, !landed
+		if s.alone() {
+			s.work(p) // nothing can come in between
+		}
+	case d.read.Limit > 0:
+		s.Deliver(p, s.World.Read(d.read))
+	case d.acked != 0:
+		s.Say("%s gets the acknowledgement of entry %d", p, d.acked)
+		s.Deliver(p, replicator.Appended{Sequence: d.acked})
+	case d.failed:
+		s.Say("the append of %s has failed", p)
+		s.Deliver(p, replicator.AppendFailed{Moved: true})
+	}
+}
+
+// alone reports whether the log has no second writer, now or later: then it makes no
+// difference when an append lands, if only it does so before its acknowledgement.
+func (s *schedule) alone() bool {
+	if s.left.late > 0 || len(s.late) > 0 || s.scope.Victim == world.Replicator && s.left.disturb > 0 {
+		return false
+	}
+	return len(s.Living(world.Replicator)) == 1
+}
+
+// loseAck lets an append land, and loses its acknowledgement.
+func (s *schedule) loseAck(p *world.Process) {
+	s.land(s.side(p).append)
+	s.failAppend(p, "the acknowledgement for %s is lost")
+}
+
+// loseAppend loses an append, or the acknowledgement of one; the replicator waits no longer.
+func (s *schedule) loseAppend(p *world.Process) {
+	s.failAppend(p, "an append of %s or its acknowledgement is lost")
+}
+
+// delayAppend gives up an append that may still land.
+func (s *schedule) delayAppend(p *world.Process) {
+	s.late = append(slices.Clip(s.late), s.side(p).append)
+	s.failAppend(p, "%s gives up an append that is late")
+}
+
+func (s *schedule) failAppend(p *world.Process, what string) {
+	side := s.side(p)
+	side.append, side.acked = nil, 0
+	s.Say(what, p)
+	s.Deliver(p, replicator.AppendFailed{})
 }

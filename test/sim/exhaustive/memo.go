@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	replicator "laneway.dev/services/replicator/core"
+	"laneway.dev/test/sim/check"
+	"laneway.dev/test/sim/world"
 )
 
 // memo holds what was met in an exploration, each thing once, so that a world is a
@@ -12,63 +15,74 @@ import (
 //
 // The cores are pure. So a core runs once for each state that it was ever in and each
 // event that ever came to it there; every other world in which the same happens to it
-// goes on with what came of that.
+// continues with what came of that.
 type memo struct {
-	walker    walker
-	roots     map[any]*state
-	states    map[fingerprint]*state
-	letters   map[any]*letter
-	appends   map[appending]*appending
-	logs      map[logged]*logged
-	checks    map[fingerprint]*checks
-	sightings map[sighting]*checks
-	branches  int // states and events: how often a core has run
+	walker   walker
+	roots    map[any]*state
+	states   map[fingerprint]*state
+	messages map[string]*world.Message
+	answers  map[world.Answer]*reply
+	appends  map[appendKey]*appending
+	nodes    map[nodeKey]*world.Node
+	checks   map[fingerprint]*seen
+	sighted  map[sighting]*seen
+	stages   map[*world.Message][]*world.Message
+	stored   map[*world.Message]check.Stored
+	branches int // states and events: how often a core has run
 }
 
 func newMemo() *memo {
 	return &memo{
-		walker: newWalker(), roots: map[any]*state{}, states: map[fingerprint]*state{}, letters: map[any]*letter{},
-		appends: map[appending]*appending{}, logs: map[logged]*logged{}, checks: map[fingerprint]*checks{}, sightings: map[sighting]*checks{},
+		walker: newWalker(), roots: map[any]*state{}, states: map[fingerprint]*state{},
+		messages: map[string]*world.Message{}, answers: map[world.Answer]*reply{}, appends: map[appendKey]*appending{}, nodes: map[nodeKey]*world.Node{},
+		checks: map[fingerprint]*seen{}, sighted: map[sighting]*seen{}, stages: map[*world.Message][]*world.Message{}, stored: map[*world.Message]check.Stored{},
 	}
 }
 
-// machine is a core, or a client's window.
-type machine interface {
-	// step takes an event, nil is that time is noticed, and returns what is to be done. That
-	// must share nothing with the machine, which goes on.
-	step(m *memo, now time.Time, what any) *effects
-}
-
-// state is one that a machine can be in.
+// state is one that a core can be in. It is the core's machine.
 type state struct {
-	id      int
-	make    func() machine // of the state that a machine begins in
-	from    *state         // of any other, with what led here
-	by      event
-	machine machine // in this state, until it is needed to go on
-	next    map[event]branch
+	id   int
+	memo *memo
+	make func() world.Core // of the state that a core starts in
+	from *state            // of any other, with what led here
+	by   event
+	core world.Core // in this state, until it is needed to continue
+	next map[event]branch
 }
 
-// event is what a machine is told, and when. Two that are equal are the same to it.
+// event is what a core takes, and when. Two that are equal are the same to it.
 type event struct {
-	beats int
-	what  any
+	at   time.Duration
+	what world.Event
 }
 
 // branch is what comes of an event.
 type branch struct {
 	to *state
-	fx *effects
+	fx *world.Effects
 }
 
-// root returns the state in which a machine begins; what is made depends on the key only.
-func (m *memo) root(key any, build func() machine) *state {
+// root returns the state in which a core starts; what is made depends on the key only.
+func (m *memo) root(key any, build func() world.Core) *state {
 	s, known := m.roots[key]
 	if !known {
-		s = m.intern(&state{make: build, machine: build()})
+		s = m.intern(&state{memo: m, make: build, core: build()})
 		m.roots[key] = s
 	}
 	return s
+}
+
+// Step implements world.Machine.
+func (s *state) Step(now time.Time, events []world.Event) (world.Machine, *world.Effects) {
+	if len(events) < 2 {
+		e := event{at: now.Sub(world.Beginning)}
+		if len(events) == 1 {
+			e.what = events[0]
+		}
+		b := s.memo.step(s, e)
+		return b.to, b.fx
+	}
+	panic("several events in one step are not explored")
 }
 
 // step returns what comes of an event in a state.
@@ -77,9 +91,13 @@ func (m *memo) step(s *state, e event) branch {
 		return known
 	}
 	m.branches++
-	machine := s.take(m)
-	fx := machine.step(m, e.now(), e.what)
-	b := branch{m.intern(&state{from: s, by: e, machine: machine}), fx}
+	core := s.take()
+	out := e.happen(core)
+	fx := &world.Effects{Work: out.Work}
+	for _, envelope := range out.Send {
+		fx.Send = append(fx.Send, world.Envelope{Subject: envelope.Subject, Message: m.message(envelope.Message)})
+	}
+	b := branch{m.intern(&state{memo: m, from: s, by: e, core: core}), fx}
 	if s.next == nil {
 		s.next = map[event]branch{}
 	}
@@ -87,63 +105,143 @@ func (m *memo) step(s *state, e event) branch {
 	return b
 }
 
-// take returns a machine in the state. It cannot be copied: where it has gone on
+// take returns a core in the state. It cannot be copied: where it has been used to continue
 // already, another one takes the same way from the beginning.
-func (s *state) take(m *memo) machine {
-	if machine := s.machine; machine != nil {
-		s.machine = nil
-		return machine
+func (s *state) take() world.Core {
+	if core := s.core; core != nil {
+		s.core = nil
+		return core
 	}
 	if s.from == nil {
 		return s.make()
 	}
-	machine := s.from.take(m)
-	machine.step(m, s.by.now(), s.by.what)
-	return machine
+	core := s.from.take()
+	s.by.happen(core)
+	return core
 }
 
-func (e event) now() time.Time { return beginning.Add(time.Duration(e.beats) * heartbeat) }
+func (e event) happen(core world.Core) *world.Output {
+	var events []world.Event
+	if e.what != nil {
+		events = []world.Event{e.what}
+	}
+	return core.Step(world.Beginning.Add(e.at), events)
+}
 
 // intern returns the state that is known already, if there is one.
 func (m *memo) intern(s *state) *state {
-	name := m.walker.of(reflect.ValueOf(&s.machine))
+	name := m.walker.of(reflect.ValueOf(&s.core))
 	known, ok := m.states[name]
 	if !ok {
 		s.id = len(m.states) + 1
 		m.states[name] = s
 		return s
 	}
-	if known.machine == nil {
-		known.machine = s.machine
+	if known.core == nil {
+		known.core = s.core
 	}
 	return known
 }
 
-// letter is what is on its way: a message, or an answer for a client.
-type letter struct {
-	id     int
-	data   string // encoded
-	answer answer
+func (m *memo) message(message messages.Message) *world.Message {
+	data := messages.Encode(message)
+	return find(m.messages, string(data), func(id int) *world.Message { return &world.Message{ID: id, Data: data} })
 }
 
-func (m *memo) letter(message messages.Message) *letter {
-	data := string(messages.Encode(message))
-	return find(m.letters, any(data), func(id int) *letter {
-		return &letter{id: id, data: data}
+// stage returns the results of the uploads that a request to stage starts; none if the message
+// is another one.
+func (m *memo) stage(message *world.Message) []*world.Message {
+	staged, known := m.stages[message]
+	if known {
+		return staged
+	}
+	if request, is := message.Decode().(messages.Stage); is {
+		for i := range request.Batches {
+			b := &request.Batches[i]
+			batch := check.ReadBatch(b.Payload)
+			extent := messages.Extent{Key: batch.String()}
+			result := m.message(messages.Staged{
+				Partition: world.Partition, Epoch: request.Epoch, Batches: []messages.StagedBatch{{Submission: b.Submission, Extent: extent}},
+			})
+			m.stored[result] = check.Stored{Extent: extent, Batch: batch}
+			staged = append(staged, result)
+		}
+	}
+	m.stages[message] = staged
+	return staged
+}
+
+// reply is an answer on its way to a client.
+type reply struct {
+	id     int
+	answer world.Answer
+}
+
+func (m *memo) answer(a world.Answer) *reply {
+	return find(m.answers, a, func(id int) *reply { return &reply{id, a} })
+}
+
+// appending is an append on its way to the log.
+type appending struct {
+	id int
+	by string
+	*replicator.Append
+}
+
+type appendKey struct {
+	by       string
+	expected uint64
+	data     string
+}
+
+func (m *memo) appending(by string, a *replicator.Append) *appending {
+	return find(m.appends, appendKey{by, a.Expected, string(a.Data)}, func(id int) *appending { return &appending{id, by, a} })
+}
+
+type nodeKey struct {
+	before   *world.Node
+	by, data string
+}
+
+func (m *memo) node(n world.Node) *world.Node {
+	return find(m.nodes, nodeKey{n.Before, n.By, string(n.Data)}, func(id int) *world.Node {
+		n.ID = id
+		return &n
 	})
 }
 
-func (m *memo) answer(a answer) *letter {
-	return find(m.letters, any(a), func(id int) *letter { return &letter{id: id, answer: a} })
+// seen is what the checks have seen. Worlds share it.
+type seen struct {
+	id    int
+	state *check.State
 }
 
-// message decodes a letter, anew each time: who gets it may keep it.
-func (l *letter) message() messages.Message {
-	message, err := messages.Decode([]byte(l.data))
-	if err != nil {
-		panic("a message cannot be read: " + err.Error())
+// sighting is something that is seen after all else.
+type sighting struct {
+	before *seen
+	at     time.Duration
+	what   check.Sighting
+}
+
+// see shows something to the checks.
+func (m *memo) see(before *seen, now time.Time, what check.Sighting) (*seen, error) {
+	key := sighting{before, now.Sub(world.Beginning), what}
+	if after, known := m.sighted[key]; known {
+		return after, nil
 	}
-	return message
+	state := before.state.Clone()
+	if err := state.See(now, what); err != nil {
+		return before, err
+	}
+	after := m.check(state)
+	m.sighted[key] = after
+	return after, nil
+}
+
+// check returns what is known already and equal, if there is such.
+func (m *memo) check(state *check.State) *seen {
+	name := m.walker.of(reflect.ValueOf(state).Elem())
+	return find(m.checks, name, func(id int) *seen { return &seen{id, state} })
 }
 
 // find returns what is known under a key, or makes it.

@@ -5,18 +5,20 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+
+	"laneway.dev/test/sim/world"
 )
 
 // walked are scopes with everything that can happen.
 var walked = []Scope{
-	{Lanes: []Lane{{Batches: 2, Idempotent: true}, {Batches: 1}}, Victim: Sequencer, Sends: 3, Lose: 1, Double: 1},
-	{Lanes: []Lane{{Batches: 2}, {Batches: 1, Idempotent: true}}, Victim: Replicator, Sends: 3, Lose: 1, Double: 1},
-	{Lanes: []Lane{{Batches: 2, Idempotent: true}}, Victim: Frontend, Zombie: true, Sends: 3, Lose: 1, Late: 1},
+	{Lanes: []Lane{{Batches: 2, Idempotent: true}, {Batches: 1}}, Victim: world.Sequencer, Sends: 3, Lose: 1, Double: 1},
+	{Lanes: []Lane{{Batches: 2}, {Batches: 1, Idempotent: true}}, Victim: world.Replicator, Sends: 3, Lose: 1, Double: 1},
+	{Lanes: []Lane{{Batches: 2, Idempotent: true}}, Victim: world.Frontend, Zombie: true, Sends: 3, Lose: 1, Late: 1},
 	{Lanes: []Lane{{Batches: 1, Idempotent: true}}, Sends: 2, Double: 1, Late: 1, Beats: 1, Deadline: 1},
 }
 
 // walk takes choices at random until nothing is left to choose, or for some time.
-func walk(w *world, random *rand.Rand, look func()) {
+func walk(w *schedule, random *rand.Rand, look func()) {
 	for range 60 {
 		look()
 		all, _ := w.choices(nil)
@@ -34,7 +36,7 @@ func TestNameTellsAllThatAWorldHolds(t *testing.T) {
 		m := newMemo()
 		names, walks := map[fingerprint]fingerprint{}, map[fingerprint]fingerprint{}
 		for seed := range uint64(100) {
-			w := newWorld(m, &s, nil)
+			w := newSchedule(m, &s, nil)
 			walk(w, rand.New(rand.NewPCG(seed, 0)), func() {
 				name, walk := sum(w.name(nil)), m.walker.of(reflect.ValueOf(w.tidy()).Elem())
 				if n, known := names[walk]; known && n != name {
@@ -50,8 +52,8 @@ func TestNameTellsAllThatAWorldHolds(t *testing.T) {
 }
 
 // tidy returns a world in which what is empty is nil. To a world that is the same.
-func (w *world) tidy() *world {
-	c := &world{}
+func (w *schedule) tidy() *schedule {
+	c := &schedule{}
 	c.become(w)
 	c.queues, c.uploads, c.late = nilIfEmpty(c.queues), nilIfEmpty(c.uploads), nilIfEmpty(c.late)
 	return c
@@ -70,7 +72,7 @@ func TestWhatIsRememberedIsWhatCoresDo(t *testing.T) {
 	for _, s := range walked {
 		old := newMemo()
 		run := func(m *memo, seed uint64) (lines []string) {
-			w := newWorld(m, &s, &lines)
+			w := newSchedule(m, &s, &lines)
 			walk(w, rand.New(rand.NewPCG(seed, 0)), func() {})
 			w.resolve(nil)
 			return lines

@@ -1,59 +1,79 @@
 package exhaustive
 
-import "encoding/binary"
+import (
+	"encoding/binary"
 
-// name appends all that a world holds, but for what never changes. What is interned
+	"laneway.dev/test/sim/world"
+)
+
+// name appends all that a schedule holds, but for what never changes. What is interned
 // stands for itself by its number. (The walker could do the same, in ten times the time.
 // A test compares the two.)
-func (w *world) name(text []byte) []byte {
-	text = numbers(text, w.beats, w.sends, bit(w.calm), w.givenUp, w.checks.id)
-	text = numbers(text, w.left.lose, w.left.double, w.left.late, w.left.disturb, w.left.beats)
-	for _, o := range w.owners {
+func (s *schedule) name(text []byte) []byte {
+	text = numbers(text, s.beats, s.sends, bit(s.calm), s.checks.id)
+	text = numbers(text, s.left.lose, s.left.double, s.left.late, s.left.disturb, s.left.beats)
+	for i := range s.Registry.Assignments {
+		o := &s.Registry.Assignments[i]
 		text = append(numbers(text, int(o.Epoch), len(o.Instance)), o.Instance...)
 	}
-	if w.log != nil {
-		text = numbers(text, w.log.id)
+	text = numbers(text, s.Log.Committed[len(s.Log.Committed)-1].ID, len(s.Processes))
+	for i, p := range s.Processes {
+		text = processName(text, p)
+		text = s.sides[i].name(text)
 	}
-	text = numbers(text, -1, len(w.processes))
-	for i := range w.processes {
-		text = w.processes[i].name(text)
-	}
-	for i := range w.clients {
-		c := &w.clients[i]
-		text = numbers(text, c.sent, int(c.flying), c.acked, bit(c.broken))
-		if c.window != nil {
-			text = numbers(text, c.window.id)
+	for n, i := range s.Instances {
+		text = numbers(text, i.Next, i.Acked, int(s.senders[n].flying), bit(s.senders[n].broken))
+		if i.Window != nil {
+			text = numbers(text, i.Window.(*state).id)
 		}
 	}
-	text = numbers(text, len(w.queues))
-	for i := range w.queues {
-		q := &w.queues[i]
-		text = letters(numbers(text, q.from, q.to), q.letters)
+	text = numbers(text, len(s.queues))
+	for i := range s.queues {
+		q := &s.queues[i]
+		text = numbers(text, q.from, q.to, len(q.items))
+		for _, item := range q.items {
+			text = numbers(text, item.id())
+		}
 	}
-	text = letters(letters(text, w.uploads), w.ended)
-	text = numbers(text, len(w.late))
-	for _, a := range w.late {
+	text = ids(ids(text, s.uploads), s.ended)
+	text = numbers(text, len(s.late))
+	for _, a := range s.late {
 		text = numbers(text, a.id)
 	}
 	return text
 }
 
-func (p *process) name(text []byte) []byte {
-	if p.dead {
+func processName(text []byte, p *world.Process) []byte {
+	if p.Dead {
 		return numbers(text, -1)
 	}
-	text = numbers(text, int(p.role), int(p.epoch), p.core.id, p.open, bit(p.ready))
-	if p.disk.append != nil {
-		text = numbers(text, p.disk.append.id)
+	text = numbers(text, int(p.Role), int(p.Epoch), p.Machine.(*state).id, p.Stats.Open, bit(p.Ready), len(p.Earlier))
+	for _, epoch := range p.Earlier {
+		text = numbers(text, int(epoch))
 	}
-	text = numbers(text, -1, int(p.disk.read.From), p.disk.read.Limit, int(p.disk.acked), bit(p.disk.failed))
-	return letters(text, p.had)
+	return text
 }
 
-func letters(text []byte, all []*letter) []byte {
+func (d *side) name(text []byte) []byte {
+	if d.append != nil {
+		text = numbers(text, d.append.id)
+	}
+	text = numbers(text, -1, int(d.read.From), d.read.Limit, int(d.acked), bit(d.failed))
+	return ids(text, d.had)
+}
+
+// id returns the number of an item. Those of answers are negative.
+func (i item) id() int {
+	if i.answer != nil {
+		return -i.answer.id
+	}
+	return i.message.ID
+}
+
+func ids(text []byte, all []*world.Message) []byte {
 	text = numbers(text, len(all))
-	for _, l := range all {
-		text = numbers(text, l.id)
+	for _, m := range all {
+		text = numbers(text, m.ID)
 	}
 	return text
 }

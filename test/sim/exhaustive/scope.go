@@ -5,22 +5,17 @@ import (
 	"time"
 
 	frontend "laneway.dev/services/frontend/core"
+	"laneway.dev/test/sim/check"
+	"laneway.dev/test/sim/world"
 )
 
-// Role is what a process does.
-type Role int
-
-// The roles that have an owner. Stagers own nothing: an upload is a message here.
+// Times of a world. Only their order matters.
 const (
-	Nobody Role = iota
-	Frontend
-	Sequencer
-	Replicator
+	heartbeat    = 200 * time.Millisecond
+	stageTimeout = 3 * heartbeat
+	deadline     = 8 * heartbeat
+	laneExpiry   = 20 * heartbeat
 )
-
-func (r Role) String() string {
-	return [...]string{"nobody", "frontend", "sequencer", "replicator"}[r]
-}
 
 // Lane is a client with what it sends, in order, on a lane of its own.
 type Lane struct {
@@ -32,8 +27,8 @@ type Lane struct {
 type Scope struct {
 	Lanes []Lane
 	// Victim is the role whose owner is disturbed, at most once. It crashes, or, as a
-	// Zombie, goes on when another one has been started.
-	Victim Role
+	// Zombie, continues after another one has started.
+	Victim world.Role
 	Zombie bool
 	Lose   int // messages, appends or acks that are lost
 	Double int // messages that come twice, the second time whenever it likes
@@ -52,6 +47,16 @@ func (s Scope) times() frontend.Times {
 		t.Deadline = time.Duration(s.Deadline) * heartbeat
 	}
 	return t
+}
+
+// limits returns what the checks compare with. Where no heartbeat passes before faults end,
+// everything is repaired in time.
+func (s Scope) limits() *check.Limits {
+	t := s.times()
+	return &check.Limits{
+		Heartbeat: t.Heartbeat, StageTimeout: t.StageTimeout, Deadline: t.Deadline, LaneExpiry: laneExpiry,
+		Repairs: s.Beats == 0, Settling: time.Hour,
+	}
 }
 
 // String names the scope.

@@ -18,7 +18,7 @@ func TestPatchesApplyToCurrentFiles(t *testing.T) {
 		t.Fatal("there are no mutants")
 	}
 	for _, m := range all {
-		content, err := os.ReadFile(filepath.Join("../../..", m.File))
+		content, err := os.ReadFile(filepath.Join(root, m.File))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -37,7 +37,7 @@ func TestPatchesApplyToCurrentFiles(t *testing.T) {
 // hasTest reports whether the package has a test that is meant to notice the mutant.
 func hasTest(t *testing.T, m Mutant) bool {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join("../../..", m.Package, "*_test.go"))
+	files, err := filepath.Glob(filepath.Join(root, m.Package, "*_test.go"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,241 @@
+// Package check compares what happens in a simulated world with what may happen. It knows
+// the promises of the protocol, which are the invariants I1 to I8 of docs/correctness.md,
+// and none of its rules.
+//
+// A world shows a [State] each thing that happens. Both schedulers use the same checks. A
+// sighting is therefore a comparable value, and a State depends on nothing but the sightings
+// so far and their times: the exhaustive scheduler looks once at each pair of state and
+// sighting.
+package check
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+)
+
+// Limits are the times of a world, and what its faults leave intact.
+type Limits struct {
+	Heartbeat, StageTimeout, Deadline, LaneExpiry time.Duration
+	Skew                                          time.Duration // by which a clock is wrong at most
+
+	ForgetsLanes bool // replicators have room for few lanes
+	LosesEpochs  bool // the registry of epochs is lost now and then
+	// Repairs means that heartbeats repair whatever is lost before the deadline of a ticket.
+	Repairs bool
+	// OneLane means that only the client SlowClient suffers from slow or failing uploads.
+	OneLane    bool
+	SlowClient int
+	// Settling is how long the consequences of faults may last after faults have ended.
+	Settling time.Duration
+}
+
+// State is everything that was seen, as far as something later is compared with it.
+type State struct {
+	limits *Limits
+	counts *Counts
+	now    time.Time
+	calm   time.Time // when faults ended; zero is not yet
+	err    error     // the first violation
+
+	// The log.
+	nextOffset          int64
+	newest              int64 // offset at which the newest entry starts
+	time                int64
+	lastID              string // message id of the newest batch
+	sequence            uint64
+	owner               string // of the newest term record
+	frontend, sequencer uint64 // epochs of the newest entry
+	lanes               map[LaneKey]laneLog
+	evictions           map[uint64]bool  // by frontend epoch: a lane was idle for so long that it may have been forgotten
+	sources             map[int]int      // by client: records of its source in the log
+	places              map[Record]int64 // offset of each record
+	epochs              map[int64]int16  // by producer: the highest epoch
+	stored              map[messages.Extent]Batch
+
+	// The tickets.
+	issues     map[Ticket]issue
+	open       map[LaneKey][]uint64 // not answered, in the order of their issue
+	turns      map[Ticket][]string  // by open ticket: the sequencers that have released it
+	lastAnswer map[LaneKey]uint64
+	lastOffset map[LaneKey]int64 // of the answers
+
+	owners map[string]*owner // replicators, by name
+	absent map[life]bool     // what windows have reported as not in the log
+	lives  map[life]bool     // what is there
+	unsure map[life]bool     // asked to be staged by a message that came twice
+}
+
+// New returns the state of a world in which nothing has happened but the creation of the
+// log, whose first entry has the time begin. counts receives what is seen.
+func New(limits *Limits, counts *Counts, begin time.Time) *State {
+	return &State{
+		limits: limits, counts: counts,
+		sequence: 1, time: begin.UnixNano(),
+		lanes: map[LaneKey]laneLog{}, evictions: map[uint64]bool{}, sources: map[int]int{}, places: map[Record]int64{},
+		epochs: map[int64]int16{}, stored: map[messages.Extent]Batch{},
+		issues: map[Ticket]issue{}, open: map[LaneKey][]uint64{}, turns: map[Ticket][]string{},
+		lastAnswer: map[LaneKey]uint64{}, lastOffset: map[LaneKey]int64{},
+		owners: map[string]*owner{}, absent: map[life]bool{}, lives: map[life]bool{}, unsure: map[life]bool{},
+	}
+}
+
+// Clone returns a copy that changes independently.
+func (s *State) Clone() *State {
+	c := *s
+	c.lanes, c.evictions, c.sources, c.places = maps.Clone(s.lanes), maps.Clone(s.evictions), maps.Clone(s.sources), maps.Clone(s.places)
+	c.epochs, c.stored = maps.Clone(s.epochs), maps.Clone(s.stored)
+	c.issues, c.turns, c.lastAnswer, c.lastOffset = maps.Clone(s.issues), maps.Clone(s.turns), maps.Clone(s.lastAnswer), maps.Clone(s.lastOffset)
+	c.absent, c.lives, c.unsure = maps.Clone(s.absent), maps.Clone(s.lives), maps.Clone(s.unsure)
+	c.open, c.owners = make(map[LaneKey][]uint64, len(s.open)), make(map[string]*owner, len(s.owners))
+	for lane, numbers := range s.open {
+		c.open[lane] = slices.Clone(numbers)
+	}
+	for name, o := range s.owners {
+		c.owners[name] = o.clone()
+	}
+	return &c
+}
+
+// Sighting is something that happens: one of the types that implement it.
+type Sighting interface{ look(s *State) }
+
+// See compares a sighting with those before, keeps it, and returns the first violation.
+func (s *State) See(now time.Time, what Sighting) error {
+	s.now = now
+	what.look(s)
+	return s.err
+}
+
+// Err returns the first violation.
+func (s *State) Err() error { return s.err }
+
+// NextOffset is the offset of the next record in the log.
+func (s *State) NextOffset() int64 { return s.nextOffset }
+
+// LastMessageID is the message id of the newest batch in the log; empty is none.
+func (s *State) LastMessageID() string { return s.lastID }
+
+// Logged returns how many records of a client with a producer id are in the log.
+func (s *State) Logged(client int) int { return s.sources[client] }
+
+func (s *State) violated(format string, args ...any) {
+	if s.err == nil {
+		s.err = fmt.Errorf(format, args...)
+	}
+}
+
+// Calm is the end of all faults.
+type Calm struct{}
+
+func (Calm) look(s *State) { s.calm = s.now }
+
+// LaneKey names a lane of a frontend epoch.
+type LaneKey struct {
+	Epoch uint64
+	Lane  string
+}
+
+func (k LaneKey) String() string { return fmt.Sprintf("lane %s of epoch %d", k.Lane, k.Epoch) }
+
+// Ticket names a ticket.
+type Ticket struct {
+	LaneKey
+	Number uint64
+}
+
+// TicketOf returns the name of a ticket that a frontend with the epoch has issued.
+func TicketOf(epoch uint64, t messages.Ticket) Ticket {
+	return Ticket{LaneKey{epoch, t.Lane}, t.Number}
+}
+
+func (t Ticket) String() string { return fmt.Sprintf("ticket %d of %s", t.Number, t.LaneKey) }
+
+// Record names a record of a client's source.
+type Record struct{ Client, Record int }
+
+// life names the batch that starts with a record, as sent by one instance of a client.
+type life struct {
+	id     int64
+	epoch  int16
+	record Record
+}
+
+func (k life) String() string {
+	return fmt.Sprintf("record %d of client %d, id %d, in epoch %d", k.record.Record, k.record.Client, k.id, k.epoch)
+}
+
+// Acked is an acknowledgement that reaches the client that sent the batch.
+type Acked struct {
+	Batch  Batch
+	Offset int64
+}
+
+func (a Acked) look(s *State) {
+	s.counts.Acked++
+	for n := range a.Batch.Records {
+		record := Record{a.Batch.Client, a.Batch.First + n}
+		if at, there := s.places[record]; !there || at != a.Offset+int64(n) {
+			s.violated("I6: %s is acknowledged at offset %d; record %d is in the log: %t, at %d", a.Batch, a.Offset, record.Record, there, at)
+			return
+		}
+	}
+}
+
+// Absent is what a client learns when its window has failed: the batch is not in the log and
+// never will be.
+type Absent struct {
+	Batch Batch
+	ID    int64
+	Epoch int16
+}
+
+func (a Absent) look(s *State) {
+	of := life{a.ID, a.Epoch, Record{a.Batch.Client, a.Batch.First}}
+	if s.unsure[of] {
+		return
+	}
+	if s.absent[of] = true; s.lives[of] {
+		s.violated("I6: %s is in the log, and its client learns that it is not", of)
+	}
+}
+
+// Identified is the answer to the init of a named client: everything that an earlier
+// instance will ever get into the log lies before the position.
+type Identified struct {
+	Instance string
+	Client   int
+	Records  int // that are before the position
+	Expired  bool
+}
+
+func (i Identified) look(s *State) {
+	if got := s.sources[i.Client]; i.Records != got || i.Expired {
+		s.violated("fencing: %s learns that %d records are in the log, %d are; position expired: %t", i.Instance, i.Records, got, i.Expired)
+	}
+}
+
+// Finished is the state of a client long after all faults have ended.
+type Finished struct {
+	Client     int
+	Idempotent bool
+	Done       bool
+	Records    int
+}
+
+func (f Finished) look(s *State) {
+	got := s.sources[f.Client]
+	if !f.Done {
+		s.violated("I7: client %d makes no progress: %d of %d records are in the log", f.Client, got, f.Records)
+	}
+	if f.Idempotent && got != f.Records {
+		s.violated("I6: client %d has %d of %d records in the log", f.Client, got, f.Records)
+	}
+}
+
+// refused counts a refusal that leaves a frontend.
+func (s *State) refused(code protocol.Code) { s.counts.refused(code) }

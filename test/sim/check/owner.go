@@ -1,0 +1,189 @@
+package check
+
+import (
+	"maps"
+	"strconv"
+	"time"
+
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+	"laneway.dev/test/sim/describe"
+)
+
+// owner is what a replicator may know. It is forgotten when the replicator starts to read
+// the log again.
+type owner struct {
+	sent      int               // appends
+	acked     int               // the newest append that was acknowledged to it
+	sequencer uint64            // the highest epoch of which it has received a release
+	reached   map[Ticket]reach  // what was released to it
+	floors    map[LaneKey]floor // the highest ones that it has received
+}
+
+func (o *owner) clone() *owner {
+	c := *o
+	c.reached, c.floors = maps.Clone(o.reached), maps.Clone(o.floors)
+	return &c
+}
+
+// reach is how far things were when a ticket was first released to an owner.
+type reach struct {
+	sent int   // appends that the owner had sent
+	end  int64 // of the log
+	open int   // how often it was released since, not resolved, less how often it was refused
+}
+
+// floor is that of a lane, with the time of the newest release.
+type floor struct {
+	number uint64
+	heard  time.Time
+}
+
+func (s *State) owned(name string) *owner {
+	o := s.owners[name]
+	if o == nil {
+		o = &owner{reached: map[Ticket]reach{}, floors: map[LaneKey]floor{}}
+		s.owners[name] = o
+	}
+	return o
+}
+
+// Forgotten means that a replicator starts over, and reads the log again.
+type Forgotten struct{ Owner string }
+
+func (f Forgotten) look(s *State) {
+	o := s.owned(f.Owner)
+	clear(o.reached)
+	clear(o.floors)
+}
+
+// Died is the end of a process, of which nothing remains.
+type Died struct{ Process string }
+
+func (d Died) look(s *State) { delete(s.owners, d.Process) }
+
+// Appending is an append that a replicator sends.
+type Appending struct{ Owner string }
+
+func (a Appending) look(s *State) { s.owned(a.Owner).sent++ }
+
+// AppendAcked is the acknowledgement of the newest append of a replicator.
+type AppendAcked struct{ Owner string }
+
+func (a AppendAcked) look(s *State) {
+	o := s.owned(a.Owner)
+	o.acked = o.sent
+}
+
+// Released is a batch of a release that reaches a replicator which leads.
+type Released struct {
+	Owner          string
+	SequencerEpoch uint64
+	Ticket         Ticket
+	Floor          uint64
+}
+
+func (r Released) look(s *State) {
+	o := s.owned(r.Owner)
+	stale := r.SequencerEpoch < max(o.sequencer, s.sequencer) // it is dropped, its floor too
+	o.sequencer = max(o.sequencer, r.SequencerEpoch)
+	at, known := o.reached[r.Ticket]
+	if !known {
+		at = reach{sent: o.sent, end: s.nextOffset}
+	}
+	if r.Ticket.Number >= s.floorOf(o, r.Ticket.LaneKey, r.Floor, stale) {
+		at.open++
+	}
+	o.reached[r.Ticket] = at
+}
+
+// floorOf returns the highest floor of a lane that an owner knows, with the one that it
+// receives. It may forget a lane that it does not hear of, or has no room for.
+func (s *State) floorOf(o *owner, of LaneKey, received uint64, stale bool) uint64 {
+	known := o.floors[of]
+	if s.now.Sub(known.heard) >= s.limits.LaneExpiry || s.limits.ForgetsLanes {
+		known.number = 0
+	}
+	if !stale {
+		known = floor{max(known.number, received), s.now}
+		o.floors[of] = known
+	}
+	return known.number
+}
+
+// mayAppend checks that an owner takes no ticket of which it knows that it is resolved.
+func (s *State) mayAppend(by string, t Ticket) {
+	o := s.owners[by]
+	if o == nil {
+		return
+	}
+	if at, known := o.reached[t]; known && at.open == 0 {
+		s.violated("I1: %s is added to the log; %s knew that it was resolved when it was released", t, by)
+	}
+}
+
+// Outcome is the outcome of a ticket that a replicator sends.
+type Outcome struct {
+	Owner  string
+	Ticket Ticket
+	messages.Outcome
+}
+
+func (o Outcome) look(s *State) {
+	i, known := s.issues[o.Ticket]
+	switch {
+	case !known:
+		s.violated("I3: %s answers %s, which was never issued", o.Owner, o.Ticket)
+	case o.Code != protocol.CodeOK:
+		s.rejected(o, i)
+	case o.Duplicate:
+		s.duplicate(o, i)
+	case !i.logged || i.offset != o.Offset:
+		s.violated("I6: %s answers %s with offset %d; it is in the log: %t, at %d", o.Owner, o.Ticket, o.Offset, i.logged, i.offset)
+	}
+}
+
+func (s *State) duplicate(o Outcome, i issue) {
+	if o.Offset >= s.newest {
+		s.counts.Joined++ // the batch that it repeats was in flight with it
+	}
+	at, there := s.places[Record{i.batch.Client, i.batch.First}]
+	switch {
+	case !there:
+		s.violated("I6: %s calls %s a duplicate of offset %d; none of its records is in the log", o.Owner, o.Ticket, o.Offset)
+	case at != o.Offset:
+		s.violated("I6: %s calls %s a duplicate of offset %d; its first record is at offset %d", o.Owner, o.Ticket, o.Offset, at)
+	case i.logged:
+		s.violated("I6: %s calls %s a duplicate of offset %d, which is that very ticket", o.Owner, o.Ticket, o.Offset)
+	}
+}
+
+// rejected checks that only the owner of the log rejects: an append that it sent
+// after the ticket had reached it is in the log, and acknowledged.
+func (s *State) rejected(by Outcome, i issue) {
+	s.counts.Rejected++
+	o, t, code := s.owned(by.Owner), by.Ticket, describe.Code(by.Code)
+	at, known := o.reached[t]
+	if !known {
+		s.violated("I8: %s rejects %s with %s, which it has not received since it read the log", by.Owner, t, code)
+		return
+	}
+	if o.acked <= at.sent {
+		s.violated("I8: %s rejects %s with %s; its %d appends before that are acknowledged up to the %dth, and none after it",
+			by.Owner, t, code, at.sent, o.acked)
+	}
+	if at.open--; at.open < 0 {
+		s.violated("I3: %s rejects %s with %s; all that was released to it is answered or resolved", by.Owner, t, code)
+	}
+	o.reached[t] = at
+	if by.Code == protocol.CodeWrongLastSequence {
+		if tail, err := strconv.ParseInt(by.Detail, 10, 64); err != nil || tail < at.end || tail > s.nextOffset || uint64(tail) == i.expect.Sequence {
+			s.violated("expectation: %s rejects %s, which expects %d, with %q; the log's end moved from %d to %d",
+				by.Owner, t, i.expect.Sequence, by.Detail, at.end, s.nextOffset)
+		}
+	}
+	if !i.answered {
+		i.refused = true // its frontend may be gone
+		s.issues[t] = i
+	}
+}

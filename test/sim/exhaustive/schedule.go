@@ -1,0 +1,220 @@
+package exhaustive
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"laneway.dev/pkg/messages"
+	replicator "laneway.dev/services/replicator/core"
+	stager "laneway.dev/services/stager/core"
+	"laneway.dev/test/sim/check"
+	"laneway.dev/test/sim/world"
+)
+
+// schedule is a world at some point of a schedule, with what is under way in it. It belongs
+// to one goroutine. What pointers and slices in it lead to is never changed, so that a copy
+// may share it; the exceptions are what become copies.
+type schedule struct {
+	world.World
+	memo  *memo
+	scope *Scope
+	trace *[]string // nil if it is not read
+
+	beats int // heartbeats that have passed
+	left  budget
+	sends int  // requests that may still be sent
+	calm  bool // faults have ended
+
+	queues  []queue
+	uploads []*world.Message // results of uploads, which end in any order
+	ended   []*world.Message // those that may come a second time
+	late    []*appending
+	sides   []side   // of processes
+	senders []sender // of clients
+	checks  *seen
+}
+
+// budget is what may still go wrong.
+type budget struct{ lose, double, late, disturb, beats int }
+
+// side is what is under way at a process.
+type side struct {
+	append *appending
+	read   replicator.Read  // without a limit it is none
+	acked  uint64           // an append has landed there, and its acknowledgement is on its way
+	failed bool             // an append was refused, and that is on its way
+	had    []*world.Message // what has arrived, and may come a second time
+}
+
+// busy reports whether a replicator has something under way with the log: one thing at most.
+func (d *side) busy() bool { return d.append != nil || d.read.Limit > 0 || d.acked != 0 || d.failed }
+
+// sender is an idempotent client. Nothing of it matters to a plain one.
+type sender struct {
+	flying uint64 // a bit for each batch that has an attempt without an answer, as far as the client knows
+	broken bool   // it has yet to notice that its frontend has ended
+}
+
+// queue holds what is on its way from one process, or to one client, in the order
+// of sending: a connection keeps it.
+type queue struct {
+	from, to int // numbers of processes; -1-n is client n
+	items    []item
+}
+
+// item is a message, or an answer for a client.
+type item struct {
+	message *world.Message
+	answer  *reply
+}
+
+func newSchedule(m *memo, scope *Scope, trace *[]string) *schedule {
+	s := &schedule{memo: m, scope: scope, trace: trace, calm: true}
+	s.checks = m.check(check.New(scope.limits(), &check.Counts{}, world.Beginning))
+	s.Init(s, scope.times())
+	s.Tracing = trace != nil
+	s.Bounds.Producers = len(scope.Lanes)
+	for n, l := range scope.Lanes {
+		s.addClient(n, l)
+	}
+	for _, r := range []world.Role{world.Replicator, world.Sequencer, world.Frontend} {
+		s.start(r)
+	}
+	for s.drainServices() {
+		continue // until every service is at work
+	}
+	s.left = budget{scope.Lose, scope.Double, scope.Late, 0, scope.Beats}
+	if scope.Victim != world.NoRole {
+		s.left.disturb = 1
+	}
+	s.calm, s.sends = false, scope.Sends
+	return s
+}
+
+func (s *schedule) start(r world.Role) {
+	s.sides = append(s.sides, side{})
+	s.Tick(s.Start(r, 0))
+}
+
+// become makes a schedule a copy of another one, which changes independently. It keeps its
+// memory.
+func (s *schedule) become(other *schedule) {
+	old := *s
+	*s = *other
+	s.World = old.World
+	s.Become(&other.World, s)
+	s.queues = reuse(old.queues, other.queues)
+	s.uploads = reuse(old.uploads, other.uploads)
+	s.late = reuse(old.late, other.late)
+	s.sides = reuse(old.sides, other.sides)
+	s.senders = reuse(old.senders, other.senders)
+}
+
+func reuse[T any](memory, all []T) []T { return append(memory[:0], all...) }
+
+// Machine implements world.Scheduler.
+func (s *schedule) Machine(p *world.Process) world.Machine {
+	key := struct {
+		role   world.Role
+		number int
+		epoch  uint64
+	}{p.Role, p.Number, p.Epoch}
+	return s.memo.root(key, func() world.Core {
+		switch p.Role {
+		case world.Frontend:
+			return world.NewFrontend(p.Name, key.epoch, s.Times)
+		case world.Sequencer:
+			return world.NewSequencer(p.Name, key.epoch, heartbeat)
+		default:
+			settings := replicator.DefaultSettings(p.Name)
+			settings.Heartbeat, settings.LaneExpiry, settings.Epoch = heartbeat, laneExpiry, key.epoch
+			return world.NewReplicator(p.Name, settings, true)
+		}
+	})
+}
+
+// Node implements world.Scheduler.
+func (s *schedule) Node(n world.Node) *world.Node { return s.memo.node(n) }
+
+// Send implements world.Scheduler. A request to stage is the uploads that it starts, each on
+// its own.
+func (s *schedule) Send(from *world.Process, to []*world.Process, m *world.Message) {
+	if len(to) == 0 {
+		for _, staged := range s.memo.stage(m) {
+			s.uploads = insert(s.uploads, staged)
+		}
+	}
+	for _, p := range to {
+		s.enqueue(from.Number, p.Number, item{message: m})
+	}
+}
+
+// Reply implements world.Scheduler. A plain client gets its answer at once: nothing comes
+// of it.
+func (s *schedule) Reply(from *world.Process, a world.Answer) { s.reply(from.Number, a) }
+
+func (s *schedule) reply(from int, a world.Answer) {
+	if c := s.Instances[a.Instance]; c.Window == nil {
+		s.Hear(a)
+	} else {
+		s.enqueue(from, -1-c.Client, item{answer: s.memo.answer(a)})
+	}
+}
+
+// Append implements world.Scheduler.
+func (s *schedule) Append(p *world.Process, a *replicator.Append) {
+	s.side(p).append = s.memo.appending(p.Name, a)
+}
+
+// Read implements world.Scheduler.
+func (s *schedule) Read(p *world.Process, r replicator.Read) {
+	r.After = 0 // the choices say when
+	s.side(p).read = r
+}
+
+// Load implements world.Scheduler. It happens at once.
+func (s *schedule) Load(p *world.Process) { s.Deliver(p, s.Loaded()) }
+
+// Died implements world.Scheduler. What is on its way to a process ends with it.
+func (s *schedule) Died(p *world.Process, _ string) {
+	*s.side(p) = side{}
+	s.queues = slices.DeleteFunc(s.queues, func(q queue) bool { return q.to == p.Number })
+}
+
+// Upload, Mark, Save and Scrub implement world.Scheduler. There are no stagers, snapshots and
+// marks.
+func (s *schedule) Upload(*world.Process, *stager.Object)     { panic("there are no stagers") }
+func (s *schedule) Mark(*world.Process, replicator.WriteMark) { panic("there are no marks") }
+func (s *schedule) Save(*world.Process, *messages.Snapshot)   { panic("there are no snapshots") }
+
+func (s *schedule) Scrub(*world.Process) { panic("there are no snapshots") }
+
+// See implements world.Scheduler. What comes of a sighting depends on what was seen before,
+// and on its time: so it is looked at once.
+func (s *schedule) See(now time.Time, what check.Sighting) (err error) {
+	s.checks, err = s.memo.see(s.checks, now, what)
+	return err
+}
+
+// Say implements world.Scheduler.
+func (s *schedule) Say(format string, args ...any) {
+	if s.trace != nil {
+		*s.trace = append(*s.trace, fmt.Sprintf(format, args...))
+	}
+}
+
+func (s *schedule) process(number int) *world.Process { return s.Processes[number-1] }
+
+func (s *schedule) side(p *world.Process) *side { return &s.sides[p.Number-1] }
+
+func (s *schedule) enqueue(from, to int, i item) {
+	at, found := slices.BinarySearchFunc(s.queues, queue{from: from, to: to}, func(a, b queue) int {
+		return (a.from-b.from)*1000 + a.to - b.to
+	})
+	if !found {
+		s.queues = slices.Insert(s.queues, at, queue{from: from, to: to})
+	}
+	q := &s.queues[at]
+	q.items = append(slices.Clip(q.items), i)
+}

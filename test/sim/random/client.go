@@ -1,0 +1,238 @@
+package random
+
+import (
+	"fmt"
+	"time"
+
+	"laneway.dev/pkg/delivery"
+	"laneway.dev/pkg/protocol"
+	"laneway.dev/test/sim/world"
+)
+
+// mostRecords is how many records a batch has at most, which a source has for each
+// batch that it is to have at least.
+const mostRecords = 2
+
+// client is what a client does, and when.
+type client struct {
+	*world.Client
+	named    bool
+	repeats  bool // a plain one that names its batches, and sends again what is not acknowledged
+	restarts bool // it continues in the next epoch when most is done, without a fence
+	resting  bool // until it is forgotten
+	rested   bool
+	done     bool
+	waking   map[int]time.Time    // by instance: when its window is looked at next
+	waiting  map[delivery.ID]bool // attempts of a plain client that have neither an answer nor timed out
+}
+
+// newClient returns a client of a run. Every kind has one; further clients are named or
+// idempotent.
+func (r *run) newClient(n int) *client {
+	c := &client{Client: &world.Client{Number: n, ID: int64(n) + 1, Records: r.config.Batches * mostRecords}, waking: map[int]time.Time{}, waiting: map[delivery.ID]bool{}}
+	switch n {
+	case 0:
+		c.Plain = true
+	case 1:
+		c.restarts = true
+	case 2, 4:
+		c.named = true
+		r.name(c)
+	case 3:
+		c.Plain, c.repeats = true, true
+	}
+	if r.chance(0.5) {
+		c.Start = 1<<31 - 1 - int32(r.rng.IntN(60)) // sequences wrap
+	}
+	if c.named {
+		c.Start = 0 // init returns no position while the name is new
+	}
+	c.Lane = world.Lane(n, c.ID, c.Plain)
+	return c
+}
+
+// name gives a client a name that is new to the registry.
+func (r *run) name(c *client) { c.Name = world.NewName(fmt.Sprint("client-", c.Number), c.ID) }
+
+// current returns the newest instance of a client; nil is none yet.
+func (r *run) current(c *client) *world.Instance { return r.Current(c.Client) }
+
+// begin starts the next instance of a client. That of a named one asks for its epoch and
+// position first.
+func (r *run) begin(c *client) {
+	i := r.Connect(c.Client)
+	switch {
+	case c.Plain:
+		r.stepPlain(c, i)
+	case !c.named:
+		r.open(c, i, c.Start)
+	default:
+		r.init(c, i)
+	}
+}
+
+// open makes the window of an instance that continues at a sequence.
+func (r *run) open(c *client, i *world.Instance, first int32) {
+	settings := world.WindowSettings{
+		Instance: i.Index, Client: c.Number, Lane: c.Lane, ID: i.ID, Epoch: i.Epoch, Start: c.Start, First: first, Records: c.Records,
+		Size: func(left int) int { return min(1+r.rng.IntN(mostRecords), left) },
+		Delivery: delivery.Settings{
+			Random: r.rng.Float64, DeliveryTimeout: time.Hour,
+			MinAttemptTimeout: attemptTimeout, MaxAttemptTimeout: 2 * deadline, MaxBackoff: 300 * time.Millisecond,
+		},
+	}
+	if r.config.Mix.Memory > 0 {
+		settings.Delivery.MaxAttemptTimeout, settings.Delivery.MaxBackoff = deadline, 2*time.Second
+	}
+	i.Window = world.Live{Core: world.NewWindow(settings)}
+	r.StepWindow(i)
+	r.Say("%s starts in epoch %d at record %d", i, i.Epoch, i.Next)
+	r.step(c, i)
+}
+
+// init gets the next epoch and fences the instances before. It is sent again until it is
+// answered.
+func (r *run) init(c *client, i *world.Instance) {
+	if i.Dead || i.Window != nil {
+		return
+	}
+	r.after(deadline, func() { r.init(c, i) })
+	all := r.Living(world.Frontend)
+	if len(all) == 0 {
+		return
+	}
+	p := pick(r, all)
+	r.awake(p, func() {
+		if !i.Dead { // the registry would take it for the youngest instance, if it comes that late
+			r.InitProducer(p, i, func(first int32) { r.open(c, i, first) })
+		}
+	})
+}
+
+// step fills the window and sends what it wants to send.
+func (r *run) step(c *client, i *world.Instance) {
+	switch {
+	case i.Dead:
+		return
+	case c.Plain:
+		r.stepPlain(c, i)
+		return
+	case r.restarted(c, i):
+		return
+	}
+	until := c.Records
+	if r.restsLater(c) {
+		until = c.Records / 2
+	}
+	if c.restarts {
+		until = min(until, restartAt(c))
+	}
+	for _, q := range r.StepWindow(i, world.Send{Until: until}) {
+		if q.ID.Attempt > 0 {
+			r.counts.Resent++
+		}
+		r.request(i, q)
+	}
+	r.rest(c, i)
+	if r.failed(i) || r.restarted(c, i) {
+		return
+	}
+	c.done = c.done || i.Acked == c.Records
+	if !i.Wake.IsZero() && !i.Wake.Equal(c.waking[i.Index]) {
+		c.waking[i.Index] = i.Wake
+		r.after(max(0, i.Wake.Sub(r.Now)), func() { r.step(c, i) })
+	}
+}
+
+// failed reports whether an instance has failed, and counts that.
+func (r *run) failed(i *world.Instance) bool {
+	if i.Dead {
+		r.counts.ClientsFenced++
+	}
+	return i.Dead
+}
+
+// restartAt is the record before which a client sends nothing new until it has started its
+// next epoch.
+func restartAt(c *client) int { return c.Records * 3 / 4 }
+
+// restarted lets the next instance continue at sequence 0, once all that this one has sent
+// is acknowledged.
+func (r *run) restarted(c *client, i *world.Instance) bool {
+	if !c.restarts || i.Next < restartAt(c) || i.Acked != i.Next {
+		return false
+	}
+	c.restarts, i.Dead = false, true
+	r.counts.EpochsBegun++
+	c.Start = protocol.AddSequence(0, -int64(i.Next))
+	next := r.Connect(c.Client)
+	next.Epoch = i.Epoch + 1
+	r.open(c, next, 0)
+	return true
+}
+
+// restsLater reports whether a client sends nothing new from the middle of its work on, until
+// it has rested. A named client would receive nothing of what was forgotten.
+func (r *run) restsLater(c *client) bool { return r.config.Mix.Memory > 0 && !c.rested && !c.named }
+
+// rest lets an instance that is half done rest for so long that the replicator forgets its
+// producer or its message ids. All that it has sent is answered before, as it must be.
+func (r *run) rest(c *client, i *world.Instance) {
+	idle := i.Acked == i.Next
+	if c.Plain {
+		idle = len(c.waiting) == 0
+	}
+	if !r.restsLater(c) || c.resting || i.Next < c.Records/2 || !idle {
+		return
+	}
+	c.resting = true
+	r.counts.Rests++
+	r.Say("%s rests", i)
+	r.after(r.config.Mix.Memory+r.between(time.Second, 4*time.Second), func() {
+		c.rested = true
+		r.step(c, i)
+	})
+}
+
+// restart replaces the instance of a named client; the old one dies, or continues as
+// if nothing had happened.
+func (r *run) restart(c *client, oldDies bool) {
+	i := r.current(c)
+	if c.done || i == nil {
+		return
+	}
+	r.counts.ClientRestarts++
+	r.Say("%s is replaced, and %s", i, map[bool]string{true: "dies", false: "continues"}[oldDies])
+	i.Dead = i.Dead || oldDies || i.Window == nil
+	r.begin(c)
+}
+
+// loseName loses the record of a named client, whose next instance gets another id. It
+// is lost only after the replicator has learned the name.
+func (r *run) loseName(c *client, oldDies bool) {
+	if i := r.current(c); c.done || i == nil || i.Window == nil {
+		return
+	}
+	r.counts.NamesLost++
+	r.Say("the record of client-%d is lost", c.Number)
+	c.ID += int64(r.config.Clients)
+	r.Bounds.Producers++
+	r.name(c)
+	r.restart(c, oldDies)
+}
+
+// disconnect takes the client's connection away for a while, and with it the answers
+// that are on their way. A plain client waits for them until its patience ends.
+func (r *run) disconnect(c *client, d time.Duration) {
+	i := r.current(c)
+	if i == nil || i.Window == nil || i.Dead {
+		return
+	}
+	r.counts.Disconnects++
+	r.Say("%s is disconnected for %s", i, d.Round(time.Millisecond))
+	r.Disconnect(i)
+	r.after(d, func() {
+		r.Reconnect(i)
+		r.step(c, i)
+	})
+}

@@ -1,0 +1,118 @@
+package random
+
+import (
+	"strings"
+	"time"
+
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+	"laneway.dev/test/sim/check"
+	"laneway.dev/test/sim/describe"
+	"laneway.dev/test/sim/world"
+)
+
+// events is what a trace keeps for its picture.
+type events struct {
+	tickets map[check.Ticket]*journey
+	order   []*journey // as they were issued
+	marks   []mark
+	end     time.Duration
+}
+
+// journey is the way of a ticket. Of what happens repeatedly the first time counts;
+// what has not happened is negative.
+type journey struct {
+	check.Ticket
+	issued, staged, released, committed, answered time.Duration
+	failed                                        string // what it was answered with, if not OK
+}
+
+// mark is something that happens to more than a ticket.
+type mark struct {
+	at   time.Duration
+	text string
+}
+
+const never time.Duration = -1
+
+// noted keeps the lines of the trace that are about processes, clients and faults: a
+// line about a message is indented.
+func (t *Trace) noted(at time.Duration, line string) {
+	t.events.end = max(t.events.end, at)
+	if !strings.HasPrefix(line, " ") {
+		t.events.marks = append(t.events.marks, mark{at, line})
+	}
+}
+
+// sent keeps what a message has about tickets. t may be nil.
+func (t *Trace) sent(at time.Duration, m *world.Message) {
+	if t == nil {
+		return
+	}
+	switch m := m.Decode().(type) {
+	case messages.Stage:
+		for i := range m.Batches {
+			t.journey(at, m.Epoch, m.Batches[i].Ticket)
+		}
+	case messages.Release:
+		for i := range m.Batches {
+			first(&t.journey(at, m.Epoch, m.Batches[i].Ticket).released, at)
+		}
+	}
+}
+
+// arrived keeps which tickets are known to be staged. t may be nil.
+func (t *Trace) arrived(at time.Duration, m *world.Message) {
+	if t == nil {
+		return
+	}
+	if m, is := m.Decode().(messages.Staged); is {
+		for i := range m.Batches {
+			first(&t.journey(at, m.Epoch, m.Batches[i].Ticket).staged, at)
+		}
+	}
+}
+
+// committed keeps what was added to the log. t may be nil.
+func (t *Trace) committed(at time.Duration, e *messages.Entry) {
+	if t == nil {
+		return
+	}
+	for i := range e.Batches {
+		first(&t.journey(at, e.Epoch, e.Batches[i].Ticket).committed, at)
+	}
+}
+
+// answered keeps how a ticket was answered. t may be nil.
+func (t *Trace) answered(at time.Duration, a *world.Answer) {
+	if t == nil || a.Ticket.Epoch == 0 {
+		return
+	}
+	j := t.journey(at, a.Ticket.Epoch, messages.Ticket{Lane: a.Ticket.Lane, Number: a.Ticket.Number})
+	j.answered = at
+	if a.Code != protocol.CodeOK {
+		j.failed = describe.Code(a.Code)
+	}
+}
+
+// journey returns that of a ticket, which starts now if it is new.
+func (t *Trace) journey(at time.Duration, epoch uint64, ticket messages.Ticket) *journey {
+	of := check.TicketOf(epoch, ticket)
+	j := t.events.tickets[of]
+	if j == nil {
+		j = &journey{Ticket: of, issued: at, staged: never, released: never, committed: never, answered: never}
+		if t.events.tickets == nil {
+			t.events.tickets = make(map[check.Ticket]*journey)
+		}
+		t.events.tickets[of] = j
+		t.events.order = append(t.events.order, j)
+	}
+	t.events.end = max(t.events.end, at)
+	return j
+}
+
+func first(of *time.Duration, at time.Duration) {
+	if *of == never {
+		*of = at
+	}
+}

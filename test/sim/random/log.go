@@ -1,0 +1,164 @@
+package random
+
+import (
+	"slices"
+	"time"
+
+	"laneway.dev/pkg/messages"
+	replicator "laneway.dev/services/replicator/core"
+	"laneway.dev/test/sim/world"
+)
+
+// log is what happens to the log of the partition.
+type log struct {
+	settled  []func(sequence uint64) // called when a proposal is committed, in the order of proposals
+	leaderAt time.Time               // when there is a leader again
+	doomed   bool                    // the leader will be lost with what is proposed next
+}
+
+// Append implements world.Scheduler: it brings an append to the log and its answer back.
+// Either may be lost, and the append may come after it was given up.
+func (r *run) Append(p *world.Process, a *replicator.Append) {
+	settled := false
+	once := func(e world.Event) {
+		if !settled {
+			settled = true
+			r.Deliver(p, e)
+		}
+	}
+	way := r.between(200*time.Microsecond, 3*time.Millisecond)
+	if r.fault(r.config.Mix.LateAppend) {
+		r.counts.LateAppends++
+		way = r.between(appendTimeout/2, 2*appendTimeout)
+		r.Say("  ! an append of %s is late by %s", p, way.Round(time.Millisecond))
+	}
+	ackLost := r.fault(r.config.Mix.LoseAck)
+	if ackLost {
+		r.counts.AcksLost++
+		r.Say("  ! the acknowledgement of an append of %s will be lost", p)
+	}
+	back := func(e world.Event) { r.after(r.between(200*time.Microsecond, 3*time.Millisecond), func() { once(e) }) }
+	by := p.Name
+	r.after(way, func() {
+		if r.Now.Before(r.log.leaderAt) {
+			r.Say("  ! an append of %s finds no leader of the log", by)
+			return // it gets no answer
+		}
+		if !r.Propose(by, a.Expected, a.Data) {
+			back(replicator.AppendFailed{Moved: true})
+			return
+		}
+		r.proposed(func(sequence uint64) {
+			if !ackLost {
+				back(replicator.Appended{Sequence: sequence})
+			}
+		})
+	})
+	r.after(appendTimeout, func() { once(replicator.AppendFailed{}) })
+}
+
+// proposed plans what becomes of a proposal. settled is called when it is committed, and not at
+// all if the leader is lost before.
+func (r *run) proposed(settled func(uint64)) {
+	r.log.settled = append(r.log.settled, settled)
+	if r.log.doomed {
+		r.log.doomed = false
+		r.after(r.between(0, time.Millisecond), r.newLeader)
+	}
+	term := r.Log.Term
+	r.after(r.between(300*time.Microsecond, 5*time.Millisecond), func() {
+		if term == r.Log.Term && len(r.Log.Proposed) > 0 {
+			r.commit()
+		}
+	})
+}
+
+// commit commits the oldest proposal.
+func (r *run) commit() {
+	settled := r.log.settled[0]
+	r.log.settled = r.log.settled[1:]
+	settled(r.Commit())
+}
+
+// newLeader loses the leader. What is committed stays, and a part of what is proposed.
+func (r *run) newLeader() {
+	r.counts.LeaderChanges++
+	keep, proposals := 0, len(r.Log.Proposed)
+	if proposals > 0 {
+		keep = r.rng.IntN(proposals + 1)
+	}
+	r.Say("the log has a new leader; %d of %d proposals stay", keep, proposals)
+	for range keep {
+		r.commit()
+	}
+	r.NewLeader()
+	r.log.settled = nil
+	r.counts.ProposalsLost += proposals - keep
+	r.log.leaderAt = r.Now.Add(r.between(10*time.Millisecond, 1500*time.Millisecond))
+}
+
+// loseLeader loses the leader now, or just after something has been proposed to it.
+func (r *run) loseLeader() {
+	if r.chance(0.9) {
+		r.log.doomed = true
+		return
+	}
+	r.newLeader()
+}
+
+// Read implements world.Scheduler.
+func (r *run) Read(p *world.Process, what replicator.Read) {
+	r.after(what.After+r.between(time.Millisecond, 5*time.Millisecond), func() { r.Deliver(p, r.World.Read(what)) })
+}
+
+// Load implements world.Scheduler.
+func (r *run) Load(p *world.Process) {
+	r.after(time.Millisecond, func() {
+		r.awake(p, func() {
+			loaded := r.Loaded()
+			r.counts.SnapshotStarts += len(loaded.(replicator.Loaded).Snapshots)
+			r.Deliver(p, loaded)
+		})
+	})
+}
+
+// Mark implements world.Scheduler. A mark may come after its owner has died.
+func (r *run) Mark(p *world.Process, m replicator.WriteMark) {
+	r.counts.Marks++
+	way := r.between(300*time.Microsecond, 5*time.Millisecond)
+	if r.fault(r.config.Mix.LateAppend) {
+		way = r.between(appendTimeout/2, 2*appendTimeout)
+	}
+	r.after(way, func() {
+		result, written := r.Evidence.WriteMark(m)
+		if !written {
+			r.counts.MarksMoved++
+		}
+		r.after(r.between(200*time.Microsecond, 3*time.Millisecond), func() { r.Deliver(p, result) })
+	})
+}
+
+// Scrub implements world.Scheduler.
+func (r *run) Scrub(p *world.Process) {
+	r.after(time.Second, func() { r.Deliver(p, replicator.Scrubbed{}) })
+}
+
+// Save implements world.Scheduler. A snapshot may be damaged, and is lost with its writer.
+func (r *run) Save(p *world.Process, s *messages.Snapshot) {
+	data := messages.EncodeSnapshot(*s)
+	r.after(r.between(time.Millisecond, 400*time.Millisecond), func() {
+		if p.Dead {
+			return
+		}
+		if r.fault(r.config.Mix.SnapshotDamage) {
+			r.counts.SnapshotsDamaged++
+			r.Say("  ! the snapshot of entry %d is damaged", s.Sequence)
+			data = slices.Clone(data)
+			data[r.rng.IntN(len(data))] ^= 1 << r.rng.IntN(8)
+		}
+		r.counts.Snapshots++
+		r.Say("  %s has stored a snapshot of entry %d", p, s.Sequence)
+		r.Evidence.SaveSnapshot(s, data)
+		r.Deliver(p, replicator.Saved{Sequence: s.Sequence})
+	})
+}

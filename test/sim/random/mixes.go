@@ -1,0 +1,60 @@
+package random
+
+import "time"
+
+// Mix says what goes wrong how often. Probabilities are those of each message,
+// upload or append; weights those of the disturbances of a run, which are between
+// three and a dozen.
+type Mix struct {
+	Name string
+
+	Lose, Double, Late    float64
+	SlowStore, StoreFails float64
+	LoseAck, LateAppend   float64
+	RefuseAdmission       float64
+	SnapshotDamage        float64
+	SlowLane              float64 // of the run: that the batches of one client are staged slowly
+	MaxLanes              int     // that a replicator remembers; 0 is enough
+	MaxProducers          int     // the same of producers
+	// Memory is how long a replicator remembers idle producers and message ids; 0 is
+	// longer than a run. Some clients rest for longer; it exceeds the time in which faults
+	// happen by more than an attempt, so that no retry comes later.
+	Memory    time.Duration
+	Skew      time.Duration // most that a process has its clock set wrong by
+	Unordered bool          // messages overtake each other on one connection: worse than NATS
+
+	// Repairs promises that no ticket is given up: so few messages between services are
+	// lost in the time of a deadline that sending again cures it.
+	Repairs bool
+	// OneLane promises that only one client suffers: from slow and failing uploads.
+	OneLane      bool
+	OneLaneFails float64
+
+	Crash, Hang, Zombie, Cut, LeaderChange, ClientRestart, ClientZombie, NameLost, Disconnect, EpochsLost int
+}
+
+// Mixes rotate over the seeds.
+var Mixes = []Mix{
+	{
+		Name: "all", Lose: 0.01, Double: 0.01, Late: 0.02, SlowStore: 0.05, StoreFails: 0.02, LoseAck: 0.02, LateAppend: 0.01,
+		RefuseAdmission: 0.02, SnapshotDamage: 0.1, SlowLane: 0.3, Skew: 2 * time.Second, Crash: 3, Hang: 2, Zombie: 3, Cut: 2, LeaderChange: 2, ClientRestart: 1, ClientZombie: 2, Disconnect: 1,
+	},
+	{Name: "crashes", Lose: 0.002, SlowStore: 0.02, SnapshotDamage: 0.2, Crash: 6, ClientRestart: 2, LeaderChange: 1},
+	{Name: "zombies", Skew: time.Second, Late: 0.02, Hang: 4, Zombie: 6, ClientZombie: 6, LateAppend: 0.02},
+	{Name: "network", Lose: 0.05, Double: 0.05, Late: 0.05, Cut: 6, Hang: 1, Disconnect: 4},
+	{Name: "log", Skew: 2 * time.Second, LoseAck: 0.1, LateAppend: 0.05, LeaderChange: 12, Zombie: 2, SnapshotDamage: 0.2},
+	{Name: "store", SlowStore: 0.2, StoreFails: 0.1, RefuseAdmission: 0.1, SlowLane: 0.5, Crash: 1, Hang: 1, ClientRestart: 1},
+	{Name: "worse than NATS", Unordered: true, Lose: 0.02, Double: 0.1, Late: 0.1, Crash: 2, Zombie: 2, Hang: 2},
+	{Name: "loss", Lose: 0.05, Double: 0.05, SnapshotDamage: 0.2, Repairs: true},
+	{Name: "one lane", SlowLane: 1, OneLane: true, OneLaneFails: 0.2},
+	{
+		Name: "short memory", Memory: 18 * time.Second, MaxProducers: 2, Lose: 0.01, Late: 0.02, LoseAck: 0.02,
+		SnapshotDamage: 0.1, Crash: 4, LeaderChange: 2, Zombie: 2,
+	},
+	{Name: "no room", MaxLanes: 3, Lose: 0.02, Late: 0.05, Double: 0.02, RefuseAdmission: 0.05, Skew: time.Second, Crash: 4, Zombie: 8, Hang: 2},
+	{Name: "epochs lost", Lose: 0.01, Crash: 2, Zombie: 8, Hang: 4, EpochsLost: 8},
+	{
+		Name: "names lost", Lose: 0.01, Late: 0.02, LoseAck: 0.02, LateAppend: 0.02, SnapshotDamage: 0.1, Crash: 2, Hang: 1, Zombie: 2, LeaderChange: 2,
+		ClientRestart: 1, ClientZombie: 1, NameLost: 8,
+	},
+}

@@ -1,0 +1,161 @@
+package random
+
+import (
+	"errors"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+
+	frontend "laneway.dev/services/frontend/core"
+	"laneway.dev/test/sim/check"
+	"laneway.dev/test/sim/world"
+)
+
+// Times of a run. They are shorter than in production, in the same proportions, so
+// that a run of seconds sees what takes minutes there.
+const (
+	heartbeat      = 200 * time.Millisecond
+	stageTimeout   = 800 * time.Millisecond
+	deadline       = 4 * time.Second
+	laneExpiry     = 5 * time.Second
+	appendTimeout  = time.Second
+	attemptTimeout = 1500 * time.Millisecond
+	// activeTime is how long faults happen; calmTime how long everything may take
+	// to resolve once they have ended.
+	activeTime = 12 * time.Second
+	calmTime   = 60 * time.Second
+)
+
+// Config says what a run is like.
+type Config struct {
+	Seed        uint64
+	Mix         Mix
+	Clients     int
+	Batches     int // of each client, at least
+	ActiveTime  time.Duration
+	StagerBytes int64
+	Faults      int   // a run with fewer is vacuous
+	Without     []int // disturbances that are left out, by their numbers
+}
+
+// Seeded returns the run of a seed: 4 to 6 producers of at least 50 batches.
+func Seeded(seed uint64) Config {
+	mixes := uint64(len(Mixes))
+	return Config{
+		Seed: seed, Mix: Mixes[seed%mixes], Clients: 4 + int(seed/mixes%3), Batches: 50, ActiveTime: activeTime, StagerBytes: 4 << 10,
+		Faults: fewest,
+	}
+}
+
+// errVacuous means that nothing went wrong in a run because there was too little to go
+// wrong.
+var errVacuous = errors.New("vacuous")
+
+// Result is what came of a run.
+type Result struct {
+	Violation error // nil if nothing was wrong
+	Counts    check.Counts
+}
+
+// Run runs a world to its end, or to the first violation. trace may be nil.
+func Run(config Config, trace *Trace) Result {
+	r := newRun(config, trace)
+	r.run()
+	return Result{r.Violation, r.counts}
+}
+
+func (r *run) run() {
+	defer func() {
+		if p := recover(); p != nil {
+			r.violatedBy(p, debug.Stack())
+		}
+	}()
+	ends := r.config.ActiveTime + calmTime + 4*r.config.Mix.Memory
+	for r.Violation == nil && len(r.agenda.events) > 0 && r.agenda.events[0].at < ends {
+		if r.calm && r.finished() && r.forgotten() {
+			break
+		}
+		r.next()
+	}
+	if r.Violation == nil {
+		r.end()
+	}
+	if faults := r.counts.Faults(); faults < r.config.Faults {
+		r.Violated("%w: only %d faults, and %d are wanted", errVacuous, faults, r.config.Faults)
+	}
+}
+
+func newRun(config Config, trace *Trace) *run {
+	r := &run{
+		config: config, rng: rand.New(rand.NewPCG(config.Seed, 1)), trace: trace,
+		links: map[link]time.Time{}, cuts: map[link]time.Time{}, putsFailed: map[int]int{},
+	}
+	m := &config.Mix
+	r.limits = check.Limits{
+		Heartbeat: heartbeat, StageTimeout: stageTimeout, Deadline: deadline, LaneExpiry: laneExpiry, Skew: m.Skew,
+		ForgetsLanes: m.MaxLanes > 0, LosesEpochs: m.EpochsLost > 0, Repairs: m.Repairs, OneLane: m.OneLane, SlowClient: -1, Settling: settling,
+	}
+	r.checks = check.New(&r.limits, &r.counts, world.Beginning)
+	r.Init(r, frontend.Times{Heartbeat: heartbeat, StageTimeout: stageTimeout, Deadline: deadline})
+	r.Tracing, r.Evidence, r.Registry.Taken = trace != nil, world.NewEvidence(), map[uint64]bool{}
+	r.Registry.Lose(epochClock(0))
+	for _, role := range []world.Role{world.Replicator, world.Sequencer, world.Stager, world.Stager, world.Frontend} {
+		r.start(role)
+	}
+	if r.chance(m.SlowLane) {
+		r.limits.SlowClient = r.rng.IntN(config.Clients)
+		r.counts.SlowLanes++
+	}
+	for n := range config.Clients {
+		c := r.newClient(n)
+		r.clients, r.Clients = append(r.clients, c), append(r.Clients, c.Client)
+		r.after(r.between(0, time.Second), func() { r.begin(c) })
+	}
+	r.Bounds.Producers = config.Clients
+	if m.Memory > 0 {
+		r.Bounds.Producers = m.MaxProducers
+	}
+	r.trace.begin(r)
+	r.disturbances()
+	r.after(config.ActiveTime, r.recover)
+	return r
+}
+
+// end checks what must be true once faults have ended long ago.
+func (r *run) end() {
+	r.Finished(func(c *world.Client) bool { return !r.clients[c.Number].done })
+	r.Left(r.config.Mix.Memory > 0)
+	if kept := r.Evidence.Newest; kept != nil {
+		r.counts.SnapshotsReplayed++
+		if err := check.Snapshot(world.Partition, kept, r.Log.Entries(), r.config.Mix.Memory > 0); err != nil {
+			r.Violated("%w", err)
+		}
+	}
+}
+
+// forgotten reports whether everything that is to be forgotten may be: some time has
+// passed since there was nothing to be done.
+func (r *run) forgotten() bool {
+	if r.idleSince.IsZero() {
+		r.idleSince = r.Now
+	}
+	return r.Now.Sub(r.idleSince) >= r.config.Mix.Memory*3/2
+}
+
+// finished reports whether nothing is left to be done.
+func (r *run) finished() bool {
+	for _, c := range r.clients {
+		if !c.done {
+			return false
+		}
+	}
+	for _, p := range r.Processes {
+		if p.Dead || p.Role == world.Replicator {
+			continue
+		}
+		if p.Stats.Open > 0 || p.Role == world.Frontend && r.Hanging(p) {
+			return false
+		}
+	}
+	return true
+}

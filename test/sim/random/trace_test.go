@@ -1,0 +1,45 @@
+package random
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestTraceIsInWords(t *testing.T) {
+	for seed := range uint64(len(Mixes)) {
+		trace := &Trace{}
+		Run(Seeded(seed), trace)
+		for line := range strings.Lines(trace.String()) {
+			if strings.Contains(line, "messages.") || strings.ContainsAny(line, "{}") || strings.Contains(line, "%!") {
+				t.Fatalf("seed %d: %s", seed, line)
+			}
+		}
+	}
+}
+
+func TestTraceBeginsWithWhatIsRun(t *testing.T) {
+	trace := &Trace{}
+	Run(Seeded(3), trace)
+	for _, want := range []string{"seed 3, mix \"network\"\n", "make sim SEED=3 TRACE=1\n", "client-0, lane p:plain-0: no producer id"} {
+		if !strings.Contains(trace.head, want) {
+			t.Errorf("no %q in\n%s", want, trace.head)
+		}
+	}
+}
+
+func TestTraceTellsOfEveryFaultThatIsCounted(t *testing.T) {
+	trace := &Trace{}
+	c := Run(Seeded(0), trace).Counts
+	text := trace.String()
+	for fault, n := range map[string]int{
+		"! lost: ": c.Lost, "! comes twice: ": c.Doubled, "was not synced: ": c.UnsyncedLost, "the log has a new leader; ": c.LeaderChanges,
+		"has no room for ": c.AdmissionRefused, " hangs for ": c.Hangs, "will be lost\n": c.AcksLost, "is damaged\n": c.SnapshotsDamaged,
+	} {
+		if got := strings.Count(text, fault); got != n {
+			t.Errorf("%q is told %d times, and counted %d times", fault, got, n)
+		}
+	}
+	if c.Faults() == 0 {
+		t.Error("there was no fault")
+	}
+}

@@ -1,0 +1,50 @@
+package world
+
+import (
+	"laneway.dev/test/sim/check"
+)
+
+// Bounds are what processes may remember.
+type Bounds struct{ StagerBytes, Producers, MessageIDs int }
+
+// bounded checks that the memory of a process follows what is there, not what ever was.
+func (w *World) bounded(p *Process) {
+	switch n := p.Stats; p.Role {
+	case Frontend:
+		w.See(check.Outstanding{By: p.Name, Epoch: p.Epoch, Tickets: n.Open, Stalled: p.Hangs})
+	case Stager:
+		if w.Bounds.StagerBytes > 0 && n.Open > w.Bounds.StagerBytes {
+			w.Violated("memory: %s holds %d bytes, allowed are %d", p, n.Open, w.Bounds.StagerBytes)
+		}
+	case Sequencer:
+		if n.Open > len(w.Clients) {
+			w.Violated("memory: %s keeps %d lanes of %d clients", p, n.Open, len(w.Clients))
+		}
+	case Replicator:
+		if n.Open > len(w.Clients) || n.Producers > w.Bounds.Producers || n.IDs > w.Bounds.MessageIDs {
+			w.Violated("memory: %s keeps %d lanes, %d producers, %d message ids, of %d clients and %d ids",
+				p, n.Open, n.Producers, n.IDs, len(w.Clients), w.Bounds.MessageIDs)
+		}
+	}
+}
+
+// Left checks, once everything is resolved, that no process keeps anything of it. A
+// replicator keeps producers and message ids until they expire.
+func (w *World) Left(expired bool) {
+	for _, p := range w.Processes {
+		n, what := p.Stats.Open, map[Role]string{Frontend: "tickets", Stager: "bytes", Sequencer: "lanes"}[p.Role]
+		switch {
+		case p.Dead:
+			continue
+		case p.Role == Frontend:
+			w.See(check.Outstanding{By: p.Name, Epoch: p.Epoch, Tickets: n, Stalled: p.Hangs})
+		case p.Role == Replicator && expired && p.Stats.Leading:
+			n, what = n+p.Stats.Producers+p.Stats.IDs, "producers, message ids and lanes"
+		case p.Role == Replicator:
+			continue
+		}
+		if n > 0 {
+			w.Violated("I3: %s is left with %d %s", p, n, what)
+		}
+	}
+}

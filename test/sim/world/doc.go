@@ -1,0 +1,14 @@
+// Package world is a simulated partition of Laneway: the cores of frontend, stager,
+// sequencer and replicator that run in production, the window of the Go client, and what
+// lies between them: the object store, the log of JetStream, the registry of epochs,
+// snapshots and marks, and processes that die, hang and are replaced. It holds no second
+// implementation of the protocol. Every message passes through its wire form.
+//
+// A [World] does what happens next, and decides neither what that is nor when. It reports to
+// its [Scheduler] what is under way, such as a message that was sent or an append. The
+// scheduler completes it later, or never, by calling a method of the world. Nothing in a
+// world is random, and the only clock is World.Now. Two schedulers exist: one draws times and
+// faults from a seed, the other explores every order within small bounds.
+//
+// After each step the world reports what it has seen to package check.
+package world

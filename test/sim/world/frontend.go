@@ -1,0 +1,103 @@
+package world
+
+import (
+	"time"
+
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+	frontend "laneway.dev/services/frontend/core"
+	"laneway.dev/test/sim/check"
+)
+
+// FrontendCore is the core of a frontend.
+type FrontendCore struct {
+	name string
+	core *frontend.Core
+	open int // tickets that it last counted
+}
+
+// NewFrontend returns the core of the frontend with the name.
+func NewFrontend(name string, epoch uint64, times frontend.Times) *FrontendCore {
+	return &FrontendCore{name: name, core: frontend.NewCore(Partition, epoch, times)}
+}
+
+// Step implements Core.
+func (f *FrontendCore) Step(now time.Time, events []Event) *Output {
+	out := &Output{}
+	taken := make([]frontend.Event, 0, len(events))
+	for _, e := range events {
+		if e := f.event(e, out); e != nil {
+			taken = append(taken, e)
+		}
+	}
+	before := f.core.Stats().GivenUp
+	fx := f.core.Step(now, taken)
+	out.Send, out.Ready, out.TakeEpoch = fx.Send, fx.Ready, fx.TakeEpoch
+	for _, e := range fx.Send {
+		if stage, is := e.Message.(messages.Stage); is {
+			f.issued(&stage, out)
+		}
+	}
+	for i := range fx.Answers {
+		out.Answers = append(out.Answers, answerOf(&fx.Answers[i]))
+	}
+	stats := f.core.Stats()
+	f.open = stats.Outstanding
+	out.Stats = Stats{Open: f.open, GivenUp: int(stats.GivenUp - before)}
+	return out
+}
+
+// event returns what the core takes of an event; nil is nothing.
+func (f *FrontendCore) event(e Event, out *Output) frontend.Event {
+	switch e := e.(type) {
+	case Request:
+		return e.produce()
+	case *Message:
+		switch m := e.Decode().(type) {
+		case messages.ProducerFenced:
+			out.Fenced = append(out.Fenced, m)
+			return nil
+		case messages.Committed:
+			return frontend.CommittedEntry{Partition: Partition, Entry: decodeEntry(m.Entry)}
+		case messages.Refused:
+			for i := range m.Refusals {
+				out.Seen = append(out.Seen, check.TurnedAway{Ticket: check.TicketOf(m.Epoch, m.Refusals[i].Ticket)})
+			}
+			return m
+		default:
+			return m
+		}
+	}
+	return e
+}
+
+func (f *FrontendCore) issued(stage *messages.Stage, out *Output) {
+	for i := range stage.Batches {
+		b := &stage.Batches[i]
+		out.Seen = append(out.Seen, check.Issued{
+			By: f.name, Ticket: check.TicketOf(stage.Epoch, b.Ticket), Batch: check.ReadBatch(b.Payload),
+			MessageID: b.MessageID, Expect: b.Expect, Idempotent: b.Sequence.ProducerID != 0, Attempt: b.Attempt,
+		})
+	}
+}
+
+func answerOf(a *frontend.Answer) Answer {
+	out := Answer{
+		Request: a.Request.(Request), Offset: a.Offset, Duplicate: a.Duplicate,
+		Ticket: check.TicketOf(a.Epoch, messages.Ticket{Lane: a.Lane, Number: a.Number}),
+	}
+	if a.Error != nil {
+		out.Code, out.Detail = a.Error.Code, a.Error.Detail
+	} else {
+		out.Code = protocol.CodeOK
+	}
+	return out
+}
+
+func decodeEntry(data []byte) messages.Entry {
+	entry, err := messages.DecodeEntry(data)
+	if err != nil {
+		panic("wire: an entry cannot be decoded: " + err.Error())
+	}
+	return entry
+}

@@ -1,0 +1,109 @@
+package world
+
+import (
+	"bytes"
+
+	"laneway.dev/pkg/messages"
+	replicator "laneway.dev/services/replicator/core"
+)
+
+// Node is an entry of the log, with those before it. It never changes.
+type Node struct {
+	ID     int   // of a scheduler that keeps equal logs once
+	Before *Node // nil is none
+	Entry  messages.LoggedEntry
+	Data   []byte // as it was appended
+	By     string // the replicator
+}
+
+// Log is the stream of the partition: a leader that compares and sets, what is committed, and
+// what is only proposed. A new leader starts with all that is committed and a part of
+// what is proposed.
+type Log struct {
+	Committed []*Node // the first one was written by creation
+	Proposed  []Proposal
+	Term      int // counts leaders
+}
+
+// Proposal is an append that its leader has accepted.
+type Proposal struct {
+	Data []byte
+	By   string
+}
+
+// last returns the sequence of the newest entry that is proposed.
+func (l *Log) last() uint64 { return uint64(len(l.Committed) + len(l.Proposed)) }
+
+// Last returns the sequence of the newest entry that is committed.
+func (l *Log) Last() uint64 { return uint64(len(l.Committed)) }
+
+// Entries returns what is committed.
+func (l *Log) Entries() []messages.LoggedEntry {
+	entries := make([]messages.LoggedEntry, len(l.Committed))
+	for i, n := range l.Committed {
+		entries[i] = n.Entry
+	}
+	return entries
+}
+
+// holds reports whether an entry is committed as it is announced.
+func (l *Log) holds(c *messages.Committed) bool {
+	return c.Sequence > 0 && c.Sequence <= l.Last() && bytes.Equal(c.Entry, l.Committed[c.Sequence-1].Data)
+}
+
+// Propose is what a leader does with an append. It refuses one that expects another end of
+// the log.
+func (w *World) Propose(by string, expected uint64, data []byte) bool {
+	if expected != w.Log.last() {
+		w.Say("  the log refuses an append of %s: it would be entry %d, and there are %d", by, expected+1, w.Log.last())
+		return false
+	}
+	w.Log.Proposed = append(w.Log.Proposed, Proposal{data, by})
+	return true
+}
+
+// Commit commits the oldest proposal, and returns its sequence.
+func (w *World) Commit() uint64 {
+	l, p := &w.Log, w.Log.Proposed[0]
+	l.Proposed = l.Proposed[1:]
+	if len(l.Proposed) == 0 {
+		l.Proposed = nil
+	}
+	sequence := l.Last() + 1
+	n := w.scheduler.Node(Node{
+		Before: l.Committed[sequence-2], Data: p.Data, By: p.By,
+		Entry: messages.LoggedEntry{Sequence: sequence, Entry: decodeEntry(p.Data)},
+	})
+	l.Committed = append(l.Committed, n)
+	w.committed(n)
+	return sequence
+}
+
+// NewLeader replaces the leader of the log. What is still proposed is lost.
+func (w *World) NewLeader() {
+	w.Log.Proposed = nil
+	w.Log.Term++
+}
+
+// Reading is what a replicator has read: the last entry of that, and how many there are.
+type Reading struct {
+	Last  *Node
+	Count int
+	End   uint64 // of the log
+}
+
+// Read returns what a replicator asked for.
+func (w *World) Read(r replicator.Read) Reading {
+	end := w.Log.Last()
+	from := min(r.From, end+1)
+	to := min(end, from-1+uint64(r.Limit))
+	return Reading{w.Log.Committed[to-1], int(to + 1 - from), end}
+}
+
+func (r Reading) logRead() replicator.LogRead {
+	entries := make([]messages.LoggedEntry, r.Count)
+	for i, n := r.Count-1, r.Last; i >= 0; i, n = i-1, n.Before {
+		entries[i] = n.Entry
+	}
+	return replicator.LogRead{Entries: entries, AtEnd: r.Last.Entry.Sequence == r.End, Last: r.End}
+}

@@ -1,0 +1,126 @@
+package world
+
+import (
+	"fmt"
+	"time"
+
+	"laneway.dev/pkg/messages"
+	frontend "laneway.dev/services/frontend/core"
+	replicator "laneway.dev/services/replicator/core"
+	stager "laneway.dev/services/stager/core"
+	"laneway.dev/test/sim/check"
+)
+
+// Scheduler decides what happens next in a world. Its methods report what is under way. The
+// comment of each says how the scheduler completes it; it may also drop it.
+type Scheduler interface {
+	// Machine returns the machine of a process that starts, whose core is one of World.Core.
+	Machine(p *Process) Machine
+	// Node returns the entry of the log, or an equal one that is known already.
+	Node(n Node) *Node
+	// See shows the checks what happens, and returns the first violation.
+	See(now time.Time, what check.Sighting) error
+	// Say writes a line of the trace.
+	Say(format string, args ...any)
+
+	// Send is a message to all processes that listen to its subject, or a request to stage for
+	// any of the stagers: Deliver. The slice is valid only during the call.
+	Send(from *Process, to []*Process, m *Message)
+	// Reply is an answer on its way to a client: Hear.
+	Reply(from *Process, a Answer)
+	// Upload is the first attempt to store an object: Stored or UploadFailed.
+	Upload(p *Process, o *stager.Object)
+	// Append is an append on its way to the log: Propose and Commit, then Deliver of
+	// replicator.Appended or replicator.AppendFailed.
+	Append(p *Process, a *replicator.Append)
+	// Read is a request for entries of the log: Deliver of a Reading.
+	Read(p *Process, r replicator.Read)
+	// Load is a request for snapshots and the mark: Deliver of what World.Loaded returns.
+	Load(p *Process)
+	// Mark is a mark on its way to its bucket: Deliver of what WriteMark returns.
+	Mark(p *Process, m replicator.WriteMark)
+	// Save is a snapshot on its way: SaveSnapshot, and Deliver of replicator.Saved.
+	Save(p *Process, s *messages.Snapshot)
+	// Scrub is a look at old entries: Deliver of replicator.Scrubbed.
+	Scrub(p *Process)
+	// Died is the end of a process.
+	Died(p *Process, why string)
+}
+
+// World is one simulated partition. It belongs to one goroutine.
+//
+// A scheduler that goes back to earlier worlds copies the struct and what its slices of
+// pointers lead to; all else is never changed after it was made, if the scheduler leaves out
+// what belongs to the random one: snapshots, marks and inits.
+type World struct {
+	Now       time.Time
+	Times     frontend.Times
+	Processes []*Process // in the order of their start; the number of a process is its index plus one
+	Clients   []*Client
+	Instances []*Instance // of clients
+	Registry  Registry
+	Log       Log
+	Evidence  *Evidence // nil for a scheduler that leaves snapshots and marks out
+	Objects   int       // in the object store
+	Bounds    Bounds
+	Violation error
+	Tracing   bool // the scheduler reads what Say writes
+
+	scheduler Scheduler
+	listening []*Process // scratch
+}
+
+// Init makes an empty world with the entry of the log that creation writes.
+func (w *World) Init(s Scheduler, times frontend.Times) {
+	created := messages.Entry{TopicID: Partition.TopicID, Created: true, Time: Beginning.UnixNano()}
+	first := Node{Entry: messages.LoggedEntry{Sequence: 1, Entry: created}, Data: messages.EncodeEntry(created)}
+	*w = World{Now: Beginning, Times: times, scheduler: s}
+	w.Log.Committed = []*Node{s.Node(first)}
+}
+
+// Become makes w a copy of another world, which changes independently, under a scheduler. It
+// keeps the memory of w.
+func (w *World) Become(other *World, s Scheduler) {
+	old := *w
+	*w = *other
+	w.scheduler, w.listening = s, old.listening
+	w.Processes = copies(old.Processes, other.Processes)
+	w.Clients, w.Instances = copies(old.Clients, other.Clients), copies(old.Instances, other.Instances)
+	w.Log.Committed = refill(old.Log.Committed, other.Log.Committed)
+}
+
+// refill returns a copy of a slice in the memory of another one.
+func refill[T any](memory, all []T) []T { return append(memory[:0], all...) }
+
+// copies returns copies of what pointers lead to, in the memory of others.
+func copies[T any](memory, all []*T) []*T {
+	memory = memory[:cap(memory)]
+	for i, v := range all {
+		if i == len(memory) {
+			memory = append(memory, nil)
+		}
+		if memory[i] == nil {
+			memory[i] = new(T)
+		}
+		*memory[i] = *v
+	}
+	return memory[:len(all)]
+}
+
+// See shows the checks something that happens.
+func (w *World) See(what check.Sighting) {
+	if err := w.scheduler.See(w.Now, what); err != nil {
+		w.Violated("%w", err)
+	}
+}
+
+// Violated notes the first thing that must never be.
+func (w *World) Violated(format string, args ...any) {
+	if w.Violation == nil {
+		w.Violation = fmt.Errorf(format, args...)
+		w.Say("VIOLATION: %v", w.Violation)
+	}
+}
+
+// Say writes a line of the trace.
+func (w *World) Say(format string, args ...any) { w.scheduler.Say(format, args...) }
