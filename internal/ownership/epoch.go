@@ -16,7 +16,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"laneway.dev/internal/core/ownership"
+	core "laneway.dev/internal/core/ownership"
 	"laneway.dev/internal/kvbucket"
 	"laneway.dev/pkg/protocol"
 )
@@ -28,17 +28,17 @@ const bucket = "LANEWAY_EPOCHS"
 var ErrReplaced = errors.New("another instance has started in this role")
 
 // encode returns the value of a key.
-func encode(a ownership.Assignment) []byte {
+func encode(a core.Assignment) []byte {
 	return []byte(strconv.FormatUint(a.Epoch, 10) + " " + a.Instance)
 }
 
-func decode(e kvbucket.Entry) (ownership.Assignment, error) {
+func decode(e kvbucket.Entry) (core.Assignment, error) {
 	if !e.Exists {
-		return ownership.Assignment{}, nil
+		return core.Assignment{}, nil
 	}
 	number, instance, _ := strings.Cut(string(e.Value), " ")
 	epoch, err := strconv.ParseUint(number, 10, 64)
-	return ownership.Assignment{Epoch: epoch, Instance: instance}, err
+	return core.Assignment{Epoch: epoch, Instance: instance}, err
 }
 
 // acquire takes the next epoch of a role for an instance, which has taken current before, above
@@ -70,14 +70,14 @@ func (h *Holder) tryAcquire(ctx context.Context, current, above uint64) (uint64,
 
 // read asks the leader of the bucket for the assignment of the role, and for the revision of
 // its key.
-func (h *Holder) read(ctx context.Context) (ownership.Assignment, uint64, error) {
+func (h *Holder) read(ctx context.Context) (core.Assignment, uint64, error) {
 	entry, err := kvbucket.Get(ctx, h.js.Conn(), bucket, h.role)
 	if err != nil {
-		return ownership.Assignment{}, 0, fmt.Errorf("read the epoch of role %s: %w", h.role, err)
+		return core.Assignment{}, 0, fmt.Errorf("read the epoch of role %s: %w", h.role, err)
 	}
 	found, err := decode(entry)
 	if err != nil {
-		return ownership.Assignment{}, 0, protocol.Errorf(protocol.CodeCorrupt, "the epoch of role %s in bucket %s: %v", h.role, bucket, err)
+		return core.Assignment{}, 0, protocol.Errorf(protocol.CodeCorrupt, "the epoch of role %s in bucket %s: %v", h.role, bucket, err)
 	}
 	return found, entry.Revision, nil
 }
@@ -88,10 +88,10 @@ func Newest(ctx context.Context, js jetstream.JetStream, role string) (uint64, e
 	return found.Epoch, err
 }
 
-func (h *Holder) own(epoch uint64) ownership.Assignment {
-	return ownership.Assignment{Epoch: epoch, Instance: h.instance}
+func (h *Holder) own(epoch uint64) core.Assignment {
+	return core.Assignment{Epoch: epoch, Instance: h.instance}
 }
 
-func (h *Holder) replaced(own, found ownership.Assignment) error {
+func (h *Holder) replaced(own, found core.Assignment) error {
 	return fmt.Errorf("role %s, epoch %d, newest epoch %d: %w", h.role, own.Epoch, found.Epoch, ErrReplaced)
 }
