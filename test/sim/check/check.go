@@ -71,11 +71,11 @@ type State struct {
 }
 
 // New returns the state of a world in which nothing has happened but the creation of the
-// log, whose first entry has the time begin. counts receives what is seen.
-func New(limits *Limits, counts *Counts, begin time.Time) *State {
+// log, at the time created. counts receives what is seen.
+func New(limits *Limits, counts *Counts, created time.Time) *State {
 	return &State{
 		limits: limits, counts: counts,
-		sequence: 1, time: begin.UnixNano(),
+		sequence: 1, time: created.UnixNano(),
 		lanes: map[LaneKey]laneLog{}, evictions: map[uint64]bool{}, sources: map[int]int{}, places: map[Record]int64{},
 		epochs: map[int64]int16{}, stored: map[messages.Extent]Batch{},
 		issues: map[Ticket]issue{}, open: map[LaneKey][]uint64{}, turns: map[Ticket][]string{},
@@ -103,6 +103,15 @@ func (s *State) Clone() *State {
 
 // Sighting is something that happens: one of the types that implement it.
 type Sighting interface{ look(s *State) }
+
+// Pure reports whether a sighting is only compared with those before, and changes nothing.
+func Pure(what Sighting) bool {
+	switch what.(type) {
+	case Acked, Finished, Outstanding, Leads, Abandoned, Identified:
+		return true
+	}
+	return false
+}
 
 // See compares a sighting with those before, keeps it, and returns the first violation.
 func (s *State) See(now time.Time, what Sighting) error {

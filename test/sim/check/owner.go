@@ -2,6 +2,7 @@ package check
 
 import (
 	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -13,24 +14,25 @@ import (
 // owner is what a replicator may know. It is forgotten when the replicator starts to read
 // the log again.
 type owner struct {
-	sent      int               // appends
-	acked     int               // the newest append that was acknowledged to it
 	sequencer uint64            // the highest epoch of which it has received a release
-	reached   map[Ticket]reach  // what was released to it
+	reached   map[Ticket]reach  // what was released to it and was not added to the log since
+	fresh     []Ticket          // released since the newest append
+	sent      []Ticket          // released before the newest append, and since the one before
 	floors    map[LaneKey]floor // the highest ones that it has received
 }
 
 func (o *owner) clone() *owner {
 	c := *o
 	c.reached, c.floors = maps.Clone(o.reached), maps.Clone(o.floors)
+	c.fresh, c.sent = slices.Clip(o.fresh), slices.Clip(o.sent)
 	return &c
 }
 
-// reach is how far things were when a ticket was first released to an owner.
+// reach is what an owner may know of a ticket since it was first released to it.
 type reach struct {
-	sent int   // appends that the owner had sent
-	end  int64 // of the log
-	open int   // how often it was released since, not resolved, less how often it was refused
+	owned bool  // an append that it has sent since is acknowledged
+	end   int64 // of the log at that time, if the ticket expects an end
+	open  int   // how often it was released, not resolved, less how often it was refused
 }
 
 // floor is that of a lane, with the time of the newest release.
@@ -55,6 +57,7 @@ func (f Forgotten) look(s *State) {
 	o := s.owned(f.Owner)
 	clear(o.reached)
 	clear(o.floors)
+	o.fresh, o.sent = nil, nil
 }
 
 // Died is the end of a process, of which nothing remains.
@@ -65,14 +68,23 @@ func (d Died) look(s *State) { delete(s.owners, d.Process) }
 // Appending is an append that a replicator sends.
 type Appending struct{ Owner string }
 
-func (a Appending) look(s *State) { s.owned(a.Owner).sent++ }
+func (a Appending) look(s *State) {
+	o := s.owned(a.Owner)
+	o.fresh, o.sent = nil, o.fresh
+}
 
 // AppendAcked is the acknowledgement of the newest append of a replicator.
 type AppendAcked struct{ Owner string }
 
 func (a AppendAcked) look(s *State) {
 	o := s.owned(a.Owner)
-	o.acked = o.sent
+	for _, t := range o.sent {
+		if at, known := o.reached[t]; known {
+			at.owned = true
+			o.reached[t] = at
+		}
+	}
+	o.sent = nil
 }
 
 // Released is a batch of a release that reaches a replicator which leads.
@@ -89,7 +101,10 @@ func (r Released) look(s *State) {
 	o.sequencer = max(o.sequencer, r.SequencerEpoch)
 	at, known := o.reached[r.Ticket]
 	if !known {
-		at = reach{sent: o.sent, end: s.nextOffset}
+		o.fresh = append(o.fresh, r.Ticket)
+		if s.issues[r.Ticket].expect.HasSequence {
+			at.end = s.nextOffset
+		}
 	}
 	if r.Ticket.Number >= s.floorOf(o, r.Ticket.LaneKey, r.Floor, stale) {
 		at.open++
@@ -120,6 +135,7 @@ func (s *State) mayAppend(by string, t Ticket) {
 	if at, known := o.reached[t]; known && at.open == 0 {
 		s.violated("I1: %s is added to the log; %s knew that it was resolved when it was released", t, by)
 	}
+	delete(o.reached, t)
 }
 
 // Outcome is the outcome of a ticket that a replicator sends.
@@ -168,9 +184,8 @@ func (s *State) rejected(by Outcome, i issue) {
 		s.violated("I8: %s rejects %s with %s, which it has not received since it read the log", by.Owner, t, code)
 		return
 	}
-	if o.acked <= at.sent {
-		s.violated("I8: %s rejects %s with %s; its %d appends before that are acknowledged up to the %dth, and none after it",
-			by.Owner, t, code, at.sent, o.acked)
+	if !at.owned {
+		s.violated("I8: %s rejects %s with %s; no append that it has sent since the release is acknowledged", by.Owner, t, code)
 	}
 	if at.open--; at.open < 0 {
 		s.violated("I3: %s rejects %s with %s; all that was released to it is answered or resolved", by.Owner, t, code)

@@ -19,7 +19,7 @@ func Entry(e *messages.Entry) string {
 		parts = append(parts, "fences "+join(e.Fences, loggedFence))
 	}
 	if len(e.Refused) > 0 {
-		parts = append(parts, "refused for ever "+join(e.Refused, numbers))
+		parts = append(parts, "refused forever "+join(e.Refused, numbers))
 	}
 	switch {
 	case e.Owner != "":

@@ -1,5 +1,5 @@
-// Package describe says in words what processes tell each other and what the log keeps,
-// for whoever reads a trace.
+// Package describe renders messages between processes and entries of the log as text for
+// traces.
 package describe
 
 import (

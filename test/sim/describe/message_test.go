@@ -77,7 +77,7 @@ func TestEntriesAreSaidInWords(t *testing.T) {
 		"offsets 10 to 12, frontend epoch 7, sequencer epoch 8: i:2 ticket 5 (floor 4)": {
 			Epoch: 7, SequencerEpoch: 8, BaseOffset: 10, Batches: []messages.Placeholder{batch},
 		},
-		"fences producer 3, epoch 1; refused for ever p:x ticket 1, 2": {
+		"fences producer 3, epoch 1; refused forever p:x ticket 1, 2": {
 			Fences:  []messages.LoggedFence{{ProducerFence: messages.ProducerFence{ProducerID: 3, ProducerEpoch: 1}}},
 			Refused: []messages.LaneNumbers{{Lane: "p:x", Numbers: []uint64{1, 2}}},
 		},

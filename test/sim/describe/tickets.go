@@ -17,7 +17,7 @@ func staged(batches []messages.StagedBatch) string {
 }
 
 // tickets returns the tickets of batches, in their order. The lane and the floor are
-// told once for those in a row.
+// written once for those in a row.
 func tickets[T any](batches []T, of func(*T) ticket) string {
 	var text strings.Builder
 	for i := range batches {

@@ -184,7 +184,7 @@ func (s *schedule) disturb() {
 	}
 }
 
-// land lets an append come to the log.
+// land lets an append reach the log.
 func (s *schedule) land(a *appending) (sequence uint64, landed bool) {
 	if !s.Propose(a.by, a.Expected, a.Data) {
 		return 0, false

@@ -229,11 +229,16 @@ func (m *memo) see(before *seen, now time.Time, what check.Sighting) (*seen, err
 	if after, known := m.sighted[key]; known {
 		return after, nil
 	}
-	state := before.state.Clone()
+	after, state := before, before.state
+	if !check.Pure(what) {
+		state = state.Clone()
+	}
 	if err := state.See(now, what); err != nil {
 		return before, err
 	}
-	after := m.check(state)
+	if state != before.state {
+		after = m.check(state)
+	}
 	m.sighted[key] = after
 	return after, nil
 }

@@ -30,7 +30,7 @@ func walk(w *schedule, random *rand.Rand, look func()) {
 }
 
 // TestNameTellsAllThatAWorldHolds compares the name of a world with what the walker
-// makes of it, which leaves out only the fields that it is told to.
+// makes of it, which leaves out only ignored fields.
 func TestNameTellsAllThatAWorldHolds(t *testing.T) {
 	for _, s := range walked {
 		m := newMemo()
@@ -82,11 +82,11 @@ func TestWhatIsRememberedIsWhatCoresDo(t *testing.T) {
 		}
 		for seed := range uint64(100) {
 			before := old.branches
-			remembered, anew := run(old, seed), run(newMemo(), seed)
+			remembered, again := run(old, seed), run(newMemo(), seed)
 			if old.branches != before {
 				t.Fatalf("%s, seed %d: a core ran in a schedule that was known", s, seed)
 			}
-			if !slices.Equal(remembered, anew) {
+			if !slices.Equal(remembered, again) {
 				t.Fatalf("%s, seed %d: what is remembered is not what cores do", s, seed)
 			}
 		}

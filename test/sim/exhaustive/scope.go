@@ -31,7 +31,7 @@ type Scope struct {
 	Victim world.Role
 	Zombie bool
 	Lose   int // messages, appends or acks that are lost
-	Double int // messages that come twice, the second time whenever it likes
+	Double int // messages that come twice, the second time at any time
 	Late   int // appends that are given up and land afterwards, whenever they like
 	Beats  int // heartbeats that pass while messages are under way
 	// Deadline is how many heartbeats a frontend waits until it gives a ticket up; 0 is

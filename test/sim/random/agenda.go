@@ -2,7 +2,7 @@ package random
 
 import "time"
 
-// event is something that is to happen at a time. Of those at the same time the
+// event is something that is planned to happen at a time. Of those at the same time the
 // one that was planned first comes first.
 type event struct {
 	at    time.Duration // since the beginning

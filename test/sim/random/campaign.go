@@ -14,10 +14,10 @@ import (
 
 // Campaign is a run of many seeds, on all processors.
 type Campaign struct {
-	From  uint64        // the first seed
-	Seeds int           // 0 is as many as there is time for
-	Time  time.Duration // 0 is as long as it takes
-	Told  func(Report)  // is told how it goes, every 50,000 seeds; may be nil
+	From     uint64        // the first seed
+	Seeds    int           // 0 is as many as there is time for
+	Time     time.Duration // 0 is as long as it takes
+	Progress func(Report)  // receives the report so far, every 50,000 seeds; may be nil
 }
 
 // Report is what came of a campaign. It ends with the first violation.
@@ -39,10 +39,10 @@ func (c Campaign) Run() Report {
 		workers sync.WaitGroup
 	)
 	defer debug.SetGCPercent(debug.SetGCPercent(2000)) // worlds are small and many
-	begun := time.Now()
+	started := time.Now()
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
-			for !ended.Load() && (c.Time == 0 || time.Since(begun) < c.Time) {
+			for !ended.Load() && (c.Time == 0 || time.Since(started) < c.Time) {
 				n := next.Add(1) - 1
 				if c.Seeds > 0 && n >= uint64(c.Seeds) {
 					return
@@ -50,9 +50,9 @@ func (c Campaign) Run() Report {
 				result := Run(Seeded(c.From+n), nil)
 				mu.Lock()
 				report.add(c.From+n, result)
-				if report.Seeds%50_000 == 0 && c.Told != nil {
-					report.Took = time.Since(begun)
-					c.Told(report)
+				if report.Seeds%50_000 == 0 && c.Progress != nil {
+					report.Took = time.Since(started)
+					c.Progress(report)
 				}
 				ended.Store(report.Violation != nil)
 				mu.Unlock()
@@ -60,7 +60,7 @@ func (c Campaign) Run() Report {
 		})
 	}
 	workers.Wait()
-	report.Took = time.Since(begun)
+	report.Took = time.Since(started)
 	return report
 }
 

@@ -26,7 +26,7 @@ func TestCampaign(t *testing.T) {
 		one(t, c)
 		return
 	}
-	c := Campaign{From: *from, Seeds: *seeds, Time: *duration, Told: func(r Report) {
+	c := Campaign{From: *from, Seeds: *seeds, Time: *duration, Progress: func(r Report) {
 		perSecond, _ := r.Rates()
 		fmt.Printf("%d seeds, %.0f seeds/s\n", r.Seeds, perSecond)
 	}}
@@ -44,7 +44,7 @@ func TestCampaign(t *testing.T) {
 		return
 	}
 	for _, what := range r.Missed() {
-		t.Errorf("the campaign says nothing: less than %d of %s", often, what)
+		t.Errorf("the campaign proves nothing: less than %d of %s", often, what)
 	}
 }
 
@@ -102,21 +102,21 @@ func violated(t *testing.T, c Config, what string) {
 // kept are seeds that showed that something was wrong, in the cores or in what the
 // simulator makes of them.
 var kept = map[uint64]string{
-	23:   "epochs begin anew, and nobody tells a frontend that its own is too low",
-	51:   "a lane is forgotten while its replicator hangs, and a late release of it refused",
+	23:   "epochs start again, and a frontend does not learn that its own is too low",
+	51:   "a lane is forgotten while its replicator hangs, and a late release of it is rejected",
 	81:   "a request to stage came twice: one attempt failed, the other one did not",
 	929:  "a refusal is not known to the next owner, which takes the ticket",
 	974:  "a forgotten lane refuses a number and takes the next one",
 	1634: "a forgotten lane is heard of again, with an old floor",
-	3503: "a frontend is fenced and goes on, and does not answer what stood before and behind",
+	3503: "a frontend is fenced and continues, and does not answer what came before and after",
 	9383: "an owner claims the log back, and appends what it had reserved before another one wrote the mark",
 
 	1009523: "an epoch that is too low is noticed long after faults have ended",
 	1037400: "what was asked for twice is refused once, and in the log",
-	1084674: "a frontend stood still until its lane was forgotten, and believes a refusal",
+	1084674: "a frontend stood still until its lane was forgotten, and accepts a refusal",
 	2389086: "an owner knows of the newest sequencer by a barrier only",
 	5950255: "an owner whose mark was moved starts over, and forgets its floors",
-	2919317: "a lane is forgotten, and goes on while its floor is still below what was forgotten",
+	2919317: "a lane is forgotten, and continues while its floor is still below what was forgotten",
 }
 
 // Which mix a seed has changes with the list of mixes: each is run with all of them.

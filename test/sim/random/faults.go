@@ -118,7 +118,7 @@ func (r *run) zombie() {
 }
 
 // loseEpochs takes away what is known of epochs, so that they start again, and
-// perhaps who has them.
+// perhaps their owners.
 func (r *run) loseEpochs() {
 	r.counts.EpochsLost++
 	r.Say("the epochs are lost")

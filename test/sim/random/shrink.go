@@ -25,7 +25,7 @@ func (c Config) Command() string {
 	return fmt.Sprintf("make sim CONFIG='%s' TRACE=1", c)
 }
 
-// String tells what goes wrong, and the command that repeats it.
+// String returns what goes wrong, and the command that repeats it.
 func (s Shrunk) String() string {
 	return fmt.Sprintf("shrunk in %d runs: %s\nto see that: %s", s.Runs, firstLine(s.Violation), s.Config.Command())
 }
@@ -55,7 +55,7 @@ func Check(config Config, trace *Trace) (violation error) {
 	return Run(config, trace).Violation
 }
 
-// seedsPerStep is how many seeds a smaller run is tried with before it is taken for
+// seedsPerStep is how many seeds a smaller run is tried with before it counts as
 // one that goes well.
 const seedsPerStep = 60
 
@@ -143,7 +143,7 @@ func fewerDisturbances(c Config) []Config {
 	m := &c.Mix
 	if m.Crash+m.Hang+m.Zombie+m.Cut+m.LeaderChange+m.ClientRestart+m.ClientZombie+m.NameLost == 0 {
 		if len(c.Without) > 0 {
-			c.Without = nil // they say nothing any more
+			c.Without = nil // nothing is left to be left out
 			return []Config{c}
 		}
 		return nil
@@ -171,7 +171,7 @@ func (r *run) unlessLeftOut(do func()) func() {
 	return do
 }
 
-// without says whether a disturbance is left out.
+// without reports whether a disturbance is left out.
 func (c *Config) without(n int) bool { return slices.Contains(c.Without, n) }
 
 // fewerFaults leaves whole kinds of faults out.

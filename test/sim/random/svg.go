@@ -148,7 +148,7 @@ func (p *picture) row(y float64, j *journey) {
 	for i := range stages {
 		to := points[i+1]
 		if to == never || to < from {
-			continue // it did not happen, or is told later than what comes after it
+			continue // it did not happen, or was noticed later than what follows it
 		}
 		p.add(`<rect x="%.2f" y="%.1f" width="%.2f" height="%.1f" fill="%s"/>`,
 			p.x(from), y, max(0.7, p.x(to)-p.x(from)), rowHeight-1, colour)
@@ -169,7 +169,7 @@ func (p *picture) row(y float64, j *journey) {
 	p.add(`</g>`)
 }
 
-// String tells the way of a ticket.
+// String returns the way of a ticket.
 func (j *journey) String() string {
 	text := fmt.Sprintf("lane %s, epoch %d, ticket %d", j.Lane, j.Epoch, j.Number)
 	for _, s := range []struct {

@@ -14,7 +14,7 @@ which all below 4 are resolved. "client-1.2" is client 1 in its third life.
 
 `
 
-// begin begins the trace of a world that has been made. t may be nil.
+// begin writes the head of the trace of a run that has been made. t may be nil.
 func (t *Trace) begin(r *run) {
 	if t == nil {
 		return

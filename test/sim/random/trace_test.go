@@ -17,7 +17,7 @@ func TestTraceIsInWords(t *testing.T) {
 	}
 }
 
-func TestTraceBeginsWithWhatIsRun(t *testing.T) {
+func TestTraceStartsWithWhatIsRun(t *testing.T) {
 	trace := &Trace{}
 	Run(Seeded(3), trace)
 	for _, want := range []string{"seed 3, mix \"network\"\n", "make sim SEED=3 TRACE=1\n", "client-0, lane p:plain-0: no producer id"} {
@@ -27,7 +27,7 @@ func TestTraceBeginsWithWhatIsRun(t *testing.T) {
 	}
 }
 
-func TestTraceTellsOfEveryFaultThatIsCounted(t *testing.T) {
+func TestTraceHasEveryCountedFault(t *testing.T) {
 	trace := &Trace{}
 	c := Run(Seeded(0), trace).Counts
 	text := trace.String()
@@ -36,7 +36,7 @@ func TestTraceTellsOfEveryFaultThatIsCounted(t *testing.T) {
 		"has no room for ": c.AdmissionRefused, " hangs for ": c.Hangs, "will be lost\n": c.AcksLost, "is damaged\n": c.SnapshotsDamaged,
 	} {
 		if got := strings.Count(text, fault); got != n {
-			t.Errorf("%q is told %d times, and counted %d times", fault, got, n)
+			t.Errorf("%q is in the trace %d times, and counted %d times", fault, got, n)
 		}
 	}
 	if c.Faults() == 0 {

@@ -43,7 +43,7 @@ type Instance struct {
 
 func (i *Instance) String() string { return fmt.Sprintf("client-%d.%d", i.Client, i.Life) }
 
-// Request is a batch on its way to a frontend, and who waits for the answer.
+// Request is a batch on its way to a frontend, and the instance that waits for the answer.
 type Request struct {
 	Instance     int // its index
 	Batch        check.Batch
@@ -149,15 +149,11 @@ func (w *World) StepWindow(i *Instance, events ...Event) []Request {
 	return nil
 }
 
-// Disconnect takes the connection of an instance away, and Reconnect gives it back.
-func (w *World) Disconnect(i *Instance) {
-	w.StepWindow(i, Disconnected{})
-}
+// Disconnect takes the connection of an instance away.
+func (w *World) Disconnect(i *Instance) { w.StepWindow(i, Disconnected{}) }
 
-// Reconnect ends what Disconnect has begun.
-func (w *World) Reconnect(i *Instance) {
-	w.StepWindow(i, Reconnected{})
-}
+// Reconnect gives the connection back.
+func (w *World) Reconnect(i *Instance) { w.StepWindow(i, Reconnected{}) }
 
 // Finished checks what must be true of all clients once faults have ended long ago.
 // unfinished reports whether a plain client still waits for something.

@@ -1,0 +1,83 @@
+package world
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"laneway.dev/internal/core/ownership"
+	frontend "laneway.dev/services/frontend/core"
+	replicator "laneway.dev/services/replicator/core"
+	sequencer "laneway.dev/services/sequencer/core"
+	"laneway.dev/test/sim/check"
+)
+
+// Registry keeps the assignment of each role.
+type Registry struct {
+	Assignments [roles]ownership.Assignment
+	Clock       time.Time // where the epochs of a role without an assignment start
+	// Taken are all epochs there were. That an epoch which no assignment names is taken a
+	// second time, after the registry was lost, is not simulated. Nil for a scheduler that does
+	// not lose the registry.
+	Taken map[uint64]bool
+}
+
+// Lose loses all assignments.
+func (g *Registry) Lose(clock time.Time) { *g = Registry{Clock: clock, Taken: g.Taken} }
+
+// takeEpoch takes the next epoch of its role for a process, above the one that has fenced it,
+// or reports that a younger process has the role.
+func (w *World) takeEpoch(p *Process, above uint64) (replaced bool) {
+	g, own := &w.Registry, ownership.Assignment{Epoch: p.Epoch, Instance: p.Name}
+	next, replaced := own.Next(g.Assignments[p.Role], above, g.Clock)
+	if replaced {
+		return true
+	}
+	for g.Taken[next.Epoch] {
+		next, _ = own.Next(g.Assignments[p.Role], next.Epoch, g.Clock)
+	}
+	if g.Taken != nil {
+		g.Taken[next.Epoch] = true
+	}
+	g.Assignments[p.Role], p.Epoch = next, next.Epoch
+	return false
+}
+
+var errReplaced = errors.New("a younger replicator runs")
+
+// fenced gives a process another epoch, or ends it if a younger owner of its role exists. The
+// shell of a replicator reads the assignment also before it claims a log; here it does not,
+// as if it could never be read then.
+func (w *World) fenced(p *Process, above uint64) {
+	old := p.Epoch
+	replaced := w.takeEpoch(p, above)
+	switch {
+	case p.Role == Frontend && replaced:
+		w.step(p, frontend.Ending{Replaced: true})
+		w.Die(p, Replaced)
+	case p.Role == Frontend:
+		w.renew(p, old)
+	case p.Role == Sequencer && replaced:
+		w.step(p, sequencer.Replaced{}) // it ends
+	case p.Role == Sequencer:
+		w.step(p, sequencer.EpochTaken{Epoch: p.Epoch})
+	case replaced:
+		w.step(p, replicator.Replaced{Err: errReplaced}) // it ends
+	default:
+		w.Say("%s takes the epoch %d", p, p.Epoch)
+		w.step(p, replicator.EpochTaken{Epoch: p.Epoch})
+	}
+}
+
+// renew lets a frontend continue in a new epoch, and checks that it has answered everything
+// of the old one.
+func (w *World) renew(p *Process, old uint64) {
+	p.Earlier = append(slices.Clip(p.Earlier), old)
+	p.renewing = true
+	w.step(p, frontend.EpochTaken{Epoch: p.Epoch})
+	for _, r := range p.unanswered {
+		w.Violated("I3: %s has given up its epoch, and has not answered %s", p, r)
+	}
+	p.renewing, p.unanswered = false, nil
+	w.See(check.Abandoned{By: p.Name, Epoch: old})
+}
