@@ -81,8 +81,8 @@ func (s *share) overLocked(bytes int64) *core.Rejection {
 	return nil
 }
 
-// take admits a batch of some bytes, or returns why not.
-func (s *share) take(bytes int64) *core.Rejection {
+// admit admits a batch of some bytes, or returns why not.
+func (s *share) admit(bytes int64) *core.Rejection {
 	a := s.of
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -96,8 +96,8 @@ func (s *share) take(bytes int64) *core.Rejection {
 	return nil
 }
 
-// give gives back what a batch was admitted with. It MUST be called once for each take.
-func (s *share) give(bytes int64) {
+// release gives back what a batch was admitted with. It MUST be called once for each take.
+func (s *share) release(bytes int64) {
 	a := s.of
 	a.mu.Lock()
 	defer a.mu.Unlock()

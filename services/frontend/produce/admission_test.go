@@ -11,13 +11,13 @@ func TestAdmissionBoundsBatchesAndBytes(t *testing.T) {
 	one, two := &share{of: a}, &share{of: a}
 	mustTake := func(s *share, n int64) {
 		t.Helper()
-		if over := s.take(n); over != nil {
+		if over := s.admit(n); over != nil {
 			t.Fatal(over.Err)
 		}
 	}
 	mustRefuse := func(s *share, n int64) {
 		t.Helper()
-		if over := s.take(n); over == nil || over.Err.Code != protocol.CodeOverloaded || s.over(n) != over {
+		if over := s.admit(n); over == nil || over.Err.Code != protocol.CodeOverloaded || s.over(n) != over {
 			t.Fatalf("%v, want OVERLOADED", over)
 		}
 	}
@@ -31,14 +31,14 @@ func TestAdmissionBoundsBatchesAndBytes(t *testing.T) {
 		t.Fatalf("held %d batches, %d bytes", batches, bytes)
 	}
 	drained := a.drained()
-	one.give(40)
-	one.give(10)
+	one.release(40)
+	one.release(10)
 	select {
 	case <-drained:
 		t.Fatal("drained with a batch in flight")
 	default:
 	}
-	two.give(50)
+	two.release(50)
 	<-drained
 	<-a.drained()
 }
@@ -46,10 +46,10 @@ func TestAdmissionBoundsBatchesAndBytes(t *testing.T) {
 func TestABatchLargerThanALimitIsAdmittedAlone(t *testing.T) {
 	a := newAdmission(Limits{Bytes: 10, PartitionBytes: 10, PartitionBatches: 10})
 	s := &share{of: a}
-	if over := s.take(1000); over != nil {
+	if over := s.admit(1000); over != nil {
 		t.Fatal(over.Err)
 	}
-	if s.take(1) == nil {
+	if s.admit(1) == nil {
 		t.Fatal("a second batch was admitted beyond the limit")
 	}
 }

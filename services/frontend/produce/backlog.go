@@ -17,10 +17,10 @@ const (
 	maxBacklog = 16 << 20
 	// messageOverhead is what a small message costs besides its body, about.
 	messageOverhead = 400
-	// lookEvery is how often a busy connection is looked at.
-	lookEvery = 10 * time.Millisecond
-	// restAfter is for how many looks nothing happens before looking ends.
-	restAfter = 50
+	// measureEvery is how often a busy connection is looked at.
+	measureEvery = 10 * time.Millisecond
+	// idleMeasurements is for how many looks nothing happens before looking ends.
+	idleMeasurements = 50
 )
 
 // weight is what messages cost in memory, about.
@@ -92,11 +92,11 @@ func (g *backlogGuard) arrived() {
 // watch measures the backlog until little has arrived for a while.
 func (g *backlogGuard) watch() {
 	defer g.active.Store(false)
-	ticker := time.NewTicker(lookEvery)
+	ticker := time.NewTicker(measureEvery)
 	defer ticker.Stop()
 	var before int64
-	var asked *question
-	for idle := 0; idle < restAfter; idle++ {
+	var asked *ping
+	for idle := 0; idle < idleMeasurements; idle++ {
 		select {
 		case <-ticker.C:
 		case <-g.stop:
@@ -106,14 +106,14 @@ func (g *backlogGuard) watch() {
 		if received-before > maxBacklog/64 {
 			idle = 0
 			if asked == nil {
-				asked = g.ask(received)
+				asked = g.ping(received)
 			}
 		}
 		before = received
 		g.pauseFull()
 		if asked != nil && received-asked.received > maxBacklog && asked.unanswered() {
 			g.pauseBusiest()
-			asked.given = true
+			asked.acted = true
 		}
 		if asked != nil && !asked.unanswered() {
 			asked = nil
@@ -127,24 +127,24 @@ func (g *backlogGuard) received() int64 {
 	return weight(int64(s.InMsgs), int64(s.InBytes))
 }
 
-// question is a ping whose answer waits behind the backlog in the server.
-type question struct {
+// ping is a ping whose answer waits behind the backlog in the server.
+type ping struct {
 	received int64 // when it was asked
 	answered chan struct{}
-	given    bool // subjects were left because of it
+	acted    bool // subjects were left because of it
 }
 
-func (q *question) unanswered() bool {
+func (q *ping) unanswered() bool {
 	select {
 	case <-q.answered:
 		return false
 	default:
-		return !q.given
+		return !q.acted
 	}
 }
 
-func (g *backlogGuard) ask(received int64) *question {
-	q := &question{received: received, answered: make(chan struct{})}
+func (g *backlogGuard) ping(received int64) *ping {
+	q := &ping{received: received, answered: make(chan struct{})}
 	g.mark()
 	g.wait.Go(func() {
 		defer close(q.answered)

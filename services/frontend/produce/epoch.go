@@ -14,9 +14,9 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// claimPatience is how long a start waits for an epoch. While the disk of JetStream is full
+// claimTimeout is how long a start waits for an epoch. While the disk of JetStream is full
 // none can be taken, but what is stored can be read, and fetches need no epoch.
-const claimPatience = 5 * time.Second
+const claimTimeout = 5 * time.Second
 
 // Epoch is the frontend epoch of this process, which all partitions share. It is safe for
 // concurrent use.
@@ -69,7 +69,7 @@ func (e *Epoch) Claim(ctx context.Context) error {
 // Await returns when an epoch is taken, or without one after a while. claim reports the
 // end of Claim.
 func (e *Epoch) Await(ctx context.Context, claim <-chan error) error {
-	timer := time.NewTimer(claimPatience)
+	timer := time.NewTimer(claimTimeout)
 	defer timer.Stop()
 	select {
 	case <-e.claimed:

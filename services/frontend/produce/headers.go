@@ -18,9 +18,9 @@ const maxNamed = 5
 // maxMessageID bounds the length of a Nats-Msg-Id.
 const maxMessageID = 1024
 
-// asking are the headers by which a producer asks for something. What is asked for
+// requestHeaders are the headers by which a producer asks for something. What is asked for
 // is done, and the headers are not kept with the record.
-var asking = map[string]bool{
+var requestHeaders = map[string]bool{
 	protocol.HeaderProducer:             true,
 	protocol.HeaderProducerID:           true,
 	protocol.HeaderProducerEpoch:        true,
@@ -33,9 +33,9 @@ var asking = map[string]bool{
 	protocol.HeaderExpectedLastID:       true,
 }
 
-// passing are the headers that concern the way of a message through NATS servers.
+// transportHeaders are the headers that concern the way of a message through NATS servers.
 // They are not kept with the record.
-var passing = map[string]bool{
+var transportHeaders = map[string]bool{
 	protocol.HeaderRequestInfo:  true,
 	"Nats-Trace-Dest":           true, // the servers on the way trace the message
 	"Nats-Trace-Hop":            true,
@@ -49,11 +49,11 @@ func checkHeaders(header nats.Header, stream string) *protocol.Error {
 	var unknown, unclear []string
 	for name, values := range header {
 		switch {
-		case asking[name]:
+		case requestHeaders[name]:
 			if len(values) != 1 || values[0] == "" {
 				unclear = append(unclear, name)
 			}
-		case protocol.IsReservedHeader(name) && !passing[name] && !protocol.IsOriginHeader(name):
+		case protocol.IsReservedHeader(name) && !transportHeaders[name] && !protocol.IsOriginHeader(name):
 			unknown = append(unknown, fmt.Sprintf("%.80q", name))
 		}
 	}
@@ -97,7 +97,7 @@ func firstOf(names []string) string {
 func ownHeaders(header nats.Header) []protocol.Header {
 	var own []protocol.Header
 	for name, values := range header {
-		if asking[name] || passing[name] {
+		if requestHeaders[name] || transportHeaders[name] {
 			continue
 		}
 		for _, v := range values {
@@ -145,7 +145,7 @@ func besideFrame(name string) bool {
 	case protocol.HeaderContentType, protocol.HeaderTraceparent, protocol.HeaderTracestate:
 		return true
 	}
-	return asking[name] || passing[name]
+	return requestHeaders[name] || transportHeaders[name]
 }
 
 func messageID(header nats.Header, name string) (string, *protocol.Error) {

@@ -32,12 +32,12 @@ type intake struct {
 
 	handled atomic.Int64 // weight of what was handled
 
-	mu     sync.Mutex
-	subs   []*nats.Subscription
-	paused bool
-	leave  context.CancelFunc // ends the wait of the last pause; nil without one
-	wait   sync.WaitGroup     // for the goroutines of pauses
-	closed bool
+	mu       sync.Mutex
+	subs     []*nats.Subscription
+	paused   bool
+	endPause context.CancelFunc // ends the wait of the last pause; nil without one
+	wait     sync.WaitGroup     // for the goroutines of pauses
+	closed   bool
 }
 
 // openIntake subscribes to the subjects. A subscription with a callback has a
@@ -120,7 +120,7 @@ func (in *intake) pause() bool {
 	}
 	in.paused = true
 	ctx, cancel := context.WithCancel(context.Background())
-	in.leave = cancel
+	in.endPause = cancel
 	drained := transport.BeginDrain(in.subs...)
 	in.wait.Go(func() { in.resume(ctx, drained) })
 	return true
@@ -177,7 +177,7 @@ func (in *intake) drained(ctx context.Context, drain func(context.Context) error
 func (in *intake) close() error {
 	in.mu.Lock()
 	in.closed = true
-	leave := in.leave
+	leave := in.endPause
 	paused := in.paused
 	in.mu.Unlock()
 	ctx, cancel := context.WithTimeoutCause(context.Background(), closeTimeout, errors.New("the subscriptions have not drained"))

@@ -102,7 +102,7 @@ func TestWaitingRequestsAreAnsweredAtEnd(t *testing.T) {
 	c := core.NewCore(r.id, 5, r.service.config.Times)
 	r.end(supervisor.ErrDeleted)
 	waiting := core.Produce{Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "a"}}}, Request: &request{reply: r.replies + "waiting"}}
-	if over := r.actor.share.take(0); over != nil {
+	if over := r.actor.share.admit(0); over != nil {
 		t.Fatal(over.Err)
 	}
 	r.actor.step(c, time.Now(), []core.Event{core.Ending{Reason: core.Deleted}, waiting})

@@ -83,23 +83,23 @@ func (p *Partition) admit(m *nats.Msg) {
 		return
 	}
 	r := &request{reply: reply, bytes: int64(len(produce.Payload))}
-	if over := p.share.take(r.bytes); over != nil {
+	if over := p.share.admit(r.bytes); over != nil {
 		p.reject(reply, over)
 		return
 	}
 	r.span, produce.Trace = p.spans.start(produce)
 	produce.Request = r
 	if err := p.mailbox.Offer(produce); err != nil {
-		p.share.give(r.bytes)
+		p.share.release(r.bytes)
 		p.service.refused.Add(1)
-		refusal := p.turnedAway(err)
+		refusal := p.mailboxError(err)
 		p.spans.end(r.span, core.Answer{Error: refusal})
 		p.fail(reply, refusal)
 	}
 }
 
-// turnedAway returns the error for a request that the mailbox did not take.
-func (p *Partition) turnedAway(err error) *protocol.Error {
+// mailboxError returns the error for a request that the mailbox did not take.
+func (p *Partition) mailboxError(err error) *protocol.Error {
 	if !errors.Is(err, actor.ErrClosed) {
 		return protocol.NewError(protocol.CodeOverloaded, err.Error())
 	}
@@ -146,7 +146,7 @@ func (p *Partition) answer(answers []core.Answer) {
 				fetches.Remember(a.Extent, a.Payload)
 			}
 		}
-		p.share.give(r.bytes)
+		p.share.release(r.bytes)
 	}
 }
 
