@@ -7,9 +7,14 @@ import (
 	"laneway.dev/services/frontend/core"
 )
 
-// admission bounds what is unresolved in this process and on each partition. Core NATS has
-// no backpressure, so a request over a limit is rejected at once. It is safe for
-// concurrent use.
+// admission bounds the unresolved batches of this process and of each partition. Core NATS
+// has no back pressure, so a request above a limit is rejected at once with OVERLOADED, and
+// its producer retries later. It is safe for concurrent use.
+//
+// A batch is admitted when its request arrives, and released when it is answered. Example:
+// with a limit of 16,384 batches, a partition whose object store has stopped answers 16,384
+// requests only when the store recovers or their deadlines pass. Every further request is
+// answered at once with an error, and the process needs no more memory.
 type admission struct {
 	limits Limits
 	// One for each limit.
@@ -18,23 +23,27 @@ type admission struct {
 	mu    sync.Mutex
 	bytes int64
 	count int
-	idle  chan struct{} // closed when nothing is unresolved; nil while nothing waits for that
+	idle  chan struct{} // closed when no batch is unresolved; nil while no caller waits for that
 }
 
 func overloaded(format string, limit int64) *core.Rejection {
 	return core.NewRejection(protocol.Errorf(protocol.CodeOverloaded, format, limit))
 }
 
+// newAdmission encodes one rejection per limit in advance: under overload, rejections are
+// frequent and must be cheap.
+
 func newAdmission(limits Limits) *admission {
 	return &admission{
 		limits:        limits,
-		batchesFull:   overloaded("%d batches are in flight on the partition, the limit", int64(limits.PartitionBatches)),
-		partitionFull: overloaded("with this batch more than %d bytes would be in flight on the partition, the limit", limits.PartitionBytes),
-		processFull:   overloaded("with this batch more than %d bytes would be in flight in this frontend, the limit", limits.Bytes),
+		batchesFull:   overloaded("the partition has %d batches in flight, the limit", int64(limits.PartitionBatches)),
+		partitionFull: overloaded("this batch would exceed the partition's limit of %d bytes in flight", limits.PartitionBytes),
+		processFull:   overloaded("this batch would exceed the frontend's limit of %d bytes in flight", limits.Bytes),
 	}
 }
 
-// Limits bound what is unresolved. Zero values take their defaults.
+// Limits bound the unresolved batches. Zero values take their defaults. A single batch is
+// always admitted when nothing else is in flight, whatever its size.
 type Limits struct {
 	Bytes            int64 // in this process; default 256 MiB
 	PartitionBytes   int64 // on a partition; default 256 MiB
@@ -54,14 +63,14 @@ func (l Limits) orDefaults() Limits {
 	return l
 }
 
-// share is what one partition holds of the admission.
+// share is the part of the admission that one partition uses.
 type share struct {
 	of    *admission
 	bytes int64 // guarded by of.mu
 	count int   // guarded by of.mu
 }
 
-// over returns why a batch of some bytes cannot be admitted now, or nil.
+// over returns why a batch of a size cannot be admitted now, or nil.
 func (s *share) over(bytes int64) *core.Rejection {
 	s.of.mu.Lock()
 	defer s.of.mu.Unlock()
@@ -81,7 +90,7 @@ func (s *share) overLocked(bytes int64) *core.Rejection {
 	return nil
 }
 
-// admit admits a batch of some bytes, or returns why not.
+// admit admits a batch of a size, or returns why it cannot.
 func (s *share) admit(bytes int64) *core.Rejection {
 	a := s.of
 	a.mu.Lock()
@@ -96,7 +105,8 @@ func (s *share) admit(bytes int64) *core.Rejection {
 	return nil
 }
 
-// release gives back what a batch was admitted with. It MUST be called once for each take.
+// release ends the admission of a batch. It MUST be called exactly once for each batch that
+// was admitted, with the same size.
 func (s *share) release(bytes int64) {
 	a := s.of
 	a.mu.Lock()
@@ -111,7 +121,7 @@ func (s *share) release(bytes int64) {
 	}
 }
 
-// drained returns a channel that is closed once nothing is unresolved.
+// drained returns a channel that is closed once no batch is unresolved.
 func (a *admission) drained() <-chan struct{} {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -126,7 +136,7 @@ func (a *admission) drained() <-chan struct{} {
 	return idle
 }
 
-// held returns what is unresolved in the process.
+// held returns the unresolved batches of the process.
 func (a *admission) held() (batches int, bytes int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

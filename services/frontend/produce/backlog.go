@@ -11,47 +11,57 @@ import (
 )
 
 const (
-	// maxBacklog is how much may wait in this process, and how much in the NATS server,
-	// before the subjects of the busiest partitions are left. The server disconnects a
-	// client that has more than max_pending before it, and everything before it is lost.
+	// maxBacklog is how many bytes may wait in this process, and how many in the NATS
+	// server, before the guard unsubscribes. The server disconnects a client for which more
+	// than max_pending waits, and drops all of it.
 	maxBacklog = 16 << 20
-	// messageOverhead is what a small message costs besides its body, about.
+	// messageOverhead is the approximate memory of a small message without its body.
 	messageOverhead = 400
-	// measureEvery is how often a busy connection is looked at.
+	// measureEvery is how often the backlog of a busy connection is measured.
 	measureEvery = 10 * time.Millisecond
-	// idleMeasurements is for how many looks nothing happens before looking ends.
+	// idleMeasurements is how many measurements with little traffic end the watch.
 	idleMeasurements = 50
 )
 
-// weight is what messages cost in memory, about.
+// weight returns the approximate memory of messages, in bytes.
 func weight(messages, bytes int64) int64 { return messages*messageOverhead + bytes }
 
-// backlogGuard bounds what waits to be admitted or rejected. Neither NATS nor its
-// client holds back a producer that is too fast: the client drops what it has no room
-// for, and the server disconnects a client that does not read fast enough, with
-// everything that waits for it. Before either happens the guard leaves the subjects of
-// the busiest partitions. The server then answers their requests with "no responders".
+// backlogGuard bounds the requests that wait to be admitted or rejected. Neither the NATS
+// server nor its client slows down a producer that is too fast. The client drops messages
+// beyond its buffer; the server disconnects a client that does not read fast enough, and
+// drops everything that waits for it. Both lose requests without an answer. Before either
+// happens, the guard unsubscribes from the subjects of the busiest partitions, and the
+// server answers their requests with "no responders".
 //
-// It costs nothing while little arrives.
+// The backlog in this process is known. That in the server is not, so the guard measures it
+// with a ping: the answer arrives after everything that the server had queued before it. If
+// more than maxBacklog is received before the answer, that much was queued.
+//
+// Example: two partitions receive 100 MB/s each and a third one 1 MB/s, and the process can
+// handle 150 MB/s. The queue in the server grows by 50 MB/s. After about a third of a second
+// it reaches 16 MiB, and the next ping shows it. The guard pauses the two busy partitions
+// until their delivered requests are handled, and the third one loses nothing.
+//
+// While little arrives, the guard costs one atomic load per request.
 type backlogGuard struct {
 	conn *transport.Connection
 
-	active atomic.Bool    // the goroutine that watches runs
-	stop   chan struct{}  // closed at the end
+	active atomic.Bool    // whether watch is running
+	stop   chan struct{}  // closed by close
 	wait   sync.WaitGroup // for all goroutines
 	pauses atomic.Uint64
 	burst  transport.Burst
 
 	mu      sync.Mutex
-	intakes map[*intake]int64 // with what each had handled when the backlog was last measured
-	dropped uint64            // by intakes that are closed
+	intakes map[*intake]int64 // the weight that each had received at the last ping
+	dropped uint64            // by closed intakes
 }
 
 func newBacklogGuard(conn *transport.Connection) *backlogGuard {
 	return &backlogGuard{conn: conn, stop: make(chan struct{}), intakes: make(map[*intake]int64)}
 }
 
-// close must be called after all intakes are closed.
+// close ends the guard. It MUST be called after all intakes are closed.
 func (g *backlogGuard) close() {
 	close(g.stop)
 	g.wait.Wait()
@@ -70,7 +80,7 @@ func (g *backlogGuard) remove(in *intake) {
 	g.dropped += in.dropped()
 }
 
-// lost returns how many requests found no room.
+// lost returns how many requests the collectors have dropped.
 func (g *backlogGuard) lost() uint64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -81,7 +91,7 @@ func (g *backlogGuard) lost() uint64 {
 	return lost
 }
 
-// arrived is called for each request.
+// arrived is called for each request. It starts the watch unless that is running.
 func (g *backlogGuard) arrived() {
 	if g.active.Load() || g.active.Swap(true) {
 		return
@@ -127,11 +137,11 @@ func (g *backlogGuard) received() int64 {
 	return weight(int64(s.InMsgs), int64(s.InBytes))
 }
 
-// ping is a ping whose answer waits behind the backlog in the server.
+// ping is a ping of the server. Its answer is queued after the backlog in the server.
 type ping struct {
-	received int64 // when it was asked
-	answered chan struct{}
-	acted    bool // subjects were left because of it
+	received int64         // weight that the connection had received when it was sent
+	answered chan struct{} // closed when the answer has arrived
+	acted    bool          // whether intakes were paused because of it
 }
 
 func (q *ping) unanswered() bool {
@@ -148,12 +158,12 @@ func (g *backlogGuard) ping(received int64) *ping {
 	g.mark()
 	g.wait.Go(func() {
 		defer close(q.answered)
-		_ = g.conn.Flush(time.Second) // there is no backlog to speak of without a connection
+		_ = g.conn.Flush(time.Second) // an error means that the connection is lost, and the backlog with it
 	})
 	return q
 }
 
-// mark notes what the intakes have handled so far.
+// mark records what each intake has received so far.
 func (g *backlogGuard) mark() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -162,7 +172,7 @@ func (g *backlogGuard) mark() {
 	}
 }
 
-// pauseFull pauses the intakes in which too much waits.
+// pauseFull pauses the intakes with more than maxBacklog waiting.
 func (g *backlogGuard) pauseFull() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -173,8 +183,8 @@ func (g *backlogGuard) pauseFull() {
 	}
 }
 
-// pauseBusiest pauses the intakes that got at least half as much as the busiest since
-// the mark.
+// pauseBusiest pauses the intakes that have received at least half as much since the mark
+// as the busiest one.
 func (g *backlogGuard) pauseBusiest() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -197,7 +207,7 @@ func (g *backlogGuard) pause(in *intake, where string) {
 	}
 	g.pauses.Add(1)
 	if g.burst.Begins(time.Now()) {
-		in.log.Warn("requests arrive faster than they can be answered; the partition's subjects are left again and again "+
-			"until what waits is answered, and NATS answers with \"no responders\" meanwhile", zap.String("too_much_waits_in", where))
+		in.log.Warn("requests arrive faster than they can be answered; the frontend repeatedly unsubscribes from the partition's subjects "+
+			"until the waiting requests are answered, and NATS answers new ones with \"no responders\" in the meantime", zap.String("too_much_waits_in", where))
 	}
 }

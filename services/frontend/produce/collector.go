@@ -6,22 +6,24 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// maxArrived is what arrives on several subjects before their collector gets to run.
+// maxArrived bounds the messages that wait in the channel of a collector. They are few: the
+// collector moves them to its own queue as soon as it runs.
 const maxArrived = 1 << 16
 
-// collector takes messages from a channel as fast as they arrive, because the NATS
-// client drops what does not fit into it, and has them handled one by one.
+// collector receives the messages of several subjects from one channel and calls a handler
+// for each, in the order of arrival. It empties the channel as fast as messages arrive,
+// because the NATS client drops those that do not fit, and queues them by itself.
 type collector struct {
 	room    room
 	arrived chan *nats.Msg
-	stop    chan struct{} // closed when nothing arrives any more
-	done    chan struct{} // closed when everything is handled
+	stop    chan struct{} // closed by close, after the last message has arrived
+	done    chan struct{} // closed when all messages are handled
 
-	messages, bytes atomic.Int64  // that wait or are being handled
-	dropped         atomic.Uint64 // had no room
+	messages, bytes atomic.Int64  // waiting or being handled
+	dropped         atomic.Uint64 // because of the limit
 }
 
-// room is how much may wait.
+// room is the limit of a collector.
 type room struct{ messages, bytes int64 }
 
 func collect(handle nats.MsgHandler, room room) *collector {
@@ -32,7 +34,7 @@ func collect(handle nats.MsgHandler, room room) *collector {
 		defer close(c.done)
 		for batch := range batches {
 			for i, m := range batch {
-				batch[i] = nil // it may be long until the batch is done
+				batch[i] = nil // frees the message before the rest of the batch is handled
 				size := int64(m.Size())
 				handle(m)
 				c.bytes.Add(-size)
@@ -43,7 +45,7 @@ func collect(handle nats.MsgHandler, room room) *collector {
 	return c
 }
 
-// run gathers what arrives while the batch before is handled.
+// run queues arriving messages while the handler works on the batch before them.
 func (c *collector) run(batches chan<- []*nats.Msg) {
 	defer close(batches)
 	var waiting []*nats.Msg
@@ -67,7 +69,7 @@ func (c *collector) run(batches chan<- []*nats.Msg) {
 	}
 }
 
-// add appends a message, or drops it if there is no room.
+// add appends a message, or drops it at the limit.
 func (c *collector) add(waiting []*nats.Msg, m *nats.Msg) []*nats.Msg {
 	if c.messages.Load() >= c.room.messages || c.bytes.Load() >= c.room.bytes {
 		c.dropped.Add(1)
@@ -78,7 +80,7 @@ func (c *collector) add(waiting []*nats.Msg, m *nats.Msg) []*nats.Msg {
 	return append(waiting, m)
 }
 
-// waiting returns what has arrived and is not handled.
+// waiting returns the messages that have arrived and are not handled.
 func (c *collector) waiting() (messages, bytes int64) {
 	return c.messages.Load() + int64(len(c.arrived)), c.bytes.Load()
 }

@@ -14,8 +14,9 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// claimTimeout is how long a start waits for an epoch. While the disk of JetStream is full
-// none can be taken, but what is stored can be read, and fetches need no epoch.
+// claimTimeout is how long a start waits for an epoch. Without one the frontend starts
+// nevertheless: if JetStream cannot write, because its disk is full, records can still be
+// fetched, and fetches need no epoch.
 const claimTimeout = 5 * time.Second
 
 // Epoch is the frontend epoch of this process, which all partitions share. It is safe for
@@ -26,7 +27,7 @@ type Epoch struct {
 	claimed chan struct{}                    // closed when one is
 
 	mu         sync.Mutex // held while a higher epoch is taken
-	subscribed uint64     // the newest epoch whose subject is subscribed to
+	subscribed uint64     // the highest epoch whose subject is subscribed
 }
 
 // EpochConfig is what an Epoch needs.
@@ -38,19 +39,19 @@ type EpochConfig struct {
 	Ending    *service.Ending // fails when a younger frontend exists
 }
 
-// NewEpoch returns an epoch that is not taken yet.
+// NewEpoch returns an Epoch without a number. Claim takes one.
 func NewEpoch(config EpochConfig) *Epoch {
 	return &Epoch{config: config, claimed: make(chan struct{})}
 }
 
-// Claim takes an epoch and watches until ctx ends that no younger frontend takes one. It
-// MUST be called once. When it returns ErrReplaced the service has ended.
+// Claim takes an epoch, and then watches for a younger frontend until ctx ends. It MUST be
+// called exactly once. If it returns ErrReplaced, the service has ended.
 func (e *Epoch) Claim(ctx context.Context) error {
 	holder, err := ownership.Hold(ctx, e.config.JS, "frontend")
 	if err != nil {
 		return err
 	}
-	// Replies to the first announcement go to the subject of the epoch.
+	// The subscription comes first, because answers to the first Announce go to this subject.
 	if err := e.config.Subscribe(ctx, messages.FrontendSubject(holder.Epoch())); err != nil {
 		if ctx.Err() == nil {
 			e.config.Ending.Fail(err)
@@ -66,8 +67,8 @@ func (e *Epoch) Claim(ctx context.Context) error {
 	return err
 }
 
-// Await returns when an epoch is taken, or without one after a while. claim reports the
-// end of Claim.
+// Await returns when an epoch is taken, or after claimTimeout without one. claim receives
+// the result of Claim.
 func (e *Epoch) Await(ctx context.Context, claim <-chan error) error {
 	timer := time.NewTimer(claimTimeout)
 	defer timer.Stop()
@@ -76,15 +77,15 @@ func (e *Epoch) Await(ctx context.Context, claim <-chan error) error {
 	case err := <-claim:
 		return err
 	case <-timer.C:
-		e.config.Logger.Warn("no epoch can be taken; until one is, nothing can be produced, but what is stored can be fetched. Does JetStream write? " +
-			"Make room on its disk and restart the NATS server")
+		e.config.Logger.Warn("no frontend epoch can be taken; until one is, produce requests fail and fetches work. If JetStream's disk is full, " +
+			"make room and restart the NATS server")
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	return nil
 }
 
-// Number returns the newest epoch; 0 before one is taken.
+// Number returns the current epoch; 0 before one is taken.
 func (e *Epoch) Number() uint64 {
 	if holder := e.holder.Load(); holder != nil {
 		return holder.Epoch()
@@ -92,9 +93,9 @@ func (e *Epoch) Number() uint64 {
 	return 0
 }
 
-// raise returns an epoch above one that has fenced a partition. Of several partitions
-// that are fenced, the first one takes it for all. ErrReplaced says that a younger
-// frontend exists: then the service ends.
+// raise returns an epoch above the one that has fenced a partition. If several partitions
+// are fenced, the first call takes the epoch and the others get the same one. ErrReplaced
+// means that a younger frontend exists; the service ends then.
 func (e *Epoch) raise(ctx context.Context, above uint64) (uint64, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -105,7 +106,7 @@ func (e *Epoch) raise(ctx context.Context, above uint64) (uint64, error) {
 	if err != nil || next == e.subscribed {
 		return next, err
 	}
-	e.config.Logger.Warn("a log or another service knows a higher epoch; took one above it", zap.Uint64("epoch", next))
+	e.config.Logger.Warn("a log or another service has seen a higher frontend epoch; took one above it", zap.Uint64("epoch", next))
 	if err := e.config.Subscribe(ctx, messages.FrontendSubject(next)); err != nil {
 		return 0, err
 	}

@@ -18,8 +18,8 @@ const maxNamed = 5
 // maxMessageID bounds the length of a Nats-Msg-Id.
 const maxMessageID = 1024
 
-// requestHeaders are the headers by which a producer asks for something. What is asked for
-// is done, and the headers are not kept with the record.
+// requestHeaders are the headers that control how a request is handled. They are not stored
+// with the record.
 var requestHeaders = map[string]bool{
 	protocol.HeaderProducer:             true,
 	protocol.HeaderProducerID:           true,
@@ -33,8 +33,8 @@ var requestHeaders = map[string]bool{
 	protocol.HeaderExpectedLastID:       true,
 }
 
-// transportHeaders are the headers that concern the way of a message through NATS servers.
-// They are not kept with the record.
+// transportHeaders are the headers for the way of a message through NATS servers. They are
+// not stored with the record.
 var transportHeaders = map[string]bool{
 	protocol.HeaderRequestInfo:  true,
 	"Nats-Trace-Dest":           true, // the servers on the way trace the message
@@ -42,9 +42,9 @@ var transportHeaders = map[string]bool{
 	"Nats-Trace-Origin-Account": true,
 }
 
-// checkHeaders refuses headers of NATS and of Laneway that ask for something which
-// is not done here, or do not say exactly what: ignoring them would break a promise
-// that the producer relies on.
+// checkHeaders rejects reserved headers of NATS and Laneway that are not supported or are
+// ambiguous. A producer that sends one relies on its effect, so ignoring it would be wrong:
+// a rollup header, for example, would have to purge the stream.
 func checkHeaders(header nats.Header, stream string) *protocol.Error {
 	var unknown, unclear []string
 	for name, values := range header {
@@ -61,7 +61,7 @@ func checkHeaders(header nats.Header, stream string) *protocol.Error {
 		return protocol.NewError(protocol.CodeHeaderNotSupported, firstOf(unknown))
 	}
 	if len(unclear) > 0 {
-		return protocol.Errorf(protocol.CodeHeaderInvalid, "%s: it must have one value, and not be empty", firstOf(unclear))
+		return protocol.Errorf(protocol.CodeHeaderInvalid, "%s must have exactly one value, which is not empty", firstOf(unclear))
 	}
 	if expected := header.Get(protocol.HeaderExpectedStream); expected != "" && expected != stream {
 		return protocol.Errorf(protocol.CodeStreamMismatch, "expected %.80q, this is %s", expected, stream)
@@ -69,7 +69,7 @@ func checkHeaders(header nats.Header, stream string) *protocol.Error {
 	return nil
 }
 
-// checkTopicID refuses a message for another topic of this name.
+// checkTopicID rejects a message for another topic of the same name.
 func checkTopicID(header nats.Header, topic protocol.Topic) *protocol.Error {
 	text := header.Get(protocol.HeaderTopicID)
 	if text == "" {
@@ -77,23 +77,22 @@ func checkTopicID(header nats.Header, topic protocol.Topic) *protocol.Error {
 	}
 	id, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
-		return protocol.Errorf(protocol.CodeHeaderInvalid, "%s: %.40q is no topic id", protocol.HeaderTopicID, text)
+		return protocol.Errorf(protocol.CodeHeaderInvalid, "%s: %.40q is not a topic id", protocol.HeaderTopicID, text)
 	}
 	if id != topic.ID {
-		return protocol.Errorf(protocol.CodeUnknownTopic, "%s with the id %d; it was deleted, and the topic that has its name now is another one",
+		return protocol.Errorf(protocol.CodeUnknownTopic, "%s with the id %d was deleted; another topic has its name",
 			topic.Name, id)
 	}
 	return nil
 }
 
-// firstOf names the first ones of many headers.
+// firstOf lists the first maxNamed names, sorted.
 func firstOf(names []string) string {
 	slices.Sort(names)
 	return strings.Join(names[:min(len(names), maxNamed)], ", ")
 }
 
-// ownHeaders returns the headers that belong to the record, in the order of
-// their names.
+// ownHeaders returns the headers that are stored with the record, sorted by name.
 func ownHeaders(header nats.Header) []protocol.Header {
 	var own []protocol.Header
 	for name, values := range header {
@@ -108,10 +107,10 @@ func ownHeaders(header nats.Header) []protocol.Header {
 	return own
 }
 
-// isFrame reports whether the body of a message is a batch frame. A content type
-// that means one but is not written exactly so is refused: as a record, the frame
-// would be nonsense for whoever reads it. So are headers beside a frame that belong
-// to no record.
+// isFrame reports whether the body of a message is a batch frame. It rejects a content type
+// that names a batch frame in another spelling: the message would be stored as one record
+// whose value consumers cannot read. It also rejects headers that would be lost, because the
+// headers of a batch are those of its records.
 func isFrame(header nats.Header) (bool, *protocol.Error) {
 	types, batch := 0, false
 	for name, values := range header {
@@ -124,7 +123,7 @@ func isFrame(header nats.Header) (bool, *protocol.Error) {
 	case !batch:
 		return false, nil
 	case types != 1 || header.Get(protocol.HeaderContentType) != protocol.ContentTypeBatch:
-		return false, protocol.Errorf(protocol.CodeHeaderInvalid, "the content type of a batch frame is given by one header: %s: %s",
+		return false, protocol.Errorf(protocol.CodeHeaderInvalid, "a batch frame must have exactly one content type header: %s: %s",
 			protocol.HeaderContentType, protocol.ContentTypeBatch)
 	}
 	var other []string
@@ -134,12 +133,12 @@ func isFrame(header nats.Header) (bool, *protocol.Error) {
 		}
 	}
 	if len(other) > 0 {
-		return false, protocol.Errorf(protocol.CodeHeaderInvalid, "%s beside a batch frame: headers belong to its records", firstOf(other))
+		return false, protocol.Errorf(protocol.CodeHeaderInvalid, "%s is not allowed with a batch frame; put headers into its records", firstOf(other))
 	}
 	return true, nil
 }
 
-// besideFrame reports whether a header may stand beside a batch frame.
+// besideFrame reports whether a message with a batch frame may have a header.
 func besideFrame(name string) bool {
 	switch name {
 	case protocol.HeaderContentType, protocol.HeaderTraceparent, protocol.HeaderTracestate:
@@ -156,13 +155,13 @@ func messageID(header nats.Header, name string) (string, *protocol.Error) {
 	return id, nil
 }
 
-// expectationOf returns what a producer requires the last record to be. The
-// replicator judges it, in ticket order.
+// expectationOf returns what a producer requires of the last record of the partition. The
+// replicator compares it with the log, in ticket order.
 func expectationOf(header nats.Header) (x messages.Expectation, err *protocol.Error) {
 	if text := header.Get(protocol.HeaderExpectedLastSequence); text != "" {
 		sequence, parseErr := strconv.ParseUint(text, 10, 64)
 		if parseErr != nil {
-			return x, protocol.Errorf(protocol.CodeHeaderInvalid, "%s: %.80q is no sequence", protocol.HeaderExpectedLastSequence, text)
+			return x, protocol.Errorf(protocol.CodeHeaderInvalid, "%s: %.80q is not a sequence", protocol.HeaderExpectedLastSequence, text)
 		}
 		x.HasSequence, x.Sequence = true, sequence
 	}
@@ -170,8 +169,8 @@ func expectationOf(header nats.Header) (x messages.Expectation, err *protocol.Er
 	return x, err
 }
 
-// traceOf returns the trace context of a message. One that is longer than the
-// W3C allows is no reason to refuse the message; it is left out.
+// traceOf returns the trace context of a message. One that is longer than the W3C allows is
+// left out, and the message is accepted without it.
 func traceOf(header nats.Header) messages.Trace {
 	const parentLength, maxState = 55, 512
 	t := messages.Trace{Parent: header.Get(protocol.HeaderTraceparent), State: header.Get(protocol.HeaderTracestate)}

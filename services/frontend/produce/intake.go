@@ -14,15 +14,15 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// What may wait to be admitted or rejected, for each partition. The NATS client drops
-// and counts what comes beyond it. The backlog guard leaves the subjects long before.
+// Limits of the requests that wait to be admitted or rejected, per partition. The NATS
+// client drops and counts those beyond them. The backlog guard unsubscribes long before.
 const (
 	maxWaiting      = 384 << 10
 	maxWaitingBytes = 256 << 20
 )
 
-// intake is the subscriptions on which a partition's requests arrive. One
-// goroutine handles them all, in the order in which they arrived.
+// intake owns the subscriptions for a partition's requests. One goroutine handles all
+// requests, in the order of their arrival: that order is the order of the tickets.
 type intake struct {
 	conn      *transport.Connection
 	subjects  []string
@@ -30,27 +30,27 @@ type intake struct {
 	log       *zap.Logger
 	collector *collector // of several subjects; nil for one
 
-	handled atomic.Int64 // weight of what was handled
+	handled atomic.Int64 // weight of the handled requests
 
 	mu       sync.Mutex
 	subs     []*nats.Subscription
 	paused   bool
-	endPause context.CancelFunc // ends the wait of the last pause; nil without one
+	endPause context.CancelFunc // cancels the wait of the last pause; nil before the first
 	wait     sync.WaitGroup     // for the goroutines of pauses
 	closed   bool
 }
 
-// openIntake subscribes to the subjects. A subscription with a callback has a
-// goroutine of its own, so that several would mix up the requests of a producer.
-// Several subjects therefore share a channel, which the connection fills in the
-// order of arrival.
+// openIntake subscribes to the subjects. Each subscription with a callback has its own
+// goroutine, so with several of them two requests of one producer could be handled in the
+// wrong order. Several subjects therefore share a channel, which the connection fills in
+// the order of arrival.
 func openIntake(conn *transport.Connection, subjects []string, handle nats.MsgHandler, log *zap.Logger) (*intake, error) {
 	in := &intake{conn: conn, subjects: subjects, handle: handle, log: log}
 	if len(subjects) > 1 {
 		in.collector = collect(in.take, room{maxWaiting, maxWaitingBytes})
 	}
 	if err := in.subscribe(); err != nil {
-		_ = in.close() // the error to report is that of the subscription
+		_ = in.close() // the error of the subscription matters more
 		return nil, err
 	}
 	return in, nil
@@ -84,7 +84,7 @@ func (in *intake) subscribe() error {
 	return nil
 }
 
-// waiting returns the weight of what has arrived and is not handled.
+// waiting returns the weight of the requests that have arrived and are not handled.
 func (in *intake) waiting() int64 {
 	if in.collector != nil {
 		return weight(in.collector.waiting())
@@ -96,12 +96,12 @@ func (in *intake) waiting() int64 {
 	}
 	messages, bytes, err := in.subs[0].Pending()
 	if err != nil {
-		return 0 // it was drained
+		return 0 // the subscription is drained
 	}
 	return weight(int64(messages), int64(bytes))
 }
 
-// dropped returns how many requests had no room in the collector.
+// dropped returns how many requests the collector has dropped.
 func (in *intake) dropped() uint64 {
 	if in.collector == nil {
 		return 0
@@ -109,9 +109,8 @@ func (in *intake) dropped() uint64 {
 	return in.collector.dropped.Load()
 }
 
-// pause leaves the subjects until everything that was delivered is handled:
-// meanwhile NATS answers requests with "no responders". It does not wait, and reports
-// whether it began a pause.
+// pause unsubscribes until all delivered requests are handled. In the meantime NATS answers
+// requests with "no responders". It does not wait, and reports whether it started a pause.
 func (in *intake) pause() bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -126,7 +125,7 @@ func (in *intake) pause() bool {
 	return true
 }
 
-// resume subscribes again once everything is handled.
+// resume subscribes again once all delivered requests are handled.
 func (in *intake) resume(ctx context.Context, drained func(context.Context) error) {
 	ended := in.drained(ctx, drained)
 	in.mu.Lock()
@@ -138,15 +137,15 @@ func (in *intake) resume(ctx context.Context, drained func(context.Context) erro
 		return
 	}
 	if err := in.subscribe(); err != nil {
-		in.log.Error("the partition cannot be produced to; restart the frontend", zap.Error(err))
+		in.log.Error("the frontend cannot subscribe again to the produce subjects of the partition; restart the frontend", zap.Error(err))
 		return
 	}
 	in.paused = false
 }
 
-// drained reports whether everything that was delivered was handled before ctx ended.
-// It looks more often than the client does: the less time passes until the next
-// subscription, the more requests are answered by Laneway.
+// drained waits until all delivered requests are handled, and reports whether that happened
+// before ctx ended. It checks more often than the client's own drain does, to keep the
+// pause short.
 func (in *intake) drained(ctx context.Context, drain func(context.Context) error) bool {
 	closed := make(chan struct{})
 	in.wait.Go(func() {
@@ -155,7 +154,7 @@ func (in *intake) drained(ctx context.Context, drain func(context.Context) error
 		}
 	})
 	bounded, cancel := context.WithTimeout(ctx, time.Minute)
-	delivered := in.conn.Conn().FlushWithContext(bounded) == nil // nothing comes after this
+	delivered := in.conn.Conn().FlushWithContext(bounded) == nil // no request is delivered after this
 	cancel()
 	ticker := time.NewTicker(2 * time.Millisecond)
 	defer ticker.Stop()
@@ -173,7 +172,8 @@ func (in *intake) drained(ctx context.Context, drain func(context.Context) error
 	}
 }
 
-// close ends the subscriptions and returns when all that was delivered is handled.
+// close unsubscribes, and returns when all delivered requests are handled or after
+// closeTimeout.
 func (in *intake) close() error {
 	in.mu.Lock()
 	in.closed = true
@@ -184,7 +184,7 @@ func (in *intake) close() error {
 	defer cancel()
 	if leave != nil {
 		if !paused {
-			leave() // of a pause that has ended, only a look at its subscriptions is left
+			leave() // the pause has ended; only the drain of its subscriptions is waited for
 		}
 		stop := context.AfterFunc(ctx, leave)
 		in.wait.Wait()
@@ -198,5 +198,5 @@ func (in *intake) close() error {
 	return err
 }
 
-// closeTimeout bounds the wait for what was delivered.
+// closeTimeout bounds the wait for delivered requests.
 const closeTimeout = 5 * time.Second

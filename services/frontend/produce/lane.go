@@ -15,10 +15,15 @@ import (
 // maxLane bounds the length of a lane's key, and of a header that names one.
 const maxLane = 256
 
-// laneOf returns the key of the lane that keeps a message in order with others:
-// its producer id, if it has one; else the producer that it names; else its client, if the server tells it; else the
-// reply subject without its last token, if that names one client connection;
-// else a lane of its own.
+// laneOf returns the key of the lane of a message. Messages of one lane keep their order. The
+// key comes from the first of these that the message has:
+//
+//   - "i:" and its producer id;
+//   - "p:" and the producer that its header names;
+//   - "c:" and its client, from the request info of an account import;
+//   - "r:" and its reply subject without the last token, if that identifies a connection.
+//     Example: requests with the replies _INBOX.x7.1 and _INBOX.x7.2 share lane r:_INBOX.x7;
+//   - "o:" and a unique name: a lane of its own.
 func laneOf(m *nats.Msg, producerID int64, info requestInfo, own func() string) (string, *protocol.Error) {
 	if producerID != 0 {
 		return "i:" + strconv.FormatInt(producerID, 10), nil
@@ -39,8 +44,8 @@ func laneOf(m *nats.Msg, producerID int64, info requestInfo, own func() string) 
 	return "o:" + own(), nil
 }
 
-// requestInfo is what a server says of a request across an account import. All
-// but the account is there only if the import shares it.
+// requestInfo is the server's description of a request across an account import. Fields other
+// than the account are set only if the import shares them.
 type requestInfo struct {
 	Account string `json:"acc"`
 	ID      uint64 `json:"id"`
@@ -50,8 +55,7 @@ type requestInfo struct {
 	Reply   string `json:"reply"` // of the client; only of a fast batch
 }
 
-// infoOf returns the Nats-Request-Info of a message; zero if it has none that
-// can be read.
+// infoOf returns the Nats-Request-Info of a message; zero if it has none or an invalid one.
 func infoOf(header nats.Header) requestInfo {
 	text := header.Get(protocol.HeaderRequestInfo)
 	if text == "" {
@@ -64,8 +68,8 @@ func infoOf(header nats.Header) requestInfo {
 	return info
 }
 
-// client returns the lane of the client; empty if none is named. Behind a leaf
-// node there are many.
+// client returns the lane of the client; empty if the info names no single client. A leaf
+// node, for example, stands for many.
 func (i requestInfo) client() string {
 	if i.ID == 0 || i.Kind != "" && i.Kind != "Client" {
 		return ""
@@ -73,9 +77,9 @@ func (i requestInfo) client() string {
 	return bounded("c:", i.Account+"/"+i.Server+"/"+strconv.FormatUint(i.ID, 10)+"/"+i.Start)
 }
 
-// connectionOf returns the lane of the connection that owns a reply subject;
-// empty if the subject does not tell. The subjects of requests across an
-// account import (_R_.…) and those of two tokens are new for each request.
+// connectionOf returns the lane of the connection that owns a reply subject; empty if the
+// subject does not identify one. The reply subjects of requests across an account import
+// (_R_.…) and those with two tokens are new for each request.
 func connectionOf(reply string) string {
 	if strings.HasPrefix(reply, "_R_.") || strings.Count(reply, ".") < 2 {
 		return ""
@@ -83,7 +87,7 @@ func connectionOf(reply string) string {
 	return bounded("r:", reply[:strings.LastIndexByte(reply, '.')])
 }
 
-// bounded returns prefix and key, with a long key replaced by its hash.
+// bounded returns prefix and key. A key above maxLane is replaced by its hash.
 func bounded(prefix, key string) string {
 	if len(key) > maxLane {
 		sum := sha256.Sum256([]byte(key))

@@ -17,14 +17,14 @@ import (
 	"laneway.dev/services/frontend/core"
 )
 
-// spareMailbox is what a mailbox holds besides the batches that are admitted.
+// spareMailbox is the room of a mailbox beyond the admitted batches, for internal messages.
 const spareMailbox = 4096
 
 // Partition is the actor of one partition. Run is its goroutine, which owns the core.
 // Everything else is safe for concurrent use.
 type Partition struct {
 	id      protocol.Partition
-	stream  string // of the log
+	stream  string // name in acknowledgements
 	topic   protocol.Topic
 	service *Service
 	mailbox *actor.Mailbox[core.Event]
@@ -32,23 +32,23 @@ type Partition struct {
 	spans   spans
 	stats   atomic.Pointer[core.Stats]
 	ready   chan struct{}                  // closed when requests are admitted
-	refusal atomic.Pointer[protocol.Error] // of requests that come after the actor has ended
-	own     atomic.Uint64                  // counts the lanes of requests that share their order with no other
+	refusal atomic.Pointer[protocol.Error] // for requests that arrive after the actor has ended
+	own     atomic.Uint64                  // number of lanes with a single request
 
 	mu     sync.Mutex
 	intake *intake // nil before ready and after closing
 }
 
-// committed is a commit with its entry, as the mailbox carries it.
+// committed is a Committed message with its decoded entry.
 type committed struct {
 	core.CommittedEntry
 	message messages.Committed
 }
 
-// Partition returns the actor of a partition of a topic. It serves once Run is called.
+// Partition returns the actor of a partition of a topic. Run starts it.
 func (s *Service) Partition(topic protocol.Topic, id protocol.Partition) *Partition {
 	if _, err := topic.FitPayload(s.config.Conn.MaxPayload()); err != nil && id.Number == 0 {
-		s.config.Logger.Warn("NATS' max_payload has become too small for a topic; its largest records are refused",
+		s.config.Logger.Warn("NATS' max_payload is too small for a topic; its largest records will be rejected",
 			zap.String("topic", topic.Name), zap.Error(err))
 	}
 	return &Partition{
@@ -67,7 +67,7 @@ func (p *Partition) Topic() protocol.Topic { return p.topic }
 // Ready returns a channel that is closed once requests are admitted.
 func (p *Partition) Ready() <-chan struct{} { return p.ready }
 
-// Stats returns the figures of the partition after its last turn.
+// Stats returns the statistics of the partition after its last turn.
 func (p *Partition) Stats() core.Stats {
 	if stats := p.stats.Load(); stats != nil {
 		return *stats
@@ -75,22 +75,23 @@ func (p *Partition) Stats() core.Stats {
 	return core.Stats{}
 }
 
-// Receive puts a message into the mailbox. It waits for room until ctx ends.
+// Receive puts a message into the mailbox. It waits for room until ctx ends, so that further
+// messages wait in the NATS client.
 func (p *Partition) Receive(ctx context.Context, m messages.Message) {
 	var event core.Event = m
 	if c, ok := m.(messages.Committed); ok {
 		entry, err := messages.DecodeEntry(c.Entry)
 		if err != nil {
-			p.service.config.Logger.Error("a committed entry cannot be read", zap.Stringer("partition", p.id), zap.Error(err))
+			p.service.config.Logger.Error("a committed entry cannot be decoded", zap.Stringer("partition", p.id), zap.Error(err))
 			return
 		}
 		event = committed{core.CommittedEntry{Partition: p.id, Entry: entry}, c}
 		if p.service.config.Epoch.Number() == 0 {
-			p.service.config.Fetches.Committed(c, entry) // the mailbox is not read before there is an epoch
+			p.service.config.Fetches.Committed(c, entry) // the mailbox is not read before an epoch is taken
 			return
 		}
 	}
-	// An error means that the actor is ending, and then the message has no effect.
+	// An error means that the actor is ending. It needs no messages then.
 	_ = p.mailbox.Put(ctx, event)
 }
 
@@ -132,8 +133,8 @@ func (p *Partition) Run(ctx context.Context) {
 	p.close()
 }
 
-// ending returns why the actor ends: for the cause of its context, or because the whole
-// frontend has ended by itself.
+// ending returns why the actor ends: the cause of its context, or the replacement of the
+// whole frontend.
 func (p *Partition) ending(ctx context.Context) core.Ending {
 	end := core.Ending{Replaced: p.service.replaced()}
 	switch cause := context.Cause(ctx); {
@@ -146,14 +147,14 @@ func (p *Partition) ending(ctx context.Context) core.Ending {
 }
 
 const (
-	// busyTurn is how many events in one turn mean that requests arrive in quick succession.
+	// busyTurn is the number of events from which on a turn counts as busy.
 	busyTurn = 4
-	// gatherTime is how long the next turn then waits for more events, because every turn
-	// costs a message and a turn of each service that follows.
+	// gatherTime is how long the turn after a busy one waits for more events. Each turn costs
+	// a message and a turn of each service after this one, so larger turns raise throughput.
 	gatherTime = 500 * time.Microsecond
 )
 
-// gather waits for more events after a busy turn. A request that comes alone never waits.
+// gather waits for more events after a busy turn. A single request never waits.
 func gather(ctx context.Context, events int) {
 	if events < busyTurn {
 		return
@@ -166,15 +167,15 @@ func gather(ctx context.Context, events int) {
 	}
 }
 
-// takeEpoch takes an epoch above one that has fenced the core, for as long as it takes. The
-// error says that a younger frontend exists, or that the actor ends.
+// takeEpoch takes an epoch above the one that has fenced the core, and retries until it
+// succeeds. An error means that a younger frontend exists or the actor ends.
 func (p *Partition) takeEpoch(ctx context.Context, above uint64) (uint64, error) {
 	for {
 		next, err := p.service.config.Epoch.raise(ctx, above)
 		if err == nil || errors.Is(err, ownership.ErrReplaced) || ctx.Err() != nil {
 			return next, err
 		}
-		p.service.config.Logger.Error("no new epoch could be taken; trying again",
+		p.service.config.Logger.Error("no new frontend epoch could be taken; retrying",
 			zap.Stringer("partition", p.id), zap.Error(err))
 		select {
 		case <-ctx.Done():
@@ -184,9 +185,9 @@ func (p *Partition) takeEpoch(ctx context.Context, above uint64) (uint64, error)
 	}
 }
 
-// step runs the core on some events and does what it asks for. It returns the epoch above
-// which a new one is to be taken, or 0. Readers see what was committed after the payloads
-// of the answered batches are in their cache.
+// step steps the core and executes its effects. It returns the epoch above which a new one
+// must be taken, or 0. Fetches receive the committed entries last: by then the payloads of
+// the answered batches are in their cache.
 func (p *Partition) step(c *core.Core, now time.Time, events []core.Event) (takeEpoch uint64) {
 	var shown []committed
 	for i, e := range events {

@@ -10,13 +10,12 @@ import (
 	"laneway.dev/services/frontend/core"
 )
 
-// fastBatch is the end of the reply subjects of a batch that is published in
-// NATS' fast way: what is asked for is in the subject, not in a header.
+// fastBatch is the end of the reply subjects of NATS' fast batch publishing, whose options
+// are in the subject and not in a header.
 const fastBatch = ".$FI"
 
-// parse reads a producer's message: what is to be staged, and on which lane.
-// own names the lane of a message that shares its order with no other, and
-// maxPayload is the largest message that NATS carries.
+// parse checks and decodes a producer's message. own returns a name for the lane of a message
+// that has no order with others. maxPayload is the largest message of NATS.
 func parse(m *nats.Msg, topic protocol.Topic, stream string, maxPayload int64, own func() string) (core.Produce, *protocol.Error) {
 	if err := checkHeaders(m.Header, stream); err != nil {
 		return core.Produce{}, err
@@ -26,7 +25,7 @@ func parse(m *nats.Msg, topic protocol.Topic, stream string, maxPayload int64, o
 	}
 	info := infoOf(m.Header)
 	if strings.HasSuffix(m.Reply, fastBatch) || strings.HasSuffix(info.Reply, fastBatch) {
-		return core.Produce{}, protocol.Errorf(protocol.CodeHeaderNotSupported, "fast batch publishing, by a reply subject that ends in %s", fastBatch)
+		return core.Produce{}, protocol.Errorf(protocol.CodeHeaderNotSupported, "fast batch publishing, requested by a reply subject that ends in %s", fastBatch)
 	}
 	p := core.Produce{Submission: messages.Submission{Trace: traceOf(m.Header)}}
 	var err *protocol.Error
@@ -54,8 +53,8 @@ func parse(m *nats.Msg, topic protocol.Topic, stream string, maxPayload int64, o
 	return p, nil
 }
 
-// frameOf returns the batch frame that a message carries, or a frame of the one
-// record that it is. The record keeps the bound subject that it was sent to, if any.
+// frameOf returns the batch frame of a message, or a frame with the message as its only
+// record. The record keeps the bound subject that it was sent to, if any.
 func frameOf(m *nats.Msg, bound string, maxRecordBytes int) (frame []byte, records int, err *protocol.Error) {
 	whole, err := isFrame(m.Header)
 	if err != nil {
@@ -64,7 +63,7 @@ func frameOf(m *nats.Msg, bound string, maxRecordBytes int) (frame []byte, recor
 	if whole {
 		if bound != "" {
 			return nil, 0, protocol.Errorf(protocol.CodeInvalidRequest,
-				"a batch frame goes to the produce subject of the partition, not to %s", bound)
+				"a batch frame must be sent to the produce subject of the partition, not to %s", bound)
 		}
 		records, checkErr := protocol.CheckFrame(m.Data, maxRecordBytes)
 		if checkErr != nil {

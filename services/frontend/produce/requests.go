@@ -14,14 +14,14 @@ import (
 	"laneway.dev/services/frontend/core"
 )
 
-// request is what is needed to answer a producer.
+// request is an admitted request, as far as it is needed for its answer.
 type request struct {
 	reply string
 	bytes int64
 	span  span
 }
 
-// open starts to admit requests.
+// open starts admitting requests.
 func (p *Partition) open() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -33,7 +33,7 @@ func (p *Partition) open() {
 	subjects := append([]string{p.id.ProduceSubject()}, p.topic.Subjects...)
 	opened, err := openIntake(config.Requests, subjects, p.admit, log)
 	if err != nil {
-		log.Error("the partition cannot be produced to", zap.Error(err))
+		log.Error("the frontend cannot subscribe to the produce subjects of the partition", zap.Error(err))
 		return
 	}
 	p.intake = opened
@@ -44,8 +44,8 @@ func (p *Partition) open() {
 	close(p.ready)
 }
 
-// close ends the admission of requests. It returns when those that were delivered are
-// admitted or rejected.
+// close stops admitting requests. It returns when all delivered ones are admitted or
+// rejected.
 func (p *Partition) close() {
 	p.mu.Lock()
 	opened := p.intake
@@ -60,8 +60,12 @@ func (p *Partition) close() {
 	p.service.backlog.remove(opened)
 }
 
-// admit is the callback of the intake. It checks a request and puts it into the mailbox,
-// in the order of arrival. It never waits.
+// admit is the callback of the intake. It checks a request and puts it into the mailbox, in
+// the order of arrival. It never waits: a request that cannot be admitted is answered with
+// an error at once, so that the next one is not delayed.
+//
+// The checks are in the order of their cost. Under overload almost all requests are
+// rejected, and that must be cheaper than to handle them.
 func (p *Partition) admit(m *nats.Msg) {
 	p.service.backlog.arrived()
 	if p.service.replaced() {
@@ -73,7 +77,7 @@ func (p *Partition) admit(m *nats.Msg) {
 		return
 	}
 	if over := p.share.over(int64(len(m.Data))); over != nil {
-		p.reject(reply, over) // parsing it would cost more than this answer
+		p.reject(reply, over) // before the request is parsed, which would cost more
 		return
 	}
 	produce, err := p.read(m)
@@ -98,7 +102,7 @@ func (p *Partition) admit(m *nats.Msg) {
 	}
 }
 
-// mailboxError returns the error for a request that the mailbox did not take.
+// mailboxError returns the error for a request that the mailbox has rejected.
 func (p *Partition) mailboxError(err error) *protocol.Error {
 	if !errors.Is(err, actor.ErrClosed) {
 		return protocol.NewError(protocol.CodeOverloaded, err.Error())
@@ -106,7 +110,7 @@ func (p *Partition) mailboxError(err error) *protocol.Error {
 	if refusal := p.refusal.Load(); refusal != nil {
 		return refusal
 	}
-	return protocol.NewError(protocol.CodeNotOwner, err.Error()) // the actor is about to say why it ends
+	return protocol.NewError(protocol.CodeNotOwner, err.Error()) // the reason of the end is not set yet
 }
 
 // read checks and parses a request.
@@ -118,10 +122,10 @@ func (p *Partition) read(m *nats.Msg) (core.Produce, *protocol.Error) {
 	return parse(m, p.topic, p.stream, p.service.config.Conn.MaxPayload(), p.nextOwn)
 }
 
-// nextOwn names the lane of a request that shares its order with no other.
+// nextOwn returns the name of a lane for a single request.
 func (p *Partition) nextOwn() string { return strconv.FormatUint(p.own.Add(1), 10) }
 
-// answer sends answers in their order and gives back what the batches were admitted with.
+// answer sends answers in their order and releases the admission of their batches.
 func (p *Partition) answer(answers []core.Answer) {
 	var buf []byte
 	fetches := p.service.config.Fetches
@@ -150,7 +154,7 @@ func (p *Partition) answer(answers []core.Answer) {
 	}
 }
 
-// reject answers a request with an error that is encoded already.
+// reject answers a request with an error that was encoded in advance.
 func (p *Partition) reject(reply string, r *core.Rejection) {
 	p.service.refused.Add(1)
 	p.service.config.Failed(r.Err.Code)

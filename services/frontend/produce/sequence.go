@@ -10,9 +10,9 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// sequenceOf returns the place of a batch among those of its idempotent producer;
-// zero if it has no producer id. Id, epoch and sequence belong together: with a
-// part of them missing the producer would rely on what is not done.
+// sequenceOf returns the producer sequence of a batch; zero if it has no producer id. The
+// headers for id, epoch and sequence are required together: a producer that sends only some
+// of them expects deduplication and would not get it.
 func sequenceOf(header nats.Header) (s messages.Sequence, firstUnacked int32, err *protocol.Error) {
 	if _, given := header[protocol.HeaderProducerID]; !given {
 		for _, name := range []string{protocol.HeaderProducerEpoch, protocol.HeaderSequence, protocol.HeaderFirstUnacked} {
@@ -23,7 +23,7 @@ func sequenceOf(header nats.Header) (s messages.Sequence, firstUnacked int32, er
 		return s, 0, nil
 	}
 	if _, given := header[protocol.HeaderMessageID]; given {
-		return s, 0, protocol.Errorf(protocol.CodeHeaderInvalid, "%s with %s: a batch is known by the one or the other",
+		return s, 0, protocol.Errorf(protocol.CodeHeaderInvalid, "%s and %s exclude each other",
 			protocol.HeaderMessageID, protocol.HeaderProducerID)
 	}
 	var epoch, first, unacked int64
@@ -44,8 +44,8 @@ func sequenceOf(header nats.Header) (s messages.Sequence, firstUnacked int32, er
 	}
 	s.ProducerEpoch, s.First = int16(epoch), int32(first)
 	if unacked := int32(unacked); unacked != protocol.NotSaid && !protocol.SequencePrecedes(unacked, s.First) {
-		return messages.Sequence{}, 0, protocol.Errorf(protocol.CodeHeaderInvalid, "%s is %d, which lies behind %s %d: "+
-			"the batch itself is not acknowledged", protocol.HeaderFirstUnacked, unacked, protocol.HeaderSequence, s.First)
+		return messages.Sequence{}, 0, protocol.Errorf(protocol.CodeHeaderInvalid, "%s is %d, which is above %s %d; "+
+			"the batch itself is not acknowledged yet", protocol.HeaderFirstUnacked, unacked, protocol.HeaderSequence, s.First)
 	}
 	return s, int32(unacked), nil
 }

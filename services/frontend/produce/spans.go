@@ -16,8 +16,8 @@ import (
 // span is the span "ticket" of one request; nil when tracing is off.
 type span = trace.Span
 
-// spans makes the span "ticket" of every request: from its arrival, which is
-// when the ticket is taken, until its answer. The zero value makes none.
+// spans makes the span "ticket" of every request, from its arrival until its answer. The
+// zero value makes no spans.
 type spans struct {
 	tracer trace.Tracer
 	common []attribute.KeyValue
@@ -30,8 +30,7 @@ func newSpans(t *telemetry.Telemetry, id protocol.Partition) spans {
 	return spans{tracer: t.Tracer("frontend"), common: telemetry.PartitionAttributes(id.Topic, id.Number)}
 }
 
-// start begins the span of a request and returns the trace context that the
-// batch carries on.
+// start starts the span of a request and returns the trace context for its batch.
 func (s *spans) start(p core.Produce) (span, messages.Trace) {
 	if s.tracer == nil {
 		return nil, p.Trace
@@ -45,7 +44,7 @@ func (s *spans) start(p core.Produce) (span, messages.Trace) {
 	return begun, messages.Trace{Parent: parent, State: state}
 }
 
-// end completes the span of a request with its answer.
+// end ends the span of a request with the attributes of its answer.
 func (s *spans) end(begun span, a core.Answer) {
 	if begun == nil {
 		return
