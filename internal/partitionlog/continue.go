@@ -97,13 +97,13 @@ func (c *Continuation) Append(ctx context.Context, entry messages.Entry) error {
 	return c.Flush(ctx)
 }
 
-// flushPatience bounds the wait for acknowledgements: one may be lost when a stream of
+// flushTimeout bounds the wait for acknowledgements: one may be lost when a stream of
 // several replicas changes its leader.
-const flushPatience = 30 * time.Second
+const flushTimeout = 30 * time.Second
 
 // Flush returns when everything is durable.
 func (c *Continuation) Flush(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, flushPatience)
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
 	for _, future := range c.pending {
 		select {

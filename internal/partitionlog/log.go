@@ -273,10 +273,10 @@ func (l *Log) decode(msg *nats.Msg, expected uint64) (messages.LoggedEntry, erro
 		return messages.LoggedEntry{}, &DamagedEntry{expected, protocol.Errorf(protocol.CodeCorrupt,
 			"entry %d of stream %s: its headers cannot be read", expected, messages.LogStream(l.partition))}
 	}
-	return l.understand(sequence, msg.Data)
+	return l.decodeEntry(sequence, msg.Data)
 }
 
-func (l *Log) understand(sequence uint64, data []byte) (messages.LoggedEntry, error) {
+func (l *Log) decodeEntry(sequence uint64, data []byte) (messages.LoggedEntry, error) {
 	entry, err := messages.DecodeEntry(data)
 	switch {
 	case err != nil:

@@ -39,7 +39,7 @@ func (l *Log) State(ctx context.Context) (State, error) {
 	if s.LastSeq == 0 {
 		return state, nil
 	}
-	last, err := l.await(ctx, s.LastSeq)
+	last, err := l.readCounted(ctx, s.LastSeq)
 	if corrupt(err) {
 		if last, err = l.lastReadable(ctx, &state, err); err != nil {
 			return State{}, err
@@ -93,14 +93,14 @@ func (l *Log) lastReadable(ctx context.Context, state *State, why error) (messag
 	return messages.LoggedEntry{}, nil
 }
 
-// lagPause is how long a replica that lags is left to itself.
-const lagPause = 5 * time.Millisecond
+// lagRetry is how long a replica that lags is left to itself.
+const lagRetry = 5 * time.Millisecond
 
-// await reads an entry that the leader counts. Any replica may be the one that
+// readCounted reads an entry that the leader counts. Any replica may be the one that
 // answers a read: one that lags is asked again until ctx ends. An entry that the
 // leader itself does not have is lost: the error is CORRUPT.
-func (l *Log) await(ctx context.Context, sequence uint64) (messages.LoggedEntry, error) {
-	pause := time.NewTicker(lagPause)
+func (l *Log) readCounted(ctx context.Context, sequence uint64) (messages.LoggedEntry, error) {
+	pause := time.NewTicker(lagRetry)
 	defer pause.Stop()
 	for {
 		entries, _, err := l.Read(ctx, sequence, 1)

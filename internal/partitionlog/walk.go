@@ -78,7 +78,7 @@ func (l *Log) Walk(ctx context.Context, first, last uint64, entry func(messages.
 			return err
 		}
 		entries, damaged = unbroken(next, entries, damaged)
-		if next, err = w.take(next, entries, damaged); err != nil {
+		if next, err = w.consume(next, entries, damaged); err != nil {
 			return err
 		}
 	}
@@ -96,14 +96,14 @@ func unbroken(next uint64, entries []messages.LoggedEntry, damaged *DamagedEntry
 	return entries, damaged
 }
 
-// walkPatience bounds the wait for an answer. JetStream gives none about a stream
+// stepTimeout bounds the wait for an answer. JetStream gives none about a stream
 // whose blocks it cannot count.
-const walkPatience = 5 * time.Second
+const stepTimeout = 5 * time.Second
 
 // step reads some entries from a sequence on. Without any, and without an error, the
 // entry at that sequence cannot be read.
 func (l *Log) step(ctx context.Context, next uint64, limit int) ([]messages.LoggedEntry, error) {
-	bounded, cancel := context.WithTimeout(ctx, walkPatience)
+	bounded, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	entries, _, err := l.Read(bounded, next, limit)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
@@ -120,13 +120,13 @@ func (l *Log) step(ctx context.Context, next uint64, limit int) ([]messages.Logg
 
 // askLeader returns the entry at a sequence if the stream's leader can read it.
 func (l *Log) askLeader(ctx context.Context, sequence uint64) ([]messages.LoggedEntry, error) {
-	ctx, cancel := context.WithTimeout(ctx, walkPatience) // a question is lost when its server ends
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout) // a question is lost when its server ends
 	defer cancel()
 	data, found, err := l.fromLeader(ctx, sequence)
 	if err != nil || !found {
 		return nil, err
 	}
-	entry, err := l.understand(sequence, data)
+	entry, err := l.decodeEntry(sequence, data)
 	if err != nil {
 		return nil, err
 	}
@@ -143,14 +143,14 @@ type walker struct {
 
 func (w *walker) open() bool { return w.hole.Last != 0 }
 
-// take takes the answer to a read from next on, and returns where the next one begins.
-func (w *walker) take(next uint64, entries []messages.LoggedEntry, damaged *DamagedEntry) (uint64, error) {
+// consume takes the answer to a read from next on, and returns where the next one begins.
+func (w *walker) consume(next uint64, entries []messages.LoggedEntry, damaged *DamagedEntry) (uint64, error) {
 	for i := range entries {
 		e := &entries[i]
 		if e.Sequence > w.last {
-			return w.last + 1, w.lose(next, w.last, gone)
+			return w.last + 1, w.addMissing(next, w.last, gone)
 		}
-		if err := errors.Join(w.lose(next, e.Sequence-1, gone), w.close()); err != nil {
+		if err := errors.Join(w.addMissing(next, e.Sequence-1, gone), w.close()); err != nil {
 			return 0, err
 		}
 		if err := w.entry(*e); err != nil {
@@ -160,20 +160,20 @@ func (w *walker) take(next uint64, entries []messages.LoggedEntry, damaged *Dama
 	}
 	switch {
 	case damaged != nil && damaged.Sequence > w.last:
-		return w.last + 1, w.lose(next, w.last, gone)
+		return w.last + 1, w.addMissing(next, w.last, gone)
 	case damaged != nil:
 		return damaged.Sequence + 1, errors.Join(
-			w.lose(next, damaged.Sequence-1, gone), w.lose(damaged.Sequence, damaged.Sequence, damaged.Err.Error()))
+			w.addMissing(next, damaged.Sequence-1, gone), w.addMissing(damaged.Sequence, damaged.Sequence, damaged.Err.Error()))
 	case len(entries) == 0:
-		return next + 1, w.lose(next, next, gone)
+		return next + 1, w.addMissing(next, next, gone)
 	}
 	return next, nil
 }
 
 const gone = "JetStream has lost it"
 
-// lose adds a range to what is missing; an empty one changes nothing.
-func (w *walker) lose(first, last uint64, reason string) error {
+// addMissing adds a range to what is missing; an empty one changes nothing.
+func (w *walker) addMissing(first, last uint64, reason string) error {
 	if first > last {
 		return nil
 	}

@@ -85,7 +85,7 @@ type Core struct {
 	withheld    []Answer  // while it is fenced
 	ending      *Ending   // nil while the actor runs
 	tickets     *ticketing.Issuer[*ticket]
-	beat        time.Time         // of the last heartbeat
+	heartbeatAt time.Time         // of the last heartbeat
 	emptied     map[string]uint64 // lanes without tickets since then, with their last floor
 
 	damage        string // of the log, while the partition is read-only
@@ -100,12 +100,12 @@ type Core struct {
 // ticket is a batch that is not resolved.
 type ticket struct {
 	Produce
-	issued   time.Time
-	stagedAt time.Time
-	attempts uint32          // stagings asked for
-	refused  map[uint32]bool // attempts that a stager refused
-	again    time.Time       // when to stage again after a refusal; zero is not wanted
-	outcome  Answer
+	issued    time.Time
+	stagedAt  time.Time
+	attempts  uint32          // stagings asked for
+	refused   map[uint32]bool // attempts that a stager refused
+	restageAt time.Time       // when to stage again after a refusal; zero is not wanted
+	outcome   Answer
 }
 
 // Stats counts what happened on a partition.
@@ -134,7 +134,7 @@ func (c *Core) Step(now time.Time, events []Event) Effects {
 	c.fx = Effects{}
 	for _, e := range events {
 		if !c.serves() {
-			c.live(e)
+			c.handleIdle(e)
 			continue
 		}
 		c.handle(now, e)
@@ -144,8 +144,8 @@ func (c *Core) Step(now time.Time, events []Event) Effects {
 		return Effects{TakeEpoch: c.fencedBy, Answers: c.fx.Answers}
 	}
 	c.announce(now)
-	if now.Sub(c.beat) >= c.times.Heartbeat {
-		c.beat = now
+	if now.Sub(c.heartbeatAt) >= c.times.Heartbeat {
+		c.heartbeatAt = now
 		c.heartbeat(now)
 	}
 	c.flush()
@@ -207,7 +207,7 @@ func (c *Core) announce(now time.Time) {
 
 // produce issues the ticket, which fixes the place of the batch in its lane.
 func (c *Core) produce(now time.Time, p Produce) {
-	if c.refuses(now, p) {
+	if c.rejectReadOnly(now, p) {
 		return
 	}
 	t := &ticket{Produce: p, issued: now}
@@ -219,7 +219,7 @@ func (c *Core) produce(now time.Time, p Produce) {
 
 func (c *Core) stageTicket(now time.Time, t *ticket) {
 	t.attempts++
-	t.stagedAt, t.again = now, time.Time{}
+	t.stagedAt, t.restageAt = now, time.Time{}
 	t.Floor = c.tickets.Floor(t.Lane)
 	c.stage = append(c.stage, messages.StageBatch{
 		Submission: t.Submission,

@@ -43,12 +43,12 @@ func (e Ending) Refusal() *protocol.Error {
 // serves reports whether the core issues tickets: it is not fenced and does not end.
 func (c *Core) serves() bool { return c.fencedBy == 0 && c.ending == nil }
 
-// live handles an event of a core that does not serve. Messages about its tickets have no
+// handleIdle handles an event of a core that does not serve. Messages about its tickets have no
 // effect, because all of them are answered with OUTCOME_UNKNOWN, or not at all.
-func (c *Core) live(e Event) {
+func (c *Core) handleIdle(e Event) {
 	switch e := e.(type) {
 	case Produce:
-		c.turnAway(e)
+		c.rejectLate(e)
 	case EpochTaken:
 		if c.ending == nil {
 			c.renew(e.Epoch)
@@ -60,9 +60,9 @@ func (c *Core) live(e Event) {
 	}
 }
 
-// turnAway answers a request that gets no ticket. While the core is fenced the answer is
+// rejectLate answers a request that gets no ticket. While the core is fenced the answer is
 // withheld: whether this frontend may answer at all is known only when it has an epoch.
-func (c *Core) turnAway(p Produce) {
+func (c *Core) rejectLate(p Produce) {
 	switch {
 	case c.ending == nil:
 		err := protocol.Errorf(protocol.CodeUnavailable, "partition %s, epoch %d: its owner is fenced", c.partition, c.epoch)

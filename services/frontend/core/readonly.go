@@ -15,13 +15,13 @@ const readOnlyTime = 5 * time.Second
 func (c *Core) readOnly(now time.Time, damage string) {
 	c.damage, c.readOnlyUntil = damage, now.Add(readOnlyTime)
 	for _, t := range c.unsettled(func(*ticket) bool { return true }) {
-		c.giveUp(t, "the partition is read-only, because "+damage)
+		c.abandonTicket(t, "the partition is read-only, because "+damage)
 	}
 }
 
-// refuses answers a batch for a read-only partition without a ticket, and reports whether
+// rejectReadOnly answers a batch for a read-only partition without a ticket, and reports whether
 // it did.
-func (c *Core) refuses(now time.Time, p Produce) bool {
+func (c *Core) rejectReadOnly(now time.Time, p Produce) bool {
 	if c.damage == "" {
 		return false
 	}

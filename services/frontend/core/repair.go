@@ -24,9 +24,9 @@ func (c *Core) refused(now time.Time, refusals []messages.Refusal) {
 		t.refused[r.Attempt] = true
 		switch {
 		case r.Code != protocol.CodeStagerBusy:
-			c.giveUp(t, r.Detail)
+			c.abandonTicket(t, r.Detail)
 		case r.Attempt == t.attempts:
-			t.again = now.Add(c.times.Heartbeat * time.Duration(min(len(t.refused), 5)))
+			t.restageAt = now.Add(c.times.Heartbeat * time.Duration(min(len(t.refused), 5)))
 		}
 	}
 }
@@ -38,7 +38,7 @@ func (c *Core) missing(now time.Time, lanes []messages.LaneNumbers) {
 	for _, l := range lanes {
 		for _, n := range l.Numbers {
 			t, open := c.tickets.Find(l.Lane, n)
-			if open && t.again.IsZero() && now.Sub(t.stagedAt) >= c.times.StageTimeout {
+			if open && t.restageAt.IsZero() && now.Sub(t.stagedAt) >= c.times.StageTimeout {
 				c.stats.Restaged++
 				c.stageTicket(now, t)
 			}
@@ -51,13 +51,13 @@ func (c *Core) missing(now time.Time, lanes []messages.LaneNumbers) {
 // become empty since the last one.
 func (c *Core) heartbeat(now time.Time) {
 	for _, t := range c.due(now) {
-		c.giveUp(t, "")
+		c.abandonTicket(t, "")
 	}
 	c.tickets.Lanes(func(lane ticketing.Outstanding, unsettled func(func(uint64, *ticket) bool)) {
 		slow := false
 		unsettled(func(_ uint64, t *ticket) bool {
 			slow = slow || now.Sub(t.issued) >= c.times.Heartbeat
-			if !t.again.IsZero() && !now.Before(t.again) {
+			if !t.restageAt.IsZero() && !now.Before(t.restageAt) {
 				c.stats.Restaged++
 				c.stageTicket(now, t)
 			}
@@ -93,9 +93,9 @@ func (c *Core) unsettled(which func(*ticket) bool) []*ticket {
 	return all
 }
 
-// giveUp ends a ticket without an outcome from the replicator. FAILED promises that the
+// abandonTicket ends a ticket without an outcome from the replicator. FAILED promises that the
 // batch is not in the log, which is certain only if every staging was refused.
-func (c *Core) giveUp(t *ticket, detail string) {
+func (c *Core) abandonTicket(t *ticket, detail string) {
 	code := protocol.CodeOutcomeUnknown
 	if len(t.refused) == int(t.attempts) {
 		code = protocol.CodeFailed

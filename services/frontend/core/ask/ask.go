@@ -11,9 +11,9 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// atOnce bounds the questions that wait for an answer at the same time. A topic may have
+// maxOpen bounds the questions that wait for an answer at the same time. A topic may have
 // many partitions, and a replicator that restarts should not find them all asking.
-const atOnce = 16
+const maxOpen = 16
 
 // Questions are the questions of one request, at most one for each partition. They belong
 // to one goroutine.
@@ -36,7 +36,7 @@ func (q *Questions) Add(m messages.Message) { q.open = append(q.open, question{m
 // Due returns the questions that are to be sent now: those that have not been sent yet, as
 // far as the limit allows, and those whose answer is overdue.
 func (q *Questions) Due(now time.Time) (send []messages.Envelope) {
-	for i := range q.open[:min(atOnce, len(q.open))] {
+	for i := range q.open[:min(maxOpen, len(q.open))] {
 		open := &q.open[i]
 		if !open.sent.IsZero() && now.Sub(open.sent) < q.every {
 			continue

@@ -47,15 +47,15 @@ func TestQuestionIsRepeatedUntilAnswered(t *testing.T) {
 }
 
 func TestQuestionsBeyondTheLimitWaitForAnswers(t *testing.T) {
-	q := questions(atOnce + 2)
-	if n := len(q.Due(start)); n != atOnce {
+	q := questions(maxOpen + 2)
+	if n := len(q.Due(start)); n != maxOpen {
 		t.Fatalf("%d are sent at once", n)
 	}
 	q.Answered(partition(3))
-	if sent := q.Due(start); len(sent) != 1 || sent[0].Message.Of() != partition(atOnce) {
+	if sent := q.Due(start); len(sent) != 1 || sent[0].Message.Of() != partition(maxOpen) {
 		t.Fatalf("sent %+v after an answer", sent)
 	}
-	if n := len(q.Due(start.Add(every))); n != atOnce {
+	if n := len(q.Due(start.Add(every))); n != maxOpen {
 		t.Fatalf("%d are repeated", n)
 	}
 }

@@ -35,18 +35,18 @@ var Roles = [...]struct{ Name, Probe string }{
 // Watch decides which roles do not answer. It belongs to one goroutine.
 type Watch struct {
 	refuseAfter int       // rounds in a row without an answer after which requests are refused
-	asked       time.Time // when the present round began; zero without one
+	roundAt     time.Time // when the present round began; zero without one
 	roles       [len(Roles)]state
 }
 
 // state is what is known of one role, over all its instances.
 type state struct {
-	heard    bool      // it has answered since the frontend started
-	answered bool      // in the present round
-	absent   bool      // NATS had no instance to deliver the probe of the last finished round to
-	unserved bool      // the same of the present round
-	missed   int       // finished rounds in a row without an answer
-	since    time.Time // when the first of these began
+	everAnswered bool      // it has answered since the frontend started
+	answered     bool      // in the present round
+	absent       bool      // NATS had no instance to deliver the probe of the last finished round to
+	noInstance   bool      // the same of the present round
+	missed       int       // finished rounds in a row without an answer
+	since        time.Time // when the first of these began
 }
 
 // The events of a Watch.
@@ -85,30 +85,30 @@ func (w *Watch) Step(now time.Time, event any) (changes []Change) {
 				changes = append(changes, Change{Role: Roles[i].Name, Silent: w.silence(i)})
 			}
 		}
-		w.asked = now
+		w.roundAt = now
 	case RoundFails:
-		w.asked = time.Time{}
+		w.roundAt = time.Time{}
 	case RoleAbsent:
-		w.roles[e.Role].unserved = true
+		w.roles[e.Role].noInstance = true
 	case RoleAnswers:
 		r := &w.roles[e.Role]
 		if r.missed >= silentRounds {
 			changes = append(changes, Change{Role: Roles[e.Role].Name, After: now.Sub(r.since)})
 		}
-		*r = state{heard: true, answered: true}
+		*r = state{everAnswered: true, answered: true}
 	}
 	return changes
 }
 
 // missed ends the present round for a role and reports whether that makes it silent.
 func (w *Watch) missed(r *state) bool {
-	answered, unserved := r.answered, r.unserved
-	r.answered, r.unserved = false, false
-	if answered || w.asked.IsZero() {
+	answered, unserved := r.answered, r.noInstance
+	r.answered, r.noInstance = false, false
+	if answered || w.roundAt.IsZero() {
 		return false
 	}
 	if r.missed++; r.missed == 1 {
-		r.since = w.asked
+		r.since = w.roundAt
 	}
 	r.absent = unserved
 	return r.missed == silentRounds
@@ -153,7 +153,7 @@ func (w *Watch) Status() *Status {
 		case r.missed >= silentRounds:
 			s.Silent[i] = 1
 			unready = append(unready, w.silence(i))
-		case !r.heard:
+		case !r.everAnswered:
 			unready = append(unready, "no "+Roles[i].Name+" has answered yet")
 		}
 	}
