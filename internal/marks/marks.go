@@ -1,9 +1,10 @@
-// Package marks keeps the mark of each partition, which bounds how far the partition's
-// log may have come: a key-value bucket with one key per incarnation of a log.
+// Package marks stores the mark of each partition, which bounds how far the partition's log
+// may have reached. It is a key-value bucket with one key per incarnation of a log. The
+// owner of the log decides what the mark says; see services/replicator/core/marks.go.
 //
-// JetStream restores a damaged log shorter than it was, and says nothing. The marks
-// stand in a stream of their own, so that one damaged file does not take a log and the
-// evidence of its length at once.
+// JetStream can restore a damaged log shorter than it was, without an error. The marks are
+// in another stream than the log, so that one damaged file does not remove both a log and
+// the evidence of its length.
 package marks
 
 import (
@@ -24,20 +25,35 @@ import (
 
 const bucket = "LANEWAY_MARKS"
 
-// ErrMoved says that the mark is not the expected one: another owner has written it.
-var ErrMoved = errors.New("the mark has moved on")
+// ErrMoved means that the mark has another revision than expected: another owner has written
+// it.
+var ErrMoved = errors.New("the mark has another revision than expected")
 
-// Store keeps the marks of all partitions. It is safe for concurrent use.
+// Store stores the marks of all partitions. It is safe for concurrent use.
+//
+// Promises of the store:
+//
+//   - Put returns a revision only when the mark is durable.
+//   - Put is a compare-and-set: of several writers that expect the same revision, at most
+//     one succeeds.
+//   - Get, called after a Put has returned its revision, returns that mark or a later one.
+//
+// Obligations of the caller:
+//
+//   - After an error of Put other than ErrMoved, the mark may be stored, or may still be
+//     written later. The caller MUST NOT rely on the new mark before a Put has succeeded or
+//     Get has returned it.
+//   - An owner MUST write a mark before its appends exceed the reservation of the last one.
 type Store struct {
 	conn *nats.Conn
 	kv   jetstream.KeyValue
 }
 
-// Open opens the store, and makes its bucket if it is the first to. It tries for as
-// long as ctx lives.
+// Open opens the store, and creates its bucket if that does not exist. It retries until ctx
+// ends.
 func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Store, error) {
 	kv, err := kvbucket.Retry(ctx, func(ctx context.Context) (jetstream.KeyValue, error) {
-		return kvbucket.OpenBucket(ctx, js, bucket, "Laneway: how far the logs may have come")
+		return kvbucket.OpenBucket(ctx, js, bucket, "Laneway: bounds of how far the logs may have reached")
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", bucket, err)
@@ -45,7 +61,7 @@ func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Store,
 	return &Store{conn: conn, kv: kv}, nil
 }
 
-// Existing opens the store, but makes nothing: without a bucket it returns nil.
+// Existing opens the store; nil if its bucket does not exist.
 func Existing(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Store, error) {
 	kv, err := js.KeyValue(ctx, bucket)
 	switch {
@@ -57,17 +73,17 @@ func Existing(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*St
 	return &Store{conn: conn, kv: kv}, nil
 }
 
-// Stored is a mark as the bucket has it. Without a mark, Exists is false; Revision is
-// then to be expected by the first Put all the same.
+// Stored is a mark with its revision. If the partition has no mark, Exists is false, and
+// Revision is the one that the first Put must expect.
 type Stored struct {
 	Mark     messages.Mark
 	Revision uint64
 	Exists   bool
 }
 
-// Get returns the mark of a partition. It asks the leader of the bucket. A value that is
-// no mark counts as none; that JetStream cannot read the key is an error of code
-// CodeCorrupt.
+// Get returns the mark of a partition. It asks the leader of the bucket. A value that cannot
+// be decoded counts as no mark, and can be replaced. If JetStream cannot read the key, the
+// error has the code CORRUPT.
 func (s *Store) Get(ctx context.Context, p protocol.Partition) (Stored, error) {
 	entry, err := kvbucket.Get(ctx, s.conn, bucket, key(p))
 	if err != nil {
@@ -80,12 +96,12 @@ func (s *Store) Get(ctx context.Context, p protocol.Partition) (Stored, error) {
 	return stored, nil
 }
 
-// ByRepair is the owner in the mark of a log that a repair has continued, until an owner of
-// the log writes it.
+// ByRepair is the owner in a mark that a repair has written. The first owner of the continued
+// log replaces it.
 const ByRepair = "repair"
 
-// Later returns the marks of the incarnations of a log after that of p. It asks the leader
-// of the bucket.
+// Later returns the marks of the incarnations of a log above that of p. It asks the leader of
+// the bucket.
 func (s *Store) Later(ctx context.Context, p protocol.Partition) (map[uint32]messages.Mark, error) {
 	of := fmt.Sprintf("%x.%d.", p.TopicID, p.Number)
 	keys, err := kvbucket.Subjects(ctx, s.conn, "KV_"+bucket, "$KV."+bucket+"."+of+"*")
@@ -111,9 +127,9 @@ func (s *Store) Later(ctx context.Context, p protocol.Partition) (map[uint32]mes
 	return later, nil
 }
 
-// Put replaces the mark whose revision is given; 0 is none. It returns the new revision
-// once the mark is durable. ErrMoved means that nothing was written; after any other
-// error the mark may be there, or may still be written.
+// Put replaces the mark of a partition if it has the given revision; 0 means that there must
+// be none. It returns the new revision when the mark is durable. After ErrMoved nothing was
+// written. After any other error the mark may be stored, or may still be written later.
 func (s *Store) Put(ctx context.Context, p protocol.Partition, mark messages.Mark, revision uint64) (uint64, error) {
 	value, err := json.Marshal(mark)
 	if err != nil {

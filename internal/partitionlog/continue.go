@@ -16,19 +16,19 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// Metadata of a stream that continues a log. It has a name of the attempt that created it,
-// and from Finish on the sequence of the last entry that the attempt wrote: an interrupted
-// repair leaves a stream without it.
+// Metadata of a stream that continues a log: the name of the attempt that created it and,
+// after Finish, the sequence of the last entry that the attempt has written. An interrupted
+// repair leaves a stream without the second one.
 const (
 	metadataAttempt  = "laneway-attempt"
 	metadataFinished = "laneway-finished"
 )
 
-// ErrExists says that a stream of the name is there already.
+// ErrExists means that a stream with the same name exists.
 var ErrExists = errors.New("the stream exists")
 
-// Seal makes sure that nothing is appended to the stream any more, for good. A stream that
-// is not there is no error.
+// Seal seals the stream: no append succeeds after it returns, and that cannot be undone. It
+// does nothing if the stream does not exist.
 func (l *Log) Seal(ctx context.Context) error {
 	stream, err := l.js.Stream(ctx, messages.LogStream(l.partition))
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -48,8 +48,18 @@ func (l *Log) Seal(ctx context.Context) error {
 	return nil
 }
 
-// Continuation writes the stream that continues a log. It belongs to one goroutine. Nothing
-// else writes to the stream before the topic's record names it.
+// Continuation writes the stream that continues a damaged log as its next incarnation.
+//
+// The protocol has four steps, and may be interrupted after any of them: seal the old
+// stream; create the new one with Continue; copy the entries that can be read with Append,
+// and call Finish; then write the new incarnation into the topic's record. Until the last
+// step the new stream has no other writer and no readers. An attempt that finds the stream
+// of an earlier one gets ErrExists. It can delete that stream if no attempt is running.
+//
+// Example: a log has the entries 1 to 900, its mark reserves sequences up to 1,024, and 300
+// to 310 are lost. The new stream starts at sequence 1,025, which no reader has seen. It gets
+// a first entry, copies of 1 to 299, one entry with a gap for the lost offsets, and copies of
+// 311 to 900. A Continuation belongs to one goroutine.
 type Continuation struct {
 	log     *Log
 	config  jetstream.StreamConfig
@@ -57,14 +67,14 @@ type Continuation struct {
 	pending []jetstream.PubAckFuture
 }
 
-// Continue makes a stream whose first entry gets a sequence. ErrExists says that an
-// earlier attempt has left one behind, and may still be running.
+// Continue creates the stream. Its first entry gets the sequence first. ErrExists means that
+// an earlier attempt has created the stream; that attempt may still be running.
 func (l *Log) Continue(ctx context.Context, replicas int, first uint64) (*Continuation, error) {
 	config := l.config(replicas)
 	config.FirstSeq = first
-	// Without a name of its own, a second attempt would share the stream of the first one:
-	// JetStream takes the creation of a stream that exists for a success if the
-	// configuration is the same.
+	// The name makes the configuration unique. JetStream reports success for the creation of
+	// an existing stream with the same configuration, so without it two attempts could write
+	// to one stream.
 	config.Metadata[metadataAttempt] = nuid.Next()
 	err := l.create(ctx, config)
 	if failedWith(err, jetstream.JSErrCodeStreamNameInUse) {
@@ -79,7 +89,9 @@ func (l *Log) Continue(ctx context.Context, replicas int, first uint64) (*Contin
 // maxPending bounds the entries that are sent and not yet durable.
 const maxPending = 256
 
-// Append adds an entry. It may be durable only after Flush.
+// Append appends an entry. Up to maxPending entries are sent without waiting, so an entry is
+// durable for certain only after Flush. After an error the Continuation MUST NOT be used
+// except for Discard.
 func (c *Continuation) Append(ctx context.Context, entry messages.Entry) error {
 	if c.last < c.config.FirstSeq {
 		c.last++
@@ -97,11 +109,11 @@ func (c *Continuation) Append(ctx context.Context, entry messages.Entry) error {
 	return c.Flush(ctx)
 }
 
-// flushTimeout bounds the wait for acknowledgements: one may be lost when a stream of
-// several replicas changes its leader.
+// flushTimeout bounds the wait for acknowledgements. One may be lost when the leader of a
+// stream with several replicas changes.
 const flushTimeout = 30 * time.Second
 
-// Flush returns when everything is durable.
+// Flush returns nil when all appended entries are durable.
 func (c *Continuation) Flush(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
@@ -121,7 +133,7 @@ func (c *Continuation) Flush(ctx context.Context) error {
 	return nil
 }
 
-// Finish says that the stream holds everything.
+// Finish marks the stream as complete. All appended entries are durable when it returns nil.
 func (c *Continuation) Finish(ctx context.Context) error {
 	if err := c.Flush(ctx); err != nil {
 		return err
@@ -135,7 +147,7 @@ func (c *Continuation) Finish(ctx context.Context) error {
 	return nil
 }
 
-// Discard removes the stream, unless another attempt has created one of its name meanwhile.
+// Discard deletes the stream, unless another attempt has replaced it by its own.
 func (c *Continuation) Discard(ctx context.Context) error {
 	stream, err := c.log.js.Stream(ctx, c.config.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {

@@ -15,22 +15,24 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// Found is a stream that holds a log.
+// Found is a stream with a log, as JetStream lists it.
 type Found struct {
 	Stream    string
 	Partition protocol.Partition
 	Last      uint64 // sequence of its last entry
-	// Finished reports whether the stream holds all of the log that it continues.
+	// Finished reports whether the stream is complete. It is false for the stream of an
+	// interrupted repair.
 	Finished bool
-	// Used reports whether an owner has appended to the stream. So a record of the topic
-	// has named it: a repair that is interrupted before leaves an unused one.
+	// Used reports whether an owner has appended to the stream. If so, the topic's record has
+	// named the stream at some time. A repair that was interrupted before that leaves an
+	// unused stream.
 	Used bool
 }
 
-// List returns the streams of the logs whose subjects match, in the order of their
-// names, whether or not a topic owns them.
+// List returns the streams of the logs with matching subjects, sorted by name. It includes
+// streams that belong to no topic.
 func List(ctx context.Context, js jetstream.JetStream, subjects string) ([]Found, error) {
-	ctx, cancel := context.WithCancel(ctx) // ends the listing
+	ctx, cancel := context.WithCancel(ctx) // ends the goroutine of the lister
 	defer cancel()
 	var found []Found
 	streams := js.ListStreams(ctx, jetstream.WithStreamListSubject(subjects))
@@ -46,7 +48,7 @@ func List(ctx context.Context, js jetstream.JetStream, subjects string) ([]Found
 	return found, nil
 }
 
-// foundIn returns what a stream says of the log that it holds; false if it holds none.
+// foundIn describes the log of a stream; false if the stream has none.
 func foundIn(info *jetstream.StreamInfo) (Found, bool) {
 	metadata := info.Config.Metadata
 	if len(info.Config.Subjects) != 1 {
@@ -57,7 +59,7 @@ func foundIn(info *jetstream.StreamInfo) (Found, bool) {
 		return Found{}, false
 	}
 	p.Topic = metadata[metadataTopic]
-	written := uint64(1) // creation writes one entry
+	written := uint64(1) // Create appends one entry
 	finished := true
 	if metadata[metadataAttempt] != "" {
 		var err error
@@ -69,7 +71,7 @@ func foundIn(info *jetstream.StreamInfo) (Found, bool) {
 	}, true
 }
 
-// Exists reports whether the stream is still there.
+// Exists reports whether the stream still exists.
 func (f Found) Exists(ctx context.Context, js jetstream.JetStream) (bool, error) {
 	_, err := js.Stream(ctx, f.Stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -83,7 +85,7 @@ func (f Found) Remove(ctx context.Context, js jetstream.JetStream) error {
 	return remove(ctx, js, f.Stream)
 }
 
-// Names returns the names of the streams of some logs, the first few of many.
+// Names lists the stream names of logs, at most the first five.
 func Names(logs []Found) string {
 	const most = 5
 	var names []string

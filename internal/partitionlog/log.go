@@ -1,6 +1,6 @@
-// Package partitionlog is the JetStream stream that keeps the placeholders of a
-// partition: appended to by compare-and-set, one append at a time, and read by
-// sequence. What is appended, and by whom, is decided elsewhere.
+// Package partitionlog is the log of a partition in JetStream: a stream of entries that is
+// appended to by compare-and-set, one append at a time, and read by stream sequence. The
+// replicator decides what is appended and by which owner.
 package partitionlog
 
 import (
@@ -19,16 +19,16 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// ErrMoved means that the last stream sequence of the log is not the expected one:
-// another writer has appended before. Nothing was appended.
-var ErrMoved = errors.New("the log has moved on")
+// ErrMoved means that the last stream sequence of the log is not the expected one, because
+// another writer has appended an entry. The rejected entry is not in the log.
+var ErrMoved = errors.New("the last sequence of the log is not the expected one")
 
 // ErrTooFewServers means that NATS has fewer servers with JetStream than the log needs
 // replicas.
 var ErrTooFewServers = errors.New("NATS has too few servers for the replicas")
 
-// ErrSealed says that the stream takes no appends any more, because its log is being
-// continued in another one.
+// ErrSealed means that the stream takes no more appends, because its log is being continued
+// in another stream.
 var ErrSealed = errors.New("the stream is sealed")
 
 // JetStream's codes for a stream that cannot be placed, alone and in a cluster, and for one
@@ -39,8 +39,8 @@ const (
 	streamSealed         jetstream.ErrorCode = 10109
 )
 
-// metadataTopic has the name of the topic. Everything else about the log stands in the name
-// and the subject of its stream.
+// metadataTopic is the metadata key for the name of the topic. The stream's name and subject
+// give everything else about the log.
 const metadataTopic = "laneway-topic"
 
 // Log is the log of one partition: entries with rising stream sequences, stored by
@@ -95,8 +95,8 @@ func (l *Log) config(replicas int) jetstream.StreamConfig {
 }
 
 // Create creates the stream of a partition with this number of replicas, and appends its
-// first entry. From then on, a log without entries is one that has lost them. Create may
-// be repeated.
+// first entry. After that, an empty log is one that has lost its entries. Create may be
+// repeated.
 func (l *Log) Create(ctx context.Context, replicas int) error {
 	if err := l.create(ctx, l.config(replicas)); err != nil {
 		return err
@@ -109,8 +109,8 @@ func (l *Log) Create(ctx context.Context, replicas int) error {
 	return err
 }
 
-// firstTries bounds the tries of the first append, firstPause apart: a stream of several
-// replicas has no leader for a moment after its creation.
+// firstTries bounds the attempts of the first append, and firstPause is the pause between
+// them. A stream with several replicas has no leader directly after its creation.
 const (
 	firstTries = 100
 	firstPause = 50 * time.Millisecond
@@ -139,8 +139,8 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// storeFailed is JetStream's code for a stream whose folder cannot be made. For a moment that
-// is so while the folder of a deleted stream of the name is being removed.
+// storeFailed is JetStream's code for a stream whose folder cannot be created. This happens
+// while the folder of a deleted stream with the same name is still being removed.
 const storeFailed jetstream.ErrorCode = 10049
 
 func (l *Log) create(ctx context.Context, config jetstream.StreamConfig) error {
@@ -181,10 +181,11 @@ func remove(ctx context.Context, js jetstream.JetStream, stream string) error {
 // Append appends an entry if expected is the last stream sequence of the log. It returns
 // the stream sequence of the entry when the entry is durable.
 //
-// ErrMoved and ErrSealed mean that this request has appended nothing. After any other error the
-// outcome is unknown: the entry may be in the log, or may still be appended later by a
-// message that is on its way. Append does not retry, because the answer to a retry could
-// not be told from a conflict with another writer.
+// After ErrMoved and ErrSealed, this request has not appended the entry and will not. After
+// any other error the outcome is unknown: the entry may be in the log, or the message may
+// still be on its way and append it later. Append does not retry: if the first attempt had
+// succeeded, the second one would get the same answer as for a conflict with another
+// writer.
 func (l *Log) Append(ctx context.Context, expected uint64, data []byte) (uint64, error) {
 	ack, err := l.js.PublishMsg(ctx, &nats.Msg{Subject: messages.LogSubject(l.partition), Data: data},
 		jetstream.WithExpectLastSequence(expected), jetstream.WithExpectStream(messages.LogStream(l.partition)),
@@ -208,9 +209,9 @@ type getRequest struct {
 }
 
 // Read returns up to limit entries, starting at the stream sequence from or the next one
-// that exists. atEnd reports that no entry follows them, in the view of the replica that
-// has answered, which may lag behind the leader. Together with an error, Read returns the
-// entries that it has read before.
+// that exists. The entries rise, but may have holes. atEnd reports that no entry follows
+// them on the replica that has answered, which may lag behind the leader. Together with an
+// error, Read returns the entries that it has read before it.
 func (l *Log) Read(ctx context.Context, from uint64, limit int) (entries []messages.LoggedEntry, atEnd bool, err error) {
 	return l.read(ctx, getRequest{Sequence: max(from, 1), Batch: limit})
 }
@@ -262,11 +263,11 @@ func (l *Log) endOfRead(entries []messages.LoggedEntry, status string, header na
 	case "404":
 		return nil, true, nil
 	}
-	return nil, false, fmt.Errorf("JetStream answers %s %s", status, header.Get("Description"))
+	return nil, false, fmt.Errorf("JetStream returned status %s %s", status, header.Get("Description"))
 }
 
-// decode reads an entry as JetStream hands it out. One whose headers are damaged, which
-// JetStream's checksum may not notice, lacks its sequence: it is the expected one then.
+// decode decodes a message of a direct get. If its headers are damaged, which JetStream's
+// checksum may not notice, it has no sequence; the error then names the expected one.
 func (l *Log) decode(msg *nats.Msg, expected uint64) (messages.LoggedEntry, error) {
 	sequence, err := strconv.ParseUint(msg.Header.Get("Nats-Sequence"), 10, 64)
 	if err != nil {

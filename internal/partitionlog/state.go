@@ -13,7 +13,7 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// State is where a log begins and ends.
+// State is the beginning and end of a log.
 type State struct {
 	FirstSequence uint64 // of the stream; one above LastSequence in an empty log
 	LastSequence  uint64 // of the stream
@@ -23,12 +23,13 @@ type State struct {
 	// the offset that follows it. Both are 0 if there is none.
 	Readable   uint64
 	NextOffset int64
-	// Damage is not nil if the log has lost its end: the entries above Readable are
-	// gone, or cannot be decoded.
+	// Damage is not nil if the log has lost its end: the entries above Readable are missing
+	// or cannot be decoded.
 	Damage *protocol.Error
 }
 
-// State asks the stream's leader where the log begins and ends.
+// State asks the stream's leader for the beginning and end of the log. All entries that were
+// acknowledged before the call are within them.
 func (l *Log) State(ctx context.Context) (State, error) {
 	stream, err := l.js.Stream(ctx, messages.LogStream(l.partition))
 	if err != nil {
@@ -53,15 +54,17 @@ func (l *Log) State(ctx context.Context) (State, error) {
 
 func corrupt(err error) bool { return errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) }
 
-// maxUnreadable is how many entries in a row may be impossible to decode before the
-// search for one that can be read is given up.
+// maxUnreadable is how many undecodable entries in a row the search for a readable one
+// skips.
 const maxUnreadable = 8
 
-// lastReadable returns the last entry that can be read, the zero one if there is none,
-// and notes in the state what is behind it.
+// lastReadable returns the last entry that can be read, or the zero entry if there is none,
+// and sets the damage of state. It locates the last stored entry by binary search, because
+// a log may have lost millions of entries at its end, and then goes back over at most
+// maxUnreadable entries that cannot be decoded.
 func (l *Log) lastReadable(ctx context.Context, state *State, why error) (messages.LoggedEntry, error) {
 	state.Damage = protocol.AsError(why)
-	// Some entry stands at or behind low, none at or behind high.
+	// Invariant: every entry below low was passed, and none exists at or above high.
 	low, high := state.FirstSequence, state.LastSequence
 	if state.Entries == 0 {
 		high = low
@@ -71,7 +74,7 @@ func (l *Log) lastReadable(ctx context.Context, state *State, why error) (messag
 		entries, _, err := l.Read(ctx, middle, 1)
 		switch {
 		case corrupt(err):
-			low = middle + 1 // there is one, whatever it says
+			low = middle + 1 // an entry exists there, although it cannot be decoded
 		case err != nil:
 			return messages.LoggedEntry{}, err
 		case len(entries) == 0:
@@ -93,12 +96,12 @@ func (l *Log) lastReadable(ctx context.Context, state *State, why error) (messag
 	return messages.LoggedEntry{}, nil
 }
 
-// lagRetry is how long a replica that lags is left to itself.
+// lagRetry is the pause before a read that a lagging replica has answered is repeated.
 const lagRetry = 5 * time.Millisecond
 
-// readCounted reads an entry that the leader counts. Any replica may be the one that
-// answers a read: one that lags is asked again until ctx ends. An entry that the
-// leader itself does not have is lost: the error is CORRUPT.
+// readCounted reads an entry that is within the leader's bounds. Any replica may answer a
+// read; if it lags, the read is repeated until ctx ends. If the leader itself does not have
+// the entry, it is lost, and the error is CORRUPT.
 func (l *Log) readCounted(ctx context.Context, sequence uint64) (messages.LoggedEntry, error) {
 	pause := time.NewTicker(lagRetry)
 	defer pause.Stop()
@@ -121,7 +124,7 @@ func (l *Log) readCounted(ctx context.Context, sequence uint64) (messages.Logged
 		select {
 		case <-pause.C:
 		case <-ctx.Done():
-			return messages.LoggedEntry{}, fmt.Errorf("read %s: its entry %d is not there yet: %w",
+			return messages.LoggedEntry{}, fmt.Errorf("read %s: entry %d has not reached the replica that answers: %w",
 				messages.LogStream(l.partition), sequence, context.Cause(ctx))
 		}
 	}
@@ -161,16 +164,17 @@ func (l *Log) fromLeader(ctx context.Context, sequence uint64) (data []byte, fou
 	return answer.Message.Data, true, nil
 }
 
-// End is what the stream's leader says of the end of a log.
+// End is the end of a log, as the stream's leader reports it.
 type End struct {
-	Last   uint64 // sequence of the stream
-	Behind bool   // the reader is behind: the leader has the entry that it did not find
-	Sealed bool   // nothing can be appended any more
+	Last   uint64 // last sequence of the stream
+	Behind bool   // the leader has the next entry after the one that was read
+	Sealed bool   // the stream takes no more appends
 }
 
-// Confirm asks the leader whether the log ends with an entry, as a reader has found. Any
-// replica may have answered the reader. If Last lies above that entry and the reader is
-// not behind, the entries between are lost.
+// Confirm asks the leader whether the log ends with the entry read, which the caller has
+// found to be the last. The replica that has answered the caller may lag. If Last is above
+// read, there are two cases: with Behind the caller must read on; without it, the entries
+// after read are lost.
 func (l *Log) Confirm(ctx context.Context, read uint64) (End, error) {
 	stream, err := l.js.Stream(ctx, messages.LogStream(l.partition))
 	if err != nil {

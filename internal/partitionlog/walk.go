@@ -9,7 +9,7 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// DamagedEntry is the error for an entry that is there and cannot be understood.
+// DamagedEntry is the error for an entry that exists and cannot be decoded.
 type DamagedEntry struct {
 	Sequence uint64
 	Err      error
@@ -19,15 +19,15 @@ func (e *DamagedEntry) Error() string { return e.Err.Error() }
 
 func (e *DamagedEntry) Unwrap() error { return e.Err }
 
-// Bounds are the sequences that a stream should have without a gap, as its leader
-// knows them: nothing is ever removed from a log.
+// Bounds are the first and last sequences of a stream, as its leader reports them. The
+// stream should have every sequence between them, because entries are never removed.
 type Bounds struct {
 	First, Last uint64 // First is above Last in an empty stream
-	Sealed      bool   // nothing can be appended any more
+	Sealed      bool   // the stream takes no more appends
 }
 
-// Bounds asks for the bounds of the stream. An error that wraps
-// jetstream.ErrStreamNotFound says that there is no stream.
+// Bounds asks the leader for the bounds of the stream. An error that wraps
+// jetstream.ErrStreamNotFound means that the stream does not exist.
 func (l *Log) Bounds(ctx context.Context) (Bounds, error) {
 	stream, err := l.js.Stream(ctx, messages.LogStream(l.partition))
 	if err != nil {
@@ -37,8 +37,8 @@ func (l *Log) Bounds(ctx context.Context) (Bounds, error) {
 	return Bounds{First: max(info.Config.FirstSeq, 1), Last: info.State.LastSeq, Sealed: info.Config.Sealed}, nil
 }
 
-// Begin returns the offset at which a log begins, as the entry at the first sequence of its
-// stream says; 0 if that entry is lost.
+// Begin returns the first offset of a log, from the entry at the first sequence of its
+// stream; 0 if that entry is lost.
 func (l *Log) Begin(ctx context.Context, first uint64) (int64, error) {
 	entries, err := l.step(ctx, first, 1)
 	switch {
@@ -52,25 +52,32 @@ func (l *Log) Begin(ctx context.Context, first uint64) (int64, error) {
 	return entries[0].Entry.BaseOffset - entries[0].Entry.Gap, nil
 }
 
-// Missing are sequences within the bounds of a log that cannot be read.
+// Missing is a range of sequences within the bounds of a log that cannot be read.
 type Missing struct {
 	First, Last uint64
 	Reason      string
 }
 
-// walkStep is how many entries a walk asks for at once.
+// walkStep is how many entries one read of a walk requests.
 const walkStep = 256
 
-// Walk hands all entries from first to last to entry, in order, and what is
-// missing between them to missing. Unlike Read it goes on behind what cannot be
-// read: JetStream ends an answer in front of a message that its block has lost.
-// An error of either function ends the walk.
+// Walk calls entry for each entry from first to last, and missing for each range between
+// them that cannot be read, in the order of the sequences. Neighbouring sequences that are
+// missing for the same reason are one range. An error of either function ends the walk.
+//
+// Unlike Read, Walk continues after damage. JetStream ends an answer before a message that
+// its block has lost, so after each missing sequence Walk reads single entries until one can
+// be read. An entry counts as missing only if the leader does not have it either.
+//
+// Example: of entries 1 to 900, 300 to 310 are lost and 500 cannot be decoded. Walk calls
+// entry for 1 to 299, missing{300, 310, "JetStream has lost it"}, entry for 311 to 499,
+// missing{500, 500, the reason}, and entry for 501 to 900.
 func (l *Log) Walk(ctx context.Context, first, last uint64, entry func(messages.LoggedEntry) error, missing func(Missing) error) error {
 	w := walker{last: last, entry: entry, missing: missing}
 	for next := first; next <= last; {
 		limit := walkStep
 		if w.open() {
-			limit = 1 // where the readable part begins is not known
+			limit = 1 // the next readable entry may be any of those that follow
 		}
 		entries, err := l.step(ctx, next, limit)
 		var damaged *DamagedEntry
@@ -85,8 +92,8 @@ func (l *Log) Walk(ctx context.Context, first, last uint64, entry func(messages.
 	return w.close()
 }
 
-// unbroken returns what was read up to the first sequence that is left out: that is read
-// by itself, because the replica that has answered may have lost it, and the leader not.
+// unbroken returns the entries up to the first hole. The sequence at the hole is read by
+// itself next: the replica that has answered may have lost it, and the leader may have it.
 func unbroken(next uint64, entries []messages.LoggedEntry, damaged *DamagedEntry) ([]messages.LoggedEntry, *DamagedEntry) {
 	for i := range entries {
 		if i > 0 && entries[i].Sequence != next+uint64(i) {
@@ -96,12 +103,12 @@ func unbroken(next uint64, entries []messages.LoggedEntry, damaged *DamagedEntry
 	return entries, damaged
 }
 
-// stepTimeout bounds the wait for an answer. JetStream gives none about a stream
-// whose blocks it cannot count.
+// stepTimeout bounds the wait for an answer. JetStream sends none for a stream with blocks
+// that it cannot read.
 const stepTimeout = 5 * time.Second
 
-// step reads some entries from a sequence on. Without any, and without an error, the
-// entry at that sequence cannot be read.
+// step reads entries from the sequence next on. No entries and no error mean that the entry
+// at next cannot be read.
 func (l *Log) step(ctx context.Context, next uint64, limit int) ([]messages.LoggedEntry, error) {
 	bounded, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
@@ -110,7 +117,7 @@ func (l *Log) step(ctx context.Context, next uint64, limit int) ([]messages.Logg
 		err = nil
 	}
 	if err == nil && (len(entries) == 0 || entries[0].Sequence != next) {
-		// The replica that was asked may lag, or may have lost what the leader has.
+		// The replica that has answered may lag, or may have lost an entry that the leader has.
 		if found, err := l.askLeader(ctx, next); err != nil || len(found) > 0 {
 			return found, err
 		}
@@ -120,7 +127,7 @@ func (l *Log) step(ctx context.Context, next uint64, limit int) ([]messages.Logg
 
 // askLeader returns the entry at a sequence if the stream's leader can read it.
 func (l *Log) askLeader(ctx context.Context, sequence uint64) ([]messages.LoggedEntry, error) {
-	ctx, cancel := context.WithTimeout(ctx, stepTimeout) // a question is lost when its server ends
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout) // a server that stops does not answer
 	defer cancel()
 	data, found, err := l.fromLeader(ctx, sequence)
 	if err != nil || !found {
@@ -133,7 +140,7 @@ func (l *Log) askLeader(ctx context.Context, sequence uint64) ([]messages.Logged
 	return []messages.LoggedEntry{entry}, nil
 }
 
-// walker gathers what is missing into ranges.
+// walker joins missing sequences into ranges.
 type walker struct {
 	last    uint64
 	hole    Missing // open if Last is set
@@ -143,7 +150,8 @@ type walker struct {
 
 func (w *walker) open() bool { return w.hole.Last != 0 }
 
-// consume takes the answer to a read from next on, and returns where the next one begins.
+// consume handles the entries of a read from next on, and returns the sequence of the next
+// read.
 func (w *walker) consume(next uint64, entries []messages.LoggedEntry, damaged *DamagedEntry) (uint64, error) {
 	for i := range entries {
 		e := &entries[i]
@@ -172,7 +180,8 @@ func (w *walker) consume(next uint64, entries []messages.LoggedEntry, damaged *D
 
 const gone = "JetStream has lost it"
 
-// addMissing adds a range to what is missing; an empty one changes nothing.
+// addMissing adds a range of missing sequences to the open range, or reports that one and
+// opens another. It ignores an empty range.
 func (w *walker) addMissing(first, last uint64, reason string) error {
 	if first > last {
 		return nil
@@ -186,7 +195,7 @@ func (w *walker) addMissing(first, last uint64, reason string) error {
 	return err
 }
 
-// close reports the range that is open.
+// close reports the open range, if there is one.
 func (w *walker) close() error {
 	if !w.open() {
 		return nil

@@ -1,9 +1,10 @@
-// Package snapshots keeps what replicators know of their partitions: a JetStream
-// stream with a few messages for each snapshot, named by the log sequence that it
-// covers. Whoever writes an older one disturbs no newer one.
+// Package snapshots stores the snapshots of replicators in a JetStream stream. A snapshot is
+// a series of messages. Their subjects contain the stream sequence up to which the snapshot
+// covers its log, so that an owner that writes an older snapshot does not overwrite a newer
+// one.
 //
-// A snapshot saves time: what is missing or damaged here is read from the log. One that
-// can be read is also evidence of how far its log came.
+// A snapshot only saves time: without one, the log is read from its beginning. A readable
+// snapshot is also evidence of how far its log has reached.
 package snapshots
 
 import (
@@ -29,19 +30,28 @@ const (
 	prefix     = "_laneway.snapshot."
 	// pieceBytes is the length of a piece: far below NATS' max_payload.
 	pieceBytes = 512 << 10
-	// kept is how many snapshots of a partition stay: the last one may turn out to
-	// be damaged.
+	// kept is how many snapshots of a partition are kept, in case the last one is damaged.
 	kept = 2
 )
 
-// Store keeps the snapshots of all partitions. It is safe for concurrent use.
+// Store stores the snapshots of all partitions. It is safe for concurrent use.
+//
+// Promises of the store:
+//
+//   - Load never passes a part of a snapshot: pieces of different writers are never mixed,
+//     and a snapshot with a missing piece is left out.
+//   - Save removes older snapshots only after the new one is durable.
+//
+// The store does not check the content. The caller MUST detect damage by itself, with a
+// checksum in the data, and MUST compare a snapshot with the log before it trusts it: a log
+// may have been replaced since.
 type Store struct {
 	js     jetstream.JetStream
 	stream jetstream.Stream
 }
 
-// Open opens the store, and makes its stream if it is the first to. It tries for
-// as long as ctx lives.
+// Open opens the store, and creates its stream if that does not exist. It retries until ctx
+// ends.
 func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Store, error) {
 	stream, err := kvbucket.Retry(ctx, func(ctx context.Context) (jetstream.Stream, error) {
 		stream, err := js.Stream(ctx, streamName)
@@ -59,7 +69,7 @@ func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Store,
 	return &Store{js: js, stream: stream}, nil
 }
 
-// Existing opens the store, but makes nothing: without a stream it returns nil.
+// Existing opens the store; nil if its stream does not exist.
 func Existing(ctx context.Context, js jetstream.JetStream) (*Store, error) {
 	stream, err := js.Stream(ctx, streamName)
 	switch {
@@ -71,12 +81,14 @@ func Existing(ctx context.Context, js jetstream.JetStream) (*Store, error) {
 	return &Store{js: js, stream: stream}, nil
 }
 
-// written names one writing of a snapshot. Its pieces have the subject
-// prefix.topic id.partition.incarnation.sequence.writer.pieces.piece.
+// written identifies one snapshot of one writer. Its pieces have the subjects
+// prefix.topic id.partition.incarnation.sequence.writer.pieces.piece. Example: the second of
+// three pieces, for partition 0 of topic 1a4f at sequence 20,000, is
+// _laneway.snapshot.1a4f.0.0.20000.<writer>.3.1.
 type written struct {
 	partition string // the subject up to the incarnation of the log, with its dot
 	sequence  uint64
-	writer    string // two owners may cover the same sequence
+	writer    string // unique per Save, because two owners may cover the same sequence
 	pieces    int
 }
 
@@ -94,8 +106,9 @@ func (w written) piece(n int) string {
 	return fmt.Sprintf("%s%s.%d.%d", w.sequencePrefix(), w.writer, w.pieces, n)
 }
 
-// Save stores a snapshot that covers the log of a partition up to a sequence, and
-// removes those before the last two.
+// Save stores a snapshot that covers the log of a partition up to a stream sequence. It
+// returns nil when the snapshot is durable and those before the last two are removed. After
+// an error the snapshot may be stored, in part or completely; parts are ignored.
 func (s *Store) Save(ctx context.Context, p protocol.Partition, sequence uint64, data []byte) error {
 	pieces := slices.Collect(slices.Chunk(data, pieceBytes))
 	w := written{partitionPrefix(p), sequence, nuid.Next(), len(pieces)}
@@ -110,7 +123,7 @@ func (s *Store) Save(ctx context.Context, p protocol.Partition, sequence uint64,
 	return nil
 }
 
-// clean removes everything that is older than the last complete snapshots.
+// clean removes all pieces that are older than the last complete snapshots.
 func (s *Store) clean(ctx context.Context, p protocol.Partition) error {
 	all, err := s.list(ctx, p)
 	if err != nil {
@@ -131,9 +144,8 @@ func (s *Store) clean(ctx context.Context, p protocol.Partition) error {
 	return nil
 }
 
-// Load hands the snapshots of a partition to use, newest first, until one is good.
-// Those of which a piece is missing, or cannot be read, are left out; whether the content
-// of one is damaged is for use to see.
+// Load calls use for the snapshots of a partition, newest first, until it returns true. It
+// leaves out snapshots with a piece that is missing or cannot be read.
 func (s *Store) Load(ctx context.Context, p protocol.Partition, use func(data []byte) (good bool)) error {
 	all, err := s.list(ctx, p)
 	if err != nil {
@@ -142,8 +154,8 @@ func (s *Store) Load(ctx context.Context, p protocol.Partition, use func(data []
 	for _, w := range all.complete() {
 		data, err := s.read(ctx, w)
 		switch {
-		case errors.Is(err, jetstream.ErrMsgNotFound), // its writer goes on, and removes it
-			errors.Is(err, nats.ErrBadHeaderMsg): // damaged where no checksum of JetStream's covers it
+		case errors.Is(err, jetstream.ErrMsgNotFound), // removed since it was listed
+			errors.Is(err, nats.ErrBadHeaderMsg): // damaged in bytes that JetStream's checksum does not cover
 			continue
 		case err != nil:
 			return fmt.Errorf("read the snapshot of %s at sequence %d: %w", p, w.sequence, err)
@@ -190,10 +202,10 @@ func Delete(ctx context.Context, js jetstream.JetStream, topicID uint64) error {
 	return nil
 }
 
-// listing counts the pieces that are there of each writing.
+// listing counts the stored pieces of each snapshot.
 type listing map[written]int
 
-// complete returns the writings of which no piece is missing, newest first.
+// complete returns the snapshots without a missing piece, newest first.
 func (l listing) complete() []written {
 	all := slices.SortedFunc(maps.Keys(l), func(a, b written) int {
 		return cmp.Or(cmp.Compare(b.sequence, a.sequence), cmp.Compare(a.writer, b.writer))
@@ -216,8 +228,7 @@ func (s *Store) list(ctx context.Context, p protocol.Partition) (listing, error)
 	return all, nil
 }
 
-// parse reads what follows the partition in the subject of a piece. A foreign
-// subject is passed over.
+// parse parses the part of a piece's subject after the partition; false for another subject.
 func parse(partition, rest string) (written, bool) {
 	tokens := strings.Split(rest, ".")
 	if len(tokens) != 4 {

@@ -1,10 +1,27 @@
-// Package core decides what a frontend does with the batches of one partition: it gives
-// every batch its ticket before anything asynchronous happens to it, has it staged again
-// when that is lost, and answers each request once, in ticket order within a lane. It
-// also decides how a frontend takes a new epoch and how it ends.
+// Package core decides what a frontend does with the batches of one partition. It gives
+// each batch a ticket before anything asynchronous happens to it, has it staged again if it
+// is lost, and answers each request once, in ticket order within a lane. It also decides
+// how a frontend takes a new epoch and how it ends.
 //
-// It owns the tickets that are not resolved, with the payloads that may have to be staged
-// again. It is pure: it knows no network, no clock and no goroutine.
+// It owns the unresolved tickets with their payloads, which may have to be staged again. It
+// is pure: it uses no network, clock or goroutine.
+//
+// # The life of a ticket
+//
+// produce issues the ticket and sends the batch to a stager. From then on the ticket ends in
+// one of these ways:
+//
+//   - The batch is committed, or the replicator sends an outcome: a duplicate, or a refusal.
+//   - Every attempt to stage it was refused: it is certainly not in the log, and the
+//     producer gets FAILED.
+//   - Its deadline passes: it may be in the log, and the producer gets OUTCOME_UNKNOWN.
+//
+// Nothing on the way is reliable, so each heartbeat repairs what may be lost. Example: the
+// batches a/1, a/2 and a/3 are staged, and the stager with a/2 crashes. The sequencer
+// holds a/3 back. After a heartbeat the frontend sends Advance{lane a, floor 2, highest 3}.
+// The sequencer answers Missing{a/2}, and once StageTimeout has passed since the first
+// attempt, the frontend sends a/2 to another stager. When it is staged, a/2 and a/3 are
+// released.
 package core
 
 import (
@@ -17,30 +34,29 @@ import (
 	"laneway.dev/pkg/ticketing"
 )
 
-// Times are the times that a core keeps.
+// Times are the timeouts of a core.
 type Times struct {
-	Heartbeat    time.Duration // how long a ticket may be outstanding before its lane is repaired
-	StageTimeout time.Duration // must be longer than linger plus the slowest usual upload
-	Deadline     time.Duration // how long a producer waits at most
+	Heartbeat    time.Duration // age of a ticket at which its lane is repaired
+	StageTimeout time.Duration // MUST be longer than linger plus the slowest usual upload
+	Deadline     time.Duration // a request is answered at the latest after this
 }
 
 // Produce is a batch that a producer has sent.
 type Produce struct {
-	// Submission is complete but for the ticket's number and the floor, which the core
-	// gives to it.
+	// Submission is complete except for the ticket number and the floor, which the core sets.
 	messages.Submission
 	Payload []byte // a batch frame
 	Request Request
 }
 
-// Request is what the shell needs to answer a producer. The core only hands it back.
+// Request is the shell's data for an answer. The core returns it in the Answer.
 type Request any
 
-// Event is something that happened: a Produce, a messages.Message that arrived,
-// EpochTaken or Ending. An entry of the log comes as CommittedEntry.
+// Event is an input of a Core: a Produce, a messages.Message that has arrived, EpochTaken or
+// Ending. An entry of the log is a CommittedEntry.
 type Event any
 
-// CommittedEntry is an entry of the log that has been committed, decoded.
+// CommittedEntry is a committed entry of the log, decoded.
 type CommittedEntry struct {
 	Partition protocol.Partition
 	Entry     messages.Entry
@@ -60,20 +76,20 @@ type Answer struct {
 	Error     *protocol.Error
 }
 
-// Effects is what a step wants done, in this order. Answers MUST leave in the order in
-// which they are listed, because that is ticket order.
+// Effects is what a step asks the shell to do, in the order of the fields. Answers MUST be
+// sent in the order of the slice, because that is ticket order.
 type Effects struct {
 	Send    []messages.Envelope
 	Answers []Answer
-	Ready   bool // the epoch is announced: requests may be admitted from now on
+	Ready   bool // the epoch has just been announced: the shell starts admitting requests
 	// TakeEpoch is the epoch that has fenced the core; 0 if none has. The shell MUST take
 	// an epoch above it and report EpochTaken, or report Ending if a younger frontend
 	// exists or the actor ends. Until then the core sends and answers nothing.
 	TakeEpoch uint64
 }
 
-// Core decides about one partition. It is pure: events and time come in,
-// effects go out. It belongs to one goroutine.
+// Core decides about one partition. It is pure: events and time go in, effects come out. It
+// belongs to one goroutine.
 type Core struct {
 	partition protocol.Partition
 	epoch     uint64
@@ -81,12 +97,12 @@ type Core struct {
 
 	announced   bool
 	announcedAt time.Time // when the announcement was last sent
-	fencedBy    uint64    // the higher epoch, until a new epoch is taken; 0 while there is none
-	withheld    []Answer  // while it is fenced
+	fencedBy    uint64    // the higher epoch that has fenced the core; 0 if none has
+	withheld    []Answer  // answers of a fenced core, sent if it gets a new epoch
 	ending      *Ending   // nil while the actor runs
 	tickets     *ticketing.Issuer[*ticket]
 	heartbeatAt time.Time         // of the last heartbeat
-	emptied     map[string]uint64 // lanes without tickets since then, with their last floor
+	emptied     map[string]uint64 // lanes that became empty since the heartbeat, with their floors
 
 	damage        string // of the log, while the partition is read-only
 	readOnlyUntil time.Time
@@ -97,14 +113,14 @@ type Core struct {
 	fx       Effects
 }
 
-// ticket is a batch that is not resolved.
+// ticket is an unresolved batch.
 type ticket struct {
 	Produce
 	issued    time.Time
 	stagedAt  time.Time
-	attempts  uint32          // stagings asked for
-	refused   map[uint32]bool // attempts that a stager refused
-	restageAt time.Time       // when to stage again after a refusal; zero is not wanted
+	attempts  uint32          // times that it was sent to a stager
+	refused   map[uint32]bool // attempts that a stager has refused
+	restageAt time.Time       // when to stage it again after a refusal; zero if it is not due
 	outcome   Answer
 }
 
@@ -117,7 +133,7 @@ type Stats struct {
 	Damage      string // of the log, while the partition is read-only
 }
 
-// NewCore returns a core that announces its epoch before it is ready.
+// NewCore returns a core without tickets. It announces its epoch before it is ready.
 func NewCore(partition protocol.Partition, epoch uint64, times Times) *Core {
 	return &Core{
 		partition: partition, epoch: epoch, times: times,
@@ -128,8 +144,8 @@ func NewCore(partition protocol.Partition, epoch uint64, times Times) *Core {
 // Stats returns what happened so far.
 func (c *Core) Stats() Stats { return c.stats }
 
-// Step takes what happened, in order, and returns what is to be done. Without events it
-// does what is due at that time.
+// Step handles events in their order and returns the effects. The shell MUST call it at
+// least once per Heartbeat, without events if there are none.
 func (c *Core) Step(now time.Time, events []Event) Effects {
 	c.fx = Effects{}
 	for _, e := range events {
@@ -205,7 +221,9 @@ func (c *Core) announce(now time.Time) {
 	c.send(messages.SequencerSubject(c.partition), messages.Announce{Partition: c.partition, Epoch: c.epoch})
 }
 
-// produce issues the ticket, which fixes the place of the batch in its lane.
+// produce issues the ticket, which fixes the place of the batch in its lane. It MUST be the
+// first step with a batch: a ticket that is issued after staging would have the order in
+// which uploads finish, and not the order in which the producer sent the batches.
 func (c *Core) produce(now time.Time, p Produce) {
 	if c.rejectReadOnly(now, p) {
 		return
@@ -217,6 +235,8 @@ func (c *Core) produce(now time.Time, p Produce) {
 	c.stageTicket(now, t)
 }
 
+// stageTicket sends a batch to a stager. The message has the remaining time of the ticket,
+// since the clocks of the two machines may differ.
 func (c *Core) stageTicket(now time.Time, t *ticket) {
 	t.attempts++
 	t.stagedAt, t.restageAt = now, time.Time{}
@@ -243,8 +263,8 @@ func (c *Core) outcomes(now time.Time, outcomes []messages.Outcome) {
 	for _, o := range outcomes {
 		answer := Answer{Offset: o.Offset, Duplicate: o.Duplicate}
 		if o.Code == protocol.CodeNotCommitted {
-			// The replicator has forgotten the lane, and would refuse numbers as low
-			// as this one for as long as the lane lives.
+			// The replicator has evicted the lane and would refuse all numbers up to its
+			// watermark. The lane continues above that.
 			c.tickets.Leap(o.Lane, o.Number)
 		}
 		if o.Code != protocol.CodeOK {
@@ -254,10 +274,10 @@ func (c *Core) outcomes(now time.Time, outcomes []messages.Outcome) {
 	}
 }
 
-// outcomeCode returns the code that the producer of a refused batch gets. A replicator that
-// has forgotten a lane refuses its tickets, since they must have been resolved long ago.
-// If the frontend was suspended for so long that they were not, the batch may be in the
-// log, and the refusal proves nothing.
+// outcomeCode returns the code for the producer of a refused batch. A replicator that has
+// evicted a lane refuses its tickets, because they should have been resolved long before. If
+// the frontend was suspended and they were not, the batch may be in the log: the refusal
+// proves nothing, and the outcome is unknown.
 func (c *Core) outcomeCode(now time.Time, o messages.Outcome) protocol.Code {
 	if o.Code != protocol.CodeNotCommitted && o.Code != protocol.CodeOverloaded {
 		return o.Code
@@ -287,7 +307,7 @@ func (c *Core) resolved(t *ticket) {
 	c.fx.Answers = append(c.fx.Answers, a)
 }
 
-// flush sends what the handlers gathered, one message for each destination.
+// flush sends what the handlers have gathered, one message per destination.
 func (c *Core) flush() {
 	c.flushStage()
 	for part := range slices.Chunk(c.progress, itemsPerMessage) {
@@ -299,8 +319,8 @@ func (c *Core) flush() {
 const (
 	// itemsPerMessage bounds a message without payloads.
 	itemsPerMessage = 2000
-	// stageBytes bounds a stage request of more than one batch, so that several
-	// stagers share a burst and a request stays far below NATS' max_payload.
+	// stageBytes bounds a Stage message with more than one batch. So several stagers share a
+	// burst, and the message stays far below NATS' max_payload.
 	stageBytes = 1 << 20
 )
 

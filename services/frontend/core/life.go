@@ -4,21 +4,21 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// EpochTaken says that this frontend has taken a new epoch, as TakeEpoch asked for.
+// EpochTaken reports that this frontend has taken the epoch that TakeEpoch asked for.
 type EpochTaken struct{ Epoch uint64 }
 
 // Reason is why the actor of a partition ends.
 type Reason int
 
-// The reasons. Only a deletion is final for producers: after any other they find another
-// frontend, or this one after its restart.
+// The reasons. Only a deletion is final for producers. After any other one they retry, and
+// reach another frontend or this one after its restart.
 const (
-	Stopping Reason = iota // the frontend stops
+	Stopping Reason = iota // the frontend is stopping
 	Renewed                // the partition's log continues in another stream
 	Deleted                // the topic was deleted
 )
 
-// Ending says that the actor of the partition ends.
+// Ending reports that the actor of the partition ends.
 type Ending struct {
 	Reason Reason
 	// Replaced means that a younger frontend exists. An owner that was replaced MUST stay
@@ -26,7 +26,7 @@ type Ending struct {
 	Replaced bool
 }
 
-// Refusal returns the error for a request that comes too late to get a ticket.
+// Refusal returns the error for a request that arrives too late to get a ticket.
 func (e Ending) Refusal() *protocol.Error {
 	switch {
 	case e.Reason == Deleted:
@@ -40,11 +40,11 @@ func (e Ending) Refusal() *protocol.Error {
 	}
 }
 
-// serves reports whether the core issues tickets: it is not fenced and does not end.
+// serves reports whether the core issues tickets: it is not fenced and has not ended.
 func (c *Core) serves() bool { return c.fencedBy == 0 && c.ending == nil }
 
-// handleIdle handles an event of a core that does not serve. Messages about its tickets have no
-// effect, because all of them are answered with OUTCOME_UNKNOWN, or not at all.
+// handleIdle handles an event of a core that does not serve. Messages about its tickets are
+// ignored, because all tickets are answered with OUTCOME_UNKNOWN, or not at all.
 func (c *Core) handleIdle(e Event) {
 	switch e := e.(type) {
 	case Produce:
@@ -60,8 +60,8 @@ func (c *Core) handleIdle(e Event) {
 	}
 }
 
-// rejectLate answers a request that gets no ticket. While the core is fenced the answer is
-// withheld: whether this frontend may answer at all is known only when it has an epoch.
+// rejectLate answers a request that gets no ticket. While the core is fenced, the answer is
+// withheld: this frontend may answer only if it gets an epoch.
 func (c *Core) rejectLate(p Produce) {
 	switch {
 	case c.ending == nil:
@@ -72,20 +72,21 @@ func (c *Core) rejectLate(p Produce) {
 	}
 }
 
-// withoutTicket returns the answer to a request that was refused before it got a ticket.
+// withoutTicket returns the answer to a request that is rejected without a ticket.
 func withoutTicket(p Produce, err *protocol.Error) Answer {
 	return Answer{Request: p.Request, Lane: p.Lane, Records: int(p.Records), Payload: p.Payload, Error: err}
 }
 
-// renew continues in a new epoch. Releases of the old epoch are dropped from now on, so
-// its tickets are answered and the partition starts again without any.
+// renew continues in a new epoch. The replicator drops all releases of the old epoch, so
+// the old tickets are answered, and the partition starts again without any.
 func (c *Core) renew(epoch uint64) {
 	answers, stats := c.abandon(), c.stats
 	*c = *NewCore(c.partition, epoch, c.times)
 	c.stats, c.fx.Answers = stats, answers
 }
 
-// end answers what is left. A batch with a ticket may be in the log.
+// end answers the remaining tickets, unless the frontend was replaced. Their batches may be
+// in the log, so the outcome is unknown.
 func (c *Core) end(e Ending) {
 	answers := c.abandon()
 	if e.Replaced {
@@ -94,8 +95,8 @@ func (c *Core) end(e Ending) {
 	c.fx, c.fencedBy, c.ending = Effects{Answers: answers}, 0, &e
 }
 
-// abandon ends every ticket and returns the answers, after those that were withheld and
-// those of the present turn.
+// abandon ends every ticket. It returns all answers: the withheld ones, those of this step,
+// and those of the tickets, in this order.
 func (c *Core) abandon() []Answer {
 	c.fx.Answers = append(c.withheld, c.fx.Answers...)
 	c.withheld = nil

@@ -6,12 +6,12 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// readOnlyTime is for how long a partition counts as read-only after a report of damage.
-// The replicator repeats the report every second.
+// readOnlyTime is how long a partition counts as read-only after a report of damage. The
+// replicator repeats the report every second, and sends nothing when the damage ends.
 const readOnlyTime = 5 * time.Second
 
-// readOnly ends all tickets, because nothing is appended to a damaged log, and refuses
-// requests until no damage has been reported for a while.
+// readOnly ends all tickets, because a damaged log takes no appends. Requests are rejected
+// until readOnlyTime has passed without another report.
 func (c *Core) readOnly(now time.Time, damage string) {
 	c.damage, c.readOnlyUntil = damage, now.Add(readOnlyTime)
 	for _, t := range c.unsettled(func(*ticket) bool { return true }) {
@@ -19,8 +19,8 @@ func (c *Core) readOnly(now time.Time, damage string) {
 	}
 }
 
-// rejectReadOnly answers a batch for a read-only partition without a ticket, and reports whether
-// it did.
+// rejectReadOnly answers a batch for a read-only partition, without a ticket. It reports
+// whether the partition is read-only.
 func (c *Core) rejectReadOnly(now time.Time, p Produce) bool {
 	if c.damage == "" {
 		return false

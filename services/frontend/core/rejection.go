@@ -2,8 +2,8 @@ package core
 
 import "laneway.dev/pkg/protocol"
 
-// Rejection is an error with the answer that reports it, encoded once: under overload the
-// same answer is sent very often.
+// Rejection is an error with its encoded answer. It is encoded once, because the same answer
+// is sent very often under overload.
 type Rejection struct {
 	Err    *protocol.Error
 	Answer []byte

@@ -9,9 +9,8 @@ import (
 	"laneway.dev/pkg/ticketing"
 )
 
-// refused handles batches that stagers did not stage. After a refusal that may pass,
-// because the stager was busy, the batch is staged again a little later. Any other refusal
-// ends the ticket.
+// refused handles refusals of stagers. If the stager was busy, the batch is staged again
+// after a pause that grows with each refusal. Any other refusal ends the ticket.
 func (c *Core) refused(now time.Time, refusals []messages.Refusal) {
 	for _, r := range refusals {
 		t, open := c.tickets.Find(r.Lane, r.Number)
@@ -31,9 +30,10 @@ func (c *Core) refused(now time.Time, refusals []messages.Refusal) {
 	}
 }
 
-// missing handles tickets that the sequencer waits for. A missing batch is not
-// necessarily lost: it is staged again only after the stage timeout, because a second
-// upload of a batch that is merely slow would be wasted.
+// missing handles tickets that the sequencer waits for. A missing batch is not necessarily
+// lost; its upload may just be slow. So it is staged again only after the stage timeout. A
+// second upload does no harm to the order: the sequencer takes the first result that
+// arrives.
 func (c *Core) missing(now time.Time, lanes []messages.LaneNumbers) {
 	for _, l := range lanes {
 		for _, n := range l.Numbers {
@@ -46,9 +46,10 @@ func (c *Core) missing(now time.Time, lanes []messages.LaneNumbers) {
 	}
 }
 
-// heartbeat gives up tickets that are past their deadline, stages refused batches again,
-// and sends the sequencer the floor of every lane that has waited for a heartbeat or has
-// become empty since the last one.
+// heartbeat ends tickets after their deadline, stages refused batches again, and sends the
+// sequencer the floor of every lane that has waited for a heartbeat or has become empty
+// since the last one. The floor fills a sequencer again that has restarted, and lets it
+// release batches that wait for an abandoned ticket.
 func (c *Core) heartbeat(now time.Time) {
 	for _, t := range c.due(now) {
 		c.abandonTicket(t, "")
@@ -74,12 +75,13 @@ func (c *Core) heartbeat(now time.Time) {
 	clear(c.emptied)
 }
 
-// due returns the tickets that are past their deadline.
+// due returns the tickets whose deadline has passed.
 func (c *Core) due(now time.Time) []*ticket {
 	return c.unsettled(func(t *ticket) bool { return now.Sub(t.issued) >= c.times.Deadline })
 }
 
-// unsettled returns tickets without an outcome, lane by lane and in ticket order.
+// unsettled returns the tickets without an outcome for which which returns true, by lane and
+// in ticket order.
 func (c *Core) unsettled(which func(*ticket) bool) []*ticket {
 	var all []*ticket
 	c.tickets.Lanes(func(_ ticketing.Outstanding, unsettled func(func(uint64, *ticket) bool)) {
@@ -93,8 +95,9 @@ func (c *Core) unsettled(which func(*ticket) bool) []*ticket {
 	return all
 }
 
-// abandonTicket ends a ticket without an outcome from the replicator. FAILED promises that the
-// batch is not in the log, which is certain only if every staging was refused.
+// abandonTicket ends a ticket without an outcome from the replicator. The code FAILED
+// promises that the batch is not in the log. That is certain only if every attempt to
+// stage it was refused.
 func (c *Core) abandonTicket(t *ticket, detail string) {
 	code := protocol.CodeOutcomeUnknown
 	if len(t.refused) == int(t.attempts) {
@@ -106,7 +109,7 @@ func (c *Core) abandonTicket(t *ticket, detail string) {
 
 func (c *Core) failure(lane string, number uint64, code protocol.Code, detail string) *protocol.Error {
 	if code == protocol.CodeWrongLastSequence || code == protocol.CodeWrongLastID {
-		return protocol.NewError(code, detail) // clients read JetStream's text
+		return protocol.NewError(code, detail) // clients parse JetStream's text for these codes
 	}
 	where := fmt.Sprintf("partition %s, epoch %d, lane %q, ticket %d", c.partition, c.epoch, lane, number)
 	if detail != "" {

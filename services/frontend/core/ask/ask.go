@@ -1,6 +1,6 @@
-// Package ask repeats questions to the replicators of partitions until they are answered,
-// because a question, its answer or the replicator may get lost. It is pure: it returns
-// what to send.
+// Package ask repeats requests to the replicators of partitions until they are answered,
+// because a request or its answer may be lost, or the replicator may restart. It is pure: it
+// returns the messages to send.
 package ask
 
 import (
@@ -12,11 +12,11 @@ import (
 )
 
 // maxOpen bounds the questions that wait for an answer at the same time. A topic may have
-// many partitions, and a replicator that restarts should not find them all asking.
+// many partitions, and a restarting replicator should not receive questions for all at once.
 const maxOpen = 16
 
-// Questions are the questions of one request, at most one for each partition. They belong
-// to one goroutine.
+// Questions are the open questions of one request, at most one per partition. They belong to
+// one goroutine.
 type Questions struct {
 	every time.Duration
 	open  []question // in the order in which they were added
@@ -27,14 +27,14 @@ type question struct {
 	sent    time.Time // the last time; zero if never
 }
 
-// New returns no questions. Those that are added are repeated after the given time.
+// New returns an empty set. Each question is repeated after the given time without an answer.
 func New(every time.Duration) *Questions { return &Questions{every: every} }
 
-// Add adds a question to the replicator of the partition that it concerns.
+// Add adds a question, for the replicator of the partition that m names.
 func (q *Questions) Add(m messages.Message) { q.open = append(q.open, question{message: m}) }
 
-// Due returns the questions that are to be sent now: those that have not been sent yet, as
-// far as the limit allows, and those whose answer is overdue.
+// Due returns the questions to send now: new ones, up to the limit, and those whose answer
+// is overdue.
 func (q *Questions) Due(now time.Time) (send []messages.Envelope) {
 	for i := range q.open[:min(maxOpen, len(q.open))] {
 		open := &q.open[i]
@@ -47,8 +47,8 @@ func (q *Questions) Due(now time.Time) (send []messages.Envelope) {
 	return send
 }
 
-// Answered removes the question about a partition. It reports whether there was one: an
-// answer may come twice.
+// Answered removes the question about a partition. It reports whether there was one, since
+// an answer may arrive twice.
 func (q *Questions) Answered(p protocol.Partition) bool {
 	i := q.find(p)
 	if i < 0 {
@@ -58,11 +58,11 @@ func (q *Questions) Answered(p protocol.Partition) bool {
 	return true
 }
 
-// Open returns how many questions are not answered.
+// Open returns the number of questions without an answer.
 func (q *Questions) Open() int { return len(q.open) }
 
-// Damaged returns the error that ends the wait for a read-only partition, or nil if no
-// question about it was sent. Its replicator answers nothing before its log is repaired.
+// Damaged returns the error for a question about a read-only partition, or nil if none was
+// sent. The replicator does not answer it before the log is repaired.
 func (q *Questions) Damaged(m messages.ReadOnly) error {
 	if i := q.find(m.Partition); i < 0 || q.open[i].sent.IsZero() {
 		return nil
@@ -70,7 +70,8 @@ func (q *Questions) Damaged(m messages.ReadOnly) error {
 	return protocol.Errorf(protocol.CodePartitionDamaged, "partition %s: %s", m.Partition, m.Damage)
 }
 
-// Unanswered returns the error that ends the wait for a cause, such as a timeout.
+// Unanswered returns the error for questions that were not answered because of a cause, such
+// as a timeout.
 func (q *Questions) Unanswered(cause error) error {
 	if len(q.open) == 0 {
 		return protocol.NewError(protocol.CodeUnavailable, cause.Error())

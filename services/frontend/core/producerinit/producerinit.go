@@ -1,16 +1,22 @@
 // Package producerinit decides how a named producer gets its identity.
 //
 // The registry gives each instance of the producer the next producer epoch. Before the
-// instance learns its epoch, a fence with it is in the log of every partition of its
-// topics. So no batch of an earlier instance can be committed behind the position that the
-// new one continues from:
+// instance receives its epoch, every partition of its topics has a fence with that epoch in
+// its log. So no batch of an earlier instance can be committed after the position at which
+// the new one continues:
 //
 //	registry: next epoch ──▶ replicators: fence every partition ──▶ registry: remember the topics ──▶ answer
 //	                ▲                       │
-//	                └── a higher epoch is known there
+//	                └── a partition has a higher epoch
 //
-// A partition that knows the name by another id fences that id for good, and returns where
-// it ended.
+// A partition that knows the name with another id retires that id, and returns the last
+// sequence that it had.
+//
+// Example: instance "host-1" of producer "billing" has epoch 4 and is suspended. Instance
+// "host-2" calls init on topic orders with two partitions. The registry returns epoch 5, and
+// both replicators append a fence with it. They answer that the last sequences are 41 and
+// 17, and host-2 continues at 42 and 18. When host-1 resumes, its batches have epoch 4 and
+// are rejected.
 package producerinit
 
 import (
@@ -22,11 +28,11 @@ import (
 	"laneway.dev/services/frontend/core/ask"
 )
 
-// Event is something that happened: what the registry returned for Effects.Registry, a
-// messages.ProducerFenced, a messages.ReadOnly of any partition, or Canceled.
+// Event is an input of a Core: the result of Effects.Registry, a messages.ProducerFenced, a
+// messages.ReadOnly of any partition, or Canceled.
 type Event any
 
-// What the registry returns.
+// Results of the registry.
 type (
 	// Identified has the fence of the new instance, and the ids of the topics on which
 	// earlier instances were fenced.
@@ -34,39 +40,40 @@ type (
 		Fence messages.ProducerFence
 		Seen  []uint64
 	}
-	// Remembered says that the topics are stored.
+	// Remembered reports that the topics are stored.
 	Remembered struct{}
-	// Failed says that the registry did not do what it was asked for.
+	// Failed reports that the request to the registry has failed.
 	Failed struct{ Err error }
 )
 
-// Canceled says that the request ends, such as by a timeout.
+// Canceled reports that the request ends without an answer, for example by a timeout.
 type Canceled struct{ Cause error }
 
-// What the registry is asked for.
+// Requests to the registry.
 type (
 	// Next asks for the identity of the next instance of a name.
 	Next struct{ Name, Instance string }
-	// Surpass asks for an epoch above one that a partition knows although no init gave it.
+	// Surpass asks for an epoch above one that a partition has, although the registry has not
+	// given it: the record of the name was restored from an older copy.
 	Surpass struct {
 		Fence messages.ProducerFence
 		Epoch int16
 	}
-	// Remember asks to store on which topics the producer is fenced.
+	// Remember asks the registry to store on which topics the producer is fenced.
 	Remember struct {
 		Name   string
 		Topics []uint64
 	}
 )
 
-// Effects is what a step wants done.
+// Effects is what a step asks the shell to do.
 type Effects struct {
 	Send     []messages.Envelope
-	Registry any     // Next, Surpass, Remember or nil; the shell MUST report what comes of it
-	Done     *Result // not nil: the request is to be answered with it, and the core has ended
+	Registry any     // Next, Surpass, Remember or nil; the shell MUST report its result
+	Done     *Result // the answer to the request, when the core has ended; else nil
 }
 
-// Result answers the request.
+// Result is the answer to the request.
 type Result struct {
 	Response protocol.ProducerInitResponse
 	Err      error
@@ -76,8 +83,8 @@ type Result struct {
 type Request struct {
 	Name, Instance string
 	Topics         []protocol.Topic // each once
-	Epoch          uint64           // of the frontend, where replicators answer
-	Heartbeat      time.Duration    // after which replicators are asked again
+	Epoch          uint64           // frontend epoch; replicators answer to its subject
+	Heartbeat      time.Duration    // questions to replicators are repeated after it
 }
 
 // Core decides about one request. It is pure, and belongs to one goroutine.
@@ -95,8 +102,8 @@ func New(request Request) *Core {
 	return &Core{request: request, questions: ask.New(request.Heartbeat)}
 }
 
-// Step takes what happened, in order, and returns what is to be done. Without events it
-// does what is due at that time.
+// Step handles events in their order and returns the effects. The shell MUST call it at
+// least once per Heartbeat, without events if there are none.
 func (c *Core) Step(now time.Time, events []Event) Effects {
 	c.fx = Effects{}
 	if !c.started {
@@ -135,9 +142,10 @@ func (c *Core) handle(e Event) {
 	}
 }
 
-// fence asks for a fence in every partition. A topic on which an earlier instance was
-// fenced must still know the producer. If it does not, it has forgotten how far the
-// producer came, and stays as it is: the next instance has to get the same answer.
+// fence requests a fence from every partition. On a topic where an earlier instance was
+// fenced, a partition must still know the producer (IfKnown). If it has evicted the producer,
+// its position is lost: the answer is "expired". The partition does not append a fence
+// then, so that the next instance gets the same answer.
 func (c *Core) fence(identity Identified) {
 	c.identity, c.positions = identity, nil
 	c.questions = ask.New(c.request.Heartbeat)
@@ -182,8 +190,8 @@ func (c *Core) fenced(m messages.ProducerFenced) {
 	}
 }
 
-// remember stores the topics only now, because a topic that is remembered must know the
-// producer, or have forgotten it.
+// remember stores the topics only after every partition has a fence. A topic that is stored
+// earlier would be treated as one whose partitions have evicted the producer.
 func (c *Core) remember() {
 	ids := make([]uint64, len(c.request.Topics))
 	for i := range c.request.Topics {
@@ -198,11 +206,11 @@ func (c *Core) fail(err error) { c.fx = Effects{Done: &Result{Err: err}} }
 func Check(request *protocol.ProducerInitRequest) error {
 	switch {
 	case request.Name == "" && len(request.Topics) > 0:
-		return protocol.NewError(protocol.CodeInvalidRequest, "topics are for a producer with a name: a new id has nothing in them")
+		return protocol.NewError(protocol.CodeInvalidRequest, "topics are allowed only for a producer with a name; a new id has no position in them")
 	case request.Name == "":
 		return nil
 	case len(request.Topics) == 0:
-		return protocol.NewError(protocol.CodeInvalidRequest, "a producer with a name must name its topics: elsewhere nothing is fenced")
+		return protocol.NewError(protocol.CodeInvalidRequest, "a producer with a name must list its topics; earlier instances are fenced only on those")
 	case len(request.Topics) > protocol.MaxInitTopics:
 		return protocol.Errorf(protocol.CodeInvalidRequest, "%d topics, allowed are %d", len(request.Topics), protocol.MaxInitTopics)
 	case len(request.Instance) > protocol.MaxInstance:

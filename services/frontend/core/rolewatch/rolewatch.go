@@ -1,6 +1,12 @@
 // Package rolewatch decides which of the roles behind a frontend do not answer, and what
-// that means for producers and for the readiness of the frontend. It is pure: time and
-// what happens come in as events.
+// that means for producers and for the readiness of the frontend. It is pure: events and
+// time are passed in.
+//
+// The frontend probes each role every 500 ms with an empty message. Example: the only
+// sequencer stops at 12:00:00. From 12:00:01 on, answers with OUTCOME_UNKNOWN name the
+// sequencer as a possible cause. At 12:00:05 the frontend becomes unready. With a deadline
+// of 30 s, produce requests are rejected at once from 12:00:30 on. The first answer of a
+// sequencer ends all of this.
 package rolewatch
 
 import (
@@ -14,18 +20,18 @@ import (
 )
 
 const (
-	// ProbeInterval is how often the other roles are asked whether they take messages.
+	// ProbeInterval is how often the other roles are probed.
 	ProbeInterval = 500 * time.Millisecond
-	// After suspectRounds in a row without an answer, errors about unknown outcomes name
-	// the role. After silentRounds the frontend is not ready. A role that restarts is
-	// silent for less. Rounds are counted instead of time, because a frontend that was
-	// suspended has sent no probes.
+	// After suspectRounds in a row without an answer, errors about unknown outcomes name the
+	// role. After silentRounds, which is longer than a restart takes, the frontend is not
+	// ready. Rounds are counted and not time, because a frontend that was suspended has sent
+	// no probes.
 	suspectRounds, silentRounds = 2, 10
 )
 
-// Roles are the roles without which no batch gets into the log, in the order in which a
-// batch passes them, with the subjects of their probes. One probe reaches a role whatever
-// partitions it serves.
+// Roles are the roles that a batch passes on its way to the log, in that order, with the
+// subjects of their probes. A probe reaches any instance of a role, whatever partitions that
+// instance serves.
 var Roles = [...]struct{ Name, Probe string }{
 	{"stager", messages.StageSubject},
 	{"sequencer", messages.SequencerProbe},
@@ -35,48 +41,48 @@ var Roles = [...]struct{ Name, Probe string }{
 // Watch decides which roles do not answer. It belongs to one goroutine.
 type Watch struct {
 	refuseAfter int       // rounds in a row without an answer after which requests are refused
-	roundAt     time.Time // when the present round began; zero without one
+	roundAt     time.Time // when the current round started; zero if none is running
 	roles       [len(Roles)]state
 }
 
-// state is what is known of one role, over all its instances.
+// state is the state of one role, over all of its instances.
 type state struct {
-	everAnswered bool      // it has answered since the frontend started
-	answered     bool      // in the present round
-	absent       bool      // NATS had no instance to deliver the probe of the last finished round to
-	noInstance   bool      // the same of the present round
+	everAnswered bool      // since the frontend started
+	answered     bool      // in the current round
+	absent       bool      // in the last finished round, NATS had no subscriber for the probe
+	noInstance   bool      // the same for the current round
 	missed       int       // finished rounds in a row without an answer
-	since        time.Time // when the first of these began
+	since        time.Time // start of the first of these
 }
 
 // The events of a Watch.
 type (
-	// RoundBegins says that probes are sent to all roles.
+	// RoundBegins reports that probes are sent to all roles.
 	RoundBegins struct{}
-	// RoundFails says that NATS did not take the probes. That proves nothing about roles.
+	// RoundFails reports that the probes could not be sent. It proves nothing about the roles.
 	RoundFails struct{}
-	// RoleAnswers says that an instance of a role, an index of Roles, has answered.
+	// RoleAnswers reports that an instance of a role, an index of Roles, has answered.
 	RoleAnswers struct{ Role int }
-	// RoleAbsent says that NATS has no instance of the role to deliver a probe to.
+	// RoleAbsent reports that NATS has no subscriber for the probe of a role.
 	RoleAbsent struct{ Role int }
 )
 
-// Change is something about a role that operators need to know.
+// Change is a change of a role's state, for the operator's log.
 type Change struct {
 	Role   string
 	Silent string        // since when and why it does not answer; empty if it answers again
-	After  time.Duration // of silence
+	After  time.Duration // length of the silence that has ended
 }
 
-// New returns a watch that refuses produce requests once a role has been silent for a whole
-// produce deadline, because they would wait for the deadline in vain. Until then they are
-// taken: if the role only restarts, they may still be committed in time.
+// New returns a watch that rejects produce requests once a role has been silent for a whole
+// produce deadline: they would wait for their deadline and then fail. Before that they are
+// accepted, because the role may only be restarting.
 func New(deadline time.Duration) *Watch {
 	rounds := int((deadline + ProbeInterval - 1) / ProbeInterval)
 	return &Watch{refuseAfter: max(rounds, silentRounds)}
 }
 
-// Step takes one event and returns what is to be logged.
+// Step handles one event and returns the changes to log.
 func (w *Watch) Step(now time.Time, event any) (changes []Change) {
 	switch e := event.(type) {
 	case RoundBegins:
@@ -100,7 +106,8 @@ func (w *Watch) Step(now time.Time, event any) (changes []Change) {
 	return changes
 }
 
-// missed ends the present round for a role and reports whether that makes it silent.
+// missed ends the current round for a role, and reports whether the role has just become
+// silent.
 func (w *Watch) missed(r *state) bool {
 	answered, unserved := r.answered, r.noInstance
 	r.answered, r.noInstance = false, false
@@ -124,7 +131,7 @@ func (w *Watch) silence(i int) string {
 	return fmt.Sprintf("no %s has answered since %s: %s", Roles[i].Name, r.since.UTC().Format(time.RFC3339), why)
 }
 
-// silences joins the silences of the roles that have missed at least so many rounds in a row.
+// silences describes the roles that have missed at least this many rounds in a row.
 func (w *Watch) silences(rounds int) string {
 	var all []string
 	for i := range w.roles {
@@ -135,15 +142,15 @@ func (w *Watch) silences(rounds int) string {
 	return strings.Join(all, "; ")
 }
 
-// Status is what a Watch knows at some time. It is immutable.
+// Status is the state of a Watch at one time. It is immutable.
 type Status struct {
 	Silent   [len(Roles)]int64 // 1 for a role that does not answer, as the metric shows it
 	Unready  *protocol.Error   // nil if every role answers
-	Suspects string            // the roles that a batch may be waiting for; may be empty
-	Refusal  *core.Rejection   // of produce requests; nil while they are taken
+	Suspects string            // describes the roles that a batch may be waiting for; may be empty
+	Refusal  *core.Rejection   // of produce requests; nil while they are accepted
 }
 
-// Status returns what is known now.
+// Status returns the current state.
 func (w *Watch) Status() *Status {
 	s := &Status{Suspects: w.silences(suspectRounds)}
 	var unready []string
@@ -159,7 +166,7 @@ func (w *Watch) Status() *Status {
 	}
 	if len(unready) > 0 {
 		s.Unready = protocol.NewError(protocol.CodeUnavailable,
-			strings.Join(unready, "; ")+"; until then nothing can be produced, but what is stored can be fetched")
+			strings.Join(unready, "; ")+"; until then produce requests fail, and fetches work")
 	}
 	if silences := w.silences(w.refuseAfter); silences != "" {
 		s.Refusal = core.NewRejection(protocol.NewError(protocol.CodeUnavailable, silences+"; the batch was not taken"))
@@ -167,8 +174,8 @@ func (w *Watch) Status() *Status {
 	return s
 }
 
-// Explain adds the roles that a batch may have waited for to an error which says that its
-// outcome is not known. It returns any other error as it is.
+// Explain adds the suspected roles to an error with the code OUTCOME_UNKNOWN. It returns any
+// other error unchanged.
 func (s *Status) Explain(err *protocol.Error) *protocol.Error {
 	if err.Code != protocol.CodeOutcomeUnknown || s.Suspects == "" {
 		return err
