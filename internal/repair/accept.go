@@ -36,13 +36,13 @@ type Accepted struct {
 	RecordCorrected bool `json:"record_corrected,omitempty"`
 }
 
-// ErrUnknownFate says that the topic's record may or may not name the new stream.
-var ErrUnknownFate = errors.New("it is not known whether the log was continued")
+// ErrOutcomeUnknown says that the topic's record may or may not name the new stream.
+var ErrOutcomeUnknown = errors.New("it is not known whether the log was continued")
 
-// unknown is how far sequences, offsets and epochs may have come beyond all that is known of
+// safetyMargin is how far sequences, offsets and epochs may have come beyond all that is known of
 // them, when the evidence itself is lost: more than can have been used, and little enough
 // for clients that keep 53 bits of a number.
-const unknown = 1 << 40
+const safetyMargin = 1 << 40
 
 // Accept continues the log of a damaged partition in a new stream, without what was lost.
 // Neither an offset nor a sequence is given out twice: the new stream begins above every
@@ -79,12 +79,12 @@ func (i *Inspector) Accept(ctx context.Context, topic protocol.Topic, number int
 	if err := a.fill(ctx, target); err != nil {
 		return nil, errors.Join(err, discard(ctx, target))
 	}
-	return a.name(ctx, target)
+	return a.writeRecord(ctx, target)
 }
 
 // bounded does something that may wait for JetStream without end.
 func (i *Inspector) bounded(ctx context.Context, do func(context.Context) error) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, cmp.Or(i.patience, evidencePatience), errNoAnswer)
+	ctx, cancel := context.WithTimeoutCause(ctx, cmp.Or(i.timeout, evidenceTimeout), errNoAnswer)
 	defer cancel()
 	err := do(ctx)
 	if err != nil && errors.Is(context.Cause(ctx), errNoAnswer) {
@@ -95,9 +95,9 @@ func (i *Inspector) bounded(ctx context.Context, do func(context.Context) error)
 
 var errNoAnswer = errors.New("JetStream gives no answer")
 
-// name has the topic's record name the new stream. Only a stream that the record does not
+// writeRecord has the topic's record name the new stream. Only a stream that the record does not
 // name, and never will, is removed.
-func (a *accepting) name(ctx context.Context, target *partitionlog.Continuation) (*Accepted, error) {
+func (a *accepting) writeRecord(ctx context.Context, target *partitionlog.Continuation) (*Accepted, error) {
 	err := a.record(ctx, a.new.Incarnation)
 	switch {
 	case errors.Is(err, protocol.NewError(protocol.CodeInvalidRequest, "")):
@@ -115,7 +115,7 @@ func (a *accepting) name(ctx context.Context, target *partitionlog.Continuation)
 func (a *accepting) record(ctx context.Context, incarnation uint32) error {
 	err := a.bounded(ctx, func(ctx context.Context) error { return a.registry.Continue(ctx, a.old, incarnation) })
 	if err != nil && !errors.Is(err, protocol.NewError(protocol.CodeInvalidRequest, "")) {
-		err = fmt.Errorf("%w: %w", ErrUnknownFate, err)
+		err = fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 	}
 	return err
 }
@@ -256,11 +256,11 @@ func (a *accepting) gather(ctx context.Context) error {
 		// was written is an old one, and says nothing of what was reserved since.
 		a.marked = stored.Mark.Reserved.Covers(messages.Position{Sequence: a.first, Offset: a.next})
 		if !a.marked {
-			a.first += unknown
+			a.first += safetyMargin
 		}
 		a.first, a.next = max(a.first, stored.Mark.Reserved.Sequence), max(a.next, stored.Mark.Reserved.Offset)
 	case err == nil, errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")):
-		a.first += unknown
+		a.first += safetyMargin
 	default:
 		return err
 	}
@@ -300,12 +300,12 @@ func (a *accepting) findEpoch(ctx context.Context) error {
 	newest, err := kvbucket.Retry(ctx, func(ctx context.Context) (uint64, error) {
 		newest, err := ownership.Newest(ctx, a.JS, "frontend")
 		if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == jetstream.JSErrCodeStreamNotFound {
-			return now + unknown, nil
+			return now + safetyMargin, nil
 		}
 		return newest, err
 	})
 	if errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) {
-		newest, err = now+unknown, nil
+		newest, err = now+safetyMargin, nil
 	}
 	a.frontend = max(newest, now)
 	return err
@@ -343,7 +343,7 @@ func (a *accepting) fill(ctx context.Context, target *partitionlog.Continuation)
 		}
 	}
 	if !a.marked || made.offset > a.next {
-		a.next = max(a.next, made.offset) + unknown
+		a.next = max(a.next, made.offset) + safetyMargin
 	}
 	end := made.finish(a.next, a.frontend, time.Now().UnixNano())
 	if err := target.Append(ctx, end); err != nil {
@@ -377,7 +377,7 @@ func (a *accepting) copy(ctx context.Context, target *partitionlog.Continuation)
 			return err
 		}
 		a.copied++
-		a.tell(Progress{Entries: 1})
+		a.addProgress(Progress{Entries: 1})
 		for _, n := range entries {
 			if err := target.Append(ctx, n); err != nil {
 				return err

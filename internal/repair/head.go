@@ -48,28 +48,28 @@ type candidates struct {
 	refused int
 }
 
-// settler drops what the log explains: copies of batches that it has, and batches
+// matcher drops what the log explains: copies of batches that it has, and batches
 // of which it says that they were refused.
-type settler struct {
+type matcher struct {
 	byTicket    map[ticket][]int
 	byPlace     map[place][]int
 	byMessageID map[string][]int
-	fate        []fate
+	found       []explanation
 	of          *candidates
 }
 
-type fate uint8
+type explanation uint8
 
 const (
-	unexplained fate = iota
+	unexplained explanation = iota
 	copied
 	refused
 )
 
-func newSettler(of *candidates) *settler {
-	s := &settler{
+func newMatcher(of *candidates) *matcher {
+	s := &matcher{
 		byTicket: make(map[ticket][]int), byPlace: make(map[place][]int), byMessageID: make(map[string][]int),
-		fate: make([]fate, len(of.heads)), of: of,
+		found: make([]explanation, len(of.heads)), of: of,
 	}
 	for i := range of.heads {
 		h := &of.heads[i]
@@ -86,7 +86,7 @@ func newSettler(of *candidates) *settler {
 }
 
 // entry takes notice of an entry of the log.
-func (s *settler) entry(n *messages.Entry) {
+func (s *matcher) entry(n *messages.Entry) {
 	offset := n.BaseOffset
 	for i := range n.Batches {
 		b := &n.Batches[i]
@@ -106,20 +106,20 @@ func (s *settler) entry(n *messages.Entry) {
 	}
 }
 
-func (s *settler) mark(which []int, f fate) {
+func (s *matcher) mark(which []int, f explanation) {
 	for _, i := range which {
-		s.fate[i] = f
+		s.found[i] = f
 	}
 }
 
 // finish leaves those that the log does not explain, in the order in which they
 // are exported: by epoch, lane and ticket. Of several with the same payload for one
 // ticket, or for one place among the batches of a producer, the first one stays.
-func (s *settler) finish() {
+func (s *matcher) finish() {
 	c := s.of
 	var left []head
 	for i := range c.heads {
-		switch s.fate[i] {
+		switch s.found[i] {
 		case copied:
 			c.copies++
 		case refused:

@@ -70,7 +70,7 @@ func TestWhatTheLogExplainsIsNotExported(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			found := candidates{heads: c.heads}
-			s := newSettler(&found)
+			s := newMatcher(&found)
 			for i := range c.entries {
 				s.entry(&c.entries[i])
 			}
@@ -84,7 +84,7 @@ func TestWhatTheLogExplainsIsNotExported(t *testing.T) {
 
 func TestABatchWhoseMessageIDIsInTheLogIsExportedWithItsOffset(t *testing.T) {
 	found := candidates{heads: []head{with(batch("a", 1, 1), func(h *head) { h.MessageID = "x" }), batch("a", 2, 2)}}
-	s := newSettler(&found)
+	s := newMatcher(&found)
 	s.entry(&messages.Entry{BaseOffset: 40, Batches: []messages.Placeholder{
 		{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "z", Number: 1}, Records: 2}}, {Batch: messages.Batch{Ticket: messages.Ticket{Lane: "z", Number: 2}, Records: 1, MessageID: "x"}},
 	}})

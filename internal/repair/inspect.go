@@ -36,10 +36,10 @@ type Inspector struct {
 	// Progress is told every now and then; nil tells nobody.
 	Progress func(Progress)
 
-	patience time.Duration // bounds the wait for JetStream; zero is evidencePatience
-	known    *evidence     // once it was opened
-	done     Progress
-	told     time.Time
+	timeout    time.Duration // bounds the wait for JetStream; zero is evidencePatience
+	opened     *evidence     // once it was opened
+	done       Progress
+	progressAt time.Time
 }
 
 // Survey is what an inspection has found.
@@ -88,7 +88,7 @@ func (i *Inspector) Inspect(ctx context.Context, topic protocol.Topic, partition
 		return nil, err
 	}
 	for n := range s.partitions {
-		if err := i.settle(ctx, &s.partitions[n], &s.Report.Partitions[n]); err != nil {
+		if err := i.match(ctx, &s.partitions[n], &s.Report.Partitions[n]); err != nil {
 			return nil, err
 		}
 	}
@@ -116,7 +116,7 @@ func (i *Inspector) inspectLog(ctx context.Context, p *inspected, entry func(*me
 	if err := i.inspectEvidence(ctx, part, p.id, known); err != nil {
 		return nil, err
 	}
-	var r reading
+	var r logScan
 	bounds, err := p.log.Bounds(ctx)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
@@ -125,7 +125,7 @@ func (i *Inspector) inspectLog(ctx context.Context, p *inspected, entry func(*me
 	default:
 		p.bounds = &bounds
 		err = p.log.Walk(ctx, bounds.First, bounds.Last, func(e messages.LoggedEntry) error {
-			i.tell(Progress{Entries: 1})
+			i.addProgress(Progress{Entries: 1})
 			r.entry(&e)
 			return entry(&e)
 		}, r.missing)
@@ -140,12 +140,12 @@ func (i *Inspector) inspectLog(ctx context.Context, p *inspected, entry func(*me
 // findLog makes p the last incarnation of the log that an owner had. That the topic's record
 // names an earlier one is a finding.
 func (i *Inspector) findLog(ctx context.Context, part *Partition, p *inspected) error {
-	attempt, cancel := context.WithTimeout(ctx, cmp.Or(i.patience, evidencePatience))
+	attempt, cancel := context.WithTimeout(ctx, cmp.Or(i.timeout, evidenceTimeout))
 	defer cancel()
 	later, err := topics.Later(attempt, i.Conn, i.JS, p.id)
 	if err != nil {
 		part.Findings = append(part.Findings, fmt.Sprintf("later incarnations of the log cannot be looked for: %v", err))
-		part.silent(err)
+		part.addSilent(err)
 		return context.Cause(ctx)
 	}
 	if newest := newestUsed(later); newest != nil {
@@ -161,30 +161,30 @@ func (i *Inspector) findLog(ctx context.Context, part *Partition, p *inspected) 
 // inspectEvidence looks at what stands outside the log. That it cannot be read is
 // a finding.
 func (i *Inspector) inspectEvidence(ctx context.Context, part *Partition, p protocol.Partition, known evidence) error {
-	attempt, cancel := context.WithTimeout(ctx, cmp.Or(i.patience, evidencePatience))
+	attempt, cancel := context.WithTimeout(ctx, cmp.Or(i.timeout, evidenceTimeout))
 	defer cancel()
 	var err error
 	if part.Snapshot, err = known.snapshot(attempt, p); err != nil {
 		part.Findings = append(part.Findings, fmt.Sprintf("the snapshots cannot be read: %v", err))
-		part.silent(err)
+		part.addSilent(err)
 	}
 	if part.Mark, err = known.mark(attempt, p); err != nil {
 		part.Findings = append(part.Findings, fmt.Sprintf("the mark cannot be read: %v", err))
-		part.silent(err)
+		part.addSilent(err)
 	}
 	return context.Cause(ctx)
 }
 
-// silent notes an error that proves nothing: one that JetStream cannot read is damaged, one
+// addSilent notes an error that proves nothing: one that JetStream cannot read is damaged, one
 // that does not answer may be whole.
-func (p *Partition) silent(err error) {
+func (p *Partition) addSilent(err error) {
 	if !errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) {
 		p.Silent = errors.Join(p.Silent, err)
 	}
 }
 
-// evidencePatience bounds the wait for JetStream.
-const evidencePatience = 30 * time.Second
+// evidenceTimeout bounds the wait for JetStream.
+const evidenceTimeout = 30 * time.Second
 
 // evidence is what stands outside the logs; without a stream of its own either is nil.
 type evidence struct {
@@ -194,7 +194,7 @@ type evidence struct {
 
 // evidence opens what stands outside the logs, once.
 func (i *Inspector) evidence(ctx context.Context) (_ evidence, err error) {
-	if i.known == nil {
+	if i.opened == nil {
 		var known evidence
 		if known.snapshots, err = snapshots.Existing(ctx, i.JS); err != nil {
 			return known, err
@@ -202,9 +202,9 @@ func (i *Inspector) evidence(ctx context.Context) (_ evidence, err error) {
 		if known.marks, err = marks.Existing(ctx, i.Conn, i.JS); err != nil {
 			return known, err
 		}
-		i.known = &known
+		i.opened = &known
 	}
-	return *i.known, nil
+	return *i.opened, nil
 }
 
 // mark returns the mark of a partition; nil if there is none.
@@ -247,7 +247,7 @@ func (i *Inspector) search(ctx context.Context, s *Survey) (*Store, error) {
 		if err != nil {
 			return nil, err
 		}
-		i.tell(Progress{Objects: 1})
+		i.addProgress(Progress{Objects: 1})
 		store.Objects++
 		store.Bytes += object.Size
 		for batch, err := range objectstore.ScanHeads(object.Key, objectstore.NewReader(ctx, i.Store, object, 0), object.Size) {
@@ -259,7 +259,7 @@ func (i *Inspector) search(ctx context.Context, s *Survey) (*Store, error) {
 				break
 			}
 			if p := byNumber[batch.Partition.Number]; p != nil && batch.Partition.TopicID == s.Report.Topic.ID {
-				p.find(&batch)
+				p.add(&batch)
 			}
 		}
 	}
@@ -278,8 +278,8 @@ func (s *Store) damaged(object objectstore.Listed, err error) {
 	s.Damaged = append(s.Damaged, Damaged{Key: object.Key, Size: object.Size, Reason: reason})
 }
 
-// find notes a batch of the store.
-func (p *inspected) find(b *objectstore.StoredBatch) {
+// add notes a batch of the store.
+func (p *inspected) add(b *objectstore.StoredBatch) {
 	if at := objectstore.KeyTime(b.Extent.Key); at.After(p.newest) {
 		p.newest = at
 	}
@@ -291,14 +291,14 @@ func (p *inspected) find(b *objectstore.StoredBatch) {
 	p.found.heads = append(p.found.heads, headOf(b))
 }
 
-// settle reads the log again to see which of the batches it explains that it does
+// match reads the log again to see which of the batches it explains that it does
 // not refer to.
-func (i *Inspector) settle(ctx context.Context, p *inspected, part *Partition) error {
+func (i *Inspector) match(ctx context.Context, p *inspected, part *Partition) error {
 	p.referred = nil
 	if !p.newest.IsZero() {
 		part.NewestObject = new(p.newest.UTC())
 	}
-	s := newSettler(&p.found)
+	s := newMatcher(&p.found)
 	if len(p.found.heads) > 0 && p.bounds != nil {
 		// A batch that was on its way while the store was searched is in the log by now.
 		bounds, err := p.log.Bounds(ctx)
@@ -306,7 +306,7 @@ func (i *Inspector) settle(ctx context.Context, p *inspected, part *Partition) e
 			return err
 		}
 		err = p.log.Walk(ctx, bounds.First, bounds.Last, func(e messages.LoggedEntry) error {
-			i.tell(Progress{Entries: 1})
+			i.addProgress(Progress{Entries: 1})
 			s.entry(&e.Entry)
 			return nil
 		}, func(partitionlog.Missing) error { return nil })
@@ -320,13 +320,13 @@ func (i *Inspector) settle(ctx context.Context, p *inspected, part *Partition) e
 	return nil
 }
 
-// tell adds to the progress, and passes it on ten times a second.
-func (i *Inspector) tell(more Progress) {
+// addProgress adds to the progress, and passes it on ten times a second.
+func (i *Inspector) addProgress(more Progress) {
 	i.done.Entries += more.Entries
 	i.done.Objects += more.Objects
-	if i.Progress == nil || time.Since(i.told) < 100*time.Millisecond {
+	if i.Progress == nil || time.Since(i.progressAt) < 100*time.Millisecond {
 		return
 	}
-	i.told = time.Now()
+	i.progressAt = time.Now()
 	i.Progress(i.done)
 }

@@ -141,7 +141,7 @@ func TestAStreamStaysWhoseFateIsUnknown(t *testing.T) {
 	a.registry, err = topics.Open(w.ctx, gone, js)
 	w.must(err)
 	gone.Close()
-	if _, err := a.name(w.ctx, target); !errors.Is(err, ErrUnknownFate) {
+	if _, err := a.writeRecord(w.ctx, target); !errors.Is(err, ErrOutcomeUnknown) {
 		t.Errorf("the error is %v", err)
 	}
 	if _, err := w.js.Stream(w.ctx, messages.LogStream(a.new)); err != nil {
@@ -169,7 +169,7 @@ func TestAcceptingEndsIfJetStreamGivesNoAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	topic := protocol.Topic{TopicConfig: protocol.TopicConfig{Name: "orders", Partitions: 1}, ID: 7}
-	inspector := &Inspector{Conn: conn, JS: js, patience: 50 * time.Millisecond}
+	inspector := &Inspector{Conn: conn, JS: js, timeout: 50 * time.Millisecond}
 	if _, err := inspector.Accept(t.Context(), topic, 0); err == nil || !strings.Contains(err.Error(), errNoAnswer.Error()) {
 		t.Errorf("the error is %v", err)
 	}

@@ -11,12 +11,12 @@ import (
 
 func TestEvidenceThatDoesNotAnswerProvesNoLoss(t *testing.T) {
 	var p Partition
-	p.silent(protocol.Errorf(protocol.CodeCorrupt, "damaged"))
+	p.addSilent(protocol.Errorf(protocol.CodeCorrupt, "damaged"))
 	if p.Silent != nil {
 		t.Errorf("evidence that is damaged counts as silent: %v", p.Silent)
 	}
 	late := errors.New("no answer")
-	if p.silent(late); !errors.Is(p.Silent, late) {
+	if p.addSilent(late); !errors.Is(p.Silent, late) {
 		t.Errorf("evidence that did not answer counts as %v", p.Silent)
 	}
 }

@@ -78,7 +78,7 @@ func (c *Repair) accept(a *cli.App, inspector *repair.Inspector, report *repair.
 // lookAgain says what to do after an attempt to continue a partition has failed.
 func lookAgain(topic string, err error) string {
 	look := "look again, and repeat the command if it is still damaged: laneway topic repair " + topic
-	if errors.Is(err, repair.ErrUnknownFate) {
+	if errors.Is(err, repair.ErrOutcomeUnknown) {
 		return look
 	}
 	return "nothing of it was given up; " + look

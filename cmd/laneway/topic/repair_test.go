@@ -116,7 +116,7 @@ func TestAnUnknownFateIsNotCalledHarmless(t *testing.T) {
 	for _, c := range []struct {
 		err  error
 		want bool
-	}{{errors.New("refused"), true}, {fmt.Errorf("%w: no answer", repair.ErrUnknownFate), false}} {
+	}{{errors.New("refused"), true}, {fmt.Errorf("%w: no answer", repair.ErrOutcomeUnknown), false}} {
 		advice := lookAgain("orders", c.err)
 		if strings.Contains(advice, "nothing of it was given up") != c.want || !strings.Contains(advice, "laneway topic repair orders") {
 			t.Errorf("after %v: %q", c.err, advice)

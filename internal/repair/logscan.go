@@ -8,21 +8,21 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// reading follows a log entry by entry. It is pure, and belongs to one goroutine.
-type reading struct {
+// logScan follows a log entry by entry. It is pure, and belongs to one goroutine.
+type logScan struct {
 	log     Log
 	unknown []Offsets
 	wrong   []string // what readable entries show to be wrong
 	holes   []partitionlog.Missing
 }
 
-func (r *reading) missing(m partitionlog.Missing) error {
+func (r *logScan) missing(m partitionlog.Missing) error {
 	r.holes = append(r.holes, m)
 	return nil
 }
 
 // entry takes the next entry that can be read.
-func (r *reading) entry(e *messages.LoggedEntry) {
+func (r *logScan) entry(e *messages.LoggedEntry) {
 	n := &e.Entry
 	begin := n.BaseOffset - n.Gap // where the entry before it should end
 	if r.log.Entries == 0 && len(r.holes) == 0 && n.Created {
@@ -49,7 +49,7 @@ func (r *reading) entry(e *messages.LoggedEntry) {
 }
 
 // closeHoles notes the holes in front of an entry, or at the end of the log.
-func (r *reading) closeHoles(to *int64) {
+func (r *logScan) closeHoles(to *int64) {
 	for _, m := range r.holes {
 		h := Hole{m.First, m.Last, Offsets{r.log.EndOffset, to}, m.Reason}
 		r.log.Holes = append(r.log.Holes, h)
@@ -60,7 +60,7 @@ func (r *reading) closeHoles(to *int64) {
 }
 
 // finish returns what is wrong with a partition. bounds is nil if there is no stream.
-func (r *reading) finish(p *Partition, bounds *partitionlog.Bounds) {
+func (r *logScan) finish(p *Partition, bounds *partitionlog.Bounds) {
 	r.log.Holes, r.log.Gaps = orEmpty(r.log.Holes), orEmpty(r.log.Gaps)
 	switch {
 	case bounds == nil:
@@ -86,7 +86,7 @@ func (r *reading) finish(p *Partition, bounds *partitionlog.Bounds) {
 		p.Findings = append(p.Findings, fmt.Sprintf(
 			"the log can be read up to sequence %d and offset %d, the snapshot of %s covers it up to sequence %d and offset %d",
 			r.log.EndSequence, r.log.EndOffset, s.Time.Format(time.RFC3339), s.Sequence, s.EndOffset))
-		p.knownUpTo(s.EndOffset)
+		p.extendUnknown(s.EndOffset)
 	}
 	p.compareMark()
 }
@@ -106,7 +106,7 @@ func (p *Partition) compareMark() {
 	p.Findings = append(p.Findings, fmt.Sprintf(
 		"the log can be read up to sequence %d and offset %d, the mark says that it was written up to sequence %d and offset %d, and no further than offset %d",
 		end.Sequence, end.Offset, m.Written.Sequence, m.Written.Offset, m.Reserved.Offset))
-	p.knownUpTo(m.Reserved.Offset)
+	p.extendUnknown(m.Reserved.Offset)
 }
 
 func orEmpty[T any](list []T) []T {
@@ -116,8 +116,8 @@ func orEmpty[T any](list []T) []T {
 	return list
 }
 
-// knownUpTo notes that the log had at least the offsets below an end.
-func (p *Partition) knownUpTo(end int64) {
+// extendUnknown notes that the log had at least the offsets below an end.
+func (p *Partition) extendUnknown(end int64) {
 	if end <= p.Log.EndOffset {
 		return
 	}

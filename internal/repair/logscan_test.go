@@ -89,7 +89,7 @@ func TestWhatALogLacksIsFound(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var r reading
+			var r logScan
 			for _, part := range c.parts {
 				switch part := part.(type) {
 				case messages.LoggedEntry:
