@@ -19,7 +19,7 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// Accepted is the log of a partition that continues without what was lost.
+// Accepted describes the log of a partition that was continued without its lost records.
 type Accepted struct {
 	Partition     int32  `json:"partition"`
 	Stream        string `json:"stream"`
@@ -28,36 +28,46 @@ type Accepted struct {
 	NextSequence  uint64 `json:"next_sequence"`
 	NextOffset    int64  `json:"next_offset"`
 	Copied        int64  `json:"copied_entries"`
-	// GivenUp are the offsets without records, besides those that the log had left out
-	// before. Some were acknowledged, others perhaps never given out.
+	// GivenUp are the offsets that have no records any more. Some of the records were
+	// acknowledged; other offsets may never have been used. Gaps that the log had before are
+	// not included.
 	GivenUp []Offsets `json:"given_up_offsets"`
-	// RecordCorrected reports whether the log was continued before, and only the topic's
-	// record, which was older, names the stream again. Nothing was given up or copied.
+	// RecordCorrected reports whether only the topic's record was corrected, because it was
+	// older than the log. Nothing was given up or copied then.
 	RecordCorrected bool `json:"record_corrected,omitempty"`
 }
 
-// ErrOutcomeUnknown says that the topic's record may or may not name the new stream.
+// ErrOutcomeUnknown means that the topic's record may or may not name the new stream.
 var ErrOutcomeUnknown = errors.New("it is not known whether the log was continued")
 
-// safetyMargin is how far sequences, offsets and epochs may have come beyond all that is known of
-// them, when the evidence itself is lost: more than can have been used, and little enough
-// for clients that keep 53 bits of a number.
+// safetyMargin is added to the highest known sequence, offset or epoch when the evidence of
+// how far it has reached is lost. It is more than can have been used, and small enough for
+// clients that store numbers in 53 bits.
 const safetyMargin = 1 << 40
 
-// Accept continues the log of a damaged partition in a new stream, without what was lost.
-// Neither an offset nor a sequence is given out twice: the new stream begins above every
-// sequence, and new records above every offset, that is known or was reserved.
+// Accept continues the log of a damaged partition in a new stream, without the lost records.
+// No offset and no sequence is used twice: the new stream starts above every sequence, and
+// new records above every offset, that is known or was reserved.
 //
-// The old stream is sealed before it is read, so that nothing is acknowledged any more that
-// the copy does not have, and stays as evidence. A seal cannot be undone: nothing is sealed
-// before all evidence has answered. The record of the topic is written last: services use
-// the new stream from then on, and an Accept that is interrupted before has changed nothing
-// but the seal. It can be repeated, also at the same time.
+// The steps, in this order:
+//
+//  1. Compare the topic with the inspected one, and look for later incarnations.
+//  2. Read all evidence of how far the log has reached. If any of it cannot be read because
+//     JetStream does not answer, end here: nothing is changed.
+//  3. Seal the old stream. No record can be acknowledged after this that the copy lacks. A
+//     seal cannot be undone, and the stream is kept as evidence.
+//  4. Read the evidence again, since entries may have been appended before the seal.
+//  5. Create the new stream, copy the readable entries, and save its snapshot and mark.
+//  6. Write the new incarnation into the topic's record. Services use the new stream from
+//     then on.
+//
+// An Accept that is interrupted before the last step has changed only the seal. It can be
+// repeated, and several may run at the same time.
 //
 // If the topic's record is older than its log, the record is corrected instead.
 //
-// An error of code CodeInvalidRequest says that the topic has changed meanwhile. After
-// ErrUnknownFate the log may have been continued.
+// An error with the code INVALID_REQUEST means that the topic has changed since the
+// inspection. After ErrOutcomeUnknown the log may have been continued.
 func (i *Inspector) Accept(ctx context.Context, topic protocol.Topic, number int) (*Accepted, error) {
 	a := &accepting{Inspector: i, old: topic.Partition(number), replicas: topic.Replicas}
 	if err := a.bounded(ctx, a.open); err != nil {
@@ -82,7 +92,7 @@ func (i *Inspector) Accept(ctx context.Context, topic protocol.Topic, number int
 	return a.writeRecord(ctx, target)
 }
 
-// bounded does something that may wait for JetStream without end.
+// bounded runs an operation with a timeout, since JetStream may not answer at all.
 func (i *Inspector) bounded(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, cmp.Or(i.timeout, evidenceTimeout), errNoAnswer)
 	defer cancel()
@@ -93,10 +103,10 @@ func (i *Inspector) bounded(ctx context.Context, do func(context.Context) error)
 	return err
 }
 
-var errNoAnswer = errors.New("JetStream gives no answer")
+var errNoAnswer = errors.New("JetStream does not answer")
 
-// writeRecord has the topic's record name the new stream. Only a stream that the record does not
-// name, and never will, is removed.
+// writeRecord writes the new stream into the topic's record. It deletes the new stream only
+// if it is certain that the record does not name it and never will.
 func (a *accepting) writeRecord(ctx context.Context, target *partitionlog.Continuation) (*Accepted, error) {
 	err := a.record(ctx, a.new.Incarnation)
 	switch {
@@ -111,7 +121,7 @@ func (a *accepting) writeRecord(ctx context.Context, target *partitionlog.Contin
 	}, nil
 }
 
-// record writes into the topic's record in which incarnation the log is.
+// record writes the incarnation of the log into the topic's record.
 func (a *accepting) record(ctx context.Context, incarnation uint32) error {
 	err := a.bounded(ctx, func(ctx context.Context) error { return a.registry.Continue(ctx, a.old, incarnation) })
 	if err != nil && !errors.Is(err, protocol.NewError(protocol.CodeInvalidRequest, "")) {
@@ -120,7 +130,7 @@ func (a *accepting) record(ctx context.Context, incarnation uint32) error {
 	return err
 }
 
-// newestUsed returns the last incarnation that an owner had; nil if there is none.
+// newestUsed returns the last incarnation that had an owner; nil if none had.
 func newestUsed(later []topics.Incarnation) *topics.Incarnation {
 	for n := len(later) - 1; n >= 0; n-- {
 		if later[n].Used {
@@ -130,9 +140,10 @@ func newestUsed(later []topics.Incarnation) *topics.Incarnation {
 	return nil
 }
 
-// correct takes a topic's record that is older than its log forward. The stream that the
-// record names was sealed when the log was continued. One that takes records may have taken
-// some since the record was restored.
+// correct updates a topic's record that is older than its log. The stream that the record
+// names must be sealed, as it was when the log was continued. If it is not, an owner may have
+// appended records to it since the old record was restored, and only the operator can
+// decide which of the two logs is right.
 func (a *accepting) correct(ctx context.Context, newest *topics.Incarnation) (*Accepted, error) {
 	var old partitionlog.Bounds
 	err := a.bounded(ctx, func(ctx context.Context) (err error) {
@@ -156,7 +167,7 @@ func (a *accepting) correct(ctx context.Context, newest *topics.Incarnation) (*A
 	}, nil
 }
 
-// accepting is one attempt.
+// accepting is one run of Accept.
 type accepting struct {
 	*Inspector
 	registry *topics.Registry
@@ -167,15 +178,15 @@ type accepting struct {
 	log      *partitionlog.Log // the old one
 	replicas int
 
-	later    []topics.Incarnation // which attempts have left behind
+	later    []topics.Incarnation // later than that of the record, from earlier attempts
 	bounds   *partitionlog.Bounds // of the old stream; nil without one
 	snapshot *messages.Snapshot   // the newest that can be read
 	first    uint64               // sequence of the new stream's first entry
-	// beginOffset is where the log begins, as its first entry says; 0 if that is lost.
+	// beginOffset is the first offset of the log, from its first entry; 0 if that is lost.
 	beginOffset int64
-	next        int64  // offset that no record has had
-	marked      bool   // there is a mark
-	frontend    uint64 // the highest epoch that frontends have
+	next        int64  // lowest offset that no record can have had, as far as the evidence shows
+	marked      bool   // the mark covers all other evidence
+	frontend    uint64 // the highest frontend epoch
 
 	made   *continuation
 	copied int64
@@ -193,8 +204,8 @@ func (a *accepting) open(ctx context.Context) (err error) {
 	return err
 }
 
-// compare makes sure that the topic is still the one that was inspected, and looks for
-// incarnations of the log that its record does not know.
+// compare checks that the topic is the inspected one, and looks for incarnations of the log
+// that are later than the one in the topic's record.
 func (a *accepting) compare(ctx context.Context) error {
 	topic, err := a.registry.Get(ctx, a.old.Topic)
 	if err != nil {
@@ -203,8 +214,8 @@ func (a *accepting) compare(ctx context.Context) error {
 	if topic.Partition(int(a.old.Number)) != a.old {
 		return protocol.Errorf(protocol.CodeInvalidRequest, "topic %s has changed since it was inspected", a.old.Topic)
 	}
-	// A record that was restored from an old copy may name a topic that was deleted, and hide
-	// the logs of the topic that took its name.
+	// A record that was restored from an old copy may belong to a deleted topic, and hide the
+	// logs of a newer topic with the same name.
 	if err := a.registry.LostLogs(ctx, a.old.Topic); err != nil {
 		return err
 	}
@@ -212,7 +223,7 @@ func (a *accepting) compare(ctx context.Context) error {
 	return err
 }
 
-// prepare seals the log, and gathers what is known of it.
+// prepare reads the evidence, seals the log, and reads the evidence again.
 func (a *accepting) prepare(ctx context.Context) error {
 	if err := a.bounded(ctx, a.gather); err != nil {
 		return err
@@ -220,10 +231,11 @@ func (a *accepting) prepare(ctx context.Context) error {
 	if err := a.bounded(ctx, a.log.Seal); err != nil {
 		return err
 	}
-	return a.bounded(ctx, a.gather) // something may have been appended before the seal
+	return a.bounded(ctx, a.gather) // entries may have been appended before the seal
 }
 
-// gather looks at everything that tells how far the log came.
+// gather reads all evidence of how far the log has reached: its stream, the newest snapshot,
+// the mark, and what earlier attempts have left.
 func (a *accepting) gather(ctx context.Context) error {
 	a.bounds, a.snapshot, a.first, a.next, a.marked, a.beginOffset = nil, nil, 0, 0, false, 0
 	bounds, err := a.log.Bounds(ctx)
@@ -252,8 +264,8 @@ func (a *accepting) gather(ctx context.Context) error {
 	stored, err := a.marks.Get(ctx, a.old)
 	switch {
 	case err == nil && stored.Exists:
-		// An owner never appends beyond its reservation, so a mark that does not reach what
-		// was written is an old one, and says nothing of what was reserved since.
+		// An owner never appends beyond its reservation. So a mark that does not cover the
+		// known end is an old one, and does not show what was reserved later.
 		a.marked = stored.Mark.Reserved.Covers(messages.Position{Sequence: a.first, Offset: a.next})
 		if !a.marked {
 			a.first += safetyMargin
@@ -273,13 +285,13 @@ func (a *accepting) gather(ctx context.Context) error {
 	return a.findEpoch(ctx)
 }
 
-// gatherLater takes account of an incarnation that an attempt has left behind. None of them
-// was used, as far as is known: if that is wrong, nothing is given out twice all the same.
+// gatherLater adds the evidence of an incarnation that an earlier attempt has left. It should
+// not have been used. If it was, its sequences and offsets are still not used twice.
 func (a *accepting) gatherLater(ctx context.Context, i *topics.Incarnation) error {
 	a.first, a.next = max(a.first, i.Last, i.Reserved.Sequence), max(a.next, i.Reserved.Offset)
 	if i.Exists {
 		state, err := partitionlog.New(a.Conn, a.JS, i.Partition).State(ctx)
-		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) { // its attempt may have removed it
+		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) { // its attempt may have deleted it
 			return err
 		}
 		a.first, a.next = max(a.first, state.LastSequence), max(a.next, state.NextOffset)
@@ -294,7 +306,8 @@ func (a *accepting) gatherLater(ctx context.Context, i *topics.Incarnation) erro
 	})
 }
 
-// findEpoch looks for the newest epoch of the frontends. Epochs begin at the time of day.
+// findEpoch looks up the highest frontend epoch. If the bucket of epochs is lost, the epoch
+// is derived from the time: epochs start at the current Unix time in seconds.
 func (a *accepting) findEpoch(ctx context.Context) error {
 	now := uint64(max(0, time.Now().Unix()))
 	newest, err := kvbucket.Retry(ctx, func(ctx context.Context) (uint64, error) {
@@ -311,8 +324,8 @@ func (a *accepting) findEpoch(ctx context.Context) error {
 	return err
 }
 
-// begin makes the new stream. What an earlier attempt has left behind keeps its name: that
-// attempt may be another one which is still at work.
+// begin creates the new stream. If the stream of another attempt has the name, it takes the
+// next incarnation, because that attempt may still be running.
 func (a *accepting) begin(ctx context.Context) (*partitionlog.Continuation, error) {
 	const most = 1000
 	a.new = a.old
@@ -327,10 +340,10 @@ func (a *accepting) begin(ctx context.Context) (*partitionlog.Continuation, erro
 			return target, err
 		}
 	}
-	return nil, fmt.Errorf("%d earlier attempts have left their streams behind: remove those after %s", most, messages.LogStream(a.old))
+	return nil, fmt.Errorf("%d earlier attempts have left their streams; delete those after %s", most, messages.LogStream(a.old))
 }
 
-// fill copies the log, and leaves snapshot and mark for its owner.
+// fill copies the log, and saves snapshot and mark for the next owner.
 func (a *accepting) fill(ctx context.Context, target *partitionlog.Continuation) error {
 	made, created := newContinuation(a.old, a.first, a.beginOffset, a.snapshot)
 	a.made = made
@@ -357,7 +370,7 @@ func (a *accepting) fill(ctx context.Context, target *partitionlog.Continuation)
 
 // leaveEvidence saves the snapshot and the mark of the new stream.
 func (a *accepting) leaveEvidence(ctx context.Context) error {
-	// An attempt with this incarnation may have failed after it had saved one.
+	// An earlier attempt with this incarnation may have saved one and then failed.
 	if err := a.saved.Remove(ctx, a.new); err != nil {
 		return err
 	}
@@ -390,7 +403,7 @@ func (a *accepting) copy(ctx context.Context, target *partitionlog.Continuation)
 	})
 }
 
-// mark writes where the new log ends.
+// mark writes the exact end of the new log.
 func (a *accepting) mark(ctx context.Context, end messages.Position) error {
 	before, err := a.marks.Get(ctx, a.new)
 	if err != nil {
@@ -400,7 +413,7 @@ func (a *accepting) mark(ctx context.Context, end messages.Position) error {
 	return err
 }
 
-// discard removes a stream that no record names, also when ctx has ended.
+// discard deletes a stream that no record names, even if ctx has ended.
 func discard(ctx context.Context, target *partitionlog.Continuation) error {
 	const patience = 10 * time.Second
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)

@@ -8,28 +8,29 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// continuation turns what can be read of a log into the entries of the stream that
-// continues it. Sequences are new ones; offsets, times and batches are those of the old
-// log. What is missing becomes a barrier whose Gap names the offsets. It is pure, and
-// belongs to one goroutine.
+// continuation turns the readable entries of a log into the entries of the stream that
+// continues it. They get new stream sequences, and keep their offsets, times and batches.
+// Each hole becomes a barrier with a Gap of the lost offsets. It is pure, and belongs to one
+// goroutine.
 type continuation struct {
 	topicID  uint64
 	first    uint64 // sequence of the first entry
 	sequence uint64 // of the last entry
-	offset   int64  // that follows it
+	offset   int64  // after the last entry
 	time     int64  // of the last entry
 	rising   uint64 // sequence of the newest entry whose time fell
 
-	frontend, sequencer uint64 // the highest epochs known
+	frontend, sequencer uint64 // the highest epochs found
 
-	hole bool // something is missing in front of the next entry
+	hole bool // entries are missing before the next one
 	lost []Offsets
 
-	// snapshot is the newest of the old log, nil if there is none. It becomes that of the
-	// entry, or of the barrier, which stands for the one that it ends with.
+	// snapshot is the newest one of the old log; nil if there is none. It is changed to cover
+	// the new stream, up to the copy of its last entry, or up to the barrier that replaces
+	// that entry.
 	snapshot *messages.Snapshot
-	covered  bool // snapshot is one of the new stream
-	inHole   bool // what the snapshot ends with is missing in front of the next entry
+	covered  bool // snapshot covers the new stream
+	inHole   bool // the last entry of the snapshot is missing before the next entry
 }
 
 // newContinuation returns the continuation of a log that begins at an offset, and its first
@@ -42,7 +43,7 @@ func newContinuation(p protocol.Partition, first uint64, begin int64, snapshot *
 	return c, messages.Entry{TopicID: p.TopicID, Created: true, BaseOffset: begin}
 }
 
-// missing takes sequences of the old log that cannot be read.
+// missing handles sequences of the old log that cannot be read.
 func (c *continuation) missing(m partitionlog.Missing) {
 	c.hole = true
 	if s := c.snapshot; s != nil && !c.covered && m.First <= s.Sequence && s.Sequence <= m.Last {
@@ -50,8 +51,8 @@ func (c *continuation) missing(m partitionlog.Missing) {
 	}
 }
 
-// entry takes the next entry of the old log that can be read, and returns those of the new
-// stream. The error says that the log contradicts itself, and cannot be continued.
+// entry handles the next readable entry of the old log, and returns the entries of the new
+// stream for it. An error means that the log contradicts itself and cannot be continued.
 func (c *continuation) entry(e *messages.LoggedEntry) ([]messages.Entry, error) {
 	n := e.Entry
 	begin := n.BaseOffset - n.Gap
@@ -74,7 +75,7 @@ func (c *continuation) entry(e *messages.LoggedEntry) ([]messages.Entry, error) 
 		if covers {
 			c.cover()
 		}
-		return out, nil // the new stream has one of its own
+		return out, nil // the new stream has its own first entry
 	}
 	n.Created = false
 	c.frontend, c.sequencer = max(c.frontend, n.Epoch), max(c.sequencer, n.SequencerEpoch)
@@ -86,7 +87,7 @@ func (c *continuation) entry(e *messages.LoggedEntry) ([]messages.Entry, error) 
 }
 
 // endsWith reports whether the snapshot ends with an entry. A snapshot that contradicts the
-// log is dropped: everything in it is read from the log.
+// log is dropped; the next owner reads the whole log then.
 func (c *continuation) endsWith(e *messages.LoggedEntry) bool {
 	s := c.snapshot
 	if s == nil || c.covered || e.Sequence < s.Sequence {
@@ -99,14 +100,14 @@ func (c *continuation) endsWith(e *messages.LoggedEntry) bool {
 	return false
 }
 
-// finish returns the barrier that ends the copy: records get offsets from next on, and are
-// sent by frontends above an epoch, because the tickets of those that run are not known any
-// more.
+// finish returns the barrier that ends the copy. New records get offsets from next on. The
+// barrier has a frontend epoch above the given one: the tickets of running frontends are
+// lost with the entries, so these frontends must be fenced and start with new ones.
 func (c *continuation) finish(next int64, epoch uint64, now int64) messages.Entry {
 	c.frontend = max(c.frontend, epoch) + 1
 	end := c.barrier(max(next, c.offset), c.frontend, max(c.time, now))
 	if c.snapshot != nil && !c.covered {
-		// What it knows of lanes is of older epochs.
+		// Its lanes belong to lower frontend epochs.
 		c.snapshot.FrontendEpoch, c.snapshot.SequencerEpoch = c.frontend, c.sequencer
 		c.snapshot.Watermark, c.snapshot.Lanes = 0, nil
 		c.cover()
@@ -128,7 +129,7 @@ func (c *continuation) barrier(base int64, epoch uint64, time int64) messages.En
 	return c.append(messages.Entry{TopicID: c.topicID, Epoch: epoch, SequencerEpoch: sequencer, BaseOffset: base, Gap: gap, Time: time})
 }
 
-// append gives an entry its place.
+// append gives an entry its place in the new stream.
 func (c *continuation) append(n messages.Entry) messages.Entry {
 	c.sequence++
 	if n.Time < c.time {
@@ -139,7 +140,7 @@ func (c *continuation) append(n messages.Entry) messages.Entry {
 	return n
 }
 
-// cover makes the snapshot one that ends with the last entry.
+// cover makes the snapshot end with the last entry of the new stream.
 func (c *continuation) cover() {
 	c.covered, c.inHole = true, false
 	c.snapshot.Sequence, c.snapshot.NextOffset, c.snapshot.Time = c.sequence, c.offset, c.time

@@ -17,8 +17,8 @@ import (
 // exportVersion is the version of a line of an export.
 const exportVersion = 1
 
-// Exported is a batch as a line of an export has it: an object of JSON. Texts that
-// are not UTF-8 stand in the field that ends in _base64 instead.
+// Exported is one line of an export: a batch as a JSON object. A text that is not valid UTF-8
+// is in the field that ends in _base64 instead.
 type Exported struct {
 	Version       int       `json:"laneway_export"`
 	Topic         string    `json:"topic"`
@@ -29,8 +29,8 @@ type Exported struct {
 	LaneBase64    []byte    `json:"lane_base64,omitempty"`
 	Ticket        uint64    `json:"ticket"`
 	Staged        time.Time `json:"staged"`
-	// Key, Offset, Length and CRC32C are where the batch frame lies in the store, and
-	// its checksum.
+	// Key, Offset and Length are the place of the batch frame in the store. CRC32C is its
+	// checksum.
 	Key    string `json:"key"`
 	Offset int64  `json:"offset"`
 	Length int64  `json:"length"`
@@ -39,16 +39,16 @@ type Exported struct {
 	Producer        *ExportedProducer `json:"producer,omitempty"` // of an idempotent producer
 	MessageID       string            `json:"message_id,omitempty"`
 	MessageIDBase64 []byte            `json:"message_id_base64,omitempty"`
-	// MessageIDOffset is where the log has a batch of the same message id: it may be
-	// this very one, sent again.
+	// MessageIDOffset is the offset of a batch in the log with the same message id. It may be
+	// this batch, sent again by its producer.
 	MessageIDOffset *int64 `json:"message_id_offset,omitempty"`
 
 	Records []ExportedRecord `json:"records,omitempty"`
-	// Error says why there are no records: the payload cannot be read.
+	// Error is the reason why the payload cannot be read. There are no Records then.
 	Error string `json:"error,omitempty"`
 }
 
-// ExportedProducer is the place of a batch among those of an idempotent producer.
+// ExportedProducer is the producer sequence of a batch.
 type ExportedProducer struct {
 	ID       int64 `json:"id,string"`
 	Epoch    int16 `json:"epoch"`
@@ -70,7 +70,7 @@ type ExportedHeader struct {
 	ValueBase64 []byte `json:"value_base64,omitempty"`
 }
 
-// Written counts what an export has.
+// Written counts the content of an export.
 type Written struct {
 	Batches    int64 // with their records
 	Records    int64
@@ -87,9 +87,9 @@ func (s *Survey) Batches() int64 {
 	return n
 }
 
-// Export writes the batches that no log refers to, a line of JSON each: partition
-// by partition, and each lane in the order of its tickets. It holds one payload at
-// a time. progress is called after each batch.
+// Export writes the batches to which no log refers, one JSON object per line: by partition,
+// and within a lane in the order of the tickets. It holds one payload in memory at a time.
+// progress is called after each batch.
 func (s *Survey) Export(ctx context.Context, to io.Writer, progress func()) (Written, error) {
 	out := bufio.NewWriterSize(to, 256<<10)
 	encoder := json.NewEncoder(out)
@@ -144,8 +144,8 @@ func (s *Survey) export(ctx context.Context, p protocol.Partition, h *head) *Exp
 	return line
 }
 
-// read returns the records of a batch from the first of its repetitions that can be
-// read, and where that lies.
+// read returns the records of a batch, from its first copy that can be read, and the extent
+// of that copy.
 func (s *Survey) read(ctx context.Context, h *head) (messages.Extent, []ExportedRecord, error) {
 	all, err := s.readFrom(ctx, h.extent, h.Records)
 	if err == nil {
@@ -177,7 +177,7 @@ func (s *Survey) readFrom(ctx context.Context, extent messages.Extent, count uin
 	return all, nil
 }
 
-// records takes a batch frame apart.
+// records decodes a batch frame.
 func records(frame []byte) ([]ExportedRecord, error) {
 	reader, err := protocol.NewFrameReader(frame)
 	if err != nil {

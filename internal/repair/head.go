@@ -9,14 +9,14 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// head is what an object says of a batch, without its payload.
+// head is the description of a batch in its object, without the payload.
 type head struct {
 	messages.Batch
 	epoch  uint64
 	extent messages.Extent
-	others []messages.Extent // repetitions, in case that one cannot be read
-	// messageIDAt is the offset of the batch that the log has under the same message
-	// id; negative is none.
+	others []messages.Extent // copies of the batch, in case this one cannot be read
+	// messageIDAt is the offset of a batch with the same message id in the log; negative if
+	// there is none.
 	messageIDAt int64
 }
 
@@ -26,7 +26,7 @@ func headOf(b *objectstore.StoredBatch) head {
 
 func (h *head) staged() time.Time { return objectstore.KeyTime(h.extent.Key) }
 
-// ticket names a batch for ever.
+// ticket identifies a batch across all frontends and restarts.
 type ticket struct {
 	epoch uint64
 	messages.Ticket
@@ -34,22 +34,27 @@ type ticket struct {
 
 func (h *head) ticket() ticket { return ticket{h.epoch, h.Ticket} }
 
-// place is where a batch stands among those of an idempotent producer.
+// place identifies a batch of an idempotent producer.
 type place struct {
 	sequence messages.Sequence
 	records  uint32
 }
 
-// candidates are the batches of a partition in the object store that no entry of
-// its log refers to. They belong to one goroutine.
+// candidates are the batches of a partition in the object store to which no entry of its log
+// refers. Some of them are lost batches; the others are copies, or were refused. They belong
+// to one goroutine.
 type candidates struct {
 	heads   []head
 	copies  int
 	refused int
 }
 
-// matcher drops what the log explains: copies of batches that it has, and batches
-// of which it says that they were refused.
+// matcher finds the candidates that the log explains: copies of batches that are in the log,
+// and batches that the log lists as refused. What remains may be lost.
+//
+// A candidate is a copy if a batch in the log has the same ticket, or the same producer
+// sequence. A batch with the same message id may or may not be a copy, so it remains, with
+// the offset of the one in the log.
 type matcher struct {
 	byTicket    map[ticket][]int
 	byPlace     map[place][]int
@@ -85,7 +90,7 @@ func newMatcher(of *candidates) *matcher {
 	return s
 }
 
-// entry takes notice of an entry of the log.
+// entry marks the candidates that an entry of the log explains.
 func (s *matcher) entry(n *messages.Entry) {
 	offset := n.BaseOffset
 	for i := range n.Batches {
@@ -112,9 +117,9 @@ func (s *matcher) mark(which []int, f explanation) {
 	}
 }
 
-// finish leaves those that the log does not explain, in the order in which they
-// are exported: by epoch, lane and ticket. Of several with the same payload for one
-// ticket, or for one place among the batches of a producer, the first one stays.
+// finish removes the explained candidates, and sorts the others for the export: by epoch,
+// lane and ticket. Of several with the same payload and the same ticket or producer
+// sequence, it keeps the first; the others become its copies.
 func (s *matcher) finish() {
 	c := s.of
 	var left []head
@@ -136,13 +141,13 @@ func (s *matcher) finish() {
 	c.copies += len(left) - len(c.heads)
 }
 
-// payload tells payloads apart that may stand for the same batch.
+// payload distinguishes payloads without reading them.
 type payload struct {
 	length int64
 	crc    uint32
 }
 
-// collapse puts repetitions together.
+// collapse joins copies of the same batch.
 func collapse(sorted []head) []head {
 	type repetition struct {
 		ticket
@@ -169,7 +174,7 @@ func collapse(sorted []head) []head {
 	return kept
 }
 
-// lanes sums the batches up.
+// lanes returns a summary per lane. The heads must be sorted by lane.
 func lanes(sorted []head) []Lane {
 	all := []Lane{}
 	for i := range sorted {

@@ -19,30 +19,30 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// maxDamaged is how many damaged objects a report names.
+// maxDamaged is how many damaged objects a report lists.
 const maxDamaged = 1000
 
-// Progress is how far an inspection has come.
+// Progress is the progress of an inspection.
 type Progress struct {
-	Entries int64 // of logs, which are read twice if the store holds what they do not refer to
+	Entries int64 // of logs; a log is read twice if the store has batches to which it does not refer
 	Objects int64
 }
 
-// Inspector looks at a topic. It belongs to one goroutine.
+// Inspector inspects topics. It belongs to one goroutine.
 type Inspector struct {
 	Conn  *nats.Conn
 	JS    jetstream.JetStream
-	Store objectstore.Store // nil leaves the objects out
-	// Progress is told every now and then; nil tells nobody.
+	Store objectstore.Store // nil: inspect no objects
+	// Progress is called up to ten times a second; it may be nil.
 	Progress func(Progress)
 
 	timeout    time.Duration // bounds the wait for JetStream; zero is evidencePatience
-	opened     *evidence     // once it was opened
+	opened     *evidence     // nil until it is needed
 	done       Progress
 	progressAt time.Time
 }
 
-// Survey is what an inspection has found.
+// Survey is the result of an inspection.
 type Survey struct {
 	Report     Report
 	store      objectstore.Store
@@ -54,15 +54,15 @@ type inspected struct {
 	id     protocol.Partition
 	log    *partitionlog.Log
 	bounds *partitionlog.Bounds // nil without a stream
-	// referred are the offsets of the payloads to which the log refers, by keys.
+	// referred has the offsets of the payloads to which the log refers, by object key.
 	referred map[string][]int64
 	found    candidates
 	newest   time.Time
 }
 
-// Inspect reads the logs of some partitions of a topic, and the heads of all
-// objects of the store. It needs memory for the extents of those logs, and for the
-// heads of batches that they do not refer to.
+// Inspect reads the logs of some partitions of a topic, and the headers of all objects of
+// the store. It needs memory for the extents of those logs, and for the heads of the batches
+// to which they do not refer.
 func (i *Inspector) Inspect(ctx context.Context, topic protocol.Topic, partitions []int) (*Survey, error) {
 	s := &Survey{Report: Report{Topic: topic}, store: i.Store, partitions: make([]inspected, len(partitions))}
 	for n, number := range partitions {
@@ -96,8 +96,8 @@ func (i *Inspector) Inspect(ctx context.Context, topic protocol.Topic, partition
 }
 
 // InspectLog reads the log of a partition, compares it with its newest snapshot and its
-// mark, and passes on the entries that can be read, in order. An error of the function
-// ends it. The memory that it needs does not grow with the log.
+// mark, and calls entry for the readable entries in order. An error of entry ends it. Its
+// memory does not grow with the log.
 func (i *Inspector) InspectLog(ctx context.Context, id protocol.Partition, entry func(*messages.LoggedEntry) error) (*Partition, error) {
 	return i.inspectLog(ctx, &inspected{id: id}, entry)
 }
@@ -137,8 +137,8 @@ func (i *Inspector) inspectLog(ctx context.Context, p *inspected, entry func(*me
 	return part, nil
 }
 
-// findLog makes p the last incarnation of the log that an owner had. That the topic's record
-// names an earlier one is a finding.
+// findLog sets p to the last incarnation of the log that had an owner. If the topic's record
+// names an earlier one, that is a finding.
 func (i *Inspector) findLog(ctx context.Context, part *Partition, p *inspected) error {
 	attempt, cancel := context.WithTimeout(ctx, cmp.Or(i.timeout, evidenceTimeout))
 	defer cancel()
@@ -158,8 +158,7 @@ func (i *Inspector) findLog(ctx context.Context, part *Partition, p *inspected) 
 	return nil
 }
 
-// inspectEvidence looks at what stands outside the log. That it cannot be read is
-// a finding.
+// inspectEvidence reads the snapshot and the mark. If one cannot be read, that is a finding.
 func (i *Inspector) inspectEvidence(ctx context.Context, part *Partition, p protocol.Partition, known evidence) error {
 	attempt, cancel := context.WithTimeout(ctx, cmp.Or(i.timeout, evidenceTimeout))
 	defer cancel()
@@ -175,8 +174,8 @@ func (i *Inspector) inspectEvidence(ctx context.Context, part *Partition, p prot
 	return context.Cause(ctx)
 }
 
-// addSilent notes an error that proves nothing: one that JetStream cannot read is damaged, one
-// that does not answer may be whole.
+// addSilent records an error that proves no damage. Evidence that JetStream cannot read is
+// damaged; if JetStream does not answer, it may be intact.
 func (p *Partition) addSilent(err error) {
 	if !errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) {
 		p.Silent = errors.Join(p.Silent, err)
@@ -186,13 +185,14 @@ func (p *Partition) addSilent(err error) {
 // evidenceTimeout bounds the wait for JetStream.
 const evidenceTimeout = 30 * time.Second
 
-// evidence is what stands outside the logs; without a stream of its own either is nil.
+// evidence is the stores of the evidence outside the logs. A store is nil if its stream does
+// not exist.
 type evidence struct {
 	snapshots *snapshots.Store
 	marks     *marks.Store
 }
 
-// evidence opens what stands outside the logs, once.
+// evidence opens the stores of the evidence, once.
 func (i *Inspector) evidence(ctx context.Context) (_ evidence, err error) {
 	if i.opened == nil {
 		var known evidence
@@ -219,8 +219,8 @@ func (e evidence) mark(ctx context.Context, p protocol.Partition) (*messages.Mar
 	return &stored.Mark, nil
 }
 
-// snapshot returns what the newest snapshot of a log says that can be read; nil if
-// there is none.
+// snapshot returns the end of the log according to its newest readable snapshot; nil if there
+// is none.
 func (e evidence) snapshot(ctx context.Context, p protocol.Partition) (newest *Snapshot, err error) {
 	if e.snapshots == nil {
 		return nil, nil
@@ -236,7 +236,7 @@ func (e evidence) snapshot(ctx context.Context, p protocol.Partition) (newest *S
 	return newest, err
 }
 
-// search looks into every object of the store.
+// search reads the headers of every object of the store.
 func (i *Inspector) search(ctx context.Context, s *Survey) (*Store, error) {
 	store := &Store{Damaged: []Damaged{}}
 	byNumber := make(map[int32]*inspected, len(s.partitions))
@@ -278,7 +278,7 @@ func (s *Store) damaged(object objectstore.Listed, err error) {
 	s.Damaged = append(s.Damaged, Damaged{Key: object.Key, Size: object.Size, Reason: reason})
 }
 
-// add notes a batch of the store.
+// add adds a batch of the store to the candidates, unless the log refers to it.
 func (p *inspected) add(b *objectstore.StoredBatch) {
 	if at := objectstore.KeyTime(b.Extent.Key); at.After(p.newest) {
 		p.newest = at
@@ -291,8 +291,7 @@ func (p *inspected) add(b *objectstore.StoredBatch) {
 	p.found.heads = append(p.found.heads, headOf(b))
 }
 
-// match reads the log again to see which of the batches it explains that it does
-// not refer to.
+// match reads the log again, to find out which candidates it explains.
 func (i *Inspector) match(ctx context.Context, p *inspected, part *Partition) error {
 	p.referred = nil
 	if !p.newest.IsZero() {
@@ -300,7 +299,8 @@ func (i *Inspector) match(ctx context.Context, p *inspected, part *Partition) er
 	}
 	s := newMatcher(&p.found)
 	if len(p.found.heads) > 0 && p.bounds != nil {
-		// A batch that was on its way while the store was searched is in the log by now.
+		// The bounds are read again: a batch that was staged during the search may be in the
+		// log.
 		bounds, err := p.log.Bounds(ctx)
 		if err != nil {
 			return err
@@ -320,7 +320,7 @@ func (i *Inspector) match(ctx context.Context, p *inspected, part *Partition) er
 	return nil
 }
 
-// addProgress adds to the progress, and passes it on ten times a second.
+// addProgress adds to the progress, and reports it up to ten times a second.
 func (i *Inspector) addProgress(more Progress) {
 	i.done.Entries += more.Entries
 	i.done.Objects += more.Objects

@@ -8,12 +8,13 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// logScan follows a log entry by entry. It is pure, and belongs to one goroutine.
+// logScan finds out what a log has and lacks. It is called for each readable entry and each
+// hole in their order. It is pure, and belongs to one goroutine.
 type logScan struct {
 	log     Log
 	unknown []Offsets
-	wrong   []string // what readable entries show to be wrong
-	holes   []partitionlog.Missing
+	wrong   []string               // contradictions between readable entries
+	holes   []partitionlog.Missing // before the next entry
 }
 
 func (r *logScan) missing(m partitionlog.Missing) error {
@@ -21,22 +22,23 @@ func (r *logScan) missing(m partitionlog.Missing) error {
 	return nil
 }
 
-// entry takes the next entry that can be read.
+// entry handles the next readable entry. Its base offset, minus its gap, shows where the
+// entry before it has ended, and with that which offsets a hole between them had.
 func (r *logScan) entry(e *messages.LoggedEntry) {
 	n := &e.Entry
-	begin := n.BaseOffset - n.Gap // where the entry before it should end
+	begin := n.BaseOffset - n.Gap // the end of the entry before it
 	if r.log.Entries == 0 && len(r.holes) == 0 && n.Created {
 		r.log.FirstOffset, r.log.EndOffset = begin, begin
 	}
 	r.closeHoles(&begin)
 	switch {
 	case r.log.Entries == 0 && len(r.holes) == 0 && !n.Created:
-		r.wrong = append(r.wrong, fmt.Sprintf("entry %d is not the one that creation writes first", e.Sequence))
+		r.wrong = append(r.wrong, fmt.Sprintf("entry %d is not the first entry of a created log", e.Sequence))
 	case begin > r.log.EndOffset && len(r.holes) == 0:
-		r.wrong = append(r.wrong, fmt.Sprintf("entry %d begins at offset %d, the one before ends at %d", e.Sequence, begin, r.log.EndOffset))
+		r.wrong = append(r.wrong, fmt.Sprintf("entry %d begins at offset %d, but the one before it ends at %d", e.Sequence, begin, r.log.EndOffset))
 		r.unknown = append(r.unknown, Offsets{r.log.EndOffset, new(begin)})
 	case begin < r.log.EndOffset:
-		r.wrong = append(r.wrong, fmt.Sprintf("entry %d begins at offset %d although the one before ends at %d: offsets were given out twice",
+		r.wrong = append(r.wrong, fmt.Sprintf("entry %d begins at offset %d, but the one before it ends at %d: offsets were used twice",
 			e.Sequence, begin, r.log.EndOffset))
 	}
 	r.holes = nil
@@ -48,7 +50,8 @@ func (r *logScan) entry(e *messages.LoggedEntry) {
 	r.log.EndTime = new(n.At().UTC())
 }
 
-// closeHoles notes the holes in front of an entry, or at the end of the log.
+// closeHoles records the holes before an entry that starts at to, or, if to is nil, at the
+// end of the log.
 func (r *logScan) closeHoles(to *int64) {
 	for _, m := range r.holes {
 		h := Hole{m.First, m.Last, Offsets{r.log.EndOffset, to}, m.Reason}
@@ -59,18 +62,18 @@ func (r *logScan) closeHoles(to *int64) {
 	}
 }
 
-// finish returns what is wrong with a partition. bounds is nil if there is no stream.
+// finish adds the findings to p. bounds is nil if the stream does not exist.
 func (r *logScan) finish(p *Partition, bounds *partitionlog.Bounds) {
 	r.log.Holes, r.log.Gaps = orEmpty(r.log.Holes), orEmpty(r.log.Gaps)
 	switch {
 	case bounds == nil:
 		p.Findings = append(p.Findings, fmt.Sprintf("the stream %s does not exist", p.Stream))
 	case bounds.Last < bounds.First:
-		p.Findings = append(p.Findings, fmt.Sprintf("the stream %s is empty; creation has written an entry", p.Stream))
+		p.Findings = append(p.Findings, fmt.Sprintf("the stream %s is empty, although its creation has written an entry", p.Stream))
 	}
 	if bounds != nil && bounds.Sealed {
-		// Also of a log that is whole, because its file was restored meanwhile: a seal
-		// cannot be taken back, so the log has to be continued.
+		// This is a finding even if the log is whole, for example because its file was
+		// restored: a seal cannot be undone, so the log has to be continued.
 		p.Findings = append(p.Findings, fmt.Sprintf("the stream %s is sealed: an --accept-loss is under way, or was interrupted and must be given again", p.Stream))
 	}
 	if bounds != nil {
@@ -91,9 +94,9 @@ func (r *logScan) finish(p *Partition, bounds *partitionlog.Bounds) {
 	p.compareMark()
 }
 
-// compareMark notes what the mark proves to be missing. A running owner raises it
-// ahead of what it appends, and a crash leaves it there: what is reserved proves
-// nothing.
+// compareMark adds a finding if the mark proves that entries are missing. Only its written
+// position proves something. The reserved one is ahead of the appends of a running owner, and
+// stays ahead after a crash.
 func (p *Partition) compareMark() {
 	m := p.Mark
 	if m == nil {
@@ -116,7 +119,7 @@ func orEmpty[T any](list []T) []T {
 	return list
 }
 
-// extendUnknown notes that the log had at least the offsets below an end.
+// extendUnknown extends the unknown offsets up to end, which the log had once reached.
 func (p *Partition) extendUnknown(end int64) {
 	if end <= p.Log.EndOffset {
 		return
@@ -138,7 +141,7 @@ func (h *Hole) describe() string {
 	return fmt.Sprintf("%s, %s: %s", sequences, h.Offsets, h.Reason)
 }
 
-// String returns the range as people say it, with its last offset.
+// String returns the range for people, with its last offset instead of To.
 func (o Offsets) String() string {
 	switch {
 	case o.To == nil:

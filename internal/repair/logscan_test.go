@@ -61,7 +61,7 @@ func TestWhatALogLacksIsFound(t *testing.T) {
 			findings: []string{"sequences 1 to 2, offsets 0 to 9"}, unknown: "offsets 0 to 9",
 		},
 		"it does not begin with its creation": {
-			parts: []any{logged(2, 0, 0, 1)}, bounds: bounds(2), findings: []string{"creation"},
+			parts: []any{logged(2, 0, 0, 1)}, bounds: bounds(2), findings: []string{"first entry of a created log"},
 		},
 		"no stream": {findings: []string{"does not exist"}},
 		"no stream, and a mark": {
@@ -82,10 +82,10 @@ func TestWhatALogLacksIsFound(t *testing.T) {
 			parts: []any{first, second}, bounds: bounds(2), mark: &messages.Mark{Written: position(2, 10), Reserved: position(100, 1000)},
 		},
 		"offsets that jump": {
-			parts: []any{first, second, logged(3, 20, 5, 1)}, bounds: bounds(3), findings: []string{"entry 3 begins at offset 15, the one before ends at 10"}, unknown: "offsets 10 to 14",
+			parts: []any{first, second, logged(3, 20, 5, 1)}, bounds: bounds(3), findings: []string{"entry 3 begins at offset 15, but the one before it ends at 10"}, unknown: "offsets 10 to 14",
 		},
 		"offsets that come twice": {
-			parts: []any{first, second, logged(3, 9, 0, 1)}, bounds: bounds(3), findings: []string{"given out twice"},
+			parts: []any{first, second, logged(3, 9, 0, 1)}, bounds: bounds(3), findings: []string{"used twice"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

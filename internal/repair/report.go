@@ -7,16 +7,16 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// Report is what is there of a topic, and what is not.
+// Report describes what a topic has and what it has lost.
 type Report struct {
 	Topic protocol.Topic `json:"topic"`
-	// Record says what is wrong with the topic's record, if anything is: then the topic
-	// is what its logs tell of it.
+	// Record describes what is wrong with the topic's record; empty if it is intact. If it is
+	// not, Topic was derived from the logs.
 	Record     string      `json:"record,omitempty"`
 	Partitions []Partition `json:"partitions"`
 	Store      *Store      `json:"store,omitempty"` // nil if no object store was searched
-	// Continued are the partitions whose loss was accepted. What else the report says of
-	// them was true before.
+	// Continued are the partitions whose loss was accepted. The rest of the report describes
+	// their state before that.
 	Continued []Accepted `json:"continued,omitempty"`
 }
 
@@ -25,37 +25,38 @@ type Partition struct {
 	Partition   int32  `json:"partition"`
 	Stream      string `json:"stream"`
 	Incarnation uint32 `json:"incarnation,omitempty"` // of the log
-	// Findings say what is wrong, a sentence each; nothing is wrong without any.
+	// Findings describe what is wrong, one sentence each. The partition is intact if there are
+	// none.
 	Findings []string `json:"findings"`
-	// Silent says why what stands outside the log did not answer. It may be whole, and so
-	// may the log.
+	// Silent is the reason why the snapshots or the mark could not be read, if JetStream did
+	// not answer. They may be intact, and so may the log.
 	Silent   error          `json:"-"`
 	Log      Log            `json:"log"`
 	Snapshot *Snapshot      `json:"snapshot,omitempty"` // the newest that can be read
 	Mark     *messages.Mark `json:"mark,omitempty"`
-	// Unknown are the offsets of which the log says nothing, although they were
-	// given out, or may have been.
+	// Unknown are the offsets that are missing in the log, although they were used or may have
+	// been.
 	Unknown []Offsets `json:"unknown_offsets"`
 	// Lanes are the batches in the object store to which the log does not refer.
 	Lanes []Lane `json:"lanes"`
-	// Copies are batches of the object store that the log has in another object: they
-	// were staged or sent twice.
+	// Copies counts batches of the object store that the log has in another object, because
+	// they were staged or sent twice.
 	Copies int `json:"copies"`
-	// Refused are batches of which the log says that their producers were refused.
+	// Refused counts batches that the log lists as refused.
 	Refused int `json:"refused"`
-	// NewestObject is when the newest batch of the partition was staged, whether the
-	// log refers to it or not.
+	// NewestObject is the time when the newest batch of the partition was staged, in the log or
+	// not.
 	NewestObject *time.Time `json:"newest_object,omitempty"`
 }
 
-// Log is what a log has.
+// Log describes the readable part of a log.
 type Log struct {
 	Exists        bool       `json:"exists"`
 	FirstSequence uint64     `json:"first_sequence"`
-	LastSequence  uint64     `json:"last_sequence"` // as JetStream says; what can be read may end before
+	LastSequence  uint64     `json:"last_sequence"` // as JetStream reports it; the readable part may end before it
 	Entries       int64      `json:"entries"`       // that can be read
-	FirstOffset   int64      `json:"first_offset"`  // where the log begins, as its first entry says; 0 if that is lost
-	EndSequence   uint64     `json:"end_sequence"`  // of the last of them
+	FirstOffset   int64      `json:"first_offset"`  // from the first entry; 0 if that is lost
+	EndSequence   uint64     `json:"end_sequence"`  // of the last readable entry
 	EndOffset     int64      `json:"end_offset"`    // the offset after its last record
 	EndTime       *time.Time `json:"end_time,omitempty"`
 	Holes         []Hole     `json:"holes"`
@@ -64,7 +65,7 @@ type Log struct {
 	Gaps []Offsets `json:"gaps"`
 }
 
-// Hole is what a log lacks between its ends.
+// Hole is a range of entries that a log lacks.
 type Hole struct {
 	FirstSequence uint64 `json:"first_sequence"`
 	LastSequence  uint64 `json:"last_sequence"`
@@ -72,21 +73,21 @@ type Hole struct {
 	Reason string `json:"reason"`
 }
 
-// Offsets are a range of offsets, without To. To is absent if nothing tells it.
+// Offsets is the range of offsets from From up to, but not including, To. To is nil if the
+// end is not known.
 type Offsets struct {
 	From int64  `json:"from_offset"`
 	To   *int64 `json:"to_offset,omitempty"`
 }
 
-// Snapshot is what the newest readable snapshot says of the log's end.
+// Snapshot is the end of the log according to its newest readable snapshot.
 type Snapshot struct {
 	Sequence  uint64    `json:"sequence"`
 	EndOffset int64     `json:"end_offset"`
 	Time      time.Time `json:"time"`
 }
 
-// Lane sums up the batches of one lane and frontend epoch to which the log does
-// not refer.
+// Lane summarizes the batches of one lane and frontend epoch to which the log does not refer.
 type Lane struct {
 	FrontendEpoch uint64    `json:"frontend_epoch"`
 	Lane          string    `json:"lane"`
@@ -101,7 +102,8 @@ type Lane struct {
 
 // Store is the part of a report about the object store.
 type Store struct {
-	// NotShared says why the store is not, or may not be, the one that the services use.
+	// NotShared is the reason why the store is not, or may not be, the one that the services
+	// use; empty if it is.
 	NotShared string    `json:"not_shared,omitempty"`
 	Objects   int64     `json:"objects"`
 	Bytes     int64     `json:"bytes"`
@@ -110,8 +112,8 @@ type Store struct {
 	MoreDamaged int64 `json:"more_damaged,omitempty"`
 }
 
-// Damaged is an object that cannot be read to its end. A process that was killed
-// while it uploaded leaves one behind, which nothing refers to.
+// Damaged is an object that cannot be read to its end. A process that is killed during an
+// upload may leave one; no log refers to it then.
 type Damaged struct {
 	Key    string `json:"key"`
 	Size   int64  `json:"size"`
