@@ -11,28 +11,28 @@ import (
 	"path/filepath"
 )
 
-// The format of a block of JetStream's file store, as far as it is looked at: records
-// of a length, a sequence, a time, the length of the subject, and the rest.
+// The format of a block of JetStream's file store, as far as it is needed here: a series of
+// records, each with a length, a sequence, a time, the length of the subject, and the rest.
 const (
 	recordHeader = 22
 	headersBit   = 1 << 31 // of the length: the message has headers
 	erasedBit    = 1 << 63 // of the sequence: the message was deleted
-	tombstoneBit = 1 << 62 // of the sequence: the record says that another one was deleted
+	tombstoneBit = 1 << 62 // of the sequence: the record reports the deletion of another one
 )
 
-// maxJump is how far the sequence may rise from one record of a block to the next. A
-// block has 8 MiB at most, so that the records between two that follow each other are
-// fewer by far.
+// maxJump bounds the rise of the sequence from one record of a block to the next. A block has
+// at most 8 MiB, so the number of deleted records between two neighbours is far below it.
 const maxJump = 1 << 24
 
-// ErrBlock is what errors.Is finds in the error of a start on a block that the server
-// would never finish reading.
+// ErrBlock is wrapped by the error of a start with a block that the server would never
+// finish reading.
 var ErrBlock = errors.New("a file of JetStream is damaged")
 
-// checkBlocks returns an error for blocks that the server would never finish reading.
-// It lists all sequences between two records that follow each other, before it
-// compares any checksum, so that one flipped bit in a sequence costs it all memory and
-// time there are. Any other damage is left to it, and to the owner of the stream.
+// checkBlocks returns an error for blocks that the server would never finish reading. The
+// server lists all sequences between two neighbouring records before it compares a
+// checksum. One flipped high bit in a sequence therefore costs it all of the memory: a jump
+// from 1,000 to 1,000 + 2^40, for example, makes a list of 10^12 numbers. Other damage is
+// found by the server or by the owner of the stream.
 func checkBlocks(ctx context.Context, storeDir string) error {
 	blocks, err := filepath.Glob(filepath.Join(storeDir, "jetstream", "*", "streams", "*", "msgs", "*.blk"))
 	if err != nil {
@@ -66,8 +66,8 @@ func checkBlock(path string) error {
 	return fmt.Errorf("%w: %s: the record at byte %d has sequence %d, the one before has %d", ErrBlock, path, at, after, before)
 }
 
-// walkBlock returns the first record whose sequence is too far above that of the one
-// before; after is 0 if there is none as far as the block can be read.
+// walkBlock returns the place and the sequences of the first record that is more than maxJump
+// above the one before it. after is 0 if there is none in the readable part of the block.
 func walkBlock(block *bufio.Reader) (at int64, before, after uint64) {
 	var header [recordHeader]byte
 	var last uint64
@@ -94,7 +94,7 @@ func walkBlock(block *bufio.Reader) (at int64, before, after uint64) {
 	}
 }
 
-// blockBytes returns how many bytes the files of JetStream have.
+// blockBytes returns the size of JetStream's files in bytes.
 func blockBytes(storeDir string) int64 {
 	var bytes int64
 	_ = filepath.WalkDir(storeDir, func(_ string, entry os.DirEntry, err error) error {

@@ -6,7 +6,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-func TestDeployedServerSyncsEveryWriteAndCarriesWhatTheEmbeddedOneDoes(t *testing.T) {
+func TestDeployedServerMatchesEmbeddedOne(t *testing.T) {
 	options, err := server.ProcessConfigFile("../../deploy/nats/nats-server.conf")
 	if err != nil {
 		t.Fatal(err)

@@ -14,19 +14,19 @@ import (
 
 const lockName = "laneway.lock"
 
-// ErrLocked is what errors.Is finds in the error of a [Start] on a data folder that another
-// process, or another server of this process, holds. errors.As with a [*LockedError] tells who.
+// ErrLocked is wrapped by the error of a [Start] with a data folder that another process, or
+// another server of this process, has locked. The error is a [*LockedError] with the holder.
 var ErrLocked = errors.New("data folder is locked")
 
-// LockedError says which folder is taken and by whom.
+// LockedError is the error for a data folder that is locked.
 type LockedError struct {
 	// Folder is the data folder, as an absolute path.
 	Folder string
-	// PID is the process that holds the folder, 0 if it is not known.
+	// PID is the process that has locked the folder; 0 if it is not known.
 	PID int
 }
 
-// Error says what an operator needs to find the other process.
+// Error names the folder and the other process.
 func (e *LockedError) Error() string {
 	holder := "pid unknown"
 	if e.PID != 0 {
@@ -38,7 +38,7 @@ func (e *LockedError) Error() string {
 // Is makes errors.Is(err, ErrLocked) true.
 func (e *LockedError) Is(target error) bool { return target == ErrLocked }
 
-// folderLock holds a data folder until it is released or the process ends: the kernel drops an
+// folderLock is the lock of a data folder. It ends with the process: the kernel releases an
 // flock with its last descriptor, so a crash leaves nothing to clean up.
 type folderLock struct{ file *os.File }
 
@@ -71,8 +71,8 @@ func (l *folderLock) writePID() error {
 	return err
 }
 
-// release gives the folder up. The file stays: to remove it would let two processes lock two
-// different files of the same name.
+// release releases the lock. The file stays: if it were removed, two processes could lock two
+// different files with the same name.
 func (l *folderLock) release() error {
 	return errors.Join(l.file.Truncate(0), l.file.Close())
 }

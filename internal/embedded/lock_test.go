@@ -20,7 +20,7 @@ func newServer(t *testing.T, options *server.Options) *server.Server {
 	return s
 }
 
-func TestSecondStartOnAFolderIsRefusedWithTheHoldersPID(t *testing.T) {
+func TestSecondStartNamesHolder(t *testing.T) {
 	data := t.TempDir()
 	start(t, data)
 

@@ -34,7 +34,7 @@ func newLogAdapter(log *zap.Logger) *logAdapter {
 	}
 }
 
-// Noticef logs what the server says about its normal life.
+// Noticef logs a message at info level.
 func (a *logAdapter) Noticef(format string, v ...any) {
 	line := text(format, v)
 	a.log.Info(line)
@@ -48,11 +48,11 @@ func (a *logAdapter) Warnf(format string, v ...any) {
 	a.follow(line)
 }
 
-// restoreLine finds the stream in what the server says when it begins to restore one and when it has:
+// restoreLine matches the messages with which the server starts and ends the restore of a stream:
 // "Starting restore for stream '$G > S'", "Restored 2 messages for stream '$G > S' in 5ms".
 var restoreLine = regexp.MustCompile(`^(Starting restore|Restored .*) for stream '.* > (.*)'`)
 
-// follow takes note of the progress of a start.
+// follow records the progress of a start from a log message.
 func (a *logAdapter) follow(line string) {
 	select {
 	case a.said <- struct{}{}:
@@ -71,7 +71,7 @@ func (a *logAdapter) follow(line string) {
 	}
 }
 
-// restoring returns the streams whose restore has begun and not ended, sorted.
+// restoring returns the streams whose restore has started and not ended, sorted.
 func (a *logAdapter) restoring() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -81,7 +81,7 @@ func (a *logAdapter) restoring() []string {
 // Errorf logs an error.
 func (a *logAdapter) Errorf(format string, v ...any) { a.log.Error(text(format, v)) }
 
-// Debugf logs for those who debug the server.
+// Debugf logs a message at debug level.
 func (a *logAdapter) Debugf(format string, v ...any) { a.log.Debug(text(format, v)) }
 
 // Tracef logs protocol traces; zap has no level below debug.
@@ -98,7 +98,7 @@ func (a *logAdapter) Fatalf(format string, v ...any) {
 	}
 }
 
-// firstFatal is nil as long as the server reported no fatal error.
+// firstFatal returns the first fatal error; nil if there was none.
 func (a *logAdapter) firstFatal() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -44,7 +44,7 @@ func TestServerLogKeepsLevelAndText(t *testing.T) {
 	}
 }
 
-func TestFatalLineIsLoggedKeptAndDoesNotEndTheProcess(t *testing.T) {
+func TestFatalLineIsKept(t *testing.T) {
 	core, logs := observer.New(zapcore.DebugLevel)
 	adapter := newLogAdapter(zap.New(core))
 	adapter.Fatalf("first %s", "cause")

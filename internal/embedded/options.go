@@ -13,20 +13,20 @@ import (
 )
 
 const (
-	// DefaultMaxPayload is the largest message in bytes, headers included, unless Options says otherwise.
+	// DefaultMaxPayload is the default of Options.MaxPayload.
 	DefaultMaxPayload = 8 << 20
 
-	// maxPending is how much may wait for one connection. A frontend answers a
-	// producer that is over its limits, but only for what reaches it: the server
-	// must not cut it off at less than that.
+	// maxPending bounds the bytes that wait in the server for one connection; beyond it the
+	// server disconnects the client. It is above everything that a frontend leaves there: the
+	// frontend rejects requests over its limits by itself, with an answer.
 	maxPending = 512 << 20
 
 	// serverName stays the same over restarts: JetStream derives its node id from it.
 	serverName = "laneway"
 
-	// maxStore bounds the JetStream files by the disk alone. The server's own default, 75 % of what
-	// is free at the start, would keep a server that was started on a full disk refusing after
-	// space has returned.
+	// maxStore leaves the limit of JetStream's files to the disk. The server's default is 75 % of
+	// the space that is free at its start. A server that is started on a full disk would keep
+	// rejecting writes after space has been freed.
 	maxStore = 1 << 60
 )
 
@@ -43,8 +43,9 @@ type Options struct {
 	StartTimeout time.Duration
 	// Logger receives the server's log; nil discards it.
 	Logger *zap.Logger
-	// OnBroken is told once, by an error that wraps [ErrStorage], that the server must be started
-	// again: JetStream has stopped writing and its disk has room. It must not wait. Nil tells nobody.
+	// OnBroken is called once, with an error that wraps [ErrStorage], when the server must be
+	// restarted: JetStream has stopped writing, and its disk has room again. It must not block. It
+	// may be nil.
 	OnBroken func(error)
 }
 
@@ -68,7 +69,7 @@ func (o *Options) broken(err error) {
 	}
 }
 
-// address is Listen, taken apart. Port 0 means any free one.
+// address is Listen, parsed. Port 0 means any free port.
 type address struct {
 	host string
 	port int
@@ -86,7 +87,8 @@ func (o *Options) address() (address, error) {
 	return address{host: host, port: max(port, 0)}, nil
 }
 
-// folder refuses an empty name, which would make the server keep its data in the temporary folder.
+// folder returns the absolute path of Data. It rejects an empty name, with which the server would
+// store its data in the temporary folder.
 func (o *Options) folder() (string, error) {
 	if o.Data == "" {
 		return "", errors.New("no data folder is given")
@@ -98,7 +100,7 @@ func (o *Options) folder() (string, error) {
 	return folder, nil
 }
 
-// serverOptions are complete: what is not named here keeps the library's default.
+// serverOptions returns the options of the NATS server. Others have the library's defaults.
 func serverOptions(listen address, folder string, maxPayload int32) *server.Options {
 	if maxPayload == 0 {
 		maxPayload = DefaultMaxPayload

@@ -1,8 +1,8 @@
 // Package embedded runs a NATS server with JetStream inside this process.
 //
 // It owns the data folder: it holds the folder's lock from Start to Shutdown, so that two servers
-// never write the same files. Every acknowledged JetStream write is on disk (SyncAlways).
-// It never handles signals, never ends the process, and knows nothing about Laneway's subjects.
+// never write to the same files. Every acknowledged JetStream write is on disk (SyncAlways). The
+// package never handles signals, never ends the process, and does not depend on Laneway's subjects.
 package embedded
 
 import (
@@ -35,10 +35,10 @@ type Server struct {
 	stopWatch context.CancelFunc
 }
 
-// Start takes the lock of the data folder, recovers the streams in it and listens.
-// It returns when clients can connect. An error wraps [ErrLocked] if the folder is taken, and
-// [syscall.EADDRINUSE] if the port is. After an error nothing runs and nothing is locked, unless the
-// start hangs.
+// Start locks the data folder, recovers the streams in it and listens. It returns when clients can
+// connect. The error wraps [ErrLocked] if the folder is locked, and [syscall.EADDRINUSE] if the port
+// is in use. After an error the server does not run and the folder is not locked, unless the error
+// wraps [ErrStartHangs].
 func Start(options Options) (*Server, error) {
 	claim, err := NewClaim(options)
 	if err != nil {
@@ -47,7 +47,7 @@ func Start(options Options) (*Server, error) {
 	return claim.Start(context.Background())
 }
 
-// run returns the server of a claim, which has started.
+// run returns the Server for a started NATS server.
 func run(natsServer *server.Server, c *Claim) *Server {
 	s := &Server{nats: natsServer, lock: c.lock, folder: c.folder}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -56,7 +56,8 @@ func run(natsServer *server.Server, c *Claim) *Server {
 	return s
 }
 
-// settle tells a started server from one whose start failed: the library returns nothing, it logs.
+// settle returns why a start has failed, or nil. The library does not return the error, it only
+// logs it.
 func settle(natsServer *server.Server, adapter *logAdapter) error {
 	if err := adapter.firstFatal(); err != nil {
 		return fmt.Errorf("starting the embedded NATS server: %w", err)
@@ -67,8 +68,8 @@ func settle(natsServer *server.Server, adapter *logAdapter) error {
 	return nil
 }
 
-// probePort finds a taken port before the streams are recovered, which may take long, and as a
-// typed error; the library only logs it. Port 0 cannot be taken.
+// probePort returns a typed error for a port that is in use. The library would only log it, after
+// it has recovered the streams, which may take long. Port 0 is never in use.
 func probePort(listen address) error {
 	if listen.port == 0 {
 		return nil
@@ -84,7 +85,7 @@ func probePort(listen address) error {
 	return listener.Close()
 }
 
-// Connect opens an in-process connection, which needs no network. The caller closes it.
+// Connect opens a connection inside the process, without the network. The caller MUST close it.
 func (s *Server) Connect(options ...nats.Option) (*nats.Conn, error) {
 	nc, err := nats.Connect("", append(options[:len(options):len(options)], nats.InProcessServer(s.nats))...)
 	if err != nil {
@@ -93,11 +94,11 @@ func (s *Server) Connect(options ...nats.Option) (*nats.Conn, error) {
 	return nc, nil
 }
 
-// ClientURL is where other processes connect, with the port that was taken.
+// ClientURL returns the URL for other processes, with the actual port.
 func (s *Server) ClientURL() string { return s.nats.ClientURL() }
 
-// Check returns nil while the server runs with JetStream and writes. JetStream can go away while the
-// server stays: the library disables it, or one stream of it, when its storage fails.
+// Check returns nil while the server runs and JetStream can write. When its storage fails, the
+// library disables JetStream, or one of its streams, and keeps the server running.
 func (s *Server) Check(context.Context) error {
 	switch {
 	case !s.nats.Running():
@@ -111,8 +112,8 @@ func (s *Server) Check(context.Context) error {
 	return nil
 }
 
-// Shutdown closes the connections, flushes the streams, waits until everything has ended and then
-// gives up the data folder. Further calls wait for the first and return what it returned.
+// Shutdown closes the connections, flushes the streams, waits until the server has ended, and then
+// releases the data folder. Further calls wait for the first one and return its result.
 func (s *Server) Shutdown() error {
 	s.stopOnce.Do(func() {
 		s.stopWatch()

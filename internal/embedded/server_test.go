@@ -150,7 +150,7 @@ func TestPortTakenBehindTheProbeEndsTheStart(t *testing.T) {
 	}
 }
 
-func TestStorageThatCannotBeOpenedIsAnErrorAndFreesTheFolder(t *testing.T) {
+func TestUnopenableStorageReleasesFolder(t *testing.T) {
 	data := t.TempDir()
 	obstacle := filepath.Join(data, "nats")
 	if err := os.WriteFile(obstacle, []byte("a file, not a folder"), 0o600); err != nil {

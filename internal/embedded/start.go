@@ -12,20 +12,19 @@ import (
 )
 
 const (
-	// DefaultStartTimeout is how long a start may take without a line in the log of
-	// the server, besides the time for the bytes that it may have to read.
+	// DefaultStartTimeout is the default of Options.StartTimeout.
 	DefaultStartTimeout = 30 * time.Second
-	// slowestRestore is how many bytes a second a server reads that restores streams
-	// from a slow disk, and checks every record.
+	// slowestRestore is a lower bound for the bytes per second that a server reads from a slow
+	// disk while it restores streams and checks their records.
 	slowestRestore = 16 << 20
-	// startGrace is how long a start that is interrupted may take to end by itself.
+	// startGrace is how long an interrupted start may take to end by itself.
 	startGrace = 5 * time.Second
 )
 
-// ErrStartHangs is what errors.Is finds in the error of a start that makes no progress.
+// ErrStartHangs is wrapped by the error of a start that makes no progress.
 var ErrStartHangs = errors.New("the embedded NATS server does not start")
 
-// Claim is a data folder that is locked for a server which has not started yet.
+// Claim is a locked data folder, before its server is started.
 type Claim struct {
 	options Options
 	listen  address
@@ -33,8 +32,9 @@ type Claim struct {
 	lock    *folderLock
 }
 
-// NewClaim creates the data folder if need be, takes its lock and looks whether the port is free. An
-// error wraps [ErrLocked] if the folder is taken, and [syscall.EADDRINUSE] if the port is.
+// NewClaim creates the data folder if it does not exist, locks it, and checks that the port is free.
+// The error wraps [ErrLocked] if the folder is locked, and [syscall.EADDRINUSE] if the port is in
+// use.
 func NewClaim(options Options) (*Claim, error) {
 	listen, err := options.address()
 	if err != nil {
@@ -57,12 +57,12 @@ func NewClaim(options Options) (*Claim, error) {
 	return &Claim{options, listen, folder, lock}, nil
 }
 
-// Release gives the folder up without a start.
+// Release releases the folder without a start.
 func (c *Claim) Release() error { return c.lock.release() }
 
 // Start recovers the streams in the folder and listens. It returns when clients can connect, when
-// ctx ends, or when the start hangs. After an error the folder is given up, unless the server could
-// not be ended: then it stays locked until the process ends.
+// ctx ends, or when the start hangs. After an error the folder is released. If the server could not
+// be ended, it stays locked until the process ends, because that server may still write to it.
 func (c *Claim) Start(ctx context.Context) (*Server, error) {
 	options := serverOptions(c.listen, c.folder, c.options.MaxPayload)
 	if err := checkBlocks(ctx, options.StoreDir); err != nil {
@@ -89,7 +89,7 @@ func (c *Claim) Start(ctx context.Context) (*Server, error) {
 	return run(natsServer, c), nil
 }
 
-// await waits for the end of a start, for as long as the server makes progress.
+// await waits for the end of a start, as long as the server makes progress.
 func await(ctx context.Context, started <-chan struct{}, adapter *logAdapter, limit time.Duration) error {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
@@ -107,7 +107,7 @@ func await(ctx context.Context, started <-chan struct{}, adapter *logAdapter, li
 	}
 }
 
-// hangs is the error for a start without progress.
+// hangs returns the error for a start without progress.
 func hangs(streams []string, limit time.Duration) error {
 	what := "it says nothing"
 	if len(streams) > 0 {
@@ -116,7 +116,8 @@ func hangs(streams []string, limit time.Duration) error {
 	return fmt.Errorf("%w: for %s %s", ErrStartHangs, limit, what)
 }
 
-// abandon ends a server whose start has failed, and gives the folder up. One that hangs cannot be ended.
+// abandon ends a server whose start has failed, and releases the folder. A server that hangs cannot
+// be ended.
 func (c *Claim) abandon(natsServer *server.Server, started <-chan struct{}, err error) error {
 	timer := time.NewTimer(startGrace)
 	defer timer.Stop()

@@ -54,7 +54,7 @@ func TestBlockWithASequenceThatJumpsIsFound(t *testing.T) {
 }
 
 // A server that reads such a block takes all memory and never ends.
-func TestStartOnABlockThatWouldNeverBeReadEndsAndNamesTheStream(t *testing.T) {
+func TestStartOnUnreadableBlockNamesStream(t *testing.T) {
 	data := t.TempDir()
 	first := start(t, data)
 	ctx, js, _ := stream(t, connect(t, first))
@@ -88,7 +88,7 @@ func TestStartOnABlockThatWouldNeverBeReadEndsAndNamesTheStream(t *testing.T) {
 	}
 }
 
-func TestStartThatSaysNothingForTooLongHangsAndNamesItsStreams(t *testing.T) {
+func TestSilentStartHangsAndNamesStreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		adapter := newLogAdapter(zap.NewNop())
 		begun := time.Now()

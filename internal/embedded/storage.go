@@ -12,31 +12,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrStorage says that JetStream has stopped writing and that only a restart
-// makes it write again.
+// ErrStorage means that JetStream has stopped writing, and writes again only after a restart.
 var ErrStorage = errors.New("JetStream has stopped writing after an error of its disk")
 
 const (
-	// storageInterval is how often the streams are looked at.
+	// storageInterval is how often the streams are checked.
 	storageInterval = time.Second
-	// storageRoom is what must be free before a restart is worth it, and
-	// storageSettled how often in a row it must be found: a disk that is still
-	// filling up would only stop the next start.
+	// storageRoom is the free space that a restart needs, in bytes, and storageSettled how many
+	// checks in a row must find it. On a disk that is still filling up, the restarted server
+	// would stop writing again.
 	storageRoom    = 16 << 20
 	storageSettled = 3
 )
 
-// storageWatch decides when a server must be restarted. A stream of JetStream
-// that failed to write refuses all appends from then on, in silence, even when
-// the disk has room again; what it holds can still be read. So the server is
-// kept for its readers for as long as the disk is full. It belongs to one
-// goroutine.
+// storageWatch decides when a server must be restarted. A stream that has failed to write
+// rejects all later appends without an error in the log, even when the disk has room again. It
+// can still be read, so the server is kept running for readers while the disk is full. It
+// belongs to one goroutine.
 type storageWatch struct {
-	roomy int // how often in a row there was room for a restart
+	roomy int // checks in a row with room for a restart
 }
 
-// look takes note of what is wrong with the storage, if anything is, and of the
-// bytes that are free. It says whether a restart would help now.
+// look handles the result of a check: the problem of the storage, or an empty string, and the
+// free bytes. It reports whether a restart would help.
 func (w *storageWatch) look(problem string, free int64) bool {
 	if problem == "" || free < storageRoom {
 		w.roomy = 0
@@ -46,17 +44,17 @@ func (w *storageWatch) look(problem string, free int64) bool {
 	return w.roomy >= storageSettled
 }
 
-// watchStorage runs until ctx ends or the server must be restarted, which it
-// tells once.
+// watchStorage checks the storage until ctx ends or the server must be restarted. Then it calls
+// broken once.
 func (s *Server) watchStorage(ctx context.Context, log *zap.Logger, broken func(error)) {
 	tick := time.NewTicker(storageInterval)
 	defer tick.Stop()
 	var watch storageWatch
 	for scarce := false; ; {
 		problem, free := s.storageProblem(), s.freeSpace()
-		scarce = s.tellRoom(log, free, scarce)
+		scarce = s.logRoom(log, free, scarce)
 		if problem != "" && s.problem.Swap(&problem) == nil {
-			log.Error("JetStream has stopped writing; its readers are served, and it must be restarted when its disk has room",
+			log.Error("JetStream has stopped writing; reads still work, and the server must be restarted when its disk has room",
 				zap.String("problem", problem), zap.Int64("free", free))
 		}
 		if watch.look(problem, free) {
@@ -71,13 +69,12 @@ func (s *Server) watchStorage(ctx context.Context, log *zap.Logger, broken func(
 	}
 }
 
-// tellRoom logs when room becomes scarce, and when it is there again. It
-// returns whether room is scarce.
-func (s *Server) tellRoom(log *zap.Logger, free int64, before bool) bool {
+// logRoom logs when free space becomes scarce, and when that ends. It returns whether it is scarce.
+func (s *Server) logRoom(log *zap.Logger, free int64, before bool) bool {
 	scarce := free < storageRoom
 	switch {
 	case scarce && !before:
-		log.Error("the disk of the data folder has almost no room left, and nothing can be written when it is full: make room",
+		log.Error("the disk of the data folder is almost full; make room, because a full disk stops all writes",
 			zap.String("folder", s.folder), zap.Int64("free", free))
 	case before && !scarce:
 		log.Info("the disk of the data folder has room again", zap.Int64("free", free))
@@ -85,8 +82,7 @@ func (s *Server) tellRoom(log *zap.Logger, free int64, before bool) bool {
 	return scarce
 }
 
-// storageProblem returns why a stream, or JetStream as a whole, takes no writes
-// any more; empty if all do.
+// storageProblem returns why a stream, or all of JetStream, rejects writes; empty if none does.
 func (s *Server) storageProblem() string {
 	if !s.nats.Running() {
 		return ""
@@ -95,7 +91,7 @@ func (s *Server) storageProblem() string {
 		return "JetStream has been disabled"
 	}
 	for _, e := range s.nats.Healthz(&server.HealthzOptions{Details: true}).Errors {
-		// A stream that cannot be read is an error too, but no restart cures it.
+		// A stream that cannot be read is also an error, but a restart does not help.
 		if e.Type == server.HealthzErrorStream && strings.Contains(e.Error, "write error") {
 			return e.Error
 		}
@@ -103,8 +99,7 @@ func (s *Server) storageProblem() string {
 	return ""
 }
 
-// freeSpace returns how many bytes the data folder's file system has left; 0 if
-// it cannot be asked.
+// freeSpace returns the free bytes of the data folder's file system; 0 if it cannot be asked.
 func (s *Server) freeSpace() int64 {
 	var stat unix.Statfs_t
 	if unix.Statfs(s.folder, &stat) != nil {

@@ -53,7 +53,7 @@ func fill(t *testing.T, folder string) (free func()) {
 	}
 }
 
-func TestADiskThatWasFullAsksForARestartOnceItHasRoom(t *testing.T) {
+func TestFullDiskNeedsRestartOnceItHasRoom(t *testing.T) {
 	disk := smallDisk(t, "64m")
 	data := filepath.Join(disk, "data")
 	broken := make(chan error, 1)

@@ -198,7 +198,7 @@ func TestWhatCannotBeRemovedIsReported(t *testing.T) {
 	}
 }
 
-func TestAContextThatEndsDuringTheWriteStoresNothing(t *testing.T) {
+func TestCanceledWriteStoresNothing(t *testing.T) {
 	store, recorder := openRecorded(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	recorder.hook = func(step string) {

@@ -15,7 +15,7 @@ import (
 
 // The answer of a stream's leader is lost when its server ends. JetStream is played here,
 // because a real one answers.
-func TestAWalkEndsWithAnErrorWhenTheLeaderDoesNotAnswer(t *testing.T) {
+func TestWalkFailsWithoutLeader(t *testing.T) {
 	server, err := natsserver.NewServer(&natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, NoSigs: true, NoLog: true})
 	must(t, err)
 	server.Start()

@@ -87,7 +87,7 @@ func TestInstancesThatAskAtOnceGetDifferentEpochs(t *testing.T) {
 	}
 }
 
-func TestAnInstanceThatAsksAgainKeepsItsEpochUntilAnotherOneAsks(t *testing.T) {
+func TestInstanceKeepsEpochUntilNextOne(t *testing.T) {
 	ctx, registry, _ := open(t)
 	ask := func(instance string) (int16, error) {
 		identity, err := registry.Next(ctx, "feed", instance)

@@ -74,7 +74,7 @@ type failer interface {
 	Fatalf(format string, args ...any)
 }
 
-func TestContinuedLogIsWholeAndHasEachReadableBatchAtItsOffset(t *testing.T) {
+func TestContinuedLogKeepsOffsets(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		old := oldLog(t)
 		lost := make(map[uint64]bool)
@@ -132,7 +132,7 @@ func line() []messages.LoggedEntry {
 	return log
 }
 
-func TestSnapshotBecomesThatOfWhatStandsForItsLastEntry(t *testing.T) {
+func TestSnapshotCoversReplacementOfItsLastEntry(t *testing.T) {
 	lane := messages.SnapshotLane{Lane: "a", Settled: 2}
 	for name, test := range map[string]struct {
 		lost       []uint64

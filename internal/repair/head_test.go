@@ -82,7 +82,7 @@ func TestWhatTheLogExplainsIsNotExported(t *testing.T) {
 	}
 }
 
-func TestABatchWhoseMessageIDIsInTheLogIsExportedWithItsOffset(t *testing.T) {
+func TestExportNamesOffsetOfSameMessageID(t *testing.T) {
 	found := candidates{heads: []head{with(batch("a", 1, 1), func(h *head) { h.MessageID = "x" }), batch("a", 2, 2)}}
 	s := newMatcher(&found)
 	s.entry(&messages.Entry{BaseOffset: 40, Batches: []messages.Placeholder{

@@ -260,7 +260,7 @@ func TestWhatALostEntryReferredToIsExported(t *testing.T) {
 	}
 }
 
-func TestAStreamThatIsGoneIsComparedWithSnapshotAndMark(t *testing.T) {
+func TestMissingStreamIsComparedWithEvidence(t *testing.T) {
 	w := newWorld(t)
 	lost := w.stage(w.batch(0, "a", 1), w.batch(0, "a", 2))
 	w.commit(0, lost...)
@@ -319,7 +319,7 @@ func TestDamagedObjectsAreNamedAndTheOthersExported(t *testing.T) {
 	wantSame(t, &lines[1], &whole[0])
 }
 
-func TestABatchThatWasStagedTwiceIsReadFromTheCopyThatIsWhole(t *testing.T) {
+func TestExportReadsIntactCopy(t *testing.T) {
 	w := newWorld(t)
 	copies := []objectstore.StoredBatch{w.stage(w.batch(0, "a", 1))[0], w.stage(w.batch(0, "a", 1))[0]}
 	for n := range copies {

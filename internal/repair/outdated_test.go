@@ -89,7 +89,7 @@ func TestCorrectsARecordThatIsOlderThanItsLog(t *testing.T) {
 	}
 }
 
-func TestDoesNotCorrectARecordWhoseStreamTakesRecords(t *testing.T) {
+func TestRecordOfUnsealedStreamIsNotCorrected(t *testing.T) {
 	w, _, _ := revertedWorld(t)
 	p := w.topic.Partition(0)
 	w.must(w.js.DeleteStream(w.ctx, messages.LogStream(p)))

@@ -101,7 +101,7 @@ func TestPartitionsAndIncarnationsOfATopicAreApart(t *testing.T) {
 	wantLoaded(ctx, t, store, next, 7, 6)
 }
 
-func TestASnapshotOfWhichAPieceIsMissingIsLeftOutAndRemovedLater(t *testing.T) {
+func TestSnapshotWithMissingPieceIsIgnored(t *testing.T) {
 	ctx, store, js := open(t)
 	save(ctx, t, store, partition, 10, 20)
 	stream, err := js.Stream(ctx, "LANEWAY_SNAPSHOTS")

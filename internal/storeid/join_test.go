@@ -98,7 +98,7 @@ func TestRolesThatStartTogetherShareOneStore(t *testing.T) {
 
 // A role that dies after each of its steps may be followed by one with the same store, or
 // with another one.
-func TestRoleThatDiedWhileItMarkedTheStoreIsFollowed(t *testing.T) {
+func TestInterruptedMarkerIsCompleted(t *testing.T) {
 	const lastStep = 4
 	for steps := range lastStep + 1 {
 		for _, other := range []bool{false, true} {
@@ -157,7 +157,7 @@ func TestTwoLanewaysDoNotShareAStore(t *testing.T) {
 	mustJoin(t, js, c)
 }
 
-func TestStoreOfALanewayThatLostItsMetadataIsAdopted(t *testing.T) {
+func TestStoreWithLostMetadataIsAdopted(t *testing.T) {
 	_, js := embeddedtest.Start(t)
 	ctx, c := bounded(t), in(t, t.TempDir())
 	mustJoin(t, js, c)
@@ -188,7 +188,7 @@ func TestLogsWithoutARecordDoNotGetAnEmptyStore(t *testing.T) {
 	mustJoin(t, js, c)
 }
 
-func TestMarkerThatIsLostCanBeWrittenAsTheAdviceSays(t *testing.T) {
+func TestLostMarkerCanBeWrittenAgain(t *testing.T) {
 	_, js := embeddedtest.Start(t)
 	ctx, c := bounded(t), in(t, t.TempDir())
 	mustJoin(t, js, c)

@@ -34,7 +34,7 @@ func TestMalformedTraceContextIsIgnored(t *testing.T) {
 	}
 }
 
-func TestTraceContextPassesThroughAProcessWithoutTracing(t *testing.T) {
+func TestTraceContextPassesWithoutTracing(t *testing.T) {
 	ctx := Extract(context.Background(), exampleTraceparent, "")
 	ctx, span := nooptrace.NewTracerProvider().Tracer("x").Start(ctx, "x")
 	defer span.End()

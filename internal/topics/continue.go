@@ -7,9 +7,10 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// Continue writes down that the log of a partition is continued in the stream of a higher
-// incarnation. An error of code CodeInvalidRequest says that the topic is not there any
-// more, or that somebody else has continued the log: then nothing was written.
+// Continue writes into the topic's record that the log of a partition is continued in a
+// higher incarnation. An error with the code INVALID_REQUEST means that nothing was written,
+// because the topic was deleted or another repair has continued the log. After any other
+// error the outcome is unknown.
 func (r *Registry) Continue(ctx context.Context, from protocol.Partition, incarnation uint32) error {
 	for {
 		found, err := find(ctx, r.conn, from.Topic)
@@ -18,11 +19,11 @@ func (r *Registry) Continue(ctx context.Context, from protocol.Partition, incarn
 		case err != nil:
 			return err
 		case found.revision == 0 || found.Deleted || found.ID != from.TopicID || n >= found.Partitions:
-			return protocol.Errorf(protocol.CodeInvalidRequest, "topic %s was deleted meanwhile", from.Topic)
+			return protocol.Errorf(protocol.CodeInvalidRequest, "topic %s was deleted in the meantime", from.Topic)
 		case found.Partition(n).Incarnation == incarnation:
 			return nil // written by an attempt whose acknowledgement was lost
 		case found.Partition(n) != from:
-			return protocol.Errorf(protocol.CodeInvalidRequest, "the log of %s was continued by another repair meanwhile", from)
+			return protocol.Errorf(protocol.CodeInvalidRequest, "the log of %s was continued by another repair in the meantime", from)
 		}
 		incarnations := make([]uint32, max(len(found.Incarnations), n+1))
 		copy(incarnations, found.Incarnations)

@@ -16,13 +16,18 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// errChanged says that a topic was created or deleted meanwhile.
+// errChanged means that the bucket has changed since it was read: a topic was created or
+// deleted.
 var errChanged = errors.New("the registry has changed")
 
-// Create makes a topic and the log of each of its partitions. Of creations that
-// exclude each other one succeeds, whichever processes they run in. The record
-// comes first: a log without one counts as lost. What deleted topics of the name have left
-// is not in the way, and is removed at the end.
+// Create creates a topic and the logs of its partitions. Of several creations that exclude
+// each other, exactly one succeeds, in whatever processes they run: the record is added by
+// compare-and-set on the last revision of the whole bucket. Example: two processes create
+// the topics "a" and "b" with overlapping subjects. Both read revision 7 and find room. The
+// first one writes revision 8; the second one fails, reads again, and finds the overlap.
+//
+// The record is written before the logs, since a log without a record counts as lost. Logs
+// of deleted topics with the same name do not matter, and are removed at the end.
 func (r *Registry) Create(ctx context.Context, config protocol.TopicConfig) (protocol.Topic, error) {
 	config, err := config.Complete()
 	if err != nil {
@@ -53,8 +58,8 @@ func (r *Registry) Create(ctx context.Context, config protocol.TopicConfig) (pro
 	return protocol.Topic{}, protocol.NewError(code, errors.Join(err, r.withdraw(ctx, made)).Error())
 }
 
-// markLogs writes down that the logs of a new topic have their first entry: from now on
-// an empty one is damaged. An owner that was faster has marked its log itself.
+// markLogs writes the marks of the logs of a new topic, which have their first entry: from
+// then on, an empty log is damaged. An owner may have written the mark before.
 func (r *Registry) markLogs(ctx context.Context, topic protocol.Topic) error {
 	store, err := marks.Open(ctx, r.conn, r.js)
 	if err != nil {
@@ -70,7 +75,7 @@ func (r *Registry) markLogs(ctx context.Context, topic protocol.Topic) error {
 	return nil
 }
 
-// createLogs makes the logs of all partitions.
+// createLogs creates the logs of all partitions.
 func (r *Registry) createLogs(ctx context.Context, topic protocol.Topic) error {
 	logs := make([]*partitionlog.Log, topic.Partitions)
 	for n := range logs {
@@ -79,7 +84,8 @@ func (r *Registry) createLogs(ctx context.Context, topic protocol.Topic) error {
 	return atOnce(logs, func(l *partitionlog.Log) error { return l.Create(ctx, topic.Replicas) })
 }
 
-// endFormer ends deletions of topics of the name. If it cannot, the deletion of this topic will.
+// endFormer completes deletions of topics with the same name. If it fails, the deletion of
+// the new topic will complete them.
 func (r *Registry) endFormer(ctx context.Context, made record) {
 	if len(made.Former) == 0 {
 		return
@@ -90,7 +96,8 @@ func (r *Registry) endFormer(ctx context.Context, made record) {
 	_ = r.end(ctx, made.Name, made.Former)
 }
 
-// claim adds the record of a topic when there is room for it.
+// claim adds the record of a topic if the registry has room for it, and retries while the
+// registry changes.
 func (r *Registry) claim(ctx context.Context, topic protocol.Topic) (record, error) {
 	for {
 		former, last, err := r.room(ctx, topic.TopicConfig)
@@ -104,7 +111,7 @@ func (r *Registry) claim(ctx context.Context, topic protocol.Topic) (record, err
 	}
 }
 
-// withdraw removes what a creation that failed has made, also when ctx has ended.
+// withdraw removes the record and the logs of a failed creation, even if ctx has ended.
 func (r *Registry) withdraw(ctx context.Context, made record) error {
 	const patience = 5 * time.Second
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
@@ -116,15 +123,15 @@ func (r *Registry) withdraw(ctx context.Context, made record) error {
 	return r.end(ctx, made.Name, made.ids())
 }
 
-// room says whether the registry has room for a topic. It returns the ids of the deleted topics
-// of the name whose logs may still be there, and the last sequence of the bucket's stream
-// for which all that is true.
+// room checks whether the registry has room for a topic. It returns the ids of deleted
+// topics with the same name that may still have logs, and the last revision of the bucket
+// for which the result is valid.
 func (r *Registry) room(ctx context.Context, config protocol.TopicConfig) (former []uint64, last uint64, err error) {
 	existing, last, err := r.list(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
-	// Also a record that cannot be read keeps its name: its logs are still there.
+	// A record that cannot be read keeps its name, too, because its logs still exist.
 	found, err := find(ctx, r.conn, config.Name)
 	switch {
 	case err != nil:
@@ -149,24 +156,25 @@ func (r *Registry) room(ctx context.Context, config protocol.TopicConfig) (forme
 	return former, last, r.checkStreams(ctx, append([]string{own}, config.Subjects...))
 }
 
-// hasRoom says why there is no room for one topic more beside others.
+// hasRoom returns why a topic would exceed the limits; nil if it does not.
 func hasRoom(existing []protocol.Topic, partitions int) error {
 	if len(existing) >= protocol.MaxTopics {
-		return protocol.Errorf(protocol.CodeTooManyTopics, "there are %d topics, allowed are %d", len(existing), protocol.MaxTopics)
+		return protocol.Errorf(protocol.CodeTooManyTopics, "%d topics exist; at most %d are allowed", len(existing), protocol.MaxTopics)
 	}
 	taken := 0
 	for i := range existing {
 		taken += existing[i].Partitions
 	}
 	if taken+partitions > protocol.MaxAllPartitions {
-		return protocol.Errorf(protocol.CodeTooManyTopics, "the topics have %d partitions, this one would add %d, allowed are %d together",
+		return protocol.Errorf(protocol.CodeTooManyTopics, "all topics have %d partitions and this one would add %d; at most %d are allowed",
 			taken, partitions, protocol.MaxAllPartitions)
 	}
 	return nil
 }
 
-// add writes a topic's record if the bucket has not changed since sequence
-// last, else it returns errChanged. It is kv.Create with another condition.
+// add writes a topic's record if the bucket has not changed since revision last, and returns
+// errChanged otherwise. It is kv.Create with a condition on the whole bucket instead of the
+// key.
 func (r *Registry) add(ctx context.Context, made record, last uint64) (revision uint64, err error) {
 	value, err := json.Marshal(made)
 	if err != nil {
@@ -183,7 +191,7 @@ func (r *Registry) add(ctx context.Context, made record, last uint64) (revision 
 	return ack.Sequence, nil
 }
 
-// settle finds out whether a record is there although its acknowledgement is not.
+// settle finds out whether a record was written although its acknowledgement was lost.
 func (r *Registry) settle(ctx context.Context, made record, cause error) (revision uint64, err error) {
 	found, err := find(ctx, r.conn, made.Name)
 	if err != nil {

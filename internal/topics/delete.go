@@ -16,10 +16,11 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// Delete removes a topic and its logs. Its payloads stay in the object store. The
-// record is marked first: from then on another topic may have the name, and a deletion that
-// is interrupted leaves logs behind that are told from those whose record was lost.
-// Whoever deletes or creates a topic of the name next ends the deletion.
+// Delete deletes a topic and its logs. Its payloads stay in the object store.
+//
+// The record is marked as deleted first. From then on another topic may take the name. If the
+// deletion is interrupted, the mark distinguishes the remaining logs from those whose record
+// was lost, and the next creation or deletion of a topic with this name completes it.
 func (r *Registry) Delete(ctx context.Context, name string) error {
 	gone, err := r.mark(ctx, name)
 	if err != nil {
@@ -28,8 +29,8 @@ func (r *Registry) Delete(ctx context.Context, name string) error {
 	return r.end(ctx, name, gone)
 }
 
-// mark marks a record as deleted unless it is, and returns the ids of the topics whose logs
-// are to be removed.
+// mark marks a record as deleted, and returns the ids of the topics whose logs must be
+// removed.
 func (r *Registry) mark(ctx context.Context, name string) ([]uint64, error) {
 	r.changes.Lock()
 	defer r.changes.Unlock()
@@ -49,10 +50,11 @@ func (r *Registry) mark(ctx context.Context, name string) ([]uint64, error) {
 	return found.ids(), nil
 }
 
-// ids returns the ids of all topics whose logs the record answers for.
+// ids returns the ids of all topics in the record: the current one and the deleted ones.
 func (r record) ids() []uint64 { return append(slices.Clone(r.Former), r.ID) }
 
-// end removes what deleted topics of a name have left.
+// end completes the deletion of topics: it removes their logs, and then their ids from the
+// record.
 func (r *Registry) end(ctx context.Context, name string, ids []uint64) error {
 	if err := r.removeLogs(ctx, ids); err != nil {
 		return err
@@ -60,7 +62,7 @@ func (r *Registry) end(ctx context.Context, name string, ids []uint64) error {
 	return r.forget(ctx, name, ids)
 }
 
-// update writes a record over the revision that was found.
+// update replaces the revision of a record that was found.
 func (r *Registry) update(ctx context.Context, found record) (revision uint64, err error) {
 	value, err := json.Marshal(found)
 	if err != nil {
@@ -90,8 +92,8 @@ func (r *Registry) removeLogs(ctx context.Context, ids []uint64) error {
 	return nil
 }
 
-// forget takes topics without logs out of the record of their name, and removes the record
-// if it has no other.
+// forget removes the ids of topics without logs from the record of their name, and the
+// record itself if it has no other topic.
 func (r *Registry) forget(ctx context.Context, name string, ids []uint64) error {
 	for {
 		found, err := find(ctx, r.conn, name)
@@ -116,8 +118,8 @@ func (r *Registry) forget(ctx context.Context, name string, ids []uint64) error 
 	}
 }
 
-// LostLogs returns the error for logs of the name that belong to no topic: their records were
-// lost, or an older record took their place. A new topic would hide them.
+// LostLogs returns the error for logs with the name of a topic that belong to no record: the
+// record was lost, or replaced by an older one. A new topic would hide them.
 func (r *Registry) LostLogs(ctx context.Context, name string) error {
 	var found Survey
 	logs, err := r.unowned(ctx, &found)

@@ -78,7 +78,7 @@ func TestLogsWhoseTopicWasLostAreNotReplaced(t *testing.T) {
 	create(ctx, t, registry, "orders-0", 1)
 }
 
-func TestLogsWhoseTopicWasLostGoWhenAnOperatorRemovesThem(t *testing.T) {
+func TestOperatorRemovesLostLogs(t *testing.T) {
 	ctx, registry, js := damaged(t)
 	topic := create(ctx, t, registry, "orders", 1)
 	lose(ctx, t, js, "orders")
@@ -107,7 +107,7 @@ func mark(ctx context.Context, t *testing.T, js jetstream.JetStream, topic proto
 	}
 }
 
-func TestInterruptedDeletionIsEndedByWhoeverNeedsTheName(t *testing.T) {
+func TestInterruptedDeletionIsCompleted(t *testing.T) {
 	for name, next := range map[string]func(context.Context, *topics.Registry) error{
 		"create": func(ctx context.Context, r *topics.Registry) error {
 			_, err := r.Create(ctx, protocol.TopicConfig{Name: "orders"})
@@ -149,7 +149,7 @@ func TestMarkOfAnotherTopicOfTheNameDeletesNothing(t *testing.T) {
 	}
 }
 
-func TestSurveyFindsLogsWithoutATopicAndStreamsThatWereMadeAnew(t *testing.T) {
+func TestSurveyFindsLostTopicsAndRecreatedStreams(t *testing.T) {
 	ctx, registry, js := damaged(t)
 	create(ctx, t, registry, "kept", 2)
 	mark(ctx, t, js, create(ctx, t, registry, "leaving", 1))
@@ -180,7 +180,7 @@ func TestSurveyFindsLogsWithoutATopicAndStreamsThatWereMadeAnew(t *testing.T) {
 }
 
 // A deletion that was interrupted, or still runs, is not in the way of another topic.
-func TestANameIsUsedAgainBeforeTheLogsOfTheDeletedTopicAreGone(t *testing.T) {
+func TestNameIsReusableBeforeLogsAreRemoved(t *testing.T) {
 	ctx, registry, js := damaged(t)
 	old := create(ctx, t, registry, "orders", 2)
 	mark(ctx, t, js, old)

@@ -12,9 +12,9 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// FromLogs returns what the streams of logs tell of a topic whose record is lost: its
-// name, id, number of partitions and the incarnations of their logs. Everything else
-// is left out. An error of code CodeUnknownTopic says that there are no such streams.
+// FromLogs derives a topic whose record is lost from the streams of its logs: its name, id,
+// number of partitions and the incarnations of their logs. Other fields are not set. An
+// error with the code UNKNOWN_TOPIC means that there are no such streams.
 func FromLogs(ctx context.Context, js jetstream.JetStream, name string) (protocol.Topic, error) {
 	if !protocol.ValidTopicName(name) {
 		return protocol.Topic{}, protocol.Errorf(protocol.CodeInvalidTopicName, "%.80q", name)
@@ -48,8 +48,8 @@ func FromLogs(ctx context.Context, js jetstream.JetStream, name string) (protoco
 	return topic, nil
 }
 
-// newer reports whether the log of a partition is in a rather than in b. A repair that was
-// interrupted, or was slower than another one, leaves streams that no owner has used.
+// newer reports whether a, and not b, is the current log of a partition. A repair that was
+// interrupted, or was slower than another one, leaves a stream that no owner has used.
 func newer(a, b partitionlog.Found) bool {
 	switch {
 	case a.Used != b.Used:

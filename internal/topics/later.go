@@ -14,21 +14,22 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// Incarnation is what is known of an incarnation of a log.
+// Incarnation describes one incarnation of a log.
 type Incarnation struct {
 	Partition protocol.Partition
-	Exists    bool   // there is a stream
-	Last      uint64 // sequence of the last entry of the stream
-	// Reserved is how far its mark says that it may have come; zero without a mark.
+	Exists    bool   // its stream exists
+	Last      uint64 // stream sequence of its last entry
+	// Reserved is the position that its mark reserves; zero if it has no mark.
 	Reserved messages.Position
-	// Used reports whether an owner had the log. It never takes a log that no record of the
-	// topic names, so a record that names an earlier incarnation is older than its log.
+	// Used reports whether the incarnation had an owner. An owner claims only a log that the
+	// topic's record names. So a record that names an earlier incarnation is older than its
+	// log.
 	Used bool
 }
 
-// Later returns what is known of the incarnations of a log after that of p, in their order.
-// An interrupted repair leaves unused ones. A used one shows that the topic's record was
-// restored from an old copy, or was damaged: JetStream then shows the value before.
+// Later returns the incarnations of a log above that of p, in their order. An interrupted
+// repair leaves unused ones. A used one shows that the topic's record was restored from an
+// old copy, or was damaged: JetStream returns the previous value of a key then.
 func Later(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, p protocol.Partition) ([]Incarnation, error) {
 	byNumber := make(map[uint32]*Incarnation)
 	of := func(n uint32) *Incarnation {

@@ -11,7 +11,7 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-func TestARecordIsOlderThanItsLogIfALaterIncarnationIsUsed(t *testing.T) {
+func TestUsedLaterIncarnationOutdatesRecord(t *testing.T) {
 	ctx, registry, js := damaged(t)
 	p := create(ctx, t, registry, "orders", 2).Partition(1)
 	store, err := marks.Open(ctx, js.Conn(), js)

@@ -1,6 +1,6 @@
-// Package topics is the registry of topics: a NATS key-value bucket with one
-// key per topic. Whoever creates or deletes a topic does it here; every service
-// watches it.
+// Package topics is the registry of topics: a NATS key-value bucket with one key per topic.
+// Frontends and the command line create and delete topics in it, and every service watches
+// it.
 package topics
 
 import (
@@ -34,33 +34,33 @@ type Registry struct {
 	js   jetstream.JetStream
 	kv   jetstream.KeyValue
 
-	// changes is held while a topic is created, and while one is marked as deleted: a
-	// deletion must not miss logs that are still being created.
+	// changes is held while a topic is created, and while one is marked as deleted. Otherwise
+	// a deletion could miss logs that are still being created.
 	changes sync.Mutex
 }
 
-// record is what the bucket keeps of a topic.
+// record is the value of a topic's key.
 type record struct {
 	protocol.Topic
-	// Deleted marks the topic while it is deleted: its logs may be removed, and another
-	// topic may take the name.
+	// Deleted is set while the topic is being deleted. Its logs may already be removed, and
+	// another topic may take the name.
 	Deleted bool `json:"deleted,omitempty"`
-	// Former are the ids of deleted topics of the name whose logs may still be there. A
-	// log of a topic that is in no record has lost its topic.
+	// Former are the ids of deleted topics with this name that may still have logs. A log
+	// whose topic id is in no record has lost its topic.
 	Former []uint64 `json:"former,omitempty"`
 
 	revision uint64
 }
 
-// Change says that a topic is there (again), or is gone.
+// Change reports that a topic exists, with its current record, or that it was deleted.
 type Change struct {
-	Topic    protocol.Topic // only Name is set when the topic is gone
+	Topic    protocol.Topic // only Name is set if the topic was deleted
 	Deleted  bool
 	Revision uint64 // of the bucket
 }
 
-// Open opens the registry, and makes its bucket if it is the first to. It
-// tries for as long as ctx lives: JetStream may have no leader for seconds.
+// Open opens the registry, and creates its bucket if that does not exist. It retries until
+// ctx ends, because JetStream may have no leader for seconds.
 func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Registry, error) {
 	kv, err := kvbucket.Retry(ctx, func(ctx context.Context) (jetstream.KeyValue, error) {
 		return kvbucket.OpenBucket(ctx, js, bucket, "Laneway: topics")
@@ -71,14 +71,13 @@ func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Regist
 	return &Registry{conn: conn, js: js, kv: kv}, nil
 }
 
-// Get returns a topic, or an error of code CodeUnknownTopic. It asks the leader
-// of the bucket, as a replica may not know a topic yet: to make it again would
-// delete its logs.
+// Get returns a topic, or an error with the code UNKNOWN_TOPIC. It asks the leader of the
+// bucket, because a replica may lag and not have the topic yet.
 func (r *Registry) Get(ctx context.Context, name string) (protocol.Topic, error) {
 	return Lookup(ctx, r.conn, name)
 }
 
-// Lookup is Get without a registry: it does not make the bucket.
+// Lookup is Get without a registry: it does not create the bucket.
 func Lookup(ctx context.Context, conn *nats.Conn, name string) (protocol.Topic, error) {
 	found, err := find(ctx, conn, name)
 	if err == nil && (found.revision == 0 || found.Deleted) {
@@ -104,9 +103,9 @@ func find(ctx context.Context, conn *nats.Conn, name string) (record, error) {
 	return found, err
 }
 
-// Gone reports whether the topic of a partition is surely not there any more, as the
-// leader of the bucket sees it: its name is free, or another topic has it. What cannot
-// be read within some seconds is not gone.
+// Gone reports whether the topic of a partition is certainly deleted, according to the
+// leader of the bucket: its name is free, or another topic has it. It returns false if the
+// leader does not answer within some seconds.
 func (r *Registry) Gone(ctx context.Context, p protocol.Partition) bool {
 	ctx, cancel := context.WithTimeout(ctx, goneTimeout)
 	defer cancel()
@@ -119,15 +118,14 @@ func (r *Registry) Gone(ctx context.Context, p protocol.Partition) bool {
 
 const goneTimeout = 2 * time.Second
 
-// List returns all topics, in the order of their names. A topic whose record
-// cannot be read is left out: Get says what is wrong with it.
+// List returns all topics, sorted by name. It leaves out topics whose records cannot be read;
+// Get returns the error for one.
 func (r *Registry) List(ctx context.Context) ([]protocol.Topic, error) {
 	all, _, err := r.list(ctx)
 	return all, err
 }
 
-// list returns all topics, and the last revision of the bucket that this takes
-// account of.
+// list returns all topics, and the revision of the bucket at which the list was valid.
 func (r *Registry) list(ctx context.Context) (all []protocol.Topic, last uint64, err error) {
 	records, last, err := kvbucket.Records(ctx, r.js, bucket)
 	if err != nil {
@@ -141,15 +139,15 @@ func (r *Registry) list(ctx context.Context) (all []protocol.Topic, last uint64,
 	return all, last, nil
 }
 
-// Watch reports every topic that is there, calls ready, and goes on reporting
-// changes, in order, until ctx ends. It reports from one goroutine, its
-// caller's. A record that cannot be read is reported as an error and passed over.
+// Watch calls report for every existing topic, then ready, and then report for each change
+// in order, until ctx ends. All calls are on the goroutine of the caller. A record that
+// cannot be read is reported as an error.
 func (r *Registry) Watch(ctx context.Context, report func(Change, error), ready func()) error {
 	return r.watch(ctx, report, ready)
 }
 
-// watch watches what changes, and then reads what is there: a watcher that shows both
-// waits forever for a record that cannot be read.
+// watch watches for changes, and reads the existing records by itself. A watcher that also
+// delivers the existing ones would wait forever for a record that cannot be read.
 func (r *Registry) watch(ctx context.Context, report func(Change, error), ready func()) (err error) {
 	watcher, err := r.kv.WatchAll(ctx, jetstream.UpdatesOnly())
 	if err != nil {
@@ -194,7 +192,7 @@ func (r *Registry) watch(ctx context.Context, report func(Change, error), ready 
 	}
 }
 
-// change returns what a record of the bucket says.
+// change returns the Change for a record of the bucket.
 func change(found kvbucket.Record) (Change, error) {
 	c := Change{Topic: named(found.Key), Revision: found.Revision}
 	if found.Unreadable {
@@ -212,7 +210,7 @@ func change(found kvbucket.Record) (Change, error) {
 	return c, err
 }
 
-// atOnce does something with all items, a few at the same time.
+// atOnce calls do for all items, a few at the same time.
 func atOnce[T any](items []T, do func(T) error) error {
 	const most = 8
 	var wait sync.WaitGroup
@@ -229,8 +227,8 @@ func atOnce[T any](items []T, do func(T) error) error {
 	return errors.Join(errs...)
 }
 
-// decode reads a record of the bucket. One that this code would not have written
-// is refused: services would start as many actors as it has partitions.
+// decode decodes and checks a record of the bucket. The check matters: services start an
+// actor for each partition of a record.
 func decode(key string, value []byte) (record, error) {
 	var found record
 	err := json.Unmarshal(value, &found)

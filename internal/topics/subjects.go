@@ -10,7 +10,7 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// checkTopic says which of the subjects an existing topic is bound to already.
+// checkTopic returns an error if an existing topic is bound to an overlapping subject.
 func checkTopic(subjects []string, existing protocol.Topic) error {
 	for _, own := range subjects {
 		for _, taken := range existing.Subjects {
@@ -22,8 +22,8 @@ func checkTopic(subjects []string, existing protocol.Topic) error {
 	return nil
 }
 
-// checkStreams says which of the subjects a JetStream stream of the account
-// listens to already: it would store and acknowledge the same messages.
+// checkStreams returns an error if a JetStream stream of the account has one of the
+// subjects: it would store and acknowledge the same messages.
 func (r *Registry) checkStreams(ctx context.Context, subjects []string) error {
 	for _, own := range subjects {
 		if err := r.checkStreamsFor(ctx, own); err != nil {
@@ -41,19 +41,19 @@ func (r *Registry) checkStreamsFor(ctx context.Context, own string) error {
 	return err
 }
 
-// Overlap is a JetStream stream that listens to subjects of Laneway's: it stores and
-// acknowledges the same messages.
+// Overlap is a JetStream stream with a subject of Laneway. It stores and acknowledges the
+// same messages as Laneway, so that producers get two acknowledgements.
 type Overlap struct {
 	Own, Taken string // subjects
 	Stream     string
 }
 
-// String says which subjects overlap.
+// String describes the overlapping subjects.
 func (o Overlap) String() string {
 	return fmt.Sprintf("%s overlaps with %s of the JetStream stream %s", o.Own, o.Taken, o.Stream)
 }
 
-// Overlaps returns the JetStream streams that listen to a subject.
+// Overlaps returns the JetStream streams with a subject that overlaps with own.
 func (r *Registry) Overlaps(ctx context.Context, own string) (found []Overlap, err error) {
 	ctx, cancel := context.WithCancel(ctx) // ends the listing
 	defer cancel()
@@ -66,7 +66,7 @@ func (r *Registry) Overlaps(ctx context.Context, own string) (found []Overlap, e
 		if err != nil {
 			return nil, unavailable(err)
 		}
-		// A cluster also lists a stream without subjects whose name looks like one.
+		// A cluster also lists a stream without subjects if its name matches.
 		for _, taken := range stream.CachedInfo().Config.Subjects {
 			if protocol.SubjectsOverlap(own, taken) {
 				found = append(found, Overlap{own, taken, name})

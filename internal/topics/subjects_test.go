@@ -26,7 +26,7 @@ func wantOverlap(t *testing.T, err error, with string) {
 	}
 }
 
-func TestSubjectsOfAnotherTopicAreRefusedUntilItIsDeleted(t *testing.T) {
+func TestSubjectsAreFreeAfterDeletion(t *testing.T) {
 	ctx, registry, _ := open(t)
 	if _, err := registry.Create(ctx, protocol.TopicConfig{Name: "orders", Subjects: []string{"orders.>", "returns"}}); err != nil {
 		t.Fatal(err)
@@ -78,7 +78,7 @@ func TestSubjectsOfAJetStreamStreamAreRefused(t *testing.T) {
 	}
 }
 
-func TestOfTopicsThatOverlapOnlyOneIsCreatedWhicheverProcessIsAsked(t *testing.T) {
+func TestOnlyOneOfOverlappingTopicsIsCreated(t *testing.T) {
 	conn, js := embeddedtest.Start(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -124,7 +124,7 @@ func TestOfTopicsThatOverlapOnlyOneIsCreatedWhicheverProcessIsAsked(t *testing.T
 	}
 }
 
-func TestOfTopicsOfOneNameOnlyOneIsCreatedAndKeepsItsLog(t *testing.T) {
+func TestOnlyOneTopicOfANameIsCreated(t *testing.T) {
 	conn, js := embeddedtest.Start(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

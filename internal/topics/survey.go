@@ -15,20 +15,20 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// Survey is what a look at all metadata finds wrong.
+// Survey is the result of a check of all metadata.
 type Survey struct {
-	// Lost are the topics that have logs and no record, by their names.
+	// Lost are the topics with logs and without a record, by name.
 	Lost map[string][]partitionlog.Found
-	// Unreadable says which records cannot be read.
+	// Unreadable has an error for each record that cannot be read.
 	Unreadable []error
-	// Outdated says which records are older than the logs of their topics.
+	// Outdated has an error for each record that is older than a log of its topic.
 	Outdated []error
-	// Remade are the streams of metadata that were lost and made anew.
+	// Remade are the metadata streams that were lost and created again.
 	Remade []string
 }
 
-// Err returns what an operator must decide about before its topics can be used again;
-// nil if there is nothing. Other topics work.
+// Err returns the problems that an operator must solve before the affected topics can be
+// used again; nil if there are none. Other topics are not affected.
 func (s *Survey) Err() error {
 	errs := slices.Concat(s.Unreadable, s.Outdated)
 	for _, name := range s.Topics() {
@@ -37,10 +37,10 @@ func (s *Survey) Err() error {
 	return errors.Join(errs...)
 }
 
-// Topics returns the names of the topics that were lost, in their order.
+// Topics returns the names of the lost topics, sorted.
 func (s *Survey) Topics() []string { return slices.Sorted(maps.Keys(s.Lost)) }
 
-// ErrOf returns what is wrong with a topic of which the registry knows nothing.
+// ErrOf returns the error for a topic that is not in the registry.
 func (s *Survey) ErrOf(topic string) error {
 	if logs := s.Lost[topic]; len(logs) > 0 {
 		return lost(logs)
@@ -48,7 +48,7 @@ func (s *Survey) ErrOf(topic string) error {
 	return nil
 }
 
-// metadata are the streams that are made before a frontend creates the first topic.
+// metadata are the streams that exist before the first topic is created.
 var metadata = []string{bucketStream, "KV_LANEWAY_PRODUCERS", "KV_LANEWAY_EPOCHS", "KV_LANEWAY_CLUSTER"}
 
 // Survey compares the records of topics with the logs that exist.
@@ -76,8 +76,9 @@ func (r *Registry) Survey(ctx context.Context) (Survey, error) {
 	return found, nil
 }
 
-// Existing returns all topics without a registry: it makes no bucket. Topics whose
-// record is lost or cannot be read are what their logs tell of them, and problems says so.
+// Existing returns all topics without a registry: it does not create the bucket. A topic
+// whose record is lost or cannot be read is derived from its logs, and problems has an error
+// for it.
 func Existing(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (all []protocol.Topic, problems []error, err error) {
 	r := &Registry{conn: conn, js: js}
 	found, all, err := r.existing(ctx)
@@ -115,9 +116,10 @@ func (r *Registry) existing(ctx context.Context) (found Survey, all []protocol.T
 	return found, all, err
 }
 
-// unowned returns the logs that belong to no topic, and notes what is wrong with records.
+// unowned returns the logs that belong to no topic, and adds problems of records to found.
 func (r *Registry) unowned(ctx context.Context, found *Survey) (lost []partitionlog.Found, err error) {
-	// First the logs: the record of a topic comes before they do.
+	// The logs are listed first. A topic's record is written before its logs, so a topic that
+	// is created during the survey is not found without its record.
 	logs, err := r.logs(ctx, messages.LogWildcard)
 	if err != nil {
 		return nil, err
@@ -144,16 +146,16 @@ func (r *Registry) unowned(ctx context.Context, found *Survey) (lost []partition
 	return lost, nil
 }
 
-// outdated returns the error for a used log of a later incarnation than its topic's record
-// names.
+// outdated returns the error for a used log with a later incarnation than the one in its
+// topic's record.
 func outdated(l partitionlog.Found) error {
 	return protocol.Errorf(protocol.CodePartitionDamaged, "partition %s: its topic's record in bucket %s is older than its log, which was continued in stream %s; "+
 		"restore the bucket from a newer copy, or correct the record with: laneway topic repair %s --accept-loss",
 		l.Partition, bucket, l.Stream, l.Partition.Topic)
 }
 
-// owned returns the records of all topics by their ids, also of those that are being
-// deleted, and notes the records that cannot be read.
+// owned returns the records of all topics by id, with those that are being deleted, and adds
+// the records that cannot be read to s.
 func (s *Survey) owned(ctx context.Context, r *Registry) (map[uint64]record, error) {
 	records, _, err := kvbucket.Records(ctx, r.js, bucket)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"laneway.dev/internal/transport"
 )
 
-func TestConnectionOutlivesCredentialsThatAreRefusedForAWhile(t *testing.T) {
+func TestConnectionOutlivesRefusedCredentials(t *testing.T) {
 	options := &server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, Username: "alice", Password: "first",
 	}

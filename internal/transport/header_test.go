@@ -107,7 +107,7 @@ func TestHeaderBlocksOfEveryClientAreRead(t *testing.T) {
 	}
 }
 
-func TestHeaderBlocksThatAreNotReadAsAWholeAreRefused(t *testing.T) {
+func TestIncompleteHeaderBlocksAreRejected(t *testing.T) {
 	p := newRawPublisher(t)
 	for name, block := range map[string]string{
 		"a line without a colon":      "NATS/1.0\r\nNats-Msg-Id: 7\r\nbroken\r\n\r\n",

@@ -14,7 +14,7 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-func TestMessagesArriveInTheirOrderAndBrokenOnesAreLogged(t *testing.T) {
+func TestMalformedMessagesAreLogged(t *testing.T) {
 	conn, _ := embeddedtest.Start(t)
 	core, logs := observer.New(zapcore.ErrorLevel)
 	c := transport.NewConnection(conn, zap.New(core))

@@ -200,7 +200,7 @@ func TestAServeThatIsStartedOnAFullDiskComesUpOnceThereIsRoom(t *testing.T) {
 	remove := fill(t, disk, 0)
 	f.Restart(deployment.Serve)
 	err := deployment.Eventually(ctx, func(ctx context.Context) error {
-		if strings.Contains(f.Log(deployment.Serve), "almost no room left") {
+		if strings.Contains(f.Log(deployment.Serve), "is almost full") {
 			return nil
 		}
 		return errors.New("the log does not say that the disk is full")
