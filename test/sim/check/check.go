@@ -2,7 +2,7 @@
 // the promises of the protocol, which are the invariants I1 to I8 of docs/correctness.md,
 // and none of its rules.
 //
-// A world shows a [State] each thing that happens. Both schedulers use the same checks. A
+// A world shows a [State] each thing that happens. All schedulers use the same checks. A
 // sighting is therefore a comparable value, and a State depends on nothing but the sightings
 // so far and their times: the exhaustive scheduler looks once at each pair of state and
 // sighting.

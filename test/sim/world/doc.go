@@ -7,8 +7,8 @@
 // A [World] does what happens next, and decides neither what that is nor when. It reports to
 // its [Scheduler] what is under way, such as a message that was sent or an append. The
 // scheduler completes it later, or never, by calling a method of the world. Nothing in a
-// world is random, and the only clock is World.Now. Two schedulers exist: one draws times and
-// faults from a seed, the other explores every order within small bounds.
+// world is random, and the only clock is World.Now. Three schedulers exist: one draws times and
+// faults from a seed, one explores every order within small bounds, and one follows a script.
 //
 // After each step the world reports what it has seen to package check.
 package world

@@ -1,0 +1,186 @@
+package scripted
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"laneway.dev/pkg/messages"
+	frontend "laneway.dev/services/frontend/core"
+	replicator "laneway.dev/services/replicator/core"
+	stager "laneway.dev/services/stager/core"
+	"laneway.dev/test/sim/check"
+	"laneway.dev/test/sim/describe"
+	"laneway.dev/test/sim/world"
+)
+
+// Times of a script, in the proportions of production.
+const (
+	heartbeat      = 200 * time.Millisecond
+	stageTimeout   = 800 * time.Millisecond
+	deadline       = 4 * time.Second
+	laneExpiry     = 20 * time.Second
+	attemptTimeout = 1500 * time.Millisecond
+)
+
+// Script is a world that a script takes through a schedule. It belongs to one goroutine.
+type Script struct {
+	world.World
+	checks *check.State
+	way    way
+	beatAt time.Time // when processes next notice the time
+	size   int       // records of the batch that a client sends next
+	stored map[messages.Extent]check.Batch
+	lines  []string // of the trace, since the last command
+}
+
+// New returns a world without processes and clients.
+func New() *Script {
+	limits := &check.Limits{Heartbeat: heartbeat, StageTimeout: stageTimeout, Deadline: deadline, LaneExpiry: laneExpiry, Settling: deadline}
+	s := &Script{checks: check.New(limits, &check.Counts{}, world.Beginning), stored: map[messages.Extent]check.Batch{}}
+	s.Init(s, frontend.Times{Heartbeat: heartbeat, StageTimeout: stageTimeout, Deadline: deadline})
+	s.Tracing, s.beatAt = true, s.Now.Add(heartbeat)
+	s.Bounds = world.Bounds{StagerBytes: 1 << 20, Producers: 1 << 10, MessageIDs: 1 << 10}
+	return s
+}
+
+// run lets everything happen that does not wait for time.
+func (s *Script) run() {
+	for s.Violation == nil {
+		i := s.way.next(s.Now)
+		if i == nil {
+			return
+		}
+		i.arrives()
+	}
+}
+
+// pass lets time pass.
+func (s *Script) pass(d time.Duration) {
+	s.run()
+	for end := s.Now.Add(d); s.Violation == nil && s.Now.Before(end); s.run() {
+		s.Now = s.nextTime(end)
+		if !s.Now.Before(s.beatAt) {
+			s.beatAt = s.Now.Add(heartbeat)
+			for _, p := range s.Processes {
+				s.Tick(p)
+			}
+		}
+		s.wakeClients()
+	}
+}
+
+// nextTime returns when something happens next, or the end.
+func (s *Script) nextTime(end time.Time) time.Time {
+	next := end
+	earlier := func(at time.Time) {
+		if at.After(s.Now) && at.Before(next) {
+			next = at
+		}
+	}
+	earlier(s.beatAt)
+	for _, i := range s.way.items {
+		earlier(i.at)
+	}
+	for _, i := range s.Instances {
+		earlier(i.Wake)
+	}
+	return next
+}
+
+// Machine implements world.Scheduler.
+func (s *Script) Machine(p *world.Process) world.Machine { return world.Live{Core: s.core(p)} }
+
+func (s *Script) core(p *world.Process) world.Core {
+	switch p.Role {
+	case world.Frontend:
+		return world.NewFrontend(p.Name, p.Epoch, s.Times)
+	case world.Sequencer:
+		return world.NewSequencer(p.Name, p.Epoch, heartbeat)
+	case world.Stager:
+		// Each batch is an object of its own, so that uploads end in any order.
+		return world.NewStager(stager.Settings{ObjectBytes: 1 << 20, ObjectBatches: 1, Uploads: 1 << 10, MemoryBytes: int64(s.Bounds.StagerBytes)})
+	default:
+		settings := replicator.DefaultSettings(p.Name)
+		settings.Heartbeat, settings.LaneExpiry, settings.Epoch = heartbeat, laneExpiry, p.Epoch
+		return world.NewReplicator(p.Name, settings, true)
+	}
+}
+
+// Node implements world.Scheduler.
+func (s *Script) Node(n world.Node) *world.Node { return &n }
+
+// See implements world.Scheduler.
+func (s *Script) See(now time.Time, what check.Sighting) error { return s.checks.See(now, what) }
+
+// Say implements world.Scheduler.
+func (s *Script) Say(format string, args ...any) {
+	s.lines = append(s.lines, fmt.Sprintf(format, args...))
+}
+
+// Send implements world.Scheduler. A request to stage goes to the oldest stager.
+func (s *Script) Send(from *world.Process, to []*world.Process, m *world.Message) {
+	if len(to) > 1 && to[0].Role == world.Stager {
+		to = to[:1]
+	}
+	decoded := m.Decode()
+	kind := strings.TrimPrefix(fmt.Sprintf("%T", decoded), "messages.")
+	for _, p := range to {
+		s.start(&item{kind: kind, from: from.Name, to: p.Name, what: describe.Message(decoded), arrives: func() { s.Deliver(p, m) }})
+	}
+}
+
+// Reply implements world.Scheduler.
+func (s *Script) Reply(from *world.Process, a world.Answer) {
+	i := s.Instances[a.Instance]
+	s.start(&item{
+		kind: "answer", from: from.Name, to: i.String(), what: fmt.Sprintf("answer to %s: %s", a.Request, &a),
+		arrives: func() { s.hear(i, a) },
+	})
+}
+
+// Upload implements world.Scheduler.
+func (s *Script) Upload(p *world.Process, o *stager.Object) {
+	t := o.Batches[0].Ticket
+	s.start(&item{kind: "upload", from: p.Name, what: fmt.Sprintf("upload of %s ticket %d", t.Lane, t.Number), arrives: func() {
+		s.Say("  %s has uploaded %s ticket %d", p, t.Lane, t.Number)
+		done := s.Stored(o)
+		s.stored[done.Extents[0]] = check.ReadBatch(o.Batches[0].Payload)
+		s.Deliver(p, done)
+	}})
+}
+
+// Append implements world.Scheduler. An append and its acknowledgement are lost only with
+// their replicator.
+func (s *Script) Append(p *world.Process, a *replicator.Append) {
+	by := p.Name
+	answer := func(e world.Event, what string) {
+		s.start(&item{kind: "acknowledgement", to: by, what: what, arrives: func() { s.Deliver(p, e) }})
+	}
+	s.start(&item{kind: "append", from: by, what: fmt.Sprintf("append of entry %d", a.Expected+1), arrives: func() {
+		if !s.Propose(by, a.Expected, a.Data) {
+			answer(replicator.AppendFailed{Moved: true}, "refusal of an append")
+			return
+		}
+		sequence := s.Commit()
+		answer(replicator.Appended{Sequence: sequence}, fmt.Sprintf("acknowledgement of entry %d", sequence))
+	}})
+}
+
+// Read implements world.Scheduler.
+func (s *Script) Read(p *world.Process, r replicator.Read) {
+	s.start(&item{kind: "read", from: p.Name, what: "read of the log", at: s.Now.Add(r.After), arrives: func() { s.Deliver(p, s.World.Read(r)) }})
+}
+
+// Load implements world.Scheduler.
+func (s *Script) Load(p *world.Process) { s.Deliver(p, s.Loaded()) }
+
+// Died implements world.Scheduler.
+func (s *Script) Died(*world.Process, string) {}
+
+// Mark, Save and Scrub implement world.Scheduler. Marks are written at once, and no script
+// is so long that there are snapshots.
+func (s *Script) Mark(*world.Process, replicator.WriteMark) { panic("marks are written at once") }
+func (s *Script) Save(*world.Process, *messages.Snapshot)   { panic("there are no snapshots") }
+
+func (s *Script) Scrub(*world.Process) { panic("there are no snapshots") }
