@@ -10,8 +10,6 @@ package check
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"laneway.dev/pkg/messages"
@@ -41,6 +39,7 @@ type State struct {
 	now    time.Time
 	calm   time.Time // when faults ended; zero is not yet
 	err    error     // the first violation
+	cloned bool      // tables are shared with another State
 
 	// The log.
 	nextOffset          int64
@@ -50,24 +49,24 @@ type State struct {
 	sequence            uint64
 	owner               string // of the newest term record
 	frontend, sequencer uint64 // epochs of the newest entry
-	lanes               map[LaneKey]laneLog
-	evictions           map[uint64]bool  // by frontend epoch: a lane was idle for so long that it may have been forgotten
-	sources             map[int]int      // by client: records of its source in the log
-	places              map[Record]int64 // offset of each record
-	epochs              map[int64]int16  // by producer: the highest epoch
-	stored              map[messages.Extent]Batch
+	lanes               table[LaneKey, laneLog]
+	evictions           table[uint64, bool]  // by frontend epoch: a lane was idle for so long that it may have been forgotten
+	sources             table[int, int]      // by client: records of its source in the log
+	places              table[Record, int64] // offset of each record
+	epochs              table[int64, int16]  // by producer: the highest epoch
+	stored              table[messages.Extent, Batch]
 
 	// The tickets.
-	issues     map[Ticket]issue
-	open       map[LaneKey][]uint64 // not answered, in the order of their issue
-	turns      map[Ticket][]string  // by open ticket: the sequencers that have released it
-	lastAnswer map[LaneKey]uint64
-	lastOffset map[LaneKey]int64 // of the answers
+	issues     table[Ticket, issue]
+	open       table[LaneKey, []uint64] // not answered, in the order of their issue
+	turns      table[Ticket, []string]  // by open ticket: the sequencers that have released it
+	lastAnswer table[LaneKey, uint64]
+	lastOffset table[LaneKey, int64] // of the answers
 
-	owners map[string]*owner // replicators, by name
-	absent map[life]bool     // what windows have reported as not in the log
-	lives  map[life]bool     // what is there
-	unsure map[life]bool     // asked to be staged by a message that came twice
+	owners table[string, *owner] // replicators, by name
+	absent table[life, bool]     // what windows have reported as not in the log
+	lives  table[life, bool]     // what is there
+	unsure table[life, bool]     // asked to be staged by a message that came twice
 }
 
 // New returns the state of a world in which nothing has happened but the creation of the
@@ -76,28 +75,18 @@ func New(limits *Limits, counts *Counts, created time.Time) *State {
 	return &State{
 		limits: limits, counts: counts,
 		sequence: 1, time: created.UnixNano(),
-		lanes: map[LaneKey]laneLog{}, evictions: map[uint64]bool{}, sources: map[int]int{}, places: map[Record]int64{},
-		epochs: map[int64]int16{}, stored: map[messages.Extent]Batch{},
-		issues: map[Ticket]issue{}, open: map[LaneKey][]uint64{}, turns: map[Ticket][]string{},
-		lastAnswer: map[LaneKey]uint64{}, lastOffset: map[LaneKey]int64{},
-		owners: map[string]*owner{}, absent: map[life]bool{}, lives: map[life]bool{}, unsure: map[life]bool{},
+		lanes: table[LaneKey, laneLog]{}, evictions: table[uint64, bool]{}, sources: table[int, int]{}, places: table[Record, int64]{},
+		epochs: table[int64, int16]{}, stored: table[messages.Extent, Batch]{},
+		issues: table[Ticket, issue]{}, open: table[LaneKey, []uint64]{}, turns: table[Ticket, []string]{},
+		lastAnswer: table[LaneKey, uint64]{}, lastOffset: table[LaneKey, int64]{},
+		owners: table[string, *owner]{}, absent: table[life, bool]{}, lives: table[life, bool]{}, unsure: table[life, bool]{},
 	}
 }
 
 // Clone returns a copy that changes independently.
 func (s *State) Clone() *State {
+	s.cloned = true
 	c := *s
-	c.lanes, c.evictions, c.sources, c.places = maps.Clone(s.lanes), maps.Clone(s.evictions), maps.Clone(s.sources), maps.Clone(s.places)
-	c.epochs, c.stored = maps.Clone(s.epochs), maps.Clone(s.stored)
-	c.issues, c.turns, c.lastAnswer, c.lastOffset = maps.Clone(s.issues), maps.Clone(s.turns), maps.Clone(s.lastAnswer), maps.Clone(s.lastOffset)
-	c.absent, c.lives, c.unsure = maps.Clone(s.absent), maps.Clone(s.lives), maps.Clone(s.unsure)
-	c.open, c.owners = make(map[LaneKey][]uint64, len(s.open)), make(map[string]*owner, len(s.owners))
-	for lane, numbers := range s.open {
-		c.open[lane] = slices.Clone(numbers)
-	}
-	for name, o := range s.owners {
-		c.owners[name] = o.clone()
-	}
 	return &c
 }
 
@@ -208,7 +197,7 @@ func (a Absent) look(s *State) {
 	if s.unsure[of] {
 		return
 	}
-	if s.absent[of] = true; s.lives[of] {
+	if s.absent.put(s, of, true); s.lives[of] {
 		s.violated("I6: %s is in the log, and its client learns that it is not", of)
 	}
 }

@@ -51,9 +51,9 @@ func (c Committed) look(s *State) {
 	}
 	for _, f := range n.Fences {
 		s.counts.Fences++
-		s.epochs[f.ProducerID] = max(s.epochs[f.ProducerID], f.ProducerEpoch)
+		s.epochs.put(s, f.ProducerID, max(s.epochs[f.ProducerID], f.ProducerEpoch))
 		if f.Continues != 0 {
-			s.epochs[f.Continues] = math.MaxInt16
+			s.epochs.put(s, f.Continues, math.MaxInt16)
 		}
 	}
 }
@@ -88,7 +88,7 @@ func (s *State) batch(e *messages.LoggedEntry, b *messages.Placeholder) {
 		if at, there := s.places[record]; there {
 			s.violated("I6: record %d of client %d is at offset %d, and is added at %d", record.Record, record.Client, at, s.nextOffset)
 		}
-		s.places[record] = s.nextOffset
+		s.places.put(s, record, s.nextOffset)
 		s.nextOffset++
 	}
 	s.lastID = b.MessageID
@@ -104,17 +104,17 @@ func (s *State) sequenceLogged(e *messages.LoggedEntry, b *messages.Placeholder,
 	if q.ProducerEpoch < s.epochs[q.ProducerID] {
 		s.violated("fencing: entry %d is of epoch %d of producer %d after %d", e.Sequence, q.ProducerEpoch, q.ProducerID, s.epochs[q.ProducerID])
 	}
-	s.epochs[q.ProducerID] = q.ProducerEpoch
+	s.epochs.put(s, q.ProducerID, q.ProducerEpoch)
 	of := life{q.ProducerID, q.ProducerEpoch, Record{batch.Client, batch.First}}
 	if s.absent[of] {
 		s.violated("I6: %s is added to the log, and its client has learned that it never would be", of)
 	}
-	s.lives[of] = true
+	s.lives.put(s, of, true)
 	if next := s.sources[batch.Client]; batch.First != next {
 		s.violated("I6: entry %d has records %d to %d of client %d, record %d comes next",
 			e.Sequence, batch.First, batch.First+batch.Records-1, batch.Client, next)
 	}
-	s.sources[batch.Client] = batch.First + batch.Records
+	s.sources.put(s, batch.Client, batch.First+batch.Records)
 }
 
 // laneLog is what the log has of a lane.
@@ -136,16 +136,16 @@ func (s *State) ticketLogged(t Ticket, floor uint64) {
 		s.violated("I1: %s is added to the log after a floor of %d: it was resolved", t, lane.floor)
 	}
 	if s.idle(lane) {
-		s.evictions[t.Epoch] = true
+		s.evictions.put(s, t.Epoch, true)
 	}
-	s.lanes[t.LaneKey] = laneLog{t.Number, max(lane.floor, floor), s.now}
+	s.lanes.put(s, t.LaneKey, laneLog{t.Number, max(lane.floor, floor), s.now})
 	i, known := s.issues[t]
 	if !known {
 		s.violated("I1: %s is added to the log, and was never issued", t)
 		return
 	}
 	i.logged, i.offset = true, s.nextOffset
-	s.issues[t] = i
+	s.issues.put(s, t, i)
 	s.contradicts(t, i)
 	s.skipped(t, i)
 }
@@ -190,8 +190,8 @@ func (s *State) idle(lane laneLog) bool {
 // forgetful reports whether an owner may have forgotten a lane of a frontend epoch.
 func (s *State) forgetful(epoch uint64) bool {
 	for of, lane := range s.lanes {
-		if of.Epoch == epoch && s.idle(lane) {
-			s.evictions[epoch] = true
+		if of.Epoch == epoch && s.idle(lane) && !s.evictions[epoch] {
+			s.evictions.put(s, epoch, true)
 		}
 	}
 	return s.evictions[epoch] || s.limits.ForgetsLanes

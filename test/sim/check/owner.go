@@ -1,7 +1,6 @@
 package check
 
 import (
-	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -14,18 +13,11 @@ import (
 // owner is what a replicator may know. It is forgotten when the replicator starts to read
 // the log again.
 type owner struct {
-	sequencer uint64            // the highest epoch of which it has received a release
-	reached   map[Ticket]reach  // what was released to it and was not added to the log since
-	fresh     []Ticket          // released since the newest append
-	sent      []Ticket          // released before the newest append, and since the one before
-	floors    map[LaneKey]floor // the highest ones that it has received
-}
-
-func (o *owner) clone() *owner {
-	c := *o
-	c.reached, c.floors = maps.Clone(o.reached), maps.Clone(o.floors)
-	c.fresh, c.sent = slices.Clip(o.fresh), slices.Clip(o.sent)
-	return &c
+	sequencer uint64                // the highest epoch of which it has received a release
+	reached   table[Ticket, reach]  // what was released to it and was not added to the log since
+	fresh     []Ticket              // released since the newest append
+	sent      []Ticket              // released before the newest append, and since the one before
+	floors    table[LaneKey, floor] // the highest ones that it has received
 }
 
 // reach is what an owner may know of a ticket since it was first released to it.
@@ -41,12 +33,19 @@ type floor struct {
 	heard  time.Time
 }
 
+// owned returns what a replicator may know, to be changed.
 func (s *State) owned(name string) *owner {
 	o := s.owners[name]
-	if o == nil {
-		o = &owner{reached: map[Ticket]reach{}, floors: map[LaneKey]floor{}}
-		s.owners[name] = o
+	switch {
+	case o == nil:
+		o = &owner{reached: table[Ticket, reach]{}, floors: table[LaneKey, floor]{}}
+	case s.cloned:
+		c := *o
+		o = &c
+	default:
+		return o
 	}
+	s.owners.put(s, name, o)
 	return o
 }
 
@@ -54,16 +53,15 @@ func (s *State) owned(name string) *owner {
 type Forgotten struct{ Owner string }
 
 func (f Forgotten) look(s *State) {
-	o := s.owned(f.Owner)
-	clear(o.reached)
-	clear(o.floors)
-	o.fresh, o.sent = nil, nil
+	sequencer := s.owned(f.Owner).sequencer
+	s.owners.drop(s, f.Owner)
+	s.owned(f.Owner).sequencer = sequencer
 }
 
 // Died is the end of a process, of which nothing remains.
 type Died struct{ Process string }
 
-func (d Died) look(s *State) { delete(s.owners, d.Process) }
+func (d Died) look(s *State) { s.owners.drop(s, d.Process) }
 
 // Appending is an append that a replicator sends.
 type Appending struct{ Owner string }
@@ -81,7 +79,7 @@ func (a AppendAcked) look(s *State) {
 	for _, t := range o.sent {
 		if at, known := o.reached[t]; known {
 			at.owned = true
-			o.reached[t] = at
+			o.reached.put(s, t, at)
 		}
 	}
 	o.sent = nil
@@ -101,7 +99,7 @@ func (r Released) look(s *State) {
 	o.sequencer = max(o.sequencer, r.SequencerEpoch)
 	at, known := o.reached[r.Ticket]
 	if !known {
-		o.fresh = append(o.fresh, r.Ticket)
+		o.fresh = append(slices.Clip(o.fresh), r.Ticket)
 		if s.issues[r.Ticket].expect.HasSequence {
 			at.end = s.nextOffset
 		}
@@ -109,7 +107,7 @@ func (r Released) look(s *State) {
 	if r.Ticket.Number >= s.floorOf(o, r.Ticket.LaneKey, r.Floor, stale) {
 		at.open++
 	}
-	o.reached[r.Ticket] = at
+	o.reached.put(s, r.Ticket, at)
 }
 
 // floorOf returns the highest floor of a lane that an owner knows, with the one that it
@@ -121,21 +119,21 @@ func (s *State) floorOf(o *owner, of LaneKey, received uint64, stale bool) uint6
 	}
 	if !stale {
 		known = floor{max(known.number, received), s.now}
-		o.floors[of] = known
+		o.floors.put(s, of, known)
 	}
 	return known.number
 }
 
 // mayAppend checks that an owner takes no ticket of which it knows that it is resolved.
 func (s *State) mayAppend(by string, t Ticket) {
-	o := s.owners[by]
-	if o == nil {
+	if s.owners[by] == nil {
 		return
 	}
+	o := s.owned(by)
 	if at, known := o.reached[t]; known && at.open == 0 {
 		s.violated("I1: %s is added to the log; %s knew that it was resolved when it was released", t, by)
 	}
-	delete(o.reached, t)
+	o.reached.drop(s, t)
 }
 
 // Outcome is the outcome of a ticket that a replicator sends.
@@ -190,7 +188,7 @@ func (s *State) rejected(by Outcome, i issue) {
 	if at.open--; at.open < 0 {
 		s.violated("I3: %s rejects %s with %s; all that was released to it is answered or resolved", by.Owner, t, code)
 	}
-	o.reached[t] = at
+	o.reached.put(s, t, at)
 	if by.Code == protocol.CodeWrongLastSequence {
 		if tail, err := strconv.ParseInt(by.Detail, 10, 64); err != nil || tail < at.end || tail > s.nextOffset || uint64(tail) == i.expect.Sequence {
 			s.violated("expectation: %s rejects %s, which expects %d, with %q; the log's end moved from %d to %d",
@@ -199,6 +197,6 @@ func (s *State) rejected(by Outcome, i issue) {
 	}
 	if !i.answered {
 		i.refused = true // its frontend may be gone
-		s.issues[t] = i
+		s.issues.put(s, t, i)
 	}
 }

@@ -50,8 +50,8 @@ func (n Issued) look(s *State) {
 		s.violated("I1: %s is issued twice by %s", n.Ticket, n.By)
 	}
 	s.counts.Issued++
-	s.issues[n.Ticket] = issue{at: s.now, staging: s.now, batch: n.Batch, messageID: n.MessageID, expect: n.Expect, plain: !n.Idempotent}
-	s.open[n.Ticket.LaneKey] = append(s.open[n.Ticket.LaneKey], n.Ticket.Number)
+	s.issues.put(s, n.Ticket, issue{at: s.now, staging: s.now, batch: n.Batch, messageID: n.MessageID, expect: n.Expect, plain: !n.Idempotent})
+	s.open.put(s, n.Ticket.LaneKey, append(slices.Clip(s.open[n.Ticket.LaneKey]), n.Ticket.Number))
 }
 
 // stagedAgain checks that nothing is staged again but what a stager has refused, or
@@ -62,7 +62,7 @@ func (s *State) stagedAgain(n Issued) {
 		s.violated("repair: %s stages %s again after %s", n.By, n.Ticket, took)
 	}
 	i.staging, i.turnedAway = s.now, false
-	s.issues[n.Ticket] = i
+	s.issues.put(s, n.Ticket, i)
 }
 
 // TurnedAway is the refusal of a stager that reaches a frontend.
@@ -71,7 +71,7 @@ type TurnedAway struct{ Ticket Ticket }
 func (r TurnedAway) look(s *State) {
 	if i, known := s.issues[r.Ticket]; known && !i.answered {
 		i.turnedAway = true
-		s.issues[r.Ticket] = i
+		s.issues.put(s, r.Ticket, i)
 	}
 }
 
@@ -84,9 +84,9 @@ type Doubled struct {
 
 func (d Doubled) look(s *State) {
 	i := s.issues[d.Ticket]
-	s.unsure[life{d.Sequence.ProducerID, d.Sequence.ProducerEpoch, Record{i.batch.Client, i.batch.First}}] = true
+	s.unsure.put(s, life{d.Sequence.ProducerID, d.Sequence.ProducerEpoch, Record{i.batch.Client, i.batch.First}}, true)
 	i.doubled = true
-	s.issues[d.Ticket] = i
+	s.issues.put(s, d.Ticket, i)
 }
 
 // Turn is a batch of a release that a sequencer sends.
@@ -104,7 +104,7 @@ func (r Turn) look(s *State) {
 		}
 	}
 	if by := s.turns[r.Ticket]; slices.Contains(open, r.Ticket.Number) && !slices.Contains(by, r.By) {
-		s.turns[r.Ticket] = append(slices.Clip(by), r.By)
+		s.turns.put(s, r.Ticket, append(slices.Clip(by), r.By))
 	}
 }
 
@@ -146,7 +146,7 @@ func (a Answered) look(s *State) {
 		if last, some := s.lastOffset[t.LaneKey]; some && a.Offset <= last {
 			s.violated("I4: %s is answered with offset %d, the one before with %d", t, a.Offset, last)
 		}
-		s.lastOffset[t.LaneKey] = a.Offset
+		s.lastOffset.put(s, t.LaneKey, a.Offset)
 	}
 	s.undisturbed(a, i)
 	s.close(t, i)
@@ -154,15 +154,15 @@ func (a Answered) look(s *State) {
 
 // close keeps of an answered ticket what may still be compared with something.
 func (s *State) close(t Ticket, i issue) {
-	s.lastAnswer[t.LaneKey] = t.Number
-	s.issues[t] = issue{batch: i.batch, plain: i.plain, expect: i.expect, never: i.never, logged: i.logged, offset: i.offset, answered: true}
-	open := slices.DeleteFunc(s.open[t.LaneKey], func(n uint64) bool { return n == t.Number })
+	s.lastAnswer.put(s, t.LaneKey, t.Number)
+	s.issues.put(s, t, issue{batch: i.batch, plain: i.plain, expect: i.expect, never: i.never, logged: i.logged, offset: i.offset, answered: true})
+	open := slices.DeleteFunc(slices.Clone(s.open[t.LaneKey]), func(n uint64) bool { return n == t.Number })
 	if len(open) == 0 {
-		delete(s.open, t.LaneKey)
+		s.open.drop(s, t.LaneKey)
 	} else {
-		s.open[t.LaneKey] = open
+		s.open.put(s, t.LaneKey, open)
 	}
-	delete(s.turns, t)
+	s.turns.drop(s, t)
 }
 
 // latest is when a ticket is to be answered at the latest: a heartbeat after the

@@ -34,6 +34,7 @@ type fingerprint [16]byte
 //   - offered, replayed, led: they say only when a check is due.
 //   - limits, counts, scheduler, trace, scope, memo, settings of a window: they are the same
 //     all along.
+//   - cloned: it says only what is copied.
 //   - now: it is that of the next sighting by then.
 //   - listening: it is empty between steps.
 var ignored = map[reflect.Type][]string{
@@ -45,7 +46,7 @@ var ignored = map[reflect.Type][]string{
 	reflect.TypeFor[world.ReplicatorCore]():         {"offered", "replayed", "led"},
 	reflect.TypeFor[world.WindowSettings]():         {"Delivery", "Size"},
 	reflect.TypeFor[delivery.Window[check.Batch]](): {"settings"},
-	reflect.TypeFor[check.State]():                  {"limits", "counts", "now"},
+	reflect.TypeFor[check.State]():                  {"limits", "counts", "now", "cloned"},
 	reflect.TypeFor[world.World]():                  {"scheduler", "listening"},
 	reflect.TypeFor[world.Stats]():                  {"Producers", "IDs", "Leading", "Early", "Repeated", "GivenUp"},
 	reflect.TypeFor[schedule]():                     {"trace", "scope", "memo"},

@@ -1,0 +1,52 @@
+package check
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"laneway.dev/pkg/protocol"
+)
+
+func TestCloneChangesIndependently(t *testing.T) {
+	now := time.Unix(1000, 0)
+	lane := LaneKey{Epoch: 7, Lane: "i:1"}
+	issued := Issued{By: "frontend-1", Ticket: Ticket{lane, 1}, Batch: Batch{Records: 1}, Idempotent: true, Attempt: 1}
+	history := []Sighting{
+		issued, Turn{By: "sequencer-1", Ticket: issued.Ticket}, Released{Owner: "replicator-1", Ticket: issued.Ticket}, Appending{Owner: "replicator-1"},
+	}
+	changes := []Sighting{
+		Issued{By: "frontend-1", Ticket: Ticket{lane, 2}, Batch: Batch{First: 1, Records: 1}, Attempt: 1},
+		TurnedAway{Ticket: issued.Ticket},
+		Released{Owner: "replicator-1", Ticket: Ticket{lane, 2}},
+		AppendAcked{Owner: "replicator-1"},
+		Turn{By: "sequencer-2", Ticket: issued.Ticket},
+		Forgotten{Owner: "replicator-1"},
+		Died{Process: "replicator-1"},
+		Answered{By: "frontend-1", Ticket: issued.Ticket, Code: protocol.CodeUnavailable},
+		Calm{},
+	}
+	state := func() *State {
+		s := New(&Limits{Heartbeat: time.Second, Deadline: time.Second}, &Counts{}, now)
+		for _, what := range history {
+			if err := s.See(now, what); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return s
+	}
+	for _, what := range changes {
+		original, untouched := state(), state()
+		clone := original.Clone()
+		if err := clone.See(now, what); err != nil {
+			t.Fatal(err)
+		}
+		untouched.counts, original.counts, untouched.limits, untouched.cloned = clone.counts, clone.counts, original.limits, true
+		if !reflect.DeepEqual(original, untouched) {
+			t.Errorf("%T changes the state that was cloned", what)
+		}
+		if reflect.DeepEqual(clone, untouched) {
+			t.Errorf("%T does not change the clone", what)
+		}
+	}
+}
