@@ -1,7 +1,7 @@
-// Package actor has the mailbox and the loop that Laneway's services are made
-// of: one goroutine owns a state and takes everything that waits for it as one
-// slice, decides, and sends one message per destination. Nobody else touches
-// the state, so it needs no locks.
+// Package actor has the mailbox and the loop of Laneway's services. One goroutine owns a
+// state. It takes all waiting events as one slice, decides, and sends one message per
+// destination. No other goroutine uses the state, so it needs no locks. The slice gives
+// batching without a delay: while one turn runs, events gather for the next one.
 package actor
 
 import (
@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// ErrFull says that a mailbox has no room. The sender must be told; nothing is
-// dropped in silence.
+// ErrFull means that a mailbox has no room for an event. The caller MUST answer the sender,
+// so that no event is dropped silently.
 var ErrFull = errors.New("mailbox full")
 
-// ErrClosed says that the actor has stopped.
+// ErrClosed means that the actor has stopped.
 var ErrClosed = errors.New("actor stopped")
 
-// Mailbox is a bounded queue with many senders and one receiver, which takes
-// all that waits at once. It is safe for concurrent use.
+// Mailbox is a bounded queue with many senders and one receiver, which takes all waiting
+// events at once. It is safe for concurrent use.
 type Mailbox[E any] struct {
 	limit int
 	wake  chan struct{} // holds a token while events may be waiting
@@ -42,8 +42,8 @@ func (m *Mailbox[E]) Offer(event E) error {
 	return err
 }
 
-// Put adds an event and waits for room if there is none. Waiting in the
-// callback of a subscription is how pressure reaches the NATS client.
+// Put adds an event, and waits for room if there is none. If the callback of a subscription
+// waits in Put, further messages wait in the NATS client.
 func (m *Mailbox[E]) Put(ctx context.Context, event E) error {
 	for {
 		room, err := m.offer(event)
@@ -75,7 +75,7 @@ func (m *Mailbox[E]) offer(event E) (room <-chan struct{}, err error) {
 	return nil, nil
 }
 
-// Close refuses further events and wakes all senders that wait for room.
+// Close rejects further events and wakes all senders that wait for room.
 func (m *Mailbox[E]) Close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -85,7 +85,7 @@ func (m *Mailbox[E]) Close() {
 	}
 }
 
-// take returns everything that waits. The slice is valid until the next take.
+// take returns all waiting events. The slice is valid until the next take.
 func (m *Mailbox[E]) take() []E {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -99,14 +99,13 @@ func (m *Mailbox[E]) take() []E {
 	return events
 }
 
-// Rest returns what was never handed to the actor. It is for its owner, after
-// the mailbox was closed.
+// Rest returns the events that the actor has never received. Only the owner may call it,
+// after the mailbox was closed.
 func (m *Mailbox[E]) Rest() []E { return m.take() }
 
-// Run is the loop of an actor: it calls turn with everything that waits,
-// whenever something does and at least once per tick, until ctx ends or turn
-// returns false. Then it closes the mailbox. The slice is valid only during
-// the call.
+// Run is the loop of an actor. It calls turn with all waiting events when there are any, and
+// at least once per tick, until ctx ends or turn returns false. Then it closes the mailbox.
+// The slice is valid only during the call.
 func (m *Mailbox[E]) Run(ctx context.Context, tick time.Duration, turn func(now time.Time, events []E) bool) {
 	defer m.Close()
 	ticker := time.NewTicker(tick)

@@ -1,5 +1,5 @@
-// Package fault makes staging slow and unreliable on purpose. It is a test aid
-// behind the flag --fault, off by default, and not meant for production.
+// Package fault makes staging slow and unreliable, for tests. It is enabled by the flag
+// --fault, and MUST NOT be used in production.
 //
 // The settings, each given at most once:
 //
@@ -9,7 +9,7 @@
 //	                                good, so that every batch in it is refused
 //	store.bandwidth=20MB/s          rate that all uploads share
 //
-// The package only decides; waiting and failing are the caller's.
+// The package only decides. The caller waits and fails.
 package fault
 
 import (
@@ -19,19 +19,18 @@ import (
 	"time"
 )
 
-// Faults decides about uploads. A nil or zero Faults injects nothing. All
-// methods are safe for concurrent use.
+// Faults decides about uploads. A nil or zero Faults injects nothing. All methods are safe
+// for concurrent use.
 //
-// For one seed the n-th Delay and the n-th Fail are always the same; they are
-// drawn independently of each other. Which upload gets the n-th draw is up to
-// the order in which the caller asks.
+// With the same seed, the n-th Delay and the n-th Fail are always the same. They are drawn
+// independently of each other. The order of the calls decides which upload gets which draw.
 type Faults struct {
 	delay     delay
 	fail      probability
 	bandwidth pipe
 }
 
-// Delay draws how long the next upload is to be held up.
+// Delay draws the delay of the next upload.
 func (f *Faults) Delay() time.Duration {
 	if f == nil {
 		return 0
@@ -39,14 +38,13 @@ func (f *Faults) Delay() time.Duration {
 	return f.delay.draw()
 }
 
-// Fail draws whether staging the next object is to fail for good.
+// Fail draws whether staging the next object fails permanently.
 func (f *Faults) Fail() bool {
 	return f != nil && f.fail.draw()
 }
 
-// Bandwidth takes the bytes of one upload that begins now from the shared rate
-// and returns how long the upload has to take. Uploads queue for the rate in
-// the order of their calls.
+// Bandwidth returns how long an upload of this size, which starts now, must take at the shared
+// rate. Uploads get the rate one after the other, in the order of their calls.
 func (f *Faults) Bandwidth(now time.Time, bytes int64) time.Duration {
 	if f == nil {
 		return 0
@@ -103,8 +101,7 @@ func (s *source) unit() float64 {
 	return s.random.Float64()
 }
 
-// pipe is a token bucket that holds no tokens in stock: it lets through a
-// number of bytes per second, whatever was not used before.
+// pipe is a token bucket that stores no tokens: unused bandwidth is lost.
 type pipe struct {
 	rate float64 // bytes per second; 0 is no limit
 

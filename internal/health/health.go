@@ -1,5 +1,5 @@
-// Package health serves the HTTP pages by which others watch a process: /healthz, /readyz and
-// /metrics, and asks for them (Healthcheck). It serves nothing else.
+// Package health serves the HTTP pages for monitoring a process, /healthz, /readyz and /metrics,
+// and has a client for them (Healthcheck). It serves nothing else.
 package health
 
 import (
@@ -17,7 +17,7 @@ import (
 // checkTimeout bounds all checks of one /readyz together. Probes commonly give up after a few seconds.
 const checkTimeout = 2 * time.Second
 
-// Check returns why something is not ready, or nil. It must heed the deadline of its context.
+// Check returns why something is not ready, or nil. It MUST return before the deadline of its context.
 type Check func(context.Context) error
 
 // Health is the http.Handler of the pages. It is safe for concurrent use.
@@ -28,7 +28,7 @@ type Health struct {
 	checks map[string]Check
 }
 
-// New serves the metrics of gatherer; without one there is no /metrics.
+// New returns the pages. gatherer has the metrics; if it is nil, there is no /metrics.
 func New(gatherer prometheus.Gatherer) *Health {
 	h := &Health{pages: http.NewServeMux(), checks: make(map[string]Check)}
 	h.pages.HandleFunc("GET /healthz", alive)
@@ -39,7 +39,7 @@ func New(gatherer prometheus.Gatherer) *Health {
 	return h
 }
 
-// Register makes readiness depend on check. A second check of the same name takes the place of the first.
+// Register makes readiness depend on check. It replaces an earlier check with the same name.
 func (h *Health) Register(name string, check Check) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -49,8 +49,8 @@ func (h *Health) Register(name string, check Check) {
 // ServeHTTP serves the pages.
 func (h *Health) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.pages.ServeHTTP(w, r) }
 
-// Unready runs every check and returns what is not ready and why; it is empty when all is ready.
-// A process that has not registered anything has not started yet.
+// Unready runs every check and returns the names and reasons of those that fail; it is empty if the
+// process is ready. A process without checks has not started yet, and is not ready.
 func (h *Health) Unready(ctx context.Context) map[string]string {
 	h.mu.Lock()
 	checks := maps.Clone(h.checks)
@@ -63,7 +63,7 @@ func (h *Health) Unready(ctx context.Context) map[string]string {
 	return runAll(ctx, checks)
 }
 
-// runAll runs the checks side by side, so that a slow one does not take the time of the others.
+// runAll runs the checks concurrently, so that a slow one does not use the time of the others.
 func runAll(ctx context.Context, checks map[string]Check) map[string]string {
 	var (
 		running sync.WaitGroup
@@ -100,6 +100,6 @@ func reply(w http.ResponseWriter, status int, body map[string]any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	// An error here is a client that has gone away.
+	// An error means that the client has disconnected.
 	_ = json.NewEncoder(w).Encode(body)
 }

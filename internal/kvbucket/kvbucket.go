@@ -1,5 +1,5 @@
-// Package kvbucket is what streams and key-value buckets need beyond NATS' own
-// client to be right when several servers keep them.
+// Package kvbucket reads and writes streams and key-value buckets where the NATS client alone
+// is not correct: with several replicas, which may lag, and with damaged files.
 package kvbucket
 
 import (
@@ -15,11 +15,11 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// clusterReplicas is how many servers of a cluster keep a bucket: one may be lost.
+// clusterReplicas is the number of replicas of a bucket in a cluster. One of them may be lost.
 const clusterReplicas = 3
 
-// Replicas returns how many servers are to keep a bucket on which everything
-// depends: one that is alone, or three of a cluster.
+// Replicas returns the number of replicas for a bucket that all of Laneway depends on: one on
+// a single server, three in a cluster.
 func Replicas(conn *nats.Conn) int {
 	if conn.ConnectedClusterName() == "" {
 		return 1
@@ -56,8 +56,8 @@ func Get(ctx context.Context, conn *nats.Conn, bucket, key string) (Entry, error
 // JetStream's code for a stream that has too few servers for its replicas.
 const noSuitablePeers jetstream.ErrorCode = 10005
 
-// OpenBucket opens a bucket, and makes it if it is the first to: in a cluster
-// with three replicas. A bucket that is there keeps the replicas it has.
+// OpenBucket opens a bucket, and creates it if it does not exist, with three replicas in a
+// cluster. An existing bucket keeps its number of replicas.
 func OpenBucket(ctx context.Context, js jetstream.JetStream, name, description string) (jetstream.KeyValue, error) {
 	kv, err := js.KeyValue(ctx, name)
 	if !errors.Is(err, jetstream.ErrBucketNotFound) {
@@ -77,8 +77,8 @@ func OpenBucket(ctx context.Context, js jetstream.JetStream, name, description s
 	return kv, err
 }
 
-// getListed looks again for a key that was not found. One that the bucket lists was written
-// just now, or cannot be read.
+// getListed looks again for a key that was not found. If the bucket lists the key, it was
+// written in the meantime or cannot be read.
 func getListed(ctx context.Context, conn *nats.Conn, bucket, key string) (Entry, error) {
 	state, err := Subjects(ctx, conn, "KV_"+bucket, subjectOf(bucket, key))
 	if err != nil || state.Subjects[subjectOf(bucket, key)] == 0 {
@@ -135,19 +135,19 @@ const (
 	wrongLastSequenceConstant jetstream.ErrorCode = 10164
 )
 
-// IsConflict says whether somebody else was first with an update.
+// IsConflict reports whether an update has failed because another writer was first.
 func IsConflict(err error) bool {
 	api, ok := errors.AsType[*jetstream.APIError](err)
 	return ok && (api.ErrorCode == wrongLastSequence || api.ErrorCode == wrongLastSequenceConstant)
 }
 
-// isMarker says whether a message stands for a key that was removed.
+// isMarker reports whether a message marks a key as removed.
 func isMarker(header []byte) (bool, error) {
 	if len(header) == 0 {
 		return false, nil
 	}
-	// JetStream's checksum does not cover how long the headers are: where they end too late,
-	// they have taken from the value.
+	// JetStream's checksum does not cover the length of the headers. If it is damaged, the
+	// headers include a part of the value.
 	h, err := nats.DecodeHeadersMsg(header)
 	if err == nil && !bytes.HasSuffix(header, []byte("\r\n\r\n")) {
 		err = errors.New("they do not end where they should")

@@ -20,17 +20,17 @@ import (
 type Record struct {
 	Entry
 	Key string
-	// Unreadable says that the bucket has the key and cannot read it: its stream is
-	// damaged. NATS' own client shows no such key, and a watcher waits for it forever.
+	// Unreadable is set if the bucket has the key and cannot read it, because its stream is
+	// damaged. The NATS client does not list such a key, and its watcher waits forever for it.
 	Unreadable bool
 }
 
-// recordsAtOnce bounds the keys that are asked for at the same time.
+// recordsAtOnce bounds the keys that are read at the same time.
 const recordsAtOnce = 16
 
-// Records returns all keys of a bucket as its leader has them, also those that were
-// removed and those that cannot be read, in the order of their names, and the last
-// revision of the bucket that this takes account of.
+// Records returns all keys of a bucket as its leader has them, sorted by name, including those
+// that were removed or cannot be read. It also returns the revision of the bucket at which
+// the result was valid.
 func Records(ctx context.Context, js jetstream.JetStream, bucket string) (records []Record, last uint64, err error) {
 	prefix := "$KV." + bucket + "."
 	state, err := Subjects(ctx, js.Conn(), "KV_"+bucket, prefix+">")
@@ -49,8 +49,8 @@ func Records(ctx context.Context, js jetstream.JetStream, bucket string) (record
 	return records, state.LastSeq, group.Wait()
 }
 
-// read gets the record. One about which JetStream gives no answer, although it lists it,
-// counts as one that cannot be read.
+// read reads a record. If JetStream lists the key and does not answer, the record counts as
+// unreadable.
 func (r *Record) read(ctx context.Context, conn *nats.Conn, bucket string) (err error) {
 	attempt, cancel := context.WithTimeout(ctx, attemptTime)
 	defer cancel()
@@ -72,9 +72,9 @@ func (r *Record) read(ctx context.Context, conn *nats.Conn, bucket string) (err 
 	return nil
 }
 
-// Subjects asks the leader of a stream which subjects it has, and where it ends. The
-// method of NATS' client asks without end for subjects that a damaged stream counts and
-// does not name. One answer names up to 100,000.
+// Subjects asks the leader of a stream for its subjects and its state. The method of the NATS
+// client loops forever if a damaged stream counts subjects that it does not list. One answer
+// lists up to 100,000.
 func Subjects(ctx context.Context, conn *nats.Conn, stream, filter string) (state jetstream.StreamState, err error) {
 	request, err := json.Marshal(map[string]string{"subjects_filter": filter})
 	if err != nil {

@@ -13,9 +13,9 @@ import (
 // attemptTime bounds one attempt: a request hangs while JetStream has no leader.
 const attemptTime = 2 * time.Second
 
-// Retry tries to do something for as long as ctx lives: JetStream may have no
-// leader for seconds. Each attempt gets a time of its own. An error that
-// backoff.Permanent marks ends it, and so does one of code CodeCorrupt.
+// Retry repeats an operation until it succeeds or ctx ends, because JetStream may have no
+// leader for seconds. Each attempt has its own timeout. Errors marked by backoff.Permanent,
+// and those with the code CORRUPT, are returned at once.
 func Retry[T any](ctx context.Context, do func(context.Context) (T, error)) (T, error) {
 	return backoff.Retry(ctx, func() (T, error) {
 		attempt, cancel := context.WithTimeout(ctx, attemptTime)

@@ -7,12 +7,11 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// headChunk is how much memory the heads of batches take at a time, in bytes.
+// headChunk is the size of the chunks of memory for the heads of batches, in bytes.
 const headChunk = 4 << 10
 
-// Builder lays out one object. It copies no payload: the parts refer to the
-// payloads, which must not change until the object is stored. A Builder belongs
-// to one goroutine.
+// Builder builds one object. It does not copy payloads: the parts refer to them, so the caller
+// MUST NOT modify a payload until the object is stored. A Builder belongs to one goroutine.
 type Builder struct {
 	key   string
 	size  int64    // bytes of parts
@@ -22,16 +21,16 @@ type Builder struct {
 	heads []byte // free memory for heads; parts refer to what is used of it
 }
 
-// NewBuilder returns a Builder of the object that will have the key.
+// NewBuilder returns a Builder for the object with a key.
 func NewBuilder(key string) *Builder {
 	builder := &Builder{key: key}
 	builder.append(appendHeader(builder.reserve(headerSize)))
 	return builder
 }
 
-// Add puts the batch at the end of the object and returns where its payload
-// lies. It fails, and changes nothing, if the topic, the lane or the message id
-// is longer than 65,535 bytes or the payload longer than 4 GiB.
+// Add appends a batch to the object and returns the extent of its payload. It fails, and
+// changes nothing, if the topic, the lane or the message id is longer than 65,535 bytes, or
+// the payload is longer than 4 GiB.
 func (b *Builder) Add(batch Batch) (messages.Extent, error) {
 	if err := checkBatch(&batch); err != nil {
 		return messages.Extent{}, fmt.Errorf("add batch of %s, lane %.64q, ticket %d to object %q: %w",
@@ -63,7 +62,7 @@ func checkBatch(batch *Batch) error {
 	return nil
 }
 
-// Size returns how many bytes the object has with the batches added so far.
+// Size returns the size of the object with the batches added so far, in bytes.
 func (b *Builder) Size() int64 { return b.size + int64(len(b.index)) + trailerSize }
 
 // Parts returns the whole object as the list of parts for Store.Put; their total

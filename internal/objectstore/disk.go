@@ -4,8 +4,8 @@ import (
 	"os"
 )
 
-// disk is what the local store does to the file system: a narrow seam, so that
-// tests can see the order of the steps and make one fail.
+// disk has the file system operations of the local store. Tests replace them to check the
+// order of the steps and to make one fail.
 type disk struct {
 	free       func(folder string) (int64, error)
 	makeFolder func(path string) error

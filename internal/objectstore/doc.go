@@ -1,9 +1,9 @@
-// Package objectstore keeps staged batches: the Store that holds objects, the
-// durable local store, and the format of an object.
+// Package objectstore stores staged batches. It has the interface of a Store, the durable
+// local store, and the format of an object.
 //
-// The package owns what an object looks like and when it counts as stored. It
-// never decides what goes into an object, never retries, and never deletes an
-// object that it has acknowledged.
+// The package defines the format of an object and when it counts as stored. It never decides
+// which batches are in an object, never retries, and never deletes an object that it has
+// acknowledged.
 //
 // # Object format, version 2
 //
@@ -23,7 +23,7 @@
 //	trailer  number of batches u32 · size of the object u64 ·
 //	         CRC u32 of index and trailer up to here · magic "LANEWAYE"
 //
-// An object describes itself: batches whose log entries are lost can be exported
-// with all that it takes to send them again (see internal/repair).
-// The trailer comes last, so a torn object is never taken for a whole one.
+// The head of a batch has everything that is needed to send the batch again, so batches whose
+// log entries are lost can be exported (see internal/repair). The trailer is written last, so
+// an object without its end is recognized as torn.
 package objectstore

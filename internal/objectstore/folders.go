@@ -20,7 +20,7 @@ type folders struct {
 	ready map[string]struct{} // folders that are durable; as many as keys have prefixes
 }
 
-// ensure returns when the folder is there and durable, with all above it.
+// ensure creates a folder and those above it, and returns when all of them are durable.
 func (f *folders) ensure(path string) error {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
@@ -49,7 +49,7 @@ func (f *folders) ensureLocked(path string) error {
 	return nil
 }
 
-// make makes one folder and says whether it was not there before.
+// make creates one folder, and reports whether it is new.
 func (f *folders) make(path string) (bool, error) {
 	err := f.disk.makeFolder(path)
 	if err == nil {
@@ -65,15 +65,15 @@ func (f *folders) make(path string) (bool, error) {
 	return false, nil
 }
 
-// foreign says whether a folder lies above the store's own.
+// foreign reports whether a folder is above the root of the store.
 func (f *folders) foreign(path string) bool {
 	inside, err := filepath.Rel(f.root, path)
 	return err != nil || !filepath.IsLocal(inside)
 }
 
-// unsyncable says whether the error means that a folder cannot be synced by us
-// at all: folders above the store may belong to others, or lie on a file system
-// that does not sync folders.
+// unsyncable reports whether an error means that this process can never sync a folder.
+// Folders above the store may belong to other users, or be on a file system that does not
+// support it.
 func unsyncable(err error) bool {
 	return errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EINVAL) ||
 		errors.Is(err, syscall.ENOTSUP) || errors.Is(err, syscall.EROFS)

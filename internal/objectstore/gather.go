@@ -31,8 +31,8 @@ func gather(file *os.File, parts [][]byte) error {
 	return nil
 }
 
-// gatherWindow writes up to maxGather parts at the offset and returns how many
-// bytes they were. It uses up the window.
+// gatherWindow writes up to maxGather parts at the offset and returns their size. It consumes
+// the window.
 func gatherWindow(file *os.File, window [][]byte, offset int64) (int64, error) {
 	var written int64
 	for window = advance(window, 0); len(window) > 0; {
@@ -46,7 +46,7 @@ func gatherWindow(file *os.File, window [][]byte, offset int64) (int64, error) {
 	return written, nil
 }
 
-// pwritev is one gathered write, begun again when a signal interrupts it.
+// pwritev is one gathered write. It is repeated if a signal interrupts it.
 func pwritev(file *os.File, window [][]byte, offset int64) (n int, err error) {
 	connection, err := file.SyscallConn()
 	if err != nil {

@@ -45,7 +45,7 @@ func KeyTime(key string) time.Time {
 	return id.Timestamp()
 }
 
-// checkKey refuses keys that a file system would take for another path.
+// checkKey rejects keys that a file system would resolve to another path.
 func checkKey(key string) error {
 	if key == "." || path.Clean(key) != key || !filepath.IsLocal(key) {
 		return fmt.Errorf("%q is not a key of an object", key)

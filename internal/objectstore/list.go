@@ -53,8 +53,8 @@ func (l *local) List(ctx context.Context, prefix string) iter.Seq2[Listed, error
 	}
 }
 
-// enter returns fs.SkipDir for a folder that holds no key of the prefix: foreign
-// files beside the objects may be many.
+// enter returns fs.SkipDir for a folder without keys of the prefix, since there may be many
+// other files beside the objects.
 func enter(folder, prefix string) error {
 	inside, _ := path.Match("objects/?", folder)
 	if folder != "." && folder != "objects" && !inside {
@@ -66,8 +66,8 @@ func enter(folder, prefix string) error {
 	return nil
 }
 
-// pass yields an error about one file or folder, and lets the walk continue. A file
-// that is not there any more is no error: a Put that failed has removed it.
+// pass yields an error about one file or folder, and lets the walk continue. A missing file is
+// no error: a failed Put has removed it since it was listed.
 func pass(err error, yield func(Listed, error) bool) error {
 	if errors.Is(err, fs.ErrNotExist) || yield(Listed{}, listError(err)) {
 		return nil

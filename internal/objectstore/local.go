@@ -13,10 +13,11 @@ import (
 // local is the durable store in a folder of a local file system: an object is a
 // file, its key is the path below the root.
 //
-// An object is written at its key at once, and synced with its folder before Put
-// returns: a rename would cost another commit of the file system's journal. Until
-// then nobody refers to it, and a key is never used again, so what a crash leaves
-// is an orphan, whole or torn, and Scan tells a torn one.
+// An object is written directly to its final path, and synced together with its folder before
+// Put returns. A temporary file and a rename would cost another commit of the file system's
+// journal, and are not needed: no log refers to the object before Put returns, and a key is
+// never used twice. A crash leaves an object without references, whole or torn. Scan
+// recognizes a torn one.
 type local struct {
 	root    string
 	disk    disk
@@ -77,7 +78,7 @@ func (l *local) put(ctx context.Context, target string, parts [][]byte) error {
 	return nil
 }
 
-// total returns how many bytes the parts have together.
+// total returns the sum of the sizes of the parts.
 func total(parts [][]byte) int64 {
 	var bytes int64
 	for _, part := range parts {
@@ -86,8 +87,8 @@ func total(parts [][]byte) int64 {
 	return bytes
 }
 
-// fill writes the parts to the file, syncs and closes it. A sync that failed is
-// final: the kernel may have dropped the pages, and a second one would lie.
+// fill writes the parts to the file, syncs and closes it. A failed sync is final: the kernel
+// may have dropped the dirty pages, and a second sync would succeed without writing them.
 func (l *local) fill(ctx context.Context, file *os.File, parts [][]byte) error {
 	err := l.disk.write(file, parts)
 	if err == nil {
@@ -102,8 +103,8 @@ func (l *local) fill(ctx context.Context, file *os.File, parts [][]byte) error {
 	return err
 }
 
-// discard removes a file that must not stay and returns the cause, with what
-// went wrong in removing it.
+// discard removes the file of a failed Put. It returns the cause of the failure, joined with
+// an error of the removal.
 func (l *local) discard(cause error, path string) error {
 	if err := l.disk.remove(path); err != nil {
 		return fmt.Errorf("%w (and a file stays behind: %w)", cause, err)
@@ -139,8 +140,8 @@ func (l *local) ReadRange(ctx context.Context, key string, offset, length int64)
 	return nil, fmt.Errorf("read object %q at offset %d, length %d: %w", key, offset, length, err)
 }
 
-// rangeError says that a file does not have the range asked for. A negative size
-// is that of something else than a file.
+// rangeError returns the error for a range that a file does not have. A negative size means
+// that the path is not a regular file.
 type rangeError struct{ size int64 }
 
 func (e *rangeError) Error() string {
@@ -157,8 +158,8 @@ func (e *rangeError) damage() Damage {
 	return Torn
 }
 
-// readRange reads a range of a file. The size is looked at first, so that an
-// absurd length is refused before memory is taken for it.
+// readRange reads a range of a file. It checks the size first, so that no memory is allocated
+// for a length that is far too large.
 func readRange(path string, offset, length int64) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {

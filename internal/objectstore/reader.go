@@ -12,9 +12,9 @@ type Reader struct {
 	at     int64  // where the piece lies in the object
 }
 
-// NewReader returns a Reader of an object. It reads at least ahead bytes at a time, as
-// far as the object has them, and keeps them for the next read: Scan asks for heads of
-// some hundred bytes. With 0 it reads what it is asked for.
+// NewReader returns a Reader of an object. It reads at least ahead bytes at a time, if the
+// object has them, and keeps the rest for the next read, because Scan reads heads of some
+// hundred bytes. With 0 it reads exactly the requested bytes.
 func NewReader(ctx context.Context, store Store, object Listed, ahead int64) *Reader {
 	return &Reader{ctx: ctx, store: store, object: object, ahead: ahead}
 }

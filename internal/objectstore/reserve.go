@@ -5,18 +5,18 @@ import (
 	"sync/atomic"
 )
 
-// reserve keeps some of a file system free for others: uploads stop while the
-// logs of JetStream, which need little and cannot recover from a full disk by
-// themselves, still find room. It is safe for concurrent use.
+// reserve keeps a part of the file system free for JetStream. Its logs need little space, but
+// they cannot recover from a full disk without a restart. Uploads therefore stop before the
+// disk is full. It is safe for concurrent use.
 type reserve struct {
 	bytes int64
 	free  func() (int64, error) // bytes that the file system has left for us
 	taken atomic.Int64          // bytes of the uploads under way
 }
 
-// take claims room for an upload, or returns an error that wraps ErrFull. What
-// uploads under way have already written counts twice: on the safe side.
-// Asking the file system costs about a thousandth of the syncs that follow.
+// take reserves space for an upload, or returns an error that wraps ErrFull. Bytes that
+// running uploads have already written count twice, which is on the safe side. Asking the
+// file system costs about a thousandth of the syncs that follow.
 func (r *reserve) take(size int64) error {
 	taken := r.taken.Add(size)
 	if r.bytes == 0 {
@@ -34,5 +34,5 @@ func (r *reserve) take(size int64) error {
 	return nil
 }
 
-// give takes back what an upload has claimed.
+// give releases the space that an upload has reserved.
 func (r *reserve) give(size int64) { r.taken.Add(-size) }

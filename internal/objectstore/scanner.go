@@ -57,8 +57,8 @@ func (s *scanner) checkHeader() error {
 	return nil
 }
 
-// wrongHeader tells an object with a damaged header from a file that is no object, by
-// the magic at its start or its end.
+// wrongHeader distinguishes an object with a damaged header from a file that is no object, by
+// the magic at its start or end.
 func (s *scanner) wrongHeader(magic bool) error {
 	end := make([]byte, len(trailerMagic))
 	if err := s.read(end, s.size-int64(len(end))); err != nil {
@@ -97,8 +97,8 @@ func (s *scanner) checkTrailer() error {
 	return nil
 }
 
-// next reads and checks the batch that the next entry of the index names. An error
-// about the batch alone comes with its extent, and the one that follows can be read.
+// next reads and checks the batch of the next index entry. An error with an extent concerns
+// only this batch, and next can be called again.
 func (s *scanner) next() (StoredBatch, error) {
 	entry, err := s.nextEntry()
 	if err != nil {

@@ -1,10 +1,10 @@
-// Package producerregistry gives producers their identities: a new id to anybody who
-// asks, and to a named producer the same id with the next epoch. Names are keys
-// of a NATS key-value bucket.
+// Package producerregistry gives producers their identities: a new id for each request, and
+// for a named producer the same id with the next epoch. Names are keys of a NATS key-value
+// bucket.
 //
-// An id is a random number of 63 bits. Nothing has to be asked or kept for it, and
-// two producers that a partition remembers at the same time never have the same
-// one: of a million it would take 20 million tries to see one collision.
+// An id is a random number of 63 bits, so no state is needed for it. Among a million producers
+// that a partition remembers, two have the same id with a probability of about 1 in 20
+// million.
 package producerregistry
 
 import (
@@ -34,17 +34,17 @@ const (
 	// maxTopics bounds the topics that a record remembers, maxInstances the instances.
 	maxTopics    = 256
 	maxInstances = 16
-	// maxNames bounds the names that are kept, which is for ever.
+	// maxNames bounds the names. They are never removed.
 	maxNames = 1_000_000
 )
 
-// Registry keeps the identities of named producers. It is safe for concurrent use.
+// Registry stores the identities of named producers. It is safe for concurrent use.
 type Registry struct {
 	conn *nats.Conn
 	kv   jetstream.KeyValue
 }
 
-// Identity is what a producer is from now on.
+// Identity is the identity of one instance of a producer.
 type Identity struct {
 	messages.ProducerFence
 	// Seen are the ids of topics on which the producer was fenced before.
@@ -57,13 +57,12 @@ type record struct {
 	ID     int64    `json:"id,string"`
 	Epoch  int16    `json:"epoch"`
 	Topics []uint64 `json:"topics,omitempty"` // the most recent ones last
-	// Instances are those that got the last epochs, and said who they are; the
-	// newest is the last one.
+	// Instances are the named instances with the last epochs; the newest is the last one.
 	Instances []string `json:"instances,omitempty"`
 }
 
-// Open opens the registry, and makes its bucket if it is the first to. It tries
-// for as long as ctx lives.
+// Open opens the registry, and creates its bucket if that does not exist. It retries until ctx
+// ends.
 func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Registry, error) {
 	kv, err := kvbucket.Retry(ctx, func(ctx context.Context) (jetstream.KeyValue, error) {
 		return kvbucket.OpenBucket(ctx, js, bucket, "Laneway: named producers")
@@ -74,7 +73,7 @@ func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Regist
 	return &Registry{conn: conn, kv: kv}, nil
 }
 
-// New returns an id that nobody has.
+// New returns an id that no other producer has.
 func New() int64 {
 	var b [8]byte
 	for {
@@ -85,9 +84,9 @@ func New() int64 {
 	}
 }
 
-// Next returns the identity of the next instance of a named producer, with an epoch
-// of its own. An instance that says who it is gets the same one again until another
-// instance gets one, and none after that.
+// Next returns the identity of the next instance of a named producer, with a new epoch. An
+// instance with a name gets the same epoch again when it asks again, until another instance
+// gets one. After that it gets an error.
 func (r *Registry) Next(ctx context.Context, name, instance string) (Identity, error) {
 	identity, err := kvbucket.Retry(ctx, func(ctx context.Context) (Identity, error) {
 		return r.tryNext(ctx, name, instance)
@@ -95,9 +94,9 @@ func (r *Registry) Next(ctx context.Context, name, instance string) (Identity, e
 	return identity, known(err)
 }
 
-// Surpass gives an instance an epoch above one that a partition knows although no
-// init gave it: a batch with it came where the producer was not known. The error is
-// of code CodeInvalidEpoch if another instance has asked since.
+// Surpass gives an instance an epoch above one that a partition has and init never gave: it
+// came with a batch to a partition that did not know the producer. The error has the code
+// INVALID_EPOCH if another instance has asked in the meantime.
 func (r *Registry) Surpass(ctx context.Context, mine Identity, epoch int16) (Identity, error) {
 	identity, err := kvbucket.Retry(ctx, func(ctx context.Context) (Identity, error) {
 		return r.trySurpass(ctx, mine, epoch)
@@ -122,7 +121,7 @@ func (r *Registry) trySurpass(ctx context.Context, mine Identity, epoch int16) (
 	return rec.identity(), nil
 }
 
-// Remember keeps the topics on whose partitions a producer has been fenced.
+// Remember stores the topics on whose partitions a producer was fenced.
 func (r *Registry) Remember(ctx context.Context, identity Identity, topics []uint64) error {
 	_, err := kvbucket.Retry(ctx, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, r.tryRemember(ctx, identity.Name, topics)
@@ -145,7 +144,7 @@ func (r *Registry) tryRemember(ctx context.Context, name string, topics []uint64
 	return r.put(ctx, rec, revision)
 }
 
-// put writes a record. The error may be that another writer was first.
+// put writes a record by compare-and-set. It fails if another writer was first.
 func (r *Registry) put(ctx context.Context, rec record, revision uint64) error {
 	data, err := json.Marshal(rec)
 	if err != nil {
@@ -190,7 +189,7 @@ func (r *Registry) tryNext(ctx context.Context, name, instance string) (Identity
 	return rec.identity(), nil
 }
 
-// hasRoom says whether one name more may be kept, or why not.
+// hasRoom returns an error if the registry has no room for another name.
 func (r *Registry) hasRoom(ctx context.Context) error {
 	status, err := r.kv.Status(ctx)
 	if err == nil && status.Values() >= maxNames {
@@ -205,8 +204,8 @@ func (r *record) identity() Identity {
 	}
 }
 
-// next returns the record of the next instance. One that does not say who it is ends
-// the time of those that do.
+// next returns the record with the next instance. An instance without a name removes the
+// named ones.
 func (r record) next(name, instance string) record {
 	r.Instances = append(slices.Clone(r.Instances), instance)
 	r.Instances = r.Instances[max(0, len(r.Instances)-maxInstances):]
@@ -218,7 +217,7 @@ func (r record) next(name, instance string) record {
 	return r
 }
 
-// advance gives the next epoch, or another id if there is none.
+// advance sets the next epoch, or another id if the epochs of this one are used up.
 func (r *record) advance() {
 	if r.Epoch >= lastEpoch {
 		r.ID, r.Epoch = New(), 0
@@ -227,7 +226,7 @@ func (r *record) advance() {
 	}
 }
 
-// remember adds topics; the least recent ones make room.
+// remember adds topics, and removes the least recent ones above maxTopics.
 func (r *record) remember(topics []uint64) {
 	all := slices.DeleteFunc(slices.Clone(r.Topics), func(id uint64) bool { return slices.Contains(topics, id) })
 	all = append(all, topics...)
@@ -246,7 +245,7 @@ func (r *Registry) Find(ctx context.Context, name string) (int64, error) {
 	return found.ID, nil
 }
 
-// get returns what the leader of the bucket has of a name; a zero record if nothing.
+// get returns the record of a name from the leader of the bucket; zero if there is none.
 func (r *Registry) get(ctx context.Context, name string) (record, uint64, error) {
 	entry, err := kvbucket.Get(ctx, r.conn, bucket, key(name))
 	if err != nil {
@@ -267,5 +266,6 @@ func (r *Registry) get(ctx context.Context, name string) (record, uint64, error)
 	return found, entry.Revision, nil
 }
 
-// key returns the key of a name, which may have characters that a key may not.
+// key returns the key of a name, encoded, since a name may have characters that a key cannot
+// have.
 func key(name string) string { return base64.RawURLEncoding.EncodeToString([]byte(name)) }

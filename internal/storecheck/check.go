@@ -17,7 +17,7 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// Progress is how far a check has come.
+// Progress is the progress of a check.
 type Progress struct {
 	Objects int64
 	Bytes   int64 // of these objects
@@ -30,7 +30,7 @@ type Checker struct {
 	// Conn and JS are nil if the store is not to be compared with logs.
 	Conn *nats.Conn
 	JS   jetstream.JetStream
-	// Progress is called now and then; it may be nil.
+	// Progress is called up to ten times a second; it may be nil.
 	Progress func(Progress)
 
 	comparison *comparison
@@ -41,9 +41,9 @@ type Checker struct {
 // readAhead is how much of an object is read at once, in bytes.
 const readAhead = 1 << 20
 
-// Check reads every object of the store, and, if there is a server, every log. What is
-// wrong with the store is in the report, not an error. A storeid.RefusedError says that the
-// store is not the one of the server's services.
+// Check reads every object of the store and, if there is a server, every log. Damage is in
+// the report and is not an error. A storeid.RefusedError means that the store is not the one
+// of the server's services.
 func (c *Checker) Check(ctx context.Context) (*Report, error) {
 	c.comparison = newComparison(c.JS != nil)
 	if err := c.identify(ctx); err != nil {
@@ -64,8 +64,8 @@ func (c *Checker) Check(ctx context.Context) (*Report, error) {
 	return c.comparison.finish(), nil
 }
 
-// identify reads the marker of the store, and compares it with the server's. A store whose
-// marker is lost is compared with the logs all the same, because they tell what it lacks.
+// identify reads the marker of the store, and compares it with the cluster's record. A store
+// without a marker is still compared with the logs, to find out what it lacks.
 func (c *Checker) identify(ctx context.Context) error {
 	store := &c.comparison.report.Store
 	store.Place = c.Store.Place
@@ -190,7 +190,7 @@ func (c *Checker) entry(ctx context.Context, p protocol.Partition, e *messages.E
 	return nil
 }
 
-// again reads torn objects a second time: an upload may have been under way.
+// again reads torn objects a second time, because their uploads may have been running.
 func (c *Checker) again(ctx context.Context) error {
 	torn := c.comparison.torn()
 	if len(torn) == 0 {

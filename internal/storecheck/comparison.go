@@ -21,13 +21,13 @@ const (
 	maxRanges = 1_000  // ranges of offsets of a partition
 )
 
-// comparison compares the objects of a store with the extents of logs. First it takes the
-// objects, then freeze, then the logs, then finish. It is pure, and belongs to one
-// goroutine.
+// comparison compares the objects of a store with the extents in the logs. Its methods are
+// called in this order: batch and object for all objects, freeze, refer for all logs, finish.
+// It is pure, and belongs to one goroutine.
 //
-// Whole batches and objects are kept as 64-bit hashes, because there may be many
-// millions. The seed is random: that a lost batch has the hash of another one is as
-// improbable as that its checksum is right by chance.
+// Intact batches and objects are stored as 64-bit hashes, because there may be many millions.
+// The seed is random. That a lost batch has the hash of another one, and is not reported, is
+// less probable than a wrong payload with the right checksum.
 type comparison struct {
 	report  Report
 	seed    maphash.Seed
@@ -57,7 +57,7 @@ func newComparison(withLogs bool) *comparison {
 	return c
 }
 
-// batch takes a whole batch of an object.
+// batch adds an intact batch of an object.
 func (c *comparison) batch(b *objectstore.StoredBatch) {
 	c.report.Store.Batches++
 	c.report.Store.Records += int64(b.Records)
@@ -66,8 +66,7 @@ func (c *comparison) batch(b *objectstore.StoredBatch) {
 	}
 }
 
-// object takes an object after its batches and what is wrong with it. A log may be known
-// already to refer to it.
+// object adds an object, after its batches and its damage.
 func (c *comparison) object(o objectstore.Listed, whole, referred bool) {
 	c.report.Store.Objects++
 	c.report.Store.Bytes += o.Size
@@ -79,7 +78,7 @@ func (c *comparison) object(o objectstore.Listed, whole, referred bool) {
 	}
 }
 
-// damaged takes an error about an object, and about the batch if its extent is set.
+// damaged adds an error about an object, or about one batch if the extent is set.
 func (c *comparison) damaged(o objectstore.Listed, batch *objectstore.StoredBatch, err error) {
 	named := c.name(o.Key, o.Size, err)
 	if named != nil && c.report.Logs == nil && batch.Partition != (protocol.Partition{}) {
@@ -122,9 +121,9 @@ func (c *comparison) freeze() {
 	slices.SortFunc(c.objects, func(a, b object) int { return cmp.Compare(a.key, b.key) })
 }
 
-// refer takes a batch of a log, and reports whether the objects have it, whole. If not,
-// the caller reads it: the object may have come after the others were listed, or another
-// part of it may be damaged.
+// refer handles a batch of a log, and reports whether the objects have it intact. If not, the
+// caller reads the batch: its object may have been stored after the listing, or another part
+// of the object may be damaged.
 func (c *comparison) refer(b *messages.Placeholder) bool {
 	c.report.Logs.Batches++
 	c.report.Logs.Records += int64(b.Records)
@@ -138,7 +137,7 @@ func (c *comparison) refer(b *messages.Placeholder) bool {
 	return found
 }
 
-// lose takes a batch of a log, at an offset, that cannot be read.
+// lose handles a batch of a log that cannot be read.
 func (c *comparison) lose(p protocol.Partition, offset int64, b *messages.Placeholder, err error) {
 	records := int64(b.Records)
 	one := Affected{Topic: p.Topic, Partition: p.Number, Batches: 1, Records: records, Offsets: &repair.Offsets{From: offset, To: new(offset + records)}}
@@ -160,8 +159,7 @@ func (c *comparison) lose(p protocol.Partition, offset int64, b *messages.Placeh
 	}
 }
 
-// affect adds batches to those that cannot be read, which grows the last range if they
-// follow it.
+// affect adds unreadable batches. If they follow the last range, that range grows.
 func (o *Object) affect(more Affected) {
 	for i := len(o.Affects) - 1; i >= 0; i-- {
 		a := &o.Affects[i]
@@ -181,8 +179,8 @@ func (o *Object) affect(more Affected) {
 	o.Affects = append(o.Affects, more)
 }
 
-// torn returns the torn objects of which no batch was lost. They may be uploads that were
-// under way, and be whole or gone by now.
+// torn returns the torn objects without a lost batch. Their uploads may have been running, so
+// they may be whole or removed now.
 func (c *comparison) torn() map[string]*Object {
 	torn := make(map[string]*Object)
 	for key, o := range c.named {
@@ -193,7 +191,7 @@ func (c *comparison) torn() map[string]*Object {
 	return torn
 }
 
-// forget takes back a torn object, which is taken again if it is still there.
+// forget removes a torn object. If it still exists, it is added again.
 func (c *comparison) forget(o *Object) {
 	delete(c.named, o.Key)
 	c.report.Store.Objects--

@@ -1,6 +1,5 @@
-// Package supervisor keeps one actor per partition running for a service: it
-// follows the registry of topics, starts and stops actors, and routes messages
-// to them.
+// Package supervisor runs one actor per partition for a service. It watches the registry of
+// topics, starts and stops actors, and routes messages to them.
 package supervisor
 
 import (
@@ -17,7 +16,7 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// What ends an actor: the cause of its context. Only a deletion is for good. An owner
+// Causes of the context of an actor that the set ends. Only a deletion is final. An owner
 // that was replaced ends by itself.
 var (
 	ErrDeleted = errors.New("the topic was deleted")
@@ -27,10 +26,10 @@ var (
 
 // Actor runs one partition of one incarnation of a topic.
 type Actor interface {
-	// Receive hands over a message; it may wait for room in the mailbox until ctx ends.
+	// Receive passes a message to the actor. It may wait for room until ctx ends.
 	Receive(ctx context.Context, m messages.Message)
-	// Run is the actor's goroutine. It returns when ctx ends, for one of the causes
-	// above, with everything of the actor's released.
+	// Run is the actor's goroutine. It MUST return when ctx ends, for one of the causes above,
+	// and release all resources of the actor before that.
 	Run(ctx context.Context)
 }
 
@@ -58,8 +57,8 @@ type running[A Actor] struct {
 	done  chan struct{}
 }
 
-// Start begins to follow the registry and returns when an actor runs for every
-// partition that exists, or ctx ends. build makes an actor; it must not block.
+// Start starts watching the registry. It returns when every existing partition has a running
+// actor, or ctx ends. build makes an actor; it MUST NOT block.
 func Start[A Actor](ctx context.Context, registry *topics.Registry, log *zap.Logger, build func(protocol.Topic, protocol.Partition) A) (*Set[A], error) {
 	s := &Set[A]{
 		log: log, build: build, byID: make(map[protocol.Partition]*running[A]),
@@ -78,13 +77,13 @@ func Start[A Actor](ctx context.Context, registry *topics.Registry, log *zap.Log
 	}
 }
 
-// Times between attempts to watch the registry, each twice the one before.
+// Pauses between attempts to watch the registry; each is twice the one before.
 const (
 	firstWatchPause   = 200 * time.Millisecond
 	longestWatchPause = 5 * time.Second
 )
 
-// follow watches the registry for as long as the set lives.
+// follow watches the registry until the set stops.
 func (s *Set[A]) follow(ctx context.Context, registry *topics.Registry, ready func()) {
 	pause := firstWatchPause
 	for ctx.Err() == nil {
@@ -108,8 +107,7 @@ func (s *Set[A]) follow(ctx context.Context, registry *topics.Registry, ready fu
 	}
 }
 
-// Err returns why changes of the registry have not been heard of for some seconds; nil if
-// they are.
+// Err returns why the registry could not be watched for some seconds; nil if it is watched.
 func (s *Set[A]) Err() error {
 	err := s.unwatched.Load()
 	if err == nil {
@@ -170,8 +168,8 @@ func (s *Set[A]) start(topic protocol.Topic, p protocol.Partition) {
 	})
 }
 
-// stop ends actors for a cause and waits for them. All are told at once: one that takes
-// long to end must not keep the others at work.
+// stop ends actors for a cause and waits for them. It cancels all of them first, so that one
+// that ends slowly does not delay the others.
 func (s *Set[A]) stop(cause error, all ...protocol.Partition) {
 	var told []*running[A]
 	s.mu.Lock()
@@ -190,9 +188,9 @@ func (s *Set[A]) stop(cause error, all ...protocol.Partition) {
 	}
 }
 
-// Deliver hands a message to the actor of its partition. A message about a
-// partition that this process does not know is dropped: it is of a topic that
-// is gone, or whose creation has not been heard of yet, and will be repeated.
+// Deliver passes a message to the actor of its partition. It drops a message about an unknown
+// partition: its topic was deleted, or its creation has not arrived yet. In the second case
+// the sender repeats the message.
 func (s *Set[A]) Deliver(m messages.Message) {
 	s.mu.RLock()
 	r := s.byID[m.Of()]
@@ -220,7 +218,7 @@ func (s *Set[A]) Await(ctx context.Context, p protocol.Partition) (A, error) {
 	}
 }
 
-// Actors returns all actors that run, in no particular order.
+// Actors returns all running actors, in no particular order.
 func (s *Set[A]) Actors() []A {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// quiet is for how long nothing may happen until a burst has ended.
+// quiet is the time without events that ends a burst.
 const quiet = 10 * time.Second
 
 // Burst finds the first of events that come one after the other, so that one of them

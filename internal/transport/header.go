@@ -8,8 +8,8 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// stamped are the headers that NATS servers put on messages of others, with a
-// blank behind the colon whatever the client's own headers have there.
+// stamped are the headers that NATS servers add to messages of clients, always with a blank
+// after the colon.
 func stamped(name string) bool {
 	return name == protocol.HeaderRequestInfo || strings.HasPrefix(name, "Nats-Trace-") || protocol.IsOriginHeader(name)
 }
@@ -19,16 +19,16 @@ func stamped(name string) bool {
 // HEADER_INVALID. It must be called before the reply subject of m is changed,
 // because that counts in the size of m.
 //
-// The NATS client delivers a message without headers if it cannot decode their
-// block, and leaves out what it does not expect: bytes behind the blank line, a
-// line without a name. What was left out could be a Nats-Msg-Id or an expectation
-// that the producer relies on. The client does not hand out the bytes, but their
-// number: the block must be exactly as long as the decoded headers are when they
-// are encoded as clients do. Some write a blank behind each colon, others none.
+// The NATS client delivers a message without headers if it cannot decode the block, and
+// skips parts that it does not expect, such as bytes after the blank line or a line without
+// a name. A skipped part could be a Nats-Msg-Id or an expectation that the producer relies
+// on. The client does not return the bytes of the block, but it returns their number. So the
+// check compares lengths: the block must be exactly as long as the decoded headers are when
+// they are encoded again. Some clients write a blank after each colon, others do not; both
+// are accepted.
 //
-// What a block hides can therefore pass only where it makes up for as many bytes
-// that are missing: blanks behind colons, carriage returns, or the name of an
-// inlined status. No client library sends such a block.
+// A hidden part can pass only if as many other bytes are missing: blanks after colons,
+// carriage returns, or the name of an inlined status. No client library sends such a block.
 func ReadHeader(m *nats.Msg) *protocol.Error {
 	length := m.Size() - len(m.Subject) - len(m.Reply) - len(m.Data)
 	switch {

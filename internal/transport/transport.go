@@ -1,6 +1,5 @@
-// Package transport carries Laneway's internal messages over NATS: it encodes and
-// publishes what a pure core wants sent, and decodes what arrives. It decides
-// nothing.
+// Package transport sends and receives Laneway's internal messages over NATS. It encodes and
+// publishes the envelopes of a pure core, and decodes messages for it. It decides nothing.
 package transport
 
 import (
@@ -18,8 +17,8 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// Connection is what the services need of a NATS connection, with the log that
-// failures go to. It is safe for concurrent use.
+// Connection is a NATS connection for internal messages. It counts and logs failures. It is
+// safe for concurrent use.
 type Connection struct {
 	conn      *nats.Conn
 	log       *zap.Logger
@@ -41,9 +40,9 @@ func CredentialsRefused(err error) bool {
 		errors.Is(err, nats.ErrAuthRevoked) || errors.Is(err, nats.ErrAccountAuthExpired)
 }
 
-// Options are those that every owner of state connects with: it reconnects for
-// ever and buffers nothing through a disconnect, because buffered writes are a
-// zombie's writes.
+// Options are the options for the connection of every owner of state. It reconnects without
+// limit, and buffers no writes while it is disconnected. Otherwise, an owner that was
+// replaced during the disconnection would send stale messages when it reconnects.
 func Options(name string, log *zap.Logger) []nats.Option {
 	var refused atomic.Bool // logged once per disconnection
 	return []nats.Option{
@@ -85,9 +84,9 @@ func Options(name string, log *zap.Logger) []nats.Option {
 	}
 }
 
-// Send publishes every envelope. A message that cannot be sent is lost and
-// logged, except while the connection is down, which is logged once by itself:
-// the heartbeat of the lanes repairs any lost message.
+// Send publishes every envelope. A message that cannot be sent is lost, and the heartbeat of
+// the lanes repairs that. The failure is logged, except while the connection is down, which
+// is logged by itself.
 func (c *Connection) Send(envelopes []messages.Envelope) {
 	for i := range envelopes {
 		err := c.publish(envelopes[i].Subject, envelopes[i].Message)
@@ -98,8 +97,8 @@ func (c *Connection) Send(envelopes []messages.Envelope) {
 	}
 }
 
-// publish sends a message, in parts if it is larger than NATS carries: cores bound
-// messages by what they hold, with NATS' usual max_payload in mind.
+// publish sends a message, in parts if it exceeds max_payload. Cores bound messages by their
+// items, for the usual max_payload; a server may have a lower one.
 func (c *Connection) publish(subject string, m messages.Message) (err error) {
 	messages.EncodeFor(m, func(data []byte) {
 		err = c.conn.Publish(subject, data) // which copies it
@@ -114,10 +113,10 @@ func (c *Connection) publish(subject string, m messages.Message) (err error) {
 	return errors.Join(c.publish(subject, first), c.publish(subject, second))
 }
 
-// Subscribe hands every message of a subject to handle, in the order of their
-// arrival, on one goroutine. With a queue name the subscription shares its
-// messages with others of that name. Probes are answered, see [messages.ProbePrefix].
-// What cannot be decoded is logged, counted and dropped.
+// Subscribe calls handle for every message of a subject, in the order of arrival, on one
+// goroutine. With a queue name, the subscription shares the messages with others of that
+// name. Probes are answered here, see [messages.ProbePrefix]. A message that cannot be
+// decoded is logged, counted and dropped.
 func (c *Connection) Subscribe(subject, queue string, handle func(messages.Message)) (*nats.Subscription, error) {
 	callback := func(m *nats.Msg) {
 		if isProbe(m) {
@@ -143,8 +142,8 @@ func (c *Connection) Subscribe(subject, queue string, handle func(messages.Messa
 	return sub, nil
 }
 
-// isProbe reports whether a message only asks whether its receiver takes messages. Reply
-// subjects of other kinds are not answered: they could reach a log or an API.
+// isProbe reports whether a message is a probe. Other reply subjects are not answered, since
+// they could belong to a log or an API.
 func isProbe(m *nats.Msg) bool {
 	return len(m.Data) == 0 && strings.HasPrefix(m.Reply, messages.ProbePrefix)
 }
@@ -155,7 +154,7 @@ func (c *Connection) answerProbe(m *nats.Msg) {
 	}
 }
 
-// Unsubscribe ends a subscription; one that has ended already is no error.
+// Unsubscribe ends a subscription. It returns nil if the subscription has already ended.
 func Unsubscribe(sub *nats.Subscription) error {
 	err := sub.Unsubscribe()
 	if errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrBadSubscription) {
@@ -173,14 +172,14 @@ func Drain(subs ...*nats.Subscription) error {
 
 const drainTimeout = 5 * time.Second
 
-// DrainWithin ends subscriptions, all at once, and returns when their callbacks have
-// seen, or their channels hold, all that was delivered; or when ctx has ended.
+// DrainWithin ends all of the subscriptions at the same time. It returns when every delivered
+// message has been handled by its callback or is in its channel, or when ctx ends.
 func DrainWithin(ctx context.Context, subs ...*nats.Subscription) error {
 	return BeginDrain(subs...)(ctx)
 }
 
-// BeginDrain asks the server to end subscriptions, all at once. It does not wait; the
-// function that it returns is the rest of DrainWithin.
+// BeginDrain asks the server to end all of the subscriptions, and does not wait. The returned
+// function waits like DrainWithin.
 func BeginDrain(subs ...*nats.Subscription) (drained func(context.Context) error) {
 	var errs []error
 	closed := make([]chan struct{}, len(subs))
@@ -209,8 +208,8 @@ func BeginDrain(subs ...*nats.Subscription) (drained func(context.Context) error
 // Malformed returns how many messages could not be decoded.
 func (c *Connection) Malformed() uint64 { return c.malformed.Load() }
 
-// Dropped returns how many messages the client has dropped, because they arrived faster
-// than they were taken.
+// Dropped returns how many messages the client has dropped because they arrived faster than
+// they were handled.
 func (c *Connection) Dropped() uint64 { return c.drops.total() }
 
 // Flush returns when the server has processed all subscriptions and messages so far.

@@ -53,8 +53,8 @@ type Canceled struct{ Cause error }
 type (
 	// Next asks for the identity of the next instance of a name.
 	Next struct{ Name, Instance string }
-	// Surpass asks for an epoch above one that a partition has, although the registry has not
-	// given it: the record of the name was restored from an older copy.
+	// Surpass asks for an epoch above one that a partition has and init never gave: it came
+	// with a batch to a partition that did not know the producer.
 	Surpass struct {
 		Fence messages.ProducerFence
 		Epoch int16
