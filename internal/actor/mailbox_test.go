@@ -78,13 +78,13 @@ func TestPutGivesUpWithItsContext(t *testing.T) {
 
 func TestATurnComesWithEveryTickWithoutEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		begun := time.Now()
+		started := time.Now()
 		turns := 0
 		NewMailbox[int](1).Run(t.Context(), time.Minute, func(time.Time, []int) bool {
 			turns++
 			return turns < 3
 		})
-		if got := time.Since(begun); got != 3*time.Minute {
+		if got := time.Since(started); got != 3*time.Minute {
 			t.Fatalf("three turns after %v, want 3m", got)
 		}
 	})

@@ -25,7 +25,7 @@ type logAdapter struct {
 
 	mu    sync.Mutex
 	fatal error
-	open  map[string]bool // streams whose restore has begun and not ended
+	open  map[string]bool // streams whose restore has started and not ended
 }
 
 func newLogAdapter(log *zap.Logger) *logAdapter {

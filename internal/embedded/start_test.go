@@ -91,12 +91,12 @@ func TestStartOnUnreadableBlockNamesStream(t *testing.T) {
 func TestSilentStartHangsAndNamesStreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		adapter := newLogAdapter(zap.NewNop())
-		begun := time.Now()
+		started := time.Now()
 		go func() {
 			for _, name := range []string{"A", "B", "C"} {
 				adapter.Noticef("  Starting restore for stream '%s > %s'", "$G", name)
 			}
-			for range 10 { // slow, but it goes on
+			for range 10 { // slow, but with progress
 				<-time.After(50 * time.Second)
 				adapter.Noticef("  Restored %s messages for stream '%s > %s' in %v", "2", "$G", "B", time.Second)
 			}
@@ -105,7 +105,7 @@ func TestSilentStartHangsAndNamesStreams(t *testing.T) {
 		if !errors.Is(err, ErrStartHangs) || !strings.Contains(err.Error(), "restores A, C and says nothing") {
 			t.Errorf("await: %v", err)
 		}
-		if took := time.Since(begun); took != 10*50*time.Second+time.Minute {
+		if took := time.Since(started); took != 10*50*time.Second+time.Minute {
 			t.Errorf("it took %s", took)
 		}
 	})

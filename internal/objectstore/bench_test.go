@@ -40,11 +40,11 @@ func benchmarkPut(b *testing.B, parts [][]byte, writers int) {
 	}
 	b.SetBytes(int64(size))
 	b.ReportAllocs()
-	var begun atomic.Int64
+	var started atomic.Int64
 	var group sync.WaitGroup
 	for range writers {
 		group.Go(func() {
-			for begun.Add(1) <= int64(b.N) {
+			for started.Add(1) <= int64(b.N) {
 				key, err := NewKey(time.Now(), nil)
 				if err == nil {
 					err = store.Put(b.Context(), key, parts)

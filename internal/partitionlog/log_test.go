@@ -189,7 +189,7 @@ func TestOfTwoOwnersOneWinsEachPlace(t *testing.T) {
 		}
 	}
 	if won[0] != 1 {
-		t.Error("nobody won the first place")
+		t.Error("no writer won the first place")
 	}
 }
 

@@ -53,7 +53,7 @@ func New(role string, config Config) *Base {
 	}
 }
 
-// OnStop adds a step to the stop, which ends what was begun last. A step MUST return soon
+// OnStop adds a step to the stop, which ends what was started last. A step MUST return soon
 // after its context has ended, and MUST release everything also then.
 func (b *Base) OnStop(step func(context.Context) error) {
 	b.mu.Lock()
@@ -152,7 +152,7 @@ func (b *Base) Check(context.Context) error {
 	return nil
 }
 
-// Abort ends what a failed start has begun, without waiting for anything in flight, and
+// Abort ends what a failed start has started, without waiting for anything in flight, and
 // returns the error of the start.
 func (b *Base) Abort(err error) error {
 	ended, cancel := context.WithCancel(context.Background())
@@ -160,7 +160,7 @@ func (b *Base) Abort(err error) error {
 	return fmt.Errorf("start %s: %w", b.role, errors.Join(err, b.end(ended)))
 }
 
-// Stop ends what the service has begun, last things first, and returns when the server has
+// Stop ends what the service has started, last things first, and returns when the server has
 // received all messages. What needs time to end has it until ctx ends. The service MUST NOT
 // be used after that; a further Stop ends nothing.
 func (b *Base) Stop(ctx context.Context) error {

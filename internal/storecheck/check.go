@@ -35,7 +35,7 @@ type Checker struct {
 
 	comparison *comparison
 	done       Progress
-	told       time.Time
+	progressAt time.Time
 }
 
 // readAhead is how much of an object is read at once, in bytes.
@@ -94,7 +94,7 @@ func (c *Checker) objects(ctx context.Context) error {
 		if err := c.scan(ctx, o, false); err != nil {
 			return err
 		}
-		c.tell(Progress{Objects: 1, Bytes: o.Size})
+		c.addProgress(Progress{Objects: 1, Bytes: o.Size})
 	}
 	return nil
 }
@@ -147,7 +147,7 @@ func (c *Checker) log(ctx context.Context, inspector *repair.Inspector, p protoc
 	logs := c.comparison.report.Logs
 	found, err := inspector.InspectLog(ctx, p, func(e *messages.LoggedEntry) error {
 		logs.Entries++
-		c.tell(Progress{Entries: 1})
+		c.addProgress(Progress{Entries: 1})
 		return c.entry(ctx, p, &e.Entry)
 	})
 	if err != nil {
@@ -216,14 +216,14 @@ func (c *Checker) again(ctx context.Context) error {
 	return nil
 }
 
-// tell adds to the progress, and passes it on ten times a second.
-func (c *Checker) tell(more Progress) {
+// addProgress adds to the progress, and passes it on ten times a second.
+func (c *Checker) addProgress(more Progress) {
 	c.done.Objects += more.Objects
 	c.done.Bytes += more.Bytes
 	c.done.Entries += more.Entries
-	if c.Progress == nil || time.Since(c.told) < 100*time.Millisecond {
+	if c.Progress == nil || time.Since(c.progressAt) < 100*time.Millisecond {
 		return
 	}
-	c.told = time.Now()
+	c.progressAt = time.Now()
 	c.Progress(c.done)
 }

@@ -2,7 +2,7 @@ package storeid
 
 import "fmt"
 
-// situation is what a role knows of its cluster and its store.
+// situation is what a role has found out about its cluster and its store.
 type situation struct {
 	record *record // nil: the cluster has none
 	marker *marker // nil: the store has none
@@ -14,25 +14,31 @@ type situation struct {
 	fresh string // an id that nothing else has
 }
 
-// decision is what to do next. All zero: the store is the cluster's.
+// decision is the next step. The zero decision means that the store is the cluster's.
 type decision struct {
 	refused *RefusedError
-	// mark is the marker that the store gets, or has: it must be durable before the
-	// record names it.
+	// mark is the marker to write to the store, unless it has it. It MUST be durable before
+	// the record names it.
 	mark *marker
-	// write replaces the record that was read, unless another role was faster.
+	// write replaces the record by compare-and-set.
 	write *record
 }
 
 func (d *decision) done() bool { return *d == decision{} }
 
-// decide is called again after every step, with what is there then. A role may die
-// between any two steps, and other roles may take steps meanwhile:
+// decide returns the next step. It is called again after every step, with the situation at
+// that time, because a role may crash between two steps and other roles may take steps as
+// well. The rules:
 //
-//   - The record comes before the marker, so that a marker which a crash leaves behind is
-//     known to be this cluster's.
-//   - The record names one marker, and never another one after that.
+//   - The record is written before the marker. So a marker that a crash leaves is recognized
+//     as one of this cluster.
+//   - Once the record names a marker, it never names another one.
 //   - A role is done only when the record names the marker of its own store.
+//
+// Example, a first start: the bucket is empty. The role writes a record with cluster c1 and no
+// store, then a marker with cluster c1 and store s1, then a record with cluster c1 and store
+// s1. If a second role with another store does the same, it also writes a marker, with store
+// s2. Only one of the two can add its store to the record; the other one is refused.
 func decide(s situation) decision {
 	switch {
 	case s.record != nil && s.record.Store != "":
@@ -42,7 +48,7 @@ func decide(s situation) decision {
 	case s.marker != nil && s.record == nil && s.logs:
 		return decision{refused: refuse(
 			"restore the bucket from a copy; or, if the logs refer to objects in this store, start one role once with --adopt-store",
-			"whether the object store %s is that of this Laneway cannot be told: logs exist, but bucket %s, which names it, was lost", s.place, bucket)}
+			"it is unknown whether the object store %s belongs to this Laneway: logs exist, but bucket %s, which names the store, was lost", s.place, bucket)}
 	case s.marker != nil:
 		return decision{refused: refuse(
 			"give this Laneway a store of its own by --store; or, if it is to take this one over because its own metadata was lost, start it once with --adopt-store",
@@ -56,7 +62,7 @@ func decide(s situation) decision {
 	case s.logs && s.empty && !s.adopt:
 		return decision{refused: refuse(
 			"give the store with the objects of these logs by --store, or restore the bucket from a copy; with --adopt-store new objects go here, and the old ones cannot be read",
-			"the object store %s is empty although logs exist, and bucket %s does not tell which store they refer to", s.place, bucket)}
+			"the object store %s is empty although logs exist, and bucket %s does not name the store that they refer to", s.place, bucket)}
 	}
 	return decision{write: &record{Cluster: s.fresh, Place: s.place}}
 }

@@ -21,7 +21,7 @@ func TestStoreIsComparedWithTheRecordOfTheCluster(t *testing.T) {
 		"no logs, and an empty store to adopt":   {situation: situation{empty: true, adopt: true}, refused: []string{"nothing to adopt", "here is empty"}},
 		"logs, and an empty store to adopt":      {situation: situation{logs: true, empty: true, adopt: true}, write: &record{Cluster: "FRESH", Place: "here"}},
 		"a marker and no record":                 {situation: situation{marker: &marker{other, s}}, refused: []string{"here belongs to another Laneway", "--adopt-store"}},
-		"a marker and logs, the record is lost":  {situation: situation{marker: &marker{other, s}, logs: true}, refused: []string{"here is that of this Laneway cannot be told", "LANEWAY_CLUSTER", "--adopt-store"}},
+		"a marker and logs, the record is lost":  {situation: situation{marker: &marker{other, s}, logs: true}, refused: []string{"here belongs to this Laneway", "LANEWAY_CLUSTER", "--adopt-store"}},
 		"a marker and no record, to adopt":       {situation: situation{marker: &marker{other, s}, adopt: true}, mark: &marker{other, s}, write: &record{other, s, "here"}},
 		"a record without a store":               {situation: situation{record: unmarked}, mark: &marker{c, "FRESH"}},
 		"its marker, which nobody has recorded":  {situation: situation{record: unmarked, marker: &marker{c, s}}, mark: &marker{c, s}, write: &record{c, s, "here"}},

@@ -14,14 +14,13 @@ import (
 	"laneway.dev/internal/objectstore"
 )
 
-// maxSteps bounds the steps of one attempt. A role alone takes three; roles that start
-// at the same time cost each other some.
+// maxSteps bounds the steps of one attempt. A single role takes three. Roles that start at
+// the same time may have to repeat some.
 const maxSteps = 16
 
-// Join returns when the store is that of the cluster: it is compared, or becomes the
-// store of a cluster that has none. A RefusedError says that it is another one. Join
-// tries for as long as ctx lives while JetStream does not answer; other errors are those
-// of the store.
+// Join returns nil when the store is that of the cluster. If the cluster has no store yet,
+// this one becomes it. A RefusedError means that the cluster has another store. While
+// JetStream does not answer, Join retries until ctx ends. Other errors come from the store.
 func Join(ctx context.Context, js jetstream.JetStream, c Candidate) error {
 	_, err := kvbucket.Retry(ctx, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, (&joining{js: js, candidate: c}).attempt(ctx)
@@ -29,8 +28,8 @@ func Join(ctx context.Context, js jetstream.JetStream, c Candidate) error {
 	return described(err)
 }
 
-// Compare returns a RefusedError if the store is surely not that of the cluster. It
-// changes nothing.
+// Compare returns a RefusedError if the store is certainly not that of the cluster. It changes
+// nothing.
 func Compare(ctx context.Context, js jetstream.JetStream, c Candidate) error {
 	j := joining{js: js, candidate: c}
 	next, err := j.look(ctx)
@@ -40,7 +39,7 @@ func Compare(ctx context.Context, js jetstream.JetStream, c Candidate) error {
 	return described(err)
 }
 
-// described says what failed, unless that is clear.
+// described adds what has failed to an error, unless the error says so.
 func described(err error) error {
 	if refused, ok := errors.AsType[*RefusedError](err); ok {
 		return refused
@@ -78,14 +77,14 @@ func (j *joining) attempt(ctx context.Context) error {
 	return errMoved
 }
 
-// look reads what is there and decides about it.
+// look reads the situation and decides the next step.
 func (j *joining) look(ctx context.Context) (decision, error) {
 	s := situation{place: j.candidate.Place, adopt: j.candidate.Adopt, fresh: rand.Text()}
 	var err error
 	if s.record, err = j.readRecord(ctx); err != nil {
 		return decision{}, err
 	}
-	// After the record, which names a marker only once that is there.
+	// The marker is read after the record, which names only markers that exist.
 	if s.marker, err = j.readMarker(ctx); err != nil {
 		return decision{}, err
 	}
@@ -103,8 +102,8 @@ func (j *joining) look(ctx context.Context) (decision, error) {
 	if next.refused == nil {
 		return next, nil
 	}
-	// The record may be older than the marker, which another role has written since. Only
-	// what was there at the same time refuses a store; markers never change.
+	// Another role may have written the marker after the record was read. A store is refused
+	// only if record and marker existed at the same time. Markers never change.
 	before := j.revision
 	if _, err := j.readRecord(ctx); err != nil {
 		return decision{}, err
@@ -115,11 +114,11 @@ func (j *joining) look(ctx context.Context) (decision, error) {
 	return next, nil
 }
 
-// errMoved says that the record was changed while the marker was read.
+// errMoved means that the record has changed while the marker was read.
 var errMoved = errors.New("other roles keep changing the record of the store")
 
-// readRecord returns what the leader of the bucket has; nil if there is none. It does not
-// make the bucket: a role that is refused leaves nothing behind.
+// readRecord returns the record from the leader of the bucket; nil if there is none. It does
+// not create the bucket, so that a refused role changes nothing.
 func (j *joining) readRecord(ctx context.Context) (*record, error) {
 	j.revision = 0
 	records, _, err := kvbucket.Records(ctx, j.js, bucket)
@@ -175,8 +174,8 @@ func isEmpty(ctx context.Context, store objectstore.Store) (bool, error) {
 	return true, nil
 }
 
-// act takes a step. That another role was faster is no error: what there is then is
-// looked at again.
+// act takes a step. If another role was faster, it returns nil, and the situation is read
+// again.
 func (j *joining) act(ctx context.Context, next decision) error {
 	if next.mark != nil {
 		err := j.candidate.Store.Mark(ctx, []byte(next.mark.text()+"\n"))
@@ -202,8 +201,7 @@ func (j *joining) act(ctx context.Context, next decision) error {
 	return err
 }
 
-// final marks an error of the store as one that another attempt would not cure, unless
-// it only says that the time of this attempt is over.
+// final marks an error of the store as permanent, unless it is the timeout of this attempt.
 func final(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() != nil {
 		return err

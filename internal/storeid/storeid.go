@@ -1,12 +1,12 @@
 // Package storeid makes sure that all roles of a Laneway use the same object store, so
 // that what one of them acknowledges can be read by the others.
 //
-// A Laneway is a cluster here: the services around one NATS account. The cluster has a
-// record in the bucket LANEWAY_CLUSTER, and its store has a marker beside the objects.
-// Record and marker name the same cluster and the same store, or the role does not start.
-// The first role that starts makes both.
+// A cluster is the services of one NATS account. It has a record in the bucket
+// LANEWAY_CLUSTER, and its store has a marker beside the objects. A role starts only if record
+// and marker name the same cluster and the same store. The first role that starts creates
+// both.
 //
-// The package never looks at objects, and never changes a marker.
+// The package never reads objects, and never changes a marker.
 package storeid
 
 import (
@@ -25,24 +25,24 @@ const (
 	markerName = objectstore.MarkerName
 )
 
-// record is what the bucket says of the cluster.
+// record is the cluster's record in the bucket.
 type record struct {
 	Cluster string `json:"cluster"` // id of the cluster, random
-	// Store is the id of its store. It is empty until the store has its marker: until
-	// then no role has started, and any store may become the cluster's.
+	// Store is the id of the store. It is empty until a store has its marker. Until then no
+	// role has started, and any store may become that of the cluster.
 	Store string `json:"store,omitempty"`
 	Place string `json:"place"` // where the role that wrote this has the store; for people
 }
 
-// marker is what the marker of a store says.
+// marker is the content of a store's marker.
 type marker struct {
 	Cluster string `json:"cluster"`
-	// Store is another id for each attempt to mark a store: roles that start at the same
-	// time with different stores may both mark theirs, and the record names one of them.
+	// Store is a new id for each attempt to mark a store. Roles that start at the same time
+	// with different stores may both mark theirs; the record names only one of them.
 	Store string `json:"store"`
 }
 
-// text returns the marker as a line, which an operator may have to write again.
+// text returns the marker as one line of text, so that an operator can restore it by hand.
 func (m marker) text() string {
 	return fmt.Sprintf(`{"cluster":%q,"store":%q}`, m.Cluster, m.Store)
 }
@@ -69,15 +69,15 @@ func decodeRecord(value []byte) (*record, error) {
 	return &r, nil
 }
 
-// Candidate is a store that a role is to use.
+// Candidate is the store that a role is configured with.
 type Candidate struct {
 	Store objectstore.Store
 	Place string // where it is, as an operator knows it
 	Adopt bool   // take the store over if the cluster has none and the store has a marker
 }
 
-// Identity returns the ids of a store and of its cluster, as its marker names them. A
-// RefusedError says that there is no marker, or that it is damaged.
+// Identity returns the ids of a store and its cluster from the marker. A RefusedError means
+// that the marker is missing or damaged.
 func Identity(ctx context.Context, c Candidate) (store, cluster string, err error) {
 	found, err := c.readMarker(ctx)
 	switch {
@@ -102,12 +102,12 @@ func (c Candidate) readMarker(ctx context.Context) (*marker, error) {
 	found, err := decodeMarker(content)
 	if err != nil {
 		return nil, refuse("restore the file "+markerName+" from a copy",
-			"whose object store %s is cannot be told, because its marker is damaged: %v", c.Place, err)
+			"it is unknown to which Laneway the object store %s belongs, because its marker is damaged: %v", c.Place, err)
 	}
 	return found, nil
 }
 
-// RefusedError says that a store is not the one of the cluster, as far as that is known.
+// RefusedError means that a store is not that of the cluster, or may not be.
 type RefusedError struct {
 	Reason string // one sentence
 	Advice string // what an operator can do

@@ -171,19 +171,19 @@ func (s *Set[A]) start(topic protocol.Topic, p protocol.Partition) {
 // stop ends actors for a cause and waits for them. It cancels all of them first, so that one
 // that ends slowly does not delay the others.
 func (s *Set[A]) stop(cause error, all ...protocol.Partition) {
-	var told []*running[A]
+	var ended []*running[A]
 	s.mu.Lock()
 	for _, p := range all {
 		if r := s.byID[p]; r != nil {
 			delete(s.byID, p)
-			told = append(told, r)
+			ended = append(ended, r)
 		}
 	}
 	s.mu.Unlock()
-	for _, r := range told {
+	for _, r := range ended {
 		r.stop(cause)
 	}
-	for _, r := range told {
+	for _, r := range ended {
 		<-r.done
 	}
 }

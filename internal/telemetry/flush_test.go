@@ -19,10 +19,10 @@ func TestFlushIsBoundedAndOnlyWarns(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				core, logged := observer.New(zap.WarnLevel)
-				begun := time.Now()
+				started := time.Now()
 				tel := Telemetry{shutdown: []func(context.Context) error{export}}
 				tel.Flush(t.Context(), zap.New(core))
-				if took := time.Since(begun); took > flushTimeout {
+				if took := time.Since(started); took > flushTimeout {
 					t.Errorf("took %v", took)
 				}
 				if logged.Len() != 1 {

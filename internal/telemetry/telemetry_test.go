@@ -12,7 +12,7 @@ import (
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 )
 
-// cleanEnvironment hides the OTEL_* variables of whoever runs the tests.
+// cleanEnvironment hides the OTEL_* variables of the environment of the tests.
 func cleanEnvironment(t *testing.T) {
 	t.Helper()
 	for _, variable := range os.Environ() {

@@ -71,7 +71,7 @@ func TestSubjectsOfAJetStreamStreamAreRefused(t *testing.T) {
 		_, err := registry.Create(ctx, protocol.TopicConfig{Name: "orders", Subjects: []string{"mine", subject}})
 		wantOverlap(t, err, subject+" overlaps with orders.*.new of the JetStream stream ORDERS")
 	}
-	// Streams that listen to nothing are in nobody's way, whatever they are called.
+	// Streams that listen to nothing do not matter, whatever they are called.
 	free := protocol.TopicConfig{Name: "orders", Subjects: []string{"orders", "orders.eu", "mirror", "sourced"}}
 	if _, err := registry.Create(ctx, free); err != nil {
 		t.Error(err)

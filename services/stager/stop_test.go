@@ -38,7 +38,7 @@ func TestStopUploadsWhatNATSHasDelivered(t *testing.T) {
 	}
 }
 
-func TestStopWaitsForUploadsInFlightAndWhatWaitsForThem(t *testing.T) {
+func TestStopWaitsForUploads(t *testing.T) {
 	w := newWorld(t)
 	store := newGate(w.store)
 	s := w.start(Config{Store: store, Uploads: 1})

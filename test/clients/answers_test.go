@@ -131,8 +131,8 @@ func testAnswersAreReadByEveryLibrary(t *testing.T, f *fixture) {
 }
 
 // fetchEnds fetches until the status that ends the fetch, whose body is an answer
-// as others are, and returns its code. It calls begun when the first message came.
-func (f *fixture) fetchEnds(t *testing.T, request string, begun func()) protocol.Code {
+// as others are, and returns its code. It calls started when the first message came.
+func (f *fixture) fetchEnds(t *testing.T, request string, started func()) protocol.Code {
 	t.Helper()
 	inbox := f.conn.NewInbox()
 	answers, err := f.conn.SubscribeSync(inbox)
@@ -149,7 +149,7 @@ func (f *fixture) fetchEnds(t *testing.T, request string, begun func()) protocol
 			t.Fatal(err)
 		}
 		if first {
-			begun()
+			started()
 		}
 		status := m.Header.Get(protocol.HeaderStatus)
 		switch {
@@ -202,7 +202,7 @@ func (f *fixture) answersOf(t *testing.T, want protocol.Code, ask func(ctx conte
 }
 
 // What a partition in trouble answers.
-func TestAnswersOfAPartitionInTroubleAreReadByEveryLibrary(t *testing.T) {
+func TestErrorsOfDamagedPartitionAreParsed(t *testing.T) {
 	t.Run("failing uploads", func(t *testing.T) {
 		f := use(t, deployment.Start(t, deployment.OneProcess, deployment.Options{Stager: []string{"--fault", "stage.fail=1"}}))
 		f.answersOf(t, protocol.CodeFailed, func(ctx context.Context) ([]byte, error) {

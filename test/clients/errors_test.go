@@ -15,7 +15,7 @@ import (
 	"laneway.dev/test/history"
 )
 
-// class is what programs tell errors apart by: code and err_code of an answer,
+// class is how programs distinguish errors: code and err_code of an answer,
 // or the client's own error.
 func class(err error) string {
 	var answer *jetstream.APIError

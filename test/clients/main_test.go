@@ -72,9 +72,9 @@ func TestClients(t *testing.T) {
 		running := deployment.Start(t, kind, outOfOrder)
 		for _, s := range suite {
 			t.Run(s.name, func(t *testing.T) {
-				begun := time.Now()
+				started := time.Now()
 				s.test(t, use(t, running))
-				t.Logf("took %s", time.Since(begun).Round(time.Millisecond))
+				t.Logf("took %s", time.Since(started).Round(time.Millisecond))
 			})
 		}
 	})
@@ -150,7 +150,7 @@ func (f *fixture) records(t *testing.T) []history.Record {
 	return records
 }
 
-// await fetches what the topic has once it has n records: nobody is told when a
+// await fetches what the topic has once it has n records: no event reports when a
 // message without a reply is committed.
 func (f *fixture) await(t *testing.T, n int) []history.Record {
 	t.Helper()

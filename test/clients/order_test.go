@@ -12,7 +12,7 @@ import (
 	"laneway.dev/test/deployment"
 )
 
-// failures reports publishes that fail, as many as anybody would read.
+// failures reports publishes that fail, as many as are useful.
 type failures struct {
 	t *testing.T
 	n atomic.Int64
@@ -34,7 +34,7 @@ func testOrderOfPublishAsync(t *testing.T, f *fixture) {
 	js := newJetStream(t, f.conn, jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, m *nats.Msg, err error) {
 		failed.add(m, err)
 	}))
-	begun := time.Now()
+	started := time.Now()
 	for n := range many {
 		if _, err := js.PublishAsync(f.laneway.subject, []byte(numbered(n)), jetstream.WithStallWait(patience)); err != nil {
 			t.Fatalf("%s: %v", numbered(n), err)
@@ -45,7 +45,7 @@ func testOrderOfPublishAsync(t *testing.T, f *fixture) {
 	case <-f.ctx.Done():
 		t.Fatal(context.Cause(f.ctx))
 	}
-	t.Logf("%d records in %s", many, time.Since(begun).Round(time.Millisecond))
+	t.Logf("%d records in %s", many, time.Since(started).Round(time.Millisecond))
 	f.expectNumbered(t, many)
 	if lanes := f.lanes(t, f.conn); len(lanes) != 1 {
 		t.Errorf("one publisher has %d lanes", len(lanes))

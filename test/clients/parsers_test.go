@@ -25,7 +25,7 @@ type understood struct {
 
 // rules are how a client library reads the answer to a publish: which keys it takes,
 // of which types, and what must be there. They were looked up in the sources of the
-// libraries in 2026. Where a library would go on with something else than the server
+// libraries in 2026. Where a library would go on with something other than the server
 // meant (a number that it rounds or cuts off, say), the rule is that this is an error.
 type rules struct {
 	client string
@@ -251,7 +251,7 @@ func TestReadersRefuseWhatTheirLibrariesDo(t *testing.T) {
 }
 
 // The texts are what a client may have sent, or a server may say.
-func TestEveryErrorOfTheCatalogueIsReadByEveryClient(t *testing.T) {
+func TestEveryErrorIsParsedByEveryClient(t *testing.T) {
 	for _, code := range protocol.Codes() {
 		for _, detail := range []string{"", "orders", `<&>"\`, "a\x00b\n\u2028\xff", strings.Repeat("x", 1<<16)} {
 			data := protocol.EncodeErrorResponse(protocol.NewError(code, detail))

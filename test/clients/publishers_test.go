@@ -23,7 +23,7 @@ type options struct {
 	lastID       string
 }
 
-// ack is what both APIs tell of an acknowledgement.
+// ack is what both APIs return of an acknowledgement.
 type ack struct {
 	stream    string
 	sequence  uint64

@@ -103,7 +103,7 @@ func (r *recorder) acked(p protocol.Partition, offset int64, value string) {
 }
 
 // makeBases makes the folders that all cases copy: one of a process that was
-// stopped, and one that went on from there and was killed while it was produced to.
+// stopped, and one that continued from there and was killed while it was produced to.
 func makeBases(t *testing.T) (bases, map[string]*facts) {
 	t.Helper()
 	folder := t.TempDir()

@@ -202,7 +202,7 @@ func (c *trial) compare(p protocol.Partition, d *delivered) []int64 {
 		case known && acked != value:
 			c.fault("%s: offset %d has %.40q, acknowledged was %.40q", p, offset, value, acked)
 		case !known && !c.known.Sent[p.String()][value]:
-			c.fault("%s: offset %d has %.40q, which nobody has sent", p, offset, value)
+			c.fault("%s: offset %d has %.40q, which was never sent", p, offset, value)
 		}
 	}
 	for _, offset := range d.doubles {
@@ -335,7 +335,7 @@ func (c *trial) sequence() {
 	}
 }
 
-// resume begins an instance of the named producer: it must go on where the earlier
+// resume begins an instance of the named producer: it must continue where the earlier
 // one ended, or not at all.
 func (c *trial) resume() {
 	limit := 30 * time.Second
@@ -351,7 +351,7 @@ func (c *trial) resume() {
 			return
 		}
 		if c.outcome == unharmed || c.outcome == onRead {
-			c.fault("the named producer cannot go on: %v", err)
+			c.fault("the named producer cannot continue: %v", err)
 		}
 		return
 	}
@@ -361,9 +361,9 @@ func (c *trial) resume() {
 		return
 	}
 	if next < c.known.Named && c.outcome == gap {
-		return // what it goes on with is in the gap
+		return // its next sequence is in the gap
 	}
-	c.fault("the named producer goes on at %d, acknowledged were %d", next, c.known.Named)
+	c.fault("the named producer continues at %d, acknowledged were %d", next, c.known.Named)
 }
 
 // copyOf returns a copy of a folder with the damage of a draw.

@@ -23,7 +23,7 @@ type delivered struct {
 	records map[int64]string
 	errors  []string     // statuses that are errors
 	gaps    []gapOfFetch // what a status says holds no records
-	end     int64        // behind the last record that it was told of
+	end     int64        // after the last record that it knows of
 	doubles []int64      // offsets that came twice with different values
 }
 
@@ -40,7 +40,7 @@ func (d *delivered) covers(offset int64) bool {
 	return false
 }
 
-// read fetches a partition from its beginning to its end, and goes on behind what
+// read fetches a partition from its beginning to its end, and continues after what
 // cannot be read as far as the statuses say where.
 func read(ctx context.Context, conn *nats.Conn, p protocol.Partition) (*delivered, error) {
 	d := &delivered{records: make(map[int64]string)}

@@ -130,7 +130,7 @@ func (s *server) connect() (*nats.Conn, error) {
 	return nats.Connect("nats://"+s.nats, nats.Timeout(10*time.Second))
 }
 
-// stop ends the process, which must not take for ever.
+// stop ends the process, which must end within its time limit.
 func (s *server) stop() error {
 	if s.ended {
 		return nil

@@ -20,7 +20,7 @@ type Kind string
 const (
 	OneProcess    Kind = "serve"
 	FiveProcesses Kind = "five-processes"
-	// Running is one that somebody else has started; RunningURL names its NATS server.
+	// Running is one that was started by others; RunningURL names its NATS server.
 	Running Kind = "running"
 )
 

@@ -9,7 +9,7 @@ import (
 // Pause stops the process of a role where it is, as a machine that hangs does.
 func (d *Deployment) Pause(role string) { d.interrupt(role, syscall.SIGSTOP) }
 
-// Resume lets a paused process go on as if no time had passed.
+// Resume lets a paused process continue as if no time had passed.
 func (d *Deployment) Resume(role string) { d.interrupt(role, syscall.SIGCONT) }
 
 func (d *Deployment) interrupt(role string, s syscall.Signal) {
@@ -44,7 +44,7 @@ func (d *Deployment) Succeed(role string) *Instance {
 	return older
 }
 
-// Resume lets the instance go on, if it was paused.
+// Resume lets the instance continue, if it was paused.
 func (i *Instance) Resume() {
 	i.deployment.t.Helper()
 	if err := i.process.signal(syscall.SIGCONT); err != nil {

@@ -12,7 +12,7 @@ import (
 	"laneway.dev/internal/health"
 )
 
-// pollInterval paces the questions about a condition that is not told by an event.
+// pollInterval paces the questions about a condition that is not reported by an event.
 const pollInterval = 10 * time.Millisecond
 
 // Eventually asks until the condition returns nil. When ctx ends first, the

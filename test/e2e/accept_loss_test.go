@@ -18,7 +18,7 @@ import (
 	"laneway.dev/test/deployment"
 )
 
-func TestAPartitionWhoseLossIsAcceptedContinuesBehindEverythingThatWasAcknowledged(t *testing.T) {
+func TestAcceptedLossContinuesAboveAcknowledged(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, 2*time.Minute)
@@ -152,7 +152,7 @@ func (f *fixture) takesRecords(ctx context.Context, t *testing.T) (ack protocol.
 	return ack
 }
 
-// expectGap checks that a consumer that stood at an offset is told of a gap up to another
+// expectGap checks that a consumer that stood at an offset receives a gap up to another
 // one, and continues there.
 func (f *fixture) expectGap(ctx context.Context, t *testing.T, from, to int64) {
 	t.Helper()

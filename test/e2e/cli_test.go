@@ -221,7 +221,7 @@ func TestHealthcheckAsksARunningProcess(t *testing.T) {
 			}
 		}
 		if code, output, err := deployment.ExitCode(f.Laneway(ctx, "healthcheck", "http://127.0.0.1:1/readyz")); err != nil || code == 0 {
-			t.Errorf("with nobody there: exit code %d, %v: %s", code, err, output)
+			t.Errorf("without a server: exit code %d, %v: %s", code, err, output)
 		}
 	})
 }

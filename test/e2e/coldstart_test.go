@@ -49,15 +49,15 @@ func coldStart(ctx, patience context.Context, t *testing.T, f *fixture) (complet
 	return int(done.Load())
 }
 
-func TestAColdStartOfAThousandProducersHasNoSequenceOutOfOrder(t *testing.T) {
+func TestColdStartHasNoSequenceOutOfOrder(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, 2*time.Minute)
 		f := start(t, kind, slowStaging())
-		begun := time.Now()
+		started := time.Now()
 		if complete := coldStart(ctx, ctx, t, f); complete != newProducers {
 			t.Errorf("%d of %d producers got all their acknowledgements", complete, newProducers)
 		}
-		took(t, begun, "%d batches of %d new producers, 5 in flight each", newProducers*coldBatches, newProducers)
+		took(t, started, "%d batches of %d new producers, 5 in flight each", newProducers*coldBatches, newProducers)
 		n := f.refusals(ctx, t, protocol.CodeOutOfOrderSequence) + f.refusals(ctx, t, protocol.CodeOutOfOrderFinal)
 		t.Logf("OUT_OF_ORDER_SEQUENCE_NUMBER: %.0f times", n)
 		if n != 0 {
@@ -75,7 +75,7 @@ func TestAColdStartOfAThousandProducersHasNoSequenceOutOfOrder(t *testing.T) {
 }
 
 // The same against a stager that hands tickets to whichever upload ends first.
-func TestAColdStartIsOutOfOrderIfTheTicketIsTakenAfterStaging(t *testing.T) {
+func TestColdStartIsOutOfOrderIfTicketFollowsStaging(t *testing.T) {
 	options := slowStaging()
 	options.Binary = deployment.BuildMutant(t, "ticket_after_staging")
 	ctx := within(t, 2*time.Minute)

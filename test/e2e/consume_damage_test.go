@@ -19,7 +19,7 @@ import (
 	"laneway.dev/test/history"
 )
 
-func TestDamageOfOnePartitionLeavesTheOthersWholeAndCanBeSkipped(t *testing.T) {
+func TestDamageAffectsOnePartitionAndCanBeSkipped(t *testing.T) {
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.OneProcess, deployment.Options{})
 	const partitions, each, damaged, at = 4, 10, 2, 4

@@ -40,7 +40,7 @@ func rounds(t *testing.T) int {
 	return n
 }
 
-func TestNothingAcknowledgedIsLostWhenProcessesAreKilled(t *testing.T) {
+func TestKillsLoseNothingAcknowledged(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		n := rounds(t)
 		ctx := within(t, time.Minute+time.Duration(n)*10*time.Second)
@@ -105,7 +105,7 @@ func (f *fixture) killInTurn(ctx context.Context, t *testing.T, n int) map[strin
 	return probes
 }
 
-// elapse lets load go on for a while.
+// elapse lets load continue for a while.
 func elapse(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -153,7 +153,7 @@ func count(t *testing.T, records int, sent map[string][]load.Batch) {
 			}
 		}
 	}
-	t.Logf("%d batches sent, %d acknowledged, %d with an error, %d that nobody took, %d without an answer; %d are in the log",
+	t.Logf("%d batches sent, %d acknowledged, %d with an error, %d that no service took, %d without an answer; %d are in the log",
 		total, acked, refused, lost, total-acked-refused-lost, records)
 	if acked == 0 {
 		t.Error("nothing was acknowledged")

@@ -53,7 +53,7 @@ func (f *follower) run(ctx context.Context, c *client.Client, partition int32) {
 
 // Plain and frozen frontends are replaced in turns, while records are published and
 // every partition is followed.
-func TestFollowersGoOnThroughReplacementsOfTheFrontend(t *testing.T) {
+func TestFollowersSurviveFrontendReplacement(t *testing.T) {
 	const partitions = 16
 	rounds := replacements(t)
 	ctx := within(t, time.Duration(rounds+4)*15*time.Second)

@@ -137,7 +137,7 @@ func TestAFullDiskRefusesKeepsAndRecovers(t *testing.T) {
 func TestADiskThatOthersHaveFilledIsCuredByARestart(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	type cure struct {
-		role, advice string // of the process that tells
+		role, advice string // of the process that reports it
 		restart      func(ctx context.Context, f *fixture)
 	}
 	cures := map[deployment.Kind]cure{
@@ -189,9 +189,9 @@ func TestADiskThatOthersHaveFilledIsCuredByARestart(t *testing.T) {
 	})
 }
 
-// TestAServeThatIsStartedOnAFullDiskComesUpOnceThereIsRoom is what a supervisor
+// TestServeStartsOnceFullDiskHasRoom is what a supervisor
 // brings about that starts it again and again.
-func TestAServeThatIsStartedOnAFullDiskComesUpOnceThereIsRoom(t *testing.T) {
+func TestServeStartsOnceFullDiskHasRoom(t *testing.T) {
 	ctx := within(t, 2*time.Minute)
 	disk := smallDisk(t, "96m")
 	f := start(t, deployment.OneProcess, deployment.Options{Data: filepath.Join(disk, "data")})
@@ -225,9 +225,9 @@ func TestAServeThatIsStartedOnAFullDiskComesUpOnceThereIsRoom(t *testing.T) {
 	}
 }
 
-// TestAFrontendThatStartsOnAFullDiskServesReaders restarts the services whose start
+// TestFrontendOnFullDiskServesReaders restarts the services whose start
 // takes an epoch while JetStream cannot write.
-func TestAFrontendThatStartsOnAFullDiskServesReaders(t *testing.T) {
+func TestFrontendOnFullDiskServesReaders(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	ctx := within(t, time.Minute)
 	disk := smallDisk(t, "96m")

@@ -57,7 +57,7 @@ func TestGarbageOnAnySubjectDisturbsNobody(t *testing.T) {
 	})
 }
 
-func TestNobodyReachesAServiceByTheReplySubjectOfARequest(t *testing.T) {
+func TestReplySubjectsReachNoService(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		f := start(t, kind, deployment.Options{})
 		ctx := within(t, time.Minute)

@@ -23,7 +23,7 @@ import (
 	"laneway.dev/test/load"
 )
 
-// noResponders is how the rows say that NATS itself answers: nobody serves the subject.
+// noResponders is how the rows say that NATS itself answers: no service has subscribed to the subject.
 const noResponders protocol.Code = 503
 
 // hostile is what a row of bad input has to work with: a connection of its own.
@@ -133,7 +133,7 @@ func ended(m *nats.Msg) (protocol.Code, bool) {
 	return protocol.CodeInternal, true
 }
 
-// internal sends something to a subject of the services, to which nobody answers.
+// internal sends something to a subject of the services, that gets no answer.
 func internal(subject func(p protocol.Partition) string, data []byte) misdeed {
 	return func(h *hostile) protocol.Code {
 		if err := errors.Join(h.conn.Publish(subject(h.partition), data), h.conn.FlushWithContext(h.ctx)); err != nil {

@@ -29,7 +29,7 @@ func publishUntil(ctx context.Context, p *client.Producer, name string, stop <-c
 		if err != nil {
 			return n, err
 		}
-		if n%20 == 19 { // nobody sends without end
+		if n%20 == 19 { // no producer sends without limit
 			if _, err := future.Wait(ctx); err != nil {
 				return n, err
 			}
@@ -38,7 +38,7 @@ func publishUntil(ctx context.Context, p *client.Producer, name string, stop <-c
 	}
 }
 
-func TestIdempotentProducersSeeNoErrorWhenProcessesAreKilled(t *testing.T) {
+func TestIdempotentProducersSurviveKills(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		n := rounds(t)
 		ctx := within(t, 2*time.Minute+time.Duration(n)*15*time.Second)

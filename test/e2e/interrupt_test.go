@@ -37,7 +37,7 @@ type summary struct {
 	Error   string `json:"error"`
 }
 
-func TestAProduceThatIsCutOffSaysHowManyLinesAreInTheLogForSure(t *testing.T) {
+func TestInterruptedProduceReportsCommittedLines(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		for _, how := range []string{"interrupted", "frontend killed"} {

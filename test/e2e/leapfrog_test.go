@@ -15,7 +15,7 @@ import (
 
 // In these tests something happens to the first batch of a new producer, and the
 // second one gets to the replicator first. Kafka's rule for a producer that is not
-// known would accept it, and refuse the first one for ever (redpanda#30937).
+// known would accept it, and refuse the first one forever (redpanda#30937).
 
 // leapfrog is the story of two batches.
 type leapfrog struct {
@@ -61,7 +61,7 @@ func (l *leapfrog) landed(ctx context.Context, others ...protocol.Code) {
 }
 
 // fates returns options with which the first upload takes seconds, and
-// fails if it is to, the second next to nothing, and none of the next ones fails.
+// fails if it is to, the second almost nothing, and none of the next ones fails.
 func fates(t *testing.T, fails bool) deployment.Options {
 	t.Helper()
 	specs := []string{invertedDelay}
@@ -94,7 +94,7 @@ func (l *leapfrog) uploading(ctx context.Context) {
 	l.AwaitMetric(ctx, deployment.Stager, "laneway_stager_uploads", func(v float64) bool { return v == 1 })
 }
 
-func TestTheSecondBatchWaitsForTheFirstThatCannotBeStaged(t *testing.T) {
+func TestSecondBatchWaitsForUnstageableFirst(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
@@ -107,7 +107,7 @@ func TestTheSecondBatchWaitsForTheFirstThatCannotBeStaged(t *testing.T) {
 	})
 }
 
-func TestTheSecondBatchWaitsForTheFirstThatIsRefusedAtAdmission(t *testing.T) {
+func TestSecondBatchWaitsForFirstRefusedAtAdmission(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{
@@ -146,7 +146,7 @@ func TestTheSecondBatchWaitsForTheFirstThatIsRefusedAtAdmission(t *testing.T) {
 	})
 }
 
-func TestTheSecondBatchWaitsForTheFirstThatIsLostBeforeItHasATicket(t *testing.T) {
+func TestSecondBatchWaitsForFirstLostBeforeTicket(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{})
@@ -158,7 +158,7 @@ func TestTheSecondBatchWaitsForTheFirstThatIsLostBeforeItHasATicket(t *testing.T
 	})
 }
 
-func TestTheSecondBatchWaitsForTheFirstThatDiesWithItsFrontend(t *testing.T) {
+func TestSecondBatchWaitsForFirstOfCrashedFrontend(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.FiveProcesses, fates(t, false))

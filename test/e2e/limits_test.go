@@ -25,7 +25,7 @@ func largeBatch(size int) []byte {
 	return frame.Bytes()
 }
 
-func TestTheLargestBatchPassesEveryHopAndALargerOneIsRefused(t *testing.T) {
+func TestLargestBatchIsAccepted(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{})

@@ -85,9 +85,9 @@ func (f *fixture) awaitPage(ctx context.Context, t *testing.T, service, name str
 	}
 }
 
-// TestTopicWhoseRecordIsDamagedIsReportedAndKeepsItsLog damages the records of topics:
+// TestDamagedTopicRecordIsReported damages the records of topics:
 // JetStream then shows fewer of them, or waits forever for one.
-func TestTopicWhoseRecordIsDamagedIsReportedAndKeepsItsLog(t *testing.T) {
+func TestDamagedTopicRecordIsReported(t *testing.T) {
 	for name, at := range map[string]int{
 		"length of the record": 2,
 		"text of the record":   219,
@@ -119,7 +119,7 @@ func TestTopicWhoseRecordIsDamagedIsReportedAndKeepsItsLog(t *testing.T) {
 				}
 			}
 			if lost := f.MustMetric(deployment.Frontend, "laneway_frontend_topics_lost"); lost == 0 {
-				t.Error("the metric tells of no lost topic")
+				t.Error("the metric reports no lost topic")
 			}
 			if log := f.Log(deployment.Serve); !strings.Contains(log, "LOG_WITHOUT_TOPIC") {
 				t.Error("nothing is logged")
@@ -135,7 +135,7 @@ func TestTopicWhoseRecordIsDamagedIsReportedAndKeepsItsLog(t *testing.T) {
 	}
 }
 
-func TestStreamThatListensToSubjectsOfATopicIsNoticed(t *testing.T) {
+func TestStreamOnTopicSubjectsIsReported(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.OneProcess, deployment.Options{})

@@ -32,11 +32,11 @@ func sendAll(ctx context.Context, t *testing.T, f *fixture) map[string][]load.Ba
 	if err != nil {
 		t.Fatal(err)
 	}
-	begun := time.Now()
+	started := time.Now()
 	if err := fleet.Send(ctx, batches); err != nil {
 		t.Fatal(err)
 	}
-	took(t, begun, "%d batches of %d producers, %d in flight each", producers*batches, producers, inFlight)
+	took(t, started, "%d batches of %d producers, %d in flight each", producers*batches, producers, inFlight)
 	if err := fleet.Faults(); err != nil {
 		t.Error(err)
 	}

@@ -14,7 +14,7 @@ import (
 	"laneway.dev/test/deployment"
 )
 
-func TestARecordFromBeforeAnAcceptedLossGivesOutNothingTwice(t *testing.T) {
+func TestOldTopicRecordReusesNoOffset(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, 2*time.Minute)
 	f := start(t, deployment.OneProcess, deployment.Options{})

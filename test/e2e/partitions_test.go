@@ -10,7 +10,7 @@ import (
 	"laneway.dev/test/deployment"
 )
 
-func TestAProducerSpreadsBatchesOverPartitionsAndEachKeepsItsOrder(t *testing.T) {
+func TestPartitionsKeepOrderOfOneProducer(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		d := deployment.Start(t, kind, stager("--fault", "stage.delay=uniform(0,50ms)"))

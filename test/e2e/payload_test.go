@@ -11,7 +11,7 @@ import (
 	"laneway.dev/test/deployment"
 )
 
-// smallPayload is the max_payload that NATS has unless it is told otherwise.
+// smallPayload is the max_payload that NATS has by default.
 const smallPayload = 1 << 20
 
 func startSmall(t *testing.T) *fixture {
@@ -54,7 +54,7 @@ func TestTopicIsLimitedToWhatNATSCarries(t *testing.T) {
 	}
 }
 
-func TestBurstThatFillsAMessageOfASmallNATSIsStagedAtOnce(t *testing.T) {
+func TestBurstFillingSmallMessageIsStagedAtOnce(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, time.Minute)
 	f := startSmall(t)

@@ -11,9 +11,9 @@ import (
 	"laneway.dev/test/deployment"
 )
 
-// TestAsyncPublisherWithATimeoutContinuesAfterItsFrontendDied kills the frontend while
+// TestAsyncPublisherContinuesAfterFrontendCrash kills the frontend while
 // an unmodified publisher has as many unanswered messages as it allows itself.
-func TestAsyncPublisherWithATimeoutContinuesAfterItsFrontendDied(t *testing.T) {
+func TestAsyncPublisherContinuesAfterFrontendCrash(t *testing.T) {
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.FiveProcesses, deployment.Options{})
 	const most = 256
@@ -40,9 +40,9 @@ func TestAsyncPublisherWithATimeoutContinuesAfterItsFrontendDied(t *testing.T) {
 		select {
 		case <-future.Ok():
 		case err := <-future.Err():
-			t.Logf("message %d: %v", i, err) // nobody knows what became of it
+			t.Logf("message %d: %v", i, err) // its outcome is unknown
 		case <-ctx.Done():
-			t.Fatalf("message %d is pending for ever: %v", i, context.Cause(ctx))
+			t.Fatalf("message %d is pending forever: %v", i, context.Cause(ctx))
 		}
 	}
 	err = deployment.Eventually(ctx, func(ctx context.Context) error {

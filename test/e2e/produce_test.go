@@ -138,7 +138,7 @@ func TestARecordOfTheLargestSizeIsTaken(t *testing.T) {
 	}
 }
 
-func TestOldStyleRequestsAndPublishesWithoutReplyAreTaken(t *testing.T) {
+func TestOldRequestsAndPublishesAreAccepted(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{})
@@ -153,7 +153,7 @@ func TestOldStyleRequestsAndPublishesWithoutReplyAreTaken(t *testing.T) {
 		if err := f.conn.Publish(f.partition.ProduceSubject(), []byte("silent")); err != nil {
 			t.Fatal(err)
 		}
-		// Nobody is told when it is committed: wait until it can be read.
+		// No event reports its commit: wait until it can be read.
 		err = deployment.Eventually(ctx, func(ctx context.Context) error {
 			if n := len(f.values(ctx, t, f.partition)); n < 2 {
 				return fmt.Errorf("the partition has %d records", n)
@@ -167,7 +167,7 @@ func TestOldStyleRequestsAndPublishesWithoutReplyAreTaken(t *testing.T) {
 	})
 }
 
-func TestADuplicateMessageIDIsAnsweredWithTheOriginalOffset(t *testing.T) {
+func TestDuplicateMessageIDGetsOriginalOffset(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{})

@@ -62,7 +62,7 @@ func wantCode(t *testing.T, ack protocol.ProduceAck, code protocol.Code) {
 	}
 }
 
-func TestANamedProducerGoesOnWhereTheLogEndsAndFencesItsEarlierInstance(t *testing.T) {
+func TestNamedProducerContinuesAndFencesEarlierInstance(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{Replicator: []string{"--snapshot-entries", "5"}})
@@ -88,7 +88,7 @@ func TestANamedProducerGoesOnWhereTheLogEndsAndFencesItsEarlierInstance(t *testi
 		}
 		wantCode(t, f.request(ctx, t, sequenced(first.ProducerID, 0, 10, 10)), protocol.CodeInvalidEpoch)
 		if ack := f.request(ctx, t, sequenced(first.ProducerID, 1, 10, 10)); ack.Error != nil || ack.Offset < 10 {
-			t.Fatalf("the second instance goes on: %+v", ack)
+			t.Fatalf("the second instance continues: %+v", ack)
 		}
 		if ack := f.request(ctx, t, sequenced(first.ProducerID, 1, 7, 7)); ack.Error != nil || ack.Offset != 7 || !ack.Duplicate {
 			t.Fatalf("a retry of the fourth last batch: %+v", ack)
@@ -122,7 +122,7 @@ func TestARestartReadsTheLogFromTheLastSnapshotOnly(t *testing.T) {
 	}
 }
 
-func TestManyInstancesThatInitAtOnceLeaveOneThatMaySend(t *testing.T) {
+func TestConcurrentInitsLeaveOneInstance(t *testing.T) {
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.FiveProcesses, deployment.Options{})
 	const instances = 30
@@ -136,7 +136,7 @@ func TestManyInstancesThatInitAtOnceLeaveOneThatMaySend(t *testing.T) {
 	wait.Wait()
 	youngest := f.initNamed(ctx, t, "feed", "orders")
 	for _, one := range all {
-		// One that was overtaken on its way may be told so at once.
+		// One that was overtaken on its way may get that error at once.
 		if one.Error != nil {
 			wantCode(t, protocol.ProduceAck{Error: one.Error}, protocol.CodeInvalidEpoch)
 			continue
@@ -150,7 +150,7 @@ func TestManyInstancesThatInitAtOnceLeaveOneThatMaySend(t *testing.T) {
 
 // A batch in an epoch that no init gave would else stand in the way of all inits up
 // to that epoch, or begin the history anew that a named producer relies on.
-func TestAnEpochThatNoInitGaveDoesNotStopANamedProducer(t *testing.T) {
+func TestUnknownEpochDoesNotStopNamedProducer(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{})
@@ -250,7 +250,7 @@ func TestRequestsOfTheProducerAPIThatAreRefused(t *testing.T) {
 		"a partition not there":      {"list", `{"topic":"orders","partition":1}`, protocol.CodeUnknownTopic},
 		"a negative partition":       {"list", `{"topic":"orders","partition":-1}`, protocol.CodeUnknownTopic},
 		"a large page":               {"list", `{"topic":"orders","limit":1001}`, protocol.CodeInvalidRequest},
-		"a name that nobody has":     {"info", `{"topic":"orders","name":"nobody"}`, protocol.CodeUnknownName},
+		"an unused name":     {"info", `{"topic":"orders","name":"nobody"}`, protocol.CodeUnknownName},
 		"neither id nor name":        {"info", `{"topic":"orders"}`, protocol.CodeInvalidRequest},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -278,7 +278,7 @@ func (f *fixture) remembered(ctx context.Context, t *testing.T, name string, id 
 	}
 }
 
-func TestAPositionThatIsForgottenIsToldToEveryInstance(t *testing.T) {
+func TestExpiredPositionIsReportedToEveryInstance(t *testing.T) {
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.OneProcess, deployment.Options{})
 	f.remembered(ctx, t, "feed", 4711) // and the partition knows nothing of it
@@ -293,7 +293,7 @@ func TestAPositionThatIsForgottenIsToldToEveryInstance(t *testing.T) {
 	}
 }
 
-func TestANewNameIsNotTakenForAForgottenOneIfItsFirstInitFails(t *testing.T) {
+func TestNewNameIsNotExpiredAfterFailedInit(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.FiveProcesses, deployment.Options{})
@@ -334,11 +334,11 @@ func TestAFloodOfListsLeavesRoomForBatches(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	begun := time.Now()
+	started := time.Now()
 	if ack := f.request(ctx, t, sequenced(7, 0, 0, 0)); ack.Error != nil {
 		t.Error(ack.Error)
 	}
-	took(t, begun, "a batch during 5000 lists")
+	took(t, started, "a batch during 5000 lists")
 	var response protocol.ProducerInitResponse
 	f.producerAPI(ctx, t, "init", protocol.ProducerInitRequest{}, &response)
 	if response.Error != nil || response.ProducerID == 0 {

@@ -79,7 +79,7 @@ func (s *socket) message() []byte {
 	}
 }
 
-func TestTheBytesInTheProtocolAreAcknowledgedAsItSays(t *testing.T) {
+func TestBytesInProtocolAreAcknowledged(t *testing.T) {
 	f := start(t, deployment.OneProcess, deployment.Options{})
 	frame, err := hex.DecodeString(strings.Join(strings.Fields(protocolBlock(t, "hex")), ""))
 	if err != nil {

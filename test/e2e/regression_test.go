@@ -25,7 +25,7 @@ func inverted(flags []string) deployment.Options {
 }
 
 // slowThenQuick returns options with which the first upload takes seconds and the
-// second next to nothing. Each batch is an object of its own.
+// second almost nothing. Each batch is an object of its own.
 func slowThenQuick(t *testing.T) deployment.Options {
 	t.Helper()
 	for seed := range int64(10_000) {
@@ -75,7 +75,7 @@ func secondStagedFirst(ctx context.Context, f *fixture, staged func()) error {
 	return err
 }
 
-func TestTwoBatchesOfANewProducerKeepTheirOrderWhenTheSecondIsStagedFirst(t *testing.T) {
+func TestNewProducerKeepsOrderWhenSecondIsStagedFirst(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, slowThenQuick(t))

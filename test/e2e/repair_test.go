@@ -86,7 +86,7 @@ func (f *fixture) sendVariety(ctx context.Context, t *testing.T, p protocol.Part
 }
 
 // The log's only block is deleted: JetStream comes back with an empty log, or none.
-func TestEveryBatchOfALogThatIsGoneIsExportedByteForByte(t *testing.T) {
+func TestBatchesOfMissingLogAreExported(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{Replicator: []string{"--snapshot-entries", "5"}})

@@ -45,7 +45,7 @@ func TestAnIdleInstanceThatWasReplacedEnds(t *testing.T) {
 
 // The log of a topic that was made again has no term of the younger replicator for
 // the older one to find, when that one is as fast to take it.
-func TestTheYoungerReplicatorStaysWhenTheOlderMeetsAPartitionThatIsNewToIt(t *testing.T) {
+func TestYoungerReplicatorKeepsNewPartition(t *testing.T) {
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.FiveProcesses, deployment.Options{})
 	f.CreateTopic(f.conn, "again")
@@ -69,9 +69,9 @@ func TestTheYoungerReplicatorStaysWhenTheOlderMeetsAPartitionThatIsNewToIt(t *te
 	}
 }
 
-// The named producer has acknowledgements of the old topic, so it must not go on in the
+// The named producer has acknowledgements of the old topic, so it must not continue in the
 // new one as if that were the same.
-func TestNamedProducerDoesNotGoOnInATopicThatWasMadeAgain(t *testing.T) {
+func TestNamedProducerDoesNotContinueInRecreatedTopic(t *testing.T) {
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.OneProcess, deployment.Options{})
 	c, err := client.Connect(f.URL())
@@ -97,7 +97,7 @@ func TestNamedProducerDoesNotGoOnInATopicThatWasMadeAgain(t *testing.T) {
 	f.DeleteTopic(f.conn, "orders")
 	again := f.CreateTopic(f.conn, "orders").Partition(0)
 	if err := publish("new"); !errors.Is(err, protocol.NewError(protocol.CodeUnknownTopic, "")) {
-		t.Errorf("the producer is told %v, want UNKNOWN_TOPIC", err)
+		t.Errorf("the producer gets %v, want UNKNOWN_TOPIC", err)
 	}
 	if err := producer.Close(ctx); err == nil {
 		t.Error("the producer closes as if all were well")
@@ -105,7 +105,7 @@ func TestNamedProducerDoesNotGoOnInATopicThatWasMadeAgain(t *testing.T) {
 	expectValues(t, f.values(ctx, t, again))
 }
 
-// Streams of a topic that is deleted fail appends and reads; nobody has to know.
+// Streams of a topic that is deleted fail appends and reads; that is not an error.
 func TestDeletionOfATopicThatIsWrittenToIsSilent(t *testing.T) {
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.OneProcess, deployment.Options{})

@@ -45,7 +45,7 @@ var slowUploads = deployment.Options{
 	Stager: []string{"--object-batches", "1", "--uploads", "64", "--fault", "stage.delay=uniform(0,20ms)"},
 }
 
-func TestAFileIsFedExactlyOnceWhenItsProducerIsKilledAgainAndAgain(t *testing.T) {
+func TestKilledFileProducerIsExactlyOnce(t *testing.T) {
 	ctx := within(t, 3*time.Minute)
 	f := start(t, deployment.FiveProcesses, slowUploads)
 	path, content := sourceFile(t, 100_000)
@@ -109,7 +109,7 @@ func TestAnOldInstanceThatGoesOnIsFenced(t *testing.T) {
 
 // What names need beyond the logs is kept in a bucket. Its records are lost one by one,
 // in a way that Laneway does not notice, or with the bucket.
-func TestAFileIsFedExactlyOnceWhenTheRecordOfItsProducerIsLost(t *testing.T) {
+func TestFileProducerWithLostRecordIsExactlyOnce(t *testing.T) {
 	const stream = "KV_LANEWAY_PRODUCERS"
 	for name, lose := range map[string]func(context.Context, *testing.T, *fixture){
 		"the record": func(ctx context.Context, t *testing.T, f *fixture) {

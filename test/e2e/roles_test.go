@@ -12,7 +12,7 @@ import (
 )
 
 // TestARoleThatDoesNotAnswerIsNamed stops one role of a deployment and asks for it
-// wherever somebody may look.
+// wherever an operator may look.
 func TestARoleThatDoesNotAnswerIsNamed(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	stops := map[string]struct {

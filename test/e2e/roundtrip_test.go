@@ -69,7 +69,7 @@ func TestAllGoSourcesComeBackByteForByte(t *testing.T) {
 		d := deployment.Start(t, kind, deployment.Options{})
 		d.Output(d.Laneway(ctx, "topic", "create", "sources"), nil)
 
-		begun := time.Now()
+		started := time.Now()
 		in, err := os.Open(path)
 		if err != nil {
 			t.Fatal(err)
@@ -91,7 +91,7 @@ func TestAllGoSourcesComeBackByteForByte(t *testing.T) {
 		}
 		rate := func(d time.Duration) float64 { return float64(size) / 1e6 / d.Seconds() }
 		t.Logf("%.1f MB: in %.2f s, %.1f MB/s; out %.2f s, %.1f MB/s; together %.2f s", float64(size)/1e6,
-			between.Sub(begun).Seconds(), rate(between.Sub(begun)), end.Sub(between).Seconds(), rate(end.Sub(between)), end.Sub(begun).Seconds())
+			between.Sub(started).Seconds(), rate(between.Sub(started)), end.Sub(between).Seconds(), rate(end.Sub(between)), end.Sub(started).Seconds())
 	})
 }
 

@@ -10,7 +10,7 @@ import (
 	"laneway.dev/test/load"
 )
 
-func TestATerminatedProcessEndsCleanlyUnderLoadAndNothingAcknowledgedIsLost(t *testing.T) {
+func TestTerminationUnderLoadLosesNothing(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, 2*time.Minute)
 		f := start(t, kind, stager("--fault", "stage.delay=uniform(0,100ms)"))
@@ -25,11 +25,11 @@ func TestATerminatedProcessEndsCleanlyUnderLoadAndNothingAcknowledgedIsLost(t *t
 		elapse(ctx, 500*time.Millisecond)
 		roles := f.Roles()
 		for _, role := range slices.Backward(roles) { // what takes requests ends first
-			begun := time.Now()
+			started := time.Now()
 			if code := f.Terminate(role); code != 0 {
 				t.Errorf("%s ended with code %d", role, code)
 			}
-			took(t, begun, "%s has ended", role)
+			took(t, started, "%s has ended", role)
 		}
 		close(stop)
 		if err := <-ended; err != nil {
@@ -44,7 +44,7 @@ func TestATerminatedProcessEndsCleanlyUnderLoadAndNothingAcknowledgedIsLost(t *t
 	})
 }
 
-func TestASecondServeOnTheSameDataFolderSaysSoAndExits(t *testing.T) {
+func TestSecondServeOnDataFolderExits(t *testing.T) {
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.OneProcess, deployment.Options{})
 	second := f.Laneway(ctx, "serve", "--data", f.Data, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0")

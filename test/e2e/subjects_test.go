@@ -78,7 +78,7 @@ func publishAll(ctx context.Context, t *testing.T, js jetstream.JetStream, many 
 	}
 }
 
-func TestRecordsAreSentToSubjectsOfOnesOwnAndKeepThem(t *testing.T) {
+func TestRecordsKeepBoundSubjects(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f, js := startBound(ctx, t, kind, deployment.Options{})
@@ -120,7 +120,7 @@ func TestRecordsAreSentToSubjectsOfOnesOwnAndKeepThem(t *testing.T) {
 	})
 }
 
-func TestAConnectionsRecordsKeepTheirOrderAcrossSubjects(t *testing.T) {
+func TestConnectionKeepsOrderAcrossSubjects(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, 2*time.Minute)
 		f, js := startBound(ctx, t, kind, stager("--fault", "stage.delay=uniform(0,50ms)"))
@@ -143,7 +143,7 @@ func TestAConnectionsRecordsKeepTheirOrderAcrossSubjects(t *testing.T) {
 	})
 }
 
-func TestSubjectsOutliveAFrontendAndAreFreeOnceTheTopicIsDeleted(t *testing.T) {
+func TestBoundSubjectsOutliveFrontend(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, 2*time.Minute)
 		f, js := startBound(ctx, t, kind, deployment.Options{})
@@ -174,7 +174,7 @@ func TestSubjectsOutliveAFrontendAndAreFreeOnceTheTopicIsDeleted(t *testing.T) {
 	})
 }
 
-func TestSubjectsThatAreNotFreeAreRefusedByTheirOwner(t *testing.T) {
+func TestUsedSubjectsAreRejected(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f, js := startBound(ctx, t, kind, deployment.Options{})
@@ -208,7 +208,7 @@ func partitionOf(partitions int, tokens ...string) int {
 	return int(h.Sum32() % uint32(partitions))
 }
 
-func TestThePrintedMappingSpreadsSubjectsOverPartitions(t *testing.T) {
+func TestPrintedMappingSpreadsSubjects(t *testing.T) {
 	ctx := within(t, 2*time.Minute)
 	f := start(t, deployment.FiveProcesses, stager("--fault", "stage.delay=uniform(0,20ms)"))
 	const partitions, keys, many = 4, 25, 1000

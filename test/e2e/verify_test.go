@@ -38,7 +38,7 @@ func (f *fixture) verifyStore(ctx context.Context, t *testing.T, code int, words
 	return report
 }
 
-func TestStoreVerifyNamesTheOffsetsThatDamageAffects(t *testing.T) {
+func TestStoreVerifyReportsAffectedOffsets(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.OneProcess, deployment.Options{})

@@ -84,7 +84,7 @@ func TestAYoungerInstanceReplacesTheOlder(t *testing.T) {
 	}
 }
 
-func TestAnInstanceThatWakesUpAfterItsSuccessorIsSilent(t *testing.T) {
+func TestResumedInstanceIsSilentAfterSuccessor(t *testing.T) {
 	for _, role := range []string{deployment.Frontend, deployment.Sequencer, deployment.Replicator} {
 		t.Run(role, func(t *testing.T) {
 			ctx := within(t, time.Minute)

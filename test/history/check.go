@@ -38,7 +38,7 @@ func (f *faults) err() error {
 }
 
 // Dense checks that the records have the offsets from 0 on, without a gap but those
-// that the consumer was told of.
+// that the consumer has received.
 func Dense(records []Record) error {
 	var f faults
 	var next int64
@@ -104,7 +104,7 @@ func misplaced(b *load.Batch, at []int64) string {
 	case b.Ack != nil && at[0] != b.Ack.Offset:
 		return fmt.Sprintf("acknowledged at %d and elsewhere", b.Ack.Offset)
 	case b.Lost && len(at) > 0:
-		return "there, though nobody took it"
+		return "in the log, although no service took it"
 	case b.Error != nil && len(at) > 0 && definite(b.Error):
 		return fmt.Sprintf("there, though the answer was %v", b.Error)
 	}
@@ -124,7 +124,7 @@ func Answers(sent map[string][]load.Batch) error {
 		for i := range batches {
 			b := &batches[i]
 			if b.Ack == nil && b.Error == nil {
-				continue // what was lost is told by the server, at once
+				continue // a loss is reported by the server, at once
 			}
 			if before != nil && b.Answered < before.Answered {
 				f.add("%w: %q is answered before %q", ErrDisorder, b.Value, before.Value)
@@ -167,7 +167,7 @@ func AllAnswered(sent map[string][]load.Batch) (acked, refused int, err error) {
 	return acked, refused, f.err()
 }
 
-// lane names a lane for ever.
+// lane names a lane forever.
 type lane struct {
 	epoch uint64
 	name  string

@@ -59,7 +59,7 @@ func TestChecksFindWhatIsWrongAndNothingElse(t *testing.T) {
 		"never sent":                  {Acknowledged(records("q 0"), sent()), true},
 		"refused and there":           {Acknowledged(records("p 0"), sent(refused("p 0", protocol.CodeFailed, 1))), true},
 		"unknown and there":           {Acknowledged(records("p 0"), sent(refused("p 0", protocol.CodeOutcomeUnknown, 1))), false},
-		"nobody took it, but there":   {Acknowledged(records("p 0"), sent(load.Batch{Value: "p 0", Lost: true})), true},
+		"no service took it, but in the log":   {Acknowledged(records("p 0"), sent(load.Batch{Value: "p 0", Lost: true})), true},
 		"answers in order":            {Answers(sent(acked("p 0", 0, 1, 1), refused("p 1", protocol.CodeFailed, 2), acked("p 2", 1, 3, 3))), false},
 		"answers out of order":        {Answers(sent(acked("p 0", 0, 1, 2), acked("p 1", 1, 2, 1))), true},
 		"offsets fall":                {Answers(sent(acked("p 0", 1, 1, 1), acked("p 1", 0, 2, 2))), true},

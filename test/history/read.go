@@ -21,7 +21,7 @@ import (
 // Record is a record as a consumer gets it.
 type Record struct {
 	Offset int64
-	Gap    int64 // so many offsets before it hold no records, as the consumer was told
+	Gap    int64 // so many offsets before it hold no records, as reported to the consumer
 	Value  string
 	Header nats.Header
 }

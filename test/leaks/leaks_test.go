@@ -111,7 +111,7 @@ func createTopic(ctx context.Context, conn *nats.Conn, name string) (protocol.To
 	return *response.Topic, nil
 }
 
-func TestAfterLoadAndIdlingNoLaneNoTicketAndNoGoroutineIsLeft(t *testing.T) {
+func TestIdleServicesReleaseEverything(t *testing.T) {
 	log := zaptest.NewLogger(t, zaptest.Level(zapcore.FatalLevel))
 	before := goleak.IgnoreCurrent()
 	l := start(t, log)

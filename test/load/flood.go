@@ -27,7 +27,7 @@ type FloodCount struct {
 	Requests int // that a connection took
 	Answers  int // to different requests
 	Refused  int // answers with an error of Laneway, of those above
-	Unheard  int // answers by NATS that nobody is subscribed, of those above
+	Unheard  int // answers by NATS that there are no responders, of those above
 	Faults   []string
 }
 

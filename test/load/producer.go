@@ -24,7 +24,7 @@ type Batch struct {
 	Value    string // unique
 	Ack      *protocol.ProduceAck
 	Error    *protocol.Error
-	Lost     bool // nobody was there to take it
+	Lost     bool // there were no responders
 	Answered int  // place among the producer's answers, from 1; 0 is none
 }
 

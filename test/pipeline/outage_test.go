@@ -11,8 +11,8 @@ import (
 // TestAProducerThatNeverPausesComesBackAfterALongOutage: nothing is staged for
 // so long that the replicator forgets every lane, and another lane's numbers
 // were far higher. The producer always has a batch in flight, so its lane never
-// ends and its numbers go on where they were.
-func TestAProducerThatNeverPausesComesBackAfterALongOutage(t *testing.T) {
+// ends and its numbers continue where they were.
+func TestProducerRecoversFromLongOutage(t *testing.T) {
 	p := New()
 	next := 0
 	send := func() string {
@@ -29,7 +29,7 @@ func TestAProducerThatNeverPausesComesBackAfterALongOutage(t *testing.T) {
 		p.Upload(value)
 	}
 
-	for begun := p.now; p.now.Sub(begun) < messages.MaxDeadline+30*time.Second; {
+	for started := p.now; p.now.Sub(started) < messages.MaxDeadline+30*time.Second; {
 		following := send()
 		p.Fail(open)
 		open = following

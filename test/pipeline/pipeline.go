@@ -82,7 +82,7 @@ func (p *Pipeline) Produce(producer, value string) {
 	p.settle()
 }
 
-// Uploading returns the values whose uploads have begun and not ended, in the
+// Uploading returns the values whose uploads have started and not ended, in the
 // order of their beginning.
 func (p *Pipeline) Uploading() []string {
 	var values []string
@@ -212,7 +212,7 @@ func (p *Pipeline) deliver(subject string, m messages.Message) {
 	case strings.HasPrefix(subject, messages.FrontendSubject(frontendEpoch)):
 		p.stepFrontend(m)
 	default:
-		p.fault("nobody listens to %s", subject)
+		p.fault("no subscriber for %s", subject)
 	}
 }
 

@@ -44,7 +44,7 @@ func (p *Pipeline) expectAnswers(t *testing.T, want ...string) {
 
 // This is the regression that Laneway exists for. TestOrderIsLostIfTheTicketIsTakenAfterStaging
 // runs it against the wrong code.
-func TestTwoBatchesOfANewProducerKeepTheirOrderWhenTheSecondIsStagedFirst(t *testing.T) {
+func TestNewProducerKeepsOrderWhenSecondIsStagedFirst(t *testing.T) {
 	p := New()
 	p.Produce("new", "B1")
 	p.Produce("new", "B2")
@@ -57,7 +57,7 @@ func TestTwoBatchesOfANewProducerKeepTheirOrderWhenTheSecondIsStagedFirst(t *tes
 	p.expect(t, "B1", "B2")
 }
 
-func TestTheSecondBatchGoesOnWhenTheFirstFailsForGood(t *testing.T) {
+func TestSecondBatchContinuesAfterFirstFails(t *testing.T) {
 	p := New()
 	p.Produce("new", "B1")
 	p.Produce("new", "B2")
@@ -80,7 +80,7 @@ func TestASlowBatchDelaysNoOtherProducer(t *testing.T) {
 	p.expect(t, "Q1", "S1")
 }
 
-func TestABatchWhoseStagingIsNeverHeardOfIsStagedAgain(t *testing.T) {
+func TestLostStagingIsRepeated(t *testing.T) {
 	p := New()
 	p.Produce("new", "B1")
 	p.Produce("new", "B2")
@@ -96,7 +96,7 @@ func TestABatchWhoseStagingIsNeverHeardOfIsStagedAgain(t *testing.T) {
 	p.expect(t, "B1", "B2")
 }
 
-func TestABatchThatIsGivenUpMayComeLaterButOnceAndIsNeverCalledFailed(t *testing.T) {
+func TestAbandonedBatchMayBeCommittedOnce(t *testing.T) {
 	p := New()
 	p.Produce("new", "B1")
 	p.Tick(deadline)
@@ -113,9 +113,9 @@ func TestABatchThatIsGivenUpMayComeLaterButOnceAndIsNeverCalledFailed(t *testing
 	p.expectAnswers(t, "B1: OUTCOME_UNKNOWN")
 }
 
-// TestManyProducersKeepTheirOrderWhateverEndsFirst draws the order in which
+// TestManyProducersKeepTheirOrder draws the order in which
 // uploads end, and failures, from a seed.
-func TestManyProducersKeepTheirOrderWhateverEndsFirst(t *testing.T) {
+func TestManyProducersKeepTheirOrder(t *testing.T) {
 	for seed := range uint64(10) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { manyProducers(t, rand.New(rand.NewPCG(seed, 0))) })
 	}

@@ -38,9 +38,9 @@ func measureLatency(ctx context.Context, p *Plan, where place) (Round, error) {
 		return Round{}, err
 	}
 	count := min(limit, max(1, int64(p.Duration.Seconds()*float64(p.Rate))))
-	begun := time.Now()
+	started := time.Now()
 	histogram, err := openLoop(ctx, p, where, count)
-	elapsed := time.Since(begun)
+	elapsed := time.Since(started)
 	if err != nil {
 		return Round{}, err
 	}
@@ -84,11 +84,11 @@ func openLoop(ctx context.Context, p *Plan, where place, count int64) (*hdrhisto
 // schedule sends the times at which records are due. It sends a time that has passed at
 // once, so that a stall does not lower the rate.
 func schedule(ctx context.Context, due chan<- time.Time, every time.Duration, count int64) error {
-	begun := time.Now()
+	started := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for n := range count {
-		at := begun.Add(time.Duration(n) * every)
+		at := started.Add(time.Duration(n) * every)
 		timer.Reset(time.Until(at))
 		select {
 		case <-timer.C:

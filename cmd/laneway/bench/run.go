@@ -118,9 +118,9 @@ func measureProduce(ctx context.Context, p *Plan, s *servers, where place) (roun
 	if err != nil {
 		return Round{}, err
 	}
-	begun := time.Now()
+	start := time.Now()
 	acked, err := crew.send(ctx, newAllowance(p.Duration, p.Bytes/int64(p.RecordBytes)))
-	elapsed := time.Since(begun)
+	elapsed := time.Since(start)
 	if err != nil {
 		return Round{}, err
 	}
@@ -227,11 +227,11 @@ func measureConsume(ctx context.Context, p *Plan, s *servers, where place) (Roun
 		}
 	}
 	check := newChecker(p.RecordBytes)
-	begun := time.Now()
+	start := time.Now()
 	if err := where.consume(ctx, acked, check); err != nil {
 		return Round{}, err
 	}
-	elapsed := time.Since(begun)
+	elapsed := time.Since(start)
 	if check.records != acked {
 		return Round{}, fmt.Errorf("%d records were acknowledged, %d came back", acked, check.records)
 	}

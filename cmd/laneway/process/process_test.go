@@ -37,7 +37,7 @@ func TestStopsAllWhenAStepFailsOrHangs(t *testing.T) {
 		p.OnStop("what hangs", func(context.Context) error { <-release; return nil })
 		broken := errors.New("broken")
 		p.OnStop("what fails", func(context.Context) error { return broken })
-		begun := time.Now()
+		started := time.Now()
 		err := p.Shutdown(5 * time.Second)
 		close(release)
 		if !errors.Is(err, broken) || !errors.Is(err, context.DeadlineExceeded) {
@@ -46,7 +46,7 @@ func TestStopsAllWhenAStepFailsOrHangs(t *testing.T) {
 		if !last {
 			t.Error("the last step was not taken")
 		}
-		if took := time.Since(begun); took > 7*time.Second {
+		if took := time.Since(started); took > 7*time.Second {
 			t.Errorf("took %v", took)
 		}
 	})

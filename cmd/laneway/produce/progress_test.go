@@ -157,13 +157,13 @@ func TestProduceSaysWhatItWaitsFor(t *testing.T) {
 		stderr := &notices{awaited: "laneway: waiting, sending again: " + full.Error() + "\n"}
 		s := clitest.NewLaneway(t, 1)
 		logged(s, 0)
-		var begun time.Time
+		var started time.Time
 		s.Handle(protocol.Partition{Topic: "orders"}.ProduceSubject(), func(m *nats.Msg) {
-			if begun.IsZero() {
-				begun = time.Now()
+			if started.IsZero() {
+				started = time.Now()
 			}
 			answer := protocol.EncodeErrorResponse(full)
-			if stderr.said.Load() || flag == "--quiet" && time.Since(begun) > waitSilence+2*waitLook {
+			if stderr.said.Load() || flag == "--quiet" && time.Since(started) > waitSilence+2*waitLook {
 				answer = protocol.AppendProduceAck(nil, protocol.ProduceAck{Stream: "S", Topic: "orders", Sequence: 1, Records: 1})
 			}
 			_ = m.Respond(answer)

@@ -111,7 +111,7 @@ func TestAWordThatIsNoCreditEndsTheFetch(t *testing.T) {
 	}
 }
 
-// A consumer that is connecting again has nobody at its inbox for a while.
+// A consumer that is connecting again has no subscriber at its inbox for a while.
 func TestMessagesThatReachNobodyDoNotEndTheFetch(t *testing.T) {
 	f := newFixture(t, nil)
 	f.commit(lines("a"))
@@ -121,13 +121,13 @@ func TestMessagesThatReachNobodyDoNotEndTheFetch(t *testing.T) {
 	must(t, f.conn.Flush())
 	f.tell(lines("b"))
 	f.until(func() bool { return f.server.Stats().Messages == 2 })
-	must(t, f.server.config.Conn.Flush()) // the server has said that nobody got it
+	must(t, f.server.config.Conn.Flush()) // the server has reported no responders
 	_, err := f.conn.ChanSubscribe(c.sub.Subject, c.messages)
 	must(t, err)
 	must(t, f.conn.Flush())
 	f.tell(lines("c"))
 	if m := c.data(); string(m.Data) != "c" {
-		t.Errorf("%q came, want the fetch to go on with c", m.Data)
+		t.Errorf("%q came, want the fetch to continue with c", m.Data)
 	}
 }
 

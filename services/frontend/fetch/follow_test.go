@@ -80,17 +80,17 @@ func TestRecentBatchesComeFromMemory(t *testing.T) {
 func TestPayloadsAreWantedWhilePartitionIsRead(t *testing.T) {
 	f := newFixture(t, nil)
 	if f.server.Wanted(f.id) {
-		t.Error("wanted before anybody reads")
+		t.Error("wanted before the first fetch")
 	}
 	c := f.fetch(fields{"from": "latest", "follow": true, "max_records": 1})
 	f.waitOpen(1)
 	if !f.server.Wanted(f.id) {
-		t.Error("not wanted while somebody reads")
+		t.Error("not wanted during a fetch")
 	}
 	f.tell(lines("last"))
 	c.wants(protocol.StatusEnd, "last")
 	if !f.server.Wanted(f.id) {
-		t.Error("not wanted right after somebody has read")
+		t.Error("not wanted right after a fetch")
 	}
 }
 

@@ -9,9 +9,9 @@ import (
 
 func TestOnlyManyRequestsWaitForMore(t *testing.T) {
 	waited := func(ctx context.Context, events int) time.Duration {
-		begun := time.Now()
+		started := time.Now()
 		gather(ctx, events)
-		return time.Since(begun)
+		return time.Since(started)
 	}
 	synctest.Test(t, func(t *testing.T) {
 		if d := waited(t.Context(), 1); d != 0 {

@@ -91,7 +91,7 @@ func TestClosedIntakeHandlesDelivered(t *testing.T) {
 		if err := in.close(); err != nil || handled.Load() != many {
 			t.Errorf("%v: %d of %d requests were handled, error %v", subjects, handled.Load(), many, err)
 		}
-		nobodyIsSubscribed(t, conn, subjects)
+		expectNoSubscriber(t, conn, subjects)
 	}
 }
 
@@ -156,7 +156,7 @@ func TestPausedIntakeSubscribesAgain(t *testing.T) {
 		if !in.pause() || in.pause() {
 			t.Error("the first call of pause begins a pause, and no other")
 		}
-		nobodyIsSubscribed(t, conn, subjects)
+		expectNoSubscriber(t, conn, subjects)
 		close(resume)
 		awaitSubscribed(t, in)
 		for n := range int64(many) {
@@ -178,9 +178,9 @@ func TestPausedIntakeSubscribesAgain(t *testing.T) {
 	}
 }
 
-// nobodyIsSubscribed checks that the server has no subscription to the subjects. What was sent
+// expectNoSubscriber checks that the server has no subscription to the subjects. What was sent
 // before on the connection has reached it.
-func nobodyIsSubscribed(t *testing.T, conn *nats.Conn, subjects []string) {
+func expectNoSubscriber(t *testing.T, conn *nats.Conn, subjects []string) {
 	t.Helper()
 	for _, subject := range subjects {
 		if _, err := conn.Request(subject, nil, time.Minute); !errors.Is(err, nats.ErrNoResponders) {
@@ -227,7 +227,7 @@ func TestClosedPausedIntakeHandlesDelivered(t *testing.T) {
 		}
 		<-entered
 		in.pause()
-		nobodyIsSubscribed(t, conn, subjects)
+		expectNoSubscriber(t, conn, subjects)
 		close(resume)
 		if err := in.close(); err != nil || handled.Load() != many {
 			t.Errorf("%v: %d of %d requests were handled, error %v", subjects, handled.Load(), many, err)

@@ -36,25 +36,25 @@ func (s *spans) start(p core.Produce) (span, messages.Trace) {
 		return nil, p.Trace
 	}
 	ctx := telemetry.Extract(context.Background(), p.Trace.Parent, p.Trace.State)
-	ctx, begun := s.tracer.Start(ctx, telemetry.SpanTicket, trace.WithSpanKind(trace.SpanKindServer),
+	ctx, started := s.tracer.Start(ctx, telemetry.SpanTicket, trace.WithSpanKind(trace.SpanKindServer),
 		trace.WithAttributes(s.common...), trace.WithAttributes(
 			telemetry.Lane(p.Lane), telemetry.MessagingBatchCount.Int(int(p.Records)),
 			telemetry.MessagingBodySize.Int(len(p.Payload))))
 	parent, state := telemetry.Inject(ctx)
-	return begun, messages.Trace{Parent: parent, State: state}
+	return started, messages.Trace{Parent: parent, State: state}
 }
 
 // end ends the span of a request with the attributes of its answer.
-func (s *spans) end(begun span, a core.Answer) {
-	if begun == nil {
+func (s *spans) end(started span, a core.Answer) {
+	if started == nil {
 		return
 	}
-	begun.SetAttributes(telemetry.TicketNumber.Int64(int64(a.Number)), telemetry.TicketEpoch.Int64(int64(a.Epoch)))
+	started.SetAttributes(telemetry.TicketNumber.Int64(int64(a.Number)), telemetry.TicketEpoch.Int64(int64(a.Epoch)))
 	if a.Error != nil {
-		begun.SetStatus(codes.Error, telemetry.UTF8(a.Error.Error()))
-		begun.SetAttributes(telemetry.ErrorCode.Int(int(a.Error.Code)))
+		started.SetStatus(codes.Error, telemetry.UTF8(a.Error.Error()))
+		started.SetAttributes(telemetry.ErrorCode.Int(int(a.Error.Code)))
 	} else {
-		begun.SetAttributes(telemetry.Offset.Int64(a.Offset))
+		started.SetAttributes(telemetry.Offset.Int64(a.Offset))
 	}
-	begun.End()
+	started.End()
 }

@@ -241,7 +241,7 @@ func TestIfKnownFenceOfUnknownProducerChangesNothing(t *testing.T) {
 	want.Code = protocol.CodePositionExpired
 	ifKnown := fence(7, 1)
 	ifKnown.IfKnown = true
-	for range 3 { // whoever asks again is told the same
+	for range 3 { // a repeated request gets the same answer
 		o.step(ifKnown)
 		o.settle()
 		o.expectFenced(want)

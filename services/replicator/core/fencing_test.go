@@ -48,7 +48,7 @@ func TestClaimThatLosesRaceIsRepeated(t *testing.T) {
 	old.commit(batch("a", 2))
 	old.take()
 	if old.fenced == 0 {
-		t.Fatal("the old owner goes on")
+		t.Fatal("the old owner continues")
 	}
 	young.commit(batches("a", 1, 2)...)
 	young.expect(ok("a", 1, 0), ok("a", 2, 2))
@@ -305,6 +305,6 @@ func TestReleaseOfOtherIncarnationIsDropped(t *testing.T) {
 	if o.append != nil {
 		t.Fatal("the other topic's batch is appended")
 	}
-	o.commit(batch("a", 1)) // and its epochs fence nobody
+	o.commit(batch("a", 1)) // and its epochs fence no one
 	w.expectNumbers("a", 1)
 }

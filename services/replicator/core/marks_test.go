@@ -152,7 +152,7 @@ func TestOwnerThatStopsCleanlyLeavesNoGap(t *testing.T) {
 		t.Fatalf("ended: %t, with the mark %+v", o.ended, w.mark)
 	}
 	if o.append != nil {
-		t.Fatal("it goes on appending")
+		t.Fatal("it continues to append")
 	}
 	next := w.leader("second")
 	if len(next.gaps)+len(next.warnings) != 0 {
@@ -203,7 +203,7 @@ func TestForeignMarkMakesOwnerStartOver(t *testing.T) {
 	o.step() // it wants to say where the log ends
 	o.settle()
 	if o.fenced == 0 {
-		t.Error("it goes on beside the younger one")
+		t.Error("it continues beside the younger one")
 	}
 	if !next.core.Stats().Leading {
 		t.Error("the younger one leads no more")

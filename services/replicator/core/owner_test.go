@@ -47,7 +47,7 @@ func (w *world) start(name string) *owner {
 	return o
 }
 
-// step hands events to the core and checks what holds for every step.
+// step hands events to the core and checks what holds forevery step.
 func (o *owner) step(events ...core.Event) {
 	t := o.w.t
 	t.Helper()
@@ -195,7 +195,7 @@ func (o *owner) loseAck() {
 	o.step(core.AppendFailed{})
 }
 
-// loseAppend lets the owner wait in vain; the append is still on its way.
+// loseAppend drops the answer to an append; the append is still on its way.
 func (o *owner) loseAppend() *core.Append {
 	o.w.t.Helper()
 	a := o.takeAppend()

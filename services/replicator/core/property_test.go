@@ -179,7 +179,7 @@ func (p *path) settleAppend(o *owner) {
 	case 0:
 		p.late = append(p.late, o.loseAppend())
 	case 1:
-		p.land(o.takeAppend()) // and nobody hears of it
+		p.land(o.takeAppend()) // and its answer is lost
 		o.step(core.AppendFailed{})
 	default:
 		o.ack()
@@ -226,7 +226,7 @@ func (p *path) disturb() {
 	}
 }
 
-// replaceFrontend lets another frontend take over: nobody hears of the tickets of
+// replaceFrontend lets another frontend take over: no one answers the tickets of
 // the one before.
 func (p *path) replaceFrontend() {
 	p.frontend, p.highest = p.frontend+1, 0

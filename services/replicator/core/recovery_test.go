@@ -123,7 +123,7 @@ func TestHelloIsAnsweredBySequencerWithoutFrontend(t *testing.T) {
 	w.pass(w.settings.Heartbeat)
 	o.step()
 	if again := sentOf[messages.Hello](o); len(again) != 0 {
-		t.Error("an idle partition is greeted for ever")
+		t.Error("an idle partition is sent Hello without end")
 	}
 }
 

@@ -182,7 +182,7 @@ func TestProducerBeyondLimitIsRefused(t *testing.T) {
 	o.take()
 	o.commit(of(8, 2, 0))
 	o.expectCode("i:8", 2, protocol.CodeTooManyProducers)
-	o.commit(of(7, 3, 1)) // who is known goes on
+	o.commit(of(7, 3, 1)) // a known producer continues
 	o.expect(ok("i:7", 3, 1))
 	for spent := w.settings.LaneExpiry; spent <= w.settings.ProducerExpiry*2; spent += w.settings.LaneExpiry * 60 {
 		w.pass(w.settings.LaneExpiry * 60)

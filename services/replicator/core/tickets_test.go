@@ -43,7 +43,7 @@ func TestGivenUpTicketInFlightIsStillCommitted(t *testing.T) {
 	w.expectNumbers("a", 1, 2)
 	o.take()
 	o.step(release(batch("a", 1)))
-	o.expect() // nobody waits for it
+	o.expect() // it is resolved
 }
 
 func TestLanesDoNotWaitForEachOther(t *testing.T) {

@@ -149,7 +149,7 @@ func TestReleasedNamesTheFirstReleaseOfTracedBatches(t *testing.T) {
 	want(t, "trace of a repetition", again.Send[0].Message.(messages.Release).Batches[1].Trace.Parent, "await turn")
 }
 
-func TestReleasedOfTwoFrontendEpochsPointToTheirOwnMessages(t *testing.T) {
+func TestReleasedPointToTheirEpochsMessages(t *testing.T) {
 	r := newRig(t)
 	old, young := batch("a", 1, 1), batch("b", 1, 1)
 	old.Trace.Parent, young.Trace.Parent = "old", "young"

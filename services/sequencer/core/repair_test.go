@@ -31,7 +31,7 @@ func TestWithoutAFrontendsHeartbeatNothingIsRepeated(t *testing.T) {
 	r.idle(10)
 }
 
-func TestHeartbeatReportsWhatIsMissingAndReleasesNothing(t *testing.T) {
+func TestHeartbeatReportsMissingTickets(t *testing.T) {
 	r := newRig(t)
 	r.step(staged(batch("a", 2, 1)))
 	for range 5 {

@@ -12,7 +12,7 @@ func TestBatchesThatArriveTogetherShareAnObject(t *testing.T) {
 	r.idle("everything is being uploaded")
 }
 
-func TestWithoutLingerTheNextObjectIsWhatArrivedDuringAnUpload(t *testing.T) {
+func TestWithoutLingerObjectIsWhatArrivedDuringUpload(t *testing.T) {
 	settings := small
 	settings.Uploads = 1
 	r := newRig(t, settings)
@@ -59,7 +59,7 @@ func TestLargeBatchGetsItsOwnObject(t *testing.T) {
 	wantObjects(t, r.step(done(fx.Uploads[0]), done(fx.Uploads[1])), []string{"a:3"})
 }
 
-func TestWhileAnUploadRunsAnObjectIsBegunWhenItIsFullOrHasWaitedForAMoment(t *testing.T) {
+func TestNextObjectStartsWhenFullOrAfterWait(t *testing.T) {
 	settings := small
 	settings.Uploads = 4
 	r := newRig(t, settings)

@@ -55,7 +55,7 @@ func TestResultsAreGroupedByPartitionAndFrontendEpoch(t *testing.T) {
 	}
 }
 
-func TestBatchKeepsItsTicketWhenALaterOneIsStagedFirst(t *testing.T) {
+func TestBatchKeepsTicketWhenLaterOneIsStagedFirst(t *testing.T) {
 	r := newRig(t, small)
 	first := r.step(stage(orders0, batch("a", 1, 1000))).Uploads[0]
 	second := r.step(stage(orders0, batch("a", 2, 2000))).Uploads[0]

@@ -17,7 +17,7 @@ const unlimited = math.MaxInt64 / 4
 // those since the previous credit. So the next credit makes up for one that was lost, and a
 // fetch never waits for bytes that its consumer has long granted.
 //
-// A consumer that has vanished cannot be told from a slow one by a missing credit, so the
+// A consumer that has vanished looks like a slow one: no credit arrives from either, so the
 // fetch sends a heartbeat when it is idle or out of credit, and the consumer answers it.
 // Example: with a heartbeat of 5 s and a patience of 30 s, the last message is sent at 0 s,
 // heartbeats follow at 5, 10, 15, 20 and 25 s, and the fetch ends at 30 s. An answer at 12 s

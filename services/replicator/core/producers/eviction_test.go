@@ -62,7 +62,7 @@ func TestIdleProducerIsEvicted(t *testing.T) {
 	}
 }
 
-// Also for Kafka and Redpanda: a producer that was evicted goes on.
+// Also for Kafka and Redpanda: an evicted producer continues.
 func TestEvictedProducerContinuesAtFirstUnacked(t *testing.T) {
 	r := newRig(t, 10)
 	r.committed(of(1, 0), of(1, 1))

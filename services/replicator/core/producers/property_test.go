@@ -48,7 +48,7 @@ func (c *comparison) advance(d time.Duration) {
 	c.model.times = append(c.model.times, c.now)
 }
 
-// draw makes a batch that mostly goes on where its producer is, or repeats.
+// draw makes a batch that mostly continues its producer, or repeats.
 func (c *comparison) draw() batch {
 	b := batch{Sequence: messages.Sequence{ProducerID: int64(1 + c.pick(ids, "id"))}}
 	b.records = rapid.SampledFrom([]uint32{1, 1, 2, 3, 1 << 30}).Draw(c.T, "records")
@@ -154,7 +154,7 @@ func (c *comparison) rollBack() {
 	clear(c.joined)
 }
 
-// restart goes on with a table that was restored from a snapshot.
+// restart continues with a table that was restored from a snapshot.
 func (c *comparison) restart() {
 	restored := producers.New(shortExpiry, c.model.limit)
 	restored.Restore(c.table.At(), c.table.Snapshot())

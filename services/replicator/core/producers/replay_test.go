@@ -11,7 +11,7 @@ import (
 )
 
 // Kafka's snapshots keep the last batch only. Laneway's keep five, as Redpanda's do:
-// the retries of the others would be out of order for ever.
+// the retries of the others would be out of order forever.
 func TestSnapshotKeepsLastFiveBatches(t *testing.T) {
 	r := sixOf(t)
 	r.restore(10)

@@ -141,7 +141,7 @@ func (r *rig) fail() {
 	r.flying, r.sizes = nil, nil
 }
 
-// restore goes on with a table made from a snapshot.
+// restore continues with a table made from a snapshot.
 func (r *rig) restore(limit int) {
 	restored := producers.New(expiry, limit)
 	restored.Restore(r.At(), r.Snapshot())
