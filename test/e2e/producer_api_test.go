@@ -250,7 +250,7 @@ func TestRequestsOfTheProducerAPIThatAreRefused(t *testing.T) {
 		"a partition not there":      {"list", `{"topic":"orders","partition":1}`, protocol.CodeUnknownTopic},
 		"a negative partition":       {"list", `{"topic":"orders","partition":-1}`, protocol.CodeUnknownTopic},
 		"a large page":               {"list", `{"topic":"orders","limit":1001}`, protocol.CodeInvalidRequest},
-		"an unused name":     {"info", `{"topic":"orders","name":"nobody"}`, protocol.CodeUnknownName},
+		"an unused name":             {"info", `{"topic":"orders","name":"nobody"}`, protocol.CodeUnknownName},
 		"neither id nor name":        {"info", `{"topic":"orders"}`, protocol.CodeInvalidRequest},
 	} {
 		t.Run(name, func(t *testing.T) {
