@@ -14,7 +14,8 @@ import (
 // Scheduler decides what happens next in a world. Its methods report what is under way. The
 // comment of each says how the scheduler completes it; it may also drop it.
 type Scheduler interface {
-	// Machine returns the machine of a process that starts, whose core is one of World.Core.
+	// Machine returns the machine of a process that starts. Its core comes from NewFrontend,
+	// NewStager, NewSequencer or NewReplicator.
 	Machine(p *Process) Machine
 	// Node returns the entry of the log, or an equal one that is known already.
 	Node(n Node) *Node
@@ -28,7 +29,8 @@ type Scheduler interface {
 	Send(from *Process, to []*Process, m *Message)
 	// Reply is an answer on its way to a client: Hear.
 	Reply(from *Process, a Answer)
-	// Upload is the first attempt to store an object: Stored or UploadFailed.
+	// Upload is an object to be stored: Deliver of what Stored returns, or of a
+	// stager.Uploaded that has failed.
 	Upload(p *Process, o *stager.Object)
 	// Append is an append on its way to the log: Propose and Commit, then Deliver of
 	// replicator.Appended or replicator.AppendFailed.
