@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"laneway.dev/pkg/protocol"
+	"laneway.dev/pkg/reading"
 )
 
 // progress is how far the reading of a partition has come, over all its requests.
@@ -19,13 +20,11 @@ import (
 type progress struct {
 	options   ConsumerOptions
 	partition int32
-	next      int64 // the offset at which to continue
-	placed    bool  // next is known
-	delivered int64 // records
-	served    bool  // a frontend has answered
-	failures  int   // in a row
-	left      bool  // the loop of the caller has ended
-	failed    bool  // the reading has ended with an error
+	reader    reading.Reader
+	served    bool // a frontend has answered
+	failures  int  // in a row
+	left      bool // the loop of the caller has ended
+	failed    bool // the reading has ended with an error
 }
 
 // broken is the error of a request after which another request may succeed.
@@ -42,7 +41,7 @@ var errSkipped = errors.New("continues behind records that cannot be read")
 func (c *Consumer) progress(number int32) *progress {
 	p := &progress{options: c.options, partition: number}
 	if o := c.options.Offset; o != nil {
-		p.next, p.placed = *o, true
+		p.reader.StartAt(*o)
 	}
 	return p
 }
@@ -114,42 +113,33 @@ func (c *Client) missing(ctx context.Context, p *progress) error {
 	return nil
 }
 
-// request returns the next request. Once the offset is known, it counts instead of
-// the place that the options name: "latest" is another place in each request.
+// request returns the next request.
 func (p *progress) request() protocol.FetchRequest {
 	o := p.options
 	r := protocol.FetchRequest{
 		From: o.From, Time: o.Time, Follow: o.Follow, MaxWait: o.MaxWait.Milliseconds(),
-		WindowBytes: o.WindowBytes, Frames: true,
+		WindowBytes: o.WindowBytes, MaxRecords: o.MaxRecords, Frames: true,
 	}
-	if o.MaxRecords > 0 {
-		r.MaxRecords = o.MaxRecords - p.delivered
-	}
-	switch {
-	case p.placed:
-		next := p.next
-		r.Offset, r.From, r.Time = &next, "", nil
-	case r.From == "" && r.Time == nil:
+	if r.From == "" && r.Time == nil {
 		r.From = protocol.FromEarliest
 	}
-	return r
+	return p.reader.Request(r)
 }
 
 // complete reports whether no more records are wanted.
 func (p *progress) complete() bool {
-	return p.options.MaxRecords > 0 && p.delivered >= p.options.MaxRecords
+	return p.options.MaxRecords > 0 && p.reader.Delivered() >= p.options.MaxRecords
 }
 
-// got records that a batch was delivered.
-func (p *progress) got(b *fetched) {
-	p.next, p.placed = b.next(), true
-	p.delivered += b.next() - b.from
+// took records that a batch was delivered, and reports whether a credit is due.
+func (p *progress) took(b *fetched) (credit bool) {
 	p.failures = 0
+	return p.reader.Took(b.from, b.next(), len(b.frame))
 }
 
 // passed records that a gap was reported.
 func (p *progress) passed(g *Gap) {
-	p.next, p.placed = g.Last+1, true
+	p.reader.Passed(g.Last)
 	p.served, p.failures = true, 0
 }
 

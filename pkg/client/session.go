@@ -12,14 +12,9 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-const (
-	// pendingSlack is how many bytes a subscription may hold beyond twice its window:
-	// headers, and the batch that exceeds the window.
-	pendingSlack = 64 << 20
-	// creditMessages is the number of messages after which credit is granted at the
-	// latest, because frames may be tiny.
-	creditMessages = 4096
-)
+// pendingSlack is how many bytes a subscription may hold beyond twice its window:
+// headers, and the batch that exceeds the window.
+const pendingSlack = 64 << 20
 
 // session is one fetch request and its answers. It belongs to the goroutine that
 // reads the partition.
@@ -39,12 +34,7 @@ type session struct {
 	left       chan struct{} // closed when the session receives no more
 	silence    *time.Timer
 	reconnects uint64 // of the connection, when the request was sent
-	fresh      bool   // no batch or gap has arrived
-
-	creditTo string // reply subject of the latest message
-	taken    int64  // bytes that were delivered
-	credited int64  // those of them that the last credit has named
-	messages int    // since the last credit
+	creditTo   string // reply subject of the latest message
 }
 
 // fetch sends a request and yields the batches and gaps of the answer. It returns
@@ -52,7 +42,7 @@ type session struct {
 // It returns a *broken error, or errSkipped, if another request can continue.
 func (c *Client) fetch(ctx context.Context, p *progress, yield func(fetched, error) bool) error {
 	s := &session{
-		client: c, progress: p, fresh: true, arrived: make(chan *nats.Msg, 256), left: make(chan struct{}),
+		client: c, progress: p, arrived: make(chan *nats.Msg, 256), left: make(chan struct{}),
 		silence: time.NewTimer(p.options.Silence), reconnects: c.conn.Stats().Reconnects,
 	}
 	defer s.silence.Stop()
@@ -87,7 +77,7 @@ func (c *Client) fetch(ctx context.Context, p *progress, yield func(fetched, err
 				if p.passed(g); ended {
 					return errSkipped
 				}
-				s.creditTo, s.fresh = m.Reply, false
+				s.creditTo = m.Reply
 				continue
 			}
 			if over, err := s.status(m); over || err != nil {
@@ -104,11 +94,13 @@ func (c *Client) fetch(ctx context.Context, p *progress, yield func(fetched, err
 		if p.left = !yield(b, nil); p.left {
 			return nil
 		}
-		p.got(&b)
+		credit := p.took(&b)
 		if p.complete() {
 			return nil
 		}
-		s.took(m)
+		if credit {
+			s.credit()
+		}
 	}
 }
 
@@ -182,45 +174,31 @@ func (s *session) receive(ctx context.Context) (*nats.Msg, error) {
 	}
 }
 
-// batch decodes a batch and checks that it follows what was received before. Only
-// the first batch of a request may start below the wanted offset: batches are sent
-// as a whole, and the wanted offset may lie within one.
+// batch decodes a batch and checks that it follows what was received before.
 func (s *session) batch(m *nats.Msg) (fetched, error) {
 	p := s.progress
 	b, err := readBatch(m)
 	if err != nil {
 		return b, fmt.Errorf("fetch %s: %w", s.subject(), err)
 	}
-	b.topic, b.partition, b.from = p.options.Topic, p.partition, b.offset
-	if p.placed {
-		if b.offset > p.next || b.next() <= p.next || !s.fresh && b.offset != p.next {
-			return b, s.gap(fmt.Sprintf("offset %d was expected, but a batch of %d records at offset %d arrived", p.next, b.count, b.offset))
-		}
-		b.from = p.next
+	b.topic, b.partition = p.options.Topic, p.partition
+	if b.from, err = p.reader.Accept(b.offset, b.count); err != nil {
+		return b, s.lost(err)
 	}
-	s.fresh, p.served = false, true
+	p.served = true
 	return b, nil
 }
 
-// gap returns the error of a message that does not follow the one before. If NATS
+// lost returns the error of a message that does not follow the one before. If NATS
 // may have lost messages, by a reconnect or a full subscription, this is expected
 // and another request can continue. Otherwise it is a defect of the frontend.
-func (s *session) gap(what string) error {
-	err := fmt.Errorf("fetch %s: %w", s.subject(), protocol.NewError(protocol.CodeInternal, what))
+func (s *session) lost(what error) error {
+	err := fmt.Errorf("fetch %s: %w", s.subject(), protocol.NewError(protocol.CodeInternal, what.Error()))
 	dropped, droppedErr := s.sub.Dropped()
 	if s.client.conn.Stats().Reconnects != s.reconnects || droppedErr != nil || dropped > 0 {
 		return &broken{err}
 	}
 	return err
-}
-
-// took notes that a message was delivered, and grants credit in portions.
-func (s *session) took(m *nats.Msg) {
-	s.taken += int64(len(m.Data))
-	s.messages++
-	if s.taken-s.credited >= s.progress.options.WindowBytes/4 || s.messages >= creditMessages {
-		s.credit()
-	}
 }
 
 // credit grants the bytes that were delivered. If NATS does not accept the message or
@@ -229,8 +207,9 @@ func (s *session) credit() {
 	if s.creditTo == "" {
 		return
 	}
-	if s.client.conn.Publish(s.creditTo, strconv.AppendInt(nil, s.taken, 10)) == nil {
-		s.credited, s.messages = s.taken, 0
+	r := &s.progress.reader
+	if s.client.conn.Publish(s.creditTo, strconv.AppendInt(nil, r.Credit(), 10)) == nil {
+		r.Credited()
 	}
 }
 
@@ -270,20 +249,15 @@ func (s *session) end(m *nats.Msg) (bool, error) {
 	return true, nil
 }
 
-// place compares the position of the frontend with what has arrived, which shows
-// whether messages were lost. Before anything has arrived, it takes the position of
-// the frontend: a fetch from "latest" must be resumed there.
+// place compares the position of the frontend, if the message has one, with what has
+// arrived, which shows whether messages were lost.
 func (s *session) place(m *nats.Msg) error {
 	next, err := natural(m, protocol.HeaderNextOffset)
 	if err != nil {
 		return nil // this message has no position
 	}
-	p := s.progress
-	switch {
-	case !p.placed:
-		p.next, p.placed = next, true
-	case next > p.next:
-		return s.gap(fmt.Sprintf("offset %d was expected, but the frontend is at %d", p.next, next))
+	if err := s.progress.reader.Place(next); err != nil {
+		return s.lost(err)
 	}
 	return nil
 }
@@ -315,11 +289,11 @@ func (s *session) gapIn(m *nats.Msg) (*Gap, error) {
 	if g.First, err = natural(m, protocol.HeaderGapFrom); err == nil {
 		g.Last, err = natural(m, protocol.HeaderGapTo)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, fmt.Errorf("fetch %s: %w", s.subject(), err)
-	case g.Last < g.First, p.placed && g.First != p.next:
-		return nil, s.gap(fmt.Sprintf("offset %d was expected, but the frontend reports a gap from %d to %d", p.next, g.First, g.Last))
+	}
+	if err := p.reader.Gap(g.First, g.Last); err != nil {
+		return nil, s.lost(err)
 	}
 	return g, nil
 }

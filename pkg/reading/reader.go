@@ -1,0 +1,133 @@
+// Package reading decides what the consumer of a partition requests next, what it accepts of
+// the answers, and when it grants credit, so that it gets every record once and in order.
+//
+// The owner of a [Reader] reports to it what arrives, and sends what it returns. The reader
+// never sends, waits or reads a clock itself. The same code therefore runs in a client and
+// in a simulator, as that of [laneway.dev/pkg/delivery] does for producers.
+//
+// A fetch can end early at any time: its frontend is replaced, a connection breaks, a message
+// is lost. The next fetch then starts at the offset after the last record that was delivered.
+// An example, with frames of ten records:
+//
+//	Request        offset 0
+//	Accept 0-9     delivered
+//	Accept 10-19   delivered
+//	Place 40       the frontend has sent up to offset 39: two frames are lost
+//	Request        offset 20
+package reading
+
+import (
+	"fmt"
+
+	"laneway.dev/pkg/protocol"
+)
+
+// creditMessages is the number of messages after which credit is due at the latest, because
+// messages may be tiny.
+const creditMessages = 4096
+
+// Reader is the progress of the reading of a partition, over all its fetches. It belongs to
+// one goroutine.
+type Reader struct {
+	next      int64 // the offset of the next record
+	placed    bool  // next is known
+	delivered int64 // records
+
+	// Of the current fetch.
+	window    int64
+	fresh     bool  // nothing was delivered
+	processed int64 // bytes
+	credited  int64 // those of them that the last credit has named
+	messages  int   // since the last credit
+}
+
+// StartAt sets the offset of the first record. Without it, the place that the first request
+// names counts.
+func (r *Reader) StartAt(offset int64) { r.next, r.placed = offset, true }
+
+// Next returns the offset of the next record, if it is known.
+func (r *Reader) Next() (offset int64, known bool) { return r.next, r.placed }
+
+// Delivered returns how many records were delivered.
+func (r *Reader) Delivered() int64 { return r.delivered }
+
+// Request starts another fetch and returns its request. wanted is the request of a reader to
+// which nothing was delivered. Once the next offset is known, it counts instead of the place
+// that wanted names, because "latest" is another place in each request.
+func (r *Reader) Request(wanted protocol.FetchRequest) protocol.FetchRequest {
+	r.window, r.fresh, r.processed, r.credited, r.messages = wanted.WindowBytes, true, 0, 0, 0
+	if wanted.MaxRecords > 0 {
+		wanted.MaxRecords -= r.delivered
+	}
+	if r.placed {
+		next := r.next
+		wanted.Offset, wanted.From, wanted.Time = &next, "", nil
+	}
+	return wanted
+}
+
+// Lost reports that messages of a fetch are missing. Another fetch gets them.
+type Lost struct{ reason string }
+
+func (l *Lost) Error() string { return l.reason }
+
+func lost(format string, arguments ...any) error { return &Lost{fmt.Sprintf(format, arguments...)} }
+
+// Accept checks that a frame with count records at an offset follows what was delivered. It
+// returns the offset of the first record to deliver. Only the first frame of a fetch may
+// start below the next offset: frames are sent as a whole, and the offset may lie within one.
+// The error is a [*Lost].
+func (r *Reader) Accept(offset, count int64) (from int64, err error) {
+	if !r.placed {
+		return offset, nil
+	}
+	if end := offset + count; offset > r.next || end <= r.next || !r.fresh && offset != r.next {
+		return 0, lost("offset %d was expected, but a batch of %d records at offset %d arrived", r.next, count, offset)
+	}
+	return r.next, nil
+}
+
+// Took records that the records of an accepted frame were delivered, and reports whether a
+// credit is due.
+func (r *Reader) Took(from, next int64, bytes int) (credit bool) {
+	r.advance(next)
+	r.delivered += next - from
+	r.processed += int64(bytes)
+	r.messages++
+	return r.processed-r.credited >= r.window/4 || r.messages >= creditMessages
+}
+
+// Gap checks that a gap from an offset to another one, both included, follows what was
+// delivered. The error is a [*Lost].
+func (r *Reader) Gap(first, last int64) error {
+	if last < first || r.placed && first != r.next {
+		return lost("offset %d was expected, but the frontend reports a gap from %d to %d", r.next, first, last)
+	}
+	return nil
+}
+
+// Passed records that an accepted gap was delivered.
+func (r *Reader) Passed(last int64) { r.advance(last + 1) }
+
+func (r *Reader) advance(next int64) { r.next, r.placed, r.fresh = next, true, false }
+
+// Place compares the next offset of the frontend with what was delivered. If nothing was, it
+// takes the offset of the frontend: a fetch from "latest" must continue there. The error is a
+// [*Lost].
+func (r *Reader) Place(next int64) error {
+	switch {
+	case !r.placed:
+		r.StartAt(next)
+	case next > r.next:
+		return lost("offset %d was expected, but the frontend is at %d", r.next, next)
+	}
+	return nil
+}
+
+// Credit returns the credit to publish: all bytes of the fetch that were processed, so that
+// it makes up for credits that were lost. It is due when Took says so, and in answer to a
+// heartbeat.
+func (r *Reader) Credit() int64 { return r.processed }
+
+// Credited records that the credit was published.
+func (r *Reader) Credited() { r.credited, r.messages = r.processed, 0 }
