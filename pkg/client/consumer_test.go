@@ -222,7 +222,7 @@ func TestFetchResumesBehindGap(t *testing.T) {
 	r.ended(t)
 }
 
-func TestMisplacedGapIsAnError(t *testing.T) {
+func TestFetchContinuesWhereAGapIsMisplaced(t *testing.T) {
 	for name, told := range map[string][2]int64{"later": {3, 4}, "earlier": {1, 4}, "empty": {2, 1}} {
 		t.Run(name, func(t *testing.T) {
 			c, f := setup(t, 1)
@@ -231,7 +231,11 @@ func TestMisplacedGapIsAnError(t *testing.T) {
 			m := next(t, f.fetches)
 			f.send(m, 0, 1)
 			f.gap(m, told[0], told[1], nil)
-			r.failed(t, protocol.NewError(protocol.CodeInternal, ""))
+			again := next(t, f.fetches)
+			wantOffset(t, again, 2)
+			f.status(again, protocol.StatusEnd, 2)
+			r.want(t, 0, 1)
+			r.ended(t)
 		})
 	}
 }

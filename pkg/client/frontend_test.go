@@ -169,23 +169,39 @@ func (f *frontend) credit() string { return creditPrefix(f.topic.Name) + "1" }
 
 // send answers a fetch with a frame of the offsets [first, last].
 func (f *frontend) send(m *nats.Msg, first, last int64) (bytes int) {
+	frame := frameOf(first, last)
+	f.sendFrame(m, first, last-first+1, frame)
+	return len(frame)
+}
+
+func frameOf(first, last int64) []byte {
 	var b protocol.FrameBuilder
 	for n := first; n <= last; n++ {
 		b.Append(protocol.Record{Value: []byte(value(n))})
 	}
-	f.sendFrame(m, first, last-first+1, b.Bytes())
-	return b.Size()
+	return b.Bytes()
+}
+
+// sendStarted answers a fetch that has started at an offset with a frame.
+func (f *frontend) sendStarted(m *nats.Msg, start, first, last int64) {
+	answer := f.frame(m, first, last-first+1, frameOf(first, last))
+	answer.Header.Set(protocol.HeaderStartOffset, fmt.Sprint(start))
+	f.publish(answer)
 }
 
 func (f *frontend) sendFrame(m *nats.Msg, first, count int64, frame []byte) {
-	f.publish(&nats.Msg{Subject: m.Reply, Reply: f.credit(), Data: frame, Header: nats.Header{
+	f.publish(f.frame(m, first, count, frame))
+}
+
+func (f *frontend) frame(m *nats.Msg, first, count int64, frame []byte) *nats.Msg {
+	return &nats.Msg{Subject: m.Reply, Reply: f.credit(), Data: frame, Header: nats.Header{
 		protocol.HeaderContentType: {protocol.ContentTypeBatch},
 		protocol.HeaderTopic:       {f.topic.Name},
 		protocol.HeaderPartition:   {m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]},
 		protocol.HeaderOffset:      {fmt.Sprint(first)},
 		protocol.HeaderRecords:     {fmt.Sprint(count)},
 		protocol.HeaderTime:        {moment.Format(time.RFC3339Nano)},
-	}})
+	}}
 }
 
 // status answers a fetch with a status. A negative next is left out.
@@ -195,6 +211,14 @@ func (f *frontend) status(m *nats.Msg, status string, next int64) {
 		header.Set(protocol.HeaderNextOffset, fmt.Sprint(next))
 	}
 	f.publish(&nats.Msg{Subject: m.Reply, Reply: f.credit(), Header: header})
+}
+
+// statusStarted answers a fetch that has started at an offset with a status.
+func (f *frontend) statusStarted(m *nats.Msg, status string, start, next int64) {
+	f.publish(&nats.Msg{Subject: m.Reply, Reply: f.credit(), Header: nats.Header{
+		protocol.HeaderStatus: {status}, protocol.HeaderDesc: {"description"},
+		protocol.HeaderStartOffset: {fmt.Sprint(start)}, protocol.HeaderNextOffset: {fmt.Sprint(next)},
+	}})
 }
 
 func (f *frontend) failFetch(m *nats.Msg, err *protocol.Error) {

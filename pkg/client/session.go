@@ -27,14 +27,13 @@ const pendingSlack = 64 << 20
 // a heartbeat, a gap, or the end, which may be an error. A session that leaves early
 // sends protocol.CancelFetch.
 type session struct {
-	client     *Client
-	progress   *progress
-	sub        *nats.Subscription
-	arrived    chan *nats.Msg
-	left       chan struct{} // closed when the session receives no more
-	silence    *time.Timer
-	reconnects uint64 // of the connection, when the request was sent
-	creditTo   string // reply subject of the latest message
+	client   *Client
+	progress *progress
+	sub      *nats.Subscription
+	arrived  chan *nats.Msg
+	left     chan struct{} // closed when the session receives no more
+	silence  *time.Timer
+	creditTo string // reply subject of the latest message
 }
 
 // fetch sends a request and yields the batches and gaps of the answer. It returns
@@ -43,7 +42,7 @@ type session struct {
 func (c *Client) fetch(ctx context.Context, p *progress, yield func(fetched, error) bool) error {
 	s := &session{
 		client: c, progress: p, arrived: make(chan *nats.Msg, 256), left: make(chan struct{}),
-		silence: time.NewTimer(p.options.Silence), reconnects: c.conn.Stats().Reconnects,
+		silence: time.NewTimer(p.options.Silence),
 	}
 	defer s.silence.Stop()
 	if err := s.open(); err != nil {
@@ -63,6 +62,9 @@ func (c *Client) fetch(ctx context.Context, p *progress, yield func(fetched, err
 		m, err := s.receive(ctx)
 		if err != nil {
 			return err
+		}
+		if start, err := natural(m, protocol.HeaderStartOffset); err == nil {
+			p.reader.Starts(start)
 		}
 		if m.Header.Get(protocol.HeaderOffset) == "" {
 			g, err := s.gapIn(m)
@@ -189,16 +191,11 @@ func (s *session) batch(m *nats.Msg) (fetched, error) {
 	return b, nil
 }
 
-// lost returns the error of a message that does not follow the one before. If NATS
-// may have lost messages, by a reconnect or a full subscription, this is expected
-// and another request can continue. Otherwise it is a defect of the frontend.
+// lost returns the error of a message that does not follow the one before. NATS loses
+// messages where a connection breaks, be it that of the client, of the frontend or between
+// two servers. Another request continues at the missing offset.
 func (s *session) lost(what error) error {
-	err := fmt.Errorf("fetch %s: %w", s.subject(), protocol.NewError(protocol.CodeInternal, what.Error()))
-	dropped, droppedErr := s.sub.Dropped()
-	if s.client.conn.Stats().Reconnects != s.reconnects || droppedErr != nil || dropped > 0 {
-		return &broken{err}
-	}
-	return err
+	return &broken{fmt.Errorf("fetch %s: %w", s.subject(), protocol.NewError(protocol.CodeUnavailable, what.Error()))}
 }
 
 // credit grants the bytes that were delivered. If NATS does not accept the message or

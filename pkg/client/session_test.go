@@ -134,7 +134,7 @@ func TestUndeliveredBytesAreNotCredited(t *testing.T) {
 	next(t, f.credits)
 }
 
-func TestUnreportedGapIsAnError(t *testing.T) {
+func TestMissingMessagesAreFetchedAgain(t *testing.T) {
 	for name, send := range map[string]func(*frontend, *nats.Msg){
 		"a batch is left out":      func(f *frontend, m *nats.Msg) { f.send(m, 3, 4) },
 		"a batch comes twice":      func(f *frontend, m *nats.Msg) { f.send(m, 0, 1) },
@@ -149,16 +149,53 @@ func TestUnreportedGapIsAnError(t *testing.T) {
 			m := next(t, f.fetches)
 			f.send(m, 0, 1)
 			send(f, m)
-			text := r.failed(t, protocol.NewError(protocol.CodeInternal, ""))
-			if !strings.Contains(text, "offset 2 was expected") {
-				t.Errorf("error %s", text)
-			}
-			r.want(t, 0, 1)
+			again := next(t, f.fetches)
+			wantOffset(t, again, 2)
+			f.send(again, 2, 3)
+			f.status(again, protocol.StatusEnd, 4)
+			r.want(t, 0, 3)
+			r.ended(t)
 		})
 	}
 }
 
-func TestBatchWithoutWantedOffsetIsAnError(t *testing.T) {
+func TestFirstMessageThatIsMissingIsFetchedAgain(t *testing.T) {
+	for name, send := range map[string]func(*frontend, *nats.Msg){
+		"a batch follows": func(f *frontend, m *nats.Msg) { f.sendStarted(m, 5, 7, 8) },
+		"the end follows": func(f *frontend, m *nats.Msg) { f.statusStarted(m, protocol.StatusEnd, 5, 9) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, f := setup(t, 1)
+			f.open(0)
+			o := f.options()
+			o.From = protocol.FromLatest
+			r := read(t, c.Consumer(o).Records(bounded(t)))
+			send(f, next(t, f.fetches))
+			again := next(t, f.fetches)
+			wantOffset(t, again, 5)
+			f.send(again, 5, 8)
+			f.status(again, protocol.StatusEnd, 9)
+			r.want(t, 5, 8)
+			r.ended(t)
+		})
+	}
+}
+
+func TestConsumerGivesUpWhereMessagesKeepMissing(t *testing.T) {
+	c, f := setup(t, 1)
+	f.open(0)
+	o := f.options()
+	o.Retries = 2
+	r := read(t, c.Consumer(o).Records(bounded(t)))
+	for range 3 {
+		f.sendStarted(next(t, f.fetches), 0, 3, 4)
+	}
+	if text := r.failed(t, protocol.NewError(protocol.CodeUnavailable, "")); !strings.Contains(text, "offset 0 was expected") {
+		t.Errorf("error %s", text)
+	}
+}
+
+func TestBatchWithoutWantedOffsetIsNotDelivered(t *testing.T) {
 	for name, first := range map[string]int64{"before": 3, "behind": 6} {
 		t.Run(name, func(t *testing.T) {
 			c, f := setup(t, 1)
@@ -167,7 +204,10 @@ func TestBatchWithoutWantedOffsetIsAnError(t *testing.T) {
 			o.Offset = at(5)
 			r := read(t, c.Consumer(o).Records(bounded(t)))
 			f.send(next(t, f.fetches), first, first+1)
-			r.failed(t, protocol.NewError(protocol.CodeInternal, ""))
+			again := next(t, f.fetches)
+			wantOffset(t, again, 5)
+			f.status(again, protocol.StatusEnd, 5)
+			r.ended(t)
 		})
 	}
 }

@@ -20,19 +20,22 @@ const (
 	HeaderContentType = "Content-Type"
 
 	// Headers of a fetched message.
-	HeaderTopic      = "Laneway-Topic"
-	HeaderPartition  = "Laneway-Partition"
-	HeaderOffset     = "Laneway-Offset"  // of the record, or of the first record of a frame
-	HeaderRecords    = "Laneway-Records" // of a frame
-	HeaderTime       = "Laneway-Time"    // RFC 3339 with nanoseconds
-	HeaderSubject    = "Laneway-Subject" // the subject that the record was sent to, if the topic is bound to it
-	HeaderNextOffset = "Laneway-Next-Offset"
-	HeaderGapFrom    = "Laneway-Gap-From"   // the lowest offset without a record, in the status of a gap or of damage
-	HeaderGapTo      = "Laneway-Gap-To"     // the highest one; without it, nothing behind can be read
-	HeaderEndOffset  = "Laneway-End-Offset" // the offset after the last committed record
-	HeaderStatus     = "Status"
-	HeaderDesc       = "Description"
-	HeaderError      = "Laneway-Error" // name of the error in the catalogue
+	HeaderTopic     = "Laneway-Topic"
+	HeaderPartition = "Laneway-Partition"
+	HeaderOffset    = "Laneway-Offset"  // of the record, or of the first record of a frame
+	HeaderRecords   = "Laneway-Records" // of a frame
+	HeaderTime      = "Laneway-Time"    // RFC 3339 with nanoseconds
+	HeaderSubject   = "Laneway-Subject" // the subject that the record was sent to, if the topic is bound to it
+	// HeaderStartOffset names the offset at which a fetch has started, in each message of a
+	// fetch whose request does not name it.
+	HeaderStartOffset = "Laneway-Start-Offset"
+	HeaderNextOffset  = "Laneway-Next-Offset"
+	HeaderGapFrom     = "Laneway-Gap-From"   // the lowest offset without a record, in the status of a gap or of damage
+	HeaderGapTo       = "Laneway-Gap-To"     // the highest one; without it, nothing behind can be read
+	HeaderEndOffset   = "Laneway-End-Offset" // the offset after the last committed record
+	HeaderStatus      = "Status"
+	HeaderDesc        = "Description"
+	HeaderError       = "Laneway-Error" // name of the error in the catalogue
 )
 
 // ContentTypeBatch is the content type of a batch frame.

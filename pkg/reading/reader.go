@@ -45,6 +45,15 @@ type Reader struct {
 // names counts.
 func (r *Reader) StartAt(offset int64) { r.next, r.placed = offset, true }
 
+// Starts takes the offset at which a fetch has started, which each of its messages names if
+// the request does not. Without it, a reader would take the first message that arrives for
+// the first one that was sent.
+func (r *Reader) Starts(offset int64) {
+	if !r.placed {
+		r.StartAt(offset)
+	}
+}
+
 // Next returns the offset of the next record, if it is known.
 func (r *Reader) Next() (offset int64, known bool) { return r.next, r.placed }
 
@@ -116,7 +125,7 @@ func (r *Reader) advance(next int64) { r.next, r.placed, r.fresh = next, true, f
 // [*Lost].
 func (r *Reader) Place(next int64) error {
 	switch {
-	case !r.placed:
+	case !r.placed: // nothing was sent yet
 		r.StartAt(next)
 	case next > r.next:
 		return lost("offset %d was expected, but the frontend is at %d", r.next, next)

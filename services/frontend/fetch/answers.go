@@ -66,6 +66,9 @@ func (a *answers) stamp(m *core.Message) {
 	if a.written == "" || !a.time.Equal(m.Time) {
 		a.time, a.written = m.Time, m.Time.UTC().Format(time.RFC3339Nano)
 	}
+	if m.Start != core.Unknown && a.own[protocol.HeaderStartOffset] == nil {
+		a.own[protocol.HeaderStartOffset] = []string{strconv.FormatInt(m.Start, 10)}
+	}
 	a.own[protocol.HeaderOffset][0] = strconv.FormatInt(m.Offset, 10)
 	a.own[protocol.HeaderTime][0] = a.written
 }
@@ -78,7 +81,7 @@ func (a *answers) status(s *core.Status) *nats.Msg {
 	m.Header.Set(protocol.HeaderStatus, s.Code)
 	m.Header.Set(protocol.HeaderDesc, s.Description)
 	for header, offset := range map[string]int64{
-		protocol.HeaderNextOffset: s.Next, protocol.HeaderEndOffset: s.End, protocol.HeaderGapFrom: s.GapFrom, protocol.HeaderGapTo: s.GapTo,
+		protocol.HeaderStartOffset: s.Start, protocol.HeaderNextOffset: s.Next, protocol.HeaderEndOffset: s.End, protocol.HeaderGapFrom: s.GapFrom, protocol.HeaderGapTo: s.GapTo,
 	} {
 		if offset != core.Unknown {
 			m.Header.Set(header, strconv.FormatInt(offset, 10))

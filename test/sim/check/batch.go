@@ -19,12 +19,29 @@ func (b Batch) String() string {
 	return fmt.Sprintf("records %d to %d of client %d", b.First, b.First+b.Records-1, b.Client)
 }
 
-// Payload returns a batch frame that holds the name.
+// Payload returns a batch frame with the records. Each of them names itself as a batch of one
+// record.
 func (b Batch) Payload() []byte {
+	var frame protocol.FrameBuilder
+	for n := range b.Records {
+		frame.Append(protocol.Record{Value: Batch{b.Client, b.First + n, 1}.value()})
+	}
+	return frame.Take()
+}
+
+func (b Batch) value() []byte {
 	value := binary.BigEndian.AppendUint32(nil, uint32(b.Client))
 	value = binary.BigEndian.AppendUint32(value, uint32(b.First))
-	value = binary.BigEndian.AppendUint32(value, uint32(b.Records))
-	return protocol.EncodeRecord(protocol.Record{Value: value})
+	return binary.BigEndian.AppendUint32(value, uint32(b.Records))
+}
+
+// ReadRecord returns the name that the value of a record holds.
+func ReadRecord(value []byte) Batch {
+	if len(value) != 12 {
+		return Batch{Client: -1}
+	}
+	at := func(i int) int { return int(binary.BigEndian.Uint32(value[4*i:])) }
+	return Batch{at(0), at(1), at(2)}
 }
 
 // ReadBatch returns the name that a frame holds. That of another frame has the client -1.
@@ -35,9 +52,7 @@ func ReadBatch(frame []byte) Batch {
 	}
 	defer r.Close()
 	record, _ := r.Next()
-	if len(record.Value) != 12 {
-		return Batch{Client: -1}
-	}
-	at := func(i int) int { return int(binary.BigEndian.Uint32(record.Value[4*i:])) }
-	return Batch{at(0), at(1), at(2)}
+	b := ReadRecord(record.Value)
+	b.Records = r.Records()
+	return b
 }

@@ -1,5 +1,5 @@
 // Package check compares what happens in a simulated world with what may happen. It knows
-// the promises of the protocol, which are the invariants I1 to I8 of docs/correctness.md,
+// the promises of the protocol, which are the invariants I1 to I9 of docs/correctness.md,
 // and none of its rules.
 //
 // A world shows a [State] each thing that happens. All schedulers use the same checks. A
@@ -10,6 +10,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"laneway.dev/pkg/messages"
@@ -67,6 +68,9 @@ type State struct {
 	absent table[life, bool]     // what windows have reported as not in the log
 	lives  table[life, bool]     // what is there
 	unsure table[life, bool]     // asked to be staged by a message that came twice
+
+	frames    []frame // of the log
+	consumers table[int, consumed]
 }
 
 // New returns the state of a world in which nothing has happened but the creation of the
@@ -79,7 +83,7 @@ func New(limits *Limits, counts *Counts, created time.Time) *State {
 		epochs: table[int64, int16]{}, stored: table[messages.Extent, Batch]{},
 		issues: table[Ticket, issue]{}, open: table[LaneKey, []uint64]{}, turns: table[Ticket, []string]{},
 		lastAnswer: table[LaneKey, uint64]{}, lastOffset: table[LaneKey, int64]{},
-		owners: table[string, *owner]{}, absent: table[life, bool]{}, lives: table[life, bool]{}, unsure: table[life, bool]{},
+		owners: table[string, *owner]{}, absent: table[life, bool]{}, lives: table[life, bool]{}, unsure: table[life, bool]{}, consumers: table[int, consumed]{},
 	}
 }
 
@@ -87,6 +91,7 @@ func New(limits *Limits, counts *Counts, created time.Time) *State {
 func (s *State) Clone() *State {
 	s.cloned = true
 	c := *s
+	c.frames = slices.Clip(s.frames)
 	return &c
 }
 
@@ -114,6 +119,9 @@ func (s *State) Err() error { return s.err }
 
 // NextOffset is the offset of the next record in the log.
 func (s *State) NextOffset() int64 { return s.nextOffset }
+
+// Content returns what is stored at an extent.
+func (s *State) Content(x messages.Extent) Batch { return s.stored[x] }
 
 // LastMessageID is the message id of the newest batch in the log; empty is none.
 func (s *State) LastMessageID() string { return s.lastID }

@@ -27,6 +27,7 @@ type Counts struct {
 	SlowUploads, Rests, TooManyProducers              int
 	WrongIDs, EpochsBegun, EpochsLost                 int
 	Marks, MarksMoved, Gaps, NamesLost                int
+	Fetched, GapsFetched, Consumed                    int // by consumers
 	Together                                          int // arrived in one turn with another one
 }
 

@@ -38,6 +38,8 @@ func (r *run) disturbances() {
 		{m.ClientZombie, func() { r.restart(r.named(), false) }},
 		{m.NameLost, func() { r.loseName(r.named(), r.chance(0.5)) }},
 		{m.Disconnect, func() { r.disconnect(pick(r, r.clients), r.between(0, 3*time.Second)) }},
+		{m.Disconnect, r.disconnectConsumer},
+		{m.Disconnect, r.disconnectFrontend},
 		{m.EpochsLost, r.loseEpochs},
 	}
 	total := 0

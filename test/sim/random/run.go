@@ -88,7 +88,7 @@ func (r *run) run() {
 func newRun(config Config, trace *Trace) *run {
 	r := &run{
 		config: config, rng: rand.New(rand.NewPCG(config.Seed, 1)), trace: trace,
-		links: map[link]time.Time{}, cuts: map[link]time.Time{}, putsFailed: map[int]int{},
+		links: map[link]time.Time{}, cuts: map[link]time.Time{}, putsFailed: map[int]int{}, deaf: map[*world.Process]time.Time{},
 	}
 	m := &config.Mix
 	r.limits = check.Limits{
@@ -97,6 +97,7 @@ func newRun(config Config, trace *Trace) *run {
 	}
 	r.checks = check.New(&r.limits, &r.counts, world.Beginning)
 	r.Init(r, frontend.Times{Heartbeat: heartbeat, StageTimeout: stageTimeout, Deadline: deadline})
+	r.Fetches = r
 	r.Tracing, r.Evidence, r.Registry.Taken = trace != nil, world.NewEvidence(), map[uint64]bool{}
 	r.Registry.Lose(epochClock(0))
 	for _, role := range []world.Role{world.Replicator, world.Sequencer, world.Stager, world.Stager, world.Frontend} {
@@ -115,6 +116,7 @@ func newRun(config Config, trace *Trace) *run {
 	if m.Memory > 0 {
 		r.Bounds.Producers = m.MaxProducers
 	}
+	r.startConsumers()
 	r.trace.begin(r)
 	r.disturbances()
 	r.after(config.ActiveTime, r.recover)
@@ -125,6 +127,7 @@ func newRun(config Config, trace *Trace) *run {
 func (r *run) end() {
 	r.Finished(func(c *world.Client) bool { return !r.clients[c.Number].done })
 	r.Left(r.config.Mix.Memory > 0)
+	r.checkConsumers()
 	if kept := r.Evidence.Newest; kept != nil {
 		r.counts.SnapshotsReplayed++
 		if err := check.Snapshot(world.Partition, kept, r.Log.Entries(), r.config.Mix.Memory > 0); err != nil {
@@ -144,6 +147,9 @@ func (r *run) forgotten() bool {
 
 // finished reports whether nothing is left to be done.
 func (r *run) finished() bool {
+	if !r.consumersDone() {
+		return false
+	}
 	for _, c := range r.clients {
 		if !c.done {
 			return false

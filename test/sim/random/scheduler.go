@@ -20,15 +20,17 @@ type run struct {
 	calm      bool      // faults have ended
 	idleSince time.Time // nothing is left to be done
 
-	clients []*client
-	links   map[link]time.Time // when the last arrival on a way is
-	cuts    map[link]time.Time // ways on which nothing arrives, until when
-	log     log
-	limits  check.Limits
-	checks  *check.State
-	counts  check.Counts
-	trace   *Trace
-	planned int // disturbances
+	clients   []*client
+	consumers []*consumer
+	deaf      map[*world.Process]time.Time // frontends without a connection to consumers, until when
+	links     map[link]time.Time           // when the last arrival on a way is
+	cuts      map[link]time.Time           // ways on which nothing arrives, until when
+	log       log
+	limits    check.Limits
+	checks    *check.State
+	counts    check.Counts
+	trace     *Trace
+	planned   int // disturbances
 
 	losses     [2]time.Time // the last ones, of a mix that has few
 	putsFailed map[int]int  // by number of a stager

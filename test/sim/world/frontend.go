@@ -6,6 +6,7 @@ import (
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	frontend "laneway.dev/services/frontend/core"
+	"laneway.dev/services/frontend/core/fetch"
 	"laneway.dev/test/sim/check"
 )
 
@@ -58,7 +59,9 @@ func (f *FrontendCore) event(e Event, out *Output) frontend.Event {
 			out.Fenced = append(out.Fenced, m)
 			return nil
 		case messages.Committed:
-			return frontend.CommittedEntry{Partition: Partition, Entry: decodeEntry(m.Entry)}
+			entry := decodeEntry(m.Entry)
+			out.Ends = append(out.Ends, fetch.LogState{Last: m.Sequence, Readable: m.Sequence, Offset: entry.NextOffset()})
+			return frontend.CommittedEntry{Partition: Partition, Entry: entry}
 		case messages.Refused:
 			for i := range m.Refusals {
 				out.Seen = append(out.Seen, check.TurnedAway{Ticket: check.TicketOf(m.Epoch, m.Refusals[i].Ticket)})

@@ -6,6 +6,7 @@ import (
 
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/frontend/core/fetch"
 	replicator "laneway.dev/services/replicator/core"
 	stager "laneway.dev/services/stager/core"
 	"laneway.dev/test/sim/check"
@@ -71,6 +72,7 @@ type Work struct {
 
 	Answers   []Answer
 	Ready     bool                      // requests are admitted from now on
+	Ends      []fetch.LogState          // of the log, as it was announced
 	Fenced    []messages.ProducerFenced // answers to questions of inits
 	Announced []messages.Committed      // entries that a replicator claims to be in the log
 

@@ -54,6 +54,7 @@ func (w *World) fenced(p *Process, above uint64) {
 	switch {
 	case p.Role == Frontend && replaced:
 		w.step(p, frontend.Ending{Replaced: true})
+		w.closeFetches(p)
 		w.Die(p, Replaced)
 	case p.Role == Frontend:
 		w.renew(p, old)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"laneway.dev/services/frontend/core/fetch"
 	"laneway.dev/test/sim/check"
 )
 
@@ -29,6 +30,8 @@ type Process struct {
 	renewing   bool // it gives up its epoch
 	appending  bool
 	unanswered []Request // of the turn in which a frontend is fenced
+	fetches    []*Fetch
+	end        fetch.LogEnd // of a frontend with fetches
 }
 
 func (p *Process) String() string { return p.Name }

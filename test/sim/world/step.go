@@ -35,6 +35,11 @@ func (w *World) step(p *Process, events ...Event) {
 	for _, m := range fx.Fenced {
 		w.stepInits(p, m)
 	}
+	if w.Fetches != nil {
+		for _, state := range fx.Ends {
+			w.advance(p, state)
+		}
+	}
 	switch {
 	case fx.Ended:
 		w.Die(p, Replaced)

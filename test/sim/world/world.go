@@ -66,7 +66,8 @@ type World struct {
 	Objects   int       // in the object store
 	Bounds    Bounds
 	Violation error
-	Tracing   bool // the scheduler reads what Say writes
+	Fetches   FetchScheduler // nil for a scheduler that leaves fetches out
+	Tracing   bool           // the scheduler reads what Say writes
 
 	scheduler Scheduler
 	listening []*Process // scratch

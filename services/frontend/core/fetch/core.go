@@ -57,12 +57,13 @@ type Core struct {
 	frame    *protocol.FrameReader // of the batch that is being delivered; nil if there is none
 	at       int64                 // offset of the frame's next record
 
-	records  int64 // delivered so far, without those of a frame before the start offset
-	bytes    int64
-	messages int64
-	full     bool // whether a limit of the request is reached
-	started  bool // whether anything was sent
-	seen     bool // whether entries up to the place were read; the known end may be lower
+	records   int64 // delivered so far, without those of a frame before the start offset
+	bytes     int64
+	messages  int64
+	full      bool  // whether a limit of the request is reached
+	started   bool  // whether anything was sent
+	startedAt int64 // offset of the fetch before that, or Unknown if the request names it
+	seen      bool  // whether entries up to the place were read; the known end may be lower
 
 	compared uint64 // Known.Renewed when the place was last compared with the end of the log
 	pace     pace
@@ -80,7 +81,7 @@ type place struct {
 
 // New returns the core of a fetch that was requested at now.
 func New(partition protocol.Partition, request Request, settings Settings, now time.Time) *Core {
-	return &Core{partition: partition, request: request, requestedAt: now, pace: newPace(request.WindowBytes, settings, now)}
+	return &Core{partition: partition, request: request, startedAt: Unknown, requestedAt: now, pace: newPace(request.WindowBytes, settings, now)}
 }
 
 // Step handles events in their order and returns the effects. The shell also calls it

@@ -171,9 +171,14 @@ func deliverable(offset int64, headers []protocol.Header) *protocol.Error {
 // send sends a message. Its credit is spent before that: the consumer may grant it again
 // before the shell has returned from sending, and its credit would exceed the window.
 func (c *Core) send(m Message, now time.Time) {
-	m.from = c.offset
-	c.fx.Send = append(c.fx.Send, m)
+	if !c.started && c.request.Offset == nil {
+		c.startedAt = c.offset
+	}
 	c.started = true
+	if m.from, m.Start = c.offset, c.startedAt; m.Status != nil {
+		m.Status.Start = c.startedAt
+	}
+	c.fx.Send = append(c.fx.Send, m)
 	if c.request.Paced() {
 		c.pace.spend(len(m.Data), now)
 	}

@@ -115,6 +115,7 @@ type Message struct {
 	Headers []protocol.Header // of a record
 	Data    []byte            // the record's value, or the frame
 	Records uint32            // of a frame; 0 for a record
+	Start   int64             // as in Status
 
 	from int64 // offset of the fetch before the message
 }
@@ -128,6 +129,11 @@ type Status struct {
 	Description string
 	Err         *protocol.Error // nil unless a fetch has failed
 
+	// Start is the offset at which the fetch has started. It is Unknown if the request names
+	// it, or before the first message with an offset. A consumer needs it to notice that the
+	// first messages of a fetch from a time or an end of the log are lost.
+	Start int64
+
 	Next int64 // where the consumer continues, or Unknown
 	End  int64 // the end of the partition, or Unknown
 	// GapFrom to GapTo are offsets without records, or with records that cannot be
@@ -138,7 +144,7 @@ type Status struct {
 
 // Refuse returns the status for a request that starts no fetch.
 func Refuse(err *protocol.Error, known Known) Status {
-	s := Status{Code: err.Code.FetchStatus(), Description: err.Error(), Err: err, Next: Unknown, End: Unknown, GapFrom: Unknown, GapTo: Unknown}
+	s := Status{Code: err.Code.FetchStatus(), Description: err.Error(), Err: err, Start: Unknown, Next: Unknown, End: Unknown, GapFrom: Unknown, GapTo: Unknown}
 	if known.Valid {
 		s.End = known.Offset
 	}

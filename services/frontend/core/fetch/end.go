@@ -112,7 +112,7 @@ func (c *Core) sendHeartbeat(now time.Time) {
 	if !c.since.IsZero() {
 		s.Next = Unknown
 	}
-	c.fx.Send = append(c.fx.Send, Message{Status: s, from: c.offset})
+	c.fx.Send = append(c.fx.Send, Message{Status: s, Start: c.startedAt, from: c.offset})
 	c.fx.Confirm = true
 	c.pace.heartbeatSent(now)
 }
@@ -208,7 +208,7 @@ func (c *Core) finish(code, description string) { c.ending = c.status(code, desc
 // partition. Entries may be read before their Committed message arrives, so the end is at
 // least the place of the fetch.
 func (c *Core) status(code, description string) *Status {
-	s := &Status{Code: code, Description: description, Next: Unknown, End: Unknown, GapFrom: Unknown, GapTo: Unknown}
+	s := &Status{Code: code, Description: description, Start: c.startedAt, Next: Unknown, End: Unknown, GapFrom: Unknown, GapTo: Unknown}
 	switch {
 	case c.placed:
 		s.Next = c.offset

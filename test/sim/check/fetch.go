@@ -1,0 +1,171 @@
+package check
+
+import (
+	"slices"
+	"time"
+)
+
+// frame is a batch in the log.
+type frame struct {
+	offset, records int64
+	time            time.Time
+	batch           Batch
+}
+
+func (f frame) next() int64 { return f.offset + f.records }
+
+// consumed is what a consumer was sent.
+type consumed struct {
+	placed bool      // its start is known
+	next   int64     // then
+	least  int64     // of a consumer that starts at the end: that of the log when it first asked
+	since  time.Time // of a consumer that starts at a time
+	end    int64     // of the log, when its newest fetch was requested
+}
+
+// Fetching is a request of a consumer. Start and Time are those of its first request.
+type Fetching struct {
+	Consumer int
+	Placed   bool  // Offset is known
+	Offset   int64 // of the next record
+	Latest   bool
+	Time     time.Time
+}
+
+func (f Fetching) look(s *State) {
+	c, known := s.consumers[f.Consumer]
+	if !known {
+		c = consumed{placed: f.Placed || !f.Latest && f.Time.IsZero(), next: f.Offset, since: f.Time}
+		if f.Latest {
+			c.least = s.nextOffset
+		}
+	}
+	if !c.placed && f.Placed {
+		c = s.starts(f.Consumer, c, f.Offset)
+	}
+	if f.Placed && f.Offset != c.next {
+		s.violated("I9: consumer %d continues at offset %d, want %d", f.Consumer, f.Offset, c.next)
+	}
+	c.end = s.nextOffset
+	s.consumers.put(s, f.Consumer, c)
+}
+
+// starts checks the start of a consumer that names no offset: it misses nothing.
+func (s *State) starts(consumer int, c consumed, offset int64) consumed {
+	if offset < c.least {
+		s.violated("I9: consumer %d starts at offset %d, and the log ended at %d when it asked for the end", consumer, offset, c.least)
+	}
+	if !c.since.IsZero() {
+		for _, f := range s.frames {
+			if f.offset >= offset {
+				break
+			}
+			if !f.time.Before(c.since) {
+				s.violated("I9: consumer %d starts at offset %d, and misses %d, which is as young as it wants", consumer, offset, f.offset)
+			}
+		}
+	}
+	c.placed, c.next = true, offset
+	return c
+}
+
+// Delivered is a frame or a record that a consumer has accepted. Records below From were
+// delivered before.
+type Delivered struct {
+	Consumer        int
+	Offset, Records int64
+	From            int64
+	Batch           Batch // the content; Records counts only for a frame
+}
+
+func (d Delivered) look(s *State) {
+	s.counts.Fetched++
+	c := s.consumers[d.Consumer]
+	if !c.placed {
+		c = s.starts(d.Consumer, c, d.From)
+		if f, there := s.frameAt(d.From); there && f.time.Before(c.since) {
+			s.violated("I9: consumer %d starts at offset %d, which is older than it wants", d.Consumer, d.From)
+		}
+	}
+	if d.From != c.next {
+		s.violated("I9: consumer %d gets offset %d, want %d", d.Consumer, d.From, c.next)
+	}
+	f, there := s.frameAt(d.Offset)
+	want := Batch{f.batch.Client, f.batch.First + int(d.Offset-f.offset), d.Batch.Records}
+	if !there || d.Batch != want || d.Offset+d.Records > f.next() {
+		s.violated("I9: consumer %d gets %s at offsets %d to %d, the log has %s at %d to %d", d.Consumer, d.Batch, d.Offset, d.Offset+d.Records-1,
+			f.batch, f.offset, f.next()-1)
+	}
+	c.next = d.Offset + d.Records
+	s.consumers.put(s, d.Consumer, c)
+}
+
+// frameAt returns the batch that has an offset.
+func (s *State) frameAt(offset int64) (frame, bool) {
+	i, found := slices.BinarySearchFunc(s.frames, offset, func(f frame, offset int64) int { return int(f.offset - offset) })
+	if !found {
+		i--
+	}
+	if i < 0 || offset >= s.frames[i].next() {
+		return frame{}, false
+	}
+	return s.frames[i], true
+}
+
+// Passed is a gap that a consumer has accepted.
+type Passed struct {
+	Consumer    int
+	First, Last int64
+}
+
+func (p Passed) look(s *State) {
+	s.counts.GapsFetched++
+	c := s.consumers[p.Consumer]
+	if !c.placed {
+		c = s.starts(p.Consumer, c, p.First)
+	}
+	if p.First != c.next {
+		s.violated("I9: consumer %d gets a gap from offset %d on, want %d", p.Consumer, p.First, c.next)
+	}
+	if p.Last >= s.nextOffset {
+		s.violated("I9: consumer %d gets a gap up to offset %d, the log ends at %d", p.Consumer, p.Last, s.nextOffset)
+	}
+	for _, f := range s.frames {
+		if f.offset <= p.Last && f.next() > p.First {
+			s.violated("I9: consumer %d gets a gap from offset %d to %d, where the log has %s", p.Consumer, p.First, p.Last, f.batch)
+		}
+	}
+	c.next = p.Last + 1
+	s.consumers.put(s, p.Consumer, c)
+}
+
+// Consumed is the end of a consumer that does not follow.
+type Consumed struct {
+	Consumer int
+	Next     int64
+	Full     bool // it has as many records as it wants
+}
+
+func (d Consumed) look(s *State) {
+	s.counts.Consumed++
+	c := s.consumers[d.Consumer]
+	if !c.placed {
+		c = s.starts(d.Consumer, c, d.Next)
+	}
+	if d.Next != c.next {
+		s.violated("I9: consumer %d ends at offset %d, want %d", d.Consumer, d.Next, c.next)
+	}
+	if !d.Full && c.next < c.end {
+		s.violated("I9: consumer %d ends at offset %d, and the log ended at %d when it asked", d.Consumer, c.next, c.end)
+	}
+	s.consumers.put(s, d.Consumer, c)
+}
+
+// Following is a consumer without an end, long after all faults have ended.
+type Following struct{ Consumer int }
+
+func (f Following) look(s *State) {
+	if c := s.consumers[f.Consumer]; !c.placed || c.next != s.nextOffset {
+		s.violated("I9: consumer %d has read up to offset %d, the log ends at %d", f.Consumer, c.next, s.nextOffset)
+	}
+}

@@ -1,0 +1,293 @@
+package random
+
+import (
+	"time"
+
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/frontend/core/fetch"
+	"laneway.dev/test/sim/check"
+	"laneway.dev/test/sim/world"
+)
+
+// silence is how long a consumer waits for a message of its fetch, as in the Go client in
+// proportion to heartbeats.
+const silence = 3 * heartbeat
+
+// consumer is what a consumer does, and when.
+type consumer struct {
+	*world.Consumer
+	slot   int       // of the run; a consumer that ends is replaced by another one there
+	heard  time.Time // when it last sent a request or got a message
+	lostTo time.Time // its connection is lost until then
+
+	replaced bool // another consumer was started in its slot
+}
+
+// startConsumers starts the consumers of a run: one follows the log from its beginning, one
+// from its end or from a time, and in the third slot one bounded consumer comes after the
+// other.
+func (r *run) startConsumers() {
+	for slot := range 3 {
+		r.after(r.between(0, 2*time.Second), func() { r.startConsumer(slot) })
+	}
+}
+
+func (r *run) startConsumer(slot int) {
+	c := &consumer{Consumer: &world.Consumer{Number: len(r.consumers)}, slot: slot}
+	r.consumers = append(r.consumers, c)
+	switch slot {
+	case 0:
+		c.Wanted = protocol.FetchRequest{From: protocol.FromEarliest, Follow: true, Frames: true, WindowBytes: r.window()}
+	case 1:
+		c.Wanted = r.startingPlace()
+		c.Wanted.Follow, c.Wanted.WindowBytes = true, r.window()
+	default:
+		c.Wanted = r.startingPlace()
+		c.Wanted.Frames = r.chance(0.5)
+		if r.chance(0.5) {
+			c.Wanted.WindowBytes = r.window()
+		}
+		if r.chance(0.5) {
+			c.Wanted.MaxRecords = int64(1 + r.rng.IntN(40))
+		}
+		if r.chance(0.5) {
+			c.Wanted.MaxWait = int64(r.rng.IntN(1000))
+		}
+	}
+	if c.Wanted.Offset != nil {
+		c.Reader.StartAt(*c.Wanted.Offset)
+	}
+	r.fetchNow(c)
+	r.listen(c)
+}
+
+// window draws a window of a few frames or records.
+func (r *run) window() int64 { return 1 + int64(r.rng.IntN(400)) }
+
+func (r *run) startingPlace() protocol.FetchRequest {
+	switch end := r.checks.NextOffset(); r.rng.IntN(4) {
+	case 0:
+		return protocol.FetchRequest{From: protocol.FromEarliest}
+	case 1:
+		return protocol.FetchRequest{From: protocol.FromLatest}
+	case 2:
+		at := world.Beginning.Add(r.between(0, r.elapsed()+time.Second))
+		return protocol.FetchRequest{Time: &at}
+	default:
+		offset := r.rng.Int64N(end + 1)
+		return protocol.FetchRequest{Offset: &offset}
+	}
+}
+
+// listen lets a consumer give up a fetch from which nothing comes.
+func (r *run) listen(c *consumer) {
+	if c.Ended {
+		return
+	}
+	if r.Now.Sub(c.heard) >= silence {
+		c.heard = r.Now
+		r.GiveUp(c.Consumer)
+	}
+	r.after(silence/2, func() { r.listen(c) })
+}
+
+// fetchNow sends the next request of a consumer to any frontend.
+func (r *run) fetchNow(c *consumer) {
+	c.heard = r.Now
+	request := r.Request(c.Consumer)
+	attempt := c.Attempt()
+	if r.unreachable(c) || r.loses() {
+		r.counts.Lost++
+		r.Say("  ! lost: the request for fetch %d of %s", attempt, c)
+		return
+	}
+	r.after(r.latency(), func() {
+		var takers []*world.Process
+		for _, p := range r.Living(world.Frontend) {
+			if p.Ready {
+				takers = append(takers, p)
+			}
+		}
+		if len(takers) == 0 {
+			if attempt == c.Attempt() {
+				r.GiveUp(c.Consumer)
+			}
+			return
+		}
+		p := pick(r, takers)
+		r.awake(p, func() { r.OpenFetch(p, c.Consumer, attempt, request) })
+	})
+}
+
+// unreachable reports whether the connection of a consumer is lost.
+func (r *run) unreachable(c *consumer) bool { return !r.calm && r.Now.Before(c.lostTo) }
+
+// disconnectConsumer takes the connection of a consumer away for a while.
+func (r *run) disconnectConsumer() {
+	if len(r.consumers) == 0 {
+		return
+	}
+	r.counts.Disconnects++
+	c := pick(r, r.consumers)
+	c.lostTo = r.Now.Add(r.between(10*time.Millisecond, 2*time.Second))
+	r.Say("%s is disconnected for %s", c, c.lostTo.Sub(r.Now).Round(time.Millisecond))
+}
+
+// disconnectFrontend takes the connection of a frontend to its consumers away for a while. It
+// notices when it has the connection again.
+func (r *run) disconnectFrontend() {
+	all := r.Living(world.Frontend)
+	if len(all) == 0 {
+		return
+	}
+	p := pick(r, all)
+	d := r.between(10*time.Millisecond, 2*time.Second)
+	r.counts.Disconnects++
+	r.Say("%s is disconnected from consumers for %s", p, d.Round(time.Millisecond))
+	r.deaf[p] = r.Now.Add(d)
+	r.after(d, func() {
+		delete(r.deaf, p)
+		r.awake(p, func() {
+			moves := r.Broken(p)
+			r.after(r.latency(), func() {
+				state := r.State()
+				r.after(r.latency(), func() { r.awake(p, func() { r.Renew(p, state, moves) }) })
+			})
+		})
+	})
+}
+
+// apart reports whether nothing passes between a frontend and a consumer.
+func (r *run) apart(p *world.Process, c *consumer) bool {
+	until, deaf := r.deaf[p]
+	return r.unreachable(c) || deaf && r.Now.Before(until)
+}
+
+// ToConsumer implements world.FetchScheduler.
+func (r *run) ToConsumer(f *world.Fetch, m world.FetchMessage) {
+	c := r.consumers[f.Consumer.Number]
+	if r.apart(f.By, c) || r.loses() {
+		r.counts.Lost++
+		r.Say("  ! lost: a message of %s", f)
+		return
+	}
+	r.onWay(link{f.By.Number, -1000 - c.Number}, r.latency(), false, func() {
+		c.heard = r.Now
+		r.Receive(f, m)
+		if c.Ended {
+			r.consumerEnded(c)
+		}
+	})
+}
+
+// consumerEnded starts another bounded consumer, until faults have ended.
+func (r *run) consumerEnded(c *consumer) {
+	if c.slot == 2 && !c.replaced && !r.calm {
+		c.replaced = true
+		r.after(r.between(0, time.Second), func() { r.startConsumer(c.slot) })
+	}
+}
+
+// ToFetch implements world.FetchScheduler.
+func (r *run) ToFetch(f *world.Fetch, control string) {
+	c := r.consumers[f.Consumer.Number]
+	if f.By.Dead || r.apart(f.By, c) || r.loses() {
+		r.counts.Lost++
+		r.Say("  ! lost: %q for %s", control, f)
+		return
+	}
+	p := f.By
+	r.onWay(link{-1000 - c.Number, p.Number}, r.latency(), false, func() {
+		r.awake(p, func() { r.Control(f, control) })
+	})
+}
+
+// Ask implements world.FetchScheduler.
+func (r *run) Ask(f *world.Fetch, q fetch.Question) {
+	p := f.By
+	answer := func(e fetch.Event) {
+		r.after(r.between(200*time.Microsecond, 4*time.Millisecond), func() { r.awake(p, func() { r.Answer(f, e) }) })
+	}
+	if _, deletion := q.(fetch.IsDeleted); !deletion && r.fault(r.config.Mix.Lose) {
+		r.counts.Lost++
+		r.Say("  ! lost: an answer to %s", f)
+		answer(fetch.Failed{Err: protocol.NewError(protocol.CodeUnavailable, "simulated")})
+		return
+	}
+	r.after(r.between(200*time.Microsecond, 4*time.Millisecond), func() {
+		switch q := q.(type) {
+		case fetch.LookUp:
+			state := r.State()
+			r.after(r.latency(), func() { r.awake(p, func() { r.LookedUp(f, state) }) })
+		case fetch.Read:
+			answer(r.Entries(q, 1+r.rng.IntN(min(q.Limit, 8))))
+		case fetch.Load:
+			answer(fetch.Loaded{Payloads: r.payloads(q.Extents)})
+		case fetch.IsDeleted:
+			answer(fetch.Deleted{})
+		}
+	})
+}
+
+// payloads reads extents. Some cannot be read at the moment.
+func (r *run) payloads(extents []messages.Extent) []fetch.Payload {
+	all := make([]fetch.Payload, len(extents))
+	for i, x := range extents {
+		if r.fault(r.config.Mix.StoreFails) {
+			all[i].Err = protocol.NewError(protocol.CodeUnavailable, "simulated")
+			continue
+		}
+		all[i].Bytes = r.checks.Content(x).Payload()
+	}
+	return all
+}
+
+// Confirm implements world.FetchScheduler.
+func (r *run) Confirm(p *world.Process) {
+	r.after(r.latency(), func() {
+		state := r.State()
+		r.after(r.latency(), func() { r.awake(p, func() { r.Confirmed(p, state) }) })
+	})
+}
+
+// WakeFetch implements world.FetchScheduler.
+func (r *run) WakeFetch(f *world.Fetch, at time.Time) {
+	p := f.By
+	r.after(max(0, at.Sub(r.Clock(p))), func() {
+		if f.Wake.Equal(at) { // nothing has happened since
+			r.awake(p, func() { r.Answer(f) })
+		}
+	})
+}
+
+// Refetch implements world.FetchScheduler.
+func (r *run) Refetch(wc *world.Consumer) {
+	c := r.consumers[wc.Number]
+	c.heard = r.Now
+	r.after(r.between(time.Millisecond, 300*time.Millisecond), func() { r.fetchNow(c) })
+}
+
+// consumersDone reports whether all consumers have what they want: those that follow the log
+// are at its end.
+func (r *run) consumersDone() bool {
+	for _, c := range r.consumers {
+		next, _ := c.Reader.Next()
+		if c.Wanted.Follow && next != r.checks.NextOffset() || !c.Wanted.Follow && !c.Ended {
+			return false
+		}
+	}
+	return true
+}
+
+// checkConsumers checks that all consumers have what they want.
+func (r *run) checkConsumers() {
+	for _, c := range r.consumers {
+		switch {
+		case c.Wanted.Follow:
+			r.World.See(check.Following{Consumer: c.Number})
+		case !c.Ended:
+			r.Violated("I9: %s makes no progress", c)
+		}
+	}
+}

@@ -1,0 +1,344 @@
+package world
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+	"laneway.dev/pkg/reading"
+	"laneway.dev/services/frontend/core/fetch"
+	"laneway.dev/test/sim/check"
+)
+
+// Consumer reads the partition by one fetch after the other, with the decisions of the Go
+// client.
+type Consumer struct {
+	Number int
+	Wanted protocol.FetchRequest // of a consumer to which nothing was delivered
+	Reader reading.Reader
+	Ended  bool // everything that was wanted is delivered
+
+	attempt int  // counts its fetches
+	open    bool // whether the newest fetch has not ended, as far as the consumer knows
+}
+
+func (c *Consumer) String() string { return fmt.Sprintf("consumer-%d", c.Number) }
+
+// FetchScheduler decides what happens next to fetches, as Scheduler does to all else.
+type FetchScheduler interface {
+	// ToConsumer is a message on its way to a consumer: Receive.
+	ToConsumer(f *Fetch, m FetchMessage)
+	// ToFetch is a credit or a cancellation on its way to a frontend: Control.
+	ToFetch(f *Fetch, control string)
+	// Ask is a question of a fetch: Answer, with the time of the frontend.
+	Ask(f *Fetch, q fetch.Question)
+	// Confirm is a look at the end of the log: Confirmed.
+	Confirm(p *Process)
+	// WakeFetch asks for Answer without an event at a time of the frontend's clock.
+	WakeFetch(f *Fetch, at time.Time)
+	// Refetch asks for Request once a fetch of the consumer has ended early.
+	Refetch(c *Consumer)
+}
+
+// FetchMessage is a message of a fetch: a status, a frame, or a record, which is a frame without
+// a number of records.
+type FetchMessage struct {
+	Attempt int // of the consumer
+	Status  *fetch.Status
+	Start   int64 // of the fetch, or fetch.Unknown
+	Offset  int64
+	Records uint32
+	Frame   []byte
+}
+
+// Fetch is a fetch at a frontend.
+type Fetch struct {
+	Consumer *Consumer
+	By       *Process
+	Attempt  int
+
+	core     *fetch.Core
+	moves    uint64
+	window   int64
+	sent     int64 // bytes
+	credited int64 // that have arrived, at most
+	over     bool
+	Wake     time.Time // when it is stepped next without an event
+}
+
+func (f *Fetch) String() string { return fmt.Sprintf("fetch %d of %s", f.Attempt, f.Consumer) }
+
+// Settings of fetches, in the proportions of production.
+func (w *World) fetchSettings() fetch.Settings {
+	return fetch.Settings{Heartbeat: w.Times.Heartbeat, CreditTimeout: 6 * w.Times.Heartbeat}
+}
+
+// Request returns the next request of a consumer. The answer comes from the frontend at which
+// OpenFetch is called.
+func (w *World) Request(c *Consumer) protocol.FetchRequest {
+	c.attempt++
+	c.open = true
+	request := c.Reader.Request(c.Wanted)
+	offset, placed := c.Reader.Next()
+	seen := check.Fetching{Consumer: c.Number, Placed: placed, Offset: offset, Latest: c.Wanted.From == protocol.FromLatest}
+	if c.Wanted.Time != nil {
+		seen.Time = *c.Wanted.Time
+	}
+	w.See(seen)
+	return request
+}
+
+// Attempt returns the number of the newest fetch of a consumer.
+func (c *Consumer) Attempt() int { return c.attempt }
+
+// OpenFetch starts a fetch at a frontend.
+func (w *World) OpenFetch(p *Process, c *Consumer, attempt int, request protocol.FetchRequest) {
+	body, err := json.Marshal(request)
+	if err != nil {
+		panic(err)
+	}
+	parsed, invalid := fetch.Parse(body)
+	if invalid != nil {
+		w.Violated("fetch: the request %s of %s is invalid: %v", body, c, invalid)
+		return
+	}
+	if w.Tracing {
+		w.Say("  %s starts fetch %d of %s%s", p, attempt, c, describeFetch(request))
+	}
+	f := &Fetch{
+		Consumer: c, By: p, Attempt: attempt, window: parsed.WindowBytes,
+		core: fetch.New(Partition, parsed, w.fetchSettings(), w.Clock(p)),
+	}
+	p.fetches = append(p.fetches, f)
+	w.Answer(f)
+}
+
+// Answer steps a fetch with events, such as the answer to its question, or without any because
+// time has passed.
+func (w *World) Answer(f *Fetch, events ...fetch.Event) {
+	for !f.over && !f.By.Dead {
+		if moves := f.By.end.Moves(); moves != f.moves {
+			f.moves = moves
+			events = append([]fetch.Event{fetch.Moved{Known: f.By.end.Known()}}, events...)
+		}
+		fx := f.core.Step(w.Clock(f.By), events)
+		events = nil
+		if fx.End != nil {
+			f.over = true
+			f.By.fetches = slices.DeleteFunc(f.By.fetches, func(o *Fetch) bool { return o == f })
+			w.Fetches.ToConsumer(f, FetchMessage{Attempt: f.Attempt, Status: fx.End, Start: fx.End.Start})
+			return
+		}
+		for i := range fx.Send {
+			w.sendFetched(f, &fx.Send[i])
+		}
+		if fx.Confirm && f.By.end.Confirm(w.Clock(f.By), w.Times.Heartbeat) {
+			w.Fetches.Confirm(f.By)
+		}
+		if fx.Ask != nil {
+			w.Fetches.Ask(f, fx.Ask)
+		}
+		if !fx.More {
+			if f.Wake = fx.Wake; !f.Wake.IsZero() {
+				w.Fetches.WakeFetch(f, fx.Wake)
+			}
+			return
+		}
+	}
+}
+
+func (w *World) sendFetched(f *Fetch, m *fetch.Message) {
+	if m.Records > 0 && f.window > 0 && f.sent-f.credited >= f.window {
+		w.Violated("credit: %s sends offset %d with %d of %d bytes not credited", f, m.Offset, f.sent-f.credited, f.window)
+	}
+	f.sent += int64(len(m.Data))
+	w.Fetches.ToConsumer(f, FetchMessage{Attempt: f.Attempt, Status: m.Status, Start: m.Start, Offset: m.Offset, Records: m.Records, Frame: m.Data})
+}
+
+// Control hands a credit or a cancellation to a fetch.
+func (w *World) Control(f *Fetch, text string) {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		f.credited = max(f.credited, n)
+	}
+	w.Answer(f, fetch.Control{Data: []byte(text)})
+}
+
+// State returns the state of the log, as its leader knows it.
+func (w *World) State() fetch.LogState {
+	last := w.Log.Last()
+	return fetch.LogState{First: 1, Last: last, Readable: last, Offset: w.Log.Committed[last-1].Entry.Entry.NextOffset()}
+}
+
+// LookedUp answers a look-up of a fetch.
+func (w *World) LookedUp(f *Fetch, state fetch.LogState) {
+	if f.By.Dead {
+		return
+	}
+	w.advance(f.By, state)
+	w.Answer(f, fetch.LookedUp{State: state})
+}
+
+// Confirmed hands the state of the log to a frontend.
+func (w *World) Confirmed(p *Process, state fetch.LogState) { w.advance(p, state) }
+
+// advance tells all fetches of a frontend what it knows of the end of the log.
+func (w *World) advance(p *Process, state fetch.LogState) {
+	if p.Dead {
+		return
+	}
+	before := p.end.Moves()
+	p.end.Advance(w.Clock(p), state)
+	if p.end.Moves() != before {
+		w.stepFetches(p)
+	}
+}
+
+// Renew hands the state of the log to a frontend whose connection was lost. moves is
+// what its log end had moved when the state was asked for.
+func (w *World) Renew(p *Process, state fetch.LogState, moves uint64) {
+	if !p.Dead {
+		p.end.Renew(w.Clock(p), state, moves)
+		w.stepFetches(p)
+	}
+}
+
+// Broken reports to all fetches of a frontend that its connection was lost, and returns what
+// the log's end had moved.
+func (w *World) Broken(p *Process) (moves uint64) {
+	w.stepFetches(p, fetch.Disconnected{})
+	return p.end.Moves()
+}
+
+func (w *World) stepFetches(p *Process, events ...fetch.Event) {
+	for _, f := range slices.Clone(p.fetches) {
+		w.Answer(f, events...)
+	}
+}
+
+var errClosed = protocol.NewError(protocol.CodeUnavailable, "the frontend was replaced")
+
+// closeFetches ends the fetches of a frontend that was replaced.
+func (w *World) closeFetches(p *Process) { w.stepFetches(p, fetch.Closed{Why: errClosed}) }
+
+// Entries answers a Read with at most limit entries.
+func (w *World) Entries(q fetch.Read, limit int) fetch.Event {
+	end := min(w.Log.Last(), q.From-1+uint64(limit))
+	if q.From > end {
+		return fetch.Failed{Err: protocol.NewError(protocol.CodeUnavailable, "the entry is not there yet")}
+	}
+	var entries []messages.LoggedEntry
+	for _, n := range w.Log.Committed[q.From-1 : end] {
+		entries = append(entries, n.Entry)
+	}
+	return fetch.Entries{Entries: entries}
+}
+
+// Receive hands a message of a fetch to its consumer.
+func (w *World) Receive(f *Fetch, m FetchMessage) {
+	c := f.Consumer
+	if m.Attempt != c.attempt || !c.open || c.Ended {
+		return // of a fetch that the consumer has left
+	}
+	if m.Start != fetch.Unknown {
+		c.Reader.Starts(m.Start)
+	}
+	if m.Status == nil {
+		w.receiveFrame(f, m)
+		return
+	}
+	w.Say("  %s gets the status %s %s", c, m.Status.Code, m.Status.Description)
+	s := m.Status
+	if s.Code == protocol.StatusGap {
+		if err := c.Reader.Gap(s.GapFrom, s.GapTo); err != nil {
+			w.leave(f, err.Error())
+			return
+		}
+		w.See(check.Passed{Consumer: c.Number, First: s.GapFrom, Last: s.GapTo})
+		c.Reader.Passed(s.GapTo)
+		return
+	}
+	if s.Err != nil {
+		if !s.Err.Retryable() {
+			w.Violated("I9: %s of %s ends with %v", f, f.By, s.Err)
+		}
+		c.open = false
+		w.Fetches.Refetch(c)
+		return
+	}
+	if s.Next != fetch.Unknown {
+		if err := c.Reader.Place(s.Next); err != nil {
+			w.leave(f, err.Error())
+			return
+		}
+	}
+	switch {
+	case s.Code == protocol.StatusHeartbeat:
+		w.credit(f)
+	case c.Wanted.Follow:
+		c.open = false
+		w.Fetches.Refetch(c)
+	default:
+		w.end(c)
+	}
+}
+
+func (w *World) receiveFrame(f *Fetch, m FetchMessage) {
+	c := f.Consumer
+	records := max(1, int64(m.Records))
+	from, err := c.Reader.Accept(m.Offset, records)
+	if err != nil {
+		w.leave(f, err.Error())
+		return
+	}
+	if w.Tracing {
+		w.Say("  %s gets the offsets %d to %d", c, m.Offset, m.Offset+records-1)
+	}
+	delivered := check.Delivered{Consumer: c.Number, Offset: m.Offset, Records: records, From: from}
+	if m.Records > 0 {
+		delivered.Batch = check.ReadBatch(m.Frame)
+	} else {
+		delivered.Batch = check.ReadRecord(m.Frame)
+	}
+	w.See(delivered)
+	if c.Reader.Took(from, m.Offset+records, len(m.Frame)) {
+		w.credit(f)
+	}
+	if c.Wanted.MaxRecords > 0 && c.Reader.Delivered() >= c.Wanted.MaxRecords {
+		w.end(c)
+		w.Fetches.ToFetch(f, protocol.CancelFetch)
+	}
+}
+
+// credit grants what was delivered.
+func (w *World) credit(f *Fetch) {
+	r := &f.Consumer.Reader
+	w.Fetches.ToFetch(f, strconv.FormatInt(r.Credit(), 10))
+	r.Credited()
+}
+
+// leave ends a fetch in which messages were lost.
+func (w *World) leave(f *Fetch, why string) {
+	w.Say("  %s leaves %s: %s", f.Consumer, f, why)
+	f.Consumer.open = false
+	w.Fetches.ToFetch(f, protocol.CancelFetch)
+	w.Fetches.Refetch(f.Consumer)
+}
+
+// GiveUp ends the newest fetch of a consumer, from which nothing has come for too long or for
+// which there is no frontend.
+func (w *World) GiveUp(c *Consumer) {
+	if c.open && !c.Ended {
+		c.open = false
+		w.Fetches.Refetch(c)
+	}
+}
+
+func (w *World) end(c *Consumer) {
+	c.Ended, c.open = true, false
+	next, _ := c.Reader.Next()
+	w.See(check.Consumed{Consumer: c.Number, Next: next, Full: c.Wanted.MaxRecords > 0 && c.Reader.Delivered() >= c.Wanted.MaxRecords})
+}
