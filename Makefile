@@ -129,7 +129,7 @@ bench: ## benchmarks of the product module, as shipped
 .PHONY: tools
 tools: bin/golangci-lint bin/nats bin/nats-server ## pinned tools into bin/
 
-# Each tool has a module of its own, outside the workspace: its dependencies are not ours.
+# Each tool has its own module, outside the workspace, so that its dependencies are not ours.
 bin/golangci-lint: tools/golangci-lint/go.mod tools/golangci-lint/go.sum
 bin/nats: tools/natscli/go.mod tools/natscli/go.sum
 bin/golangci-lint bin/nats:

@@ -32,11 +32,11 @@ type Telemetry struct {
 // Traces are exported if OTEL_TRACES_EXPORTER, OTEL_EXPORTER_OTLP_ENDPOINT or
 // OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is set, else tracing is off. Metrics are pushed if the
 // counterparts for metrics are set; Registry has them in any case. OTEL_SDK_DISABLED=true turns
-// both off: Registry then holds only what the Go runtime and the process say of themselves.
+// both off: Registry then has only the metrics of the Go runtime and the process.
 //
 // Role, such as "frontend" or "serve", makes the service name laneway-<role> unless
-// OTEL_SERVICE_NAME is set. Instance names this process among those of its role.
-// The caller calls Shutdown.
+// OTEL_SERVICE_NAME is set. Instance distinguishes this process from others with the same role.
+// The caller MUST call Shutdown.
 func Setup(ctx context.Context, role, instance string) (*Telemetry, error) {
 	return setup(ctx, role, instance, environment())
 }

@@ -12,9 +12,9 @@ import (
 	"laneway.dev/services/stager/core"
 )
 
-// spans makes the span "upload" of every object. It also makes the span "stage" of each of
-// its batches, from arrival until the upload has ended, which is linked to that of the
-// upload. The zero value makes none. It is safe for concurrent use.
+// spans makes a span "upload" for every object, and a span "stage" for each batch in it. The
+// span of a batch starts at its arrival, ends with the upload, and is linked to the span of
+// the upload. The zero value makes no spans. It is safe for concurrent use.
 type spans struct{ tracer trace.Tracer }
 
 func newSpans(t *telemetry.Telemetry) spans {

@@ -13,9 +13,9 @@ import (
 	"laneway.dev/test/deployment"
 )
 
-// In these tests something happens to the first batch of a new producer, and the
-// second one gets to the replicator first. Kafka's rule for a producer that is not
-// known would accept it, and refuse the first one forever (redpanda#30937).
+// In these tests the first batch of a new producer is delayed or lost, and the second one
+// reaches the replicator first. Kafka's rule for an unknown producer would accept the second
+// batch, and then reject the first one forever (redpanda#30937).
 
 // leapfrog is the story of two batches.
 type leapfrog struct {
