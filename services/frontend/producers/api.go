@@ -1,5 +1,9 @@
 // Package producers serves the API of producers. It gives producers their identity, fences
-// earlier instances of named ones, and lists what partitions remember.
+// earlier instances of named ones, and lists the producers that partitions remember.
+//
+// Most requests need answers of replicators. Such a request is a conversation: it sends
+// questions, which are repeated every heartbeat, and every answer that arrives is passed to
+// all open conversations. The decisions of init are in core/producerinit.
 package producers
 
 import (
@@ -20,9 +24,9 @@ type Config struct {
 	Wire      *transport.Connection // for questions to replicators
 	Topics    *topics.Registry
 	Registry  *producerregistry.Registry
-	Heartbeat time.Duration                        // after which a question is asked again
-	Epoch     func() uint64                        // where replicators answer
-	Damage    func() map[protocol.Partition]string // of the partitions that are read-only
+	Heartbeat time.Duration                        // an unanswered question is repeated after it
+	Epoch     func() uint64                        // frontend epoch; replicators answer to its subject
+	Damage    func() map[protocol.Partition]string // of the read-only partitions
 }
 
 // API answers requests about producers. It is safe for concurrent use.
@@ -34,10 +38,11 @@ type API struct {
 	questions     atomic.Uint64 // numbers the questions for lists of producers
 }
 
-// New returns an API that serves nothing yet.
+// New returns an API. Serve starts it.
 func New(config Config) *API { return &API{config: config, requests: newRequests()} }
 
-// Serve serves the API on a server until Stop. It MUST be called once.
+// Serve serves the API on a server until Stop. It MUST be called exactly once. An init
+// without a name needs no replicator and is served at once; other requests get a goroutine.
 func (a *API) Serve(server *api.Server) error {
 	a.server = server
 	for name, handle := range map[string]api.Handler{
@@ -57,5 +62,5 @@ func (a *API) Serve(server *api.Server) error {
 	return nil
 }
 
-// Stop ends the requests that are under way and returns when they have ended.
+// Stop cancels the running requests and returns when they have ended.
 func (a *API) Stop() { a.requests.stop() }

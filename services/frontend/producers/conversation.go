@@ -9,11 +9,11 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// mailboxSize bounds the answers that wait for one request. What does not fit is lost, as
-// on the network, and asked for again.
+// mailboxSize bounds the answers that wait for one request. An answer that does not fit is
+// lost, as on the network, and its question is repeated.
 const mailboxSize = 4096
 
-// canceled says that a request ends, such as by a timeout.
+// canceled reports that a request ends without its answers, for example by a timeout.
 type canceled struct{ cause error }
 
 // conversations are the requests that wait for answers of replicators. It is safe for
@@ -38,19 +38,20 @@ func (c *conversations) remove(m *actor.Mailbox[any]) {
 	delete(c.open, m)
 }
 
-// deliver hands a message to every request. Each finds out whether it is an answer to it:
-// there are few of them, and two may have asked the same.
+// deliver passes a message to every request. Each one checks whether it is its answer. There
+// are few requests at a time, and several may wait for the same answer.
 func (c *conversations) deliver(m messages.Message) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for mailbox := range c.open {
-		_ = mailbox.Offer(m) // a full or closed mailbox loses it, see mailboxSize
+		_ = mailbox.Offer(m) // an error means that the answer is lost, see mailboxSize
 	}
 }
 
-// converse calls turn with everything that replicators answer and, once per heartbeat, the
-// damage of read-only partitions. It sends what turn returns, until turn reports that the
-// conversation is done. When ctx ends, turn gets canceled, and MUST be done with that.
+// converse runs a conversation. It calls turn with the answers of replicators and, once per
+// heartbeat, with the damage of read-only partitions, whose replicators do not answer. It
+// sends the messages that turn returns, until turn returns done. When ctx ends, it calls
+// turn a last time with canceled, and turn MUST return done.
 func (a *API) converse(ctx context.Context, turn func(now time.Time, events []any) (send []messages.Envelope, done bool)) {
 	mailbox := actor.NewMailbox[any](mailboxSize)
 	a.conversations.add(mailbox)
@@ -79,8 +80,7 @@ func (a *API) converse(ctx context.Context, turn func(now time.Time, events []an
 	}
 }
 
-// Receive takes what replicators answer to requests of the API. It reports false for any
-// other message.
+// Receive handles an answer of a replicator. It returns false for any other message.
 func (a *API) Receive(m messages.Message) bool {
 	switch m.(type) {
 	case messages.ProducerFenced, messages.Producers:

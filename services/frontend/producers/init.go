@@ -35,7 +35,7 @@ func (a *API) initProducer(ctx context.Context, data []byte) (any, error) {
 	return result.Response, result.Err
 }
 
-// topicsOf returns the topics of some names, each once.
+// topicsOf returns the topics with the given names, without duplicates.
 func (a *API) topicsOf(ctx context.Context, names []string) ([]protocol.Topic, error) {
 	var topics []protocol.Topic
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
@@ -48,7 +48,9 @@ func (a *API) topicsOf(ctx context.Context, names []string) ([]protocol.Topic, e
 	return topics, nil
 }
 
-// initNamed runs the core of one request.
+// initNamed runs the core of one init of a named producer. The core alternates between
+// questions to replicators, for which a turn ends, and requests to the registry, which are
+// answered within the turn.
 func (a *API) initNamed(ctx context.Context, request producerinit.Request) (result producerinit.Result) {
 	core := producerinit.New(request)
 	a.converse(ctx, func(now time.Time, arrived []any) (send []messages.Envelope, done bool) {
@@ -75,7 +77,7 @@ func (a *API) initNamed(ctx context.Context, request producerinit.Request) (resu
 	return result
 }
 
-// register asks the registry for something and returns what comes of it.
+// register executes a request of the core to the registry, and returns its result.
 func (a *API) register(ctx context.Context, what any) producerinit.Event {
 	var identity producerregistry.Identity
 	var err error
@@ -90,7 +92,7 @@ func (a *API) register(ctx context.Context, what any) producerinit.Event {
 			return producerinit.Remembered{}
 		}
 	default:
-		err = fmt.Errorf("the registry of producers cannot be asked for a %T", what)
+		err = fmt.Errorf("unknown request to the registry of producers: %T", what)
 	}
 	if err != nil {
 		return producerinit.Failed{Err: err}

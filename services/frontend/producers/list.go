@@ -10,7 +10,7 @@ import (
 	"laneway.dev/services/frontend/core/ask"
 )
 
-// listProducers returns what a partition remembers of its producers.
+// listProducers returns one page of the producers that a partition remembers.
 func (a *API) listProducers(ctx context.Context, data []byte) (any, error) {
 	var request protocol.ProducerListRequest
 	if err := api.Decode(data, &request); err != nil {
@@ -46,7 +46,8 @@ func (a *API) listProducers(ctx context.Context, data []byte) (any, error) {
 	return response, nil
 }
 
-// producerInfo returns what the partitions of a topic remember of one producer.
+// producerInfo returns the state of one producer on each partition of a topic that remembers
+// it.
 func (a *API) producerInfo(ctx context.Context, data []byte) (any, error) {
 	var request protocol.ProducerInfoRequest
 	if err := api.Decode(data, &request); err != nil {
@@ -77,7 +78,8 @@ func (a *API) producerInfo(ctx context.Context, data []byte) (any, error) {
 	return response, nil
 }
 
-// askProducers asks the replicator of a partition which producers it knows.
+// askProducers sends a question for producers to the replicator of a partition, and returns
+// the answer. The question has a number, because an answer to an earlier one may arrive late.
 func (a *API) askProducers(ctx context.Context, question messages.ListProducers) (answer messages.Producers, err error) {
 	question.Epoch, question.Request = a.config.Epoch(), a.questions.Add(1)
 	questions := ask.New(a.config.Heartbeat)

@@ -10,17 +10,17 @@ import (
 	"laneway.dev/services/frontend/api"
 )
 
-// requestsAtOnce bounds the requests of the producer API that are under way.
+// requestsAtOnce bounds the running requests of the producer API.
 const requestsAtOnce = 64
 
-// requests are the requests of the API that are under way. They wait for replicators, so
-// each has its own goroutine. It is safe for concurrent use.
+// requests are the running requests of the API. They wait for replicators, so each has its
+// own goroutine. It is safe for concurrent use.
 type requests struct {
 	slots  chan struct{}
 	ctx    context.Context
 	cancel context.CancelFunc
 	wait   sync.WaitGroup
-	mu     sync.Mutex // held while a request is added, and while the last ones are ended
+	mu     sync.Mutex // held while a request is started, and while all are canceled
 }
 
 func newRequests() *requests {
@@ -29,7 +29,7 @@ func newRequests() *requests {
 	return r
 }
 
-// stop ends the requests that are under way. No other is served after that.
+// stop cancels the running requests and waits for them. No other request starts after it.
 func (r *requests) stop() {
 	r.mu.Lock()
 	r.cancel()
@@ -37,7 +37,7 @@ func (r *requests) stop() {
 	r.wait.Wait()
 }
 
-// run runs do in a goroutine, unless the requests have ended.
+// run runs do in a goroutine, unless stop was called.
 func (r *requests) run(do func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -46,21 +46,22 @@ func (r *requests) run(do func()) {
 	}
 }
 
-// nameless reports whether a request of init asks for a new id, for which no replicator is
-// asked.
+// nameless reports whether an init has no name. It gets a new id, without a question to a
+// replicator.
 func nameless(data []byte) bool {
 	var request protocol.ProducerInitRequest
 	return len(data) <= protocol.MaxAPIRequest && api.Decode(data, &request) == nil && request.Name == ""
 }
 
-// serveAside serves a request without holding up the next one. A request beyond the limit
-// is rejected at once, because its sender may not wait for as long as the others take.
+// serveAside serves a request in a goroutine, so that it does not delay the next one. A
+// request above the limit is rejected at once: if it waited for the others, its sender might
+// give up before it gets an answer.
 func (a *API) serveAside(m *nats.Msg, handle api.Handler) {
 	select {
 	case a.requests.slots <- struct{}{}:
 	default:
 		a.server.Fail(m, api.Producers,
-			protocol.Errorf(protocol.CodeOverloaded, "%d requests of the producer API are under way, the limit", requestsAtOnce))
+			protocol.Errorf(protocol.CodeOverloaded, "%d requests of the producer API are running, the limit", requestsAtOnce))
 		return
 	}
 	a.requests.run(func() {

@@ -1,5 +1,6 @@
-// Package topics serves the API of topics, and watches for what others have done to the
-// metadata and the subjects of Laneway.
+// Package topics serves the API of topics. It also watches for two problems that come from
+// outside of Laneway: metadata that was lost or restored from an old copy, and JetStream
+// streams on Laneway's subjects, which acknowledge the same messages a second time.
 package topics
 
 import (
@@ -24,8 +25,8 @@ type Config struct {
 	Server   *api.Server
 	Registry *topics.Registry
 	Watch    *Watch
-	Ready    func(context.Context, protocol.Partition) error // returns when a partition can be produced to
-	Damage   func() map[protocol.Partition]string            // of the partitions that are read-only
+	Ready    func(context.Context, protocol.Partition) error // returns when a partition admits requests
+	Damage   func() map[protocol.Partition]string            // of the read-only partitions
 }
 
 // API answers requests about topics. It is safe for concurrent use.
@@ -47,7 +48,8 @@ func Serve(config Config) error {
 	return nil
 }
 
-// createTopic creates a topic and returns when it can be produced to.
+// createTopic creates a topic. It returns when all of its partitions admit requests, so that
+// a client can produce at once.
 func (a *API) createTopic(ctx context.Context, data []byte) (any, error) {
 	var config protocol.TopicConfig
 	if err := api.Decode(data, &config); err != nil {
@@ -64,7 +66,7 @@ func (a *API) createTopic(ctx context.Context, data []byte) (any, error) {
 	for n := range topic.Partitions {
 		if err := a.config.Ready(ctx, topic.Partition(n)); err != nil {
 			return nil, protocol.Errorf(protocol.CodeUnavailable,
-				"topic %s is made, but partition %d is not served yet; is a sequencer running? %v", topic.Name, n, err)
+				"topic %s was created, but partition %d is not served yet; is a sequencer running? %v", topic.Name, n, err)
 		}
 	}
 	return protocol.TopicResponse{Topic: &topic}, nil
@@ -112,7 +114,7 @@ func (a *API) topicInfo(ctx context.Context, data []byte) (any, error) {
 	return response, nil
 }
 
-// logState looks up where a log ends. The end of one that is damaged may not be readable.
+// logState looks up the end of a log. It may fail for a damaged log.
 func (a *API) logState(ctx context.Context, id protocol.Partition) (partitionlog.State, error) {
 	const patience = 2 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)

@@ -17,47 +17,46 @@ import (
 )
 
 const (
-	// watchInterval is how often JetStream is asked for streams that listen to
-	// subjects of Laneway's, and subjectsAtOnce how many subjects are asked for then:
-	// the next ones follow the next time.
+	// watchInterval is how often JetStream is asked for streams with subjects of Laneway, and
+	// subjectsAtOnce for how many subjects each time. The next time continues with the next
+	// ones: 1,000 bound subjects are checked in about half a minute.
 	watchInterval  = 2 * time.Second
 	subjectsAtOnce = 64
-	// surveyInterval is how often all metadata is looked at again after something was
-	// found wrong.
+	// surveyInterval is how often all metadata is checked again after a problem was found.
 	surveyInterval = 30 * time.Second
 )
 
-// findings are what is wrong beside the service itself. They are immutable.
+// findings are the problems that were found. They are immutable.
 type findings struct {
 	survey   topics.Survey
 	overlaps []topics.Overlap // in the order of their subjects
 }
 
-// Watch watches what others may have done to the metadata and the subjects of Laneway.
-// Run belongs to one goroutine; everything else is safe for concurrent use.
+// Watch looks for problems of the metadata and for streams on Laneway's subjects. Run belongs
+// to one goroutine; the other methods are safe for concurrent use.
 type Watch struct {
 	registry *topics.Registry
 	log      *zap.Logger
-	bound    func() []string // subjects that topics are bound to
+	bound    func() []string // returns the subjects that topics are bound to
 	found    atomic.Pointer[findings]
 
-	surveyed time.Time // zero: not yet
-	next     int       // the subject to ask for next
-	logged   map[string]bool
+	surveyed time.Time       // of the last survey; zero before the first
+	next     int             // index of the next subject to check
+	logged   map[string]bool // problems that were logged and still exist
 }
 
-// NewWatch returns a watch that has found nothing yet. bound returns the subjects that
-// topics are bound to.
+// NewWatch returns a watch without findings. bound returns the subjects that topics are bound
+// to.
 func NewWatch(registry *topics.Registry, log *zap.Logger, bound func() []string) *Watch {
 	w := &Watch{registry: registry, log: log, bound: bound, logged: make(map[string]bool)}
 	w.found.Store(&findings{})
 	return w
 }
 
-// Survey returns what is wrong with the metadata. It MUST NOT be changed.
+// Survey returns the problems of the metadata. The caller MUST NOT modify the result.
 func (w *Watch) Survey() *topics.Survey { return &w.found.Load().survey }
 
-// Overlaps returns how many JetStream streams store what is published to Laneway.
+// Overlaps returns the number of JetStream streams on Laneway's subjects.
 func (w *Watch) Overlaps() int { return len(w.found.Load().overlaps) }
 
 // Run watches until ctx ends.
@@ -74,7 +73,8 @@ func (w *Watch) Run(ctx context.Context) {
 	}
 }
 
-// look asks JetStream once. What it does not answer is asked for again the next time.
+// look checks the metadata, if that is due, and the next subjects. If JetStream does not
+// answer, the next call repeats the check.
 func (w *Watch) look(ctx context.Context, now time.Time) {
 	ctx, cancel := context.WithTimeout(ctx, api.Timeout)
 	defer cancel()
@@ -89,8 +89,8 @@ func (w *Watch) look(ctx context.Context, now time.Time) {
 	w.report(&found)
 }
 
-// askForStreams asks for the streams that listen to some of the subjects, and returns the
-// overlaps with what was known of these replaced.
+// askForStreams looks up the streams on the next subjects. It returns the known overlaps, with
+// those of these subjects replaced.
 func (w *Watch) askForStreams(ctx context.Context, known []topics.Overlap) []topics.Overlap {
 	subjects := w.subjects()
 	known = slices.DeleteFunc(slices.Clone(known), func(o topics.Overlap) bool {
@@ -120,7 +120,7 @@ func (w *Watch) subjects() []string {
 	return slices.Compact(subjects)
 }
 
-// report logs what is new, once, and what is over.
+// report logs each problem once when it is found, and once when it is solved.
 func (w *Watch) report(found *findings) {
 	log := w.log
 	present := make(map[string]bool)
@@ -140,20 +140,20 @@ func (w *Watch) report(found *findings) {
 		say(fmt.Sprintf("%v; what to do: %s", found.survey.ErrOf(name), protocol.CodeLogWithoutTopic.Kind().Action), log.Error)
 	}
 	for _, stream := range found.survey.Remade {
-		say("stream "+stream+" was lost and was made again, empty, although logs exist; what it held is gone", log.Error)
+		say("stream "+stream+" was lost and created again, empty, although logs exist; its content is lost", log.Error)
 	}
 	for _, o := range found.overlaps {
 		say("a JetStream stream stores and acknowledges what is published to Laneway: remove it or change its subjects: "+o.String(), log.Warn)
 	}
 	for what := range w.logged {
 		if !present[what] {
-			log.Info("this is over: " + what)
+			log.Info("solved: " + what)
 		}
 	}
 	w.logged = present
 }
 
-// warnings returns what a user of a topic must know.
+// warnings returns the warnings for users of a topic.
 func (w *Watch) warnings(topic protocol.Topic) (warnings []string) {
 	for _, o := range w.found.Load().overlaps {
 		own := append([]string{protocol.ProducePrefix + topic.Name + ".*", protocol.FetchPrefix + topic.Name + ".*"}, topic.Subjects...)
