@@ -31,10 +31,12 @@ func holed(t testing.TB) *fixture {
 	t.Helper()
 	f := newFixture(t, nil)
 	must(t, f.log.Delete(f.context()))
-	_, err := f.js.CreateStream(f.context(), jetstream.StreamConfig{
-		Name: messages.LogStream(f.id), Subjects: []string{messages.LogSubject(f.id)}, Storage: jetstream.FileStorage, AllowDirect: true,
+	f.until(func() bool { // the server may still be removing the files of the log
+		_, err := f.js.CreateStream(f.context(), jetstream.StreamConfig{
+			Name: messages.LogStream(f.id), Subjects: []string{messages.LogSubject(f.id)}, Storage: jetstream.FileStorage, AllowDirect: true,
+		})
+		return err == nil
 	})
-	must(t, err)
 	f.last = 0
 	return f
 }
