@@ -32,11 +32,14 @@ func (s *Script) Do(c Command) (text string, err error) {
 	s.lines = nil
 	s.do(&c)
 	s.run()
-	if slices.Contains(c.Words, "brief") {
-		s.lines = slices.DeleteFunc(s.lines, func(line string) bool { return strings.HasPrefix(line, " ") })
-	}
 	if len(s.lines) == 0 {
 		s.Say("nothing happens")
+	}
+	if slices.Contains(c.Words, "brief") {
+		s.lines = slices.DeleteFunc(s.lines, func(line string) bool { return strings.HasPrefix(line, " ") })
+		if len(s.lines) == 0 {
+			s.Say("(not shown)")
+		}
 	}
 	return strings.Join(s.lines, "\n"), s.Violation
 }
@@ -54,6 +57,8 @@ func (s *Script) do(c *Command) {
 		}
 	case "client":
 		s.connect(c.word() == "plain")
+	case "consumer":
+		s.consume(c)
 	case "produce":
 		s.produce(s.instance(c.word()), c.number("records", 1), c.Options["to"])
 	case "kill":
@@ -67,6 +72,10 @@ func (s *Script) do(c *Command) {
 		s.Say("%s continues", p)
 		p.Hangs = time.Time{}
 		s.Wake(p)
+		for _, do := range s.asleep[p] {
+			s.awake(p, do)
+		}
+		delete(s.asleep, p)
 	case "wait":
 		d, err := time.ParseDuration(c.word())
 		if err != nil {
@@ -161,12 +170,14 @@ func (s *Script) end() {
 	}
 	s.Finished(func(c *world.Client) bool { return !s.done(c) })
 	s.Left(false)
+	s.checkConsumers()
 	s.Say("everything is resolved %s later", s.Now.Sub(began))
 }
 
 // resolved reports whether nothing is left to be done.
 func (s *Script) resolved() bool {
 	return !slices.ContainsFunc(s.Clients, func(c *world.Client) bool { return !s.done(c) }) &&
+		!slices.ContainsFunc(s.consumers, func(c *consumer) bool { return !s.atEnd(c) }) &&
 		!slices.ContainsFunc(s.Processes, func(p *world.Process) bool { return p.Role != world.Replicator && p.Stats.Open > 0 })
 }
 

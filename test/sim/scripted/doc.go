@@ -14,6 +14,8 @@
 //	client plain|idempotent  starts a client
 //	produce CLIENT [records=N] [to=FRONTEND]
 //	                         sends a batch, by default to the newest frontend
+//	consumer [from=earliest|latest] [offset=N] [window=BYTES] [follow]
+//	                         starts a consumer, with the newest frontend
 //	hold KIND [from=NAME] [to=NAME]
 //	                         from now on, what is of this kind does not arrive
 //	deliver KIND [from=NAME] [to=NAME] [newest]
@@ -30,7 +32,7 @@
 //	end                      lets everything arrive and time pass until all is resolved
 //
 // A kind is a type of package messages, such as Stage, or one of request, answer, upload,
-// append, acknowledgement and read. With the argument brief, a command returns only what
+// append, acknowledgement and read; of fetches: fetch, question, frame, status and credit. With the argument brief, a command returns only what
 // processes and clients do, without the messages between them.
 //
 // What exists in a world, and what the cores do there, is in package world; the invariants

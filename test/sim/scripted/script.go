@@ -26,19 +26,22 @@ const (
 // Script is a world that a script takes through a schedule. It belongs to one goroutine.
 type Script struct {
 	world.World
-	checks *check.State
-	way    way
-	beatAt time.Time // when processes next notice the time
-	size   int       // records of the batch that a client sends next
-	stored map[messages.Extent]check.Batch
-	lines  []string // of the trace, since the last command
+	checks    *check.State
+	way       way
+	beatAt    time.Time // when processes next notice the time
+	consumers []*consumer
+	asleep    map[*world.Process][]func() // what a process that hangs has yet to do for fetches
+	size      int                         // records of the batch that a client sends next
+	stored    map[messages.Extent]check.Batch
+	lines     []string // of the trace, since the last command
 }
 
 // New returns a world without processes and clients.
 func New() *Script {
 	limits := &check.Limits{Heartbeat: heartbeat, StageTimeout: stageTimeout, Deadline: deadline, LaneExpiry: laneExpiry, Settling: deadline}
-	s := &Script{checks: check.New(limits, &check.Counts{}, world.Beginning), stored: map[messages.Extent]check.Batch{}}
+	s := &Script{checks: check.New(limits, &check.Counts{}, world.Beginning), stored: map[messages.Extent]check.Batch{}, asleep: map[*world.Process][]func(){}}
 	s.Init(s, frontend.Times{Heartbeat: heartbeat, StageTimeout: stageTimeout, Deadline: deadline})
+	s.Fetches = s
 	s.Tracing, s.beatAt = true, s.Now.Add(heartbeat)
 	s.Bounds = world.Bounds{StagerBytes: 1 << 20, Producers: 1 << 10, MessageIDs: 1 << 10}
 	return s
@@ -67,6 +70,7 @@ func (s *Script) pass(d time.Duration) {
 			}
 		}
 		s.wakeClients()
+		s.listen()
 	}
 }
 
@@ -84,6 +88,9 @@ func (s *Script) nextTime(end time.Time) time.Time {
 	}
 	for _, i := range s.Instances {
 		earlier(i.Wake)
+	}
+	for _, c := range s.consumers {
+		earlier(c.heard.Add(silence))
 	}
 	return next
 }
