@@ -70,6 +70,7 @@ type State struct {
 	unsure table[life, bool]     // asked to be staged by a message that came twice
 
 	frames    []frame // of the log
+	damaged   table[messages.Extent, bool]
 	consumers table[int, consumed]
 }
 
@@ -80,7 +81,7 @@ func New(limits *Limits, counts *Counts, created time.Time) *State {
 		limits: limits, counts: counts,
 		sequence: 1, time: created.UnixNano(),
 		lanes: table[LaneKey, laneLog]{}, evictions: table[uint64, bool]{}, sources: table[int, int]{}, places: table[Record, int64]{},
-		epochs: table[int64, int16]{}, stored: table[messages.Extent, Batch]{},
+		epochs: table[int64, int16]{}, stored: table[messages.Extent, Batch]{}, damaged: table[messages.Extent, bool]{},
 		issues: table[Ticket, issue]{}, open: table[LaneKey, []uint64]{}, turns: table[Ticket, []string]{},
 		lastAnswer: table[LaneKey, uint64]{}, lastOffset: table[LaneKey, int64]{},
 		owners: table[string, *owner]{}, absent: table[life, bool]{}, lives: table[life, bool]{}, unsure: table[life, bool]{}, consumers: table[int, consumed]{},

@@ -27,7 +27,8 @@ type Counts struct {
 	SlowUploads, Rests, TooManyProducers              int
 	WrongIDs, EpochsBegun, EpochsLost                 int
 	Marks, MarksMoved, Gaps, NamesLost                int
-	Fetched, GapsFetched, Consumed                    int // by consumers
+	Fetched, GapsFetched, DamageFetched, Consumed     int // by consumers
+	BatchesDamaged                                    int
 	Together                                          int // arrived in one turn with another one
 }
 

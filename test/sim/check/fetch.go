@@ -3,6 +3,8 @@ package check
 import (
 	"slices"
 	"time"
+
+	"laneway.dev/pkg/messages"
 )
 
 // frame is a batch in the log.
@@ -10,6 +12,7 @@ type frame struct {
 	offset, records int64
 	time            time.Time
 	batch           Batch
+	extent          messages.Extent
 }
 
 func (f frame) next() int64 { return f.offset + f.records }
@@ -112,14 +115,27 @@ func (s *State) frameAt(offset int64) (frame, bool) {
 	return s.frames[i], true
 }
 
-// Passed is a gap that a consumer has accepted.
+// Damaged is a batch in the object store that cannot be read any more.
+type Damaged struct{ Extent messages.Extent }
+
+func (d Damaged) look(s *State) {
+	s.counts.BatchesDamaged++
+	s.damaged.put(s, d.Extent, true)
+}
+
+// Passed is a gap that a consumer has accepted, or damage that it passes over.
 type Passed struct {
 	Consumer    int
 	First, Last int64
+	Damage      bool
 }
 
 func (p Passed) look(s *State) {
-	s.counts.GapsFetched++
+	if p.Damage {
+		s.counts.DamageFetched++
+	} else {
+		s.counts.GapsFetched++
+	}
 	c := s.consumers[p.Consumer]
 	if !c.placed {
 		c = s.starts(p.Consumer, c, p.First)
@@ -131,7 +147,7 @@ func (p Passed) look(s *State) {
 		s.violated("I9: consumer %d gets a gap up to offset %d, the log ends at %d", p.Consumer, p.Last, s.nextOffset)
 	}
 	for _, f := range s.frames {
-		if f.offset <= p.Last && f.next() > p.First {
+		if f.offset <= p.Last && f.next() > p.First && (!p.Damage || !s.damaged[f.extent]) {
 			s.violated("I9: consumer %d gets a gap from offset %d to %d, where the log has %s", p.Consumer, p.First, p.Last, f.batch)
 		}
 	}

@@ -83,7 +83,7 @@ func (s *State) batch(e *messages.LoggedEntry, b *messages.Placeholder) {
 	if int(b.Records) != batch.Records {
 		s.violated("I6: entry %d has a batch of %d records where %d are stored", e.Sequence, b.Records, batch.Records)
 	}
-	s.frames = append(s.frames, frame{s.nextOffset, int64(batch.Records), e.Entry.At(), batch})
+	s.frames = append(s.frames, frame{s.nextOffset, int64(batch.Records), e.Entry.At(), batch, b.Extent})
 	for n := range batch.Records {
 		record := Record{batch.Client, batch.First + n}
 		if at, there := s.places[record]; there {

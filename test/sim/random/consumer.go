@@ -238,9 +238,26 @@ func (r *run) payloads(extents []messages.Extent) []fetch.Payload {
 			all[i].Err = protocol.NewError(protocol.CodeUnavailable, "simulated")
 			continue
 		}
+		if r.damaged(x) {
+			all[i].Err = protocol.NewError(protocol.CodeCorrupt, "simulated")
+			continue
+		}
 		all[i].Bytes = r.checks.Content(x).Payload()
 	}
 	return all
+}
+
+// damaged reports whether a batch in the object store is damaged, which is drawn when it is
+// read for the first time.
+func (r *run) damaged(x messages.Extent) bool {
+	damaged, known := r.damage[x]
+	if !known && r.fault(r.config.Mix.ObjectDamage) {
+		damaged = true
+		r.Say("  ! damaged: %s in the object store", r.checks.Content(x))
+		r.World.See(check.Damaged{Extent: x})
+	}
+	r.damage[x] = damaged
+	return damaged
 }
 
 // Confirm implements world.FetchScheduler.

@@ -13,6 +13,7 @@ type Mix struct {
 	LoseAck, LateAppend   float64
 	RefuseAdmission       float64
 	SnapshotDamage        float64
+	ObjectDamage          float64 // of each batch in the object store
 	SlowLane              float64 // of the run: that the batches of one client are staged slowly
 	MaxLanes              int     // that a replicator remembers; 0 is enough
 	MaxProducers          int     // the same of producers
@@ -37,13 +38,13 @@ type Mix struct {
 var Mixes = []Mix{
 	{
 		Name: "all", Lose: 0.01, Double: 0.01, Late: 0.02, SlowStore: 0.05, StoreFails: 0.02, LoseAck: 0.02, LateAppend: 0.01,
-		RefuseAdmission: 0.02, SnapshotDamage: 0.1, SlowLane: 0.3, Skew: 2 * time.Second, Crash: 3, Hang: 2, Zombie: 3, Cut: 2, LeaderChange: 2, ClientRestart: 1, ClientZombie: 2, Disconnect: 1,
+		RefuseAdmission: 0.02, SnapshotDamage: 0.1, ObjectDamage: 0.005, SlowLane: 0.3, Skew: 2 * time.Second, Crash: 3, Hang: 2, Zombie: 3, Cut: 2, LeaderChange: 2, ClientRestart: 1, ClientZombie: 2, Disconnect: 1,
 	},
 	{Name: "crashes", Lose: 0.002, SlowStore: 0.02, SnapshotDamage: 0.2, Crash: 6, ClientRestart: 2, LeaderChange: 1},
 	{Name: "zombies", Skew: time.Second, Late: 0.02, Hang: 4, Zombie: 6, ClientZombie: 6, LateAppend: 0.02},
 	{Name: "network", Lose: 0.05, Double: 0.05, Late: 0.05, Cut: 6, Hang: 1, Disconnect: 4},
 	{Name: "log", Skew: 2 * time.Second, LoseAck: 0.1, LateAppend: 0.05, LeaderChange: 12, Zombie: 2, SnapshotDamage: 0.2},
-	{Name: "store", SlowStore: 0.2, StoreFails: 0.1, RefuseAdmission: 0.1, SlowLane: 0.5, Crash: 1, Hang: 1, ClientRestart: 1},
+	{Name: "store", ObjectDamage: 0.02, SlowStore: 0.2, StoreFails: 0.1, RefuseAdmission: 0.1, SlowLane: 0.5, Crash: 1, Hang: 1, ClientRestart: 1},
 	{Name: "worse than NATS", Unordered: true, Lose: 0.02, Double: 0.1, Late: 0.1, Crash: 2, Zombie: 2, Hang: 2},
 	{Name: "loss", Lose: 0.05, Double: 0.05, SnapshotDamage: 0.2, Repairs: true},
 	{Name: "one lane", SlowLane: 1, OneLane: true, OneLaneFails: 0.2},

@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"laneway.dev/pkg/messages"
 	frontend "laneway.dev/services/frontend/core"
 	"laneway.dev/test/sim/check"
 	"laneway.dev/test/sim/world"
@@ -88,7 +89,7 @@ func (r *run) run() {
 func newRun(config Config, trace *Trace) *run {
 	r := &run{
 		config: config, rng: rand.New(rand.NewPCG(config.Seed, 1)), trace: trace,
-		links: map[link]time.Time{}, cuts: map[link]time.Time{}, putsFailed: map[int]int{}, deaf: map[*world.Process]time.Time{},
+		links: map[link]time.Time{}, cuts: map[link]time.Time{}, putsFailed: map[int]int{}, deaf: map[*world.Process]time.Time{}, damage: map[messages.Extent]bool{},
 	}
 	m := &config.Mix
 	r.limits = check.Limits{

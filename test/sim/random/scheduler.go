@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"laneway.dev/pkg/messages"
 	replicator "laneway.dev/services/replicator/core"
 	stager "laneway.dev/services/stager/core"
 	"laneway.dev/test/sim/check"
@@ -22,6 +23,7 @@ type run struct {
 
 	clients   []*client
 	consumers []*consumer
+	damage    map[messages.Extent]bool     // by batch in the object store: whether it cannot be read any more
 	deaf      map[*world.Process]time.Time // frontends without a connection to consumers, until when
 	links     map[link]time.Time           // when the last arrival on a way is
 	cuts      map[link]time.Time           // ways on which nothing arrives, until when

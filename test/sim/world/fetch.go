@@ -252,13 +252,18 @@ func (w *World) Receive(f *Fetch, m FetchMessage) {
 	}
 	w.Say("  %s gets the status %s %s", c, m.Status.Code, m.Status.Description)
 	s := m.Status
-	if s.Code == protocol.StatusGap {
+	damage := s.Err != nil && s.Err.Code == protocol.CodeCorrupt && s.GapTo != fetch.Unknown
+	if damage || s.Code == protocol.StatusGap {
 		if err := c.Reader.Gap(s.GapFrom, s.GapTo); err != nil {
 			w.leave(f, err.Error())
 			return
 		}
-		w.See(check.Passed{Consumer: c.Number, First: s.GapFrom, Last: s.GapTo})
+		w.See(check.Passed{Consumer: c.Number, First: s.GapFrom, Last: s.GapTo, Damage: damage})
 		c.Reader.Passed(s.GapTo)
+		if damage { // it ends the fetch, and the consumer continues behind it
+			c.open = false
+			w.Fetches.Refetch(c)
+		}
 		return
 	}
 	if s.Err != nil {
