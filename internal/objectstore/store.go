@@ -48,8 +48,8 @@ type Store interface {
 	// caller that continues gets the rest.
 	List(ctx context.Context, prefix string) iter.Seq2[Listed, error]
 
-	// Mark gives the store a marker, which says to which cluster the store belongs. It
-	// MUST NOT return nil before the marker is durable, and MUST NOT replace one. If the
+	// Mark writes the marker of the store, which names the cluster that the store belongs to.
+	// It MUST NOT return nil before the marker is durable, and MUST NOT replace one. If the
 	// store has a marker, the error is ErrExists, and that marker is durable.
 	Mark(ctx context.Context, content []byte) error
 

@@ -158,8 +158,8 @@ func (s *Service) run(ctx context.Context, js jetstream.JetStream) error {
 	if err := s.Observe(slices.Concat(readings, roleReadings()), s.values); err != nil {
 		return err
 	}
-	// Readers look up the ends of the logs after a disconnection, because news of commits may
-	// have been lost.
+	// Fetches look up the ends of the logs after a disconnection, because Committed messages
+	// may have been lost.
 	s.OnStatus(nats.CONNECTED, s.fetches.Refresh)
 	s.Go(s.watch.Run)
 	return s.serveAPIs(ctx, js)
@@ -202,7 +202,7 @@ func (s *Service) deliver(m messages.Message) {
 
 func (s *Service) roles() *rolewatch.Status { return s.probes.status.Load() }
 
-// awaitReady returns when a partition can be produced to.
+// awaitReady returns when a partition admits requests.
 func (s *Service) awaitReady(ctx context.Context, id protocol.Partition) error {
 	p, err := s.set.Await(ctx, id)
 	if err != nil {
@@ -216,7 +216,7 @@ func (s *Service) awaitReady(ctx context.Context, id protocol.Partition) error {
 	}
 }
 
-// damage returns what the logs of read-only partitions have lost.
+// damage returns the damage of the read-only partitions.
 func (s *Service) damage() map[protocol.Partition]string {
 	all := make(map[protocol.Partition]string)
 	for _, p := range s.set.Actors() {
@@ -264,14 +264,14 @@ func (s *Service) Check(ctx context.Context) error {
 	return s.watch.Survey().Err()
 }
 
-// Stop ends the service in this order: no request is admitted any more; what was admitted
-// is resolved and answered, for as long as ctx lives; fetches end; actors end. It closes
-// neither the connection nor the telemetry.
+// Stop ends the service in this order: it stops admitting requests; it waits until all
+// admitted ones are answered, or ctx ends; it ends the fetches; it ends the actors. It
+// closes neither the connection nor the telemetry.
 func (s *Service) Stop(ctx context.Context) error {
 	return errors.Join(s.drain(ctx), s.Base.Stop(ctx))
 }
 
-// drain ends the admission of requests, and returns when what was admitted is answered. It
+// drain stops admitting requests, and returns when all admitted ones are answered. It
 // comes before all steps of the stop, because the subscription to a new epoch adds a step,
 // and answers need that subscription.
 func (s *Service) drain(ctx context.Context) error {

@@ -55,9 +55,9 @@ type Service struct {
 // Start takes an epoch and serves every partition. ctx bounds only the start, which waits for
 // JetStream.
 //
-// What was released to a replicator and is not in the log when it stops is released again
-// when another one runs. Owners leave marks that say where their logs end, for as long as
-// the context of Stop lives.
+// Batches that were released to a replicator and are not in the log when it stops are
+// released again to the next one. Stop lets the owners write exact marks, until its context
+// ends.
 func Start(ctx context.Context, config Config) (*Service, error) {
 	config.AppendTimeout = cmp.Or(config.AppendTimeout, 2*time.Second)
 	s := &Service{
@@ -102,8 +102,9 @@ func (s *Service) start(ctx context.Context) (err error) {
 	return err
 }
 
-// raise returns an epoch above one, for as long as that takes. The error says that ctx has
-// ended, that a younger replicator runs, or that the epochs cannot be read.
+// raise takes an epoch above the given one, and retries until it succeeds. An error means
+// that ctx has ended, that a younger replicator is running, or that the bucket of epochs
+// cannot be read.
 func (s *Service) raise(ctx context.Context, above uint64) (uint64, error) {
 	return kvbucket.Retry(ctx, func(ctx context.Context) (uint64, error) {
 		next, err := s.epoch.Raise(ctx, above)
@@ -114,8 +115,8 @@ func (s *Service) raise(ctx context.Context, above uint64) (uint64, error) {
 	})
 }
 
-// interrupt ends what waits for an answer of the server when the connection is lost, because
-// the answer will not come any more.
+// interrupt ends the operations that wait for an answer of the server, when the connection is
+// lost: the answers cannot arrive then.
 func (s *Service) interrupt() {
 	for _, p := range s.set.Actors() {
 		p.interrupt()
@@ -138,7 +139,7 @@ func (s *Service) Check(ctx context.Context) error {
 	return nil
 }
 
-// stopTime bounds how long owners may take to leave their marks.
+// stopTime bounds how long owners may take to write their exact marks.
 const stopTime = 5 * time.Second
 
 func (s *Service) stopOwners(ctx context.Context) error {

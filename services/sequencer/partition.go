@@ -38,7 +38,7 @@ func (s *Service) partition(_ protocol.Topic, id protocol.Partition) *partition 
 func (p *partition) Receive(ctx context.Context, m messages.Message) { p.put(ctx, m) }
 
 func (p *partition) put(ctx context.Context, e core.Event) {
-	// An error means that the actor is ending: what it held is repaired by the heartbeat.
+	// An error means that the actor is ending. The heartbeat of the lanes repairs the loss.
 	_ = p.mailbox.Put(ctx, e)
 }
 
@@ -64,8 +64,8 @@ func (p *partition) Run(ctx context.Context) {
 	})
 }
 
-// takeEpoch takes an epoch above a known one, for as long as that takes, and tells the
-// cores of all partitions.
+// takeEpoch takes an epoch above a known one, retries until it succeeds, and passes the epoch
+// to the cores of all partitions.
 func (p *partition) takeEpoch(ctx context.Context, above uint64) {
 	log := p.service.config.Logger.With(zap.Stringer("partition", p.id), zap.Uint64("known", above))
 	for {

@@ -41,7 +41,7 @@ type Service struct {
 // Start takes an epoch and serves every partition. ctx bounds only the start,
 // which waits for JetStream.
 //
-// What a sequencer holds when it stops is staged again when another one runs.
+// Batches that wait in a sequencer when it stops are staged again for the next one.
 func Start(ctx context.Context, config Config) (*Service, error) {
 	config.Heartbeat = cmp.Or(config.Heartbeat, 200*time.Millisecond)
 	s := &Service{Base: service.New(role, config.Config), config: config}
@@ -76,13 +76,14 @@ func (s *Service) start(ctx context.Context) error {
 	return err
 }
 
-// watch notices a younger sequencer while no message says so.
+// watch looks for a younger sequencer, in case that no message reports one.
 func (s *Service) watch(ctx context.Context) {
 	s.endIfReplaced(ctx, s.epoch.Watch(ctx))
 }
 
-// endIfReplaced ends the service and returns true if err is that a younger sequencer runs. The
-// ending comes first: a partition that starts meanwhile finds it, and all others get an event.
+// endIfReplaced ends the service, and returns true, if err means that a younger sequencer is
+// running. It sets the ending before it sends events: a partition that starts in between finds
+// the ending, and all others get an event.
 func (s *Service) endIfReplaced(ctx context.Context, err error) bool {
 	replaced := s.FailIfReplaced(err)
 	if replaced {

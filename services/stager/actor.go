@@ -11,8 +11,8 @@ import (
 // mailboxSize bounds the messages that wait for the core; each carries many batches.
 const mailboxSize = 4096
 
-// deliver hands a message to the core. It never waits, because the subscription belongs to
-// a queue group: while a message waits here, other stagers are idle.
+// deliver passes a message to the core. It never waits, because the subscription belongs to a
+// queue group: while a message waits here, other stagers may be idle.
 func (s *Service) deliver(m messages.Message) {
 	stage, ok := m.(messages.Stage)
 	if !ok {
@@ -37,8 +37,8 @@ func (s *Service) run() {
 	s.refuseRest(c)
 }
 
-// refuseRest refuses what was delivered after the core's last step, so that another stager
-// gets it. The mailbox is closed by then.
+// refuseRest refuses the batches that were delivered after the core's last step, so that
+// another stager gets them. The mailbox MUST be closed.
 func (s *Service) refuseRest(c *core.Core) {
 	s.step(c, time.Now(), append([]core.Event{core.Abandon{}}, s.mailbox.Rest()...))
 }

@@ -80,8 +80,9 @@ type Service struct {
 // Start takes part in the staging of all partitions. ctx bounds only the start,
 // which waits for NATS.
 //
-// Stop takes in what NATS has delivered, uploads what waits, and sends the results. When its
-// context ends before that, what is not uploaded is refused, so that another stager gets it.
+// Stop takes the batches that NATS has delivered, uploads them, and sends the results. If its
+// context ends before that, the batches that are not uploaded are refused, so that another
+// stager gets them.
 func Start(ctx context.Context, config Config) (*Service, error) {
 	config = config.orDefaults()
 	s := &Service{
@@ -114,7 +115,7 @@ func (s *Service) start(ctx context.Context) (err error) {
 	return nil
 }
 
-// drain returns when what NATS has delivered is in the mailbox, if there is time for that.
+// drain returns when all messages that NATS has delivered are in the mailbox, or ctx ends.
 func (s *Service) drain(ctx context.Context) error {
 	if ctx.Err() != nil || !s.config.Conn.IsConnected() {
 		return nil
@@ -122,7 +123,7 @@ func (s *Service) drain(ctx context.Context) error {
 	return transport.Drain(s.sub)
 }
 
-// finish uploads what waits, or refuses it when ctx ends.
+// finish uploads the waiting batches, or refuses them when ctx ends.
 func (s *Service) finish(ctx context.Context) error {
 	// If the mailbox has no room until ctx ends, Abandon follows.
 	_ = s.mailbox.Put(ctx, core.Drain{})
@@ -136,7 +137,7 @@ func (s *Service) finish(ctx context.Context) error {
 	}
 }
 
-// abandon refuses what waits and cancels the puts in flight.
+// abandon refuses the waiting batches and cancels the puts in flight.
 func (s *Service) abandon() error {
 	s.giveUp()
 	ctx, cancel := context.WithTimeout(context.Background(), abandonTimeout)

@@ -16,15 +16,15 @@ import (
 	"laneway.dev/services/stager/core"
 )
 
-// final marks an error that every other put of the object would meet again.
+// final marks an error that another put of the object would return, too.
 type final struct{ error }
 
 func (f final) Unwrap() error { return f.error }
 
 var errInjected = final{errors.New("injected fault: stage.fail")}
 
-// uploader puts objects into the store. It is safe for concurrent use; each
-// upload runs on a goroutine of its own.
+// uploader puts objects into the store. It is safe for concurrent use. Each upload has its own
+// goroutine.
 type uploader struct {
 	store   objectstore.Store
 	faults  *fault.Faults
@@ -44,15 +44,15 @@ type fate struct {
 // are closed, a seed gives the same fates to the same objects.
 func (u *uploader) draw() fate { return fate{delay: u.faults.Delay(), fail: u.faults.Fail()} }
 
-// stored is an object that the store holds durably.
+// stored is an object that is durable in the store.
 type stored struct {
 	key     string
 	size    int64
 	extents []messages.Extent
 }
 
-// upload puts an object until that succeeds or the core decides against another put. A put
-// ends at the object's deadline, or when ctx does.
+// upload repeats the put of an object until it succeeds or the core decides against another
+// attempt. A put ends at the object's deadline, or when ctx ends.
 func (u *uploader) upload(ctx context.Context, object *core.Object, fate fate) core.Uploaded {
 	limited, cancel := context.WithDeadline(ctx, object.Deadline())
 	defer cancel()
@@ -106,8 +106,8 @@ func (u *uploader) firstPut(ctx context.Context, object *core.Object, fate fate)
 	return u.put(ctx, object)
 }
 
-// put lays the object out under a new key and stores it. After an error the key may hold
-// an object all the same, so it is never used again.
+// put builds the object with a new key and stores it. After an error the key may have an
+// object nevertheless, so it is never used again.
 func (u *uploader) put(ctx context.Context, object *core.Object) (stored, error) {
 	if err := ctx.Err(); err != nil {
 		return stored{}, err

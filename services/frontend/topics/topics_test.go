@@ -199,7 +199,7 @@ func TestStreamsOnLanewaySubjectsAreReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.watch.look(t.Context(), time.Now())
-	if n := r.logged.FilterMessageSnippet("this is over: ").Len(); n != 1 || r.watch.Overlaps() != 0 {
+	if n := r.logged.FilterMessageSnippet("solved: ").Len(); n != 1 || r.watch.Overlaps() != 0 {
 		t.Errorf("the end is logged %d times; %d overlaps", n, r.watch.Overlaps())
 	}
 }

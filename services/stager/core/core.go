@@ -235,9 +235,9 @@ func (c *Core) begin(now time.Time) {
 	}
 }
 
-// linger returns how long a batch waits for others. While an upload runs, that is at least
-// busyLinger: parallel uploads to a fast store would only make objects smaller, and each
-// object costs a file, two syncs and a message.
+// linger returns how long a batch waits for others. It is at least busyLinger while an upload
+// runs: with a fast store, more uploads in parallel would only make the objects smaller, and
+// each object costs a file, two syncs and a message.
 func (c *Core) linger() time.Duration {
 	switch {
 	case c.draining:

@@ -13,9 +13,10 @@ const unlimited = math.MaxInt64 / 4
 // pace is the flow control of a fetch: how many bytes may be sent, and whether the consumer
 // still answers.
 //
-// A credit names all bytes that the consumer has processed since the fetch started, and not
-// those since the previous credit. So the next credit makes up for one that was lost, and a
-// fetch never waits for bytes that its consumer has long granted.
+// A credit is the total number of bytes that the consumer has processed since the fetch
+// started, not the number since the previous credit. So a lost credit does no harm: the next
+// one includes it. Example: the consumer sends 1,000 and then 2,500, and the first message is
+// lost. The fetch gets 2,500, and continues as if it had received both.
 //
 // A consumer that has vanished looks like a slow one: no credit arrives from either, so the
 // fetch sends a heartbeat when it is idle or out of credit, and the consumer answers it.

@@ -70,9 +70,9 @@ func TestLoweredLimitEvictsNoProducer(t *testing.T) {
 	r.refused(of(4, 0), protocol.CodeTooManyProducers)
 }
 
-// fourInTheLog has four batches of producer 1 and a fence read from the log, after
-// which its owner may have forgotten it. A table that counts less time has not: what
-// came before must not be taken for the producer's new batches.
+// fourInTheLog reads four batches of producer 1 and a fence from the log. The owner that wrote
+// them may have evicted the producer before the fence. A table whose clock counts less time
+// has not evicted it, and must not treat new batches as duplicates of the old ones.
 func fourInTheLog(t *testing.T) *rig {
 	r := newRig(t, 10)
 	for first := range int32(4) {
