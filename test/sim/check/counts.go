@@ -28,7 +28,7 @@ type Counts struct {
 	WrongIDs, EpochsBegun, EpochsLost                 int
 	Marks, MarksMoved, Gaps, NamesLost                int
 	Fetched, GapsFetched, DamageFetched, Consumed     int // by consumers
-	BatchesDamaged                                    int
+	BatchesDamaged, NotSent                           int
 	Together                                          int // arrived in one turn with another one
 }
 

@@ -160,17 +160,27 @@ func (r *run) disconnectFrontend() {
 
 // apart reports whether nothing passes between a frontend and a consumer.
 func (r *run) apart(p *world.Process, c *consumer) bool {
+	return r.unreachable(c) || r.deafened(p)
+}
+
+// deafened reports whether a frontend has no connection to consumers.
+func (r *run) deafened(p *world.Process) bool {
 	until, deaf := r.deaf[p]
-	return r.unreachable(c) || deaf && r.Now.Before(until)
+	return deaf && r.Now.Before(until)
 }
 
 // ToConsumer implements world.FetchScheduler.
-func (r *run) ToConsumer(f *world.Fetch, m world.FetchMessage) {
+func (r *run) ToConsumer(f *world.Fetch, m world.FetchMessage) (sent bool) {
 	c := r.consumers[f.Consumer.Number]
+	if r.deafened(f.By) && r.chance(0.5) {
+		r.counts.NotSent++
+		r.Say("  ! %s cannot send a message of %s", f.By, f)
+		return false
+	}
 	if r.apart(f.By, c) || r.loses() {
 		r.counts.Lost++
 		r.Say("  ! lost: a message of %s", f)
-		return
+		return true
 	}
 	r.onWay(link{f.By.Number, -1000 - c.Number}, r.latency(), false, func() {
 		c.heard = r.Now
@@ -179,6 +189,7 @@ func (r *run) ToConsumer(f *world.Fetch, m world.FetchMessage) {
 			r.consumerEnded(c)
 		}
 	})
+	return true
 }
 
 // consumerEnded starts another bounded consumer, until faults have ended.

@@ -84,7 +84,7 @@ func (s *Script) listen() {
 }
 
 // ToConsumer implements world.FetchScheduler.
-func (s *Script) ToConsumer(f *world.Fetch, m world.FetchMessage) {
+func (s *Script) ToConsumer(f *world.Fetch, m world.FetchMessage) (sent bool) {
 	c := s.consumers[f.Consumer.Number]
 	i := &item{kind: "frame", from: f.By.Name, to: c.String(), what: "frame at offset " + strconv.FormatInt(m.Offset, 10)}
 	if m.Status != nil {
@@ -98,6 +98,7 @@ func (s *Script) ToConsumer(f *world.Fetch, m world.FetchMessage) {
 		s.Receive(f, m)
 	}
 	s.start(i)
+	return true
 }
 
 // ToFetch implements world.FetchScheduler.

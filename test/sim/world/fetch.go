@@ -30,8 +30,9 @@ func (c *Consumer) String() string { return fmt.Sprintf("consumer-%d", c.Number)
 
 // FetchScheduler decides what happens next to fetches, as Scheduler does to all else.
 type FetchScheduler interface {
-	// ToConsumer is a message on its way to a consumer: Receive.
-	ToConsumer(f *Fetch, m FetchMessage)
+	// ToConsumer is a message on its way to a consumer: Receive. False is that the frontend
+	// cannot send it, because it knows that it has no connection.
+	ToConsumer(f *Fetch, m FetchMessage) (sent bool)
 	// ToFetch is a credit or a cancellation on its way to a frontend: Control.
 	ToFetch(f *Fetch, control string)
 	// Ask is a question of a fetch: Answer, with the time of the frontend.
@@ -133,8 +134,9 @@ func (w *World) Answer(f *Fetch, events ...fetch.Event) {
 			w.Fetches.ToConsumer(f, FetchMessage{Attempt: f.Attempt, Status: fx.End, Start: fx.End.Start})
 			return
 		}
-		for i := range fx.Send {
-			w.sendFetched(f, &fx.Send[i])
+		if failed := slices.IndexFunc(fx.Send, func(m fetch.Message) bool { return !w.sendFetched(f, &m) }); failed >= 0 {
+			events = []fetch.Event{fetch.SendFailed{Message: failed, Err: errNotSent}}
+			continue
 		}
 		if fx.Confirm && f.By.end.Confirm(w.Clock(f.By), w.Times.Heartbeat) {
 			w.Fetches.Confirm(f.By)
@@ -151,12 +153,14 @@ func (w *World) Answer(f *Fetch, events ...fetch.Event) {
 	}
 }
 
-func (w *World) sendFetched(f *Fetch, m *fetch.Message) {
+var errNotSent = protocol.NewError(protocol.CodeUnavailable, "the frontend has no connection")
+
+func (w *World) sendFetched(f *Fetch, m *fetch.Message) (sent bool) {
 	if m.Records > 0 && f.window > 0 && f.sent-f.credited >= f.window {
 		w.Violated("credit: %s sends offset %d with %d of %d bytes not credited", f, m.Offset, f.sent-f.credited, f.window)
 	}
 	f.sent += int64(len(m.Data))
-	w.Fetches.ToConsumer(f, FetchMessage{Attempt: f.Attempt, Status: m.Status, Start: m.Start, Offset: m.Offset, Records: m.Records, Frame: m.Data})
+	return w.Fetches.ToConsumer(f, FetchMessage{Attempt: f.Attempt, Status: m.Status, Start: m.Start, Offset: m.Offset, Records: m.Records, Frame: m.Data})
 }
 
 // Control hands a credit or a cancellation to a fetch.
