@@ -14,7 +14,7 @@ import (
 // the log again.
 type owner struct {
 	sequencer uint64                // the highest epoch of which it has received a release
-	reached   table[Ticket, reach]  // what was released to it and was not added to the log since
+	reached   table[Ticket, reach]  // what was released to it and is not known to be in the log since
 	fresh     []Ticket              // released since the newest append
 	sent      []Ticket              // released before the newest append, and since the one before
 	floors    table[LaneKey, floor] // the highest ones that it has received
@@ -145,6 +145,9 @@ type Outcome struct {
 
 func (o Outcome) look(s *State) {
 	i, known := s.issues[o.Ticket]
+	if o.Code == protocol.CodeOK {
+		s.owned(o.Owner).reached.drop(s, o.Ticket)
+	}
 	switch {
 	case !known:
 		s.violated("I3: %s answers %s, which was never issued", o.Owner, o.Ticket)
