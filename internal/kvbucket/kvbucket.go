@@ -38,10 +38,10 @@ type Entry struct {
 }
 
 // Get returns what a bucket has of a key. It asks the leader; the Get of NATS'
-// client asks any replica, which may lag, and so does its Create. An error of code
-// CodeCorrupt says that the key is there and JetStream cannot read it, because the file of
-// the bucket is damaged. It cannot be overwritten either: JetStream fails to remove the old
-// value, and takes that for an error of its disk.
+// client asks any replica, which may lag, and so does its Create. An error with the
+// code CORRUPT means that the key exists and JetStream cannot read it, because the file of
+// the bucket is damaged. Such a key cannot be overwritten either: JetStream fails to remove
+// the old value, and treats that as an error of its disk.
 func Get(ctx context.Context, conn *nats.Conn, bucket, key string) (Entry, error) {
 	e, err := get(ctx, conn, bucket, key)
 	if err == nil && e.Revision == 0 {

@@ -49,7 +49,7 @@ func (c *Client) Consumer(options ConsumerOptions) *Consumer {
 // Follow to where they end at that time; then the error is yielded. So an error of
 // one partition does not end the others at random places.
 //
-// To continue in a later iteration, the caller MUST keep the offset behind the last
+// To continue in a later iteration, the caller MUST store the offset after the last
 // record of each partition, and start there (ConsumerOptions.Offset with
 // ConsumerOptions.Partition). Consumers store no position.
 func (c *Consumer) Records(ctx context.Context) iter.Seq2[Record, error] {

@@ -130,9 +130,9 @@ func (d Decision) refuse(code protocol.Code, format string, args ...any) Decisio
 	return d
 }
 
-// repeated reports whether a batch of the known epoch is in flight or committed, and sets
-// the result of d then. Flight comes first: an epoch that started in flight hides what is
-// committed, which belongs to a lower epoch with the same sequences.
+// repeated reports whether a batch of the known epoch is in flight or committed. If it is,
+// repeated sets the result of d. It looks in flight first: if the known epoch started there,
+// all committed batches belong to lower epochs, and their sequences do not count.
 func (p *Producer) repeated(first, last int32, d *Decision) bool {
 	if p.flight != nil {
 		f, restarted := p.flight.find(first, last)
