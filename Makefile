@@ -103,7 +103,7 @@ sim: ## the simulator: a minute, or SEEDS=1000000, or SEED=42 TRACE=1
 	go test $(TESTFLAGS) -v -run '^TestCampaign$$' ./test/sim/random -args -from $(FROM) $(SIM_RUN) $(SIM_SHOW)
 
 .PHONY: schedules
-schedules: ## every schedule of a few tickets, some minutes
+schedules: ## every schedule of a few tickets, some ten minutes
 	go test $(TESTFLAGS) -v ./test/sim/exhaustive -args -long
 
 .PHONY: mutants
