@@ -15,9 +15,9 @@ import (
 
 var _ server.Logger = (*logAdapter)(nil)
 
-// logAdapter writes the server's log through zap and keeps its first fatal error. The library
-// expects a fatal error to end the process; here [Start] returns it instead.
-// Safe for concurrent use.
+// logAdapter writes the server's log through zap, and follows which streams are being
+// restored. The library expects its logger to end the process on a fatal error; logAdapter
+// keeps the first one, and [Start] returns it. It is safe for concurrent use.
 type logAdapter struct {
 	log *zap.Logger
 

@@ -35,9 +35,9 @@ type Settings struct {
 	// MinAttemptTimeout and MaxAttemptTimeout bound how long an attempt waits for its
 	// answer. Between them, the timeout follows the latency of earlier attempts.
 	MinAttemptTimeout, MaxAttemptTimeout time.Duration
-	// MinBackoff and MaxBackoff bound the pause before batches are sent again. The
-	// pause is a random part of a bound that starts at MinBackoff, and doubles with
-	// each failure up to MaxBackoff until there is an OK.
+	// The pause before batches are sent again is random, between zero and a limit. The
+	// limit starts at MinBackoff and doubles with each failure, up to MaxBackoff. An OK
+	// resets it.
 	MinBackoff, MaxBackoff time.Duration
 	// Random returns random numbers in [0, 1), for the pauses. It is required.
 	Random func() float64

@@ -1,6 +1,7 @@
 // Package produce takes the batches that producers send, and answers them. It is the shell
-// around package core: it receives and checks requests, bounds what is in flight, runs an
-// actor for each partition, and sends what the core decides.
+// around package core: it receives requests, rejects
+// those with headers or bodies that cannot be accepted, bounds what is in flight, runs an actor
+// for each partition, and sends what the core decides.
 //
 // It owns the subscriptions to produce requests, the admission and the frontend epoch. It
 // decides nothing about a batch that has been admitted.

@@ -3,7 +3,6 @@ package core
 import (
 	"time"
 
-	"laneway.dev/pkg/messages"
 	"laneway.dev/services/replicator/core/partition"
 )
 
@@ -116,19 +115,6 @@ func (c *Core) foundEnd(now time.Time, r *LogRead) {
 	}
 }
 
-// claimLog appends the term record. Its base offset is above every offset that an earlier
-// owner may have used; Gap is the number of offsets that it leaves out. If another entry is
-// appended first, the claim fails and the log is read again.
-func (c *Core) claimLog(now time.Time) {
-	c.phase = claiming
-	next := c.partition.NextOffset()
-	c.startOffset = max(next, c.reserve.resume)
-	c.partition.Expire(now)
-	c.append(now, messages.Entry{
-		TopicID: c.id.TopicID, Owner: c.settings.Owner, OwnerEpoch: c.settings.Epoch, BaseOffset: c.startOffset, Gap: c.startOffset - next,
-	})
-}
-
 // apply adds one entry of the log to the state. It returns the epoch that fences this core,
 // or 0. The entry is not checked: its owner decided, and its batches may be acknowledged.
 func (c *Core) apply(now time.Time, e *LoggedEntry) (fenced uint64) {
@@ -153,23 +139,4 @@ func (c *Core) apply(now time.Time, e *LoggedEntry) (fenced uint64) {
 		BaseOffset: n.BaseOffset, Batches: n.Batches, Fences: n.Fences, Refused: n.Refused,
 	})
 	return 0
-}
-
-// lead starts a term. The term record is durable, so every append of an older owner that
-// arrives later is rejected: it expects a lower last sequence.
-func (c *Core) lead(now time.Time, sequence uint64) {
-	c.phase = leading
-	c.term, c.last = sequence, sequence
-	if end := c.partition.NextOffset(); c.startOffset > end {
-		c.fx.Gap = &Gap{From: end, To: c.startOffset}
-		c.stats.Gap += c.startOffset - end
-	}
-	c.partition.Lead(now, c.startOffset)
-	c.acknowledged = c.end()
-	c.reserve.active = now
-	c.helloAnswered, c.helloAt = false, time.Time{}
-	c.stats.Terms++
-	// Entries that were found by reading were not announced. The announced term record shows
-	// followers that there is something to read before it.
-	c.announce(sequence)
 }

@@ -139,11 +139,11 @@ func (c *Core) assemble(present Epochs) Section {
 	return s
 }
 
-// Resolve makes the section in flight part of the state, because its entry is durable, and
-// produces the answers that waited for it. It reports whether batches or fences were in
-// flight.
-func (c *Core) Resolve(now time.Time, frontend uint64) (more bool) {
-	more = len(c.flight) > 0
+// Resolve makes the section in flight part of the state, and produces the answers that waited
+// for it. It is called once the entry of the section is durable, or at once if the section is
+// empty. It reports whether batches, duplicates included, or fences were in flight.
+func (c *Core) Resolve(now time.Time, frontend uint64) (some bool) {
+	some = len(c.flight) > 0
 	c.fx.Committed = slices.Grow(c.fx.Committed, len(c.flight))
 	for i := range c.flight {
 		p := &c.flight[i]
@@ -168,7 +168,7 @@ func (c *Core) Resolve(now time.Time, frontend uint64) (more bool) {
 		}
 	}
 	c.flight, c.rejecting = nil, nil
-	return more
+	return some
 }
 
 // repeated returns the offset of the batch that a duplicate repeats.

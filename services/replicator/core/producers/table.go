@@ -1,5 +1,6 @@
 // Package producers holds the state of a partition's idempotent producers and the rules for
-// their batches. The rules are Kafka's, without two of its defects (KIP-360, redpanda#30937).
+// their batches: Decide finds which are new, duplicates or out of order. The rules are
+// Kafka's, without two of its defects (KIP-360, redpanda#30937).
 //
 // A Table is pure and belongs to the goroutine of the partition's core. A batch or fence
 // goes through two steps: Accept or Fence puts it into flight, and Commit adds it to the
