@@ -57,7 +57,7 @@ func TestPrecedenceOfFlagSources(t *testing.T) {
 		t.Errorf("object-bytes is %d and data %q, the file says 1MiB and /from/file", c.Serve.ObjectBytes, c.Serve.Data)
 	}
 	if c.Serve.HTTP != "127.0.0.1:8090" {
-		t.Errorf("http is %q, nobody says other than the default", c.Serve.HTTP)
+		t.Errorf("http is %q, want the default: nothing sets it", c.Serve.HTTP)
 	}
 }
 

@@ -72,9 +72,10 @@ func (r *Record) read(ctx context.Context, conn *nats.Conn, bucket string) (err 
 	return nil
 }
 
-// Subjects asks the leader of a stream for its subjects and its state. The method of the NATS
-// client loops forever if a damaged stream counts subjects that it does not list. One answer
-// lists up to 100,000.
+// Subjects asks the leader of a stream for its subjects and its state. It sends one request,
+// and the answer lists up to 100,000 subjects. The NATS client's own method repeats the request
+// until every counted subject is listed: with a damaged stream that counts more than it lists,
+// it never returns.
 func Subjects(ctx context.Context, conn *nats.Conn, stream, filter string) (state jetstream.StreamState, err error) {
 	request, err := json.Marshal(map[string]string{"subjects_filter": filter})
 	if err != nil {

@@ -9,9 +9,9 @@ import (
 	"syscall"
 )
 
-// folders makes folders durable: each one has its entry in its parent synced
-// before it is used, once per process. A folder that is there already is synced
-// too, because whoever made it may have died before it did so.
+// folders makes folders durable: before a folder is used, its entry in its parent
+// is synced, once per process. This includes folders that exist already, because
+// the process that created one may have crashed before it synced it.
 type folders struct {
 	disk disk
 	root string // folder of the store

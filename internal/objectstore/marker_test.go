@@ -72,7 +72,7 @@ func named(steps []string) []string {
 func TestMarkReturnsAfterFileAndFolderAreSynced(t *testing.T) {
 	store, recorder := openRecorded(t)
 	want := []string{"create temporary", "write temporary", "sync temporary", "link laneway-store", "remove temporary", "syncdir ."}
-	for _, wantErr := range []error{nil, ErrExists} { // whoever wrote the one that is there may have crashed
+	for _, wantErr := range []error{nil, ErrExists} { // an existing marker may be left by a process that crashed before the sync
 		recorder.take()
 		if err := store.Mark(t.Context(), []byte("x")); !errors.Is(err, wantErr) {
 			t.Errorf("error %v, want %v", err, wantErr)

@@ -64,7 +64,7 @@ func (r *Registry) Survey(ctx context.Context) (Survey, error) {
 	for _, name := range metadata {
 		stream, err := r.js.Stream(ctx, name)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
-			continue // nobody has made it yet
+			continue // it is not created yet
 		}
 		if err != nil {
 			return found, unavailable(err)

@@ -165,7 +165,7 @@ func TestAcceptedHeadersAreAllThatTheBlockHas(t *testing.T) {
 	})
 }
 
-// strict reads a header block by the letter; false if it is none that is accepted.
+// strict reads a header block exactly as specified; false if the block must be rejected.
 func strict(block string) (nats.Header, bool) {
 	header := nats.Header{}
 	lines := strings.Split(block, "\r\n")

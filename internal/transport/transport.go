@@ -73,7 +73,7 @@ func Options(name string, log *zap.Logger) []nats.Option {
 				return
 			}
 			if errors.Is(err, nats.ErrBadHeaderMsg) {
-				return // whoever receives the message refuses it, see ReadHeader
+				return // the receiver of the message rejects it, see ReadHeader
 			}
 			subject := ""
 			if sub != nil {

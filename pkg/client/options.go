@@ -159,10 +159,10 @@ type ConsumerOptions struct {
 	// Silence is how long the consumer waits for a message, including heartbeats,
 	// before it sends its request again; the default is 15 s.
 	Silence time.Duration
-	// Retries bounds the requests in a row that bring nothing, with growing pauses
-	// between them; the default is 8, which takes about 7 s. It does not apply to a
-	// consumer with Follow that a frontend has answered once: that one retries
-	// forever.
+	// Retries is how often in a row a request without a result is repeated before
+	// the consumer fails, with growing pauses; the default is 8, which takes about
+	// 7 s. With Follow, the limit applies only until a frontend has answered once:
+	// after that the consumer retries forever.
 	Retries int
 }
 

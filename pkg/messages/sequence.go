@@ -18,9 +18,9 @@ type Sequence struct {
 // the first one.
 func (s Sequence) Last(records uint32) int32 { return protocol.AddSequence(s.First, int64(records)-1) }
 
-// ProducerFence is what the log keeps of the init of a named producer: batches
-// of older epochs are refused behind it. A batch of its epoch goes on where the
-// producer's last one ended.
+// ProducerFence is the log's record of the init of a named producer. After it,
+// batches of older epochs are refused, and the first batch of its own epoch
+// continues where the producer's last batch ended.
 type ProducerFence struct {
 	ProducerID    int64
 	ProducerEpoch int16

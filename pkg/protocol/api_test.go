@@ -163,7 +163,7 @@ func TestEncodeErrorResponse(t *testing.T) {
 			if diff := cmp.Diff(c.want, got.Error); diff != "" {
 				t.Errorf("-want +got\n%s", diff)
 			}
-			// Whoever expects an ack reads the same error.
+			// A client that expects an ack reads the same error.
 			var ack ProduceAck
 			if err := json.Unmarshal(EncodeErrorResponse(c.err), &ack); err != nil || !errors.Is(ack.Error, c.want) {
 				t.Errorf("read as an ack with %v, %v", ack.Error, err)

@@ -87,7 +87,7 @@ func TestEncodeRecordAllocatesOnce(t *testing.T) {
 	}
 }
 
-// storedFrame is sampleRecords as version 1 writes them. It must be read for ever.
+// storedFrame is sampleRecords as version 1 writes them. It must remain readable forever.
 const storedFrame = "9201dd0000000492c0c405706c61696e92dd00000008ac436f6e74656e742d54797065aa746578742f706c61696ea5656d707479a0a57477696365a131a57477696365a132c40200ff92dd00000002a46f6e6c79a768656164657273c40092c0c400"
 
 func TestReadsStoredFrameOfVersion1(t *testing.T) {

@@ -63,7 +63,7 @@ func TestFencedSequencerContinuesWithHigherEpoch(t *testing.T) {
 	w.fence(0, before+7)
 	w.await("a higher epoch", func() bool { return s.epoch.Epoch() > before+7 })
 	w.await("a release with it", func() bool { return w.hello(0) == s.epoch.Epoch() })
-	// The other partition was not fenced, and has the epoch all the same.
+	// The other partition was not fenced, but must get the new epoch too.
 	w.await("a release of the other partition", func() bool { return w.hello(1) == s.epoch.Epoch() })
 	if err := s.Check(t.Context()); err != nil {
 		t.Errorf("a sequencer with a new epoch is not ready: %v", err)

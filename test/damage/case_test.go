@@ -224,7 +224,8 @@ func (c *trial) compare(p protocol.Partition, d *delivered) []int64 {
 	return lost
 }
 
-// judge says how the loss of a partition is reported, which must be as is promised.
+// judge returns how the loss of a partition is reported, and records a fault if that is not
+// what Laneway promises.
 func (c *trial) judge(p protocol.Partition, d *delivered, lost []int64) outcome {
 	told, reported := c.report(p, len(lost) > 0 && c.draw.Category != "object" && !c.inGaps(d, lost))
 	if len(lost) == 0 {

@@ -118,9 +118,9 @@ func TestConsumeThatFollowsIsWokenByEveryCommit(t *testing.T) {
 		if !lines.Scan() || lines.Text() != "begin" {
 			t.Fatalf("%q came first", lines.Text())
 		}
-		// Something that polls takes almost all of its interval each time, for the next
-		// record is sent as soon as one has come. Of many that are woken for, one comes
-		// soon also on a busy machine.
+		// Each record is sent as soon as the previous one has arrived. A consumer that polls
+		// would therefore need almost its full interval for every record. A consumer that is
+		// woken receives at least one of many records soon, even on a busy machine.
 		const few, many, soon = 20, 200, 100 * time.Millisecond
 		var delays []time.Duration
 		for n := 0; n < few || n < many && slices.Min(delays) > soon; n++ {

@@ -94,7 +94,7 @@ func TestLatencyCountsFromDueTime(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// 1000 records are due in the second in which nothing goes on, more than are sent at once: they are late by half of it.
+		// All 1000 records become due during the stall of one second, more than are in flight at once: the median is late by half of it.
 		if round.Records != 1000 || round.Latency.P50 < 480 || round.Latency.P50 > 520 || round.Latency.Max < 990 {
 			t.Errorf("%d records, %+v", round.Records, round.Latency)
 		}

@@ -74,7 +74,7 @@ func TestSaysWhatItWaitsFor(t *testing.T) {
 			}
 		}
 		full := protocol.NewError(protocol.CodeTooManyProducers, "3 of 3")
-		expect(time.Minute, "") // nobody types
+		expect(time.Minute, "") // no input is not a delay
 		w.becomes(2, 0, "")
 		expect(1900*time.Millisecond, "")
 		expect(400*time.Millisecond, "laneway: waiting for an acknowledgement\n")
@@ -108,7 +108,7 @@ func TestInterruptedWaitIsBounded(t *testing.T) {
 			t.Errorf("said %q, %v", said, wait.Err())
 		}
 		if w.after(1); !errors.Is(wait.Err(), context.Canceled) {
-			t.Error("it goes on")
+			t.Error("the wait continues past its limit")
 		}
 
 		failed, stop := w.patience(context.Background(), true)

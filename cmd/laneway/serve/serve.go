@@ -65,8 +65,8 @@ func (c *Command) Run(a *cli.App) error {
 	return errors.Join(err, p.Shutdown(bound))
 }
 
-// brokenStop bounds the stop when JetStream has stopped writing. A drain would wait
-// in vain, because what is not in the log by then does not get there any more.
+// brokenStop bounds the stop when JetStream has stopped writing. A longer drain is
+// pointless, because no batch can be appended to a log after that.
 const brokenStop = 2 * time.Second
 
 func (c *Command) serve(ctx context.Context, p *process.Process) error {

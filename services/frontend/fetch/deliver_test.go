@@ -7,8 +7,8 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// Records of older versions may have headers that no NATS client sends. They stand
-// in the log all the same, and must not end every fetch of single records there.
+// Records of older versions may have headers that no NATS client sends. Such a record
+// stays in the log, and must not end every fetch of single records that reaches it.
 func TestUndeliverableRecordIsReportedWithNextOffset(t *testing.T) {
 	for name, poison := range map[string]protocol.Header{
 		"a name that NATS clients do not send": {Name: "X-Trace/Id", Value: "1"},

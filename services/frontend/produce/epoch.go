@@ -95,7 +95,7 @@ func (e *Epoch) Number() uint64 {
 
 // raise returns an epoch above the one that has fenced a partition. If several partitions
 // are fenced, the first call takes the epoch and the others get the same one. ErrReplaced
-// means that a younger frontend exists; the service ends then.
+// means that a younger frontend exists; the service then ends.
 func (e *Epoch) raise(ctx context.Context, above uint64) (uint64, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -1,6 +1,5 @@
-// Package clitest runs commands in tests, within the process of the test and, if a
-// command needs one, against an imitation of Laneway whose answers the test
-// chooses.
+// Package clitest runs commands in the process of a test. A command that needs a
+// server talks to a fake Laneway, and the test chooses the answers.
 //
 // It is for tests only. It starts no service of Laneway.
 package clitest

@@ -21,8 +21,8 @@ const unlimited = math.MaxInt64 / 4
 // A consumer that has vanished looks like a slow one: no credit arrives from either, so the
 // fetch sends a heartbeat when it is idle or out of credit, and the consumer answers it.
 // Example: with a heartbeat of 5 s and a patience of 30 s, the last message is sent at 0 s,
-// heartbeats follow at 5, 10, 15, 20 and 25 s, and the fetch ends at 30 s. An answer at 12 s
-// starts this again.
+// heartbeats follow at 5, 10, 15, 20 and 25 s, and the fetch ends at 30 s. With an answer at
+// 12 s it ends at 42 s instead, unless another one arrives.
 type pace struct {
 	window              int64
 	spent               int64 // payload bytes sent since the fetch started
