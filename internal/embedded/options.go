@@ -17,8 +17,8 @@ const (
 	DefaultMaxPayload = 8 << 20
 
 	// maxPending bounds the bytes that wait in the server for one connection; beyond it the
-	// server disconnects the client. It is above everything that a frontend leaves there: the
-	// frontend rejects requests over its limits by itself, with an answer.
+	// server disconnects the client. It exceeds what can wait there for a frontend, because a
+	// frontend answers the requests over its limits with an error instead of leaving them there.
 	maxPending = 512 << 20
 
 	// serverName stays the same over restarts: JetStream derives its node id from it.

@@ -148,9 +148,9 @@ type ConsumerOptions struct {
 	// iterates, after the record before the gap and before the one after it. If it
 	// is nil, gaps are passed over silently.
 	OnGap func(Gap)
-	// SkipCorrupt makes the consumer pass over records that are lost or damaged, and
-	// call OnGap for them. Otherwise such records end the reading of their partition
-	// with the error CORRUPT.
+	// SkipCorrupt makes the consumer skip records that are lost or damaged, and call
+	// OnGap for them. Without it, reading a partition ends at such a record with the
+	// error CORRUPT.
 	SkipCorrupt bool
 
 	// WindowBytes bounds the bytes in flight for each partition; the default is

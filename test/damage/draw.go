@@ -121,9 +121,10 @@ func Files(folder string) (map[string][]string, error) {
 // bases are the folders by their names.
 type bases map[string]string
 
-// draw returns the n-th damage of a campaign. One after the other takes each category
-// of files, and with each round the kinds move on: as many draws as there are
-// categories, or kinds, meet all of them. The rest comes from the seed.
+// draw returns the n-th damage of a campaign. Each round of draws visits the categories of
+// files in order. The kind of damage advances with each draw, and starts one further in each
+// round, so every category meets every kind after as many rounds as there are kinds. The
+// other choices come from the seed.
 func (b bases) draw(seed uint64, n int) (Draw, error) {
 	random := rand.New(rand.NewPCG(seed, uint64(n)))
 	names := []string{"stopped", "killed"}

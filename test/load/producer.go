@@ -53,8 +53,8 @@ type flight struct {
 }
 
 // NewProducer returns a producer of a lane with this name. A batch without an
-// answer gives its place in the window up after patience; an answer counts
-// however late it comes.
+// answer leaves the window after patience. An answer that arrives later is still
+// recorded.
 func NewProducer(conn *nats.Conn, partition protocol.Partition, name string, inFlight int, patience time.Duration) (*Producer, error) {
 	p := &Producer{
 		Name: name, conn: conn, subject: partition.ProduceSubject(), inbox: conn.NewInbox(),
@@ -97,7 +97,7 @@ func (p *Producer) Send(ctx context.Context) error {
 	return err
 }
 
-// free gives a batch's place in the window up.
+// free removes a batch from the window.
 func (p *Producer) free(f *flight) {
 	f.leave.Do(func() {
 		f.giveUp.Stop()

@@ -118,8 +118,8 @@ func (t *Table) endFlight(p *Producer) {
 }
 
 // Commit moves the oldest item in flight of a producer to its history, because the item is
-// in the log. offset is that of a batch; a fence has none. The items of a producer MUST be
-// committed in the order in which they were accepted.
+// in the log. offset is the offset of a batch; it is ignored for a fence. The items of a
+// producer MUST be committed in the order in which they were accepted.
 func (t *Table) Commit(p *Producer, offset int64) {
 	item := &p.flight.items[p.flight.head]
 	if item.original != nil {
