@@ -15,12 +15,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"laneway.dev/internal/core/producername"
 	"laneway.dev/internal/kvbucket"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -28,15 +28,8 @@ import (
 
 const bucket = "LANEWAY_PRODUCERS"
 
-const (
-	// lastEpoch is the highest epoch that a producer gets.
-	lastEpoch = protocol.MaxProducerEpoch
-	// maxTopics bounds the topics that a record remembers, maxInstances the instances.
-	maxTopics    = 256
-	maxInstances = 16
-	// maxNames bounds the names. They are never removed.
-	maxNames = 1_000_000
-)
+// maxNames bounds the names. They are never removed.
+const maxNames = 1_000_000
 
 // Registry stores the identities of named producers. It is safe for concurrent use.
 type Registry struct {
@@ -49,16 +42,6 @@ type Identity struct {
 	messages.ProducerFence
 	// Seen are the ids of topics on which the producer was fenced before.
 	Seen []uint64
-}
-
-// record is what the bucket keeps of a name.
-type record struct {
-	Name   string   `json:"name"`
-	ID     int64    `json:"id,string"`
-	Epoch  int16    `json:"epoch"`
-	Topics []uint64 `json:"topics,omitempty"` // the most recent ones last
-	// Instances are the named instances with the last epochs; the newest is the last one.
-	Instances []string `json:"instances,omitempty"`
 }
 
 // Open opens the registry, and creates its bucket if that does not exist. It retries until ctx
@@ -109,16 +92,14 @@ func (r *Registry) trySurpass(ctx context.Context, mine Identity, epoch int16) (
 	if err != nil {
 		return Identity{}, err
 	}
-	if rec.ID != mine.ProducerID || rec.Epoch != mine.ProducerEpoch {
-		return Identity{}, backoff.Permanent(protocol.Errorf(protocol.CodeInvalidEpoch,
-			"producer %q: a younger instance has asked since", mine.Name))
+	next, refused := rec.Surpass(mine.ProducerFence, epoch, New())
+	if refused != nil {
+		return Identity{}, backoff.Permanent(refused)
 	}
-	rec.Epoch = max(rec.Epoch, epoch)
-	rec.advance()
-	if err := r.put(ctx, rec, revision); err != nil {
+	if err := r.put(ctx, next, revision); err != nil {
 		return Identity{}, err
 	}
-	return rec.identity(), nil
+	return identity(next), nil
 }
 
 // Remember stores the topics on whose partitions a producer was fenced.
@@ -137,15 +118,14 @@ func (r *Registry) tryRemember(ctx context.Context, name string, topics []uint64
 	if rec.ID == 0 {
 		return backoff.Permanent(protocol.Errorf(protocol.CodeUnavailable, "the record of producer %q is gone from bucket %s", name, bucket))
 	}
-	if !slices.ContainsFunc(topics, func(id uint64) bool { return !slices.Contains(rec.Topics, id) }) {
-		return nil
+	if next, changed := rec.Remember(topics); changed {
+		return r.put(ctx, next, revision)
 	}
-	rec.remember(topics)
-	return r.put(ctx, rec, revision)
+	return nil
 }
 
 // put writes a record by compare-and-set. It fails if another writer was first.
-func (r *Registry) put(ctx context.Context, rec record, revision uint64) error {
+func (r *Registry) put(ctx context.Context, rec producername.Record, revision uint64) error {
 	data, err := json.Marshal(rec)
 	if err != nil {
 		return backoff.Permanent(err)
@@ -170,23 +150,21 @@ func (r *Registry) tryNext(ctx context.Context, name, instance string) (Identity
 	if err != nil {
 		return Identity{}, err
 	}
-	at := slices.Index(rec.Instances, instance)
+	next, changed, refused := rec.Next(name, instance, New())
 	switch {
-	case instance != "" && at >= 0 && at == len(rec.Instances)-1:
-		return rec.identity(), nil // its answer was lost
-	case instance != "" && at >= 0:
-		return Identity{}, backoff.Permanent(protocol.Errorf(protocol.CodeInvalidEpoch,
-			"producer %q: a younger instance than %q has asked since", name, instance))
+	case refused != nil:
+		return Identity{}, backoff.Permanent(refused)
+	case !changed:
+		return identity(rec), nil // its answer was lost
 	case rec.ID == 0:
 		if err := r.hasRoom(ctx); err != nil {
 			return Identity{}, err
 		}
 	}
-	rec = rec.next(name, instance)
-	if err := r.put(ctx, rec, revision); err != nil {
+	if err := r.put(ctx, next, revision); err != nil {
 		return Identity{}, err
 	}
-	return rec.identity(), nil
+	return identity(next), nil
 }
 
 // hasRoom returns an error if the registry has no room for another name.
@@ -198,39 +176,8 @@ func (r *Registry) hasRoom(ctx context.Context) error {
 	return err
 }
 
-func (r *record) identity() Identity {
-	return Identity{
-		ProducerFence: messages.ProducerFence{ProducerID: r.ID, ProducerEpoch: r.Epoch, Name: r.Name}, Seen: r.Topics,
-	}
-}
-
-// next returns the record with the next instance. An instance without a name removes the
-// named ones.
-func (r record) next(name, instance string) record {
-	r.Instances = append(slices.Clone(r.Instances), instance)
-	r.Instances = r.Instances[max(0, len(r.Instances)-maxInstances):]
-	if r.ID == 0 {
-		r.Name, r.ID = name, New()
-	} else {
-		r.advance()
-	}
-	return r
-}
-
-// advance sets the next epoch, or another id if the epochs of this one are used up.
-func (r *record) advance() {
-	if r.Epoch >= lastEpoch {
-		r.ID, r.Epoch = New(), 0
-	} else {
-		r.Epoch++
-	}
-}
-
-// remember adds topics, and removes the least recent ones above maxTopics.
-func (r *record) remember(topics []uint64) {
-	all := slices.DeleteFunc(slices.Clone(r.Topics), func(id uint64) bool { return slices.Contains(topics, id) })
-	all = append(all, topics...)
-	r.Topics = all[max(0, len(all)-maxTopics):]
+func identity(r producername.Record) Identity {
+	return Identity{ProducerFence: r.Fence(), Seen: r.Topics}
 }
 
 // Find returns the id of a named producer, or an error of code CodeUnknownName.
@@ -246,21 +193,21 @@ func (r *Registry) Find(ctx context.Context, name string) (int64, error) {
 }
 
 // get returns the record of a name from the leader of the bucket; zero if there is none.
-func (r *Registry) get(ctx context.Context, name string) (record, uint64, error) {
+func (r *Registry) get(ctx context.Context, name string) (producername.Record, uint64, error) {
 	entry, err := kvbucket.Get(ctx, r.conn, bucket, key(name))
 	if err != nil {
-		return record{}, 0, err
+		return producername.Record{}, 0, err
 	}
 	if !entry.Exists {
-		return record{}, entry.Revision, nil
+		return producername.Record{}, entry.Revision, nil
 	}
-	var found record
+	var found producername.Record
 	err = json.Unmarshal(entry.Value, &found)
 	if err == nil && (found.Name != name || found.ID <= 0 || found.Epoch < 0) {
 		err = errors.New("it is of another producer, or of none")
 	}
 	if err != nil {
-		return record{}, 0, backoff.Permanent(protocol.Errorf(protocol.CodeCorrupt,
+		return producername.Record{}, 0, backoff.Permanent(protocol.Errorf(protocol.CodeCorrupt,
 			"record of producer %q in bucket %s: %v", name, bucket, err))
 	}
 	return found, entry.Revision, nil

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"laneway.dev/internal/core/producername"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/frontend/core/producerinit"
@@ -19,43 +20,35 @@ type initRequest struct {
 	answer  func(producerinit.Result)
 }
 
-// Name is what the registry of producers keeps of a name. The registry never fails here: the
-// protocol between frontends and replicators is what is simulated.
+// Name is a name in the registry of producers. The registry never fails here: the protocol
+// between frontends and replicators is what is simulated.
 type Name struct {
-	fence     messages.ProducerFence
-	instances []string // that have an epoch, the newest last
-	topics    []uint64
+	name   string
+	id     int64
+	record producername.Record
 }
 
-// NewName returns the record of a name that is new to the registry.
-func NewName(name string, id int64) *Name {
-	return &Name{fence: messages.ProducerFence{ProducerID: id, Name: name}}
-}
+// NewName returns a name that the registry does not know. It will give it an id.
+func NewName(name string, id int64) *Name { return &Name{name: name, id: id} }
 
 // ask answers a question of an init.
-func (r *Name) ask(what any) producerinit.Event {
+func (n *Name) ask(what any) producerinit.Event {
+	var err *protocol.Error
+	next := n.record
 	switch what := what.(type) {
 	case producerinit.Next:
-		switch at := slices.Index(r.instances, what.Instance); {
-		case at >= 0 && at < len(r.instances)-1:
-			return producerinit.Failed{Err: protocol.NewError(protocol.CodeInvalidEpoch, "a younger instance has asked since")}
-		case at >= 0: // it asks again
-		default:
-			if len(r.instances) > 0 {
-				r.fence.ProducerEpoch++
-			}
-			r.instances = append(r.instances, what.Instance)
-		}
+		next, _, err = n.record.Next(n.name, what.Instance, n.id)
 	case producerinit.Surpass:
-		if what.Fence != r.fence {
-			return producerinit.Failed{Err: protocol.NewError(protocol.CodeInvalidEpoch, "a younger instance has asked since")}
-		}
-		r.fence.ProducerEpoch = max(r.fence.ProducerEpoch, what.Epoch) + 1
+		next, err = n.record.Surpass(what.Fence, what.Epoch, n.id)
 	case producerinit.Remember:
-		r.topics = what.Topics
+		n.record, _ = n.record.Remember(what.Topics)
 		return producerinit.Remembered{}
 	}
-	return producerinit.Identified{Fence: r.fence, Seen: slices.Clone(r.topics)}
+	if err != nil {
+		return producerinit.Failed{Err: err}
+	}
+	n.record = next
+	return producerinit.Identified{Fence: next.Fence(), Seen: slices.Clone(next.Topics)}
 }
 
 // InitProducer starts the init of an instance of a named client at a frontend. identified is
@@ -75,7 +68,7 @@ func (w *World) InitProducer(p *Process, i *Instance, identified func(first int3
 			}
 		},
 		core: producerinit.New(producerinit.Request{
-			Name: name.fence.Name, Instance: i.String(), Topics: []protocol.Topic{topic}, Epoch: p.Epoch, Heartbeat: w.Times.Heartbeat,
+			Name: name.name, Instance: i.String(), Topics: []protocol.Topic{topic}, Epoch: p.Epoch, Heartbeat: w.Times.Heartbeat,
 		}),
 	}
 	p.inits = append(p.inits, r)
