@@ -35,9 +35,9 @@ type Ack struct {
 //
 // When: a future is done when its whole batch is acknowledged, or when the producer
 // fails or ends. A batch that exceeds its delivery timeout fails the producer, so
-// every future is done at some time. The timeout of a batch starts with its turn,
-// so behind a full buffer this may be much later: pass a context to Wait where
-// that is too long.
+// every future is done eventually. The timeout of a batch starts when it is the
+// batch's turn to be sent. Behind a full buffer this may be much later: pass a
+// context to Wait to limit the wait.
 //
 // Order: within a partition, acknowledgements arrive in the order of Publish. When
 // the producer fails, records after the failed one may still turn out to be

@@ -101,9 +101,9 @@ func (l *Lane[R]) Advance(floor, highest uint64, now time.Time, age time.Duratio
 	return turns, missing
 }
 
-// Again returns the results of the numbers at or above from that were released
-// at least age ago and are not resolved, in ticket order. They count as
-// released now.
+// Again returns, in ticket order, the unresolved results of the numbers at or
+// above from that were released at least age ago. It sets the time of their
+// release to now.
 func (l *Lane[R]) Again(from uint64, now time.Time, age time.Duration) []Turn[R] {
 	var turns []Turn[R]
 	for n := max(from, l.floor); n < l.next; n++ {

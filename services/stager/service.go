@@ -80,8 +80,8 @@ type Service struct {
 // Start takes part in the staging of all partitions. ctx bounds only the start,
 // which waits for NATS.
 //
-// Stop takes the batches that NATS has delivered, uploads them, and sends the results. If its
-// context ends before that, the batches that are not uploaded are refused, so that another
+// Stop uploads the batches that NATS has already delivered, and sends their results. If its
+// context ends first, the batches that are not uploaded yet are refused, so that another
 // stager gets them.
 func Start(ctx context.Context, config Config) (*Service, error) {
 	config = config.orDefaults()

@@ -1,6 +1,6 @@
-// Package load sends batches as producers do, many at once, and keeps exactly
-// what each was answered. It uses nothing of Laneway but its subjects and the
-// shape of its answers: any NATS client could do the same.
+// Package load sends batches as producers do, many at once, and records the answer
+// to each. It uses nothing of Laneway but its subjects and the format of its
+// answers, so any NATS client could do the same.
 package load
 
 import (

@@ -21,9 +21,9 @@ const lastAnswers = 10 * time.Second
 // sequence of a line is its number, and sequences start again after 2^31-1.
 const maxResumable = math.MaxInt32
 
-// producer returns the producer of the lines. If it has a name, the lines must go to
-// one partition: the last sequence in its log is the number of lines that are there.
-// Over several partitions that number would not tell which lines they are.
+// producer returns the producer of the lines. If it has a name, all lines must go to
+// one partition. The last sequence in the log is then the number of lines that a
+// restart skips. With several partitions, no such number says which lines are in a log.
 func (c *Command) producer(ctx context.Context, laneway *client.Client, options client.ProducerOptions) (*client.Producer, error) {
 	if c.Name != "" && c.Partition == cli.AllPartitions {
 		topic, _, err := laneway.Admin().TopicInfo(ctx, c.Topic)
