@@ -79,8 +79,8 @@ func (w *Window[T]) expire(now time.Time) {
 }
 
 // tooLate returns the error of a batch that was not acknowledged in time. If the batch is
-// surely not in the log, the code is that of its last refusal, which names the cause.
-// Otherwise it is OUTCOME_UNKNOWN.
+// certainly not in the log, the error has the code of its last refusal, which names the
+// cause. Otherwise the code is OUTCOME_UNKNOWN.
 func (w *Window[T]) tooLate(e *entry[T], absent bool) *protocol.Error {
 	tried := fmt.Sprintf("given up after %s, in %d attempts", w.settings.DeliveryTimeout, len(e.attempts))
 	if len(e.attempts) == 1 {
