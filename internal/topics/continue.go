@@ -7,10 +7,10 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// Continue writes into the topic's record that the log of a partition is continued in a
-// higher incarnation. An error with the code INVALID_REQUEST means that nothing was written,
-// because the topic was deleted or another repair has continued the log. After any other
-// error the outcome is unknown.
+// Continue records in the topic's record that the log of a partition continues in the stream
+// of a higher incarnation. An error with the code INVALID_REQUEST means that nothing was
+// written, because the topic was deleted or another repair has continued the log. After any
+// other error the outcome is unknown.
 func (r *Registry) Continue(ctx context.Context, from protocol.Partition, incarnation uint32) error {
 	for {
 		found, err := find(ctx, r.conn, from.Topic)

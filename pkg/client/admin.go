@@ -102,9 +102,9 @@ func (a *Admin) ListProducers(ctx context.Context, topic string, partition int32
 	}
 }
 
-// ProducerInfo returns what the partitions of a topic remember of a producer, one
-// item for each partition that knows it. The request names the producer by its id
-// or its name.
+// ProducerInfo returns what the partitions of a topic remember about a producer, one
+// item for each partition that remembers it. The request names the producer by its
+// id or its name.
 func (a *Admin) ProducerInfo(ctx context.Context, request protocol.ProducerInfoRequest) ([]protocol.ProducerInfo, error) {
 	var response protocol.ProducerInfoResponse
 	if err := a.client.call(ctx, protocol.ProducerAPI+"info", request, &response); err != nil {

@@ -2,7 +2,7 @@
 // batches are duplicates, which are rejected, and which offsets the others get.
 //
 // It owns the lanes, message ids and producers of the partition, its next offset, and the
-// batches that are accepted and not appended yet. A log is for it a series of sections,
+// batches that are accepted and not appended yet. It treats the log as a series of sections,
 // appended one at a time. Its caller, the core of the log's owner, calls:
 //
 //   - Release with the batches that a sequencer has released;
@@ -11,11 +11,11 @@
 //   - Apply for each section that is read from the log;
 //   - Effects for the messages that result.
 //
-// Nothing is answered before the entry that it rests on is durable. Example: batch a/1 is
-// accepted, then a copy of it with another ticket, a/2, and then a/3 is rejected because of
-// its expectation. Next returns a section with a/1; Resolve produces the outcomes of all
-// three. If the append fails instead, RollBack forgets all three, and their releases arrive
-// again.
+// No batch is answered before the entry that its outcome depends on is durable. Example:
+// batch a/1 is accepted, a/2 is a duplicate of it with another ticket, and a/3 is rejected
+// because of its expectation. Next returns a section with a/1, and Resolve produces the
+// outcomes of all three. If the append fails instead, RollBack forgets all three, and their
+// releases arrive again.
 //
 // Effects have an order that depends on the calls alone. A Core belongs to one goroutine.
 package partition
