@@ -53,6 +53,11 @@ func (r *run) startConsumer(slot int) {
 		}
 		if r.chance(0.5) {
 			c.Wanted.MaxWait = int64(r.rng.IntN(1000))
+			if c.Wanted.WindowBytes == 0 {
+				// Without a window there are no heartbeats: the answer must come before
+				// the consumer gives up.
+				c.Wanted.MaxWait = min(c.Wanted.MaxWait, (silence / 2).Milliseconds())
+			}
 		}
 	}
 	if c.Wanted.Offset != nil {
@@ -145,8 +150,13 @@ func (r *run) disconnectFrontend() {
 	d := r.between(10*time.Millisecond, 2*time.Second)
 	r.counts.Disconnects++
 	r.Say("%s is disconnected from consumers for %s", p, d.Round(time.Millisecond))
-	r.deaf[p] = r.Now.Add(d)
+	if until := r.Now.Add(d); until.After(r.deaf[p]) {
+		r.deaf[p] = until
+	}
 	r.after(d, func() {
+		if r.Now.Before(r.deaf[p]) {
+			return // another disconnection lasts longer
+		}
 		delete(r.deaf, p)
 		r.awake(p, func() {
 			moves := r.Broken(p)

@@ -30,6 +30,9 @@ func describeFetch(r protocol.FetchRequest) string {
 	if r.MaxRecords > 0 {
 		text += fmt.Sprintf(", up to %d records", r.MaxRecords)
 	}
+	if r.MaxWait > 0 {
+		text += fmt.Sprintf(", waiting %d ms", r.MaxWait)
+	}
 	if r.Follow {
 		text += ", following"
 	}
