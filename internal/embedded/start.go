@@ -61,8 +61,9 @@ func NewClaim(options Options) (*Claim, error) {
 func (c *Claim) Release() error { return c.lock.release() }
 
 // Start recovers the streams in the folder and listens. It returns when clients can connect, when
-// ctx ends, or when the start hangs. After an error the folder is released. If the server could not
-// be ended, it stays locked until the process ends, because that server may still write to it.
+// ctx ends, or when the start hangs. After an error it releases the folder, unless the server could
+// not be stopped: then the folder stays locked until the process ends, because that server may still
+// write to it.
 func (c *Claim) Start(ctx context.Context) (*Server, error) {
 	options := serverOptions(c.listen, c.folder, c.options.MaxPayload)
 	if err := checkBlocks(ctx, options.StoreDir); err != nil {

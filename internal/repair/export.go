@@ -87,8 +87,8 @@ func (s *Survey) Batches() int64 {
 	return n
 }
 
-// Export writes the batches to which no log refers, one JSON object per line: by partition,
-// and within a lane in the order of the tickets. It holds one payload in memory at a time.
+// Export writes the batches that no log refers to, one JSON object per line: sorted by
+// partition, and within a lane by ticket. It holds one payload in memory at a time.
 // progress is called after each batch.
 func (s *Survey) Export(ctx context.Context, to io.Writer, progress func()) (Written, error) {
 	out := bufio.NewWriterSize(to, 256<<10)

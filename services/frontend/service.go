@@ -77,8 +77,8 @@ type Service struct {
 }
 
 // Start takes an epoch and serves every partition and the APIs. ctx bounds only the
-// start, which waits for JetStream. While JetStream does not write, Start returns without
-// an epoch: then only fetches are served, until one can be taken.
+// start, which waits for JetStream. If JetStream has stopped writing, Start returns without
+// an epoch, and the frontend serves only fetches until it can take one.
 func Start(ctx context.Context, config Config) (*Service, error) {
 	config = config.orDefaults()
 	if config.Times.Deadline > messages.MaxDeadline {

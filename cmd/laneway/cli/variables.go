@@ -18,9 +18,9 @@ import (
 var foreignVariables = regexp.MustCompile(
 	`^LANEWAY_(TEST_.*|([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?))$`)
 
-// checkVariables rejects variables of the environment that set no flag of any
-// command. Without this check a typing error would silently leave the default in
-// place.
+// checkVariables rejects environment variables with the prefix that set no flag of
+// any command. Without this check, a flag would silently keep its default after a
+// typo in its variable.
 func checkVariables(application *kong.Application, environment []string) error {
 	known := make(map[string]bool)
 	err := kong.Visit(application, func(node kong.Visitable, next kong.Next) error {

@@ -22,9 +22,9 @@ type input struct {
 	data []byte
 }
 
-// findInput returns the file. If none is given, it returns real text that this machine
-// has: the source of Go's standard library, or else the printable text in the binary of
-// laneway.
+// findInput returns the contents of the file. If none is given, it returns real text
+// from this machine: the source of Go's standard library or, if it is not found, the
+// printable text in the laneway binary.
 func findInput(ctx context.Context, file string) (input, error) {
 	if file != "" {
 		data, err := os.ReadFile(file)

@@ -43,10 +43,10 @@
 //
 // # The start of a fetch
 //
-// A fetch starts at an offset, at the first or next record, or at a time. For an offset or
-// a time the core searches the log: entries are sorted by offset, and by time within a
-// stretch of entries whose times rise. It looks up the log's state, halves the range of
-// entries until one is left, and reads one entry at each step. Example: a log has the
+// A fetch starts at an offset, at the first or next record, or at a time. An offset or a
+// time is located by binary search. Entries are sorted by offset everywhere, and by time
+// within a stretch of entries with rising times. The core looks up the log's state, then
+// halves the range with each entry that it reads, until one is left. Example: a log has the
 // entries 1 to 1,000, and a fetch asks for offset 40,000. The core reads entry 500, which
 // ends at offset 26,000, then entry 750, which ends at 41,000, then 625, and so on. Ten
 // reads find the first entry that ends above 40,000.
