@@ -14,7 +14,7 @@ import (
 // stager that hands tickets to whichever upload ends first. If it passes
 // there, it tests nothing.
 func TestOrderIsLostIfTheTicketIsTakenAfterStaging(t *testing.T) {
-	const regression = "TestTwoBatchesOfANewProducerKeepTheirOrderWhenTheSecondIsStagedFirst"
+	const regression = "TestNewProducerKeepsOrderWhenSecondIsStagedFirst"
 	overlay := deployment.Overlay(t, "ticket_after_staging")
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
