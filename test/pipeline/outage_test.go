@@ -8,7 +8,7 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// TestAProducerThatNeverPausesComesBackAfterALongOutage: nothing is staged for
+// TestProducerRecoversFromLongOutage: nothing is staged for
 // so long that the replicator forgets every lane, and another lane's numbers
 // were far higher. The producer always has a batch in flight, so its lane never
 // ends and its numbers continue where they were.

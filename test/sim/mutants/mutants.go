@@ -5,7 +5,7 @@
 // numbers:
 //
 //	Mutant: a sequencer that was fenced ignores it.
-//	Noticed by: services/sequencer TestEndsWhenReplaced|TestTakesNewEpoch
+//	Noticed by: services/sequencer TestFencedSequencer
 //
 //	--- a/services/sequencer/service.go
 //	+++ b/services/sequencer/service.go
