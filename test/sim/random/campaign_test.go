@@ -39,7 +39,7 @@ func TestCampaign(t *testing.T) {
 	if r.Violation != nil {
 		violated(t, Seeded(r.Seed), fmt.Sprintf("after %d seeds: %v", r.Seeds, r.Violation))
 	}
-	if r.Seeds < ordinarySeeds && *duration == 0 {
+	if r.Seeds < ordinarySeeds { // so few in a time may only show that the machine is busy
 		fmt.Printf("less than %d seeds: whether they came across everything is not checked\n", ordinarySeeds)
 		return
 	}
