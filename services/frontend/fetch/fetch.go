@@ -110,17 +110,21 @@ func (f *fetch) run(ctx context.Context) {
 	f.releaseLoads()
 }
 
-// end sends the last status of a fetch, and counts its error.
+// end counts the error of a fetch and sends the last status. A consumer that has the status
+// finds the error in the counters.
 func (s *Server) end(out *answers, last core.Status) {
+	if last.Err != nil {
+		s.failed(out.partition, &last)
+	}
 	if err := out.publish(out.status(&last), last.Next); err != nil {
 		s.config.Logger.Debug("the end of a fetch could not be sent", zap.Stringer("partition", out.partition.id), zap.Error(err))
 	}
-	switch {
-	case last.Err == nil:
-		return
-	case last.Err.Code == protocol.CodeCreditTimeout:
+}
+
+func (s *Server) failed(p *partition, last *core.Status) {
+	if last.Err.Code == protocol.CodeCreditTimeout {
 		s.abandoned.Add(1) // the consumer is gone, which is not an error of the service
-	default:
+	} else {
 		s.config.Failed(last.Err.Code)
 	}
 	if !last.Err.Retryable() && last.Err.Code.Kind().Status >= 500 {
@@ -128,7 +132,7 @@ func (s *Server) end(out *answers, last core.Status) {
 		if last.GapFrom != core.Unknown {
 			at = last.GapFrom
 		}
-		s.config.Logger.Error("a fetch failed", zap.Stringer("partition", out.partition.id), zap.Int64("offset", at), zap.Error(last.Err))
+		s.config.Logger.Error("a fetch failed", zap.Stringer("partition", p.id), zap.Int64("offset", at), zap.Error(last.Err))
 	}
 }
 
