@@ -15,8 +15,9 @@ const (
 	maxAnswer          = 4 << 10 // bytes of an answer that an error quotes
 )
 
-// Healthcheck asks for a page, such as http://127.0.0.1:8090/readyz, and returns nil if the answer
-// is 2xx within 5 s, else an error with what the page said. It is for images that have no shell.
+// Healthcheck requests a page, such as http://127.0.0.1:8090/readyz. It returns nil if the status
+// is 2xx within 5 s, and otherwise an error with the text of the page. It is for images without a
+// shell.
 func Healthcheck(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, healthcheckTimeout)
 	defer cancel()

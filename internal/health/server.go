@@ -19,9 +19,9 @@ type Server struct {
 	served chan struct{} // closed when the accept loop has ended
 }
 
-// Serve listens on addr, host:port, and returns; requests are served until Shutdown.
-// Port 0 takes a free one. An empty addr serves nothing, and the methods of the Server then do nothing.
-// An error wraps [syscall.EADDRINUSE] if the port is taken.
+// Serve listens on addr, which has the form host:port, and returns. Requests are served until
+// Shutdown. Port 0 stands for a free port. If addr is empty, nothing is served, and the methods
+// of the Server do nothing. The error wraps [syscall.EADDRINUSE] if the port is in use.
 func Serve(ctx context.Context, addr string, handler http.Handler, log *zap.Logger) (*Server, error) {
 	if addr == "" {
 		return &Server{}, nil

@@ -9,12 +9,14 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// remadeKey marks a stream, in its metadata, that was made while logs of partitions
-// existed: what it held before is lost. Its value is when that was.
+// remadeKey is a metadata key of a stream that was created while logs of partitions
+// existed. Such a stream replaces one that was lost with its content. The value is the
+// time of the creation.
 const remadeKey = "laneway-made-while-logs-existed"
 
-// Provenance returns the metadata of a bucket that is about to be made. A frontend makes
-// its buckets before it creates the first topic, and with it the first log.
+// Provenance returns the metadata for a bucket that is about to be created. Normally no
+// log exists at that time: a frontend creates its buckets before it creates the first
+// topic.
 func Provenance(ctx context.Context, js jetstream.JetStream) (map[string]string, error) {
 	if exist, err := LogsExist(ctx, js); err != nil || !exist {
 		return nil, err
@@ -33,8 +35,8 @@ func LogsExist(ctx context.Context, js jetstream.JetStream) (bool, error) {
 	return false, logs.Err()
 }
 
-// Remade returns when a stream of Laneway's was made anew, because it was lost; false
-// if it was not.
+// Remade returns when a stream of Laneway was created again after its loss; false if it
+// was not.
 func Remade(config jetstream.StreamConfig) (time.Time, bool) {
 	at, err := time.Parse(time.RFC3339, config.Metadata[remadeKey])
 	return at, err == nil

@@ -12,10 +12,10 @@ var (
 	ErrExists = errors.New("the object exists already")
 	// ErrNotFound is returned by ReadRange for a key that holds no object.
 	ErrNotFound = errors.New("the object does not exist")
-	// ErrFull is returned by Put when the store has no room, or none beyond its
-	// reserve. A later Put may succeed.
+	// ErrFull is returned by Put when the store has no room, or would use its reserve. A
+	// later Put may succeed.
 	ErrFull = errors.New("the object store is full")
-	// ErrMedium is returned when the storage under the store fails to read or
+	// ErrMedium is returned when the storage on which the store runs fails to read or
 	// write.
 	ErrMedium = errors.New("the storage of the object store failed")
 )
@@ -50,8 +50,8 @@ func (e *CorruptError) Error() string {
 	return fmt.Sprintf("object %q is corrupt at offset %d, length %d: %s", e.Key, e.Offset, e.Length, e.Reason)
 }
 
-// classify puts the store's own error in front of what the system said, so that
-// callers need not know the system's errors.
+// classify wraps an error of the system in the matching error of the store, so that
+// callers need not know the errors of the system.
 func classify(err error) error {
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):

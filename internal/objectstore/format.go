@@ -53,8 +53,8 @@ func corruptExtent(extent messages.Extent, reason string) error {
 	return &CorruptError{Damage: Payload, Key: extent.Key, Offset: extent.Offset, Length: extent.Length, Reason: reason}
 }
 
-// Batch is one batch of an object with all that is needed to send it again when
-// the log has lost it. The floor is not stored, because it belongs to one message about the
+// Batch is one batch of an object, with everything that is needed to send it again if the
+// log has lost it. The floor is not stored: it is a property of the message, not of the
 // batch.
 type Batch struct {
 	messages.Batch

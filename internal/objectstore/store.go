@@ -62,9 +62,9 @@ type Store interface {
 }
 
 // Open opens the store that location names: a path, or a URL of the form
-// file:///absolute/path. The folder is made if it is not there. While its file
-// system would have less than keepFree bytes left after a Put, the Put is
-// refused with ErrFull and changes nothing; 0 uses up what there is.
+// file:///absolute/path. It creates the folder if it does not exist. A Put that would
+// leave less than keepFree bytes free on the file system changes nothing and returns
+// ErrFull. With 0 the store may fill the file system.
 func Open(location string, keepFree int64) (Store, error) {
 	root, err := localRoot(location)
 	if err != nil {
@@ -73,8 +73,8 @@ func Open(location string, keepFree int64) (Store, error) {
 	return openLocal(root, keepFree, systemDisk)
 }
 
-// URL returns the full URL of the store that location names, or what Open would say of
-// the location itself. It touches nothing.
+// URL returns the full URL of the store that location names. The error is the one that
+// Open would return for this location. URL accesses no file.
 func URL(location string) (string, error) {
 	root, err := localRoot(location)
 	if err != nil {
@@ -83,8 +83,8 @@ func URL(location string) (string, error) {
 	return (&url.URL{Scheme: "file", Path: root}).String(), nil
 }
 
-// OpenExisting opens a store as Open does, but only if its folder is there: to read
-// from.
+// OpenExisting opens a store for reading. Unlike Open, it fails if the folder does not
+// exist.
 func OpenExisting(location string) (Store, error) {
 	root, err := localRoot(location)
 	if err != nil {
@@ -100,8 +100,8 @@ func OpenExisting(location string) (Store, error) {
 	return openLocal(root, 0, systemDisk)
 }
 
-// localRoot returns the absolute path of the folder that location names.
-// Errors name the scheme alone where the URL might carry a password.
+// localRoot returns the absolute path of the folder that location names. An error about a
+// remote URL names only its scheme, because the URL may contain a password.
 func localRoot(location string) (string, error) {
 	if location == "" {
 		return "", errors.New("object store: no location given; use file:///absolute/path or a path")

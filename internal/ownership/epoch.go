@@ -41,8 +41,9 @@ func decode(e kvbucket.Entry) (core.Assignment, error) {
 	return core.Assignment{Epoch: epoch, Instance: instance}, err
 }
 
-// acquire takes the next epoch of a role for an instance, which has taken current before, above
-// the one that has fenced it. ErrReplaced means that a younger instance has taken one.
+// acquire takes the next epoch of a role for an instance with the epoch current; 0 if it has
+// none yet. The new epoch is above the one that has fenced the instance. ErrReplaced means that
+// a younger instance has taken an epoch.
 func (h *Holder) acquire(ctx context.Context, current, above uint64) (uint64, error) {
 	return kvbucket.Retry(ctx, func(ctx context.Context) (uint64, error) { return h.tryAcquire(ctx, current, above) })
 }

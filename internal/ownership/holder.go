@@ -36,9 +36,10 @@ func Hold(ctx context.Context, js jetstream.JetStream, role string) (*Holder, er
 // Epoch returns the newest epoch of the instance.
 func (h *Holder) Epoch() uint64 { return h.epoch.Load() }
 
-// Raise is for an owner that was fenced by an epoch which is not below its own. It returns
-// an epoch of this instance above that one. ErrReplaced means that a younger instance exists.
-// If none does, the bucket of epochs was lost, and its numbers have started again.
+// Raise returns an epoch of this instance above the one that has fenced it. It is for an
+// owner that was fenced by an epoch that is not below its own. ErrReplaced means that a
+// younger instance exists. Otherwise the bucket of epochs was lost, and its numbers have
+// started again.
 func (h *Holder) Raise(ctx context.Context, above uint64) (uint64, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

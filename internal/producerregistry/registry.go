@@ -77,9 +77,9 @@ func (r *Registry) Next(ctx context.Context, name, instance string) (Identity, e
 	return identity, known(err)
 }
 
-// Surpass gives an instance an epoch above one that a partition has and init never gave: it
-// came with a batch to a partition that did not know the producer. The error has the code
-// INVALID_EPOCH if another instance has asked in the meantime.
+// Surpass gives an instance an epoch above the one that a partition has. init never gave that
+// epoch: it came with a batch to a partition that did not know the producer. The error has the
+// code INVALID_EPOCH if another instance has asked in the meantime.
 func (r *Registry) Surpass(ctx context.Context, mine Identity, epoch int16) (Identity, error) {
 	identity, err := kvbucket.Retry(ctx, func(ctx context.Context) (Identity, error) {
 		return r.trySurpass(ctx, mine, epoch)

@@ -185,8 +185,8 @@ func (p *Partition) addSilent(err error) {
 // evidenceTimeout bounds the wait for JetStream.
 const evidenceTimeout = 30 * time.Second
 
-// evidence is the stores of the evidence outside the logs. A store is nil if its stream does
-// not exist.
+// evidence has the stores of the evidence that lies outside the logs. A store is nil if its
+// stream does not exist.
 type evidence struct {
 	snapshots *snapshots.Store
 	marks     *marks.Store

@@ -27,7 +27,7 @@ func (e *Ending) Fail(err error) {
 	})
 }
 
-// FailIfReplaced ends the service and returns true if err is that a younger instance has
+// FailIfReplaced ends the service and returns true if err says that a younger instance has
 // its role.
 func (e *Ending) FailIfReplaced(err error) bool {
 	replaced := errors.Is(err, ownership.ErrReplaced)

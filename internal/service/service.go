@@ -53,8 +53,8 @@ func New(role string, config Config) *Base {
 	}
 }
 
-// OnStop adds a step to the stop, which ends what was started last. A step MUST return soon
-// after its context has ended, and MUST release everything also then.
+// OnStop adds a step to the stop. The step that was added last runs first. A step MUST return
+// soon after its context has ended, and MUST release everything even then.
 func (b *Base) OnStop(step func(context.Context) error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -160,9 +160,9 @@ func (b *Base) Abort(err error) error {
 	return fmt.Errorf("start %s: %w", b.role, errors.Join(err, b.end(ended)))
 }
 
-// Stop ends what the service has started, last things first, and returns when the server has
-// received all messages. What needs time to end has it until ctx ends. The service MUST NOT
-// be used after that; a further Stop ends nothing.
+// Stop runs the steps of the stop, and returns when the server has received all messages that
+// were sent. Steps that need time have it until ctx ends. The service MUST NOT be used after
+// that. Further calls run no step.
 func (b *Base) Stop(ctx context.Context) error {
 	err := b.end(ctx)
 	if b.config.Conn.IsConnected() { // else what is not sent is lost, and repaired by others

@@ -61,8 +61,8 @@ func setup(ctx context.Context, role, instance string, wanted wishes) (*Telemetr
 	if err != nil {
 		return nil, err
 	}
-	// Tracers first: when the meters then fail, there is no span whose export could take time,
-	// and at the end spans, the more precious, go out first.
+	// Tracers are added first. If the meters then fail, no span exists whose export could take
+	// time. Shutdown exports in the same order, and spans matter more.
 	if wanted.traces {
 		if err := t.addTracers(ctx, about); err != nil {
 			return nil, err

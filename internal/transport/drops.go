@@ -12,8 +12,8 @@ import (
 // quiet is the time without events that ends a burst.
 const quiet = 10 * time.Second
 
-// Burst finds the first of events that come one after the other, so that one of them
-// is logged. The zero value is ready. It is safe for concurrent use.
+// Burst recognizes the first of events in close succession, so that only one of them
+// is logged. The zero value is ready for use. It is safe for concurrent use.
 type Burst struct {
 	mu   sync.Mutex
 	last time.Time

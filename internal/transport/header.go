@@ -8,8 +8,8 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// stamped are the headers that NATS servers add to messages of clients, always with a blank
-// after the colon.
+// stamped reports whether NATS servers add a header of this name to messages of clients.
+// They always write a blank after the colon.
 func stamped(name string) bool {
 	return name == protocol.HeaderRequestInfo || strings.HasPrefix(name, "Nats-Trace-") || protocol.IsOriginHeader(name)
 }

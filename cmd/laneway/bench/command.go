@@ -262,8 +262,8 @@ func checkFolder(path string) error {
 	return os.Remove(probe)
 }
 
-// reason returns an error without the path of a temporary file, a name that the user has
-// not given.
+// reason returns an error without the path of a temporary file, because the user has not
+// chosen that name.
 func reason(err error) error {
 	if failed, ok := errors.AsType[*fs.PathError](err); ok {
 		return failed.Err

@@ -97,7 +97,7 @@ func (p *process) signal(s syscall.Signal) error {
 }
 
 // eventually calls the condition until it returns nil or ctx ends, and then returns its last
-// error. It gives up at once if a process has ended.
+// error. It returns at once if a process has ended.
 func eventually(ctx context.Context, condition func(context.Context) error) error {
 	pace := time.NewTicker(pollInterval)
 	defer pace.Stop()

@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Run carries out the plan. Every round measures each contender once, and starts with
-// another contender than the round before, so that none profits from its place in the
-// order. When Run returns, also with an error or because ctx has ended, the servers that
-// it has started are stopped and their data is removed.
+// Run carries out the plan. Every round measures each contender once. Rounds start with
+// different contenders, so that none benefits from its place in the order. When Run
+// returns, with or without an error, the servers that it has started are stopped and
+// their data is removed.
 func Run(ctx context.Context, p Plan) (*Report, error) {
 	if err := p.Check(); err != nil {
 		return nil, err

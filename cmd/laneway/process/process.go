@@ -1,11 +1,11 @@
-// Package process is a process that runs services of Laneway, which is what
-// laneway serve and the commands for single roles have in common: the flags of the
-// services, their start and stop in the right order, and what stands beside them in
-// the process, which is telemetry, the pages for health and metrics, the object
-// store, and the limit of the memory.
+// Package process is a process that runs services of Laneway. It is what laneway
+// serve and the commands for single roles have in common: the flags of the
+// services, their start and stop in the right order, and what a process has besides
+// services, which is telemetry, the pages for health and metrics, the object store,
+// and the memory limit.
 //
-// It never handles a batch, and services in one process share nothing through it
-// but the object store and telemetry: they talk to each other over NATS alone.
+// It never handles a batch. Services in one process share only the object store and
+// telemetry through it: they communicate only over NATS.
 package process
 
 import (
@@ -20,8 +20,8 @@ import (
 	"laneway.dev/internal/telemetry"
 )
 
-// Process is what a process that runs services has beside them. It belongs to the
-// goroutine of the command.
+// Process is what a process has besides its services. It belongs to the goroutine
+// of the command.
 type Process struct {
 	Log *zap.Logger
 

@@ -30,9 +30,8 @@ const (
 	Replicator = "replicator"
 )
 
-// Roles returns the names of all services in the order in which they start, which
-// is from the end of the life of a batch to its beginning: a service is there
-// before the first batch is sent to it.
+// Roles returns the names of all services in the order in which they start. A
+// service starts before those that send batches to it.
 func Roles() []string { return []string{Replicator, Sequencer, Stager, Frontend} }
 
 // Service is what all services have in common. It is safe for concurrent use.

@@ -17,7 +17,7 @@ import (
 )
 
 // exportAndAccept exports what the logs have lost and then accepts the loss, each if the
-// flags say so. An export that fails keeps the loss from being accepted, which cannot be
+// flags say so. If the export fails, the loss is not accepted, because that cannot be
 // undone.
 func (c *Repair) exportAndAccept(a *cli.App, inspector *repair.Inspector, survey *repair.Survey) error {
 	if store := survey.Report.Store; c.Accept && store != nil && store.NotShared != "" {

@@ -17,8 +17,8 @@ type Assignment struct {
 	Instance string
 }
 
-// ReplacedBy reports whether found, which the record of the role holds, proves that a
-// younger instance than own's exists. These prove nothing:
+// ReplacedBy reports whether found, which is what the record of the role holds, proves that an
+// instance younger than own's exists. These prove nothing:
 //
 //   - a lower epoch, because the record may have been lost or restored from a copy
 //   - a higher epoch of the same instance, which took it without receiving the acknowledgement
@@ -28,13 +28,13 @@ func (own Assignment) ReplacedBy(found Assignment) bool {
 }
 
 // Next returns the assignment that own's instance is to write over found. Its epoch is above
-// found's and above the epoch that has fenced the instance; an instance that only starts has
-// above 0. If replaced is true, the instance MUST end instead and send nothing more.
+// found's, and above the epoch that has fenced the instance. above is 0 for an instance that
+// has just started. If replaced is true, the instance MUST end instead and send nothing more.
 //
-// The first epoch of a record is the time in seconds. Instances do not start once a
-// second, so the epochs of a record that was lost and made again are above those that logs
-// know, and no ticket is taken for one of an older owner. If the clock was set back meanwhile,
-// owners are fenced until they have passed those epochs.
+// The first epoch of a record is the Unix time in seconds. Instances start less often than
+// once a second. If a record was lost and is written again, its epochs are therefore above
+// those that logs know, and no new ticket has the epoch and number of an old one. If the clock
+// was set back meanwhile, owners are fenced until their epochs have passed the known ones.
 func (own Assignment) Next(found Assignment, above uint64, now time.Time) (next Assignment, replaced bool) {
 	if own.ReplacedBy(found) {
 		return Assignment{}, true

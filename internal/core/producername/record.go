@@ -66,10 +66,10 @@ func (r Record) Next(name, instance string, id int64) (next Record, changed bool
 	return r.advance(id), true, nil
 }
 
-// Surpass returns the record for an instance that needs an epoch above one that a partition
-// has and init never gave: it came with a batch to a partition that did not know the
-// producer. own is the identity that the instance has. id is for a producer whose epochs are
-// used up. The error has the code INVALID_EPOCH if another instance has asked since.
+// Surpass returns the record for an instance that needs an epoch above the one that a
+// partition has. init never gave that epoch: it came with a batch to a partition that did not
+// know the producer. own is the identity of the instance. id is for a producer whose epochs
+// are used up. The error has the code INVALID_EPOCH if another instance has asked since.
 func (r Record) Surpass(own messages.ProducerFence, epoch int16, id int64) (Record, *protocol.Error) {
 	if r.ID != own.ProducerID || r.Epoch != own.ProducerEpoch {
 		return Record{}, protocol.Errorf(protocol.CodeInvalidEpoch, "producer %q: a younger instance has asked since", own.Name)
@@ -90,7 +90,7 @@ func (r Record) advance(id int64) Record {
 }
 
 // Remember returns the record with the topics on whose partitions the producer was fenced. It
-// leaves out the least recent ones above its limit.
+// drops the least recent topics beyond maxTopics.
 func (r Record) Remember(topics []uint64) (next Record, changed bool) {
 	if !slices.ContainsFunc(topics, func(id uint64) bool { return !slices.Contains(r.Topics, id) }) {
 		return r, false

@@ -18,8 +18,8 @@ import (
 // clusterTimeout bounds the election of a cluster's leader on a busy machine.
 const clusterTimeout = time.Minute
 
-// Cluster runs three servers on random ports and folders of the test's, all
-// gone when the test ends, and returns a connection as the services make it.
+// Cluster runs three servers with random ports and temporary folders until the test
+// ends. It returns a connection with the options of the services.
 func Cluster(t testing.TB) (*nats.Conn, jetstream.JetStream) {
 	t.Helper()
 	const size = 3

@@ -13,8 +13,8 @@ import (
 	"laneway.dev/internal/transport"
 )
 
-// Start runs a server on a random port and a folder of the test's, both gone
-// when the test ends, and returns a connection as the services make it.
+// Start runs a server with a random port and a temporary folder until the test
+// ends. It returns a connection with the options of the services.
 func Start(t testing.TB) (*nats.Conn, jetstream.JetStream) {
 	t.Helper()
 	log := zaptest.NewLogger(t, zaptest.Level(zapcore.WarnLevel))
