@@ -7,8 +7,8 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// Batch names what a batch holds: records of a client's source, which start with First. The
-// payload of a batch carries its name.
+// Batch identifies a batch: its records are those of a client's source from First on. The
+// payload of a batch encodes its Batch.
 type Batch struct {
 	Client  int
 	First   int // of the records of the source, from 0
@@ -19,8 +19,8 @@ func (b Batch) String() string {
 	return fmt.Sprintf("records %d to %d of client %d", b.First, b.First+b.Records-1, b.Client)
 }
 
-// Payload returns a batch frame with the records. Each of them names itself as a batch of one
-// record.
+// Payload returns a batch frame with the records. The value of each record identifies it, as
+// a batch of one record.
 func (b Batch) Payload() []byte {
 	var frame protocol.FrameBuilder
 	for n := range b.Records {

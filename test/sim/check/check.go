@@ -1,11 +1,11 @@
-// Package check compares what happens in a simulated world with what may happen. It knows
-// the promises of the protocol, which are the invariants I1 to I9 of docs/correctness.md,
-// and none of its rules.
+// Package check compares what happens in a simulated world with the promises of the
+// protocol, which are the invariants I1 to I9 of docs/correctness.md. It knows none of the
+// rules by which the services keep these promises.
 //
-// A world shows a [State] each thing that happens. All schedulers use the same checks. A
-// sighting is therefore a comparable value, and a State depends on nothing but the sightings
-// so far and their times: the exhaustive scheduler looks once at each pair of state and
-// sighting.
+// A world reports each thing that happens to a [State] as a sighting. All schedulers use the
+// same checks. A sighting is a comparable value, and a State depends only on the earlier
+// sightings and their times. The exhaustive scheduler therefore checks each pair of state
+// and sighting only once.
 package check
 
 import (
@@ -74,8 +74,8 @@ type State struct {
 	consumers table[int, consumed]
 }
 
-// New returns the state of a world in which nothing has happened but the creation of the
-// log, at the time created. counts receives what is seen.
+// New returns the state of a world in which the log was created at the time created, and
+// nothing else has happened. The State adds what it sees to counts.
 func New(limits *Limits, counts *Counts, created time.Time) *State {
 	return &State{
 		limits: limits, counts: counts,
@@ -193,7 +193,7 @@ func (a Acked) look(s *State) {
 	}
 }
 
-// Absent is what a client learns when its window has failed: the batch is not in the log and
+// Absent is the report of a client whose window has failed: the batch is not in the log and
 // never will be.
 type Absent struct {
 	Batch Batch
@@ -211,8 +211,8 @@ func (a Absent) look(s *State) {
 	}
 }
 
-// Identified is the answer to the init of a named client: everything that an earlier
-// instance will ever get into the log lies before the position.
+// Identified is the answer to the init of a named client. It promises that everything that
+// earlier instances will ever get into the log lies before the position.
 type Identified struct {
 	Instance string
 	Client   int

@@ -95,8 +95,8 @@ func (s *State) batch(e *messages.LoggedEntry, b *messages.Placeholder) {
 	s.lastID = b.MessageID
 }
 
-// sequenceLogged checks that the records of a producer's source come one after the
-// other, and none of an instance that was fenced.
+// sequenceLogged checks that the records of an idempotent client are added in the order of
+// its source, without gaps, and that none comes from a fenced instance.
 func (s *State) sequenceLogged(e *messages.LoggedEntry, b *messages.Placeholder, batch Batch) {
 	q := b.Sequence
 	if q.Last(b.Records) < q.First {
@@ -151,8 +151,8 @@ func (s *State) ticketLogged(t Ticket, floor uint64) {
 	s.skipped(t, i)
 }
 
-// contradicts checks that a batch in the log is what its producer asked for, and not what it
-// was promised to be absent.
+// contradicts checks that the expectation of a batch in the log is met, and that its producer
+// has not received a promise of its absence.
 func (s *State) contradicts(t Ticket, i issue) {
 	if i.never != "" {
 		s.violated("I3: %s is added to the log, and its producer has received a promise that it never would be: %s", t, i.never)
@@ -165,11 +165,14 @@ func (s *State) contradicts(t Ticket, i issue) {
 	}
 }
 
-// skipped checks that what a batch overtakes on its lane is resolved. A batch that repeats
-// a message id, or did not find what it expected, leaves no trace in the log; nor
-// does a batch that is out of sequence, but the sequences are dense. An owner that has
-// forgotten a lane refuses the numbers that may be in the log, and accepts the ones above, so
-// a refusal may still be on its way.
+// skipped checks that every earlier batch on the lane is resolved when a batch is added to
+// the log. It leaves out batches that may be resolved without a trace in the log:
+//
+//   - A batch with a message id may have repeated one, or its expectation was not met.
+//   - A batch of an idempotent producer may be out of sequence. For these, sequenceLogged
+//     checks that no sequence is missing.
+//   - An owner that has forgotten a lane refuses the numbers that may be in the log, and
+//     accepts those above them. The refusals may still be on their way.
 func (s *State) skipped(by Ticket, i issue) {
 	if !i.plain || s.forgetful(by.Epoch) {
 		return
@@ -182,8 +185,8 @@ func (s *State) skipped(by Ticket, i issue) {
 	}
 }
 
-// idle reports whether a lane may count as idle for an owner, whose clock need not be
-// that of the one before.
+// idle reports whether a lane may count as idle for an owner. The clock of that owner may
+// differ from the clock of the previous one by twice the skew.
 func (s *State) idle(lane laneLog) bool {
 	return s.now.Sub(lane.at) >= s.limits.LaneExpiry-2*s.limits.Skew
 }

@@ -10,8 +10,8 @@ import (
 	"laneway.dev/test/sim/describe"
 )
 
-// owner is what a replicator may know. It is forgotten when the replicator starts to read
-// the log again.
+// owner is what a replicator may know. When the replicator starts to read the log again,
+// all of it is forgotten except the epoch of the sequencer.
 type owner struct {
 	sequencer uint64                // the highest epoch of which it has received a release
 	reached   table[Ticket, reach]  // what was released to it and is not known to be in the log since
@@ -110,8 +110,9 @@ func (r Released) look(s *State) {
 	o.reached.put(s, r.Ticket, at)
 }
 
-// floorOf returns the highest floor of a lane that an owner knows, with the one that it
-// receives. It may forget a lane that it does not hear of, or has no room for.
+// floorOf returns the highest floor of a lane that an owner certainly knows, including
+// the received one unless it is stale. The owner may have forgotten a lane that was idle
+// for too long, or for which it has no room.
 func (s *State) floorOf(o *owner, of LaneKey, received uint64, stale bool) uint64 {
 	known := o.floors[of]
 	if s.now.Sub(known.heard) >= s.limits.LaneExpiry || s.limits.ForgetsLanes {
@@ -175,8 +176,8 @@ func (s *State) duplicate(o Outcome, i issue) {
 	}
 }
 
-// rejected checks that only the owner of the log rejects: an append that it sent
-// after the ticket had reached it is in the log, and acknowledged.
+// rejected checks that only the owner of the log rejects a batch. The proof is an append
+// that the replicator sent after it received the ticket, and that was acknowledged.
 func (s *State) rejected(by Outcome, i issue) {
 	s.counts.Rejected++
 	o, t, code := s.owned(by.Owner), by.Ticket, describe.Code(by.Code)

@@ -13,8 +13,8 @@ import (
 )
 
 // Leads means that a replicator has become the owner of the log. Snapshot is the entry of the
-// newest snapshot that it was offered, Replayed how many entries it has read. The log is
-// always the one that the snapshot is of, so it reads no more than what follows that.
+// newest snapshot that it was offered, and Replayed the number of entries that it has read.
+// Every snapshot belongs to this log, so the replicator reads only what follows the snapshot.
 type Leads struct {
 	Owner                    string
 	Snapshot, Replayed, Term uint64
@@ -26,9 +26,10 @@ func (l Leads) look(s *State) {
 	}
 }
 
-// Snapshot compares a snapshot with what a core makes of the log up to there. What is not in
-// the log may differ: idle times, evictions, floors and refusals that were only heard
-// of. forgets means that the snapshot may have forgotten producers and message ids.
+// Snapshot compares a snapshot with the one that a core makes from the log up to the same
+// entry. The two may differ in what the log does not contain: idle times, evictions, and
+// floors and refusals that the owner knows only from messages. forgets means that the
+// snapshot may have forgotten producers and message ids.
 func Snapshot(partition protocol.Partition, kept *messages.Snapshot, log []messages.LoggedEntry, forgets bool) error {
 	if kept.Sequence > uint64(len(log)) {
 		return fmt.Errorf("snapshot: it is of entry %d, the log ends with %d", kept.Sequence, len(log))

@@ -2,8 +2,8 @@ package check
 
 import "maps"
 
-// table is a map of a State. Once the State has a clone, the two share their maps, and a
-// change copies the one that it changes.
+// table is a map of a State. A State and its clones share their maps, so a change first
+// copies the map that it concerns.
 type table[K comparable, V any] map[K]V
 
 func (t *table[K, V]) put(s *State, k K, v V) {

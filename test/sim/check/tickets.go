@@ -10,8 +10,8 @@ import (
 	"laneway.dev/test/sim/describe"
 )
 
-// issue is a ticket that a frontend has issued. What matters only until it is answered is
-// zero afterwards.
+// issue is a ticket that a frontend has issued. The fields below answered are zero once it
+// is answered.
 type issue struct {
 	batch  Batch
 	plain  bool
@@ -54,8 +54,8 @@ func (n Issued) look(s *State) {
 	s.open.put(s, n.Ticket.LaneKey, append(slices.Clip(s.open[n.Ticket.LaneKey]), n.Ticket.Number))
 }
 
-// stagedAgain checks that nothing is staged again but what a stager has refused, or
-// has had time enough to stage.
+// stagedAgain checks that a batch is staged again only after a stager has refused it, or
+// after StageTimeout.
 func (s *State) stagedAgain(n Issued) {
 	i := s.issues[n.Ticket]
 	if took := s.now.Sub(i.staging); !i.turnedAway && took < s.limits.StageTimeout {
@@ -75,8 +75,9 @@ func (r TurnedAway) look(s *State) {
 	}
 }
 
-// Doubled is a request to stage that arrives twice. The batch may then be staged and refused
-// in the same attempt: the promise of FAILED holds because NATS doubles no message.
+// Doubled is a request to stage that arrives twice. The batch may then be both staged and
+// refused in the same attempt, so FAILED does not promise that it is absent. NATS itself
+// delivers no message twice.
 type Doubled struct {
 	Ticket   Ticket
 	Sequence messages.Sequence
@@ -117,8 +118,9 @@ type Answered struct {
 	Offset    int64
 	Duplicate bool
 	Stalled   time.Time // until when the frontend hangs or has hung; zero is not at all
-	// LastTurn means that the frontend gives up its epoch. Tickets that were issued in the
-	// turn in which it was fenced are answered without having been sent anywhere.
+	// LastTurn means that the frontend was fenced and ends its epoch. It then also answers
+	// tickets that it issued in the turn in which it was fenced, and those were never sent
+	// anywhere.
 	LastTurn bool
 }
 
@@ -165,8 +167,9 @@ func (s *State) close(t Ticket, i issue) {
 	s.turns.drop(s, t)
 }
 
-// latest is when a ticket is to be answered at the latest: a heartbeat after the
-// deadline, and the heartbeat that notices it. A frontend that hangs may do it afterwards.
+// latest returns the time by which a ticket must be answered: one heartbeat after its
+// deadline, plus one heartbeat to notice that. If the frontend hangs beyond the deadline,
+// both count from the end of the hang.
 func (s *State) latest(i issue, stalled time.Time) time.Time {
 	due := i.at.Add(s.limits.Deadline)
 	if stalled.After(due) {
@@ -175,9 +178,9 @@ func (s *State) latest(i issue, stalled time.Time) time.Time {
 	return due.Add(2 * s.limits.Heartbeat)
 }
 
-// promised notes and checks the promise that a batch is not in the log. The next owner may
-// accept a sequence that this one refuses: it is then its turn, and the
-// producer's retry is answered with its offset.
+// promised checks the promise that a batch is not in the log, and records it. For a batch
+// with a sequence, only FAILED is such a promise: a later owner may accept a sequence that
+// this one refuses, and a retry of the producer then gets its offset.
 func (s *State) promised(t Ticket, i *issue, code protocol.Code) {
 	switch {
 	case code == protocol.CodeFailed && !i.doubled,
@@ -212,8 +215,8 @@ func (s *State) undisturbed(a Answered, i issue) {
 	}
 }
 
-// Abandoned means that a frontend has given up an epoch. All of its tickets must be
-// answered.
+// Abandoned means that a frontend has ended an epoch. It must have answered all tickets of
+// that epoch.
 type Abandoned struct {
 	By    string
 	Epoch uint64
@@ -225,8 +228,8 @@ func (a Abandoned) look(s *State) {
 	}
 }
 
-// Outstanding is how many tickets a frontend that lives keeps. It leaves none without an
-// answer for too long, and keeps none that has one.
+// Outstanding is the number of tickets that a living frontend keeps. It must equal the
+// number of unanswered tickets, and none of them may be overdue.
 type Outstanding struct {
 	By      string
 	Epoch   uint64

@@ -16,8 +16,8 @@ func staged(batches []messages.StagedBatch) string {
 	return tickets(batches, func(b *messages.StagedBatch) ticket { return ticket{b.Lane, b.Number, b.Floor} })
 }
 
-// tickets returns the tickets of batches, in their order. The lane and the floor are
-// written once for those in a row.
+// tickets returns the tickets of batches, in their order. Consecutive tickets of the
+// same lane and floor are grouped, and both are written once.
 func tickets[T any](batches []T, of func(*T) ticket) string {
 	var text strings.Builder
 	for i := range batches {

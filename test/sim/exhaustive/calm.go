@@ -7,8 +7,8 @@ import (
 	"laneway.dev/test/sim/world"
 )
 
-// drainServices lets everything arrive that is on its way between services, once
-// around; false if nothing was.
+// drainServices completes what is under way, or a part of it, and reports whether
+// anything was. Its callers repeat it until it returns false.
 func (s *schedule) drainServices() bool {
 	some := false
 	for i := range s.sides {
@@ -33,7 +33,8 @@ func (s *schedule) drainServices() bool {
 }
 
 // resolve ends all faults, lets time pass, and checks that everything resolves. It
-// ends early when known, which may be nil, reports that the rest was seen already.
+// returns early when known reports that the world was explored before. known may be
+// nil.
 func (s *schedule) resolve(known func(*schedule) bool) {
 	const enough = 150 // heartbeats
 	s.calm, s.left = true, budget{}

@@ -32,8 +32,8 @@ const (
 	beats
 )
 
-// choices adds everything that may happen next, in a fixed order, and reports whether
-// nothing of it happens by itself.
+// choices appends everything that may happen next, in a fixed order. final reports
+// that none of it happens by itself: only faults, requests and heartbeats are left.
 func (s *schedule) choices(all []choice) (_ []choice, final bool) {
 	all = s.ownChoices(all)
 	final = len(all) == 0

@@ -66,8 +66,8 @@ func (s *schedule) next(n int) (world.Request, bool) {
 	return sent[0], true
 }
 
-// produce lets a client send a request to a frontend; nil is one that does not admit
-// it, and responds with that.
+// produce lets a client send a request to a frontend. If to is nil, no frontend
+// admits the request, and the client receives UNAVAILABLE.
 func (s *schedule) produce(n int, to *world.Process) bool {
 	r, some := s.next(n)
 	if !some {

@@ -7,8 +7,8 @@ type Result struct {
 	States int // distinct ones
 	Ends   int // of those, how many had nothing left to choose
 	Steps  int // choices that were made
-	// Branches is how often a core has run; in all other steps it was known already what
-	// it does.
+	// Branches is the number of runs of a core. The results of all other steps were
+	// known already.
 	Branches int
 	// Violation is nil if nothing was wrong; else Schedule is what led to it.
 	Violation error
@@ -35,8 +35,7 @@ type level struct {
 	choices  []choice
 }
 
-// Explore looks at every state of a scope, or at the first ones up to a limit; 0 is
-// no limit.
+// Explore visits every state of a scope, or at most limit states; 0 means no limit.
 func Explore(scope Scope, limit int) Result {
 	x := &explorer{scope: scope, limit: limit, memo: newMemo(), seen: map[fingerprint]struct{}{}}
 	s := newSchedule(x.memo, &x.scope, nil)

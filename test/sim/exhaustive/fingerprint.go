@@ -22,21 +22,21 @@ import (
 // fingerprint names a state of a world.
 type fingerprint [16]byte
 
-// ignored are the fields that have no bearing on what comes. Everything else that a
-// core holds takes part, so that two states are never taken for one because a field
-// was added. A field that is removed fails the tests.
+// ignored lists the fields that do not affect the future of a world. All other fields take
+// part, so that two states never look equal because a field was added. The tests fail if a
+// listed field does not exist.
 //
-//   - fx: what a step wants done; the next step starts with none, and what it
-//     wanted is on its way.
-//   - stats: they only count.
+//   - fx: the effects of a step. They are under way after it, and the next step starts with
+//     none.
+//   - stats: counters only.
 //   - reserve: marks are written at once, so that there is always room.
 //   - spare: empty flights, kept for their memory.
-//   - offered, replayed, led: they say only when a check is due.
+//   - offered, replayed, led: they only show when a check is due.
 //   - limits, counts, scheduler, trace, scope, memo, settings of a window: they are the same
-//     all along.
-//   - cloned: it says only what is copied.
-//   - now: it is that of the next sighting by then.
-//   - listening: it is empty between steps.
+//     in all worlds.
+//   - cloned: it only shows what must be copied.
+//   - now: the next sighting sets it before anything reads it.
+//   - listening: memory that each use overwrites.
 var ignored = map[reflect.Type][]string{
 	reflect.TypeFor[frontend.Core]():                {"fx", "stats"},
 	reflect.TypeFor[sequencer.Core]():               {"fx", "stats"},
@@ -133,8 +133,8 @@ func (k *walker) slice(v reflect.Value) {
 	}
 }
 
-// pointer follows a pointer once. Where it is met again, its number stands for
-// it: whether two share a value matters.
+// pointer follows a pointer once. Where the pointer occurs again, its number is written,
+// because it matters whether two values share an object.
 func (k *walker) pointer(v reflect.Value) {
 	if v.IsNil() {
 		k.number(0)

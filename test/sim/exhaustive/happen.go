@@ -157,8 +157,8 @@ func insert(all []*world.Message, m *world.Message) []*world.Message {
 	return slices.Insert(slices.Clip(all), at, m)
 }
 
-// spendDouble notes that something comes a second time. Nothing else does then, and
-// what has arrived is no longer needed.
+// spendDouble records that something arrives a second time. If nothing more may, it drops
+// what was kept for that.
 func (s *schedule) spendDouble() {
 	s.Say("for a second time:")
 	if s.left.double--; s.left.double > 0 {
@@ -215,8 +215,8 @@ func (s *schedule) work(p *world.Process) {
 	}
 }
 
-// alone reports whether the log has no second writer, now or later: then it makes no
-// difference when an append lands, if only it does so before its acknowledgement.
+// alone reports whether the log has no second writer, and will get none. It then makes no
+// difference when an append lands, as long as that is before its acknowledgement.
 func (s *schedule) alone() bool {
 	if s.left.late > 0 || len(s.late) > 0 || s.scope.Victim == world.Replicator && s.left.disturb > 0 {
 		return false

@@ -10,12 +10,12 @@ import (
 	"laneway.dev/test/sim/world"
 )
 
-// memo holds what was met in an exploration, each thing once, so that a world is a
-// handful of pointers: it is copied, compared and named at little cost.
+// memo keeps each distinct thing of an exploration once, such as a state, a message or an
+// entry. A world then consists of a few pointers, and is cheap to copy, to compare and to
+// name.
 //
-// The cores are pure. So a core runs once for each state that it was ever in and each
-// event that ever came to it there; every other world in which the same happens to it
-// continues with what came of that.
+// The cores are pure, so a core runs once for each pair of a state and an event. Every other
+// world in which the same event meets the same state continues with the known result.
 type memo struct {
 	walker   walker
 	roots    map[any]*state
@@ -105,8 +105,9 @@ func (m *memo) step(s *state, e event) branch {
 	return b
 }
 
-// take returns a core in the state. It cannot be copied: where it has been used to continue
-// already, another one takes the same way from the beginning.
+// take returns a core in this state, for one use: a core cannot be copied. If the core of the
+// state was used before, take builds another one and repeats the events that lead to the
+// state.
 func (s *state) take() world.Core {
 	if core := s.core; core != nil {
 		s.core = nil
@@ -149,7 +150,7 @@ func (m *memo) message(message messages.Message) *world.Message {
 }
 
 // stage returns the results of the uploads that a request to stage starts; none if the message
-// is another one.
+// is not such a request.
 func (m *memo) stage(message *world.Message) []*world.Message {
 	staged, known := m.stages[message]
 	if known {

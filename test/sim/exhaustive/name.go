@@ -6,9 +6,9 @@ import (
 	"laneway.dev/test/sim/world"
 )
 
-// name appends all that a schedule holds, but for what never changes. What is interned
-// stands for itself by its number. (The walker could do the same, in ten times the time.
-// A test compares the two.)
+// name appends everything in a schedule that can change. An interned value is
+// represented by its number. The walker would distinguish the same worlds, in ten times
+// the time; a test compares the two.
 func (s *schedule) name(text []byte) []byte {
 	text = numbers(text, s.beats, s.sends, bit(s.calm), s.checks.id)
 	text = numbers(text, s.left.lose, s.left.double, s.left.late, s.left.disturb, s.left.beats)

@@ -13,8 +13,8 @@ import (
 )
 
 // schedule is a world at some point of a schedule, with what is under way in it. It belongs
-// to one goroutine. What pointers and slices in it lead to is never changed, so that a copy
-// may share it; the exceptions are what become copies.
+// to one goroutine. Objects behind its pointers and slices are never changed, so that copies
+// can share them. The exceptions are those that become copies.
 type schedule struct {
 	world.World
 	memo  *memo
@@ -56,8 +56,8 @@ type sender struct {
 	broken bool   // it has yet to notice that its frontend has ended
 }
 
-// queue holds what is on its way from one process, or to one client, in the order
-// of sending: a connection keeps it.
+// queue holds what is under way from one process to another, or to one client. It keeps the
+// order of sending, as a connection does.
 type queue struct {
 	from, to int // numbers of processes; -1-n is client n
 	items    []item
@@ -97,8 +97,8 @@ func (s *schedule) start(r world.Role) {
 	s.Tick(s.Start(r, 0))
 }
 
-// become makes a schedule a copy of another one, which changes independently. It keeps its
-// memory.
+// become makes s a copy of another schedule. The two change independently. It reuses the
+// memory of s.
 func (s *schedule) become(other *schedule) {
 	old := *s
 	*s = *other
@@ -137,8 +137,8 @@ func (s *schedule) Machine(p *world.Process) world.Machine {
 // Node implements world.Scheduler.
 func (s *schedule) Node(n world.Node) *world.Node { return s.memo.node(n) }
 
-// Send implements world.Scheduler. A request to stage is the uploads that it starts, each on
-// its own.
+// Send implements world.Scheduler. It replaces a request to stage by the uploads that the
+// request starts, which end in any order.
 func (s *schedule) Send(from *world.Process, to []*world.Process, m *world.Message) {
 	if len(to) == 0 {
 		for _, staged := range s.memo.stage(m) {
@@ -150,8 +150,8 @@ func (s *schedule) Send(from *world.Process, to []*world.Process, m *world.Messa
 	}
 }
 
-// Reply implements world.Scheduler. A plain client gets its answer at once: nothing comes
-// of it.
+// Reply implements world.Scheduler. A plain client gets its answer at once, because it does
+// nothing in response.
 func (s *schedule) Reply(from *world.Process, a world.Answer) { s.reply(from.Number, a) }
 
 func (s *schedule) reply(from int, a world.Answer) {
@@ -190,8 +190,8 @@ func (s *schedule) Save(*world.Process, *messages.Snapshot)   { panic("there are
 
 func (s *schedule) Scrub(*world.Process) { panic("there are no snapshots") }
 
-// See implements world.Scheduler. What comes of a sighting depends on what was seen before,
-// and on its time: so it is looked at once.
+// See implements world.Scheduler. The result of a sighting depends only on the earlier ones
+// and on its time, so each case is checked once.
 func (s *schedule) See(now time.Time, what check.Sighting) (err error) {
 	s.checks, err = s.memo.see(s.checks, now, what)
 	return err

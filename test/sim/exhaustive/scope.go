@@ -26,16 +26,16 @@ type Lane struct {
 // Scope bounds what is explored.
 type Scope struct {
 	Lanes []Lane
-	// Victim is the role whose owner is disturbed, at most once. It crashes, or, as a
-	// Zombie, continues after another one has started.
+	// Victim is the role whose owner is disturbed, at most once. The owner crashes or, if
+	// Zombie is set, continues after another one has started.
 	Victim world.Role
 	Zombie bool
 	Lose   int // messages, appends or acks that are lost
 	Double int // messages that come twice, the second time at any time
 	Late   int // appends that are given up and land afterwards, whenever they like
 	Beats  int // heartbeats that pass while messages are under way
-	// Deadline is how many heartbeats a frontend waits until it gives a ticket up; 0 is
-	// longer than the repair of anything that one loss can do.
+	// Deadline is how many heartbeats a frontend waits before it answers a ticket without an
+	// outcome. 0 means 8, which is longer than the repair of any single loss takes.
 	Deadline int
 	Sends    int // requests in all, with those that are sent again; more come when faults have ended
 }
@@ -49,8 +49,8 @@ func (s Scope) times() frontend.Times {
 	return t
 }
 
-// limits returns what the checks compare with. Where no heartbeat passes before faults end,
-// everything is repaired in time.
+// limits returns the limits for the checks. If no heartbeat passes before the faults end,
+// every loss is repaired before a deadline.
 func (s Scope) limits() *check.Limits {
 	t := s.times()
 	return &check.Limits{

@@ -147,8 +147,8 @@ func parseHunk(part string) (hunk, error) {
 	return hunk{before.String(), after.String()}, nil
 }
 
-// Apply returns the file with the defect. What a patch replaces must be there exactly
-// once.
+// Apply returns the file with the defect. The lines that the patch replaces must occur in
+// it exactly once.
 func (m Mutant) Apply(file string) (string, error) {
 	for _, h := range m.hunks {
 		if n := strings.Count(file, h.old); n != 1 {

@@ -2,8 +2,8 @@ package random
 
 import "time"
 
-// event is something that is planned to happen at a time. Of those at the same time the
-// one that was planned first comes first.
+// event is something that is planned for a time. Events at the same time happen in the
+// order in which they were planned.
 type event struct {
 	at    time.Duration // since the beginning
 	order int

@@ -84,8 +84,8 @@ func (r *Report) Rates() (seeds, events float64) {
 // often is how often a campaign is to come across everything that it is about.
 const often = 100
 
-// Missed names what a campaign did not come across often enough: without it, that
-// there was no violation says nothing.
+// Missed returns what a campaign met too rarely. Without enough of everything, a
+// campaign without violations proves little.
 func (r *Report) Missed() []string {
 	var missed []string
 	v := reflect.ValueOf(r.Counts)

@@ -9,8 +9,8 @@ import (
 	"laneway.dev/test/sim/world"
 )
 
-// mostRecords is how many records a batch has at most, which a source has for each
-// batch that it is to have at least.
+// mostRecords is the largest number of records in a batch. A source has this many records for
+// each batch that its client must send at least.
 const mostRecords = 2
 
 // client is what a client does, and when.
@@ -26,8 +26,8 @@ type client struct {
 	waiting  map[delivery.ID]bool // attempts of a plain client that have neither an answer nor timed out
 }
 
-// newClient returns a client of a run. Every kind has one; further clients are named or
-// idempotent.
+// newClient returns a client of a run. Clients 0 to 3 are of different kinds; further ones
+// are named or idempotent.
 func (r *run) newClient(n int) *client {
 	c := &client{Client: &world.Client{Number: n, ID: int64(n) + 1, Records: r.config.Batches * mostRecords}, waking: map[int]time.Time{}, waiting: map[delivery.ID]bool{}}
 	switch n {
@@ -57,8 +57,8 @@ func (r *run) name(c *client) { c.Name = world.NewName(fmt.Sprint("client-", c.N
 // current returns the newest instance of a client; nil is none yet.
 func (r *run) current(c *client) *world.Instance { return r.Current(c.Client) }
 
-// begin starts the next instance of a client. That of a named one asks for its epoch and
-// position first.
+// begin starts the next instance of a client. The instance of a named client first asks for
+// its epoch and position.
 func (r *run) begin(c *client) {
 	i := r.Connect(c.Client)
 	switch {
@@ -90,8 +90,8 @@ func (r *run) open(c *client, i *world.Instance, first int32) {
 	r.step(c, i)
 }
 
-// init gets the next epoch and fences the instances before. It is sent again until it is
-// answered.
+// init requests the next epoch of a named client, which also fences the earlier instances. It
+// repeats the request until it is answered.
 func (r *run) init(c *client, i *world.Instance) {
 	if i.Dead || i.Window != nil {
 		return
@@ -152,12 +152,12 @@ func (r *run) failed(i *world.Instance) bool {
 	return i.Dead
 }
 
-// restartAt is the record before which a client sends nothing new until it has started its
-// next epoch.
+// restartAt returns the record at which a client stops sending until it has started its next
+// epoch.
 func restartAt(c *client) int { return c.Records * 3 / 4 }
 
-// restarted lets the next instance continue at sequence 0, once all that this one has sent
-// is acknowledged.
+// restarted starts the next instance, at sequence 0, once everything that this one has sent
+// is acknowledged. It reports whether it did.
 func (r *run) restarted(c *client, i *world.Instance) bool {
 	if !c.restarts || i.Next < restartAt(c) || i.Acked != i.Next {
 		return false
@@ -171,12 +171,14 @@ func (r *run) restarted(c *client, i *world.Instance) bool {
 	return true
 }
 
-// restsLater reports whether a client sends nothing new from the middle of its work on, until
-// it has rested. A named client would receive nothing of what was forgotten.
+// restsLater reports whether a client stops sending at half of its records until it has
+// rested. Named clients do not rest, because init does not return a position that was
+// forgotten.
 func (r *run) restsLater(c *client) bool { return r.config.Mix.Memory > 0 && !c.rested && !c.named }
 
-// rest lets an instance that is half done rest for so long that the replicator forgets its
-// producer or its message ids. All that it has sent is answered before, as it must be.
+// rest lets an instance pause at half of its records, for so long that the replicator forgets
+// its producer or its message ids. Everything that it has sent must be answered first,
+// because a retry after the pause would not be recognized.
 func (r *run) rest(c *client, i *world.Instance) {
 	idle := i.Acked == i.Next
 	if c.Plain {
@@ -194,8 +196,8 @@ func (r *run) rest(c *client, i *world.Instance) {
 	})
 }
 
-// restart replaces the instance of a named client; the old one dies, or continues as
-// if nothing had happened.
+// restart replaces the instance of a named client. The old instance dies, or continues as if
+// nothing had happened.
 func (r *run) restart(c *client, oldDies bool) {
 	i := r.current(c)
 	if c.done || i == nil {
@@ -207,8 +209,8 @@ func (r *run) restart(c *client, oldDies bool) {
 	r.begin(c)
 }
 
-// loseName loses the record of a named client, whose next instance gets another id. It
-// is lost only after the replicator has learned the name.
+// loseName loses the record of a named client, so that its next instance gets another id. It
+// does nothing while an init is unanswered: only after it does the replicator know the name.
 func (r *run) loseName(c *client, oldDies bool) {
 	if i := r.current(c); c.done || i == nil || i.Window == nil {
 		return
@@ -221,8 +223,9 @@ func (r *run) loseName(c *client, oldDies bool) {
 	r.restart(c, oldDies)
 }
 
-// disconnect takes the client's connection away for a while, and with it the answers
-// that are on their way. A plain client waits for them until its patience ends.
+// disconnect disconnects a client with a producer id for a while. Its window treats
+// the outcomes of the attempts in flight as unknown. Plain clients have no window, and stay
+// connected.
 func (r *run) disconnect(c *client, d time.Duration) {
 	i := r.current(c)
 	if i == nil || i.Window == nil || i.Dead {

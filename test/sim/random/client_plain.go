@@ -24,8 +24,8 @@ func (r *run) stepPlain(c *client, i *world.Instance) {
 	c.done = i.Next == c.Records && len(c.waiting) == 0
 }
 
-// sendPlain sends a batch without a sequence. Some of those that are sent again
-// until they are acknowledged expect the log to end where it does.
+// sendPlain sends a batch without a sequence. If the client repeats its batches, one attempt
+// in ten expects the log to end where it ends at this time.
 func (r *run) sendPlain(c *client, i *world.Instance, batch check.Batch, attempt int) {
 	q := r.Plain(i, batch, attempt)
 	patience := 2 * deadline
@@ -45,8 +45,8 @@ func (r *run) sendPlain(c *client, i *world.Instance, batch check.Batch, attempt
 	r.request(i, q)
 }
 
-// plainEnded ends an attempt of a plain client, which happens once: by its answer, or because
-// it took too long.
+// plainEnded ends an attempt of a plain client, by its answer or by its timeout. Only the
+// first of these has an effect.
 func (r *run) plainEnded(c *client, i *world.Instance, q world.Request, acked bool) {
 	if !c.waiting[q.ID] {
 		return

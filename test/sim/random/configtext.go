@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// String returns the configuration as a text that ParseConfig reads: name=value for
-// each field that is not zero, those of the mix among them.
+// String returns the configuration in the form that ParseConfig reads: name=value
+// for each field that is not zero, including the fields of the mix.
 func (c Config) String() string {
 	var parts []string
 	c.fields(func(name string, v reflect.Value) {
@@ -50,8 +50,8 @@ func ParseConfig(text string) (Config, error) {
 	return c, failed
 }
 
-// fields visits the fields of a configuration and those of its mix, but for the name
-// of the mix, which has no bearing on a run.
+// fields visits the fields of a configuration and of its mix, except the name of the
+// mix, which does not affect a run.
 func (c *Config) fields(visit func(name string, v reflect.Value)) {
 	walkFields(reflect.ValueOf(c).Elem(), visit)
 }

@@ -10,8 +10,8 @@ import (
 	"laneway.dev/test/sim/world"
 )
 
-// silence is how long a consumer waits for a message of its fetch, as in the Go client in
-// proportion to heartbeats.
+// silence is how long a consumer waits for a message of its fetch. As in the Go client, it is
+// three heartbeats of a fetch.
 const silence = 3 * heartbeat
 
 // consumer is what a consumer does, and when.
@@ -24,9 +24,9 @@ type consumer struct {
 	replaced bool // another consumer was started in its slot
 }
 
-// startConsumers starts the consumers of a run: one follows the log from its beginning, one
-// from its end or from a time, and in the third slot one bounded consumer comes after the
-// other.
+// startConsumers starts three consumers. One follows the log from its beginning, and one from
+// a place that is drawn. The third is bounded, and is followed by another bounded one when it
+// ends.
 func (r *run) startConsumers() {
 	for slot := range 3 {
 		r.after(r.between(0, 2*time.Second), func() { r.startConsumer(slot) })
@@ -54,8 +54,8 @@ func (r *run) startConsumer(slot int) {
 		if r.chance(0.5) {
 			c.Wanted.MaxWait = int64(r.rng.IntN(1000))
 			if c.Wanted.WindowBytes == 0 {
-				// Without a window there are no heartbeats: the answer must come before
-				// the consumer gives up.
+				// Without a window there are no heartbeats, so the answer must arrive before the consumer
+				// stops waiting.
 				c.Wanted.MaxWait = min(c.Wanted.MaxWait, (silence / 2).Milliseconds())
 			}
 		}
@@ -139,8 +139,8 @@ func (r *run) disconnectConsumer() {
 	r.Say("%s is disconnected for %s", c, c.lostTo.Sub(r.Now).Round(time.Millisecond))
 }
 
-// disconnectFrontend takes the connection of a frontend to its consumers away for a while. It
-// notices when it has the connection again.
+// disconnectFrontend disconnects a frontend from its consumers for a while. The frontend
+// notices that only when it is connected again.
 func (r *run) disconnectFrontend() {
 	all := r.Living(world.Frontend)
 	if len(all) == 0 {
@@ -268,8 +268,8 @@ func (r *run) payloads(extents []messages.Extent) []fetch.Payload {
 	return all
 }
 
-// damaged reports whether a batch in the object store is damaged, which is drawn when it is
-// read for the first time.
+// damaged reports whether a batch in the object store is damaged. This is drawn when the
+// batch is read for the first time.
 func (r *run) damaged(x messages.Extent) bool {
 	damaged, known := r.damage[x]
 	if !known && r.fault(r.config.Mix.ObjectDamage) {
@@ -306,8 +306,8 @@ func (r *run) Refetch(wc *world.Consumer) {
 	r.after(r.between(time.Millisecond, 300*time.Millisecond), func() { r.fetchNow(c) })
 }
 
-// consumersDone reports whether all consumers have what they want: those that follow the log
-// are at its end.
+// consumersDone reports whether all consumers have what they want. A consumer that follows
+// the log must have reached its end.
 func (r *run) consumersDone() bool {
 	for _, c := range r.consumers {
 		next, _ := c.Reader.Next()

@@ -19,8 +19,8 @@ type events struct {
 	end     time.Duration
 }
 
-// journey is the way of a ticket. Of what happens repeatedly the first time counts;
-// what has not happened is negative.
+// journey is the way of a ticket. If something happens to it repeatedly, the first
+// time counts. A negative time means that it has not happened.
 type journey struct {
 	check.Ticket
 	issued, staged, released, committed, answered time.Duration
@@ -35,8 +35,8 @@ type mark struct {
 
 const never time.Duration = -1
 
-// noted keeps the lines of the trace that are about processes, clients and faults: a
-// line about a message is indented.
+// noted keeps the lines of the trace that are not indented, which are about
+// processes, clients and disturbances.
 func (t *Trace) noted(at time.Duration, line string) {
 	t.events.end = max(t.events.end, at)
 	if !strings.HasPrefix(line, " ") {

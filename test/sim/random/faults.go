@@ -10,15 +10,15 @@ import (
 // longestHang is so long that lanes are forgotten meanwhile.
 const longestHang = 2 * laneExpiry
 
-// settling is how long what faults have started may last: a process that hangs, and what
-// others have to do once it continues.
+// settling is how long the consequences of faults may last: the longest hang, and the work
+// of other processes that follows it.
 const settling = longestHang + 2*time.Second
 
-// sparse is how many seconds the clock is set back each time that the registry is lost, so
-// that its epochs start below those that services and the log know.
+// sparse is by how many seconds the clock is set back whenever the registry is lost, so that
+// its epochs start below those that services and the log know.
 const sparse = 1000
 
-// epochClock returns the clock by which epochs start after the registry was lost for the nth
+// epochClock returns the time at which epochs start after the registry was lost for the nth
 // time.
 func epochClock(n int) time.Time { return time.Unix(int64(mostDisturbances-n)*sparse, 0) }
 
@@ -108,8 +108,8 @@ func (r *run) named() *client {
 	return pick(r, named)
 }
 
-// zombie starts a process of a role whose owner lives, and perhaps hangs, and notices
-// later.
+// zombie starts another process of a role whose owner lives. The owner may hang first. It
+// notices later that it was replaced.
 func (r *run) zombie() {
 	role := []world.Role{world.Frontend, world.Sequencer, world.Replicator}[r.rng.IntN(3)]
 	r.counts.Zombies++
@@ -119,8 +119,8 @@ func (r *run) zombie() {
 	r.start(role)
 }
 
-// loseEpochs takes away what is known of epochs, so that they start again, and
-// perhaps their owners.
+// loseEpochs loses the registry, so that epochs start again, and kills most frontends and
+// sequencers.
 func (r *run) loseEpochs() {
 	r.counts.EpochsLost++
 	r.Say("the epochs are lost")
@@ -158,16 +158,16 @@ func (r *run) cutOff() {
 // fewest is how many faults a run of a campaign has at least.
 const fewest = 3
 
-// enough sees to it that there are as many faults as are wanted: some that are planned
-// find nothing to disturb.
+// enough adds crashes until the run has as many faults as it needs, because a planned fault
+// may have found nothing to disturb.
 func (r *run) enough() {
 	for tries := 0; r.planned > 0 && r.counts.Faults() < r.config.Faults && tries < 100; tries++ {
 		r.crash()
 	}
 }
 
-// recover ends all faults, but for what hangs, which continues when it was to, and gives
-// every role a process.
+// recover ends all faults, and starts a process for each role that has none. A process that
+// hangs continues at its planned time.
 func (r *run) recover() {
 	r.enough()
 	r.Say("faults end")

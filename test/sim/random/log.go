@@ -16,8 +16,9 @@ type log struct {
 	doomed   bool                    // the leader will be lost with what is proposed next
 }
 
-// Append implements world.Scheduler: it brings an append to the log and its answer back.
-// Either may be lost, and the append may come after it was given up.
+// Append implements world.Scheduler: it delivers an append to the log, and the answer to the
+// replicator. Either may be lost. The append may also land after the replicator has stopped
+// waiting for it.
 func (r *run) Append(p *world.Process, a *replicator.Append) {
 	settled := false
 	once := func(e world.Event) {
@@ -57,8 +58,8 @@ func (r *run) Append(p *world.Process, a *replicator.Append) {
 	r.after(appendTimeout, func() { once(replicator.AppendFailed{}) })
 }
 
-// proposed plans what becomes of a proposal. settled is called when it is committed, and not at
-// all if the leader is lost before.
+// proposed plans the commit of a proposal. settled is called when the proposal is committed,
+// and is not called if the leader is lost before that.
 func (r *run) proposed(settled func(uint64)) {
 	r.log.settled = append(r.log.settled, settled)
 	if r.log.doomed {

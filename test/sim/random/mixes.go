@@ -2,9 +2,9 @@ package random
 
 import "time"
 
-// Mix says what goes wrong how often. Probabilities are those of each message,
-// upload or append; weights those of the disturbances of a run, which are between
-// three and a dozen.
+// Mix says how often things go wrong. A probability applies to each message, upload or
+// append. A weight is the share of one kind of disturbance; a run has between 3 and 12
+// disturbances.
 type Mix struct {
 	Name string
 
@@ -18,14 +18,16 @@ type Mix struct {
 	MaxLanes              int     // that a replicator remembers; 0 is enough
 	MaxProducers          int     // the same of producers
 	// Memory is how long a replicator remembers idle producers and message ids; 0 is
-	// longer than a run. Some clients rest for longer; it exceeds the time in which faults
-	// happen by more than an attempt, so that no retry comes later.
+	// longer than a run. Some clients rest for longer than that. Memory exceeds the time
+	// in which faults happen by more than an attempt takes, so that no retry arrives after
+	// its batch was forgotten.
 	Memory    time.Duration
 	Skew      time.Duration // most that a process has its clock set wrong by
 	Unordered bool          // messages overtake each other on one connection: worse than NATS
 
-	// Repairs promises that no ticket is given up: so few messages between services are
-	// lost in the time of a deadline that sending again cures it.
+	// Repairs promises that no ticket ends with OUTCOME_UNKNOWN or FAILED: within a
+	// deadline, at most two messages between services are lost, and sending again repairs
+	// that.
 	Repairs bool
 	// OneLane promises that only one client suffers: from slow and failing uploads.
 	OneLane      bool

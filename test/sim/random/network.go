@@ -10,8 +10,8 @@ import (
 	"laneway.dev/test/sim/world"
 )
 
-// link is a way from one process to another, by their numbers. That of a client to frontends
-// starts at -1 less its number.
+// link is the connection from one process to another, by their numbers. The link from client n
+// to the frontends is from -1-n.
 type link struct{ from, to int }
 
 // Send implements world.Scheduler.
@@ -26,8 +26,8 @@ func (r *run) Send(from *world.Process, to []*world.Process, m *world.Message) {
 	}
 }
 
-// carry brings a message to a process: late, twice or never, but in the order of
-// sending for as long as the network is what NATS promises.
+// carry delivers a message to a process: perhaps late, twice or not at all. Messages on one
+// link stay in order, as in NATS, unless the mix says otherwise.
 func (r *run) carry(from, to *world.Process, m *world.Message) {
 	way := link{from.Number, to.Number}
 	if r.cut(way) || r.loses() {
@@ -54,8 +54,8 @@ func (r *run) carry(from, to *world.Process, m *world.Message) {
 	}
 }
 
-// onWay plans an arrival, which comes before none that was sent earlier on the same way, unless
-// they may overtake each other.
+// onWay plans an arrival. It is not before the arrival of an earlier message on the same link,
+// unless messages may overtake each other.
 func (r *run) onWay(way link, takes time.Duration, unordered bool, arrives func()) {
 	at := r.Now.Add(takes)
 	if !unordered && at.Before(r.links[way]) {
@@ -105,7 +105,7 @@ func (r *run) latency() time.Duration {
 
 func (r *run) cut(way link) bool { return !r.calm && r.Now.Before(r.cuts[way]) }
 
-// request brings a request to any frontend that admits requests. Those of a connection
+// request delivers a request to any frontend that admits requests. The requests of one client
 // stay in order.
 func (r *run) request(i *world.Instance, q world.Request) {
 	if r.fault(r.config.Mix.Lose) {

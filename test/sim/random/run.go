@@ -12,8 +12,8 @@ import (
 	"laneway.dev/test/sim/world"
 )
 
-// Times of a run. They are shorter than in production, in the same proportions, so
-// that a run of seconds sees what takes minutes there.
+// Times of a run. Except for the heartbeat, they are shorter than in production, so
+// that a run of seconds covers what takes minutes there.
 const (
 	heartbeat      = 200 * time.Millisecond
 	stageTimeout   = 800 * time.Millisecond
@@ -21,8 +21,8 @@ const (
 	laneExpiry     = 5 * time.Second
 	appendTimeout  = time.Second
 	attemptTimeout = 1500 * time.Millisecond
-	// activeTime is how long faults happen; calmTime how long everything may take
-	// to resolve once they have ended.
+	// activeTime is the time during which faults happen, and calmTime the time within
+	// which everything must resolve after that.
 	activeTime = 12 * time.Second
 	calmTime   = 60 * time.Second
 )
@@ -48,8 +48,7 @@ func Seeded(seed uint64) Config {
 	}
 }
 
-// errVacuous means that nothing went wrong in a run because there was too little to go
-// wrong.
+// errVacuous means that a run had too few faults for its success to prove anything.
 var errVacuous = errors.New("vacuous")
 
 // Result is what came of a run.
@@ -137,8 +136,8 @@ func (r *run) end() {
 	}
 }
 
-// forgotten reports whether everything that is to be forgotten may be: some time has
-// passed since there was nothing to be done.
+// forgotten reports whether the world has been idle for so long that replicators have
+// forgotten whatever expires.
 func (r *run) forgotten() bool {
 	if r.idleSince.IsZero() {
 		r.idleSince = r.Now

@@ -36,16 +36,16 @@ func firstLine(violation error) string {
 	return line
 }
 
-// Shrink looks for the smallest run that goes wrong in the same way as a run that
-// went wrong: with fewer clients, batches and kinds of faults, a shorter time, and
-// without single disturbances. Most changes alter the schedule altogether, so that
-// each is tried with some other seeds too.
+// Shrink looks for the smallest run that fails in the same way as a failed run. It tries
+// fewer clients, batches and kinds of faults, a shorter time, and the run without single
+// disturbances. Most changes alter the whole schedule, so each is tried with some other
+// seeds too.
 func Shrink(config Config) Shrunk {
 	return shrink(config, func(c Config) error { return Check(c, nil) })
 }
 
-// Check runs a configuration and returns what was wrong, a broken assertion of a core
-// too. trace may be nil; after a panic it has what came before.
+// Check runs a configuration and returns its violation; the failed assertion of a core
+// is one too. trace may be nil. After a panic it has what happened before.
 func Check(config Config, trace *Trace) (violation error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -56,7 +56,7 @@ func Check(config Config, trace *Trace) (violation error) {
 }
 
 // seedsPerStep is how many seeds a smaller run is tried with before it counts as
-// one that goes well.
+// passing.
 const seedsPerStep = 60
 
 func shrink(config Config, run func(Config) error) Shrunk {

@@ -12,8 +12,8 @@ import (
 // usual is how long an upload takes at most that is not slow.
 const usual = 60 * time.Millisecond
 
-// Upload implements world.Scheduler: it puts an object until that succeeds, or until the core
-// of its stager ends it.
+// Upload implements world.Scheduler: it repeats the put of an object until one succeeds, or
+// until the core of the stager ends the attempts.
 func (r *run) Upload(p *world.Process, o *stager.Object) {
 	attempts := stager.NewAttempts(o)
 	r.put(p, o, &attempts)
@@ -50,8 +50,8 @@ func (r *run) put(p *world.Process, o *stager.Object, attempts *stager.Attempts)
 	})
 }
 
-// uploadFailed handles a put that has failed: in turn because the store is full, which is
-// final, and for a reason that may pass.
+// uploadFailed handles a failed put. The failures of a stager alternate between a full store,
+// which is final, and a cause that may pass.
 func (r *run) uploadFailed(p *world.Process, o *stager.Object, attempts *stager.Attempts) {
 	r.putsFailed[p.Number]++
 	full := r.putsFailed[p.Number]%2 == 1

@@ -21,8 +21,8 @@ const (
 	leastWidth  = 1200.0 // for the legend
 )
 
-// stages are the parts of a ticket's way, in their order and colours. Each is what a
-// ticket does between one thing that happened to it and the next.
+// stages are the parts of a ticket's way, in their order, with their colours. Each
+// part is the time between two things that happen to the ticket.
 var stages = []struct{ name, colour string }{
 	{"staging", "#f4a259"},
 	{"waits for its turn", "#f6d55c"},
@@ -30,9 +30,9 @@ var stages = []struct{ name, colour string }{
 	{"in the log", "#5cb85c"},
 }
 
-// SVG returns a picture of the run: for each lane a row per ticket, from left to right
-// over time, and what happened to processes across all of them. Each part has a
-// tooltip.
+// SVG returns a picture of the run. Each ticket has a row in its lane, in which time
+// runs from left to right. What happened to processes is drawn across all lanes. Each
+// part has a tooltip.
 func (t *Trace) SVG() []byte {
 	lanes := map[string][]*journey{}
 	for _, j := range t.events.order {
@@ -95,8 +95,8 @@ func (p *picture) axis() {
 	}
 }
 
-// marks draws what happened to processes as lines across all lanes. Texts that would
-// cover each other are moved to the right.
+// marks draws what happened to processes as lines across all lanes. It moves texts to
+// the right that would cover each other.
 func (p *picture) marks(all []mark) {
 	const slant, step = 58, 11
 	free := 0.0

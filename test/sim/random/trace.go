@@ -24,8 +24,8 @@ func (t *Trace) line(at time.Duration, format string, args ...any) {
 	t.text.WriteByte('\n')
 }
 
-// String returns the trace: what is run, how it is read, and a line for each thing that
-// happened.
+// String returns the trace: the configuration, how to read the trace, and a line for
+// each thing that happened.
 func (t *Trace) String() string { return t.head + t.text.String() }
 
 // meets writes a line about what happens to a message on its way.

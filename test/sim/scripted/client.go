@@ -50,8 +50,8 @@ func (s *Script) window(i *world.Instance, c *world.Client) world.Machine {
 	})}
 }
 
-// request brings a request to a frontend: the newest one that admits requests, unless it is
-// named.
+// request sends a request to the named frontend or, without a name, to the newest one that
+// admits requests.
 func (s *Script) request(i *world.Instance, r world.Request, to string) {
 	s.Say("  %s sends %s", i, r)
 	s.start(&item{kind: "request", from: i.String(), to: to, what: r.String(), arrives: func() {

@@ -181,8 +181,8 @@ func (s *Script) resolved() bool {
 		!slices.ContainsFunc(s.Processes, func(p *world.Process) bool { return p.Role != world.Replicator && p.Stats.Open > 0 })
 }
 
-// done reports whether a client has nothing left to do. A plain one whose frontend has ended
-// may wait in vain.
+// done reports whether a client has nothing left to do. A plain client always counts as done,
+// because its answer never arrives if its frontend has ended.
 func (s *Script) done(c *world.Client) bool {
 	i := s.Current(c)
 	return c.Plain || i.Acked == i.Next

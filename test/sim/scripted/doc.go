@@ -3,8 +3,8 @@
 // protocol by example. Each begins with what it shows.
 //
 // Nothing takes time unless a script says so. After each command, all messages, uploads,
-// appends and answers arrive in the order in which they were sent, until nothing is left
-// that does not wait for time. A script stops some of them with hold, and decides later
+// appends and answers arrive in the order in which they were sent, until only things that
+// wait for time are left. A script stops some of them with hold, and decides later
 // whether they arrive or are lost. It can therefore describe any schedule, also one that
 // the other schedulers never draw.
 //
@@ -25,8 +25,8 @@
 //	lose KIND [from=NAME] [to=NAME]
 //	                         ends a hold; what is held is lost
 //	kill PROCESS             ends a process with all that it knows
-//	hang PROCESS             a process takes nothing until it wakes
-//	wake PROCESS             it takes what has come meanwhile
+//	hang PROCESS             a process handles nothing until it wakes
+//	wake PROCESS             it handles what has arrived meanwhile
 //	wait DURATION            lets time pass
 //	log                      returns the records in the log
 //	end                      lets everything arrive and time pass until all is resolved

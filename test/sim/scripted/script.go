@@ -14,7 +14,7 @@ import (
 	"laneway.dev/test/sim/world"
 )
 
-// Times of a script, in the proportions of production.
+// Times of a script. Except for the heartbeat, they are shorter than in production.
 const (
 	heartbeat      = 200 * time.Millisecond
 	stageTimeout   = 800 * time.Millisecond
@@ -157,8 +157,8 @@ func (s *Script) Upload(p *world.Process, o *stager.Object) {
 	}})
 }
 
-// Append implements world.Scheduler. An append and its acknowledgement are lost only with
-// their replicator.
+// Append implements world.Scheduler. An append does not time out: a script that loses one,
+// or its acknowledgement, must also end the replicator.
 func (s *Script) Append(p *world.Process, a *replicator.Append) {
 	by := p.Name
 	answer := func(e world.Event, what string) {
@@ -185,8 +185,8 @@ func (s *Script) Load(p *world.Process) { s.Deliver(p, s.Loaded()) }
 // Died implements world.Scheduler.
 func (s *Script) Died(*world.Process, string) {}
 
-// Mark, Save and Scrub implement world.Scheduler. Marks are written at once, and no script
-// is so long that there are snapshots.
+// Mark, Save and Scrub implement world.Scheduler. They are never called: marks are written
+// at once, and no script is long enough for a snapshot.
 func (s *Script) Mark(*world.Process, replicator.WriteMark) { panic("marks are written at once") }
 func (s *Script) Save(*world.Process, *messages.Snapshot)   { panic("there are no snapshots") }
 

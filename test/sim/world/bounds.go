@@ -28,8 +28,9 @@ func (w *World) bounded(p *Process) {
 	}
 }
 
-// Left checks, once everything is resolved, that no process keeps anything of it. A
-// replicator keeps producers and message ids until they expire.
+// Left checks, once everything is resolved, that no process keeps state for it. A
+// replicator keeps producers and message ids until they expire; expired means that they
+// have.
 func (w *World) Left(expired bool) {
 	for _, p := range w.Processes {
 		n, what := p.Stats.Open, map[Role]string{Frontend: "tickets", Stager: "bytes", Sequencer: "lanes"}[p.Role]

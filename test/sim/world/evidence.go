@@ -48,8 +48,8 @@ func (e *Evidence) SaveSnapshot(s *messages.Snapshot, data []byte) {
 	}
 }
 
-// Nothing is found by a replicator that looks for snapshots and the mark where those are
-// left out.
+// Nothing is what a replicator gets when it looks for snapshots and the mark in a world
+// without them.
 type Nothing struct{}
 
 // Loaded returns what a replicator finds that looks for snapshots and the mark.

@@ -14,7 +14,7 @@ import (
 	"laneway.dev/test/sim/check"
 )
 
-// Consumer reads the partition by one fetch after the other, with the decisions of the Go
+// Consumer reads the partition in one fetch after the other. Its decisions are those of the Go
 // client.
 type Consumer struct {
 	Number int
@@ -30,8 +30,8 @@ func (c *Consumer) String() string { return fmt.Sprintf("consumer-%d", c.Number)
 
 // FetchScheduler decides what happens next to fetches, as Scheduler does to all else.
 type FetchScheduler interface {
-	// ToConsumer is a message on its way to a consumer: Receive. False is that the frontend
-	// cannot send it, because it knows that it has no connection.
+	// ToConsumer is a message on its way to a consumer: Receive. It returns false if the frontend
+	// cannot send the message, because it knows that it is disconnected.
 	ToConsumer(f *Fetch, m FetchMessage) (sent bool)
 	// ToFetch is a credit or a cancellation on its way to a frontend: Control.
 	ToFetch(f *Fetch, control string)
@@ -45,8 +45,8 @@ type FetchScheduler interface {
 	Refetch(c *Consumer)
 }
 
-// FetchMessage is a message of a fetch: a status, a frame, or a record, which is a frame without
-// a number of records.
+// FetchMessage is a message of a fetch: a status, a frame, or a single record. A record is in
+// Frame, and its Records is 0.
 type FetchMessage struct {
 	Attempt int // of the consumer
 	Status  *fetch.Status
@@ -78,8 +78,8 @@ func (w *World) fetchSettings() fetch.Settings {
 	return fetch.Settings{Heartbeat: w.Times.Heartbeat, CreditTimeout: 6 * w.Times.Heartbeat}
 }
 
-// Request returns the next request of a consumer. The answer comes from the frontend at which
-// OpenFetch is called.
+// Request returns the next request of a consumer. The frontend that answers it is the one for
+// which OpenFetch is called.
 func (w *World) Request(c *Consumer) protocol.FetchRequest {
 	c.attempt++
 	c.open = true
@@ -118,8 +118,8 @@ func (w *World) OpenFetch(p *Process, c *Consumer, attempt int, request protocol
 	w.Answer(f)
 }
 
-// Answer steps a fetch with events, such as the answer to its question, or without any because
-// time has passed.
+// Answer steps a fetch with events, such as the answer to its question. Without events, it lets
+// the fetch notice the time.
 func (w *World) Answer(f *Fetch, events ...fetch.Event) {
 	for !f.over && !f.By.Dead {
 		if moves := f.By.end.Moves(); moves != f.moves {
@@ -201,8 +201,8 @@ func (w *World) advance(p *Process, state fetch.LogState) {
 	}
 }
 
-// Renew hands the state of the log to a frontend whose connection was lost. moves is
-// what its log end had moved when the state was asked for.
+// Renew passes the state of the log to a frontend whose connection was lost. moves is what
+// Broken returned, before the state was requested.
 func (w *World) Renew(p *Process, state fetch.LogState, moves uint64) {
 	if !p.Dead {
 		p.end.Renew(w.Clock(p), state, moves)
@@ -210,8 +210,8 @@ func (w *World) Renew(p *Process, state fetch.LogState, moves uint64) {
 	}
 }
 
-// Broken reports to all fetches of a frontend that its connection was lost, and returns what
-// the log's end had moved.
+// Broken reports to all fetches of a frontend that its connection was lost. It returns how often
+// the end of the log has moved for this frontend so far.
 func (w *World) Broken(p *Process) (moves uint64) {
 	w.stepFetches(p, fetch.Disconnected{})
 	return p.end.Moves()
@@ -337,8 +337,8 @@ func (w *World) leave(f *Fetch, why string) {
 	w.Fetches.Refetch(f.Consumer)
 }
 
-// GiveUp ends the newest fetch of a consumer, from which nothing has come for too long or for
-// which there is no frontend.
+// GiveUp ends the newest fetch of a consumer, because nothing has arrived for too long or
+// because there is no frontend.
 func (w *World) GiveUp(c *Consumer) {
 	if c.open && !c.Ended {
 		c.open = false

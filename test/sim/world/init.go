@@ -20,8 +20,8 @@ type initRequest struct {
 	answer  func(producerinit.Result)
 }
 
-// Name is a name in the registry of producers. The registry never fails here: the protocol
-// between frontends and replicators is what is simulated.
+// Name is a name in the registry of producers. The registry never fails here, because the
+// simulation is about the protocol between frontends and replicators.
 type Name struct {
 	name   string
 	id     int64

@@ -16,9 +16,9 @@ type Node struct {
 	By     string // the replicator
 }
 
-// Log is the stream of the partition: a leader that compares and sets, what is committed, and
-// what is only proposed. A new leader starts with all that is committed and a part of
-// what is proposed.
+// Log is the stream of the partition. Its leader accepts appends by compare-and-set, which
+// makes them proposals, and commits them later. A new leader has everything that was
+// committed, and a part of what was proposed.
 type Log struct {
 	Committed []*Node // the first one was written by creation
 	Proposed  []Proposal
@@ -51,8 +51,8 @@ func (l *Log) holds(c *messages.Committed) bool {
 	return c.Sequence > 0 && c.Sequence <= l.Last() && bytes.Equal(c.Entry, l.Committed[c.Sequence-1].Data)
 }
 
-// Propose is what a leader does with an append. It refuses one that expects another end of
-// the log.
+// Propose lets the leader decide about an append. The leader refuses an append that expects
+// another end of the log.
 func (w *World) Propose(by string, expected uint64, data []byte) bool {
 	if expected != w.Log.last() {
 		w.Say("  the log refuses an append of %s: it would be entry %d, and there are %d", by, expected+1, w.Log.last())

@@ -15,8 +15,8 @@ import (
 // Event is what a machine takes: a *Message, a Request, a Reading, or an event of its core.
 type Event any
 
-// Core is the core of a service with the part of its shell that translates: what arrives
-// becomes events, and effects of all cores have one form. There is one for each role.
+// Core is the core of a service, with the part of its shell that turns arrivals into events
+// and brings the effects of all cores into one form. There is one type for each role.
 type Core interface {
 	// Step takes what has arrived in one turn. Without events the core notices the time.
 	Step(now time.Time, events []Event) *Output
@@ -61,8 +61,7 @@ func (m *Message) Decode() messages.Message {
 	return message
 }
 
-// Work is what a machine wants to have done besides sending, of which most belongs to one
-// role.
+// Work is what a machine wants done besides sending. Most fields are for one role.
 type Work struct {
 	Seen  []check.Sighting
 	Stats Stats

@@ -16,17 +16,17 @@ import (
 type Registry struct {
 	Assignments [roles]ownership.Assignment
 	Clock       time.Time // where the epochs of a role without an assignment start
-	// Taken are all epochs there were. That an epoch which no assignment names is taken a
-	// second time, after the registry was lost, is not simulated. Nil for a scheduler that does
-	// not lose the registry.
+	// Taken has all epochs that were ever taken. None of them is taken again: the simulation
+	// leaves out that a lost registry assigns an epoch a second time. Taken is nil for a
+	// scheduler that does not lose the registry.
 	Taken map[uint64]bool
 }
 
 // Lose loses all assignments.
 func (g *Registry) Lose(clock time.Time) { *g = Registry{Clock: clock, Taken: g.Taken} }
 
-// takeEpoch takes the next epoch of its role for a process, above the one that has fenced it,
-// or reports that a younger process has the role.
+// takeEpoch takes the next epoch of its role for a process, above the epoch that has fenced
+// it. It takes none and returns true if a younger process has the role.
 func (w *World) takeEpoch(p *Process, above uint64) (replaced bool) {
 	g, own := &w.Registry, ownership.Assignment{Epoch: p.Epoch, Instance: p.Name}
 	next, replaced := own.Next(g.Assignments[p.Role], above, g.Clock)
@@ -45,9 +45,9 @@ func (w *World) takeEpoch(p *Process, above uint64) (replaced bool) {
 
 var errReplaced = errors.New("a younger replicator runs")
 
-// fenced gives a process another epoch, or ends it if a younger owner of its role exists. The
-// shell of a replicator reads the assignment also before it claims a log; here it does not,
-// as if it could never be read then.
+// fenced gives a process another epoch, or ends it if a younger owner of its role exists. In
+// production, a replicator also reads the assignment before it claims a log. Here it does
+// not, as if that reading always failed.
 func (w *World) fenced(p *Process, above uint64) {
 	old := p.Epoch
 	replaced := w.takeEpoch(p, above)

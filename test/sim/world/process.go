@@ -8,9 +8,9 @@ import (
 	"laneway.dev/test/sim/check"
 )
 
-// Process is one run of a service. A process that hangs takes nothing until it
-// continues; then it continues as if no time had passed, and what has arrived in a row
-// is taken in one turn.
+// Process is one run of a service. A process that hangs handles nothing until it
+// continues. It then continues as if no time had passed, and handles consecutive arrivals
+// in one turn.
 type Process struct {
 	Name    string
 	Role    Role

@@ -13,8 +13,8 @@ import (
 type ReplicatorCore struct {
 	name string
 	core *replicator.Core
-	// marksAtOnce is for a scheduler that leaves marks out: each is written as soon as it is
-	// asked for.
+	// marksAtOnce is set for a scheduler that leaves marks out: each mark counts as written when
+	// the core asks for it.
 	marksAtOnce bool
 
 	// What the core was offered when it last started to read the log.

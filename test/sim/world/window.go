@@ -39,8 +39,8 @@ func NewWindow(s WindowSettings) *WindowCore {
 
 // What a window takes.
 type (
-	// Send asks for what the window has to send: at most Most attempts, 0 is all. It adds no
-	// records from Until on.
+	// Send asks the window for its requests: at most Most, where 0 means all. The window
+	// adds no records from Until on.
 	Send struct{ Until, Most int }
 	// Answered is the answer to an attempt.
 	Answered struct {

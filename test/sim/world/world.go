@@ -11,8 +11,9 @@ import (
 	"laneway.dev/test/sim/check"
 )
 
-// Scheduler decides what happens next in a world. Its methods report what is under way. The
-// comment of each says how the scheduler completes it; it may also drop it.
+// Scheduler decides what happens next in a world. The world calls its methods to report what
+// is under way. The comment of each method names the calls with which the scheduler
+// completes that; a scheduler may also never complete it.
 type Scheduler interface {
 	// Machine returns the machine of a process that starts. Its core comes from NewFrontend,
 	// NewStager, NewSequencer or NewReplicator.
@@ -24,8 +25,8 @@ type Scheduler interface {
 	// Say writes a line of the trace.
 	Say(format string, args ...any)
 
-	// Send is a message to all processes that listen to its subject, or a request to stage for
-	// any of the stagers: Deliver. The slice is valid only during the call.
+	// Send is a message to all processes that listen to its subject, or a request to stage,
+	// which any one of the stagers gets: Deliver. The slice is valid only during the call.
 	Send(from *Process, to []*Process, m *Message)
 	// Reply is an answer on its way to a client: Hear.
 	Reply(from *Process, a Answer)
@@ -51,9 +52,9 @@ type Scheduler interface {
 
 // World is one simulated partition. It belongs to one goroutine.
 //
-// A scheduler that goes back to earlier worlds copies the struct and what its slices of
-// pointers lead to; all else is never changed after it was made, if the scheduler leaves out
-// what belongs to the random one: snapshots, marks and inits.
+// A scheduler that returns to earlier worlds copies the struct, and the objects to which its
+// slices of pointers lead. Everything else is never changed after it was made, as long as
+// the scheduler leaves out snapshots, marks and inits.
 type World struct {
 	Now       time.Time
 	Times     frontend.Times
@@ -81,8 +82,8 @@ func (w *World) Init(s Scheduler, times frontend.Times) {
 	w.Log.Committed = []*Node{s.Node(first)}
 }
 
-// Become makes w a copy of another world, which changes independently, under a scheduler. It
-// keeps the memory of w.
+// Become makes w a copy of another world, under the scheduler s. The two change
+// independently. It reuses the memory of w.
 func (w *World) Become(other *World, s Scheduler) {
 	old := *w
 	*w = *other
