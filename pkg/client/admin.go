@@ -16,8 +16,8 @@ import (
 // Admin administers topics and shows producers. It is safe for concurrent use.
 //
 // A request whose context has no deadline takes at most 15 seconds. Requests are
-// not repeated. After an error that does not say that the request was refused, it
-// may or may not have had an effect.
+// not repeated. If a request fails and the error is not a refusal, it may or may
+// not have had an effect.
 type Admin struct{ client *Client }
 
 // Admin returns the administration of the deployment.

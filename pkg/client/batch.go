@@ -17,9 +17,9 @@ import (
 )
 
 // batch is a batch frame that is being filled, or is filled and sent. It belongs
-// to the buffer until the sender takes it, and then to the sender. Once sent, it
-// keeps its records: a partition recognises a batch only by its first and its last
-// producer sequence together.
+// to the buffer until the sender takes it, and then to the sender. Its records MUST
+// NOT change after it was sent: a partition recognises a batch only by its first
+// and its last producer sequence together.
 type batch struct {
 	target  int                    // index in the producer's targets
 	builder *protocol.FrameBuilder // nil once the batch is settled
@@ -61,8 +61,8 @@ func (b *batch) append(r protocol.Record, room int) int32 {
 	return int32(b.records - 1)
 }
 
-// settle makes ack or err final, and frees the frame. The batch is not sent any
-// more after that.
+// settle makes ack or err final, and frees the frame. After that the batch is not
+// sent any more.
 func (b *batch) settle() {
 	if b.builder.Size() <= pooledBytes {
 		b.builder.Reset()

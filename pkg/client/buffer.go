@@ -65,7 +65,7 @@ func (b *buffer) lock(ctx context.Context, size int) error {
 			b.freed = make(chan struct{})
 		}
 		freed := b.freed
-		// Only acknowledgements free room, and a batch that lingers gets none.
+		// Only acknowledgements free room, so batches that linger must be sent.
 		b.hurry()
 		b.mu.Unlock()
 		select {
@@ -150,8 +150,8 @@ func (b *buffer) hurry() {
 	b.wakeSender()
 }
 
-// take returns the next batch of a target. If there is only one that lingers, it
-// returns nil and when that batch is due. Without a batch, due is zero.
+// take returns the next batch of a target. If the only batch still lingers, take
+// returns nil and the time at which the batch is due. Without a batch, due is zero.
 func (b *buffer) take(now time.Time, target int) (bt *batch, due time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -30,9 +30,9 @@ type Client struct {
 // URL, or several separated by commas. Close closes the connection.
 //
 // The connection reconnects forever, with pauses of 100 to 200 ms. It buffers
-// nothing while it is disconnected: a producer sends its batches again by
-// itself, and a batch that NATS had buffered would arrive when its attempt had
-// been given up. opts are applied after these settings and may override them.
+// nothing while it is disconnected: a producer sends its batches again itself,
+// and a buffered batch could arrive after its attempt has timed out. opts are
+// applied after these settings and may override them.
 func Connect(url string, opts ...nats.Option) (*Client, error) {
 	settings := append([]nats.Option{
 		nats.Name("laneway client"),

@@ -40,14 +40,14 @@ func (c *Client) Consumer(options ConsumerOptions) *Consumer {
 //   - Flow: at most ConsumerOptions.WindowBytes for each partition are sent ahead of
 //     the iteration. A slow loop slows the frontend down, and loses nothing.
 //
-// End: the iteration ends when everything that was asked for was read, when the loop
-// breaks, or after it has yielded an error. The error is that of ctx if ctx has
-// ended, and wraps ErrClosed if the client was closed. An error that may pass is
-// retried first, as ConsumerOptions.Retries says. No goroutine is left behind.
+// End: the iteration ends when all requested records were read, when the loop breaks,
+// or after it has yielded an error. The error is that of ctx if ctx has ended, and
+// wraps ErrClosed if the client was closed. After a retryable error, reading is
+// retried first (ConsumerOptions.Retries). No goroutine is left behind.
 //
-// If one of several partitions fails, the others are read to their ends first, with
-// Follow to where they end at that time; then the error is yielded. So an error of
-// one partition does not end the others at random places.
+// If one of several partitions fails, the others are first read to their ends, and
+// then the error is yielded. With Follow, the end is that at the time of the failure.
+// So an error of one partition does not end the others at random places.
 //
 // To continue in a later iteration, the caller MUST store the offset after the last
 // record of each partition, and start there (ConsumerOptions.Offset with
@@ -156,8 +156,8 @@ type arrival struct {
 	err   error
 }
 
-// merge reads several partitions at the same time. An error of one is yielded when
-// the others have come to their ends.
+// merge reads several partitions at the same time. The error of one is yielded after
+// the others were read to their ends.
 func (c *Consumer) merge(ctx context.Context, partitions int, yield func(fetched, error) bool) {
 	reading := make([]*progress, partitions)
 	for n := range reading {

@@ -37,7 +37,7 @@ func (b *broken) Unwrap() error { return b.err }
 // request continues behind them.
 var errSkipped = errors.New("continues behind records that cannot be read")
 
-// progress returns the progress of a partition of which nothing was read.
+// progress returns the progress of a partition before anything was read.
 func (c *Consumer) progress(number int32) *progress {
 	p := &progress{options: c.options, partition: number}
 	if o := c.options.Offset; o != nil {
@@ -70,8 +70,8 @@ func (c *Consumer) partition(ctx context.Context, p *progress) iter.Seq2[fetched
 	}
 }
 
-// retry waits until it is time for the next request, and returns nil. If there is to
-// be none, it returns the error that ends the reading.
+// retry waits until the next request is due, and returns nil. If there is no next
+// request, it returns the error that ends the reading.
 func (c *Client) retry(ctx context.Context, p *progress, err error) error {
 	var again *broken
 	if !errors.As(err, &again) {
@@ -234,9 +234,9 @@ var named = func() map[string]protocol.Code {
 	return byName
 }()
 
-// readError decodes the error of a status message. Its description is the whole
-// text of the error. What the code says already is removed from it, so that the
-// text is not repeated when the error is printed.
+// readError decodes the error of a status message. The description is the whole text
+// of the error, including the meaning of its code. The meaning is removed, because
+// it is added again when the error is printed.
 func readError(m *nats.Msg) *protocol.Error {
 	name, description := m.Header.Get(protocol.HeaderError), m.Header.Get(protocol.HeaderDesc)
 	code, known := named[name]

@@ -34,12 +34,12 @@ func (c *Client) find(ctx context.Context, name string) (topic protocol.Topic, e
 	return topic, err
 }
 
-// insist repeats a request until it succeeds, fails with an error that repeating
-// does not help, or the time is over. Programs and Laneway are often started
-// together, so a client must not fail because it is a second too early.
+// insist repeats a request until it succeeds, fails with a final error, or runs out
+// of time. Programs and Laneway are often started together, so a client must not
+// fail because it started a second earlier.
 //
-// If the end of the context interrupts an attempt, the attempt says nothing about
-// the cause. The error is then that of the attempt before it.
+// If the end of the context interrupts an attempt, its error does not name the
+// cause. insist then returns the error of the attempt before it.
 func (c *Client) insist(ctx context.Context, request func(context.Context) error) error {
 	bounded, cancel := within(ctx, startTimeout)
 	defer cancel()
@@ -93,14 +93,14 @@ const (
 	lookupTimeout = 5 * time.Second
 )
 
-// lookup finds out whether the topic of a producer still exists. A producer whose
-// batches have no receiver cannot see the difference between a frontend that is
-// restarting and a topic that was deleted: only the second one is final. A topic
-// that was created again under the same name has another id, and its partitions
-// know nothing of the producer.
+// lookup checks whether the topic of a producer still exists. If batches have no
+// receiver, either the frontend is restarting, which is temporary, or the topic was
+// deleted, which is final; the producer cannot distinguish the two. A topic that was
+// created again under the same name has another id, and its partitions do not know
+// the producer.
 //
-// A lookup runs in a goroutine of its own, one at a time. All else belongs to the
-// sender's goroutine.
+// Each lookup runs in its own goroutine, one at a time. Everything else belongs to
+// the sender's goroutine.
 type lookup struct {
 	client  *Client
 	topic   protocol.Topic

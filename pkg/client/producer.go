@@ -54,10 +54,10 @@ type Producer struct {
 
 // Producer returns a producer for a topic, which must exist.
 //
-// While Laneway does not answer, or answers an error that may pass, it tries again
-// until ctx ends, or for 10 seconds if ctx has no deadline. It returns
-// POSITION_EXPIRED if a partition has forgotten how far a producer with a name has
-// come: to continue at a guess could lose or repeat records.
+// While Laneway does not answer, or answers with a retryable error, Producer tries
+// again until ctx ends, or for 10 seconds if ctx has no deadline. The error is
+// POSITION_EXPIRED if a partition has forgotten the position of a producer with a
+// name. Such a producer could not continue without losing or repeating records.
 func (c *Client) Producer(ctx context.Context, topic string, options ProducerOptions) (*Producer, error) {
 	p, err := c.newProducer(ctx, topic, options.complete())
 	if err == nil {
@@ -115,8 +115,8 @@ func (c *Client) identify(ctx context.Context, name string, topic protocol.Topic
 		if err := protocol.CheckProducerName(name); err != nil {
 			return identity{}, err
 		}
-		// The instance makes repeated requests one: an attempt that was given up may be
-		// served late, and must not fence the producer that a later attempt has started.
+		// All attempts have the same instance, so they get the same epoch. An attempt that
+		// has timed out may be served late, and must not fence the one that succeeded.
 		request = protocol.ProducerInitRequest{Name: name, Topics: []string{topic.Name}, Instance: rand.Text()}
 	}
 	var response protocol.ProducerInitResponse

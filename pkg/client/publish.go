@@ -51,9 +51,9 @@ func (p *Producer) Publish(ctx context.Context, r ProducerRecord) (Future, error
 	return p.buffer.put(ctx, p.place(r.Key), record)
 }
 
-// check returns the error with which Laneway would refuse the record. It must be
-// found before the record joins a batch, because a batch is refused as a whole,
-// and a refused batch ends the producer.
+// check returns the error with which Laneway would refuse the record. The record
+// must be checked before it is added to a batch, because a batch is refused as a
+// whole, and a refused batch ends the producer.
 func (p *Producer) check(r *protocol.Record) error {
 	size := r.Size()
 	if limit := p.topic.MaxRecordBytes; size > limit {

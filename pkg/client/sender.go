@@ -20,9 +20,9 @@ const statusPoll = time.Second
 
 // sender sends the batches of a producer and receives the answers. Its goroutine
 // owns the windows of all partitions, which decide what is sent and when (see
-// package delivery). The loop is: give each window the batches it has room for,
-// send what it wants to send, settle what is acknowledged, and wait for the next
-// event.
+// package delivery). Its loop adds batches to each window that has room, makes the
+// attempts that the window returns, settles acknowledged batches, and waits for the
+// next event.
 type sender struct {
 	p        *Producer
 	conn     *nats.Conn
@@ -225,14 +225,14 @@ func (s *sender) reconnected() {
 	}
 }
 
-// standstill is how much too late a step must be to show that the process was
-// stopped, or had no processor.
+// standstill is the delay of a step from which on the clock assumes that the process
+// was suspended, or got no processor time.
 const standstill = time.Second
 
-// clock is the time of a sender. It does not count time in which the process stood
-// still, such as the sleep of a laptop: the sender could not receive anything in
-// that time, and the answers may be waiting to be read. Otherwise every attempt in
-// flight, or the delivery timeout, would be over before they are.
+// clock is the time of a sender. It does not count time in which the process was
+// suspended, such as the sleep of a laptop. The sender could not receive anything in
+// that time, and answers may be waiting to be read. If that time counted, attempts
+// and batches would time out before these answers are read.
 type clock struct {
 	lost time.Duration
 	due  time.Time // of the next step, in wall time; zero means none

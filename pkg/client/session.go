@@ -20,12 +20,13 @@ const pendingSlack = 64 << 20
 // reads the partition.
 //
 // The protocol: the request names an inbox, the place to start and a window in
-// bytes. The frontend sends batches to the inbox while credit is left: the window, less
-// what was sent and is not credited. One batch may exceed it. A credit names all bytes
-// that were delivered, so the next one makes up for one that was lost. Each
-// message has a reply subject for credits. Messages without an offset are statuses:
-// a heartbeat, a gap, or the end, which may be an error. A session that leaves early
-// sends protocol.CancelFetch.
+// bytes. The frontend sends batches to the inbox while it has credit, which is the
+// window minus the bytes that were sent and not granted again. One batch may exceed
+// it. The session grants credit by sending the total of the bytes that were
+// delivered, so the next credit includes one that was lost. Each message has a reply
+// subject for credits. Messages without an offset are statuses: a heartbeat, a gap,
+// or the end, which may be an error. A session that ends early sends
+// protocol.CancelFetch.
 type session struct {
 	client   *Client
 	progress *progress
@@ -192,14 +193,14 @@ func (s *session) batch(m *nats.Msg) (fetched, error) {
 }
 
 // lost returns the error of a message that does not follow the one before. NATS loses
-// messages where a connection breaks, be it that of the client, of the frontend or between
-// two servers. Another request continues at the missing offset.
+// messages when a connection breaks: that of the client, that of the frontend, or one
+// between two servers. Another request continues at the missing offset.
 func (s *session) lost(what error) error {
 	return &broken{fmt.Errorf("fetch %s: %w", s.subject(), protocol.NewError(protocol.CodeUnavailable, what.Error()))}
 }
 
-// credit grants the bytes that were delivered. If NATS does not accept the message or
-// loses it, they are granted by the next one, at the latest in answer to a heartbeat.
+// credit grants the bytes that were delivered. If NATS does not accept or loses the
+// message, the next one grants them, at the latest in answer to a heartbeat.
 func (s *session) credit() {
 	if s.creditTo == "" {
 		return
@@ -225,16 +226,16 @@ func (s *session) status(m *nats.Msg) (over bool, err error) {
 	return false, s.failure(m)
 }
 
-// heartbeat answers a heartbeat with a credit, which also tells the frontend that the
-// consumer is alive.
+// heartbeat answers a heartbeat with a credit, which also shows the frontend that the
+// consumer is running.
 func (s *session) heartbeat(m *nats.Msg) error {
 	s.creditTo = m.Reply
 	s.credit()
 	return s.place(m)
 }
 
-// end handles the end of what was asked for. A fetch that follows has no end, so
-// there it means that the frontend has ended it.
+// end handles the end of a fetch. With Follow a fetch has no end unless it is complete,
+// so the frontend has ended it early.
 func (s *session) end(m *nats.Msg) (bool, error) {
 	if err := s.place(m); err != nil {
 		return false, err

@@ -8,7 +8,7 @@ import (
 )
 
 // Batch returns the batch of an attempt. ok is false if there was no such attempt, or if
-// the batch has its OK already, so that an answer to it says nothing new.
+// the batch has its OK already, so that another answer does not matter.
 func (w *Window[T]) Batch(id ID) (batch T, ok bool) {
 	e := w.find(id)
 	if e == nil || e.acked {
@@ -18,8 +18,8 @@ func (w *Window[T]) Batch(id ID) (batch T, ok bool) {
 }
 
 // OK reports that an attempt was answered with success. Any attempt of a batch counts,
-// including one that was given up: they all carry the same records, so the batch is in
-// the log. A second OK of a batch is ignored.
+// even one that has timed out: all of them have the same records, so the batch is in the
+// log. A second OK of a batch is ignored.
 func (w *Window[T]) OK(now time.Time, id ID) {
 	e := w.find(id)
 	if e == nil || e.acked {
@@ -34,8 +34,8 @@ func (w *Window[T]) OK(now time.Time, id ID) {
 	w.check()
 }
 
-// advanceHead moves the batches with an OK at the head of the queue to where Acked takes
-// them.
+// advanceHead moves the batches with an OK at the head of the queue to those that Acked
+// returns.
 func (w *Window[T]) advanceHead() {
 	n := 0
 	for n < len(w.queue) && w.queue[n].acked {
@@ -53,9 +53,9 @@ func (w *Window[T]) advanceHead() {
 // Refused reports that an attempt was answered with an error, or could not be made. A
 // retryable error holds the window; any other error fails it for good.
 //
-// Only the last attempt of a batch counts, and only while it is in flight. The reason for
-// which an older attempt was refused may no longer apply: for example, it was out of
-// order then, but the newer one is not.
+// Only the last attempt of a batch counts, and only while it is in flight. The refusal of
+// an older attempt may not apply to the newer one: for example, the older one was out of
+// order, and the newer one is not.
 func (w *Window[T]) Refused(now time.Time, id ID, err *protocol.Error) {
 	e := w.find(id)
 	if e == nil || !e.inFlight || id.Attempt != len(e.attempts)-1 {

@@ -12,7 +12,8 @@
 //     its producer sequence in every attempt.
 //   - Nothing is sent beyond a span of [Span] batches that starts with the lowest
 //     batch without an OK. A partition remembers that many batches, so it recognises
-//     whatever is sent again. More would break this even if only one OK was lost.
+//     every batch that is sent again. With a larger span it might not, as soon as one
+//     OK is lost.
 //   - Each attempt carries first unacked, the producer sequence of the lowest batch
 //     without an OK. A partition that does not know the producer accepts that batch
 //     and no other, so a batch that was lost cannot be overtaken for good.

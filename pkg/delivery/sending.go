@@ -39,7 +39,7 @@ func (w *Window[T]) attempt(now time.Time, i int) Send[T] {
 	}
 }
 
-// Advance tells the window the time. Attempts may time out, a pause may end, and the
+// Advance moves the window to a time. Attempts may time out, a pause may end, and the
 // window may fail because its lowest batch exceeds the delivery timeout. Next does the
 // same.
 func (w *Window[T]) Advance(now time.Time) {
@@ -57,9 +57,9 @@ func (w *Window[T]) Advance(now time.Time) {
 	w.check()
 }
 
-// expire gives up the attempts that were not answered in time, and doubles the timeout
-// of later ones. Answers that are slow because of overload would otherwise all come too
-// late, and the retries would add to the overload.
+// expire ends the attempts that were not answered in time, and doubles the timeout of
+// later ones. Otherwise, under overload, every answer could arrive after its timeout, and
+// the retries would add to the overload.
 func (w *Window[T]) expire(now time.Time) {
 	for i := range w.queue {
 		e := &w.queue[i]
@@ -99,8 +99,7 @@ func (w *Window[T]) tooLate(e *entry[T], absent bool) *protocol.Error {
 	return protocol.NewError(protocol.CodeOutcomeUnknown, tried+"; the last one ended with "+e.last.Error())
 }
 
-// hold stops the sending after a failure. The pause starts when nothing is in flight any
-// more.
+// hold stops sending after a failure. The pause starts when nothing is in flight any more.
 func (w *Window[T]) hold(now time.Time, err *protocol.Error) {
 	if !w.held {
 		w.held, w.why = true, err

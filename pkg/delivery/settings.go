@@ -7,7 +7,7 @@ import (
 
 // Span is the number of batches, counted from the lowest one without an OK, that a
 // partition recognises when they are sent again. It is a constant of the protocol
-// and not a setting: with more, a retry could be refused forever.
+// and not a setting: with a larger span, a retry could be refused forever.
 const Span = 5
 
 // Defaults of the settings.

@@ -25,7 +25,7 @@ type Send[T any] struct {
 	FirstUnacked int32 // producer sequence of the lowest batch without an OK
 }
 
-// Window has the batches of an idempotent producer, on one partition, that are not
+// Window has the batches of an idempotent producer on one partition that are not
 // acknowledged. It is not safe for concurrent use.
 //
 // The owner reports every event with Add, OK, Refused, Disconnect, Reconnect or
@@ -65,7 +65,7 @@ type entry[T any] struct {
 	records  int
 	added    time.Time
 	attempts []attempt       // all that were made
-	inFlight bool            // the last attempt is neither answered nor given up
+	inFlight bool            // the last attempt has not ended
 	acked    bool            // it has its OK
 	unclear  bool            // an attempt failed that may nevertheless be in the log
 	last     *protocol.Error // of the last attempt that failed
@@ -99,10 +99,10 @@ func New[T any](settings Settings) *Window[T] {
 	return &Window[T]{settings: s, sequence: s.First, timeout: s.MinAttemptTimeout}
 }
 
-// Room reports whether a batch may be added. There is no room while the window is held,
-// because nothing new would be sent then, and the owner can put more records into the
-// batch meanwhile. There is room without a connection, so that the delivery timeout of
-// the batch starts.
+// Room reports whether a batch may be added. There is no room while the window is held:
+// the batch would not be sent, and its owner can add records to it in the meantime. There
+// is room while the window is disconnected, so that the delivery timeout of the batch
+// starts.
 func (w *Window[T]) Room() bool {
 	return w.err == nil && !w.held && len(w.queue) < w.settings.Batches
 }
@@ -170,9 +170,9 @@ func (w *Window[T]) Again() (why *protocol.Error, ok bool) {
 	return why, why != nil
 }
 
-// Absent reports, for a window that has failed, that none of its failed batches is in the
-// log. This is known if every attempt of the lowest one was refused, because no other
-// batch is accepted before it. Otherwise each of them may or may not be in the log.
+// Absent reports whether it is certain that none of the failed batches of the window is in
+// the log. It is if every attempt of the lowest one was refused, because the partition
+// accepts no batch before it. Otherwise each of them may or may not be in the log.
 func (w *Window[T]) Absent() bool { return w.absent }
 
 // nothingLogged reports whether the batches without an OK are surely not in the log.

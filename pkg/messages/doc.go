@@ -1,6 +1,6 @@
-// Package messages is what Laneway's services say to each other and what they store: the
-// internal messages and their subjects, the log entry, the snapshot and the mark of a
-// partition. What clients see is in pkg/protocol.
+// Package messages has the formats that Laneway's services share: the internal messages
+// and their subjects, and the log entry, the snapshot and the mark of a partition, which
+// are stored. The formats that clients see are in pkg/protocol.
 //
 // Internal messages are msgpack arrays, never maps, and start with a version
 // and a kind. Decoding never panics and never copies a payload: byte slices of

@@ -10,9 +10,9 @@ import (
 // entryVersion is the version of the log entry. Another one is not read.
 const entryVersion = 5
 
-// Entry is one JetStream message of a partition's log: a group commit of
-// placeholders, or an entry without any: the first of its log if Created is set, a
-// term record if Owner is set, else a barrier.
+// Entry is one JetStream message of a partition's log. It is a group commit of batches
+// and producer fences, or it has neither: with Created it is the first entry of its log,
+// with Owner a term record, and otherwise a barrier.
 type Entry struct {
 	TopicID uint64
 	// Owner is set in the first entry of a new owner of the log and names it;
@@ -22,9 +22,9 @@ type Entry struct {
 	Epoch          uint64 // frontend epoch of all batches
 	SequencerEpoch uint64
 	BaseOffset     int64 // offset of the first record; the next free one in an entry without batches
-	// Gap is how many offsets right below BaseOffset hold no records: the entry before
-	// this one ends at BaseOffset - Gap. They were reserved by an owner that crashed,
-	// which may have given out some of them, or belong to records that were lost.
+	// Gap is how many offsets directly below BaseOffset have no records: the entry before
+	// this one ends at BaseOffset - Gap. An owner that crashed had reserved them, and may
+	// have acknowledged records at some of them; or their records were lost.
 	Gap int64
 	// Created marks the entry that the creation of a topic, or a repair, writes first:
 	// a log without it has lost its beginning.
@@ -33,13 +33,14 @@ type Entry struct {
 	// from the owner's clock. It does not fall from one entry to the next, unless
 	// RisingFrom says so.
 	Time int64
-	// RisingFrom is the sequence of the newest entry whose time fell, 0 if there is
-	// none: from there on the times of the log rise up to this entry.
+	// RisingFrom is the sequence of the newest entry with a lower time than the one
+	// before it; 0 if there is none. From it up to this entry, times do not fall.
 	RisingFrom uint64
 	Batches    []Placeholder
 	Fences     []LoggedFence // they come after the batches
-	// Refused are tickets of the epoch whose batches are not in the log and never
-	// will be, because their producers have been told so.
+	// Refused are tickets of the frontend epoch that were refused. Their batches are
+	// not in the log, and MUST NOT be appended later, because their producers receive
+	// the refusal.
 	Refused []LaneNumbers
 }
 
@@ -64,8 +65,8 @@ func (n Entry) Records() int64 {
 // NextOffset returns the offset that follows the entry's last record.
 func (n Entry) NextOffset() int64 { return n.BaseOffset + n.Records() }
 
-// intern numbers the strings of an entry: the batches of one entry share few
-// lanes and fewer objects.
+// intern numbers the strings of an entry, so that each is encoded once. The batches
+// of one entry share few lanes and fewer objects.
 type intern struct {
 	index map[string]int
 	names []string

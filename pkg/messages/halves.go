@@ -1,7 +1,7 @@
 package messages
 
-// Halves returns two messages that together say what m says, in the same order, for
-// when m is larger than NATS carries. It reports false for one that cannot be divided.
+// Halves divides a message that is larger than NATS' max_payload into two, which have
+// the same items in the same order. divisible is false if m cannot be divided.
 func Halves(m Message) (first, second Message, divisible bool) {
 	switch m := m.(type) {
 	case Stage:

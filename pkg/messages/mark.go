@@ -14,8 +14,8 @@ func (p Position) Covers(other Position) bool {
 }
 
 // Mark is evidence, kept outside the log of a partition, of how far the log may have
-// come. A log that ends before Written has lost entries. One that ends before Reserved
-// may have: its last owner was allowed to append that far, and crashed.
+// come. A log that ends before Written has lost entries. A log that ends later, but before
+// Reserved, may have lost some: its last owner was allowed to append up to Reserved.
 //
 // An owner MUST NOT append an entry beyond Reserved. It raises Reserved ahead of use,
 // so that one write of the mark serves many appends.
@@ -29,6 +29,6 @@ type Mark struct {
 	Reserved Position `json:"reserved"`
 }
 
-// Exact reports whether the mark says where the log ends, as it does after a clean stop
-// and while nothing is produced: nothing is reserved beyond what was written.
+// Exact reports whether the mark is exactly the end of the log, because nothing is reserved
+// beyond what was written. It is after a clean stop, and while nothing is produced.
 func (m Mark) Exact() bool { return m.Written == m.Reserved }

@@ -5,9 +5,9 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// Sequence is the place of a batch among those of an idempotent producer, on
-// one partition; the zero value is that of a batch without a producer id.
-// Sequences count records and go on at 0 after 2^31-1, as in Kafka.
+// Sequence is the place of a batch among those of an idempotent producer on one
+// partition. The zero value is that of a batch without a producer id. Producer
+// sequences count records, and 0 follows 2^31-1, as in Kafka.
 type Sequence struct {
 	ProducerID    int64 // above 0
 	ProducerEpoch int16 // not negative
@@ -30,11 +30,11 @@ type ProducerFence struct {
 // LoggedFence is a fence as it stands in the log.
 type LoggedFence struct {
 	ProducerFence
-	// Anew says that the owner that wrote it remembered no batch of the producer:
-	// whatever the log has of it before does not count any more.
+	// Anew means that the owner that wrote the fence remembered no batch of the
+	// producer, so its earlier batches in the log do not count any more.
 	Anew bool
-	// Continues is the producer that had the name on this partition before, or 0. Its
-	// history is that of this producer from here on, and its own batches are refused.
+	// Continues is the id of the producer that had the name on this partition before, or
+	// 0. This producer takes over its history, and batches of that id are refused.
 	Continues int64
 }
 

@@ -10,13 +10,13 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// snapshotVersion is the version of the snapshot. Another one is not read: the
-// log is read instead.
+// snapshotVersion is the version of the snapshot. A snapshot of another version is
+// ignored, and the log is read instead.
 const snapshotVersion = 3
 
-// Snapshot is what a replicator knows of its partition from the log up to a
-// sequence, so that a successor need not read that part of the log. Nothing in it
-// is merely in flight.
+// Snapshot is the state of a partition that results from its log up to a stream
+// sequence, so that the next owner need not read that part of the log. It has
+// nothing that is in flight.
 type Snapshot struct {
 	TopicID        uint64
 	Incarnation    uint32 // of the log that Sequence belongs to
@@ -97,8 +97,8 @@ func EncodeSnapshot(s Snapshot) []byte {
 	return binary.BigEndian.AppendUint32(data, crc32.Checksum(data, snapshotSum))
 }
 
-// DecodeSnapshot reads a stored snapshot. Errors wrap ErrMalformed, also when a
-// bit of it is not what was written.
+// DecodeSnapshot reads a stored snapshot. Errors wrap ErrMalformed, also if its
+// checksum shows that it is damaged.
 func DecodeSnapshot(data []byte) (Snapshot, error) {
 	n := len(data) - 4
 	if n < 0 {

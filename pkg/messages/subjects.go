@@ -16,8 +16,8 @@ const (
 	FrontendQueue      = "frontends"
 	SequencerWildcard  = "_laneway.sequencer.>"
 	ReplicatorWildcard = "_laneway.replicator.>"
-	// SequencerProbe and ReplicatorProbe reach the role whatever partitions there are;
-	// StageSubject reaches a stager.
+	// SequencerProbe and ReplicatorProbe reach the role even if there are no partitions.
+	// A probe of a stager is sent to StageSubject.
 	SequencerProbe  = "_laneway.sequencer.probe"
 	ReplicatorProbe = "_laneway.replicator.probe"
 	// ProbePrefix starts the reply subjects of probes: messages without data, which
@@ -45,10 +45,10 @@ func ReplicatorSubject(p protocol.Partition) string { return subject(replicatorP
 // CommittedSubject carries what the partition's replicator has committed.
 func CommittedSubject(p protocol.Partition) string { return subject(committedPrefix, p) }
 
-// LogSubject is the only subject of the partition's log stream. It names the
-// topic by its id, and the incarnation of the log, so that a late append of an older
-// owner cannot land in a log that has taken the place of its own: nothing listens
-// to its subject any more.
+// LogSubject is the only subject of the partition's log stream. It contains the id of
+// the topic and the incarnation of the log. So a late append of an older owner cannot
+// reach the log that has replaced the one of that owner: no stream has the old subject
+// any more, or its stream is sealed.
 func LogSubject(p protocol.Partition) string {
 	s := logPrefix + topicID(p.TopicID) + "." + strconv.Itoa(int(p.Number))
 	if p.Incarnation > 0 {

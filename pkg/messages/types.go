@@ -21,8 +21,8 @@ type Extent struct {
 	CRC    uint32
 }
 
-// Expectation is what a producer requires the partition's last record to be;
-// the zero value requires nothing.
+// Expectation is what a producer requires of the partition's last record. The
+// zero value requires nothing.
 type Expectation struct {
 	HasSequence bool
 	Sequence    uint64 // of the last record: its offset plus one; 0 is an empty partition
@@ -33,7 +33,7 @@ type Expectation struct {
 // it, stand in the message or entry around it.
 type Ticket struct {
 	Lane   string
-	Number uint64 // from 1, dense within the lane
+	Number uint64 // above 0; rises within the lane
 }
 
 // Batch is what identifies a batch from its ticket to the log.
@@ -48,9 +48,9 @@ type Batch struct {
 // Submission is a batch with what its producer asks for, which the log does not keep.
 type Submission struct {
 	Batch
-	// FirstUnacked is the first producer sequence of the producer's lowest batch that it
-	// had no OK for when it sent this one, or protocol.NotSaid. The producer MUST NOT send
-	// below it again.
+	// FirstUnacked is the producer sequence of the lowest batch that had no OK when the
+	// producer sent this one, or protocol.NotSaid. The producer MUST NOT send a batch with a
+	// lower producer sequence after that.
 	FirstUnacked int32
 	Expect       Expectation
 	Trace        Trace
@@ -123,8 +123,8 @@ func decodeExtent(d *codec.Decoder) Extent {
 	return x
 }
 
-// check refuses an extent whose end is beyond every object, so that readers may
-// add Offset and Length.
+// check rejects an extent whose end overflows, so that readers may add Offset and
+// Length.
 func (x Extent) check(d *codec.Decoder) {
 	if x.Offset > math.MaxInt64-x.Length {
 		d.Fail("extent of %d bytes at %d", x.Length, x.Offset)
@@ -148,8 +148,8 @@ func decodeExpectation(d *codec.Decoder) Expectation {
 	return Expectation{HasSequence: d.Bool(), Sequence: d.Uint(), MessageID: d.Text()}
 }
 
-// A ticket and a submission are not arrays of their own: their fields stand among those of
-// what contains them.
+// A ticket and a submission are not encoded as separate arrays: their fields are among those
+// of the value that contains them.
 const (
 	ticketFields     = 2
 	submissionFields = ticketFields + 12

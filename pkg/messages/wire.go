@@ -8,11 +8,11 @@ import (
 )
 
 // version is the version of the internal messages. Services of one deployment
-// are upgraded together; another version is refused, never guessed at.
+// are upgraded together, so messages of any other version are rejected.
 const version = 4
 
 // MaxDeadline bounds the produce deadline of a frontend. A replicator may forget
-// a lane only when nothing of it can be unresolved, so both must know the bound.
+// a lane only when all of its tickets are resolved, so it must know the bound.
 const MaxDeadline = time.Minute
 
 // kind tells the internal messages apart; several kinds share a subject.
@@ -48,8 +48,8 @@ type Message interface {
 	Of() protocol.Partition
 }
 
-// Envelope is a message with the subject it goes to. It is how a core says what it
-// wants sent.
+// Envelope is a message with the subject to which the shell sends it. Cores return
+// envelopes as effects.
 type Envelope struct {
 	Subject string
 	Message Message
@@ -62,14 +62,15 @@ type Stage struct {
 	Batches   []StageBatch
 }
 
-// Refused says which batches were not staged (stager to frontend).
+// Refused reports which batches were not staged, and why (stager to frontend).
 type Refused struct {
 	Partition protocol.Partition
 	Epoch     uint64
 	Refusals  []Refusal
 }
 
-// Staged says which extents hold which tickets (stager to sequencer).
+// Staged reports batches that are in the object store, with their extents (stager to
+// sequencer).
 type Staged struct {
 	Partition protocol.Partition
 	Epoch     uint64
@@ -146,9 +147,9 @@ type Committed struct {
 	Entry     []byte // see Entry
 }
 
-// ReadOnly says that the partition takes no records, because its log has lost some
-// (replicator to frontends, on the subject of Committed). It is repeated for as long as
-// that is so.
+// ReadOnly reports that the partition accepts no records, because its log has lost some
+// (replicator to frontends, on the subject of Committed). It is repeated as long as the
+// partition is read-only.
 type ReadOnly struct {
 	Partition protocol.Partition
 	Damage    string // what is missing, for people
@@ -319,8 +320,8 @@ var body = map[kind]struct {
 // headerFields are version, kind, topic, topic id, partition and incarnation.
 const headerFields = 6
 
-// sizeHint returns about how many bytes a message takes: growing the buffer of a
-// large one would copy it several times.
+// sizeHint returns the approximate encoded size of a message. Without it, the buffer
+// of a large message would grow step by step, and be copied each time.
 func sizeHint(m Message) int {
 	const envelope, item = 128, 64
 	hint := envelope

@@ -11,12 +11,12 @@ type FenceProducer struct {
 	Partition protocol.Partition
 	Epoch     uint64 // frontend epoch, where the answer goes
 	Fence     ProducerFence
-	// IfKnown asks for nothing but the answer POSITION_EXPIRED if the partition knows
-	// neither the producer nor its name.
+	// IfKnown means that no fence is appended if the partition knows neither the producer
+	// nor its name. The answer is then POSITION_EXPIRED.
 	IfKnown bool
 }
 
-// ProducerFenced says that a fence is in the log, or why it cannot be
+// ProducerFenced reports that a fence is in the log, or why it was refused
 // (replicator to frontend).
 type ProducerFenced struct {
 	Partition protocol.Partition
@@ -26,7 +26,7 @@ type ProducerFenced struct {
 	Producer  KnownProducer
 }
 
-// ListProducers asks what the replicator knows of producers (frontend to replicator).
+// ListProducers requests the state of producers (frontend to replicator).
 type ListProducers struct {
 	Partition protocol.Partition
 	Epoch     uint64 // frontend epoch, where the answer goes

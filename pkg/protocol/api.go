@@ -47,9 +47,9 @@ func AppendProduceAck(buf []byte, a ProduceAck) []byte {
 	return append(buf, '}')
 }
 
-// ErrorResponse is the answer to every public request that failed. Its field error is
-// that of a JetStream API response. The fields name, retryable and action are beside it;
-// no other answer has fields with these names.
+// ErrorResponse is the answer to every public request that failed. Its field error is that
+// of a JetStream API response. Its JSON also has the fields name, retryable and action,
+// which no other answer has.
 type ErrorResponse struct {
 	Error *Error `json:"error"`
 }

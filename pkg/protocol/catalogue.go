@@ -9,9 +9,9 @@ import (
 )
 
 // Code identifies an error of the catalogue. It is the err_code of a JetStream
-// API error; where JetStream has an error of the same class its number is used,
-// so that existing clients recognise it. A code never changes its meaning, and is
-// never used again for another one: clients of any age compare it.
+// API error. If JetStream has an error with the same meaning, its number is used,
+// so that existing clients recognise it. The meaning of a code MUST NOT change,
+// and a code MUST NOT be reused, because clients of any version compare codes.
 type Code uint16
 
 // The codes of the catalogue. CodeOK stands for success and is not in it.

@@ -151,8 +151,8 @@ func NewFrameReader(frame []byte) (*FrameReader, error) {
 // Records returns the number of records that the frame announces.
 func (r *FrameReader) Records() int { return r.size }
 
-// Next returns the next record. ok is false at the end and after an error; Err tells them
-// apart.
+// Next returns the next record. ok is false at the end and after an error; Err is nil at
+// the end.
 func (r *FrameReader) Next() (record Record, ok bool) {
 	if !r.advance() {
 		return Record{}, false
@@ -164,9 +164,9 @@ func (r *FrameReader) Next() (record Record, ok bool) {
 	return rec, true
 }
 
-// skip passes over the next record. It returns its Size, or the error for its headers. It
-// allocates nothing: decoded records of a hostile frame, full of empty headers, would need
-// many times the memory of the frame.
+// skip skips the next record. It returns the record's Size, or the error for its headers. It
+// allocates nothing: the decoded records of a malicious frame, with many empty headers, would
+// need many times the memory of the frame.
 func (r *FrameReader) skip() (size int, refusal *Error, ok bool) {
 	if !r.advance() {
 		return 0, nil, false

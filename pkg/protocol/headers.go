@@ -13,8 +13,8 @@ const (
 	HeaderProducerEpoch = "Laneway-Producer-Epoch"
 	HeaderSequence      = "Laneway-Sequence"
 	HeaderFirstUnacked  = "Laneway-First-Unacked"
-	// HeaderTopicID is the id of the topic that a producer sends to, a decimal number. A
-	// topic that was deleted and created again has another id, and refuses the batch.
+	// HeaderTopicID is the id of the topic that a producer sends to, as a decimal number. A
+	// topic that was deleted and created again has another id, so the batch is refused.
 	HeaderTopicID = "Laneway-Topic-Id"
 	// HeaderContentType distinguishes a batch frame from a single record.
 	HeaderContentType = "Content-Type"

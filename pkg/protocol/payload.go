@@ -4,8 +4,8 @@ const (
 	// MinMaxPayload is the lowest max_payload of NATS, in bytes, with which the services
 	// work: an entry of a log and a part of a snapshot have up to half a MiB.
 	MinMaxPayload = 1_000_000
-	// recordRoom is the part of NATS' max_payload that a record leaves to the frame around
-	// it, with all its headers, and to the envelope of a batch.
+	// recordRoom is the part of NATS' max_payload that a record leaves to its headers, to
+	// the rest of the frame, and to the envelope of a batch.
 	recordRoom = 2 * EnvelopeRoom
 )
 

@@ -10,8 +10,8 @@ import (
 const (
 	MaxProducerName = 128 // bytes
 	MaxInstance     = 64  // bytes
-	// MaxInitTopics bounds the topics of one init, because it fences the producer on every
-	// partition of them before it answers.
+	// MaxInitTopics bounds the topics of one init, because the producer is fenced on every
+	// partition of these topics before the answer is sent.
 	MaxInitTopics = 16
 	// MaxListedProducers bounds the producers of one answer to list.
 	MaxListedProducers = 1000

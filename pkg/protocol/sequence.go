@@ -16,8 +16,8 @@ func AddSequence(sequence int32, n int64) int32 {
 }
 
 // SequencePrecedes reports whether a producer sequence is equal to another one or before
-// it. Because producer sequences wrap, "before" means less than half of their range
-// away.
+// it. Producer sequences wrap, so it is before the other one if the distance up to that one
+// is less than half of their range.
 func SequencePrecedes(sequence, other int32) bool {
 	const half = (math.MaxInt32 + 1) / 2
 	return AddSequence(other, -int64(sequence)) < half

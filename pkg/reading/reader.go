@@ -26,8 +26,7 @@ import (
 // messages may be tiny.
 const creditMessages = 4096
 
-// Reader is the progress of the reading of a partition, over all its fetches. It belongs to
-// one goroutine.
+// Reader tracks how far a partition was read, over all fetches. It belongs to one goroutine.
 type Reader struct {
 	next      int64 // the offset of the next record
 	placed    bool  // next is known
@@ -41,13 +40,13 @@ type Reader struct {
 	messages  int   // since the last credit
 }
 
-// StartAt sets the offset of the first record. Without it, the place that the first request
-// names counts.
+// StartAt sets the offset of the first record. Without it, the reader starts at the place
+// that the first request names.
 func (r *Reader) StartAt(offset int64) { r.next, r.placed = offset, true }
 
-// Starts takes the offset at which a fetch has started, which each of its messages names if
-// the request does not. Without it, a reader would take the first message that arrives for
-// the first one that was sent.
+// Starts records the offset at which a fetch has started. If the request does not name that
+// offset, every message of the fetch does. Without it, the reader could not notice that
+// messages before the first one that arrives were lost.
 func (r *Reader) Starts(offset int64) {
 	if !r.placed {
 		r.StartAt(offset)
@@ -60,9 +59,9 @@ func (r *Reader) Next() (offset int64, known bool) { return r.next, r.placed }
 // Delivered returns how many records were delivered.
 func (r *Reader) Delivered() int64 { return r.delivered }
 
-// Request starts another fetch and returns its request. wanted is the request of a reader to
-// which nothing was delivered. Once the next offset is known, it counts instead of the place
-// that wanted names, because "latest" is another place in each request.
+// Request starts another fetch and returns its request. wanted is the request for a reader
+// that has delivered nothing. Once the next offset is known, it replaces the place that
+// wanted names, because "latest" is another place in each request.
 func (r *Reader) Request(wanted protocol.FetchRequest) protocol.FetchRequest {
 	r.window, r.fresh, r.processed, r.credited, r.messages = wanted.WindowBytes, true, 0, 0, 0
 	if wanted.MaxRecords > 0 {
@@ -82,10 +81,10 @@ func (l *Lost) Error() string { return l.reason }
 
 func lost(format string, arguments ...any) error { return &Lost{fmt.Sprintf(format, arguments...)} }
 
-// Accept checks that a frame with count records at an offset follows what was delivered. It
-// returns the offset of the first record to deliver. Only the first frame of a fetch may
-// start below the next offset: frames are sent as a whole, and the offset may lie within one.
-// The error is a [*Lost].
+// Accept checks that a frame of count records at an offset follows the last delivered record,
+// and returns the offset of the first record to deliver. Only the first frame of a fetch may
+// start below the next offset: a frame is always sent whole, and the next offset may be
+// within it. The error is a [*Lost].
 func (r *Reader) Accept(offset, count int64) (from int64, err error) {
 	if !r.placed {
 		return offset, nil
@@ -106,8 +105,8 @@ func (r *Reader) Took(from, next int64, bytes int) (credit bool) {
 	return r.processed-r.credited >= r.window/4 || r.messages >= creditMessages
 }
 
-// Gap checks that a gap from an offset to another one, both included, follows what was
-// delivered. The error is a [*Lost].
+// Gap checks that a gap from offset first to offset last, both included, follows the last
+// delivered record. The error is a [*Lost].
 func (r *Reader) Gap(first, last int64) error {
 	if last < first || r.placed && first != r.next {
 		return lost("offset %d was expected, but the frontend reports a gap from %d to %d", r.next, first, last)
@@ -120,9 +119,9 @@ func (r *Reader) Passed(last int64) { r.advance(last + 1) }
 
 func (r *Reader) advance(next int64) { r.next, r.placed, r.fresh = next, true, false }
 
-// Place compares the next offset of the frontend with what was delivered. If nothing was, it
-// takes the offset of the frontend: a fetch from "latest" must continue there. The error is a
-// [*Lost].
+// Place compares the next offset of the frontend with that of the reader. If the reader has
+// none yet, it starts at the offset of the frontend: a fetch from "latest" must continue
+// there. The error is a [*Lost].
 func (r *Reader) Place(next int64) error {
 	switch {
 	case !r.placed: // nothing was sent yet
@@ -133,9 +132,9 @@ func (r *Reader) Place(next int64) error {
 	return nil
 }
 
-// Credit returns the credit to publish: all bytes of the fetch that were processed, so that
-// it makes up for credits that were lost. It is due when Took says so, and in answer to a
-// heartbeat.
+// Credit returns the credit to publish. It is the number of all bytes of the fetch that were
+// processed, so that it includes credits that were lost. It is due when Took reports so, and
+// in answer to a heartbeat.
 func (r *Reader) Credit() int64 { return r.processed }
 
 // Credited records that the credit was published.

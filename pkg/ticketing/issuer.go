@@ -10,8 +10,8 @@ package ticketing
 // The numbers of a lane are dense while it has unresolved tickets, unless the
 // lane leaps (see Leap). A lane without unresolved tickets is forgotten at
 // once. When it comes back, its numbers start above every number issued on this
-// partition. So no number is used twice, and memory depends on what is in
-// flight and not on how many lanes there have ever been.
+// partition. So no number is used twice, and the memory depends on the
+// tickets in flight and not on the number of lanes that were ever used.
 type Issuer[T any] struct {
 	highest     uint64 // number issued so far, over all lanes
 	lanes       map[string]*queue[T]
@@ -23,9 +23,9 @@ type Issuer[T any] struct {
 // queue holds the unresolved tickets of a lane: runs of dense numbers, rising.
 // Only the last run may be empty, and only while the lane is being created.
 //
-// The queues form a list in the order in which their lanes were created. It
-// exists because maps have no order, and effects must come in a deterministic
-// one. Adding and removing a lane costs the same however many lanes there are.
+// The queues form a list in the order in which their lanes were created,
+// because maps have no order, and the order of effects must be deterministic.
+// Adding and removing a lane takes constant time.
 type queue[T any] struct {
 	lane          string
 	older, newer  *queue[T]

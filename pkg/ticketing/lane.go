@@ -54,9 +54,9 @@ func NewLane[R any](floor uint64, now time.Time) *Lane[R] {
 	return &Lane[R]{floor: floor, next: floor, waiting: make(map[uint64]held[R]), heard: now}
 }
 
-// Staged takes the result of a ticket, from a message that carries floor. It
-// returns what is to be released, in ticket order: what a higher floor releases
-// first, then the result itself and those that waited directly behind it.
+// Staged handles the result of a ticket, from a message that carries floor. It
+// returns the results to release, in ticket order: first those that a higher
+// floor releases, then this one and those that waited directly behind it.
 //
 // If the ticket was released before and is not resolved, its earlier result is
 // released again: the new message suggests that the release, or its outcome,
@@ -81,14 +81,14 @@ func (l *Lane[R]) Staged(number, floor uint64, result R, now time.Time) ([]Turn[
 	return l.release(turns, now), arrival
 }
 
-// Advance takes a heartbeat of the frontend: the floor of the lane and the
+// Advance handles a heartbeat of the frontend: the floor of the lane and the
 // highest number that was issued on it. It returns:
 //
-//   - the turns to release. Repeated releases come first: those that were made
-//     at least age ago and are not resolved. Then comes what the floor releases.
+//   - the results to release: first the unresolved ones whose last release was
+//     at least age ago, again; then those that the floor releases.
 //   - the missing numbers, at most limit of them: those that were issued and
-//     have no result here. A missing batch may still be uploading, so it is for
-//     the frontend to decide whether to stage it again.
+//     have no result here. The upload of a missing batch may not have ended, so
+//     the frontend decides whether to stage the batch again.
 func (l *Lane[R]) Advance(floor, highest uint64, now time.Time, age time.Duration, limit int) (turns []Turn[R], missing []uint64) {
 	l.heard = now
 	turns = l.Again(floor, now, age)
@@ -128,8 +128,8 @@ func (l *Lane[R]) Idle(since time.Time) bool {
 	return l.floor == l.next && len(l.waiting) == 0 || l.heard.Before(since)
 }
 
-// raise raises the floor, drops what is below it, and returns what no longer
-// has to wait. A floor that is not higher than the known one changes nothing.
+// raise raises the floor, drops the results below it, and returns those that
+// need not wait any more. A floor that is not above the known one is ignored.
 func (l *Lane[R]) raise(floor uint64, now time.Time) []Turn[R] {
 	if floor <= l.floor {
 		return nil

@@ -1,8 +1,8 @@
-// Package frontend is the service that clients talk to. It takes produce requests, serves
-// fetches, and serves the APIs of topics and producers.
+// Package frontend is the service that clients send requests to. It answers produce requests
+// and fetches, and serves the APIs of topics and producers.
 //
 // This package wires its parts together, starts and stops them, and reports whether they
-// are ready. Package produce takes batches, topics and producers serve the APIs, fetch
+// are ready. Package produce handles batches, topics and producers serve the APIs, fetch
 // serves fetches, and the decisions are in core.
 package frontend
 
@@ -271,9 +271,9 @@ func (s *Service) Stop(ctx context.Context) error {
 	return errors.Join(s.drain(ctx), s.Base.Stop(ctx))
 }
 
-// drain stops admitting requests, and returns when all admitted ones are answered. It
-// comes before all steps of the stop, because the subscription to a new epoch adds a step,
-// and answers need that subscription.
+// drain stops admitting requests, and returns when all admitted ones are answered. It runs
+// before the registered steps of the stop. One of these steps ends the subscription to the
+// epoch's subject, and the answers depend on messages that arrive there.
 func (s *Service) drain(ctx context.Context) error {
 	err := s.stopAPIs()
 	s.produce.StopAdmission(s.set.Actors())

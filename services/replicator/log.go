@@ -13,8 +13,8 @@ import (
 )
 
 // append makes one attempt to append an entry, and sends the result to the core. Only an
-// answer of JetStream proves that the entry is not in the log; after a timeout it may be.
-// An attempt is never repeated here, because the core has to read the log first.
+// error that JetStream answered proves that the entry is not in the log; after a timeout it
+// may be there. append never repeats an attempt, because the core must read the log first.
 func (p *owner) append(ctx context.Context, a core.Append) {
 	sequence, err := attempt(ctx, p, func(ctx context.Context) (uint64, error) {
 		return p.log.Append(ctx, a.Expected, a.Data)

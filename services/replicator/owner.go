@@ -60,7 +60,7 @@ func (s *Service) owner(topic protocol.Topic, id protocol.Partition) *owner {
 func (p *owner) Receive(ctx context.Context, m messages.Message) { p.put(ctx, m) }
 
 // put passes an event to the actor. It fails only when the actor is ending. The event may be
-// lost then: the next owner settles from the log what is under way.
+// lost then, because the next owner reads from the log what an append under way has done.
 func (p *owner) put(ctx context.Context, e core.Event) { _ = p.mailbox.Put(ctx, e) }
 
 // Run runs the actor until ctx ends or the core has ended. It waits for effects under way.
@@ -88,8 +88,8 @@ func (p *owner) Run(ctx context.Context) {
 	})
 }
 
-// stop lets the owner write an exact mark, and waits until that is durable or ctx ends. It
-// does not end the actor.
+// stop makes the owner write an exact mark, and waits until the mark is durable or ctx ends.
+// It does not end the actor.
 func (p *owner) stop(ctx context.Context) {
 	if p.mailbox.Put(ctx, core.Stopping{}) != nil {
 		return
@@ -151,8 +151,8 @@ func (p *owner) do(ctx context.Context, fx core.Effects) {
 	}
 }
 
-// takeEpoch takes an epoch above the given one, and passes the result to the core. An error
-// other than a replacement is not passed on: the actor is ending then.
+// takeEpoch takes an epoch above the given one, and passes EpochTaken or Replaced to the
+// core. After any other error it passes nothing, because the actor is ending then.
 func (p *owner) takeEpoch(ctx context.Context, above uint64) {
 	next, err := p.service.raise(ctx, above)
 	switch {

@@ -19,7 +19,7 @@ const (
 	scrubPause = 9
 )
 
-// scrub reads the entries up to a stream sequence and passes what is missing to the core. The
+// scrub reads the entries up to a stream sequence, and reports missing ones to the core. The
 // service scrubs one log at a time.
 func (p *owner) scrub(ctx context.Context, s core.Scrub) {
 	pause(ctx, s.After)

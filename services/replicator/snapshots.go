@@ -21,10 +21,10 @@ const (
 // load loads the mark and the snapshots, and passes them to the core. Without a readable
 // snapshot the log is read from its beginning.
 //
-// It is the first step of a recovery, and so it checks the replicator epoch first. A
-// replicator that was suspended may find a partition that was created in the meantime. Its
-// log may have no term record of the successor yet, so the log alone would not stop it.
-// If the epoch cannot be read, the term records in the log decide.
+// This is the first step of a recovery, so it checks the replicator epoch first. A replicator
+// that was suspended may find a partition that was created in the meantime. The log of this
+// partition may have no term record of the successor yet, and would not stop the replicator.
+// If the epoch cannot be read, only the term records in the log decide.
 func (p *owner) load(ctx context.Context) {
 	bounded, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
@@ -51,8 +51,8 @@ func (p *owner) load(ctx context.Context) {
 	}
 }
 
-// save stores a snapshot. It encodes the snapshot outside the actor's goroutine, which takes
-// long for one with millions of lanes.
+// save stores a snapshot. It runs outside the actor's goroutine, because encoding a snapshot
+// with millions of lanes takes long.
 func (p *owner) save(ctx context.Context, s *messages.Snapshot) {
 	bounded, cancel := context.WithTimeout(ctx, saveTimeout)
 	defer cancel()

@@ -2,8 +2,8 @@
 // puts staged batches back into ticket order.
 //
 // It owns the epoch of this instance and the subscription to the sequencer's subjects. It
-// decides nothing: what is released when, and what follows from a fence, is decided in
-// services/sequencer/core.
+// decides nothing: services/sequencer/core decides when a batch is released and what follows
+// from a fence.
 package sequencer
 
 import (
@@ -41,7 +41,8 @@ type Service struct {
 // Start takes an epoch and serves every partition. ctx bounds only the start,
 // which waits for JetStream.
 //
-// Batches that wait in a sequencer when it stops are staged again for the next one.
+// Batches that wait in a sequencer when it stops are lost there. Their frontends have them
+// staged again, for the next sequencer.
 func Start(ctx context.Context, config Config) (*Service, error) {
 	config.Heartbeat = cmp.Or(config.Heartbeat, 200*time.Millisecond)
 	s := &Service{Base: service.New(role, config.Config), config: config}
@@ -82,8 +83,8 @@ func (s *Service) watch(ctx context.Context) {
 }
 
 // endIfReplaced ends the service, and returns true, if err means that a younger sequencer is
-// running. It sets the ending before it sends events: a partition that starts in between finds
-// the ending, and all others get an event.
+// running. It records the end of the service before it sends events. So every partition
+// receives an event, except one that starts later, which finds that the service has ended.
 func (s *Service) endIfReplaced(ctx context.Context, err error) bool {
 	replaced := s.FailIfReplaced(err)
 	if replaced {

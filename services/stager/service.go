@@ -71,14 +71,14 @@ type Service struct {
 	turnedAway atomic.Uint64 // batches refused before they reached the core
 	stats      atomic.Pointer[core.Stats]
 
-	work    context.Context // of the uploads; ends when the service gives up
+	work    context.Context // of the uploads; cancelled by giveUp
 	giveUp  context.CancelFunc
 	uploads sync.WaitGroup
 	ended   chan struct{} // closed when the actor's goroutine has ended
 }
 
-// Start takes part in the staging of all partitions. ctx bounds only the start,
-// which waits for NATS.
+// Start starts a stager, which serves all partitions together with the other stagers. ctx
+// bounds only the start, which waits for NATS.
 //
 // Stop uploads the batches that NATS has already delivered, and sends their results. If its
 // context ends first, the batches that are not uploaded yet are refused, so that another

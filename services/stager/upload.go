@@ -40,8 +40,8 @@ type fate struct {
 	fail  bool
 }
 
-// draw returns the fate of the next upload. If it is called in the order in which objects
-// are closed, a seed gives the same fates to the same objects.
+// draw returns the injected faults of the next upload. If draw is called in the order in
+// which objects are closed, the same seed gives the same objects the same faults.
 func (u *uploader) draw() fate { return fate{delay: u.faults.Delay(), fail: u.faults.Fail()} }
 
 // stored is an object that is durable in the store.
@@ -106,8 +106,8 @@ func (u *uploader) firstPut(ctx context.Context, object *core.Object, fate fate)
 	return u.put(ctx, object)
 }
 
-// put builds the object with a new key and stores it. After an error the key may have an
-// object nevertheless, so it is never used again.
+// put builds the object with a new key and stores it. The store may have the object even
+// after an error, so the key is never used again.
 func (u *uploader) put(ctx context.Context, object *core.Object) (stored, error) {
 	if err := ctx.Err(); err != nil {
 		return stored{}, err

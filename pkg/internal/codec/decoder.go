@@ -56,8 +56,8 @@ type Decoder struct {
 	src source
 	dec *msgpack.Decoder
 	err error
-	// recent are strings that were read lately: the items of a message repeat
-	// their lane and their object, which then need not be copied again.
+	// recent are the strings that were read last. The items of a message often have
+	// the same lane and object, whose names then need not be copied again.
 	recent [4]string
 	oldest int
 }
@@ -135,8 +135,8 @@ func (d *Decoder) peek() byte {
 	return d.src.data[d.src.at]
 }
 
-// Uint reads an integer that must not be negative. The msgpack Decoder takes
-// signed integers as well and would turn -1 into the largest number there is.
+// Uint reads an integer that must not be negative. The msgpack decoder accepts
+// signed integers as well, and would turn -1 into the largest number.
 func (d *Decoder) Uint() uint64 {
 	if d.err != nil {
 		return 0
@@ -181,8 +181,8 @@ func (d *Decoder) Int() int64 {
 	return v
 }
 
-// Uint16 reads an integer of at most 16 bits. A larger one is refused and not cut: an
-// error code that is cut could become the one that stands for success.
+// Uint16 reads an integer of at most 16 bits. A larger one is rejected and not truncated:
+// a truncated error code could be the one that means success.
 func (d *Decoder) Uint16() uint16 {
 	v := d.Uint()
 	if v > math.MaxUint16 {

@@ -27,8 +27,8 @@ var encoders = sync.Pool{New: func() any {
 	return e
 }}
 
-// EncodeFor runs write on a pooled encoder and lends what it wrote to use: large
-// messages would otherwise cost a buffer each.
+// EncodeFor runs write on a pooled encoder, and passes the result to use, which MUST
+// NOT keep it. The encoder is pooled because large messages need large buffers.
 func EncodeFor(sizeHint int, write func(*Encoder), use func([]byte)) {
 	e := encoders.Get().(*Encoder)
 	e.buf.Reset()

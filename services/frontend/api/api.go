@@ -41,9 +41,9 @@ type Handler func(context.Context, []byte) (any, error)
 
 // Server receives and answers requests. It is safe for concurrent use.
 //
-// NATS micro only announces the service, for the command nats micro. It does not serve
-// requests, because its requests do not tell how long a header block was. Without that it
-// is unknown whether the block was decoded completely.
+// NATS micro only announces the service, for the command nats micro. It does not serve the
+// requests, because it does not report the length of their header blocks. Without the length,
+// the server cannot check that a header block was decoded completely.
 type Server struct {
 	conn      *nats.Conn
 	log       *zap.Logger
@@ -119,8 +119,8 @@ func (s *Server) Fail(m *nats.Msg, kind Kind, err error) {
 	s.Serve(context.Background(), m, kind, func(context.Context, []byte) (any, error) { return nil, err })
 }
 
-// Stop ends the arrival of requests. It does not wait for those that have arrived. A further
-// call does nothing.
+// Stop unsubscribes, so that no more requests arrive. It does not wait for those that have
+// arrived. A further call does nothing.
 func (s *Server) Stop() error {
 	errs := []error{s.announced.Stop()}
 	s.mu.Lock()
@@ -142,8 +142,8 @@ func withinSize(ctx context.Context, data []byte, handle Handler) (any, error) {
 	return handle(ctx, data)
 }
 
-// Decode reads the JSON object of a request. Unknown fields are an error: they ask for
-// something that would not be done.
+// Decode reads the JSON object of a request. An unknown field is an error: the client expects
+// an effect that this version does not have.
 func Decode(data []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()

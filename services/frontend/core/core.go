@@ -11,17 +11,20 @@
 // produce issues the ticket and sends the batch to a stager. From then on the ticket ends in
 // one of these ways:
 //
-//   - The batch is committed, or the replicator sends an outcome: a duplicate, or a refusal.
-//   - Every attempt to stage it was refused: it is certainly not in the log, and the
-//     producer gets FAILED.
-//   - Its deadline passes: it may be in the log, and the producer gets OUTCOME_UNKNOWN.
+//   - The batch is committed, or the replicator sends another outcome: a duplicate, or a
+//     refusal.
+//   - A stager refuses the batch for good, its deadline passes, or the log is damaged. If
+//     every attempt to stage the batch was refused, it is certainly not in the log, and the
+//     producer gets FAILED. Otherwise the batch may be in the log, and the producer gets
+//     OUTCOME_UNKNOWN.
+//   - The actor ends, or the frontend takes a new epoch: the producer gets OUTCOME_UNKNOWN.
+//     A frontend that was replaced does not answer.
 //
-// Nothing on the way is reliable, so each heartbeat repairs what may be lost. Example: the
-// batches a/1, a/2 and a/3 are staged, and the stager with a/2 crashes. The sequencer
-// holds a/3 back. After a heartbeat the frontend sends Advance{lane a, floor 2, highest 3}.
-// The sequencer answers Missing{a/2}, and once StageTimeout has passed since the first
-// attempt, the frontend sends a/2 to another stager. When it is staged, a/2 and a/3 are
-// released.
+// Any message may be lost on the way, so heartbeats repair losses. Example: the batches a/1,
+// a/2 and a/3 are sent to stagers, and the stager with a/2 crashes. The sequencer holds a/3
+// back. After a heartbeat the frontend sends Advance{lane a, floor 2, highest 3}. The
+// sequencer answers Missing{a/2}. When StageTimeout has passed since the first attempt, the
+// frontend sends a/2 to a stager again. When a/2 is staged, a/2 and a/3 are released.
 package core
 
 import (
@@ -222,7 +225,7 @@ func (c *Core) announce(now time.Time) {
 }
 
 // produce issues the ticket, which fixes the place of the batch in its lane. It MUST be the
-// first step with a batch: a ticket that is issued after staging would have the order in
+// first step with a batch: tickets that are issued after staging would follow the order in
 // which uploads finish, and not the order in which the producer sent the batches.
 func (c *Core) produce(now time.Time, p Produce) {
 	if c.rejectReadOnly(now, p) {
@@ -235,8 +238,8 @@ func (c *Core) produce(now time.Time, p Produce) {
 	c.stageTicket(now, t)
 }
 
-// stageTicket sends a batch to a stager. The message has the remaining time of the ticket,
-// since the clocks of the two machines may differ.
+// stageTicket sends a batch to a stager. The message contains the time that the ticket has
+// left and not its deadline, because the clocks of the two machines may differ.
 func (c *Core) stageTicket(now time.Time, t *ticket) {
 	t.attempts++
 	t.stagedAt, t.restageAt = now, time.Time{}
@@ -275,9 +278,10 @@ func (c *Core) outcomes(now time.Time, outcomes []messages.Outcome) {
 }
 
 // outcomeCode returns the code for the producer of a refused batch. A replicator that has
-// evicted a lane refuses its tickets, because they should have been resolved long before. If
-// the frontend was suspended and they were not, the batch may be in the log: the refusal
-// proves nothing, and the outcome is unknown.
+// evicted a lane refuses its tickets with NOT_COMMITTED, or with OVERLOADED if it has no room
+// for the lane. Usually such tickets were resolved long before. If the frontend was suspended
+// and the ticket is past its deadline, the batch may be in the log in spite of the refusal,
+// and the outcome is unknown.
 func (c *Core) outcomeCode(now time.Time, o messages.Outcome) protocol.Code {
 	if o.Code != protocol.CodeNotCommitted && o.Code != protocol.CodeOverloaded {
 		return o.Code
@@ -319,8 +323,8 @@ func (c *Core) flush() {
 const (
 	// itemsPerMessage bounds a message without payloads.
 	itemsPerMessage = 2000
-	// stageBytes bounds a Stage message with more than one batch. So several stagers share a
-	// burst, and the message stays far below NATS' max_payload.
+	// stageBytes bounds a Stage message with more than one batch. Several stagers then share
+	// a burst, and the message stays far below NATS' max_payload.
 	stageBytes = 1 << 20
 )
 

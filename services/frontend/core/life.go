@@ -10,8 +10,8 @@ type EpochTaken struct{ Epoch uint64 }
 // Reason is why the actor of a partition ends.
 type Reason int
 
-// The reasons. Only a deletion is final for producers. After any other one they retry, and
-// reach another frontend or this one after its restart.
+// The reasons. Only a deletion is final for producers. After any other reason they retry, and
+// reach another frontend, or this one after its restart.
 const (
 	Stopping Reason = iota // the frontend is stopping
 	Renewed                // the partition's log continues in another stream
@@ -21,8 +21,8 @@ const (
 // Ending reports that the actor of the partition ends.
 type Ending struct {
 	Reason Reason
-	// Replaced means that a younger frontend exists. An owner that was replaced MUST stay
-	// silent: its successor may have answered later batches of the same producers.
+	// Replaced means that a younger frontend exists. A frontend that was replaced MUST NOT
+	// answer: its successor may have answered later batches of the same producers.
 	Replaced bool
 }
 
@@ -43,7 +43,7 @@ func (e Ending) Refusal() *protocol.Error {
 // serves reports whether the core issues tickets: it is not fenced and has not ended.
 func (c *Core) serves() bool { return c.fencedBy == 0 && c.ending == nil }
 
-// handleIdle handles an event of a core that does not serve. Messages about its tickets are
+// handleIdle handles an event while the core does not serve. Messages about its tickets are
 // ignored, because all tickets are answered with OUTCOME_UNKNOWN, or not at all.
 func (c *Core) handleIdle(e Event) {
 	switch e := e.(type) {
@@ -78,7 +78,7 @@ func withoutTicket(p Produce, err *protocol.Error) Answer {
 }
 
 // renew continues in a new epoch. The replicator drops all releases of the old epoch, so
-// the old tickets are answered, and the partition starts again without any.
+// renew answers the old tickets, and the partition starts again without tickets.
 func (c *Core) renew(epoch uint64) {
 	answers, stats := c.abandon(), c.stats
 	*c = *NewCore(c.partition, epoch, c.times)

@@ -10,7 +10,8 @@ import (
 )
 
 // refused handles refusals of stagers. If the stager was busy, the batch is staged again
-// after a pause that grows with each refusal. Any other refusal ends the ticket.
+// after a pause that grows with each refusal, up to five heartbeats. Any other refusal ends
+// the ticket.
 func (c *Core) refused(now time.Time, refusals []messages.Refusal) {
 	for _, r := range refusals {
 		t, open := c.tickets.Find(r.Lane, r.Number)
@@ -31,8 +32,8 @@ func (c *Core) refused(now time.Time, refusals []messages.Refusal) {
 }
 
 // missing handles tickets that the sequencer waits for. A missing batch is not necessarily
-// lost; its upload may just be slow. So it is staged again only after the stage timeout. A
-// second upload does no harm to the order: the sequencer takes the first result that
+// lost, because its upload may be slow. So it is staged again only after the stage timeout.
+// A second upload does not change the order: the sequencer uses the first result that
 // arrives.
 func (c *Core) missing(now time.Time, lanes []messages.LaneNumbers) {
 	for _, l := range lanes {
@@ -46,10 +47,11 @@ func (c *Core) missing(now time.Time, lanes []messages.LaneNumbers) {
 	}
 }
 
-// heartbeat ends tickets after their deadline, stages refused batches again, and sends the
-// sequencer the floor of every lane that has waited for a heartbeat or has become empty
-// since the last one. The floor fills a sequencer again that has restarted, and lets it
-// release batches that wait for an abandoned ticket.
+// heartbeat ends tickets after their deadline, stages refused batches again, and sends
+// floors to the sequencer: those of the lanes that have a ticket older than a heartbeat, and
+// of the lanes that have become empty since the last one. From the floors a restarted
+// sequencer rebuilds its lanes, and any sequencer releases the batches that wait for an
+// abandoned ticket.
 func (c *Core) heartbeat(now time.Time) {
 	for _, t := range c.due(now) {
 		c.abandonTicket(t, "")
@@ -80,8 +82,8 @@ func (c *Core) due(now time.Time) []*ticket {
 	return c.unsettled(func(t *ticket) bool { return now.Sub(t.issued) >= c.times.Deadline })
 }
 
-// unsettled returns the tickets without an outcome for which which returns true, by lane and
-// in ticket order.
+// unsettled returns the tickets without an outcome that which selects, lane by lane and in
+// ticket order.
 func (c *Core) unsettled(which func(*ticket) bool) []*ticket {
 	var all []*ticket
 	c.tickets.Lanes(func(_ ticketing.Outstanding, unsettled func(func(uint64, *ticket) bool)) {

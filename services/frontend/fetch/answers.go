@@ -73,9 +73,9 @@ func (a *answers) stamp(m *core.Message) {
 	a.own[protocol.HeaderTime][0] = a.written
 }
 
-// status returns the NATS message for a status. An error has a JSON body like that of any
-// failed request. The body is required: NATS clients treat a 503 without a body as the
-// server's "no responders".
+// status returns the NATS message for a status. An error has the same JSON body as in the
+// answer to any failed request. The body is required: NATS clients treat a 503 without a body
+// as the server's "no responders".
 func (a *answers) status(s *core.Status) *nats.Msg {
 	m := nats.NewMsg(a.reply)
 	m.Header.Set(protocol.HeaderStatus, s.Code)

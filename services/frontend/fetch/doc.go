@@ -16,16 +16,16 @@
 //     -To give a range of offsets without records. The fetch continues after a gap, and ends
 //     at damage.
 //
-// A fetch without follow ends at the end that the log had at the request. If the log had no
-// records for it then, and the request waits, it ends at the end that the log has when the
-// first record arrives.
+// A fetch without follow ends where the log ended at the time of the request. If the log had
+// no records for the fetch then, and the request waits, the fetch ends where the log ends when
+// the first record arrives.
 //
 // A fetch without a window ends before it exceeds max_bytes, but not before its first
 // message, and after 65,536 messages. With a window, each message has a reply subject on
 // which the consumer grants credit: the number of payload bytes that it has processed since
-// the fetch started. A batch is sent while any credit is left, so a batch may exceed it. A
-// fetch sends heartbeats while it is idle or out of credit, and after 16,384 messages without
-// an answer. The consumer answers them with the same number.
+// the fetch started. A batch is sent while any credit is left, so a batch may exceed the
+// credit. A fetch sends heartbeats while it is idle or out of credit, and after 16,384
+// messages without an answer. The consumer answers a heartbeat with its current number.
 //
 // The package is a shell: it receives requests and credits, reads the log and the store,
 // sends messages, and owns timers and caches. The decisions, what is sent next and why a

@@ -124,8 +124,8 @@ func (s *Server) Committed(m messages.Committed, entry messages.Entry) {
 }
 
 // ReadOnly handles the replicator's report of what the log of a partition has lost; empty
-// means nothing. Fetches deliver what can be read and then end with that error, instead of
-// waiting.
+// means nothing. Fetches deliver the records that can be read, and then end with the damage
+// as their error instead of waiting.
 func (s *Server) ReadOnly(id protocol.Partition, damage string) {
 	s.mu.RLock()
 	p := s.partitions[id]

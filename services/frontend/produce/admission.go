@@ -32,7 +32,6 @@ func overloaded(format string, limit int64) *core.Rejection {
 
 // newAdmission encodes one rejection per limit in advance: under overload, rejections are
 // frequent and must be cheap.
-
 func newAdmission(limits Limits) *admission {
 	return &admission{
 		limits:        limits,

@@ -6,13 +6,13 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// maxArrived bounds the messages that wait in the channel of a collector. They are few: the
-// collector moves them to its own queue as soon as it runs.
+// maxArrived bounds the messages that wait in the channel of a collector. Usually few do,
+// because the collector moves them to its own queue as soon as it runs.
 const maxArrived = 1 << 16
 
 // collector receives the messages of several subjects from one channel and calls a handler
-// for each, in the order of arrival. It empties the channel as fast as messages arrive,
-// because the NATS client drops those that do not fit, and queues them by itself.
+// for each, in the order of arrival. It empties the channel as fast as messages arrive and
+// keeps them in its own queue, because the NATS client drops those that do not fit.
 type collector struct {
 	room    room
 	arrived chan *nats.Msg

@@ -14,9 +14,9 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// claimTimeout is how long a start waits for an epoch. Without one the frontend starts
-// nevertheless: if JetStream cannot write, because its disk is full, records can still be
-// fetched, and fetches need no epoch.
+// claimTimeout is how long a start waits for an epoch. After that the frontend starts without
+// one, because fetches need no epoch: if JetStream cannot write because its disk is full,
+// records can still be fetched.
 const claimTimeout = 5 * time.Second
 
 // Epoch is the frontend epoch of this process, which all partitions share. It is safe for

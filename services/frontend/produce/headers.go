@@ -33,8 +33,8 @@ var requestHeaders = map[string]bool{
 	protocol.HeaderExpectedLastID:       true,
 }
 
-// transportHeaders are the headers for the way of a message through NATS servers. They are
-// not stored with the record.
+// transportHeaders are the headers that concern the path of a message through NATS servers.
+// They are not stored with the record.
 var transportHeaders = map[string]bool{
 	protocol.HeaderRequestInfo:  true,
 	"Nats-Trace-Dest":           true, // the servers on the way trace the message
@@ -108,9 +108,9 @@ func ownHeaders(header nats.Header) []protocol.Header {
 }
 
 // isFrame reports whether the body of a message is a batch frame. It rejects a content type
-// that names a batch frame in another spelling: the message would be stored as one record
-// whose value consumers cannot read. It also rejects headers that would be lost, because the
-// headers of a batch are those of its records.
+// that names a batch frame in another spelling: the frame would be stored as the value of one
+// record, which consumers cannot read. It also rejects headers beside a frame that would be
+// lost, because only the records of a batch have headers.
 func isFrame(header nats.Header) (bool, *protocol.Error) {
 	types, batch := 0, false
 	for name, values := range header {

@@ -110,7 +110,7 @@ func (in *intake) dropped() uint64 {
 }
 
 // pause unsubscribes until all delivered requests are handled. In the meantime NATS answers
-// requests with "no responders". It does not wait, and reports whether it started a pause.
+// requests with "no responders". pause does not wait; it reports whether it started a pause.
 func (in *intake) pause() bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()

@@ -68,8 +68,8 @@ func infoOf(header nats.Header) requestInfo {
 	return info
 }
 
-// client returns the lane of the client; empty if the info names no single client. A leaf
-// node, for example, stands for many.
+// client returns the lane of the client; empty if the info does not identify one client. A
+// leaf node, for example, represents many.
 func (i requestInfo) client() string {
 	if i.ID == 0 || i.Kind != "" && i.Kind != "Client" {
 		return ""

@@ -14,8 +14,8 @@ import (
 // are in the subject and not in a header.
 const fastBatch = ".$FI"
 
-// parse checks and decodes a producer's message. own returns a name for the lane of a message
-// that has no order with others. maxPayload is the largest message of NATS.
+// parse checks and decodes a producer's message. own returns the name of a new lane, for a
+// message that has no order with others. maxPayload is NATS' limit for a message.
 func parse(m *nats.Msg, topic protocol.Topic, stream string, maxPayload int64, own func() string) (core.Produce, *protocol.Error) {
 	if err := checkHeaders(m.Header, stream); err != nil {
 		return core.Produce{}, err

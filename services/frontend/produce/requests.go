@@ -64,8 +64,8 @@ func (p *Partition) close() {
 // the order of arrival. It never waits: a request that cannot be admitted is answered with
 // an error at once, so that the next one is not delayed.
 //
-// The checks are in the order of their cost. Under overload almost all requests are
-// rejected, and that must be cheaper than to handle them.
+// The cheapest checks come first. Under overload almost all requests are rejected, so a
+// rejection must cost less than handling a request.
 func (p *Partition) admit(m *nats.Msg) {
 	p.service.backlog.arrived()
 	if p.service.replaced() {

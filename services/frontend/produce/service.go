@@ -1,7 +1,6 @@
-// Package produce takes the batches that producers send, and answers them. It is the shell
-// around package core: it receives requests, rejects
-// those with headers or bodies that cannot be accepted, bounds what is in flight, runs an actor
-// for each partition, and sends what the core decides.
+// Package produce receives the batches that producers send, and answers them. It is the shell
+// around package core: it receives requests, rejects those with invalid headers or bodies,
+// bounds what is in flight, runs an actor for each partition, and sends what the core decides.
 //
 // It owns the subscriptions to produce requests, the admission and the frontend epoch. It
 // decides nothing about a batch that has been admitted.
@@ -56,8 +55,8 @@ func New(config Config) *Service {
 	}
 }
 
-// StopAdmission ends the admission of requests on all partitions. What was delivered
-// before is still admitted.
+// StopAdmission ends the admission of requests on all partitions. Requests that were delivered
+// before are still admitted.
 func (s *Service) StopAdmission(partitions []*Partition) {
 	s.closing.Store(true)
 	for _, p := range partitions {
@@ -90,6 +89,6 @@ func (s *Service) Counts() Counts {
 	}
 }
 
-// replaced reports whether the frontend has ended by itself. It is silent then: its
+// replaced reports whether the frontend has ended by itself. It then MUST NOT answer: its
 // successor may have answered later requests of the same producers.
 func (s *Service) replaced() bool { return s.config.Ending.Err() != nil }

@@ -1,4 +1,4 @@
-// Package producers serves the API of producers. It gives producers their identity, fences
+// Package producers serves the API of producers. It assigns identities to producers, fences
 // earlier instances of named ones, and lists the producers that partitions remember.
 //
 // Most requests need answers of replicators. Such a request is a conversation: it sends

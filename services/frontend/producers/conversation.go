@@ -38,8 +38,8 @@ func (c *conversations) remove(m *actor.Mailbox[any]) {
 	delete(c.open, m)
 }
 
-// deliver passes a message to every request. Each one checks whether it is its answer. There
-// are few requests at a time, and several may wait for the same answer.
+// deliver passes a message to every request, which checks whether the message is an answer
+// to it. There are few requests at a time, and several may wait for the same answer.
 func (c *conversations) deliver(m messages.Message) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

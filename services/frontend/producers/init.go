@@ -48,9 +48,9 @@ func (a *API) topicsOf(ctx context.Context, names []string) ([]protocol.Topic, e
 	return topics, nil
 }
 
-// initNamed runs the core of one init of a named producer. The core alternates between
-// questions to replicators, for which a turn ends, and requests to the registry, which are
-// answered within the turn.
+// initNamed runs the core of one init of a named producer. Requests of the core to the
+// registry are answered within a turn. Questions to replicators end the turn, and their
+// answers arrive in later ones.
 func (a *API) initNamed(ctx context.Context, request producerinit.Request) (result producerinit.Result) {
 	core := producerinit.New(request)
 	a.converse(ctx, func(now time.Time, arrived []any) (send []messages.Envelope, done bool) {

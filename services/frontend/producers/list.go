@@ -47,7 +47,7 @@ func (a *API) listProducers(ctx context.Context, data []byte) (any, error) {
 }
 
 // producerInfo returns the state of one producer on each partition of a topic that remembers
-// it.
+// the producer.
 func (a *API) producerInfo(ctx context.Context, data []byte) (any, error) {
 	var request protocol.ProducerInfoRequest
 	if err := api.Decode(data, &request); err != nil {

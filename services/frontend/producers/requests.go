@@ -46,16 +46,16 @@ func (r *requests) run(do func()) {
 	}
 }
 
-// nameless reports whether an init has no name. It gets a new id, without a question to a
-// replicator.
+// nameless reports whether an init has no name. Such a request gets a new id, without a
+// question to a replicator.
 func nameless(data []byte) bool {
 	var request protocol.ProducerInitRequest
 	return len(data) <= protocol.MaxAPIRequest && api.Decode(data, &request) == nil && request.Name == ""
 }
 
 // serveAside serves a request in a goroutine, so that it does not delay the next one. A
-// request above the limit is rejected at once: if it waited for the others, its sender might
-// give up before it gets an answer.
+// request above the limit is rejected at once: if it waited for the others, its sender could
+// time out before the answer.
 func (a *API) serveAside(m *nats.Msg, handle api.Handler) {
 	select {
 	case a.requests.slots <- struct{}{}:

@@ -1,6 +1,6 @@
-// Package topics serves the API of topics. It also watches for two problems that come from
-// outside of Laneway: metadata that was lost or restored from an old copy, and JetStream
-// streams on Laneway's subjects, which acknowledge the same messages a second time.
+// Package topics serves the API of topics. It also watches for two problems with causes
+// outside Laneway: metadata that was lost or restored from an old copy, and JetStream streams
+// on Laneway's subjects, which acknowledge the same messages a second time.
 package topics
 
 import (

@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// watchInterval is how often JetStream is asked for streams with subjects of Laneway, and
-	// subjectsAtOnce for how many subjects each time. The next time continues with the next
-	// ones: 1,000 bound subjects are checked in about half a minute.
+	// watchInterval is how often JetStream is asked for streams with subjects of Laneway. Each
+	// time, the next subjectsAtOnce subjects are checked: 1,000 bound subjects take about half
+	// a minute.
 	watchInterval  = 2 * time.Second
 	subjectsAtOnce = 64
 	// surveyInterval is how often all metadata is checked again after a problem was found.

@@ -33,7 +33,8 @@ func (c *Core) startAppend(now time.Time) {
 	}
 }
 
-// append appends an entry, expecting that the log still ends where this core knows it to.
+// append requests the append of an entry, on the condition that the log still ends with the
+// last entry that this core knows.
 func (c *Core) append(now time.Time, entry messages.Entry) {
 	c.stamp(now, &entry)
 	c.flightData = messages.EncodeEntry(entry)

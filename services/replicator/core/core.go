@@ -3,8 +3,8 @@
 // recovers its state, claims it, appends entries, and keeps its mark and snapshots.
 //
 // A Core has the right to append for as long as its term record is the newest in the log.
-// All of its state can be rebuilt from the log; a snapshot shortens that. It never sees
-// payloads.
+// Its state is rebuilt from the log; with a snapshot, only from the entries after it. A Core
+// never sees payloads.
 //
 // # The life of a Core
 //
@@ -19,9 +19,9 @@
 // on, any append of an older owner fails, because its expected sequence is too low.
 //
 // Only one append is under way at a time. If its outcome is unknown, the entry may be in the
-// log or may still arrive. The Core settles this in the same way: it drops its uncommitted
-// state, reads to the end, and appends a new term record. An entry that was appended is
-// found by reading; one that arrives later than the term record is rejected.
+// log or may still arrive. The Core then drops its uncommitted state and claims the log
+// again: it reads to the end and appends a new term record. If the entry is in the log, the
+// Core reads it. If it arrives after the term record, JetStream rejects it.
 //
 // Example: the log ends with entry 17. The owner appends entry 18 with batches a/4 and a/5,
 // expecting 17, and the connection breaks. It reads from 18. If JetStream has the entry, a/4
@@ -155,8 +155,8 @@ type Effects struct {
 	Mark      *WriteMark         // answered by MarkWritten or MarkConflict; one at a time
 	Scrub     *Scrub             // answered by Scrubbed; one at a time
 	Committed []partition.Committed
-	// TakeEpoch is not 0 if the newest term record has an epoch that fences this core: a
-	// higher one, or its own one with another owner. The shell takes an epoch above it and
+	// TakeEpoch is not 0 if a term record or the snapshot has an epoch that fences this core:
+	// a higher one, or the same one with another owner. The shell takes an epoch above it and
 	// answers with EpochTaken or Replaced. Until then the core sends nothing.
 	TakeEpoch uint64
 	// Ended is not nil if the core has ended because it was replaced. It answers nothing
@@ -278,7 +278,7 @@ func (c *Core) Step(now time.Time, events []Event) Effects {
 }
 
 // silent returns the effects of a core that may not be the owner of its log any more. It
-// discards all messages, also those of events earlier in this step.
+// discards all messages, including those that earlier events of this step produced.
 func (c *Core) silent() Effects {
 	c.partition.Effects()
 	c.staleSequencer = false
@@ -325,8 +325,8 @@ func (c *Core) handle(now time.Time, e Event) {
 	}
 }
 
-// receive handles a message about the partition. Only a leading owner calls it; a message
-// that is dropped otherwise is repeated by its sender.
+// receive handles a message about the partition. It is called only while the core leads. In
+// any other phase messages are dropped, and their senders repeat them.
 func (c *Core) receive(now time.Time, m messages.Message) {
 	switch m := m.(type) {
 	case messages.Release:
@@ -378,8 +378,8 @@ func (c *Core) drive(now time.Time) {
 	}
 }
 
-// mayStop reports whether no append or claim is under way. Its outcome would be unknown to
-// the next owner. A leading owner also writes an exact mark first, if it can.
+// mayStop reports whether the owner may end: no claim or append is under way, whose outcome
+// the next owner could not know. A leading owner must also have written an exact mark.
 func (c *Core) mayStop() bool {
 	switch c.phase {
 	case reserving, claiming:

@@ -29,9 +29,9 @@ type damage struct {
 }
 
 // shorter compares the end of the log with all evidence of how far it once reached, and
-// returns what was lost; empty if there is no evidence of a loss. streamEnd is the last
-// sequence of the stream. The evidence is what the mark says was written, what this core's
-// own appends had acknowledged, and what a scrub has found.
+// returns what was lost; empty if there is no evidence of a loss. The evidence is streamEnd,
+// the last sequence of the stream; the written position of the mark; the acknowledged
+// appends of this core; and the result of a scrub.
 func (c *Core) shorter(streamEnd uint64) string {
 	end, mark := c.end(), c.reserve.Mark.Written
 	switch {
@@ -66,8 +66,8 @@ func (c *Core) missingBefore(e *LoggedEntry) string {
 }
 
 // snapshotConflict returns how the log contradicts the snapshot that the core has started
-// from; empty if it does not. r starts with the last entry of the snapshot. That entry must
-// have the same sequence, end and time: then all entries before it are the same, too.
+// from; empty if it does not. r starts with the last entry that the snapshot covers. If its
+// sequence, end and time are those of the snapshot, the entries before it are the same, too.
 func (c *Core) snapshotConflict(r *LogRead) string {
 	if len(r.Entries) == 0 {
 		return fmt.Sprintf("the newest snapshot covers its log up to entry %d and offset %d, and that entry cannot be read; the last one is %d",
@@ -80,8 +80,8 @@ func (c *Core) snapshotConflict(r *LogRead) string {
 	return ""
 }
 
-// damaged makes the partition read-only, unless a replica may just be behind. The log is
-// read again after a while.
+// damaged makes the partition read-only once the log has looked damaged for Patience. Until
+// then the entries may only be missing on a replica that lags. The log is read again.
 func (c *Core) damaged(now time.Time, what string) { c.suspect(now, what, c.settings.Patience) }
 
 // suspect makes the partition read-only if the log has looked damaged for longer than

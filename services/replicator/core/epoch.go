@@ -14,11 +14,11 @@ func (c *Core) takeEpoch(above uint64) {
 	c.fx.TakeEpoch = above
 }
 
-// epochTaken starts over with a new epoch. No younger replicator is running, since otherwise
-// the epoch would not have been granted. So the epoch in the log belongs to an owner that
-// has ended, or was given twice because the bucket of epochs was lost. An append of this
-// core under its old epoch may still arrive. It is settled like that of another owner: by
-// reading the log and appending a new term record.
+// epochTaken starts over with a new epoch. No younger replicator is running, because this
+// process would not have received the epoch otherwise. So the epoch in the log belongs to an
+// owner that has ended, or was given twice because the bucket of epochs was lost. An append
+// of this core under its old epoch may still arrive. It is treated like that of another
+// owner: reading the log and appending a new term record settles it.
 func (c *Core) epochTaken(e EpochTaken) {
 	if c.phase != fenced {
 		return

@@ -60,9 +60,10 @@ type Gap struct{ From, To int64 }
 // without appends, the mark is exact: written and reserved are both 1,300, and no gap
 // results.
 //
-// Positions are reserved in spans. A span of offsets that is used up within markInterval
-// is doubled the next time, and one that lasts four times as long is halved. So a gap has
-// about as many offsets as are produced in a second, and at least minSpan.
+// Positions are reserved in spans, the next one when half of a span is used. If that takes
+// less than markInterval, the next span has twice as many offsets; if it takes more than
+// four times as long, half as many. So a reservation usually has about as many offsets as
+// are produced in a second, and at least minSpan. A gap is not larger than a reservation.
 const (
 	minSpan      = 1 << 10
 	maxSpan      = 1 << 20
@@ -92,13 +93,13 @@ func (c *Core) end() messages.Position {
 }
 
 // resumeAfter decides at which offset a log continues after its end was found: at the
-// reserved offset of the mark. If this core has written the mark itself, the outcome of all
-// its appends is settled, and the log continues at its end.
+// reserved offset of the mark. If this core has written the mark itself, the log continues
+// at its end, because the outcome of every append under that mark is known.
 func (c *Core) resumeAfter(end messages.Position) {
 	r := &c.reserve
 	switch {
 	case r.own:
-		// This core knows of each of its acknowledged appends.
+		// This core knows the outcome of each of its appends.
 	case !r.Exists && end.Offset > 0:
 		c.warn("the partition has no mark, so a loss of entries at the end of its log cannot be excluded; a new mark is written")
 	case r.Exists && !r.Mark.Reserved.Covers(end):
@@ -108,8 +109,9 @@ func (c *Core) resumeAfter(end messages.Position) {
 	}
 }
 
-// mayAppend reports whether the mark reserves the stream sequence of the next entry. It
-// does not while an exact mark is being written: an append beside it could exceed it.
+// mayAppend reports whether the next entry may be appended: the mark reserves its stream
+// sequence, no other owner has written the mark, and the owner is not stopping. While an
+// exact mark is being written, nothing is appended: the entry would be beyond that mark.
 func (c *Core) mayAppend() bool {
 	r := &c.reserve
 	closing := r.writing != nil && r.writing.Exact()
@@ -156,9 +158,9 @@ func (c *Core) reserveMore(now time.Time) {
 }
 
 // claimable reports whether a term record may be appended. Its place must be reserved, so
-// claimable writes a mark first, which also keeps the reservation of the last owner. The
-// mark names this owner: it shows the last one, if that is still running, that the log is
-// being claimed.
+// claimable writes a mark first, which includes the reservation of the last owner. The mark
+// names this owner. If the last owner is still running, its next write of the mark fails,
+// and it finds that the log is being claimed.
 func (c *Core) claimable(now time.Time) bool {
 	r := &c.reserve
 	if r.own && c.last < r.Mark.Reserved.Sequence && r.Mark.Reserved.Offset >= max(c.partition.NextOffset(), r.resume) {
@@ -191,8 +193,8 @@ func (c *Core) markWritten(now time.Time, e MarkWritten) {
 }
 
 // markConflict decides which owner has written the stored mark. It may be this one, if the
-// answer to an earlier attempt was lost. If it is another one, that owner is about to claim
-// the log, or has: this core starts over as soon as no append is under way.
+// answer to an earlier attempt was lost. Another owner writes the mark before it claims the
+// log, so this core starts over as soon as no append is under way.
 func (c *Core) markConflict(now time.Time, e MarkConflict) {
 	r := &c.reserve
 	switch {

@@ -6,9 +6,9 @@ import (
 	"laneway.dev/services/replicator/core/partition"
 )
 
-// rollBack drops everything that is not known to be in the log, and reads the log. An append
-// under way may be in the log, or may still arrive there. Reading up to a new term record
-// settles it.
+// rollBack drops everything that is not known to be in the log, and reads the log. The entry
+// of an append under way may be in the log, or may still arrive there. Reading up to a new
+// term record settles which.
 func (c *Core) rollBack() {
 	c.phase, c.requested = reading, false
 	c.appending, c.flightData = false, nil
@@ -94,8 +94,8 @@ func (c *Core) isNew(now time.Time) bool {
 	return now.Sub(c.emptySince) < newLogTime
 }
 
-// foundEnd continues with the claim at the end of the log, unless there is evidence that the
-// log was longer once.
+// foundEnd starts the claim after the end of the log was reached, unless there is evidence
+// that the log was longer once, or its stream is sealed.
 func (c *Core) foundEnd(now time.Time, r *LogRead) {
 	what := c.shorter(r.Last)
 	switch {

@@ -13,16 +13,17 @@ const (
 	deletedPause = time.Second
 )
 
-// refusal is why JetStream accepts no appends, and since when. JetStream may report no
-// reason, for example after its disk was full.
+// refusal is why JetStream accepts no appends, and since when. JetStream does not always
+// name the cause, such as a full disk; the reason may be only a timeout.
 type refusal struct {
 	reason  string // of the last append; empty if it succeeded
 	since   time.Time
 	lasting string // the reason, if it has lasted for refusalTime
 }
 
-// appendFailed rolls back and reads the log. An append that was rejected because of its
-// expected sequence is no sign of trouble: JetStream works, and another owner may exist.
+// appendFailed rolls back and reads the log. An append that JetStream rejected because of
+// its expected sequence does not count as refused: JetStream works, and another owner may
+// have appended.
 func (c *Core) appendFailed(now time.Time, e AppendFailed) {
 	if !c.appending {
 		return

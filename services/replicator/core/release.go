@@ -6,11 +6,11 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// release takes batches from a sequencer. Those of a replaced frontend or sequencer are
-// dropped, because their successors answer. Both receive Fenced: it ends a process that was
-// suspended, and makes one whose epoch is too low, because the bucket of epochs was lost,
-// take a higher one. The sequencer cannot do this for frontends: after a restart it knows
-// only the one that it serves.
+// release handles batches that a sequencer has released. Those of a replaced frontend or
+// sequencer are dropped, because the successor answers for them. The replaced process
+// receives Fenced. If it was only suspended, it then ends. If its epoch is too low because
+// the bucket of epochs was lost, it takes a higher one. The sequencer cannot send Fenced to
+// every old frontend: after a restart it knows only the one that it serves.
 func (c *Core) release(now time.Time, m messages.Release) {
 	if m.SequencerEpoch < c.epochs.Sequencer {
 		c.staleSequencer = true
@@ -18,8 +18,8 @@ func (c *Core) release(now time.Time, m messages.Release) {
 	}
 	c.epochs.Sequencer = m.SequencerEpoch
 	if m.HelloTerm == c.term {
-		// This counts although the sequencer may not know the newest frontend yet: then it has
-		// no batches of that one to release.
+		// Hello is answered even if the sequencer does not know the newest frontend yet: it
+		// then has no batches of that frontend to release.
 		c.helloAnswered = true
 	}
 	if m.Epoch < c.epochs.Frontend {

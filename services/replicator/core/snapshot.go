@@ -35,7 +35,7 @@ func (c *Core) snapshot() messages.Snapshot {
 }
 
 // loaded starts from the newest snapshot of this log and incarnation. The snapshot is
-// compared with the log when its last entry is read.
+// compared with the log when the last entry that it covers is read.
 func (c *Core) loaded(now time.Time, e Loaded) {
 	if c.phase != loading {
 		return
@@ -66,8 +66,8 @@ func (c *Core) restore(s *messages.Snapshot) {
 	c.partition.Restore(s)
 }
 
-// readFrom returns the next stream sequence to read. After a snapshot it is the last entry
-// that the snapshot covers, so that the two can be compared.
+// readFrom returns the next stream sequence to read. After a snapshot was loaded, that is
+// the last one that it covers, so that log and snapshot can be compared.
 func (c *Core) readFrom() uint64 {
 	if c.unproven != nil {
 		return c.last

@@ -1,10 +1,11 @@
-// Package core decides for one partition which staged batches are released when, and
-// what a sequencer does when it is fenced.
+// Package core decides when the staged batches of one partition are released, and what a
+// sequencer does when it is fenced.
 //
-// It owns the lanes with something in flight: what is staged and waits for an earlier
-// ticket, and what was released and is not resolved. Events and time come in, effects go
-// out as data, in an order that depends on nothing else. It never touches payloads or the
-// log, and nothing of it is on disk: the heartbeat of the frontend fills it again.
+// It owns the lanes of the partition: the batches that are staged and wait for an earlier
+// ticket, and those that were released and are not resolved. A Core receives events and
+// the time, and returns effects as data. Their order depends on nothing else. It never
+// touches payloads or the log, and stores nothing: after a restart, the heartbeats of the
+// frontend and the batches that are staged again rebuild its state.
 package core
 
 import (
@@ -27,8 +28,8 @@ const (
 	silentHeartbeats = 25
 )
 
-// Stats counts what happened on a partition. Early over Completions is the
-// share of uploads that finished out of order.
+// Stats counts what happened on a partition. Early divided by Completions is the share of
+// uploads that finished out of order.
 type Stats struct {
 	Completions uint64 // staged results that were not known yet
 	Early       uint64 // those among them that had to wait for an earlier ticket
@@ -38,36 +39,35 @@ type Stats struct {
 	Waiting     int
 }
 
-// Event is what the core takes: a message of another service, or one of EpochTaken and
-// Replaced.
+// Event is an input of a Core: a messages.Message that has arrived, EpochTaken or Replaced.
 type Event any
 
-// EpochTaken says that the sequencer holds this epoch: it was asked for by TakeEpoch,
-// of this core or of another partition's.
+// EpochTaken reports that the sequencer has taken this epoch, because this core or that of
+// another partition requested it with TakeEpoch.
 type EpochTaken struct{ Epoch uint64 }
 
-// Replaced says that a younger sequencer exists.
+// Replaced reports that a younger sequencer exists.
 type Replaced struct{}
 
-// Effects is what a step wants done.
+// Effects is what a step asks the shell to do.
 type Effects struct {
 	Send []messages.Envelope
-	// Released has the batches in Send that carry a trace context and are released for
+	// Released lists the batches in Send that have a trace context and are released for
 	// the first time.
 	Released []Released
 	// TakeEpoch is not 0 if this sequencer is fenced. The shell MUST take an epoch above
 	// it and report EpochTaken, or report Replaced if a younger sequencer has one. Until
-	// then the core works with the old epoch, which loses nothing: what a replicator drops
-	// is released again.
+	// then the core continues with the old epoch. Nothing is lost: the releases that a
+	// replicator drops are repeated.
 	TakeEpoch uint64
-	// Ended means that the sequencer was replaced. It sends nothing more. No answer is due:
-	// what it held is staged again at its successor.
+	// Ended is set if the sequencer was replaced. It sends nothing more, and answers for no
+	// batch: the frontend has the batches that it held staged again.
 	Ended bool
 }
 
-// Released is the first release of a batch. Batch points into Send, where the shell may
-// replace the trace context until the next step. A repeated release carries it too: the first
-// one may be lost.
+// Released is the first release of a batch. Batch points into Send. The shell may replace
+// its trace context until the next step. Repeated releases then have the new trace context
+// as well, because the first one may be lost.
 type Released struct {
 	Batch  *messages.StagedBatch
 	Staged time.Time // when the batch began to wait for its turn
@@ -124,9 +124,9 @@ func NewCore(partition protocol.Partition, epoch uint64, heartbeat time.Duration
 	}
 }
 
-// Step takes what happened, in order, and returns what is to be done. It sends one message
-// per destination, unless that would be too large. Without events it only does what time
-// asks for.
+// Step handles events in their order and returns the effects. It sends one message per
+// destination, unless that would be too large. Without events it only does what is due at
+// this time.
 func (c *Core) Step(now time.Time, events []Event) Effects {
 	c.keepTraces()
 	c.fx = Effects{}
@@ -182,17 +182,17 @@ func (c *Core) receive(now time.Time, m messages.Message) {
 	}
 }
 
-// fencedSelf asks for an epoch above the one that a replicator knows. Either a younger
-// sequencer has it, or the bucket of epochs was lost and its numbers started again. The
-// replicator says so for each release that it drops; one answer is enough.
+// fencedSelf requests an epoch above the one that a replicator knows. Either a younger
+// sequencer has that epoch, or the bucket of epochs was lost and its numbers started again.
+// The replicator sends Fenced each time it drops releases; one request is enough.
 func (c *Core) fencedSelf(highest uint64) {
 	if highest > max(c.epoch, c.fencedBy) {
 		c.fencedBy, c.fx.TakeEpoch = highest, highest
 	}
 }
 
-// admit reports whether a message of a frontend epoch counts. A newer epoch makes all
-// lanes of the older one void, and an older frontend is fenced.
+// admit reports whether a message of a frontend epoch is accepted. A higher epoch removes
+// all lanes of the lower one. A frontend with a lower epoch is fenced.
 func (c *Core) admit(now time.Time, epoch uint64) bool {
 	if epoch < c.frontend {
 		c.fenced[epoch] = true
@@ -238,7 +238,7 @@ func (c *Core) advance(now time.Time, lanes []messages.LaneProgress) {
 	}
 }
 
-// releaseAgain repeats at once what the replicator misses.
+// releaseAgain repeats at once the releases that the replicator misses.
 func (c *Core) releaseAgain(now time.Time, lanes []messages.LaneNumbers) {
 	for _, l := range lanes {
 		lane := c.lanes[l.Lane]
@@ -249,8 +249,8 @@ func (c *Core) releaseAgain(now time.Time, lanes []messages.LaneNumbers) {
 	}
 }
 
-// hello repeats everything that is not resolved, for a new owner of the log. The lanes are
-// sorted, as effects must not depend on the order of a map.
+// hello repeats, for a new owner of the log, the releases of all batches that are not
+// resolved. The lanes are sorted, because effects must not depend on the order of a map.
 func (c *Core) hello(now time.Time, term uint64) {
 	for _, name := range slices.Sorted(maps.Keys(c.lanes)) {
 		lane := c.lanes[name]
@@ -284,8 +284,8 @@ func (c *Core) release(lane *ticketing.Lane[*messages.StagedBatch], turns []tick
 	}
 }
 
-// forgetIdle drops the lanes that hold nothing, once per heartbeat, and those whose
-// frontend has gone.
+// forgetIdle removes, once per heartbeat, the lanes without batches and those whose
+// frontend counts as gone.
 func (c *Core) forgetIdle(now time.Time) {
 	if now.Sub(c.swept) < c.heartbeat {
 		return

@@ -8,7 +8,7 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// flush turns what the handlers noted into envelopes.
+// flush turns the results of the handlers into envelopes.
 func (c *Core) flush(now time.Time) {
 	c.flushReleases(now)
 	c.flushMissing()
@@ -46,7 +46,8 @@ func (c *Core) flushReleases(now time.Time) {
 	c.released, c.first, c.helloTerm = nil, nil, 0
 }
 
-// flushMissing bounds a message by its numbers, not by its lanes: one lane may miss many.
+// flushMissing bounds the ticket numbers of a message and not its lanes, because one lane may
+// miss many numbers.
 func (c *Core) flushMissing() {
 	from, numbers := 0, 0
 	for i := range c.missing {

@@ -6,7 +6,8 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// Pauses between the puts of an object: each is twice the one before, up to a bound.
+// Pauses between the puts of an object. Each is about twice the one before, up to a bound;
+// a random factor from 0.5 to 1.5 varies it.
 const (
 	firstPause   = 50 * time.Millisecond
 	longestPause = 2 * time.Second
@@ -17,7 +18,7 @@ type Failure struct {
 	Detail  string // what the store said
 	Full    bool   // the store has no space left
 	Final   bool   // every other put of the object would fail in the same way
-	Stopped bool   // the put was given up because the stager stops
+	Stopped bool   // the put was cancelled because the stager stops
 }
 
 // Attempts decides what follows a failed put of one object. It belongs to one goroutine.
@@ -29,11 +30,11 @@ type Attempts struct {
 // NewAttempts returns the attempts of an object that was not put yet.
 func NewAttempts(o *Object) Attempts { return Attempts{deadline: o.Deadline(), pause: firstPause} }
 
-// Failed returns how long to wait before the next put, or why there is none. random is in
-// [0, 1): it spreads the puts of many objects that failed at the same time.
+// Failed returns the pause before the next put, or the refusal if there is none. random is
+// in [0, 1) and spreads the puts of objects that failed at the same time.
 //
-// A full store is not asked again. Space comes back slowly; a producer that is refused at
-// once can hold its records, while this stager would run out of memory.
+// A put to a full store is not repeated. It may stay full for long, and the stager would
+// run out of memory. A producer that is refused at once can keep its records and retry.
 func (a *Attempts) Failed(now time.Time, f Failure, random float64) (pause time.Duration, refused *protocol.Error) {
 	pause = time.Duration(float64(a.pause) * (0.5 + random))
 	a.pause = min(2*a.pause, longestPause)

@@ -10,8 +10,8 @@ import (
 // batchMemory is the memory that a batch takes beside its payload and its strings, in bytes.
 const batchMemory = 256
 
-// Batch is a batch that a stager has accepted. Its payload aliases the message
-// that it came in.
+// Batch is a batch that a stager has received. Its payload aliases the message that
+// contained it.
 type Batch struct {
 	messages.StageBatch
 	Partition protocol.Partition
@@ -20,7 +20,7 @@ type Batch struct {
 	Deadline  time.Time // after which it must not be uploaded
 }
 
-// sender is where a batch came from.
+// sender is the partition and the frontend epoch that a batch was received from.
 type sender struct {
 	partition protocol.Partition
 	epoch     uint64
@@ -28,14 +28,14 @@ type sender struct {
 
 func (b *Batch) sender() sender { return sender{b.Partition, b.Epoch} }
 
-// memory is what the batch counts for in the stager's memory, in bytes. It includes the
-// strings, which a client may make long while its payload is short.
+// memory returns the bytes that the batch counts against the stager's memory limit. They
+// include the strings, because a client may send long ones with a short payload.
 func (b *Batch) memory() int64 {
 	names := len(b.Lane) + len(b.MessageID) + len(b.Expect.MessageID) + len(b.Trace.Parent) + len(b.Trace.State)
 	return int64(len(b.Payload)+names) + batchMemory
 }
 
-// Object is a number of batches that are uploaded as one.
+// Object is a group of batches that are uploaded together.
 type Object struct {
 	Batches []Batch
 	Bytes   int64 // of the payloads

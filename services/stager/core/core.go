@@ -1,10 +1,10 @@
-// Package core decides how a stager gathers batches into objects, which uploads run, what
-// becomes of an upload that fails, and which answer each batch gets.
+// Package core decides how a stager gathers batches into objects, which uploads run, whether
+// a failed upload is repeated, and which answer each batch gets.
 //
-// It owns the batches that the stager has accepted until it has answered for them, once
-// each: staged or refused. Events and time come in, effects go out as data. It keeps no
-// order, because uploads finish in any order, and it stores nothing: a batch that is lost
-// with its stager is staged again by its frontend.
+// It owns each batch that the stager has accepted until it has answered for it, once: as
+// staged or as refused. It receives events and the time, and returns effects as data. It
+// keeps no order between batches, because uploads finish in any order. It stores nothing: if
+// a stager crashes, the frontends have its batches staged again.
 package core
 
 import (
@@ -19,28 +19,28 @@ const (
 	maxName = 1<<16 - 1
 	// maxRemaining bounds the time that a frontend may give a batch.
 	maxRemaining = 24 * time.Hour
-	// expireEvery is how often the waiting batches are searched for those past their
-	// deadline. It only bounds how late they are refused: each batch is checked once more
-	// before its upload.
+	// expireEvery is how often the core looks for waiting batches that are past their
+	// deadline. It bounds only how late they are refused: no batch is uploaded after its
+	// deadline, because each one is checked again before its upload.
 	expireEvery = 100 * time.Millisecond
-	// busyLinger is how long an object that is not full waits for more batches while an
-	// upload runs. It ends sooner if that upload does.
+	// busyLinger is how long an object that is not full waits at least for more batches
+	// while an upload runs. The wait ends earlier if no upload is left.
 	busyLinger = 10 * time.Millisecond
-	// minTick bounds how often a short linger makes the core look at the time.
+	// minTick is the lowest result of Tick, however short the linger is.
 	minTick = time.Millisecond
 )
 
 // Settings are the limits of a core.
 type Settings struct {
-	Linger        time.Duration // how long a batch waits for others at most; 0 is only until an upload may begin
+	Linger        time.Duration // how long a batch waits for others; while an upload runs, at least busyLinger
 	ObjectBytes   int64         // payload bytes at which an object is closed
 	ObjectBatches int           // batches at which an object is closed
 	Uploads       int           // uploads at once
 	MemoryBytes   int64         // of all batches that are not answered
 }
 
-// Tick returns how often the core wants to look at the time while nothing happens: often
-// enough to end a linger without much delay.
+// Tick returns the interval at which the shell steps the core while there are no events. It
+// is short enough to end a linger without much delay.
 func (s Settings) Tick() time.Duration {
 	if s.Linger == 0 {
 		return busyLinger
@@ -48,10 +48,10 @@ func (s Settings) Tick() time.Duration {
 	return min(max(s.Linger/8, minTick), busyLinger)
 }
 
-// Event is what the core takes: a messages.Stage, or one of Uploaded, Drain and Abandon.
+// Event is an input of a Core: a messages.Stage, Uploaded, Drain or Abandon.
 type Event any
 
-// Uploaded is the end of an upload. It hands the object back to the core.
+// Uploaded reports the end of an upload, and returns the object to the core.
 type Uploaded struct {
 	Object  *Object
 	Size    int64             // of the object as stored, in bytes
@@ -59,15 +59,16 @@ type Uploaded struct {
 	Failed  *protocol.Error   // why the object is not in the store; nil if it is
 }
 
-// Drain says that no more batches will come: what waits is uploaded without lingering.
+// Drain reports that no more batches will arrive. Waiting batches are uploaded without
+// lingering.
 type Drain struct{}
 
-// Abandon says that there is no time left: what waits and what comes later is refused.
-// Uploads that have started still end.
+// Abandon reports that there is no time left. Waiting batches, and those that still arrive,
+// are refused. Each upload that has started still ends with Uploaded.
 type Abandon struct{}
 
-// Effects is what a step wants done. An object belongs to its upload until
-// Uploaded hands it back.
+// Effects is what a step asks the shell to do. An object belongs to its upload until
+// Uploaded returns it.
 type Effects struct {
 	Uploads []*Object
 	Send    []messages.Envelope
@@ -116,8 +117,8 @@ func NewCore(settings Settings) *Core {
 	}
 }
 
-// Step takes what happened, in order, and returns what is to be done. Without
-// events it only does what time asks for.
+// Step handles events in their order and returns the effects. Without events it only does
+// what is due at this time.
 func (c *Core) Step(now time.Time, events []Event) Effects {
 	c.fx = Effects{}
 	for _, e := range events {
@@ -152,11 +153,11 @@ var (
 	errTooLate  = protocol.NewError(protocol.CodeDeadlinePassed, "its deadline had passed when it reached the stager")
 	errWaited   = protocol.NewError(protocol.CodeDeadlinePassed, "its deadline passed while it waited for an upload")
 	errLongName = protocol.Errorf(protocol.CodeInvalidRequest, "the name of the topic, the lane or the message id has more than %d bytes", maxName)
-	// Busy makes the frontend ask again, and another stager may take the batch.
+	// With this code the frontend has the batch staged again, perhaps by another stager.
 	errEnding = protocol.NewError(protocol.CodeStagerBusy, "the stager is stopping")
 )
 
-// stage admits the batches of a message or refuses them.
+// stage admits or refuses each batch of a message.
 func (c *Core) stage(now time.Time, m *messages.Stage) {
 	for i := range m.Batches {
 		b := Batch{StageBatch: m.Batches[i], Partition: m.Partition, Epoch: m.Epoch, Arrived: now}
@@ -172,7 +173,8 @@ func (c *Core) stage(now time.Time, m *messages.Stage) {
 	}
 }
 
-// objection returns why this stager never stages a batch; nil if it may.
+// objection returns why this stager refuses a batch, apart from its memory limit; nil if it
+// does not.
 func (c *Core) objection(b *Batch) *protocol.Error {
 	switch {
 	case c.abandoned:
@@ -190,7 +192,7 @@ func remaining(milliseconds int64) time.Duration {
 	return time.Duration(min(milliseconds, int64(maxRemaining/time.Millisecond))) * time.Millisecond
 }
 
-// uploaded answers for all batches of an object.
+// uploaded answers for all batches of an object whose upload has ended.
 func (c *Core) uploaded(u *Uploaded) {
 	c.uploading--
 	batches := u.Object.Batches
@@ -209,8 +211,8 @@ func (c *Core) uploaded(u *Uploaded) {
 	}
 }
 
-// dropWaiting refuses the waiting batches that are past their deadline, or all of them
-// after Abandon.
+// dropWaiting refuses the waiting batches that are past their deadline; after Abandon, all
+// waiting batches.
 func (c *Core) dropWaiting(now time.Time) {
 	if c.abandoned {
 		c.queue.drop(func(b *Batch) bool { return c.give(b, errEnding) })
@@ -235,9 +237,9 @@ func (c *Core) begin(now time.Time) {
 	}
 }
 
-// linger returns how long a batch waits for others. It is at least busyLinger while an upload
-// runs: with a fast store, more uploads in parallel would only make the objects smaller, and
-// each object costs a file, two syncs and a message.
+// linger returns how long a batch waits for others. While an upload runs, it is at least
+// busyLinger: with a fast store, more parallel uploads would only make the objects smaller,
+// and each object costs a file, two syncs and a message.
 func (c *Core) linger() time.Duration {
 	switch {
 	case c.draining:

@@ -17,12 +17,12 @@ func PayloadBytes(m *messages.Stage) int64 {
 }
 
 // Fits reports whether a message of this size may wait for the core. queued is the size of
-// all messages that wait, this one included. A message that is alone may wait whatever its
-// size: the core then decides batch by batch.
+// all messages that wait, including this one. A message that waits alone always fits; the
+// core then admits or refuses each of its batches.
 func (s Settings) Fits(queued, size int64) bool { return queued <= max(s.MemoryBytes, size) }
 
-// TurnAway refuses all batches of a message that may not wait for the core. Its frontend is
-// answered at once, so that it can ask again.
+// TurnAway refuses all batches of a message that is not passed to the core. The frontend
+// receives the refusals at once, so that it can have the batches staged by another stager.
 func TurnAway(m *messages.Stage) messages.Envelope {
 	refusals := make([]messages.Refusal, len(m.Batches))
 	for i := range m.Batches {

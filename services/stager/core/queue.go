@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// queue holds the batches that wait for an upload, already gathered into objects, in the
-// order of their arrival. Only the last object may be open: the others are full, or the
-// next batch did not fit.
+// queue holds the batches that wait for an upload. They are gathered into objects in the
+// order of their arrival. Only the last object may be open; the others are full, or the
+// batch after them did not fit.
 type queue struct {
 	bytes   int64 // limits of an object
 	batches int
@@ -21,8 +21,8 @@ func (q *queue) empty() bool { return len(q.objects) == 0 }
 func (q *queue) full(o *Object) bool { return o.Bytes >= q.bytes || len(o.Batches) >= q.batches }
 
 // add puts a batch into the open object, or opens the next one. A batch larger than the
-// limit gets an object of its own. About following more batches come right after this one:
-// they say how large the slice of a new object should be.
+// limit gets its own object. following is about how many more batches the caller adds right
+// after this one; it determines the capacity of a new object.
 func (q *queue) add(b Batch, following int) {
 	size := int64(len(b.Payload))
 	open := q.open()
@@ -47,8 +47,8 @@ func (q *queue) open() *Object {
 	return nil
 }
 
-// ready reports whether the first object may be uploaded: it is closed, or its oldest
-// batch has waited for the linger.
+// ready reports whether the first object may be uploaded: it is not open any more, or its
+// oldest batch has waited for the linger.
 func (q *queue) ready(now time.Time, linger time.Duration) bool {
 	if len(q.objects) == 0 {
 		return false

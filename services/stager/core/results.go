@@ -12,7 +12,7 @@ type inventory struct {
 	bytes int64 // memory of the batches
 }
 
-// admit takes a batch in, unless there is no memory left for it.
+// admit reports whether there is memory for a batch, and counts the batch if there is.
 func (i *inventory) admit(b *Batch) bool {
 	if i.bytes+b.memory() > i.limit {
 		return false
@@ -21,9 +21,9 @@ func (i *inventory) admit(b *Batch) bool {
 	return true
 }
 
-// staged returns the result of a batch that is durable. The extent gets the ticket that
-// the batch came with: a ticket taken here, in the order in which uploads finish, would
-// reverse batches of one lane.
+// staged returns the result of a batch that is durable. The result has the ticket that the
+// frontend issued. A ticket issued here would follow the order in which uploads finish, and
+// could reverse batches of one lane.
 func (i *inventory) staged(b *Batch, extent messages.Extent) messages.StagedBatch {
 	i.bytes -= b.memory()
 	return messages.StagedBatch{Submission: b.Submission, Extent: extent}

@@ -44,8 +44,8 @@ func refusedEnvelope(to sender, refusals []messages.Refusal) messages.Envelope {
 	}
 }
 
-// outbox gathers items by sender, so that a turn sends one message to each. Groups keep the
-// order of their first item: what is sent must not depend on the order of a map.
+// outbox gathers items by sender, so that a step sends one message to each. Groups are in
+// the order of their first items, because effects must not depend on the order of a map.
 type outbox[T any] struct {
 	groups []group[T]
 	index  map[sender]int

@@ -168,8 +168,9 @@ func deliverable(offset int64, headers []protocol.Header) *protocol.Error {
 	return nil
 }
 
-// send sends a message. Its credit is spent before that: the consumer may grant it again
-// before the shell has returned from sending, and its credit would exceed the window.
+// send adds a message to the effects and spends its credit at once. If the credit were spent
+// only after the shell has sent the message, the answer of the consumer could arrive before
+// that. grant would then reduce the answer to the bytes spent until then.
 func (c *Core) send(m Message, now time.Time) {
 	if !c.started && c.request.Offset == nil {
 		c.startedAt = c.offset

@@ -47,9 +47,9 @@
 // time is located by binary search. Entries are sorted by offset everywhere, and by time
 // within a stretch of entries with rising times. The core looks up the log's state, then
 // halves the range with each entry that it reads, until one is left. Example: a log has the
-// entries 1 to 1,000, and a fetch asks for offset 40,000. The core reads entry 500, which
-// ends at offset 26,000, then entry 750, which ends at 41,000, then 625, and so on. Ten
-// reads find the first entry that ends above 40,000.
+// entries 1 to 1,000, and a fetch asks for offset 40,000. The core reads entry 501, which
+// ends at offset 26,000, then entry 751, which ends at 41,000, then 626, and so on. About
+// ten reads find the first entry that ends above 40,000.
 //
 // A damaged entry must not hide the records elsewhere. If the entry in the middle cannot be
 // read, the search uses one of the next few instead. If the search ends next to damaged

@@ -8,16 +8,16 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// Event is an input of a fetch: [Moved], [Word], [SendFailed],
-// [Disconnected] or [Closed], or the answer to a question: [LookedUp], [Entries],
-// [Loaded], [Failed] or [Deleted].
+// Event is an input of a fetch: [Moved], [Control], [SendFailed], [Disconnected] or [Closed],
+// or the answer to a question: [LookedUp], [Entries], [Loaded], [Failed] or [Deleted].
 type Event any
 
 // Moved reports the known end of the log, at the start of a fetch and after each change.
 type Moved struct{ Known Known }
 
-// Control is a message of the consumer of a paced fetch to the reply subject of the fetch: a
-// credit or a cancellation. Err is set if the header block of the message is malformed.
+// Control is a message that the consumer of a paced fetch publishes to the reply subject of
+// the fetch's messages: a credit or a cancellation. Err is set if the header block of the
+// message is malformed.
 type Control struct {
 	Data []byte
 	Err  *protocol.Error
@@ -36,8 +36,8 @@ type SendFailed struct {
 type Disconnected struct{}
 
 // Closed ends the fetch from outside: the frontend stops or was replaced, or the partition
-// was deleted. Why is the error for the consumer. A retryable one lets it continue with
-// another frontend.
+// was deleted. Why is the error for the consumer. If it is retryable, the consumer continues
+// with another frontend.
 type Closed struct{ Why *protocol.Error }
 
 // Question is what a fetch needs before it can continue: [LookUp], [Read], [Load] or
@@ -52,10 +52,10 @@ type LookUp struct{}
 // LookedUp answers a LookUp.
 type LookedUp struct{ State LogState }
 
-// Read asks for entries of the log from stream sequence From on. The answer has one to Limit
-// entries without holes between them; the first one has a higher sequence than From only if
-// the log has a hole there. Or the answer is Failed, with the code CORRUPT if and only if
-// the entry at From cannot be decoded.
+// Read asks for entries of the log from stream sequence From on. The answer has between one
+// and Limit entries, without holes between them. The first one has a higher sequence than
+// From only if the log has a hole there. If the read fails, the answer is Failed; its code is
+// CORRUPT if and only if the entry at From cannot be decoded.
 type Read struct {
 	From  uint64
 	Limit int
@@ -130,15 +130,16 @@ type Status struct {
 	Err         *protocol.Error // nil unless a fetch has failed
 
 	// Start is the offset at which the fetch has started. It is Unknown if the request names
-	// it, or before the first message with an offset. A consumer needs it to notice that the
-	// first messages of a fetch from a time or an end of the log are lost.
+	// the offset, and before the first message with one. Without Start, the consumer of a
+	// fetch from a time or an end of the log could not notice that the first messages are
+	// lost.
 	Start int64
 
 	Next int64 // where the consumer continues, or Unknown
 	End  int64 // the end of the partition, or Unknown
-	// GapFrom to GapTo are offsets without records, or with records that cannot be
-	// read. GapFrom is Unknown in any other status; GapTo is Unknown if nothing behind
-	// GapFrom can be read.
+	// GapFrom to GapTo are offsets without records, or with records that cannot be read.
+	// GapFrom is Unknown in any other status. GapTo is Unknown if no record after GapFrom
+	// can be read.
 	GapFrom, GapTo int64
 }
 

@@ -12,9 +12,9 @@ var (
 	errDisconnected = protocol.NewError(protocol.CodeUnavailable, "the frontend was disconnected from NATS; messages may be missing")
 )
 
-// failure is an error with the range of offsets that cannot be read because of it: from
-// from to next-1. Both are Unknown if no records are lost. next is Unknown if nothing after
-// from can be read.
+// failure is an error with the range of offsets that cannot be read because of it. The range
+// starts at from and ends before next. Both are Unknown if no records are lost. next is
+// Unknown if no record after from can be read.
 type failure struct {
 	err        *protocol.Error
 	from, next int64
@@ -26,8 +26,8 @@ func outOfRange(offset int64, log LogState) *protocol.Error {
 	return protocol.Errorf(protocol.CodeOffsetOutOfRange, "%d, the partition has %d to %d", offset, log.Begin, log.Offset)
 }
 
-// notTheBatch returns the error for a payload with the right checksum and other content than
-// the log describes.
+// notTheBatch returns the error for a payload that has the right checksum but not the content
+// that the log describes.
 func notTheBatch(b *batch, reason string) *protocol.Error {
 	x := &b.extent
 	return protocol.Errorf(protocol.CodeCorrupt, "object %q is corrupt at offset %d, length %d: %s", x.Key, x.Offset, x.Length, reason)
@@ -81,9 +81,9 @@ func (c *Core) checked(log LogState) {
 	c.fail(outOfRange(c.offset, log))
 }
 
-// wait sets Effects.Wake to the deadline, if there is one, or to the next heartbeat, and
-// sends the heartbeat if it is due. It returns false if the fetch ends because the consumer
-// has not answered for too long.
+// wait sends a heartbeat if one is due, and sets Effects.Wake to the next heartbeat or the
+// deadline, whichever is earlier. It returns false if the fetch ends because the consumer has
+// not answered for too long.
 func (c *Core) wait(now, deadline time.Time) (waits bool) {
 	var due time.Time
 	if c.request.Paced() {
@@ -105,8 +105,8 @@ func (c *Core) wait(now, deadline time.Time) (waits bool) {
 	return true
 }
 
-// sendHeartbeat sends a heartbeat, which the consumer must answer. It reports no next offset
-// while a fetch by time still skips older records.
+// sendHeartbeat sends a heartbeat, which the consumer must answer. The heartbeat has no next
+// offset while a fetch by time still skips older records.
 func (c *Core) sendHeartbeat(now time.Time) {
 	s := c.status(protocol.StatusHeartbeat, "the fetch is idle; answer with the number of bytes that were processed")
 	if !c.since.IsZero() {
@@ -129,10 +129,10 @@ func (c *Core) control(now time.Time, w Control) {
 	}
 }
 
-// unconfirmed reports whether the consumer may have missed a message if the connection
-// broke. A paced consumer has everything if all of its credit is back and it has sent
-// something since the last message. Credit alone does not show it, because gaps and empty
-// records cost none.
+// unconfirmed reports whether the consumer may have missed a message when the connection was
+// lost. A paced consumer has received every message if it has granted all of its credit again
+// and has answered since the last message. Credit alone does not show this, because gaps and
+// empty records cost none.
 func (c *Core) unconfirmed() bool {
 	if c.request.Paced() {
 		return c.pace.processed < c.pace.spent || c.pace.unanswered > 0
@@ -140,8 +140,8 @@ func (c *Core) unconfirmed() bool {
 	return c.started
 }
 
-// sendFailed moves the fetch back to the message that was not sent, and ends it. It replaces
-// an end that would have followed the message.
+// sendFailed moves the fetch back to the message that was not sent, and ends the fetch. If
+// the fetch was about to end after that message, this end replaces the other one.
 func (c *Core) sendFailed(e SendFailed, sent []Message) {
 	c.ending, c.question = nil, nil
 	if e.Message < len(sent) {
@@ -162,8 +162,8 @@ func (c *Core) failBatch(b *batch, err *protocol.Error) {
 	}
 }
 
-// failLost ends the fetch because the records from from to next-1 are in the log, or may
-// be, and cannot be read. The consumer may continue at next.
+// failLost ends the fetch because records that are in the log, or may be, cannot be read.
+// Their offsets are those at or above from and below next. The consumer may continue at next.
 func (c *Core) failLost(err *protocol.Error, from, next int64) {
 	if next != Unknown {
 		err = protocol.Errorf(err.Code, "%s; the records at the offsets %d to %d cannot be read, the next one is at %d",
@@ -174,9 +174,9 @@ func (c *Core) failLost(err *protocol.Error, from, next int64) {
 
 func (c *Core) fail(err *protocol.Error) { c.failWith(failure{err, Unknown, Unknown}) }
 
-// failWith ends a fetch with a failure. A server error may result from the deletion of the
-// topic, if its log is gone or belongs to a new topic of the same name. So the core asks
-// for that first.
+// failWith ends the fetch with a failure. A server error may be a result of the deletion of
+// the topic: its log may be gone, or belong to a new topic of the same name. So the core
+// first asks whether the topic was deleted.
 func (c *Core) failWith(f failure) {
 	if f.err.Code.Kind().Status >= 500 {
 		c.failure = f
@@ -186,7 +186,7 @@ func (c *Core) failWith(f failure) {
 	c.endWith(f)
 }
 
-// end ends the fetch with an error of the caller, without asking for a deletion.
+// end ends the fetch with an error, without asking whether the topic was deleted.
 func (c *Core) end(err *protocol.Error) { c.endWith(failure{err, Unknown, Unknown}) }
 
 func (c *Core) endWith(f failure) {

@@ -63,8 +63,9 @@ func (c *Core) probed(entry *messages.LoggedEntry) {
 // search is the binary search for the first entry that reaches the requested offset or
 // time.
 //
-// Invariant: every entry below low does not reach it. Every entry from above on does, and
-// best is the lowest one of those that was read. The search ends when low equals above.
+// Invariant: no readable entry below low reaches it. Every readable entry of the range from
+// above on does, and best is the lowest one of those that was read. The search ends when low
+// equals above.
 type search struct {
 	log   LogState // at the start of the fetch
 	begin uint64   // first sequence of the range
@@ -145,9 +146,9 @@ func (c *Core) searchRange(begin, end uint64) {
 	c.narrow()
 }
 
-// narrow reads the entry in the middle of the remaining range. Damaged entries are skipped
-// up to the best entry; if none before it can be read, the search ends at the damage, and
-// the fetch will report it.
+// narrow reads the entry in the middle of the remaining range. If it is damaged, the next
+// entries are tried, up to the best one. If the best one is the first that can be read, the
+// search continues below the damage, and may end there; the fetch then reports the damage.
 func (c *Core) narrow() {
 	s := &c.search
 	if s.low >= s.above {
@@ -222,8 +223,9 @@ func (c *Core) begin(sequence uint64, offset int64) {
 	c.stretchDone()
 }
 
-// stretchDone ends the search. If no entry of the stretch is older than the requested time,
-// the stretch before it is searched, which may have such records at its end, too.
+// stretchDone ends the search of a stretch. If no entry of the stretch is older than the
+// requested time, the stretch before it may end with entries that are not older either, so
+// that one is searched as well.
 func (c *Core) stretchDone() {
 	if s := &c.search; s.low > s.begin {
 		c.placed = true

@@ -23,9 +23,9 @@ type Known struct {
 	Renewed uint64 // how often the state was looked up after a disconnection
 }
 
-// LogEnd tracks the end of a log. All fetches of a partition share it. It is moved by
-// commits, look-ups and the replicator's reports of damage, which arrive in any order. It
-// is not safe for concurrent use.
+// LogEnd tracks the end of a log. All fetches of a partition share it. Commits, look-ups and
+// the replicator's reports of damage change it, and arrive in any order. It is not safe for
+// concurrent use.
 type LogEnd struct {
 	known       Known
 	readOnly    *protocol.Error // what the log has lost, if its replicator reports it
@@ -45,8 +45,8 @@ func (e *LogEnd) Known() Known {
 // Moves returns how often the known state has changed.
 func (e *LogEnd) Moves() uint64 { return e.moves }
 
-// Advance takes the state of a commit or of a look-up. Both may arrive late, so a state with
-// a lower last sequence than the known one is ignored.
+// Advance applies the state of a commit or a look-up. Both may arrive late, so a state is
+// ignored unless its last sequence is above the known one.
 func (e *LogEnd) Advance(now time.Time, to LogState) {
 	e.confirmedAt = now
 	if !e.known.Valid || to.Last > e.known.Last {
@@ -62,9 +62,9 @@ func (e *LogEnd) move(to LogState) {
 	e.moves++
 }
 
-// Renew takes the result of a look-up after a disconnection. moves MUST be the value of
-// Moves before the look-up. A server that was restarted may have lost the end of the log,
-// so Renew can also move the state back, unless it has changed since the look-up started.
+// Renew applies the result of a look-up after a disconnection. moves MUST be the value of
+// Moves before the look-up. A server that was restarted may have lost the end of the log, so
+// Renew may also move the known end back, unless it has changed since the look-up started.
 func (e *LogEnd) Renew(now time.Time, to LogState, moves uint64) {
 	e.Advance(now, to)
 	if e.moves == moves {
@@ -74,7 +74,7 @@ func (e *LogEnd) Renew(now time.Time, to LogState, moves uint64) {
 	e.moves++
 }
 
-// SetReadOnly takes the replicator's report of damage; nil if there is none.
+// SetReadOnly applies the replicator's report of damage; nil if there is none.
 func (e *LogEnd) SetReadOnly(damage *protocol.Error) {
 	if (damage == nil) == (e.readOnly == nil) {
 		return
@@ -83,9 +83,9 @@ func (e *LogEnd) SetReadOnly(damage *protocol.Error) {
 	e.moves++
 }
 
-// Confirm reports whether the caller should look up the state, because none has arrived
-// within the heartbeat: a Committed message may have been lost. Only one of many waiting
-// fetches gets true.
+// Confirm reports whether the caller should look up the state: if none has arrived for a
+// heartbeat, a Committed message may have been lost. Only one of many waiting fetches gets
+// true.
 func (e *LogEnd) Confirm(now time.Time, heartbeat time.Duration) bool {
 	if now.Sub(e.confirmedAt) < heartbeat {
 		return false

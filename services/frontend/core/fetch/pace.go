@@ -18,11 +18,13 @@ const unlimited = math.MaxInt64 / 4
 // one includes it. Example: the consumer sends 1,000 and then 2,500, and the first message is
 // lost. The fetch gets 2,500, and continues as if it had received both.
 //
-// A consumer that has vanished looks like a slow one: no credit arrives from either, so the
-// fetch sends a heartbeat when it is idle or out of credit, and the consumer answers it.
+// A consumer that has vanished looks like a slow one, because no credit arrives from either.
+// So the fetch sends heartbeats while it is idle or out of credit. A slow consumer answers
+// them.
 // Example: with a heartbeat of 5 s and a patience of 30 s, the last message is sent at 0 s,
-// heartbeats follow at 5, 10, 15, 20 and 25 s, and the fetch ends at 30 s. With an answer at
-// 12 s it ends at 42 s instead, unless another one arrives.
+// heartbeats follow at 5, 10, 15, 20 and 25 s, and the fetch ends at 30 s. If the consumer
+// answers at 12 s and then no more, the first heartbeat without an answer is that of 15 s,
+// and the fetch ends at 40 s.
 type pace struct {
 	window              int64
 	spent               int64 // payload bytes sent since the fetch started
@@ -46,9 +48,9 @@ func newPace(window int64, s Settings, now time.Time) pace {
 // credit returns how many bytes may be sent. It is negative after a batch that exceeded it.
 func (p *pace) credit() int64 { return p.window - (p.spent - p.processed) }
 
-// grant takes the credit of a control message; false if the message is no number of bytes.
-// Credit never exceeds the window, whatever the consumer grants, and an older message that
-// arrives late takes nothing away.
+// grant applies the credit of a control message; false if the message is not a number of
+// bytes. Credit never exceeds the window, whatever the consumer grants. An older message that
+// arrives late does not lower it.
 func (p *pace) grant(data []byte, now time.Time) bool {
 	n, err := strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64)
 	if err != nil || n < 0 {
@@ -78,8 +80,9 @@ const (
 	consumerGone // end the fetch
 )
 
-// next returns what is due, or else when something will be. A heartbeat is due when nothing
-// was sent, or no control message received, for its interval.
+// next returns what is due now, or else the time at which something will be. A heartbeat is
+// due when nothing was sent, or no control message received, for its interval; and at once
+// when MaxUnanswered messages are unanswered.
 func (p *pace) next(now time.Time) (due, time.Time) {
 	at := p.heard
 	if p.sent.Before(at) {

@@ -32,9 +32,8 @@ type batch struct {
 func (b *batch) next() int64 { return b.offset + int64(b.records) + b.gap }
 
 // fill queues the batches of the next entries. Offsets between two entries are a gap if the
-// log says so, and otherwise damage. If something is queued before the damage, fill stops
-// there: the entries are read again when the queue is delivered, and the damage is reported
-// then.
+// log says so, and otherwise damage. If batches are queued before the damage, fill stops
+// there. When they are delivered, the entries are read again, and the damage is reported.
 func (c *Core) fill(entries []messages.LoggedEntry) {
 	limit := c.limit
 	if c.request.Follow {
@@ -75,8 +74,9 @@ func (c *Core) fill(entries []messages.LoggedEntry) {
 	}
 }
 
-// tooEarly reports whether an entry is older than the requested time. The first entry with
-// records that is not ends this check, so that a later clock correction skips nothing.
+// tooEarly reports whether an entry is older than the requested time. The check ends with the
+// first entry with records that is not older, so that records are not skipped if a clock was
+// set back after it.
 func (c *Core) tooEarly(entry *messages.Entry) bool {
 	if entry.At().Before(c.since) {
 		return true

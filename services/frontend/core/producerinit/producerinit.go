@@ -53,8 +53,8 @@ type Canceled struct{ Cause error }
 type (
 	// Next asks for the identity of the next instance of a name.
 	Next struct{ Name, Instance string }
-	// Surpass asks for an epoch above one that a partition has and init never gave: it came
-	// with a batch to a partition that did not know the producer.
+	// Surpass asks for an epoch above the one that a partition has. No init has assigned that
+	// one: the partition accepted it with a batch while it did not know the producer.
 	Surpass struct {
 		Fence messages.ProducerFence
 		Epoch int16
@@ -142,10 +142,10 @@ func (c *Core) handle(e Event) {
 	}
 }
 
-// fence requests a fence from every partition. On a topic where an earlier instance was
-// fenced, a partition must still know the producer (IfKnown). If it has evicted the producer,
-// its position is lost: the answer is "expired". The partition does not append a fence
-// then, so that the next instance gets the same answer.
+// fence requests a fence from every partition. If an earlier instance was fenced on the
+// topic, its partitions must still know the producer (IfKnown). A partition that has evicted
+// the producer has lost its position, and answers that it has expired. This partition appends
+// no fence, so that the next instance gets the same answer.
 func (c *Core) fence(identity Identified) {
 	c.identity, c.positions = identity, nil
 	c.questions = ask.New(c.request.Heartbeat)
@@ -160,8 +160,8 @@ func (c *Core) fence(identity Identified) {
 	}
 }
 
-// fenced handles the answer of a partition. One to an earlier epoch of this request, or to
-// another request, is ignored.
+// fenced handles the answer of a partition. Answers to other requests, or to an earlier epoch
+// of this one, are ignored.
 func (c *Core) fenced(m messages.ProducerFenced) {
 	fence := c.identity.Fence
 	if m.Producer.ProducerID != fence.ProducerID || m.Fence != fence.ProducerEpoch || !c.questions.Answered(m.Partition) {
@@ -190,8 +190,9 @@ func (c *Core) fenced(m messages.ProducerFenced) {
 	}
 }
 
-// remember stores the topics only after every partition has a fence. A topic that is stored
-// earlier would be treated as one whose partitions have evicted the producer.
+// remember stores the topics. This MUST NOT happen before every partition has a fence: if the
+// request ended in between, the next one would take partitions that never had a fence for
+// partitions that have evicted the producer.
 func (c *Core) remember() {
 	ids := make([]uint64, len(c.request.Topics))
 	for i := range c.request.Topics {

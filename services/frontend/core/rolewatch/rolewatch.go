@@ -23,9 +23,8 @@ const (
 	// ProbeInterval is how often the other roles are probed.
 	ProbeInterval = 500 * time.Millisecond
 	// After suspectRounds in a row without an answer, errors about unknown outcomes name the
-	// role. After silentRounds, which is longer than a restart takes, the frontend is not
-	// ready. Rounds are counted and not time, because a frontend that was suspended has sent
-	// no probes.
+	// role. After silentRounds, which take longer than a restart, the frontend is not ready.
+	// Rounds are counted rather than time, because a suspended frontend sends no probes.
 	suspectRounds, silentRounds = 2, 10
 )
 

@@ -8,8 +8,8 @@ import (
 )
 
 // accept decides about a batch whose ticket is the next one. Its producer sequence, or else
-// its message id, shows whether it is a duplicate. Only then are its expectations checked:
-// a retry whose acknowledgement was lost must succeed, although the log has moved on.
+// its message id, shows whether it is a duplicate. The expectations of a duplicate are not
+// checked: a retry whose acknowledgement was lost must succeed although the log has grown.
 func (c *Core) accept(now time.Time, epochs Epochs, b *messages.StagedBatch, l *lane) {
 	p := pending{batch: *b, epochs: epochs, since: now}
 	var refusal *protocol.Error
@@ -38,8 +38,8 @@ func (c *Core) accept(now time.Time, epochs Epochs, b *messages.StagedBatch, l *
 	c.accepted++
 }
 
-// extendTail gives a batch that is no duplicate the place after the tail, or returns why it
-// cannot have it.
+// extendTail puts a batch that is not a duplicate after the tail, or returns why it is
+// rejected.
 func (c *Core) extendTail(b *messages.StagedBatch, p *pending) *protocol.Error {
 	if refusal := c.tail.check(b.Expect); refusal != nil {
 		return refusal

@@ -57,8 +57,9 @@ func (s *lanes) hasRoom(name string, limits Settings) bool {
 	return s.byName[name] != nil || len(s.byName) < limits.MaxLanes && s.bytes+len(name) <= limits.MaxNameBytes
 }
 
-// refuseUnknown makes the refusal of a number of an unknown lane final: all unknown lanes
-// start above it. There is no room to remember the lane itself.
+// refuseUnknown makes the refusal of a ticket final whose lane is unknown and cannot be
+// remembered for lack of room. It raises the watermark, so all unknown lanes start above the
+// number.
 func (s *lanes) refuseUnknown(number uint64) { s.watermark = max(s.watermark, number) }
 
 func (s *lanes) of(name string) *lane {
@@ -87,15 +88,16 @@ func (s *lanes) settle(p *pending, frontend uint64, now time.Time) {
 	}
 }
 
-// refuse makes a refusal final that has been sent: the number is not accepted again, even
-// if the batches in flight are rolled back.
+// refuse makes a refusal final because it has been sent: the number is not accepted again,
+// even if the batches in flight are rolled back.
 func (s *lanes) refuse(name string, number uint64) {
 	if l := s.byName[name]; l != nil {
 		l.logged = max(l.logged, number)
 	}
 }
 
-// refused makes the refusals of a log entry final: an earlier owner may have sent them.
+// refused makes the refusals of a log entry final, because an earlier owner may have sent
+// them.
 func (s *lanes) refused(all []messages.LaneNumbers, limits Settings, at time.Time) {
 	for _, r := range all {
 		for _, number := range r.Numbers {

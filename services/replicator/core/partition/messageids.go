@@ -37,8 +37,8 @@ func (m *messageIDs) find(id string) (*firstUse, bool) {
 	return f, known
 }
 
-// reserve puts an id into flight. It returns nil if the window is full: dropping another id
-// early would append that one's retry a second time.
+// reserve puts an id into flight. It returns nil if the window is full. It does not drop
+// another id early instead: a retry with that id would be appended a second time.
 func (m *messageIDs) reserve(id string) *firstUse {
 	if len(m.byID) >= m.most || m.bytes+len(id) > m.room {
 		return nil
@@ -68,8 +68,8 @@ func (m *messageIDs) commit(id string, f *firstUse, offset int64, at time.Time) 
 	m.order = append(m.order, idTime{id, at})
 }
 
-// expire removes ids that were committed before the window. An id may stand in order more
-// than once, if it expired and was used again; only its last commit counts.
+// expire removes ids that were committed before the start of the window. An id that has
+// expired and was used again may be in order twice; only its last commit counts.
 func (m *messageIDs) expire(now time.Time) {
 	n := 0
 	for n < len(m.order) && now.Sub(m.order[n].at) > m.window {

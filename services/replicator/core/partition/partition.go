@@ -2,8 +2,9 @@
 // batches are duplicates, which are rejected, and which offsets the others get.
 //
 // It owns the lanes, message ids and producers of the partition, its next offset, and the
-// batches that are accepted and not appended yet. It treats the log as a series of sections,
-// appended one at a time. Its caller, the core of the log's owner, calls:
+// batches that are accepted and not appended yet. A section is what one log entry has of the
+// partition. Sections are appended one at a time by the caller, the core of the log's owner.
+// It calls:
 //
 //   - Release with the batches that a sequencer has released;
 //   - Next for the section of the next entry, while no section is under way;
@@ -123,8 +124,8 @@ type pending struct {
 	since     time.Time           // when its release arrived
 }
 
-// rejection is a refusal that is not sent yet: it waits for an append that proves that its
-// owner was not replaced.
+// rejection is a refusal that is not sent yet. It waits for an append, which proves that
+// this owner has not been replaced.
 type rejection struct {
 	epoch   uint64 // of the frontend that it goes to
 	outcome messages.Outcome

@@ -22,8 +22,8 @@ type questions struct {
 	next    time.Time // when the next list may be made
 }
 
-// ListProducers takes a request for producers. One for a single producer is answered at
-// once. Another one waits for AnswerQuestion, unless its copy already does.
+// ListProducers handles a request for producers. A request for a single producer is answered
+// at once. A request for a list waits for AnswerQuestion; a repetition of it is dropped.
 func (c *Core) ListProducers(m messages.ListProducers) {
 	if m.Only != 0 {
 		known, is := c.producers.Known(m.Only)

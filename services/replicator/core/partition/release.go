@@ -8,8 +8,8 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// Release takes batches from the sequencer. The caller has checked their epochs, which
-// MUST be the highest ones of the log.
+// Release decides about batches that the sequencer has released. epochs are those of the
+// batches, and MUST be the highest ones of the log.
 func (c *Core) Release(now time.Time, epochs Epochs, batches []messages.StagedBatch) {
 	c.queue = slices.Grow(c.queue, len(batches))
 	for i := range batches {
@@ -17,8 +17,8 @@ func (c *Core) Release(now time.Time, epochs Epochs, batches []messages.StagedBa
 	}
 }
 
-// EndLanes removes all lanes. A frontend with a higher epoch starts each lane at ticket
-// number 1, and no ticket of a lower epoch is accepted any more.
+// EndLanes removes all lanes. A frontend with a higher epoch issues ticket numbers from 1
+// again, and no ticket of a lower epoch is accepted any more.
 func (c *Core) EndLanes() {
 	c.lanes.reset()
 	clear(c.releaseFrom)
@@ -31,8 +31,9 @@ func (c *Core) EndLanes() {
 //   - below the floor or in flight: nothing is to be done;
 //   - at or below the highest one accepted, and none of these: it was refused, its lane has
 //     leapt over it, or its lane was evicted. It can never be committed in order;
-//   - beyond the next one: a release between them was lost, and is requested again, unless
-//     the number is the floor. Then the frontend has resolved everything below it;
+//   - beyond the next one, and not the floor: a release before it was lost, and is requested
+//     again. If the number is the floor, the frontend has resolved everything below it, and
+//     the number is the next one;
 //   - the next one: it is accepted.
 func (c *Core) checkTicket(now time.Time, epochs Epochs, b *messages.StagedBatch) {
 	if !c.lanes.hasRoom(b.Lane, c.settings) {
@@ -76,15 +77,15 @@ func (c *Core) requestRelease(now time.Time, name string, l *lane) {
 	c.releaseFrom[name] = max(l.seen+1, l.floor)
 }
 
-// reject queues a refusal. It is sent once an append is durable that was sent later than
-// this, because only that proves that the owner was not replaced before it decided. The
-// append MUST contain or follow all batches that were accepted earlier, because the refusal
-// may rest on them: "wrong last sequence" is true only if those batches are in the log.
+// reject queues a refusal. It is sent only after a later append is durable: this proves that
+// the owner had not been replaced when it decided. The append MUST contain or follow all
+// batches that were accepted earlier, because the refusal may rest on them: "wrong last
+// sequence" is true only if those batches are in the log.
 //
-// The entry lists the refusal. Otherwise the next owner, which sees the same ticket for the
-// first time, might append the batch after its producer was told that it failed. Batches
-// with producer sequences need no such record: a producer that repeats the batch finds it
-// to be a duplicate.
+// The entry lists the refusal. Otherwise the next owner, which sees the ticket for the first
+// time, might append the batch after its producer has received the refusal. Refusals of
+// batches with producer sequences are not listed: if the next owner appends such a batch,
+// it recognizes a later copy as a duplicate.
 func (c *Core) reject(epoch uint64, b *messages.StagedBatch, o messages.Outcome) {
 	c.rejections = append(c.rejections, rejection{epoch, o, c.accepted, b.Sequence.ProducerID == 0})
 }

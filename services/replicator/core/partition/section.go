@@ -54,9 +54,9 @@ func (c *Core) Waiting() bool { return len(c.queue)+len(c.rejections) > 0 }
 // section without batches gets the present ones. If the first batch does not fit, Next
 // returns false and the number of offsets that this batch needs. Nothing may be in flight.
 //
-// A section that is Empty need not be appended, because its answers rest on what is in the
-// log: for example the outcomes of duplicates of committed batches. The caller resolves it
-// at once.
+// A section that is Empty need not be appended, because its answers depend only on what is
+// in the log already. Example: all its batches are duplicates of committed ones. The caller
+// resolves it at once.
 func (c *Core) Next(present Epochs, room Room) (s Section, need int64, ok bool) {
 	n := c.nextGroup(room)
 	if n == 0 && len(c.queue) > 0 {
@@ -74,10 +74,11 @@ func (c *Core) Next(present Epochs, room Room) (s Section, need int64, ok bool) 
 // Empty reports whether the section need not be appended.
 func (s *Section) Empty() bool { return len(s.Batches) == 0 && len(s.Fences) == 0 && !s.Barrier }
 
-// attachRejections puts into flight the rejections that rest only on batches up to this
-// section. They use at most a quarter of its bytes. The entry lists those of its own
-// frontend epoch. One of a lower epoch is sent and not listed, since its lane has ended; one
-// of a higher epoch waits for a section with that epoch.
+// attachRejections puts rejections into flight that rest only on batches up to this section.
+// They use about a quarter of its bytes at most. The entry lists those of its own frontend
+// epoch, except those of batches with producer sequences (see reject). A rejection of a lower
+// epoch is sent without being listed, because its lane has ended. One of a higher epoch waits
+// for a section with that epoch.
 func (c *Core) attachRejections(s *Section, room Room) {
 	n, size := 0, 0
 	for n < len(c.rejections) && c.rejections[n].after <= c.taken && size < room.Bytes/4 {

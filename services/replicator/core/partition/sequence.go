@@ -41,8 +41,9 @@ type fence struct {
 	asker uint64 // epoch of the frontend
 }
 
-// FenceProducer takes a fence. It is answered once it is in the log. A repetition of one in
-// flight gets no answer of its own, because the first one will be answered.
+// FenceProducer handles the request for a fence. An accepted fence is answered when it is in
+// the log. A repeated request gets no answer while the fence is in flight, because the first
+// request will be answered.
 func (c *Core) FenceProducer(now time.Time, epochs Epochs, m messages.FenceProducer) {
 	producer, logged, result := c.producers.Fence(m.Fence, m.IfKnown)
 	code := protocol.CodeOK
@@ -79,8 +80,8 @@ func (c *Core) answerFence(asker uint64, f messages.ProducerFence, code protocol
 	})
 }
 
-// fenceCommitted answers a fence that is in the log. All batches that were accepted from
-// the producer before the fence are in the log then, so the answer includes them.
+// fenceCommitted answers a fence that is in the log. All batches of the producer that were
+// accepted before the fence are in the log then, so the last sequence in the answer is final.
 func (c *Core) fenceCommitted(p *pending) {
 	c.producers.Commit(p.producer, 0)
 	c.answerFence(p.fence.asker, p.fence.ProducerFence, protocol.CodeOK)

@@ -9,8 +9,9 @@ import (
 
 // tail is the end of the log, counting all accepted batches. Expectations are compared with
 // it rather than with the durable end, so that a producer can send the next batch before the
-// previous one is acknowledged. It is valid only while the core leads: if an append fails,
-// the next term reads it from the log, and rejections that are based on it are dropped.
+// previous one is acknowledged. A tail is valid only while the core leads: if an append
+// fails, the next term takes the tail from the log, and the rejections that rest on the old
+// one are dropped.
 type tail struct {
 	offset    int64  // the next free offset
 	messageID string // of the last batch; empty if that has none

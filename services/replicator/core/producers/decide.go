@@ -22,8 +22,8 @@ const (
 	Refuse
 )
 
-// Original is a batch in flight that a later batch repeats. Offset is set when the batch
-// is committed. Batches of a partition are committed in order, so that is before the
+// Original is a batch in flight that a later batch repeats. Offset is set when the original
+// is committed. Batches of a partition are committed in order, so Offset is set before the
 // duplicate is answered.
 type Original struct{ Offset int64 }
 
@@ -39,25 +39,27 @@ type Decision struct {
 }
 
 // Decide decides about a batch whose ticket is the next one of its lane. Batches in flight
-// count as committed. firstUnacked is the first producer sequence that the producer has
-// no answer for, as the producer reports it, or protocol.NotSaid. The table does not
-// change, except that a batch in flight may get an Original.
+// count as committed. firstUnacked is the first producer sequence without an acknowledgement,
+// as the producer reports it, or protocol.NotSaid. The table does not change, except that a
+// batch in flight may get an Original.
 //
 // The rules apply in this order:
 //
-//  1. The producer epoch must not be lower than the known one. A higher epoch is accepted
-//     if the batch has sequence 0; for a named producer it must come from init.
+//  1. A batch of a lower producer epoch than the known one is refused. A higher epoch is
+//     accepted if the batch has sequence 0 and its producer has no name. A named producer
+//     gets a higher epoch only by a fence.
 //  2. A batch with the same sequences as one of the last Kept, or one in flight, is a duplicate.
 //  3. A batch that starts one above the last known sequence is accepted.
 //  4. Any other batch is out of order.
 //
 // A producer that is unknown, or was evicted, must start with its first unacked batch. Kafka
-// lets it start with any (KIP-360). Then a second batch that overtakes the first one is
-// accepted, and the first one never is (redpanda#30937).
+// accepts any batch from it (KIP-360). If the second batch overtakes the first one there,
+// the second one is accepted, and the first one never is (redpanda#30937).
 //
-// Example: sequences 0–9 are committed and 10–14 are in flight. Then 0–9 is a Duplicate,
-// 10–14 is a DuplicateInFlight, 15–19 is accepted, 20–24 is out of order and retryable,
-// and so is 10–12, because its length differs from that of the batch in flight.
+// Example: sequences 0–9 are committed, 10–14 are in flight, and first unacked is 10. Then
+// 0–9 is a Duplicate, 10–14 is a DuplicateInFlight, and 15–19 is accepted. 20–24 is out of
+// order and retryable. 10–12 is out of order for good: its length differs from that of the
+// batch in flight, and the producer has no earlier batch that could still arrive.
 func (t *Table) Decide(s messages.Sequence, records uint32, firstUnacked int32) Decision {
 	p := t.byID[s.ProducerID]
 	if p == nil {
@@ -130,9 +132,10 @@ func (d Decision) refuse(code protocol.Code, format string, args ...any) Decisio
 	return d
 }
 
-// repeated reports whether a batch of the known epoch is in flight or committed. If it is,
-// repeated sets the result of d. It looks in flight first: if the known epoch started there,
-// all committed batches belong to lower epochs, and their sequences do not count.
+// repeated reports whether a batch of the known epoch is in flight or committed, and sets the
+// result of d if it is. The batches in flight are searched first. If the known epoch started
+// there, the committed batches have a lower epoch, in which the same sequences mean other
+// batches.
 func (p *Producer) repeated(first, last int32, d *Decision) bool {
 	if p.flight != nil {
 		f, restarted := p.flight.find(first, last)

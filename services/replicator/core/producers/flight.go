@@ -7,8 +7,8 @@ import (
 )
 
 // flight holds the batches and fences of one producer that are accepted and not committed,
-// in order. A producer without any has no flight: an empty one returns to the table's
-// spares. Few producers have something in flight at a time, so this keeps a Producer small.
+// in order. A producer without any has no flight; the table keeps empty flights for reuse.
+// Few producers have something in flight at a time, so a separate flight saves memory.
 type flight struct {
 	items []flightItem
 	head  int // the items before it are committed
@@ -67,8 +67,9 @@ func (f *flight) find(first, last int32) (found *flightItem, restarted bool) {
 	return nil, false
 }
 
-// mostIdle bounds the committed items at the front of a flight. Moving the rest to the front
-// for each commit would cost more than the memory is worth.
+// mostIdle is the least number of committed items that push removes from the front of a
+// flight. They must also be at least half of its items. Removing them after each commit would
+// cost more than the memory is worth.
 const mostIdle = 64
 
 func (f *flight) push(item flightItem) {
@@ -142,8 +143,8 @@ func (t *Table) Commit(p *Producer, offset int64) {
 }
 
 // continueHistory moves the history of old, the producer that had the name before, to p, and
-// retires old. The sequences of a name are one series, whatever its id: a retry of a batch
-// that was sent with the old id is a duplicate under the new one, too.
+// retires old. The sequences of a name are one series under all of its ids, so a batch that
+// was committed under the old id is recognized as a duplicate under the new one.
 func (p *Producer) continueHistory(old *Producer) {
 	p.done, p.count, p.next = old.done, old.count, old.next
 	old.forget()
@@ -181,7 +182,7 @@ const (
 
 // Fence puts the fence of a named producer into flight if its epoch is above the known
 // one. With ifKnown it does so only if the id or the name is known. It returns the
-// producer, for Commit, or nil if it is unknown; and the fence as it goes into the log.
+// producer, for Commit, or nil if it is unknown, and the fence as the log records it.
 //
 // The partition may know the name with another id: the record of the name was lost, or the
 // epochs of the id were used up. The producer then continues the history of that id.

@@ -6,8 +6,8 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// List returns the producers with the lowest ids above after, at most limit, sorted by id,
-// and whether there are more. It takes time in proportion to all producers.
+// List returns the producers with the lowest ids above after, at most limit of them, sorted
+// by id, and whether there are more. Its time grows with the number of all producers.
 func (t *Table) List(after int64, limit int) (listed []messages.KnownProducer, more bool) {
 	// The lowest ids, in a heap with the highest of them at its root.
 	lowest := make([]int64, 0, limit)

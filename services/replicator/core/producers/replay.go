@@ -53,8 +53,9 @@ func (t *Table) read(id int64) *Producer {
 }
 
 // makeRoom keeps the table within its limit while the log is read. The owner that wrote the
-// log evicted producers by idle time and never remembered more than the limit, so it had
-// evicted the least recent one. No other producer is evicted: its retry may still come.
+// log never remembered more producers than the limit, and evicted them by idle time. So if
+// the table is full, that owner had evicted the least recent producer. No other producer is
+// evicted, because a retry of it may still arrive.
 func (t *Table) makeRoom(id int64) {
 	if t.byID[id] != nil || t.hasRoom() {
 		return
@@ -84,8 +85,8 @@ type age struct {
 
 func (p *Producer) age() age { return age{p.active, p.turn, p.id} }
 
-// leastRecent returns the n producers with the least recent activity, oldest first. It takes
-// time in proportion to all producers, so makeRoom gets a tenth of them at a time.
+// leastRecent returns the n producers with the least recent activity, oldest first. Its time
+// grows with the number of all producers, so makeRoom requests many of them at a time.
 func (t *Table) leastRecent(n int) []age {
 	all := make([]age, 0, len(t.byID))
 	for _, p := range t.byID {

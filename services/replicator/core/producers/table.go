@@ -1,12 +1,12 @@
 // Package producers holds the state of a partition's idempotent producers and the rules for
-// their batches: Decide finds which are new, duplicates or out of order. The rules are
-// Kafka's, without two of its defects (KIP-360, redpanda#30937).
+// their batches: Decide reports whether a batch is new, a duplicate or out of order. The
+// rules are those of Kafka without two of its defects (KIP-360, redpanda#30937).
 //
 // A Table is pure and belongs to the goroutine of the partition's core. A batch or fence
 // goes through two steps: Accept or Fence puts it into flight, and Commit adds it to the
-// history after its entry is durable. RollBack drops everything in flight, because an
-// append failed or its outcome is unknown. The same history results from ApplyBatch and
-// ApplyFence, which read the log, and from Snapshot and Restore.
+// history after its entry is durable. RollBack drops everything in flight, when an append
+// has failed or its outcome is unknown. ApplyBatch and ApplyFence rebuild the same history
+// from the log, and Restore from a Snapshot.
 package producers
 
 import (
@@ -21,9 +21,9 @@ import (
 // retry of the oldest could go unrecognized.
 const Kept = 5
 
-// steps is the least number of calls of Advance in which the table's clock reaches the
-// expiry. The times in a log come from the clocks of its owners. If one is far ahead, a
-// single jump must not evict producers with retries still to come.
+// steps is how many calls of Advance the table's clock needs at least to reach the expiry.
+// The times in a log come from the clocks of its owners. If one of those is far ahead, the
+// jump must not evict producers whose retries may still arrive.
 const steps = 24
 
 // Table holds the producers of one partition. Its clock counts only time that has certainly
@@ -71,8 +71,8 @@ func New(expiry time.Duration, limit int) *Table {
 // Len returns the number of producers.
 func (t *Table) Len() int { return len(t.byID) }
 
-// Advance moves the table's clock to a time. A time before the last one moves nothing, and
-// the next one is compared with it.
+// Advance advances the table's clock by the time since the last call, at most by one step. A
+// time before that of the last call does not move the clock, but the next call counts from it.
 func (t *Table) Advance(now time.Time) {
 	if d := now.Sub(t.at); d > 0 && !t.at.IsZero() {
 		t.clock += min(d, t.expiry/steps)
@@ -105,8 +105,8 @@ func (t *Table) remove(p *Producer) {
 	}
 }
 
-// hasRoom reports whether the table has room for one more producer. A producer that is not
-// expired is never evicted for it: a retry of its batch would be appended a second time.
+// hasRoom reports whether the table has room for one more producer. It may evict expired
+// producers, but never another one: a retry of its batch would be appended a second time.
 func (t *Table) hasRoom() bool {
 	const pause = time.Second // a sweep looks at all of them
 	if len(t.byID) >= t.limit && t.clock-t.swept >= pause {
