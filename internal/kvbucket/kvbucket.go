@@ -37,11 +37,11 @@ type Entry struct {
 	Revision uint64 // to expect in an update: also of a key that was removed; 0 if there was none ever
 }
 
-// Get returns what a bucket has of a key. It asks the leader; the Get of NATS'
-// client asks any replica, which may lag, and so does its Create. An error with the
-// code CORRUPT means that the key exists and JetStream cannot read it, because the file of
-// the bucket is damaged. Such a key cannot be overwritten either: JetStream fails to remove
-// the old value, and treats that as an error of its disk.
+// Get returns the entry of a key. It asks the leader of the bucket. The NATS client's own Get
+// and Create ask any replica, which may lag. An error with the code CORRUPT means that the key
+// exists and JetStream cannot read it, because the file of the bucket is damaged. Such a key
+// cannot be overwritten either: JetStream fails to remove the old value, and treats that as an
+// error of its disk.
 func Get(ctx context.Context, conn *nats.Conn, bucket, key string) (Entry, error) {
 	e, err := get(ctx, conn, bucket, key)
 	if err == nil && e.Revision == 0 {
