@@ -26,7 +26,7 @@ type consumed struct {
 	end    int64     // of the log, when its newest fetch was requested
 }
 
-// Fetching is a request of a consumer. Start and Time are those of its first request.
+// Fetching is a request of a consumer. Latest and Time are those of its first request.
 type Fetching struct {
 	Consumer int
 	Placed   bool  // Offset is known

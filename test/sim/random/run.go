@@ -127,7 +127,9 @@ func newRun(config Config, trace *Trace) *run {
 func (r *run) end() {
 	r.Finished(func(c *world.Client) bool { return !r.clients[c.Number].done })
 	r.Left(r.config.Mix.Memory > 0)
-	r.checkConsumers()
+	for _, c := range r.consumers {
+		r.FinishedConsumer(c.Consumer)
+	}
 	if kept := r.Evidence.Newest; kept != nil {
 		r.counts.SnapshotsReplayed++
 		if err := check.Snapshot(world.Partition, kept, r.Log.Entries(), r.config.Mix.Memory > 0); err != nil {

@@ -170,14 +170,16 @@ func (s *Script) end() {
 	}
 	s.Finished(func(c *world.Client) bool { return !s.done(c) })
 	s.Left(false)
-	s.checkConsumers()
+	for _, c := range s.consumers {
+		s.FinishedConsumer(c.Consumer)
+	}
 	s.Say("everything is resolved %s later", s.Now.Sub(began))
 }
 
 // resolved reports whether nothing is left to be done.
 func (s *Script) resolved() bool {
 	return !slices.ContainsFunc(s.Clients, func(c *world.Client) bool { return !s.done(c) }) &&
-		!slices.ContainsFunc(s.consumers, func(c *consumer) bool { return !s.atEnd(c) }) &&
+		!slices.ContainsFunc(s.consumers, func(c *consumer) bool { return !s.Satisfied(c.Consumer) }) &&
 		!slices.ContainsFunc(s.Processes, func(p *world.Process) bool { return p.Role != world.Replicator && p.Stats.Open > 0 })
 }
 

@@ -37,7 +37,7 @@ type FetchScheduler interface {
 	ToFetch(f *Fetch, control string)
 	// Ask is a question of a fetch: Answer, with the time of the frontend.
 	Ask(f *Fetch, q fetch.Question)
-	// Confirm is a look at the end of the log: Confirmed.
+	// Confirm is a look at the end of the log: Advance.
 	Confirm(p *Process)
 	// WakeFetch asks for Answer without an event at a time of the frontend's clock.
 	WakeFetch(f *Fetch, at time.Time)
@@ -182,15 +182,12 @@ func (w *World) LookedUp(f *Fetch, state fetch.LogState) {
 	if f.By.Dead {
 		return
 	}
-	w.advance(f.By, state)
+	w.Advance(f.By, state)
 	w.Answer(f, fetch.LookedUp{State: state})
 }
 
-// Confirmed hands the state of the log to a frontend.
-func (w *World) Confirmed(p *Process, state fetch.LogState) { w.advance(p, state) }
-
-// advance tells all fetches of a frontend what it knows of the end of the log.
-func (w *World) advance(p *Process, state fetch.LogState) {
+// Advance hands a state of the log to a frontend, and so to all of its fetches.
+func (w *World) Advance(p *Process, state fetch.LogState) {
 	if p.Dead {
 		return
 	}
@@ -343,6 +340,23 @@ func (w *World) GiveUp(c *Consumer) {
 	if c.open && !c.Ended {
 		c.open = false
 		w.Fetches.Refetch(c)
+	}
+}
+
+// Satisfied reports whether a consumer has everything that it wants. A consumer that follows
+// the log must have reached its end.
+func (w *World) Satisfied(c *Consumer) bool {
+	next, _ := c.Reader.Next()
+	return c.Ended || c.Wanted.Follow && next == w.State().Offset
+}
+
+// FinishedConsumer checks a consumer once faults have ended long ago.
+func (w *World) FinishedConsumer(c *Consumer) {
+	switch {
+	case c.Wanted.Follow:
+		w.See(check.Following{Consumer: c.Number})
+	case !c.Ended:
+		w.Violated("I9: %s makes no progress", c)
 	}
 }
 

@@ -37,7 +37,7 @@ func (w *World) step(p *Process, events ...Event) {
 	}
 	if w.Fetches != nil {
 		for _, state := range fx.Ends {
-			w.advance(p, state)
+			w.Advance(p, state)
 		}
 	}
 	switch {
