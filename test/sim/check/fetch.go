@@ -177,11 +177,21 @@ func (d Consumed) look(s *State) {
 	s.consumers.put(s, d.Consumer, c)
 }
 
-// Following is a consumer without an end, long after all faults have ended.
-type Following struct{ Consumer int }
+// Following is a consumer without an end, long after all faults have ended. Next is where it
+// has placed itself. A consumer of the log's end knows that from a heartbeat, if nothing was
+// appended since it started.
+type Following struct {
+	Consumer int
+	Placed   bool
+	Next     int64
+}
 
 func (f Following) look(s *State) {
-	if c := s.consumers[f.Consumer]; !c.placed || c.next != s.nextOffset {
-		s.violated("I9: consumer %d has read up to offset %d, the log ends at %d", f.Consumer, c.next, s.nextOffset)
+	c := s.consumers[f.Consumer]
+	if !c.placed && f.Placed {
+		c = s.starts(f.Consumer, c, f.Next)
+	}
+	if !c.placed || f.Next != c.next || c.next != s.nextOffset {
+		s.violated("I9: consumer %d has read up to offset %d, and takes itself to be at %d; the log ends at %d", f.Consumer, c.next, f.Next, s.nextOffset)
 	}
 }

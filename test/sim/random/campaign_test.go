@@ -114,6 +114,7 @@ var kept = map[uint64]string{
 	1009523: "an epoch that is too low is noticed long after faults have ended",
 	1037400: "what was asked for twice is refused once, and in the log",
 	1084674: "a frontend stood still until its lane was forgotten, and accepts a refusal",
+	20009897: "a consumer of the end knows its place only from a heartbeat",
 	2389086: "an owner knows of the newest sequencer by a barrier only",
 	5950255: "an owner whose mark was moved starts over, and forgets its floors",
 	2919317: "a lane is forgotten, and continues while its floor is still below what was forgotten",

@@ -354,7 +354,8 @@ func (w *World) Satisfied(c *Consumer) bool {
 func (w *World) FinishedConsumer(c *Consumer) {
 	switch {
 	case c.Wanted.Follow:
-		w.See(check.Following{Consumer: c.Number})
+		next, placed := c.Reader.Next()
+		w.See(check.Following{Consumer: c.Number, Placed: placed, Next: next})
 	case !c.Ended:
 		w.Violated("I9: %s makes no progress", c)
 	}
