@@ -177,9 +177,10 @@ func (d Consumed) look(s *State) {
 	s.consumers.put(s, d.Consumer, c)
 }
 
-// Following is a consumer without an end, long after all faults have ended. Next is where it
-// has placed itself. A consumer of the log's end knows that from a heartbeat, if nothing was
-// appended since it started.
+// Following is a consumer without an end, long after all faults have ended. Next is its place,
+// if it knows one. A consumer that starts at the end knows its place from a heartbeat if
+// nothing was appended since; one that starts at a time knows none until the log has a record
+// of that time or later.
 type Following struct {
 	Consumer int
 	Placed   bool
@@ -191,7 +192,14 @@ func (f Following) look(s *State) {
 	if !c.placed && f.Placed {
 		c = s.starts(f.Consumer, c, f.Next)
 	}
-	if !c.placed || f.Next != c.next || c.next != s.nextOffset {
+	switch {
+	case c.placed && f.Next == c.next && c.next == s.nextOffset:
+	case !c.placed && !c.since.IsZero() && !s.hasFrameSince(c.since):
+	default:
 		s.violated("I9: consumer %d has read up to offset %d, and takes itself to be at %d; the log ends at %d", f.Consumer, c.next, f.Next, s.nextOffset)
 	}
+}
+
+func (s *State) hasFrameSince(t time.Time) bool {
+	return slices.ContainsFunc(s.frames, func(f frame) bool { return !f.time.Before(t) })
 }

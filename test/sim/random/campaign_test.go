@@ -111,13 +111,14 @@ var kept = map[uint64]string{
 	3503: "a frontend is fenced and continues, and does not answer what came before and after",
 	9383: "an owner claims the log back, and appends what it had reserved before another one wrote the mark",
 
-	1009523: "an epoch that is too low is noticed long after faults have ended",
-	1037400: "what was asked for twice is refused once, and in the log",
-	1084674: "a frontend stood still until its lane was forgotten, and accepts a refusal",
-	20009897: "a consumer of the end knows its place only from a heartbeat",
-	2389086: "an owner knows of the newest sequencer by a barrier only",
-	5950255: "an owner whose mark was moved starts over, and forgets its floors",
-	2919317: "a lane is forgotten, and continues while its floor is still below what was forgotten",
+	20010289: "a consumer of the end knows its place only from a heartbeat",
+	1009523:  "an epoch that is too low is noticed long after faults have ended",
+	1037400:  "what was asked for twice is refused once, and in the log",
+	1084674:  "a frontend stood still until its lane was forgotten, and accepts a refusal",
+	20009897: "a consumer of a time to come waits for its first record",
+	2389086:  "an owner knows of the newest sequencer by a barrier only",
+	5950255:  "an owner whose mark was moved starts over, and forgets its floors",
+	2919317:  "a lane is forgotten, and continues while its floor is still below what was forgotten",
 }
 
 // Which mix a seed has changes with the list of mixes: each is run with all of them.
