@@ -111,7 +111,6 @@ var kept = map[uint64]string{
 	3503: "a frontend is fenced and continues, and does not answer what came before and after",
 	9383: "an owner claims the log back, and appends what it had reserved before another one wrote the mark",
 
-	20010289: "a consumer of the end knows its place only from a heartbeat",
 	1009523:  "an epoch that is too low is noticed long after faults have ended",
 	1037400:  "what was asked for twice is refused once, and in the log",
 	1084674:  "a frontend stood still until its lane was forgotten, and accepts a refusal",
