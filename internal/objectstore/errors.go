@@ -20,6 +20,39 @@ var (
 	ErrMedium = errors.New("the storage of the object store failed")
 )
 
+// Errors of stores that are reached over a network. A later attempt may succeed after
+// ErrThrottled, ErrUnreachable, ErrConflict, ErrShort and ErrDigest. The others last until
+// somebody changes the configuration, the credentials or the bucket.
+var (
+	// ErrThrottled means that the store limits the rate of requests.
+	ErrThrottled = errors.New("the object store asks for fewer requests")
+	// ErrUnreachable means that the store did not answer, or failed by itself. The request
+	// may have taken effect, or may still take effect.
+	ErrUnreachable = errors.New("the object store does not answer")
+	// ErrConflict means that another request for the same key was under way. Nothing is known
+	// about whether that one succeeds.
+	ErrConflict = errors.New("the object store was busy with another request for this key")
+	// ErrShort means that fewer bytes arrived than the object has.
+	ErrShort = errors.New("the object store sent fewer bytes than it announced")
+	// ErrDigest means that the store has received other bytes than were sent, and has
+	// rejected them.
+	ErrDigest = errors.New("the object store received other bytes than were sent")
+	// ErrDenied means that the credentials are valid but do not allow the request.
+	ErrDenied = errors.New("the object store denies the request")
+	// ErrCredentials means that there are no valid credentials: none were found, or they
+	// are unknown to the store, expired, or the signature is wrong.
+	ErrCredentials = errors.New("the object store does not accept the credentials")
+	// ErrClock means that the store rejects requests because the clock of this machine
+	// differs too much from its own.
+	ErrClock = errors.New("the clock differs too much from that of the object store")
+	// ErrNoBucket means that the bucket or container does not exist.
+	ErrNoBucket = errors.New("the bucket does not exist")
+	// ErrRegion means that the bucket is in another region.
+	ErrRegion = errors.New("the bucket is in another region")
+	// ErrTLS means that no trusted connection could be established.
+	ErrTLS = errors.New("no trusted connection to the object store")
+)
+
 // Damage names the part of an object that is not what was stored.
 type Damage string
 

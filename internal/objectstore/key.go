@@ -29,8 +29,8 @@ func NewKey(now time.Time, entropy io.Reader) (string, error) {
 
 func keyOf(id ulid.ULID) string { return fmt.Sprintf("objects/%x/%s", id[len(id)-1]&0x0f, id) }
 
-// isKey reports whether NewKey may have returned the key.
-func isKey(key string) bool {
+// IsKey reports whether NewKey may have returned the key.
+func IsKey(key string) bool {
 	id, err := ulid.ParseStrict(path.Base(key))
 	return err == nil && key == keyOf(id)
 }
@@ -45,8 +45,9 @@ func KeyTime(key string) time.Time {
 	return id.Timestamp()
 }
 
-// checkKey rejects keys that a file system would resolve to another path.
-func checkKey(key string) error {
+// CheckKey rejects keys that a file system would resolve to another path. Every store
+// rejects them, so that all stores have the same keys.
+func CheckKey(key string) error {
 	if key == "." || path.Clean(key) != key || !filepath.IsLocal(key) {
 		return fmt.Errorf("%q is not a key of an object", key)
 	}

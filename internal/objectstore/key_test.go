@@ -22,7 +22,7 @@ func TestKeysAreUniqueAndSpread(t *testing.T) {
 			t.Fatal(err)
 		}
 		match := keyShape.FindStringSubmatch(key)
-		if match == nil || checkKey(key) != nil {
+		if match == nil || CheckKey(key) != nil {
 			t.Fatalf("%q has not the shape of a key", key)
 		}
 		if seen[key] {

@@ -35,7 +35,7 @@ func (l *local) List(ctx context.Context, prefix string) iter.Seq2[Listed, error
 			if entry.IsDir() {
 				return enter(key, prefix)
 			}
-			if !strings.HasPrefix(key, prefix) || !isKey(key) || !entry.Type().IsRegular() {
+			if !strings.HasPrefix(key, prefix) || !IsKey(key) || !entry.Type().IsRegular() {
 				return nil
 			}
 			info, err := entry.Info()

@@ -206,12 +206,12 @@ func TestEveryNewKeyIsListed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !isKey(key) {
+		if !IsKey(key) {
 			t.Fatalf("%q is not taken for a key", key)
 		}
 	}
 	for _, key := range []string{"", "objects/0", "objects/0/1", "objects/0/01ARZ3NDEKTSV4RRFFQ69G5FA", "store.json"} {
-		if isKey(key) {
+		if IsKey(key) {
 			t.Errorf("%q is taken for a key", key)
 		}
 	}

@@ -41,7 +41,7 @@ func openLocal(root string, keepFree int64, disk disk) (*local, error) {
 
 // Put implements Store.
 func (l *local) Put(ctx context.Context, key string, parts [][]byte) error {
-	err := checkKey(key)
+	err := CheckKey(key)
 	if err == nil {
 		err = l.put(ctx, filepath.Join(l.root, filepath.FromSlash(key)), parts)
 	}
@@ -122,7 +122,7 @@ func folderError(err error) error {
 
 // ReadRange implements Store.
 func (l *local) ReadRange(ctx context.Context, key string, offset, length int64) ([]byte, error) {
-	if err := errors.Join(checkKey(key), ctx.Err()); err != nil {
+	if err := errors.Join(CheckKey(key), ctx.Err()); err != nil {
 		return nil, fmt.Errorf("read object %q: %w", key, err)
 	}
 	content, err := readRange(filepath.Join(l.root, filepath.FromSlash(key)), offset, length)

@@ -14,6 +14,9 @@ import (
 // Store holds immutable objects under keys. A log refers to them, so what Put has
 // stored must still be there, unchanged, when the log is read years later.
 //
+// Errors name the operation and the object, and wrap one of the errors of this package if the
+// cause is known.
+//
 // All methods except Close are safe for concurrent use; many Puts at the same time are
 // the normal case. There is no order between concurrent calls. A ReadRange that starts
 // after a Put has returned nil finds the object.
@@ -34,8 +37,9 @@ type Store interface {
 
 	// ReadRange returns exactly length bytes of an object, from offset on, in a slice
 	// that the caller owns. The error is ErrNotFound for an unknown key, and a
-	// *CorruptError if the object does not have the range. The bytes are not checked: the
-	// caller MUST compare them with a CRC, see Verify.
+	// *CorruptError if the object does not have the range. It is ErrShort if the transfer
+	// ended early; another attempt may then return the whole range. The bytes are not checked:
+	// the caller MUST compare them with a CRC, see Verify.
 	ReadRange(ctx context.Context, key string, offset, length int64) ([]byte, error)
 
 	// List iterates over the objects whose keys start with the prefix; "" means all. It
@@ -47,6 +51,20 @@ type Store interface {
 	// iteration may or may not be listed. An error stands for what could not be listed; a
 	// caller that continues gets the rest.
 	List(ctx context.Context, prefix string) iter.Seq2[Listed, error]
+
+	// Delete removes an object. It returns nil if there is none. When it returns nil, a crash
+	// does not bring the object back. After an error the object may still be there. Only keys
+	// of the form of NewKey can be deleted.
+	Delete(ctx context.Context, key string) error
+
+	// Below returns the part of the store in which the cluster with this id has its objects.
+	// Its keys are relative to that part. A store whose Mark is certain to fail for all
+	// clusters but one returns itself. The other stores have a part for each cluster, so that
+	// clusters that share a store by mistake do not touch each other's objects. The marker is
+	// outside these parts: the part has the same marker as the store. With "" the result is
+	// the store itself. The store MUST stay open while the part is used, and closing the part
+	// has no effect.
+	Below(cluster string) Store
 
 	// Mark writes the marker of the store, which names the cluster that the store belongs to.
 	// It MUST NOT return nil before the marker is durable, and MUST NOT replace one. If the

@@ -33,6 +33,7 @@ type Checker struct {
 	// Progress is called up to ten times a second; it may be nil.
 	Progress func(Progress)
 
+	objects    objectstore.Store // the part of the store with the objects of the cluster
 	comparison *comparison
 	done       Progress
 	progressAt time.Time
@@ -49,7 +50,7 @@ func (c *Checker) Check(ctx context.Context) (*Report, error) {
 	if err := c.identify(ctx); err != nil {
 		return nil, err
 	}
-	if err := c.objects(ctx); err != nil {
+	if err := c.scanAll(ctx); err != nil {
 		return nil, err
 	}
 	c.comparison.freeze()
@@ -69,6 +70,7 @@ func (c *Checker) Check(ctx context.Context) (*Report, error) {
 func (c *Checker) identify(ctx context.Context) error {
 	store := &c.comparison.report.Store
 	store.Place = c.Store.Place
+	c.objects = storeid.Objects(ctx, c.JS, c.Store)
 	var err error
 	if store.ID, store.Cluster, err = storeid.Identity(ctx, c.Store); err != nil {
 		store.Marker = err.Error()
@@ -80,10 +82,10 @@ func (c *Checker) identify(ctx context.Context) error {
 	return storeid.Compare(ctx, c.JS, c.Store)
 }
 
-// objects reads all objects.
-func (c *Checker) objects(ctx context.Context) error {
+// scanAll reads all objects.
+func (c *Checker) scanAll(ctx context.Context) error {
 	store := &c.comparison.report.Store
-	for o, err := range c.Store.Store.List(ctx, "") {
+	for o, err := range c.objects.List(ctx, "") {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -102,7 +104,7 @@ func (c *Checker) objects(ctx context.Context) error {
 // scan reads one object, to which a log may refer. An error ends the check.
 func (c *Checker) scan(ctx context.Context, o objectstore.Listed, referred bool) error {
 	whole := true
-	for batch, err := range objectstore.Scan(o.Key, objectstore.NewReader(ctx, c.Store.Store, o, readAhead), o.Size) {
+	for batch, err := range objectstore.Scan(o.Key, objectstore.NewReader(ctx, c.objects, o, readAhead), o.Size) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -174,7 +176,7 @@ func (c *Checker) entry(ctx context.Context, p protocol.Partition, e *messages.E
 	for i := range e.Batches {
 		b := &e.Batches[i]
 		if !c.comparison.refer(b) {
-			payload, err := c.Store.Store.ReadRange(ctx, b.Extent.Key, b.Extent.Offset, b.Extent.Length)
+			payload, err := c.objects.ReadRange(ctx, b.Extent.Key, b.Extent.Offset, b.Extent.Length)
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
@@ -196,7 +198,7 @@ func (c *Checker) again(ctx context.Context) error {
 	if len(torn) == 0 {
 		return nil
 	}
-	for o, err := range c.Store.Store.List(ctx, "") {
+	for o, err := range c.objects.List(ctx, "") {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

@@ -18,14 +18,35 @@ import (
 // the same time may have to repeat some.
 const maxSteps = 16
 
-// Join returns nil when the store is that of the cluster. If the cluster has no store yet,
-// this one becomes it. A RefusedError means that the cluster has another store. While
-// JetStream does not answer, Join retries until ctx ends. Other errors come from the store.
-func Join(ctx context.Context, js jetstream.JetStream, c Candidate) error {
-	_, err := kvbucket.Retry(ctx, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, (&joining{js: js, candidate: c}).attempt(ctx)
+// Join makes sure that the store is that of the cluster, and returns the part of it that has the
+// objects of the cluster. If the cluster has no store yet, this one becomes it. A RefusedError
+// means that the cluster has another store. While JetStream does not answer, Join retries until
+// ctx ends. Other errors come from the store.
+func Join(ctx context.Context, js jetstream.JetStream, c Candidate) (objectstore.Store, error) {
+	cluster, err := kvbucket.Retry(ctx, func(ctx context.Context) (string, error) {
+		return (&joining{js: js, candidate: c}).attempt(ctx)
 	})
-	return described(err)
+	if err != nil {
+		return nil, described(err)
+	}
+	return c.Store.Below(cluster), nil
+}
+
+// Objects returns the part of the store that has the objects of its cluster, for a reader that
+// looks at a store which may be damaged, or another one than expected. The marker names the
+// cluster. If it cannot be read, the record does; js may be nil if there is none. If that cannot
+// be read either, the result is the whole store.
+func Objects(ctx context.Context, js jetstream.JetStream, c Candidate) objectstore.Store {
+	if found, err := c.readMarker(ctx); err == nil && found != nil {
+		return c.Store.Below(found.Cluster)
+	}
+	if js == nil {
+		return c.Store
+	}
+	if found, err := (&joining{js: js, candidate: c}).readRecord(ctx); err == nil && found != nil {
+		return c.Store.Below(found.Cluster)
+	}
+	return c.Store
 }
 
 // Compare returns a RefusedError if the store is certainly not that of the cluster. It changes
@@ -55,26 +76,28 @@ type joining struct {
 	js        jetstream.JetStream
 	candidate Candidate
 	revision  uint64 // of the record that was read; 0 if there was none
+	cluster   string // id in that record
 }
 
-func (j *joining) attempt(ctx context.Context) error {
+// attempt returns the id of the cluster.
+func (j *joining) attempt(ctx context.Context) (string, error) {
 	for range maxSteps {
 		next, err := j.look(ctx)
 		switch {
 		case errors.Is(err, errMoved):
 			continue
 		case err != nil:
-			return err
+			return "", err
 		case next.refused != nil:
-			return backoff.Permanent(next.refused)
+			return "", backoff.Permanent(next.refused)
 		case next.done():
-			return nil
+			return j.cluster, nil
 		}
 		if err := j.act(ctx, next); err != nil {
-			return err
+			return "", err
 		}
 	}
-	return errMoved
+	return "", errMoved
 }
 
 // look reads the situation and decides the next step.
@@ -120,7 +143,7 @@ var errMoved = errors.New("other roles keep changing the record of the store")
 // readRecord returns the record from the leader of the bucket; nil if there is none. It does
 // not create the bucket, so that a refused role changes nothing.
 func (j *joining) readRecord(ctx context.Context) (*record, error) {
-	j.revision = 0
+	j.revision, j.cluster = 0, ""
 	records, _, err := kvbucket.Records(ctx, j.js, bucket)
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == jetstream.JSErrCodeStreamNotFound {
 		return nil, nil
@@ -143,6 +166,7 @@ func (j *joining) readRecord(ctx context.Context) (*record, error) {
 		if err != nil {
 			return nil, backoff.Permanent(damagedRecord(err))
 		}
+		j.cluster = decoded.Cluster
 		return decoded, nil
 	}
 	return nil, nil

@@ -41,9 +41,15 @@ func (c Candidate) adopted() Candidate {
 	return c
 }
 
+// join is Join without the store that it returns.
+func join(ctx context.Context, js jetstream.JetStream, c Candidate) error {
+	_, err := Join(ctx, js, c)
+	return err
+}
+
 func mustJoin(t *testing.T, js jetstream.JetStream, c Candidate) {
 	t.Helper()
-	if err := Join(bounded(t), js, c); err != nil {
+	if err := join(bounded(t), js, c); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -75,7 +81,7 @@ func TestRolesThatStartTogetherShareOneStore(t *testing.T) {
 			var wait sync.WaitGroup
 			for i := range errs {
 				c := in(t, filepath.Join(root, fmt.Sprint(i%folders)))
-				wait.Go(func() { errs[i] = Join(ctx, js, c) })
+				wait.Go(func() { errs[i] = join(ctx, js, c) })
 			}
 			wait.Wait()
 			started := 0
@@ -124,7 +130,7 @@ func TestInterruptedMarkerIsCompleted(t *testing.T) {
 				if other {
 					second = in(t, t.TempDir())
 				}
-				err := Join(ctx, js, second)
+				err := join(ctx, js, second)
 				if record, recordErr := dying.readRecord(ctx); recordErr != nil || record.Store == "" {
 					t.Fatalf("record %v (%v) names no store", record, recordErr)
 				}
@@ -136,7 +142,7 @@ func TestInterruptedMarkerIsCompleted(t *testing.T) {
 					t.Fatal(err)
 				}
 				if other {
-					mustRefuse(t, Join(ctx, js, first), first.Place)
+					mustRefuse(t, join(ctx, js, first), first.Place)
 				}
 			})
 		}
@@ -148,12 +154,12 @@ func TestTwoLanewaysDoNotShareAStore(t *testing.T) {
 	_, others := embeddedtest.Start(t)
 	ctx, c := bounded(t), in(t, t.TempDir())
 	mustJoin(t, js, c)
-	mustRefuse(t, Join(ctx, others, c), "belongs to another Laneway")
+	mustRefuse(t, join(ctx, others, c), "belongs to another Laneway")
 	if _, err := others.KeyValue(ctx, bucket); !errors.Is(err, jetstream.ErrBucketNotFound) {
 		t.Errorf("a role that was refused has left a bucket: %v", err)
 	}
 	mustJoin(t, others, in(t, t.TempDir()))
-	mustRefuse(t, Join(ctx, others, c.adopted()), "belongs to another Laneway") // it has one by now
+	mustRefuse(t, join(ctx, others, c.adopted()), "belongs to another Laneway") // it has one by now
 	mustJoin(t, js, c)
 }
 
@@ -164,10 +170,10 @@ func TestStoreWithLostMetadataIsAdopted(t *testing.T) {
 	if err := js.DeleteKeyValue(ctx, bucket); err != nil {
 		t.Fatal(err)
 	}
-	mustRefuse(t, Join(ctx, js, c), c.Place)
+	mustRefuse(t, join(ctx, js, c), c.Place)
 	mustJoin(t, js, c.adopted())
 	mustJoin(t, js, c)
-	mustRefuse(t, Join(ctx, js, in(t, t.TempDir()).adopted()), "no marker")
+	mustRefuse(t, join(ctx, js, in(t, t.TempDir()).adopted()), "no marker")
 }
 
 func TestLogsWithoutARecordDoNotGetAnEmptyStore(t *testing.T) {
@@ -177,7 +183,7 @@ func TestLogsWithoutARecordDoNotGetAnEmptyStore(t *testing.T) {
 	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: messages.LogStream(partition), Subjects: []string{messages.LogSubject(partition)}}); err != nil {
 		t.Fatal(err)
 	}
-	mustRefuse(t, Join(ctx, js, c), "is empty although logs exist")
+	mustRefuse(t, join(ctx, js, c), "is empty although logs exist")
 	object, err := objectstore.NewKey(time.Now(), nil)
 	if err == nil {
 		err = c.Store.Put(ctx, object, [][]byte{[]byte("x")})
@@ -196,7 +202,7 @@ func TestLostMarkerCanBeWrittenAgain(t *testing.T) {
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
-	refused, ok := errors.AsType[*RefusedError](Join(ctx, js, c))
+	refused, ok := errors.AsType[*RefusedError](join(ctx, js, c))
 	if !ok {
 		t.Fatal("a store without its marker is taken")
 	}
@@ -223,7 +229,7 @@ func TestDamagedMarkerAndDamagedRecordAreReported(t *testing.T) {
 	if err := os.WriteFile(file, content[:10], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	mustRefuse(t, Join(ctx, js, c.adopted()), "marker is damaged")
+	mustRefuse(t, join(ctx, js, c.adopted()), "marker is damaged")
 	kv, err := js.KeyValue(ctx, bucket)
 	if err == nil {
 		_, err = kv.PutString(ctx, key, "{")
@@ -231,7 +237,7 @@ func TestDamagedMarkerAndDamagedRecordAreReported(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustRefuse(t, Join(ctx, js, c.adopted()), "bucket LANEWAY_CLUSTER is damaged")
+	mustRefuse(t, join(ctx, js, c.adopted()), "bucket LANEWAY_CLUSTER is damaged")
 }
 
 func TestComparingChangesNothing(t *testing.T) {
@@ -259,7 +265,7 @@ func TestStoreThatCannotBeMarkedEndsTheStart(t *testing.T) {
 	if err := os.RemoveAll(c.Place); err != nil { // its volume goes away
 		t.Fatal(err)
 	}
-	if err := Join(ctx, js, c); !errors.Is(err, os.ErrNotExist) {
+	if err := join(ctx, js, c); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error %v, want that of the store", err)
 	}
 }

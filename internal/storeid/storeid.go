@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"laneway.dev/internal/objectstore"
 )
@@ -52,8 +53,11 @@ func decodeMarker(content []byte) (*marker, error) {
 	if err := json.Unmarshal(content, &m); err != nil {
 		return nil, err
 	}
-	if m.Cluster == "" || m.Store == "" {
+	if m.Store == "" {
 		return nil, errors.New("it names no store")
+	}
+	if err := checkCluster(m.Cluster); err != nil {
+		return nil, err
 	}
 	return &m, nil
 }
@@ -63,10 +67,23 @@ func decodeRecord(value []byte) (*record, error) {
 	if err := json.Unmarshal(value, &r); err != nil {
 		return nil, err
 	}
-	if r.Cluster == "" {
-		return nil, errors.New("it names no cluster")
+	if err := checkCluster(r.Cluster); err != nil {
+		return nil, err
 	}
 	return &r, nil
+}
+
+// checkCluster rejects ids of clusters that are no part of a key. A marker may have been
+// written by hand, and the keys of objects begin with this id.
+func checkCluster(id string) error {
+	if id == "" {
+		return errors.New("it names no cluster")
+	}
+	const letters = "abcdefghijklmnopqrstuvwxyz"
+	if strings.Trim(strings.ToLower(id), letters+"0123456789-_") != "" {
+		return fmt.Errorf("%.64q is not the id of a cluster", id)
+	}
+	return nil
 }
 
 // Candidate is the store that a role is configured with.

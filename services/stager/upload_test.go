@@ -34,6 +34,10 @@ func (putFunc) ReadRange(context.Context, string, int64, int64) ([]byte, error) 
 
 func (putFunc) List(context.Context, string) iter.Seq2[objectstore.Listed, error] { return nil }
 
+func (putFunc) Delete(context.Context, string) error { return errors.New("not used") }
+
+func (f putFunc) Below(string) objectstore.Store { return f }
+
 func (putFunc) Mark(context.Context, []byte) error { return errors.New("not used") }
 
 func (putFunc) Marker(context.Context) ([]byte, error) { return nil, errors.New("not used") }

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/health"
+	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/service"
 	"laneway.dev/internal/storeid"
 	"laneway.dev/internal/telemetry"
@@ -139,38 +140,41 @@ func (c *Config) connect(role string) ([]*nats.Conn, error) {
 // slowJoin is the time of waiting for JetStream after which a warning is logged.
 const slowJoin = 5 * time.Second
 
-// join waits for JetStream and returns nil if the object store is that of the
-// cluster.
-func (c *Config) join(ctx context.Context, role string, conn *nats.Conn) error {
+// join waits for JetStream and returns where the cluster has its objects. It fails if
+// the object store is not that of the cluster.
+func (c *Config) join(ctx context.Context, role string, conn *nats.Conn) (objectstore.Store, error) {
 	js, err := jetstream.New(conn)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	slow := time.AfterFunc(slowJoin, func() {
 		c.Logger.Named(role).Warn("JetStream does not tell yet which object store this Laneway has; waiting for as long as it takes")
 	})
 	defer slow.Stop()
-	if err := storeid.Join(ctx, js, c.Store); err != nil {
-		return fmt.Errorf("start %s: %w", role, err)
+	objects, err := storeid.Join(ctx, js, c.Store)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", role, err)
 	}
-	return nil
+	return objects, nil
 }
 
 func (c *Config) start(ctx context.Context, role string, conns []*nats.Conn) (Service, error) {
 	own := service.Config{Conn: conns[0], Logger: c.Logger.Named(role), Telemetry: c.Telemetry}
+	var objects objectstore.Store
 	if role == Frontend || role == Stager {
-		if err := c.join(ctx, role, own.Conn); err != nil {
+		var err error
+		if objects, err = c.join(ctx, role, own.Conn); err != nil {
 			return nil, err
 		}
 	}
 	switch role {
 	case Frontend:
 		config := c.Frontend
-		config.Config, config.Requests, config.Store = own, conns[1], c.Store.Store
+		config.Config, config.Requests, config.Store = own, conns[1], objects
 		return frontend.Start(ctx, config)
 	case Stager:
 		config := c.Stager
-		config.Config, config.Store = own, c.Store.Store
+		config.Config, config.Store = own, objects
 		return stager.Start(ctx, config)
 	case Sequencer:
 		config := c.Sequencer

@@ -94,8 +94,12 @@ func (c *Repair) Run(a *cli.App) error {
 	if err != nil {
 		return err
 	}
+	objects, notShared, err := c.compare(a.Ctx, js, store)
+	if err != nil {
+		return err
+	}
 	activity := cli.NewActivity(a.Stderr)
-	inspector := repair.Inspector{Conn: laneway.Conn(), JS: js, Store: store, Progress: func(p repair.Progress) {
+	inspector := repair.Inspector{Conn: laneway.Conn(), JS: js, Store: objects, Progress: func(p repair.Progress) {
 		activity.Show(fmt.Sprintf("read %s of logs and %s", cli.Count(p.Entries, "entry"), cli.Count(p.Objects, "object")))
 	}}
 	survey, err := inspector.Inspect(a.Ctx, topic, numbers)
@@ -105,9 +109,7 @@ func (c *Repair) Run(a *cli.App) error {
 	}
 	survey.Report.Record = lost
 	if store != nil {
-		if survey.Report.Store.NotShared, err = c.compare(a.Ctx, js, store); err != nil {
-			return err
-		}
+		survey.Report.Store.NotShared = notShared
 	}
 	var accept error
 	if c.Accept && c.JSON {
@@ -131,20 +133,25 @@ func (c *Repair) open() (objectstore.Store, error) {
 	return objectstore.OpenExisting(string(c.Store))
 }
 
-// compare returns how the store differs from that of the services; empty if it is the
-// same. A difference is reported but does not end the search, because the records that
-// are compared may be among what was lost.
-func (c *Repair) compare(ctx context.Context, js jetstream.JetStream, store objectstore.Store) (string, error) {
+// compare returns the part of the store that has the objects of the cluster; nil without a
+// store. It also returns how the store differs from that of the services; empty if it is the
+// same. A difference is reported but does not end the search, because the records that are
+// compared may be among what was lost.
+func (c *Repair) compare(ctx context.Context, js jetstream.JetStream, store objectstore.Store) (objects objectstore.Store, notShared string, err error) {
+	if store == nil {
+		return nil, "", nil
+	}
 	at, err := c.Store.Place()
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
 	bounded, cancel := context.WithTimeout(ctx, cli.AdminTimeout)
 	defer cancel()
-	if err := storeid.Compare(bounded, js, storeid.Candidate{Store: store, Place: at}); err != nil {
-		return err.Error(), ctx.Err()
+	candidate := storeid.Candidate{Store: store, Place: at}
+	if err := storeid.Compare(bounded, js, candidate); err != nil {
+		notShared = err.Error()
 	}
-	return "", nil
+	return storeid.Objects(bounded, js, candidate), notShared, ctx.Err()
 }
 
 // lookUp returns the topic. If its record cannot be read, the topic is derived from its
