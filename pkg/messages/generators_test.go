@@ -146,6 +146,13 @@ var genRefusal = rapid.Custom(func(t *rapid.T) Refusal {
 	}
 })
 
+var genHeld = rapid.Custom(func(t *rapid.T) Held {
+	return Held{
+		Ticket:  Ticket{Lane: genString.Draw(t, "lane"), Number: rapid.Uint64().Draw(t, "number")},
+		Attempt: rapid.Uint32().Draw(t, "attempt"),
+	}
+})
+
 var genOutcome = rapid.Custom(func(t *rapid.T) Outcome {
 	return Outcome{
 		Ticket:    Ticket{Lane: genString.Draw(t, "lane"), Number: rapid.Uint64().Draw(t, "number")},
@@ -162,7 +169,10 @@ var genBody = map[kind]func(t *rapid.T, p protocol.Partition, epoch uint64) Mess
 		return Stage{p, epoch, listOf(genStageBatch, 5).Draw(t, "batches")}
 	},
 	kindRefused: func(t *rapid.T, p protocol.Partition, epoch uint64) Message {
-		return Refused{p, epoch, listOf(genRefusal, 5).Draw(t, "refusals")}
+		return Refused{p, epoch, genString.Draw(t, "stager"), listOf(genRefusal, 5).Draw(t, "refusals")}
+	},
+	kindHolding: func(t *rapid.T, p protocol.Partition, epoch uint64) Message {
+		return Holding{p, epoch, genString.Draw(t, "stager"), listOf(genHeld, 5).Draw(t, "held")}
 	},
 	kindStaged: func(t *rapid.T, p protocol.Partition, epoch uint64) Message {
 		return Staged{p, epoch, listOf(genStagedBatch, 5).Draw(t, "batches")}

@@ -8,6 +8,8 @@ func Halves(m Message) (first, second Message, divisible bool) {
 		return halves(m, func(m *Stage) *[]StageBatch { return &m.Batches })
 	case Refused:
 		return halves(m, func(m *Refused) *[]Refusal { return &m.Refusals })
+	case Holding:
+		return halves(m, func(m *Holding) *[]Held { return &m.Held })
 	case Staged:
 		return halves(m, func(m *Staged) *[]StagedBatch { return &m.Batches })
 	case Advance:

@@ -11,6 +11,7 @@ func TestHalvesSayTogetherWhatTheMessageSays(t *testing.T) {
 	for _, m := range []Message{
 		Stage{Epoch: 1, Batches: make([]StageBatch, 3)},
 		Refused{Epoch: 1, Refusals: make([]Refusal, 3)},
+		Holding{Epoch: 1, Stager: "x7", Held: make([]Held, 3)},
 		Staged{Epoch: 1, Batches: make([]StagedBatch, 3)},
 		Advance{Epoch: 1, Lanes: make([]LaneProgress, 3)},
 		Missing{Epoch: 1, Lanes: make([]LaneNumbers, 3)},

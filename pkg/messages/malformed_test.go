@@ -65,7 +65,7 @@ func TestDecodeRefusesWhatIsNoMessage(t *testing.T) {
 		"version to come":           {[]any{version + 1, kindHello, "orders", 1, 0, 0, 1}, fmt.Sprintf("version %d, this process speaks %d", version+1, version)},
 		"version zero":              {[]any{0, kindHello, "orders", 1, 0, 0, 1}, "version 0"},
 		"kind zero":                 {message(0, 1), "unknown kind 0"},
-		"kind to come":              {message(kindReadOnly+1, 1), "unknown kind 19"},
+		"kind to come":              {message(kindHolding+1, 1), "unknown kind 20"},
 		"kind far away":             {message(math.MaxUint64, 1), "unknown kind"},
 		"one field less":            {message(kindHello), "6 fields for kind 11, expected 7"},
 		"one field more":            {message(kindHello, 1, 2), "8 fields for kind 11, expected 7"},
@@ -226,11 +226,14 @@ func TestAbsurdCountsAllocateNothingBig(t *testing.T) {
 		"producers":         snapshot(snapshotFieldsOf([]any{}, []any{}, hugeArray)),
 		"batches":           snapshot(snapshotFieldsOf([]any{}, []any{}, []any{[]any{[]any{1, 1, ""}, 1, hugeArray}})),
 	}
-	for _, k := range []kind{kindStage, kindRefused, kindStaged, kindAdvance, kindMissing, kindRelease, kindReleaseAgain, kindOutcomes} {
+	for _, k := range []kind{kindStage, kindRefused, kindHolding, kindStaged, kindAdvance, kindMissing, kindRelease, kindReleaseAgain, kindOutcomes} {
 		list := fields(k, hugeArray)
 		zeros := fields(k, honest)
-		if k == kindRelease {
+		switch k {
+		case kindRelease:
 			list, zeros = slices.Insert(list, 6, any(1), any(1)), slices.Insert(zeros, 6, any(1), any(1))
+		case kindRefused, kindHolding:
+			list, zeros = slices.Insert(list, 7, any("stager")), slices.Insert(zeros, 7, any("stager"))
 		}
 		cases[fmt.Sprintf("list of kind %d", k)] = message(list)
 		cases[fmt.Sprintf("list of nothing of kind %d", k)] = message(zeros)

@@ -33,9 +33,10 @@ var sampleNumbers = []LaneNumbers{{Lane: "lane-a", Numbers: []uint64{0, 127, 128
 // samples holds one full message of each kind.
 var samples = map[kind]Message{
 	kindStage: sampleStage,
-	kindRefused: Refused{samplePartition, 7, []Refusal{
+	kindRefused: Refused{samplePartition, 7, "x7", []Refusal{
 		{Ticket: Ticket{Lane: "lane-a", Number: 9}, Attempt: 2, Code: protocol.CodeStagerBusy, Detail: "no memory"}, {},
 	}},
+	kindHolding:   Holding{samplePartition, 7, "x7", []Held{{Ticket: Ticket{Lane: "lane-a", Number: 9}, Attempt: math.MaxUint32}, {}}},
 	kindStaged:    Staged{samplePartition, 7, []StagedBatch{sampleStaged, {}}},
 	kindAnnounce:  Announce{samplePartition, math.MaxUint64},
 	kindAnnounced: Announced{samplePartition, 7},

@@ -16,6 +16,8 @@ const (
 	FrontendQueue      = "frontends"
 	SequencerWildcard  = "_laneway.sequencer.>"
 	ReplicatorWildcard = "_laneway.replicator.>"
+	// AliveWildcard covers the subjects on which stagers announce that they are alive.
+	AliveWildcard = alivePrefix + "*"
 	// SequencerProbe and ReplicatorProbe reach the role even if there are no partitions.
 	// A probe of a stager is sent to StageSubject.
 	SequencerProbe  = "_laneway.sequencer.probe"
@@ -28,6 +30,8 @@ const (
 	replicatorPrefix  = "_laneway.replicator."
 	committedPrefix   = "_laneway.committed."
 	frontendPrefix    = "_laneway.frontend."
+	stagerPrefix      = "_laneway.stager."
+	alivePrefix       = "_laneway.alive."
 	LogWildcard       = "_laneway.log.>"
 	logPrefix         = "_laneway.log."
 )
@@ -104,3 +108,14 @@ const LogStreamPrefix = "LANEWAY_LOG-"
 func FrontendSubject(epoch uint64) string {
 	return frontendPrefix + strconv.FormatUint(epoch, 10)
 }
+
+// StagerSubject reaches one stager, by its name. A frontend uses it to have a batch staged
+// again by another stager than the one that is silent.
+func StagerSubject(name string) string { return stagerPrefix + name }
+
+// AliveSubject is the subject on which a stager announces that it is alive. An announcement
+// has no data: its subject has the name of the stager, and it concerns no partition.
+func AliveSubject(name string) string { return alivePrefix + name }
+
+// ParseAliveSubject returns the name of the stager that an announcement is from.
+func ParseAliveSubject(subject string) string { return strings.TrimPrefix(subject, alivePrefix) }

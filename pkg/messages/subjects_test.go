@@ -30,6 +30,10 @@ func TestSubjectsOfAPartition(t *testing.T) {
 		LaterLogs(again):     "_laneway.log.0000000000000009.12.*",
 
 		FrontendSubject(math.MaxUint64): "_laneway.frontend.18446744073709551615",
+		StagerSubject("x7"):             "_laneway.stager.x7",
+		AliveSubject("x7"):              "_laneway.alive.x7",
+
+		ParseAliveSubject(AliveSubject("x7")): "x7",
 	} {
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)
@@ -43,13 +47,15 @@ func TestWildcardsCoverTheirSubjects(t *testing.T) {
 		SequencerSubject(p):  SequencerWildcard,
 		ReplicatorSubject(p): ReplicatorWildcard,
 		CommittedSubject(p):  CommittedWildcard,
+		AliveSubject("x7"):   AliveWildcard,
 	} {
-		if !strings.HasPrefix(subject, strings.TrimSuffix(wildcard, ">")) {
+		if !strings.HasPrefix(subject, strings.TrimRight(wildcard, ">*")) {
 			t.Errorf("%s does not cover %s", wildcard, subject)
 		}
 	}
 	for _, subject := range []string{
 		StageSubject, FrontendSubject(1), SequencerSubject(p), ReplicatorSubject(p), CommittedSubject(p), LogSubject(p),
+		StagerSubject("x7"), AliveSubject("x7"),
 	} {
 		if !strings.HasPrefix(subject, protocol.InternalPrefix) {
 			t.Errorf("%s is not internal", subject)

@@ -100,6 +100,12 @@ type Refusal struct {
 	Detail  string
 }
 
+// Held is an attempt to stage a batch that a stager works on.
+type Held struct {
+	Ticket
+	Attempt uint32
+}
+
 // Outcome is the replicator's answer about one ticket. Offset and Duplicate
 // have a meaning only when Code is OK, Detail only when it is not.
 type Outcome struct {
@@ -242,6 +248,17 @@ func encodeRefusal(e *codec.Encoder, r *Refusal) {
 func decodeRefusal(d *codec.Decoder) Refusal {
 	d.Fields(ticketFields + 3)
 	return Refusal{Ticket: decodeTicket(d), Attempt: d.Uint32(), Code: protocol.Code(d.Uint16()), Detail: d.Text()}
+}
+
+func encodeHeld(e *codec.Encoder, h *Held) {
+	e.Array(ticketFields + 1)
+	encodeTicket(e, h.Ticket)
+	e.Uint(uint64(h.Attempt))
+}
+
+func decodeHeld(d *codec.Decoder) Held {
+	d.Fields(ticketFields + 1)
+	return Held{Ticket: decodeTicket(d), Attempt: d.Uint32()}
 }
 
 func encodeOutcome(e *codec.Encoder, o *Outcome) {

@@ -9,7 +9,7 @@ import (
 
 // version is the version of the internal messages. Services of one deployment
 // are upgraded together, so messages of any other version are rejected.
-const version = 4
+const version = 5
 
 // MaxDeadline bounds the produce deadline of a frontend. A replicator may forget
 // a lane only when all of its tickets are resolved, so it must know the bound.
@@ -37,6 +37,7 @@ const (
 	kindListProducers
 	kindProducers
 	kindReadOnly
+	kindHolding
 )
 
 // Message is an internal message. All items of one message concern one
@@ -55,7 +56,7 @@ type Envelope struct {
 	Message Message
 }
 
-// Stage asks any stager to stage batches (frontend to stagers).
+// Stage asks any stager, or one by its name, to stage batches (frontend to stagers).
 type Stage struct {
 	Partition protocol.Partition
 	Epoch     uint64 // frontend epoch
@@ -66,7 +67,18 @@ type Stage struct {
 type Refused struct {
 	Partition protocol.Partition
 	Epoch     uint64
+	Stager    string // name of the sender
 	Refusals  []Refusal
+}
+
+// Holding names the batches that a stager has held for a while and not reported yet (stager
+// to frontend). It is repeated as long as the stager holds them, so that a frontend can tell
+// a slow store from a lost batch.
+type Holding struct {
+	Partition protocol.Partition
+	Epoch     uint64
+	Stager    string // name of the sender
+	Held      []Held
 }
 
 // Staged reports batches that are in the object store, with their extents (stager to
@@ -169,12 +181,16 @@ func (Hello) kind() kind        { return kindHello }
 func (Outcomes) kind() kind     { return kindOutcomes }
 func (Committed) kind() kind    { return kindCommitted }
 func (ReadOnly) kind() kind     { return kindReadOnly }
+func (Holding) kind() kind      { return kindHolding }
 
 // Of returns the partition that the message concerns.
 func (m Stage) Of() protocol.Partition { return m.Partition }
 
 // Of returns the partition that the message concerns.
 func (m Refused) Of() protocol.Partition { return m.Partition }
+
+// Of returns the partition that the message concerns.
+func (m Holding) Of() protocol.Partition { return m.Partition }
 
 // Of returns the partition that the message concerns.
 func (m Staged) Of() protocol.Partition { return m.Partition }
@@ -219,7 +235,14 @@ func (m Stage) encode(e *codec.Encoder) {
 
 func (m Refused) encode(e *codec.Encoder) {
 	e.Uint(m.Epoch)
+	e.Text(m.Stager)
 	codec.WriteList(e, m.Refusals, encodeRefusal)
+}
+
+func (m Holding) encode(e *codec.Encoder) {
+	e.Uint(m.Epoch)
+	e.Text(m.Stager)
+	codec.WriteList(e, m.Held, encodeHeld)
 }
 
 func (m Staged) encode(e *codec.Encoder) {
@@ -276,8 +299,11 @@ var body = map[kind]struct {
 	kindStage: {2, func(d *codec.Decoder, p protocol.Partition) Message {
 		return Stage{p, d.Uint(), codec.List(d, decodeStageBatch)}
 	}},
-	kindRefused: {2, func(d *codec.Decoder, p protocol.Partition) Message {
-		return Refused{p, d.Uint(), codec.List(d, decodeRefusal)}
+	kindRefused: {3, func(d *codec.Decoder, p protocol.Partition) Message {
+		return Refused{p, d.Uint(), d.Text(), codec.List(d, decodeRefusal)}
+	}},
+	kindHolding: {3, func(d *codec.Decoder, p protocol.Partition) Message {
+		return Holding{p, d.Uint(), d.Text(), codec.List(d, decodeHeld)}
 	}},
 	kindStaged: {2, func(d *codec.Decoder, p protocol.Partition) Message {
 		return Staged{p, d.Uint(), codec.List(d, decodeStagedBatch)}

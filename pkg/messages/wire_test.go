@@ -53,6 +53,7 @@ func TestMessageWithoutItemsSurvivesTheWire(t *testing.T) {
 	for _, want := range []Message{
 		Stage{},
 		Refused{},
+		Holding{},
 		Staged{},
 		Announce{},
 		Announced{},

@@ -22,7 +22,7 @@ func (s *Service) deliver(m messages.Message) {
 	if !s.settings.Fits(s.queued.Add(size), size) || s.mailbox.Offer(stage) != nil {
 		s.queued.Add(-size)
 		s.turnedAway.Add(uint64(len(stage.Batches)))
-		s.Wire.Send([]messages.Envelope{core.TurnAway(&stage)})
+		s.Wire.Send([]messages.Envelope{s.settings.TurnAway(&stage)})
 	}
 }
 
@@ -54,6 +54,7 @@ func (s *Service) step(c *core.Core, now time.Time, events []core.Event) {
 		s.launch(object)
 	}
 	s.Wire.Send(fx.Send)
+	s.turned.Store(true)
 	stats := c.Stats()
 	s.stats.Store(&stats)
 }

@@ -1,7 +1,8 @@
 // Package stager runs the stager: an actor around the core that gathers batches into
 // objects, and the goroutines that put the objects into the store.
 //
-// It owns the subscription to the queue group of stagers and the puts in flight. It never
+// It owns the subscriptions to the queue group of stagers and to the subject of this instance,
+// the announcements that it is alive, and the puts in flight. It never
 // lets the core refer to an object before the store holds it durably. Which batches are
 // uploaded, retried and refused is decided in services/stager/core.
 package stager
@@ -9,7 +10,9 @@ package stager
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +29,14 @@ import (
 )
 
 const role = "stager"
+
+const (
+	// ReportInterval is how often a stager announces that it is alive, and reports which
+	// batches it still holds.
+	ReportInterval = 500 * time.Millisecond
+	// nameLength is the length of an instance's name. Each character has 5 random bits.
+	nameLength = 12
+)
 
 // abandonTimeout bounds the wait for puts whose context has ended.
 const abandonTimeout = 5 * time.Second
@@ -52,7 +63,7 @@ func (c Config) orDefaults() Config {
 
 func (c Config) settings() core.Settings {
 	return core.Settings{
-		Linger: c.Linger, ObjectBytes: c.ObjectBytes, ObjectBatches: c.ObjectBatches,
+		Name: strings.ToLower(rand.Text()[:nameLength]), ReportEvery: ReportInterval, Linger: c.Linger, ObjectBytes: c.ObjectBytes, ObjectBatches: c.ObjectBatches,
 		Uploads: c.Uploads, MemoryBytes: c.MemoryBytes,
 	}
 }
@@ -65,11 +76,12 @@ type Service struct {
 	settings core.Settings
 	mailbox  *actor.Mailbox[core.Event]
 	uploader uploader
-	sub      *nats.Subscription
+	sub, own *nats.Subscription // to what any stager may stage, and what this one is to stage
 
 	queued     atomic.Int64  // payload bytes in the mailbox
 	turnedAway atomic.Uint64 // batches refused before they reached the core
 	stats      atomic.Pointer[core.Stats]
+	turned     atomic.Bool // the actor has taken a turn since the last announcement
 
 	work    context.Context // of the uploads; cancelled by giveUp
 	giveUp  context.CancelFunc
@@ -111,7 +123,11 @@ func (s *Service) start(ctx context.Context) (err error) {
 	if s.sub, err = s.Subscribe(ctx, messages.StageSubject, messages.StagerQueue, s.deliver); err != nil {
 		return err
 	}
+	if s.own, err = s.Subscribe(ctx, messages.StagerSubject(s.settings.Name), "", s.deliver); err != nil {
+		return err
+	}
 	s.OnStop(s.drain)
+	s.Go(s.announce)
 	return nil
 }
 
@@ -120,7 +136,7 @@ func (s *Service) drain(ctx context.Context) error {
 	if ctx.Err() != nil || !s.config.Conn.IsConnected() {
 		return nil
 	}
-	return transport.Drain(s.sub)
+	return transport.Drain(s.sub, s.own)
 }
 
 // finish uploads the waiting batches, or refuses them when ctx ends.

@@ -30,8 +30,10 @@ const (
 	minTick = time.Millisecond
 )
 
-// Settings are the limits of a core.
+// Settings are the name and the limits of a core.
 type Settings struct {
+	Name          string        // of this instance, in its messages to frontends
+	ReportEvery   time.Duration // how often frontends are told what the core still holds; 0 is never
 	Linger        time.Duration // how long a batch waits for others; while an upload runs, at least busyLinger
 	ObjectBytes   int64         // payload bytes at which an object is closed
 	ObjectBatches int           // batches at which an object is closed
@@ -94,6 +96,7 @@ type Core struct {
 
 	queue     queue
 	held      inventory
+	reports   reports
 	uploading int
 	expired   time.Time // when the waiting batches were last searched
 	draining  bool
@@ -103,6 +106,7 @@ type Core struct {
 	// What this turn does.
 	staged  outbox[messages.StagedBatch]
 	refused outbox[messages.Refusal]
+	holding outbox[messages.Held]
 	fx      Effects
 }
 
@@ -114,6 +118,8 @@ func NewCore(settings Settings) *Core {
 			"the batches that it may hold are limited to %d bytes", settings.MemoryBytes),
 		queue: queue{bytes: settings.ObjectBytes, batches: settings.ObjectBatches},
 		held:  inventory{limit: settings.MemoryBytes},
+
+		reports: reports{every: settings.ReportEvery},
 	}
 }
 
@@ -136,6 +142,7 @@ func (c *Core) Step(now time.Time, events []Event) Effects {
 	c.dropWaiting(now)
 	c.begin(now)
 	c.flush()
+	c.report(now)
 	return c.fx
 }
 
@@ -195,6 +202,7 @@ func remaining(milliseconds int64) time.Duration {
 // uploaded answers for all batches of an object whose upload has ended.
 func (c *Core) uploaded(u *Uploaded) {
 	c.uploading--
+	c.reports.ends(u.Object)
 	batches := u.Object.Batches
 	if u.Failed != nil {
 		c.stats.Failures++
@@ -233,6 +241,7 @@ func (c *Core) begin(now time.Time) {
 			continue
 		}
 		c.uploading++
+		c.reports.begins(object)
 		c.fx.Uploads = append(c.fx.Uploads, object)
 	}
 }

@@ -23,10 +23,10 @@ func (s Settings) Fits(queued, size int64) bool { return queued <= max(s.MemoryB
 
 // TurnAway refuses all batches of a message that is not passed to the core. The frontend
 // receives the refusals at once, so that it can have the batches staged by another stager.
-func TurnAway(m *messages.Stage) messages.Envelope {
+func (s Settings) TurnAway(m *messages.Stage) messages.Envelope {
 	refusals := make([]messages.Refusal, len(m.Batches))
 	for i := range m.Batches {
 		refusals[i] = refusal(&Batch{StageBatch: m.Batches[i]}, errBacklog)
 	}
-	return refusedEnvelope(sender{m.Partition, m.Epoch}, refusals)
+	return s.refusedEnvelope(sender{m.Partition, m.Epoch}, refusals)
 }

@@ -32,7 +32,7 @@ func TestMessageTurnedAwayIsBusyForEveryBatch(t *testing.T) {
 	if got := PayloadBytes(&m); got != 20 {
 		t.Errorf("%d payload bytes, want 20", got)
 	}
-	fx := Effects{Send: []messages.Envelope{TurnAway(&m)}}
+	fx := Effects{Send: []messages.Envelope{small.TurnAway(&m)}}
 	wantRefused(t, fx, protocol.CodeStagerBusy, "a:1", "a:2")
 	if got := refusals(t, fx)[1].Attempt; got != 9 {
 		t.Errorf("the refusal is of attempt %d, want 9", got)

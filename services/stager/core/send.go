@@ -33,14 +33,14 @@ func (c *Core) flush() {
 		})
 	})
 	c.refused.flush(func(to sender, refusals []messages.Refusal) {
-		c.fx.Send = append(c.fx.Send, refusedEnvelope(to, refusals))
+		c.fx.Send = append(c.fx.Send, c.settings.refusedEnvelope(to, refusals))
 	})
 }
 
-func refusedEnvelope(to sender, refusals []messages.Refusal) messages.Envelope {
+func (s Settings) refusedEnvelope(to sender, refusals []messages.Refusal) messages.Envelope {
 	return messages.Envelope{
 		Subject: messages.FrontendSubject(to.epoch),
-		Message: messages.Refused{Partition: to.partition, Epoch: to.epoch, Refusals: refusals},
+		Message: messages.Refused{Partition: to.partition, Epoch: to.epoch, Stager: s.Name, Refusals: refusals},
 	}
 }
 

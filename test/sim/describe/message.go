@@ -18,6 +18,8 @@ func Message(m messages.Message) string {
 		return of("Stage", m.Epoch) + tickets(m.Batches, func(b *messages.StageBatch) ticket { return ticket{b.Lane, b.Number, b.Floor} })
 	case messages.Refused:
 		return of("Refused", m.Epoch) + join(m.Refusals, refusal)
+	case messages.Holding:
+		return of("Holding", m.Epoch) + m.Stager + " holds " + join(m.Held, held)
 	case messages.Staged:
 		return of("Staged", m.Epoch) + staged(m.Batches)
 	case messages.Announce:
@@ -94,6 +96,10 @@ func release(m messages.Release) string {
 
 func refusal(r messages.Refusal) string {
 	return fmt.Sprintf("%s ticket %d, attempt %d: ", r.Lane, r.Number, r.Attempt) + failure(r.Code, r.Detail)
+}
+
+func held(h messages.Held) string {
+	return fmt.Sprintf("%s ticket %d, attempt %d", h.Lane, h.Number, h.Attempt)
 }
 
 func failure(c protocol.Code, detail string) string {

@@ -22,6 +22,10 @@ func TestMessagesAreSaidInWords(t *testing.T) {
 	}{
 		{messages.Stage{Epoch: 7, Batches: []messages.StageBatch{{Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "i:2", Number: 5}, Floor: 4}}}}}, "Stage, frontend epoch 7: i:2 ticket 5 (floor 4)"},
 		{
+			messages.Holding{Epoch: 7, Stager: "stager-3", Held: []messages.Held{{Ticket: messages.Ticket{Lane: "i:2", Number: 5}, Attempt: 1}}},
+			"Holding, frontend epoch 7: stager-3 holds i:2 ticket 5, attempt 1",
+		},
+		{
 			messages.Refused{Epoch: 7, Refusals: []messages.Refusal{{Ticket: messages.Ticket{Lane: "i:2", Number: 5}, Attempt: 1, Code: protocol.CodeStoreUnavailable, Detail: "full"}}},
 			"Refused, frontend epoch 7: i:2 ticket 5, attempt 1: STORE_UNAVAILABLE (full)",
 		},
