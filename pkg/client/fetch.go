@@ -126,11 +126,6 @@ func (p *progress) request() protocol.FetchRequest {
 	return p.reader.Request(r)
 }
 
-// complete reports whether no more records are wanted.
-func (p *progress) complete() bool {
-	return p.options.MaxRecords > 0 && p.reader.Delivered() >= p.options.MaxRecords
-}
-
 // took records that a batch was delivered, and reports whether a credit is due.
 func (p *progress) took(b *fetched) (credit bool) {
 	p.failures = 0
@@ -140,7 +135,7 @@ func (p *progress) took(b *fetched) (credit bool) {
 // passed records that a gap was reported.
 func (p *progress) passed(g *Gap) {
 	p.reader.Passed(g.Last)
-	p.served, p.failures = true, 0
+	p.failures = 0
 }
 
 // fetched is a batch frame that was received and whose content was not checked, or
@@ -223,6 +218,20 @@ func natural(m *nats.Msg, header string) (int64, error) {
 		return 0, protocol.Errorf(protocol.CodeInternal, "header %s is %.40q", header, m.Header.Get(header))
 	}
 	return n, nil
+}
+
+// readStatus decodes a status message. A number that is missing or invalid is negative.
+func readStatus(m *nats.Msg) reading.Status {
+	s := reading.Status{Code: m.Header.Get(protocol.HeaderStatus), Err: readError(m)}
+	for header, to := range map[string]*int64{
+		protocol.HeaderNextOffset: &s.Next, protocol.HeaderGapFrom: &s.GapFrom, protocol.HeaderGapTo: &s.GapTo,
+	} {
+		var err error
+		if *to, err = natural(m, header); err != nil {
+			*to = -1
+		}
+	}
+	return s
 }
 
 // named has the codes of the catalogue by name.

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"laneway.dev/pkg/protocol"
+	"laneway.dev/pkg/reading"
 )
 
 // pendingSlack is how many bytes a subscription may hold beyond twice its window:
@@ -35,6 +36,7 @@ type session struct {
 	left     chan struct{} // closed when the session receives no more
 	silence  *time.Timer
 	creditTo string // reply subject of the latest message
+	ended    bool   // the frontend has ended the fetch
 }
 
 // fetch sends a request and yields the batches and gaps of the answer. It returns
@@ -49,10 +51,9 @@ func (c *Client) fetch(ctx context.Context, p *progress, yield func(fetched, err
 	if err := s.open(); err != nil {
 		return s.unsent(err)
 	}
-	ended := false
 	defer func() {
 		close(s.left)
-		if !ended && s.creditTo != "" {
+		if !s.ended && s.creditTo != "" {
 			// If this message is lost, the frontend ends the fetch after some heartbeats.
 			_ = c.conn.Publish(s.creditTo, []byte(protocol.CancelFetch))
 		}
@@ -64,32 +65,16 @@ func (c *Client) fetch(ctx context.Context, p *progress, yield func(fetched, err
 		if err != nil {
 			return err
 		}
+		s.creditTo = m.Reply
 		if start, err := natural(m, protocol.HeaderStartOffset); err == nil {
 			p.reader.Starts(start)
 		}
 		if m.Header.Get(protocol.HeaderOffset) == "" {
-			g, err := s.gapIn(m)
-			if err != nil {
-				return err
-			}
-			if g != nil {
-				ended = g.Err != nil
-				if p.left = !yield(fetched{gap: g}, nil); p.left {
-					return nil
-				}
-				if p.passed(g); ended {
-					return errSkipped
-				}
-				s.creditTo = m.Reply
-				continue
-			}
-			if over, err := s.status(m); over || err != nil {
-				ended = true
+			if more, err := s.status(m, yield); !more || err != nil {
 				return err
 			}
 			continue
 		}
-		s.creditTo = m.Reply
 		b, err := s.batch(m)
 		if err != nil {
 			return err
@@ -98,7 +83,7 @@ func (c *Client) fetch(ctx context.Context, p *progress, yield func(fetched, err
 			return nil
 		}
 		credit := p.took(&b)
-		if p.complete() {
+		if p.reader.Complete() {
 			return nil
 		}
 		if credit {
@@ -211,87 +196,47 @@ func (s *session) credit() {
 	}
 }
 
-// status handles a status message. It reports whether it ends the fetch with success.
-func (s *session) status(m *nats.Msg) (over bool, err error) {
+// status does what the reader decides about a status message. It reports whether the
+// fetch continues.
+func (s *session) status(m *nats.Msg, yield func(fetched, error) bool) (more bool, err error) {
 	if unserved(m) {
 		return false, &broken{noResponders(s.subject())}
 	}
-	s.progress.served = true
-	switch status := m.Header.Get(protocol.HeaderStatus); status {
-	case protocol.StatusHeartbeat:
-		return false, s.heartbeat(m)
-	case protocol.StatusEnd, protocol.StatusNoRecords: // no error has these statuses
-		return s.end(m)
-	}
-	return false, s.failure(m)
-}
-
-// heartbeat answers a heartbeat with a credit, which also shows the frontend that the
-// consumer is running.
-func (s *session) heartbeat(m *nats.Msg) error {
-	s.creditTo = m.Reply
-	s.credit()
-	return s.place(m)
-}
-
-// end handles the end of a fetch. With Follow a fetch has no end unless it is complete,
-// so the frontend has ended it early.
-func (s *session) end(m *nats.Msg) (bool, error) {
-	if err := s.place(m); err != nil {
-		return false, err
-	}
-	if s.progress.options.Follow && !s.progress.complete() {
-		return false, &broken{fmt.Errorf("fetch %s: %w", s.subject(),
-			protocol.Errorf(protocol.CodeUnavailable, "the frontend ended a fetch that follows"))}
-	}
-	return true, nil
-}
-
-// place compares the position of the frontend, if the message has one, with what has
-// arrived, which shows whether messages were lost.
-func (s *session) place(m *nats.Msg) error {
-	next, err := natural(m, protocol.HeaderNextOffset)
-	if err != nil {
-		return nil // this message has no position
-	}
-	if err := s.progress.reader.Place(next); err != nil {
-		return s.lost(err)
-	}
-	return nil
-}
-
-// failure returns the error of a status message.
-func (s *session) failure(m *nats.Msg) error {
-	known := readError(m)
-	err := fmt.Errorf("fetch %s: %w", s.subject(), known)
-	if known.Retryable() {
-		return &broken{err}
-	}
-	return err
-}
-
-// gapIn returns the gap in a status message. It returns nil if the message is not
-// about a gap, or is about damage that the consumer does not pass over.
-func (s *session) gapIn(m *nats.Msg) (*Gap, error) {
 	p := s.progress
-	g := &Gap{Topic: p.options.Topic, Partition: p.partition}
-	if m.Header.Get(protocol.HeaderStatus) != protocol.StatusGap {
-		if m.Header.Get(protocol.HeaderError) == "" || m.Header.Get(protocol.HeaderGapTo) == "" || !p.options.SkipCorrupt {
-			return nil, nil
+	p.served = true
+	said := readStatus(m)
+	action, why := p.reader.Status(said, p.options.SkipCorrupt)
+	switch action {
+	case reading.Credit:
+		s.credit()
+		return true, nil
+	case reading.PassGap:
+		return s.gap(said, nil, yield), nil
+	case reading.Leave:
+		return false, s.lost(why)
+	}
+	s.ended = true
+	switch action {
+	case reading.PassDamage:
+		if s.gap(said, said.Err, yield) {
+			err = errSkipped
 		}
-		if g.Err = readError(m); g.Err.Code != protocol.CodeCorrupt {
-			return nil, nil
-		}
+	case reading.FetchAgain:
+		err = &broken{fmt.Errorf("fetch %s: %w", s.subject(), why)}
+	case reading.Fail:
+		err = fmt.Errorf("fetch %s: %w", s.subject(), why)
 	}
-	var err error
-	if g.First, err = natural(m, protocol.HeaderGapFrom); err == nil {
-		g.Last, err = natural(m, protocol.HeaderGapTo)
+	return false, err
+}
+
+// gap yields a gap, or damage with its error. It reports whether the loop of the caller
+// continues.
+func (s *session) gap(said reading.Status, damage *protocol.Error, yield func(fetched, error) bool) bool {
+	p := s.progress
+	g := &Gap{Topic: p.options.Topic, Partition: p.partition, First: said.GapFrom, Last: said.GapTo, Err: damage}
+	if p.left = !yield(fetched{gap: g}, nil); p.left {
+		return false
 	}
-	if err != nil {
-		return nil, fmt.Errorf("fetch %s: %w", s.subject(), err)
-	}
-	if err := p.reader.Gap(g.First, g.Last); err != nil {
-		return nil, s.lost(err)
-	}
-	return g, nil
+	p.passed(g)
+	return true
 }

@@ -159,6 +159,28 @@ func TestMissingMessagesAreFetchedAgain(t *testing.T) {
 	}
 }
 
+func TestFetchWithLostMessagesIsCancelled(t *testing.T) {
+	for name, send := range map[string]func(*frontend, *nats.Msg){
+		"batch":     func(f *frontend, m *nats.Msg) { f.send(m, 3, 4) },
+		"gap":       func(f *frontend, m *nats.Msg) { f.gap(m, 3, 4, nil) },
+		"heartbeat": func(f *frontend, m *nats.Msg) { f.status(m, protocol.StatusHeartbeat, 3) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, f := setup(t, 1)
+			f.open(0)
+			o := f.options()
+			o.Offset = at(0)
+			r := read(t, c.Consumer(o).Records(bounded(t)))
+			send(f, next(t, f.fetches))
+			if got := string(next(t, f.credits).Data); got != protocol.CancelFetch {
+				t.Errorf("the frontend received %q, want %q", got, protocol.CancelFetch)
+			}
+			f.status(next(t, f.fetches), protocol.StatusEnd, 0)
+			r.ended(t)
+		})
+	}
+}
+
 func TestFirstMessageThatIsMissingIsFetchedAgain(t *testing.T) {
 	for name, send := range map[string]func(*frontend, *nats.Msg){
 		"a batch follows": func(f *frontend, m *nats.Msg) { f.sendStarted(m, 5, 7, 8) },

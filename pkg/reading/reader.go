@@ -1,5 +1,6 @@
 // Package reading decides what the consumer of a partition requests next, what it accepts of
-// the answers, and when it grants credit, so that it gets every record once and in order.
+// the answers, what it does after each status, and when it grants credit, so that it gets every
+// record once and in order.
 //
 // The owner of a [Reader] reports to it what arrives, and sends what it returns. The reader
 // never sends, waits or reads a clock itself. The same code therefore runs in a client and
@@ -12,7 +13,7 @@
 //	Request        offset 0
 //	Accept 0-9     delivered
 //	Accept 10-19   delivered
-//	Place 40       the frontend has sent up to offset 39: two frames are lost
+//	Status         a heartbeat with next offset 40: two frames are lost, so leave the fetch
 //	Request        offset 20
 package reading
 
@@ -31,6 +32,9 @@ type Reader struct {
 	next      int64 // the offset of the next record
 	placed    bool  // next is known
 	delivered int64 // records
+
+	limit  int64 // records that are wanted; 0 means all
+	follow bool
 
 	// Of the current fetch.
 	window    int64
@@ -59,10 +63,15 @@ func (r *Reader) Next() (offset int64, known bool) { return r.next, r.placed }
 // Delivered returns how many records were delivered.
 func (r *Reader) Delivered() int64 { return r.delivered }
 
+// Complete reports whether as many records were delivered as the requests want. The consumer
+// then cancels the fetch and MUST NOT send another request.
+func (r *Reader) Complete() bool { return r.limit > 0 && r.delivered >= r.limit }
+
 // Request starts another fetch and returns its request. wanted is the request for a reader
 // that has delivered nothing. Once the next offset is known, it replaces the place that
 // wanted names, because "latest" is another place in each request.
 func (r *Reader) Request(wanted protocol.FetchRequest) protocol.FetchRequest {
+	r.limit, r.follow = wanted.MaxRecords, wanted.Follow
 	r.window, r.fresh, r.processed, r.credited, r.messages = wanted.WindowBytes, true, 0, 0, 0
 	if wanted.MaxRecords > 0 {
 		wanted.MaxRecords -= r.delivered
@@ -105,25 +114,27 @@ func (r *Reader) Took(from, next int64, bytes int) (credit bool) {
 	return r.processed-r.credited >= r.window/4 || r.messages >= creditMessages
 }
 
-// Gap checks that a gap from offset first to offset last, both included, follows the last
+// gap checks that a gap from offset first to offset last, both included, follows the last
 // delivered record. The error is a [*Lost].
-func (r *Reader) Gap(first, last int64) error {
+func (r *Reader) gap(first, last int64) error {
 	if last < first || r.placed && first != r.next {
 		return lost("offset %d was expected, but the frontend reports a gap from %d to %d", r.next, first, last)
 	}
 	return nil
 }
 
-// Passed records that an accepted gap was delivered.
+// Passed records that a gap or damage was delivered, after Status has returned PassGap or
+// PassDamage.
 func (r *Reader) Passed(last int64) { r.advance(last + 1) }
 
 func (r *Reader) advance(next int64) { r.next, r.placed, r.fresh = next, true, false }
 
-// Place compares the next offset of the frontend with that of the reader. If the reader has
-// none yet, it starts at the offset of the frontend: a fetch from "latest" must continue
-// there. The error is a [*Lost].
-func (r *Reader) Place(next int64) error {
+// place compares the next offset of the frontend, if the status names it, with that of the
+// reader. If the reader has none yet, it starts at the offset of the frontend: a fetch from
+// "latest" must continue there. The error is a [*Lost].
+func (r *Reader) place(next int64) error {
 	switch {
+	case next < 0:
 	case !r.placed: // nothing was sent yet
 		r.StartAt(next)
 	case next > r.next:

@@ -79,8 +79,8 @@ func TestFirstFrameMayStartBelowTheWantedOffset(t *testing.T) {
 func TestLossOfTheFirstMessageIsNoticed(t *testing.T) {
 	for name, receive := range map[string]func(*reading.Reader) error{
 		"frame":  func(r *reading.Reader) error { _, err := r.Accept(8, 2); return err },
-		"gap":    func(r *reading.Reader) error { return r.Gap(8, 9) },
-		"status": func(r *reading.Reader) error { return r.Place(8) },
+		"gap":    func(r *reading.Reader) error { _, err := r.Status(gap(8, 9), false); return err },
+		"status": func(r *reading.Reader) error { _, err := r.Status(at(protocol.StatusEnd, 8), false); return err },
 	} {
 		t.Run(name, func(t *testing.T) {
 			var r reading.Reader
@@ -101,33 +101,6 @@ func TestStartOfALaterFetchChangesNothing(t *testing.T) {
 	r.Starts(3)
 	if next, known := r.Next(); !known || next != 10 {
 		t.Errorf("next offset %d, known %t, want 10", next, known)
-	}
-}
-
-func TestPlaceBeforeTheFirstMessageIsTheStart(t *testing.T) {
-	var r reading.Reader
-	r.Request(protocol.FetchRequest{From: protocol.FromLatest})
-	if err := r.Place(12); err != nil {
-		t.Fatal(err)
-	}
-	if next, known := r.Next(); !known || next != 12 {
-		t.Errorf("next offset %d, known %t, want 12", next, known)
-	}
-}
-
-func TestGapMustFollowWhatWasDelivered(t *testing.T) {
-	var r reading.Reader
-	r.Request(fromEarliest)
-	read(t, &r, 0, 10, 1)
-	for _, gap := range [][2]int64{{11, 12}, {9, 12}, {10, 9}} {
-		wantLost(t, r.Gap(gap[0], gap[1]))
-	}
-	if err := r.Gap(10, 14); err != nil {
-		t.Fatal(err)
-	}
-	r.Passed(14)
-	if next, _ := r.Next(); next != 15 || r.Delivered() != 10 {
-		t.Errorf("next offset %d, %d records delivered; want 15 and 10", next, r.Delivered())
 	}
 }
 

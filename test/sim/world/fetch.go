@@ -14,7 +14,7 @@ import (
 	"laneway.dev/test/sim/check"
 )
 
-// Consumer reads the partition in one fetch after the other. Its decisions are those of the Go
+// Consumer reads the partition in one fetch after the other. Its Reader decides, as in the Go
 // client.
 type Consumer struct {
 	Number int
@@ -253,42 +253,26 @@ func (w *World) Receive(f *Fetch, m FetchMessage) {
 	}
 	w.Say("  %s gets the status %s %s", c, m.Status.Code, m.Status.Description)
 	s := m.Status
-	damage := s.Err != nil && s.Err.Code == protocol.CodeCorrupt && s.GapTo != fetch.Unknown
-	if damage || s.Code == protocol.StatusGap {
-		if err := c.Reader.Gap(s.GapFrom, s.GapTo); err != nil {
-			w.leave(f, err.Error())
-			return
-		}
-		w.See(check.Passed{Consumer: c.Number, First: s.GapFrom, Last: s.GapTo, Damage: damage})
-		c.Reader.Passed(s.GapTo)
-		if damage { // it ends the fetch, and the consumer continues behind it
-			c.open = false
-			w.Fetches.Refetch(c)
-		}
-		return
-	}
-	if s.Err != nil {
-		if !s.Err.Retryable() {
-			w.Violated("I9: %s of %s ends with %v", f, f.By, s.Err)
-		}
-		c.open = false
-		w.Fetches.Refetch(c)
-		return
-	}
-	if s.Next != fetch.Unknown {
-		if err := c.Reader.Place(s.Next); err != nil {
-			w.leave(f, err.Error())
-			return
-		}
-	}
-	switch {
-	case s.Code == protocol.StatusHeartbeat:
+	said := reading.Status{Code: s.Code, Err: s.Err, Next: s.Next, GapFrom: s.GapFrom, GapTo: s.GapTo}
+	action, why := c.Reader.Status(said, true)
+	switch action {
+	case reading.Credit:
 		w.credit(f)
-	case c.Wanted.Follow:
-		c.open = false
-		w.Fetches.Refetch(c)
-	default:
+	case reading.PassGap, reading.PassDamage:
+		w.See(check.Passed{Consumer: c.Number, First: s.GapFrom, Last: s.GapTo, Damage: action == reading.PassDamage})
+		c.Reader.Passed(s.GapTo)
+		if action == reading.PassDamage {
+			w.refetch(c)
+		}
+	case reading.Leave:
+		w.leave(f, why.Error())
+	case reading.FetchAgain:
+		w.refetch(c)
+	case reading.End:
 		w.end(c)
+	case reading.Fail:
+		w.Violated("I9: %s of %s ends with %v", f, f.By, why)
+		w.refetch(c)
 	}
 }
 
@@ -313,7 +297,7 @@ func (w *World) receiveFrame(f *Fetch, m FetchMessage) {
 	if c.Reader.Took(from, m.Offset+records, len(m.Frame)) {
 		w.credit(f)
 	}
-	if c.Wanted.MaxRecords > 0 && c.Reader.Delivered() >= c.Wanted.MaxRecords {
+	if c.Reader.Complete() {
 		w.end(c)
 		w.Fetches.ToFetch(f, protocol.CancelFetch)
 	}
@@ -329,17 +313,20 @@ func (w *World) credit(f *Fetch) {
 // leave ends a fetch in which messages were lost.
 func (w *World) leave(f *Fetch, why string) {
 	w.Say("  %s leaves %s: %s", f.Consumer, f, why)
-	f.Consumer.open = false
 	w.Fetches.ToFetch(f, protocol.CancelFetch)
-	w.Fetches.Refetch(f.Consumer)
+	w.refetch(f.Consumer)
+}
+
+func (w *World) refetch(c *Consumer) {
+	c.open = false
+	w.Fetches.Refetch(c)
 }
 
 // GiveUp ends the newest fetch of a consumer, because nothing has arrived for too long or
 // because there is no frontend.
 func (w *World) GiveUp(c *Consumer) {
 	if c.open && !c.Ended {
-		c.open = false
-		w.Fetches.Refetch(c)
+		w.refetch(c)
 	}
 }
 
@@ -364,5 +351,5 @@ func (w *World) FinishedConsumer(c *Consumer) {
 func (w *World) end(c *Consumer) {
 	c.Ended, c.open = true, false
 	next, _ := c.Reader.Next()
-	w.See(check.Consumed{Consumer: c.Number, Next: next, Full: c.Wanted.MaxRecords > 0 && c.Reader.Delivered() >= c.Wanted.MaxRecords})
+	w.See(check.Consumed{Consumer: c.Number, Next: next, Full: c.Reader.Complete()})
 }
