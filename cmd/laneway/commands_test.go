@@ -50,8 +50,8 @@ func TestPrecedenceOfFlagSources(t *testing.T) {
 	if c.Serve.Uploads != 5 {
 		t.Errorf("uploads is %d, the command line says 5", c.Serve.Uploads)
 	}
-	if time.Duration(c.Serve.Linger) != 2*time.Second {
-		t.Errorf("linger is %v, the variable says 2s", time.Duration(c.Serve.Linger))
+	if got := c.Serve.Linger; got == nil || time.Duration(*got) != 2*time.Second {
+		t.Errorf("linger is %v, the variable says 2s", got)
 	}
 	if c.Serve.ObjectBytes != 1<<20 || c.Serve.Data != "/from/file" {
 		t.Errorf("object-bytes is %d and data %q, the file says 1MiB and /from/file", c.Serve.ObjectBytes, c.Serve.Data)
@@ -128,7 +128,7 @@ func TestDefaultsOfServe(t *testing.T) {
 	c := mustParse(t, "serve")
 	for name, ok := range map[string]bool{
 		"object-bytes":  c.Serve.ObjectBytes == 4<<20,
-		"linger":        c.Serve.Linger == 0,
+		"linger":        c.Serve.Linger == nil,
 		"deadline":      time.Duration(c.Serve.Deadline) == 30*time.Second,
 		"heartbeat":     time.Duration(c.Serve.Heartbeat) == 200*time.Millisecond,
 		"stage-timeout": time.Duration(c.Serve.StageTimeout) == 2*time.Second,

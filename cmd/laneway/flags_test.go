@@ -54,8 +54,8 @@ func TestRejectsValueOutOfRange(t *testing.T) {
 }
 
 func TestLingerMayBeZero(t *testing.T) {
-	if c := mustParse(t, "serve", "--linger", "0"); c.Serve.Linger != 0 {
-		t.Errorf("linger is %d", c.Serve.Linger)
+	if c := mustParse(t, "serve", "--linger", "0"); c.Serve.Linger == nil || *c.Serve.Linger != 0 {
+		t.Errorf("linger is %v", c.Serve.Linger)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"golang.org/x/time/rate"
 
 	"laneway.dev/internal/actor"
 	"laneway.dev/internal/fault"
@@ -47,15 +48,18 @@ type Config struct {
 	Store         objectstore.Store
 	Linger        time.Duration // how long an object waits for more batches; default 0: only while an upload runs
 	ObjectBytes   int64         // default 4 MiB
-	ObjectBatches int           // default 1000
-	Uploads       int           // at once; default 8
+	ObjectBatches int           // default 65,536
+	Uploads       int           // at once to begin with; default 8
+	MostUploads   int           // at once while the store keeps up; default Uploads
+	PutsPerSecond int           // default unlimited
+	Hedge         bool          // whether an object is put once more if a put is late
 	MemoryBytes   int64         // for batches that are being staged; default 256 MiB
 	Faults        *fault.Faults // default none
 }
 
 func (c Config) orDefaults() Config {
 	c.ObjectBytes = cmp.Or(c.ObjectBytes, 4<<20)
-	c.ObjectBatches = cmp.Or(c.ObjectBatches, 1000)
+	c.ObjectBatches = cmp.Or(c.ObjectBatches, 1<<16)
 	c.Uploads = cmp.Or(c.Uploads, 8)
 	c.MemoryBytes = cmp.Or(c.MemoryBytes, 256<<20)
 	return c
@@ -63,8 +67,9 @@ func (c Config) orDefaults() Config {
 
 func (c Config) settings() core.Settings {
 	return core.Settings{
-		Name: strings.ToLower(rand.Text()[:nameLength]), ReportEvery: ReportInterval, Linger: c.Linger, ObjectBytes: c.ObjectBytes, ObjectBatches: c.ObjectBatches,
-		Uploads: c.Uploads, MemoryBytes: c.MemoryBytes,
+		Name: strings.ToLower(rand.Text()[:nameLength]), ReportEvery: ReportInterval,
+		Linger: c.Linger, ObjectBytes: c.ObjectBytes, ObjectBatches: c.ObjectBatches,
+		Uploads: c.Uploads, MostUploads: c.MostUploads, MemoryBytes: c.MemoryBytes,
 	}
 }
 
@@ -105,6 +110,13 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 		},
 		ended: make(chan struct{}),
 	}
+	s.uploader.failed = func(e core.PutFailed) { _ = s.mailbox.Offer(e) } // a full mailbox needs no hint
+	if config.PutsPerSecond > 0 {
+		s.uploader.puts = rate.NewLimiter(rate.Limit(config.PutsPerSecond), config.PutsPerSecond)
+	}
+	if config.Hedge {
+		s.uploader.hedge = new(core.Hedge)
+	}
 	if err := s.start(ctx); err != nil {
 		return nil, s.Abort(err)
 	}
@@ -114,6 +126,9 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 
 func (s *Service) start(ctx context.Context) (err error) {
 	if err := s.Observe(readings, s.values); err != nil {
+		return err
+	}
+	if s.uploader.metrics, err = newStoreMetrics(s.config.Telemetry.Meter(role)); err != nil {
 		return err
 	}
 	// Uploads must outlive the context of the start.

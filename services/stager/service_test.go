@@ -225,8 +225,8 @@ func TestMetricsAreComplete(t *testing.T) {
 			got[f.GetName()] = true
 		}
 	}
-	if len(got) != len(readings) {
-		t.Errorf("metrics are %v, want %d", got, len(readings))
+	if len(got) != len(readings)+2 || !got["laneway_stager_store_requests_total"] || !got["laneway_stager_store_duration_seconds"] {
+		t.Errorf("metrics are %v, want %d and those of the store", got, len(readings))
 	}
 	w.stop(s)
 	if got := s.Stats(); got.Batches != 2 || got.Objects != 1 || got.Bytes < 200 {

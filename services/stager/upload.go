@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 
 	"laneway.dev/internal/fault"
 	"laneway.dev/internal/objectstore"
@@ -27,11 +29,18 @@ var errInjected = final{errors.New("injected fault: stage.fail")}
 // goroutine.
 type uploader struct {
 	store   objectstore.Store
+	metrics *storeMetrics
 	faults  *fault.Faults
 	log     *zap.Logger
 	spans   spans
+	failed  func(core.PutFailed) // is told of each failed put that is repeated
+	puts    *rate.Limiter        // of puts; nil if they are not limited
 	retries atomic.Uint64
+	hedges  atomic.Uint64
 	logged  atomic.Int64 // when it was last logged that the store is full, in nanoseconds
+
+	mu    sync.Mutex
+	hedge *core.Hedge // guarded by mu; nil if late puts are not repeated
 }
 
 // fate is what the injected faults do to one upload.
@@ -58,6 +67,7 @@ func (u *uploader) upload(ctx context.Context, object *core.Object, fate fate) c
 	defer cancel()
 	span := u.spans.begin()
 	attempts := core.NewAttempts(object)
+	began := time.Now()
 	result, err := u.firstPut(limited, object, fate)
 	for err != nil {
 		failure := failureOf(err)
@@ -68,9 +78,11 @@ func (u *uploader) upload(ctx context.Context, object *core.Object, fate fate) c
 			u.logRefused(object, failure, err)
 			return core.Uploaded{Object: object, Failed: refused}
 		}
+		u.failed(core.PutFailed{Began: began})
 		u.retries.Add(1)
 		u.log.Warn("an object could not be stored; trying again", zap.Duration("pause", pause), zap.Error(err))
 		sleep(limited, pause)
+		began = time.Now()
 		result, err = u.put(limited, object)
 	}
 	u.spans.end(span, object, result, nil)
@@ -106,9 +118,68 @@ func (u *uploader) firstPut(ctx context.Context, object *core.Object, fate fate)
 	return u.put(ctx, object)
 }
 
-// put builds the object with a new key and stores it. The store may have the object even
-// after an error, so the key is never used again.
+// put stores the object. If the store takes far longer than usual, put stores it once more
+// under another key, and takes what is stored first. It returns when no put is running.
 func (u *uploader) put(ctx context.Context, object *core.Object) (stored, error) {
+	late := u.late()
+	if late == 0 {
+		return u.putOnce(ctx, object)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type outcome struct {
+		stored
+		err error
+	}
+	outcomes := make(chan outcome, 2)
+	begin := func() {
+		s, err := u.putOnce(ctx, object)
+		outcomes <- outcome{s, err}
+	}
+	timer := time.NewTimer(late)
+	defer timer.Stop()
+	go begin()
+	var first *outcome
+	for running := 1; running > 0; {
+		select {
+		case o := <-outcomes:
+			running--
+			if o.err == nil {
+				cancel() // ends the other put, if there is one
+			}
+			if first == nil || first.err != nil {
+				first = &o
+			}
+		case <-timer.C:
+			if first == nil && u.mayHedge() {
+				u.hedges.Add(1)
+				running++
+				go begin()
+			}
+		}
+	}
+	return first.stored, first.err
+}
+
+// late returns after how long a put is repeated; 0 if it is not.
+func (u *uploader) late() time.Duration {
+	if u.hedge == nil {
+		return 0
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.hedge.Late()
+}
+
+func (u *uploader) mayHedge() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.hedge.Take()
+}
+
+// putOnce builds the object with a new key and stores it. The store may have the object even
+// after an error, so the key is never used again.
+func (u *uploader) putOnce(ctx context.Context, object *core.Object) (stored, error) {
 	if err := ctx.Err(); err != nil {
 		return stored{}, err
 	}
@@ -128,8 +199,22 @@ func (u *uploader) put(ctx context.Context, object *core.Object) (stored, error)
 	if err := hold(ctx, "store.bandwidth", u.faults.Bandwidth(time.Now(), builder.Size())); err != nil {
 		return stored{}, fmt.Errorf("put object %q: %w", key, err)
 	}
-	if err := u.store.Put(ctx, key, builder.Parts()); err != nil {
+	if u.puts != nil {
+		if err := u.puts.Wait(ctx); err != nil {
+			return stored{}, fmt.Errorf("put object %q: the stager is limited to %v puts per second: %w", key, u.puts.Limit(), err)
+		}
+	}
+	began := time.Now()
+	err = u.store.Put(ctx, key, builder.Parts())
+	took := time.Since(began)
+	u.metrics.put(ctx, took, err)
+	if err != nil {
 		return stored{}, err
+	}
+	if u.hedge != nil {
+		u.mu.Lock()
+		u.hedge.Stored(took)
+		u.mu.Unlock()
 	}
 	return stored{key: key, size: builder.Size(), extents: extents}, nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 
 	"laneway.dev/internal/fault"
 	"laneway.dev/internal/objectstore"
@@ -57,7 +58,7 @@ func object(left ...time.Duration) *core.Object {
 }
 
 func newUploader(put putFunc, faults *fault.Faults) *uploader {
-	return &uploader{store: put, faults: faults, log: zap.NewNop()}
+	return &uploader{store: put, faults: faults, log: zap.NewNop(), failed: func(core.PutFailed) {}}
 }
 
 func mustFaults(t *testing.T, specs ...string) *fault.Faults {
@@ -296,4 +297,107 @@ func TestRefusalNamesTheFaultThatDelayedTheUpload(t *testing.T) {
 			}
 		})
 	}
+}
+
+// hedged returns an uploader that knows that puts usually take a second.
+func hedged(put putFunc) *uploader {
+	u := newUploader(put, nil)
+	u.hedge = new(core.Hedge)
+	for range 100 {
+		u.hedge.Stored(time.Second)
+	}
+	return u
+}
+
+func TestLatePutIsRepeatedUnderAnotherKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var keys []string
+		ended := make(chan error, 1)
+		u := hedged(func(ctx context.Context, key string, _ [][]byte) error {
+			if keys = append(keys, key); len(keys) == 1 {
+				<-ctx.Done()
+				ended <- ctx.Err()
+				return ctx.Err()
+			}
+			<-time.After(time.Second)
+			return nil
+		})
+		began := time.Now()
+		result := u.upload(t.Context(), object(30*time.Second), fate{})
+		if result.Failed != nil || len(keys) != 2 || keys[0] == keys[1] || result.Extents[0].Key != keys[1] {
+			t.Errorf("puts under %v, the result is %+v; want two keys, and the second one in the result", keys, result)
+		}
+		if took := time.Since(began); took != 5*time.Second {
+			t.Errorf("stored after %v, want 5s: four times the usual second, and one", took)
+		}
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("the first put ends with %v, want that it is canceled", err)
+		}
+		if got := u.hedges.Load(); got != 1 {
+			t.Errorf("%d late puts counted, want 1", got)
+		}
+	})
+}
+
+func TestLatePutMayStillBeTheFirstToSucceed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var keys []string
+		u := hedged(func(ctx context.Context, key string, _ [][]byte) error {
+			if keys = append(keys, key); len(keys) == 1 {
+				<-time.After(5 * time.Second)
+				return nil
+			}
+			return errors.New("gone")
+		})
+		result := u.upload(t.Context(), object(30*time.Second), fate{})
+		if result.Failed != nil || len(keys) != 2 || result.Extents[0].Key != keys[0] {
+			t.Errorf("puts under %v, the result is %+v; want the first key", keys, result)
+		}
+	})
+}
+
+func TestStoreThatIsSlowAsAWholeGetsFewMorePuts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		puts := 0
+		u := hedged(func(ctx context.Context, key string, _ [][]byte) error {
+			puts++
+			<-time.After(20 * time.Second)
+			return nil
+		})
+		for range 10 {
+			u.upload(t.Context(), object(30*time.Second), fate{})
+		}
+		if puts > 14 {
+			t.Errorf("%d puts of 10 objects, want at most 14", puts)
+		}
+	})
+}
+
+func TestPutsPerSecondAreLimited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := newUploader(func(context.Context, string, [][]byte) error { return nil }, nil)
+		u.puts = rate.NewLimiter(10, 10)
+		began := time.Now()
+		for range 30 {
+			if result := u.upload(t.Context(), object(30*time.Second), fate{}); result.Failed != nil {
+				t.Fatal(result.Failed)
+			}
+		}
+		if took := time.Since(began).Round(time.Millisecond); took != 2*time.Second {
+			t.Errorf("30 puts took %v, want 2s: 10 at once, and 10 in each second", took)
+		}
+	})
+}
+
+func TestFailedPutsAreReportedBeforeTheirUploadEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := newUploader(func(context.Context, string, [][]byte) error { return errors.New("gone") }, nil)
+		var reported []core.PutFailed
+		u.failed = func(e core.PutFailed) { reported = append(reported, e) }
+		began := time.Now()
+		u.upload(t.Context(), object(time.Second), fate{})
+		if len(reported) != int(u.retries.Load()) || len(reported) == 0 || !reported[0].Began.Equal(began) {
+			t.Errorf("reported are %v, want each of %d failed puts, the first of %v", reported, u.retries.Load(), began)
+		}
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -123,6 +124,12 @@ func (l StoreLocation) Place() (string, error) {
 		host = "a host without a name"
 	}
 	return url + " on " + host, nil
+}
+
+// Remote reports whether requests to the store cross a network.
+func (l StoreLocation) Remote() bool {
+	scheme, _, isURL := strings.Cut(string(l), "://")
+	return isURL && scheme != "file"
 }
 
 // PopValue returns the next value of a flag as text. Kong takes a negative number

@@ -76,14 +76,16 @@ func (f *FrontendFlags) Apply(c *Config, heartbeat HeartbeatFlag) {
 
 // StagerFlags are the flags of a stager.
 type StagerFlags struct {
-	Linger        cli.Delay  `default:"0s" help:"How long an object waits for more batches. With 0 it does not wait, except for 10ms at most while another object is being uploaded; a full object never waits."`
-	ObjectBytes   cli.Size   `default:"4MiB" help:"Size at which an object is closed."`
-	ObjectBatches cli.Number `default:"1000" help:"Number of batches at which an object is closed."`
-	Uploads       cli.Number `default:"8" help:"Uploads at once."`
-	StoreReserve  cli.Size   `default:"64MiB" help:"What uploads leave free on the file system of a local object store, so that the logs, which need little, still find room. Uploads that would use it are rejected."`
-	StagerBytes   cli.Size   `default:"256MiB" help:"Memory for batches that are being staged. Batches beyond it are rejected."`
-	Fault         []string   `sep:";" placeholder:"NAME=VALUE" help:"Test aid: make staging slow or unreliable by stage.delay=uniform(0,200ms), stage.fail=0.01 or store.bandwidth=20MB/s. May be repeated; in a variable, separate them by semicolons."`
-	FaultSeed     int64      `default:"1" help:"Seed of the faults' random numbers."`
+	Linger           *cli.Delay  `placeholder:"DURATION" help:"How long an object waits for more batches; by default 250ms with a remote object store, and 0s with a local one. With 0s it does not wait, except for 10ms at most while another object is being uploaded; a full object never waits."`
+	ObjectBytes      cli.Size    `default:"4MiB" help:"Size at which an object is closed."`
+	ObjectBatches    cli.Number  `default:"65536" help:"Number of batches at which an object is closed."`
+	Uploads          cli.Number  `default:"8" help:"Uploads at once to begin with. Fewer run while the store fails."`
+	MaxUploads       *cli.Number `placeholder:"NUMBER" help:"Uploads at once while the store keeps up and all are needed; by default 64 with a remote object store, and the same as --uploads with a local one."`
+	MaxPutsPerSecond *cli.Number `placeholder:"NUMBER" help:"Objects that the stager stores in a second at most, retries included, because each put has a price; by default 200 with a remote object store, and unlimited with a local one."`
+	StoreReserve     cli.Size    `default:"64MiB" help:"What uploads leave free on the file system of a local object store, so that the logs, which need little, still find room. Uploads that would use it are rejected."`
+	StagerBytes      cli.Size    `default:"256MiB" help:"Memory for batches that are being staged. Batches beyond it are rejected."`
+	Fault            []string    `sep:";" placeholder:"NAME=VALUE" help:"Test aid: make staging slow or unreliable by stage.delay=uniform(0,200ms), stage.fail=0.01 or store.bandwidth=20MB/s. May be repeated; in a variable, separate them by semicolons."`
+	FaultSeed        int64       `default:"1" help:"Seed of the faults' random numbers."`
 }
 
 // Memory returns the bytes that batches may hold.
@@ -98,10 +100,30 @@ func (f *StagerFlags) Faults() (*fault.Faults, error) {
 	return faults, nil
 }
 
-// Apply puts the values of the flags into a configuration.
-func (f *StagerFlags) Apply(c *Config, faults *fault.Faults) {
+// Defaults of flags with a remote object store.
+const (
+	remoteLinger     = 250 * time.Millisecond
+	remoteMaxUploads = 64
+	remoteMaxPuts    = 200 // per second
+)
+
+// Apply puts the values of the flags into a configuration. Whether the object store is remote
+// decides some defaults, and whether a late put is repeated: a second put of a slow disk would
+// only make it slower.
+func (f *StagerFlags) Apply(c *Config, faults *fault.Faults, remote bool) {
 	c.Stager.Faults = faults
-	c.Stager.Linger = time.Duration(f.Linger)
+	if c.Stager.Hedge = remote; remote {
+		c.Stager.Linger, c.Stager.MostUploads, c.Stager.PutsPerSecond = remoteLinger, remoteMaxUploads, remoteMaxPuts
+	}
+	if f.Linger != nil {
+		c.Stager.Linger = time.Duration(*f.Linger)
+	}
+	if f.MaxUploads != nil {
+		c.Stager.MostUploads = int(*f.MaxUploads)
+	}
+	if f.MaxPutsPerSecond != nil {
+		c.Stager.PutsPerSecond = int(*f.MaxPutsPerSecond)
+	}
 	c.Stager.ObjectBytes = int64(f.ObjectBytes)
 	c.Stager.ObjectBatches = int(f.ObjectBatches)
 	c.Stager.Uploads = int(f.Uploads)

@@ -76,7 +76,7 @@ func (c *Stager) Run(a *cli.App) error {
 		role: process.Stager, flags: c.remoteFlags, process: c.Flags, memory: c.Memory(),
 		store: &process.Store{Location: c.Store, Adopt: c.AdoptStore, Reserve: int64(c.StoreReserve)},
 	}
-	service.configure = func(config *process.Config) { c.Apply(config, faults) }
+	service.configure = func(config *process.Config) { c.Apply(config, faults, c.Store.Remote()) }
 	return service.run(a)
 }
 

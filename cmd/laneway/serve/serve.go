@@ -167,7 +167,7 @@ func (c *Command) config(p *process.Process, server *embedded.Server, faults *fa
 		return server.Connect(transport.Options("laneway-"+role, p.Log.Named(role))...)
 	}}
 	c.FrontendFlags.Apply(&config, c.HeartbeatFlag)
-	c.StagerFlags.Apply(&config, faults)
+	c.StagerFlags.Apply(&config, faults, c.storeLocation().Remote())
 	config.Sequencer.Heartbeat = time.Duration(c.Heartbeat)
 	c.ReplicatorFlags.Apply(&config)
 	return config

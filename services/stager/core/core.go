@@ -37,7 +37,8 @@ type Settings struct {
 	Linger        time.Duration // how long a batch waits for others; while an upload runs, at least busyLinger
 	ObjectBytes   int64         // payload bytes at which an object is closed
 	ObjectBatches int           // batches at which an object is closed
-	Uploads       int           // uploads at once
+	Uploads       int           // uploads at once to begin with
+	MostUploads   int           // while the store keeps up; not lower than Uploads
 	MemoryBytes   int64         // of all batches that are not answered
 }
 
@@ -50,7 +51,7 @@ func (s Settings) Tick() time.Duration {
 	return min(max(s.Linger/8, minTick), busyLinger)
 }
 
-// Event is an input of a Core: a messages.Stage, Uploaded, Drain or Abandon.
+// Event is an input of a Core: a messages.Stage, Uploaded, PutFailed, Drain or Abandon.
 type Event any
 
 // Uploaded reports the end of an upload, and returns the object to the core.
@@ -60,6 +61,10 @@ type Uploaded struct {
 	Extents []messages.Extent // one for each batch
 	Failed  *protocol.Error   // why the object is not in the store; nil if it is
 }
+
+// PutFailed reports that the store has not stored an object for a reason that may pass, such as
+// too many requests. The upload goes on and ends with Uploaded. Fewer uploads run from now on.
+type PutFailed struct{ Began time.Time }
 
 // Drain reports that no more batches will arrive. Waiting batches are uploaded without
 // lingering.
@@ -83,8 +88,10 @@ type Stats struct {
 	Bytes     uint64 // of those objects
 	Refused   uint64 // batches
 	Failures  uint64 // uploads that failed for good
-	Retries   uint64 // of uploads
+	Retries   uint64 // puts of an object that followed a failed one
+	Hedges    uint64 // puts of an object beside one that was late
 	Uploading int    // uploads in flight
+	Limit     int    // of uploads in flight, at present
 	Waiting   int    // batches that wait for an upload
 	Held      int64  // memory of the batches that are not answered, in bytes
 }
@@ -97,6 +104,7 @@ type Core struct {
 	queue     queue
 	held      inventory
 	reports   reports
+	limiter   limiter
 	uploading int
 	expired   time.Time // when the waiting batches were last searched
 	draining  bool
@@ -119,7 +127,7 @@ func NewCore(settings Settings) *Core {
 		queue: queue{bytes: settings.ObjectBytes, batches: settings.ObjectBatches},
 		held:  inventory{limit: settings.MemoryBytes},
 
-		reports: reports{every: settings.ReportEvery},
+		reports: reports{every: settings.ReportEvery}, limiter: newLimiter(settings),
 	}
 }
 
@@ -133,6 +141,8 @@ func (c *Core) Step(now time.Time, events []Event) Effects {
 			c.stage(now, &e)
 		case Uploaded:
 			c.uploaded(&e)
+		case PutFailed:
+			c.limiter.failed(now, e.Began)
 		case Drain:
 			c.draining = true
 		case Abandon:
@@ -149,10 +159,10 @@ func (c *Core) Step(now time.Time, events []Event) Effects {
 // Ended reports whether the core is draining and holds no batch.
 func (c *Core) Ended() bool { return c.draining && c.uploading == 0 && c.queue.empty() }
 
-// Stats returns what happened so far, except Retries, which the shell counts.
+// Stats returns what happened so far, except Retries and Hedges, which the shell counts.
 func (c *Core) Stats() Stats {
 	s := c.stats
-	s.Uploading, s.Waiting, s.Held = c.uploading, c.queue.waiting, c.held.bytes
+	s.Uploading, s.Limit, s.Waiting, s.Held = c.uploading, c.limiter.slots(), c.queue.waiting, c.held.bytes
 	return s
 }
 
@@ -201,6 +211,7 @@ func remaining(milliseconds int64) time.Duration {
 
 // uploaded answers for all batches of an object whose upload has ended.
 func (c *Core) uploaded(u *Uploaded) {
+	uploading := c.uploading
 	c.uploading--
 	c.reports.ends(u.Object)
 	batches := u.Object.Batches
@@ -211,6 +222,7 @@ func (c *Core) uploaded(u *Uploaded) {
 		}
 		return
 	}
+	c.limiter.stored(uploading)
 	c.stats.Objects++
 	c.stats.Bytes += uint64(u.Size)
 	c.stats.Batches += uint64(len(batches))
@@ -234,7 +246,7 @@ func (c *Core) dropWaiting(now time.Time) {
 
 // begin starts uploads while there are objects and slots for them.
 func (c *Core) begin(now time.Time) {
-	for c.uploading < c.settings.Uploads && c.queue.ready(now, c.linger()) {
+	for c.uploading < c.limiter.slots() && c.queue.ready(now, c.linger()) {
 		object := c.queue.take()
 		object.drop(func(b *Batch) bool { return c.expire(now, b) })
 		if len(object.Batches) == 0 {

@@ -21,7 +21,7 @@ func (r *run) Upload(p *world.Process, o *stager.Object) {
 
 // put stores an object, after a while or not at all.
 func (r *run) put(p *world.Process, o *stager.Object, attempts *stager.Attempts) {
-	took := r.between(2*time.Millisecond, usual)
+	began, took := r.Clock(p), r.between(2*time.Millisecond, usual)
 	if r.fault(r.config.Mix.SlowStore) {
 		r.counts.SlowUploads++
 		took = r.between(300*time.Millisecond, 2*time.Second)
@@ -39,7 +39,7 @@ func (r *run) put(p *world.Process, o *stager.Object, attempts *stager.Attempts)
 		switch {
 		case fails:
 			r.Say("  ! an upload of %s fails: %s", p, uploaded(o))
-			r.awake(p, func() { r.uploadFailed(p, o, attempts) })
+			r.awake(p, func() { r.uploadFailed(p, o, attempts, began) })
 		case p.Dead && r.chance(0.8):
 			r.counts.UnsyncedLost++
 			r.Say("  ! an upload of %s was not synced: %s", p, uploaded(o))
@@ -52,7 +52,7 @@ func (r *run) put(p *world.Process, o *stager.Object, attempts *stager.Attempts)
 
 // uploadFailed handles a failed put. The failures of a stager alternate between a full store,
 // which is final, and a cause that may pass.
-func (r *run) uploadFailed(p *world.Process, o *stager.Object, attempts *stager.Attempts) {
+func (r *run) uploadFailed(p *world.Process, o *stager.Object, attempts *stager.Attempts, began time.Time) {
 	r.putsFailed[p.Number]++
 	full := r.putsFailed[p.Number]%2 == 1
 	pause, refused := attempts.Failed(r.Clock(p), stager.Failure{Detail: "simulated", Full: full}, r.rng.Float64())
@@ -62,6 +62,7 @@ func (r *run) uploadFailed(p *world.Process, o *stager.Object, attempts *stager.
 		return
 	}
 	r.counts.PutsRepeated++
+	r.Deliver(p, stager.PutFailed{Began: began})
 	r.after(pause, func() { r.awake(p, func() { r.put(p, o, attempts) }) })
 }
 

@@ -1,0 +1,28 @@
+package process
+
+import (
+	"testing"
+	"time"
+
+	"laneway.dev/cmd/laneway/cli"
+)
+
+func TestDefaultsOfTheStagerFollowItsStore(t *testing.T) {
+	flags := StagerFlags{Uploads: 8}
+	var local, remote, given Config
+	flags.Apply(&local, nil, false)
+	flags.Apply(&remote, nil, true)
+	linger, most, puts := cli.Delay(0), cli.Number(9), cli.Number(7)
+	flags.Linger, flags.MaxUploads, flags.MaxPutsPerSecond = &linger, &most, &puts
+	flags.Apply(&given, nil, true)
+
+	if s := local.Stager; s.Linger != 0 || s.MostUploads != 0 || s.PutsPerSecond != 0 || s.Hedge {
+		t.Errorf("a local store: %+v, want no linger, no other limits and no repeated put", s)
+	}
+	if s := remote.Stager; s.Linger != 250*time.Millisecond || s.MostUploads != 64 || s.PutsPerSecond != 200 || !s.Hedge {
+		t.Errorf("a remote store: %+v, want its defaults", s)
+	}
+	if s := given.Stager; s.Linger != 0 || s.MostUploads != 9 || s.PutsPerSecond != 7 {
+		t.Errorf("flags that are given: %+v, want them", s)
+	}
+}
