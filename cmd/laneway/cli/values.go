@@ -126,11 +126,17 @@ func (l StoreLocation) Place() (string, error) {
 	return url + " on " + host, nil
 }
 
-// Remote reports whether requests to the store cross a network.
-func (l StoreLocation) Remote() bool {
+// Scheme returns the scheme of the store's URL, which is "file" for a path.
+func (l StoreLocation) Scheme() string {
 	scheme, _, isURL := strings.Cut(string(l), "://")
-	return isURL && scheme != "file"
+	if !isURL {
+		return "file"
+	}
+	return scheme
 }
+
+// Remote reports whether requests to the store cross a network.
+func (l StoreLocation) Remote() bool { return l.Scheme() != "file" }
 
 // PopValue returns the next value of a flag as text. Kong takes a negative number
 // for another flag and reports the value as missing, so a negative number is taken

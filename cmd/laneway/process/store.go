@@ -2,9 +2,17 @@ package process
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"go.uber.org/zap"
 
 	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/selftest"
 	"laneway.dev/internal/storeid"
 )
 
@@ -17,8 +25,10 @@ type Store struct {
 
 // OpenStore opens the store for services and puts it into their configuration. The
 // process closes it after the services have stopped, so it is opened before they
-// start.
-func (p *Process) OpenStore(use Store, config *Config) error {
+// start. A remote store must pass the self-test first: OpenStore waits for as long as
+// the store does not answer, with the reason in the log and in /readyz, and fails if
+// the store denies something. It is for use after Observe.
+func (p *Process) OpenStore(ctx context.Context, use Store, config *Config) error {
 	place, err := use.Location.Place()
 	if err != nil {
 		return err
@@ -28,6 +38,71 @@ func (p *Process) OpenStore(use Store, config *Config) error {
 		return err
 	}
 	p.OnStop("the object store", func(context.Context) error { return store.Close() })
+	if use.Location.Remote() {
+		if err := p.awaitStore(ctx, store, use.Location.Scheme(), place); err != nil {
+			return err
+		}
+	}
 	config.Store = storeid.Candidate{Store: store, Place: place, Adopt: use.Adopt}
 	return nil
+}
+
+// awaitStore tests a store until it works, ctx ends, or the store fails in a way that does not
+// go away by itself.
+func (p *Process) awaitStore(ctx context.Context, store objectstore.Store, scheme, place string) error {
+	var unready atomic.Pointer[error]
+	p.Register("object store", func(context.Context) error {
+		if err := unready.Load(); err != nil {
+			return *err
+		}
+		return nil
+	})
+	starting := errors.New("the object store is being tested")
+	unready.Store(&starting)
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		attempt, cancel := context.WithTimeout(ctx, testTimeout)
+		defer cancel()
+		err := p.testStore(attempt, store, scheme, place)
+		if err != nil {
+			unready.Store(&err)
+		}
+		return struct{}{}, err
+	}, backoff.WithMaxElapsedTime(0), backoff.WithBackOff(&backoff.ExponentialBackOff{
+		InitialInterval: 200 * time.Millisecond, Multiplier: 2, RandomizationFactor: 0.5, MaxInterval: 10 * time.Second,
+	}), backoff.WithNotify(func(err error, wait time.Duration) {
+		p.Log.Warn("waiting for the object store, for as long as it takes", zap.Error(err), zap.Duration("wait", wait))
+	}))
+	if err == nil {
+		unready.Store(nil)
+	}
+	return err
+}
+
+// testTimeout bounds one run of the self-test.
+const testTimeout = 30 * time.Second
+
+// testStore runs the self-test once. The error is permanent unless it may go away by itself.
+func (p *Process) testStore(ctx context.Context, store objectstore.Store, scheme, place string) error {
+	findings, err := selftest.Run(ctx, store)
+	if err != nil {
+		return backoff.Permanent(err)
+	}
+	for i := range findings {
+		if findings[i].Lacks != "" {
+			p.Log.Warn("the object store works, but lacks something", zap.String("store", place), zap.String("lacks", findings[i].Lacks))
+		}
+	}
+	failed := selftest.Failed(findings)
+	if failed == nil {
+		return nil
+	}
+	sentence, advice := selftest.Cause(scheme, failed.Step, failed.Err)
+	err = fmt.Errorf("object store %s: %s", place, sentence)
+	if advice != "" {
+		err = cli.Advise(err, advice)
+	}
+	if selftest.Passing(failed.Err) || errors.Is(failed.Err, context.DeadlineExceeded) {
+		return err
+	}
+	return backoff.Permanent(err)
 }

@@ -44,13 +44,13 @@ func (r *remote) serve(ctx context.Context, p *process.Process) error {
 	config := process.Config{Connect: func(role string) (*nats.Conn, error) {
 		return connectPatiently(ctx, r.flags.NATS, role, p.Log)
 	}}
-	if r.store != nil {
-		if err := p.OpenStore(*r.store, &config); err != nil {
-			return err
-		}
-	}
 	if err := p.Observe(ctx, r.role, r.flags.HTTP); err != nil {
 		return err
+	}
+	if r.store != nil {
+		if err := p.OpenStore(ctx, *r.store, &config); err != nil {
+			return err
+		}
 	}
 	if r.memory > 0 {
 		p.LimitMemory(r.memory)

@@ -125,7 +125,7 @@ func (c *Command) Start(ctx context.Context, p *process.Process, broken func(err
 	p.OnStop("NATS", func(context.Context) error { return server.Shutdown() })
 	config := c.config(p, server, faults)
 	store := process.Store{Location: c.storeLocation(), Adopt: c.AdoptStore, Reserve: int64(c.StoreReserve)}
-	if err := p.OpenStore(store, &config); err != nil {
+	if err := p.OpenStore(ctx, store, &config); err != nil {
 		return nil, nil, err
 	}
 	p.LimitMemory(c.FrontendFlags.Memory() + c.StagerFlags.Memory())

@@ -1,0 +1,83 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"laneway.dev/cmd/laneway/cli"
+	"laneway.dev/internal/health"
+	"laneway.dev/internal/objectstore"
+)
+
+// failing is a store whose puts fail with these errors, one after the other, and then succeed.
+type failing struct {
+	objectstore.Store
+	errs []error
+	seen func() // is called before each put
+}
+
+func (f *failing) Below(string) objectstore.Store { return f }
+
+func (f *failing) Put(ctx context.Context, key string, parts [][]byte) error {
+	f.seen()
+	if len(f.errs) > 0 {
+		err := f.errs[0]
+		f.errs = f.errs[1:]
+		return fmt.Errorf("put: %w", err)
+	}
+	return f.Store.Put(ctx, key, parts)
+}
+
+func newFailing(t *testing.T, errs ...error) *failing {
+	t.Helper()
+	store, err := objectstore.Open(t.TempDir(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &failing{Store: store, errs: errs, seen: func() {}}
+}
+
+func TestStoreThatDoesNotAnswerIsWaitedFor(t *testing.T) {
+	core, logged := observer.New(zap.WarnLevel)
+	p := &Process{Log: zap.New(core), pages: health.New(nil)}
+	store := newFailing(t, objectstore.ErrUnreachable, objectstore.ErrThrottled)
+	var reasons []string
+	store.seen = func() { reasons = append(reasons, p.pages.Unready(t.Context())["object store"]) }
+
+	if err := p.awaitStore(t.Context(), store, "s3", "s3://bucket"); err != nil {
+		t.Fatal(err)
+	}
+	if len(reasons) < 3 || !strings.Contains(reasons[1], "does not answer") || !strings.Contains(reasons[2], "fewer requests") {
+		t.Errorf("/readyz says %q, want the reason after each attempt", reasons)
+	}
+	if unready := p.pages.Unready(t.Context()); len(unready) != 0 {
+		t.Errorf("after the test /readyz says %v", unready)
+	}
+	if got := logged.FilterMessageSnippet("waiting for the object store").Len(); got != 2 {
+		t.Errorf("%d lines are logged about it, want 2", got)
+	}
+}
+
+func TestStoreThatDeniesEndsTheStart(t *testing.T) {
+	p := &Process{Log: zap.NewNop(), pages: health.New(nil)}
+	err := p.awaitStore(t.Context(), newFailing(t, objectstore.ErrDenied), "s3", "s3://bucket")
+	if err == nil || !strings.Contains(err.Error(), "s3:PutObject") || !strings.Contains(err.Error(), "s3://bucket") || cli.Advice(err) == "" {
+		t.Errorf("the start ends with %v, want the store and the right that is missing", err)
+	}
+}
+
+func TestWaitForAStoreEndsWithTheProcess(t *testing.T) {
+	p := &Process{Log: zap.NewNop(), pages: health.New(nil)}
+	ctx, cancel := context.WithCancel(t.Context())
+	store := newFailing(t, objectstore.ErrUnreachable)
+	store.seen = cancel
+	if err := p.awaitStore(ctx, store, "s3", "s3://bucket"); !errors.Is(err, context.Canceled) {
+		t.Errorf("the wait ends with %v", err)
+	}
+}

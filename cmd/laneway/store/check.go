@@ -1,0 +1,100 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"laneway.dev/cmd/laneway/cli"
+	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/selftest"
+	"laneway.dev/internal/storeid"
+)
+
+// Check is laneway store check.
+type Check struct {
+	Store cli.StoreLocation `arg:"" optional:"" default:"./laneway-data/objects" env:"LANEWAY_STORE" help:"The object store: a URL or a path (default: ${default})."`
+}
+
+// Help implements kong.HelpProvider.
+func (*Check) Help() string {
+	return `Puts a small probe object into the store, reads a part of it, lists it and deletes it. It also tries what the store must refuse: a
+second put of the same key, and bytes that do not match their hash. For each step it says whether it works, and if not, why, which
+right is missing, and what to do. It needs no server, touches no other object, and works while Laneway runs.
+
+The exit code is 1 if something does not work that Laneway needs.
+
+Examples:
+
+    laneway store check 's3://bucket/prefix?region=eu-central-1'
+
+    laneway store check ./laneway-data/objects`
+}
+
+// Run tries the store and prints what it has found out.
+func (c *Check) Run(a *cli.App) error {
+	place, err := c.Store.Place()
+	if err != nil {
+		return err
+	}
+	store, err := objectstore.OpenExisting(string(c.Store))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = store.Close() }()
+	if err := cli.Say(a.Stdout, "object store %s\n  %s\n", place, identity(a, storeid.Candidate{Store: store, Place: place})); err != nil {
+		return err
+	}
+	findings, err := selftest.Run(a.Ctx, store)
+	if err != nil {
+		return err
+	}
+	var failed, advice []string
+	for i := range findings {
+		f := &findings[i]
+		text, help := describeFinding(c.Store.Scheme(), f)
+		if err := cli.Say(a.Stdout, "  %-12s %s\n", f.Step, text); err != nil {
+			return err
+		}
+		if f.Err != nil {
+			failed = append(failed, string(f.Step))
+			if help != "" && !strings.Contains(strings.Join(advice, "; "), help) {
+				advice = append(advice, help)
+			}
+		}
+	}
+	if len(failed) == 0 {
+		return cli.Say(a.Stdout, "Laneway can use this store\n")
+	}
+	err = fmt.Errorf("Laneway cannot use this store; what does not work: %s", strings.Join(failed, ", "))
+	if len(advice) == 0 {
+		return err
+	}
+	return cli.Advise(err, strings.Join(advice, "; "))
+}
+
+// identity describes the marker of a store.
+func identity(a *cli.App, c storeid.Candidate) string {
+	if _, err := c.Store.Marker(a.Ctx); errors.Is(err, objectstore.ErrNotFound) {
+		return "it has no marker, so no Laneway uses it yet"
+	}
+	id, cluster, err := storeid.Identity(a.Ctx, c)
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("store %s of cluster %s", id, cluster)
+}
+
+// describeFinding describes the outcome of a step, and what to do if it fails.
+func describeFinding(scheme string, f *selftest.Finding) (text, advice string) {
+	switch {
+	case f.Skipped:
+		return "not tried: it needs a step that has failed", ""
+	case f.Err != nil:
+		return selftest.Cause(scheme, f.Step, f.Err)
+	case f.Lacks != "":
+		return "works, but " + f.Lacks, ""
+	}
+	return fmt.Sprintf("works, %v", f.Took.Round(100*time.Microsecond)), ""
+}

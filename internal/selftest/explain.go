@@ -1,0 +1,91 @@
+package selftest
+
+import (
+	"errors"
+	"fmt"
+
+	"laneway.dev/internal/objectstore"
+)
+
+// Passing reports whether an error of a store may go away by itself, so that it is worth
+// trying again.
+func Passing(err error) bool {
+	for _, passing := range []error{
+		objectstore.ErrUnreachable, objectstore.ErrThrottled, objectstore.ErrConflict, objectstore.ErrShort,
+	} {
+		if errors.Is(err, passing) {
+			return true
+		}
+	}
+	return false
+}
+
+// Cause says in a sentence why a step has failed, and what an operator can do about it. scheme
+// is that of the store's URL. The sentences of stores are added, because they often name what
+// is wrong.
+func Cause(scheme string, step Step, err error) (sentence, advice string) {
+	for _, c := range causes {
+		if errors.Is(err, c.of) {
+			sentence, advice = c.sentence, c.advice
+			break
+		}
+	}
+	switch {
+	case errors.Is(err, objectstore.ErrDenied):
+		sentence = fmt.Sprintf("the credentials do not allow %s", gerund[step])
+		if right := rights[scheme][step]; right != "" {
+			sentence = fmt.Sprintf("the credentials do not allow %s: the right %s is missing", gerund[step], right)
+		}
+	case sentence == "":
+		return fmt.Sprintf("%s does not work: %v", step, err), ""
+	}
+	return fmt.Sprintf("%s (%v)", sentence, err), advice
+}
+
+type cause struct {
+	of               error
+	sentence, advice string
+}
+
+// causes are in the order in which they are looked for, the most special first.
+var causes = []cause{
+	{objectstore.ErrClock, "the clock of this machine differs too much from that of the store", "set the clock, for example by NTP"},
+	{
+		objectstore.ErrTLS, "no trusted connection can be made",
+		"see whether the endpoint is right; if its certificate is signed by an authority of one's own, add that to the certificates of the system or name its file by SSL_CERT_FILE",
+	},
+	{objectstore.ErrNoBucket, "the bucket or container does not exist", "create it, or correct its name in the URL"},
+	{objectstore.ErrRegion, "the bucket is in another region", "name its region in the URL, as in s3://bucket/prefix?region=eu-central-1"},
+	{
+		objectstore.ErrCredentials, "the credentials are missing, expired or not accepted",
+		"see docs/stores.md for where credentials are looked for, and renew them",
+	},
+	{objectstore.ErrDenied, "the credentials do not allow the request", "add the right to the policy of these credentials; docs/stores.md has the least policy"},
+	{objectstore.ErrThrottled, "the store asks for fewer requests", "wait, or raise the limit of the store"},
+	{objectstore.ErrUnreachable, "the store does not answer", "see whether the endpoint in the URL is right, and whether this machine can reach it"},
+	{objectstore.ErrDigest, "bytes were altered on their way to the store", "look for a faulty proxy or network"},
+	{objectstore.ErrFull, "the store has no room", "make room in the store"},
+}
+
+// gerund says what a step does.
+var gerund = map[Step]string{
+	Put: "putting objects", Altered: "putting objects", Again: "putting objects", Read: "reading objects", List: "listing objects",
+	Delete: "deleting objects",
+}
+
+// rights are the rights of each kind of store, by step. The names are those of AWS IAM, Google
+// Cloud IAM and Azure RBAC.
+var rights = map[string]map[Step]string{
+	"s3": {
+		Put: "s3:PutObject", Altered: "s3:PutObject", Again: "s3:PutObject", Read: "s3:GetObject",
+		List: "s3:ListBucket (on the bucket itself)", Delete: "s3:DeleteObject",
+	},
+	"gs": {
+		Put: "storage.objects.create", Altered: "storage.objects.create", Again: "storage.objects.create",
+		Read: "storage.objects.get", List: "storage.objects.list", Delete: "storage.objects.delete",
+	},
+	"azblob": {
+		Put: "blobs/write", Altered: "blobs/write", Again: "blobs/write", Read: "blobs/read", List: "blobs/read (on the container)",
+		Delete: "blobs/delete",
+	},
+}

@@ -1,0 +1,182 @@
+package selftest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"testing"
+
+	"laneway.dev/internal/objectstore"
+)
+
+// faulty is a store in a folder with some methods replaced.
+type faulty struct {
+	objectstore.Store
+	put, read, list, remove error // instead of what the store would answer
+	replaces                bool  // puts replace objects
+	altered                 error // of PutAltered
+}
+
+func (f *faulty) Below(string) objectstore.Store { return f }
+
+func (f *faulty) Put(ctx context.Context, key string, parts [][]byte) error {
+	if f.put != nil {
+		return f.put
+	}
+	if f.replaces {
+		_ = f.Store.Delete(ctx, key)
+	}
+	return f.Store.Put(ctx, key, parts)
+}
+
+func (f *faulty) PutAltered(ctx context.Context, key string) error {
+	if f.altered == nil {
+		return f.Store.Put(ctx, key, [][]byte{[]byte("altered")})
+	}
+	return f.altered
+}
+
+func (f *faulty) ReadRange(ctx context.Context, key string, offset, length int64) ([]byte, error) {
+	content, err := f.Store.ReadRange(ctx, key, offset, length)
+	if err == nil && f.read != nil {
+		err = f.read
+	}
+	return content, err
+}
+
+func (f *faulty) List(ctx context.Context, prefix string) iter.Seq2[objectstore.Listed, error] {
+	if f.list != nil {
+		return func(yield func(objectstore.Listed, error) bool) { yield(objectstore.Listed{}, f.list) }
+	}
+	return f.Store.List(ctx, prefix)
+}
+
+func (f *faulty) Delete(ctx context.Context, key string) error {
+	if f.remove != nil {
+		return f.remove
+	}
+	return f.Store.Delete(ctx, key)
+}
+
+func folder(t *testing.T) objectstore.Store {
+	t.Helper()
+	store, err := objectstore.Open(t.TempDir(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+func run(t *testing.T, store objectstore.Store) map[Step]Finding {
+	t.Helper()
+	findings, err := Run(t.Context(), store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := make(map[Step]Finding)
+	for _, f := range findings {
+		found[f.Step] = f
+	}
+	if len(found) != len(findings) {
+		t.Fatalf("findings are %+v, want at most one for each step", findings)
+	}
+	return found
+}
+
+func TestLocalStoreWorks(t *testing.T) {
+	store := folder(t)
+	found := run(t, store)
+	for _, step := range []Step{Put, Again, Read, List, Delete} {
+		f, tried := found[step]
+		if !tried {
+			t.Errorf("%s was not tried", step)
+		}
+		if f.Err != nil || f.Lacks != "" || f.Skipped {
+			t.Errorf("%s: %+v, want that it works", step, f)
+		}
+	}
+	for o, err := range store.List(t.Context(), "") {
+		t.Errorf("the test has left %v, %v", o, err)
+	}
+}
+
+func TestEachFailureIsFoundInItsStep(t *testing.T) {
+	denied := fmt.Errorf("request: %w", objectstore.ErrDenied)
+	for name, c := range map[string]struct {
+		store   faulty
+		failed  []Step
+		skipped []Step
+	}{
+		"put":    {faulty{put: denied, altered: denied}, []Step{Put, Altered}, []Step{Again, Read, Delete}},
+		"read":   {faulty{read: denied, altered: objectstore.ErrDigest}, []Step{Read}, nil},
+		"list":   {faulty{list: denied, altered: objectstore.ErrDigest}, []Step{List}, nil},
+		"delete": {faulty{remove: denied, altered: objectstore.ErrDigest}, []Step{Delete}, nil},
+		"hash":   {faulty{}, []Step{Altered}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.store.Store = folder(t)
+			for step, f := range run(t, &c.store) {
+				if failed := slices.Contains(c.failed, step); failed != (f.Err != nil) {
+					t.Errorf("%s: the error is %v", step, f.Err)
+				}
+				if skipped := slices.Contains(c.skipped, step); skipped != f.Skipped {
+					t.Errorf("%s: skipped is %t", step, f.Skipped)
+				}
+			}
+		})
+	}
+}
+
+func TestStoreThatReplacesObjectsLacksThat(t *testing.T) {
+	f := run(t, &faulty{Store: folder(t), replaces: true, altered: objectstore.ErrDigest})[Again]
+	if f.Err != nil || !strings.Contains(f.Lacks, "conditions") {
+		t.Errorf("the finding is %+v, want that the store lacks conditions", f)
+	}
+}
+
+func TestCauseNamesTheMissingRight(t *testing.T) {
+	for _, c := range []struct {
+		scheme string
+		step   Step
+		want   string
+	}{
+		{"s3", Put, "s3:PutObject"},
+		{"s3", List, "s3:ListBucket"},
+		{"gs", Delete, "storage.objects.delete"},
+		{"azblob", Read, "blobs/read"},
+		{"file", Put, "do not allow putting objects"},
+	} {
+		sentence, advice := Cause(c.scheme, c.step, fmt.Errorf("put: %w", objectstore.ErrDenied))
+		if !strings.Contains(sentence, c.want) || advice == "" {
+			t.Errorf("%s, %s: %q, advice %q, want %q", c.scheme, c.step, sentence, advice, c.want)
+		}
+	}
+}
+
+func TestEachCauseHasItsSentenceAndAdvice(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, c := range causes {
+		sentence, advice := Cause("s3", Read, fmt.Errorf("what the store said: %w", c.of))
+		if seen[sentence] || advice == "" || !strings.Contains(sentence, "what the store said") {
+			t.Errorf("%v: %q, advice %q", c.of, sentence, advice)
+		}
+		seen[sentence] = true
+	}
+	if sentence, _ := Cause("s3", Read, errors.New("odd")); !strings.Contains(sentence, "odd") || !strings.Contains(sentence, "ranged read") {
+		t.Errorf("an unknown error gives %q", sentence)
+	}
+}
+
+func TestOnlyPassingErrorsAreWorthTryingAgain(t *testing.T) {
+	for err, want := range map[error]bool{
+		objectstore.ErrUnreachable: true, objectstore.ErrThrottled: true, objectstore.ErrDenied: false,
+		objectstore.ErrNoBucket: false, objectstore.ErrClock: false, objectstore.ErrCredentials: false, objectstore.ErrTLS: false,
+	} {
+		if got := Passing(fmt.Errorf("request: %w", err)); got != want {
+			t.Errorf("%v: %t, want %t", err, got, want)
+		}
+	}
+}
