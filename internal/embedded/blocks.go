@@ -21,7 +21,7 @@ const (
 )
 
 // maxJump bounds the rise of the sequence from one record of a block to the next. A block has
-// at most 8 MiB, so the number of deleted records between two neighbours is far below it.
+// at most 8 MiB, so the number of deleted records between two neighbors is far below it.
 const maxJump = 1 << 24
 
 // ErrBlock is wrapped by the error of a start with a block that the server would never
@@ -29,10 +29,10 @@ const maxJump = 1 << 24
 var ErrBlock = errors.New("a file of JetStream is damaged")
 
 // checkBlocks returns an error for blocks that the server would never finish reading. The
-// server lists all sequences between two neighbouring records before it compares a
+// server lists all sequences between two neighboring records before it compares a
 // checksum. One flipped high bit in a sequence therefore costs it all of the memory: a jump
 // from 1,000 to 1,000 + 2^40, for example, makes a list of 10^12 numbers. Other damage is
-// found by the server or by the owner of the stream.
+// left to the server and to those that read the stream.
 func checkBlocks(ctx context.Context, storeDir string) error {
 	blocks, err := filepath.Glob(filepath.Join(storeDir, "jetstream", "*", "streams", "*", "msgs", "*.blk"))
 	if err != nil {

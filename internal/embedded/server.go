@@ -1,8 +1,11 @@
 // Package embedded runs a NATS server with JetStream inside this process.
 //
-// It owns the data folder: it holds the folder's lock from Start to Shutdown, so that two servers
+// It owns the data folder: it holds the folder's lock from NewClaim to Shutdown, so that two servers
 // never write to the same files. Every acknowledged JetStream write is on disk (SyncAlways). The
 // package never handles signals, never ends the process, and does not depend on Laneway's subjects.
+//
+// A start fails if a block of a stream has a damaged sequence that the server would never finish
+// reading (checkBlocks). Other damage is left to the server and to those that read the stream.
 package embedded
 
 import (

@@ -61,7 +61,7 @@ const metadataTopic = "laneway-topic"
 //     conclude anything from its error. It reads the log up to an entry that it has
 //     appended later: the unknown entry is below it, or will never be in the log.
 //   - Readers MUST NOT assume that the first stream sequence is 1, and MUST compare
-//     neighbouring stream sequences: a hole, which is damage, otherwise looks like the
+//     neighboring stream sequences: a hole, which is damage, otherwise looks like the
 //     next entry.
 //   - Any replica may answer a read, and it may lag behind. Before a reader concludes
 //     that the log ends, or that an entry is lost, it MUST ask the leader (Confirm,

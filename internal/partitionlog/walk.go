@@ -62,7 +62,7 @@ type Missing struct {
 const walkStep = 256
 
 // Walk calls entry for each entry from first to last, and missing for each range between
-// them that cannot be read, in the order of the sequences. Neighbouring sequences that are
+// them that cannot be read, in the order of the sequences. Neighboring sequences that are
 // missing for the same reason are one range. An error of either function ends the walk.
 //
 // Unlike Read, Walk continues after damage. JetStream ends an answer before a message that

@@ -60,7 +60,7 @@ func (s *sender) notSent(subject string, err error) *protocol.Error {
 
 // reply returns the subject for the answer to an attempt. It names the attempt, as
 // in "_INBOX.x.2.17.0" for the first attempt of batch 17 of target 2, so answers
-// need no table of requests, and a late answer is recognised as such.
+// need no table of requests, and a late answer is recognized as such.
 func (s *sender) reply(target int, id delivery.ID) string {
 	name := make([]byte, 0, len(s.inbox)+24)
 	name = strconv.AppendInt(append(name, s.inbox...), int64(target), 10)

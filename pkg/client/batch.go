@@ -18,7 +18,7 @@ import (
 
 // batch is a batch frame that is being filled, or is filled and sent. It belongs
 // to the buffer until the sender takes it, and then to the sender. Its records MUST
-// NOT change after it was sent: a partition recognises a batch only by its first
+// NOT change after it was sent: a partition recognizes a batch only by its first
 // and its last producer sequence together.
 type batch struct {
 	target  int                    // index in the producer's targets

@@ -2,7 +2,7 @@
 // administers topics over a NATS connection.
 //
 //   - A [Producer] gathers records into batches and keeps several batches in
-//     flight, in order. It sends again what may have been lost; Laneway recognises
+//     flight, in order. It sends again what may have been lost; Laneway recognizes
 //     what it has already, so each record is in the log once. A [Future] reports
 //     the offset. A producer with a name continues after a restart where the log
 //     ends.

@@ -33,7 +33,7 @@ type ProducerOptions struct {
 	Linger time.Duration
 	// MaxInFlight bounds the batches of a partition that are sent and not
 	// acknowledged. The default, and the highest possible value, is delivery.Span,
-	// which is 5: a partition recognises no more batches than that when they are
+	// which is 5: a partition recognizes no more batches than that when they are
 	// sent again.
 	MaxInFlight int
 	// BufferBytes bounds the memory of the records that are not acknowledged; the

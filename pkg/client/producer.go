@@ -12,7 +12,7 @@ import (
 
 // Producer publishes records to a topic, each exactly once. It is idempotent: it
 // sends batches again after overload, restarts and lost connections, and Laneway
-// recognises those that it has already.
+// recognizes those that it has already.
 //
 // Promises:
 //
@@ -98,7 +98,7 @@ func (c *Client) newProducer(ctx context.Context, name string, options ProducerO
 	}, nil
 }
 
-// identity is the producer id and producer epoch under which Laneway recognises
+// identity is the producer id and producer epoch under which Laneway recognizes
 // the batches of a producer.
 type identity struct {
 	id    int64

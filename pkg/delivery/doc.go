@@ -11,7 +11,7 @@
 //   - The batches have consecutive producer sequences. A batch keeps its records and
 //     its producer sequence in every attempt.
 //   - Nothing is sent beyond a span of [Span] batches that starts with the lowest
-//     batch without an OK. A partition remembers that many batches, so it recognises
+//     batch without an OK. A partition remembers that many batches, so it recognizes
 //     every batch that is sent again. With a larger span it might not, as soon as one
 //     OK is lost.
 //   - Each attempt carries first unacked, the producer sequence of the lowest batch

@@ -6,7 +6,7 @@ import (
 )
 
 // Span is the number of batches, counted from the lowest one without an OK, that a
-// partition recognises when they are sent again. It is a constant of the protocol
+// partition recognizes when they are sent again. It is a constant of the protocol
 // and not a setting: with a larger span, a retry could be refused forever.
 const Span = 5
 

@@ -10,7 +10,7 @@ import (
 
 // Code identifies an error of the catalogue. It is the err_code of a JetStream
 // API error. If JetStream has an error with the same meaning, its number is used,
-// so that existing clients recognise it. The meaning of a code MUST NOT change,
+// so that existing clients recognize it. The meaning of a code MUST NOT change,
 // and a code MUST NOT be reused, because clients of any version compare codes.
 type Code uint16
 

@@ -2,8 +2,8 @@
 // puts staged batches back into ticket order.
 //
 // It owns the epoch of this instance and the subscription to the sequencer's subjects. It
-// decides nothing: services/sequencer/core decides when a batch is released and what follows
-// from a fence.
+// decides nothing: services/sequencer/core decides when a batch is released, which frontends
+// are fenced, and what follows when this sequencer is.
 package sequencer
 
 import (

@@ -41,7 +41,7 @@ func TestErrorNamesFlag(t *testing.T) {
 		want string
 	}{
 		{[]string{"produce", "--record-bytes", "128KiB"}, "--record-bytes 128 KiB is more than --batch-bytes 64 KiB"},
-		{[]string{"produce", "--in-flight", "6"}, "--in-flight 6 is more than 5: a partition recognises no more batches when they are sent again"},
+		{[]string{"produce", "--in-flight", "6"}, "--in-flight 6 is more than 5: a partition recognizes no more batches when they are sent again"},
 		{[]string{"produce", "--record-bytes", "5MiB"}, "--record-bytes 5.0 MiB is more than 4.0 MiB"},
 		{[]string{"publish", "--record-bytes", "5MiB"}, "--record-bytes 5.0 MiB is more than 4.0 MiB"},
 		{[]string{"consume", "--record-bytes", "128KiB"}, "--record-bytes 128 KiB is more than a batch"},

@@ -96,7 +96,7 @@ func (p *Plan) checkSizes() error {
 		return fmt.Errorf("--record-bytes %s is more than --batch-bytes %s: a batch has at least one record",
 			bytesOf(p.RecordBytes), bytesOf(p.BatchBytes))
 	case p.Work == Produce && p.InFlight > delivery.Span:
-		return fmt.Errorf("--in-flight %d is more than %d: a partition recognises no more batches when they are sent again",
+		return fmt.Errorf("--in-flight %d is more than %d: a partition recognizes no more batches when they are sent again",
 			p.InFlight, delivery.Span)
 	case p.Bytes < int64(p.BatchBytes):
 		return fmt.Errorf("--bytes %s is less than one batch or record, which is %s", bytesOf(p.Bytes), bytesOf(p.BatchBytes))

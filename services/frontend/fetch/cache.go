@@ -43,7 +43,7 @@ func newEntryCache(limit int64) *entryCache {
 	})}
 }
 
-// weighEntry returns the memory of an entry in bytes. Neighbouring batches share the strings
+// weighEntry returns the memory of an entry in bytes. Neighboring batches share the strings
 // of their lanes and objects, which are counted once.
 func weighEntry(entry *messages.Entry) uint32 {
 	weight := overhead + len(entry.Owner) + cap(entry.Fences)*int(unsafe.Sizeof(messages.LoggedFence{}))

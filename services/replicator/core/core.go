@@ -1,6 +1,7 @@
 // Package core commits released batches to the log of a partition. The partition package
 // checks tickets and producer sequences and assigns offsets; this package owns the log: it
-// recovers its state, claims it, appends entries, and keeps its mark and snapshots.
+// recovers its state, notices a log that has lost entries, claims the log, appends entries,
+// and keeps its mark and snapshots. It fences frontends and sequencers of lower epochs.
 //
 // A Core has the right to append for as long as its term record is the newest in the log.
 // Its state is rebuilt from the log; with a snapshot, only from the entries after it. A Core
@@ -13,10 +14,13 @@
 //	   │           └──── an append failed ◀───┴───────────┘
 //	   └── every 10 s ── damaged            (or its outcome is unknown)
 //
-// Recovery loads the mark and the newest snapshot, and reads the log from there to its
-// end. The claim reserves a place in the mark and appends a term record, if no other entry
-// has been appended meanwhile (compare-and-set on the stream's last sequence). From then
-// on, any append of an older owner fails, because its expected sequence is too low.
+// Recovery loads the mark and the newest snapshot, and reads the log from where the snapshot
+// ends. It compares the log with both (recover.go, damage.go): if entries are missing or
+// cannot be read, the partition is read-only.
+//
+// The claim reserves a place in the mark and appends a term record, if no other entry has
+// been appended meanwhile (compare-and-set on the stream's last sequence). From then on, any
+// append of an older owner fails, because its expected sequence is too low.
 //
 // Only one append is under way at a time. If its outcome is unknown, the entry may be in the
 // log or may still arrive. The Core then drops its uncommitted state and claims the log

@@ -1,11 +1,12 @@
-// Package core decides when the staged batches of one partition are released, and what a
-// sequencer does when it is fenced.
+// Package core decides when the staged batches of one partition are released, which frontends
+// are fenced (admit), and what this sequencer does when it is fenced itself. The order within
+// one lane is decided in pkg/ticketing.
 //
 // It owns the lanes of the partition: the batches that are staged and wait for an earlier
 // ticket, and those that were released and are not resolved. A Core receives events and
-// the time, and returns effects as data. Their order depends on nothing else. It never
-// touches payloads or the log, and stores nothing: after a restart, the heartbeats of the
-// frontend and the batches that are staged again rebuild its state.
+// the time, and returns effects as data. The order of the effects depends on nothing else. A
+// Core never touches payloads or the log, and stores nothing: after a restart, the heartbeats
+// of the frontend and the batches that are staged again rebuild its state.
 package core
 
 import (

@@ -3,6 +3,10 @@
 // and credit, limits, gaps, damage, and the last status. It does no I/O, reads no clock
 // and starts no goroutine.
 //
+// How much is sent next is decided in load (deliver.go): the batches that fit into the
+// smallest of the consumer's credit (pace.go), the limits of the request, and MaxRange. If not
+// even the first one fits, it is sent alone, unless a limit of the request forbids it.
+//
 // A [Core] is stepped with events and the time. It returns [Effects]: messages to send,
 // and at most one [Question] about the log or its payloads. The answer is an event of a
 // later step. The shell around the core answers the questions; it may use caches and
