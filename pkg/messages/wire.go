@@ -15,6 +15,10 @@ const version = 5
 // a lane only when all of its tickets are resolved, so it must know the bound.
 const MaxDeadline = time.Minute
 
+// ReportInterval is how often a stager announces that it is alive, and reports the batches
+// that it has held for at least as long.
+const ReportInterval = 500 * time.Millisecond
+
 // kind tells the internal messages apart; several kinds share a subject.
 type kind uint64
 

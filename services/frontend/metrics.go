@@ -18,6 +18,7 @@ var readings = []telemetry.Reading{
 	{Name: "laneway.frontend.tickets.given_up", Description: "Tickets that were given up", Unit: "{ticket}", Counter: true},
 	{Name: "laneway.frontend.tickets.outstanding", Description: "Tickets that are not resolved", Unit: "{ticket}"},
 	{Name: "laneway.frontend.restaged", Description: "Batches that were staged again", Unit: "{batch}", Counter: true},
+	{Name: "laneway.frontend.stagers", Description: "Stagers that are alive, by their announcements", Unit: "{stager}"},
 	{Name: "laneway.frontend.refused", Description: "Requests that were refused before they got a ticket", Unit: "{request}", Counter: true},
 	{Name: "laneway.frontend.in_flight.bytes", Description: "Payload bytes that are not resolved", Unit: "By"},
 	{Name: "laneway.frontend.fetches", Description: "Open fetches", Unit: "{fetch}"},
@@ -88,7 +89,7 @@ func (s *Service) values() []int64 {
 	survey := s.watch.Survey()
 	silent := s.roles().Silent
 	return append([]int64{
-		int64(t.Issued), int64(t.GivenUp), int64(t.Outstanding), int64(t.Restaged),
+		int64(t.Issued), int64(t.GivenUp), int64(t.Outstanding), int64(t.Restaged), int64(len(s.stagers.live.Load().Live)),
 		int64(produced.Refused), produced.Bytes, int64(s.fetches.OpenFetches()),
 		int64(read.Messages), int64(read.Bytes), int64(read.Dropped), int64(read.Abandoned),
 		int64(s.dropped()), int64(produced.Pauses), int64(produced.AnswersLost),

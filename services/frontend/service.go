@@ -71,6 +71,7 @@ type Service struct {
 	set       *supervisor.Set[*produce.Partition]
 	watch     *topicapi.Watch
 	probes    *probes
+	stagers   *stagers
 	api       *api.Server
 	producers *producers.API
 	errors    errorCounter
@@ -113,6 +114,10 @@ func (s *Service) start(ctx context.Context) error {
 		return err
 	}
 	s.OnStop(func(context.Context) error { return transport.Unsubscribe(s.probes.sub) })
+	if s.stagers, err = newStagers(s.config.Conn, s.config.Logger); err != nil {
+		return err
+	}
+	s.OnStop(func(context.Context) error { return transport.Unsubscribe(s.stagers.sub) })
 	s.build(js, named)
 	s.OnStop(func(context.Context) error { s.produce.Close(); return nil })
 	if s.set, err = supervisor.Start(ctx, s.registry, s.config.Logger, s.produce.Partition); err != nil {
@@ -135,7 +140,7 @@ func (s *Service) build(js jetstream.JetStream, named *producerregistry.Registry
 	s.produce = produce.New(produce.Config{
 		Conn: s.config.Conn, Wire: s.Wire, Requests: s.requested, Logger: log, Telemetry: s.config.Telemetry,
 		Times: s.config.Times, Limits: s.config.Limits, Fetches: s.fetches, Epoch: s.epoch, Ending: s.Ending,
-		Roles: s.roles, Failed: func(code protocol.Code) { s.errors.add(kindProduce, code) },
+		Roles: s.roles, Stagers: s.stagers.live.Load, Failed: func(code protocol.Code) { s.errors.add(kindProduce, code) },
 	})
 	s.watch = topicapi.NewWatch(s.registry, log, s.boundSubjects)
 	s.producers = producers.New(producers.Config{
@@ -150,6 +155,7 @@ func (s *Service) run(ctx context.Context, js jetstream.JetStream) error {
 		return err
 	}
 	s.Go(s.probes.run)
+	s.Go(s.stagers.run)
 	claim := make(chan error, 1)
 	s.Go(func(ctx context.Context) { claim <- s.epoch.Claim(ctx) })
 	if err := s.epoch.Await(ctx, claim); err != nil {

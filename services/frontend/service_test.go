@@ -43,6 +43,11 @@ type rig struct {
 
 func start(t *testing.T) *rig {
 	t.Helper()
+	return startWith(t, core.Times{Heartbeat: 20 * time.Millisecond, StageTimeout: time.Minute, Deadline: time.Minute})
+}
+
+func startWith(t *testing.T, times core.Times) *rig {
+	t.Helper()
 	conn, js := embeddedtest.Start(t)
 	r := &rig{t: t, conn: conn, js: js, wire: transport.NewConnection(conn, zap.NewNop())}
 	store, err := objectstore.Open(t.TempDir(), 0)
@@ -60,7 +65,7 @@ func start(t *testing.T) *rig {
 	defer cancel()
 	r.service, err = Start(ctx, Config{
 		Config: service.Config{Conn: conn, Logger: zap.NewNop(), Telemetry: signals}, Store: store,
-		Times: core.Times{Heartbeat: 20 * time.Millisecond, StageTimeout: time.Minute, Deadline: time.Minute},
+		Times: times,
 	})
 	r.must(err)
 	r.stop = func(ctx context.Context) error {
@@ -79,10 +84,19 @@ func start(t *testing.T) *rig {
 	return r
 }
 
-// sequence confirms epochs.
+// sequence confirms epochs, and misses every batch that is not resolved.
 func (r *rig) sequence(m messages.Message) {
-	if a, is := m.(messages.Announce); is {
-		r.send(messages.FrontendSubject(a.Epoch), messages.Announced(a))
+	switch m := m.(type) {
+	case messages.Announce:
+		r.send(messages.FrontendSubject(m.Epoch), messages.Announced(m))
+	case messages.Advance:
+		missing := messages.Missing{Partition: m.Partition, Epoch: m.Epoch}
+		for _, l := range m.Lanes {
+			if l.Floor <= l.Highest {
+				missing.Lanes = append(missing.Lanes, messages.LaneNumbers{Lane: l.Lane, Numbers: []uint64{l.Floor}})
+			}
+		}
+		r.send(messages.FrontendSubject(m.Epoch), missing)
 	}
 }
 

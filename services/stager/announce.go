@@ -14,7 +14,7 @@ import (
 // If the actor takes no turns, nothing is announced: batches that wait for the actor are
 // not reported as held either, and the frontends have them staged by another stager.
 func (s *Service) announce(ctx context.Context) {
-	tick := time.NewTicker(ReportInterval)
+	tick := time.NewTicker(messages.ReportInterval)
 	defer tick.Stop()
 	for {
 		if s.turned.Swap(false) {

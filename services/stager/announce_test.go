@@ -50,7 +50,7 @@ func TestStagerAnnouncesItselfUntilItStops(t *testing.T) {
 	select {
 	case m := <-heard:
 		t.Errorf("%s is announced after the stop", m.Subject)
-	case <-time.After(2 * ReportInterval):
+	case <-time.After(2 * messages.ReportInterval):
 	}
 }
 
@@ -71,7 +71,7 @@ func TestStagerWhoseActorIsStuckIsNotAnnounced(t *testing.T) {
 	select {
 	case m := <-heard:
 		t.Errorf("%s is announced", m.Subject)
-	case <-time.After(3 * ReportInterval):
+	case <-time.After(3 * messages.ReportInterval):
 	}
 }
 

@@ -31,13 +31,8 @@ import (
 
 const role = "stager"
 
-const (
-	// ReportInterval is how often a stager announces that it is alive, and reports which
-	// batches it still holds.
-	ReportInterval = 500 * time.Millisecond
-	// nameLength is the length of an instance's name. Each character has 5 random bits.
-	nameLength = 12
-)
+// nameLength is the length of an instance's name. Each character has 5 random bits.
+const nameLength = 12
 
 // abandonTimeout bounds the wait for puts whose context has ended.
 const abandonTimeout = 5 * time.Second
@@ -67,7 +62,7 @@ func (c Config) orDefaults() Config {
 
 func (c Config) settings() core.Settings {
 	return core.Settings{
-		Name: strings.ToLower(rand.Text()[:nameLength]), ReportEvery: ReportInterval,
+		Name: strings.ToLower(rand.Text()[:nameLength]), ReportEvery: messages.ReportInterval,
 		Linger: c.Linger, ObjectBytes: c.ObjectBytes, ObjectBatches: c.ObjectBatches,
 		Uploads: c.Uploads, MostUploads: c.MostUploads, MemoryBytes: c.MemoryBytes,
 	}

@@ -39,7 +39,7 @@ type HeartbeatFlag struct {
 // FrontendFlags are the flags of a frontend.
 type FrontendFlags struct {
 	Deadline                     cli.Period `default:"30s" help:"How long a producer waits at most for the answer to a batch; 1m at most."`
-	StageTimeout                 cli.Period `default:"2s" help:"When to stage a batch again if no stager has reported it. It must be longer than the linger and an upload together."`
+	StageTimeout                 cli.Period `default:"2s" help:"When to stage a batch again, by another stager, if nothing is heard of it. Stagers report every 500ms which batches they have held for that long, so an upload may take longer than this. It must be longer than 1s."`
 	MaxInFlightBytes             cli.Size   `default:"256MiB" help:"Bytes that all producers together may have in flight."`
 	MaxInFlightBytesPerPartition cli.Size   `default:"256MiB" help:"Bytes that the producers of a partition may have in flight."`
 	MaxInFlightPerPartition      cli.Number `default:"16384" help:"Batches that the producers of a partition may have in flight."`

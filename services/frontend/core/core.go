@@ -23,8 +23,9 @@
 // Any message may be lost on the way, so heartbeats repair losses. Example: the batches a/1,
 // a/2 and a/3 are sent to stagers, and the stager with a/2 crashes. The sequencer holds a/3
 // back. After a heartbeat the frontend sends Advance{lane a, floor 2, highest 3}. The
-// sequencer answers Missing{a/2}. When StageTimeout has passed since the first attempt, the
-// frontend sends a/2 to a stager again. When a/2 is staged, a/2 and a/3 are released.
+// sequencer answers Missing{a/2}. A stager that still had a/2 would report so. When no stager
+// has done that for StageTimeout, the frontend sends a/2 to another stager. When a/2 is staged,
+// a/2 and a/3 are released.
 package core
 
 import (
@@ -40,7 +41,7 @@ import (
 // Times are the timeouts of a core.
 type Times struct {
 	Heartbeat    time.Duration // age of a ticket at which its lane is repaired
-	StageTimeout time.Duration // MUST be longer than linger plus the slowest usual upload
+	StageTimeout time.Duration // silence about a batch after which it is staged again; MUST exceed two report intervals of stagers
 	Deadline     time.Duration // a request is answered at the latest after this
 }
 
@@ -55,8 +56,8 @@ type Produce struct {
 // Request is the shell's data for an answer. The core returns it in the Answer.
 type Request any
 
-// Event is an input of a Core: a Produce, a messages.Message that has arrived, EpochTaken or
-// Ending. An entry of the log is a CommittedEntry.
+// Event is an input of a Core: a Produce, a messages.Message that has arrived, Stagers,
+// EpochTaken or Ending. An entry of the log is a CommittedEntry.
 type Event any
 
 // CommittedEntry is a committed entry of the log, decoded.
@@ -110,7 +111,10 @@ type Core struct {
 	damage        string // of the log, while the partition is read-only
 	readOnlyUntil time.Time
 
-	stage    []messages.StageBatch
+	live []string // names of the stagers that are alive, sorted
+	turn int      // index of the one that a batch was sent to last
+
+	stage    []stageGroup
 	progress []messages.LaneProgress
 	stats    Stats
 	fx       Effects
@@ -120,7 +124,8 @@ type Core struct {
 type ticket struct {
 	Produce
 	issued    time.Time
-	stagedAt  time.Time
+	heardAt   time.Time       // when the last attempt was sent, or last reported by its stager
+	stager    string          // that has the last attempt; empty if it is unknown
 	attempts  uint32          // times that it was sent to a stager
 	refused   map[uint32]bool // attempts that a stager has refused
 	restageAt time.Time       // when to stage it again after a refusal; zero if it is not due
@@ -152,6 +157,10 @@ func (c *Core) Stats() Stats { return c.stats }
 func (c *Core) Step(now time.Time, events []Event) Effects {
 	c.fx = Effects{}
 	for _, e := range events {
+		if s, is := e.(Stagers); is {
+			c.setLive(s)
+			continue
+		}
 		if !c.serves() {
 			c.handleIdle(e)
 			continue
@@ -182,14 +191,8 @@ func (c *Core) handle(now time.Time, e Event) {
 	switch e := e.(type) {
 	case Produce:
 		c.produce(now, e)
-	case messages.Refused:
-		if e.Epoch == c.epoch {
-			c.refused(now, e.Refusals)
-		}
-	case messages.Missing:
-		if e.Epoch == c.epoch {
-			c.missing(now, e.Lanes)
-		}
+	case messages.Refused, messages.Holding, messages.Missing:
+		c.heard(now, e)
 	case CommittedEntry:
 		if e.Partition == c.partition && e.Entry.Epoch == c.epoch {
 			c.committed(e.Entry)
@@ -235,21 +238,7 @@ func (c *Core) produce(now time.Time, p Produce) {
 	t.Number, _ = c.tickets.Issue(p.Lane, t)
 	c.stats.Issued++
 	delete(c.emptied, p.Lane)
-	c.stageTicket(now, t)
-}
-
-// stageTicket sends a batch to a stager. The message contains the time that the ticket has
-// left and not its deadline, because the clocks of the two machines may differ.
-func (c *Core) stageTicket(now time.Time, t *ticket) {
-	t.attempts++
-	t.stagedAt, t.restageAt = now, time.Time{}
-	t.Floor = c.tickets.Floor(t.Lane)
-	c.stage = append(c.stage, messages.StageBatch{
-		Submission: t.Submission,
-		Attempt:    t.attempts,
-		Remaining:  t.issued.Add(c.times.Deadline).Sub(now).Milliseconds(),
-		Payload:    t.Payload,
-	})
+	c.stageTicket(now, t, "")
 }
 
 func (c *Core) committed(entry messages.Entry) {
@@ -318,32 +307,6 @@ func (c *Core) flush() {
 		c.send(messages.SequencerSubject(c.partition), messages.Advance{Partition: c.partition, Epoch: c.epoch, Lanes: part})
 	}
 	c.progress = nil
-}
-
-const (
-	// itemsPerMessage bounds a message without payloads.
-	itemsPerMessage = 2000
-	// stageBytes bounds a Stage message with more than one batch. Several stagers then share
-	// a burst, and the message stays far below NATS' max_payload.
-	stageBytes = 1 << 20
-)
-
-func (c *Core) flushStage() {
-	for start := 0; start < len(c.stage); {
-		end, size := start, 0
-		for end < len(c.stage) && end-start < itemsPerMessage {
-			size += len(c.stage[end].Payload)
-			if size > stageBytes && end > start {
-				break
-			}
-			end++
-		}
-		c.send(messages.StageSubject, messages.Stage{
-			Partition: c.partition, Epoch: c.epoch, Batches: c.stage[start:end],
-		})
-		start = end
-	}
-	c.stage = nil
 }
 
 func (c *Core) send(subject string, m messages.Message) {

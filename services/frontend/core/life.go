@@ -80,9 +80,10 @@ func withoutTicket(p Produce, err *protocol.Error) Answer {
 // renew continues in a new epoch. The replicator drops all releases of the old epoch, so
 // renew answers the old tickets, and the partition starts again without tickets.
 func (c *Core) renew(epoch uint64) {
-	answers, stats := c.abandon(), c.stats
+	answers, stats, live := c.abandon(), c.stats, c.live
 	*c = *NewCore(c.partition, epoch, c.times)
 	c.stats, c.fx.Answers = stats, answers
+	c.setLive(Stagers{live})
 }
 
 // end answers the remaining tickets, unless the frontend was replaced. Their batches may be

@@ -9,11 +9,11 @@ import (
 	"laneway.dev/pkg/ticketing"
 )
 
-// refused handles refusals of stagers. If the stager was busy, the batch is staged again
-// after a pause that grows with each refusal, up to five heartbeats. Any other refusal ends
-// the ticket.
-func (c *Core) refused(now time.Time, refusals []messages.Refusal) {
-	for _, r := range refusals {
+// refused handles refusals of a stager. If it was busy, the batch is staged again by another
+// one, after a pause that grows with each refusal, up to five heartbeats. Any other refusal
+// ends the ticket.
+func (c *Core) refused(now time.Time, m *messages.Refused) {
+	for _, r := range m.Refusals {
 		t, open := c.tickets.Find(r.Lane, r.Number)
 		if !open || r.Attempt > t.attempts || t.refused[r.Attempt] {
 			continue
@@ -26,22 +26,22 @@ func (c *Core) refused(now time.Time, refusals []messages.Refusal) {
 		case r.Code != protocol.CodeStagerBusy:
 			c.abandonTicket(t, r.Detail)
 		case r.Attempt == t.attempts:
+			t.stager = m.Stager
 			t.restageAt = now.Add(c.times.Heartbeat * time.Duration(min(len(t.refused), 5)))
 		}
 	}
 }
 
 // missing handles tickets that the sequencer waits for. A missing batch is not necessarily
-// lost, because its upload may be slow. So it is staged again only after the stage timeout.
-// A second upload does not change the order: the sequencer uses the first result that
-// arrives.
+// lost, because its upload may be slow. So it is staged again only after no stager has
+// reported it for the stage timeout. A second upload does not change the order: the
+// sequencer uses the first result that arrives.
 func (c *Core) missing(now time.Time, lanes []messages.LaneNumbers) {
 	for _, l := range lanes {
 		for _, n := range l.Numbers {
 			t, open := c.tickets.Find(l.Lane, n)
-			if open && t.restageAt.IsZero() && now.Sub(t.stagedAt) >= c.times.StageTimeout {
-				c.stats.Restaged++
-				c.stageTicket(now, t)
+			if open && t.restageAt.IsZero() && now.Sub(t.heardAt) >= c.times.StageTimeout {
+				c.stageAgain(now, t)
 			}
 		}
 	}
@@ -61,8 +61,7 @@ func (c *Core) heartbeat(now time.Time) {
 		unsettled(func(_ uint64, t *ticket) bool {
 			slow = slow || now.Sub(t.issued) >= c.times.Heartbeat
 			if !t.restageAt.IsZero() && !now.Before(t.restageAt) {
-				c.stats.Restaged++
-				c.stageTicket(now, t)
+				c.stageAgain(now, t)
 			}
 			return true
 		})

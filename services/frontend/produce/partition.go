@@ -28,6 +28,7 @@ type Partition struct {
 	topic   protocol.Topic
 	service *Service
 	mailbox *actor.Mailbox[core.Event]
+	stagers *core.Stagers // that the core knows; nil before its first turn
 	share   *share
 	spans   spans
 	stats   atomic.Pointer[core.Stats]
@@ -195,6 +196,10 @@ func (p *Partition) step(c *core.Core, now time.Time, events []core.Event) (take
 			shown = append(shown, c)
 			events[i] = c.CommittedEntry
 		}
+	}
+	if live := p.service.config.Stagers(); live != p.stagers {
+		p.stagers = live
+		events = append([]core.Event{*live}, events...)
 	}
 	fx := c.Step(now, events)
 	stats := c.Stats()

@@ -43,6 +43,7 @@ type rig struct {
 	answers chan *nats.Msg // of all requests
 	replies string         // where they come
 	roles   atomic.Pointer[rolewatch.Status]
+	live    atomic.Pointer[core.Stagers]
 
 	mu       sync.Mutex
 	failures []protocol.Code // that were reported
@@ -59,6 +60,7 @@ func newRig(t *testing.T, limits Limits) *rig {
 		stages: make(chan messages.Stage, 100), answers: make(chan *nats.Msg, 100), replies: nats.NewInbox() + ".", ended: make(chan struct{}),
 	}
 	r.roles.Store(&rolewatch.Status{})
+	r.live.Store(&core.Stagers{})
 	store, err := objectstore.Open(t.TempDir(), 0)
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +84,7 @@ func newRig(t *testing.T, limits Limits) *rig {
 	r.service = New(Config{
 		Conn: conn, Wire: r.wire, Requests: r.wire, Logger: log, Telemetry: signals,
 		Times:  core.Times{Heartbeat: 20 * time.Millisecond, StageTimeout: time.Minute, Deadline: time.Minute},
-		Limits: limits, Fetches: fetches, Epoch: epoch, Ending: r.ending, Roles: r.roles.Load, Failed: r.failed,
+		Limits: limits, Fetches: fetches, Epoch: epoch, Ending: r.ending, Roles: r.roles.Load, Stagers: r.live.Load, Failed: r.failed,
 	})
 	r.actor = r.service.Partition(testTopic, r.id)
 	r.must(r.listen(messages.SequencerSubject(r.id), r.announced))

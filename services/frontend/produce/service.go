@@ -34,6 +34,7 @@ type Config struct {
 	Epoch     *Epoch
 	Ending    *service.Ending          // of the frontend; once it has failed no producer is answered
 	Roles     func() *rolewatch.Status // what is known of the other roles
+	Stagers   func() *core.Stagers     // those that are alive; another pointer whenever they change
 	Failed    func(protocol.Code)      // is called for each request that is answered with an error
 }
 
