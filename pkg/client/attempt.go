@@ -18,7 +18,7 @@ import (
 func (s *sender) send(now time.Time, target int, next delivery.Send[*batch]) {
 	b, subject := next.Batch, s.p.targets[target].ProduceSubject()
 	if b.span == nil {
-		b.span = s.p.startSpan(b)
+		b.span, b.sent = s.p.startSpan(b), now
 	}
 	s.p.buffer.sent(next.Attempt > 0)
 	err := s.conn.PublishMsg(&nats.Msg{
@@ -111,6 +111,7 @@ func (s *sender) answer(m *nats.Msg) {
 	}
 	b.ack = ack
 	b.ack.Partition = s.p.targets[target].Number
+	b.took = now.Sub(b.sent)
 	w.OK(now, id)
 }
 

@@ -29,6 +29,8 @@ type batch struct {
 	room    int   // what it takes up in the buffer
 
 	created time.Time
+	sent    time.Time         // for the first time; zero before
+	took    time.Duration     // from then to its answer
 	hurried bool              // it is not to linger
 	parent  trace.SpanContext // of the Publish that created it
 	span    trace.Span        // nil until it is sent

@@ -16,9 +16,9 @@ import (
 // that publish fill batches; the sender takes and settles them.
 type buffer struct {
 	options  ProducerOptions
-	frame    int           // bytes that a frame of several records may have
 	work     chan struct{} // one token tells the sender that there may be a batch to take
 	mu       sync.Mutex    // guards what follows
+	frame    int           // bytes that a frame of several records may have
 	queues   []queue       // by target
 	sticky   int           // the target of records without a key
 	room     int           // bytes in use
@@ -183,6 +183,20 @@ func (b *buffer) sent(again bool) {
 	} else {
 		b.counters.Batches++
 	}
+}
+
+// resize changes the size of the batches that are not full yet.
+func (b *buffer) resize(frame int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.frame = frame
+}
+
+// waiting reports whether full batches of a target wait to be taken, or records wait for room.
+func (b *buffer) waiting(target int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err == nil && len(b.queues[target].sealed) > 0 || b.freed != nil
 }
 
 // acked settles a batch that is in the log, and frees its room.

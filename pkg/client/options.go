@@ -21,9 +21,15 @@ type ProducerOptions struct {
 	// batch each. Records keep their order within a partition only.
 	Partition *int32
 
-	// BatchBytes bounds the size of a batch frame; the default is 256 KiB. A larger
-	// record gets a batch of its own.
+	// BatchBytes bounds the size of a batch frame while answers are fast; the default
+	// is 256 KiB. A larger record gets a batch of its own.
 	BatchBytes int
+	// MaxBatchBytes is the size up to which batches grow while answers take longer than
+	// 50 ms, because only MaxInFlight batches are in flight: with a store that takes
+	// 300 ms, larger batches are the only way to send more. Batches grow only if that
+	// makes the producer faster. The default is BatchBytes if that is given, so that it
+	// does not change, and 4 MiB otherwise. NATS' max_payload bounds it, too.
+	MaxBatchBytes int
 	// BatchRecords bounds the records of a batch; the default is 10,000.
 	BatchRecords int
 	// Linger is how long a batch that is not full waits for more records before it
@@ -70,7 +76,11 @@ type ProducerOptions struct {
 
 // complete returns the options with defaults.
 func (o ProducerOptions) complete() ProducerOptions {
-	orDefault(&o.BatchBytes, 256<<10)
+	if o.BatchBytes <= 0 {
+		o.BatchBytes = 256 << 10
+		orDefault(&o.MaxBatchBytes, 4<<20)
+	}
+	o.MaxBatchBytes = max(o.BatchBytes, o.MaxBatchBytes)
 	orDefault(&o.BatchRecords, 10_000)
 	orDefault(&o.BufferBytes, 32<<20)
 	if o.TracerProvider == nil {

@@ -32,6 +32,7 @@ type sender struct {
 	answers  chan *nats.Msg
 	statuses chan nats.Status
 	lookup   *lookup
+	growth   growth
 	down     bool // the windows are disconnected
 	timer    *time.Timer
 	clock    clock
@@ -52,6 +53,7 @@ func (p *Producer) start() error {
 		// drops messages when the channel is full.
 		answers: make(chan *nats.Msg, 4*delivery.Span*len(p.targets)+64),
 		lookup:  newLookup(p.client, p.topic),
+		growth:  newGrowth(p.buffer.frame, min(p.options.MaxBatchBytes, p.payload)),
 		timer:   time.NewTimer(time.Hour),
 	}
 	for i := range p.targets {
@@ -129,7 +131,7 @@ func (s *sender) step(now time.Time) (wake time.Time, err error) {
 		for next, ok := w.Next(now); ok; next, ok = w.Next(now) {
 			s.send(now, i, next)
 		}
-		s.settle(w)
+		s.settle(now, i)
 		if failed, ok := errors.AsType[*protocol.Error](w.Err()); ok {
 			return wake, s.failure(i, failed)
 		}
@@ -163,8 +165,12 @@ func (s *sender) fill(now time.Time, target int) time.Time {
 }
 
 // settle settles the acknowledged batches of a window.
-func (s *sender) settle(w *delivery.Window[*batch]) {
+func (s *sender) settle(now time.Time, target int) {
+	w := s.windows[target]
 	for b, ok := w.Acked(); ok; b, ok = w.Acked() {
+		if s.growth.acked(now, b.builder.Size(), b.took, s.p.buffer.waiting(target)) {
+			s.p.buffer.resize(s.growth.size)
+		}
 		endSpan(b, nil)
 		ack := BatchAck{Ack: b.first(), FirstRecord: b.number, Records: b.records, Bytes: b.bytes}
 		s.p.buffer.acked(b)
@@ -181,9 +187,9 @@ func (s *sender) failure(target int, err *protocol.Error) error {
 		err = protocol.NewError(err.Code, strings.TrimPrefix(detail, "; "))
 	}
 	absent := true
-	for _, w := range s.windows {
+	for i, w := range s.windows {
 		w.Fail(err)
-		s.settle(w)
+		s.settle(s.clock.now(), i)
 		absent = absent && w.Absent()
 	}
 	return s.p.buffer.failure(s.p.targets[target], absent, err)

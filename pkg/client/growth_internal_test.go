@@ -1,0 +1,79 @@
+package client
+
+import (
+	"testing"
+	"time"
+)
+
+// path is a path to a store: each answer takes at least latency, and at most bandwidth bytes a
+// second get through.
+type path struct {
+	latency   time.Duration
+	bandwidth float64
+}
+
+// run lets a producer with five batches in flight and more records than it can send use a path
+// for a while, and returns the size of its batches then, and the bytes a second at the end.
+func (p path) run(g *growth, now *time.Time, d time.Duration) (size int, rate float64) {
+	end := now.Add(d)
+	for now.Before(end) {
+		window := 5 * g.size
+		took := max(p.latency, time.Duration(float64(window)/p.bandwidth*float64(time.Second)))
+		*now = now.Add(took)
+		rate = float64(window) / took.Seconds()
+		for range 5 {
+			g.acked(*now, window/5, took, true)
+		}
+	}
+	return g.size, rate
+}
+
+var began = time.Unix(1_000_000, 0)
+
+func TestBatchesGrowWhileAnswersAreSlow(t *testing.T) {
+	g, now := newGrowth(256<<10, 4<<20), began
+	size, rate := path{500 * time.Millisecond, 1e12}.run(&g, &now, 20*time.Second)
+	if size != 4<<20 || rate < 40<<20 {
+		t.Errorf("batches have %d bytes, %.0f bytes a second; want 4 MiB and 40 MiB a second", size, rate)
+	}
+}
+
+func TestBatchesStaySmallWhileAnswersAreFast(t *testing.T) {
+	g, now := newGrowth(256<<10, 4<<20), began
+	if size, _ := (path{20 * time.Millisecond, 1e12}).run(&g, &now, 20*time.Second); size != 256<<10 {
+		t.Errorf("batches have %d bytes, want 256 KiB", size)
+	}
+}
+
+func TestBatchesDoNotGrowBeyondWhatIsOfUse(t *testing.T) {
+	g, now := newGrowth(256<<10, 64<<20), began
+	p := path{500 * time.Millisecond, 10 << 20}
+	largest := 0
+	for range 100 {
+		size, _ := p.run(&g, &now, time.Second)
+		largest = max(largest, size)
+	}
+	// 1 MiB fills the path. A try of the double now and then shows that it does not help.
+	if largest > 4<<20 {
+		t.Errorf("batches have grown to %d bytes, at most 4 MiB are of use", largest)
+	}
+}
+
+func TestBatchesShrinkWhenNoneWaits(t *testing.T) {
+	g, now := newGrowth(256<<10, 4<<20), began
+	path{500 * time.Millisecond, 1e12}.run(&g, &now, 20*time.Second)
+	for range 100 {
+		now = now.Add(500 * time.Millisecond)
+		g.acked(now, 1000, 500*time.Millisecond, false)
+	}
+	if g.size != 256<<10 {
+		t.Errorf("batches have %d bytes, want 256 KiB", g.size)
+	}
+}
+
+func TestFixedSizeDoesNotGrow(t *testing.T) {
+	g, now := newGrowth(1000, 0), began
+	if size, _ := (path{500 * time.Millisecond, 1e12}).run(&g, &now, 20*time.Second); size != 1000 {
+		t.Errorf("batches have %d bytes, want 1000", size)
+	}
+}
