@@ -27,7 +27,10 @@ func NewKey(now time.Time, entropy io.Reader) (string, error) {
 	return keyOf(id), nil
 }
 
-func keyOf(id ulid.ULID) string { return fmt.Sprintf("objects/%x/%s", id[len(id)-1]&0x0f, id) }
+// KeyPrefix is how all keys of NewKey start.
+const KeyPrefix = "objects/"
+
+func keyOf(id ulid.ULID) string { return fmt.Sprintf(KeyPrefix+"%x/%s", id[len(id)-1]&0x0f, id) }
 
 // IsKey reports whether NewKey may have returned the key.
 func IsKey(key string) bool {

@@ -38,9 +38,9 @@ func TestOpenRefusesWhatIsNotALocalStore(t *testing.T) {
 	}
 	for location, want := range map[string]string{
 		"":                        "no location",
-		"s3://bucket/prefix":      "remote stores are not supported yet",
-		"gs://user:secret@bucket": "remote stores are not supported yet",
-		"mem://":                  "remote stores are not supported yet",
+		"s3://bucket/prefix":      "is not a folder",
+		"gs://user:secret@bucket": "is not a folder",
+		"mem://":                  "is not a folder",
 		"file://relative/path":    "does not name an absolute path",
 		"file:relative":           "does not name an absolute path",
 		"file://":                 "does not name an absolute path",

@@ -79,8 +79,8 @@ type Store interface {
 	Close() error
 }
 
-// Open opens the store that location names: a path, or a URL of the form
-// file:///absolute/path. It creates the folder if it does not exist. A Put that would
+// Open opens the store in the folder that location names: a path, or a URL of the
+// form file:///absolute/path. It creates the folder if it does not exist. A Put that would
 // leave less than keepFree bytes free on the file system changes nothing and returns
 // ErrFull. With 0 the store may fill the file system.
 func Open(location string, keepFree int64) (Store, error) {
@@ -129,7 +129,7 @@ func localRoot(location string) (string, error) {
 		return filepath.Abs(location)
 	}
 	if isURL && scheme != "file" {
-		return "", fmt.Errorf("object store: remote stores are not supported yet (scheme %q); use file:///absolute/path or a path", scheme)
+		return "", fmt.Errorf("object store: a store with the scheme %q is not a folder; use file:///absolute/path or a path", scheme)
 	}
 	parsed, err := url.Parse(location)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/dustin/go-humanize"
 
-	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/stores"
 )
 
 // AllPartitions is the value of --partition that stands for every partition of a
@@ -103,7 +103,7 @@ func (l *StoreLocation) Decode(ctx *kong.DecodeContext) error {
 		return err
 	}
 	if given != "" {
-		if _, err := objectstore.URL(given); err != nil {
+		if _, err := stores.URL(given); err != nil {
 			return err
 		}
 	}
@@ -112,12 +112,12 @@ func (l *StoreLocation) Decode(ctx *kong.DecodeContext) error {
 }
 
 // Place returns where the store is, for messages about a store that is not the
-// expected one. It names the host, because the same path on two hosts need not be
-// the same folder.
+// expected one. It has no secrets. Of a folder it names the host, because the same
+// path on two hosts need not be the same folder.
 func (l StoreLocation) Place() (string, error) {
-	url, err := objectstore.URL(string(l))
-	if err != nil {
-		return "", err
+	url, err := stores.URL(string(l))
+	if err != nil || l.Remote() {
+		return url, err
 	}
 	host, err := os.Hostname()
 	if err != nil {

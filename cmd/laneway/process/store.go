@@ -14,13 +14,14 @@ import (
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/selftest"
 	"laneway.dev/internal/storeid"
+	"laneway.dev/internal/stores"
 )
 
 // Store is how a process uses the object store.
 type Store struct {
 	Location cli.StoreLocation
 	Adopt    bool  // take over a store that may be that of another cluster
-	Reserve  int64 // bytes that uploads leave free on a local file system
+	Reserve  int64 // bytes that uploads leave free on the file system of a folder
 }
 
 // OpenStore opens the store for services and puts it into their configuration. The
@@ -33,7 +34,7 @@ func (p *Process) OpenStore(ctx context.Context, use Store, config *Config) erro
 	if err != nil {
 		return err
 	}
-	store, err := objectstore.Open(string(use.Location), use.Reserve)
+	store, err := stores.Open(ctx, string(use.Location), use.Reserve)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ type remoteFlags struct {
 
 // storeFlags are the flags of the services that use the object store.
 type storeFlags struct {
-	Store cli.StoreLocation `required:"" placeholder:"URL" help:"The object store, the same for frontends and stagers: file:///absolute/path or a path."`
+	Store cli.StoreLocation `required:"" placeholder:"URL" help:"The object store, the same for frontends and stagers: a path, or a URL such as s3://bucket/prefix; see docs/stores.md."`
 	process.AdoptFlag
 }
 

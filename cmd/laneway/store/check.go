@@ -10,11 +10,12 @@ import (
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/selftest"
 	"laneway.dev/internal/storeid"
+	"laneway.dev/internal/stores"
 )
 
 // Check is laneway store check.
 type Check struct {
-	Store cli.StoreLocation `arg:"" optional:"" default:"./laneway-data/objects" env:"LANEWAY_STORE" help:"The object store: a URL or a path (default: ${default})."`
+	Store cli.StoreLocation `arg:"" optional:"" default:"./laneway-data/objects" env:"LANEWAY_STORE" help:"The object store: a path, or a URL such as s3://bucket/prefix; see docs/stores.md (default: ${default})."`
 }
 
 // Help implements kong.HelpProvider.
@@ -38,7 +39,7 @@ func (c *Check) Run(a *cli.App) error {
 	if err != nil {
 		return err
 	}
-	store, err := objectstore.OpenExisting(string(c.Store))
+	store, err := stores.OpenExisting(a.Ctx, string(c.Store))
 	if err != nil {
 		return err
 	}

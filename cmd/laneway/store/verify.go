@@ -14,11 +14,12 @@ import (
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/storecheck"
 	"laneway.dev/internal/storeid"
+	"laneway.dev/internal/stores"
 )
 
 // Verify is laneway store verify.
 type Verify struct {
-	Store cli.StoreLocation `arg:"" optional:"" default:"./laneway-data/objects" env:"LANEWAY_STORE" help:"The object store: file:///absolute/path or a path (default: ${default})."`
+	Store cli.StoreLocation `arg:"" optional:"" default:"./laneway-data/objects" env:"LANEWAY_STORE" help:"The object store: a path, or a URL such as s3://bucket/prefix; see docs/stores.md (default: ${default})."`
 	NATS  string            `name:"nats" env:"LANEWAY_NATS,NATS_URL" placeholder:"URL" help:"The NATS servers with the logs to compare with; by default the objects alone are checked."`
 	JSON  bool              `name:"json" help:"Print the report as a JSON object."`
 }
@@ -39,7 +40,9 @@ Examples:
 
     laneway store verify --nats nats://127.0.0.1:4222
 
-    laneway store verify /backup/objects`
+    laneway store verify /backup/objects
+
+    laneway store verify 's3://bucket/prefix?region=eu-central-1'`
 }
 
 // Run checks the store and prints the report.
@@ -48,7 +51,7 @@ func (c *Verify) Run(a *cli.App) error {
 	if err != nil {
 		return err
 	}
-	store, err := objectstore.OpenExisting(string(c.Store))
+	store, err := stores.OpenExisting(a.Ctx, string(c.Store))
 	if err != nil {
 		return err
 	}

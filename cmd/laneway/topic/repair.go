@@ -13,6 +13,7 @@ import (
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/repair"
 	"laneway.dev/internal/storeid"
+	"laneway.dev/internal/stores"
 	"laneway.dev/internal/topics"
 	"laneway.dev/pkg/protocol"
 )
@@ -22,7 +23,7 @@ type Repair struct {
 	topicName
 	cli.ServerFlag
 	Partition int               `default:"-1" placeholder:"N" help:"Only this partition; by default all."`
-	Store     cli.StoreLocation `placeholder:"URL" help:"The object store of the stagers, file:///absolute/path or a path: it is searched for batches that no log refers to. Without it only logs and snapshots are looked at."`
+	Store     cli.StoreLocation `placeholder:"URL" help:"The object store of the stagers, a path or a URL such as s3://bucket/prefix: it is searched for batches that no log refers to. Without it only logs and snapshots are looked at."`
 	Export    string            `placeholder:"FILE" help:"Write those batches to a new file, a JSON object a line; - is standard output. It needs --store."`
 	Accept    bool              `name:"accept-loss" help:"Continue the log of each damaged partition without what is missing, for good."`
 	JSON      bool              `name:"json" help:"Print the report as a JSON object."`
@@ -70,7 +71,7 @@ func (c *Repair) Validate() error {
 // Run inspects the topic and prints the report. It exports what the logs have lost and
 // accepts the loss if the flags say so.
 func (c *Repair) Run(a *cli.App) error {
-	store, err := c.open()
+	store, err := c.open(a.Ctx)
 	if err != nil {
 		return err
 	}
@@ -124,13 +125,13 @@ func (c *Repair) Run(a *cli.App) error {
 	return accept
 }
 
-// open opens the store. It must exist: searching a new, empty folder would look like a
+// open opens the store. A folder must exist: searching a new, empty one would look like a
 // search that has found nothing.
-func (c *Repair) open() (objectstore.Store, error) {
+func (c *Repair) open(ctx context.Context) (objectstore.Store, error) {
 	if c.Store == "" {
 		return nil, nil
 	}
-	return objectstore.OpenExisting(string(c.Store))
+	return stores.OpenExisting(ctx, string(c.Store))
 }
 
 // compare returns the part of the store that has the objects of the cluster; nil without a

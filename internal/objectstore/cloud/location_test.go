@@ -1,0 +1,54 @@
+package cloud
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestLocationsAreParsed(t *testing.T) {
+	for url, want := range map[string]string{
+		"s3://bucket":                       "s3://bucket",
+		"s3://bucket/":                      "s3://bucket",
+		"s3://bucket/some/prefix/":          "s3://bucket/some/prefix",
+		"s3://bucket/p?region=eu-central-1": "s3://bucket/p?region=eu-central-1",
+		"s3://b?profile=p&endpoint=http%3A%2F%2F127.0.0.1%3A7070": "s3://b?endpoint=http://127.0.0.1:7070&profile=p",
+		"s3://b?endpoint=https://store.example/s3":                "s3://b?endpoint=https://store.example/s3",
+	} {
+		l, err := Parse(url)
+		if err != nil || l.String() != want {
+			t.Errorf("%s is parsed as %q (%v), want %q", url, l, err, want)
+		}
+		if again, err := Parse(l.String()); err != nil || again.String() != want {
+			t.Errorf("%s is parsed as %q (%v)", l, again, err)
+		}
+	}
+}
+
+func TestLocationsWithMistakesAreRejected(t *testing.T) {
+	for url, want := range map[string]string{
+		"ftp://bucket":                           "not one of",
+		"s3://":                                  "names no bucket",
+		"s3:///prefix":                           "names no bucket",
+		"s3://bucket:80/prefix":                  "names no bucket",
+		"s3://user:secret@bucket":                "no credentials",
+		"s3://bucket/%zz?secret":                 "not a URL",
+		"s3://bucket/a/../b":                     "not a clean path",
+		"s3://bucket/a//b":                       "not a clean path",
+		"s3://bucket#secret":                     "fragment",
+		"s3://bucket?acces_key=secret":           "the options are endpoint, profile, region",
+		"s3://bucket?region=":                    "needs one value",
+		"s3://bucket?region=a&region=b":          "needs one value",
+		"s3://bucket?region=%zz":                 "cannot be parsed",
+		"s3://bucket?endpoint=localhost:7070":    "not a URL such as",
+		"s3://bucket?endpoint=ftp://x":           "not a URL such as",
+		"s3://bucket?endpoint=http://u:secret@h": "has credentials",
+	} {
+		_, err := Parse(url)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want it to say %q", url, err, want)
+		}
+		if err != nil && strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: the error gives a secret away: %v", url, err)
+		}
+	}
+}

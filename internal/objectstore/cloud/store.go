@@ -1,0 +1,189 @@
+package cloud
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"math"
+	"path"
+	"strings"
+
+	"laneway.dev/internal/objectstore"
+)
+
+// store is a store in a bucket.
+type store struct {
+	bucket bucket
+	root   string // of the keys of the store; empty, or with a slash at its end
+	base   string // of the keys of objects: root, or the part of a cluster below it
+}
+
+func newStore(bucket bucket, prefix string) *store {
+	if prefix != "" {
+		prefix += "/"
+	}
+	return &store{bucket: bucket, root: prefix, base: prefix}
+}
+
+// Below implements objectstore.Store. It returns a part of its own for each cluster, because
+// a server that ignores conditions lets two clusters mark the store.
+func (s *store) Below(cluster string) objectstore.Store {
+	if cluster == "" {
+		return s
+	}
+	return &part{store{bucket: s.bucket, root: s.root, base: s.root + cluster + "/"}}
+}
+
+// part is the store below the id of a cluster. The store that it is a part of owns the bucket.
+type part struct{ store }
+
+// Close implements objectstore.Store.
+func (*part) Close() error { return nil }
+
+// Put implements objectstore.Store.
+func (s *store) Put(ctx context.Context, key string, parts [][]byte) error {
+	err := errors.Join(objectstore.CheckKey(key), ctx.Err())
+	if err == nil {
+		err = s.put(ctx, s.base+key, newPayload(parts))
+	}
+	if err != nil {
+		return fmt.Errorf("put object %q: %w", key, err)
+	}
+	return nil
+}
+
+// PutAltered tries to put an object whose hash in the request is that of other bytes, for the
+// self-test. The error is objectstore.ErrDigest if the server has noticed that.
+func (s *store) PutAltered(ctx context.Context, key string) error {
+	if err := s.put(ctx, s.base+key, newAltered()); err != nil {
+		return fmt.Errorf("put object %q with a wrong hash: %w", key, err)
+	}
+	return nil
+}
+
+// put stores an object. A request that was rejected for its credentials has certainly had no
+// effect, so it is repeated with new ones.
+func (s *store) put(ctx context.Context, name string, body *payload) error {
+	err := s.classify(s.bucket.put(ctx, name, body))
+	if errors.Is(err, objectstore.ErrCredentials) && ctx.Err() == nil {
+		s.bucket.renew()
+		if _, seekErr := body.Seek(0, io.SeekStart); seekErr != nil {
+			return seekErr
+		}
+		err = s.classify(s.bucket.put(ctx, name, body))
+	}
+	return err
+}
+
+// ReadRange implements objectstore.Store.
+func (s *store) ReadRange(ctx context.Context, key string, offset, length int64) ([]byte, error) {
+	err := errors.Join(objectstore.CheckKey(key), ctx.Err())
+	var found []byte
+	if err == nil {
+		found, err = s.readRange(ctx, key, offset, length)
+	}
+	switch _, corrupt := errors.AsType[*objectstore.CorruptError](err); {
+	case err == nil:
+		return found, nil
+	case corrupt:
+		return nil, err
+	}
+	return nil, fmt.Errorf("read object %q at offset %d, length %d: %w", key, offset, length, err)
+}
+
+func (s *store) readRange(ctx context.Context, key string, offset, length int64) ([]byte, error) {
+	if offset < 0 || length < 0 || offset > math.MaxInt64-length {
+		return nil, torn(key, offset, length, "no object has this range")
+	}
+	if length == 0 { // HTTP has no empty ranges
+		size, err := retry(ctx, s, func() (int64, error) { return s.bucket.size(ctx, s.base+key) })
+		if err == nil && offset > size {
+			err = tornAt(key, offset, length, size)
+		}
+		return []byte{}, err
+	}
+	found, err := retry(ctx, s, func() (content, error) { return s.bucket.get(ctx, s.base+key, offset, length) })
+	if errors.Is(err, errRange) {
+		return nil, torn(key, offset, length, "the object ends before the range")
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer found.body.Close()
+	if found.total >= 0 && offset+length > found.total {
+		return nil, tornAt(key, offset, length, found.total)
+	}
+	if found.length >= 0 && found.length < length {
+		return nil, fmt.Errorf("%w: %d of %d", objectstore.ErrShort, found.length, length)
+	}
+	if found.length > length || found.total < 0 && found.length != length {
+		return nil, fmt.Errorf("the server does not support ranges: it sends %d bytes", found.length)
+	}
+	return s.readBody(found.body, length)
+}
+
+// readBody reads a body of a known length. Memory is allocated only after the server has
+// announced the same length.
+func (s *store) readBody(body io.Reader, length int64) ([]byte, error) {
+	whole := make([]byte, length)
+	n, err := io.ReadFull(body, whole)
+	switch {
+	case err == nil:
+		return whole, nil
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, fmt.Errorf("%w: %d of %d", objectstore.ErrShort, n, length)
+	}
+	return nil, s.classify(err)
+}
+
+func tornAt(key string, offset, length, size int64) error {
+	return torn(key, offset, length, fmt.Sprintf("the range is not within the object's %d bytes", size))
+}
+
+func torn(key string, offset, length int64, reason string) error {
+	return &objectstore.CorruptError{Damage: objectstore.Torn, Key: key, Offset: offset, Length: length, Reason: reason}
+}
+
+// Delete implements objectstore.Store.
+func (s *store) Delete(ctx context.Context, key string) error {
+	if !objectstore.IsKey(key) {
+		return fmt.Errorf("delete object %q: this is not the key of an object", key)
+	}
+	_, err := retry(ctx, s, func() (struct{}, error) { return struct{}{}, s.bucket.remove(ctx, s.base+key) })
+	if err != nil && !errors.Is(err, objectstore.ErrNotFound) {
+		return fmt.Errorf("delete object %q: %w", key, err)
+	}
+	return nil
+}
+
+// List implements objectstore.Store. A page that cannot be read ends the list, because only
+// that page says where the next one starts.
+func (s *store) List(ctx context.Context, prefix string) iter.Seq2[objectstore.Listed, error] {
+	within := prefix
+	if strings.HasPrefix(objectstore.KeyPrefix, prefix) {
+		within = objectstore.KeyPrefix // the bucket may have many other objects
+	}
+	return func(yield func(objectstore.Listed, error) bool) {
+		for object, err := range s.bucket.list(ctx, s.base+within) {
+			if err != nil {
+				yield(objectstore.Listed{}, fmt.Errorf("list objects: %w", s.classify(err)))
+				return
+			}
+			object.Key = strings.TrimPrefix(object.Key, s.base)
+			if objectstore.IsKey(object.Key) && !yield(object, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Close implements objectstore.Store.
+func (s *store) Close() error {
+	s.bucket.close()
+	return nil
+}
+
+// markerKey returns where the marker of the store is in the bucket.
+func (s *store) markerKey() string { return path.Join(s.root, objectstore.MarkerName) }
