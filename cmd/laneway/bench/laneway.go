@@ -114,8 +114,9 @@ func newBatchSender(ctx context.Context, conn *nats.Conn, t *topicPlace, n int) 
 	frame := s.batch*(t.plan.RecordBytes+11) + 16
 	var err error
 	s.producer, err = client.New(conn).Producer(ctx, t.topic.Name, client.ProducerOptions{
-		BatchBytes: frame, BatchRecords: s.batch, Linger: time.Second, MaxInFlight: t.plan.InFlight,
-		BufferBytes: 2 * t.plan.InFlight * frame,
+		BatchBytes: frame, MaxBatchBytes: t.plan.MaxBatchBytes, BatchRecords: max(s.batch, t.plan.MaxBatchBytes/t.plan.RecordBytes),
+		Linger: time.Second, MaxInFlight: t.plan.InFlight,
+		BufferBytes: 2 * t.plan.InFlight * max(frame, t.plan.MaxBatchBytes),
 	})
 	return s, err
 }

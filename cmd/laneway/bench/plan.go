@@ -41,12 +41,15 @@ type Plan struct {
 	Bytes       int64         // after which a measurement ends early; of Consume what it reads
 
 	BatchBytes int // values in a batch, of Produce and Consume
-	Producers  int // each with a connection of its own, of Produce and Publish
-	InFlight   int // batches of a producer that are not acknowledged, of Publish records
-	Rate       int // records a second, of Latency
+	// MaxBatchBytes is the size up to which Laneway's batches grow, of Produce; 0 for a fixed one.
+	MaxBatchBytes int
+	Producers     int // each with a connection of its own, of Produce and Publish
+	InFlight      int // batches of a producer that are not acknowledged, of Publish records
+	Rate          int // records a second, of Latency
 
 	Cluster int    // NATS servers: 1, or 3 with three replicas of everything
 	Server  string // URL of a Laneway that runs; empty to start one
+	Store   string // where a Laneway that is started keeps its objects; empty for its folder
 	Folder  string // where folders for data are made
 	Binary  string // laneway, of which the servers are processes
 
@@ -76,6 +79,8 @@ func (p *Plan) Check() error {
 		return fmt.Errorf("--producers %d are more than JetStream lets send atomic batches at once, which is %d", p.Producers, maxAtomicBatches)
 	case p.Server != "" && p.Cluster != 1:
 		return fmt.Errorf("--cluster %d is started by the benchmark, but the Laneway of --nats runs already: give only one of them", p.Cluster)
+	case p.Store != "" && p.Server != "":
+		return errors.New("--store is for a Laneway that the benchmark starts: leave --nats or --store out")
 	case p.Versus && p.Server != "":
 		return errors.New("--versus needs both sides on this machine, started by the benchmark: leave --nats out")
 	}
@@ -112,23 +117,32 @@ type contender struct {
 	system string
 	mode   string
 	sync   string
+	store  string // of Laneway, if it is not in its folder
+	local  bool   // Laneway with a store in its folder, beside one with another store
 	open   func(context.Context, *servers, *Plan) (place, error)
 }
 
 // name is unique among the contenders of a work.
 func (c *contender) name() string {
 	if c.system == Laneway {
+		if c.local {
+			return Laneway + ", local store"
+		}
 		return Laneway
 	}
 	return c.system + " " + c.mode + ", sync " + c.sync
 }
 
-// contenders returns the ways to do the work, Laneway first.
+// contenders returns the ways to do the work, Laneway first. With a store of the user, Laneway
+// with a local store follows, for comparison.
 func (p *Plan) contenders() []*contender {
 	own := map[Work]string{
 		Produce: "batches", Publish: modeAsync, Consume: "client", Latency: modePublish,
 	}[p.Work]
-	all := []*contender{{Laneway, own, syncAlways, newTopicPlace}}
+	all := []*contender{{system: Laneway, mode: own, sync: syncAlways, store: p.Store, open: newTopicPlace}}
+	if p.Store != "" {
+		all = append(all, &contender{system: Laneway, mode: own, sync: syncAlways, local: true, open: newTopicPlace})
+	}
 	if !p.Versus {
 		return all
 	}
@@ -147,7 +161,7 @@ func (p *Plan) contenders() []*contender {
 	}
 	for _, sync := range syncs {
 		for _, mode := range modes {
-			all = append(all, &contender{JetStream, mode, sync, newStreamPlace(mode)})
+			all = append(all, &contender{system: JetStream, mode: mode, sync: sync, open: newStreamPlace(mode)})
 		}
 	}
 	return all

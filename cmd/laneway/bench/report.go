@@ -135,7 +135,9 @@ func (r *Report) compare() {
 	for i := range r.Contenders[1:] {
 		other := &r.Contenders[i+1]
 		ratio := ratioOf(&r.Contenders[0], other)
-		ratio.Best, ratio.BestOfSync = r.isBest(other, ""), r.isBest(other, other.Sync)
+		if other.System == JetStream {
+			ratio.Best, ratio.BestOfSync = r.isBest(other, ""), r.isBest(other, other.Sync)
+		}
 		r.Ratios = append(r.Ratios, ratio)
 	}
 }
@@ -253,6 +255,12 @@ func (r *Report) Print(out io.Writer) error {
 	}
 	if rows := r.percentiles(); len(rows) > 0 {
 		_, _ = fmt.Fprintf(table, "\nms\tp50\tp90\tp99\tp99.9\tLONGEST\n")
+		for _, row := range rows {
+			_, _ = fmt.Fprintln(table, strings.Join(row, "\t"))
+		}
+	}
+	if rows := r.storeRows(); len(rows) > 0 {
+		_, _ = fmt.Fprintf(table, "\nobject store\tPUTS PER GiB\tREADS PER GiB\tBYTES STORED\n")
 		for _, row := range rows {
 			_, _ = fmt.Fprintln(table, strings.Join(row, "\t"))
 		}

@@ -58,6 +58,7 @@ type Round struct {
 	Seconds float64      `json:"seconds"`
 	Value   float64      `json:"value"` // in the unit of the report
 	Latency *Percentiles `json:"latency,omitempty"`
+	Store   *StoreUse    `json:"store,omitempty"` // of a Laneway that was started for the measurement
 }
 
 // portTries is how often a measurement is started on other ports. Ports are chosen before
@@ -83,7 +84,7 @@ func (c *contender) try(ctx context.Context, p *Plan) (round Round, err error) {
 			err = fmt.Errorf("%w: %w", cause, err)
 		}
 	}()
-	s, err := launch(ctx, p, c.system, c.sync)
+	s, err := launch(ctx, p, c)
 	if err != nil {
 		return Round{}, err
 	}
@@ -118,6 +119,10 @@ func measureProduce(ctx context.Context, p *Plan, s *servers, where place) (roun
 	if err != nil {
 		return Round{}, err
 	}
+	before, err := s.storeUse(ctx)
+	if err != nil {
+		return Round{}, err
+	}
 	start := time.Now()
 	acked, err := crew.send(ctx, newAllowance(p.Duration, p.Bytes/int64(p.RecordBytes)))
 	elapsed := time.Since(start)
@@ -127,7 +132,8 @@ func measureProduce(ctx context.Context, p *Plan, s *servers, where place) (roun
 	if err := complete(ctx, where, warm+acked); err != nil {
 		return Round{}, err
 	}
-	return p.round(acked, elapsed), nil
+	round = p.round(acked, elapsed)
+	return round, s.use(ctx, &round, before)
 }
 
 // round returns the measurement of a number of records in a time.
@@ -227,6 +233,10 @@ func measureConsume(ctx context.Context, p *Plan, s *servers, where place) (Roun
 		}
 	}
 	check := newChecker(p.RecordBytes)
+	before, err := s.storeUse(ctx)
+	if err != nil {
+		return Round{}, err
+	}
 	start := time.Now()
 	if err := where.consume(ctx, acked, check); err != nil {
 		return Round{}, err
@@ -235,5 +245,6 @@ func measureConsume(ctx context.Context, p *Plan, s *servers, where place) (Roun
 	if check.records != acked {
 		return Round{}, fmt.Errorf("%d records were acknowledged, %d came back", acked, check.records)
 	}
-	return p.round(acked, elapsed), nil
+	round := p.round(acked, elapsed)
+	return round, s.use(ctx, &round, before)
 }

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,12 +29,14 @@ type servers struct {
 	binary    string
 	folder    string // of their data; empty for a Laneway that the benchmark has not started
 	url       string
+	pages     []string   // addresses of the pages of Laneway's processes
+	store     string     // of Laneway, if it is not in the folder
 	processes []*process // in the order of their start
 }
 
 // launch starts the servers of a system, with their data in a new folder.
-func launch(ctx context.Context, p *Plan, system, sync string) (s *servers, err error) {
-	if system == Laneway && p.Server != "" {
+func launch(ctx context.Context, p *Plan, c *contender) (s *servers, err error) {
+	if c.system == Laneway && p.Server != "" {
 		return &servers{url: p.Server}, nil
 	}
 	folder, err := os.MkdirTemp(p.Folder, "laneway-bench-")
@@ -41,18 +44,21 @@ func launch(ctx context.Context, p *Plan, system, sync string) (s *servers, err 
 		return nil, err
 	}
 	s = &servers{binary: p.Binary, folder: folder}
+	if c.store != "" {
+		s.store = below(c.store, filepath.Base(folder))
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.remove())
 		}
 	}()
 	switch {
-	case system == Laneway && p.Cluster == 1:
+	case c.system == Laneway && p.Cluster == 1:
 		err = s.describeServe()
-	case system == Laneway:
+	case c.system == Laneway:
 		err = s.describeRoles(p.Cluster)
 	default:
-		err = s.describeNATS(p.Cluster, sync)
+		err = s.describeNATS(p.Cluster, c.sync)
 	}
 	if err == nil {
 		err = s.start(ctx)
@@ -99,6 +105,9 @@ func (s *servers) stop() error {
 // remove ends the processes and removes their data.
 func (s *servers) remove() error {
 	err := s.stop()
+	if s.store != "" {
+		err = errors.Join(err, emptyStore(s.store))
+	}
 	if s.folder != "" {
 		err = errors.Join(err, os.RemoveAll(s.folder))
 	}
@@ -118,7 +127,12 @@ func (s *servers) describeServe() error {
 		return err
 	}
 	s.url = "nats://" + free[0]
-	s.add("serve", pageReady(free[1]), "serve", "--listen", free[0], "--http", free[1], "--data", filepath.Join(s.folder, "data"))
+	args := []string{"serve", "--listen", free[0], "--http", free[1], "--data", filepath.Join(s.folder, "data")}
+	if s.store != "" {
+		args = append(args, "--store", s.store)
+	}
+	s.pages = free[1:]
+	s.add("serve", pageReady(free[1]), args...)
 	return nil
 }
 
@@ -131,7 +145,8 @@ func (s *servers) describeRoles(size int) error {
 	if err != nil {
 		return err
 	}
-	store := filepath.Join(s.folder, "objects")
+	store := cmp.Or(s.store, filepath.Join(s.folder, "objects"))
+	s.pages = free
 	for i, role := range []string{"replicator", "sequencer", "stager", "frontend"} {
 		args := []string{role, "--nats", s.url, "--http", free[i]}
 		if role == "stager" || role == "frontend" {

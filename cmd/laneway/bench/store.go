@@ -1,0 +1,156 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"laneway.dev/internal/storeid"
+	"laneway.dev/internal/stores"
+)
+
+// StoreUse is what a measurement did with the object store.
+type StoreUse struct {
+	Puts  int64 `json:"puts"`
+	Reads int64 `json:"reads"`
+	Bytes int64 `json:"bytes"` // of the objects stored
+}
+
+// storeUse adds up what the processes of a Laneway have done with the object store since they
+// were started.
+func (s *servers) storeUse(ctx context.Context) (StoreUse, error) {
+	var use StoreUse
+	for _, address := range s.pages {
+		err := eachMetric(ctx, "http://"+address+"/metrics", func(name, labels string, value float64) {
+			switch {
+			case name == "laneway_stager_bytes_total":
+				use.Bytes += int64(value)
+			case strings.HasSuffix(name, "_store_requests_total") && strings.Contains(labels, `operation="put"`):
+				use.Puts += int64(value)
+			case strings.HasSuffix(name, "_store_requests_total"):
+				use.Reads += int64(value)
+			}
+		})
+		if err != nil {
+			return StoreUse{}, fmt.Errorf("read the metrics of %s: %w", address, err)
+		}
+	}
+	return use, nil
+}
+
+// use notes in a round what was done with the object store since before.
+func (s *servers) use(ctx context.Context, round *Round, before StoreUse) error {
+	if len(s.pages) == 0 {
+		return nil // JetStream, or a Laneway that runs already
+	}
+	after, err := s.storeUse(ctx)
+	round.Store = &StoreUse{Puts: after.Puts - before.Puts, Reads: after.Reads - before.Reads, Bytes: after.Bytes - before.Bytes}
+	return err
+}
+
+// eachMetric calls do for each sample of a page in the text format of Prometheus.
+func eachMetric(ctx context.Context, url string, do func(name, labels string, value float64)) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return errors.New(response.Status)
+	}
+	return parseMetrics(response.Body, do)
+}
+
+func parseMetrics(page io.Reader, do func(name, labels string, value float64)) error {
+	lines := bufio.NewScanner(page)
+	for lines.Scan() {
+		line := lines.Text()
+		end := strings.LastIndexByte(line, ' ')
+		if strings.HasPrefix(line, "#") || end < 0 {
+			continue
+		}
+		value, err := strconv.ParseFloat(line[end+1:], 64)
+		if err != nil {
+			return fmt.Errorf("%q is no sample: %w", line, err)
+		}
+		name, labels, _ := strings.Cut(line[:end], "{")
+		do(name, labels, value)
+	}
+	return lines.Err()
+}
+
+// storeRows describes what the ways of Laneway did with the object store, by the medians of
+// the rounds; empty if that is not known.
+func (r *Report) storeRows() [][]string {
+	var rows [][]string
+	for i := range r.Contenders {
+		c := &r.Contenders[i]
+		var puts, reads, stored []float64
+		for j := range c.Rounds {
+			round := &c.Rounds[j]
+			if round.Store == nil || round.Bytes == 0 {
+				continue
+			}
+			gib := float64(round.Bytes) / (1 << 30)
+			puts = append(puts, float64(round.Store.Puts)/gib)
+			reads = append(reads, float64(round.Store.Reads)/gib)
+			stored = append(stored, float64(round.Store.Bytes)/float64(round.Bytes))
+		}
+		if len(puts) > 0 {
+			rows = append(rows, []string{
+				c.Name, fmt.Sprintf("%.0f", median(puts)), fmt.Sprintf("%.0f", median(reads)), fmt.Sprintf("%.2f×", median(stored)),
+			})
+		}
+	}
+	return rows
+}
+
+// below returns the location of a store below another one.
+func below(store, name string) string {
+	location, options, given := strings.Cut(store, "?")
+	location = strings.TrimSuffix(location, "/") + "/" + name
+	if given {
+		location += "?" + options
+	}
+	return location
+}
+
+// emptyTimeout bounds the removal of the objects of a measurement.
+const emptyTimeout = 5 * time.Minute
+
+// emptyStore removes the objects of the cluster that has marked a store. Only the marker stays.
+func emptyStore(location string) (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), emptyTimeout)
+	defer cancel()
+	store, err := stores.Open(ctx, location, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	_, cluster, err := storeid.Identity(ctx, storeid.Candidate{Store: store, Place: location})
+	if err != nil {
+		return fmt.Errorf("remove the objects of the measurement: %w", err)
+	}
+	objects := store.Below(cluster)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(16)
+	for o, err := range objects.List(ctx, "") {
+		if err != nil {
+			return errors.Join(err, group.Wait())
+		}
+		group.Go(func() error { return objects.Delete(ctx, o.Key) })
+	}
+	return group.Wait()
+}
