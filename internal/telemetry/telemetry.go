@@ -29,19 +29,21 @@ type Telemetry struct {
 
 // Setup configures telemetry by the standard OTEL_* variables.
 //
-// Traces are exported if OTEL_TRACES_EXPORTER, OTEL_EXPORTER_OTLP_ENDPOINT or
-// OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is set, else tracing is off. Metrics are pushed if the
-// counterparts for metrics are set; Registry has them in any case. OTEL_SDK_DISABLED=true turns
-// both off: Registry then has only the metrics of the Go runtime and the process.
+// Traces are exported if OTEL_TRACES_EXPORTER names an exporter other than "none", or, if it is
+// not set, if OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is. Otherwise
+// tracing is off. Metrics are pushed by the same rule, with OTEL_METRICS_EXPORTER and
+// OTEL_EXPORTER_OTLP_METRICS_ENDPOINT. Registry has the metrics whether or not they are pushed.
+// OTEL_SDK_DISABLED=true turns off traces and pushing, and Registry then has only the metrics of
+// the Go runtime and the process.
 //
-// Role, such as "frontend" or "serve", makes the service name laneway-<role> unless
-// OTEL_SERVICE_NAME is set. Instance distinguishes this process from others with the same role.
-// The caller MUST call Shutdown.
+// role is, for example, "frontend" or "serve". The service name is laneway-<role>, unless
+// OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES names another. instance distinguishes this process
+// from others with the same role; it may be empty. The caller MUST call Shutdown.
 func Setup(ctx context.Context, role, instance string) (*Telemetry, error) {
 	return setup(ctx, role, instance, environment())
 }
 
-// Tracing says whether spans are recorded, for code that would do work only to describe a span.
+// Tracing reports whether spans are recorded, for code that would do work only to describe a span.
 func (t *Telemetry) Tracing() bool { return t.tracing }
 
 // Tracer returns the tracer of a role.

@@ -13,12 +13,12 @@ func (p Position) Covers(other Position) bool {
 	return p.Sequence >= other.Sequence && p.Offset >= other.Offset
 }
 
-// Mark is evidence, kept outside the log of a partition, of how far the log may have
-// come. A log that ends before Written has lost entries. A log that ends later, but before
-// Reserved, may have lost some: its last owner was allowed to append up to Reserved.
+// Mark records, outside the log of a partition, how long the log must be at least and may
+// be at most. A log that ends before Written has lost entries. A log that ends later, but
+// before Reserved, may have lost some: its last owner was allowed to append up to Reserved.
 //
-// An owner MUST NOT append an entry beyond Reserved. It raises Reserved ahead of use,
-// so that one write of the mark serves many appends.
+// An owner MUST NOT append an entry beyond Reserved. It raises Reserved before it needs
+// more room, so that one write of the mark serves many appends.
 type Mark struct {
 	// Owner names the process that wrote the mark.
 	Owner string `json:"owner"`
@@ -30,5 +30,6 @@ type Mark struct {
 }
 
 // Exact reports whether the mark is exactly the end of the log, because nothing is reserved
-// beyond what was written. It is after a clean stop, and while nothing is produced.
+// beyond what was written. A mark is exact after a clean stop, and after a second without
+// appends.
 func (m Mark) Exact() bool { return m.Written == m.Reserved }

@@ -121,9 +121,10 @@ func (p *Process) Shutdown(timeout time.Duration) error {
 	return errors.Join(errs...)
 }
 
-// run runs a step, but does not wait for one that ignores the end of ctx. A step
-// that starts after the end of ctx still has a second: closing a file or a
-// connection needs no more than that.
+// run runs a step and returns its error. If ctx ends before the step does, the step
+// has one more second; so has a step that starts when ctx has ended already, since
+// closing a file or a connection takes no longer. After that, run returns the cause
+// of ctx and leaves the step running.
 func (s stop) run(ctx context.Context) error {
 	done := make(chan error, 1)
 	go func() { done <- s.do(ctx) }()

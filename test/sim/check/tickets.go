@@ -178,9 +178,14 @@ func (s *State) latest(i issue, stalled time.Time) time.Time {
 	return due.Add(2 * s.limits.Heartbeat)
 }
 
-// promised checks the promise that a batch is not in the log, and records it. For a batch
-// with a sequence, only FAILED is such a promise: a later owner may accept a sequence that
-// this one refuses, and a retry of the producer then gets its offset.
+// promised handles an answer that promises that the batch is not in the log, now or later.
+// It reports a violation if the batch is in the log, and remembers the promise to check
+// later appends.
+//
+// FAILED is such a promise, unless the request to stage the batch arrived twice (Doubled).
+// For a batch without a producer sequence, a refusal by the replicator is one, too. With a
+// sequence it is not: a later owner may accept what this one refused, and a retry then gets
+// the offset.
 func (s *State) promised(t Ticket, i *issue, code protocol.Code) {
 	switch {
 	case code == protocol.CodeFailed && !i.doubled,
