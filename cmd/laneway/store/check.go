@@ -66,9 +66,9 @@ func (c *Check) Run(a *cli.App) error {
 		}
 	}
 	if len(failed) == 0 {
-		return cli.Say(a.Stdout, "Laneway can use this store\n")
+		return cli.Say(a.Stdout, "the store is fit for Laneway\n")
 	}
-	err = fmt.Errorf("Laneway cannot use this store; what does not work: %s", strings.Join(failed, ", "))
+	err = fmt.Errorf("the store is not fit for Laneway; what does not work: %s", strings.Join(failed, ", "))
 	if len(advice) == 0 {
 		return err
 	}
