@@ -3,6 +3,7 @@ package selftest
 import (
 	"errors"
 	"fmt"
+	"net/url"
 
 	"laneway.dev/internal/objectstore"
 )
@@ -21,8 +22,8 @@ func Passing(err error) bool {
 }
 
 // Cause says in a sentence why a step has failed, and what an operator can do about it. scheme
-// is that of the store's URL. The sentences of stores are added, because they often name what
-// is wrong.
+// is that of the store's URL. What the store or the network said is added, because that often
+// names what is wrong.
 func Cause(scheme string, step Step, err error) (sentence, advice string) {
 	for _, c := range causes {
 		if errors.Is(err, c.of) {
@@ -39,7 +40,35 @@ func Cause(scheme string, step Step, err error) (sentence, advice string) {
 	case sentence == "":
 		return fmt.Sprintf("%s does not work: %v", step, err), ""
 	}
-	return fmt.Sprintf("%s (%v)", sentence, err), advice
+	return fmt.Sprintf("%s (%s)", sentence, said(err)), advice
+}
+
+// said returns what a store or the network said, without what the SDKs and this program have
+// added around it.
+func said(err error) string {
+	if request, ok := errors.AsType[*url.Error](err); ok {
+		if target, invalid := url.Parse(request.URL); invalid == nil {
+			return target.Host + ": " + request.Err.Error()
+		}
+	}
+	for {
+		switch wrapping := err.(type) { //nolint:errorlint // it unwraps
+		case interface{ Unwrap() error }:
+			inner := wrapping.Unwrap()
+			if inner == nil {
+				return err.Error()
+			}
+			err = inner
+		case interface{ Unwrap() []error }:
+			all := wrapping.Unwrap()
+			if len(all) == 0 {
+				return err.Error()
+			}
+			err = all[len(all)-1]
+		default:
+			return err.Error()
+		}
+	}
 }
 
 type cause struct {

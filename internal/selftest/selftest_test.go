@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -159,8 +160,8 @@ func TestCauseNamesTheMissingRight(t *testing.T) {
 func TestEachCauseHasItsSentenceAndAdvice(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, c := range causes {
-		sentence, advice := Cause("s3", Read, fmt.Errorf("what the store said: %w", c.of))
-		if seen[sentence] || advice == "" || !strings.Contains(sentence, "what the store said") {
+		sentence, advice := Cause("s3", Read, fmt.Errorf("read object: %w: %w", c.of, errors.New("what the store said")))
+		if seen[sentence] || advice == "" || !strings.Contains(sentence, "(what the store said)") {
 			t.Errorf("%v: %q, advice %q", c.of, sentence, advice)
 		}
 		seen[sentence] = true
@@ -178,5 +179,13 @@ func TestOnlyPassingErrorsAreWorthTryingAgain(t *testing.T) {
 		if got := Passing(fmt.Errorf("request: %w", err)); got != want {
 			t.Errorf("%v: %t, want %t", err, got, want)
 		}
+	}
+}
+
+func TestCauseNamesTheServerThatCannotBeReached(t *testing.T) {
+	err := fmt.Errorf("put: %w: %w", objectstore.ErrUnreachable, fmt.Errorf("operation error S3: %w",
+		&url.Error{Op: "Put", URL: "http://host:7070/bucket/key?x-id=PutObject", Err: errors.New("connection refused")}))
+	if sentence, _ := Cause("s3", Put, err); !strings.HasSuffix(sentence, "(host:7070: connection refused)") {
+		t.Errorf("the cause is %q", sentence)
 	}
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,47 +45,65 @@ func (c *Check) Run(a *cli.App) error {
 		return err
 	}
 	defer func() { _ = store.Close() }()
-	if err := cli.Say(a.Stdout, "object store %s\n  %s\n", place, identity(a, storeid.Candidate{Store: store, Place: place})); err != nil {
-		return err
-	}
 	findings, err := selftest.Run(a.Ctx, store)
 	if err != nil {
 		return err
 	}
-	var failed, advice []string
-	for i := range findings {
-		f := &findings[i]
-		text, help := describeFinding(c.Store.Scheme(), f)
-		if err := cli.Say(a.Stdout, "  %-12s %s\n", f.Step, text); err != nil {
-			return err
-		}
-		if f.Err != nil {
-			failed = append(failed, string(f.Step))
-			if help != "" && !strings.Contains(strings.Join(advice, "; "), help) {
-				advice = append(advice, help)
-			}
-		}
-	}
-	if len(failed) == 0 {
-		return cli.Say(a.Stdout, "the store is fit for Laneway\n")
-	}
-	err = fmt.Errorf("the store is not fit for Laneway; what does not work: %s", strings.Join(failed, ", "))
-	if len(advice) == 0 {
+	owner := c.identity(a, storeid.Candidate{Store: store, Place: place})
+	text, verdict := describeFindings(c.Store.Scheme(), findings)
+	if err := cli.Say(a.Stdout, "object store %s\n  %s\n%s", place, owner, text); err != nil {
 		return err
 	}
-	return cli.Advise(err, strings.Join(advice, "; "))
+	return verdict
 }
 
 // identity describes the marker of a store.
-func identity(a *cli.App, c storeid.Candidate) string {
-	if _, err := c.Store.Marker(a.Ctx); errors.Is(err, objectstore.ErrNotFound) {
+func (c *Check) identity(a *cli.App, candidate storeid.Candidate) string {
+	switch _, err := candidate.Store.Marker(a.Ctx); {
+	case errors.Is(err, objectstore.ErrNotFound):
 		return "it has no marker, so no Laneway uses it yet"
+	case err != nil:
+		sentence, _ := selftest.Cause(c.Store.Scheme(), selftest.Read, err)
+		return "its marker cannot be read: " + sentence
 	}
-	id, cluster, err := storeid.Identity(a.Ctx, c)
+	id, cluster, err := storeid.Identity(a.Ctx, candidate)
 	if err != nil {
 		return err.Error()
 	}
 	return fmt.Sprintf("store %s of cluster %s", id, cluster)
+}
+
+// describeFindings describes the outcome of all steps. The verdict is the error of the command;
+// nil if the store is fit for Laneway.
+func describeFindings(scheme string, findings []selftest.Finding) (text string, verdict error) {
+	var lines strings.Builder
+	var failed, advice []string
+	before := ""
+	for i := range findings {
+		f := &findings[i]
+		line, help := describeFinding(scheme, f)
+		if f.Err != nil {
+			failed = append(failed, string(f.Step))
+			if help != "" && !slices.Contains(advice, help) {
+				advice = append(advice, help)
+			}
+			if line == before {
+				line = "fails for the same reason"
+			} else {
+				before = line
+			}
+		}
+		_, _ = fmt.Fprintf(&lines, "  %-12s %s\n", f.Step, line)
+	}
+	if len(failed) == 0 {
+		lines.WriteString("the store is fit for Laneway\n")
+		return lines.String(), nil
+	}
+	verdict = fmt.Errorf("the store is not fit for Laneway; what does not work: %s", strings.Join(failed, ", "))
+	if len(advice) > 0 {
+		verdict = cli.Advise(verdict, strings.Join(advice, "; "))
+	}
+	return lines.String(), verdict
 }
 
 // describeFinding describes the outcome of a step, and what to do if it fails.
