@@ -73,7 +73,7 @@ E2E = $(filter-out $(SIMULATOR),$(patsubst %/,./%/...,$(wildcard test/*/)))
 
 # One at a time: these tests measure restarts and rates. Some only wait, side by side.
 .PHONY: e2e
-e2e: build bin/nats bin/nats-server ## end-to-end tests against real processes
+e2e: build bin/nats bin/nats-server bin/versitygw ## end-to-end tests against real processes
 	go test -p 1 -parallel 4 $(TESTFLAGS) $(E2E)
 
 .PHONY: race
@@ -127,13 +127,14 @@ bench: ## benchmarks of the product module, as shipped
 	GOWORK=off go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 .PHONY: tools
-tools: bin/golangci-lint bin/nats bin/nats-server ## pinned tools into bin/
+tools: bin/golangci-lint bin/nats bin/nats-server bin/versitygw ## pinned tools into bin/
 
 # Each tool has its own module, outside the workspace, so that its dependencies are not ours.
 bin/golangci-lint: tools/golangci-lint/go.mod tools/golangci-lint/go.sum
 bin/nats: tools/natscli/go.mod tools/natscli/go.sum
-bin/golangci-lint bin/nats:
-	cd $(<D) && GOWORK=off go build -mod=readonly -o $(CURDIR)/$@ tool
+bin/versitygw: tools/versitygw/go.mod tools/versitygw/go.sum
+bin/golangci-lint bin/nats bin/versitygw:
+	cd $(<D) && GOWORK=off go build -mod=readonly -ldflags='-s -w' -o $(CURDIR)/$@ tool
 
 # The plain server of the multi-process tests, of the version that is embedded.
 bin/nats-server: go.mod go.sum

@@ -19,7 +19,7 @@ func TestLocationsOfAllKindsAreOpened(t *testing.T) {
 			t.Errorf("%s: %v", location, err)
 			continue
 		}
-		defer store.Close()
+		t.Cleanup(func() { store.Close() })
 		if url, err := URL(location); err != nil || url != want {
 			t.Errorf("%s: its URL is %q (%v), want %q", location, url, err, want)
 		}

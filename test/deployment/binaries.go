@@ -37,16 +37,16 @@ func Root() (string, error) {
 }
 
 // Build makes the binaries that deployments are made of, if they are not fresh:
-// what is shipped, and the NATS server and command line of the pinned versions.
+// what is shipped, the NATS server and command line, and an S3 server, of the pinned versions.
 func Build() error {
 	root, err := Root()
 	if err != nil {
 		return err
 	}
-	return run(root, nil, "make", "build", "bin/nats", "bin/nats-server")
+	return run(root, nil, "make", "build", "bin/nats", "bin/nats-server", "bin/versitygw")
 }
 
-// Binary returns the path of a binary that Build has made: laneway, nats or nats-server.
+// Binary returns the path of a binary that Build has made: laneway, nats, nats-server or versitygw.
 func Binary(name string) string {
 	root, err := Root()
 	if err != nil {

@@ -29,7 +29,7 @@ func startProcess(binary string, args, env []string, log string) (*process, erro
 	p := &process{command: exec.Command(binary, args...), done: make(chan struct{})}
 	p.command.Env = env
 	p.command.Stdout, p.command.Stderr = output, output
-	p.command.SysProcAttr = attributes()
+	p.command.SysProcAttr = Attributes()
 	if err := p.command.Start(); err != nil {
 		return nil, err
 	}

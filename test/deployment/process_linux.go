@@ -7,9 +7,9 @@ import (
 	"syscall"
 )
 
-// attributes make the kernel end a process when the test that started it is
+// Attributes make the kernel end a process when the test that started it is
 // gone, however it went.
-func attributes() *syscall.SysProcAttr {
+func Attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }
 

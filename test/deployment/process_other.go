@@ -4,7 +4,8 @@ package deployment
 
 import "syscall"
 
-func attributes() *syscall.SysProcAttr { return nil }
+// Attributes are those of a process of a test.
+func Attributes() *syscall.SysProcAttr { return nil }
 
 // PeakMemory is known on Linux only.
 func (d *Deployment) PeakMemory(string) int64 { return 0 }

@@ -13,7 +13,8 @@ import (
 )
 
 // causeOfStatus returns the cause of a response of which only the status is known; nil if the
-// status does not tell.
+// status does not tell. A 404 alone does not mean that an object is missing: it may come from a
+// server that has no objects at all.
 func causeOfStatus(status int) error {
 	switch {
 	case status == http.StatusMovedPermanently, status == http.StatusTemporaryRedirect, status == http.StatusPermanentRedirect:
@@ -22,8 +23,6 @@ func causeOfStatus(status int) error {
 		return objectstore.ErrCredentials
 	case status == http.StatusForbidden:
 		return objectstore.ErrDenied
-	case status == http.StatusNotFound:
-		return objectstore.ErrNotFound
 	case status == http.StatusConflict:
 		return objectstore.ErrConflict
 	case status == http.StatusPreconditionFailed:

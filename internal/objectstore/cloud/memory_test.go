@@ -71,12 +71,12 @@ func (m *memory) get(ctx context.Context, key string, offset, length int64) (con
 		return content{}, objectstore.ErrNotFound
 	}
 	total := int64(len(object))
-	if m.whole || length < 0 {
-		offset, length = 0, total
-		total = -1
-	} else if offset >= total {
+	switch {
+	case m.whole || length < 0:
+		offset, length, total = 0, total, -1
+	case offset >= total:
 		return content{}, errRange
-	} else {
+	default:
 		length = min(length, total-offset)
 	}
 	body := object[offset : offset+length]

@@ -18,7 +18,6 @@ var s3Causes = map[string]error{
 	"OperationAborted":           objectstore.ErrConflict,
 
 	"NoSuchKey":    objectstore.ErrNotFound,
-	"NotFound":     objectstore.ErrNotFound,
 	"NoSuchBucket": objectstore.ErrNoBucket,
 	"InvalidRange": errRange,
 
@@ -42,6 +41,7 @@ var s3Causes = map[string]error{
 	"InvalidToken":                       objectstore.ErrCredentials,
 	"InvalidTokenId":                     objectstore.ErrCredentials,
 	"SignatureDoesNotMatch":              objectstore.ErrCredentials,
+	"XAdminUserNotFound":                 objectstore.ErrCredentials, // of versitygw, with status 404
 	"TokenRefreshRequired":               objectstore.ErrCredentials,
 	"UnrecognizedClientError":            objectstore.ErrCredentials,
 	"InvalidClientTokenId":               objectstore.ErrCredentials,
@@ -75,14 +75,7 @@ func (*s3Bucket) cause(err error) error {
 		return objectstore.ErrCredentials // none were found
 	}
 	if coded, ok := errors.AsType[smithy.APIError](err); ok {
-		// The region is a part of what is signed, so a wrong one makes the header malformed.
-		if coded.ErrorCode() == "AuthorizationHeaderMalformed" {
-			if strings.Contains(coded.ErrorMessage(), "region") {
-				return objectstore.ErrRegion
-			}
-			return objectstore.ErrCredentials
-		}
-		if cause, ok := s3Causes[coded.ErrorCode()]; ok {
+		if cause := causeOfS3Error(err, coded); cause != nil {
 			return cause
 		}
 	}
@@ -90,4 +83,24 @@ func (*s3Bucket) cause(err error) error {
 		return causeOfStatus(response.HTTPStatusCode())
 	}
 	return nil
+}
+
+// causeOfS3Error returns the cause of an error code; nil if the code is not known.
+func causeOfS3Error(err error, coded smithy.APIError) error {
+	switch code := coded.ErrorCode(); code {
+	case "AuthorizationHeaderMalformed":
+		// The region is a part of what is signed, so a wrong one makes the header malformed.
+		if strings.Contains(coded.ErrorMessage(), "region") {
+			return objectstore.ErrRegion
+		}
+		return objectstore.ErrCredentials
+	case "NotFound":
+		// This is the SDK's name for a 404 without a body. Only answers to HEAD have none.
+		if operation, ok := errors.AsType[*smithy.OperationError](err); ok && operation.OperationName == "HeadObject" {
+			return objectstore.ErrNotFound
+		}
+		return nil
+	default:
+		return s3Causes[code]
+	}
 }

@@ -27,10 +27,7 @@ import (
 // isolate hides the AWS configuration of the user, and sets credentials.
 func isolate(t *testing.T) {
 	t.Helper()
-	for _, name := range []string{"AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"} {
-		t.Setenv(name, "")
-		os.Unsetenv(name)
-	}
+	unsetenv(t, "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
 	t.Setenv("AWS_CONFIG_FILE", filepath.Join(t.TempDir(), "config"))
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(t.TempDir(), "credentials"))
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -132,8 +129,7 @@ func TestAnS3PutIsOneConditionalRequestWithASignedHash(t *testing.T) {
 func TestTheHashOfAnAlteredS3PutIsWrong(t *testing.T) {
 	isolate(t)
 	server, requests := serve(t, false, func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusBadRequest)
-		fmt.Fprint(w, "<Error><Code>XAmzContentSHA256Mismatch</Code></Error>")
+		answerS3(w, http.StatusBadRequest, "XAmzContentSHA256Mismatch", "")
 	})
 	store := openAt(t, server.URL).Below("c1").(selftest.AlteredPutter)
 	wantIs(t, store.PutAltered(t.Context(), storetest.NewKey(t)), objectstore.ErrDigest)
@@ -155,6 +151,25 @@ func trust(t *testing.T, server *httptest.Server) {
 		t.Fatal(err)
 	}
 	t.Setenv("AWS_CA_BUNDLE", file)
+}
+
+// answerS3 answers with an error, without a body if it has no code.
+func answerS3(w http.ResponseWriter, status int, code, message string) {
+	w.WriteHeader(status)
+	if code != "" {
+		_, _ = fmt.Fprintf(w, "<Error><Code>%s</Code><Message>%s</Message></Error>", code, message)
+	}
+}
+
+// unsetenv removes variables until the test ends.
+func unsetenv(t *testing.T, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		t.Setenv(name, "") // restores it afterwards
+		if err := os.Unsetenv(name); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func TestS3ErrorsHaveTheirCause(t *testing.T) {
@@ -190,10 +205,7 @@ func TestS3ErrorsHaveTheirCause(t *testing.T) {
 		t.Run(fmt.Sprint(c.status, c.code), func(t *testing.T) {
 			server, _ := serve(t, false, func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Location", "http://127.0.0.1:1/") // which is not followed
-				w.WriteHeader(c.status)
-				if c.code != "" {
-					fmt.Fprintf(w, "<Error><Code>%s</Code><Message>%s</Message></Error>", c.code, c.message)
-				}
+				answerS3(w, c.status, c.code, c.message)
 			})
 			key := storetest.NewKey(t)
 			err := openAt(t, server.URL).Put(t.Context(), key, [][]byte{[]byte("x")})
@@ -201,12 +213,18 @@ func TestS3ErrorsHaveTheirCause(t *testing.T) {
 				t.Errorf("the error does not name the object: %v", err)
 			}
 			for _, other := range []error{objectstore.ErrExists, objectstore.ErrDenied, objectstore.ErrUnreachable} {
-				if c.want != other && errors.Is(err, other) {
+				if !errors.Is(c.want, other) && errors.Is(err, other) {
 					t.Errorf("error %v is also %v", err, other)
 				}
 			}
 		})
 	}
+	t.Run("404 of a server without objects", func(t *testing.T) {
+		server, _ := serve(t, false, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
+		if _, err := openAt(t, server.URL).ReadRange(t.Context(), storetest.NewKey(t), 0, 1); err == nil || errors.Is(err, objectstore.ErrNotFound) {
+			t.Errorf("error %v, want one that does not call the object missing", err)
+		}
+	})
 	t.Run("501", func(t *testing.T) {
 		server, _ := serve(t, false, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotImplemented) })
 		if err := openAt(t, server.URL).Put(t.Context(), storetest.NewKey(t), nil); err == nil || errors.Is(err, objectstore.ErrUnreachable) {
@@ -261,8 +279,7 @@ func TestAStoreThatHangsIsUnreachableAtTheDeadline(t *testing.T) {
 
 func TestReplacedCredentialsAreReadAgain(t *testing.T) {
 	isolate(t)
-	os.Unsetenv("AWS_ACCESS_KEY_ID")
-	os.Unsetenv("AWS_SECRET_ACCESS_KEY")
+	unsetenv(t, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 	write := func(id string) {
 		text := fmt.Sprintf("[default]\naws_access_key_id = %s\naws_secret_access_key = s\n", id)
 		if err := os.WriteFile(os.Getenv("AWS_SHARED_CREDENTIALS_FILE"), []byte(text), 0o600); err != nil {
@@ -271,8 +288,7 @@ func TestReplacedCredentialsAreReadAgain(t *testing.T) {
 	}
 	server, requests := serve(t, false, func(w http.ResponseWriter, r *http.Request) {
 		if !strings.Contains(r.Header.Get("Authorization"), "Credential=NEW/") {
-			w.WriteHeader(http.StatusForbidden)
-			fmt.Fprint(w, "<Error><Code>InvalidAccessKeyId</Code></Error>")
+			answerS3(w, http.StatusForbidden, "InvalidAccessKeyId", "")
 		}
 	})
 	write("OLD")
@@ -296,7 +312,7 @@ func TestMissingConfigurationIsNamed(t *testing.T) {
 	if _, err := Open(t.Context(), location); err == nil || !strings.Contains(err.Error(), "AWS_REGION") {
 		t.Errorf("error %v, want it to name the region", err)
 	}
-	os.Unsetenv("AWS_ACCESS_KEY_ID")
+	unsetenv(t, "AWS_ACCESS_KEY_ID")
 	store := openAt(t, "http://127.0.0.1:1")
 	wantIs(t, store.Put(t.Context(), storetest.NewKey(t), nil), objectstore.ErrCredentials)
 }

@@ -162,7 +162,7 @@ func (s *store) Delete(ctx context.Context, key string) error {
 // that page says where the next one starts.
 func (s *store) List(ctx context.Context, prefix string) iter.Seq2[objectstore.Listed, error] {
 	within := prefix
-	if strings.HasPrefix(objectstore.KeyPrefix, prefix) {
+	if strings.HasPrefix(objectstore.KeyPrefix, prefix) { //nolint:gocritic // argOrder: the prefix may be shorter than that of keys
 		within = objectstore.KeyPrefix // the bucket may have many other objects
 	}
 	return func(yield func(objectstore.Listed, error) bool) {

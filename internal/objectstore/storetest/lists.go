@@ -31,7 +31,10 @@ func listEnds(t *testing.T, store objectstore.Store) {
 	list := store.List(t.Context(), "")
 	for range 2 { // a list can be iterated over again
 		seen := 0
-		for range list {
+		for _, err := range list {
+			if err != nil {
+				t.Fatal(err)
+			}
 			if seen++; seen == 2 {
 				break
 			}

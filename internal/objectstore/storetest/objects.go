@@ -122,8 +122,17 @@ func rangeBeyondTheEnd(t *testing.T, store objectstore.Store) {
 	const size = 100
 	key := put(t, store, pattern(size))
 	for _, r := range [][2]int64{
-		{0, size + 1}, {size - 1, 2}, {size, 1}, {size + 1, 0}, {size + 1, 1}, {10 * size, 5}, {1, math.MaxInt64},
-		{0, math.MaxInt64}, {math.MaxInt64, 1}, {-1, 1}, {0, -1},
+		{0, size + 1},
+		{size - 1, 2},
+		{size, 1},
+		{size + 1, 0},
+		{size + 1, 1},
+		{10 * size, 5},
+		{1, math.MaxInt64},
+		{0, math.MaxInt64},
+		{math.MaxInt64, 1},
+		{-1, 1},
+		{0, -1},
 	} {
 		t.Run(fmt.Sprint(r), func(t *testing.T) {
 			content, err := store.ReadRange(t.Context(), key, r[0], r[1])

@@ -133,7 +133,7 @@ func endedContext(t *testing.T, store objectstore.Store) {
 	_, err = store.Marker(ended)
 	wantError(t, err, context.Canceled, objectstore.MarkerName)
 	var last error
-	for _, last = range store.List(ended, "") { //nolint:revive // the last error is all that counts
+	for _, last = range store.List(ended, "") {
 	}
 	wantError(t, last, context.Canceled, "list objects")
 

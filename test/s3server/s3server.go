@@ -1,0 +1,155 @@
+// Package s3server runs a real S3 server, versitygw on a temporary folder, for tests.
+package s3server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"laneway.dev/test/deployment"
+)
+
+const (
+	bucket    = "laneway"
+	accessKey = "laneway-test"
+	secretKey = "laneway-test-secret"
+
+	startTimeout = time.Minute // a busy machine is slow to start processes
+)
+
+// Server is an S3 server with one bucket. It belongs to the goroutine of a test.
+type Server struct {
+	Address string // on the loopback interface
+	Folder  string // of the bucket: an object is a file below it
+
+	t       testing.TB
+	log     string
+	command *exec.Cmd
+	done    chan struct{} // closed when the process has ended
+}
+
+// Start starts a server with an empty bucket. It runs until the test ends.
+func Start(t testing.TB) *Server {
+	t.Helper()
+	if _, err := os.Stat(deployment.Binary("versitygw")); err != nil {
+		t.Fatalf("there is no S3 server to test with; run make tools: %v", err)
+	}
+	folder := t.TempDir()
+	s := &Server{
+		Address: deployment.Address(t), Folder: filepath.Join(folder, "data", bucket),
+		t: t, log: filepath.Join(folder, "versitygw.log"),
+	}
+	if err := os.MkdirAll(s.Folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.Stop()
+		if content, err := os.ReadFile(s.log); err == nil && t.Failed() {
+			t.Logf("log of the S3 server:\n%s", content[max(0, len(content)-4096):])
+		}
+	})
+	s.Restart()
+	return s
+}
+
+// Endpoint returns the URL of the server.
+func (s *Server) Endpoint() string { return "http://" + s.Address }
+
+// Location returns the URL of a store under a prefix of the bucket.
+func (s *Server) Location(prefix string) string { return Location(s.Endpoint(), prefix) }
+
+// Location returns the URL of a store whose requests go to an endpoint, such as that of a proxy
+// in front of a server.
+func Location(endpoint, prefix string) string {
+	return fmt.Sprintf("s3://%s/%s?endpoint=%s", bucket, prefix, url.QueryEscape(endpoint))
+}
+
+// Environ returns the variables with the credentials, for processes that use the server. Files
+// and the instance metadata of the machine are left out.
+func Environ() []string {
+	return []string{
+		"AWS_ACCESS_KEY_ID=" + accessKey, "AWS_SECRET_ACCESS_KEY=" + secretKey,
+		"AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null",
+	}
+}
+
+// Setenv sets the variables of Environ for this process, until the test ends.
+func Setenv(t testing.TB) {
+	for _, name := range []string{"AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"} {
+		t.Setenv(name, "") // the SDK ignores empty ones
+	}
+	t.Setenv("AWS_ACCESS_KEY_ID", accessKey)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", secretKey)
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	t.Setenv("AWS_CONFIG_FILE", os.DevNull)
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
+}
+
+// Stop kills the server, as a crash would. What it has acknowledged stays.
+func (s *Server) Stop() {
+	if s.command == nil {
+		return
+	}
+	if err := s.command.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		s.t.Error(err)
+	}
+	<-s.done
+	s.command = nil
+}
+
+// Restart starts the server, again at the same address if it was stopped, and returns when it
+// answers.
+func (s *Server) Restart() {
+	s.t.Helper()
+	output, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer output.Close()
+	command := exec.Command(deployment.Binary("versitygw"), "--port", s.Address, "--access", accessKey, "--secret", secretKey,
+		"--quiet", "--health", "/health", "posix", filepath.Dir(s.Folder))
+	command.Stdout, command.Stderr, command.SysProcAttr = output, output, deployment.Attributes()
+	if err := command.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	done := make(chan struct{})
+	s.command, s.done = command, done
+	go func() {
+		defer close(done)
+		_ = command.Wait()
+	}()
+	ctx, cancel := context.WithTimeout(s.t.Context(), startTimeout)
+	defer cancel()
+	if err := deployment.Eventually(ctx, s.answers); err != nil {
+		s.t.Fatalf("the S3 server does not answer: %v", err)
+	}
+}
+
+// answers returns nil if the server answers.
+func (s *Server) answers(ctx context.Context) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Endpoint()+"/health", http.NoBody)
+	if err != nil {
+		return err
+	}
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if _, err := io.Copy(io.Discard, response.Body); err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return errors.New(response.Status)
+	}
+	return nil
+}
