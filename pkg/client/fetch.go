@@ -118,7 +118,7 @@ func (p *progress) request() protocol.FetchRequest {
 	o := p.options
 	r := protocol.FetchRequest{
 		From: o.From, Time: o.Time, Follow: o.Follow, MaxWait: o.MaxWait.Milliseconds(),
-		WindowBytes: o.WindowBytes, MaxRecords: o.MaxRecords, Frames: true,
+		WindowBytes: o.WindowBytes, MaxRecords: o.MaxRecords, Frames: true, Accept: protocol.Compressions(),
 	}
 	if r.From == "" && r.Time == nil {
 		r.From = protocol.FromEarliest

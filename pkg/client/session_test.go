@@ -48,7 +48,7 @@ func TestFetchStartsAtWantedOffset(t *testing.T) {
 }
 
 func TestFetchRequestFollowsOptions(t *testing.T) {
-	earliest := protocol.FetchRequest{From: protocol.FromEarliest, WindowBytes: 8 << 20, Frames: true}
+	earliest := protocol.FetchRequest{From: protocol.FromEarliest, WindowBytes: 8 << 20, Frames: true, Accept: protocol.Compressions()}
 	for name, test := range map[string]struct {
 		change  func(*client.ConsumerOptions)
 		request func(*protocol.FetchRequest)

@@ -120,6 +120,8 @@ var genStageBatch = rapid.Custom(func(t *rapid.T) StageBatch {
 		Attempt:    rapid.Uint32().Draw(t, "attempt"),
 		Remaining:  rapid.Int64().Draw(t, "remaining"),
 		Payload:    genBytes(600).Draw(t, "payload"),
+
+		MaxRecordBytes: rapid.Uint32().Draw(t, "max record bytes"),
 	}
 })
 

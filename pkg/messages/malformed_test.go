@@ -210,7 +210,7 @@ func TestAbsurdCountsAllocateNothingBig(t *testing.T) {
 		"topic":             message([]any{version, kindHello, hugeString, 1, 0, 0, 1}),
 		"committed entry":   message([]any{version, kindCommitted, "orders", 1, 0, 0, 1, hugeBinary}),
 		"numbers":           message(fields(kindMissing, []any{[]any{"lane", hugeArray}})),
-		"payload":           message(fields(kindStage, []any{[]any{"lane", 1, 1, 1, 1, 1, "", 0, 0, 0, 0, false, 0, "", "", "", hugeBinary}})),
+		"payload":           message(fields(kindStage, []any{[]any{"lane", 1, 1, 1, 1, 1, "", 0, 0, 0, 0, false, 0, "", "", "", 0, hugeBinary}})),
 		"entry":             entry(hugeArray),
 		"entry lanes":       entry(entryFieldsOf(hugeArray, []any{}, []any{}, []any{})),
 		"entry keys":        entry(entryFieldsOf([]any{}, hugeArray, []any{}, []any{})),

@@ -23,6 +23,8 @@ var sampleStage = Stage{samplePartition, 7, []StageBatch{
 		Attempt:    math.MaxUint32,
 		Remaining:  math.MinInt64,
 		Payload:    []byte("payload one"),
+
+		MaxRecordBytes: math.MaxUint32,
 	},
 	{Submission: Submission{Batch: Batch{Ticket: Ticket{Lane: "lane-b", Number: 1}, Records: 1}}, Attempt: 1, Remaining: math.MaxInt64, Payload: []byte("payload two")},
 	{},

@@ -62,6 +62,10 @@ type StageBatch struct {
 	Attempt   uint32 // counts the stagings of this ticket from 1
 	Remaining int64  // milliseconds until the producer is answered anyway; a stager drops the batch after them
 	Payload   []byte
+	// MaxRecordBytes is above 0 if the payload is a compressed frame, whose records the
+	// frontend has not checked. The stager MUST check them with protocol.CheckFrame and this
+	// limit, and MUST NOT stage a frame that fails or has another number of records.
+	MaxRecordBytes uint32
 }
 
 // StagedBatch is a batch whose payload is durable in the object store.
@@ -202,16 +206,19 @@ func decodeStagedBatch(d *codec.Decoder) StagedBatch {
 }
 
 func encodeStageBatch(e *codec.Encoder, b *StageBatch) {
-	e.Array(submissionFields + 3)
+	e.Array(submissionFields + 4)
 	encodeSubmission(e, &b.Submission)
 	e.Uint(uint64(b.Attempt))
 	e.Int(b.Remaining)
+	e.Uint(uint64(b.MaxRecordBytes))
 	e.Bytes(b.Payload)
 }
 
 func decodeStageBatch(d *codec.Decoder) StageBatch {
-	d.Fields(submissionFields + 3)
-	return StageBatch{Submission: decodeSubmission(d), Attempt: d.Uint32(), Remaining: d.Int(), Payload: d.Bytes()}
+	d.Fields(submissionFields + 4)
+	return StageBatch{
+		Submission: decodeSubmission(d), Attempt: d.Uint32(), Remaining: d.Int(), MaxRecordBytes: d.Uint32(), Payload: d.Bytes(),
+	}
 }
 
 func encodeLaneProgress(e *codec.Encoder, p *LaneProgress) {

@@ -232,6 +232,9 @@ type FetchRequest struct {
 	WindowBytes int64      `json:"window_bytes,omitempty"`
 	Follow      bool       `json:"follow,omitempty"` // wait for more records at the end, without limit
 	Frames      bool       `json:"frames,omitempty"` // answer with batch frames
+	// Accept are the codecs of the frames that the consumer decompresses. Other frames are
+	// decompressed before they are sent. Names that the frontend does not know are ignored.
+	Accept []Compression `json:"accept,omitempty"`
 }
 
 // CancelFetch ends a fetch when it is published to the reply subject of its messages.

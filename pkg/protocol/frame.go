@@ -2,20 +2,28 @@ package protocol
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"laneway.dev/pkg/internal/codec"
 
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 )
 
-// A batch frame carries many records in one message:
+// A batch frame carries many records in one message. It is plain or compressed:
 //
-//	[version, [[headers, value], …]]
+//	[1, [[headers, value], …]]
+//	[2, codec, records, size, block]
 //
-// headers is nil, or an array of alternating names and values. value is a binary.
+// headers is nil, or an array of alternating names and values. value is a binary. block is
+// a plain frame, compressed with the codec. records is the number of its records, and size
+// its length in bytes, so that both are known before it is decompressed.
+//
 // Producers may send frames (see ContentTypeBatch), the object store holds every batch as
 // one frame, and a fetch may return frames.
-const frameVersion = 1
+const (
+	plainVersion      = 1
+	compressedVersion = 2
+)
 
 // frameHeader is the length of the part before the first record, as FrameBuilder writes
 // it: two array marks, the version, and a count of 32 bits.
@@ -48,7 +56,7 @@ type FrameBuilder struct {
 // Append adds a record; the value is copied.
 func (b *FrameBuilder) Append(r Record) {
 	if b.count == 0 {
-		b.buf = append(b.buf[:0], msgpcode.FixedArrayLow|2, frameVersion, msgpcode.Array32, 0, 0, 0, 0)
+		b.buf = append(b.buf[:0], msgpcode.FixedArrayLow|2, plainVersion, msgpcode.Array32, 0, 0, 0, 0)
 	}
 	b.count++
 	b.buf = append(b.buf, msgpcode.FixedArrayLow|2)
@@ -123,7 +131,7 @@ func EncodeRecord(r Record) []byte {
 }
 
 // FrameReader reads the records of a frame one by one. It is not safe for concurrent use.
-// The values of records share the memory of the frame.
+// The values of records share the memory of the frame, or of the decompressed one.
 type FrameReader struct {
 	d    *codec.Decoder // nil once closed
 	err  error          // of d, once closed
@@ -131,21 +139,29 @@ type FrameReader struct {
 	size int
 }
 
-// NewFrameReader returns a reader of a frame. The caller MUST call Close. Errors wrap
-// ErrMalformed.
-func NewFrameReader(frame []byte) (*FrameReader, error) {
+// NewFrameReader returns a reader of a frame, which it decompresses if necessary. That
+// takes the memory that the frame declares, at most MaxFrameBytes. The caller MUST call
+// Close. Errors wrap ErrMalformed.
+func NewFrameReader(frame []byte) (*FrameReader, error) { return newFrameReader(frame, nil) }
+
+// newFrameReader decompresses into the memory of buf if it is large enough.
+func newFrameReader(frame, buf []byte) (*FrameReader, error) {
 	d := codec.Acquire(frame)
-	d.Fields(2)
-	if v := d.Uint(); d.Err() == nil && v != frameVersion {
-		d.Fail("batch frame of version %d, this process reads %d", v, frameVersion)
+	head, block := readHead(d)
+	if d.Err() == nil && head.Compression != CompressionNone {
+		plain, err := head.Compression.decompress(buf, block, head.Bytes)
+		d.Release()
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		}
+		d = codec.Acquire(plain)
+		readPlainHead(d, head.Records)
 	}
-	n := d.Array()
-	if d.Err() != nil {
-		err := d.Err()
+	if err := d.Err(); err != nil {
 		d.Release()
 		return nil, err
 	}
-	return &FrameReader{d: d, left: n, size: n}, nil
+	return &FrameReader{d: d, left: head.Records, size: head.Records}, nil
 }
 
 // Records returns the number of records that the frame announces.
@@ -162,34 +178,6 @@ func (r *FrameReader) Next() (record Record, ok bool) {
 		return Record{}, false
 	}
 	return rec, true
-}
-
-// skip skips the next record. It returns the record's Size, or the error for its headers. It
-// allocates nothing: the decoded records of a malicious frame, with many empty headers, would
-// need many times the memory of the frame.
-func (r *FrameReader) skip() (size int, refusal *Error, ok bool) {
-	if !r.advance() {
-		return 0, nil, false
-	}
-	n := headerStrings(r.d)
-	if refusal := headersFit(n/2, 0); refusal != nil && r.d.Err() == nil {
-		return 0, refusal, true
-	}
-	headers := 0
-	for range n / 2 {
-		name, value := r.d.Bytes(), r.d.Bytes()
-		if r.d.Err() != nil {
-			return 0, nil, false
-		}
-		if code, why := kept(name, value); code != CodeOK {
-			return 0, headerError(code, name, value, why), true
-		}
-		headers += len(name) + len(value)
-	}
-	if refusal := headersFit(0, headers); refusal != nil {
-		return 0, refusal, true
-	}
-	return headers + len(r.d.Bytes()), nil, r.d.Err() == nil
 }
 
 // advance moves to the fields of the next record. It reports whether there is one.
@@ -260,36 +248,6 @@ func (r Record) HeaderBytes() int {
 		n += len(h.Name) + len(h.Value)
 	}
 	return n
-}
-
-// CheckFrame checks a whole frame and returns the number of its records. It returns an
-// error of the catalogue for a frame that is malformed or has no records, for a record of
-// more than maxRecordBytes, and for headers that Record.CheckHeaders refuses.
-func CheckFrame(frame []byte, maxRecordBytes int) (int, error) {
-	r, err := NewFrameReader(frame)
-	if err != nil {
-		return 0, NewError(CodeMalformedBatch, err.Error())
-	}
-	defer r.Close()
-	for n := 0; ; n++ {
-		size, refusal, ok := r.skip()
-		if !ok {
-			break
-		}
-		if refusal == nil && size > maxRecordBytes {
-			refusal = RecordTooLarge(size, maxRecordBytes)
-		}
-		if refusal != nil {
-			return 0, Errorf(refusal.Code, "record %d of the frame: %s", n, refusal.Detail)
-		}
-	}
-	switch {
-	case r.Err() != nil:
-		return 0, NewError(CodeMalformedBatch, r.Err().Error())
-	case r.Records() == 0:
-		return 0, NewError(CodeEmptyBatch, "")
-	}
-	return r.Records(), nil
 }
 
 // ErrMalformed is wrapped by every error of decoding a frame, a message or an entry.

@@ -241,9 +241,9 @@ func TestFrameReaderRejectsMalformedFrame(t *testing.T) {
 		says  string
 	}{
 		"text":                   {"text", "array length"},
-		"version to come":        {[]any{2, []any{record}}, "batch frame of version 2, this process reads 1"},
-		"one field less":         {[]any{1}, "1 fields where 2 are expected"},
-		"one field more":         {[]any{1, []any{record}, 1}, "3 fields where 2 are expected"},
+		"version to come":        {[]any{3, []any{record}}, "batch frame of version 3, this process reads 1 and 2"},
+		"one field less":         {[]any{1}, "version 1 with 1 fields"},
+		"one field more":         {[]any{1, []any{record}, 1}, "version 1 with 3 fields"},
 		"record of one field":    {[]any{1, []any{record[:1]}}, "1 fields where 2 are expected"},
 		"record of three fields": {[]any{1, []any{append(record[:2:2], 1)}}, "3 fields where 2 are expected"},
 		"record that is a value": {[]any{1, []any{[]byte("x")}}, "array length"},

@@ -11,6 +11,10 @@ func FuzzFrame(f *testing.F) {
 	f.Add(frameOf(sampleRecords...), 100)
 	f.Add(frameOf(sampleRecords...), 1)
 	f.Add(EncodeRecord(Record{}), 0)
+	for _, c := range Compressions() {
+		f.Add(compressed(f, c, append([]Record{{Value: source}}, sampleRecords...)...), len(source))
+		f.Add(raw(f, declaring(c, 2, len(source), source)), 1)
+	}
 	f.Add(raw(f, []any{1, []any{}}), 1)
 	f.Add(raw(f, []any{1, []any{[]any{hugeArray, []byte{}}}}), 1)
 	f.Add(raw(f, []any{1, []any{[]any{[]string{"name"}, nil}}}), 1)
@@ -32,6 +36,16 @@ func FuzzFrame(f *testing.F) {
 		}
 		if diff := cmp.Diff(first, second); diff != "" {
 			t.Fatalf("-first +second\n%s", diff)
+		}
+		for _, c := range Compressions() {
+			short, ok := CompressFrame(nil, frameOf(first...), c)
+			if !ok {
+				continue
+			}
+			third, err := readFrame(short)
+			if diff := cmp.Diff(first, third); err != nil || diff != "" {
+				t.Fatalf("%s: %v, -first +third\n%s", c, err, diff)
+			}
 		}
 	})
 }

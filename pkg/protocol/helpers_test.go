@@ -39,9 +39,9 @@ var genRecord = rapid.Custom(func(t *rapid.T) Record {
 func TestHugeCountsAllocateLittle(t *testing.T) {
 	for name, value := range map[string]any{
 		"frame":   hugeArray,
-		"records": []any{frameVersion, hugeArray},
-		"headers": []any{frameVersion, []any{[]any{hugeArray, []byte{}}}},
-		"value":   []any{frameVersion, []any{[]any{nil, hugeBinary}}},
+		"records": []any{plainVersion, hugeArray},
+		"headers": []any{plainVersion, []any{[]any{hugeArray, []byte{}}}},
+		"value":   []any{plainVersion, []any{[]any{nil, hugeBinary}}},
 	} {
 		data := raw(t, value)
 		_, err := readFrame(data)

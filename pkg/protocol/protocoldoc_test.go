@@ -32,13 +32,45 @@ func protocolBlocks(t *testing.T, language string) []string {
 	return blocks
 }
 
-func protocolFrame(t *testing.T) []byte {
+func protocolFrame(t *testing.T) []byte { return protocolFrames(t)[0] }
+
+// protocolFrames returns the bytes of the hexadecimal blocks. What follows several spaces in a
+// line is a comment.
+func protocolFrames(t *testing.T) (frames [][]byte) {
 	t.Helper()
-	frame, err := hex.DecodeString(strings.Join(strings.Fields(protocolBlocks(t, "hex")[0]), ""))
+	for _, block := range protocolBlocks(t, "hex") {
+		digits := regexp.MustCompile("(?m)  .*$").ReplaceAllString(block, "")
+		frame, err := hex.DecodeString(strings.Join(strings.Fields(digits), ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		frames = append(frames, frame)
+	}
+	return frames
+}
+
+func TestProtocolPageCompressedFrames(t *testing.T) {
+	want := frameOf(Record{Value: []byte(strings.Repeat("hello ", 20))}, Record{Headers: []Header{{"a", "1"}}, Value: []byte("world")})
+	page, err := os.ReadFile("../../docs/protocol.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return frame
+	frames := protocolFrames(t)[1:]
+	if len(frames) != len(Compressions()) {
+		t.Fatalf("%d frames", len(frames))
+	}
+	for i, c := range Compressions() {
+		head, err := ReadFrameHead(frames[i])
+		if want := (FrameHead{c, 2, len(want)}); err != nil || head != want {
+			t.Errorf("the head is %+v, %v; want %+v", head, err, want)
+		}
+		if plain, err := PlainFrame(frames[i]); err != nil || !bytes.Equal(plain, want) {
+			t.Errorf("%s: the plain frame is %x, %v; want %x", c, plain, err, want)
+		}
+		if says := fmt.Sprintf("With %#q it has %d:", c, len(frames[i])); !bytes.Contains(page, []byte(says)) {
+			t.Errorf("the page does not say %q", says)
+		}
+	}
 }
 
 func TestProtocolPageFrame(t *testing.T) {

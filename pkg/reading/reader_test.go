@@ -2,6 +2,7 @@ package reading_test
 
 import (
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 
@@ -32,7 +33,7 @@ func TestFirstRequestNamesTheWantedPlace(t *testing.T) {
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for _, wanted := range []protocol.FetchRequest{fromEarliest, {From: protocol.FromLatest}, {Time: &at, MaxRecords: 3}} {
 		var r reading.Reader
-		if got := r.Request(wanted); got != wanted {
+		if got := r.Request(wanted); !reflect.DeepEqual(got, wanted) {
 			t.Errorf("request %+v, want %+v", got, wanted)
 		}
 	}

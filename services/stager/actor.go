@@ -11,19 +11,39 @@ import (
 // mailboxSize bounds the messages that wait for the core; each carries many batches.
 const mailboxSize = 4096
 
-// deliver passes a message to the core. It never waits, because the subscription belongs to a
-// queue group: while a message waits here, other stagers may be idle.
+// deliver passes a message to the core, after an inspection if it has compressed frames. It
+// never waits, because the subscription belongs to a queue group: while a message waits here,
+// other stagers may be idle.
 func (s *Service) deliver(m messages.Message) {
 	stage, ok := m.(messages.Stage)
 	if !ok {
 		return
 	}
 	size := core.PayloadBytes(&stage)
-	if !s.settings.Fits(s.queued.Add(size), size) || s.mailbox.Offer(stage) != nil {
-		s.queued.Add(-size)
-		s.turnedAway.Add(uint64(len(stage.Batches)))
-		s.Wire.Send([]messages.Envelope{s.settings.TurnAway(&stage)})
+	switch {
+	case !s.settings.Fits(s.queued.Add(size), size):
+		s.turnAway(&stage)
+	case s.inspector.needed(&stage):
+		if !s.inspector.start(stage, func(i core.Inspected) { s.offer(&stage, i) }) {
+			s.turnAway(&stage)
+		}
+	default:
+		s.offer(&stage, stage)
 	}
+}
+
+// offer puts an event with a message into the mailbox, or refuses the message.
+func (s *Service) offer(stage *messages.Stage, event core.Event) {
+	if s.mailbox.Offer(event) != nil {
+		s.turnAway(stage)
+	}
+}
+
+// turnAway refuses a message that is counted in queued and does not reach the core.
+func (s *Service) turnAway(stage *messages.Stage) {
+	s.queued.Add(-core.PayloadBytes(stage))
+	s.turnedAway.Add(uint64(len(stage.Batches)))
+	s.Wire.Send([]messages.Envelope{s.settings.TurnAway(stage)})
 }
 
 // run is the actor's goroutine: it owns the core and ends when the core has.
@@ -45,8 +65,11 @@ func (s *Service) refuseRest(c *core.Core) {
 
 func (s *Service) step(c *core.Core, now time.Time, events []core.Event) {
 	for _, e := range events {
-		if stage, ok := e.(messages.Stage); ok {
-			s.queued.Add(-core.PayloadBytes(&stage))
+		switch e := e.(type) {
+		case messages.Stage:
+			s.queued.Add(-core.PayloadBytes(&e))
+		case core.Inspected:
+			s.queued.Add(-core.PayloadBytes(&e.Stage))
 		}
 	}
 	fx := c.Step(now, events)

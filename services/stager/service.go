@@ -78,7 +78,9 @@ type Service struct {
 	uploader uploader
 	sub, own *nats.Subscription // to what any stager may stage, and what this one is to stage
 
-	queued     atomic.Int64  // payload bytes in the mailbox
+	inspector *inspector
+
+	queued     atomic.Int64  // payload bytes in the mailbox, or being inspected
 	turnedAway atomic.Uint64 // batches refused before they reached the core
 	stats      atomic.Pointer[core.Stats]
 	turned     atomic.Bool // the actor has taken a turn since the last announcement
@@ -99,7 +101,7 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 	config = config.orDefaults()
 	s := &Service{
 		Base: service.New(role, config.Config), config: config, settings: config.settings(),
-		mailbox: actor.NewMailbox[core.Event](mailboxSize),
+		mailbox: actor.NewMailbox[core.Event](mailboxSize), inspector: newInspector(),
 		uploader: uploader{
 			store: config.Store, faults: config.Faults, log: config.Logger, spans: newSpans(config.Telemetry),
 		},
@@ -151,6 +153,7 @@ func (s *Service) drain(ctx context.Context) error {
 
 // finish uploads the waiting batches, or refuses them when ctx ends.
 func (s *Service) finish(ctx context.Context) error {
+	s.inspector.close(ctx)
 	// If the mailbox has no room until ctx ends, Abandon follows.
 	_ = s.mailbox.Put(ctx, core.Drain{})
 	select {
@@ -168,6 +171,7 @@ func (s *Service) abandon() error {
 	s.giveUp()
 	ctx, cancel := context.WithTimeout(context.Background(), abandonTimeout)
 	defer cancel()
+	s.inspector.close(ctx)
 	_ = s.mailbox.Put(ctx, core.Abandon{})
 	select {
 	case <-s.ended:

@@ -17,6 +17,8 @@
 //     every attempt to stage the batch was refused, it is certainly not in the log, and the
 //     producer gets FAILED. Otherwise the batch may be in the log, and the producer gets
 //     OUTCOME_UNKNOWN.
+//   - A stager refuses the batch because its compressed frame is wrong. The producer gets
+//     the reason.
 //   - The actor ends, or the frontend takes a new epoch: the producer gets OUTCOME_UNKNOWN.
 //     A frontend that was replaced does not answer.
 //
@@ -50,6 +52,12 @@ type Produce struct {
 	// Submission is complete except for the ticket number and the floor, which the core sets.
 	messages.Submission
 	Payload []byte // a batch frame
+	// MaxRecordBytes is set for a compressed frame, as in messages.StageBatch.
+	MaxRecordBytes uint32
+	// Bytes is what the batch counts in flight: the length of the frame when it is not
+	// compressed. So a frame that is tiny as long as it is compressed is not admitted more
+	// often than stagers and consumers can decompress it.
+	Bytes   int64
 	Request Request
 }
 

@@ -203,6 +203,24 @@ func TestAllStagingsRefusedIsFailed(t *testing.T) {
 	w.wantAnswers("a1=FAILED", "a2=0")
 }
 
+// Every stager refuses such a batch, so it does not matter that nothing is known of the first
+// attempt.
+func TestBatchThatIsWrongIsRejectedWithTheReason(t *testing.T) {
+	w := newWorld(t)
+	wrong := produce("a", "a1")
+	wrong.MaxRecordBytes = 100
+	w.step(wrong, produce("a", "a2"))
+	if w.stages[0].MaxRecordBytes != 100 || w.stages[1].MaxRecordBytes != 0 {
+		t.Errorf("staged %+v", w.stages)
+	}
+	w.pass(testTimes.StageTimeout)
+	w.step(missing("a", 1))
+	w.step(refusal("a", 1, 2, protocol.CodeMalformedBatch))
+	w.wantAnswers("a1=MALFORMED_BATCH")
+	w.step(commit("a", 0, 2))
+	w.wantAnswers("a1=MALFORMED_BATCH", "a2=0")
+}
+
 func TestRefusalAfterLostStagingIsUnknownOutcome(t *testing.T) {
 	w := newWorld(t)
 	w.step(produce("a", "a1"))

@@ -11,7 +11,8 @@ import (
 
 // refused handles refusals of a stager. If it was busy, the batch is staged again by another
 // one, after a pause that grows with each refusal, up to five heartbeats. Any other refusal
-// ends the ticket.
+// ends the ticket. If the reason is the batch itself, which is then not retryable, every
+// stager refuses every attempt, so the batch is certainly not in the log.
 func (c *Core) refused(now time.Time, m *messages.Refused) {
 	for _, r := range m.Refusals {
 		t, open := c.tickets.Find(r.Lane, r.Number)
@@ -23,6 +24,9 @@ func (c *Core) refused(now time.Time, m *messages.Refused) {
 		}
 		t.refused[r.Attempt] = true
 		switch {
+		case !r.Code.Kind().Retryable:
+			c.stats.GivenUp++
+			c.settle(t.Lane, t.Number, Answer{Error: c.failure(t.Lane, t.Number, r.Code, r.Detail)})
 		case r.Code != protocol.CodeStagerBusy:
 			c.abandonTicket(t, r.Detail)
 		case r.Attempt == t.attempts:

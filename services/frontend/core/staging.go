@@ -59,6 +59,8 @@ func (c *Core) stageTicket(now time.Time, t *ticket, stager string) {
 		Attempt:    t.attempts,
 		Remaining:  t.issued.Add(c.times.Deadline).Sub(now).Milliseconds(),
 		Payload:    t.Payload,
+
+		MaxRecordBytes: t.MaxRecordBytes,
 	})
 }
 

@@ -43,6 +43,14 @@ func (s *Server) load(extents []messages.Extent) load {
 	return l
 }
 
+// compressed reports whether a payload that was in the cache is compressed.
+func (l load) compressed() bool {
+	return slices.ContainsFunc(l.payloads, func(p core.Payload) bool {
+		head, err := protocol.ReadFrameHead(p.Bytes)
+		return err == nil && head.Compression != protocol.CompressionNone
+	})
+}
+
 // read reads the missing payloads from the store, with one request for extents that are
 // close together in one object.
 func (l load) read(ctx context.Context, store objectstore.Store) {

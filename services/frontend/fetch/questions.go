@@ -34,7 +34,7 @@ func (f *fetch) ask(ctx context.Context, q core.Question) core.Event {
 		})
 	case core.Load:
 		l := f.server.load(q.Extents)
-		if len(l.missing) == 0 {
+		if len(l.missing) == 0 && (!q.Unpack || !l.compressed()) {
 			return core.Loaded{Payloads: l.payloads}
 		}
 		f.inBackground(func() core.Event {

@@ -100,6 +100,8 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		{"a large record in a frame", nats.Msg{Header: batch, Data: good.Bytes()}, protocol.CodeMessageTooLarge},
 		{"an empty body as a frame", nats.Msg{Header: batch, Data: empty.Bytes()}, protocol.CodeMalformedBatch},
 		{"a frame without records", nats.Msg{Header: batch, Data: []byte{0x92, 1, 0x90}}, protocol.CodeEmptyBatch},
+		{"a compressed frame without records", nats.Msg{Header: batch, Data: []byte{0x95, 2, 0xa2, 's', '2', 0, 3, 0xc4, 0}}, protocol.CodeEmptyBatch},
+		{"a frame of an unknown codec", nats.Msg{Header: batch, Data: []byte{0x95, 2, 0xa2, 's', '3', 1, 3, 0xc4, 0}}, protocol.CodeMalformedBatch},
 		{"a name that NATS cannot carry", nats.Msg{Header: nats.Header{"A/B": {"v"}}}, protocol.CodeHeaderInvalid},
 		{"a message id twice", nats.Msg{Header: nats.Header{"Nats-Msg-Id": {"1", "2"}}}, protocol.CodeHeaderInvalid},
 		{"an empty message id", nats.Msg{Header: nats.Header{"Nats-Msg-Id": {""}}}, protocol.CodeHeaderInvalid},
@@ -157,6 +159,54 @@ func TestARecordKeepsItsOwnHeadersOnly(t *testing.T) {
 	}
 }
 
+// compressed returns a compressed frame of one record of size bytes.
+func compressed(t testing.TB, size int) []byte {
+	t.Helper()
+	frame, ok := protocol.CompressFrame(nil, protocol.EncodeRecord(protocol.Record{Value: make([]byte, size)}), protocol.CompressionZstd)
+	if !ok {
+		t.Fatal("the frame is not shorter")
+	}
+	return frame
+}
+
+func TestCompressedFrameIsLeftToTheStager(t *testing.T) {
+	batch := nats.Header{"Content-Type": {protocol.ContentTypeBatch}}
+	frame := compressed(t, testTopic.MaxRecordBytes+1) // only the stager sees that the record is too large
+	damaged := bytes.Clone(frame)
+	clear(damaged[len(damaged)-10:])
+	for _, data := range [][]byte{frame, damaged} {
+		p, err := parseForTest(&nats.Msg{Header: batch, Data: data})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if int(p.MaxRecordBytes) != testTopic.MaxRecordBytes || p.Records != 1 || p.Bytes <= int64(testTopic.MaxRecordBytes) || !bytes.Equal(p.Payload, data) {
+			t.Errorf("produce %+v", p)
+		}
+	}
+	plain, err := parseForTest(&nats.Msg{Header: batch, Data: claiming("a", "b")})
+	if err != nil || plain.MaxRecordBytes != 0 || plain.Bytes != int64(len(plain.Payload)) {
+		t.Errorf("a plain frame: %+v, %v", plain, err)
+	}
+}
+
+func TestBombIsRefusedByWhatItDeclares(t *testing.T) {
+	const maxPayload = 1 << 20
+	for size, refused := range map[int]bool{maxPayload: true, maxPayload - protocol.EnvelopeRoom - 20: false} {
+		frame := compressed(t, size)
+		if len(frame) > 1000 {
+			t.Fatalf("the frame has %d bytes", len(frame))
+		}
+		m := &nats.Msg{Header: nats.Header{"Content-Type": {protocol.ContentTypeBatch}}, Data: frame}
+		p, err := parse(m, testTopic, "LANEWAY-orders-0", maxPayload, func() string { return "1" })
+		if refused != (err != nil) || refused && err.Code != protocol.CodeMaxPayload {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+		if !refused && p.Bytes < int64(size) {
+			t.Errorf("%d bytes count as %d", size, p.Bytes)
+		}
+	}
+}
+
 func TestABatchLeavesRoomForItsEnvelope(t *testing.T) {
 	topic := testTopic
 	topic.MaxRecordBytes = 1 << 20
@@ -179,6 +229,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("_INBOX.a.b", "Laneway-Producer", "me", []byte("value"))
 	f.Add("_R_.a", "Nats-Request-Info", `{"acc":"A","id":7}`, []byte(nil))
 	f.Add("", "Content-Type", protocol.ContentTypeBatch, b.Bytes())
+	f.Add("", "Content-Type", protocol.ContentTypeBatch, compressed(f, 90))
 	f.Add("", "traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", []byte("value"))
 	f.Fuzz(func(t *testing.T, reply, name, value string, data []byte) {
 		m := &nats.Msg{Reply: reply, Data: data, Header: nats.Header{name: {value}}}
@@ -190,6 +241,9 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		telemetry.Extract(t.Context(), p.Trace.Parent, p.Trace.State)
+		if p.MaxRecordBytes > 0 {
+			return // the stager checks the records
+		}
 		if n, checkErr := protocol.CheckFrame(p.Payload, testTopic.MaxRecordBytes); name == protocol.HeaderContentType && (checkErr != nil || n != int(p.Records)) {
 			t.Fatalf("%d records, the frame has %d: %v", p.Records, n, checkErr)
 		}

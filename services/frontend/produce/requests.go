@@ -86,7 +86,7 @@ func (p *Partition) admit(m *nats.Msg) {
 		p.fail(reply, err)
 		return
 	}
-	r := &request{reply: reply, bytes: int64(len(produce.Payload))}
+	r := &request{reply: reply, bytes: produce.Bytes}
 	if over := p.share.admit(r.bytes); over != nil {
 		p.reject(reply, over)
 		return

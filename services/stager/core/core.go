@@ -51,8 +51,15 @@ func (s Settings) Tick() time.Duration {
 	return min(max(s.Linger/8, minTick), busyLinger)
 }
 
-// Event is an input of a Core: a messages.Stage, Uploaded, PutFailed, Drain or Abandon.
+// Event is an input of a Core: a messages.Stage or Inspected, Uploaded, PutFailed, Drain or Abandon.
 type Event any
+
+// Inspected is a message that has compressed frames, after the shell has checked them. A
+// messages.Stage with compressed frames MUST NOT be passed to the core without that.
+type Inspected struct {
+	messages.Stage
+	Wrong []*protocol.Error // one for each batch: why it is refused, or nil
+}
 
 // Uploaded reports the end of an upload, and returns the object to the core.
 type Uploaded struct {
@@ -138,7 +145,9 @@ func (c *Core) Step(now time.Time, events []Event) Effects {
 	for _, e := range events {
 		switch e := e.(type) {
 		case messages.Stage:
-			c.stage(now, &e)
+			c.stage(now, &e, nil)
+		case Inspected:
+			c.stage(now, &e.Stage, e.Wrong)
 		case Uploaded:
 			c.uploaded(&e)
 		case PutFailed:
@@ -174,13 +183,16 @@ var (
 	errEnding = protocol.NewError(protocol.CodeStagerBusy, "the stager is stopping")
 )
 
-// stage admits or refuses each batch of a message.
-func (c *Core) stage(now time.Time, m *messages.Stage) {
+// stage admits or refuses each batch of a message. wrong is as in Inspected; nil if no batch
+// was inspected.
+func (c *Core) stage(now time.Time, m *messages.Stage, wrong []*protocol.Error) {
 	for i := range m.Batches {
 		b := Batch{StageBatch: m.Batches[i], Partition: m.Partition, Epoch: m.Epoch, Arrived: now}
 		switch reason := c.objection(&b); {
 		case reason != nil:
 			c.refuse(&b, refusal(&b, reason))
+		case len(wrong) > 0 && wrong[i] != nil:
+			c.refuse(&b, refusal(&b, wrong[i]))
 		case !c.held.admit(&b):
 			c.refuse(&b, refusal(&b, c.busy))
 		default:

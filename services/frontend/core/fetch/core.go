@@ -54,6 +54,8 @@ type Core struct {
 	wanted   int // how many batches of the queue are being loaded
 	loaded   int // how many batches of the queue may be delivered
 	payloads []Payload
+	growth   int64                 // estimate of how many times longer the next batch is in the form that is sent
+	unpacked int                   // bytes of compressed batches that this step has decompressed
 	frame    *protocol.FrameReader // of the batch that is being delivered; nil if there is none
 	at       int64                 // offset of the frame's next record
 
@@ -81,7 +83,7 @@ type place struct {
 
 // New returns the core of a fetch that was requested at now.
 func New(partition protocol.Partition, request Request, settings Settings, now time.Time) *Core {
-	return &Core{partition: partition, request: request, startedAt: Unknown, requestedAt: now, pace: newPace(request.WindowBytes, settings, now)}
+	return &Core{growth: 1, partition: partition, request: request, startedAt: Unknown, requestedAt: now, pace: newPace(request.WindowBytes, settings, now)}
 }
 
 // Step handles events in their order and returns the effects. The shell also calls it
@@ -89,6 +91,7 @@ func New(partition protocol.Partition, request Request, settings Settings, now t
 func (c *Core) Step(now time.Time, events []Event) Effects {
 	sent := c.fx.Send
 	c.fx = Effects{Send: sent[:0]}
+	c.unpacked = 0
 	for _, e := range events {
 		c.handle(now, e, sent)
 	}
@@ -187,7 +190,7 @@ func (c *Core) drive(now time.Time) {
 		switch {
 		case !c.placed:
 			c.ask(starting, LookUp{})
-		case len(c.fx.Send) >= maxSend:
+		case len(c.fx.Send) >= maxSend, c.unpacked >= MaxRange:
 			c.fx.More = true
 			return
 		case c.full:

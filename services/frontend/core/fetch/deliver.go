@@ -40,20 +40,20 @@ func (c *Core) load(now time.Time) (waits bool) {
 	var extents []messages.Extent
 	for i := range c.queue {
 		next := &c.queue[i]
-		if i > 0 && (i >= maxLoad || next.extent.Length > bytes || records <= 0) {
+		if i > 0 && (i >= maxLoad || next.extent.Length*c.growth > bytes || records <= 0) {
 			break
 		}
 		c.wanted++
 		if next.gap == 0 {
 			extents = append(extents, next.extent)
-			bytes -= next.extent.Length
+			bytes -= next.extent.Length * c.growth
 			records -= next.next() - max(next.offset, c.offset)
 		}
 	}
 	if len(extents) == 0 {
 		c.loaded = c.wanted
 	} else {
-		c.ask(loading, Load{extents})
+		c.ask(loading, Load{extents, c.request.mayUnpack()})
 	}
 	return false
 }
@@ -68,7 +68,9 @@ func (c *Core) deliver(now time.Time) {
 		c.failBatch(b, c.payloads[0].Err)
 		return
 	case c.request.Frames:
-		c.sendFrame(b, c.payloads[0].Bytes, now)
+		if !c.sendFrame(b, c.payloads[0].Bytes, now) {
+			return
+		}
 	case !c.sendRecords(b, c.payloads[0].Bytes, now):
 		return
 	}
@@ -91,16 +93,33 @@ func (c *Core) sendGap(b *batch, now time.Time) {
 	c.offset = b.next()
 }
 
-// sendFrame sends a whole batch. Its first record may be before the place of the fetch.
-func (c *Core) sendFrame(b *batch, frame []byte, now time.Time) {
+// sendFrame sends a whole batch. Its first record may be before the place of the fetch. It
+// returns false if the frame is not sent now, or the fetch has ended.
+func (c *Core) sendFrame(b *batch, frame []byte, now time.Time) bool {
+	head, err := protocol.ReadFrameHead(frame)
+	if err == nil && c.request.unpacks(head.Compression) {
+		if !c.unpack(head, len(frame)) {
+			return false
+		}
+		frame, err = protocol.PlainFrame(frame)
+	}
+	if err != nil {
+		c.failBatch(b, notTheBatch(b, err.Error()))
+		return false
+	}
 	c.send(Message{Offset: b.offset, Time: b.time, Data: frame, Records: b.records}, now)
 	c.delivered(b.next()-max(b.offset, c.offset), len(frame), b.next())
+	return true
 }
 
 // sendRecords sends the records of a batch. It returns false if there is more to send,
 // or the fetch has ended.
 func (c *Core) sendRecords(b *batch, payload []byte, now time.Time) bool {
 	if c.frame == nil {
+		head, err := protocol.ReadFrameHead(payload)
+		if err == nil && c.request.unpacks(head.Compression) && !c.unpack(head, len(payload)) {
+			return false
+		}
 		frame, err := protocol.NewFrameReader(payload)
 		if err != nil {
 			c.failBatch(b, notTheBatch(b, err.Error()))

@@ -64,8 +64,13 @@ type Read struct {
 // Entries answers a Read. The core does not modify the entries, which may be shared.
 type Entries struct{ Entries []messages.LoggedEntry }
 
-// Load asks for payloads. The answer has one payload for each extent, in the same order.
-type Load struct{ Extents []messages.Extent }
+// Load asks for payloads. The answer has one payload for each extent, in the same order. If
+// Unpack is set, the core decompresses the payloads that are compressed. The shell then bounds
+// how many fetches do so at the same time, until the core has nothing more to do.
+type Load struct {
+	Extents []messages.Extent
+	Unpack  bool
+}
 
 // Loaded answers a Load.
 type Loaded struct{ Payloads []Payload }

@@ -133,6 +133,7 @@ type rig struct {
 	events []Event // for the next step
 	last   *Status
 	out    []string
+	most   int // bytes of the messages of a step, at most
 
 	fails func(m *Message) *protocol.Error // why a message cannot be sent; nil: all can
 	saw   func(m *Message)                 // each message that is sent; nil is not needed
@@ -211,6 +212,11 @@ func (r *rig) told() string {
 }
 
 func (r *rig) send(messages []Message) (failed bool) {
+	bytes := 0
+	for i := range messages {
+		bytes += len(messages[i].Data)
+	}
+	r.most = max(r.most, bytes)
 	for i := range messages {
 		m := &messages[i]
 		if r.fails != nil && m.Status == nil {
