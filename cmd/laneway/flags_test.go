@@ -71,8 +71,8 @@ func TestHealthcheckRejectsURLWithoutScheme(t *testing.T) {
 func TestRejectsUnsupportedStoreFirst(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	for _, args := range [][]string{
-		{"serve", "--listen", "127.0.0.1:0", "--http", "", "--data", data, "--store", "s3://bucket/prefix"},
-		{"stager", "--nats", "nats://127.0.0.1:1", "--store", "s3://bucket/prefix"},
+		{"serve", "--listen", "127.0.0.1:0", "--http", "", "--data", data, "--store", "ftp://bucket/prefix"},
+		{"stager", "--nats", "nats://127.0.0.1:1", "--store", "ftp://bucket/prefix"},
 		{"frontend", "--nats", "nats://127.0.0.1:1", "--store", "file://host/relative"},
 	} {
 		a, _, stderr := clitest.App(t)

@@ -46,6 +46,13 @@ func (h *Health) Register(name string, check Check) {
 	h.checks[name] = check
 }
 
+// Unregister removes a check. A process without checks is not ready.
+func (h *Health) Unregister(name string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.checks, name)
+}
+
 // ServeHTTP serves the pages.
 func (h *Health) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.pages.ServeHTTP(w, r) }
 

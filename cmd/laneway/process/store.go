@@ -52,14 +52,9 @@ func (p *Process) OpenStore(ctx context.Context, use Store, config *Config) erro
 // go away by itself.
 func (p *Process) awaitStore(ctx context.Context, store objectstore.Store, scheme, place string) error {
 	var unready atomic.Pointer[error]
-	p.Register("object store", func(context.Context) error {
-		if err := unready.Load(); err != nil {
-			return *err
-		}
-		return nil
-	})
-	starting := errors.New("the object store is being tested")
-	unready.Store(&starting)
+	testing := errors.New("the object store is being tested")
+	unready.Store(&testing)
+	p.Register("object store", func(context.Context) error { return *unready.Load() })
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		attempt, cancel := context.WithTimeout(ctx, testTimeout)
 		defer cancel()
@@ -74,7 +69,7 @@ func (p *Process) awaitStore(ctx context.Context, store objectstore.Store, schem
 		p.Log.Warn("waiting for the object store, for as long as it takes", zap.Error(err), zap.Duration("wait", wait))
 	}))
 	if err == nil {
-		unready.Store(nil)
+		p.pages.Unregister("object store") // what follows is the start of the services
 	}
 	return err
 }
