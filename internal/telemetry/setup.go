@@ -74,7 +74,7 @@ func setup(ctx context.Context, role, instance string, wanted wishes) (*Telemetr
 	return t, nil
 }
 
-// describe lets the environment win over what the program says of itself.
+// describe returns the attributes of this process. Those in the environment have precedence.
 func describe(ctx context.Context, role, instance string) (*resource.Resource, error) {
 	options := []resource.Option{
 		resource.WithTelemetrySDK(),

@@ -14,9 +14,10 @@ import (
 // scopePrefix and a role make the name of an instrumentation scope.
 const scopePrefix = "laneway.dev/services/"
 
-// Telemetry holds the providers of a process. Its methods but Shutdown are safe for concurrent use.
+// Telemetry holds the providers of a process. Its methods except Shutdown and Flush are safe for
+// concurrent use.
 type Telemetry struct {
-	// Tracers makes tracers; it does nothing when tracing is off.
+	// Tracers makes tracers, which do nothing when tracing is off.
 	Tracers trace.TracerProvider
 	// Meters makes meters, whose instruments appear in Registry and in what is pushed.
 	Meters metric.MeterProvider
@@ -63,8 +64,8 @@ func (t *Telemetry) Shutdown(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// RouteErrors sends what the OpenTelemetry SDK has to complain about, such as a collector that
-// does not answer, to the log. The SDK has one handler per process: main calls this once.
+// RouteErrors sends the errors of the OpenTelemetry SDK to the log, such as a collector that does
+// not answer. The SDK has one handler per process: main calls RouteErrors once.
 func RouteErrors(log *zap.Logger) {
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		log.Warn("telemetry", zap.Error(err))

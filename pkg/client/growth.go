@@ -23,7 +23,7 @@ const (
 // 5 MiB/s, and so on up to the limit. If the store accepts no more than 6 MiB/s, 1 MiB gives
 // 6 MiB/s, which is a gain of 1.2; 2 MiB gives 6 MiB/s as well, so the size returns to 1 MiB.
 //
-// It belongs to the sender's goroutine.
+// A growth belongs to the sender's goroutine.
 type growth struct {
 	least, most int
 	size        int

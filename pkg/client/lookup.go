@@ -38,8 +38,8 @@ func (c *Client) find(ctx context.Context, name string) (topic protocol.Topic, e
 // of time. Programs and Laneway are often started together, so a client must not
 // fail because it started a second earlier.
 //
-// If the end of the context interrupts an attempt, its error does not name the
-// cause. insist then returns the error of the attempt before it.
+// If the end of the context interrupts an attempt, the error of that attempt does
+// not name the cause. insist then returns the error of the attempt before.
 func (c *Client) insist(ctx context.Context, request func(context.Context) error) error {
 	bounded, cancel := within(ctx, startTimeout)
 	defer cancel()

@@ -13,8 +13,9 @@ import (
 // ProducerOptions configure a producer. The zero value is a good default.
 type ProducerOptions struct {
 	// Name makes the producer the next instance of the producer of this name. It
-	// fences the earlier instance, and continues where the log ends (see
-	// Producer.NextSequence). Without a name, the producer is a new one.
+	// fences the earlier instance, and continues after the last record of that
+	// producer in the log (see Producer.NextSequence). Without a name, the producer
+	// is a new one.
 	Name string
 	// Partition is the partition to which all records go. If it is nil, keys choose
 	// the partition, and records without a key go to all partitions in turn, one

@@ -12,7 +12,7 @@ import (
 
 // Producer publishes records to a topic, each exactly once. It is idempotent: it
 // sends batches again after overload, restarts and lost connections, and Laneway
-// recognizes those that it has already.
+// recognizes batches that are in the log already.
 //
 // Promises:
 //

@@ -15,8 +15,8 @@ const entryVersion = 5
 // with Owner a term record, and otherwise a barrier.
 type Entry struct {
 	TopicID uint64
-	// Owner is set in the first entry of a new owner of the log and names it;
-	// the entry's stream sequence is the owner's term.
+	// Owner is set in a term record, the first entry of a new owner of the log, and
+	// names that owner. The entry's stream sequence is the owner's term.
 	Owner          string
 	OwnerEpoch     uint64 // of a term record: the owner's epoch in its role
 	Epoch          uint64 // frontend epoch of all batches

@@ -110,7 +110,7 @@ func FrontendSubject(epoch uint64) string {
 }
 
 // StagerSubject reaches one stager, by its name. A frontend uses it to have a batch staged
-// again by another stager than the one that is silent.
+// again by another stager than the one that is silent or has refused the batch.
 func StagerSubject(name string) string { return stagerPrefix + name }
 
 // AliveSubject is the subject on which a stager announces that it is alive. An announcement

@@ -116,7 +116,7 @@ type Outcome struct {
 	Ticket
 	Code      protocol.Code
 	Offset    int64
-	Duplicate bool // the message id was seen before; Offset is the original one
+	Duplicate bool // the message id or producer sequence is in the log already; Offset is that of the original
 	Detail    string
 }
 

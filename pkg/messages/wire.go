@@ -45,7 +45,8 @@ const (
 )
 
 // Message is an internal message. All items of one message concern one
-// partition: every actor sends one message per destination per turn.
+// partition: every actor sends one message per destination per turn, or several
+// if one would be too large.
 type Message interface {
 	kind() kind
 	encode(e *codec.Encoder)
@@ -112,7 +113,7 @@ type Advance struct {
 	Lanes     []LaneProgress
 }
 
-// Missing names tickets whose staging has not been heard of (sequencer to frontend).
+// Missing names issued tickets without a Staged so far (sequencer to frontend).
 type Missing struct {
 	Partition protocol.Partition
 	Epoch     uint64
@@ -156,19 +157,19 @@ type Outcomes struct {
 	Outcomes  []Outcome
 }
 
-// Committed tells everybody that an entry is in the log (replicator to frontends).
+// Committed reports that an entry is in the log (replicator to all frontends).
 type Committed struct {
 	Partition protocol.Partition
 	Sequence  uint64 // stream sequence of the entry
 	Entry     []byte // see Entry
 }
 
-// ReadOnly reports that the partition accepts no records, because its log has lost some
-// (replicator to frontends, on the subject of Committed). It is repeated as long as the
-// partition is read-only.
+// ReadOnly reports that the partition accepts no records, because its log or its mark is
+// damaged or its log is sealed (replicator to frontends, on the subject of Committed). It is
+// repeated as long as the partition is read-only.
 type ReadOnly struct {
 	Partition protocol.Partition
-	Damage    string // what is missing, for people
+	Damage    string // what is wrong, for people
 }
 
 func (Stage) kind() kind        { return kindStage }

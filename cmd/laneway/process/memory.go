@@ -19,9 +19,9 @@ const (
 // bytes, plus a spare, until the shutdown. Without a limit the heap may grow to
 // twice the memory in use before it is collected.
 //
-// The limit is raised when more memory than that is in use: a collector that runs
-// all the time would cost more than the memory that it cannot free. The variable
-// GOMEMLIMIT has precedence.
+// If more memory than that is in use, the limit is raised: otherwise the collector
+// would run all the time without freeing anything. The variable GOMEMLIMIT has
+// precedence.
 func (p *Process) LimitMemory(budget int64) {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return

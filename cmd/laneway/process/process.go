@@ -105,8 +105,9 @@ func (p *Process) Wait(ctx context.Context, services *Services) error {
 	}
 }
 
-// Shutdown runs all steps within the timeout. A step that fails or hangs does not
-// keep the others from running.
+// Shutdown runs all steps. When the timeout has passed, each step that is not done
+// has one more second. A step that fails or hangs does not keep the others from
+// running.
 func (p *Process) Shutdown(timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()

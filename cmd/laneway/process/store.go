@@ -26,9 +26,10 @@ type Store struct {
 
 // OpenStore opens the store for services and puts it into their configuration. The
 // process closes it after the services have stopped, so it is opened before they
-// start. A remote store must pass the self-test first: OpenStore waits for as long as
-// the store does not answer, with the reason in the log and in /readyz, and fails if
-// the store denies something. It is for use after Observe.
+// start. A remote store must pass the self-test first: OpenStore repeats it for as
+// long as it fails in a way that may pass, with the reason in the log and in /readyz,
+// and returns any other error, such as a right that is missing. It is for use after
+// Observe.
 func (p *Process) OpenStore(ctx context.Context, use Store, config *Config) error {
 	place, err := use.Location.Place()
 	if err != nil {

@@ -38,7 +38,7 @@ type State struct {
 	limits *Limits
 	counts *Counts
 	now    time.Time
-	calm   time.Time // when faults ended; zero is not yet
+	calm   time.Time // when faults ended; zero if they have not
 	err    error     // the first violation
 	cloned bool      // tables are shared with another State
 
@@ -66,8 +66,8 @@ type State struct {
 
 	owners table[string, *owner] // replicators, by name
 	absent table[life, bool]     // what windows have reported as not in the log
-	lives  table[life, bool]     // what is there
-	unsure table[life, bool]     // asked to be staged by a message that came twice
+	lives  table[life, bool]     // what is in the log
+	unsure table[life, bool]     // what a request to stage that arrived twice has named (Doubled)
 
 	frames    []frame // of the log
 	damaged   table[messages.Extent, bool]
@@ -99,7 +99,8 @@ func (s *State) Clone() *State {
 // Sighting is something that happens: one of the types that implement it.
 type Sighting interface{ look(s *State) }
 
-// Pure reports whether a sighting is only compared with those before, and changes nothing.
+// Pure reports whether a sighting is only compared with those before, and changes nothing but
+// counts.
 func Pure(what Sighting) bool {
 	switch what.(type) {
 	case Acked, Finished, Outstanding, Leads, Abandoned, Identified:
@@ -108,7 +109,8 @@ func Pure(what Sighting) bool {
 	return false
 }
 
-// See compares a sighting with those before, keeps it, and returns the first violation.
+// See compares a sighting with those before, keeps what later ones are compared with, and
+// returns the first violation.
 func (s *State) See(now time.Time, what Sighting) error {
 	s.now = now
 	what.look(s)
@@ -194,7 +196,7 @@ func (a Acked) look(s *State) {
 }
 
 // Absent is the report of a client whose window has failed: the batch is not in the log and
-// never will be.
+// never will be. It is not checked if a request to stage the batch arrived twice (Doubled).
 type Absent struct {
 	Batch Batch
 	ID    int64
@@ -212,7 +214,8 @@ func (a Absent) look(s *State) {
 }
 
 // Identified is the answer to the init of a named client. It promises that everything that
-// earlier instances will ever get into the log lies before the position.
+// earlier instances will ever get into the log lies before the position. In a simulated world
+// no position expires.
 type Identified struct {
 	Instance string
 	Client   int

@@ -19,11 +19,11 @@ func (f frame) next() int64 { return f.offset + f.records }
 
 // consumed is what a consumer was sent.
 type consumed struct {
-	placed bool      // its start is known
-	next   int64     // then
-	least  int64     // of a consumer that starts at the end: that of the log when it first asked
+	placed bool      // where it starts is known
+	next   int64     // if placed: the offset of the next record
+	least  int64     // of a consumer that starts at the end: where the log ended at its first request
 	since  time.Time // of a consumer that starts at a time
-	end    int64     // of the log, when its newest fetch was requested
+	end    int64     // where the log ended when its newest fetch was requested
 }
 
 // Fetching is a request of a consumer. Latest and Time are those of its first request.
@@ -53,7 +53,7 @@ func (f Fetching) look(s *State) {
 	s.consumers.put(s, f.Consumer, c)
 }
 
-// starts checks the start of a consumer that names no offset: it misses nothing.
+// starts checks that a consumer that has named no offset misses nothing at its start.
 func (s *State) starts(consumer int, c consumed, offset int64) consumed {
 	if offset < c.least {
 		s.violated("I9: consumer %d starts at offset %d, and the log ended at %d when it asked for the end", consumer, offset, c.least)

@@ -22,9 +22,9 @@ type owner struct {
 
 // reach is what an owner may know of a ticket since it was first released to it.
 type reach struct {
-	owned bool  // an append that it has sent since is acknowledged
-	end   int64 // of the log at that time, if the ticket expects an end
-	open  int   // how often it was released, not resolved, less how often it was refused
+	owned bool  // an append that the owner has sent since is acknowledged
+	end   int64 // where the log ended at that time, if the ticket expects an end
+	open  int   // how often it was released when not known to be resolved, less how often it was refused
 }
 
 // floor is that of a lane, with the time of the newest release.
@@ -125,7 +125,7 @@ func (s *State) floorOf(o *owner, of LaneKey, received uint64, stale bool) uint6
 	return known.number
 }
 
-// mayAppend checks that an owner takes no ticket of which it knows that it is resolved.
+// mayAppend checks that an owner appends no ticket that it knows to be resolved.
 func (s *State) mayAppend(by string, t Ticket) {
 	if s.owners[by] == nil {
 		return

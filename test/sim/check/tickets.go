@@ -24,9 +24,9 @@ type issue struct {
 	at         time.Time
 	messageID  string
 	refused    bool      // by a replicator
-	staging    time.Time // when it was asked for last
+	staging    time.Time // when it was last requested
 	turnedAway bool      // a stager has refused it since then
-	doubled    bool      // a message that asked for its staging came twice
+	doubled    bool      // a request to stage it has arrived twice
 }
 
 // Issued is a batch that a frontend asks to be staged, for the first time or again.
@@ -234,7 +234,7 @@ func (a Abandoned) look(s *State) {
 }
 
 // Outstanding is the number of tickets that a living frontend keeps. It must equal the
-// number of unanswered tickets, and none of them may be overdue.
+// number of unanswered tickets, and no unanswered ticket may be overdue.
 type Outstanding struct {
 	By      string
 	Epoch   uint64
