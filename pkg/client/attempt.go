@@ -23,7 +23,7 @@ func (s *sender) send(now time.Time, target int, next delivery.Send[*batch]) {
 	s.p.buffer.sent(next.Attempt > 0)
 	err := s.conn.PublishMsg(&nats.Msg{
 		Subject: subject, Reply: s.reply(target, next.ID),
-		Header: s.header(next), Data: b.builder.Bytes(),
+		Header: s.header(next), Data: b.frame,
 	})
 	if err != nil {
 		s.windows[target].Refused(now, next.ID, s.notSent(subject, err))

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"strconv"
 	"sync"
@@ -22,7 +23,9 @@ import (
 // and its last producer sequence together.
 type batch struct {
 	target  int                    // index in the producer's targets
-	builder *protocol.FrameBuilder // nil once the batch is settled
+	builder *protocol.FrameBuilder // nil once it is not needed any more
+	frame   []byte                 // what is sent; nil until the batch is taken, and once it is settled
+	size    int                    // of the frame when it is not compressed
 	number  int64                  // of its first record, counted over all partitions
 	records int
 	bytes   int64 // values and headers
@@ -35,6 +38,7 @@ type batch struct {
 	parent  trace.SpanContext // of the Publish that created it
 	span    trace.Span        // nil until it is sent
 
+	over bool          // the batch is settled
 	done chan struct{} // closed when the batch is settled; ack and err are then final
 	ack  protocol.ProduceAck
 	err  error
@@ -63,18 +67,39 @@ func (b *batch) append(r protocol.Record, room int) int32 {
 	return int32(b.records - 1)
 }
 
-// settle makes ack or err final, and frees the frame. After that the batch is not
-// sent any more.
-func (b *batch) settle() {
-	if b.builder.Size() <= pooledBytes {
+// complete makes the frame that is sent, in every attempt. It is compressed if that makes it
+// shorter. complete compresses into scratch, and returns that memory for the next batch.
+func (b *batch) complete(c protocol.Compression, scratch []byte) []byte {
+	b.frame, b.size = b.builder.Bytes(), b.builder.Size()
+	compressed, shorter := protocol.CompressFrame(scratch[:0], b.frame, c)
+	if shorter {
+		b.frame = bytes.Clone(compressed)
+		b.free()
+	}
+	if cap(compressed) > pooledBytes {
+		return nil
+	}
+	return compressed
+}
+
+// free returns the memory of the plain frame.
+func (b *batch) free() {
+	if b.builder != nil && b.builder.Size() <= pooledBytes {
 		b.builder.Reset()
 		builders.Put(b.builder)
 	}
 	b.builder = nil
+}
+
+// settle makes ack or err final, and frees the frame. After that the batch is not
+// sent any more.
+func (b *batch) settle() {
+	b.free()
+	b.frame, b.over = nil, true
 	close(b.done)
 }
 
-func (b *batch) settled() bool { return b.builder == nil }
+func (b *batch) settled() bool { return b.over }
 
 // first returns the acknowledgement of the first record.
 func (b *batch) first() Ack {
@@ -114,7 +139,7 @@ func (p *Producer) startSpan(b *batch) trace.Span {
 			semconv.MessagingDestinationName(target.Topic),
 			semconv.MessagingDestinationPartitionID(strconv.Itoa(int(target.Number))),
 			semconv.MessagingBatchMessageCount(b.records),
-			semconv.MessagingMessageBodySize(b.builder.Size()),
+			semconv.MessagingMessageBodySize(len(b.frame)),
 		)
 	}
 	return span

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -33,6 +34,12 @@ type ProducerOptions struct {
 	MaxBatchBytes int
 	// BatchRecords bounds the records of a batch; the default is 10,000.
 	BatchRecords int
+	// Compression compresses batches: protocol.CompressionS2 takes little processor time,
+	// and protocol.CompressionZstd makes batches smaller. They are compressed once, and
+	// stay so in the object store and on the way to consumers. The default is none.
+	// BatchBytes and MaxBatchBytes are sizes before compression. The larger a batch, the
+	// better it is compressed.
+	Compression protocol.Compression
 	// Linger is how long a batch that is not full waits for more records before it
 	// is sent. With 0, the default, a batch is sent as soon as fewer than MaxInFlight
 	// batches are in flight. Records that are published until then share a batch, so
@@ -82,6 +89,9 @@ func (o ProducerOptions) complete() ProducerOptions {
 		orDefault(&o.MaxBatchBytes, 4<<20)
 	}
 	o.MaxBatchBytes = max(o.BatchBytes, o.MaxBatchBytes)
+	if o.Compression == "" {
+		o.Compression = protocol.CompressionNone
+	}
 	orDefault(&o.BatchRecords, 10_000)
 	orDefault(&o.BufferBytes, 32<<20)
 	if o.TracerProvider == nil {
@@ -100,6 +110,14 @@ func orDefault[T int | int64 | time.Duration](value *T, standard T) {
 	if *value <= 0 {
 		*value = standard
 	}
+}
+
+// check returns an error if an option has a value that it cannot have.
+func (o ProducerOptions) check() error {
+	if o.Compression != protocol.CompressionNone && !slices.Contains(protocol.Compressions(), o.Compression) {
+		return protocol.Errorf(protocol.CodeInvalidRequest, "compression is %.20q, allowed are none, s2 and zstd", o.Compression)
+	}
+	return nil
 }
 
 // window returns the settings of a partition's window. next is the producer

@@ -70,6 +70,9 @@ func (c *Client) Producer(ctx context.Context, topic string, options ProducerOpt
 }
 
 func (c *Client) newProducer(ctx context.Context, name string, options ProducerOptions) (*Producer, error) {
+	if err := options.check(); err != nil {
+		return nil, err
+	}
 	topic, err := c.find(ctx, name)
 	if err != nil {
 		return nil, err

@@ -33,7 +33,8 @@ type sender struct {
 	statuses chan nats.Status
 	lookup   *lookup
 	growth   growth
-	down     bool // the windows are disconnected
+	scratch  []byte // memory for compression
+	down     bool   // the windows are disconnected
 	timer    *time.Timer
 	clock    clock
 }
@@ -157,6 +158,7 @@ func (s *sender) fill(now time.Time, target int) time.Time {
 			}
 			return due
 		}
+		s.scratch = b.complete(s.p.options.Compression, s.scratch)
 		if err := w.Add(now, b, b.records); err != nil {
 			panic(err) // impossible: there was room
 		}
@@ -168,7 +170,7 @@ func (s *sender) fill(now time.Time, target int) time.Time {
 func (s *sender) settle(now time.Time, target int) {
 	w := s.windows[target]
 	for b, ok := w.Acked(); ok; b, ok = w.Acked() {
-		if s.growth.acked(now, b.builder.Size(), b.took, s.p.buffer.waiting(target)) {
+		if s.growth.acked(now, b.size, b.took, s.p.buffer.waiting(target)) {
 			s.p.buffer.resize(s.growth.size)
 		}
 		endSpan(b, nil)

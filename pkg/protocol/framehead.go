@@ -3,6 +3,7 @@ package protocol
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"laneway.dev/pkg/internal/codec"
 
@@ -100,7 +101,7 @@ func readPlainHead(d *codec.Decoder, records int) {
 // or the frame is compressed already, ok is false, and the result has nothing of the frame.
 func CompressFrame(dst, frame []byte, c Compression) (compressed []byte, ok bool) {
 	head, err := ReadFrameHead(frame)
-	if err != nil || head.Compression != CompressionNone || c == CompressionNone {
+	if err != nil || head.Compression != CompressionNone || !slices.Contains(Compressions(), c) {
 		return dst, false
 	}
 	start := len(dst)

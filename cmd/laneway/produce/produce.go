@@ -41,12 +41,13 @@ type Command struct {
 	Topic string `arg:"" help:"Name of the topic."`
 	File  string `arg:"" optional:"" help:"The file to send; standard input if it is - or not given."`
 	cli.ServerFlag
-	Partition  int          `default:"-1" placeholder:"N" help:"Only to this partition; by default batch by batch to all in turn."`
-	BatchBytes cli.Size     `placeholder:"SIZE" help:"Size at which a batch is sent, at most 4MiB; by default 256KiB, and up to 4MiB while answers are slow."`
-	Name       producerName `env:"LANEWAY_PRODUCER_NAME" placeholder:"NAME" help:"Name of the producer: what it has sent before to the same partition is skipped, so an interrupted run is finished by the same command. A topic has one instance of a name at a time, whatever the partition."`
-	InFlight   cli.Number   `default:"5" help:"Batches of a partition that may be unanswered at once, at most 5."`
-	Quiet      bool         `help:"Print neither progress nor a summary."`
-	JSON       bool         `name:"json" help:"Print the summary as a JSON object to standard output."`
+	Partition   int          `default:"-1" placeholder:"N" help:"Only to this partition; by default batch by batch to all in turn."`
+	BatchBytes  cli.Size     `placeholder:"SIZE" help:"Size at which a batch is sent, at most 4MiB; by default 256KiB, and up to 4MiB while answers are slow."`
+	Compression string       `enum:"none,s2,zstd" default:"none" help:"How batches are compressed, in the object store as well: none, s2 (fast) or zstd (smaller)."`
+	Name        producerName `env:"LANEWAY_PRODUCER_NAME" placeholder:"NAME" help:"Name of the producer: what it has sent before to the same partition is skipped, so an interrupted run is finished by the same command. A topic has one instance of a name at a time, whatever the partition."`
+	InFlight    cli.Number   `default:"5" help:"Batches of a partition that may be unanswered at once, at most 5."`
+	Quiet       bool         `help:"Print neither progress nor a summary."`
+	JSON        bool         `name:"json" help:"Print the summary as a JSON object to standard output."`
 }
 
 // Help implements kong.HelpProvider.
@@ -122,7 +123,8 @@ func (c *Command) Run(a *cli.App) error {
 func (c *Command) options(tracing *telemetry.Telemetry, waits *waiting) client.ProducerOptions {
 	options := client.ProducerOptions{
 		Name: string(c.Name), BatchBytes: int(c.BatchBytes), MaxInFlight: int(c.InFlight), Linger: linger,
-		OnRetry: waits.retry, OnAck: waits.acked,
+		Compression: protocol.Compression(c.Compression),
+		OnRetry:     waits.retry, OnAck: waits.acked,
 	}
 	if c.Partition != cli.AllPartitions {
 		options.Partition = new(int32(c.Partition))
