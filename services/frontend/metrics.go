@@ -26,6 +26,7 @@ var readings = []telemetry.Reading{
 	{Name: "laneway.frontend.fetch.bytes", Description: "Payload bytes sent to consumers", Unit: "By", Counter: true},
 	{Name: "laneway.frontend.fetch.dropped", Description: "Fetch requests without a reply subject", Unit: "{request}", Counter: true},
 	{Name: "laneway.frontend.fetch.abandoned", Description: "Fetches that ended because their consumer went silent", Unit: "{fetch}", Counter: true},
+	{Name: "laneway.frontend.fetch.altered", Description: "Payloads that did not match their checksum when they were read from the object store", Unit: "{payload}", Counter: true},
 	{Name: "laneway.frontend.dropped", Description: "Messages that were dropped because they arrived faster than they were taken", Unit: "{message}", Counter: true},
 	{Name: "laneway.frontend.pauses", Description: "Times that the subjects of a partition were left until what waited was answered", Unit: "{pause}", Counter: true},
 	{Name: "laneway.frontend.answers.lost", Description: "Answers that could not be sent", Unit: "{answer}", Counter: true},
@@ -91,7 +92,7 @@ func (s *Service) values() []int64 {
 	return append([]int64{
 		int64(t.Issued), int64(t.GivenUp), int64(t.Outstanding), int64(t.Restaged), int64(len(s.stagers.live.Load().Live)),
 		int64(produced.Refused), produced.Bytes, int64(s.fetches.OpenFetches()),
-		int64(read.Messages), int64(read.Bytes), int64(read.Dropped), int64(read.Abandoned),
+		int64(read.Messages), int64(read.Bytes), int64(read.Dropped), int64(read.Abandoned), int64(read.Altered),
 		int64(s.dropped()), int64(produced.Pauses), int64(produced.AnswersLost),
 		int64(len(survey.Lost) + len(survey.Unreadable)),
 		int64(len(survey.Remade)), int64(s.watch.Overlaps()), int64(s.Wire.Malformed()),

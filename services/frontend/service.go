@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/objectstore/measured"
 	"laneway.dev/internal/producerregistry"
 	"laneway.dev/internal/service"
 	"laneway.dev/internal/supervisor"
@@ -118,7 +119,11 @@ func (s *Service) start(ctx context.Context) error {
 		return err
 	}
 	s.OnStop(func(context.Context) error { return transport.Unsubscribe(s.stagers.sub) })
-	s.build(js, named)
+	store, err := measured.New(s.config.Store, s.config.Telemetry.Meter(role), "laneway.frontend")
+	if err != nil {
+		return err
+	}
+	s.build(js, named, store)
 	s.OnStop(func(context.Context) error { s.produce.Close(); return nil })
 	if s.set, err = supervisor.Start(ctx, s.registry, s.config.Logger, s.produce.Partition); err != nil {
 		return err
@@ -129,10 +134,10 @@ func (s *Service) start(ctx context.Context) error {
 }
 
 // build makes the parts of the service.
-func (s *Service) build(js jetstream.JetStream, named *producerregistry.Registry) {
+func (s *Service) build(js jetstream.JetStream, named *producerregistry.Registry, store objectstore.Store) {
 	log := s.config.Logger
 	s.fetches = fetch.New(fetch.Config{
-		Conn: s.config.Conn, JS: js, Store: s.config.Store, Logger: log,
+		Conn: s.config.Conn, JS: js, Store: store, Logger: log,
 		CacheBytes: s.config.CacheBytes, MaxFetches: s.config.MaxFetches,
 		Failed: func(code protocol.Code) { s.errors.add(kindFetch, code) }, Gone: s.registry.Gone,
 	})

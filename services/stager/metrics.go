@@ -1,14 +1,6 @@
 package stager
 
 import (
-	"context"
-	"errors"
-	"time"
-
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
-
-	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/services/stager/core"
 )
@@ -48,48 +40,4 @@ func (s *Service) Stats() core.Stats {
 	sum.Refused += s.turnedAway.Load()
 	sum.Retries, sum.Hedges = s.uploader.retries.Load(), s.uploader.hedges.Load()
 	return sum
-}
-
-// storeMetrics are the metrics of requests to the object store. It is safe for concurrent use;
-// nil records nothing.
-type storeMetrics struct {
-	requests metric.Int64Counter
-	duration metric.Float64Histogram
-}
-
-func newStoreMetrics(meter metric.Meter) (*storeMetrics, error) {
-	requests, err := meter.Int64Counter("laneway.stager.store.requests",
-		metric.WithDescription("Requests to the object store, by operation and result"), metric.WithUnit("{request}"))
-	if err != nil {
-		return nil, err
-	}
-	duration, err := meter.Float64Histogram("laneway.stager.store.duration",
-		metric.WithDescription("How long requests to the object store took, by operation and result"), metric.WithUnit("s"),
-		metric.WithExplicitBucketBoundaries(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30))
-	return &storeMetrics{requests, duration}, err
-}
-
-// put records a put.
-func (m *storeMetrics) put(ctx context.Context, took time.Duration, err error) {
-	if m == nil {
-		return
-	}
-	of := metric.WithAttributes(attribute.String("operation", "put"), attribute.String("result", resultOf(err)))
-	m.requests.Add(ctx, 1, of)
-	m.duration.Record(ctx, took.Seconds(), of)
-}
-
-// resultOf returns the result of a request as metrics name it.
-func resultOf(err error) string {
-	switch {
-	case err == nil:
-		return "ok"
-	case errors.Is(err, context.Canceled):
-		return "canceled"
-	case errors.Is(err, context.DeadlineExceeded):
-		return "timeout"
-	case errors.Is(err, objectstore.ErrFull):
-		return "full"
-	}
-	return "failed"
 }

@@ -23,6 +23,7 @@ import (
 	"laneway.dev/internal/actor"
 	"laneway.dev/internal/fault"
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/objectstore/measured"
 	"laneway.dev/internal/service"
 	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
@@ -103,7 +104,7 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 		Base: service.New(role, config.Config), config: config, settings: config.settings(),
 		mailbox: actor.NewMailbox[core.Event](mailboxSize), inspector: newInspector(),
 		uploader: uploader{
-			store: config.Store, faults: config.Faults, log: config.Logger, spans: newSpans(config.Telemetry),
+			faults: config.Faults, log: config.Logger, spans: newSpans(config.Telemetry),
 		},
 		ended: make(chan struct{}),
 	}
@@ -125,7 +126,7 @@ func (s *Service) start(ctx context.Context) (err error) {
 	if err := s.Observe(readings, s.values); err != nil {
 		return err
 	}
-	if s.uploader.metrics, err = newStoreMetrics(s.config.Telemetry.Meter(role)); err != nil {
+	if s.uploader.store, err = measured.New(s.config.Store, s.config.Telemetry.Meter(role), "laneway.stager"); err != nil {
 		return err
 	}
 	// Uploads must outlive the context of the start.

@@ -29,7 +29,6 @@ var errInjected = final{errors.New("injected fault: stage.fail")}
 // goroutine.
 type uploader struct {
 	store   objectstore.Store
-	metrics *storeMetrics
 	faults  *fault.Faults
 	log     *zap.Logger
 	spans   spans
@@ -207,7 +206,6 @@ func (u *uploader) putOnce(ctx context.Context, object *core.Object) (stored, er
 	began := time.Now()
 	err = u.store.Put(ctx, key, builder.Parts())
 	took := time.Since(began)
-	u.metrics.put(ctx, took, err)
 	if err != nil {
 		return stored{}, err
 	}

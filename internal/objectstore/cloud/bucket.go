@@ -10,8 +10,7 @@ import (
 )
 
 // bucket makes requests to a bucket of a cloud. Each method sends one request, and one for
-// each page of a list. Keys are those of the bucket. All methods except close are safe for
-// concurrent use.
+// each page of a list. Keys are those of the bucket. All methods are safe for concurrent use.
 //
 // Errors are those of the SDK; cause classifies them.
 type bucket interface {
@@ -32,6 +31,7 @@ type bucket interface {
 	// cause returns the error of package objectstore or of this package that err stands
 	// for; nil if the cause is not known.
 	cause(err error) error
+	// close closes the connections that no request uses. Further requests open new ones.
 	close()
 }
 

@@ -22,9 +22,7 @@ type Location struct {
 
 // options lists the options of each kind of store.
 var options = map[string][]string{
-	"azblob": {"account", "endpoint"},
-	"gs":     {"endpoint"},
-	"s3":     {"endpoint", "profile", "region"},
+	"s3": {"endpoint", "profile", "region"},
 }
 
 // Schemes returns the schemes of the URLs that Parse accepts.

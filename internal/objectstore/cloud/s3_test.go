@@ -277,6 +277,25 @@ func TestAStoreThatHangsIsUnreachableAtTheDeadline(t *testing.T) {
 	wantIs(t, err, context.DeadlineExceeded)
 }
 
+func TestANewConnectionIsUsedOnRequest(t *testing.T) {
+	isolate(t)
+	server, requests := serve(t, false, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Range", "bytes 0-2/3")
+		w.WriteHeader(http.StatusPartialContent)
+		_, _ = io.WriteString(w, "abc")
+	})
+	store, key := openAt(t, server.URL), storetest.NewKey(t)
+	for _, ctx := range []context.Context{t.Context(), t.Context(), objectstore.WithNewConnection(t.Context())} {
+		if _, err := store.ReadRange(ctx, key, 0, 3); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := *requests
+	if all[1].RemoteAddr != all[0].RemoteAddr || all[2].RemoteAddr == all[1].RemoteAddr {
+		t.Errorf("the connections are %s, %s and %s", all[0].RemoteAddr, all[1].RemoteAddr, all[2].RemoteAddr)
+	}
+}
+
 func TestReplacedCredentialsAreReadAgain(t *testing.T) {
 	isolate(t)
 	unsetenv(t, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")

@@ -104,6 +104,9 @@ func (s *store) readRange(ctx context.Context, key string, offset, length int64)
 		}
 		return []byte{}, err
 	}
+	if objectstore.WantsNewConnection(ctx) {
+		s.bucket.close()
+	}
 	found, err := retry(ctx, s, func() (content, error) { return s.bucket.get(ctx, s.base+key, offset, length) })
 	if errors.Is(err, errRange) {
 		return nil, torn(key, offset, length, "the object ends before the range")

@@ -30,6 +30,8 @@ type Config struct {
 	CreditTimeout time.Duration // after which a silent consumer's fetch ends; default 30 s
 	LogTimeout    time.Duration // of one request to JetStream; default 2 s
 	LogPatience   time.Duration // how long failing requests to JetStream are retried; default 10 s
+	StoreTimeout  time.Duration // of one request to the store; default 30 s
+	StorePatience time.Duration // how long a fetch without heartbeats waits for the store; default 10 s
 }
 
 func (c Config) orDefaults() Config {
@@ -56,6 +58,8 @@ func (c Config) orDefaults() Config {
 		{&c.CreditTimeout, 30 * time.Second},
 		{&c.LogTimeout, 2 * time.Second},
 		{&c.LogPatience, 10 * time.Second},
+		{&c.StoreTimeout, 30 * time.Second},
+		{&c.StorePatience, 10 * time.Second},
 	} {
 		if *t.value <= 0 {
 			*t.value = t.standard
@@ -65,7 +69,7 @@ func (c Config) orDefaults() Config {
 }
 
 // Limits of all fetches together. They bound the memory for payloads: a fetch that waits for
-// credit or for a slot holds almost nothing.
+// credit, for a slot, or before it reads again after an error of the store holds almost nothing.
 const (
 	maxLoads    = 16 // fetches that hold payloads from the store at once
 	maxLogReads = 8  // fetches of one partition that read its log at once
@@ -82,7 +86,7 @@ func (s slots) acquire(ctx context.Context, patience time.Duration) error {
 	case s <- struct{}{}:
 		return nil
 	case <-timer.C:
-		return protocol.Errorf(protocol.CodeUnavailable, "%d other fetches have used all slots for %s; the log or the object store does not answer", cap(s), patience)
+		return protocol.Errorf(protocol.CodeUnavailable, "%d other fetches have used all slots for %s; the log does not answer", cap(s), patience)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

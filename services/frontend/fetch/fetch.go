@@ -75,7 +75,9 @@ func (s *Server) start(p *partition, request core.Request, out *answers) *protoc
 		return protocol.Errorf(protocol.CodeTooManyFetches, "%d are open", s.open)
 	}
 	ctx, cancel := context.WithCancelCause(s.ctx)
-	settings := core.Settings{Heartbeat: s.config.Heartbeat, CreditTimeout: s.config.CreditTimeout}
+	settings := core.Settings{
+		Heartbeat: s.config.Heartbeat, CreditTimeout: s.config.CreditTimeout, StorePatience: s.config.StorePatience,
+	}
 	f := &fetch{
 		server: s, partition: p, out: out, cancel: cancel,
 		core:         core.New(p.id, request, settings, time.Now()),

@@ -106,9 +106,10 @@ func TestTooManyFetchesAreRefused(t *testing.T) {
 }
 
 func TestLoadsAreGivenBack(t *testing.T) {
-	f := newFixture(t, func(c *Config) { c.LogPatience = time.Second })
+	f := newFixture(t, func(c *Config) { c.StorePatience = time.Second })
 	f.commit(lines("a"))
-	for range maxLoads + 1 {
+	for range maxLoads {
 		f.fetch(fields{"offset": 0, "window_bytes": 1, "follow": true}).data()
 	}
+	f.fetch(fields{"offset": 0}).wants(protocol.StatusEnd, "a")
 }

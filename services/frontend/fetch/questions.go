@@ -35,15 +35,17 @@ func (f *fetch) ask(ctx context.Context, q core.Question) core.Event {
 	case core.Load:
 		l := f.server.load(q.Extents)
 		if len(l.missing) == 0 && (!q.Unpack || !l.compressed()) {
-			return core.Loaded{Payloads: l.payloads}
+			return l.answer()
 		}
 		f.inBackground(func() core.Event {
-			if err := f.server.loads.acquire(ctx, f.server.config.LogPatience); err != nil {
-				return failed(err)
+			select {
+			case f.server.loads <- struct{}{}: // the core decides how long the fetch waits for it
+				f.loads = true
+				f.server.reader.read(ctx, l)
+			case <-ctx.Done():
+				l.fail(protocol.AsError(context.Cause(ctx)))
 			}
-			f.loads = true
-			l.read(ctx, f.server.config.Store)
-			return core.Loaded{Payloads: l.payloads}
+			return l.answer()
 		})
 	case core.IsDeleted:
 		f.inBackground(func() core.Event {

@@ -31,6 +31,7 @@ type Server struct {
 	entries  *entryCache
 	payloads *payloadCache
 	loads    slots
+	reader   *storeReader
 
 	ctx    context.Context // of all fetches
 	cancel context.CancelCauseFunc
@@ -50,6 +51,7 @@ type Stats struct {
 	Abandoned uint64 // fetches that ended because their consumer went silent
 	Messages  uint64 // records or frames sent
 	Bytes     uint64 // payload bytes sent
+	Altered   uint64 // payloads that did not match their checksum when they were read from the store
 }
 
 // New returns a Server that serves no partition yet. Stop must be called.
@@ -60,6 +62,7 @@ func New(config Config) *Server {
 		entries:    newEntryCache(config.CacheBytes / 4),
 		payloads:   newPayloadCache(config.CacheBytes - config.CacheBytes/4),
 		loads:      make(slots, maxLoads),
+		reader:     &storeReader{store: config.Store, timeout: config.StoreTimeout, log: config.Logger},
 		partitions: make(map[protocol.Partition]*partition),
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
@@ -214,7 +217,10 @@ func (s *Server) OpenFetches() int {
 
 // Stats returns the counters.
 func (s *Server) Stats() Stats {
-	return Stats{Dropped: s.dropped.Load(), Abandoned: s.abandoned.Load(), Messages: s.messages.Load(), Bytes: s.bytes.Load()}
+	return Stats{
+		Dropped: s.dropped.Load(), Abandoned: s.abandoned.Load(), Messages: s.messages.Load(), Bytes: s.bytes.Load(),
+		Altered: s.reader.altered.Load(),
+	}
 }
 
 // Stop rejects new fetches, ends the open ones with a retryable status, and waits for them

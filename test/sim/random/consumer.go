@@ -226,7 +226,7 @@ func (r *run) Ask(f *world.Fetch, q fetch.Question) {
 	answer := func(e fetch.Event) {
 		r.after(r.between(200*time.Microsecond, 4*time.Millisecond), func() { r.awake(p, func() { r.Answer(f, e) }) })
 	}
-	if _, deletion := q.(fetch.IsDeleted); !deletion && r.fault(r.config.Mix.Lose) {
+	if fromLog(q) && r.fault(r.config.Mix.Lose) {
 		r.counts.Lost++
 		r.Say("  ! lost: an answer to %s", f)
 		answer(fetch.Failed{Err: protocol.NewError(protocol.CodeUnavailable, "simulated")})
@@ -240,11 +240,30 @@ func (r *run) Ask(f *world.Fetch, q fetch.Question) {
 		case fetch.Read:
 			answer(r.Entries(q, 1+r.rng.IntN(min(q.Limit, 8))))
 		case fetch.Load:
-			answer(fetch.Loaded{Payloads: r.payloads(q.Extents)})
+			r.load(answer, q)
 		case fetch.IsDeleted:
 			answer(fetch.Deleted{})
 		}
 	})
+}
+
+// fromLog reports whether a question is about the log. JetStream may not answer it.
+func fromLog(q fetch.Question) bool {
+	switch q.(type) {
+	case fetch.LookUp, fetch.Read:
+		return true
+	}
+	return false
+}
+
+// load reads the payloads of a fetch. A slow store takes many heartbeats.
+func (r *run) load(answer func(fetch.Event), q fetch.Load) {
+	took := time.Duration(0)
+	if r.fault(r.config.Mix.SlowStore) {
+		took = r.between(0, 4*heartbeat)
+		r.Say("  ! a read of the object store takes %s", took.Round(time.Millisecond))
+	}
+	r.after(took, func() { answer(fetch.Loaded{Payloads: r.payloads(q.Extents), Random: r.rng.Float64()}) })
 }
 
 // payloads reads extents. Some cannot be read at the moment.
@@ -252,7 +271,7 @@ func (r *run) payloads(extents []messages.Extent) []fetch.Payload {
 	all := make([]fetch.Payload, len(extents))
 	for i, x := range extents {
 		if r.fault(r.config.Mix.StoreFails) {
-			all[i].Err = protocol.NewError(protocol.CodeUnavailable, "simulated")
+			all[i].Err = protocol.NewError(protocol.CodeStoreUnavailable, "simulated")
 			continue
 		}
 		if r.damaged(x) {

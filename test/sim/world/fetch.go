@@ -65,6 +65,7 @@ type Fetch struct {
 	core     *fetch.Core
 	moves    uint64
 	window   int64
+	paced    bool
 	sent     int64 // bytes
 	credited int64 // that have arrived, at most
 	over     bool
@@ -75,7 +76,7 @@ func (f *Fetch) String() string { return fmt.Sprintf("fetch %d of %s", f.Attempt
 
 // Settings of fetches, in the proportions of production.
 func (w *World) fetchSettings() fetch.Settings {
-	return fetch.Settings{Heartbeat: w.Times.Heartbeat, CreditTimeout: 6 * w.Times.Heartbeat}
+	return fetch.Settings{Heartbeat: w.Times.Heartbeat, CreditTimeout: 6 * w.Times.Heartbeat, StorePatience: 2 * w.Times.Heartbeat}
 }
 
 // Request returns the next request of a consumer. The frontend that answers it is the one for
@@ -111,7 +112,7 @@ func (w *World) OpenFetch(p *Process, c *Consumer, attempt int, request protocol
 		w.Say("  %s starts fetch %d of %s%s", p, attempt, c, describeFetch(request))
 	}
 	f := &Fetch{
-		Consumer: c, By: p, Attempt: attempt, window: parsed.WindowBytes,
+		Consumer: c, By: p, Attempt: attempt, window: parsed.WindowBytes, paced: parsed.Paced(),
 		core: fetch.New(Partition, parsed, w.fetchSettings(), w.Clock(p)),
 	}
 	p.fetches = append(p.fetches, f)
@@ -130,6 +131,9 @@ func (w *World) Answer(f *Fetch, events ...fetch.Event) {
 		events = nil
 		if fx.End != nil {
 			f.over = true
+			if f.paced && fx.End.Err != nil && fx.End.Err.Code == protocol.CodeStoreUnavailable {
+				w.Violated("fetch: %s ends because the object store is away: %v", f, fx.End.Err)
+			}
 			f.By.fetches = slices.DeleteFunc(f.By.fetches, func(o *Fetch) bool { return o == f })
 			w.Fetches.ToConsumer(f, FetchMessage{Attempt: f.Attempt, Status: fx.End, Start: fx.End.Start})
 			return

@@ -14,6 +14,7 @@ const maxSend = 64
 type Settings struct {
 	Heartbeat     time.Duration // of an idle fetch; the consumer answers with a credit
 	CreditTimeout time.Duration // a fetch ends when its consumer has sent nothing for this long
+	StorePatience time.Duration // a fetch without heartbeats ends when the object store returns nothing for this long
 }
 
 // phase is the purpose of the open question.
@@ -39,6 +40,8 @@ type Core struct {
 	request     Request
 	requestedAt time.Time // when the request arrived
 	known       Known
+
+	storePatience time.Duration
 
 	placed bool  // whether the fetch has found where it starts
 	limit  int64 // without follow: the offset at which the fetch ends
@@ -69,6 +72,7 @@ type Core struct {
 
 	compared uint64 // Known.Renewed when the place was last compared with the end of the log
 	pace     pace
+	retry    retry
 	ending   *Status // the last status, once everything before it is sent
 	fx       Effects
 }
@@ -83,7 +87,10 @@ type place struct {
 
 // New returns the core of a fetch that was requested at now.
 func New(partition protocol.Partition, request Request, settings Settings, now time.Time) *Core {
-	return &Core{growth: 1, partition: partition, request: request, startedAt: Unknown, requestedAt: now, pace: newPace(request.WindowBytes, settings, now)}
+	return &Core{
+		growth: 1, partition: partition, request: request, startedAt: Unknown, requestedAt: now,
+		storePatience: settings.StorePatience, pace: newPace(request.WindowBytes, settings, now),
+	}
 }
 
 // Step handles events in their order and returns the effects. The shell also calls it
@@ -171,7 +178,7 @@ func (c *Core) answer(e Event) {
 			c.probeFailed(e.Err)
 		}
 	case Loaded:
-		c.payloads, c.loaded = e.Payloads, c.wanted
+		c.payloads, c.loaded, c.retry.random = e.Payloads, c.wanted, e.Random
 	case Deleted:
 		if e.Deleted {
 			c.end(errDeleted)
@@ -207,5 +214,8 @@ func (c *Core) drive(now time.Time) {
 		if waits {
 			return
 		}
+	}
+	if c.ending == nil && c.phase == loading {
+		c.waitForStore(now, time.Time{})
 	}
 }

@@ -104,9 +104,6 @@ func TestFetchIsSentThisAndEnds(t *testing.T) {
 			"payload of another length", damaged(func(l *modelLog) { l.payloadOf(0, l.payloads[2]) }, []int{2, 1}),
 			`{"offset":0}`, "CORRUPT 0-1 next 2 of 3",
 		},
-		{"store that does not answer", damaged(func(l *modelLog) {
-			l.payloadOf(1, Payload{Err: protocol.NewError(protocol.CodeStoreUnavailable, "")})
-		}, []int{1, 1}), `{"offset":0}`, "0; STORE_UNAVAILABLE next 1 of 2"},
 	} {
 		t.Run(c.name, func(t *testing.T) { newRig(t, c.log, c.request).expect(c.want) })
 	}

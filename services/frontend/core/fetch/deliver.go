@@ -11,13 +11,16 @@ import (
 
 // load asks for the payloads of the next batches: as many as the limits and the credit
 // allow, and at least one. It returns true if the fetch waits because the consumer has no
-// credit.
+// credit, or until a failed load is repeated.
 //
 // Credit is checked per batch and not per byte: a batch is sent while any credit is left.
 // Example: with a window of 1 MiB and a batch of 4 MiB, the batch is sent and the credit is
 // −3 MiB. The next batch follows when the consumer has granted more than 3 MiB. Without
 // this rule a batch above the window would never be sent.
 func (c *Core) load(now time.Time) (waits bool) {
+	if now.Before(c.retry.at) {
+		return c.waitForStore(now, c.retry.at)
+	}
 	bytes, records := int64(MaxRange), int64(math.MaxInt64)
 	if c.request.Paced() {
 		if !c.pace.mayReceive() {
@@ -40,7 +43,7 @@ func (c *Core) load(now time.Time) (waits bool) {
 	var extents []messages.Extent
 	for i := range c.queue {
 		next := &c.queue[i]
-		if i > 0 && (i >= maxLoad || next.extent.Length*c.growth > bytes || records <= 0) {
+		if i > 0 && (i >= maxLoad || c.retry.failures > 0 || next.extent.Length*c.growth > bytes || records <= 0) {
 			break
 		}
 		c.wanted++
@@ -53,6 +56,7 @@ func (c *Core) load(now time.Time) (waits bool) {
 	if len(extents) == 0 {
 		c.loaded = c.wanted
 	} else {
+		c.loadAsked(now)
 		c.ask(loading, Load{extents, c.request.mayUnpack()})
 	}
 	return false
@@ -64,8 +68,12 @@ func (c *Core) deliver(now time.Time) {
 	switch {
 	case b.gap > 0:
 		c.sendGap(b, now)
-	case c.payloads[0].Err != nil:
+	case isCorrupt(c.payloads[0].Err):
+		c.loadDone()
 		c.failBatch(b, c.payloads[0].Err)
+		return
+	case c.payloads[0].Err != nil:
+		c.loadFailed(c.payloads[0].Err, now)
 		return
 	case c.request.Frames:
 		if !c.sendFrame(b, c.payloads[0].Bytes, now) {
@@ -76,6 +84,7 @@ func (c *Core) deliver(now time.Time) {
 	}
 	if b.gap == 0 {
 		c.payloads = c.payloads[1:]
+		c.loadDone()
 	}
 	c.queue = c.queue[1:]
 	if c.loaded--; c.loaded == 0 {

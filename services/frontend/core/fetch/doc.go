@@ -31,7 +31,7 @@
 //		case fetch.Read:
 //			events = []fetch.Event{fetch.Entries{Entries: read(q.From, q.Limit)}}
 //		case fetch.Load:
-//			events = []fetch.Event{fetch.Loaded{Payloads: load(q.Extents)}}
+//			events = []fetch.Event{fetch.Loaded{Payloads: load(q.Extents), Random: rand.Float64()}}
 //		case fetch.IsDeleted:
 //			events = []fetch.Event{fetch.Deleted{Deleted: isDeleted()}}
 //		case nil:

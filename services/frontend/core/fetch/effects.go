@@ -41,7 +41,8 @@ type Disconnected struct{}
 type Closed struct{ Why *protocol.Error }
 
 // Question is what a fetch needs before it can continue: [LookUp], [Read], [Load] or
-// [IsDeleted]. One question is open at a time. Each is answered by one event.
+// [IsDeleted]. One question is open at a time. Each is answered by one event. While a Load is
+// open, steps may send heartbeats.
 type Question any
 
 // LookUp asks for the state of the log. The answer is LookedUp or Failed. The shell MUST ask
@@ -72,12 +73,17 @@ type Load struct {
 	Unpack  bool
 }
 
-// Loaded answers a Load.
-type Loaded struct{ Payloads []Payload }
+// Loaded answers a Load. Random is a number in [0, 1). If a payload has a temporary error, it
+// spreads the loads of fetches for which the store has failed at the same time.
+type Loaded struct {
+	Payloads []Payload
+	Random   float64
+}
 
 // Payload is the content of an extent, or why there is none. The shell MUST have compared
 // the content with the checksum of the extent. Err has the code CORRUPT if the content is
-// damaged or missing; any other error is temporary.
+// damaged or missing. After any other error the core loads the payload again. The shell MUST
+// read content that does not match the checksum several times before it calls it damaged.
 type Payload struct {
 	Bytes []byte
 	Err   *protocol.Error
@@ -91,7 +97,7 @@ type IsDeleted struct{}
 // Deleted answers IsDeleted.
 type Deleted struct{ Deleted bool }
 
-// Failed answers a LookUp, Read or Load that could not be done.
+// Failed answers a LookUp or Read that could not be done.
 type Failed struct{ Err *protocol.Error }
 
 // Effects is what the shell does after a step, in the order of the fields. They are

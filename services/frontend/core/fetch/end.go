@@ -85,7 +85,6 @@ func (c *Core) checked(log LogState) {
 // deadline, whichever is earlier. It returns false if the fetch ends because the consumer has
 // not answered for too long.
 func (c *Core) wait(now, deadline time.Time) (waits bool) {
-	var due time.Time
 	if c.request.Paced() {
 		what, at := c.pace.next(now)
 		switch what {
@@ -96,19 +95,20 @@ func (c *Core) wait(now, deadline time.Time) (waits bool) {
 			c.sendHeartbeat(now)
 			_, at = c.pace.next(now)
 		}
-		due = at
+		deadline = earlier(at, deadline)
 	}
-	if !deadline.IsZero() && (due.IsZero() || deadline.Before(due)) {
-		due = deadline
-	}
-	c.fx.Wake = due
+	c.fx.Wake = deadline
 	return true
 }
 
 // sendHeartbeat sends a heartbeat, which the consumer must answer. The heartbeat has no next
 // offset while a fetch by time still skips older records.
 func (c *Core) sendHeartbeat(now time.Time) {
-	s := c.status(protocol.StatusHeartbeat, "the fetch is idle; answer with the number of bytes that were processed")
+	why := "the fetch is idle"
+	if c.retry.failures > 0 {
+		why = "the fetch waits for the object store"
+	}
+	s := c.status(protocol.StatusHeartbeat, why+"; answer with the number of bytes that were processed")
 	if !c.since.IsZero() {
 		s.Next = Unknown
 	}
@@ -150,16 +150,13 @@ func (c *Core) sendFailed(e SendFailed, sent []Message) {
 			c.offset = sent[e.Message].Offset + 1 // the error names the offset; the consumer can continue after it
 		}
 	}
-	c.fail(e.Err)
+	// Not with fail: a load may be open, and its answer would be taken for that to IsDeleted.
+	c.end(e.Err)
 }
 
-// failBatch ends the fetch because of a batch that cannot be read.
+// failBatch ends the fetch because of a batch whose content is damaged or missing.
 func (c *Core) failBatch(b *batch, err *protocol.Error) {
-	if isCorrupt(err) {
-		c.failLost(err, max(b.offset, c.offset), b.next())
-	} else {
-		c.fail(err)
-	}
+	c.failLost(err, max(b.offset, c.offset), b.next())
 }
 
 // failLost ends the fetch because records that are in the log, or may be, cannot be read.

@@ -64,7 +64,7 @@ const (
 	poison          // a record that cannot be sent alone
 	large           // a record that no message can carry
 	spoilt          // a record in a payload that is damaged
-	absent          // a record in a payload that the store does not give now
+	absent          // a record in a payload that the store does not return now
 	empty           // no record, as the log says
 	dubious         // no record, as the log says right behind an entry that is gone or damaged
 	gone            // a record in an entry that is gone or damaged
@@ -75,7 +75,8 @@ type consumer struct {
 	testing.TB
 	rng   *rand.Rand
 	log   *modelLog
-	holds []content // of each offset
+	holds []content         // of each offset
+	away  map[int64]Payload // what the store does not return now, by the offset of the batch
 	trace strings.Builder
 
 	at    int64      // the next offset
@@ -89,6 +90,7 @@ type consumer struct {
 	processed   int64 // all others of the fetch
 	confirmed   int64 // everything below has arrived, as the consumer has said
 	broken      bool  // whether the connection was
+	returned    bool  // whether the store was away first
 	known       Known // at the end
 	messages    int64
 	bytes       int64
@@ -96,7 +98,7 @@ type consumer struct {
 }
 
 func newConsumer(t testing.TB, seed uint64) *consumer {
-	c := &consumer{TB: t, rng: rand.New(rand.NewPCG(seed, 14)), log: newLog(), ends: make(map[string]int)}
+	c := &consumer{TB: t, rng: rand.New(rand.NewPCG(seed, 14)), log: newLog(), away: make(map[int64]Payload), ends: make(map[string]int)}
 	if c.rng.IntN(4) == 0 {
 		c.log.first = 1 + c.rng.Uint64N(1000)
 	}
@@ -160,6 +162,7 @@ func (c *consumer) append() {
 			}
 			l.payloadOf(offset, p)
 		case absent:
+			c.away[offset] = l.payloads[offset]
 			l.payloadOf(offset, Payload{Err: protocol.NewError(protocol.CodeStoreUnavailable, "")})
 		}
 		offset += int64(len(b))
@@ -242,7 +245,7 @@ func (c *consumer) after(last *Status, end string) bool {
 		wrong = wrong || kind != large && !c.request.Frames
 		c.at = c.behind(from)
 	case "STORE_UNAVAILABLE":
-		wrong = wrong || kind != absent
+		wrong = wrong || kind != absent && !c.returned || c.paced()
 		c.at = c.behind(from)
 	case "UNAVAILABLE":
 		wrong = wrong || !c.broken
@@ -318,7 +321,7 @@ func (c *consumer) fetch() *Status {
 		if r.last != nil {
 			break
 		}
-		switch c.rng.IntN(12) {
+		switch c.rng.IntN(13) {
 		case 0, 1:
 			c.append()
 			if c.chance(3) {
@@ -333,13 +336,15 @@ func (c *consumer) fetch() *Status {
 		case 4:
 			c.disconnect(r)
 		case 5:
+			c.storeReturns()
+		case 6:
 			if c.chance(4) {
 				r.run(word(protocol.CancelFetch))
 			} else if c.chance(8) {
 				r.pass(time.Minute)
 			}
 		default:
-			if c.request.WindowBytes > 0 || c.request.Follow {
+			if c.paced() {
 				c.grant(r)
 			} else {
 				r.pass(time.Second)
@@ -347,6 +352,20 @@ func (c *consumer) fetch() *Status {
 		}
 	}
 	return r.last
+}
+
+func (c *consumer) paced() bool { return c.request.WindowBytes > 0 || c.request.Follow }
+
+// storeReturns lets the store return what it did not return before.
+func (c *consumer) storeReturns() {
+	for offset, payload := range c.away {
+		c.log.payloadOf(offset, payload)
+		for ; c.kind(offset) == absent; offset++ { // of the batch, and of absent ones after it
+			c.holds[offset] = record
+		}
+	}
+	c.returned = c.returned || len(c.away) > 0
+	clear(c.away)
 }
 
 // start makes a rig for the next fetch. Time and position are used for the first one
@@ -387,7 +406,7 @@ func (c *consumer) start() *rig {
 	request.complete()
 	c.request, c.limit = request.FetchRequest, c.log.state().Offset
 	c.outstanding, c.processed, c.messages, c.bytes, c.records = 0, 0, 0, 0, 0
-	c.confirmed, c.broken = c.at, false
+	c.confirmed, c.broken, c.returned = c.at, false, false
 	now := time.Unix(1000, 0)
 	return &rig{
 		TB: c, log: c.log, core: New(partition, request, testSettings, now), now: now,
@@ -429,7 +448,7 @@ func (c *consumer) startsAt(at int64, looking bool) {
 // receive is what the consumer does with a message.
 func (c *consumer) receive(m *Message) {
 	fmt.Fprintln(&c.trace, m.Offset, m.Records, string(m.Data))
-	if c.request.WindowBytes > 0 || c.request.Follow {
+	if c.paced() {
 		c.outstanding += int64(len(m.Data))
 	}
 	if s := m.Status; s != nil {

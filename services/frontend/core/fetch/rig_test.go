@@ -140,7 +140,7 @@ type rig struct {
 	asks  func(q Question)                 // each question; nil is not needed
 }
 
-var testSettings = Settings{Heartbeat: 5 * time.Second, CreditTimeout: 30 * time.Second}
+var testSettings = Settings{Heartbeat: 5 * time.Second, CreditTimeout: 30 * time.Second, StorePatience: 10 * time.Second}
 
 func newRig(t testing.TB, log *modelLog, request string) *rig {
 	t.Helper()
@@ -255,7 +255,7 @@ func (r *rig) answer(q Question) {
 		for _, x := range q.Extents {
 			loaded = append(loaded, r.log.payloads[x.Offset])
 		}
-		r.events = append(r.events, Loaded{loaded})
+		r.events = append(r.events, Loaded{loaded, 0.5})
 	case IsDeleted:
 		r.events = append(r.events, Deleted{r.deleted})
 	}
