@@ -9,9 +9,12 @@ import (
 
 func TestLocationsOfAllKindsAreOpened(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "objects")
+	t.Setenv("AZURE_STORAGE_KEY", "c2VjcmV0")
 	for location, want := range map[string]string{
 		folder:                                   "file://" + folder,
 		"file://" + folder:                       "file://" + folder,
+		"gs://bucket/prefix":                     "gs://bucket/prefix",
+		"azblob://c/p?account=a":                 "azblob://c/p?account=a",
 		"s3://bucket/prefix?region=eu-central-1": "s3://bucket/prefix?region=eu-central-1",
 	} {
 		store, err := Open(t.Context(), location, 0)

@@ -22,7 +22,9 @@ type Location struct {
 
 // options lists the options of each kind of store.
 var options = map[string][]string{
-	"s3": {"endpoint", "profile", "region"},
+	"azblob": {"account", "endpoint"},
+	"gs":     {"endpoint"},
+	"s3":     {"endpoint", "profile", "region"},
 }
 
 // Schemes returns the schemes of the URLs that Parse accepts.

@@ -12,7 +12,9 @@ func TestLocationsAreParsed(t *testing.T) {
 		"s3://bucket/some/prefix/":          "s3://bucket/some/prefix",
 		"s3://bucket/p?region=eu-central-1": "s3://bucket/p?region=eu-central-1",
 		"s3://b?profile=p&endpoint=http%3A%2F%2F127.0.0.1%3A7070": "s3://b?endpoint=http://127.0.0.1:7070&profile=p",
-		"s3://b?endpoint=https://store.example/s3":                "s3://b?endpoint=https://store.example/s3",
+		"gs://bucket/p":                            "gs://bucket/p",
+		"azblob://container/p?account=a":           "azblob://container/p?account=a",
+		"s3://b?endpoint=https://store.example/s3": "s3://b?endpoint=https://store.example/s3",
 	} {
 		l, err := Parse(url)
 		if err != nil || l.String() != want {

@@ -15,6 +15,10 @@ func Open(ctx context.Context, location Location) (objectstore.Store, error) {
 	switch location.Scheme {
 	case "s3":
 		opened, err = openS3(ctx, location)
+	case "gs":
+		opened, err = openGS(ctx, location)
+	case "azblob":
+		opened, err = openAzure(location)
 	default:
 		err = fmt.Errorf("there is no store of scheme %q", location.Scheme)
 	}
