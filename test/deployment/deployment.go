@@ -54,6 +54,7 @@ type Options struct {
 	NATS       string   // more configuration of the NATS server; for FiveProcesses only
 	Env        []string // variables of all processes
 	Data       string   // data folder of serve and of NATS; a new one by default
+	Store      string   // URL of the object store; a new folder by default
 }
 
 // Deployment is a running Laneway.
@@ -115,7 +116,7 @@ func Start(t testing.TB, kind Kind, options Options) *Deployment {
 	return d
 }
 
-// Objects returns the folder of the object store, unless a flag names another one.
+// Objects returns the folder of the object store, unless the options name another store.
 func (d *Deployment) Objects() string { return filepath.Join(d.folder, "objects") }
 
 // For returns the deployment for a subtest, or another part of the test that
@@ -128,7 +129,10 @@ func (d *Deployment) For(t testing.TB) *Deployment {
 
 // describe says which processes there are.
 func (d *Deployment) describe() {
-	store := "file://" + d.Objects()
+	store := d.options.Store
+	if store == "" {
+		store = "file://" + d.Objects()
+	}
 	switch d.Kind {
 	case Running:
 		d.nats = strings.TrimPrefix(os.Getenv(RunningURL), "nats://")
