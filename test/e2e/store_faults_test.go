@@ -45,9 +45,10 @@ var storeFaults = []storeFault{
 // longFaults is the variable that selects the long form.
 const longFaults = "LANEWAY_TEST_STORE_FAULTS"
 
-// TestFaultsOfTheStoreLoseNothing lets idempotent producers and a consumer run while one fault
-// after the other befalls the requests of a Laneway to its S3 server. Producers see no error,
-// the consumer does not end, and every record is there once and in its place.
+// TestFaultsOfTheStoreLoseNothing lets idempotent producers and two consumers run while one
+// fault after the other befalls the requests of a Laneway to its S3 server. One consumer follows
+// the log, the other one reads it from the store again and again. Producers see no error, no
+// consumer ends, and every record is there once and in its place.
 func TestFaultsOfTheStoreLoseNothing(t *testing.T) {
 	const producers = 8
 	long := os.Getenv(longFaults) == "long"
@@ -62,7 +63,7 @@ func TestFaultsOfTheStoreLoseNothing(t *testing.T) {
 		Frontend: []string{"--cache-bytes", "1"}, // consumers read what is stored
 	})
 
-	var acked, consumed atomic.Int64
+	var acked, consumed, reread atomic.Int64
 	var wait sync.WaitGroup
 	stop := make(chan struct{})
 	want := make([]int, producers)
@@ -76,8 +77,9 @@ func TestFaultsOfTheStoreLoseNothing(t *testing.T) {
 		})
 	}
 	following, leave := context.WithCancel(ctx)
-	ended := make(chan error, 1)
+	ended := make(chan error, 2)
 	go func() { ended <- follow(following, f.client(t, f.URL()), &consumed) }()
+	go func() { ended <- readAgain(following, f.client(t, f.URL()), &reread) }()
 
 	for _, fault := range storeFaults {
 		began, before := time.Now(), proxy.Count(fault.counted)
@@ -87,7 +89,7 @@ func TestFaultsOfTheStoreLoseNothing(t *testing.T) {
 		}
 		elapse(ctx, map[bool]time.Duration{false: 1500 * time.Millisecond, true: fault.long}[long])
 		proxy.Set(storeproxy.Faults{})
-		progress(ctx, t, fault.name, &acked, &consumed)
+		progress(ctx, t, fault.name, &acked, &consumed, &reread)
 		took(t, began, "%s", fault.name)
 	}
 	close(stop)
@@ -107,8 +109,10 @@ func TestFaultsOfTheStoreLoseNothing(t *testing.T) {
 		t.Error(err)
 	}
 	leave()
-	if err := <-ended; !errors.Is(err, context.Canceled) {
-		t.Errorf("the consumer ended with %v", err)
+	for range cap(ended) {
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("a consumer ended with %v", err)
+		}
 	}
 	f.exactly(ctx, t, sent)
 }
@@ -127,6 +131,25 @@ func follow(ctx context.Context, c *client.Client, consumed *atomic.Int64) error
 	return ctx.Err()
 }
 
+// readAgain reads a topic from its beginning to its end, over and over until ctx ends. What it
+// reads is not in memory any more.
+func readAgain(ctx context.Context, c *client.Client, read *atomic.Int64) error {
+	for ctx.Err() == nil {
+		next := int64(0)
+		for r, err := range c.Consumer(client.ConsumerOptions{Topic: "orders"}).Records(ctx) {
+			if err != nil {
+				return err
+			}
+			if r.Offset != next {
+				return fmt.Errorf("got offset %d, want %d", r.Offset, next)
+			}
+			next++
+			read.Add(1)
+		}
+	}
+	return ctx.Err()
+}
+
 // progress waits until records are acknowledged and consumed again after a fault.
 func progress(ctx context.Context, t *testing.T, after string, counts ...*atomic.Int64) {
 	t.Helper()
@@ -134,7 +157,7 @@ func progress(ctx context.Context, t *testing.T, after string, counts ...*atomic
 		before := count.Load()
 		err := deployment.Eventually(ctx, func(context.Context) error {
 			if count.Load() == before {
-				return fmt.Errorf("after the fault %q nothing more is %s", after, []string{"acknowledged", "consumed"}[i])
+				return fmt.Errorf("after the fault %q nothing more is %s", after, []string{"acknowledged", "consumed", "read from the store"}[i])
 			}
 			return nil
 		})
