@@ -56,7 +56,8 @@ func TestFaultsOfTheStoreLoseNothing(t *testing.T) {
 	if long {
 		bound = time.Hour
 	}
-	ctx := within(t, bound)
+	ctx, failed := context.WithCancelCause(within(t, bound))
+	defer failed(nil)
 	proxy := storeproxy.Start(t, s3server.Start(t).Address)
 	f := start(t, deployment.OneProcess, deployment.Options{
 		Store: s3server.Location(proxy.Endpoint(), "faults"), Env: s3server.Environ(),
@@ -77,9 +78,20 @@ func TestFaultsOfTheStoreLoseNothing(t *testing.T) {
 		})
 	}
 	following, leave := context.WithCancel(ctx)
-	ended := make(chan error, 2)
-	go func() { ended <- follow(following, f.client(t, f.URL()), &consumed) }()
-	go func() { ended <- readAgain(following, f.client(t, f.URL()), &reread) }()
+	defer leave()
+	var readers sync.WaitGroup
+	for name, read := range map[string]func(context.Context, *client.Client) error{
+		"that follows":     func(ctx context.Context, c *client.Client) error { return follow(ctx, c, &consumed) },
+		"that reads again": func(ctx context.Context, c *client.Client) error { return readAgain(ctx, c, &reread) },
+	} {
+		c := f.client(t, f.URL())
+		readers.Go(func() {
+			if err := read(following, c); !errors.Is(err, context.Canceled) {
+				t.Errorf("the consumer %s ended with %v", name, err)
+				failed(err)
+			}
+		})
+	}
 
 	for _, fault := range storeFaults {
 		began, before := time.Now(), proxy.Count(fault.counted)
@@ -109,11 +121,7 @@ func TestFaultsOfTheStoreLoseNothing(t *testing.T) {
 		t.Error(err)
 	}
 	leave()
-	for range cap(ended) {
-		if err := <-ended; !errors.Is(err, context.Canceled) {
-			t.Errorf("a consumer ended with %v", err)
-		}
-	}
+	readers.Wait()
 	f.exactly(ctx, t, sent)
 }
 
