@@ -12,6 +12,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	_ "golang.org/x/crypto/x509roots/fallback" // the image has no certificates of authorities
+
 	"laneway.dev/cmd/laneway/cli"
 )
 

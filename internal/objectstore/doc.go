@@ -1,9 +1,8 @@
 // Package objectstore stores staged batches. It has the interface of a Store, the durable
-// local store, and the format of an object.
+// store in a folder, and the format of an object. Package cloud below has the other stores.
 //
 // The package defines the format of an object and when it counts as stored. It never decides
-// which batches are in an object, never retries, and never deletes an object that it has
-// acknowledged.
+// which batches are in an object, and never deletes an object unless it is asked to.
 //
 // # Object format, version 2
 //
