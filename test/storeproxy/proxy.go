@@ -118,7 +118,6 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, f *Faults) error {
 	put := r.Method == http.MethodPut
-	conditional := r.Header.Get("If-None-Match") != ""
 	wait := f.Delay
 	if put {
 		wait += f.PutDelay
@@ -126,23 +125,14 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, f *Faults) error {
 	if err := sleep(r.Context(), wait); err != nil {
 		return err
 	}
-	switch {
-	case f.Down:
+	if f.Down {
 		p.count("Down")
 		return errBroken
-	case f.Denied:
-		p.count("Denied")
-		return refuse(w, r, http.StatusForbidden, "InvalidAccessKeyId", "The AWS access key ID that you provided does not exist in our records.")
-	case f.Skewed:
-		p.count("Skewed")
-		return refuse(w, r, http.StatusForbidden, "RequestTimeTooSkewed", "The difference between the request time and the server's time is too large.")
-	case happens(f.Throttle):
-		p.count("Throttle")
-		return refuse(w, r, http.StatusServiceUnavailable, "SlowDown", "Please reduce your request rate.")
-	case put && conditional && happens(f.Conflict):
-		p.count("Conflict")
-		return refuse(w, r, http.StatusConflict, "ConditionalRequestConflict", "A conflicting operation occurred.")
-	case put && happens(f.Reset):
+	}
+	if refused, err := p.refuseAtOnce(w, r, f); refused {
+		return err
+	}
+	if put && happens(f.Reset) {
 		p.count("Reset")
 		_, _ = io.CopyN(io.Discard, r.Body, max(1, r.ContentLength/2))
 		return errBroken
@@ -151,26 +141,62 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, f *Faults) error {
 	if err != nil {
 		return err
 	}
-	if put && len(body) > 0 && happens(f.Flip) {
-		p.count("Flip")
-		body[rand.IntN(len(body))] ^= 1 << rand.IntN(8)
-	}
-	if put && happens(f.Late) {
-		p.count("Late")
-		p.putLater(r, body, f)
-		return refuse(w, r, http.StatusServiceUnavailable, "SlowDown", "Please reduce your request rate.")
+	if put {
+		return p.put(w, r, body, f)
 	}
 	response, err := p.pass(r.Context(), r, body, f)
 	if err != nil {
 		return err
 	}
 	defer response.Body.Close()
-	stored := put && response.StatusCode == http.StatusOK
+	return p.answer(w, r, response, f)
+}
+
+func isConditional(r *http.Request) bool { return r.Header.Get("If-None-Match") != "" }
+
+// refuseAtOnce refuses a request without looking at its body, if the faults say so.
+func (p *Proxy) refuseAtOnce(w http.ResponseWriter, r *http.Request, f *Faults) (refused bool, err error) {
+	switch {
+	case f.Denied:
+		p.count("Denied")
+		err = refuse(w, r, http.StatusForbidden, "InvalidAccessKeyId", "The AWS access key ID that you provided does not exist in our records.")
+	case f.Skewed:
+		p.count("Skewed")
+		err = refuse(w, r, http.StatusForbidden, "RequestTimeTooSkewed", "The difference between the request time and the server's time is too large.")
+	case happens(f.Throttle):
+		p.count("Throttle")
+		err = slowDown(w, r)
+	case isConditional(r) && happens(f.Conflict):
+		p.count("Conflict")
+		err = refuse(w, r, http.StatusConflict, "ConditionalRequestConflict", "A conflicting operation occurred.")
+	default:
+		return false, nil
+	}
+	return true, err
+}
+
+// put passes a put on, with what may happen to it.
+func (p *Proxy) put(w http.ResponseWriter, r *http.Request, body []byte, f *Faults) error {
+	if len(body) > 0 && happens(f.Flip) {
+		p.count("Flip")
+		body[rand.IntN(len(body))] ^= 1 << rand.IntN(8)
+	}
+	if happens(f.Late) {
+		p.count("Late")
+		p.putLater(r, body, f)
+		return slowDown(w, r)
+	}
+	response, err := p.pass(r.Context(), r, body, f)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	stored := response.StatusCode == http.StatusOK
 	switch {
 	case stored && happens(f.LoseAnswer):
 		p.count("LoseAnswer")
 		return errBroken
-	case stored && conditional && happens(f.Exists):
+	case stored && isConditional(r) && happens(f.Exists):
 		p.count("Exists")
 		return refuse(w, r, http.StatusPreconditionFailed, "PreconditionFailed", "At least one of the preconditions that you specified did not hold.")
 	}
@@ -239,6 +265,10 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, code, message st
 	w.WriteHeader(status)
 	_, err := fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>%s</Message></Error>`, code, message)
 	return err
+}
+
+func slowDown(w http.ResponseWriter, r *http.Request) error {
+	return refuse(w, r, http.StatusServiceUnavailable, "SlowDown", "Please reduce your request rate.")
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

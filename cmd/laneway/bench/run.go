@@ -133,7 +133,8 @@ func measureProduce(ctx context.Context, p *Plan, s *servers, where place) (roun
 		return Round{}, err
 	}
 	round = p.round(acked, elapsed)
-	return round, s.use(ctx, &round, before)
+	err = s.use(ctx, &round, before)
+	return round, err
 }
 
 // round returns the measurement of a number of records in a time.
@@ -246,5 +247,6 @@ func measureConsume(ctx context.Context, p *Plan, s *servers, where place) (Roun
 		return Round{}, fmt.Errorf("%d records were acknowledged, %d came back", acked, check.records)
 	}
 	round := p.round(acked, elapsed)
-	return round, s.use(ctx, &round, before)
+	err = s.use(ctx, &round, before)
+	return round, err
 }
