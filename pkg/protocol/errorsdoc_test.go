@@ -31,6 +31,10 @@ class (410 instead of 404), ` + "`Laneway-Error`" + ` the name, and ` + "`Descri
 ` + "`laneway_frontend_errors_total{request, error}`" + ` on ` + "`/metrics`" + `. ` + "`CREDIT_TIMEOUT`" + ` is not: a consumer that has disappeared is counted in
 ` + "`laneway_frontend_fetch_abandoned_total`" + `.
 
+A paced fetch (with ` + "`window_bytes`" + ` or ` + "`follow`" + `) does not end because the object store is away. It sends heartbeats and reads again until
+the store is back. Any other fetch ends with ` + "`STORE_UNAVAILABLE`" + ` after ten seconds. A fetch ends with ` + "`CORRUPT`" + ` because of the content of
+an object only after this content was read three times and never matched its checksum.
+
 | code | name | class | retry | what it means | what to do |
 |---|---|---|---|---|---|
 `
