@@ -2,7 +2,8 @@
 // store in a folder, and the format of an object. Package cloud below has the other stores.
 //
 // The package defines the format of an object and when it counts as stored. It never decides
-// which batches are in an object, and never deletes an object unless it is asked to.
+// which batches are in an object, and never deletes an object unless it is asked to. Only Read
+// and Reader, which are for commands, repeat requests.
 //
 // # Object format, version 2
 //

@@ -1,6 +1,17 @@
 package objectstore
 
-import "context"
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"laneway.dev/pkg/messages"
+)
+
+// patience is how long Read and a Reader repeat a request that fails for a reason that may pass.
+const patience = time.Minute
 
 // Reads is how often content is read that does not match its checksum, before it counts as
 // damaged. A bit may have flipped in transit. Each further read SHOULD use [WithNewConnection].
@@ -17,3 +28,40 @@ func WithNewConnection(ctx context.Context) context.Context {
 
 // WantsNewConnection reports whether the context is one of WithNewConnection.
 func WantsNewConnection(ctx context.Context) bool { return ctx.Value(newConnection{}) != nil }
+
+// Read reads a batch and compares it with its checksum. It is for commands that look at many
+// objects, and repeats requests so that no passing fault looks like damage: for a minute after
+// ErrThrottled, ErrUnreachable and ErrShort, and up to Reads reads of content that does not
+// match.
+func Read(ctx context.Context, store Store, extent messages.Extent) ([]byte, error) {
+	for reads := 1; ; reads++ {
+		content, err := readPatiently(ctx, store, extent.Key, extent.Offset, extent.Length)
+		if err != nil {
+			return nil, err
+		}
+		if err = Verify(extent, content); err == nil || reads == Reads {
+			return content, err
+		}
+		ctx = WithNewConnection(ctx)
+	}
+}
+
+// readPatiently reads a range, and repeats the request after a fault that may pass.
+func readPatiently(ctx context.Context, store Store, key string, offset, length int64) ([]byte, error) {
+	var last error
+	content, err := backoff.Retry(ctx, func() ([]byte, error) {
+		content, err := store.ReadRange(ctx, key, offset, length)
+		if last = err; err != nil && !isPassing(err) {
+			err = backoff.Permanent(err)
+		}
+		return content, err
+	}, backoff.WithBackOff(backoff.NewExponentialBackOff()), backoff.WithMaxElapsedTime(patience))
+	if err != nil && last != nil && ctx.Err() == nil {
+		err = last
+	}
+	return content, err
+}
+
+func isPassing(err error) bool {
+	return errors.Is(err, ErrThrottled) || errors.Is(err, ErrUnreachable) || errors.Is(err, ErrShort)
+}

@@ -160,10 +160,7 @@ func (s *Survey) read(ctx context.Context, h *head) (messages.Extent, []Exported
 }
 
 func (s *Survey) readFrom(ctx context.Context, extent messages.Extent, count uint32) ([]ExportedRecord, error) {
-	frame, err := s.store.ReadRange(ctx, extent.Key, extent.Offset, extent.Length)
-	if err == nil {
-		err = objectstore.Verify(extent, frame)
-	}
+	frame, err := objectstore.Read(ctx, s.store, extent)
 	if err != nil {
 		return nil, err
 	}

@@ -111,6 +111,9 @@ func (c *Checker) scan(ctx context.Context, o objectstore.Listed, referred bool)
 		if errors.Is(err, objectstore.ErrNotFound) {
 			return nil // an upload that failed, and has removed its file
 		}
+		if isAltered(err) {
+			_, err = objectstore.Read(ctx, c.objects, batch.Extent) // perhaps on the way
+		}
 		if err != nil {
 			whole = false
 			c.comparison.damaged(o, &batch, err)
@@ -120,6 +123,12 @@ func (c *Checker) scan(ctx context.Context, o objectstore.Listed, referred bool)
 	}
 	c.comparison.object(o, whole, referred)
 	return nil
+}
+
+// isAltered reports whether an error of a scan means that a payload does not match its checksum.
+func isAltered(err error) bool {
+	corrupt, ok := errors.AsType[*objectstore.CorruptError](err)
+	return ok && corrupt.Damage == objectstore.Payload
 }
 
 // logs reads the logs of all topics.
@@ -176,12 +185,9 @@ func (c *Checker) entry(ctx context.Context, p protocol.Partition, e *messages.E
 	for i := range e.Batches {
 		b := &e.Batches[i]
 		if !c.comparison.refer(b) {
-			payload, err := c.objects.ReadRange(ctx, b.Extent.Key, b.Extent.Offset, b.Extent.Length)
+			_, err := objectstore.Read(ctx, c.objects, b.Extent)
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
-			}
-			if err == nil {
-				err = objectstore.Verify(b.Extent, payload)
 			}
 			if err != nil {
 				c.comparison.lose(p, offset, b, err)

@@ -382,3 +382,28 @@ func TestEndsWithItsContext(t *testing.T) {
 		t.Errorf("error is %v, want context.Canceled", err)
 	}
 }
+
+// flippingStore alters the first payload that it returns.
+type flippingStore struct {
+	objectstore.Store
+	flipped bool
+}
+
+func (s *flippingStore) ReadRange(ctx context.Context, key string, offset, length int64) ([]byte, error) {
+	content, err := s.Store.ReadRange(ctx, key, offset, length)
+	if i := bytes.Index(content, []byte("payload")); i >= 0 && !s.flipped {
+		s.flipped, content[i] = true, content[i]^1
+	}
+	return content, err
+}
+
+func (s *flippingStore) Below(string) objectstore.Store { return s }
+
+func TestPayloadAlteredOnTheWayIsNotDamaged(t *testing.T) {
+	w := newWorld(t)
+	w.stage(3)
+	w.checker.Store.Store = &flippingStore{Store: w.checker.Store.Store}
+	if report := w.check(); report.Wrong() || report.Store.Batches != 3 {
+		t.Errorf("the report is %+v", report)
+	}
+}

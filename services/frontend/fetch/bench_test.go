@@ -2,6 +2,8 @@ package fetch
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"testing"
@@ -10,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"laneway.dev/internal/objectstore"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
@@ -37,6 +40,33 @@ func BenchmarkColdConsume(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkRemoteConsume reads a partition from a store in which each request takes 100 ms, by
+// the number of objects that hold a MiB of the partition.
+func BenchmarkRemoteConsume(b *testing.B) {
+	for _, perObject := range []int{1, 4, 16} {
+		b.Run(fmt.Sprintf("%d batches of 64 KiB in each object", perObject), func(b *testing.B) {
+			f := newFixture(b, func(c *Config) { c.Store = slowStore{c.Store} })
+			const batches = 1024
+			f.commitMany(batches, perObject, 64<<10)
+			b.SetBytes(batches << 16)
+			for b.Loop() {
+				f.server.entries.cache.InvalidateAll()
+				f.consume(true, batches)
+			}
+		})
+	}
+}
+
+// slowStore is a store with the latency of a remote one.
+type slowStore struct{ objectstore.Store }
+
+func (s slowStore) ReadRange(ctx context.Context, key string, offset, length int64) ([]byte, error) {
+	if !pause(ctx, 100*time.Millisecond) {
+		return nil, ctx.Err()
+	}
+	return s.Store.ReadRange(ctx, key, offset, length)
 }
 
 // commitMany fills the log without waiting for each append.

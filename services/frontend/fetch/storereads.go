@@ -24,7 +24,7 @@ const (
 	// requestsAtOnce is how many requests of one load run at the same time. In a store with many
 	// partitions, the batches of one partition are in many objects, and a request to a remote
 	// store takes long for any number of bytes. The bytes are bounded by those of the load.
-	requestsAtOnce = 8
+	requestsAtOnce = 16
 	// rereadPause is the time before content is read again that does not match its checksum.
 	rereadPause = 50 * time.Millisecond
 	// logInterval is the least time between two log lines about the same kind of fault.
