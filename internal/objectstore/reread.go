@@ -13,9 +13,30 @@ import (
 // patience is how long Read and a Reader repeat a request that fails for a reason that may pass.
 const patience = time.Minute
 
-// Reads is how often content is read that does not match its checksum, before it counts as
-// damaged. A bit may have flipped in transit. Each further read SHOULD use [WithNewConnection].
+// maxReads bounds the reads of a batch by Read if its content is wrong in another way each time.
+const maxReads = 100
+
+// Reads is how often the same wrong content is read before it counts as damaged. Each further
+// read SHOULD use [WithNewConnection].
 const Reads = 3
+
+// Altered collects the reads of one batch whose content did not match its checksum. Damage
+// is the same in each read. Bits that flip in transit differ. Example: if three in ten
+// responses are altered, three reads in a row are altered for every 37th batch, but not in
+// the same way.
+type Altered struct {
+	sum   uint32
+	reads int // in a row with this checksum
+}
+
+// Add records content that does not match, and reports whether it is damaged.
+func (a *Altered) Add(content []byte) (damaged bool) {
+	if sum := Checksum(content); a.reads == 0 || sum != a.sum {
+		a.sum, a.reads = sum, 0
+	}
+	a.reads++
+	return a.reads >= Reads
+}
 
 type newConnection struct{}
 
@@ -31,16 +52,20 @@ func WantsNewConnection(ctx context.Context) bool { return ctx.Value(newConnecti
 
 // Read reads a batch and compares it with its checksum. It is for commands that look at many
 // objects, and repeats requests so that no passing fault looks like damage: for a minute after
-// ErrThrottled, ErrUnreachable and ErrShort, and up to Reads reads of content that does not
-// match.
+// ErrThrottled, ErrUnreachable and ErrShort, and until content that does not match is the same
+// in Reads reads.
 func Read(ctx context.Context, store Store, extent messages.Extent) ([]byte, error) {
+	var altered Altered
 	for reads := 1; ; reads++ {
 		content, err := readPatiently(ctx, store, extent.Key, extent.Offset, extent.Length)
 		if err != nil {
 			return nil, err
 		}
-		if err = Verify(extent, content); err == nil || reads == Reads {
-			return content, err
+		if err = Verify(extent, content); err == nil {
+			return content, nil
+		}
+		if altered.Add(content) || reads == maxReads {
+			return nil, err
 		}
 		ctx = WithNewConnection(ctx)
 	}

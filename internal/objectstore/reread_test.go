@@ -41,6 +41,7 @@ func TestReadOutlastsPassingFaults(t *testing.T) {
 		"throttled":         {[]any{ErrThrottled, ErrUnreachable, ErrShort, "good"}, 4, 0, nil},
 		"altered once":      {[]any{"evil", "good"}, 2, 1, nil},
 		"altered each time": {[]any{"evil"}, Reads, Reads - 1, &CorruptError{}},
+		"altered in turns":  {[]any{"evil", "Good", "evil", "evil", "Good", "good"}, 6, 5, nil},
 		"missing":           {[]any{ErrNotFound}, 1, 0, ErrNotFound},
 		"denied":            {[]any{ErrDenied}, 1, 0, ErrDenied},
 	} {

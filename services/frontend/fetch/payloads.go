@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"laneway.dev/internal/objectstore"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	core "laneway.dev/services/frontend/core/fetch"
@@ -20,7 +21,8 @@ type load struct {
 type missing struct {
 	messages.Extent
 	payload *core.Payload
-	altered bool // the content that was read last does not match the checksum
+	altered objectstore.Altered
+	again   bool // the content that was read last does not match, and is read again
 }
 
 func (s *Server) load(extents []messages.Extent) load {

@@ -44,7 +44,8 @@ type storeReader struct {
 }
 
 // read reads the missing payloads of a load. Content that does not match its checksum is read
-// again, because it may have been altered on the way. It is damaged if it never matches.
+// again, because it may have been altered on the way. It is damaged if it is the same in
+// objectstore.Reads reads. Otherwise the error is one that may pass.
 func (r *storeReader) read(ctx context.Context, l load) {
 	left := l.missing
 	slices.SortFunc(left, func(a, b missing) int {
@@ -52,7 +53,7 @@ func (r *storeReader) read(ctx context.Context, l load) {
 	})
 	r.readAll(ctx, left)
 	for range objectstore.Reads - 1 {
-		left = slices.DeleteFunc(slices.Clone(left), func(m missing) bool { return !m.altered })
+		left = slices.DeleteFunc(slices.Clone(left), func(m missing) bool { return !m.again })
 		if len(left) == 0 || !pause(ctx, rereadPause) {
 			return
 		}
@@ -79,7 +80,7 @@ func (r *storeReader) readAll(ctx context.Context, extents []missing) {
 			if err != nil {
 				away.Store(err)
 				for i := range near {
-					near[i].payload.Err, near[i].altered = err, false
+					near[i].payload.Err, near[i].again = err, false
 				}
 			}
 			return nil
@@ -123,7 +124,7 @@ func (r *storeReader) readTogether(ctx context.Context, extents []missing) *prot
 		return r.failed(ctx, err)
 	case len(extents) == 1 || errors.Is(err, objectstore.ErrNotFound):
 		for i := range extents {
-			extents[i].altered = false
+			extents[i].again = false
 			extents[i].payload.Err = damage(extents[i].Extent, err)
 		}
 		return nil
@@ -147,11 +148,15 @@ func (r *storeReader) readRange(ctx context.Context, key string, offset, length 
 // error.
 func (r *storeReader) take(x *missing, content []byte) {
 	err := objectstore.Verify(x.Extent, content)
-	if x.altered = err != nil; !x.altered {
-		*x.payload = core.Payload{Bytes: content}
+	if err == nil {
+		*x.payload, x.again = core.Payload{Bytes: content}, false
 		return
 	}
+	x.again = !x.altered.Add(content)
 	x.payload.Err = damage(x.Extent, err)
+	if x.again {
+		x.payload.Err = protocol.Errorf(protocol.CodeStoreUnavailable, "a batch is altered on the way from the object store: %v", err)
+	}
 	r.altered.Add(1)
 	if n, due := r.altering.due(); due {
 		r.log.Warn("a payload from the object store does not match its checksum; it is read again",

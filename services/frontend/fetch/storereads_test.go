@@ -134,6 +134,18 @@ func TestContentThatNeverMatchesIsCorrupt(t *testing.T) {
 	f.fetch(fields{"offset": 2}).wants(protocol.StatusEnd, "c")
 }
 
+func TestContentThatIsWrongInAnotherWayEachTimeIsNoDamage(t *testing.T) {
+	f, _, _ := newFaulty(t, func(s *faultyStore, _ *Config) {
+		s.after = func(n int, content []byte) error {
+			if n < 10 {
+				content[len(content)/2] ^= byte(n)
+			}
+			return nil
+		}
+	})
+	f.fetch(fields{"offset": 0, "window_bytes": 100}).wants(protocol.StatusEnd, "a", "b", "c")
+}
+
 // A request that fails between two reads with wrong content is none of the reads that show
 // damage.
 func TestFailureBetweenTwoAlteredReadsIsNoDamage(t *testing.T) {
