@@ -33,7 +33,7 @@ class (410 instead of 404), ` + "`Laneway-Error`" + ` the name, and ` + "`Descri
 
 A paced fetch (with ` + "`window_bytes`" + ` or ` + "`follow`" + `) does not end because the object store is away. It sends heartbeats and reads again until
 the store is back. Any other fetch ends with ` + "`STORE_UNAVAILABLE`" + ` after ten seconds. A fetch ends with ` + "`CORRUPT`" + ` because of the content of
-an object only after this content was read three times and never matched its checksum.
+an object only after the same wrong content was read three times.
 
 | code | name | class | retry | what it means | what to do |
 |---|---|---|---|---|---|

@@ -89,7 +89,7 @@ func TestStoreVerifyReportsAffectedOffsets(t *testing.T) {
 	}
 	// Nor is there a server to compare with.
 	f.verifyStoreFails(ctx, t, 1, "--nats", f.URL())
-	f.verifyStoreFails(ctx, t, 2, "--nats=", "s3://bucket")
+	f.verifyStoreFails(ctx, t, 2, "--nats=", "ftp://bucket")
 }
 
 // verifyStoreFails runs laneway store verify, which must fail before it checks anything.
