@@ -16,6 +16,8 @@ SHIPPED := GOWORK=off
 TESTFLAGS ?= -tags assertions -count=1 -timeout $(TIMEOUT)
 TIMEOUT = 10m
 sim schedules mutants: TIMEOUT = 0
+# A busy machine takes several times as long as the five minutes of an idle one.
+e2e: TIMEOUT = 25m
 # The simulator runs in memory like unit tests, and in one goroutine for each world.
 SIMULATOR = ./test/sim/...
 UNIT ?= ./... $(SIMULATOR)
