@@ -19,7 +19,7 @@ import (
 
 func TestRepairRejectsWrongFlags(t *testing.T) {
 	for _, args := range [][]string{
-		{"--export", "x"}, {"--export", "-", "--store", "/s", "--json"}, {"--partition", "-2"}, {"--store", "s3://bucket"},
+		{"--export", "x"}, {"--export", "-", "--store", "/s", "--json"}, {"--partition", "-2"}, {"--store", "ftp://bucket"},
 	} {
 		a, _, stderr := clitest.App(t)
 		if code := cli.Run(a, &grammar{}, append([]string{"topic", "repair", "orders"}, args...)); code != cli.ExitUsage {
