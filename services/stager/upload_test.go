@@ -8,6 +8,8 @@ import (
 	"iter"
 	"reflect"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -299,6 +301,20 @@ func TestRefusalNamesTheFaultThatDelayedTheUpload(t *testing.T) {
 	}
 }
 
+// keys collects the keys of puts, which may run at the same time.
+type keys struct {
+	mu  sync.Mutex
+	all []string
+}
+
+// add returns how many puts there were, with this one.
+func (k *keys) add(key string) int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.all = append(k.all, key)
+	return len(k.all)
+}
+
 // hedged returns an uploader that knows that puts usually take a second.
 func hedged(put putFunc) *uploader {
 	u := newUploader(put, nil)
@@ -311,10 +327,10 @@ func hedged(put putFunc) *uploader {
 
 func TestLatePutIsRepeatedUnderAnotherKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var keys []string
+		var puts keys
 		ended := make(chan error, 1)
 		u := hedged(func(ctx context.Context, key string, _ [][]byte) error {
-			if keys = append(keys, key); len(keys) == 1 {
+			if puts.add(key) == 1 {
 				<-ctx.Done()
 				ended <- ctx.Err()
 				return ctx.Err()
@@ -324,6 +340,7 @@ func TestLatePutIsRepeatedUnderAnotherKey(t *testing.T) {
 		})
 		began := time.Now()
 		result := u.upload(t.Context(), object(30*time.Second), fate{})
+		keys := puts.all // no put is running any more
 		if result.Failed != nil || len(keys) != 2 || keys[0] == keys[1] || result.Extents[0].Key != keys[1] {
 			t.Errorf("puts under %v, the result is %+v; want two keys, and the second one in the result", keys, result)
 		}
@@ -341,15 +358,16 @@ func TestLatePutIsRepeatedUnderAnotherKey(t *testing.T) {
 
 func TestLatePutMayStillBeTheFirstToSucceed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var keys []string
+		var puts keys
 		u := hedged(func(ctx context.Context, key string, _ [][]byte) error {
-			if keys = append(keys, key); len(keys) == 1 {
+			if puts.add(key) == 1 {
 				<-time.After(5 * time.Second)
 				return nil
 			}
 			return errors.New("gone")
 		})
 		result := u.upload(t.Context(), object(30*time.Second), fate{})
+		keys := puts.all // no put is running any more
 		if result.Failed != nil || len(keys) != 2 || result.Extents[0].Key != keys[0] {
 			t.Errorf("puts under %v, the result is %+v; want the first key", keys, result)
 		}
@@ -358,17 +376,17 @@ func TestLatePutMayStillBeTheFirstToSucceed(t *testing.T) {
 
 func TestStoreThatIsSlowAsAWholeGetsFewMorePuts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		puts := 0
+		var puts atomic.Int64
 		u := hedged(func(ctx context.Context, key string, _ [][]byte) error {
-			puts++
+			puts.Add(1)
 			<-time.After(20 * time.Second)
 			return nil
 		})
 		for range 10 {
 			u.upload(t.Context(), object(30*time.Second), fate{})
 		}
-		if puts > 14 {
-			t.Errorf("%d puts of 10 objects, want at most 14", puts)
+		if n := puts.Load(); n > 14 {
+			t.Errorf("%d puts of 10 objects, want at most 14", n)
 		}
 	})
 }
