@@ -20,9 +20,9 @@ var (
 	ErrMedium = errors.New("the storage of the object store failed")
 )
 
-// Errors of stores that are reached over a network. A later attempt may succeed after
-// ErrThrottled, ErrUnreachable, ErrConflict, ErrShort and ErrDigest. The others last until
-// somebody changes the configuration, the credentials or the bucket.
+// Errors of stores that are reached over a network. Those that Passing names may go away by
+// themselves. The others last until somebody changes the configuration, the credentials or the
+// bucket.
 var (
 	// ErrThrottled means that the store limits the rate of requests.
 	ErrThrottled = errors.New("the object store asks for fewer requests")
@@ -52,6 +52,16 @@ var (
 	// ErrTLS means that no trusted connection could be established.
 	ErrTLS = errors.New("no trusted connection to the object store")
 )
+
+// Passing reports whether an error may go away by itself, so that a later attempt may succeed.
+func Passing(err error) bool {
+	for _, passing := range []error{ErrThrottled, ErrUnreachable, ErrConflict, ErrShort, ErrDigest} {
+		if errors.Is(err, passing) {
+			return true
+		}
+	}
+	return false
+}
 
 // Damage names the part of an object that is not what was stored.
 type Damage string

@@ -2,7 +2,6 @@ package objectstore
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -52,8 +51,7 @@ func WantsNewConnection(ctx context.Context) bool { return ctx.Value(newConnecti
 
 // Read reads a batch and compares it with its checksum. It is for commands that look at many
 // objects, and repeats requests so that no passing fault looks like damage: for a minute after
-// ErrThrottled, ErrUnreachable and ErrShort, and until content that does not match is the same
-// in Reads reads.
+// errors that may pass, and until content that does not match is the same in Reads reads.
 func Read(ctx context.Context, store Store, extent messages.Extent) ([]byte, error) {
 	var altered Altered
 	for reads := 1; ; reads++ {
@@ -76,7 +74,7 @@ func readPatiently(ctx context.Context, store Store, key string, offset, length 
 	var last error
 	content, err := backoff.Retry(ctx, func() ([]byte, error) {
 		content, err := store.ReadRange(ctx, key, offset, length)
-		if last = err; err != nil && !isPassing(err) {
+		if last = err; err != nil && !Passing(err) {
 			err = backoff.Permanent(err)
 		}
 		return content, err
@@ -85,8 +83,4 @@ func readPatiently(ctx context.Context, store Store, key string, offset, length 
 		err = last
 	}
 	return content, err
-}
-
-func isPassing(err error) bool {
-	return errors.Is(err, ErrThrottled) || errors.Is(err, ErrUnreachable) || errors.Is(err, ErrShort)
 }

@@ -8,19 +8,6 @@ import (
 	"laneway.dev/internal/objectstore"
 )
 
-// Passing reports whether an error of a store may go away by itself, so that it is worth
-// trying again.
-func Passing(err error) bool {
-	for _, passing := range []error{
-		objectstore.ErrUnreachable, objectstore.ErrThrottled, objectstore.ErrConflict, objectstore.ErrShort,
-	} {
-		if errors.Is(err, passing) {
-			return true
-		}
-	}
-	return false
-}
-
 // Cause says in a sentence why a step has failed, and what an operator can do about it. scheme
 // is that of the store's URL. What the store or the network said is added, because that often
 // names what is wrong.

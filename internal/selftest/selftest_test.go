@@ -171,17 +171,6 @@ func TestEachCauseHasItsSentenceAndAdvice(t *testing.T) {
 	}
 }
 
-func TestOnlyPassingErrorsAreWorthTryingAgain(t *testing.T) {
-	for err, want := range map[error]bool{
-		objectstore.ErrUnreachable: true, objectstore.ErrThrottled: true, objectstore.ErrDenied: false,
-		objectstore.ErrNoBucket: false, objectstore.ErrClock: false, objectstore.ErrCredentials: false, objectstore.ErrTLS: false,
-	} {
-		if got := Passing(fmt.Errorf("request: %w", err)); got != want {
-			t.Errorf("%v: %t, want %t", err, got, want)
-		}
-	}
-}
-
 func TestCauseNamesTheServerThatCannotBeReached(t *testing.T) {
 	err := fmt.Errorf("put: %w: %w", objectstore.ErrUnreachable, fmt.Errorf("operation error S3: %w",
 		&url.Error{Op: "Put", URL: "http://host:7070/bucket/key?x-id=PutObject", Err: errors.New("connection refused")}))

@@ -16,8 +16,9 @@ import (
 type inspector struct {
 	slots chan struct{} // bounds the frames that are decompressed at once, and their memory
 
-	mu      sync.Mutex
-	closed  bool // guarded by mu
+	mu      sync.Mutex // guards closed and open
+	closed  bool
+	open    int // messages that are inspected or wait for a slot
 	running sync.WaitGroup
 }
 
@@ -26,14 +27,21 @@ func newInspector() *inspector {
 }
 
 // start calls inspect and passes the result to use, both on another goroutine. It returns false
-// after close.
+// if as many messages are open as fit into the mailbox, and after close.
 func (n *inspector) start(m messages.Stage, use func(core.Inspected)) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if !n.closed {
-		n.running.Go(func() { use(n.inspect(m)) })
+	if n.closed || n.open == mailboxSize {
+		return false
 	}
-	return !n.closed
+	n.open++
+	n.running.Go(func() {
+		use(n.inspect(m))
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.open--
+	})
+	return true
 }
 
 // close returns when all inspections that have started are done, or ctx ends.

@@ -7,6 +7,7 @@ import (
 
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/stager/core"
 )
 
 // compressed returns a batch of so many records of 1000 bytes in a compressed frame.
@@ -108,4 +109,26 @@ func (n *inspector) isClosed() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.closed
+}
+
+func TestInspectionsAreBounded(t *testing.T) {
+	n := newInspector()
+	for range cap(n.slots) {
+		n.slots <- struct{}{} // no inspection begins
+	}
+	for i := range mailboxSize {
+		if !n.start(stage(orders0), func(core.Inspected) {}) {
+			t.Fatalf("message %d is turned away", i)
+		}
+	}
+	if n.start(stage(orders0), func(core.Inspected) {}) {
+		t.Error("one more message is taken than fit into the mailbox")
+	}
+	for range cap(n.slots) {
+		<-n.slots
+	}
+	n.close(t.Context())
+	if n.open != 0 {
+		t.Errorf("%d messages are open after all were inspected", n.open)
+	}
 }

@@ -42,6 +42,8 @@ func TestErrorNamesFlag(t *testing.T) {
 	}{
 		{[]string{"produce", "--record-bytes", "128KiB"}, "--record-bytes 128 KiB is more than --batch-bytes 64 KiB"},
 		{[]string{"produce", "--in-flight", "6"}, "--in-flight 6 is more than 5: a partition recognizes no more batches when they are sent again"},
+		{[]string{"produce", "--max-batch-bytes", "5MiB"}, "--max-batch-bytes 5.0 MiB is more than 4.0 MiB, which is the limit"},
+		{[]string{"produce", "--producers", "100", "--max-batch-bytes", "4MiB"}, "--producers 100 with --in-flight 5 of 4.0 MiB each are more than 1.0 GiB in flight, which is the limit"},
 		{[]string{"produce", "--record-bytes", "5MiB"}, "--record-bytes 5.0 MiB is more than 4.0 MiB"},
 		{[]string{"publish", "--record-bytes", "5MiB"}, "--record-bytes 5.0 MiB is more than 4.0 MiB"},
 		{[]string{"consume", "--record-bytes", "128KiB"}, "--record-bytes 128 KiB is more than a batch"},

@@ -95,6 +95,8 @@ func (p *Plan) checkSizes() error {
 		return fmt.Errorf("--record-bytes %s is more than %s, which is the limit", bytesOf(p.RecordBytes), bytesOf(maxBatchBytes))
 	case p.BatchBytes > maxBatchBytes:
 		return fmt.Errorf("--batch-bytes %s is more than %s, which is the limit", bytesOf(p.BatchBytes), bytesOf(maxBatchBytes))
+	case p.MaxBatchBytes > maxBatchBytes:
+		return fmt.Errorf("--max-batch-bytes %s is more than %s, which is the limit", bytesOf(p.MaxBatchBytes), bytesOf(maxBatchBytes))
 	case p.BatchBytes < p.RecordBytes && p.Work == Consume:
 		return fmt.Errorf("--record-bytes %s is more than a batch, which is %s", bytesOf(p.RecordBytes), bytesOf(p.BatchBytes))
 	case p.BatchBytes < p.RecordBytes:
@@ -105,9 +107,9 @@ func (p *Plan) checkSizes() error {
 			p.InFlight, delivery.Span)
 	case p.Bytes < int64(p.BatchBytes):
 		return fmt.Errorf("--bytes %s is less than one batch or record, which is %s", bytesOf(p.Bytes), bytesOf(p.BatchBytes))
-	case int64(p.Producers)*int64(p.InFlight)*int64(p.BatchBytes) > maxBytesInFlight:
+	case int64(p.Producers)*int64(p.InFlight)*int64(max(p.BatchBytes, p.MaxBatchBytes)) > maxBytesInFlight:
 		return fmt.Errorf("--producers %d with --in-flight %d of %s each are more than %s in flight, which is the limit",
-			p.Producers, p.InFlight, bytesOf(p.BatchBytes), bytesOf(maxBytesInFlight))
+			p.Producers, p.InFlight, bytesOf(max(p.BatchBytes, p.MaxBatchBytes)), bytesOf(maxBytesInFlight))
 	}
 	return nil
 }

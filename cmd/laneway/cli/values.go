@@ -128,15 +128,15 @@ func (l StoreLocation) Place() (string, error) {
 
 // Scheme returns the scheme of the store's URL, which is "file" for a path.
 func (l StoreLocation) Scheme() string {
-	scheme, _, isURL := strings.Cut(string(l), "://")
-	if !isURL {
+	if !l.Remote() {
 		return "file"
 	}
+	scheme, _, _ := strings.Cut(string(l), "://")
 	return scheme
 }
 
 // Remote reports whether requests to the store cross a network.
-func (l StoreLocation) Remote() bool { return l.Scheme() != "file" }
+func (l StoreLocation) Remote() bool { return !stores.IsLocal(string(l)) }
 
 // PopValue returns the next value of a flag as text. Kong takes a negative number
 // for another flag and reports the value as missing, so a negative number is taken

@@ -98,7 +98,7 @@ func (p *Process) testStore(ctx context.Context, store objectstore.Store, scheme
 	if advice != "" {
 		err = cli.Advise(err, advice)
 	}
-	if selftest.Passing(failed.Err) || errors.Is(failed.Err, context.DeadlineExceeded) {
+	if objectstore.Passing(failed.Err) || errors.Is(failed.Err, context.DeadlineExceeded) {
 		return err
 	}
 	return backoff.Permanent(err)

@@ -11,7 +11,6 @@ import (
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/selftest"
 	"laneway.dev/internal/storeid"
-	"laneway.dev/internal/stores"
 )
 
 // Check is laneway store check.
@@ -36,22 +35,18 @@ Examples:
 
 // Run tries the store and prints what it has found out.
 func (c *Check) Run(a *cli.App) error {
-	place, err := c.Store.Place()
+	candidate, err := open(a, c.Store)
 	if err != nil {
 		return err
 	}
-	store, err := stores.OpenExisting(a.Ctx, string(c.Store))
+	defer func() { _ = candidate.Store.Close() }()
+	findings, err := selftest.Run(a.Ctx, candidate.Store)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = store.Close() }()
-	findings, err := selftest.Run(a.Ctx, store)
-	if err != nil {
-		return err
-	}
-	owner := c.identity(a, storeid.Candidate{Store: store, Place: place})
+	owner := c.identity(a, candidate)
 	text, verdict := describeFindings(c.Store.Scheme(), findings)
-	if err := cli.Say(a.Stdout, "object store %s\n  %s\n%s", place, owner, text); err != nil {
+	if err := cli.Say(a.Stdout, "object store %s\n  %s\n%s", candidate.Place, owner, text); err != nil {
 		return err
 	}
 	return verdict

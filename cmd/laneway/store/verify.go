@@ -13,8 +13,6 @@ import (
 	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/storecheck"
-	"laneway.dev/internal/storeid"
-	"laneway.dev/internal/stores"
 )
 
 // Verify is laneway store verify.
@@ -47,16 +45,12 @@ Examples:
 
 // Run checks the store and prints the report.
 func (c *Verify) Run(a *cli.App) error {
-	place, err := c.Store.Place()
+	candidate, err := open(a, c.Store)
 	if err != nil {
 		return err
 	}
-	store, err := stores.OpenExisting(a.Ctx, string(c.Store))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = store.Close() }()
-	checker := storecheck.Checker{Store: storeid.Candidate{Store: store, Place: place}}
+	defer func() { _ = candidate.Store.Close() }()
+	checker := storecheck.Checker{Store: candidate}
 	if c.NATS != "" {
 		laneway, err := cli.Connect(c.NATS, "--nats")
 		if err != nil {

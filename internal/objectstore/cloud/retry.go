@@ -30,7 +30,7 @@ func retry[T any](ctx context.Context, s *store, request func() (T, error)) (T, 
 		result, err := request()
 		err = s.classify(err)
 		last = err
-		if err == nil || isPassing(err) {
+		if err == nil || objectstore.Passing(err) {
 			return result, err
 		}
 		if errors.Is(err, objectstore.ErrCredentials) && !renewed {
@@ -44,12 +44,6 @@ func retry[T any](ctx context.Context, s *store, request func() (T, error)) (T, 
 		err = fmt.Errorf("%w, after: %w", err, last) // it ended during a pause
 	}
 	return result, err
-}
-
-// isPassing reports whether a repetition of the request may succeed soon.
-func isPassing(err error) bool {
-	return errors.Is(err, objectstore.ErrThrottled) || errors.Is(err, objectstore.ErrUnreachable) ||
-		errors.Is(err, objectstore.ErrConflict) || errors.Is(err, objectstore.ErrDigest)
 }
 
 // classify wraps an error of a bucket in the matching error of package objectstore.
