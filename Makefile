@@ -139,6 +139,8 @@ bench: ## benchmarks of the product module, as shipped
 tools: bin/golangci-lint bin/nats bin/nats-server bin/versitygw ## pinned tools into bin/
 
 # Each tool has its own module, outside the workspace, so that its dependencies are not ours.
+# versitygw uses the same SDKs as the product. Its module selects the same versions, so that
+# they are compiled once.
 bin/golangci-lint: tools/golangci-lint/go.mod tools/golangci-lint/go.sum
 bin/nats: tools/natscli/go.mod tools/natscli/go.sum
 bin/versitygw: tools/versitygw/go.mod tools/versitygw/go.sum
