@@ -131,3 +131,29 @@ func TestConsumerReportsCompressedFrameThatIsDamaged(t *testing.T) {
 		t.Errorf("error %q", text)
 	}
 }
+
+func TestCompressedBatchesAreLargerUnlessTheirSizeIsGiven(t *testing.T) {
+	const value = 1000 // bytes; with what the frame adds, 261 fill 256 KiB and 1044 fill 1 MiB
+	for name, c := range map[string]struct {
+		options  client.ProducerOptions
+		min, max int // records of the first batch
+	}{
+		"plain":              {client.ProducerOptions{}, 240, 262},
+		"compressed":         {client.ProducerOptions{Compression: protocol.CompressionS2}, 960, 1048},
+		"compressed, 10,000": {client.ProducerOptions{Compression: protocol.CompressionS2, BatchBytes: 10_000}, 9, 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			laneway, f := setup(t, 1)
+			f.ackAll(0)
+			c.options.Linger = time.Hour
+			p := produce(t, laneway, f, c.options)
+			publish(t, p, slices.Repeat([]string{strings.Repeat("x", value)}, 1100)...)
+			if got := len(values(t, next(t, f.produced).Data)); got < c.min || got > c.max {
+				t.Errorf("the first batch has %d records, want %d to %d", got, c.min, c.max)
+			}
+			if err := p.Close(bounded(t)); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}

@@ -23,8 +23,9 @@ type ProducerOptions struct {
 	// batch each. Records keep their order within a partition only.
 	Partition *int32
 
-	// BatchBytes bounds the size of a batch frame while answers are fast; the default
-	// is 256 KiB. A larger record gets a batch of its own.
+	// BatchBytes bounds the size of a batch frame, before compression, while answers are
+	// fast. The default is 256 KiB, and 1 MiB with compression. A larger record gets a
+	// batch of its own.
 	BatchBytes int
 	// MaxBatchBytes is the size up to which batches grow while answers take longer than
 	// 50 ms, because only MaxInFlight batches are in flight: with a store that takes
@@ -32,13 +33,13 @@ type ProducerOptions struct {
 	// makes the producer faster. The default is BatchBytes if that is given, so that it
 	// does not change, and 4 MiB otherwise. NATS' max_payload bounds it, too.
 	MaxBatchBytes int
-	// BatchRecords bounds the records of a batch; the default is 10,000.
+	// BatchRecords bounds the records of a batch. The default is 10,000, and 40,000 with
+	// compression.
 	BatchRecords int
 	// Compression compresses batches: protocol.CompressionS2 takes little processor time,
 	// and protocol.CompressionZstd makes batches smaller. They are compressed once, and
-	// stay so in the object store and on the way to consumers. The default is none.
-	// BatchBytes and MaxBatchBytes are sizes before compression. The larger a batch, the
-	// better it is compressed.
+	// stay so in the object store and on the way to consumers. The default is none. The
+	// larger a batch, the better it is compressed, so batches are larger by default.
 	Compression protocol.Compression
 	// Linger is how long a batch that is not full waits for more records before it
 	// is sent. With 0, the default, a batch is sent as soon as fewer than MaxInFlight
@@ -84,15 +85,20 @@ type ProducerOptions struct {
 
 // complete returns the options with defaults.
 func (o ProducerOptions) complete() ProducerOptions {
-	if o.BatchBytes <= 0 {
-		o.BatchBytes = 256 << 10
-		orDefault(&o.MaxBatchBytes, 4<<20)
-	}
-	o.MaxBatchBytes = max(o.BatchBytes, o.MaxBatchBytes)
 	if o.Compression == "" {
 		o.Compression = protocol.CompressionNone
 	}
-	orDefault(&o.BatchRecords, 10_000)
+	batchBytes, batchRecords := 256<<10, 10_000
+	if o.Compression != protocol.CompressionNone {
+		// What a batch costs apart from its bytes would otherwise weigh more than compression saves.
+		batchBytes, batchRecords = 4*batchBytes, 4*batchRecords
+	}
+	if o.BatchBytes <= 0 {
+		o.BatchBytes = batchBytes
+		orDefault(&o.MaxBatchBytes, 4<<20)
+	}
+	o.MaxBatchBytes = max(o.BatchBytes, o.MaxBatchBytes)
+	orDefault(&o.BatchRecords, batchRecords)
 	orDefault(&o.BufferBytes, 32<<20)
 	if o.TracerProvider == nil {
 		o.TracerProvider = noop.NewTracerProvider()
