@@ -65,9 +65,12 @@ func TestEveryRequestOfAFloodIsAnsweredOrCounted(t *testing.T) {
 	})
 }
 
-// inFlightBudget is what the defaults of --max-in-flight-bytes, --cache-bytes and
-// --stager-bytes allow together.
-const inFlightBudget = (256 + 64 + 256) << 20
+// What the defaults allow.
+const (
+	frontendBudget = (256 + 64) << 20 // --max-in-flight-bytes and --cache-bytes
+	stagerBudget   = 256 << 20        // --stager-bytes
+	inFlightBudget = frontendBudget + stagerBudget
+)
 
 func (f *fixture) flooding() (*nats.Conn, error) {
 	return nats.Connect(f.URL(), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1), nats.Timeout(time.Minute))
