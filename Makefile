@@ -47,6 +47,13 @@ BENCH ?= .
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# The object store of end-to-end tests: s3 is an S3 server that is started for
+# them, and nothing is a folder.
+STORE ?=
+ifneq ($(filter-out s3,$(STORE)),)
+$(error STORE is s3 or empty, not $(STORE))
+endif
+
 .PHONY: demo
 demo: build ## a file in with staging out of order, the same file out
 	bin/laneway demo
@@ -78,7 +85,8 @@ E2E = $(filter-out $(SIMULATOR),$(patsubst %/,./%/...,$(wildcard test/*/)))
 
 # One at a time: these tests measure restarts and rates. Some only wait, side by side.
 .PHONY: e2e
-e2e: build bin/nats bin/nats-server bin/versitygw ## end-to-end tests against real processes
+e2e: export LANEWAY_TEST_STORE := $(STORE)
+e2e: build bin/nats bin/nats-server bin/versitygw ## end-to-end tests against real processes; STORE=s3
 	go test -p 1 -parallel 4 $(TESTFLAGS) $(E2E)
 
 .PHONY: race

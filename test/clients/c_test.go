@@ -10,7 +10,7 @@ import (
 	"sync"
 	"testing"
 
-	"laneway.dev/test/deployment"
+	"laneway.dev/test/machine"
 )
 
 // skipC is the variable by which a machine without the C client says so, such
@@ -20,7 +20,7 @@ const skipC = "LANEWAY_TEST_WITHOUT_C"
 
 // program compiles the C program once and returns its content.
 var program = sync.OnceValues(func() ([]byte, error) {
-	root, err := deployment.Root()
+	root, err := machine.Root()
 	if err != nil {
 		return nil, err
 	}

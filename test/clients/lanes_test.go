@@ -15,6 +15,7 @@ import (
 	"laneway.dev/test/deployment"
 	"laneway.dev/test/history"
 	"laneway.dev/test/load"
+	"laneway.dev/test/machine"
 )
 
 // sendAsync publishes records of a producer by PublishAsync and waits for their acks.
@@ -138,7 +139,7 @@ leafnodes { listen: %q }
 
 func TestClientsOfOtherAccounts(t *testing.T) {
 	options := outOfOrder
-	leaves := deployment.Address(t)
+	leaves := machine.Address(t)
 	options.NATS = fmt.Sprintf(accounts, leaves)
 	running := deployment.Start(t, deployment.FiveProcesses, options)
 	connect := func(f *fixture, user string, more ...nats.Option) *nats.Conn {

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"laneway.dev/test/deployment"
+	"laneway.dev/test/machine"
 )
 
 // skipPython is the variable by which a machine without Python says so. Without it
@@ -20,7 +20,7 @@ func testPython(t *testing.T, f *fixture) {
 	if os.Getenv(skipPython) != "" {
 		t.Skip("NOT CHECKED: Python. " + skipPython + " is set")
 	}
-	root, err := deployment.Root()
+	root, err := machine.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"laneway.dev/test/deployment"
+	"laneway.dev/test/machine"
 )
 
 var (
@@ -87,7 +88,7 @@ func runCase(t *testing.T, base string, known *facts, d Draw) *trial {
 
 // keep makes the damaged folder once more where it stays.
 func keep(t *testing.T, base string, d Draw) string {
-	root, err := deployment.Root()
+	root, err := machine.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"laneway.dev/test/deployment"
+	"laneway.dev/test/machine"
 )
 
 // patience ends what hangs: the start of a process takes a minute at most, and so
@@ -39,7 +40,7 @@ type server struct {
 
 func serve(t *testing.T, folder, log string) *server {
 	t.Helper()
-	s := &server{t: t, nats: deployment.Address(t), http: deployment.Address(t), folder: folder, began: time.Now()}
+	s := &server{t: t, nats: machine.Address(t), http: machine.Address(t), folder: folder, began: time.Now()}
 	s.alone = deployment.StartAlone(t, log, "serve", "--listen", s.nats, "--http", s.http, "--data", folder,
 		"--log-format", "json", "--snapshot-entries", "10", "--deadline", "10s")
 	return s

@@ -5,6 +5,8 @@ import (
 	"os"
 	"syscall"
 	"testing"
+
+	"laneway.dev/test/machine"
 )
 
 // Alone is a run of the binary that is shipped, of which nothing is expected: it may
@@ -18,7 +20,7 @@ type Alone struct {
 // the test ends.
 func StartAlone(t testing.TB, log string, args ...string) *Alone {
 	t.Helper()
-	p, err := startProcess(Binary("laneway"), args, environment("LANEWAY_", "NATS_", "OTEL_"), log)
+	p, err := startProcess(machine.Binary("laneway"), args, environment("LANEWAY_", "NATS_", "OTEL_"), log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package deployment
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,54 +11,29 @@ import (
 	"testing"
 	"time"
 
+	"laneway.dev/test/machine"
+	"laneway.dev/test/s3server"
 	"laneway.dev/test/sim/mutants"
 )
 
 // buildTimeout bounds the making of the binaries.
 const buildTimeout = 15 * time.Minute
 
-// Root returns the folder of the repository.
-func Root() (string, error) {
-	folder, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(folder, "cmd", "laneway", "main.go")); err == nil {
-			return folder, nil
-		}
-		parent := filepath.Dir(folder)
-		if parent == folder {
-			return "", errors.New("this is not run within the repository of Laneway")
-		}
-		folder = parent
-	}
-}
-
 // Build makes the binaries that deployments are made of, if they are not fresh:
 // what is shipped, the NATS server and command line, and an S3 server, of the pinned versions.
 func Build() error {
-	root, err := Root()
+	root, err := machine.Root()
 	if err != nil {
 		return err
 	}
 	return run(root, nil, "make", "build", "bin/nats", "bin/nats-server", "bin/versitygw")
 }
 
-// Binary returns the path of a binary that Build has made: laneway, nats, nats-server or versitygw.
-func Binary(name string) string {
-	root, err := Root()
-	if err != nil {
-		panic(err) // Build would have failed
-	}
-	return filepath.Join(root, "bin", name)
-}
-
 // Overlay writes the file for go's flag -overlay that puts a mutant in the place of a
 // file, and returns its path.
 func Overlay(t testing.TB, mutant string) string {
 	t.Helper()
-	root, err := Root()
+	root, err := machine.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +52,7 @@ func Overlay(t testing.TB, mutant string) string {
 // path. It is linked once: go leaves a binary alone that is up to date.
 func BuildMutant(t testing.TB, mutant string) string {
 	t.Helper()
-	root, err := Root()
+	root, err := machine.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,10 +77,12 @@ func run(folder string, env []string, name string, args ...string) error {
 	return nil
 }
 
-// environment returns that of this process without the variables that begin
-// with one of the prefixes.
+// environment returns that of this process without the variables that begin with one of the
+// prefixes. Those for S3 are what the S3 server of tests needs, and nothing else.
 func environment(without ...string) []string {
-	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
+	without = append(without, "AWS_")
+	kept := slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		return slices.ContainsFunc(without, func(prefix string) bool { return strings.HasPrefix(variable, prefix) })
 	})
+	return append(kept, s3server.Environ()...)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"laneway.dev/pkg/protocol"
+	"laneway.dev/test/machine"
 )
 
 // Connect opens a connection of a user. It reconnects for as long as the test
@@ -85,12 +86,12 @@ func (d *Deployment) api(conn *nats.Conn, operation string, request any) protoco
 
 // Laneway returns a run of the command line that talks to the deployment.
 func (d *Deployment) Laneway(ctx context.Context, args ...string) *exec.Cmd {
-	return d.tool(ctx, Binary("laneway"), args...)
+	return d.tool(ctx, machine.Binary("laneway"), args...)
 }
 
 // NATSCommand returns a run of NATS' own command line.
 func (d *Deployment) NATSCommand(ctx context.Context, args ...string) *exec.Cmd {
-	return d.tool(ctx, Binary("nats"), args...)
+	return d.tool(ctx, machine.Binary("nats"), args...)
 }
 
 // Shell returns a run of a shell command that finds laneway and talks to the
@@ -102,7 +103,7 @@ func (d *Deployment) Shell(ctx context.Context, command string) *exec.Cmd {
 func (d *Deployment) tool(ctx context.Context, name string, args ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, name, args...)
 	command.Env = append(environment("LANEWAY_", "NATS_", "OTEL_", "PATH=", "HOME="),
-		"NATS_URL="+d.URL(), "HOME="+d.folder, "PATH="+filepath.Dir(Binary("laneway"))+":/usr/bin:/bin")
+		"NATS_URL="+d.URL(), "HOME="+d.folder, "PATH="+filepath.Dir(machine.Binary("laneway"))+":/usr/bin:/bin")
 	command.Dir = d.folder
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.WaitDelay = 10 * time.Second

@@ -11,6 +11,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"laneway.dev/test/machine"
+	"laneway.dev/test/s3server"
 )
 
 // Kind is a way to run Laneway.
@@ -54,18 +57,21 @@ type Options struct {
 	NATS       string   // more configuration of the NATS server; for FiveProcesses only
 	Env        []string // variables of all processes
 	Data       string   // data folder of serve and of NATS; a new one by default
-	Store      string   // URL of the object store; a new folder by default
+	Store      string   // location of the object store; by default a new one, see LANEWAY_TEST_STORE
 }
 
 // Deployment is a running Laneway.
 type Deployment struct {
 	Kind    Kind
 	Data    string // data folder; of serve and of NATS
+	Store   string // location of the object store
 	t       testing.TB
 	options Options
 	nats    string
 	folder  string
-	members []*member // in the order of their start
+	s3      *s3server.Server // nil unless it was started for this deployment
+	objects string           // folder of the object store
+	members []*member        // in the order of their start
 }
 
 // member is the process of a role, over its restarts.
@@ -98,13 +104,14 @@ func Everywhere(t *testing.T, test func(t *testing.T, kind Kind)) {
 // test ends. Its data is new.
 func Start(t testing.TB, kind Kind, options Options) *Deployment {
 	t.Helper()
-	d := &Deployment{Kind: kind, t: t, options: options, nats: Address(t), folder: t.TempDir()}
+	d := &Deployment{Kind: kind, t: t, options: options, nats: machine.Address(t), folder: t.TempDir()}
 	if d.Data = options.Data; d.Data == "" {
 		d.Data = filepath.Join(d.folder, "data")
 	}
 	if d.options.Binary == "" {
-		d.options.Binary = Binary("laneway")
+		d.options.Binary = machine.Binary("laneway")
 	}
+	d.chooseStore()
 	d.describe()
 	t.Cleanup(d.end)
 	for _, m := range d.members {
@@ -116,9 +123,6 @@ func Start(t testing.TB, kind Kind, options Options) *Deployment {
 	return d
 }
 
-// Objects returns the folder of the object store, unless the options name another store.
-func (d *Deployment) Objects() string { return filepath.Join(d.folder, "objects") }
-
 // For returns the deployment for a subtest, or another part of the test that
 // started it: what goes wrong there fails that.
 func (d *Deployment) For(t testing.TB) *Deployment {
@@ -129,28 +133,24 @@ func (d *Deployment) For(t testing.TB) *Deployment {
 
 // describe says which processes there are.
 func (d *Deployment) describe() {
-	store := d.options.Store
-	if store == "" {
-		store = "file://" + d.Objects()
-	}
 	switch d.Kind {
 	case Running:
 		d.nats = strings.TrimPrefix(os.Getenv(RunningURL), "nats://")
 		return
 	case OneProcess:
-		args := []string{"--listen", d.nats, "--data", d.Data, "--store", store}
+		args := []string{"--listen", d.nats, "--data", d.Data, "--store", d.Store}
 		d.add(Serve, slices.Concat(args, d.options.Stager, d.options.Frontend, d.options.Replicator)...)
 		return
 	}
 	d.addNATS()
 	d.add(Replicator, append([]string{"--nats", d.URL()}, d.options.Replicator...)...)
 	d.add(Sequencer, "--nats", d.URL())
-	d.add(Stager, append([]string{"--nats", d.URL(), "--store", store}, d.options.Stager...)...)
-	d.add(Frontend, append([]string{"--nats", d.URL(), "--store", store}, d.options.Frontend...)...)
+	d.add(Stager, append([]string{"--nats", d.URL(), "--store", d.Store}, d.options.Stager...)...)
+	d.add(Frontend, append([]string{"--nats", d.URL(), "--store", d.Store}, d.options.Frontend...)...)
 }
 
 func (d *Deployment) add(role string, flags ...string) {
-	m := &member{role: role, binary: d.options.Binary, http: Address(d.t), log: filepath.Join(d.folder, role+".log")}
+	m := &member{role: role, binary: d.options.Binary, http: machine.Address(d.t), log: filepath.Join(d.folder, role+".log")}
 	m.args = append([]string{role, "--http", m.http, "--log-format", "console"}, flags...)
 	d.members = append(d.members, m)
 }
@@ -180,7 +180,7 @@ func (d *Deployment) addNATS() {
 	}
 	d.includeInNATS("")
 	d.members = append(d.members, &member{
-		role: NATS, binary: Binary("nats-server"), args: []string{"--config", config}, log: filepath.Join(d.folder, "nats.log"),
+		role: NATS, binary: machine.Binary("nats-server"), args: []string{"--config", config}, log: filepath.Join(d.folder, "nats.log"),
 	})
 }
 

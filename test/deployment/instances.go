@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"syscall"
+
+	"laneway.dev/test/machine"
 )
 
 // Pause stops the process of a role where it is, as a machine that hangs does.
@@ -33,7 +35,7 @@ func (d *Deployment) Succeed(role string) *Instance {
 	older := &Instance{deployment: d, process: m.process}
 	d.t.Cleanup(older.kill)
 	former := m.http
-	m.http = Address(d.t)
+	m.http = machine.Address(d.t)
 	m.args = slices.Clone(m.args)
 	for i := range m.args {
 		if m.args[i] == former {

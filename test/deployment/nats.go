@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"laneway.dev/test/machine"
 )
 
 // StartNATS runs a plain NATS server beside a deployment, on a free port of the
@@ -20,7 +22,7 @@ func StartNATS(t testing.TB, config string) string {
 	if err := os.WriteFile(file, []byte("listen: 127.0.0.1:-1\n"+config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	server, err := startProcess(Binary("nats-server"), []string{"--config", file, "--ports_file_dir", folder}, os.Environ(), log)
+	server, err := startProcess(machine.Binary("nats-server"), []string{"--config", file, "--ports_file_dir", folder}, os.Environ(), log)
 	if err != nil {
 		t.Fatal(err)
 	}

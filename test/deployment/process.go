@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"syscall"
 	"time"
+
+	"laneway.dev/test/machine"
 )
 
 // process is one run of a binary.
@@ -29,7 +31,7 @@ func startProcess(binary string, args, env []string, log string) (*process, erro
 	p := &process{command: exec.Command(binary, args...), done: make(chan struct{})}
 	p.command.Env = env
 	p.command.Stdout, p.command.Stderr = output, output
-	p.command.SysProcAttr = Attributes()
+	p.command.SysProcAttr = machine.Attributes()
 	if err := p.command.Start(); err != nil {
 		return nil, err
 	}

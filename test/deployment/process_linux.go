@@ -4,14 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"syscall"
 )
-
-// Attributes make the kernel end a process when the test that started it is
-// gone, however it went.
-func Attributes() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-}
 
 // PeakMemory returns the most memory that the process of a role has ever had
 // resident, in bytes.

@@ -41,7 +41,7 @@ func TestAcceptedLossContinuesAboveAcknowledged(t *testing.T) {
 		if err != nil || code == 0 || !strings.Contains(output, "the loss is not accepted") {
 			t.Errorf("with another store the loss is accepted: code %d, %v\n%s", code, err, output)
 		}
-		report := f.repair(ctx, t, "orders", "--store", f.Objects(), "--export", filepath.Join(t.TempDir(), "lost.jsonl"), "--accept-loss")
+		report := f.repair(ctx, t, "orders", "--store", f.Store, "--export", filepath.Join(t.TempDir(), "lost.jsonl"), "--accept-loss")
 		next := f.partition
 		next.Incarnation++
 		if want := "in the stream " + messages.LogStream(next); !strings.Contains(report, want) {

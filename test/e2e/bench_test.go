@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"laneway.dev/test/deployment"
+	"laneway.dev/test/machine"
 )
 
 // benchmark is a run of laneway bench with a folder that must be empty afterwards.
@@ -26,7 +27,7 @@ type benchmark struct {
 func newBenchmark(ctx context.Context, t *testing.T, args ...string) *benchmark {
 	t.Helper()
 	b := &benchmark{folder: t.TempDir()}
-	b.Cmd = exec.CommandContext(ctx, deployment.Binary("laneway"), append([]string{"bench"}, args...)...)
+	b.Cmd = exec.CommandContext(ctx, machine.Binary("laneway"), append([]string{"bench"}, args...)...)
 	b.Args = append(b.Args, "--data", b.folder)
 	b.Stdout, b.Stderr = &b.stdout, &b.stderr
 	b.Cancel = func() error { return b.Process.Signal(syscall.SIGTERM) }

@@ -101,4 +101,5 @@ func TestColdStartIsOutOfOrderIfTicketFollowsStaging(t *testing.T) {
 	if n < many {
 		t.Errorf("should be many: %v", err)
 	}
+	f.Kill(deployment.Serve) // what it still uploads is of no interest
 }

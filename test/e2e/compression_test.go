@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -23,7 +24,11 @@ import (
 // stored returns the size of all objects.
 func (f *fixture) stored(t *testing.T) (size int64) {
 	t.Helper()
-	err := filepath.WalkDir(f.Objects(), func(_ string, entry fs.DirEntry, err error) error {
+	folder := f.Objects()
+	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if path == folder && errors.Is(err, fs.ErrNotExist) {
+			return nil // no object has been stored in the bucket yet
+		}
 		if err != nil || !entry.Type().IsRegular() {
 			return err
 		}

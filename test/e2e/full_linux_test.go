@@ -100,7 +100,7 @@ func TestAFullDiskRefusesKeepsAndRecovers(t *testing.T) {
 	ctx := within(t, time.Minute)
 	disk := smallDisk(t, "160m")
 	f := start(t, deployment.OneProcess, deployment.Options{
-		Data: filepath.Join(disk, "data"), Stager: []string{"--store", filepath.Join(disk, "objects")},
+		Data: filepath.Join(disk, "data"), Store: filepath.Join(disk, "objects"), // a folder keeps a reserve of its disk
 	})
 	p, err := load.NewProducer(f.conn, f.partition, "patient", 1, time.Minute)
 	if err != nil {

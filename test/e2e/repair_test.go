@@ -96,14 +96,14 @@ func TestBatchesOfMissingLogAreExported(t *testing.T) {
 		f.loseLog(ctx, t, f.partition)
 
 		file := filepath.Join(t.TempDir(), "lost.jsonl")
-		report := f.repair(ctx, t, "orders", "--store", f.Objects(), "--export", file)
+		report := f.repair(ctx, t, "orders", "--store", f.Store, "--export", file)
 		for _, want := range []string{"partition 0: DAMAGED", "batches in the object store that the log does not refer to", "newest snapshot: up to sequence"} {
 			if !strings.Contains(report, want) {
 				t.Errorf("the report lacks %q:\n%s", want, report)
 			}
 		}
 		compareExport(t, readExport(t, file), sent)
-		if report := f.repair(ctx, t, "other", "--store", f.Objects()); !strings.Contains(report, "partition 0: nothing is missing") {
+		if report := f.repair(ctx, t, "other", "--store", f.Store); !strings.Contains(report, "partition 0: nothing is missing") {
 			t.Errorf("the report about another topic:\n%s", report)
 		}
 	})

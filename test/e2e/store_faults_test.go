@@ -60,7 +60,7 @@ func TestFaultsOfTheStoreLoseNothing(t *testing.T) {
 	defer failed(nil)
 	proxy := storeproxy.Start(t, s3server.Start(t).Address)
 	f := start(t, deployment.OneProcess, deployment.Options{
-		Store: s3server.Location(proxy.Endpoint(), "faults"), Env: s3server.Environ(),
+		Store:    s3server.Location(proxy.Endpoint(), "faults"),
 		Frontend: []string{"--cache-bytes", "1"}, // consumers read what is stored
 	})
 

@@ -12,6 +12,7 @@ import (
 
 	"laneway.dev/internal/health"
 	"laneway.dev/test/deployment"
+	"laneway.dev/test/machine"
 )
 
 // exitStore is the exit code of a process whose object store is not that of its Laneway.
@@ -40,17 +41,17 @@ func TestRoleWithAnotherStoreDoesNotStart(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.FiveProcesses, deployment.Options{})
-	empty, foreign := filepath.Join(t.TempDir(), "empty"), filepath.Join(t.TempDir(), "foreign")
-	other := deployment.Start(t, deployment.OneProcess, deployment.Options{Stager: []string{"--store", foreign}})
+	empty, foreign := f.StoreBeside("empty"), f.StoreBeside("foreign")
+	other := deployment.Start(t, deployment.OneProcess, deployment.Options{Store: foreign})
 	for _, role := range []string{deployment.Stager, deployment.Frontend} {
-		mustEnd(ctx, t, []string{role, "--nats", f.URL(), "--store", empty}, empty, f.Objects(), "no marker")
-		mustEnd(ctx, t, []string{role, "--nats", f.URL(), "--store", foreign}, foreign, f.Objects(), "belongs to another Laneway")
+		mustEnd(ctx, t, []string{role, "--nats", f.URL(), "--store", empty}, empty, f.Store, "no marker")
+		mustEnd(ctx, t, []string{role, "--nats", f.URL(), "--store", foreign}, foreign, f.Store, "belongs to another Laneway")
 		mustEnd(ctx, t, []string{role, "--nats", f.URL(), "--store", foreign, "--adopt-store"}, foreign, "belongs to another Laneway")
 	}
 	if report := f.repair(ctx, t, "orders", "--store", foreign); !strings.Contains(report, "! the object store") {
 		t.Errorf("topic repair does not say that it searches a store of others:\n%s", report)
 	}
-	if report := f.repair(ctx, t, "orders", "--store", f.Objects()); strings.Contains(report, "! the object store") {
+	if report := f.repair(ctx, t, "orders", "--store", f.Store); strings.Contains(report, "! the object store") {
 		t.Errorf("topic repair complains about the store of the services:\n%s", report)
 	}
 	if _, err := f.conn.RequestWithContext(ctx, f.partition.ProduceSubject(), []byte("a record")); err != nil {
@@ -69,18 +70,18 @@ func TestStoreIsTakenOverOnlyWhenToldSo(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.OneProcess, deployment.Options{})
-	address, page := deployment.Address(t), deployment.Address(t)
+	address, page := machine.Address(t), machine.Address(t)
 	serve := func(data string) []string {
-		return []string{"serve", "--listen", address, "--http", page, "--data", data, "--store", f.Objects()}
+		return []string{"serve", "--listen", address, "--http", page, "--data", data, "--store", f.Store}
 	}
 	// A second Laneway on the same folder.
-	mustEnd(ctx, t, serve(filepath.Join(t.TempDir(), "second")), f.Objects(), "belongs to another Laneway")
+	mustEnd(ctx, t, serve(filepath.Join(t.TempDir(), "second")), f.Store, "belongs to another Laneway")
 	// The first one, whose NATS has lost everything.
 	f.Terminate(deployment.Serve)
 	if err := os.RemoveAll(filepath.Join(f.Data, "nats")); err != nil {
 		t.Fatal(err)
 	}
-	mustEnd(ctx, t, serve(f.Data), f.Objects(), "--adopt-store")
+	mustEnd(ctx, t, serve(f.Data), f.Store, "--adopt-store")
 	for _, args := range [][]string{append(serve(f.Data), "--adopt-store"), serve(f.Data)} {
 		p := deployment.StartAlone(t, filepath.Join(t.TempDir(), "log"), args...)
 		err := deployment.Eventually(ctx, func(ctx context.Context) error {

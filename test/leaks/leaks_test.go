@@ -1,5 +1,6 @@
 // Package leaks runs the services in the process of the test, where every
-// goroutine can be counted.
+// goroutine can be counted. The object store is always a folder: a client of a
+// remote store keeps idle connections, each with goroutines, for a while.
 package leaks
 
 import (

@@ -7,14 +7,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"laneway.dev/test/deployment"
+	"laneway.dev/test/machine"
 )
 
 const (
@@ -39,12 +38,12 @@ type Server struct {
 // Start starts a server with an empty bucket. It runs until the test ends.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	if _, err := os.Stat(deployment.Binary("versitygw")); err != nil {
+	if _, err := os.Stat(machine.Binary("versitygw")); err != nil {
 		t.Fatalf("there is no S3 server to test with; run make tools: %v", err)
 	}
 	folder := t.TempDir()
 	s := &Server{
-		Address: deployment.Address(t), Folder: filepath.Join(folder, "data", bucket),
+		Address: machine.Address(t), Folder: filepath.Join(folder, "data", bucket),
 		t: t, log: filepath.Join(folder, "versitygw.log"),
 	}
 	if err := os.MkdirAll(s.Folder, 0o700); err != nil {
@@ -69,7 +68,7 @@ func (s *Server) Location(prefix string) string { return Location(s.Endpoint(), 
 // Location returns the URL of a store whose requests go to an endpoint, such as that of a proxy
 // in front of a server.
 func Location(endpoint, prefix string) string {
-	return fmt.Sprintf("s3://%s/%s?endpoint=%s", bucket, prefix, url.QueryEscape(endpoint))
+	return fmt.Sprintf("s3://%s/%s?endpoint=%s", bucket, prefix, endpoint)
 }
 
 // Environ returns the variables with the credentials, for processes that use the server. Files
@@ -114,9 +113,9 @@ func (s *Server) Restart() {
 		s.t.Fatal(err)
 	}
 	defer output.Close()
-	command := exec.Command(deployment.Binary("versitygw"), "--port", s.Address, "--access", accessKey, "--secret", secretKey,
+	command := exec.Command(machine.Binary("versitygw"), "--port", s.Address, "--access", accessKey, "--secret", secretKey,
 		"--quiet", "--health", "/health", "posix", filepath.Dir(s.Folder))
-	command.Stdout, command.Stderr, command.SysProcAttr = output, output, deployment.Attributes()
+	command.Stdout, command.Stderr, command.SysProcAttr = output, output, machine.Attributes()
 	if err := command.Start(); err != nil {
 		s.t.Fatal(err)
 	}
@@ -128,8 +127,20 @@ func (s *Server) Restart() {
 	}()
 	ctx, cancel := context.WithTimeout(s.t.Context(), startTimeout)
 	defer cancel()
-	if err := deployment.Eventually(ctx, s.answers); err != nil {
-		s.t.Fatalf("the S3 server does not answer: %v", err)
+	pace := time.NewTicker(10 * time.Millisecond)
+	defer pace.Stop()
+	for {
+		err := s.answers(ctx)
+		if err == nil {
+			return
+		}
+		select {
+		case <-pace.C:
+		case <-done:
+			s.t.Fatal("the S3 server has ended; its log follows")
+		case <-ctx.Done():
+			s.t.Fatalf("the S3 server does not answer: %v", err)
+		}
 	}
 }
 

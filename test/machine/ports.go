@@ -1,4 +1,4 @@
-package deployment
+package machine
 
 import (
 	"fmt"
