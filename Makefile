@@ -47,7 +47,7 @@ BENCH ?= .
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# The object store of end-to-end tests: s3 is an S3 server that is started for
+# The object store of end-to-end tests and of the demo: s3 is an S3 server that is started for
 # them, and nothing is a folder.
 STORE ?=
 ifneq ($(filter-out s3,$(STORE)),)
@@ -55,8 +55,8 @@ $(error STORE is s3 or empty, not $(STORE))
 endif
 
 .PHONY: demo
-demo: build ## a file in with staging out of order, the same file out
-	bin/laneway demo
+demo: build $(if $(STORE),bin/versitygw) ## a file in with staging out of order, the same file out; STORE=s3
+	bin/laneway demo $(if $(STORE),--s3-server bin/versitygw)
 
 .PHONY: run
 run: ## NATS, JetStream and the four services in one process

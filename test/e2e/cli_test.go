@@ -2,10 +2,14 @@ package e2e
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,6 +20,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"laneway.dev/test/deployment"
+	"laneway.dev/test/machine"
 )
 
 func TestLinesComeBackAsTheyWere(t *testing.T) {
@@ -227,11 +232,41 @@ func TestHealthcheckAsksARunningProcess(t *testing.T) {
 }
 
 func TestTheDemoSucceeds(t *testing.T) {
-	ctx := within(t, time.Minute)
 	d := deployment.Start(t, deployment.OneProcess, deployment.Options{}) // only for its folder: the demo runs a server of its own
-	output := d.Output(d.Laneway(ctx, "demo"), nil)
-	t.Log(output)
-	if !strings.Contains(output, "the same bytes came back") {
-		t.Errorf("it says:\n%s", output)
+	small := filepath.Join(t.TempDir(), "small")
+	if err := os.WriteFile(small, bytes.Repeat([]byte("a line of a small file\n"), 40_000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		args  []string
+		store string // a regular expression
+	}{
+		"folder":    {nil, `in the folder \S+/objects`},
+		"S3 server": {[]string{"--file", small, "--s3-server", machine.Binary("versitygw")}, `in the S3 server \S+/versitygw, at s3://laneway/demo\?endpoint=http://(\S+)`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := within(t, time.Minute)
+			command, temporary := d.For(t).Laneway(ctx, append([]string{"demo"}, c.args...)...), t.TempDir()
+			command.Env = append(command.Env, "TMPDIR="+temporary)
+			output := d.For(t).Output(command, nil)
+			t.Log(output)
+			if !strings.Contains(output, "the same bytes came back") {
+				t.Errorf("it says:\n%s", output)
+			}
+			store := regexp.MustCompile(`(?m)^store +` + c.store + `$`).FindStringSubmatch(output)
+			if store == nil {
+				t.Fatalf("it does not name its store:\n%s", output)
+			}
+			if left, err := os.ReadDir(temporary); err != nil || len(left) > 0 {
+				t.Errorf("it leaves %v, %v", left, err)
+			}
+			if len(store) == 1 {
+				return
+			}
+			if conn, err := net.DialTimeout("tcp", store[1], time.Second); err == nil {
+				t.Errorf("it leaves a server at %s", store[1])
+				conn.Close()
+			}
+		})
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -46,16 +47,19 @@ const (
 
 // Command is laneway demo.
 type Command struct {
-	File string `placeholder:"PATH" help:"The file to send; by default about 8 MB of Go source or other text that is found on this machine."`
+	File     string `placeholder:"PATH" help:"The file to send; by default about 8 MB of Go source or other text that is found on this machine."`
+	S3Server string `name:"s3-server" placeholder:"PATH" help:"Store the objects in an S3 server instead of a folder: the program versitygw, which the demo starts and stops."`
 }
 
 // Help implements kong.HelpProvider.
 func (*Command) Help() string {
 	return `Starts NATS and the four services in this process on a free port, with data in a temporary folder and every upload delayed by 0 to 200 ms at random. Four producers send a quarter of the file each, at the same time and to the same partition. The demo reads all records back, puts the file together and compares it with the original.
 
-Example:
+Examples:
 
-    laneway demo --file /etc/services`
+    laneway demo --file /etc/services
+
+    laneway demo --s3-server bin/versitygw`
 }
 
 // Run runs the demo. It returns an error if Laneway does not keep a promise.
@@ -77,7 +81,7 @@ func (c *Command) Run(a *cli.App) (err error) {
 	}
 	p := process.New(log)
 	d := demo{app: a, input: input}
-	err = d.start(ctx, p, folder)
+	err = d.start(ctx, p, folder, c.S3Server)
 	if err == nil {
 		err = d.run(ctx)
 	}
@@ -98,11 +102,22 @@ type demo struct {
 	sequencer *sequencer.Service
 }
 
-// start starts what laneway serve starts, and connects to it.
-func (d *demo) start(ctx context.Context, p *process.Process, folder string) error {
+// start starts what laneway serve starts, and connects to it. If s3 is not empty, it is the binary
+// of an S3 server, which is started first.
+func (d *demo) start(ctx context.Context, p *process.Process, folder, s3 string) error {
 	command, err := serveCommand(folder)
 	if err != nil {
 		return err
+	}
+	stored := "in the folder " + filepath.Join(folder, "objects")
+	if s3 != "" {
+		server, err := startS3(ctx, s3, folder)
+		if err != nil {
+			return err
+		}
+		p.OnStop("the S3 server", func(context.Context) error { return server.stop() })
+		command.Store = server.location()
+		stored = fmt.Sprintf("in the S3 server %s, at %s", s3, command.Store)
 	}
 	server, services, err := command.Start(ctx, p, nil)
 	if err != nil {
@@ -115,6 +130,7 @@ func (d *demo) start(ctx context.Context, p *process.Process, folder string) err
 	d.laneway = client.New(d.conn)
 	d.sequencer, _ = services.Service(process.Sequencer).(*sequencer.Service)
 	d.say("server", "NATS and four services in this process, data in %s, each upload delayed by 0 to 200 ms", folder)
+	d.say("store", "%s", stored)
 	return nil
 }
 
@@ -168,7 +184,7 @@ func (d *demo) produce(ctx context.Context) (int64, error) {
 		records += sent[i].AckedRecords
 		batches += sent[i].AckedBatches
 	}
-	d.say("produced", "%s records in %d batches by %d producers, acknowledged and on disk in %s",
+	d.say("produced", "%s records in %d batches by %d producers, acknowledged and stored in %s",
 		humanize.Comma(records), batches, len(parts), time.Since(started).Round(time.Millisecond))
 	return batches, nil
 }
