@@ -25,7 +25,7 @@ func TestMemoryStaysWithinItsBudgetWhileTheStoreStalls(t *testing.T) {
 	ctx := within(t, duration+5*time.Minute)
 	proxy := storeproxy.Start(t, s3server.Start(t).Address)
 	f := start(t, deployment.FiveProcesses, deployment.Options{
-		Store: s3server.Location(proxy.Endpoint(), "stalled"), Env: s3server.Environ(),
+		Store:    s3server.Location(proxy.Endpoint(), "stalled"),
 		Frontend: []string{"--deadline", deadline},
 	})
 	proxy.Set(storeproxy.Faults{Delay: time.Hour})
@@ -60,7 +60,7 @@ func TestIdleStoreGetsNoRequests(t *testing.T) {
 		ctx := within(t, 2*time.Minute)
 		proxy := storeproxy.Start(t, s3server.Start(t).Address)
 		f := start(t, kind, deployment.Options{
-			Store: s3server.Location(proxy.Endpoint(), "idle"), Env: s3server.Environ(),
+			Store:    s3server.Location(proxy.Endpoint(), "idle"),
 			Frontend: []string{"--cache-bytes", "1"}, // what is read comes from the store
 		})
 		sendAll(ctx, t, f)
