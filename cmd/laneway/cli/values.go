@@ -13,7 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/dustin/go-humanize"
 
-	"laneway.dev/internal/stores"
+	"laneway.dev/internal/objectstore/location"
 )
 
 // AllPartitions is the value of --partition that stands for every partition of a
@@ -103,7 +103,7 @@ func (l *StoreLocation) Decode(ctx *kong.DecodeContext) error {
 		return err
 	}
 	if given != "" {
-		if _, err := stores.URL(given); err != nil {
+		if _, err := location.URL(given); err != nil {
 			return err
 		}
 	}
@@ -115,7 +115,7 @@ func (l *StoreLocation) Decode(ctx *kong.DecodeContext) error {
 // expected one. It has no secrets. Of a folder it names the host, because the same
 // path on two hosts need not be the same folder.
 func (l StoreLocation) Place() (string, error) {
-	url, err := stores.URL(string(l))
+	url, err := location.URL(string(l))
 	if err != nil || l.Remote() {
 		return url, err
 	}
@@ -136,7 +136,7 @@ func (l StoreLocation) Scheme() string {
 }
 
 // Remote reports whether requests to the store cross a network.
-func (l StoreLocation) Remote() bool { return !stores.IsLocal(string(l)) }
+func (l StoreLocation) Remote() bool { return !location.IsLocal(string(l)) }
 
 // PopValue returns the next value of a flag as text. Kong takes a negative number
 // for another flag and reports the value as missing, so a negative number is taken

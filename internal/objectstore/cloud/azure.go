@@ -21,6 +21,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/objectstore/location"
 )
 
 // azureBucket is a container of Azure Blob Storage.
@@ -31,7 +32,7 @@ type azureBucket struct {
 
 // openAzure takes the account and the credentials from the variables that the Azure tools use:
 // a connection string, the key of the account, a shared access signature, or else an identity.
-func openAzure(location Location) (*azureBucket, error) {
+func openAzure(at location.Remote) (*azureBucket, error) {
 	b := &azureBucket{connections: newTransport(nil)}
 	client := policy.ClientOptions{
 		Transport: discreetClient{newClient(b.connections)},
@@ -40,24 +41,24 @@ func openAzure(location Location) (*azureBucket, error) {
 	}
 	options := &container.ClientOptions{ClientOptions: client}
 	var err error
-	if text := os.Getenv("AZURE_STORAGE_CONNECTION_STRING"); text != "" && location.options["account"] == "" && location.options["endpoint"] == "" {
-		if b.container, err = container.NewClientFromConnectionString(text, location.Bucket, options); err != nil {
+	if text := os.Getenv("AZURE_STORAGE_CONNECTION_STRING"); text != "" && at.Option("account") == "" && at.Option("endpoint") == "" {
+		if b.container, err = container.NewClientFromConnectionString(text, at.Bucket, options); err != nil {
 			return nil, errors.New("AZURE_STORAGE_CONNECTION_STRING is not a connection string") // the error has the key
 		}
 		return b, nil
 	}
-	account := location.options["account"]
+	account := at.Option("account")
 	if account == "" {
 		account = os.Getenv("AZURE_STORAGE_ACCOUNT")
 	}
 	if account == "" {
 		return nil, errors.New("the storage account is not known; add ?account=… to the URL, or set AZURE_STORAGE_ACCOUNT")
 	}
-	endpoint := location.options["endpoint"]
+	endpoint := at.Option("endpoint")
 	if endpoint == "" {
 		endpoint = fmt.Sprintf("https://%s.blob.core.windows.net", account)
 	}
-	b.container, err = openContainer(account, strings.TrimSuffix(endpoint, "/")+"/"+location.Bucket, options)
+	b.container, err = openContainer(account, strings.TrimSuffix(endpoint, "/")+"/"+at.Bucket, options)
 	return b, err
 }
 

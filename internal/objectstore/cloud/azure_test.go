@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/objectstore/location"
 	"laneway.dev/internal/objectstore/storetest"
 	"laneway.dev/internal/selftest"
 )
@@ -178,14 +179,14 @@ func TestAzureSecretsAreNotShown(t *testing.T) {
 	} {
 		t.Run(variable, func(t *testing.T) {
 			t.Setenv(variable, value)
-			location, err := Parse("azblob://b")
+			at, err := location.ParseRemote("azblob://b")
 			if err != nil {
 				t.Fatal(err)
 			}
 			if variable == "AZURE_STORAGE_KEY" {
 				t.Setenv("AZURE_STORAGE_ACCOUNT", "account")
 			}
-			if _, err := Open(t.Context(), location); err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), variable) {
+			if _, err := Open(t.Context(), at); err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), variable) {
 				t.Errorf("error %v, want one that names the variable alone", err)
 			}
 		})
@@ -209,11 +210,11 @@ func TestAzureSecretsAreNotShown(t *testing.T) {
 		}
 	})
 	t.Run("no account", func(t *testing.T) {
-		location, err := Parse("azblob://b")
+		at, err := location.ParseRemote("azblob://b")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Open(t.Context(), location); err == nil || !strings.Contains(err.Error(), "AZURE_STORAGE_ACCOUNT") {
+		if _, err := Open(t.Context(), at); err == nil || !strings.Contains(err.Error(), "AZURE_STORAGE_ACCOUNT") {
 			t.Errorf("error %v, want it to name the variable", err)
 		}
 	})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/objectstore/location"
 )
 
 // fake has the objects of a server that imitates a cloud in a test.
@@ -84,11 +85,11 @@ func send(w http.ResponseWriter, r *http.Request, content string) {
 // openURL opens the store of a location.
 func openURL(t *testing.T, url string) objectstore.Store {
 	t.Helper()
-	location, err := Parse(url)
+	at, err := location.ParseRemote(url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := Open(t.Context(), location)
+	store, err := Open(t.Context(), at)
 	if err != nil {
 		t.Fatal(err)
 	}

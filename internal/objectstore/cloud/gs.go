@@ -17,6 +17,7 @@ import (
 	"google.golang.org/api/storage/v1"
 
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/objectstore/location"
 )
 
 // gsBucket is a bucket of Google Cloud Storage, over its JSON API.
@@ -29,11 +30,11 @@ type gsBucket struct {
 
 // openGS finds credentials as the Google tools do. A server of one's own, named by the option
 // endpoint, gets none.
-func openGS(ctx context.Context, location Location) (*gsBucket, error) {
-	b := &gsBucket{name: location.Bucket, connections: newTransport(nil)}
+func openGS(ctx context.Context, at location.Remote) (*gsBucket, error) {
+	b := &gsBucket{name: at.Bucket, connections: newTransport(nil)}
 	client := newClient(b.connections)
 	options := []option.ClientOption{option.WithHTTPClient(client)}
-	if endpoint, ok := location.options["endpoint"]; ok {
+	if endpoint := at.Option("endpoint"); endpoint != "" {
 		options = append(options, option.WithEndpoint(endpoint+"/storage/v1/"))
 	} else {
 		b.tokens = &gsTokens{}

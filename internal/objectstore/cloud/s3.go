@@ -18,6 +18,7 @@ import (
 	"github.com/aws/smithy-go/middleware"
 
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/objectstore/location"
 )
 
 // s3Bucket is a bucket of S3, or of a server that is compatible with it.
@@ -34,18 +35,18 @@ const anyRegion = "us-east-1"
 
 // openS3 takes the configuration as the AWS tools do: from the environment, the files in
 // ~/.aws, and the metadata of the instance. Options of the URL come first.
-func openS3(ctx context.Context, location Location) (*s3Bucket, error) {
-	endpoint := location.options["endpoint"]
+func openS3(ctx context.Context, at location.Remote) (*s3Bucket, error) {
+	endpoint := at.Option("endpoint")
 	load := []func(*config.LoadOptions) error{
-		config.WithRegion(location.options["region"]),
-		config.WithSharedConfigProfile(location.options["profile"]),
+		config.WithRegion(at.Option("region")),
+		config.WithSharedConfigProfile(at.Option("profile")),
 		config.WithLogger(logging.Nop{}),
 	}
 	loaded, err := config.LoadDefaultConfig(ctx, load...)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", objectstore.ErrCredentials, err)
 	}
-	b := &s3Bucket{name: location.Bucket}
+	b := &s3Bucket{name: at.Bucket}
 	b.credentials = aws.NewCredentialsCache(aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
 		return readCredentials(ctx, load)
 	}))

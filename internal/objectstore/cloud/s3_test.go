@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/objectstore/location"
 	"laneway.dev/internal/objectstore/storetest"
 	"laneway.dev/internal/selftest"
 )
@@ -38,11 +39,11 @@ func isolate(t *testing.T) {
 // openAt opens the bucket b of a server.
 func openAt(t *testing.T, endpoint string) objectstore.Store {
 	t.Helper()
-	location, err := Parse("s3://b/p?endpoint=" + endpoint)
+	at, err := location.ParseRemote("s3://b/p?endpoint=" + endpoint)
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := Open(t.Context(), location)
+	store, err := Open(t.Context(), at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -324,11 +325,11 @@ func TestReplacedCredentialsAreReadAgain(t *testing.T) {
 
 func TestMissingConfigurationIsNamed(t *testing.T) {
 	isolate(t)
-	location, err := Parse("s3://b")
+	at, err := location.ParseRemote("s3://b")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), location); err == nil || !strings.Contains(err.Error(), "AWS_REGION") {
+	if _, err := Open(t.Context(), at); err == nil || !strings.Contains(err.Error(), "AWS_REGION") {
 		t.Errorf("error %v, want it to name the region", err)
 	}
 	unsetenv(t, "AWS_ACCESS_KEY_ID")

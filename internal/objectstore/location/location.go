@@ -1,4 +1,6 @@
-package cloud
+// Package location parses the locations of object stores: a path, or a URL. It opens nothing,
+// and so depends on the SDK of no cloud.
+package location
 
 import (
 	"errors"
@@ -11,8 +13,8 @@ import (
 	"laneway.dev/internal/objectstore"
 )
 
-// Location is where a store is, as a URL names it.
-type Location struct {
+// Remote is where a store is that is reached over a network, as a URL names it.
+type Remote struct {
 	Scheme string
 	Bucket string
 	Prefix string // of all keys, without a slash at its ends; may be empty
@@ -27,41 +29,58 @@ var options = map[string][]string{
 	"s3":     {"endpoint", "profile", "region"},
 }
 
-// Schemes returns the schemes of the URLs that Parse accepts.
-func Schemes() []string { return slices.Sorted(maps.Keys(options)) }
+// URL returns the full URL of the store at a location, without secrets. The error is the one
+// that opening the store would return for this location. URL accesses neither files nor a network.
+func URL(location string) (string, error) {
+	if IsLocal(location) {
+		return objectstore.URL(location)
+	}
+	remote, err := ParseRemote(location)
+	return remote.String(), err
+}
 
-// Parse parses a URL such as s3://bucket/prefix?region=eu-central-1. Its errors do not repeat
-// parts of the URL that may be secret.
-func Parse(location string) (Location, error) {
+// IsLocal reports whether a location is that of a folder, and not that of a store which is
+// reached over a network.
+func IsLocal(location string) bool {
+	scheme, _, isURL := strings.Cut(location, "://")
+	return !isURL || scheme == "file"
+}
+
+// schemes returns the schemes of the URLs that ParseRemote accepts.
+func schemes() []string { return slices.Sorted(maps.Keys(options)) }
+
+// ParseRemote parses a URL such as s3://bucket/prefix?region=eu-central-1. Its errors do not
+// repeat parts of the URL that may be secret.
+func ParseRemote(location string) (Remote, error) {
 	scheme, _, _ := strings.Cut(location, "://")
+	if !slices.Contains(schemes(), scheme) {
+		return Remote{}, fmt.Errorf("there is no object store with the scheme %q; use a path, file:///absolute/path, or a URL that begins with %s://",
+			scheme, strings.Join(schemes(), ":// or "))
+	}
 	l, err := parse(location)
 	if err != nil {
-		return Location{}, fmt.Errorf("object store at %s://…: %w", scheme, err)
+		return Remote{}, fmt.Errorf("object store at %s://…: %w", scheme, err)
 	}
 	return l, nil
 }
 
-func parse(location string) (Location, error) {
+func parse(location string) (Remote, error) {
 	u, err := url.Parse(location)
 	if err != nil {
-		return Location{}, errors.New("this is not a URL; percent-encode what is special in its parts")
+		return Remote{}, errors.New("this is not a URL; percent-encode what is special in its parts")
 	}
-	known, ok := options[u.Scheme]
-	if !ok {
-		return Location{}, fmt.Errorf("the scheme is not one of %s", strings.Join(Schemes(), ", "))
-	}
-	l := Location{Scheme: u.Scheme, Bucket: u.Host, Prefix: strings.Trim(u.Path, "/")}
+	l := Remote{Scheme: u.Scheme, Bucket: u.Host, Prefix: strings.Trim(u.Path, "/")}
 	switch {
 	case u.User != nil:
-		return Location{}, errors.New("a URL has no credentials; they come from the environment or the files of the provider's tools, see docs/stores.md")
+		return Remote{}, errors.New("a URL has no credentials; they come from the environment or the files of the provider's tools, see docs/stores.md")
 	case l.Bucket == "" || strings.Contains(l.Bucket, ":"):
-		return Location{}, fmt.Errorf("the URL names no bucket; use %s://bucket/prefix", u.Scheme)
+		return Remote{}, fmt.Errorf("the URL names no bucket; use %s://bucket/prefix", u.Scheme)
 	case u.Fragment != "":
-		return Location{}, errors.New("the URL has a fragment; percent-encode # as %23")
+		return Remote{}, errors.New("the URL has a fragment; percent-encode # as %23")
 	case l.Prefix != "" && objectstore.CheckKey(l.Prefix) != nil:
-		return Location{}, fmt.Errorf("the prefix %q is not a clean path", l.Prefix)
+		return Remote{}, fmt.Errorf("the prefix %q is not a clean path", l.Prefix)
 	}
-	l.options, err = parseOptions(u.RawQuery, known)
+	l.options, err = parseOptions(u.RawQuery, options[u.Scheme])
 	return l, err
 }
 
@@ -98,8 +117,11 @@ func checkEndpoint(endpoint string) error {
 	return nil
 }
 
+// Option returns the value of an option, or "" if the URL does not have it.
+func (l Remote) Option(name string) string { return l.options[name] }
+
 // String returns the URL. It has no secrets.
-func (l Location) String() string {
+func (l Remote) String() string {
 	query := make(url.Values, len(l.options))
 	for name, value := range l.options {
 		query.Set(name, value)

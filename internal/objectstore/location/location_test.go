@@ -1,4 +1,4 @@
-package cloud
+package location
 
 import (
 	"strings"
@@ -16,11 +16,11 @@ func TestLocationsAreParsed(t *testing.T) {
 		"azblob://container/p?account=a":           "azblob://container/p?account=a",
 		"s3://b?endpoint=https://store.example/s3": "s3://b?endpoint=https://store.example/s3",
 	} {
-		l, err := Parse(url)
+		l, err := ParseRemote(url)
 		if err != nil || l.String() != want {
 			t.Errorf("%s is parsed as %q (%v), want %q", url, l, err, want)
 		}
-		if again, err := Parse(l.String()); err != nil || again.String() != want {
+		if again, err := ParseRemote(l.String()); err != nil || again.String() != want {
 			t.Errorf("%s is parsed as %q (%v)", l, again, err)
 		}
 	}
@@ -28,7 +28,7 @@ func TestLocationsAreParsed(t *testing.T) {
 
 func TestLocationsWithMistakesAreRejected(t *testing.T) {
 	for url, want := range map[string]string{
-		"ftp://bucket":                           "not one of",
+		"ftp://bucket":                           "no object store with the scheme",
 		"s3://":                                  "names no bucket",
 		"s3:///prefix":                           "names no bucket",
 		"s3://bucket:80/prefix":                  "names no bucket",
@@ -45,12 +45,21 @@ func TestLocationsWithMistakesAreRejected(t *testing.T) {
 		"s3://bucket?endpoint=ftp://x":           "not a URL such as",
 		"s3://bucket?endpoint=http://u:secret@h": "has credentials",
 	} {
-		_, err := Parse(url)
+		_, err := ParseRemote(url)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want it to say %q", url, err, want)
 		}
 		if err != nil && strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: the error gives a secret away: %v", url, err)
+		}
+	}
+}
+
+func TestUnknownSchemesAreRejectedWithoutTheirSecrets(t *testing.T) {
+	for _, location := range []string{"mem://", "s4://user:secret@bucket", "s3://user:secret@bucket", "http://host/?key=secret"} {
+		url, err := URL(location)
+		if err == nil || strings.Contains(url+err.Error(), "secret") {
+			t.Errorf("%s: URL %q and error %v", location, url, err)
 		}
 	}
 }
