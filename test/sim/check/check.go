@@ -64,6 +64,11 @@ type State struct {
 	lastAnswer table[LaneKey, uint64]
 	lastOffset table[LaneKey, int64] // of the answers
 
+	// The stagers.
+	held      table[holding, time.Time] // when it arrived, or was last reported
+	announced table[hearing, int]       // the round of the frontend in which a stager last announced itself
+	rounds    table[string, int]        // by frontend
+
 	owners table[string, *owner] // replicators, by name
 	absent table[life, bool]     // what windows have reported as not in the log
 	lives  table[life, bool]     // what is in the log
@@ -84,6 +89,7 @@ func New(limits *Limits, counts *Counts, created time.Time) *State {
 		epochs: table[int64, int16]{}, stored: table[messages.Extent, Batch]{}, damaged: table[messages.Extent, bool]{},
 		issues: table[Ticket, issue]{}, open: table[LaneKey, []uint64]{}, turns: table[Ticket, []string]{},
 		lastAnswer: table[LaneKey, uint64]{}, lastOffset: table[LaneKey, int64]{},
+		held: table[holding, time.Time]{}, announced: table[hearing, int]{}, rounds: table[string, int]{},
 		owners: table[string, *owner]{}, absent: table[life, bool]{}, lives: table[life, bool]{}, unsure: table[life, bool]{}, consumers: table[int, consumed]{},
 	}
 }
@@ -103,7 +109,7 @@ type Sighting interface{ look(s *State) }
 // counts.
 func Pure(what Sighting) bool {
 	switch what.(type) {
-	case Acked, Finished, Outstanding, Leads, Abandoned, Identified:
+	case Acked, Finished, Outstanding, Leads, Abandoned, Identified, Turned:
 		return true
 	}
 	return false

@@ -13,11 +13,22 @@ func TestCloneChangesIndependently(t *testing.T) {
 	lane := LaneKey{Epoch: 7, Lane: "i:1"}
 	issued := Issued{By: "frontend-1", Ticket: Ticket{lane, 1}, Batch: Batch{Records: 1}, Idempotent: true, Attempt: 1}
 	history := []Sighting{
-		issued, Turn{By: "sequencer-1", Ticket: issued.Ticket}, Released{Owner: "replicator-1", Ticket: issued.Ticket}, Appending{Owner: "replicator-1"},
+		issued,
+		Turn{By: "sequencer-1", Ticket: issued.Ticket},
+		Released{Owner: "replicator-1", Ticket: issued.Ticket},
+		Appending{Owner: "replicator-1"},
+		Taken{By: "stager-1", Ticket: issued.Ticket},
 	}
 	changes := []Sighting{
 		Issued{By: "frontend-1", Ticket: Ticket{lane, 2}, Batch: Batch{First: 1, Records: 1}, Attempt: 1},
-		TurnedAway{Ticket: issued.Ticket},
+		TurnedAway{Ticket: issued.Ticket, Attempt: 1, By: "stager-1"},
+		Reported{Ticket: issued.Ticket, Attempt: 1, By: "stager-1"},
+		Announced{To: "frontend-1", Stager: "stager-2"},
+		Round{Of: "frontend-1"},
+		Taken{By: "stager-1", Ticket: Ticket{lane, 2}},
+		Reporting{By: "stager-1", Ticket: issued.Ticket},
+		Returned{By: "stager-1", Ticket: issued.Ticket},
+		Died{Process: "stager-1"},
 		Released{Owner: "replicator-1", Ticket: Ticket{lane, 2}},
 		AppendAcked{Owner: "replicator-1"},
 		Turn{By: "sequencer-2", Ticket: issued.Ticket},
@@ -38,9 +49,10 @@ func TestCloneChangesIndependently(t *testing.T) {
 	for _, what := range changes {
 		original, untouched := state(), state()
 		clone := original.Clone()
-		if err := clone.See(now, what); err != nil {
+		if err := clone.See(now.Add(time.Millisecond), what); err != nil {
 			t.Fatal(err)
 		}
+		clone.now = now
 		untouched.counts, original.counts, untouched.limits, untouched.cloned = clone.counts, clone.counts, original.limits, true
 		if !reflect.DeepEqual(original, untouched) {
 			t.Errorf("%T changes the state that was cloned", what)

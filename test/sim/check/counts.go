@@ -29,6 +29,7 @@ type Counts struct {
 	Marks, MarksMoved, Gaps, NamesLost                int
 	Fetched, GapsFetched, DamageFetched, Consumed     int // by consumers
 	BatchesDamaged, NotSent                           int
+	Reported, RestagedByName, AnnouncementsLost       int // by and of stagers
 	Together                                          int // arrived in one turn with another one
 }
 

@@ -61,7 +61,10 @@ func (f Forgotten) look(s *State) {
 // Died is the end of a process, of which nothing remains.
 type Died struct{ Process string }
 
-func (d Died) look(s *State) { s.owners.drop(s, d.Process) }
+func (d Died) look(s *State) {
+	s.owners.drop(s, d.Process)
+	s.returnedAll(d.Process)
+}
 
 // Appending is an append that a replicator sends.
 type Appending struct{ Owner string }

@@ -20,13 +20,12 @@ type issue struct {
 	offset int64
 	expect messages.Expectation
 
-	answered   bool
-	at         time.Time
-	messageID  string
-	refused    bool      // by a replicator
-	staging    time.Time // when it was last requested
-	turnedAway bool      // a stager has refused it since then
-	doubled    bool      // a request to stage it has arrived twice
+	answered  bool
+	at        time.Time
+	messageID string
+	refused   bool // by a replicator
+	doubled   bool // a request to stage it has arrived twice
+	last      attempt
 }
 
 // Issued is a batch that a frontend asks to be staged, for the first time or again.
@@ -38,6 +37,7 @@ type Issued struct {
 	Expect     messages.Expectation
 	Idempotent bool
 	Attempt    uint32
+	Stager     string // to which it is sent; empty is any
 }
 
 func (n Issued) look(s *State) {
@@ -49,30 +49,14 @@ func (n Issued) look(s *State) {
 	if _, known := s.issues[n.Ticket]; known {
 		s.violated("I1: %s is issued twice by %s", n.Ticket, n.By)
 	}
+	if n.Stager != "" {
+		s.violated("staging: %s sends the first attempt of %s to %s, and not to any stager", n.By, n.Ticket, n.Stager)
+	}
 	s.counts.Issued++
-	s.issues.put(s, n.Ticket, issue{at: s.now, staging: s.now, batch: n.Batch, messageID: n.MessageID, expect: n.Expect, plain: !n.Idempotent})
-	s.open.put(s, n.Ticket.LaneKey, append(slices.Clip(s.open[n.Ticket.LaneKey]), n.Ticket.Number))
-}
-
-// stagedAgain checks that a batch is staged again only after a stager has refused it, or
-// after StageTimeout.
-func (s *State) stagedAgain(n Issued) {
-	i := s.issues[n.Ticket]
-	if took := s.now.Sub(i.staging); !i.turnedAway && took < s.limits.StageTimeout {
-		s.violated("repair: %s stages %s again after %s", n.By, n.Ticket, took)
-	}
-	i.staging, i.turnedAway = s.now, false
+	i := issue{at: s.now, batch: n.Batch, messageID: n.MessageID, expect: n.Expect, plain: !n.Idempotent}
+	i.last = attempt{number: n.Attempt, heard: s.now}
 	s.issues.put(s, n.Ticket, i)
-}
-
-// TurnedAway is the refusal of a stager that reaches a frontend.
-type TurnedAway struct{ Ticket Ticket }
-
-func (r TurnedAway) look(s *State) {
-	if i, known := s.issues[r.Ticket]; known && !i.answered {
-		i.turnedAway = true
-		s.issues.put(s, r.Ticket, i)
-	}
+	s.open.put(s, n.Ticket.LaneKey, append(slices.Clip(s.open[n.Ticket.LaneKey]), n.Ticket.Number))
 }
 
 // Doubled is a request to stage that arrives twice. The batch may then be both staged and

@@ -182,8 +182,9 @@ func (s *schedule) Died(p *world.Process, _ string) {
 	s.queues = slices.DeleteFunc(s.queues, func(q queue) bool { return q.to == p.Number })
 }
 
-// Upload, Mark, Save and Scrub implement world.Scheduler. There are no stagers, snapshots and
-// marks.
+// Announce, Upload, Mark, Save and Scrub implement world.Scheduler. There are no stagers,
+// snapshots and marks.
+func (s *schedule) Announce(*world.Process, []*world.Process) { panic("there are no stagers") }
 func (s *schedule) Upload(*world.Process, *stager.Object)     { panic("there are no stagers") }
 func (s *schedule) Mark(*world.Process, replicator.WriteMark) { panic("there are no marks") }
 func (s *schedule) Save(*world.Process, *messages.Snapshot)   { panic("there are no snapshots") }

@@ -6,6 +6,7 @@ import (
 
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/frontend/core/stagerwatch"
 	"laneway.dev/test/sim/check"
 	"laneway.dev/test/sim/world"
 )
@@ -23,6 +24,20 @@ func (r *run) Send(from *world.Process, to []*world.Process, m *world.Message) {
 	}
 	for _, p := range to {
 		r.carry(from, p, m)
+	}
+}
+
+// Announce implements world.Scheduler. A lost announcement is no fault that a run needs, and
+// does not use up what a mix with few losses may lose.
+func (r *run) Announce(stager *world.Process, to []*world.Process) {
+	for _, p := range to {
+		way := link{stager.Number, p.Number}
+		if r.cut(way) || r.fault(r.config.Mix.Lose) {
+			r.counts.AnnouncementsLost++
+			r.Say("  ! the announcement of %s to %s is lost", stager, p)
+			continue
+		}
+		r.onWay(way, r.latency(), r.config.Mix.Unordered, func() { r.Deliver(p, stagerwatch.Alive{Name: stager.Name}) })
 	}
 }
 

@@ -124,14 +124,14 @@ func (r *run) core(p *world.Process) world.Core {
 		return world.NewSequencer(p.Name, p.Epoch, heartbeat)
 	case world.Stager:
 		settings := stager.Settings{
-			ObjectBytes: 1 << 20, ObjectBatches: 1 + r.rng.IntN(3), Uploads: 16, MemoryBytes: r.config.StagerBytes,
+			ReportEvery: heartbeat, ObjectBytes: 1 << 20, ObjectBatches: 1 + r.rng.IntN(3), Uploads: 16, MemoryBytes: r.config.StagerBytes,
 		}
 		if m.OneLane {
 			// Batches of one object share its fate, and those of one stager its memory.
 			settings.ObjectBatches, settings.Uploads, settings.MemoryBytes = 1, 1<<10, 1<<20
 		}
 		r.Bounds.StagerBytes = int(settings.MemoryBytes)
-		return world.NewStager(settings)
+		return world.NewStager(p.Name, settings)
 	default:
 		s := replicator.DefaultSettings(p.Name)
 		s.Heartbeat, s.LaneExpiry = heartbeat, laneExpiry

@@ -32,9 +32,9 @@
 //	end                      lets everything arrive and time pass until all is resolved
 //
 // A kind is a type of package messages, such as Stage, or one of request, answer, upload,
-// append, acknowledgement and read; of fetches: fetch, question, frame, status and credit.
-// With the argument brief, a command returns only what processes and clients do, without the
-// messages between them.
+// append, acknowledgement, read and announcement; of fetches: fetch, question, frame, status
+// and credit. With the argument brief, a command returns only what processes and clients do,
+// without the messages between them.
 //
 // This is a scheduler of its own, because the other two would make scripts longer. In package
 // random every message has a latency, so that a script would have to name instants. Package

@@ -7,6 +7,7 @@ import (
 
 	"laneway.dev/pkg/messages"
 	frontend "laneway.dev/services/frontend/core"
+	"laneway.dev/services/frontend/core/stagerwatch"
 	replicator "laneway.dev/services/replicator/core"
 	stager "laneway.dev/services/stager/core"
 	"laneway.dev/test/sim/check"
@@ -106,7 +107,9 @@ func (s *Script) core(p *world.Process) world.Core {
 		return world.NewSequencer(p.Name, p.Epoch, heartbeat)
 	case world.Stager:
 		// Each batch is an object of its own, so that uploads end in any order.
-		return world.NewStager(stager.Settings{ObjectBytes: 1 << 20, ObjectBatches: 1, Uploads: 1 << 10, MemoryBytes: int64(s.Bounds.StagerBytes)})
+		return world.NewStager(p.Name, stager.Settings{
+			ReportEvery: heartbeat, ObjectBytes: 1 << 20, ObjectBatches: 1, Uploads: 1 << 10, MemoryBytes: int64(s.Bounds.StagerBytes),
+		})
 	default:
 		settings := replicator.DefaultSettings(p.Name)
 		settings.Heartbeat, settings.LaneExpiry, settings.Epoch = heartbeat, laneExpiry, p.Epoch
@@ -125,7 +128,7 @@ func (s *Script) Say(format string, args ...any) {
 	s.lines = append(s.lines, fmt.Sprintf(format, args...))
 }
 
-// Send implements world.Scheduler. A request to stage goes to the oldest stager.
+// Send implements world.Scheduler. A request to any stager goes to the oldest one.
 func (s *Script) Send(from *world.Process, to []*world.Process, m *world.Message) {
 	if len(to) > 1 && to[0].Role == world.Stager {
 		to = to[:1]
@@ -134,6 +137,16 @@ func (s *Script) Send(from *world.Process, to []*world.Process, m *world.Message
 	kind := strings.TrimPrefix(fmt.Sprintf("%T", decoded), "messages.")
 	for _, p := range to {
 		s.start(&item{kind: kind, from: from.Name, to: p.Name, what: describe.Message(decoded), arrives: func() { s.Deliver(p, m) }})
+	}
+}
+
+// Announce implements world.Scheduler.
+func (s *Script) Announce(stager *world.Process, to []*world.Process) {
+	for _, p := range to {
+		s.start(&item{
+			kind: "announcement", from: stager.Name, to: p.Name, what: "announcement",
+			arrives: func() { s.Deliver(p, stagerwatch.Alive{Name: stager.Name}) },
+		})
 	}
 }
 

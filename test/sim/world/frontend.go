@@ -1,20 +1,24 @@
 package world
 
 import (
+	"strings"
 	"time"
 
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	frontend "laneway.dev/services/frontend/core"
 	"laneway.dev/services/frontend/core/fetch"
+	"laneway.dev/services/frontend/core/stagerwatch"
 	"laneway.dev/test/sim/check"
 )
 
-// FrontendCore is the core of a frontend.
+// FrontendCore is the core of a frontend, with its watch over the stagers.
 type FrontendCore struct {
-	name string
-	core *frontend.Core
-	open int // tickets that it last counted
+	name      string
+	core      *frontend.Core
+	watch     stagerwatch.Watch
+	announced bool // a stager has announced itself
+	open      int  // tickets that it last counted
 }
 
 // NewFrontend returns the core of the frontend with the name.
@@ -26,9 +30,11 @@ func NewFrontend(name string, epoch uint64, times frontend.Times) *FrontendCore 
 func (f *FrontendCore) Step(now time.Time, events []Event) *Output {
 	out := &Output{}
 	taken := make([]frontend.Event, 0, len(events))
+	var heard []check.Sighting
 	for _, e := range events {
 		if e := f.event(e, out); e != nil {
 			taken = append(taken, e)
+			heard = f.heard(e, heard)
 		}
 	}
 	before := f.core.Stats().GivenUp
@@ -36,9 +42,12 @@ func (f *FrontendCore) Step(now time.Time, events []Event) *Output {
 	out.Send, out.Ready, out.TakeEpoch = fx.Send, fx.Ready, fx.TakeEpoch
 	for _, e := range fx.Send {
 		if stage, is := e.Message.(messages.Stage); is {
-			f.issued(&stage, out)
+			f.issued(e.Subject, &stage, out)
 		}
 	}
+	// Of the arrivals in a turn, some may be later than the cause of a request. They count
+	// from the next turn.
+	out.Seen = append(out.Seen, heard...)
 	for i := range fx.Answers {
 		out.Answers = append(out.Answers, answerOf(&fx.Answers[i]))
 	}
@@ -62,24 +71,57 @@ func (f *FrontendCore) event(e Event, out *Output) frontend.Event {
 			entry := decodeEntry(m.Entry)
 			out.Ends = append(out.Ends, fetch.LogState{Last: m.Sequence, Readable: m.Sequence, Offset: entry.NextOffset()})
 			return frontend.CommittedEntry{Partition: Partition, Entry: entry}
-		case messages.Refused:
-			for i := range m.Refusals {
-				out.Seen = append(out.Seen, check.TurnedAway{Ticket: check.TicketOf(m.Epoch, m.Refusals[i].Ticket)})
-			}
-			return m
 		default:
 			return m
 		}
+	case stagerwatch.Alive:
+		f.announced = true
+		out.Seen = append(out.Seen, check.Announced{To: f.name, Stager: e.Name})
+		return f.watches(e)
+	case stagerwatch.RoundEnds:
+		if f.announced {
+			out.Seen = append(out.Seen, check.Round{Of: f.name})
+		}
+		return f.watches(e)
 	}
 	return e
 }
 
-func (f *FrontendCore) issued(stage *messages.Stage, out *Output) {
+// watches returns what the core learns of an event of the watch; nil is nothing.
+func (f *FrontendCore) watches(e Event) frontend.Event {
+	if !f.watch.Step(e) {
+		return nil
+	}
+	return frontend.Stagers{Live: f.watch.Live()}
+}
+
+// heard adds what an event says of the batches that stagers have.
+func (f *FrontendCore) heard(e frontend.Event, seen []check.Sighting) []check.Sighting {
+	switch m := e.(type) {
+	case messages.Refused:
+		for i := range m.Refusals {
+			r := &m.Refusals[i]
+			seen = append(seen, check.TurnedAway{Ticket: check.TicketOf(m.Epoch, r.Ticket), Attempt: r.Attempt, By: m.Stager})
+		}
+	case messages.Holding:
+		for i := range m.Held {
+			h := &m.Held[i]
+			seen = append(seen, check.Reported{Ticket: check.TicketOf(m.Epoch, h.Ticket), Attempt: h.Attempt, By: m.Stager})
+		}
+	}
+	return seen
+}
+
+func (f *FrontendCore) issued(subject string, stage *messages.Stage, out *Output) {
+	stager, named := strings.CutPrefix(subject, messages.StagerSubject(""))
+	if !named {
+		stager = "" // any
+	}
 	for i := range stage.Batches {
 		b := &stage.Batches[i]
 		out.Seen = append(out.Seen, check.Issued{
 			By: f.name, Ticket: check.TicketOf(stage.Epoch, b.Ticket), Batch: check.ReadBatch(b.Payload),
-			MessageID: b.MessageID, Expect: b.Expect, Idempotent: b.Sequence.ProducerID != 0, Attempt: b.Attempt,
+			MessageID: b.MessageID, Expect: b.Expect, Idempotent: b.Sequence.ProducerID != 0, Attempt: b.Attempt, Stager: stager,
 		})
 	}
 }

@@ -119,16 +119,20 @@ func arrives(e Event) bool {
 	return false
 }
 
-// Tick lets a process notice the time: now, or once when it continues.
+// Tick lets a process notice the time: now, or once when it continues. With each tick a
+// stager announces itself, and a frontend ends a round in which announcements could arrive.
 func (w *World) Tick(p *Process) {
 	switch {
 	case p.Dead:
 	case w.Hanging(p):
 		p.late = true
 	default:
-		w.step(p)
+		w.step(p, ticks[p.Role]...)
 		w.tickInits(p)
 		w.bounded(p)
+		if p.Role == Stager {
+			w.announce(p)
+		}
 	}
 }
 

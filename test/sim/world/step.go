@@ -104,7 +104,7 @@ func (w *World) send(from *Process, e Envelope) {
 func (p *Process) listens(subject string) bool {
 	switch p.Role {
 	case Stager:
-		return subject == messages.StageSubject
+		return subject == messages.StageSubject || subject == messages.StagerSubject(p.Name)
 	case Sequencer:
 		return subject == sequencerSubject
 	case Replicator:

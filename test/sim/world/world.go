@@ -25,9 +25,13 @@ type Scheduler interface {
 	// Say writes a line of the trace.
 	Say(format string, args ...any)
 
-	// Send is a message to all processes that listen to its subject, or a request to stage,
-	// which any one of the stagers gets: Deliver. The slice is valid only during the call.
+	// Send is a message to all processes that listen to its subject, or a request to any
+	// stager, which one of them gets: Deliver. A stager that hangs is among them, as in the
+	// queue group of NATS. The slice is valid only during the call.
 	Send(from *Process, to []*Process, m *Message)
+	// Announce is the announcement of a stager on its way to all frontends: Deliver of a
+	// stagerwatch.Alive. The slice is valid only during the call.
+	Announce(stager *Process, to []*Process)
 	// Reply is an answer on its way to a client: Hear.
 	Reply(from *Process, a Answer)
 	// Upload is an object to be stored: Deliver of what Stored returns, or of a
