@@ -28,15 +28,15 @@ type Instance struct {
 }
 
 // Succeed starts another process of a role, which takes the place of the one
-// that runs. The older one is left as it is.
-func (d *Deployment) Succeed(role string) *Instance {
+// that runs. The older one is left as it is. The flags are added to its own.
+func (d *Deployment) Succeed(role string, flags ...string) *Instance {
 	d.t.Helper()
 	m := d.member(role)
 	older := &Instance{deployment: d, process: m.process}
 	d.t.Cleanup(older.kill)
 	former := m.http
 	m.http = machine.Address(d.t)
-	m.args = slices.Clone(m.args)
+	m.args = slices.Concat(m.args, flags)
 	for i := range m.args {
 		if m.args[i] == former {
 			m.args[i] = m.http
