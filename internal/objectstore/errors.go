@@ -39,19 +39,35 @@ var (
 	ErrDigest = errors.New("the object store received other bytes than were sent")
 	// ErrDenied means that the credentials are valid but do not allow the request.
 	ErrDenied = errors.New("the object store denies the request")
-	// ErrCredentials means that there are no valid credentials: none were found, or they
-	// are unknown to the store, expired, or the signature is wrong.
-	ErrCredentials = errors.New("the object store does not accept the credentials")
+	// ErrCredentials means that the store does not accept the credentials: they are unknown to
+	// it, or the signature is wrong. ErrNoCredentials and ErrExpired are special cases of it.
+	ErrCredentials = errors.New("there are no valid credentials for the object store")
+	// ErrNoCredentials means that no credentials were found, or none could be obtained.
+	ErrNoCredentials = fmt.Errorf("%w: none were found", ErrCredentials)
+	// ErrExpired means that the credentials, or their session token, have expired.
+	ErrExpired = fmt.Errorf("%w: they have expired", ErrCredentials)
 	// ErrClock means that the store rejects requests because the clock of this machine
 	// differs too much from its own.
 	ErrClock = errors.New("the clock differs too much from that of the object store")
 	// ErrNoBucket means that the bucket or container does not exist.
 	ErrNoBucket = errors.New("the bucket does not exist")
-	// ErrRegion means that the bucket is in another region.
+	// ErrRegion means that the bucket is in another region. It may be a RegionError.
 	ErrRegion = errors.New("the bucket is in another region")
 	// ErrTLS means that no trusted connection could be established.
 	ErrTLS = errors.New("no trusted connection to the object store")
+	// ErrNoStore means that the answer does not come from an object store: another server
+	// listens there, or a proxy has answered.
+	ErrNoStore = errors.New("what answers is not an object store")
 )
+
+// RegionError is ErrRegion of a store that says in which region the bucket is.
+type RegionError struct{ Region string }
+
+// Error names the region.
+func (e *RegionError) Error() string { return "the bucket is in the region " + e.Region }
+
+// Is makes errors.Is find ErrRegion.
+func (*RegionError) Is(target error) bool { return target == ErrRegion }
 
 // Passing reports whether an error may go away by itself, so that a later attempt may succeed.
 func Passing(err error) bool {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 
 	"laneway.dev/internal/objectstore"
 )
@@ -18,6 +19,9 @@ func Cause(scheme string, step Step, err error) (sentence, advice string) {
 			break
 		}
 	}
+	if region, ok := errors.AsType[*objectstore.RegionError](err); ok {
+		sentence, advice = region.Error(), fmt.Sprintf("name it in the URL: region=%s", region.Region)
+	}
 	switch {
 	case errors.Is(err, objectstore.ErrDenied):
 		sentence = fmt.Sprintf("the credentials do not allow %s", gerund[step])
@@ -30,9 +34,22 @@ func Cause(scheme string, step Step, err error) (sentence, advice string) {
 	return fmt.Sprintf("%s (%s)", sentence, said(err)), advice
 }
 
+// mostSaid bounds what is repeated of what a server said, in bytes. A server of another kind may
+// say anything.
+const mostSaid = 300
+
 // said returns what a store or the network said, without what the SDKs and this program have
 // added around it.
 func said(err error) string {
+	text := innermost(err)
+	if len(text) > mostSaid {
+		text = strings.ToValidUTF8(text[:mostSaid], "") + "…"
+	}
+	return text
+}
+
+// innermost returns the text of the last error that was wrapped.
+func innermost(err error) string {
 	if request, ok := errors.AsType[*url.Error](err); ok {
 		if target, invalid := url.Parse(request.URL); invalid == nil {
 			return target.Host + ": " + request.Err.Error()
@@ -72,13 +89,16 @@ var causes = []cause{
 	},
 	{objectstore.ErrNoBucket, "the bucket or container does not exist", "create it, or correct its name in the URL"},
 	{objectstore.ErrRegion, "the bucket is in another region", "name its region in the URL, as in s3://bucket/prefix?region=eu-central-1"},
+	{objectstore.ErrNoStore, "what answers is not an object store", "correct the endpoint in the URL, or see whether a proxy answers instead of the store"},
+	{objectstore.ErrNoCredentials, "no valid credentials were found", "see docs/stores.md for where credentials are looked for"},
+	{objectstore.ErrExpired, "the credentials have expired", "renew them; see docs/stores.md for where credentials are looked for"},
 	{
-		objectstore.ErrCredentials, "the credentials are missing, expired or not accepted",
-		"see docs/stores.md for where credentials are looked for, and renew them",
+		objectstore.ErrCredentials, "the store does not accept the credentials",
+		"see whether the key is that of this store, and still valid; see docs/stores.md for where credentials are looked for",
 	},
 	{objectstore.ErrDenied, "the credentials do not allow the request", "add the right to the policy of these credentials; docs/stores.md has the least policy"},
 	{objectstore.ErrThrottled, "the store asks for fewer requests", "wait, or raise the limit of the store"},
-	{objectstore.ErrUnreachable, "the store does not answer", "see whether the endpoint in the URL is right, and whether this machine can reach it"},
+	{objectstore.ErrUnreachable, "the store does not answer", "see whether the endpoint in the URL is right, https or http included, and whether this machine can reach it"},
 	{objectstore.ErrDigest, "bytes were altered on their way to the store", "look for a faulty proxy or network"},
 	{objectstore.ErrFull, "the store has no room", "make room in the store"},
 }

@@ -18,6 +18,7 @@ type faulty struct {
 	objectstore.Store
 	put, read, list, remove error // instead of what the store would answer
 	replaces                bool  // puts replace objects
+	denies                  bool  // reads are denied, whether the object exists or not
 	altered                 error // of PutAltered
 }
 
@@ -41,6 +42,9 @@ func (f *faulty) PutAltered(ctx context.Context, key string) error {
 }
 
 func (f *faulty) ReadRange(ctx context.Context, key string, offset, length int64) ([]byte, error) {
+	if f.denies {
+		return nil, objectstore.ErrDenied
+	}
 	content, err := f.Store.ReadRange(ctx, key, offset, length)
 	if err == nil && f.read != nil {
 		err = f.read
@@ -168,6 +172,50 @@ func TestEachCauseHasItsSentenceAndAdvice(t *testing.T) {
 	}
 	if sentence, _ := Cause("s3", Read, errors.New("odd")); !strings.Contains(sentence, "odd") || !strings.Contains(sentence, "ranged read") {
 		t.Errorf("an unknown error gives %q", sentence)
+	}
+}
+
+// hiding is a store that denies reading what does not exist, as S3 does without the right to list.
+type hiding struct{ *faulty }
+
+func (h *hiding) Below(string) objectstore.Store { return h }
+
+func (h *hiding) ReadRange(ctx context.Context, key string, offset, length int64) ([]byte, error) {
+	content, err := h.faulty.ReadRange(ctx, key, offset, length)
+	if errors.Is(err, objectstore.ErrNotFound) {
+		err = objectstore.ErrDenied
+	}
+	return content, err
+}
+
+func TestDeniedReadIsNotBlamedOnTheDelete(t *testing.T) {
+	denied := fmt.Errorf("request: %w", objectstore.ErrDenied)
+	for name, c := range map[string]struct {
+		store  objectstore.Store
+		failed Step
+	}{
+		"no right to list": {&hiding{&faulty{Store: folder(t), list: denied, altered: objectstore.ErrDigest}}, List},
+		"no right to read": {&faulty{Store: folder(t), denies: true, altered: objectstore.ErrDigest}, Read},
+	} {
+		for step, f := range run(t, c.store) {
+			if (f.Err != nil) != (step == c.failed) {
+				t.Errorf("%s: %s: %v", name, step, f.Err)
+			}
+		}
+	}
+}
+
+func TestCauseNamesTheRegion(t *testing.T) {
+	sentence, advice := Cause("s3", Put, fmt.Errorf("put: %w: %w", &objectstore.RegionError{Region: "eu-west-1"}, errors.New("moved")))
+	if sentence != "the bucket is in the region eu-west-1 (moved)" || !strings.Contains(advice, "region=eu-west-1") {
+		t.Errorf("%q, advice %q", sentence, advice)
+	}
+}
+
+func TestLongAnswerIsCutOff(t *testing.T) {
+	sentence, _ := Cause("s3", Put, fmt.Errorf("put: %w: %w", objectstore.ErrUnreachable, errors.New(strings.Repeat("x", 1000))))
+	if len(sentence) > 400 {
+		t.Errorf("the cause has %d bytes", len(sentence))
 	}
 }
 

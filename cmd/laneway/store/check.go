@@ -44,7 +44,7 @@ func (c *Check) Run(a *cli.App) error {
 	if err != nil {
 		return err
 	}
-	owner := c.identity(a, candidate)
+	owner := c.identity(a, candidate, findings)
 	text, verdict := describeFindings(c.Store.Scheme(), findings)
 	if err := cli.Say(a.Stdout, "object store %s\n  %s\n%s", candidate.Place, owner, text); err != nil {
 		return err
@@ -53,10 +53,13 @@ func (c *Check) Run(a *cli.App) error {
 }
 
 // identity describes the marker of a store.
-func (c *Check) identity(a *cli.App, candidate storeid.Candidate) string {
+func (c *Check) identity(a *cli.App, candidate storeid.Candidate, findings []selftest.Finding) string {
 	switch _, err := candidate.Store.Marker(a.Ctx); {
 	case errors.Is(err, objectstore.ErrNotFound):
 		return "it has no marker, so no Laneway uses it yet"
+	case errors.Is(err, objectstore.ErrDenied) && works(findings, selftest.Read):
+		// S3 denies reading an object that does not exist to those who may not list.
+		return "it is not known whether it has a marker, because that needs the right to list objects"
 	case err != nil:
 		sentence, _ := selftest.Cause(c.Store.Scheme(), selftest.Read, err)
 		return "its marker cannot be read: " + sentence
@@ -66,6 +69,11 @@ func (c *Check) identity(a *cli.App, candidate storeid.Candidate) string {
 		return err.Error()
 	}
 	return fmt.Sprintf("store %s of cluster %s", id, cluster)
+}
+
+// works reports whether a step was tried and works.
+func works(findings []selftest.Finding, step selftest.Step) bool {
+	return slices.ContainsFunc(findings, func(f selftest.Finding) bool { return f.Step == step && f.Err == nil && !f.Skipped })
 }
 
 // describeFindings describes the outcome of all steps. The verdict is the error of the command;

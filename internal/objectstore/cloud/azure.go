@@ -79,7 +79,7 @@ func openContainer(account, address string, options *container.ClientOptions) (*
 	if key := os.Getenv("AZURE_STORAGE_KEY"); key != "" {
 		credential, err := container.NewSharedKeyCredential(account, key)
 		if err != nil {
-			return nil, fmt.Errorf("%w: AZURE_STORAGE_KEY is not the key of an account", objectstore.ErrCredentials)
+			return nil, fmt.Errorf("%w: AZURE_STORAGE_KEY is not the key of an account", objectstore.ErrNoCredentials)
 		}
 		return container.NewClientWithSharedKeyCredential(address, credential, options)
 	}
@@ -88,7 +88,7 @@ func openContainer(account, address string, options *container.ClientOptions) (*
 	}
 	identity, err := azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{ClientOptions: azcore.ClientOptions{Telemetry: options.Telemetry}})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", objectstore.ErrCredentials, err)
+		return nil, fmt.Errorf("%w: %w", objectstore.ErrNoCredentials, err)
 	}
 	return container.NewClient(address, azureIdentity{identity}, options)
 }
@@ -100,7 +100,7 @@ type azureIdentity struct{ azcore.TokenCredential }
 func (i azureIdentity) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
 	token, err := i.TokenCredential.GetToken(ctx, options)
 	if err != nil && ctx.Err() == nil && causeOfConnection(err) == nil {
-		err = fmt.Errorf("%w: %w", objectstore.ErrCredentials, err)
+		err = fmt.Errorf("%w: %w", objectstore.ErrNoCredentials, err)
 	}
 	return token, err
 }

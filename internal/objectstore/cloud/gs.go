@@ -68,7 +68,7 @@ func (t *gsTokens) find() (oauth2.TokenSource, error) {
 		// The context is that of later requests for tokens, which no single request bounds.
 		found, err := google.FindDefaultCredentials(context.Background(), storage.DevstorageReadWriteScope)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", objectstore.ErrCredentials, err)
+			return nil, fmt.Errorf("%w: %w", objectstore.ErrNoCredentials, err)
 		}
 		t.source = found.TokenSource
 	}

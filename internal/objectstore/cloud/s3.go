@@ -44,7 +44,7 @@ func openS3(ctx context.Context, at location.Remote) (*s3Bucket, error) {
 	}
 	loaded, err := config.LoadDefaultConfig(ctx, load...)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", objectstore.ErrCredentials, err)
+		return nil, fmt.Errorf("%w: %w", objectstore.ErrNoCredentials, err)
 	}
 	b := &s3Bucket{name: at.Bucket}
 	b.credentials = aws.NewCredentialsCache(aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
@@ -78,6 +78,8 @@ func openS3(ctx context.Context, at location.Remote) (*s3Bucket, error) {
 	return b, nil
 }
 
+var errNoETag = errors.New("the answer to a put has no ETag")
+
 // signPayload replaces the step that decides whether to sign the payload by the one that does.
 func signPayload(stack *middleware.Stack) error {
 	always := &v4.ComputePayloadSHA256{}
@@ -90,20 +92,24 @@ func signPayload(stack *middleware.Stack) error {
 func readCredentials(ctx context.Context, load []func(*config.LoadOptions) error) (aws.Credentials, error) {
 	loaded, err := config.LoadDefaultConfig(ctx, load...)
 	if err != nil {
-		return aws.Credentials{}, fmt.Errorf("%w: %w", objectstore.ErrCredentials, err)
+		return aws.Credentials{}, fmt.Errorf("%w: %w", objectstore.ErrNoCredentials, err)
 	}
 	found, err := loaded.Credentials.Retrieve(ctx)
 	if err != nil && ctx.Err() == nil {
-		err = fmt.Errorf("%w: %w", objectstore.ErrCredentials, err)
+		err = fmt.Errorf("%w: %w", objectstore.ErrNoCredentials, err)
 	}
 	return found, err
 }
 
 func (b *s3Bucket) put(ctx context.Context, key string, body *payload) error {
-	_, err := b.client.PutObject(ctx, &s3.PutObjectInput{
+	output, err := b.client.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: &b.name, Key: &key, Body: body, ContentLength: &body.size,
 		ContentType: aws.String("application/octet-stream"), IfNoneMatch: aws.String("*"),
 	})
+	if err == nil && output.ETag == nil {
+		// A server or proxy that answers every request with 200 has stored nothing.
+		err = fmt.Errorf("%w: %w", objectstore.ErrNoStore, errNoETag)
+	}
 	return err
 }
 

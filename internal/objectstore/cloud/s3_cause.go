@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"errors"
+	"net/http"
 	"strings"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -35,14 +36,14 @@ var s3Causes = map[string]error{
 	"AccessDenied": objectstore.ErrDenied,
 	"Forbidden":    objectstore.ErrDenied,
 
-	"ExpiredToken":                       objectstore.ErrCredentials,
-	"ExpiredTokenException":              objectstore.ErrCredentials,
+	"ExpiredToken":                       objectstore.ErrExpired,
+	"ExpiredTokenException":              objectstore.ErrExpired,
+	"TokenRefreshRequired":               objectstore.ErrExpired,
 	"InvalidAccessKeyId":                 objectstore.ErrCredentials,
 	"InvalidToken":                       objectstore.ErrCredentials,
 	"InvalidTokenId":                     objectstore.ErrCredentials,
 	"SignatureDoesNotMatch":              objectstore.ErrCredentials,
 	"XAdminUserNotFound":                 objectstore.ErrCredentials, // of versitygw, with status 404
-	"TokenRefreshRequired":               objectstore.ErrCredentials,
 	"UnrecognizedClientError":            objectstore.ErrCredentials,
 	"InvalidClientTokenId":               objectstore.ErrCredentials,
 	"RequestTimeTooSkewed":               objectstore.ErrClock,
@@ -71,18 +72,51 @@ var s3Causes = map[string]error{
 }
 
 func (*s3Bucket) cause(err error) error {
-	if errors.Is(err, objectstore.ErrCredentials) {
-		return objectstore.ErrCredentials // none were found
-	}
-	if coded, ok := errors.AsType[smithy.APIError](err); ok {
-		if cause := causeOfS3Error(err, coded); cause != nil {
-			return cause
+	for _, known := range []error{objectstore.ErrCredentials, objectstore.ErrNoStore} {
+		if errors.Is(err, known) {
+			return known // there is no answer, or none of S3
 		}
 	}
-	if response, ok := errors.AsType[*awshttp.ResponseError](err); ok {
-		return causeOfStatus(response.HTTPStatusCode())
+	response, _ := errors.AsType[*awshttp.ResponseError](err)
+	coded, isCoded := errors.AsType[smithy.APIError](err)
+	switch {
+	case isCoded && response != nil && isPage(response, coded):
+		return objectstore.ErrNoStore
+	case isCoded:
+		if cause := causeOfS3Error(err, coded); cause != nil {
+			return inRegion(cause, response)
+		}
+	}
+	if response != nil {
+		return inRegion(causeOfStatus(response.HTTPStatusCode()), response)
 	}
 	return nil
+}
+
+// isPage reports whether an error is a text for people, as other servers and proxies send it. An
+// error of S3 is XML with a code. Without one, the SDK makes up a code from the status, such as
+// "Forbidden". A load balancer that has no server behind it is not meant.
+func isPage(response *awshttp.ResponseError, coded smithy.APIError) bool {
+	status, code := response.HTTPStatusCode(), coded.ErrorCode()
+	if status >= http.StatusInternalServerError || code != strings.ReplaceAll(http.StatusText(status), " ", "") {
+		return false
+	}
+	content := response.Response.Header.Get("Content-Type")
+	if code == "Forbidden" {
+		return strings.HasPrefix(content, "text/html")
+	}
+	return s3Causes[code] == nil && (strings.HasPrefix(content, "text/html") || strings.HasPrefix(content, "text/plain"))
+}
+
+// inRegion adds the region of the bucket to ErrRegion, if the response names it.
+func inRegion(cause error, response *awshttp.ResponseError) error {
+	if cause != objectstore.ErrRegion || response == nil { //nolint:errorlint // it is the value itself
+		return cause
+	}
+	if region := response.Response.Header.Get("X-Amz-Bucket-Region"); region != "" {
+		return &objectstore.RegionError{Region: region}
+	}
+	return cause
 }
 
 // causeOfS3Error returns the cause of an error code; nil if the code is not known.
@@ -94,12 +128,14 @@ func causeOfS3Error(err error, coded smithy.APIError) error {
 			return objectstore.ErrRegion
 		}
 		return objectstore.ErrCredentials
+	case "Found", "SeeOther":
+		return objectstore.ErrNoStore // S3 never redirects in this way
 	case "NotFound":
 		// This is the SDK's name for a 404 without a body. Only answers to HEAD have none.
 		if operation, ok := errors.AsType[*smithy.OperationError](err); ok && operation.OperationName == "HeadObject" {
 			return objectstore.ErrNotFound
 		}
-		return nil
+		return objectstore.ErrNoStore
 	default:
 		return s3Causes[code]
 	}

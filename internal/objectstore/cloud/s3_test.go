@@ -78,12 +78,15 @@ func serve(t *testing.T, secure bool, answer http.HandlerFunc) (*httptest.Server
 	return server, &requests
 }
 
+// stored answers a put that has taken effect.
+func stored(w http.ResponseWriter, _ *http.Request) { w.Header().Set("ETag", `"0123"`) }
+
 func TestAnS3PutIsOneConditionalRequestWithASignedHash(t *testing.T) {
 	for _, size := range []int{0, 1, 5 << 20, 64 << 20} {
 		for _, secure := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%d bytes, TLS %v", size, secure), func(t *testing.T) {
 				isolate(t)
-				server, requests := serve(t, secure, func(http.ResponseWriter, *http.Request) {})
+				server, requests := serve(t, secure, stored)
 				if secure {
 					trust(t, server)
 				}
@@ -194,6 +197,7 @@ func TestS3ErrorsHaveTheirCause(t *testing.T) {
 		{403, "InvalidAccessKeyId", "", objectstore.ErrCredentials},
 		{403, "SignatureDoesNotMatch", "", objectstore.ErrCredentials},
 		{400, "ExpiredToken", "", objectstore.ErrCredentials},
+		{400, "ExpiredToken", "", objectstore.ErrExpired},
 		{403, "RequestTimeTooSkewed", "", objectstore.ErrClock},
 		{301, "PermanentRedirect", "", objectstore.ErrRegion},
 		{301, "", "", objectstore.ErrRegion},
@@ -220,6 +224,42 @@ func TestS3ErrorsHaveTheirCause(t *testing.T) {
 			}
 		})
 	}
+	for name, c := range map[string]struct {
+		status        int
+		content, body string
+	}{
+		"a page that is not found":       {404, "text/plain", "404 page not found"},
+		"nothing is found":               {404, "", ""},
+		"a method that is not supported": {405, "text/html", "<html></html>"},
+		"a proxy that forbids":           {403, "text/html", "<html></html>"},
+		"a redirect to a login":          {302, "", ""},
+		"plain HTTP to a TLS server":     {400, "text/plain", "Client sent an HTTP request to an HTTPS server."},
+		"everything is welcome":          {200, "text/html", "<html></html>"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, _ := serve(t, false, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header()["Content-Type"] = []string{c.content}
+				w.Header().Set("Location", "/login")
+				w.WriteHeader(c.status)
+				_, _ = io.WriteString(w, c.body)
+			})
+			err := openAt(t, server.URL).Put(t.Context(), storetest.NewKey(t), [][]byte{[]byte("x")})
+			wantIs(t, err, objectstore.ErrNoStore)
+			if errors.Is(err, objectstore.ErrDenied) || objectstore.Passing(err) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+	t.Run("the region is named", func(t *testing.T) {
+		server, _ := serve(t, false, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Amz-Bucket-Region", "eu-west-1")
+			answerS3(w, http.StatusMovedPermanently, "PermanentRedirect", "")
+		})
+		err := openAt(t, server.URL).Put(t.Context(), storetest.NewKey(t), nil)
+		if region, ok := errors.AsType[*objectstore.RegionError](err); !ok || region.Region != "eu-west-1" || !errors.Is(err, objectstore.ErrRegion) {
+			t.Errorf("error %v, want the region", err)
+		}
+	})
 	t.Run("404 of a server without objects", func(t *testing.T) {
 		server, _ := serve(t, false, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
 		if _, err := openAt(t, server.URL).ReadRange(t.Context(), storetest.NewKey(t), 0, 1); err == nil || errors.Is(err, objectstore.ErrNotFound) {
@@ -309,7 +349,9 @@ func TestReplacedCredentialsAreReadAgain(t *testing.T) {
 	server, requests := serve(t, false, func(w http.ResponseWriter, r *http.Request) {
 		if !strings.Contains(r.Header.Get("Authorization"), "Credential=NEW/") {
 			answerS3(w, http.StatusForbidden, "InvalidAccessKeyId", "")
+			return
 		}
+		stored(w, r)
 	})
 	write("OLD")
 	store := openAt(t, server.URL)
@@ -334,5 +376,5 @@ func TestMissingConfigurationIsNamed(t *testing.T) {
 	}
 	unsetenv(t, "AWS_ACCESS_KEY_ID")
 	store := openAt(t, "http://127.0.0.1:1")
-	wantIs(t, store.Put(t.Context(), storetest.NewKey(t), nil), objectstore.ErrCredentials)
+	wantIs(t, store.Put(t.Context(), storetest.NewKey(t), nil), objectstore.ErrNoCredentials)
 }
