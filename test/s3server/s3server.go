@@ -3,6 +3,7 @@ package s3server
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -10,16 +11,21 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"laneway.dev/test/machine"
 )
 
 const (
-	bucket    = "laneway"
-	accessKey = "laneway-test"
-	secretKey = "laneway-test-secret"
+	bucket        = "laneway"
+	region        = "us-east-1"
+	rootAccessKey = "laneway-test"
+	rootSecretKey = "laneway-test-secret"
 
 	startTimeout = time.Minute // a busy machine is slow to start processes
 )
@@ -31,6 +37,7 @@ type Server struct {
 
 	t       testing.TB
 	log     string
+	users   string // folder of the users that were added
 	command *exec.Cmd
 	done    chan struct{} // closed when the process has ended
 }
@@ -44,10 +51,12 @@ func Start(t testing.TB) *Server {
 	folder := t.TempDir()
 	s := &Server{
 		Address: machine.Address(t), Folder: filepath.Join(folder, "data", bucket),
-		t: t, log: filepath.Join(folder, "versitygw.log"),
+		t: t, log: filepath.Join(folder, "versitygw.log"), users: filepath.Join(folder, "users"),
 	}
-	if err := os.MkdirAll(s.Folder, 0o700); err != nil {
-		t.Fatal(err)
+	for _, made := range []string{s.Folder, s.users} {
+		if err := os.MkdirAll(made, 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
 	t.Cleanup(func() {
 		s.Stop()
@@ -57,6 +66,46 @@ func Start(t testing.TB) *Server {
 	})
 	s.Restart()
 	return s
+}
+
+// AddUser adds a user who has no rights.
+func (s *Server) AddUser(accessKey, secretKey string) {
+	s.t.Helper()
+	command := exec.CommandContext(s.t.Context(), machine.Binary("versitygw"), "admin", "--access", rootAccessKey, "--secret", rootSecretKey,
+		"--endpoint-url", s.Endpoint(), "create-user", "--access", accessKey, "--secret", secretKey, "--role", "user")
+	if output, err := command.CombinedOutput(); err != nil {
+		s.t.Fatalf("add a user: %v\n%s", err, output)
+	}
+}
+
+// SetPolicy sets the policy of the bucket.
+func (s *Server) SetPolicy(policy string) {
+	s.t.Helper()
+	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodPut, s.Endpoint()+"/"+bucket+"?policy", strings.NewReader(policy))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	Sign(s.t, request, []byte(policy), time.Now())
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if said, _ := io.ReadAll(response.Body); response.StatusCode/100 != 2 {
+		s.t.Fatalf("set the policy: %s: %s", response.Status, said)
+	}
+}
+
+// Sign signs a request with the credentials of Environ, as if it were at another time.
+func Sign(t testing.TB, request *http.Request, body []byte, at time.Time) {
+	t.Helper()
+	hash := fmt.Sprintf("%x", sha256.Sum256(body))
+	request.Header.Set("X-Amz-Content-Sha256", hash)
+	err := v4.NewSigner().SignHTTP(t.Context(), aws.Credentials{AccessKeyID: rootAccessKey, SecretAccessKey: rootSecretKey},
+		request, hash, "s3", region, at)
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 // Endpoint returns the URL of the server.
@@ -75,7 +124,7 @@ func Location(endpoint, prefix string) string {
 // and the instance metadata of the machine are left out.
 func Environ() []string {
 	return []string{
-		"AWS_ACCESS_KEY_ID=" + accessKey, "AWS_SECRET_ACCESS_KEY=" + secretKey,
+		"AWS_ACCESS_KEY_ID=" + rootAccessKey, "AWS_SECRET_ACCESS_KEY=" + rootSecretKey,
 		"AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null",
 	}
 }
@@ -85,8 +134,8 @@ func Setenv(t testing.TB) {
 	for _, name := range []string{"AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"} {
 		t.Setenv(name, "") // the SDK ignores empty ones
 	}
-	t.Setenv("AWS_ACCESS_KEY_ID", accessKey)
-	t.Setenv("AWS_SECRET_ACCESS_KEY", secretKey)
+	t.Setenv("AWS_ACCESS_KEY_ID", rootAccessKey)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", rootSecretKey)
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 	t.Setenv("AWS_CONFIG_FILE", os.DevNull)
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
@@ -113,8 +162,8 @@ func (s *Server) Restart() {
 		s.t.Fatal(err)
 	}
 	defer output.Close()
-	command := exec.Command(machine.Binary("versitygw"), "--port", s.Address, "--access", accessKey, "--secret", secretKey,
-		"--quiet", "--health", "/health", "posix", filepath.Dir(s.Folder))
+	command := exec.Command(machine.Binary("versitygw"), "--port", s.Address, "--access", rootAccessKey, "--secret", rootSecretKey,
+		"--quiet", "--health", "/health", "--iam-dir", s.users, "posix", filepath.Dir(s.Folder))
 	command.Stdout, command.Stderr, command.SysProcAttr = output, output, machine.Attributes()
 	if err := command.Start(); err != nil {
 		s.t.Fatal(err)
