@@ -29,6 +29,7 @@ type fetch struct {
 	disconnected chan struct{}   // holds a token after a disconnection
 	answers      chan core.Event // the answer to the question in the background
 
+	ahead  ahead
 	moves  uint64 // of the log's end, when the core last received it
 	asking bool   // whether a question is being answered in the background
 	loads  bool   // whether the fetch holds one of the server's slots for loads
@@ -81,6 +82,7 @@ func (s *Server) start(p *partition, request core.Request, out *answers) *protoc
 	f := &fetch{
 		server: s, partition: p, out: out, cancel: cancel,
 		core:         core.New(p.id, request, settings, time.Now()),
+		ahead:        ahead{server: s},
 		controls:     make(chan core.Control, maxControls),
 		disconnected: make(chan struct{}, 1),
 		answers:      make(chan core.Event, 1),
@@ -110,6 +112,7 @@ func (f *fetch) run(ctx context.Context) {
 		f.asking = false
 	}
 	f.releaseLoads()
+	f.ahead.drop()
 }
 
 // end counts the error of a fetch and sends the last status. A consumer that has the status
@@ -204,7 +207,11 @@ func (f *fetch) serve(ctx context.Context) core.Status {
 			}
 		}
 		if !fx.More {
-			events = f.wait(ctx, timer, fx.Wake, changed, events)
+			wake := fx.Wake
+			if !f.asking {
+				wake = f.ahead.wake(wake)
+			}
+			events = f.wait(ctx, timer, wake, changed, events)
 		}
 	}
 }

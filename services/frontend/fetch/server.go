@@ -31,6 +31,7 @@ type Server struct {
 	entries  *entryCache
 	payloads *payloadCache
 	loads    slots
+	ahead    slots
 	reader   *storeReader
 
 	ctx    context.Context // of all fetches
@@ -62,6 +63,7 @@ func New(config Config) *Server {
 		entries:    newEntryCache(config.CacheBytes / 4),
 		payloads:   newPayloadCache(config.CacheBytes - config.CacheBytes/4),
 		loads:      make(slots, maxLoads),
+		ahead:      make(slots, maxAhead),
 		reader:     &storeReader{store: config.Store, timeout: config.StoreTimeout, log: config.Logger},
 		partitions: make(map[protocol.Partition]*partition),
 	}

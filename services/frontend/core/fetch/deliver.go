@@ -57,9 +57,38 @@ func (c *Core) load(now time.Time) (waits bool) {
 		c.loaded = c.wanted
 	} else {
 		c.loadAsked(now)
-		c.ask(loading, Load{extents, c.request.mayUnpack()})
+		c.ask(loading, Load{extents, c.request.mayUnpack(), c.ahead(extents, records)})
 	}
 	return false
+}
+
+// ahead returns the extents that the fetch loads next if its consumer keeps up. records is how
+// many more records the fetch may send after those of the wanted extents.
+func (c *Core) ahead(wanted []messages.Extent, records int64) (extents []messages.Extent) {
+	if c.retry.failures > 0 {
+		return nil
+	}
+	bytes := int64(MaxAhead)
+	if c.request.WindowBytes > 0 {
+		bytes = min(bytes, 2*c.request.WindowBytes)
+	}
+	if c.request.MaxBytes > 0 {
+		bytes = min(bytes, c.request.MaxBytes-c.bytes)
+		for _, x := range wanted {
+			bytes -= x.Length
+		}
+	}
+	for i := c.wanted; i < len(c.queue) && len(extents) < maxLoad; i++ {
+		next := &c.queue[i]
+		if bytes -= next.extent.Length; bytes < 0 || records <= 0 {
+			break
+		}
+		if next.gap == 0 {
+			extents = append(extents, next.extent)
+		}
+		records -= int64(next.records)
+	}
+	return extents
 }
 
 // deliver sends the next batch or gap, or the part of a batch that fits into this step.

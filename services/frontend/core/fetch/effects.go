@@ -67,10 +67,13 @@ type Entries struct{ Entries []messages.LoggedEntry }
 
 // Load asks for payloads. The answer has one payload for each extent, in the same order. If
 // Unpack is set, the core decompresses the payloads that are compressed. The shell then bounds
-// how many fetches do so at the same time, until the core has nothing more to do.
+// how many fetches do so at the same time, until the core has nothing more to do. Ahead lists
+// the extents of the next loads if the consumer keeps up, so that the shell can read them from a
+// slow store at the same time.
 type Load struct {
 	Extents []messages.Extent
 	Unpack  bool
+	Ahead   []messages.Extent
 }
 
 // Loaded answers a Load. Random is a number in [0, 1). If a payload has a temporary error, it

@@ -16,7 +16,10 @@ const (
 	MaxQueue = 4096
 	// MaxRange bounds the bytes of one Load, unless a single batch is larger.
 	MaxRange = 4 << 20
-	// maxLoad bounds the batches of one Load.
+	// MaxAhead bounds the bytes that a Load names to be read ahead. While one range is read from
+	// a remote store, which takes as long for any number of bytes, three more are.
+	MaxAhead = 3 * MaxRange
+	// maxLoad bounds the batches of one Load, and those that it names to be read ahead.
 	maxLoad = 1024
 )
 
@@ -39,7 +42,10 @@ func (c *Core) fill(entries []messages.LoggedEntry) {
 	if c.request.Follow {
 		limit = math.MaxInt64
 	}
-	enough := min(max(c.request.WindowBytes, c.request.MaxBytes), MaxRange)
+	enough := int64(MaxRange + MaxAhead)
+	if c.request.MaxBytes > 0 {
+		enough = min(enough, c.request.MaxBytes)
+	}
 	c.queue = nil // releases the memory of the old queue
 	at, queued := c.offset, int64(0)
 	for i := range entries {

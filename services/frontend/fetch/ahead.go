@@ -1,0 +1,144 @@
+package fetch
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"laneway.dev/pkg/messages"
+	core "laneway.dev/services/frontend/core/fetch"
+)
+
+// aheadIdle is how long a fetch keeps what it has read ahead while its consumer takes nothing.
+const aheadIdle = time.Second
+
+// ahead is what a fetch has read ahead of its loads, or is reading. It belongs to the goroutine
+// of the fetch.
+//
+// A remote store takes some 100 ms for a request of any size, and a fetch sends its payloads
+// within a few. So while the store answers one load, the payloads of the next ones are read,
+// too. The memory is bounded for all fetches together, and a consumer that has become slow does
+// not keep it: its payloads are read again later.
+type ahead struct {
+	server *Server
+	open   []*aheadRange
+	used   time.Time // when a load was asked for last
+}
+
+// aheadRange is a number of extents that are read together. The goroutine that reads them owns
+// the payloads until done is closed.
+type aheadRange struct {
+	load
+	index  map[messages.Extent]int // of the payloads
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// ranges returns those ranges that have some of the extents of a load, and begins to read what
+// the next loads will ask for. Ranges with neither are dropped.
+func (a *ahead) ranges(ctx context.Context, wanted, next []messages.Extent) (ready []*aheadRange) {
+	a.used = time.Now()
+	known := func(x messages.Extent) bool {
+		return slices.ContainsFunc(a.open, func(r *aheadRange) bool { return r.has(x) })
+	}
+	a.open = slices.DeleteFunc(a.open, func(r *aheadRange) bool {
+		if slices.ContainsFunc(wanted, r.has) {
+			ready = append(ready, r)
+			return false
+		}
+		if slices.ContainsFunc(next, r.has) {
+			return false
+		}
+		a.server.forget(r)
+		return true
+	})
+	next = slices.DeleteFunc(slices.Clone(next), known)
+	for len(next) > 0 {
+		n, bytes := 0, int64(0)
+		for n < len(next) && (n == 0 || bytes+next[n].Length <= core.MaxRange) {
+			bytes += next[n].Length
+			n++
+		}
+		r := a.server.readAhead(ctx, next[:n])
+		if r == nil {
+			break // others read ahead
+		}
+		a.open = append(a.open, r)
+		next = next[n:]
+	}
+	return ready
+}
+
+// wake returns the time at which drop is due, or the given one if that is earlier. After
+// that time it drops everything.
+func (a *ahead) wake(earliest time.Time) time.Time {
+	if len(a.open) == 0 {
+		return earliest
+	}
+	due := a.used.Add(aheadIdle)
+	switch {
+	case !time.Now().Before(due):
+		a.drop()
+		return earliest
+	case earliest.IsZero() || due.Before(earliest):
+		return due
+	}
+	return earliest
+}
+
+// drop forgets everything that was read ahead.
+func (a *ahead) drop() {
+	for _, r := range a.open {
+		a.server.forget(r)
+	}
+	a.open = nil
+}
+
+func (r *aheadRange) has(x messages.Extent) bool {
+	_, ok := r.index[x]
+	return ok
+}
+
+// readAhead begins to read a range. It returns nil if as many ranges are open as may be.
+func (s *Server) readAhead(ctx context.Context, extents []messages.Extent) *aheadRange {
+	select {
+	case s.ahead <- struct{}{}:
+	default:
+		return nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	r := &aheadRange{load: s.load(extents), index: make(map[messages.Extent]int, len(extents)), cancel: cancel, done: make(chan struct{})}
+	for i, x := range extents {
+		r.index[x] = i
+	}
+	s.wait.Go(func() {
+		defer close(r.done)
+		s.reader.read(ctx, r.load)
+	})
+	return r
+}
+
+// forget ends a range and returns its slot once the store has returned.
+func (s *Server) forget(r *aheadRange) {
+	r.cancel()
+	s.wait.Go(func() {
+		<-r.done
+		s.ahead.release()
+	})
+}
+
+// take sets the missing payloads that ranges have, after they were read. What a range could not
+// read stays missing.
+func (l *load) take(ranges []*aheadRange) {
+	for _, r := range ranges {
+		<-r.done // it ends with the fetch at the latest
+		l.missing = slices.DeleteFunc(l.missing, func(m missing) bool {
+			i, ok := r.index[m.Extent]
+			if !ok || r.payloads[i].Err != nil || r.payloads[i].Bytes == nil {
+				return false
+			}
+			*m.payload = r.payloads[i]
+			return true
+		})
+	}
+}

@@ -1,0 +1,85 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"laneway.dev/pkg/protocol"
+)
+
+// newDistant returns a fixture with four records, each in an object of its own, whose reads
+// do not return before two of them have begun.
+func newDistant(t *testing.T) (*fixture, *faultyStore) {
+	t.Helper()
+	store := &faultyStore{}
+	two := make(chan struct{})
+	store.instead = func(ctx context.Context, n int) error {
+		if n == 2 {
+			close(two)
+		}
+		select {
+		case <-two:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	f := newFixture(t, func(c *Config) {
+		store.Store = c.Store
+		c.Store = store
+	})
+	for _, value := range []string{"a", "b", "c", "d"} {
+		f.commit(lines(value))
+	}
+	return f, store
+}
+
+// oneByOne is a request with room for one record at a time, so two are read ahead.
+var oneByOne = fields{"offset": 0, "window_bytes": len(protocol.EncodeRecord(protocol.Record{Value: []byte("a")}))}
+
+func TestNextPayloadsAreReadWhileTheStoreAnswers(t *testing.T) {
+	f, store := newDistant(t)
+	f.fetch(oneByOne).wants(protocol.StatusEnd, "a", "b", "c", "d")
+	if reads, _ := store.counts(); reads != 4 {
+		t.Errorf("%d reads of 4 objects", reads)
+	}
+}
+
+func TestPayloadThatCouldNotBeReadAheadIsReadAgain(t *testing.T) {
+	f, store := newDistant(t)
+	store.after = func(n int, _ []byte) error {
+		if n == 2 || n == 3 {
+			return errors.New("injected")
+		}
+		return nil
+	}
+	f.fetch(oneByOne).wants(protocol.StatusEnd, "a", "b", "c", "d")
+}
+
+func TestConsumerThatTakesNothingKeepsNothingThatWasReadAhead(t *testing.T) {
+	f, store := newDistant(t)
+	request := fields{"follow": true, "frames": true} // a frame uses up the window
+	for name, value := range oneByOne {
+		request[name] = value
+	}
+	c := f.fetch(request)
+	first := c.data()
+	ctx := f.context()
+	for tick := time.NewTicker(10 * time.Millisecond); len(f.server.ahead) > 0; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("%d ranges are still open", len(f.server.ahead))
+		}
+	}
+	before, _ := store.counts()
+	c.grant(first, len(first.Data))
+	if got := valuesOf(t, c.data()); len(got) != 1 || got[0] != "b" {
+		t.Errorf("got %q, want b", got)
+	}
+	if after, _ := store.counts(); after == before {
+		t.Error("what was dropped was not read again")
+	}
+}
