@@ -16,8 +16,8 @@ SHIPPED := GOWORK=off
 TESTFLAGS ?= -tags assertions -count=1 -timeout $(TIMEOUT)
 TIMEOUT = 10m
 sim schedules mutants: TIMEOUT = 0
-# A busy machine takes several times as long as the five minutes of an idle one.
-e2e: TIMEOUT = 25m
+# A busy machine takes several times as long as the five minutes of an idle one, and longer with S3.
+e2e: TIMEOUT = $(if $(STORE),1h,25m)
 # The simulator runs in memory like unit tests, and in one goroutine for each world.
 SIMULATOR = ./test/sim/...
 UNIT ?= ./... $(SIMULATOR)
@@ -83,11 +83,14 @@ unit: ## tests of the product module, and the simulator's
 
 E2E = $(filter-out $(SIMULATOR),$(patsubst %/,./%/...,$(wildcard test/*/)))
 
+# A regular expression that selects end-to-end tests by their names.
+RUN ?=
+
 # One at a time: these tests measure restarts and rates. Some only wait, side by side.
 .PHONY: e2e
 e2e: export LANEWAY_TEST_STORE := $(STORE)
 e2e: build bin/nats bin/nats-server bin/versitygw ## end-to-end tests against real processes; STORE=s3
-	go test -p 1 -parallel 4 $(TESTFLAGS) $(E2E)
+	go test -p 1 -parallel 4 $(TESTFLAGS) $(if $(RUN),-run '$(RUN)') $(E2E)
 
 .PHONY: race
 race: ## tests of the product module under the race detector
