@@ -1,8 +1,11 @@
 package objectstore
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -103,4 +106,56 @@ func BenchmarkFreeSpace(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkPack compresses single records, the lines of Go source, in blocks of several sizes.
+func BenchmarkPack(b *testing.B) {
+	source, err := goSource()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, codec := range protocol.Compressions() {
+		for _, size := range []int{64 << 10, 256 << 10, 1 << 20} {
+			b.Run(fmt.Sprintf("%s/%dKiB", codec, size>>10), func(b *testing.B) {
+				var groups [][]Batch
+				bytes, records := 0, 0
+				for line := range strings.Lines(source) {
+					payload := protocol.EncodeRecord(protocol.Record{Value: []byte(strings.TrimSuffix(line, "\n"))})
+					if len(groups) == 0 || bytes+len(payload) > size {
+						groups, bytes = append(groups, nil), 0
+					}
+					last := &groups[len(groups)-1]
+					*last = append(*last, Batch{
+						Partition: protocol.Partition{Topic: "orders", TopicID: 7}, Epoch: 12, Payload: payload,
+						Batch: messages.Batch{Ticket: messages.Ticket{Lane: "r:_INBOX.Q7ZsN0Yd3kT", Number: uint64(records)}, Records: 1},
+					})
+					bytes += len(payload)
+					records++
+				}
+				b.SetBytes(int64(len(source)))
+				var stored int
+				for b.Loop() {
+					stored = 0
+					for _, group := range groups {
+						block := Pack(codec, group)
+						stored += len(block.head) + len(block.frames)
+					}
+				}
+				b.ReportMetric(float64(stored)/float64(records), "B/record")
+			})
+		}
+	}
+}
+
+// goSource returns source of this repository.
+func goSource() (string, error) {
+	files, err := filepath.Glob(filepath.Join("..", "..", "*", "*", "*.go"))
+	var all strings.Builder
+	for _, name := range files {
+		content, readErr := os.ReadFile(name)
+		if err = errors.Join(err, readErr); err == nil {
+			all.Write(content)
+		}
+	}
+	return all.String(), err
 }

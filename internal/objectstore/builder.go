@@ -15,8 +15,8 @@ const headChunk = 4 << 10
 type Builder struct {
 	key   string
 	size  int64    // bytes of parts
-	parts [][]byte // header, then head and payload of each batch
-	index []byte   // entries of the batches
+	parts [][]byte // header, then head and payload of each batch and block
+	index []byte   // entries of the batches and blocks
 	count uint32
 	heads []byte // free memory for heads; parts refer to what is used of it
 }
@@ -46,6 +46,22 @@ func (b *Builder) Add(batch Batch) (messages.Extent, error) {
 	})
 	b.count++
 	return extent, nil
+}
+
+// AddBlock appends a block to the object and returns the extents of its batches.
+func (b *Builder) AddBlock(block *Block) []messages.Extent {
+	start := b.size
+	b.append(block.head)
+	extents := make([]messages.Extent, len(block.batches))
+	for i, in := range block.batches {
+		extents[i] = messages.Extent{Key: b.key, Offset: b.size, Length: int64(len(block.frames)), CRC: block.crc, Block: in}
+	}
+	b.append(block.frames)
+	b.index = appendIndexEntry(b.index, indexEntry{
+		offset: uint64(start), headLength: uint32(len(block.head)), payloadLength: uint32(len(block.frames)), payloadCRC: block.crc,
+	})
+	b.count++
+	return extents
 }
 
 func checkBatch(batch *Batch) error {

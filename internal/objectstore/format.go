@@ -14,7 +14,7 @@ const (
 	trailerMagic = "LANEWAYE"
 	batchMark    = "LBAT"
 
-	formatVersion = 2
+	formatVersion = 3
 
 	headerSize     = 16
 	headFixedSize  = 64 // head without topic, lane, message id and CRC
@@ -33,18 +33,27 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // Checksum returns the CRC-32C of a payload, as extents carry it.
 func Checksum(payload []byte) uint32 { return crc32.Checksum(payload, castagnoli) }
 
-// Verify checks a payload against the extent that it was read from. Anything
+// Verify checks content against the extent that it was read from. Anything
 // that differs is a *CorruptError with the extent's key and range.
-func Verify(extent messages.Extent, payload []byte) error {
-	if int64(len(payload)) != extent.Length {
-		return corruptExtent(extent, fmt.Sprintf("got %d bytes", len(payload)))
+func Verify(extent messages.Extent, content []byte) error {
+	if int64(len(content)) != extent.Length {
+		return corruptExtent(extent, fmt.Sprintf("got %d bytes", len(content)))
 	}
-	return compareChecksum(extent, Checksum(payload))
+	return compareChecksum(extent, Checksum(content), extent.CRC)
 }
 
-func compareChecksum(extent messages.Extent, sum uint32) error {
-	if sum != extent.CRC {
-		return corruptExtent(extent, fmt.Sprintf("CRC-32C is %08x, should be %08x", sum, extent.CRC))
+// VerifyFrame checks a batch frame against its extent. It is Verify, except for a frame in a
+// compressed block.
+func VerifyFrame(extent messages.Extent, frame []byte) error {
+	if int64(len(frame)) != extent.FrameLength() {
+		return corruptExtent(extent, fmt.Sprintf("got a frame of %d bytes, should be %d", len(frame), extent.FrameLength()))
+	}
+	return compareChecksum(extent, Checksum(frame), extent.FrameCRC())
+}
+
+func compareChecksum(extent messages.Extent, got, want uint32) error {
+	if got != want {
+		return corruptExtent(extent, fmt.Sprintf("CRC-32C is %08x, should be %08x", got, want))
 	}
 	return nil
 }
@@ -63,7 +72,8 @@ type Batch struct {
 	Payload   []byte // the batch frame
 }
 
-// indexEntry is what the index says about one batch.
+// indexEntry is what the index says about one batch or block. The payload of a block are its
+// compressed frames.
 type indexEntry struct {
 	offset        uint64 // of the head
 	headLength    uint32

@@ -49,10 +49,45 @@ func WithNewConnection(ctx context.Context) context.Context {
 // WantsNewConnection reports whether the context is one of WithNewConnection.
 func WantsNewConnection(ctx context.Context) bool { return ctx.Value(newConnection{}) != nil }
 
-// Read reads a batch and compares it with its checksum. It is for commands that look at many
-// objects, and repeats requests so that no passing fault looks like damage: for a minute after
-// errors that may pass, and until content that does not match is the same in Reads reads.
-func Read(ctx context.Context, store Store, extent messages.Extent) ([]byte, error) {
+// Frames reads batch frames and compares them with their checksums. It is for commands that
+// look at many objects, and repeats requests so that no passing fault looks like damage: for a
+// minute after errors that may pass, and until content that does not match is the same in Reads
+// reads. It keeps the block that it has read last, because neighboring batches are often in the
+// same one. It belongs to one goroutine.
+type Frames struct {
+	store Store
+
+	last  messages.Extent // of a block; zero if none was read
+	block []byte          // decompressed
+	err   error           // why the block cannot be read
+}
+
+// NewFrames returns a reader of the batches in a store.
+func NewFrames(store Store) *Frames { return &Frames{store: store} }
+
+// Read returns the frame of a batch. Damage is a *CorruptError or ErrNotFound.
+func (f *Frames) Read(ctx context.Context, extent messages.Extent) ([]byte, error) {
+	if !extent.Compressed() {
+		return readStored(ctx, f.store, extent)
+	}
+	if stored := extent.Stored(); f.last != stored {
+		content, err := readStored(ctx, f.store, stored)
+		f.last, f.block, f.err = stored, nil, err
+		if err == nil {
+			f.block, f.err = Decompress(stored, content)
+		}
+	}
+	if f.err != nil {
+		if ctx.Err() != nil || Passing(f.err) {
+			f.last = messages.Extent{} // it may be read later
+		}
+		return nil, f.err
+	}
+	return Frame(extent, f.block)
+}
+
+// readStored reads what is stored at an extent.
+func readStored(ctx context.Context, store Store, extent messages.Extent) ([]byte, error) {
 	var altered Altered
 	for reads := 1; ; reads++ {
 		content, err := readPatiently(ctx, store, extent.Key, extent.Offset, extent.Length)

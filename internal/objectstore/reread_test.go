@@ -48,7 +48,7 @@ func TestReadOutlastsPassingFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := &scriptedStore{results: c.results}
-				_, err := Read(t.Context(), store, extent)
+				_, err := NewFrames(store).Read(t.Context(), extent)
 				if _, corrupt := errors.AsType[*CorruptError](c.err); corrupt {
 					if _, is := errors.AsType[*CorruptError](err); !is {
 						t.Errorf("the error is %v", err)
@@ -67,7 +67,7 @@ func TestReadOutlastsPassingFaults(t *testing.T) {
 func TestReadEndsAfterAMinuteOfFaults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &scriptedStore{results: []any{ErrUnreachable}}
-		if _, err := Read(t.Context(), store, messages.Extent{Key: "k", Length: 4}); !errors.Is(err, ErrUnreachable) {
+		if _, err := NewFrames(store).Read(t.Context(), messages.Extent{Key: "k", Length: 4}); !errors.Is(err, ErrUnreachable) {
 			t.Errorf("the error is %v", err)
 		}
 		if store.reads < 5 {

@@ -20,18 +20,20 @@ type StoredBatch struct {
 // reader are wrapped.
 //
 // An error about one batch comes with the extent of the batch, and with its head unless
-// that is damaged; the iteration continues with the next batch. An error without an
-// extent concerns the object, and is the last one. An object that is torn yields no
-// batch, just the error.
+// that is damaged; the iteration continues with the next batch. If a compressed block is
+// damaged, each of its batches comes with the error, or just one extent if their heads are
+// damaged. An error without an extent concerns the object, and is the last one. An object that
+// is torn yields no batch, just the error.
 //
-// Payloads are read in pieces. No more memory is taken than the largest head needs,
+// Payloads are read in pieces, except for blocks. No more memory is taken than the largest
+// head needs, or the largest block that the object really has and protocol.MaxFrameBytes,
 // whatever the object claims.
 func Scan(key string, object io.ReaderAt, size int64) iter.Seq2[StoredBatch, error] {
 	return scan(scanner{key: key, object: object, size: size, payloads: true})
 }
 
-// ScanHeads is Scan without the payloads, which are neither read nor verified: it
-// reads little of an object of large batches.
+// ScanHeads is Scan without the payloads and the frames of blocks, which are neither read nor
+// verified: it reads little of an object of large batches.
 func ScanHeads(key string, object io.ReaderAt, size int64) iter.Seq2[StoredBatch, error] {
 	return scan(scanner{key: key, object: object, size: size})
 }
@@ -44,9 +46,15 @@ func scan(s scanner) iter.Seq2[StoredBatch, error] {
 			return
 		}
 		for range s.count {
-			batch, err := s.next()
-			if !yield(batch, err) || batch.Extent.Key == "" {
+			batches, err := s.next()
+			if len(batches) == 0 {
+				yield(StoredBatch{}, err)
 				return
+			}
+			for i := range batches {
+				if !yield(batches[i], err) {
+					return
+				}
 			}
 		}
 		if s.at != s.indexStart {

@@ -153,7 +153,7 @@ func TestAnotherVersionIsNotGuessedAt(t *testing.T) {
 	binary.LittleEndian.PutUint32(object[8:], formatVersion+1)
 	resign(object)
 	_, err := scanAll("k", object)
-	if err == nil || !strings.Contains(err.Error(), "format version 3") {
+	if err == nil || !strings.Contains(err.Error(), "format version 4") {
 		t.Errorf("error is %v, want it to name the version", err)
 	}
 }

@@ -19,7 +19,7 @@ type scanner struct {
 	size       int64
 	payloads   bool          // whether payloads are read and verified
 	piece      []byte        // of what a checksum is computed of
-	count      uint32        // batches that the trailer promises
+	count      uint32        // batches and blocks that the trailer promises
 	indexStart int64         // where the batches end
 	index      *bufio.Reader // entries that are still to come
 	at         int64         // where the next batch begins
@@ -85,7 +85,7 @@ func (s *scanner) checkTrailer() error {
 	s.count = binary.LittleEndian.Uint32(trailer)
 	s.indexStart = start - int64(s.count)*indexEntrySize
 	if s.indexStart < headerSize {
-		return s.corrupt(Index, start, trailerSize, fmt.Sprintf("no room for %d batches", s.count))
+		return s.corrupt(Index, start, trailerSize, fmt.Sprintf("no room for %d batches or blocks", s.count))
 	}
 	sum, err := s.checksum(s.indexStart, start+trailerSumOffset-s.indexStart)
 	if err != nil {
@@ -97,33 +97,59 @@ func (s *scanner) checkTrailer() error {
 	return nil
 }
 
-// next reads and checks the batch of the next index entry. An error with an extent concerns
-// only this batch, and next can be called again.
-func (s *scanner) next() (StoredBatch, error) {
+// next reads and checks the batch, or the batches of the block, of the next index entry. An
+// error with batches concerns only these, and next can be called again.
+func (s *scanner) next() ([]StoredBatch, error) {
 	entry, err := s.nextEntry()
 	if err != nil {
-		return StoredBatch{}, err
+		return nil, err
 	}
 	head := make([]byte, entry.headLength)
 	if err := s.read(head, s.at); err != nil {
-		return StoredBatch{}, err
+		return nil, err
 	}
-	batch, err := s.decodeHead(head, entry)
-	batch.Extent = messages.Extent{
+	extent := messages.Extent{
 		Key: s.key, Offset: s.at + int64(len(head)), Length: int64(entry.payloadLength), CRC: entry.payloadCRC,
 	}
-	s.at = batch.Extent.Offset + batch.Extent.Length
-	if err != nil || !s.payloads {
-		return batch, err
+	batches, err := s.decodeHead(head, entry, extent)
+	s.at = extent.Offset + extent.Length
+	switch {
+	case err != nil:
+		return []StoredBatch{{Extent: extent}}, err
+	case !s.payloads:
+		return batches, nil
+	case batches[0].Extent.Compressed():
+		damage, err := s.checkBlock(batches)
+		if err != nil {
+			return nil, err
+		}
+		return batches, damage
 	}
-	sum, err := s.checksum(batch.Extent.Offset, batch.Extent.Length)
+	sum, err := s.checksum(extent.Offset, extent.Length)
 	if err != nil {
-		return StoredBatch{}, err
+		return nil, err
 	}
-	return batch, compareChecksum(batch.Extent, sum)
+	return batches, compareChecksum(extent, sum, extent.CRC)
 }
 
-// nextEntry returns the next entry of the index, which describes a batch that
+// checkBlock reads and verifies the frames of a block. err is not about its content.
+func (s *scanner) checkBlock(batches []StoredBatch) (damage, err error) {
+	stored := batches[0].Extent
+	content := make([]byte, stored.Length)
+	if err := s.read(content, stored.Offset); err != nil {
+		return nil, err
+	}
+	if damage := Verify(stored, content); damage != nil {
+		return damage, nil
+	}
+	plain, damage := Decompress(stored, content)
+	for i := 0; i < len(batches) && damage == nil; i++ {
+		_, damage = Frame(batches[i].Extent, plain)
+	}
+	return damage, nil
+}
+
+// nextEntry returns the next entry of the index, which describes a batch or block that
 // begins where the one before ended and lies before the index.
 func (s *scanner) nextEntry() (indexEntry, error) {
 	var raw [indexEntrySize]byte
@@ -137,18 +163,34 @@ func (s *scanner) nextEntry() (indexEntry, error) {
 		payloadCRC:    binary.LittleEndian.Uint32(raw[16:]),
 	}
 	length := int64(entry.headLength) + int64(entry.payloadLength)
-	if entry.offset != uint64(s.at) || entry.headLength < minHeadSize || entry.headLength > maxHeadSize ||
-		length > s.indexStart-s.at {
+	if entry.offset != uint64(s.at) || entry.headLength < min(minHeadSize, minBlockHeadSize) ||
+		entry.headLength > max(maxHeadSize, maxBlockHeadSize) || length > s.indexStart-s.at {
 		return indexEntry{}, s.corrupt(Index, s.at, s.indexStart-s.at, "the index does not fit the batches")
 	}
 	return entry, nil
 }
 
-// decodeHead checks the head of a batch against its entry in the index.
-func (s *scanner) decodeHead(head []byte, entry indexEntry) (b StoredBatch, err error) {
+// decodeHead checks the head of a batch or block against its entry in the index. extent is
+// that of the payload.
+func (s *scanner) decodeHead(head []byte, entry indexEntry, extent messages.Extent) ([]StoredBatch, error) {
 	body := head[:len(head)-checksumSize]
 	if binary.LittleEndian.Uint32(head[len(body):]) != Checksum(body) {
-		return b, s.corrupt(Head, s.at, int64(len(head)), "checksum of the head is wrong")
+		return nil, s.corrupt(Head, s.at, int64(len(head)), "checksum of the head is wrong")
+	}
+	if string(body[:4]) == blockMark {
+		h, ok := readBlockHead(body)
+		if !ok || h.length != entry.payloadLength || h.crc != entry.payloadCRC {
+			return nil, s.corrupt(Head, s.at, int64(len(head)), "the head does not fit the index")
+		}
+		batches, err := h.blocked(extent)
+		if err != nil {
+			return nil, s.corrupt(Head, s.at, int64(len(head)), err.Error())
+		}
+		return batches, nil
+	}
+	b := StoredBatch{Extent: extent}
+	if len(head) < minHeadSize {
+		return nil, s.corrupt(Head, s.at, int64(len(head)), "the head does not fit the index")
 	}
 	topicEnd := headFixedSize + int(binary.LittleEndian.Uint16(body[58:]))
 	laneEnd := topicEnd + int(binary.LittleEndian.Uint16(body[60:]))
@@ -156,7 +198,7 @@ func (s *scanner) decodeHead(head []byte, entry indexEntry) (b StoredBatch, err 
 	if string(body[:4]) != batchMark || messageIDEnd != len(body) ||
 		binary.LittleEndian.Uint32(body[4:]) != entry.payloadLength ||
 		binary.LittleEndian.Uint32(body[8:]) != entry.payloadCRC {
-		return b, s.corrupt(Head, s.at, int64(len(head)), "the head does not fit the index")
+		return nil, s.corrupt(Head, s.at, int64(len(head)), "the head does not fit the index")
 	}
 	b.Batch = Batch{
 		Partition: protocol.Partition{
@@ -176,7 +218,7 @@ func (s *scanner) decodeHead(head []byte, entry indexEntry) (b StoredBatch, err 
 			MessageID: string(body[laneEnd:]),
 		},
 	}
-	return b, nil
+	return []StoredBatch{b}, nil
 }
 
 // read fills the buffer from the offset on.

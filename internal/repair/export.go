@@ -29,12 +29,13 @@ type Exported struct {
 	LaneBase64    []byte    `json:"lane_base64,omitempty"`
 	Ticket        uint64    `json:"ticket"`
 	Staged        time.Time `json:"staged"`
-	// Key, Offset and Length are the place of the batch frame in the store. CRC32C is its
-	// checksum.
-	Key    string `json:"key"`
-	Offset int64  `json:"offset"`
-	Length int64  `json:"length"`
-	CRC32C string `json:"crc32c"`
+	// Key, Offset and Length are the place of the batch frame in the store, or of the
+	// compressed block that has it. CRC32C is the checksum of what is stored there.
+	Key    string         `json:"key"`
+	Offset int64          `json:"offset"`
+	Length int64          `json:"length"`
+	CRC32C string         `json:"crc32c"`
+	Block  *ExportedBlock `json:"block,omitempty"`
 
 	Producer        *ExportedProducer `json:"producer,omitempty"` // of an idempotent producer
 	MessageID       string            `json:"message_id,omitempty"`
@@ -46,6 +47,13 @@ type Exported struct {
 	Records []ExportedRecord `json:"records,omitempty"`
 	// Error is the reason why the payload cannot be read. There are no Records then.
 	Error string `json:"error,omitempty"`
+}
+
+// ExportedBlock is the place of a batch frame in a compressed block.
+type ExportedBlock struct {
+	Codec  protocol.Compression `json:"codec"`
+	Start  uint32               `json:"start"` // in the decompressed block
+	Length uint32               `json:"length"`
 }
 
 // ExportedProducer is the producer sequence of a batch.
@@ -119,7 +127,14 @@ func (w *Written) count(line *Exported) {
 	}
 	w.Batches++
 	w.Records += int64(len(line.Records))
-	w.Bytes += line.Length
+	w.Bytes += line.frameLength()
+}
+
+func (l *Exported) frameLength() int64 {
+	if l.Block != nil {
+		return int64(l.Block.Length)
+	}
+	return l.Length
 }
 
 // export reads the payload of a batch and returns its line.
@@ -129,6 +144,9 @@ func (s *Survey) export(ctx context.Context, p protocol.Partition, h *head) *Exp
 		Version: exportVersion, Topic: p.Topic, TopicID: p.TopicID, Partition: p.Number,
 		FrontendEpoch: h.epoch, Ticket: h.Number, Staged: objectstore.KeyTime(extent.Key).UTC(),
 		Key: extent.Key, Offset: extent.Offset, Length: extent.Length, CRC32C: fmt.Sprintf("%08x", extent.CRC),
+	}
+	if b := extent.Block; extent.Compressed() {
+		line.Block = &ExportedBlock{b.Codec, b.Start, b.Length}
 	}
 	line.Lane, line.LaneBase64 = text(h.Lane)
 	line.MessageID, line.MessageIDBase64 = text(h.MessageID)
@@ -160,7 +178,7 @@ func (s *Survey) read(ctx context.Context, h *head) (messages.Extent, []Exported
 }
 
 func (s *Survey) readFrom(ctx context.Context, extent messages.Extent, count uint32) ([]ExportedRecord, error) {
-	frame, err := objectstore.Read(ctx, s.store, extent)
+	frame, err := s.frames.Read(ctx, extent)
 	if err != nil {
 		return nil, err
 	}

@@ -158,7 +158,7 @@ func collapse(sorted []head) []head {
 	kept := sorted[:0]
 	for i := range sorted {
 		h := &sorted[i]
-		r := repetition{payload: payload{h.extent.Length, h.extent.CRC}}
+		r := repetition{payload: payload{h.extent.FrameLength(), h.extent.FrameCRC()}}
 		if h.Sequence.ProducerID != 0 {
 			r.place = place{h.Sequence, h.Records}
 		} else {
@@ -188,7 +188,7 @@ func lanes(sorted []head) []Lane {
 		l.LastTicket = h.Number
 		l.Batches++
 		l.Records += int64(h.Records)
-		l.Bytes += h.extent.Length
+		l.Bytes += h.extent.FrameLength()
 		if at := h.staged(); at.Before(l.FirstStaged) {
 			l.FirstStaged = at
 		} else if at.After(l.LastStaged) {

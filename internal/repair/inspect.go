@@ -45,33 +45,40 @@ type Inspector struct {
 // Survey is the result of an inspection.
 type Survey struct {
 	Report     Report
-	store      objectstore.Store
+	frames     *objectstore.Frames // nil without a store
 	partitions []inspected
 }
 
 // inspected is one partition of a survey.
 type inspected struct {
-	id     protocol.Partition
-	log    *partitionlog.Log
-	bounds *partitionlog.Bounds // nil without a stream
-	// referred has the offsets of the payloads to which the log refers, by object key.
-	referred map[string][]int64
+	id       protocol.Partition
+	log      *partitionlog.Log
+	bounds   *partitionlog.Bounds // nil without a stream
+	referred map[spot]struct{}    // the batches to which the log refers
 	found    candidates
 	newest   time.Time
 }
+
+// spot identifies a batch by where its frame begins.
+type spot struct {
+	key    string
+	offset int64
+	start  uint32 // in a compressed block
+}
+
+func spotOf(x messages.Extent) spot { return spot{x.Key, x.Offset, x.Block.Start} }
 
 // Inspect reads the logs of some partitions of a topic, and the headers of all objects of
 // the store. It needs memory for the extents of those logs, and for the heads of the batches
 // to which they do not refer.
 func (i *Inspector) Inspect(ctx context.Context, topic protocol.Topic, partitions []int) (*Survey, error) {
-	s := &Survey{Report: Report{Topic: topic}, store: i.Store, partitions: make([]inspected, len(partitions))}
+	s := &Survey{Report: Report{Topic: topic}, partitions: make([]inspected, len(partitions))}
 	for n, number := range partitions {
 		p := &s.partitions[n]
-		*p = inspected{id: topic.Partition(number), referred: make(map[string][]int64)}
+		*p = inspected{id: topic.Partition(number), referred: make(map[spot]struct{})}
 		part, err := i.inspectLog(ctx, p, func(e *messages.LoggedEntry) error {
 			for n := range e.Entry.Batches {
-				x := &e.Entry.Batches[n].Extent
-				p.referred[x.Key] = append(p.referred[x.Key], x.Offset)
+				p.referred[spotOf(e.Entry.Batches[n].Extent)] = struct{}{}
 			}
 			return nil
 		})
@@ -83,6 +90,7 @@ func (i *Inspector) Inspect(ctx context.Context, topic protocol.Topic, partition
 	if i.Store == nil {
 		return s, nil
 	}
+	s.frames = objectstore.NewFrames(i.Store)
 	var err error
 	if s.Report.Store, err = i.search(ctx, s); err != nil {
 		return nil, err
@@ -283,10 +291,8 @@ func (p *inspected) add(b *objectstore.StoredBatch) {
 	if at := objectstore.KeyTime(b.Extent.Key); at.After(p.newest) {
 		p.newest = at
 	}
-	for _, offset := range p.referred[b.Extent.Key] {
-		if offset == b.Extent.Offset {
-			return
-		}
+	if _, known := p.referred[spotOf(b.Extent)]; known {
+		return
 	}
 	p.found.heads = append(p.found.heads, headOf(b))
 }

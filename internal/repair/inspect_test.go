@@ -181,7 +181,7 @@ func wantSame(t *testing.T, got *Exported, want *objectstore.StoredBatch) {
 	if !bytes.Equal(frame.Bytes(), want.Payload) {
 		t.Errorf("%s%d: the records are not those that were staged: %+v", want.Lane, want.Number, got.Records)
 	}
-	if got.CRC32C != fmt.Sprintf("%08x", objectstore.Checksum(frame.Bytes())) || got.Length != int64(len(want.Payload)) {
+	if got.CRC32C != fmt.Sprintf("%08x", want.Extent.CRC) || got.Length != want.Extent.Length || got.frameLength() != int64(len(want.Payload)) {
 		t.Errorf("%s%d: length %d and checksum %s", want.Lane, want.Number, got.Length, got.CRC32C)
 	}
 	if got.Key != want.Extent.Key || got.Offset != want.Extent.Offset || got.FrontendEpoch != want.Epoch || got.TopicID != want.Partition.TopicID ||

@@ -34,6 +34,7 @@ type Checker struct {
 	Progress func(Progress)
 
 	objects    objectstore.Store // the part of the store with the objects of the cluster
+	frames     *objectstore.Frames
 	comparison *comparison
 	done       Progress
 	progressAt time.Time
@@ -71,6 +72,7 @@ func (c *Checker) identify(ctx context.Context) error {
 	store := &c.comparison.report.Store
 	store.Place = c.Store.Place
 	c.objects = storeid.Objects(ctx, c.JS, c.Store)
+	c.frames = objectstore.NewFrames(c.objects)
 	var err error
 	if store.ID, store.Cluster, err = storeid.Identity(ctx, c.Store); err != nil {
 		store.Marker = err.Error()
@@ -112,7 +114,7 @@ func (c *Checker) scan(ctx context.Context, o objectstore.Listed, referred bool)
 			return nil // an upload that failed, and has removed its file
 		}
 		if isAltered(err) {
-			_, err = objectstore.Read(ctx, c.objects, batch.Extent) // perhaps on the way
+			_, err = c.frames.Read(ctx, batch.Extent) // perhaps on the way
 		}
 		if err != nil {
 			whole = false
@@ -185,7 +187,7 @@ func (c *Checker) entry(ctx context.Context, p protocol.Partition, e *messages.E
 	for i := range e.Batches {
 		b := &e.Batches[i]
 		if !c.comparison.refer(b) {
-			_, err := objectstore.Read(ctx, c.objects, b.Extent)
+			_, err := c.frames.Read(ctx, b.Extent)
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}

@@ -75,7 +75,7 @@ func TestStringsOfStoredFormsAreCopies(t *testing.T) {
 
 func TestDecodingAllocatesNothingForPayloads(t *testing.T) {
 	const payload = 4 << 20
-	buf := Encode(Stage{samplePartition, 1, []StageBatch{{Submission: Submission{Batch: Batch{Ticket: Ticket{Lane: "a"}}}, Payload: make([]byte, payload)}}})
+	buf := Encode(Stage{samplePartition, 1, "", []StageBatch{{Submission: Submission{Batch: Batch{Ticket: Ticket{Lane: "a"}}}, Payload: make([]byte, payload)}}})
 	if n := allocated(func() { mustDecode(t, buf) }); n > 64<<10 {
 		t.Errorf("decoding a payload of %d bytes allocates %d bytes", payload, n)
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // entryVersion is the version of the log entry. Another one is not read.
-const entryVersion = 5
+const entryVersion = 6
 
 // Entry is one JetStream message of a partition's log. It is a group commit of batches
 // and producer fences, or it has neither: with Created it is the first entry of its log,
@@ -65,32 +65,44 @@ func (n Entry) Records() int64 {
 // NextOffset returns the offset that follows the entry's last record.
 func (n Entry) NextOffset() int64 { return n.BaseOffset + n.Records() }
 
-// intern numbers the strings of an entry, so that each is encoded once. The batches
+// intern numbers the strings or blocks of an entry, so that each is encoded once. The batches
 // of one entry share few lanes and fewer objects.
-type intern struct {
-	index map[string]int
-	names []string
+type intern[T comparable] struct {
+	index  map[T]int
+	values []T
 }
 
-func (t *intern) of(name string) int {
-	i, known := t.index[name]
+func (t *intern[T]) of(value T) int {
+	i, known := t.index[value]
 	if !known {
 		if t.index == nil {
-			t.index = make(map[string]int)
+			t.index = make(map[T]int)
 		}
-		i = len(t.names)
-		t.index[name] = i
-		t.names = append(t.names, name)
+		i = len(t.values)
+		t.index[value] = i
+		t.values = append(t.values, value)
 	}
 	return i
 }
 
+// reference is what a placeholder refers to among the strings and blocks of its entry.
+type reference struct {
+	lane int
+	// place is the object of the batch, or the number of objects plus that of its block.
+	place int
+}
+
 // EncodeEntry returns the stored form of n.
 func EncodeEntry(n Entry) []byte {
-	var lanes, keys intern
-	refs := make([][2]int, len(n.Batches))
+	var lanes, keys intern[string]
+	var blocks intern[Extent]
+	refs := make([]reference, len(n.Batches))
 	for i := range n.Batches {
-		refs[i] = [2]int{lanes.of(n.Batches[i].Lane), keys.of(n.Batches[i].Extent.Key)}
+		b := &n.Batches[i]
+		refs[i] = reference{lanes.of(b.Lane), keys.of(b.Extent.Key)}
+		if b.Extent.Compressed() {
+			refs[i].place = blocks.of(b.Extent.Stored())
+		}
 	}
 	return codec.Encode(64+40*len(n.Batches), func(e *codec.Encoder) {
 		e.Array(entryFields)
@@ -104,10 +116,14 @@ func EncodeEntry(n Entry) []byte {
 		e.Int(n.Gap)
 		e.Bool(n.Created)
 		e.Int(n.Time)
-		codec.WriteList(e, lanes.names, func(e *codec.Encoder, s *string) { e.Text(*s) })
-		codec.WriteList(e, keys.names, func(e *codec.Encoder, s *string) { e.Text(*s) })
+		codec.WriteList(e, lanes.values, func(e *codec.Encoder, s *string) { e.Text(*s) })
+		codec.WriteList(e, keys.values, func(e *codec.Encoder, s *string) { e.Text(*s) })
+		codec.WriteList(e, blocks.values, func(e *codec.Encoder, x *Extent) { encodeBlock(e, x, keys.of(x.Key)) })
 		e.Array(len(n.Batches))
 		for i := range n.Batches {
+			if n.Batches[i].Extent.Compressed() {
+				refs[i].place += len(keys.values)
+			}
 			encodePlaceholder(e, &n.Batches[i], refs[i])
 		}
 		codec.WriteList(e, n.Fences, encodeLoggedFence)
@@ -118,26 +134,52 @@ func EncodeEntry(n Entry) []byte {
 
 // Numbers of fields. A placeholder without a producer id has no sequence.
 const (
-	entryFields       = 16
+	entryFields       = 17
+	blockFields       = 6
 	placeholderFields = 9
 	sequencedFields   = placeholderFields + 3
 )
 
-func encodePlaceholder(e *codec.Encoder, p *Placeholder, ref [2]int) {
+func encodeBlock(e *codec.Encoder, x *Extent, key int) {
+	e.Array(blockFields)
+	e.Uint(uint64(key))
+	e.Int(x.Offset)
+	e.Int(x.Length)
+	e.Uint(uint64(x.CRC))
+	e.Text(string(x.Block.Codec))
+	e.Uint(uint64(x.Block.Bytes))
+}
+
+func decodeBlock(d *codec.Decoder, keys []string) Extent {
+	d.Fields(blockFields)
+	x := Extent{Key: lookUp(d, keys), Offset: d.Natural(), Length: d.Natural(), CRC: d.Uint32()}
+	x.Block = InBlock{Codec: decodeCodec(d), Bytes: d.Uint32()}
+	x.check(d)
+	return x
+}
+
+// encodePlaceholder writes the place of the batch within its object, or within its block.
+func encodePlaceholder(e *codec.Encoder, p *Placeholder, ref reference) {
 	sequenced := p.Sequence.ProducerID != 0
 	if sequenced {
 		e.Array(sequencedFields)
 	} else {
 		e.Array(placeholderFields)
 	}
-	e.Uint(uint64(ref[0]))
+	e.Uint(uint64(ref.lane))
 	e.Uint(p.Number)
 	e.Uint(p.Floor)
 	e.Uint(uint64(p.Records))
-	e.Uint(uint64(ref[1]))
-	e.Int(p.Extent.Offset)
-	e.Int(p.Extent.Length)
-	e.Uint(uint64(p.Extent.CRC))
+	e.Uint(uint64(ref.place))
+	if b := p.Extent.Block; p.Extent.Compressed() {
+		e.Uint(uint64(b.Start))
+		e.Uint(uint64(b.Length))
+		e.Uint(uint64(b.CRC))
+	} else {
+		e.Int(p.Extent.Offset)
+		e.Int(p.Extent.Length)
+		e.Uint(uint64(p.Extent.CRC))
+	}
 	e.Text(p.MessageID)
 	if sequenced {
 		encodeSequence(e, p.Sequence)
@@ -162,7 +204,8 @@ func DecodeEntry(data []byte) (Entry, error) {
 	}
 	lanes := codec.List(d, (*codec.Decoder).Text)
 	keys := codec.List(d, (*codec.Decoder).Text)
-	n.Batches = codec.List(d, func(d *codec.Decoder) Placeholder { return decodePlaceholder(d, lanes, keys) })
+	blocks := codec.List(d, func(d *codec.Decoder) Extent { return decodeBlock(d, keys) })
+	n.Batches = codec.List(d, func(d *codec.Decoder) Placeholder { return decodePlaceholder(d, lanes, keys, blocks) })
 	n.Fences = codec.List(d, decodeLoggedFence)
 	n.Refused = codec.List(d, decodeLaneNumbers)
 	n.RisingFrom = d.Uint()
@@ -179,17 +222,16 @@ func DecodeEntry(data []byte) (Entry, error) {
 	return n, nil
 }
 
-func decodePlaceholder(d *codec.Decoder, lanes, keys []string) Placeholder {
+func decodePlaceholder(d *codec.Decoder, lanes, keys []string, blocks []Extent) Placeholder {
 	fields := d.Array()
 	if fields != placeholderFields && fields != sequencedFields {
 		d.Fail("placeholder of %d fields", fields)
 	}
 	p := Placeholder{
 		Batch:  Batch{Ticket: Ticket{Lane: lookUp(d, lanes), Number: d.Uint()}, Floor: d.Uint(), Records: d.Uint32()},
-		Extent: Extent{Key: lookUp(d, keys), Offset: d.Natural(), Length: d.Natural(), CRC: d.Uint32()},
+		Extent: decodePlace(d, keys, blocks),
 	}
 	p.MessageID = d.Text()
-	p.Extent.check(d)
 	if fields == sequencedFields {
 		if p.Sequence = decodeSequence(d); p.Sequence.ProducerID == 0 {
 			d.Fail("a placeholder with the sequence of no producer")
@@ -198,13 +240,39 @@ func decodePlaceholder(d *codec.Decoder, lanes, keys []string) Placeholder {
 	return p
 }
 
+// decodePlace reads where a batch lies. Objects come before blocks in the numbers by which
+// placeholders refer to them.
+func decodePlace(d *codec.Decoder, keys []string, blocks []Extent) Extent {
+	at := refer(d, len(keys)+len(blocks))
+	if at < 0 {
+		return Extent{}
+	}
+	if at < len(keys) {
+		x := Extent{Key: keys[at], Offset: d.Natural(), Length: d.Natural(), CRC: d.Uint32()}
+		x.check(d)
+		return x
+	}
+	x := blocks[at-len(keys)]
+	x.Block.Start, x.Block.Length, x.Block.CRC = d.Uint32(), d.Uint32(), d.Uint32()
+	x.checkFrame(d)
+	return x
+}
+
 func lookUp(d *codec.Decoder, names []string) string {
+	if i := refer(d, len(names)); i >= 0 {
+		return names[i]
+	}
+	return ""
+}
+
+// refer reads a reference to one of n names; negative after an error.
+func refer(d *codec.Decoder, n int) int {
 	i := d.Uint()
-	if d.Err() == nil && i >= uint64(len(names)) {
-		d.Fail("reference %d into %d names", i, len(names))
+	if d.Err() == nil && i >= uint64(n) {
+		d.Fail("reference %d into %d names", i, n)
 	}
 	if d.Err() != nil {
-		return ""
+		return -1
 	}
-	return names[i]
+	return int(i)
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"laneway.dev/pkg/protocol"
 )
 
 func TestEntrySurvivesStorage(t *testing.T) {
@@ -65,7 +67,7 @@ func stored(t testing.TB, text string) []byte {
 
 // storedEntry is sampleFullEntry as it is written. A change needs another version,
 // or an older process would misread it.
-const storedEntry = "dc0010054da0000708cd03e80cc3cf17979cfe362a000092a161a16292a36f6e65a374776f93990001000300000a01a469642d319c01010101000a0502a0cf000001000000000003ce7fffffff99000201cd012c01cf0000000200000000ce00100000ceffffffffa09193930504a466656564c3039292a66c616e652d6195007fcc80cf0000000100000000cfffffffffffffffff92a46e6f6e659009"
+const storedEntry = "dc0011064da0000708cd03e80cc3cf17979cfe362a000092a161a16292a36f6e65a374776f929601070901a47a737464ce0400000096005a0900a273320a96990001000300000a01a469642d319c01010101000a0502a0cf000001000000000003ce7fffffff99000201cd012c01cf0000000200000000ce00100000ceffffffffa0990003000102ce00100000ce03f00000ceffffffffa0990004000102000102a0990103000103000a00a09193930504a466656564c3039292a66c616e652d6195007fcc80cf0000000100000000cfffffffffffffffff92a46e6f6e659009"
 
 func TestEntryIsWrittenAsBefore(t *testing.T) {
 	got, err := DecodeEntry(stored(t, storedEntry))
@@ -91,25 +93,47 @@ func TestBatchesOfAnEntryShareNames(t *testing.T) {
 	}
 }
 
+func TestBatchesOfABlockTakeNoMoreThanThoseOfAnObject(t *testing.T) {
+	size := func(block InBlock) int {
+		entry := Entry{Batches: make([]Placeholder, 100)}
+		for i := range entry.Batches {
+			x := Extent{Key: "key", Offset: 1 << 20, Length: 100, CRC: math.MaxUint32, Block: block}
+			if x.Compressed() {
+				x.Block.Start = uint32(i) * 100
+			}
+			entry.Batches[i] = Placeholder{Batch: Batch{Ticket: Ticket{Lane: "lane", Number: uint64(i)}, Records: 1}, Extent: x}
+		}
+		return len(EncodeEntry(entry))
+	}
+	plain := size(InBlock{})
+	if n := size(InBlock{Codec: protocol.CompressionS2, Bytes: 10_000, Length: 100, CRC: math.MaxUint32}); n > plain {
+		t.Errorf("100 batches of a block take %d bytes in an entry, plain ones %d", n, plain)
+	}
+}
+
 func TestDecodeEntryRefusesWhatIsNoEntry(t *testing.T) {
 	placeholder := func(lane, key any, records, offset, length any) []any {
 		return []any{lane, 1, 0, records, key, offset, length, 0, ""}
 	}
 	entry := func(base any, batches ...any) []any {
-		return []any{5, 1, "", 0, 1, 1, base, 0, false, 0, []any{"lane"}, []any{"key"}, batches, []any{}, []any{}, 0}
+		return []any{6, 1, "", 0, 1, 1, base, 0, false, 0, []any{"lane"}, []any{"key"}, []any{}, batches, []any{}, []any{}, 0}
 	}
+	blocks := func(block []any, batch ...any) []any {
+		return []any{6, 1, "", 0, 1, 1, 0, 0, false, 0, []any{"lane"}, []any{"key"}, []any{block}, batch, []any{}, []any{}, 0}
+	}
+	block := []any{0, 100, 40, 7, "zstd", 300}
 	fenced := func(fence ...any) []any {
-		return []any{5, 1, "", 0, 1, 1, 0, 0, false, 0, []any{}, []any{}, []any{}, []any{fence}, []any{}, 0}
+		return []any{6, 1, "", 0, 1, 1, 0, 0, false, 0, []any{}, []any{}, []any{}, []any{}, []any{fence}, []any{}, 0}
 	}
 	good := placeholder(0, 0, 1, 0, 1)
 	for name, c := range map[string]struct {
 		value any
 		says  string
 	}{
-		"version to come":               {append([]any{6}, entry(0, good)[1:]...), "log entry of version 6, this process reads 5"},
-		"one field less":                {entry(0, good)[:15], "log entry of 15 fields"},
-		"one field more":                {append(entry(0, good), 1), "log entry of 17 fields"},
-		"gap below offset 0":            {[]any{5, 1, "", 0, 1, 1, 3, 4, false, 0, []any{}, []any{}, []any{}, []any{}, []any{}, 0}, "a gap of 4 offsets below offset 3"},
+		"version to come":               {append([]any{7}, entry(0, good)[1:]...), "log entry of version 7, this process reads 6"},
+		"one field less":                {entry(0, good)[:16], "log entry of 16 fields"},
+		"one field more":                {append(entry(0, good), 1), "log entry of 18 fields"},
+		"gap below offset 0":            {[]any{6, 1, "", 0, 1, 1, 3, 4, false, 0, []any{}, []any{}, []any{}, []any{}, []any{}, []any{}, 0}, "a gap of 4 offsets below offset 3"},
 		"one field less in a batch":     {entry(0, good[:8]), "placeholder of 8 fields"},
 		"sequence of no producer":       {entry(0, append(slices.Clone(good), 0, 0, 0)), "the sequence of no producer"},
 		"negative producer id":          {entry(0, append(slices.Clone(good), int64(-1), 0, 0)), "-1 is negative"},
@@ -128,6 +152,17 @@ func TestDecodeEntryRefusesWhatIsNoEntry(t *testing.T) {
 		"more records than 32 bits":     {entry(0, placeholder(0, 0, int64(1)<<32, 0, 1)), "32 bits"},
 		"offsets beyond all numbers":    {entry(int64(math.MaxInt64), good), "1 records from offset"},
 		"extent beyond all objects":     {entry(0, placeholder(0, 0, 1, int64(math.MaxInt64), 1)), "extent of 1 bytes at"},
+		"block without a name":          {blocks(block, placeholder(0, 2, 1, 0, 1)), "reference 2 into 2 names"},
+		"block of no object":            {blocks([]any{1, 100, 40, 7, "zstd", 300}), "reference 1 into 1 names"},
+		"one field less in a block":     {blocks(block[:5]), "5 fields where 6 are expected"},
+		"block beyond all objects":      {blocks([]any{0, int64(math.MaxInt64), 40, 7, "zstd", 300}), "extent of 40 bytes at"},
+		"block without a codec":         {blocks([]any{0, 100, 40, 7, "", 300}), "a block without a codec"},
+		"codec to come":                 {blocks([]any{0, 100, 40, 7, "brotli", 300}), "is not known"},
+		"block that does not pay":       {blocks([]any{0, 100, 300, 7, "zstd", 300}), "a block of 300 bytes, and 300 when it is decompressed"},
+		"block of an absurd size":       {blocks([]any{0, 100, 40, 7, "zstd", 1<<26 + 1}), "when it is decompressed"},
+		"frame beyond its block":        {blocks(block, placeholder(0, 1, 1, 299, 2)), "a frame of 2 bytes at 299 in a block of 300"},
+		"frame of nothing":              {blocks(block, placeholder(0, 1, 1, 0, 0)), "a frame of 0 bytes"},
+		"frame far beyond its block":    {blocks(block, placeholder(0, 1, 1, int64(1)<<32, 2)), "does not fit 32 bits"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := DecodeEntry(raw(t, c.value))
@@ -137,7 +172,9 @@ func TestDecodeEntryRefusesWhatIsNoEntry(t *testing.T) {
 			}
 		})
 	}
-	if _, err := DecodeEntry(raw(t, entry(0, good))); err != nil {
-		t.Errorf("the entry that the cases are made from: %v", err)
+	for _, good := range [][]any{entry(0, good), blocks(block, placeholder(0, 1, 1, 299, 1))} {
+		if _, err := DecodeEntry(raw(t, good)); err != nil {
+			t.Errorf("an entry that the cases are made from: %v", err)
+		}
 	}
 }

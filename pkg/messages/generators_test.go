@@ -50,13 +50,24 @@ var genTrace = rapid.Custom(func(t *rapid.T) Trace {
 
 var genExtent = rapid.Custom(func(t *rapid.T) Extent {
 	offset := genNatural.Draw(t, "offset")
-	return Extent{
+	x := Extent{
 		Key:    genString.Draw(t, "key"),
 		Offset: offset,
 		Length: rapid.Int64Range(0, math.MaxInt64-offset).Draw(t, "length"),
 		CRC:    rapid.Uint32().Draw(t, "crc"),
 	}
+	if x.Block.Codec = genCodec.Draw(t, "codec"); x.Compressed() {
+		x.Offset = min(x.Offset, math.MaxInt64-protocol.MaxFrameBytes)
+		x.Block.Bytes = rapid.Uint32Range(1, protocol.MaxFrameBytes).Draw(t, "bytes")
+		x.Length = rapid.Int64Range(0, int64(x.Block.Bytes)-1).Draw(t, "stored length")
+		x.Block.Start = rapid.Uint32Range(0, x.Block.Bytes-1).Draw(t, "start")
+		x.Block.Length = rapid.Uint32Range(1, x.Block.Bytes-x.Block.Start).Draw(t, "frame length")
+		x.Block.CRC = rapid.Uint32().Draw(t, "frame crc")
+	}
+	return x
 })
+
+var genCodec = rapid.SampledFrom(append([]protocol.Compression{"", ""}, protocol.Compressions()...))
 
 var genSequence = rapid.Custom(func(t *rapid.T) Sequence {
 	if rapid.Bool().Draw(t, "no producer") {
@@ -168,7 +179,7 @@ var genOutcome = rapid.Custom(func(t *rapid.T) Outcome {
 // genBody draws a message of each kind for a partition and an epoch.
 var genBody = map[kind]func(t *rapid.T, p protocol.Partition, epoch uint64) Message{
 	kindStage: func(t *rapid.T, p protocol.Partition, epoch uint64) Message {
-		return Stage{p, epoch, listOf(genStageBatch, 5).Draw(t, "batches")}
+		return Stage{p, epoch, genCodec.Draw(t, "codec"), listOf(genStageBatch, 5).Draw(t, "batches")}
 	},
 	kindRefused: func(t *rapid.T, p protocol.Partition, epoch uint64) Message {
 		return Refused{p, epoch, genString.Draw(t, "stager"), listOf(genRefusal, 5).Draw(t, "refusals")}
@@ -251,6 +262,10 @@ var genEntry = rapid.Custom(func(t *rapid.T) Entry {
 		}
 		if rapid.Bool().Draw(t, "same object") {
 			n.Batches[i].Extent.Key = n.Batches[i-1].Extent.Key
+		}
+		if last := n.Batches[i-1].Extent; last.Compressed() && rapid.Bool().Draw(t, "same block") {
+			n.Batches[i].Extent = last
+			n.Batches[i].Extent.Block.CRC++
 		}
 	}
 	return n

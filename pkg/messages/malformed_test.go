@@ -44,6 +44,9 @@ func TestDecodeRefusesWhatIsNoMessage(t *testing.T) {
 	staged := func(offset, length any) []any {
 		return message(kindStaged, 1, []any{[]any{"lane", 1, 0, 1, "", 0, 0, 0, 0, false, 0, "", "", "", "key", offset, length, 0}})
 	}
+	packed := func(length, codec, bytes, start, frame any) []any {
+		return message(kindStaged, 1, []any{[]any{"lane", 1, 0, 1, "", 0, 0, 0, 0, false, 0, "", "", "", "key", 0, length, 0, codec, bytes, start, frame, 0}})
+	}
 	sequenced := func(id, epoch, first, unacked any) []any {
 		return message(kindStaged, 1, []any{[]any{
 			"lane", 1, 0, 1, "", id, epoch, first, unacked, false, 0, "", "", "", "key", 0, 1, 0,
@@ -53,39 +56,49 @@ func TestDecodeRefusesWhatIsNoMessage(t *testing.T) {
 		value any
 		says  string
 	}{
-		"negative producer id":      {sequenced(int64(-1), 0, 0, 0), "-1 is negative"},
-		"producer epoch of 16 bits": {sequenced(1, 1<<15, 0, 0), "32768 does not fit 16 bits"},
-		"negative sequence":         {sequenced(1, 0, int64(-1), 0), "-1 is negative"},
-		"sequence of 32 bits":       {sequenced(1, 0, int64(1)<<31, 0), "does not fit 32 bits"},
-		"negative first unacked":    {sequenced(1, 0, 0, int64(-2)), "first unacked sequence -2"},
-		"sequence of no producer":   {sequenced(0, 0, 1, 0), "a sequence without a producer id"},
-		"no array":                  {"text", "array length"},
-		"nil":                       {nil, ""},
-		"empty array":               {[]any{}, ""},
-		"version to come":           {[]any{version + 1, kindHello, "orders", 1, 0, 0, 1}, fmt.Sprintf("version %d, this process speaks %d", version+1, version)},
-		"version zero":              {[]any{0, kindHello, "orders", 1, 0, 0, 1}, "version 0"},
-		"kind zero":                 {message(0, 1), "unknown kind 0"},
-		"kind to come":              {message(kindHolding+1, 1), "unknown kind 20"},
-		"kind far away":             {message(math.MaxUint64, 1), "unknown kind"},
-		"one field less":            {message(kindHello), "6 fields for kind 11, expected 7"},
-		"one field more":            {message(kindHello, 1, 2), "8 fields for kind 11, expected 7"},
-		"one field less in an item": {outcome("lane", 1, 0, 0, false), "5 fields where 6 are expected"},
-		"one field more in an item": {outcome("lane", 1, 0, 0, false, "", 1), "7 fields where 6 are expected"},
-		"text for a number":         {message(kindHello, "1"), "uint64"},
-		"number for a text":         {[]any{version, kindHello, 5, 1, 0, 0, 1}, "string"},
-		"number for a flag":         {outcome("lane", 1, 0, 0, 1, ""), "bool"},
-		"number for a list":         {message(kindOutcomes, 1, 1), "array"},
-		"map for a list":            {message(kindOutcomes, 1, map[string]any{}), "array"},
-		"fraction":                  {message(kindHello, 1.0), "uint64"},
-		"negative epoch":            {message(kindHello, int64(-1)), "-1 is negative"},
-		"very negative epoch":       {message(kindHello, int64(math.MinInt64)), "is negative"},
-		"partition of 33 bits":      {[]any{version, kindHello, "orders", 1, int64(math.MaxInt32 + 1), 0, 1}, "32 bits"},
-		"negative offset":           {outcome("lane", 1, 0, -1, false, ""), "-1 is negative"},
-		"offset of 64 bits":         {outcome("lane", 1, 0, uint64(math.MaxUint64), false, ""), "does not fit a signed integer"},
-		"code that is OK if cut":    {outcome("lane", 1, 1<<16, 0, false, ""), "65536 does not fit 16 bits"},
-		"negative code":             {outcome("lane", 1, int64(-1), 0, false, ""), "negative"},
-		"negative extent":           {staged(-1, 1), "negative"},
-		"extent beyond all objects": {staged(int64(math.MaxInt64), 1), "extent of 1 bytes at"},
+		"negative producer id":          {sequenced(int64(-1), 0, 0, 0), "-1 is negative"},
+		"producer epoch of 16 bits":     {sequenced(1, 1<<15, 0, 0), "32768 does not fit 16 bits"},
+		"negative sequence":             {sequenced(1, 0, int64(-1), 0), "-1 is negative"},
+		"sequence of 32 bits":           {sequenced(1, 0, int64(1)<<31, 0), "does not fit 32 bits"},
+		"negative first unacked":        {sequenced(1, 0, 0, int64(-2)), "first unacked sequence -2"},
+		"sequence of no producer":       {sequenced(0, 0, 1, 0), "a sequence without a producer id"},
+		"no array":                      {"text", "array length"},
+		"nil":                           {nil, ""},
+		"empty array":                   {[]any{}, ""},
+		"version to come":               {[]any{version + 1, kindHello, "orders", 1, 0, 0, 1}, fmt.Sprintf("version %d, this process speaks %d", version+1, version)},
+		"version zero":                  {[]any{0, kindHello, "orders", 1, 0, 0, 1}, "version 0"},
+		"kind zero":                     {message(0, 1), "unknown kind 0"},
+		"kind to come":                  {message(kindHolding+1, 1), "unknown kind 20"},
+		"kind far away":                 {message(math.MaxUint64, 1), "unknown kind"},
+		"one field less":                {message(kindHello), "6 fields for kind 11, expected 7"},
+		"one field more":                {message(kindHello, 1, 2), "8 fields for kind 11, expected 7"},
+		"one field less in an item":     {outcome("lane", 1, 0, 0, false), "5 fields where 6 are expected"},
+		"one field more in an item":     {outcome("lane", 1, 0, 0, false, "", 1), "7 fields where 6 are expected"},
+		"text for a number":             {message(kindHello, "1"), "uint64"},
+		"number for a text":             {[]any{version, kindHello, 5, 1, 0, 0, 1}, "string"},
+		"number for a flag":             {outcome("lane", 1, 0, 0, 1, ""), "bool"},
+		"number for a list":             {message(kindOutcomes, 1, 1), "array"},
+		"map for a list":                {message(kindOutcomes, 1, map[string]any{}), "array"},
+		"fraction":                      {message(kindHello, 1.0), "uint64"},
+		"negative epoch":                {message(kindHello, int64(-1)), "-1 is negative"},
+		"very negative epoch":           {message(kindHello, int64(math.MinInt64)), "is negative"},
+		"partition of 33 bits":          {[]any{version, kindHello, "orders", 1, int64(math.MaxInt32 + 1), 0, 1}, "32 bits"},
+		"negative offset":               {outcome("lane", 1, 0, -1, false, ""), "-1 is negative"},
+		"offset of 64 bits":             {outcome("lane", 1, 0, uint64(math.MaxUint64), false, ""), "does not fit a signed integer"},
+		"code that is OK if cut":        {outcome("lane", 1, 1<<16, 0, false, ""), "65536 does not fit 16 bits"},
+		"negative code":                 {outcome("lane", 1, int64(-1), 0, false, ""), "negative"},
+		"negative extent":               {staged(-1, 1), "negative"},
+		"extent beyond all objects":     {staged(int64(math.MaxInt64), 1), "extent of 1 bytes at"},
+		"one field of a block less":     {message(kindStaged, 1, []any{packed(1, "s2", 9, 0, 9)[7].([]any)[0].([]any)[:22]}), "staged batch of 22 fields"},
+		"block without a codec":         {packed(1, "", 9, 0, 9), "a block without a codec"},
+		"codec to come":                 {packed(1, "brotli", 9, 0, 9), `the codec "brotli" is not known`},
+		"codec of plain frames":         {packed(1, "none", 9, 0, 9), `the codec "none" is not known`},
+		"block as large as its content": {packed(9, "s2", 9, 0, 9), "a block of 9 bytes, and 9 when it is decompressed"},
+		"block of an absurd size":       {packed(1, "zstd", protocol.MaxFrameBytes+1, 0, 9), "when it is decompressed"},
+		"frame of nothing":              {packed(1, "s2", 9, 0, 0), "a frame of 0 bytes at 0 in a block of 9"},
+		"frame beyond its block":        {packed(1, "s2", 9, 1, 9), "a frame of 9 bytes at 1 in a block of 9"},
+		"frame whose end overflows":     {packed(1, "s2", 9, uint32(math.MaxUint32), uint32(math.MaxUint32)), "in a block of 9"},
+		"staging with an unknown codec": {message(kindStage, 1, "brotli", []any{}), `the codec "brotli" is not known`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := Decode(raw(t, c.value))
@@ -181,7 +194,7 @@ var (
 
 // entryFieldsOf is an entry with these lanes, keys, batches and fences.
 func entryFieldsOf(lanes, keys, batches, fences any) []any {
-	return []any{2, 1, "", 1, 1, 0, 0, lanes, keys, batches, fences}
+	return []any{entryVersion, 1, "", 0, 1, 1, 0, 0, false, 0, lanes, keys, []any{}, batches, fences, []any{}, 0}
 }
 
 // snapshotFieldsOf is a snapshot with these lanes, message ids and producers.
@@ -210,7 +223,7 @@ func TestAbsurdCountsAllocateNothingBig(t *testing.T) {
 		"topic":             message([]any{version, kindHello, hugeString, 1, 0, 0, 1}),
 		"committed entry":   message([]any{version, kindCommitted, "orders", 1, 0, 0, 1, hugeBinary}),
 		"numbers":           message(fields(kindMissing, []any{[]any{"lane", hugeArray}})),
-		"payload":           message(fields(kindStage, []any{[]any{"lane", 1, 1, 1, 1, 1, "", 0, 0, 0, 0, false, 0, "", "", "", 0, hugeBinary}})),
+		"payload":           message(slices.Insert(fields(kindStage, []any{[]any{"lane", 1, 1, 1, 1, 1, "", 0, 0, 0, 0, false, 0, "", "", "", 0, hugeBinary}}), 7, any("s2"))),
 		"entry":             entry(hugeArray),
 		"entry lanes":       entry(entryFieldsOf(hugeArray, []any{}, []any{}, []any{})),
 		"entry keys":        entry(entryFieldsOf([]any{}, hugeArray, []any{}, []any{})),
@@ -232,6 +245,8 @@ func TestAbsurdCountsAllocateNothingBig(t *testing.T) {
 		switch k {
 		case kindRelease:
 			list, zeros = slices.Insert(list, 6, any(1), any(1)), slices.Insert(zeros, 6, any(1), any(1))
+		case kindStage:
+			list, zeros = slices.Insert(list, 7, any("s2")), slices.Insert(zeros, 7, any("s2"))
 		case kindRefused, kindHolding:
 			list, zeros = slices.Insert(list, 7, any("stager")), slices.Insert(zeros, 7, any("stager"))
 		}

@@ -17,7 +17,9 @@ var sampleStaged = StagedBatch{
 	Extent:     Extent{Key: "objects/01", Offset: 4096, Length: 1 << 40, CRC: math.MaxUint32},
 }
 
-var sampleStage = Stage{samplePartition, 7, []StageBatch{
+var sampleBlock = InBlock{Codec: protocol.CompressionZstd, Bytes: protocol.MaxFrameBytes, Start: 1 << 20, Length: protocol.MaxFrameBytes - 1<<20, CRC: math.MaxUint32}
+
+var sampleStage = Stage{samplePartition, 7, protocol.CompressionS2, []StageBatch{
 	{
 		Submission: Submission{Batch: Batch{Ticket: Ticket{Lane: "lane-a", Number: 9}, Floor: 4, Records: 2, MessageID: "id-1", Sequence: sampleStaged.Sequence}, FirstUnacked: math.MaxInt32, Expect: sampleStaged.Expect, Trace: sampleStaged.Trace},
 		Attempt:    math.MaxUint32,
@@ -39,7 +41,7 @@ var samples = map[kind]Message{
 		{Ticket: Ticket{Lane: "lane-a", Number: 9}, Attempt: 2, Code: protocol.CodeStagerBusy, Detail: "no memory"}, {},
 	}},
 	kindHolding:   Holding{samplePartition, 7, "x7", []Held{{Ticket: Ticket{Lane: "lane-a", Number: 9}, Attempt: math.MaxUint32}, {}}},
-	kindStaged:    Staged{samplePartition, 7, []StagedBatch{sampleStaged, {}}},
+	kindStaged:    Staged{samplePartition, 7, []StagedBatch{sampleStaged, {Extent: Extent{Key: "objects/01", Length: 9, CRC: 1, Block: sampleBlock}}, {}}},
 	kindAnnounce:  Announce{samplePartition, math.MaxUint64},
 	kindAnnounced: Announced{samplePartition, 7},
 	kindAdvance:   Advance{samplePartition, 7, []LaneProgress{{Lane: "lane-a", Floor: 1, Highest: 9}, {}}},
@@ -84,6 +86,11 @@ var sampleFullEntry = func() Entry {
 	n.Refused = sampleNumbers
 	n.Batches = slices.Clone(n.Batches)
 	n.Batches[1].Sequence = Sequence{ProducerID: 1 << 40, ProducerEpoch: 3, First: math.MaxInt32}
+	n.Batches = append(n.Batches,
+		Placeholder{Batch: Batch{Ticket: Ticket{Lane: "a", Number: 3}, Records: 1}, Extent: Extent{Key: "two", Offset: 7, Length: 9, CRC: 1, Block: sampleBlock}},
+		Placeholder{Batch: Batch{Ticket: Ticket{Lane: "a", Number: 4}, Records: 1}, Extent: Extent{Key: "two", Offset: 7, Length: 9, CRC: 1, Block: InBlock{Codec: protocol.CompressionZstd, Bytes: protocol.MaxFrameBytes, Start: 0, Length: 1, CRC: 2}}},
+		Placeholder{Batch: Batch{Ticket: Ticket{Lane: "b", Number: 3}, Records: 1}, Extent: Extent{Key: "one", Offset: 90, Length: 9, Block: InBlock{Codec: protocol.CompressionS2, Bytes: 10, Length: 10}}},
+	)
 	n.Fences = []LoggedFence{{ProducerFence: ProducerFence{ProducerID: 5, ProducerEpoch: 4, Name: "feed"}, Anew: true, Continues: 3}}
 	return n
 }()

@@ -1,8 +1,6 @@
 package messages
 
 import (
-	"math"
-
 	"laneway.dev/pkg/internal/codec"
 	"laneway.dev/pkg/protocol"
 )
@@ -11,14 +9,6 @@ import (
 type Trace struct {
 	Parent string // traceparent
 	State  string // tracestate
-}
-
-// Extent is where a batch lies: a range of bytes in one object, and its CRC-32C.
-type Extent struct {
-	Key    string
-	Offset int64
-	Length int64
-	CRC    uint32
 }
 
 // Expectation is what a producer requires of the partition's last record. The
@@ -120,27 +110,6 @@ type Outcome struct {
 	Detail    string
 }
 
-func (x Extent) encode(e *codec.Encoder) {
-	e.Text(x.Key)
-	e.Int(x.Offset)
-	e.Int(x.Length)
-	e.Uint(uint64(x.CRC))
-}
-
-func decodeExtent(d *codec.Decoder) Extent {
-	x := Extent{Key: d.Text(), Offset: d.Natural(), Length: d.Natural(), CRC: d.Uint32()}
-	x.check(d)
-	return x
-}
-
-// check rejects an extent whose end overflows, so that readers may add Offset and
-// Length.
-func (x Extent) check(d *codec.Decoder) {
-	if x.Offset > math.MaxInt64-x.Length {
-		d.Fail("extent of %d bytes at %d", x.Length, x.Offset)
-	}
-}
-
 func (t Trace) encode(e *codec.Encoder) {
 	e.Text(t.Parent)
 	e.Text(t.State)
@@ -195,14 +164,17 @@ func decodeSubmission(d *codec.Decoder) Submission {
 }
 
 func encodeStagedBatch(e *codec.Encoder, b *StagedBatch) {
-	e.Array(submissionFields + 4)
+	e.Array(submissionFields + b.Extent.fields())
 	encodeSubmission(e, &b.Submission)
 	b.Extent.encode(e)
 }
 
 func decodeStagedBatch(d *codec.Decoder) StagedBatch {
-	d.Fields(submissionFields + 4)
-	return StagedBatch{Submission: decodeSubmission(d), Extent: decodeExtent(d)}
+	fields := d.Array()
+	if fields != submissionFields+extentFields && fields != submissionFields+blockExtentFields {
+		d.Fail("staged batch of %d fields", fields)
+	}
+	return StagedBatch{Submission: decodeSubmission(d), Extent: decodeExtent(d, fields-submissionFields)}
 }
 
 func encodeStageBatch(e *codec.Encoder, b *StageBatch) {

@@ -9,7 +9,7 @@ import (
 
 // version is the version of the internal messages. Services of one deployment
 // are upgraded together, so messages of any other version are rejected.
-const version = 5
+const version = 6
 
 // MaxDeadline bounds the produce deadline of a frontend. A replicator may forget
 // a lane only when all of its tickets are resolved, so it must know the bound.
@@ -65,7 +65,9 @@ type Envelope struct {
 type Stage struct {
 	Partition protocol.Partition
 	Epoch     uint64 // frontend epoch
-	Batches   []StageBatch
+	// Codec is the one with which the stager compresses plain frames; empty if it does not.
+	Codec   protocol.Compression
+	Batches []StageBatch
 }
 
 // Refused reports which batches were not staged, and why (stager to frontend).
@@ -235,6 +237,7 @@ func (m ReadOnly) Of() protocol.Partition { return m.Partition }
 
 func (m Stage) encode(e *codec.Encoder) {
 	e.Uint(m.Epoch)
+	e.Text(string(m.Codec))
 	codec.WriteList(e, m.Batches, encodeStageBatch)
 }
 
@@ -301,8 +304,8 @@ var body = map[kind]struct {
 	fields int
 	read   func(*codec.Decoder, protocol.Partition) Message
 }{
-	kindStage: {2, func(d *codec.Decoder, p protocol.Partition) Message {
-		return Stage{p, d.Uint(), codec.List(d, decodeStageBatch)}
+	kindStage: {3, func(d *codec.Decoder, p protocol.Partition) Message {
+		return Stage{p, d.Uint(), decodeOptionalCodec(d), codec.List(d, decodeStageBatch)}
 	}},
 	kindRefused: {3, func(d *codec.Decoder, p protocol.Partition) Message {
 		return Refused{p, d.Uint(), d.Text(), codec.List(d, decodeRefusal)}

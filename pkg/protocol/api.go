@@ -116,6 +116,11 @@ type TopicConfig struct {
 	ProducerExpiryMS int64 `json:"producer_expiry_ms,omitempty"`
 	MaxProducers     int   `json:"max_producers,omitempty"`
 
+	// Compression is how stagers compress the batches that producers have sent plain. Records
+	// are compressed together with others of the same partition. The default is
+	// CompressionNone.
+	Compression Compression `json:"compression,omitempty"`
+
 	// Subjects are further produce subjects of the topic's only partition. They may
 	// have wildcards.
 	Subjects []string `json:"subjects,omitempty"`
@@ -158,6 +163,9 @@ func (c TopicConfig) Complete() (TopicConfig, error) {
 	if c.MaxProducers == 0 {
 		c.MaxProducers = DefaultMaxProducers
 	}
+	if c.Compression == "" {
+		c.Compression = CompressionNone
+	}
 	switch {
 	case !ValidTopicName(c.Name):
 		return c, Errorf(CodeInvalidTopicName, "%.80q", c.Name)
@@ -172,6 +180,8 @@ func (c TopicConfig) Complete() (TopicConfig, error) {
 			MinProducerExpiry.Milliseconds(), MaxProducerExpiry.Milliseconds())
 	case c.MaxProducers < 1 || c.MaxProducers > MaxProducersLimit:
 		return c, Errorf(CodeInvalidRequest, "max_producers is %d, allowed are 1 to %d", c.MaxProducers, MaxProducersLimit)
+	case c.Compression != CompressionNone && !c.Compression.Known():
+		return c, Errorf(CodeInvalidRequest, "compression is %.20q, allowed are none, s2 and zstd", string(c.Compression))
 	}
 	return c, c.checkSubjects()
 }
@@ -179,6 +189,14 @@ func (c TopicConfig) Complete() (TopicConfig, error) {
 // ProducerExpiry returns how long the topic's partitions remember an idle producer.
 func (c TopicConfig) ProducerExpiry() time.Duration {
 	return time.Duration(c.ProducerExpiryMS) * time.Millisecond
+}
+
+// Codec returns the codec of the topic's stagers; empty if they do not compress.
+func (c TopicConfig) Codec() Compression {
+	if c.Compression == CompressionNone {
+		return ""
+	}
+	return c.Compression
 }
 
 // TopicRequest names a topic (info, delete).

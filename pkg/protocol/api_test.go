@@ -174,18 +174,18 @@ func TestEncodeErrorResponse(t *testing.T) {
 
 func TestTopicConfigComplete(t *testing.T) {
 	smallest := TopicConfig{
-		Name: "a", Partitions: 1, MaxRecordBytes: 1, Replicas: 1, ProducerExpiryMS: MinProducerExpiry.Milliseconds(), MaxProducers: 1,
+		Name: "a", Partitions: 1, MaxRecordBytes: 1, Replicas: 1, ProducerExpiryMS: MinProducerExpiry.Milliseconds(), MaxProducers: 1, Compression: CompressionNone,
 	}
 	largest := TopicConfig{
 		Name: "a", Partitions: MaxPartitions, MaxRecordBytes: MaxRecordBytesLimit, Replicas: MaxReplicas,
-		ProducerExpiryMS: MaxProducerExpiry.Milliseconds(), MaxProducers: MaxProducersLimit,
+		ProducerExpiryMS: MaxProducerExpiry.Milliseconds(), MaxProducers: MaxProducersLimit, Compression: CompressionZstd,
 	}
 	for name, c := range map[string]struct {
 		in, want TopicConfig
 		code     Code
 		says     string
 	}{
-		"defaults":            {in: TopicConfig{Name: "a"}, want: TopicConfig{Name: "a", Partitions: 1, MaxRecordBytes: DefaultMaxRecordBytes, Replicas: 1, ProducerExpiryMS: 86_400_000, MaxProducers: 100_000}},
+		"defaults":            {in: TopicConfig{Name: "a"}, want: TopicConfig{Name: "a", Partitions: 1, MaxRecordBytes: DefaultMaxRecordBytes, Replicas: 1, ProducerExpiryMS: 86_400_000, MaxProducers: 100_000, Compression: CompressionNone}},
 		"smallest":            {in: smallest, want: smallest},
 		"largest":             {in: largest, want: largest},
 		"negative replicas":   {in: TopicConfig{Name: "a", Replicas: -1}, code: CodeInvalidRequest, says: "replicas is -1, allowed are 1 to 5"},
@@ -200,6 +200,7 @@ func TestTopicConfigComplete(t *testing.T) {
 		"negative expiry":     {in: TopicConfig{Name: "a", ProducerExpiryMS: -1}, code: CodeInvalidRequest, says: "producer_expiry_ms is -1"},
 		"many producers":      {in: TopicConfig{Name: "a", MaxProducers: MaxProducersLimit + 1}, code: CodeInvalidRequest, says: "max_producers is 1000001, allowed are 1 to"},
 		"negative producers":  {in: TopicConfig{Name: "a", MaxProducers: -1}, code: CodeInvalidRequest, says: "max_producers is -1"},
+		"unknown codec":       {in: TopicConfig{Name: "a", Compression: "gzip"}, code: CodeInvalidRequest, says: `compression is "gzip", allowed are none, s2 and zstd`},
 		"large size":          {in: TopicConfig{Name: "a", MaxRecordBytes: MaxRecordBytesLimit + 1}, code: CodeInvalidRequest, says: "max_record_bytes is 4194305, allowed are 1 to 4194304"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -43,8 +43,11 @@ func must[T any](codec T, err error) T {
 	return codec
 }
 
-// compress appends a compressed block to dst.
-func (c Compression) compress(dst, plain []byte) []byte {
+// Known reports whether c is one of Compressions.
+func (c Compression) Known() bool { return slices.Contains(Compressions(), c) }
+
+// Compress appends plain to dst as a compressed block. c MUST be one of Compressions.
+func (c Compression) Compress(dst, plain []byte) []byte {
 	if c == CompressionZstd {
 		return encoders.EncodeAll(plain, dst)
 	}
@@ -53,10 +56,13 @@ func (c Compression) compress(dst, plain []byte) []byte {
 	return dst[:at+len(s2.Encode(dst[at:at+most], plain))]
 }
 
-// decompress returns a block of exactly size bytes when it is decompressed. It uses the memory
-// of buf if that is large enough, and never more than size bytes beside it. size MUST be at
-// most MaxFrameBytes.
-func (c Compression) decompress(buf, block []byte, size int) ([]byte, error) {
+// Decompress returns a block that has exactly size bytes when it is decompressed, and fails if
+// it has another size, or size is above MaxFrameBytes. It uses the memory of buf if that is large
+// enough, and never more than size bytes beside it.
+func (c Compression) Decompress(buf, block []byte, size int) ([]byte, error) {
+	if size < 0 || size > MaxFrameBytes {
+		return nil, fmt.Errorf("a block of %d bytes when it is decompressed; %d are allowed", size, MaxFrameBytes)
+	}
 	var plain []byte
 	var err error
 	switch c {

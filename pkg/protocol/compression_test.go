@@ -27,7 +27,7 @@ func compressed(t testing.TB, c Compression, records ...Record) []byte {
 
 // declaring returns a compressed frame with any head and a block of plain.
 func declaring(c Compression, records, size any, plain []byte) []any {
-	return []any{compressedVersion, string(c), records, size, c.compress(nil, plain)}
+	return []any{compressedVersion, string(c), records, size, c.Compress(nil, plain)}
 }
 
 func TestCompressedFrameHasTheSameRecords(t *testing.T) {
@@ -134,9 +134,9 @@ func TestWrongCompressedFrameIsMalformed(t *testing.T) {
 			"bytes after the records":  {declaring(c, 2, size+1, append(bytes.Clone(plain), 0)), "after the end"},
 			"a field more":             {append(declaring(c, 2, size, plain), 1), "version 2 with 6 fields"},
 			"no block":                 {[]any{compressedVersion, string(c), 2, size, []byte{}}, ""},
-			"damaged block":            {[]any{compressedVersion, string(c), 2, size, c.compress(nil, plain)[5:]}, ""},
-			"block that is cut off":    {[]any{compressedVersion, string(c), 2, size, c.compress(nil, plain)[:40]}, ""},
-			"bytes after the block":    {[]any{compressedVersion, string(c), 2, size, append(c.compress(nil, plain), 1, 2, 3)}, ""},
+			"damaged block":            {[]any{compressedVersion, string(c), 2, size, c.Compress(nil, plain)[5:]}, ""},
+			"block that is cut off":    {[]any{compressedVersion, string(c), 2, size, c.Compress(nil, plain)[:40]}, ""},
+			"bytes after the block":    {[]any{compressedVersion, string(c), 2, size, append(c.Compress(nil, plain), 1, 2, 3)}, ""},
 			"plain frame as the block": {[]any{compressedVersion, string(c), 2, size, plain}, ""},
 		} {
 			t.Run(string(c)+"/"+name, func(t *testing.T) {
@@ -178,7 +178,7 @@ func TestBombTakesNoMoreMemoryThanItDeclares(t *testing.T) {
 		"s2":                    declaring(CompressionS2, 1, declared, zeros),
 		"zstd":                  declaring(CompressionZstd, 1, declared, zeros),
 		"zstd of unknown size":  {compressedVersion, string(CompressionZstd), 1, declared, unsized(zeros)},
-		"zstd, frame by frame":  {compressedVersion, string(CompressionZstd), 1, declared, bytes.Repeat(CompressionZstd.compress(nil, zeros[:900]), 10_000)},
+		"zstd, frame by frame":  {compressedVersion, string(CompressionZstd), 1, declared, bytes.Repeat(CompressionZstd.Compress(nil, zeros[:900]), 10_000)},
 		"zstd, skipped frames":  {compressedVersion, string(CompressionZstd), 1, declared, bytes.Repeat([]byte{0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0}, 10_000)},
 		"zstd of a huge window": {compressedVersion, string(CompressionZstd), 1, declared, []byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xf0, 0x01, 0x00, 0x00}},
 	} {
@@ -208,16 +208,16 @@ func TestCheckOfCompressedFramesReusesItsMemory(t *testing.T) {
 
 func FuzzDecompress(f *testing.F) {
 	for _, c := range Compressions() {
-		f.Add(string(c), c.compress(nil, source), len(source))
-		f.Add(string(c), c.compress(nil, source), len(source)-1)
-		f.Add(string(c), c.compress(nil, nil), 0)
+		f.Add(string(c), c.Compress(nil, source), len(source))
+		f.Add(string(c), c.Compress(nil, source), len(source)-1)
+		f.Add(string(c), c.Compress(nil, nil), 0)
 	}
 	f.Fuzz(func(t *testing.T, codec string, block []byte, size int) {
 		if size < 0 || size > 1<<20 {
 			return
 		}
 		buf := make([]byte, 100)
-		plain, err := Compression(codec).decompress(buf, block, size)
+		plain, err := Compression(codec).Decompress(buf, block, size)
 		if err == nil && len(plain) != size {
 			t.Fatalf("%d bytes, want %d", len(plain), size)
 		}

@@ -149,7 +149,7 @@ func newFrameReader(frame, buf []byte) (*FrameReader, error) {
 	d := codec.Acquire(frame)
 	head, block := readHead(d)
 	if d.Err() == nil && head.Compression != CompressionNone {
-		plain, err := head.Compression.decompress(buf, block, head.Bytes)
+		plain, err := head.Compression.Decompress(buf, block, head.Bytes)
 		d.Release()
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)

@@ -3,7 +3,6 @@ package protocol
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 
 	"laneway.dev/pkg/internal/codec"
 
@@ -101,7 +100,7 @@ func readPlainHead(d *codec.Decoder, records int) {
 // or the frame is compressed already, ok is false, and the result has nothing of the frame.
 func CompressFrame(dst, frame []byte, c Compression) (compressed []byte, ok bool) {
 	head, err := ReadFrameHead(frame)
-	if err != nil || head.Compression != CompressionNone || !slices.Contains(Compressions(), c) {
+	if err != nil || head.Compression != CompressionNone || !c.Known() {
 		return dst, false
 	}
 	start := len(dst)
@@ -111,7 +110,7 @@ func CompressFrame(dst, frame []byte, c Compression) (compressed []byte, ok bool
 	dst = binary.BigEndian.AppendUint32(append(dst, msgpcode.Uint32), uint32(len(frame)))
 	dst = append(dst, msgpcode.Bin32, 0, 0, 0, 0)
 	at := len(dst)
-	dst = c.compress(dst, frame)
+	dst = c.Compress(dst, frame)
 	if len(dst)-start >= len(frame) {
 		return dst[:start], false
 	}
@@ -128,7 +127,7 @@ func PlainFrame(frame []byte) ([]byte, error) {
 	if err := d.Err(); err != nil || head.Compression == CompressionNone {
 		return frame, err
 	}
-	plain, err := head.Compression.decompress(nil, block, head.Bytes)
+	plain, err := head.Compression.Decompress(nil, block, head.Bytes)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}

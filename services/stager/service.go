@@ -104,7 +104,7 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 		Base: service.New(role, config.Config), config: config, settings: config.settings(),
 		mailbox: actor.NewMailbox[core.Event](mailboxSize), inspector: newInspector(),
 		uploader: uploader{
-			faults: config.Faults, log: config.Logger, spans: newSpans(config.Telemetry),
+			packer: newPacker(), faults: config.Faults, log: config.Logger, spans: newSpans(config.Telemetry),
 		},
 		ended: make(chan struct{}),
 	}

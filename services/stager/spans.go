@@ -36,7 +36,7 @@ func (s *spans) begin() trace.Span {
 
 // end completes the span of an upload and makes those of its batches. It gives each batch
 // the trace context of its span, so that the span of its turn is a child of it.
-func (s *spans) end(upload trace.Span, object *core.Object, result stored, err error) {
+func (s *spans) end(upload trace.Span, object *core.Object, result result, err error) {
 	if upload == nil {
 		return
 	}

@@ -29,6 +29,7 @@ var errInjected = final{errors.New("injected fault: stage.fail")}
 // goroutine.
 type uploader struct {
 	store   objectstore.Store
+	packer  *packer
 	faults  *fault.Faults
 	log     *zap.Logger
 	spans   spans
@@ -52,8 +53,8 @@ type fate struct {
 // which objects are closed, the same seed gives the same objects the same faults.
 func (u *uploader) draw() fate { return fate{delay: u.faults.Delay(), fail: u.faults.Fail()} }
 
-// stored is an object that is durable in the store.
-type stored struct {
+// result is an object that is durable in the store.
+type result struct {
 	key     string
 	size    int64
 	extents []messages.Extent
@@ -67,13 +68,14 @@ func (u *uploader) upload(ctx context.Context, object *core.Object, fate fate) c
 	span := u.spans.begin()
 	attempts := core.NewAttempts(object)
 	began := time.Now()
-	result, err := u.firstPut(limited, object, fate)
+	pack := u.packer.pack(object)
+	done, err := u.firstPut(limited, object, pack, fate)
 	for err != nil {
 		failure := failureOf(err)
 		failure.Stopped = ctx.Err() != nil
 		pause, refused := attempts.Failed(time.Now(), failure, rand.Float64())
 		if refused != nil {
-			u.spans.end(span, object, stored{}, err)
+			u.spans.end(span, object, result{}, err)
 			u.logRefused(object, failure, err)
 			return core.Uploaded{Object: object, Failed: refused}
 		}
@@ -82,10 +84,10 @@ func (u *uploader) upload(ctx context.Context, object *core.Object, fate fate) c
 		u.log.Warn("an object could not be stored; trying again", zap.Duration("pause", pause), zap.Error(err))
 		sleep(limited, pause)
 		began = time.Now()
-		result, err = u.put(limited, object)
+		done, err = u.put(limited, object, pack)
 	}
-	u.spans.end(span, object, result, nil)
-	return core.Uploaded{Object: object, Size: result.size, Extents: result.extents}
+	u.spans.end(span, object, done, nil)
+	return core.Uploaded{Object: object, Size: done.size, Extents: done.extents}
 }
 
 func failureOf(err error) core.Failure {
@@ -107,33 +109,33 @@ func (u *uploader) logRefused(object *core.Object, f core.Failure, err error) {
 }
 
 // firstPut is the put that injected faults befall.
-func (u *uploader) firstPut(ctx context.Context, object *core.Object, fate fate) (stored, error) {
+func (u *uploader) firstPut(ctx context.Context, object *core.Object, pack packed, fate fate) (result, error) {
 	if err := hold(ctx, "stage.delay", fate.delay); err != nil {
-		return stored{}, err
+		return result{}, err
 	}
 	if fate.fail {
-		return stored{}, errInjected
+		return result{}, errInjected
 	}
-	return u.put(ctx, object)
+	return u.put(ctx, object, pack)
 }
 
 // put stores the object. If the store takes far longer than usual, put stores it once more
 // under another key, and takes what is stored first. It returns when no put is running.
-func (u *uploader) put(ctx context.Context, object *core.Object) (stored, error) {
+func (u *uploader) put(ctx context.Context, object *core.Object, pack packed) (result, error) {
 	late := u.late()
 	if late == 0 {
-		return u.putOnce(ctx, object)
+		return u.putOnce(ctx, object, pack)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type outcome struct {
-		stored
+		result
 		err error
 	}
 	outcomes := make(chan outcome, 2)
 	begin := func() {
-		s, err := u.putOnce(ctx, object)
-		outcomes <- outcome{s, err}
+		r, err := u.putOnce(ctx, object, pack)
+		outcomes <- outcome{r, err}
 	}
 	timer := time.NewTimer(late)
 	defer timer.Stop()
@@ -157,7 +159,7 @@ func (u *uploader) put(ctx context.Context, object *core.Object) (stored, error)
 			}
 		}
 	}
-	return first.stored, first.err
+	return first.result, first.err
 }
 
 // late returns after how long a put is repeated; 0 if it is not.
@@ -178,43 +180,60 @@ func (u *uploader) mayHedge() bool {
 
 // putOnce builds the object with a new key and stores it. The store may have the object even
 // after an error, so the key is never used again.
-func (u *uploader) putOnce(ctx context.Context, object *core.Object) (stored, error) {
+func (u *uploader) putOnce(ctx context.Context, object *core.Object, pack packed) (result, error) {
 	if err := ctx.Err(); err != nil {
-		return stored{}, err
+		return result{}, err
 	}
 	key, err := objectstore.NewKey(time.Now(), nil)
 	if err != nil {
-		return stored{}, err
+		return result{}, err
 	}
-	builder := objectstore.NewBuilder(key)
-	extents := make([]messages.Extent, len(object.Batches))
-	for i := range object.Batches {
-		b := &object.Batches[i]
-		extents[i], err = builder.Add(objectstore.Batch{Batch: b.Batch, Partition: b.Partition, Epoch: b.Epoch, Payload: b.Payload})
-		if err != nil {
-			return stored{}, final{err}
-		}
+	builder, extents, err := build(key, object, pack)
+	if err != nil {
+		return result{}, final{err}
 	}
 	if err := hold(ctx, "store.bandwidth", u.faults.Bandwidth(time.Now(), builder.Size())); err != nil {
-		return stored{}, fmt.Errorf("put object %q: %w", key, err)
+		return result{}, fmt.Errorf("put object %q: %w", key, err)
 	}
 	if u.puts != nil {
 		if err := u.puts.Wait(ctx); err != nil {
-			return stored{}, fmt.Errorf("put object %q: the stager is limited to %v puts per second: %w", key, u.puts.Limit(), err)
+			return result{}, fmt.Errorf("put object %q: the stager is limited to %v puts per second: %w", key, u.puts.Limit(), err)
 		}
 	}
 	began := time.Now()
 	err = u.store.Put(ctx, key, builder.Parts())
 	took := time.Since(began)
 	if err != nil {
-		return stored{}, err
+		return result{}, err
 	}
 	if u.hedge != nil {
 		u.mu.Lock()
 		u.hedge.Stored(took)
 		u.mu.Unlock()
 	}
-	return stored{key: key, size: builder.Size(), extents: extents}, nil
+	return result{key: key, size: builder.Size(), extents: extents}, nil
+}
+
+// build builds the object with a key, and returns the extents of its batches in it.
+func build(key string, object *core.Object, pack packed) (*objectstore.Builder, []messages.Extent, error) {
+	builder := objectstore.NewBuilder(key)
+	extents := make([]messages.Extent, len(object.Batches))
+	for i := range object.Batches {
+		if pack.has(i) {
+			continue
+		}
+		extent, err := builder.Add(stored(&object.Batches[i]))
+		if err != nil {
+			return nil, nil, err
+		}
+		extents[i] = extent
+	}
+	for _, block := range pack.blocks {
+		for n, extent := range builder.AddBlock(block.Block) {
+			extents[block.batches[n]] = extent
+		}
+	}
+	return builder, extents, nil
 }
 
 // hold waits for an injected fault. If ctx ends before the wait does, it returns an error

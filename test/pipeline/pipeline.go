@@ -51,7 +51,7 @@ type Pipeline struct {
 func New() *Pipeline {
 	p := &Pipeline{
 		now:        time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC),
-		frontend:   frontend.NewCore(partition, frontendEpoch, frontend.Times{Heartbeat: heartbeat, StageTimeout: stageTimeout, Deadline: deadline}),
+		frontend:   frontend.NewCore(partition, frontendEpoch, "", frontend.Times{Heartbeat: heartbeat, StageTimeout: stageTimeout, Deadline: deadline}),
 		stager:     stager.NewCore(stager.Settings{ObjectBytes: 1 << 20, ObjectBatches: 1, Uploads: 1 << 20, MemoryBytes: 1 << 30}),
 		sequencer:  sequencer.NewCore(partition, sequencerEpoch, heartbeat),
 		replicator: replicator.NewCore(partition, replicator.DefaultSettings("owner")),

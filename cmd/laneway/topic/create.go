@@ -22,6 +22,7 @@ type Create struct {
 	Subjects       []string   `placeholder:"SUBJECT,..." help:"Subjects to which records may be sent besides laneway.produce.NAME.0, such as orders.>; at most 16, and only for a topic of one partition."`
 	Replicas       cli.Number `default:"1" help:"NATS servers that keep the log of each partition, at most 5; more than 1 need a cluster."`
 	ProducerExpiry cli.Period `default:"24h" help:"How long a partition remembers an idle idempotent producer, at least 10m."`
+	Compression    string     `enum:"none,s2,zstd" default:"none" help:"How records are compressed in the object store that producers send uncompressed: none, s2 (fast) or zstd (smaller)."`
 	MaxProducers   cli.Number `default:"100000" help:"Idempotent producers that a partition remembers, at most 1000000; new ones are refused beyond it."`
 }
 
@@ -31,10 +32,14 @@ func (*Create) Help() string {
 Laneway-Subject. Subjects that overlap with those of another topic or of a JetStream stream are refused. A stream that is
 created later is not: it would store and acknowledge the same messages. Several partitions: see laneway topic mapping.
 
+With --compression, records are compressed together with others of their partition, if that makes them smaller.
+Producers and consumers do not notice it. Batches that a producer has compressed itself stay as they are.
+
 Examples:
 
     laneway topic create orders --subjects 'orders.>'
-    laneway topic create payments --partitions 4`
+    laneway topic create payments --partitions 4
+    laneway topic create logs --compression zstd`
 }
 
 // Validate implements kong's check of a command.
@@ -61,14 +66,23 @@ func (c *Create) Run(a *cli.App) error {
 		topic, err := laneway.Admin().CreateTopic(ctx, protocol.TopicConfig{
 			Name: c.Name, Partitions: int(c.Partitions), MaxRecordBytes: int(c.MaxRecordBytes),
 			Replicas: int(c.Replicas), Subjects: c.Subjects,
+			Compression:      protocol.Compression(c.Compression),
 			ProducerExpiryMS: time.Duration(c.ProducerExpiry).Milliseconds(), MaxProducers: int(c.MaxProducers),
 		})
 		if err != nil {
 			return err
 		}
-		return cli.Say(a.Stdout, "created topic %s: %s, records of up to %s%s\n",
-			topic.Name, cli.Count(topic.Partitions, "partition"), humanize.IBytes(uint64(topic.MaxRecordBytes)), bound(topic))
+		return cli.Say(a.Stdout, "created topic %s: %s, records of up to %s%s%s\n",
+			topic.Name, cli.Count(topic.Partitions, "partition"), humanize.IBytes(uint64(topic.MaxRecordBytes)), compressed(topic), bound(topic))
 	})
+}
+
+// compressed names the codec of a topic; it is empty if the topic has none.
+func compressed(topic protocol.Topic) string {
+	if topic.Codec() == "" {
+		return ""
+	}
+	return ", compressed with " + string(topic.Compression)
 }
 
 // bound names the subjects that a topic is bound to; it is empty if there are none.

@@ -96,8 +96,8 @@ func (c *Info) Run(a *cli.App) error {
 		}
 		warn(a, response.Warnings)
 		topic, partitions := *response.Topic, response.Partitions
-		if err := cli.Say(a.Stdout, "topic %s, created %s, records of up to %s%s\nremembers up to %s, each until it was idle for %s\n\n",
-			topic.Name, topic.Created.Format(time.RFC3339), humanize.IBytes(uint64(topic.MaxRecordBytes)), bound(topic),
+		if err := cli.Say(a.Stdout, "topic %s, created %s, records of up to %s%s%s\nremembers up to %s, each until it was idle for %s\n\n",
+			topic.Name, topic.Created.Format(time.RFC3339), humanize.IBytes(uint64(topic.MaxRecordBytes)), compressed(topic), bound(topic),
 			cli.Count(topic.MaxProducers, "producer"), short(topic.ProducerExpiry())); err != nil {
 			return err
 		}

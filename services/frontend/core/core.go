@@ -105,6 +105,7 @@ type Effects struct {
 type Core struct {
 	partition protocol.Partition
 	epoch     uint64
+	codec     protocol.Compression
 	times     Times
 
 	announced   bool
@@ -149,10 +150,11 @@ type Stats struct {
 	Damage      string // of the log, while the partition is read-only
 }
 
-// NewCore returns a core without tickets. It announces its epoch before it is ready.
-func NewCore(partition protocol.Partition, epoch uint64, times Times) *Core {
+// NewCore returns a core without tickets. It announces its epoch before it is ready. codec is
+// the one of the topic; empty if its plain frames are not compressed.
+func NewCore(partition protocol.Partition, epoch uint64, codec protocol.Compression, times Times) *Core {
 	return &Core{
-		partition: partition, epoch: epoch, times: times,
+		partition: partition, epoch: epoch, codec: codec, times: times,
 		tickets: ticketing.NewIssuer[*ticket](), emptied: make(map[string]uint64),
 	}
 }

@@ -31,7 +31,7 @@ type world struct {
 // newWorld returns a core whose epoch is announced.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, core: NewCore(testPartition, testEpoch, testTimes), now: start}
+	w := &world{t: t, core: NewCore(testPartition, testEpoch, "", testTimes), now: start}
 	w.step(messages.Announced{Partition: testPartition, Epoch: testEpoch})
 	return w
 }
@@ -372,7 +372,7 @@ func TestEvictedLaneContinuesAboveEveryNumber(t *testing.T) {
 }
 
 func TestTheEpochIsAnnouncedUntilItIsConfirmed(t *testing.T) {
-	core := NewCore(testPartition, testEpoch, testTimes)
+	core := NewCore(testPartition, testEpoch, "", testTimes)
 	announced := func(fx Effects) int {
 		n := 0
 		for _, e := range fx.Send {
@@ -411,7 +411,7 @@ func TestStaleCommittedIsIgnored(t *testing.T) {
 }
 
 func BenchmarkProduceAndCommit(b *testing.B) {
-	core := NewCore(testPartition, testEpoch, testTimes)
+	core := NewCore(testPartition, testEpoch, "", testTimes)
 	core.Step(start, []Event{messages.Announced{Partition: testPartition, Epoch: testEpoch}})
 	const group = 1000
 	events := make([]Event, group)

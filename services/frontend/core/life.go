@@ -81,7 +81,7 @@ func withoutTicket(p Produce, err *protocol.Error) Answer {
 // renew answers the old tickets, and the partition starts again without tickets.
 func (c *Core) renew(epoch uint64) {
 	answers, stats, live := c.abandon(), c.stats, c.live
-	*c = *NewCore(c.partition, epoch, c.times)
+	*c = *NewCore(c.partition, epoch, c.codec, c.times)
 	c.stats, c.fx.Answers = stats, answers
 	c.setLive(Stagers{live})
 }

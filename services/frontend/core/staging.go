@@ -132,7 +132,7 @@ func (c *Core) flushStage() {
 				}
 				end++
 			}
-			c.send(subject, messages.Stage{Partition: c.partition, Epoch: c.epoch, Batches: g.batches[start:end]})
+			c.send(subject, messages.Stage{Partition: c.partition, Epoch: c.epoch, Codec: c.codec, Batches: g.batches[start:end]})
 			start = end
 		}
 	}

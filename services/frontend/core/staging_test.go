@@ -183,11 +183,32 @@ func TestNewEpochKnowsTheLiveStagers(t *testing.T) {
 func TestPartitionsStartAtDifferentStagers(t *testing.T) {
 	first := map[string]bool{}
 	for number := range int32(3) {
-		c := NewCore(protocol.Partition{Number: number}, testEpoch, testTimes)
+		c := NewCore(protocol.Partition{Number: number}, testEpoch, "", testTimes)
 		c.setLive(Stagers{[]string{"x", "y", "z"}})
 		first[c.another("")] = true
 	}
 	if len(first) != 3 {
 		t.Errorf("three partitions start at %v", first)
+	}
+}
+
+func TestStageNamesTheCodecOfTheTopicInEveryEpoch(t *testing.T) {
+	for _, codec := range []protocol.Compression{"", protocol.CompressionZstd} {
+		core := NewCore(testPartition, testEpoch, codec, testTimes)
+		for _, epoch := range []uint64{testEpoch, testEpoch + 2} {
+			if epoch != testEpoch {
+				core.Step(start, []Event{messages.Fenced{Partition: testPartition, Epoch: epoch - 1}})
+				core.Step(start, []Event{EpochTaken{Epoch: epoch}})
+			}
+			named := 0
+			for _, e := range core.Step(start, []Event{Produce{Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "a"}, Records: 1}}}}).Send {
+				if m, is := e.Message.(messages.Stage); is && m.Codec == codec && m.Epoch == epoch {
+					named++
+				}
+			}
+			if named != 1 {
+				t.Errorf("epoch %d: %d Stage messages with codec %q", epoch, named, codec)
+			}
+		}
 	}
 }

@@ -55,8 +55,8 @@ func (a *ahead) ranges(ctx context.Context, wanted, next []messages.Extent) (rea
 	next = slices.DeleteFunc(slices.Clone(next), known)
 	for len(next) > 0 {
 		n, bytes := 0, int64(0)
-		for n < len(next) && (n == 0 || bytes+next[n].Length <= core.MaxRange) {
-			bytes += next[n].Length
+		for n < len(next) && (n == 0 || bytes+memory(next, n) <= core.MaxRange) {
+			bytes += memory(next, n)
 			n++
 		}
 		r := a.server.readAhead(ctx, next[:n])
@@ -67,6 +67,19 @@ func (a *ahead) ranges(ctx context.Context, wanted, next []messages.Extent) (rea
 		next = next[n:]
 	}
 	return ready
+}
+
+// memory returns what an extent takes in memory once the ones before it are read. A compressed
+// block counts as a whole, once for all of its batches.
+func memory(extents []messages.Extent, n int) int64 {
+	x := extents[n]
+	if !x.Compressed() {
+		return x.Length
+	}
+	if n > 0 && extents[n-1].Stored() == x.Stored() {
+		return 0
+	}
+	return int64(x.Block.Bytes)
 }
 
 // wake returns the time at which drop is due, or the given one if that is earlier. After
@@ -132,13 +145,17 @@ func (s *Server) forget(r *aheadRange) {
 func (l *load) take(ranges []*aheadRange) {
 	for _, r := range ranges {
 		<-r.done // it ends with the fetch at the latest
-		l.missing = slices.DeleteFunc(l.missing, func(m missing) bool {
-			i, ok := r.index[m.Extent]
-			if !ok || r.payloads[i].Err != nil || r.payloads[i].Bytes == nil {
-				return false
-			}
-			*m.payload = r.payloads[i]
-			return true
-		})
+		for n := range l.missing {
+			m := &l.missing[n]
+			m.frames = slices.DeleteFunc(m.frames, func(f frame) bool {
+				i, ok := r.index[f.Extent]
+				if !ok || r.payloads[i].Err != nil || r.payloads[i].Bytes == nil {
+					return false
+				}
+				*f.payload = r.payloads[i]
+				return true
+			})
+		}
 	}
+	l.missing = slices.DeleteFunc(l.missing, func(m missing) bool { return len(m.frames) == 0 })
 }

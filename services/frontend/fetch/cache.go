@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"bytes"
+	"time"
 	"unsafe"
 
 	"github.com/maypok86/otter/v2"
@@ -80,11 +81,14 @@ func (c *entryCache) get(p protocol.Partition, sequence uint64) (messages.Logged
 	return c.cache.GetIfPresent(entryKey{p.TopicID, p.Number, sequence})
 }
 
-// payloadKey identifies an extent by its start, since extents do not overlap.
+// payloadKey identifies an extent by the start of its frame, since frames do not overlap.
 type payloadKey struct {
 	object string
 	offset int64
+	start  uint32 // in the block
 }
+
+func keyOf(x messages.Extent) payloadKey { return payloadKey{x.Key, x.Offset, x.Block.Start} }
 
 type payload struct {
 	extent messages.Extent
@@ -111,14 +115,61 @@ func (c *payloadCache) put(extent messages.Extent, content []byte) {
 	if len(content) < copyBelow {
 		content = bytes.Clone(content)
 	}
-	c.cache.Set(payloadKey{extent.Key, extent.Offset}, payload{extent, content})
+	c.cache.Set(keyOf(extent), payload{extent, content})
 }
 
 // get returns the payload of exactly this extent.
 func (c *payloadCache) get(extent messages.Extent) ([]byte, bool) {
-	p, ok := c.cache.GetIfPresent(payloadKey{extent.Key, extent.Offset})
-	if !ok || p.extent != extent || int64(len(p.bytes)) != extent.Length {
+	p, ok := c.cache.GetIfPresent(keyOf(extent))
+	if !ok || p.extent != extent || int64(len(p.bytes)) != extent.FrameLength() {
 		return nil, false
 	}
 	return p.bytes, true
+}
+
+// damageMemory is how long a damaged block is remembered. A consumer that skips its records
+// asks for one after the other, and each time the block would be read several times. After that
+// it is read again, in case the object was restored.
+const damageMemory = 10 * time.Second
+
+// block is a decompressed block, or why it is damaged.
+type block struct {
+	content []byte
+	damage  *protocol.Error
+	until   time.Time // when the damage is forgotten
+}
+
+// blockCache keeps blocks that were read from the store. Often a consumer needs the rest of a
+// block soon: when it has more credit, or asks for the next record. The cache is apart from
+// payloadCache, so that readers of old records do not evict recent ones. It is safe for
+// concurrent use.
+type blockCache struct {
+	cache *otter.Cache[messages.Extent, block] // by Extent.Stored
+}
+
+func newBlockCache(limit int64) *blockCache {
+	return &blockCache{otter.Must(&otter.Options[messages.Extent, block]{
+		MaximumWeight: uint64(max(limit, 1)),
+		Weigher: func(x messages.Extent, b block) uint32 {
+			return uint32(cap(b.content) + len(x.Key) + stringOverhead + overhead)
+		},
+	})}
+}
+
+func (c *blockCache) put(x messages.Extent, content []byte) {
+	c.cache.Set(x.Stored(), block{content: content})
+}
+
+// putDamage remembers that a block is damaged.
+func (c *blockCache) putDamage(x messages.Extent, damage *protocol.Error) {
+	c.cache.Set(x.Stored(), block{damage: damage, until: time.Now().Add(damageMemory)})
+}
+
+// get returns the content of the block of an extent, or its damage.
+func (c *blockCache) get(x messages.Extent) (content []byte, damage *protocol.Error, ok bool) {
+	b, ok := c.cache.GetIfPresent(x.Stored())
+	if !ok || b.damage != nil && time.Now().After(b.until) {
+		return nil, nil, false
+	}
+	return b.content, b.damage, true
 }

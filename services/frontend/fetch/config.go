@@ -23,7 +23,7 @@ type Config struct {
 	// It is called before a fetch fails with an error of class 500 or above.
 	Gone func(context.Context, protocol.Partition) bool
 
-	CacheBytes int64 // of recent payloads and log entries together; default 64 MiB
+	CacheBytes int64 // of recent payloads, log entries and decompressed blocks together; default 64 MiB
 	MaxFetches int   // open at once; default 1024
 
 	Heartbeat     time.Duration // of an idle fetch; default 5 s

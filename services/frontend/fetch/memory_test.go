@@ -31,6 +31,7 @@ func TestCachesHoldNoMoreMemoryThanTheirBound(t *testing.T) {
 	partition := protocol.Partition{Topic: "orders", TopicID: 1}
 	var entries *entryCache
 	var payloads *payloadCache
+	var blocks *blockCache
 	for _, c := range []struct {
 		name string
 		fill func()
@@ -65,6 +66,13 @@ func TestCachesHoldNoMoreMemoryThanTheirBound(t *testing.T) {
 				payloads.put(messages.Extent{Key: fmt.Sprintf("object-%026d", n), Length: 100}, make([]byte, 4096)[3000:3100])
 			}
 		}},
+		{"blocks of 4 KiB", func() {
+			blocks = newBlockCache(bound)
+			for n := range 10_000 {
+				x := messages.Extent{Key: fmt.Sprintf("object-%026d", n), Length: 512, Block: messages.InBlock{Codec: protocol.CompressionS2, Bytes: 4096}}
+				blocks.put(x, make([]byte, 4096))
+			}
+		}},
 	} {
 		held := heapOf(c.fill)
 		t.Logf("%s: %.2f of the bound", c.name, float64(held)/bound)
@@ -73,7 +81,8 @@ func TestCachesHoldNoMoreMemoryThanTheirBound(t *testing.T) {
 		}
 		runtime.KeepAlive(entries)
 		runtime.KeepAlive(payloads)
-		entries, payloads = nil, nil
+		runtime.KeepAlive(blocks)
+		entries, payloads, blocks = nil, nil, nil
 	}
 }
 

@@ -30,6 +30,7 @@ type Server struct {
 	config   Config
 	entries  *entryCache
 	payloads *payloadCache
+	blocks   *blockCache
 	loads    slots
 	ahead    slots
 	reader   *storeReader
@@ -61,12 +62,13 @@ func New(config Config) *Server {
 	s := &Server{
 		config:     config,
 		entries:    newEntryCache(config.CacheBytes / 4),
-		payloads:   newPayloadCache(config.CacheBytes - config.CacheBytes/4),
+		payloads:   newPayloadCache(config.CacheBytes - config.CacheBytes/4 - config.CacheBytes/8),
+		blocks:     newBlockCache(config.CacheBytes / 8),
 		loads:      make(slots, maxLoads),
 		ahead:      make(slots, maxAhead),
-		reader:     &storeReader{store: config.Store, timeout: config.StoreTimeout, log: config.Logger},
 		partitions: make(map[protocol.Partition]*partition),
 	}
+	s.reader = &storeReader{store: config.Store, blocks: s.blocks, timeout: config.StoreTimeout, log: config.Logger}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	return s
 }
@@ -162,7 +164,7 @@ func (s *Server) Wanted(id protocol.Partition) bool {
 // afterwards. A payload that does not match the checksum of the extent is not added, so that
 // a fetch never returns other bytes than the store has.
 func (s *Server) Remember(extent messages.Extent, payload []byte) {
-	if err := objectstore.Verify(extent, payload); err != nil {
+	if err := objectstore.VerifyFrame(extent, payload); err != nil {
 		s.config.Logger.Error("the payload of a batch does not match its extent; it is not cached", zap.Error(err))
 		return
 	}

@@ -36,6 +36,7 @@ const (
 // safe for concurrent use.
 type storeReader struct {
 	store   objectstore.Store
+	blocks  *blockCache
 	timeout time.Duration // of one request
 	log     *zap.Logger
 
@@ -80,7 +81,8 @@ func (r *storeReader) readAll(ctx context.Context, extents []missing) {
 			if err != nil {
 				away.Store(err)
 				for i := range near {
-					near[i].payload.Err, near[i].again = err, false
+					near[i].fail(err)
+					near[i].again = false
 				}
 			}
 			return nil
@@ -125,7 +127,7 @@ func (r *storeReader) readTogether(ctx context.Context, extents []missing) *prot
 	case len(extents) == 1 || errors.Is(err, objectstore.ErrNotFound):
 		for i := range extents {
 			extents[i].again = false
-			extents[i].payload.Err = damage(extents[i].Extent, err)
+			extents[i].fail(damage(extents[i].Extent, err))
 		}
 		return nil
 	}
@@ -144,24 +146,46 @@ func (r *storeReader) readRange(ctx context.Context, key string, offset, length 
 	return r.store.ReadRange(ctx, key, offset, length)
 }
 
-// take sets the payload of an extent if the content matches the checksum, and otherwise its
+// take sets the payloads of an extent if the content matches the checksum, and otherwise their
 // error.
 func (r *storeReader) take(x *missing, content []byte) {
 	err := objectstore.Verify(x.Extent, content)
 	if err == nil {
-		*x.payload, x.again = core.Payload{Bytes: content}, false
+		x.again = false
+		r.open(x, content)
 		return
 	}
 	x.again = !x.altered.Add(content)
-	x.payload.Err = damage(x.Extent, err)
+	wrong := damage(x.Extent, err)
 	if x.again {
-		x.payload.Err = protocol.Errorf(protocol.CodeStoreUnavailable, "a batch is altered on the way from the object store: %v", err)
+		wrong = protocol.Errorf(protocol.CodeStoreUnavailable, "a batch is altered on the way from the object store: %v", err)
+	} else if x.Compressed() {
+		r.blocks.putDamage(x.Extent, wrong)
 	}
+	x.fail(wrong)
 	r.altered.Add(1)
 	if n, due := r.altering.due(); due {
 		r.log.Warn("a payload from the object store does not match its checksum; it is read again",
 			zap.Uint64("payloads", n), zap.Error(err))
 	}
+}
+
+// open sets the payloads of an extent whose content matches the checksum. It decompresses a
+// block once for all of its batches.
+func (r *storeReader) open(x *missing, content []byte) {
+	if !x.Compressed() {
+		*x.frames[0].payload = core.Payload{Bytes: content}
+		return
+	}
+	block, err := objectstore.Decompress(x.Extent, content)
+	if err != nil {
+		wrong := damage(x.Extent, err) // it was stored so
+		r.blocks.putDamage(x.Extent, wrong)
+		x.fail(wrong)
+		return
+	}
+	r.blocks.put(x.Extent, block)
+	x.unpack(block)
 }
 
 // failed logs an error of the store that may pass, and converts it.

@@ -109,7 +109,7 @@ func (p *Partition) Run(ctx context.Context) {
 		config.Fetches.Close(p.id, p.ending(ctx).Refusal())
 		return
 	}
-	c := core.NewCore(p.id, config.Epoch.Number(), config.Times)
+	c := core.NewCore(p.id, config.Epoch.Number(), p.topic.Codec(), config.Times)
 	p.step(c, time.Now(), nil)
 	p.mailbox.Run(ctx, config.Times.Heartbeat, func(now time.Time, events []core.Event) bool {
 		if p.service.replaced() {

@@ -99,7 +99,7 @@ func TestEndAnswersWhatIsOpenAndWhatComesLater(t *testing.T) {
 
 func TestWaitingRequestsAreAnsweredAtEnd(t *testing.T) {
 	r := start(t, Limits{})
-	c := core.NewCore(r.id, 5, r.service.config.Times)
+	c := core.NewCore(r.id, 5, "", r.service.config.Times)
 	r.end(supervisor.ErrDeleted)
 	waiting := core.Produce{Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "a"}}}, Request: &request{reply: r.replies + "waiting"}}
 	if over := r.actor.share.admit(0); over != nil {

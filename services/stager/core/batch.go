@@ -15,7 +15,8 @@ const batchMemory = 256
 type Batch struct {
 	messages.StageBatch
 	Partition protocol.Partition
-	Epoch     uint64 // of the frontend that issued the ticket
+	Epoch     uint64               // of the frontend that issued the ticket
+	Codec     protocol.Compression // with which the payload is compressed; empty if it is stored as it is
 	Arrived   time.Time
 	Deadline  time.Time // after which it must not be uploaded
 }
@@ -29,10 +30,24 @@ type sender struct {
 func (b *Batch) sender() sender { return sender{b.Partition, b.Epoch} }
 
 // memory returns the bytes that the batch counts against the stager's memory limit. They
-// include the strings, because a client may send long ones with a short payload.
+// include the strings, because a client may send long ones with a short payload. A payload that
+// is to be compressed counts twice: its block is in memory beside it while it is uploaded.
 func (b *Batch) memory() int64 {
 	names := len(b.Lane) + len(b.MessageID) + len(b.Expect.MessageID) + len(b.Trace.Parent) + len(b.Trace.State)
-	return int64(len(b.Payload)+names) + batchMemory
+	payload := len(b.Payload)
+	if b.Codec != "" {
+		payload *= 2
+	}
+	return int64(payload+names) + batchMemory
+}
+
+// codecOf returns the codec with which a batch is compressed; empty if it is not. A frame that
+// its producer has compressed stays as it is.
+func codecOf(m *messages.Stage, b *messages.StageBatch) protocol.Compression {
+	if b.MaxRecordBytes > 0 || len(b.Payload) == 0 {
+		return ""
+	}
+	return m.Codec
 }
 
 // Object is a group of batches that are uploaded together.

@@ -187,7 +187,9 @@ var (
 // was inspected.
 func (c *Core) stage(now time.Time, m *messages.Stage, wrong []*protocol.Error) {
 	for i := range m.Batches {
-		b := Batch{StageBatch: m.Batches[i], Partition: m.Partition, Epoch: m.Epoch, Arrived: now}
+		b := Batch{
+			StageBatch: m.Batches[i], Partition: m.Partition, Epoch: m.Epoch, Codec: codecOf(m, &m.Batches[i]), Arrived: now,
+		}
 		switch reason := c.objection(&b); {
 		case reason != nil:
 			c.refuse(&b, refusal(&b, reason))

@@ -23,7 +23,7 @@ type FrontendCore struct {
 
 // NewFrontend returns the core of the frontend with the name.
 func NewFrontend(name string, epoch uint64, times frontend.Times) *FrontendCore {
-	return &FrontendCore{name: name, core: frontend.NewCore(Partition, epoch, times)}
+	return &FrontendCore{name: name, core: frontend.NewCore(Partition, epoch, "", times)}
 }
 
 // Step implements Core.

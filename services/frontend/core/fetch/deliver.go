@@ -3,6 +3,7 @@ package fetch
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"laneway.dev/pkg/messages"
@@ -30,7 +31,7 @@ func (c *Core) load(now time.Time) (waits bool) {
 	}
 	if c.request.MaxBytes > 0 {
 		left := c.request.MaxBytes - c.bytes
-		if c.request.Frames && c.messages > 0 && c.queue[0].extent.Length > left {
+		if c.request.Frames && c.messages > 0 && c.queue[0].extent.FrameLength() > left {
 			c.full = true
 			return false
 		}
@@ -41,30 +42,34 @@ func (c *Core) load(now time.Time) (waits bool) {
 	}
 	c.wanted = 0
 	var extents []messages.Extent
+	blocks := blocks{limit: MaxRange}
 	for i := range c.queue {
 		next := &c.queue[i]
-		if i > 0 && (i >= maxLoad || c.retry.failures > 0 || next.extent.Length*c.growth > bytes || records <= 0) {
+		length := next.extent.FrameLength() * c.growth
+		if i > 0 && (i >= maxLoad || c.retry.failures > 0 || length > bytes || records <= 0 || !blocks.fit(next.extent)) {
 			break
 		}
 		c.wanted++
 		if next.gap == 0 {
 			extents = append(extents, next.extent)
-			bytes -= next.extent.Length * c.growth
+			bytes -= length
 			records -= next.next() - max(next.offset, c.offset)
+			blocks.add(next.extent)
 		}
 	}
 	if len(extents) == 0 {
 		c.loaded = c.wanted
 	} else {
 		c.loadAsked(now)
-		c.ask(loading, Load{extents, c.request.mayUnpack(), c.ahead(extents, records)})
+		c.ask(loading, Load{extents, c.request.mayUnpack(), c.ahead(extents, &blocks, records)})
 	}
 	return false
 }
 
 // ahead returns the extents that the fetch loads next if its consumer keeps up. records is how
-// many more records the fetch may send after those of the wanted extents.
-func (c *Core) ahead(wanted []messages.Extent, records int64) (extents []messages.Extent) {
+// many more records the fetch may send after those of the wanted extents, and loaded are the
+// blocks of these.
+func (c *Core) ahead(wanted []messages.Extent, loaded *blocks, records int64) (extents []messages.Extent) {
 	if c.retry.failures > 0 {
 		return nil
 	}
@@ -75,20 +80,46 @@ func (c *Core) ahead(wanted []messages.Extent, records int64) (extents []message
 	if c.request.MaxBytes > 0 {
 		bytes = min(bytes, c.request.MaxBytes-c.bytes)
 		for _, x := range wanted {
-			bytes -= x.Length
+			bytes -= x.FrameLength()
 		}
 	}
+	blocks := blocks{limit: MaxAhead}
 	for i := c.wanted; i < len(c.queue) && len(extents) < maxLoad; i++ {
 		next := &c.queue[i]
-		if bytes -= next.extent.Length; bytes < 0 || records <= 0 {
+		if bytes -= next.extent.FrameLength(); bytes < 0 || records <= 0 || !blocks.fit(next.extent) {
 			break
 		}
-		if next.gap == 0 {
+		if next.gap == 0 && !loaded.has(next.extent) {
 			extents = append(extents, next.extent)
+			blocks.add(next.extent)
 		}
 		records -= int64(next.records)
 	}
 	return extents
+}
+
+// blocks are the compressed blocks of some extents. They are in memory as a whole as long as the
+// fetch has one of their frames, so their size is bounded as well as that of the frames.
+type blocks struct {
+	limit int64
+	seen  []messages.Extent
+	bytes int64 // of the decompressed blocks
+}
+
+// fit reports whether an extent may be loaded, too.
+func (b *blocks) fit(x messages.Extent) bool {
+	return !x.Compressed() || b.bytes+int64(x.Block.Bytes) <= b.limit || b.has(x)
+}
+
+func (b *blocks) has(x messages.Extent) bool {
+	return x.Compressed() && slices.Contains(b.seen, x.Stored())
+}
+
+func (b *blocks) add(x messages.Extent) {
+	if x.Compressed() && !b.has(x) {
+		b.seen = append(b.seen, x.Stored())
+		b.bytes += int64(x.Block.Bytes)
+	}
 }
 
 // deliver sends the next batch or gap, or the part of a batch that fits into this step.

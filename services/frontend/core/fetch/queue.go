@@ -102,7 +102,7 @@ func (c *Core) enqueue(entry *messages.Entry) (bytes int64) {
 		offset = b.next()
 		if b.records > 0 && offset > c.offset {
 			c.queue = append(c.queue, b)
-			bytes += b.extent.Length
+			bytes += b.extent.FrameLength()
 		}
 	}
 	return bytes

@@ -253,7 +253,11 @@ func (r *rig) answer(q Question) {
 	case Load:
 		var loaded []Payload
 		for _, x := range q.Extents {
-			loaded = append(loaded, r.log.payloads[x.Offset])
+			offset := x.Offset
+			if x.Compressed() {
+				offset = int64(x.Block.Start) // see blockLog
+			}
+			loaded = append(loaded, r.log.payloads[offset])
 		}
 		r.events = append(r.events, Loaded{loaded, 0.5})
 	case IsDeleted:

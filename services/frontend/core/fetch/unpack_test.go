@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
 
@@ -148,5 +149,44 @@ func TestDamagedCompressedFrameIsCorrupt(t *testing.T) {
 		if !strings.HasSuffix(out, "CORRUPT 2-3 next 4 of 4") {
 			t.Errorf("%s: %.60q", request, out)
 		}
+	}
+}
+
+// blockLog is a log of single records in blocks of a few records, of which each is bytes long
+// when it is decompressed.
+func blockLog(records, per int, bytes uint32) *modelLog {
+	l := newLog()
+	for i := range records {
+		l.commit(1)
+		x := &l.entries[len(l.entries)-1].Batches[0].Extent
+		x.Block = messages.InBlock{Codec: protocol.CompressionS2, Bytes: bytes, Start: uint32(i), Length: uint32(x.Length)}
+		x.Key, x.Offset, x.Length = fmt.Sprint("block ", i/per), 0, 1
+	}
+	return l
+}
+
+func TestLoadHoldsABoundedAmountOfBlocks(t *testing.T) {
+	for name, c := range map[string]struct {
+		log  *modelLog
+		want string
+	}{
+		"records of few blocks":          {blockLog(200, 100, MaxRange/2), "[200]"},
+		"a block for each record":        {blockLog(20, 1, MaxRange/8), "[8 8 4]"},
+		"blocks beyond the limit":        {blockLog(4, 2, MaxRange+1), "[2 2]"},
+		"half of the limit and one byte": {blockLog(6, 2, MaxRange/2+1), "[2 2 2]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, c.log, `{"offset":0}`)
+			var loads []int
+			r.asks = func(q Question) {
+				if l, ok := q.(Load); ok {
+					loads = append(loads, len(l.Extents))
+				}
+			}
+			r.run(Moved{})
+			if got := fmt.Sprint(loads); got != c.want {
+				t.Errorf("loads of %s batches, want %s", got, c.want)
+			}
+		})
 	}
 }
