@@ -123,3 +123,20 @@ func TestBlockThatIsAlteredOnTheWayIsReadAgain(t *testing.T) {
 		t.Errorf("%d reads, %d with a new connection", reads, anew)
 	}
 }
+
+func TestBlocksThatAreReadAheadAreReadOnce(t *testing.T) {
+	f := newFixture(t, nil)
+	var values []string
+	for range 6 {
+		_, more := f.commitBlocks(1000, 500)
+		values = append(values, more...)
+	}
+	for _, window := range []int{30_000, 500_000} {
+		before := f.store.reads.Load()
+		f.server.blocks.cache.InvalidateAll()
+		f.fetch(fields{"offset": 0, "window_bytes": window}).wants(protocol.StatusEnd, values...)
+		if n := f.store.reads.Load() - before; n > 12 {
+			t.Errorf("window %d: %d reads of 12 blocks", window, n)
+		}
+	}
+}
