@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,9 +86,9 @@ func TestExtentsAreThoseOfThePutThatSucceeded(t *testing.T) {
 func TestExtentsAreThoseOfTheHedgedPutThatWon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := inMemory{objects: map[string][]byte{}}
-		tries := 0
+		var tries atomic.Int64
 		u := newUploader(func(ctx context.Context, key string, parts [][]byte) error {
-			if tries++; tries == leastPutsOfHedge+1 { // the late one
+			if tries.Add(1) == 1 { // the late one
 				<-ctx.Done()
 				return ctx.Err()
 			}
@@ -98,7 +99,6 @@ func TestExtentsAreThoseOfTheHedgedPutThatWon(t *testing.T) {
 		for range leastPutsOfHedge {
 			u.hedge.Stored(time.Millisecond)
 		}
-		tries = leastPutsOfHedge
 		o := textObject(protocol.CompressionZstd, 100)
 		result := u.upload(t.Context(), o, fate{})
 		if result.Failed != nil || len(store.objects) != 1 || u.hedges.Load() != 1 {
@@ -108,7 +108,7 @@ func TestExtentsAreThoseOfTheHedgedPutThatWon(t *testing.T) {
 	})
 }
 
-// leastPutsOfHedge is how many puts show a Hedge what is usual, and allow a late put.
+// leastPutsOfHedge is how many puts show a Hedge what is usual, and allow it a late put.
 const leastPutsOfHedge = 20
 
 func TestBatchesThatCompressionDoesNotShortenAreStoredPlain(t *testing.T) {
