@@ -12,6 +12,10 @@ import (
 // aheadIdle is how long a fetch keeps what it has read ahead while its consumer takes nothing.
 const aheadIdle = time.Second
 
+// aheadPatience is how long a load waits for what is being read ahead. Then it reads by itself
+// what it needs, in case one request of many hangs.
+const aheadPatience = 5 * time.Second
+
 // ahead is what a fetch has read ahead of its loads, or is reading. It belongs to the goroutine
 // of the fetch.
 //
@@ -22,7 +26,7 @@ const aheadIdle = time.Second
 type ahead struct {
 	server *Server
 	open   []*aheadRange
-	used   time.Time // when a load was asked for last
+	used   time.Time // when a load was asked for or answered last
 }
 
 // aheadRange is a number of extents that are read together. The goroutine that reads them owns
@@ -141,10 +145,14 @@ func (s *Server) forget(r *aheadRange) {
 }
 
 // take sets the missing payloads that ranges have, after they were read. What a range could not
-// read stays missing.
+// read, or not within aheadPatience, stays missing.
 func (l *load) take(ranges []*aheadRange) {
+	patience, cancel := context.WithTimeout(context.Background(), aheadPatience)
+	defer cancel()
 	for _, r := range ranges {
-		<-r.done // it ends with the fetch at the latest
+		if !r.read(patience) {
+			continue
+		}
 		for n := range l.missing {
 			m := &l.missing[n]
 			m.frames = slices.DeleteFunc(m.frames, func(f frame) bool {
@@ -158,4 +166,19 @@ func (l *load) take(ranges []*aheadRange) {
 		}
 	}
 	l.missing = slices.DeleteFunc(l.missing, func(m missing) bool { return len(m.frames) == 0 })
+}
+
+// read waits until the range is read. It returns false if ctx ends before that.
+func (r *aheadRange) read(ctx context.Context) bool {
+	select {
+	case <-r.done:
+		return true
+	default:
+	}
+	select {
+	case <-r.done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/protocol"
+	core "laneway.dev/services/frontend/core/fetch"
 )
 
 // newDistant returns a fixture with four records, each in an object of its own, whose reads
@@ -82,4 +83,31 @@ func TestConsumerThatTakesNothingKeepsNothingThatWasReadAhead(t *testing.T) {
 	if after, _ := store.counts(); after == before {
 		t.Error("what was dropped was not read again")
 	}
+}
+
+// A slow store must not make a fetch lose what it has read ahead while it waited for the store.
+func TestAnswerOfTheStoreRenewsWhatWasReadAhead(t *testing.T) {
+	f := &fetch{answers: make(chan core.Event, 1), asking: true, ahead: ahead{used: time.Now().Add(-2 * aheadIdle)}}
+	f.answers <- core.Loaded{}
+	f.wait(t.Context(), time.NewTimer(time.Hour), time.Time{}, nil, nil)
+	if idle := time.Since(f.ahead.used); idle >= 2*aheadIdle {
+		t.Errorf("idle for %v after an answer", idle)
+	}
+}
+
+func TestLoadDoesNotWaitForAReadAheadThatHangs(t *testing.T) {
+	t.Parallel() // it waits most of the time
+	f, store := newDistant(t)
+	two := store.instead
+	store.instead = func(ctx context.Context, n int) error {
+		if err := two(ctx, n); err != nil || n != 2 {
+			return err
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	// Either of the first two reads may hang. The other objects are read by then.
+	began := time.Now()
+	f.fetch(oneByOne).wants(protocol.StatusEnd, "a", "b", "c", "d")
+	t.Logf("it took %v", time.Since(began))
 }

@@ -69,7 +69,8 @@ func (c Config) orDefaults() Config {
 }
 
 // Limits of all fetches together. They bound the memory for payloads: a fetch that waits for
-// credit, for a slot, or before it reads again after an error of the store holds almost nothing.
+// credit, for a slot, or before it reads again after an error of the store holds almost nothing
+// but what it has read ahead.
 const (
 	maxLoads    = 16 // fetches that hold payloads from the store at once
 	maxAhead    = 24 // ranges of up to core.MaxRange bytes that are read ahead, for all fetches

@@ -265,6 +265,7 @@ func (f *fetch) wait(ctx context.Context, timer *time.Timer, wake time.Time, cha
 		return append(events, core.Disconnected{})
 	case answer := <-f.answers:
 		f.asking = false
+		f.ahead.used = time.Now()
 		return append(events, answer)
 	case <-changed:
 	case <-late:

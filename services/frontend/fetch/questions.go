@@ -39,10 +39,10 @@ func (f *fetch) ask(ctx context.Context, q core.Question) core.Event {
 		}
 		ready := f.ahead.ranges(ctx, q.Extents, q.Ahead)
 		f.inBackground(func() core.Event {
+			l.take(ready)
 			select {
 			case f.server.loads <- struct{}{}: // the core decides how long the fetch waits for it
 				f.loads = true
-				l.take(ready)
 				f.server.reader.read(ctx, l)
 			case <-ctx.Done():
 				l.fail(protocol.AsError(context.Cause(ctx)))

@@ -1,15 +1,18 @@
 package fetch
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/pkg/messages"
@@ -23,8 +26,11 @@ const (
 	maxSkip = 64 << 10
 	// requestsAtOnce is how many requests of one load run at the same time. In a store with many
 	// partitions, the batches of one partition are in many objects, and a request to a remote
-	// store takes long for any number of bytes. The bytes are bounded by those of the load.
+	// store takes long for any number of bytes.
 	requestsAtOnce = 16
+	// bytesAtOnce bounds the bytes of all requests that run at the same time, with those that
+	// are not needed.
+	bytesAtOnce = 64 << 20
 	// rereadPause is the time before content is read again that does not match its checksum.
 	rereadPause = 50 * time.Millisecond
 	// logInterval is the least time between two log lines about the same kind of fault.
@@ -39,14 +45,15 @@ type storeReader struct {
 	blocks  *blockCache
 	timeout time.Duration // of one request
 	log     *zap.Logger
+	bytes   *semaphore.Weighted // bytesAtOnce
 
 	altered           atomic.Uint64 // payloads that did not match their checksum when they were read
 	failing, altering seldom
 }
 
-// read reads the missing payloads of a load. Content that does not match its checksum is read
-// again, because it may have been altered on the way. It is damaged if it is the same in
-// objectstore.Reads reads. Otherwise the error is one that may pass.
+// read reads the missing payloads of a load. Content that does not match its checksum, or is
+// not there, is read again, because the store or the way to it may be at fault. It is damaged if
+// it is the same in objectstore.Reads reads. Otherwise the error is one that may pass.
 func (r *storeReader) read(ctx context.Context, l load) {
 	left := l.missing
 	slices.SortFunc(left, func(a, b missing) int {
@@ -113,21 +120,28 @@ func (r *storeReader) readTogether(ctx context.Context, extents []missing) *prot
 	for _, x := range extents {
 		end = max(end, x.Offset+x.Length)
 	}
+	needed := int64(0)
+	for _, x := range extents {
+		needed += x.Length
+	}
 	content, err := r.readRange(ctx, first.Key, first.Offset, end-first.Offset)
 	switch {
 	case err == nil:
 		for i := range extents {
 			x := &extents[i]
 			from := x.Offset - first.Offset
-			r.take(x, content[from:from+x.Length:from+x.Length])
+			part := content[from : from+x.Length : from+x.Length]
+			if int64(len(content)) > 2*needed {
+				part = bytes.Clone(part) // otherwise it keeps in memory what is not needed
+			}
+			r.take(x, part)
 		}
 		return nil
 	case !isDamage(err):
 		return r.failed(ctx, err)
 	case len(extents) == 1 || errors.Is(err, objectstore.ErrNotFound):
 		for i := range extents {
-			extents[i].again = false
-			extents[i].fail(damage(extents[i].Extent, err))
+			r.absent(&extents[i], err)
 		}
 		return nil
 	}
@@ -143,7 +157,25 @@ func (r *storeReader) readTogether(ctx context.Context, extents []missing) *prot
 func (r *storeReader) readRange(ctx context.Context, key string, offset, length int64) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
+	room := min(length, bytesAtOnce)
+	if err := r.bytes.Acquire(ctx, room); err != nil {
+		return nil, fmt.Errorf("other reads take %d bytes: %w", bytesAtOnce, err)
+	}
+	defer r.bytes.Release(room)
 	return r.store.ReadRange(ctx, key, offset, length)
+}
+
+// absent sets the error of an extent that the store does not have, as it says. A log refers to
+// an object only after it was stored, and all stores have objects visible as soon as they are
+// stored. But a single answer may come from a proxy, or from a part of a store that recovers.
+func (r *storeReader) absent(x *missing, err error) {
+	x.absences++
+	x.again = x.absences < objectstore.Reads
+	if x.again {
+		x.fail(protocol.Errorf(protocol.CodeStoreUnavailable, "a batch could not be read: %v", err))
+		return
+	}
+	x.fail(damage(x.Extent, err))
 }
 
 // take sets the payloads of an extent if the content matches the checksum, and otherwise their
@@ -201,8 +233,6 @@ func (r *storeReader) failed(ctx context.Context, err error) *protocol.Error {
 }
 
 // isDamage reports whether an error of the store means that the object is not what was stored.
-// A missing object is damaged at once: a log refers to an object only after it was stored, and
-// all stores have objects visible as soon as they are stored.
 func isDamage(err error) bool {
 	_, corrupt := errors.AsType[*objectstore.CorruptError](err)
 	return corrupt || errors.Is(err, objectstore.ErrNotFound)

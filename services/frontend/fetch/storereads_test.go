@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
 
@@ -332,4 +333,51 @@ func TestOneDamagedObjectAmongManyIsReported(t *testing.T) {
 	}
 	expectGap(t, last, 13, 13)
 	f.fetch(fields{"offset": 14}).wants(protocol.StatusEnd, want[14:]...)
+}
+
+func TestAnswerThatAnObjectIsNotThereIsVerified(t *testing.T) {
+	torn := &objectstore.CorruptError{Damage: objectstore.Torn, Reason: "injected"}
+	for name, absent := range map[string]error{"no object": objectstore.ErrNotFound, "a short object": torn} {
+		t.Run(name, func(t *testing.T) {
+			f, store, _ := newFaulty(t, func(s *faultyStore, _ *Config) {
+				s.instead = func(_ context.Context, n int) error {
+					if n <= 2 {
+						return fmt.Errorf("injected: %w", absent)
+					}
+					return nil
+				}
+			})
+			f.fetch(fields{"offset": 0}).wants(protocol.StatusEnd, "a", "b", "c")
+			if _, anew := store.counts(); anew == 0 {
+				t.Error("it was read again over the same connection")
+			}
+		})
+	}
+}
+
+// Batches of one partition may lie far apart in an object with many.
+func TestPayloadsThatLieFarApartKeepNothingBetweenThemInMemory(t *testing.T) {
+	const count, size, distance = 64, 1 << 10, 60 << 10
+	store, err := objectstore.Open(t.TempDir(), 0)
+	must(t, err)
+	defer store.Close()
+	key, err := objectstore.NewKey(time.Now(), nil)
+	must(t, err)
+	must(t, store.Put(t.Context(), key, [][]byte{make([]byte, count*distance)}))
+	server := New(Config{Store: store})
+	defer server.cancel(nil)
+	var extents []messages.Extent
+	for i := range int64(count) {
+		extents = append(extents, messages.Extent{Key: key, Offset: i * distance, Length: size, CRC: objectstore.Checksum(make([]byte, size))})
+	}
+	l := server.load(extents)
+	held := heapOf(func() { server.reader.read(t.Context(), l) })
+	for i, p := range l.payloads {
+		if p.Err != nil || len(p.Bytes) != size {
+			t.Fatalf("payload %d: %d bytes, %v", i, len(p.Bytes), p.Err)
+		}
+	}
+	if held > 4*count*size {
+		t.Errorf("%d bytes are held for %d", held, count*size)
+	}
 }
