@@ -57,7 +57,7 @@ var (
 	ErrTLS = errors.New("no trusted connection to the object store")
 	// ErrNoStore means that the answer does not come from an object store: another server
 	// listens there, or a proxy has answered.
-	ErrNoStore = errors.New("what answers is not an object store")
+	ErrNoStore = errors.New("the answer does not come from an object store")
 )
 
 // RegionError is ErrRegion of a store that says in which region the bucket is.

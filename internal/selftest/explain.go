@@ -9,9 +9,9 @@ import (
 	"laneway.dev/internal/objectstore"
 )
 
-// Cause says in a sentence why a step has failed, and what an operator can do about it. scheme
-// is that of the store's URL. What the store or the network said is added, because that often
-// names what is wrong.
+// Cause returns a sentence that says why a step has failed, and advice for the operator. scheme
+// is that of the store's URL. The sentence includes what the store or the network said, because
+// that often names the cause.
 func Cause(scheme string, step Step, err error) (sentence, advice string) {
 	for _, c := range causes {
 		if errors.Is(err, c.of) {
@@ -29,13 +29,13 @@ func Cause(scheme string, step Step, err error) (sentence, advice string) {
 			sentence = fmt.Sprintf("the credentials do not allow %s: the right %s is missing", gerund[step], right)
 		}
 	case sentence == "":
-		return fmt.Sprintf("%s does not work: %v", step, err), ""
+		return fmt.Sprintf("%s failed: %v", step, err), ""
 	}
 	return fmt.Sprintf("%s (%s)", sentence, said(err)), advice
 }
 
-// mostSaid bounds what is repeated of what a server said, in bytes. A server of another kind may
-// say anything.
+// mostSaid bounds the bytes that a message quotes from a server. A server that is not an object
+// store may send anything.
 const mostSaid = 300
 
 // said returns what a store or the network said, without what the SDKs and this program have
@@ -80,27 +80,27 @@ type cause struct {
 	sentence, advice string
 }
 
-// causes are in the order in which they are looked for, the most special first.
+// causes are in the order in which they are looked for, the most specific first.
 var causes = []cause{
-	{objectstore.ErrClock, "the clock of this machine differs too much from that of the store", "set the clock, for example by NTP"},
+	{objectstore.ErrClock, "the clock of this machine differs too much from that of the store", "set the clock, for example with NTP"},
 	{
 		objectstore.ErrTLS, "no trusted connection can be made",
-		"see whether the endpoint is right; if its certificate is signed by an authority of one's own, add that to the certificates of the system or name its file by SSL_CERT_FILE",
+		"check the endpoint; if its certificate is from a private authority, add the certificate of that authority to those of the system, or name its file in SSL_CERT_FILE",
 	},
 	{objectstore.ErrNoBucket, "the bucket or container does not exist", "create it, or correct its name in the URL"},
 	{objectstore.ErrRegion, "the bucket is in another region", "name its region in the URL, as in s3://bucket/prefix?region=eu-central-1"},
-	{objectstore.ErrNoStore, "what answers is not an object store", "correct the endpoint in the URL, or see whether a proxy answers instead of the store"},
-	{objectstore.ErrNoCredentials, "no valid credentials were found", "see docs/stores.md for where credentials are looked for"},
-	{objectstore.ErrExpired, "the credentials have expired", "renew them; see docs/stores.md for where credentials are looked for"},
+	{objectstore.ErrNoStore, "the answer does not come from an object store", "correct the endpoint in the URL, or check whether a proxy answers instead of the store"},
+	{objectstore.ErrNoCredentials, "no valid credentials were found", "see docs/stores.md for where Laneway looks for credentials"},
+	{objectstore.ErrExpired, "the credentials have expired", "renew them; see docs/stores.md for where Laneway looks for credentials"},
 	{
 		objectstore.ErrCredentials, "the store does not accept the credentials",
-		"see whether the key is that of this store, and still valid; see docs/stores.md for where credentials are looked for",
+		"check that the key belongs to this store and is still valid; see docs/stores.md for where Laneway looks for credentials",
 	},
-	{objectstore.ErrDenied, "the credentials do not allow the request", "add the right to the policy of these credentials; docs/stores.md has the least policy"},
-	{objectstore.ErrThrottled, "the store asks for fewer requests", "wait, or raise the limit of the store"},
-	{objectstore.ErrUnreachable, "the store does not answer", "see whether the endpoint in the URL is right, https or http included, and whether this machine can reach it"},
-	{objectstore.ErrDigest, "bytes were altered on their way to the store", "look for a faulty proxy or network"},
-	{objectstore.ErrFull, "the store has no room", "make room in the store"},
+	{objectstore.ErrDenied, "the credentials do not allow the request", "add the right to the policy of these credentials; docs/stores.md lists the minimal rights"},
+	{objectstore.ErrThrottled, "the store asks for fewer requests", "wait, or raise the request limit of the store"},
+	{objectstore.ErrUnreachable, "the store does not answer", "check the endpoint in the URL, including http or https, and whether this machine can reach it"},
+	{objectstore.ErrDigest, "bytes were altered in transit to the store", "look for a faulty proxy or network"},
+	{objectstore.ErrFull, "the store is full", "free space in the store"},
 }
 
 // gerund says what a step does.

@@ -1,6 +1,6 @@
-// Package selftest tries what Laneway needs of an object store: put, ranged read, list and
+// Package selftest tests what Laneway needs from an object store: put, ranged read, list and
 // delete of a probe object, and that the store neither replaces objects nor accepts altered
-// ones. It says in a sentence what does not work, and what an operator can do about it.
+// ones. For a step that fails, it returns the cause in a sentence, and advice for the operator.
 //
 // The probe lies below the id "laneway-probe" and is deleted again, so it never appears among
 // the objects of a cluster. Each run has a key of its own; several processes may run the test
@@ -133,7 +133,7 @@ func (t *trial) altered() (lacks string, err error) {
 	if err := t.store.Delete(t.ctx, key); err != nil {
 		return "", err
 	}
-	return "", errors.New("the store has accepted bytes that do not match their hash, so an object that is altered on its way would be acknowledged")
+	return "", errors.New("the store accepted bytes that do not match their hash, so Laneway would acknowledge an object that was altered in transit")
 }
 
 func (t *trial) again() (lacks string, err error) {
@@ -144,14 +144,14 @@ func (t *trial) again() (lacks string, err error) {
 	case err != nil:
 		return "", err
 	}
-	return "the store ignores conditions and has replaced an object; keys are never used twice, so this matters only if two clusters are started on one prefix at the same moment", nil
+	return "the store ignores conditions and replaced an object; Laneway never uses a key twice, so this matters only if two new clusters are started on one prefix at the same moment", nil
 }
 
 func (t *trial) read() (string, error) {
 	const offset, length = 100, 500
 	got, err := t.store.ReadRange(t.ctx, t.key, offset, length)
 	if err == nil && !bytes.Equal(got, t.content[offset:offset+length]) {
-		err = fmt.Errorf("the store has returned other bytes than were stored, at offset %d, length %d", offset, length)
+		err = fmt.Errorf("the store returned bytes that differ from those stored, at offset %d, length %d", offset, length)
 	}
 	return "", err
 }
@@ -164,13 +164,13 @@ func (t *trial) list(stored bool) (lacks string, err error) {
 		}
 		if o.Key == t.key {
 			if o.Size != probeSize {
-				return "", fmt.Errorf("the store lists an object of %d bytes with a size of %d bytes", probeSize, o.Size)
+				return "", fmt.Errorf("the store lists the probe of %d bytes with a size of %d bytes", probeSize, o.Size)
 			}
 			return "", nil
 		}
 	}
 	if stored {
-		return "the store does not list an object right after it was stored", nil
+		return "the store did not list an object right after storing it", nil
 	}
 	return "", nil
 }
@@ -188,7 +188,7 @@ func (t *trial) delete() (string, error) {
 		// steps of reading and listing say which right is missing.
 		return "", nil
 	case err == nil:
-		return "the store still returns an object after it was deleted", nil
+		return "the store still returned an object after deleting it", nil
 	}
 	return "", err
 }

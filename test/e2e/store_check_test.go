@@ -58,7 +58,7 @@ var wrongStores = map[string]struct {
 		return storeProblem{s3server.Location(before(t, server, (*httptest.Server).Start, &httputil.ReverseProxy{ModifyResponse: hideMissing}), "p"), limited}
 	}, []string{
 		"the right s3:ListBucket (on the bucket itself) is missing", "what does not work: list\n",
-		"it is not known whether it has a marker, because that needs the right to list objects",
+		"whether it has a marker cannot be seen without the right to list objects",
 	}},
 
 	"wrong region": {func(t *testing.T) storeProblem {
@@ -71,24 +71,24 @@ var wrongStores = map[string]struct {
 
 	"nothing listens": {func(t *testing.T) storeProblem {
 		return storeProblem{location: s3server.Location("http://"+machine.Address(t), "p")}
-	}, []string{"the store does not answer", "connection refused", "what to do: see whether the endpoint in the URL is right"}},
+	}, []string{"the store does not answer", "connection refused", "what to do: check the endpoint in the URL"}},
 	"unknown host": {func(*testing.T) storeProblem {
 		return storeProblem{location: s3server.Location("http://store.invalid:7070", "p")}
-	}, []string{"the store does not answer", "lookup store.invalid", "what to do: see whether the endpoint in the URL is right"}},
+	}, []string{"the store does not answer", "lookup store.invalid", "what to do: check the endpoint in the URL"}},
 	"endpoint of NATS": {func(t *testing.T) storeProblem {
 		return storeProblem{location: s3server.Location(strings.Replace(deployment.StartNATS(t, ""), "nats:", "http:", 1), "p")}
-	}, []string{"the store does not answer", "malformed HTTP", "what to do: see whether the endpoint in the URL is right"}},
+	}, []string{"the store does not answer", "malformed HTTP", "what to do: check the endpoint in the URL"}},
 	"endpoint of Laneway's pages": {func(t *testing.T) storeProblem {
 		d := deployment.Start(t, deployment.OneProcess, deployment.Options{})
 		return storeProblem{location: s3server.Location(strings.TrimSuffix(d.Page(deployment.Serve, ""), "/"), "p")}
-	}, []string{"what answers is not an object store", "what to do: correct the endpoint in the URL"}},
+	}, []string{"the answer does not come from an object store", "what to do: correct the endpoint in the URL"}},
 	"endpoint of a server that welcomes everything": {func(t *testing.T) storeProblem {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "<!DOCTYPE html><html><body>Welcome</body></html>")
 		}))
 		t.Cleanup(server.Close)
 		return storeProblem{location: s3server.Location(server.URL, "p")}
-	}, []string{"what answers is not an object store", "what to do: correct the endpoint in the URL"}},
+	}, []string{"the answer does not come from an object store", "what to do: correct the endpoint in the URL"}},
 
 	// versitygw knows no session tokens.
 	"expired token, answered": {func(t *testing.T) storeProblem {
@@ -121,10 +121,10 @@ var wrongStores = map[string]struct {
 
 	"unknown certificate, in between": {func(t *testing.T) storeProblem {
 		return storeProblem{location: s3server.Location(before(t, s3server.Start(t), (*httptest.Server).StartTLS, &httputil.ReverseProxy{}), "p")}
-	}, []string{"no trusted connection can be made", "certificate signed by unknown authority", "what to do: see whether the endpoint is right; if its certificate"}},
+	}, []string{"no trusted connection can be made", "certificate signed by unknown authority", "what to do: check the endpoint; if its certificate"}},
 	"https to a server without TLS": {func(t *testing.T) storeProblem {
 		return storeProblem{location: s3server.Location("https://"+s3server.Start(t).Address, "p")}
-	}, []string{"no trusted connection can be made", "server gave HTTP response to HTTPS client", "what to do: see whether the endpoint is right"}},
+	}, []string{"no trusted connection can be made", "server gave HTTP response to HTTPS client", "what to do: check the endpoint"}},
 }
 
 // answered is a server that gives the same answer of S3 to all requests.
@@ -219,7 +219,7 @@ func TestStoreCheckSucceedsWithTheLeastRights(t *testing.T) {
 	command := exec.CommandContext(within(t, time.Minute), machine.Binary("laneway"), "store", "check", server.Location("p"))
 	command.Env = append(s3server.Environ(), limited...)
 	code, report, err := deployment.ExitCode(command)
-	if err != nil || code != 0 || !strings.Contains(report, "the store is fit for Laneway") {
+	if err != nil || code != 0 || !strings.Contains(report, "Laneway can use this store") {
 		t.Errorf("exit code %d, %v:\n%s", code, err, report)
 	}
 }

@@ -51,7 +51,7 @@ Examples:
 // commonFlags are the flags of every measurement.
 type commonFlags struct {
 	NATS        string            `name:"nats" env:"-" placeholder:"URL" help:"The NATS servers of a Laneway that runs; by default a new one is started, and removed afterwards. The topics of the measurement are removed, their payloads stay in its object store."`
-	Store       cli.StoreLocation `env:"-" placeholder:"URL" help:"Where Laneway keeps its objects, such as s3://bucket/prefix; it is measured with a local store as well. Each measurement has a prefix of its own below this one, whose objects are removed afterwards; a marker of a few bytes stays."`
+	Store       cli.StoreLocation `env:"-" placeholder:"URL" help:"An object store to measure Laneway with besides a local one, such as s3://bucket/prefix. Each measurement uses a prefix of its own below this one and removes its objects afterwards; a marker of a few bytes stays."`
 	Versus      string            `enum:",jetstream" default:"" placeholder:"jetstream" help:"Measure JetStream as well, in turns and on the same machine."`
 	Cluster     cli.Number        `default:"1" placeholder:"N" help:"How many NATS servers to start: 1, or 3 to keep three replicas, with each role of Laneway in a process of its own."`
 	Rounds      cli.Number        `default:"5" help:"How often to measure everything; the median counts."`

@@ -76,7 +76,7 @@ func (f *FrontendFlags) Apply(c *Config, heartbeat HeartbeatFlag) {
 
 // StagerFlags are the flags of a stager.
 type StagerFlags struct {
-	Linger           *cli.Delay  `placeholder:"DURATION" help:"How long an object waits for more batches; by default 250ms with a remote object store, and 0s with a local one. With 0s it does not wait, except for 10ms at most while another object is being uploaded; a full object never waits."`
+	Linger           *cli.Delay  `placeholder:"DURATION" help:"How long an object waits for more batches; by default 250ms with a remote object store, and 0s with a local one. With 0s, it waits only while another object is being uploaded, for at most 10ms. A full object never waits."`
 	ObjectBytes      cli.Size    `default:"4MiB" help:"Size at which an object is closed."`
 	ObjectBatches    cli.Number  `default:"65536" help:"Number of batches at which an object is closed."`
 	Uploads          cli.Number  `default:"8" help:"Uploads at once to begin with. Fewer run while the store fails."`

@@ -42,8 +42,8 @@ type Command struct {
 	File  string `arg:"" optional:"" help:"The file to send; standard input if it is - or not given."`
 	cli.ServerFlag
 	Partition   int          `default:"-1" placeholder:"N" help:"Only to this partition; by default batch by batch to all in turn."`
-	BatchBytes  cli.Size     `placeholder:"SIZE" help:"Size at which a batch is sent, at most 4MiB; by default 256KiB, 1MiB with --compression, and up to 4MiB while answers are slow."`
-	Compression string       `enum:"none,s2,zstd" default:"none" help:"How batches are compressed, in the object store as well: none, s2 (fast) or zstd (smaller)."`
+	BatchBytes  cli.Size     `placeholder:"SIZE" help:"Size at which a batch is sent, at most 4MiB; by default 256KiB, or 1MiB with --compression, growing to at most 4MiB while answers are slow."`
+	Compression string       `enum:"none,s2,zstd" default:"none" help:"How batches are compressed, both in transit and in the object store: none, s2 (fast) or zstd (smaller)."`
 	Name        producerName `env:"LANEWAY_PRODUCER_NAME" placeholder:"NAME" help:"Name of the producer: what it has sent before to the same partition is skipped, so an interrupted run is finished by the same command. A topic has one instance of a name at a time, whatever the partition."`
 	InFlight    cli.Number   `default:"5" help:"Batches of a partition that may be unanswered at once, at most 5."`
 	Quiet       bool         `help:"Print neither progress nor a summary."`

@@ -27,7 +27,7 @@ type Command struct {
 	Listen string            `default:"127.0.0.1:4222" help:"Where NATS listens; port 0 takes a free one."`
 	HTTP   string            `name:"http" default:"127.0.0.1:8090" help:"Where /healthz, /readyz and /metrics are served; nowhere if empty."`
 	Data   string            `default:"./laneway-data" help:"Data folder; it is created if need be."`
-	Store  cli.StoreLocation `placeholder:"URL" help:"The object store: a path, or a URL such as s3://bucket/prefix; see docs/stores.md. By default the folder objects in the data folder."`
+	Store  cli.StoreLocation `placeholder:"URL" help:"The object store: a path, or a URL such as s3://bucket/prefix; see docs/stores.md. By default, the folder 'objects' in the data folder."`
 
 	StartTimeout cli.Period `default:"30s" help:"How long NATS may restore streams without a line in its log, plus a second for each 16 MiB of them, and how long the services may wait for NATS after that. If either takes longer, the start fails."`
 

@@ -20,9 +20,9 @@ type Check struct {
 
 // Help implements kong.HelpProvider.
 func (*Check) Help() string {
-	return `Puts a small probe object into the store, reads a part of it, lists it and deletes it. It also tries what the store must refuse: a
-second put of the same key, and bytes that do not match their hash. For each step it says whether it works, and if not, why, which
-right is missing, and what to do. It needs no server, touches no other object, and works while Laneway runs.
+	return `Puts a small probe object into the store, reads a part of the probe, lists it and deletes it. The command also tries what the store
+must refuse: a second put of the same key, and bytes that do not match their hash. For each step that fails, it prints the cause, such
+as a missing right, and what to do. The command needs no server, touches no other object, and works while Laneway runs.
 
 The exit code is 1 if something does not work that Laneway needs.
 
@@ -59,7 +59,7 @@ func (c *Check) identity(a *cli.App, candidate storeid.Candidate, findings []sel
 		return "it has no marker, so no Laneway uses it yet"
 	case errors.Is(err, objectstore.ErrDenied) && works(findings, selftest.Read):
 		// S3 denies reading an object that does not exist to those who may not list.
-		return "it is not known whether it has a marker, because that needs the right to list objects"
+		return "whether it has a marker cannot be seen without the right to list objects"
 	case err != nil:
 		sentence, _ := selftest.Cause(c.Store.Scheme(), selftest.Read, err)
 		return "its marker cannot be read: " + sentence
@@ -77,7 +77,7 @@ func works(findings []selftest.Finding, step selftest.Step) bool {
 }
 
 // describeFindings describes the outcome of all steps. The verdict is the error of the command;
-// nil if the store is fit for Laneway.
+// nil if Laneway can use the store.
 func describeFindings(scheme string, findings []selftest.Finding) (text string, verdict error) {
 	var lines strings.Builder
 	var failed, advice []string
@@ -99,10 +99,10 @@ func describeFindings(scheme string, findings []selftest.Finding) (text string, 
 		_, _ = fmt.Fprintf(&lines, "  %-12s %s\n", f.Step, line)
 	}
 	if len(failed) == 0 {
-		lines.WriteString("the store is fit for Laneway\n")
+		lines.WriteString("Laneway can use this store\n")
 		return lines.String(), nil
 	}
-	verdict = fmt.Errorf("the store is not fit for Laneway; what does not work: %s", strings.Join(failed, ", "))
+	verdict = fmt.Errorf("Laneway cannot use this store; what does not work: %s", strings.Join(failed, ", "))
 	if len(advice) > 0 {
 		verdict = cli.Advise(verdict, strings.Join(advice, "; "))
 	}

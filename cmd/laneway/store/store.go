@@ -12,7 +12,7 @@ import (
 
 // Command is laneway store.
 type Command struct {
-	Check  Check  `cmd:"" help:"Try whether Laneway can use a store: put, read, list and delete a probe."`
+	Check  Check  `cmd:"" help:"Test whether Laneway can use a store: put, read, list and delete a probe."`
 	Verify Verify `cmd:"" help:"Read every object, and compare the objects with the logs that refer to them."`
 }
 

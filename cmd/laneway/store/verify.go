@@ -18,7 +18,7 @@ import (
 // Verify is laneway store verify.
 type Verify struct {
 	Store cli.StoreLocation `arg:"" optional:"" default:"./laneway-data/objects" env:"LANEWAY_STORE" help:"The object store: a path, or a URL such as s3://bucket/prefix; see docs/stores.md (default: ${default})."`
-	NATS  string            `name:"nats" env:"LANEWAY_NATS,NATS_URL" placeholder:"URL" help:"The NATS servers with the logs to compare with; by default the objects alone are checked."`
+	NATS  string            `name:"nats" env:"LANEWAY_NATS,NATS_URL" placeholder:"URL" help:"The NATS servers with the logs to compare with; by default only the objects are checked."`
 	JSON  bool              `name:"json" help:"Print the report as a JSON object."`
 }
 
@@ -26,13 +26,13 @@ type Verify struct {
 func (*Verify) Help() string {
 	return `Reads every object of the store and checks its header, index and checksums. With --nats it also reads all logs, and names the topics, partitions and offsets
 whose records cannot be read because an object is damaged or missing. It changes nothing, and works while Laneway runs.
-It needs full rights to NATS, as services have them; NATS must run, the services need not.
+With --nats, it needs the same full rights to NATS as the services. NATS must be running; the services need not be.
 
-The exit code is 1 if anything is damaged, missing or cannot be read, and 6 if the store is not that of the given server.
+The exit code is 1 if anything is damaged, missing or unreadable, and 6 if the store is not that of the given server.
 
-Objects to which no log refers are counted and are no error: those of deleted topics, of batches that were sent twice or
-rejected, and of batches that are on their way. A torn object to which no log refers is an upload that is under way, or
-whose process was killed; without --nats it counts as damaged. docs/repair.md says what to do about damage.
+Objects to which no log refers are counted but are no error: they are those of deleted topics, of batches that were sent twice
+or rejected, and of batches still under way. A torn object to which no log refers is an upload that is under way, or one whose
+process was killed. Without --nats, it counts as damaged. docs/repair.md says what to do about damage.
 
 Examples:
 
@@ -98,7 +98,7 @@ func conclude(r *storecheck.Report) error {
 	unreadable := slices.ContainsFunc(r.Damaged, func(o *storecheck.Object) bool { return o.Damage == storecheck.Unreadable })
 	if n := int64(len(r.Damaged)) + r.MoreDamaged; n > 0 {
 		wrong = append(wrong, "damaged, missing or unreadable: "+cli.Count(n, "object"))
-		advice = append(advice, "restore them from a copy of the store that is younger than they are; a key is the path below the store")
+		advice = append(advice, "restore them from a copy of the store that was made after they were stored; a key is the path below the store")
 	}
 	if r.Store.Marker != "" || len(r.Store.Errors) > 0 {
 		wrong = append(wrong, "not all of the store can be read")

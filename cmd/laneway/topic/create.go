@@ -22,7 +22,7 @@ type Create struct {
 	Subjects       []string   `placeholder:"SUBJECT,..." help:"Subjects to which records may be sent besides laneway.produce.NAME.0, such as orders.>; at most 16, and only for a topic of one partition."`
 	Replicas       cli.Number `default:"1" help:"NATS servers that keep the log of each partition, at most 5; more than 1 need a cluster."`
 	ProducerExpiry cli.Period `default:"24h" help:"How long a partition remembers an idle idempotent producer, at least 10m."`
-	Compression    string     `enum:"none,s2,zstd" default:"none" help:"How records are compressed in the object store that producers send uncompressed: none, s2 (fast) or zstd (smaller)."`
+	Compression    string     `enum:"none,s2,zstd" default:"none" help:"How stagers compress records that producers send uncompressed: none, s2 (fast) or zstd (smaller)."`
 	MaxProducers   cli.Number `default:"100000" help:"Idempotent producers that a partition remembers, at most 1000000; new ones are refused beyond it."`
 }
 

@@ -23,7 +23,7 @@ type Repair struct {
 	topicName
 	cli.ServerFlag
 	Partition int               `default:"-1" placeholder:"N" help:"Only this partition; by default all."`
-	Store     cli.StoreLocation `placeholder:"URL" help:"The object store of the stagers, a path or a URL such as s3://bucket/prefix: it is searched for batches that no log refers to. Without it only logs and snapshots are looked at."`
+	Store     cli.StoreLocation `placeholder:"URL" help:"The object store of the stagers, a path or a URL such as s3://bucket/prefix, to search for batches that no log refers to. Without it, only logs and snapshots are searched."`
 	Export    string            `placeholder:"FILE" help:"Write those batches to a new file, a JSON object a line; - is standard output. It needs --store."`
 	Accept    bool              `name:"accept-loss" help:"Continue the log of each damaged partition without what is missing, for good."`
 	JSON      bool              `name:"json" help:"Print the report as a JSON object."`
