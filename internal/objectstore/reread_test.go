@@ -1,6 +1,7 @@
 package objectstore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"testing/synctest"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // scriptedStore returns the next of its results for each read.
@@ -84,4 +86,78 @@ func TestReaderOutlastsPassingFaults(t *testing.T) {
 			t.Errorf("%d bytes, %v", n, err)
 		}
 	})
+}
+
+// flippingStore alters a byte of an object in one of the reads that include it, or in all.
+type flippingStore struct {
+	Store
+	object []byte
+	at     int64
+	read   int // which read alters the byte, from 1 on; 0: each read
+	reads  int // that included the byte
+	anew   int // of all reads
+}
+
+func (s *flippingStore) ReadRange(ctx context.Context, _ string, offset, length int64) ([]byte, error) {
+	if WantsNewConnection(ctx) {
+		s.anew++
+	}
+	content := bytes.Clone(s.object[offset : offset+length])
+	if at := s.at - offset; at >= 0 && at < length {
+		if s.reads++; s.read == 0 || s.read == s.reads {
+			content[at] ^= 1
+		}
+	}
+	return content, nil
+}
+
+func TestBitsThatFlipInTransitAreNoDamage(t *testing.T) {
+	batches := []Batch{{Batch: inLane("a"), Payload: make([]byte, 100)}, {Batch: inLane("b"), Payload: make([]byte, 200)}}
+	builder := NewBuilder("k")
+	for _, batch := range batches {
+		if _, err := builder.Add(batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	builder.AddBlock(Pack(protocol.CompressionS2, batches))
+	object := bytes.Join(builder.Parts(), nil)
+	listed := Listed{Key: "k", Size: int64(len(object))}
+	payload := func(at int64) bool { // scans of heads do not read it, and callers of Scan read it again
+		for batch, err := range Scan("k", bytes.NewReader(object), listed.Size) {
+			if x := batch.Extent; err == nil && at >= x.Offset && at < x.Offset+x.Length {
+				return true
+			}
+		}
+		return false
+	}
+	for at := range listed.Size {
+		if payload(at) {
+			continue
+		}
+		for read := range 4 {
+			for ahead := range int64(2) {
+				store := &flippingStore{object: object, at: at, read: read}
+				reader := NewReader(t.Context(), store, listed, ahead*listed.Size)
+				scan := reader.Scan
+				if ahead == 0 {
+					scan = reader.ScanHeads
+				}
+				found := 0
+				var err error
+				for _, wrong := range scan() {
+					found++
+					err = errors.Join(err, wrong)
+				}
+				if flipped := read == 0; flipped != (err != nil) {
+					t.Fatalf("byte %d altered in read %d: the error is %v", at, read, err)
+				}
+				if read > 0 && found != 4 {
+					t.Errorf("byte %d altered in read %d: %d batches, want 4", at, read, found)
+				}
+				if read == 0 && (store.anew != Reads-1 || ahead > 0 && store.reads != Reads) {
+					t.Errorf("byte %d altered each time: %d reads include it, and %d use a new connection", at, store.reads, store.anew)
+				}
+			}
+		}
+	}
 }

@@ -41,7 +41,7 @@ func ScanHeads(key string, object io.ReaderAt, size int64) iter.Seq2[StoredBatch
 func scan(s scanner) iter.Seq2[StoredBatch, error] {
 	return func(yield func(StoredBatch, error) bool) {
 		s := s // an iteration may be repeated
-		if err := s.open(); err != nil {
+		if err := s.patiently(s.open); err != nil {
 			yield(StoredBatch{}, err)
 			return
 		}

@@ -18,11 +18,26 @@ type scanner struct {
 	object     io.ReaderAt
 	size       int64
 	payloads   bool          // whether payloads are read and verified
+	reread     func()        // makes the object be read again; nil if that is of no use
 	piece      []byte        // of what a checksum is computed of
 	count      uint32        // batches and blocks that the trailer promises
 	indexStart int64         // where the batches end
 	index      *bufio.Reader // entries that are still to come
+	entries    int64         // of the index that were read
 	at         int64         // where the next batch begins
+}
+
+// patiently repeats a step that finds the object damaged, because bits may have flipped in
+// transit. Each step reads everything that it judges.
+func (s *scanner) patiently(step func() error) error {
+	for reads := 1; ; reads++ {
+		err := step()
+		corrupt, ok := errors.AsType[*CorruptError](err)
+		if !ok || corrupt.Damage == Payload || s.reread == nil || reads == Reads {
+			return err
+		}
+		s.reread()
+	}
 }
 
 // open checks what frames the batches: header, trailer and index.
@@ -38,9 +53,14 @@ func (s *scanner) open() error {
 		return err
 	}
 	s.at = headerSize
-	entries := int64(s.count) * indexEntrySize
-	s.index = bufio.NewReader(io.NewSectionReader(s.object, s.indexStart, entries))
+	s.openIndex()
 	return nil
+}
+
+// openIndex makes the index be read from the next entry on.
+func (s *scanner) openIndex() {
+	read := s.entries * indexEntrySize
+	s.index = bufio.NewReader(io.NewSectionReader(s.object, s.indexStart+read, int64(s.count)*indexEntrySize-read))
 }
 
 func (s *scanner) checkHeader() error {
@@ -99,7 +119,22 @@ func (s *scanner) checkTrailer() error {
 
 // next reads and checks the batch, or the batches of the block, of the next index entry. An
 // error with batches concerns only these, and next can be called again.
-func (s *scanner) next() ([]StoredBatch, error) {
+func (s *scanner) next() (batches []StoredBatch, err error) {
+	from, reads := s.at, 0
+	err = s.patiently(func() error {
+		if reads++; reads > 1 {
+			s.at = from
+			s.openIndex() // the entry may be what was altered
+		}
+		batches, err = s.readEntry()
+		return err
+	})
+	s.entries++
+	return batches, err
+}
+
+// readEntry is one attempt of next.
+func (s *scanner) readEntry() ([]StoredBatch, error) {
 	entry, err := s.nextEntry()
 	if err != nil {
 		return nil, err

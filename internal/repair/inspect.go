@@ -258,7 +258,7 @@ func (i *Inspector) search(ctx context.Context, s *Survey) (*Store, error) {
 		i.addProgress(Progress{Objects: 1})
 		store.Objects++
 		store.Bytes += object.Size
-		for batch, err := range objectstore.ScanHeads(object.Key, objectstore.NewReader(ctx, i.Store, object, 0), object.Size) {
+		for batch, err := range objectstore.NewReader(ctx, i.Store, object, 0).ScanHeads() {
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
 			}

@@ -106,7 +106,7 @@ func (c *Checker) scanAll(ctx context.Context) error {
 // scan reads one object, to which a log may refer. An error ends the check.
 func (c *Checker) scan(ctx context.Context, o objectstore.Listed, referred bool) error {
 	whole := true
-	for batch, err := range objectstore.Scan(o.Key, objectstore.NewReader(ctx, c.objects, o, readAhead), o.Size) {
+	for batch, err := range objectstore.NewReader(ctx, c.objects, o, readAhead).Scan() {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
