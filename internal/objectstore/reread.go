@@ -2,6 +2,7 @@ package objectstore
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -11,6 +12,12 @@ import (
 
 // patience is how long Read and a Reader repeat a request that fails for a reason that may pass.
 const patience = time.Minute
+
+// requestTime returns how long a request for so many bytes may take. A server may send the header
+// of a response and then nothing. Each MiB has a second more, because frames can be large.
+func requestTime(length int64) time.Duration {
+	return 30*time.Second + time.Duration(length>>20)*time.Second
+}
 
 // maxReads bounds the reads of a batch by Read if its content is wrong in another way each time.
 const maxReads = 100
@@ -108,7 +115,7 @@ func readStored(ctx context.Context, store Store, extent messages.Extent) ([]byt
 func readPatiently(ctx context.Context, store Store, key string, offset, length int64) ([]byte, error) {
 	var last error
 	content, err := backoff.Retry(ctx, func() ([]byte, error) {
-		content, err := store.ReadRange(ctx, key, offset, length)
+		content, err := readOnce(ctx, store, key, offset, length)
 		if last = err; err != nil && !Passing(err) {
 			err = backoff.Permanent(err)
 		}
@@ -116,6 +123,17 @@ func readPatiently(ctx context.Context, store Store, key string, offset, length 
 	}, backoff.WithBackOff(backoff.NewExponentialBackOff()), backoff.WithMaxElapsedTime(patience))
 	if err != nil && last != nil && ctx.Err() == nil {
 		err = last
+	}
+	return content, err
+}
+
+// readOnce reads a range within requestTime. A request that takes longer may succeed later.
+func readOnce(ctx context.Context, store Store, key string, offset, length int64) ([]byte, error) {
+	attempt, cancel := context.WithTimeout(ctx, requestTime(length))
+	defer cancel()
+	content, err := store.ReadRange(attempt, key, offset, length)
+	if err != nil && attempt.Err() != nil && ctx.Err() == nil && !Passing(err) {
+		err = fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	return content, err
 }

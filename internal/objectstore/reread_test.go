@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -159,5 +160,35 @@ func TestBitsThatFlipInTransitAreNoDamage(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// silentStore does not answer its first reads.
+type silentStore struct {
+	Store
+	silent int
+}
+
+func (s *silentStore) ReadRange(ctx context.Context, _ string, _, _ int64) ([]byte, error) {
+	if s.silent--; s.silent >= 0 {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return []byte("good"), nil
+}
+
+func TestReadThatGetsNoAnswerIsRepeatedAndEnds(t *testing.T) {
+	extent := messages.Extent{Key: "k", Length: 4, CRC: Checksum([]byte("good"))}
+	for silent, want := range map[int]error{1: nil, 1000: ErrUnreachable} {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			_, err := NewFrames(&silentStore{silent: silent}).Read(t.Context(), extent)
+			if !errors.Is(err, want) {
+				t.Errorf("after %d reads without an answer the error is %v, want %v", silent, err, want)
+			}
+			if took := time.Since(began); took > 2*patience {
+				t.Errorf("it took %v", took)
+			}
+		})
 	}
 }

@@ -59,7 +59,7 @@ type AlteredPutter interface {
 }
 
 // Run tries all steps. Steps after a failed one are tried if they can be, so that the report
-// names all rights that are missing.
+// names all rights that are missing. A step that takes 30 seconds has failed.
 func Run(ctx context.Context, store objectstore.Store) ([]Finding, error) {
 	t := trial{ctx: ctx, store: store.Below(probeCluster), content: make([]byte, probeSize)}
 	_, _ = rand.Read(t.content) // never fails
@@ -90,16 +90,24 @@ func Failed(findings []Finding) *Finding {
 
 // trial is one run. It belongs to one goroutine.
 type trial struct {
-	ctx      context.Context
+	ctx      context.Context // of the step
 	store    objectstore.Store
 	key      string
 	content  []byte
 	findings []Finding
 }
 
+// stepTime bounds a step. A server may send the header of a response and then nothing.
+const stepTime = 30 * time.Second
+
 // try runs a step and reports whether it works.
 func (t *trial) try(step Step, do func() (lacks string, err error)) bool {
 	began := time.Now()
+	run := t.ctx
+	defer func() { t.ctx = run }()
+	var cancel context.CancelFunc
+	t.ctx, cancel = context.WithTimeout(run, stepTime)
+	defer cancel()
 	lacks, err := do()
 	t.findings = append(t.findings, Finding{Step: step, Took: time.Since(began), Err: err, Lacks: lacks})
 	return err == nil

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"laneway.dev/internal/objectstore"
 )
@@ -225,4 +226,32 @@ func TestCauseNamesTheServerThatCannotBeReached(t *testing.T) {
 	if sentence, _ := Cause("s3", Put, err); !strings.HasSuffix(sentence, "(host:7070: connection refused)") {
 		t.Errorf("the cause is %q", sentence)
 	}
+}
+
+// silent is a store that answers no request.
+type silent struct{ objectstore.Store }
+
+func (s silent) Below(string) objectstore.Store { return s }
+
+func (silent) Put(ctx context.Context, _ string, _ [][]byte) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (silent) List(ctx context.Context, _ string) iter.Seq2[objectstore.Listed, error] {
+	return func(yield func(objectstore.Listed, error) bool) {
+		<-ctx.Done()
+		yield(objectstore.Listed{}, ctx.Err())
+	}
+}
+
+func TestEachStepEndsIfTheStoreIsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		found := run(t, silent{})
+		for _, step := range []Step{Put, List} {
+			if f := found[step]; !errors.Is(f.Err, context.DeadlineExceeded) || f.Took != stepTime {
+				t.Errorf("%s ends after %v with %v", step, f.Took, f.Err)
+			}
+		}
+	})
 }

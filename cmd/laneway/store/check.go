@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -44,7 +45,7 @@ func (c *Check) Run(a *cli.App) error {
 	if err != nil {
 		return err
 	}
-	owner := c.identity(a, candidate, findings)
+	owner := c.identity(a.Ctx, candidate, findings)
 	text, verdict := describeFindings(c.Store.Scheme(), findings)
 	if err := cli.Say(a.Stdout, "object store %s\n  %s\n%s", candidate.Place, owner, text); err != nil {
 		return err
@@ -52,9 +53,14 @@ func (c *Check) Run(a *cli.App) error {
 	return verdict
 }
 
+// markerTime bounds the reads of the marker.
+const markerTime = 30 * time.Second
+
 // identity describes the marker of a store.
-func (c *Check) identity(a *cli.App, candidate storeid.Candidate, findings []selftest.Finding) string {
-	switch _, err := candidate.Store.Marker(a.Ctx); {
+func (c *Check) identity(ctx context.Context, candidate storeid.Candidate, findings []selftest.Finding) string {
+	ctx, cancel := context.WithTimeout(ctx, markerTime)
+	defer cancel()
+	switch _, err := candidate.Store.Marker(ctx); {
 	case errors.Is(err, objectstore.ErrNotFound):
 		return "it has no marker, so no Laneway uses it yet"
 	case errors.Is(err, objectstore.ErrDenied) && works(findings, selftest.Read):
@@ -64,7 +70,7 @@ func (c *Check) identity(a *cli.App, candidate storeid.Candidate, findings []sel
 		sentence, _ := selftest.Cause(c.Store.Scheme(), selftest.Read, err)
 		return "its marker cannot be read: " + sentence
 	}
-	id, cluster, err := storeid.Identity(a.Ctx, candidate)
+	id, cluster, err := storeid.Identity(ctx, candidate)
 	if err != nil {
 		return err.Error()
 	}

@@ -1,14 +1,17 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/selftest"
+	"laneway.dev/internal/storeid"
 )
 
 func TestCheckSaysEachReasonOnce(t *testing.T) {
@@ -37,4 +40,21 @@ func TestStoreThatLacksConditionsIsFit(t *testing.T) {
 	if verdict != nil || !strings.Contains(text, "works, but it replaces objects") {
 		t.Errorf("the verdict is %v, the report:\n%s", verdict, text)
 	}
+}
+
+// silent is a store that does not answer.
+type silent struct{ objectstore.Store }
+
+func (silent) Marker(ctx context.Context) ([]byte, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestCheckDoesNotWaitForAMarkerForever(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		text := (&Check{Store: "s3://bucket"}).identity(t.Context(), storeid.Candidate{Store: silent{}}, nil)
+		if !strings.Contains(text, "its marker cannot be read") {
+			t.Errorf("the report says %q", text)
+		}
+	})
 }

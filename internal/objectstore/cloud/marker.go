@@ -48,7 +48,9 @@ func (s *store) readMarker(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	return retry(ctx, s, func() ([]byte, error) {
-		found, err := s.bucket.get(ctx, s.markerKey(), 0, -1)
+		attempt, cancel := context.WithTimeout(ctx, answerTime)
+		defer cancel()
+		found, err := s.bucket.get(attempt, s.markerKey(), 0, -1)
 		if err != nil {
 			return nil, err
 		}

@@ -9,6 +9,7 @@ import (
 	"math"
 	"path"
 	"strings"
+	"time"
 
 	"laneway.dev/internal/objectstore"
 )
@@ -161,16 +162,28 @@ func (s *store) Delete(ctx context.Context, key string) error {
 	return nil
 }
 
+// errSilent ends a list whose next page does not come.
+var errSilent = fmt.Errorf("the server has sent no page of the list for %v", answerTime)
+
 // List implements objectstore.Store. A page that cannot be read ends the list, because only
-// that page says where the next one starts.
+// that page says where the next one starts. A server may send the header of a page and then
+// nothing, so the time of each page is bounded.
 func (s *store) List(ctx context.Context, prefix string) iter.Seq2[objectstore.Listed, error] {
 	within := prefix
 	if strings.HasPrefix(objectstore.KeyPrefix, prefix) { //nolint:gocritic // argOrder: the prefix may be shorter than that of keys
 		within = objectstore.KeyPrefix // the bucket may have many other objects
 	}
 	return func(yield func(objectstore.Listed, error) bool) {
+		ctx, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		silence := time.AfterFunc(answerTime, func() { cancel(errSilent) })
+		defer silence.Stop()
 		for object, err := range s.bucket.list(ctx, s.base+within) {
+			silence.Stop() // the time of the caller does not count
 			if err != nil {
+				if errors.Is(context.Cause(ctx), errSilent) {
+					err = fmt.Errorf("%w: %w", objectstore.ErrUnreachable, errSilent)
+				}
 				yield(objectstore.Listed{}, fmt.Errorf("list objects: %w", s.classify(err)))
 				return
 			}
@@ -178,6 +191,7 @@ func (s *store) List(ctx context.Context, prefix string) iter.Seq2[objectstore.L
 			if objectstore.IsKey(object.Key) && !yield(object, nil) {
 				return
 			}
+			silence.Reset(answerTime)
 		}
 	}
 }

@@ -12,6 +12,7 @@ const (
 	dialTimeout     = 5 * time.Second
 	tlsTimeout      = 10 * time.Second
 	responseTimeout = 30 * time.Second // from the end of the request to the header of the response
+	answerTime      = 30 * time.Second // of the whole response, for a marker or a page of a list
 	idleTimeout     = 90 * time.Second
 	bufferSize      = 64 << 10 // of a connection, in bytes
 )
