@@ -52,7 +52,7 @@ func Records(ctx context.Context, js jetstream.JetStream, bucket string) (record
 // read reads a record. If JetStream lists the key and does not answer, the record counts as
 // unreadable.
 func (r *Record) read(ctx context.Context, conn *nats.Conn, bucket string) (err error) {
-	attempt, cancel := context.WithTimeout(ctx, attemptTime)
+	attempt, cancel := context.WithTimeout(ctx, AttemptTime)
 	defer cancel()
 	r.Entry, err = Get(attempt, conn, bucket, r.Key)
 	if errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) {

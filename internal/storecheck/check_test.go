@@ -51,7 +51,7 @@ func newServedWorld(t *testing.T) *world {
 	w := newWorld(t)
 	w.must(os.Remove(filepath.Join(w.root, objectstore.MarkerName)))
 	w.checker.Conn, w.checker.JS = embeddedtest.Start(t)
-	_, err := storeid.Join(w.ctx, w.checker.JS, w.checker.Store)
+	_, err := storeid.Join(w.ctx, w.checker.JS, w.checker.Store, nil)
 	w.must(err)
 	registry, err := topics.Open(w.ctx, w.checker.Conn, w.checker.JS)
 	w.must(err)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/nats-io/nats.go/jetstream"
@@ -20,12 +21,13 @@ const maxSteps = 16
 
 // Join makes sure that the store is that of the cluster, and returns the part of it that has the
 // objects of the cluster. If the cluster has no store yet, this one becomes it. A RefusedError
-// means that the cluster has another store. While JetStream does not answer, Join retries until
-// ctx ends. Other errors come from the store.
-func Join(ctx context.Context, js jetstream.JetStream, c Candidate) (objectstore.Store, error) {
-	cluster, err := kvbucket.Retry(ctx, func(ctx context.Context) (string, error) {
-		return (&joining{js: js, candidate: c}).attempt(ctx)
-	})
+// means that the cluster has another store. While JetStream does not answer, or the store fails
+// for a reason that may pass, Join retries until ctx ends. silent, unless it is nil, is called
+// with each error of JetStream. Other errors come from the store.
+func Join(ctx context.Context, js jetstream.JetStream, c Candidate, silent func(error)) (objectstore.Store, error) {
+	cluster, err := kvbucket.Repeat(ctx, func() (string, error) {
+		return (&joining{js: js, candidate: c, patient: true}).attempt(ctx)
+	}, silent)
 	if err != nil {
 		return nil, described(err)
 	}
@@ -75,6 +77,7 @@ func described(err error) error {
 type joining struct {
 	js        jetstream.JetStream
 	candidate Candidate
+	patient   bool   // bound the requests to JetStream, and repeat those to the store
 	revision  uint64 // of the record that was read; 0 if there was none
 	cluster   string // id in that record
 }
@@ -112,13 +115,17 @@ func (j *joining) look(ctx context.Context) (decision, error) {
 		return decision{}, err
 	}
 	if s.record == nil {
-		if s.logs, err = kvbucket.LogsExist(ctx, j.js); err != nil {
+		if s.logs, err = j.logsExist(ctx); err != nil {
 			return decision{}, err
 		}
 	}
 	if s.record == nil && s.marker == nil {
-		if s.empty, err = isEmpty(ctx, j.candidate.Store); err != nil {
-			return decision{}, final(ctx, err)
+		err = j.ask(ctx, func() (err error) {
+			s.empty, err = isEmpty(ctx, j.candidate.Store)
+			return err
+		})
+		if err != nil {
+			return decision{}, err
 		}
 	}
 	next := decide(s)
@@ -144,6 +151,8 @@ var errMoved = errors.New("other roles keep changing the record of the store")
 // not create the bucket, so that a refused role changes nothing.
 func (j *joining) readRecord(ctx context.Context) (*record, error) {
 	j.revision, j.cluster = 0, ""
+	ctx, cancel := j.bound(ctx)
+	defer cancel()
 	records, _, err := kvbucket.Records(ctx, j.js, bucket)
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == jetstream.JSErrCodeStreamNotFound {
 		return nil, nil
@@ -179,18 +188,15 @@ func damagedRecord(err error) *RefusedError {
 
 // readMarker returns the marker of the store; nil if it has none.
 func (j *joining) readMarker(ctx context.Context) (*marker, error) {
-	found, err := j.candidate.readMarker(ctx)
-	refused, damaged := errors.AsType[*RefusedError](err)
-	switch {
-	case damaged:
-		return nil, backoff.Permanent(refused)
-	case err != nil:
-		return nil, final(ctx, err)
-	}
-	return found, nil
+	var found *marker
+	err := j.ask(ctx, func() (err error) {
+		found, err = j.candidate.readMarker(ctx)
+		return err
+	})
+	return found, err
 }
 
-// isEmpty reports whether a store has no objects.
+// isEmpty reports whether a store has no objects. The store bounds the time of each page.
 func isEmpty(ctx context.Context, store objectstore.Store) (bool, error) {
 	for _, err := range store.List(ctx, "") {
 		return false, err
@@ -202,9 +208,13 @@ func isEmpty(ctx context.Context, store objectstore.Store) (bool, error) {
 // again.
 func (j *joining) act(ctx context.Context, next decision) error {
 	if next.mark != nil {
-		err := j.candidate.Store.Mark(ctx, []byte(next.mark.text()+"\n"))
+		err := j.ask(ctx, func() error {
+			return bounded(ctx, 2*requestTime, func(ctx context.Context) error { // it reads and writes
+				return j.candidate.Store.Mark(ctx, []byte(next.mark.text()+"\n"))
+			})
+		})
 		if err != nil && !errors.Is(err, objectstore.ErrExists) {
-			return final(ctx, err)
+			return err
 		}
 	}
 	if next.write == nil {
@@ -214,6 +224,8 @@ func (j *joining) act(ctx context.Context, next decision) error {
 	if err != nil {
 		return backoff.Permanent(err)
 	}
+	ctx, cancel := j.bound(ctx)
+	defer cancel()
 	kv, err := kvbucket.OpenBucket(ctx, j.js, bucket, "Laneway: the cluster and its object store")
 	if err != nil {
 		return fmt.Errorf("open bucket %s: %w", bucket, err)
@@ -225,10 +237,64 @@ func (j *joining) act(ctx context.Context, next decision) error {
 	return err
 }
 
-// final marks an error of the store as permanent, unless it is the timeout of this attempt.
-func final(ctx context.Context, err error) error {
-	if err == nil || ctx.Err() != nil {
-		return err
+// logsExist reports whether any partition has a log.
+func (j *joining) logsExist(ctx context.Context) (bool, error) {
+	ctx, cancel := j.bound(ctx)
+	defer cancel()
+	return kvbucket.LogsExist(ctx, j.js)
+}
+
+// bound bounds requests to JetStream, which hang while it has no leader.
+func (j *joining) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	if !j.patient {
+		return context.WithCancel(ctx)
 	}
-	return backoff.Permanent(err)
+	return context.WithTimeout(ctx, kvbucket.AttemptTime)
+}
+
+// ask makes a request to the store. If it is patient, it repeats the request while it fails for
+// a reason that may pass, and any other error is permanent. The situation may change meanwhile:
+// the record is written only with the revision that was read, and markers never change.
+func (j *joining) ask(ctx context.Context, request func() error) error {
+	if !j.patient {
+		return request()
+	}
+	waiting := j.candidate.Waiting
+	if waiting == nil {
+		waiting = func(error) {}
+	}
+	waited := false
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		err := request()
+		if err != nil && !objectstore.Passing(err) {
+			err = backoff.Permanent(err)
+		}
+		return struct{}{}, err
+	}, backoff.WithMaxElapsedTime(0), backoff.WithBackOff(&backoff.ExponentialBackOff{
+		InitialInterval: 200 * time.Millisecond, Multiplier: 2, RandomizationFactor: 0.5, MaxInterval: 10 * time.Second,
+	}), backoff.WithNotify(func(err error, _ time.Duration) {
+		waited = true
+		waiting(err)
+	}))
+	if waited {
+		waiting(nil)
+	}
+	if err != nil {
+		err = backoff.Permanent(err)
+	}
+	return err
+}
+
+// requestTime bounds a request to the store.
+const requestTime = 30 * time.Second
+
+// bounded bounds a request to the store. One that takes too long may succeed later.
+func bounded(ctx context.Context, limit time.Duration, request func(context.Context) error) error {
+	attempt, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	err := request(attempt)
+	if err != nil && attempt.Err() != nil && ctx.Err() == nil && !objectstore.Passing(err) {
+		err = fmt.Errorf("%w: %w", objectstore.ErrUnreachable, err)
+	}
+	return err
 }

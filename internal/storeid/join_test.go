@@ -19,7 +19,7 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-func bounded(t *testing.T) context.Context {
+func limited(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
@@ -43,13 +43,13 @@ func (c Candidate) adopted() Candidate {
 
 // join is Join without the store that it returns.
 func join(ctx context.Context, js jetstream.JetStream, c Candidate) error {
-	_, err := Join(ctx, js, c)
+	_, err := Join(ctx, js, c, nil)
 	return err
 }
 
 func mustJoin(t *testing.T, js jetstream.JetStream, c Candidate) {
 	t.Helper()
-	if err := join(bounded(t), js, c); err != nil {
+	if err := join(limited(t), js, c); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -74,7 +74,7 @@ func TestRolesThatStartTogetherShareOneStore(t *testing.T) {
 	for _, folders := range []int{1, 2, 4} {
 		t.Run(fmt.Sprint(folders, " folders"), func(t *testing.T) {
 			_, js := embeddedtest.Start(t)
-			ctx := bounded(t)
+			ctx := limited(t)
 			const starts = 8
 			errs := make([]error, starts)
 			root := t.TempDir()
@@ -110,7 +110,7 @@ func TestInterruptedMarkerIsCompleted(t *testing.T) {
 		for _, other := range []bool{false, true} {
 			t.Run(fmt.Sprint(steps, " steps, another store ", other), func(t *testing.T) {
 				_, js := embeddedtest.Start(t)
-				ctx, first := bounded(t), in(t, t.TempDir())
+				ctx, first := limited(t), in(t, t.TempDir())
 				dying := &joining{js: js, candidate: first}
 				marked := false
 				for range steps {
@@ -152,7 +152,7 @@ func TestInterruptedMarkerIsCompleted(t *testing.T) {
 func TestTwoLanewaysDoNotShareAStore(t *testing.T) {
 	_, js := embeddedtest.Start(t)
 	_, others := embeddedtest.Start(t)
-	ctx, c := bounded(t), in(t, t.TempDir())
+	ctx, c := limited(t), in(t, t.TempDir())
 	mustJoin(t, js, c)
 	mustRefuse(t, join(ctx, others, c), "belongs to another Laneway")
 	if _, err := others.KeyValue(ctx, bucket); !errors.Is(err, jetstream.ErrBucketNotFound) {
@@ -165,7 +165,7 @@ func TestTwoLanewaysDoNotShareAStore(t *testing.T) {
 
 func TestStoreWithLostMetadataIsAdopted(t *testing.T) {
 	_, js := embeddedtest.Start(t)
-	ctx, c := bounded(t), in(t, t.TempDir())
+	ctx, c := limited(t), in(t, t.TempDir())
 	mustJoin(t, js, c)
 	if err := js.DeleteKeyValue(ctx, bucket); err != nil {
 		t.Fatal(err)
@@ -178,7 +178,7 @@ func TestStoreWithLostMetadataIsAdopted(t *testing.T) {
 
 func TestLogsWithoutARecordDoNotGetAnEmptyStore(t *testing.T) {
 	_, js := embeddedtest.Start(t)
-	ctx, c := bounded(t), in(t, t.TempDir())
+	ctx, c := limited(t), in(t, t.TempDir())
 	partition := protocol.Partition{Topic: "orders", TopicID: 7}
 	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: messages.LogStream(partition), Subjects: []string{messages.LogSubject(partition)}}); err != nil {
 		t.Fatal(err)
@@ -196,7 +196,7 @@ func TestLogsWithoutARecordDoNotGetAnEmptyStore(t *testing.T) {
 
 func TestLostMarkerCanBeWrittenAgain(t *testing.T) {
 	_, js := embeddedtest.Start(t)
-	ctx, c := bounded(t), in(t, t.TempDir())
+	ctx, c := limited(t), in(t, t.TempDir())
 	mustJoin(t, js, c)
 	file := filepath.Join(c.Place, objectstore.MarkerName)
 	if err := os.Remove(file); err != nil {
@@ -219,7 +219,7 @@ func TestLostMarkerCanBeWrittenAgain(t *testing.T) {
 
 func TestDamagedMarkerAndDamagedRecordAreReported(t *testing.T) {
 	_, js := embeddedtest.Start(t)
-	ctx, c := bounded(t), in(t, t.TempDir())
+	ctx, c := limited(t), in(t, t.TempDir())
 	mustJoin(t, js, c)
 	file := filepath.Join(c.Place, objectstore.MarkerName)
 	content, err := os.ReadFile(file)
@@ -242,7 +242,7 @@ func TestDamagedMarkerAndDamagedRecordAreReported(t *testing.T) {
 
 func TestComparingChangesNothing(t *testing.T) {
 	_, js := embeddedtest.Start(t)
-	ctx, c, other := bounded(t), in(t, t.TempDir()), in(t, t.TempDir())
+	ctx, c, other := limited(t), in(t, t.TempDir()), in(t, t.TempDir())
 	if err := Compare(ctx, js, c); err != nil {
 		t.Error(err)
 	}
@@ -261,7 +261,7 @@ func TestComparingChangesNothing(t *testing.T) {
 
 func TestStoreThatCannotBeMarkedEndsTheStart(t *testing.T) {
 	_, js := embeddedtest.Start(t)
-	ctx, c := bounded(t), in(t, filepath.Join(t.TempDir(), "objects"))
+	ctx, c := limited(t), in(t, filepath.Join(t.TempDir(), "objects"))
 	if err := os.RemoveAll(c.Place); err != nil { // its volume goes away
 		t.Fatal(err)
 	}

@@ -27,9 +27,9 @@ func wantPart(t *testing.T, store objectstore.Store, cluster string) {
 
 func TestObjectsLieInThePartOfTheCluster(t *testing.T) {
 	_, js := embeddedtest.Start(t)
-	ctx, c := bounded(t), in(t, t.TempDir())
+	ctx, c := limited(t), in(t, t.TempDir())
 	c.Store = parted{Store: c.Store}
-	first, err := Join(ctx, js, c)
+	first, err := Join(ctx, js, c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func TestObjectsLieInThePartOfTheCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantPart(t, first, cluster)
-	second, err := Join(ctx, js, c)
+	second, err := Join(ctx, js, c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

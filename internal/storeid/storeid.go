@@ -91,6 +91,9 @@ type Candidate struct {
 	Store objectstore.Store
 	Place string // where it is, as an operator knows it
 	Adopt bool   // take the store over if the cluster has none and the store has a marker
+	// Waiting is called by Join with the error of each request to the store that is repeated,
+	// and with nil when the wait has ended. It may be nil.
+	Waiting func(error)
 }
 
 // Identity returns the ids of a store and its cluster from the marker. A RefusedError means
@@ -109,7 +112,11 @@ func Identity(ctx context.Context, c Candidate) (store, cluster string, err erro
 
 // readMarker returns the marker of the store; nil if it has none.
 func (c Candidate) readMarker(ctx context.Context) (*marker, error) {
-	content, err := c.Store.Marker(ctx)
+	var content []byte
+	err := bounded(ctx, requestTime, func(ctx context.Context) (err error) {
+		content, err = c.Store.Marker(ctx)
+		return err
+	})
 	switch {
 	case errors.Is(err, objectstore.ErrNotFound):
 		return nil, nil

@@ -137,21 +137,29 @@ func (c *Config) connect(role string) ([]*nats.Conn, error) {
 	return conns, nil
 }
 
-// slowJoin is the time of waiting for JetStream after which a warning is logged.
+// slowJoin is the time from the start after which a warning is logged.
 const slowJoin = 5 * time.Second
 
-// join waits for JetStream and returns where the cluster has its objects. It fails if
+// warnOfSilence returns a function that is called with errors of JetStream, and warns once if
+// there is still one after slowJoin.
+func warnOfSilence(log *zap.Logger) func(error) {
+	began, warned := time.Now(), false
+	return func(err error) {
+		if !warned && time.Since(began) >= slowJoin {
+			warned = true
+			log.Warn("JetStream does not tell yet which object store this Laneway has; waiting for as long as it takes", zap.Error(err))
+		}
+	}
+}
+
+// join waits for JetStream and the store, and returns where the cluster has its objects. It fails if
 // the object store is not that of the cluster.
 func (c *Config) join(ctx context.Context, role string, conn *nats.Conn) (objectstore.Store, error) {
 	js, err := jetstream.New(conn)
 	if err != nil {
 		return nil, err
 	}
-	slow := time.AfterFunc(slowJoin, func() {
-		c.Logger.Named(role).Warn("JetStream does not tell yet which object store this Laneway has; waiting for as long as it takes")
-	})
-	defer slow.Stop()
-	objects, err := storeid.Join(ctx, js, c.Store)
+	objects, err := storeid.Join(ctx, js, c.Store, warnOfSilence(c.Logger.Named(role)))
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", role, err)
 	}

@@ -45,8 +45,32 @@ func (p *Process) OpenStore(ctx context.Context, use Store, config *Config) erro
 			return err
 		}
 	}
-	config.Store = storeid.Candidate{Store: store, Place: place, Adopt: use.Adopt}
+	config.Store = storeid.Candidate{Store: store, Place: place, Adopt: use.Adopt, Waiting: p.waitingForStore(use.Location.Scheme(), place)}
 	return nil
+}
+
+// waitingForStore returns a function that is called while services that start wait for the
+// store: with the reason, which is logged and appears in /readyz, and with nil at the end.
+func (p *Process) waitingForStore(scheme, place string) func(error) {
+	return func(err error) {
+		if err == nil {
+			p.pages.Unregister("object store")
+			return
+		}
+		err = storeError(scheme, place, selftest.Read, err)
+		p.Log.Warn("waiting for the object store, for as long as it takes", zap.Error(err))
+		p.Register("object store", func(context.Context) error { return err })
+	}
+}
+
+// storeError says why a step does not work on a store, and what to do.
+func storeError(scheme, place string, step selftest.Step, err error) error {
+	sentence, advice := selftest.Cause(scheme, step, err)
+	err = fmt.Errorf("object store %s: %s", place, sentence)
+	if advice != "" {
+		err = cli.Advise(err, advice)
+	}
+	return err
 }
 
 // awaitStore tests a store until it works, ctx ends, or the store fails in a way that does not
@@ -93,11 +117,7 @@ func (p *Process) testStore(ctx context.Context, store objectstore.Store, scheme
 	if failed == nil {
 		return nil
 	}
-	sentence, advice := selftest.Cause(scheme, failed.Step, failed.Err)
-	err = fmt.Errorf("object store %s: %s", place, sentence)
-	if advice != "" {
-		err = cli.Advise(err, advice)
-	}
+	err = storeError(scheme, place, failed.Step, failed.Err)
 	if objectstore.Passing(failed.Err) || errors.Is(failed.Err, context.DeadlineExceeded) {
 		return err
 	}

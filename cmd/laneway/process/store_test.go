@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -80,4 +82,35 @@ func TestWaitForAStoreEndsWithTheProcess(t *testing.T) {
 	if err := p.awaitStore(ctx, store, "s3", "s3://bucket"); !errors.Is(err, context.Canceled) {
 		t.Errorf("the wait ends with %v", err)
 	}
+}
+
+func TestServicesThatWaitForTheStoreSayWhy(t *testing.T) {
+	core, logged := observer.New(zap.WarnLevel)
+	p := &Process{Log: zap.New(core), pages: health.New(nil)}
+	waiting := p.waitingForStore("s3", "s3://bucket")
+	waiting(fmt.Errorf("read the marker: %w", objectstore.ErrUnreachable))
+	if reason := p.pages.Unready(t.Context())["object store"]; !strings.Contains(reason, "s3://bucket") || !strings.Contains(reason, "does not answer") {
+		t.Errorf("/readyz says %q", reason)
+	}
+	if logged.FilterMessageSnippet("waiting for the object store").Len() != 1 {
+		t.Errorf("logged is %v", logged.All())
+	}
+	waiting(nil)
+	if unready := p.pages.Unready(t.Context()); len(unready) != 1 || unready["process"] == "" {
+		t.Errorf("after that /readyz says %v", unready)
+	}
+}
+
+func TestSilenceOfJetStreamIsLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		core, logged := observer.New(zap.WarnLevel)
+		silent := warnOfSilence(zap.New(core))
+		for _, want := range []int{0, 1, 1} {
+			silent(context.DeadlineExceeded)
+			if got := logged.FilterMessageSnippet("JetStream").Len(); got != want {
+				t.Errorf("%d lines are logged, want %d", got, want)
+			}
+			<-time.After(slowJoin)
+		}
+	})
 }
