@@ -4,14 +4,10 @@ import (
 	"context"
 	"crypto/md5"
 	"encoding/base64"
-	"fmt"
 	"io"
 	"iter"
 	"net/http"
-	"sync"
 
-	"golang.org/x/oauth2"
-	"golang.org/x/oauth2/google"
 	"google.golang.org/api/googleapi"
 	"google.golang.org/api/option"
 	"google.golang.org/api/storage/v1"
@@ -37,48 +33,12 @@ func openGS(ctx context.Context, at location.Remote) (*gsBucket, error) {
 	if endpoint := at.Option("endpoint"); endpoint != "" {
 		options = append(options, option.WithEndpoint(endpoint+"/storage/v1/"))
 	} else {
-		b.tokens = &gsTokens{}
-		client.Transport = &oauth2.Transport{Source: b.tokens, Base: b.connections}
+		b.tokens = newGSTokens(b.connections)
+		client.Transport = b.tokens
 	}
 	var err error
 	b.service, err = storage.NewService(ctx, options...)
 	return b, err
-}
-
-// gsTokens finds the credentials again after forget, so that a replaced key file is read. It is
-// safe for concurrent use.
-type gsTokens struct {
-	mutex  sync.Mutex
-	source oauth2.TokenSource // nil: not found yet
-}
-
-// Token implements oauth2.TokenSource.
-func (t *gsTokens) Token() (*oauth2.Token, error) {
-	source, err := t.find()
-	if err != nil {
-		return nil, err
-	}
-	return source.Token()
-}
-
-func (t *gsTokens) find() (oauth2.TokenSource, error) {
-	t.mutex.Lock()
-	defer t.mutex.Unlock()
-	if t.source == nil {
-		// The context is that of later requests for tokens, which no single request bounds.
-		found, err := google.FindDefaultCredentials(context.Background(), storage.DevstorageReadWriteScope)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", objectstore.ErrNoCredentials, err)
-		}
-		t.source = found.TokenSource
-	}
-	return t.source, nil
-}
-
-func (t *gsTokens) forget() {
-	t.mutex.Lock()
-	defer t.mutex.Unlock()
-	t.source = nil
 }
 
 func (b *gsBucket) put(ctx context.Context, key string, body *payload) error {

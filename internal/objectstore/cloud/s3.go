@@ -47,9 +47,7 @@ func openS3(ctx context.Context, at location.Remote) (*s3Bucket, error) {
 		return nil, fmt.Errorf("%w: %w", objectstore.ErrNoCredentials, err)
 	}
 	b := &s3Bucket{name: at.Bucket}
-	b.credentials = aws.NewCredentialsCache(aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
-		return readCredentials(ctx, load)
-	}))
+	b.credentials = newCredentials(credentialsReader(load))
 	b.connections = newTransport(nil)
 	if standard, ok := loaded.HTTPClient.(*awshttp.BuildableClient); ok {
 		b.connections.TLSClientConfig = standard.GetTransport().TLSClientConfig // with AWS_CA_BUNDLE
@@ -85,20 +83,6 @@ func signPayload(stack *middleware.Stack) error {
 	always := &v4.ComputePayloadSHA256{}
 	_, err := stack.Finalize.Swap(always.ID(), always)
 	return err
-}
-
-// readCredentials reads the credentials again from where they come from. The SDK alone reads
-// files only once, and would not see that keys in them were replaced.
-func readCredentials(ctx context.Context, load []func(*config.LoadOptions) error) (aws.Credentials, error) {
-	loaded, err := config.LoadDefaultConfig(ctx, load...)
-	if err != nil {
-		return aws.Credentials{}, fmt.Errorf("%w: %w", objectstore.ErrNoCredentials, err)
-	}
-	found, err := loaded.Credentials.Retrieve(ctx)
-	if err != nil && ctx.Err() == nil {
-		err = fmt.Errorf("%w: %w", objectstore.ErrNoCredentials, err)
-	}
-	return found, err
 }
 
 func (b *s3Bucket) put(ctx context.Context, key string, body *payload) error {
