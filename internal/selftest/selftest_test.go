@@ -109,6 +109,13 @@ func TestLocalStoreWorks(t *testing.T) {
 	}
 }
 
+func TestRejectedCredentialsDoNotTellWhetherHashesAreCompared(t *testing.T) {
+	f := run(t, &faulty{Store: folder(t), altered: objectstore.ErrCredentials})[Altered]
+	if f.Err != nil || f.Skipped || !strings.Contains(f.Lacks, "not known") {
+		t.Errorf("the finding is %+v, want neither a failure nor success", f)
+	}
+}
+
 func TestEachFailureIsFoundInItsStep(t *testing.T) {
 	denied := fmt.Errorf("request: %w", objectstore.ErrDenied)
 	for name, c := range map[string]struct {
@@ -121,6 +128,8 @@ func TestEachFailureIsFoundInItsStep(t *testing.T) {
 		"list":   {faulty{list: denied, altered: objectstore.ErrDigest}, []Step{List}, nil},
 		"delete": {faulty{remove: denied, altered: objectstore.ErrDigest}, []Step{Delete}, nil},
 		"hash":   {faulty{}, []Step{Altered}, nil},
+
+		"credentials": {faulty{put: objectstore.ErrExpired, altered: objectstore.ErrExpired}, []Step{Put, Altered}, []Step{Again, Read, Delete}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.store.Store = folder(t)

@@ -56,9 +56,11 @@ func (s *store) Put(ctx context.Context, key string, parts [][]byte) error {
 }
 
 // PutAltered tries to put an object whose hash in the request is that of other bytes, for the
-// self-test. The error is objectstore.ErrDigest if the server has noticed that.
+// self-test. The error is objectstore.ErrDigest if the server has noticed that. The request is
+// not repeated with new credentials: only the first one has the wrong hash. So
+// objectstore.ErrCredentials does not tell what the server does.
 func (s *store) PutAltered(ctx context.Context, key string) error {
-	if err := s.put(ctx, s.base+key, newAltered()); err != nil {
+	if err := s.classify(s.bucket.put(ctx, s.base+key, newAltered())); err != nil {
 		return fmt.Errorf("put object %q with a wrong hash: %w", key, err)
 	}
 	return nil

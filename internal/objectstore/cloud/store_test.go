@@ -80,6 +80,16 @@ func TestAPutIsRepeatedWithNewCredentials(t *testing.T) {
 	}
 }
 
+// The second request would have the hash of its own bytes.
+func TestAnAlteredPutIsNotRepeatedWithNewCredentials(t *testing.T) {
+	bucket := newMemory()
+	bucket.fail = failing(objectstore.ErrCredentials)
+	wantIs(t, newStore(bucket, "").PutAltered(t.Context(), storetest.NewKey(t)), objectstore.ErrCredentials)
+	if len(bucket.calls) != 1 || len(bucket.objects) != 0 {
+		t.Errorf("%d requests, and %d objects are stored; want one and none", len(bucket.calls), len(bucket.objects))
+	}
+}
+
 // requests are all requests but the put of an object.
 var requests = map[string]func(context.Context, objectstore.Store, string) error{
 	"read": func(ctx context.Context, store objectstore.Store, key string) error {
