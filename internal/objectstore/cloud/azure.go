@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"net/http"
 	"net/url"
 	"os"
@@ -150,23 +149,24 @@ func (b *azureBucket) size(ctx context.Context, key string) (int64, error) {
 	return *response.ContentLength, nil
 }
 
-func (b *azureBucket) list(ctx context.Context, prefix string) iter.Seq2[objectstore.Listed, error] {
-	return func(yield func(objectstore.Listed, error) bool) {
-		pages := b.container.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: &prefix})
-		for pages.More() {
-			page, err := pages.NextPage(ctx)
-			if err != nil {
-				yield(objectstore.Listed{}, err)
-				return
-			}
-			for _, item := range page.Segment.BlobItems {
-				object, ok := listedBlob(item)
-				if ok && !yield(object, nil) {
-					return
-				}
-			}
+func (b *azureBucket) list(ctx context.Context, prefix, token string) (page []objectstore.Listed, next string, err error) {
+	options := &container.ListBlobsFlatOptions{Prefix: &prefix}
+	if token != "" {
+		options.Marker = &token
+	}
+	found, err := b.container.NewListBlobsFlatPager(options).NextPage(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, item := range found.Segment.BlobItems {
+		if object, ok := listedBlob(item); ok {
+			page = append(page, object)
 		}
 	}
+	if found.NextMarker != nil {
+		next = *found.NextMarker
+	}
+	return page, next, nil
 }
 
 // listedBlob returns what a list says about a blob.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"iter"
 
 	"laneway.dev/internal/objectstore"
 )
@@ -22,8 +21,9 @@ type bucket interface {
 	get(ctx context.Context, key string, offset, length int64) (content, error)
 	// size returns the size of an object in bytes.
 	size(ctx context.Context, key string) (int64, error)
-	// list iterates over the objects whose keys start with a prefix. An error ends it.
-	list(ctx context.Context, prefix string) iter.Seq2[objectstore.Listed, error]
+	// list returns a page of the objects whose keys start with a prefix, and the token of the
+	// next page, which is empty after the last one. The token of the first page is empty.
+	list(ctx context.Context, prefix, token string) (page []objectstore.Listed, next string, err error)
 	// remove removes an object. Its error may say that there is none.
 	remove(ctx context.Context, key string) error
 	// renew discards credentials, so that the next request reads them again.

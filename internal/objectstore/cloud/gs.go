@@ -5,7 +5,6 @@ import (
 	"crypto/md5"
 	"encoding/base64"
 	"io"
-	"iter"
 	"net/http"
 
 	"google.golang.org/api/googleapi"
@@ -83,25 +82,16 @@ func (b *gsBucket) size(ctx context.Context, key string) (int64, error) {
 	return int64(object.Size), nil
 }
 
-func (b *gsBucket) list(ctx context.Context, prefix string) iter.Seq2[objectstore.Listed, error] {
-	return func(yield func(objectstore.Listed, error) bool) {
-		for token := ""; ; {
-			page, err := b.service.Objects.List(b.name).Prefix(prefix).PageToken(token).
-				Fields("nextPageToken", "items(name,size)").Context(ctx).Do()
-			if err != nil {
-				yield(objectstore.Listed{}, err)
-				return
-			}
-			for _, object := range page.Items {
-				if !yield(objectstore.Listed{Key: object.Name, Size: int64(object.Size)}, nil) {
-					return
-				}
-			}
-			if token = page.NextPageToken; token == "" {
-				return
-			}
-		}
+func (b *gsBucket) list(ctx context.Context, prefix, token string) (page []objectstore.Listed, next string, err error) {
+	found, err := b.service.Objects.List(b.name).Prefix(prefix).PageToken(token).
+		Fields("nextPageToken", "items(name,size)").Context(ctx).Do()
+	if err != nil {
+		return nil, "", err
 	}
+	for _, object := range found.Items {
+		page = append(page, objectstore.Listed{Key: object.Name, Size: int64(object.Size)})
+	}
+	return page, found.NextPageToken, nil
 }
 
 func (b *gsBucket) remove(ctx context.Context, key string) error {

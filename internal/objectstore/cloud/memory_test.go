@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -96,21 +95,22 @@ func (m *memory) size(ctx context.Context, key string) (int64, error) {
 	return int64(len(object)), nil
 }
 
-func (m *memory) list(ctx context.Context, prefix string) iter.Seq2[objectstore.Listed, error] {
-	return func(yield func(objectstore.Listed, error) bool) {
-		m.mutex.Lock()
-		err := m.call(ctx, "list", prefix)
-		objects := maps.Clone(m.objects)
-		m.mutex.Unlock()
-		for _, key := range slices.Sorted(maps.Keys(objects)) {
-			if err == nil && strings.HasPrefix(key, prefix) && !yield(objectstore.Listed{Key: key, Size: int64(len(objects[key]))}, nil) {
-				return
-			}
-		}
-		if err != nil {
-			yield(objectstore.Listed{}, err)
-		}
+func (m *memory) list(ctx context.Context, prefix, token string) (found []objectstore.Listed, next string, err error) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	if err := m.call(ctx, "list", prefix); err != nil {
+		return nil, "", err
 	}
+	for _, key := range slices.Sorted(maps.Keys(m.objects)) {
+		if !strings.HasPrefix(key, prefix) || key < token {
+			continue
+		}
+		if len(found) == page {
+			return found, key, nil
+		}
+		found = append(found, objectstore.Listed{Key: key, Size: int64(len(m.objects[key]))})
+	}
+	return found, "", nil
 }
 
 func (m *memory) remove(ctx context.Context, key string) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"net/http"
 	"strconv"
 	"strings"
@@ -137,24 +136,22 @@ func (b *s3Bucket) size(ctx context.Context, key string) (int64, error) {
 	return aws.ToInt64(output.ContentLength), nil
 }
 
-func (b *s3Bucket) list(ctx context.Context, prefix string) iter.Seq2[objectstore.Listed, error] {
-	return func(yield func(objectstore.Listed, error) bool) {
-		pages := s3.NewListObjectsV2Paginator(b.client, &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: &prefix},
-			func(o *s3.ListObjectsV2PaginatorOptions) { o.StopOnDuplicateToken = true })
-		for pages.HasMorePages() {
-			page, err := pages.NextPage(ctx)
-			if err != nil {
-				yield(objectstore.Listed{}, err)
-				return
-			}
-			for i := range page.Contents {
-				object := objectstore.Listed{Key: aws.ToString(page.Contents[i].Key), Size: aws.ToInt64(page.Contents[i].Size)}
-				if !yield(object, nil) {
-					return
-				}
-			}
-		}
+func (b *s3Bucket) list(ctx context.Context, prefix, token string) (page []objectstore.Listed, next string, err error) {
+	input := &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: &prefix}
+	if token != "" {
+		input.ContinuationToken = &token
 	}
+	found, err := b.client.ListObjectsV2(ctx, input)
+	if err != nil {
+		return nil, "", err
+	}
+	for i := range found.Contents {
+		page = append(page, objectstore.Listed{Key: aws.ToString(found.Contents[i].Key), Size: aws.ToInt64(found.Contents[i].Size)})
+	}
+	if aws.ToBool(found.IsTruncated) {
+		next = aws.ToString(found.NextContinuationToken)
+	}
+	return page, next, nil
 }
 
 func (b *s3Bucket) remove(ctx context.Context, key string) error {

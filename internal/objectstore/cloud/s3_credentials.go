@@ -16,6 +16,10 @@ import (
 // may wait for it, so no context of theirs bounds it.
 const credentialsTimeout = 30 * time.Second
 
+// renewEarly is how long before their end credentials are read again, so that no request is on
+// its way when they expire.
+const renewEarly = 5 * time.Minute
+
 // newCredentials returns a cache of what read returns. The cache calls read once for all
 // requests that need credentials at the same time, and ignores the deadlines of their contexts.
 // Without a limit of its own, one server that hangs would block each later request.
@@ -23,8 +27,20 @@ func newCredentials(read func(context.Context) (aws.Credentials, error)) *aws.Cr
 	return aws.NewCredentialsCache(aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
 		ctx, cancel := context.WithTimeout(ctx, credentialsTimeout)
 		defer cancel()
-		return read(ctx)
+		found, err := read(ctx)
+		if found.CanExpire {
+			found.Expires = renewAt(time.Now(), found.Expires)
+		}
+		return found, err
 	}))
+}
+
+// renewAt returns when to renew credentials. Some sources return the same ones until shortly
+// before their end, so each time at least half of what is left passes first. Otherwise each
+// request would read them again.
+func renewAt(now, expires time.Time) time.Time {
+	left := expires.Sub(now)
+	return now.Add(max(left-renewEarly, left/2))
 }
 
 // credentialsReader returns a function that reads the credentials again from where they come

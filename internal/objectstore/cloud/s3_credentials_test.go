@@ -38,3 +38,33 @@ func TestS3CredentialsThatHangBlockNoLaterRequest(t *testing.T) {
 		}
 	})
 }
+
+func TestS3CredentialsAreRenewedBeforeTheyExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls, expires := 0, time.Now().Add(time.Hour)
+		credentials := newCredentials(func(context.Context) (aws.Credentials, error) {
+			calls++
+			return aws.Credentials{AccessKeyID: "a", SecretAccessKey: "s", CanExpire: true, Expires: expires}, nil
+		})
+		after := func(d time.Duration) {
+			t.Helper()
+			<-time.After(d)
+			if _, err := credentials.Retrieve(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		after(0)
+		if after(54 * time.Minute); calls != 1 {
+			t.Errorf("the credentials were read %d times before it was necessary", calls)
+		}
+		if after(time.Minute); calls != 2 {
+			t.Errorf("the credentials were read %d times, want a second time 5m before they expire", calls)
+		}
+		for range 299 { // the source has no new ones yet
+			after(time.Second)
+		}
+		if calls > 12 {
+			t.Errorf("the credentials were read %d times in 5m, want a few", calls)
+		}
+	})
+}

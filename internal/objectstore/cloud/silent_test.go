@@ -2,7 +2,6 @@ package cloud
 
 import (
 	"context"
-	"iter"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,25 +17,18 @@ type silent struct {
 	pause time.Duration // before each page
 }
 
-func (s *silent) list(ctx context.Context, prefix string) iter.Seq2[objectstore.Listed, error] {
-	return func(yield func(objectstore.Listed, error) bool) {
-		left := s.pages
-		for object, err := range s.memory.list(ctx, prefix) {
-			if left--; left < 0 {
-				break
-			}
-			select {
-			case <-time.After(s.pause):
-			case <-ctx.Done():
-				yield(objectstore.Listed{}, ctx.Err())
-				return
-			}
-			if !yield(object, err) {
-				return
-			}
-		}
+func (s *silent) list(ctx context.Context, prefix, token string) ([]objectstore.Listed, string, error) {
+	page, _, err := s.memory.list(ctx, prefix, token)
+	if err != nil || s.pages == 0 {
 		<-ctx.Done()
-		yield(objectstore.Listed{}, ctx.Err())
+		return nil, "", ctx.Err()
+	}
+	s.pages--
+	select {
+	case <-time.After(s.pause):
+		return page[:1], page[0].Key + "\x00", nil
+	case <-ctx.Done():
+		return nil, "", ctx.Err()
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"math"
 	"path"
 	"strings"
-	"time"
 
 	"laneway.dev/internal/objectstore"
 )
@@ -164,38 +163,52 @@ func (s *store) Delete(ctx context.Context, key string) error {
 	return nil
 }
 
-// errSilent ends a list whose next page does not come.
-var errSilent = fmt.Errorf("the server has sent no page of the list for %v", answerTime)
+// errSilent means that a page of a list does not come.
+var errSilent = fmt.Errorf("%w: the server has sent no page of the list for %v", objectstore.ErrUnreachable, answerTime)
 
-// List implements objectstore.Store. A page that cannot be read ends the list, because only
-// that page says where the next one starts. A server may send the header of a page and then
-// nothing, so the time of each page is bounded.
+// List implements objectstore.Store. The request for each page is repeated like others. A page
+// that cannot be read ends the list, because only that page says where the next one starts.
 func (s *store) List(ctx context.Context, prefix string) iter.Seq2[objectstore.Listed, error] {
 	within := prefix
 	if strings.HasPrefix(objectstore.KeyPrefix, prefix) { //nolint:gocritic // argOrder: the prefix may be shorter than that of keys
 		within = objectstore.KeyPrefix // the bucket may have many other objects
 	}
 	return func(yield func(objectstore.Listed, error) bool) {
-		ctx, cancel := context.WithCancelCause(ctx)
-		defer cancel(nil)
-		silence := time.AfterFunc(answerTime, func() { cancel(errSilent) })
-		defer silence.Stop()
-		for object, err := range s.bucket.list(ctx, s.base+within) {
-			silence.Stop() // the time of the caller does not count
+		for token, more := "", true; more; {
+			read, err := retry(ctx, s, func() (listing, error) { return s.page(ctx, s.base+within, token) })
 			if err != nil {
-				if errors.Is(context.Cause(ctx), errSilent) {
-					err = fmt.Errorf("%w: %w", objectstore.ErrUnreachable, errSilent)
+				yield(objectstore.Listed{}, fmt.Errorf("list objects: %w", err))
+				return
+			}
+			for _, object := range read.page {
+				object.Key = strings.TrimPrefix(object.Key, s.base)
+				if objectstore.IsKey(object.Key) && !yield(object, nil) {
+					return
 				}
-				yield(objectstore.Listed{}, fmt.Errorf("list objects: %w", s.classify(err)))
-				return
 			}
-			object.Key = strings.TrimPrefix(object.Key, s.base)
-			if objectstore.IsKey(object.Key) && !yield(object, nil) {
-				return
-			}
-			silence.Reset(answerTime)
+			// A server that repeats a token would repeat the page without end.
+			more = read.next != "" && read.next != token
+			token = read.next
 		}
 	}
+}
+
+// listing is a page of a list.
+type listing struct {
+	page []objectstore.Listed
+	next string // token of the next page
+}
+
+// page requests a page of a list. A server may send the header of the response and then
+// nothing, so its time is bounded.
+func (s *store) page(ctx context.Context, prefix, token string) (read listing, err error) {
+	attempt, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	read.page, read.next, err = s.bucket.list(attempt, prefix, token)
+	if err != nil && attempt.Err() != nil && ctx.Err() == nil {
+		err = errSilent
+	}
+	return read, err
 }
 
 // Close implements objectstore.Store.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -100,6 +101,14 @@ var requests = map[string]func(context.Context, objectstore.Store, string) error
 		_, err := store.ReadRange(ctx, key, 0, 0)
 		return err
 	},
+	"list": func(ctx context.Context, store objectstore.Store, _ string) error {
+		for _, err := range store.List(ctx, "") {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	},
 	"delete": func(ctx context.Context, store objectstore.Store, key string) error { return store.Delete(ctx, key) },
 	"mark": func(ctx context.Context, store objectstore.Store, _ string) error {
 		return store.Mark(ctx, []byte("m"))
@@ -127,6 +136,32 @@ func TestOtherRequestsAreRepeatedAfterAPassingFault(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAListContinuesAfterAPassingFaultOfAnyPage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bucket := newMemory()
+		for range 3*page - 1 {
+			bucket.objects[storetest.NewKey(t)] = nil
+		}
+		calls := 0
+		bucket.fail = func(string) error {
+			if calls++; calls%2 == 1 { // each page fails once
+				return objectstore.ErrThrottled
+			}
+			return nil
+		}
+		var listed []string
+		for object, err := range newStore(bucket, "").List(t.Context(), "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			listed = append(listed, object.Key)
+		}
+		if want := slices.Sorted(maps.Keys(bucket.objects)); !slices.Equal(listed, want) || calls != 6 {
+			t.Errorf("%d objects are listed in %d requests, want each of %d once, in 6", len(listed), calls, len(want))
+		}
+	})
 }
 
 func TestAFaultThatStaysIsAnErrorAfterThreeRequests(t *testing.T) {
