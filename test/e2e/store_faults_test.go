@@ -99,7 +99,7 @@ func TestFaultsOfTheStoreLoseNothing(t *testing.T) {
 		for fault.counted != "" && proxy.Count(fault.counted) == before && ctx.Err() == nil {
 			elapse(ctx, 10*time.Millisecond)
 		}
-		elapse(ctx, map[bool]time.Duration{false: 1500 * time.Millisecond, true: fault.long}[long])
+		elapse(ctx, map[bool]time.Duration{false: 700 * time.Millisecond, true: fault.long}[long])
 		proxy.Set(storeproxy.Faults{})
 		progress(ctx, t, fault.name, &acked, &consumed, &reread)
 		took(t, began, "%s", fault.name)

@@ -55,6 +55,7 @@ func TestMemoryStaysWithinItsBudgetWhileTheStoreStalls(t *testing.T) {
 // TestIdleStoreGetsNoRequests watches the requests to the store while a consumer follows a log
 // to which nothing is appended.
 func TestIdleStoreGetsNoRequests(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	const watched = 3 * time.Second
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, 2*time.Minute)
