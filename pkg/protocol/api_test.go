@@ -107,7 +107,7 @@ func TestErrorResponseIsAJetStreamResponse(t *testing.T) {
 // Strict clients map error to a type of exactly three fields: what else there is
 // to say must stand beside it.
 func TestErrorResponseHasJetStreamKeys(t *testing.T) {
-	const want = `{"error":{"code":429,"err_code":20024,"description":"the stager has no memory left for more batches"},` +
+	const want = `{"error":{"code":429,"err_code":20024,"description":"the stager has no memory left for more batches, or may not put more objects in time"},` +
 		`"name":"STAGER_BUSY","retryable":true,"action":"wait and send again; if it keeps happening, add stagers or bandwidth"}`
 	if got := string(EncodeErrorResponse(NewError(CodeStagerBusy, ""))); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)

@@ -95,7 +95,7 @@ var catalogue = map[Code]Kind{
 	CodeOutcomeUnknown:     {"OUTCOME_UNKNOWN", 503, true, "the deadline passed before the outcome was known; the batch may or may not be in the log", "send it again if it has a producer id or a Nats-Msg-Id, or if duplicates do no harm; if a service is named, start or restart it"},
 	CodeNotCommitted:       {"NOT_COMMITTED", 503, true, "the batch arrived too late for its turn; it is not in the log and never will be", "send it again"},
 	CodeNotOwner:           {"NOT_OWNER", 503, true, "this frontend does not own the partition", "send it again"},
-	CodeStagerBusy:         {"STAGER_BUSY", 429, true, "the stager has no memory left for more batches", "wait and send again; if it keeps happening, add stagers or bandwidth"},
+	CodeStagerBusy:         {"STAGER_BUSY", 429, true, "the stager has no memory left for more batches, or may not put more objects in time", "wait and send again; if it keeps happening, add stagers or bandwidth"},
 	CodeStoreUnavailable:   {"STORE_UNAVAILABLE", 503, true, "the object store did not accept the batch, or did not return it", "try again; if it keeps happening, check whether the object store is full or unreachable"},
 	CodeDeadlinePassed:     {"DEADLINE_PASSED", 503, true, "the batch reached the stager after its deadline", "send it again; if it keeps happening, the stagers are overloaded"},
 	CodeUnavailable:        {"UNAVAILABLE", 503, true, "the service cannot do this right now", "try again; if it keeps happening, start or restart the named service, or check NATS and JetStream"},

@@ -23,6 +23,10 @@ type final struct{ error }
 
 func (f final) Unwrap() error { return f.error }
 
+// errLimited means that an object was not put because the stager puts too many others. The store
+// has no part in it.
+var errLimited = errors.New("the stager is limited")
+
 var errInjected = final{errors.New("injected fault: stage.fail")}
 
 // uploader puts objects into the store. It is safe for concurrent use. Each upload has its own
@@ -37,7 +41,7 @@ type uploader struct {
 	puts    *rate.Limiter        // of puts; nil if they are not limited
 	retries atomic.Uint64
 	hedges  atomic.Uint64
-	logged  atomic.Int64 // when it was last logged that the store is full, in nanoseconds
+	logged  atomic.Int64 // when a full store or the limit was last logged, in nanoseconds
 
 	mu    sync.Mutex
 	hedge *core.Hedge // guarded by mu; nil if late puts are not repeated
@@ -92,16 +96,17 @@ func (u *uploader) upload(ctx context.Context, object *core.Object, fate fate) c
 
 func failureOf(err error) core.Failure {
 	var permanent final
-	return core.Failure{Detail: err.Error(), Full: errors.Is(err, objectstore.ErrFull), Final: errors.As(err, &permanent)}
+	return core.Failure{Detail: err.Error(), Full: errors.Is(err, objectstore.ErrFull), Final: errors.As(err, &permanent), Limited: errors.Is(err, errLimited)}
 }
 
-// logRefused logs that an object was not stored. A full store is logged once a second:
-// producers send again at once, and a line for each object would fill the disk as well.
+// logRefused logs that an object was not stored. A full store and a limited stager are logged
+// once a second: producers send again at once, and a line for each object would fill the disk
+// as well.
 func (u *uploader) logRefused(object *core.Object, f core.Failure, err error) {
 	if f.Stopped {
 		return // another stager takes the batches
 	}
-	if now, last := time.Now().UnixNano(), u.logged.Load(); f.Full && (now-last < int64(time.Second) || !u.logged.CompareAndSwap(last, now)) {
+	if now, last := time.Now().UnixNano(), u.logged.Load(); (f.Full || f.Limited) && (now-last < int64(time.Second) || !u.logged.CompareAndSwap(last, now)) {
 		return
 	}
 	u.log.Error("an object could not be stored; its batches are refused",
@@ -119,9 +124,13 @@ func (u *uploader) firstPut(ctx context.Context, object *core.Object, pack packe
 	return u.put(ctx, object, pack)
 }
 
-// put stores the object. If the store takes far longer than usual, put stores it once more
-// under another key, and takes what is stored first. It returns when no put is running.
+// put stores the object when it is its turn. If the store takes far longer than usual, put
+// stores it once more under another key, and takes what is stored first. It returns when no
+// put is running.
 func (u *uploader) put(ctx context.Context, object *core.Object, pack packed) (result, error) {
+	if err := u.turn(ctx); err != nil {
+		return result{}, err
+	}
 	late := u.late()
 	if late == 0 {
 		return u.putOnce(ctx, object, pack)
@@ -172,10 +181,24 @@ func (u *uploader) late() time.Duration {
 	return u.hedge.Late()
 }
 
+// mayHedge reports whether a late put may be repeated. It never waits for a turn: a stager that
+// is limited has other objects to put.
 func (u *uploader) mayHedge() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.hedge.Take()
+	return u.hedge.Take() && (u.puts == nil || u.puts.Allow())
+}
+
+// turn waits until the limit of puts per second allows another one. It fails at once if that
+// is after the deadline of ctx.
+func (u *uploader) turn(ctx context.Context) error {
+	if err := ctx.Err(); err != nil || u.puts == nil {
+		return err
+	}
+	if err := u.puts.Wait(ctx); err != nil {
+		return fmt.Errorf("%w to %v puts per second: %w", errLimited, u.puts.Limit(), err)
+	}
+	return nil
 }
 
 // putOnce builds the object with a new key and stores it. The store may have the object even
@@ -194,11 +217,6 @@ func (u *uploader) putOnce(ctx context.Context, object *core.Object, pack packed
 	}
 	if err := hold(ctx, "store.bandwidth", u.faults.Bandwidth(time.Now(), builder.Size())); err != nil {
 		return result{}, fmt.Errorf("put object %q: %w", key, err)
-	}
-	if u.puts != nil {
-		if err := u.puts.Wait(ctx); err != nil {
-			return result{}, fmt.Errorf("put object %q: the stager is limited to %v puts per second: %w", key, u.puts.Limit(), err)
-		}
 	}
 	began := time.Now()
 	err = u.store.Put(ctx, key, builder.Parts())

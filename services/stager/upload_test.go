@@ -407,6 +407,59 @@ func TestPutsPerSecondAreLimited(t *testing.T) {
 	})
 }
 
+// limitedFor lets no put begin for so many seconds.
+func limitedFor(seconds int) *rate.Limiter {
+	puts := rate.NewLimiter(1, 1)
+	for range seconds {
+		puts.Reserve()
+	}
+	return puts
+}
+
+func TestLimitedStagerRefusesAsBusyAndBlamesNoStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		puts, reported := 0, 0
+		u := newUploader(func(context.Context, string, [][]byte) error { puts++; return nil }, nil)
+		u.failed = func(core.PutFailed) { reported++ }
+		u.puts = limitedFor(60)
+		began := time.Now()
+		wantFailed(t, u.upload(t.Context(), object(30*time.Second), fate{}), protocol.CodeStagerBusy, "limited to 1 puts per second")
+		if took := time.Since(began); puts != 0 || reported != 0 || took != 0 {
+			t.Errorf("%d puts and %d reports of failed ones after %v, want none and no wait", puts, reported, took)
+		}
+	})
+}
+
+func TestPutThatWaitsForItsTurnIsNotLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var puts keys
+		u := hedged(func(_ context.Context, key string, _ [][]byte) error {
+			puts.add(key)
+			<-time.After(time.Second)
+			return nil
+		})
+		u.puts = limitedFor(10)
+		if result := u.upload(t.Context(), object(30*time.Second), fate{}); result.Failed != nil || len(puts.all) != 1 {
+			t.Errorf("%d puts (%v), want one", len(puts.all), result.Failed)
+		}
+	})
+}
+
+func TestLatePutIsNotRepeatedBeyondTheLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var puts keys
+		u := hedged(func(_ context.Context, key string, _ [][]byte) error {
+			puts.add(key)
+			<-time.After(10 * time.Second)
+			return nil
+		})
+		u.puts = rate.NewLimiter(0.1, 1)
+		if result := u.upload(t.Context(), object(30*time.Second), fate{}); result.Failed != nil || len(puts.all) != 1 {
+			t.Errorf("%d puts (%v), want one", len(puts.all), result.Failed)
+		}
+	})
+}
+
 func TestFailedPutsAreReportedBeforeTheirUploadEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := newUploader(func(context.Context, string, [][]byte) error { return errors.New("gone") }, nil)

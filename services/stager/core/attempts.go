@@ -18,6 +18,7 @@ type Failure struct {
 	Detail  string // what the store said
 	Full    bool   // the store has no space left
 	Final   bool   // every other put of the object would fail in the same way
+	Limited bool   // the stager itself may not put more objects in time; the store was not asked
 	Stopped bool   // the put was cancelled because the stager stops
 }
 
@@ -35,12 +36,15 @@ func NewAttempts(o *Object) Attempts { return Attempts{deadline: o.Deadline(), p
 //
 // A put to a full store is not repeated. It may stay full for long, and the stager would
 // run out of memory. A producer that is refused at once can keep its records and retry.
+// Batches that a limited stager refuses are staged again by another one.
 func (a *Attempts) Failed(now time.Time, f Failure, random float64) (pause time.Duration, refused *protocol.Error) {
 	pause = time.Duration(float64(a.pause) * (0.5 + random))
 	a.pause = min(2*a.pause, longestPause)
 	switch {
 	case f.Stopped:
 		return 0, errEnding
+	case f.Limited:
+		return 0, protocol.NewError(protocol.CodeStagerBusy, f.Detail)
 	case f.Full, f.Final, !now.Add(pause).Before(a.deadline):
 		return 0, protocol.NewError(protocol.CodeStoreUnavailable, f.Detail)
 	}

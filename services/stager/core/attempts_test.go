@@ -35,7 +35,7 @@ func TestPausesAreSpread(t *testing.T) {
 }
 
 func TestFailedPutIsRefused(t *testing.T) {
-	const store, stopping = protocol.CodeStoreUnavailable, protocol.CodeStagerBusy
+	const store, busy = protocol.CodeStoreUnavailable, protocol.CodeStagerBusy
 	for what, c := range map[string]struct {
 		left    time.Duration
 		failure Failure
@@ -44,9 +44,10 @@ func TestFailedPutIsRefused(t *testing.T) {
 		"when the store is full":                    {time.Hour, Failure{Full: true}, store},
 		"when it would fail again":                  {time.Hour, Failure{Final: true}, store},
 		"when the next put would be too late":       {50 * time.Millisecond, Failure{}, store},
+		"when the stager is limited":                {time.Hour, Failure{Limited: true}, busy},
 		"when the deadline has passed":              {-time.Second, Failure{}, store},
-		"when the stager stops":                     {time.Hour, Failure{Stopped: true}, stopping},
-		"when the stager stops, whatever else is":   {-time.Second, Failure{Stopped: true, Full: true, Final: true}, stopping},
+		"when the stager stops":                     {time.Hour, Failure{Stopped: true}, busy},
+		"when the stager stops, whatever else is":   {-time.Second, Failure{Stopped: true, Full: true, Final: true}, busy},
 		"not while the latest deadline is far away": {51 * time.Millisecond, Failure{}, 0},
 	} {
 		t.Run(what, func(t *testing.T) {
