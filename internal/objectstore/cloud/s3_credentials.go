@@ -22,12 +22,20 @@ const renewEarly = 5 * time.Minute
 
 // newCredentials returns a cache of what read returns. The cache calls read once for all
 // requests that need credentials at the same time, and ignores the deadlines of their contexts.
-// Without a limit of its own, one server that hangs would block each later request.
+// Without a limit of its own, one server that hangs would block each later request. If a renewal
+// fails, the credentials are used until they expire, and read again in between.
 func newCredentials(read func(context.Context) (aws.Credentials, error)) *aws.CredentialsCache {
+	var last aws.Credentials // the cache makes one call at a time
 	return aws.NewCredentialsCache(aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
 		ctx, cancel := context.WithTimeout(ctx, credentialsTimeout)
 		defer cancel()
 		found, err := read(ctx)
+		switch {
+		case err == nil:
+			last = found
+		case last.CanExpire && time.Now().Before(last.Expires):
+			found, err = last, nil
+		}
 		if found.CanExpire {
 			found.Expires = renewAt(time.Now(), found.Expires)
 		}

@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,6 +66,30 @@ func TestS3CredentialsAreRenewedBeforeTheyExpire(t *testing.T) {
 		}
 		if calls > 12 {
 			t.Errorf("the credentials were read %d times in 5m, want a few", calls)
+		}
+	})
+}
+
+func TestS3CredentialsOutlastARenewalThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		expires, away := time.Now().Add(time.Hour), false
+		credentials := newCredentials(func(context.Context) (aws.Credentials, error) {
+			if away {
+				return aws.Credentials{}, errors.New("injected")
+			}
+			return aws.Credentials{AccessKeyID: "a", SecretAccessKey: "s", CanExpire: true, Expires: expires}, nil
+		})
+		if _, err := credentials.Retrieve(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		away = true
+		<-time.After(59 * time.Minute)
+		if found, err := credentials.Retrieve(t.Context()); err != nil || found.AccessKeyID != "a" {
+			t.Errorf("a minute before the end: %q (%v)", found.AccessKeyID, err)
+		}
+		<-time.After(2 * time.Minute)
+		if _, err := credentials.Retrieve(t.Context()); err == nil {
+			t.Error("credentials are used after their end")
 		}
 	})
 }
