@@ -108,7 +108,7 @@ func describeFindings(scheme string, findings []selftest.Finding) (text string, 
 		lines.WriteString("Laneway can use this store\n")
 		return lines.String(), nil
 	}
-	verdict = fmt.Errorf("Laneway cannot use this store; what does not work: %s", strings.Join(failed, ", "))
+	verdict = fmt.Errorf("this store cannot be used by Laneway; what does not work: %s", strings.Join(failed, ", "))
 	if len(advice) > 0 {
 		verdict = cli.Advise(verdict, strings.Join(advice, "; "))
 	}
