@@ -53,10 +53,10 @@ func (p *partition) Run(ctx context.Context) {
 	}
 	p.mailbox.Run(ctx, p.service.config.Heartbeat, func(now time.Time, events []core.Event) bool {
 		fx := c.Step(now, events)
+		stats := c.Stats()
+		p.stats.Store(&stats)         // whoever has a result finds it counted
 		p.spans.released(fx.Released) // before their trace contexts leave
 		p.service.Wire.Send(fx.Send)
-		stats := c.Stats()
-		p.stats.Store(&stats)
 		if fx.TakeEpoch != 0 {
 			p.work.Go(func() { p.takeEpoch(ctx, fx.TakeEpoch) })
 		}

@@ -73,13 +73,13 @@ func (s *Service) step(c *core.Core, now time.Time, events []core.Event) {
 		}
 	}
 	fx := c.Step(now, events)
+	stats := c.Stats()
+	s.stats.Store(&stats) // whoever has an answer finds it counted
 	for _, object := range fx.Uploads {
 		s.launch(object)
 	}
 	s.Wire.Send(fx.Send)
 	s.turned.Store(true)
-	stats := c.Stats()
-	s.stats.Store(&stats)
 }
 
 // launch uploads an object on its own goroutine; the core bounds how many there are.
