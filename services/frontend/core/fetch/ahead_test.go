@@ -91,3 +91,16 @@ func TestQueueHoldsWhatIsReadAhead(t *testing.T) {
 		t.Errorf("%d bytes are read ahead", ahead)
 	}
 }
+
+// A frontend has a thousand fetches, which must not each hold a long queue for a small window.
+func TestQueueOfASmallWindowIsSmall(t *testing.T) {
+	log := newLog()
+	for range 200 {
+		log.commit(1, 1, 1, 1, 1)
+	}
+	r := newRig(t, log, `{"offset":0,"window_bytes":1,"frames":true}`)
+	r.run()
+	if n := len(r.core.queue); n > 20 {
+		t.Errorf("%d batches are queued for a window of one byte", n)
+	}
+}

@@ -43,6 +43,9 @@ func (c *Core) fill(entries []messages.LoggedEntry) {
 		limit = math.MaxInt64
 	}
 	enough := int64(MaxRange + MaxAhead)
+	if c.request.WindowBytes > 0 {
+		enough = min(enough, 3*c.request.WindowBytes) // one load and what is read ahead
+	}
 	if c.request.MaxBytes > 0 {
 		enough = min(enough, c.request.MaxBytes)
 	}
