@@ -196,11 +196,12 @@ func TestCheckOfCompressedFramesReusesItsMemory(t *testing.T) {
 	for _, c := range Compressions() {
 		frame := compressed(t, c, Record{Value: bytes.Repeat(source, 100)})
 		n := allocated(func() {
-			for range 20 {
+			for range 200 {
 				_, _ = CheckFrame(frame, 1<<20)
 			}
 		})
-		if n > 10*100*uint64(len(source)) { // the pool is emptied now and then
+		// The pool is emptied now and then, and drops every fourth buffer under the race detector.
+		if n > 100*100*uint64(len(source)) {
 			t.Errorf("%s: allocates %d bytes", c, n)
 		}
 	}
