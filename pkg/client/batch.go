@@ -38,10 +38,19 @@ type batch struct {
 	parent  trace.SpanContext // of the Publish that created it
 	span    trace.Span        // nil until it is sent
 
+	joined []joined // batches whose records this one sends after its own
+
 	over bool          // the batch is settled
 	done chan struct{} // closed when the batch is settled; ack and err are then final
 	ack  protocol.ProduceAck
 	err  error
+}
+
+// joined is a batch whose records are sent by another one, and the index there of its first
+// record. It is settled with the other one.
+type joined struct {
+	*batch
+	index int
 }
 
 // builders are shared by all producers, because their memory is large.
@@ -65,6 +74,22 @@ func (b *batch) append(r protocol.Record, room int) int32 {
 	b.bytes += int64(r.Size())
 	b.room += room
 	return int32(b.records - 1)
+}
+
+// fits reports whether the records of the next batch of the target can be sent with those of
+// this one, in a frame of these limits.
+func (b *batch) fits(next *batch, frame, records int) bool {
+	return b.builder.Size()+next.builder.Size() <= frame && b.records+next.records <= records
+}
+
+// join takes over the records of the next batch of the target. Neither was sent yet.
+func (b *batch) join(next *batch) {
+	b.builder.AppendFrame(next.builder)
+	next.free()
+	b.joined = append(b.joined, joined{next, b.records})
+	b.records += next.records
+	b.bytes += next.bytes
+	b.room += next.room
 }
 
 // complete makes the frame that is sent, in every attempt. It is compressed if that makes it
@@ -94,8 +119,13 @@ func (b *batch) free() {
 // settle makes ack or err final, and frees the frame. After that the batch is not
 // sent any more.
 func (b *batch) settle() {
+	for _, j := range b.joined {
+		j.ack, j.err = b.ack, b.err
+		j.ack.Offset += int64(j.index)
+		j.settle()
+	}
 	b.free()
-	b.frame, b.over = nil, true
+	b.frame, b.joined, b.over = nil, nil, true
 	close(b.done)
 }
 

@@ -152,6 +152,9 @@ func (b *buffer) hurry() {
 
 // take returns the next batch of a target. If the only batch still lingers, take
 // returns nil and the time at which the batch is due. Without a batch, due is zero.
+//
+// Full batches that wait are joined to what may be sent at once by now: after the batches have
+// grown, a large buffer still has many that were filled before.
 func (b *buffer) take(now time.Time, target int) (bt *batch, due time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -165,8 +168,12 @@ func (b *buffer) take(now time.Time, target int) (bt *batch, due time.Time) {
 	if len(q.sealed) == 0 {
 		return nil, time.Time{}
 	}
-	bt = q.sealed[0]
-	q.sealed = slices.Delete(q.sealed, 0, 1)
+	bt, taken := q.sealed[0], 1
+	for taken < len(q.sealed) && bt.fits(q.sealed[taken], b.frame, b.options.BatchRecords) {
+		bt.join(q.sealed[taken])
+		taken++
+	}
+	q.sealed = slices.Delete(q.sealed, 0, taken)
 	return bt, time.Time{}
 }
 
@@ -237,8 +244,10 @@ func (b *buffer) end(err error) (failed []*batch) {
 		err = errUnacked
 	}
 	for _, bt := range failed {
-		bt.err = err
-		bt.settle()
+		if !bt.settled() { // with the batch that it has joined
+			bt.err = err
+			bt.settle()
+		}
 	}
 	b.err, b.pending, b.queues = err, nil, nil
 	b.counters.FirstUnacked = b.firstUnacked(failed)

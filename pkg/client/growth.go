@@ -10,8 +10,9 @@ const (
 	// keep their size. If another limit than the number of batches in flight holds it back,
 	// larger batches only make every answer slower.
 	gain = 1.2
-	// retryGrowth is how long batches keep their size after a growth that was of no use.
-	retryGrowth = 10 * time.Second
+	// retryGrowth is how long batches keep their size after a growth that was of no use, in
+	// latencies. A try lasts for two of them.
+	retryGrowth = 20
 )
 
 // growth decides how large the batches of a producer become. A producer has few batches in
@@ -63,7 +64,7 @@ func (g *growth) acked(now time.Time, bytes int, latency time.Duration, waiting 
 	case g.idle || latency < slowAnswer:
 		g.size = max(g.least, g.size/2)
 	case g.grown && rate < gain*g.before:
-		g.size, g.holdFor = max(g.least, g.size/2), now.Add(retryGrowth)
+		g.size, g.holdFor = max(g.least, g.size/2), now.Add(retryGrowth*latency)
 	case !now.Before(g.holdFor):
 		g.size = min(g.most, 2*g.size)
 	}

@@ -59,6 +59,15 @@ func TestBatchesDoNotGrowBeyondWhatIsOfUse(t *testing.T) {
 	}
 }
 
+func TestUselessGrowthIsTriedAgainSoon(t *testing.T) {
+	g, now := newGrowth(256<<10, 4<<20), began
+	narrow := path{200 * time.Millisecond, 6 << 20} // nothing is gained by larger batches
+	narrow.run(&g, &now, 20*time.Second)
+	if size, _ := (path{200 * time.Millisecond, 1e12}).run(&g, &now, 10*time.Second); size != 4<<20 {
+		t.Errorf("10 s after the path has become wide, batches have %d bytes, want 4 MiB", size)
+	}
+}
+
 func TestBatchesShrinkWhenNoneWaits(t *testing.T) {
 	g, now := newGrowth(256<<10, 4<<20), began
 	path{500 * time.Millisecond, 1e12}.run(&g, &now, 20*time.Second)

@@ -72,6 +72,16 @@ func (b *FrameBuilder) Append(r Record) {
 	b.buf = appendBinary(b.buf, r.Value)
 }
 
+// AppendFrame adds the records of another builder, which keeps them.
+func (b *FrameBuilder) AppendFrame(other *FrameBuilder) {
+	if b.count == 0 {
+		b.buf = append(b.buf[:0], other.buf...)
+	} else if other.count > 0 {
+		b.buf = append(b.buf, other.buf[frameHeader:]...)
+	}
+	b.count += other.count
+}
+
 func appendString(buf []byte, s string) []byte {
 	if len(s) < 32 {
 		buf = append(buf, msgpcode.FixedStrLow|byte(len(s)))

@@ -159,6 +159,20 @@ func TestFrameBuilderCopiesValues(t *testing.T) {
 	wantFrame(t, b.Bytes(), Record{Value: []byte("before")})
 }
 
+func TestFrameBuilderAppendsTheRecordsOfAnother(t *testing.T) {
+	var b, two, none FrameBuilder
+	two.Append(Record{Value: []byte("one")})
+	two.Append(Record{Value: []byte("two")})
+	b.AppendFrame(&none)
+	b.AppendFrame(&two)
+	b.AppendFrame(&none)
+	b.AppendFrame(&two)
+	b.Append(Record{Value: []byte("three")})
+	wantFrame(t, two.Bytes(), Record{Value: []byte("one")}, Record{Value: []byte("two")})
+	wantFrame(t, b.Bytes(), Record{Value: []byte("one")}, Record{Value: []byte("two")},
+		Record{Value: []byte("one")}, Record{Value: []byte("two")}, Record{Value: []byte("three")})
+}
+
 func TestTakenFrameIsIndependent(t *testing.T) {
 	var b FrameBuilder
 	b.Append(Record{Value: []byte("first")})

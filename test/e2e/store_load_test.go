@@ -103,7 +103,7 @@ func TestThroughputOfARemoteStore(t *testing.T) {
 	long := os.Getenv(longFaults) == "long"
 	rounds, duration := "1", "300ms"
 	if long {
-		rounds, duration = "5", "5s"
+		rounds, duration = "3", "12s" // batches grow for some 3 s
 	}
 	for name, c := range map[string]struct {
 		delay time.Duration

@@ -1,0 +1,102 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"laneway.dev/pkg/protocol"
+)
+
+// filled returns a buffer with full batches of a record each, and the futures of the records.
+func filled(t *testing.T, values ...string) (*buffer, []Future) {
+	t.Helper()
+	b := &buffer{
+		options: ProducerOptions{BatchRecords: 3, BufferBytes: 1 << 20}, frame: 10,
+		work: make(chan struct{}, 1), queues: make([]queue, 1),
+	}
+	var futures []Future
+	for _, v := range values {
+		f, err := b.put(context.Background(), 0, protocol.Record{Value: []byte(v)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		futures = append(futures, f)
+	}
+	return b, futures
+}
+
+// taken returns the next batch of a buffer, and the values in its frame.
+func taken(t *testing.T, b *buffer) (*batch, string) {
+	t.Helper()
+	bt, _ := b.take(time.Now(), 0)
+	if bt == nil {
+		t.Fatal("there is no batch")
+	}
+	bt.complete(protocol.CompressionNone, nil)
+	r, err := protocol.NewFrameReader(bt.frame)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var values []string
+	for record, ok := r.Next(); ok; record, ok = r.Next() {
+		values = append(values, string(record.Value))
+	}
+	if err := r.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return bt, strings.Join(values, " ")
+}
+
+func TestFullBatchesAreJoinedAfterBatchesHaveGrown(t *testing.T) {
+	b, futures := filled(t, "a", "b", "c", "d")
+	first, values := taken(t, b)
+	if values != "a" {
+		t.Errorf("the first batch has %q, want a: batches have not grown", values)
+	}
+	b.resize(1000)
+	second, values := taken(t, b)
+	if values != "b c d" {
+		t.Fatalf("the second batch has %q, want b c d", values)
+	}
+	second.ack = protocol.ProduceAck{Offset: 101}
+	b.acked(second)
+	if n := b.summary().FirstUnacked; n != 0 {
+		t.Errorf("the first record without an acknowledgement is %d, want 0", n)
+	}
+	first.ack = protocol.ProduceAck{Offset: 100}
+	b.acked(first)
+	for i, f := range futures {
+		if ack, err := f.Wait(context.Background()); err != nil || ack.Offset != int64(100+i) {
+			t.Errorf("record %d: offset %d, %v", i, ack.Offset, err)
+		}
+	}
+	if s := b.summary(); s.AckedRecords != 4 || s.AckedBatches != 2 || s.FirstUnacked != 4 || b.room != 0 || len(b.pending) != 0 {
+		t.Errorf("%+v; %d bytes and %d batches left", s, b.room, len(b.pending))
+	}
+}
+
+func TestBatchesAreJoinedUpToTheirLimitOfRecords(t *testing.T) {
+	b, _ := filled(t, "a", "b", "c", "d", "e")
+	b.resize(1000)
+	for _, want := range []string{"a b c", "d e"} {
+		if _, values := taken(t, b); values != want {
+			t.Errorf("the batch has %q, want %q", values, want)
+		}
+	}
+}
+
+func TestJoinedBatchesFailTogether(t *testing.T) {
+	b, futures := filled(t, "a", "b", "c")
+	b.resize(1000)
+	taken(t, b)
+	why := errors.New("refused")
+	b.end(why)
+	for i, f := range futures {
+		if _, err := f.Wait(context.Background()); !errors.Is(err, why) {
+			t.Errorf("record %d: %v", i, err)
+		}
+	}
+}
