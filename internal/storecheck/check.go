@@ -133,8 +133,21 @@ func isAltered(err error) bool {
 	return ok && corrupt.Damage == objectstore.Payload
 }
 
-// logs reads the logs of all topics.
+// logs compares the logs of all topics with the objects.
 func (c *Checker) logs(ctx context.Context) error {
+	return c.eachTopic(ctx, func(topic protocol.Topic, inspector *repair.Inspector) error {
+		for number := range topic.Partitions {
+			p := topic.Partition(number)
+			if err := c.log(ctx, inspector, p, func(e *messages.Entry) error { return c.entry(ctx, p, e) }); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// eachTopic calls read for every topic, and notes the problems of those that cannot be read.
+func (c *Checker) eachTopic(ctx context.Context, read func(protocol.Topic, *repair.Inspector) error) error {
 	logs := c.comparison.report.Logs
 	all, problems, err := topics.Existing(ctx, c.Conn, c.JS)
 	if err != nil {
@@ -146,22 +159,20 @@ func (c *Checker) logs(ctx context.Context) error {
 	inspector := repair.Inspector{Conn: c.Conn, JS: c.JS}
 	for _, topic := range all {
 		logs.Topics++
-		for number := range topic.Partitions {
-			if err := c.log(ctx, &inspector, topic.Partition(number)); err != nil {
-				return err
-			}
+		if err := read(topic, &inspector); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// log compares a log with the objects.
-func (c *Checker) log(ctx context.Context, inspector *repair.Inspector, p protocol.Partition) error {
+// log calls entry for each entry of a log, and notes the log's problems.
+func (c *Checker) log(ctx context.Context, inspector *repair.Inspector, p protocol.Partition, entry func(*messages.Entry) error) error {
 	logs := c.comparison.report.Logs
 	found, err := inspector.InspectLog(ctx, p, func(e *messages.LoggedEntry) error {
 		logs.Entries++
 		c.addProgress(Progress{Entries: 1})
-		return c.entry(ctx, p, &e.Entry)
+		return entry(&e.Entry)
 	})
 	if err != nil {
 		return err

@@ -101,3 +101,54 @@ func (f *fixture) verifyStoreFails(ctx context.Context, t *testing.T, code int, 
 		t.Errorf("%q: exit code %d (%v), want %d and no report:\n%s", args, got, err, code, text)
 	}
 }
+
+// storeUsage runs laneway store usage, which must end with an exit code, and returns what it says
+// as text and as JSON.
+func (f *fixture) storeUsage(ctx context.Context, t *testing.T, code int) (text string, usage storecheck.Usage) {
+	t.Helper()
+	args := []string{"store", "usage", f.Store, "--nats", f.URL()}
+	got, text, err := deployment.ExitCode(f.Laneway(ctx, args...))
+	if err != nil || got != code {
+		t.Fatalf("%q: exit code %d (%v), want %d:\n%s", args, got, err, code, text)
+	}
+	content, _ := f.Laneway(ctx, append(args, "--json")...).Output() // the exit code is the same
+	if err := json.Unmarshal(content, &usage); err != nil {
+		t.Fatalf("%v in %s", err, content)
+	}
+	return text, usage
+}
+
+func TestStoreUsageTellsTopicsAndOrphansApart(t *testing.T) {
+	t.Parallel()
+	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
+		ctx := within(t, time.Minute)
+		f := start(t, kind, deployment.Options{})
+		h := &hostile{fixture: f, t: t, ctx: ctx, conn: f.conn}
+		var files []string
+		for _, topic := range []string{"kept", "deleted"} {
+			p := f.CreateTopic(f.conn, topic).Partition(0)
+			// One after the other, so that each batch has an object of its own.
+			if ack := f.request(ctx, t, &nats.Msg{Subject: p.ProduceSubject(), Data: []byte("precious")}); ack.Error != nil {
+				t.Fatal(ack.Error)
+			}
+			files = append(files, h.objectOf(p))
+		}
+		_, before := f.storeUsage(ctx, t, 0)
+		if len(before.Topics) != 3 || before.Topics[0].Topic != "deleted" || before.Topics[1].Records != 1 || before.OrphanObjects != 0 ||
+			before.LiveBytes != before.Topics[0].Bytes+before.Topics[1].Bytes || before.Bytes != before.LiveBytes+before.OtherBytes {
+			t.Errorf("the usage is %+v", before)
+		}
+		f.DeleteTopic(f.conn, "deleted")
+		text, after := f.storeUsage(ctx, t, 0)
+		if len(after.Topics) != 2 || after.OrphanObjects != 1 || after.Bytes != before.Bytes || after.LiveBytes != after.Topics[0].Bytes ||
+			!strings.Contains(text, "1 object to which no log refers") {
+			t.Errorf("after a topic was deleted, the usage is %+v\n%s", after, text)
+		}
+		if err := os.Remove(files[0]); err != nil {
+			t.Fatal(err)
+		}
+		if text, missing := f.storeUsage(ctx, t, 1); missing.MissingObjects != 1 || !strings.Contains(text, "laneway store verify") {
+			t.Errorf("after an object was removed, the usage is %+v\n%s", missing, text)
+		}
+	})
+}

@@ -1,7 +1,7 @@
-// Package store is the command laneway store, which checks the object store.
+// Package store is the command laneway store, which checks and measures the object store.
 //
-// Verify reads the objects and the logs itself, because it is for data that the services
-// cannot read. It changes nothing. Check writes only a probe, which it deletes again.
+// Verify and Usage read the objects and the logs themselves, because they are for data that the
+// services cannot read. They change nothing. Check writes only a probe, which it deletes again.
 package store
 
 import (
@@ -13,6 +13,7 @@ import (
 // Command is laneway store.
 type Command struct {
 	Check  Check  `cmd:"" help:"Test whether Laneway can use a store: put, read, list and delete a probe."`
+	Usage  Usage  `cmd:"" help:"Show how much of the store is live, by topic, and how much no log refers to."`
 	Verify Verify `cmd:"" help:"Read every object, and compare the objects with the logs that refer to them."`
 }
 

@@ -62,3 +62,32 @@ func TestReportWithoutDamageIsNoError(t *testing.T) {
 		t.Errorf("error is %v, report is:\n%s", err, describe(report))
 	}
 }
+
+func TestUsageIsATable(t *testing.T) {
+	usage := &storecheck.Usage{
+		Place: "s3://bucket/prefix", Objects: 5, Bytes: 6 << 20, LiveBytes: 3 << 20, OtherBytes: 1 << 20, OrphanObjects: 2, OrphanBytes: 2 << 20,
+		MissingObjects: 1, Problems: []string{"the log of orders/1 is lost"},
+		Topics: []storecheck.TopicUsage{
+			{Topic: "clicks", Partitions: 1, Batches: 100, Records: 1000, Bytes: 1 << 20},
+			{Topic: "orders", Partitions: 2, Batches: 5, Records: 5, Bytes: 2 << 20},
+		},
+	}
+	const want = `object store s3://bucket/prefix
+  ! the log of orders/1 is lost
+  ! logs refer to 1 object that the store does not have
+  stored   6.0 MiB  5 objects
+  live     3.0 MiB  batches that logs refer to
+  other    1.0 MiB  heads, indexes and unused batches in the same objects
+  orphans  2.0 MiB  2 objects to which no log refers
+
+TOPIC   PARTITIONS  BATCHES  RECORDS  BYTES
+clicks  1           100      1000     1.0 MiB
+orders  2           5        5        2.0 MiB
+`
+	if got := describeUsage(usage); got != want {
+		t.Errorf("usage is:\n%s\nwant:\n%s", got, want)
+	}
+	if err := incomplete(usage); err == nil || incomplete(&storecheck.Usage{}) != nil {
+		t.Errorf("error is %v; a usage without problems must have none", err)
+	}
+}

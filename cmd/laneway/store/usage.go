@@ -1,0 +1,115 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/cmd/laneway/cli"
+	"laneway.dev/internal/storecheck"
+)
+
+// Usage is laneway store usage.
+type Usage struct {
+	Store cli.StoreLocation `arg:"" optional:"" default:"./laneway-data/objects" env:"LANEWAY_STORE" help:"The object store: a path, or a URL such as s3://bucket/prefix; see docs/stores.md (default: ${default})."`
+	NATS  string            `name:"nats" env:"LANEWAY_NATS,NATS_URL" default:"nats://127.0.0.1:4222" placeholder:"URL" help:"The NATS servers with the logs (default: ${default})."`
+	JSON  bool              `name:"json" help:"Print a JSON object."`
+}
+
+// Help implements kong.HelpProvider.
+func (*Usage) Help() string {
+	return `Reads all logs and lists the store, and prints how many bytes are live, that is, of batches that a log refers to; how many are heads,
+indexes and unused batches in the same objects; and how many are orphans: objects to which no log refers. Those are of deleted topics,
+of batches that were sent twice or rejected, or of batches still under way. For each topic it prints the bytes of its batches as they
+are stored. It reads no object, changes nothing, and works while Laneway runs. It needs the same full rights to NATS as the services.
+
+The exit code is 1 if topics, logs or parts of the store cannot be read, so that the figures are not complete, or if objects are missing;
+laneway store verify says what is lost. It is 6 if the store is not that of the given server.
+
+Examples:
+
+    laneway store usage
+
+    laneway store usage 's3://bucket/prefix?region=eu-central-1' --nats nats://127.0.0.1:4222 --json`
+}
+
+// Run prints the usage.
+func (c *Usage) Run(a *cli.App) error {
+	candidate, err := open(a, c.Store)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = candidate.Store.Close() }()
+	laneway, err := cli.Connect(c.NATS, "--nats")
+	if err != nil {
+		return err
+	}
+	defer laneway.Close()
+	checker := storecheck.Checker{Store: candidate, Conn: laneway.Conn()}
+	if checker.JS, err = jetstream.New(checker.Conn); err != nil {
+		return err
+	}
+	activity := cli.NewActivity(a.Stderr)
+	checker.Progress = func(p storecheck.Progress) {
+		activity.Show(fmt.Sprintf("read %s of logs, listed %s", cli.Count(p.Entries, "entry"), cli.Count(p.Objects, "object")))
+	}
+	usage, err := checker.Usage(a.Ctx)
+	activity.Close()
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.print(a, usage), incomplete(usage))
+}
+
+func (c *Usage) print(a *cli.App, u *storecheck.Usage) (err error) {
+	if c.JSON {
+		err = cli.WriteJSON(a.Stdout, u)
+	} else {
+		err = cli.Say(a.Stdout, "%s", describeUsage(u))
+	}
+	if errors.Is(err, syscall.EPIPE) {
+		return nil // the reader, such as head, has read what it wanted
+	}
+	return err
+}
+
+func describeUsage(u *storecheck.Usage) string {
+	var text strings.Builder
+	write(&text, "object store %s\n", u.Place)
+	for _, problem := range u.Problems {
+		write(&text, "  ! %s\n", problem)
+	}
+	if u.MissingObjects > 0 {
+		write(&text, "  ! logs refer to %s that the store does not have\n", cli.Count(u.MissingObjects, "object"))
+	}
+	// The table is written to memory, which cannot fail.
+	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintf(table, "  stored\t%s\t%s\n", bytes(u.Bytes), cli.Count(u.Objects, "object"))
+	_, _ = fmt.Fprintf(table, "  live\t%s\tbatches that logs refer to\n", bytes(u.LiveBytes))
+	_, _ = fmt.Fprintf(table, "  other\t%s\theads, indexes and unused batches in the same objects\n", bytes(u.OtherBytes))
+	_, _ = fmt.Fprintf(table, "  orphans\t%s\t%s to which no log refers\n", bytes(u.OrphanBytes), cli.Count(u.OrphanObjects, "object"))
+	_ = table.Flush()
+	if len(u.Topics) == 0 {
+		return text.String()
+	}
+	write(&text, "\n")
+	_, _ = fmt.Fprintln(table, "TOPIC\tPARTITIONS\tBATCHES\tRECORDS\tBYTES")
+	for _, t := range u.Topics {
+		_, _ = fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%s\n", t.Topic, t.Partitions, t.Batches, t.Records, bytes(t.Bytes))
+	}
+	_ = table.Flush()
+	return text.String()
+}
+
+// incomplete returns the error of a usage with problems; nil if it has none.
+func incomplete(u *storecheck.Usage) error {
+	if len(u.Problems) == 0 && u.MissingObjects == 0 {
+		return nil
+	}
+	return cli.Advise(errors.New("objects are missing, or not everything can be read, so the figures are not complete"),
+		"see what is lost with: laneway store verify URL --nats URL")
+}

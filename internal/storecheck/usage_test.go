@@ -1,0 +1,98 @@
+package storecheck
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"laneway.dev/pkg/messages"
+)
+
+func (w *world) usage() *Usage {
+	w.t.Helper()
+	u, err := w.checker.Usage(w.ctx)
+	w.must(err)
+	return u
+}
+
+func (w *world) size(key string) int64 {
+	w.t.Helper()
+	info, err := os.Stat(w.path(key))
+	w.must(err)
+	return info.Size()
+}
+
+func TestUsageTellsLiveBytesFromOrphans(t *testing.T) {
+	w := newServedWorld(t)
+	whole, half, orphan, missing := w.stage(2), w.stage(2), w.stage(3), w.stage(1)
+	w.commit(whole...)
+	w.commit(half[0])
+	w.commit(missing...)
+	w.must(os.Remove(w.path(missing[0].Extent.Key)))
+	live := whole[0].Extent.Length + whole[1].Extent.Length + half[0].Extent.Length
+	referred := w.size(whole[0].Extent.Key) + w.size(half[0].Extent.Key)
+	orphans := w.size(orphan[0].Extent.Key)
+	u := w.usage()
+	u.Place, u.ID, u.Cluster = "", "", ""
+	want := &Usage{
+		Objects: 3, Bytes: referred + orphans, LiveBytes: live, OtherBytes: referred - live, OrphanObjects: 1, OrphanBytes: orphans, MissingObjects: 1,
+		Topics: []TopicUsage{{Topic: "orders", Partitions: 1, Batches: 4, Records: 40, Bytes: live + missing[0].Extent.Length}}, Problems: []string{},
+	}
+	if got, want := fmt.Sprintf("%+v", u), fmt.Sprintf("%+v", want); got != want {
+		t.Errorf("usage is\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestUsageOfADeletedTopicIsOrphans(t *testing.T) {
+	w := newServedWorld(t)
+	w.commit(w.stage(2)...)
+	w.must(w.checker.JS.DeleteStream(w.ctx, messages.LogStream(w.topic.Partition(0))))
+	w.must(w.checker.JS.DeleteKeyValue(w.ctx, "LANEWAY_TOPICS"))
+	if u := w.usage(); u.OrphanObjects != 1 || u.OrphanBytes != u.Bytes || len(u.Topics) != 0 {
+		t.Errorf("usage is %+v, want one orphan", u)
+	}
+}
+
+func TestUsageNamesLogsThatCannotBeRead(t *testing.T) {
+	w := newServedWorld(t)
+	w.commit(w.stage(2)...)
+	w.must(w.checker.JS.DeleteKeyValue(w.ctx, "LANEWAY_TOPICS"))
+	if u := w.usage(); len(u.Problems) != 1 || u.OrphanObjects != 0 {
+		t.Errorf("usage is %+v, want a problem, and the objects of the log that was found", u)
+	}
+}
+
+func TestReferencesCountEachBlockOnce(t *testing.T) {
+	r := newReferences()
+	block := func(key string, at int64, start uint32) messages.Extent {
+		return messages.Extent{Key: key, Offset: at, Length: 100, Block: messages.InBlock{Codec: "s2", Bytes: 1000, Start: start, Length: 10}}
+	}
+	sum := int64(0)
+	for _, x := range []messages.Extent{
+		block("a", 0, 0), block("b", 0, 0), block("a", 0, 10), block("a", 100, 0), {Key: "b", Offset: 100, Length: 7},
+	} {
+		sum += r.add(x)
+	}
+	r.freeze()
+	a, referred := r.find("a")
+	if sum != 307 || a != 200 || !referred {
+		t.Errorf("%d bytes in all, and %d of a (%t), want 307 and 200", sum, a, referred)
+	}
+	if _, referred := r.find("c"); referred || r.missing() != 1 {
+		t.Errorf("c is referred to (%t), or %d are missing, want b only", referred, r.missing())
+	}
+}
+
+func TestReferencesStayAsSmallAsTheObjects(t *testing.T) {
+	r := newReferences()
+	for i := range 1_000_000 {
+		r.add(messages.Extent{Key: fmt.Sprint(i % 100), Length: 1})
+	}
+	if n := len(r.objects); n > 1<<16+300 {
+		t.Errorf("%d references are kept for 100 objects", n)
+	}
+	r.freeze()
+	if bytes, _ := r.find("7"); len(r.objects) != 100 || bytes != 10_000 {
+		t.Errorf("%d objects, one with %d bytes, want 100 with 10,000", len(r.objects), bytes)
+	}
+}
