@@ -45,11 +45,16 @@ const readAhead = 1 << 20
 
 // Check reads every object of the store and, if there is a server, every log. Damage is in
 // the report and is not an error. A storeid.RefusedError means that the store is not the one
-// of the server's services.
+// of the server's services. Other errors mean that the store, or the server, cannot be used.
 func (c *Checker) Check(ctx context.Context) (*Report, error) {
 	c.comparison = newComparison(c.JS != nil)
-	if err := c.identify(ctx); err != nil {
+	marker, err := c.identify(ctx)
+	if err != nil {
 		return nil, err
+	}
+	if marker != nil {
+		// The store is still compared with the logs, to find out what it lacks.
+		c.comparison.report.Store.Marker = marker.Error()
 	}
 	if err := c.scanAll(ctx); err != nil {
 		return nil, err
@@ -66,22 +71,39 @@ func (c *Checker) Check(ctx context.Context) (*Report, error) {
 	return c.comparison.finish(), nil
 }
 
-// identify reads the marker of the store, and compares it with the cluster's record. A store
-// without a marker is still compared with the logs, to find out what it lacks.
-func (c *Checker) identify(ctx context.Context) error {
+// identify reads the marker of the store, and compares it with the cluster's record. marker is
+// why the marker cannot be used: it is lost or damaged.
+func (c *Checker) identify(ctx context.Context) (marker, err error) {
 	store := &c.comparison.report.Store
 	store.Place = c.Store.Place
 	c.objects = storeid.Objects(ctx, c.JS, c.Store)
 	c.frames = objectstore.NewFrames(c.objects)
-	var err error
-	if store.ID, store.Cluster, err = storeid.Identity(ctx, c.Store); err != nil {
-		store.Marker = err.Error()
-		return ctx.Err()
+	store.ID, store.Cluster, err = storeid.Identity(ctx, c.Store)
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil && unusable(err):
+		return nil, fmt.Errorf("read the marker of the object store %s: %w", c.Store.Place, err)
+	case err != nil:
+		return err, nil
+	case c.JS == nil:
+		return nil, nil
 	}
-	if c.JS == nil {
-		return nil
+	return nil, storeid.Compare(ctx, c.JS, c.Store)
+}
+
+// unusable reports whether an error of a store concerns all requests to it. Nothing can then be
+// said about its objects, and least of all that they are lost.
+func unusable(err error) bool {
+	for _, all := range []error{
+		objectstore.ErrUnreachable, objectstore.ErrThrottled, objectstore.ErrDenied, objectstore.ErrCredentials, objectstore.ErrClock,
+		objectstore.ErrNoBucket, objectstore.ErrRegion, objectstore.ErrTLS, objectstore.ErrNoStore,
+	} {
+		if errors.Is(err, all) {
+			return true
+		}
 	}
-	return storeid.Compare(ctx, c.JS, c.Store)
+	return false
 }
 
 // scanAll reads all objects.

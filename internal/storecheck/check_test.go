@@ -333,7 +333,8 @@ func TestUploadMayEndDuringTheCheck(t *testing.T) {
 	w.cut(failed)
 	c := &w.checker
 	c.comparison = newComparison(true)
-	w.must(c.identify(w.ctx))
+	_, err = c.identify(w.ctx)
+	w.must(err)
 	w.must(c.scanAll(w.ctx))
 	w.must(os.WriteFile(w.path(late[0].Extent.Key), whole, 0o600))
 	w.must(os.Remove(w.path(failed)))

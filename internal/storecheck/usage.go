@@ -48,22 +48,21 @@ type TopicUsage struct {
 }
 
 // Usage reads all logs and lists the store. It needs a server, reads no object, and changes
-// nothing. It needs up to 48 bytes of memory per object, and 16 bytes per compressed block.
+// nothing. A storeid.RefusedError means that the store has no marker, or another one than that of
+// the server's services. It needs up to 48 bytes of memory per object, and 16 bytes per compressed block.
 //
 // The logs are read before the store is listed. Every object that they refer to is then in the
 // list, and an object that is stored in the meantime counts as an orphan.
 func (c *Checker) Usage(ctx context.Context) (*Usage, error) {
 	c.comparison = newComparison(true)
-	if err := c.identify(ctx); err != nil {
+	marker, err := c.identify(ctx)
+	if err := cmp.Or(err, marker); err != nil {
 		return nil, err
 	}
 	store := c.comparison.report.Store
 	u := &Usage{Place: store.Place, ID: store.ID, Cluster: store.Cluster, Topics: []TopicUsage{}, Problems: []string{}}
-	if store.Marker != "" {
-		u.Problems = append(u.Problems, store.Marker)
-	}
 	references := newReferences()
-	err := c.eachTopic(ctx, func(topic protocol.Topic, inspector *repair.Inspector) error {
+	err = c.eachTopic(ctx, func(topic protocol.Topic, inspector *repair.Inspector) error {
 		t := TopicUsage{Topic: topic.Name, Partitions: topic.Partitions}
 		for number := range topic.Partitions {
 			if err := c.log(ctx, inspector, topic.Partition(number), func(e *messages.Entry) error {

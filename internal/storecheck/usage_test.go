@@ -1,10 +1,15 @@
 package storecheck
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 
+	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/storeid"
 	"laneway.dev/pkg/messages"
 )
 
@@ -59,6 +64,34 @@ func TestUsageNamesLogsThatCannotBeRead(t *testing.T) {
 	w.must(w.checker.JS.DeleteKeyValue(w.ctx, "LANEWAY_TOPICS"))
 	if u := w.usage(); len(u.Problems) != 1 || u.OrphanObjects != 0 {
 		t.Errorf("usage is %+v, want a problem, and the objects of the log that was found", u)
+	}
+}
+
+func TestUsageOfAStoreWithoutAMarkerIsRefused(t *testing.T) {
+	w := newServedWorld(t)
+	w.must(os.Remove(filepath.Join(w.root, objectstore.MarkerName)))
+	_, err := w.checker.Usage(w.ctx)
+	if _, refused := errors.AsType[*storeid.RefusedError](err); !refused {
+		t.Errorf("error is %v, want a RefusedError", err)
+	}
+}
+
+// away is a store that does not answer.
+type away struct{ objectstore.Store }
+
+func (away) Marker(context.Context) ([]byte, error) {
+	return nil, fmt.Errorf("%w: connection refused", objectstore.ErrUnreachable)
+}
+
+func TestNothingIsSaidAboutAStoreThatCannotBeUsed(t *testing.T) {
+	w := newServedWorld(t)
+	w.commit(w.stage(2)...)
+	w.checker.Store.Store = away{w.checker.Store.Store}
+	if report, err := w.checker.Check(w.ctx); !errors.Is(err, objectstore.ErrUnreachable) || report != nil {
+		t.Errorf("the check has the report %+v and the error %v, want only the error of the store", report, err)
+	}
+	if usage, err := w.checker.Usage(w.ctx); !errors.Is(err, objectstore.ErrUnreachable) || usage != nil {
+		t.Errorf("the usage is %+v and the error %v, want only the error of the store", usage, err)
 	}
 }
 

@@ -81,6 +81,9 @@ func TestStoreVerifyReportsAffectedOffsets(t *testing.T) {
 		t.Errorf("missing: damaged are %+v, of the logs it says %+v", report.Damaged, report.Logs)
 	}
 
+	// A store that does not answer is not called damaged.
+	f.verifyStoreFails(ctx, t, 1, "--nats", f.URL(), "s3://bucket/prefix?endpoint=http://127.0.0.1:1")
+
 	// Without a server the object that is missing is not missed.
 	f.Terminate(deployment.Serve)
 	report = f.verifyStore(ctx, t, 1, []string{key(files[1]), "altered/0 (1 batch, 1 record)", "the logs were not read"}, "--nats=")

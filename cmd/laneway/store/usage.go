@@ -60,7 +60,7 @@ func (c *Usage) Run(a *cli.App) error {
 	usage, err := checker.Usage(a.Ctx)
 	activity.Close()
 	if err != nil {
-		return err
+		return unusable(c.Store, err)
 	}
 	return errors.Join(c.print(a, usage), incomplete(usage))
 }

@@ -67,7 +67,7 @@ func (c *Verify) Run(a *cli.App) error {
 	report, err := checker.Check(a.Ctx)
 	activity.Close()
 	if err != nil {
-		return err
+		return unusable(c.Store, err)
 	}
 	return errors.Join(c.print(a, report), conclude(report))
 }
@@ -98,13 +98,15 @@ func conclude(r *storecheck.Report) error {
 	unreadable := slices.ContainsFunc(r.Damaged, func(o *storecheck.Object) bool { return o.Damage == storecheck.Unreadable })
 	if n := int64(len(r.Damaged)) + r.MoreDamaged; n > 0 {
 		wrong = append(wrong, "damaged, missing or unreadable: "+cli.Count(n, "object"))
-		advice = append(advice, "restore them from a copy of the store that was made after they were stored; a key is the path below the store")
+		if r.Store.Marker == "" { // otherwise it is perhaps the wrong store
+			advice = append(advice, "restore them from a copy of the store that was made after they were stored; a key is the path below the store")
+		}
 	}
 	if r.Store.Marker != "" || len(r.Store.Errors) > 0 {
 		wrong = append(wrong, "not all of the store can be read")
 	}
 	if unreadable || r.Store.Marker != "" || len(r.Store.Errors) > 0 {
-		advice = append(advice, "check the path, the permissions and the file "+objectstore.MarkerName)
+		advice = append(advice, "check the path or URL, the permissions and the file "+objectstore.MarkerName)
 	}
 	if r.Logs != nil && len(r.Logs.Problems) > 0 {
 		wrong = append(wrong, "logs are damaged, so not everything that they referred to is known")
