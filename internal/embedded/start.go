@@ -97,7 +97,7 @@ func await(ctx context.Context, started <-chan struct{}, adapter *logAdapter, li
 	for {
 		select {
 		case <-started:
-			return nil
+			return context.Cause(ctx) // whoever has cancelled it at the same time does not want the server
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-adapter.said:

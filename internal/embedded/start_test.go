@@ -117,6 +117,13 @@ func TestStartEndsWithItsContext(t *testing.T) {
 	if err := await(ctx, make(chan struct{}), newLogAdapter(zap.NewNop()), time.Hour); !errors.Is(err, context.Canceled) {
 		t.Errorf("await: %v", err)
 	}
+	started := make(chan struct{})
+	close(started)
+	for range 100 { // both may be true, and select takes any
+		if err := await(ctx, started, newLogAdapter(zap.NewNop()), time.Hour); !errors.Is(err, context.Canceled) {
+			t.Fatalf("await of a server that has started: %v", err)
+		}
+	}
 	data := t.TempDir()
 	claim, err := NewClaim(Options{Listen: "127.0.0.1:0", Data: data})
 	if err != nil {
