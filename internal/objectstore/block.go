@@ -24,11 +24,11 @@ const (
 // blockCodecs are the codecs in the order of their numbers in objects, from 1.
 var blockCodecs = []protocol.Compression{protocol.CompressionS2, protocol.CompressionZstd}
 
-// Block is some batches of one partition and frontend epoch that are compressed together. It
-// is not modified, so that several objects can contain it.
+// Block is a number of batches of one partition and frontend epoch, compressed together. It is
+// never modified, so several objects can contain it.
 //
-// The heads of the batches are compressed apart from the frames: they can be read without the
-// frames, and from a block whose frames are damaged.
+// The heads of the batches are compressed separately from the frames, so they can be read without
+// the frames, and also if the frames are damaged.
 type Block struct {
 	head    []byte
 	frames  []byte             // compressed
@@ -36,18 +36,18 @@ type Block struct {
 	batches []messages.InBlock // where the frame of each batch lies
 }
 
-// packing has the memory that Pack needs while it runs.
+// packing is the scratch memory of Pack.
 type packing struct{ heads, frames, compressed []byte }
 
 var packings = sync.Pool{New: func() any { return new(packing) }}
 
-// maxPacking is the size of the largest memory of a packing that is pooled, in bytes.
+// maxPacking is the size, in bytes, of the largest packing that is pooled.
 const maxPacking = 4 << 20
 
-// Pack compresses batches of one partition and frontend epoch. It returns nil if that does not
-// pay: if it saves less than a tenth of the bytes in the object, or does not make the frames
-// shorter. It returns nil as well if a batch does not fit into a block. Pack reads the payloads
-// and keeps none of them.
+// Pack compresses batches of one partition and frontend epoch. It returns nil if that is not worth
+// it, because it saves less than a tenth of the bytes in the object or does not make the frames
+// shorter. It also returns nil if a batch does not fit into a block. Pack does not retain the
+// payloads.
 func Pack(codec protocol.Compression, batches []Batch) *Block {
 	number := slices.Index(blockCodecs, codec) + 1
 	if number == 0 || len(batches) == 0 {
@@ -129,7 +129,8 @@ func appendBlockHead(to []byte, h *blockHead) []byte {
 	return binary.LittleEndian.AppendUint32(to, Checksum(to[start:]))
 }
 
-// readBlockHead reads a head without its CRC, of at least blockHeadFixedSize bytes.
+// readBlockHead parses the head of a block. body is the head without its CRC, and MUST have at
+// least blockHeadFixedSize bytes.
 func readBlockHead(body []byte) (h blockHead, ok bool) {
 	topicEnd := blockHeadFixedSize + int(binary.LittleEndian.Uint16(body[45:]))
 	if string(body[:4]) != blockMark || topicEnd > len(body) {
@@ -147,7 +148,7 @@ func readBlockHead(body []byte) (h blockHead, ok bool) {
 	}, true
 }
 
-// appendBlockedHead appends the head of a batch of a block. The bytes that differ most between
+// appendBlockedHead appends the head of a batch in a block. The bytes that differ most between
 // neighboring batches come first, so that the rest compresses well.
 func appendBlockedHead(to []byte, b *Batch, in messages.InBlock) []byte {
 	to = binary.LittleEndian.AppendUint32(to, in.CRC)
@@ -166,8 +167,8 @@ var (
 	errHeads     = errors.New("the heads of the batches of the block do not fit it")
 )
 
-// blocked decompresses the heads of the batches of a block. stored is the extent of the block
-// without its codec.
+// blocked decompresses the heads of the batches of a block, and returns the batches without
+// payloads. stored says where the block is in its object.
 func (h *blockHead) blocked(stored messages.Extent) ([]StoredBatch, error) {
 	if h.number == 0 || int(h.number) > len(blockCodecs) || h.heads > maxBlockHeads || h.frames > protocol.MaxFrameBytes ||
 		h.length >= h.frames || h.batches == 0 || h.batches > h.heads/minBlockedHead {
@@ -244,7 +245,7 @@ func (r *headReader) text(length uint64) string {
 }
 
 // Decompress returns the decompressed block of an extent. content is what is stored there, and
-// MUST have passed Verify. Content that cannot be decompressed is a *CorruptError.
+// MUST have passed Verify. If it cannot be decompressed, the error is a *CorruptError.
 func Decompress(extent messages.Extent, content []byte) ([]byte, error) {
 	plain, err := extent.Block.Codec.Decompress(nil, content, int(extent.Block.Bytes))
 	if err != nil {
@@ -254,7 +255,7 @@ func Decompress(extent messages.Extent, content []byte) ([]byte, error) {
 }
 
 // Frame returns the frame of an extent from its decompressed block. It shares the memory of
-// the block. Another content than that of the extent is a *CorruptError.
+// the block. If the frame does not match the extent, the error is a *CorruptError.
 func Frame(extent messages.Extent, block []byte) ([]byte, error) {
 	start, end := uint64(extent.Block.Start), uint64(extent.Block.Start)+uint64(extent.Block.Length)
 	if end > uint64(len(block)) {

@@ -17,13 +17,13 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// batch is a batch frame that is being filled, or is filled and sent. It belongs
+// batch is a batch frame that is being filled, waits to be sent, or is sent. It belongs
 // to the buffer until the sender takes it, and then to the sender. Its records MUST
-// NOT change after it was sent: a partition recognizes a batch only by its first
+// NOT change after the first attempt: a partition recognizes a batch only by its first
 // and its last producer sequence together.
 type batch struct {
 	target  int                    // index in the producer's targets
-	builder *protocol.FrameBuilder // nil once it is not needed any more
+	builder *protocol.FrameBuilder // nil once it is no longer needed
 	frame   []byte                 // what is sent; nil until the batch is taken, and once it is settled
 	size    int                    // of the frame when it is not compressed
 	number  int64                  // of its first record, counted over all partitions
@@ -34,7 +34,7 @@ type batch struct {
 	created time.Time
 	sent    time.Time         // for the first time; zero before
 	took    time.Duration     // from then to its answer
-	hurried bool              // it is not to linger
+	hurried bool              // it must not linger
 	parent  trace.SpanContext // of the Publish that created it
 	span    trace.Span        // nil until it is sent
 
@@ -46,18 +46,17 @@ type batch struct {
 	err  error
 }
 
-// joined is a batch whose records are sent by another one, and the index there of its first
-// record. It is settled with the other one.
+// joined is a batch whose records another batch sends. Both are settled together.
 type joined struct {
 	*batch
-	index int
+	index int // of its first record in the other batch
 }
 
-// builders are shared by all producers, because their memory is large.
+// builders are shared by all producers, because each uses much memory.
 var builders = sync.Pool{New: func() any { return new(protocol.FrameBuilder) }}
 
-// pooledBytes is the size of the largest frame whose builder is pooled. One huge
-// record must not keep its memory allocated.
+// pooledBytes is the size of the largest frame whose builder is pooled. Otherwise the
+// pool would keep the memory of one huge record.
 const pooledBytes = 1 << 20
 
 func newBatch(target int, number int64, parent trace.SpanContext) *batch {
@@ -76,13 +75,13 @@ func (b *batch) append(r protocol.Record, room int) int32 {
 	return int32(b.records - 1)
 }
 
-// fits reports whether the records of the next batch of the target can be sent with those of
-// this one, in a frame of these limits.
+// fits reports whether the records of the next batch of the target can be sent in one frame with
+// those of this one. frame and records are the limits of the frame.
 func (b *batch) fits(next *batch, frame, records int) bool {
 	return b.builder.Size()+next.builder.Size() <= frame && b.records+next.records <= records
 }
 
-// join takes over the records of the next batch of the target. Neither was sent yet.
+// join takes over the records of the next batch of the target. Neither has been sent.
 func (b *batch) join(next *batch) {
 	b.builder.AppendFrame(next.builder)
 	next.free()
@@ -92,7 +91,7 @@ func (b *batch) join(next *batch) {
 	b.room += next.room
 }
 
-// complete makes the frame that is sent, in every attempt. It is compressed if that makes it
+// complete builds the frame that every attempt sends. The frame is compressed if that makes it
 // shorter. complete compresses into scratch, and returns that memory for the next batch.
 func (b *batch) complete(c protocol.Compression, scratch []byte) []byte {
 	b.frame, b.size = b.builder.Bytes(), b.builder.Size()
@@ -116,8 +115,8 @@ func (b *batch) free() {
 	b.builder = nil
 }
 
-// settle makes ack or err final, and frees the frame. After that the batch is not
-// sent any more.
+// settle makes ack or err final, and frees the frame. After that, the batch is not
+// sent again.
 func (b *batch) settle() {
 	for _, j := range b.joined {
 		j.ack, j.err = b.ack, b.err

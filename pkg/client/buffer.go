@@ -12,7 +12,7 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// buffer has the records that were accepted and are not acknowledged. Goroutines
+// buffer holds the records that were accepted and are not yet acknowledged. Goroutines
 // that publish fill batches; the sender takes and settles them.
 type buffer struct {
 	options  ProducerOptions
@@ -25,7 +25,7 @@ type buffer struct {
 	freed    chan struct{} // closed when room is freed or the producer ends; nil without waiters
 	pending  []*batch      // by number; the first one is not settled, later ones may be
 	counters Summary
-	closed   bool  // no record is accepted any more
+	closed   bool  // no further record is accepted
 	err      error // why the producer has ended
 }
 
@@ -35,8 +35,8 @@ type queue struct {
 	open   *batch // the batch that is being filled, or nil
 }
 
-// put adds a record to the batch of a target, or with anyTarget to that of the
-// target whose turn it is.
+// put adds a record to the batch of a target. With anyTarget, the target is the one
+// whose turn it is.
 func (b *buffer) put(ctx context.Context, target int, r protocol.Record) (Future, error) {
 	size := frameSize(&r)
 	if err := b.lock(ctx, size); err != nil {
@@ -153,8 +153,8 @@ func (b *buffer) hurry() {
 // take returns the next batch of a target. If the only batch still lingers, take
 // returns nil and the time at which the batch is due. Without a batch, due is zero.
 //
-// Full batches that wait are joined to what may be sent at once by now: after the batches have
-// grown, a large buffer still has many that were filled before.
+// take joins full batches that wait, up to the current size of a frame: after the batches have
+// grown, a large buffer still has many of the previous size.
 func (b *buffer) take(now time.Time, target int) (bt *batch, due time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -192,7 +192,7 @@ func (b *buffer) sent(again bool) {
 	}
 }
 
-// resize changes the size of the batches that are not full yet.
+// resize changes the size up to which batches are filled, and full ones are joined.
 func (b *buffer) resize(frame int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -244,7 +244,7 @@ func (b *buffer) end(err error) (failed []*batch) {
 		err = errUnacked
 	}
 	for _, bt := range failed {
-		if !bt.settled() { // with the batch that it has joined
+		if !bt.settled() { // a joined batch is settled with the one that sends its records
 			bt.err = err
 			bt.settle()
 		}
@@ -282,7 +282,7 @@ func (b *buffer) flush() []*batch {
 	return slices.Clone(b.pending)
 }
 
-// shut stops the acceptance of records.
+// shut makes the buffer reject further records.
 func (b *buffer) shut() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -311,14 +311,13 @@ func (b *buffer) summary() Summary {
 
 // Summary counts what a producer has done.
 type Summary struct {
-	// Records and Bytes were accepted by Publish. Bytes are those of values and
-	// headers.
+	// Records and Bytes were accepted by Publish. Bytes counts values and headers.
 	Records, Bytes int64
 	Batches        int64 // sent at least once
 	Retries        int64 // attempts beyond the first one of each batch
 
 	AckedRecords, AckedBytes, AckedBatches int64
-	// Duplicates counts acknowledged batches that were in the log already when they
+	// Duplicates counts acknowledged batches that were already in the log when they
 	// were sent again.
 	Duplicates int64
 

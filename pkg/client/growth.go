@@ -3,26 +3,26 @@ package client
 import "time"
 
 const (
-	// slowAnswer is the latency from which on batches may grow. Faster answers leave the
-	// producer time enough to send many batches.
+	// slowAnswer is the lowest latency at which batches may grow. If answers are faster, a
+	// producer has time to send many batches.
 	slowAnswer = 50 * time.Millisecond
-	// gain is how much more a producer must send after a growth of its batches for them to
-	// keep their size. If another limit than the number of batches in flight holds it back,
-	// larger batches only make every answer slower.
+	// gain is the factor by which larger batches must raise the producer's rate; otherwise they
+	// are halved again. If the producer is limited by anything but the number of batches in
+	// flight, larger batches only make every answer slower.
 	gain = 1.2
-	// retryGrowth is how long batches keep their size after a growth that was of no use, in
-	// latencies. A try lasts for two of them.
+	// retryGrowth is how long batches keep their size after a growth without such a gain, in
+	// latencies. A growth is measured for two latencies.
 	retryGrowth = 20
 )
 
 // growth decides how large the batches of a producer become. A producer has few batches in
-// flight, so while answers are slow it can send no more than their size allows: with five
-// batches of 256 KiB and answers after 500 ms, 2.5 MiB a second. Then growth doubles the size,
-// and doubles it again for as long as that makes the producer faster.
+// flight, so while answers are slow, the size of the batches limits its rate. growth then doubles
+// the size, for as long as each doubling makes the producer faster.
 //
-// Example, answers after 500 ms and enough records: 256 KiB give 2.5 MiB/s, 512 KiB give
-// 5 MiB/s, and so on up to the limit. If the store accepts no more than 6 MiB/s, 1 MiB gives
-// 6 MiB/s, which is a gain of 1.2; 2 MiB gives 6 MiB/s as well, so the size returns to 1 MiB.
+// Example, with five batches in flight, answers after 500 ms and enough records: 256 KiB give
+// 2.5 MiB/s, 512 KiB give 5 MiB/s, and so on up to the limit. If the store accepts no more than
+// 6 MiB/s, 1 MiB gives 6 MiB/s, which is a gain of 1.2. 2 MiB gives 6 MiB/s as well, so the size
+// returns to 1 MiB.
 //
 // A growth belongs to the sender's goroutine.
 type growth struct {
@@ -31,9 +31,9 @@ type growth struct {
 
 	began   time.Time // of the period that is measured; zero before the first answer
 	bytes   int64     // acknowledged in it
-	idle    bool      // at some time in it no batch was waiting
-	grown   bool      // the size has grown at its beginning
-	before  float64   // bytes a second of the period before
+	idle    bool      // at some time in it, no full batch was waiting
+	grown   bool      // it began with a growth
+	before  float64   // bytes per second of the previous period
 	holdFor time.Time // until when the size does not grow
 }
 
@@ -42,8 +42,7 @@ func newGrowth(least, most int) growth {
 }
 
 // acked records an acknowledged batch, and reports whether the size has changed. latency is the
-// time from its first attempt to its answer. waiting is whether other batches wait for room in
-// the window.
+// time from its first attempt to its answer. waiting is whether full batches wait to be sent.
 func (g *growth) acked(now time.Time, bytes int, latency time.Duration, waiting bool) (changed bool) {
 	if g.most == g.least {
 		return false
@@ -54,7 +53,7 @@ func (g *growth) acked(now time.Time, bytes int, latency time.Duration, waiting 
 	}
 	g.bytes += int64(bytes)
 	g.idle = g.idle || !waiting
-	// Within two latencies, all batches of the size before have been answered.
+	// Within two latencies, all batches of the previous size have been answered.
 	elapsed := now.Sub(g.began)
 	if elapsed < 2*max(latency, slowAnswer) {
 		return false

@@ -30,15 +30,15 @@ type Send[T any] struct {
 //
 // The owner reports every event with Add, OK, Refused, Disconnect, Reconnect or
 // Advance. After each of these calls it MUST call Next, Acked, Failed and Again until
-// they return nothing more. Until the time that Wake returns, the window then needs no
-// call unless there is an event.
+// they return nothing more. Then the window needs no call until the next event, or until
+// the time that Wake returns.
 //
 // Promises:
 //
 //   - A batch leaves the window once: through Acked, if it is in the log, or through
 //     Failed.
 //   - Acked returns batches in the order of Add, unless the window fails.
-//   - A window that has failed stays so: it sends nothing and accepts nothing.
+//   - A window that has failed sends nothing and accepts nothing.
 type Window[T any] struct {
 	settings Settings
 	queue    []entry[T] // batches from the lowest one without an OK on
@@ -55,7 +55,7 @@ type Window[T any] struct {
 
 	acked, failed []T   // until Acked and Failed take them
 	err           error // why the window has failed
-	absent        bool  // the failed batches are surely not in the log
+	absent        bool  // the failed batches are certainly not in the log
 }
 
 // entry is a batch of the window.

@@ -7,14 +7,14 @@ import (
 	"laneway.dev/services/stager/core"
 )
 
-// packer compresses batches that belong together. It bounds how many groups are compressed at
-// once, and with them the memory for that.
+// packer compresses groups of batches. It bounds how many groups are compressed at the same time,
+// and thereby the memory for compression.
 type packer struct{ slots chan struct{} }
 
 func newPacker() *packer { return &packer{slots: make(chan struct{}, runtime.GOMAXPROCS(0))} }
 
-// packed is the compressed batches of an object. All puts of the object share it. The zero
-// value is an object in which nothing is compressed.
+// packed holds the compressed batches of an object. All puts of the object share it. The zero
+// value means that nothing is compressed.
 type packed struct {
 	blocks []packedBlock
 	within []bool // whether a batch of the object is in a block; nil if none is
@@ -25,10 +25,10 @@ type packedBlock struct {
 	batches []int
 }
 
-// has reports whether a block has the batch with an index.
+// has reports whether the batch with index i is in a block.
 func (p packed) has(i int) bool { return i < len(p.within) && p.within[i] }
 
-// pack compresses the groups of an object for which that pays.
+// pack compresses the groups of an object. It leaves out those for which that is not worth it.
 func (p *packer) pack(object *core.Object) (done packed) {
 	for _, g := range object.Groups() {
 		block := p.packGroup(object, g)

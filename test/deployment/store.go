@@ -9,12 +9,12 @@ import (
 	"laneway.dev/test/s3server"
 )
 
-// storeVariable is the variable that chooses the object store of every deployment whose options
-// name none. With "s3" it is a bucket of an S3 server that is started for the deployment;
-// without a value it is a folder.
+// storeVariable is the environment variable that chooses the object store of every deployment
+// whose options name none. With "s3", the store is a bucket of an S3 server that is started for
+// the deployment. Without a value, it is a folder.
 const storeVariable = "LANEWAY_TEST_STORE"
 
-// chooseStore says where the object store is, and starts its server if it needs one.
+// chooseStore determines where the object store is, and starts its server if it needs one.
 func (d *Deployment) chooseStore() {
 	d.t.Helper()
 	switch chosen := os.Getenv(storeVariable); {
@@ -49,7 +49,7 @@ func (d *Deployment) Objects() string {
 	if d.s3 == nil {
 		return d.objects
 	}
-	// In a bucket the keys of each cluster are below its id.
+	// In a bucket, the keys of each cluster are below its id.
 	var marker struct{ Cluster string }
 	content, err := os.ReadFile(filepath.Join(d.objects, objectstore.MarkerName))
 	if err == nil {

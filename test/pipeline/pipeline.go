@@ -1,7 +1,7 @@
-// Package pipeline wires the pure cores of the four services by hand: no
-// goroutines, no network, no disk, and a clock that only the test moves. What
-// the cores say to each other passes through its wire form. Uploads end in the
-// order that the test chooses.
+// Package pipeline connects the pure cores of the four services without
+// goroutines, network or disk, and with a clock that only the test moves.
+// Messages between the cores are encoded and decoded as they are on the wire.
+// Uploads end in the order that the test chooses.
 package pipeline
 
 import (

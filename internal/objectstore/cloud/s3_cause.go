@@ -93,9 +93,10 @@ func (*s3Bucket) cause(err error) error {
 	return nil
 }
 
-// isPage reports whether an error is a text for people, as other servers and proxies send it. An
-// error of S3 is XML with a code. Without one, the SDK makes up a code from the status, such as
-// "Forbidden". A load balancer that has no server behind it is not meant.
+// isPage reports whether a response is a page of text or HTML, which means that something other
+// than S3 has answered, such as a proxy. An error of S3 is XML with a code. Without a code, the SDK
+// derives one from the status, such as "Forbidden". isPage returns false for statuses from 500 on,
+// because a load balancer sends such a page while it has no server behind it.
 func isPage(response *awshttp.ResponseError, coded smithy.APIError) bool {
 	status, code := response.HTTPStatusCode(), coded.ErrorCode()
 	if status >= http.StatusInternalServerError || code != strings.ReplaceAll(http.StatusText(status), " ", "") {

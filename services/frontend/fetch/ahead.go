@@ -12,21 +12,21 @@ import (
 // aheadIdle is how long a fetch keeps what it has read ahead while its consumer takes nothing.
 const aheadIdle = time.Second
 
-// aheadPatience is how long a load waits for what is being read ahead. Then it reads by itself
-// what it needs, in case one request of many hangs.
+// aheadPatience is how long a load waits for what is being read ahead. After that, the load reads
+// what it needs itself, in case one request of many hangs.
 const aheadPatience = 5 * time.Second
 
-// ahead is what a fetch has read ahead of its loads, or is reading. It belongs to the goroutine
+// ahead holds what a fetch has read ahead of its loads, or is reading. It belongs to the goroutine
 // of the fetch.
 //
-// A remote store takes some 100 ms for a request of any size, and a fetch sends its payloads
-// within a few. So while the store answers one load, the payloads of the next ones are read,
-// too. The memory is bounded for all fetches together, and a consumer that has become slow does
-// not keep it: its payloads are read again later.
+// A remote store takes about 100 ms for a request of any size, but a fetch sends the payloads of a
+// load within a few milliseconds. Therefore, while the store answers one load, the payloads of the
+// next ones are read as well. Their memory is bounded for all fetches together. A consumer that
+// has become slow does not keep it: its payloads are dropped, and read again later.
 type ahead struct {
 	server *Server
 	open   []*aheadRange
-	used   time.Time // when a load was asked for or answered last
+	used   time.Time // when a load was last requested or answered
 }
 
 // aheadRange is a number of extents that are read together. The goroutine that reads them owns
@@ -38,8 +38,8 @@ type aheadRange struct {
 	done   chan struct{}
 }
 
-// ranges returns those ranges that have some of the extents of a load, and begins to read what
-// the next loads will ask for. Ranges with neither are dropped.
+// ranges returns the ranges that have extents of a load, and starts to read the extents of the
+// next loads. It drops ranges that have extents of neither.
 func (a *ahead) ranges(ctx context.Context, wanted, next []messages.Extent) (ready []*aheadRange) {
 	a.used = time.Now()
 	known := func(x messages.Extent) bool {
@@ -65,7 +65,7 @@ func (a *ahead) ranges(ctx context.Context, wanted, next []messages.Extent) (rea
 		}
 		r := a.server.readAhead(ctx, next[:n])
 		if r == nil {
-			break // others read ahead
+			break // all slots are taken
 		}
 		a.open = append(a.open, r)
 		next = next[n:]
@@ -73,8 +73,8 @@ func (a *ahead) ranges(ctx context.Context, wanted, next []messages.Extent) (rea
 	return ready
 }
 
-// memory returns what an extent takes in memory once the ones before it are read. A compressed
-// block counts as a whole, once for all of its batches.
+// memory returns how many bytes of memory extents[n] needs in addition to those before it. A
+// compressed block counts as a whole, once for all of its batches.
 func memory(extents []messages.Extent, n int) int64 {
 	x := extents[n]
 	if !x.Compressed() {
@@ -86,8 +86,8 @@ func memory(extents []messages.Extent, n int) int64 {
 	return int64(x.Block.Bytes)
 }
 
-// wake returns the time at which drop is due, or the given one if that is earlier. After
-// that time it drops everything.
+// wake returns the time at which a drop is due, or the given time if that is earlier. If a drop
+// is already due, wake drops everything and returns the given time.
 func (a *ahead) wake(earliest time.Time) time.Time {
 	if len(a.open) == 0 {
 		return earliest
@@ -103,7 +103,7 @@ func (a *ahead) wake(earliest time.Time) time.Time {
 	return earliest
 }
 
-// drop forgets everything that was read ahead.
+// drop drops everything that was read ahead.
 func (a *ahead) drop() {
 	for _, r := range a.open {
 		a.server.forget(r)
@@ -116,7 +116,7 @@ func (r *aheadRange) has(x messages.Extent) bool {
 	return ok
 }
 
-// readAhead begins to read a range. It returns nil if as many ranges are open as may be.
+// readAhead starts to read a range. It returns nil if the maximum number of ranges is open.
 func (s *Server) readAhead(ctx context.Context, extents []messages.Extent) *aheadRange {
 	select {
 	case s.ahead <- struct{}{}:
@@ -135,7 +135,7 @@ func (s *Server) readAhead(ctx context.Context, extents []messages.Extent) *ahea
 	return r
 }
 
-// forget ends a range and returns its slot once the store has returned.
+// forget cancels the reads of a range, and releases its slot once they have ended.
 func (s *Server) forget(r *aheadRange) {
 	r.cancel()
 	s.wait.Go(func() {
@@ -144,8 +144,8 @@ func (s *Server) forget(r *aheadRange) {
 	})
 }
 
-// take sets the missing payloads that ranges have, after they were read. What a range could not
-// read, or not within aheadPatience, stays missing.
+// take waits for ranges, and fills in the missing payloads that they have. Payloads that a range
+// could not read, or did not read within aheadPatience, stay missing.
 func (l *load) take(ranges []*aheadRange) {
 	patience, cancel := context.WithTimeout(context.Background(), aheadPatience)
 	defer cancel()

@@ -153,11 +153,11 @@ type Returned struct {
 
 func (r Returned) look(s *State) { s.held.drop(s, holding{r.By, r.Ticket}) }
 
-// Turned is a turn that a stager has taken because of the time: one in each heartbeat in which
-// it does not hang. It must have reported each batch that it holds within three heartbeats
-// after the batch arrived, or after the report before. A report is due a heartbeat after the
-// last one and contains what arrived a heartbeat before it. Since turns are a heartbeat apart,
-// each of these intervals takes up to two.
+// Turned is a turn that a stager takes because time has passed. A stager that does not hang takes
+// one in each heartbeat. It must have reported each batch that it holds within three heartbeats
+// after the batch arrived, or after the previous report of it. A report is due a heartbeat after
+// the previous one, and contains the batches that arrived at least a heartbeat before it. Turns
+// are a heartbeat apart, so each of these intervals takes up to two heartbeats.
 type Turned struct{ By string }
 
 func (t Turned) look(s *State) {
