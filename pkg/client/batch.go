@@ -117,15 +117,19 @@ func (b *batch) free() {
 
 // settle makes ack or err final, and frees the frame. After that, the batch is not
 // sent again.
+//
+// The futures of its own records are done before those of the batches joined to it:
+// within a partition, acknowledgements arrive in the order of Publish.
 func (b *batch) settle() {
-	for _, j := range b.joined {
+	joined := b.joined
+	b.free()
+	b.frame, b.joined, b.over = nil, nil, true
+	close(b.done)
+	for _, j := range joined {
 		j.ack, j.err = b.ack, b.err
 		j.ack.Offset += int64(j.index)
 		j.settle()
 	}
-	b.free()
-	b.frame, b.joined, b.over = nil, nil, true
-	close(b.done)
 }
 
 func (b *batch) settled() bool { return b.over }

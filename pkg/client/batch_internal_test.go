@@ -100,3 +100,30 @@ func TestJoinedBatchesFailTogether(t *testing.T) {
 		}
 	}
 }
+
+func TestRecordsBeforeJoinedBatchesAreDoneFirst(t *testing.T) {
+	b, futures := filled(t, "a", "b", "c")
+	b.resize(1000)
+	bt, _ := taken(t, b)
+	// To close a channel again panics, which stops settle at the batch that was joined first.
+	close(bt.joined[0].done)
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the joined batches are not settled")
+			}
+		}()
+		bt.settle()
+	}()
+	for i, want := range []bool{true, true, false} {
+		done := false
+		select {
+		case <-futures[i].Done():
+			done = true
+		default:
+		}
+		if done != want {
+			t.Errorf("record %d: done is %t, want %t", i, done, want)
+		}
+	}
+}
