@@ -11,7 +11,8 @@ const (
 	// flight, larger batches only make every answer slower.
 	gain = 1.2
 	// retryGrowth is how long batches keep their size after a growth without such a gain, in
-	// latencies. A growth is measured for two latencies.
+	// latencies. A growth is measured for two latencies. The latency is the current one: with
+	// that of the growth, a minute of very slow answers would keep batches small for many more.
 	retryGrowth = 20
 )
 
@@ -34,7 +35,7 @@ type growth struct {
 	idle    bool      // at some time in it, no full batch was waiting
 	grown   bool      // it began with a growth
 	before  float64   // bytes per second of the previous period
-	holdFor time.Time // until when the size does not grow
+	useless time.Time // when the last growth without a gain was noticed; zero means never
 }
 
 func newGrowth(least, most int) growth {
@@ -63,12 +64,12 @@ func (g *growth) acked(now time.Time, bytes int, latency time.Duration, waiting 
 	case g.idle || latency < slowAnswer:
 		g.size = max(g.least, g.size/2)
 	case g.grown && rate < gain*g.before:
-		g.size, g.holdFor = max(g.least, g.size/2), now.Add(retryGrowth*latency)
-	case !now.Before(g.holdFor):
+		g.size, g.useless = max(g.least, g.size/2), now
+	case now.Sub(g.useless) >= retryGrowth*latency:
 		g.size = min(g.most, 2*g.size)
 	}
 	*g = growth{
-		least: g.least, most: g.most, size: g.size, began: now, grown: g.size > size, before: rate, holdFor: g.holdFor,
+		least: g.least, most: g.most, size: g.size, began: now, grown: g.size > size, before: rate, useless: g.useless,
 	}
 	return g.size != size
 }

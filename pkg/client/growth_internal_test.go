@@ -68,6 +68,16 @@ func TestUselessGrowthIsTriedAgainSoon(t *testing.T) {
 	}
 }
 
+func TestUselessGrowthIsTriedAgainSoonAfterVerySlowAnswers(t *testing.T) {
+	g, now := newGrowth(256<<10, 4<<20), began
+	path{300 * time.Millisecond, 6 << 20}.run(&g, &now, 20*time.Second)
+	path{30 * time.Second, 1e12}.run(&g, &now, 30*time.Second)
+	path{30 * time.Second, 1e5}.run(&g, &now, 120*time.Second)
+	if size, _ := (path{300 * time.Millisecond, 1e12}).run(&g, &now, 10*time.Second); size != 4<<20 {
+		t.Errorf("10 s after answers have become faster, batches have %d bytes, want 4 MiB", size)
+	}
+}
+
 func TestBatchesShrinkWhenNoneWaits(t *testing.T) {
 	g, now := newGrowth(256<<10, 4<<20), began
 	path{500 * time.Millisecond, 1e12}.run(&g, &now, 20*time.Second)
