@@ -35,6 +35,8 @@ type Server struct {
 	Address string // on the loopback interface
 	Folder  string // of the bucket: an object is a file below it
 
+	accessKey, secretKey string // of the root user
+
 	t       testing.TB
 	log     string
 	users   string // folder of the users that were added
@@ -51,6 +53,7 @@ func Start(t testing.TB) *Server {
 	folder := t.TempDir()
 	s := &Server{
 		Address: machine.Address(t), Folder: filepath.Join(folder, "data", bucket),
+		accessKey: rootAccessKey, secretKey: rootSecretKey,
 		t: t, log: filepath.Join(folder, "versitygw.log"), users: filepath.Join(folder, "users"),
 	}
 	for _, made := range []string{s.Folder, s.users} {
@@ -76,6 +79,15 @@ func (s *Server) AddUser(accessKey, secretKey string) {
 	if output, err := command.CombinedOutput(); err != nil {
 		s.t.Fatalf("add a user: %v\n%s", err, output)
 	}
+}
+
+// ReplaceKey stops the server and starts it again with another key of its root user. The rest of
+// this package still uses the key of Environ.
+func (s *Server) ReplaceKey(accessKey, secretKey string) {
+	s.t.Helper()
+	s.Stop()
+	s.accessKey, s.secretKey = accessKey, secretKey
+	s.Restart()
 }
 
 // SetPolicy sets the policy of the bucket.
@@ -162,7 +174,7 @@ func (s *Server) Restart() {
 		s.t.Fatal(err)
 	}
 	defer output.Close()
-	command := exec.Command(machine.Binary("versitygw"), "--port", s.Address, "--access", rootAccessKey, "--secret", rootSecretKey,
+	command := exec.Command(machine.Binary("versitygw"), "--port", s.Address, "--access", s.accessKey, "--secret", s.secretKey,
 		"--quiet", "--health", "/health", "--iam-dir", s.users, "posix", filepath.Dir(s.Folder))
 	command.Stdout, command.Stderr, command.SysProcAttr = output, output, machine.Attributes()
 	if err := command.Start(); err != nil {

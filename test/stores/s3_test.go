@@ -60,6 +60,43 @@ func TestS3ServerPassesTheSelfTest(t *testing.T) {
 	}
 }
 
+func TestAReplacedKeyInAFileIsUsed(t *testing.T) {
+	for name, next := range map[string]struct{ key, secret string }{
+		"another key":                        {"another-key", "another-secret"},
+		"another secret of the same key":     {"first-key", "another-secret"},
+		"another key with the former secret": {"another-key", "first-secret"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s3server.Setenv(t)
+			t.Setenv("AWS_ACCESS_KEY_ID", "")
+			t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+			file := filepath.Join(t.TempDir(), "credentials")
+			t.Setenv("AWS_SHARED_CREDENTIALS_FILE", file)
+			server := s3server.Start(t)
+			use := func(key, secret string) {
+				t.Helper()
+				content := fmt.Sprintf("[default]\naws_access_key_id=%s\naws_secret_access_key=%s\n", key, secret)
+				if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				server.ReplaceKey(key, secret)
+			}
+			use("first-key", "first-secret")
+			store, key := open(t, server.Location("p")), storetest.NewKey(t)
+			if err := store.Put(t.Context(), key, [][]byte{[]byte("before")}); err != nil {
+				t.Fatal(err)
+			}
+			use(next.key, next.secret)
+			if content, err := store.ReadRange(t.Context(), key, 0, 6); err != nil || string(content) != "before" {
+				t.Errorf("%q is read, %v", content, err)
+			}
+			if err := store.Put(t.Context(), storetest.NewKey(t), [][]byte{[]byte("after")}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestAListOfManyPagesIsWhole(t *testing.T) {
 	s3server.Setenv(t)
 	store := open(t, s3server.Start(t).Location("p")).Below("c1")

@@ -60,6 +60,7 @@ func openS3(ctx context.Context, at location.Remote) (*s3Bucket, error) {
 			o.Region = anyRegion
 		}
 		o.Credentials = b.credentials
+		o.HTTPSignerV4 = s3Signer{}
 		o.HTTPClient = newClient(b.connections)
 		o.Retryer = aws.NopRetryer{}
 		// Many compatible servers reject the newer checksums. Every server verifies the SHA-256
