@@ -25,7 +25,6 @@ type batch struct {
 	target  int                    // index in the producer's targets
 	builder *protocol.FrameBuilder // nil once it is no longer needed
 	frame   []byte                 // what is sent; nil until the batch is taken, and once it is settled
-	size    int                    // of the frame when it is not compressed
 	number  int64                  // of its first record, counted over all partitions
 	records int
 	bytes   int64 // values and headers
@@ -94,7 +93,7 @@ func (b *batch) join(next *batch) {
 // complete builds the frame that every attempt sends. The frame is compressed if that makes it
 // shorter. complete compresses into scratch, and returns that memory for the next batch.
 func (b *batch) complete(c protocol.Compression, scratch []byte) []byte {
-	b.frame, b.size = b.builder.Bytes(), b.builder.Size()
+	b.frame = b.builder.Bytes()
 	compressed, shorter := protocol.CompressFrame(scratch[:0], b.frame, c)
 	if shorter {
 		b.frame = bytes.Clone(compressed)

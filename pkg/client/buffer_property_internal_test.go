@@ -81,8 +81,8 @@ func (w *bufferWorld) take(target int) {
 		return
 	}
 	b.complete(protocol.CompressionNone, nil)
-	if b.records > w.buffer.options.BatchRecords || len(b.joined) > 0 && b.size > w.buffer.frame {
-		w.Fatalf("a batch of %d batches has %d records and %d bytes", 1+len(b.joined), b.records, b.size)
+	if b.records > w.buffer.options.BatchRecords || len(b.joined) > 0 && len(b.frame) > w.buffer.frame {
+		w.Fatalf("a batch of %d batches has %d records and %d bytes", 1+len(b.joined), b.records, len(b.frame))
 	}
 	next := w.waiting[target]
 	w.contents[b], w.waiting[target] = next[:b.records], next[b.records:]

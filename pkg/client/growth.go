@@ -11,9 +11,12 @@ const (
 	// flight, larger batches only make every answer slower.
 	gain = 1.2
 	// retryGrowth is how long batches keep their size after a growth without such a gain, in
-	// latencies. A growth is measured for two latencies. The latency is the current one: with
-	// that of the growth, a minute of very slow answers would keep batches small for many more.
+	// latencies. The latency is the current one: with that of the growth, a minute of very slow
+	// answers would keep batches small for many more.
 	retryGrowth = 20
+	// periodWindows is how many windows of answers are measured. The latencies of batches differ
+	// much: the ones that fill an object at a stager do not wait for its linger.
+	periodWindows = 2
 )
 
 // growth decides how large the batches of a producer become. A producer has few batches in
@@ -28,48 +31,55 @@ const (
 // A growth belongs to the sender's goroutine.
 type growth struct {
 	least, most int
+	window      int // batches in flight
 	size        int
 
-	began   time.Time // of the period that is measured; zero before the first answer
-	bytes   int64     // acknowledged in it
-	idle    bool      // at some time in it, no full batch was waiting
-	grown   bool      // it began with a growth
-	before  float64   // bytes per second of the previous period
-	useless time.Time // when the last growth without a gain was noticed; zero means never
+	began   time.Time     // of the period that is measured; zero at first
+	answers int           // to batches that were sent in it
+	latency time.Duration // sum of theirs
+	idle    bool          // at some time in it, no full batch was waiting
+	grown   bool          // it began with a growth
+	before  float64       // rate of the previous period
+	useless time.Time     // when the last growth without a gain was noticed; zero means never
 }
 
-func newGrowth(least, most int) growth {
-	return growth{least: least, most: max(least, most), size: least}
+func newGrowth(least, most, window int) growth {
+	return growth{least: least, most: max(least, most), window: window, size: least}
 }
 
 // acked records an acknowledged batch, and reports whether the size has changed. latency is the
 // time from its first attempt to its answer. waiting is whether full batches wait to be sent.
-func (g *growth) acked(now time.Time, bytes int, latency time.Duration, waiting bool) (changed bool) {
+//
+// While full batches wait, so many are in flight as the window allows, and the producer's rate is
+// proportional to their size divided by their mean latency. To count the bytes that are
+// acknowledged in some time would be less exact, because answers arrive in bursts: a stager
+// answers all batches of an object together. Batches that were sent before the size has changed
+// do not count.
+func (g *growth) acked(now time.Time, latency time.Duration, waiting bool) (changed bool) {
 	if g.most == g.least {
 		return false
 	}
-	if g.began.IsZero() {
-		g.began = now
-		return false
-	}
-	g.bytes += int64(bytes)
 	g.idle = g.idle || !waiting
-	// Within two latencies, all batches of the previous size have been answered.
-	elapsed := now.Sub(g.began)
-	if elapsed < 2*max(latency, slowAnswer) {
+	if now.Add(-latency).Before(g.began) {
 		return false
 	}
-	rate, size := float64(g.bytes)/elapsed.Seconds(), g.size
+	g.answers++
+	g.latency += latency
+	if g.answers < periodWindows*g.window {
+		return false
+	}
+	mean, size := g.latency/time.Duration(g.answers), g.size
+	rate := float64(size) / mean.Seconds()
 	switch {
-	case g.idle || latency < slowAnswer:
+	case g.idle || mean < slowAnswer:
 		g.size = max(g.least, g.size/2)
 	case g.grown && rate < gain*g.before:
 		g.size, g.useless = max(g.least, g.size/2), now
-	case now.Sub(g.useless) >= retryGrowth*latency:
+	case now.Sub(g.useless) >= retryGrowth*mean:
 		g.size = min(g.most, 2*g.size)
 	}
 	*g = growth{
-		least: g.least, most: g.most, size: g.size, began: now, grown: g.size > size, before: rate, useless: g.useless,
+		least: g.least, most: g.most, window: g.window, size: g.size, began: now, grown: g.size > size, before: rate, useless: g.useless,
 	}
 	return g.size != size
 }

@@ -54,7 +54,7 @@ func (p *Producer) start() error {
 		// drops messages when the channel is full.
 		answers: make(chan *nats.Msg, 4*delivery.Span*len(p.targets)+64),
 		lookup:  newLookup(p.client, p.topic),
-		growth:  newGrowth(p.buffer.frame, min(p.options.MaxBatchBytes, p.payload)),
+		growth:  newGrowth(p.buffer.frame, min(p.options.MaxBatchBytes, p.payload), p.options.MaxInFlight),
 		timer:   time.NewTimer(time.Hour),
 	}
 	for i := range p.targets {
@@ -170,7 +170,7 @@ func (s *sender) fill(now time.Time, target int) time.Time {
 func (s *sender) settle(now time.Time, target int) {
 	w := s.windows[target]
 	for b, ok := w.Acked(); ok; b, ok = w.Acked() {
-		if s.growth.acked(now, b.size, b.took, s.p.buffer.waiting(target)) {
+		if s.growth.acked(now, b.took, s.p.buffer.waiting(target)) {
 			s.p.buffer.resize(s.growth.size)
 		}
 		endSpan(b, nil)
