@@ -14,7 +14,7 @@ import (
 
 const (
 	blockMark          = "LBLK"
-	blockHeadFixedSize = 47 // head of a block without topic, heads of batches and CRC
+	blockHeadFixedSize = 47 // size of a block's head without the topic, the heads of the batches, and the CRC
 	minBlockHeadSize   = blockHeadFixedSize + checksumSize
 	// maxBlockHeads bounds the heads of the batches of a block, before they are compressed.
 	maxBlockHeads    = 1 << 20
@@ -24,11 +24,11 @@ const (
 // blockCodecs are the codecs in the order of their numbers in objects, from 1.
 var blockCodecs = []protocol.Compression{protocol.CompressionS2, protocol.CompressionZstd}
 
-// Block is a number of batches of one partition and frontend epoch, compressed together. It is
-// never modified, so several objects can contain it.
+// Block holds batches of one partition and frontend epoch, compressed together. It is never
+// modified, so several objects can contain it.
 //
 // The heads of the batches are compressed separately from the frames, so they can be read without
-// the frames, and also if the frames are damaged.
+// the frames, even if the frames are damaged.
 type Block struct {
 	head    []byte
 	frames  []byte             // compressed
@@ -44,10 +44,9 @@ var packings = sync.Pool{New: func() any { return new(packing) }}
 // maxPacking is the size, in bytes, of the largest packing that is pooled.
 const maxPacking = 4 << 20
 
-// Pack compresses batches of one partition and frontend epoch. It returns nil if that is not worth
-// it, because it saves less than a tenth of the bytes in the object or does not make the frames
-// shorter. It also returns nil if a batch does not fit into a block. Pack does not retain the
-// payloads.
+// Pack compresses batches of one partition and frontend epoch. It returns nil if that saves less than
+// a tenth of the bytes in the object, or does not make the frames shorter, or if the batches do
+// not fit into a block. Pack does not retain the payloads.
 func Pack(codec protocol.Compression, batches []Batch) *Block {
 	number := slices.Index(blockCodecs, codec) + 1
 	if number == 0 || len(batches) == 0 {
@@ -64,7 +63,7 @@ func Pack(codec protocol.Compression, batches []Batch) *Block {
 func (p *packing) pack(codec protocol.Compression, number int, batches []Batch) *Block {
 	p.heads, p.frames = p.heads[:0], p.frames[:0]
 	block := &Block{batches: make([]messages.InBlock, len(batches))}
-	plain := 0 // size of the batches in an object that are not compressed
+	plain := 0 // bytes that the batches would take in the object without compression
 	for i := range batches {
 		b := &batches[i]
 		if len(b.Payload) == 0 || checkBatch(b) != nil || len(p.frames)+len(b.Payload) > protocol.MaxFrameBytes {
@@ -100,12 +99,12 @@ func (p *packing) pack(codec protocol.Compression, number int, batches []Batch) 
 	return block
 }
 
-// blockHead is what the head of a block says.
+// blockHead is the parsed head of a block.
 type blockHead struct {
 	length, crc   uint32 // of the compressed frames
 	number        byte   // of the codec
 	batches       uint32
-	heads, frames uint32 // their lengths when they are decompressed
+	heads, frames uint32 // their lengths, decompressed
 	partition     protocol.Partition
 	epoch         uint64
 	compressed    []byte // heads of the batches
@@ -163,8 +162,8 @@ func appendBlockedHead(to []byte, b *Batch, in messages.InBlock) []byte {
 }
 
 var (
-	errBlockHead = errors.New("the head of the block contradicts itself")
-	errHeads     = errors.New("the heads of the batches of the block do not fit it")
+	errBlockHead = errors.New("the head of the block is inconsistent")
+	errHeads     = errors.New("the heads of the batches do not match their block")
 )
 
 // blocked decompresses the heads of the batches of a block, and returns the batches without
@@ -244,7 +243,7 @@ func (r *headReader) text(length uint64) string {
 	return s
 }
 
-// Decompress returns the decompressed block of an extent. content is what is stored there, and
+// Decompress returns the decompressed block of an extent. content is the stored block, and
 // MUST have passed Verify. If it cannot be decompressed, the error is a *CorruptError.
 func Decompress(extent messages.Extent, content []byte) ([]byte, error) {
 	plain, err := extent.Block.Codec.Decompress(nil, content, int(extent.Block.Bytes))
@@ -254,8 +253,8 @@ func Decompress(extent messages.Extent, content []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// Frame returns the frame of an extent from its decompressed block. It shares the memory of
-// the block. If the frame does not match the extent, the error is a *CorruptError.
+// Frame returns the frame of an extent from its decompressed block. The frame shares the memory
+// of the block. If the frame does not match the extent, the error is a *CorruptError.
 func Frame(extent messages.Extent, block []byte) ([]byte, error) {
 	start, end := uint64(extent.Block.Start), uint64(extent.Block.Start)+uint64(extent.Block.Length)
 	if end > uint64(len(block)) {

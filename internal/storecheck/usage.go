@@ -11,13 +11,13 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// Usage says what the bytes of a store are for. An object has batches of several partitions, so
-// only the bytes of batches can be told apart by topic.
+// Usage says what the bytes of a store are used for. An object can hold batches of several topics,
+// so only the bytes of batches are counted by topic, and not those of heads and indexes.
 type Usage struct {
 	Place   string `json:"place"`
 	ID      string `json:"id,omitempty"`
 	Cluster string `json:"cluster,omitempty"`
-	// Objects and Bytes are what the store has below the cluster's id.
+	// Objects and Bytes count what the store has below the cluster's id.
 	Objects int64 `json:"objects"`
 	Bytes   int64 `json:"bytes"`
 	// LiveBytes are those of the batches that logs refer to, as they are stored.
@@ -25,15 +25,15 @@ type Usage struct {
 	// OtherBytes are the rest of the objects that logs refer to: heads and indexes, and batches
 	// to which no log refers.
 	OtherBytes int64 `json:"other_bytes"`
-	// Orphans are the objects to which no log refers: of deleted topics, of batches that were
-	// staged twice or rejected, or of batches that are on their way.
+	// Orphans are objects to which no log refers: those of deleted topics, of batches that were
+	// staged twice or rejected, and of batches still under way.
 	OrphanObjects int64 `json:"orphan_objects"`
 	OrphanBytes   int64 `json:"orphan_bytes"`
-	// MissingObjects are objects that logs refer to and the store does not list.
+	// MissingObjects counts the objects to which logs refer but which the store does not list.
 	MissingObjects int64        `json:"missing_objects"`
 	Topics         []TopicUsage `json:"topics"` // by name
-	// Problems say which topics and logs are damaged, or what could not be listed, so that the
-	// usage is not known completely. What such logs referred to counts as orphans.
+	// Problems say which topics and logs are damaged, and what could not be listed. If there are
+	// any, the usage is incomplete. Objects to which only damaged logs referred count as orphans.
 	Problems []string `json:"problems"`
 }
 
@@ -47,12 +47,13 @@ type TopicUsage struct {
 	Bytes      int64  `json:"bytes"`
 }
 
-// Usage reads all logs and lists the store. It needs a server, reads no object, and changes
-// nothing. A storeid.RefusedError means that the store has no marker, or another one than that of
-// the server's services. It needs up to 48 bytes of memory per object, and 16 bytes per compressed block.
+// Usage reads all logs and lists the store. It needs a NATS server, reads no object, and changes
+// nothing. A storeid.RefusedError means that the store has no marker, or that its marker is not
+// that of the server's services. It needs up to 48 bytes of memory per object, and 16 bytes per
+// compressed block.
 //
-// The logs are read before the store is listed. Every object that they refer to is then in the
-// list, and an object that is stored in the meantime counts as an orphan.
+// The logs are read before the store is listed. Otherwise, an object that is stored in the
+// meantime would count as missing. In this order, it counts as an orphan.
 func (c *Checker) Usage(ctx context.Context) (*Usage, error) {
 	c.comparison = newComparison(true)
 	marker, err := c.identify(ctx)
@@ -120,11 +121,11 @@ func (c *Checker) list(ctx context.Context, u *Usage, references *references) er
 }
 
 // references are the objects that logs refer to, as 64-bit hashes of their keys, because there
-// may be many millions. The seed is random, so keys cannot be chosen to have the same hash.
+// may be many millions. The seed is random, so that keys with the same hash cannot be chosen.
 type references struct {
 	seed    maphash.Seed
 	objects []reference         // sorted by hash up to sorted
-	sorted  int                 // objects at the beginning that are sorted, each once
+	sorted  int                 // how many objects at the beginning are sorted and unique
 	blocks  map[uint64]struct{} // hashes of the blocks that were counted
 }
 
@@ -138,8 +139,8 @@ func newReferences() *references {
 	return &references{seed: maphash.MakeSeed(), blocks: make(map[uint64]struct{})}
 }
 
-// add counts the extent of a batch, and returns its stored bytes. A block is counted with the
-// first of its batches.
+// add counts the extent of a batch, and returns the bytes that it adds. A compressed block is
+// counted once, with the first of its batches; add returns 0 for the others.
 func (r *references) add(x messages.Extent) (bytes int64) {
 	bytes = x.Length
 	if x.Compressed() {
@@ -161,7 +162,7 @@ func (r *references) add(x messages.Extent) (bytes int64) {
 	return bytes
 }
 
-// freeze sorts the objects, so that each is there once.
+// freeze sorts the objects and merges those with the same key.
 func (r *references) freeze() {
 	slices.SortFunc(r.objects, func(a, b reference) int { return cmp.Compare(a.key, b.key) })
 	merged := r.objects[:0]
@@ -175,7 +176,7 @@ func (r *references) freeze() {
 	r.objects, r.sorted = merged, len(merged)
 }
 
-// find returns the live bytes of an object, and whether a log refers to it. The references MUST
+// find returns the live bytes of an object, and reports whether a log refers to it. The references MUST
 // be frozen.
 func (r *references) find(key string) (bytes int64, referred bool) {
 	at, referred := slices.BinarySearchFunc(r.objects, maphash.String(r.seed, key), func(o reference, key uint64) int { return cmp.Compare(o.key, key) })
@@ -186,7 +187,7 @@ func (r *references) find(key string) (bytes int64, referred bool) {
 	return r.objects[at].bytes, true
 }
 
-// missing returns how many objects were not found.
+// missing returns how many objects find has not found.
 func (r *references) missing() (n int64) {
 	for _, o := range r.objects {
 		if !o.found {

@@ -24,7 +24,7 @@ import (
 type batch struct {
 	target  int                    // index in the producer's targets
 	builder *protocol.FrameBuilder // nil once it is no longer needed
-	frame   []byte                 // what is sent; nil until the batch is taken, and once it is settled
+	frame   []byte                 // what is sent; nil until the batch is taken, and again once it is settled
 	number  int64                  // of its first record, counted over all partitions
 	records int
 	bytes   int64 // values and headers
@@ -33,7 +33,7 @@ type batch struct {
 	created time.Time
 	sent    time.Time         // for the first time; zero before
 	took    time.Duration     // from then to its answer
-	hurried bool              // it must not linger
+	hurried bool              // it is sent without lingering
 	parent  trace.SpanContext // of the Publish that created it
 	span    trace.Span        // nil until it is sent
 
@@ -48,14 +48,14 @@ type batch struct {
 // joined is a batch whose records another batch sends. Both are settled together.
 type joined struct {
 	*batch
-	index int // of its first record in the other batch
+	index int // of its first record within the other batch
 }
 
 // builders are shared by all producers, because each uses much memory.
 var builders = sync.Pool{New: func() any { return new(protocol.FrameBuilder) }}
 
-// pooledBytes is the size of the largest frame whose builder is pooled. Otherwise the
-// pool would keep the memory of one huge record.
+// pooledBytes is the size of the largest frame whose builder is pooled. Without a limit,
+// the pool would keep the memory of huge records.
 const pooledBytes = 1 << 20
 
 func newBatch(target int, number int64, parent trace.SpanContext) *batch {
@@ -91,7 +91,8 @@ func (b *batch) join(next *batch) {
 }
 
 // complete builds the frame that every attempt sends. The frame is compressed if that makes it
-// shorter. complete compresses into scratch, and returns that memory for the next batch.
+// shorter. complete compresses into scratch, and returns the memory to use for the next batch;
+// nil if it is too large to keep.
 func (b *batch) complete(c protocol.Compression, scratch []byte) []byte {
 	b.frame = b.builder.Bytes()
 	compressed, shorter := protocol.CompressFrame(scratch[:0], b.frame, c)
@@ -117,8 +118,8 @@ func (b *batch) free() {
 // settle makes ack or err final, and frees the frame. After that, the batch is not
 // sent again.
 //
-// The futures of its own records are done before those of the batches joined to it:
-// within a partition, acknowledgements arrive in the order of Publish.
+// The futures of its own records are done before those of the batches joined to it, so
+// that within a partition acknowledgements arrive in the order of Publish.
 func (b *batch) settle() {
 	joined := b.joined
 	b.free()
@@ -144,21 +145,21 @@ func (b *batch) first() Ack {
 const tracerName = "laneway.dev/pkg/client"
 
 // headerCarrier writes trace headers with their names unchanged: NATS headers are
-// case-sensitive, and the names of W3C are lower case.
+// case-sensitive, and the W3C names are lower case.
 type headerCarrier nats.Header
 
 func (c headerCarrier) Get(key string) string { return nats.Header(c).Get(key) }
 func (c headerCarrier) Set(key, value string) { c[key] = []string{value} }
 func (c headerCarrier) Keys() []string        { return propagation.TraceContext{}.Fields() }
 
-// injectTrace adds the headers of a trace context.
+// injectTrace adds a trace context to header.
 func injectTrace(sc trace.SpanContext, header nats.Header) {
 	ctx := trace.ContextWithSpanContext(context.Background(), sc)
 	propagation.TraceContext{}.Inject(ctx, headerCarrier(header))
 }
 
 // startSpan starts the span of a batch, which lasts from its first attempt to its
-// acknowledgement, over all retries.
+// acknowledgement, including all retries.
 func (p *Producer) startSpan(b *batch) trace.Span {
 	ctx := trace.ContextWithSpanContext(context.Background(), b.parent)
 	_, span := p.options.TracerProvider.Tracer(tracerName).Start(ctx, "send", trace.WithSpanKind(trace.SpanKindProducer))

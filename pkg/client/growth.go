@@ -3,19 +3,19 @@ package client
 import "time"
 
 const (
-	// slowAnswer is the lowest latency at which batches may grow. If answers are faster, a
-	// producer has time to send many batches.
+	// slowAnswer is the lowest latency at which batches may grow. If answers are faster, the
+	// number of batches in flight hardly limits a producer.
 	slowAnswer = 50 * time.Millisecond
 	// gain is the factor by which larger batches must raise the producer's rate; otherwise they
 	// are halved again. If the producer is limited by anything but the number of batches in
 	// flight, larger batches only make every answer slower.
 	gain = 1.2
-	// retryGrowth is how long batches keep their size after a growth without such a gain, in
-	// latencies. The latency is the current one: with that of the growth, a minute of very slow
-	// answers would keep batches small for many more.
+	// retryGrowth is how long batches keep their size after a growth without such a gain, as a
+	// multiple of the current latency. If the latency at the time of the growth counted instead,
+	// one minute of very slow answers would keep batches small for many minutes.
 	retryGrowth = 20
-	// periodWindows is how many windows of answers are measured. The latencies of batches differ
-	// much: the ones that fill an object at a stager do not wait for its linger.
+	// periodWindows is how many windows of answers are measured. Latencies vary widely: batches
+	// that fill an object do not wait for the linger of the stager.
 	periodWindows = 2
 )
 
@@ -23,8 +23,8 @@ const (
 // flight, so while answers are slow, the size of the batches limits its rate. growth then doubles
 // the size, for as long as each doubling makes the producer faster.
 //
-// Example, with five batches in flight, answers after 500 ms and enough records: 256 KiB give
-// 2.5 MiB/s, 512 KiB give 5 MiB/s, and so on up to the limit. If the store accepts no more than
+// Example, with five batches in flight, answers after 500 ms and enough records: 256 KiB gives
+// 2.5 MiB/s, 512 KiB gives 5 MiB/s, and so on up to the limit. If the store accepts no more than
 // 6 MiB/s, 1 MiB gives 6 MiB/s, which is a gain of 1.2. 2 MiB gives 6 MiB/s as well, so the size
 // returns to 1 MiB.
 //
@@ -50,11 +50,10 @@ func newGrowth(least, most, window int) growth {
 // acked records an acknowledged batch, and reports whether the size has changed. latency is the
 // time from its first attempt to its answer. waiting is whether full batches wait to be sent.
 //
-// While full batches wait, so many are in flight as the window allows, and the producer's rate is
-// proportional to their size divided by their mean latency. To count the bytes that are
-// acknowledged in some time would be less exact, because answers arrive in bursts: a stager
-// answers all batches of an object together. Batches that were sent before the size has changed
-// do not count.
+// While full batches wait, the window is full, so the producer's rate is proportional to the size
+// of its batches divided by their mean latency. Counting the bytes that are acknowledged in an
+// interval would be less exact, because answers arrive in bursts: all batches of an object are
+// answered together. Batches that were sent before the last change of the size do not count.
 func (g *growth) acked(now time.Time, latency time.Duration, waiting bool) (changed bool) {
 	if g.most == g.least {
 		return false

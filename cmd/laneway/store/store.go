@@ -17,7 +17,7 @@ import (
 // Command is laneway store.
 type Command struct {
 	Check  Check  `cmd:"" help:"Test whether Laneway can use a store: put, read, list and delete a probe."`
-	Usage  Usage  `cmd:"" help:"Show how much of the store is live, by topic, and how much no log refers to."`
+	Usage  Usage  `cmd:"" help:"Show how many bytes each topic takes in the store, and how many are orphans."`
 	Verify Verify `cmd:"" help:"Read every object, and compare the objects with the logs that refer to them."`
 }
 

@@ -22,13 +22,18 @@ type Usage struct {
 
 // Help implements kong.HelpProvider.
 func (*Usage) Help() string {
-	return `Reads all logs and lists the store, and prints how many bytes are live, that is, of batches that a log refers to; how many are heads,
-indexes and unused batches in the same objects; and how many are orphans: objects to which no log refers. Those are of deleted topics,
-of batches that were sent twice or rejected, or of batches still under way. For each topic it prints the bytes of its batches as they
-are stored. It reads no object, changes nothing, and works while Laneway runs. It needs the same full rights to NATS as the services.
+	return `Reads all logs, lists the store, and prints what the stored bytes are used for:
 
-The exit code is 1 if topics, logs or parts of the store cannot be read, so that the figures are not complete, or if objects are missing;
-laneway store verify says what is lost. It is 6 if the store is not that of the given server.
+    live       batches to which a log refers
+    other      heads, indexes and unused batches in the same objects
+    orphans    objects to which no log refers: those of deleted topics, of batches
+               that were sent twice or rejected, and of batches still under way
+
+For each topic, it prints the bytes of its batches as they are stored. It reads no object, changes nothing, and works while Laneway runs.
+It needs the same full rights to NATS as the services.
+
+The exit code is 1 if objects are missing, or if topics, logs or parts of the store cannot be read. The figures are then incomplete,
+and laneway store verify says what is lost. The exit code is 6 if the store is not that of the given server.
 
 Examples:
 
@@ -72,7 +77,7 @@ func (c *Usage) print(a *cli.App, u *storecheck.Usage) (err error) {
 		err = cli.Say(a.Stdout, "%s", describeUsage(u))
 	}
 	if errors.Is(err, syscall.EPIPE) {
-		return nil // the reader, such as head, has read what it wanted
+		return nil // the reader, such as head, has closed the pipe
 	}
 	return err
 }
@@ -105,11 +110,11 @@ func describeUsage(u *storecheck.Usage) string {
 	return text.String()
 }
 
-// incomplete returns the error of a usage with problems; nil if it has none.
+// incomplete returns an error if a usage has problems or missing objects, and nil otherwise.
 func incomplete(u *storecheck.Usage) error {
 	if len(u.Problems) == 0 && u.MissingObjects == 0 {
 		return nil
 	}
-	return cli.Advise(errors.New("objects are missing, or not everything can be read, so the figures are not complete"),
+	return cli.Advise(errors.New("the figures are incomplete: objects are missing, or topics, logs or parts of the store cannot be read"),
 		"see what is lost with: laneway store verify URL --nats URL")
 }

@@ -1,8 +1,8 @@
-// Package producername decides about the record of a named producer: which id and epoch an
-// instance gets, and whether a younger instance has asked since.
+// Package producername decides how the record of a named producer changes: which id and epoch an
+// instance gets, and whether a newer instance has taken its place.
 //
 // Instances of one name replace each other: each gets a higher epoch than the one before,
-// and partitions are told to refuse the batches of lower epochs. An answer may be lost, so an
+// and partitions then reject batches of lower epochs. An answer may be lost, so an
 // instance that asks again gets the epoch that it has, unless it was replaced in the meantime.
 // An example with the instances a and b:
 //
@@ -12,7 +12,7 @@
 //	a: Next    INVALID_EPOCH
 //
 // The record is replaced by compare-and-set. The package decides and does nothing else: its
-// caller reads and writes the record, and brings random ids.
+// caller reads and writes the record, and supplies random ids.
 package producername
 
 import (

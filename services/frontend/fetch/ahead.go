@@ -12,8 +12,8 @@ import (
 // aheadIdle is how long a fetch keeps what it has read ahead while its consumer takes nothing.
 const aheadIdle = time.Second
 
-// aheadPatience is how long a load waits for what is being read ahead. After that, the load reads
-// what it needs itself, in case one request of many hangs.
+// aheadPatience is how long a load waits for what is being read ahead. After that, the load itself
+// reads what it needs, in case one request of many hangs.
 const aheadPatience = 5 * time.Second
 
 // ahead holds what a fetch has read ahead of its loads, or is reading. It belongs to the goroutine
@@ -21,25 +21,25 @@ const aheadPatience = 5 * time.Second
 //
 // A remote store takes about 100 ms for a request of any size, but a fetch sends the payloads of a
 // load within a few milliseconds. Therefore, while the store answers one load, the payloads of the
-// next ones are read as well. Their memory is bounded for all fetches together. A consumer that
-// has become slow does not keep it: its payloads are dropped, and read again later.
+// next ones are read as well. Their memory is bounded for all fetches together. If a consumer
+// takes nothing for aheadIdle, its payloads are dropped, and read again later.
 type ahead struct {
 	server *Server
 	open   []*aheadRange
 	used   time.Time // when a load was last requested or answered
 }
 
-// aheadRange is a number of extents that are read together. The goroutine that reads them owns
+// aheadRange is a range of extents that are read together. The goroutine that reads them owns
 // the payloads until done is closed.
 type aheadRange struct {
 	load
-	index  map[messages.Extent]int // of the payloads
+	index  map[messages.Extent]int // index of the payload of each extent
 	cancel context.CancelFunc
 	done   chan struct{}
 }
 
-// ranges returns the ranges that have extents of a load, and starts to read the extents of the
-// next loads. It drops ranges that have extents of neither.
+// ranges returns the ranges that have extents in wanted, those of the current load, and starts to
+// read the extents in next, those of the loads after it. It drops ranges without any of them.
 func (a *ahead) ranges(ctx context.Context, wanted, next []messages.Extent) (ready []*aheadRange) {
 	a.used = time.Now()
 	known := func(x messages.Extent) bool {
@@ -144,7 +144,7 @@ func (s *Server) forget(r *aheadRange) {
 	})
 }
 
-// take waits for ranges, and fills in the missing payloads that they have. Payloads that a range
+// take waits for ranges, and fills in those missing payloads that they contain. Payloads that a range
 // could not read, or did not read within aheadPatience, stay missing.
 func (l *load) take(ranges []*aheadRange) {
 	patience, cancel := context.WithTimeout(context.Background(), aheadPatience)
@@ -168,7 +168,7 @@ func (l *load) take(ranges []*aheadRange) {
 	l.missing = slices.DeleteFunc(l.missing, func(m missing) bool { return len(m.frames) == 0 })
 }
 
-// read waits until the range is read. It returns false if ctx ends before that.
+// read waits until the range is read. It returns false if ctx ends first.
 func (r *aheadRange) read(ctx context.Context) bool {
 	select {
 	case <-r.done:

@@ -1,10 +1,10 @@
 // Package core decides how a stager gathers batches into objects, which uploads run, whether
 // a failed upload is repeated, and which answer each batch gets.
 //
-// It owns each batch that the stager has accepted until it has answered for it, once: as
+// It owns each batch that the stager has accepted until it has answered it exactly once, as
 // staged or as refused. It receives events and the time, and returns effects as data. It
 // keeps no order between batches, because uploads finish in any order. It stores nothing: if
-// a stager crashes, the frontends have its batches staged again.
+// a stager crashes, the frontends send its batches to be staged again.
 package core
 
 import (

@@ -2,12 +2,12 @@ package core
 
 import "laneway.dev/pkg/protocol"
 
-// groupBytes bounds the payloads of a group of several batches. It also bounds their lanes and
-// message ids, because tiny batches may have long ones. Larger groups would hardly compress
-// better, and a consumer of one record would have to read more.
+// groupBytes bounds the payloads of a group; a single larger batch is a group of its own. It also
+// bounds the lanes and message ids of the batches, because tiny batches may have long ones. Larger
+// groups would hardly compress better, and a consumer of one record would have to read more.
 const groupBytes = 256 << 10
 
-// Group is a number of batches of an object that are compressed together.
+// Group lists batches of an object that are compressed together.
 type Group struct {
 	Codec   protocol.Compression
 	Batches []int // indexes into the batches of the object
@@ -19,9 +19,9 @@ type groupKey struct {
 	codec protocol.Compression
 }
 
-// Groups divides the batches of the object that are to be compressed into groups. The batches of
-// a group have one partition and frontend epoch, and are in the order of their arrival, so that
-// consumers need few blocks. Batches that are in no group are stored as they are.
+// Groups divides the batches that are to be compressed into groups. The batches of a group have
+// the same partition and frontend epoch, and are in order of arrival, so that consumers need few
+// blocks. Batches that are in no group are stored as they are.
 func (o *Object) Groups() []Group {
 	var groups []Group
 	var open map[groupKey]int // the last group of each key
