@@ -7,6 +7,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"syscall"
 
 	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/internal/selftest"
@@ -39,4 +40,17 @@ func unusable(location cli.StoreLocation, err error) error {
 		return err
 	}
 	return cli.Advise(fmt.Errorf("the object store cannot be used: %s", sentence), advice)
+}
+
+// show prints what a command has found, as a JSON object or as text.
+func show(a *cli.App, asJSON bool, found any, text string) (err error) {
+	if asJSON {
+		err = cli.WriteJSON(a.Stdout, found)
+	} else {
+		err = cli.Say(a.Stdout, "%s", text)
+	}
+	if errors.Is(err, syscall.EPIPE) {
+		return nil // the reader, such as head, has read what it wanted
+	}
+	return err
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -67,19 +66,7 @@ func (c *Usage) Run(a *cli.App) error {
 	if err != nil {
 		return unusable(c.Store, err)
 	}
-	return errors.Join(c.print(a, usage), incomplete(usage))
-}
-
-func (c *Usage) print(a *cli.App, u *storecheck.Usage) (err error) {
-	if c.JSON {
-		err = cli.WriteJSON(a.Stdout, u)
-	} else {
-		err = cli.Say(a.Stdout, "%s", describeUsage(u))
-	}
-	if errors.Is(err, syscall.EPIPE) {
-		return nil // the reader, such as head, has closed the pipe
-	}
-	return err
+	return errors.Join(show(a, c.JSON, usage, describeUsage(usage)), incomplete(usage))
 }
 
 func describeUsage(u *storecheck.Usage) string {

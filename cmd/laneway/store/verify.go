@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/dustin/go-humanize"
 	"github.com/nats-io/nats.go/jetstream"
@@ -69,19 +68,7 @@ func (c *Verify) Run(a *cli.App) error {
 	if err != nil {
 		return unusable(c.Store, err)
 	}
-	return errors.Join(c.print(a, report), conclude(report))
-}
-
-func (c *Verify) print(a *cli.App, report *storecheck.Report) (err error) {
-	if c.JSON {
-		err = cli.WriteJSON(a.Stdout, report)
-	} else {
-		err = cli.Say(a.Stdout, "%s", describe(report))
-	}
-	if errors.Is(err, syscall.EPIPE) {
-		return nil // the reader, such as head, has read what it wanted
-	}
-	return err
+	return errors.Join(show(a, c.JSON, report, describe(report)), conclude(report))
 }
 
 func describeProgress(p storecheck.Progress) string {
