@@ -109,7 +109,7 @@ fuzz: ## every fuzz target, FUZZTIME (10s) each
 	[ -n "$$targets" ] || { echo 'make fuzz: no fuzz target found' >&2; exit 1; }; \
 	while read -r package target; do \
 		echo "$$package $$target"; \
-		go test -tags assertions -run '^$$' $(FUZZ) </dev/null; \
+		nice go test -tags assertions -run '^$$' $(FUZZ) </dev/null; \
 	done <<<"$$targets"
 
 # What is run, and how it is shown: one run, a number of seeds, or a minute.
@@ -120,7 +120,7 @@ SIM_SHOW = $(if $(TRACE),-trace -svg $(CURDIR)/bin/sim-$(or $(SEED),config).svg)
 .PHONY: sim
 sim: ## the simulator: a minute, or SEEDS=1000000, or SEED=42 TRACE=1
 	@mkdir -p bin
-	go test $(TESTFLAGS) -v -run '^TestCampaign$$' ./test/sim/random -args -from $(FROM) $(SIM_RUN) $(SIM_SHOW)
+	nice go test $(TESTFLAGS) -v -run '^TestCampaign$$' ./test/sim/random -args -from $(FROM) $(SIM_RUN) $(SIM_SHOW)
 
 .PHONY: schedules
 schedules: ## every schedule of a few tickets, some ten minutes

@@ -21,6 +21,7 @@ var stateful = []string{deployment.Frontend, deployment.Sequencer, deployment.Re
 
 // An idle instance hears nothing of its successor: it has to look.
 func TestAnIdleInstanceThatWasReplacedEnds(t *testing.T) {
+	t.Parallel()
 	for _, frozen := range []bool{false, true} {
 		for _, role := range stateful {
 			t.Run(role+map[bool]string{true: ", frozen"}[frozen], func(t *testing.T) {

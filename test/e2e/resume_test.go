@@ -46,6 +46,7 @@ var slowUploads = deployment.Options{
 }
 
 func TestKilledFileProducerIsExactlyOnce(t *testing.T) {
+	t.Parallel()
 	ctx := within(t, 3*time.Minute)
 	f := start(t, deployment.FiveProcesses, slowUploads)
 	path, content := sourceFile(t, 100_000)
@@ -84,6 +85,7 @@ func (f *fixture) sameAs(ctx context.Context, t *testing.T, content string) {
 }
 
 func TestAnOldInstanceThatGoesOnIsFenced(t *testing.T) {
+	t.Parallel()
 	ctx := within(t, 2*time.Minute)
 	f := start(t, deployment.FiveProcesses, slowUploads)
 	path, content := sourceFile(t, 50_000)
