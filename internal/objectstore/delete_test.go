@@ -49,6 +49,56 @@ func TestDeleteSyncsTheFolder(t *testing.T) {
 	}
 }
 
+func TestTheFolderOfAGenerationGoesWithItsLastObject(t *testing.T) {
+	store, recorder := openRecorded(t)
+	const folder = "m/00000000000000ff"
+	const one, two = folder + "/01ARZ3NDEKTSV4RRFFQ69G5FAV", folder + "/01ARZ3NDEKTSV4RRFFQ69G5FAW"
+	for _, key := range []string{one, two} {
+		if err := store.Put(t.Context(), key, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exists := func() bool {
+		_, err := os.Stat(filepath.Join(recorder.root, folder))
+		return err == nil
+	}
+	for _, key := range []string{one, two, two} {
+		recorder.take()
+		there := exists()
+		if err := store.Delete(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"remove " + key, "syncdir " + folder}
+		if there {
+			want = append(want, "rmdir "+folder)
+		}
+		if got := recorder.take(); !slices.Equal(got, want) {
+			t.Errorf("steps are %q, want %q", got, want)
+		}
+		if got := exists(); got != (key == one) {
+			t.Errorf("after %s is deleted, the folder exists: %v", key, got)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(recorder.root, "m")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAGenerationThatIsALinkIsNotRemoved(t *testing.T) {
+	store, root := openTemp(t)
+	const folder = "m/00000000000000ff"
+	elsewhere := t.TempDir()
+	if err := errors.Join(os.Mkdir(filepath.Join(root, "m"), 0o750), os.Symlink(elsewhere, filepath.Join(root, folder))); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Delete(t.Context(), folder+"/01ARZ3NDEKTSV4RRFFQ69G5FAV"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(filepath.Join(root, folder)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestDeleteOfAnUnusedFolderSucceeds(t *testing.T) {
 	store, root := openTemp(t)
 	if err := store.Delete(t.Context(), keyOf([16]byte{})); err != nil {

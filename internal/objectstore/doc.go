@@ -1,5 +1,5 @@
-// Package objectstore stores staged batches. It has the interface of a Store, the durable
-// store in a folder, and the format of an object. Package cloud below has the other stores.
+// Package objectstore stores staged batches, segments and manifests. It has the interface of a Store, the durable
+// store in a folder, and the format of an object with batches. Package cloud below has the other stores.
 //
 // The package defines the format of an object and when it counts as stored. It never decides
 // which batches are in an object or block, and never deletes an object unless it is asked to.

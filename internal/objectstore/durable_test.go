@@ -45,6 +45,9 @@ func (r *recorder) disk() disk {
 		syncFolder: func(path string) error {
 			return firstError(r.note("syncdir", path), func() error { return systemDisk.syncFolder(path) })
 		},
+		removeFolder: func(path string) error {
+			return firstError(r.note("rmdir", path), func() error { return systemDisk.removeFolder(path) })
+		},
 		create: func(path string) (*os.File, error) {
 			if err := r.note("create", path); err != nil {
 				return nil, err
@@ -120,6 +123,49 @@ func TestPutReturnsAfterFileAndFolderAreSynced(t *testing.T) {
 		if got := recorder.take(); !slices.Equal(got, put.want) {
 			t.Errorf("%s: steps are\n%q, want\n%q", put.key, got, put.want)
 		}
+	}
+}
+
+func TestThePutOfASegmentSyncsTheFolderOfItsGenerationAfterTheFile(t *testing.T) {
+	store, recorder := openRecorded(t)
+	recorder.take()
+	const one, two = "s/0000000000000001/01ARZ3NDEKTSV4RRFFQ69G5FAV", "s/0000000000000001/01ARZ3NDEKTSV4RRFFQ69G5FAW"
+	object := func(key string) []string {
+		return []string{"mkdir s/0000000000000001", "create " + key, "write " + key, "sync " + key, "syncdir s/0000000000000001", "syncdir s"}
+	}
+	for _, put := range []struct {
+		key  string
+		want []string
+	}{
+		{one, append([]string{"mkdir s", "syncdir ."}, object(one)...)},
+		{two, object(two)},
+	} {
+		if err := store.Put(t.Context(), put.key, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := recorder.take(); !slices.Equal(got, put.want) {
+			t.Errorf("%s: steps are\n%q, want\n%q", put.key, got, put.want)
+		}
+	}
+}
+
+func TestASegmentIsStoredAlthoughItsFolderIsRemovedMeanwhile(t *testing.T) {
+	store, recorder := openRecorded(t)
+	const key = "s/0000000000000001/01ARZ3NDEKTSV4RRFFQ69G5FAV"
+	folder, removals := filepath.Join(recorder.root, path.Dir(key)), 0
+	recorder.hook = func(step string) {
+		if strings.HasPrefix(step, "create") && removals < 3 {
+			removals++
+			if err := os.Remove(folder); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if err := store.Put(t.Context(), key, [][]byte{[]byte("x")}); err != nil {
+		t.Fatal(err)
+	}
+	if found := files(t, recorder.root); !slices.Equal(found, []string{key}) {
+		t.Errorf("files are %q, want %q", found, key)
 	}
 }
 

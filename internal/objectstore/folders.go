@@ -17,7 +17,7 @@ type folders struct {
 	root string // folder of the store
 
 	mutex sync.Mutex          // held while folders are made, guards ready
-	ready map[string]struct{} // folders that are durable; as many as keys have prefixes
+	ready map[string]struct{} // folders that are durable; none of generations, so they are few
 }
 
 // ensure creates a folder and those above it, and returns when all of them are durable.

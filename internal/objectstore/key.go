@@ -2,44 +2,137 @@ package objectstore
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"path"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
 )
 
-// NewKey returns a new key, objects/<hex digit>/<ULID>. Keys of one hex digit
-// sort by time, to the millisecond; the digit is random and spreads load over
+// Kind is what an object holds. Its value is how the keys of this kind start, so it can be
+// passed to Store.List as a prefix.
+type Kind string
+
+const (
+	// KindBatches is an object with the batches of many partitions, as a stager uploads it.
+	KindBatches Kind = "objects/"
+	// KindSegment is an object with a part of the log of one partition.
+	KindSegment Kind = "s/"
+	// KindManifest is an object that lists segments.
+	KindManifest Kind = "m/"
+)
+
+// Kinds returns all kinds.
+func Kinds() []Kind { return []Kind{KindBatches, KindSegment, KindManifest} }
+
+// NewKey returns a new key of an object with batches, objects/<hex digit>/<ULID>. Keys of one
+// hex digit sort by time, to the millisecond; the digit is random and spreads load over
 // prefixes. Keys are unique across processes by 80 random bits per millisecond,
 // taken from entropy, or from crypto/rand if it is nil. NewKey is safe for
 // concurrent use if entropy is.
 func NewKey(now time.Time, entropy io.Reader) (string, error) {
+	id, err := newID(now, entropy)
+	if err != nil {
+		return "", err
+	}
+	return keyOf(id), nil
+}
+
+// NewSegmentKey returns a new key of a segment, s/<generation>/<ULID>, where the generation has 16
+// hexadecimal digits. A listing can therefore be limited to one generation. The generation
+// MUST NOT be 0. Otherwise it is like NewKey.
+func NewSegmentKey(generation uint64, now time.Time, entropy io.Reader) (string, error) {
+	return newGenerationKey(KindSegment, generation, now, entropy)
+}
+
+// NewManifestKey returns a new key of a manifest, m/<generation>/<ULID>. It is like
+// NewSegmentKey.
+func NewManifestKey(generation uint64, now time.Time, entropy io.Reader) (string, error) {
+	return newGenerationKey(KindManifest, generation, now, entropy)
+}
+
+func newGenerationKey(kind Kind, generation uint64, now time.Time, entropy io.Reader) (string, error) {
+	if generation == 0 {
+		return "", errors.New("new object key: the generation is 0")
+	}
+	id, err := newID(now, entropy)
+	if err != nil {
+		return "", err
+	}
+	return generationKey(kind, generation, id), nil
+}
+
+func newID(now time.Time, entropy io.Reader) (ulid.ULID, error) {
 	if entropy == nil {
 		entropy = rand.Reader
 	}
 	id, err := ulid.New(ulid.Timestamp(now), entropy)
 	if err != nil {
-		return "", fmt.Errorf("new object key: %w", err)
+		return id, fmt.Errorf("new object key: %w", err)
 	}
-	return keyOf(id), nil
+	return id, nil
 }
 
-// KeyPrefix is how all keys of NewKey start.
-const KeyPrefix = "objects/"
+func keyOf(id ulid.ULID) string {
+	return fmt.Sprintf("%s%x/%s", KindBatches, id[len(id)-1]&0x0f, id)
+}
 
-func keyOf(id ulid.ULID) string { return fmt.Sprintf(KeyPrefix+"%x/%s", id[len(id)-1]&0x0f, id) }
+// generationDigits is the number of hexadecimal digits of a generation in keys.
+const generationDigits = 16
 
-// IsKey reports whether NewKey may have returned the key.
-func IsKey(key string) bool {
+func generationKey(kind Kind, generation uint64, id ulid.ULID) string {
+	return fmt.Sprintf("%s%0*x/%s", kind, generationDigits, generation, id)
+}
+
+// KeyKind returns the kind of an object; "" if no function of this package returns such a key.
+func KeyKind(key string) Kind {
 	id, err := ulid.ParseStrict(path.Base(key))
-	return err == nil && key == keyOf(id)
+	if err != nil {
+		return ""
+	}
+	kind, generation := splitKey(key)
+	switch {
+	case generation > 0 && key == generationKey(kind, generation, id):
+		return kind
+	case key == keyOf(id):
+		return KindBatches
+	}
+	return ""
 }
 
-// KeyTime returns when a key of NewKey was made, to the millisecond; the zero time
-// for any other key.
+// splitKey returns the kind and the generation of a key of a segment or manifest, if it is one. For
+// any other key the generation is 0.
+func splitKey(key string) (Kind, uint64) {
+	for _, kind := range []Kind{KindSegment, KindManifest} {
+		if rest, ok := strings.CutPrefix(key, string(kind)); ok && len(rest) >= generationDigits {
+			generation, err := strconv.ParseUint(rest[:generationDigits], 16, 64)
+			if err == nil {
+				return kind, generation
+			}
+		}
+	}
+	return "", 0
+}
+
+// IsKey reports whether a key is one of an object, of any kind.
+func IsKey(key string) bool { return KeyKind(key) != "" }
+
+// KeyGeneration returns the generation of a segment or manifest, and 0 for any other key.
+func KeyGeneration(key string) uint64 {
+	if !IsKey(key) {
+		return 0
+	}
+	_, generation := splitKey(key)
+	return generation
+}
+
+// KeyTime returns when a key was made, to the millisecond; the zero time
+// for what is not a key.
 func KeyTime(key string) time.Time {
 	id, err := ulid.ParseStrict(path.Base(key))
 	if err != nil {

@@ -57,6 +57,46 @@ func TestKeysOfADigitSortByTime(t *testing.T) {
 	}
 }
 
+func TestKeysSayTheirKindAndGeneration(t *testing.T) {
+	now := time.Now()
+	batches, err := NewKey(now, nil)
+	segment, segmentErr := NewSegmentKey(0xab, now, nil)
+	manifest, manifestErr := NewManifestKey(1<<63, now, nil)
+	if err := errors.Join(err, segmentErr, manifestErr); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		key        string
+		kind       Kind
+		prefix     string
+		generation uint64
+	}{
+		{batches, KindBatches, "objects/", 0},
+		{segment, KindSegment, "s/00000000000000ab/", 0xab},
+		{manifest, KindManifest, "m/8000000000000000/", 1 << 63},
+		{"s/0000000000000000/" + segment[len(segment)-26:], "", "s/", 0},
+		{"s/00000000000000AB/" + segment[len(segment)-26:], "", "s/", 0},
+		{"s/0ab/" + segment[len(segment)-26:], "", "s/", 0},
+		{"s/+0000000000000ab/" + segment[len(segment)-26:], "", "s/", 0},
+		{segment + "0", "", "s/", 0},
+		{"x" + segment, "", "x", 0},
+		{"", "", "", 0},
+	} {
+		if kind, generation := KeyKind(c.key), KeyGeneration(c.key); kind != c.kind || generation != c.generation {
+			t.Errorf("%q: kind %q, generation %#x, want %q and %#x", c.key, kind, generation, c.kind, c.generation)
+		}
+		if IsKey(c.key) != (c.kind != "") || !strings.HasPrefix(c.key, c.prefix) {
+			t.Errorf("%q: IsKey is %v, want the prefix %q", c.key, IsKey(c.key), c.prefix)
+		}
+		if c.kind != "" && (CheckKey(c.key) != nil || !KeyTime(c.key).Equal(now.Truncate(time.Millisecond))) {
+			t.Errorf("%q: %v, made at %v, want %v", c.key, CheckKey(c.key), KeyTime(c.key), now)
+		}
+	}
+	if key, err := NewSegmentKey(0, now, nil); err == nil {
+		t.Errorf("%q has generation 0", key)
+	}
+}
+
 func TestKeysNeedEntropyAndAPossibleTime(t *testing.T) {
 	broken := errors.New("no entropy")
 	if _, err := NewKey(time.Now(), iotest.ErrReader(broken)); !errors.Is(err, broken) {

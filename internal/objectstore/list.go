@@ -8,6 +8,7 @@ import (
 	"iter"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -56,14 +57,26 @@ func (l *local) List(ctx context.Context, prefix string) iter.Seq2[Listed, error
 // enter returns fs.SkipDir for a folder without keys of the prefix, since there may be many
 // other files beside the objects.
 func enter(folder, prefix string) error {
-	inside, _ := path.Match("objects/?", folder)
-	if folder != "." && folder != "objects" && !inside {
+	if !mayHoldKeys(folder) {
 		return fs.SkipDir
 	}
 	if below := folder + "/"; folder != "." && !strings.HasPrefix(below, prefix) && !strings.HasPrefix(prefix, below) {
 		return fs.SkipDir
 	}
 	return nil
+}
+
+// mayHoldKeys reports whether there are keys of objects below a folder.
+func mayHoldKeys(folder string) bool {
+	digit, _ := path.Match(string(KindBatches)+"?", folder)
+	return folder == "." || digit || holdsGeneration(folder) ||
+		slices.ContainsFunc(Kinds(), func(k Kind) bool { return folder+"/" == string(k) })
+}
+
+// holdsGeneration reports whether a folder has the segments or manifests of one generation.
+func holdsGeneration(folder string) bool {
+	kind, generation := splitKey(folder)
+	return generation > 0 && len(folder) == len(kind)+generationDigits
 }
 
 // pass yields an error about one file or folder, and lets the walk continue. A missing file is

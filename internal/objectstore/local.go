@@ -62,12 +62,9 @@ func (l *local) put(ctx context.Context, target string, parts [][]byte) error {
 	}
 	defer l.reserve.give(size)
 	folder := filepath.Dir(target)
-	if err := l.folders.ensure(folder); err != nil {
-		return folderError(err)
-	}
-	file, err := l.disk.create(target)
+	file, err := l.create(folder, target)
 	if err != nil {
-		return classify(err)
+		return err
 	}
 	if err := l.fill(ctx, file, parts); err != nil {
 		return l.discard(classify(err), target)
@@ -75,7 +72,51 @@ func (l *local) put(ctx context.Context, target string, parts [][]byte) error {
 	if err := l.disk.syncFolder(folder); err != nil {
 		return l.discard(folderError(err), target)
 	}
+	if l.shortLived(folder) {
+		// The folder may be new. Its entry is synced only now, because before it had a file, another
+		// process could have removed the folder and made it again.
+		if err := l.disk.syncFolder(filepath.Dir(folder)); err != nil {
+			return l.discard(folderError(err), target)
+		}
+	}
 	return nil
+}
+
+// create creates the file target in a folder.
+func (l *local) create(folder, target string) (*os.File, error) {
+	if l.shortLived(folder) {
+		return l.createShortLived(folder, target)
+	}
+	if err := l.folders.ensure(folder); err != nil {
+		return nil, folderError(err)
+	}
+	file, err := l.disk.create(target)
+	if err != nil {
+		return nil, classify(err)
+	}
+	return file, nil
+}
+
+// maxCreate bounds the attempts to create a file in a folder that Delete removes at the same time.
+const maxCreate = 10
+
+// createShortLived is create for a folder that Delete may remove before the file is in it.
+func (l *local) createShortLived(folder, target string) (*os.File, error) {
+	if err := l.folders.ensure(filepath.Dir(folder)); err != nil {
+		return nil, folderError(err)
+	}
+	for try := 1; ; try++ {
+		if _, err := l.folders.make(folder); err != nil {
+			return nil, folderError(err)
+		}
+		file, err := l.disk.create(target)
+		if err == nil {
+			return file, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) || try == maxCreate {
+			return nil, classify(err)
+		}
+	}
 }
 
 // total returns the sum of the sizes of the parts.

@@ -42,9 +42,9 @@ type Store interface {
 	// the caller MUST compare them with a CRC, see Verify.
 	ReadRange(ctx context.Context, key string, offset, length int64) ([]byte, error)
 
-	// List iterates over the objects whose keys start with the prefix; "" means all. It
-	// yields keys of the form of NewKey, in no particular order. Other files, such as the
-	// marker of the store, are left out.
+	// List iterates over the objects whose keys start with the prefix; "" means all, and a Kind
+	// those of one kind. It yields only keys for which IsKey is true, in no particular order.
+	// Other files, such as the marker of the store, are left out.
 	//
 	// A listed object is not necessarily complete or referred to: a Put may be in
 	// progress, or may have been interrupted by a crash. Objects that are put during the
@@ -54,7 +54,7 @@ type Store interface {
 
 	// Delete removes an object. It returns nil if there is none. When it returns nil, a crash
 	// does not bring the object back. After an error the object may still be there. Only keys
-	// of the form of NewKey can be deleted.
+	// for which IsKey is true can be deleted.
 	Delete(ctx context.Context, key string) error
 
 	// Below returns the part of the store in which the cluster with this id has its objects.

@@ -244,14 +244,14 @@ func (e evidence) snapshot(ctx context.Context, p protocol.Partition) (newest *S
 	return newest, err
 }
 
-// search reads the headers of every object of the store.
+// search reads the headers of every object with batches.
 func (i *Inspector) search(ctx context.Context, s *Survey) (*Store, error) {
 	store := &Store{Damaged: []Damaged{}}
 	byNumber := make(map[int32]*inspected, len(s.partitions))
 	for n := range s.partitions {
 		byNumber[s.partitions[n].id.Number] = &s.partitions[n]
 	}
-	for object, err := range i.Store.List(ctx, "") {
+	for object, err := range i.Store.List(ctx, string(objectstore.KindBatches)) {
 		if err != nil {
 			return nil, err
 		}

@@ -43,7 +43,7 @@ type Checker struct {
 // readAhead is how much of an object is read at once, in bytes.
 const readAhead = 1 << 20
 
-// Check reads every object of the store and, if there is a server, every log. Damage is in
+// Check reads every object with batches and, if there is a server, every log. Damage is in
 // the report and is not an error. A storeid.RefusedError means that the store is not the one
 // of the server's services. Other errors mean that the store, or the server, cannot be used.
 func (c *Checker) Check(ctx context.Context) (*Report, error) {
@@ -109,7 +109,7 @@ func unusable(err error) bool {
 // scanAll reads all objects.
 func (c *Checker) scanAll(ctx context.Context) error {
 	store := &c.comparison.report.Store
-	for o, err := range c.objects.List(ctx, "") {
+	for o, err := range c.objects.List(ctx, string(objectstore.KindBatches)) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -239,7 +239,7 @@ func (c *Checker) again(ctx context.Context) error {
 	if len(torn) == 0 {
 		return nil
 	}
-	for o, err := range c.objects.List(ctx, "") {
+	for o, err := range c.objects.List(ctx, string(objectstore.KindBatches)) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"slices"
 
+	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/repair"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -17,7 +18,8 @@ type Usage struct {
 	Place   string `json:"place"`
 	ID      string `json:"id,omitempty"`
 	Cluster string `json:"cluster,omitempty"`
-	// Objects and Bytes count what the store has below the cluster's id.
+	// Objects and Bytes count the objects with batches below the cluster's id, without segments and
+	// manifests.
 	Objects int64 `json:"objects"`
 	Bytes   int64 `json:"bytes"`
 	// LiveBytes are those of the batches that logs refer to, as they are stored.
@@ -97,7 +99,7 @@ func (t *TopicUsage) add(e *messages.Entry, references *references) {
 // list adds the objects of the store to a usage.
 func (c *Checker) list(ctx context.Context, u *Usage, references *references) error {
 	references.freeze()
-	for o, err := range c.objects.List(ctx, "") {
+	for o, err := range c.objects.List(ctx, string(objectstore.KindBatches)) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

@@ -166,31 +166,51 @@ func (s *store) Delete(ctx context.Context, key string) error {
 // errSilent means that a page of a list does not come.
 var errSilent = fmt.Errorf("%w: the server has sent no page of the list for %v", objectstore.ErrUnreachable, answerTime)
 
-// List implements objectstore.Store. The request for each page is repeated like others. A page
-// that cannot be read ends the list, because only that page says where the next one starts.
+// List implements objectstore.Store. The kinds are listed one after the other, because the bucket
+// may have many other objects.
 func (s *store) List(ctx context.Context, prefix string) iter.Seq2[objectstore.Listed, error] {
-	within := prefix
-	if strings.HasPrefix(objectstore.KeyPrefix, prefix) { //nolint:gocritic // argOrder: the prefix may be shorter than that of keys
-		within = objectstore.KeyPrefix // the bucket may have many other objects
-	}
 	return func(yield func(objectstore.Listed, error) bool) {
-		for token, more := "", true; more; {
-			read, err := retry(ctx, s, func() (listing, error) { return s.page(ctx, s.base+within, token) })
-			if err != nil {
-				yield(objectstore.Listed{}, fmt.Errorf("list objects: %w", err))
+		for _, within := range overlap(prefix) {
+			if !s.list(ctx, within, yield) {
 				return
 			}
-			for _, object := range read.page {
-				object.Key = strings.TrimPrefix(object.Key, s.base)
-				if objectstore.IsKey(object.Key) && !yield(object, nil) {
-					return
-				}
-			}
-			// A server that repeats a token would repeat the page without end.
-			more = read.next != "" && read.next != token
-			token = read.next
 		}
 	}
+}
+
+// overlap returns the prefixes of all keys of objects that start with a prefix.
+func overlap(prefix string) (within []string) {
+	for _, kind := range objectstore.Kinds() {
+		switch kind := string(kind); {
+		case strings.HasPrefix(kind, prefix):
+			within = append(within, kind)
+		case strings.HasPrefix(prefix, kind):
+			within = append(within, prefix)
+		}
+	}
+	return within
+}
+
+// list yields the objects whose keys start with a prefix, and reports whether the listing goes on.
+// The request for each page is repeated like others. A page that cannot be read ends the
+// list, because only that page says where the next one starts.
+func (s *store) list(ctx context.Context, prefix string, yield func(objectstore.Listed, error) bool) bool {
+	for token, more := "", true; more; {
+		read, err := retry(ctx, s, func() (listing, error) { return s.page(ctx, s.base+prefix, token) })
+		if err != nil {
+			return yield(objectstore.Listed{}, fmt.Errorf("list objects: %w", err)) && ctx.Err() == nil
+		}
+		for _, object := range read.page {
+			object.Key = strings.TrimPrefix(object.Key, s.base)
+			if objectstore.IsKey(object.Key) && !yield(object, nil) {
+				return false
+			}
+		}
+		// A server that repeats a token would repeat the page without end.
+		more = read.next != "" && read.next != token
+		token = read.next
+	}
+	return true
 }
 
 // listing is a page of a list.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
+	"time"
 
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/objectstore/storetest"
@@ -152,7 +153,7 @@ func TestAListContinuesAfterAPassingFaultOfAnyPage(t *testing.T) {
 			return nil
 		}
 		var listed []string
-		for object, err := range newStore(bucket, "").List(t.Context(), "") {
+		for object, err := range newStore(bucket, "").List(t.Context(), string(objectstore.KindBatches)) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -255,8 +256,48 @@ func TestAListAsksOnlyForObjects(t *testing.T) {
 	for object, err := range newStore(bucket, "p").List(t.Context(), "") {
 		t.Errorf("%q is listed (%v)", object.Key, err)
 	}
-	if want := []string{"list p/objects/"}; !slices.Equal(bucket.calls, want) {
+	if want := []string{"list p/objects/", "list p/s/", "list p/m/"}; !slices.Equal(bucket.calls, want) {
 		t.Errorf("requests %q, want %q", bucket.calls, want)
+	}
+}
+
+func TestAListOfOneKindAsksOnlyForIt(t *testing.T) {
+	for prefix, want := range map[string][]string{
+		"objects/3":           {"list p/objects/3"},
+		"s":                   {"list p/s/"},
+		"s/0000000000000001/": {"list p/s/0000000000000001/"},
+		"m/":                  {"list p/m/"},
+		"x":                   nil,
+	} {
+		bucket := newMemory()
+		for object, err := range newStore(bucket, "p").List(t.Context(), prefix) {
+			t.Errorf("with prefix %q, %q is listed (%v)", prefix, object.Key, err)
+		}
+		if !slices.Equal(bucket.calls, want) {
+			t.Errorf("with prefix %q, requests %q, want %q", prefix, bucket.calls, want)
+		}
+	}
+}
+
+func TestAKindThatCannotBeListedHidesNoOther(t *testing.T) {
+	bucket := newMemory()
+	segment, err := objectstore.NewSegmentKey(1, time.Now(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bucket.objects[segment] = nil
+	bucket.fail = failing(objectstore.ErrDenied)
+	var found []string
+	var errs []error
+	for object, err := range newStore(bucket, "").List(t.Context(), "") {
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		found = append(found, object.Key)
+	}
+	if len(errs) != 1 || !slices.Equal(found, []string{segment}) {
+		t.Errorf("%q is listed with the errors %v, want %q and one error", found, errs, segment)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"laneway.dev/internal/objectstore"
 )
@@ -18,8 +19,20 @@ func listYields(t *testing.T, store objectstore.Store) {
 
 func listPrefix(t *testing.T, store objectstore.Store) {
 	stored := fill(t, store, 24)
-	some := slices.Sorted(maps.Keys(stored))[5]
-	for _, prefix := range []string{"o", "objects", "objects/", some[:len("objects/x")], some[:len("objects/x/")], some[:20], some, some + "0", "x", "objects/x", "/"} {
+	prefixes := []string{"x", "objects/x", "/", "s/x", "s/1"}
+	for _, kind := range objectstore.Kinds() {
+		var some string // a key of this kind
+		for some = range stored {
+			if objectstore.KeyKind(some) == kind {
+				break
+			}
+		}
+		for n := range len(some) + 1 {
+			prefixes = append(prefixes, some[:n])
+		}
+		prefixes = append(prefixes, some+"0")
+	}
+	for _, prefix := range prefixes {
 		want := maps.Clone(stored)
 		maps.DeleteFunc(want, func(key string, _ int64) bool { return !strings.HasPrefix(key, prefix) })
 		wantListed(t, store, prefix, want)
@@ -50,7 +63,11 @@ func listLeavesOut(t *testing.T, store objectstore.Store) {
 	if err := store.Mark(t.Context(), []byte("mine")); err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range []string{"other", "objects/readme", "objects/0/short", "objects/z/01ARZ3NDEKTSV4RRFFQ69G5FAV"} {
+	for _, key := range []string{
+		"other", "objects/readme", "objects/0/short", "objects/z/01ARZ3NDEKTSV4RRFFQ69G5FAV",
+		"s/01ARZ3NDEKTSV4RRFFQ69G5FAV", "m/1/01ARZ3NDEKTSV4RRFFQ69G5FAV", "s/0000000000000000/01ARZ3NDEKTSV4RRFFQ69G5FAV",
+		"s/000000000000000A/01ARZ3NDEKTSV4RRFFQ69G5FAV", "o/0000000000000001/01ARZ3NDEKTSV4RRFFQ69G5FAV",
+	} {
 		if err := store.Put(t.Context(), key, [][]byte{[]byte("x")}); err != nil {
 			t.Fatal(err)
 		}
@@ -73,6 +90,45 @@ func deleted(t *testing.T, store objectstore.Store) {
 	if err := store.Delete(t.Context(), objectstore.MarkerName); err == nil {
 		t.Error("the marker can be deleted")
 	}
+}
+
+// emptied deletes the objects of a generation while others are put into it.
+func emptied(t *testing.T, store objectstore.Store) {
+	segment := func() string {
+		key, err := objectstore.NewSegmentKey(7, time.Now(), nil)
+		if err != nil {
+			t.Error(err)
+		}
+		return key
+	}
+	const writers, rounds = 4, 25
+	var wait sync.WaitGroup
+	kept := make([]string, writers)
+	for i := range kept {
+		wait.Go(func() {
+			for range rounds {
+				key := segment()
+				err := store.Put(t.Context(), key, [][]byte{pattern(i)})
+				if err == nil {
+					err = store.Delete(t.Context(), key)
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+			}
+			kept[i] = segment()
+			if err := store.Put(t.Context(), kept[i], [][]byte{pattern(i)}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	want := make(map[string]int64)
+	for i, key := range kept {
+		want[key] = int64(i)
+	}
+	wantListed(t, store, "", want)
 }
 
 func markerIsRead(t *testing.T, store objectstore.Store) {

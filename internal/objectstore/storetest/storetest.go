@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"maps"
 	"strings"
 	"testing"
@@ -31,6 +32,7 @@ func Run(t *testing.T, open func(*testing.T) objectstore.Store) {
 		"ListEndsWhenItIsLeft":              listEnds,
 		"ListLeavesOutWhatIsNoObject":       listLeavesOut,
 		"DeletedObjectIsGone":               deleted,
+		"GenerationIsEmptiedAndFilledAgain": emptied,
 		"MarkerIsReadAsItWasWritten":        markerIsRead,
 		"OneOfManyMarkersWins":              oneOfManyMarkers,
 		"PartsOfClustersAreSeparateOrEqual": parts,
@@ -50,6 +52,22 @@ func NewKey(t testing.TB) string {
 	return key
 }
 
+// keys returns new keys: of objects with batches, and of segments and manifests of two generations.
+func keys(t testing.TB) []string {
+	t.Helper()
+	all := []string{NewKey(t), NewKey(t)}
+	for _, generation := range []uint64{1, 0xfedcba9876543210} {
+		for _, newKey := range []func(uint64, time.Time, io.Reader) (string, error){objectstore.NewSegmentKey, objectstore.NewManifestKey} {
+			key, err := newKey(generation, time.Now(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, key)
+		}
+	}
+	return all
+}
+
 // pattern returns n bytes of which no two ranges are likely to be equal.
 func pattern(n int) []byte {
 	content := make([]byte, n)
@@ -64,18 +82,28 @@ func pattern(n int) []byte {
 func put(t *testing.T, store objectstore.Store, parts ...[]byte) string {
 	t.Helper()
 	key := NewKey(t)
-	if err := store.Put(t.Context(), key, parts); err != nil {
-		t.Fatal(err)
-	}
+	putAt(t, store, key, parts...)
 	return key
 }
 
-// fill puts objects and returns their sizes by key.
+func putAt(t *testing.T, store objectstore.Store, key string, parts ...[]byte) {
+	t.Helper()
+	if err := store.Put(t.Context(), key, parts); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fill puts objects of all kinds and returns their sizes by key.
 func fill(t *testing.T, store objectstore.Store, count int) map[string]int64 {
 	t.Helper()
 	stored := make(map[string]int64, count)
-	for i := range count {
-		stored[put(t, store, pattern(i))] = int64(i)
+	for len(stored) < count {
+		for _, key := range keys(t) {
+			if size := len(stored); size < count {
+				putAt(t, store, key, pattern(size))
+				stored[key] = int64(size)
+			}
+		}
 	}
 	return stored
 }
