@@ -7,8 +7,9 @@ import (
 	"laneway.dev/pkg/internal/codec"
 )
 
-// entryVersion is the version of the log entry. Another one is not read.
-const entryVersion = 6
+// entryVersion is the version of the log entry. Entries of the version before, which have no
+// History, are read as well; others are not.
+const entryVersion = 7
 
 // Entry is one JetStream message of a partition's log. It is a group commit of batches
 // and producer fences, or it has neither: with Created it is the first entry of its log,
@@ -42,6 +43,8 @@ type Entry struct {
 	// not in the log, and MUST NOT be appended later, because their producers receive
 	// the refusal.
 	Refused []LaneNumbers
+	// History is what was archived when the entry was made. It ends before the entry.
+	History History
 }
 
 // LoggedEntry is an entry as it stands in the log.
@@ -129,12 +132,13 @@ func EncodeEntry(n Entry) []byte {
 		codec.WriteList(e, n.Fences, encodeLoggedFence)
 		codec.WriteList(e, n.Refused, encodeLaneNumbers)
 		e.Uint(n.RisingFrom)
+		n.History.encode(e)
 	})
 }
 
 // Numbers of fields. A placeholder without a producer id has no sequence.
 const (
-	entryFields       = 17
+	entryFields       = 18
 	blockFields       = 6
 	placeholderFields = 9
 	sequencedFields   = placeholderFields + 3
@@ -191,11 +195,13 @@ func DecodeEntry(data []byte) (Entry, error) {
 	d := codec.Acquire(data)
 	defer d.Release()
 	fields := d.Array()
-	switch v := d.Uint(); {
+	v := d.Uint()
+	withHistory := v == entryVersion
+	switch {
 	case d.Err() != nil:
-	case v != entryVersion:
-		d.Fail("log entry of version %d, this process reads %d", v, entryVersion)
-	case fields != entryFields:
+	case !withHistory && v != entryVersion-1:
+		d.Fail("log entry of version %d, this process reads %d and %d", v, entryVersion-1, entryVersion)
+	case withHistory && fields != entryFields, !withHistory && fields != entryFields-1:
 		d.Fail("log entry of %d fields", fields)
 	}
 	n := Entry{
@@ -209,7 +215,13 @@ func DecodeEntry(data []byte) (Entry, error) {
 	n.Fences = codec.List(d, decodeLoggedFence)
 	n.Refused = codec.List(d, decodeLaneNumbers)
 	n.RisingFrom = d.Uint()
+	if withHistory {
+		n.History = decodeHistory(d)
+	}
 	d.End()
+	if n.History.End.Offset > n.BaseOffset {
+		d.Fail("a history up to offset %d in an entry at offset %d", n.History.End.Offset, n.BaseOffset)
+	}
 	if n.Gap > n.BaseOffset {
 		d.Fail("a gap of %d offsets below offset %d", n.Gap, n.BaseOffset)
 	}

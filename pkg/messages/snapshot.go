@@ -12,7 +12,7 @@ import (
 
 // snapshotVersion is the version of the snapshot. A snapshot of another version is
 // ignored, and the log is read instead.
-const snapshotVersion = 3
+const snapshotVersion = 4
 
 // Snapshot is the state of a partition that results from its log up to a stream
 // sequence, so that the next owner need not read that part of the log. It has
@@ -33,6 +33,8 @@ type Snapshot struct {
 	MessageIDs     []SnapshotID // in the order of their times
 	ProducersAt    int64        // Unix nanoseconds up to which the idle times of producers are counted
 	Producers      []SnapshotProducer
+	History        History
+	Runs           []Run // the entries after History.End, in their order
 }
 
 // SnapshotLane is a lane of the newest frontend epoch.
@@ -76,7 +78,7 @@ var snapshotSum = crc32.MakeTable(crc32.Castagnoli)
 func EncodeSnapshot(s Snapshot) []byte {
 	const lane, id, producer = 40, 24, 110 // bytes, roughly
 	data := codec.Encode(256+lane*len(s.Lanes)+id*len(s.MessageIDs)+producer*len(s.Producers), func(e *codec.Encoder) {
-		e.Array(16)
+		e.Array(18)
 		e.Uint(snapshotVersion)
 		e.Uint(s.TopicID)
 		e.Uint(uint64(s.Incarnation))
@@ -93,6 +95,8 @@ func EncodeSnapshot(s Snapshot) []byte {
 		codec.WriteList(e, s.MessageIDs, encodeSnapshotID)
 		e.Int(s.ProducersAt)
 		codec.WriteList(e, s.Producers, encodeSnapshotProducer)
+		s.History.encode(e)
+		codec.WriteList(e, s.Runs, encodeRun)
 	})
 	return binary.BigEndian.AppendUint32(data, crc32.Checksum(data, snapshotSum))
 }
@@ -110,7 +114,7 @@ func DecodeSnapshot(data []byte) (Snapshot, error) {
 	}
 	d := codec.Acquire(data[:n])
 	defer d.Release()
-	d.Fields(16)
+	d.Fields(18)
 	if v := d.Uint(); d.Err() == nil && v != snapshotVersion {
 		d.Fail("snapshot of version %d, this process reads %d", v, snapshotVersion)
 	}
@@ -119,6 +123,7 @@ func DecodeSnapshot(data []byte) (Snapshot, error) {
 		Owner: d.Text(), OwnerEpoch: d.Uint(), FrontendEpoch: d.Uint(), SequencerEpoch: d.Uint(), Watermark: d.Uint(),
 		Lanes: codec.List(d, decodeSnapshotLane), MessageIDs: codec.List(d, decodeSnapshotID),
 		ProducersAt: d.Int(), Producers: codec.List(d, decodeSnapshotProducer),
+		History: decodeHistory(d), Runs: codec.List(d, decodeRun),
 	}
 	d.End()
 	if d.Err() != nil {

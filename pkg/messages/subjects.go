@@ -13,13 +13,15 @@ import (
 const (
 	StageSubject       = "_laneway.stage"
 	StagerQueue        = "stagers"
+	ArchiveSubject     = "_laneway.archive"
+	ArchiverQueue      = "archivers"
 	FrontendQueue      = "frontends"
 	SequencerWildcard  = "_laneway.sequencer.>"
 	ReplicatorWildcard = "_laneway.replicator.>"
 	// AliveWildcard covers the subjects on which stagers announce that they are alive.
 	AliveWildcard = alivePrefix + "*"
 	// SequencerProbe and ReplicatorProbe reach the role even if there are no partitions.
-	// A probe of a stager is sent to StageSubject.
+	// A probe of a stager is sent to StageSubject, and one of an archiver to ArchiveSubject.
 	SequencerProbe  = "_laneway.sequencer.probe"
 	ReplicatorProbe = "_laneway.replicator.probe"
 	// ProbePrefix starts the reply subjects of probes: messages without data, which

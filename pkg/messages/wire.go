@@ -9,7 +9,7 @@ import (
 
 // version is the version of the internal messages. Services of one deployment
 // are upgraded together, so messages of any other version are rejected.
-const version = 6
+const version = 7
 
 // MaxDeadline bounds the produce deadline of a frontend. A replicator may forget
 // a lane only when all of its tickets are resolved, so it must know the bound.
@@ -42,6 +42,10 @@ const (
 	kindProducers
 	kindReadOnly
 	kindHolding
+	kindArchive
+	kindArchived
+	kindArchiving
+	kindArchiveFailed
 )
 
 // Message is an internal message. All items of one message concern one
@@ -349,6 +353,14 @@ var body = map[kind]struct {
 	kindProducers: {5, func(d *codec.Decoder, p protocol.Partition) Message {
 		return Producers{p, d.Uint(), d.Uint(), d.Uint(), d.Bool(), codec.List(d, decodeKnown)}
 	}},
+	kindArchive: {4, func(d *codec.Decoder, p protocol.Partition) Message {
+		return Archive{p, decodeHistory(d), decodePosition(d), decodeOptionalCodec(d), d.Bool()}
+	}},
+	kindArchived: {5, func(d *codec.Decoder, p protocol.Partition) Message {
+		return Archived{p, d.Text(), decodeHistory(d), d.Natural(), d.Natural(), d.Natural()}
+	}},
+	kindArchiving:     {1, func(d *codec.Decoder, p protocol.Partition) Message { return Archiving{p, d.Text()} }},
+	kindArchiveFailed: {2, func(d *codec.Decoder, p protocol.Partition) Message { return ArchiveFailed{p, d.Text(), d.Text()} }},
 }
 
 // headerFields are version, kind, topic, topic id, partition and incarnation.

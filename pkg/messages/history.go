@@ -1,0 +1,155 @@
+package messages
+
+import (
+	"laneway.dev/pkg/internal/codec"
+	"laneway.dev/pkg/protocol"
+)
+
+// History says which part of a partition's log lies in segments of the object store. The log
+// itself may have lost that part: its entries are purged after they were archived.
+//
+// Every entry of a log carries the history as its owner knew it. So the last entry of a log
+// names the newest manifest, and a reader needs nothing else to find all records. The zero
+// value means that nothing was archived yet.
+type History struct {
+	// Manifest is the key of the object that lists the segments.
+	Manifest string
+	// Start is the log start offset: records below it are gone.
+	Start int64
+	// End is the last archived entry, and the offset that follows it. Segments hold the
+	// entries up to it, and the log holds those after it.
+	End Position
+}
+
+// Archived reports whether anything was archived.
+func (h History) Archived() bool { return h.Manifest != "" }
+
+const historyFields = 4
+
+func (h History) encode(e *codec.Encoder) {
+	e.Array(historyFields)
+	e.Text(h.Manifest)
+	e.Int(h.Start)
+	encodePosition(e, h.End)
+}
+
+func decodeHistory(d *codec.Decoder) History {
+	d.Fields(historyFields)
+	h := History{Manifest: d.Text(), Start: d.Natural(), End: decodePosition(d)}
+	if h.Start > h.End.Offset {
+		d.Fail("a log start offset of %d above the archived end %d", h.Start, h.End.Offset)
+	}
+	return h
+}
+
+func encodePosition(e *codec.Encoder, p Position) {
+	e.Uint(p.Sequence)
+	e.Int(p.Offset)
+}
+
+func decodePosition(d *codec.Decoder) Position {
+	return Position{Sequence: d.Uint(), Offset: d.Natural()}
+}
+
+// Run is a series of consecutive entries that are not archived yet. Owners count runs and not
+// entries, because a log may have a million of them.
+type Run struct {
+	End      Position // its last entry, and the offset that follows it
+	Since    int64    // time of its first entry, in Unix nanoseconds
+	Payload  int64    // bytes of the frames of its batches
+	LogBytes int64    // bytes of its entries in the log
+	Batches  int64
+}
+
+func encodeRun(e *codec.Encoder, r *Run) {
+	e.Array(6)
+	encodePosition(e, r.End)
+	e.Int(r.Since)
+	e.Int(r.Payload)
+	e.Int(r.LogBytes)
+	e.Int(r.Batches)
+}
+
+func decodeRun(d *codec.Decoder) Run {
+	d.Fields(6)
+	return Run{End: decodePosition(d), Since: d.Int(), Payload: d.Natural(), LogBytes: d.Natural(), Batches: d.Natural()}
+}
+
+// Archive asks an archiver to write the entries after Base.End up to To into a segment, and a
+// manifest that lists it after those that Base.Manifest lists (replicator to archivers). The
+// job has no other state: a lost or repeated one leaves objects to which nothing refers.
+type Archive struct {
+	Partition protocol.Partition
+	Base      History
+	To        Position
+	// Codec is the one with which the archiver compresses plain frames; empty if it does not.
+	Codec protocol.Compression
+	// GiveUp tells the archiver to write batches that cannot be read into the segment as damaged.
+	// Without it the job fails, because another try may be able to read them.
+	GiveUp bool
+}
+
+// Archived reports that the segment and the manifest of a job are in the object store
+// (archiver to replicator). They are true only once the log has them.
+type Archived struct {
+	Partition protocol.Partition
+	Base      string // the manifest of the job's Base
+	History   History
+	// Records, Damaged and Missing are the numbers of offsets after the end of Base that have a
+	// record in the segment, whose record could not be read, and that have none because they lie
+	// in gaps of the log. Their sum is the number of all offsets.
+	Records, Damaged, Missing int64
+}
+
+// Archiving reports that an archiver works on a job (archiver to replicator). It is repeated
+// every ReportInterval, so that a slow store is not taken for a lost job.
+type Archiving struct {
+	Partition protocol.Partition
+	Base      string // the manifest of the job's Base
+}
+
+// ArchiveFailed reports that an archiver has given a job up (archiver to replicator).
+type ArchiveFailed struct {
+	Partition protocol.Partition
+	Base      string // the manifest of the job's Base
+	Reason    string // for people
+}
+
+func (Archive) kind() kind       { return kindArchive }
+func (Archived) kind() kind      { return kindArchived }
+func (Archiving) kind() kind     { return kindArchiving }
+func (ArchiveFailed) kind() kind { return kindArchiveFailed }
+
+// Of returns the partition that the message concerns.
+func (m Archive) Of() protocol.Partition { return m.Partition }
+
+// Of returns the partition that the message concerns.
+func (m Archived) Of() protocol.Partition { return m.Partition }
+
+// Of returns the partition that the message concerns.
+func (m Archiving) Of() protocol.Partition { return m.Partition }
+
+// Of returns the partition that the message concerns.
+func (m ArchiveFailed) Of() protocol.Partition { return m.Partition }
+
+func (m Archive) encode(e *codec.Encoder) {
+	m.Base.encode(e)
+	encodePosition(e, m.To)
+	e.Text(string(m.Codec))
+	e.Bool(m.GiveUp)
+}
+
+func (m Archived) encode(e *codec.Encoder) {
+	e.Text(m.Base)
+	m.History.encode(e)
+	e.Int(m.Records)
+	e.Int(m.Damaged)
+	e.Int(m.Missing)
+}
+
+func (m Archiving) encode(e *codec.Encoder) { e.Text(m.Base) }
+
+func (m ArchiveFailed) encode(e *codec.Encoder) {
+	e.Text(m.Base)
+	e.Text(m.Reason)
+}
