@@ -44,6 +44,7 @@ func FuzzDecodeEntry(f *testing.F) {
 	f.Add(EncodeEntry(Entry{}))
 	f.Add(EncodeEntry(sampleFullEntry))
 	f.Add(stored(f, storedEntry))
+	f.Add(stored(f, storedEntry6))
 	f.Add(raw(f, entryFieldsOf([]any{"unused"}, []any{}, hugeArray, []any{})))
 	f.Add(raw(f, entryFieldsOf([]any{}, []any{}, []any{}, []any{[]any{[]any{1, 1, "feed"}, true}})))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -56,6 +57,9 @@ func FuzzDecodeEntry(f *testing.F) {
 		}
 		if first.BaseOffset < 0 || first.NextOffset() < first.BaseOffset {
 			t.Fatalf("offsets %d to %d", first.BaseOffset, first.NextOffset())
+		}
+		if h := first.History; h.Start < 0 || h.Start > h.End.Offset || h.End.Offset > first.BaseOffset {
+			t.Fatalf("history %+v before offset %d", h, first.BaseOffset)
 		}
 		second, err := DecodeEntry(EncodeEntry(first))
 		if err != nil {

@@ -238,7 +238,39 @@ var genBody = map[kind]func(t *rapid.T, p protocol.Partition, epoch uint64) Mess
 			listOf(genKnown, 5).Draw(t, "producers"),
 		}
 	},
+	kindArchive: func(t *rapid.T, p protocol.Partition, _ uint64) Message {
+		return Archive{p, genHistory.Draw(t, "base"), genPosition.Draw(t, "to"), genCodec.Draw(t, "codec"), rapid.Bool().Draw(t, "give up")}
+	},
+	kindArchived: func(t *rapid.T, p protocol.Partition, _ uint64) Message {
+		return Archived{
+			p, genString.Draw(t, "base"), genHistory.Draw(t, "history"),
+			genNatural.Draw(t, "records"), genNatural.Draw(t, "damaged"), genNatural.Draw(t, "missing"),
+		}
+	},
+	kindArchiving: func(t *rapid.T, p protocol.Partition, _ uint64) Message {
+		return Archiving{p, genString.Draw(t, "base")}
+	},
+	kindArchiveFailed: func(t *rapid.T, p protocol.Partition, _ uint64) Message {
+		return ArchiveFailed{p, genString.Draw(t, "base"), genString.Draw(t, "reason")}
+	},
 }
+
+var genPosition = rapid.Custom(func(t *rapid.T) Position {
+	return Position{Sequence: rapid.Uint64().Draw(t, "sequence"), Offset: genNatural.Draw(t, "offset")}
+})
+
+var genHistory = rapid.Custom(func(t *rapid.T) History {
+	h := History{Manifest: genString.Draw(t, "manifest"), End: genPosition.Draw(t, "end")}
+	h.Start = rapid.Int64Range(0, h.End.Offset).Draw(t, "start")
+	return h
+})
+
+var genRun = rapid.Custom(func(t *rapid.T) Run {
+	return Run{
+		End: genPosition.Draw(t, "end"), Since: rapid.Int64().Draw(t, "since"), Payload: genNatural.Draw(t, "payload"),
+		LogBytes: genNatural.Draw(t, "log bytes"), Batches: genNatural.Draw(t, "batches"),
+	}
+})
 
 var genEntry = rapid.Custom(func(t *rapid.T) Entry {
 	n := Entry{
@@ -255,6 +287,11 @@ var genEntry = rapid.Custom(func(t *rapid.T) Entry {
 		Fences:         listOf(genLoggedFence, 3).Draw(t, "fences"),
 	}
 	n.Gap = rapid.Int64Range(0, n.BaseOffset).Draw(t, "gap")
+	if rapid.Bool().Draw(t, "archived") {
+		n.History = genHistory.Draw(t, "history")
+		n.History.End.Offset = min(n.History.End.Offset, n.BaseOffset)
+		n.History.Start = min(n.History.Start, n.BaseOffset)
+	}
 	// Batches of one entry mostly share lanes and objects.
 	for i := 1; i < len(n.Batches); i++ {
 		if rapid.Bool().Draw(t, "same lane") {
@@ -315,5 +352,7 @@ var genSnapshot = rapid.Custom(func(t *rapid.T) Snapshot {
 		MessageIDs:     listOf(id, 5).Draw(t, "message ids"),
 		ProducersAt:    rapid.Int64().Draw(t, "producers at"),
 		Producers:      listOf(genSnapshotProducer, 5).Draw(t, "producers"),
+		History:        genHistory.Draw(t, "history"),
+		Runs:           listOf(genRun, 5).Draw(t, "runs"),
 	}
 })

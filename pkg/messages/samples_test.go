@@ -63,7 +63,13 @@ var samples = map[kind]Message{
 	kindProducers: Producers{
 		Partition: samplePartition, Epoch: 7, Request: 9, Total: 10, More: true, Producers: []KnownProducer{sampleKnown, {}},
 	},
+	kindArchive:       Archive{samplePartition, sampleHistory, Position{math.MaxUint64, math.MaxInt64}, protocol.CompressionZstd, true},
+	kindArchived:      Archived{samplePartition, "m/00", sampleHistory, 700, 2, 298},
+	kindArchiving:     Archiving{samplePartition, "m/00"},
+	kindArchiveFailed: ArchiveFailed{samplePartition, "m/00", "the store is read-only"},
 }
+
+var sampleHistory = History{Manifest: "m/01", Start: 5, End: Position{Sequence: math.MaxUint64 - 1, Offset: 900}}
 
 var sampleKnown = KnownProducer{
 	ProducerFence: ProducerFence{ProducerID: math.MaxInt64, ProducerEpoch: math.MaxInt16, Name: "name"},
@@ -82,7 +88,7 @@ var sampleEntry = Entry{
 // sampleFullEntry has every field set but the owner and its epoch.
 var sampleFullEntry = func() Entry {
 	n := sampleEntry
-	n.Gap, n.Created, n.RisingFrom = 12, true, 9
+	n.Gap, n.Created, n.RisingFrom, n.History = 12, true, 9, sampleHistory
 	n.Refused = sampleNumbers
 	n.Batches = slices.Clone(n.Batches)
 	n.Batches[1].Sequence = Sequence{ProducerID: 1 << 40, ProducerEpoch: 3, First: math.MaxInt32}
@@ -110,5 +116,10 @@ var sampleSnapshot = Snapshot{
 			Batches: []SnapshotBatch{{Offset: 3, First: math.MaxInt32, Last: 1}, {Offset: 5, First: 2, Last: 2}},
 		},
 		{ProducerFence: ProducerFence{ProducerID: 2}},
+	},
+	History: sampleHistory,
+	Runs: []Run{
+		{End: Position{Sequence: math.MaxUint64, Offset: math.MaxInt64}, Since: math.MinInt64, Payload: math.MaxInt64, LogBytes: 1 << 20, Batches: 300},
+		{},
 	},
 }

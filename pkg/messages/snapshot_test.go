@@ -47,7 +47,7 @@ func TestAnySnapshotSurvivesStorage(t *testing.T) {
 
 // storedSnapshot is sampleSnapshot as it is written. A change needs another
 // version, or an older process would misread it.
-const storedSnapshot = "dc001003cfffffffffffffffffceffffffff2ccf7fffffffffffffffcf17979cfe362a0000a469642d31a56f776e6572060708099294a1610c0b92930b05c2930c01c394a1620000909293a469642d3105cf17979cfe362a000093a00000cf17979cfe362a0001929393cf0000010000000000cd7fffa466656564cf0000034630b8a0009603ce7fffffff0105020293930200a000904bb438e3"
+const storedSnapshot = "dc001204cfffffffffffffffffceffffffff2ccf7fffffffffffffffcf17979cfe362a0000a469642d31a56f776e6572060708099294a1610c0b92930b05c2930c01c394a1620000909293a469642d3105cf17979cfe362a000093a00000cf17979cfe362a0001929393cf0000010000000000cd7fffa466656564cf0000034630b8a0009603ce7fffffff0105020293930200a0009094a46d2f303105cffffffffffffffffecd03849296cfffffffffffffffffcf7fffffffffffffffd38000000000000000cf7fffffffffffffffce00100000cd012c960000000000006f6c0698"
 
 func TestSnapshotIsWrittenAsBefore(t *testing.T) {
 	got, err := DecodeSnapshot(stored(t, storedSnapshot))
@@ -75,6 +75,9 @@ func TestSnapshotWithADamagedByteIsRefused(t *testing.T) {
 func TestDecodeSnapshotRefusesWhatIsNoSnapshot(t *testing.T) {
 	lane := func(fields ...any) []any { return snapshotFieldsOf([]any{fields}, []any{}, []any{}) }
 	producer := func(fields ...any) []any { return snapshotFieldsOf([]any{}, []any{}, []any{fields}) }
+	archived := func(history []any, runs ...any) []any {
+		return append(snapshotFieldsOf([]any{}, []any{}, []any{})[:16], history, runs)
+	}
 	feed := []any{1, 1, "feed"}
 	version := slices.Clone(snapshotFieldsOf([]any{}, []any{}, []any{}))
 	version[0] = snapshotVersion + 1
@@ -82,9 +85,14 @@ func TestDecodeSnapshotRefusesWhatIsNoSnapshot(t *testing.T) {
 		value any
 		says  string
 	}{
-		"version to come":          {version, "snapshot of version 4, this process reads 3"},
-		"one field less":           {version[:15], "15 fields where 16 are expected"},
-		"one field more":           {append(slices.Clone(version), 1), "17 fields where 16 are expected"},
+		"version to come":          {version, "snapshot of version 5, this process reads 4"},
+		"one field less":           {version[:17], "17 fields where 18 are expected"},
+		"one field more":           {append(slices.Clone(version), 1), "19 fields where 18 are expected"},
+		"version before":           {append([]any{3}, version[1:16]...), "16 fields where 18 are expected"},
+		"history of three fields":  {archived(historyOf("m", 1, 2)), "3 fields where 4 are expected"},
+		"start beyond the history": {archived(historyOf("m", 3, 1, 2)), "a log start offset of 3 above the archived end 2"},
+		"run of five fields":       {archived(noHistory, []any{1, 1, 1, 1, 1}), "5 fields where 6 are expected"},
+		"run of a negative size":   {archived(noHistory, []any{1, 1, 1, 1, int64(-1), 1}), "-1 is negative"},
 		"lane of three fields":     {lane("a", 1, 1), "3 fields where 4 are expected"},
 		"negative number":          {lane("a", int64(-1), 1, []any{}), "-1 is negative"},
 		"ticket of two fields":     {lane("a", 1, 1, []any{[]any{1, 1}}), "2 fields where 3 are expected"},

@@ -353,7 +353,7 @@ var body = map[kind]struct {
 	kindProducers: {5, func(d *codec.Decoder, p protocol.Partition) Message {
 		return Producers{p, d.Uint(), d.Uint(), d.Uint(), d.Bool(), codec.List(d, decodeKnown)}
 	}},
-	kindArchive: {4, func(d *codec.Decoder, p protocol.Partition) Message {
+	kindArchive: {5, func(d *codec.Decoder, p protocol.Partition) Message {
 		return Archive{p, decodeHistory(d), decodePosition(d), decodeOptionalCodec(d), d.Bool()}
 	}},
 	kindArchived: {5, func(d *codec.Decoder, p protocol.Partition) Message {

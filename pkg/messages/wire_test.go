@@ -1,11 +1,15 @@
 package messages
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/vmihailenco/msgpack/v5"
 	"pgregory.net/rapid"
 
 	"laneway.dev/pkg/protocol"
@@ -49,6 +53,21 @@ func TestMessageSurvivesTheWire(t *testing.T) {
 	}
 }
 
+// Our decoders would not notice an array that announces fewer fields than it has.
+func TestEncodingIsOneArray(t *testing.T) {
+	for name, c := range encodings() {
+		t.Run(name, func(t *testing.T) {
+			d := msgpack.NewDecoder(bytes.NewReader(c.data))
+			if _, err := d.DecodeSlice(); err != nil {
+				t.Fatal(err)
+			}
+			if more, err := d.DecodeInterface(); !errors.Is(err, io.EOF) {
+				t.Errorf("%v (%v) follows the array", more, err)
+			}
+		})
+	}
+}
+
 func TestMessageWithoutItemsSurvivesTheWire(t *testing.T) {
 	for _, want := range []Message{
 		Stage{},
@@ -65,6 +84,8 @@ func TestMessageWithoutItemsSurvivesTheWire(t *testing.T) {
 		Hello{},
 		Outcomes{},
 		Committed{},
+		Archive{},
+		Archived{},
 	} {
 		if diff := cmp.Diff(want, mustDecode(t, Encode(want))); diff != "" {
 			t.Errorf("%T: -sent +received\n%s", want, diff)
