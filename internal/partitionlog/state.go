@@ -26,6 +26,9 @@ type State struct {
 	// Damage is not nil if the log has lost its end: the entries above Readable are missing
 	// or cannot be decoded.
 	Damage *protocol.Error
+	// History says what was archived, as the last readable entry has it. The stream may then have
+	// lost its first entries.
+	History messages.History
 }
 
 // State asks the stream's leader for the beginning and end of the log. All entries that were
@@ -48,7 +51,7 @@ func (l *Log) State(ctx context.Context) (State, error) {
 	} else if err != nil {
 		return State{}, err
 	}
-	state.Readable, state.NextOffset = last.Sequence, last.Entry.NextOffset()
+	state.Readable, state.NextOffset, state.History = last.Sequence, last.Entry.NextOffset(), last.Entry.History
 	return state, nil
 }
 

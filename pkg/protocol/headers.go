@@ -30,9 +30,10 @@ const (
 	// fetch whose request does not name it.
 	HeaderStartOffset = "Laneway-Start-Offset"
 	HeaderNextOffset  = "Laneway-Next-Offset"
-	HeaderGapFrom     = "Laneway-Gap-From"   // the lowest offset without a record, in the status of a gap or of damage
-	HeaderGapTo       = "Laneway-Gap-To"     // the highest one; without it, nothing behind can be read
-	HeaderEndOffset   = "Laneway-End-Offset" // the offset after the last committed record
+	HeaderLogStart    = "Laneway-Log-Start-Offset" // the first offset of the log, with OFFSET_OUT_OF_RANGE
+	HeaderGapFrom     = "Laneway-Gap-From"         // the lowest offset without a record, in the status of a gap or of damage
+	HeaderGapTo       = "Laneway-Gap-To"           // the highest one; without it, nothing behind can be read
+	HeaderEndOffset   = "Laneway-End-Offset"       // the offset after the last committed record
 	HeaderStatus      = "Status"
 	HeaderDesc        = "Description"
 	HeaderError       = "Laneway-Error" // name of the error in the catalogue

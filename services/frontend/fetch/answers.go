@@ -81,7 +81,8 @@ func (a *answers) status(s *core.Status) *nats.Msg {
 	m.Header.Set(protocol.HeaderStatus, s.Code)
 	m.Header.Set(protocol.HeaderDesc, s.Description)
 	for header, offset := range map[string]int64{
-		protocol.HeaderStartOffset: s.Start, protocol.HeaderNextOffset: s.Next, protocol.HeaderEndOffset: s.End, protocol.HeaderGapFrom: s.GapFrom, protocol.HeaderGapTo: s.GapTo,
+		protocol.HeaderStartOffset: s.Start, protocol.HeaderNextOffset: s.Next, protocol.HeaderEndOffset: s.End,
+		protocol.HeaderLogStart: s.LogStart, protocol.HeaderGapFrom: s.GapFrom, protocol.HeaderGapTo: s.GapTo,
 	} {
 		if offset != core.Unknown {
 			m.Header.Set(header, strconv.FormatInt(offset, 10))

@@ -76,15 +76,16 @@ func (p *partition) state(ctx context.Context) (core.LogState, error) {
 		return core.LogState{}, err
 	}
 	begin := int64(0)
-	if s.Entries > 0 {
+	if s.Entries > 0 && !s.History.Archived() {
 		begin, err = p.begin(ctx, s.FirstSequence)
 	}
 	return core.LogState{
 		First: s.FirstSequence, Begin: begin, Last: s.LastSequence, Readable: s.Readable, Offset: s.NextOffset, Damage: s.Damage,
+		History: s.History,
 	}, err
 }
 
-// begin returns the first offset of the log. first is the first sequence of its stream; the
+// begin returns the first offset of a log of which nothing is archived. first is the first sequence of its stream; the
 // entry is read only once per sequence.
 func (p *partition) begin(ctx context.Context, first uint64) (int64, error) {
 	p.mu.Lock()

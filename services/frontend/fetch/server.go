@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/transport"
@@ -68,7 +69,7 @@ func New(config Config) *Server {
 		ahead:      make(slots, maxAhead),
 		partitions: make(map[protocol.Partition]*partition),
 	}
-	s.reader = newStoreReader(config, s.blocks)
+	s.reader = &storeReader{store: config.Store, blocks: s.blocks, timeout: config.StoreTimeout, log: config.Logger, bytes: semaphore.NewWeighted(bytesAtOnce)}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	return s
 }
@@ -127,7 +128,7 @@ func (s *Server) Committed(m messages.Committed, entry messages.Entry) {
 		return
 	}
 	s.entries.put(p.id, messages.LoggedEntry{Sequence: m.Sequence, Entry: entry})
-	p.advance(core.LogState{Last: m.Sequence, Readable: m.Sequence, Offset: entry.NextOffset()})
+	p.advance(core.LogState{Last: m.Sequence, Readable: m.Sequence, Offset: entry.NextOffset(), History: entry.History})
 }
 
 // ReadOnly handles the replicator's report of what the log of a partition has lost; empty

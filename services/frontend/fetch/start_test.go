@@ -56,6 +56,7 @@ func TestFetchOutsideThePartitionIsOutOfRange(t *testing.T) {
 	f.commit(lines("a", "b"))
 	for _, offset := range []int64{-1, 3, 1 << 62} {
 		m := f.fetch(fields{"offset": offset}).fails(protocol.CodeOffsetOutOfRange)
+		expectHeader(t, m, protocol.HeaderLogStart, "0")
 		expectHeader(t, m, protocol.HeaderEndOffset, "2")
 	}
 }

@@ -58,12 +58,6 @@ func TestRequestsAreHandledInArrivalOrder(t *testing.T) {
 	}
 }
 
-func closedChannel() <-chan struct{} {
-	c := make(chan struct{})
-	close(c)
-	return c
-}
-
 func offer(to chan string, what string) {
 	select {
 	case to <- what:
@@ -110,7 +104,7 @@ func TestACollectorDropsWhatItHasNoRoomFor(t *testing.T) {
 				c := collect(func(*nats.Msg) {
 					<-first
 					handled++
-				}, room, closedChannel())
+				}, room)
 				for range 10 {
 					c.arrived <- &nats.Msg{Data: []byte("x")}
 					synctest.Wait()

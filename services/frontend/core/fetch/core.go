@@ -23,6 +23,7 @@ type phase uint8
 const (
 	starting     phase = iota // look up the end of the log
 	measuring                 // search by time: find the first entry of a stretch of rising times
+	narrowing                 // ask the history which of its entries to search
 	searching                 // binary search for the entry to start with
 	anchoring                 // read the entry before it, for the exact start offset
 	anchoringFar              // that entry is damaged: read the next readable one instead
@@ -30,6 +31,7 @@ const (
 	skipping                  // find the first readable entry after a damaged one
 	loading                   // load the payloads of the next batches
 	checking                  // look up whether the log still has what was delivered
+	verifying                 // look up whether entries that seem to be lost were archived
 	failing                   // ask whether the topic was deleted
 )
 
@@ -51,6 +53,8 @@ type Core struct {
 
 	question Question        // nil if none is open
 	phase    phase           // of the question
+	repeat   Question        // is asked again when the store may be back; nil if none is
+	doubt    doubt           // the answer that is being verified
 	failure  failure         // the end of the fetch, unless the topic was deleted
 	damage   *protocol.Error // of the entry that is skipped
 
@@ -139,26 +143,61 @@ func (c *Core) handle(now time.Time, e Event, sent []Message) {
 	case Closed:
 		c.end(e.Why)
 	default:
-		c.answer(e)
+		c.answer(e, now)
 	}
 }
 
 // ask opens a question.
-func (c *Core) ask(phase phase, q Question) { c.question, c.phase, c.fx.Ask = q, phase, q }
+func (c *Core) ask(phase phase, q Question) {
+	c.question, c.phase, c.fx.Ask = q, phase, q
+	if needsStore(q) {
+		c.storeAsked()
+	}
+}
+
+// read returns the question for entries of the log.
+func (c *Core) read(from uint64, limit int) Read {
+	q := Read{From: from, Limit: limit}
+	if c.known.archived(from) {
+		q.History = c.known.History
+	}
+	return q
+}
 
 // answer handles the answer to the open question.
-func (c *Core) answer(e Event) {
-	if c.question == nil {
+func (c *Core) answer(e Event, now time.Time) {
+	q := c.question
+	if q == nil {
 		return
 	}
 	c.question = nil
+	switch {
+	case isAway(e):
+		c.askLater(q, e.(Failed), now)
+	case isDoubtful(q, e):
+		c.verify(q, e)
+	default:
+		if _, loaded := e.(Loaded); !loaded {
+			c.storeDone() // the result of a load is that of its first payload
+		}
+		c.handleAnswer(e)
+	}
+}
+
+// handleAnswer handles the answer to a question that was open.
+func (c *Core) handleAnswer(e Event) {
 	switch e := e.(type) {
 	case LookedUp:
-		if c.phase == checking {
-			c.checked(e.State)
-		} else {
-			c.start(e.State)
+		switch state := e.State.begins(); c.phase {
+		case checking:
+			c.checked(state)
+		case verifying:
+			c.verified()
+		default:
+			c.start(state)
 		}
+	case Narrowed:
+		c.narrowed(e)
 	case Entries:
 		switch {
 		case len(e.Entries) == 0:
@@ -169,14 +208,7 @@ func (c *Core) answer(e Event) {
 			c.probed(&e.Entries[0])
 		}
 	case Failed:
-		switch {
-		case c.phase == reading && isCorrupt(e.Err):
-			c.unreadable(e.Err)
-		case c.phase == starting || c.phase == checking || c.phase == reading:
-			c.fail(e.Err)
-		default:
-			c.probeFailed(e.Err)
-		}
+		c.failed(e)
 	case Loaded:
 		c.payloads, c.loaded, c.retry.random = e.Payloads, c.wanted, e.Random
 	case Deleted:
@@ -188,6 +220,28 @@ func (c *Core) answer(e Event) {
 	}
 }
 
+// failed handles a question that could not be answered.
+func (c *Core) failed(e Failed) {
+	corrupt := isCorrupt(e.Err)
+	switch c.phase {
+	case reading:
+		if corrupt {
+			c.unreadable(e)
+			return
+		}
+	case narrowing:
+		if corrupt {
+			c.notNarrowed()
+			return
+		}
+	case starting, checking, verifying:
+	default:
+		c.probeFailed(e)
+		return
+	}
+	c.fail(e.Err)
+}
+
 // drive continues the fetch until it needs an answer, waits, or has filled a step. The order
 // of the cases is the order of the work: find the start, send, finish at a limit, deliver
 // loaded batches, wait at the end, read entries, load payloads.
@@ -195,6 +249,8 @@ func (c *Core) drive(now time.Time) {
 	for c.ending == nil && c.question == nil {
 		var waits bool
 		switch {
+		case c.repeat != nil:
+			waits = c.askAgain(now)
 		case !c.placed:
 			c.ask(starting, LookUp{})
 		case len(c.fx.Send) >= maxSend, c.unpacked >= MaxRange:
@@ -207,7 +263,7 @@ func (c *Core) drive(now time.Time) {
 		case c.offset >= c.limit:
 			waits = c.atEnd(now)
 		case len(c.queue) == 0:
-			c.ask(reading, Read{c.sequence, readAhead})
+			c.ask(reading, c.read(c.sequence, readAhead))
 		default:
 			waits = c.load(now)
 		}
@@ -215,7 +271,7 @@ func (c *Core) drive(now time.Time) {
 			return
 		}
 	}
-	if c.ending == nil && c.phase == loading {
+	if c.ending == nil && needsStore(c.question) {
 		c.waitForStore(now, time.Time{})
 	}
 }

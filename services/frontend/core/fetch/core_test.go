@@ -44,8 +44,8 @@ func TestFetchIsSentThisAndEnds(t *testing.T) {
 		{"latest", logOf([]int{2}), `{"from":"latest"}`, "204 next 2 of 2"},
 		{"offset within a batch", logOf([]int{3}, []int{2}), `{"offset":1}`, "1; 2; 3; 4; 204 next 5 of 5"},
 		{"offset at the end", logOf([]int{3}), `{"offset":3}`, "204 next 3 of 3"},
-		{"offset beyond the end", logOf([]int{3}), `{"offset":4}`, "OFFSET_OUT_OF_RANGE next 4 of 3"},
-		{"negative offset", logOf([]int{3}), `{"offset":-1}`, "OFFSET_OUT_OF_RANGE next -1 of 3"},
+		{"offset beyond the end", logOf([]int{3}), `{"offset":4}`, "OFFSET_OUT_OF_RANGE from 0 next 4 of 3"},
+		{"negative offset", logOf([]int{3}), `{"offset":-1}`, "OFFSET_OUT_OF_RANGE from 0 next -1 of 3"},
 		{"log that begins late", late, `{"offset":0}`, "110 0-99 next 100 of 101; 100; 204 next 101 of 101"},
 
 		{"max_records", logOf([]int{2, 2}), `{"offset":1,"max_records":2}`, "1; 2; 204 next 3 of 4"},
@@ -280,7 +280,7 @@ func TestLogThatLostWhatWasDelivered(t *testing.T) {
 	moves := r.end.Moves()
 	r.log.entries = r.log.entries[:1]
 	r.end.Renew(r.now, r.log.state(), moves)
-	r.expect("OFFSET_OUT_OF_RANGE next 2 of 1")
+	r.expect("OFFSET_OUT_OF_RANGE from 0 next 2 of 1")
 }
 
 func TestRenewedEndThatIsOnlyOlderEndsNothing(t *testing.T) {
@@ -323,7 +323,7 @@ func TestFailureBecauseOfADeletedTopicSaysSo(t *testing.T) {
 	// What the consumer has done wrong stays its error.
 	r = newRig(t, l, `{"offset":5}`)
 	r.deleted = true
-	r.expect("OFFSET_OUT_OF_RANGE next 5 of 1")
+	r.expect("OFFSET_OUT_OF_RANGE from 0 next 5 of 1")
 }
 
 func TestFailedQuestionEndsTheFetch(t *testing.T) {
@@ -340,7 +340,7 @@ func TestFailedQuestionEndsTheFetch(t *testing.T) {
 			if fx.Ask == nil {
 				break // everything was delivered
 			}
-			fx = r.core.Step(r.now, []Event{Failed{unavailable}})
+			fx = r.core.Step(r.now, []Event{Failed{Err: unavailable}})
 			if _, ok := fx.Ask.(IsDeleted); !ok {
 				t.Fatalf("%s, question %d fails: %+v", start, failing, fx)
 			}
@@ -354,7 +354,7 @@ func TestFailedQuestionEndsTheFetch(t *testing.T) {
 func TestAnswerToNoQuestionIsIgnored(t *testing.T) {
 	r := newRig(t, logOf([]int{1}), `{"offset":0,"follow":true}`)
 	r.expect("0")
-	r.expect("", Entries{}, Loaded{}, Failed{protocol.NewError(protocol.CodeInternal, "")}, Deleted{true}, LookedUp{})
+	r.expect("", Entries{}, Loaded{}, Failed{Err: protocol.NewError(protocol.CodeInternal, "")}, Deleted{true}, LookedUp{})
 }
 
 func TestRefusedRequestNamesTheEndIfItIsKnown(t *testing.T) {

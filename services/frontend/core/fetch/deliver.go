@@ -40,13 +40,17 @@ func (c *Core) load(now time.Time) (waits bool) {
 	if c.request.MaxRecords > 0 {
 		records = c.request.MaxRecords - c.records
 	}
+	if c.queue[0].isLost() {
+		c.failBatch(&c.queue[0], errNotArchived)
+		return false
+	}
 	c.wanted = 0
 	var extents []messages.Extent
 	blocks := blocks{limit: MaxRange}
 	for i := range c.queue {
 		next := &c.queue[i]
 		length := next.extent.FrameLength() * c.growth
-		if i > 0 && (i >= maxLoad || c.retry.failures > 0 || length > bytes || records <= 0 || !blocks.fit(next.extent)) {
+		if i > 0 && (i >= maxLoad || next.isLost() || c.retry.failures > 0 || length > bytes || records <= 0 || !blocks.fit(next.extent)) {
 			break
 		}
 		c.wanted++
@@ -60,7 +64,6 @@ func (c *Core) load(now time.Time) (waits bool) {
 	if len(extents) == 0 {
 		c.loaded = c.wanted
 	} else {
-		c.loadAsked(now)
 		c.ask(loading, Load{extents, c.request.mayUnpack(), c.ahead(extents, &blocks, records)})
 	}
 	return false
@@ -86,7 +89,7 @@ func (c *Core) ahead(wanted []messages.Extent, loaded *blocks, records int64) (e
 	blocks := blocks{limit: MaxAhead}
 	for i := c.wanted; i < len(c.queue) && len(extents) < maxLoad; i++ {
 		next := &c.queue[i]
-		if bytes -= next.extent.FrameLength(); bytes < 0 || records <= 0 || !blocks.fit(next.extent) {
+		if bytes -= next.extent.FrameLength(); bytes < 0 || next.isLost() || records <= 0 || !blocks.fit(next.extent) {
 			break
 		}
 		if next.gap == 0 && !loaded.has(next.extent) {
@@ -129,7 +132,7 @@ func (c *Core) deliver(now time.Time) {
 	case b.gap > 0:
 		c.sendGap(b, now)
 	case isCorrupt(c.payloads[0].Err):
-		c.loadDone()
+		c.storeDone()
 		c.failBatch(b, c.payloads[0].Err)
 		return
 	case c.payloads[0].Err != nil:
@@ -144,7 +147,7 @@ func (c *Core) deliver(now time.Time) {
 	}
 	if b.gap == 0 {
 		c.payloads = c.payloads[1:]
-		c.loadDone()
+		c.storeDone()
 	}
 	c.queue = c.queue[1:]
 	if c.loaded--; c.loaded == 0 {

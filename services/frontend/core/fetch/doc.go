@@ -28,8 +28,10 @@
 //		case fetch.LookUp:
 //			state := lookUp()
 //			events = []fetch.Event{fetch.Moved{Known: known()}, fetch.LookedUp{State: state}}
+//		case fetch.Narrow:
+//			events = []fetch.Event{narrowed(q)}
 //		case fetch.Read:
-//			events = []fetch.Event{fetch.Entries{Entries: read(q.From, q.Limit)}}
+//			events = []fetch.Event{fetch.Entries{Entries: read(q.From, q.Limit, q.History)}}
 //		case fetch.Load:
 //			events = []fetch.Event{fetch.Loaded{Payloads: load(q.Extents), Random: rand.Float64()}}
 //		case fetch.IsDeleted:
@@ -54,6 +56,9 @@
 // entries 1 to 1,000, and a fetch asks for offset 40,000. The core reads entry 501, which
 // ends at offset 26,000, then entry 751, which ends at 41,000, then 626, and so on. About
 // ten reads find the first entry that ends above 40,000.
+//
+// If a part of the log is archived, the index of the history names the few entries to search, so
+// that a search needs few requests to a remote store.
 //
 // A damaged entry must not hide the records elsewhere. If the entry in the middle cannot be
 // read, the search uses one of the next few instead. If the search ends next to damaged

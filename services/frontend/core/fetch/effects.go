@@ -9,7 +9,7 @@ import (
 )
 
 // Event is an input of a fetch: [Moved], [Control], [SendFailed], [Disconnected] or [Closed],
-// or the answer to a question: [LookedUp], [Entries], [Loaded], [Failed] or [Deleted].
+// or the answer to a question: [LookedUp], [Narrowed], [Entries], [Loaded], [Failed] or [Deleted].
 type Event any
 
 // Moved reports the known end of the log, at the start of a fetch and after each change.
@@ -40,9 +40,9 @@ type Disconnected struct{}
 // with another frontend.
 type Closed struct{ Why *protocol.Error }
 
-// Question is what a fetch needs before it can continue: [LookUp], [Read], [Load] or
-// [IsDeleted]. One question is open at a time. Each is answered by one event. While a Load is
-// open, steps may send heartbeats.
+// Question is what a fetch needs before it can continue: [LookUp], [Narrow], [Read], [Load] or
+// [IsDeleted]. One question is open at a time. Each is answered by one event. While a question
+// that needs the object store is open, steps may send heartbeats.
 type Question any
 
 // LookUp asks for the state of the log. The answer is LookedUp or Failed. The shell MUST ask
@@ -53,13 +53,36 @@ type LookUp struct{}
 // LookedUp answers a LookUp.
 type LookedUp struct{ State LogState }
 
+// Narrow asks in which entries of the history the search for an offset, or for a time if Time is
+// not nil, can end. It is about the entries from Low up to, but not including, Above, which are
+// all in the history, and whose times rise.
+type Narrow struct {
+	History    messages.History
+	Offset     int64
+	Time       *time.Time
+	Low, Above uint64
+}
+
+// Narrowed answers a Narrow: what is searched for is not below Low, and every entry from Above on
+// is behind it. First is the first entry of the history. It may be below the log start offset,
+// because only whole segments are removed.
+type Narrowed struct {
+	First      uint64
+	Low, Above uint64
+}
+
 // Read asks for entries of the log from stream sequence From on. The answer has between one
 // and Limit entries, without holes between them. The first one has a higher sequence than
 // From only if the log has a hole there. If the read fails, the answer is Failed; its code is
 // CORRUPT if and only if the entry at From cannot be decoded.
+//
+// If History has anything archived, From is in it, and the entries are read from the history
+// instead of the stream, which may no longer have them. The answer then has no entry behind the
+// end of the history.
 type Read struct {
-	From  uint64
-	Limit int
+	From    uint64
+	Limit   int
+	History messages.History
 }
 
 // Entries answers a Read. The core does not modify the entries, which may be shared.
@@ -100,8 +123,15 @@ type IsDeleted struct{}
 // Deleted answers IsDeleted.
 type Deleted struct{ Deleted bool }
 
-// Failed answers a LookUp or Read that could not be done.
-type Failed struct{ Err *protocol.Error }
+// Failed answers a LookUp, Narrow or Read that could not be done. With the code STORE_UNAVAILABLE
+// the question is asked again later, and Random is as in Loaded.
+type Failed struct {
+	Err    *protocol.Error
+	Random float64
+	// Next is where the damage of a history ends, if Err is CORRUPT: the next entry that may be
+	// readable, and the first offset in it. It is zero if that is not known.
+	Next messages.Position
+}
 
 // Effects is what the shell does after a step, in the order of the fields. They are
 // valid until the next step.
@@ -151,15 +181,27 @@ type Status struct {
 
 	Next int64 // where the consumer continues, or Unknown
 	End  int64 // the end of the partition, or Unknown
+	// LogStart is the first offset of the partition if the requested one is not within it, and
+	// otherwise Unknown.
+	LogStart int64
 	// GapFrom to GapTo are offsets without records, or with records that cannot be read.
 	// GapFrom is Unknown in any other status. GapTo is Unknown if no record after GapFrom
 	// can be read.
 	GapFrom, GapTo int64
 }
 
+// newStatus returns a status that names no offset.
+func newStatus(code, description string) Status {
+	return Status{
+		Code: code, Description: description,
+		Start: Unknown, Next: Unknown, End: Unknown, LogStart: Unknown, GapFrom: Unknown, GapTo: Unknown,
+	}
+}
+
 // Refuse returns the status for a request that starts no fetch.
 func Refuse(err *protocol.Error, known Known) Status {
-	s := Status{Code: err.Code.FetchStatus(), Description: err.Error(), Err: err, Start: Unknown, Next: Unknown, End: Unknown, GapFrom: Unknown, GapTo: Unknown}
+	s := newStatus(err.Code.FetchStatus(), err.Error())
+	s.Err = err
 	if known.Valid {
 		s.End = known.Offset
 	}

@@ -18,12 +18,18 @@ var (
 type failure struct {
 	err        *protocol.Error
 	from, next int64
+	logStart   int64 // as in Status
 }
+
+func failureOf(err *protocol.Error) failure { return failure{err, Unknown, Unknown, Unknown} }
 
 func isCorrupt(err *protocol.Error) bool { return err != nil && err.Code == protocol.CodeCorrupt }
 
-func outOfRange(offset int64, log LogState) *protocol.Error {
-	return protocol.Errorf(protocol.CodeOffsetOutOfRange, "%d, the partition has %d to %d", offset, log.Begin, log.Offset)
+// failRange ends the fetch because the partition does not have an offset.
+func (c *Core) failRange(offset int64, log *LogState) {
+	f := failureOf(protocol.Errorf(protocol.CodeOffsetOutOfRange, "%d, the partition has %d to %d", offset, log.Begin, log.Offset))
+	f.logStart = log.Begin
+	c.failWith(f)
 }
 
 // notTheBatch returns the error for a payload that has the right checksum but not the content
@@ -78,7 +84,7 @@ func (c *Core) checked(log LogState) {
 		return
 	}
 	c.seen = false // the status reports the end of the log as it is now
-	c.fail(outOfRange(c.offset, log))
+	c.failRange(c.offset, &log)
 }
 
 // wait sends a heartbeat if one is due, and sets Effects.Wake to the next heartbeat or the
@@ -143,7 +149,7 @@ func (c *Core) unconfirmed() bool {
 // sendFailed moves the fetch back to the message that was not sent, and ends the fetch. If
 // the fetch was about to end after that message, this end replaces the other one.
 func (c *Core) sendFailed(e SendFailed, sent []Message) {
-	c.ending, c.question = nil, nil
+	c.ending, c.question, c.repeat = nil, nil, nil
 	if e.Message < len(sent) {
 		c.offset = sent[e.Message].from
 		if e.Err.Code == protocol.CodeUndeliverable {
@@ -162,14 +168,18 @@ func (c *Core) failBatch(b *batch, err *protocol.Error) {
 // failLost ends the fetch because records that are in the log, or may be, cannot be read.
 // Their offsets are those at or above from and below next. The consumer may continue at next.
 func (c *Core) failLost(err *protocol.Error, from, next int64) {
+	if log := c.known.begins(); log.History.Archived() && from < log.Begin {
+		c.failRange(from, &log) // they were not lost: the log begins behind them
+		return
+	}
 	if next != Unknown {
 		err = protocol.Errorf(err.Code, "%s; the records at the offsets %d to %d cannot be read, the next one is at %d",
 			err.Detail, from, next-1, next)
 	}
-	c.failWith(failure{err, from, next})
+	c.failWith(failure{err, from, next, Unknown})
 }
 
-func (c *Core) fail(err *protocol.Error) { c.failWith(failure{err, Unknown, Unknown}) }
+func (c *Core) fail(err *protocol.Error) { c.failWith(failureOf(err)) }
 
 // failWith ends the fetch with a failure. A server error may be a result of the deletion of
 // the topic: its log may be gone, or belong to a new topic of the same name. So the core
@@ -184,11 +194,11 @@ func (c *Core) failWith(f failure) {
 }
 
 // end ends the fetch with an error, without asking whether the topic was deleted.
-func (c *Core) end(err *protocol.Error) { c.endWith(failure{err, Unknown, Unknown}) }
+func (c *Core) end(err *protocol.Error) { c.endWith(failureOf(err)) }
 
 func (c *Core) endWith(f failure) {
 	s := c.status(f.err.Code.FetchStatus(), f.err.Error())
-	s.Err, s.GapFrom = f.err, f.from
+	s.Err, s.GapFrom, s.LogStart = f.err, f.from, f.logStart
 	if f.from != Unknown {
 		s.Next = f.next
 	}
@@ -205,7 +215,8 @@ func (c *Core) finish(code, description string) { c.ending = c.status(code, desc
 // partition. Entries may be read before their Committed message arrives, so the end is at
 // least the place of the fetch.
 func (c *Core) status(code, description string) *Status {
-	s := &Status{Code: code, Description: description, Start: c.startedAt, Next: Unknown, End: Unknown, GapFrom: Unknown, GapTo: Unknown}
+	s := new(newStatus(code, description))
+	s.Start = c.startedAt
 	switch {
 	case c.placed:
 		s.Next = c.offset

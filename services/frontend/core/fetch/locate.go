@@ -1,11 +1,14 @@
 package fetch
 
 import (
+	"math"
+
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
 
-// maxUnreadable is how many damaged entries in a row a search tries to skip.
+// maxUnreadable is how many damaged entries in a row, or damaged parts of a history, a search
+// tries to skip.
 const maxUnreadable = 8
 
 // probe is the search for the first readable entry in a range of stream sequences. A damaged
@@ -13,33 +16,41 @@ const maxUnreadable = 8
 type probe struct {
 	from, last uint64 // the range
 	at         uint64 // the sequence that is being read
+	failed     int    // how many could not be read
 }
 
 // look starts a probe.
 func (c *Core) look(phase phase, from, last uint64) {
 	c.probe = probe{from: from, last: last, at: from}
-	c.ask(phase, Read{from, 1})
+	c.ask(phase, c.read(from, 1))
 }
 
 // probeFailed handles an error of a probe. It tries the next entry, or continues without
 // one where the phase allows that.
-func (c *Core) probeFailed(err *protocol.Error) {
+func (c *Core) probeFailed(e Failed) {
 	p := &c.probe
-	corrupt := isCorrupt(err)
-	if corrupt && p.at < p.last && p.at-p.from < maxUnreadable {
-		p.at++
-		c.ask(c.phase, Read{p.at, 1})
+	corrupt := isCorrupt(e.Err)
+	if next := max(p.at+1, e.Next.Sequence); corrupt && next <= p.last && p.failed < maxUnreadable {
+		p.at = next
+		p.failed++
+		c.ask(c.phase, c.read(p.at, 1))
 		return
 	}
+	inHistory := e.Next.Sequence > 0
 	switch {
 	case corrupt && c.phase == measuring:
 		c.measured(nil)
+	case corrupt && c.phase == searching && inHistory:
+		c.search.above = p.from // the search continues below the damage
+		c.narrow()
 	case corrupt && c.phase == anchoring:
 		c.anchored(nil)
+	case corrupt && c.phase == anchoringFar && inHistory:
+		c.begin(e.Next.Sequence, e.Next.Offset)
 	case corrupt && c.phase == skipping:
 		c.failLost(c.damage, c.offset, Unknown)
 	default:
-		c.fail(err)
+		c.fail(e.Err)
 	}
 }
 
@@ -75,6 +86,7 @@ type search struct {
 	found      bool   // whether there is a best entry
 	best       uint64 // its stream sequence
 	base       int64  // its base offset
+	narrowed   bool   // whether the history was asked which of its entries to search
 }
 
 // start handles the state of the log and finds the requested place. A fetch without follow
@@ -83,6 +95,8 @@ func (c *Core) start(log LogState) {
 	c.limit = log.Offset
 	c.search.log = log
 	switch {
+	case c.request.From == protocol.FromEarliest && log.History.Archived():
+		c.startAt(log.Begin, log)
 	case c.request.From == protocol.FromEarliest:
 		c.sequence, c.offset, c.placed = log.First, log.Begin, true
 	case c.request.From == protocol.FromLatest:
@@ -98,15 +112,21 @@ func (c *Core) start(log LogState) {
 
 func (c *Core) startAt(offset int64, log LogState) {
 	if offset < log.Begin || offset > log.Offset {
-		c.fail(outOfRange(offset, log))
+		c.failRange(offset, &log)
 		return
 	}
 	c.sequence, c.offset = log.Last+1, offset
-	if offset == log.Offset {
+	h := log.History
+	switch {
+	case offset == log.Offset:
 		c.placed = true
-		return
+	case !h.Archived():
+		c.searchRange(log.First, log.Readable+1)
+	case offset < h.End.Offset:
+		c.searchRange(log.First, h.End.Sequence+1)
+	default:
+		c.searchRange(h.End.Sequence+1, log.Readable+1)
 	}
-	c.searchRange(log.First, log.Readable+1)
 }
 
 // searchTimes searches the entries below end for the last record that is older than the
@@ -149,17 +169,49 @@ func (c *Core) searchRange(begin, end uint64) {
 // narrow reads the entry in the middle of the remaining range. If it is damaged, the next
 // entries are tried, up to the best one. If the best one is the first that can be read, the
 // search continues below the damage, and may end there; the fetch then reports the damage.
+//
+// A read of the history may be a request to a remote store. So the first entry behind the
+// history is read first, and then the index of the history says which entries remain.
 func (c *Core) narrow() {
 	s := &c.search
-	if s.low >= s.above {
+	middle := s.low + (s.above-s.low)/2
+	switch h := c.known.History; {
+	case s.low >= s.above:
 		c.located()
+		return
+	case !c.known.archived(s.low):
+	case s.above > h.End.Sequence+1:
+		middle = h.End.Sequence + 1
+	case !s.narrowed:
+		s.narrowed = true
+		c.ask(narrowing, Narrow{h, c.offset, c.request.Time, s.low, s.above})
 		return
 	}
 	last := s.end - 1
 	if s.found {
 		last = s.best
 	}
-	c.look(searching, s.low+(s.above-s.low)/2, last)
+	c.look(searching, middle, last)
+}
+
+// narrowed handles the part of the history that is left to search.
+func (c *Core) narrowed(e Narrowed) {
+	s := &c.search
+	s.log.First, s.begin = max(s.log.First, e.First), max(s.begin, e.First)
+	s.low = min(max(s.low, e.Low, e.First), s.above)
+	if e.Above < s.above {
+		// This entry is known to reach the target, although it was not read.
+		s.above = max(e.Above, s.low)
+		s.found, s.best, s.base = true, s.above, math.MaxInt64
+	}
+	c.narrow()
+}
+
+// notNarrowed handles a history without a readable index. The fetch starts with the damaged
+// entries, which it then reports.
+func (c *Core) notNarrowed() {
+	c.search.above = c.search.low
+	c.narrow()
 }
 
 func (c *Core) searched(entry *messages.LoggedEntry) {
@@ -191,9 +243,7 @@ func (c *Core) located() {
 	s := &c.search
 	switch {
 	case c.request.Time == nil:
-		if s.found {
-			c.sequence = s.low // the offset may be in a gap or in entries that cannot be read
-		}
+		c.sequence = s.low // the offset may be in a gap or in entries that cannot be read
 		if s.found && s.base <= c.offset {
 			c.sequence = s.best
 		}
@@ -219,7 +269,7 @@ func (c *Core) anchored(before *messages.LoggedEntry) {
 }
 
 func (c *Core) begin(sequence uint64, offset int64) {
-	c.sequence, c.offset = sequence, offset
+	c.sequence, c.offset = sequence, max(offset, c.search.log.Begin)
 	c.stretchDone()
 }
 

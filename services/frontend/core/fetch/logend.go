@@ -3,10 +3,12 @@ package fetch
 import (
 	"time"
 
+	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
 
-// LogState is the beginning and end of a log.
+// LogState is the beginning and end of a log. If a part of the log is archived, the log begins in
+// its history, and First and Begin are not used.
 type LogState struct {
 	First    uint64          // stream sequence of the first entry
 	Begin    int64           // first offset of the log; 0 if the first entry is lost
@@ -14,6 +16,26 @@ type LogState struct {
 	Readable uint64          // stream sequence of the last entry that can be read; Last unless there is damage
 	Offset   int64           // after the last record that can be read
 	Damage   *protocol.Error // of the entries after Readable; nil if there is none
+	History  messages.History
+}
+
+// archived reports whether an entry is read from the history.
+func (s *LogState) archived(sequence uint64) bool {
+	return s.History.Archived() && sequence <= s.History.End.Sequence
+}
+
+// begins returns the state with the beginning of the log. Only the manifest says which entry is
+// the first of a history, so First is then a sequence that is not above it.
+func (s LogState) begins() LogState {
+	h := &s.History
+	if !h.Archived() {
+		return s
+	}
+	s.First, s.Begin = 1, h.Start
+	if h.Start == h.End.Offset {
+		s.First = h.End.Sequence + 1 // no record of the history is left
+	}
+	return s
 }
 
 // Known is the state of a log as a frontend knows it.

@@ -17,7 +17,7 @@ var (
 )
 
 // TestNoRecordIsMissedRepeatedOrReordered lets a consumer read random logs with gaps,
-// holes and damage by one fetch after the other, each with random limits, credits and
+// holes and damage, which are archived and purged meanwhile, by one fetch after the other, each with random limits, credits and
 // ends. The consumer trusts what it is sent: a record or a gap must come exactly where
 // the one before ended, and a fetch that follows starts where the status says.
 func TestNoRecordIsMissedRepeatedOrReordered(t *testing.T) {
@@ -91,6 +91,7 @@ type consumer struct {
 	confirmed   int64 // everything below has arrived, as the consumer has said
 	broken      bool  // whether the connection was
 	returned    bool  // whether the store was away first
+	noEntries   bool  // whether the store has returned no entries for a while
 	known       Known // at the end
 	messages    int64
 	bytes       int64
@@ -104,6 +105,9 @@ func newConsumer(t testing.TB, seed uint64) *consumer {
 	}
 	for range c.rng.IntN(30) {
 		c.append()
+		if c.chance(10) {
+			c.moveHistory()
+		}
 	}
 	return c
 }
@@ -202,6 +206,9 @@ func (c *consumer) read() {
 		if !c.after(last, end) || c.Failed() {
 			return
 		}
+		if c.chance(3) {
+			c.damageHistory()
+		}
 	}
 }
 
@@ -245,6 +252,11 @@ func (c *consumer) after(last *Status, end string) bool {
 		wrong = wrong || kind != large && !c.request.Frames
 		c.at = c.behind(from)
 	case "STORE_UNAVAILABLE":
+		if c.noEntries {
+			wrong = wrong || c.paced()
+			c.storeReturns()
+			break
+		}
 		wrong = wrong || kind != absent && !c.returned || c.paced()
 		c.at = c.behind(from)
 	case "UNAVAILABLE":
@@ -321,7 +333,7 @@ func (c *consumer) fetch() *Status {
 		if r.last != nil {
 			break
 		}
-		switch c.rng.IntN(13) {
+		switch c.rng.IntN(14) {
 		case 0, 1:
 			c.append()
 			if c.chance(3) {
@@ -337,6 +349,11 @@ func (c *consumer) fetch() *Status {
 			c.disconnect(r)
 		case 5:
 			c.storeReturns()
+		case 13:
+			c.moveHistory()
+			if c.chance(3) {
+				r.advance()
+			}
 		case 6:
 			if c.chance(4) {
 				r.run(word(protocol.CancelFetch))
@@ -365,7 +382,62 @@ func (c *consumer) storeReturns() {
 		}
 	}
 	c.returned = c.returned || len(c.away) > 0
+	c.log.absent = false
 	clear(c.away)
+}
+
+// moveHistory archives a part of the log, purges what was archived, or lets the store return no
+// entries.
+func (c *consumer) moveHistory() {
+	l := c.log
+	switch c.rng.IntN(6) {
+	case 0:
+		l.absent, c.noEntries = true, true
+	case 1, 2:
+		l.purge()
+	default:
+		before := len(l.archive)
+		l.archiveUpTo(l.first + c.rng.Uint64N(uint64(len(l.entries)+1)))
+		for i := range l.archive[before:] {
+			offset := l.archive[before+i].BaseOffset
+			for _, b := range l.archive[before+i].Batches {
+				if c.kind(offset) == spoilt && c.chance(2) {
+					l.giveUp(offset)
+				}
+				offset += int64(b.Records)
+			}
+		}
+		c.markDamage()
+	}
+}
+
+// damageHistory damages a part of the history. No fetch is open, because one may have read it
+// before.
+func (c *consumer) damageHistory() {
+	l := c.log
+	if len(l.archive) == 0 {
+		return
+	}
+	l.damagePage(l.first + c.rng.Uint64N(uint64(len(l.archive))))
+	c.markDamage()
+}
+
+// markDamage says what the offsets in damaged parts of the history hold, and right behind them.
+func (c *consumer) markDamage() {
+	l := c.log
+	for i := range l.archive {
+		e := &l.archive[i]
+		if e.damaged {
+			l.entries[i].corrupt = true
+			for o := e.BaseOffset - e.Gap; o < e.NextOffset(); o++ {
+				c.holds[o] = gone
+			}
+		} else if i > 0 && l.archive[i-1].damaged {
+			for o := e.BaseOffset - e.Gap; o < e.BaseOffset; o++ {
+				c.holds[o] = dubious
+			}
+		}
+	}
 }
 
 // start makes a rig for the next fetch. Time and position are used for the first one
@@ -406,7 +478,7 @@ func (c *consumer) start() *rig {
 	request.complete()
 	c.request, c.limit = request.FetchRequest, c.log.state().Offset
 	c.outstanding, c.processed, c.messages, c.bytes, c.records = 0, 0, 0, 0, 0
-	c.confirmed, c.broken, c.returned = c.at, false, false
+	c.confirmed, c.broken, c.returned, c.noEntries = c.at, false, false, c.log.absent
 	now := time.Unix(1000, 0)
 	return &rig{
 		TB: c, log: c.log, core: New(partition, request, testSettings, now), now: now,

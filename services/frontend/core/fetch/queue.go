@@ -34,6 +34,12 @@ type batch struct {
 
 func (b *batch) next() int64 { return b.offset + int64(b.records) + b.gap }
 
+// isLost reports whether a batch could not be read when its entry was archived, so that nothing
+// is stored of it.
+func (b *batch) isLost() bool { return b.gap == 0 && b.extent.Key == "" && b.extent.Length == 0 }
+
+var errNotArchived = protocol.NewError(protocol.CodeCorrupt, "the batch could not be read when the log was archived")
+
 // fill queues the batches of the next entries. Offsets between two entries are a gap if the
 // log says so, and otherwise damage. If batches are queued before the damage, fill stops
 // there. When they are delivered, the entries are read again, and the damage is reported.
@@ -53,7 +59,7 @@ func (c *Core) fill(entries []messages.LoggedEntry) {
 	at, queued := c.offset, int64(0)
 	for i := range entries {
 		entry := &entries[i].Entry
-		if entries[i].Sequence != c.sequence && (len(c.queue) > 0 || c.hole(&entries[i])) {
+		if entries[i].Sequence != c.sequence && (i > 0 || c.hole(&entries[i])) {
 			return
 		}
 		if recorded := entry.BaseOffset - entry.Gap; recorded > at && at < limit {
@@ -113,7 +119,7 @@ func (c *Core) enqueue(entry *messages.Entry) (bytes int64) {
 
 // hole ends the fetch and returns true if entries with records are missing before next.
 func (c *Core) hole(next *messages.LoggedEntry) bool {
-	if next.Entry.BaseOffset <= c.offset {
+	if next.Entry.BaseOffset-next.Entry.Gap <= c.offset {
 		return false
 	}
 	c.failLost(protocol.Errorf(protocol.CodeCorrupt, "the entries %d to %d of stream %s are gone",
@@ -122,14 +128,19 @@ func (c *Core) hole(next *messages.LoggedEntry) bool {
 }
 
 // unreadable handles an entry that cannot be decoded. The next readable entry shows whether
-// the damaged one had records.
-func (c *Core) unreadable(why *protocol.Error) {
-	if c.sequence >= c.known.Readable {
-		c.failLost(why, c.offset, Unknown)
-		return
+// the damaged one had records. The index of a history says that without another read.
+func (c *Core) unreadable(e Failed) {
+	switch {
+	case e.Next.Sequence > c.sequence && e.Next.Offset > c.offset:
+		c.failLost(e.Err, c.offset, e.Next.Offset)
+	case e.Next.Sequence > c.sequence:
+		c.queue, c.sequence = nil, e.Next.Sequence
+	case c.sequence >= c.known.Readable:
+		c.failLost(e.Err, c.offset, Unknown)
+	default:
+		c.damage = e.Err
+		c.look(skipping, c.sequence+1, c.known.Readable)
 	}
-	c.damage = why
-	c.look(skipping, c.sequence+1, c.known.Readable)
 }
 
 // skipped handles the first readable entry after a damaged one. If its base offset is the

@@ -111,7 +111,7 @@ func openLoad(t *testing.T, request string) *rig {
 	r := newRig(t, logOf([]int{1}), request)
 	r.core.Step(r.now, nil)
 	r.core.Step(r.now, []Event{LookedUp{r.log.state()}})
-	fx := r.core.Step(r.now, []Event{r.log.read(Read{1, 1})})
+	fx := r.core.Step(r.now, []Event{r.log.read(Read{From: 1, Limit: 1})})
 	if _, ok := fx.Ask.(Load); !ok {
 		t.Fatalf("%+v", fx)
 	}

@@ -22,6 +22,7 @@ type modelLog struct {
 	gap      int64 // offsets that the next entry leaves out
 	time     int64
 	payloads map[int64]Payload // by the offset of the batch
+	modelArchive
 }
 
 type modelEntry struct {
@@ -83,10 +84,10 @@ func (l *modelLog) commitRecords(batches ...[]protocol.Record) {
 func (l *modelLog) skip(offsets int64) { l.gap, l.next = l.gap+offsets, l.next+offsets }
 
 func (l *modelLog) state() LogState {
-	s := LogState{First: l.last() + 1, Last: l.last()}
+	s := LogState{First: l.last() + 1, Last: l.last(), History: l.history}
 	for i := range l.entries {
 		e := &l.entries[i]
-		if !e.lost {
+		if !e.lost && l.first+uint64(i) > l.purged {
 			s.First = min(s.First, l.first+uint64(i))
 		}
 		if !e.lost && !e.corrupt {
@@ -100,13 +101,16 @@ func (l *modelLog) state() LogState {
 }
 
 func (l *modelLog) read(q Read) Event {
+	if q.History.Archived() {
+		return l.readArchived(q)
+	}
 	var found []messages.LoggedEntry
-	for s := max(q.From, l.first); s <= l.last() && len(found) < q.Limit; s++ {
+	for s := max(q.From, l.first, l.purged+1); s <= l.last() && len(found) < q.Limit; s++ {
 		e := l.at(s)
 		switch {
 		case e.lost:
 		case e.corrupt && len(found) == 0:
-			return Failed{protocol.Errorf(protocol.CodeCorrupt, "entry %d cannot be decoded", s)}
+			return Failed{Err: protocol.Errorf(protocol.CodeCorrupt, "entry %d cannot be decoded", s)}
 		case e.corrupt:
 			return Entries{found}
 		default:
@@ -114,7 +118,7 @@ func (l *modelLog) read(q Read) Event {
 		}
 	}
 	if len(found) == 0 {
-		return Failed{protocol.Errorf(protocol.CodeUnavailable, "entry %d is not there", q.From)}
+		return Failed{Err: protocol.Errorf(protocol.CodeUnavailable, "entry %d is not there", q.From)}
 	}
 	return Entries{found}
 }
@@ -160,7 +164,7 @@ func (r *rig) commits(batches ...int) {
 
 func (r *rig) advance() {
 	s := r.log.state()
-	r.end.Advance(r.now, LogState{Last: s.Last, Readable: s.Readable, Offset: s.Offset, Damage: s.Damage})
+	r.end.Advance(r.now, LogState{Last: s.Last, Readable: s.Readable, Offset: s.Offset, Damage: s.Damage, History: s.History})
 }
 
 // run steps the core until it waits or the fetch has ended, and returns what was sent.
@@ -248,6 +252,8 @@ func (r *rig) answer(q Question) {
 	case LookUp:
 		r.end.Advance(r.now, r.log.state())
 		r.events = append(r.events, LookedUp{r.log.state()})
+	case Narrow:
+		r.events = append(r.events, r.log.narrow(q))
 	case Read:
 		r.events = append(r.events, r.log.read(q))
 	case Load:
@@ -274,6 +280,9 @@ func describe(s *Status) string {
 	}
 	if s.GapFrom != Unknown {
 		text += fmt.Sprintf(" %d-%s", s.GapFrom, offset(s.GapTo))
+	}
+	if s.LogStart != Unknown {
+		text += " from " + offset(s.LogStart)
 	}
 	return text + " next " + offset(s.Next) + " of " + offset(s.End)
 }
@@ -336,6 +345,6 @@ func corruptPayload() Payload {
 
 func (l *modelLog) clone() *modelLog {
 	c := *l
-	c.entries = slices.Clone(l.entries)
+	c.entries, c.archive = slices.Clone(l.entries), slices.Clone(l.archive)
 	return &c
 }
