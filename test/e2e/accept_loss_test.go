@@ -12,11 +12,31 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"laneway.dev/internal/objectstore"
 	"laneway.dev/pkg/client"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 )
+
+// unmarkedStore returns a store with an object and without a marker, so that it is not certain
+// whose it is.
+func unmarkedStore(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	store, err := objectstore.Open(folder, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := objectstore.NewKey(time.Now(), nil)
+	if err == nil {
+		err = store.Put(t.Context(), key, [][]byte{[]byte("an object")})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
 
 func TestAcceptedLossContinuesAboveAcknowledged(t *testing.T) {
 	t.Parallel() // it waits most of the time
@@ -37,9 +57,17 @@ func TestAcceptedLossContinuesAboveAcknowledged(t *testing.T) {
 		if ack := f.request(ctx, t, &nats.Msg{Subject: other.ProduceSubject(), Data: []byte("undisturbed")}); ack.Error != nil {
 			t.Errorf("another partition: %v", ack.Error)
 		}
-		code, output, err := deployment.ExitCode(f.Laneway(ctx, "topic", "repair", "orders", "--store", t.TempDir(), "--accept-loss"))
-		if err != nil || code == 0 || !strings.Contains(output, "the loss is not accepted") {
-			t.Errorf("with another store the loss is accepted: code %d, %v\n%s", code, err, output)
+		for _, c := range []struct {
+			store, says string
+			code        int
+		}{
+			{t.TempDir(), "is not that of this Laneway", exitStore},
+			{unmarkedStore(t), "the loss is not accepted", 1},
+		} {
+			code, output, err := deployment.ExitCode(f.Laneway(ctx, "topic", "repair", "orders", "--store", c.store, "--accept-loss"))
+			if err != nil || code != c.code || !strings.Contains(output, c.says) {
+				t.Errorf("with another store: code %d, %v, want %d and %q\n%s", code, err, c.code, c.says, output)
+			}
 		}
 		report := f.repair(ctx, t, "orders", "--store", f.Store, "--export", filepath.Join(t.TempDir(), "lost.jsonl"), "--accept-loss")
 		next := f.partition
