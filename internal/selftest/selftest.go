@@ -60,7 +60,8 @@ type AlteredPutter interface {
 }
 
 // Run tries all steps. Steps after a failed one are tried if they can be, so that the report
-// names all rights that are missing. A step that takes 30 seconds has failed.
+// names all rights that are missing. A step that takes 30 seconds has failed, and no further one is
+// tried: the store would not answer it either.
 func Run(ctx context.Context, store objectstore.Store) ([]Finding, error) {
 	t := trial{ctx: ctx, store: store.Below(probeCluster), content: make([]byte, probeSize)}
 	_, _ = rand.Read(t.content) // never fails
@@ -96,6 +97,7 @@ type trial struct {
 	key      string
 	content  []byte
 	findings []Finding
+	silent   bool // a step has ended without an answer
 }
 
 // stepTime bounds a step. A server may send the header of a response and then nothing.
@@ -103,6 +105,10 @@ const stepTime = 30 * time.Second
 
 // try runs a step and reports whether it works.
 func (t *trial) try(step Step, do func() (lacks string, err error)) bool {
+	if t.silent {
+		t.findings = append(t.findings, Finding{Step: step, Skipped: true})
+		return false
+	}
 	began := time.Now()
 	run := t.ctx
 	defer func() { t.ctx = run }()
@@ -110,6 +116,9 @@ func (t *trial) try(step Step, do func() (lacks string, err error)) bool {
 	t.ctx, cancel = context.WithTimeout(run, stepTime)
 	defer cancel()
 	lacks, err := do()
+	if t.silent = err != nil && errors.Is(t.ctx.Err(), context.DeadlineExceeded); t.silent && !objectstore.Passing(err) {
+		err = fmt.Errorf("%w: %w", objectstore.ErrUnreachable, err)
+	}
 	t.findings = append(t.findings, Finding{Step: step, Took: time.Since(began), Err: err, Lacks: lacks})
 	return err == nil
 }

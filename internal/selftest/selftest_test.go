@@ -237,12 +237,18 @@ func TestCauseNamesTheServerThatCannotBeReached(t *testing.T) {
 	}
 }
 
-// silent is a store that answers no request.
-type silent struct{ objectstore.Store }
+// silent is a store that answers no request, or none but puts, which it denies.
+type silent struct {
+	objectstore.Store
+	answersPuts bool
+}
 
 func (s silent) Below(string) objectstore.Store { return s }
 
-func (silent) Put(ctx context.Context, _ string, _ [][]byte) error {
+func (s silent) Put(ctx context.Context, _ string, _ [][]byte) error {
+	if s.answersPuts {
+		return objectstore.ErrDenied
+	}
 	<-ctx.Done()
 	return ctx.Err()
 }
@@ -254,13 +260,23 @@ func (silent) List(ctx context.Context, _ string) iter.Seq2[objectstore.Listed, 
 	}
 }
 
-func TestEachStepEndsIfTheStoreIsSilent(t *testing.T) {
+func TestTestEndsWithTheFirstStepThatIsNotAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		found := run(t, silent{})
-		for _, step := range []Step{Put, List} {
-			if f := found[step]; !errors.Is(f.Err, context.DeadlineExceeded) || f.Took != stepTime {
-				t.Errorf("%s ends after %v with %v", step, f.Took, f.Err)
-			}
+		if f := found[Put]; !errors.Is(f.Err, objectstore.ErrUnreachable) || f.Took != stepTime {
+			t.Errorf("put ends after %v with %v", f.Took, f.Err)
+		}
+		if f := found[List]; !f.Skipped || f.Took != 0 {
+			t.Errorf("list ends after %v with %v, want that it is not tried", f.Took, f.Err)
+		}
+	})
+}
+
+func TestListEndsIfTheStoreIsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := run(t, silent{answersPuts: true})[List]
+		if !errors.Is(f.Err, objectstore.ErrUnreachable) || f.Took != stepTime {
+			t.Errorf("list ends after %v with %v", f.Took, f.Err)
 		}
 	})
 }

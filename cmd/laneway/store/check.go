@@ -41,11 +41,14 @@ func (c *Check) Run(a *cli.App) error {
 		return err
 	}
 	defer func() { _ = candidate.Store.Close() }()
+	waiting := cli.AwaitStore(a.Stderr, c.Store)
+	defer waiting.End()
 	findings, err := selftest.Run(a.Ctx, candidate.Store)
 	if err != nil {
 		return err
 	}
 	owner := c.identity(a.Ctx, candidate, findings)
+	waiting.End()
 	text, verdict := describeFindings(c.Store.Scheme(), findings)
 	if err := cli.Say(a.Stdout, "object store %s\n  %s\n%s", candidate.Place, owner, text); err != nil {
 		return err
@@ -58,23 +61,34 @@ const markerTime = 30 * time.Second
 
 // identity describes the marker of a store.
 func (c *Check) identity(ctx context.Context, candidate storeid.Candidate, findings []selftest.Finding) string {
+	if f := selftest.Failed(findings); f != nil && errors.Is(f.Err, objectstore.ErrUnreachable) {
+		return c.unreadable(f.Err) // a request for the marker would not be answered either
+	}
 	ctx, cancel := context.WithTimeout(ctx, markerTime)
 	defer cancel()
-	switch _, err := candidate.Store.Marker(ctx); {
+	_, err := candidate.Store.Marker(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", objectstore.ErrUnreachable, err)
+	}
+	switch {
 	case errors.Is(err, objectstore.ErrNotFound):
 		return "it has no marker, so no Laneway uses it yet"
 	case errors.Is(err, objectstore.ErrDenied) && works(findings, selftest.Read):
 		// S3 denies reading an object that does not exist to those who may not list.
 		return "whether it has a marker cannot be seen without the right to list objects"
 	case err != nil:
-		sentence, _ := selftest.Cause(c.Store.Scheme(), selftest.Read, err)
-		return "its marker cannot be read: " + sentence
+		return c.unreadable(err)
 	}
 	id, cluster, err := storeid.Identity(ctx, candidate)
 	if err != nil {
 		return err.Error()
 	}
 	return fmt.Sprintf("store %s of cluster %s", id, cluster)
+}
+
+func (c *Check) unreadable(err error) string {
+	sentence, _ := selftest.Cause(c.Store.Scheme(), selftest.Read, err)
+	return "its marker cannot be read: " + sentence
 }
 
 // works reports whether a step was tried and works.

@@ -53,7 +53,7 @@ func (silent) Marker(ctx context.Context) ([]byte, error) {
 func TestCheckDoesNotWaitForAMarkerForever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		text := (&Check{Store: "s3://bucket"}).identity(t.Context(), storeid.Candidate{Store: silent{}}, nil)
-		if !strings.Contains(text, "its marker cannot be read") {
+		if !strings.Contains(text, "its marker cannot be read: the store does not answer") {
 			t.Errorf("the report says %q", text)
 		}
 	})
