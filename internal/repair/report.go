@@ -102,7 +102,7 @@ type Lane struct {
 
 // Store is the part of a report about the object store.
 type Store struct {
-	// NotShared is the reason why the store is not, or may not be, the one that the services
+	// NotShared is the reason why the store may not be the one that the services
 	// use; empty if it is.
 	NotShared string    `json:"not_shared,omitempty"`
 	Objects   int64     `json:"objects"`

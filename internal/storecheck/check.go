@@ -48,13 +48,13 @@ const readAhead = 1 << 20
 // of the server's services. Other errors mean that the store, or the server, cannot be used.
 func (c *Checker) Check(ctx context.Context) (*Report, error) {
 	c.comparison = newComparison(c.JS != nil)
-	marker, err := c.identify(ctx)
+	doubt, err := c.identify(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if marker != nil {
-		// The store is still compared with the logs, to find out what it lacks.
-		c.comparison.report.Store.Marker = marker.Error()
+	store := &c.comparison.report.Store
+	if doubt != nil {
+		store.Marker, store.Advice = doubt.Reason, doubt.Advice
 	}
 	if err := c.scanAll(ctx); err != nil {
 		return nil, err
@@ -64,6 +64,9 @@ func (c *Checker) Check(ctx context.Context) (*Report, error) {
 		if err := c.logs(ctx); err != nil {
 			return nil, err
 		}
+		if doubt != nil && len(store.Errors) == 0 && !c.comparison.found {
+			return nil, unrelated(doubt)
+		}
 	}
 	if err := c.again(ctx); err != nil {
 		return nil, err
@@ -71,39 +74,29 @@ func (c *Checker) Check(ctx context.Context) (*Report, error) {
 	return c.comparison.finish(), nil
 }
 
-// identify reads the marker of the store, and compares it with the cluster's record. marker is
-// why the marker cannot be used: it is lost or damaged.
-func (c *Checker) identify(ctx context.Context) (marker, err error) {
+// identify compares the marker of the store with the cluster's record. doubt is why the store
+// may be another one; nil if it is certain.
+func (c *Checker) identify(ctx context.Context) (doubt *storeid.RefusedError, err error) {
 	store := &c.comparison.report.Store
 	store.Place = c.Store.Place
-	c.objects = storeid.Objects(ctx, c.JS, c.Store)
-	c.frames = objectstore.NewFrames(c.objects)
-	store.ID, store.Cluster, err = storeid.Identity(ctx, c.Store)
+	examined, err := storeid.Examine(ctx, c.JS, c.Store)
 	switch {
 	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case err != nil && unusable(err):
-		return nil, fmt.Errorf("read the marker of the object store %s: %w", c.Store.Place, err)
+		return nil, context.Cause(ctx)
 	case err != nil:
-		return err, nil
-	case c.JS == nil:
-		return nil, nil
+		return nil, err
 	}
-	return nil, storeid.Compare(ctx, c.JS, c.Store)
+	store.ID, store.Cluster = examined.Store, examined.Cluster
+	c.objects = examined.Objects
+	c.frames = objectstore.NewFrames(c.objects)
+	return examined.Doubt, nil
 }
 
-// unusable reports whether an error of a store concerns all requests to it. Nothing can then be
-// said about its objects, and least of all that they are lost.
-func unusable(err error) bool {
-	for _, all := range []error{
-		objectstore.ErrUnreachable, objectstore.ErrThrottled, objectstore.ErrDenied, objectstore.ErrCredentials, objectstore.ErrClock,
-		objectstore.ErrNoBucket, objectstore.ErrRegion, objectstore.ErrTLS, objectstore.ErrNoStore,
-	} {
-		if errors.Is(err, all) {
-			return true
-		}
-	}
-	return false
+// unrelated returns the error of a store that is in doubt and has none of the objects that the
+// logs refer to. Nothing is then said about its objects: it is another store, and those of the
+// cluster are not missing.
+func unrelated(doubt *storeid.RefusedError) error {
+	return &storeid.RefusedError{Reason: doubt.Reason + "; it has none of the objects that the logs refer to", Advice: doubt.Advice}
 }
 
 // scanAll reads all objects.
@@ -226,6 +219,8 @@ func (c *Checker) entry(ctx context.Context, p protocol.Partition, e *messages.E
 			}
 			if err != nil {
 				c.comparison.lose(p, offset, b, err)
+			} else {
+				c.comparison.found = true
 			}
 		}
 		offset += int64(b.Records)

@@ -36,6 +36,7 @@ type comparison struct {
 	named   map[string]*Object
 	beyond  map[uint64]struct{} // hashes of the keys of damaged objects that are not named
 	lost    map[protocol.Partition]*Lost
+	found   bool // the store has something that a log refers to, damaged or not
 }
 
 // object is a whole object.
@@ -129,9 +130,10 @@ func (c *comparison) refer(b *messages.Placeholder) bool {
 	c.report.Logs.Records += int64(b.Records)
 	key := maphash.String(c.seed, b.Extent.Key)
 	if at, known := slices.BinarySearchFunc(c.objects, key, func(o object, key uint64) int { return cmp.Compare(o.key, key) }); known {
-		c.objects[at].referred = true
+		c.objects[at].referred, c.found = true, true
 	} else if named := c.named[b.Extent.Key]; named != nil {
 		named.Referenced = true
+		c.found = c.found || named.Damage != Missing
 	}
 	_, found := slices.BinarySearch(c.batches, maphash.Comparable(c.seed, b.Extent))
 	return found

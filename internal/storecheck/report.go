@@ -26,8 +26,11 @@ type Store struct {
 	Place   string `json:"place"`
 	ID      string `json:"id,omitempty"`
 	Cluster string `json:"cluster,omitempty"`
-	// Marker says what is wrong with the marker, which has the two ids.
-	Marker  string `json:"marker,omitempty"`
+	// Marker says why it is not certain that the store is that of the cluster: the marker, which
+	// has the two ids, or the record of the cluster was lost or is damaged.
+	Marker string `json:"marker,omitempty"`
+	// Advice says what to do about that.
+	Advice  string `json:"advice,omitempty"`
 	Objects int64  `json:"objects"`
 	Bytes   int64  `json:"bytes"`
 	Batches int64  `json:"batches"`

@@ -50,16 +50,15 @@ type TopicUsage struct {
 }
 
 // Usage reads all logs and lists the store. It needs a NATS server, reads no object, and changes
-// nothing. A storeid.RefusedError means that the store has no marker, or that its marker is not
-// that of the server's services. It needs up to 48 bytes of memory per object, and 16 bytes per
-// compressed block.
+// nothing. A storeid.RefusedError means that the store is not the one of the server's services. It
+// needs up to 48 bytes of memory per object, and 16 bytes per compressed block.
 //
 // The logs are read before the store is listed. Otherwise, an object that is stored in the
 // meantime would count as missing. In this order, it counts as an orphan.
 func (c *Checker) Usage(ctx context.Context) (*Usage, error) {
 	c.comparison = newComparison(true)
-	marker, err := c.identify(ctx)
-	if err := cmp.Or(err, marker); err != nil {
+	doubt, err := c.identify(ctx)
+	if err != nil {
 		return nil, err
 	}
 	store := c.comparison.report.Store
@@ -83,7 +82,17 @@ func (c *Checker) Usage(ctx context.Context) (*Usage, error) {
 	}
 	u.Problems = append(u.Problems, c.comparison.report.Logs.Problems...)
 	slices.SortFunc(u.Topics, func(a, b TopicUsage) int { return cmp.Compare(a.Topic, b.Topic) })
-	return u, c.list(ctx, u, references)
+	ofLogs := len(u.Problems)
+	if err := c.list(ctx, u, references); err != nil {
+		return nil, err
+	}
+	switch found := u.Objects > u.OrphanObjects; {
+	case doubt != nil && !found && len(u.Problems) == ofLogs:
+		return nil, unrelated(doubt)
+	case doubt != nil:
+		u.Problems = append(u.Problems, doubt.Reason+": "+doubt.Advice)
+	}
+	return u, nil
 }
 
 // add counts the batches of an entry.

@@ -67,12 +67,59 @@ func TestUsageNamesLogsThatCannotBeRead(t *testing.T) {
 	}
 }
 
-func TestUsageOfAStoreWithoutAMarkerIsRefused(t *testing.T) {
-	w := newServedWorld(t)
+func (w *world) loseMarker() {
+	w.t.Helper()
 	w.must(os.Remove(filepath.Join(w.root, objectstore.MarkerName)))
-	_, err := w.checker.Usage(w.ctx)
-	if _, refused := errors.AsType[*storeid.RefusedError](err); !refused {
-		t.Errorf("error is %v, want a RefusedError", err)
+}
+
+// mustBeRefused checks that nothing is said about a store but that it is not that of the cluster.
+func (w *world) mustBeRefused() {
+	w.t.Helper()
+	report, err := w.checker.Check(w.ctx)
+	if _, refused := errors.AsType[*storeid.RefusedError](err); !refused || report != nil {
+		w.t.Errorf("the check has the report %+v and the error %v, want only a RefusedError", report, err)
+	}
+	usage, err := w.checker.Usage(w.ctx)
+	if _, refused := errors.AsType[*storeid.RefusedError](err); !refused || usage != nil {
+		w.t.Errorf("the usage is %+v and the error %v, want only a RefusedError", usage, err)
+	}
+}
+
+func TestObjectsOfAnotherStoreAreNotCalledMissing(t *testing.T) {
+	w := newServedWorld(t)
+	batches := w.stage(2)
+	w.commit(batches...)
+	w.loseMarker()
+	w.must(os.Remove(w.path(batches[0].Extent.Key)))
+	w.mustBeRefused() // it is empty
+	w.stage(3)
+	w.mustBeRefused() // it has objects, but none of the logs
+}
+
+func TestStoreThatHasLostItsMarkerIsCompared(t *testing.T) {
+	w := newServedWorld(t)
+	batches, missing := w.stage(2), w.stage(1)
+	w.commit(batches...)
+	w.commit(missing...)
+	w.must(os.Remove(w.path(missing[0].Extent.Key)))
+	w.loseMarker()
+	report := w.check()
+	if len(report.Damaged) != 1 || report.Damaged[0].Key != missing[0].Extent.Key || report.Store.Marker == "" || report.Store.Advice == "" {
+		t.Errorf("the report is %+v, want the lost marker and the missing object", report)
+	}
+	if u := w.usage(); len(u.Problems) != 1 || u.MissingObjects != 1 || u.Objects != 1 {
+		t.Errorf("the usage is %+v, want the lost marker and the missing object", u)
+	}
+}
+
+func TestStoreIsThatOfTheLogsIfAllItsObjectsAreDamaged(t *testing.T) {
+	w := newServedWorld(t)
+	batches := w.stage(1)
+	w.commit(batches...)
+	w.loseMarker()
+	w.flip(batches[0].Extent.Key, batches[0].Extent.Offset)
+	if report := w.check(); len(report.Damaged) != 1 || len(report.Logs.Lost) != 1 {
+		t.Errorf("the report is %+v, want the damaged object", report)
 	}
 }
 

@@ -51,7 +51,7 @@ func decide(s situation) decision {
 			"it is unknown whether the object store %s belongs to this Laneway: logs exist, but bucket %s, which names the store, was lost", s.place, bucket)}
 	case s.marker != nil:
 		return decision{refused: refuse(
-			"give this Laneway a store of its own by --store; or, if it is to take this one over because its own metadata was lost, start it once with --adopt-store",
+			"give this Laneway a store of its own; or, if it is to take this one over because its own metadata was lost, start one role once with --adopt-store",
 			"the object store %s belongs to another Laneway, or the metadata of this one was lost: it has a marker, and bucket %s names no store", s.place, bucket)}
 	case s.record != nil:
 		return decision{mark: &marker{Cluster: s.record.Cluster, Store: s.fresh}}
@@ -61,7 +61,7 @@ func decide(s situation) decision {
 			"there is nothing to adopt: the object store %s is empty", s.place)}
 	case s.logs && s.empty && !s.adopt:
 		return decision{refused: refuse(
-			"give the store with the objects of these logs by --store, or restore the bucket from a copy; with --adopt-store new objects go here, and the old ones cannot be read",
+			"give the store with the objects of these logs, or restore the bucket from a copy; with --adopt-store new objects go here, and the old ones cannot be read",
 			"the object store %s is empty although logs exist, and bucket %s does not name the store that they refer to", s.place, bucket)}
 	}
 	return decision{write: &record{Cluster: s.fresh, Place: s.place}}
@@ -70,11 +70,11 @@ func decide(s situation) decision {
 // compare compares a store with that of the cluster.
 func compare(s situation) decision {
 	r, m := s.record, s.marker
-	same := "give the store of this Laneway by --store: it was " + r.Place + " when it was first used"
+	same := "give the store of this Laneway: it was " + r.Place + " when it was first used"
 	switch {
 	case m == nil:
 		return decision{refused: refuse(
-			fmt.Sprintf("look for a wrong path, a volume that was forgotten or is not mounted, or a folder of another host: the store was %s when it was first used. If it is the right one and only its marker was lost, write %s into it again as the file %s",
+			fmt.Sprintf("look for a wrong path or prefix, a volume that was forgotten or is not mounted, or a folder of another host: the store was %s when it was first used. If it is the right one and only its marker was lost, write %s into it again as the file %s",
 				r.Place, marker{r.Cluster, r.Store}.text(), markerName),
 			"the object store %s is not that of this Laneway: it has no marker", s.place)}
 	case m.Cluster != r.Cluster:

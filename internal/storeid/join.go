@@ -34,34 +34,6 @@ func Join(ctx context.Context, js jetstream.JetStream, c Candidate, silent func(
 	return c.Store.Below(cluster), nil
 }
 
-// Objects returns the part of the store that has the objects of its cluster, for a reader that
-// looks at a store which may be damaged, or another one than expected. The marker names the
-// cluster. If it cannot be read, the record does; js may be nil if there is none. If that cannot
-// be read either, the result is the whole store.
-func Objects(ctx context.Context, js jetstream.JetStream, c Candidate) objectstore.Store {
-	if found, err := c.readMarker(ctx); err == nil && found != nil {
-		return c.Store.Below(found.Cluster)
-	}
-	if js == nil {
-		return c.Store
-	}
-	if found, err := (&joining{js: js, candidate: c}).readRecord(ctx); err == nil && found != nil {
-		return c.Store.Below(found.Cluster)
-	}
-	return c.Store
-}
-
-// Compare returns a RefusedError if the store is certainly not that of the cluster. It changes
-// nothing.
-func Compare(ctx context.Context, js jetstream.JetStream, c Candidate) error {
-	j := joining{js: js, candidate: c}
-	next, err := j.look(ctx)
-	if err == nil && next.refused != nil {
-		err = next.refused
-	}
-	return described(err)
-}
-
 // described adds what has failed to an error, unless the error says so.
 func described(err error) error {
 	if refused, ok := errors.AsType[*RefusedError](err); ok {
@@ -80,6 +52,7 @@ type joining struct {
 	patient   bool   // bound the requests to JetStream, and repeat those to the store
 	revision  uint64 // of the record that was read; 0 if there was none
 	cluster   string // id in that record
+	store     string // id of the store in that record; empty if it names none
 }
 
 // attempt returns the id of the cluster.
@@ -150,7 +123,7 @@ var errMoved = errors.New("other roles keep changing the record of the store")
 // readRecord returns the record from the leader of the bucket; nil if there is none. It does
 // not create the bucket, so that a refused role changes nothing.
 func (j *joining) readRecord(ctx context.Context) (*record, error) {
-	j.revision, j.cluster = 0, ""
+	j.revision, j.cluster, j.store = 0, "", ""
 	ctx, cancel := j.bound(ctx)
 	defer cancel()
 	records, _, err := kvbucket.Records(ctx, j.js, bucket)
@@ -175,7 +148,7 @@ func (j *joining) readRecord(ctx context.Context) (*record, error) {
 		if err != nil {
 			return nil, backoff.Permanent(damagedRecord(err))
 		}
-		j.cluster = decoded.Cluster
+		j.cluster, j.store = decoded.Cluster, decoded.Store
 		return decoded, nil
 	}
 	return nil, nil

@@ -240,25 +240,6 @@ func TestDamagedMarkerAndDamagedRecordAreReported(t *testing.T) {
 	mustRefuse(t, join(ctx, js, c.adopted()), "bucket LANEWAY_CLUSTER is damaged")
 }
 
-func TestComparingChangesNothing(t *testing.T) {
-	_, js := embeddedtest.Start(t)
-	ctx, c, other := limited(t), in(t, t.TempDir()), in(t, t.TempDir())
-	if err := Compare(ctx, js, c); err != nil {
-		t.Error(err)
-	}
-	if left, err := os.ReadDir(c.Place); err != nil || len(left) > 0 {
-		t.Errorf("the store has %v (%v)", left, err)
-	}
-	if _, err := js.KeyValue(ctx, bucket); !errors.Is(err, jetstream.ErrBucketNotFound) {
-		t.Errorf("the bucket is there: %v", err)
-	}
-	mustJoin(t, js, c)
-	if err := Compare(ctx, js, c); err != nil {
-		t.Error(err)
-	}
-	mustRefuse(t, Compare(ctx, js, other), other.Place)
-}
-
 func TestStoreThatCannotBeMarkedEndsTheStart(t *testing.T) {
 	_, js := embeddedtest.Start(t)
 	ctx, c := limited(t), in(t, filepath.Join(t.TempDir(), "objects"))

@@ -1,8 +1,6 @@
 package storeid
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 
 	"laneway.dev/internal/embedded/embeddedtest"
@@ -43,12 +41,11 @@ func TestObjectsLieInThePartOfTheCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantPart(t, second, cluster)
-	wantPart(t, Objects(ctx, nil, c), cluster)
-	if err := os.Remove(filepath.Join(c.Place, markerName)); err != nil {
-		t.Fatal(err)
-	}
-	wantPart(t, Objects(ctx, js, c), cluster) // of the record
-	wantPart(t, Objects(ctx, nil, c), "")
+	putObject(t, c)
+	wantPart(t, examine(t, nil, c).Objects, cluster)
+	lose(t, c)
+	wantPart(t, examine(t, js, c).Objects, cluster) // of the record
+	wantPart(t, examine(t, nil, c).Objects, "")
 }
 
 func TestIDThatIsNoPartOfAKeyIsDamage(t *testing.T) {

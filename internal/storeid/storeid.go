@@ -104,10 +104,15 @@ func Identity(ctx context.Context, c Candidate) (store, cluster string, err erro
 	case err != nil:
 		return "", "", err
 	case found == nil:
-		return "", "", refuse("look for a wrong path or a volume that is not mounted; if only the file "+markerName+" was lost, restore it from a copy",
-			"the object store %s has no marker: it is unknown whose store it is", c.Place)
+		return "", "", c.unmarked()
 	}
 	return found.Store, found.Cluster, nil
+}
+
+// unmarked is the error of a store without a marker, if there is no record to compare it with.
+func (c Candidate) unmarked() *RefusedError {
+	return refuse("look for a wrong path or a volume that is not mounted; if only the file "+markerName+" was lost, restore it from a copy",
+		"the object store %s has no marker: it is unknown whose store it is", c.Place)
 }
 
 // readMarker returns the marker of the store; nil if it has none.

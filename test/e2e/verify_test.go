@@ -11,8 +11,10 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/storecheck"
 	"laneway.dev/test/deployment"
+	"laneway.dev/test/s3server"
 )
 
 // verifyStore runs laneway store verify, which must end with an exit code, and returns its
@@ -102,6 +104,28 @@ func (f *fixture) verifyStoreFails(ctx context.Context, t *testing.T, code int, 
 	got, text, err := deployment.ExitCode(f.Laneway(ctx, args...))
 	if err != nil || got != code || strings.Contains(text, "object store file:") || strings.Contains(text, "object store s3:") {
 		t.Errorf("%q: exit code %d (%v), want %d and no report:\n%s", args, got, err, code, text)
+	}
+}
+
+func TestWrongPrefixIsNotCalledMissingObjects(t *testing.T) {
+	t.Parallel()
+	ctx := within(t, time.Minute)
+	s3 := s3server.Start(t)
+	f := start(t, deployment.OneProcess, deployment.Options{Store: s3.Location("right")})
+	if ack := f.request(ctx, t, &nats.Msg{Subject: f.partition.ProduceSubject(), Data: []byte("precious")}); ack.Error != nil {
+		t.Fatal(ack.Error)
+	}
+	for _, args := range f.readers(s3.Location("wrong")) {
+		mustEnd(ctx, t, args, s3.Location("wrong"), s3.Location("right"), "no marker")
+	}
+	f.verifyStore(ctx, t, 0, []string{"nothing is damaged"}, "--nats", f.URL())
+	// The right store that has lost only its marker is still compared.
+	if err := os.Remove(filepath.Join(s3.Folder, "right", objectstore.MarkerName)); err != nil {
+		t.Fatal(err)
+	}
+	report := f.verifyStore(ctx, t, 1, []string{"it has objects, but no marker", "what to do: "}, "--nats", f.URL())
+	if len(report.Damaged) > 0 || report.Store.Batches != 1 {
+		t.Errorf("the report has %+v, damaged are %+v", report.Store, report.Damaged)
 	}
 }
 

@@ -6,11 +6,9 @@ package store
 
 import (
 	"errors"
-	"fmt"
 	"syscall"
 
 	"laneway.dev/cmd/laneway/cli"
-	"laneway.dev/internal/selftest"
 	"laneway.dev/internal/storeid"
 	"laneway.dev/internal/stores"
 )
@@ -30,16 +28,6 @@ func open(a *cli.App, location cli.StoreLocation) (storeid.Candidate, error) {
 	}
 	store, err := stores.OpenExisting(a.Ctx, string(location))
 	return storeid.Candidate{Store: store, Place: place}, err
-}
-
-// unusable adds the cause and advice to the error of a store that cannot be read at all. Other
-// errors stay as they are.
-func unusable(location cli.StoreLocation, err error) error {
-	sentence, advice := selftest.Cause(location.Scheme(), selftest.Read, err)
-	if _, refused := errors.AsType[*storeid.RefusedError](err); err == nil || refused || advice == "" {
-		return err
-	}
-	return cli.Advise(fmt.Errorf("the object store cannot be used: %s", sentence), advice)
 }
 
 // show prints what a command has found, as a JSON object or as text.

@@ -31,7 +31,7 @@ func (*Usage) Help() string {
 For each topic, it prints the bytes of its batches as they are stored. It reads no object, changes nothing, and works while Laneway runs.
 It needs the same full rights to NATS as the services.
 
-The exit code is 1 if objects are missing, or if topics, logs or parts of the store cannot be read. The figures are then incomplete,
+The exit code is 1 if objects or the marker of the store are missing, or if topics, logs or parts of the store cannot be read. The figures are then incomplete,
 and laneway store verify says what is lost. The exit code is 6 if the store is not that of the given server.
 
 Examples:
@@ -58,13 +58,16 @@ func (c *Usage) Run(a *cli.App) error {
 		return err
 	}
 	activity := cli.NewActivity(a.Stderr)
+	waiting := cli.AwaitStore(a.Stderr, c.Store)
 	checker.Progress = func(p storecheck.Progress) {
+		waiting.End()
 		activity.Show(fmt.Sprintf("read %s of logs, listed %s", cli.Count(p.Entries, "entry"), cli.Count(p.Objects, "object")))
 	}
 	usage, err := checker.Usage(a.Ctx)
+	waiting.End()
 	activity.Close()
 	if err != nil {
-		return unusable(c.Store, err)
+		return cli.ExplainStore(c.Store, err)
 	}
 	return errors.Join(show(a, c.JSON, usage, describeUsage(usage)), incomplete(usage))
 }
@@ -102,6 +105,6 @@ func incomplete(u *storecheck.Usage) error {
 	if len(u.Problems) == 0 && u.MissingObjects == 0 {
 		return nil
 	}
-	return cli.Advise(errors.New("the figures are incomplete: objects are missing, or topics, logs or parts of the store cannot be read"),
+	return cli.Advise(errors.New("the figures may be incomplete: objects or the marker are missing, or topics, logs or parts of the store cannot be read"),
 		"see what is lost with: laneway store verify URL --nats URL")
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/cmd/laneway/cli"
-	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/storecheck"
 )
 
@@ -27,7 +26,8 @@ func (*Verify) Help() string {
 whose records cannot be read because an object is damaged or missing. It changes nothing, and works while Laneway runs.
 With --nats, it needs the same full rights to NATS as the services. NATS must be running; the services need not be.
 
-The exit code is 1 if anything is damaged, missing or unreadable, and 6 if the store is not that of the given server.
+The exit code is 1 if anything is damaged, missing or unreadable, and 6 if the store is not that of the given server. If only the marker
+of the store was lost, its objects are still compared with the logs, and the report says how to write the marker again.
 
 Objects to which no log refers are counted but are no error: they are those of deleted topics, of batches that were sent twice
 or rejected, and of batches still under way. A torn object to which no log refers is an upload that is under way, or one whose
@@ -62,11 +62,16 @@ func (c *Verify) Run(a *cli.App) error {
 		}
 	}
 	activity := cli.NewActivity(a.Stderr)
-	checker.Progress = func(p storecheck.Progress) { activity.Show(describeProgress(p)) }
+	waiting := cli.AwaitStore(a.Stderr, c.Store)
+	checker.Progress = func(p storecheck.Progress) {
+		waiting.End()
+		activity.Show(describeProgress(p))
+	}
 	report, err := checker.Check(a.Ctx)
+	waiting.End()
 	activity.Close()
 	if err != nil {
-		return unusable(c.Store, err)
+		return cli.ExplainStore(c.Store, err)
 	}
 	return errors.Join(show(a, c.JSON, report, describe(report)), conclude(report))
 }
@@ -89,11 +94,17 @@ func conclude(r *storecheck.Report) error {
 			advice = append(advice, "restore them from a copy of the store that was made after they were stored; a key is the path below the store")
 		}
 	}
-	if r.Store.Marker != "" || len(r.Store.Errors) > 0 {
+	if len(r.Store.Errors) > 0 {
 		wrong = append(wrong, "not all of the store can be read")
 	}
-	if unreadable || r.Store.Marker != "" || len(r.Store.Errors) > 0 {
-		advice = append(advice, "check the path or URL, the permissions and the file "+objectstore.MarkerName)
+	if r.Store.Marker != "" {
+		wrong = append(wrong, r.Store.Marker)
+	}
+	if unreadable || len(r.Store.Errors) > 0 {
+		advice = append(advice, "check the path or URL, and the permissions")
+	}
+	if r.Store.Marker != "" {
+		advice = append(advice, r.Store.Advice)
 	}
 	if r.Logs != nil && len(r.Logs.Problems) > 0 {
 		wrong = append(wrong, "logs are damaged, so not everything that they referred to is known")

@@ -48,6 +48,8 @@ read, behind every offset that may have been given out. Consumers are told of th
 a loss cannot be undone. The old stream stays, sealed. If only the topic's record is older than its log, because it was
 restored from an old copy, the record is corrected, and nothing of the partition is given up.
 
+The exit code is 6 if the store is not that of the services.
+
 Examples:
 
     laneway topic repair orders
@@ -95,7 +97,9 @@ func (c *Repair) Run(a *cli.App) error {
 	if err != nil {
 		return err
 	}
+	waiting := cli.AwaitStore(a.Stderr, c.Store)
 	objects, notShared, err := c.compare(a.Ctx, js, store)
+	waiting.End()
 	if err != nil {
 		return err
 	}
@@ -135,10 +139,10 @@ func (c *Repair) open(ctx context.Context) (objectstore.Store, error) {
 }
 
 // compare returns the part of the store that has the objects of the cluster; nil without a
-// store. It also returns how the store differs from that of the services; empty if it is the
-// same. A difference is reported but does not end the search, because the records that are
-// compared may be among what was lost.
-func (c *Repair) compare(ctx context.Context, js jetstream.JetStream, store objectstore.Store) (objects objectstore.Store, notShared string, err error) {
+// store. It also returns why the store may be another one than that of the services; empty if it
+// is certain. Such a doubt is reported but does not end the search, because the records that are
+// compared may be among what was lost. A storeid.RefusedError means that it is another store.
+func (c *Repair) compare(ctx context.Context, js jetstream.JetStream, store objectstore.Store) (objects objectstore.Store, doubt string, err error) {
 	if store == nil {
 		return nil, "", nil
 	}
@@ -149,10 +153,19 @@ func (c *Repair) compare(ctx context.Context, js jetstream.JetStream, store obje
 	bounded, cancel := context.WithTimeout(ctx, cli.AdminTimeout)
 	defer cancel()
 	candidate := storeid.Candidate{Store: store, Place: at}
-	if err := storeid.Compare(bounded, js, candidate); err != nil {
-		notShared = err.Error()
+	found, err := storeid.Examine(bounded, js, candidate)
+	if _, refused := errors.AsType[*storeid.RefusedError](err); err != nil && !refused {
+		// Perhaps JetStream does not answer. The marker alone also names the part of the store.
+		doubt = err.Error()
+		found, err = storeid.Examine(ctx, nil, candidate)
 	}
-	return storeid.Objects(bounded, js, candidate), notShared, ctx.Err()
+	switch {
+	case err != nil:
+		return nil, "", cli.ExplainStore(c.Store, err)
+	case doubt == "" && found.Doubt != nil:
+		doubt = found.Doubt.Reason
+	}
+	return found.Objects, doubt, ctx.Err()
 }
 
 // lookUp returns the topic. If its record cannot be read, the topic is derived from its

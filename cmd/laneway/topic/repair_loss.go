@@ -22,7 +22,7 @@ import (
 func (c *Repair) exportAndAccept(a *cli.App, inspector *repair.Inspector, survey *repair.Survey) error {
 	if store := survey.Report.Store; c.Accept && store != nil && store.NotShared != "" {
 		return cli.Advise(
-			errors.New("the loss is not accepted, because the store that was searched is not that of the services: "+store.NotShared),
+			errors.New("the loss is not accepted, because the store that was searched may not be that of the services: "+store.NotShared),
 			"give the right store, or leave --store and --export out",
 		)
 	}
