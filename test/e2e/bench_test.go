@@ -15,6 +15,7 @@ import (
 
 	"laneway.dev/test/deployment"
 	"laneway.dev/test/machine"
+	"laneway.dev/test/s3server"
 )
 
 // benchmark is a run of laneway bench with a folder that must be empty afterwards.
@@ -205,6 +206,23 @@ func TestBenchRefusesWhatItCannotMeasure(t *testing.T) {
 		if err != nil || code != 2 || !strings.Contains(output, "what to do: ") && !slices.Contains(flags, "--html") {
 			t.Errorf("%v: exit code %d, %v: %s", flags, code, err, output)
 		}
+	}
+}
+
+func TestBenchTestsItsStoreBeforeItStartsServers(t *testing.T) {
+	for _, name := range []string{"no such bucket", "unknown key", "nothing listens"} {
+		t.Run(name, func(t *testing.T) {
+			c := wrongStores[name]
+			problem := c.make(t)
+			b := newBenchmark(within(t, time.Minute), t, "produce", "--store", problem.location)
+			b.Env = append(s3server.Environ(), problem.env...)
+			err := b.Run()
+			said := b.stderr.String()
+			if err == nil || !strings.Contains(said, c.says[0]) || !strings.Contains(said, "what to do: ") || strings.Contains(said, "--data") || strings.Contains(said, "serve") {
+				t.Errorf("%v, want the cause and what to do:\n%s", err, said)
+			}
+			b.clean(t)
+		})
 	}
 }
 

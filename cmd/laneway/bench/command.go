@@ -23,6 +23,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"laneway.dev/cmd/laneway/cli"
+	services "laneway.dev/cmd/laneway/process"
 )
 
 // Command is laneway bench.
@@ -197,6 +198,9 @@ func (f *commonFlags) measure(a *cli.App, plan Plan) (err error) {
 	if err := checkFolder(plan.Folder); err != nil {
 		return cli.Misuse("--data %s: %w", plan.Folder, err)
 	}
+	if err := f.testStore(a); err != nil {
+		return err
+	}
 	page, err := newPageFile(f.HTML)
 	if err != nil {
 		return err
@@ -219,17 +223,33 @@ func (f *commonFlags) measure(a *cli.App, plan Plan) (err error) {
 	case errors.Is(err, nats.ErrNoServers):
 		return cli.Advise(err, "start Laneway with: laneway serve; or leave --nats out, and one is started")
 	case err != nil:
-		return adviseStart(err)
+		return f.adviseStart(err)
 	}
 	return f.report(a, report, page)
 }
 
+// testStore tests the store of --store before any server is started with it.
+func (f *commonFlags) testStore(a *cli.App) error {
+	if f.Store == "" {
+		return nil
+	}
+	waiting := cli.AwaitStore(a.Stderr, f.Store)
+	defer waiting.End()
+	err := services.TestStore(a.Ctx, f.Store)
+	if a.Ctx.Err() != nil {
+		return errors.New("interrupted")
+	}
+	return err
+}
+
 // adviseStart adds advice to the error of a server that does not start.
-func adviseStart(err error) error {
+func (f *commonFlags) adviseStart(err error) error {
 	_, isStart := errors.AsType[*StartError](err)
 	switch {
 	case isStart && errors.Is(err, syscall.EADDRINUSE):
 		return cli.Advise(err, "end what takes so many ports of 127.0.0.1, which other measurements do as well, and start it again")
+	case isStart && f.Store != "":
+		return cli.Advise(err, fmt.Sprintf("see that the store works, with: laneway store check '%s'; and that the folder of --data has room, and that memory is left", f.Store))
 	case isStart:
 		return cli.Advise(err, "see that the folder of --data has room, and that memory is left; then start it again")
 	}

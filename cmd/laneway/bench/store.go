@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/storeid"
 	"laneway.dev/internal/stores"
 )
@@ -139,6 +140,9 @@ func emptyStore(location string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	if _, err := store.Marker(ctx); errors.Is(err, objectstore.ErrNotFound) {
+		return nil // no server has come so far as to store anything
+	}
 	_, cluster, err := storeid.Identity(ctx, storeid.Candidate{Store: store, Place: location})
 	if err != nil {
 		return fmt.Errorf("remove the objects of the measurement: %w", err)

@@ -81,9 +81,11 @@ func (p *Process) awaitStore(ctx context.Context, store objectstore.Store, schem
 	unready.Store(&testing)
 	p.Register("object store", func(context.Context) error { return *unready.Load() })
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
-		attempt, cancel := context.WithTimeout(ctx, testTimeout)
-		defer cancel()
-		err := p.testStore(attempt, store, scheme, place)
+		slow := time.AfterFunc(slowTest, func() {
+			p.Log.Warn("the object store has not answered yet", zap.String("store", place), zap.Duration("waits at most", testTimeout))
+		})
+		defer slow.Stop()
+		err := p.testStore(ctx, store, scheme, place)
 		if err != nil {
 			unready.Store(&err)
 		}
@@ -99,27 +101,53 @@ func (p *Process) awaitStore(ctx context.Context, store objectstore.Store, schem
 	return err
 }
 
-// testTimeout bounds one run of the self-test.
-const testTimeout = 30 * time.Second
+const (
+	// testTimeout bounds one run of the self-test.
+	testTimeout = 30 * time.Second
+	// slowTest is how long a run may take before a line of the log says so.
+	slowTest = 2 * time.Second
+)
 
 // testStore runs the self-test once. The error is permanent unless it may go away by itself.
 func (p *Process) testStore(ctx context.Context, store objectstore.Store, scheme, place string) error {
-	findings, err := selftest.Run(ctx, store)
-	if err != nil {
-		return backoff.Permanent(err)
-	}
+	findings, failed, err := runTest(ctx, store, scheme, place)
 	for i := range findings {
 		if findings[i].Lacks != "" {
 			p.Log.Warn("the object store works, but lacks something", zap.String("store", place), zap.String("lacks", findings[i].Lacks))
 		}
 	}
-	failed := selftest.Failed(findings)
-	if failed == nil {
-		return nil
-	}
-	err = storeError(scheme, place, failed.Step, failed.Err)
-	if objectstore.Passing(failed.Err) || errors.Is(failed.Err, context.DeadlineExceeded) {
+	if err == nil || failed != nil && (objectstore.Passing(failed.Err) || errors.Is(failed.Err, context.DeadlineExceeded)) {
 		return err
 	}
 	return backoff.Permanent(err)
+}
+
+// runTest runs the self-test once. failed is the first step that does not work, and err says why
+// and what to do. Other errors have no step.
+func runTest(ctx context.Context, store objectstore.Store, scheme, place string) (findings []selftest.Finding, failed *selftest.Finding, err error) {
+	ctx, cancel := context.WithTimeout(ctx, testTimeout)
+	defer cancel()
+	if findings, err = selftest.Run(ctx, store); err != nil {
+		return nil, nil, err
+	}
+	if failed = selftest.Failed(findings); failed != nil {
+		err = storeError(scheme, place, failed.Step, failed.Err)
+	}
+	return findings, failed, err
+}
+
+// TestStore runs the self-test of a store once, for a command that is about to start services with
+// it. It takes half a minute at most.
+func TestStore(ctx context.Context, location cli.StoreLocation) (err error) {
+	place, err := location.Place()
+	if err != nil {
+		return err
+	}
+	store, err := stores.Open(ctx, string(location), 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	_, _, err = runTest(ctx, store, location.Scheme(), place)
+	return err
 }

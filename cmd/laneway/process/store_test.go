@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -72,6 +73,58 @@ func TestStoreThatDeniesEndsTheStart(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "s3:PutObject") || !strings.Contains(err.Error(), "s3://bucket") || cli.Advice(err) == "" {
 		t.Errorf("the start ends with %v, want the store and the right that is missing", err)
 	}
+}
+
+// silent is a store that does not answer.
+type silent struct{ objectstore.Store }
+
+func (s silent) Below(string) objectstore.Store { return s }
+
+func (silent) Put(ctx context.Context, _ string, _ [][]byte) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestStoreThatIsSilentIsReportedWhileItIsTested(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		core, logged := observer.New(zap.WarnLevel)
+		p := &Process{Log: zap.New(core), pages: health.New(nil)}
+		ctx, cancel := context.WithTimeout(t.Context(), slowTest+time.Second)
+		defer cancel()
+		if err := p.awaitStore(ctx, silent{}, "s3", "s3://bucket"); err == nil {
+			t.Error("a store that does not answer works")
+		}
+		if logged.FilterMessageSnippet("has not answered yet").Len() != 1 {
+			t.Errorf("logged is %v", logged.All())
+		}
+	})
+}
+
+// slow is a store that fails each put after a while, and answers no list.
+type slow struct{ silent }
+
+func (s slow) Below(string) objectstore.Store { return s }
+
+func (slow) Put(context.Context, string, [][]byte) error {
+	<-time.After(testTimeout * 2 / 3)
+	return objectstore.ErrUnreachable
+}
+
+func (slow) List(ctx context.Context, _ string) iter.Seq2[objectstore.Listed, error] {
+	return func(yield func(objectstore.Listed, error) bool) {
+		<-ctx.Done()
+		yield(objectstore.Listed{}, ctx.Err())
+	}
+}
+
+func TestRunOfTheTestIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		_, _, err := runTest(t.Context(), slow{}, "s3", "s3://bucket")
+		if err == nil || !strings.Contains(err.Error(), "does not answer") || !strings.Contains(cli.Advice(err), "endpoint") || time.Since(began) != testTimeout {
+			t.Errorf("the test ends after %v with %v and the advice %q", time.Since(began), err, cli.Advice(err))
+		}
+	})
 }
 
 func TestWaitForAStoreEndsWithTheProcess(t *testing.T) {
