@@ -21,9 +21,12 @@ type recorder struct {
 	id       protocol.Partition
 	received chan messages.Message
 	ended    chan protocol.Partition
+	topic    atomic.Pointer[protocol.Topic] // of the last Configure
 }
 
 func (r *recorder) Receive(_ context.Context, m messages.Message) { r.received <- m }
+
+func (r *recorder) Configure(_ context.Context, topic protocol.Topic) { r.topic.Store(&topic) }
 
 func (r *recorder) Run(ctx context.Context) {
 	<-ctx.Done()
@@ -60,7 +63,7 @@ func TestActorsFollowTheTopics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	actor, err := set.Await(ctx, second.Partition(0))
+	actor, err := set.Await(ctx, second.Partition(0), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,6 +86,59 @@ func TestActorsFollowTheTopics(t *testing.T) {
 		t.Fatalf("built %d actors, %d ended with the set; want 3 and 2", built.Load(), len(ended))
 	}
 	goleak.VerifyNone(t, before)
+}
+
+func TestActorsOfAnUpdatedTopicAreConfiguredAndNotRestarted(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	conn, js := embeddedtest.Start(t)
+	registry, err := topics.Open(ctx, conn, js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	topic, err := registry.Create(ctx, protocol.TopicConfig{Name: "orders", Partitions: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var built atomic.Int32
+	set, err := supervisor.Start(ctx, registry, zaptest.NewLogger(t), func(_ protocol.Topic, p protocol.Partition) *recorder {
+		built.Add(1)
+		return &recorder{id: p, ended: make(chan protocol.Partition, 1)}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Stop()
+	bytes := 1000
+	if _, topic, err = registry.Update(ctx, protocol.TopicUpdate{Name: "orders", MaxRecordBytes: &bytes}); err != nil {
+		t.Fatal(err)
+	}
+	for n := range topic.Partitions {
+		actor, err := set.Await(ctx, topic.Partition(n), topic.Revision)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := actor.topic.Load(); got == nil || got.MaxRecordBytes != bytes {
+			t.Errorf("partition %d has %+v after the update", n, got)
+		}
+	}
+	// A continued log restarts its partition with the updated topic, and the other one goes on.
+	if err := registry.Continue(ctx, topic.Partition(0), 1); err != nil {
+		t.Fatal(err)
+	}
+	continued := topic.Partition(0)
+	continued.Incarnation = 1
+	if _, err := set.Await(ctx, continued, topic.Revision); err != nil {
+		t.Fatal(err)
+	}
+	if built.Load() != 3 {
+		t.Errorf("%d actors were built, want 3", built.Load())
+	}
+	ended, stop := context.WithCancel(ctx)
+	stop()
+	if _, err := set.Await(ended, topic.Partition(1), topic.Revision+1); err == nil {
+		t.Error("a revision that does not exist is in force")
+	}
 }
 
 func TestARegistryThatCannotBeWatchedIsToldOfUntilItCan(t *testing.T) {

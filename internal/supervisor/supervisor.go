@@ -31,6 +31,10 @@ type Actor interface {
 	// Run is the actor's goroutine. It MUST return when ctx ends, for one of the causes above,
 	// and release all resources of the actor before that.
 	Run(ctx context.Context)
+	// Configure passes the topic of the partition to the actor after the topic was updated. It
+	// returns when the update is in force in the actor, or ctx ends. Run may not have started
+	// yet, or may have ended.
+	Configure(ctx context.Context, topic protocol.Topic)
 }
 
 // Set is the actors of one service. It is safe for concurrent use.
@@ -44,7 +48,7 @@ type Set[A Actor] struct {
 
 	mu      sync.RWMutex
 	byID    map[protocol.Partition]*running[A]
-	changed chan struct{} // closed and replaced when an actor is added
+	changed chan struct{} // closed and replaced when an actor is added or configured
 
 	topics map[string]protocol.Topic // owned by the goroutine that follows the registry
 
@@ -52,9 +56,10 @@ type Set[A Actor] struct {
 }
 
 type running[A Actor] struct {
-	actor A
-	stop  context.CancelCauseFunc
-	done  chan struct{}
+	actor    A
+	revision uint64 // of the topic; guarded by mu
+	stop     context.CancelCauseFunc
+	done     chan struct{}
 }
 
 // Start starts watching the registry. It returns when every existing partition has a running
@@ -124,7 +129,7 @@ func (s *Set[A]) change(c topics.Change, err error) {
 	}
 	known, exists := s.topics[c.Topic.Name]
 	if exists && !c.Deleted && known.ID == c.Topic.ID {
-		s.renew(known, c.Topic)
+		s.update(known, c.Topic)
 		return
 	}
 	if exists {
@@ -143,24 +148,45 @@ func (s *Set[A]) change(c topics.Change, err error) {
 	}
 }
 
-// renew restarts the partitions of a topic whose logs are continued in other streams.
-func (s *Set[A]) renew(known, topic protocol.Topic) {
+// update restarts the partitions of a topic whose logs are continued in other streams, and
+// configures the others if the topic was updated.
+func (s *Set[A]) update(known, topic protocol.Topic) {
 	s.topics[topic.Name] = topic
 	for n := range topic.Partitions {
-		if before, now := known.Partition(n), topic.Partition(n); before != now {
+		before, now := known.Partition(n), topic.Partition(n)
+		switch {
+		case before != now:
 			s.stop(ErrRenewed, before)
 			s.start(topic, now)
+		case known.Revision != topic.Revision:
+			s.configure(topic, now)
 		}
 	}
 }
 
-func (s *Set[A]) start(topic protocol.Topic, p protocol.Partition) {
-	ctx, cancel := context.WithCancelCause(s.ctx)
-	r := &running[A]{actor: s.build(topic, p), stop: cancel, done: make(chan struct{})}
+func (s *Set[A]) configure(topic protocol.Topic, p protocol.Partition) {
+	s.mu.RLock()
+	r := s.byID[p]
+	s.mu.RUnlock()
+	r.actor.Configure(s.ctx, topic)
 	s.mu.Lock()
-	s.byID[p] = r
+	defer s.mu.Unlock()
+	r.revision = topic.Revision
+	s.report()
+}
+
+// report wakes those who wait for an actor. The caller holds mu.
+func (s *Set[A]) report() {
 	close(s.changed)
 	s.changed = make(chan struct{})
+}
+
+func (s *Set[A]) start(topic protocol.Topic, p protocol.Partition) {
+	ctx, cancel := context.WithCancelCause(s.ctx)
+	r := &running[A]{actor: s.build(topic, p), revision: topic.Revision, stop: cancel, done: make(chan struct{})}
+	s.mu.Lock()
+	s.byID[p] = r
+	s.report()
 	s.mu.Unlock()
 	s.wait.Go(func() {
 		defer close(r.done)
@@ -200,13 +226,15 @@ func (s *Set[A]) Deliver(m messages.Message) {
 	}
 }
 
-// Await returns the actor of a partition as soon as it runs.
-func (s *Set[A]) Await(ctx context.Context, p protocol.Partition) (A, error) {
+// Await returns the actor of a partition as soon as it runs and an update of its topic is in
+// force in it: that with the given revision of the topic, or a later one.
+func (s *Set[A]) Await(ctx context.Context, p protocol.Partition, revision uint64) (A, error) {
 	for {
 		s.mu.RLock()
 		r, changed := s.byID[p], s.changed
+		there := r != nil && r.revision >= revision
 		s.mu.RUnlock()
-		if r != nil {
+		if there {
 			return r.actor, nil
 		}
 		select {

@@ -16,8 +16,8 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// errChanged means that the bucket has changed since it was read: a topic was created or
-// deleted.
+// errChanged means that the bucket has changed since it was read: a topic was created,
+// updated or deleted.
 var errChanged = errors.New("the registry has changed")
 
 // Create creates a topic and the logs of its partitions. Of several creations that exclude
@@ -105,7 +105,7 @@ func (r *Registry) claim(ctx context.Context, topic protocol.Topic) (record, err
 			return record{}, err
 		}
 		made := record{Topic: topic, Former: former}
-		if made.revision, err = r.add(ctx, made, last); !errors.Is(err, errChanged) {
+		if made.revision, err = r.put(ctx, made, last); !errors.Is(err, errChanged) {
 			return made, err
 		}
 	}
@@ -116,11 +116,11 @@ func (r *Registry) withdraw(ctx context.Context, made record) error {
 	const patience = 5 * time.Second
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	made.Deleted = true
-	if _, err := r.update(ctx, made); err != nil {
+	gone, err := r.markDeleted(ctx, made.Name, made.ID)
+	if err != nil {
 		return err
 	}
-	return r.end(ctx, made.Name, made.ids())
+	return r.end(ctx, made.Name, gone)
 }
 
 // room checks whether the registry has room for a topic. It returns the ids of deleted
@@ -148,12 +148,12 @@ func (r *Registry) room(ctx context.Context, config protocol.TopicConfig) (forme
 		if topic.Name == config.Name {
 			return nil, 0, protocol.NewError(protocol.CodeTopicExists, config.Name)
 		}
-		if err := checkTopic(config.Subjects, topic); err != nil {
-			return nil, 0, err
-		}
 	}
 	own := protocol.ProducePrefix + config.Name + ".*"
-	return former, last, r.checkStreams(ctx, append([]string{own}, config.Subjects...))
+	if err := r.checkStreams(ctx, []string{own}); err != nil {
+		return nil, 0, err
+	}
+	return former, last, r.checkSubjects(ctx, config.Name, config.Subjects, existing)
 }
 
 // hasRoom returns why a topic would exceed the limits; nil if it does not.
@@ -172,10 +172,10 @@ func hasRoom(existing []protocol.Topic, partitions int) error {
 	return nil
 }
 
-// add writes a topic's record if the bucket has not changed since revision last, and returns
-// errChanged otherwise. It is kv.Create with a condition on the whole bucket instead of the
-// key.
-func (r *Registry) add(ctx context.Context, made record, last uint64) (revision uint64, err error) {
+// put writes a topic's record if the bucket has not changed since revision last, and returns
+// errChanged otherwise. It has a condition on the whole bucket instead of the key, because
+// the record depends on the other topics.
+func (r *Registry) put(ctx context.Context, made record, last uint64) (revision uint64, err error) {
 	value, err := json.Marshal(made)
 	if err != nil {
 		return 0, protocol.AsError(err)
@@ -197,7 +197,7 @@ func (r *Registry) settle(ctx context.Context, made record, cause error) (revisi
 	if err != nil {
 		return 0, unavailable(errors.Join(cause, err))
 	}
-	if found.revision == 0 || found.ID != made.ID {
+	if found.revision == 0 || found.ID != made.ID || found.Revision != made.Revision || !found.Equal(made.TopicConfig) {
 		return 0, unavailable(cause)
 	}
 	return found.revision, nil

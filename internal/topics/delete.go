@@ -29,25 +29,36 @@ func (r *Registry) Delete(ctx context.Context, name string) error {
 	return r.end(ctx, name, gone)
 }
 
-// mark marks a record as deleted, and returns the ids of the topics whose logs must be
-// removed.
+// mark is markDeleted while no topic is created.
 func (r *Registry) mark(ctx context.Context, name string) ([]uint64, error) {
 	r.changes.Lock()
 	defer r.changes.Unlock()
-	found, err := find(ctx, r.conn, name)
-	switch {
-	case err != nil:
-		return nil, err
-	case found.revision == 0:
-		return nil, protocol.NewError(protocol.CodeUnknownTopic, name)
-	}
-	if !found.Deleted {
+	return r.markDeleted(ctx, name, 0)
+}
+
+// markDeleted marks a record as deleted, and returns the ids of the topics whose logs must be
+// removed. If id is not 0, the topic must have it.
+func (r *Registry) markDeleted(ctx context.Context, name string, id uint64) ([]uint64, error) {
+	for {
+		found, err := find(ctx, r.conn, name)
+		switch {
+		case err != nil:
+			return nil, err
+		case found.revision == 0, id != 0 && found.ID != id:
+			return nil, protocol.NewError(protocol.CodeUnknownTopic, name)
+		case found.Deleted:
+			return found.ids(), nil
+		}
 		found.Deleted = true
-		if _, err := r.update(ctx, found); err != nil {
+		_, err = r.update(ctx, found)
+		if kvbucket.IsConflict(err) {
+			continue // the topic was updated, or its log continued
+		}
+		if err != nil {
 			return nil, unavailable(err)
 		}
+		return found.ids(), nil
 	}
-	return found.ids(), nil
 }
 
 // ids returns the ids of all topics in the record: the current one and the deleted ones.

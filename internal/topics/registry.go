@@ -1,6 +1,6 @@
 // Package topics is the registry of topics: a NATS key-value bucket with one key per topic.
-// Frontends and the command line create and delete topics in it, and every service watches
-// it.
+// Frontends and the command line create, update and delete topics in it, and every service
+// watches it.
 package topics
 
 import (
@@ -34,8 +34,8 @@ type Registry struct {
 	js   jetstream.JetStream
 	kv   jetstream.KeyValue
 
-	// changes is held while a topic is created, and while one is marked as deleted. Otherwise
-	// a deletion could miss logs that are still being created.
+	// changes is held while a topic is created or updated, and while one is marked as deleted.
+	// Otherwise a deletion could miss logs that are still being created.
 	changes sync.Mutex
 }
 

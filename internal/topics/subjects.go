@@ -10,6 +10,20 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
+// checkSubjects returns an error if a topic cannot be bound to subjects, because another
+// topic or a JetStream stream has overlapping ones.
+func (r *Registry) checkSubjects(ctx context.Context, name string, subjects []string, existing []protocol.Topic) error {
+	for _, topic := range existing {
+		if topic.Name == name {
+			continue
+		}
+		if err := checkTopic(subjects, topic); err != nil {
+			return err
+		}
+	}
+	return r.checkStreams(ctx, subjects)
+}
+
 // checkTopic returns an error if an existing topic is bound to an overlapping subject.
 func checkTopic(subjects []string, existing protocol.Topic) error {
 	for _, own := range subjects {

@@ -34,6 +34,14 @@ func (a *Admin) CreateTopic(ctx context.Context, config protocol.TopicConfig) (p
 	return *response.Topic, nil
 }
 
+// UpdateTopic changes a topic. Fields of update that are not set keep their values.
+// The answer has the topic after the update, and as Previous the one before. When it
+// returns nil, the update is in force in the frontend that has answered, and soon
+// after in all other services.
+func (a *Admin) UpdateTopic(ctx context.Context, update protocol.TopicUpdate) (protocol.TopicResponse, error) {
+	return a.topic(ctx, "update", update)
+}
+
 // ListTopics returns all topics.
 func (a *Admin) ListTopics(ctx context.Context) ([]protocol.Topic, error) {
 	response, err := a.TopicList(ctx)

@@ -21,7 +21,8 @@ func TestTopicRequests(t *testing.T) {
 			respond(m, data)
 		})
 	}
-	var created, listed, deleted string
+	var created, updated, listed, deleted string
+	answer("update", protocol.TopicResponse{Topic: &f.topic, Previous: &f.topic}, &updated)
 	answer("create", protocol.TopicResponse{Topic: &f.topic}, &created)
 	answer("list", protocol.TopicListResponse{Topics: []protocol.Topic{f.topic}}, &listed)
 	answer("delete", protocol.TopicResponse{}, &deleted)
@@ -29,6 +30,10 @@ func TestTopicRequests(t *testing.T) {
 	topic, err := c.Admin().CreateTopic(bounded(t), protocol.TopicConfig{Name: f.topic.Name, Partitions: 2})
 	if err != nil || !cmp.Equal(topic, f.topic) {
 		t.Fatalf("created %+v: %v", topic, err)
+	}
+	response, err := c.Admin().UpdateTopic(bounded(t), protocol.TopicUpdate{Name: f.topic.Name, MaxProducers: new(7), Subjects: []string{}})
+	if err != nil || !cmp.Equal(*response.Topic, f.topic) || !cmp.Equal(*response.Previous, f.topic) {
+		t.Fatalf("updated %+v: %v", response, err)
 	}
 	topics, err := c.Admin().ListTopics(bounded(t))
 	if err != nil || !cmp.Equal(topics, []protocol.Topic{f.topic}) {
@@ -43,7 +48,7 @@ func TestTopicRequests(t *testing.T) {
 	}
 	name := f.topic.Name
 	for got, want := range map[string]string{
-		created: `{"name":"` + name + `","partitions":2}`, listed: `{}`, deleted: `{"name":"` + name + `"}`,
+		created: `{"name":"` + name + `","partitions":2}`, updated: `{"name":"` + name + `","max_producers":7,"subjects":[]}`, listed: `{}`, deleted: `{"name":"` + name + `"}`,
 	} {
 		if got != want {
 			t.Errorf("requested %s, want %s", got, want)

@@ -131,6 +131,8 @@ type Topic struct {
 	TopicConfig
 	ID      uint64    `json:"id,string"`
 	Created time.Time `json:"created"`
+	// Revision counts the updates that have changed the topic.
+	Revision uint64 `json:"revision,omitempty"`
 	// Incarnations are the incarnations of the logs, by partition. It may be shorter than
 	// the number of partitions; the rest are 0.
 	Incarnations []uint32 `json:"incarnations,omitempty"`
@@ -204,10 +206,13 @@ type TopicRequest struct {
 	Name string `json:"name"`
 }
 
-// TopicResponse answers create and info.
+// TopicResponse answers create, update and info.
 type TopicResponse struct {
-	Error      *Error          `json:"error,omitempty"`
-	Topic      *Topic          `json:"topic,omitempty"`
+	Error *Error `json:"error,omitempty"`
+	Topic *Topic `json:"topic,omitempty"`
+	// Previous, only in update, is the topic before it. Its revision is that of Topic if the
+	// update has changed nothing.
+	Previous   *Topic          `json:"previous,omitempty"`
 	Partitions []PartitionInfo `json:"partitions,omitempty"` // only in info
 	// Warnings, only in info, say what endangers the topic.
 	Warnings []string `json:"warnings,omitempty"`

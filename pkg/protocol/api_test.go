@@ -242,6 +242,7 @@ func TestTopicKeepsItsIDInJSON(t *testing.T) {
 	want := Topic{
 		TopicConfig{Name: "orders", Partitions: 4, MaxRecordBytes: 100, Replicas: 3, Subjects: []string{"orders.>"}},
 		math.MaxUint64, time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC),
+		17,
 		[]uint32{0, 0, 0, 2},
 	}
 	got, data := throughJSON(t, want)

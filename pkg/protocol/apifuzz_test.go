@@ -41,7 +41,7 @@ func FuzzAPI(f *testing.F) {
 	f.Add(AppendProduceAck(nil, ProduceAck{Stream: "LANEWAY-orders-0", Sequence: 1, Topic: "orders", Duplicate: true}))
 	f.Add([]byte(`{"topics":[{"name":"orders"}],"error":{"err_code":20050}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, into := range []any{new(TopicRequest), new(TopicResponse), new(TopicListResponse), new(FetchRequest), new(ErrorResponse), new(ProduceAck)} {
+		for _, into := range []any{new(TopicRequest), new(TopicUpdate), new(TopicResponse), new(TopicListResponse), new(FetchRequest), new(ErrorResponse), new(ProduceAck)} {
 			_ = json.Unmarshal(data, into) // an error is fine, a panic is not
 		}
 		var config TopicConfig

@@ -182,7 +182,7 @@ func (s *Service) serveAPIs(ctx context.Context, js jetstream.JetStream) (err er
 	}
 	s.OnStop(func(context.Context) error { return s.stopAPIs() })
 	err = topicapi.Serve(topicapi.Config{
-		Conn: s.config.Conn, JS: js, Server: s.api, Registry: s.registry, Watch: s.watch, Ready: s.awaitReady, Damage: s.damage,
+		Conn: s.config.Conn, JS: js, Server: s.api, Registry: s.registry, Watch: s.watch, Ready: s.awaitReady, Updated: s.awaitUpdated, Damage: s.damage,
 	})
 	if err == nil {
 		err = s.producers.Serve(s.api)
@@ -215,7 +215,7 @@ func (s *Service) roles() *rolewatch.Status { return s.probes.status.Load() }
 
 // awaitReady returns when a partition admits requests.
 func (s *Service) awaitReady(ctx context.Context, id protocol.Partition) error {
-	p, err := s.set.Await(ctx, id)
+	p, err := s.set.Await(ctx, id, 0)
 	if err != nil {
 		return err
 	}
@@ -225,6 +225,12 @@ func (s *Service) awaitReady(ctx context.Context, id protocol.Partition) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// awaitUpdated returns when a revision of its topic, or a later one, is in force in a partition.
+func (s *Service) awaitUpdated(ctx context.Context, id protocol.Partition, revision uint64) error {
+	_, err := s.set.Await(ctx, id, revision)
+	return err
 }
 
 // damage returns the damage of the read-only partitions.

@@ -43,7 +43,7 @@ const slowElection = 15 * time.Second
 
 func (s *Service) owner(topic protocol.Topic, id protocol.Partition) *owner {
 	settings := s.settings
-	settings.ProducerExpiry, settings.MaxProducers = topic.ProducerExpiry(), topic.MaxProducers
+	settings.Limits = limitsOf(topic)
 	if topic.Replicas > 1 {
 		settings.Patience = slowElection
 	}
@@ -54,6 +54,14 @@ func (s *Service) owner(topic protocol.Topic, id protocol.Partition) *owner {
 		mailbox: actor.NewMailbox[core.Event](mailboxSize), spans: newSpans(s.config.Telemetry, id),
 	}
 }
+
+// limitsOf returns the limits of a topic's partitions.
+func limitsOf(topic protocol.Topic) core.Limits {
+	return core.Limits{ProducerExpiry: topic.ProducerExpiry(), MaxProducers: topic.MaxProducers}
+}
+
+// Configure implements supervisor.Actor. The owner takes the limits in its next turn.
+func (p *owner) Configure(ctx context.Context, topic protocol.Topic) { p.put(ctx, limitsOf(topic)) }
 
 // Receive passes a message to the actor. It blocks while the mailbox is full, so that the
 // messages wait in the NATS client.

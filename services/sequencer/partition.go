@@ -42,6 +42,9 @@ func (p *partition) put(ctx context.Context, e core.Event) {
 	_ = p.mailbox.Put(ctx, e)
 }
 
+// Configure implements supervisor.Actor. Nothing that can be updated concerns a sequencer.
+func (*partition) Configure(context.Context, protocol.Topic) {}
+
 // Run is the actor's goroutine.
 func (p *partition) Run(ctx context.Context) {
 	defer p.work.Wait()

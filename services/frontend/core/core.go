@@ -65,7 +65,7 @@ type Produce struct {
 type Request any
 
 // Event is an input of a Core: a Produce, a messages.Message that has arrived, Stagers,
-// EpochTaken or Ending. An entry of the log is a CommittedEntry.
+// Codec, EpochTaken or Ending. An entry of the log is a CommittedEntry.
 type Event any
 
 // CommittedEntry is a committed entry of the log, decoded.
@@ -167,8 +167,12 @@ func (c *Core) Stats() Stats { return c.stats }
 func (c *Core) Step(now time.Time, events []Event) Effects {
 	c.fx = Effects{}
 	for _, e := range events {
-		if s, is := e.(Stagers); is {
-			c.setLive(s)
+		switch e := e.(type) { // these concern a core that does not serve as well
+		case Stagers:
+			c.setLive(e)
+			continue
+		case Codec:
+			c.codec = e.Codec
 			continue
 		}
 		if !c.serves() {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // Stagers reports which stagers are alive. It replaces what was reported before.
@@ -12,6 +13,11 @@ type Stagers struct {
 	// Live has the names of the stagers, sorted. The core keeps the slice and never changes it.
 	Live []string
 }
+
+// Codec reports the codec of the topic after an update; empty if its plain frames are not
+// compressed any more. Batches that were staged before keep the codec that their stager has
+// got.
+type Codec struct{ Codec protocol.Compression }
 
 // stageGroup has batches for one destination.
 type stageGroup struct {

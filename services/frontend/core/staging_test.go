@@ -212,3 +212,29 @@ func TestStageNamesTheCodecOfTheTopicInEveryEpoch(t *testing.T) {
 		}
 	}
 }
+
+func TestStageNamesTheNewCodecAfterAnUpdate(t *testing.T) {
+	core := NewCore(testPartition, testEpoch, "", testTimes)
+	core.Step(start, []Event{Codec{protocol.CompressionZstd}})
+	core.Step(start, []Event{messages.Fenced{Partition: testPartition, Epoch: testEpoch + 1}})
+	core.Step(start, []Event{Codec{protocol.CompressionS2}}) // also while it serves nothing
+	core.Step(start, []Event{EpochTaken{Epoch: testEpoch + 2}})
+	for _, want := range []protocol.Compression{protocol.CompressionS2, protocol.CompressionZstd, ""} {
+		named := 0
+		for _, e := range core.Step(start, []Event{
+			Codec{want}, Produce{Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "a"}, Records: 1}}},
+		}).Send {
+			if m, is := e.Message.(messages.Stage); is && m.Codec == want {
+				named++
+			}
+		}
+		if named != 1 {
+			t.Errorf("%d Stage messages name codec %q", named, want)
+		}
+	}
+	core.Step(start, []Event{Codec{protocol.CompressionS2}, messages.Fenced{Partition: testPartition, Epoch: testEpoch + 3}})
+	core.Step(start, []Event{EpochTaken{Epoch: testEpoch + 4}})
+	if core.codec != protocol.CompressionS2 {
+		t.Errorf("the next epoch stages with codec %q", core.codec)
+	}
+}

@@ -21,9 +21,6 @@ type load struct {
 type missing struct {
 	messages.Extent         // without the place of a frame in a block
 	frames          []frame // to be taken from it
-	altered         objectstore.Altered
-	absences        int  // reads for which the store did not have it
-	again           bool // what was read last does not match or is not there, and is read again
 }
 
 // frame is the payload of an extent that is missing.

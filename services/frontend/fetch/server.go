@@ -11,7 +11,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/semaphore"
 
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/transport"
@@ -69,7 +68,7 @@ func New(config Config) *Server {
 		ahead:      make(slots, maxAhead),
 		partitions: make(map[protocol.Partition]*partition),
 	}
-	s.reader = &storeReader{store: config.Store, blocks: s.blocks, timeout: config.StoreTimeout, log: config.Logger, bytes: semaphore.NewWeighted(bytesAtOnce)}
+	s.reader = newStoreReader(config, s.blocks)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	return s
 }

@@ -277,7 +277,7 @@ func TestRequestsOfALoadRunAtTheSameTime(t *testing.T) {
 	together := make(chan struct{})
 	f, _, _ := newFaulty(t, func(s *faultyStore, _ *Config) {
 		s.instead = func(ctx context.Context, _ int) error {
-			if running.Add(1) == requestsAtOnce {
+			if running.Add(1) == objectstore.RequestsAtOnce {
 				close(together)
 			}
 			select {
@@ -289,7 +289,7 @@ func TestRequestsOfALoadRunAtTheSameTime(t *testing.T) {
 		}
 	})
 	want := []string{"a", "b", "c"}
-	for i := range 2 * requestsAtOnce {
+	for i := range 2 * objectstore.RequestsAtOnce {
 		want = append(want, fmt.Sprint(i))
 		f.commit(lines(want[len(want)-1]))
 	}
@@ -305,7 +305,7 @@ func TestAFailedRequestStopsTheLoad(t *testing.T) {
 		f.commit(lines(fmt.Sprint(i)))
 	}
 	f.fetch(fields{"from": "earliest"}).fails(protocol.CodeStoreUnavailable)
-	if reads, _ := store.counts(); reads > 2*requestsAtOnce {
+	if reads, _ := store.counts(); reads > 2*objectstore.RequestsAtOnce {
 		t.Errorf("%d requests to a store that is away", reads)
 	}
 }

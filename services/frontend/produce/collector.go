@@ -26,12 +26,14 @@ type collector struct {
 // room is the limit of a collector.
 type room struct{ messages, bytes int64 }
 
-func collect(handle nats.MsgHandler, room room) *collector {
+// collect starts a collector, whose handler is not called before the channel begins is closed.
+func collect(handle nats.MsgHandler, room room, begins <-chan struct{}) *collector {
 	c := &collector{room: room, arrived: make(chan *nats.Msg, maxArrived), stop: make(chan struct{}), done: make(chan struct{})}
 	batches := make(chan []*nats.Msg)
 	go c.run(batches)
 	go func() {
 		defer close(c.done)
+		<-begins
 		for batch := range batches {
 			for i, m := range batch {
 				batch[i] = nil // frees the message before the rest of the batch is handled

@@ -24,20 +24,22 @@ const (
 // intake owns the subscriptions for a partition's requests. One goroutine handles all
 // requests, in the order of their arrival: that order is the order of the tickets.
 type intake struct {
-	conn      *transport.Connection
-	subjects  []string
-	handle    nats.MsgHandler
-	log       *zap.Logger
-	collector *collector // of several subjects; nil for one
+	conn   *transport.Connection
+	handle nats.MsgHandler
+	log    *zap.Logger
 
 	handled atomic.Int64 // weight of the handled requests
 
-	mu       sync.Mutex
-	subs     []*nats.Subscription
-	paused   bool
-	endPause context.CancelFunc // cancels the wait of the last pause; nil before the first
-	wait     sync.WaitGroup     // for the goroutines of pauses
-	closed   bool
+	changing sync.Mutex // held while the subjects change, and while the intake is closed
+
+	mu        sync.Mutex
+	subjects  []string
+	collector *collector // of several subjects; nil if there was always one
+	subs      []*nats.Subscription
+	paused    bool
+	endPause  context.CancelFunc // cancels the wait of the last pause; nil before the first
+	wait      sync.WaitGroup     // for the goroutines of pauses
+	closed    bool
 }
 
 // openIntake subscribes to the subjects. Each subscription with a callback has its own
@@ -46,10 +48,10 @@ type intake struct {
 // the order of arrival.
 func openIntake(conn *transport.Connection, subjects []string, handle nats.MsgHandler, log *zap.Logger) (*intake, error) {
 	in := &intake{conn: conn, subjects: subjects, handle: handle, log: log}
-	if len(subjects) > 1 {
-		in.collector = collect(in.take, room{maxWaiting, maxWaitingBytes})
-	}
-	if err := in.subscribe(); err != nil {
+	in.mu.Lock()
+	err := in.subscribe(in.subjects)
+	in.mu.Unlock()
+	if err != nil {
 		_ = in.close() // the error of the subscription matters more
 		return nil, err
 	}
@@ -62,8 +64,15 @@ func (in *intake) take(m *nats.Msg) {
 	in.handled.Add(weight(1, int64(len(m.Data))))
 }
 
-func (in *intake) subscribe() error {
-	for _, subject := range in.subjects {
+// subscribe subscribes to subjects. It starts the collector if there are several subjects now:
+// no subscription with a callback exists then. The caller holds mu.
+func (in *intake) subscribe(subjects []string) error {
+	if in.collector == nil && len(in.subjects) > 1 {
+		begins := make(chan struct{})
+		close(begins)
+		in.collect(begins)
+	}
+	for _, subject := range subjects {
 		var sub *nats.Subscription
 		var err error
 		if in.collector != nil {
@@ -84,13 +93,18 @@ func (in *intake) subscribe() error {
 	return nil
 }
 
+// collect starts the collector.
+func (in *intake) collect(begins <-chan struct{}) {
+	in.collector = collect(in.take, room{maxWaiting, maxWaitingBytes}, begins)
+}
+
 // waiting returns the weight of the requests that have arrived and are not handled.
 func (in *intake) waiting() int64 {
+	in.mu.Lock()
+	defer in.mu.Unlock()
 	if in.collector != nil {
 		return weight(in.collector.waiting())
 	}
-	in.mu.Lock()
-	defer in.mu.Unlock()
 	if len(in.subs) == 0 {
 		return 0
 	}
@@ -103,6 +117,8 @@ func (in *intake) waiting() int64 {
 
 // dropped returns how many requests the collector has dropped.
 func (in *intake) dropped() uint64 {
+	in.mu.Lock()
+	defer in.mu.Unlock()
 	if in.collector == nil {
 		return 0
 	}
@@ -136,7 +152,7 @@ func (in *intake) resume(ctx context.Context, drained func(context.Context) erro
 	if in.closed {
 		return
 	}
-	if err := in.subscribe(); err != nil {
+	if err := in.subscribe(in.subjects); err != nil {
 		in.log.Error("the frontend cannot subscribe again to the produce subjects of the partition; restart the frontend", zap.Error(err))
 		return
 	}
@@ -175,6 +191,8 @@ func (in *intake) drained(ctx context.Context, drain func(context.Context) error
 // close unsubscribes, and returns when all delivered requests are handled or after
 // closeTimeout.
 func (in *intake) close() error {
+	in.changing.Lock()
+	defer in.changing.Unlock()
 	in.mu.Lock()
 	in.closed = true
 	leave := in.endPause

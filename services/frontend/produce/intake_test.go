@@ -58,6 +58,12 @@ func TestRequestsAreHandledInArrivalOrder(t *testing.T) {
 	}
 }
 
+func closedChannel() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}
+
 func offer(to chan string, what string) {
 	select {
 	case to <- what:
@@ -104,7 +110,7 @@ func TestACollectorDropsWhatItHasNoRoomFor(t *testing.T) {
 				c := collect(func(*nats.Msg) {
 					<-first
 					handled++
-				}, room)
+				}, room, closedChannel())
 				for range 10 {
 					c.arrived <- &nats.Msg{Data: []byte("x")}
 					synctest.Wait()

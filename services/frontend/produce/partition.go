@@ -25,10 +25,11 @@ const spareMailbox = 4096
 type Partition struct {
 	id      protocol.Partition
 	stream  string // name in acknowledgements
-	topic   protocol.Topic
 	service *Service
 	mailbox *actor.Mailbox[core.Event]
-	stagers *core.Stagers // that the core knows; nil before its first turn
+	topic   atomic.Pointer[protocol.Topic]
+	known   *protocol.Topic // that the core knows
+	stagers *core.Stagers   // that the core knows; nil before its first turn
 	share   *share
 	spans   spans
 	stats   atomic.Pointer[core.Stats]
@@ -52,18 +53,36 @@ func (s *Service) Partition(topic protocol.Topic, id protocol.Partition) *Partit
 		s.config.Logger.Warn("NATS' max_payload is too small for a topic; its largest records will be rejected",
 			zap.String("topic", topic.Name), zap.Error(err))
 	}
-	return &Partition{
-		id: id, stream: id.Stream(), topic: topic, service: s,
+	p := &Partition{
+		id: id, stream: id.Stream(), service: s,
 		mailbox: actor.NewMailbox[core.Event](s.admission.limits.PartitionBatches + spareMailbox),
 		share:   &share{of: s.admission}, spans: newSpans(s.config.Telemetry, id), ready: make(chan struct{}),
 	}
+	p.topic.Store(&topic)
+	return p
 }
 
 // ID returns the partition.
 func (p *Partition) ID() protocol.Partition { return p.id }
 
 // Topic returns the topic of the partition.
-func (p *Partition) Topic() protocol.Topic { return p.topic }
+func (p *Partition) Topic() protocol.Topic { return *p.topic.Load() }
+
+// Configure implements supervisor.Actor. When it returns, requests are checked and staged by
+// the new topic, and the server has its subjects.
+func (p *Partition) Configure(ctx context.Context, topic protocol.Topic) {
+	p.topic.Store(&topic)
+	p.mu.Lock()
+	opened := p.intake
+	p.mu.Unlock()
+	if opened == nil {
+		return // it will be opened with the new subjects
+	}
+	if err := opened.change(ctx, subjectsOf(topic, p.id)); err != nil {
+		p.service.config.Logger.Error("the frontend cannot change its subscriptions to the produce subjects of the partition; restart the frontend",
+			zap.Stringer("partition", p.id), zap.Error(err))
+	}
+}
 
 // Ready returns a channel that is closed once requests are admitted.
 func (p *Partition) Ready() <-chan struct{} { return p.ready }
@@ -99,7 +118,7 @@ func (p *Partition) Receive(ctx context.Context, m messages.Message) {
 // Run serves the partition until ctx ends or a younger frontend exists.
 func (p *Partition) Run(ctx context.Context) {
 	config := &p.service.config
-	if err := config.Fetches.Open(p.topic, int(p.id.Number)); err != nil {
+	if err := config.Fetches.Open(p.Topic(), int(p.id.Number)); err != nil {
 		config.Logger.Error("the partition cannot be fetched", zap.Stringer("partition", p.id), zap.Error(err))
 	}
 	select {
@@ -109,7 +128,8 @@ func (p *Partition) Run(ctx context.Context) {
 		config.Fetches.Close(p.id, p.ending(ctx).Refusal())
 		return
 	}
-	c := core.NewCore(p.id, config.Epoch.Number(), p.topic.Codec(), config.Times)
+	p.known = p.topic.Load()
+	c := core.NewCore(p.id, config.Epoch.Number(), p.known.Codec(), config.Times)
 	p.step(c, time.Now(), nil)
 	p.mailbox.Run(ctx, config.Times.Heartbeat, func(now time.Time, events []core.Event) bool {
 		if p.service.replaced() {
@@ -200,6 +220,10 @@ func (p *Partition) step(c *core.Core, now time.Time, events []core.Event) (take
 	if live := p.service.config.Stagers(); live != p.stagers {
 		p.stagers = live
 		events = append([]core.Event{*live}, events...)
+	}
+	if topic := p.topic.Load(); topic != p.known {
+		p.known = topic
+		events = append([]core.Event{core.Codec{Codec: topic.Codec()}}, events...)
 	}
 	fx := c.Step(now, events)
 	stats := c.Stats()

@@ -42,7 +42,7 @@ func parse(m *nats.Msg, topic protocol.Topic, stream string, maxPayload int64, o
 	if p.Lane, err = laneOf(m, p.Sequence.ProducerID, info, own); err != nil {
 		return core.Produce{}, err
 	}
-	if p.Payload, head, err = frameOf(m, boundSubject(m, topic), topic.MaxRecordBytes); err != nil {
+	if p.Payload, head, err = frameOf(m, boundSubject(m), topic.MaxRecordBytes); err != nil {
 		return core.Produce{}, err
 	}
 	p.Records, p.Bytes = uint32(head.Records), int64(max(head.Bytes, len(p.Payload)))

@@ -30,8 +30,7 @@ func (p *Partition) open() {
 	}
 	config := &p.service.config
 	log := config.Logger.With(zap.Stringer("partition", p.id))
-	subjects := append([]string{p.id.ProduceSubject()}, p.topic.Subjects...)
-	opened, err := openIntake(config.Requests, subjects, p.admit, log)
+	opened, err := openIntake(config.Requests, subjectsOf(p.Topic(), p.id), p.admit, log)
 	if err != nil {
 		log.Error("the frontend cannot subscribe to the produce subjects of the partition", zap.Error(err))
 		return
@@ -119,7 +118,7 @@ func (p *Partition) read(m *nats.Msg) (core.Produce, *protocol.Error) {
 		return core.Produce{}, err
 	}
 	m.Reply = protocol.ReplyTo(m.Reply)
-	return parse(m, p.topic, p.stream, p.service.config.Conn.MaxPayload(), p.nextOwn)
+	return parse(m, p.Topic(), p.stream, p.service.config.Conn.MaxPayload(), p.nextOwn)
 }
 
 // nextOwn returns the name of a lane for a single request.

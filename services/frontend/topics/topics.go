@@ -5,6 +5,7 @@ package topics
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 	"time"
 
@@ -26,7 +27,9 @@ type Config struct {
 	Registry *topics.Registry
 	Watch    *Watch
 	Ready    func(context.Context, protocol.Partition) error // returns when a partition admits requests
-	Damage   func() map[protocol.Partition]string            // of the read-only partitions
+	// Updated returns when a revision of its topic is in force in a partition.
+	Updated func(context.Context, protocol.Partition, uint64) error
+	Damage  func() map[protocol.Partition]string // of the read-only partitions
 }
 
 // API answers requests about topics. It is safe for concurrent use.
@@ -36,7 +39,7 @@ type API struct{ config Config }
 func Serve(config Config) error {
 	a := &API{config}
 	for name, handle := range map[string]api.Handler{
-		"create": a.createTopic, "list": a.listTopics, "info": a.topicInfo, "delete": a.deleteTopic,
+		"create": a.createTopic, "update": a.updateTopic, "list": a.listTopics, "info": a.topicInfo, "delete": a.deleteTopic,
 	} {
 		err := config.Server.Endpoint(protocol.TopicAPI+name, api.Topics, func(m *nats.Msg) {
 			config.Server.Serve(context.Background(), m, api.Topics, handle)
@@ -70,6 +73,37 @@ func (a *API) createTopic(ctx context.Context, data []byte) (any, error) {
 		}
 	}
 	return protocol.TopicResponse{Topic: &topic}, nil
+}
+
+// updateTopic updates a topic. It returns when the update is in force in this frontend.
+func (a *API) updateTopic(ctx context.Context, data []byte) (any, error) {
+	var request struct {
+		protocol.TopicUpdate
+		Partitions json.RawMessage `json:"partitions"`
+		Replicas   json.RawMessage `json:"replicas"`
+	}
+	if err := api.Decode(data, &request); err != nil {
+		return nil, err
+	}
+	if request.Partitions != nil || request.Replicas != nil {
+		return nil, protocol.NewError(protocol.CodeInvalidRequest,
+			"the numbers of partitions and replicas of a topic cannot be changed; create another topic")
+	}
+	update, err := request.FitPayload(a.config.Conn.MaxPayload())
+	if err != nil {
+		return nil, err
+	}
+	before, after, err := a.config.Registry.Update(ctx, update)
+	if err != nil {
+		return nil, err
+	}
+	for n := range after.Partitions {
+		if err := a.config.Updated(ctx, after.Partition(n), after.Revision); err != nil {
+			return nil, protocol.Errorf(protocol.CodeUnavailable,
+				"topic %s was updated, but the frontend has not received the update of partition %d yet: %v", after.Name, n, err)
+		}
+	}
+	return protocol.TopicResponse{Topic: &after, Previous: &before}, nil
 }
 
 func (a *API) listTopics(ctx context.Context, _ []byte) (any, error) {

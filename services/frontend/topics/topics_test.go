@@ -33,6 +33,7 @@ type rig struct {
 	logged   *observer.ObservedLogs
 	bound    []string
 	ready    func(context.Context, protocol.Partition) error
+	updated  func(context.Context, protocol.Partition, uint64) error
 	damage   map[protocol.Partition]string
 }
 
@@ -45,6 +46,7 @@ func start(t *testing.T) *rig {
 	}
 	core, logged := observer.New(zapcore.InfoLevel)
 	r := &rig{t: t, conn: conn, js: js, registry: registry, logged: logged, ready: func(context.Context, protocol.Partition) error { return nil }}
+	r.updated = func(context.Context, protocol.Partition, uint64) error { return nil }
 	r.watch = NewWatch(registry, zap.New(core), func() []string { return r.bound })
 	server, err := api.NewServer(conn, zap.NewNop(), func(api.Kind, protocol.Code) {})
 	if err != nil {
@@ -57,7 +59,10 @@ func start(t *testing.T) *rig {
 	})
 	err = Serve(Config{
 		Conn: conn, JS: js, Server: server, Registry: registry, Watch: r.watch,
-		Ready:  func(ctx context.Context, p protocol.Partition) error { return r.ready(ctx, p) },
+		Ready: func(ctx context.Context, p protocol.Partition) error { return r.ready(ctx, p) },
+		Updated: func(ctx context.Context, p protocol.Partition, revision uint64) error {
+			return r.updated(ctx, p, revision)
+		},
 		Damage: func() map[protocol.Partition]string { return r.damage },
 	})
 	if err == nil {
@@ -235,5 +240,65 @@ func TestTopicWithoutItsRecordIsReported(t *testing.T) {
 	}
 	if code, text := r.request("info", protocol.TopicRequest{Name: "orders"}, nil); code != protocol.CodeLogWithoutTopic {
 		t.Errorf("info: %s", text)
+	}
+}
+
+func TestAnUpdateIsAnsweredWhenItIsInForce(t *testing.T) {
+	r := start(t)
+	r.create(protocol.TopicConfig{Name: "orders", Partitions: 3})
+	var asked []protocol.Partition
+	r.updated = func(_ context.Context, p protocol.Partition, revision uint64) error {
+		if revision != 1 {
+			t.Errorf("revision %d is awaited, want 1", revision)
+		}
+		asked = append(asked, p)
+		return nil
+	}
+	var answer protocol.TopicResponse
+	update := protocol.TopicUpdate{Name: "orders", MaxRecordBytes: new(1000)}
+	if code, text := r.request("update", update, &answer); code != protocol.CodeOK {
+		t.Fatal(text)
+	}
+	if answer.Topic.MaxRecordBytes != 1000 || answer.Topic.Revision != 1 ||
+		answer.Previous.MaxRecordBytes != protocol.DefaultMaxRecordBytes || answer.Previous.Revision != 0 {
+		t.Errorf("the answer has %+v, and before %+v", answer.Topic, answer.Previous)
+	}
+	if len(asked) != 3 || asked[2] != answer.Topic.Partition(2) {
+		t.Errorf("%v were awaited", asked)
+	}
+	// The same once more changes nothing and succeeds.
+	var again protocol.TopicResponse
+	if code, text := r.request("update", update, &again); code != protocol.CodeOK || again.Topic.Revision != again.Previous.Revision {
+		t.Errorf("the same update once more: %s, %+v", text, again)
+	}
+	r.updated = func(context.Context, protocol.Partition, uint64) error {
+		return errors.New("the registry is not watched")
+	}
+	update.MaxRecordBytes = new(2000)
+	code, text := r.request("update", update, nil)
+	if code != protocol.CodeUnavailable || !strings.Contains(text, "was updated, but") {
+		t.Errorf("an update that has not arrived: %s", text)
+	}
+}
+
+func TestUpdatesAreRefusedWithTheReason(t *testing.T) {
+	r := start(t)
+	r.create(protocol.TopicConfig{Name: "orders", Subjects: []string{"orders.>"}})
+	r.create(protocol.TopicConfig{Name: "bills", Subjects: []string{"bills.>"}})
+	for body, want := range map[string]struct {
+		code protocol.Code
+		text string
+	}{
+		`{"name":"nothing","max_producers":3}`:          {protocol.CodeUnknownTopic, "nothing"},
+		`{"name":"orders","partitions":2}`:              {protocol.CodeInvalidRequest, "partitions and replicas of a topic cannot be changed"},
+		`{"name":"orders","replicas":2}`:                {protocol.CodeInvalidRequest, "partitions and replicas of a topic cannot be changed"},
+		`{"name":"orders","max_records":2}`:             {protocol.CodeInvalidRequest, "max_records"},
+		`{"name":"orders","max_record_bytes":9000000}`:  {protocol.CodeInvalidRequest, "max_record_bytes is 9000000"},
+		`{"name":"orders","subjects":["bills.new"]}`:    {protocol.CodeSubjectOverlap, "bills.new overlaps with bills.> of topic bills"},
+		`{"name":"orders","producer_expiry_ms":599999}`: {protocol.CodeInvalidRequest, "producer_expiry_ms is 599999"},
+	} {
+		if code, text := r.request("update", json.RawMessage(body), nil); code != want.code || !strings.Contains(text, want.text) {
+			t.Errorf("%s: %s, want %s", body, text, want.text)
+		}
 	}
 }

@@ -65,7 +65,7 @@ func DefaultSettings(owner string) Settings {
 		Settings: partition.Settings{
 			Heartbeat: 200 * time.Millisecond, LaneExpiry: messages.MaxDeadline + 15*time.Second, MaxLanes: 2_000_000,
 			IDWindow: 2 * time.Minute, MaxIDs: 2_000_000, MaxNameBytes: 256 << 20,
-			ProducerExpiry: protocol.DefaultProducerExpiry, MaxProducers: protocol.DefaultMaxProducers,
+			Limits: Limits{ProducerExpiry: protocol.DefaultProducerExpiry, MaxProducers: protocol.DefaultMaxProducers},
 		},
 		Owner: owner, EntryItems: 8192, EntryBytes: 512 << 10, ReadEntries: 512,
 		SnapshotEvery: 10_000, SnapshotBytes: 128 << 20,
@@ -73,9 +73,12 @@ func DefaultSettings(owner string) Settings {
 }
 
 // Event is an input of a Core: a messages.Message that has arrived, or Loaded, LogRead,
-// Appended, AppendFailed, Saved, MarkWritten, MarkConflict, Scrubbed, EpochTaken, Replaced
-// or Stopping.
+// Appended, AppendFailed, Saved, MarkWritten, MarkConflict, Scrubbed, EpochTaken, Replaced,
+// Limits or Stopping.
 type Event any
+
+// Limits are new limits of the topic. They apply at once, also to a log that is being read.
+type Limits = partition.Limits
 
 // Loaded answers a Load with the snapshots that can be read, newest first, and the mark.
 type Loaded struct {
@@ -324,6 +327,8 @@ func (c *Core) handle(now time.Time, e Event) {
 		c.epochTaken(e)
 	case Replaced:
 		c.replaced(e)
+	case Limits:
+		c.partition.SetLimits(e)
 	case Stopping:
 		c.stopping = true
 	}

@@ -45,7 +45,7 @@ func newWorld(t failer) *world {
 		settings: core.Settings{
 			Settings: partition.Settings{
 				Heartbeat: 200 * time.Millisecond, LaneExpiry: 10 * time.Second, IDWindow: 2 * time.Minute,
-				MaxIDs: 1000, MaxLanes: 1000, MaxNameBytes: 1 << 20, ProducerExpiry: 24 * time.Hour, MaxProducers: 1000,
+				MaxIDs: 1000, MaxLanes: 1000, MaxNameBytes: 1 << 20, Limits: core.Limits{ProducerExpiry: 24 * time.Hour, MaxProducers: 1000},
 			},
 			EntryItems: 1000, EntryBytes: 1 << 20, ReadEntries: 100, SnapshotEvery: 1 << 40, SnapshotBytes: 1 << 20,
 		},

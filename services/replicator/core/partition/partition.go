@@ -42,6 +42,12 @@ type Settings struct {
 	// it new ones are rejected.
 	MaxNameBytes int
 
+	Limits
+}
+
+// Limits are the settings that can change while the partition runs, because they are those of
+// its topic.
+type Limits struct {
 	ProducerExpiry time.Duration // idle producers are evicted
 	MaxProducers   int           // producers remembered; beyond it new ones are rejected
 }
@@ -140,6 +146,12 @@ func New(id protocol.Partition, settings Settings) *Core {
 		lanes: newLanes(), ids: newMessageIDs(settings), producers: newProducers(settings),
 		releaseFrom: make(map[string]uint64), outcomes: make(map[uint64][]messages.Outcome),
 	}
+}
+
+// SetLimits changes the limits. What they would not have admitted before stays.
+func (c *Core) SetLimits(l Limits) {
+	c.settings.Limits = l
+	c.producers.SetLimits(l.ProducerExpiry, l.MaxProducers)
 }
 
 // NextOffset returns the offset that follows the last record in the log.

@@ -88,7 +88,7 @@ func (t *Table) Accept(j Decision, s messages.Sequence, records uint32) *Produce
 	if p == nil {
 		p = t.find(s.ProducerID)
 	}
-	p.active = t.clock
+	t.touch(p)
 	t.addInFlight(p, flightItem{first: s.First, last: s.Last(records), epoch: s.ProducerEpoch, restarts: j.restarts})
 	return p
 }
@@ -126,7 +126,7 @@ func (t *Table) Commit(p *Producer, offset int64) {
 	if item.original != nil {
 		item.original.Offset = offset
 	}
-	p.active = t.clock
+	t.touch(p)
 	if item.fence {
 		p.epoch = item.epoch
 	} else {
@@ -216,7 +216,7 @@ func (t *Table) Fence(f messages.ProducerFence, ifKnown bool) (*Producer, messag
 	t.addInFlight(p, flightItem{epoch: f.ProducerEpoch, fence: true, predecessor: before})
 	if before != nil {
 		logged.Continues = before.id
-		before.active = t.clock
+		t.touch(before)
 		t.addInFlight(before, flightItem{epoch: retired, fence: true})
 	}
 	t.keepName(p)

@@ -46,30 +46,37 @@ func (t *Table) ApplyFence(f messages.LoggedFence) {
 // recent one.
 func (t *Table) read(id int64) *Producer {
 	t.makeRoom(id)
-	p := t.find(id)
-	t.turns++
-	p.turn = t.turns
-	return p
+	return t.find(id)
 }
 
 // makeRoom keeps the table within its limit while the log is read. The owner that wrote the
-// log never remembered more producers than the limit, and evicted them by idle time. So if
-// the table is full, that owner had evicted the least recent producer. No other producer is
-// evicted, because a retry of it may still arrive.
+// log had room for a new producer. So if the table is full, that owner had evicted some by
+// idle time, which the clock of this table does not count as far, or its limit was higher. The
+// times in the log distinguish the two: a producer is evicted only if it was idle by them for
+// longer than the expiry. Otherwise the table exceeds its limit, because a retry of any of its
+// producers may still arrive.
+//
+// Example: the limit was lowered from 100,000 to 10, and a new owner reads the log of 50,000
+// producers. It remembers all that were active within the expiry.
 func (t *Table) makeRoom(id int64) {
 	if t.byID[id] != nil || t.hasRoom() {
 		return
 	}
 	for {
 		if len(t.aged) == 0 {
-			t.aged = t.leastRecent(max(t.limit/10, 1))
+			t.aged = t.leastRecent(max(len(t.byID)/10, 1))
 		}
 		if len(t.aged) == 0 {
 			return
 		}
 		oldest := t.aged[0]
+		p := t.byID[oldest.id]
+		current := p != nil && p.age() == oldest
+		if current && t.at.UnixNano()-oldest.at <= int64(t.expiry) && len(t.byID) < protocol.MaxProducersLimit {
+			return
+		}
 		t.aged = t.aged[1:]
-		if p := t.byID[oldest.id]; p != nil && p.age() == oldest {
+		if current {
 			t.remove(p)
 			return
 		}
@@ -79,11 +86,11 @@ func (t *Table) makeRoom(id int64) {
 // age orders producers by their last activity.
 type age struct {
 	active time.Duration
-	turn   uint64 // position in the log; orders producers that were active at the same time
+	at     int64 // orders producers that were active at the same time of the table
 	id     int64
 }
 
-func (p *Producer) age() age { return age{p.active, p.turn, p.id} }
+func (p *Producer) age() age { return age{p.active, p.at, p.id} }
 
 // leastRecent returns the n producers with the least recent activity, oldest first. Its time
 // grows with the number of all producers, so makeRoom requests many of them at a time.
@@ -93,7 +100,7 @@ func (t *Table) leastRecent(n int) []age {
 		all = append(all, p.age())
 	}
 	slices.SortFunc(all, func(a, b age) int {
-		return cmp.Or(cmp.Compare(a.active, b.active), cmp.Compare(a.turn, b.turn), cmp.Compare(a.id, b.id))
+		return cmp.Or(cmp.Compare(a.active, b.active), cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id))
 	})
 	return slices.Clone(all[:min(n, len(all))])
 }
@@ -126,7 +133,9 @@ func (t *Table) Restore(at time.Time, all []messages.SnapshotProducer) {
 	t.byID, t.names = make(map[int64]*Producer, len(all)), make(map[string]*Producer)
 	for i := range all {
 		s := &all[i]
-		p := &Producer{id: s.ProducerID, epoch: s.ProducerEpoch, active: t.clock - s.Idle}
+		p := &Producer{
+			id: s.ProducerID, epoch: s.ProducerEpoch, active: t.clock - s.Idle, at: at.Add(-s.Idle).UnixNano(),
+		}
 		p.rename(s.Name)
 		for _, b := range s.Batches[max(0, len(s.Batches)-Kept):] {
 			p.push(batch{b.Offset, b.First, b.Last})

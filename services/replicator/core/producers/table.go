@@ -40,7 +40,6 @@ type Table struct {
 	swept time.Duration        // clock at the last sweep
 	spare []*flight            // empty flights, for reuse
 	aged  []age                // candidates for eviction while the log is read, oldest first
-	turns uint64               // batches and fences that were read from the log
 }
 
 // Producer is one producer of a table. A table may hold millions, and any batch may touch
@@ -48,7 +47,7 @@ type Table struct {
 type Producer struct {
 	named  *string       // nil if it has no name
 	active time.Duration // clock of the table at its last activity
-	turn   uint64        // position of its last batch or fence in the log, if that was read
+	at     int64         // time of the table at its last activity, in Unix nanoseconds
 	flight *flight       // nil if it has nothing in flight
 	done   [Kept]batch   // ring of the last committed batches; the newest is before next
 	id     int64
@@ -67,6 +66,11 @@ type batch struct {
 func New(expiry time.Duration, limit int) *Table {
 	return &Table{expiry: expiry, limit: limit, byID: make(map[int64]*Producer), names: make(map[string]*Producer)}
 }
+
+// SetLimits changes the expiry and the limit of the table. Producers beyond a lower limit stay
+// until they expire. Idle times count from the last activity, so a shorter expiry evicts
+// producers at the next sweep that were idle for longer than that already.
+func (t *Table) SetLimits(expiry time.Duration, limit int) { t.expiry, t.limit = expiry, limit }
 
 // Len returns the number of producers.
 func (t *Table) Len() int { return len(t.byID) }
@@ -145,9 +149,12 @@ func (t *Table) find(id int64) *Producer {
 		p = &Producer{id: id, epoch: noEpoch}
 		t.byID[id] = p
 	}
-	p.active = t.clock
+	t.touch(p)
 	return p
 }
+
+// touch makes a producer the most recent one.
+func (t *Table) touch(p *Producer) { p.active, p.at = t.clock, t.at.UnixNano() }
 
 // newest returns the last committed batch; nil if there is none.
 func (p *Producer) newest() *batch {
