@@ -3,6 +3,7 @@ package manifest
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"laneway.dev/internal/core/layout"
 	"laneway.dev/internal/core/segment"
@@ -71,7 +72,10 @@ func unseal(what, magic string, data []byte) (*layout.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return layout.NewReader(body[HeadSize:]), layout.CheckVersion(binary.LittleEndian.Uint32(data[8:]), formatVersion)
+	if err := layout.CheckVersion(binary.LittleEndian.Uint32(data[8:]), formatVersion); err != nil {
+		return nil, err
+	}
+	return layout.NewReader(body[HeadSize:]), nil
 }
 
 const (
@@ -118,12 +122,15 @@ func Decode(key string, data []byte) (*Manifest, error) {
 	if m.Key != key {
 		return nil, layout.Malformed("the object is the manifest %q", m.Key)
 	}
-	return m, m.check()
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 // check checks what readers rely on.
 func (m *Manifest) check() error {
-	all := append(m.Lists[:len(m.Lists):len(m.Lists)], m.Segments...)
+	all := slices.Concat(m.Lists, m.Segments)
 	if reason := wrong(all); reason != "" {
 		return layout.Malformed("%s", reason)
 	}

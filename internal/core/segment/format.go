@@ -130,7 +130,10 @@ func ParseTail(key string, tail []byte, size int64) (f *Footer, need int64, err 
 	case f.Key != key:
 		return nil, 0, layout.Malformed("the object is the segment %q", f.Key)
 	}
-	return f, 0, f.checkPages(size - need)
+	if err := f.checkPages(size - need); err != nil {
+		return nil, 0, err
+	}
+	return f, 0, nil
 }
 
 func readFooter(body []byte) (*Footer, error) {
@@ -147,7 +150,7 @@ func readFooter(body []byte) (*Footer, error) {
 // which begins at end.
 func (f *Footer) checkPages(end int64) error {
 	if len(f.Pages) == 0 || f.Pages[0].First != f.First || f.Pages[0].Base != f.Base || f.Pages[0].Time != f.FirstTime ||
-		f.Pages[0].Position < minHeaderSize {
+		f.Pages[0].Position < f.dataBegin() {
 		return layout.Malformed("the pages do not begin with entry %d", f.First)
 	}
 	for i := range f.Pages {
@@ -161,6 +164,13 @@ func (f *Footer) checkPages(end int64) error {
 	}
 	return nil
 }
+
+// Header returns the bytes with which the segment begins. Readers do not need them. They say
+// what an object is if its end is damaged.
+func (f *Footer) Header() []byte { return appendHeader(nil, f.Partition) }
+
+// dataBegin returns where the header ends.
+func (f *Footer) dataBegin() int64 { return minHeaderSize + int64(len(f.Partition.Topic)) }
 
 // last returns the sequence of the last entry of a page.
 func (f *Footer) last(page int) uint64 {

@@ -93,7 +93,7 @@ func (f *Footer) readEntry(r *layout.Reader, offset int64) (messages.Entry, erro
 		if *x == (messages.Extent{}) {
 			continue
 		}
-		if x.Key != "" || x.Length == 0 || x.Offset+x.Length > f.Pages[0].Position {
+		if x.Key != "" || x.Length == 0 || x.Offset < f.dataBegin() || x.Offset+x.Length > f.Pages[0].Position {
 			return messages.Entry{}, layout.Malformed("an extent of %d bytes at %d outside of the data", x.Length, x.Offset)
 		}
 		x.Key = f.Key
