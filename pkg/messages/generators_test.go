@@ -218,6 +218,9 @@ var genBody = map[kind]func(t *rapid.T, p protocol.Partition, epoch uint64) Mess
 	kindReadOnly: func(t *rapid.T, p protocol.Partition, _ uint64) Message {
 		return ReadOnly{p, genString.Draw(t, "damage")}
 	},
+	kindCongested: func(t *rapid.T, p protocol.Partition, _ uint64) Message {
+		return Congested{p, genString.Draw(t, "reason")}
+	},
 	kindFenceProducer: func(t *rapid.T, p protocol.Partition, epoch uint64) Message {
 		return FenceProducer{p, epoch, genFence.Draw(t, "fence"), rapid.Bool().Draw(t, "if known")}
 	},

@@ -55,7 +55,7 @@ func decodePosition(d *codec.Decoder) Position {
 // entries, because a log may have a million of them.
 type Run struct {
 	End      Position // its last entry, and the offset that follows it
-	Since    int64    // time of its first entry, in Unix nanoseconds
+	Since    int64    // time of its first entry with batches, or of its first entry, in Unix nanoseconds
 	Payload  int64    // bytes of the frames of its batches
 	LogBytes int64    // bytes of its entries in the log
 	Batches  int64

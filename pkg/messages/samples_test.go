@@ -57,6 +57,7 @@ var samples = map[kind]Message{
 	}},
 	kindCommitted:      Committed{samplePartition, 44, EncodeEntry(sampleEntry)},
 	kindReadOnly:       ReadOnly{samplePartition, "entry 12 of its log is missing"},
+	kindCongested:      Congested{samplePartition, "67108864 bytes of its log are not archived"},
 	kindFenceProducer:  FenceProducer{samplePartition, 7, sampleKnown.ProducerFence, true},
 	kindProducerFenced: ProducerFenced{samplePartition, 7, 4, protocol.CodeInvalidEpoch, sampleKnown},
 	kindListProducers:  ListProducers{samplePartition, 7, math.MaxUint64, math.MaxInt64, math.MaxInt64, math.MaxUint32},

@@ -46,6 +46,7 @@ const (
 	kindArchived
 	kindArchiving
 	kindArchiveFailed
+	kindCongested
 )
 
 // Message is an internal message. All items of one message concern one
@@ -178,6 +179,14 @@ type ReadOnly struct {
 	Damage    string // what is wrong, for people
 }
 
+// Congested reports that the partition takes no new requests, because too much of its log is
+// not archived (replicator to frontends, on the subject of Committed). It is repeated every
+// heartbeat as long as that lasts. Batches that have a ticket are still committed.
+type Congested struct {
+	Partition protocol.Partition
+	Reason    string // for people
+}
+
 func (Stage) kind() kind        { return kindStage }
 func (Refused) kind() kind      { return kindRefused }
 func (Staged) kind() kind       { return kindStaged }
@@ -193,6 +202,7 @@ func (Outcomes) kind() kind     { return kindOutcomes }
 func (Committed) kind() kind    { return kindCommitted }
 func (ReadOnly) kind() kind     { return kindReadOnly }
 func (Holding) kind() kind      { return kindHolding }
+func (Congested) kind() kind    { return kindCongested }
 
 // Of returns the partition that the message concerns.
 func (m Stage) Of() protocol.Partition { return m.Partition }
@@ -238,6 +248,9 @@ func (m Committed) Of() protocol.Partition { return m.Partition }
 
 // Of returns the partition that the message concerns.
 func (m ReadOnly) Of() protocol.Partition { return m.Partition }
+
+// Of returns the partition that the message concerns.
+func (m Congested) Of() protocol.Partition { return m.Partition }
 
 func (m Stage) encode(e *codec.Encoder) {
 	e.Uint(m.Epoch)
@@ -303,6 +316,8 @@ func (m Committed) encode(e *codec.Encoder) {
 
 func (m ReadOnly) encode(e *codec.Encoder) { e.Text(m.Damage) }
 
+func (m Congested) encode(e *codec.Encoder) { e.Text(m.Reason) }
+
 // body holds, for each kind, the number of fields and the reader of them.
 var body = map[kind]struct {
 	fields int
@@ -341,6 +356,7 @@ var body = map[kind]struct {
 	}},
 	kindCommitted: {2, func(d *codec.Decoder, p protocol.Partition) Message { return Committed{p, d.Uint(), d.Bytes()} }},
 	kindReadOnly:  {1, func(d *codec.Decoder, p protocol.Partition) Message { return ReadOnly{p, d.Text()} }},
+	kindCongested: {1, func(d *codec.Decoder, p protocol.Partition) Message { return Congested{p, d.Text()} }},
 	kindFenceProducer: {3, func(d *codec.Decoder, p protocol.Partition) Message {
 		return FenceProducer{p, d.Uint(), decodeFence(d), d.Bool()}
 	}},

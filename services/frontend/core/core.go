@@ -120,6 +120,9 @@ type Core struct {
 	damage        string // of the log, while the partition is read-only
 	readOnlyUntil time.Time
 
+	congestion     string // why the log takes no new requests, up to a time
+	congestedUntil time.Time
+
 	live []string // names of the stagers that are alive, sorted
 	turn int      // index of the one that a batch was sent to last
 
@@ -217,6 +220,8 @@ func (c *Core) handle(now time.Time, e Event) {
 		}
 	case messages.ReadOnly:
 		c.readOnly(now, e.Damage)
+	case messages.Congested:
+		c.congestion, c.congestedUntil = e.Reason, now.Add(congestedTime)
 	case messages.Announced:
 		if e.Epoch == c.epoch && !c.announced {
 			c.announced, c.fx.Ready = true, true
@@ -245,7 +250,7 @@ func (c *Core) announce(now time.Time) {
 // first step with a batch: tickets that are issued after staging would follow the order in
 // which uploads finish, and not the order in which the producer sent the batches.
 func (c *Core) produce(now time.Time, p Produce) {
-	if c.rejectReadOnly(now, p) {
+	if c.rejectReadOnly(now, p) || c.rejectCongested(now, p) {
 		return
 	}
 	t := &ticket{Produce: p, issued: now}
