@@ -53,7 +53,8 @@ const metadataTopic = "laneway-topic"
 //   - Append is a compare-and-set on the last stream sequence. Of several writers that
 //     expect the same one, at most one succeeds, so a writer that was replaced cannot
 //     append any more.
-//   - Entries are never changed or removed, except by Delete, which removes them all.
+//   - Entries are never changed. They are removed only by Purge, from the first one on, and
+//     by Delete, which removes them all.
 //
 // Obligations of the caller:
 //

@@ -20,9 +20,9 @@ func (e *DamagedEntry) Error() string { return e.Err.Error() }
 func (e *DamagedEntry) Unwrap() error { return e.Err }
 
 // Bounds are the first and last sequences of a stream, as its leader reports them. The
-// stream should have every sequence between them, because entries are never removed.
+// stream should have every sequence between them, except those that were purged.
 type Bounds struct {
-	First, Last uint64 // First is above Last in an empty stream
+	First, Last uint64 // First is that of the first entry ever, and above Last in an empty stream
 	Sealed      bool   // the stream takes no more appends
 }
 

@@ -1,0 +1,37 @@
+package partitionlog
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/pkg/messages"
+)
+
+// Purge removes all entries below a stream sequence. The entry at this sequence MUST exist;
+// if the stream ends before it, Purge removes nothing and returns an error. Purge may be
+// repeated. After an error, the entries may be removed.
+//
+// JetStream removes the blocks before the one that has the sequence, and then writes a
+// tombstone for each removed entry of that block, or rewrites the block without them. With
+// sync always all of this is synced. A server that is killed meanwhile comes back with some
+// first sequence up to the new one, and without holes after it.
+func (l *Log) Purge(ctx context.Context, below uint64) error {
+	name := messages.LogStream(l.partition)
+	if below <= 1 {
+		return nil // JetStream would take 0 for everything
+	}
+	stream, err := l.js.Stream(ctx, name)
+	if err != nil {
+		return fmt.Errorf("look up stream %s: %w", name, err)
+	}
+	if last := stream.CachedInfo().State.LastSeq; last < below {
+		// JetStream would remove all entries, and continue at this sequence.
+		return fmt.Errorf("purge stream %s below sequence %d: it ends with %d", name, below, last)
+	}
+	if err := stream.Purge(ctx, jetstream.WithPurgeSequence(below)); err != nil {
+		return fmt.Errorf("purge stream %s below sequence %d: %w", name, below, err)
+	}
+	return nil
+}
