@@ -3,11 +3,13 @@
 // covers its log, so that an owner that writes an older snapshot does not overwrite a newer
 // one.
 //
-// A snapshot only saves time: without one, the log is read from its beginning. A readable
-// snapshot is also evidence of how far its log has reached.
+// As long as a log was not purged, a snapshot only saves time: without one, the log is read
+// from its beginning. After that, the log cannot be read without one. A readable snapshot is
+// also evidence of how far its log has reached.
 package snapshots
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -40,7 +42,7 @@ const (
 //
 //   - Load never passes a part of a snapshot: pieces of different writers are never mixed,
 //     and a snapshot with a missing piece is left out.
-//   - Save removes older snapshots only after the new one is durable.
+//   - Save removes older snapshots only after the new one is durable and was read back.
 //
 // The store does not check the content. The caller MUST detect damage by itself, with a
 // checksum in the data, and MUST compare a snapshot with the log before it trusts it: a log
@@ -107,8 +109,9 @@ func (w written) piece(n int) string {
 }
 
 // Save stores a snapshot that covers the log of a partition up to a stream sequence. It
-// returns nil when the snapshot is durable and those before the last two are removed. After
-// an error the snapshot may be stored, in part or completely; parts are ignored.
+// returns nil when the snapshot is durable, reads the same as it was written, and those before
+// the last two are removed. After an error the snapshot may be stored, in part or completely;
+// parts are ignored.
 func (s *Store) Save(ctx context.Context, p protocol.Partition, sequence uint64, data []byte) error {
 	pieces := slices.Collect(slices.Chunk(data, pieceBytes))
 	w := written{partitionPrefix(p), sequence, nuid.Next(), len(pieces)}
@@ -117,8 +120,26 @@ func (s *Store) Save(ctx context.Context, p protocol.Partition, sequence uint64,
 			return fmt.Errorf("save the snapshot of %s at sequence %d: %w", p, sequence, err)
 		}
 	}
+	if err := s.compare(ctx, w, pieces); err != nil {
+		return fmt.Errorf("read back the snapshot of %s at sequence %d: %w", p, sequence, err)
+	}
 	if err := s.clean(ctx, p); err != nil {
 		return fmt.Errorf("remove old snapshots of %s: %w", p, err)
+	}
+	return nil
+}
+
+// compare reads the pieces of a snapshot, one at a time, and compares them with what was
+// written.
+func (s *Store) compare(ctx context.Context, w written, pieces [][]byte) error {
+	for n, piece := range pieces {
+		m, err := s.stream.GetLastMsgForSubject(ctx, w.piece(n))
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(m.Data, piece) {
+			return protocol.Errorf(protocol.CodeCorrupt, "piece %d of %d is not as it was written", n+1, len(pieces))
+		}
 	}
 	return nil
 }

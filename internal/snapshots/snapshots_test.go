@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,6 +68,28 @@ func TestTheLastTwoSnapshotsAreKeptNewestFirst(t *testing.T) {
 	wantLoaded(ctx, t, store, partition)
 	save(ctx, t, store, partition, 9, 10, 200)
 	wantLoaded(ctx, t, store, partition, 200, 10)
+}
+
+func TestSnapshotThatCannotBeReadBackIsAnError(t *testing.T) {
+	ctx, store, js := open(t)
+	save(ctx, t, store, partition, 1)
+	stream, err := js.Stream(ctx, "LANEWAY_SNAPSHOTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := stream.CachedInfo().Config
+	config.MaxMsgs = int64(stream.CachedInfo().State.Msgs) + 1 // the last piece removes one
+	config.MaxMsgsPerSubject, config.Discard = -1, jetstream.DiscardOld
+	if _, err := js.UpdateStream(ctx, config); err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(ctx, jetstream.WithPurgeKeep(1)); err != nil {
+		t.Fatal(err)
+	}
+	big := bytes.Repeat([]byte("x"), 5<<20)
+	if err := store.Save(ctx, partition, 2, big); err == nil || !strings.Contains(err.Error(), "read back") {
+		t.Errorf("error is %v", err)
+	}
 }
 
 func TestNothingOlderIsReadThanTheFirstGoodOne(t *testing.T) {
