@@ -1,6 +1,8 @@
 package replicator
 
 import (
+	"time"
+
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/services/replicator/core"
 )
@@ -18,7 +20,15 @@ var readings = []telemetry.Reading{
 	{Name: "laneway.replicator.refused", Description: "Batches refused for their producer sequence", Unit: "{batch}", Counter: true},
 	{Name: "laneway.replicator.producers", Description: "Idempotent producers remembered", Unit: "{producer}"},
 	{Name: "laneway.replicator.snapshots", Description: "Snapshots made", Unit: "{snapshot}", Counter: true},
-	{Name: "laneway.replicator.oversized", Description: "Snapshots not made because they would be too large", Unit: "{snapshot}", Counter: true},
+	{Name: "laneway.replicator.snapshot_failures", Description: "Snapshots that could not be stored", Unit: "{snapshot}", Counter: true},
+	{Name: "laneway.replicator.archives", Description: "Parts of logs that were archived", Unit: "{part}", Counter: true},
+	{Name: "laneway.replicator.archive_failures", Description: "Attempts to archive a part of a log that have failed", Unit: "{attempt}", Counter: true},
+	{Name: "laneway.replicator.unarchivable", Description: "Records that could not be read from the object store, and were given up", Unit: "{record}", Counter: true},
+	{Name: "laneway.replicator.unarchived", Description: "Bytes of the entries of the logs that are not archived", Unit: "By"},
+	{Name: "laneway.replicator.unarchived_age", Description: "Age of the oldest batch that is not archived, of all partitions", Unit: "s"},
+	{Name: "laneway.replicator.log", Description: "Bytes of the entries of the logs that are not purged, as far as their owners know", Unit: "By"},
+	{Name: "laneway.replicator.purged", Description: "Bytes of the entries that were purged from the logs", Unit: "By", Counter: true},
+	{Name: "laneway.replicator.congested_partitions", Description: "Partitions that take no new requests, because too much of their logs is not archived", Unit: "{partition}"},
 	{Name: "laneway.replicator.replayed", Description: "Entries read while taking over logs", Unit: "{entry}", Counter: true},
 	{Name: "laneway.replicator.clock_falls", Description: "Entries with a time below that of the entry before, which was far ahead of the clock", Unit: "{fall}", Counter: true},
 	{Name: "laneway.replicator.damaged_partitions", Description: "Partitions that are read-only, because their logs have lost entries", Unit: "{partition}"},
@@ -34,13 +44,42 @@ func (s *Service) values() []int64 {
 	return []int64{
 		int64(t.Entries), int64(t.Batches), int64(t.Records), int64(t.Duplicates), int64(t.Repeats),
 		int64(t.Asks), int64(t.Terms), int64(t.Lanes), int64(t.IDs),
-		int64(t.Refused), int64(t.Producers), int64(t.Snapshots), int64(t.Oversized), int64(t.Replayed),
+		int64(t.Refused), int64(t.Producers), int64(t.Snapshots), int64(t.SnapshotFailures),
+		int64(t.Archives), int64(t.ArchiveFailures), int64(t.Unarchivable), t.Unarchived, age(time.Now(), t.UnarchivedSince), t.LogBytes, int64(t.PurgedBytes),
+		s.congested(), int64(t.Replayed),
 		int64(t.ClockFalls), int64(t.Damaged), t.Gap, int64(t.Marks),
 		int64(s.Wire.Dropped()), int64(s.Wire.Malformed()),
 	}
 }
 
-// Stats returns the sums over all partitions. Fields that have no sum, such as Term, are 0.
+// earlier returns the earlier of two times, which are zero if there is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// age returns the time since then in seconds; 0 if then is zero.
+func age(now, then time.Time) int64 {
+	if then.IsZero() {
+		return 0
+	}
+	return max(0, int64(now.Sub(then)/time.Second))
+}
+
+// congested returns the number of partitions that take no new requests.
+func (s *Service) congested() (n int64) {
+	for _, p := range s.set.Actors() {
+		if t := p.stats.Load(); t != nil && t.Congested {
+			n++
+		}
+	}
+	return n
+}
+
+// Stats returns the sums over all partitions, and the earliest time. Fields that have no sum,
+// such as Term, are 0.
 func (s *Service) Stats() core.Stats {
 	var sum core.Stats
 	for _, p := range s.set.Actors() {
@@ -62,7 +101,14 @@ func (s *Service) Stats() core.Stats {
 			sum.Refused += t.Refused
 			sum.Producers += t.Producers
 			sum.Snapshots += t.Snapshots
-			sum.Oversized += t.Oversized
+			sum.SnapshotFailures += t.SnapshotFailures
+			sum.Archives += t.Archives
+			sum.ArchiveFailures += t.ArchiveFailures
+			sum.Unarchivable += t.Unarchivable
+			sum.Unarchived += t.Unarchived
+			sum.LogBytes += t.LogBytes
+			sum.PurgedBytes += t.PurgedBytes
+			sum.UnarchivedSince = earlier(sum.UnarchivedSince, t.UnarchivedSince)
 			sum.Replayed += t.Replayed
 			sum.ClockFalls += t.ClockFalls
 		}

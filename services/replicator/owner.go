@@ -44,6 +44,7 @@ const slowElection = 15 * time.Second
 func (s *Service) owner(topic protocol.Topic, id protocol.Partition) *owner {
 	settings := s.settings
 	settings.Limits = limitsOf(topic)
+	settings.Codec = topic.Codec()
 	if topic.Replicas > 1 {
 		settings.Patience = slowElection
 	}
@@ -60,8 +61,12 @@ func limitsOf(topic protocol.Topic) core.Limits {
 	return core.Limits{ProducerExpiry: topic.ProducerExpiry(), MaxProducers: topic.MaxProducers}
 }
 
-// Configure implements supervisor.Actor. The owner takes the limits in its next turn.
-func (p *owner) Configure(ctx context.Context, topic protocol.Topic) { p.put(ctx, limitsOf(topic)) }
+// Configure implements supervisor.Actor. The owner takes the limits and the codec in its next
+// turn.
+func (p *owner) Configure(ctx context.Context, topic protocol.Topic) {
+	p.put(ctx, limitsOf(topic))
+	p.put(ctx, core.Codec{Codec: topic.Codec()})
+}
 
 // Receive passes a message to the actor. It blocks while the mailbox is full, so that the
 // messages wait in the NATS client.
@@ -147,6 +152,9 @@ func (p *owner) do(ctx context.Context, fx core.Effects) {
 	}
 	if fx.Scrub != nil {
 		p.work.Go(func() { p.scrub(ctx, *fx.Scrub) })
+	}
+	if fx.Purge != nil {
+		p.work.Go(func() { p.purge(ctx, *fx.Purge) })
 	}
 	switch {
 	case fx.Load:

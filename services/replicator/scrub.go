@@ -19,11 +19,11 @@ const (
 	scrubPause = 9
 )
 
-// scrub reads the entries up to a stream sequence, and reports missing ones to the core. The
-// service scrubs one log at a time.
+// scrub reads the entries from one stream sequence to another, and reports missing ones to
+// the core. The service scrubs one log at a time.
 func (p *owner) scrub(ctx context.Context, s core.Scrub) {
 	pause(ctx, s.After)
-	lost, err := p.scrubOnce(ctx, s.To)
+	lost, err := p.scrubOnce(ctx, s)
 	if ctx.Err() != nil {
 		return
 	}
@@ -35,7 +35,7 @@ func (p *owner) scrub(ctx context.Context, s core.Scrub) {
 }
 
 // scrubOnce returns what is missing; empty if nothing is.
-func (p *owner) scrubOnce(ctx context.Context, to uint64) (string, error) {
+func (p *owner) scrubOnce(ctx context.Context, s core.Scrub) (string, error) {
 	select {
 	case p.service.scrubs <- struct{}{}:
 		defer func() { <-p.service.scrubs }()
@@ -43,7 +43,7 @@ func (p *owner) scrubOnce(ctx context.Context, to uint64) (string, error) {
 		return "", ctx.Err()
 	}
 	bounds, err := p.log.Bounds(ctx)
-	if err != nil || bounds.First > to {
+	if err != nil {
 		return "", err
 	}
 	read, since := 0, time.Now()
@@ -56,7 +56,7 @@ func (p *owner) scrubOnce(ctx context.Context, to uint64) (string, error) {
 	}
 	var first *partitionlog.Missing
 	lost := uint64(0)
-	err = p.log.Walk(ctx, bounds.First, to, breathe, func(m partitionlog.Missing) error {
+	err = p.log.Walk(ctx, max(s.From, bounds.First), s.To, breathe, func(m partitionlog.Missing) error {
 		if lost += m.Last - m.First + 1; first == nil {
 			first = &m
 		}

@@ -36,6 +36,9 @@ type Config struct {
 	// SnapshotEntries is how many entries of a log are appended from one snapshot to
 	// the next; default 10,000.
 	SnapshotEntries uint64
+	// ArchiveBytes is how many bytes of payload are archived at a time; 0 turns archiving off.
+	ArchiveBytes int64
+	ArchiveAge   time.Duration // after which a batch is archived anyway; default 10 min
 }
 
 // Service is a running replicator. It is safe for concurrent use.
@@ -65,6 +68,8 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 		scrubs: make(chan struct{}, 1),
 	}
 	s.settings.SnapshotEvery = cmp.Or(config.SnapshotEntries, s.settings.SnapshotEvery)
+	s.settings.ArchiveBytes = config.ArchiveBytes
+	s.settings.ArchiveAge = cmp.Or(config.ArchiveAge, s.settings.ArchiveAge)
 	if err := s.start(ctx); err != nil {
 		return nil, s.Abort(err)
 	}

@@ -39,6 +39,7 @@ type rig struct {
 	outcomes chan messages.Message // to the frontend of epoch 1, and to all frontends
 	logs     *observer.ObservedLogs
 	logger   *zap.Logger
+	archive  int64 // bytes of payload that replicators archive at a time
 }
 
 func newRig(t *testing.T) *rig {
@@ -82,7 +83,7 @@ func (r *rig) start() *replicator.Service {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	s, err := replicator.Start(r.ctx, replicator.Config{Config: service.Config{Conn: r.conn, Logger: r.logger, Telemetry: tel}, SnapshotEntries: 2})
+	s, err := replicator.Start(r.ctx, replicator.Config{Config: service.Config{Conn: r.conn, Logger: r.logger, Telemetry: tel}, SnapshotEntries: 2, ArchiveBytes: r.archive})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -13,13 +13,14 @@ import (
 )
 
 const (
-	// loadTimeout bounds the search for a snapshot: the log can always be read instead.
+	// loadTimeout bounds the search for a snapshot: a log that was not purged can be read
+	// instead.
 	loadTimeout = 10 * time.Second
 	saveTimeout = time.Minute
 )
 
-// load loads the mark and the snapshots, and passes them to the core. Without a readable
-// snapshot the log is read from its beginning.
+// load loads the mark and the newest readable snapshot, and passes them to the core. Without
+// a snapshot the log is read from its beginning.
 //
 // This is the first step of a recovery, so it checks the replicator epoch first. A replicator
 // that was suspended may find a partition that was created in the meantime. The log of this
@@ -34,10 +35,12 @@ func (p *owner) load(ctx context.Context) {
 	}
 	log := p.service.config.Logger.With(zap.Stringer("partition", p.id))
 	var readable []messages.Snapshot
+	trouble := ""
 	err := p.service.snapshots.Load(bounded, p.id, func(data []byte) bool {
 		s, err := messages.DecodeSnapshot(data)
 		if err != nil {
 			log.Warn("a snapshot is damaged; an older one is used, or the whole log is read", zap.Error(err))
+			trouble = err.Error()
 			return false
 		}
 		readable = append(readable, s)
@@ -45,20 +48,27 @@ func (p *owner) load(ctx context.Context) {
 	})
 	if err != nil && ctx.Err() == nil {
 		log.Warn("no snapshot can be read; the log is read from its beginning, which may take long", zap.Error(err))
+		trouble = err.Error()
 	}
 	if mark, found := p.findMark(ctx); found {
-		p.put(ctx, core.Loaded{Snapshots: readable, Mark: mark})
+		p.put(ctx, core.Loaded{Snapshots: readable, Mark: mark, Trouble: trouble})
 	}
 }
 
-// save stores a snapshot. It runs outside the actor's goroutine, because encoding a snapshot
-// with millions of lanes takes long.
+// save stores a snapshot and reads it back, because entries of the log may be purged after
+// that. It runs outside the actor's goroutine, because encoding a snapshot with millions of
+// lanes takes long.
 func (p *owner) save(ctx context.Context, s *messages.Snapshot) {
 	bounded, cancel := context.WithTimeout(ctx, saveTimeout)
 	defer cancel()
-	if err := p.service.snapshots.Save(bounded, p.id, s.Sequence, messages.EncodeSnapshot(*s)); err != nil && ctx.Err() == nil {
-		p.service.config.Logger.Warn("a snapshot could not be saved; until the next one, a restart takes longer",
+	data := messages.EncodeSnapshot(*s)
+	_, err := messages.DecodeSnapshot(data)
+	if err == nil {
+		err = p.service.snapshots.Save(bounded, p.id, s.Sequence, data)
+	}
+	if err != nil && ctx.Err() == nil {
+		p.service.config.Logger.Warn("a snapshot could not be saved; until the next one, a restart takes longer, and the log is not purged",
 			zap.Stringer("partition", p.id), zap.Error(err))
 	}
-	p.put(ctx, core.Saved{Sequence: s.Sequence})
+	p.put(ctx, core.Saved{Sequence: s.Sequence, Failed: err != nil})
 }

@@ -42,6 +42,20 @@ type Size int64
 
 // Decode implements kong.MapperValue.
 func (s *Size) Decode(ctx *kong.DecodeContext) error {
+	if err := (*Amount)(s).Decode(ctx); err != nil {
+		return err
+	}
+	if *s == 0 {
+		return errors.New("0 is not allowed: it is a size of at least 1 byte")
+	}
+	return nil
+}
+
+// Amount is a number of bytes that may be 0, given as 0, 4194304, 4MiB or 4MB.
+type Amount int64
+
+// Decode implements kong.MapperValue.
+func (a *Amount) Decode(ctx *kong.DecodeContext) error {
 	given, err := PopValue(ctx, "size")
 	if err != nil {
 		return err
@@ -50,10 +64,7 @@ func (s *Size) Decode(ctx *kong.DecodeContext) error {
 	if err != nil || bytes > math.MaxInt64 {
 		return fmt.Errorf("%q is not a size: it looks like 4MiB or 4194304", given)
 	}
-	if bytes == 0 {
-		return fmt.Errorf("%q is not allowed: it is a size of at least 1 byte", given)
-	}
-	*s = Size(bytes)
+	*a = Amount(bytes)
 	return nil
 }
 

@@ -7,6 +7,28 @@ import (
 	"laneway.dev/services/replicator/core/partition"
 )
 
+// Appended reports that the append under way is durable.
+type Appended struct{ Sequence uint64 }
+
+// AppendFailed reports that the append under way was rejected, because the log has other
+// entries than expected, or that its outcome is unknown. Either way the log must be read.
+type AppendFailed struct {
+	Moved   bool   // rejected by JetStream: the last sequence differs, or the stream is sealed
+	Deleted bool   // the topic does not exist
+	Reason  string // for operators
+}
+
+// Append asks for one entry to be appended, if the last sequence of the stream is the
+// expected one. It is answered by Appended or AppendFailed.
+//
+// The shell MUST NOT send an Append twice. It MUST answer Appended only after JetStream has
+// acknowledged the entry, and AppendFailed with Moved only if the entry is certainly not
+// in the log.
+type Append struct {
+	Expected uint64
+	Data     []byte
+}
+
 // startAppend appends the next section of the partition, unless an append is under way.
 //
 // One append at a time gives group commit: while JetStream syncs an entry, released batches
@@ -14,9 +36,15 @@ import (
 // once, and the loop looks for another one. If the mark has too few offsets left for the
 // first batch, startAppend notes how many it needs, and keepMark reserves them.
 func (c *Core) startAppend(now time.Time) {
-	for !c.appending && c.partition.Waiting() && c.mayAppend() {
+	for !c.appending && c.mayAppend() && c.waiting() {
+		if !c.partition.Waiting() {
+			c.append(now, messages.Entry{ // for the history
+				TopicID: c.id.TopicID, Epoch: c.epochs.Frontend, SequencerEpoch: c.epochs.Sequencer, BaseOffset: c.partition.NextOffset(),
+			})
+			return
+		}
 		section, need, ok := c.partition.Next(c.epochs, partition.Room{
-			Offset: c.reserve.Mark.Reserved.Offset, Items: c.settings.EntryItems, Bytes: c.settings.EntryBytes,
+			Offset: c.reserve.Mark.Reserved.Offset, Items: c.settings.EntryItems, Bytes: c.settings.EntryBytes, Payload: c.settings.EntryPayload,
 		})
 		if !ok {
 			c.reserve.need = need
@@ -33,11 +61,17 @@ func (c *Core) startAppend(now time.Time) {
 	}
 }
 
+// waiting reports whether anything waits for an append: batches, fences, rejections, or a
+// history.
+func (c *Core) waiting() bool { return c.partition.Waiting() || c.archive.next != nil }
+
 // append requests the append of an entry, on the condition that the log still ends with the
-// last entry that this core knows.
+// last entry that this core knows. Every entry carries the history.
 func (c *Core) append(now time.Time, entry messages.Entry) {
 	c.stamp(now, &entry)
+	entry.History = c.archive.carried()
 	c.flightData = messages.EncodeEntry(entry)
+	c.archive.flight = flight{measure(&entry, int64(len(c.flightData))), c.archive.next != nil}
 	c.appending = true
 	c.fx.Append = &Append{Expected: c.last, Data: c.flightData}
 }
@@ -54,7 +88,8 @@ func (c *Core) appended(now time.Time, sequence uint64) {
 	case leading:
 		c.stats.Entries++
 		c.last = sequence
-		if c.partition.Resolve(now, c.epochs.Frontend) {
+		committed := c.partition.Resolve(now, c.epochs.Frontend)
+		if moved := c.appendedHistory(); committed || moved {
 			c.announce(sequence)
 		}
 		c.acknowledged = c.end()
@@ -64,7 +99,7 @@ func (c *Core) appended(now time.Time, sequence uint64) {
 }
 
 // announce sends the appended entry to all frontends, which answer producers and serve
-// followers with it.
+// followers with it, and find out what is archived.
 func (c *Core) announce(sequence uint64) {
 	c.send(messages.CommittedSubject(c.id), messages.Committed{Partition: c.id, Sequence: sequence, Entry: c.flightData})
 }

@@ -29,6 +29,7 @@ func (c *Core) lead(now time.Time, sequence uint64) {
 		c.stats.Gap += c.startOffset - end
 	}
 	c.partition.Lead(now, c.startOffset)
+	c.appendedHistory()
 	c.acknowledged = c.end()
 	c.reserve.active = now
 	c.helloAnswered, c.helloAt = false, time.Time{}

@@ -51,8 +51,18 @@ type Settings struct {
 	EntryBytes  int    // most bytes of an entry, approximately
 	ReadEntries int    // entries that a recovery reads at a time
 
+	EntryPayload int64 // most bytes of payload of an entry, if it has more than one batch
+
 	SnapshotEvery uint64 // entries from one snapshot to the next
-	SnapshotBytes int    // a snapshot above this approximate size is not made
+
+	// ArchiveBytes is the payload of a job for archivers; 0 turns archiving off. ArchiveAge is
+	// how long a batch waits until a job is due for it.
+	ArchiveBytes int64
+	ArchiveAge   time.Duration
+	Codec        protocol.Compression // with which archivers compress; empty if they do not
+	// TailBytes and TailBatches bound what is not archived: bytes of entries, and batches. At
+	// one of them frontends refuse requests.
+	TailBytes, TailBatches int64
 
 	// Patience is how long a log may lack entries before it counts as damaged. A new leader of
 	// a stream with several replicas may not have all entries yet.
@@ -67,14 +77,14 @@ func DefaultSettings(owner string) Settings {
 			IDWindow: 2 * time.Minute, MaxIDs: 2_000_000, MaxNameBytes: 256 << 20,
 			Limits: Limits{ProducerExpiry: protocol.DefaultProducerExpiry, MaxProducers: protocol.DefaultMaxProducers},
 		},
-		Owner: owner, EntryItems: 8192, EntryBytes: 512 << 10, ReadEntries: 512,
-		SnapshotEvery: 10_000, SnapshotBytes: 128 << 20,
+		Owner: owner, EntryItems: 8192, EntryBytes: 512 << 10, EntryPayload: 32 << 20, ReadEntries: 512,
+		SnapshotEvery: 10_000, ArchiveAge: 10 * time.Minute, TailBytes: 64 << 20, TailBatches: 1_000_000,
 	}
 }
 
 // Event is an input of a Core: a messages.Message that has arrived, or Loaded, LogRead,
-// Appended, AppendFailed, Saved, MarkWritten, MarkConflict, Scrubbed, EpochTaken, Replaced,
-// Limits or Stopping.
+// Appended, AppendFailed, Saved, MarkWritten, MarkConflict, Scrubbed, Purged, PurgeFailed,
+// EpochTaken, Replaced, Limits, Codec or Stopping.
 type Event any
 
 // Limits are new limits of the topic. They apply at once, also to a log that is being read.
@@ -84,72 +94,12 @@ type Limits = partition.Limits
 type Loaded struct {
 	Snapshots []messages.Snapshot
 	Mark      FoundMark
+	Trouble   string // why snapshots may exist that are not among these, or empty
 }
 
 // Stopping asks the owner to end: it starts no further append, and writes a mark with the
 // exact end of the log, so that the next owner leaves out no offsets.
 type Stopping struct{}
-
-// Scrubbed answers a Scrub.
-type Scrubbed struct {
-	Damage string // what is wrong with the entries; empty if they are intact
-	Failed bool   // they could not be read; Damage is not valid
-}
-
-// Saved reports that the attempt to store a snapshot has ended, with or without success.
-type Saved struct{ Sequence uint64 }
-
-// LogRead answers a Read.
-type LogRead struct {
-	Entries []LoggedEntry
-	AtEnd   bool   // no readable entry follows the last one
-	Last    uint64 // if AtEnd: the last sequence of the stream, as its leader reports it
-	Sealed  bool   // if AtEnd: the stream takes no more appends
-	Corrupt string // why the message after Entries is not a valid entry, or empty; AtEnd and Last are not valid then
-	Gone    bool   // the stream does not exist; the other fields are not valid then
-	Deleted bool   // the topic does not exist; the other fields are not valid then
-}
-
-// LoggedEntry is an entry with its stream sequence.
-type LoggedEntry = messages.LoggedEntry
-
-// Appended reports that the append under way is durable.
-type Appended struct{ Sequence uint64 }
-
-// AppendFailed reports that the append under way was rejected, because the log has other
-// entries than expected, or that its outcome is unknown. Either way the log must be read.
-type AppendFailed struct {
-	Moved   bool   // rejected by JetStream: the last sequence differs, or the stream is sealed
-	Deleted bool   // the topic does not exist
-	Reason  string // for operators
-}
-
-// Append asks for one entry to be appended, if the last sequence of the stream is the
-// expected one. It is answered by Appended or AppendFailed.
-//
-// The shell MUST NOT send an Append twice. It MUST answer Appended only after JetStream has
-// acknowledged the entry, and AppendFailed with Moved only if the entry is certainly not
-// in the log.
-type Append struct {
-	Expected uint64
-	Data     []byte
-}
-
-// Read asks for entries from a stream sequence on. The shell repeats it until it succeeds,
-// and answers with LogRead.
-type Read struct {
-	From  uint64
-	Limit int
-	After time.Duration // pause before it
-}
-
-// Scrub asks for the entries up to a stream sequence to be checked. Recovery does not read
-// them, because a snapshot covers them, and JetStream finds damage only when it reads. The
-// shell answers with Scrubbed.
-type Scrub struct {
-	To    uint64
-	After time.Duration // pause before it
-}
 
 // Effects is what a step asks the shell to do. At most one Append or Read is under way at a
 // time.
@@ -161,6 +111,7 @@ type Effects struct {
 	Save      *messages.Snapshot // answered by Saved
 	Mark      *WriteMark         // answered by MarkWritten or MarkConflict; one at a time
 	Scrub     *Scrub             // answered by Scrubbed; one at a time
+	Purge     *Purge             // answered by Purged or PurgeFailed; one at a time
 	Committed []partition.Committed
 	// TakeEpoch is not 0 if a term record or the snapshot has an epoch that fences this core:
 	// a higher one, or the same one with another owner. The shell takes an epoch above it and
@@ -215,17 +166,18 @@ type Core struct {
 	flightData   []byte
 	flightTime   int64  // of the entry under way
 	flightRising uint64 // of the entry under way
-	saving       bool   // a Save is under way
-	saved        uint64 // stream sequence of the last snapshot, or of the last attempt
 
+	snapshots    snapshots
+	archive      archive
+	purges       purges
 	reserve      reserve
 	acknowledged messages.Position // end of the log after the last acknowledged append of this core
 	damage       damage
 	refusal      refusal
-	scrubbing    bool      // the first Scrub was requested, or none is needed
-	scrubTo      uint64    // of the Scrub
-	scrubbed     string    // what is wrong with entries that a snapshot covers
-	rescan       bool      // scrubbed has changed, so the log must be read again
+	scrubs       scrubs
+	rescan       bool      // the result of a scrub has changed, so the log must be read again
+	trouble      string    // why there may be snapshots that could not be loaded, or empty
+	overtaken    uint64    // one above the sequence of the snapshot that was behind a purge; 0 if none was
 	suspectSince time.Time // when the log was first seen empty, or short of entries
 	startOffset  int64     // base offset of the term record under way
 	stopping     bool
@@ -234,26 +186,6 @@ type Core struct {
 	fx             Effects
 	staleSequencer bool            // a sequencer of a lower epoch has sent something in this step
 	staleFrontends map[uint64]bool // lower frontend epochs with batches in this step
-}
-
-// Stats counts what happened on a log and its partition.
-type Stats struct {
-	partition.Stats
-	Entries    uint64 // appended by this owner, with and without batches
-	Terms      uint64
-	Snapshots  uint64        // made
-	Oversized  uint64        // snapshots not made, because they would be too large
-	Replayed   uint64        // entries read during recovery
-	ClockFalls uint64        // appended entries with a time far below that of the entry before
-	ClockFell  time.Duration // the difference at the last of them
-	Term       uint64        // the current one, or the last one
-	Leading    bool
-	Marks      uint64 // written
-	Gap        int64  // offsets left out when this owner started a term
-	Damage     string // what the log has lost; empty if nothing
-	Refusing   string // why JetStream has accepted no appends for a while; empty if it accepts them
-	Covered    uint64 // the last entry that recovery did not read, because a snapshot covers it
-	Damaged    int    // partitions with damage; only in the sums over partitions
 }
 
 // NewCore returns a core without state. Its first step asks for snapshots and the mark.
@@ -293,14 +225,6 @@ func (c *Core) silent() Effects {
 	return Effects{TakeEpoch: c.fx.TakeEpoch, Ended: c.fx.Ended, Stopped: c.stopping}
 }
 
-// Stats returns what happened so far.
-func (c *Core) Stats() Stats {
-	s := c.stats
-	s.Stats = c.partition.Stats()
-	s.Term, s.Leading, s.Damage, s.Refusing = c.term, c.phase == leading, c.damage.what, c.refusal.lasting
-	return s
-}
-
 func (c *Core) handle(now time.Time, e Event) {
 	switch e := e.(type) {
 	case messages.Message:
@@ -310,7 +234,7 @@ func (c *Core) handle(now time.Time, e Event) {
 	case Loaded:
 		c.loaded(now, e)
 	case Saved:
-		c.saving, c.saved = false, e.Sequence
+		c.savedSnapshot(now, e)
 	case LogRead:
 		c.logRead(now, e)
 	case Appended:
@@ -323,12 +247,18 @@ func (c *Core) handle(now time.Time, e Event) {
 		c.markConflict(now, e)
 	case Scrubbed:
 		c.scrubDone(e)
+	case Purged:
+		c.purged(e)
+	case PurgeFailed:
+		c.purgeFailed(now, e)
 	case EpochTaken:
 		c.epochTaken(e)
 	case Replaced:
 		c.replaced(e)
 	case Limits:
 		c.partition.SetLimits(e)
+	case Codec:
+		c.settings.Codec = e.Codec
 	case Stopping:
 		c.stopping = true
 	}
@@ -344,6 +274,12 @@ func (c *Core) receive(now time.Time, m messages.Message) {
 		c.partition.FenceProducer(now, c.epochs, m)
 	case messages.ListProducers:
 		c.partition.ListProducers(m)
+	case messages.Archived:
+		c.archived(now, m)
+	case messages.Archiving:
+		c.archiving(now, m)
+	case messages.ArchiveFailed:
+		c.archiveFailed(now, m)
 	}
 }
 
@@ -378,7 +314,10 @@ func (c *Core) drive(now time.Time) {
 		c.startAppend(now)
 		c.keepMark(now)
 		c.partition.AnswerQuestion(now)
-		c.save()
+		c.keepArchiving(now)
+		c.reportCongested(now)
+		c.save(now)
+		c.purge(now)
 		c.scrub()
 		if !c.helloAnswered && now.Sub(c.helloAt) >= c.settings.Heartbeat {
 			c.helloAt = now

@@ -44,7 +44,7 @@ func (c *Core) shorter(streamEnd uint64) string {
 		return fmt.Sprintf("its log ends with entry %d at offset %d, and the append of entry %d up to offset %d was acknowledged",
 			end.Sequence, end.Offset, c.acknowledged.Sequence, c.acknowledged.Offset)
 	}
-	return c.scrubbed
+	return c.scrubs.damage
 }
 
 // missingBefore returns what is missing before an entry that was read; empty if the entry
@@ -55,7 +55,7 @@ func (c *Core) missingBefore(e *LoggedEntry) string {
 	case c.last == 0 && e.Entry.Created:
 		return "" // the entry marks the beginning of the log
 	case c.last == 0:
-		return fmt.Sprintf("its log has lost its beginning: the first entry that can be read is %d", e.Sequence)
+		return c.withoutBeginning(e.Sequence)
 	case c.last != 0 && e.Sequence != c.last+1:
 		return fmt.Sprintf("its log has lost the entries %d to %d", c.last+1, e.Sequence-1)
 	case e.Entry.BaseOffset-e.Entry.Gap != c.partition.NextOffset():
@@ -63,6 +63,44 @@ func (c *Core) missingBefore(e *LoggedEntry) string {
 			e.Sequence, e.Entry.BaseOffset-e.Entry.Gap, c.partition.NextOffset())
 	}
 	return ""
+}
+
+// withoutBeginning describes a log that does not begin with its Created entry. Its beginning
+// may have been purged, so only a snapshot could replace it.
+func (c *Core) withoutBeginning(first uint64) string {
+	what := fmt.Sprintf("its log was purged up to entry %d, or has lost its beginning, and none of its snapshots can be read", first-1)
+	if c.trouble != "" {
+		what += ": " + c.trouble
+	}
+	return what
+}
+
+// patience returns how long a log may lack entries before it counts as damaged. If the
+// snapshots could not be looked for, they may be found later.
+func (c *Core) patience() time.Duration {
+	if c.trouble != "" {
+		return max(c.settings.Patience, creationTime)
+	}
+	return c.settings.Patience
+}
+
+// overtakenByPurge starts over if the entries that would have to be read next may just have
+// been purged: an owner that is still running does that once it has stored newer snapshots.
+// Those are tried next. Without newer ones the log is damaged, and overtakenByPurge returns
+// false.
+//
+// Example: this core has loaded the snapshot of entry 400. The owner that it replaces stores
+// snapshots of 500 and 600, and purges the entries below 500. The core finds 500 where it
+// expects 400, and loads the snapshot of 600.
+func (c *Core) overtakenByPurge(entries []LoggedEntry) bool {
+	archives := c.settings.ArchiveBytes > 0 || c.archive.history.Archived()
+	hole := len(entries) > 0 && entries[0].Sequence > c.readFrom()
+	if !archives || !hole || c.overtaken > c.stats.Covered {
+		return false
+	}
+	c.overtaken = c.stats.Covered + 1
+	c.startOver()
+	return true
 }
 
 // snapshotConflict returns how the log contradicts the snapshot that the core has started
@@ -73,7 +111,10 @@ func (c *Core) snapshotConflict(r *LogRead) string {
 		return fmt.Sprintf("the newest snapshot covers its log up to entry %d and offset %d, and that entry cannot be read; the last one is %d",
 			c.last, c.partition.NextOffset(), r.Last)
 	}
-	if e := &r.Entries[0]; e.Sequence != c.last || e.Entry.NextOffset() != c.partition.NextOffset() || e.Entry.Time != c.lastTime {
+	if e := &r.Entries[0]; e.Sequence > c.last {
+		return fmt.Sprintf("the newest snapshot covers its log up to entry %d and offset %d, and the log was purged up to entry %d, or has lost the entries before that",
+			c.last, c.partition.NextOffset(), e.Sequence-1)
+	} else if e.Sequence != c.last || e.Entry.NextOffset() != c.partition.NextOffset() || e.Entry.Time != c.lastTime {
 		return fmt.Sprintf("the newest snapshot covers its log up to entry %d and offset %d, and the log has another entry there: %d, which ends at offset %d",
 			c.last, c.partition.NextOffset(), e.Sequence, e.Entry.NextOffset())
 	}

@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -139,5 +140,21 @@ func TestManyAnswersAreSpreadOverMessages(t *testing.T) {
 	sent := o.take()
 	if got := len(answers(t, sent)); got != 5000 || len(sent) != 3 {
 		t.Errorf("%d answers in %d messages", got, len(sent))
+	}
+}
+
+func TestEntryIsBoundedByItsPayload(t *testing.T) {
+	w := newWorld(t)
+	w.settings.EntryPayload = 1000
+	o := w.leader("first")
+	o.step(release(batch("before", 1)))
+	o.step(release(sized(batch("a", 1), 600), sized(batch("b", 1), 400), sized(batch("c", 1), 1), sized(batch("d", 1), 5000)))
+	o.settle()
+	var got []int
+	for _, e := range w.log[3:] {
+		got = append(got, len(e.Entry.Batches))
+	}
+	if want := []int{2, 1, 1}; !slices.Equal(got, want) {
+		t.Errorf("the entries have %d batches, want %d", got, want)
 	}
 }

@@ -125,7 +125,7 @@ func (c *Core) keepMark(now time.Time) {
 	if r.writing != nil || r.moved {
 		return
 	}
-	busy := c.appending || !c.stopping && c.partition.Waiting()
+	busy := c.appending || !c.stopping && c.waiting()
 	switch {
 	case busy && !c.stopping && !c.roomy():
 		c.reserveMore(now)

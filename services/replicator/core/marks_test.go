@@ -256,7 +256,7 @@ func TestEntriesThatAreMissingAreDamage(t *testing.T) {
 		says   string
 	}{
 		"in the middle":      {func(w *world) { w.log = slices.Delete(w.log, 3, 5) }, "has lost the entries 4 to 5"},
-		"at the beginning":   {func(w *world) { w.log = w.log[2:] }, "has lost its beginning: the first entry that can be read is 3"},
+		"at the beginning":   {func(w *world) { w.log = w.log[2:] }, "its log was purged up to entry 2, or has lost its beginning, and none of its snapshots can be read"},
 		"the last one":       {func(w *world) { w.log = w.log[:5] }, "the last entry of its log is 6, and its entries from 6 on cannot be read"},
 		"all, but not quite": {func(w *world) { w.log = nil }, "the last entry of its log is 6, and its entries from 1 on cannot be read"},
 		"offsets":            {func(w *world) { w.log[4].Entry.BaseOffset++ }, "entry 5 of its log continues at offset"},

@@ -26,6 +26,7 @@ type owner struct {
 
 	replaced error
 	scrub    *core.Scrub // the last one that was asked for
+	purge    *core.Purge // the last one that was asked for
 	refusing []string
 
 	marking  bool            // marks are under way until finishMark
@@ -73,6 +74,9 @@ func (o *owner) step(events ...core.Event) {
 	if fx.Scrub != nil {
 		o.scrub = fx.Scrub
 	}
+	if fx.Purge != nil {
+		o.purge = fx.Purge
+	}
 	if fx.Refusing != "" {
 		o.refusing = append(o.refusing, fx.Refusing)
 	}
@@ -109,7 +113,7 @@ func (o *owner) step(events ...core.Event) {
 		}
 	}
 	if fx.Load {
-		o.step(core.Loaded{Snapshots: o.w.stored(), Mark: o.w.found()})
+		o.step(core.Loaded{Snapshots: o.w.stored(), Mark: o.w.found(), Trouble: o.w.trouble})
 	}
 }
 
@@ -140,6 +144,29 @@ func (o *owner) finishSave() {
 	o.step(core.Saved{Sequence: s.Sequence})
 }
 
+// failSave ends the save under way without a snapshot.
+func (o *owner) failSave() {
+	o.w.t.Helper()
+	if o.save == nil {
+		o.w.t.Fatalf("%s has no save under way", o.name)
+	}
+	s := o.save
+	o.save = nil
+	o.step(core.Saved{Sequence: s.Sequence, Failed: true})
+}
+
+// finishPurge purges the log.
+func (o *owner) finishPurge() {
+	o.w.t.Helper()
+	if o.purge == nil {
+		o.w.t.Fatalf("%s has no purge under way", o.name)
+	}
+	p := o.purge
+	o.purge = nil
+	o.w.purge(p.Below)
+	o.step(core.Purged{Below: p.Below})
+}
+
 func (o *owner) checkSubject(e messages.Envelope) {
 	o.w.t.Helper()
 	want := ""
@@ -150,8 +177,10 @@ func (o *owner) checkSubject(e messages.Envelope) {
 		want = messages.FrontendSubject(m.Epoch)
 	case messages.Producers:
 		want = messages.FrontendSubject(m.Epoch)
-	case messages.Committed, messages.ReadOnly:
+	case messages.Committed, messages.ReadOnly, messages.Congested:
 		want = messages.CommittedSubject(orders)
+	case messages.Archive:
+		want = messages.ArchiveSubject
 	case messages.Hello, messages.ReleaseAgain:
 		want = messages.SequencerSubject(orders)
 	case messages.Fenced:

@@ -3,8 +3,31 @@ package core
 import (
 	"time"
 
+	"laneway.dev/pkg/messages"
 	"laneway.dev/services/replicator/core/partition"
 )
+
+// Read asks for entries from a stream sequence on. The shell repeats it until it succeeds,
+// and answers with LogRead.
+type Read struct {
+	From  uint64
+	Limit int
+	After time.Duration // pause before it
+}
+
+// LogRead answers a Read.
+type LogRead struct {
+	Entries []LoggedEntry
+	AtEnd   bool   // no readable entry follows the last one
+	Last    uint64 // if AtEnd: the last sequence of the stream, as its leader reports it
+	Sealed  bool   // if AtEnd: the stream takes no more appends
+	Corrupt string // why the message after Entries is not a valid entry, or empty; AtEnd and Last are not valid then
+	Gone    bool   // the stream does not exist; the other fields are not valid then
+	Deleted bool   // the topic does not exist; the other fields are not valid then
+}
+
+// LoggedEntry is an entry with its stream sequence.
+type LoggedEntry = messages.LoggedEntry
 
 // rollBack drops everything that is not known to be in the log, and reads the log. The entry
 // of an append under way may be in the log, or may still arrive there. Reading up to a new
@@ -12,6 +35,7 @@ import (
 func (c *Core) rollBack() {
 	c.phase, c.requested = reading, false
 	c.appending, c.flightData = false, nil
+	c.archive.rollBack()
 	c.partition.RollBack()
 }
 
@@ -43,7 +67,9 @@ func (c *Core) logRead(now time.Time, r LogRead) {
 	}
 	if c.unproven != nil {
 		if what := c.snapshotConflict(&r); what != "" {
-			c.damaged(now, what)
+			if !c.overtakenByPurge(r.Entries) {
+				c.damaged(now, what)
+			}
 			return
 		}
 		fenced := fencedBy(c.unproven.Owner, c.unproven.OwnerEpoch, c.settings)
@@ -58,7 +84,9 @@ func (c *Core) logRead(now time.Time, r LogRead) {
 	c.stats.Replayed += uint64(len(r.Entries))
 	for i := range r.Entries {
 		if what := c.missingBefore(&r.Entries[i]); what != "" {
-			c.damaged(now, what)
+			if !c.overtakenByPurge(r.Entries[i:]) {
+				c.suspect(now, what, c.patience())
+			}
 			return
 		}
 		if fenced := c.apply(now, &r.Entries[i]); fenced != 0 {
@@ -119,6 +147,7 @@ func (c *Core) foundEnd(now time.Time, r *LogRead) {
 // or 0. The entry is not checked: its owner decided, and its batches may be acknowledged.
 func (c *Core) apply(now time.Time, e *LoggedEntry) (fenced uint64) {
 	n := &e.Entry
+	c.readHistory(e)
 	c.last, c.lastTime, c.risingFrom = e.Sequence, n.Time, n.RisingFrom
 	at := n.At()
 	if at.After(now) {

@@ -58,7 +58,7 @@ func TestEntriesBelowSnapshotAreScrubbed(t *testing.T) {
 	if o.scrub == nil || o.scrub.To == 0 || o.scrub.After != 0 {
 		t.Fatalf("asked for %+v", o.scrub)
 	}
-	want := core.Scrub{To: o.scrub.To, After: 10 * time.Second}
+	want := core.Scrub{From: 1, To: o.scrub.To, After: 10 * time.Second}
 	for _, answer := range []core.Scrubbed{{Failed: true}, {Damage: "entry 1 cannot be read"}} {
 		o.scrub = nil
 		o.step(answer)

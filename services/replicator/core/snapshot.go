@@ -1,26 +1,87 @@
 package core
 
 import (
+	"slices"
 	"time"
 
 	"laneway.dev/pkg/messages"
 	"laneway.dev/services/replicator/core/partition"
 )
 
-// save asks for a snapshot after every SnapshotEvery entries. Only one is stored at a time.
-func (c *Core) save() {
-	if c.saving || c.last-c.saved < c.settings.SnapshotEvery {
+// Saved answers a Save.
+type Saved struct {
+	Sequence uint64 // of the snapshot
+	// Failed is set if the snapshot may not be stored. Otherwise it was read back and decoded.
+	Failed bool
+}
+
+// Pauses after a snapshot could not be stored.
+const (
+	firstSavePause   = 10 * time.Second
+	longestSavePause = 5 * time.Minute
+)
+
+// snapshots is what a core knows about the snapshots of its log.
+type snapshots struct {
+	saving   bool      // a Save is under way
+	saved    uint64    // stream sequence of the last one that was stored or loaded
+	wanted   bool      // one is to be made, because the history has moved
+	failures int       // since the last one that was stored
+	after    time.Time // when the next one may be made, after a failure
+	// newer and older are the sequences of the last two that can be read; 0 is none. A log keeps
+	// the entries from the older one on, in case the newer one is damaged.
+	newer, older uint64
+}
+
+// good notes a snapshot that can be read.
+func (s *snapshots) good(sequence uint64) {
+	if sequence >= s.newer {
+		s.newer, s.older = sequence, s.newer
 		return
 	}
-	if c.partition.SnapshotSize() > c.settings.SnapshotBytes {
-		c.stats.Oversized++
-		c.saved = c.last
+	s.older = max(s.older, sequence)
+}
+
+// forget drops what was found when the log was loaded.
+func (s *snapshots) forget() { s.saved, s.wanted, s.newer, s.older = 0, false, 0, 0 }
+
+// save asks for a snapshot when one is due. Only one is stored at a time.
+func (c *Core) save(now time.Time) {
+	s := &c.snapshots
+	if s.saving || now.Before(s.after) || !c.snapshotDue(now) {
 		return
 	}
 	c.stats.Snapshots++
-	c.saving = true
-	s := c.snapshot()
-	c.fx.Save = &s
+	s.saving, s.wanted = true, false
+	made := c.snapshot()
+	c.fx.Save = &made
+}
+
+// snapshotDue reports whether SnapshotEvery entries have been appended since the last
+// snapshot, or the history has moved. A log that became idle after that gets a second
+// snapshot, because its archived entries cannot be purged before the older of two.
+func (c *Core) snapshotDue(now time.Time) bool {
+	s := &c.snapshots
+	if s.wanted || c.last >= s.saved+c.settings.SnapshotEvery {
+		return true
+	}
+	end := c.archive.history.End.Sequence
+	return c.archive.history.Archived() && c.idle(now) && s.newer > end && end >= max(s.older, c.purges.below)+purgeEntries
+}
+
+// savedSnapshot notes that a Save has ended.
+func (c *Core) savedSnapshot(now time.Time, e Saved) {
+	s := &c.snapshots
+	s.saving = false
+	if e.Failed {
+		s.after = now.Add(min(firstSavePause<<min(s.failures, 10), longestSavePause))
+		s.failures++
+		s.wanted = true
+		c.stats.SnapshotFailures++
+		return
+	}
+	s.failures, s.saved = 0, e.Sequence
+	s.good(e.Sequence)
 }
 
 // snapshot returns the state up to the last entry of the log, without batches in flight.
@@ -30,6 +91,7 @@ func (c *Core) snapshot() messages.Snapshot {
 		Owner: c.settings.Owner, OwnerEpoch: c.settings.Epoch,
 		FrontendEpoch: c.epochs.Frontend, SequencerEpoch: c.epochs.Sequencer,
 	}
+	s.History, s.Runs = c.archive.history, slices.Clone(c.archive.runs.list)
 	c.partition.Snapshot(&s)
 	return s
 }
@@ -49,20 +111,28 @@ func (c *Core) loaded(now time.Time, e Loaded) {
 	c.reserve.FoundMark = e.Mark
 	for i := range e.Snapshots {
 		s := &e.Snapshots[i]
-		if s.TopicID == c.id.TopicID && s.Incarnation == c.id.Incarnation && s.Sequence > 0 {
-			c.restore(s)
-			return
+		if s.TopicID != c.id.TopicID || s.Incarnation != c.id.Incarnation || s.Sequence == 0 {
+			continue
 		}
+		c.snapshots.good(s.Sequence)
+		if c.unproven == nil {
+			c.restore(s)
+		}
+	}
+	if c.trouble = ""; c.unproven == nil {
+		c.trouble = e.Trouble
 	}
 }
 
 // restore takes the state of a snapshot.
 func (c *Core) restore(s *messages.Snapshot) {
 	c.unproven = s
-	c.last, c.saved = s.Sequence, s.Sequence
+	c.last, c.snapshots.saved = s.Sequence, s.Sequence
 	c.stats.Covered = s.Sequence
 	c.lastTime = s.Time
 	c.epochs = partition.Epochs{Frontend: s.FrontendEpoch, Sequencer: s.SequencerEpoch}
+	c.archive.history = s.History
+	c.archive.runs.restore(s.Runs)
 	c.partition.Restore(s)
 }
 
@@ -78,8 +148,11 @@ func (c *Core) readFrom() uint64 {
 // forget drops all state that was read from a snapshot and the log.
 func (c *Core) forget() {
 	c.unproven = nil
-	c.last, c.saved, c.lastTime, c.risingFrom = 0, 0, 0, 0
+	c.last, c.lastTime, c.risingFrom = 0, 0, 0
 	c.epochs = partition.Epochs{}
 	c.stats.Covered = 0
+	c.archive.forget()
+	c.snapshots.forget()
+	c.purges.forget()
 	c.partition.Forget()
 }

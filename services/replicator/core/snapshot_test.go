@@ -110,21 +110,6 @@ func TestSaveSurvivesFailedAppend(t *testing.T) {
 	next.expect(duplicate("i:7", 3, 0), duplicate("i:7", 4, 1))
 }
 
-func TestOversizedSnapshotIsCounted(t *testing.T) {
-	w := newWorld(t)
-	w.settings.SnapshotEvery, w.settings.SnapshotBytes = 5, 200
-	o := w.leader("first")
-	for n := uint64(1); n <= 20; n++ {
-		o.commit(of(int64(n), 1, 0))
-	}
-	if s := o.core.Stats(); s.Snapshots != 0 || s.Oversized != 4 || len(w.snapshots) != 0 {
-		t.Errorf("%d snapshots were made and %d left out", s.Snapshots, s.Oversized)
-	}
-	o = w.leader("second")
-	o.step(release(of(20, 2, 0)))
-	o.expect(duplicate("i:20", 2, 19))
-}
-
 func TestSnapshotDependsOnNoMap(t *testing.T) {
 	w := newWorld(t)
 	w.settings.SnapshotEvery = 2

@@ -32,7 +32,8 @@ type world struct {
 	snapshots map[uint64][]byte
 	// streamEnd is the last sequence that the stream claims to have.
 	streamEnd uint64
-	sealed    bool // the stream takes no appends
+	sealed    bool   // the stream takes no appends
+	trouble   string // why snapshots cannot be looked for
 	// mark is the partition's mark. Unless marked is set, owners find one that says
 	// where the log ends, so that they leave nothing out.
 	mark   core.FoundMark
@@ -47,7 +48,8 @@ func newWorld(t failer) *world {
 				Heartbeat: 200 * time.Millisecond, LaneExpiry: 10 * time.Second, IDWindow: 2 * time.Minute,
 				MaxIDs: 1000, MaxLanes: 1000, MaxNameBytes: 1 << 20, Limits: core.Limits{ProducerExpiry: 24 * time.Hour, MaxProducers: 1000},
 			},
-			EntryItems: 1000, EntryBytes: 1 << 20, ReadEntries: 100, SnapshotEvery: 1 << 40, SnapshotBytes: 1 << 20,
+			EntryItems: 1000, EntryBytes: 1 << 20, EntryPayload: 1 << 20, ReadEntries: 100, SnapshotEvery: 1 << 40,
+			TailBytes: 64 << 20, TailBatches: 1_000_000,
 		},
 		snapshots: map[uint64][]byte{},
 	}
@@ -114,6 +116,11 @@ func (w *world) land(a *core.Append) (sequence uint64, landed bool) {
 func (w *world) put(entry messages.Entry) {
 	w.streamEnd++
 	w.log = append(w.log, core.LoggedEntry{Sequence: w.streamEnd, Entry: entry})
+}
+
+// purge removes the entries below a sequence.
+func (w *world) purge(below uint64) {
+	w.log = slices.DeleteFunc(w.log, func(e core.LoggedEntry) bool { return e.Sequence < below })
 }
 
 // end returns the offset that follows the log's last record, and checks that

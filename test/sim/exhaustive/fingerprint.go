@@ -30,6 +30,7 @@ type fingerprint [16]byte
 //     none.
 //   - stats: counters only.
 //   - reserve: marks are written at once, so that there is always room.
+//   - archive: it counts entries, and decides nothing as long as archiving is off.
 //   - spare: empty flights, kept for their memory.
 //   - offered, replayed, led: they only show when a check is due.
 //   - limits, counts, scheduler, trace, scope, memo, settings of a window: they are the same
@@ -40,7 +41,7 @@ type fingerprint [16]byte
 var ignored = map[reflect.Type][]string{
 	reflect.TypeFor[frontend.Core]():                {"fx", "stats"},
 	reflect.TypeFor[sequencer.Core]():               {"fx", "stats"},
-	reflect.TypeFor[replicator.Core]():              {"fx", "stats", "reserve"},
+	reflect.TypeFor[replicator.Core]():              {"fx", "stats", "reserve", "archive"},
 	reflect.TypeFor[partitioncore.Core]():           {"fx", "stats"},
 	reflect.TypeFor[producers.Table]():              {"spare"},
 	reflect.TypeFor[world.ReplicatorCore]():         {"offered", "replayed", "led"},

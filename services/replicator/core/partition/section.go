@@ -25,6 +25,9 @@ type Room struct {
 	Offset int64 // the offset after its last record MUST NOT exceed it
 	Items  int   // batches and fences
 	Bytes  int   // roughly
+	// Payload bounds the bytes of the frames, so that the batches of one entry fit into memory
+	// together. The first batch may exceed it.
+	Payload int64
 }
 
 // Approximate sizes in an entry: of a placeholder without its strings, and of a producer
@@ -99,7 +102,7 @@ func (c *Core) attachRejections(s *Section, room Room) {
 // one does not fit.
 func (c *Core) nextGroup(room Room) int {
 	n, size := 0, 0
-	offset := c.nextOffset
+	offset, payload := c.nextOffset, int64(0)
 	for n < len(c.queue) && n < room.Items && size < room.Bytes {
 		p := &c.queue[n]
 		if n > 0 && p.epochs != c.queue[0].epochs {
@@ -110,8 +113,9 @@ func (c *Core) nextGroup(room Room) int {
 		}
 		if !p.duplicate && p.fence == nil {
 			offset += int64(p.batch.Records)
+			payload += p.batch.Extent.FrameLength()
 		}
-		if offset > room.Offset {
+		if offset > room.Offset || n > 0 && payload > room.Payload {
 			break
 		}
 		size += p.size()

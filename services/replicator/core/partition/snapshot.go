@@ -8,12 +8,6 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// SnapshotSize returns the approximate size of the partition in a snapshot, in bytes.
-func (c *Core) SnapshotSize() int {
-	const lane, id, producer = 30, 24, 110
-	return c.lanes.bytes + lane*c.lanes.len() + c.ids.bytes + id*c.ids.len() + producer*c.producers.Len()
-}
-
 // Snapshot fills in the state of the partition as the log has it, without what is in flight.
 func (c *Core) Snapshot(s *messages.Snapshot) {
 	s.NextOffset, s.LastMessageID, s.Watermark = c.nextOffset, c.lastID, c.lanes.watermark

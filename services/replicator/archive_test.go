@@ -1,0 +1,134 @@
+package replicator_test
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/internal/partitionlog"
+	"laneway.dev/pkg/messages"
+	"laneway.dev/services/replicator"
+)
+
+// archiver answers every job as an archiver does that has written its segment. It returns the
+// number of jobs.
+func (r *rig) archiver() *atomic.Int64 {
+	r.t.Helper()
+	var jobs atomic.Int64
+	_, err := r.conn.QueueSubscribe(messages.ArchiveSubject, messages.ArchiverQueue, func(m *nats.Msg) {
+		decoded, err := messages.Decode(m.Data)
+		job, is := decoded.(messages.Archive)
+		if err != nil || !is {
+			r.t.Errorf("received %+v, %v", decoded, err)
+			return
+		}
+		done := messages.Archived{
+			Partition: job.Partition, Base: job.Base.Manifest,
+			History: messages.History{Manifest: fmt.Sprint("m", jobs.Add(1)), Start: job.Base.Start, End: job.To},
+			Records: job.To.Offset - job.Base.End.Offset,
+		}
+		if err := r.conn.Publish(messages.ReplicatorSubject(job.Partition), messages.Encode(done)); err != nil {
+			r.t.Error(err)
+		}
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return &jobs
+}
+
+// purged commits batches until the log is archived and purged, and returns their number.
+func (r *rig) purged(s *replicator.Service) (committed uint64) {
+	r.t.Helper()
+	for committed < 12 {
+		committed++
+		r.commit(committed)
+	}
+	r.await("a purge", func() bool { return s.Stats().PurgedBytes > 0 })
+	return committed
+}
+
+func TestArchivedEntriesArePurgedAndARestartContinues(t *testing.T) {
+	r := newRig(t)
+	r.archive = 50
+	jobs := r.archiver()
+	s := r.start()
+	r.awaitReady(s)
+	n := r.purged(s)
+	log := partitionlog.New(r.conn, r.js, r.id)
+	state, err := log.State(r.ctx)
+	if err != nil || state.FirstSequence < 5 {
+		t.Fatalf("after the purge the log is %+v, %v", state, err)
+	}
+	if stats := s.Stats(); stats.Archives == 0 || stats.Archives > uint64(jobs.Load()) {
+		t.Errorf("%d jobs were sent: %+v", jobs.Load(), stats)
+	}
+	r.stop(s)
+
+	next := r.start()
+	r.awaitReady(next)
+	if got := r.commit(n + 1); got != int64(2*n) {
+		t.Errorf("after a restart batch %d is at offset %d, want %d", n+1, got, 2*n)
+	}
+	r.stop(next)
+	last, err := log.State(r.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, _, err := log.Read(r.ctx, last.LastSequence, 1)
+	if err != nil || len(entries) != 1 || entries[0].Entry.History.Manifest == "" {
+		t.Errorf("the last entry is %+v, %v", entries, err)
+	}
+	for _, e := range r.logs.All() {
+		t.Errorf("logged: %s", e.Message)
+	}
+}
+
+func TestPurgedLogWithoutASnapshotIsReadOnly(t *testing.T) {
+	r := newRig(t)
+	r.archive = 50
+	r.archiver()
+	s := r.start()
+	r.awaitReady(s)
+	r.purged(s)
+	r.stop(s)
+	stream, err := r.js.Stream(r.ctx, "LANEWAY_SNAPSHOTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(r.ctx); err != nil {
+		t.Fatal(err)
+	}
+	next := r.start()
+	defer r.stop(next)
+	r.await("damage", func() bool { return next.Stats().Damaged == 1 })
+	r.await("a report", func() bool {
+		return r.logs.FilterMessageSnippet("its log was purged up to entry").FilterMessageSnippet("none of its snapshots can be read").Len() == 1
+	})
+}
+
+func TestSnapshotThatIsNotStoredAllowsNoPurge(t *testing.T) {
+	r := newRig(t)
+	r.archive = 50
+	r.archiver()
+	if _, err := r.js.CreateStream(r.ctx, jetstream.StreamConfig{
+		Name: "LANEWAY_SNAPSHOTS", Subjects: []string{"_laneway.snapshot.>"}, MaxMsgSize: 10,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s := r.start()
+	defer r.stop(s)
+	r.awaitReady(s)
+	for n := range uint64(12) {
+		r.commit(n + 1)
+	}
+	r.await("an archived part", func() bool { return s.Stats().Archives > 0 })
+	r.await("a failure", func() bool { return s.Stats().SnapshotFailures > 0 })
+	if got := s.Stats(); got.PurgedBytes != 0 {
+		t.Errorf("%d bytes are purged", got.PurgedBytes)
+	}
+	r.await("a warning", func() bool { return r.logs.FilterMessageSnippet("a snapshot could not be saved").Len() > 0 })
+}

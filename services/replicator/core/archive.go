@@ -1,0 +1,276 @@
+package core
+
+import (
+	"fmt"
+	"time"
+
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+)
+
+const (
+	// jobSilence is how long an archiver may be silent before its job is sent again. Archivers
+	// report every messages.ReportInterval what they work on.
+	jobSilence = 10 * time.Second
+	// Pauses after a job has failed.
+	firstJobPause   = time.Second
+	longestJobPause = time.Minute
+	// giveUpTime is how long jobs for the same part of a log fail before an archiver is to
+	// write what it cannot read as damaged. One batch that is lost would otherwise keep
+	// everything after it in the log.
+	giveUpTime = time.Hour
+	// archiveWarning is the least time between two warnings about archiving, and the silence
+	// after which there is one.
+	archiveWarning = time.Minute
+	// dueShare is the part of the bound on a log's tail at which a job is due, and which a job
+	// covers at most.
+	dueShare = 4
+	// usualJobBytes is the payload of a job where archiving is off. Runs are not joined beyond it.
+	usualJobBytes = 64 << 20
+)
+
+// archive is what a core knows about the history of its log, and the job that is to move it.
+//
+// History lies in segments of the object store, which archivers write. A job names entries
+// that stand in the log, and has no other state: it may be lost, or done twice. What counts
+// is the entry that carries the new history. Example: the history ends at entry 900, and a
+// job is sent for the entries up to 1,400. Two archivers do it, and report manifests m1 and
+// m2. The owner takes m1, which came first, and the next entry that it appends, 1,437,
+// carries m1 with the end 1,400. Once this entry is acknowledged, readers find the entries up
+// to 1,400 in the segments of m1. The report of m2 builds on the history before, so it is
+// ignored, and no log refers to its objects.
+type archive struct {
+	// history is that of the newest entry in the log. Its End is also valid before anything was
+	// archived: it then precedes the first entry. Entries carry the zero History until then.
+	history messages.History
+	runs    runs              // the entries after it
+	next    *messages.History // accepted, and not in the log yet; else nil
+	job     *job              // under way; nil if none is
+	flight  flight
+
+	failures  int       // of jobs for the present history
+	failedAt  time.Time // of the first of them
+	warnedAt  time.Time
+	fullSince time.Time // when the bound on the tail was reached; zero if it is not
+	toldFull  time.Time // when frontends were last told so
+}
+
+// job is a series of entries that is being archived.
+type job struct {
+	to      messages.Position
+	records int64     // offsets that it covers, gaps included
+	heardAt time.Time // when it was last sent, or its archiver last heard of; zero if it is to be sent
+	silent  time.Time // when it was first sent, or its archiver last heard of
+	after   time.Time // when it may be sent again
+}
+
+// flight is what the append under way has to do with archiving.
+type flight struct {
+	entry messages.Run // as a run of one, without its end
+	moves bool         // it carries the next history
+}
+
+// carried returns the history of the entry that is about to be appended.
+func (a *archive) carried() messages.History {
+	switch {
+	case a.next != nil:
+		return *a.next
+	case a.history.Archived():
+		return a.history
+	}
+	return messages.History{}
+}
+
+// jobEnd returns the last entry of the open job; the zero Position if there is none.
+func (a *archive) jobEnd() messages.Position {
+	if a.job == nil {
+		return messages.Position{}
+	}
+	return a.job.to
+}
+
+// rollBack forgets the job, and a new history that is not in the log. What the archiver
+// reports is ignored then, unless the next job is for the same entries.
+func (a *archive) rollBack() { a.job, a.next, a.flight = nil, nil, flight{} }
+
+// forget drops what was read from a snapshot and the log, after a roll-back.
+func (a *archive) forget() {
+	a.history, a.runs = messages.History{}, runs{}
+	a.failures, a.failedAt = 0, time.Time{}
+}
+
+// Codec reports the codec of the topic after an update; empty if archivers compress nothing.
+// Jobs that are sent later have it.
+type Codec struct{ Codec protocol.Compression }
+
+// jobLimits returns the bounds of one job.
+func (c *Core) jobLimits() jobLimits {
+	s := &c.settings
+	payload := s.ArchiveBytes
+	if payload == 0 {
+		payload = usualJobBytes
+	}
+	return jobLimits{payload, s.TailBytes / dueShare, s.TailBatches / dueShare}
+}
+
+// inLog counts an entry that stands in the log.
+func (c *Core) inLog(e messages.Run) {
+	a := &c.archive
+	a.runs.add(e, a.history.End, a.jobEnd(), c.jobLimits())
+}
+
+// readHistory applies what an entry that was read says about the history.
+func (c *Core) readHistory(e *LoggedEntry) {
+	a, n := &c.archive, &e.Entry
+	if n.Created && c.last == 0 {
+		begin := n.BaseOffset - n.Gap
+		a.history = messages.History{Start: begin, End: messages.Position{Sequence: e.Sequence - 1, Offset: begin}}
+		c.purges.known(e.Sequence)
+	}
+	if h := n.History; h.Archived() && h != a.history && h.End.Sequence >= a.history.End.Sequence { // it never falls
+		c.moveHistory(h)
+	}
+	read := measure(n, 0)
+	read.End = messages.Position{Sequence: e.Sequence, Offset: n.NextOffset()}
+	c.inLog(read)
+}
+
+// moveHistory takes a history that stands in the log.
+func (c *Core) moveHistory(h messages.History) {
+	a := &c.archive
+	c.purges.archived(a.runs.drop(h.End))
+	a.history = h
+	a.failures, a.failedAt = 0, time.Time{}
+	c.snapshots.wanted = true // so that the archived entries can be purged
+}
+
+// appendedHistory counts the entry that was appended, and reports whether it has moved the
+// history.
+func (c *Core) appendedHistory() (moved bool) {
+	a := &c.archive
+	f := a.flight
+	a.flight = flight{}
+	if f.moves {
+		c.moveHistory(*a.next)
+		a.job, a.next = nil, nil
+		c.stats.Archives++
+	}
+	f.entry.End = c.end()
+	c.inLog(f.entry)
+	return f.moves
+}
+
+// keepArchiving sends a job when one is due, and sends it again after a failure or a silence.
+func (c *Core) keepArchiving(now time.Time) {
+	a := &c.archive
+	if c.settings.ArchiveBytes == 0 || c.stopping || a.next != nil {
+		return
+	}
+	if a.job == nil {
+		if !c.archiveDue(now) {
+			return
+		}
+		to := a.runs.first(c.jobLimits()).End
+		a.job = &job{to: to, records: to.Offset - a.history.End.Offset, silent: now}
+	}
+	j := a.job
+	if now.Before(j.after) || !j.heardAt.IsZero() && now.Sub(j.heardAt) < jobSilence {
+		return
+	}
+	if !j.heardAt.IsZero() && now.Sub(j.silent) >= archiveWarning {
+		c.warnArchiving(now, fmt.Sprintf("no archiver has answered for %s, so the entries of the log up to %d stay in it; is one running?",
+			now.Sub(j.silent).Truncate(time.Second), j.to.Sequence))
+	}
+	j.heardAt = now
+	c.send(messages.ArchiveSubject, messages.Archive{
+		Partition: c.id, Base: a.history, To: j.to, Codec: c.settings.Codec, GiveUp: a.failures > 0 && now.Sub(a.failedAt) >= giveUpTime,
+	})
+}
+
+// archiveDue reports whether enough waits to be archived, or has waited for long enough.
+func (c *Core) archiveDue(now time.Time) bool {
+	a, s := &c.archive, &c.settings
+	oldest, some := a.runs.oldest()
+	switch {
+	case len(a.runs.list) == 0:
+		return false
+	case some && now.UnixNano()-oldest.Since >= s.ArchiveAge.Nanoseconds():
+		return true
+	}
+	sum := a.runs.sum
+	return sum.Payload >= s.ArchiveBytes || sum.LogBytes >= s.TailBytes/dueShare || sum.Batches >= s.TailBatches/dueShare
+}
+
+// archived accepts the result of a job, which the next entry then carries. It ignores the
+// result of any other job: of an earlier one, one of another owner, or one that was done
+// twice.
+func (c *Core) archived(now time.Time, m messages.Archived) {
+	a := &c.archive
+	if a.job == nil || a.next != nil || m.Base != a.history.Manifest || m.History.End != a.job.to {
+		return
+	}
+	if what := a.wrong(&m); what != "" {
+		c.jobFailed(now, what)
+		return
+	}
+	a.next = &m.History
+	if c.stats.Unarchivable += uint64(m.Damaged); m.Damaged > 0 {
+		c.warn(fmt.Sprintf("%d records between the offsets %d and %d cannot be read from the object store, and were given up; "+
+			"consumers get CORRUPT for them", m.Damaged, a.history.End.Offset, a.job.to.Offset))
+	}
+}
+
+// wrong returns what is wrong with the result of the job; empty if it can be accepted.
+func (a *archive) wrong(m *messages.Archived) string {
+	total := a.job.records
+	sum := m.Records + m.Damaged + m.Missing
+	switch {
+	case m.Records > total || m.Damaged > total || m.Missing > total || sum != total:
+		return fmt.Sprintf("the archiver reports %d records, %d damaged and %d missing ones, and there are %d offsets",
+			m.Records, m.Damaged, m.Missing, total)
+	case !m.History.Archived() || m.History.Manifest == a.history.Manifest:
+		return "the archiver reports no new manifest"
+	case m.History.Start < a.history.Start:
+		return fmt.Sprintf("the archiver reports the log start offset %d, which was %d before", m.History.Start, a.history.Start)
+	}
+	return ""
+}
+
+// archiving notes that an archiver works on the job.
+func (c *Core) archiving(now time.Time, m messages.Archiving) {
+	if j := c.archive.job; j != nil && m.Base == c.archive.history.Manifest {
+		j.heardAt, j.silent = now, now
+	}
+}
+
+// archiveFailed notes that an archiver has given the job up. A second report of the same
+// failure arrives during the pause, and is ignored.
+func (c *Core) archiveFailed(now time.Time, m messages.ArchiveFailed) {
+	a := &c.archive
+	if a.job == nil || a.next != nil || m.Base != a.history.Manifest || now.Before(a.job.after) {
+		return
+	}
+	c.jobFailed(now, m.Reason)
+}
+
+// jobFailed has the job sent again after a pause.
+func (c *Core) jobFailed(now time.Time, reason string) {
+	a := &c.archive
+	if a.failures == 0 {
+		a.failedAt = now
+	}
+	pause := min(firstJobPause<<min(a.failures, 10), longestJobPause)
+	a.failures++
+	c.stats.ArchiveFailures++
+	j := a.job
+	j.heardAt, j.silent, j.after = time.Time{}, now, now.Add(pause)
+	c.warnArchiving(now, fmt.Sprintf("the entries of the log up to %d could not be archived, so they stay in it; trying again: %s", j.to.Sequence, reason))
+}
+
+// warnArchiving warns at most once in archiveWarning.
+func (c *Core) warnArchiving(now time.Time, text string) {
+	if a := &c.archive; now.Sub(a.warnedAt) >= archiveWarning {
+		a.warnedAt = now
+		c.warn(text)
+	}
+}

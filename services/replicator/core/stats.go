@@ -1,0 +1,51 @@
+package core
+
+import (
+	"time"
+
+	"laneway.dev/services/replicator/core/partition"
+)
+
+// Stats counts what happened on a log and its partition.
+type Stats struct {
+	partition.Stats
+	Entries    uint64 // appended by this owner, with and without batches
+	Terms      uint64
+	Snapshots  uint64        // made
+	Replayed   uint64        // entries read during recovery
+	ClockFalls uint64        // appended entries with a time far below that of the entry before
+	ClockFell  time.Duration // the difference at the last of them
+	Term       uint64        // the current one, or the last one
+	Leading    bool
+	Marks      uint64 // written
+	Gap        int64  // offsets left out when this owner started a term
+	Damage     string // what the log has lost; empty if nothing
+	Refusing   string // why JetStream has accepted no appends for a while; empty if it accepts them
+	Covered    uint64 // the last entry that recovery did not read, because a snapshot covers it
+	Damaged    int    // partitions with damage; only in the sums over partitions
+
+	SnapshotFailures uint64
+	Archives         uint64    // jobs that have moved the history
+	ArchiveFailures  uint64    // jobs that an archiver has given up
+	Unarchivable     uint64    // records that archivers could not read and have given up
+	ArchivedTo       int64     // the offset that follows the last archived record
+	Unarchived       int64     // bytes of the entries that are not archived
+	LogBytes         int64     // bytes of the entries that are not purged, as far as this owner knows
+	PurgedBytes      uint64    // bytes of the entries that were purged, as far as this owner knows
+	UnarchivedSince  time.Time // of the oldest batch that is not archived; zero if there is none, or archiving is off
+	Congested        bool      // frontends refuse requests until more is archived
+}
+
+// Stats returns what happened so far.
+func (c *Core) Stats() Stats {
+	s := c.stats
+	s.Stats = c.partition.Stats()
+	s.Term, s.Leading, s.Damage, s.Refusing = c.term, c.phase == leading, c.damage.what, c.refusal.lasting
+	a := &c.archive
+	s.ArchivedTo, s.Unarchived, s.Congested = a.history.End.Offset, a.runs.sum.LogBytes, s.Leading && !a.fullSince.IsZero()
+	s.LogBytes = s.Unarchived + c.purges.logBytes(c.last+1)
+	if oldest, some := a.runs.oldest(); some && c.settings.ArchiveBytes > 0 {
+		s.UnarchivedSince = time.Unix(0, oldest.Since)
+	}
+	return s
+}
