@@ -59,7 +59,7 @@ demo: build $(if $(STORE),bin/versitygw) ## a file in with staging out of order,
 	bin/laneway demo $(if $(STORE),--s3-server bin/versitygw)
 
 .PHONY: run
-run: ## NATS, JetStream and the four services in one process
+run: ## NATS, JetStream and the five services in one process
 	go run ./cmd/laneway serve
 
 .PHONY: build

@@ -21,11 +21,12 @@ import (
 type commandLine struct {
 	Config kong.ConfigFlag `placeholder:"FILE" env:"LANEWAY_CONFIG" help:"JSON file that sets flags by their names, such as {\"object-bytes\": \"4MiB\"}. A variable wins over it, the command line over both."`
 
-	Serve      serve.Command    `cmd:"" group:"run" help:"Run NATS with JetStream and the four services in one process."`
+	Serve      serve.Command    `cmd:"" group:"run" help:"Run NATS with JetStream and the five services in one process."`
 	Frontend   roles.Frontend   `cmd:"" group:"run" help:"Run a frontend: it takes what producers send, and serves consumers."`
 	Stager     roles.Stager     `cmd:"" group:"run" help:"Run a stager: it uploads batches to the object store."`
 	Sequencer  roles.Sequencer  `cmd:"" group:"run" help:"Run a sequencer: it puts staged batches back into their order."`
 	Replicator roles.Replicator `cmd:"" group:"run" help:"Run a replicator: it commits batches to the logs of the partitions."`
+	Archiver   roles.Archiver   `cmd:"" group:"run" help:"Run an archiver: it moves older parts of the logs into segments in the object store."`
 
 	Topic    topic.Command    `cmd:"" group:"use" help:"Create, list, describe and delete topics."`
 	Produce  produce.Command  `cmd:"" group:"use" help:"Send the lines of a file, or of standard input, as records."`

@@ -12,7 +12,7 @@ import (
 
 func TestRejectsValueOutOfRange(t *testing.T) {
 	produce, create, consume := []string{"produce", "orders"}, []string{"topic", "create", "orders"}, []string{"consume", "orders"}
-	serve := []string{"serve"}
+	update, serve := []string{"topic", "update", "orders"}, []string{"serve"}
 	for _, c := range []struct {
 		command           []string
 		flag, value, says string
@@ -26,6 +26,12 @@ func TestRejectsValueOutOfRange(t *testing.T) {
 		{create, "--max-record-bytes", "5MiB", "1 to 4.0 MiB"},
 		{create, "--producer-expiry", "9m59s", "10m to 8760h"},
 		{create, "--max-producers", "1000001", "1 to 1000000"},
+		{update, "--max-record-bytes", "5MiB", "1 to 4.0 MiB"},
+		{update, "--producer-expiry", "9m59s", "10m to 8760h"},
+		{update, "--max-producers", "1000001", "1 to 1000000"},
+		{update, "--compression", "gzip", "none, s2, zstd"},
+		{update, "--partitions", "2", "cannot be changed"},
+		{update, "--replicas", "2", "cannot be changed"},
 		{produce, "--name", strings.Repeat("x", 129), "129 bytes"},
 		{produce, "--name", "", "it is empty"},
 		{produce, "--name", "a\xff", "not UTF-8"},

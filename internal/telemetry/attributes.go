@@ -55,6 +55,8 @@ const (
 	SpanAppend = "append"
 	// SpanGroupCommit is one message to the log, which commits many batches.
 	SpanGroupCommit = "group commit"
+	// SpanArchive is the work on a part of a log that moves into a segment.
+	SpanArchive = "archive"
 )
 
 // UTF8 returns a text as exporters can carry it, with U+FFFD for what is not UTF-8.

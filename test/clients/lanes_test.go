@@ -141,7 +141,7 @@ func TestClientsOfOtherAccounts(t *testing.T) {
 	options := outOfOrder
 	leaves := machine.Address(t)
 	options.NATS = fmt.Sprintf(accounts, leaves)
-	running := deployment.Start(t, deployment.FiveProcesses, options)
+	running := deployment.Start(t, deployment.RoleProcesses, options)
 	connect := func(f *fixture, user string, more ...nats.Option) *nats.Conn {
 		return f.Connect(append(more, nats.UserInfo(user, user))...)
 	}

@@ -22,7 +22,7 @@ type Kind string
 // The kinds. Every test of what users rely on runs over both.
 const (
 	OneProcess    Kind = "serve"
-	FiveProcesses Kind = "five-processes"
+	RoleProcesses Kind = "processes" // NATS, and one for each role
 	// Running is one that was started by others; RunningURL names its NATS server.
 	Running Kind = "running"
 )
@@ -39,6 +39,7 @@ const (
 	Stager     = "stager"
 	Sequencer  = "sequencer"
 	Replicator = "replicator"
+	Archiver   = "archiver"
 )
 
 // startTimeout bounds the start of a deployment on a busy machine, stopTimeout
@@ -54,7 +55,7 @@ type Options struct {
 	Stager     []string // flags of the process that stages
 	Frontend   []string // flags of the process that producers and consumers talk to
 	Replicator []string // flags of the process that appends to the logs
-	NATS       string   // more configuration of the NATS server; for FiveProcesses only
+	NATS       string   // more configuration of the NATS server; for RoleProcesses only
 	Env        []string // variables of all processes
 	Data       string   // data folder of serve and of NATS; a new one by default
 	Store      string   // location of the object store; by default a new one, see LANEWAY_TEST_STORE
@@ -86,7 +87,7 @@ type member struct {
 
 // Each runs a test over every kind of deployment.
 func Each(t *testing.T, test func(t *testing.T, kind Kind)) {
-	for _, kind := range []Kind{OneProcess, FiveProcesses} {
+	for _, kind := range []Kind{OneProcess, RoleProcesses} {
 		t.Run(string(kind), func(t *testing.T) { test(t, kind) })
 	}
 }
@@ -143,6 +144,7 @@ func (d *Deployment) describe() {
 		return
 	}
 	d.addNATS()
+	d.add(Archiver, "--nats", d.URL(), "--store", d.Store)
 	d.add(Replicator, append([]string{"--nats", d.URL()}, d.options.Replicator...)...)
 	d.add(Sequencer, "--nats", d.URL())
 	d.add(Stager, append([]string{"--nats", d.URL(), "--store", d.Store}, d.options.Stager...)...)

@@ -57,7 +57,7 @@ func TestFollowersSurviveFrontendReplacement(t *testing.T) {
 	const partitions = 16
 	rounds := replacements(t)
 	ctx := within(t, time.Duration(rounds+4)*15*time.Second)
-	f := start(t, deployment.FiveProcesses, deployment.Options{})
+	f := start(t, deployment.RoleProcesses, deployment.Options{})
 	f.Output(f.Laneway(ctx, "topic", "create", "wide", "--partitions", strconv.Itoa(partitions)), nil)
 	c, err := client.Connect(f.URL())
 	if err != nil {

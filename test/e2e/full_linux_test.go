@@ -150,7 +150,7 @@ func TestADiskThatOthersHaveFilledIsCuredByARestart(t *testing.T) {
 			f.Restart(deployment.Serve)
 		}},
 		// It cannot restart another's server.
-		deployment.FiveProcesses: {deployment.Replicator, "make room and restart the NATS server", func(_ context.Context, f *fixture) {
+		deployment.RoleProcesses: {deployment.Replicator, "make room and restart the NATS server", func(_ context.Context, f *fixture) {
 			f.Terminate(deployment.NATS)
 			f.Restart(deployment.NATS)
 		}},
@@ -231,7 +231,7 @@ func TestFrontendOnFullDiskServesReaders(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	ctx := within(t, time.Minute)
 	disk := smallDisk(t, "96m")
-	f := start(t, deployment.FiveProcesses, deployment.Options{Data: filepath.Join(disk, "data")})
+	f := start(t, deployment.RoleProcesses, deployment.Options{Data: filepath.Join(disk, "data")})
 	probes := f.probe(ctx, t, "before")
 	remove := fill(t, disk, 0)
 	f.exhaustEpochs(ctx, t)

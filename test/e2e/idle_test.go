@@ -44,7 +44,7 @@ func TestAfterLoadAndIdlingNothingIsLeft(t *testing.T) {
 func (f *fixture) goroutines(t *testing.T) map[string]float64 {
 	t.Helper()
 	n := make(map[string]float64)
-	for _, service := range []string{deployment.Frontend, deployment.Stager, deployment.Sequencer, deployment.Replicator} {
+	for _, service := range []string{deployment.Frontend, deployment.Stager, deployment.Sequencer, deployment.Replicator, deployment.Archiver} {
 		n[service] = f.MustMetric(service, "go_goroutines")
 	}
 	return n

@@ -161,7 +161,7 @@ func TestSecondBatchWaitsForFirstLostBeforeTicket(t *testing.T) {
 func TestSecondBatchWaitsForFirstOfCrashedFrontend(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	ctx := within(t, time.Minute)
-	f := start(t, deployment.FiveProcesses, fates(t, false))
+	f := start(t, deployment.RoleProcesses, fates(t, false))
 	l := frog(ctx, t, f, f.URL(), 15*time.Second)
 	l.first = l.send(ctx, 0)
 	l.uploading(ctx)

@@ -1,5 +1,5 @@
 // Package e2e drives Laneway from outside: the binary that is shipped, in one
-// process and as five, under load, faults and kills.
+// process and in one for each role, under load, faults and kills.
 package e2e
 
 import (

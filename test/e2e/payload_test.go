@@ -16,7 +16,7 @@ const smallPayload = 1 << 20
 
 func startSmall(t *testing.T) *fixture {
 	t.Helper()
-	return start(t, deployment.FiveProcesses, deployment.Options{NATS: fmt.Sprintf("\nmax_payload: %d\n", smallPayload)})
+	return start(t, deployment.RoleProcesses, deployment.Options{NATS: fmt.Sprintf("\nmax_payload: %d\n", smallPayload)})
 }
 
 func TestTopicIsLimitedToWhatNATSCarries(t *testing.T) {

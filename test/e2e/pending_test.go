@@ -15,7 +15,7 @@ import (
 // an unmodified publisher has as many unanswered messages as it allows itself.
 func TestAsyncPublisherContinuesAfterFrontendCrash(t *testing.T) {
 	ctx := within(t, time.Minute)
-	f := start(t, deployment.FiveProcesses, deployment.Options{})
+	f := start(t, deployment.RoleProcesses, deployment.Options{})
 	const most = 256
 	js, err := jetstream.New(f.Connect(), jetstream.WithPublishAsyncMaxPending(most), jetstream.WithPublishAsyncTimeout(2*time.Second))
 	if err != nil {

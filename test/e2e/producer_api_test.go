@@ -100,7 +100,7 @@ func TestNamedProducerContinuesAndFencesEarlierInstance(t *testing.T) {
 
 func TestARestartReadsTheLogFromTheLastSnapshotOnly(t *testing.T) {
 	ctx := within(t, time.Minute)
-	f := start(t, deployment.FiveProcesses, deployment.Options{Replicator: []string{"--snapshot-entries", "10"}})
+	f := start(t, deployment.RoleProcesses, deployment.Options{Replicator: []string{"--snapshot-entries", "10"}})
 	const batches = 100
 	for n := range int32(batches) {
 		if ack := f.request(ctx, t, sequenced(7, 0, n, n)); ack.Error != nil {
@@ -124,7 +124,7 @@ func TestARestartReadsTheLogFromTheLastSnapshotOnly(t *testing.T) {
 
 func TestConcurrentInitsLeaveOneInstance(t *testing.T) {
 	ctx := within(t, time.Minute)
-	f := start(t, deployment.FiveProcesses, deployment.Options{})
+	f := start(t, deployment.RoleProcesses, deployment.Options{})
 	const instances = 30
 	all := make([]protocol.ProducerInitResponse, instances)
 	var wait sync.WaitGroup
@@ -296,7 +296,7 @@ func TestExpiredPositionIsReportedToEveryInstance(t *testing.T) {
 func TestNewNameIsNotExpiredAfterFailedInit(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	ctx := within(t, time.Minute)
-	f := start(t, deployment.FiveProcesses, deployment.Options{})
+	f := start(t, deployment.RoleProcesses, deployment.Options{})
 	f.Kill(deployment.Replicator)
 	var failed protocol.ProducerInitResponse
 	f.producerAPI(ctx, t, "init", protocol.ProducerInitRequest{Name: "feed", Topics: []string{"orders"}}, &failed)

@@ -26,7 +26,7 @@ func TestAnIdleInstanceThatWasReplacedEnds(t *testing.T) {
 		for _, role := range stateful {
 			t.Run(role+map[bool]string{true: ", frozen"}[frozen], func(t *testing.T) {
 				ctx := within(t, time.Minute)
-				f := start(t, deployment.FiveProcesses, deployment.Options{})
+				f := start(t, deployment.RoleProcesses, deployment.Options{})
 				if frozen {
 					f.Pause(role)
 				}
@@ -48,7 +48,7 @@ func TestAnIdleInstanceThatWasReplacedEnds(t *testing.T) {
 // the older one to find, when that one is as fast to take it.
 func TestYoungerReplicatorKeepsNewPartition(t *testing.T) {
 	ctx := within(t, time.Minute)
-	f := start(t, deployment.FiveProcesses, deployment.Options{})
+	f := start(t, deployment.RoleProcesses, deployment.Options{})
 	f.CreateTopic(f.conn, "again")
 	f.Pause(deployment.Replicator)
 	older := f.Succeed(deployment.Replicator)

@@ -48,7 +48,7 @@ var slowUploads = deployment.Options{
 func TestKilledFileProducerIsExactlyOnce(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, 3*time.Minute)
-	f := start(t, deployment.FiveProcesses, slowUploads)
+	f := start(t, deployment.RoleProcesses, slowUploads)
 	path, content := sourceFile(t, 100_000)
 	const kills = 20
 	killed := 0
@@ -87,7 +87,7 @@ func (f *fixture) sameAs(ctx context.Context, t *testing.T, content string) {
 func TestAnOldInstanceThatGoesOnIsFenced(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, 2*time.Minute)
-	f := start(t, deployment.FiveProcesses, slowUploads)
+	f := start(t, deployment.RoleProcesses, slowUploads)
 	path, content := sourceFile(t, 50_000)
 	var said bytes.Buffer
 	old := f.feed(ctx, path)

@@ -36,7 +36,7 @@ func TestARoleThatDoesNotAnswerIsNamed(t *testing.T) {
 		t.Run(c.role+" "+c.how, func(t *testing.T) {
 			t.Parallel()
 			ctx := within(t, time.Minute)
-			f := start(t, deployment.FiveProcesses, deployment.Options{Frontend: []string{"--deadline", "4s"}})
+			f := start(t, deployment.RoleProcesses, deployment.Options{Frontend: []string{"--deadline", "4s"}})
 			silent := "no " + c.role + " has answered since "
 			f.expectRole(ctx, t, c.role, 0)
 

@@ -24,7 +24,7 @@ func TestMemoryStaysWithinItsBudgetWhileTheStoreStalls(t *testing.T) {
 	}
 	ctx := within(t, duration+5*time.Minute)
 	proxy := storeproxy.Start(t, s3server.Start(t).Address)
-	f := start(t, deployment.FiveProcesses, deployment.Options{
+	f := start(t, deployment.RoleProcesses, deployment.Options{
 		Store:    s3server.Location(proxy.Endpoint(), "stalled"),
 		Frontend: []string{"--deadline", deadline},
 	})

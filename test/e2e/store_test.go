@@ -49,10 +49,10 @@ func (f *fixture) readers(store string) [][]string {
 func TestRoleWithAnotherStoreDoesNotStart(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, time.Minute)
-	f := start(t, deployment.FiveProcesses, deployment.Options{})
+	f := start(t, deployment.RoleProcesses, deployment.Options{})
 	empty, foreign := f.StoreBeside("empty"), f.StoreBeside("foreign")
 	other := deployment.Start(t, deployment.OneProcess, deployment.Options{Store: foreign})
-	for _, role := range []string{deployment.Stager, deployment.Frontend} {
+	for _, role := range []string{deployment.Stager, deployment.Archiver, deployment.Frontend} {
 		mustEnd(ctx, t, []string{role, "--nats", f.URL(), "--store", empty}, empty, f.Store, "no marker")
 		mustEnd(ctx, t, []string{role, "--nats", f.URL(), "--store", foreign}, foreign, f.Store, "belongs to another Laneway")
 		mustEnd(ctx, t, []string{role, "--nats", f.URL(), "--store", foreign, "--adopt-store"}, foreign, "belongs to another Laneway")

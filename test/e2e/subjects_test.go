@@ -210,7 +210,7 @@ func partitionOf(partitions int, tokens ...string) int {
 
 func TestPrintedMappingSpreadsSubjects(t *testing.T) {
 	ctx := within(t, 2*time.Minute)
-	f := start(t, deployment.FiveProcesses, stager("--fault", "stage.delay=uniform(0,20ms)"))
+	f := start(t, deployment.RoleProcesses, stager("--fault", "stage.delay=uniform(0,20ms)"))
 	const partitions, keys, many = 4, 25, 1000
 	key := func(n int) (string, string) { return fmt.Sprintf("eu%d", n%3), fmt.Sprintf("customer-%d", n%keys) }
 	for name, c := range map[string]struct {

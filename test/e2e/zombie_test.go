@@ -53,7 +53,7 @@ func (f *fixture) probe(ctx context.Context, t *testing.T, name string) map[stri
 func TestNothingAcknowledgedIsLostWhenProcessesHang(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	ctx := within(t, 2*time.Minute)
-	f := start(t, deployment.FiveProcesses, stager("--fault", "stage.delay=uniform(0,20ms)"))
+	f := start(t, deployment.RoleProcesses, stager("--fault", "stage.delay=uniform(0,20ms)"))
 	f.underLoad(ctx, t, func() map[string][]load.Batch {
 		probes := make(map[string][]load.Batch)
 		for round, role := range f.Roles() {
@@ -70,7 +70,7 @@ func TestAYoungerInstanceReplacesTheOlder(t *testing.T) {
 	for _, role := range []string{deployment.Frontend, deployment.Sequencer, deployment.Replicator} {
 		t.Run(role, func(t *testing.T) {
 			ctx := within(t, time.Minute)
-			f := start(t, deployment.FiveProcesses, stager("--fault", "stage.delay=uniform(0,20ms)"))
+			f := start(t, deployment.RoleProcesses, stager("--fault", "stage.delay=uniform(0,20ms)"))
 			f.underLoad(ctx, t, func() map[string][]load.Batch {
 				older := f.Succeed(role)
 				probes := f.probe(ctx, t, "after")
@@ -88,7 +88,7 @@ func TestResumedInstanceIsSilentAfterSuccessor(t *testing.T) {
 	for _, role := range []string{deployment.Frontend, deployment.Sequencer, deployment.Replicator} {
 		t.Run(role, func(t *testing.T) {
 			ctx := within(t, time.Minute)
-			f := start(t, deployment.FiveProcesses, stager("--fault", "stage.delay=uniform(0,20ms)"))
+			f := start(t, deployment.RoleProcesses, stager("--fault", "stage.delay=uniform(0,20ms)"))
 			f.underLoad(ctx, t, func() map[string][]load.Batch {
 				f.Pause(role)
 				older := f.Succeed(role)

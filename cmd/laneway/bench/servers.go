@@ -141,15 +141,15 @@ func (s *servers) describeRoles(size int) error {
 	if err := s.describeNATS(size, syncAlways); err != nil {
 		return err
 	}
-	free, err := addresses(4)
+	free, err := addresses(5)
 	if err != nil {
 		return err
 	}
 	store := cmp.Or(s.store, filepath.Join(s.folder, "objects"))
 	s.pages = free
-	for i, role := range []string{"replicator", "sequencer", "stager", "frontend"} {
+	for i, role := range []string{"archiver", "replicator", "sequencer", "stager", "frontend"} {
 		args := []string{role, "--nats", s.url, "--http", free[i]}
-		if role == "stager" || role == "frontend" {
+		if role == "stager" || role == "frontend" || role == "archiver" {
 			args = append(args, "--store", store)
 		}
 		s.add(role, pageReady(free[i]), args...)

@@ -53,7 +53,7 @@ type Command struct {
 
 // Help implements kong.HelpProvider.
 func (*Command) Help() string {
-	return `Starts NATS and the four services in this process on a free port, with data in a temporary folder and every upload delayed by 0 to 200 ms at random. Four producers send a quarter of the file each, at the same time and to the same partition. The demo reads all records back, puts the file together and compares it with the original.
+	return `Starts NATS and the five services in this process on a free port, with data in a temporary folder and every upload delayed by 0 to 200 ms at random. Four producers send a quarter of the file each, at the same time and to the same partition. The demo reads all records back, puts the file together and compares it with the original.
 
 Examples:
 
@@ -129,7 +129,7 @@ func (d *demo) start(ctx context.Context, p *process.Process, folder, s3 string)
 	p.OnStop("the connection", func(context.Context) error { d.conn.Close(); return nil })
 	d.laneway = client.New(d.conn)
 	d.sequencer, _ = services.Service(process.Sequencer).(*sequencer.Service)
-	d.say("server", "NATS and four services in this process, data in %s, each upload delayed by 0 to 200 ms", folder)
+	d.say("server", "NATS and five services in this process, data in %s, each upload delayed by 0 to 200 ms", folder)
 	d.say("store", "%s", stored)
 	return nil
 }

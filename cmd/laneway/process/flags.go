@@ -31,6 +31,11 @@ type AdoptFlag struct {
 	AdoptStore bool `help:"Take over the object store although the record of this Laneway's store is lost, so that the store may belong to another Laneway. Give it for one start only."`
 }
 
+// ReserveFlag is the flag of services that upload to the object store.
+type ReserveFlag struct {
+	StoreReserve cli.Size `default:"64MiB" help:"What uploads leave free on the file system of a local object store, so that the logs, which need little, still find room. Uploads that would use it are rejected."`
+}
+
 // HeartbeatFlag is the flag of the services whose messages are repeated.
 type HeartbeatFlag struct {
 	Heartbeat cli.Period `default:"200ms" help:"How long a batch may be in flight before services ask each other about it."`
@@ -82,7 +87,6 @@ type StagerFlags struct {
 	Uploads          cli.Number  `default:"8" help:"Uploads at once to begin with. Fewer run while the store fails."`
 	MaxUploads       *cli.Number `placeholder:"NUMBER" help:"Uploads at once while the store keeps up and all are needed; by default 64 with a remote object store, and the same as --uploads with a local one."`
 	MaxPutsPerSecond *cli.Number `placeholder:"NUMBER" help:"Objects that the stager stores in a second at most, retries included, because each put has a price; by default 200 with a remote object store, and unlimited with a local one."`
-	StoreReserve     cli.Size    `default:"64MiB" help:"What uploads leave free on the file system of a local object store, so that the logs, which need little, still find room. Uploads that would use it are rejected."`
 	StagerBytes      cli.Size    `default:"256MiB" help:"Memory for batches that are being staged. Batches beyond it are rejected."`
 	Fault            []string    `sep:";" placeholder:"NAME=VALUE" help:"Test aid: make staging slow or unreliable by stage.delay=uniform(0,200ms), stage.fail=0.01 or store.bandwidth=20MB/s. May be repeated; in a variable, separate them by semicolons."`
 	FaultSeed        int64       `default:"1" help:"Seed of the faults' random numbers."`
@@ -145,3 +149,14 @@ func (f *ReplicatorFlags) Apply(c *Config) {
 	c.Replicator.ArchiveBytes = int64(f.ArchiveBytes)
 	c.Replicator.ArchiveAge = time.Duration(f.ArchiveAge)
 }
+
+// ArchiverFlags are the flags of an archiver.
+type ArchiverFlags struct {
+	ArchiverBytes cli.Size `default:"320MiB" help:"Memory for the part of a log that is being archived: its records, and once more as much if they are compressed. A larger part is not archived."`
+}
+
+// Memory returns the bytes that the part of a log may hold.
+func (f *ArchiverFlags) Memory() int64 { return int64(f.ArchiverBytes) }
+
+// Apply puts the values of the flags into a configuration.
+func (f *ArchiverFlags) Apply(c *Config) { c.Archiver.JobBytes = int64(f.ArchiverBytes) }

@@ -17,6 +17,7 @@ import (
 	"laneway.dev/internal/storeid"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/archiver"
 	"laneway.dev/services/frontend"
 	"laneway.dev/services/replicator"
 	"laneway.dev/services/sequencer"
@@ -29,11 +30,12 @@ const (
 	Stager     = "stager"
 	Sequencer  = "sequencer"
 	Replicator = "replicator"
+	Archiver   = "archiver"
 )
 
 // Roles returns the names of all services in the order in which they start. A
-// service starts before those that send batches to it.
-func Roles() []string { return []string{Replicator, Sequencer, Stager, Frontend} }
+// service starts before those that send batches or jobs to it.
+func Roles() []string { return []string{Archiver, Replicator, Sequencer, Stager, Frontend} }
 
 // Service is what all services have in common. It is safe for concurrent use.
 type Service interface {
@@ -50,8 +52,8 @@ type Service interface {
 // Config is the configuration of services. Start reads only the parts of the
 // services that it starts, and fills in their Conn, Logger, Telemetry and Store.
 type Config struct {
-	// Store is the object store of frontends and stagers. They do not start on one
-	// that is not that of the cluster.
+	// Store is the object store of frontends, stagers and archivers. They do not start
+	// on one that is not that of the cluster.
 	Store storeid.Candidate
 	// Connect opens a connection for a service, with the options of
 	// internal/transport. The connection is closed when the service has stopped.
@@ -63,6 +65,7 @@ type Config struct {
 	Stager     stager.Config
 	Sequencer  sequencer.Config
 	Replicator replicator.Config
+	Archiver   archiver.Config
 }
 
 // Services are services that run. Its methods are safe for concurrent use.
@@ -169,7 +172,7 @@ func (c *Config) join(ctx context.Context, role string, conn *nats.Conn) (object
 func (c *Config) start(ctx context.Context, role string, conns []*nats.Conn) (Service, error) {
 	own := service.Config{Conn: conns[0], Logger: c.Logger.Named(role), Telemetry: c.Telemetry}
 	var objects objectstore.Store
-	if role == Frontend || role == Stager {
+	if role == Frontend || role == Stager || role == Archiver {
 		var err error
 		if objects, err = c.join(ctx, role, own.Conn); err != nil {
 			return nil, err
@@ -192,6 +195,10 @@ func (c *Config) start(ctx context.Context, role string, conns []*nats.Conn) (Se
 		config := c.Replicator
 		config.Config = own
 		return replicator.Start(ctx, config)
+	case Archiver:
+		config := c.Archiver
+		config.Config, config.Store = own, objects
+		return archiver.Start(ctx, config)
 	default:
 		return nil, fmt.Errorf("there is no service %q", role)
 	}

@@ -155,8 +155,8 @@ func TestFailedStartLeavesNothingRunning(t *testing.T) {
 	if _, err := process.Start(t.Context(), config, process.Roles()...); !errors.Is(err, broken) {
 		t.Fatalf("error %v", err)
 	}
-	if len(opened) != 2 {
-		t.Errorf("%d services were started before the stager, want the replicator and the sequencer", len(opened))
+	if len(opened) != 3 {
+		t.Errorf("%d services were started before the stager, want the archiver, the replicator and the sequencer", len(opened))
 	}
 	for _, conn := range opened {
 		if !conn.IsClosed() {

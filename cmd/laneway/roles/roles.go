@@ -1,5 +1,5 @@
 // Package roles has the commands that run one service each: laneway frontend,
-// stager, sequencer and replicator. Together with a NATS server they are a Laneway
+// stager, sequencer, replicator and archiver. Together with a NATS server they are a Laneway
 // of several processes.
 //
 // A command waits for NATS and the other services for as long as it takes, so the
@@ -21,7 +21,7 @@ type remoteFlags struct {
 
 // storeFlags are the flags of the services that use the object store.
 type storeFlags struct {
-	Store cli.StoreLocation `required:"" placeholder:"URL" help:"The object store, the same for frontends and stagers: a path, or a URL such as s3://bucket/prefix; see docs/stores.md."`
+	Store cli.StoreLocation `required:"" placeholder:"URL" help:"The object store, the same for frontends, stagers and archivers: a path, or a URL such as s3://bucket/prefix; see docs/stores.md."`
 	process.AdoptFlag
 }
 
@@ -55,6 +55,7 @@ func (c *Frontend) Run(a *cli.App) error {
 type Stager struct {
 	remoteFlags
 	storeFlags
+	process.ReserveFlag
 	process.StagerFlags
 	process.Flags
 }
@@ -120,6 +121,32 @@ func (*Replicator) Help() string {
 // Run runs a replicator until a signal.
 func (c *Replicator) Run(a *cli.App) error {
 	service := remote{role: process.Replicator, flags: c.remoteFlags, process: c.Flags}
+	service.configure = func(config *process.Config) { c.Apply(config) }
+	return service.run(a)
+}
+
+// Archiver is laneway archiver.
+type Archiver struct {
+	remoteFlags
+	storeFlags
+	process.ReserveFlag
+	process.ArchiverFlags
+	process.Flags
+}
+
+// Help implements kong.HelpProvider.
+func (*Archiver) Help() string {
+	return `Example:
+
+    laneway archiver --nats nats://127.0.0.1:4222 --store file:///tmp/laneway-objects`
+}
+
+// Run runs an archiver until a signal.
+func (c *Archiver) Run(a *cli.App) error {
+	service := remote{
+		role: process.Archiver, flags: c.remoteFlags, process: c.Flags, memory: c.Memory(),
+		store: &process.Store{Location: c.Store, Adopt: c.AdoptStore, Reserve: int64(c.StoreReserve)},
+	}
 	service.configure = func(config *process.Config) { c.Apply(config) }
 	return service.run(a)
 }

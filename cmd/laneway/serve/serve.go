@@ -1,5 +1,5 @@
 // Package serve is the command laneway serve, which runs NATS with JetStream and
-// the four services in one process, with all data below one folder.
+// the five services in one process, with all data below one folder.
 //
 // It starts and stops them in the right order and explains what went wrong. It
 // decides nothing about batches.
@@ -36,6 +36,8 @@ type Command struct {
 	process.FrontendFlags
 	process.StagerFlags
 	process.ReplicatorFlags
+	process.ReserveFlag
+	process.ArchiverFlags
 	process.Flags
 }
 
@@ -128,7 +130,7 @@ func (c *Command) Start(ctx context.Context, p *process.Process, broken func(err
 	if err := p.OpenStore(ctx, store, &config); err != nil {
 		return nil, nil, err
 	}
-	p.LimitMemory(c.FrontendFlags.Memory() + c.StagerFlags.Memory())
+	p.LimitMemory(c.FrontendFlags.Memory() + c.StagerFlags.Memory() + c.ArchiverFlags.Memory())
 	starting, cancel := context.WithTimeoutCause(ctx, time.Duration(c.StartTimeout), errServicesHang)
 	defer cancel()
 	services, err := p.Start(starting, config, process.Roles()...)
@@ -170,5 +172,6 @@ func (c *Command) config(p *process.Process, server *embedded.Server, faults *fa
 	c.StagerFlags.Apply(&config, faults, c.storeLocation().Remote())
 	config.Sequencer.Heartbeat = time.Duration(c.Heartbeat)
 	c.ReplicatorFlags.Apply(&config)
+	c.ArchiverFlags.Apply(&config)
 	return config
 }

@@ -49,12 +49,21 @@ func (c *Create) Validate() error {
 		return fmt.Errorf("--partitions is %d, allowed are 1 to %d", c.Partitions, protocol.MaxPartitions)
 	case c.Replicas > protocol.MaxReplicas:
 		return fmt.Errorf("--replicas is %d, allowed are 1 to %d", c.Replicas, protocol.MaxReplicas)
-	case c.MaxRecordBytes > protocol.MaxRecordBytesLimit:
-		return fmt.Errorf("--max-record-bytes is %d, allowed are 1 to %s", c.MaxRecordBytes, humanize.IBytes(protocol.MaxRecordBytesLimit))
-	case c.MaxProducers > protocol.MaxProducersLimit:
-		return fmt.Errorf("--max-producers is %d, allowed are 1 to %d", c.MaxProducers, protocol.MaxProducersLimit)
 	}
-	if d := time.Duration(c.ProducerExpiry); d < protocol.MinProducerExpiry || d > protocol.MaxProducerExpiry {
+	return checkLimits(&c.MaxRecordBytes, &c.ProducerExpiry, &c.MaxProducers)
+}
+
+// checkLimits returns why limits of a topic are not allowed. Those that are nil are not checked.
+func checkLimits(maxRecordBytes *cli.Size, producerExpiry *cli.Period, maxProducers *cli.Number) error {
+	switch {
+	case maxRecordBytes != nil && *maxRecordBytes > protocol.MaxRecordBytesLimit:
+		return fmt.Errorf("--max-record-bytes is %d, allowed are 1 to %s", *maxRecordBytes, humanize.IBytes(protocol.MaxRecordBytesLimit))
+	case maxProducers != nil && *maxProducers > protocol.MaxProducersLimit:
+		return fmt.Errorf("--max-producers is %d, allowed are 1 to %d", *maxProducers, protocol.MaxProducersLimit)
+	case producerExpiry == nil:
+		return nil
+	}
+	if d := time.Duration(*producerExpiry); d < protocol.MinProducerExpiry || d > protocol.MaxProducerExpiry {
 		return fmt.Errorf("--producer-expiry is %s, allowed are %s to %s", d, short(protocol.MinProducerExpiry), short(protocol.MaxProducerExpiry))
 	}
 	return nil

@@ -71,7 +71,7 @@ func (c *Mapping) Run(a *cli.App) error {
 			return err
 		}
 		if topic.Partitions == 1 {
-			return cli.Misuse("topic %s has one partition; bind it to its subjects by: laneway topic create NAME --subjects ...", c.Name)
+			return cli.Misuse("topic %s has one partition; bind it to its subjects by: laneway topic update %s --subjects ...", c.Name, c.Name)
 		}
 		topics, err := laneway.Admin().ListTopics(ctx)
 		if err != nil {

@@ -1,4 +1,4 @@
-// Package topic is the command laneway topic, which creates, lists, shows and deletes
+// Package topic is the command laneway topic, which creates, updates, lists, shows and deletes
 // topics, prints the NATS configuration for their subjects, and repairs their logs.
 //
 // All of it but the repair goes through the client. The repair reads and writes the logs
@@ -23,6 +23,7 @@ import (
 // Command is laneway topic.
 type Command struct {
 	Create  Create  `cmd:"" help:"Create a topic."`
+	Update  Update  `cmd:"" help:"Change the subjects, limits or compression of a topic."`
 	List    List    `cmd:"" help:"List all topics."`
 	Info    Info    `cmd:"" help:"Show a topic and the state of its partitions."`
 	Mapping Mapping `cmd:"" help:"Print the NATS configuration that spreads subjects over a topic's partitions."`

@@ -1,0 +1,194 @@
+package archiver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"laneway.dev/internal/core/manifest"
+	"laneway.dev/internal/core/segment"
+	"laneway.dev/internal/objectstore"
+	"laneway.dev/pkg/messages"
+	"laneway.dev/services/archiver/core"
+)
+
+// generation is that of all segments and manifests. Nothing is collected yet, so there is one.
+const generation = 1
+
+// putSegment stores the segment of a job.
+func (w *worker) putSegment(ctx context.Context, plan *core.Plan) (s segment.Summary, err error) {
+	_, err = w.put(ctx, objectstore.NewSegmentKey, func(key string) (parts [][]byte, err error) {
+		parts, s, err = plan.Build(key)
+		return parts, err
+	}, func(ctx context.Context, _ string) error { return w.checkSegment(ctx, plan, s) })
+	if err != nil {
+		return s, fmt.Errorf("store the segment: %w", err)
+	}
+	return s, nil
+}
+
+// checkSegment reads a segment back: its footer, its pages, and all frames.
+func (w *worker) checkSegment(ctx context.Context, plan *core.Plan, s segment.Summary) error {
+	footer, err := w.readFooter(ctx, s)
+	if err != nil {
+		return err
+	}
+	if footer.Summary != s {
+		return errors.New("the footer describes another segment")
+	}
+	for i, page := range footer.Pages {
+		var entries []messages.LoggedEntry
+		_, err := w.read(ctx, s.Key, page.Position, page.Length, func(content []byte) (err error) {
+			entries, err = footer.ParsePage(i, content)
+			return err
+		})
+		if err == nil {
+			err = plan.Compare(entries)
+		}
+		if err == nil {
+			err = w.checkFrames(ctx, entries)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *worker) readFooter(ctx context.Context, s segment.Summary) (footer *segment.Footer, err error) {
+	for need := min(s.Size, segment.TailBytes); footer == nil; {
+		_, err := w.read(ctx, s.Key, s.Size-need, need, func(tail []byte) (err error) {
+			var more int64
+			footer, more, err = segment.ParseTail(s.Key, tail, s.Size)
+			if err == nil && footer == nil {
+				need = more
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return footer, nil
+}
+
+// checkFrames reads the frames of entries, and compares their checksums.
+func (w *worker) checkFrames(ctx context.Context, entries []messages.LoggedEntry) error {
+	var stored []messages.Extent
+	frames := make(map[messages.Extent][]messages.Extent) // of what is stored
+	for i := range entries {
+		for j := range entries[i].Entry.Batches {
+			x := entries[i].Entry.Batches[j].Extent
+			if x.Length == 0 {
+				continue // it could not be read
+			}
+			at := x.Stored()
+			if len(frames[at]) == 0 {
+				stored = append(stored, at)
+			}
+			frames[at] = append(frames[at], x)
+		}
+	}
+	tries := newPatience(w.patience)
+	for len(stored) > 0 {
+		left, err := w.checkStored(ctx, stored, frames)
+		if objectstore.IsDamage(err) || errors.Is(err, objectstore.ErrMedium) {
+			return err
+		}
+		if len(left) < len(stored) {
+			tries.further()
+		}
+		if stored = left; len(left) == 0 {
+			return nil
+		}
+		if err := tries.wait(ctx, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkStored is one attempt of checkFrames. It returns what is left after requests that failed.
+func (w *worker) checkStored(ctx context.Context, stored []messages.Extent, frames map[messages.Extent][]messages.Extent) (left []messages.Extent, err error) {
+	var mu sync.Mutex
+	w.extents.Read(ctx, stored, func(i int, content []byte, failed error) {
+		if failed == nil {
+			failed = checkBlock(stored[i], content, frames[stored[i]])
+		}
+		if failed == nil {
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if left = append(left, stored[i]); !objectstore.IsDamage(err) {
+			err = failed
+		}
+	})
+	return left, err
+}
+
+// checkBlock compares the frames of a block with their checksums. Extents.Read has compared what
+// is stored.
+func checkBlock(stored messages.Extent, content []byte, frames []messages.Extent) error {
+	if !stored.Compressed() {
+		return nil
+	}
+	block, err := objectstore.Decompress(stored, content)
+	for i := 0; i < len(frames) && err == nil; i++ {
+		_, err = objectstore.Frame(frames[i], block)
+	}
+	return err
+}
+
+// base reads the manifest that a job builds on.
+func (w *worker) base(ctx context.Context, job messages.Archive) (*manifest.Manifest, error) {
+	if !job.Base.Archived() {
+		return core.Base(job, nil)
+	}
+	decoded, err := w.readManifest(ctx, job.Base.Manifest)
+	if err != nil {
+		return nil, fmt.Errorf("read the manifest: %w", err)
+	}
+	return core.Base(job, decoded)
+}
+
+// putManifest stores a manifest that lists the segment after those of the base.
+func (w *worker) putManifest(ctx context.Context, base *manifest.Manifest, s segment.Summary) (core.Result, error) {
+	list, err := w.putList(ctx, base, s)
+	if err != nil {
+		return core.Result{}, err
+	}
+	var next *manifest.Manifest
+	var content []byte
+	_, err = w.put(ctx, objectstore.NewManifestKey, func(key string) (_ [][]byte, err error) {
+		if next, _, err = base.Append(key, s, list); err == nil {
+			content = manifest.Encode(next)
+		}
+		return [][]byte{content}, err
+	}, w.same(&content))
+	if err != nil {
+		return core.Result{}, fmt.Errorf("store the manifest: %w", err)
+	}
+	return core.NewResult(&s, next), nil
+}
+
+// putList stores a list of the oldest segments if the manifest would become too long with the
+// next one. It returns the key of the list, or "" if there is none.
+func (w *worker) putList(ctx context.Context, base *manifest.Manifest, s segment.Summary) (string, error) {
+	_, full, err := base.Append("", s, "")
+	if err != nil || full == nil {
+		return "", err
+	}
+	var content []byte
+	key, err := w.put(ctx, objectstore.NewManifestKey, func(key string) (_ [][]byte, err error) {
+		if _, full, err = base.Append("", s, key); err == nil {
+			content = manifest.EncodeList(full)
+		}
+		return [][]byte{content}, err
+	}, w.same(&content))
+	if err != nil {
+		return "", fmt.Errorf("store a list of segments: %w", err)
+	}
+	return key, nil
+}
