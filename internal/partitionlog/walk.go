@@ -37,8 +37,27 @@ func (l *Log) Bounds(ctx context.Context) (Bounds, error) {
 	return Bounds{First: max(info.Config.FirstSeq, 1), Last: info.State.LastSeq, Sealed: info.Config.Sealed}, nil
 }
 
-// Begin returns the first offset of a log, from the entry at the first sequence of its
-// stream; 0 if that entry is lost.
+// History returns what was archived, as the last entry of the log has it. It is zero if that entry
+// cannot be read.
+func (l *Log) History(ctx context.Context) (messages.History, error) {
+	bounds, err := l.Bounds(ctx)
+	if err != nil || bounds.Last < bounds.First {
+		return messages.History{}, err
+	}
+	entries, err := l.step(ctx, bounds.Last, 1)
+	switch {
+	case corrupt(err):
+		return messages.History{}, nil
+	case err != nil:
+		return messages.History{}, err
+	case len(entries) == 0:
+		return messages.History{}, nil
+	}
+	return entries[0].Entry.History, nil
+}
+
+// Begin returns the first offset of a log of which nothing is archived, from the entry at the
+// first sequence of its stream; 0 if that entry is lost.
 func (l *Log) Begin(ctx context.Context, first uint64) (int64, error) {
 	entries, err := l.step(ctx, first, 1)
 	switch {
