@@ -9,9 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"laneway.dev/internal/kvbucket"
+	"laneway.dev/internal/core/segment"
 	"laneway.dev/internal/marks"
-	"laneway.dev/internal/ownership"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/internal/snapshots"
 	"laneway.dev/internal/topics"
@@ -32,6 +31,10 @@ type Accepted struct {
 	// acknowledged; other offsets may never have been used. Gaps that the log had before are
 	// not included.
 	GivenUp []Offsets `json:"given_up_offsets"`
+	// StateLost reports whether it is not known any more which batches producers had sent, and
+	// which message ids they had used, before the first entry of the old stream that could be read:
+	// the beginning of the stream and all snapshots are gone.
+	StateLost bool `json:"state_lost,omitempty"`
 	// RecordCorrected reports whether only the topic's record was corrected, because it was
 	// older than the log. Nothing was given up or copied then.
 	RecordCorrected bool `json:"record_corrected,omitempty"`
@@ -39,6 +42,9 @@ type Accepted struct {
 
 // ErrOutcomeUnknown means that the topic's record may or may not name the new stream.
 var ErrOutcomeUnknown = errors.New("it is not known whether the log was continued")
+
+// ErrNeedsStore means that a loss cannot be accepted without the object store.
+var ErrNeedsStore = errors.New("the object store is needed: records that the log has lost may be archived")
 
 // safetyMargin is added to the highest known sequence, offset or epoch when the evidence of
 // how far it has reached is lost. It is more than can have been used, and small enough for
@@ -56,8 +62,10 @@ const safetyMargin = 1 << 40
 //     JetStream does not answer, end here: nothing is changed.
 //  3. Seal the old stream. No record can be acknowledged after this that the copy lacks. A
 //     seal cannot be undone, and the stream is kept as evidence.
-//  4. Read the evidence again, since entries may have been appended before the seal.
-//  5. Create the new stream, copy the readable entries, and save its snapshot and mark.
+//  4. Read the log and look for the newest manifest of the partition: what it lists is not
+//     lost. Read the evidence again, since entries may have been appended before the seal.
+//  5. Create the new stream, copy the readable entries that are not archived, and save its
+//     snapshot and mark.
 //  6. Write the new incarnation into the topic's record. Services use the new stream from
 //     then on.
 //
@@ -66,10 +74,12 @@ const safetyMargin = 1 << 40
 //
 // If the topic's record is older than its log, the record is corrected instead.
 //
+// Without a Store, only a record can be corrected; the error is otherwise ErrNeedsStore.
+//
 // An error with the code INVALID_REQUEST means that the topic has changed since the
 // inspection. After ErrOutcomeUnknown the log may have been continued.
 func (i *Inspector) Accept(ctx context.Context, topic protocol.Topic, number int) (*Accepted, error) {
-	a := &accepting{Inspector: i, old: topic.Partition(number), replicas: topic.Replicas}
+	a := &accepting{Inspector: i, topic: topic, old: topic.Partition(number), replicas: topic.Replicas}
 	if err := a.bounded(ctx, a.open); err != nil {
 		return nil, err
 	}
@@ -78,6 +88,9 @@ func (i *Inspector) Accept(ctx context.Context, topic protocol.Topic, number int
 	}
 	if newest := newestUsed(a.later); newest != nil {
 		return a.correct(ctx, newest)
+	}
+	if i.Store == nil {
+		return nil, ErrNeedsStore
 	}
 	if err := a.prepare(ctx); err != nil {
 		return nil, err
@@ -118,6 +131,7 @@ func (a *accepting) writeRecord(ctx context.Context, target *partitionlog.Contin
 	return &Accepted{
 		Partition: a.new.Number, Stream: messages.LogStream(a.new), Incarnation: a.new.Incarnation, FirstSequence: a.first,
 		NextSequence: a.made.sequence + 1, NextOffset: a.made.offset, Copied: a.copied, GivenUp: orEmpty(a.made.lost),
+		StateLost: a.stateLost,
 	}, nil
 }
 
@@ -174,6 +188,7 @@ type accepting struct {
 	marks    *marks.Store
 	saved    *snapshots.Store
 
+	topic    protocol.Topic
 	old, new protocol.Partition
 	log      *partitionlog.Log // the old one
 	replicas int
@@ -181,15 +196,19 @@ type accepting struct {
 	later    []topics.Incarnation // later than that of the record, from earlier attempts
 	bounds   *partitionlog.Bounds // of the old stream; nil without one
 	snapshot *messages.Snapshot   // the newest that can be read
+	history  messages.History     // what is archived
+	last     segment.Summary      // of the last segments of the history
 	first    uint64               // sequence of the new stream's first entry
-	// beginOffset is the first offset of the log, from its first entry; 0 if that is lost.
+	// beginOffset is the first offset of a log without history, from its first entry; 0 if that is
+	// lost.
 	beginOffset int64
 	next        int64  // lowest offset that no record can have had, as far as the evidence shows
 	marked      bool   // the mark covers all other evidence
 	frontend    uint64 // the highest frontend epoch
 
-	made   *continuation
-	copied int64
+	made      *continuation
+	copied    int64
+	stateLost bool
 }
 
 func (a *accepting) open(ctx context.Context) (err error) {
@@ -231,186 +250,10 @@ func (a *accepting) prepare(ctx context.Context) error {
 	if err := a.bounded(ctx, a.log.Seal); err != nil {
 		return err
 	}
+	if err := a.findArchived(ctx); err != nil {
+		return err
+	}
 	return a.bounded(ctx, a.gather) // entries may have been appended before the seal
-}
-
-// gather reads all evidence of how far the log has reached: its stream, the newest snapshot,
-// the mark, and what earlier attempts have left.
-func (a *accepting) gather(ctx context.Context) error {
-	a.bounds, a.snapshot, a.first, a.next, a.marked, a.beginOffset = nil, nil, 0, 0, false, 0
-	bounds, err := a.log.Bounds(ctx)
-	switch {
-	case err == nil:
-		a.bounds = &bounds
-		a.first = bounds.Last
-		if a.beginOffset, err = a.log.Begin(ctx, bounds.First); err != nil {
-			return err
-		}
-	case !errors.Is(err, jetstream.ErrStreamNotFound):
-		return err
-	}
-	err = a.saved.Load(ctx, a.old, func(data []byte) bool {
-		s, err := messages.DecodeSnapshot(data)
-		if err != nil || s.TopicID != a.old.TopicID || s.Incarnation != a.old.Incarnation {
-			return false
-		}
-		a.snapshot = &s
-		a.first, a.next = max(a.first, s.Sequence), s.NextOffset
-		return true
-	})
-	if err != nil {
-		return err
-	}
-	stored, err := a.marks.Get(ctx, a.old)
-	switch {
-	case err == nil && stored.Exists:
-		// An owner never appends beyond its reservation. So a mark that does not cover the
-		// known end is an old one, and does not show what was reserved later.
-		a.marked = stored.Mark.Reserved.Covers(messages.Position{Sequence: a.first, Offset: a.next})
-		if !a.marked {
-			a.first += safetyMargin
-		}
-		a.first, a.next = max(a.first, stored.Mark.Reserved.Sequence), max(a.next, stored.Mark.Reserved.Offset)
-	case err == nil, errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")):
-		a.first += safetyMargin
-	default:
-		return err
-	}
-	for n := range a.later {
-		if err := a.gatherLater(ctx, &a.later[n]); err != nil {
-			return err
-		}
-	}
-	a.first++
-	return a.findEpoch(ctx)
-}
-
-// gatherLater adds the evidence of an incarnation that an earlier attempt has left. It should
-// not have been used. If it was, its sequences and offsets are still not used twice.
-func (a *accepting) gatherLater(ctx context.Context, i *topics.Incarnation) error {
-	a.first, a.next = max(a.first, i.Last, i.Reserved.Sequence), max(a.next, i.Reserved.Offset)
-	if i.Exists {
-		state, err := partitionlog.New(a.Conn, a.JS, i.Partition).State(ctx)
-		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) { // its attempt may have deleted it
-			return err
-		}
-		a.first, a.next = max(a.first, state.LastSequence), max(a.next, state.NextOffset)
-	}
-	return a.saved.Load(ctx, i.Partition, func(data []byte) bool {
-		s, err := messages.DecodeSnapshot(data)
-		if err != nil || s.TopicID != i.Partition.TopicID {
-			return false
-		}
-		a.first, a.next = max(a.first, s.Sequence), max(a.next, s.NextOffset)
-		return true
-	})
-}
-
-// findEpoch looks up the highest frontend epoch. If the bucket of epochs is lost, the epoch
-// is derived from the time: epochs start at the current Unix time in seconds.
-func (a *accepting) findEpoch(ctx context.Context) error {
-	now := uint64(max(0, time.Now().Unix()))
-	newest, err := kvbucket.Retry(ctx, func(ctx context.Context) (uint64, error) {
-		newest, err := ownership.Newest(ctx, a.JS, "frontend")
-		if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == jetstream.JSErrCodeStreamNotFound {
-			return now + safetyMargin, nil
-		}
-		return newest, err
-	})
-	if errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) {
-		newest, err = now+safetyMargin, nil
-	}
-	a.frontend = max(newest, now)
-	return err
-}
-
-// begin creates the new stream. If the stream of another attempt has the name, it takes the
-// next incarnation, because that attempt may still be running.
-func (a *accepting) begin(ctx context.Context) (*partitionlog.Continuation, error) {
-	const most = 1000
-	a.new = a.old
-	for range most {
-		a.new.Incarnation++
-		var target *partitionlog.Continuation
-		err := a.bounded(ctx, func(ctx context.Context) (err error) {
-			target, err = partitionlog.New(a.Conn, a.JS, a.new).Continue(ctx, a.replicas, a.first)
-			return err
-		})
-		if !errors.Is(err, partitionlog.ErrExists) {
-			return target, err
-		}
-	}
-	return nil, fmt.Errorf("%d earlier attempts have left their streams; delete those after %s", most, messages.LogStream(a.old))
-}
-
-// fill copies the log, and saves snapshot and mark for the next owner.
-func (a *accepting) fill(ctx context.Context, target *partitionlog.Continuation) error {
-	made, created := newContinuation(a.old, a.first, a.beginOffset, a.snapshot)
-	a.made = made
-	if err := a.bounded(ctx, func(ctx context.Context) error { return target.Append(ctx, created) }); err != nil {
-		return err
-	}
-	if a.bounds != nil {
-		if err := a.copy(ctx, target); err != nil {
-			return err
-		}
-	}
-	if !a.marked || made.offset > a.next {
-		a.next = max(a.next, made.offset) + safetyMargin
-	}
-	end := made.finish(a.next, a.frontend, time.Now().UnixNano())
-	if err := target.Append(ctx, end); err != nil {
-		return err
-	}
-	if err := target.Finish(ctx); err != nil {
-		return err
-	}
-	return a.bounded(ctx, a.leaveEvidence)
-}
-
-// leaveEvidence saves the snapshot and the mark of the new stream.
-func (a *accepting) leaveEvidence(ctx context.Context) error {
-	// An earlier attempt with this incarnation may have saved one and then failed.
-	if err := a.saved.Remove(ctx, a.new); err != nil {
-		return err
-	}
-	if s := a.made.snapshot; s != nil {
-		s.Incarnation = a.new.Incarnation
-		if err := a.saved.Save(ctx, a.new, s.Sequence, messages.EncodeSnapshot(*s)); err != nil {
-			return err
-		}
-	}
-	return a.mark(ctx, messages.Position{Sequence: a.made.sequence, Offset: a.made.offset})
-}
-
-func (a *accepting) copy(ctx context.Context, target *partitionlog.Continuation) error {
-	return a.log.Walk(ctx, a.bounds.First, a.bounds.Last, func(e messages.LoggedEntry) error {
-		entries, err := a.made.entry(&e)
-		if err != nil {
-			return err
-		}
-		a.copied++
-		a.addProgress(Progress{Entries: 1})
-		for _, n := range entries {
-			if err := target.Append(ctx, n); err != nil {
-				return err
-			}
-		}
-		return nil
-	}, func(m partitionlog.Missing) error {
-		a.made.missing(m)
-		return nil
-	})
-}
-
-// mark writes the exact end of the new log.
-func (a *accepting) mark(ctx context.Context, end messages.Position) error {
-	before, err := a.marks.Get(ctx, a.new)
-	if err != nil {
-		return err
-	}
-	_, err = a.marks.Put(ctx, a.new, messages.Mark{Owner: marks.ByRepair, Written: end, Reserved: end}, before.Revision)
-	return err
 }
 
 // discard deletes a stream that no record names, even if ctx has ended.

@@ -52,7 +52,7 @@ func (w *world) setMark(mark messages.Mark) {
 }
 
 func (w *world) accept(ctx context.Context) (*Accepted, error) {
-	return (&Inspector{Conn: w.conn, JS: w.js}).Accept(ctx, w.topic, 0)
+	return (&Inspector{Conn: w.conn, JS: w.js, Store: w.store, NewState: newFakeState}).Accept(ctx, w.topic, 0)
 }
 
 // now returns the topic as its record says.
@@ -214,7 +214,7 @@ func TestAcceptFencesRunningFrontends(t *testing.T) {
 func TestAnInterruptedAcceptanceIsRepeated(t *testing.T) {
 	w, registry := damagedWorld(t)
 	// What an attempt leaves that was killed before the record of the topic was written.
-	inspector := &Inspector{Conn: w.conn, JS: w.js}
+	inspector := &Inspector{Conn: w.conn, JS: w.js, Store: w.store}
 	a := &accepting{Inspector: inspector, old: w.topic.Partition(0), replicas: 1}
 	w.must(a.open(w.ctx))
 	w.must(a.log.Seal(w.ctx))
@@ -297,7 +297,7 @@ func TestTheLogOfATopicThatWasCreatedAgainIsNotSealed(t *testing.T) {
 func TestSealsOnlyAfterEvidence(t *testing.T) {
 	w, _ := damagedWorld(t)
 	gone, js := embeddedtest.Start(t)
-	a := &accepting{Inspector: &Inspector{Conn: w.conn, JS: w.js}, old: w.topic.Partition(0), replicas: 1}
+	a := &accepting{Inspector: &Inspector{Conn: w.conn, JS: w.js, Store: w.store}, old: w.topic.Partition(0), replicas: 1}
 	w.must(a.open(w.ctx))
 	var err error
 	a.marks, err = marks.Open(w.ctx, gone, js)

@@ -2,6 +2,7 @@ package repair
 
 import (
 	"fmt"
+	"slices"
 
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/messages"
@@ -10,15 +11,18 @@ import (
 
 // continuation turns the readable entries of a log into the entries of the stream that
 // continues it. They get new stream sequences, and keep their offsets, times and batches.
-// Each hole becomes a barrier with a Gap of the lost offsets. It is pure, and belongs to one
-// goroutine.
+// Each hole becomes a barrier with a Gap of the lost offsets. Every entry names the history. It is
+// pure, and belongs to one goroutine.
 type continuation struct {
 	topicID  uint64
-	first    uint64 // sequence of the first entry
-	sequence uint64 // of the last entry
-	offset   int64  // after the last entry
-	time     int64  // of the last entry
-	rising   uint64 // sequence of the newest entry whose time fell
+	history  messages.History
+	runs     []messages.Run // the entries up to the last one
+	first    uint64         // sequence of the first entry
+	begin    int64          // offset of the first entry
+	sequence uint64         // of the last entry
+	offset   int64          // after the last entry
+	time     int64          // of the last entry
+	rising   uint64         // sequence of the newest entry whose time fell
 
 	frontend, sequencer uint64 // the highest epochs found
 
@@ -33,14 +37,34 @@ type continuation struct {
 	inHole   bool // the last entry of the snapshot is missing before the next entry
 }
 
-// newContinuation returns the continuation of a log that begins at an offset, and its first
-// entry, which gets the sequence first.
-func newContinuation(p protocol.Partition, first uint64, begin int64, snapshot *messages.Snapshot) (*continuation, messages.Entry) {
-	c := &continuation{topicID: p.TopicID, first: first, sequence: first, offset: begin, snapshot: snapshot}
-	if snapshot != nil {
-		c.frontend, c.sequencer = snapshot.FrontendEpoch, snapshot.SequencerEpoch
+// beginning is where a continuation begins: at the offset where the history ends, or else where
+// the log began.
+type beginning struct {
+	offset   int64
+	history  messages.History // of the old log; zero if nothing is archived
+	time     int64            // of the last archived entry
+	rising   uint64           // RisingFrom of the last archived entry
+	snapshot *messages.Snapshot
+}
+
+// newContinuation returns a continuation, and its first entry, which gets the sequence first.
+func newContinuation(p protocol.Partition, first uint64, b beginning) (*continuation, messages.Entry) {
+	c := &continuation{
+		topicID: p.TopicID, first: first, begin: b.offset, sequence: first - 1, offset: b.offset, time: b.time, rising: b.rising, history: b.history, snapshot: b.snapshot,
 	}
-	return c, messages.Entry{TopicID: p.TopicID, Created: true, BaseOffset: begin}
+	if b.snapshot != nil {
+		c.frontend, c.sequencer = b.snapshot.FrontendEpoch, b.snapshot.SequencerEpoch
+	}
+	created := c.append(messages.Entry{TopicID: p.TopicID, Created: true, BaseOffset: b.offset, Time: b.time})
+	return c, created
+}
+
+// start makes a snapshot that of the first entry. The snapshot is the state after all archived
+// entries.
+func (c *continuation) start(s messages.Snapshot) {
+	c.snapshot = &s
+	c.frontend, c.sequencer = max(c.frontend, s.FrontendEpoch), max(c.sequencer, s.SequencerEpoch)
+	c.cover()
 }
 
 // missing handles sequences of the old log that cannot be read.
@@ -93,11 +117,16 @@ func (c *continuation) endsWith(e *messages.LoggedEntry) bool {
 	if s == nil || c.covered || e.Sequence < s.Sequence {
 		return false
 	}
-	if e.Sequence == s.Sequence && e.Entry.NextOffset() == s.NextOffset && e.Entry.Time == s.Time {
+	if endsWith(s, e) {
 		return true
 	}
 	c.snapshot = nil
 	return false
+}
+
+// endsWith reports whether an entry is the last one that a snapshot covers.
+func endsWith(s *messages.Snapshot, e *messages.LoggedEntry) bool {
+	return e.Sequence == s.Sequence && e.Entry.NextOffset() == s.NextOffset && e.Entry.Time == s.Time
 }
 
 // finish returns the barrier that ends the copy. New records get offsets from next on. The
@@ -135,13 +164,49 @@ func (c *continuation) append(n messages.Entry) messages.Entry {
 	if n.Time < c.time {
 		c.rising = c.sequence
 	}
-	n.RisingFrom = c.rising
+	n.RisingFrom, n.History = c.rising, c.history
 	c.time, c.offset = n.Time, n.NextOffset()
+	c.count(&n)
 	return n
+}
+
+// A run takes no more entries when it has this many bytes of payload, bytes in the log, or
+// entries. Owners divide their logs in the same way.
+const (
+	runPayload  = 1 << 20
+	runLogBytes = 256 << 10
+	runEntries  = 1 << 10
+)
+
+// count adds the last entry to the runs.
+func (c *continuation) count(n *messages.Entry) {
+	before := c.first - 1
+	if k := len(c.runs); k > 1 {
+		before = c.runs[k-2].End.Sequence
+	}
+	if k := len(c.runs); k == 0 || c.runs[k-1].Payload >= runPayload || c.runs[k-1].LogBytes >= runLogBytes || c.runs[k-1].End.Sequence-before >= runEntries {
+		c.runs = append(c.runs, messages.Run{Since: n.Time})
+	}
+	run := &c.runs[len(c.runs)-1]
+	if run.Batches == 0 {
+		run.Since = n.Time
+	}
+	run.End = messages.Position{Sequence: c.sequence, Offset: c.offset}
+	run.LogBytes += int64(len(messages.EncodeEntry(*n)))
+	run.Batches += int64(len(n.Batches))
+	for i := range n.Batches {
+		run.Payload += n.Batches[i].Extent.FrameLength()
+	}
 }
 
 // cover makes the snapshot end with the last entry of the new stream.
 func (c *continuation) cover() {
 	c.covered, c.inHole = true, false
-	c.snapshot.Sequence, c.snapshot.NextOffset, c.snapshot.Time = c.sequence, c.offset, c.time
+	s := c.snapshot
+	s.Sequence, s.NextOffset, s.Time = c.sequence, c.offset, c.time
+	s.Runs = slices.Clone(c.runs)
+	if s.History = c.history; !s.History.Archived() {
+		// Owners note so where a log without history begins.
+		s.History = messages.History{Start: c.begin, End: messages.Position{Sequence: c.first - 1, Offset: c.begin}}
+	}
 }

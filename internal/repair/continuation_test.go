@@ -52,7 +52,7 @@ func (c *continued) add(first uint64, entries ...messages.Entry) {
 // continueLog continues a log of which some entries are lost.
 func continueLog(t failer, log []messages.LoggedEntry, lost map[uint64]bool, snapshot *messages.Snapshot, next int64) *continued {
 	const first = 1000
-	made, created := newContinuation(protocol.Partition{TopicID: 7}, first, 0, snapshot)
+	made, created := newContinuation(protocol.Partition{TopicID: 7}, first, beginning{snapshot: snapshot})
 	c := &continued{continuation: made}
 	c.add(first, created)
 	for i := range log {
@@ -184,7 +184,7 @@ func TestSnapshotCoversReplacementOfItsLastEntry(t *testing.T) {
 func TestALogThatGaveOutOffsetsTwiceIsNotContinued(t *testing.T) {
 	log := line()
 	log[3].Entry.BaseOffset--
-	made, _ := newContinuation(protocol.Partition{TopicID: 7}, 1000, 0, nil)
+	made, _ := newContinuation(protocol.Partition{TopicID: 7}, 1000, beginning{})
 	var err error
 	for i := range log {
 		if _, err = made.entry(&log[i]); err != nil {

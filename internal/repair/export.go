@@ -90,7 +90,7 @@ type Written struct {
 func (s *Survey) Batches() int64 {
 	var n int64
 	for i := range s.partitions {
-		n += int64(len(s.partitions[i].found.heads))
+		n += int64(len(s.partitions[i].lost.heads))
 	}
 	return n
 }
@@ -105,8 +105,8 @@ func (s *Survey) Export(ctx context.Context, to io.Writer, progress func()) (Wri
 	var done Written
 	for i := range s.partitions {
 		p := &s.partitions[i]
-		for n := range p.found.heads {
-			line := s.export(ctx, p.id, &p.found.heads[n])
+		for n := range p.lost.heads {
+			line := s.export(ctx, p.id, &p.lost.heads[n])
 			if ctx.Err() != nil {
 				return done, context.Cause(ctx)
 			}

@@ -55,10 +55,15 @@ type candidates struct {
 // A candidate is a copy if a batch in the log has the same ticket, or the same producer
 // sequence. A batch with the same message id may or may not be a copy, so it remains, with
 // the offset of the one in the log.
+//
+// Segments have no tickets. A candidate without a producer sequence is a copy of an archived batch
+// if both have the same payload and message id. Of several such candidates, each archived batch
+// explains one, the oldest first, and those with the same ticket.
 type matcher struct {
 	byTicket    map[ticket][]int
 	byPlace     map[place][]int
 	byMessageID map[string][]int
+	byContent   map[content][]int
 	found       []explanation
 	of          *candidates
 }
@@ -73,7 +78,7 @@ const (
 
 func newMatcher(of *candidates) *matcher {
 	s := &matcher{
-		byTicket: make(map[ticket][]int), byPlace: make(map[place][]int), byMessageID: make(map[string][]int),
+		byTicket: make(map[ticket][]int), byPlace: make(map[place][]int), byMessageID: make(map[string][]int), byContent: make(map[content][]int),
 		found: make([]explanation, len(of.heads)), of: of,
 	}
 	for i := range of.heads {
@@ -82,12 +87,55 @@ func newMatcher(of *candidates) *matcher {
 		if h.Sequence.ProducerID != 0 {
 			at := place{h.Sequence, h.Records}
 			s.byPlace[at] = append(s.byPlace[at], i)
+		} else {
+			is := contentOf(&h.Batch, h.extent)
+			s.byContent[is] = append(s.byContent[is], i)
 		}
 		if h.MessageID != "" {
 			s.byMessageID[h.MessageID] = append(s.byMessageID[h.MessageID], i)
 		}
 	}
+	for _, same := range s.byContent {
+		slices.SortFunc(same, func(a, b int) int { return of.heads[a].staged().Compare(of.heads[b].staged()) })
+	}
 	return s
+}
+
+// archived marks the candidates that an entry of a segment explains.
+func (s *matcher) archived(n *messages.Entry) {
+	offset := n.BaseOffset
+	for i := range n.Batches {
+		b := &n.Batches[i]
+		if b.Sequence.ProducerID != 0 {
+			s.mark(s.byPlace[place{b.Sequence, b.Records}], copied)
+		} else {
+			s.explain(contentOf(&b.Batch, b.Extent))
+		}
+		s.repeats(b.MessageID, offset)
+		offset += int64(b.Records)
+	}
+}
+
+// explain marks the oldest candidate with a content that has no explanation yet.
+func (s *matcher) explain(is content) {
+	same := s.byContent[is]
+	for len(same) > 0 && s.found[same[0]] != unexplained {
+		same = same[1:]
+	}
+	if len(same) > 0 {
+		s.mark(s.byTicket[s.of.heads[same[0]].ticket()], copied)
+	}
+	s.byContent[is] = same
+}
+
+// repeats notes that the log has a batch with a message id at an offset.
+func (s *matcher) repeats(messageID string, offset int64) {
+	if messageID == "" {
+		return
+	}
+	for _, at := range s.byMessageID[messageID] {
+		s.of.heads[at].messageIDAt = offset
+	}
 }
 
 // entry marks the candidates that an entry of the log explains.
@@ -97,11 +145,7 @@ func (s *matcher) entry(n *messages.Entry) {
 		b := &n.Batches[i]
 		s.mark(s.byTicket[ticket{n.Epoch, b.Ticket}], copied)
 		s.mark(s.byPlace[place{b.Sequence, b.Records}], copied)
-		if b.MessageID != "" {
-			for _, at := range s.byMessageID[b.MessageID] {
-				s.of.heads[at].messageIDAt = offset
-			}
-		}
+		s.repeats(b.MessageID, offset)
 		offset += int64(b.Records)
 	}
 	for _, r := range n.Refused {
@@ -145,6 +189,17 @@ func (s *matcher) finish() {
 type payload struct {
 	length int64
 	crc    uint32
+}
+
+// content distinguishes batches without a producer sequence.
+type content struct {
+	payload
+	records   uint32
+	messageID string
+}
+
+func contentOf(b *messages.Batch, x messages.Extent) content {
+	return content{payload{x.FrameLength(), x.FrameCRC()}, b.Records, b.MessageID}
 }
 
 // collapse joins copies of the same batch.

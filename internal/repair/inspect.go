@@ -5,15 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"laneway.dev/internal/marks"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/partitionlog"
-	"laneway.dev/internal/snapshots"
 	"laneway.dev/internal/topics"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -33,6 +32,9 @@ type Inspector struct {
 	Conn  *nats.Conn
 	JS    jetstream.JetStream
 	Store objectstore.Store // nil: inspect no objects
+	// NewState returns the state of a partition after its snapshot, or without any entry if that is
+	// nil. Only Accept needs it.
+	NewState func(protocol.Topic, protocol.Partition, *messages.Snapshot) State
 	// Progress is called up to ten times a second; it may be nil.
 	Progress func(Progress)
 
@@ -55,7 +57,11 @@ type inspected struct {
 	log      *partitionlog.Log
 	bounds   *partitionlog.Bounds // nil without a stream
 	referred map[spot]struct{}    // the batches to which the log refers
-	found    candidates
+	history  messages.History     // the newest one that is known
+	found    bool                 // no entry of the log names the history
+	covered  uint64               // the last entry that a snapshot covers
+	absent   []Hole               // what the stream does not have
+	lost     candidates
 	newest   time.Time
 }
 
@@ -83,6 +89,9 @@ func (i *Inspector) Inspect(ctx context.Context, topic protocol.Topic, partition
 			return nil
 		})
 		if err != nil {
+			return nil, err
+		}
+		if err := i.checkManifest(ctx, part); err != nil {
 			return nil, err
 		}
 		s.Report.Partitions = append(s.Report.Partitions, *part)
@@ -124,6 +133,11 @@ func (i *Inspector) inspectLog(ctx context.Context, p *inspected, entry func(*me
 	if err := i.inspectEvidence(ctx, part, p.id, known); err != nil {
 		return nil, err
 	}
+	return i.scanLog(ctx, part, p, entry)
+}
+
+// scanLog reads the log of an incarnation.
+func (i *Inspector) scanLog(ctx context.Context, part *Partition, p *inspected, entry func(*messages.LoggedEntry) error) (*Partition, error) {
 	var r logScan
 	bounds, err := p.log.Bounds(ctx)
 	switch {
@@ -141,8 +155,62 @@ func (i *Inspector) inspectLog(ctx context.Context, p *inspected, entry func(*me
 			return nil, err
 		}
 	}
-	r.finish(part, p.bounds)
-	return part, nil
+	return i.conclude(ctx, &r, part, p)
+}
+
+// conclude compares what was read of a log with the evidence, and with what is archived.
+func (i *Inspector) conclude(ctx context.Context, r *logScan, part *Partition, p *inspected) (*Partition, error) {
+	try := func() *Partition {
+		tried := *part
+		tried.Findings = slices.Clone(part.Findings)
+		r.finish(&tried, p.bounds, p.history, p.covered)
+		return &tried
+	}
+	p.history, p.covered = r.history, 0
+	if s := part.Snapshot; s != nil {
+		p.history, p.covered = newer(p.history, s.history), s.Sequence
+	}
+	tried := try()
+	p.absent = r.log.Holes
+	if len(tried.Findings) == len(part.Findings) {
+		return tried, nil
+	}
+	if p.bounds != nil {
+		// An owner may have archived and purged entries while the log was read.
+		if err := i.renew(ctx, p); err != nil {
+			return nil, err
+		}
+		if tried = try(); len(tried.Findings) == len(part.Findings) {
+			return tried, nil
+		}
+	}
+	knows := r.log.Entries > 0 || part.Snapshot != nil
+	if err := i.findHistory(ctx, p, knows); err != nil {
+		return nil, err
+	}
+	tried = try()
+	if p.found {
+		tried.History.Found = true
+		tried.Findings = append(tried.Findings, fmt.Sprintf("the manifest %s in the object store lists records up to offset %d, and no entry of the log that can be read names it",
+			p.history.Manifest, p.history.End.Offset))
+	}
+	return tried, nil
+}
+
+// renew reads the history and the newest snapshot of a log again.
+func (i *Inspector) renew(ctx context.Context, p *inspected) error {
+	attempt, cancel := context.WithTimeout(ctx, cmp.Or(i.timeout, evidenceTimeout))
+	defer cancel()
+	now, err := p.log.History(attempt)
+	if err != nil {
+		return context.Cause(ctx) // the findings stand
+	}
+	p.history = newer(p.history, now)
+	if newest, err := i.opened.snapshot(attempt, p.id); err == nil && newest != nil {
+		p.covered = max(p.covered, newest.Sequence)
+		p.history = newer(p.history, newest.history)
+	}
+	return context.Cause(ctx)
 }
 
 // findLog sets p to the last incarnation of the log that had an owner. If the topic's record
@@ -188,142 +256,6 @@ func (p *Partition) addSilent(err error) {
 	if !errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) {
 		p.Silent = errors.Join(p.Silent, err)
 	}
-}
-
-// evidenceTimeout bounds the wait for JetStream.
-const evidenceTimeout = 30 * time.Second
-
-// evidence has the stores of the evidence that lies outside the logs. A store is nil if its
-// stream does not exist.
-type evidence struct {
-	snapshots *snapshots.Store
-	marks     *marks.Store
-}
-
-// evidence opens the stores of the evidence, once.
-func (i *Inspector) evidence(ctx context.Context) (_ evidence, err error) {
-	if i.opened == nil {
-		var known evidence
-		if known.snapshots, err = snapshots.Existing(ctx, i.JS); err != nil {
-			return known, err
-		}
-		if known.marks, err = marks.Existing(ctx, i.Conn, i.JS); err != nil {
-			return known, err
-		}
-		i.opened = &known
-	}
-	return *i.opened, nil
-}
-
-// mark returns the mark of a partition; nil if there is none.
-func (e evidence) mark(ctx context.Context, p protocol.Partition) (*messages.Mark, error) {
-	if e.marks == nil {
-		return nil, nil
-	}
-	stored, err := e.marks.Get(ctx, p)
-	if err != nil || !stored.Exists {
-		return nil, err
-	}
-	return &stored.Mark, nil
-}
-
-// snapshot returns the end of the log according to its newest readable snapshot; nil if there
-// is none.
-func (e evidence) snapshot(ctx context.Context, p protocol.Partition) (newest *Snapshot, err error) {
-	if e.snapshots == nil {
-		return nil, nil
-	}
-	err = e.snapshots.Load(ctx, p, func(data []byte) bool {
-		s, err := messages.DecodeSnapshot(data)
-		if err != nil || s.TopicID != p.TopicID || s.Incarnation != p.Incarnation {
-			return false
-		}
-		newest = &Snapshot{Sequence: s.Sequence, EndOffset: s.NextOffset, Time: time.Unix(0, s.Time).UTC()}
-		return true
-	})
-	return newest, err
-}
-
-// search reads the headers of every object with batches.
-func (i *Inspector) search(ctx context.Context, s *Survey) (*Store, error) {
-	store := &Store{Damaged: []Damaged{}}
-	byNumber := make(map[int32]*inspected, len(s.partitions))
-	for n := range s.partitions {
-		byNumber[s.partitions[n].id.Number] = &s.partitions[n]
-	}
-	for object, err := range i.Store.List(ctx, string(objectstore.KindBatches)) {
-		if err != nil {
-			return nil, err
-		}
-		i.addProgress(Progress{Objects: 1})
-		store.Objects++
-		store.Bytes += object.Size
-		for batch, err := range objectstore.NewReader(ctx, i.Store, object, 0).ScanHeads() {
-			if ctx.Err() != nil {
-				return nil, context.Cause(ctx)
-			}
-			if err != nil {
-				store.damaged(object, err)
-				break
-			}
-			if p := byNumber[batch.Partition.Number]; p != nil && batch.Partition.TopicID == s.Report.Topic.ID {
-				p.add(&batch)
-			}
-		}
-	}
-	return store, nil
-}
-
-func (s *Store) damaged(object objectstore.Listed, err error) {
-	if len(s.Damaged) == maxDamaged {
-		s.MoreDamaged++
-		return
-	}
-	reason := err.Error()
-	if corrupt, ok := errors.AsType[*objectstore.CorruptError](err); ok {
-		reason = fmt.Sprintf("at offset %d, length %d: %s", corrupt.Offset, corrupt.Length, corrupt.Reason)
-	}
-	s.Damaged = append(s.Damaged, Damaged{Key: object.Key, Size: object.Size, Reason: reason})
-}
-
-// add adds a batch of the store to the candidates, unless the log refers to it.
-func (p *inspected) add(b *objectstore.StoredBatch) {
-	if at := objectstore.KeyTime(b.Extent.Key); at.After(p.newest) {
-		p.newest = at
-	}
-	if _, known := p.referred[spotOf(b.Extent)]; known {
-		return
-	}
-	p.found.heads = append(p.found.heads, headOf(b))
-}
-
-// match reads the log again, to find out which candidates it explains.
-func (i *Inspector) match(ctx context.Context, p *inspected, part *Partition) error {
-	p.referred = nil
-	if !p.newest.IsZero() {
-		part.NewestObject = new(p.newest.UTC())
-	}
-	s := newMatcher(&p.found)
-	if len(p.found.heads) > 0 && p.bounds != nil {
-		// The bounds are read again: a batch that was staged during the search may be in the
-		// log.
-		bounds, err := p.log.Bounds(ctx)
-		if err != nil {
-			return err
-		}
-		err = p.log.Walk(ctx, bounds.First, bounds.Last, func(e messages.LoggedEntry) error {
-			i.addProgress(Progress{Entries: 1})
-			s.entry(&e.Entry)
-			return nil
-		}, func(partitionlog.Missing) error { return nil })
-		if err != nil {
-			return err
-		}
-	}
-	s.finish()
-	part.Copies, part.Refused = p.found.copies, p.found.refused
-	part.Lanes = lanes(p.found.heads)
-	return nil
 }
 
 // addProgress adds to the progress, and reports it up to ten times a second.

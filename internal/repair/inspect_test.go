@@ -37,6 +37,7 @@ type world struct {
 	staged  []objectstore.StoredBatch // all that was ever staged
 	last    []uint64                  // sequence of each log
 	next    []int64                   // offset of each log
+	history []messages.History        // that entries of each log carry
 }
 
 func newWorld(t *testing.T) *world {
@@ -44,7 +45,7 @@ func newWorld(t *testing.T) *world {
 	conn, js := embeddedtest.Start(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
-	w := &world{t: t, ctx: ctx, conn: conn, js: js, folder: t.TempDir(), last: make([]uint64, 2), next: make([]int64, 2)}
+	w := &world{t: t, ctx: ctx, conn: conn, js: js, folder: t.TempDir(), last: make([]uint64, 2), next: make([]int64, 2), history: make([]messages.History, 2)}
 	w.topic = protocol.Topic{TopicConfig: protocol.TopicConfig{Name: "orders", Partitions: 2}, ID: 1<<63 | 7}
 	var err error
 	w.store, err = objectstore.Open(w.folder, 0)
@@ -70,7 +71,7 @@ func (w *world) must(err error) {
 func (w *world) append(n int, e messages.Entry) uint64 {
 	w.t.Helper()
 	p := w.topic.Partition(n)
-	e.TopicID, e.BaseOffset, e.Time = p.TopicID, w.next[n], time.Now().UnixNano()
+	e.TopicID, e.BaseOffset, e.Time, e.History = p.TopicID, w.next[n], time.Now().UnixNano(), w.history[n]
 	sequence, err := partitionlog.New(w.conn, w.js, p).Append(w.ctx, w.last[n], messages.EncodeEntry(e))
 	w.must(err)
 	w.last[n], w.next[n] = sequence, e.NextOffset()

@@ -12,6 +12,9 @@ import (
 // hole in their order. It is pure, and belongs to one goroutine.
 type logScan struct {
 	log     Log
+	created bool             // the log has its first entry
+	first   uint64           // sequence of the first entry that can be read
+	history messages.History // the newest one that an entry has
 	unknown []Offsets
 	wrong   []string               // contradictions between readable entries
 	holes   []partitionlog.Missing // before the next entry
@@ -28,8 +31,9 @@ func (r *logScan) entry(e *messages.LoggedEntry) {
 	n := &e.Entry
 	begin := n.BaseOffset - n.Gap // the end of the entry before it
 	if r.log.Entries == 0 && len(r.holes) == 0 && n.Created {
-		r.log.FirstOffset, r.log.EndOffset = begin, begin
+		r.created, r.log.FirstOffset, r.log.EndOffset = true, begin, begin
 	}
+	r.history = newer(r.history, n.History)
 	r.closeHoles(&begin)
 	switch {
 	case r.log.Entries == 0 && len(r.holes) == 0 && !n.Created:
@@ -42,6 +46,9 @@ func (r *logScan) entry(e *messages.LoggedEntry) {
 			e.Sequence, begin, r.log.EndOffset))
 	}
 	r.holes = nil
+	if r.log.Entries == 0 {
+		r.first = e.Sequence
+	}
 	if n.Gap > 0 {
 		r.log.Gaps = append(r.log.Gaps, Offsets{begin, new(n.BaseOffset)})
 	}
@@ -62,9 +69,21 @@ func (r *logScan) closeHoles(to *int64) {
 	}
 }
 
-// finish adds the findings to p. bounds is nil if the stream does not exist.
-func (r *logScan) finish(p *Partition, bounds *partitionlog.Bounds) {
-	r.log.Holes, r.log.Gaps = orEmpty(r.log.Holes), orEmpty(r.log.Gaps)
+// newer returns the history that ends later.
+func newer(a, b messages.History) messages.History {
+	if b.Archived() && b.End.Sequence > a.End.Sequence {
+		return b
+	}
+	return a
+}
+
+// finish adds the findings to p. bounds is nil if the stream does not exist. archived is the newest
+// history that is known, and covered the last entry of the newest snapshot, or 0: entries before
+// both may be purged. finish may be called again, for another Partition.
+func (r *logScan) finish(p *Partition, bounds *partitionlog.Bounds, archived messages.History, covered uint64) {
+	p.Log = r.log
+	p.Unknown = nil
+	last := uint64(0)
 	switch {
 	case bounds == nil:
 		p.Findings = append(p.Findings, fmt.Sprintf("the stream %s does not exist", p.Stream))
@@ -77,21 +96,107 @@ func (r *logScan) finish(p *Partition, bounds *partitionlog.Bounds) {
 		p.Findings = append(p.Findings, fmt.Sprintf("the stream %s is sealed: an --accept-loss is under way, or was interrupted and must be given again", p.Stream))
 	}
 	if bounds != nil {
-		r.log.Exists, r.log.FirstSequence, r.log.LastSequence = true, bounds.First, bounds.Last
+		p.Log.Exists, p.Log.FirstSequence, p.Log.LastSequence = true, bounds.First, bounds.Last
+		last = bounds.Last
 		r.closeHoles(nil)
+		r.holes = nil
 	}
-	for _, h := range r.log.Holes {
-		p.Findings = append(p.Findings, h.describe())
+	p.addHistory(archived)
+	p.addHoles(r.log.Holes, r.needed(archived, covered))
+	p.addUnknown(r.unknown, last)
+	if p.History != nil && covered == 0 && !r.created && r.log.Entries > 0 {
+		p.Findings = append(p.Findings, fmt.Sprintf("the log was purged, its first entry that can be read is %d, and none of its snapshots can be read: "+
+			"the records are not affected, but it is not known which batches producers have sent and which message ids were used", r.first))
 	}
 	p.Findings = append(p.Findings, r.wrong...)
-	p.Log, p.Unknown = r.log, orEmpty(r.unknown)
-	if s := p.Snapshot; s != nil && s.Sequence > r.log.EndSequence {
-		p.Findings = append(p.Findings, fmt.Sprintf(
-			"the log can be read up to sequence %d and offset %d, the snapshot of %s covers it up to sequence %d and offset %d",
-			r.log.EndSequence, r.log.EndOffset, s.Time.Format(time.RFC3339), s.Sequence, s.EndOffset))
-		p.extendUnknown(s.EndOffset)
-	}
+	p.Log.Holes, p.Log.Gaps, p.Unknown = orEmpty(p.Log.Holes), orEmpty(p.Log.Gaps), orEmpty(p.Unknown)
+	p.compareSnapshot()
 	p.compareMark()
+}
+
+// needed returns the first sequence that the log has to have. Readers need the entries after the
+// history, and an owner those from the last one that its snapshot covers. Without a snapshot, an
+// owner needs all entries, unless the first one was purged: then no entry helps.
+func (r *logScan) needed(archived messages.History, covered uint64) uint64 {
+	switch {
+	case !archived.Archived():
+		return 0
+	case covered > 0:
+		return min(archived.End.Sequence+1, covered)
+	case r.created:
+		return 0
+	}
+	return archived.End.Sequence + 1
+}
+
+// addHistory adds what is archived.
+func (p *Partition) addHistory(h messages.History) {
+	p.History = nil
+	if !h.Archived() {
+		return
+	}
+	p.History = &History{Manifest: h.Manifest, StartOffset: h.Start, EndSequence: h.End.Sequence, EndOffset: h.End.Offset}
+	p.Log.FirstOffset = h.Start
+}
+
+// addHoles adds the holes from a sequence on. The entries before it may be purged.
+func (p *Partition) addHoles(holes []Hole, needed uint64) {
+	p.Log.Holes, p.Purged = nil, nil
+	for _, h := range holes {
+		if h.FirstSequence < needed {
+			purged := h
+			purged.LastSequence = min(h.LastSequence, needed-1)
+			p.Purged = append(p.Purged, purged)
+		}
+		if h.LastSequence < needed {
+			continue
+		}
+		h.FirstSequence = max(h.FirstSequence, needed)
+		switch {
+		case p.History == nil:
+		case h.LastSequence <= p.History.EndSequence:
+			h.Reason += "; its records are archived"
+		default:
+			h.From = max(h.From, p.History.EndOffset)
+		}
+		p.Log.Holes = append(p.Log.Holes, h)
+		p.Findings = append(p.Findings, h.describe())
+	}
+}
+
+// addUnknown adds the unknown offsets that are not archived. last is the last sequence of the
+// stream.
+func (p *Partition) addUnknown(unknown []Offsets, last uint64) {
+	for _, o := range unknown {
+		if h := p.History; h != nil {
+			if o.To == nil && h.EndSequence >= last || o.To != nil && *o.To <= h.EndOffset {
+				continue
+			}
+			o.From = max(o.From, h.EndOffset)
+		}
+		p.Unknown = append(p.Unknown, o)
+	}
+}
+
+// end returns where the readable part of the log ends, with its history.
+func (p *Partition) end() messages.Position {
+	end := messages.Position{Sequence: p.Log.EndSequence, Offset: p.Log.EndOffset}
+	if h := p.History; h != nil {
+		end.Sequence, end.Offset = max(end.Sequence, h.EndSequence), max(end.Offset, h.EndOffset)
+	}
+	return end
+}
+
+// compareSnapshot adds a finding if the snapshot proves that entries are missing.
+func (p *Partition) compareSnapshot() {
+	end, s := p.end(), p.Snapshot
+	if s == nil || s.Sequence <= end.Sequence {
+		return
+	}
+	p.Findings = append(p.Findings, fmt.Sprintf(
+		"the log can be read up to sequence %d and offset %d, the snapshot of %s covers it up to sequence %d and offset %d",
+		end.Sequence, end.Offset, s.Time.Format(time.RFC3339), s.Sequence, s.EndOffset))
+	p.extendUnknown(s.EndOffset)
 }
 
 // compareMark adds a finding if the mark proves that entries are missing. Only its written
@@ -102,7 +207,7 @@ func (p *Partition) compareMark() {
 	if m == nil {
 		return
 	}
-	end := messages.Position{Sequence: p.Log.EndSequence, Offset: p.Log.EndOffset}
+	end := p.end()
 	if end.Covers(m.Written) {
 		return
 	}
@@ -121,16 +226,17 @@ func orEmpty[T any](list []T) []T {
 
 // extendUnknown extends the unknown offsets up to end, which the log had once reached.
 func (p *Partition) extendUnknown(end int64) {
-	if end <= p.Log.EndOffset {
+	from := p.end().Offset
+	if end <= from {
 		return
 	}
-	if last := len(p.Unknown) - 1; last >= 0 && p.Unknown[last].From == p.Log.EndOffset {
+	if last := len(p.Unknown) - 1; last >= 0 && p.Unknown[last].From == from {
 		if to := p.Unknown[last].To; to == nil || *to < end {
 			p.Unknown[last].To = new(end)
 		}
 		return
 	}
-	p.Unknown = append(p.Unknown, Offsets{p.Log.EndOffset, new(end)})
+	p.Unknown = append(p.Unknown, Offsets{from, new(end)})
 }
 
 func (h *Hole) describe() string {

@@ -18,6 +18,18 @@ func logged(sequence uint64, base, gap int64, records uint32) messages.LoggedEnt
 	return e
 }
 
+// archived is a history up to an entry and an offset.
+func archived(sequence uint64, offset int64) messages.History {
+	return messages.History{Manifest: "m", End: messages.Position{Sequence: sequence, Offset: offset}}
+}
+
+// named is an entry without records that names a history.
+func named(sequence uint64, base int64, h messages.History) messages.LoggedEntry {
+	e := logged(sequence, base, 0, 0)
+	e.Entry.History = h
+	return e
+}
+
 func TestWhatALogLacksIsFound(t *testing.T) {
 	first, second, third := logged(1, 0, 0, 0), logged(2, 0, 0, 10), logged(3, 10, 0, 5)
 	bounds := func(last uint64) *partitionlog.Bounds { return &partitionlog.Bounds{First: 1, Last: last} }
@@ -29,7 +41,8 @@ func TestWhatALogLacksIsFound(t *testing.T) {
 		bounds   *partitionlog.Bounds
 		snapshot *Snapshot
 		mark     *messages.Mark
-		findings []string // a part of each
+		archived messages.History // found in the store
+		findings []string         // a part of each
 		unknown  string
 	}{
 		"nothing": {parts: []any{first, second, third}, bounds: bounds(3)},
@@ -84,6 +97,40 @@ func TestWhatALogLacksIsFound(t *testing.T) {
 		"offsets that jump": {
 			parts: []any{first, second, logged(3, 20, 5, 1)}, bounds: bounds(3), findings: []string{"entry 3 begins at offset 15, but the one before it ends at 10"}, unknown: "offsets 10 to 14",
 		},
+		"a hole between the history and the snapshot": {
+			parts:  []any{partitionlog.Missing{First: 1, Last: 3, Reason: "gone"}, named(4, 20, archived(2, 10))},
+			bounds: bounds(4), snapshot: &Snapshot{Sequence: 4, EndOffset: 20},
+			findings: []string{"sequence 3, offsets 10 to 19: gone"}, unknown: "offsets 10 to 19",
+		},
+		"a hole between the snapshot and the end of the history": {
+			parts: []any{
+				partitionlog.Missing{First: 1, Last: 1, Reason: "gone"}, second, partitionlog.Missing{First: 3, Last: 3, Reason: "gone"}, named(4, 20, archived(3, 20)),
+			},
+			bounds: bounds(4), snapshot: &Snapshot{Sequence: 2, EndOffset: 10},
+			findings: []string{"sequence 3, offsets 10 to 19: gone; its records are archived"},
+		},
+		"a hole in the history of a log that was not purged and has no snapshot": {
+			parts: []any{first, partitionlog.Missing{First: 2, Last: 2, Reason: "gone"}, named(3, 10, archived(2, 10))}, bounds: bounds(3),
+			findings: []string{"its records are archived"},
+		},
+		"a purged beginning": {
+			parts:  []any{partitionlog.Missing{First: 1, Last: 2, Reason: "gone"}, named(3, 10, archived(2, 10))},
+			bounds: bounds(3), snapshot: &Snapshot{Sequence: 3, EndOffset: 10},
+		},
+		"a purged beginning, and no snapshot": {
+			parts: []any{partitionlog.Missing{First: 1, Last: 2, Reason: "gone"}, named(3, 10, archived(2, 10))}, bounds: bounds(3),
+			findings: []string{"none of its snapshots can be read"},
+		},
+		"an end that is archived": {
+			parts: []any{first, partitionlog.Missing{First: 2, Last: 3, Reason: "gone"}}, bounds: bounds(3), archived: archived(3, 15),
+			mark:     &messages.Mark{Written: position(3, 15), Reserved: position(100, 1000)},
+			findings: []string{"its records are archived"},
+		},
+		"no stream, and a history": {archived: archived(3, 15), findings: []string{"does not exist"}},
+		"no stream, and a history before the mark": {
+			archived: archived(3, 15), mark: &messages.Mark{Written: position(4, 20), Reserved: position(100, 1000)},
+			findings: []string{"does not exist", "the log can be read up to sequence 3 and offset 15, the mark says"}, unknown: "offsets 15 to 999",
+		},
 		"offsets that come twice": {
 			parts: []any{first, second, logged(3, 9, 0, 1)}, bounds: bounds(3), findings: []string{"used twice"},
 		},
@@ -101,7 +148,11 @@ func TestWhatALogLacksIsFound(t *testing.T) {
 				}
 			}
 			p := Partition{Stream: "S", Snapshot: c.snapshot, Mark: c.mark}
-			r.finish(&p, c.bounds)
+			covered := uint64(0)
+			if c.snapshot != nil {
+				covered = c.snapshot.Sequence
+			}
+			r.finish(&p, c.bounds, newer(r.history, c.archived), covered)
 			if len(p.Findings) != len(c.findings) {
 				t.Fatalf("findings are %q, want %q", p.Findings, c.findings)
 			}

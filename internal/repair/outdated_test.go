@@ -123,7 +123,7 @@ func TestContinuesAboveWhatAnUnusedIncarnationHas(t *testing.T) {
 // attempt returns an attempt that has filled its stream.
 func (w *world) attempt() (*accepting, *partitionlog.Continuation) {
 	w.t.Helper()
-	a := &accepting{Inspector: &Inspector{Conn: w.conn, JS: w.js}, old: w.topic.Partition(0), replicas: 1}
+	a := &accepting{Inspector: &Inspector{Conn: w.conn, JS: w.js, Store: w.store}, old: w.topic.Partition(0), replicas: 1}
 	w.must(a.open(w.ctx))
 	w.must(a.compare(w.ctx))
 	w.must(a.prepare(w.ctx))

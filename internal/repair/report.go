@@ -30,8 +30,13 @@ type Partition struct {
 	Findings []string `json:"findings"`
 	// Silent is the reason why the snapshots or the mark could not be read, if JetStream did
 	// not answer. They may be intact, and so may the log.
-	Silent   error          `json:"-"`
-	Log      Log            `json:"log"`
+	Silent error `json:"-"`
+	Log    Log   `json:"log"`
+	// History is what is archived of the log; nil if nothing is.
+	History *History `json:"history,omitempty"`
+	// Purged are ranges of sequences that the stream does not have and need not have, because
+	// they are archived.
+	Purged   []Hole         `json:"-"`
 	Snapshot *Snapshot      `json:"snapshot,omitempty"` // the newest that can be read
 	Mark     *messages.Mark `json:"mark,omitempty"`
 	// Unknown are the offsets that are missing in the log, although they were used or may have
@@ -55,7 +60,7 @@ type Log struct {
 	FirstSequence uint64     `json:"first_sequence"`
 	LastSequence  uint64     `json:"last_sequence"` // as JetStream reports it; the readable part may end before it
 	Entries       int64      `json:"entries"`       // that can be read
-	FirstOffset   int64      `json:"first_offset"`  // from the first entry; 0 if that is lost
+	FirstOffset   int64      `json:"first_offset"`  // of the history, or else from the first entry; 0 if that is lost
 	EndSequence   uint64     `json:"end_sequence"`  // of the last readable entry
 	EndOffset     int64      `json:"end_offset"`    // the offset after its last record
 	EndTime       *time.Time `json:"end_time,omitempty"`
@@ -63,6 +68,17 @@ type Log struct {
 	// Gaps are the offsets without records that the log itself records: reserved by an
 	// owner that crashed, or given up by an earlier repair.
 	Gaps []Offsets `json:"gaps"`
+}
+
+// History is the part of a log that segments hold.
+type History struct {
+	Manifest    string `json:"manifest"` // key of the object that lists the segments
+	StartOffset int64  `json:"start_offset"`
+	EndSequence uint64 `json:"end_sequence"` // of the last archived entry
+	EndOffset   int64  `json:"end_offset"`   // the offset after its last record
+	// Found says that no entry of the log that can be read names the manifest: it was found in the
+	// object store.
+	Found bool `json:"found,omitempty"`
 }
 
 // Hole is a range of entries that a log lacks.
@@ -85,6 +101,8 @@ type Snapshot struct {
 	Sequence  uint64    `json:"sequence"`
 	EndOffset int64     `json:"end_offset"`
 	Time      time.Time `json:"time"`
+
+	history messages.History
 }
 
 // Lane summarizes the batches of one lane and frontend epoch to which the log does not refer.

@@ -21,7 +21,7 @@ func TestOldTopicRecordReusesNoOffset(t *testing.T) {
 	before := f.record(ctx, t)
 	f.takesRecords(ctx, t)
 	f.loseLog(ctx, t, f.partition)
-	f.repair(ctx, t, "orders", "--accept-loss")
+	f.repair(ctx, t, "orders", "--store", f.Store, "--accept-loss")
 	last := f.takesRecords(ctx, t)
 
 	f.damage(ctx, t, func() {})

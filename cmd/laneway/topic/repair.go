@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -15,7 +16,9 @@ import (
 	"laneway.dev/internal/storeid"
 	"laneway.dev/internal/stores"
 	"laneway.dev/internal/topics"
+	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/replicator/core"
 )
 
 // Repair is laneway topic repair.
@@ -23,7 +26,7 @@ type Repair struct {
 	topicName
 	cli.ServerFlag
 	Partition int               `default:"-1" placeholder:"N" help:"Only this partition; by default all."`
-	Store     cli.StoreLocation `placeholder:"URL" help:"The object store of the stagers, a path or a URL such as s3://bucket/prefix, to search for batches that no log refers to. Without it, only logs and snapshots are searched."`
+	Store     cli.StoreLocation `placeholder:"URL" help:"The object store of the stagers, a path or a URL such as s3://bucket/prefix, to search for batches that no log refers to, and for records that were archived. Without it, only logs and snapshots are searched."`
 	Export    string            `placeholder:"FILE" help:"Write those batches to a new file, a JSON object a line; - is standard output. It needs --store."`
 	Accept    bool              `name:"accept-loss" help:"Continue the log of each damaged partition without what is missing, for good."`
 	JSON      bool              `name:"json" help:"Print the report as a JSON object."`
@@ -46,7 +49,8 @@ be on its way right now. Compare with what producers know before you send it aga
 --accept-loss gives up what is missing: each damaged partition continues in a new stream, with all entries that can be
 read, behind every offset that may have been given out. Consumers are told of the gap. Export first: accepting
 a loss cannot be undone. The old stream stays, sealed. If only the topic's record is older than its log, because it was
-restored from an old copy, the record is corrected, and nothing of the partition is given up.
+restored from an old copy, the record is corrected, and nothing of the partition is given up. Otherwise it needs --store:
+what segments hold of a log is not lost.
 
 The exit code is 6 if the store is not that of the services.
 
@@ -54,7 +58,9 @@ Examples:
 
     laneway topic repair orders
 
-    laneway topic repair orders --store /var/lib/laneway/objects --export lost.jsonl`
+    laneway topic repair orders --store /var/lib/laneway/objects --export lost.jsonl
+
+    laneway topic repair orders --store /var/lib/laneway/objects --accept-loss`
 }
 
 // Validate implements kong's check of a command.
@@ -104,7 +110,7 @@ func (c *Repair) Run(a *cli.App) error {
 		return err
 	}
 	activity := cli.NewActivity(a.Stderr)
-	inspector := repair.Inspector{Conn: laneway.Conn(), JS: js, Store: objects, Progress: func(p repair.Progress) {
+	inspector := repair.Inspector{Conn: laneway.Conn(), JS: js, Store: objects, NewState: newState, Progress: func(p repair.Progress) {
 		activity.Show(fmt.Sprintf("read %s of logs and %s", cli.Count(p.Entries, "entry"), cli.Count(p.Objects, "object")))
 	}}
 	survey, err := inspector.Inspect(a.Ctx, topic, numbers)
@@ -127,6 +133,13 @@ func (c *Repair) Run(a *cli.App) error {
 		accept = c.exportAndAccept(a, &inspector, survey)
 	}
 	return accept
+}
+
+// newState returns the state of a partition as its owners see it.
+func newState(topic protocol.Topic, p protocol.Partition, from *messages.Snapshot) repair.State {
+	settings := core.DefaultSettings("")
+	settings.ProducerExpiry, settings.MaxProducers = topic.ProducerExpiry(), topic.MaxProducers
+	return core.NewState(p, settings, time.Now(), from)
 }
 
 // open opens the store. A folder must exist: searching a new, empty one would look like a

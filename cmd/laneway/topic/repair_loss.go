@@ -23,7 +23,7 @@ func (c *Repair) exportAndAccept(a *cli.App, inspector *repair.Inspector, survey
 	if store := survey.Report.Store; c.Accept && store != nil && store.NotShared != "" {
 		return cli.Advise(
 			errors.New("the loss is not accepted, because the store that was searched may not be that of the services: "+store.NotShared),
-			"give the right store, or leave --store and --export out",
+			"give the right store",
 		)
 	}
 	if c.Export != "" {
@@ -57,7 +57,6 @@ func (c *Repair) accept(a *cli.App, inspector *repair.Inspector, report *repair.
 			)
 		}
 	}
-	inspector.Store = nil
 	for i := range report.Partitions {
 		p := &report.Partitions[i]
 		if len(p.Findings) == 0 {
@@ -77,6 +76,9 @@ func (c *Repair) accept(a *cli.App, inspector *repair.Inspector, report *repair.
 
 // lookAgain says what to do after an attempt to continue a partition has failed.
 func lookAgain(topic string, err error) string {
+	if errors.Is(err, repair.ErrNeedsStore) {
+		return "give it with --store; nothing was given up"
+	}
 	look := "look again, and repeat the command if it is still damaged: laneway topic repair " + topic
 	if errors.Is(err, repair.ErrOutcomeUnknown) {
 		return look
@@ -95,6 +97,9 @@ func describeAccepted(p *repair.Accepted) string {
 			ranges = append(ranges, o.String())
 		}
 		given = "given up: " + strings.Join(ranges, ", ")
+	}
+	if p.StateLost {
+		given += "; which batches producers had sent before is not known any more, so one that is sent again may be appended twice"
 	}
 	return fmt.Sprintf("partition %d continues at offset %d in the stream %s, with %s of the old one; %s\n",
 		p.Partition, p.NextOffset, p.Stream, cli.Count(p.Copied, "entry"), given)

@@ -56,6 +56,13 @@ func describePartition(text *strings.Builder, p *repair.Partition) {
 		_, _ = fmt.Fprintf(text, "  ! %s: given out, or may have been, and not in the log\n", o)
 	}
 	_, _ = fmt.Fprintf(text, "  log %s: %s can be read%s\n", p.Stream, cli.Count(p.Log.Entries, "entry"), logEnd(&p.Log))
+	if h := p.History; h != nil {
+		found := ""
+		if h.Found {
+			found = ", which was found in the object store"
+		}
+		_, _ = fmt.Fprintf(text, "  archived: up to sequence %d, offsets %d to %d, as listed by %s%s\n", h.EndSequence, h.StartOffset, h.EndOffset-1, h.Manifest, found)
+	}
 	if s := p.Snapshot; s != nil {
 		_, _ = fmt.Fprintf(text, "  newest snapshot: up to sequence %d, next offset %d, of %s\n", s.Sequence, s.EndOffset, s.Time.Format(time.RFC3339))
 	}

@@ -76,6 +76,7 @@ func TestPrintsReport(t *testing.T) {
 				Mark:  &messages.Mark{Written: messages.Position{Sequence: 6, Offset: 10}, Reserved: messages.Position{Sequence: 70, Offset: 100}},
 				Lanes: []repair.Lane{{FrontendEpoch: 3, Lane: "a b", FirstTicket: 1, LastTicket: 2, Batches: 2, Records: 5, Bytes: 2048, FirstStaged: at, LastStaged: at}},
 				Log:   repair.Log{Entries: 12, Gaps: []repair.Offsets{{From: 2, To: new(int64(4))}}}, Copies: 3, Refused: 4, NewestObject: &at,
+				History: &repair.History{Manifest: "m/1/x", StartOffset: 1, EndSequence: 3, EndOffset: 5, Found: true},
 			},
 		},
 		Store: &repair.Store{Objects: 1, Bytes: 1024, Damaged: []repair.Damaged{{Key: "objects/0/x", Size: 3, Reason: "torn"}}, MoreDamaged: 2},
@@ -93,6 +94,7 @@ partition 1: DAMAGED
   ! sequence 4, offset 7: gone
   ! offset 7: given out, or may have been, and not in the log
   log LANEWAY-orders-1: 12 entries can be read
+  archived: up to sequence 3, offsets 1 to 4, as listed by m/1/x, which was found in the object store
   newest snapshot: up to sequence 5, next offset 9, of 2026-11-28T01:02:03Z
   mark: written up to sequence 6, next offset 10; reserved up to sequence 70, offset 100
   gap that the log records: offsets 2 to 3

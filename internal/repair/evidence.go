@@ -1,0 +1,65 @@
+package repair
+
+import (
+	"context"
+	"time"
+
+	"laneway.dev/internal/marks"
+	"laneway.dev/internal/snapshots"
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+)
+
+// evidenceTimeout bounds the wait for JetStream.
+const evidenceTimeout = 30 * time.Second
+
+// evidence has the stores of the evidence that lies outside the logs. A store is nil if its
+// stream does not exist.
+type evidence struct {
+	snapshots *snapshots.Store
+	marks     *marks.Store
+}
+
+// evidence opens the stores of the evidence, once.
+func (i *Inspector) evidence(ctx context.Context) (_ evidence, err error) {
+	if i.opened == nil {
+		var known evidence
+		if known.snapshots, err = snapshots.Existing(ctx, i.JS); err != nil {
+			return known, err
+		}
+		if known.marks, err = marks.Existing(ctx, i.Conn, i.JS); err != nil {
+			return known, err
+		}
+		i.opened = &known
+	}
+	return *i.opened, nil
+}
+
+// mark returns the mark of a partition; nil if there is none.
+func (e evidence) mark(ctx context.Context, p protocol.Partition) (*messages.Mark, error) {
+	if e.marks == nil {
+		return nil, nil
+	}
+	stored, err := e.marks.Get(ctx, p)
+	if err != nil || !stored.Exists {
+		return nil, err
+	}
+	return &stored.Mark, nil
+}
+
+// snapshot returns the end of the log according to its newest readable snapshot; nil if there
+// is none.
+func (e evidence) snapshot(ctx context.Context, p protocol.Partition) (newest *Snapshot, err error) {
+	if e.snapshots == nil {
+		return nil, nil
+	}
+	err = e.snapshots.Load(ctx, p, func(data []byte) bool {
+		s, err := messages.DecodeSnapshot(data)
+		if err != nil || s.TopicID != p.TopicID || s.Incarnation != p.Incarnation {
+			return false
+		}
+		newest = &Snapshot{Sequence: s.Sequence, EndOffset: s.NextOffset, Time: time.Unix(0, s.Time).UTC(), history: s.History}
+		return true
+	})
+	return newest, err
+}
