@@ -74,7 +74,7 @@ type Kind struct {
 
 var catalogue = map[Code]Kind{
 	CodeTooManyTopics:      {"TOO_MANY_TOPICS", 400, false, "the limit of topics or of partitions is reached", "delete topics that are not needed; if it is the limit of partitions, create topics with fewer partitions"},
-	CodeMessageTooLarge:    {"MESSAGE_TOO_LARGE", 400, false, "a record is larger than the topic allows", "send smaller records, or create the topic with a larger max-record-bytes"},
+	CodeMessageTooLarge:    {"MESSAGE_TOO_LARGE", 400, false, "a record is larger than the topic allows", "send smaller records, or raise the limit with: laneway topic update NAME --max-record-bytes SIZE"},
 	CodeTopicExists:        {"TOPIC_EXISTS", 409, false, "a topic of this name exists", "choose another name, or delete the topic first"},
 	CodeUnknownTopic:       {"UNKNOWN_TOPIC", 404, false, "there is no such topic or partition", "list topics with: laneway topic list, and the partitions of one with: laneway topic info NAME; create a topic with: laneway topic create NAME"},
 	CodeStreamMismatch:     {"STREAM_MISMATCH", 400, false, "the expected stream is not the one that backs this partition", "correct the Nats-Expected-Stream header"},
@@ -107,7 +107,7 @@ var catalogue = map[Code]Kind{
 	CodeUnknownProducer:    {"UNKNOWN_PRODUCER_ID", 404, false, "the partition does not know the producer, or has forgotten it", "send Laneway-First-Unacked with every batch, or request a new id with laneway.api.producer.init and start at sequence 0"},
 	CodeUnknownName:        {"UNKNOWN_PRODUCER_NAME", 404, false, "no producer has this name", "list producers with: laneway producer list TOPIC; create one with laneway.api.producer.init"},
 	CodeTooManyNames:       {"TOO_MANY_PRODUCER_NAMES", 400, false, "the limit of producer names is reached, and names are kept forever", "use an existing name, or a producer without a name"},
-	CodeTooManyProducers:   {"TOO_MANY_PRODUCERS", 429, true, "the partition remembers as many producers as its topic allows", "try again later, because idle producers are forgotten after the topic's producer-expiry; reuse producers instead of creating new ones, or create the topic with a larger max-producers"},
+	CodeTooManyProducers:   {"TOO_MANY_PRODUCERS", 429, true, "the partition remembers as many producers as its topic allows", "try again later, because idle producers are forgotten after the topic's producer-expiry; reuse producers instead of creating new ones, or raise the limit with: laneway topic update NAME --max-producers N"},
 	CodePositionExpired:    {"POSITION_EXPIRED", 409, false, "a partition no longer knows the position of the named producer: the producer was idle for longer than the topic's producer-expiry, or a loss was accepted", "find out what is in the log, then continue under another name"},
 	CodeCorrupt:            {"CORRUPT", 500, false, "stored bytes are not what was written", "restore from a copy the named object, or for an entry of a stream or a record of a bucket the data of JetStream; show what a log has lost with: laneway topic repair NAME"},
 	CodePartitionDamaged:   {"PARTITION_DAMAGED", 500, false, "the log of the partition has lost entries, so the partition is read-only", "restore the data of JetStream from a copy, or show what is missing with: laneway topic repair NAME; as the last resort, --accept-loss continues the log without it"},

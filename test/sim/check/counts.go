@@ -31,6 +31,7 @@ type Counts struct {
 	BatchesDamaged, NotSent                           int
 	Reported, RestagedByName, AnnouncementsLost       int // by and of stagers
 	Together                                          int // arrived in one turn with another one
+	LimitChanges                                      int
 }
 
 // String returns a table.

@@ -3,6 +3,7 @@ package random
 import (
 	"time"
 
+	replicator "laneway.dev/services/replicator/core"
 	"laneway.dev/test/sim/check"
 	"laneway.dev/test/sim/world"
 )
@@ -41,6 +42,7 @@ func (r *run) disturbances() {
 		{m.Disconnect, r.disconnectConsumer},
 		{m.Disconnect, r.disconnectFrontend},
 		{m.EpochsLost, r.loseEpochs},
+		{m.LimitChange, r.changeLimits},
 	}
 	total := 0
 	for _, x := range weights {
@@ -137,6 +139,24 @@ func (r *run) loseEpochs() {
 	}
 }
 
+// changeLimits updates the limits of the topic. The expiry stays above the time for which a
+// client sends a batch again.
+func (r *run) changeLimits() {
+	m := &r.config.Mix
+	r.counts.LimitChanges++
+	r.setTopic(replicator.Limits{ProducerExpiry: m.Memory * time.Duration(2+r.rng.IntN(3)) / 2, MaxProducers: 1 + r.rng.IntN(m.MaxProducers+2)})
+}
+
+// setTopic sets the limits of the topic. Replicators that start know them, and others learn
+// of them soon.
+func (r *run) setTopic(l replicator.Limits) {
+	r.Say("the topic remembers %d producers for %s", l.MaxProducers, l.ProducerExpiry)
+	r.topic = l
+	for _, p := range r.Living(world.Replicator) {
+		r.after(r.between(0, 2*time.Second), func() { r.Deliver(p, r.topic) })
+	}
+}
+
 // cutOff keeps two processes from reaching each other, in one direction or both.
 func (r *run) cutOff() {
 	a, b := r.Living(r.role()), r.Living(r.role())
@@ -173,6 +193,9 @@ func (r *run) recover() {
 	r.Say("faults end")
 	r.calm, r.log.doomed = true, false
 	r.World.See(check.Calm{})
+	if m := &r.config.Mix; m.LimitChange > 0 {
+		r.setTopic(replicator.Limits{ProducerExpiry: m.Memory, MaxProducers: m.MaxProducers})
+	}
 	for _, role := range world.Roles {
 		if len(r.Living(role)) == 0 {
 			r.start(role)

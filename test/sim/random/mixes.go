@@ -34,6 +34,7 @@ type Mix struct {
 	OneLaneFails float64
 
 	Crash, Hang, Zombie, Cut, LeaderChange, ClientRestart, ClientZombie, NameLost, Disconnect, EpochsLost int
+	LimitChange                                                                                           int // of the topic; needs Memory
 }
 
 // Mixes rotate over the seeds.
@@ -59,5 +60,9 @@ var Mixes = []Mix{
 	{
 		Name: "names lost", Lose: 0.01, Late: 0.02, LoseAck: 0.02, LateAppend: 0.02, SnapshotDamage: 0.1, Crash: 2, Hang: 1, Zombie: 2, LeaderChange: 2,
 		ClientRestart: 1, ClientZombie: 1, NameLost: 8,
+	},
+	{
+		Name: "limits change", Memory: 18 * time.Second, MaxProducers: 2, Lose: 0.01, Late: 0.02, LoseAck: 0.02, LateAppend: 0.01,
+		SnapshotDamage: 0.3, Crash: 3, LeaderChange: 2, Zombie: 2, LimitChange: 8,
 	},
 }

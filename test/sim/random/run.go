@@ -113,7 +113,7 @@ func newRun(config Config, trace *Trace) *run {
 		r.after(r.between(0, time.Second), func() { r.begin(c) })
 	}
 	r.Bounds.Producers = config.Clients
-	if m.Memory > 0 {
+	if m.Memory > 0 && m.LimitChange == 0 { // a lowered limit evicts nobody
 		r.Bounds.Producers = m.MaxProducers
 	}
 	r.startConsumers()

@@ -29,6 +29,7 @@ type run struct {
 	cuts      map[link]time.Time           // ways on which nothing arrives, until when
 	log       log
 	limits    check.Limits
+	topic     replicator.Limits // present ones, if they change; zero otherwise
 	checks    *check.State
 	counts    check.Counts
 	trace     *Trace
@@ -140,6 +141,9 @@ func (r *run) core(p *world.Process) world.Core {
 		}
 		if m.Memory > 0 {
 			s.ProducerExpiry, s.IDWindow, s.MaxProducers = m.Memory, m.Memory, m.MaxProducers
+		}
+		if r.topic != (replicator.Limits{}) {
+			s.Limits = r.topic
 		}
 		s.EntryItems, s.ReadEntries = 1+r.rng.IntN(12), 1+r.rng.IntN(20)
 		s.SnapshotEvery = uint64(3 + r.rng.IntN(40))
