@@ -116,11 +116,11 @@ func TestSnapshotsOfOldStreamAreIgnored(t *testing.T) {
 	s := messages.Snapshot{TopicID: old.TopicID, Sequence: 900, NextOffset: 700, Time: 5, Producers: []messages.SnapshotProducer{{
 		ProducerFence: messages.ProducerFence{ProducerID: 4711}, Batches: []messages.SnapshotBatch{{Offset: 6, First: 0, Last: 1}},
 	}}}
-	w.must(saved.Save(w.ctx, old, s.Sequence, messages.EncodeSnapshot(s)))
+	w.must(saved.Save(w.ctx, old, s.Sequence, 0, messages.EncodeSnapshot(s)))
 	w.setMark(messages.Mark{Written: messages.Position{Sequence: 900, Offset: 700}, Reserved: messages.Position{Sequence: 900, Offset: 700}})
 	stale := old
 	stale.Incarnation++ // an attempt that failed after all has left it
-	w.must(saved.Save(w.ctx, stale, 5000, messages.EncodeSnapshot(messages.Snapshot{TopicID: old.TopicID, Incarnation: 1, Sequence: 5000, NextOffset: 1})))
+	w.must(saved.Save(w.ctx, stale, 5000, 0, messages.EncodeSnapshot(messages.Snapshot{TopicID: old.TopicID, Incarnation: 1, Sequence: 5000, NextOffset: 1})))
 	got, err := w.accept(w.ctx)
 	w.must(err)
 	if got.FirstSequence != 901 || got.NextOffset != 700 {

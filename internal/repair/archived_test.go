@@ -77,7 +77,7 @@ func (w *world) saveAt(n int, sequence uint64, e messages.Entry) {
 	p := w.topic.Partition(n)
 	store, err := snapshots.Open(w.ctx, w.conn, w.js)
 	w.must(err)
-	w.must(store.Save(w.ctx, p, sequence, messages.EncodeSnapshot(messages.Snapshot{
+	w.must(store.Save(w.ctx, p, sequence, 0, messages.EncodeSnapshot(messages.Snapshot{
 		TopicID: p.TopicID, Incarnation: p.Incarnation, Sequence: sequence, NextOffset: e.NextOffset(), Time: e.Time, FrontendEpoch: e.Epoch,
 		Producers: []messages.SnapshotProducer{{ProducerFence: messages.ProducerFence{ProducerID: 1000 + int64(sequence)}}}, History: e.History,
 	})))

@@ -70,7 +70,7 @@ func (a *accepting) leaveEvidence(ctx context.Context) error {
 	}
 	if s := a.made.snapshot; s != nil {
 		s.Incarnation = a.new.Incarnation
-		if err := a.saved.Save(ctx, a.new, s.Sequence, messages.EncodeSnapshot(*s)); err != nil {
+		if err := a.saved.Save(ctx, a.new, s.Sequence, 0, messages.EncodeSnapshot(*s)); err != nil {
 			return err
 		}
 	}

@@ -270,9 +270,9 @@ func TestMissingStreamIsComparedWithEvidence(t *testing.T) {
 	w.must(err)
 	for _, sequence := range []uint64{1, 2} {
 		s := messages.Snapshot{TopicID: p.TopicID, Sequence: sequence, NextOffset: int64(sequence) * 2, Time: time.Now().UnixNano()}
-		w.must(saved.Save(w.ctx, p, sequence, messages.EncodeSnapshot(s)))
+		w.must(saved.Save(w.ctx, p, sequence, 0, messages.EncodeSnapshot(s)))
 	}
-	w.must(saved.Save(w.ctx, p, 3, []byte("damaged")))
+	w.must(saved.Save(w.ctx, p, 3, 0, []byte("damaged")))
 	store, err := marks.Open(w.ctx, w.conn, w.js)
 	w.must(err)
 	mark := messages.Mark{Written: messages.Position{Sequence: 2, Offset: 4}, Reserved: messages.Position{Sequence: 50, Offset: 500}}

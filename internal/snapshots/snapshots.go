@@ -32,8 +32,6 @@ const (
 	prefix     = "_laneway.snapshot."
 	// pieceBytes is the length of a piece: far below NATS' max_payload.
 	pieceBytes = 512 << 10
-	// kept is how many snapshots of a partition are kept, in case the last one is damaged.
-	kept = 2
 )
 
 // Store stores the snapshots of all partitions. It is safe for concurrent use.
@@ -42,7 +40,8 @@ const (
 //
 //   - Load never passes a part of a snapshot: pieces of different writers are never mixed,
 //     and a snapshot with a missing piece is left out.
-//   - Save removes older snapshots only after the new one is durable and was read back.
+//   - Save removes older snapshots only after the new one is durable and was read back, and
+//     only those that its caller names.
 //
 // The store does not check the content. The caller MUST detect damage by itself, with a
 // checksum in the data, and MUST compare a snapshot with the log before it trusts it: a log
@@ -110,9 +109,9 @@ func (w written) piece(n int) string {
 
 // Save stores a snapshot that covers the log of a partition up to a stream sequence. It
 // returns nil when the snapshot is durable, reads the same as it was written, and those before
-// the last two are removed. After an error the snapshot may be stored, in part or completely;
-// parts are ignored.
-func (s *Store) Save(ctx context.Context, p protocol.Partition, sequence uint64, data []byte) error {
+// the sequence keep are removed. After an error the snapshot may be stored, in part or
+// completely, and damaged; parts are ignored.
+func (s *Store) Save(ctx context.Context, p protocol.Partition, sequence, keep uint64, data []byte) error {
 	pieces := slices.Collect(slices.Chunk(data, pieceBytes))
 	w := written{partitionPrefix(p), sequence, nuid.Next(), len(pieces)}
 	for n, piece := range pieces {
@@ -123,7 +122,7 @@ func (s *Store) Save(ctx context.Context, p protocol.Partition, sequence uint64,
 	if err := s.compare(ctx, w, pieces); err != nil {
 		return fmt.Errorf("read back the snapshot of %s at sequence %d: %w", p, sequence, err)
 	}
-	if err := s.clean(ctx, p); err != nil {
+	if err := s.clean(ctx, p, keep); err != nil {
 		return fmt.Errorf("remove old snapshots of %s: %w", p, err)
 	}
 	return nil
@@ -144,19 +143,14 @@ func (s *Store) compare(ctx context.Context, w written, pieces [][]byte) error {
 	return nil
 }
 
-// clean removes all pieces that are older than the last complete snapshots.
-func (s *Store) clean(ctx context.Context, p protocol.Partition) error {
+// clean removes all pieces of the snapshots before a sequence.
+func (s *Store) clean(ctx context.Context, p protocol.Partition, keep uint64) error {
 	all, err := s.list(ctx, p)
 	if err != nil {
 		return err
 	}
-	complete := all.complete()
-	if len(complete) <= kept {
-		return nil
-	}
-	oldest := complete[kept-1].sequence
 	for w := range all {
-		if w.sequence < oldest {
+		if w.sequence < keep {
 			if err := s.stream.Purge(ctx, jetstream.WithPurgeSubject(w.sequencePrefix()+">")); err != nil {
 				return err
 			}

@@ -35,12 +35,15 @@ func content(sequence uint64) []byte {
 	return bytes.Repeat(fmt.Appendf(nil, "%d ", sequence), 300_000)
 }
 
+// save stores snapshots, each of which keeps the one before it.
 func save(ctx context.Context, t *testing.T, s *snapshots.Store, p protocol.Partition, sequences ...uint64) {
 	t.Helper()
+	keep := uint64(0)
 	for _, n := range sequences {
-		if err := s.Save(ctx, p, n, content(n)); err != nil {
+		if err := s.Save(ctx, p, n, keep, content(n)); err != nil {
 			t.Fatal(err)
 		}
+		keep = n
 	}
 }
 
@@ -70,6 +73,15 @@ func TestTheLastTwoSnapshotsAreKeptNewestFirst(t *testing.T) {
 	wantLoaded(ctx, t, store, partition, 200, 10)
 }
 
+func TestSnapshotsFromTheOneToKeepOnStay(t *testing.T) {
+	ctx, store, _ := open(t)
+	save(ctx, t, store, partition, 9, 10, 11) // keeps 10
+	if err := store.Save(ctx, partition, 200, 10, content(200)); err != nil {
+		t.Fatal(err)
+	}
+	wantLoaded(ctx, t, store, partition, 200, 11, 10)
+}
+
 func TestSnapshotThatCannotBeReadBackIsAnError(t *testing.T) {
 	ctx, store, js := open(t)
 	save(ctx, t, store, partition, 1)
@@ -87,7 +99,7 @@ func TestSnapshotThatCannotBeReadBackIsAnError(t *testing.T) {
 		t.Fatal(err)
 	}
 	big := bytes.Repeat([]byte("x"), 5<<20)
-	if err := store.Save(ctx, partition, 2, big); err == nil || !strings.Contains(err.Error(), "read back") {
+	if err := store.Save(ctx, partition, 2, 0, big); err == nil || !strings.Contains(err.Error(), "read back") {
 		t.Errorf("error is %v", err)
 	}
 }
@@ -108,8 +120,9 @@ func TestNothingOlderIsReadThanTheFirstGoodOne(t *testing.T) {
 
 func TestALateSnapshotTakesThePlaceOfNoNewerOne(t *testing.T) {
 	ctx, store, _ := open(t)
-	save(ctx, t, store, partition, 100, 200, 50)
-	wantLoaded(ctx, t, store, partition, 200, 100)
+	save(ctx, t, store, partition, 100, 200)
+	save(ctx, t, store, partition, 50)
+	wantLoaded(ctx, t, store, partition, 200, 100, 50)
 }
 
 func TestPartitionsAndIncarnationsOfATopicAreApart(t *testing.T) {

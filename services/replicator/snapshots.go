@@ -58,13 +58,13 @@ func (p *owner) load(ctx context.Context) {
 // save stores a snapshot and reads it back, because entries of the log may be purged after
 // that. It runs outside the actor's goroutine, because encoding a snapshot with millions of
 // lanes takes long.
-func (p *owner) save(ctx context.Context, s *messages.Snapshot) {
+func (p *owner) save(ctx context.Context, s *core.Save) {
 	bounded, cancel := context.WithTimeout(ctx, saveTimeout)
 	defer cancel()
-	data := messages.EncodeSnapshot(*s)
+	data := messages.EncodeSnapshot(s.Snapshot)
 	_, err := messages.DecodeSnapshot(data)
 	if err == nil {
-		err = p.service.snapshots.Save(bounded, p.id, s.Sequence, data)
+		err = p.service.snapshots.Save(bounded, p.id, s.Sequence, s.Keep, data)
 	}
 	if err != nil && ctx.Err() == nil {
 		p.service.config.Logger.Warn("a snapshot could not be saved; until the next one, a restart takes longer, and the log is not purged",

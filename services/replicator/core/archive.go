@@ -9,16 +9,9 @@ import (
 )
 
 const (
-	// jobSilence is how long an archiver may be silent before its job is sent again. Archivers
-	// report every messages.ReportInterval what they work on.
-	jobSilence = 10 * time.Second
 	// Pauses after a job has failed.
 	firstJobPause   = time.Second
 	longestJobPause = time.Minute
-	// giveUpTime is how long jobs for the same part of a log fail before an archiver is to
-	// write what it cannot read as damaged. One batch that is lost would otherwise keep
-	// everything after it in the log.
-	giveUpTime = time.Hour
 	// archiveWarning is the least time between two warnings about archiving, and the silence
 	// after which there is one.
 	archiveWarning = time.Minute
@@ -174,7 +167,7 @@ func (c *Core) keepArchiving(now time.Time) {
 		a.job = &job{to: to, records: to.Offset - a.history.End.Offset, silent: now}
 	}
 	j := a.job
-	if now.Before(j.after) || !j.heardAt.IsZero() && now.Sub(j.heardAt) < jobSilence {
+	if now.Before(j.after) || !j.heardAt.IsZero() && now.Sub(j.heardAt) < c.settings.JobSilence {
 		return
 	}
 	if !j.heardAt.IsZero() && now.Sub(j.silent) >= archiveWarning {
@@ -183,8 +176,14 @@ func (c *Core) keepArchiving(now time.Time) {
 	}
 	j.heardAt = now
 	c.send(messages.ArchiveSubject, messages.Archive{
-		Partition: c.id, Base: a.history, To: j.to, Codec: c.settings.Codec, GiveUp: a.failures > 0 && now.Sub(a.failedAt) >= giveUpTime,
+		Partition: c.id, Base: a.history, To: j.to, Codec: c.settings.Codec, GiveUp: a.failures > 0 && now.Sub(a.failedAt) >= c.settings.GiveUpTime,
 	})
+}
+
+// archivingStalls reports whether jobs fail or get no answers, or the log is full.
+func (c *Core) archivingStalls(now time.Time) bool {
+	a := &c.archive
+	return !a.fullSince.IsZero() || a.failures > 0 || a.job != nil && now.Sub(a.job.silent) >= c.settings.JobSilence
 }
 
 // archiveDue reports whether enough waits to be archived, or has waited for long enough.

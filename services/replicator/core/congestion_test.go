@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"laneway.dev/pkg/messages"
 	"laneway.dev/services/replicator/core"
@@ -56,6 +57,31 @@ func TestFullTailIsReportedEveryHeartbeat(t *testing.T) {
 				t.Errorf("%d reports are sent after it", n)
 			}
 		})
+	}
+}
+
+// An owner that was replaced and has frontends reject all requests has nothing to append, which
+// would show it that it was replaced.
+func TestOwnerOfAFullTailNoticesThatItWasReplaced(t *testing.T) {
+	w, _ := newMarked(t)
+	w.settings.ArchiveBytes, w.settings.ArchiveAge, w.settings.TailBatches = 1<<40, time.Hour, 4
+	o := w.leader("second")
+	o.commit(batches("b", 1, 4)...)
+	if !o.core.Stats().Congested {
+		t.Fatal("the tail is not full")
+	}
+	w.pass(time.Second)
+	o.step() // it writes where the log ends
+	next := w.leader("third")
+	w.pass(6 * time.Second)
+	next.step()
+	o.step()
+	o.settle()
+	if o.fenced == 0 {
+		t.Error("it continues beside the younger one")
+	}
+	if !next.core.Stats().Leading {
+		t.Error("the younger one leads no more")
 	}
 }
 

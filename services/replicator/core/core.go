@@ -63,6 +63,16 @@ type Settings struct {
 	// TailBytes and TailBatches bound what is not archived: bytes of entries, and batches. At
 	// one of them frontends refuse requests.
 	TailBytes, TailBatches int64
+	// JobSilence is how long an archiver may be silent before its job is sent again. Archivers
+	// report every messages.ReportInterval what they work on.
+	JobSilence time.Duration
+	// GiveUpTime is how long jobs for the same part of a log fail before an archiver is to
+	// write what it cannot read as damaged. One batch that is lost would otherwise keep
+	// everything after it in the log.
+	GiveUpTime time.Duration
+	// PurgeEntries is how many archived entries make a purge worth a request. On an idle log, any
+	// entry is.
+	PurgeEntries uint64
 
 	// Patience is how long a log may lack entries before it counts as damaged. A new leader of
 	// a stream with several replicas may not have all entries yet.
@@ -79,6 +89,7 @@ func DefaultSettings(owner string) Settings {
 		},
 		Owner: owner, EntryItems: 8192, EntryBytes: 512 << 10, EntryPayload: 32 << 20, ReadEntries: 512,
 		SnapshotEvery: 10_000, ArchiveAge: 10 * time.Minute, TailBytes: 64 << 20, TailBatches: 1_000_000,
+		JobSilence: 10 * time.Second, GiveUpTime: time.Hour, PurgeEntries: 256,
 	}
 }
 
@@ -108,10 +119,10 @@ type Effects struct {
 	Load      bool // load snapshots and the mark; answered by Loaded
 	Append    *Append
 	Read      *Read
-	Save      *messages.Snapshot // answered by Saved
-	Mark      *WriteMark         // answered by MarkWritten or MarkConflict; one at a time
-	Scrub     *Scrub             // answered by Scrubbed; one at a time
-	Purge     *Purge             // answered by Purged or PurgeFailed; one at a time
+	Save      *Save      // answered by Saved
+	Mark      *WriteMark // answered by MarkWritten or MarkConflict; one at a time
+	Scrub     *Scrub     // answered by Scrubbed; one at a time
+	Purge     *Purge     // answered by Purged or PurgeFailed; one at a time
 	Committed []partition.Committed
 	// TakeEpoch is not 0 if a term record or the snapshot has an epoch that fences this core:
 	// a higher one, or the same one with another owner. The shell takes an epoch above it and

@@ -72,6 +72,10 @@ const (
 	// idleTime is the time without appends after which the owner writes an exact mark. A crash
 	// after that leaves no gap.
 	idleTime = time.Second
+	// ownershipCheck is how often an idle owner writes its mark again while it cannot archive. If
+	// another owner has claimed the log, that fails. Otherwise an owner that was replaced would
+	// not notice it: as long as it has frontends reject requests, it has nothing to append.
+	ownershipCheck = 5 * time.Second
 )
 
 // reserve is the state of a partition's mark, and with it how far a core may append.
@@ -131,6 +135,8 @@ func (c *Core) keepMark(now time.Time) {
 		c.reserveMore(now)
 	case !busy && (c.stopping || now.Sub(r.active) >= idleTime) && r.Mark.Reserved != c.end():
 		c.writeMark(messages.Mark{Owner: c.settings.Owner, Written: c.end(), Reserved: c.end()})
+	case !busy && c.archivingStalls(now) && now.Sub(r.since) >= ownershipCheck:
+		c.writeMark(r.Mark)
 	}
 }
 

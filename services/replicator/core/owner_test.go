@@ -20,9 +20,9 @@ type owner struct {
 	read    *core.Read
 	sent    []messages.Message // since the last take
 	commits []partition.Committed
-	saving  bool               // saves are under way until finishSave
-	save    *messages.Snapshot // under way
-	fenced  uint64             // not 0: it waits for an epoch above that
+	saving  bool       // saves are under way until finishSave
+	save    *core.Save // under way
+	fenced  uint64     // not 0: it waits for an epoch above that
 
 	replaced error
 	scrub    *core.Scrub // the last one that was asked for

@@ -9,10 +9,8 @@ import (
 const (
 	// purgeRetry is the pause after a purge that has failed.
 	purgeRetry = 10 * time.Second
-	// A purge is worth a request if it removes this many entries or bytes. On an idle log, any
-	// entry is.
-	purgeEntries = 256
-	purgeBytes   = 1 << 20
+	// purgeBytes is how many bytes make a purge worth a request, see Settings.PurgeEntries.
+	purgeBytes = 1 << 20
 	// maxArchivedParts bounds what is remembered about the archived part of a log.
 	maxArchivedParts = 64
 )
@@ -83,7 +81,7 @@ func (c *Core) purge(now time.Time) {
 	if p.underWay || below <= p.below || now.Before(p.after) {
 		return
 	}
-	if below-p.below < purgeEntries && p.logBytes(below) < purgeBytes && !c.idle(now) {
+	if below-p.below < c.settings.PurgeEntries && p.logBytes(below) < purgeBytes && !c.idle(now) {
 		return
 	}
 	p.underWay, p.asked = true, below

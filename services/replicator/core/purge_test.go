@@ -78,6 +78,38 @@ func TestLogIsPurgedNoFurtherThanItsHistory(t *testing.T) {
 	}
 }
 
+// The snapshot of a save that has failed may be stored, and damaged. It takes the place of none that
+// can be read.
+func TestTheLastTwoGoodSnapshotsAreKept(t *testing.T) {
+	w, _ := newArchiver(t)
+	w.settings.PurgeEntries = 1
+	o := w.leader("second")
+	o.saving = true
+	var good []uint64
+	for n, fails := range []bool{false, false, true, true, false} {
+		o.commit(sized(batch("a", uint64(n+1)), 1000))
+		o.step(done(o.job(), fmt.Sprint("m", n)))
+		o.settle()
+		if n := len(good); n > 0 && o.save.Keep != good[n-1] {
+			t.Errorf("with %v the snapshots from %d on are kept", good, o.save.Keep)
+		}
+		if fails {
+			o.failSave()
+			w.pass(time.Minute)
+			continue
+		}
+		o.purge = nil
+		good = append(good, o.save.Sequence)
+		o.finishSave()
+		if o.purge != nil {
+			o.step(core.Purged{Below: o.purge.Below})
+		}
+	}
+	if len(w.snapshots) != 2 || len(good) != 3 || o.purge == nil || o.purge.Below > good[1] {
+		t.Errorf("with the snapshots %v, %d of them stored, the purge is %+v", good, len(w.snapshots), o.purge)
+	}
+}
+
 func TestFailedSnapshotAllowsNoPurge(t *testing.T) {
 	w, o := newPurger(t)
 	o.saving = true

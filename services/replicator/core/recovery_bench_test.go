@@ -116,7 +116,7 @@ func snapshotOfPast(b *testing.B, l *pastLog, sequence uint64) messages.Snapshot
 	if fx.Save == nil {
 		b.Fatal("no snapshot is made")
 	}
-	s := *fx.Save
+	s := fx.Save.Snapshot
 	s.Sequence, s.Time = sequence, now.UnixNano()
 	return s
 }

@@ -8,6 +8,17 @@ import (
 	"laneway.dev/services/replicator/core/partition"
 )
 
+// Save asks for a snapshot to be stored and read back. Once that is done, the shell may remove the
+// snapshots below Keep, and no others: a log that was purged needs the last two that were read back.
+//
+// Example: the snapshots of the entries 100 and 200 are good, and the one of 300 was stored and
+// could not be read back. With the one of 400, only that of 100 may go, although three others are
+// stored.
+type Save struct {
+	messages.Snapshot
+	Keep uint64
+}
+
 // Saved answers a Save.
 type Saved struct {
 	Sequence uint64 // of the snapshot
@@ -53,8 +64,7 @@ func (c *Core) save(now time.Time) {
 	}
 	c.stats.Snapshots++
 	s.saving, s.wanted = true, false
-	made := c.snapshot()
-	c.fx.Save = &made
+	c.fx.Save = &Save{c.snapshot(), s.newer}
 }
 
 // snapshotDue reports whether SnapshotEvery entries have been appended since the last
@@ -66,7 +76,7 @@ func (c *Core) snapshotDue(now time.Time) bool {
 		return true
 	}
 	end := c.archive.history.End.Sequence
-	return c.archive.history.Archived() && c.idle(now) && s.newer > end && end >= max(s.older, c.purges.below)+purgeEntries
+	return c.archive.history.Archived() && c.idle(now) && s.newer > end && end >= max(s.older, c.purges.below)+c.settings.PurgeEntries
 }
 
 // savedSnapshot notes that a Save has ended.

@@ -49,7 +49,7 @@ func newWorld(t failer) *world {
 				MaxIDs: 1000, MaxLanes: 1000, MaxNameBytes: 1 << 20, Limits: core.Limits{ProducerExpiry: 24 * time.Hour, MaxProducers: 1000},
 			},
 			EntryItems: 1000, EntryBytes: 1 << 20, EntryPayload: 1 << 20, ReadEntries: 100, SnapshotEvery: 1 << 40,
-			TailBytes: 64 << 20, TailBatches: 1_000_000,
+			TailBytes: 64 << 20, TailBatches: 1_000_000, JobSilence: 10 * time.Second, GiveUpTime: time.Hour, PurgeEntries: 256,
 		},
 		snapshots: map[uint64][]byte{},
 	}
@@ -76,12 +76,10 @@ func (w *world) keepMark(m *core.WriteMark) (written bool) {
 	return true
 }
 
-// keep stores a snapshot; two are kept, and an older one takes the place of none.
-func (w *world) keep(s *messages.Snapshot) {
-	w.snapshots[s.Sequence] = messages.EncodeSnapshot(*s)
-	for len(w.snapshots) > 2 {
-		delete(w.snapshots, slices.Min(slices.Collect(maps.Keys(w.snapshots))))
-	}
+// keep stores a snapshot, and removes those that its owner does not keep.
+func (w *world) keep(s *core.Save) {
+	w.snapshots[s.Sequence] = messages.EncodeSnapshot(s.Snapshot)
+	maps.DeleteFunc(w.snapshots, func(sequence uint64, _ []byte) bool { return sequence < s.Keep })
 }
 
 // stored returns the snapshots that can be read, newest first.

@@ -82,7 +82,7 @@ func replay(partition protocol.Partition, entries []messages.LoggedEntry) *messa
 		events = events[1:]
 		switch {
 		case fx.Save != nil:
-			return fx.Save
+			return &fx.Save.Snapshot
 		case fx.Mark != nil:
 			events = append(events, replicator.MarkWritten{Mark: fx.Mark.Mark, Revision: 1})
 		case fx.Append != nil:

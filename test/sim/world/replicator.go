@@ -46,7 +46,10 @@ func (r *ReplicatorCore) Step(now time.Time, events []Event) *Output {
 	out.Send = sent
 	out.Work = Work{
 		Seen: out.Seen, TakeEpoch: fx.TakeEpoch, Ended: fx.Ended != nil, Damage: fx.Damage,
-		Load: fx.Load, Append: fx.Append, Read: fx.Read, Mark: fx.Mark, Save: fx.Save, Scrub: fx.Scrub != nil,
+		Load: fx.Load, Append: fx.Append, Read: fx.Read, Mark: fx.Mark, Scrub: fx.Scrub != nil,
+	}
+	if fx.Save != nil {
+		out.Save = &fx.Save.Snapshot
 	}
 	for _, e := range sent {
 		r.said(e.Message, out)
