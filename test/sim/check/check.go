@@ -29,6 +29,9 @@ type Limits struct {
 	// OneLane means that only the client SlowClient suffers from slow or failing uploads.
 	OneLane    bool
 	SlowClient int
+	// Object returns the bytes of a segment or manifest; nil is none. It is nil in a world without
+	// archiving.
+	Object func(key string) []byte
 	// Settling is how long the consequences of faults may last after faults have ended.
 	Settling time.Duration
 }
@@ -75,6 +78,10 @@ type State struct {
 	unsure table[life, bool]     // what a request to stage that arrived twice has named (Doubled)
 
 	frames    []frame // of the log
+	ends      []int64 // where each entry of the log ends
+	archived  messages.History
+	entries   []*messages.LoggedEntry // of the log, in a world with archiving
+	segments  table[string, bool]     // that were compared with the log
 	damaged   table[messages.Extent, bool]
 	consumers table[int, consumed]
 }
@@ -84,7 +91,7 @@ type State struct {
 func New(limits *Limits, counts *Counts, created time.Time) *State {
 	return &State{
 		limits: limits, counts: counts,
-		sequence: 1, time: created.UnixNano(),
+		sequence: 1, time: created.UnixNano(), ends: []int64{0}, entries: []*messages.LoggedEntry{{Sequence: 1, Entry: messages.Entry{Created: true, Time: created.UnixNano()}}}, segments: table[string, bool]{},
 		lanes: table[LaneKey, laneLog]{}, evictions: table[uint64, bool]{}, sources: table[int, int]{}, places: table[Record, int64]{},
 		epochs: table[int64, int16]{}, stored: table[messages.Extent, Batch]{}, damaged: table[messages.Extent, bool]{},
 		issues: table[Ticket, issue]{}, open: table[LaneKey, []uint64]{}, turns: table[Ticket, []string]{},
@@ -98,7 +105,7 @@ func New(limits *Limits, counts *Counts, created time.Time) *State {
 func (s *State) Clone() *State {
 	s.cloned = true
 	c := *s
-	c.frames = slices.Clip(s.frames)
+	c.frames, c.ends = slices.Clip(s.frames), slices.Clip(s.ends)
 	return &c
 }
 

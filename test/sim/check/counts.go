@@ -32,6 +32,12 @@ type Counts struct {
 	Reported, RestagedByName, AnnouncementsLost       int // by and of stagers
 	Together                                          int // arrived in one turn with another one
 	LimitChanges                                      int
+	Jobs, JobsFailed, JobsFrozen, JobsDoubled         int // of archivers
+	PutsLate, PutsLost, Unreadable, ArchivedDamaged   int // at archivers
+	Archives, AnswersIgnored, Congested               int
+	Purges, PurgesFailed, PurgesLate                  int
+	SavesFailed, SnapshotsLost, Unfounded             int
+	HistoryFetched, HistoryAway, Overtaken            int // by fetches
 }
 
 // String returns a table.

@@ -26,6 +26,8 @@ func (c Committed) look(s *State) {
 		s.counts.Gaps++
 	}
 	s.nextOffset = n.BaseOffset
+	s.ends = append(s.ends, n.NextOffset())
+	s.history(e)
 	if n.Time < s.time && n.RisingFrom != e.Sequence {
 		s.violated("log: entry %d is %s older than the one before", e.Sequence, time.Duration(s.time-n.Time))
 	}

@@ -9,6 +9,14 @@ import (
 
 // Entry returns an entry of the log in one line.
 func Entry(e *messages.Entry) string {
+	if !e.History.Archived() {
+		return content(e)
+	}
+	return fmt.Sprintf("%s; archived up to entry %d", content(e), e.History.End.Sequence)
+}
+
+// content returns what an entry has beside the history.
+func content(e *messages.Entry) string {
 	by := fmt.Sprintf("frontend epoch %d, sequencer epoch %d", e.Epoch, e.SequencerEpoch)
 	var parts []string
 	if n := e.Records(); n > 0 {

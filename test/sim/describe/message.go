@@ -44,9 +44,39 @@ func Message(m messages.Message) string {
 		return of("Outcomes", m.Epoch) + join(m.Outcomes, outcome)
 	case messages.Committed:
 		return fmt.Sprintf("Committed: entry %d", m.Sequence)
+	case messages.Congested:
+		return "Congested: " + m.Reason
+	default:
+		return archive(m)
+	}
+}
+
+// archive returns a message between replicators and archivers.
+func archive(m messages.Message) string {
+	switch m := m.(type) {
+	case messages.Archive:
+		text := fmt.Sprintf("Archive: entries %d to %d, after %s", m.Base.End.Sequence+1, m.To.Sequence, manifest(m.Base.Manifest))
+		if m.GiveUp {
+			text += ", giving up what cannot be read"
+		}
+		return text
+	case messages.Archiving:
+		return "Archiving: entries after " + manifest(m.Base)
+	case messages.Archived:
+		return fmt.Sprintf("Archived: manifest %s goes up to entry %d, after %s; records: %d, damaged: %d, missing: %d",
+			m.History.Manifest, m.History.End.Sequence, manifest(m.Base), m.Records, m.Damaged, m.Missing)
+	case messages.ArchiveFailed:
+		return fmt.Sprintf("ArchiveFailed: entries after %s: %s", manifest(m.Base), m.Reason)
 	default:
 		return producers(m)
 	}
+}
+
+func manifest(key string) string {
+	if key == "" {
+		return "no manifest"
+	}
+	return "manifest " + key
 }
 
 // producers returns a message of the producer API.

@@ -56,6 +56,18 @@ func TestMessagesAreSaidInWords(t *testing.T) {
 			"Outcomes, frontend epoch 7: i:2 ticket 5 is at offset 30; i:2 ticket 6 is a duplicate of offset 20; i:2 ticket 7 NOT_COMMITTED (why)",
 		},
 		{messages.Committed{Sequence: 3}, "Committed: entry 3"},
+		{messages.Congested{Reason: "full"}, "Congested: full"},
+		{
+			messages.Archive{Base: messages.History{Manifest: "m/1", End: messages.Position{Sequence: 9}}, To: messages.Position{Sequence: 12}, GiveUp: true},
+			"Archive: entries 10 to 12, after manifest m/1, giving up what cannot be read",
+		},
+		{messages.Archive{To: messages.Position{Sequence: 12}}, "Archive: entries 1 to 12, after no manifest"},
+		{messages.Archiving{Base: "m/1"}, "Archiving: entries after manifest m/1"},
+		{
+			messages.Archived{Base: "m/1", History: messages.History{Manifest: "m/2", End: messages.Position{Sequence: 12}}, Records: 5, Damaged: 2, Missing: 1},
+			"Archived: manifest m/2 goes up to entry 12, after manifest m/1; records: 5, damaged: 2, missing: 1",
+		},
+		{messages.ArchiveFailed{Base: "", Reason: "why"}, "ArchiveFailed: entries after no manifest: why"},
 		{messages.FenceProducer{Epoch: 7, Fence: fence, IfKnown: true}, `FenceProducer, frontend epoch 7: producer 3, epoch 1, name "a", if it is known`},
 		{
 			messages.ProducerFenced{Epoch: 7, Fence: 1, Producer: messages.KnownProducer{ProducerFence: fence, HasLast: true, Last: 12}},
@@ -76,8 +88,9 @@ func TestMessagesAreSaidInWords(t *testing.T) {
 func TestEntriesAreSaidInWords(t *testing.T) {
 	batch := messages.Placeholder{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "i:2", Number: 5}, Floor: 4, Records: 3}}
 	for want, e := range map[string]messages.Entry{
-		"term record of me, epoch 7": {Owner: "me", OwnerEpoch: 7},
-		"barrier":                    {},
+		"term record of me, epoch 7":       {Owner: "me", OwnerEpoch: 7},
+		"barrier":                          {},
+		"barrier; archived up to entry 12": {History: messages.History{Manifest: "m/2", End: messages.Position{Sequence: 12}}},
 		"offsets 10 to 12, frontend epoch 7, sequencer epoch 8: i:2 ticket 5 (floor 4)": {
 			Epoch: 7, SequencerEpoch: 8, BaseOffset: 10, Batches: []messages.Placeholder{batch},
 		},

@@ -174,7 +174,7 @@ func (s *schedule) Read(p *world.Process, r replicator.Read) {
 }
 
 // Load implements world.Scheduler. It happens at once.
-func (s *schedule) Load(p *world.Process) { s.Deliver(p, s.Loaded()) }
+func (s *schedule) Load(p *world.Process) { s.Deliver(p, s.Loaded(p)) }
 
 // Died implements world.Scheduler. What is on its way to a process ends with it.
 func (s *schedule) Died(p *world.Process, _ string) {
@@ -187,9 +187,12 @@ func (s *schedule) Died(p *world.Process, _ string) {
 func (s *schedule) Announce(*world.Process, []*world.Process) { panic("there are no stagers") }
 func (s *schedule) Upload(*world.Process, *stager.Object)     { panic("there are no stagers") }
 func (s *schedule) Mark(*world.Process, replicator.WriteMark) { panic("there are no marks") }
-func (s *schedule) Save(*world.Process, *messages.Snapshot)   { panic("there are no snapshots") }
+func (s *schedule) Save(*world.Process, *replicator.Save)     { panic("there are no snapshots") }
 
 func (s *schedule) Scrub(*world.Process) { panic("there are no snapshots") }
+
+func (s *schedule) Purge(*world.Process, replicator.Purge) { panic("there are no snapshots") }
+func (s *schedule) Job(*world.Process, messages.Archive)   { panic("there are no archivers") }
 
 // See implements world.Scheduler. The result of a sighting depends only on the earlier ones
 // and on its time, so each case is checked once.

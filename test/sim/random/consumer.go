@@ -232,13 +232,25 @@ func (r *run) Ask(f *world.Fetch, q fetch.Question) {
 		answer(fetch.Failed{Err: protocol.NewError(protocol.CodeUnavailable, "simulated")})
 		return
 	}
-	r.after(r.between(200*time.Microsecond, 4*time.Millisecond), func() {
+	way := r.between(200*time.Microsecond, 4*time.Millisecond)
+	if r.config.Mix.Archive {
+		way = r.latency() // the log may be purged meanwhile
+	}
+	r.after(way, func() {
 		switch q := q.(type) {
 		case fetch.LookUp:
 			state := r.State()
 			r.after(r.latency(), func() { r.awake(p, func() { r.LookedUp(f, state) }) })
 		case fetch.Read:
-			answer(r.Entries(q, 1+r.rng.IntN(min(q.Limit, 8))))
+			limit := 1 + r.rng.IntN(min(q.Limit, 8))
+			if !r.historyAway(q.History, answer) {
+				r.countRead(q)
+				answer(r.Entries(q, limit))
+			}
+		case fetch.Narrow:
+			if !r.historyAway(q.History, answer) {
+				answer(r.Archive.Narrow(q))
+			}
 		case fetch.Load:
 			r.load(answer, q)
 		case fetch.IsDeleted:
@@ -249,9 +261,11 @@ func (r *run) Ask(f *world.Fetch, q fetch.Question) {
 
 // fromLog reports whether a question is about the log. JetStream may not answer it.
 func fromLog(q fetch.Question) bool {
-	switch q.(type) {
-	case fetch.LookUp, fetch.Read:
+	switch q := q.(type) {
+	case fetch.LookUp:
 		return true
+	case fetch.Read:
+		return !q.History.Archived()
 	}
 	return false
 }
@@ -272,6 +286,13 @@ func (r *run) payloads(extents []messages.Extent) []fetch.Payload {
 	for i, x := range extents {
 		if r.fault(r.config.Mix.StoreFails) {
 			all[i].Err = protocol.NewError(protocol.CodeStoreUnavailable, "simulated")
+			continue
+		}
+		if frame, is, err := r.Archive.Content(x); is {
+			all[i].Bytes = frame
+			if err != nil {
+				all[i].Err = protocol.NewError(protocol.CodeCorrupt, err.Error())
+			}
 			continue
 		}
 		if r.damaged(x) {

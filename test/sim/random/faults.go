@@ -1,6 +1,7 @@
 package random
 
 import (
+	"slices"
 	"time"
 
 	replicator "laneway.dev/services/replicator/core"
@@ -43,6 +44,7 @@ func (r *run) disturbances() {
 		{m.Disconnect, r.disconnectFrontend},
 		{m.EpochsLost, r.loseEpochs},
 		{m.LimitChange, r.changeLimits},
+		{m.SnapshotsLost, r.loseSnapshots},
 	}
 	total := 0
 	for _, x := range weights {
@@ -77,7 +79,15 @@ func (r *run) crash() {
 }
 
 // role draws a role.
-func (r *run) role() world.Role { return world.Roles[r.rng.IntN(len(world.Roles))] }
+func (r *run) role() world.Role { return pick(r, r.roles()) }
+
+// roles returns the roles of the run.
+func (r *run) roles() []world.Role {
+	if r.config.Mix.Archive {
+		return append(slices.Clip(world.Roles), world.Archiver)
+	}
+	return world.Roles
+}
 
 func (r *run) hang() {
 	if all := r.Living(r.role()); len(all) > 0 {
@@ -196,7 +206,8 @@ func (r *run) recover() {
 	if m := &r.config.Mix; m.LimitChange > 0 {
 		r.setTopic(replicator.Limits{ProducerExpiry: m.Memory, MaxProducers: m.MaxProducers})
 	}
-	for _, role := range world.Roles {
+	r.Evidence.Restore()
+	for _, role := range r.roles() {
 		if len(r.Living(role)) == 0 {
 			r.start(role)
 		}

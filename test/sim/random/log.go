@@ -116,8 +116,11 @@ func (r *run) Read(p *world.Process, what replicator.Read) {
 func (r *run) Load(p *world.Process) {
 	r.after(time.Millisecond, func() {
 		r.awake(p, func() {
-			loaded := r.Loaded()
+			loaded := r.Loaded(p)
 			r.counts.SnapshotStarts += len(loaded.(replicator.Loaded).Snapshots)
+			if p.Unfounded() {
+				r.counts.Unfounded++
+			}
 			r.Deliver(p, loaded)
 		})
 	})
@@ -145,21 +148,27 @@ func (r *run) Scrub(p *world.Process) {
 }
 
 // Save implements world.Scheduler. A snapshot may be damaged, and is lost with its writer.
-func (r *run) Save(p *world.Process, s *messages.Snapshot) {
-	data := messages.EncodeSnapshot(*s)
+func (r *run) Save(p *world.Process, s *replicator.Save) {
+	data := messages.EncodeSnapshot(s.Snapshot)
 	r.after(r.between(time.Millisecond, 400*time.Millisecond), func() {
 		if p.Dead {
 			return
 		}
-		if r.fault(r.config.Mix.SnapshotDamage) {
-			r.counts.SnapshotsDamaged++
-			r.Say("  ! the snapshot of entry %d is damaged", s.Sequence)
-			data = slices.Clone(data)
-			data[r.rng.IntN(len(data))] ^= 1 << r.rng.IntN(8)
+		if r.fault(r.config.Mix.SaveFails) {
+			r.saveFails(p, s, data)
+			return
 		}
 		r.counts.Snapshots++
 		r.Say("  %s has stored a snapshot of entry %d", p, s.Sequence)
-		r.Evidence.SaveSnapshot(s, data)
+		k := r.Evidence.Store(s.Sequence, data)
+		r.Proven(k, s)
 		r.Deliver(p, replicator.Saved{Sequence: s.Sequence})
+		if r.fault(r.config.Mix.SnapshotDamage) {
+			r.counts.SnapshotsDamaged++
+			r.Say("  ! the snapshot of entry %d is damaged", s.Sequence)
+			damaged := slices.Clone(data)
+			damaged[r.rng.IntN(len(data))] ^= 1 << r.rng.IntN(8)
+			r.Damage(k, damaged)
+		}
 	})
 }

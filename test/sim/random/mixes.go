@@ -33,6 +33,18 @@ type Mix struct {
 	OneLane      bool
 	OneLaneFails float64
 
+	// Archive means that the log is archived and purged. The fields after it apply only then.
+	Archive              bool
+	DoubleJob, FreezeJob float64 // that another archiver gets a job too, and that one hangs with it
+	LosePut, LatePut     float64 // of each object that an archiver stores
+	Unreadable           float64 // of each object of batches that an archiver reads: for a while
+	HistoryAway          float64 // of each read of the history
+	SaveFails            float64 // of each snapshot
+	PurgeFails           float64
+	Tail                 int64 // batches that may wait to be archived; 0 is enough
+	SnapshotsLost        int
+	ShortTail            bool // entries are archived and purged as soon as possible
+
 	Crash, Hang, Zombie, Cut, LeaderChange, ClientRestart, ClientZombie, NameLost, Disconnect, EpochsLost int
 	LimitChange                                                                                           int // of the topic; needs Memory
 }
@@ -64,5 +76,28 @@ var Mixes = []Mix{
 	{
 		Name: "limits change", Memory: 18 * time.Second, MaxProducers: 2, Lose: 0.01, Late: 0.02, LoseAck: 0.02, LateAppend: 0.01,
 		SnapshotDamage: 0.3, Crash: 3, LeaderChange: 2, Zombie: 2, LimitChange: 8,
+	},
+	{
+		Name: "archive", Archive: true, DoubleJob: 0.1, FreezeJob: 0.1, Lose: 0.01, Double: 0.02, Late: 0.05, LosePut: 0.1, LatePut: 0.1, Unreadable: 0.05, HistoryAway: 0.02,
+		SaveFails: 0.1, PurgeFails: 0.4, SnapshotDamage: 0.1, Crash: 4, Hang: 3, Zombie: 3, LeaderChange: 1, ClientRestart: 1,
+	},
+	{
+		Name: "purge", Archive: true, DoubleJob: 0.1, Lose: 0.01, Late: 0.05, LoseAck: 0.02, LateAppend: 0.02, SaveFails: 0.2, PurgeFails: 0.5, SnapshotDamage: 0.3,
+		SnapshotsLost: 8, Crash: 4, Hang: 2, Zombie: 6, LeaderChange: 2, ClientRestart: 1, ClientZombie: 1,
+	},
+	{
+		Name: "archive, network", Archive: true, ShortTail: true, PurgeFails: 0.1, DoubleJob: 0.3, FreezeJob: 0.1, Lose: 0.05, Double: 0.05, Late: 0.2, LateAppend: 0.01, HistoryAway: 0.02, SaveFails: 0.05, SnapshotDamage: 0.1,
+		Crash: 1, Hang: 3, Zombie: 2, Cut: 6, Disconnect: 4,
+	},
+	{
+		Name: "archive, lost batches", Archive: true, ObjectDamage: 0.02, StoreFails: 0.05, SlowStore: 0.1, FreezeJob: 0.1, LosePut: 0.2, LatePut: 0.2, Unreadable: 0.2,
+		HistoryAway: 0.1, PurgeFails: 0.2, Crash: 2, Hang: 2,
+	},
+	{
+		Name: "archive, short memory", Archive: true, ShortTail: true, Memory: 18 * time.Second, MaxProducers: 2, Lose: 0.01, Late: 0.1, LoseAck: 0.02, SaveFails: 0.05, SnapshotDamage: 0.1,
+		Crash: 4, LeaderChange: 2, Zombie: 2,
+	},
+	{
+		Name: "archive, full tail", Archive: true, Tail: 40, DoubleJob: 0.2, FreezeJob: 0.2, Lose: 0.01, LosePut: 0.3, LatePut: 0.3, Unreadable: 0.2, SaveFails: 0.1, Crash: 3, Hang: 4, Zombie: 2,
 	},
 }

@@ -22,6 +22,9 @@ func (r *run) Send(from *world.Process, to []*world.Process, m *world.Message) {
 		r.carry(from, pick(r, to), m)
 		return
 	}
+	if r.Archive != nil && r.sendArchive(from, to, m) {
+		return
+	}
 	for _, p := range to {
 		r.carry(from, p, m)
 	}

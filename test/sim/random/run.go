@@ -88,7 +88,7 @@ func (r *run) run() {
 func newRun(config Config, trace *Trace) *run {
 	r := &run{
 		config: config, rng: rand.New(rand.NewPCG(config.Seed, 1)), trace: trace,
-		links: map[link]time.Time{}, cuts: map[link]time.Time{}, putsFailed: map[int]int{}, deaf: map[*world.Process]time.Time{}, damage: map[messages.Extent]bool{},
+		links: map[link]time.Time{}, away: map[string]time.Time{}, cuts: map[link]time.Time{}, putsFailed: map[int]int{}, deaf: map[*world.Process]time.Time{}, damage: map[messages.Extent]bool{},
 	}
 	m := &config.Mix
 	r.limits = check.Limits{
@@ -100,8 +100,16 @@ func newRun(config Config, trace *Trace) *run {
 	r.Fetches = r
 	r.Tracing, r.Evidence, r.Registry.Taken = trace != nil, world.NewEvidence(), map[uint64]bool{}
 	r.Registry.Lose(epochClock(0))
+	if m.Archive {
+		r.Archive = world.NewArchive()
+		r.limits.Object = r.Archive.Get
+	}
 	for _, role := range []world.Role{world.Replicator, world.Sequencer, world.Stager, world.Stager, world.Frontend} {
 		r.start(role)
+	}
+	if m.Archive {
+		r.start(world.Archiver)
+		r.start(world.Archiver)
 	}
 	if r.chance(m.SlowLane) {
 		r.limits.SlowClient = r.rng.IntN(config.Clients)
@@ -127,6 +135,7 @@ func newRun(config Config, trace *Trace) *run {
 func (r *run) end() {
 	r.Finished(func(c *world.Client) bool { return !r.clients[c.Number].done })
 	r.Left(r.config.Mix.Memory > 0)
+	r.endArchive()
 	for _, c := range r.consumers {
 		r.FinishedConsumer(c.Consumer)
 	}
@@ -149,7 +158,7 @@ func (r *run) forgotten() bool {
 
 // finished reports whether nothing is left to be done.
 func (r *run) finished() bool {
-	if !r.consumersDone() {
+	if !r.consumersDone() || !r.settled() {
 		return false
 	}
 	for _, c := range r.clients {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	archiver "laneway.dev/services/archiver/core"
 	replicator "laneway.dev/services/replicator/core"
 	stager "laneway.dev/services/stager/core"
 	"laneway.dev/test/sim/check"
@@ -24,6 +25,7 @@ type run struct {
 	clients   []*client
 	consumers []*consumer
 	damage    map[messages.Extent]bool     // by batch in the object store: whether it cannot be read any more
+	away      map[string]time.Time         // by key of an object of batches: until when archivers cannot read it
 	deaf      map[*world.Process]time.Time // frontends without a connection to consumers, until when
 	links     map[link]time.Time           // when the last arrival on a way is
 	cuts      map[link]time.Time           // ways on which nothing arrives, until when
@@ -133,6 +135,8 @@ func (r *run) core(p *world.Process) world.Core {
 		}
 		r.Bounds.StagerBytes = int(settings.MemoryBytes)
 		return world.NewStager(p.Name, settings)
+	case world.Archiver:
+		return world.NewArchiver(archiver.Settings{Workers: 1 + r.rng.IntN(2), Waiting: r.rng.IntN(3), ReportEvery: 2 * heartbeat})
 	default:
 		s := replicator.DefaultSettings(p.Name)
 		s.Heartbeat, s.LaneExpiry = heartbeat, laneExpiry
@@ -148,6 +152,9 @@ func (r *run) core(p *world.Process) world.Core {
 		s.EntryItems, s.ReadEntries = 1+r.rng.IntN(12), 1+r.rng.IntN(20)
 		s.SnapshotEvery = uint64(3 + r.rng.IntN(40))
 		s.Epoch = p.Epoch
+		if m.Archive {
+			r.archiving(&s)
+		}
 		return world.NewReplicator(p.Name, s, false)
 	}
 }

@@ -141,7 +141,7 @@ func lower(c Config, n, least int, set func(*Config, int)) []Config {
 // fewerDisturbances leaves single disturbances out, if there are any.
 func fewerDisturbances(c Config) []Config {
 	m := &c.Mix
-	if m.Crash+m.Hang+m.Zombie+m.Cut+m.LeaderChange+m.ClientRestart+m.ClientZombie+m.NameLost == 0 {
+	if m.Crash+m.Hang+m.Zombie+m.Cut+m.LeaderChange+m.ClientRestart+m.ClientZombie+m.NameLost+m.SnapshotsLost == 0 {
 		if len(c.Without) > 0 {
 			c.Without = nil // nothing is left to be left out
 			return []Config{c}

@@ -193,7 +193,7 @@ func (s *Script) Read(p *world.Process, r replicator.Read) {
 }
 
 // Load implements world.Scheduler.
-func (s *Script) Load(p *world.Process) { s.Deliver(p, s.Loaded()) }
+func (s *Script) Load(p *world.Process) { s.Deliver(p, s.Loaded(p)) }
 
 // Died implements world.Scheduler.
 func (s *Script) Died(*world.Process, string) {}
@@ -201,6 +201,9 @@ func (s *Script) Died(*world.Process, string) {}
 // Mark, Save and Scrub implement world.Scheduler. They are never called: marks are written
 // at once, and no script is long enough for a snapshot.
 func (s *Script) Mark(*world.Process, replicator.WriteMark) { panic("marks are written at once") }
-func (s *Script) Save(*world.Process, *messages.Snapshot)   { panic("there are no snapshots") }
+func (s *Script) Save(*world.Process, *replicator.Save)     { panic("there are no snapshots") }
 
 func (s *Script) Scrub(*world.Process) { panic("there are no snapshots") }
+
+func (s *Script) Purge(*world.Process, replicator.Purge) { panic("there are no snapshots") }
+func (s *Script) Job(*world.Process, messages.Archive)   { panic("there are no archivers") }

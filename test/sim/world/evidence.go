@@ -1,10 +1,11 @@
 package world
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 
+	"laneway.dev/internal/objectstore"
 	"laneway.dev/pkg/messages"
 	replicator "laneway.dev/services/replicator/core"
 	stager "laneway.dev/services/stager/core"
@@ -14,17 +15,25 @@ import (
 
 // Evidence is what is kept of the log outside of it.
 type Evidence struct {
-	Mark      replicator.FoundMark
-	Newest    *messages.Snapshot // of those that were stored
-	snapshots map[uint64][]byte  // encoded, the last two
+	Mark   replicator.FoundMark
+	Newest *messages.Snapshot // of those that were stored
+
+	snapshots []*Kept // newest first
+	lost      []*Kept // until they are restored
+}
+
+// Kept is a snapshot that is stored.
+type Kept struct {
+	Sequence uint64
+	data     []byte
+	proven   bool // it was read back
 }
 
 // NewEvidence returns the evidence that creation writes.
 func NewEvidence() *Evidence {
 	first := messages.Position{Sequence: 1}
 	return &Evidence{
-		Mark:      replicator.FoundMark{Mark: messages.Mark{Owner: "creation", Written: first, Reserved: first}, Revision: 1, Exists: true},
-		snapshots: map[uint64][]byte{},
+		Mark: replicator.FoundMark{Mark: messages.Mark{Owner: "creation", Written: first, Reserved: first}, Revision: 1, Exists: true},
 	}
 }
 
@@ -37,33 +46,95 @@ func (e *Evidence) WriteMark(m replicator.WriteMark) (_ Event, written bool) {
 	return replicator.MarkWritten{Mark: m.Mark, Revision: e.Mark.Revision}, true
 }
 
-// SaveSnapshot stores a snapshot, of which data is the encoded form, perhaps damaged.
-func (e *Evidence) SaveSnapshot(s *messages.Snapshot, data []byte) {
+// Store stores a snapshot, of which data is the encoded form, perhaps damaged.
+func (e *Evidence) Store(sequence uint64, data []byte) *Kept {
+	k := &Kept{Sequence: sequence, data: data}
+	e.snapshots = append(e.snapshots, k)
+	slices.SortStableFunc(e.snapshots, func(a, b *Kept) int { return cmp.Compare(b.Sequence, a.Sequence) })
+	return k
+}
+
+// Proven is a snapshot that was read back as it was stored. Those that its owner does not keep are
+// removed then.
+func (w *World) Proven(k *Kept, s *replicator.Save) {
+	e := w.Evidence
+	k.proven = true
 	if e.Newest == nil || s.Sequence >= e.Newest.Sequence {
-		e.Newest = s
+		e.Newest = &s.Snapshot
 	}
-	e.snapshots[s.Sequence] = data
-	for len(e.snapshots) > 2 {
-		delete(e.snapshots, slices.Min(slices.Collect(maps.Keys(e.snapshots))))
+	e.snapshots = slices.DeleteFunc(e.snapshots, func(o *Kept) bool { return o.Sequence < s.Keep })
+	w.snapshotsStay()
+	w.See(check.CoversOf(&s.Snapshot))
+}
+
+// Damage damages a snapshot that was read back. It returns false if the log needs the snapshot,
+// because no other one can be read.
+func (w *World) Damage(k *Kept, data []byte) bool {
+	others := slices.ContainsFunc(w.Evidence.snapshots, func(o *Kept) bool { return o != k && o.readable(w.Log.First) })
+	if w.Archive != nil && !others {
+		return false
+	}
+	k.data = data
+	return true
+}
+
+// readable reports whether the log can be read with the snapshot.
+func (k *Kept) readable(first uint64) bool {
+	_, err := messages.DecodeSnapshot(k.data)
+	return err == nil && k.Sequence >= first
+}
+
+// snapshotsStay checks that the log, once it was purged, has what two snapshots need that were
+// read back.
+func (w *World) snapshotsStay() {
+	if w.Log.First == 1 || w.Evidence == nil {
+		return
+	}
+	good := 0
+	for _, k := range slices.Concat(w.Evidence.snapshots, w.Evidence.lost) {
+		if k.proven && k.Sequence >= w.Log.First {
+			good++
+		}
+	}
+	if good < 2 {
+		w.Violated("archive: the log begins with entry %d, and only %d snapshots that were read back are that new", w.Log.First, good)
 	}
 }
+
+// Lose loses all snapshots until Restore.
+func (e *Evidence) Lose() { e.lost, e.snapshots = append(e.lost, e.snapshots...), nil }
+
+// Restore brings back the snapshots that were lost.
+func (e *Evidence) Restore() {
+	e.snapshots, e.lost = append(e.snapshots, e.lost...), nil
+	slices.SortStableFunc(e.snapshots, func(a, b *Kept) int { return cmp.Compare(b.Sequence, a.Sequence) })
+}
+
+// Unfounded reports whether a replicator has found no snapshot from which it can read the log. It
+// must call the log damaged then.
+func (p *Process) Unfounded() bool { return p.unfounded }
 
 // Nothing is what a replicator gets when it looks for snapshots and the mark in a world
 // without them.
 type Nothing struct{}
 
-// Loaded returns what a replicator finds that looks for snapshots and the mark.
-func (w *World) Loaded() Event {
+// Loaded returns what a replicator finds that looks for snapshots and the mark: the newest snapshot
+// that can be read.
+func (w *World) Loaded(p *Process) Event {
 	if w.Evidence == nil {
 		return Nothing{}
 	}
 	loaded := replicator.Loaded{Mark: w.Evidence.Mark}
-	kept := w.Evidence.snapshots
-	for _, sequence := range slices.Backward(slices.Sorted(maps.Keys(kept))) {
-		if s, err := messages.DecodeSnapshot(kept[sequence]); err == nil {
+	p.unfounded = w.Log.First > 1
+	for _, k := range w.Evidence.snapshots {
+		if s, err := messages.DecodeSnapshot(k.data); err == nil {
 			loaded.Snapshots = append(loaded.Snapshots, s)
+			k.proven = true
+			p.unfounded = p.unfounded && k.Sequence < w.Log.First
+			break
 		}
 	}
+	p.excused = p.excused || p.unfounded
 	return loaded
 }
 
@@ -86,9 +157,10 @@ func (w *World) Stored(o *stager.Object) stager.Uploaded {
 	w.Objects++
 	done := stager.Uploaded{Object: o, Size: o.Bytes}
 	for i := range o.Batches {
-		x := messages.Extent{Key: fmt.Sprint("object-", w.Objects), Offset: int64(i), Length: int64(len(o.Batches[i].Payload)), CRC: 1}
+		payload := o.Batches[i].Payload
+		x := messages.Extent{Key: fmt.Sprint("object-", w.Objects), Offset: int64(i), Length: int64(len(payload)), CRC: objectstore.Checksum(payload)}
 		done.Extents = append(done.Extents, x)
-		w.See(check.Stored{Extent: x, Batch: check.ReadBatch(o.Batches[i].Payload)})
+		w.See(check.Stored{Extent: x, Batch: check.ReadBatch(payload)})
 	}
 	return done
 }

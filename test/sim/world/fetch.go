@@ -178,7 +178,11 @@ func (w *World) Control(f *Fetch, text string) {
 // State returns the state of the log, as its leader knows it.
 func (w *World) State() fetch.LogState {
 	last := w.Log.Last()
-	return fetch.LogState{First: 1, Last: last, Readable: last, Offset: w.Log.Committed[last-1].Entry.Entry.NextOffset()}
+	first := &w.Log.Committed[w.Log.First-1].Entry.Entry
+	return fetch.LogState{
+		First: w.Log.First, Begin: first.BaseOffset - first.Gap, Last: last, Readable: last,
+		Offset: w.Log.Committed[last-1].Entry.Entry.NextOffset(), History: w.Log.History(),
+	}
 }
 
 // LookedUp answers a look-up of a fetch.
@@ -229,14 +233,19 @@ var errClosed = protocol.NewError(protocol.CodeUnavailable, "the frontend was re
 // closeFetches ends the fetches of a frontend that was replaced.
 func (w *World) closeFetches(p *Process) { w.stepFetches(p, fetch.Closed{Why: errClosed}) }
 
-// Entries answers a Read with at most limit entries.
+// Entries answers a Read with at most limit entries. In the place of entries that were purged it
+// returns those after them, as JetStream does.
 func (w *World) Entries(q fetch.Read, limit int) fetch.Event {
-	end := min(w.Log.Last(), q.From-1+uint64(limit))
-	if q.From > end {
+	if q.History.Archived() {
+		return w.Archive.entries(q, limit)
+	}
+	from := max(q.From, w.Log.First)
+	end := min(w.Log.Last(), from-1+uint64(limit))
+	if from > end {
 		return fetch.Failed{Err: protocol.NewError(protocol.CodeUnavailable, "the entry is not there yet")}
 	}
 	var entries []messages.LoggedEntry
-	for _, n := range w.Log.Committed[q.From-1 : end] {
+	for _, n := range w.Log.Committed[from-1 : end] {
 		entries = append(entries, n.Entry)
 	}
 	return fetch.Entries{Entries: entries}

@@ -69,7 +69,7 @@ func (f *FrontendCore) event(e Event, out *Output) frontend.Event {
 			return nil
 		case messages.Committed:
 			entry := decodeEntry(m.Entry)
-			out.Ends = append(out.Ends, fetch.LogState{Last: m.Sequence, Readable: m.Sequence, Offset: entry.NextOffset()})
+			out.Ends = append(out.Ends, fetch.LogState{Last: m.Sequence, Readable: m.Sequence, Offset: entry.NextOffset(), History: entry.History})
 			return frontend.CommittedEntry{Partition: Partition, Entry: entry}
 		default:
 			return m

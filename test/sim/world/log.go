@@ -5,6 +5,7 @@ import (
 
 	"laneway.dev/pkg/messages"
 	replicator "laneway.dev/services/replicator/core"
+	"laneway.dev/test/sim/check"
 )
 
 // Node is an entry of the log, with those before it. It never changes.
@@ -20,7 +21,10 @@ type Node struct {
 // makes them proposals, and commits them later. A new leader has everything that was
 // committed, and a part of what was proposed.
 type Log struct {
-	Committed []*Node // the first one was written by creation
+	// Committed has every entry that was ever committed, those that were purged too. The first
+	// one was written by creation.
+	Committed []*Node
+	First     uint64 // sequence of the first entry that is not purged
 	Proposed  []Proposal
 	Term      int // counts leaders
 }
@@ -37,7 +41,7 @@ func (l *Log) last() uint64 { return uint64(len(l.Committed) + len(l.Proposed)) 
 // Last returns the sequence of the newest entry that is committed.
 func (l *Log) Last() uint64 { return uint64(len(l.Committed)) }
 
-// Entries returns what is committed.
+// Entries returns everything that was ever committed.
 func (l *Log) Entries() []messages.LoggedEntry {
 	entries := make([]messages.LoggedEntry, len(l.Committed))
 	for i, n := range l.Committed {
@@ -85,6 +89,20 @@ func (w *World) NewLeader() {
 	w.Log.Term++
 }
 
+// History returns what the newest entry says is archived.
+func (l *Log) History() messages.History { return l.Committed[len(l.Committed)-1].Entry.Entry.History }
+
+// Purge removes the entries below a sequence.
+func (w *World) Purge(below uint64) {
+	if below <= w.Log.First {
+		return
+	}
+	w.Say("  the log is purged, and begins with entry %d", below)
+	w.Log.First = below
+	w.See(check.Purged{First: below})
+	w.snapshotsStay()
+}
+
 // Reading is what a replicator has read: the last entry of that, and how many there are.
 type Reading struct {
 	Last  *Node
@@ -92,10 +110,11 @@ type Reading struct {
 	End   uint64 // of the log
 }
 
-// Read returns what a replicator asked for.
+// Read returns what a replicator asked for. In the place of entries that were purged it returns
+// those after them, as JetStream does.
 func (w *World) Read(r replicator.Read) Reading {
 	end := w.Log.Last()
-	from := min(r.From, end+1)
+	from := min(max(r.From, w.Log.First), end+1)
 	to := min(end, from-1+uint64(r.Limit))
 	return Reading{w.Log.Committed[to-1], int(to + 1 - from), end}
 }

@@ -79,9 +79,12 @@ type Work struct {
 	Append *replicator.Append
 	Read   *replicator.Read
 	Mark   *replicator.WriteMark
-	Save   *messages.Snapshot
+	Save   *replicator.Save
 	Scrub  bool
+	Purge  *replicator.Purge
 	Damage string // the log is called damaged
+
+	Jobs []messages.Archive // that an archiver begins to work on
 
 	Uploads []*stager.Object
 
@@ -90,7 +93,7 @@ type Work struct {
 
 // Stats is what a machine counts.
 type Stats struct {
-	Open      int // tickets of a frontend, lanes of a sequencer, lanes of a replicator, bytes of a stager
+	Open      int // tickets of a frontend, lanes of a sequencer, lanes of a replicator, bytes of a stager, jobs of an archiver
 	Producers int
 	IDs       int
 	Leading   bool

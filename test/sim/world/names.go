@@ -29,12 +29,13 @@ const (
 	Stager
 	Sequencer
 	Replicator
+	Archiver
 	roles
 )
 
-// Roles are all roles.
+// Roles are the roles of a world without archiving.
 var Roles = []Role{Frontend, Stager, Sequencer, Replicator}
 
 func (r Role) String() string {
-	return [...]string{"none", "frontend", "stager", "sequencer", "replicator"}[r]
+	return [...]string{"none", "frontend", "stager", "sequencer", "replicator", "archiver"}[r]
 }

@@ -28,6 +28,8 @@ type Process struct {
 	late       bool    // it has missed a tick
 	inits      []*initRequest
 	renewing   bool // it gives up its epoch
+	unfounded  bool // a replicator has found no snapshot from which it can read the log
+	excused    bool // it was unfounded once
 	appending  bool
 	unanswered []Request // of the turn in which a frontend is fenced
 	fetches    []*Fetch
@@ -46,7 +48,7 @@ func (w *World) Clock(p *Process) time.Time { return w.Now.Add(p.Skew) }
 func (w *World) Start(r Role, skew time.Duration) *Process {
 	number := len(w.Processes) + 1
 	p := &Process{Name: fmt.Sprintf("%s-%d", r, number), Role: r, Number: number, Skew: skew}
-	if r != Stager {
+	if r != Stager && r != Archiver {
 		w.takeEpoch(p, 0)
 	}
 	w.Processes = append(w.Processes, p)

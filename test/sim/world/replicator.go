@@ -46,10 +46,7 @@ func (r *ReplicatorCore) Step(now time.Time, events []Event) *Output {
 	out.Send = sent
 	out.Work = Work{
 		Seen: out.Seen, TakeEpoch: fx.TakeEpoch, Ended: fx.Ended != nil, Damage: fx.Damage,
-		Load: fx.Load, Append: fx.Append, Read: fx.Read, Mark: fx.Mark, Scrub: fx.Scrub != nil,
-	}
-	if fx.Save != nil {
-		out.Save = &fx.Save.Snapshot
+		Load: fx.Load, Append: fx.Append, Read: fx.Read, Mark: fx.Mark, Save: fx.Save, Scrub: fx.Scrub != nil, Purge: fx.Purge,
 	}
 	for _, e := range sent {
 		r.said(e.Message, out)
@@ -101,6 +98,8 @@ func (r *ReplicatorCore) said(m messages.Message, out *Output) {
 	switch m := m.(type) {
 	case messages.Committed:
 		out.Announced = append(out.Announced, m)
+	case messages.Congested:
+		out.Seen = append(out.Seen, check.Congested{Owner: r.name})
 	case messages.Outcomes:
 		for i := range m.Outcomes {
 			out.Seen = append(out.Seen, check.Outcome{Owner: r.name, Ticket: check.TicketOf(m.Epoch, m.Outcomes[i].Ticket), Outcome: m.Outcomes[i]})

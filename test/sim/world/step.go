@@ -16,7 +16,9 @@ func (w *World) step(p *Process, events ...Event) {
 	for _, seen := range fx.Seen {
 		w.See(seen)
 	}
-	if fx.Damage != "" {
+	if fx.Damage != "" && p.unfounded {
+		w.Say("%s calls the log damaged, because %s", p, fx.Damage)
+	} else if fx.Damage != "" {
 		w.Violated("damage: %s calls the log damaged, because %s", p, fx.Damage)
 	}
 	for i := range fx.Announced {
@@ -84,6 +86,12 @@ func (w *World) do(p *Process, fx *Effects) {
 	if fx.Scrub {
 		s.Scrub(p)
 	}
+	if fx.Purge != nil {
+		s.Purge(p, *fx.Purge)
+	}
+	for _, job := range fx.Jobs {
+		s.Job(p, job)
+	}
 	if fx.Save != nil {
 		s.Save(p, fx.Save)
 	}
@@ -98,7 +106,15 @@ func (w *World) send(from *Process, e Envelope) {
 		}
 	}
 	w.listening = to
+	if len(to) > 0 && to[0].Role == Frontend && from.excused && isReadOnly(e.Message) {
+		return // it would end the run: producers fail for good, until an operator has restored the snapshots
+	}
 	w.scheduler.Send(from, to, e.Message)
+}
+
+func isReadOnly(m *Message) bool {
+	_, is := m.Decode().(messages.ReadOnly)
+	return is
 }
 
 func (p *Process) listens(subject string) bool {
@@ -109,6 +125,8 @@ func (p *Process) listens(subject string) bool {
 		return subject == sequencerSubject
 	case Replicator:
 		return subject == replicatorSubject
+	case Archiver:
+		return subject == messages.ArchiveSubject
 	default:
 		return subject == committedSubject || subject == messages.FrontendSubject(p.Epoch) ||
 			slices.ContainsFunc(p.Earlier, func(epoch uint64) bool { return subject == messages.FrontendSubject(epoch) })

@@ -26,8 +26,8 @@ type Scheduler interface {
 	Say(format string, args ...any)
 
 	// Send is a message to all processes that listen to its subject, or a request to any
-	// stager, which one of them gets: Deliver. A stager that hangs is among them, as in the
-	// queue group of NATS. The slice is valid only during the call.
+	// stager or archiver, which one of them gets: Deliver. One that hangs is among them, as in
+	// the queue group of NATS. The slice is valid only during the call.
 	Send(from *Process, to []*Process, m *Message)
 	// Announce is the announcement of a stager on its way to all frontends: Deliver of a
 	// stagerwatch.Alive. The slice is valid only during the call.
@@ -46,10 +46,17 @@ type Scheduler interface {
 	Load(p *Process)
 	// Mark is a mark on its way to its bucket: Deliver of what WriteMark returns.
 	Mark(p *Process, m replicator.WriteMark)
-	// Save is a snapshot on its way: SaveSnapshot, and Deliver of replicator.Saved.
-	Save(p *Process, s *messages.Snapshot)
+	// Save is a snapshot on its way: Store of the evidence, then Proven, and Deliver of
+	// replicator.Saved.
+	Save(p *Process, s *replicator.Save)
 	// Scrub is a look at old entries: Deliver of replicator.Scrubbed.
 	Scrub(p *Process)
+	// Purge is a purge on its way to the log: World.Purge, then Deliver of replicator.Purged or
+	// replicator.PurgeFailed.
+	Purge(p *Process, what replicator.Purge)
+	// Job is a job on which an archiver begins to work: the steps of NewJob, then Deliver of an
+	// archiver.Finished.
+	Job(p *Process, a messages.Archive)
 	// Died is the end of a process.
 	Died(p *Process, why string)
 }
@@ -69,6 +76,7 @@ type World struct {
 	Log       Log
 	Evidence  *Evidence // nil for a scheduler that leaves snapshots and marks out
 	Objects   int       // in the object store
+	Archive   *Archive  // nil for a scheduler that leaves archiving out
 	Bounds    Bounds
 	Violation error
 	Fetches   FetchScheduler // nil for a scheduler that leaves fetches out
@@ -83,7 +91,7 @@ func (w *World) Init(s Scheduler, times frontend.Times) {
 	created := messages.Entry{TopicID: Partition.TopicID, Created: true, Time: Beginning.UnixNano()}
 	first := Node{Entry: messages.LoggedEntry{Sequence: 1, Entry: created}, Data: messages.EncodeEntry(created)}
 	*w = World{Now: Beginning, Times: times, scheduler: s}
-	w.Log.Committed = []*Node{s.Node(first)}
+	w.Log.Committed, w.Log.First = []*Node{s.Node(first)}, 1
 }
 
 // Become makes w a copy of another world, under the scheduler s. The two change

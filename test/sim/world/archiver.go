@@ -1,0 +1,33 @@
+package world
+
+import (
+	"slices"
+	"time"
+
+	archiver "laneway.dev/services/archiver/core"
+)
+
+// ArchiverCore is the core of an archiver.
+type ArchiverCore struct{ core *archiver.Core }
+
+// NewArchiver returns the core of an archiver.
+func NewArchiver(settings archiver.Settings) ArchiverCore {
+	return ArchiverCore{archiver.NewCore(settings)}
+}
+
+// Step implements Core.
+func (a ArchiverCore) Step(now time.Time, events []Event) *Output {
+	taken := make([]archiver.Event, len(events))
+	for i, e := range events {
+		taken[i] = e
+		if m, is := e.(*Message); is {
+			taken[i] = m.Decode()
+		}
+	}
+	fx := a.core.Step(now, taken)
+	out := &Output{Send: fx.Send}
+	out.Jobs = slices.Clone(fx.Start)
+	stats := a.core.Stats()
+	out.Stats = Stats{Open: stats.Working + stats.Waiting}
+	return out
+}
