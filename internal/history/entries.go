@@ -1,0 +1,170 @@
+package history
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"laneway.dev/internal/core/manifest"
+	"laneway.dev/internal/core/segment"
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+)
+
+// pagesAtOnce is how many bytes of neighboring pages are read with one request, unless a single
+// page is longer. A remote store takes as long for one page, and most readers need the next ones.
+const pagesAtOnce = 256 << 10
+
+// Entries returns entries of a history from a sequence on: at least one, at most limit, and
+// without holes between them. The first one has a higher sequence if the history has no entry at
+// from. from MUST NOT be above h.End.Sequence. The extents of the entries lie in segments. A batch
+// that could not be archived has an empty extent. The caller MUST NOT modify the entries.
+func (r *Reader) Entries(ctx context.Context, h messages.History, id protocol.Partition, from uint64, limit int) ([]messages.LoggedEntry, error) {
+	m, err := r.Manifest(ctx, h, id)
+	if err != nil {
+		return nil, err
+	}
+	s, err := r.segment(ctx, m, id, func(i locator) (manifest.Place, bool) { return i.sequence(from) })
+	if err != nil {
+		return nil, err
+	}
+	f, err := r.footer(ctx, &s, id)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := r.page(ctx, f, f.PageOf(from))
+	if err != nil {
+		return nil, err
+	}
+	first := slices.IndexFunc(entries, func(e messages.LoggedEntry) bool { return e.Sequence >= from })
+	return entries[first:min(len(entries), first+limit)], nil
+}
+
+// InMemory reports whether Entries would return the entry at a sequence without a request to the
+// store.
+func (r *Reader) InMemory(h messages.History, from uint64) bool {
+	value, _, _ := r.inMemory(part{h.Manifest, index})
+	m, ok := value.(*manifest.Manifest)
+	if !ok {
+		return false
+	}
+	place, ok := m.Locate(from)
+	if !ok {
+		return true // an error
+	}
+	s := place.Summary
+	if place.List {
+		value, _, _ := r.inMemory(part{s.Key, index})
+		l, ok := value.(*manifest.List)
+		if !ok {
+			return false
+		}
+		s, _ = l.Locate(from)
+	}
+	value, _, _ = r.inMemory(part{s.Key, index})
+	f, ok := value.(*segment.Footer)
+	if !ok {
+		return false
+	}
+	_, _, ok = r.inMemory(part{s.Key, f.PageOf(from)})
+	return ok
+}
+
+// locator finds a segment in a manifest or in a list.
+type locator struct {
+	manifest *manifest.Manifest // nil for a list
+	list     *manifest.List
+}
+
+func (l locator) sequence(n uint64) (manifest.Place, bool) {
+	if l.manifest != nil {
+		return l.manifest.Locate(n)
+	}
+	s, ok := l.list.Locate(n)
+	return manifest.Place{Summary: s}, ok
+}
+
+func (l locator) offset(n int64) (manifest.Place, bool) {
+	if l.manifest != nil {
+		return l.manifest.LocateOffset(n)
+	}
+	s, ok := l.list.LocateOffset(n)
+	return manifest.Place{Summary: s}, ok
+}
+
+// segment returns what is known about the segment that find selects, in the manifest and then, if
+// that names a list, in the list.
+func (r *Reader) segment(ctx context.Context, m *manifest.Manifest, id protocol.Partition, find func(locator) (manifest.Place, bool)) (segment.Summary, error) {
+	place, ok := find(locator{manifest: m})
+	if ok && place.List {
+		l, err := r.list(ctx, &place.Summary, id)
+		if err != nil {
+			return segment.Summary{}, err
+		}
+		place, ok = find(locator{list: l})
+	}
+	if !ok {
+		return segment.Summary{}, fmt.Errorf("the manifest %q of partition %s has no such entry", m.Key, id)
+	}
+	return place.Summary, nil
+}
+
+// page returns the entries of a page of a segment.
+func (r *Reader) page(ctx context.Context, f *segment.Footer, page int) ([]messages.LoggedEntry, error) {
+	var entries []messages.LoggedEntry
+	data, err := get(ctx, r, part{f.Key, page}, func() (data []byte, err error) {
+		data, entries, err = r.readPages(ctx, f, page)
+		if reason, ok := errors.AsType[*lost](err); ok {
+			next := behind(&f.Summary)
+			if page+1 < len(f.Pages) {
+				next = messages.Position{Sequence: f.Pages[page+1].First, Offset: f.Pages[page+1].Base}
+			}
+			return nil, damaged("a page of the segment", f.Key, f.Pages[page].Base, next, reason)
+		}
+		return data, err
+	})
+	if err != nil || entries != nil {
+		return entries, err
+	}
+	return f.ParsePage(page, data) // pages in the cache have been parsed before
+}
+
+// readPages reads a page, and keeps some of those that follow it.
+func (r *Reader) readPages(ctx context.Context, f *segment.Footer, page int) (data []byte, entries []messages.LoggedEntry, err error) {
+	first := &f.Pages[page]
+	length := first.Length
+	for _, next := range f.Pages[page+1:] {
+		if length+next.Length > pagesAtOnce {
+			break
+		}
+		length += next.Length
+	}
+	err = r.readParsed(ctx, f.Key, first.Position, length, func(content []byte) error {
+		if entries, err = f.ParsePage(page, content[:first.Length]); err != nil {
+			return err
+		}
+		data = bytes.Clone(content[:first.Length])
+		r.keepPages(f, content[first.Length:], first.Position+first.Length)
+		return nil
+	})
+	return data, entries, err
+}
+
+// keepPages keeps the pages of a segment that are in content, which begins at a position of the
+// object. Those that are damaged are left out, and read again when they are needed.
+func (r *Reader) keepPages(f *segment.Footer, content []byte, position int64) {
+	for i, p := range f.Pages {
+		from, to := p.Position-position, p.Position-position+p.Length
+		if from < 0 || to > int64(len(content)) {
+			continue
+		}
+		if _, _, known := r.inMemory(part{f.Key, i}); known {
+			continue
+		}
+		if _, err := f.ParsePage(i, content[from:to]); err == nil {
+			r.cache.Set(part{f.Key, i}, item{value: bytes.Clone(content[from:to])})
+		}
+	}
+}
