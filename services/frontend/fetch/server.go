@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"laneway.dev/internal/history"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
@@ -34,6 +35,7 @@ type Server struct {
 	loads    slots
 	ahead    slots
 	reader   *storeReader
+	history  *history.Reader
 
 	ctx    context.Context // of all fetches
 	cancel context.CancelCauseFunc
@@ -69,6 +71,7 @@ func New(config Config) *Server {
 		partitions: make(map[protocol.Partition]*partition),
 	}
 	s.reader = newStoreReader(config, s.blocks)
+	s.history = newHistoryReader(config, s.reader)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	return s
 }

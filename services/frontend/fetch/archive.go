@@ -1,0 +1,61 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+
+	"laneway.dev/internal/core/layout"
+	"laneway.dev/internal/history"
+	"laneway.dev/pkg/protocol"
+	core "laneway.dev/services/frontend/core/fetch"
+)
+
+// newHistoryReader returns the reader of what is archived. It reports faults of the store as
+// reads of payloads do.
+func newHistoryReader(c Config, payloads *storeReader) *history.Reader {
+	return history.New(history.Config{
+		Store: c.Store, CacheBytes: c.CacheBytes / 16, Timeout: c.StoreTimeout,
+		Failed: payloads.logFailed, Altered: payloads.logAltered,
+	})
+}
+
+// narrow answers a Narrow.
+func (f *fetch) narrow(ctx context.Context, q core.Narrow) core.Event {
+	var found history.Range
+	var err error
+	reader, id := f.server.history, f.partition.id
+	if q.Time != nil {
+		found, err = reader.NarrowTime(ctx, q.History, id, *q.Time, q.Low, q.Above)
+	} else {
+		found, err = reader.NarrowOffset(ctx, q.History, id, q.Offset, q.Low, q.Above)
+	}
+	if err != nil {
+		return historyFailed(ctx, err)
+	}
+	return core.Narrowed(found)
+}
+
+// archived answers a Read of entries in the history.
+func (f *fetch) archived(ctx context.Context, q core.Read) core.Event {
+	entries, err := f.server.history.Entries(ctx, q.History, f.partition.id, q.From, q.Limit)
+	if err != nil {
+		return historyFailed(ctx, err)
+	}
+	return core.Entries{Entries: entries}
+}
+
+// historyFailed returns why the history could not be read: a part of it is damaged, or the store
+// has not answered, and the core asks again.
+func historyFailed(ctx context.Context, err error) core.Event {
+	damage, damaged := errors.AsType[*history.Damage](err)
+	switch {
+	case damaged:
+		return core.Failed{Err: protocol.AsError(err), Next: damage.Next}
+	case ctx.Err() != nil:
+		return failed(context.Cause(ctx))
+	case errors.Is(err, layout.ErrVersion):
+		return core.Failed{Err: protocol.NewError(protocol.CodeFailed, err.Error())}
+	}
+	return core.Failed{Err: protocol.Errorf(protocol.CodeStoreUnavailable, "the history could not be read: %v", err), Random: rand.Float64()}
+}
