@@ -225,6 +225,9 @@ type PartitionInfo struct {
 	Stream    string `json:"stream"`     // that acknowledgements name; there is no stream of this name
 	LogStream string `json:"log_stream"` // the JetStream stream that holds the log
 	Entries   uint64 `json:"entries"`    // messages in the log stream
+	// ArchivedOffset is the offset after the last record that was archived; 0 if none was. The
+	// log stream may have lost the entries of the records before it.
+	ArchivedOffset int64 `json:"archived_offset,omitempty"`
 	// Damage describes what the log has lost. Such a partition is read-only.
 	Damage string `json:"damage,omitempty"`
 }

@@ -104,9 +104,9 @@ func (c *Info) Run(a *cli.App) error {
 		}
 		// Flush reports the errors of all writes.
 		table := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
-		_, _ = fmt.Fprintln(table, "PARTITION\tRECORDS\tLOG STREAM\tLOG ENTRIES")
+		_, _ = fmt.Fprintln(table, "PARTITION\tRECORDS\tARCHIVED\tLOG STREAM\tLOG ENTRIES")
 		for _, p := range partitions {
-			_, _ = fmt.Fprintf(table, "%d\t%d\t%s\t%d\n", p.Partition, p.EndOffset, p.LogStream, p.Entries)
+			_, _ = fmt.Fprintf(table, "%d\t%d\t%d\t%s\t%d\n", p.Partition, p.EndOffset, p.ArchivedOffset, p.LogStream, p.Entries)
 		}
 		if err := table.Flush(); err != nil {
 			return err

@@ -142,7 +142,7 @@ func (a *API) topicInfo(ctx context.Context, data []byte) (any, error) {
 		if err != nil && info.Damage == "" {
 			return nil, protocol.NewError(protocol.CodeUnavailable, err.Error())
 		}
-		info.EndOffset, info.Entries = state.NextOffset, state.Entries
+		info.EndOffset, info.Entries, info.ArchivedOffset = state.NextOffset, state.Entries, state.History.End.Offset
 		response.Partitions = append(response.Partitions, info)
 	}
 	return response, nil
