@@ -175,16 +175,35 @@ type lane struct {
 
 // Log checks the entries of a partition's log: offsets are dense, frontend
 // epochs never fall, and the tickets of a lane rise, so that none is there twice.
+// A log may have lost its beginning only as far as the last entry says that it is
+// archived.
 func Log(entries []messages.LoggedEntry) error {
 	var f faults
 	var next int64
 	var epoch uint64
+	var before messages.LoggedEntry
+	if len(entries) > 0 {
+		first, history := &entries[0], entries[len(entries)-1].Entry.History
+		if begin := first.Entry.BaseOffset - first.Entry.Gap; history.Archived() && !first.Entry.Created && begin <= history.End.Offset {
+			next = begin
+		}
+		if history.Archived() && first.Sequence > history.End.Sequence+1 {
+			f.add("the log begins with entry %d, archived are those up to %d", first.Sequence, history.End.Sequence)
+		}
+	}
 	last := make(map[lane]uint64)
 	for i := range entries {
 		e := &entries[i].Entry
 		if e.BaseOffset-e.Gap != next {
 			f.add("entry %d begins at offset %d, the one before ends at %d", entries[i].Sequence, e.BaseOffset, next)
 		}
+		if i > 0 && entries[i].Sequence != before.Sequence+1 {
+			f.add("entry %d follows entry %d", entries[i].Sequence, before.Sequence)
+		}
+		if h, was := e.History, before.Entry.History; h.End.Sequence < was.End.Sequence || h.End.Offset < was.End.Offset || h.Start < was.Start {
+			f.add("entry %d has the history %+v, the one before %+v", entries[i].Sequence, h, was)
+		}
+		before = entries[i]
 		next = e.NextOffset()
 		if len(e.Batches) > 0 && e.Epoch < epoch {
 			f.add("entry %d is of epoch %d, one before of %d", entries[i].Sequence, e.Epoch, epoch)

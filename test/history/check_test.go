@@ -37,6 +37,20 @@ func entry(base int64, epoch uint64, numbers ...uint64) messages.LoggedEntry {
 	return messages.LoggedEntry{Entry: e}
 }
 
+// logged gives entries the sequences from first on.
+func logged(first uint64, entries ...messages.LoggedEntry) []messages.LoggedEntry {
+	for i := range entries {
+		entries[i].Sequence = first + uint64(i)
+	}
+	return entries
+}
+
+// archived returns an entry which says that everything up to an entry and an offset is archived.
+func archived(e messages.LoggedEntry, sequence uint64, offset int64) messages.LoggedEntry {
+	e.Entry.History = messages.History{Manifest: "m", End: messages.Position{Sequence: sequence, Offset: offset}}
+	return e
+}
+
 // The end-to-end tests are worth as much as these checks.
 func TestChecksFindWhatIsWrongAndNothingElse(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -64,10 +78,16 @@ func TestChecksFindWhatIsWrongAndNothingElse(t *testing.T) {
 		"answers out of order":               {Answers(sent(acked("p 0", 0, 1, 2), acked("p 1", 1, 2, 1))), true},
 		"offsets fall":                       {Answers(sent(acked("p 0", 1, 1, 1), acked("p 1", 0, 2, 2))), true},
 		"tickets fall":                       {Answers(sent(acked("p 0", 0, 2, 1), acked("p 1", 1, 1, 2))), true},
-		"the log is fine":                    {Log([]messages.LoggedEntry{entry(0, 0), entry(0, 1, 1, 2), entry(2, 2, 1)}), false},
-		"the log has a gap":                  {Log([]messages.LoggedEntry{entry(0, 1, 1), entry(2, 1, 2)}), true},
-		"the log has a ticket twice":         {Log([]messages.LoggedEntry{entry(0, 1, 1), entry(1, 1, 1)}), true},
-		"the log has an old frontend":        {Log([]messages.LoggedEntry{entry(0, 2, 1), entry(1, 1, 2)}), true},
+		"the log is fine":                    {Log(logged(1, entry(0, 0), entry(0, 1, 1, 2), entry(2, 2, 1))), false},
+		"the log has a gap":                  {Log(logged(1, entry(0, 1, 1), entry(2, 1, 2))), true},
+		"the log has a ticket twice":         {Log(logged(1, entry(0, 1, 1), entry(1, 1, 1))), true},
+		"the log has an old frontend":        {Log(logged(1, entry(0, 2, 1), entry(1, 1, 2))), true},
+		"the log has a hole":                 {Log(append(logged(1, entry(0, 1, 1)), logged(3, entry(1, 1, 2))...)), true},
+		"the log has lost its beginning":     {Log(logged(3, entry(2, 1, 1))), true},
+		"its beginning is archived":          {Log(logged(3, entry(2, 1, 1), archived(entry(3, 1, 2), 2, 2))), false},
+		"a part of it is archived":           {Log(logged(3, entry(2, 1, 1), archived(entry(3, 1, 2), 1, 1))), true},
+		"more than that is archived":         {Log(logged(2, entry(2, 1, 1), archived(entry(3, 1, 2), 2, 3))), false},
+		"the history falls":                  {Log(logged(1, archived(entry(0, 1, 1), 2, 2), archived(entry(1, 1, 2), 1, 1))), true},
 	} {
 		if (c.err != nil) != c.want {
 			t.Errorf("%s: %v", name, c.err)

@@ -104,7 +104,7 @@ func number(m *nats.Msg, header string) (int64, error) {
 	return strconv.ParseInt(m.Header.Get(header), 10, 64)
 }
 
-// Entries returns the log of a partition.
+// Entries returns the log of a partition. Its beginning may be purged, even while it is read.
 func Entries(ctx context.Context, conn *nats.Conn, partition protocol.Partition) ([]messages.LoggedEntry, error) {
 	js, err := jetstream.New(conn)
 	if err != nil {
@@ -117,6 +117,9 @@ func Entries(ctx context.Context, conn *nats.Conn, partition protocol.Partition)
 		entries, atEnd, err := log.Read(ctx, from, atATime)
 		if err != nil {
 			return nil, err
+		}
+		if len(all) > 0 && len(entries) > 0 && entries[0].Sequence > from {
+			all = nil
 		}
 		all = append(all, entries...)
 		if atEnd || len(entries) == 0 {
