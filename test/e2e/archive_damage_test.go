@@ -1,0 +1,131 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"laneway.dev/internal/core/segment"
+	"laneway.dev/pkg/client"
+	"laneway.dev/test/deployment"
+)
+
+// damagedRange are the offsets of a partition that cannot be read after some damage to a segment.
+type damagedRange struct {
+	from, to int64 // to is not included
+}
+
+// damageFrame alters a byte of the frame of a batch in the middle of a segment.
+func (f *fixture) damageFrame(t *testing.T, s segment.Summary) damagedRange {
+	t.Helper()
+	path, content, footer := f.segment(t, s)
+	page := footer.Pages[0]
+	entries, err := footer.ParsePage(0, content[page.Position:page.Position+page.Length])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries[len(entries)/2:] {
+		offset := e.Entry.BaseOffset
+		for _, b := range e.Entry.Batches {
+			flip(t, path, content, b.Extent.Offset+b.Extent.Length/2)
+			return damagedRange{offset, offset + int64(b.Records)}
+		}
+	}
+	t.Fatalf("the segment %s has no batches", s.Key)
+	return damagedRange{}
+}
+
+// damagePage alters a byte of the first page of a segment.
+func (f *fixture) damagePage(t *testing.T, s segment.Summary) damagedRange {
+	t.Helper()
+	path, content, footer := f.segment(t, s)
+	page := footer.Pages[0]
+	flip(t, path, content, page.Position+page.Length/2)
+	end := s.End
+	if len(footer.Pages) > 1 {
+		end = footer.Pages[1].Base
+	}
+	return damagedRange{s.Base, end}
+}
+
+// deleteSegment removes the object of a segment.
+func (f *fixture) deleteSegment(t *testing.T, s segment.Summary) damagedRange {
+	t.Helper()
+	path, _, _ := f.segment(t, s)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	return damagedRange{s.Base, s.End}
+}
+
+func (f *fixture) segment(t *testing.T, s segment.Summary) (path string, content []byte, footer *segment.Footer) {
+	t.Helper()
+	path = filepath.Join(f.Objects(), filepath.FromSlash(s.Key))
+	content, err := os.ReadFile(path)
+	if err == nil {
+		footer, _, err = segment.ParseTail(s.Key, content, int64(len(content)))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path, content, footer
+}
+
+func flip(t *testing.T, path string, content []byte, at int64) {
+	t.Helper()
+	content[at] ^= 1
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDamagedSegmentCostsOnlyWhatItHeld(t *testing.T) {
+	t.Parallel()
+	const records = 600
+	ctx := within(t, time.Minute)
+	f := start(t, deployment.OneProcess, deployment.Options{Replicator: []string{"--archive-bytes", "4KiB", "--archive-age", "1s"}})
+	p := producer(ctx, t, f.client(t, f.URL()), client.ProducerOptions{BatchRecords: 1})
+	for n := range records {
+		if _, err := p.Publish(ctx, client.ProducerRecord{Value: fmt.Appendf(nil, "%03d%s", n, strings.Repeat(".", 100))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	state := f.awaitArchived(ctx, t, f.partition)
+	m := f.manifest(t, state.History)
+	if len(m.Segments) < 7 {
+		t.Fatalf("there are only %d segments", len(m.Segments))
+	}
+	damages := []damagedRange{f.damageFrame(t, m.Segments[1]), f.damagePage(t, m.Segments[3]), f.deleteSegment(t, m.Segments[5])}
+	f.forget(ctx) // what it has in memory is not damaged
+
+	var whole, readable []string
+	for n := range int64(records) {
+		value := fmt.Sprintf("%03d%s", n, strings.Repeat(".", 100))
+		if n < damages[0].from {
+			whole = append(whole, value)
+		}
+		if !slices.ContainsFunc(damages, func(d damagedRange) bool { return d.from <= n && n < d.to }) {
+			readable = append(readable, value)
+		}
+	}
+	code, lines, said := consume(t, f.Laneway(ctx, "consume", "orders"))
+	if code != 1 || !slices.Equal(lines, whole) || !strings.Contains(said, "CORRUPT") || !strings.Contains(said, fmt.Sprintf("the next one is at %d", damages[0].to)) {
+		t.Errorf("consume ends with %d after %d lines, want %d: %s", code, len(lines), len(whole), said)
+	}
+	code, lines, said = consume(t, f.Laneway(ctx, "consume", "orders", "--skip-corrupt"))
+	if code != 0 || !slices.Equal(lines, readable) {
+		t.Errorf("consume --skip-corrupt ends with %d after %d lines, want %d: %s", code, len(lines), len(readable), said)
+	}
+	for _, d := range damages {
+		if want := fmt.Sprintf("continuing at offset %d", d.to); !strings.Contains(said, want) {
+			t.Errorf("consume --skip-corrupt does not say %q of %+v: %s", want, d, said)
+		}
+	}
+}
