@@ -111,6 +111,17 @@ func TestDamageOfHistoryIsReportedWithItsOffsets(t *testing.T) {
 	f.fetch(fields{"offset": 4}).wants(protocol.StatusEnd, "e")
 }
 
+// Otherwise the core would ask for one damaged entry after the other.
+func TestDamageOfHistorySaysWhereItEnds(t *testing.T) {
+	f, h, _ := archivedFixture(t, nil)
+	must(t, os.Remove(f.object(h.Manifest)))
+	_, err := f.server.history.Entries(f.context(), h, f.id, 1, 1)
+	failed, ok := historyFailed(f.context(), err).(core.Failed)
+	if want := (messages.Position{Sequence: h.End.Sequence + 1, Offset: h.End.Offset}); !ok || failed.Err.Code != protocol.CodeCorrupt || failed.Next != want {
+		t.Errorf("%+v, want CORRUPT up to %+v", failed, want)
+	}
+}
+
 // Damage would let a consumer skip records that a later version can read.
 func TestHistoryOfLaterVersionIsNoDamage(t *testing.T) {
 	f := newFixture(t, nil)
