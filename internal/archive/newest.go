@@ -21,7 +21,7 @@ func Manifests(
 		if err != nil {
 			return err
 		}
-		m, err := manifestOrList(ctx, store, o)
+		m, err := ManifestOrList(ctx, store, o)
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -34,8 +34,9 @@ func Manifests(
 	return nil
 }
 
-// manifestOrList reads an object that is a manifest or a list; nil if it is a list.
-func manifestOrList(ctx context.Context, store objectstore.Store, o objectstore.Listed) (*manifest.Manifest, error) {
+// ManifestOrList reads an object that is a manifest or a list; nil if it is a list. Damage is a
+// *objectstore.CorruptError or ErrNotFound.
+func ManifestOrList(ctx context.Context, store objectstore.Store, o objectstore.Listed) (*manifest.Manifest, error) {
 	return read(ctx, store, part{o.Key, DamagedManifest, 0, o.Size}, func(data []byte) (*manifest.Manifest, error) {
 		m, err := manifest.Decode(o.Key, data)
 		if err == nil {

@@ -2,64 +2,23 @@ package repair
 
 import (
 	"slices"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"laneway.dev/internal/core/manifest"
-	"laneway.dev/internal/core/segment"
-	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/archive/archivetest"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/internal/snapshots"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
 
-// archive writes the entries of a log after a history, up to a sequence, into a segment, and a
-// manifest that lists it, as an archiver does.
+// archive archives the entries of a log after a history, up to a sequence.
 func (w *world) archive(n int, base messages.History, to uint64) messages.History {
 	w.t.Helper()
 	p := w.topic.Partition(n)
-	before := manifest.New(p)
-	if base.Archived() {
-		data, err := w.store.ReadRange(w.ctx, base.Manifest, 0, manifest.HeadSize)
-		w.must(err)
-		length, err := manifest.ParseHead(data)
-		w.must(err)
-		data, err = w.store.ReadRange(w.ctx, base.Manifest, 0, length)
-		w.must(err)
-		decoded, err := manifest.Decode(base.Manifest, data)
-		w.must(err)
-		before = *decoded
-	}
-	key, err := objectstore.NewSegmentKey(1, time.Now(), nil)
+	next, err := archivetest.Archive(w.ctx, partitionlog.New(w.conn, w.js, p), w.store, p, base, to, protocol.CompressionNone)
 	w.must(err)
-	builder := segment.NewBuilder(key, p, protocol.CompressionNone)
-	log := partitionlog.New(w.conn, w.js, p)
-	bounds, err := log.Bounds(w.ctx)
-	w.must(err)
-	frames := objectstore.NewFrames(w.store)
-	w.must(log.Walk(w.ctx, max(base.End.Sequence+1, bounds.First), to, func(e messages.LoggedEntry) error {
-		var all [][]byte
-		for _, b := range e.Entry.Batches {
-			frame, err := frames.Read(w.ctx, b.Extent)
-			w.must(err)
-			all = append(all, slices.Clone(frame))
-		}
-		return builder.Add(e, all)
-	}, func(m partitionlog.Missing) error {
-		w.t.Fatalf("missing are %+v", m)
-		return nil
-	}))
-	parts, summary, err := builder.Finish()
-	w.must(err)
-	w.must(w.store.Put(w.ctx, key, parts))
-	manifestKey, err := objectstore.NewManifestKey(1, time.Now(), nil)
-	w.must(err)
-	next, _, err := before.Append(manifestKey, summary, "")
-	w.must(err)
-	w.must(w.store.Put(w.ctx, manifestKey, [][]byte{manifest.Encode(next)}))
-	return next.History()
+	return next
 }
 
 // save saves a snapshot that covers a log up to an entry, with one producer whose id says so.

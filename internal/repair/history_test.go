@@ -371,7 +371,7 @@ func TestPurgeDuringAnInspectionIsNoDamage(t *testing.T) {
 	}
 	inspector := Inspector{Conn: w.conn, JS: w.js, Store: w.store}
 	read := 0
-	p, err := inspector.InspectLog(w.ctx, w.topic.Partition(0), func(e *messages.LoggedEntry) error {
+	p, err := inspector.InspectLog(w.ctx, w.topic.Partition(0), func(*messages.LoggedEntry, bool) error {
 		if read++; read == 1 {
 			w.history[0] = w.archive(0, w.history[0], 590)
 			w.append(0, messages.Entry{Epoch: 5})

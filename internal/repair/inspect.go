@@ -82,7 +82,7 @@ func (i *Inspector) Inspect(ctx context.Context, topic protocol.Topic, partition
 	for n, number := range partitions {
 		p := &s.partitions[n]
 		*p = inspected{id: topic.Partition(number), referred: make(map[spot]struct{})}
-		part, err := i.inspectLog(ctx, p, func(e *messages.LoggedEntry) error {
+		part, err := i.inspectLog(ctx, p, func(e *messages.LoggedEntry, _ bool) error {
 			for n := range e.Entry.Batches {
 				p.referred[spotOf(e.Entry.Batches[n].Extent)] = struct{}{}
 			}
@@ -113,13 +113,13 @@ func (i *Inspector) Inspect(ctx context.Context, topic protocol.Topic, partition
 }
 
 // InspectLog reads the log of a partition, compares it with its newest snapshot and its
-// mark, and calls entry for the readable entries in order. An error of entry ends it. Its
-// memory does not grow with the log.
-func (i *Inspector) InspectLog(ctx context.Context, id protocol.Partition, entry func(*messages.LoggedEntry) error) (*Partition, error) {
+// mark, and calls entry for the readable entries in order. archived says that segments have the
+// entry as well. An error of entry ends it. Its memory does not grow with the log.
+func (i *Inspector) InspectLog(ctx context.Context, id protocol.Partition, entry func(e *messages.LoggedEntry, archived bool) error) (*Partition, error) {
 	return i.inspectLog(ctx, &inspected{id: id}, entry)
 }
 
-func (i *Inspector) inspectLog(ctx context.Context, p *inspected, entry func(*messages.LoggedEntry) error) (*Partition, error) {
+func (i *Inspector) inspectLog(ctx context.Context, p *inspected, entry func(*messages.LoggedEntry, bool) error) (*Partition, error) {
 	known, err := i.evidence(ctx)
 	if err != nil {
 		return nil, err
@@ -137,7 +137,7 @@ func (i *Inspector) inspectLog(ctx context.Context, p *inspected, entry func(*me
 }
 
 // scanLog reads the log of an incarnation.
-func (i *Inspector) scanLog(ctx context.Context, part *Partition, p *inspected, entry func(*messages.LoggedEntry) error) (*Partition, error) {
+func (i *Inspector) scanLog(ctx context.Context, part *Partition, p *inspected, entry func(*messages.LoggedEntry, bool) error) (*Partition, error) {
 	var r logScan
 	bounds, err := p.log.Bounds(ctx)
 	switch {
@@ -146,10 +146,14 @@ func (i *Inspector) scanLog(ctx context.Context, part *Partition, p *inspected, 
 		return nil, err
 	default:
 		p.bounds = &bounds
+		now, err := p.log.History(ctx)
+		if err != nil {
+			return nil, err
+		}
 		err = p.log.Walk(ctx, bounds.First, bounds.Last, func(e messages.LoggedEntry) error {
 			i.addProgress(Progress{Entries: 1})
 			r.entry(&e)
-			return entry(&e)
+			return entry(&e, now.Archived() && e.Sequence <= now.End.Sequence)
 		}, r.missing)
 		if err != nil {
 			return nil, err

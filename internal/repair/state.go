@@ -35,7 +35,7 @@ func (a *accepting) findArchived(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := a.scanLog(ctx, &part, p, func(*messages.LoggedEntry) error { return nil }); err != nil {
+	if _, err := a.scanLog(ctx, &part, p, func(*messages.LoggedEntry, bool) error { return nil }); err != nil {
 		return err
 	}
 	a.history = p.history

@@ -56,8 +56,10 @@ func (c *Checker) Check(ctx context.Context) (*Report, error) {
 	if doubt != nil {
 		store.Marker, store.Advice = doubt.Reason, doubt.Advice
 	}
-	if err := c.scanAll(ctx); err != nil {
-		return nil, err
+	for _, scan := range []func(context.Context) error{c.scanSegments, c.scanManifests, c.scanAll} {
+		if err := scan(ctx); err != nil {
+			return nil, err
+		}
 	}
 	c.comparison.freeze()
 	if c.JS != nil {
@@ -99,10 +101,10 @@ func unrelated(doubt *storeid.RefusedError) error {
 	return &storeid.RefusedError{Reason: doubt.Reason + "; it has none of the objects that the logs refer to", Advice: doubt.Advice}
 }
 
-// scanAll reads all objects.
-func (c *Checker) scanAll(ctx context.Context) error {
+// each calls scan for all objects of a kind. An error of scan ends it.
+func (c *Checker) each(ctx context.Context, kind objectstore.Kind, scan func(objectstore.Listed) error) error {
 	store := &c.comparison.report.Store
-	for o, err := range c.objects.List(ctx, string(objectstore.KindBatches)) {
+	for o, err := range c.objects.List(ctx, string(kind)) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -110,7 +112,7 @@ func (c *Checker) scanAll(ctx context.Context) error {
 			store.Errors = append(store.Errors, err.Error())
 			continue
 		}
-		if err := c.scan(ctx, o, false); err != nil {
+		if err := scan(o); err != nil {
 			return err
 		}
 		c.addProgress(Progress{Objects: 1, Bytes: o.Size})
@@ -118,9 +120,15 @@ func (c *Checker) scanAll(ctx context.Context) error {
 	return nil
 }
 
+// scanAll reads all objects with batches of many partitions.
+func (c *Checker) scanAll(ctx context.Context) error {
+	c.comparison.freezeSegments()
+	return c.each(ctx, objectstore.KindBatches, func(o objectstore.Listed) error { return c.scan(ctx, o, false) })
+}
+
 // scan reads one object, to which a log may refer. An error ends the check.
 func (c *Checker) scan(ctx context.Context, o objectstore.Listed, referred bool) error {
-	whole := true
+	whole, archived := true, false
 	for batch, err := range objectstore.NewReader(ctx, c.objects, o, readAhead).Scan() {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -133,12 +141,13 @@ func (c *Checker) scan(ctx context.Context, o objectstore.Listed, referred bool)
 		}
 		if err != nil {
 			whole = false
+			archived = c.comparison.isArchived(&batch) || archived
 			c.comparison.damaged(o, &batch, err)
 			continue
 		}
-		c.comparison.batch(&batch)
+		archived = c.comparison.batch(&batch) || archived
 	}
-	c.comparison.object(o, whole, referred)
+	c.comparison.object(o, whole, referred, archived)
 	return nil
 }
 
@@ -153,7 +162,11 @@ func (c *Checker) logs(ctx context.Context) error {
 	return c.eachTopic(ctx, func(topic protocol.Topic, inspector *repair.Inspector) error {
 		for number := range topic.Partitions {
 			p := topic.Partition(number)
-			if err := c.log(ctx, inspector, p, func(e *messages.Entry) error { return c.entry(ctx, p, e) }); err != nil {
+			found, err := c.log(ctx, inspector, p, func(e *messages.Entry, archived bool) error { return c.entry(ctx, p, e, archived) })
+			if err != nil {
+				return err
+			}
+			if err := c.history(ctx, p, found); err != nil {
 				return err
 			}
 		}
@@ -181,37 +194,44 @@ func (c *Checker) eachTopic(ctx context.Context, read func(protocol.Topic, *repa
 	return nil
 }
 
-// log calls entry for each entry of a log, and notes the log's problems.
-func (c *Checker) log(ctx context.Context, inspector *repair.Inspector, p protocol.Partition, entry func(*messages.Entry) error) error {
+// log calls entry for each entry of a log, notes the log's problems, and returns its history; nil
+// if it has none.
+func (c *Checker) log(
+	ctx context.Context, inspector *repair.Inspector, p protocol.Partition, entry func(e *messages.Entry, archived bool) error,
+) (*repair.History, error) {
 	logs := c.comparison.report.Logs
-	found, err := inspector.InspectLog(ctx, p, func(e *messages.LoggedEntry) error {
+	found, err := inspector.InspectLog(ctx, p, func(e *messages.LoggedEntry, archived bool) error {
 		logs.Entries++
 		c.addProgress(Progress{Entries: 1})
-		return entry(&e.Entry)
+		return entry(&e.Entry, archived)
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	logs.Partitions++
 	if len(found.Findings) == 0 {
-		return nil
+		return found.History, nil
 	}
 	// The topic may have been deleted, or its log continued, while the log was read.
 	if topic, err := topics.Lookup(ctx, c.Conn, p.Topic); err == nil && topic.Partition(int(p.Number)) != p ||
 		errors.Is(err, protocol.NewError(protocol.CodeUnknownTopic, "")) {
-		return nil
+		return found.History, nil
 	}
 	for _, finding := range found.Findings {
 		logs.Problems = append(logs.Problems, fmt.Sprintf("%s: %s", p, finding))
 	}
-	return nil
+	return found.History, nil
 }
 
-// entry looks for the batches of an entry.
-func (c *Checker) entry(ctx context.Context, p protocol.Partition, e *messages.Entry) error {
+// entry looks for the batches of an entry. Those of an archived one may be gone.
+func (c *Checker) entry(ctx context.Context, p protocol.Partition, e *messages.Entry, archived bool) error {
 	offset := e.BaseOffset
 	for i := range e.Batches {
 		b := &e.Batches[i]
+		if archived {
+			c.comparison.referArchived(b.Extent.Key)
+			continue
+		}
 		if !c.comparison.refer(b) {
 			_, err := c.frames.Read(ctx, b.Extent)
 			if ctx.Err() != nil {
@@ -234,7 +254,7 @@ func (c *Checker) again(ctx context.Context) error {
 	if len(torn) == 0 {
 		return nil
 	}
-	for o, err := range c.objects.List(ctx, string(objectstore.KindBatches)) {
+	for o, err := range c.objects.List(ctx, "") {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -244,7 +264,16 @@ func (c *Checker) again(ctx context.Context) error {
 		}
 		delete(torn, o.Key)
 		c.comparison.forget(before)
-		if err := c.scan(ctx, o, before.Referenced); err != nil {
+		var err error
+		switch objectstore.KeyKind(o.Key) {
+		case objectstore.KindSegment:
+			_, err = c.scanSegment(ctx, o)
+		case objectstore.KindManifest:
+			err = c.scanManifest(ctx, o)
+		default:
+			err = c.scan(ctx, o, before.Referenced)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -29,6 +29,7 @@ type world struct {
 	log     *partitionlog.Log // nil without a server
 	last    uint64            // sequence of the log
 	next    int64             // offset of the log
+	history messages.History  // that entries carry
 }
 
 // newWorld makes an empty store with a marker.
@@ -91,7 +92,7 @@ func (w *world) stage(batches int) []messages.Placeholder {
 // commit appends an entry with the batches to the log.
 func (w *world) commit(batches ...messages.Placeholder) {
 	w.t.Helper()
-	e := messages.Entry{TopicID: w.topic.ID, Epoch: 5, BaseOffset: w.next, Batches: batches, Time: time.Now().UnixNano()}
+	e := messages.Entry{TopicID: w.topic.ID, Epoch: 5, BaseOffset: w.next, Batches: batches, Time: time.Now().UnixNano(), History: w.history}
 	var err error
 	w.last, err = w.log.Append(w.ctx, w.last, messages.EncodeEntry(e))
 	w.must(err)

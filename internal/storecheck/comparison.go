@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 
+	"laneway.dev/internal/archive"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/repair"
 	"laneway.dev/pkg/messages"
@@ -22,7 +23,8 @@ const (
 )
 
 // comparison compares the objects of a store with the extents in the logs. Its methods are
-// called in this order: batch and object for all objects, freeze, refer for all logs, finish.
+// called in this order: segment and archivedBatch for all segments, freezeSegments, manifest for all
+// manifests, batch and object for all other objects, freeze, the others for all logs, finish.
 // It is pure, and belongs to one goroutine.
 //
 // Intact batches and objects are stored as 64-bit hashes, because there may be many millions.
@@ -34,9 +36,13 @@ type comparison struct {
 	batches []uint64 // hashes of the extents of whole batches
 	objects []object // whole ones
 	named   map[string]*Object
-	beyond  map[uint64]struct{} // hashes of the keys of damaged objects that are not named
-	lost    map[protocol.Partition]*Lost
-	found   bool // the store has something that a log refers to, damaged or not
+	// archived are hashes of the contents of batches that segments have.
+	archived  []uint64
+	segments  map[string]*stored
+	manifests map[string]int64    // sizes of those that no log was found to name
+	beyond    map[uint64]struct{} // hashes of the keys of damaged objects that are not named
+	lost      map[protocol.Partition]*Lost
+	found     bool // the store has something that a log refers to, damaged or not
 }
 
 // object is a whole object.
@@ -44,12 +50,14 @@ type object struct {
 	key      uint64 // its hash
 	size     int64
 	referred bool
+	archived bool // segments have batches of it
 }
 
 func newComparison(withLogs bool) *comparison {
 	c := &comparison{
 		report: Report{Store: Store{Errors: []string{}}, Damaged: []*Object{}, Unfinished: []*Object{}},
 		seed:   maphash.MakeSeed(), named: make(map[string]*Object),
+		segments: make(map[string]*stored), manifests: make(map[string]int64),
 		beyond: make(map[uint64]struct{}), lost: make(map[protocol.Partition]*Lost),
 	}
 	if withLogs {
@@ -58,25 +66,102 @@ func newComparison(withLogs bool) *comparison {
 	return c
 }
 
-// batch adds an intact batch of an object.
-func (c *comparison) batch(b *objectstore.StoredBatch) {
-	c.report.Store.Batches++
-	c.report.Store.Records += int64(b.Records)
-	if c.report.Logs != nil {
-		c.batches = append(c.batches, maphash.Comparable(c.seed, b.Extent))
+// segment adds a segment that was read.
+func (c *comparison) segment(key string, s *stored) {
+	c.segments[key] = s
+	c.report.Store.Segments.add(s)
+	switch {
+	case s.err != nil:
+		c.name(key, s.size, s.err)
+	case len(s.lost) > 0:
+		named := c.name(key, s.size, s.lost[0].err)
+		if named == nil || c.report.Logs != nil {
+			return
+		}
+		for _, lost := range s.lost {
+			named.affect(lost.affected(s.footer.Partition, lost.to-lost.from))
+		}
 	}
 }
 
+func (l *lostPart) affected(p protocol.Partition, records int64) Affected {
+	return Affected{Topic: p.Topic, Partition: p.Number, Batches: l.batches, Records: records, Offsets: &repair.Offsets{From: l.from, To: new(l.to)}}
+}
+
+// freezeSegments ends the segments.
+func (c *comparison) freezeSegments() { slices.Sort(c.archived) }
+
+// archivedBatch adds an intact batch of a segment.
+func (c *comparison) archivedBatch(p protocol.Partition, b *messages.Placeholder) {
+	if c.report.Logs != nil {
+		c.archived = append(c.archived, maphash.Comparable(c.seed, content(p, b.Records, b.Extent)))
+	}
+}
+
+// manifest adds a manifest or a list, and the error if it cannot be read.
+func (c *comparison) manifest(o objectstore.Listed, err error) {
+	c.report.Store.Manifests.add(o.Size)
+	if err != nil {
+		c.name(o.Key, o.Size, err)
+		return
+	}
+	c.manifests[o.Key] = o.Size
+}
+
+// nameManifest notes that a log needs a manifest or a list, which can be read.
+func (c *comparison) nameManifest(key string) { delete(c.manifests, key) }
+
+// nameSegment notes that a log needs a segment whose footer can be read.
+func (c *comparison) nameSegment(s *stored) {
+	if s.named {
+		return
+	}
+	s.named = true
+	c.report.Logs.Archived.add(s)
+	c.report.Logs.GivenUpRecords += s.footer.Damaged
+}
+
+// batch adds an intact batch of an object, and reports whether a segment has it.
+func (c *comparison) batch(b *objectstore.StoredBatch) (archived bool) {
+	c.report.Store.Batches++
+	c.report.Store.Records += int64(b.Records)
+	if c.report.Logs == nil {
+		return false
+	}
+	c.batches = append(c.batches, maphash.Comparable(c.seed, b.Extent))
+	return c.isArchived(b)
+}
+
+// isArchived reports whether a segment has a batch of an object, which need not be intact there.
+func (c *comparison) isArchived(b *objectstore.StoredBatch) bool {
+	_, archived := slices.BinarySearch(c.archived, maphash.Comparable(c.seed, content(b.Partition, b.Records, b.Extent)))
+	return archived
+}
+
 // object adds an object, after its batches and its damage.
-func (c *comparison) object(o objectstore.Listed, whole, referred bool) {
+func (c *comparison) object(o objectstore.Listed, whole, referred, archived bool) {
 	c.report.Store.Objects++
 	c.report.Store.Bytes += o.Size
 	if named := c.named[o.Key]; named != nil {
-		named.Referenced = referred
+		named.Referenced, named.archived = referred, archived
 	}
 	if whole && c.report.Logs != nil {
-		c.objects = append(c.objects, object{key: maphash.String(c.seed, o.Key), size: o.Size, referred: referred})
+		c.objects = append(c.objects, object{key: maphash.String(c.seed, o.Key), size: o.Size, referred: referred, archived: archived})
 	}
+}
+
+// referArchived notes that an archived entry refers to an object.
+func (c *comparison) referArchived(key string) {
+	if at, known := c.find(key); known {
+		c.objects[at].archived = true
+	} else if named := c.named[key]; named != nil {
+		named.archived = true
+	}
+}
+
+// find returns the place of a whole object. The objects MUST be frozen.
+func (c *comparison) find(key string) (int, bool) {
+	return slices.BinarySearchFunc(c.objects, maphash.String(c.seed, key), func(o object, key uint64) int { return cmp.Compare(o.key, key) })
 }
 
 // damaged adds an error about an object, or about one batch if the extent is set.
@@ -128,8 +213,7 @@ func (c *comparison) freeze() {
 func (c *comparison) refer(b *messages.Placeholder) bool {
 	c.report.Logs.Batches++
 	c.report.Logs.Records += int64(b.Records)
-	key := maphash.String(c.seed, b.Extent.Key)
-	if at, known := slices.BinarySearchFunc(c.objects, key, func(o object, key uint64) int { return cmp.Compare(o.key, key) }); known {
+	if at, known := c.find(b.Extent.Key); known {
 		c.objects[at].referred, c.found = true, true
 	} else if named := c.named[b.Extent.Key]; named != nil {
 		named.Referenced = true
@@ -141,9 +225,14 @@ func (c *comparison) refer(b *messages.Placeholder) bool {
 
 // lose handles a batch of a log that cannot be read.
 func (c *comparison) lose(p protocol.Partition, offset int64, b *messages.Placeholder, err error) {
-	records := int64(b.Records)
-	one := Affected{Topic: p.Topic, Partition: p.Number, Batches: 1, Records: records, Offsets: &repair.Offsets{From: offset, To: new(offset + records)}}
-	if named := c.name(b.Extent.Key, 0, err); named != nil {
+	c.loseRange(p, b.Extent.Key, 0, lostPart{offset, offset + int64(b.Records), 1, err}, int64(b.Records))
+}
+
+// loseRange handles a part of a log that cannot be read because of an object. records is the number
+// of records in the part, as far as it is known.
+func (c *comparison) loseRange(p protocol.Partition, key string, size int64, part lostPart, records int64) {
+	one := part.affected(p, records)
+	if named := c.name(key, size, part.err); named != nil {
 		named.Referenced = true
 		named.affect(one)
 	}
@@ -152,9 +241,9 @@ func (c *comparison) lose(p protocol.Partition, offset int64, b *messages.Placeh
 		lost = &Lost{Topic: p.Topic, Partition: p.Number}
 		c.lost[p] = lost
 	}
-	lost.Batches++
+	lost.Batches += part.batches
 	lost.Records += records
-	if n := len(lost.Offsets); n > 0 && *lost.Offsets[n-1].To == offset {
+	if n := len(lost.Offsets); n > 0 && *lost.Offsets[n-1].To == part.from {
 		lost.Offsets[n-1].To = one.To
 	} else if n < maxRanges {
 		lost.Offsets = append(lost.Offsets, *one.Offsets)
@@ -181,12 +270,17 @@ func (o *Object) affect(more Affected) {
 	o.Affects = append(o.Affects, more)
 }
 
+// mayBeUnfinished reports whether an upload that is under way may look like the damage.
+func mayBeUnfinished(d objectstore.Damage) bool {
+	return d == objectstore.Torn || d == archive.DamagedFooter || d == archive.DamagedManifest
+}
+
 // torn returns the torn objects without a lost batch. Their uploads may have been running, so
 // they may be whole or removed now.
 func (c *comparison) torn() map[string]*Object {
 	torn := make(map[string]*Object)
 	for key, o := range c.named {
-		if o.Damage == objectstore.Torn && len(o.Affects) == 0 {
+		if mayBeUnfinished(o.Damage) && len(o.Affects) == 0 {
 			torn[key] = o
 		}
 	}
@@ -196,8 +290,20 @@ func (c *comparison) torn() map[string]*Object {
 // forget removes a torn object. If it still exists, it is added again.
 func (c *comparison) forget(o *Object) {
 	delete(c.named, o.Key)
-	c.report.Store.Objects--
-	c.report.Store.Bytes -= o.Size
+	store := &c.report.Store
+	of := &store.Manifests
+	switch objectstore.KeyKind(o.Key) {
+	case objectstore.KindManifest:
+	case objectstore.KindSegment:
+		delete(c.segments, o.Key)
+		of = &store.Segments.Counted
+	default:
+		store.Objects--
+		store.Bytes -= o.Size
+		return
+	}
+	of.Objects--
+	of.Bytes -= o.Size
 }
 
 // finish returns the report.
@@ -205,27 +311,62 @@ func (c *comparison) finish() *Report {
 	r := &c.report
 	r.MoreDamaged = int64(len(c.beyond))
 	for _, key := range slices.Sorted(maps.Keys(c.named)) {
-		o := c.named[key]
-		if r.Logs != nil && len(r.Logs.Problems) == 0 && o.Damage == objectstore.Torn && !o.Referenced {
+		switch o := c.named[key]; {
+		case r.Logs != nil && o.archived && !o.Referenced && len(o.Affects) == 0:
+			r.Logs.NotNeeded.add(o.Size) // damaged, and of no use any more
+		case r.Logs != nil && len(r.Logs.Problems) == 0 && mayBeUnfinished(o.Damage) && !o.Referenced:
 			r.Unfinished = append(r.Unfinished, o)
-		} else {
+		default:
 			r.Damaged = append(r.Damaged, o)
 		}
 	}
-	if r.Logs == nil {
-		return r
-	}
-	for _, lost := range c.lost {
-		r.Logs.Lost = append(r.Logs.Lost, lost)
-	}
-	slices.SortFunc(r.Logs.Lost, func(a, b *Lost) int {
-		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
-	})
-	for _, o := range c.objects {
-		if !o.referred {
-			r.Logs.UnreferencedObjects++
-			r.Logs.UnreferencedBytes += o.size
-		}
+	if r.Logs != nil {
+		c.finishLogs(r.Logs)
 	}
 	return r
+}
+
+func (c *comparison) finishLogs(l *Logs) {
+	for _, lost := range c.lost {
+		lost.Offsets = joined(lost.Offsets)
+		l.Lost = append(l.Lost, lost)
+	}
+	slices.SortFunc(l.Lost, func(a, b *Lost) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
+	unreferenced := func(size int64) {
+		l.UnreferencedObjects++
+		l.UnreferencedBytes += size
+	}
+	for _, o := range c.objects {
+		switch {
+		case o.referred:
+		case o.archived:
+			l.NotNeeded.add(o.size)
+		default:
+			unreferenced(o.size)
+		}
+	}
+	for key, s := range c.segments {
+		if !s.named && c.named[key] == nil {
+			unreferenced(s.size)
+		}
+	}
+	for _, size := range c.manifests {
+		unreferenced(size)
+	}
+}
+
+// joined sorts ranges of offsets, and joins those that follow each other.
+func joined(ranges []repair.Offsets) []repair.Offsets {
+	slices.SortFunc(ranges, func(a, b repair.Offsets) int { return cmp.Compare(a.From, b.From) })
+	kept := ranges[:0]
+	for _, o := range ranges {
+		if n := len(kept); n > 0 && *kept[n-1].To >= o.From {
+			kept[n-1].To = new(max(*kept[n-1].To, *o.To))
+		} else {
+			kept = append(kept, o)
+		}
+	}
+	return kept
 }

@@ -30,24 +30,61 @@ type Store struct {
 	// has the two ids, or the record of the cluster was lost or is damaged.
 	Marker string `json:"marker,omitempty"`
 	// Advice says what to do about that.
-	Advice  string `json:"advice,omitempty"`
-	Objects int64  `json:"objects"`
-	Bytes   int64  `json:"bytes"`
-	Batches int64  `json:"batches"`
-	Records int64  `json:"records"`
+	Advice string `json:"advice,omitempty"`
+	// Objects and Bytes count the objects with batches of many partitions, without segments and
+	// manifests.
+	Objects   int64    `json:"objects"`
+	Bytes     int64    `json:"bytes"`
+	Batches   int64    `json:"batches"`
+	Records   int64    `json:"records"`
+	Segments  Segments `json:"segments"`
+	Manifests Counted  `json:"manifests"` // with lists of segments
 	// Errors say what could not be listed, such as a folder without permission.
 	Errors []string `json:"errors"`
+}
+
+// Counted counts objects.
+type Counted struct {
+	Objects int64 `json:"objects"`
+	Bytes   int64 `json:"bytes"`
+}
+
+func (c *Counted) add(bytes int64) {
+	c.Objects++
+	c.Bytes += bytes
+}
+
+// Segments counts segments, and what can be read in them.
+type Segments struct {
+	Counted
+	Batches int64 `json:"batches"`
+	Records int64 `json:"records"`
+}
+
+func (s *Segments) add(read *stored) {
+	s.Counted.add(read.size)
+	s.Batches += read.batches
+	s.Records += read.records
 }
 
 // Logs counts what the logs refer to.
 type Logs struct {
 	Topics     int64 `json:"topics"`
 	Partitions int64 `json:"partitions"`
-	Entries    int64 `json:"entries"`
-	Batches    int64 `json:"batches"`
-	Records    int64 `json:"records"`
-	// Unreferenced are whole objects to which no log refers: of deleted topics, of
-	// batches that were staged twice or rejected, or of batches that are on their way.
+	Entries    int64 `json:"entries"` // in the streams of the logs
+	// Batches and Records are those of entries that are not archived.
+	Batches int64 `json:"batches"`
+	Records int64 `json:"records"`
+	// Archived counts the segments that the newest manifests of the logs list.
+	Archived Segments `json:"archived"`
+	// GivenUpRecords are records that could not be read when they were archived.
+	GivenUpRecords int64 `json:"given_up_records,omitempty"`
+	// NotNeeded are whole objects to which only archived entries referred, or whose entries were
+	// archived and purged: segments have their batches.
+	NotNeeded Counted `json:"not_needed"`
+	// Unreferenced are whole objects to which no log refers: of deleted topics, of batches that
+	// were staged twice or rejected, or of batches that are on their way; segments of jobs that
+	// were done twice or lost; and manifests that newer ones have replaced.
 	UnreferencedObjects int64 `json:"unreferenced_objects"`
 	UnreferencedBytes   int64 `json:"unreferenced_bytes"`
 	// Problems say which topics and logs are damaged themselves, so that not everything
@@ -61,7 +98,7 @@ type Logs struct {
 type Lost struct {
 	Topic     string           `json:"topic"`
 	Partition int32            `json:"partition"`
-	Batches   int64            `json:"batches"`
+	Batches   int64            `json:"batches"` // without those of segments whose index cannot be read
 	Records   int64            `json:"records"`
 	Offsets   []repair.Offsets `json:"offsets"` // the first ones of many
 }
@@ -76,6 +113,7 @@ type Object struct {
 	Reason string             `json:"reason"`
 	// Referenced says that a log refers to the object. It is false without a server.
 	Referenced bool `json:"referenced"`
+	archived   bool // segments have batches of the object
 	// Affects are the batches that cannot be read: with a server those that are in a log,
 	// else those whose heads can be read.
 	Affects []Affected `json:"affects"`
@@ -87,12 +125,12 @@ const (
 	Unreadable objectstore.Damage = "unreadable" // the store cannot read it, such as without permission
 )
 
-// Affected are batches of a partition that cannot be read. Offsets is nil without a
-// server: an object does not know the offsets of its batches.
+// Affected are batches of a partition that cannot be read. Without a server, Offsets is nil for an
+// object with batches of many partitions, because it does not know their offsets.
 type Affected struct {
 	Topic           string `json:"topic"`
 	Partition       int32  `json:"partition"`
-	Batches         int64  `json:"batches"`
+	Batches         int64  `json:"batches"` // 0 if it is unknown how many have the records
 	Records         int64  `json:"records"`
 	*repair.Offsets        // without its end
 }

@@ -3,9 +3,11 @@ package storecheck
 import (
 	"cmp"
 	"context"
-	"hash/maphash"
+	"fmt"
 	"slices"
 
+	"laneway.dev/internal/archive"
+	"laneway.dev/internal/core/segment"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/repair"
 	"laneway.dev/pkg/messages"
@@ -18,17 +20,22 @@ type Usage struct {
 	Place   string `json:"place"`
 	ID      string `json:"id,omitempty"`
 	Cluster string `json:"cluster,omitempty"`
-	// Objects and Bytes count the objects with batches below the cluster's id, without segments and
-	// manifests.
+	// Objects and Bytes count all objects below the cluster's id.
 	Objects int64 `json:"objects"`
 	Bytes   int64 `json:"bytes"`
-	// LiveBytes are those of the batches that logs refer to, as they are stored.
+	// LiveBytes are those of the batches that logs refer to, as they are stored, and those of the
+	// segments that the newest manifests of the logs list.
 	LiveBytes int64 `json:"live_bytes"`
 	// OtherBytes are the rest of the objects that logs refer to: heads and indexes, and batches
-	// to which no log refers.
+	// to which no log refers; and the manifests of the logs.
 	OtherBytes int64 `json:"other_bytes"`
+	// Archived counts objects with batches to which only archived entries refer, so that they are
+	// not needed any more. Those whose entries were purged after that are Orphans, because nothing
+	// but their content tells them apart.
+	Archived Counted `json:"archived"`
 	// Orphans are objects to which no log refers: those of deleted topics, of batches that were
-	// staged twice or rejected, and of batches still under way.
+	// staged twice, rejected or archived, and of batches still under way; segments of jobs that were
+	// done twice or lost; and manifests that newer ones have replaced.
 	OrphanObjects int64 `json:"orphan_objects"`
 	OrphanBytes   int64 `json:"orphan_bytes"`
 	// MissingObjects counts the objects to which logs refer but which the store does not list.
@@ -44,14 +51,20 @@ type Usage struct {
 type TopicUsage struct {
 	Topic      string `json:"topic"`
 	Partitions int    `json:"partitions"`
-	Batches    int64  `json:"batches"`
-	Records    int64  `json:"records"`
-	Bytes      int64  `json:"bytes"`
+	// Batches, Records and Bytes are those of entries that are not archived.
+	Batches int64 `json:"batches"`
+	Records int64 `json:"records"`
+	Bytes   int64 `json:"bytes"`
+	// Segments have the others. SegmentBytes are those of the whole objects.
+	Segments        int64 `json:"segments"`
+	SegmentBytes    int64 `json:"segment_bytes"`
+	ArchivedRecords int64 `json:"archived_records"`
 }
 
-// Usage reads all logs and lists the store. It needs a NATS server, reads no object, and changes
-// nothing. A storeid.RefusedError means that the store is not the one of the server's services. It
-// needs up to 48 bytes of memory per object, and 16 bytes per compressed block.
+// Usage reads all logs and their manifests, and lists the store. It needs a NATS server, reads no
+// other object, and changes nothing. A storeid.RefusedError means that the store is not the one of
+// the server's services. It needs up to 48 bytes of memory per object with batches, 16 bytes per
+// compressed block, and some 100 bytes per segment.
 //
 // The logs are read before the store is listed. Otherwise, an object that is stored in the
 // meantime would count as missing. In this order, it counts as an orphan.
@@ -67,10 +80,15 @@ func (c *Checker) Usage(ctx context.Context) (*Usage, error) {
 	err = c.eachTopic(ctx, func(topic protocol.Topic, inspector *repair.Inspector) error {
 		t := TopicUsage{Topic: topic.Name, Partitions: topic.Partitions}
 		for number := range topic.Partitions {
-			if err := c.log(ctx, inspector, topic.Partition(number), func(e *messages.Entry) error {
-				t.add(e, references)
+			p := topic.Partition(number)
+			found, err := c.log(ctx, inspector, p, func(e *messages.Entry, archived bool) error {
+				t.add(e, archived, references)
 				return ctx.Err()
-			}); err != nil {
+			})
+			if err != nil {
+				return err
+			}
+			if err := c.addHistory(ctx, &t, u, p, found, references); err != nil {
 				return err
 			}
 		}
@@ -81,8 +99,8 @@ func (c *Checker) Usage(ctx context.Context) (*Usage, error) {
 		return nil, err
 	}
 	u.Problems = append(u.Problems, c.comparison.report.Logs.Problems...)
-	slices.SortFunc(u.Topics, func(a, b TopicUsage) int { return cmp.Compare(a.Topic, b.Topic) })
 	ofLogs := len(u.Problems)
+	slices.SortFunc(u.Topics, func(a, b TopicUsage) int { return cmp.Compare(a.Topic, b.Topic) })
 	if err := c.list(ctx, u, references); err != nil {
 		return nil, err
 	}
@@ -95,10 +113,47 @@ func (c *Checker) Usage(ctx context.Context) (*Usage, error) {
 	return u, nil
 }
 
+// addHistory adds the segments of a log. What cannot be read of its manifest and lists is a problem.
+func (c *Checker) addHistory(ctx context.Context, t *TopicUsage, u *Usage, p protocol.Partition, h *repair.History, references *references) error {
+	if h == nil {
+		return nil
+	}
+	references.keep(h.Manifest)
+	m, err := archive.Manifest(ctx, c.objects, h.Manifest)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		u.Problems = append(u.Problems, fmt.Sprintf("%s: the manifest %s cannot be read: %v", p, h.Manifest, err))
+		return nil
+	}
+	return archive.Walk(ctx, c.objects, m, 0, archive.Walker{
+		List: func(s segment.Summary) error {
+			references.keep(s.Key)
+			return nil
+		},
+		Segment: func(s segment.Summary) error {
+			references.keep(s.Key)
+			t.Segments++
+			t.SegmentBytes += s.Size
+			t.ArchivedRecords += s.Records
+			return nil
+		},
+		Damaged: func(d archive.Damage) error {
+			u.Problems = append(u.Problems, fmt.Sprintf("%s: the list %s cannot be read: %v", p, d.Key, d.Err))
+			return nil
+		},
+	})
+}
+
 // add counts the batches of an entry.
-func (t *TopicUsage) add(e *messages.Entry, references *references) {
+func (t *TopicUsage) add(e *messages.Entry, archived bool, references *references) {
 	for i := range e.Batches {
 		b := &e.Batches[i]
+		if archived {
+			references.addArchived(b.Extent.Key)
+			continue
+		}
 		t.Batches++
 		t.Records += int64(b.Records)
 		t.Bytes += references.add(b.Extent)
@@ -108,7 +163,7 @@ func (t *TopicUsage) add(e *messages.Entry, references *references) {
 // list adds the objects of the store to a usage.
 func (c *Checker) list(ctx context.Context, u *Usage, references *references) error {
 	references.freeze()
-	for o, err := range c.objects.List(ctx, string(objectstore.KindBatches)) {
+	for o, err := range c.objects.List(ctx, "") {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -116,94 +171,36 @@ func (c *Checker) list(ctx context.Context, u *Usage, references *references) er
 			u.Problems = append(u.Problems, err.Error())
 			continue
 		}
-		u.Objects++
-		u.Bytes += o.Size
-		if live, referred := references.find(o.Key); referred {
-			u.LiveBytes += live
-			u.OtherBytes += o.Size - live
-		} else {
-			u.OrphanObjects++
-			u.OrphanBytes += o.Size
-		}
+		u.add(o, references)
 		c.addProgress(Progress{Objects: 1, Bytes: o.Size})
 	}
 	u.MissingObjects = references.missing()
 	return nil
 }
 
-// references are the objects that logs refer to, as 64-bit hashes of their keys, because there
-// may be many millions. The seed is random, so that keys with the same hash cannot be chosen.
-type references struct {
-	seed    maphash.Seed
-	objects []reference         // sorted by hash up to sorted
-	sorted  int                 // how many objects at the beginning are sorted and unique
-	blocks  map[uint64]struct{} // hashes of the blocks that were counted
-}
-
-type reference struct {
-	key   uint64
-	bytes int64
-	found bool
-}
-
-func newReferences() *references {
-	return &references{seed: maphash.MakeSeed(), blocks: make(map[uint64]struct{})}
-}
-
-// add counts the extent of a batch, and returns the bytes that it adds. A compressed block is
-// counted once, with the first of its batches; add returns 0 for the others.
-func (r *references) add(x messages.Extent) (bytes int64) {
-	bytes = x.Length
-	if x.Compressed() {
-		block := maphash.Comparable(r.seed, x.Stored())
-		if _, counted := r.blocks[block]; counted {
-			return 0
+// add adds an object.
+func (u *Usage) add(o objectstore.Listed, references *references) {
+	u.Objects++
+	u.Bytes += o.Size
+	kind := objectstore.KeyKind(o.Key)
+	if kind == objectstore.KindBatches {
+		switch live, use := references.find(o.Key); use {
+		case needed:
+			u.LiveBytes += live
+			u.OtherBytes += o.Size - live
+			return
+		case archivedOnly:
+			u.Archived.add(o.Size)
+			return
 		}
-		r.blocks[block] = struct{}{}
-	}
-	key := maphash.String(r.seed, x.Key)
-	if n := len(r.objects); n > r.sorted && r.objects[n-1].key == key {
-		r.objects[n-1].bytes += bytes
-		return bytes
-	}
-	r.objects = append(r.objects, reference{key: key, bytes: bytes})
-	if len(r.objects) > 2*r.sorted+1<<16 {
-		r.freeze()
-	}
-	return bytes
-}
-
-// freeze sorts the objects and merges those with the same key.
-func (r *references) freeze() {
-	slices.SortFunc(r.objects, func(a, b reference) int { return cmp.Compare(a.key, b.key) })
-	merged := r.objects[:0]
-	for _, o := range r.objects {
-		if n := len(merged); n > 0 && merged[n-1].key == o.key {
-			merged[n-1].bytes += o.bytes
+	} else if references.kept(o.Key) {
+		if kind == objectstore.KindSegment {
+			u.LiveBytes += o.Size
 		} else {
-			merged = append(merged, o)
+			u.OtherBytes += o.Size
 		}
+		return
 	}
-	r.objects, r.sorted = merged, len(merged)
-}
-
-// find returns the live bytes of an object, and reports whether a log refers to it. The references MUST
-// be frozen.
-func (r *references) find(key string) (bytes int64, referred bool) {
-	at, referred := slices.BinarySearchFunc(r.objects, maphash.String(r.seed, key), func(o reference, key uint64) int { return cmp.Compare(o.key, key) })
-	if !referred {
-		return 0, false
-	}
-	r.objects[at].found = true
-	return r.objects[at].bytes, true
-}
-
-// missing returns how many objects find has not found.
-func (r *references) missing() (n int64) {
-	for _, o := range r.objects {
-		if !o.found {
-			n++
-		}
-	}
-	return n
+	u.OrphanObjects++
+	u.OrphanBytes += o.Size
 }

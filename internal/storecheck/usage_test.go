@@ -154,12 +154,12 @@ func TestReferencesCountEachBlockOnce(t *testing.T) {
 		sum += r.add(x)
 	}
 	r.freeze()
-	a, referred := r.find("a")
-	if sum != 307 || a != 200 || !referred {
-		t.Errorf("%d bytes in all, and %d of a (%t), want 307 and 200", sum, a, referred)
+	a, use := r.find("a")
+	if sum != 307 || a != 200 || use != needed {
+		t.Errorf("%d bytes in all, and %d of a (%d), want 307 and 200", sum, a, use)
 	}
-	if _, referred := r.find("c"); referred || r.missing() != 1 {
-		t.Errorf("c is referred to (%t), or %d are missing, want b only", referred, r.missing())
+	if _, use := r.find("c"); use != unused || r.missing() != 1 {
+		t.Errorf("c is used (%d), or %d are missing, want b only", use, r.missing())
 	}
 }
 

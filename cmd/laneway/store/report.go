@@ -8,6 +8,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"laneway.dev/cmd/laneway/cli"
+	"laneway.dev/internal/archive"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/storecheck"
 )
@@ -52,6 +53,13 @@ func describeStore(text *strings.Builder, s *storecheck.Store) {
 		write(text, "  store %s of cluster %s\n", s.ID, s.Cluster)
 	}
 	write(text, "  %s, %s; whole are %s with %s\n", cli.Count(s.Objects, "object"), bytes(s.Bytes), cli.Count(s.Batches, "batch"), cli.Count(s.Records, "record"))
+	if s.Segments.Objects > 0 {
+		write(text, "  %s, %s; whole are %s with %s\n", cli.Count(s.Segments.Objects, "segment"), bytes(s.Segments.Bytes),
+			cli.Count(s.Segments.Batches, "batch"), cli.Count(s.Segments.Records, "record"))
+	}
+	if s.Manifests.Objects > 0 {
+		write(text, "  %s, %s\n", cli.Count(s.Manifests.Objects, "manifest"), bytes(s.Manifests.Bytes))
+	}
 	for _, err := range s.Errors {
 		write(text, "  ! %s\n", err)
 	}
@@ -59,14 +67,17 @@ func describeStore(text *strings.Builder, s *storecheck.Store) {
 
 // damages describe the kinds of damage.
 var damages = map[objectstore.Damage]string{
-	objectstore.Torn:      "torn",
-	objectstore.Foreign:   "another file",
-	objectstore.Header:    "damaged header",
-	objectstore.Index:     "damaged index",
-	objectstore.Head:      "damaged head of a batch",
-	objectstore.Payload:   "damaged payload",
-	storecheck.Missing:    "missing",
-	storecheck.Unreadable: "cannot be read",
+	objectstore.Torn:        "torn",
+	objectstore.Foreign:     "another file",
+	objectstore.Header:      "damaged header",
+	objectstore.Index:       "damaged index",
+	objectstore.Head:        "damaged head of a batch",
+	objectstore.Payload:     "damaged payload",
+	archive.DamagedFooter:   "damaged footer of a segment",
+	archive.DamagedPage:     "damaged page of a segment",
+	archive.DamagedManifest: "damaged manifest",
+	storecheck.Missing:      "missing",
+	storecheck.Unreadable:   "cannot be read",
 }
 
 func describeObject(text *strings.Builder, o *storecheck.Object, compared bool) {
@@ -83,7 +94,11 @@ func describeObject(text *strings.Builder, o *storecheck.Object, compared bool) 
 		if a.Offsets != nil {
 			lost = ", " + a.String()
 		}
-		write(text, "      cannot be read: %s/%d%s (%s, %s)\n", a.Topic, a.Partition, lost, cli.Count(a.Batches, "batch"), cli.Count(a.Records, "record"))
+		batches := ""
+		if a.Batches > 0 {
+			batches = cli.Count(a.Batches, "batch") + ", "
+		}
+		write(text, "      cannot be read: %s/%d%s (%s%s)\n", a.Topic, a.Partition, lost, batches, cli.Count(a.Records, "record"))
 	}
 	switch {
 	case len(o.Affects) > 0:
@@ -99,6 +114,12 @@ func describeObject(text *strings.Builder, o *storecheck.Object, compared bool) 
 func describeLogs(text *strings.Builder, l *storecheck.Logs) {
 	write(text, "\nlogs of %s, %s: %s refer to %s with %s\n", cli.Count(l.Topics, "topic"), cli.Count(l.Partitions, "partition"),
 		cli.Count(l.Entries, "entry"), cli.Count(l.Batches, "batch"), cli.Count(l.Records, "record"))
+	if a := l.Archived; a.Objects > 0 {
+		write(text, "  archived: %s, %s, which have %s with %s\n", cli.Count(a.Objects, "segment"), bytes(a.Bytes), cli.Count(a.Batches, "batch"), cli.Count(a.Records, "record"))
+	}
+	if l.GivenUpRecords > 0 {
+		write(text, "  given up: %s could not be read when they were archived\n", cli.Count(l.GivenUpRecords, "record"))
+	}
 	for _, problem := range l.Problems {
 		write(text, "  ! %s\n", problem)
 	}
@@ -109,6 +130,9 @@ func describeLogs(text *strings.Builder, l *storecheck.Logs) {
 		}
 		write(text, "  ! %s/%d: %s with %s cannot be read: %s\n", lost.Topic, lost.Partition,
 			cli.Count(lost.Batches, "batch"), cli.Count(lost.Records, "record"), strings.Join(ranges, ", "))
+	}
+	if n := l.NotNeeded; n.Objects > 0 {
+		write(text, "  not needed: %s, %s, whose batches are archived\n", cli.Count(n.Objects, "object"), bytes(n.Bytes))
 	}
 	write(text, "  unreferenced: %s, %s\n", cli.Count(l.UnreferencedObjects, "object"), bytes(l.UnreferencedBytes))
 }

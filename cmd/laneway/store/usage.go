@@ -23,12 +23,16 @@ type Usage struct {
 func (*Usage) Help() string {
 	return `Reads all logs, lists the store, and prints what the stored bytes are used for:
 
-    live       batches to which a log refers
-    other      heads, indexes and unused batches in the same objects
+    live       batches to which a log refers, and the segments of its history
+    other      heads, indexes and unused batches in the same objects; manifests
+    archived   objects to which only archived entries refer: segments have their
+               batches
     orphans    objects to which no log refers: those of deleted topics, of batches
-               that were sent twice or rejected, and of batches still under way
+               that were sent twice, rejected or archived, and of batches still
+               under way; segments and manifests that no log names
 
-For each topic, it prints the bytes of its batches as they are stored. It reads no object, changes nothing, and works while Laneway runs.
+For each topic, it prints the bytes of its batches as they are stored, and those of its segments. It reads no objects but manifests, changes
+nothing, and works while Laneway runs.
 It needs the same full rights to NATS as the services.
 
 The exit code is 1 if objects or the marker of the store are missing, or if topics, logs or parts of the store cannot be read. The figures are then incomplete,
@@ -84,17 +88,19 @@ func describeUsage(u *storecheck.Usage) string {
 	// The table is written to memory, which cannot fail.
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintf(table, "  stored\t%s\t%s\n", bytes(u.Bytes), cli.Count(u.Objects, "object"))
-	_, _ = fmt.Fprintf(table, "  live\t%s\tbatches that logs refer to\n", bytes(u.LiveBytes))
-	_, _ = fmt.Fprintf(table, "  other\t%s\theads, indexes and unused batches in the same objects\n", bytes(u.OtherBytes))
+	_, _ = fmt.Fprintf(table, "  live\t%s\tbatches and segments that logs refer to\n", bytes(u.LiveBytes))
+	_, _ = fmt.Fprintf(table, "  other\t%s\theads, indexes and unused batches in the same objects; manifests\n", bytes(u.OtherBytes))
+	_, _ = fmt.Fprintf(table, "  archived\t%s\t%s whose batches are in segments\n", bytes(u.Archived.Bytes), cli.Count(u.Archived.Objects, "object"))
 	_, _ = fmt.Fprintf(table, "  orphans\t%s\t%s to which no log refers\n", bytes(u.OrphanBytes), cli.Count(u.OrphanObjects, "object"))
 	_ = table.Flush()
 	if len(u.Topics) == 0 {
 		return text.String()
 	}
 	write(&text, "\n")
-	_, _ = fmt.Fprintln(table, "TOPIC\tPARTITIONS\tBATCHES\tRECORDS\tBYTES")
+	_, _ = fmt.Fprintln(table, "TOPIC\tPARTITIONS\tBATCHES\tRECORDS\tBYTES\tSEGMENTS\tARCHIVED RECORDS\tSEGMENT BYTES")
 	for _, t := range u.Topics {
-		_, _ = fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%s\n", t.Topic, t.Partitions, t.Batches, t.Records, bytes(t.Bytes))
+		_, _ = fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%s\t%d\t%d\t%s\n", t.Topic, t.Partitions, t.Batches, t.Records, bytes(t.Bytes),
+			t.Segments, t.ArchivedRecords, bytes(t.SegmentBytes))
 	}
 	_ = table.Flush()
 	return text.String()

@@ -65,24 +65,26 @@ func TestReportWithoutDamageIsNoError(t *testing.T) {
 
 func TestUsageIsATable(t *testing.T) {
 	usage := &storecheck.Usage{
-		Place: "s3://bucket/prefix", Objects: 5, Bytes: 6 << 20, LiveBytes: 3 << 20, OtherBytes: 1 << 20, OrphanObjects: 2, OrphanBytes: 2 << 20,
+		Place: "s3://bucket/prefix", Objects: 9, Bytes: 14 << 20, LiveBytes: 7 << 20, OtherBytes: 1 << 20,
+		Archived: storecheck.Counted{Objects: 3, Bytes: 4 << 20}, OrphanObjects: 2, OrphanBytes: 2 << 20,
 		MissingObjects: 1, Problems: []string{"the log of orders/1 is lost"},
 		Topics: []storecheck.TopicUsage{
 			{Topic: "clicks", Partitions: 1, Batches: 100, Records: 1000, Bytes: 1 << 20},
-			{Topic: "orders", Partitions: 2, Batches: 5, Records: 5, Bytes: 2 << 20},
+			{Topic: "orders", Partitions: 2, Batches: 5, Records: 5, Bytes: 2 << 20, Segments: 1, SegmentBytes: 4 << 20, ArchivedRecords: 9000},
 		},
 	}
 	const want = `object store s3://bucket/prefix
   ! the log of orders/1 is lost
   ! logs refer to 1 object that the store does not have
-  stored   6.0 MiB  5 objects
-  live     3.0 MiB  batches that logs refer to
-  other    1.0 MiB  heads, indexes and unused batches in the same objects
-  orphans  2.0 MiB  2 objects to which no log refers
+  stored    14 MiB   9 objects
+  live      7.0 MiB  batches and segments that logs refer to
+  other     1.0 MiB  heads, indexes and unused batches in the same objects; manifests
+  archived  4.0 MiB  3 objects whose batches are in segments
+  orphans   2.0 MiB  2 objects to which no log refers
 
-TOPIC   PARTITIONS  BATCHES  RECORDS  BYTES
-clicks  1           100      1000     1.0 MiB
-orders  2           5        5        2.0 MiB
+TOPIC   PARTITIONS  BATCHES  RECORDS  BYTES    SEGMENTS  ARCHIVED RECORDS  SEGMENT BYTES
+clicks  1           100      1000     1.0 MiB  0         0                 0 B
+orders  2           5        5        2.0 MiB  1         9000              4.0 MiB
 `
 	if got := describeUsage(usage); got != want {
 		t.Errorf("usage is:\n%s\nwant:\n%s", got, want)
