@@ -57,6 +57,8 @@ func (s *Script) do(c *Command) {
 		}
 	case "client":
 		s.connect(c.word() == "plain")
+	case "archive":
+		s.startArchiving(c.number("snapshots", 1000))
 	case "consumer":
 		s.consume(c)
 	case "produce":
@@ -126,7 +128,7 @@ func (s *Script) startRole(name string) {
 	if name == "brief" {
 		return
 	}
-	for _, r := range world.Roles {
+	for _, r := range append(world.Roles, world.Archiver) {
 		if r.String() == name {
 			p := s.Start(r, 0)
 			s.Tick(p)

@@ -126,13 +126,22 @@ func (s *Script) respond(f *world.Fetch, q fetch.Question) {
 	case fetch.LookUp:
 		s.LookedUp(f, s.State())
 	case fetch.Read:
+		if q.History.Archived() {
+			s.Say("  %s reads entry %d of the history", f.By, q.From)
+		}
 		s.Answer(f, s.Entries(q, q.Limit))
 	case fetch.Load:
 		all := make([]fetch.Payload, len(q.Extents))
 		for i, x := range q.Extents {
+			if frame, is, _ := s.World.Archive.Content(x); is {
+				all[i].Bytes = frame
+				continue
+			}
 			all[i].Bytes = s.stored[x].Payload()
 		}
 		s.Answer(f, fetch.Loaded{Payloads: all})
+	case fetch.Narrow:
+		s.Answer(f, s.World.Archive.Narrow(q))
 	case fetch.IsDeleted:
 		s.Answer(f, fetch.Deleted{})
 	}

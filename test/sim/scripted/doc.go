@@ -16,6 +16,8 @@
 //	                         sends a batch, by default to the newest frontend
 //	consumer [from=earliest|latest] [offset=N] [window=BYTES] [follow]
 //	                         starts a consumer, with the newest frontend
+//	archive [snapshots=N]    before all else: replicators archive every batch at once, save a
+//	                         snapshot every N entries, and purge
 //	hold KIND [from=NAME] [to=NAME]
 //	                         from now on, what is of this kind does not arrive
 //	deliver KIND [from=NAME] [to=NAME] [newest]
@@ -32,7 +34,7 @@
 //	end                      lets everything arrive and time pass until all is resolved
 //
 // A kind is a type of package messages, such as Stage, or one of request, answer, upload,
-// append, acknowledgement, read and announcement; of fetches: fetch, question, frame, status
+// append, acknowledgement, read, announcement, job, snapshot and purge; of fetches: fetch, question, frame, status
 // and credit. With the argument brief, a command returns only what processes and clients do,
 // without the messages between them.
 //

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	archiver "laneway.dev/services/archiver/core"
 	frontend "laneway.dev/services/frontend/core"
 	"laneway.dev/services/frontend/core/stagerwatch"
 	replicator "laneway.dev/services/replicator/core"
@@ -28,6 +29,8 @@ const (
 type Script struct {
 	world.World
 	checks    *check.State
+	limits    *check.Limits
+	archive   archiving
 	way       way
 	beatAt    time.Time // when processes next notice the time
 	consumers []*consumer
@@ -40,7 +43,7 @@ type Script struct {
 // New returns a world without processes and clients.
 func New() *Script {
 	limits := &check.Limits{Heartbeat: heartbeat, StageTimeout: stageTimeout, Deadline: deadline, LaneExpiry: laneExpiry, Settling: deadline}
-	s := &Script{checks: check.New(limits, &check.Counts{}, world.Beginning), stored: map[messages.Extent]check.Batch{}, asleep: map[*world.Process][]func(){}}
+	s := &Script{limits: limits, checks: check.New(limits, &check.Counts{}, world.Beginning), stored: map[messages.Extent]check.Batch{}, asleep: map[*world.Process][]func(){}}
 	s.Init(s, frontend.Times{Heartbeat: heartbeat, StageTimeout: stageTimeout, Deadline: deadline})
 	s.Fetches = s
 	s.Tracing, s.beatAt = true, s.Now.Add(heartbeat)
@@ -110,10 +113,13 @@ func (s *Script) core(p *world.Process) world.Core {
 		return world.NewStager(p.Name, stager.Settings{
 			ReportEvery: heartbeat, ObjectBytes: 1 << 20, ObjectBatches: 1, Uploads: 1 << 10, MemoryBytes: int64(s.Bounds.StagerBytes),
 		})
+	case world.Archiver:
+		return world.NewArchiver(archiver.Settings{Workers: 2, Waiting: 1, ReportEvery: 2 * heartbeat})
 	default:
 		settings := replicator.DefaultSettings(p.Name)
 		settings.Heartbeat, settings.LaneExpiry, settings.Epoch = heartbeat, laneExpiry, p.Epoch
-		return world.NewReplicator(p.Name, settings, true)
+		s.archive.set(&settings)
+		return world.NewReplicator(p.Name, settings, !s.archive.on)
 	}
 }
 
@@ -128,9 +134,9 @@ func (s *Script) Say(format string, args ...any) {
 	s.lines = append(s.lines, fmt.Sprintf(format, args...))
 }
 
-// Send implements world.Scheduler. A request to any stager goes to the oldest one.
+// Send implements world.Scheduler. A request to any stager or archiver goes to the oldest one.
 func (s *Script) Send(from *world.Process, to []*world.Process, m *world.Message) {
-	if len(to) > 1 && to[0].Role == world.Stager {
+	if len(to) > 1 && (to[0].Role == world.Stager || to[0].Role == world.Archiver) {
 		to = to[:1]
 	}
 	decoded := m.Decode()
@@ -197,13 +203,3 @@ func (s *Script) Load(p *world.Process) { s.Deliver(p, s.Loaded(p)) }
 
 // Died implements world.Scheduler.
 func (s *Script) Died(*world.Process, string) {}
-
-// Mark, Save and Scrub implement world.Scheduler. They are never called: marks are written
-// at once, and no script is long enough for a snapshot.
-func (s *Script) Mark(*world.Process, replicator.WriteMark) { panic("marks are written at once") }
-func (s *Script) Save(*world.Process, *replicator.Save)     { panic("there are no snapshots") }
-
-func (s *Script) Scrub(*world.Process) { panic("there are no snapshots") }
-
-func (s *Script) Purge(*world.Process, replicator.Purge) { panic("there are no snapshots") }
-func (s *Script) Job(*world.Process, messages.Archive)   { panic("there are no archivers") }
