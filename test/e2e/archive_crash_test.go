@@ -200,6 +200,7 @@ func TestArchivingUnderKills(t *testing.T) {
 	}
 	proxy.Set(storeproxy.Faults{})
 	l.end(ctx)
+	f.verifyStore(ctx, t, 0, []string{"nothing is damaged"}, "--nats", f.URL())
 	segments, err := filepath.Glob(filepath.Join(s3.Folder, "archived", "*", "s", "*", "*"))
 	if err != nil || len(segments) < 5 {
 		t.Errorf("%d segments were written, %v: the test has not tested what it is for", len(segments), err)

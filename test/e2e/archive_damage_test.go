@@ -17,6 +17,7 @@ import (
 
 // damagedRange are the offsets of a partition that cannot be read after some damage to a segment.
 type damagedRange struct {
+	key      string
 	from, to int64 // to is not included
 }
 
@@ -33,7 +34,7 @@ func (f *fixture) damageFrame(t *testing.T, s segment.Summary) damagedRange {
 		offset := e.Entry.BaseOffset
 		for _, b := range e.Entry.Batches {
 			flip(t, path, content, b.Extent.Offset+b.Extent.Length/2)
-			return damagedRange{offset, offset + int64(b.Records)}
+			return damagedRange{s.Key, offset, offset + int64(b.Records)}
 		}
 	}
 	t.Fatalf("the segment %s has no batches", s.Key)
@@ -50,7 +51,7 @@ func (f *fixture) damagePage(t *testing.T, s segment.Summary) damagedRange {
 	if len(footer.Pages) > 1 {
 		end = footer.Pages[1].Base
 	}
-	return damagedRange{s.Base, end}
+	return damagedRange{s.Key, s.Base, end}
 }
 
 // deleteSegment removes the object of a segment.
@@ -60,7 +61,7 @@ func (f *fixture) deleteSegment(t *testing.T, s segment.Summary) damagedRange {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	return damagedRange{s.Base, s.End}
+	return damagedRange{s.Key, s.Base, s.End}
 }
 
 func (f *fixture) segment(t *testing.T, s segment.Summary) (path string, content []byte, footer *segment.Footer) {
@@ -105,6 +106,7 @@ func TestDamagedSegmentCostsOnlyWhatItHeld(t *testing.T) {
 		state = f.awaitArchived(ctx, t, f.partition) // so that each part is a segment at least
 	}
 	m := f.manifest(t, state.History)
+	f.verifyStore(ctx, t, 0, []string{"nothing is damaged"}, "--nats", f.URL())
 	damages := []damagedRange{f.damageFrame(t, m.Segments[1]), f.damagePage(t, m.Segments[3]), f.deleteSegment(t, m.Segments[5])}
 	f.forget(ctx) // what it has in memory is not damaged
 
@@ -125,9 +127,20 @@ func TestDamagedSegmentCostsOnlyWhatItHeld(t *testing.T) {
 	if code != 0 || !slices.Equal(lines, readable) {
 		t.Errorf("consume --skip-corrupt ends with %d after %d lines, want %d: %s", code, len(lines), len(readable), said)
 	}
+	words := []string{"orders/0, offsets"}
 	for _, d := range damages {
+		words = append(words, d.key)
 		if want := fmt.Sprintf("continuing at offset %d", d.to); !strings.Contains(said, want) {
 			t.Errorf("consume --skip-corrupt does not say %q of %+v: %s", want, d, said)
+		}
+	}
+	report := f.verifyStore(ctx, t, 1, words, "--nats", f.URL())
+	if len(report.Logs.Lost) != 1 || len(report.Logs.Lost[0].Offsets) != len(damages) {
+		t.Fatalf("the report says of the logs %+v", report.Logs)
+	}
+	for i, lost := range report.Logs.Lost[0].Offsets {
+		if lost.From != damages[i].from || *lost.To != damages[i].to {
+			t.Errorf("the report says that %+v are lost, want %+v", lost, damages[i])
 		}
 	}
 }

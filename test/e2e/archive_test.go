@@ -283,4 +283,5 @@ func TestHistoryIsArchivedAndPurged(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	f.verifyStore(ctx, t, 0, []string{"nothing is damaged"}, "--nats", f.URL())
 }

@@ -107,4 +107,5 @@ func TestLogOfOlderVersionIsReadAndThenArchived(t *testing.T) {
 	}
 	u.forget(ctx)
 	u.compare(ctx, t)
+	u.verifyStore(ctx, t, 0, []string{"nothing is damaged"}, "--nats", u.URL())
 }
