@@ -14,6 +14,6 @@
 // serve millions of worlds.
 //
 // Package world defines what exists in a world, and what the cores do there; package check has
-// the invariants. Stagers, fetches, snapshots and marks are left out here, and so are faults
+// the invariants. Stagers, archivers, fetches, snapshots and marks are left out here, and so are faults
 // that only package random draws.
 package exhaustive

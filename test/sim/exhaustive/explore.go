@@ -37,7 +37,7 @@ type level struct {
 
 // Explore visits every state of a scope, or at most limit states; 0 means no limit.
 func Explore(scope Scope, limit int) Result {
-	x := &explorer{scope: scope, limit: limit, memo: newMemo(), seen: map[fingerprint]struct{}{}}
+	x := &explorer{scope: scope, limit: limit, memo: newMemo(scope.Archive), seen: map[fingerprint]struct{}{}}
 	s := newSchedule(x.memo, &x.scope, nil)
 	x.result.Violation = safely(func() { x.visit(s) })
 	x.result.Branches = x.memo.branches

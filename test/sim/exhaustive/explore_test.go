@@ -19,6 +19,7 @@ var (
 	plain = []exhaustive.Lane{{Batches: 2}, {Batches: 1, Idempotent: true}}
 	small = []exhaustive.Lane{{Batches: 1, Idempotent: true}, {Batches: 1}}
 	pair  = []exhaustive.Lane{{Batches: 2, Idempotent: true}}
+	one   = []exhaustive.Lane{{Batches: 1, Idempotent: true}}
 	three = []exhaustive.Lane{{Batches: 3}}
 
 	roles = []world.Role{world.Replicator, world.Frontend, world.Sequencer}
@@ -37,6 +38,8 @@ func shortScopes() []exhaustive.Scope {
 		{Lanes: pair, Sends: 2, Victim: world.Replicator},
 		{Lanes: pair, Sends: 3, Victim: world.Frontend, Zombie: true},
 		{Lanes: pair, Sends: 2, Victim: world.Sequencer, Zombie: true},
+		{Lanes: one, Sends: 1, Victim: world.Replicator, Lose: 1, Double: 1, Archive: true},
+		{Lanes: one, Sends: 1, Victim: world.Replicator, Zombie: true, Double: 1, Archive: true},
 	}
 }
 
@@ -69,6 +72,8 @@ func longScopes() []exhaustive.Scope {
 		exhaustive.Scope{Lanes: mixed, Sends: 3, Beats: 1, Deadline: 1},
 		exhaustive.Scope{Lanes: mixed, Sends: 3, Late: 1},
 		exhaustive.Scope{Lanes: pair, Sends: 3, Lose: 1, Beats: 1},
+		exhaustive.Scope{Lanes: pair, Sends: 2, Victim: world.Replicator, Lose: 1, Archive: true},
+		exhaustive.Scope{Lanes: one, Sends: 1, Victim: world.Replicator, Zombie: true, Late: 1, Archive: true},
 	)
 }
 

@@ -65,11 +65,13 @@ type walker struct {
 	text []byte
 	seen map[uintptr]int // pointers, by the order in which they are met
 
-	fields map[reflect.Type][]int // of a type: those that take part
+	fields   map[reflect.Type][]int // of a type: those that take part
+	archives bool
 }
 
-func newWalker() walker {
-	return walker{seen: map[uintptr]int{}, fields: map[reflect.Type][]int{}}
+// newWalker returns a walker for worlds whose logs are archived or not.
+func newWalker(archives bool) walker {
+	return walker{seen: map[uintptr]int{}, fields: map[reflect.Type][]int{}, archives: archives}
 }
 
 // of returns the fingerprint of a value.
@@ -208,6 +210,9 @@ func (k *walker) fieldsOf(t reflect.Type) []int {
 		return of
 	}
 	out := ignored[t]
+	if k.archives {
+		out = slices.DeleteFunc(slices.Clone(out), func(name string) bool { return name == "archive" })
+	}
 	for i := range t.NumField() {
 		if !slices.Contains(out, t.Field(i).Name) {
 			of = append(of, i)

@@ -130,14 +130,21 @@ func (s *schedule) doUpload(c choice) {
 	if s.left.double > 0 {
 		s.ended = remember(s.ended, m)
 	}
-	s.World.See(s.memo.stored[m])
+	if stored, is := s.memo.stored[m]; is {
+		s.World.See(stored)
+	}
 	s.staged(m)
 }
 
-// staged sends the result of an upload that has ended to every sequencer.
+// staged sends the result of an upload that has ended to every sequencer, or that of a job to
+// every replicator.
 func (s *schedule) staged(m *world.Message) {
+	to := world.Replicator
+	if _, is := s.memo.stored[m]; is {
+		to = world.Sequencer
+	}
 	for _, p := range s.Processes {
-		if p.Role == world.Sequencer {
+		if p.Role == to {
 			s.Deliver(p, m)
 		}
 	}

@@ -1,6 +1,7 @@
 package exhaustive
 
 import (
+	"fmt"
 	"reflect"
 	"time"
 
@@ -31,9 +32,9 @@ type memo struct {
 	branches int // states and events: how often a core has run
 }
 
-func newMemo() *memo {
+func newMemo(archives bool) *memo {
 	return &memo{
-		walker: newWalker(), roots: map[any]*state{}, states: map[fingerprint]*state{},
+		walker: newWalker(archives), roots: map[any]*state{}, states: map[fingerprint]*state{},
 		messages: map[string]*world.Message{}, answers: map[world.Answer]*reply{}, appends: map[appendKey]*appending{}, nodes: map[nodeKey]*world.Node{},
 		checks: map[fingerprint]*seen{}, sighted: map[sighting]*seen{}, stages: map[*world.Message][]*world.Message{}, stored: map[*world.Message]check.Stored{},
 	}
@@ -149,14 +150,20 @@ func (m *memo) message(message messages.Message) *world.Message {
 	return find(m.messages, string(data), func(id int) *world.Message { return &world.Message{ID: id, Data: data} })
 }
 
-// stage returns the results of the uploads that a request to stage starts; none if the message
-// is not such a request.
-func (m *memo) stage(message *world.Message) []*world.Message {
+// results returns the results of the uploads that a request to stage or a job starts; none if the
+// message is another one.
+func (m *memo) results(message *world.Message) []*world.Message {
 	staged, known := m.stages[message]
 	if known {
 		return staged
 	}
-	if request, is := message.Decode().(messages.Stage); is {
+	switch request := message.Decode().(type) {
+	case messages.Archive:
+		staged = append(staged, m.message(messages.Archived{
+			Partition: world.Partition, Base: request.Base.Manifest, Records: request.To.Offset - request.Base.End.Offset,
+			History: messages.History{Manifest: fmt.Sprintf("%s/%d", request.Base.Manifest, request.To.Sequence), End: request.To},
+		}))
+	case messages.Stage:
 		for i := range request.Batches {
 			b := &request.Batches[i]
 			batch := check.ReadBatch(b.Payload)

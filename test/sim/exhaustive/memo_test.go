@@ -33,7 +33,7 @@ func walk(w *schedule, random *rand.Rand, look func()) {
 // makes of it, which leaves out only ignored fields.
 func TestNameTellsAllThatAWorldHolds(t *testing.T) {
 	for _, s := range walked {
-		m := newMemo()
+		m := newMemo(false)
 		names, walks := map[fingerprint]fingerprint{}, map[fingerprint]fingerprint{}
 		for seed := range uint64(100) {
 			w := newSchedule(m, &s, nil)
@@ -70,7 +70,7 @@ func nilIfEmpty[T any](s []T) []T {
 // with what was remembered of all schedules before.
 func TestWhatIsRememberedIsWhatCoresDo(t *testing.T) {
 	for _, s := range walked {
-		old := newMemo()
+		old := newMemo(false)
 		run := func(m *memo, seed uint64) (lines []string) {
 			w := newSchedule(m, &s, &lines)
 			walk(w, rand.New(rand.NewPCG(seed, 0)), func() {})
@@ -82,7 +82,7 @@ func TestWhatIsRememberedIsWhatCoresDo(t *testing.T) {
 		}
 		for seed := range uint64(100) {
 			before := old.branches
-			remembered, again := run(old, seed), run(newMemo(), seed)
+			remembered, again := run(old, seed), run(newMemo(false), seed)
 			if old.branches != before {
 				t.Fatalf("%s, seed %d: a core ran in a schedule that was known", s, seed)
 			}

@@ -129,6 +129,9 @@ func (s *schedule) Machine(p *world.Process) world.Machine {
 		default:
 			settings := replicator.DefaultSettings(p.Name)
 			settings.Heartbeat, settings.LaneExpiry, settings.Epoch = heartbeat, laneExpiry, key.epoch
+			if s.scope.Archive {
+				settings.ArchiveBytes, settings.ArchiveAge, settings.JobSilence = 1, 0, time.Hour // each batch is due at once
+			}
 			return world.NewReplicator(p.Name, settings, true)
 		}
 	})
@@ -137,12 +140,12 @@ func (s *schedule) Machine(p *world.Process) world.Machine {
 // Node implements world.Scheduler.
 func (s *schedule) Node(n world.Node) *world.Node { return s.memo.node(n) }
 
-// Send implements world.Scheduler. It replaces a request to stage by the uploads that the
-// request starts, which end in any order.
+// Send implements world.Scheduler. It replaces a request to stage and a job by the uploads that
+// they start, which end in any order.
 func (s *schedule) Send(from *world.Process, to []*world.Process, m *world.Message) {
 	if len(to) == 0 {
-		for _, staged := range s.memo.stage(m) {
-			s.uploads = insert(s.uploads, staged)
+		for _, result := range s.memo.results(m) {
+			s.uploads = insert(s.uploads, result)
 		}
 	}
 	for _, p := range to {
@@ -182,17 +185,21 @@ func (s *schedule) Died(p *world.Process, _ string) {
 	s.queues = slices.DeleteFunc(s.queues, func(q queue) bool { return q.to == p.Number })
 }
 
-// Announce, Upload, Mark, Save and Scrub implement world.Scheduler. There are no stagers,
-// snapshots and marks.
+// Announce, Upload, Mark, Scrub, Purge and Job implement world.Scheduler. There are no stagers,
+// archivers, snapshots and marks.
 func (s *schedule) Announce(*world.Process, []*world.Process) { panic("there are no stagers") }
 func (s *schedule) Upload(*world.Process, *stager.Object)     { panic("there are no stagers") }
 func (s *schedule) Mark(*world.Process, replicator.WriteMark) { panic("there are no marks") }
-func (s *schedule) Save(*world.Process, *replicator.Save)     { panic("there are no snapshots") }
 
 func (s *schedule) Scrub(*world.Process) { panic("there are no snapshots") }
 
 func (s *schedule) Purge(*world.Process, replicator.Purge) { panic("there are no snapshots") }
 func (s *schedule) Job(*world.Process, messages.Archive)   { panic("there are no archivers") }
+
+// Save implements world.Scheduler. No snapshot can be stored.
+func (s *schedule) Save(p *world.Process, n *replicator.Save) {
+	s.Deliver(p, replicator.Saved{Sequence: n.Sequence, Failed: true})
+}
 
 // See implements world.Scheduler. The result of a sighting depends only on the earlier ones
 // and on its time, so each case is checked once.

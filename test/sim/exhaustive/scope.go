@@ -37,7 +37,10 @@ type Scope struct {
 	// Deadline is how many heartbeats a frontend waits before it answers a ticket without an
 	// outcome. 0 means 8, which is longer than the repair of any single loss takes.
 	Deadline int
-	Sends    int // requests in all, with those that are sent again; more come when faults have ended
+	// Archive means that the log is archived. A job is done at once, and its result arrives at any
+	// time. Nothing is purged.
+	Archive bool
+	Sends   int // requests in all, with those that are sent again; more come when faults have ended
 }
 
 // times returns what frontends go by.
@@ -73,6 +76,10 @@ func (s Scope) String() string {
 	if s.Zombie {
 		what = "zombie"
 	}
-	return fmt.Sprintf("%s/%s-%s/lose=%d,double=%d,late=%d,beats=%d,deadline=%d,sends=%d",
-		lanes[:len(lanes)-1], what, s.Victim, s.Lose, s.Double, s.Late, s.Beats, s.Deadline, s.Sends)
+	archive := ""
+	if s.Archive {
+		archive = ",archive"
+	}
+	return fmt.Sprintf("%s/%s-%s/lose=%d,double=%d,late=%d,beats=%d,deadline=%d,sends=%d%s",
+		lanes[:len(lanes)-1], what, s.Victim, s.Lose, s.Double, s.Late, s.Beats, s.Deadline, s.Sends, archive)
 }

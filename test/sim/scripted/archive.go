@@ -26,8 +26,8 @@ func (a archiving) set(s *replicator.Settings) {
 // startArchiving has the log archived by the replicators that are started from now on.
 func (s *Script) startArchiving(snapshotEvery int) {
 	s.archive = archiving{true, uint64(snapshotEvery)}
-	s.Evidence, s.World.Archive = world.NewEvidence(), world.NewArchive()
-	s.limits.Object = s.World.Archive.Get
+	s.Evidence, s.Archive = world.NewEvidence(), world.NewArchive()
+	s.limits.Object = s.Archive.Get
 	s.Say("the log is archived")
 }
 
@@ -81,12 +81,12 @@ func (s *Script) work(j *world.Job) error {
 	if err != nil {
 		return err
 	}
-	s.World.Archive.Put(segment)
+	s.Archive.Put(segment)
 	_, manifest, err := s.Manifest(j)
 	if err != nil {
 		return err
 	}
-	s.World.Archive.Put(manifest)
+	s.Archive.Put(manifest)
 	s.Say("  %s has stored segment %s and manifest %s", j.By, segment.Key, manifest.Key)
 	return nil
 }

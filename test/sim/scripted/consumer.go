@@ -133,7 +133,7 @@ func (s *Script) respond(f *world.Fetch, q fetch.Question) {
 	case fetch.Load:
 		all := make([]fetch.Payload, len(q.Extents))
 		for i, x := range q.Extents {
-			if frame, is, _ := s.World.Archive.Content(x); is {
+			if frame, is, _ := s.Archive.Content(x); is {
 				all[i].Bytes = frame
 				continue
 			}
@@ -141,7 +141,7 @@ func (s *Script) respond(f *world.Fetch, q fetch.Question) {
 		}
 		s.Answer(f, fetch.Loaded{Payloads: all})
 	case fetch.Narrow:
-		s.Answer(f, s.World.Archive.Narrow(q))
+		s.Answer(f, s.Archive.Narrow(q))
 	case fetch.IsDeleted:
 		s.Answer(f, fetch.Deleted{})
 	}
