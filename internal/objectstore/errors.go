@@ -55,6 +55,8 @@ var (
 	ErrRegion = errors.New("the bucket is in another region")
 	// ErrTLS means that no trusted connection could be established.
 	ErrTLS = errors.New("no trusted connection to the object store")
+	// ErrNotTLS means that the URL says https, and the server does not use TLS.
+	ErrNotTLS = fmt.Errorf("%w: the server does not use TLS", ErrTLS)
 	// ErrNoStore means that the answer does not come from an object store: another server
 	// listens there, or a proxy has answered.
 	ErrNoStore = errors.New("the answer does not come from an object store")

@@ -83,6 +83,7 @@ type cause struct {
 // causes are in the order in which they are looked for, the most specific first.
 var causes = []cause{
 	{objectstore.ErrClock, "the clock of this machine differs too much from that of the store", "set the clock, for example with NTP"},
+	{objectstore.ErrNotTLS, "the server does not use TLS", "write http:// instead of https:// in the endpoint"},
 	{
 		objectstore.ErrTLS, "no trusted connection can be made",
 		"check the endpoint; if its certificate is from a private authority, add the certificate of that authority to those of the system, or name its file in SSL_CERT_FILE",

@@ -61,7 +61,7 @@ type AlteredPutter interface {
 
 // Run tries all steps. Steps after a failed one are tried if they can be, so that the report
 // names all rights that are missing. A step that takes 30 seconds has failed, and no further one is
-// tried: the store would not answer it either.
+// tried: the store would not answer it either. If ctx is canceled, the error is its cause.
 func Run(ctx context.Context, store objectstore.Store) ([]Finding, error) {
 	t := trial{ctx: ctx, store: store.Below(probeCluster), content: make([]byte, probeSize)}
 	_, _ = rand.Read(t.content) // never fails
@@ -77,6 +77,9 @@ func Run(ctx context.Context, store objectstore.Store) ([]Finding, error) {
 	t.after(stored, Read, t.read)
 	t.try(List, func() (string, error) { return t.list(stored) })
 	t.after(stored, Delete, t.delete)
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return nil, context.Cause(ctx) // the steps have failed for no other reason
+	}
 	return t.findings, nil
 }
 

@@ -272,6 +272,16 @@ func TestTestEndsWithTheFirstStepThatIsNotAnswered(t *testing.T) {
 	})
 }
 
+func TestACanceledTestDoesNotBlameTheStore(t *testing.T) {
+	interrupted := errors.New("interrupt")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(interrupted)
+	findings, err := Run(ctx, &faulty{put: context.Canceled, altered: context.Canceled, list: context.Canceled})
+	if len(findings) != 0 || !errors.Is(err, interrupted) {
+		t.Errorf("findings are %v, error is %v, want the cause of the cancellation alone", findings, err)
+	}
+}
+
 func TestListEndsIfTheStoreIsSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := run(t, silent{answersPuts: true})[List]

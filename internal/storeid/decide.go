@@ -61,8 +61,8 @@ func decide(s situation) decision {
 			"there is nothing to adopt: the object store %s is empty", s.place)}
 	case s.logs && s.empty && !s.adopt:
 		return decision{refused: refuse(
-			"give the store with the objects of these logs, or restore the bucket from a copy; with --adopt-store new objects go here, and the old ones cannot be read",
-			"the object store %s is empty although logs exist, and bucket %s does not name the store that they refer to", s.place, bucket)}
+			"give the store with the objects of these logs, or restore the bucket from a copy. If it is this store and its marker was lost, write the marker again as docs/stores.md says, and start one role once with --adopt-store. Without the marker, --adopt-store starts a new store here, and the objects of these logs cannot be read",
+			"it is unknown whether the object store %s is that of this Laneway: logs exist, but the store has no marker, and bucket %s names no store", s.place, bucket)}
 	}
 	return decision{write: &record{Cluster: s.fresh, Place: s.place}}
 }

@@ -17,7 +17,7 @@ func TestStoreIsComparedWithTheRecordOfTheCluster(t *testing.T) {
 	}{
 		"nothing is there":                       {write: &record{Cluster: "FRESH", Place: "here"}},
 		"objects and logs, as before markers":    {situation: situation{logs: true}, write: &record{Cluster: "FRESH", Place: "here"}},
-		"logs, and an empty store":               {situation: situation{logs: true, empty: true}, refused: []string{"here is empty", "--adopt-store"}},
+		"logs, and an empty store":               {situation: situation{logs: true, empty: true}, refused: []string{"the store has no marker", "--adopt-store"}},
 		"no logs, and an empty store to adopt":   {situation: situation{empty: true, adopt: true}, refused: []string{"nothing to adopt", "here is empty"}},
 		"logs, and an empty store to adopt":      {situation: situation{logs: true, empty: true, adopt: true}, write: &record{Cluster: "FRESH", Place: "here"}},
 		"a marker and no record":                 {situation: situation{marker: &marker{other, s}}, refused: []string{"here belongs to another Laneway", "--adopt-store"}},

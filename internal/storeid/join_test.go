@@ -183,7 +183,7 @@ func TestLogsWithoutARecordDoNotGetAnEmptyStore(t *testing.T) {
 	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: messages.LogStream(partition), Subjects: []string{messages.LogSubject(partition)}}); err != nil {
 		t.Fatal(err)
 	}
-	mustRefuse(t, join(ctx, js, c), "is empty although logs exist")
+	mustRefuse(t, join(ctx, js, c), "logs exist, but the store has no marker")
 	object, err := objectstore.NewKey(time.Now(), nil)
 	if err == nil {
 		err = c.Store.Put(ctx, object, [][]byte{[]byte("x")})

@@ -124,7 +124,7 @@ var wrongStores = map[string]struct {
 	}, []string{"no trusted connection can be made", "certificate signed by unknown authority", "what to do: check the endpoint; if its certificate"}},
 	"https to a server without TLS": {func(t *testing.T) storeProblem {
 		return storeProblem{location: s3server.Location("https://"+s3server.Start(t).Address, "p")}
-	}, []string{"no trusted connection can be made", "server gave HTTP response to HTTPS client", "what to do: check the endpoint"}},
+	}, []string{"the server does not use TLS", "what to do: write http:// instead of https://"}},
 }
 
 // answered is a server that gives the same answer of S3 to all requests.

@@ -72,7 +72,7 @@ func (c *Check) identity(ctx context.Context, candidate storeid.Candidate, findi
 	}
 	switch {
 	case errors.Is(err, objectstore.ErrNotFound):
-		return "it has no marker, so no Laneway uses it yet"
+		return "it has no marker: no Laneway uses it yet, or the marker was lost"
 	case errors.Is(err, objectstore.ErrDenied) && works(findings, selftest.Read):
 		// S3 denies reading an object that does not exist to those who may not list.
 		return "whether it has a marker cannot be seen without the right to list objects"

@@ -45,6 +45,8 @@ func causeOfStatus(status int) error {
 // it is not about the connection.
 func causeOfConnection(err error) error {
 	switch {
+	case isPlain(err):
+		return objectstore.ErrNotTLS
 	case isUntrusted(err):
 		return objectstore.ErrTLS
 	case errors.Is(err, context.Canceled):
@@ -55,8 +57,13 @@ func causeOfConnection(err error) error {
 	return nil
 }
 
-// isUntrusted reports whether TLS failed for a reason that lasts: the certificate, or a server
-// that does not use TLS.
+// isPlain reports whether TLS failed because the server does not use it.
+func isPlain(err error) bool {
+	_, record := errors.AsType[tls.RecordHeaderError](err)
+	return record || errors.Is(err, http.ErrSchemeMismatch)
+}
+
+// isUntrusted reports whether TLS failed for another reason that lasts, such as the certificate.
 func isUntrusted(err error) bool {
 	var (
 		certificate *tls.CertificateVerificationError
@@ -64,11 +71,9 @@ func isUntrusted(err error) bool {
 		host        x509.HostnameError
 		invalid     x509.CertificateInvalidError
 		alert       tls.AlertError
-		record      tls.RecordHeaderError
 	)
 	return errors.As(err, &certificate) || errors.As(err, &authority) || errors.As(err, &host) ||
-		errors.As(err, &invalid) || errors.As(err, &alert) || errors.As(err, &record) ||
-		errors.Is(err, http.ErrSchemeMismatch)
+		errors.As(err, &invalid) || errors.As(err, &alert)
 }
 
 // isBroken reports whether a connection could not be made, was lost, or took too long.
