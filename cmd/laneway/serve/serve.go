@@ -130,7 +130,7 @@ func (c *Command) Start(ctx context.Context, p *process.Process, broken func(err
 	if err := p.OpenStore(ctx, store, &config); err != nil {
 		return nil, nil, err
 	}
-	p.LimitMemory(c.FrontendFlags.Memory() + c.StagerFlags.Memory() + c.ArchiverFlags.Memory())
+	p.LimitMemory(c.memory())
 	starting, cancel := context.WithTimeoutCause(ctx, time.Duration(c.StartTimeout), errServicesHang)
 	defer cancel()
 	services, err := p.Start(starting, config, process.Roles()...)
@@ -139,6 +139,16 @@ func (c *Command) Start(ctx context.Context, p *process.Process, broken func(err
 	}
 	p.Register("nats", server.Check)
 	return server, services, nil
+}
+
+// memory returns the bytes that the services may hold. Without archiving the archiver holds
+// nothing, and its budget would only let the garbage collector wait longer.
+func (c *Command) memory() int64 {
+	total := c.FrontendFlags.Memory() + c.StagerFlags.Memory()
+	if c.ArchiveBytes > 0 {
+		total += c.ArchiverFlags.Memory()
+	}
+	return total
 }
 
 // errServicesHang is the cause when the start of the services takes too long.
