@@ -34,12 +34,43 @@ func (r *Reader) Entries(ctx context.Context, h messages.History, id protocol.Pa
 	if err != nil {
 		return nil, err
 	}
-	entries, err := r.page(ctx, f, f.PageOf(from))
+	page := f.PageOf(from)
+	entries, err := r.page(ctx, f, page)
 	if err != nil {
 		return nil, err
 	}
 	first := slices.IndexFunc(entries, func(e messages.LoggedEntry) bool { return e.Sequence >= from })
-	return entries[first:min(len(entries), first+limit)], nil
+	entries = entries[first:]
+	for batches := count(entries); len(entries) < limit && batches < maxBatches; {
+		page++
+		next, err := r.pageInMemory(f, page)
+		if err != nil || len(next) == 0 {
+			break // a later call reads it, or returns the error
+		}
+		entries = append(entries, next...)
+		batches += count(next)
+	}
+	return entries[:min(len(entries), limit)], nil
+}
+
+// maxBatches bounds the batches of entries that are returned together, unless a page has more.
+const maxBatches = 4096
+
+// count returns the number of batches of some entries.
+func count(entries []messages.LoggedEntry) (batches int) {
+	for i := range entries {
+		batches += len(entries[i].Entry.Batches)
+	}
+	return batches
+}
+
+// pageInMemory returns the entries of a page, and none if the page is not in memory.
+func (r *Reader) pageInMemory(f *segment.Footer, page int) ([]messages.LoggedEntry, error) {
+	value, damage, _ := r.inMemory(part{f.Key, page})
+	if damage != nil || value == nil {
+		return nil, nil
+	}
+	return f.ParsePage(page, value.([]byte))
 }
 
 // InMemory reports whether Entries would return the entry at a sequence without a request to the

@@ -7,6 +7,7 @@ import (
 
 	"laneway.dev/internal/core/layout"
 	"laneway.dev/internal/history"
+	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	core "laneway.dev/services/frontend/core/fetch"
 )
@@ -42,7 +43,26 @@ func (f *fetch) archived(ctx context.Context, q core.Read) core.Event {
 	if err != nil {
 		return historyFailed(ctx, err)
 	}
+	f.server.prefetch(q.History, f.partition.id, entries[len(entries)-1].Sequence+1)
 	return core.Entries{Entries: entries}
+}
+
+// prefetch reads the page of an entry, and what names its place, while a fetch loads the payloads
+// of the entries before it.
+func (s *Server) prefetch(h messages.History, id protocol.Partition, next uint64) {
+	if next > h.End.Sequence || s.history.InMemory(h, next) {
+		return
+	}
+	select {
+	case s.prefetches <- struct{}{}:
+	default:
+		return // the fetch reads it
+	}
+	s.wait.Go(func() {
+		defer s.prefetches.release()
+		// An error is returned again to the fetch.
+		_, _ = s.history.Entries(s.ctx, h, id, next, 1)
+	})
 }
 
 // historyFailed returns why the history could not be read: a part of it is damaged, or the store

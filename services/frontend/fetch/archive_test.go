@@ -43,8 +43,8 @@ func (f *fixture) carry(h messages.History, batches ...[]protocol.Record) stored
 		}
 		frames, records = append(frames, frame.Take()), append(records, uint32(len(b)))
 	}
+	f.history = h
 	entry := f.stage(frames, records)
-	entry.History = h
 	s := stored{sequence: f.append(messages.EncodeEntry(entry)), entry: entry, payloads: frames}
 	must(f, f.log.Purge(f.context(), h.End.Sequence+1))
 	f.server.entries.clear()

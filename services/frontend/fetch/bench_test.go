@@ -3,6 +3,7 @@ package fetch
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,7 +13,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"laneway.dev/internal/history/historytest"
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
@@ -57,6 +60,74 @@ func BenchmarkRemoteConsume(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkHistory reads a partition from its first record to its end with nothing in memory: once
+// from mixed objects, and once from segments. Each request to the store takes as long as the name
+// says.
+func BenchmarkHistory(b *testing.B) {
+	const segment = 64 << 20
+	for _, c := range []struct {
+		name                    string
+		batches, perEntry, size int
+		remote                  bool
+	}{
+		{"frames of 256 KiB, local", 720, 12, 256 << 10, false},
+		{"frames of 256 KiB, 100 ms", 720, 12, 256 << 10, true},
+		{"frames of 256 KiB, an object each, 100 ms", 720, 1, 256 << 10, true},
+		{"frames of 4 KiB, local", 20_000, 100, 4 << 10, false},
+		{"frames of 4 KiB, 100 ms", 20_000, 100, 4 << 10, true},
+		{"frames of 100 B, local", 100_000, 100, 100, false},
+		{"frames of 100 B, 100 ms", 100_000, 100, 100, true},
+	} {
+		for _, archived := range []bool{false, true} {
+			from := map[bool]string{false: "objects", true: "segments"}[archived]
+			b.Run(c.name+"/"+from, func(b *testing.B) {
+				f := newFixture(b, func(config *Config) {
+					if c.remote {
+						config.Store = slowStore{config.Store}
+					}
+				})
+				f.commitMany(c.batches, c.perEntry, c.size)
+				if archived {
+					f.archiveMany(c.size, segment)
+				}
+				b.SetBytes(int64(c.batches) * int64(c.size))
+				for b.Loop() {
+					f.server.entries.cache.InvalidateAll()
+					f.server.history = newHistoryReader(f.server.config, f.server.reader)
+					f.consume(true, int64(c.batches))
+				}
+			})
+		}
+	}
+}
+
+// archiveMany archives what commitMany has committed, in segments of about so many bytes.
+func (f *fixture) archiveMany(size, segment int) {
+	f.Helper()
+	w := historytest.New(f, f.store.Store, f.id)
+	frame := protocol.EncodeRecord(protocol.Record{Value: bytes.Repeat([]byte{'x'}, size)})
+	state, err := f.log.State(f.context())
+	must(f, err)
+	f.last = state.LastSequence
+	var entries []messages.LoggedEntry
+	bytes, history := 0, messages.History{}
+	archive := func() {
+		history = w.Archive(entries, func(messages.Extent) []byte { return frame })
+		entries, bytes = nil, 0
+	}
+	must(f, f.log.Walk(f.context(), 1, state.LastSequence, func(e messages.LoggedEntry) error {
+		entries = append(entries, e)
+		if bytes += len(e.Entry.Batches) * size; bytes >= segment {
+			archive()
+		}
+		return nil
+	}, func(m partitionlog.Missing) error { return errors.New(m.Reason) }))
+	if len(entries) > 0 {
+		archive()
+	}
+	f.carry(history)
 }
 
 // slowStore is a store with the latency of a remote one.

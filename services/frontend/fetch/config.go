@@ -75,6 +75,8 @@ const (
 	maxLoads    = 16 // fetches that hold payloads from the store at once
 	maxAhead    = 24 // ranges of up to core.MaxRange bytes that are read ahead, for all fetches
 	maxLogReads = 8  // fetches of one partition that read its log at once
+
+	maxPrefetches = 8 // pages of the history that are read before a fetch asks for them
 )
 
 // slots is a semaphore.

@@ -3,6 +3,7 @@ package fetch
 import (
 	"context"
 	"crypto/rand"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -181,7 +182,7 @@ func (f *fetch) serve(ctx context.Context) core.Status {
 		known, moves, changed := f.partition.watch()
 		if moves != f.moves {
 			f.moves = moves
-			events = append(events, core.Moved{Known: known})
+			events = slices.Insert(events, 0, core.Event(core.Moved{Known: known})) // before the answer to a look-up
 		}
 		events = f.poll(ctx, events)
 		fx := f.core.Step(time.Now(), events)

@@ -50,6 +50,8 @@ type fixture struct {
 	last   uint64 // sequence of the log
 	offset int64  // next
 	gap    int64  // offsets that the next entry leaves out
+
+	history messages.History // of the next entries
 }
 
 // newFixture makes one. Heartbeats come, and consumers are given up, only if change
@@ -145,7 +147,7 @@ func (f *fixture) commitFrames(frames [][]byte, records []uint32) stored {
 // stage puts batches into one object and returns the entry for them.
 func (f *fixture) stage(frames [][]byte, records []uint32) messages.Entry {
 	f.Helper()
-	entry := messages.Entry{TopicID: f.topic.ID, BaseOffset: f.offset, Gap: f.gap, Time: time.Now().UnixNano()}
+	entry := messages.Entry{TopicID: f.topic.ID, BaseOffset: f.offset, Gap: f.gap, Time: time.Now().UnixNano(), History: f.history}
 	f.gap = 0
 	if len(frames) == 0 {
 		return entry

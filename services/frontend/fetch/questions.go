@@ -24,18 +24,12 @@ func (f *fetch) ask(ctx context.Context, q core.Question) core.Event {
 	case core.Narrow:
 		f.inBackground(func() core.Event { return f.narrow(ctx, q) })
 	case core.Read:
-		if end := q.History.End.Sequence; q.History.Archived() && q.From <= end {
-			q.Limit = int(min(uint64(q.Limit), end-q.From+1))
+		if q.History.Archived() {
+			f.inBackground(func() core.Event { return f.archived(ctx, q) })
+			return nil
 		}
 		if entries := f.cached(q); len(entries) > 0 {
 			return core.Entries{Entries: entries}
-		}
-		if q.History.Archived() {
-			if f.server.history.InMemory(q.History, q.From) {
-				return f.archived(ctx, q)
-			}
-			f.inBackground(func() core.Event { return f.archived(ctx, q) })
-			return nil
 		}
 		f.inBackground(func() core.Event {
 			entries, err := f.read(ctx, q)

@@ -35,7 +35,9 @@ type Server struct {
 	loads    slots
 	ahead    slots
 	reader   *storeReader
-	history  *history.Reader
+
+	history    *history.Reader
+	prefetches slots
 
 	ctx    context.Context // of all fetches
 	cancel context.CancelCauseFunc
@@ -68,6 +70,7 @@ func New(config Config) *Server {
 		blocks:     newBlockCache(config.CacheBytes / 8),
 		loads:      make(slots, maxLoads),
 		ahead:      make(slots, maxAhead),
+		prefetches: make(slots, maxPrefetches),
 		partitions: make(map[protocol.Partition]*partition),
 	}
 	s.reader = newStoreReader(config, s.blocks)

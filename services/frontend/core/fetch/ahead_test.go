@@ -1,9 +1,12 @@
 package fetch
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -102,5 +105,92 @@ func TestQueueOfASmallWindowIsSmall(t *testing.T) {
 	r.run()
 	if n := len(r.core.queue); n > 20 {
 		t.Errorf("%d batches are queued for a window of one byte", n)
+	}
+}
+
+// Otherwise the first load after each read of entries would wait for the store.
+func TestEntriesAreReadBeforeTheQueueIsEmpty(t *testing.T) {
+	log := newLog()
+	const batches = 2 * MaxQueue
+	for range batches / 64 {
+		log.commit(repeated(64, 1)...)
+	}
+	loaded := 0
+	r := newRig(t, log, `{"offset":0,"window_bytes":67108864}`)
+	r.asks = func(q Question) {
+		if load, ok := q.(Load); ok {
+			loaded += len(load.Extents)
+			if left := batches - loaded; left > 0 && len(load.Ahead) < min(left, maxLoad) {
+				t.Errorf("%d batches are read ahead after %d", len(load.Ahead), loaded)
+			}
+			if len(r.core.queue) > 2*MaxQueue {
+				t.Errorf("%d batches are queued", len(r.core.queue))
+			}
+		}
+	}
+	r.run()
+	if loaded != batches {
+		t.Errorf("%d batches were loaded, want %d", loaded, batches)
+	}
+}
+
+func repeated(n, value int) []int { return slices.Repeat([]int{value}, n) }
+
+func TestDamageBehindTheQueueIsReportedWhenTheQueueIsDelivered(t *testing.T) {
+	for name, damage := range map[string]func(*modelLog){
+		"lost entry":    func(l *modelLog) { l.lose(4) },
+		"corrupt entry": func(l *modelLog) { l.corrupt(4) },
+		"damaged page": func(l *modelLog) {
+			l.archiveUpTo(forever)
+			l.damagePage(4)
+		},
+	} {
+		log := logOf([]int{1}, []int{1}, []int{1}, []int{1}, []int{1}, []int{1}, []int{1})
+		damage(log)
+		// The window is as long as one frame, so each batch is loaded by itself.
+		r := newRig(t, log, fmt.Sprintf(`{"offset":0,"window_bytes":%d}`, len(log.payloads[0].Bytes)))
+		behind := 0
+		r.asks = func(q Question) {
+			if _, ok := q.(Read); ok && len(r.core.queue) > 0 {
+				behind++
+			}
+		}
+		if got := r.run(); !strings.HasPrefix(got, "0; 1; 2; CORRUPT 3-") || behind == 0 {
+			t.Errorf("%s: %d reads with a queue, sent %q", name, behind, got)
+		}
+	}
+}
+
+func TestAStoreThatIsAwayBehindTheQueueDelaysNothing(t *testing.T) {
+	log := archivedLog(7, 7)
+	r := newRig(t, log, `{"offset":0,"window_bytes":2}`)
+	r.expect("0; 1")
+	log.absent = true
+	r.expect("2", word("1"))
+	r.expect("", word("3"))
+	log.absent = false
+	if told := r.pass(time.Second); told != "3; 4" {
+		t.Errorf("sent %q", told)
+	}
+}
+
+func TestTheFirstLoadDoesNotWaitForMoreEntries(t *testing.T) {
+	log := newLog()
+	for range 10 * readAhead {
+		log.commit(1)
+	}
+	r := newRig(t, log, `{"from":"earliest","window_bytes":67108864}`)
+	reads := []int{0}
+	r.asks = func(q Question) {
+		switch q.(type) {
+		case Read:
+			reads[len(reads)-1]++
+		case Load:
+			reads = append(reads, 0)
+		}
+	}
+	r.run()
+	if reads[0] != 1 || slices.Max(reads) > maxReads {
+		t.Errorf("reads before each load: %d", reads)
 	}
 }

@@ -26,6 +26,12 @@ func isDoubtful(q Question, e Event) bool {
 	return false
 }
 
+// isWhole reports whether an answer has the entries that were asked for.
+func isWhole(q Question, e Event) bool {
+	entries, ok := e.(Entries)
+	return ok && len(entries.Entries) > 0 && !isDoubtful(q, e)
+}
+
 func isDamage(e Event) bool {
 	f, failed := e.(Failed)
 	return failed && isCorrupt(f.Err)

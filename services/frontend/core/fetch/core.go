@@ -58,8 +58,10 @@ type Core struct {
 	failure  failure         // the end of the fetch, unless the topic was deleted
 	damage   *protocol.Error // of the entry that is skipped
 
-	wanted   int // how many batches of the queue are being loaded
-	loaded   int // how many batches of the queue may be delivered
+	stuck    bool // whether the entries after those in the queue could not be queued
+	reads    int  // how often entries were read since the last load; maxReads before the first one
+	wanted   int  // how many batches of the queue are being loaded
+	loaded   int  // how many batches of the queue may be delivered
 	payloads []Payload
 	growth   int64                 // estimate of how many times longer the next batch is in the form that is sent
 	unpacked int                   // bytes of compressed batches that this step has decompressed
@@ -92,7 +94,7 @@ type place struct {
 // New returns the core of a fetch that was requested at now.
 func New(partition protocol.Partition, request Request, settings Settings, now time.Time) *Core {
 	return &Core{
-		growth: 1, partition: partition, request: request, startedAt: Unknown, requestedAt: now,
+		growth: 1, reads: maxReads, partition: partition, request: request, startedAt: Unknown, requestedAt: now,
 		storePatience: settings.StorePatience, pace: newPace(request.WindowBytes, settings, now),
 	}
 }
@@ -172,6 +174,8 @@ func (c *Core) answer(e Event, now time.Time) {
 	}
 	c.question = nil
 	switch {
+	case c.phase == reading && len(c.queue) > 0 && !isWhole(q, e):
+		c.stuck = true // read again when the queue is delivered
 	case isAway(e):
 		c.askLater(q, e.(Failed), now)
 	case isDoubtful(q, e):
@@ -262,7 +266,8 @@ func (c *Core) drive(now time.Time) {
 			c.deliver(now)
 		case c.offset >= c.limit:
 			waits = c.atEnd(now)
-		case len(c.queue) == 0:
+		case len(c.queue) == 0, c.runsLow():
+			c.reads++
 			c.ask(reading, c.read(c.sequence, readAhead))
 		default:
 			waits = c.load(now)

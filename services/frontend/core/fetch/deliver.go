@@ -64,6 +64,7 @@ func (c *Core) load(now time.Time) (waits bool) {
 	if len(extents) == 0 {
 		c.loaded = c.wanted
 	} else {
+		c.reads = 0
 		c.ask(loading, Load{extents, c.request.mayUnpack(), c.ahead(extents, &blocks, records)})
 	}
 	return false
@@ -87,7 +88,7 @@ func (c *Core) ahead(wanted []messages.Extent, loaded *blocks, records int64) (e
 		}
 	}
 	blocks := blocks{limit: MaxAhead}
-	for i := c.wanted; i < len(c.queue) && len(extents) < maxLoad; i++ {
+	for i := c.wanted; i < len(c.queue) && len(extents) < maxAhead; i++ {
 		next := &c.queue[i]
 		if bytes -= next.extent.FrameLength(); bytes < 0 || next.isLost() || records <= 0 || !blocks.fit(next.extent) {
 			break

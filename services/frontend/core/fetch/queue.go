@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"laneway.dev/pkg/messages"
@@ -19,8 +20,12 @@ const (
 	// MaxAhead bounds the bytes that a Load names to be read ahead. While one range is read from
 	// a remote store, which takes as long for any number of bytes, three more are.
 	MaxAhead = 3 * MaxRange
-	// maxLoad bounds the batches of one Load, and those that it names to be read ahead.
-	maxLoad = 1024
+	// maxReads is how many Reads come between two Loads, unless the queue is empty. Entries may be
+	// small, and the records that are queued do not wait for many of them.
+	maxReads = 4
+	// maxLoad bounds the batches of one Load, and maxAhead those that it names to be read ahead.
+	maxLoad  = 1024
+	maxAhead = 3 * maxLoad
 )
 
 // batch is a batch to deliver or a gap to report.
@@ -40,26 +45,66 @@ func (b *batch) isLost() bool { return b.gap == 0 && b.extent.Key == "" && b.ext
 
 var errNotArchived = protocol.NewError(protocol.CodeCorrupt, "the batch could not be read when the log was archived")
 
+// enough returns how many bytes of batches are queued: one load and what is read ahead.
+func (c *Core) enough() int64 {
+	enough := int64(MaxRange + MaxAhead)
+	if c.request.WindowBytes > 0 {
+		enough = min(enough, 3*c.request.WindowBytes)
+	}
+	if c.request.MaxBytes > 0 {
+		enough = min(enough, c.request.MaxBytes-c.bytes)
+	}
+	return enough
+}
+
+// queued returns the bytes of the batches in the queue, and the offset after them.
+func (c *Core) queued() (bytes, next int64) {
+	for i := range c.queue {
+		bytes += c.queue[i].extent.FrameLength()
+	}
+	if n := len(c.queue); n > 0 {
+		return bytes, c.queue[n-1].next()
+	}
+	return bytes, c.offset
+}
+
+// runsLow reports whether more entries are read before the next load, so that the load can name
+// enough batches to be read ahead. Otherwise the first load after each read of entries would wait
+// for the store. The first load of a fetch does not wait for more entries than it needs.
+func (c *Core) runsLow() bool {
+	if c.stuck || c.reads >= maxReads || c.retry.failures > 0 || len(c.queue) >= MaxQueue*3/4 || !c.since.IsZero() {
+		return false
+	}
+	bytes, next := c.queued()
+	wanted := int64(math.MaxInt64)
+	if c.request.MaxRecords > 0 {
+		wanted = c.request.MaxRecords - c.records
+	}
+	return bytes < c.enough()*3/4 && next < c.limit && next-c.offset < wanted
+}
+
 // fill queues the batches of the next entries. Offsets between two entries are a gap if the
 // log says so, and otherwise damage. If batches are queued before the damage, fill stops
 // there. When they are delivered, the entries are read again, and the damage is reported.
 func (c *Core) fill(entries []messages.LoggedEntry) {
+	from := c.sequence
+	c.queueAll(entries)
+	c.stuck = c.sequence == from // nothing more can be queued behind what is in the queue
+}
+
+func (c *Core) queueAll(entries []messages.LoggedEntry) {
 	limit := c.limit
 	if c.request.Follow {
 		limit = math.MaxInt64
 	}
-	enough := int64(MaxRange + MaxAhead)
-	if c.request.WindowBytes > 0 {
-		enough = min(enough, 3*c.request.WindowBytes) // one load and what is read ahead
+	enough := c.enough()
+	if c.queue = slices.Clip(c.queue); len(c.queue) == 0 { // append releases the memory of the old queue
+		c.queue = nil
 	}
-	if c.request.MaxBytes > 0 {
-		enough = min(enough, c.request.MaxBytes)
-	}
-	c.queue = nil // releases the memory of the old queue
-	at, queued := c.offset, int64(0)
+	queued, at := c.queued()
 	for i := range entries {
 		entry := &entries[i].Entry
-		if entries[i].Sequence != c.sequence && (i > 0 || c.hole(&entries[i])) {
+		if entries[i].Sequence != c.sequence && (i > 0 || len(c.queue) > 0 || c.hole(&entries[i])) {
 			return
 		}
 		if recorded := entry.BaseOffset - entry.Gap; recorded > at && at < limit {
