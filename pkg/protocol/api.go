@@ -220,14 +220,20 @@ type TopicResponse struct {
 
 // PartitionInfo is the state of a partition.
 type PartitionInfo struct {
-	Partition int32  `json:"partition"`
-	EndOffset int64  `json:"end_offset"` // the offset after the last committed record
-	Stream    string `json:"stream"`     // that acknowledgements name; there is no stream of this name
-	LogStream string `json:"log_stream"` // the JetStream stream that holds the log
-	Entries   uint64 `json:"entries"`    // messages in the log stream
+	Partition int32 `json:"partition"`
+	// StartOffset is the log start offset: records below it are gone.
+	StartOffset int64  `json:"start_offset,omitempty"`
+	EndOffset   int64  `json:"end_offset"` // the offset after the last committed record
+	Stream      string `json:"stream"`     // that acknowledgements name; there is no stream of this name
+	LogStream   string `json:"log_stream"` // the JetStream stream that holds the log
+	Entries     uint64 `json:"entries"`    // messages in the log stream
 	// ArchivedOffset is the offset after the last record that was archived; 0 if none was. The
 	// log stream may have lost the entries of the records before it.
 	ArchivedOffset int64 `json:"archived_offset,omitempty"`
+	// Segments is how many segments hold the archived records, and SegmentBytes their size. Both are
+	// 0 if nothing is archived, or if the object store does not say: a warning then does.
+	Segments     int   `json:"segments,omitempty"`
+	SegmentBytes int64 `json:"segment_bytes,omitempty"`
 	// Damage describes what the log has lost. Such a partition is read-only.
 	Damage string `json:"damage,omitempty"`
 }

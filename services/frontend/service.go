@@ -183,6 +183,7 @@ func (s *Service) serveAPIs(ctx context.Context, js jetstream.JetStream) (err er
 	s.OnStop(func(context.Context) error { return s.stopAPIs() })
 	err = topicapi.Serve(topicapi.Config{
 		Conn: s.config.Conn, JS: js, Server: s.api, Registry: s.registry, Watch: s.watch, Ready: s.awaitReady, Updated: s.awaitUpdated, Damage: s.damage,
+		Segments: s.fetches.Segments,
 	})
 	if err == nil {
 		err = s.producers.Serve(s.api)

@@ -80,7 +80,10 @@ type Info struct {
 
 // Help implements kong.HelpProvider.
 func (*Info) Help() string {
-	return `Example:
+	return `START and END are the first offset and the one after the last record. The records below
+ARCHIVED are in segments of the object store, and the log stream has the entries of the others.
+
+Example:
 
     laneway topic info orders`
 }
@@ -102,17 +105,35 @@ func (c *Info) Run(a *cli.App) error {
 			cli.Count(topic.MaxProducers, "producer"), short(topic.ProducerExpiry())); err != nil {
 			return err
 		}
-		// Flush reports the errors of all writes.
-		table := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
-		_, _ = fmt.Fprintln(table, "PARTITION\tRECORDS\tARCHIVED\tLOG STREAM\tLOG ENTRIES")
-		for _, p := range partitions {
-			_, _ = fmt.Fprintf(table, "%d\t%d\t%d\t%s\t%d\n", p.Partition, p.EndOffset, p.ArchivedOffset, p.LogStream, p.Entries)
-		}
-		if err := table.Flush(); err != nil {
+		if err := sayPartitions(a.Stdout, partitions); err != nil {
 			return err
 		}
 		return sayDamage(a.Stdout, topic.Name, partitions)
 	})
+}
+
+// sayPartitions prints a table of the partitions.
+func sayPartitions(out io.Writer, partitions []protocol.PartitionInfo) error {
+	// Flush reports the errors of all writes.
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "PARTITION\tSTART\tEND\tARCHIVED\tSEGMENTS\tLOG STREAM\tLOG ENTRIES")
+	for i := range partitions {
+		p := &partitions[i]
+		_, _ = fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%s\t%s\t%d\n",
+			p.Partition, p.StartOffset, p.EndOffset, p.ArchivedOffset, segments(p), p.LogStream, p.Entries)
+	}
+	return table.Flush()
+}
+
+// segments describes the segments of a partition.
+func segments(p *protocol.PartitionInfo) string {
+	switch {
+	case p.Segments > 0:
+		return fmt.Sprintf("%d, %s", p.Segments, humanize.IBytes(uint64(p.SegmentBytes)))
+	case p.ArchivedOffset > p.StartOffset:
+		return "?" // the object store does not say
+	}
+	return "-"
 }
 
 // sayDamage prints why partitions are read-only, if any is.

@@ -40,6 +40,24 @@ func TestInfoShowsProducerLimits(t *testing.T) {
 	}
 }
 
+func TestInfoShowsWhatIsArchived(t *testing.T) {
+	partitions := []protocol.PartitionInfo{
+		{EndOffset: 7, LogStream: "L-0", Entries: 4},
+		{Partition: 1, StartOffset: 5, EndOffset: 1000, ArchivedOffset: 900, Segments: 3, SegmentBytes: 3 << 20, LogStream: "L-1", Entries: 9},
+		{Partition: 2, EndOffset: 1000, ArchivedOffset: 900, LogStream: "L-2", Entries: 9},
+	}
+	want := `
+PARTITION  START  END   ARCHIVED  SEGMENTS    LOG STREAM  LOG ENTRIES
+0          0      7     0         -           L-0         4
+1          5      1000  900       3, 3.0 MiB  L-1         9
+2          0      1000  900       ?           L-2         9
+`
+	var out strings.Builder
+	if err := sayPartitions(&out, partitions); err != nil || "\n"+out.String() != want {
+		t.Errorf("%v, got\n%s\nwant%s", err, out.String(), want)
+	}
+}
+
 func TestShortDurations(t *testing.T) {
 	for want, d := range map[string]time.Duration{
 		"24h": 24 * time.Hour, "10m": 10 * time.Minute, "1h30m": 90 * time.Minute, "1h0m5s": time.Hour + 5*time.Second, "20s": 20 * time.Second,

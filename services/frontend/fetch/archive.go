@@ -21,6 +21,12 @@ func newHistoryReader(c Config, payloads *storeReader) *history.Reader {
 	})
 }
 
+// Segments returns how many segments the history of a partition has, and their bytes. It reads the
+// manifest, unless that is in memory.
+func (s *Server) Segments(ctx context.Context, id protocol.Partition, h messages.History) (count int, bytes int64, err error) {
+	return s.history.Size(ctx, h, id)
+}
+
 // narrow answers a Narrow.
 func (f *fetch) narrow(ctx context.Context, q core.Narrow) core.Event {
 	var found history.Range

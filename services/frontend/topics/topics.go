@@ -7,12 +7,10 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"laneway.dev/internal/partitionlog"
 	"laneway.dev/internal/topics"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -30,6 +28,8 @@ type Config struct {
 	// Updated returns when a revision of its topic is in force in a partition.
 	Updated func(context.Context, protocol.Partition, uint64) error
 	Damage  func() map[protocol.Partition]string // of the read-only partitions
+	// Segments returns how many segments the history of a partition has, and their bytes.
+	Segments func(context.Context, protocol.Partition, messages.History) (count int, bytes int64, err error)
 }
 
 // API answers requests about topics. It is safe for concurrent use.
@@ -116,44 +116,6 @@ func (a *API) listTopics(ctx context.Context, _ []byte) (any, error) {
 		response.Warnings = strings.Split(wrong.Error(), "\n")
 	}
 	return response, nil
-}
-
-func (a *API) topicInfo(ctx context.Context, data []byte) (any, error) {
-	var request protocol.TopicRequest
-	if err := api.Decode(data, &request); err != nil {
-		return nil, err
-	}
-	topic, err := a.config.Registry.Get(ctx, request.Name)
-	if lost := a.config.Watch.Survey().ErrOf(request.Name); err != nil && lost != nil {
-		err = lost
-	}
-	if err != nil {
-		return nil, err
-	}
-	response := protocol.TopicResponse{Topic: &topic, Warnings: a.config.Watch.warnings(topic)}
-	damage := a.config.Damage()
-	for n := range topic.Partitions {
-		id := topic.Partition(n)
-		info := protocol.PartitionInfo{Partition: id.Number, Stream: id.Stream(), LogStream: messages.LogStream(id), Damage: damage[id]}
-		state, err := a.logState(ctx, id)
-		if err != nil && a.config.Registry.Gone(ctx, id) {
-			return nil, protocol.NewError(protocol.CodeUnknownTopic, request.Name)
-		}
-		if err != nil && info.Damage == "" {
-			return nil, protocol.NewError(protocol.CodeUnavailable, err.Error())
-		}
-		info.EndOffset, info.Entries, info.ArchivedOffset = state.NextOffset, state.Entries, state.History.End.Offset
-		response.Partitions = append(response.Partitions, info)
-	}
-	return response, nil
-}
-
-// logState looks up the end of a log. It may fail for a damaged log.
-func (a *API) logState(ctx context.Context, id protocol.Partition) (partitionlog.State, error) {
-	const patience = 2 * time.Second
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	return partitionlog.New(a.config.Conn, a.config.JS, id).State(ctx)
 }
 
 func (a *API) deleteTopic(ctx context.Context, data []byte) (any, error) {

@@ -35,6 +35,7 @@ type rig struct {
 	ready    func(context.Context, protocol.Partition) error
 	updated  func(context.Context, protocol.Partition, uint64) error
 	damage   map[protocol.Partition]string
+	segments func(context.Context, protocol.Partition, messages.History) (int, int64, error)
 }
 
 func start(t *testing.T) *rig {
@@ -64,6 +65,9 @@ func start(t *testing.T) *rig {
 			return r.updated(ctx, p, revision)
 		},
 		Damage: func() map[protocol.Partition]string { return r.damage },
+		Segments: func(ctx context.Context, p protocol.Partition, h messages.History) (int, int64, error) {
+			return r.segments(ctx, p, h)
+		},
 	})
 	if err == nil {
 		err = conn.Flush()
