@@ -38,7 +38,8 @@ func (*Update) Help() string {
 after that also in further frontends and in the replicator. The number of partitions and that of replicas cannot be changed.
 
 With --subjects, the topic is bound to the given subjects only. Requests to subjects that stay are neither lost nor
-rejected in the meantime. To move a subject to another topic, take it from the one and then give it to the other.
+rejected in the meantime. Only when a topic gets its first subjects, a request of that moment may stay without an answer.
+To move a subject to another topic, take it from the one and then give it to the other.
 
 A producer that sends a batch again after --producer-expiry may double it. So let the expiry exceed the delivery timeout
 of every running producer.

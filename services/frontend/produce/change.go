@@ -11,7 +11,7 @@ import (
 )
 
 // change replaces the subjects. Requests to subjects that stay are neither lost nor handled
-// twice, and those that were delivered on other subjects are still handled. When change
+// twice, but for the first change below, and those that were delivered on other subjects are still handled. When change
 // returns, the server has the new subscriptions, and everything that was delivered by the old
 // ones is handled or in the collector.
 //
@@ -23,7 +23,9 @@ import (
 //
 // For the moment in which both subscriptions exist, the server chooses one of them for each
 // request. If it receives two requests of one connection in this moment, the second one may be
-// handled first. NATS has no way to replace a subscription that avoids this and loses nothing.
+// handled first. A request for which the server chooses the old subscription while it ends it
+// may arrive after the drain, and is lost without an answer. NATS has no way to replace a
+// subscription that avoids both.
 func (in *intake) change(ctx context.Context, subjects []string) error {
 	in.changing.Lock()
 	defer in.changing.Unlock()
