@@ -34,7 +34,9 @@ const (
 )
 
 // Roles returns the names of all services in the order in which they start. A
-// service starts before those that send batches or jobs to it.
+// service starts before those that send batches or jobs to it. The archiver is the first one, and
+// compares the object store with that of the cluster, so a process with another store ends before
+// a replicator has touched a log.
 func Roles() []string { return []string{Archiver, Replicator, Sequencer, Stager, Frontend} }
 
 // Service is what all services have in common. It is safe for concurrent use.

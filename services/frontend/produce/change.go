@@ -10,10 +10,10 @@ import (
 	"laneway.dev/internal/transport"
 )
 
-// change replaces the subjects. Requests to subjects that stay are neither lost nor handled
-// twice, but for the first change below, and those that were delivered on other subjects are still handled. When change
-// returns, the server has the new subscriptions, and everything that was delivered by the old
-// ones is handled or in the collector.
+// change replaces the subjects. Requests to subjects that stay are handled once, apart from the
+// exception below, and those that were delivered on other subjects are still handled. When
+// change returns, the server has the new subscriptions, and everything that was delivered by the
+// old ones is handled or in the collector.
 //
 // The subscriptions of a collector stay, and others are added or left. An intake without a
 // collector gets one together with the second subject, and keeps it from then on. That
@@ -23,8 +23,9 @@ import (
 //
 // For the moment in which both subscriptions exist, the server chooses one of them for each
 // request. If it receives two requests of one connection in this moment, the second one may be
-// handled first. A request for which the server chooses the old subscription while it ends it
-// may arrive after the drain, and is lost without an answer. NATS has no way to replace a
+// handled first. If the server has chosen the old subscription for a request just before it ends
+// that one, it delivers the request to nobody, and the request has no answer. A longer moment
+// makes this rarer, and requests in the wrong order more frequent. NATS has no way to replace a
 // subscription that avoids both.
 func (in *intake) change(ctx context.Context, subjects []string) error {
 	in.changing.Lock()

@@ -117,7 +117,7 @@ func TestChangeLosesNoRequestToASubjectThatStays(t *testing.T) {
 			if c.ordered && len(got) != many {
 				t.Fatalf("%d requests of %d were handled", len(got), many)
 			}
-			const lost = 10 // most requests that the server may send to the subscription that it ends
+			const lost = 10 // most requests that the server may deliver to nobody, see change
 			if len(got) < many-lost {
 				t.Fatalf("%d requests of %d were handled", len(got), many)
 			}
