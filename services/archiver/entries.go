@@ -36,10 +36,11 @@ func (w *worker) entries(ctx context.Context, job messages.Archive) (*core.Plan,
 // readEntries continues to read where an earlier attempt has failed. Errors that are not final are
 // those of requests to JetStream.
 func readEntries(ctx context.Context, log *partitionlog.Log, to uint64, plan *core.Plan, tries *patience) error {
-	if err := exists(ctx, log); err != nil {
+	begin, err := first(ctx, log)
+	if err != nil {
 		return err
 	}
-	return log.Walk(ctx, plan.Next(), to, func(e messages.LoggedEntry) error {
+	return log.Walk(ctx, max(plan.Next(), begin), to, func(e messages.LoggedEntry) error {
 		tries.further()
 		if err := plan.Add(e); err != nil {
 			return final{err}
@@ -50,18 +51,19 @@ func readEntries(ctx context.Context, log *partitionlog.Log, to uint64, plan *co
 	})
 }
 
-// existsTimeout bounds one request to JetStream, which hangs while the stream has no leader.
-const existsTimeout = 5 * time.Second
+// firstTimeout bounds one request to JetStream, which hangs while the stream has no leader.
+const firstTimeout = 5 * time.Second
 
-// exists returns an error if the stream of the log does not exist. It is called before each
-// attempt, because the topic may be deleted meanwhile, and reads do not tell that apart from a
-// stream without a leader.
-func exists(ctx context.Context, log *partitionlog.Log) error {
-	ctx, cancel := context.WithTimeout(ctx, existsTimeout)
+// first returns the sequence of the entry that began the stream of the log. If the log continues
+// another one, that is above all sequences in its history. The error is final if the stream does
+// not exist. first is called before each attempt, because the topic may be deleted meanwhile, and
+// reads do not tell that apart from a stream without a leader.
+func first(ctx context.Context, log *partitionlog.Log) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, firstTimeout)
 	defer cancel()
-	_, err := log.Bounds(ctx)
+	bounds, err := log.Bounds(ctx)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		err = final{fmt.Errorf("the log does not exist: %w", err)}
 	}
-	return err
+	return bounds.First, err
 }

@@ -52,11 +52,14 @@ func NewPlan(job messages.Archive, limit int64) (*Plan, error) {
 func (p *Plan) Next() uint64 { return p.next.Sequence }
 
 // Add adds the next entry of the log. An entry that does not follow the one before is an error:
-// JetStream answers a request for an entry that was purged with the next one.
+// JetStream answers a request for an entry that was purged with the next one. Only the entry that
+// begins a log may have a higher sequence: a log that continues another one begins above all
+// sequences of that one, and at the offset where its history ends.
 func (p *Plan) Add(e messages.LoggedEntry) error {
 	begin := e.Entry.BaseOffset - e.Entry.Gap
+	continues := len(p.entries) == 0 && e.Entry.Created && e.Sequence > p.next.Sequence
 	switch {
-	case e.Sequence != p.next.Sequence:
+	case e.Sequence != p.next.Sequence && !continues:
 		return fmt.Errorf("entry %d of the log is not there, the next one is %d", p.next.Sequence, e.Sequence)
 	case begin != p.next.Offset:
 		return fmt.Errorf("entry %d of the log begins at offset %d, but the one before ends at %d", e.Sequence, begin, p.next.Offset)
@@ -139,7 +142,7 @@ func (p *Plan) Build(key string) ([][]byte, segment.Summary, error) {
 func (p *Plan) Compare(entries []messages.LoggedEntry) error {
 	for i := range entries {
 		got := &entries[i]
-		at := got.Sequence - p.job.Base.End.Sequence - 1
+		at := got.Sequence - p.entries[0].Sequence
 		if at >= uint64(len(p.entries)) {
 			return fmt.Errorf("the segment has entry %d, which is not one of the job", got.Sequence)
 		}

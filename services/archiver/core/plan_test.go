@@ -32,7 +32,11 @@ func entry(sequence uint64, offset, gap int64, records ...uint32) messages.Logge
 // 120, and returns the first error.
 func plan(entries ...messages.LoggedEntry) (*Plan, error) {
 	base := messages.History{Manifest: "m", End: messages.Position{Sequence: 10, Offset: 100}}
-	p, err := NewPlan(messages.Archive{Partition: protocol.Partition{Topic: "orders", TopicID: 7}, Base: base, To: messages.Position{Sequence: 13, Offset: 120}}, 1<<20)
+	return planOf(messages.Archive{Partition: protocol.Partition{Topic: "orders", TopicID: 7}, Base: base, To: messages.Position{Sequence: 13, Offset: 120}}, entries...)
+}
+
+func planOf(job messages.Archive, entries ...messages.LoggedEntry) (*Plan, error) {
+	p, err := NewPlan(job, 1<<20)
 	for _, e := range entries {
 		if err == nil {
 			err = p.Add(e)
@@ -63,6 +67,51 @@ func TestEntriesHaveToFollowEachOther(t *testing.T) {
 			_, err := plan(c.entries...)
 			if c.err == "" && err != nil || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
 				t.Errorf("error %v, want %q", err, c.err)
+			}
+		})
+	}
+}
+
+// created returns an entry as the one that begins a log.
+func created(e messages.LoggedEntry) messages.LoggedEntry {
+	e.Entry.Created = true
+	return e
+}
+
+func TestContinuedLogIsArchivedAfterItsHistory(t *testing.T) {
+	job := messages.Archive{
+		Partition: protocol.Partition{Topic: "orders", TopicID: 7, Incarnation: 1},
+		Base:      messages.History{Manifest: "m", End: messages.Position{Sequence: 10, Offset: 100}},
+		To:        messages.Position{Sequence: 5001, Offset: 120},
+	}
+	for name, c := range map[string]struct {
+		entries []messages.LoggedEntry
+		err     string
+	}{
+		"continued":           {[]messages.LoggedEntry{created(entry(5000, 100, 0)), entry(5001, 113, 13, 7)}, ""},
+		"not the first entry": {[]messages.LoggedEntry{entry(5000, 100, 0), entry(5001, 113, 13, 7)}, "entry 11 of the log is not there, the next one is 5000"},
+		"other beginning":     {[]messages.LoggedEntry{created(entry(5000, 101, 0))}, "entry 5000 of the log begins at offset 101, but the one before ends at 100"},
+		"of the history":      {[]messages.LoggedEntry{created(entry(10, 100, 0))}, "entry 11 of the log is not there, the next one is 10"},
+		"created again":       {[]messages.LoggedEntry{created(entry(5000, 100, 0)), created(entry(5002, 100, 0))}, "entry 5001 of the log is not there, the next one is 5002"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, err := planOf(job, c.entries...)
+			if c.err == "" && err != nil || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
+				t.Fatalf("error %v, want %q", err, c.err)
+			}
+			if c.err != "" {
+				return
+			}
+			if err := p.Compare(segmentOf(t, p, "s/1")); err != nil {
+				t.Error(err)
+			}
+			_, s, err := p.Build("s/1")
+			if err != nil || s.Incarnation != 1 || s.First != 5000 || s.Base != 100 {
+				t.Fatalf("the segment is %+v, %v", s, err)
+			}
+			base := manifest.Manifest{Partition: protocol.Partition{Topic: "orders", TopicID: 7}, End: job.Base.End}
+			if next, _, err := base.Append("m/1", s, ""); err != nil || next.End != job.To {
+				t.Errorf("the manifest is %+v, %v", next, err)
 			}
 		})
 	}

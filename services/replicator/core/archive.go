@@ -118,6 +118,9 @@ func (c *Core) readHistory(e *LoggedEntry) {
 	if n.Created && c.last == 0 {
 		begin := n.BaseOffset - n.Gap
 		a.history = messages.History{Start: begin, End: messages.Position{Sequence: e.Sequence - 1, Offset: begin}}
+		if n.History.Archived() { // it continues another log, and its sequences begin above all of that one
+			a.history = n.History
+		}
 		c.purges.known(e.Sequence)
 	}
 	if h := n.History; h.Archived() && h != a.history && h.End.Sequence >= a.history.End.Sequence { // it never falls
