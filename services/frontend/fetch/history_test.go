@@ -139,6 +139,46 @@ func TestFetchFindsWhatWasPurgedSinceItHasStarted(t *testing.T) {
 	}
 }
 
+// collect deletes the objects with the batches of some entries.
+func (m *mover) collect(some []stored) {
+	m.Helper()
+	for _, s := range some {
+		for _, b := range s.entry.Batches {
+			must(m, m.store.Delete(m.context(), b.Extent.Key))
+		}
+	}
+}
+
+// A fetch has entries in its queue that refer to objects which are deleted by the time that it
+// needs them.
+func TestFetchFindsWhatWasCollectedSinceItHasStarted(t *testing.T) {
+	m := newMover(t, nil)
+	m.commitNumbers(50, false)
+	tail := m.tail
+	c := m.fetch(fields{"from": "earliest", "window_bytes": 1})
+	first := c.data()
+	m.moveHistory(0)
+	m.collect(tail)
+	c.grant(first, 1)
+	for _, want := range m.values[1:50] {
+		message := c.beyondBeats()
+		if string(message.Data) != want {
+			t.Fatalf("got %q %v, want %q", message.Data, message.Header, want)
+		}
+		c.grant(message, len(message.Data))
+	}
+}
+
+func TestMissingObjectOfAnEntryThatIsNotArchivedIsDamage(t *testing.T) {
+	m := newMover(t, nil)
+	m.commitNumbers(5, false)
+	m.moveHistory(2)
+	m.collect(m.tail[:1])
+	m.fetch(fields{"offset": 2, "max_records": 1}).wants(protocol.StatusEnd, "2")
+	expectGap(t, m.fetch(fields{"offset": 3}).fails(protocol.CodeCorrupt), 3, 3)
+	m.fetch(fields{"offset": 4}).wants(protocol.StatusEnd, m.values[4:]...)
+}
+
 func TestDamagedPageOfASegmentIsNamed(t *testing.T) {
 	m := newMover(t, nil)
 	for range 60 {

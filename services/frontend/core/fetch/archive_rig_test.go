@@ -3,6 +3,7 @@ package fetch
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -13,6 +14,7 @@ type modelArchive struct {
 	history messages.History
 	archive []archived // entries from the first sequence of the log on
 	purged  uint64     // the stream has no entries up to this sequence
+	collect bool       // whether the objects of archived entries are deleted
 	absent  bool       // whether the store does not return entries of the history
 	noIndex bool       // whether the manifest cannot be read
 }
@@ -34,7 +36,10 @@ func (l *modelLog) archiveUpTo(last uint64) {
 		if e.lost || e.corrupt {
 			break
 		}
-		stripped := messages.Entry{TopicID: e.TopicID, BaseOffset: e.BaseOffset, Gap: e.Gap, Time: e.Time, RisingFrom: e.RisingFrom, Batches: e.Batches}
+		stripped := messages.Entry{TopicID: e.TopicID, BaseOffset: e.BaseOffset, Gap: e.Gap, Time: e.Time, RisingFrom: e.RisingFrom, Batches: slices.Clone(e.Batches)}
+		for i := range stripped.Batches {
+			stripped.Batches[i].Extent.Key = "segment"
+		}
 		l.archive = append(l.archive, archived{Entry: stripped})
 	}
 	if len(l.archive) == 0 {
@@ -153,6 +158,18 @@ func (l *modelLog) truncate(start int64) {
 	l.history.Start = min(start, l.history.End.Offset)
 	l.history.Manifest += fmt.Sprint(" from ", start)
 	l.commit()
+}
+
+// payload returns the payload of an extent.
+func (l *modelLog) payload(x messages.Extent) Payload {
+	offset := x.Offset
+	if x.Compressed() {
+		offset = int64(x.Block.Start) // see blockLog
+	}
+	if l.collect && x.Key == "object" && offset < l.history.End.Offset {
+		return Payload{Err: protocol.NewError(protocol.CodeCorrupt, "the object is missing")}
+	}
+	return l.payloads[offset]
 }
 
 // giveUp archives the batch at an offset as one that could not be read.

@@ -1,15 +1,21 @@
 package fetch
 
-import "laneway.dev/pkg/messages"
+import (
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+)
 
-// doubt is an answer that speaks of lost entries, while it is being verified.
+// maxMoved bounds how often in a row a fetch reads again because the history has moved meanwhile.
+const maxMoved = 16
+
+// doubt is an answer that speaks of lost entries or payloads, while it is being verified.
 //
-// Entries are purged from the stream after they were archived, and an older manifest may go after
-// a newer one is in the log. A fetch that knows an older history than the log would take that for
-// damage. So it looks up the state of the log first, and reads again if the history is another
-// one.
+// Once entries are archived, they are purged from the stream, and the objects that they refer to
+// are deleted. In the same way a manifest or a segment is deleted after a newer manifest without
+// it is in the log. A fetch that knows an older history than the log would take that for damage.
+// So it looks up the state of the log first, and reads again if the history is another one.
 type doubt struct {
-	question Question
+	question Question // nil if the payload of the next batch is in doubt
 	phase    phase
 	answer   Event
 }
@@ -37,7 +43,8 @@ func isDamage(e Event) bool {
 	return failed && isCorrupt(f.Err)
 }
 
-// verify looks up whether entries that seem to be lost were archived.
+// verify looks up whether what seems to be lost was archived. The question is nil if the answer is
+// about the payload of the next batch.
 func (c *Core) verify(q Question, answer Event) {
 	c.doubt = doubt{q, c.phase, answer}
 	c.ask(verifying, LookUp{})
@@ -47,12 +54,42 @@ func (c *Core) verify(q Question, answer Event) {
 func (c *Core) verified() {
 	d := c.doubt
 	c.doubt = doubt{}
+	if d.question == nil {
+		c.batchVerified(d.answer.(Failed).Err)
+		return
+	}
 	if again := c.renew(d.question); historyOf(again) != historyOf(d.question) {
-		c.ask(d.phase, again)
+		if c.mayReadAgain() {
+			c.ask(d.phase, again)
+		}
 		return
 	}
 	c.phase = d.phase
 	c.handleAnswer(d.answer)
+}
+
+// batchVerified fails the fetch because of the next batch, unless the log says by now that the
+// batch is somewhere else.
+func (c *Core) batchVerified(err *protocol.Error) {
+	b := &c.queue[0]
+	if c.read(b.sequence, 1).History.Manifest == b.manifest {
+		c.failBatch(b, err)
+		return
+	}
+	if c.mayReadAgain() {
+		c.sequence = b.sequence
+		c.queue, c.payloads, c.loaded, c.stuck = nil, nil, 0, false
+	}
+}
+
+// mayReadAgain ends the fetch with a retryable error and returns false if the history has moved
+// too often.
+func (c *Core) mayReadAgain() bool {
+	if c.moved++; c.moved <= maxMoved {
+		return true
+	}
+	c.fail(protocol.Errorf(protocol.CodeUnavailable, "the history of partition %s has moved %d times while offset %d was read", c.partition, c.moved, c.offset))
+	return false
 }
 
 // renew returns a question with the history as it is known now.

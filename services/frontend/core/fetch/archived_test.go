@@ -180,6 +180,103 @@ func TestOlderManifestThatIsGoneIsNoDamage(t *testing.T) {
 	}
 }
 
+// The objects of batches are deleted once their entries are archived, also while a fetch has them
+// in its queue.
+func TestBatchWhoseObjectIsCollectedMeanwhileIsReadFromTheHistory(t *testing.T) {
+	for _, request := range []string{`{"offset":0}`, `{"offset":5,"max_records":9}`, `{"offset":7,"follow":true}`, `{"offset":3,"frames":true}`} {
+		for question := range 12 {
+			l := archivedLog(20, 0)
+			r := newRig(t, l, request)
+			asked := 0
+			r.asks = func(Question) {
+				if asked == question {
+					l.archiveUpTo(15)
+					l.purge()
+					l.collect = true
+				}
+				asked++
+			}
+			out := r.run()
+			want := newRig(t, archivedLog(20, 0), request).run()
+			if out != want {
+				t.Errorf("%s, collected before question %d: sent %q, want %q", request, question, out, want)
+			}
+		}
+	}
+}
+
+func TestRestOfACollectedBatchIsReadFromTheHistory(t *testing.T) {
+	for _, records := range []int{1, 70, 100, 199} { // some of them within a batch
+		l := logOf([]int{100, 100}, []int{1})
+		r := newRig(t, l, fmt.Sprintf(`{"offset":%d,"window_bytes":150}`, records))
+		r.run()
+		l.archiveUpTo(1)
+		l.purge()
+		l.collect = true
+		for r.last == nil && r.run(word("1000000")) != "" {
+		}
+		if want := "204 next 201 of 201"; r.last == nil || describe(r.last) != want {
+			t.Errorf("from %d: ended with %+v, want %s", records, r.last, want)
+		}
+		if r.core.records != int64(201-records) {
+			t.Errorf("from %d: %d records", records, r.core.records)
+		}
+	}
+}
+
+func TestMissingPayloadThatIsStillValidIsDamage(t *testing.T) {
+	for archived, key := range map[uint64]string{0: "object", 10: "segment"} {
+		l := archivedLog(20, int(archived))
+		l.payloadOf(4, corruptPayload())
+		lookUps := 0
+		r := newRig(t, l, `{"offset":2}`)
+		r.asks = func(q Question) {
+			if _, ok := q.(LookUp); ok {
+				lookUps++
+			}
+		}
+		r.expect("2; 3; CORRUPT 4-4 next 5 of 20")
+		if lookUps != 2 { // one at the start
+			t.Errorf("%s: %d look-ups", key, lookUps)
+		}
+	}
+}
+
+// A batch that is damaged in the segment as well is damage, whatever the history says meanwhile.
+func TestBatchThatIsDamagedInTheHistoryTooIsDamage(t *testing.T) {
+	l := archivedLog(20, 0)
+	l.payloadOf(4, corruptPayload())
+	r := newRig(t, l, `{"offset":2}`)
+	asked := false
+	r.asks = func(q Question) {
+		if _, ok := q.(Load); ok && !asked {
+			asked = true
+			l.archiveUpTo(15)
+		}
+	}
+	r.expect("2; 3; CORRUPT 4-4 next 5 of 20")
+}
+
+func TestHistoryThatMovesWithEachReadEndsTheFetchWithARetryableError(t *testing.T) {
+	l := archivedLog(200, 100)
+	l.payloadOf(4, corruptPayload())
+	r := newRig(t, l, `{"offset":2}`)
+	loads := 0
+	r.asks = func(q Question) {
+		if _, ok := q.(Load); ok {
+			loads++
+			l.archiveUpTo(l.history.End.Sequence + 1)
+		}
+	}
+	r.run()
+	if r.last.Err == nil || r.last.Err.Code != protocol.CodeUnavailable || r.last.Next != 4 {
+		t.Errorf("ended with %+v", r.last)
+	}
+	if loads > maxMoved+2 {
+		t.Errorf("%d loads", loads)
+	}
+}
+
 func TestDamageOfAHistoryIsNamedAndPassed(t *testing.T) {
 	damagedPage := func() *modelLog {
 		l := archivedLog(20, 10)

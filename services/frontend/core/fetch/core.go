@@ -31,7 +31,7 @@ const (
 	skipping                  // find the first readable entry after a damaged one
 	loading                   // load the payloads of the next batches
 	checking                  // look up whether the log still has what was delivered
-	verifying                 // look up whether entries that seem to be lost were archived
+	verifying                 // look up whether what seems to be lost was archived
 	failing                   // ask whether the topic was deleted
 )
 
@@ -55,13 +55,15 @@ type Core struct {
 	phase    phase           // of the question
 	repeat   Question        // is asked again when the store may be back; nil if none is
 	doubt    doubt           // the answer that is being verified
+	moved    int             // how often the history has moved away from what was asked for, since anything was delivered
 	failure  failure         // the end of the fetch, unless the topic was deleted
 	damage   *protocol.Error // of the entry that is skipped
 
-	stuck    bool // whether the entries after those in the queue could not be queued
-	reads    int  // how often entries were read since the last load; maxReads before the first one
-	wanted   int  // how many batches of the queue are being loaded
-	loaded   int  // how many batches of the queue may be delivered
+	source   string // manifest of the history from which entries are read for the queue; empty for the stream
+	stuck    bool   // whether the entries after those in the queue could not be queued
+	reads    int    // how often entries were read since the last load; maxReads before the first one
+	wanted   int    // how many batches of the queue are being loaded
+	loaded   int    // how many batches of the queue may be delivered
 	payloads []Payload
 	growth   int64                 // estimate of how many times longer the next batch is in the form that is sent
 	unpacked int                   // bytes of compressed batches that this step has decompressed
@@ -152,6 +154,9 @@ func (c *Core) handle(now time.Time, e Event, sent []Message) {
 // ask opens a question.
 func (c *Core) ask(phase phase, q Question) {
 	c.question, c.phase, c.fx.Ask = q, phase, q
+	if phase == reading {
+		c.source = historyOf(q).Manifest
+	}
 	if needsStore(q) {
 		c.storeAsked()
 	}

@@ -134,7 +134,7 @@ func (c *Core) deliver(now time.Time) {
 		c.sendGap(b, now)
 	case isCorrupt(c.payloads[0].Err):
 		c.storeDone()
-		c.failBatch(b, c.payloads[0].Err)
+		c.verify(nil, Failed{Err: c.payloads[0].Err})
 		return
 	case c.payloads[0].Err != nil:
 		c.loadFailed(c.payloads[0].Err, now)
@@ -279,7 +279,7 @@ func (c *Core) send(m Message, now time.Time) {
 
 // delivered counts a message with records, and checks the limits of the request.
 func (c *Core) delivered(records int64, bytes int, next int64) {
-	c.offset, c.seen = next, true
+	c.offset, c.seen, c.moved = next, true, 0
 	c.records += records
 	c.bytes += int64(bytes)
 	c.messages++

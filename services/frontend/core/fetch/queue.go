@@ -35,6 +35,9 @@ type batch struct {
 	records uint32
 	time    time.Time
 	gap     int64 // length of a gap that starts at offset; 0 for a batch
+
+	sequence uint64 // of its entry
+	manifest string // of the history from which the entry was read; empty for the stream
 }
 
 func (b *batch) next() int64 { return b.offset + int64(b.records) + b.gap }
@@ -152,7 +155,9 @@ func (c *Core) enqueue(entry *messages.Entry) (bytes int64) {
 	offset := entry.BaseOffset
 	for i := range entry.Batches {
 		placed := &entry.Batches[i]
-		b := batch{extent: placed.Extent, offset: offset, records: placed.Records, time: entry.At()}
+		b := batch{
+			extent: placed.Extent, offset: offset, records: placed.Records, time: entry.At(), sequence: c.sequence - 1, manifest: c.source,
+		}
 		offset = b.next()
 		if b.records > 0 && offset > c.offset {
 			c.queue = append(c.queue, b)

@@ -259,11 +259,7 @@ func (r *rig) answer(q Question) {
 	case Load:
 		var loaded []Payload
 		for _, x := range q.Extents {
-			offset := x.Offset
-			if x.Compressed() {
-				offset = int64(x.Block.Start) // see blockLog
-			}
-			loaded = append(loaded, r.log.payloads[offset])
+			loaded = append(loaded, r.log.payload(x))
 		}
 		r.events = append(r.events, Loaded{loaded, 0.5})
 	case IsDeleted:
