@@ -74,6 +74,7 @@ type benchReport struct {
 		Rounds []struct {
 			Records, Bytes int64
 			Value          float64
+			Store          *struct{ Bytes int64 }
 			Latency        *struct {
 				P50 float64 `json:"p50_ms"`
 			}
@@ -135,6 +136,17 @@ func TestBenchComparesWithJetStream(t *testing.T) {
 				t.Errorf("the page: %v, %d bytes", err, len(page))
 			}
 		})
+	}
+}
+
+func TestBenchMeasuresWithArchiving(t *testing.T) {
+	r := newBenchmark(within(t, 3*time.Minute), t, "produce", "--rounds", "1", "--json", "--duration", "2s", "--bytes", "64MiB", "--archive-bytes", "1MiB").report(t)
+	if len(r.Contenders) != 1 || len(r.Contenders[0].Rounds) != 1 {
+		t.Fatalf("%+v", r)
+	}
+	// What is archived is stored twice.
+	if round := r.Contenders[0].Rounds[0]; round.Store.Bytes < round.Bytes+1<<20 {
+		t.Errorf("%d bytes of records, %d bytes stored", round.Bytes, round.Store.Bytes)
 	}
 }
 

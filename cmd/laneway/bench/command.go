@@ -40,7 +40,7 @@ func (*Command) Help() string {
 
 The table has the median, the lowest and the highest value of the rounds. With --versus jetstream it also has Laneway's median divided by that of each way to do the same with JetStream, and the lowest and highest of this ratio within a round. More records per second are better, and fewer milliseconds.
 
---json prints: started; machine {system, architecture, cpus, go}; work {name, rounds, record_bytes, batch_bytes, producers, in_flight, records_per_second, duration_seconds, bytes, cluster}; unit; better (higher or lower); contenders [{name, system, mode, sync, median, min, max, rounds [{records, bytes, seconds, value, latency {p50_ms, p90_ms, p99_ms, p99_9_ms, max_ms}, store {puts, reads, bytes}}]}], Laneway first; ratios [{against, ratio, min, max, best, best_of_sync}]; notes.
+--json prints: started; machine {system, architecture, cpus, go}; work {name, rounds, record_bytes, batch_bytes, producers, in_flight, records_per_second, duration_seconds, bytes, cluster, archive_bytes}; unit; better (higher or lower); contenders [{name, system, mode, sync, median, min, max, rounds [{records, bytes, seconds, value, latency {p50_ms, p90_ms, p99_ms, p99_9_ms, max_ms}, store {puts, reads, bytes}}]}], Laneway first; ratios [{against, ratio, min, max, best, best_of_sync}]; notes.
 
 Examples:
 
@@ -51,15 +51,16 @@ Examples:
 
 // commonFlags are the flags of every measurement.
 type commonFlags struct {
-	NATS        string            `name:"nats" env:"-" placeholder:"URL" help:"The NATS servers of a Laneway that runs; by default a new one is started, and removed afterwards. The topics of the measurement are removed, their payloads stay in its object store."`
-	Store       cli.StoreLocation `env:"-" placeholder:"URL" help:"An object store to measure Laneway with besides a local one, such as s3://bucket/prefix. Each measurement uses a prefix of its own below this one and removes its objects afterwards; a marker of a few bytes stays."`
-	Versus      string            `enum:",jetstream" default:"" placeholder:"jetstream" help:"Measure JetStream as well, in turns and on the same machine."`
-	Cluster     cli.Number        `default:"1" placeholder:"N" help:"How many NATS servers to start: 1, or 3 to keep three replicas, with each role of Laneway in a process of its own."`
-	Rounds      cli.Number        `default:"5" help:"How often to measure everything; the median counts."`
-	RecordBytes cli.Size          `default:"1KiB" help:"Size of a record."`
-	Data        string            `placeholder:"FOLDER" help:"Where servers keep their data while they are measured; by default the folder for temporary files."`
-	JSON        bool              `name:"json" help:"Print a JSON object instead of a table."`
-	HTML        string            `name:"html" placeholder:"FILE" help:"Write a self-contained page with plots as well."`
+	NATS         string            `name:"nats" env:"-" placeholder:"URL" help:"The NATS servers of a Laneway that runs; by default a new one is started, and removed afterwards. The topics of the measurement are removed, their payloads stay in its object store."`
+	Store        cli.StoreLocation `env:"-" placeholder:"URL" help:"An object store to measure Laneway with besides a local one, such as s3://bucket/prefix. Each measurement uses a prefix of its own below this one and removes its objects afterwards; a marker of a few bytes stays."`
+	Versus       string            `enum:",jetstream" default:"" placeholder:"jetstream" help:"Measure JetStream as well, in turns and on the same machine."`
+	Cluster      cli.Number        `default:"1" placeholder:"N" help:"How many NATS servers to start: 1, or 3 to keep three replicas, with each role of Laneway in a process of its own."`
+	Rounds       cli.Number        `default:"5" help:"How often to measure everything; the median counts."`
+	RecordBytes  cli.Size          `default:"1KiB" help:"Size of a record."`
+	ArchiveBytes cli.Amount        `env:"-" default:"0" help:"The --archive-bytes of the Laneway that is measured; 0 measures it without archiving."`
+	Data         string            `placeholder:"FOLDER" help:"Where servers keep their data while they are measured; by default the folder for temporary files."`
+	JSON         bool              `name:"json" help:"Print a JSON object instead of a table."`
+	HTML         string            `name:"html" placeholder:"FILE" help:"Write a self-contained page with plots as well."`
 }
 
 // amountFlags bound a measurement by time and by size.
@@ -180,7 +181,7 @@ func (f *commonFlags) plan(work Work, amount amountFlags) Plan {
 	return Plan{
 		Work: work, Versus: f.Versus != "", Rounds: int(f.Rounds), RecordBytes: record, BatchBytes: record, Producers: 1,
 		Warmup: time.Duration(amount.Duration) / 4, Duration: time.Duration(amount.Duration), Bytes: int64(amount.Bytes),
-		Cluster: int(f.Cluster), Server: f.NATS, Store: string(f.Store),
+		Cluster: int(f.Cluster), ArchiveBytes: int64(f.ArchiveBytes), Server: f.NATS, Store: string(f.Store),
 	}
 }
 

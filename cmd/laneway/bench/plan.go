@@ -47,11 +47,13 @@ type Plan struct {
 	InFlight      int // batches of a producer that are not acknowledged, of Publish records
 	Rate          int // records a second, of Latency
 
-	Cluster int    // NATS servers: 1, or 3 with three replicas of everything
-	Server  string // URL of a Laneway that runs; empty to start one
-	Store   string // where a Laneway that is started keeps its objects; empty for its folder
-	Folder  string // where folders for data are made
-	Binary  string // laneway, of which the servers are processes
+	Cluster int // NATS servers: 1, or 3 with three replicas of everything
+	// ArchiveBytes is what a Laneway that is started archives at a time; 0 for nothing.
+	ArchiveBytes int64
+	Server       string // URL of a Laneway that runs; empty to start one
+	Store        string // where a Laneway that is started keeps its objects; empty for its folder
+	Folder       string // where folders for data are made
+	Binary       string // laneway, of which the servers are processes
 
 	// Progress is called before every measurement, from one goroutine; may be nil.
 	Progress func(done, all int, now string)
@@ -81,6 +83,8 @@ func (p *Plan) Check() error {
 		return fmt.Errorf("--cluster %d is started by the benchmark, but the Laneway of --nats runs already: give only one of them", p.Cluster)
 	case p.Store != "" && p.Server != "":
 		return errors.New("--store is for a Laneway that the benchmark starts: leave --nats or --store out")
+	case p.ArchiveBytes > 0 && p.Server != "":
+		return errors.New("--archive-bytes is for a Laneway that the benchmark starts: leave --nats or --archive-bytes out")
 	case p.Versus && p.Server != "":
 		return errors.New("--versus needs both sides on this machine, started by the benchmark: leave --nats out")
 	}

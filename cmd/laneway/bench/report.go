@@ -44,7 +44,8 @@ type Settings struct {
 	RecordsPerSecond int     `json:"records_per_second,omitempty"` // the fixed rate of latency
 	DurationSeconds  float64 `json:"duration_seconds,omitempty"`
 	Bytes            int64   `json:"bytes"`
-	Cluster          int     `json:"cluster"` // NATS servers, and replicas
+	Cluster          int     `json:"cluster"`                 // NATS servers, and replicas
+	ArchiveBytes     int64   `json:"archive_bytes,omitempty"` // that Laneway archives at a time
 }
 
 // Contender is one way to do the work, with its measurements.
@@ -77,7 +78,7 @@ func newReport(p *Plan, contenders []*contender) *Report {
 		Started: time.Now().UTC(),
 		Machine: Machine{runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), runtime.Version()},
 		Work: Settings{
-			Name: p.Work, Rounds: p.Rounds, RecordBytes: p.RecordBytes, Bytes: p.Bytes, Cluster: p.Cluster,
+			Name: p.Work, Rounds: p.Rounds, RecordBytes: p.RecordBytes, Bytes: p.Bytes, Cluster: p.Cluster, ArchiveBytes: p.ArchiveBytes,
 			DurationSeconds: p.Duration.Seconds(),
 		},
 		Unit: "records/s", Better: "higher",
@@ -188,6 +189,9 @@ func (r *Report) summary() string {
 	}
 	if w.Cluster > 1 {
 		parts = append(parts, fmt.Sprintf("%d NATS servers and replicas", w.Cluster))
+	}
+	if w.ArchiveBytes > 0 {
+		parts = append(parts, bytesOf(w.ArchiveBytes)+" archived at a time")
 	}
 	return fmt.Sprintf("%s, %s/%s with %s: %s. %s", r.Started.Format(time.RFC3339), r.Machine.System, r.Machine.Architecture,
 		count(r.Machine.CPUs, "CPU"), strings.Join(parts, ", "), r.condition())

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,6 +32,7 @@ type servers struct {
 	url       string
 	pages     []string   // addresses of the pages of Laneway's processes
 	store     string     // of Laneway, if it is not in the folder
+	archive   string     // --archive-bytes of Laneway
 	processes []*process // in the order of their start
 }
 
@@ -43,7 +45,7 @@ func launch(ctx context.Context, p *Plan, c *contender) (s *servers, err error) 
 	if err != nil {
 		return nil, err
 	}
-	s = &servers{binary: p.Binary, folder: folder}
+	s = &servers{binary: p.Binary, folder: folder, archive: strconv.FormatInt(p.ArchiveBytes, 10)}
 	if c.store != "" {
 		s.store = below(c.store, filepath.Base(folder))
 	}
@@ -127,7 +129,7 @@ func (s *servers) describeServe() error {
 		return err
 	}
 	s.url = "nats://" + free[0]
-	args := []string{"serve", "--listen", free[0], "--http", free[1], "--data", filepath.Join(s.folder, "data")}
+	args := []string{"serve", "--listen", free[0], "--http", free[1], "--data", filepath.Join(s.folder, "data"), "--archive-bytes", s.archive}
 	if s.store != "" {
 		args = append(args, "--store", s.store)
 	}
@@ -151,6 +153,9 @@ func (s *servers) describeRoles(size int) error {
 		args := []string{role, "--nats", s.url, "--http", free[i]}
 		if role == "stager" || role == "frontend" || role == "archiver" {
 			args = append(args, "--store", store)
+		}
+		if role == "replicator" {
+			args = append(args, "--archive-bytes", s.archive)
 		}
 		s.add(role, pageReady(free[i]), args...)
 	}

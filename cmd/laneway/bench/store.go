@@ -22,7 +22,7 @@ import (
 type StoreUse struct {
 	Puts  int64 `json:"puts"`
 	Reads int64 `json:"reads"`
-	Bytes int64 `json:"bytes"` // of the objects stored
+	Bytes int64 `json:"bytes"` // of the objects stored, segments included
 }
 
 // storeUse adds up what the processes of a Laneway have done with the object store since they
@@ -32,7 +32,7 @@ func (s *servers) storeUse(ctx context.Context) (StoreUse, error) {
 	for _, address := range s.pages {
 		err := eachMetric(ctx, "http://"+address+"/metrics", func(name, labels string, value float64) {
 			switch {
-			case name == "laneway_stager_bytes_total":
+			case name == "laneway_stager_bytes_total", name == "laneway_archiver_bytes_total":
 				use.Bytes += int64(value)
 			case strings.HasSuffix(name, "_store_requests_total") && strings.Contains(labels, `operation="put"`):
 				use.Puts += int64(value)
