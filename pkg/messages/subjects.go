@@ -11,10 +11,13 @@ import (
 
 // Internal subjects, to which only the services need rights.
 const (
-	StageSubject       = "_laneway.stage"
-	StagerQueue        = "stagers"
-	ArchiveSubject     = "_laneway.archive"
-	ArchiverQueue      = "archivers"
+	StageSubject   = "_laneway.stage"
+	StagerQueue    = "stagers"
+	ArchiveSubject = "_laneway.archive"
+	ArchiverQueue  = "archivers"
+	// ArchiverStarted is where an archiver says that it has started, by an empty message, so that
+	// replicators send their jobs again that no archiver has taken.
+	ArchiverStarted    = "_laneway.archiver.started"
 	FrontendQueue      = "frontends"
 	SequencerWildcard  = "_laneway.sequencer.>"
 	ReplicatorWildcard = "_laneway.replicator.>"

@@ -119,7 +119,8 @@ func (s *Service) start(ctx context.Context) error {
 		return err
 	}
 	s.OnStop(s.drain)
-	return nil
+	// A job that was sent before may have been lost: there may have been no other archiver.
+	return s.config.Conn.Publish(messages.ArchiverStarted, nil)
 }
 
 // deliver passes a job to the core. It never waits, because the subscription belongs to a queue

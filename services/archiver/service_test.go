@@ -52,6 +52,18 @@ func TestPurgedEntryFailsTheJob(t *testing.T) {
 	wantReason(t, w.fails(job), "entry 4 of the log")
 }
 
+func TestArchiverSaysThatItHasStarted(t *testing.T) {
+	w := newWorld(t)
+	conn := w.connect()
+	sub, err := conn.SubscribeSync(messages.ArchiverStarted)
+	w.must(err)
+	w.must(conn.Flush())
+	w.start(nil)
+	if m, err := sub.NextMsg(patient); err != nil || len(m.Data) > 0 {
+		t.Errorf("%+v, %v", m, err)
+	}
+}
+
 func TestDeletedLogFailsTheJob(t *testing.T) {
 	w := newWorld(t)
 	w.start(nil)

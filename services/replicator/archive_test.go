@@ -1,9 +1,11 @@
 package replicator_test
 
 import (
+	"bytes"
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -85,6 +87,35 @@ func TestArchivedEntriesArePurgedAndARestartContinues(t *testing.T) {
 	for _, e := range r.logs.All() {
 		t.Errorf("logged: %s", e.Message)
 	}
+}
+
+// Without the announcement of an archiver that starts, the job is sent again after 10 seconds.
+func TestArchiverThatStartsGetsTheJobThatNoneHasTaken(t *testing.T) {
+	r := newRig(t)
+	r.archive = 10
+	jobs := make(chan *nats.Msg, 100)
+	sub, err := r.conn.ChanQueueSubscribe(messages.ArchiveSubject, messages.ArchiverQueue, jobs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	s := r.start()
+	r.awaitReady(s)
+	r.commit(1)
+	first := <-jobs
+	sent := time.Now()
+	for range 3 {
+		if err := r.conn.Publish(messages.ArchiverStarted, nil); err != nil {
+			t.Fatal(err)
+		}
+		if again := <-jobs; !bytes.Equal(again.Data, first.Data) {
+			t.Error("it is another job")
+		}
+	}
+	if took := time.Since(sent); took > 20*time.Second {
+		t.Errorf("the job was sent three times in %s", took)
+	}
+	r.stop(s)
 }
 
 func TestPurgedLogWithoutASnapshotIsReadOnly(t *testing.T) {

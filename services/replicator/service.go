@@ -23,6 +23,7 @@ import (
 	"laneway.dev/internal/snapshots"
 	"laneway.dev/internal/supervisor"
 	"laneway.dev/internal/topics"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/services/replicator/core"
 )
@@ -103,8 +104,21 @@ func (s *Service) start(ctx context.Context) (err error) {
 	s.OnStatus(nats.RECONNECTING, s.interrupt)
 	s.Go(func(ctx context.Context) { s.FailIfReplaced(s.epoch.Watch(ctx)) }) // also while nothing happens
 	s.OnStop(s.stopOwners)
+	started, err := s.config.Conn.Subscribe(messages.ArchiverStarted, func(*nats.Msg) { s.archiverStarted() })
+	if err != nil {
+		return err
+	}
+	s.OnStop(func(context.Context) error { return transport.Unsubscribe(started) })
 	_, err = s.Subscribe(ctx, messages.ReplicatorWildcard, "", s.set.Deliver)
 	return err
+}
+
+// archiverStarted tells the owners that an archiver has started. An owner whose mailbox is full
+// misses that, and sends its job again a few seconds later.
+func (s *Service) archiverStarted() {
+	for _, p := range s.set.Actors() {
+		_ = p.mailbox.Offer(core.ArchiverStarted{})
+	}
 }
 
 // raise takes an epoch above the given one, and retries until it succeeds. An error means

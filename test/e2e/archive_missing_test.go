@@ -57,7 +57,7 @@ func (f *fixture) fillTail(ctx context.Context, t *testing.T) (acked int64, refu
 // TestMissingArchiverBoundsTheLog lets no archiver run. The log grows to its bound and no further,
 // and everything continues once there is an archiver.
 func TestMissingArchiverBoundsTheLog(t *testing.T) {
-	t.Parallel() // it waits most of the time, for the job to be sent again
+	t.Parallel() // it waits most of the time
 	ctx := within(t, 2*time.Minute)
 	f := start(t, deployment.RoleProcesses, deployment.Options{Replicator: []string{"--archive-bytes", "1MiB", "--archive-age", "1s"}})
 	f.Terminate(deployment.Archiver)

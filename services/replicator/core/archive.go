@@ -55,6 +55,7 @@ type job struct {
 	heardAt time.Time // when it was last sent, or its archiver last heard of; zero if it is to be sent
 	silent  time.Time // when it was first sent, or its archiver last heard of
 	after   time.Time // when it may be sent again
+	taken   bool      // an archiver works on it, as it was last sent
 }
 
 // flight is what the append under way has to do with archiving.
@@ -177,7 +178,7 @@ func (c *Core) keepArchiving(now time.Time) {
 		c.warnArchiving(now, fmt.Sprintf("no archiver has answered for %s, so the entries of the log up to %d stay in it; is one running?",
 			now.Sub(j.silent).Truncate(time.Second), j.to.Sequence))
 	}
-	j.heardAt = now
+	j.heardAt, j.taken = now, false
 	c.send(messages.ArchiveSubject, messages.Archive{
 		Partition: c.id, Base: a.history, To: j.to, Codec: c.settings.Codec, GiveUp: a.failures > 0 && now.Sub(a.failedAt) >= c.settings.GiveUpTime,
 	})
@@ -241,7 +242,18 @@ func (a *archive) wrong(m *messages.Archived) string {
 // archiving notes that an archiver works on the job.
 func (c *Core) archiving(now time.Time, m messages.Archiving) {
 	if j := c.archive.job; j != nil && m.Base == c.archive.history.Manifest {
-		j.heardAt, j.silent = now, now
+		j.heardAt, j.silent, j.taken = now, now, true
+	}
+}
+
+// ArchiverStarted reports that an archiver has started. It may be the first one.
+type ArchiverStarted struct{}
+
+// archiverStarted has a job sent again that no archiver has taken. Without that, a log that is full
+// would wait for JobSilence.
+func (c *Core) archiverStarted() {
+	if j := c.archive.job; j != nil && !j.taken {
+		j.heardAt = time.Time{}
 	}
 }
 

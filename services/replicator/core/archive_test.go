@@ -192,6 +192,32 @@ func TestSilentJobIsSentAgain(t *testing.T) {
 	}
 }
 
+func TestJobThatNoArchiverHasTakenIsSentToOneThatStarts(t *testing.T) {
+	w, o := newArchiver(t)
+	o.step(core.ArchiverStarted{})
+	o.expectNoJob("before one is due")
+	o.commit(sized(batch("a", 1), 1000))
+	first := o.job()
+	w.pass(time.Second)
+	o.step(core.ArchiverStarted{})
+	if again := o.job(); again != first {
+		t.Errorf("sent again is %+v, want %+v", again, first)
+	}
+	o.step()
+	o.expectNoJob("right after that")
+	o.step(messages.Archiving{Partition: orders})
+	o.step(core.ArchiverStarted{})
+	o.expectNoJob("while an archiver works on it")
+	w.pass(10 * time.Second)
+	o.step() // that archiver has ended
+	o.job()
+	o.step(core.ArchiverStarted{})
+	o.job()
+	o.step(messages.ArchiveFailed{Partition: orders})
+	o.step(core.ArchiverStarted{})
+	o.expectNoJob("in the pause after a failure")
+}
+
 func TestFailedJobIsSentAgainAfterAPause(t *testing.T) {
 	w, o := newArchiver(t)
 	o.commit(sized(batch("a", 1), 1000))

@@ -95,7 +95,7 @@ func DefaultSettings(owner string) Settings {
 
 // Event is an input of a Core: a messages.Message that has arrived, or Loaded, LogRead,
 // Appended, AppendFailed, Saved, MarkWritten, MarkConflict, Scrubbed, Purged, PurgeFailed,
-// EpochTaken, Replaced, Limits, Codec or Stopping.
+// EpochTaken, Replaced, Limits, Codec, ArchiverStarted or Stopping.
 type Event any
 
 // Limits are new limits of the topic. They apply at once, also to a log that is being read.
@@ -262,6 +262,8 @@ func (c *Core) handle(now time.Time, e Event) {
 		c.purged(e)
 	case PurgeFailed:
 		c.purgeFailed(now, e)
+	case ArchiverStarted:
+		c.archiverStarted()
 	case EpochTaken:
 		c.epochTaken(e)
 	case Replaced:
