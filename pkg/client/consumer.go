@@ -35,7 +35,9 @@ func (c *Client) Consumer(options ConsumerOptions) *Consumer {
 //   - Gaps: offsets without records are reported to ConsumerOptions.OnGap between
 //     the records around them. Records that exist and cannot be read are never
 //     skipped silently: they end the reading with CORRUPT, or are reported with
-//     ConsumerOptions.SkipCorrupt.
+//     ConsumerOptions.SkipCorrupt. Neither are records that were deleted before
+//     they were read, by retention or truncation: they are reported to OnGap, and
+//     end the reading with OFFSET_OUT_OF_RANGE without it.
 //   - Durability: only records that are in the log are yielded.
 //   - Flow: at most ConsumerOptions.WindowBytes for each partition are sent ahead of
 //     the iteration. A slow loop slows the frontend down, and loses nothing.
@@ -91,15 +93,21 @@ type Gap struct {
 	Partition   int32
 	First, Last int64 // offsets, both inclusive
 	// Err is nil if the log says that there are no records at these offsets.
-	// Otherwise there are records that cannot be read, for this reason. The consumer
-	// passes over them because of ConsumerOptions.SkipCorrupt.
+	// Otherwise there are records that cannot be read, for this reason, and the
+	// consumer passes over them because of ConsumerOptions.SkipCorrupt. With the code
+	// OFFSET_OUT_OF_RANGE there were records, which retention or truncation has
+	// deleted before they were read.
 	Err *protocol.Error
 }
 
 // String describes the gap in one line.
 func (g Gap) String() string {
 	what := "there are no records"
-	if g.Err != nil {
+	switch {
+	case g.Err == nil:
+	case g.Err.Code == protocol.CodeOffsetOutOfRange:
+		what = "records were deleted before they were read,"
+	default:
 		what = "records cannot be read"
 	}
 	offsets := fmt.Sprintf("at the offsets %d to %d", g.First, g.Last)
@@ -107,7 +115,7 @@ func (g Gap) String() string {
 		offsets = fmt.Sprintf("at offset %d", g.First)
 	}
 	text := fmt.Sprintf("%s/%d: %s %s; continuing at offset %d", g.Topic, g.Partition, what, offsets, g.Last+1)
-	if g.Err != nil {
+	if g.Err != nil && g.Err.Code != protocol.CodeOffsetOutOfRange {
 		text += fmt.Sprintf(" (%v)", g.Err)
 	}
 	return text

@@ -277,6 +277,57 @@ func TestCorruptRecordsEndReadingUnlessSkipped(t *testing.T) {
 	}
 }
 
+func TestDeletedRecordsAreAnnounced(t *testing.T) {
+	outOfRange := protocol.NewError(protocol.CodeOffsetOutOfRange, "2, the partition has 5 to 9")
+	for _, told := range []bool{true, false} {
+		c, f := setup(t, 1)
+		f.open(0)
+		o := f.options()
+		var gaps []client.Gap
+		if told {
+			o.OnGap = func(g client.Gap) { gaps = append(gaps, g) }
+		}
+		o.Retries = 1 // it is not a retry
+		r := read(t, c.Consumer(o).Records(bounded(t)))
+		m := next(t, f.fetches)
+		f.send(m, 0, 1)
+		f.gap(m, 2, 4, outOfRange)
+		r.want(t, 0, 1)
+		if !told {
+			r.failed(t, outOfRange)
+			continue
+		}
+		for offset := int64(5); offset < 15; offset += 2 {
+			m = next(t, f.fetches)
+			wantOffset(t, m, offset)
+			f.gap(m, offset, offset+1, outOfRange)
+		}
+		m = next(t, f.fetches)
+		f.send(m, 15, 15)
+		r.want(t, 15, 15)
+		f.status(m, protocol.StatusEnd, 16)
+		r.ended(t)
+		if len(gaps) != 6 || gaps[0].Err == nil || gaps[0].Err.Code != protocol.CodeOffsetOutOfRange || gaps[0].First != 2 || gaps[0].Last != 4 {
+			t.Errorf("gaps are %v", gaps)
+		}
+		if text := gaps[0].String(); !strings.Contains(text, "deleted before they were read, at the offsets 2 to 4; continuing at offset 5") {
+			t.Errorf("the gap is %q", text)
+		}
+	}
+}
+
+// Whoever names an offset must hear that it is not in the partition.
+func TestOffsetThatTheCallerNamesIsNotReplaced(t *testing.T) {
+	c, f := setup(t, 1)
+	f.open(0)
+	o := f.options()
+	o.Offset, o.From, o.OnGap = new(int64(2)), "", func(g client.Gap) { t.Errorf("gap %v", g) }
+	r := read(t, c.Consumer(o).Records(bounded(t)))
+	outOfRange := protocol.NewError(protocol.CodeOffsetOutOfRange, "2, the partition has 5 to 9")
+	f.gap(next(t, f.fetches), 2, 4, outOfRange)
+	r.failed(t, outOfRange)
+}
+
 func TestLostEndCannotBeSkipped(t *testing.T) {
 	c, f := setup(t, 1)
 	f.open(0)

@@ -33,8 +33,8 @@ type broken struct{ err error }
 func (b *broken) Error() string { return b.err.Error() }
 func (b *broken) Unwrap() error { return b.err }
 
-// errSkipped is the end of a request at records that cannot be read. The next
-// request continues behind them.
+// errSkipped is the end of a request at records that cannot be read, or were deleted. The
+// next request continues behind them.
 var errSkipped = errors.New("continues behind records that cannot be read")
 
 // progress returns the progress of a partition before anything was read.

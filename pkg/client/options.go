@@ -181,7 +181,8 @@ type ConsumerOptions struct {
 
 	// OnGap is called for offsets without records. It runs in the goroutine that
 	// iterates, after the record before the gap and before the one after it. If it
-	// is nil, gaps are passed over silently.
+	// is nil, gaps that never had records are passed over silently, and records that
+	// were deleted before they were read end the reading with OFFSET_OUT_OF_RANGE.
 	OnGap func(Gap)
 	// SkipCorrupt makes the consumer skip records that are lost or damaged, and call
 	// OnGap for them. Without it, reading a partition ends at such a record with the

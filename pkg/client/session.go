@@ -217,6 +217,11 @@ func (s *session) status(m *nats.Msg, yield func(fetched, error) bool) (more boo
 	}
 	s.ended = true
 	switch action {
+	case reading.PassDeleted:
+		if p.options.OnGap == nil {
+			return false, fmt.Errorf("fetch %s: %w", s.subject(), why)
+		}
+		fallthrough
 	case reading.PassDamage:
 		if s.gap(said, said.Err, yield) {
 			err = errSkipped
@@ -229,7 +234,7 @@ func (s *session) status(m *nats.Msg, yield func(fetched, error) bool) (more boo
 	return false, err
 }
 
-// gap yields a gap, or damage with its error. It reports whether the loop of the caller
+// gap yields a gap, with its error if there were records. It reports whether the loop of the caller
 // continues.
 func (s *session) gap(said reading.Status, damage *protocol.Error, yield func(fetched, error) bool) bool {
 	p := s.progress

@@ -31,6 +31,7 @@ const creditMessages = 4096
 type Reader struct {
 	next      int64 // the offset of the next record
 	placed    bool  // next is known
+	given     bool  // next is the offset that StartAt has set
 	delivered int64 // records
 
 	limit  int64 // records that are wanted; 0 means all
@@ -45,15 +46,16 @@ type Reader struct {
 }
 
 // StartAt sets the offset of the first record. Without it, the reader starts at the place
-// that the first request names.
-func (r *Reader) StartAt(offset int64) { r.next, r.placed = offset, true }
+// that the first request names. An offset that the partition does not have is an error if it was
+// set here. If it follows what was delivered, its record was deleted meanwhile.
+func (r *Reader) StartAt(offset int64) { r.next, r.placed, r.given = offset, true, true }
 
 // Starts records the offset at which a fetch has started. If the request does not name that
 // offset, every message of the fetch does. Without it, the reader could not notice that
 // messages before the first one that arrives were lost.
 func (r *Reader) Starts(offset int64) {
 	if !r.placed {
-		r.StartAt(offset)
+		r.next, r.placed = offset, true
 	}
 }
 
@@ -123,11 +125,11 @@ func (r *Reader) gap(first, last int64) error {
 	return nil
 }
 
-// Passed records that a gap or damage was delivered, after Status has returned PassGap or
+// Passed records that a gap was delivered, after Status has returned PassGap, PassDeleted or
 // PassDamage.
 func (r *Reader) Passed(last int64) { r.advance(last + 1) }
 
-func (r *Reader) advance(next int64) { r.next, r.placed, r.fresh = next, true, false }
+func (r *Reader) advance(next int64) { r.next, r.placed, r.given, r.fresh = next, true, false, false }
 
 // place compares the next offset of the frontend, if the status names it, with that of the
 // reader. If the reader has none yet, it starts at the offset of the frontend: a fetch from
@@ -136,7 +138,7 @@ func (r *Reader) place(next int64) error {
 	switch {
 	case next < 0:
 	case !r.placed: // nothing was sent yet
-		r.StartAt(next)
+		r.Starts(next)
 	case next > r.next:
 		return lost("offset %d was expected, but the frontend is at %d", r.next, next)
 	}

@@ -20,6 +20,10 @@ const (
 	Credit Action = iota + 1
 	// PassGap delivers the gap, calls Passed, and continues the fetch.
 	PassGap
+	// PassDeleted delivers the offsets below the log start as a gap with its error, calls Passed,
+	// and sends the next request at once. Their records were deleted before they were read, by
+	// retention or truncation, and the frontend has ended the fetch.
+	PassDeleted
 	// PassDamage delivers the damage as a gap with its error, calls Passed, and sends the next
 	// request at once. The frontend has ended the fetch.
 	PassDamage
@@ -34,8 +38,8 @@ const (
 )
 
 // Status returns what the consumer does after a status of the current fetch. skipDamage
-// continues behind records that cannot be read. The error says why for PassDamage, Leave,
-// FetchAgain and Fail. It is a [*Lost] for Leave, and else a [*protocol.Error].
+// continues behind records that cannot be read. The error says why for PassDeleted, PassDamage,
+// Leave, FetchAgain and Fail. It is a [*Lost] for Leave, and else a [*protocol.Error].
 func (r *Reader) Status(s Status, skipDamage bool) (Action, error) {
 	switch s.Code {
 	case protocol.StatusGap:
@@ -79,6 +83,11 @@ func (r *Reader) failure(s Status, skipDamage bool) (Action, error) {
 			return Leave, err
 		}
 		return PassDamage, s.Err
+	case !r.given && s.Err.Code == protocol.CodeOffsetOutOfRange && s.GapFrom >= 0 && s.GapTo >= 0:
+		if err := r.gap(s.GapFrom, s.GapTo); err != nil {
+			return Leave, err
+		}
+		return PassDeleted, s.Err
 	case s.Err.Retryable():
 		return FetchAgain, s.Err
 	}

@@ -60,6 +60,9 @@ func TestStatusDecidesWhatTheConsumerDoes(t *testing.T) {
 		"damage to skip, behind a loss":    {follow, skip, failed(protocol.CodeCorrupt, 11, 14), reading.Leave, none},
 		"damage up to the end":             {follow, skip, failed(protocol.CodeCorrupt, 10, -1), reading.Fail, protocol.CodeCorrupt},
 		"damage at an unknown place":       {follow, skip, failed(protocol.CodeCorrupt, -1, 14), reading.Fail, protocol.CodeCorrupt},
+		"deleted records":                  {follow, keep, failed(protocol.CodeOffsetOutOfRange, 10, 14), reading.PassDeleted, protocol.CodeOffsetOutOfRange},
+		"deleted records behind a loss":    {follow, keep, failed(protocol.CodeOffsetOutOfRange, 11, 14), reading.Leave, none},
+		"offset beyond the end":            {follow, keep, failed(protocol.CodeOffsetOutOfRange, -1, -1), reading.Fail, protocol.CodeOffsetOutOfRange},
 		"other error with a gap":           {follow, skip, failed(protocol.CodeUnknownTopic, 10, 14), reading.Fail, protocol.CodeUnknownTopic},
 		"retryable error":                  {once, keep, failed(protocol.CodeUnavailable, -1, -1), reading.FetchAgain, protocol.CodeUnavailable},
 		"final error":                      {once, keep, failed(protocol.CodeUnknownTopic, -1, -1), reading.Fail, protocol.CodeUnknownTopic},
@@ -104,6 +107,21 @@ func TestStatusBeforeTheFirstMessageNamesTheStart(t *testing.T) {
 	}
 	if next, known := r.Next(); !known || next != 12 {
 		t.Errorf("next offset %d, known %t, want 12", next, known)
+	}
+}
+
+func TestOffsetThatTheConsumerHasNamedIsNotDeletedButWrong(t *testing.T) {
+	var r reading.Reader
+	r.StartAt(10)
+	r.Request(protocol.FetchRequest{})
+	deleted := failed(protocol.CodeOffsetOutOfRange, 10, 14)
+	if action, err := r.Status(deleted, true); action != reading.Fail || !errors.Is(err, protocol.NewError(protocol.CodeOffsetOutOfRange, "")) {
+		t.Errorf("action %d, %v", action, err)
+	}
+	r.Request(protocol.FetchRequest{})
+	read(t, &r, 8, 3, 1) // a frame with offset 10
+	if action, err := r.Status(failed(protocol.CodeOffsetOutOfRange, 11, 14), false); action != reading.PassDeleted {
+		t.Errorf("after a record was delivered: action %d, %v", action, err)
 	}
 }
 

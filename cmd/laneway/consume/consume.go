@@ -33,7 +33,7 @@ type Command struct {
 
 // Help implements kong.HelpProvider.
 func (*Command) Help() string {
-	return `Without --follow or --count the command ends at the end of the topic. It names on standard error the offsets that hold no records, because the owner of the log crashed or a loss was accepted. If a partition cannot be read, it prints the other partitions to their ends and then fails.
+	return `Without --follow or --count the command ends at the end of the topic. It names on standard error the offsets that hold no records, because the owner of the log crashed or a loss was accepted, and those whose records were deleted before they were read. If a partition cannot be read, it prints the other partitions to their ends and then fails.
 
 Examples:
 

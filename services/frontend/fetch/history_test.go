@@ -218,23 +218,6 @@ func TestBatchThatCouldNotBeArchivedIsNamed(t *testing.T) {
 	m.fetch(fields{"offset": 3}).wants(protocol.StatusEnd, m.values[3:]...)
 }
 
-func TestOffsetBelowTheLogStartIsOutOfRange(t *testing.T) {
-	m := newMover(t, nil)
-	m.commitNumbers(10, false)
-	m.moveHistory(0)
-	m.writer.Manifest.Start = 4
-	m.carry(m.writer.Publish())
-	for _, offset := range []int{0, 3, 12} {
-		last := m.fetch(fields{"offset": offset}).fails(protocol.CodeOffsetOutOfRange)
-		expectHeader(t, last, protocol.HeaderLogStart, "4")
-		expectHeader(t, last, protocol.HeaderEndOffset, "11")
-	}
-	m.fetch(fields{"offset": 4}).wants(protocol.StatusEnd, m.values[4:]...)
-	first := m.fetch(fields{"from": "earliest"})
-	expectHeader(t, first.next(), protocol.HeaderStartOffset, "4")
-	first.wants(protocol.StatusEnd, m.values[5:]...)
-}
-
 // continueLog continues the log in the stream of its next incarnation, as an accepted loss does.
 func (m *mover) continueLog(h messages.History) {
 	m.Helper()

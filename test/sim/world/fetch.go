@@ -277,6 +277,9 @@ func (w *World) Receive(f *Fetch, m FetchMessage) {
 		if action == reading.PassDamage {
 			w.refetch(c)
 		}
+	case reading.PassDeleted:
+		w.Violated("I9: %s of %s: records were deleted: %v", f, f.By, why)
+		w.refetch(c)
 	case reading.Leave:
 		w.leave(f, why.Error())
 	case reading.FetchAgain:

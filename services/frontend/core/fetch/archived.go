@@ -58,6 +58,9 @@ func (c *Core) verified() {
 		c.batchVerified(d.answer.(Failed).Err)
 		return
 	}
+	if c.hasMovedOn() {
+		return
+	}
 	if again := c.renew(d.question); historyOf(again) != historyOf(d.question) {
 		if c.mayReadAgain() {
 			c.ask(d.phase, again)

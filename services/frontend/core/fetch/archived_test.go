@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"laneway.dev/pkg/protocol"
 )
@@ -81,33 +80,6 @@ func TestSearchOfAHistoryReadsFewEntriesOfIt(t *testing.T) {
 		if before > 6 {
 			t.Errorf("%s: %d reads before the first record: %d", request, before, reads[:before])
 		}
-	}
-}
-
-func TestStartBelowTheLogStartNamesIt(t *testing.T) {
-	l := archivedLog(20, 10)
-	l.truncate(5)
-	newRig(t, l, `{"offset":4}`).expect("OFFSET_OUT_OF_RANGE from 5 next 4 of 20")
-	newRig(t, l, `{"offset":21}`).expect("OFFSET_OUT_OF_RANGE from 5 next 21 of 20")
-	newRig(t, l, `{"offset":5}`).expect(numbers(5, 20))
-	newRig(t, l, `{"from":"earliest"}`).expect(numbers(5, 20))
-	newRig(t, l, `{"time":"1970-01-01T00:00:00Z"}`).expect(numbers(5, 20))
-	l.truncate(10)
-	newRig(t, l, `{"offset":9}`).expect("OFFSET_OUT_OF_RANGE from 10 next 9 of 20")
-	newRig(t, l, `{"from":"earliest"}`).expect(numbers(10, 20))
-	newRig(t, l, `{"time":"1970-01-01T00:00:00Z"}`).expect(numbers(10, 20))
-}
-
-func TestFollowerIsToldWhereALogStartsThatHasOvertakenIt(t *testing.T) {
-	l := archivedLog(20, 10)
-	l.absent = true
-	r := newRig(t, l, `{"offset":2,"follow":true}`)
-	r.expect("")
-	l.truncate(5)
-	r.advance()
-	l.absent = false
-	if told := r.pass(time.Minute); told != "OFFSET_OUT_OF_RANGE from 5 next 2 of 20" {
-		t.Errorf("sent %q", told)
 	}
 }
 

@@ -271,8 +271,11 @@ func (c *Core) drive(now time.Time) {
 			c.deliver(now)
 		case c.offset >= c.limit:
 			waits = c.atEnd(now)
+		case c.isBehind(c.offset):
+			c.fallenBehind()
 		case len(c.queue) == 0, c.runsLow():
 			c.reads++
+			c.passHistory()
 			c.ask(reading, c.read(c.sequence, readAhead))
 		default:
 			waits = c.load(now)

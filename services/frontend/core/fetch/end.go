@@ -25,10 +25,14 @@ func failureOf(err *protocol.Error) failure { return failure{err, Unknown, Unkno
 
 func isCorrupt(err *protocol.Error) bool { return err != nil && err.Code == protocol.CodeCorrupt }
 
-// failRange ends the fetch because the partition does not have an offset.
+// failRange ends the fetch because the partition does not have an offset. If the offset is below the
+// log start, the consumer may continue there.
 func (c *Core) failRange(offset int64, log *LogState) {
 	f := failureOf(protocol.Errorf(protocol.CodeOffsetOutOfRange, "%d, the partition has %d to %d", offset, log.Begin, log.Offset))
 	f.logStart = log.Begin
+	if offset >= 0 && offset < log.Begin {
+		f.from, f.next = offset, log.Begin
+	}
 	c.failWith(f)
 }
 
@@ -108,14 +112,14 @@ func (c *Core) wait(now, deadline time.Time) (waits bool) {
 }
 
 // sendHeartbeat sends a heartbeat, which the consumer must answer. The heartbeat has no next
-// offset while a fetch by time still skips older records.
+// offset while a fetch by time still skips older records, or while the fetch may start elsewhere.
 func (c *Core) sendHeartbeat(now time.Time) {
 	why := "the fetch is idle"
 	if c.retry.failures > 0 {
 		why = "the fetch waits for the object store"
 	}
 	s := c.status(protocol.StatusHeartbeat, why+"; answer with the number of bytes that were processed")
-	if !c.since.IsZero() {
+	if !c.since.IsZero() || c.movable() {
 		s.Next = Unknown
 	}
 	c.fx.Send = append(c.fx.Send, Message{Status: s, Start: c.startedAt, from: c.offset})
@@ -168,8 +172,8 @@ func (c *Core) failBatch(b *batch, err *protocol.Error) {
 // failLost ends the fetch because records that are in the log, or may be, cannot be read.
 // Their offsets are those at or above from and below next. The consumer may continue at next.
 func (c *Core) failLost(err *protocol.Error, from, next int64) {
-	if log := c.known.begins(); log.History.Archived() && from < log.Begin {
-		c.failRange(from, &log) // they were not lost: the log begins behind them
+	if c.isBehind(from) {
+		c.fallenBehind() // they were not lost: the log begins behind them
 		return
 	}
 	if next != Unknown {

@@ -84,7 +84,9 @@ func (c *Core) askAgain(now time.Time) (waits bool) {
 	}
 	q := c.renew(c.repeat)
 	c.repeat = nil
-	c.ask(c.phase, q)
+	if !c.hasMovedOn() {
+		c.ask(c.phase, q)
+	}
 	return false
 }
 
