@@ -138,7 +138,7 @@ func (c *continuation) finish(next int64, epoch uint64, now int64) messages.Entr
 	if c.snapshot != nil && !c.covered {
 		// Its lanes belong to lower frontend epochs.
 		c.snapshot.FrontendEpoch, c.snapshot.SequencerEpoch = c.frontend, c.sequencer
-		c.snapshot.Watermark, c.snapshot.Lanes = 0, nil
+		c.snapshot.LanesAbove, c.snapshot.Lanes = 0, nil
 		c.cover()
 	}
 	return end

@@ -7,9 +7,12 @@ import (
 	"laneway.dev/pkg/internal/codec"
 )
 
-// entryVersion is the version of the log entry. Entries of the version before, which have no
-// History, are read as well; others are not.
-const entryVersion = 7
+// entryVersion is the version of the log entry. Entries of two versions before are read as well:
+// those of version 7 have a short History and no Watermark, and those of version 6 have neither.
+const (
+	entryVersion       = 8
+	oldestEntryVersion = 6
+)
 
 // Entry is one JetStream message of a partition's log. It is a group commit of batches
 // and producer fences, or it has neither: with Created it is the first entry of its log,
@@ -45,6 +48,10 @@ type Entry struct {
 	Refused []LaneNumbers
 	// History is what was archived when the entry was made. It ends before the entry.
 	History History
+	// Watermark is a generation of objects, and never falls. From this entry on, the log refers to
+	// no object with a lower generation, except those that History leads to. All others may be
+	// deleted.
+	Watermark uint64
 }
 
 // LoggedEntry is an entry as it stands in the log.
@@ -133,12 +140,13 @@ func EncodeEntry(n Entry) []byte {
 		codec.WriteList(e, n.Refused, encodeLaneNumbers)
 		e.Uint(n.RisingFrom)
 		n.History.encode(e)
+		e.Uint(n.Watermark)
 	})
 }
 
 // Numbers of fields. A placeholder without a producer id has no sequence.
 const (
-	entryFields       = 18
+	entryFields       = 19
 	blockFields       = 6
 	placeholderFields = 9
 	sequencedFields   = placeholderFields + 3
@@ -196,12 +204,11 @@ func DecodeEntry(data []byte) (Entry, error) {
 	defer d.Release()
 	fields := d.Array()
 	v := d.Uint()
-	withHistory := v == entryVersion
 	switch {
 	case d.Err() != nil:
-	case !withHistory && v != entryVersion-1:
-		d.Fail("log entry of version %d, this process reads %d and %d", v, entryVersion-1, entryVersion)
-	case withHistory && fields != entryFields, !withHistory && fields != entryFields-1:
+	case v < oldestEntryVersion || v > entryVersion:
+		d.Fail("log entry of version %d, this process reads %d to %d", v, oldestEntryVersion, entryVersion)
+	case fields != entryFields-int(entryVersion-v): // each version has one field more than the one before
 		d.Fail("log entry of %d fields", fields)
 	}
 	n := Entry{
@@ -215,8 +222,11 @@ func DecodeEntry(data []byte) (Entry, error) {
 	n.Fences = codec.List(d, decodeLoggedFence)
 	n.Refused = codec.List(d, decodeLaneNumbers)
 	n.RisingFrom = d.Uint()
-	if withHistory {
-		n.History = decodeHistory(d)
+	switch v {
+	case entryVersion:
+		n.History, n.Watermark = decodeHistory(d), d.Uint()
+	case entryVersion - 1:
+		n.History = decodeShortHistory(d)
 	}
 	d.End()
 	if n.History.End.Offset > n.BaseOffset {

@@ -20,7 +20,7 @@ func TestEntrySurvivesStorage(t *testing.T) {
 		"term":    {TopicID: math.MaxUint64, Owner: "replicator-1", OwnerEpoch: math.MaxUint64, BaseOffset: 12},
 		"barrier": {TopicID: 1},
 		"rising":  {TopicID: 1, RisingFrom: math.MaxUint64},
-		"history": {TopicID: 1, BaseOffset: 900, History: sampleHistory},
+		"history": {TopicID: 1, BaseOffset: 900, History: sampleHistory, Watermark: 4},
 		"largest": {TopicID: 1, Epoch: math.MaxUint64, SequencerEpoch: math.MaxUint64, BaseOffset: math.MaxInt64},
 		"unnamed": {Batches: []Placeholder{{}, {}}},
 	} {
@@ -68,20 +68,28 @@ func stored(t testing.TB, text string) []byte {
 
 // storedEntry is sampleFullEntry as it is written. A change needs another version,
 // or an older process would misread it.
-const storedEntry = "dc0012074da0000708cd03e80cc3cf17979cfe362a000092a161a16292a36f6e65a374776f929601070901a47a737464ce0400000096005a0900a273320a96990001000300000a01a469642d319c01010101000a0502a0cf000001000000000003ce7fffffff99000201cd012c01cf0000000200000000ce00100000ceffffffffa0990003000102ce00100000ce03f00000ceffffffffa0990004000102000102a0990103000103000a00a09193930504a466656564c3039292a66c616e652d6195007fcc80cf0000000100000000cfffffffffffffffff92a46e6f6e65900994a46d2f303105cffffffffffffffffecd0384"
+const storedEntry = "dc0013084da0000708cd03e80cc3cf17979cfe362a000092a161a16292a36f6e65a374776f929601070901a47a737464ce0400000096005a0900a273320a96990001000300000a01a469642d319c01010101000a0502a0cf000001000000000003ce7fffffff99000201cd012c01cf0000000200000000ce00100000ceffffffffa0990003000102ce00100000ce03f00000ceffffffffa0990004000102000102a0990103000103000a00a09193930504a466656564c3039292a66c616e652d6195007fcc80cf0000000100000000cfffffffffffffffff92a46e6f6e65900998a46d2f303105cffffffffffffffffecd0384cf7fffffffffffffffcf0000010000000000d38000000000000000ce04000000cfffffffffffffffff"
+
+// storedEntry7 is sampleFullEntry as it was written before entries had a Watermark.
+const storedEntry7 = "dc0012074da0000708cd03e80cc3cf17979cfe362a000092a161a16292a36f6e65a374776f929601070901a47a737464ce0400000096005a0900a273320a96990001000300000a01a469642d319c01010101000a0502a0cf000001000000000003ce7fffffff99000201cd012c01cf0000000200000000ce00100000ceffffffffa0990003000102ce00100000ce03f00000ceffffffffa0990004000102000102a0990103000103000a00a09193930504a466656564c3039292a66c616e652d6195007fcc80cf0000000100000000cfffffffffffffffff92a46e6f6e65900994a46d2f303105cffffffffffffffffecd0384"
 
 // storedEntry6 is sampleFullEntry as it was written before entries had a History.
 const storedEntry6 = "dc0011064da0000708cd03e80cc3cf17979cfe362a000092a161a16292a36f6e65a374776f929601070901a47a737464ce0400000096005a0900a273320a96990001000300000a01a469642d319c01010101000a0502a0cf000001000000000003ce7fffffff99000201cd012c01cf0000000200000000ce00100000ceffffffffa0990003000102ce00100000ce03f00000ceffffffffa0990004000102000102a0990103000103000a00a09193930504a466656564c3039292a66c616e652d6195007fcc80cf0000000100000000cfffffffffffffffff92a46e6f6e659009"
 
-func TestEntryOfTheVersionBeforeIsRead(t *testing.T) {
-	want := sampleFullEntry
-	want.History = History{}
-	got, err := DecodeEntry(stored(t, storedEntry6))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("-written +read\n%s", diff)
+func TestEntriesOfVersionsBeforeAreRead(t *testing.T) {
+	for version, written := range map[int]string{6: storedEntry6, 7: storedEntry7} {
+		want := sampleFullEntry
+		want.Watermark = 0
+		if want.History = (History{}); version == 7 {
+			want.History = History{Manifest: sampleHistory.Manifest, Start: sampleHistory.Start, End: sampleHistory.End}
+		}
+		got, err := DecodeEntry(stored(t, written))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("version %d: -written +read\n%s", version, diff)
+		}
 	}
 }
 
@@ -132,32 +140,33 @@ func TestDecodeEntryRefusesWhatIsNoEntry(t *testing.T) {
 		return []any{lane, 1, 0, records, key, offset, length, 0, ""}
 	}
 	entry := func(base any, batches ...any) []any {
-		return []any{entryVersion, 1, "", 0, 1, 1, base, 0, false, 0, []any{"lane"}, []any{"key"}, []any{}, batches, []any{}, []any{}, 0, noHistory}
+		return []any{entryVersion, 1, "", 0, 1, 1, base, 0, false, 0, []any{"lane"}, []any{"key"}, []any{}, batches, []any{}, []any{}, 0, noHistory, 0}
 	}
 	blocks := func(block []any, batch ...any) []any {
-		return []any{entryVersion, 1, "", 0, 1, 1, 0, 0, false, 0, []any{"lane"}, []any{"key"}, []any{block}, batch, []any{}, []any{}, 0, noHistory}
+		return []any{entryVersion, 1, "", 0, 1, 1, 0, 0, false, 0, []any{"lane"}, []any{"key"}, []any{block}, batch, []any{}, []any{}, 0, noHistory, 0}
 	}
 	block := []any{0, 100, 40, 7, "zstd", 300}
 	fenced := func(fence ...any) []any {
-		return []any{entryVersion, 1, "", 0, 1, 1, 0, 0, false, 0, []any{}, []any{}, []any{}, []any{}, []any{fence}, []any{}, 0, noHistory}
+		return []any{entryVersion, 1, "", 0, 1, 1, 0, 0, false, 0, []any{}, []any{}, []any{}, []any{}, []any{fence}, []any{}, 0, noHistory, 0}
 	}
-	archived := func(history ...any) []any { return append(entry(50)[:17], history) }
+	archived := func(history ...any) []any { return append(entry(50)[:17], append(history, 0, 0, 0, 0), 0) }
 	good := placeholder(0, 0, 1, 0, 1)
 	for name, c := range map[string]struct {
 		value any
 		says  string
 	}{
-		"version to come":               {append([]any{8}, entry(0, good)[1:]...), "log entry of version 8, this process reads 6 and 7"},
-		"version of long ago":           {append([]any{5}, entry(0, good)[1:17]...), "log entry of version 5, this process reads 6 and 7"},
+		"version to come":               {append([]any{9}, entry(0, good)[1:]...), "log entry of version 9, this process reads 6 to 8"},
+		"version of long ago":           {append([]any{5}, entry(0, good)[1:17]...), "log entry of version 5, this process reads 6 to 8"},
 		"one field less":                {entry(0, good)[:17], "log entry of 17 fields"},
-		"one field more":                {append(entry(0, good), 1), "log entry of 19 fields"},
+		"one field more":                {append(entry(0, good), 1), "log entry of 20 fields"},
 		"one field less before History": {append([]any{6}, entry(0, good)[1:16]...), "log entry of 16 fields"},
-		"history before there was one":  {append([]any{6}, entry(0, good)[1:]...), "log entry of 18 fields"},
-		"history of three fields":       {archived("m", 0, 8), "3 fields where 4 are expected"},
+		"history before there was one":  {append([]any{6}, entry(0, good)[1:18]...), "log entry of 18 fields"},
+		"long history of version 7":     {append([]any{7}, entry(0, good)[1:18]...), "8 fields where 4 are expected"},
+		"history of seven fields":       {archived("m", 0, 8), "7 fields where 8 are expected"},
 		"history beyond the entry":      {archived("m", 0, 8, 51), "a history up to offset 51 in an entry at offset 50"},
 		"start beyond the history":      {archived("m", 41, 8, 40), "a log start offset of 41 above the archived end 40"},
 		"negative start":                {archived("m", -1, 8, 40), "-1 is negative"},
-		"gap below offset 0":            {[]any{entryVersion, 1, "", 0, 1, 1, 3, 4, false, 0, []any{}, []any{}, []any{}, []any{}, []any{}, []any{}, 0, noHistory}, "a gap of 4 offsets below offset 3"},
+		"gap below offset 0":            {[]any{entryVersion, 1, "", 0, 1, 1, 3, 4, false, 0, []any{}, []any{}, []any{}, []any{}, []any{}, []any{}, 0, noHistory, 0}, "a gap of 4 offsets below offset 3"},
 		"one field less in a batch":     {entry(0, good[:8]), "placeholder of 8 fields"},
 		"sequence of no producer":       {entry(0, append(slices.Clone(good), 0, 0, 0)), "the sequence of no producer"},
 		"negative producer id":          {entry(0, append(slices.Clone(good), int64(-1), 0, 0)), "-1 is negative"},
@@ -197,7 +206,7 @@ func TestDecodeEntryRefusesWhatIsNoEntry(t *testing.T) {
 		})
 	}
 	for _, good := range [][]any{
-		entry(0, good), append([]any{6}, entry(0, good)[1:17]...), blocks(block, placeholder(0, 1, 1, 299, 1)), archived("m", 40, 8, 50),
+		entry(0, good), append([]any{6}, entry(0, good)[1:17]...), append([]any{7}, append(entry(0, good)[1:17], shortHistory)...), blocks(block, placeholder(0, 1, 1, 299, 1)), archived("m", 40, 8, 50),
 	} {
 		if _, err := DecodeEntry(raw(t, good)); err != nil {
 			t.Errorf("an entry that the cases are made from: %v", err)

@@ -176,6 +176,14 @@ var genOutcome = rapid.Custom(func(t *rapid.T) Outcome {
 	}
 })
 
+var genOutdatedResult = rapid.Custom(func(t *rapid.T) OutdatedResult {
+	return OutdatedResult{Ticket: Ticket{Lane: genString.Draw(t, "lane"), Number: rapid.Uint64().Draw(t, "number")}, Key: genString.Draw(t, "key")}
+})
+
+var genRetention = rapid.Custom(func(t *rapid.T) Retention {
+	return Retention{Before: genNatural.Draw(t, "before"), Cutoff: rapid.Int64().Draw(t, "cutoff"), Bytes: genNatural.Draw(t, "bytes")}
+})
+
 // genBody draws a message of each kind for a partition and an epoch.
 var genBody = map[kind]func(t *rapid.T, p protocol.Partition, epoch uint64) Message{
 	kindStage: func(t *rapid.T, p protocol.Partition, epoch uint64) Message {
@@ -242,13 +250,16 @@ var genBody = map[kind]func(t *rapid.T, p protocol.Partition, epoch uint64) Mess
 		}
 	},
 	kindArchive: func(t *rapid.T, p protocol.Partition, _ uint64) Message {
-		return Archive{p, genHistory.Draw(t, "base"), genPosition.Draw(t, "to"), genCodec.Draw(t, "codec"), rapid.Bool().Draw(t, "give up")}
+		return Archive{p, genHistory.Draw(t, "base"), genPosition.Draw(t, "to"), genCodec.Draw(t, "codec"), rapid.Bool().Draw(t, "give up"), rapid.Uint64().Draw(t, "generation"), genRetention.Draw(t, "retain")}
 	},
 	kindArchived: func(t *rapid.T, p protocol.Partition, _ uint64) Message {
 		return Archived{
 			p, genString.Draw(t, "base"), genHistory.Draw(t, "history"),
-			genNatural.Draw(t, "records"), genNatural.Draw(t, "damaged"), genNatural.Draw(t, "missing"),
+			genNatural.Draw(t, "records"), genNatural.Draw(t, "damaged"), genNatural.Draw(t, "missing"), rapid.Uint64().Draw(t, "generation"),
 		}
+	},
+	kindOutdated: func(t *rapid.T, p protocol.Partition, epoch uint64) Message {
+		return Outdated{p, epoch, listOf(genOutdatedResult, 20).Draw(t, "results")}
 	},
 	kindArchiving: func(t *rapid.T, p protocol.Partition, _ uint64) Message {
 		return Archiving{p, genString.Draw(t, "base")}
@@ -265,13 +276,15 @@ var genPosition = rapid.Custom(func(t *rapid.T) Position {
 var genHistory = rapid.Custom(func(t *rapid.T) History {
 	h := History{Manifest: genString.Draw(t, "manifest"), End: genPosition.Draw(t, "end")}
 	h.Start = rapid.Int64Range(0, h.End.Offset).Draw(t, "start")
+	h.Size, h.Bytes = genNatural.Draw(t, "size"), genNatural.Draw(t, "bytes")
+	h.Oldest, h.OldestBytes = rapid.Int64().Draw(t, "oldest"), genNatural.Draw(t, "oldest bytes")
 	return h
 })
 
 var genRun = rapid.Custom(func(t *rapid.T) Run {
 	return Run{
 		End: genPosition.Draw(t, "end"), Since: rapid.Int64().Draw(t, "since"), Payload: genNatural.Draw(t, "payload"),
-		LogBytes: genNatural.Draw(t, "log bytes"), Batches: genNatural.Draw(t, "batches"),
+		LogBytes: genNatural.Draw(t, "log bytes"), Batches: genNatural.Draw(t, "batches"), Generation: rapid.Uint64().Draw(t, "generation"),
 	}
 })
 
@@ -286,6 +299,7 @@ var genEntry = rapid.Custom(func(t *rapid.T) Entry {
 		Created:        rapid.Bool().Draw(t, "created"),
 		Time:           rapid.Int64().Draw(t, "time"),
 		RisingFrom:     rapid.Uint64().Draw(t, "rising from"),
+		Watermark:      rapid.Uint64().Draw(t, "watermark"),
 		Batches:        listOf(genPlaceholder, 20).Draw(t, "batches"),
 		Fences:         listOf(genLoggedFence, 3).Draw(t, "fences"),
 	}
@@ -350,12 +364,13 @@ var genSnapshot = rapid.Custom(func(t *rapid.T) Snapshot {
 		OwnerEpoch:     rapid.Uint64().Draw(t, "owner epoch"),
 		FrontendEpoch:  rapid.Uint64().Draw(t, "frontend epoch"),
 		SequencerEpoch: rapid.Uint64().Draw(t, "sequencer epoch"),
-		Watermark:      rapid.Uint64().Draw(t, "watermark"),
+		LanesAbove:     rapid.Uint64().Draw(t, "lanes above"),
 		Lanes:          listOf(genSnapshotLane, 5).Draw(t, "lanes"),
 		MessageIDs:     listOf(id, 5).Draw(t, "message ids"),
 		ProducersAt:    rapid.Int64().Draw(t, "producers at"),
 		Producers:      listOf(genSnapshotProducer, 5).Draw(t, "producers"),
 		History:        genHistory.Draw(t, "history"),
 		Runs:           listOf(genRun, 5).Draw(t, "runs"),
+		Watermark:      rapid.Uint64().Draw(t, "watermark"),
 	}
 })

@@ -20,6 +20,8 @@ func Halves(m Message) (first, second Message, divisible bool) {
 		return halves(m, func(m *Release) *[]StagedBatch { return &m.Batches })
 	case ReleaseAgain:
 		return halves(m, func(m *ReleaseAgain) *[]LaneNumbers { return &m.Lanes })
+	case Outdated:
+		return halves(m, func(m *Outdated) *[]OutdatedResult { return &m.Results })
 	case Outcomes:
 		return halves(m, func(m *Outcomes) *[]Outcome { return &m.Outcomes })
 	}

@@ -1,6 +1,8 @@
 package messages
 
 import (
+	"math"
+
 	"laneway.dev/pkg/internal/codec"
 	"laneway.dev/pkg/protocol"
 )
@@ -19,22 +21,49 @@ type History struct {
 	// End is the last archived entry, and the offset that follows it. Segments hold the
 	// entries up to it, and the log holds those after it.
 	End Position
+	// Size is the length of the manifest in bytes; 0 if it is not known.
+	Size int64
+	// Bytes is the sum of the sizes of all segments.
+	Bytes int64
+	// Oldest is the time of the last record of the oldest segment, in Unix nanoseconds, and
+	// OldestBytes the size of that segment. Both are 0 if there is none. Retention by age and by
+	// size are due by them.
+	Oldest, OldestBytes int64
 }
 
 // Archived reports whether anything was archived.
 func (h History) Archived() bool { return h.Manifest != "" }
 
-const historyFields = 4
+// Numbers of fields. Entries of version 7 and snapshots of version 4 have the shorter form.
+const (
+	shortHistoryFields = 4
+	historyFields      = shortHistoryFields + 4
+)
 
 func (h History) encode(e *codec.Encoder) {
 	e.Array(historyFields)
 	e.Text(h.Manifest)
 	e.Int(h.Start)
 	encodePosition(e, h.End)
+	e.Int(h.Size)
+	e.Int(h.Bytes)
+	e.Int(h.Oldest)
+	e.Int(h.OldestBytes)
 }
 
 func decodeHistory(d *codec.Decoder) History {
 	d.Fields(historyFields)
+	h := readHistory(d)
+	h.Size, h.Bytes, h.Oldest, h.OldestBytes = d.Natural(), d.Natural(), d.Int(), d.Natural()
+	return h
+}
+
+func decodeShortHistory(d *codec.Decoder) History {
+	d.Fields(shortHistoryFields)
+	return readHistory(d)
+}
+
+func readHistory(d *codec.Decoder) History {
 	h := History{Manifest: d.Text(), Start: d.Natural(), End: decodePosition(d)}
 	if h.Start > h.End.Offset {
 		d.Fail("a log start offset of %d above the archived end %d", h.Start, h.End.Offset)
@@ -59,20 +88,52 @@ type Run struct {
 	Payload  int64    // bytes of the frames of its batches
 	LogBytes int64    // bytes of its entries in the log
 	Batches  int64
+	// Generation is the lowest one of the objects that its batches refer to, or NoGeneration.
+	Generation uint64
 }
 
+// NoGeneration is the generation of what refers to no object.
+const NoGeneration = math.MaxUint64
+
+const runFields = 7
+
 func encodeRun(e *codec.Encoder, r *Run) {
-	e.Array(6)
+	e.Array(runFields)
 	encodePosition(e, r.End)
 	e.Int(r.Since)
 	e.Int(r.Payload)
 	e.Int(r.LogBytes)
 	e.Int(r.Batches)
+	e.Uint(r.Generation)
 }
 
 func decodeRun(d *codec.Decoder) Run {
-	d.Fields(6)
+	d.Fields(runFields)
+	r := readRun(d)
+	r.Generation = d.Uint()
+	return r
+}
+
+// decodeShortRun reads a run of a snapshot of version 4, whose objects have the generation 0.
+func decodeShortRun(d *codec.Decoder) Run {
+	d.Fields(runFields - 1)
+	return readRun(d)
+}
+
+func readRun(d *codec.Decoder) Run {
 	return Run{End: decodePosition(d), Since: d.Int(), Payload: d.Natural(), LogBytes: d.Natural(), Batches: d.Natural()}
+}
+
+// Retention says which part of a history is to be dropped. The zero value drops nothing.
+type Retention struct {
+	// Before is the lowest log start offset that may result: records below it are to be gone.
+	Before int64
+	// Cutoff is a time in Unix nanoseconds. A segment whose records are all older is dropped, if
+	// those before it are.
+	Cutoff int64
+	// Bytes is how many bytes of segments are kept at least: the oldest segment is dropped as long
+	// as the others have as many. 0 does not limit them.
+	Bytes int64
 }
 
 // Archive asks an archiver to write the entries after Base.End up to To into a segment, and a
@@ -87,6 +148,11 @@ type Archive struct {
 	// GiveUp tells the archiver to write batches that cannot be read into the segment as damaged.
 	// Without it the job fails, because another try may be able to read them.
 	GiveUp bool
+	// Generation is the newest one that the owner knows. The objects of the job have this one or
+	// a later one.
+	Generation uint64
+	// Retain is what the new manifest drops. A job that only drops segments has To == Base.End.
+	Retain Retention
 }
 
 // Archived reports that the segment and the manifest of a job are in the object store
@@ -99,6 +165,8 @@ type Archived struct {
 	// record in the segment, whose record could not be read, and that have none because they lie
 	// in gaps of the log. Their sum is the number of all offsets.
 	Records, Damaged, Missing int64
+	// Generation is the lowest one of the objects that the job has stored.
+	Generation uint64
 }
 
 // Archiving reports that an archiver works on a job (archiver to replicator). It is repeated
@@ -137,6 +205,16 @@ func (m Archive) encode(e *codec.Encoder) {
 	encodePosition(e, m.To)
 	e.Text(string(m.Codec))
 	e.Bool(m.GiveUp)
+	e.Uint(m.Generation)
+	e.Array(3)
+	e.Int(m.Retain.Before)
+	e.Int(m.Retain.Cutoff)
+	e.Int(m.Retain.Bytes)
+}
+
+func decodeRetention(d *codec.Decoder) Retention {
+	d.Fields(3)
+	return Retention{Before: d.Natural(), Cutoff: d.Int(), Bytes: d.Natural()}
 }
 
 func (m Archived) encode(e *codec.Encoder) {
@@ -145,6 +223,7 @@ func (m Archived) encode(e *codec.Encoder) {
 	e.Int(m.Records)
 	e.Int(m.Damaged)
 	e.Int(m.Missing)
+	e.Uint(m.Generation)
 }
 
 func (m Archiving) encode(e *codec.Encoder) { e.Text(m.Base) }

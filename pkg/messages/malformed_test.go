@@ -68,7 +68,7 @@ func TestDecodeRefusesWhatIsNoMessage(t *testing.T) {
 		"version to come":               {[]any{version + 1, kindHello, "orders", 1, 0, 0, 1}, fmt.Sprintf("version %d, this process speaks %d", version+1, version)},
 		"version zero":                  {[]any{0, kindHello, "orders", 1, 0, 0, 1}, "version 0"},
 		"kind zero":                     {message(0, 1), "unknown kind 0"},
-		"kind to come":                  {message(kindCongested+1, 1), "unknown kind 25"},
+		"kind to come":                  {message(kindOutdated+1, 1), "unknown kind 26"},
 		"kind far away":                 {message(math.MaxUint64, 1), "unknown kind"},
 		"one field less":                {message(kindHello), "6 fields for kind 11, expected 7"},
 		"one field more":                {message(kindHello, 1, 2), "8 fields for kind 11, expected 7"},
@@ -98,7 +98,7 @@ func TestDecodeRefusesWhatIsNoMessage(t *testing.T) {
 		"frame of nothing":              {packed(1, "s2", 9, 0, 0), "a frame of 0 bytes at 0 in a block of 9"},
 		"frame beyond its block":        {packed(1, "s2", 9, 1, 9), "a frame of 9 bytes at 1 in a block of 9"},
 		"frame whose end overflows":     {packed(1, "s2", 9, uint32(math.MaxUint32), uint32(math.MaxUint32)), "in a block of 9"},
-		"history of three fields":       {message(kindArchive, []any{"m", 0, 1}, 1, 2, "", false), "3 fields where 4 are expected"},
+		"history of three fields":       {message(kindArchive, []any{"m", 0, 1}, 1, 2, "", false, 0, []any{0, 0, 0}), "3 fields where 8 are expected"},
 		"staging with an unknown codec": {message(kindStage, 1, "brotli", []any{}), `the codec "brotli" is not known`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -193,19 +193,22 @@ var (
 	hugeString = msgpack.RawMessage{0xdb, 0xff, 0xff, 0xff, 0xff}
 )
 
+// shortHistory is noHistory as it is written in entries of version 7.
+var shortHistory = historyOf("", 0, 0, 0)
+
 // noHistory is the history of a partition of which nothing was archived.
-var noHistory = historyOf("", 0, 0, 0)
+var noHistory = historyOf("", 0, 0, 0, 0, 0, 0, 0)
 
 func historyOf(fields ...any) []any { return fields }
 
 // entryFieldsOf is an entry with these lanes, keys, batches and fences.
 func entryFieldsOf(lanes, keys, batches, fences any) []any {
-	return []any{entryVersion, 1, "", 0, 1, 1, 0, 0, false, 0, lanes, keys, []any{}, batches, fences, []any{}, 0, noHistory}
+	return []any{entryVersion, 1, "", 0, 1, 1, 0, 0, false, 0, lanes, keys, []any{}, batches, fences, []any{}, 0, noHistory, 0}
 }
 
 // snapshotFieldsOf is a snapshot with these lanes, message ids and producers.
 func snapshotFieldsOf(lanes, ids, producers any) []any {
-	return []any{snapshotVersion, 1, 0, 1, 0, 0, "", "", 0, 1, 1, 0, lanes, ids, 0, producers, noHistory, []any{}}
+	return []any{snapshotVersion, 1, 0, 1, 0, 0, "", "", 0, 1, 1, 0, lanes, ids, 0, producers, noHistory, []any{}, 0}
 }
 
 func TestAbsurdCountsAllocateNothingBig(t *testing.T) {
@@ -247,7 +250,7 @@ func TestAbsurdCountsAllocateNothingBig(t *testing.T) {
 		"runs of nothing":   snapshot(slices.Replace(snapshotFieldsOf([]any{}, []any{}, []any{}), 17, 18, any(honest))),
 		"batches":           snapshot(snapshotFieldsOf([]any{}, []any{}, []any{[]any{[]any{1, 1, ""}, 1, hugeArray}})),
 	}
-	for _, k := range []kind{kindStage, kindRefused, kindHolding, kindStaged, kindAdvance, kindMissing, kindRelease, kindReleaseAgain, kindOutcomes} {
+	for _, k := range []kind{kindStage, kindRefused, kindHolding, kindStaged, kindAdvance, kindMissing, kindRelease, kindReleaseAgain, kindOutcomes, kindOutdated} {
 		list := fields(k, hugeArray)
 		zeros := fields(k, honest)
 		switch k {

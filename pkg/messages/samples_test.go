@@ -64,13 +64,14 @@ var samples = map[kind]Message{
 	kindProducers: Producers{
 		Partition: samplePartition, Epoch: 7, Request: 9, Total: 10, More: true, Producers: []KnownProducer{sampleKnown, {}},
 	},
-	kindArchive:       Archive{samplePartition, sampleHistory, Position{math.MaxUint64, math.MaxInt64}, protocol.CompressionZstd, true},
-	kindArchived:      Archived{samplePartition, "m/00", sampleHistory, 700, 2, 298},
+	kindArchive:       Archive{samplePartition, sampleHistory, Position{math.MaxUint64, math.MaxInt64}, protocol.CompressionZstd, true, math.MaxUint64, Retention{math.MaxInt64, math.MinInt64, math.MaxInt64}},
+	kindArchived:      Archived{samplePartition, "m/00", sampleHistory, 700, 2, 298, math.MaxUint64},
+	kindOutdated:      Outdated{samplePartition, 7, []OutdatedResult{{Ticket{Lane: "lane-a", Number: math.MaxUint64}, "o/01"}, {}}},
 	kindArchiving:     Archiving{samplePartition, "m/00"},
 	kindArchiveFailed: ArchiveFailed{samplePartition, "m/00", "the store is read-only"},
 }
 
-var sampleHistory = History{Manifest: "m/01", Start: 5, End: Position{Sequence: math.MaxUint64 - 1, Offset: 900}}
+var sampleHistory = History{Manifest: "m/01", Start: 5, End: Position{Sequence: math.MaxUint64 - 1, Offset: 900}, Size: math.MaxInt64, Bytes: 1 << 40, Oldest: math.MinInt64, OldestBytes: 1 << 26}
 
 var sampleKnown = KnownProducer{
 	ProducerFence: ProducerFence{ProducerID: math.MaxInt64, ProducerEpoch: math.MaxInt16, Name: "name"},
@@ -89,7 +90,7 @@ var sampleEntry = Entry{
 // sampleFullEntry has every field set but the owner and its epoch.
 var sampleFullEntry = func() Entry {
 	n := sampleEntry
-	n.Gap, n.Created, n.RisingFrom, n.History = 12, true, 9, sampleHistory
+	n.Gap, n.Created, n.RisingFrom, n.History, n.Watermark = 12, true, 9, sampleHistory, math.MaxUint64
 	n.Refused = sampleNumbers
 	n.Batches = slices.Clone(n.Batches)
 	n.Batches[1].Sequence = Sequence{ProducerID: 1 << 40, ProducerEpoch: 3, First: math.MaxInt32}
@@ -104,7 +105,7 @@ var sampleFullEntry = func() Entry {
 
 var sampleSnapshot = Snapshot{
 	TopicID: math.MaxUint64, Incarnation: math.MaxUint32, Sequence: 44, NextOffset: math.MaxInt64, Time: 1_700_000_000_000_000_000, LastMessageID: "id-1",
-	Owner: "owner", OwnerEpoch: 6, FrontendEpoch: 7, SequencerEpoch: 8, Watermark: 9,
+	Owner: "owner", OwnerEpoch: 6, FrontendEpoch: 7, SequencerEpoch: 8, LanesAbove: 9,
 	Lanes: []SnapshotLane{
 		{Lane: "a", Settled: 12, Floor: 11, Done: []SnapshotTicket{{Number: 11, Offset: 5}, {Number: 12, Offset: 1, Duplicate: true}}},
 		{Lane: "b"},
@@ -120,7 +121,8 @@ var sampleSnapshot = Snapshot{
 	},
 	History: sampleHistory,
 	Runs: []Run{
-		{End: Position{Sequence: math.MaxUint64, Offset: math.MaxInt64}, Since: math.MinInt64, Payload: math.MaxInt64, LogBytes: 1 << 20, Batches: 300},
+		{End: Position{Sequence: math.MaxUint64, Offset: math.MaxInt64}, Since: math.MinInt64, Payload: math.MaxInt64, LogBytes: 1 << 20, Batches: 300, Generation: NoGeneration},
 		{},
 	},
+	Watermark: math.MaxUint64,
 }

@@ -10,9 +10,10 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// snapshotVersion is the version of the snapshot. A snapshot of another version is
-// ignored, and the log is read instead.
-const snapshotVersion = 4
+// snapshotVersion is the version of the snapshot. One of the version before, which has no
+// Watermark, is read as well. A snapshot of another version is ignored, and the log is read
+// instead.
+const snapshotVersion = 5
 
 // Snapshot is the state of a partition that results from its log up to a stream
 // sequence, so that the next owner need not read that part of the log. It has
@@ -28,13 +29,14 @@ type Snapshot struct {
 	OwnerEpoch     uint64 // of the owner in its role
 	FrontendEpoch  uint64
 	SequencerEpoch uint64
-	Watermark      uint64 // lanes that are not here start above it
+	LanesAbove     uint64 // lanes that are not here start above this ticket number
 	Lanes          []SnapshotLane
 	MessageIDs     []SnapshotID // in the order of their times
 	ProducersAt    int64        // Unix nanoseconds up to which the idle times of producers are counted
 	Producers      []SnapshotProducer
 	History        History
-	Runs           []Run // the entries after History.End, in their order
+	Runs           []Run  // the entries after History.End, in their order
+	Watermark      uint64 // of the newest entry
 }
 
 // SnapshotLane is a lane of the newest frontend epoch.
@@ -72,13 +74,15 @@ type SnapshotBatch struct {
 	First, Last int32 // sequences
 }
 
+const snapshotFields = 19
+
 var snapshotSum = crc32.MakeTable(crc32.Castagnoli)
 
 // EncodeSnapshot returns the stored form of s, which ends with its CRC-32C.
 func EncodeSnapshot(s Snapshot) []byte {
 	const lane, id, producer = 40, 24, 110 // bytes, roughly
 	data := codec.Encode(256+lane*len(s.Lanes)+id*len(s.MessageIDs)+producer*len(s.Producers), func(e *codec.Encoder) {
-		e.Array(18)
+		e.Array(snapshotFields)
 		e.Uint(snapshotVersion)
 		e.Uint(s.TopicID)
 		e.Uint(uint64(s.Incarnation))
@@ -90,13 +94,14 @@ func EncodeSnapshot(s Snapshot) []byte {
 		e.Uint(s.OwnerEpoch)
 		e.Uint(s.FrontendEpoch)
 		e.Uint(s.SequencerEpoch)
-		e.Uint(s.Watermark)
+		e.Uint(s.LanesAbove)
 		codec.WriteList(e, s.Lanes, encodeSnapshotLane)
 		codec.WriteList(e, s.MessageIDs, encodeSnapshotID)
 		e.Int(s.ProducersAt)
 		codec.WriteList(e, s.Producers, encodeSnapshotProducer)
 		s.History.encode(e)
 		codec.WriteList(e, s.Runs, encodeRun)
+		e.Uint(s.Watermark)
 	})
 	return binary.BigEndian.AppendUint32(data, crc32.Checksum(data, snapshotSum))
 }
@@ -114,16 +119,24 @@ func DecodeSnapshot(data []byte) (Snapshot, error) {
 	}
 	d := codec.Acquire(data[:n])
 	defer d.Release()
-	d.Fields(18)
-	if v := d.Uint(); d.Err() == nil && v != snapshotVersion {
-		d.Fail("snapshot of version %d, this process reads %d", v, snapshotVersion)
+	fields, v := d.Array(), d.Uint()
+	switch {
+	case d.Err() != nil:
+	case v != snapshotVersion && v != snapshotVersion-1:
+		d.Fail("snapshot of version %d, this process reads %d and %d", v, snapshotVersion-1, snapshotVersion)
+	case fields != snapshotFields-int(snapshotVersion-v):
+		d.Fail("snapshot of %d fields", fields)
 	}
 	s := Snapshot{
 		TopicID: d.Uint(), Incarnation: d.Uint32(), Sequence: d.Uint(), NextOffset: d.Natural(), Time: d.Int(), LastMessageID: d.Text(),
-		Owner: d.Text(), OwnerEpoch: d.Uint(), FrontendEpoch: d.Uint(), SequencerEpoch: d.Uint(), Watermark: d.Uint(),
+		Owner: d.Text(), OwnerEpoch: d.Uint(), FrontendEpoch: d.Uint(), SequencerEpoch: d.Uint(), LanesAbove: d.Uint(),
 		Lanes: codec.List(d, decodeSnapshotLane), MessageIDs: codec.List(d, decodeSnapshotID),
 		ProducersAt: d.Int(), Producers: codec.List(d, decodeSnapshotProducer),
-		History: decodeHistory(d), Runs: codec.List(d, decodeRun),
+	}
+	if v == snapshotVersion {
+		s.History, s.Runs, s.Watermark = decodeHistory(d), codec.List(d, decodeRun), d.Uint()
+	} else {
+		s.History, s.Runs = decodeShortHistory(d), codec.List(d, decodeShortRun)
 	}
 	d.End()
 	if d.Err() != nil {

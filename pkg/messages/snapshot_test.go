@@ -47,7 +47,27 @@ func TestAnySnapshotSurvivesStorage(t *testing.T) {
 
 // storedSnapshot is sampleSnapshot as it is written. A change needs another
 // version, or an older process would misread it.
-const storedSnapshot = "dc001204cfffffffffffffffffceffffffff2ccf7fffffffffffffffcf17979cfe362a0000a469642d31a56f776e6572060708099294a1610c0b92930b05c2930c01c394a1620000909293a469642d3105cf17979cfe362a000093a00000cf17979cfe362a0001929393cf0000010000000000cd7fffa466656564cf0000034630b8a0009603ce7fffffff0105020293930200a0009094a46d2f303105cffffffffffffffffecd03849296cfffffffffffffffffcf7fffffffffffffffd38000000000000000cf7fffffffffffffffce00100000cd012c960000000000006f6c0698"
+const storedSnapshot = "dc001305cfffffffffffffffffceffffffff2ccf7fffffffffffffffcf17979cfe362a0000a469642d31a56f776e6572060708099294a1610c0b92930b05c2930c01c394a1620000909293a469642d3105cf17979cfe362a000093a00000cf17979cfe362a0001929393cf0000010000000000cd7fffa466656564cf0000034630b8a0009603ce7fffffff0105020293930200a0009098a46d2f303105cffffffffffffffffecd0384cf7fffffffffffffffcf0000010000000000d38000000000000000ce040000009297cfffffffffffffffffcf7fffffffffffffffd38000000000000000cf7fffffffffffffffce00100000cd012ccfffffffffffffffff9700000000000000cfffffffffffffffff98bcd86e"
+
+// storedSnapshot4 is sampleSnapshot as it was written before snapshots had a Watermark.
+const storedSnapshot4 = "dc001204cfffffffffffffffffceffffffff2ccf7fffffffffffffffcf17979cfe362a0000a469642d31a56f776e6572060708099294a1610c0b92930b05c2930c01c394a1620000909293a469642d3105cf17979cfe362a000093a00000cf17979cfe362a0001929393cf0000010000000000cd7fffa466656564cf0000034630b8a0009603ce7fffffff0105020293930200a0009094a46d2f303105cffffffffffffffffecd03849296cfffffffffffffffffcf7fffffffffffffffd38000000000000000cf7fffffffffffffffce00100000cd012c960000000000006f6c0698"
+
+func TestSnapshotOfTheVersionBeforeIsRead(t *testing.T) {
+	want := sampleSnapshot
+	want.Watermark = 0
+	want.History = History{Manifest: sampleHistory.Manifest, Start: sampleHistory.Start, End: sampleHistory.End}
+	want.Runs = slices.Clone(want.Runs)
+	for i := range want.Runs {
+		want.Runs[i].Generation = 0
+	}
+	got, err := DecodeSnapshot(stored(t, storedSnapshot4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-written +read\n%s", diff)
+	}
+}
 
 func TestSnapshotIsWrittenAsBefore(t *testing.T) {
 	got, err := DecodeSnapshot(stored(t, storedSnapshot))
@@ -76,7 +96,7 @@ func TestDecodeSnapshotRefusesWhatIsNoSnapshot(t *testing.T) {
 	lane := func(fields ...any) []any { return snapshotFieldsOf([]any{fields}, []any{}, []any{}) }
 	producer := func(fields ...any) []any { return snapshotFieldsOf([]any{}, []any{}, []any{fields}) }
 	archived := func(history []any, runs ...any) []any {
-		return append(snapshotFieldsOf([]any{}, []any{}, []any{})[:16], history, runs)
+		return append(snapshotFieldsOf([]any{}, []any{}, []any{})[:16], history, runs, 0)
 	}
 	feed := []any{1, 1, "feed"}
 	version := slices.Clone(snapshotFieldsOf([]any{}, []any{}, []any{}))
@@ -85,14 +105,14 @@ func TestDecodeSnapshotRefusesWhatIsNoSnapshot(t *testing.T) {
 		value any
 		says  string
 	}{
-		"version to come":          {version, "snapshot of version 5, this process reads 4"},
-		"one field less":           {version[:17], "17 fields where 18 are expected"},
-		"one field more":           {append(slices.Clone(version), 1), "19 fields where 18 are expected"},
-		"version before":           {append([]any{3}, version[1:16]...), "16 fields where 18 are expected"},
-		"history of three fields":  {archived(historyOf("m", 1, 2)), "3 fields where 4 are expected"},
-		"start beyond the history": {archived(historyOf("m", 3, 1, 2)), "a log start offset of 3 above the archived end 2"},
-		"run of five fields":       {archived(noHistory, []any{1, 1, 1, 1, 1}), "5 fields where 6 are expected"},
-		"run of a negative size":   {archived(noHistory, []any{1, 1, 1, 1, int64(-1), 1}), "-1 is negative"},
+		"version to come":          {version, "snapshot of version 6, this process reads 4 and 5"},
+		"one field less":           {snapshotFieldsOf([]any{}, []any{}, []any{})[:18], "snapshot of 18 fields"},
+		"one field more":           {append(snapshotFieldsOf([]any{}, []any{}, []any{}), 1), "snapshot of 20 fields"},
+		"version of long ago":      {append([]any{3}, version[1:16]...), "snapshot of version 3, this process reads 4 and 5"},
+		"history of three fields":  {archived(historyOf("m", 1, 2)), "3 fields where 8 are expected"},
+		"start beyond the history": {archived(historyOf("m", 3, 1, 2, 0, 0, 0, 0)), "a log start offset of 3 above the archived end 2"},
+		"run of five fields":       {archived(noHistory, []any{1, 1, 1, 1, 1, 1}), "6 fields where 7 are expected"},
+		"run of a negative size":   {archived(noHistory, []any{1, 1, 1, 1, int64(-1), 1, 0}), "-1 is negative"},
 		"lane of three fields":     {lane("a", 1, 1), "3 fields where 4 are expected"},
 		"negative number":          {lane("a", int64(-1), 1, []any{}), "-1 is negative"},
 		"ticket of two fields":     {lane("a", 1, 1, []any{[]any{1, 1}}), "2 fields where 3 are expected"},

@@ -100,6 +100,13 @@ type Held struct {
 	Attempt uint32
 }
 
+// OutdatedResult is a staged result that the log refuses. Key is that of its object, because
+// the ticket may have another result meanwhile.
+type OutdatedResult struct {
+	Ticket
+	Key string
+}
+
 // Outcome is the replicator's answer about one ticket. Offset and Duplicate
 // have a meaning only when Code is OK, Detail only when it is not.
 type Outcome struct {
@@ -238,6 +245,17 @@ func encodeHeld(e *codec.Encoder, h *Held) {
 func decodeHeld(d *codec.Decoder) Held {
 	d.Fields(ticketFields + 1)
 	return Held{Ticket: decodeTicket(d), Attempt: d.Uint32()}
+}
+
+func encodeOutdatedResult(e *codec.Encoder, r *OutdatedResult) {
+	e.Array(ticketFields + 1)
+	encodeTicket(e, r.Ticket)
+	e.Text(r.Key)
+}
+
+func decodeOutdatedResult(d *codec.Decoder) OutdatedResult {
+	d.Fields(ticketFields + 1)
+	return OutdatedResult{Ticket: decodeTicket(d), Key: d.Text()}
 }
 
 func encodeOutcome(e *codec.Encoder, o *Outcome) {

@@ -9,7 +9,7 @@ import (
 
 // version is the version of the internal messages. Services of one deployment
 // are upgraded together, so messages of any other version are rejected.
-const version = 7
+const version = 8
 
 // MaxDeadline bounds the produce deadline of a frontend. A replicator may forget
 // a lane only when all of its tickets are resolved, so it must know the bound.
@@ -47,6 +47,7 @@ const (
 	kindArchiving
 	kindArchiveFailed
 	kindCongested
+	kindOutdated
 )
 
 // Message is an internal message. All items of one message concern one
@@ -187,6 +188,15 @@ type Congested struct {
 	Reason    string // for people
 }
 
+// Outdated names staged batches that the log refuses, because their objects are older than its
+// watermark, and may have been deleted (replicator to sequencer). It is no verdict about the
+// tickets: the sequencer forgets these results, and has the batches staged again.
+type Outdated struct {
+	Partition protocol.Partition
+	Epoch     uint64 // frontend epoch of the tickets
+	Results   []OutdatedResult
+}
+
 func (Stage) kind() kind        { return kindStage }
 func (Refused) kind() kind      { return kindRefused }
 func (Staged) kind() kind       { return kindStaged }
@@ -203,6 +213,7 @@ func (Committed) kind() kind    { return kindCommitted }
 func (ReadOnly) kind() kind     { return kindReadOnly }
 func (Holding) kind() kind      { return kindHolding }
 func (Congested) kind() kind    { return kindCongested }
+func (Outdated) kind() kind     { return kindOutdated }
 
 // Of returns the partition that the message concerns.
 func (m Stage) Of() protocol.Partition { return m.Partition }
@@ -251,6 +262,9 @@ func (m ReadOnly) Of() protocol.Partition { return m.Partition }
 
 // Of returns the partition that the message concerns.
 func (m Congested) Of() protocol.Partition { return m.Partition }
+
+// Of returns the partition that the message concerns.
+func (m Outdated) Of() protocol.Partition { return m.Partition }
 
 func (m Stage) encode(e *codec.Encoder) {
 	e.Uint(m.Epoch)
@@ -318,6 +332,11 @@ func (m ReadOnly) encode(e *codec.Encoder) { e.Text(m.Damage) }
 
 func (m Congested) encode(e *codec.Encoder) { e.Text(m.Reason) }
 
+func (m Outdated) encode(e *codec.Encoder) {
+	e.Uint(m.Epoch)
+	codec.WriteList(e, m.Results, encodeOutdatedResult)
+}
+
 // body holds, for each kind, the number of fields and the reader of them.
 var body = map[kind]struct {
 	fields int
@@ -369,11 +388,14 @@ var body = map[kind]struct {
 	kindProducers: {5, func(d *codec.Decoder, p protocol.Partition) Message {
 		return Producers{p, d.Uint(), d.Uint(), d.Uint(), d.Bool(), codec.List(d, decodeKnown)}
 	}},
-	kindArchive: {5, func(d *codec.Decoder, p protocol.Partition) Message {
-		return Archive{p, decodeHistory(d), decodePosition(d), decodeOptionalCodec(d), d.Bool()}
+	kindOutdated: {2, func(d *codec.Decoder, p protocol.Partition) Message {
+		return Outdated{p, d.Uint(), codec.List(d, decodeOutdatedResult)}
 	}},
-	kindArchived: {5, func(d *codec.Decoder, p protocol.Partition) Message {
-		return Archived{p, d.Text(), decodeHistory(d), d.Natural(), d.Natural(), d.Natural()}
+	kindArchive: {7, func(d *codec.Decoder, p protocol.Partition) Message {
+		return Archive{p, decodeHistory(d), decodePosition(d), decodeOptionalCodec(d), d.Bool(), d.Uint(), decodeRetention(d)}
+	}},
+	kindArchived: {6, func(d *codec.Decoder, p protocol.Partition) Message {
+		return Archived{p, d.Text(), decodeHistory(d), d.Natural(), d.Natural(), d.Natural(), d.Uint()}
 	}},
 	kindArchiving:     {1, func(d *codec.Decoder, p protocol.Partition) Message { return Archiving{p, d.Text()} }},
 	kindArchiveFailed: {2, func(d *codec.Decoder, p protocol.Partition) Message { return ArchiveFailed{p, d.Text(), d.Text()} }},

@@ -275,7 +275,7 @@ func (c *Core) outcomes(now time.Time, outcomes []messages.Outcome) {
 		answer := Answer{Offset: o.Offset, Duplicate: o.Duplicate}
 		if o.Code == protocol.CodeNotCommitted {
 			// The replicator has evicted the lane and would refuse all numbers up to its
-			// watermark. The lane continues above that.
+			// highest number of an evicted one. The lane continues above that.
 			c.tickets.Leap(o.Lane, o.Number)
 		}
 		if o.Code != protocol.CodeOK {

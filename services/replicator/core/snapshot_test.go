@@ -43,7 +43,7 @@ func TestSnapshotKeepsOffsetsOfTickets(t *testing.T) {
 		t.Fatal("a repetition is appended, or refused behind a barrier")
 	}
 	o.step(release(floored(batch("c", 2), 1)))
-	expectAsked(t, o, "c", 1) // no lane was evicted, so there is no watermark
+	expectAsked(t, o, "c", 1) // no lane was evicted, so it starts at the beginning
 }
 
 func TestSnapshotDuringAppendIsUsable(t *testing.T) {

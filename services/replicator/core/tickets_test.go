@@ -215,7 +215,7 @@ func evictLane(t *testing.T) (*world, *owner) {
 	return w, o
 }
 
-func TestEvictedLaneLeavesAWatermark(t *testing.T) {
+func TestUnknownLaneStartsAboveEvictedOnes(t *testing.T) {
 	w, o := evictLane(t)
 	o.commit(batch("a", 10), batch("a", 9), batch("b", 8))
 	o.expect(
@@ -230,7 +230,7 @@ func TestEvictedLaneLeavesAWatermark(t *testing.T) {
 	w.expectNumbers("b", 13)
 }
 
-func TestWatermarkEndsWithItsFrontendEpoch(t *testing.T) {
+func TestUnknownLaneStartsAnywhereInANewFrontendEpoch(t *testing.T) {
 	w, o := evictLane(t)
 	o.step(ofFrontend(2, batch("a", 1)))
 	o.settle()
@@ -248,7 +248,7 @@ func TestRepetitionsKeepALane(t *testing.T) {
 	}
 }
 
-func TestUnknownLaneIsRequestedFromWatermark(t *testing.T) {
+func TestUnknownLaneIsRequestedFromAboveEvictedOnes(t *testing.T) {
 	_, o := evictLane(t)
 	o.step(release(floored(batch("b", 14), 4)))
 	expectAsked(t, o, "b", 11)

@@ -139,13 +139,13 @@ func (c *comparison) lanes() {
 		return // the lanes of the log are void
 	}
 	for _, m := range made.Lanes {
-		if kept.Watermark >= m.Settled {
+		if kept.LanesAbove >= m.Settled {
 			continue // the lane was evicted, perhaps heard of again
 		}
 		i := slices.IndexFunc(kept.Lanes, func(l messages.SnapshotLane) bool { return l.Lane == m.Lane })
 		if i < 0 {
-			c.violated("snapshot: that of entry %d has no lane %s, and a watermark of %d below %d",
-				kept.Sequence, m.Lane, kept.Watermark, m.Settled)
+			c.violated("snapshot: that of entry %d has no lane %s, and starts lanes above %d, below %d",
+				kept.Sequence, m.Lane, kept.LanesAbove, m.Settled)
 			continue
 		}
 		k := &kept.Lanes[i]
@@ -153,7 +153,7 @@ func (c *comparison) lanes() {
 			c.violated("snapshot: that of entry %d has lane %+v, the log %+v", kept.Sequence, *k, m)
 		}
 		for _, d := range m.Done {
-			if d.Number > kept.Watermark && d.Number >= k.Floor && !slices.Contains(k.Done, d) {
+			if d.Number > kept.LanesAbove && d.Number >= k.Floor && !slices.Contains(k.Done, d) {
 				c.violated("snapshot: that of entry %d has lane %+v, the log %+v", kept.Sequence, *k, m)
 			}
 		}

@@ -12,12 +12,12 @@ import (
 type lanes struct {
 	byName map[string]*lane
 	bytes  int // of the names
-	// watermark is the highest ticket number of any lane that was evicted. An unknown lane
+	// above is the highest ticket number of any lane that was evicted. An unknown lane
 	// starts above it, so that no number is accepted twice. Example: lane "a" is evicted
-	// after ticket 41, so the watermark is 41. If a late copy of a/41 arrives, "a" is
+	// after ticket 41, so above is 41. If a late copy of a/41 arrives, "a" is
 	// created again with 41 as its highest number, and the copy is rejected.
-	watermark uint64
-	swept     time.Time
+	above uint64
+	swept time.Time
 }
 
 // lane is the state of one lane. Its tickets are committed in the order of their numbers.
@@ -49,7 +49,7 @@ func (s *lanes) len() int { return len(s.byName) }
 func (s *lanes) reset() {
 	clear(s.byName)
 	s.bytes = 0
-	s.watermark = 0
+	s.above = 0
 }
 
 // hasRoom reports whether a lane is known or may be added.
@@ -58,14 +58,14 @@ func (s *lanes) hasRoom(name string, limits Settings) bool {
 }
 
 // refuseUnknown makes the refusal of a ticket final whose lane is unknown and cannot be
-// remembered for lack of room. It raises the watermark, so all unknown lanes start above the
+// remembered for lack of room. It raises above, so all unknown lanes start above the
 // number.
-func (s *lanes) refuseUnknown(number uint64) { s.watermark = max(s.watermark, number) }
+func (s *lanes) refuseUnknown(number uint64) { s.above = max(s.above, number) }
 
 func (s *lanes) of(name string) *lane {
 	l := s.byName[name]
 	if l == nil {
-		l = &lane{seen: s.watermark, logged: s.watermark}
+		l = &lane{seen: s.above, logged: s.above}
 		s.byName[name] = l
 		s.bytes += len(name)
 	}
@@ -122,7 +122,7 @@ func (s *lanes) evict(idleSince time.Time) {
 	s.swept = idleSince
 	for name, l := range s.byName {
 		if len(l.flight) == 0 && l.active.Before(idleSince) {
-			s.watermark = max(s.watermark, l.seen)
+			s.above = max(s.above, l.seen)
 			delete(s.byName, name)
 			s.bytes -= len(name)
 		}

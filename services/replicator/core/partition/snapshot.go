@@ -10,7 +10,7 @@ import (
 
 // Snapshot fills in the state of the partition as the log has it, without what is in flight.
 func (c *Core) Snapshot(s *messages.Snapshot) {
-	s.NextOffset, s.LastMessageID, s.Watermark = c.nextOffset, c.lastID, c.lanes.watermark
+	s.NextOffset, s.LastMessageID, s.LanesAbove = c.nextOffset, c.lastID, c.lanes.above
 	s.Lanes, s.MessageIDs = c.lanes.snapshot(), c.ids.snapshot()
 	s.ProducersAt, s.Producers = c.producers.At().UnixNano(), c.producers.Snapshot()
 }
@@ -18,7 +18,7 @@ func (c *Core) Snapshot(s *messages.Snapshot) {
 // Restore takes what Snapshot has filled in. The Core MUST be new, or Forget was just called.
 func (c *Core) Restore(s *messages.Snapshot) {
 	c.nextOffset, c.lastID = s.NextOffset, s.LastMessageID
-	c.lanes.restore(time.Unix(0, s.Time), s.Watermark, s.Lanes)
+	c.lanes.restore(time.Unix(0, s.Time), s.LanesAbove, s.Lanes)
 	c.ids.restore(s.MessageIDs)
 	c.producers.Restore(time.Unix(0, s.ProducersAt), s.Producers)
 }
@@ -43,8 +43,8 @@ func (s *lanes) snapshot() []messages.SnapshotLane {
 }
 
 // restore takes the lanes of a snapshot. They count as active at the time of the snapshot.
-func (s *lanes) restore(at time.Time, watermark uint64, all []messages.SnapshotLane) {
-	s.watermark, s.swept = watermark, at
+func (s *lanes) restore(at time.Time, above uint64, all []messages.SnapshotLane) {
+	s.above, s.swept = above, at
 	for i := range all {
 		l := s.of(all[i].Lane)
 		l.active = at
