@@ -45,7 +45,7 @@ func TestManifestIsWrittenAsDocumented(t *testing.T) {
 	want := &Manifest{
 		Key: "m/1/B", Partition: protocol.Partition{Topic: "orders", TopicID: 9, Number: 2}, Start: 4, End: messages.Position{Sequence: 44, Offset: 8},
 		Segments: []segment.Summary{{
-			Key: "s/1/A", First: 44, Last: 44, Base: 4, End: 8, Size: 320, Records: 1, Damaged: 2, Missing: 1,
+			Key: "s/1/A", First: 44, Last: 44, Base: 4, End: 8, Size: 325, Records: 1, Damaged: 2, Missing: 1,
 			FirstTime: 1_700_000_000_000_000_000, LastTime: 1_700_000_000_000_000_000,
 		}},
 	}
