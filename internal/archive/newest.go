@@ -36,17 +36,17 @@ func Manifests(
 
 // ManifestOrList reads an object that is a manifest or a list; nil if it is a list. Damage is a
 // *objectstore.CorruptError or ErrNotFound.
-func ManifestOrList(ctx context.Context, store objectstore.Store, o objectstore.Listed) (*manifest.Manifest, error) {
-	return read(ctx, store, part{o.Key, DamagedManifest, 0, o.Size}, func(data []byte) (*manifest.Manifest, error) {
-		m, err := manifest.Decode(o.Key, data)
-		if err == nil {
-			return m, nil
+func ManifestOrList(ctx context.Context, store objectstore.Store, o objectstore.Listed) (m *manifest.Manifest, err error) {
+	err = patient(store)(ctx, Part{o.Key, DamagedManifest, 0, o.Size}, func(data []byte) (err error) {
+		if m, err = manifest.Decode(o.Key, data); err == nil {
+			return nil
 		}
 		if _, listErr := manifest.DecodeList(o.Key, data); listErr == nil {
-			return nil, nil
+			return nil
 		}
-		return nil, err
+		return err
 	})
+	return m, err
 }
 
 // Newest returns the manifest that says most about the history of a partition; nil if there is

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"laneway.dev/internal/archive"
 	"laneway.dev/internal/core/manifest"
 	"laneway.dev/internal/core/segment"
 	"laneway.dev/pkg/messages"
@@ -172,7 +173,7 @@ func (r *Reader) readPages(ctx context.Context, f *segment.Footer, page int) (da
 		}
 		length += next.Length
 	}
-	err = r.readParsed(ctx, f.Key, first.Position, length, func(content []byte) error {
+	err = r.readPart(ctx, archive.Part{Key: f.Key, Offset: first.Position, Length: length}, func(content []byte) error {
 		if entries, err = f.ParsePage(page, content[:first.Length]); err != nil {
 			return err
 		}

@@ -323,8 +323,8 @@ func TestReadersOfOnePartShareItsRequest(t *testing.T) {
 	<-arrived
 	close(answer)
 	wait.Wait()
-	if n := f.store.count(); n != 3 {
-		t.Errorf("%d requests, want 3: two for the manifest and one for the segment", n)
+	if n := f.store.count(); n != 2 {
+		t.Errorf("%d requests, want 2: one for the manifest and one for the segment", n)
 	}
 }
 

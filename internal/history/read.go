@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"laneway.dev/internal/archive"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/pkg/protocol"
 )
@@ -19,18 +20,20 @@ type lost struct{ reason error }
 
 func (l *lost) Error() string { return l.reason.Error() }
 
-// readParsed reads a range of an object and calls parse with the content. If parse finds that the
-// content is malformed, or the object does not have the range, it is read again, because the
-// store or the way to it may be at fault. The error is a *lost after objectstore.Reads reads with
-// the same result.
-func (r *Reader) readParsed(ctx context.Context, key string, offset, length int64, parse func([]byte) error) error {
+// parts returns how a Reader reads parts of objects.
+func (r *Reader) parts() archive.Parts { return r.readPart }
+
+// readPart reads a part of an object and decodes it. If the content is malformed, or the object
+// does not have the part, it is read again, because the store or the way to it may be at fault. The
+// error is a *lost after objectstore.Reads reads with the same result.
+func (r *Reader) readPart(ctx context.Context, p archive.Part, decode func([]byte) error) error {
 	var altered objectstore.Altered
 	var absences int
 	for reads := 1; ; reads++ {
-		content, err := r.readRange(ctx, key, offset, length)
+		content, err := r.readRange(ctx, p.Key, p.Offset, p.Length)
 		switch {
 		case err == nil:
-			if err = parse(content); err == nil || !errors.Is(err, protocol.ErrMalformed) {
+			if err = decode(content); err == nil || !errors.Is(err, protocol.ErrMalformed) {
 				return err
 			}
 			if altered.Add(content) {
@@ -46,7 +49,7 @@ func (r *Reader) readParsed(ctx context.Context, key string, offset, length int6
 			return err
 		}
 		if reads >= objectstore.Reads {
-			return fmt.Errorf("read %q: %w", key, err)
+			return fmt.Errorf("read %q: %w", p.Key, err)
 		}
 		if !pause(ctx, rereadPause) {
 			return context.Cause(ctx)

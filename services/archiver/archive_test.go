@@ -40,10 +40,10 @@ func (w *world) archives(job messages.Archive) messages.Archived {
 func (w *world) segments(key string) (entries []messages.LoggedEntry) {
 	w.Helper()
 	reader := w.reader()
-	m, err := reader.readManifest(w.Context(), key)
+	m, err := reader.parts().Manifest(w.Context(), key, 0)
 	w.must(err)
 	for _, s := range m.Segments {
-		footer, err := reader.readFooter(w.Context(), s)
+		footer, _, err := reader.parts().Footer(w.Context(), s.Key, s.Size)
 		w.must(err)
 		for i, page := range footer.Pages {
 			content, err := w.store.ReadRange(w.Context(), s.Key, page.Position, page.Length)
@@ -173,7 +173,7 @@ func TestManifestLinksToListsOfOlderSegments(t *testing.T) {
 		w.append(0)
 		h = w.archives(w.job(h)).History
 	}
-	m, err := w.reader().readManifest(t.Context(), h.Manifest)
+	m, err := w.reader().parts().Manifest(t.Context(), h.Manifest, h.Size)
 	w.must(err)
 	if len(m.Lists) != 1 || len(m.Segments) > 512 {
 		t.Fatalf("%d lists, %d segments", len(m.Lists), len(m.Segments))

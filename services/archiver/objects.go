@@ -10,8 +10,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"laneway.dev/internal/archive"
 	"laneway.dev/internal/core/layout"
-	"laneway.dev/internal/core/manifest"
 	"laneway.dev/internal/objectstore"
 )
 
@@ -81,19 +81,22 @@ func (w *worker) putOnce(ctx context.Context, newKey newKey, build func(key stri
 	return key, nil
 }
 
-// read returns a range of an object, and repeats requests that fail. Content for which check
-// returns an error is read again, until it is the same in several reads.
-func (w *worker) read(ctx context.Context, key string, offset, length int64, check func([]byte) error) ([]byte, error) {
+// parts returns how a worker reads parts of objects.
+func (w *worker) parts() archive.Parts { return w.read }
+
+// read reads a part of an object, and repeats requests that fail. Content for which check returns an
+// error is read again, until it is the same in several reads.
+func (w *worker) read(ctx context.Context, p archive.Part, check func([]byte) error) error {
 	tries := newPatience(w.patience)
 	var altered objectstore.Altered
 	absences := 0
 	for {
-		content, err := w.readOnce(ctx, key, offset, length)
+		content, err := w.readOnce(ctx, p)
 		if err == nil {
 			if err = check(content); err == nil {
-				return content, nil
+				return nil
 			}
-			err = fmt.Errorf("object %q: %w", key, err)
+			err = fmt.Errorf("object %q: %w", p.Key, err)
 			if errors.Is(err, layout.ErrVersion) || altered.Add(content) {
 				err = final{err}
 			}
@@ -103,48 +106,26 @@ func (w *worker) read(ctx context.Context, key string, offset, length int64, che
 			}
 		}
 		if err := tries.wait(ctx, err); err != nil {
-			return nil, err
+			return err
 		}
 		ctx = objectstore.WithNewConnection(ctx)
 	}
 }
 
-func (w *worker) readOnce(ctx context.Context, key string, offset, length int64) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTime(length))
+func (w *worker) readOnce(ctx context.Context, p archive.Part) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTime(p.Length))
 	defer cancel()
-	return w.store.ReadRange(ctx, key, offset, length)
-}
-
-// readManifest reads and checks a manifest.
-func (w *worker) readManifest(ctx context.Context, key string) (*manifest.Manifest, error) {
-	length := int64(0)
-	_, err := w.read(ctx, key, 0, manifest.HeadSize, func(head []byte) (err error) {
-		length, err = manifest.ParseHead(head)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	var m *manifest.Manifest
-	_, err = w.read(ctx, key, 0, length, func(content []byte) (err error) {
-		m, err = manifest.Decode(key, content)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return m, nil
+	return w.store.ReadRange(ctx, p.Key, p.Offset, p.Length)
 }
 
 // same returns a check that reads an object back and compares it.
 func (w *worker) same(want *[]byte) func(ctx context.Context, key string) error {
 	return func(ctx context.Context, key string) error {
-		_, err := w.read(ctx, key, 0, int64(len(*want)), func(content []byte) error {
+		return w.read(ctx, archive.Part{Key: key, Length: int64(len(*want))}, func(content []byte) error {
 			if !bytes.Equal(content, *want) {
 				return errors.New("its content is not what was stored")
 			}
 			return nil
 		})
-		return err
 	}
 }

@@ -30,19 +30,15 @@ func (w *worker) putSegment(ctx context.Context, plan *core.Plan) (s segment.Sum
 
 // checkSegment reads a segment back: its footer, its pages, and all frames.
 func (w *worker) checkSegment(ctx context.Context, plan *core.Plan, s segment.Summary) error {
-	footer, err := w.readFooter(ctx, s)
+	footer, _, err := w.parts().Footer(ctx, s.Key, s.Size)
 	if err != nil {
 		return err
 	}
 	if footer.Summary != s {
 		return errors.New("the footer describes another segment")
 	}
-	for i, page := range footer.Pages {
-		var entries []messages.LoggedEntry
-		_, err := w.read(ctx, s.Key, page.Position, page.Length, func(content []byte) (err error) {
-			entries, err = footer.ParsePage(i, content)
-			return err
-		})
+	for page := range footer.Pages {
+		entries, err := w.parts().Page(ctx, footer, page)
 		if err == nil {
 			err = plan.Compare(entries)
 		}
@@ -54,23 +50,6 @@ func (w *worker) checkSegment(ctx context.Context, plan *core.Plan, s segment.Su
 		}
 	}
 	return nil
-}
-
-func (w *worker) readFooter(ctx context.Context, s segment.Summary) (footer *segment.Footer, err error) {
-	for need := min(s.Size, segment.TailBytes); footer == nil; {
-		_, err := w.read(ctx, s.Key, s.Size-need, need, func(tail []byte) (err error) {
-			var more int64
-			footer, more, err = segment.ParseTail(s.Key, tail, s.Size)
-			if err == nil && footer == nil {
-				need = more
-			}
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return footer, nil
 }
 
 // checkFrames reads the frames of entries, and compares their checksums.
@@ -146,7 +125,7 @@ func (w *worker) base(ctx context.Context, job messages.Archive) (*manifest.Mani
 	if !job.Base.Archived() {
 		return core.Base(job, nil)
 	}
-	decoded, err := w.readManifest(ctx, job.Base.Manifest)
+	decoded, err := w.parts().Manifest(ctx, job.Base.Manifest, job.Base.Size)
 	if err != nil {
 		return nil, fmt.Errorf("read the manifest: %w", err)
 	}

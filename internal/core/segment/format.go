@@ -83,10 +83,6 @@ func (f *Footer) appendFooter(to []byte, before int64) []byte {
 	return append(to, trailerMagic...)
 }
 
-// TailBytes is how many bytes of the end of a segment a reader should read first. The footer of a
-// segment of 64 MiB is shorter, unless its batches are tiny.
-const TailBytes = 32 << 10
-
 // ParseTail reads the footer of a segment from the last bytes of its object. key and size are
 // those of the object. If tail is too short, the result is nil without an error, and need is
 // the number of the last bytes that are needed; otherwise need is 0.

@@ -66,9 +66,12 @@ func (w *Writer) Publish() messages.History {
 	w.Helper()
 	m := *w.Manifest
 	m.Key = w.key(objectstore.NewManifestKey)
-	w.put(m.Key, manifest.Encode(&m))
+	encoded := manifest.Encode(&m)
+	w.put(m.Key, encoded)
 	w.Manifest = &m
-	return m.History()
+	h := m.History()
+	h.Size = int64(len(encoded))
+	return h
 }
 
 func (w *Writer) put(key string, parts ...[]byte) {
