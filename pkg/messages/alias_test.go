@@ -39,6 +39,17 @@ func TestPayloadOfADecodedStageAliasesTheBuffer(t *testing.T) {
 	wantAlias(t, buf, stage.Batches[1].Payload)
 }
 
+func TestInlinePayloadsAliasTheBuffer(t *testing.T) {
+	buf := EncodeEntry(sampleInlineEntry)
+	entry, err := DecodeEntry(buf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantAlias(t, buf, entry.Batches[0].Inline)
+	buf = Encode(samples[kindRelease])
+	wantAlias(t, buf, mustDecode(t, buf).(Release).Batches[1].Inline)
+}
+
 func TestEntryOfADecodedCommittedAliasesTheBuffer(t *testing.T) {
 	buf := Encode(samples[kindCommitted])
 	wantAlias(t, buf, mustDecode(t, buf).(Committed).Entry)

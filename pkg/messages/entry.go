@@ -98,7 +98,8 @@ func (t *intern[T]) of(value T) int {
 // reference is what a placeholder refers to among the strings and blocks of its entry.
 type reference struct {
 	lane int
-	// place is the object of the batch, or the number of objects plus that of its block.
+	// place is the object of the batch, or the number of objects plus that of its block, or
+	// the number of objects and blocks if the batch is inline.
 	place int
 }
 
@@ -107,14 +108,21 @@ func EncodeEntry(n Entry) []byte {
 	var lanes, keys intern[string]
 	var blocks intern[Extent]
 	refs := make([]reference, len(n.Batches))
+	inline := 0
 	for i := range n.Batches {
 		b := &n.Batches[i]
-		refs[i] = reference{lanes.of(b.Lane), keys.of(b.Extent.Key)}
-		if b.Extent.Compressed() {
+		refs[i].lane = lanes.of(b.Lane)
+		switch {
+		case b.IsInline():
+			inline += len(b.Inline)
+		case b.Extent.Compressed():
+			keys.of(b.Extent.Key)
 			refs[i].place = blocks.of(b.Extent.Stored())
+		default:
+			refs[i].place = keys.of(b.Extent.Key)
 		}
 	}
-	return codec.Encode(64+40*len(n.Batches), func(e *codec.Encoder) {
+	return codec.Encode(64+40*len(n.Batches)+inline, func(e *codec.Encoder) {
 		e.Array(entryFields)
 		e.Uint(entryVersion)
 		e.Uint(n.TopicID)
@@ -131,7 +139,10 @@ func EncodeEntry(n Entry) []byte {
 		codec.WriteList(e, blocks.values, func(e *codec.Encoder, x *Extent) { encodeBlock(e, x, keys.of(x.Key)) })
 		e.Array(len(n.Batches))
 		for i := range n.Batches {
-			if n.Batches[i].Extent.Compressed() {
+			switch b := &n.Batches[i]; {
+			case b.IsInline():
+				refs[i].place = len(keys.values) + len(blocks.values)
+			case b.Extent.Compressed():
 				refs[i].place += len(keys.values)
 			}
 			encodePlaceholder(e, &n.Batches[i], refs[i])
@@ -144,7 +155,8 @@ func EncodeEntry(n Entry) []byte {
 	})
 }
 
-// Numbers of fields. A placeholder without a producer id has no sequence.
+// Numbers of fields. A placeholder without a producer id has no sequence, and one of an inline
+// batch has a field less.
 const (
 	entryFields       = 19
 	blockFields       = 6
@@ -173,21 +185,27 @@ func decodeBlock(d *codec.Decoder, keys []string) Extent {
 // encodePlaceholder writes the place of the batch within its object, or within its block.
 func encodePlaceholder(e *codec.Encoder, p *Placeholder, ref reference) {
 	sequenced := p.Sequence.ProducerID != 0
+	fields := placeholderFields
 	if sequenced {
-		e.Array(sequencedFields)
-	} else {
-		e.Array(placeholderFields)
+		fields = sequencedFields
 	}
+	if p.IsInline() {
+		fields--
+	}
+	e.Array(fields)
 	e.Uint(uint64(ref.lane))
 	e.Uint(p.Number)
 	e.Uint(p.Floor)
 	e.Uint(uint64(p.Records))
 	e.Uint(uint64(ref.place))
-	if b := p.Extent.Block; p.Extent.Compressed() {
+	switch b := p.Extent.Block; {
+	case p.IsInline():
+		encodeInline(e, p)
+	case p.Extent.Compressed():
 		e.Uint(uint64(b.Start))
 		e.Uint(uint64(b.Length))
 		e.Uint(uint64(b.CRC))
-	} else {
+	default:
 		e.Int(p.Extent.Offset)
 		e.Int(p.Extent.Length)
 		e.Uint(uint64(p.Extent.CRC))
@@ -246,12 +264,12 @@ func DecodeEntry(data []byte) (Entry, error) {
 
 func decodePlaceholder(d *codec.Decoder, lanes, keys []string, blocks []Extent) Placeholder {
 	fields := d.Array()
+	p := Placeholder{Batch: Batch{Ticket: Ticket{Lane: lookUp(d, lanes), Number: d.Uint()}, Floor: d.Uint(), Records: d.Uint32()}}
+	if decodePlace(d, &p, keys, blocks); p.IsInline() {
+		fields++
+	}
 	if fields != placeholderFields && fields != sequencedFields {
 		d.Fail("placeholder of %d fields", fields)
-	}
-	p := Placeholder{
-		Batch:  Batch{Ticket: Ticket{Lane: lookUp(d, lanes), Number: d.Uint()}, Floor: d.Uint(), Records: d.Uint32()},
-		Extent: decodePlace(d, keys, blocks),
 	}
 	p.MessageID = d.Text()
 	if fields == sequencedFields {
@@ -263,21 +281,21 @@ func decodePlaceholder(d *codec.Decoder, lanes, keys []string, blocks []Extent) 
 }
 
 // decodePlace reads where a batch lies. Objects come before blocks in the numbers by which
-// placeholders refer to them.
-func decodePlace(d *codec.Decoder, keys []string, blocks []Extent) Extent {
-	at := refer(d, len(keys)+len(blocks))
-	if at < 0 {
-		return Extent{}
+// placeholders refer to them. The number that follows these says that the batch is inline.
+func decodePlace(d *codec.Decoder, p *Placeholder, keys []string, blocks []Extent) {
+	switch at := refer(d, len(keys)+len(blocks)+1); {
+	case at < 0:
+	case at < len(keys):
+		p.Extent = Extent{Key: keys[at], Offset: d.Natural(), Length: d.Natural(), CRC: d.Uint32()}
+		p.Extent.check(d)
+	case at < len(keys)+len(blocks):
+		p.Extent = blocks[at-len(keys)]
+		b := &p.Extent.Block
+		b.Start, b.Length, b.CRC = d.Uint32(), d.Uint32(), d.Uint32()
+		p.Extent.checkFrame(d)
+	default:
+		decodeInline(d, p)
 	}
-	if at < len(keys) {
-		x := Extent{Key: keys[at], Offset: d.Natural(), Length: d.Natural(), CRC: d.Uint32()}
-		x.check(d)
-		return x
-	}
-	x := blocks[at-len(keys)]
-	x.Block.Start, x.Block.Length, x.Block.CRC = d.Uint32(), d.Uint32(), d.Uint32()
-	x.checkFrame(d)
-	return x
 }
 
 func lookUp(d *codec.Decoder, names []string) string {

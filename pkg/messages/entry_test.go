@@ -16,6 +16,7 @@ func TestEntrySurvivesStorage(t *testing.T) {
 	for name, want := range map[string]Entry{
 		"batches": sampleEntry,
 		"fences":  sampleFullEntry,
+		"inline":  sampleInlineEntry,
 		"refused": {Epoch: 3, Refused: []LaneNumbers{{Lane: "a", Numbers: []uint64{4, 7}}}},
 		"term":    {TopicID: math.MaxUint64, Owner: "replicator-1", OwnerEpoch: math.MaxUint64, BaseOffset: 12},
 		"barrier": {TopicID: 1},
@@ -139,6 +140,7 @@ func TestDecodeEntryRefusesWhatIsNoEntry(t *testing.T) {
 	placeholder := func(lane, key any, records, offset, length any) []any {
 		return []any{lane, 1, 0, records, key, offset, length, 0, ""}
 	}
+	inlined := func(rest ...any) []any { return append([]any{0, 1, 0, 1, 1}, rest...) }
 	entry := func(base any, batches ...any) []any {
 		return []any{entryVersion, 1, "", 0, 1, 1, base, 0, false, 0, []any{"lane"}, []any{"key"}, []any{}, batches, []any{}, []any{}, 0, noHistory, 0}
 	}
@@ -168,6 +170,9 @@ func TestDecodeEntryRefusesWhatIsNoEntry(t *testing.T) {
 		"negative start":                {archived("m", -1, 8, 40), "-1 is negative"},
 		"gap below offset 0":            {[]any{entryVersion, 1, "", 0, 1, 1, 3, 4, false, 0, []any{}, []any{}, []any{}, []any{}, []any{}, []any{}, 0, noHistory, 0}, "a gap of 4 offsets below offset 3"},
 		"one field less in a batch":     {entry(0, good[:8]), "placeholder of 8 fields"},
+		"inline batch of nothing":       {entry(0, inlined([]byte{}, 7, "")), "an inline batch of 0 bytes"},
+		"inline batch with a place":     {entry(0, inlined([]byte("x"), 7, "", 0)), "placeholder of 10 fields"},
+		"inline batch without bytes":    {entry(0, placeholder(0, 1, 1, 0, 1)), "decoding string/bytes length"},
 		"sequence of no producer":       {entry(0, append(slices.Clone(good), 0, 0, 0)), "the sequence of no producer"},
 		"negative producer id":          {entry(0, append(slices.Clone(good), int64(-1), 0, 0)), "-1 is negative"},
 		"producer epoch of 16 bits":     {entry(0, append(slices.Clone(good), 1, 1<<15, 0)), "does not fit 16 bits"},
@@ -177,7 +182,7 @@ func TestDecodeEntryRefusesWhatIsNoEntry(t *testing.T) {
 		"fence of a negative epoch":     {fenced([]any{1, int64(-1), "feed"}, true, 0), "-1 is negative"},
 		"fence of a negative id before": {fenced([]any{1, 1, "feed"}, true, int64(-2)), "-2 is negative"},
 		"lane without a name":           {entry(0, placeholder(1, 0, 1, 0, 1)), "reference 1 into 1 names"},
-		"key without a name":            {entry(0, placeholder(0, 7, 1, 0, 1)), "reference 7 into 1 names"},
+		"key without a name":            {entry(0, placeholder(0, 7, 1, 0, 1)), "reference 7 into 2 names"},
 		"negative lane":                 {entry(0, placeholder(int64(-1), 0, 1, 0, 1)), "negative"},
 		"negative base offset":          {entry(-1, good), "-1 is negative"},
 		"negative extent offset":        {entry(0, placeholder(0, 0, 1, -1, 1)), "-1 is negative"},
@@ -185,7 +190,7 @@ func TestDecodeEntryRefusesWhatIsNoEntry(t *testing.T) {
 		"more records than 32 bits":     {entry(0, placeholder(0, 0, int64(1)<<32, 0, 1)), "32 bits"},
 		"offsets beyond all numbers":    {entry(int64(math.MaxInt64), good), "1 records from offset"},
 		"extent beyond all objects":     {entry(0, placeholder(0, 0, 1, int64(math.MaxInt64), 1)), "extent of 1 bytes at"},
-		"block without a name":          {blocks(block, placeholder(0, 2, 1, 0, 1)), "reference 2 into 2 names"},
+		"block without a name":          {blocks(block, placeholder(0, 3, 1, 0, 1)), "reference 3 into 3 names"},
 		"block of no object":            {blocks([]any{1, 100, 40, 7, "zstd", 300}), "reference 1 into 1 names"},
 		"one field less in a block":     {blocks(block[:5]), "5 fields where 6 are expected"},
 		"block beyond all objects":      {blocks([]any{0, int64(math.MaxInt64), 40, 7, "zstd", 300}), "extent of 40 bytes at"},
@@ -206,7 +211,7 @@ func TestDecodeEntryRefusesWhatIsNoEntry(t *testing.T) {
 		})
 	}
 	for _, good := range [][]any{
-		entry(0, good), append([]any{6}, entry(0, good)[1:17]...), append([]any{7}, append(entry(0, good)[1:17], shortHistory)...), blocks(block, placeholder(0, 1, 1, 299, 1)), archived("m", 40, 8, 50),
+		entry(0, good), entry(0, inlined([]byte("x"), 7, "id"), inlined([]byte("y"), 7, "", 1, 0, 0)), append([]any{6}, entry(0, good)[1:17]...), append([]any{7}, append(entry(0, good)[1:17], shortHistory)...), blocks(block, placeholder(0, 1, 1, 299, 1)), archived("m", 40, 8, 50),
 	} {
 		if _, err := DecodeEntry(raw(t, good)); err != nil {
 			t.Errorf("an entry that the cases are made from: %v", err)

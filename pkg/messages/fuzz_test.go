@@ -43,6 +43,7 @@ func FuzzDecodeEntry(f *testing.F) {
 	f.Add(EncodeEntry(Entry{Owner: "replicator-1", OwnerEpoch: 7, BaseOffset: 1 << 40}))
 	f.Add(EncodeEntry(Entry{}))
 	f.Add(EncodeEntry(sampleFullEntry))
+	f.Add(EncodeEntry(sampleInlineEntry))
 	f.Add(stored(f, storedEntry))
 	f.Add(stored(f, storedEntry6))
 	f.Add(raw(f, entryFieldsOf([]any{"unused"}, []any{}, hugeArray, []any{})))

@@ -104,10 +104,15 @@ var genKnown = rapid.Custom(func(t *rapid.T) KnownProducer {
 })
 
 var genPlaceholder = rapid.Custom(func(t *rapid.T) Placeholder {
-	return Placeholder{
+	p := Placeholder{
 		Batch:  Batch{Ticket: Ticket{Lane: genString.Draw(t, "lane"), Number: rapid.Uint64().Draw(t, "number")}, Floor: rapid.Uint64().Draw(t, "floor"), Records: rapid.Uint32().Draw(t, "records"), MessageID: genString.Draw(t, "message id"), Sequence: genSequence.Draw(t, "sequence")},
 		Extent: genExtent.Draw(t, "extent"),
 	}
+	if rapid.Bool().Draw(t, "inline") {
+		p.Inline = rapid.SliceOfN(rapid.Byte(), 1, 600).Draw(t, "payload")
+		p.Extent = Extent{Length: int64(len(p.Inline)), CRC: p.Extent.CRC}
+	}
+	return p
 })
 
 var genExpectation = rapid.Custom(func(t *rapid.T) Expectation {
@@ -119,10 +124,16 @@ var genExpectation = rapid.Custom(func(t *rapid.T) Expectation {
 })
 
 var genStagedBatch = rapid.Custom(func(t *rapid.T) StagedBatch {
-	return StagedBatch{
-		Submission: Submission{Batch: genPlaceholder.Draw(t, "placeholder").Batch, FirstUnacked: genFirstUnacked.Draw(t, "first unacked"), Expect: genExpectation.Draw(t, "expectation"), Trace: genTrace.Draw(t, "trace")},
-		Extent:     genPlaceholder.Draw(t, "placeholder").Extent,
+	placed := genPlaceholder.Draw(t, "placeholder")
+	b := StagedBatch{
+		Submission: Submission{Batch: placed.Batch, FirstUnacked: genFirstUnacked.Draw(t, "first unacked"), Expect: genExpectation.Draw(t, "expectation"), Trace: genTrace.Draw(t, "trace")},
+		Extent:     placed.Extent,
+		Inline:     placed.Inline,
 	}
+	if len(b.Inline) > 0 && rapid.Bool().Draw(t, "withheld") {
+		b.Inline, b.Withheld = nil, true
+	}
+	return b
 })
 
 var genStageBatch = rapid.Custom(func(t *rapid.T) StageBatch {
@@ -133,6 +144,7 @@ var genStageBatch = rapid.Custom(func(t *rapid.T) StageBatch {
 		Payload:    genBytes(600).Draw(t, "payload"),
 
 		MaxRecordBytes: rapid.Uint32().Draw(t, "max record bytes"),
+		Inline:         rapid.Bool().Draw(t, "inline"),
 	}
 })
 
@@ -313,6 +325,9 @@ var genEntry = rapid.Custom(func(t *rapid.T) Entry {
 	for i := 1; i < len(n.Batches); i++ {
 		if rapid.Bool().Draw(t, "same lane") {
 			n.Batches[i].Lane = n.Batches[i-1].Lane
+		}
+		if n.Batches[i].IsInline() {
+			continue
 		}
 		if rapid.Bool().Draw(t, "same object") {
 			n.Batches[i].Extent.Key = n.Batches[i-1].Extent.Key

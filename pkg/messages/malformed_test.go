@@ -52,10 +52,16 @@ func TestDecodeRefusesWhatIsNoMessage(t *testing.T) {
 			"lane", 1, 0, 1, "", id, epoch, first, unacked, false, 0, "", "", "", "key", 0, 1, 0,
 		}})
 	}
+	inline := func(payload []byte, length any) []any {
+		return message(kindStaged, 1, []any{[]any{"lane", 1, 0, 1, "", 0, 0, 0, 0, false, 0, "", "", "", payload, length, 0}})
+	}
 	for name, c := range map[string]struct {
 		value any
 		says  string
 	}{
+		"inline batch of nothing":       {inline([]byte{}, 0), "an inline batch of 0 bytes"},
+		"inline batch cut short":        {inline([]byte("abc"), 4), "an inline batch of 4 bytes with 3 bytes"},
+		"inline batch of absurd size":   {inline([]byte{}, protocol.MaxFrameBytes+1), "an inline batch of 67108865 bytes"},
 		"negative producer id":          {sequenced(int64(-1), 0, 0, 0), "-1 is negative"},
 		"producer epoch of 16 bits":     {sequenced(1, 1<<15, 0, 0), "32768 does not fit 16 bits"},
 		"negative sequence":             {sequenced(1, 0, int64(-1), 0), "-1 is negative"},
@@ -136,8 +142,9 @@ func encodings() map[string]struct {
 	}
 	decode := func(data []byte) error { _, err := Decode(data); return err }
 	all := map[string]encoding{
-		"Entry":                {EncodeEntry(sampleEntry), func(data []byte) error { _, err := DecodeEntry(data); return err }},
-		"Entry with producers": {EncodeEntry(sampleFullEntry), func(data []byte) error { _, err := DecodeEntry(data); return err }},
+		"Entry":                     {EncodeEntry(sampleEntry), func(data []byte) error { _, err := DecodeEntry(data); return err }},
+		"Entry with inline batches": {EncodeEntry(sampleInlineEntry), func(data []byte) error { _, err := DecodeEntry(data); return err }},
+		"Entry with producers":      {EncodeEntry(sampleFullEntry), func(data []byte) error { _, err := DecodeEntry(data); return err }},
 		// Its checksum is that of the damaged data, or it would hide all that comes behind it.
 		"Snapshot": {unsummed(EncodeSnapshot(sampleSnapshot)), func(data []byte) error { _, err := DecodeSnapshot(summed(data)); return err }},
 	}
@@ -232,7 +239,7 @@ func TestAbsurdCountsAllocateNothingBig(t *testing.T) {
 		"topic":             message([]any{version, kindHello, hugeString, 1, 0, 0, 1}),
 		"committed entry":   message([]any{version, kindCommitted, "orders", 1, 0, 0, 1, hugeBinary}),
 		"numbers":           message(fields(kindMissing, []any{[]any{"lane", hugeArray}})),
-		"payload":           message(slices.Insert(fields(kindStage, []any{[]any{"lane", 1, 1, 1, 1, 1, "", 0, 0, 0, 0, false, 0, "", "", "", 0, hugeBinary}}), 7, any("s2"))),
+		"payload":           message(slices.Insert(fields(kindStage, []any{[]any{"lane", 1, 1, 1, 1, 1, "", 0, 0, 0, 0, false, 0, "", "", "", 0, false, hugeBinary}}), 7, any("s2"))),
 		"entry":             entry(hugeArray),
 		"entry lanes":       entry(entryFieldsOf(hugeArray, []any{}, []any{}, []any{})),
 		"entry keys":        entry(entryFieldsOf([]any{}, hugeArray, []any{}, []any{})),

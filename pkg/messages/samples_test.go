@@ -17,6 +17,10 @@ var sampleStaged = StagedBatch{
 	Extent:     Extent{Key: "objects/01", Offset: 4096, Length: 1 << 40, CRC: math.MaxUint32},
 }
 
+var sampleInline = StagedBatch{Submission: sampleStaged.Submission, Extent: Extent{Length: 11, CRC: math.MaxUint32}, Inline: []byte("payload one")}
+
+var sampleWithheld = StagedBatch{Submission: sampleStaged.Submission, Extent: Extent{Length: protocol.MaxFrameBytes, CRC: math.MaxUint32}, Withheld: true}
+
 var sampleBlock = InBlock{Codec: protocol.CompressionZstd, Bytes: protocol.MaxFrameBytes, Start: 1 << 20, Length: protocol.MaxFrameBytes - 1<<20, CRC: math.MaxUint32}
 
 var sampleStage = Stage{samplePartition, 7, protocol.CompressionS2, []StageBatch{
@@ -27,6 +31,7 @@ var sampleStage = Stage{samplePartition, 7, protocol.CompressionS2, []StageBatch
 		Payload:    []byte("payload one"),
 
 		MaxRecordBytes: math.MaxUint32,
+		Inline:         true,
 	},
 	{Submission: Submission{Batch: Batch{Ticket: Ticket{Lane: "lane-b", Number: 1}, Records: 1}}, Attempt: 1, Remaining: math.MaxInt64, Payload: []byte("payload two")},
 	{},
@@ -41,14 +46,14 @@ var samples = map[kind]Message{
 		{Ticket: Ticket{Lane: "lane-a", Number: 9}, Attempt: 2, Code: protocol.CodeStagerBusy, Detail: "no memory"}, {},
 	}},
 	kindHolding:   Holding{samplePartition, 7, "x7", []Held{{Ticket: Ticket{Lane: "lane-a", Number: 9}, Attempt: math.MaxUint32}, {}}},
-	kindStaged:    Staged{samplePartition, 7, []StagedBatch{sampleStaged, {Extent: Extent{Key: "objects/01", Length: 9, CRC: 1, Block: sampleBlock}}, {}}},
+	kindStaged:    Staged{samplePartition, 7, []StagedBatch{sampleStaged, {Extent: Extent{Key: "objects/01", Length: 9, CRC: 1, Block: sampleBlock}}, sampleInline, {}}},
 	kindAnnounce:  Announce{samplePartition, math.MaxUint64},
 	kindAnnounced: Announced{samplePartition, 7},
 	kindAdvance:   Advance{samplePartition, 7, []LaneProgress{{Lane: "lane-a", Floor: 1, Highest: 9}, {}}},
 	kindMissing:   Missing{samplePartition, 7, sampleNumbers},
 	kindFenced:    Fenced{samplePartition, 8},
 	kindRelease: Release{
-		Partition: samplePartition, Epoch: 7, SequencerEpoch: 8, HelloTerm: 9, Batches: []StagedBatch{sampleStaged, {}},
+		Partition: samplePartition, Epoch: 7, SequencerEpoch: 8, HelloTerm: 9, Batches: []StagedBatch{sampleStaged, sampleInline, sampleWithheld, {}},
 	},
 	kindReleaseAgain: ReleaseAgain{samplePartition, 7, sampleNumbers},
 	kindHello:        Hello{samplePartition, 12},
@@ -100,6 +105,17 @@ var sampleFullEntry = func() Entry {
 		Placeholder{Batch: Batch{Ticket: Ticket{Lane: "b", Number: 3}, Records: 1}, Extent: Extent{Key: "one", Offset: 90, Length: 9, Block: InBlock{Codec: protocol.CompressionS2, Bytes: 10, Length: 10}}},
 	)
 	n.Fences = []LoggedFence{{ProducerFence: ProducerFence{ProducerID: 5, ProducerEpoch: 4, Name: "feed"}, Anew: true, Continues: 3}}
+	return n
+}()
+
+// sampleInlineEntry has inline batches beside others.
+var sampleInlineEntry = func() Entry {
+	n := sampleFullEntry
+	inline := []Placeholder{
+		{Batch: Batch{Ticket: Ticket{Lane: "c", Number: 1}, Records: 1, MessageID: "id-7"}, Extent: Extent{Length: 9, CRC: 7}, Inline: []byte("frame one")},
+		{Batch: Batch{Ticket: Ticket{Lane: "a", Number: 5}, Records: 2, Sequence: sampleStaged.Sequence}, Extent: Extent{Length: 5, CRC: math.MaxUint32}, Inline: []byte("three")},
+	}
+	n.Batches = slices.Concat(inline[:1], n.Batches, inline[1:])
 	return n
 }()
 

@@ -56,22 +56,37 @@ type StageBatch struct {
 	// frontend has not checked. The stager MUST check them with protocol.CheckFrame and this
 	// limit, and MUST NOT stage a frame that fails or has another number of records.
 	MaxRecordBytes uint32
+	// Inline allows the stager to return the payload instead of storing it.
+	Inline bool
 }
 
-// StagedBatch is a batch whose payload is durable in the object store.
+// StagedBatch is a batch whose payload is durable in the object store, or that carries it.
 type StagedBatch struct {
 	Submission
-	Extent Extent
+	Extent Extent // of an inline batch, only Length and CRC are set
+	// Inline is the batch frame of an inline batch. The append to the log makes it durable. It
+	// aliases the message from which it was decoded.
+	Inline []byte
+	// Withheld marks an inline batch that is released again, without its frame. A replicator
+	// that needs the frame asks for the release with ReleaseAgain.
+	Withheld bool
 }
 
 // Placeholder returns what the log keeps of the batch.
-func (b *StagedBatch) Placeholder() Placeholder { return Placeholder{b.Batch, b.Extent} }
+func (b *StagedBatch) Placeholder() Placeholder {
+	return Placeholder{Batch: b.Batch, Extent: b.Extent, Inline: b.Inline}
+}
 
-// Placeholder is what the log keeps of a batch instead of its payload.
+// Placeholder is what the log keeps of a batch: where its payload is, or the payload of an inline
+// batch.
 type Placeholder struct {
 	Batch
-	Extent Extent
+	Extent Extent // of an inline batch, only Length and CRC are set
+	Inline []byte // the batch frame of an inline batch; aliases the entry from which it was decoded
 }
+
+// IsInline reports whether the placeholder carries the payload of its batch.
+func (p *Placeholder) IsInline() bool { return len(p.Inline) > 0 }
 
 // LaneProgress tells how far a lane is: its floor and the highest number issued.
 type LaneProgress struct {
@@ -171,6 +186,10 @@ func decodeSubmission(d *codec.Decoder) Submission {
 }
 
 func encodeStagedBatch(e *codec.Encoder, b *StagedBatch) {
+	if b.Withheld || len(b.Inline) > 0 {
+		encodeInlineBatch(e, b)
+		return
+	}
 	e.Array(submissionFields + b.Extent.fields())
 	encodeSubmission(e, &b.Submission)
 	b.Extent.encode(e)
@@ -178,6 +197,9 @@ func encodeStagedBatch(e *codec.Encoder, b *StagedBatch) {
 
 func decodeStagedBatch(d *codec.Decoder) StagedBatch {
 	fields := d.Array()
+	if fields == submissionFields+inlineFields {
+		return decodeInlineBatch(d)
+	}
 	if fields != submissionFields+extentFields && fields != submissionFields+blockExtentFields {
 		d.Fail("staged batch of %d fields", fields)
 	}
@@ -185,18 +207,20 @@ func decodeStagedBatch(d *codec.Decoder) StagedBatch {
 }
 
 func encodeStageBatch(e *codec.Encoder, b *StageBatch) {
-	e.Array(submissionFields + 4)
+	e.Array(submissionFields + 5)
 	encodeSubmission(e, &b.Submission)
 	e.Uint(uint64(b.Attempt))
 	e.Int(b.Remaining)
 	e.Uint(uint64(b.MaxRecordBytes))
+	e.Bool(b.Inline)
 	e.Bytes(b.Payload)
 }
 
 func decodeStageBatch(d *codec.Decoder) StageBatch {
-	d.Fields(submissionFields + 4)
+	d.Fields(submissionFields + 5)
 	return StageBatch{
-		Submission: decodeSubmission(d), Attempt: d.Uint32(), Remaining: d.Int(), MaxRecordBytes: d.Uint32(), Payload: d.Bytes(),
+		Submission: decodeSubmission(d), Attempt: d.Uint32(), Remaining: d.Int(), MaxRecordBytes: d.Uint32(), Inline: d.Bool(),
+		Payload: d.Bytes(),
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 
 // version is the version of the internal messages. Services of one deployment
 // are upgraded together, so messages of any other version are rejected.
-const version = 8
+const version = 9
 
 // MaxDeadline bounds the produce deadline of a frontend. A replicator may forget
 // a lane only when all of its tickets are resolved, so it must know the bound.
@@ -94,8 +94,8 @@ type Holding struct {
 	Held      []Held
 }
 
-// Staged reports batches that are in the object store, with their extents (stager to
-// sequencer).
+// Staged reports batches that are in the object store, with their extents, and inline batches
+// (stager to sequencer).
 type Staged struct {
 	Partition protocol.Partition
 	Epoch     uint64
@@ -430,7 +430,7 @@ func stagedSize(batches []StagedBatch) int {
 	size := 0
 	for i := range batches {
 		b := &batches[i]
-		size += item + len(b.Lane) + len(b.Extent.Key) + len(b.MessageID) + len(b.Trace.Parent) + len(b.Trace.State)
+		size += item + len(b.Lane) + len(b.Extent.Key) + len(b.Inline) + len(b.MessageID) + len(b.Trace.Parent) + len(b.Trace.State)
 	}
 	return size
 }
