@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -20,113 +21,167 @@ import (
 	"laneway.dev/test/storeproxy"
 )
 
-// progressOf is how far a reader of the topic came: offsets rise, and the records of each producer
-// come in order and without a gap, because none of them is ever given up.
-type progressOf struct {
-	offset int64
-	next   map[string]int
+// killsForm says how long processes are killed while records are archived, and how fast everything
+// else goes.
+type killsForm struct {
+	kills      time.Duration
+	archiveAge time.Duration
+	delay      time.Duration // of uploads, at most
 }
 
-func newProgress() *progressOf { return &progressOf{offset: -1, next: make(map[string]int)} }
+// longKills is the variable that selects the long form.
+const longKills = "LANEWAY_TEST_ARCHIVING"
 
-func (p *progressOf) add(r *client.Record) error {
-	producer, n, err := load.ParseValue(string(r.Value))
-	switch {
-	case err != nil:
-		return err
-	case r.Offset <= p.offset:
-		return fmt.Errorf("offset %d comes after %d", r.Offset, p.offset)
-	case n != p.next[producer]:
-		return fmt.Errorf("record %d of %s comes at offset %d, %d was expected", n, producer, r.Offset, p.next[producer])
+func formOfKills() killsForm {
+	if os.Getenv(longKills) == "long" {
+		return killsForm{kills: 10 * time.Minute, archiveAge: 3 * time.Second, delay: 5 * time.Second}
 	}
-	p.offset = r.Offset
-	p.next[producer]++
-	return nil
+	return killsForm{kills: 25 * time.Second, archiveAge: 500 * time.Millisecond, delay: time.Second}
 }
 
-// followOrdered follows the topic until ctx ends.
-func followOrdered(ctx context.Context, c *client.Client, consumed *atomic.Int64) error {
-	p := newProgress()
-	for r, err := range c.Consumer(client.ConsumerOptions{Topic: "orders", Follow: true}).Records(ctx) {
-		if err == nil {
-			err = p.add(&r)
-		}
-		if err != nil {
-			return err
-		}
-		consumed.Add(1)
+const (
+	archivedBytes  = 4 << 10     // of a record
+	idempotentName = "sequenced" // the names of producers begin with it that send until it succeeds
+)
+
+// archivedTopic is a topic whose records are archived under load. Its ledger knows what was
+// acknowledged and what was read.
+type archivedTopic struct {
+	*fixture
+	protocol.Partition
+	ledger   *history.Ledger
+	plain    *load.Fleet
+	stop     chan struct{} // closed when producers stop
+	acked    *atomic.Int64 // records of idempotent producers of all topics
+	followed atomic.Int64  // offset up to which the follower has read
+	readings atomic.Int64  // complete ones
+}
+
+// publish publishes records in order until producers stop. All that it has published is then
+// acknowledged.
+func (a *archivedTopic) publish(ctx context.Context, p *client.Producer, name string) error {
+	type pending struct {
+		client.Future
+		value string
+		sent  time.Time
 	}
-	return ctx.Err()
-}
-
-// readOrdered reads the topic from its beginning to its end, over and over until ctx ends.
-func readOrdered(ctx context.Context, c *client.Client, read *atomic.Int64) error {
-	for ctx.Err() == nil {
-		p := newProgress()
-		for r, err := range c.Consumer(client.ConsumerOptions{Topic: "orders", Retries: 100}).Records(ctx) {
+	var window []pending
+	settle := func(most int) error {
+		for len(window) > most {
+			ack, err := window[0].Wait(ctx)
 			if err == nil {
-				err = p.add(&r)
+				err = a.ledger.Acknowledged(window[0].value, ack.Offset, window[0].sent)
 			}
 			if err != nil {
-				return err
+				return fmt.Errorf("%s: %w", window[0].value, err)
 			}
-			read.Add(1)
+			window = window[1:]
+			a.acked.Add(1)
+		}
+		return nil
+	}
+	for n := 0; ; n++ {
+		select {
+		case <-a.stop:
+			return errors.Join(p.Flush(ctx), settle(0))
+		default:
+		}
+		value := load.Value(name, n)
+		sent := time.Now()
+		future, err := p.Publish(ctx, client.ProducerRecord{Value: []byte(load.Pad(value, archivedBytes))})
+		if err != nil {
+			return fmt.Errorf("%s: %w", value, err)
+		}
+		window = append(window, pending{future, value, sent})
+		if err := settle(31); err != nil {
+			return err
 		}
 	}
-	return ctx.Err()
 }
 
-// archivingLoad is what happens while processes are killed: idempotent producers and two readers
-// of one topic, and plain producers of another one.
+// read reads the topic from its earliest record on.
+func (a *archivedTopic) read(ctx context.Context, c *client.Client, follow bool, seen *atomic.Int64) error {
+	reading := a.ledger.Read()
+	options := client.ConsumerOptions{Topic: a.Topic, Follow: follow, OnGap: reading.Gap, Retries: 100}
+	for r, err := range c.Consumer(options).Records(ctx) {
+		if err == nil {
+			err = reading.Record(&r)
+		}
+		if err != nil {
+			return fmt.Errorf("behind offset %d: %w", reading.Next()-1, err)
+		}
+		seen.Store(reading.Next())
+	}
+	return reading.End()
+}
+
+// readAgain reads the topic from its beginning to its end, over and over until ctx ends.
+func (a *archivedTopic) readAgain(ctx context.Context, c *client.Client) error {
+	var seen atomic.Int64
+	for {
+		if err := a.read(ctx, c, false, &seen); err != nil {
+			return err
+		}
+		a.readings.Add(1)
+	}
+}
+
+// archivingLoad is what happens while processes are killed: idempotent and plain producers, and
+// two readers of each topic.
 type archivingLoad struct {
 	*fixture
-	t                       *testing.T
-	plain                   *load.Fleet
-	plainPartition          protocol.Partition
-	stop                    chan struct{} // closed when producers stop
-	leave                   context.CancelFunc
-	sent                    []int // records of each idempotent producer
-	acked, consumed, reread atomic.Int64
-	publishing, reading     sync.WaitGroup
+	t                   *testing.T
+	fail                context.CancelCauseFunc
+	topics              []*archivedTopic
+	leave               context.CancelFunc
+	acked               atomic.Int64
+	publishing, reading sync.WaitGroup
 }
 
-func (f *fixture) underArchivingLoad(ctx context.Context, t *testing.T, fail context.CancelCauseFunc) *archivingLoad {
-	t.Helper()
-	l := &archivingLoad{fixture: f, t: t, stop: make(chan struct{}), sent: make([]int, 4), plainPartition: f.CreateTopic(f.conn, "plain").Partition(0)}
+// add starts producers and consumers of a topic.
+func (l *archivingLoad) add(ctx, reading context.Context, a *archivedTopic) {
 	var err error
-	l.plain, err = load.NewFleet(f.conn, load.Config{Partition: l.plainPartition, Name: "plain", Producers: 2, InFlight: 5, Patience: patience})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.publishing.Go(func() {
-		if err := l.plain.SendUntil(ctx, l.stop); err != nil {
-			t.Error(err)
-		}
+	a.plain, err = load.NewFleet(l.conn, load.Config{
+		Partition: a.Partition, Name: "plain", Producers: 2, InFlight: 8, Patience: 3 * time.Second, Bytes: archivedBytes,
 	})
-	for i := range l.sent {
-		p := producer(ctx, t, f.client(t, f.URL()), client.ProducerOptions{BatchRecords: 3, AttemptTimeout: 2 * time.Second})
-		l.publishing.Go(func() {
-			var err error
-			if l.sent[i], err = publishUntil(ctx, p, fmt.Sprint("producer", i), l.stop, &l.acked); err != nil {
-				t.Errorf("producer %d sees an error after %d records: %v", i, l.sent[i], err)
-				fail(err)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.topics = append(l.topics, a)
+	run := func(group *sync.WaitGroup, what string, do func() error) {
+		group.Go(func() {
+			if err := do(); err != nil && !errors.Is(err, context.Canceled) {
+				err = fmt.Errorf("%s: %s: %w", a.Partition, what, err)
+				l.t.Error(err)
+				l.fail(err)
 			}
 		})
 	}
-	var following context.Context
-	following, l.leave = context.WithCancel(ctx)
+	run(&l.publishing, "plain producers", func() error { return a.plain.SendUntil(ctx, a.stop) })
+	for n := range 2 {
+		p, err := l.client(l.t, l.URL()).Producer(ctx, a.Topic, client.ProducerOptions{BatchRecords: 3, AttemptTimeout: 5 * time.Second})
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		name := fmt.Sprint(idempotentName, n)
+		run(&l.publishing, name, func() error { return a.publish(ctx, p, name) })
+	}
+	follower, reader := l.client(l.t, l.URL()), l.client(l.t, l.URL())
+	run(&l.reading, "the follower", func() error { return a.read(reading, follower, true, &a.followed) })
+	run(&l.reading, "the consumer that reads again", func() error { return a.readAgain(reading, reader) })
+}
+
+// underArchivingLoad starts the load on topics.
+func (f *fixture) underArchivingLoad(ctx context.Context, t *testing.T, fail context.CancelCauseFunc, topics ...*archivedTopic) *archivingLoad {
+	t.Helper()
+	l := &archivingLoad{fixture: f, t: t, fail: fail}
+	var reading context.Context
+	reading, l.leave = context.WithCancel(ctx)
 	t.Cleanup(l.leave)
-	for name, read := range map[string]func(context.Context, *client.Client) error{
-		"that follows":     func(ctx context.Context, c *client.Client) error { return followOrdered(ctx, c, &l.consumed) },
-		"that reads again": func(ctx context.Context, c *client.Client) error { return readOrdered(ctx, c, &l.reread) },
-	} {
-		c := f.client(t, f.URL())
-		l.reading.Go(func() {
-			if err := read(following, c); !errors.Is(err, context.Canceled) {
-				t.Errorf("the consumer %s ended with %v", name, err)
-				fail(err)
-			}
-		})
+	stop := make(chan struct{})
+	for _, a := range topics {
+		a.fixture, a.stop, a.acked = f, stop, &l.acked
+		l.add(ctx, reading, a)
 	}
 	return l
 }
@@ -134,70 +189,88 @@ func (f *fixture) underArchivingLoad(ctx context.Context, t *testing.T, fail con
 // end ends the load, once everything that was sent is consumed, and checks what the partitions have.
 func (l *archivingLoad) end(ctx context.Context) {
 	l.t.Helper()
-	close(l.stop)
+	close(l.topics[0].stop)
 	l.publishing.Wait()
 	l.AwaitReady(ctx)
 	l.AwaitMetric(ctx, deployment.Frontend, "laneway_frontend_tickets_outstanding", func(v float64) bool { return v == 0 })
-	total, want := int64(0), make(map[string]int)
-	for i, n := range l.sent {
-		want[fmt.Sprint("producer", i)] = n
-		total += int64(n)
-	}
-	err := deployment.Eventually(ctx, func(context.Context) error {
-		if n := l.consumed.Load(); n < total {
-			return fmt.Errorf("the consumer has %d of %d records", n, total)
+	for _, a := range l.topics {
+		state, err := l.logState(ctx, a.Partition)
+		if err != nil {
+			l.t.Fatal(err)
 		}
-		return nil
-	})
-	if err != nil {
-		l.t.Error(err)
+		err = deployment.Eventually(ctx, func(context.Context) error {
+			if n := a.followed.Load(); n < state.NextOffset {
+				return fmt.Errorf("the follower of %s is at offset %d of %d", a.Partition, n, state.NextOffset)
+			}
+			return nil
+		})
+		if err != nil {
+			l.t.Error(err)
+		}
 	}
 	l.leave()
 	l.reading.Wait()
-	for _, p := range []protocol.Partition{l.partition, l.plainPartition} {
-		if state := l.awaitArchived(ctx, l.t, p); state.FirstSequence < 2 {
-			l.t.Errorf("the log of %s was never purged: %+v", p, state)
-		}
+	for _, a := range l.topics {
+		a.verify(ctx, l.t)
 	}
-	l.exactly(ctx, l.t, want)
-	records, err := history.Verify(ctx, l.conn, l.plainPartition, l.plain.Batches())
+}
+
+// verify checks what a partition has when nothing is sent and everything is archived.
+func (a *archivedTopic) verify(ctx context.Context, t *testing.T) {
+	t.Helper()
+	if err := errors.Join(a.ledger.Batches(a.plain.All()), a.plain.Faults(), history.Answers(a.plain.Batches())); err != nil {
+		t.Errorf("%s: %v", a.Partition, err)
+	}
+	state := a.awaitArchived(ctx, t, a.Partition)
+	if state.FirstSequence < 2 {
+		t.Errorf("the log of %s was never purged: %+v", a.Partition, state)
+	}
+	var seen atomic.Int64
+	if err := a.read(ctx, a.client(t, a.URL()), false, &seen); err != nil {
+		t.Errorf("%s, the last reading: %v", a.Partition, err)
+	}
+	entries, err := history.Entries(ctx, a.conn, a.Partition)
+	if err == nil {
+		err = errors.Join(history.Log(entries), history.Sequences(entries))
+	}
 	if err != nil {
-		l.t.Error(err)
+		t.Error(err)
 	}
-	if err := l.plain.Faults(); err != nil {
-		l.t.Error(err)
-	}
-	count(l.t, len(records), l.plain.Batches())
-	l.t.Logf("%d records of idempotent producers, %d read again", total, l.reread.Load())
+	count(t, int(state.NextOffset), a.plain.Batches())
+	t.Logf("%s: %d records, from offset %d, read %d times: %+v", a.Partition, state.NextOffset, state.History.Start, a.readings.Load(), state.History)
 }
 
 // TestArchivingUnderKills kills every process again and again while records are published,
-// archived into a slow store, purged and read. LANEWAY_TEST_KILLS sets how often, for a longer
-// search.
+// archived into a slow store, purged and read. LANEWAY_TEST_ARCHIVING=long selects the long form.
 func TestArchivingUnderKills(t *testing.T) {
+	form := formOfKills()
 	s3 := s3server.Start(t)
 	proxy := storeproxy.Start(t, s3.Address)
 	f := start(t, deployment.RoleProcesses, deployment.Options{
 		Store:      s3server.Location(proxy.Endpoint(), "archived"),
-		Stager:     []string{"--linger", "0s", "--fault", "stage.delay=uniform(0,20ms)"},
+		Stager:     []string{"--linger", "0s", "--fault", fmt.Sprintf("stage.delay=uniform(0,%s)", form.delay)},
 		Frontend:   []string{"--cache-bytes", "1"}, // consumers read what is stored
-		Replicator: []string{"--archive-bytes", "16KiB", "--archive-age", "500ms", "--snapshot-entries", "50"},
+		Replicator: []string{"--archive-bytes", "1MiB", "--archive-age", form.archiveAge.String(), "--snapshot-entries", "50"},
 	})
-	roles := f.Roles()
-	n := max(rounds(t), 2*len(roles))
-	ctx, failed := context.WithCancelCause(within(t, 2*time.Minute+time.Duration(n)*15*time.Second))
+	ctx, failed := context.WithCancelCause(within(t, 2*time.Minute+form.kills))
 	defer failed(nil)
-	proxy.Set(storeproxy.Faults{Delay: 5 * time.Millisecond, Late: 0.02, LateBy: time.Second, LoseAnswer: 0.02})
-	l := f.underArchivingLoad(ctx, t, failed)
-	for round := range n {
+	l := f.underArchivingLoad(ctx, t, failed,
+		&archivedTopic{Partition: f.partition, ledger: history.NewLedger(0, idempotentName)},
+		&archivedTopic{Partition: f.CreateTopic(f.conn, "kept").Partition(0), ledger: history.NewLedger(0, idempotentName)},
+	)
+	roles, killed := f.Roles(), make(map[string]int)
+	for began, round := time.Now(), 0; time.Since(began) < form.kills || round < 2*len(roles); round++ {
 		role := roles[round%len(roles)]
 		if round >= len(roles) { // each was killed once
 			role = roles[rand.IntN(len(roles))]
 		}
-		began := time.Now()
+		proxy.Set(storeproxy.Faults{
+			Delay: 5 * time.Millisecond, PutDelay: rand.N(form.delay / 2), Late: 0.02, LateBy: form.delay, LoseAnswer: 0.02,
+		})
 		f.killUnderLoad(ctx, t, role, &l.acked)
-		took(t, began, "%s is killed", role)
+		killed[role]++
 	}
+	t.Logf("killed were %v", killed)
 	proxy.Set(storeproxy.Faults{})
 	l.end(ctx)
 	f.verifyStore(ctx, t, 0, []string{"nothing is damaged"}, "--nats", f.URL())

@@ -24,6 +24,7 @@ type Config struct {
 	Producers int
 	InFlight  int           // of each producer
 	Patience  time.Duration // see NewProducer
+	Bytes     int           // of a batch at least; see Pad
 }
 
 // NewFleet returns a fleet that sends over one connection.
@@ -34,6 +35,7 @@ func NewFleet(conn *nats.Conn, c Config) (*Fleet, error) {
 		if err != nil {
 			return nil, err
 		}
+		p.bytes = c.Bytes
 		f.Producers = append(f.Producers, p)
 	}
 	return f, conn.Flush()
@@ -103,6 +105,15 @@ func (f *Fleet) Batches() map[string][]Batch {
 	all := make(map[string][]Batch, len(f.Producers))
 	for _, p := range f.Producers {
 		all[p.Name] = p.Batches()
+	}
+	return all
+}
+
+// All returns what all producers have sent.
+func (f *Fleet) All() []Batch {
+	var all []Batch
+	for _, p := range f.Producers {
+		all = append(all, p.Batches()...)
 	}
 	return all
 }

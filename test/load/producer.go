@@ -22,6 +22,7 @@ import (
 // and Error is set; neither is when no answer came.
 type Batch struct {
 	Value    string // unique
+	Sent     time.Time
 	Ack      *protocol.ProduceAck
 	Error    *protocol.Error
 	Lost     bool // there were no responders
@@ -37,6 +38,7 @@ type Producer struct {
 	inbox    string
 	sub      *nats.Subscription
 	patience time.Duration
+	bytes    int // of a batch at least
 	window   chan struct{}
 
 	mu      sync.Mutex
@@ -76,13 +78,13 @@ func (p *Producer) Send(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	p.mu.Lock()
-	f := &flight{Batch: Batch{Value: Value(p.Name, len(p.sent))}}
+	f := &flight{Batch: Batch{Value: Value(p.Name, len(p.sent)), Sent: time.Now()}}
 	p.sent = append(p.sent, f)
 	reply := p.inbox + "." + strconv.Itoa(len(p.sent)-1)
 	f.giveUp = time.AfterFunc(p.patience, func() { p.free(f) })
 	p.mu.Unlock()
 	err := p.conn.PublishMsg(&nats.Msg{
-		Subject: p.subject, Reply: reply, Data: []byte(f.Value),
+		Subject: p.subject, Reply: reply, Data: []byte(Pad(f.Value, p.bytes)),
 		Header: nats.Header{protocol.HeaderProducer: {p.Name}},
 	})
 	if errors.Is(err, nats.ErrReconnectBufExceeded) { // the server is away at this moment
@@ -188,6 +190,23 @@ func (p *Producer) Close() error { return p.sub.Unsubscribe() }
 
 // Value returns the value of a producer's n-th batch.
 func Value(producer string, n int) string { return fmt.Sprintf("%s %d", producer, n) }
+
+// Pad makes a value longer: it is repeated until it has at least so many bytes.
+func Pad(value string, bytes int) string {
+	if len(value) >= bytes {
+		return value
+	}
+	return value + strings.Repeat("\n"+value, bytes/(len(value)+1))
+}
+
+// Unpad returns the value that Pad has made longer. Nothing of it may be altered.
+func Unpad(padded string) (string, error) {
+	value, _, _ := strings.Cut(padded, "\n")
+	if Pad(value, len(padded)) != padded {
+		return "", fmt.Errorf("%.40q is altered", padded)
+	}
+	return value, nil
+}
 
 // ParseValue takes a value apart.
 func ParseValue(value string) (producer string, n int, err error) {
