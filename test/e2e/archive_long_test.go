@@ -1,0 +1,146 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/pkg/client"
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+	"laneway.dev/test/deployment"
+)
+
+const (
+	// longLog is the variable that selects the long form of the test below.
+	longLog = "LANEWAY_TEST_LONG_LOG"
+	// mostLog is how many bytes of a log there may be: what may wait to be archived, and a quarter of it.
+	mostLog = 80 << 20
+	// servesAgain is how long after NATS everything may take to serve again, if the machine has
+	// nothing else to do.
+	servesAgain = 3 * time.Second
+)
+
+// fill publishes so many bytes to a topic over several producers, in batches of four records.
+func (f *fixture) fill(ctx context.Context, t *testing.T, total, record int) {
+	t.Helper()
+	const producers = 8
+	value := bytes.Repeat([]byte("0123456789abcdef"), record/16)
+	var running sync.WaitGroup
+	for range producers {
+		p := producer(ctx, t, f.client(t, f.URL()), client.ProducerOptions{BatchRecords: 4})
+		running.Go(func() {
+			for range total / producers / record {
+				if _, err := p.Publish(ctx, client.ProducerRecord{Value: value}); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+			if err := p.Flush(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	running.Wait()
+}
+
+// watchLog calls seen with the bytes of a log again and again until ctx ends.
+func (f *fixture) watchLog(ctx context.Context, p protocol.Partition, seen func(uint64)) error {
+	js, err := jetstream.New(f.conn)
+	if err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		stream, err := js.Stream(ctx, messages.LogStream(p))
+		if err == nil {
+			seen(stream.CachedInfo().State.Bytes)
+		} else if ctx.Err() == nil {
+			return err
+		}
+		elapse(ctx, 100*time.Millisecond)
+	}
+	return nil
+}
+
+// restartAll kills everything, starts it again, and returns when NATS is up.
+func (f *fixture) restartAll(ctx context.Context, t *testing.T) (up time.Time) {
+	t.Helper()
+	for _, role := range f.Roles() {
+		f.Kill(role)
+	}
+	for _, role := range f.Roles() {
+		f.Restart(role)
+	}
+	if err := deployment.Eventually(ctx, func(ctx context.Context) error { return f.Ready(ctx, deployment.NATS) }); err != nil {
+		t.Fatal(err)
+	}
+	return time.Now()
+}
+
+// TestLongHistoryLeavesAShortLog produces a GiB, ten in the long form, and then kills everything.
+// The log stays short all the time, so everything serves again at once.
+func TestLongHistoryLeavesAShortLog(t *testing.T) {
+	t.Parallel()
+	total, record, bound := 1<<30, 16<<10, 10*servesAgain
+	if os.Getenv(longLog) == "long" {
+		total, record, bound = 10<<30, 1<<10, servesAgain
+	}
+	ctx := within(t, 3*time.Minute*time.Duration(total>>30))
+	f := start(t, deployment.RoleProcesses, deployment.Options{Replicator: []string{"--archive-bytes", "64MiB"}})
+	began, filling := time.Now(), make(chan struct{})
+	watching, stop := context.WithCancel(ctx)
+	most, watched := uint64(0), make(chan error, 1)
+	go func() { watched <- f.watchLog(watching, f.partition, func(n uint64) { most = max(most, n) }) }()
+	go func() { defer close(filling); f.fill(ctx, t, total, record) }()
+	<-filling
+	stop()
+	if err := <-watched; err != nil {
+		t.Error(err)
+	}
+	took(t, began, "producing %d MiB", total>>20)
+	state, err := f.logState(ctx, f.partition)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("the log had up to %.1f MiB: %+v", float64(most)/(1<<20), state)
+	if most > mostLog {
+		t.Errorf("the log had %d bytes, at most %d are allowed", most, mostLog)
+	}
+	if state.FirstSequence < 2 {
+		t.Error("nothing was purged: the test has not tested what it is for")
+	}
+
+	up := f.restartAll(ctx, t)
+	if _, err := untilAcknowledged(ctx, f, "probe"); err != nil {
+		t.Fatal(err)
+	}
+	published := time.Since(up)
+	if err := f.readsAt(ctx, t, 0, state.NextOffset-1); err != nil {
+		t.Error(err)
+	}
+	served := time.Since(up)
+	t.Logf("after NATS was up, publishing worked again after %s and consuming after %s", published.Round(time.Millisecond), served.Round(time.Millisecond))
+	if served > bound {
+		t.Errorf("it took longer than %s", bound)
+	}
+}
+
+// readsAt reads the records at some offsets.
+func (f *fixture) readsAt(ctx context.Context, t *testing.T, offsets ...int64) error {
+	t.Helper()
+	c := f.client(t, f.URL())
+	for _, offset := range offsets {
+		for r, err := range c.Consumer(client.ConsumerOptions{Topic: f.partition.Topic, Offset: &offset, MaxRecords: 1}).Records(ctx) {
+			if err != nil || r.Offset != offset {
+				return fmt.Errorf("offset %d was expected, got %d, %w", offset, r.Offset, err)
+			}
+		}
+	}
+	return nil
+}
