@@ -1,0 +1,303 @@
+package sweep
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"laneway.dev/pkg/protocol"
+)
+
+// Settings are those of a core.
+type Settings struct {
+	// Patience is how long a sweep waits for the logs to follow the generation that it has raised.
+	Patience time.Duration
+	// FullEvery is the time after which all generations of segments and manifests are listed again,
+	// and not only those that were not below the bound of the last complete sweep.
+	FullEvery time.Duration
+}
+
+const (
+	// pollPause is the time between two reads of the logs that have not followed.
+	pollPause = 250 * time.Millisecond
+	// Behind is how far the watermark of a log is below the generation, unless older batches of the
+	// log are not archived.
+	Behind = 2
+	// maxRanges bounds the generations that are listed one by one.
+	maxRanges = 64
+	// manifestReads bounds how often the manifest of a log is looked for: it may be replaced and
+	// deleted between the read of the log and its own.
+	manifestReads = 3
+)
+
+// id is a log: a partition without the name of its topic.
+type id struct {
+	topic       uint64
+	number      int32
+	incarnation uint32
+}
+
+func idOf(p protocol.Partition) id { return id{p.TopicID, p.Number, p.Incarnation} }
+
+func compare(a, b id) int {
+	return cmp.Or(cmp.Compare(a.topic, b.topic), cmp.Compare(a.number, b.number), cmp.Compare(a.incarnation, b.incarnation))
+}
+
+// Core decides one step after the other of sweeps that follow each other. It belongs to one
+// goroutine.
+type Core struct {
+	settings Settings
+	step     func(c *Core, now time.Time, e Event) Effect // takes the next event; nil between sweeps
+
+	// What outlasts a sweep. All of it only saves work.
+	swept    uint64              // bound of the last complete sweep
+	full     time.Time           // when the last complete sweep of all generations has ended
+	gone     map[string]struct{} // objects of waiting lists that are deleted
+	contents map[string]Contents // of the newest manifests, by key
+
+	// The sweep under way.
+	outcome  Outcome
+	records  []Record
+	torn     []string
+	known    uint64 // number of the newest record
+	until    time.Time
+	read     map[id]Log // of step 2, and of step 4 after that
+	unread   map[string]string
+	bounds   map[id]Log // of step 2
+	deleted  []Tombstone
+	tries    int
+	named    map[string]struct{}
+	waiting  []Object
+	last     bool   // the page is the last one
+	deferred string // why the sweep is not complete although it went on
+}
+
+// NewCore returns a core.
+func NewCore(settings Settings) *Core { return &Core{settings: settings} }
+
+// Step takes the result of the last effect and returns the next one.
+func (c *Core) Step(now time.Time, e Event) Effect {
+	switch e := e.(type) {
+	case Start:
+		*c = Core{settings: c.settings, swept: c.swept, full: c.full, gone: c.gone, contents: c.contents}
+		c.step = (*Core).recordsFound
+		return ReadRecords{}
+	case Failed:
+		return c.end(e.Reason)
+	}
+	return c.step(c, now, e)
+}
+
+func (c *Core) end(reason string) Effect {
+	c.outcome.Reason, c.step = reason, nil
+	return End{c.outcome}
+}
+
+func (c *Core) alarm(alarm Alarm, reason string) Effect {
+	c.outcome.Alarm = alarm
+	return c.end(reason)
+}
+
+func (c *Core) recordsFound(_ time.Time, e Event) Effect {
+	found := e.(RecordsFound)
+	c.records, c.torn, c.known = found.Records, found.Torn, found.Known
+	newest := uint64(0)
+	for i := range c.records {
+		newest = max(newest, c.records[i].Number)
+	}
+	if newest < c.known {
+		return c.alarm(StoreOlder, fmt.Sprintf("the store is older than its logs: sweep %d has stored a record there, and the newest one is that of sweep %d", c.known, newest))
+	}
+	c.known = newest
+	c.step = (*Core).raised
+	return Raise{}
+}
+
+func (c *Core) raised(now time.Time, e Event) Effect {
+	c.outcome.Generation = e.(Raised).Generation
+	c.until = now.Add(c.settings.Patience)
+	c.read, c.unread = make(map[id]Log), make(map[string]string)
+	c.step = (*Core).watermarksRead
+	return ReadLogs{}
+}
+
+// take notes logs that were read.
+func (c *Core) take(e LogsRead) {
+	for _, l := range e.Logs {
+		c.read[idOf(l.Partition)] = l
+	}
+	for _, f := range e.Failed {
+		c.unread[f.What] = f.Reason
+	}
+}
+
+// watermarksRead waits for logs to follow the generation. Their owners may hear of it late, and
+// logs with batches that are not archived do not follow at all.
+func (c *Core) watermarksRead(now time.Time, e Event) Effect {
+	c.take(e.(LogsRead))
+	var late []protocol.Partition
+	for _, l := range c.read {
+		if l.Watermark+Behind < c.outcome.Generation {
+			late = append(late, l.Partition)
+		}
+	}
+	if len(late) > 0 && now.Before(c.until) {
+		return ReadLogs{Logs: sorted(late), Pause: pollPause}
+	}
+	c.bounds = c.read
+	c.step = (*Core).logsListed
+	return ListLogs{}
+}
+
+func sorted(partitions []protocol.Partition) []protocol.Partition {
+	slices.SortFunc(partitions, func(a, b protocol.Partition) int { return compare(idOf(a), idOf(b)) })
+	return partitions
+}
+
+// logsListed computes the bound.
+func (c *Core) logsListed(now time.Time, e Event) Effect {
+	listed := e.(LogsListed)
+	c.deleted = listed.Deleted
+	if c.outcome.Generation <= Behind {
+		return c.end(fmt.Sprintf("the generation is %d, below which there are no objects to delete", c.outcome.Generation))
+	}
+	bound := c.outcome.Generation - Behind
+	for _, p := range listed.Logs {
+		l, read := c.bounds[idOf(p)]
+		switch {
+		case !read && c.unread[p.String()] != "":
+			return c.end(fmt.Sprintf("the log of partition %s cannot be read: %s", p, c.unread[p.String()]))
+		case !read:
+			return c.end(fmt.Sprintf("the log of partition %s was not there yet, or was not found", p))
+		case l.Watermark == 0:
+			return c.end(fmt.Sprintf("the log of partition %s has no watermark yet: its replicator does not run, or batches of an older release are not archived", p))
+		}
+		if l.Watermark < bound {
+			bound, c.outcome.Holding = l.Watermark, p.String()
+		}
+	}
+	c.outcome.Bound = bound
+	c.step = (*Core).endsRead
+	c.read = make(map[id]Log)
+	if len(listed.Logs) == 0 {
+		return c.endsRead(now, LogsRead{})
+	}
+	return ReadLogs{Logs: sorted(slices.Clone(listed.Logs))}
+}
+
+// endsRead compares the logs with what was read before, and has their manifests read.
+func (c *Core) endsRead(now time.Time, e Event) Effect {
+	read := e.(LogsRead)
+	c.take(read)
+	for _, f := range read.Failed {
+		return c.end(fmt.Sprintf("the log of partition %s cannot be read: %s", f.What, f.Reason))
+	}
+	if reason := c.older(); reason != "" {
+		return c.alarm(LogOlder, "the logs are older than the store: "+reason)
+	}
+	var keys []string
+	for _, l := range c.read {
+		if _, known := c.contents[l.Manifest]; l.Manifest != "" && !known {
+			keys = append(keys, l.Manifest)
+		}
+	}
+	slices.Sort(keys)
+	c.step = (*Core).manifestsRead
+	if len(keys) == 0 {
+		return c.manifestsRead(now, ManifestsRead{})
+	}
+	return ReadManifests{keys}
+}
+
+// manifestsRead collects the names of what stays.
+func (c *Core) manifestsRead(_ time.Time, e Event) Effect {
+	read := e.(ManifestsRead)
+	if c.contents == nil {
+		c.contents = make(map[string]Contents)
+	}
+	for _, m := range read.Manifests {
+		c.contents[m.Key] = m
+	}
+	if len(read.Failed) > 0 {
+		return c.manifestsFailed(read.Failed)
+	}
+	c.name()
+	c.step = (*Core).recordStored
+	return c.store()
+}
+
+// manifestsFailed reads the logs again whose manifests are missing: others may have replaced them.
+func (c *Core) manifestsFailed(failed []Failure) Effect {
+	var again []protocol.Partition
+	for _, f := range failed {
+		var of protocol.Partition
+		for _, l := range c.read {
+			if l.Manifest == f.What {
+				of = l.Partition
+			}
+		}
+		c.tries++
+		switch {
+		case !f.Missing:
+			return c.end(fmt.Sprintf("partition %s: the manifest %s cannot be read: %s", of, f.What, f.Reason))
+		case c.tries >= manifestReads:
+			return c.alarm(StoreOlder, fmt.Sprintf("the store is older than its logs, or has lost objects: partition %s has the manifest %s, which is not there: %s", of, f.What, f.Reason))
+		}
+		again = append(again, of)
+	}
+	c.step = (*Core).endsRead
+	return ReadLogs{Logs: sorted(again)}
+}
+
+// name collects what the newest manifests of the logs name, and what waits for its deletion.
+func (c *Core) name() {
+	c.named = make(map[string]struct{})
+	current := make(map[string]Contents)
+	for _, l := range c.read {
+		if l.Manifest == "" {
+			continue
+		}
+		m := c.contents[l.Manifest]
+		current[m.Key] = m
+		c.named[m.Key] = struct{}{}
+		for _, key := range m.Names {
+			c.named[key] = struct{}{}
+		}
+	}
+	gone := make(map[string]struct{})
+	for _, key := range slices.Sorted(maps.Keys(current)) {
+		for _, waiting := range current[key].Waiting {
+			if _, stays := c.named[waiting]; stays {
+				continue // it is shared
+			}
+			if _, is := c.gone[waiting]; is {
+				gone[waiting] = struct{}{}
+				continue
+			}
+			c.waiting = append(c.waiting, Object{Key: waiting})
+		}
+	}
+	c.gone, c.contents = gone, current
+}
+
+// store records what the sweep goes by.
+func (c *Core) store() Effect {
+	r := Record{Number: c.known + 1, Generation: c.outcome.Generation, Bound: c.outcome.Bound, Logs: []LogRecord{}}
+	for _, key := range slices.SortedFunc(maps.Keys(c.read), compare) {
+		r.Logs = append(r.Logs, recordOf(c.read[key]))
+	}
+	obsolete := slices.Clone(c.torn)
+	for i := range c.records {
+		obsolete = append(obsolete, c.records[i].Key)
+	}
+	var seen []uint64
+	for i := range c.deleted {
+		if t := &c.deleted[i]; t.Seen == 0 && !t.Passing {
+			t.Seen = c.outcome.Generation
+			seen = append(seen, t.Topic)
+		}
+	}
+	return StoreRecord{Record: r, Obsolete: obsolete, Seen: seen}
+}
