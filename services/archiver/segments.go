@@ -133,15 +133,15 @@ func (w *worker) base(ctx context.Context, job messages.Archive) (*manifest.Mani
 }
 
 // putManifest stores a manifest that lists the segment after those of the base.
-func (w *worker) putManifest(ctx context.Context, base *manifest.Manifest, s segment.Summary) (core.Result, error) {
-	list, err := w.putList(ctx, base, s)
+func (w *worker) putManifest(ctx context.Context, plan *core.Plan, base *manifest.Manifest, s segment.Summary) (core.Result, error) {
+	list, err := w.putList(ctx, plan, base, s)
 	if err != nil {
 		return core.Result{}, err
 	}
 	var next *manifest.Manifest
 	var content []byte
 	_, err = w.put(ctx, objectstore.NewManifestKey, func(key string) (_ [][]byte, err error) {
-		if next, _, err = base.Append(key, s, list); err == nil {
+		if next, _, err = plan.Manifest(base, key, s, list); err == nil {
 			content = manifest.Encode(next)
 		}
 		return [][]byte{content}, err
@@ -149,19 +149,19 @@ func (w *worker) putManifest(ctx context.Context, base *manifest.Manifest, s seg
 	if err != nil {
 		return core.Result{}, fmt.Errorf("store the manifest: %w", err)
 	}
-	return core.NewResult(&s, next), nil
+	return plan.Result(&s, next), nil
 }
 
 // putList stores a list of the oldest segments if the manifest would become too long with the
 // next one. It returns the key of the list, or "" if there is none.
-func (w *worker) putList(ctx context.Context, base *manifest.Manifest, s segment.Summary) (string, error) {
-	_, full, err := base.Append("", s, "")
+func (w *worker) putList(ctx context.Context, plan *core.Plan, base *manifest.Manifest, s segment.Summary) (string, error) {
+	_, full, err := plan.Manifest(base, "", s, "")
 	if err != nil || full == nil {
 		return "", err
 	}
 	var content []byte
 	key, err := w.put(ctx, objectstore.NewManifestKey, func(key string) (_ [][]byte, err error) {
-		if _, full, err = base.Append("", s, key); err == nil {
+		if _, full, err = plan.Manifest(base, "", s, key); err == nil {
 			content = manifest.EncodeList(full)
 		}
 		return [][]byte{content}, err

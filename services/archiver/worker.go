@@ -38,6 +38,7 @@ type worker struct {
 	log      *zap.Logger
 	spans    spans
 	duration metric.Float64Histogram
+	unmerged unmerged
 }
 
 func newWorker(config Config, js jetstream.JetStream, store objectstore.Store) (*worker, error) {
@@ -72,7 +73,7 @@ func (w *worker) do(ctx context.Context, job messages.Archive) core.Finished {
 			append(fields, zap.Int64("damaged", result.Damaged), zap.String("segment", result.Segment))...)
 	default:
 		w.log.Debug("archived", append(fields, zap.Int64("records", result.Records), zap.Int64("bytes", result.Bytes),
-			zap.String("segment", result.Segment), zap.Duration("took", time.Since(began)))...)
+			zap.Int("merged", result.Merged), zap.String("segment", result.Segment), zap.Duration("took", time.Since(began)))...)
 	}
 	return core.Finished{Job: job, Result: result}
 }
@@ -99,9 +100,10 @@ func (w *worker) archive(ctx context.Context, job messages.Archive) (core.Result
 	if err := w.frames(ctx, job, plan); err != nil {
 		return core.Result{}, err
 	}
+	w.merge(ctx, job, plan, base)
 	stored, err := w.putSegment(ctx, plan)
 	if err != nil {
 		return core.Result{}, err
 	}
-	return w.putManifest(ctx, base, stored)
+	return w.putManifest(ctx, plan, base, stored)
 }

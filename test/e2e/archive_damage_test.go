@@ -87,25 +87,30 @@ func flip(t *testing.T, path string, content []byte, at int64) {
 
 func TestDamagedSegmentCostsOnlyWhatItHeld(t *testing.T) {
 	t.Parallel()
-	const records, parts = 600, 8
+	const largest, records = 256, 2*256 - 4
 	ctx := within(t, time.Minute)
-	f := start(t, deployment.OneProcess, deployment.Options{Replicator: []string{"--archive-bytes", "1KiB", "--archive-age", "100ms"}})
+	f := start(t, deployment.OneProcess, deployment.Options{Replicator: []string{"--archive-bytes", "1MiB", "--archive-age", "500ms"}})
 	p := producer(ctx, t, f.client(t, f.URL()), client.ProducerOptions{BatchRecords: 1})
 	value := func(n int64) string { return fmt.Sprintf("%03d%s", n, strings.Repeat(".", 100)) }
 	var state partitionlog.State
-	for n := range int64(records) {
-		if _, err := p.Publish(ctx, client.ProducerRecord{Value: []byte(value(n))}); err != nil {
-			t.Fatal(err)
-		}
-		if n%(records/parts) != records/parts-1 {
-			continue
+	// Each part is half as large as the one before, so that their segments are not merged.
+	n := int64(0)
+	for part := largest; n < records; part /= 2 {
+		for range part {
+			if _, err := p.Publish(ctx, client.ProducerRecord{Value: []byte(value(n))}); err != nil {
+				t.Fatal(err)
+			}
+			n++
 		}
 		if err := p.Flush(ctx); err != nil {
 			t.Fatal(err)
 		}
-		state = f.awaitArchived(ctx, t, f.partition) // so that each part is a segment at least
+		state = f.awaitArchived(ctx, t, f.partition)
 	}
 	m := f.manifest(t, state.History)
+	if len(m.Segments) < 6 {
+		t.Fatalf("the records are in %d segments, want 7", len(m.Segments))
+	}
 	f.verifyStore(ctx, t, 0, []string{"nothing is damaged"}, "--nats", f.URL())
 	damages := []damagedRange{f.damageFrame(t, m.Segments[1]), f.damagePage(t, m.Segments[3]), f.deleteSegment(t, m.Segments[5])}
 	f.forget(ctx) // what it has in memory is not damaged

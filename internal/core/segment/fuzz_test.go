@@ -29,6 +29,7 @@ func FuzzTail(f *testing.F) {
 				binary.LittleEndian.PutUint32(tail[at+trailerSumOffset:], layout.Sum(tail[at-length:at+trailerSumOffset]))
 			}
 		}
+		_, _ = Parse(key, tail) // does not panic
 		footer, need, err := ParseTail(key, tail, size)
 		switch {
 		case err != nil:

@@ -37,7 +37,8 @@ type Result struct {
 	Segment                   string // its key
 	History                   messages.History
 	Records, Damaged, Missing int64 // see messages.Archived
-	Bytes                     int64 // of the segment
+	Bytes                     int64 // of the segment, with what was merged into it
+	Merged                    int   // segments that were merged into it
 }
 
 // Stop ends the core. Jobs that wait are answered as failed, so that their owners send them to
@@ -63,6 +64,7 @@ type Stats struct {
 	Records  int64  // of the segments
 	Damaged  int64  // offsets whose records could not be read
 	Bytes    int64  // of the segments
+	Merged   uint64 // segments that were replaced by larger ones
 	Waiting  int    // at present
 	Working  int    // at present
 }
@@ -144,6 +146,7 @@ func (c *Core) finish(f Finished) {
 	c.stats.Records += f.Result.Records
 	c.stats.Damaged += f.Result.Damaged
 	c.stats.Bytes += f.Result.Bytes
+	c.stats.Merged += uint64(f.Result.Merged)
 	c.send(f.Job, messages.Archived{
 		Partition: f.Job.Partition, Base: f.Job.Base.Manifest, History: f.Result.History,
 		Records: f.Result.Records, Damaged: f.Result.Damaged, Missing: f.Result.Missing,

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"laneway.dev/internal/core/manifest"
-	"laneway.dev/internal/core/segment"
 	"laneway.dev/pkg/messages"
 )
 
@@ -25,11 +24,4 @@ func Base(job messages.Archive, decoded *manifest.Manifest) (*manifest.Manifest,
 			job.Base.Manifest, m.Start, m.End.Sequence, m.End.Offset, job.Base.Start, job.Base.End.Sequence, job.Base.End.Offset)
 	}
 	return m, nil
-}
-
-// NewResult returns the result of a job whose segment and manifest are stored.
-func NewResult(s *segment.Summary, m *manifest.Manifest) Result {
-	return Result{
-		Segment: s.Key, History: m.History(), Records: s.Records, Damaged: s.Damaged, Missing: s.Missing, Bytes: s.Size,
-	}
 }

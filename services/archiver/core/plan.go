@@ -18,6 +18,7 @@ type Plan struct {
 	frames  [][][]byte // of each batch of each entry; nil if it could not be read
 	reads   []Read
 	at      map[messages.Extent]int // the place in reads of what is stored
+	merged  []*segment.Whole        // whose entries come before those of the job
 	batches int64                   // of all entries
 	bytes   int64                   // of all frames, with those of blocks that are not needed
 }
@@ -83,7 +84,7 @@ func (p *Plan) memory() int64 {
 	if p.job.Codec != "" {
 		frames *= 2
 	}
-	return frames + p.batches*batchMemory
+	return frames + p.batches*batchMemory + mergedMemory(p.merged)
 }
 
 // read adds a batch to what is read. A block is read once for all of its batches.
@@ -130,6 +131,11 @@ func (p *Plan) Frame(ref BatchRef, frame []byte) { p.frames[ref.Entry][ref.Batch
 // about it. It may be called again with another key.
 func (p *Plan) Build(key string) ([][]byte, segment.Summary, error) {
 	b := segment.NewBuilder(key, p.job.Partition, p.job.Codec)
+	for _, w := range p.merged {
+		if err := b.AddWhole(w); err != nil {
+			return nil, segment.Summary{}, err
+		}
+	}
 	for i := range p.entries {
 		if err := b.Add(p.entries[i], p.frames[i]); err != nil {
 			return nil, segment.Summary{}, err
@@ -138,30 +144,45 @@ func (p *Plan) Build(key string) ([][]byte, segment.Summary, error) {
 	return b.Finish()
 }
 
-// Compare returns an error if entries of a segment are not those of the job from entry sequence on.
+// Compare returns an error if entries of a segment are not those of the job, or of segments that are
+// merged with it.
 func (p *Plan) Compare(entries []messages.LoggedEntry) error {
 	for i := range entries {
 		got := &entries[i]
-		at := got.Sequence - p.entries[0].Sequence
-		if at >= uint64(len(p.entries)) {
+		want, damaged := p.entry(got.Sequence)
+		if want == nil {
 			return fmt.Errorf("the segment has entry %d, which is not one of the job", got.Sequence)
 		}
-		if err := p.compareEntry(int(at), &got.Entry); err != nil {
+		if err := compareEntry(want, &got.Entry, damaged); err != nil {
 			return fmt.Errorf("entry %d of the segment: %w", got.Sequence, err)
 		}
 	}
 	return nil
 }
 
-func (p *Plan) compareEntry(at int, got *messages.Entry) error {
-	want := &p.entries[at].Entry
+// entry returns the entry at a sequence, and which of its batches are damaged; nil if it is not one
+// of the segment.
+func (p *Plan) entry(sequence uint64) (e *messages.Entry, damaged func(batch int) bool) {
+	if at := sequence - p.entries[0].Sequence; at < uint64(len(p.entries)) {
+		return &p.entries[at].Entry, func(batch int) bool { return p.frames[at][batch] == nil }
+	}
+	for _, w := range p.merged {
+		if at := sequence - w.First; at < uint64(len(w.Entries)) {
+			e = &w.Entries[at].Entry
+			return e, func(batch int) bool { return e.Batches[batch].Extent.Length == 0 }
+		}
+	}
+	return nil, nil
+}
+
+func compareEntry(want, got *messages.Entry, damaged func(batch int) bool) error {
 	if got.BaseOffset != want.BaseOffset || got.Gap != want.Gap || got.Created != want.Created || got.Time != want.Time ||
 		got.RisingFrom != want.RisingFrom || len(got.Batches) != len(want.Batches) {
 		return fmt.Errorf("it is at offset %d with %d batches, should be at %d with %d", got.BaseOffset, len(got.Batches), want.BaseOffset, len(want.Batches))
 	}
 	for i := range want.Batches {
 		g, w := &got.Batches[i], &want.Batches[i]
-		damaged := p.frames[at][i] == nil
+		damaged := damaged(i)
 		switch {
 		case g.Records != w.Records || g.MessageID != w.MessageID || g.Sequence != w.Sequence:
 			return fmt.Errorf("batch %d is another one", i)

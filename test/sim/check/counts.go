@@ -34,7 +34,7 @@ type Counts struct {
 	LimitChanges                                      int
 	Jobs, JobsFailed, JobsFrozen, JobsDoubled         int // of archivers
 	PutsLate, PutsLost, Unreadable, ArchivedDamaged   int // at archivers
-	Archives, AnswersIgnored, Congested               int
+	Archives, AnswersIgnored, Congested, Merged       int
 	Purges, PurgesFailed, PurgesLate                  int
 	SavesFailed, SnapshotsLost, Unfounded             int
 	HistoryFetched, HistoryAway, Overtaken            int // by fetches

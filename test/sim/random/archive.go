@@ -154,6 +154,7 @@ func (r *run) putSegment(j *world.Job, left int) {
 	r.putObject(j, o, func(err error) error {
 		switch {
 		case err == nil:
+			r.counts.Merged += j.Merged
 			return r.putManifest(j, tries)
 		case left == 0:
 			return err

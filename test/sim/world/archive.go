@@ -53,8 +53,10 @@ type Object struct {
 type Job struct {
 	By      *Process
 	Archive messages.Archive
+	Merged  int // segments that the one of the job replaces
 
 	plan    *archiver.Plan
+	base    *manifest.Manifest
 	segment segment.Summary
 	next    *manifest.Manifest
 }
@@ -102,8 +104,14 @@ func (j *Job) ReadFrames(read func(messages.Extent) []byte) error {
 	return nil
 }
 
-// Segment returns the segment of the job, with a new key.
+// Segment returns the segment of the job, with a new key. Small segments before it are merged into
+// it.
 func (w *World) Segment(j *Job) (o Object, err error) {
+	if j.base == nil {
+		if err := w.merge(j); err != nil {
+			return o, err
+		}
+	}
 	o.Key = w.Archive.newKey("s")
 	parts, summary, err := j.plan.Build(o.Key)
 	j.segment = summary
@@ -111,21 +119,37 @@ func (w *World) Segment(j *Job) (o Object, err error) {
 	return o, err
 }
 
-// Manifest returns the manifest of the job with a new key, and the list to be stored before it; a
-// list without a key is none. The segment must be stored.
-func (w *World) Manifest(j *Job) (list, o Object, err error) {
+// merge reads the manifest that the job builds on, and the segments that are merged.
+func (w *World) merge(j *Job) (err error) {
 	var decoded *manifest.Manifest
 	if key := j.Archive.Base.Manifest; key != "" {
 		if decoded, err = manifest.Decode(key, w.Archive.Get(key)); err != nil {
-			return list, o, err
+			return err
 		}
 	}
-	base, err := archiver.Base(j.Archive, decoded)
-	if err != nil {
-		return list, o, err
+	if j.base, err = archiver.Base(j.Archive, decoded); err != nil {
+		return err
 	}
+	n, err := j.plan.Mergeable(j.base, func(string) bool { return false })
+	if err != nil {
+		return err
+	}
+	segments := make([]*segment.Whole, n)
+	for i, s := range j.base.Segments[len(j.base.Segments)-n:] {
+		if segments[i], err = segment.Parse(s.Key, w.Archive.Get(s.Key)); err != nil {
+			return err
+		}
+	}
+	j.plan.Merge(segments)
+	j.Merged = n
+	return nil
+}
+
+// Manifest returns the manifest of the job with a new key, and the list to be stored before it; a
+// list without a key is none. The segment must be stored.
+func (w *World) Manifest(j *Job) (list, o Object, err error) {
 	o.Key = w.Archive.newKey("m")
-	next, full, err := base.Append(o.Key, j.segment, o.Key+"-list")
+	next, full, err := j.plan.Manifest(j.base, o.Key, j.segment, o.Key+"-list")
 	if err != nil {
 		return list, o, err
 	}
@@ -145,5 +169,5 @@ func (j *Job) Finished(failed error) archiver.Finished {
 	if failed != nil {
 		return archiver.Finished{Job: j.Archive, Failed: failed.Error()}
 	}
-	return archiver.Finished{Job: j.Archive, Result: archiver.NewResult(&j.segment, j.next)}
+	return archiver.Finished{Job: j.Archive, Result: j.plan.Result(&j.segment, j.next)}
 }
