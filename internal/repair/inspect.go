@@ -84,7 +84,9 @@ func (i *Inspector) Inspect(ctx context.Context, topic protocol.Topic, partition
 		*p = inspected{id: topic.Partition(number), referred: make(map[spot]struct{})}
 		part, err := i.inspectLog(ctx, p, func(e *messages.LoggedEntry, _ bool) error {
 			for n := range e.Entry.Batches {
-				p.referred[spotOf(e.Entry.Batches[n].Extent)] = struct{}{}
+				if b := &e.Entry.Batches[n]; !b.IsInline() {
+					p.referred[spotOf(b.Extent)] = struct{}{}
+				}
 			}
 			return nil
 		})

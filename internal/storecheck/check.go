@@ -229,10 +229,15 @@ func (c *Checker) entry(ctx context.Context, p protocol.Partition, e *messages.E
 	for i := range e.Batches {
 		b := &e.Batches[i]
 		if archived {
-			c.comparison.referArchived(b.Extent.Key)
+			if !b.IsInline() {
+				c.comparison.referArchived(b.Extent.Key)
+			}
 			continue
 		}
-		if !c.comparison.refer(b) {
+		switch {
+		case b.IsInline():
+			c.comparison.inline(p, offset, b)
+		case !c.comparison.refer(b):
 			_, err := c.frames.Read(ctx, b.Extent)
 			if ctx.Err() != nil {
 				return context.Cause(ctx)

@@ -211,8 +211,7 @@ func (c *comparison) freeze() {
 // caller reads the batch: its object may have been stored after the listing, or another part
 // of the object may be damaged.
 func (c *comparison) refer(b *messages.Placeholder) bool {
-	c.report.Logs.Batches++
-	c.report.Logs.Records += int64(b.Records)
+	c.count(b)
 	if at, known := c.find(b.Extent.Key); known {
 		c.objects[at].referred, c.found = true, true
 	} else if named := c.named[b.Extent.Key]; named != nil {
@@ -223,6 +222,22 @@ func (c *comparison) refer(b *messages.Placeholder) bool {
 	return found
 }
 
+// count counts a batch of a log.
+func (c *comparison) count(b *messages.Placeholder) {
+	c.report.Logs.Batches++
+	c.report.Logs.Records += int64(b.Records)
+}
+
+// inline handles a batch whose payload is in the log. If it is corrupt, the log is damaged, and no
+// object.
+func (c *comparison) inline(p protocol.Partition, offset int64, b *messages.Placeholder) {
+	c.count(b)
+	if _, err := b.InlineFrame(); err != nil {
+		c.report.Logs.Problems = append(c.report.Logs.Problems, fmt.Sprintf("%s: offset %d: %v", p, offset, err))
+		c.addLost(p, lostPart{offset, offset + int64(b.Records), 1, err}, int64(b.Records))
+	}
+}
+
 // lose handles a batch of a log that cannot be read.
 func (c *comparison) lose(p protocol.Partition, offset int64, b *messages.Placeholder, err error) {
 	c.loseRange(p, b.Extent.Key, 0, lostPart{offset, offset + int64(b.Records), 1, err}, int64(b.Records))
@@ -231,11 +246,16 @@ func (c *comparison) lose(p protocol.Partition, offset int64, b *messages.Placeh
 // loseRange handles a part of a log that cannot be read because of an object. records is the number
 // of records in the part, as far as it is known.
 func (c *comparison) loseRange(p protocol.Partition, key string, size int64, part lostPart, records int64) {
-	one := part.affected(p, records)
 	if named := c.name(key, size, part.err); named != nil {
 		named.Referenced = true
-		named.affect(one)
+		named.affect(part.affected(p, records))
 	}
+	c.addLost(p, part, records)
+}
+
+// addLost adds a part of a log that cannot be read to what is lost of its partition.
+func (c *comparison) addLost(p protocol.Partition, part lostPart, records int64) {
+	one := part.affected(p, records)
 	lost := c.lost[p]
 	if lost == nil {
 		lost = &Lost{Topic: p.Topic, Partition: p.Number}

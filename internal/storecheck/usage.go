@@ -55,6 +55,8 @@ type TopicUsage struct {
 	Batches int64 `json:"batches"`
 	Records int64 `json:"records"`
 	Bytes   int64 `json:"bytes"`
+	// InlineBytes are those of batches whose payload is in the log, and not in the store.
+	InlineBytes int64 `json:"inline_bytes"`
 	// Segments have the others. SegmentBytes are those of the whole objects.
 	Segments        int64 `json:"segments"`
 	SegmentBytes    int64 `json:"segment_bytes"`
@@ -151,11 +153,17 @@ func (t *TopicUsage) add(e *messages.Entry, archived bool, references *reference
 	for i := range e.Batches {
 		b := &e.Batches[i]
 		if archived {
-			references.addArchived(b.Extent.Key)
+			if !b.IsInline() {
+				references.addArchived(b.Extent.Key)
+			}
 			continue
 		}
 		t.Batches++
 		t.Records += int64(b.Records)
+		if b.IsInline() {
+			t.InlineBytes += b.Extent.Length
+			continue
+		}
 		t.Bytes += references.add(b.Extent)
 	}
 }

@@ -1,9 +1,28 @@
 package messages
 
 import (
+	"fmt"
+	"hash/crc32"
+
 	"laneway.dev/pkg/internal/codec"
 	"laneway.dev/pkg/protocol"
 )
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// InlineExtent returns the extent of an inline batch with this frame.
+func InlineExtent(frame []byte) Extent {
+	return Extent{Length: int64(len(frame)), CRC: crc32.Checksum(frame, castagnoli)}
+}
+
+// InlineFrame returns the batch frame of an inline batch. The error says that the frame does not
+// match its checksum.
+func (p *Placeholder) InlineFrame() ([]byte, error) {
+	if got := crc32.Checksum(p.Inline, castagnoli); got != p.Extent.CRC {
+		return nil, fmt.Errorf("the payload in the log entry is corrupt: its CRC-32C is %08x, should be %08x", got, p.Extent.CRC)
+	}
+	return p.Inline, nil
+}
 
 // inlineFields is the number of fields that an inline batch has instead of those of an extent.
 const inlineFields = 3

@@ -14,8 +14,15 @@ import (
 	"laneway.dev/services/archiver/core"
 )
 
-// frames reads the frames of a job from the object store, and hands them over to the plan.
+// frames reads the frames of a job from the object store, and hands them over to the plan, which has
+// those of inline batches.
 func (w *worker) frames(ctx context.Context, job messages.Archive, plan *core.Plan) error {
+	if err := plan.Corrupt(); err != nil {
+		if !job.GiveUp {
+			return fmt.Errorf("a batch cannot be read: %w", err)
+		}
+		w.log.Warn("batches are given up, because they cannot be read", zap.Stringer("partition", job.Partition), zap.Error(err))
+	}
 	tries := newPatience(w.patience)
 	left := plan.Reads()
 	for alone := false; len(left) > 0; {

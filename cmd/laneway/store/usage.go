@@ -97,9 +97,9 @@ func describeUsage(u *storecheck.Usage) string {
 		return text.String()
 	}
 	write(&text, "\n")
-	_, _ = fmt.Fprintln(table, "TOPIC\tPARTITIONS\tBATCHES\tRECORDS\tBYTES\tSEGMENTS\tARCHIVED RECORDS\tSEGMENT BYTES")
+	_, _ = fmt.Fprintln(table, "TOPIC\tPARTITIONS\tBATCHES\tRECORDS\tBYTES\tIN LOG\tSEGMENTS\tARCHIVED RECORDS\tSEGMENT BYTES")
 	for _, t := range u.Topics {
-		_, _ = fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%s\t%d\t%d\t%s\n", t.Topic, t.Partitions, t.Batches, t.Records, bytes(t.Bytes),
+		_, _ = fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%s\t%s\t%d\t%d\t%s\n", t.Topic, t.Partitions, t.Batches, t.Records, bytes(t.Bytes), bytes(t.InlineBytes),
 			t.Segments, t.ArchivedRecords, bytes(t.SegmentBytes))
 	}
 	_ = table.Flush()

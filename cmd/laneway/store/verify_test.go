@@ -69,7 +69,7 @@ func TestUsageIsATable(t *testing.T) {
 		Archived: storecheck.Counted{Objects: 3, Bytes: 4 << 20}, OrphanObjects: 2, OrphanBytes: 2 << 20,
 		MissingObjects: 1, Problems: []string{"the log of orders/1 is lost"},
 		Topics: []storecheck.TopicUsage{
-			{Topic: "clicks", Partitions: 1, Batches: 100, Records: 1000, Bytes: 1 << 20},
+			{Topic: "clicks", Partitions: 1, Batches: 100, Records: 1000, Bytes: 1 << 20, InlineBytes: 3 << 10},
 			{Topic: "orders", Partitions: 2, Batches: 5, Records: 5, Bytes: 2 << 20, Segments: 1, SegmentBytes: 4 << 20, ArchivedRecords: 9000},
 		},
 	}
@@ -82,9 +82,9 @@ func TestUsageIsATable(t *testing.T) {
   archived  4.0 MiB  3 objects whose batches are in segments
   orphans   2.0 MiB  2 objects to which no log refers
 
-TOPIC   PARTITIONS  BATCHES  RECORDS  BYTES    SEGMENTS  ARCHIVED RECORDS  SEGMENT BYTES
-clicks  1           100      1000     1.0 MiB  0         0                 0 B
-orders  2           5        5        2.0 MiB  1         9000              4.0 MiB
+TOPIC   PARTITIONS  BATCHES  RECORDS  BYTES    IN LOG   SEGMENTS  ARCHIVED RECORDS  SEGMENT BYTES
+clicks  1           100      1000     1.0 MiB  3.0 KiB  0         0                 0 B
+orders  2           5        5        2.0 MiB  0 B      1         9000              4.0 MiB
 `
 	if got := describeUsage(usage); got != want {
 		t.Errorf("usage is:\n%s\nwant:\n%s", got, want)

@@ -69,6 +69,10 @@ func putSegment(
 	err = log.Walk(ctx, max(base.End.Sequence+1, bounds.First), to, func(e messages.LoggedEntry) error {
 		var all [][]byte
 		for _, b := range e.Entry.Batches {
+			if b.IsInline() {
+				all = append(all, b.Inline)
+				continue
+			}
 			frame, err := frames.Read(ctx, b.Extent)
 			if err != nil && !objectstore.IsDamage(err) {
 				return err

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"fmt"
 
 	"laneway.dev/internal/core/segment"
@@ -17,6 +18,7 @@ type Plan struct {
 	entries []messages.LoggedEntry
 	frames  [][][]byte // of each batch of each entry; nil if it could not be read
 	reads   []Read
+	corrupt []error                 // of inline batches
 	at      map[messages.Extent]int // the place in reads of what is stored
 	merged  []*segment.Whole        // whose entries come before those of the job
 	batches int64                   // of all entries
@@ -90,6 +92,10 @@ func (p *Plan) memory() int64 {
 // read adds a batch to what is read. A block is read once for all of its batches.
 func (p *Plan) read(ref BatchRef) {
 	p.batches++
+	if b := &p.entries[ref.Entry].Entry.Batches[ref.Batch]; b.IsInline() {
+		p.readInline(ref, b)
+		return
+	}
 	stored := p.Extent(ref).Stored()
 	if stored.Compressed() {
 		if at, known := p.at[stored]; known {
@@ -103,6 +109,21 @@ func (p *Plan) read(ref BatchRef) {
 	}
 	p.reads = append(p.reads, Read{Stored: stored, Batches: []BatchRef{ref}})
 }
+
+// readInline takes the frame of an inline batch from its entry. If it is corrupt, it is damaged,
+// like an object that cannot be read.
+func (p *Plan) readInline(ref BatchRef, b *messages.Placeholder) {
+	p.bytes += b.Extent.Length
+	frame, err := b.InlineFrame()
+	if err != nil {
+		p.corrupt = append(p.corrupt, fmt.Errorf("batch %d of entry %d: %w", ref.Batch, p.entries[ref.Entry].Sequence, err))
+		return
+	}
+	p.Frame(ref, frame)
+}
+
+// Corrupt returns what is wrong with the inline batches that are corrupt; nil if none is.
+func (p *Plan) Corrupt() error { return errors.Join(p.corrupt...) }
 
 // Complete returns an error unless the entries end where the job does.
 func (p *Plan) Complete() error {

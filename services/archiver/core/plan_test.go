@@ -325,3 +325,25 @@ func TestManifestHasToFitTheJob(t *testing.T) {
 		t.Errorf("the first one is %+v, %v", got, err)
 	}
 }
+
+func TestInlineBatchesNeedNoRead(t *testing.T) {
+	inline := func(flip uint32) (*Plan, error) {
+		first, second := entry(11, 100, 0, 5, 6), entry(12, 111, 0, 2)
+		b := &first.Entry.Batches[0]
+		b.Inline = []byte("a frame in the log")
+		b.Extent = messages.InlineExtent(b.Inline)
+		b.Extent.CRC ^= flip
+		return plan(first, second, entry(13, 113, 0, 7))
+	}
+	p, err := inline(0)
+	if err != nil || p.Corrupt() != nil || len(p.Reads()) != 3 {
+		t.Fatalf("errors are %v and %v, reads are %+v", err, p.Corrupt(), p.Reads())
+	}
+	if got := string(p.frames[0][0]); got != "a frame in the log" {
+		t.Errorf("the frame is %q", got)
+	}
+	p, err = inline(1)
+	if err != nil || p.Corrupt() == nil || !strings.Contains(p.Corrupt().Error(), "batch 0 of entry 11") || p.frames[0][0] != nil {
+		t.Errorf("errors are %v and %v, the frame of a corrupt batch is %q", err, p.Corrupt(), p.frames[0][0])
+	}
+}

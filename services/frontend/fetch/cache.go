@@ -58,7 +58,7 @@ func weighEntry(entry *messages.Entry) uint32 {
 	var lane, key string
 	for i := range entry.Batches {
 		b := &entry.Batches[i]
-		weight += placeholderSize + len(b.MessageID)
+		weight += placeholderSize + len(b.MessageID) + len(b.Inline)
 		if b.Lane != lane {
 			lane, weight = b.Lane, weight+len(b.Lane)+stringOverhead
 		}

@@ -3,7 +3,6 @@ package fetch
 import (
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"laneway.dev/pkg/messages"
@@ -50,14 +49,16 @@ func (c *Core) load(now time.Time) (waits bool) {
 	for i := range c.queue {
 		next := &c.queue[i]
 		length := next.extent.FrameLength() * c.growth
-		if i > 0 && (i >= maxLoad || next.isLost() || c.retry.failures > 0 || length > bytes || records <= 0 || !blocks.fit(next.extent)) {
+		if i > 0 && (i >= maxLoad || length > bytes || records <= 0 || !c.mayFollow(next, &blocks)) {
 			break
 		}
 		c.wanted++
 		if next.gap == 0 {
-			extents = append(extents, next.extent)
 			bytes -= length
 			records -= next.next() - max(next.offset, c.offset)
+		}
+		if next.isStored() {
+			extents = append(extents, next.extent)
 			blocks.add(next.extent)
 		}
 	}
@@ -68,6 +69,11 @@ func (c *Core) load(now time.Time) (waits bool) {
 		c.ask(loading, Load{extents, c.request.mayUnpack(), c.ahead(extents, &blocks, records)})
 	}
 	return false
+}
+
+// mayFollow reports whether a batch is loaded together with those before it.
+func (c *Core) mayFollow(b *batch, blocks *blocks) bool {
+	return c.retry.failures == 0 && !b.isLost() && blocks.fit(b.extent)
 }
 
 // ahead returns the extents that the fetch loads next if its consumer keeps up. records is how
@@ -93,7 +99,7 @@ func (c *Core) ahead(wanted []messages.Extent, loaded *blocks, records int64) (e
 		if bytes -= next.extent.FrameLength(); bytes < 0 || next.isLost() || records <= 0 || !blocks.fit(next.extent) {
 			break
 		}
-		if next.gap == 0 && !loaded.has(next.extent) {
+		if next.isStored() && !loaded.has(next.extent) {
 			extents = append(extents, next.extent)
 			blocks.add(next.extent)
 		}
@@ -102,51 +108,28 @@ func (c *Core) ahead(wanted []messages.Extent, loaded *blocks, records int64) (e
 	return extents
 }
 
-// blocks are the compressed blocks of some extents. They are in memory as a whole as long as the
-// fetch has one of their frames, so their size is bounded as well as that of the frames.
-type blocks struct {
-	limit int64
-	seen  []messages.Extent
-	bytes int64 // of the decompressed blocks
-}
-
-// fit reports whether an extent may be loaded, too.
-func (b *blocks) fit(x messages.Extent) bool {
-	return !x.Compressed() || b.bytes+int64(x.Block.Bytes) <= b.limit || b.has(x)
-}
-
-func (b *blocks) has(x messages.Extent) bool {
-	return x.Compressed() && slices.Contains(b.seen, x.Stored())
-}
-
-func (b *blocks) add(x messages.Extent) {
-	if x.Compressed() && !b.has(x) {
-		b.seen = append(b.seen, x.Stored())
-		b.bytes += int64(x.Block.Bytes)
-	}
-}
-
 // deliver sends the next batch or gap, or the part of a batch that fits into this step.
 func (c *Core) deliver(now time.Time) {
 	b := &c.queue[0]
+	payload := c.payload(b)
 	switch {
 	case b.gap > 0:
 		c.sendGap(b, now)
-	case isCorrupt(c.payloads[0].Err):
+	case isCorrupt(payload.Err):
 		c.storeDone()
-		c.verify(nil, Failed{Err: c.payloads[0].Err})
+		c.verify(nil, Failed{Err: payload.Err})
 		return
-	case c.payloads[0].Err != nil:
-		c.loadFailed(c.payloads[0].Err, now)
+	case payload.Err != nil:
+		c.loadFailed(payload.Err, now)
 		return
 	case c.request.Frames:
-		if !c.sendFrame(b, c.payloads[0].Bytes, now) {
+		if !c.sendFrame(b, payload.Bytes, now) {
 			return
 		}
-	case !c.sendRecords(b, c.payloads[0].Bytes, now):
+	case !c.sendRecords(b, payload.Bytes, now):
 		return
 	}
-	if b.gap == 0 {
+	if b.isStored() {
 		c.payloads = c.payloads[1:]
 		c.storeDone()
 	}
@@ -154,6 +137,23 @@ func (c *Core) deliver(now time.Time) {
 	if c.loaded--; c.loaded == 0 {
 		c.payloads = nil
 	}
+}
+
+// payload returns the payload of the next batch, which is loaded or inline; none of a gap.
+func (c *Core) payload(b *batch) Payload {
+	switch {
+	case b.gap > 0:
+		return Payload{}
+	case b.isStored():
+		return c.payloads[0]
+	case c.frame != nil: // it was checked when its first record was sent
+		return Payload{Bytes: b.inline.Inline}
+	}
+	frame, err := b.inline.InlineFrame()
+	if err != nil {
+		return Payload{Err: protocol.Errorf(protocol.CodeCorrupt, "entry %d of stream %s: %v", b.sequence, messages.LogStream(c.partition), err)}
+	}
+	return Payload{Bytes: frame}
 }
 
 // sendGap reports offsets without records.

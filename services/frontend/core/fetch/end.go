@@ -39,6 +39,9 @@ func (c *Core) failRange(offset int64, log *LogState) {
 // notTheBatch returns the error for a payload that has the right checksum but not the content
 // that the log describes.
 func notTheBatch(b *batch, reason string) *protocol.Error {
+	if b.inline != nil {
+		return protocol.Errorf(protocol.CodeCorrupt, "the payload in log entry %d is corrupt: %s", b.sequence, reason)
+	}
 	x := &b.extent
 	return protocol.Errorf(protocol.CodeCorrupt, "object %q is corrupt at offset %d, length %d: %s", x.Key, x.Offset, x.Length, reason)
 }

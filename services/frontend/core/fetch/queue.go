@@ -31,7 +31,8 @@ const (
 // batch is a batch to deliver or a gap to report.
 type batch struct {
 	extent  messages.Extent
-	offset  int64 // of its first record
+	inline  *messages.Placeholder // of an inline batch, which has its payload; nil for others
+	offset  int64                 // of its first record
 	records uint32
 	time    time.Time
 	gap     int64 // length of a gap that starts at offset; 0 for a batch
@@ -39,6 +40,9 @@ type batch struct {
 	sequence uint64 // of its entry
 	manifest string // of the history from which the entry was read; empty for the stream
 }
+
+// isStored reports whether the payload of a batch has to be loaded.
+func (b *batch) isStored() bool { return b.gap == 0 && b.inline == nil }
 
 func (b *batch) next() int64 { return b.offset + int64(b.records) + b.gap }
 
@@ -157,6 +161,9 @@ func (c *Core) enqueue(entry *messages.Entry) (bytes int64) {
 		placed := &entry.Batches[i]
 		b := batch{
 			extent: placed.Extent, offset: offset, records: placed.Records, time: entry.At(), sequence: c.sequence - 1, manifest: c.source,
+		}
+		if placed.IsInline() {
+			b.inline = placed
 		}
 		offset = b.next()
 		if b.records > 0 && offset > c.offset {
