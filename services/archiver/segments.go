@@ -149,7 +149,7 @@ func (w *worker) putManifest(ctx context.Context, plan *core.Plan, base *manifes
 	if err != nil {
 		return core.Result{}, fmt.Errorf("store the manifest: %w", err)
 	}
-	return plan.Result(&s, next), nil
+	return plan.Result(&s, next.History()), nil
 }
 
 // putList stores a list of the oldest segments if the manifest would become too long with the

@@ -18,8 +18,8 @@ const (
 	maxMerged = 64
 	// retainedShare is the part of what retention keeps that one merged segment has at most.
 	retainedShare = 8
-	// maxWaiting bounds the keys that wait for their deletion. With more, nothing is merged.
-	maxWaiting = 1024
+	// mergeWaiting is how many keys may wait for their deletion. With more, nothing is merged.
+	mergeWaiting = 1024
 )
 
 // Mergeable returns how many of the last segments of a manifest are merged with the segment s, which
@@ -39,7 +39,7 @@ func Mergeable(base *manifest.Manifest, s *segment.Summary, retain messages.Rete
 	if retain.Bytes > 0 {
 		most = min(most, retain.Bytes/retainedShare)
 	}
-	for i := range min(len(base.Segments), maxMerged, maxWaiting-len(base.Waiting)) {
+	for i := range min(len(base.Segments), maxMerged, mergeWaiting-len(base.Waiting)) {
 		small := &base.Segments[len(base.Segments)-1-i]
 		total += small.Size
 		largest = max(largest, small.Size)
@@ -105,8 +105,8 @@ func (p *Plan) Manifest(base *manifest.Manifest, key string, s segment.Summary, 
 }
 
 // Result returns the result of the job, whose segment and manifest are stored.
-func (p *Plan) Result(s *segment.Summary, m *manifest.Manifest) Result {
-	r := Result{Segment: s.Key, History: m.History(), Records: s.Records, Damaged: s.Damaged, Missing: s.Missing, Bytes: s.Size, Merged: len(p.merged)}
+func (p *Plan) Result(s *segment.Summary, h messages.History) Result {
+	r := Result{Segment: s.Key, History: h, Records: s.Records, Damaged: s.Damaged, Missing: s.Missing, Bytes: s.Size, Merged: len(p.merged)}
 	for _, w := range p.merged {
 		r.Records -= w.Records
 		r.Damaged -= w.Damaged

@@ -105,11 +105,11 @@ func TestMergesAreBounded(t *testing.T) {
 	if n := Mergeable(m, s, everything, never); n != maxMerged {
 		t.Errorf("%d are merged", n)
 	}
-	m.Waiting = make([]string, maxWaiting-10)
+	m.Waiting = make([]string, mergeWaiting-10)
 	if n := Mergeable(m, s, everything, never); n != 10 {
 		t.Errorf("%d are merged while many keys wait", n)
 	}
-	m.Waiting = make([]string, maxWaiting+1)
+	m.Waiting = make([]string, mergeWaiting+1)
 	if n := Mergeable(m, s, everything, never); n != 0 {
 		t.Errorf("%d are merged while too many keys wait", n)
 	}

@@ -169,5 +169,5 @@ func (j *Job) Finished(failed error) archiver.Finished {
 	if failed != nil {
 		return archiver.Finished{Job: j.Archive, Failed: failed.Error()}
 	}
-	return archiver.Finished{Job: j.Archive, Result: j.plan.Result(&j.segment, j.next)}
+	return archiver.Finished{Job: j.Archive, Result: j.plan.Result(&j.segment, j.next.History())}
 }
