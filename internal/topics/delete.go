@@ -16,9 +16,9 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// Delete deletes a topic and its logs. Its payloads stay in the object store.
+// Delete deletes a topic and its logs. Sweeps remove its payloads from the object store later.
 //
-// The record is marked as deleted first. From then on another topic may take the name. If the
+// A tombstone is written first. Then the record is marked as deleted. From then on another topic may take the name. If the
 // deletion is interrupted, the mark distinguishes the remaining logs from those whose record
 // was lost, and the next creation or deletion of a topic with this name completes it.
 func (r *Registry) Delete(ctx context.Context, name string) error {
@@ -46,8 +46,9 @@ func (r *Registry) markDeleted(ctx context.Context, name string, id uint64) ([]u
 			return nil, err
 		case found.revision == 0, id != 0 && found.ID != id:
 			return nil, protocol.NewError(protocol.CodeUnknownTopic, name)
-		case found.Deleted:
-			return found.ids(), nil
+		}
+		if err := r.bury(ctx, name, found.ids()); err != nil || found.Deleted {
+			return found.ids(), err
 		}
 		found.Deleted = true
 		_, err = r.update(ctx, found)
