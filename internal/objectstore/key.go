@@ -7,11 +7,12 @@ import (
 	"io"
 	"path"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
+
+	core "laneway.dev/internal/core/generation"
 )
 
 // Kind is what an object holds. Its value is how the keys of this kind start, so it can be
@@ -20,7 +21,9 @@ type Kind string
 
 const (
 	// KindBatches is an object with the batches of many partitions, as a stager uploads it.
-	KindBatches Kind = "objects/"
+	KindBatches Kind = "o/"
+	// KindUndated is an object with batches whose key names no generation.
+	KindUndated Kind = "objects/"
 	// KindSegment is an object with a part of the log of one partition.
 	KindSegment Kind = "s/"
 	// KindManifest is an object that lists segments.
@@ -28,9 +31,13 @@ const (
 )
 
 // Kinds returns all kinds.
-func Kinds() []Kind { return []Kind{KindBatches, KindSegment, KindManifest} }
+func Kinds() []Kind { return []Kind{KindBatches, KindUndated, KindSegment, KindManifest} }
 
-// NewKey returns a new key of an object with batches, objects/<hex digit>/<ULID>. Keys of one
+// HasBatches reports whether an object of this kind has batches of many partitions.
+func (k Kind) HasBatches() bool { return k == KindBatches || k == KindUndated }
+
+// NewKey returns a new key of an object with batches that belongs to no generation,
+// objects/<hex digit>/<ULID>. Logs accept no batch from it once they have a watermark. Keys of one
 // hex digit sort by time, to the millisecond; the digit is random and spreads load over
 // prefixes. Keys are unique across processes by 80 random bits per millisecond,
 // taken from entropy, or from crypto/rand if it is nil. NewKey is safe for
@@ -43,15 +50,19 @@ func NewKey(now time.Time, entropy io.Reader) (string, error) {
 	return keyOf(id), nil
 }
 
-// NewSegmentKey returns a new key of a segment, s/<generation>/<ULID>, where the generation has 16
-// hexadecimal digits. A listing can therefore be limited to one generation. The generation
-// MUST NOT be 0. Otherwise it is like NewKey.
+// NewBatchesKey returns a new key of an object with batches, o/<generation>/<ULID>, where the
+// generation has 16 hexadecimal digits. A listing can therefore be limited to one generation. The
+// generation MUST NOT be 0. Otherwise it is like NewKey.
+func NewBatchesKey(generation uint64, now time.Time, entropy io.Reader) (string, error) {
+	return newGenerationKey(KindBatches, generation, now, entropy)
+}
+
+// NewSegmentKey returns a new key of a segment, s/<generation>/<ULID>. It is like NewBatchesKey.
 func NewSegmentKey(generation uint64, now time.Time, entropy io.Reader) (string, error) {
 	return newGenerationKey(KindSegment, generation, now, entropy)
 }
 
-// NewManifestKey returns a new key of a manifest, m/<generation>/<ULID>. It is like
-// NewSegmentKey.
+// NewManifestKey returns a new key of a manifest, m/<generation>/<ULID>. It is like NewBatchesKey.
 func NewManifestKey(generation uint64, now time.Time, entropy io.Reader) (string, error) {
 	return newGenerationKey(KindManifest, generation, now, entropy)
 }
@@ -79,14 +90,11 @@ func newID(now time.Time, entropy io.Reader) (ulid.ULID, error) {
 }
 
 func keyOf(id ulid.ULID) string {
-	return fmt.Sprintf("%s%x/%s", KindBatches, id[len(id)-1]&0x0f, id)
+	return fmt.Sprintf("%s%x/%s", KindUndated, id[len(id)-1]&0x0f, id)
 }
 
-// generationDigits is the number of hexadecimal digits of a generation in keys.
-const generationDigits = 16
-
 func generationKey(kind Kind, generation uint64, id ulid.ULID) string {
-	return fmt.Sprintf("%s%0*x/%s", kind, generationDigits, generation, id)
+	return fmt.Sprintf("%s%0*x/%s", kind, core.Digits, generation, id)
 }
 
 // KeyKind returns the kind of an object; "" if no function of this package returns such a key.
@@ -100,20 +108,17 @@ func KeyKind(key string) Kind {
 	case generation > 0 && key == generationKey(kind, generation, id):
 		return kind
 	case key == keyOf(id):
-		return KindBatches
+		return KindUndated
 	}
 	return ""
 }
 
-// splitKey returns the kind and the generation of a key of a segment or manifest, if it is one. For
+// splitKey returns the kind and the generation of a key, or of the folder of one, that names both. For
 // any other key the generation is 0.
 func splitKey(key string) (Kind, uint64) {
-	for _, kind := range []Kind{KindSegment, KindManifest} {
-		if rest, ok := strings.CutPrefix(key, string(kind)); ok && len(rest) >= generationDigits {
-			generation, err := strconv.ParseUint(rest[:generationDigits], 16, 64)
-			if err == nil {
-				return kind, generation
-			}
+	for _, kind := range []Kind{KindBatches, KindSegment, KindManifest} {
+		if rest, ok := strings.CutPrefix(key, string(kind)); ok {
+			return kind, core.Parse(rest)
 		}
 	}
 	return "", 0
@@ -122,7 +127,7 @@ func splitKey(key string) (Kind, uint64) {
 // IsKey reports whether a key is one of an object, of any kind.
 func IsKey(key string) bool { return KeyKind(key) != "" }
 
-// KeyGeneration returns the generation of a segment or manifest, and 0 for any other key.
+// KeyGeneration returns the generation of an object, and 0 for a key that names none.
 func KeyGeneration(key string) uint64 {
 	if !IsKey(key) {
 		return 0

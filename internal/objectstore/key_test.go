@@ -59,10 +59,11 @@ func TestKeysOfADigitSortByTime(t *testing.T) {
 
 func TestKeysSayTheirKindAndGeneration(t *testing.T) {
 	now := time.Now()
-	batches, err := NewKey(now, nil)
+	undated, undatedErr := NewKey(now, nil)
+	batches, err := NewBatchesKey(0xcd, now, nil)
 	segment, segmentErr := NewSegmentKey(0xab, now, nil)
 	manifest, manifestErr := NewManifestKey(1<<63, now, nil)
-	if err := errors.Join(err, segmentErr, manifestErr); err != nil {
+	if err := errors.Join(err, undatedErr, segmentErr, manifestErr); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -71,7 +72,9 @@ func TestKeysSayTheirKindAndGeneration(t *testing.T) {
 		prefix     string
 		generation uint64
 	}{
-		{batches, KindBatches, "objects/", 0},
+		{undated, KindUndated, "objects/", 0},
+		{batches, KindBatches, "o/00000000000000cd/", 0xcd},
+		{"o/0000000000000000/" + segment[len(segment)-26:], "", "o/", 0},
 		{segment, KindSegment, "s/00000000000000ab/", 0xab},
 		{manifest, KindManifest, "m/8000000000000000/", 1 << 63},
 		{"s/0000000000000000/" + segment[len(segment)-26:], "", "s/", 0},
@@ -92,7 +95,7 @@ func TestKeysSayTheirKindAndGeneration(t *testing.T) {
 			t.Errorf("%q: %v, made at %v, want %v", c.key, CheckKey(c.key), KeyTime(c.key), now)
 		}
 	}
-	if key, err := NewSegmentKey(0, now, nil); err == nil {
+	if key, err := NewBatchesKey(0, now, nil); err == nil {
 		t.Errorf("%q has generation 0", key)
 	}
 }

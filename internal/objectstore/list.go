@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	core "laneway.dev/internal/core/generation"
 )
 
 // Listed is an object as List finds it.
@@ -68,15 +70,15 @@ func enter(folder, prefix string) error {
 
 // mayHoldKeys reports whether there are keys of objects below a folder.
 func mayHoldKeys(folder string) bool {
-	digit, _ := path.Match(string(KindBatches)+"?", folder)
+	digit, _ := path.Match(string(KindUndated)+"?", folder)
 	return folder == "." || digit || holdsGeneration(folder) ||
 		slices.ContainsFunc(Kinds(), func(k Kind) bool { return folder+"/" == string(k) })
 }
 
-// holdsGeneration reports whether a folder has the segments or manifests of one generation.
+// holdsGeneration reports whether a folder has the objects of one kind and generation.
 func holdsGeneration(folder string) bool {
 	kind, generation := splitKey(folder)
-	return generation > 0 && len(folder) == len(kind)+generationDigits
+	return generation > 0 && len(folder) == len(kind)+core.Digits
 }
 
 // pass yields an error about one file or folder, and lets the walk continue. A missing file is

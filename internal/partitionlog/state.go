@@ -29,6 +29,8 @@ type State struct {
 	// History says what was archived, as the last readable entry has it. The stream may then have
 	// lost its first entries.
 	History messages.History
+	// Watermark is that of the last readable entry; 0 if it has none.
+	Watermark uint64
 }
 
 // State asks the stream's leader for the beginning and end of the log. All entries that were
@@ -52,6 +54,7 @@ func (l *Log) State(ctx context.Context) (State, error) {
 		return State{}, err
 	}
 	state.Readable, state.NextOffset, state.History = last.Sequence, last.Entry.NextOffset(), last.Entry.History
+	state.Watermark = last.Entry.Watermark
 	return state, nil
 }
 

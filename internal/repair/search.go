@@ -17,9 +17,12 @@ func (i *Inspector) search(ctx context.Context, s *Survey) (*Store, error) {
 	for n := range s.partitions {
 		byNumber[s.partitions[n].id.Number] = &s.partitions[n]
 	}
-	for object, err := range i.Store.List(ctx, string(objectstore.KindBatches)) {
+	for object, err := range i.Store.List(ctx, "") {
 		if err != nil {
 			return nil, err
+		}
+		if !objectstore.KeyKind(object.Key).HasBatches() {
+			continue
 		}
 		i.addProgress(Progress{Objects: 1})
 		store.Objects++

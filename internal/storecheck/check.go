@@ -123,7 +123,15 @@ func (c *Checker) each(ctx context.Context, kind objectstore.Kind, scan func(obj
 // scanAll reads all objects with batches of many partitions.
 func (c *Checker) scanAll(ctx context.Context) error {
 	c.comparison.freezeSegments()
-	return c.each(ctx, objectstore.KindBatches, func(o objectstore.Listed) error { return c.scan(ctx, o, false) })
+	for _, kind := range objectstore.Kinds() {
+		if !kind.HasBatches() {
+			continue
+		}
+		if err := c.each(ctx, kind, func(o objectstore.Listed) error { return c.scan(ctx, o, false) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // scan reads one object, to which a log may refer. An error ends the check.

@@ -191,7 +191,7 @@ func (u *Usage) add(o objectstore.Listed, references *references) {
 	u.Objects++
 	u.Bytes += o.Size
 	kind := objectstore.KeyKind(o.Key)
-	if kind == objectstore.KindBatches {
+	if kind.HasBatches() {
 		switch live, use := references.find(o.Key); use {
 		case needed:
 			u.LiveBytes += live

@@ -76,7 +76,7 @@ func TestStoreThatIsAwayIsNotGivenUp(t *testing.T) {
 	w.fill()
 	w.store.faults(func(f *faulty) {
 		f.read = func(_ context.Context, key string) error {
-			return when(objectstore.KeyKind(key) == objectstore.KindBatches, objectstore.ErrDenied)
+			return when(objectstore.KeyKind(key).HasBatches(), objectstore.ErrDenied)
 		}
 	})
 	job := w.job(messages.History{})

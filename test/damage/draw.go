@@ -71,7 +71,7 @@ func Parse(text string) (Draw, error) {
 
 // Category says what a file is for.
 func Category(file string) string {
-	if strings.HasPrefix(file, "objects/objects/") {
+	if strings.HasPrefix(file, "objects/o/") || strings.HasPrefix(file, "objects/objects/") {
 		return "object"
 	}
 	_, inside, isStream := strings.Cut(file, "/streams/")

@@ -19,6 +19,9 @@ type silent struct {
 
 func (s *silent) list(ctx context.Context, prefix, token string) ([]objectstore.Listed, string, error) {
 	page, _, err := s.memory.list(ctx, prefix, token)
+	if err == nil && len(page) == 0 && token == "" {
+		return nil, "", nil // there is nothing of this kind
+	}
 	if err != nil || s.pages == 0 {
 		<-ctx.Done()
 		return nil, "", ctx.Err()

@@ -66,7 +66,7 @@ func listLeavesOut(t *testing.T, store objectstore.Store) {
 	for _, key := range []string{
 		"other", "objects/readme", "objects/0/short", "objects/z/01ARZ3NDEKTSV4RRFFQ69G5FAV",
 		"s/01ARZ3NDEKTSV4RRFFQ69G5FAV", "m/1/01ARZ3NDEKTSV4RRFFQ69G5FAV", "s/0000000000000000/01ARZ3NDEKTSV4RRFFQ69G5FAV",
-		"s/000000000000000A/01ARZ3NDEKTSV4RRFFQ69G5FAV", "o/0000000000000001/01ARZ3NDEKTSV4RRFFQ69G5FAV",
+		"s/000000000000000A/01ARZ3NDEKTSV4RRFFQ69G5FAV", "q/0000000000000001/01ARZ3NDEKTSV4RRFFQ69G5FAV",
 	} {
 		if err := store.Put(t.Context(), key, [][]byte{[]byte("x")}); err != nil {
 			t.Fatal(err)

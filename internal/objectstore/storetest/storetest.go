@@ -52,12 +52,12 @@ func NewKey(t testing.TB) string {
 	return key
 }
 
-// keys returns new keys: of objects with batches, and of segments and manifests of two generations.
+// keys returns new keys: of objects without a generation, and of all kinds in two generations.
 func keys(t testing.TB) []string {
 	t.Helper()
 	all := []string{NewKey(t), NewKey(t)}
 	for _, generation := range []uint64{1, 0xfedcba9876543210} {
-		for _, newKey := range []func(uint64, time.Time, io.Reader) (string, error){objectstore.NewSegmentKey, objectstore.NewManifestKey} {
+		for _, newKey := range []func(uint64, time.Time, io.Reader) (string, error){objectstore.NewBatchesKey, objectstore.NewSegmentKey, objectstore.NewManifestKey} {
 			key, err := newKey(generation, time.Now(), nil)
 			if err != nil {
 				t.Fatal(err)
