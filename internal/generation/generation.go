@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
@@ -36,7 +37,13 @@ type Cluster struct {
 // Open returns the present generation. If there is none, because the cluster is new or the
 // bucket was lost, it begins above all generations that objects and logs name. Open retries until ctx ends.
 func Open(ctx context.Context, c Cluster) (uint64, error) {
-	return kvbucket.Repeat(ctx, func() (uint64, error) { return c.open(ctx) }, nil)
+	return kvbucket.Repeat(ctx, func() (uint64, error) {
+		found, err := c.open(ctx)
+		if errors.Is(err, nats.ErrConnectionClosed) {
+			err = backoff.Permanent(err)
+		}
+		return found, err
+	}, nil)
 }
 
 func (c Cluster) open(ctx context.Context) (uint64, error) {
@@ -138,7 +145,16 @@ type Follower struct {
 	newest atomic.Uint64
 }
 
-// NewFollower returns a follower that knows a generation; 0 if none is known. Run keeps it up to date.
+// Start opens the generation and returns a follower that knows it. Run keeps it up to date.
+func Start(ctx context.Context, c Cluster) (*Follower, error) {
+	known, err := Open(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return NewFollower(c.Conn, known), nil
+}
+
+// NewFollower returns a follower that knows a generation; 0 if none is known.
 func NewFollower(conn *nats.Conn, known uint64) *Follower {
 	f := &Follower{conn: conn}
 	f.newest.Store(known)

@@ -9,6 +9,7 @@ import (
 
 	"laneway.dev/internal/core/manifest"
 	"laneway.dev/internal/core/segment"
+	"laneway.dev/internal/generation"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -64,7 +65,7 @@ func (w *world) reader() *worker {
 	w.Helper()
 	config := Config{Store: w.store}
 	config.Logger, config.Telemetry = w.logger(), w.telemetry
-	r, err := newWorker(config.orDefaults(), w.js, w.store)
+	r, err := newWorker(config.orDefaults(), w.js, w.store, generation.NewFollower(nil, 1))
 	w.must(err)
 	return r
 }
@@ -204,4 +205,21 @@ func (w *world) manyLargeSegments(n int) messages.History {
 	next.Key = key
 	w.must(w.store.Put(w.Context(), key, [][]byte{manifest.Encode(next)}))
 	return next.History()
+}
+
+// An archiver may not have heard of a new generation, and the log refuses what is too old.
+func TestObjectsHaveTheNewestGenerationThatIsKnown(t *testing.T) {
+	w := newWorld(t)
+	w.start(nil)
+	base := messages.History{}
+	for _, c := range []struct{ job, want uint64 }{{0, 3}, {40, 40}, {7, 40}} {
+		w.fill()
+		job := w.job(base)
+		job.Generation = c.job
+		m := w.archives(job)
+		if got := objectstore.KeyGeneration(m.History.Manifest); got != c.want || m.Generation != c.want {
+			t.Errorf("a job of generation %d: the manifest is of %d, the answer says %d; want %d", c.job, got, m.Generation, c.want)
+		}
+		base = m.History
+	}
 }

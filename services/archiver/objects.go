@@ -55,7 +55,7 @@ func (w *worker) put(ctx context.Context, newKey newKey, build func(key string) 
 }
 
 func (w *worker) putOnce(ctx context.Context, newKey newKey, build func(key string) ([][]byte, error), check func(ctx context.Context, key string) error) (string, error) {
-	key, err := newKey(generation, time.Now(), nil)
+	key, err := newKey(w.generation.Newest(), time.Now(), nil)
 	if err != nil {
 		return "", final{err}
 	}

@@ -13,9 +13,6 @@ import (
 	"laneway.dev/services/archiver/core"
 )
 
-// generation is that of all segments and manifests. Nothing is collected yet, so there is one.
-const generation = 1
-
 // putSegment stores the segment of a job.
 func (w *worker) putSegment(ctx context.Context, plan *core.Plan) (s segment.Summary, err error) {
 	_, err = w.put(ctx, objectstore.NewSegmentKey, func(key string) (parts [][]byte, err error) {

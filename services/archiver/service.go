@@ -19,6 +19,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/internal/actor"
+	"laneway.dev/internal/generation"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/objectstore/measured"
 	"laneway.dev/internal/service"
@@ -108,9 +109,14 @@ func (s *Service) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.worker, err = newWorker(s.config, js, store); err != nil {
+	follower, err := generation.Start(ctx, generation.Cluster{Conn: s.config.Conn, JS: js, Store: s.config.Store})
+	if err != nil {
 		return err
 	}
+	if s.worker, err = newWorker(s.config, js, store, follower); err != nil {
+		return err
+	}
+	s.Go(func(ctx context.Context) { follower.Run(ctx, s.config.Logger, nil) })
 	// Jobs must outlive the context of the start.
 	s.work, s.giveUp = context.WithCancelCause(context.WithoutCancel(ctx))
 	go s.run()

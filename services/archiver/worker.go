@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
+	"laneway.dev/internal/generation"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/services/archiver/core"
@@ -29,24 +30,25 @@ var errStopping = errors.New("the archiver is stopping")
 
 // worker does jobs. It is safe for concurrent use.
 type worker struct {
-	conn     *nats.Conn
-	js       jetstream.JetStream
-	store    objectstore.Store
-	extents  *objectstore.Extents
-	limit    int64         // of the memory of a job, in bytes
-	patience time.Duration // see Config.Patience
-	log      *zap.Logger
-	spans    spans
-	duration metric.Float64Histogram
-	unmerged unmerged
+	conn       *nats.Conn
+	js         jetstream.JetStream
+	store      objectstore.Store
+	generation *generation.Follower
+	extents    *objectstore.Extents
+	limit      int64         // of the memory of a job, in bytes
+	patience   time.Duration // see Config.Patience
+	log        *zap.Logger
+	spans      spans
+	duration   metric.Float64Histogram
+	unmerged   unmerged
 }
 
-func newWorker(config Config, js jetstream.JetStream, store objectstore.Store) (*worker, error) {
+func newWorker(config Config, js jetstream.JetStream, store objectstore.Store, follower *generation.Follower) (*worker, error) {
 	duration, err := config.Telemetry.Meter(role).Float64Histogram("laneway.archiver.duration",
 		metric.WithDescription("How long jobs took, by result"), metric.WithUnit("s"),
 		metric.WithExplicitBucketBoundaries(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600))
 	return &worker{
-		conn: config.Conn, js: js, store: store,
+		conn: config.Conn, js: js, store: store, generation: follower,
 		extents: objectstore.NewExtents(objectstore.ExtentsConfig{Store: store, Timeout: readTimeout, Range: readRange}),
 		limit:   config.JobBytes, patience: config.Patience, log: config.Logger, spans: newSpans(config.Telemetry), duration: duration,
 	}, err
@@ -55,7 +57,10 @@ func newWorker(config Config, js jetstream.JetStream, store objectstore.Store) (
 // do works on a job until it is done or has failed.
 func (w *worker) do(ctx context.Context, job messages.Archive) core.Finished {
 	began, end := time.Now(), w.spans.begin(job)
+	w.generation.Found(job.Generation)
+	lowest := w.generation.Newest() // objects that are stored later are of this generation or a newer one
 	result, err := w.archive(ctx, job)
+	result.Generation = lowest
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}

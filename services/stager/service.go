@@ -18,10 +18,12 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/time/rate"
 
 	"laneway.dev/internal/actor"
 	"laneway.dev/internal/fault"
+	"laneway.dev/internal/generation"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/objectstore/measured"
 	"laneway.dev/internal/service"
@@ -73,11 +75,12 @@ func (c Config) settings() core.Settings {
 // it owns nothing that another instance could take over.
 type Service struct {
 	*service.Base
-	config   Config
-	settings core.Settings
-	mailbox  *actor.Mailbox[core.Event]
-	uploader uploader
-	sub, own *nats.Subscription // to what any stager may stage, and what this one is to stage
+	config     Config
+	settings   core.Settings
+	mailbox    *actor.Mailbox[core.Event]
+	uploader   uploader
+	generation *generation.Follower
+	sub, own   *nats.Subscription // to what any stager may stage, and what this one is to stage
 
 	inspector *inspector
 
@@ -129,6 +132,14 @@ func (s *Service) start(ctx context.Context) (err error) {
 	if s.uploader.store, err = measured.New(s.config.Store, s.config.Telemetry.Meter(role), "laneway.stager"); err != nil {
 		return err
 	}
+	js, err := jetstream.New(s.config.Conn)
+	if err != nil {
+		return err
+	}
+	if s.generation, err = generation.Start(ctx, generation.Cluster{Conn: s.config.Conn, JS: js, Store: s.config.Store}); err != nil {
+		return err
+	}
+	s.uploader.generation = s.generation.Newest
 	// Uploads must outlive the context of the start.
 	s.work, s.giveUp = context.WithCancel(context.WithoutCancel(ctx))
 	go s.run()
@@ -140,6 +151,7 @@ func (s *Service) start(ctx context.Context) (err error) {
 		return err
 	}
 	s.OnStop(s.drain)
+	s.Go(func(ctx context.Context) { s.generation.Run(ctx, s.config.Logger, nil) })
 	s.Go(s.announce)
 	return nil
 }

@@ -32,16 +32,19 @@ var errInjected = final{errors.New("injected fault: stage.fail")}
 // uploader puts objects into the store. It is safe for concurrent use. Each upload has its own
 // goroutine.
 type uploader struct {
-	store   objectstore.Store
-	packer  *packer
-	faults  *fault.Faults
-	log     *zap.Logger
-	spans   spans
-	failed  func(core.PutFailed) // is told of each failed put that is repeated
-	puts    *rate.Limiter        // of puts; nil if they are not limited
-	retries atomic.Uint64
-	hedges  atomic.Uint64
-	logged  atomic.Int64 // when a full store or the limit was last logged, in nanoseconds
+	store  objectstore.Store
+	packer *packer
+	faults *fault.Faults
+	log    *zap.Logger
+	spans  spans
+	failed func(core.PutFailed) // is told of each failed put that is repeated
+	puts   *rate.Limiter        // of puts; nil if they are not limited
+	// generation returns the newest one that is known. An object is of the generation in which its
+	// put begins: a later put of the same batches makes another object.
+	generation func() uint64
+	retries    atomic.Uint64
+	hedges     atomic.Uint64
+	logged     atomic.Int64 // when a full store or the limit was last logged, in nanoseconds
 
 	mu    sync.Mutex
 	hedge *core.Hedge // guarded by mu; nil if late puts are not repeated
@@ -207,7 +210,7 @@ func (u *uploader) putOnce(ctx context.Context, object *core.Object, pack packed
 	if err := ctx.Err(); err != nil {
 		return result{}, err
 	}
-	key, err := objectstore.NewKey(time.Now(), nil)
+	key, err := objectstore.NewBatchesKey(u.generation(), time.Now(), nil)
 	if err != nil {
 		return result{}, err
 	}

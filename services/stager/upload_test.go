@@ -60,7 +60,7 @@ func object(left ...time.Duration) *core.Object {
 }
 
 func newUploader(put putFunc, faults *fault.Faults) *uploader {
-	return &uploader{store: put, packer: newPacker(), faults: faults, log: zap.NewNop(), failed: func(core.PutFailed) {}}
+	return &uploader{store: put, packer: newPacker(), faults: faults, log: zap.NewNop(), failed: func(core.PutFailed) {}, generation: func() uint64 { return 7 }}
 }
 
 func mustFaults(t *testing.T, specs ...string) *fault.Faults {

@@ -40,10 +40,12 @@ const Digits = 16
 // OfKey returns the generation that the key of an object names; 0 if it names none. It does not
 // check the rest of the key.
 func OfKey(key string) uint64 {
-	if len(key) < 2 || key[1] != '/' || !strings.Contains("osm", key[:1]) {
-		return 0
+	for _, kind := range []string{"o/", "s/", "m/"} {
+		if rest, ok := strings.CutPrefix(key, kind); ok {
+			return Parse(rest)
+		}
 	}
-	return Parse(key[2:])
+	return 0
 }
 
 // Parse returns the generation in the first digits of a text; 0 if there is none.

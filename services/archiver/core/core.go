@@ -39,6 +39,8 @@ type Result struct {
 	Records, Damaged, Missing int64 // see messages.Archived
 	Bytes                     int64 // of the segment, with what was merged into it
 	Merged                    int   // segments that were merged into it
+	// Generation is at most that of each object that the job has stored.
+	Generation uint64
 }
 
 // Stop ends the core. Jobs that wait are answered as failed, so that their owners send them to
@@ -150,6 +152,7 @@ func (c *Core) finish(f Finished) {
 	c.send(f.Job, messages.Archived{
 		Partition: f.Job.Partition, Base: f.Job.Base.Manifest, History: f.Result.History,
 		Records: f.Result.Records, Damaged: f.Result.Damaged, Missing: f.Result.Missing,
+		Generation: f.Result.Generation,
 	})
 }
 
