@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sync"
 
-	"laneway.dev/internal/core/manifest"
 	"laneway.dev/internal/core/segment"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/pkg/messages"
@@ -115,56 +114,4 @@ func checkBlock(stored messages.Extent, content []byte, frames []messages.Extent
 		_, err = objectstore.Frame(frames[i], block)
 	}
 	return err
-}
-
-// base reads the manifest that a job builds on.
-func (w *worker) base(ctx context.Context, job messages.Archive) (*manifest.Manifest, error) {
-	if !job.Base.Archived() {
-		return core.Base(job, nil)
-	}
-	decoded, err := w.parts().Manifest(ctx, job.Base.Manifest, job.Base.Size)
-	if err != nil {
-		return nil, fmt.Errorf("read the manifest: %w", err)
-	}
-	return core.Base(job, decoded)
-}
-
-// putManifest stores a manifest that lists the segment after those of the base.
-func (w *worker) putManifest(ctx context.Context, plan *core.Plan, base *manifest.Manifest, s segment.Summary) (core.Result, error) {
-	list, err := w.putList(ctx, plan, base, s)
-	if err != nil {
-		return core.Result{}, err
-	}
-	var next *manifest.Manifest
-	var content []byte
-	_, err = w.put(ctx, objectstore.NewManifestKey, func(key string) (_ [][]byte, err error) {
-		if next, _, err = plan.Manifest(base, key, s, list); err == nil {
-			content = manifest.Encode(next)
-		}
-		return [][]byte{content}, err
-	}, w.same(&content))
-	if err != nil {
-		return core.Result{}, fmt.Errorf("store the manifest: %w", err)
-	}
-	return plan.Result(&s, next.History()), nil
-}
-
-// putList stores a list of the oldest segments if the manifest would become too long with the
-// next one. It returns the key of the list, or "" if there is none.
-func (w *worker) putList(ctx context.Context, plan *core.Plan, base *manifest.Manifest, s segment.Summary) (string, error) {
-	_, full, err := plan.Manifest(base, "", s, "")
-	if err != nil || full == nil {
-		return "", err
-	}
-	var content []byte
-	key, err := w.put(ctx, objectstore.NewManifestKey, func(key string) (_ [][]byte, err error) {
-		if _, full, err = plan.Manifest(base, "", s, key); err == nil {
-			content = manifest.EncodeList(full)
-		}
-		return [][]byte{content}, err
-	}, w.same(&content))
-	if err != nil {
-		return "", fmt.Errorf("store a list of segments: %w", err)
-	}
-	return key, nil
 }

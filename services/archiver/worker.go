@@ -98,6 +98,15 @@ func (w *worker) archive(ctx context.Context, job messages.Archive) (core.Result
 	if err != nil {
 		return core.Result{}, err
 	}
+	core.Leave(base, w.deleteWaiting(ctx, job.Partition, base.Waiting))
+	next, err := w.retain(ctx, base, job.Retain)
+	if err != nil {
+		return core.Result{}, err
+	}
+	if core.Drops(job) {
+		history, err := w.putManifest(ctx, job, base, next)
+		return core.Result{History: history}, err
+	}
 	plan, err := w.entries(ctx, job)
 	if err != nil {
 		return core.Result{}, fmt.Errorf("read the log: %w", err)
@@ -105,10 +114,18 @@ func (w *worker) archive(ctx context.Context, job messages.Archive) (core.Result
 	if err := w.frames(ctx, job, plan); err != nil {
 		return core.Result{}, err
 	}
-	w.merge(ctx, job, plan, base)
+	w.merge(ctx, job, plan, next)
 	stored, err := w.putSegment(ctx, plan)
 	if err != nil {
 		return core.Result{}, err
 	}
-	return w.putManifest(ctx, plan, base, stored)
+	if next, err = w.list(ctx, plan, next, stored); err != nil {
+		return core.Result{}, err
+	}
+	// The bytes of the new segment may drop older ones, and a truncation drops the segment itself.
+	if next, err = w.retain(ctx, next, job.Retain); err != nil {
+		return core.Result{}, err
+	}
+	history, err := w.putManifest(ctx, job, base, next)
+	return plan.Result(&stored, history), err
 }

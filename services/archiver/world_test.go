@@ -218,10 +218,11 @@ func answer[M messages.Message](w *world) M {
 type faulty struct {
 	objectstore.Store
 
-	mu   sync.Mutex
-	puts int
-	put  func(ctx context.Context, n int, key string) error // before the n-th put; nil changes none
-	read func(ctx context.Context, key string) error        // before each read; nil changes none
+	mu     sync.Mutex
+	puts   int
+	put    func(ctx context.Context, n int, key string) error // before the n-th put; nil changes none
+	read   func(ctx context.Context, key string) error        // before each read; nil changes none
+	remove func(ctx context.Context, key string) error        // before each deletion; nil changes none
 	// alter changes the content of a read; nil changes none.
 	alter func(key string, offset int64, content []byte)
 }
@@ -260,4 +261,24 @@ func (s *faulty) ReadRange(ctx context.Context, key string, offset, length int64
 		alter(key, offset, content)
 	}
 	return content, err
+}
+
+func (s *faulty) Delete(ctx context.Context, key string) error {
+	s.mu.Lock()
+	remove := s.remove
+	s.mu.Unlock()
+	if remove != nil {
+		if err := remove(ctx, key); err != nil {
+			return err
+		}
+	}
+	return s.Store.Delete(ctx, key)
+}
+
+// objectKey returns a new key of a kind.
+func objectKey(w *world, newKey newKey) string {
+	w.Helper()
+	key, err := newKey(1, time.Now(), nil)
+	w.must(err)
+	return key
 }

@@ -41,9 +41,14 @@ type List struct {
 // New returns the manifest of a partition of which nothing is archived. It is never stored.
 func New(id protocol.Partition) Manifest { return Manifest{Partition: id} }
 
-// History returns what entries of the log say about the manifest.
+// History returns what entries of the log say about the manifest, except its size. With lists, only
+// the first of them knows the oldest segment, and the History does not name its time and size.
 func (m *Manifest) History() messages.History {
-	return messages.History{Manifest: m.Key, Start: m.Start, End: m.End}
+	h := messages.History{Manifest: m.Key, Start: m.Start, End: m.End, Bytes: m.Bytes()}
+	if len(m.Lists) == 0 && len(m.Segments) > 0 {
+		h.Oldest, h.OldestBytes = Age(&m.Segments[0]), m.Segments[0].Size
+	}
+	return h
 }
 
 // Append returns the manifest with this key that lists one segment more. The segment MUST begin

@@ -87,7 +87,7 @@ func TestOldSegmentsMoveToLists(t *testing.T) {
 	if diff := cmp.Diff(h.segments, h.all(t)); diff != "" {
 		t.Errorf("-appended +listed\n%s", diff)
 	}
-	want := messages.History{Manifest: h.Key, End: messages.Position{Sequence: 2 * uint64(len(h.segments)), Offset: 3 * int64(len(h.segments))}}
+	want := messages.History{Manifest: h.Key, End: messages.Position{Sequence: 2 * uint64(len(h.segments)), Offset: 3 * int64(len(h.segments))}, Bytes: 1000 * int64(len(h.segments))}
 	if got := h.History(); got != want {
 		t.Errorf("history is %+v, want %+v", got, want)
 	}
@@ -101,7 +101,7 @@ func TestFirstSegmentIsTheStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (messages.History{Manifest: "m/1/a", Start: 70, End: messages.Position{Sequence: 1005, Offset: 80}}); next.History() != want {
+	if want := (messages.History{Manifest: "m/1/a", Start: 70, End: messages.Position{Sequence: 1005, Offset: 80}, Bytes: 1000, Oldest: 5, OldestBytes: 1000}); next.History() != want {
 		t.Errorf("history is %+v, want %+v", next.History(), want)
 	}
 	more, _, err := next.Append("m/1/b", after(next, 1, 1), "")

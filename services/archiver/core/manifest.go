@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"laneway.dev/internal/core/manifest"
+	"laneway.dev/internal/core/segment"
 	"laneway.dev/pkg/messages"
 )
 
@@ -24,4 +25,35 @@ func Base(job messages.Archive, decoded *manifest.Manifest) (*manifest.Manifest,
 			job.Base.Manifest, m.Start, m.End.Sequence, m.End.Offset, job.Base.Start, job.Base.End.Sequence, job.Base.End.Offset)
 	}
 	return m, nil
+}
+
+// Drops reports whether a job only drops segments, and archives nothing.
+func Drops(job messages.Archive) bool { return job.Base.Archived() && job.To == job.Base.End }
+
+// maxWaiting bounds the keys that wait for their deletion in one manifest, in case the store deletes
+// nothing. Objects whose keys are left out are unnamed from then on, and a sweep deletes them.
+const maxWaiting = 4096
+
+// Leave makes base the beginning of the next manifest. Its own key waits for its deletion from then
+// on, and of those that have waited only left, whose deletion failed.
+func Leave(base *manifest.Manifest, left []string) {
+	base.Waiting = left
+	if base.Key != "" {
+		base.Waiting = append(base.Waiting, base.Key)
+	}
+	base.Key = ""
+}
+
+// Seal gives the manifest of a job its key, and returns its stored form and its History. oldest is
+// the oldest segment if a list has it; else it is not used.
+func Seal(m *manifest.Manifest, key string, oldest segment.Summary) ([]byte, messages.History) {
+	m.Key = key
+	m.Waiting = m.Waiting[max(0, len(m.Waiting)-maxWaiting):]
+	content := manifest.Encode(m)
+	h := m.History()
+	h.Size = int64(len(content))
+	if len(m.Lists) > 0 {
+		h.Oldest, h.OldestBytes = manifest.Age(&oldest), oldest.Size
+	}
+	return content, h
 }

@@ -44,24 +44,32 @@ func (s *State) readHistory() error {
 		return nil
 	}
 	key := s.archived.Manifest
-	m, err := manifest.Decode(key, s.limits.Object(key))
+	object := s.limits.Object(key)
+	m, err := manifest.Decode(key, object)
 	if err != nil {
 		return fmt.Errorf("manifest %s: %w", key, err)
 	}
-	if m.History() != s.archived {
-		return fmt.Errorf("manifest %s is that of %+v", key, m.History())
-	}
-	next := messages.Position{Sequence: 1, Offset: s.archived.Start}
+	var all []segment.Summary
 	for _, l := range m.Lists {
 		list, err := manifest.DecodeList(l.Key, s.limits.Object(l.Key))
 		if err != nil {
 			return fmt.Errorf("list %s: %w", l.Key, err)
 		}
-		if next, err = s.readSegments(list.Segments, next); err != nil {
-			return err
-		}
+		all = append(all, list.Segments...)
 	}
-	if next, err = s.readSegments(m.Segments, next); err != nil {
+	all = append(all, m.Segments...)
+	is := messages.History{Manifest: key, Start: m.Start, End: m.End, Size: int64(len(object))}
+	for i := range all {
+		is.Bytes += all[i].Size
+	}
+	if len(all) > 0 {
+		is.Oldest, is.OldestBytes = manifest.Age(&all[0]), all[0].Size
+	}
+	if is != s.archived {
+		return fmt.Errorf("manifest %s is that of %+v", key, is)
+	}
+	next, err := s.readSegments(all, messages.Position{Sequence: 1, Offset: s.archived.Start})
+	if err != nil {
 		return err
 	}
 	if end := s.archived.End; next.Sequence != end.Sequence+1 || next.Offset != end.Offset {

@@ -58,7 +58,7 @@ type Job struct {
 	plan    *archiver.Plan
 	base    *manifest.Manifest
 	segment segment.Summary
-	next    *manifest.Manifest
+	history messages.History
 }
 
 // NewJob begins a job.
@@ -149,14 +149,15 @@ func (w *World) merge(j *Job) (err error) {
 // list without a key is none. The segment must be stored.
 func (w *World) Manifest(j *Job) (list, o Object, err error) {
 	o.Key = w.Archive.newKey("m")
-	next, full, err := j.plan.Manifest(j.base, o.Key, j.segment, o.Key+"-list")
+	archiver.Leave(j.base, j.base.Waiting)
+	next, full, err := j.plan.Manifest(j.base, "", j.segment, o.Key+"-list")
 	if err != nil {
 		return list, o, err
 	}
 	if full != nil {
 		list = Object{full.Key, manifest.EncodeList(full)}
 	}
-	j.next, o.Content = next, manifest.Encode(next)
+	o.Content, j.history = archiver.Seal(next, o.Key, segment.Summary{})
 	return list, o, nil
 }
 
@@ -169,5 +170,5 @@ func (j *Job) Finished(failed error) archiver.Finished {
 	if failed != nil {
 		return archiver.Finished{Job: j.Archive, Failed: failed.Error()}
 	}
-	return archiver.Finished{Job: j.Archive, Result: j.plan.Result(&j.segment, j.next.History())}
+	return archiver.Finished{Job: j.Archive, Result: j.plan.Result(&j.segment, j.history)}
 }
