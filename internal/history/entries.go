@@ -16,7 +16,7 @@ import (
 
 // pagesAtOnce is how many bytes of neighboring pages are read with one request, unless a single
 // page is longer. A remote store takes as long for one page, and most readers need the next ones.
-const pagesAtOnce = 256 << 10
+const pagesAtOnce = 512 << 10
 
 // Entries returns entries of a history from a sequence on: at least one, at most limit, and
 // without holes between them. The first one has a higher sequence if the history has no entry at
@@ -77,31 +77,86 @@ func (r *Reader) pageInMemory(f *segment.Footer, page int) ([]messages.LoggedEnt
 // InMemory reports whether Entries would return the entry at a sequence without a request to the
 // store.
 func (r *Reader) InMemory(h messages.History, from uint64) bool {
-	value, _, _ := r.inMemory(part{h.Manifest, index})
-	m, ok := value.(*manifest.Manifest)
-	if !ok {
+	s, ok, known := r.located(h, from)
+	if !known {
 		return false
 	}
-	place, ok := m.Locate(from)
 	if !ok {
 		return true // an error
 	}
-	s := place.Summary
-	if place.List {
-		value, _, _ := r.inMemory(part{s.Key, index})
-		l, ok := value.(*manifest.List)
-		if !ok {
-			return false
-		}
-		s, _ = l.Locate(from)
-	}
-	value, _, _ = r.inMemory(part{s.Key, index})
-	f, ok := value.(*segment.Footer)
+	f, ok := inMemory[*segment.Footer](r, s.Key)
 	if !ok {
 		return false
 	}
 	_, _, ok = r.inMemory(part{s.Key, f.PageOf(from)})
 	return ok
+}
+
+// Missing returns the first of the entries from a sequence on whose page is not in memory, if it is
+// near: among those that are read with a few requests. Entries reads its page, and what is needed to
+// find it.
+func (r *Reader) Missing(h messages.History, from uint64) (missing uint64, near bool) {
+	for bytes := int64(0); bytes < pagesAtOnce && from <= h.End.Sequence; {
+		s, ok, known := r.located(h, from)
+		f, read := inMemory[*segment.Footer](r, s.Key)
+		switch {
+		case !known || ok && !read:
+			return from, true
+		case !ok:
+			return 0, false // an error
+		}
+		for page := f.PageOf(from); page < len(f.Pages) && bytes < pagesAtOnce; page++ {
+			if _, _, ok := r.inMemory(part{f.Key, page}); !ok {
+				return max(from, f.Pages[page].First), true
+			}
+			bytes += f.Pages[page].Length
+		}
+		from = f.Last + 1
+	}
+	return 0, false
+}
+
+// Segment returns the summary of a segment, and where its data ends. ok is false if its footer is
+// not in memory.
+func (r *Reader) Segment(key string) (s segment.Summary, dataEnd int64, ok bool) {
+	f, ok := inMemory[*segment.Footer](r, key)
+	if !ok {
+		return s, 0, false
+	}
+	return f.Summary, f.Pages[0].Position, true
+}
+
+// Next returns the segment that follows one in a history. ok is false if there is none, or it is not
+// in memory which one it is.
+func (r *Reader) Next(h messages.History, s *segment.Summary) (next segment.Summary, ok bool) {
+	next, ok, _ = r.located(h, s.Last+1)
+	return next, ok
+}
+
+// located returns the first segment with an entry at a sequence or above. ok is false if there is
+// none, and known is false if that is not in memory.
+func (r *Reader) located(h messages.History, sequence uint64) (s segment.Summary, ok, known bool) {
+	m, known := inMemory[*manifest.Manifest](r, h.Manifest)
+	if !known {
+		return s, false, false
+	}
+	place, ok := m.Locate(sequence)
+	if !ok || !place.List {
+		return place.Summary, ok, true
+	}
+	l, known := inMemory[*manifest.List](r, place.Key)
+	if !known {
+		return s, false, false
+	}
+	s, ok = l.Locate(sequence)
+	return s, ok, true
+}
+
+// inMemory returns the index of an object if it is in memory.
+func inMemory[T any](r *Reader, key string) (T, bool) {
+	value, _, _ := r.inMemory(part{key, index})
+	v, ok := value.(T)
+	return v, ok
 }
 
 // locator finds a segment in a manifest or in a list.
@@ -160,7 +215,7 @@ func (r *Reader) page(ctx context.Context, f *segment.Footer, page int) ([]messa
 	if err != nil || entries != nil {
 		return entries, err
 	}
-	return f.ParsePage(page, data) // pages in the cache have been parsed before
+	return f.ParsePage(page, data) // pages in memory have been parsed before
 }
 
 // readPages reads a page, and keeps some of those that follow it.
@@ -168,7 +223,7 @@ func (r *Reader) readPages(ctx context.Context, f *segment.Footer, page int) (da
 	first := &f.Pages[page]
 	length := first.Length
 	for _, next := range f.Pages[page+1:] {
-		if length+next.Length > pagesAtOnce {
+		if length+next.Length > min(pagesAtOnce, r.pages.limit/4) {
 			break
 		}
 		length += next.Length
@@ -196,7 +251,7 @@ func (r *Reader) keepPages(f *segment.Footer, content []byte, position int64) {
 			continue
 		}
 		if _, err := f.ParsePage(i, content[from:to]); err == nil {
-			r.cache.Set(part{f.Key, i}, item{value: bytes.Clone(content[from:to])})
+			r.pages.put(part{f.Key, i}, bytes.Clone(content[from:to]))
 		}
 	}
 }

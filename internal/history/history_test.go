@@ -298,8 +298,50 @@ func TestCacheIsBounded(t *testing.T) {
 	f.archive(repeat(20_000, 1)...)
 	f.reader = New(Config{Store: f.store, CacheBytes: 100 << 10})
 	f.wantAll(f.read(1, 256), 1)
-	if n := f.reader.cache.WeightedSize(); n > 200<<10 {
+	if n := f.reader.cache.WeightedSize() + uint64(f.reader.pages.bytes); n > 200<<10 {
 		t.Errorf("%d bytes are in the cache", n)
+	}
+}
+
+// A scan uses each page once, and there are more of them than fit into memory.
+func TestLongScanReadsEachPageOnce(t *testing.T) {
+	f := newFixture(t)
+	f.archive(repeat(20_000, 1)...)
+	pages := f.footer().Pages
+	bytes := pages[len(pages)-1].Position + pages[len(pages)-1].Length - pages[0].Position
+	f.reader = New(Config{Store: f.store, CacheBytes: bytes / 4})
+	f.store.count()
+	f.wantAll(f.read(1, 256), 1)
+	// At least a fifth of the memory is read at once.
+	if n := f.store.count(); n > 4*6+6 {
+		t.Errorf("%d requests for %d pages", n, len(pages))
+	}
+}
+
+func TestMissingEntriesAreFoundAhead(t *testing.T) {
+	f := newFixture(t)
+	for range 3 {
+		f.archive(repeat(2_000, 1)...)
+	}
+	if next, near := f.reader.Missing(f.history, 1); next != 1 || !near {
+		t.Errorf("with nothing in memory: %d, %t", next, near)
+	}
+	for reads := 0; ; reads++ {
+		next, near := f.reader.Missing(f.history, 1)
+		if !near {
+			break
+		}
+		if reads > 20 {
+			t.Fatalf("entry %d is missing after %d reads", next, reads)
+		}
+		_, err := f.reader.Entries(t.Context(), f.history, partition, next, 1)
+		must(t, err)
+		if !f.reader.InMemory(f.history, next) {
+			t.Fatalf("entry %d is not in memory after it was read", next)
+		}
+	}
+	if next, near := f.reader.Missing(f.history, f.history.End.Sequence+1); near {
+		t.Errorf("behind the end: %d", next)
 	}
 }
 

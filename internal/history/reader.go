@@ -34,11 +34,12 @@ const requestsAtOnce = 16
 // After that it is read again, in case the object was restored.
 const damageMemory = 10 * time.Second
 
-// Reader reads histories. It keeps what it has read in a cache, and reads nothing twice at the
+// Reader reads histories. It keeps what it has read in memory, and reads nothing twice at the
 // same time. It is safe for concurrent use.
 type Reader struct {
 	config   Config
-	cache    *otter.Cache[part, item]
+	cache    *otter.Cache[part, item] // indexes, and damage of pages
+	pages    *pageBuffer
 	requests chan struct{} // a semaphore
 
 	mu      sync.Mutex
@@ -56,7 +57,7 @@ const index = -1
 
 // item is a part in the cache, or why it is damaged.
 type item struct {
-	value  any // *manifest.Manifest, *manifest.List, *segment.Footer, or []byte for a page
+	value  any // *manifest.Manifest, *manifest.List or *segment.Footer; nil for a page
 	damage *Damage
 	until  time.Time // when the damage is forgotten
 }
@@ -85,8 +86,9 @@ func New(config Config) *Reader {
 	}
 	return &Reader{
 		config: config, requests: make(chan struct{}, requestsAtOnce), flights: make(map[part]*flight),
+		pages: newPageBuffer(config.CacheBytes - config.CacheBytes/4),
 		cache: otter.Must(&otter.Options[part, item]{
-			MaximumWeight: uint64(config.CacheBytes),
+			MaximumWeight: uint64(config.CacheBytes / 4),
 			Weigher:       func(p part, i item) uint32 { return uint32(overhead + len(p.object) + i.weight()) },
 		}),
 	}
@@ -109,14 +111,17 @@ func (i item) weight() int {
 		return summarySize * len(v.Segments)
 	case *segment.Footer:
 		return summarySize + pageSize*len(v.Pages)
-	case []byte:
-		return cap(v)
 	}
 	return 0
 }
 
-// inMemory returns a part that is in the cache, or its damage.
+// inMemory returns a part that is in memory, or its damage.
 func (r *Reader) inMemory(p part) (value any, damage *Damage, ok bool) {
+	if p.page != index {
+		if data, ok := r.pages.get(p); ok {
+			return data, nil, true
+		}
+	}
 	i, ok := r.cache.GetIfPresent(p)
 	if !ok || i.damage != nil && time.Now().After(i.until) {
 		return nil, nil, false
@@ -177,7 +182,10 @@ func (r *Reader) land(p part, f *flight) {
 	switch {
 	case isDamage:
 		r.cache.Set(p, item{damage: damage, until: time.Now().Add(damageMemory)})
-	case f.err == nil && !f.abandoned:
+	case f.err != nil || f.abandoned:
+	case p.page != index:
+		r.pages.put(p, f.value.([]byte))
+	default:
 		r.cache.Set(p, item{value: f.value})
 	}
 	r.mu.Lock()

@@ -26,7 +26,20 @@ const aheadPatience = 5 * time.Second
 type ahead struct {
 	server *Server
 	open   []*aheadRange
+	chunks chunks
 	used   time.Time // when a load was last requested or answered
+}
+
+func newAhead(s *Server) ahead { return ahead{server: s, chunks: chunks{server: s}} }
+
+// advance starts to read what a fetch loads next, and drops what it has read ahead and does not need.
+// It returns the ranges and chunks that may have what it loads now.
+func (a *ahead) advance(ctx context.Context, p *partition, q core.Load) ([]*aheadRange, []*chunk) {
+	next := q.Ahead
+	if a.chunks.advance(ctx, p, q.Extents, q.Beyond) {
+		next = slices.DeleteFunc(slices.Clone(next), inSegment)
+	}
+	return a.ranges(ctx, q.Extents, next), slices.Clone(a.chunks.open)
 }
 
 // aheadRange is a range of extents that are read together. The goroutine that reads them owns
@@ -89,7 +102,7 @@ func memory(extents []messages.Extent, n int) int64 {
 // wake returns the time at which a drop is due, or the given time if that is earlier. If a drop
 // is already due, wake drops everything and returns the given time.
 func (a *ahead) wake(earliest time.Time) time.Time {
-	if len(a.open) == 0 {
+	if len(a.open) == 0 && len(a.chunks.open) == 0 {
 		return earliest
 	}
 	due := a.used.Add(aheadIdle)
@@ -109,6 +122,7 @@ func (a *ahead) drop() {
 		a.server.forget(r)
 	}
 	a.open = nil
+	a.chunks.drop()
 }
 
 func (r *aheadRange) has(x messages.Extent) bool {

@@ -49,7 +49,10 @@ func (f *fetch) archived(ctx context.Context, q core.Read) core.Event {
 	if err != nil {
 		return historyFailed(ctx, err)
 	}
-	f.server.prefetch(q.History, f.partition.id, entries[len(entries)-1].Sequence+1)
+	next := entries[len(entries)-1].Sequence + 1
+	if missing, near := f.server.history.Missing(q.History, next); near {
+		f.server.prefetch(q.History, f.partition.id, missing)
+	}
 	return core.Entries{Entries: entries}
 }
 

@@ -83,7 +83,7 @@ func (s *Server) start(p *partition, request core.Request, out *answers) *protoc
 	f := &fetch{
 		server: s, partition: p, out: out, cancel: cancel,
 		core:         core.New(p.id, request, settings, time.Now()),
-		ahead:        ahead{server: s},
+		ahead:        newAhead(s),
 		controls:     make(chan core.Control, maxControls),
 		disconnected: make(chan struct{}, 1),
 		answers:      make(chan core.Event, 1),

@@ -25,6 +25,7 @@ func (f *fetch) ask(ctx context.Context, q core.Question) core.Event {
 		f.inBackground(func() core.Event { return f.narrow(ctx, q) })
 	case core.Read:
 		if q.History.Archived() {
+			f.ahead.chunks.history = q.History
 			f.inBackground(func() core.Event { return f.archived(ctx, q) })
 			return nil
 		}
@@ -43,9 +44,10 @@ func (f *fetch) ask(ctx context.Context, q core.Question) core.Event {
 		if len(l.missing) == 0 && (!q.Unpack || !l.compressed()) {
 			return l.answer()
 		}
-		ready := f.ahead.ranges(ctx, q.Extents, q.Ahead)
+		ready, open := f.ahead.advance(ctx, f.partition, q)
 		f.inBackground(func() core.Event {
 			l.take(ready)
+			l.takeChunks(open, f.server.reader)
 			select {
 			case f.server.loads <- struct{}{}: // the core decides how long the fetch waits for it
 				f.loads = true

@@ -62,6 +62,29 @@ func TestLoadNamesWhatTheNextLoadsNeed(t *testing.T) {
 	}
 }
 
+func TestLoadSaysHowMuchMayBeReadBeyondIt(t *testing.T) {
+	log := newLog()
+	for range 100 {
+		log.commit(repeated(10, 1)...)
+	}
+	size := int64(len(log.payloads[0].Bytes)) // of all below offset 10
+	for request, want := range map[string]int64{
+		`{"offset":0,"window_bytes":4194304}`:                        2 * 4194304,
+		`{"offset":0,"window_bytes":67108864}`:                       MaxAhead,
+		`{"offset":0,"window_bytes":1,"max_records":3}`:              2,
+		`{"offset":0,"window_bytes":4194304,"max_records":2}`:        0,
+		`{"offset":0,"window_bytes":1,"max_bytes":100}`:              2,
+		fmt.Sprintf(`{"offset":0,"max_bytes":%d}`, 4*size):           0,
+		`{"offset":0,"follow":true,"window_bytes":1,"max_bytes":1}`:  0,
+		`{"offset":0,"follow":true,"window_bytes":10,"frames":true}`: 20,
+	} {
+		loads := loadsOf(t, log, request)
+		if len(loads) == 0 || loads[0].Beyond > want || loads[0].Beyond < want-size {
+			t.Errorf("%s: %+v, want %d", request, loads[0].Beyond, want)
+		}
+	}
+}
+
 func TestNothingIsReadAheadWhileTheStoreFails(t *testing.T) {
 	log := logOf([]int{1, 1, 1})
 	log.payloadOf(0, Payload{Err: protocol.NewError(protocol.CodeStoreUnavailable, "away")})

@@ -66,7 +66,8 @@ func (c *Core) load(now time.Time) (waits bool) {
 		c.loaded = c.wanted
 	} else {
 		c.reads = 0
-		c.ask(loading, Load{extents, c.request.mayUnpack(), c.ahead(extents, &blocks, records)})
+		next, beyond := c.ahead(extents, &blocks, records)
+		c.ask(loading, Load{extents, c.request.mayUnpack(), next, beyond})
 	}
 	return false
 }
@@ -76,12 +77,12 @@ func (c *Core) mayFollow(b *batch, blocks *blocks) bool {
 	return c.retry.failures == 0 && !b.isLost() && blocks.fit(b.extent)
 }
 
-// ahead returns the extents that the fetch loads next if its consumer keeps up. records is how
-// many more records the fetch may send after those of the wanted extents, and loaded are the
-// blocks of these.
-func (c *Core) ahead(wanted []messages.Extent, loaded *blocks, records int64) (extents []messages.Extent) {
+// ahead returns the extents that the fetch loads next if its consumer keeps up, and how many bytes
+// it loads in all, at most. records is how many more records the fetch may send after those of the
+// wanted extents, and loaded are the blocks of these.
+func (c *Core) ahead(wanted []messages.Extent, loaded *blocks, records int64) (extents []messages.Extent, beyond int64) {
 	if c.retry.failures > 0 {
-		return nil
+		return nil, 0
 	}
 	bytes := int64(MaxAhead)
 	if c.request.WindowBytes > 0 {
@@ -92,6 +93,10 @@ func (c *Core) ahead(wanted []messages.Extent, loaded *blocks, records int64) (e
 		for _, x := range wanted {
 			bytes -= x.FrameLength()
 		}
+	}
+	beyond = max(bytes, 0)
+	if c.request.MaxRecords > 0 {
+		beyond = 0
 	}
 	blocks := blocks{limit: MaxAhead}
 	for i := c.wanted; i < len(c.queue) && len(extents) < maxAhead; i++ {
@@ -104,8 +109,11 @@ func (c *Core) ahead(wanted []messages.Extent, loaded *blocks, records int64) (e
 			blocks.add(next.extent)
 		}
 		records -= int64(next.records)
+		if c.request.MaxRecords > 0 && next.gap == 0 {
+			beyond += next.extent.FrameLength()
+		}
 	}
-	return extents
+	return extents, beyond
 }
 
 // deliver sends the next batch or gap, or the part of a batch that fits into this step.

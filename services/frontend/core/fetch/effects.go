@@ -92,11 +92,14 @@ type Entries struct{ Entries []messages.LoggedEntry }
 // Unpack is set, the core decompresses the payloads that are compressed. The shell then bounds
 // how many fetches do so at the same time, until the core has nothing more to do. Ahead lists
 // the extents of the next loads if the consumer keeps up, so that the shell can read them from a
-// slow store at the same time.
+// slow store at the same time. Beyond is how many bytes the fetch will load after Extents if its
+// consumer keeps up, at most: in a segment, the batches of a partition follow each other, so the
+// shell need not know their extents to read them.
 type Load struct {
 	Extents []messages.Extent
 	Unpack  bool
 	Ahead   []messages.Extent
+	Beyond  int64
 }
 
 // Loaded answers a Load. Random is a number in [0, 1). If a payload has a temporary error, it

@@ -18,8 +18,8 @@ const (
 	// MaxRange bounds the bytes of one Load, unless a single batch is larger.
 	MaxRange = 4 << 20
 	// MaxAhead bounds the bytes that a Load names to be read ahead. While one range is read from
-	// a remote store, which takes as long for any number of bytes, three more are.
-	MaxAhead = 3 * MaxRange
+	// a remote store, which takes as long for any number of bytes, four more are.
+	MaxAhead = 4 * MaxRange
 	// maxReads is how many Reads come between two Loads, unless the queue is empty. Entries may be
 	// small, and the records that are queued do not wait for many of them.
 	maxReads = 4
