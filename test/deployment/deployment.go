@@ -55,6 +55,7 @@ type Options struct {
 	Stager     []string // flags of the process that stages
 	Frontend   []string // flags of the process that producers and consumers talk to
 	Replicator []string // flags of the process that appends to the logs
+	Archiver   []string // flags of the process that archives and collects
 	NATS       string   // more configuration of the NATS server; for RoleProcesses only
 	Env        []string // variables of all processes
 	Data       string   // data folder of serve and of NATS; a new one by default
@@ -140,11 +141,11 @@ func (d *Deployment) describe() {
 		return
 	case OneProcess:
 		args := []string{"--listen", d.nats, "--data", d.Data, "--store", d.Store}
-		d.add(Serve, slices.Concat(args, d.options.Stager, d.options.Frontend, d.options.Replicator)...)
+		d.add(Serve, slices.Concat(args, d.options.Stager, d.options.Frontend, d.options.Replicator, d.options.Archiver)...)
 		return
 	}
 	d.addNATS()
-	d.add(Archiver, "--nats", d.URL(), "--store", d.Store)
+	d.add(Archiver, append([]string{"--nats", d.URL(), "--store", d.Store}, d.options.Archiver...)...)
 	d.add(Replicator, append([]string{"--nats", d.URL()}, d.options.Replicator...)...)
 	d.add(Sequencer, "--nats", d.URL())
 	d.add(Stager, append([]string{"--nats", d.URL(), "--store", d.Store}, d.options.Stager...)...)

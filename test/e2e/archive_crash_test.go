@@ -27,6 +27,7 @@ type killsForm struct {
 	kills      time.Duration
 	archiveAge time.Duration
 	delay      time.Duration // of uploads, at most
+	pause      time.Duration // between two kills, at most
 }
 
 // longKills is the variable that selects the long form.
@@ -34,9 +35,9 @@ const longKills = "LANEWAY_TEST_ARCHIVING"
 
 func formOfKills() killsForm {
 	if os.Getenv(longKills) == "long" {
-		return killsForm{kills: 10 * time.Minute, archiveAge: 3 * time.Second, delay: 5 * time.Second}
+		return killsForm{kills: 10 * time.Minute, archiveAge: 3 * time.Second, delay: 5 * time.Second, pause: 10 * time.Second}
 	}
-	return killsForm{kills: 25 * time.Second, archiveAge: 500 * time.Millisecond, delay: time.Second}
+	return killsForm{kills: 25 * time.Second, archiveAge: 500 * time.Millisecond, delay: time.Second, pause: 2 * time.Second}
 }
 
 const (
@@ -93,7 +94,7 @@ func (a *archivedTopic) publish(ctx context.Context, p *client.Producer, name st
 			return fmt.Errorf("%s: %w", value, err)
 		}
 		window = append(window, pending{future, value, sent})
-		if err := settle(31); err != nil {
+		if err := settle(199); err != nil {
 			return err
 		}
 	}
@@ -159,7 +160,7 @@ func (l *archivingLoad) add(ctx, reading context.Context, a *archivedTopic) {
 	}
 	run(&l.publishing, "plain producers", func() error { return a.plain.SendUntil(ctx, a.stop) })
 	for n := range 2 {
-		p, err := l.client(l.t, l.URL()).Producer(ctx, a.Topic, client.ProducerOptions{BatchRecords: 3, AttemptTimeout: 5 * time.Second})
+		p, err := l.client(l.t, l.URL()).Producer(ctx, a.Topic, client.ProducerOptions{BatchRecords: 16, AttemptTimeout: 2 * time.Second})
 		if err != nil {
 			l.t.Fatal(err)
 		}
@@ -189,8 +190,10 @@ func (f *fixture) underArchivingLoad(ctx context.Context, t *testing.T, fail con
 // end ends the load, once everything that was sent is consumed, and checks what the partitions have.
 func (l *archivingLoad) end(ctx context.Context) {
 	l.t.Helper()
+	began := time.Now()
 	close(l.topics[0].stop)
 	l.publishing.Wait()
+	took(l.t, began, "acknowledging what was sent")
 	l.AwaitReady(ctx)
 	l.AwaitMetric(ctx, deployment.Frontend, "laneway_frontend_tickets_outstanding", func(v float64) bool { return v == 0 })
 	for _, a := range l.topics {
@@ -208,6 +211,7 @@ func (l *archivingLoad) end(ctx context.Context) {
 			l.t.Error(err)
 		}
 	}
+	took(l.t, began, "following what was sent")
 	l.leave()
 	l.reading.Wait()
 	for _, a := range l.topics {
@@ -236,8 +240,8 @@ func (a *archivedTopic) verify(ctx context.Context, t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	count(t, int(state.NextOffset), a.plain.Batches())
-	t.Logf("%s: %d records, from offset %d, read %d times: %+v", a.Partition, state.NextOffset, state.History.Start, a.readings.Load(), state.History)
+	count(t, a.ledger.Records(), a.plain.Batches())
+	t.Logf("%s: %d records, read %d times; the log ends at offset %d, its history is %+v", a.Partition, a.ledger.Records(), a.readings.Load(), state.NextOffset, state.History)
 }
 
 // TestArchivingUnderKills kills every process again and again while records are published,
@@ -254,9 +258,10 @@ func TestArchivingUnderKills(t *testing.T) {
 	})
 	ctx, failed := context.WithCancelCause(within(t, 2*time.Minute+form.kills))
 	defer failed(nil)
+	other := f.CreateTopic(f.conn, "other").Partition(0)
 	l := f.underArchivingLoad(ctx, t, failed,
 		&archivedTopic{Partition: f.partition, ledger: history.NewLedger(0, idempotentName)},
-		&archivedTopic{Partition: f.CreateTopic(f.conn, "kept").Partition(0), ledger: history.NewLedger(0, idempotentName)},
+		&archivedTopic{Partition: other, ledger: history.NewLedger(0, idempotentName)},
 	)
 	roles, killed := f.Roles(), make(map[string]int)
 	for began, round := time.Now(), 0; time.Since(began) < form.kills || round < 2*len(roles); round++ {
@@ -267,8 +272,11 @@ func TestArchivingUnderKills(t *testing.T) {
 		proxy.Set(storeproxy.Faults{
 			Delay: 5 * time.Millisecond, PutDelay: rand.N(form.delay / 2), Late: 0.02, LateBy: form.delay, LoseAnswer: 0.02,
 		})
+		killing := time.Now()
 		f.killUnderLoad(ctx, t, role, &l.acked)
+		took(t, killing, "%s is killed", role)
 		killed[role]++
+		elapse(ctx, rand.N(form.pause))
 	}
 	t.Logf("killed were %v", killed)
 	proxy.Set(storeproxy.Faults{})

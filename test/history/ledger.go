@@ -74,6 +74,13 @@ func (l *Ledger) Batches(batches []load.Batch) error {
 	return f.err()
 }
 
+// Records returns how many records are known.
+func (l *Ledger) Records() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.offsets)
+}
+
 // enter returns the place of a value at an offset.
 func (l *Ledger) enter(value string, offset int64) (*place, error) {
 	for int64(len(l.known)) <= offset {
