@@ -75,6 +75,8 @@ func BenchmarkHistory(b *testing.B) {
 		{"frames of 256 KiB, local", 720, 12, 256 << 10, false},
 		{"frames of 256 KiB, 100 ms", 720, 12, 256 << 10, true},
 		{"frames of 256 KiB, an object each, 100 ms", 720, 1, 256 << 10, true},
+		{"frames of 16 KiB, an object each, local", 4000, 1, 16 << 10, false},
+		{"frames of 16 KiB, an object each, 100 ms", 4000, 1, 16 << 10, true},
 		{"frames of 4 KiB, local", 20_000, 100, 4 << 10, false},
 		{"frames of 4 KiB, 100 ms", 20_000, 100, 4 << 10, true},
 		{"frames of 100 B, local", 100_000, 100, 100, false},
