@@ -28,10 +28,12 @@ const (
 	KindSegment Kind = "s/"
 	// KindManifest is an object that lists segments.
 	KindManifest Kind = "m/"
+	// KindRecord is an object that says what a sweep of the store has gone by.
+	KindRecord Kind = "r/"
 )
 
 // Kinds returns all kinds.
-func Kinds() []Kind { return []Kind{KindBatches, KindUndated, KindSegment, KindManifest} }
+func Kinds() []Kind { return []Kind{KindBatches, KindUndated, KindSegment, KindManifest, KindRecord} }
 
 // HasBatches reports whether an object of this kind has batches of many partitions.
 func (k Kind) HasBatches() bool { return k == KindBatches || k == KindUndated }
@@ -65,6 +67,12 @@ func NewSegmentKey(generation uint64, now time.Time, entropy io.Reader) (string,
 // NewManifestKey returns a new key of a manifest, m/<generation>/<ULID>. It is like NewBatchesKey.
 func NewManifestKey(generation uint64, now time.Time, entropy io.Reader) (string, error) {
 	return newGenerationKey(KindManifest, generation, now, entropy)
+}
+
+// NewRecordKey returns a new key of the record of a sweep, r/<generation>/<ULID>. It is like
+// NewBatchesKey.
+func NewRecordKey(generation uint64, now time.Time, entropy io.Reader) (string, error) {
+	return newGenerationKey(KindRecord, generation, now, entropy)
 }
 
 func newGenerationKey(kind Kind, generation uint64, now time.Time, entropy io.Reader) (string, error) {
@@ -116,7 +124,7 @@ func KeyKind(key string) Kind {
 // splitKey returns the kind and the generation of a key, or of the folder of one, that names both. For
 // any other key the generation is 0.
 func splitKey(key string) (Kind, uint64) {
-	for _, kind := range []Kind{KindBatches, KindSegment, KindManifest} {
+	for _, kind := range []Kind{KindBatches, KindSegment, KindManifest, KindRecord} {
 		if rest, ok := strings.CutPrefix(key, string(kind)); ok {
 			return kind, core.Parse(rest)
 		}

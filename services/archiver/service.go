@@ -26,6 +26,7 @@ import (
 	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/services/archiver/core"
+	"laneway.dev/services/archiver/sweeper"
 )
 
 const role = "archiver"
@@ -51,6 +52,10 @@ type Config struct {
 	// Patience is how long a request to the log or to the store is repeated before a job fails;
 	// default 5 min.
 	Patience time.Duration
+	// SweepInterval is the time between two sweeps of the store. With 0 this archiver does not sweep.
+	SweepInterval time.Duration
+	// SweepDeletes bounds how many objects sweeps delete in a second; default 200.
+	SweepDeletes int
 }
 
 func (c Config) orDefaults() Config {
@@ -117,6 +122,9 @@ func (s *Service) start(ctx context.Context) error {
 		return err
 	}
 	s.Go(func(ctx context.Context) { follower.Run(ctx, s.config.Logger, nil) })
+	if err := s.sweep(js, store); err != nil {
+		return err
+	}
 	// Jobs must outlive the context of the start.
 	s.work, s.giveUp = context.WithCancelCause(context.WithoutCancel(ctx))
 	go s.run()
@@ -127,6 +135,21 @@ func (s *Service) start(ctx context.Context) error {
 	s.OnStop(s.drain)
 	// A job that was sent before may have been lost: there may have been no other archiver.
 	return s.config.Conn.Publish(messages.ArchiverStarted, nil)
+}
+
+// sweep starts to sweep the store.
+func (s *Service) sweep(js jetstream.JetStream, store objectstore.Store) error {
+	if s.config.SweepInterval <= 0 {
+		return nil
+	}
+	sweeps := sweeper.New(sweeper.Config{
+		Conn: s.config.Conn, JS: js, Store: store, Logger: s.config.Logger, Interval: s.config.SweepInterval, DeletesPerSecond: s.config.SweepDeletes,
+	})
+	if err := s.Observe(sweeper.Readings, sweeps.Values); err != nil {
+		return err
+	}
+	s.Go(sweeps.Run)
+	return nil
 }
 
 // deliver passes a job to the core. It never waits, because the subscription belongs to a queue

@@ -152,11 +152,17 @@ func (f *ReplicatorFlags) Apply(c *Config) {
 
 // ArchiverFlags are the flags of an archiver.
 type ArchiverFlags struct {
-	ArchiverBytes cli.Size `default:"320MiB" help:"Memory for the part of a log that is being archived: its records, and once more as much if they are compressed. A larger part is not archived."`
+	ArchiverBytes         cli.Size   `default:"320MiB" help:"Memory for the part of a log that is being archived: its records, and once more as much if they are compressed. A larger part is not archived."`
+	SweepInterval         cli.Delay  `default:"5m" help:"Time between two sweeps of the object store, which delete objects that are not needed any more. One archiver sweeps at a time. With 0s this one does not."`
+	SweepDeletesPerSecond cli.Number `default:"200" help:"Objects that a sweep deletes in a second at most."`
 }
 
 // Memory returns the bytes that the part of a log may hold.
 func (f *ArchiverFlags) Memory() int64 { return int64(f.ArchiverBytes) }
 
 // Apply puts the values of the flags into a configuration.
-func (f *ArchiverFlags) Apply(c *Config) { c.Archiver.JobBytes = int64(f.ArchiverBytes) }
+func (f *ArchiverFlags) Apply(c *Config) {
+	c.Archiver.JobBytes = int64(f.ArchiverBytes)
+	c.Archiver.SweepInterval = time.Duration(f.SweepInterval)
+	c.Archiver.SweepDeletes = int(f.SweepDeletesPerSecond)
+}

@@ -256,7 +256,7 @@ func TestAListAsksOnlyForObjects(t *testing.T) {
 	for object, err := range newStore(bucket, "p").List(t.Context(), "") {
 		t.Errorf("%q is listed (%v)", object.Key, err)
 	}
-	if want := []string{"list p/o/", "list p/objects/", "list p/s/", "list p/m/"}; !slices.Equal(bucket.calls, want) {
+	if want := []string{"list p/o/", "list p/objects/", "list p/s/", "list p/m/", "list p/r/"}; !slices.Equal(bucket.calls, want) {
 		t.Errorf("requests %q, want %q", bucket.calls, want)
 	}
 }

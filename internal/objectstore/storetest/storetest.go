@@ -57,7 +57,7 @@ func keys(t testing.TB) []string {
 	t.Helper()
 	all := []string{NewKey(t), NewKey(t)}
 	for _, generation := range []uint64{1, 0xfedcba9876543210} {
-		for _, newKey := range []func(uint64, time.Time, io.Reader) (string, error){objectstore.NewBatchesKey, objectstore.NewSegmentKey, objectstore.NewManifestKey} {
+		for _, newKey := range []func(uint64, time.Time, io.Reader) (string, error){objectstore.NewBatchesKey, objectstore.NewSegmentKey, objectstore.NewManifestKey, objectstore.NewRecordKey} {
 			key, err := newKey(generation, time.Now(), nil)
 			if err != nil {
 				t.Fatal(err)

@@ -1,0 +1,37 @@
+package sweeper
+
+import (
+	"context"
+	"errors"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/internal/objectstore"
+)
+
+// Accept removes the records of all sweeps, so that the next sweep goes by the logs as they are. An
+// operator accepts by that that logs and store are from different times.
+func Accept(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, store objectstore.Store) error {
+	_, revision, err := newest(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if revision > 0 {
+		kv, err := js.KeyValue(ctx, bucket)
+		if err == nil {
+			err = kv.Delete(ctx, newestKey)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	var errs []error
+	for o, err := range store.List(ctx, string(objectstore.KindRecord)) {
+		if err == nil {
+			err = store.Delete(ctx, o.Key)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

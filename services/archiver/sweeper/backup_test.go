@@ -1,0 +1,115 @@
+package sweeper
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"laneway.dev/internal/archive"
+	"laneway.dev/internal/core/manifest"
+	"laneway.dev/internal/objectstore"
+	"laneway.dev/services/archiver/core/sweep"
+)
+
+// replaceManifest appends an entry with a manifest that lists nothing and has objects wait.
+func (w *world) replaceManifest(l *ownedLog, waiting ...string) error {
+	m, err := archive.Manifest(w.Context(), w.store, l.history.Manifest)
+	if err != nil {
+		return err
+	}
+	m.Lists, m.Segments, m.Start, m.Waiting = nil, nil, m.End.Offset, waiting
+	if m.Key, err = objectstore.NewManifestKey(9, time.Now(), nil); err != nil {
+		return err
+	}
+	if err := w.store.Put(w.Context(), m.Key, [][]byte{manifest.Encode(m)}); err != nil {
+		return err
+	}
+	l.history = m.History()
+	w.append(l, "", 1<<60)
+	return nil
+}
+
+// restoredLog is a cluster whose logs were restored from an older copy.
+func restoredLog(t *testing.T, meanwhile func(w *world)) *world {
+	t.Helper()
+	w := newWorld(t)
+	w.produce(w.create("orders"))
+	w.wantEnd(w.sweep(), sweep.NoAlarm, "")
+	w.backUp("nats")
+	before := *w.logs["orders"]
+	meanwhile(w)
+	w.restore("nats")
+	clear(w.logs)
+	w.logs["orders"] = &before
+	return w
+}
+
+func TestLogsThatAreOlderThanTheStoreAreNoticed(t *testing.T) {
+	for name, c := range map[string]struct {
+		meanwhile func(w *world)
+		want      string
+	}{
+		"the logs were longer": {func(w *world) {
+			for range 4 {
+				w.produce(w.logs["orders"])
+				w.sweep()
+			}
+		}, "has read of partition orders/0: entry"},
+		"there was another topic": {func(w *world) {
+			w.produce(w.create("events"))
+			delete(w.logs, "orders")
+			w.sweep()
+		}, "has read the log of partition events/0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := restoredLog(t, c.meanwhile)
+			before := w.objects(objectstore.Kinds()...)
+			for range 3 {
+				w.wantEnd(w.sweep(), sweep.LogOlder, c.want)
+			}
+			if now := w.objects(objectstore.Kinds()...); len(now) != len(before) {
+				t.Errorf("of %d objects %d are left", len(before), len(now))
+			}
+			w.must(Accept(t.Context(), w.conn, w.js, w.store))
+			if got := w.sweep(); got.Alarm == sweep.LogOlder {
+				t.Errorf("after an operator has accepted it: %+v", got)
+			}
+		})
+	}
+}
+
+func TestTopicsThatWereDeletedSinceTheCopyComeBack(t *testing.T) {
+	w := restoredLog(t, func(w *world) {
+		w.must(w.topics.Delete(context.Background(), "orders"))
+		clear(w.logs)
+	})
+	if got := w.sweep(); got.Alarm != sweep.NoAlarm || got.Reason != "" {
+		t.Errorf("no sweep has seen the deletion: %+v", got)
+	}
+}
+
+func TestAStoreThatIsOlderThanItsLogsIsNoticed(t *testing.T) {
+	for name, c := range map[string]struct {
+		meanwhile func(w *world)
+		want      string
+	}{
+		"a sweep has stored a record": {func(w *world) { w.sweep() }, "the store is older than its logs: sweep 2 has stored a record there, and the newest one is that of sweep 1"},
+		"a segment was archived":      {func(w *world) { w.produce(w.logs["orders"]) }, "the store is older than its logs, or has lost objects: partition orders/0 has the manifest"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.produce(w.create("orders"))
+			w.wantEnd(w.sweep(), sweep.NoAlarm, "")
+			w.backUp("store")
+			c.meanwhile(w)
+			w.restore("store")
+			before := w.objects(objectstore.Kinds()...)
+			for range 3 {
+				w.wantEnd(w.sweep(), sweep.StoreOlder, c.want)
+			}
+			if now := w.objects(objectstore.Kinds()...); len(now) != len(before) {
+				t.Errorf("of %d objects %d are left", len(before), len(now))
+			}
+		})
+	}
+}

@@ -1,0 +1,133 @@
+package sweeper
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/internal/kvbucket"
+	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/topics"
+	"laneway.dev/pkg/protocol"
+	"laneway.dev/services/archiver/core/sweep"
+)
+
+const (
+	// newestKey has the number of the newest record in the store. A store without it was restored
+	// from an older copy.
+	newestKey = "newest"
+	// recordTime bounds a request for a record.
+	recordTime = time.Minute
+)
+
+// readRecords reads the records of earlier sweeps. The number in NATS is read first: a sweep that
+// runs at the same time stores a record before it raises the number.
+func (s *Sweeper) readRecords(ctx context.Context) (sweep.Event, error) {
+	known, _, err := newest(ctx, s.config.Conn)
+	if err != nil {
+		return nil, err
+	}
+	found := sweep.RecordsFound{Known: known}
+	for o, err := range s.config.Store.List(ctx, string(objectstore.KindRecord)) {
+		if err != nil {
+			return nil, err
+		}
+		r, err := readRecord(ctx, s.config.Store, o)
+		switch {
+		case errors.Is(err, objectstore.ErrNotFound): // another sweep has replaced it
+		case errors.Is(err, sweep.ErrTorn):
+			found.Torn = append(found.Torn, o.Key)
+		case err != nil:
+			return nil, fmt.Errorf("the record of a sweep, object %s, cannot be read: %w", o.Key, err)
+		default:
+			found.Records = append(found.Records, r)
+		}
+	}
+	return found, nil
+}
+
+func readRecord(ctx context.Context, store objectstore.Store, o objectstore.Listed) (sweep.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, recordTime)
+	defer cancel()
+	if o.Size == 0 {
+		return sweep.Record{}, sweep.ErrTorn
+	}
+	data, err := store.ReadRange(ctx, o.Key, 0, o.Size)
+	if err != nil {
+		return sweep.Record{}, err
+	}
+	return sweep.DecodeRecord(o.Key, data)
+}
+
+// newest returns the number of the newest record according to NATS.
+func newest(ctx context.Context, conn *nats.Conn) (number, revision uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTime)
+	defer cancel()
+	found, err := kvbucket.Get(ctx, conn, bucket, newestKey)
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == jetstream.JSErrCodeStreamNotFound {
+		return 0, 0, nil
+	}
+	if err != nil || !found.Exists {
+		return 0, found.Revision, err
+	}
+	if number, err = strconv.ParseUint(string(found.Value), 10, 64); err != nil {
+		err = protocol.Errorf(protocol.CodeCorrupt, "the number of the newest sweep in bucket %s is %.40q", bucket, found.Value)
+	}
+	return number, found.Revision, err
+}
+
+// storeRecord stores a record, names it in NATS, and deletes those before it.
+func (s *Sweeper) storeRecord(ctx context.Context, fx sweep.StoreRecord) error {
+	if !s.lease.held() {
+		return errLease
+	}
+	key, err := objectstore.NewRecordKey(fx.Record.Generation, time.Now(), nil)
+	if err != nil {
+		return err
+	}
+	data, err := sweep.EncodeRecord(fx.Record)
+	if err != nil {
+		return err
+	}
+	attempt, cancel := context.WithTimeout(ctx, recordTime)
+	defer cancel()
+	if err := s.config.Store.Put(attempt, key, [][]byte{data}); err != nil {
+		return fmt.Errorf("store the record of a sweep: %w", err)
+	}
+	back, err := s.config.Store.ReadRange(attempt, key, 0, int64(len(data)))
+	if err == nil && !bytes.Equal(back, data) {
+		err = errors.New("it is not as it was written")
+	}
+	if err != nil {
+		return fmt.Errorf("read back the record of a sweep, object %s: %w", key, err)
+	}
+	if err := s.raiseNewest(ctx, fx.Record.Number); err != nil {
+		return err
+	}
+	for _, key := range fx.Obsolete {
+		if err := s.config.Store.Delete(ctx, key); err != nil {
+			return err
+		}
+	}
+	return topics.NoteSeen(ctx, s.config.Conn, s.config.JS, fx.Seen, fx.Record.Generation)
+}
+
+func (s *Sweeper) raiseNewest(ctx context.Context, number uint64) error {
+	found, revision, err := newest(ctx, s.config.Conn)
+	if err != nil || found >= number {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, readTime)
+	defer cancel()
+	kv, err := s.config.JS.KeyValue(ctx, bucket)
+	if err == nil {
+		_, err = kv.Update(ctx, newestKey, []byte(strconv.FormatUint(number, 10)), revision)
+	}
+	return err
+}

@@ -1,0 +1,124 @@
+package sweeper
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.uber.org/zap"
+
+	"laneway.dev/internal/telemetry"
+	"laneway.dev/internal/topics"
+	"laneway.dev/services/archiver/core/sweep"
+)
+
+// Stats is what happened so far.
+type Stats struct {
+	Complete, Ended       uint64 // sweeps
+	Deleted, DeletedBytes int64
+	Took                  time.Duration // of the last sweep
+	LastComplete          time.Time
+	Last                  sweep.Outcome // of the last sweep
+}
+
+// Stats returns what happened so far.
+func (s *Sweeper) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stats
+}
+
+// ended notes how a sweep has ended.
+func (s *Sweeper) ended(ctx context.Context, o sweep.Outcome, took time.Duration) {
+	if len(o.Forget) > 0 {
+		attempt, cancel := context.WithTimeout(ctx, readTime)
+		defer cancel()
+		if err := topics.Forget(attempt, s.config.Conn, s.config.JS, o.Forget); err != nil {
+			s.config.Logger.Debug("the tombstones of deleted topics stay for another sweep", zap.Error(err))
+		}
+	}
+	s.log(o, took)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Deleted += o.Deleted
+	s.stats.DeletedBytes += o.DeletedBytes
+	s.stats.Took, s.stats.Last = took, o
+	if o.Reason != "" {
+		s.stats.Ended++
+		return
+	}
+	s.stats.Complete++
+	s.stats.LastComplete = time.Now()
+}
+
+// log logs the end of a sweep. A reason is logged when it is new; an alarm each time.
+func (s *Sweeper) log(o sweep.Outcome, took time.Duration) {
+	fields := []zap.Field{
+		zap.Uint64("generation", o.Generation), zap.Uint64("bound", o.Bound), zap.Int64("deleted", o.Deleted),
+		zap.Int64("bytes", o.DeletedBytes), zap.Duration("took", took),
+	}
+	if o.Holding != "" {
+		fields = append(fields, zap.String("lowest watermark", o.Holding))
+	}
+	was := s.reason
+	s.reason = o.Reason
+	switch log := s.config.Logger; {
+	case o.Alarm != sweep.NoAlarm:
+		log.Error("nothing is deleted from the object store, because the logs and the store are not from the same time; see \"Backups\" in docs/operation.md",
+			append(fields, zap.String("reason", o.Reason))...)
+	case o.Reason != "" && o.Reason != was:
+		log.Warn("a sweep of the object store has ended early", append(fields, zap.String("reason", o.Reason))...)
+	case o.Reason == "" && was != "":
+		log.Info("a sweep of the object store is complete again", fields...)
+	default:
+		log.Debug("a sweep of the object store has ended", append(fields, zap.String("reason", o.Reason), zap.Bool("full", o.Full), zap.Int64("listed", o.Listed))...)
+	}
+}
+
+// Readings are the metrics of a sweeper, in the order of Values.
+var Readings = []telemetry.Reading{
+	sweeps("complete"), sweeps("ended"),
+	{Name: "laneway.archiver.swept", Description: "Objects that sweeps have deleted", Unit: "{object}", Counter: true},
+	{Name: "laneway.archiver.swept.bytes", Description: "Bytes of the objects that sweeps have deleted", Unit: "By", Counter: true},
+	{Name: "laneway.archiver.orphans", Description: "Objects that no manifest names, and that the last sweep of this archiver has left because they are not old enough", Unit: "{object}"},
+	{Name: "laneway.archiver.orphans.bytes", Description: "Bytes of these objects", Unit: "By"},
+	{Name: "laneway.archiver.sweep.took", Description: "How long the last sweep of this archiver took", Unit: "ms"},
+	{Name: "laneway.archiver.sweep.last", Description: "When a sweep of this archiver was complete, in Unix seconds; 0 if none was", Unit: "s"},
+	{Name: "laneway.archiver.sweep.bound", Description: "The generation below which the last sweep of this archiver has deleted objects", Unit: "1"},
+	{Name: "laneway.archiver.sweep.generation", Description: "The generation of the last sweep of this archiver", Unit: "1"},
+	alarm("log older"), alarm("store older"),
+}
+
+func sweeps(result string) telemetry.Reading {
+	return telemetry.Reading{
+		Name: "laneway.archiver.sweeps", Description: "Sweeps of the object store, by result", Unit: "{sweep}", Counter: true,
+		Attributes: []attribute.KeyValue{attribute.String("result", result)},
+	}
+}
+
+func alarm(what string) telemetry.Reading {
+	return telemetry.Reading{
+		Name: "laneway.archiver.sweep.alarm", Description: "1 if the last sweep of this archiver has noticed that the logs and the store are not from the same time", Unit: "1",
+		Attributes: []attribute.KeyValue{attribute.String("reason", what)},
+	}
+}
+
+// Values returns what the readings are.
+func (s *Sweeper) Values() []int64 {
+	t := s.Stats()
+	last := int64(0)
+	if !t.LastComplete.IsZero() {
+		last = t.LastComplete.Unix()
+	}
+	values := []int64{
+		int64(t.Complete), int64(t.Ended), t.Deleted, t.DeletedBytes, t.Last.Orphans, t.Last.OrphanBytes,
+		t.Took.Milliseconds(), last, int64(t.Last.Bound), int64(t.Last.Generation), 0, 0,
+	}
+	switch t.Last.Alarm {
+	case sweep.LogOlder:
+		values[len(values)-2] = 1
+	case sweep.StoreOlder:
+		values[len(values)-1] = 1
+	}
+	return values
+}
