@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -272,6 +273,31 @@ func TestBlocksOfSegmentsAreRead(t *testing.T) {
 	w.flip(w.manifest().Segments[0].Key, w.footer(0).Pages[0].Position-1)
 	if report := w.check(); len(report.Damaged) != 1 || affected(report.Damaged[0]) != "payload; orders/0: 5 batches, 5 records, offsets 0 to 4" {
 		t.Errorf("damaged are %q", describeAll(report.Damaged))
+	}
+}
+
+func TestUsageCountsWhatWaitsForItsDeletion(t *testing.T) {
+	w, _ := archivedWorld(t)
+	before := w.usage()
+	m := w.manifest()
+	dropped := m.Segments[0]
+	m.Waiting, m.Segments, m.Start = []string{dropped.Key, w.history.Manifest}, m.Segments[1:], dropped.End
+	was := w.size(w.history.Manifest)
+	var err error
+	m.Key, err = objectstore.NewManifestKey(1, time.Now(), nil)
+	w.must(err)
+	w.must(w.checker.Store.Store.Put(w.ctx, m.Key, [][]byte{manifest.Encode(m)}))
+	w.history = m.History()
+	w.commit()
+	record, err := objectstore.NewRecordKey(1, time.Now(), nil)
+	w.must(err)
+	w.must(w.checker.Store.Store.Put(w.ctx, record, [][]byte{[]byte("record")}))
+	u := w.usage()
+	if want := (Counted{2, dropped.Size + was}); u.Waiting != want || u.Topics[0].Waiting != want || u.OrphanObjects != before.OrphanObjects {
+		t.Errorf("usage is %+v, before %+v", u, before)
+	}
+	if u.LiveBytes+u.OtherBytes+u.Archived.Bytes+u.Waiting.Bytes+u.OrphanBytes != u.Bytes {
+		t.Errorf("not all bytes are counted once: %+v", u)
 	}
 }
 

@@ -16,6 +16,7 @@ type references struct {
 	sorted  int                 // how many objects at the beginning are sorted and unique
 	blocks  map[uint64]struct{} // hashes of the blocks that were counted
 	archive map[string]bool     // segments, manifests and lists, and whether they were found
+	waiting map[string]string   // objects that wait for their deletion, and the topics that they belonged to
 }
 
 type reference struct {
@@ -35,7 +36,7 @@ const (
 )
 
 func newReferences() *references {
-	return &references{seed: maphash.MakeSeed(), blocks: make(map[uint64]struct{}), archive: make(map[string]bool)}
+	return &references{seed: maphash.MakeSeed(), blocks: make(map[uint64]struct{}), archive: make(map[string]bool), waiting: make(map[string]string)}
 }
 
 // keep adds a segment, manifest or list.

@@ -27,12 +27,15 @@ type Usage struct {
 	// segments that the newest manifests of the logs list.
 	LiveBytes int64 `json:"live_bytes"`
 	// OtherBytes are the rest of the objects that logs refer to: heads and indexes, and batches
-	// to which no log refers; and the manifests of the logs.
+	// to which no log refers; the manifests of the logs; and the records of sweeps.
 	OtherBytes int64 `json:"other_bytes"`
 	// Archived counts objects with batches to which only archived entries refer, so that they are
 	// not needed any more. Those whose entries were purged after that are Orphans, because nothing
 	// but their content tells them apart.
 	Archived Counted `json:"archived"`
+	// Waiting counts the objects that the newest manifests want deleted: segments that retention has
+	// dropped or that were merged, and manifests that newer ones have replaced.
+	Waiting Counted `json:"waiting"`
 	// Orphans are objects to which no log refers: those of deleted topics, of batches that were
 	// staged twice, rejected or archived, and of batches still under way; segments of jobs that were
 	// done twice or lost; and manifests that newer ones have replaced.
@@ -61,6 +64,8 @@ type TopicUsage struct {
 	Segments        int64 `json:"segments"`
 	SegmentBytes    int64 `json:"segment_bytes"`
 	ArchivedRecords int64 `json:"archived_records"`
+	// Waiting counts the topic's objects that wait for their deletion.
+	Waiting Counted `json:"waiting"`
 }
 
 // Usage reads all logs and their manifests, and lists the store. It needs a NATS server, reads no
@@ -128,6 +133,9 @@ func (c *Checker) addHistory(ctx context.Context, t *TopicUsage, u *Usage, p pro
 	case err != nil:
 		u.Problems = append(u.Problems, fmt.Sprintf("%s: the manifest %s cannot be read: %v", p, h.Manifest, err))
 		return nil
+	}
+	for _, key := range m.Waiting {
+		references.waiting[key] = t.Topic
 	}
 	return archive.Walk(ctx, c.objects, m, 0, archive.Walker{
 		List: func(s segment.Summary) error {
@@ -201,14 +209,31 @@ func (u *Usage) add(o objectstore.Listed, references *references) {
 			u.Archived.add(o.Size)
 			return
 		}
-	} else if references.kept(o.Key) {
+	}
+	topic, waits := references.waiting[o.Key]
+	switch {
+	case !kind.HasBatches() && references.kept(o.Key):
 		if kind == objectstore.KindSegment {
 			u.LiveBytes += o.Size
 		} else {
 			u.OtherBytes += o.Size
 		}
-		return
+	case kind == objectstore.KindRecord:
+		u.OtherBytes += o.Size
+	case waits:
+		u.Waiting.add(o.Size)
+		u.addWaiting(topic, o.Size)
+	default:
+		u.OrphanObjects++
+		u.OrphanBytes += o.Size
 	}
-	u.OrphanObjects++
-	u.OrphanBytes += o.Size
+}
+
+// addWaiting adds an object that waits for its deletion to a topic.
+func (u *Usage) addWaiting(topic string, size int64) {
+	for i := range u.Topics {
+		if u.Topics[i].Topic == topic {
+			u.Topics[i].Waiting.add(size)
+		}
+	}
 }

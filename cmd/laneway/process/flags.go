@@ -138,7 +138,7 @@ func (f *StagerFlags) Apply(c *Config, faults *fault.Faults, remote bool) {
 type ReplicatorFlags struct {
 	AppendTimeout   cli.Period `default:"2s" help:"How long an append to a log may take before its outcome is looked up in the log."`
 	SnapshotEntries cli.Number `default:"10000" help:"After how many log entries of a partition a snapshot is saved. A snapshot lets a restart skip the log before it."`
-	ArchiveBytes    cli.Amount `default:"0" help:"How many bytes of records of a partition are moved from small objects and the log to a segment at a time, by archivers; 0 turns this off. The small objects are not removed, so the store has the records twice."`
+	ArchiveBytes    cli.Amount `default:"0" help:"How many bytes of records of a partition are moved from small objects and the log to a segment at a time, by archivers; 0 turns this off. The small objects are deleted by sweeps, see --sweep-interval of archivers."`
 	ArchiveAge      cli.Period `default:"10m" help:"After what time a record is archived even if a partition has fewer bytes than --archive-bytes."`
 }
 

@@ -1,7 +1,8 @@
 // Package store is the command laneway store, which checks and measures the object store.
 //
 // Verify and Usage read the objects and the logs themselves, because they are for data that the
-// services cannot read. They change nothing. Check writes only a probe, which it deletes again.
+// services cannot read. They change nothing. Check writes only a probe, which it deletes again. Accept
+// removes the records of sweeps.
 package store
 
 import (
@@ -15,6 +16,7 @@ import (
 
 // Command is laneway store.
 type Command struct {
+	Accept Accept `cmd:"" help:"Accept that the logs and the store are not from the same time, after a restore of one of them."`
 	Check  Check  `cmd:"" help:"Test whether Laneway can use a store: put, read, list and delete a probe."`
 	Usage  Usage  `cmd:"" help:"Show how many bytes each topic takes in the store, and how many are orphans."`
 	Verify Verify `cmd:"" help:"Read every object, and compare the objects with the logs that refer to them."`

@@ -26,7 +26,8 @@ func (*Usage) Help() string {
     live       batches to which a log refers, and the segments of its history
     other      heads, indexes and unused batches in the same objects; manifests
     archived   objects to which only archived entries refer: segments have their
-               batches
+               batches, and sweeps delete them
+    waiting    segments and manifests that newer manifests want deleted
     orphans    objects to which no log refers: those of deleted topics, of batches
                that were sent twice, rejected or archived, and of batches still
                under way; segments and manifests that no log names
@@ -91,16 +92,17 @@ func describeUsage(u *storecheck.Usage) string {
 	_, _ = fmt.Fprintf(table, "  live\t%s\tbatches and segments that logs refer to\n", bytes(u.LiveBytes))
 	_, _ = fmt.Fprintf(table, "  other\t%s\theads, indexes and unused batches in the same objects; manifests\n", bytes(u.OtherBytes))
 	_, _ = fmt.Fprintf(table, "  archived\t%s\t%s whose batches are in segments\n", bytes(u.Archived.Bytes), cli.Count(u.Archived.Objects, "object"))
+	_, _ = fmt.Fprintf(table, "  waiting\t%s\t%s that the next sweep deletes\n", bytes(u.Waiting.Bytes), cli.Count(u.Waiting.Objects, "object"))
 	_, _ = fmt.Fprintf(table, "  orphans\t%s\t%s to which no log refers\n", bytes(u.OrphanBytes), cli.Count(u.OrphanObjects, "object"))
 	_ = table.Flush()
 	if len(u.Topics) == 0 {
 		return text.String()
 	}
 	write(&text, "\n")
-	_, _ = fmt.Fprintln(table, "TOPIC\tPARTITIONS\tBATCHES\tRECORDS\tBYTES\tIN LOG\tSEGMENTS\tARCHIVED RECORDS\tSEGMENT BYTES")
+	_, _ = fmt.Fprintln(table, "TOPIC\tPARTITIONS\tBATCHES\tRECORDS\tBYTES\tIN LOG\tSEGMENTS\tARCHIVED RECORDS\tSEGMENT BYTES\tWAITING BYTES")
 	for _, t := range u.Topics {
-		_, _ = fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%s\t%s\t%d\t%d\t%s\n", t.Topic, t.Partitions, t.Batches, t.Records, bytes(t.Bytes), bytes(t.InlineBytes),
-			t.Segments, t.ArchivedRecords, bytes(t.SegmentBytes))
+		_, _ = fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%s\t%s\t%d\t%d\t%s\t%s\n", t.Topic, t.Partitions, t.Batches, t.Records, bytes(t.Bytes), bytes(t.InlineBytes),
+			t.Segments, t.ArchivedRecords, bytes(t.SegmentBytes), bytes(t.Waiting.Bytes))
 	}
 	_ = table.Flush()
 	return text.String()

@@ -66,11 +66,11 @@ func TestReportWithoutDamageIsNoError(t *testing.T) {
 func TestUsageIsATable(t *testing.T) {
 	usage := &storecheck.Usage{
 		Place: "s3://bucket/prefix", Objects: 9, Bytes: 14 << 20, LiveBytes: 7 << 20, OtherBytes: 1 << 20,
-		Archived: storecheck.Counted{Objects: 3, Bytes: 4 << 20}, OrphanObjects: 2, OrphanBytes: 2 << 20,
+		Archived: storecheck.Counted{Objects: 3, Bytes: 4 << 20}, Waiting: storecheck.Counted{Objects: 1, Bytes: 1 << 20}, OrphanObjects: 1, OrphanBytes: 1 << 20,
 		MissingObjects: 1, Problems: []string{"the log of orders/1 is lost"},
 		Topics: []storecheck.TopicUsage{
 			{Topic: "clicks", Partitions: 1, Batches: 100, Records: 1000, Bytes: 1 << 20, InlineBytes: 3 << 10},
-			{Topic: "orders", Partitions: 2, Batches: 5, Records: 5, Bytes: 2 << 20, Segments: 1, SegmentBytes: 4 << 20, ArchivedRecords: 9000},
+			{Topic: "orders", Partitions: 2, Batches: 5, Records: 5, Bytes: 2 << 20, Segments: 1, SegmentBytes: 4 << 20, ArchivedRecords: 9000, Waiting: storecheck.Counted{Objects: 1, Bytes: 1 << 20}},
 		},
 	}
 	const want = `object store s3://bucket/prefix
@@ -80,11 +80,12 @@ func TestUsageIsATable(t *testing.T) {
   live      7.0 MiB  batches and segments that logs refer to
   other     1.0 MiB  heads, indexes and unused batches in the same objects; manifests
   archived  4.0 MiB  3 objects whose batches are in segments
-  orphans   2.0 MiB  2 objects to which no log refers
+  waiting   1.0 MiB  1 object that the next sweep deletes
+  orphans   1.0 MiB  1 object to which no log refers
 
-TOPIC   PARTITIONS  BATCHES  RECORDS  BYTES    IN LOG   SEGMENTS  ARCHIVED RECORDS  SEGMENT BYTES
-clicks  1           100      1000     1.0 MiB  3.0 KiB  0         0                 0 B
-orders  2           5        5        2.0 MiB  0 B      1         9000              4.0 MiB
+TOPIC   PARTITIONS  BATCHES  RECORDS  BYTES    IN LOG   SEGMENTS  ARCHIVED RECORDS  SEGMENT BYTES  WAITING BYTES
+clicks  1           100      1000     1.0 MiB  3.0 KiB  0         0                 0 B            0 B
+orders  2           5        5        2.0 MiB  0 B      1         9000              4.0 MiB        1.0 MiB
 `
 	if got := describeUsage(usage); got != want {
 		t.Errorf("usage is:\n%s\nwant:\n%s", got, want)

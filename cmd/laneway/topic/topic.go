@@ -170,7 +170,8 @@ type Delete struct {
 
 // Help implements kong.HelpProvider.
 func (*Delete) Help() string {
-	return `The records can no longer be read. The objects that hold their payloads stay in the object store.
+	return `The records can no longer be read. Sweeps delete their objects from the object store: they are gone after three sweeps,
+which is some 15 minutes.
 
 Example:
 

@@ -190,7 +190,9 @@ func TestSweepersRunAtIntervalsOneAtATime(t *testing.T) {
 			ended <- struct{}{}
 		}()
 	}
-	for deadline := time.Now().Add(patient); all[0].Stats().Complete+all[1].Stats().Complete < 3; time.Sleep(10 * time.Millisecond) {
+	pause := time.NewTicker(10 * time.Millisecond)
+	defer pause.Stop()
+	for deadline := time.Now().Add(patient); all[0].Stats().Complete+all[1].Stats().Complete < 3; <-pause.C {
 		if time.Now().After(deadline) {
 			t.Fatalf("%+v %+v", all[0].Stats(), all[1].Stats())
 		}
