@@ -211,7 +211,7 @@ func (i *Inspector) renew(ctx context.Context, p *inspected) error {
 	if err != nil {
 		return context.Cause(ctx) // the findings stand
 	}
-	p.history = newer(p.history, now)
+	p.history = newer(now, p.history)
 	if newest, err := i.opened.snapshot(attempt, p.id); err == nil && newest != nil {
 		p.covered = max(p.covered, newest.Sequence)
 		p.history = newer(p.history, newest.history)

@@ -33,7 +33,9 @@ func (r *logScan) entry(e *messages.LoggedEntry) {
 	if r.log.Entries == 0 && len(r.holes) == 0 && n.Created {
 		r.created, r.log.FirstOffset, r.log.EndOffset = true, begin, begin
 	}
-	r.history = newer(r.history, n.History)
+	if n.History.Archived() && n.History.End.Sequence >= r.history.End.Sequence {
+		r.history = n.History // its manifest may be another one with the same end
+	}
 	r.closeHoles(&begin)
 	switch {
 	case r.log.Entries == 0 && len(r.holes) == 0 && !n.Created:
@@ -69,9 +71,10 @@ func (r *logScan) closeHoles(to *int64) {
 	}
 }
 
-// newer returns the history that ends later.
+// newer returns the history that ends or begins later. If neither does, it is a: retention changes
+// the start only, and a merge of segments neither of the two.
 func newer(a, b messages.History) messages.History {
-	if b.Archived() && b.End.Sequence > a.End.Sequence {
+	if b.Archived() && (b.End.Sequence > a.End.Sequence || b.End.Sequence == a.End.Sequence && b.Start > a.Start) {
 		return b
 	}
 	return a
