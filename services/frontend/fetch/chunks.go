@@ -122,7 +122,8 @@ func (c *chunks) drop() {
 	c.open = nil
 }
 
-// readChunk starts to read a chunk. It returns nil if the maximum number of ranges is open.
+// readChunk starts to read a chunk. It returns nil if the maximum number of ranges is open. An error
+// is left to the load that needs the chunk, which reads again and reports it.
 func (s *Server) readChunk(ctx context.Context, of segment.Summary, from, to int64) *chunk {
 	select {
 	case s.ahead <- struct{}{}:
