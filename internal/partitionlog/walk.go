@@ -24,6 +24,8 @@ func (e *DamagedEntry) Unwrap() error { return e.Err }
 type Bounds struct {
 	First, Last uint64 // First is that of the first entry ever, and above Last in an empty stream
 	Sealed      bool   // the stream takes no more appends
+	// LastTime is the time that JetStream gave to the last entry, by the clock of the stream's leader.
+	LastTime time.Time
 }
 
 // Bounds asks the leader for the bounds of the stream. An error that wraps
@@ -34,7 +36,7 @@ func (l *Log) Bounds(ctx context.Context) (Bounds, error) {
 		return Bounds{}, fmt.Errorf("look up stream %s: %w", messages.LogStream(l.partition), err)
 	}
 	info := stream.CachedInfo()
-	return Bounds{First: max(info.Config.FirstSeq, 1), Last: info.State.LastSeq, Sealed: info.Config.Sealed}, nil
+	return Bounds{First: max(info.Config.FirstSeq, 1), Last: info.State.LastSeq, Sealed: info.Config.Sealed, LastTime: info.State.LastTime}, nil
 }
 
 // History returns what was archived, as the last entry of the log has it. It is zero if that entry

@@ -96,6 +96,9 @@ const (
 	// DefaultMaxProducers is how many producers a partition remembers.
 	DefaultMaxProducers = 100_000
 	MaxProducersLimit   = 1_000_000
+	// MinRetentionAge bounds how often the records of a partition are archived.
+	MinRetentionAge = time.Second
+	MaxRetentionAge = 100 * 365 * 24 * time.Hour
 	// MaxAllPartitions bounds the partitions of all topics together, because each one
 	// needs a JetStream stream and an actor in three services.
 	MaxAllPartitions = 4096
@@ -120,6 +123,12 @@ type TopicConfig struct {
 	// are compressed together with others of the same partition. The default is
 	// CompressionNone.
 	Compression Compression `json:"compression,omitempty"`
+
+	// RetentionAgeMS is the time in milliseconds for which records are kept, and RetentionBytes
+	// how many bytes of history a partition keeps at least. Older records may be dropped, in
+	// whole segments, once they are archived. 0 keeps them for ever.
+	RetentionAgeMS int64 `json:"retention_age_ms,omitempty"`
+	RetentionBytes int64 `json:"retention_bytes,omitempty"`
 
 	// Subjects are further produce subjects of the topic's only partition. They may
 	// have wildcards.
@@ -150,6 +159,31 @@ func (t Topic) Partition(n int) Partition {
 // Complete returns the configuration with defaults, or an error of the catalogue if it
 // is not valid.
 func (c TopicConfig) Complete() (TopicConfig, error) {
+	c = c.withDefaults()
+	switch {
+	case !ValidTopicName(c.Name):
+		return c, Errorf(CodeInvalidTopicName, "%.80q", c.Name)
+	case c.Partitions < 1 || c.Partitions > MaxPartitions:
+		return c, Errorf(CodeInvalidRequest, "partitions is %d, allowed are 1 to %d", c.Partitions, MaxPartitions)
+	case c.Replicas < 1 || c.Replicas > MaxReplicas:
+		return c, Errorf(CodeInvalidRequest, "replicas is %d, allowed are 1 to %d", c.Replicas, MaxReplicas)
+	case c.MaxRecordBytes < 1 || c.MaxRecordBytes > MaxRecordBytesLimit:
+		return c, Errorf(CodeInvalidRequest, "max_record_bytes is %d, allowed are 1 to %d", c.MaxRecordBytes, MaxRecordBytesLimit)
+	case c.ProducerExpiryMS < MinProducerExpiry.Milliseconds() || c.ProducerExpiryMS > MaxProducerExpiry.Milliseconds():
+		return c, Errorf(CodeInvalidRequest, "producer_expiry_ms is %d, allowed are %d to %d", c.ProducerExpiryMS,
+			MinProducerExpiry.Milliseconds(), MaxProducerExpiry.Milliseconds())
+	case c.MaxProducers < 1 || c.MaxProducers > MaxProducersLimit:
+		return c, Errorf(CodeInvalidRequest, "max_producers is %d, allowed are 1 to %d", c.MaxProducers, MaxProducersLimit)
+	case c.Compression != CompressionNone && !c.Compression.Known():
+		return c, Errorf(CodeInvalidRequest, "compression is %.20q, allowed are none, s2 and zstd", string(c.Compression))
+	}
+	if err := c.checkRetention(); err != nil {
+		return c, err
+	}
+	return c, c.checkSubjects()
+}
+
+func (c TopicConfig) withDefaults() TopicConfig {
 	if c.Partitions == 0 {
 		c.Partitions = 1
 	}
@@ -168,29 +202,27 @@ func (c TopicConfig) Complete() (TopicConfig, error) {
 	if c.Compression == "" {
 		c.Compression = CompressionNone
 	}
-	switch {
-	case !ValidTopicName(c.Name):
-		return c, Errorf(CodeInvalidTopicName, "%.80q", c.Name)
-	case c.Partitions < 1 || c.Partitions > MaxPartitions:
-		return c, Errorf(CodeInvalidRequest, "partitions is %d, allowed are 1 to %d", c.Partitions, MaxPartitions)
-	case c.Replicas < 1 || c.Replicas > MaxReplicas:
-		return c, Errorf(CodeInvalidRequest, "replicas is %d, allowed are 1 to %d", c.Replicas, MaxReplicas)
-	case c.MaxRecordBytes < 1 || c.MaxRecordBytes > MaxRecordBytesLimit:
-		return c, Errorf(CodeInvalidRequest, "max_record_bytes is %d, allowed are 1 to %d", c.MaxRecordBytes, MaxRecordBytesLimit)
-	case c.ProducerExpiryMS < MinProducerExpiry.Milliseconds() || c.ProducerExpiryMS > MaxProducerExpiry.Milliseconds():
-		return c, Errorf(CodeInvalidRequest, "producer_expiry_ms is %d, allowed are %d to %d", c.ProducerExpiryMS,
-			MinProducerExpiry.Milliseconds(), MaxProducerExpiry.Milliseconds())
-	case c.MaxProducers < 1 || c.MaxProducers > MaxProducersLimit:
-		return c, Errorf(CodeInvalidRequest, "max_producers is %d, allowed are 1 to %d", c.MaxProducers, MaxProducersLimit)
-	case c.Compression != CompressionNone && !c.Compression.Known():
-		return c, Errorf(CodeInvalidRequest, "compression is %.20q, allowed are none, s2 and zstd", string(c.Compression))
+	return c
+}
+
+func (c TopicConfig) checkRetention() error {
+	switch age := c.RetentionAgeMS; {
+	case age != 0 && (age < MinRetentionAge.Milliseconds() || age > MaxRetentionAge.Milliseconds()):
+		return Errorf(CodeInvalidRequest, "retention_age_ms is %d, allowed are 0 and %d to %d", age, MinRetentionAge.Milliseconds(), MaxRetentionAge.Milliseconds())
+	case c.RetentionBytes < 0:
+		return Errorf(CodeInvalidRequest, "retention_bytes is %d, which is negative", c.RetentionBytes)
 	}
-	return c, c.checkSubjects()
+	return nil
 }
 
 // ProducerExpiry returns how long the topic's partitions remember an idle producer.
 func (c TopicConfig) ProducerExpiry() time.Duration {
 	return time.Duration(c.ProducerExpiryMS) * time.Millisecond
+}
+
+// RetentionAge returns how long records are kept; 0 is for ever.
+func (c TopicConfig) RetentionAge() time.Duration {
+	return time.Duration(c.RetentionAgeMS) * time.Millisecond
 }
 
 // Codec returns the codec of the topic's stagers; empty if they do not compress.

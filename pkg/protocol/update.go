@@ -13,6 +13,8 @@ type TopicUpdate struct {
 	ProducerExpiryMS *int64       `json:"producer_expiry_ms,omitempty"`
 	MaxProducers     *int         `json:"max_producers,omitempty"`
 	Compression      *Compression `json:"compression,omitempty"`
+	RetentionAgeMS   *int64       `json:"retention_age_ms,omitempty"`
+	RetentionBytes   *int64       `json:"retention_bytes,omitempty"`
 
 	// Subjects replace all subjects that the topic is bound to. An empty list that is not
 	// nil leaves the topic with its produce subject only.
@@ -26,6 +28,8 @@ func (u TopicUpdate) ApplyTo(c TopicConfig) (TopicConfig, error) {
 	set(&c.ProducerExpiryMS, u.ProducerExpiryMS)
 	set(&c.MaxProducers, u.MaxProducers)
 	set(&c.Compression, u.Compression)
+	set(&c.RetentionAgeMS, u.RetentionAgeMS)
+	set(&c.RetentionBytes, u.RetentionBytes)
 	if u.Subjects != nil {
 		c.Subjects = u.Subjects
 	}

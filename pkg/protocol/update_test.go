@@ -27,6 +27,19 @@ func TestUpdateDistinguishesNoSubjectsFromUnchangedOnes(t *testing.T) {
 	}
 }
 
+func TestUpdateChangesRetention(t *testing.T) {
+	before := TopicConfig{Name: "orders", RetentionAgeMS: 5000, RetentionBytes: 6}
+	after, err := TopicUpdate{RetentionAgeMS: new(int64(0))}.ApplyTo(before)
+	if err != nil || after.RetentionAge() != 0 || after.RetentionBytes != 6 {
+		t.Errorf("%+v, %v", after, err)
+	}
+	for _, wrong := range []TopicUpdate{{RetentionAgeMS: new(int64(999))}, {RetentionAgeMS: new(int64(-1))}, {RetentionBytes: new(int64(-1))}} {
+		if after, err := wrong.ApplyTo(before); err == nil {
+			t.Errorf("accepted %+v", after)
+		}
+	}
+}
+
 func TestUpdateTakesDefaultsForZeros(t *testing.T) {
 	before := TopicConfig{Name: "orders", MaxRecordBytes: 5, MaxProducers: 6, ProducerExpiryMS: MaxProducerExpiry.Milliseconds(), Compression: CompressionS2}
 	want, err := TopicConfig{Name: "orders"}.Complete()

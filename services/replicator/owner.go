@@ -45,6 +45,7 @@ func (s *Service) owner(topic protocol.Topic, id protocol.Partition) *owner {
 	settings := s.settings
 	settings.Limits = limitsOf(topic)
 	settings.Codec = topic.Codec()
+	settings.Retention = retentionOf(topic)
 	if topic.Replicas > 1 {
 		settings.Patience = slowElection
 	}
@@ -66,6 +67,12 @@ func limitsOf(topic protocol.Topic) core.Limits {
 func (p *owner) Configure(ctx context.Context, topic protocol.Topic) {
 	p.put(ctx, limitsOf(topic))
 	p.put(ctx, core.Codec{Codec: topic.Codec()})
+	p.put(ctx, retentionOf(topic))
+}
+
+// retentionOf returns what a topic keeps.
+func retentionOf(topic protocol.Topic) core.Retention {
+	return core.Retention{Age: topic.RetentionAge(), Bytes: topic.RetentionBytes}
 }
 
 // Receive passes a message to the actor. It blocks while the mailbox is full, so that the
@@ -152,6 +159,9 @@ func (p *owner) do(ctx context.Context, fx core.Effects) {
 	}
 	if fx.Scrub != nil {
 		p.work.Go(func() { p.scrub(ctx, *fx.Scrub) })
+	}
+	if fx.AskTime {
+		p.work.Go(func() { p.askTime(ctx) })
 	}
 	if fx.Purge != nil {
 		p.work.Go(func() { p.purge(ctx, *fx.Purge) })

@@ -20,3 +20,15 @@ func (p *owner) purge(ctx context.Context, what core.Purge) {
 	}
 	p.put(ctx, core.Purged(what))
 }
+
+// askTime passes the time that JetStream gave to the last entry of the log to the core.
+func (p *owner) askTime(ctx context.Context) {
+	bounded, cancel := context.WithTimeout(ctx, p.service.config.AppendTimeout)
+	defer cancel()
+	bounds, err := p.log.Bounds(bounded)
+	if err != nil {
+		p.put(ctx, core.LogTime{}) // the core asks again when the next job is due
+		return
+	}
+	p.put(ctx, core.LogTime{Last: bounds.LastTime.UnixNano()})
+}

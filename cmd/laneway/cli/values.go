@@ -168,3 +168,42 @@ func text(value any) string {
 	}
 	return fmt.Sprint(value)
 }
+
+// Age is how old something may become, given in days or as a duration: 30d, 12h or 90m. 0 stands for
+// any age.
+type Age time.Duration
+
+const day = 24 * time.Hour
+
+// Decode implements kong.MapperValue.
+func (a *Age) Decode(ctx *kong.DecodeContext) error {
+	given, err := PopValue(ctx, "age")
+	if err != nil {
+		return err
+	}
+	var duration time.Duration
+	if days, is := strings.CutSuffix(given, "d"); is {
+		var n uint64
+		n, err = strconv.ParseUint(days, 10, 16)
+		duration = time.Duration(n) * day
+	} else {
+		duration, err = time.ParseDuration(given)
+	}
+	if err != nil || duration < 0 {
+		return fmt.Errorf("%q is not an age: it looks like 30d, 12h or 0", given)
+	}
+	*a = Age(duration)
+	return nil
+}
+
+// String returns the age as it may be given.
+func (a Age) String() string {
+	switch d := time.Duration(a); {
+	case d == 0:
+		return "0"
+	case d%day == 0:
+		return fmt.Sprintf("%dd", d/day)
+	default:
+		return d.String()
+	}
+}

@@ -23,6 +23,8 @@ type Create struct {
 	Replicas       cli.Number `default:"1" help:"NATS servers that keep the log of each partition, at most 5; more than 1 need a cluster."`
 	ProducerExpiry cli.Period `default:"24h" help:"How long a partition remembers an idle idempotent producer, at least 10m."`
 	Compression    string     `enum:"none,s2,zstd" default:"none" help:"How stagers compress records that producers send uncompressed: none, s2 (fast) or zstd (smaller)."`
+	RetentionAge   cli.Age    `placeholder:"30d" help:"Drop records that are older, such as 30d, 7d or 12h; by default none are dropped. Needs archiving."`
+	RetentionBytes cli.Amount `placeholder:"SIZE" help:"Drop the oldest records of a partition beyond this many stored bytes, such as 100GiB; by default none are dropped. Needs archiving."`
 	MaxProducers   cli.Number `default:"100000" help:"Idempotent producers that a partition remembers, at most 1000000; new ones are refused beyond it."`
 }
 
@@ -35,11 +37,14 @@ created later is not: it would store and acknowledge the same messages. Several 
 With --compression, records are compressed together with others of their partition, if that makes them smaller.
 Producers and consumers do not notice it. Batches that a producer has compressed itself stay as they are.
 
+With --retention-age and --retention-bytes, segments of the object store are dropped as a whole, so that some records stay
+longer. Of both limits, the one that drops more counts. Only records that are archived are dropped, see --archive-bytes of laneway serve.
+
 Examples:
 
     laneway topic create orders --subjects 'orders.>'
     laneway topic create payments --partitions 4
-    laneway topic create logs --compression zstd`
+    laneway topic create logs --compression zstd --retention-age 30d`
 }
 
 // Validate implements kong's check of a command.
@@ -50,7 +55,18 @@ func (c *Create) Validate() error {
 	case c.Replicas > protocol.MaxReplicas:
 		return fmt.Errorf("--replicas is %d, allowed are 1 to %d", c.Replicas, protocol.MaxReplicas)
 	}
+	if err := checkAge(c.RetentionAge); err != nil {
+		return err
+	}
 	return checkLimits(&c.MaxRecordBytes, &c.ProducerExpiry, &c.MaxProducers)
+}
+
+// checkAge returns why an age for retention is not allowed.
+func checkAge(age cli.Age) error {
+	if d := time.Duration(age); d != 0 && (d < protocol.MinRetentionAge || d > protocol.MaxRetentionAge) {
+		return fmt.Errorf("--retention-age is %s, allowed are 0 and %s to %s", age, protocol.MinRetentionAge, cli.Age(protocol.MaxRetentionAge))
+	}
+	return nil
 }
 
 // checkLimits returns why limits of a topic are not allowed. Those that are nil are not checked.
@@ -75,15 +91,31 @@ func (c *Create) Run(a *cli.App) error {
 		topic, err := laneway.Admin().CreateTopic(ctx, protocol.TopicConfig{
 			Name: c.Name, Partitions: int(c.Partitions), MaxRecordBytes: int(c.MaxRecordBytes),
 			Replicas: int(c.Replicas), Subjects: c.Subjects,
-			Compression:      protocol.Compression(c.Compression),
+			Compression:    protocol.Compression(c.Compression),
+			RetentionAgeMS: time.Duration(c.RetentionAge).Milliseconds(), RetentionBytes: int64(c.RetentionBytes),
 			ProducerExpiryMS: time.Duration(c.ProducerExpiry).Milliseconds(), MaxProducers: int(c.MaxProducers),
 		})
 		if err != nil {
 			return err
 		}
-		return cli.Say(a.Stdout, "created topic %s: %s, records of up to %s%s%s\n",
-			topic.Name, cli.Count(topic.Partitions, "partition"), humanize.IBytes(uint64(topic.MaxRecordBytes)), compressed(topic), bound(topic))
+		return cli.Say(a.Stdout, "created topic %s: %s, records of up to %s%s%s%s\n",
+			topic.Name, cli.Count(topic.Partitions, "partition"), humanize.IBytes(uint64(topic.MaxRecordBytes)), compressed(topic), bound(topic), retained(topic))
 	})
+}
+
+// retained names what a topic keeps; it is empty if that is everything.
+func retained(topic protocol.Topic) string {
+	var kept []string
+	if topic.RetentionAgeMS > 0 {
+		kept = append(kept, cli.Age(topic.RetentionAge()).String())
+	}
+	if topic.RetentionBytes > 0 {
+		kept = append(kept, humanize.IBytes(uint64(topic.RetentionBytes))+" of each partition")
+	}
+	if len(kept) == 0 {
+		return ""
+	}
+	return ", retains " + strings.Join(kept, " and ")
 }
 
 // compressed names the codec of a topic; it is empty if the topic has none.

@@ -23,7 +23,7 @@ import (
 // Command is laneway topic.
 type Command struct {
 	Create  Create  `cmd:"" help:"Create a topic."`
-	Update  Update  `cmd:"" help:"Change the subjects, limits or compression of a topic."`
+	Update  Update  `cmd:"" help:"Change the subjects, limits, compression or retention of a topic."`
 	List    List    `cmd:"" help:"List all topics."`
 	Info    Info    `cmd:"" help:"Show a topic and the state of its partitions."`
 	Mapping Mapping `cmd:"" help:"Print the NATS configuration that spreads subjects over a topic's partitions."`
@@ -100,8 +100,8 @@ func (c *Info) Run(a *cli.App) error {
 		}
 		warn(a, response.Warnings)
 		topic, partitions := *response.Topic, response.Partitions
-		if err := cli.Say(a.Stdout, "topic %s, created %s, records of up to %s%s%s\nremembers up to %s, each until it was idle for %s\n\n",
-			topic.Name, topic.Created.Format(time.RFC3339), humanize.IBytes(uint64(topic.MaxRecordBytes)), compressed(topic), bound(topic),
+		if err := cli.Say(a.Stdout, "topic %s, created %s, records of up to %s%s%s%s\nremembers up to %s, each until it was idle for %s\n\n",
+			topic.Name, topic.Created.Format(time.RFC3339), humanize.IBytes(uint64(topic.MaxRecordBytes)), compressed(topic), bound(topic), retained(topic),
 			cli.Count(topic.MaxProducers, "producer"), short(topic.ProducerExpiry())); err != nil {
 			return err
 		}

@@ -24,6 +24,8 @@ type Update struct {
 	Subjects       subjectList `placeholder:"SUBJECT,..." help:"Subjects instead of those that the topic is bound to, at most 16, and only for a topic of one partition; an empty value stands for none."`
 	ProducerExpiry *cli.Period `placeholder:"DURATION" help:"How long a partition remembers an idle idempotent producer, at least 10m."`
 	Compression    *string     `placeholder:"CODEC" help:"How stagers compress new records that producers send uncompressed: none, s2 (fast) or zstd (smaller)."`
+	RetentionAge   *cli.Age    `placeholder:"AGE" help:"Drop records that are older, such as 30d or 12h; 0 drops none."`
+	RetentionBytes *cli.Amount `placeholder:"SIZE" help:"Drop the oldest records of a partition beyond this many stored bytes; 0 drops none."`
 	MaxProducers   *cli.Number `placeholder:"N" help:"Idempotent producers that a partition remembers, at most 1000000. If it remembers more already, it refuses new ones until enough have expired."`
 
 	Partitions cli.Number `hidden:"" help:"Cannot be changed."`
@@ -41,12 +43,15 @@ With --subjects, the topic is bound to the given subjects only. Requests to subj
 rejected in the meantime. Only when a topic gets its first subjects, a request of that moment may stay without an answer.
 To move a subject to another topic, take it from the one and then give it to the other.
 
+A lower retention drops records at once, which cannot be undone.
+
 A producer that sends a batch again after --producer-expiry may double it. So let the expiry exceed the delivery timeout
 of every running producer.
 
 Examples:
 
     laneway topic update orders --compression zstd
+    laneway topic update orders --retention-age 7d --retention-bytes 100GiB
     laneway topic update orders --subjects 'orders.>,returns.*' --max-record-bytes 1MiB
     laneway topic update orders --subjects=`
 }
@@ -59,11 +64,17 @@ func (c *Update) Validate(kctx *kong.Context) error {
 			return fmt.Errorf("--%s cannot be changed: create another topic", flag.Name)
 		}
 	}
-	if c.MaxRecordBytes == nil && !c.Subjects.given && c.ProducerExpiry == nil && c.Compression == nil && c.MaxProducers == nil {
+	if c.MaxRecordBytes == nil && !c.Subjects.given && c.ProducerExpiry == nil && c.Compression == nil && c.MaxProducers == nil &&
+		c.RetentionAge == nil && c.RetentionBytes == nil {
 		return errors.New("nothing is to be changed: give at least one of the options")
 	}
 	if codec := c.Compression; codec != nil && !slices.Contains(codecs, *codec) {
 		return fmt.Errorf("--compression is %q, allowed are %s", *codec, strings.Join(codecs, ", "))
+	}
+	if c.RetentionAge != nil {
+		if err := checkAge(*c.RetentionAge); err != nil {
+			return err
+		}
 	}
 	return checkLimits(c.MaxRecordBytes, c.ProducerExpiry, c.MaxProducers)
 }
@@ -81,6 +92,12 @@ func (c *Update) request() protocol.TopicUpdate {
 	}
 	if c.MaxProducers != nil {
 		u.MaxProducers = new(int(*c.MaxProducers))
+	}
+	if c.RetentionAge != nil {
+		u.RetentionAgeMS = new(time.Duration(*c.RetentionAge).Milliseconds())
+	}
+	if c.RetentionBytes != nil {
+		u.RetentionBytes = new(int64(*c.RetentionBytes))
 	}
 	if c.Subjects.given {
 		u.Subjects = append([]string{}, c.Subjects.subjects...)
@@ -120,6 +137,8 @@ var values = []struct {
 	}},
 	{"producer-expiry", func(t protocol.Topic) string { return short(t.ProducerExpiry()) }},
 	{"compression", func(t protocol.Topic) string { return string(t.Compression) }},
+	{"retention-age", func(t protocol.Topic) string { return cli.Age(t.RetentionAge()).String() }},
+	{"retention-bytes", func(t protocol.Topic) string { return humanize.Comma(t.RetentionBytes) }},
 	{"max-producers", func(t protocol.Topic) string { return humanize.Comma(int64(t.MaxProducers)) }},
 }
 

@@ -63,6 +63,15 @@ func TestUpdateRequestsAndShowsWhatIsGiven(t *testing.T) {
 			`{"name":"orders","max_producers":50,"compression":"zstd"}`,
 			"updated topic orders:\n  compression: zstd, before: none\n  max-producers: 50, before: 100,000\n",
 		},
+		{
+			[]string{"--retention-age", "7d", "--retention-bytes", "1MiB"},
+			`{"name":"orders","retention_age_ms":604800000,"retention_bytes":1048576}`,
+			"updated topic orders:\n  retention-age: 7d, before: 0\n  retention-bytes: 1,048,576, before: 0\n",
+		},
+		{
+			[]string{"--retention-age", "0", "--retention-bytes", "0"},
+			`{"name":"orders","retention_age_ms":0,"retention_bytes":0}`, "topic orders is unchanged: it has these values already\n",
+		},
 		{[]string{"--subjects", ""}, `{"name":"orders","subjects":[]}`, "updated topic orders:\n  subjects: none, before: orders.>\n"},
 		{[]string{"--subjects="}, `{"name":"orders","subjects":[]}`, "updated topic orders:\n  subjects: none, before: orders.>\n"},
 		{

@@ -61,9 +61,11 @@ func (c *Core) startAppend(now time.Time) {
 	}
 }
 
-// waiting reports whether anything waits for an append: batches, fences, rejections, or a
-// history.
-func (c *Core) waiting() bool { return c.partition.Waiting() || c.archive.next != nil }
+// waiting reports whether anything waits for an append: batches, fences, rejections, a history, or
+// retention, which needs JetStream's time.
+func (c *Core) waiting() bool {
+	return c.partition.Waiting() || c.archive.next != nil || c.archive.retention.entry
+}
 
 // append requests the append of an entry, on the condition that the log still ends with the
 // last entry that this core knows. Every entry carries the history.
@@ -72,6 +74,7 @@ func (c *Core) append(now time.Time, entry messages.Entry) {
 	entry.History = c.archive.carried()
 	c.flightData = messages.EncodeEntry(entry)
 	c.archive.flight = flight{measure(&entry, int64(len(c.flightData))), c.archive.next != nil}
+	c.archive.retention.entry = false
 	c.appending = true
 	c.fx.Append = &Append{Expected: c.last, Data: c.flightData}
 }

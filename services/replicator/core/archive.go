@@ -41,6 +41,8 @@ type archive struct {
 	job     *job              // under way; nil if none is
 	flight  flight
 
+	retention retention
+
 	failures  int       // of jobs for the present history
 	failedAt  time.Time // of the first of them
 	warnedAt  time.Time
@@ -56,6 +58,16 @@ type job struct {
 	silent  time.Time // when it was first sent, or its archiver last heard of
 	after   time.Time // when it may be sent again
 	taken   bool      // an archiver works on it, as it was last sent
+
+	retain messages.Retention // what it drops of the history
+}
+
+// undone says for people what is so as long as the job is not done.
+func (j *job) undone(a *archive) string {
+	if j.to == a.history.End {
+		return "records that are no longer retained stay in the object store"
+	}
+	return fmt.Sprintf("the entries of the log up to %d stay in it", j.to.Sequence)
 }
 
 // flight is what the append under way has to do with archiving.
@@ -85,7 +97,7 @@ func (a *archive) jobEnd() messages.Position {
 
 // rollBack forgets the job, and a new history that is not in the log. What the archiver
 // reports is ignored then, unless the next job is for the same entries.
-func (a *archive) rollBack() { a.job, a.next, a.flight = nil, nil, flight{} }
+func (a *archive) rollBack() { a.job, a.next, a.flight, a.retention.entry = nil, nil, flight{}, false }
 
 // forget drops what was read from a snapshot and the log, after a roll-back.
 func (a *archive) forget() {
@@ -164,23 +176,21 @@ func (c *Core) keepArchiving(now time.Time) {
 		return
 	}
 	if a.job == nil {
-		if !c.archiveDue(now) {
+		if a.job = c.newJob(now); a.job == nil {
 			return
 		}
-		to := a.runs.first(c.jobLimits()).End
-		a.job = &job{to: to, records: to.Offset - a.history.End.Offset, silent: now}
 	}
 	j := a.job
 	if now.Before(j.after) || !j.heardAt.IsZero() && now.Sub(j.heardAt) < c.settings.JobSilence {
 		return
 	}
 	if !j.heardAt.IsZero() && now.Sub(j.silent) >= archiveWarning {
-		c.warnArchiving(now, fmt.Sprintf("no archiver has answered for %s, so the entries of the log up to %d stay in it; is one running?",
-			now.Sub(j.silent).Truncate(time.Second), j.to.Sequence))
+		c.warnArchiving(now, fmt.Sprintf("no archiver has answered for %s, so %s; is one running?", now.Sub(j.silent).Truncate(time.Second), j.undone(a)))
 	}
 	j.heardAt, j.taken = now, false
 	c.send(messages.ArchiveSubject, messages.Archive{
 		Partition: c.id, Base: a.history, To: j.to, Codec: c.settings.Codec, GiveUp: a.failures > 0 && now.Sub(a.failedAt) >= c.settings.GiveUpTime,
+		Retain: j.retain,
 	})
 }
 
@@ -197,7 +207,7 @@ func (c *Core) archiveDue(now time.Time) bool {
 	switch {
 	case len(a.runs.list) == 0:
 		return false
-	case some && now.UnixNano()-oldest.Since >= s.ArchiveAge.Nanoseconds():
+	case some && now.UnixNano()-oldest.Since >= c.archiveAge().Nanoseconds(), a.history.End.Offset < a.retention.before:
 		return true
 	}
 	sum := a.runs.sum
@@ -235,6 +245,8 @@ func (a *archive) wrong(m *messages.Archived) string {
 		return "the archiver reports no new manifest"
 	case m.History.Start < a.history.Start:
 		return fmt.Sprintf("the archiver reports the log start offset %d, which was %d before", m.History.Start, a.history.Start)
+	case m.History.Start > a.job.to.Offset, m.History.Start > a.history.Start && a.job.retain == messages.Retention{}:
+		return fmt.Sprintf("the archiver reports the log start offset %d, and should keep the records from %d on", m.History.Start, a.history.Start)
 	}
 	return ""
 }
@@ -278,7 +290,7 @@ func (c *Core) jobFailed(now time.Time, reason string) {
 	c.stats.ArchiveFailures++
 	j := a.job
 	j.heardAt, j.silent, j.after = time.Time{}, now, now.Add(pause)
-	c.warnArchiving(now, fmt.Sprintf("the entries of the log up to %d could not be archived, so they stay in it; trying again: %s", j.to.Sequence, reason))
+	c.warnArchiving(now, fmt.Sprintf("a job of the archivers has failed, so %s; trying again: %s", j.undone(a), reason))
 }
 
 // warnArchiving warns at most once in archiveWarning.

@@ -371,9 +371,12 @@ func TestWrongResultIsAFailure(t *testing.T) {
 		"the old manifest":   func(m *messages.Archived) { m.History.Manifest = "m1" },
 		"no manifest":        func(m *messages.Archived) { m.History.Manifest = "" },
 		"a start that falls": func(m *messages.Archived) { m.History.Start = 0 },
+		"a start too high":   func(m *messages.Archived) { m.History.Start = m.History.End.Offset + 1 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, o := newArchiver(t)
+			w, _ := newArchiver(t)
+			w.settings.Retention.Bytes = 1 << 40
+			o := w.leader("second")
 			o.commit(sized(batch("a", 1), 1000))
 			m := done(o.job(), "m1")
 			m.History.Start = 1

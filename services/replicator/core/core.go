@@ -59,6 +59,7 @@ type Settings struct {
 	// how long a batch waits until a job is due for it.
 	ArchiveBytes int64
 	ArchiveAge   time.Duration
+	Retention    Retention
 	Codec        protocol.Compression // with which archivers compress; empty if they do not
 	// TailBytes and TailBatches bound what is not archived: bytes of entries, and batches. At
 	// one of them frontends refuse requests.
@@ -95,7 +96,7 @@ func DefaultSettings(owner string) Settings {
 
 // Event is an input of a Core: a messages.Message that has arrived, or Loaded, LogRead,
 // Appended, AppendFailed, Saved, MarkWritten, MarkConflict, Scrubbed, Purged, PurgeFailed,
-// EpochTaken, Replaced, Limits, Codec, ArchiverStarted or Stopping.
+// EpochTaken, Replaced, Limits, Codec, Retention, LogTime, ArchiverStarted or Stopping.
 type Event any
 
 // Limits are new limits of the topic. They apply at once, also to a log that is being read.
@@ -123,6 +124,7 @@ type Effects struct {
 	Mark      *WriteMark // answered by MarkWritten or MarkConflict; one at a time
 	Scrub     *Scrub     // answered by Scrubbed; one at a time
 	Purge     *Purge     // answered by Purged or PurgeFailed; one at a time
+	AskTime   bool       // look up JetStream's time of the last entry; answered by LogTime
 	Committed []partition.Committed
 	// TakeEpoch is not 0 if a term record or the snapshot has an epoch that fences this core:
 	// a higher one, or the same one with another owner. The shell takes an epoch above it and
@@ -268,12 +270,24 @@ func (c *Core) handle(now time.Time, e Event) {
 		c.epochTaken(e)
 	case Replaced:
 		c.replaced(e)
+	case Limits, Codec, Retention:
+		c.configure(e)
+	case LogTime:
+		c.logTime(e)
+	case Stopping:
+		c.stopping = true
+	}
+}
+
+// configure takes what an update of the topic may have changed.
+func (c *Core) configure(e Event) {
+	switch e := e.(type) {
 	case Limits:
 		c.partition.SetLimits(e)
 	case Codec:
 		c.settings.Codec = e.Codec
-	case Stopping:
-		c.stopping = true
+	case Retention:
+		c.setRetention(e)
 	}
 }
 

@@ -29,6 +29,8 @@ type owner struct {
 	purge    *core.Purge // the last one that was asked for
 	refusing []string
 
+	timeAsked bool // until answerTime
+
 	marking  bool            // marks are under way until finishMark
 	mark     *core.WriteMark // under way
 	warnings []string
@@ -77,6 +79,7 @@ func (o *owner) step(events ...core.Event) {
 	if fx.Purge != nil {
 		o.purge = fx.Purge
 	}
+	o.timeAsked = o.timeAsked || fx.AskTime
 	if fx.Refusing != "" {
 		o.refusing = append(o.refusing, fx.Refusing)
 	}

@@ -1,0 +1,115 @@
+package core
+
+import (
+	"time"
+
+	"laneway.dev/pkg/messages"
+)
+
+// Retention reports how long, and how many bytes of segments, a topic keeps. 0 keeps them for ever.
+// It applies from the next job on.
+type Retention struct {
+	Age   time.Duration
+	Bytes int64
+}
+
+// LogTime answers AskTime.
+type LogTime struct {
+	Last int64 // the time that JetStream gave to the last entry, in Unix nanoseconds; 0 if it is not known
+}
+
+// retention is what a core knows about the records that are to be dropped.
+//
+// The time at which records are too old is the lower one of this process's clock and of JetStream's:
+// a single clock that is ahead would drop records that are young. JetStream tells its time only with
+// entries. So the core asks for that of the last entry before it sends a job, and appends an entry if
+// that one is too old.
+type retention struct {
+	asking bool      // AskTime is not answered yet
+	asked  bool      // it was answered since the last job
+	last   int64     // the time of the newest entry that JetStream has told, in Unix nanoseconds
+	after  time.Time // before that, nothing is dropped by age
+	entry  bool      // an entry is to be appended, for its time
+	before int64     // the log start offset that a truncation asks for
+}
+
+const (
+	// While JetStream's time is behind this process's clock, the core waits for a tenth of the
+	// retention time, within these bounds, before it asks again.
+	shortestRetentionPause = time.Second
+	longestRetentionPause  = time.Minute
+	retentionPauseShare    = 10
+)
+
+// logTime takes JetStream's time.
+func (c *Core) logTime(e LogTime) {
+	r := &c.archive.retention
+	r.asking, r.asked = false, true
+	r.last = max(r.last, e.Last)
+}
+
+// setRetention takes the retention of the topic after an update.
+func (c *Core) setRetention(e Retention) {
+	c.settings.Retention = e
+	c.archive.retention.after = time.Time{}
+}
+
+// archiveAge is how long a batch may wait for a job. Only segments can be dropped, so records that
+// are not kept for long are archived early.
+func (c *Core) archiveAge() time.Duration {
+	if age := c.settings.Retention.Age; age > 0 {
+		return min(age, c.settings.ArchiveAge)
+	}
+	return c.settings.ArchiveAge
+}
+
+// retain returns what a job at a time is to drop.
+func (c *Core) retain(now int64) messages.Retention {
+	r := messages.Retention{Before: c.archive.retention.before, Bytes: c.settings.Retention.Bytes}
+	if age := c.settings.Retention.Age; age > 0 {
+		r.Cutoff = now - age.Nanoseconds()
+	}
+	return r
+}
+
+// drops reports whether a retention drops anything of a history. The size of a manifest that an
+// older version has stored is not known, and neither is its oldest segment.
+func drops(h *messages.History, r messages.Retention) bool {
+	switch {
+	case !h.Archived() || r == messages.Retention{}:
+		return false
+	case h.Size == 0, h.Start < min(r.Before, h.End.Offset):
+		return true
+	case h.OldestBytes == 0:
+		return false
+	}
+	return h.Oldest < r.Cutoff || r.Bytes > 0 && h.Bytes-h.OldestBytes >= r.Bytes
+}
+
+// newJob returns the job that is due; nil if none is, or if JetStream's time has to be asked for.
+func (c *Core) newJob(now time.Time) *job {
+	a := &c.archive
+	r := &a.retention
+	due := c.archiveDue(now)
+	if !due && (now.Before(r.after) || !drops(&a.history, c.retain(now.UnixNano()))) {
+		return nil
+	}
+	if c.settings.Retention.Age > 0 && !r.asked {
+		c.fx.AskTime = !r.asking
+		r.asking = true
+		return nil
+	}
+	r.asked = false
+	retain := c.retain(min(now.UnixNano(), r.last))
+	to := a.history.End
+	switch {
+	case due:
+		to = a.runs.first(c.jobLimits()).End
+	case !drops(&a.history, retain):
+		pause := c.settings.Retention.Age / retentionPauseShare
+		r.after = now.Add(min(max(pause, shortestRetentionPause), longestRetentionPause))
+		r.entry = true
+		return nil
+	}
+	return &job{to: to, records: to.Offset - a.history.End.Offset, silent: now, retain: retain}
+}
