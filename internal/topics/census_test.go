@@ -64,10 +64,17 @@ func TestDeletedTopicHasATombstoneUntilItIsForgotten(t *testing.T) {
 	create(ctx, t, registry, "orders", 1)
 	wantCensus(ctx, t, js, "orders/0.0 +orders:9")
 	for range 2 {
-		if err := topics.Forget(ctx, js.Conn(), js, []uint64{topic.ID}); err != nil {
+		if err := topics.Forget(ctx, js, []uint64{topic.ID}); err != nil {
 			t.Fatal(err)
 		}
 		wantCensus(ctx, t, js, "orders/0.0")
+	}
+	stream, err := js.Stream(ctx, "KV_LANEWAY_DELETED")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := stream.CachedInfo().State.Msgs; left != 0 {
+		t.Errorf("%d messages are left of tombstones that are forgotten", left)
 	}
 }
 

@@ -25,8 +25,6 @@ type Tombstone struct {
 	Name string `json:"topic"`
 	// Seen is the generation of the first sweep that has seen the tombstone; 0 if none has.
 	Seen uint64 `json:"seen,omitempty"`
-
-	revision uint64
 }
 
 func (t Tombstone) key() string { return fmt.Sprintf("%016x", t.ID) }
@@ -74,7 +72,7 @@ func tombstones(ctx context.Context, js jetstream.JetStream) ([]Tombstone, error
 		if !found.Exists && !found.Unreadable {
 			continue
 		}
-		t := Tombstone{revision: found.Revision}
+		var t Tombstone
 		id, err := strconv.ParseUint(found.Key, 16, 64)
 		if err == nil && found.Unreadable {
 			err = errors.New("JetStream cannot read it")
@@ -100,23 +98,6 @@ func missing(err error) bool {
 // NoteSeen notes in tombstones that a sweep of a generation has seen them. It leaves out those that
 // are gone, or that another sweep has seen.
 func NoteSeen(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, ids []uint64, generation uint64) error {
-	return changeTombstones(ctx, conn, js, ids, func(kv jetstream.KeyValue, t Tombstone) error {
-		if t.Seen != 0 {
-			return nil
-		}
-		t.Seen = generation
-		return t.write(ctx, kv, t.revision)
-	})
-}
-
-// Forget removes tombstones.
-func Forget(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, ids []uint64) error {
-	return changeTombstones(ctx, conn, js, ids, func(kv jetstream.KeyValue, t Tombstone) error {
-		return kv.Delete(ctx, t.key(), jetstream.LastRevision(t.revision))
-	})
-}
-
-func changeTombstones(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, ids []uint64, change func(jetstream.KeyValue, Tombstone) error) error {
 	if len(ids) == 0 {
 		return nil
 	}
@@ -128,14 +109,31 @@ func changeTombstones(ctx context.Context, conn *nats.Conn, js jetstream.JetStre
 		t := Tombstone{ID: id}
 		found, err := kvbucket.Get(ctx, conn, deletedBucket, t.key())
 		if err == nil && found.Exists {
-			if err = json.Unmarshal(found.Value, &t); err == nil {
-				t.ID, t.revision = id, found.Revision
-				err = change(kv, t)
-			}
+			err = json.Unmarshal(found.Value, &t)
+		}
+		if err == nil && found.Exists && t.Seen == 0 {
+			t.ID, t.Seen = id, generation
+			err = t.write(ctx, kv, found.Revision)
 		}
 		if err != nil && !kvbucket.IsConflict(err) {
 			return unavailable(err)
 		}
+	}
+	return nil
+}
+
+// Forget removes tombstones. It removes their keys altogether: the NATS client's own Delete leaves a
+// message for each of them, and each topic has another id.
+func Forget(ctx context.Context, js jetstream.JetStream, ids []uint64) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	stream, err := js.Stream(ctx, "KV_"+deletedBucket)
+	for i := 0; i < len(ids) && err == nil; i++ {
+		err = stream.Purge(ctx, jetstream.WithPurgeSubject("$KV."+deletedBucket+"."+Tombstone{ID: ids[i]}.key()))
+	}
+	if err != nil {
+		return unavailable(err)
 	}
 	return nil
 }

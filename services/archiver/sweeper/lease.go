@@ -39,6 +39,7 @@ type lease struct {
 	until   time.Time // when the own lease expires
 	seen    uint64    // revision of the key
 	changed time.Time // when that revision was first seen
+	others  uint64    // how often another sweeper was seen to have written the key
 	beats   uint64
 }
 
@@ -51,6 +52,13 @@ func (l *lease) held() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return time.Now().Before(l.until)
+}
+
+// timesTaken returns how often another sweeper was seen to have the lease.
+func (l *lease) timesTaken() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.others
 }
 
 // keep takes and renews the lease until ctx ends, and then gives it up.
@@ -107,6 +115,7 @@ func (l *lease) free(found kvbucket.Entry, now time.Time) bool {
 	defer l.mu.Unlock()
 	if found.Revision != l.seen {
 		l.seen, l.changed, l.until = found.Revision, now, time.Time{}
+		l.others++
 	}
 	return now.Sub(l.changed) >= l.time
 }

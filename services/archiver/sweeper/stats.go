@@ -33,7 +33,7 @@ func (s *Sweeper) ended(ctx context.Context, o sweep.Outcome, took time.Duration
 	if len(o.Forget) > 0 {
 		attempt, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
-		if err := topics.Forget(attempt, s.config.Conn, s.config.JS, o.Forget); err != nil {
+		if err := topics.Forget(attempt, s.config.JS, o.Forget); err != nil {
 			s.config.Logger.Debug("the tombstones of deleted topics stay for another sweep", zap.Error(err))
 		}
 	}

@@ -79,20 +79,14 @@ func (s *Sweeper) Run(ctx context.Context) {
 	defer stop()
 	timer := time.NewTicker(min(s.config.Interval/4, time.Second))
 	defer timer.Stop()
-	due, held := time.Now().Add(s.config.Interval), true
+	next := newSchedule(s.config.Interval, time.Now())
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
 		}
-		switch holds := s.lease.held(); {
-		case !holds:
-			held = false
-		case !held:
-			held, due = true, time.Now().Add(s.config.Interval)
-		case !time.Now().Before(due):
-			due = time.Now().Add(s.config.Interval)
+		if next.due(time.Now(), s.lease.held(), s.lease.timesTaken()) {
 			s.sweep(ctx)
 		}
 	}

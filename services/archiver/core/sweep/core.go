@@ -20,15 +20,16 @@ type Settings struct {
 }
 
 const (
-	// pollPause is the time between two reads of the logs that have not followed.
-	pollPause = 250 * time.Millisecond
+	// firstPause is the time before the logs that have not followed are read again. It doubles each
+	// time: most logs follow soon, and those that are not archived do not follow at all.
+	firstPause = 250 * time.Millisecond
 	// Behind is how far the watermark of a log is below the generation, unless older batches of the
 	// log are not archived.
 	Behind = 2
 	// maxRanges bounds the generations that are listed one by one.
 	maxRanges = 64
-	// manifestReads bounds how often the manifest of a log is looked for: it may be replaced and
-	// deleted between the read of the log and its own.
+	// manifestReads bounds how often the manifests of logs are looked for: one may be replaced and
+	// deleted between the read of its log and its own.
 	manifestReads = 3
 )
 
@@ -63,6 +64,7 @@ type Core struct {
 	torn     []string
 	known    uint64 // number of the newest record
 	until    time.Time
+	pause    time.Duration
 	read     map[id]Log // of step 2, and of step 4 after that
 	unread   map[string]string
 	bounds   map[id]Log // of step 2
@@ -117,7 +119,7 @@ func (c *Core) recordsFound(_ time.Time, e Event) Effect {
 
 func (c *Core) raised(now time.Time, e Event) Effect {
 	c.outcome.Generation = e.(Raised).Generation
-	c.until = now.Add(c.settings.Patience)
+	c.until, c.pause = now.Add(c.settings.Patience), firstPause
 	c.read, c.unread = make(map[id]Log), make(map[string]string)
 	c.step = (*Core).watermarksRead
 	return ReadLogs{}
@@ -144,7 +146,9 @@ func (c *Core) watermarksRead(now time.Time, e Event) Effect {
 		}
 	}
 	if len(late) > 0 && now.Before(c.until) {
-		return ReadLogs{Logs: sorted(late), Pause: pollPause}
+		pause := min(c.pause, c.until.Sub(now))
+		c.pause *= 2
+		return ReadLogs{Logs: sorted(late), Pause: pause}
 	}
 	c.bounds = c.read
 	c.step = (*Core).logsListed
@@ -231,6 +235,7 @@ func (c *Core) manifestsRead(_ time.Time, e Event) Effect {
 // manifestsFailed reads the logs again whose manifests are missing: others may have replaced them.
 func (c *Core) manifestsFailed(failed []Failure) Effect {
 	var again []protocol.Partition
+	c.tries++
 	for _, f := range failed {
 		var of protocol.Partition
 		for _, l := range c.read {
@@ -238,7 +243,6 @@ func (c *Core) manifestsFailed(failed []Failure) Effect {
 				of = l.Partition
 			}
 		}
-		c.tries++
 		switch {
 		case !f.Missing:
 			return c.end(fmt.Sprintf("partition %s: the manifest %s cannot be read: %s", of, f.What, f.Reason))
