@@ -83,7 +83,7 @@ func TestLostGenerationIsAboveAllObjectsAndLogs(t *testing.T) {
 		t.Errorf("with an object of generation 17: %d, want 18", found)
 	}
 	log := partitionlog.New(c.Conn, c.JS, protocol.Partition{Topic: "orders", TopicID: 9})
-	if err = log.Create(ctx, 1); err == nil {
+	if err = log.Create(ctx, 1, 0); err == nil {
 		_, err = log.Append(ctx, 1, messages.EncodeEntry(messages.Entry{TopicID: 9, Watermark: 30}))
 	}
 	if err == nil {

@@ -37,7 +37,7 @@ func damageThird(t *testing.T, last uint64, alter func(length []byte)) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	onServer(t, folder, func(log *partitionlog.Log) {
-		must(t, log.Create(ctx, 1))
+		must(t, log.Create(ctx, 1, 0))
 		for n := uint64(1); n < last; n++ {
 			_, err := log.Append(ctx, n, messages.EncodeEntry(entry(int64(n)-1, 1)))
 			must(t, err)

@@ -96,13 +96,13 @@ func (l *Log) config(replicas int) jetstream.StreamConfig {
 }
 
 // Create creates the stream of a partition with this number of replicas, and appends its
-// first entry. After that, an empty log is one that has lost its entries. Create may be
-// repeated.
-func (l *Log) Create(ctx context.Context, replicas int) error {
+// first entry, with this watermark. After that, an empty log is one that has lost its entries.
+// Create may be repeated.
+func (l *Log) Create(ctx context.Context, replicas int, watermark uint64) error {
 	if err := l.create(ctx, l.config(replicas)); err != nil {
 		return err
 	}
-	first := messages.Entry{TopicID: l.partition.TopicID, Created: true}
+	first := messages.Entry{TopicID: l.partition.TopicID, Created: true, Watermark: watermark}
 	err := l.appendFirst(ctx, 0, messages.EncodeEntry(first))
 	if errors.Is(err, ErrMoved) {
 		return nil // the log was created before

@@ -70,7 +70,7 @@ func created(t *testing.T, entries int) (server, *partitionlog.Log) {
 	t.Helper()
 	s := start(t)
 	log := s.log(partition)
-	must(t, log.Create(s.ctx, 1))
+	must(t, log.Create(s.ctx, 1, 0))
 	for i := range entries {
 		sequence, err := log.Append(s.ctx, uint64(i+1), messages.EncodeEntry(entry(int64(2*i), 2)))
 		must(t, err)
@@ -249,7 +249,7 @@ func TestEntryOfAnotherTopicIsCorrupt(t *testing.T) {
 
 func TestCreateAgainIsHarmlessAndAnotherTopicOfTheNameHasItsOwnLog(t *testing.T) {
 	s, log := created(t, 2)
-	must(t, log.Create(s.ctx, 1))
+	must(t, log.Create(s.ctx, 1, 0))
 	state, err := log.State(s.ctx)
 	must(t, err)
 	if state.LastSequence != 3 {
@@ -257,7 +257,7 @@ func TestCreateAgainIsHarmlessAndAnotherTopicOfTheNameHasItsOwnLog(t *testing.T)
 	}
 	again := partition
 	again.TopicID++
-	must(t, s.log(again).Create(s.ctx, 1))
+	must(t, s.log(again).Create(s.ctx, 1, 0))
 	must(t, s.log(again).Delete(s.ctx))
 	if state, err = log.State(s.ctx); err != nil || state.LastSequence != 3 {
 		t.Errorf("the log of the first topic ends at %+v (%v)", state, err)
@@ -307,7 +307,7 @@ func TestLateAppendOfADeletedTopicDoesNotLandInTheNewOne(t *testing.T) {
 	again := partition
 	again.TopicID++
 	anew := s.log(again)
-	must(t, anew.Create(s.ctx, 1))
+	must(t, anew.Create(s.ctx, 1, 0))
 	if _, err := log.Append(s.ctx, 1, messages.EncodeEntry(entry(0, 1))); err == nil {
 		t.Error("the old topic's owner has appended")
 	}

@@ -94,7 +94,7 @@ func TestKilledServerLosesNothingButWhatWasPurged(t *testing.T) {
 	folder := t.TempDir()
 	rng := rand.New(rand.NewPCG(1, 2))
 	p := startProcess(t, folder)
-	must(t, p.log(partition).Create(p.ctx, 1))
+	must(t, p.log(partition).Create(p.ctx, 1, 0))
 	appended, purged := uint64(1), uint64(1)
 	for range 5 {
 		log := p.log(partition)

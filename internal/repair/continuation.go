@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"laneway.dev/internal/core/generation"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -26,6 +27,9 @@ type continuation struct {
 
 	frontend, sequencer uint64 // the highest epochs found
 
+	generation uint64 // of objects, the present one; 0 if it is not known
+	watermark  uint64 // of the last entry
+
 	hole bool // entries are missing before the next one
 	lost []Offsets
 
@@ -40,17 +44,20 @@ type continuation struct {
 // beginning is where a continuation begins: at the offset where the history ends, or else where
 // the log began.
 type beginning struct {
-	offset   int64
-	history  messages.History // of the old log; zero if nothing is archived
-	time     int64            // of the last archived entry
-	rising   uint64           // RisingFrom of the last archived entry
-	snapshot *messages.Snapshot
+	offset  int64
+	history messages.History // of the old log; zero if nothing is archived
+	time    int64            // of the last archived entry
+	rising  uint64           // RisingFrom of the last archived entry
+	// generation is the present one, read after the old log was sealed; 0 if it is not known.
+	generation uint64
+	snapshot   *messages.Snapshot
 }
 
 // newContinuation returns a continuation, and its first entry, which gets the sequence first.
 func newContinuation(p protocol.Partition, first uint64, b beginning) (*continuation, messages.Entry) {
 	c := &continuation{
 		topicID: p.TopicID, first: first, begin: b.offset, sequence: first - 1, offset: b.offset, time: b.time, rising: b.rising, history: b.history, snapshot: b.snapshot,
+		generation: b.generation,
 	}
 	if b.snapshot != nil {
 		c.frontend, c.sequencer = b.snapshot.FrontendEpoch, b.snapshot.SequencerEpoch
@@ -131,9 +138,15 @@ func endsWith(s *messages.Snapshot, e *messages.LoggedEntry) bool {
 
 // finish returns the barrier that ends the copy. New records get offsets from next on. The
 // barrier has a frontend epoch above the given one: the tickets of running frontends are
-// lost with the entries, so these frontends must be fenced and start with new ones.
+// lost with the entries, so these frontends must be fenced and start with new ones. Its watermark
+// is at least as high as any that the old log may have had: what is below may have been deleted.
 func (c *continuation) finish(next int64, epoch uint64, now int64) messages.Entry {
 	c.frontend = max(c.frontend, epoch) + 1
+	mark := generation.Watermark(c.generation)
+	for i := range c.runs {
+		mark = min(mark, c.runs[i].Generation)
+	}
+	c.watermark = max(c.watermark, mark)
 	end := c.barrier(max(next, c.offset), c.frontend, max(c.time, now))
 	if c.snapshot != nil && !c.covered {
 		// Its lanes belong to lower frontend epochs.
@@ -165,6 +178,8 @@ func (c *continuation) append(n messages.Entry) messages.Entry {
 		c.rising = c.sequence
 	}
 	n.RisingFrom, n.History = c.rising, c.history
+	c.watermark = max(c.watermark, n.Watermark)
+	n.Watermark = c.watermark
 	c.time, c.offset = n.Time, n.NextOffset()
 	c.count(&n)
 	return n
@@ -185,7 +200,7 @@ func (c *continuation) count(n *messages.Entry) {
 		before = c.runs[k-2].End.Sequence
 	}
 	if k := len(c.runs); k == 0 || c.runs[k-1].Payload >= runPayload || c.runs[k-1].LogBytes >= runLogBytes || c.runs[k-1].End.Sequence-before >= runEntries {
-		c.runs = append(c.runs, messages.Run{Since: n.Time})
+		c.runs = append(c.runs, messages.Run{Since: n.Time, Generation: messages.NoGeneration})
 	}
 	run := &c.runs[len(c.runs)-1]
 	if run.Batches == 0 {
@@ -196,6 +211,9 @@ func (c *continuation) count(n *messages.Entry) {
 	run.Batches += int64(len(n.Batches))
 	for i := range n.Batches {
 		run.Payload += n.Batches[i].Extent.FrameLength()
+		if key := n.Batches[i].Extent.Key; key != "" {
+			run.Generation = min(run.Generation, generation.OfKey(key))
+		}
 	}
 }
 
@@ -203,7 +221,7 @@ func (c *continuation) count(n *messages.Entry) {
 func (c *continuation) cover() {
 	c.covered, c.inHole = true, false
 	s := c.snapshot
-	s.Sequence, s.NextOffset, s.Time = c.sequence, c.offset, c.time
+	s.Sequence, s.NextOffset, s.Time, s.Watermark = c.sequence, c.offset, c.time, c.watermark
 	s.Runs = slices.Clone(c.runs)
 	if s.History = c.history; !s.History.Archived() {
 		// Owners note so where a log without history begins.

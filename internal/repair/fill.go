@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"laneway.dev/internal/generation"
 	"laneway.dev/internal/marks"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/messages"
@@ -32,7 +33,15 @@ func (a *accepting) begin(ctx context.Context) (*partitionlog.Continuation, erro
 
 // fill copies the log, and saves snapshot and mark for the next owner.
 func (a *accepting) fill(ctx context.Context, target *partitionlog.Continuation) error {
-	made, created := newContinuation(a.old, a.first, a.begins())
+	begins := a.begins()
+	err := a.bounded(ctx, func(ctx context.Context) (err error) {
+		begins.generation, err = generation.Newest(ctx, a.Conn)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	made, created := newContinuation(a.old, a.first, begins)
 	a.made = made
 	if err := a.bounded(ctx, func(ctx context.Context) error { return target.Append(ctx, created) }); err != nil {
 		return err

@@ -93,7 +93,7 @@ func TestRecordOfUnsealedStreamIsNotCorrected(t *testing.T) {
 	w, _, _ := revertedWorld(t)
 	p := w.topic.Partition(0)
 	w.must(w.js.DeleteStream(w.ctx, messages.LogStream(p)))
-	w.must(partitionlog.New(w.conn, w.js, p).Create(w.ctx, 1))
+	w.must(partitionlog.New(w.conn, w.js, p).Create(w.ctx, 1, 0))
 	if got, err := w.accept(w.ctx); err == nil || !strings.Contains(err.Error(), "is not sealed") {
 		t.Errorf("accepted is %+v, %v", got, err)
 	}

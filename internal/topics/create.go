@@ -9,6 +9,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	core "laneway.dev/internal/core/generation"
+	"laneway.dev/internal/generation"
 	"laneway.dev/internal/kvbucket"
 	"laneway.dev/internal/marks"
 	"laneway.dev/internal/partitionlog"
@@ -75,13 +77,21 @@ func (r *Registry) markLogs(ctx context.Context, topic protocol.Topic) error {
 	return nil
 }
 
-// createLogs creates the logs of all partitions.
+// createLogs creates the logs of all partitions. Their watermark is that of the present
+// generation, which is read after the topic was registered. So a sweep that does not know the topic
+// yet deletes nothing that its logs will refer to: what they accept is newer. A log without a
+// watermark, which is 0, keeps sweeps from deleting anything until its owner has raised it.
 func (r *Registry) createLogs(ctx context.Context, topic protocol.Topic) error {
+	present, err := generation.Newest(ctx, r.conn)
+	if err != nil {
+		return err
+	}
+	watermark := core.Watermark(present)
 	logs := make([]*partitionlog.Log, topic.Partitions)
 	for n := range logs {
 		logs[n] = partitionlog.New(r.conn, r.js, topic.Partition(n))
 	}
-	return atOnce(logs, func(l *partitionlog.Log) error { return l.Create(ctx, topic.Replicas) })
+	return atOnce(logs, func(l *partitionlog.Log) error { return l.Create(ctx, topic.Replicas, watermark) })
 }
 
 // endFormer completes deletions of topics with the same name. If it fails, the deletion of

@@ -219,7 +219,7 @@ func TestNameIsReusableBeforeLogsAreRemoved(t *testing.T) {
 	if _, err := kv.Put(ctx, "orders", value); err != nil {
 		t.Fatal(err)
 	}
-	if err := partitionlog.New(js.Conn(), js, again.Partition(0)).Create(ctx, 1); err != nil {
+	if err := partitionlog.New(js.Conn(), js, again.Partition(0)).Create(ctx, 1, 0); err != nil {
 		t.Fatalf("the logs of the deleted topic are in the way: %v", err)
 	}
 	if found, err := registry.Survey(ctx); err != nil || found.Err() != nil {

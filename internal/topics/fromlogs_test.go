@@ -25,7 +25,7 @@ func TestATopicWhoseRecordIsLostIsKnownByItsLogs(t *testing.T) {
 		{Topic: "a-1", TopicID: 5, Number: 7},
 		{Topic: "ab", TopicID: 6, Number: 9},
 	} {
-		if err := partitionlog.New(conn, js, p).Create(ctx, 1); err != nil {
+		if err := partitionlog.New(conn, js, p).Create(ctx, 1, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -33,7 +33,7 @@ func TestATopicWhoseRecordIsLostIsKnownByItsLogs(t *testing.T) {
 	if err != nil || topic.Name != "a" || topic.ID != 1<<63|1 || topic.Partitions != 3 || !slices.Equal(topic.Incarnations, []uint32{0, 0, 3}) {
 		t.Errorf("the topic is %+v, %v", topic, err)
 	}
-	if err := partitionlog.New(conn, js, protocol.Partition{Topic: "a", TopicID: 8, Number: 1}).Create(ctx, 1); err != nil {
+	if err := partitionlog.New(conn, js, protocol.Partition{Topic: "a", TopicID: 8, Number: 1}).Create(ctx, 1, 0); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := FromLogs(ctx, js, "a"); err == nil {

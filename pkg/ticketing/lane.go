@@ -114,6 +114,30 @@ func (l *Lane[R]) Again(from uint64, now time.Time, age time.Duration) []Turn[R]
 	return turns
 }
 
+// Forget removes the result of a ticket if is accepts it, and reports whether it did. The ticket
+// is then missing, as if it had never been staged. Results that were released after it wait for
+// it again. The caller MUST know that the log neither has the result nor will take it: otherwise
+// another result of the ticket could be appended as well.
+func (l *Lane[R]) Forget(number uint64, is func(R) bool) bool {
+	if h, known := l.waiting[number]; known {
+		if !is(h.result) {
+			return false
+		}
+		delete(l.waiting, number)
+		return true
+	}
+	if number < l.floor || number >= l.next || !is(l.released[number-l.floor].result) {
+		return false
+	}
+	for n := number + 1; n < l.next; n++ {
+		l.waiting[n] = l.released[n-l.floor]
+	}
+	clear(l.released[number-l.floor:])
+	l.released = l.released[:number-l.floor]
+	l.next = number
+	return true
+}
+
 // Floor returns the highest floor that the lane has seen.
 func (l *Lane[R]) Floor() uint64 { return l.floor }
 

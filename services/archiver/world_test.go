@@ -63,7 +63,7 @@ func newWorld(t *testing.T) *world {
 	w.js, err = jetstream.New(conn)
 	w.must(err)
 	w.log = partitionlog.New(conn, w.js, partition)
-	w.must(w.log.Create(t.Context(), 1))
+	w.must(w.log.Create(t.Context(), 1, 0))
 	first, _, err := w.log.Read(t.Context(), 1, 1)
 	w.must(err)
 	w.entries, w.frames = first, [][][]byte{nil}

@@ -28,6 +28,9 @@ var readings = []telemetry.Reading{
 	{Name: "laneway.replicator.unarchived_age", Description: "Age of the oldest batch that is not archived, of all partitions", Unit: "s"},
 	{Name: "laneway.replicator.log", Description: "Bytes of the entries of the logs that are not purged, as far as their owners know", Unit: "By"},
 	{Name: "laneway.replicator.purged", Description: "Bytes of the entries that were purged from the logs", Unit: "By", Counter: true},
+	{Name: "laneway.replicator.outdated", Description: "Batches that were staged again, because their objects were older than the watermark of the log", Unit: "{batch}", Counter: true},
+	{Name: "laneway.replicator.generation", Description: "Newest generation of objects that is known", Unit: "{generation}"},
+	{Name: "laneway.replicator.watermark", Description: "Lowest watermark of the logs: older objects may be deleted", Unit: "{generation}"},
 	{Name: "laneway.replicator.congested_partitions", Description: "Partitions that take no new requests, because too much of their logs is not archived", Unit: "{partition}"},
 	{Name: "laneway.replicator.replayed", Description: "Entries read while taking over logs", Unit: "{entry}", Counter: true},
 	{Name: "laneway.replicator.clock_falls", Description: "Entries with a time below that of the entry before, which was far ahead of the clock", Unit: "{fall}", Counter: true},
@@ -46,6 +49,7 @@ func (s *Service) values() []int64 {
 		int64(t.Asks), int64(t.Terms), int64(t.Lanes), int64(t.IDs),
 		int64(t.Refused), int64(t.Producers), int64(t.Snapshots), int64(t.SnapshotFailures),
 		int64(t.Archives), int64(t.ArchiveFailures), int64(t.Unarchivable), t.Unarchived, age(time.Now(), t.UnarchivedSince), t.LogBytes, int64(t.PurgedBytes),
+		int64(t.Outdated), int64(t.Generation), int64(t.Watermark),
 		s.congested(), int64(t.Replayed),
 		int64(t.ClockFalls), int64(t.Damaged), t.Gap, int64(t.Marks),
 		int64(s.Wire.Dropped()), int64(s.Wire.Malformed()),
@@ -78,10 +82,12 @@ func (s *Service) congested() (n int64) {
 	return n
 }
 
-// Stats returns the sums over all partitions, and the earliest time. Fields that have no sum,
+// Stats returns the sums over all partitions, the earliest time, the lowest watermark and the newest
+// generation. Fields that have no sum,
 // such as Term, are 0.
 func (s *Service) Stats() core.Stats {
 	var sum core.Stats
+	some := false
 	for _, p := range s.set.Actors() {
 		if t := p.stats.Load(); t != nil {
 			sum.Marks += t.Marks
@@ -111,6 +117,11 @@ func (s *Service) Stats() core.Stats {
 			sum.UnarchivedSince = earlier(sum.UnarchivedSince, t.UnarchivedSince)
 			sum.Replayed += t.Replayed
 			sum.ClockFalls += t.ClockFalls
+			sum.Outdated += t.Outdated
+			sum.Generation = max(sum.Generation, t.Generation)
+			if !some || t.Watermark < sum.Watermark {
+				some, sum.Watermark = true, t.Watermark
+			}
 		}
 	}
 	return sum

@@ -3,6 +3,7 @@ package replicator
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -92,9 +93,14 @@ func (p *owner) Run(ctx context.Context) {
 	settings.Epoch = p.service.epoch.Epoch()
 	c := core.NewCore(p.id, settings)
 	p.do(ctx, c.Step(time.Now(), nil))
+	generation := uint64(0) // that the core knows
 	p.mailbox.Run(ctx, settings.Heartbeat, func(now time.Time, events []core.Event) bool {
 		if p.service.Err() != nil {
 			return false
+		}
+		if newest := p.service.generation.Newest(); newest != generation {
+			generation = newest
+			events = append(slices.Clip(events), core.Generation{Newest: newest})
 		}
 		fx := c.Step(now, events)
 		stats := c.Stats()

@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nuid"
 	"go.uber.org/zap"
 
+	"laneway.dev/internal/generation"
 	"laneway.dev/internal/kvbucket"
 	"laneway.dev/internal/marks"
 	"laneway.dev/internal/ownership"
@@ -45,15 +46,16 @@ type Config struct {
 // Service is a running replicator. It is safe for concurrent use.
 type Service struct {
 	*service.Base
-	config    Config
-	settings  core.Settings
-	js        jetstream.JetStream
-	registry  *topics.Registry
-	snapshots *snapshots.Store
-	marks     *marks.Store
-	set       *supervisor.Set[*owner]
-	epoch     *ownership.Holder
-	scrubs    chan struct{} // held by the partition that is scrubbed
+	config     Config
+	settings   core.Settings
+	js         jetstream.JetStream
+	registry   *topics.Registry
+	snapshots  *snapshots.Store
+	marks      *marks.Store
+	set        *supervisor.Set[*owner]
+	epoch      *ownership.Holder
+	generation *generation.Follower
+	scrubs     chan struct{} // held by the partition that is scrubbed
 }
 
 // Start takes an epoch and serves every partition. ctx bounds only the start, which waits for
@@ -66,7 +68,7 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 	config.AppendTimeout = cmp.Or(config.AppendTimeout, 2*time.Second)
 	s := &Service{
 		Base: service.New(role, config.Config), config: config, settings: core.DefaultSettings(nuid.Next()),
-		scrubs: make(chan struct{}, 1),
+		scrubs: make(chan struct{}, 1), generation: generation.NewFollower(config.Conn, 0),
 	}
 	s.settings.SnapshotEvery = cmp.Or(config.SnapshotEntries, s.settings.SnapshotEvery)
 	s.settings.ArchiveBytes = config.ArchiveBytes
@@ -102,6 +104,7 @@ func (s *Service) start(ctx context.Context) (err error) {
 		return err
 	}
 	s.OnStatus(nats.RECONNECTING, s.interrupt)
+	s.Go(func(ctx context.Context) { s.generation.Run(ctx, s.config.Logger, nil) })
 	s.Go(func(ctx context.Context) { s.FailIfReplaced(s.epoch.Watch(ctx)) }) // also while nothing happens
 	s.OnStop(s.stopOwners)
 	started, err := s.config.Conn.Subscribe(messages.ArchiverStarted, func(*nats.Msg) { s.archiverStarted() })

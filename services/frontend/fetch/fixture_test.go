@@ -72,7 +72,7 @@ func newFixture(t testing.TB, change func(*Config)) *fixture {
 	f.topic = protocol.Topic{TopicConfig: protocol.TopicConfig{Name: "orders", Partitions: 1}, ID: 7}
 	f.id = f.topic.Partition(0)
 	f.log = partitionlog.New(own, f.js, f.id)
-	must(t, f.log.Create(f.context(), 1))
+	must(t, f.log.Create(f.context(), 1, 0))
 	f.last = 1 // the entry of the creation
 	config := Config{Conn: own, JS: f.js, Store: f.store, Heartbeat: time.Hour, CreditTimeout: time.Hour}
 	if change != nil {

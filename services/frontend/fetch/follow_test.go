@@ -185,7 +185,7 @@ func TestCloseEndsFetchesOfADeletedTopic(t *testing.T) {
 
 	f.topic.ID++
 	f.id = f.topic.Partition(0)
-	must(t, partitionlog.New(f.conn, f.js, f.id).Create(f.context(), 1))
+	must(t, partitionlog.New(f.conn, f.js, f.id).Create(f.context(), 1, 0))
 	must(t, f.server.Open(f.topic, 0))
 	must(t, f.server.Open(f.topic, 0))
 	must(t, f.js.Conn().Flush())

@@ -305,7 +305,7 @@ func TestFollowerBeyondLostTailEndsAfterReconnection(t *testing.T) {
 	// The server was restarted, and its log is shorter.
 	must(t, f.js.DeleteStream(f.context(), messages.LogStream(f.id)))
 	f.log = partitionlog.New(f.conn, f.js, f.id)
-	must(t, f.log.Create(f.context(), 1))
+	must(t, f.log.Create(f.context(), 1, 0))
 	f.last, f.offset = 1, 0
 	f.commit(lines("a"))
 	f.server.Refresh()
@@ -325,7 +325,7 @@ func TestReconnectionClearsEntryCache(t *testing.T) {
 	f.fetch(fields{"offset": 0}).wants(protocol.StatusEnd, "before")
 	// The server was restarted without the end of its log, and an owner has continued.
 	must(t, f.js.DeleteStream(f.context(), messages.LogStream(f.id)))
-	must(t, f.log.Create(f.context(), 1))
+	must(t, f.log.Create(f.context(), 1, 0))
 	f.last, f.offset = 1, 0
 	f.server.Refresh()
 	f.commit(lines("after"))

@@ -36,15 +36,17 @@ type Append struct {
 // once, and the loop looks for another one. If the mark has too few offsets left for the
 // first batch, startAppend notes how many it needs, and keepMark reserves them.
 func (c *Core) startAppend(now time.Time) {
+	c.refuseHistory(now)
 	for !c.appending && c.mayAppend() && c.waiting() {
 		if !c.partition.Waiting() {
-			c.append(now, messages.Entry{ // for the history
+			c.append(now, messages.Entry{ // for the history or the watermark
 				TopicID: c.id.TopicID, Epoch: c.epochs.Frontend, SequencerEpoch: c.epochs.Sequencer, BaseOffset: c.partition.NextOffset(),
 			})
 			return
 		}
 		section, need, ok := c.partition.Next(c.epochs, partition.Room{
 			Offset: c.reserve.Mark.Reserved.Offset, Items: c.settings.EntryItems, Bytes: c.settings.EntryBytes, Payload: c.settings.EntryPayload,
+			Watermark: c.watermark.logged,
 		})
 		if !ok {
 			c.reserve.need = need
@@ -61,17 +63,19 @@ func (c *Core) startAppend(now time.Time) {
 	}
 }
 
-// waiting reports whether anything waits for an append: batches, fences, rejections, a history, or
-// retention, which needs JetStream's time.
+// waiting reports whether anything waits for an append: batches, fences, rejections, a history, a
+// watermark, or retention, which needs JetStream's time.
 func (c *Core) waiting() bool {
-	return c.partition.Waiting() || c.archive.next != nil || c.archive.retention.entry
+	return c.partition.Waiting() || c.archive.next != nil || c.archive.retention.entry || c.mayRaise()
 }
 
 // append requests the append of an entry, on the condition that the log still ends with the
-// last entry that this core knows. Every entry carries the history.
+// last entry that this core knows. Every entry carries the history and the watermark.
 func (c *Core) append(now time.Time, entry messages.Entry) {
 	c.stamp(now, &entry)
 	entry.History = c.archive.carried()
+	entry.Watermark = c.raised(&entry)
+	c.watermark.flight, c.watermark.asked = entry.Watermark, c.watermark.newest
 	c.flightData = messages.EncodeEntry(entry)
 	c.archive.flight = flight{measure(&entry, int64(len(c.flightData))), c.archive.next != nil}
 	c.archive.retention.entry = false
@@ -85,6 +89,7 @@ func (c *Core) appended(now time.Time, sequence uint64) {
 	c.appending = false
 	c.refusal = refusal{}
 	c.stamped()
+	c.watermark.logged = c.watermark.flight
 	switch c.phase {
 	case claiming:
 		c.lead(now, sequence)

@@ -38,8 +38,10 @@ type archive struct {
 	history messages.History
 	runs    runs              // the entries after it
 	next    *messages.History // accepted, and not in the log yet; else nil
-	job     *job              // under way; nil if none is
-	flight  flight
+	// nextGeneration is the lowest generation of the objects that are new in next.
+	nextGeneration uint64
+	job            *job // under way; nil if none is
+	flight         flight
 
 	retention retention
 
@@ -58,6 +60,9 @@ type job struct {
 	silent  time.Time // when it was first sent, or its archiver last heard of
 	after   time.Time // when it may be sent again
 	taken   bool      // an archiver works on it, as it was last sent
+	// generation is the newest one when the job was made, or has failed. A job that is only repeated
+	// does not change, so that an archiver recognizes it.
+	generation uint64
 
 	retain messages.Retention // what it drops of the history
 }
@@ -179,6 +184,7 @@ func (c *Core) keepArchiving(now time.Time) {
 		if a.job = c.newJob(now); a.job == nil {
 			return
 		}
+		a.job.generation = c.watermark.newest
 	}
 	j := a.job
 	if now.Before(j.after) || !j.heardAt.IsZero() && now.Sub(j.heardAt) < c.settings.JobSilence {
@@ -190,7 +196,7 @@ func (c *Core) keepArchiving(now time.Time) {
 	j.heardAt, j.taken = now, false
 	c.send(messages.ArchiveSubject, messages.Archive{
 		Partition: c.id, Base: a.history, To: j.to, Codec: c.settings.Codec, GiveUp: a.failures > 0 && now.Sub(a.failedAt) >= c.settings.GiveUpTime,
-		Retain: j.retain,
+		Retain: j.retain, Generation: j.generation,
 	})
 }
 
@@ -222,11 +228,15 @@ func (c *Core) archived(now time.Time, m messages.Archived) {
 	if a.job == nil || a.next != nil || m.Base != a.history.Manifest || m.History.End != a.job.to {
 		return
 	}
-	if what := a.wrong(&m); what != "" {
+	what, of := a.wrong(&m), resultGeneration(&m)
+	if what == "" && of < c.watermark.logged {
+		what = c.outdatedObjects(of)
+	}
+	if what != "" {
 		c.jobFailed(now, what)
 		return
 	}
-	a.next = &m.History
+	a.next, a.nextGeneration = &m.History, of
 	if c.stats.Unarchivable += uint64(m.Damaged); m.Damaged > 0 {
 		c.warn(fmt.Sprintf("%d records between the offsets %d and %d cannot be read from the object store, and were given up; "+
 			"consumers get CORRUPT for them", m.Damaged, a.history.End.Offset, a.job.to.Offset))
@@ -290,6 +300,7 @@ func (c *Core) jobFailed(now time.Time, reason string) {
 	c.stats.ArchiveFailures++
 	j := a.job
 	j.heardAt, j.silent, j.after = time.Time{}, now, now.Add(pause)
+	j.generation = c.watermark.newest
 	c.warnArchiving(now, fmt.Sprintf("a job of the archivers has failed, so %s; trying again: %s", j.undone(a), reason))
 }
 

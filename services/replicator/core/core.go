@@ -96,7 +96,7 @@ func DefaultSettings(owner string) Settings {
 
 // Event is an input of a Core: a messages.Message that has arrived, or Loaded, LogRead,
 // Appended, AppendFailed, Saved, MarkWritten, MarkConflict, Scrubbed, Purged, PurgeFailed,
-// EpochTaken, Replaced, Limits, Codec, Retention, LogTime, ArchiverStarted or Stopping.
+// EpochTaken, Replaced, Limits, Codec, Retention, LogTime, ArchiverStarted, Generation or Stopping.
 type Event any
 
 // Limits are new limits of the topic. They apply at once, also to a log that is being read.
@@ -182,6 +182,7 @@ type Core struct {
 
 	snapshots    snapshots
 	archive      archive
+	watermark    watermark
 	purges       purges
 	reserve      reserve
 	acknowledged messages.Position // end of the log after the last acknowledged append of this core
@@ -270,7 +271,7 @@ func (c *Core) handle(now time.Time, e Event) {
 		c.epochTaken(e)
 	case Replaced:
 		c.replaced(e)
-	case Limits, Codec, Retention:
+	case Limits, Codec, Retention, Generation:
 		c.configure(e)
 	case LogTime:
 		c.logTime(e)
@@ -279,7 +280,7 @@ func (c *Core) handle(now time.Time, e Event) {
 	}
 }
 
-// configure takes what an update of the topic may have changed.
+// configure takes what an update of the topic may have changed, and news of the generation.
 func (c *Core) configure(e Event) {
 	switch e := e.(type) {
 	case Limits:
@@ -288,6 +289,8 @@ func (c *Core) configure(e Event) {
 		c.settings.Codec = e.Codec
 	case Retention:
 		c.setRetention(e)
+	case Generation:
+		c.generation(e)
 	}
 }
 

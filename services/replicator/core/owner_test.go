@@ -184,7 +184,7 @@ func (o *owner) checkSubject(e messages.Envelope) {
 		want = messages.CommittedSubject(orders)
 	case messages.Archive:
 		want = messages.ArchiveSubject
-	case messages.Hello, messages.ReleaseAgain:
+	case messages.Hello, messages.ReleaseAgain, messages.Outdated:
 		want = messages.SequencerSubject(orders)
 	case messages.Fenced:
 		want = messages.SequencerSubject(orders)

@@ -149,6 +149,7 @@ func (c *Core) apply(now time.Time, e *LoggedEntry) (fenced uint64) {
 	n := &e.Entry
 	c.readHistory(e)
 	c.last, c.lastTime, c.risingFrom = e.Sequence, n.Time, n.RisingFrom
+	c.watermark.logged = max(c.watermark.logged, n.Watermark)
 	at := n.At()
 	if at.After(now) {
 		at = now // an earlier owner's clock was ahead; its ids and producers must expire nevertheless

@@ -43,6 +43,7 @@ func with(r, next messages.Run) messages.Run {
 	r.Payload += next.Payload
 	r.LogBytes += next.LogBytes
 	r.Batches += next.Batches
+	r.Generation = min(r.Generation, next.Generation)
 	return r
 }
 
@@ -114,6 +115,18 @@ func (r *runs) oldest() (messages.Run, bool) {
 	return r.list[i], true
 }
 
+// generation returns the lowest generation of the objects that the entries after an archived end
+// refer to.
+func (r *runs) generation(archived messages.Position) uint64 {
+	lowest := uint64(messages.NoGeneration)
+	for i := range r.list {
+		if r.list[i].End.Sequence > archived.Sequence {
+			lowest = min(lowest, r.list[i].Generation)
+		}
+	}
+	return lowest
+}
+
 // first returns the longest series of runs from the first one on that is within the limits;
 // at least one run.
 func (r *runs) first(limits jobLimits) messages.Run {
@@ -147,12 +160,13 @@ const (
 // measure returns an entry as a run of one, without its end. logBytes is its length in the
 // log; 0 if that is to be estimated.
 func measure(n *messages.Entry, logBytes int64) messages.Run {
-	e := messages.Run{Since: n.Time, LogBytes: logBytes, Batches: int64(len(n.Batches))}
+	e := messages.Run{Since: n.Time, LogBytes: logBytes, Batches: int64(len(n.Batches)), Generation: messages.NoGeneration}
 	estimate := int64(entryHeadBytes+len(n.Owner)+len(n.History.Manifest)) + entryBatchBytes*int64(len(n.Batches)+len(n.Fences)+len(n.Refused))
 	lane, key := "", "" // of the batch before
 	for i := range n.Batches {
 		b := &n.Batches[i]
 		e.Payload += b.Extent.FrameLength()
+		e.Generation = min(e.Generation, generationOf(b.Extent))
 		estimate += int64(len(b.MessageID))
 		if b.Sequence.ProducerID != 0 {
 			estimate += entrySequenceBytes

@@ -33,6 +33,11 @@ func (c *Core) flush() {
 		c.send(messages.FrontendSubject(epoch), messages.Fenced{Partition: c.id, Epoch: c.epochs.Frontend})
 	}
 	clear(c.staleFrontends)
+	for _, o := range fx.Outdated {
+		for part := range slices.Chunk(o.Results, itemsPerMessage) {
+			c.send(messages.SequencerSubject(c.id), messages.Outdated{Partition: c.id, Epoch: o.Epoch, Results: part})
+		}
+	}
 	for part := range slices.Chunk(fx.Again, itemsPerMessage) {
 		c.send(messages.SequencerSubject(c.id), messages.ReleaseAgain{Partition: c.id, Epoch: c.epochs.Frontend, Lanes: part})
 	}

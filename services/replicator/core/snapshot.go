@@ -99,7 +99,7 @@ func (c *Core) snapshot() messages.Snapshot {
 	s := messages.Snapshot{
 		TopicID: c.id.TopicID, Incarnation: c.id.Incarnation, Sequence: c.last, Time: c.lastTime,
 		Owner: c.settings.Owner, OwnerEpoch: c.settings.Epoch,
-		FrontendEpoch: c.epochs.Frontend, SequencerEpoch: c.epochs.Sequencer,
+		FrontendEpoch: c.epochs.Frontend, SequencerEpoch: c.epochs.Sequencer, Watermark: c.watermark.logged,
 	}
 	s.History, s.Runs = c.archive.history, slices.Clone(c.archive.runs.list)
 	c.partition.Snapshot(&s)
@@ -141,6 +141,7 @@ func (c *Core) restore(s *messages.Snapshot) {
 	c.stats.Covered = s.Sequence
 	c.lastTime = s.Time
 	c.epochs = partition.Epochs{Frontend: s.FrontendEpoch, Sequencer: s.SequencerEpoch}
+	c.watermark.logged = s.Watermark
 	c.archive.history = s.History
 	c.archive.runs.restore(s.Runs)
 	c.partition.Restore(s)
@@ -161,6 +162,7 @@ func (c *Core) forget() {
 	c.last, c.lastTime, c.risingFrom = 0, 0, 0
 	c.epochs = partition.Epochs{}
 	c.stats.Covered = 0
+	c.watermark.logged = 0
 	c.archive.forget()
 	c.snapshots.forget()
 	c.purges.forget()

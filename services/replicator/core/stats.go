@@ -33,6 +33,8 @@ type Stats struct {
 	LogBytes         int64     // bytes of the entries that are not purged, as far as this owner knows
 	PurgedBytes      uint64    // bytes of the entries that were purged, as far as this owner knows
 	UnarchivedSince  time.Time // of the oldest batch that is not archived; zero if there is none, or archiving is off
+	Watermark        uint64    // of the newest entry in the log
+	Generation       uint64    // of objects, the newest that is known
 	Congested        bool      // frontends refuse requests until more is archived
 }
 
@@ -43,6 +45,7 @@ func (c *Core) Stats() Stats {
 	s.Term, s.Leading, s.Damage, s.Refusing = c.term, c.phase == leading, c.damage.what, c.refusal.lasting
 	a := &c.archive
 	s.ArchivedTo, s.Unarchived, s.Congested = a.history.End.Offset, a.runs.sum.LogBytes, s.Leading && !a.fullSince.IsZero()
+	s.Watermark, s.Generation = c.watermark.logged, c.watermark.newest
 	s.LogBytes = s.Unarchived + c.purges.logBytes(c.last+1)
 	if oldest, some := a.runs.oldest(); some && c.settings.ArchiveBytes > 0 {
 		s.UnarchivedSince = time.Unix(0, oldest.Since)

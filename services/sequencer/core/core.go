@@ -36,6 +36,7 @@ type Stats struct {
 	Early       uint64 // those among them that had to wait for an earlier ticket
 	Released    uint64 // first releases
 	Repeated    uint64 // releases that were repeated
+	Outdated    uint64 // results that the log has refused because of their age
 	Lanes       int
 	Waiting     int
 }
@@ -84,7 +85,7 @@ type Core struct {
 	heartbeat time.Duration
 
 	frontend uint64 // highest frontend epoch heard of
-	lanes    map[string]*ticketing.Lane[*messages.StagedBatch]
+	lanes    map[string]*lane
 	swept    time.Time // when idle lanes were last forgotten
 	stats    Stats
 
@@ -121,7 +122,7 @@ func (c *Core) keepTraces() {
 func NewCore(partition protocol.Partition, epoch uint64, heartbeat time.Duration) *Core {
 	return &Core{
 		partition: partition, epoch: epoch, heartbeat: heartbeat,
-		lanes: make(map[string]*ticketing.Lane[*messages.StagedBatch]), fenced: make(map[uint64]bool),
+		lanes: make(map[string]*lane), fenced: make(map[uint64]bool),
 	}
 }
 
@@ -176,6 +177,10 @@ func (c *Core) receive(now time.Time, m messages.Message) {
 		if m.Epoch == c.frontend {
 			c.releaseAgain(now, m.Lanes)
 		}
+	case messages.Outdated:
+		if m.Epoch == c.frontend {
+			c.outdated(m.Results)
+		}
 	case messages.Hello:
 		c.hello(now, m.Term)
 	case messages.Fenced:
@@ -217,6 +222,9 @@ func (c *Core) staged(now time.Time, batches []messages.StagedBatch) {
 	for i := range batches {
 		b := batches[i] // a copy: a lane must not keep the other batches of the message in memory
 		lane := c.lane(b.Lane, b.Floor, now)
+		if lane.isRefused(&b) {
+			continue
+		}
 		turns, arrival := lane.Staged(b.Number, b.Floor, &b, now)
 		if arrival != ticketing.Duplicate {
 			c.stats.Completions++
@@ -260,16 +268,7 @@ func (c *Core) hello(now time.Time, term uint64) {
 	c.helloTerm = max(c.helloTerm, term)
 }
 
-func (c *Core) lane(name string, floor uint64, now time.Time) *ticketing.Lane[*messages.StagedBatch] {
-	lane := c.lanes[name]
-	if lane == nil {
-		lane = ticketing.NewLane[*messages.StagedBatch](floor, now)
-		c.lanes[name] = lane
-	}
-	return lane
-}
-
-func (c *Core) release(lane *ticketing.Lane[*messages.StagedBatch], turns []ticketing.Turn[*messages.StagedBatch]) {
+func (c *Core) release(lane *lane, turns []ticketing.Turn[*messages.StagedBatch]) {
 	for i := range turns {
 		b := turns[i].Result
 		b.Floor = lane.Floor()
@@ -299,6 +298,7 @@ func (c *Core) forgetIdle(now time.Time) {
 			delete(c.lanes, name)
 			continue
 		}
+		lane.forgetRefused()
 		waiting += lane.Waiting()
 	}
 	c.stats.Lanes, c.stats.Waiting = len(c.lanes), waiting

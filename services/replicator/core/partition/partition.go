@@ -60,6 +60,7 @@ type Epochs struct{ Frontend, Sequencer uint64 }
 type Effects struct {
 	Answers   []messages.Envelope    // to requests for producers, and to fences
 	Outcomes  []Outcomes             // by rising frontend epoch
+	Outdated  []Outdated             // results to forget, before Again
 	Again     []messages.LaneNumbers // releases to repeat, from a number on; by lane
 	Committed []Committed
 }
@@ -85,6 +86,7 @@ type Stats struct {
 	Repeats    uint64 // releases that had arrived before
 	Asks       uint64 // requests to repeat lost releases
 	Refused    uint64 // batches rejected for their producer sequence
+	Outdated   uint64 // batches whose object was too old
 	Lanes      int
 	IDs        int
 	Producers  int

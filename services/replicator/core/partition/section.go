@@ -28,6 +28,8 @@ type Room struct {
 	// Payload bounds the bytes of the frames, so that the batches of one entry fit into memory
 	// together. The first batch may exceed it.
 	Payload int64
+	// Watermark is the lowest generation that the object of a batch may have.
+	Watermark uint64
 }
 
 // Approximate sizes in an entry: of a placeholder without its strings, and of a producer
@@ -64,6 +66,9 @@ func (c *Core) Next(present Epochs, room Room) (s Section, need int64, ok bool) 
 	n := c.nextGroup(room)
 	if n == 0 && len(c.queue) > 0 {
 		return Section{}, int64(c.queue[0].batch.Records), false
+	}
+	if c.refuseOutdated(n, room.Watermark) {
+		return Section{}, 0, true
 	}
 	c.flight = c.queue[:n:n]
 	c.queue = c.queue[n:]
