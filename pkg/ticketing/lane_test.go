@@ -341,3 +341,28 @@ func TestLaneMatchesModel(t *testing.T) {
 		})
 	})
 }
+
+func TestForgottenResultIsAwaitedAgain(t *testing.T) {
+	now := time.Now()
+	lane := ticketing.NewLane[string](1, now)
+	for n := range uint64(3) {
+		lane.Staged(n+1, 1, "old", now)
+	}
+	lane.Staged(5, 1, "old", now)
+	is := func(r string) bool { return r == "old" }
+	for n, want := range map[uint64]bool{0: false, 2: true, 4: false, 5: true, 6: false} {
+		if got := lane.Forget(n, is); got != want {
+			t.Errorf("ticket %d is forgotten: %v, want %v", n, got, want)
+		}
+	}
+	if _, missing := lane.Advance(1, 5, now, time.Hour, 10); !slices.Equal(missing, []uint64{2, 4, 5}) {
+		t.Errorf("missing %v", missing)
+	}
+	turns, _ := lane.Staged(2, 1, "new", now)
+	if len(turns) != 2 || turns[0].Number != 2 || turns[0].Result != "new" || turns[1].Number != 3 {
+		t.Errorf("released %+v", turns)
+	}
+	if lane.Forget(2, is) {
+		t.Error("the new result is forgotten")
+	}
+}
