@@ -8,6 +8,7 @@ import (
 	"laneway.dev/internal/core/layout"
 	"laneway.dev/internal/core/manifest"
 	"laneway.dev/internal/core/segment"
+	"laneway.dev/internal/core/sweeprecord"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -18,6 +19,7 @@ const (
 	DamagedManifest objectstore.Damage = "manifest" // or a list of segments
 	DamagedFooter   objectstore.Damage = "footer"   // of a segment, or the end is missing
 	DamagedPage     objectstore.Damage = "page"     // of a segment
+	DamagedRecord   objectstore.Damage = "record"   // of a sweep
 )
 
 // Manifest reads a manifest. Damage is a *objectstore.CorruptError or ErrNotFound.
@@ -40,6 +42,17 @@ func Footer(ctx context.Context, store objectstore.Store, o objectstore.Listed) 
 // ErrNotFound.
 func Page(ctx context.Context, store objectstore.Store, f *segment.Footer, page int) ([]messages.LoggedEntry, error) {
 	return patient(store).Page(ctx, f, page)
+}
+
+// Record reads the record of a sweep. Damage is a *objectstore.CorruptError or ErrNotFound.
+func Record(ctx context.Context, store objectstore.Store, o objectstore.Listed) error {
+	return patient(store)(ctx, Part{o.Key, DamagedRecord, 0, o.Size}, func(data []byte) error {
+		_, err := sweeprecord.Decode(o.Key, data)
+		if err != nil && !errors.Is(err, sweeprecord.ErrTorn) {
+			err = layout.Malformed("%s", err.Error())
+		}
+		return err
+	})
 }
 
 // maxReads bounds the reads of a part if its content is wrong in another way each time.

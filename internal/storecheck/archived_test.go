@@ -14,6 +14,7 @@ import (
 	"laneway.dev/internal/archive/archivetest"
 	"laneway.dev/internal/core/manifest"
 	"laneway.dev/internal/core/segment"
+	"laneway.dev/internal/core/sweeprecord"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/snapshots"
 	"laneway.dev/pkg/messages"
@@ -298,6 +299,28 @@ func TestUsageCountsWhatWaitsForItsDeletion(t *testing.T) {
 	}
 	if u.LiveBytes+u.OtherBytes+u.Archived.Bytes+u.Waiting.Bytes+u.OrphanBytes != u.Bytes {
 		t.Errorf("not all bytes are counted once: %+v", u)
+	}
+}
+
+func TestDamagedRecordsOfSweepsAreNamed(t *testing.T) {
+	w, _ := archivedWorld(t)
+	content, err := sweeprecord.Encode(sweeprecord.Record{Number: 1})
+	w.must(err)
+	for range 2 {
+		key, err := objectstore.NewRecordKey(1, time.Now(), nil)
+		w.must(err)
+		w.must(w.checker.Store.Store.Put(w.ctx, key, [][]byte{content}))
+		content = content[:len(content)-1] // a record that was not finished
+	}
+	report := w.check()
+	if report.Wrong() {
+		t.Errorf("damaged are %q", describeAll(report.Damaged))
+	}
+	key, err := objectstore.NewRecordKey(1, time.Now(), nil)
+	w.must(err)
+	w.must(w.checker.Store.Store.Put(w.ctx, key, [][]byte{append(content, "??"...)}))
+	if report := w.check(); len(report.Damaged) != 1 || report.Damaged[0].Key != key {
+		t.Errorf("damaged are %q", describeAll(report.Damaged))
 	}
 }
 

@@ -56,7 +56,7 @@ func (c *Checker) Check(ctx context.Context) (*Report, error) {
 	if doubt != nil {
 		store.Marker, store.Advice = doubt.Reason, doubt.Advice
 	}
-	for _, scan := range []func(context.Context) error{c.scanSegments, c.scanManifests, c.scanAll} {
+	for _, scan := range []func(context.Context) error{c.scanSegments, c.scanManifests, c.scanRecords, c.scanAll} {
 		if err := scan(ctx); err != nil {
 			return nil, err
 		}

@@ -6,6 +6,7 @@ import (
 
 	"laneway.dev/internal/archive"
 	"laneway.dev/internal/core/segment"
+	"laneway.dev/internal/core/sweeprecord"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -154,6 +155,21 @@ func (c *Checker) scanManifest(ctx context.Context, o objectstore.Listed) error 
 	}
 	c.comparison.manifest(o, err)
 	return nil
+}
+
+// scanRecords reads the records of sweeps. One that is torn was not finished, and the next sweep
+// replaces it.
+func (c *Checker) scanRecords(ctx context.Context) error {
+	return c.each(ctx, objectstore.KindRecord, func(o objectstore.Listed) error {
+		err := archive.Record(ctx, c.objects, o)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil && !errors.Is(err, objectstore.ErrNotFound) && !errors.Is(err, sweeprecord.ErrTorn):
+			c.comparison.name(o.Key, o.Size, err)
+		}
+		return nil
+	})
 }
 
 // contentOf identifies a batch by what is stored of it, in an object of a stager and in a segment.

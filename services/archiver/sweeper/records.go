@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"laneway.dev/internal/core/sweeprecord"
 	"laneway.dev/internal/kvbucket"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/topics"
@@ -41,7 +42,7 @@ func (s *Sweeper) readRecords(ctx context.Context) (sweep.Event, error) {
 		r, err := readRecord(ctx, s.config.Store, o)
 		switch {
 		case errors.Is(err, objectstore.ErrNotFound): // another sweep has replaced it
-		case errors.Is(err, sweep.ErrTorn):
+		case errors.Is(err, sweeprecord.ErrTorn):
 			found.Torn = append(found.Torn, o.Key)
 		case err != nil:
 			return nil, fmt.Errorf("the record of a sweep, object %s, cannot be read: %w", o.Key, err)
@@ -56,13 +57,13 @@ func readRecord(ctx context.Context, store objectstore.Store, o objectstore.List
 	ctx, cancel := context.WithTimeout(ctx, recordTime)
 	defer cancel()
 	if o.Size == 0 {
-		return sweep.Record{}, sweep.ErrTorn
+		return sweep.Record{}, sweeprecord.ErrTorn
 	}
 	data, err := store.ReadRange(ctx, o.Key, 0, o.Size)
 	if err != nil {
 		return sweep.Record{}, err
 	}
-	return sweep.DecodeRecord(o.Key, data)
+	return sweeprecord.Decode(o.Key, data)
 }
 
 // newest returns the number of the newest record according to NATS.
@@ -91,7 +92,7 @@ func (s *Sweeper) storeRecord(ctx context.Context, fx sweep.StoreRecord) error {
 	if err != nil {
 		return err
 	}
-	data, err := sweep.EncodeRecord(fx.Record)
+	data, err := sweeprecord.Encode(fx.Record)
 	if err != nil {
 		return err
 	}

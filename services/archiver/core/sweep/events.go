@@ -3,6 +3,7 @@ package sweep
 import (
 	"time"
 
+	"laneway.dev/internal/core/sweeprecord"
 	"laneway.dev/pkg/protocol"
 )
 
@@ -52,6 +53,12 @@ type Tombstone struct {
 	// Passing marks a topic that is being deleted and has no tombstone to be removed.
 	Passing bool
 }
+
+// Record says what a sweep has gone by, and LogRecord what it has found of a log.
+type (
+	Record    = sweeprecord.Record
+	LogRecord = sweeprecord.Log
+)
 
 // Failure is something that could not be read.
 type Failure struct {

@@ -10,21 +10,21 @@ func (c *Core) older() string {
 	for _, before := range c.bounds {
 		now, there := c.read[idOf(before.Partition)]
 		r := recordOf(before)
-		if beyond := r.beyond(now); there && beyond != "" {
-			return fmt.Sprintf("this sweep has read of partition %s: %s", before.Partition, beyond)
+		if more := beyond(r, now); there && more != "" {
+			return fmt.Sprintf("this sweep has read of partition %s: %s", before.Partition, more)
 		}
 	}
 	for i := range c.records {
 		for _, r := range c.records[i].Logs {
-			now, there := c.read[idOf(r.partition())]
+			now, there := c.read[idOf(r.Of())]
 			switch {
 			case there:
-				if beyond := r.beyond(now); beyond != "" {
-					return fmt.Sprintf("sweep %d has read of partition %s: %s", c.records[i].Number, r.partition(), beyond)
+				if more := beyond(r, now); more != "" {
+					return fmt.Sprintf("sweep %d has read of partition %s: %s", c.records[i].Number, r.Of(), more)
 				}
 			case !c.wasDeleted(r.TopicID) && !c.wasContinued(r):
 				return fmt.Sprintf("sweep %d has read the log of partition %s, topic id %016x, incarnation %d, and there is no such log, nor was the topic deleted",
-					c.records[i].Number, r.partition(), r.TopicID, r.Incarnation)
+					c.records[i].Number, r.Of(), r.TopicID, r.Incarnation)
 			}
 		}
 	}
@@ -50,4 +50,15 @@ func recordOf(l Log) LogRecord {
 		Topic: l.Partition.Topic, TopicID: l.Partition.TopicID, Partition: l.Partition.Number, Incarnation: l.Partition.Incarnation,
 		Sequence: l.Sequence, Watermark: l.Watermark,
 	}
+}
+
+// beyond returns what a record has of a log beyond the log itself; "" if there is nothing.
+func beyond(l LogRecord, now Log) string {
+	switch {
+	case now.Sequence < l.Sequence:
+		return fmt.Sprintf("entry %d, and the log ends with entry %d", l.Sequence, now.Sequence)
+	case now.Watermark < l.Watermark:
+		return fmt.Sprintf("watermark %d, and the log has watermark %d", l.Watermark, now.Watermark)
+	}
+	return ""
 }

@@ -1,4 +1,6 @@
-package sweep
+// Package sweeprecord has the format of the records that sweeps of the object store leave there. It is
+// pure.
+package sweeprecord
 
 import (
 	"cmp"
@@ -14,15 +16,15 @@ import (
 // Record says what a sweep has gone by. It stands in the store, so that the next sweep notices logs
 // that were restored from an older copy: the objects to which they refer may be deleted.
 type Record struct {
-	Key        string      `json:"-"`
-	Number     uint64      `json:"number"` // above those of all earlier records
-	Generation uint64      `json:"generation"`
-	Bound      uint64      `json:"bound"`
-	Logs       []LogRecord `json:"logs"`
+	Key        string `json:"-"`
+	Number     uint64 `json:"number"` // above those of all earlier records
+	Generation uint64 `json:"generation"`
+	Bound      uint64 `json:"bound"`
+	Logs       []Log  `json:"logs"`
 }
 
-// LogRecord is a log as a sweep has found it.
-type LogRecord struct {
+// Log is a log as a sweep has found it.
+type Log struct {
 	Topic       string `json:"topic"`
 	TopicID     uint64 `json:"topic_id"`
 	Partition   int32  `json:"partition"`
@@ -31,19 +33,9 @@ type LogRecord struct {
 	Watermark   uint64 `json:"watermark"`
 }
 
-func (l LogRecord) partition() protocol.Partition {
+// Of returns the partition with the incarnation of its log.
+func (l Log) Of() protocol.Partition {
 	return protocol.Partition{Topic: l.Topic, TopicID: l.TopicID, Number: l.Partition, Incarnation: l.Incarnation}
-}
-
-// beyond returns what a record has of a log beyond the log itself; "" if there is nothing.
-func (l LogRecord) beyond(now Log) string {
-	switch {
-	case now.Sequence < l.Sequence:
-		return fmt.Sprintf("entry %d, and the log ends with entry %d", l.Sequence, now.Sequence)
-	case now.Watermark < l.Watermark:
-		return fmt.Sprintf("watermark %d, and the log has watermark %d", l.Watermark, now.Watermark)
-	}
-	return ""
 }
 
 const recordMagic = "laneway-sweep"
@@ -54,10 +46,10 @@ const recordVersion = 1
 // ErrTorn means that a record was not stored completely, because its writer has died.
 var ErrTorn = errors.New("the record is incomplete")
 
-// EncodeRecord returns the stored form of a record: a line with the version, the length of what
+// Encode returns the stored form of a record: a line with the version, the length of what
 // follows and its CRC-32C, and then JSON.
-func EncodeRecord(r Record) ([]byte, error) {
-	slices.SortFunc(r.Logs, func(a, b LogRecord) int {
+func Encode(r Record) ([]byte, error) {
+	slices.SortFunc(r.Logs, func(a, b Log) int {
 		return cmp.Or(cmp.Compare(a.TopicID, b.TopicID), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Incarnation, b.Incarnation))
 	})
 	body, err := json.MarshalIndent(r, "", " ")
@@ -67,9 +59,9 @@ func EncodeRecord(r Record) ([]byte, error) {
 	return append(fmt.Appendf(nil, "%s %d %d %08x\n", recordMagic, recordVersion, len(body), sum(body)), body...), nil
 }
 
-// DecodeRecord reads the stored form of the record with a key. The error wraps ErrTorn if its end is
+// Decode reads the stored form of the record with a key. The error wraps ErrTorn if its end is
 // missing.
-func DecodeRecord(key string, data []byte) (Record, error) {
+func Decode(key string, data []byte) (Record, error) {
 	head := slices.Index(data, '\n')
 	if head < 0 {
 		return Record{}, ErrTorn
