@@ -255,8 +255,8 @@ func (a *archive) wrong(m *messages.Archived) string {
 		return "the archiver reports no new manifest"
 	case m.History.Start < a.history.Start:
 		return fmt.Sprintf("the archiver reports the log start offset %d, which was %d before", m.History.Start, a.history.Start)
-	case m.History.Start > a.job.to.Offset, m.History.Start > a.history.Start && a.job.retain == messages.Retention{}:
-		return fmt.Sprintf("the archiver reports the log start offset %d, and should keep the records from %d on", m.History.Start, a.history.Start)
+	case m.History.Start > a.highestStart():
+		return fmt.Sprintf("the archiver reports the log start offset %d, and should keep the records from %d on", m.History.Start, a.highestStart())
 	}
 	return ""
 }

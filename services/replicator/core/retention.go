@@ -48,10 +48,31 @@ func (c *Core) logTime(e LogTime) {
 	r.last = max(r.last, e.Last)
 }
 
-// setRetention takes the retention of the topic after an update.
+// setRetention takes the retention of the topic after an update. The open job may wait for an archiver
+// for hours, and must not drop then what is to be kept by now. So it drops nothing any more, apart from
+// what a truncation asks for, and the next one goes by the new retention. A job that has nothing left to
+// do ends.
 func (c *Core) setRetention(e Retention) {
+	if e == c.settings.Retention {
+		return
+	}
+	a := &c.archive
 	c.settings.Retention = e
-	c.archive.retention.after = time.Time{}
+	a.retention.after = time.Time{}
+	if a.job == nil || a.next != nil {
+		return
+	}
+	if a.job.retain = (messages.Retention{Before: a.job.retain.Before}); a.job.to == a.history.End && !drops(&a.history, a.job.retain) {
+		a.job = nil
+	}
+}
+
+// highestStart returns the highest log start offset that may result from the open job.
+func (a *archive) highestStart() int64 {
+	if r := &a.job.retain; r.Cutoff == 0 && r.Bytes == 0 {
+		return max(a.history.Start, min(r.Before, a.job.to.Offset))
+	}
+	return a.job.to.Offset
 }
 
 // archiveAge is how long a batch may wait for a job. Only segments can be dropped, so records that

@@ -172,3 +172,42 @@ func TestStartRisesOnlyIfTheJobDrops(t *testing.T) {
 		t.Error("records were dropped that are to be kept, and it is accepted")
 	}
 }
+
+// No archiver was running when the job was sent, or it is still working on it.
+func TestOpenJobDropsNothingAfterAnUpdate(t *testing.T) {
+	keep := core.Retention{Age: 30 * 24 * time.Hour}
+	w, o := retaining(t, core.Retention{Age: time.Hour})
+	w.pass(time.Hour + 1)
+	o.step()
+	o.answerTime(w.now)
+	j := o.job()
+	o.step(keep)
+	w.pass(time.Hour)
+	o.step()
+	o.expectNoJob("because all records are kept")
+	o.step(dropped(j, "m2", 1))
+	o.settle()
+	if h := w.history(); h.Manifest != "m1" || h.Start != 0 {
+		t.Errorf("the history is %+v", h)
+	}
+
+	w, o = retaining(t, core.Retention{Bytes: 1000})
+	o.commit(sized(batch("b", 1), 1000))
+	j = o.job()
+	o.step(keep)
+	o.step(dropped(j, "m2", 1))
+	if h := w.history(); h.Manifest != "m1" || o.core.Stats().ArchiveFailures != 1 {
+		t.Errorf("the history is %+v", h)
+	}
+	w.pass(time.Second)
+	o.step()
+	again := o.job()
+	if again.To != j.To || again.Retain != (messages.Retention{}) {
+		t.Errorf("the job is sent again as %+v", again)
+	}
+	o.step(dropped(again, "m3", 0))
+	o.settle()
+	if h := w.history(); h.Manifest != "m3" || h.Start != 0 {
+		t.Errorf("the history is %+v", h)
+	}
+}
