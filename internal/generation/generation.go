@@ -142,6 +142,7 @@ func read(ctx context.Context, conn *nats.Conn) (found, revision uint64, err err
 // Follower knows the newest generation that it has read. It is safe for concurrent use.
 type Follower struct {
 	conn   *nats.Conn
+	js     jetstream.JetStream
 	newest atomic.Uint64
 }
 
@@ -151,12 +152,12 @@ func Start(ctx context.Context, c Cluster) (*Follower, error) {
 	if err != nil {
 		return nil, err
 	}
-	return NewFollower(c.Conn, known), nil
+	return NewFollower(c.Conn, c.JS, known), nil
 }
 
 // NewFollower returns a follower that knows a generation; 0 if none is known.
-func NewFollower(conn *nats.Conn, known uint64) *Follower {
-	f := &Follower{conn: conn}
+func NewFollower(conn *nats.Conn, js jetstream.JetStream, known uint64) *Follower {
+	f := &Follower{conn: conn, js: js}
 	f.newest.Store(known)
 	return f
 }
@@ -172,6 +173,19 @@ func (f *Follower) Found(generation uint64) {
 		if generation <= known || f.newest.CompareAndSwap(known, generation) {
 			return
 		}
+	}
+}
+
+// restore raises the generation in the bucket above the newest one that is known. The bucket was
+// restored from a copy: stagers that start later would name their objects after a generation that
+// logs refuse. A failure does no harm, because the next read tries again.
+func (f *Follower) restore(ctx context.Context, log *zap.Logger, found uint64) {
+	attempt, cancel := context.WithTimeout(ctx, kvbucket.AttemptTime)
+	defer cancel()
+	if raised, err := Raise(attempt, f.conn, f.js, found, f.Newest()-core.Lag); err == nil {
+		log.Warn("the present generation of objects was lower than one before, as after a restore from a copy; it is raised above that",
+			zap.Uint64("found", found), zap.Uint64("raised", raised))
+		f.Found(raised)
 	}
 }
 
@@ -196,7 +210,9 @@ func (f *Follower) Run(ctx context.Context, log *zap.Logger, risen func(uint64))
 				log.Error("the present generation cannot be read, so no object is deleted from the store", zap.Error(err))
 			}
 		}
-		f.Found(found)
+		if f.Found(found); err == nil && found > 0 && found < f.Newest() {
+			f.restore(ctx, log, found)
+		}
 		if now := f.Newest(); now > before && risen != nil {
 			risen(now)
 		}

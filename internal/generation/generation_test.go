@@ -103,7 +103,7 @@ func TestLostGenerationIsAboveAllObjectsAndLogs(t *testing.T) {
 func TestFollowerNeverFalls(t *testing.T) {
 	ctx, c := start(t)
 	known := open(ctx, t, c)
-	follower, risen := generation.NewFollower(c.Conn, 0), make(chan uint64)
+	follower, risen := generation.NewFollower(c.Conn, c.JS, 0), make(chan uint64)
 	running, stop := context.WithCancel(ctx)
 	var group sync.WaitGroup
 	group.Go(func() { follower.Run(running, zaptest.NewLogger(t), func(g uint64) { risen <- g }) })
@@ -121,6 +121,26 @@ func TestFollowerNeverFalls(t *testing.T) {
 	follower.Found(known)
 	if got := follower.Newest(); got != known+1 {
 		t.Errorf("fell to %d", got)
+	}
+}
+
+// Without it, stagers that start later would write objects that logs refuse.
+func TestGenerationThatWasRestoredFromACopyIsRaised(t *testing.T) {
+	ctx, c := start(t)
+	old := open(ctx, t, c)
+	follower := generation.NewFollower(c.Conn, c.JS, old)
+	follower.Found(90) // from a log
+	running, stop := context.WithCancel(ctx)
+	risen := make(chan uint64)
+	var group sync.WaitGroup
+	group.Go(func() { follower.Run(running, zaptest.NewLogger(t), func(g uint64) { risen <- g }) })
+	if got := <-risen; got != 91 {
+		t.Errorf("the follower knows %d, want 91", got)
+	}
+	stop()
+	group.Wait()
+	if found := open(ctx, t, c); found != 91 {
+		t.Errorf("a later process finds %d, want 91", found)
 	}
 }
 

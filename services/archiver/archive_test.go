@@ -65,7 +65,7 @@ func (w *world) reader() *worker {
 	w.Helper()
 	config := Config{Store: w.store}
 	config.Logger, config.Telemetry = w.logger(), w.telemetry
-	r, err := newWorker(config.orDefaults(), w.js, w.store, generation.NewFollower(nil, 1))
+	r, err := newWorker(config.orDefaults(), w.js, w.store, generation.NewFollower(nil, nil, 1))
 	w.must(err)
 	return r
 }

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/actor"
+	"laneway.dev/internal/core/generation"
 	"laneway.dev/internal/ownership"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/messages"
@@ -93,18 +94,21 @@ func (p *owner) Run(ctx context.Context) {
 	settings.Epoch = p.service.epoch.Epoch()
 	c := core.NewCore(p.id, settings)
 	p.do(ctx, c.Step(time.Now(), nil))
-	generation := uint64(0) // that the core knows
+	known := uint64(0) // generation that the core knows
 	p.mailbox.Run(ctx, settings.Heartbeat, func(now time.Time, events []core.Event) bool {
 		if p.service.Err() != nil {
 			return false
 		}
-		if newest := p.service.generation.Newest(); newest != generation {
-			generation = newest
+		if newest := p.service.generation.Newest(); newest != known {
+			known = newest
 			events = append(slices.Clip(events), core.Generation{Newest: newest})
 		}
 		fx := c.Step(now, events)
 		stats := c.Stats()
 		p.stats.Store(&stats)
+		if stats.Watermark > 0 {
+			p.service.generation.Found(stats.Watermark + generation.Lag) // the generation was as high as that
+		}
 		p.do(ctx, fx)
 		p.report(fx)
 		if fx.Stopped {

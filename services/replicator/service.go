@@ -68,7 +68,7 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 	config.AppendTimeout = cmp.Or(config.AppendTimeout, 2*time.Second)
 	s := &Service{
 		Base: service.New(role, config.Config), config: config, settings: core.DefaultSettings(nuid.Next()),
-		scrubs: make(chan struct{}, 1), generation: generation.NewFollower(config.Conn, 0),
+		scrubs: make(chan struct{}, 1),
 	}
 	s.settings.SnapshotEvery = cmp.Or(config.SnapshotEntries, s.settings.SnapshotEvery)
 	s.settings.ArchiveBytes = config.ArchiveBytes
@@ -84,6 +84,7 @@ func (s *Service) start(ctx context.Context) (err error) {
 	if s.js, err = jetstream.New(s.config.Conn); err != nil {
 		return err
 	}
+	s.generation = generation.NewFollower(s.config.Conn, s.js, 0)
 	if s.epoch, err = ownership.Hold(ctx, s.js, role); err != nil {
 		return err
 	}
