@@ -114,8 +114,11 @@ func TestRetentionDropsOldSegments(t *testing.T) {
 		t.Errorf("from below the start: %v", err)
 	}
 
+	f.verifyStore(ctx, t, 0, nil, "--nats", f.URL()) // nothing is missing
+
 	f.retain(ctx, t, protocol.TopicUpdate{Name: s.Topic, RetentionAgeMS: new(int64(1000))})
 	f.awaitLog(ctx, t, s.Partition, "all dropped", func(l partitionlog.State) bool { return l.History.Start == s.records && l.NextOffset == s.records })
+	f.verifyStore(ctx, t, 0, nil, "--nats", f.URL())
 	s.records = 0
 	if err := s.readRest(ctx, c, 0, client.ConsumerOptions{}); err != nil {
 		t.Errorf("after all was dropped: %v", err)
