@@ -1,0 +1,136 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"laneway.dev/internal/generation"
+	"laneway.dev/internal/objectstore"
+	"laneway.dev/pkg/client"
+	"laneway.dev/pkg/protocol"
+	"laneway.dev/test/deployment"
+)
+
+// storedOf counts the objects of a kind.
+func (f *fixture) storedOf(kind objectstore.Kind) (n int) {
+	_ = filepath.WalkDir(f.Objects(), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return nil // it was deleted meanwhile
+		}
+		if key, err := filepath.Rel(f.Objects(), path); err == nil && objectstore.KeyKind(filepath.ToSlash(key)) == kind {
+			n++
+		}
+		return nil
+	})
+	return n
+}
+
+func (f *fixture) awaitStored(ctx context.Context, t *testing.T, kind objectstore.Kind, want int) {
+	t.Helper()
+	err := deployment.Eventually(ctx, func(context.Context) error {
+		if n := f.storedOf(kind); n != want {
+			return fmt.Errorf("%d objects %s are stored, want %d", n, kind, want)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// awaitGeneration returns when a sweep has raised the generation to a number.
+func (f *fixture) awaitGeneration(ctx context.Context, t *testing.T, want uint64) {
+	t.Helper()
+	err := deployment.Eventually(ctx, func(ctx context.Context) error {
+		now, err := generation.Newest(ctx, f.conn)
+		if err == nil && now < want {
+			err = fmt.Errorf("the generation is %d, want %d", now, want)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func sweeping(interval time.Duration) deployment.Options {
+	return deployment.Options{
+		Replicator: []string{"--archive-bytes", "64KiB", "--archive-age", "500ms"},
+		Archiver:   []string{"--sweep-interval", interval.String()},
+	}
+}
+
+// publishSeries creates a topic and publishes records to it, which are archived.
+func (f *fixture) publishSeries(ctx context.Context, t *testing.T, c *client.Client, name string) *series {
+	t.Helper()
+	topic, err := c.Admin().CreateTopic(ctx, protocol.TopicConfig{Name: name, Partitions: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &series{Partition: topic.Partition(0), records: 1000}
+	if err := s.publish(ctx, c); err != nil {
+		t.Fatal(err)
+	}
+	f.awaitArchived(ctx, t, s.Partition)
+	return s
+}
+
+func TestObjectsGoOnceTheirBatchesAreArchived(t *testing.T) {
+	ctx := within(t, 2*time.Minute)
+	f := start(t, deployment.OneProcess, sweeping(2*time.Second))
+	c := f.client(t, f.URL())
+	s := f.publishSeries(ctx, t, c, "kept")
+	f.awaitStored(ctx, t, objectstore.KindBatches, 0)
+	if err := s.follow(ctx, c); err != nil {
+		t.Errorf("from the beginning: %v", err)
+	}
+	if n := f.storedOf(objectstore.KindSegment); n == 0 {
+		t.Error("there are no segments")
+	}
+}
+
+// TestADeletedTopicLeavesNothing deletes the only topic. Each process is killed between two sweeps.
+func TestADeletedTopicLeavesNothing(t *testing.T) {
+	for _, kills := range []bool{false, true} {
+		t.Run(fmt.Sprintf("kills %t", kills), func(t *testing.T) {
+			ctx := within(t, 3*time.Minute)
+			f := start(t, deployment.RoleProcesses, sweeping(3*time.Second))
+			c := f.client(t, f.URL())
+			f.publishSeries(ctx, t, c, "deleted")
+			if err := c.Admin().DeleteTopic(ctx, "deleted"); err != nil {
+				t.Fatal(err)
+			}
+			before, err := generation.Newest(ctx, f.conn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// The first generation may be that of a sweep which was running at the deletion. When the
+			// fifth one begins, three sweeps are over that have begun after it.
+			for n := uint64(1); n <= 5; n++ {
+				f.awaitGeneration(ctx, t, before+n)
+				if !kills || n == 5 {
+					continue
+				}
+				for _, role := range f.Roles() {
+					f.Kill(role)
+				}
+				for _, role := range f.Roles() {
+					f.Restart(role)
+				}
+				f.AwaitReady(ctx)
+				f.AwaitConnected(ctx, f.conn)
+			}
+			for _, kind := range []objectstore.Kind{objectstore.KindBatches, objectstore.KindSegment, objectstore.KindManifest} {
+				if kills {
+					f.awaitStored(ctx, t, kind, 0) // kills end sweeps before they delete
+				} else if n := f.storedOf(kind); n > 0 {
+					t.Errorf("%d objects %s are left", n, kind)
+				}
+			}
+		})
+	}
+}
