@@ -262,7 +262,7 @@ func (c *trial) reported(p protocol.Partition, told info) bool {
 // names are those of a partition, its log, and the streams that all partitions share.
 func names(p protocol.Partition) []string {
 	return []string{
-		p.String(), messages.LogStream(p), "LANEWAY_TOPICS", "LANEWAY_MARKS", "LANEWAY_SNAPSHOTS", "LANEWAY_EPOCHS", "LANEWAY_PRODUCERS", "LANEWAY_CLUSTER",
+		p.String(), messages.LogStream(p), "LANEWAY_TOPICS", "LANEWAY_MARKS", "LANEWAY_SNAPSHOTS", "LANEWAY_EPOCHS", "LANEWAY_PRODUCERS", "LANEWAY_CLUSTER", "LANEWAY_GENERATION",
 	}
 }
 
