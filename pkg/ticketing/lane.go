@@ -1,6 +1,9 @@
 package ticketing
 
-import "time"
+import (
+	"iter"
+	"time"
+)
 
 // Lane returns the staged results of one lane to ticket order.
 //
@@ -143,6 +146,22 @@ func (l *Lane[R]) Floor() uint64 { return l.floor }
 
 // Waiting returns the number of results that wait for an earlier ticket.
 func (l *Lane[R]) Waiting() int { return len(l.waiting) }
+
+// Results returns the results that the lane holds, in no particular order.
+func (l *Lane[R]) Results() iter.Seq[R] {
+	return func(yield func(R) bool) {
+		for i := range l.released {
+			if !yield(l.released[i].result) {
+				return
+			}
+		}
+		for _, h := range l.waiting {
+			if !yield(h.result) {
+				return
+			}
+		}
+	}
+}
 
 // Idle reports whether the lane may be forgotten without cost: everything that
 // was released is resolved and nothing waits, or no message about the lane has

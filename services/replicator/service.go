@@ -31,6 +31,11 @@ import (
 
 const role = "replicator"
 
+// entryShare is the part of NATS' max_payload that the batches of an entry may take. An entry that
+// is too large could never be appended, and its size is known only roughly before that. The
+// message that tells frontends of the entry is a little larger.
+const entryShare = 4
+
 // Config is what a replicator needs. Zero times take their defaults.
 type Config struct {
 	service.Config
@@ -71,6 +76,7 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 		scrubs: make(chan struct{}, 1),
 	}
 	s.settings.SnapshotEvery = cmp.Or(config.SnapshotEntries, s.settings.SnapshotEvery)
+	s.settings.EntryBytes = min(s.settings.EntryBytes, int(config.Conn.MaxPayload()/entryShare))
 	s.settings.ArchiveBytes = config.ArchiveBytes
 	s.settings.ArchiveAge = cmp.Or(config.ArchiveAge, s.settings.ArchiveAge)
 	if err := s.start(ctx); err != nil {

@@ -11,6 +11,7 @@ var readings = []telemetry.Reading{
 	{Name: "laneway.sequencer.releases", Description: "Batches released for the first time", Unit: "{batch}", Counter: true},
 	{Name: "laneway.sequencer.releases.repeated", Description: "Batches released again", Unit: "{batch}", Counter: true},
 	{Name: "laneway.sequencer.outdated", Description: "Batches whose object the log has refused, because it was too old", Unit: "{batch}", Counter: true},
+	{Name: "laneway.sequencer.inline.dropped", Description: "Inline batches that were dropped for lack of memory, and are staged again", Unit: "{batch}", Counter: true},
 	{Name: "laneway.sequencer.lanes", Description: "Lanes with a batch in flight", Unit: "{lane}"},
 	{Name: "laneway.sequencer.waiting", Description: "Staged batches that wait for an earlier ticket", Unit: "{batch}"},
 	{Name: "laneway.sequencer.dropped", Description: "Messages that were dropped because they arrived faster than they were taken", Unit: "{message}", Counter: true},
@@ -21,7 +22,7 @@ var readings = []telemetry.Reading{
 func (s *Service) values() []int64 {
 	t := s.Stats()
 	return []int64{
-		int64(t.Completions), int64(t.Early), int64(t.Released), int64(t.Repeated), int64(t.Outdated), int64(t.Lanes), int64(t.Waiting),
+		int64(t.Completions), int64(t.Early), int64(t.Released), int64(t.Repeated), int64(t.Outdated), int64(t.Dropped), int64(t.Lanes), int64(t.Waiting),
 		int64(s.Wire.Dropped()), int64(s.Wire.Malformed()),
 	}
 }
@@ -36,6 +37,7 @@ func (s *Service) Stats() core.Stats {
 			sum.Released += t.Released
 			sum.Repeated += t.Repeated
 			sum.Outdated += t.Outdated
+			sum.Dropped += t.Dropped
 			sum.Lanes += t.Lanes
 			sum.Waiting += t.Waiting
 		}

@@ -91,12 +91,12 @@ func TestEntryIsSplitAtItsByteLimit(t *testing.T) {
 	}
 	o.step(release(all...))
 	for o.append != nil {
-		if n := len(o.append.Data); n > w.settings.EntryBytes+1500 {
+		if n := len(o.append.Data); n > w.settings.EntryBytes {
 			t.Errorf("an entry of %d bytes", n)
 		}
 		o.ack()
 	}
-	w.expectSizes(4, 4, 2)
+	w.expectSizes(3, 3, 3, 1)
 	w.end()
 }
 

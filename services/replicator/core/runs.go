@@ -167,7 +167,7 @@ func measure(n *messages.Entry, logBytes int64) messages.Run {
 		b := &n.Batches[i]
 		e.Payload += b.Extent.FrameLength()
 		e.Generation = min(e.Generation, generationOf(b.Extent))
-		estimate += int64(len(b.MessageID))
+		estimate += int64(len(b.MessageID) + len(b.Inline))
 		if b.Sequence.ProducerID != 0 {
 			estimate += entrySequenceBytes
 		}

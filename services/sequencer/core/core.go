@@ -5,11 +5,12 @@
 // It owns the lanes of the partition: the batches that are staged and wait for an earlier
 // ticket, and those that were released and are not resolved. A Core receives events and
 // the time, and returns effects as data. The order of the effects depends on nothing else. A
-// Core never touches payloads or the log, and stores nothing: after a restart, the heartbeats
+// Core never touches the log, looks into no payload, and stores nothing: after a restart, the heartbeats
 // of the frontend and the batches that are staged again rebuild its state.
 package core
 
 import (
+	"bytes"
 	"maps"
 	"slices"
 	"time"
@@ -37,6 +38,7 @@ type Stats struct {
 	Released    uint64 // first releases
 	Repeated    uint64 // releases that were repeated
 	Outdated    uint64 // results that the log has refused because of their age
+	Dropped     uint64 // inline results for which there was no memory
 	Lanes       int
 	Waiting     int
 }
@@ -87,6 +89,7 @@ type Core struct {
 	frontend uint64 // highest frontend epoch heard of
 	lanes    map[string]*lane
 	swept    time.Time // when idle lanes were last forgotten
+	inline   inline
 	stats    Stats
 
 	// What this turn sends.
@@ -212,7 +215,7 @@ func (c *Core) admit(now time.Time, epoch uint64) bool {
 		}
 		c.frontend = epoch
 		clear(c.lanes)
-		c.missing = nil
+		c.missing, c.inline = nil, inline{}
 	}
 	return true
 }
@@ -220,7 +223,12 @@ func (c *Core) admit(now time.Time, epoch uint64) bool {
 func (c *Core) staged(now time.Time, batches []messages.StagedBatch) {
 	c.released = slices.Grow(c.released, len(batches))
 	for i := range batches {
+		if !c.inline.admit(&batches[i]) {
+			c.stats.Dropped++
+			continue
+		}
 		b := batches[i] // a copy: a lane must not keep the other batches of the message in memory
+		b.Inline = bytes.Clone(b.Inline)
 		lane := c.lane(b.Lane, b.Floor, now)
 		if lane.isRefused(&b) {
 			continue
@@ -232,7 +240,7 @@ func (c *Core) staged(now time.Time, batches []messages.StagedBatch) {
 		if arrival == ticketing.Early {
 			c.stats.Early++
 		}
-		c.release(lane, turns)
+		c.release(lane, turns, withheld)
 	}
 }
 
@@ -240,7 +248,7 @@ func (c *Core) advance(now time.Time, lanes []messages.LaneProgress) {
 	for _, p := range lanes {
 		lane := c.lane(p.Lane, p.Floor, now)
 		turns, missing := lane.Advance(p.Floor, p.Highest, now, c.heartbeat, missingPerLane)
-		c.release(lane, turns)
+		c.release(lane, turns, withheld)
 		if len(missing) > 0 {
 			c.missing = append(c.missing, messages.LaneNumbers{Lane: p.Lane, Numbers: missing})
 		}
@@ -254,7 +262,7 @@ func (c *Core) releaseAgain(now time.Time, lanes []messages.LaneNumbers) {
 		if lane == nil || len(l.Numbers) == 0 {
 			continue
 		}
-		c.release(lane, lane.Again(l.Numbers[0], now, 0))
+		c.release(lane, lane.Again(l.Numbers[0], now, 0), whole)
 	}
 }
 
@@ -263,12 +271,12 @@ func (c *Core) releaseAgain(now time.Time, lanes []messages.LaneNumbers) {
 func (c *Core) hello(now time.Time, term uint64) {
 	for _, name := range slices.Sorted(maps.Keys(c.lanes)) {
 		lane := c.lanes[name]
-		c.release(lane, lane.Again(0, now, 0))
+		c.release(lane, lane.Again(0, now, 0), whole)
 	}
 	c.helloTerm = max(c.helloTerm, term)
 }
 
-func (c *Core) release(lane *lane, turns []ticketing.Turn[*messages.StagedBatch]) {
+func (c *Core) release(lane *lane, turns []ticketing.Turn[*messages.StagedBatch], again repeats) {
 	for i := range turns {
 		b := turns[i].Result
 		b.Floor = lane.Floor()
@@ -281,6 +289,9 @@ func (c *Core) release(lane *lane, turns []ticketing.Turn[*messages.StagedBatch]
 			}
 		}
 		c.released = append(c.released, *b)
+		if turns[i].Since.IsZero() && again == withheld {
+			withhold(&c.released[len(c.released)-1])
+		}
 	}
 }
 
@@ -293,6 +304,7 @@ func (c *Core) forgetIdle(now time.Time) {
 	c.swept = now
 	silent := now.Add(-silentHeartbeats * c.heartbeat)
 	waiting := 0
+	c.inline = inline{}
 	for name, lane := range c.lanes {
 		if lane.Idle(silent) {
 			delete(c.lanes, name)
@@ -300,6 +312,7 @@ func (c *Core) forgetIdle(now time.Time) {
 		}
 		lane.forgetRefused()
 		waiting += lane.Waiting()
+		c.inline.count(lane)
 	}
 	c.stats.Lanes, c.stats.Waiting = len(c.lanes), waiting
 }

@@ -34,7 +34,8 @@ func (c *Core) EndLanes() {
 //   - beyond the next one, and not the floor: a release before it was lost, and is requested
 //     again. If the number is the floor, the frontend has resolved everything below it, and
 //     the number is the next one;
-//   - the next one: it is accepted.
+//   - the next one: it is accepted. If the payload of an inline batch was withheld, because the
+//     release is a repeated one, an earlier release was lost, and is requested again.
 func (c *Core) checkTicket(now time.Time, epochs Epochs, b *messages.StagedBatch) {
 	if !c.lanes.hasRoom(b.Lane, c.settings) {
 		c.lanes.refuseUnknown(b.Number)
@@ -59,7 +60,7 @@ func (c *Core) checkTicket(now time.Time, epochs Epochs, b *messages.StagedBatch
 		c.stats.Repeats++
 	case b.Number <= lane.seen:
 		c.reject(epochs.Frontend, b, messages.Outcome{Ticket: b.Ticket, Code: protocol.CodeNotCommitted})
-	case b.Number > lane.seen+1 && b.Number != lane.floor:
+	case b.Number > lane.seen+1 && b.Number != lane.floor, b.Withheld:
 		c.requestRelease(now, b.Lane, lane)
 	default:
 		c.accept(now, epochs, b, lane)

@@ -24,7 +24,7 @@ type Section struct {
 type Room struct {
 	Offset int64 // the offset after its last record MUST NOT exceed it
 	Items  int   // batches and fences
-	Bytes  int   // roughly
+	Bytes  int   // roughly; the first item may exceed it
 	// Payload bounds the bytes of the frames, so that the batches of one entry fit into memory
 	// together. The first batch may exceed it.
 	Payload int64
@@ -45,9 +45,9 @@ func (p *pending) size() int {
 	case p.fence != nil:
 		return sequenceBytes + len(p.fence.Name)
 	case p.producer != nil:
-		return placeholderBytes + sequenceBytes + len(p.batch.Lane) + len(p.batch.MessageID)
+		return placeholderBytes + sequenceBytes + len(p.batch.Lane) + len(p.batch.MessageID) + len(p.batch.Inline)
 	default:
-		return placeholderBytes + len(p.batch.Lane) + len(p.batch.MessageID)
+		return placeholderBytes + len(p.batch.Lane) + len(p.batch.MessageID) + len(p.batch.Inline)
 	}
 }
 
@@ -108,8 +108,11 @@ func (c *Core) attachRejections(s *Section, room Room) {
 func (c *Core) nextGroup(room Room) int {
 	n, size := 0, 0
 	offset, payload := c.nextOffset, int64(0)
-	for n < len(c.queue) && n < room.Items && size < room.Bytes {
+	for n < len(c.queue) && n < room.Items {
 		p := &c.queue[n]
+		if size += p.size(); n > 0 && size > room.Bytes {
+			break
+		}
 		if n > 0 && p.epochs != c.queue[0].epochs {
 			break
 		}
@@ -123,7 +126,6 @@ func (c *Core) nextGroup(room Room) int {
 		if offset > room.Offset || n > 0 && payload > room.Payload {
 			break
 		}
-		size += p.size()
 		n++
 	}
 	return n
