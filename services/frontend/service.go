@@ -42,12 +42,15 @@ type Config struct {
 	service.Config
 	// Requests is the connection on which produce requests arrive; default Conn. With a
 	// separate one, neither slow clients nor a flood of requests delay other messages.
-	Requests   *nats.Conn
-	Store      objectstore.Store
-	Times      core.Times // default: heartbeat 200 ms, stage timeout 2 s, deadline 30 s
-	Limits     produce.Limits
-	CacheBytes int64 // payloads kept in memory for readers; default 64 MiB
-	MaxFetches int   // open fetches; default 1024
+	Requests *nats.Conn
+	Store    objectstore.Store
+	Times    core.Times // default: heartbeat 200 ms, stage timeout 2 s, deadline 30 s
+	Limits   produce.Limits
+	// InlineBytes is the largest batch frame that may travel in the log instead of an object; 0
+	// turns that off. Without archiving, such logs grow without limit.
+	InlineBytes int64
+	CacheBytes  int64 // payloads kept in memory for readers; default 64 MiB
+	MaxFetches  int   // open fetches; default 1024
 }
 
 func (c Config) orDefaults() Config {
@@ -144,7 +147,7 @@ func (s *Service) build(js jetstream.JetStream, named *producerregistry.Registry
 	s.epoch = produce.NewEpoch(produce.EpochConfig{JS: js, Logger: log, Subscribe: s.subscribe, Ending: s.Ending})
 	s.produce = produce.New(produce.Config{
 		Conn: s.config.Conn, Wire: s.Wire, Requests: s.requested, Logger: log, Telemetry: s.config.Telemetry,
-		Times: s.config.Times, Limits: s.config.Limits, Fetches: s.fetches, Epoch: s.epoch, Ending: s.Ending,
+		Times: s.config.Times, Limits: s.config.Limits, Inline: s.inline(), Fetches: s.fetches, Epoch: s.epoch, Ending: s.Ending,
 		Roles: s.roles, Stagers: s.stagers.live.Load, Failed: func(code protocol.Code) { s.errors.add(kindProduce, code) },
 	})
 	s.watch = topicapi.NewWatch(s.registry, log, s.boundSubjects)
@@ -152,6 +155,15 @@ func (s *Service) build(js jetstream.JetStream, named *producerregistry.Registry
 		Wire: s.Wire, Topics: s.registry, Registry: named,
 		Heartbeat: s.config.Times.Heartbeat, Epoch: s.epoch.Number, Damage: s.damage,
 	})
+}
+
+// inlineShare is the part of NATS' max_payload that an inline batch may take. The messages and
+// entries that have it have other parts as well.
+const inlineShare = 8
+
+// inline returns the largest batch frame that may travel in the log.
+func (s *Service) inline() int64 {
+	return min(s.config.InlineBytes, s.config.Conn.MaxPayload()/inlineShare)
 }
 
 // run starts to receive.

@@ -78,6 +78,7 @@ func (s *Service) step(c *core.Core, now time.Time, events []core.Event) {
 	for _, object := range fx.Uploads {
 		s.launch(object)
 	}
+	s.uploader.spans.inlined(now, fx.Send)
 	s.Wire.Send(fx.Send)
 	s.turned.Store(true)
 }

@@ -7,6 +7,7 @@ import (
 
 var readings = []telemetry.Reading{
 	{Name: "laneway.stager.batches", Description: "Batches staged", Unit: "{batch}", Counter: true},
+	{Name: "laneway.stager.inline", Description: "Those among them that were returned inline, without an upload", Unit: "{batch}", Counter: true},
 	{Name: "laneway.stager.objects", Description: "Objects stored", Unit: "{object}", Counter: true},
 	{Name: "laneway.stager.bytes", Description: "Bytes of the objects stored", Unit: "By", Counter: true},
 	{Name: "laneway.stager.refused", Description: "Batches refused", Unit: "{batch}", Counter: true},
@@ -25,7 +26,7 @@ var readings = []telemetry.Reading{
 func (s *Service) values() []int64 {
 	t := s.Stats()
 	return []int64{
-		int64(t.Batches), int64(t.Objects), int64(t.Bytes), int64(t.Refused), int64(t.Failures), int64(t.Retries), int64(t.Hedges),
+		int64(t.Batches), int64(t.Inline), int64(t.Objects), int64(t.Bytes), int64(t.Refused), int64(t.Failures), int64(t.Retries), int64(t.Hedges),
 		int64(t.Uploading), int64(t.Limit), int64(t.Waiting), t.Held,
 		int64(s.Wire.Dropped()), int64(s.Wire.Malformed()),
 	}

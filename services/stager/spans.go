@@ -2,12 +2,14 @@ package stager
 
 import (
 	"context"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
 	"laneway.dev/internal/telemetry"
+	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/stager/core"
 )
@@ -63,6 +65,28 @@ func (s *spans) end(upload trace.Span, object *core.Object, result result, err e
 	}
 }
 
+// inlined makes the spans of the batches that were not uploaded. Each is staged in the turn in
+// which it has arrived.
+func (s *spans) inlined(now time.Time, sent []messages.Envelope) {
+	if s.tracer == nil {
+		return
+	}
+	for i := range sent {
+		m, is := sent[i].Message.(messages.Staged)
+		for k := range m.Batches {
+			staged := &m.Batches[k]
+			if !is || len(staged.Inline) == 0 || staged.Trace.Parent == "" {
+				continue
+			}
+			b := core.Batch{
+				StageBatch: messages.StageBatch{Submission: staged.Submission, Payload: staged.Inline}, Epoch: m.Epoch, Arrived: now,
+			}
+			s.stage(&b, "", nil, trace.WithAttributes(telemetry.PartitionAttributes(m.Partition.Topic, m.Partition.Number)...))
+			staged.Trace = b.Trace
+		}
+	}
+}
+
 // stage makes the span of one batch.
 func (s *spans) stage(b *core.Batch, key string, err error, options ...trace.SpanStartOption) {
 	ctx := telemetry.Extract(context.Background(), b.Trace.Parent, b.Trace.State)
@@ -73,7 +97,7 @@ func (s *spans) stage(b *core.Batch, key string, err error, options ...trace.Spa
 	ctx, span := s.tracer.Start(ctx, telemetry.SpanStage, options...)
 	if err != nil {
 		span.SetStatus(codes.Error, err.Error())
-	} else {
+	} else if key != "" {
 		span.SetAttributes(telemetry.ObjectKey.String(key))
 	}
 	span.End()

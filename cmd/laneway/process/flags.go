@@ -43,13 +43,14 @@ type HeartbeatFlag struct {
 
 // FrontendFlags are the flags of a frontend.
 type FrontendFlags struct {
-	Deadline                     cli.Period `default:"30s" help:"How long a producer waits at most for the answer to a batch; 1m at most."`
-	StageTimeout                 cli.Period `default:"2s" help:"When to stage a batch again, by another stager, if nothing is heard of it. Stagers report every 500ms which batches they have held for that long, so an upload may take longer than this. It must be longer than 1s."`
-	MaxInFlightBytes             cli.Size   `default:"256MiB" help:"Bytes that all producers together may have in flight."`
-	MaxInFlightBytesPerPartition cli.Size   `default:"256MiB" help:"Bytes that the producers of a partition may have in flight."`
-	MaxInFlightPerPartition      cli.Number `default:"16384" help:"Batches that the producers of a partition may have in flight."`
-	CacheBytes                   cli.Size   `default:"64MiB" help:"Memory for recent batches, from which consumers are served."`
-	MaxFetches                   cli.Number `default:"1024" help:"Fetches that may be open at once."`
+	Deadline                     cli.Period  `default:"30s" help:"How long a producer waits at most for the answer to a batch; 1m at most."`
+	StageTimeout                 cli.Period  `default:"2s" help:"When to stage a batch again, by another stager, if nothing is heard of it. Stagers report every 500ms which batches they have held for that long, so an upload may take longer than this. It must be longer than 1s."`
+	MaxInFlightBytes             cli.Size    `default:"256MiB" help:"Bytes that all producers together may have in flight."`
+	MaxInFlightBytesPerPartition cli.Size    `default:"256MiB" help:"Bytes that the producers of a partition may have in flight."`
+	MaxInFlightPerPartition      cli.Number  `default:"16384" help:"Batches that the producers of a partition may have in flight."`
+	InlineBytes                  *cli.Amount `placeholder:"SIZE" help:"Largest batch that may travel in the log instead of an object of the store, without waiting for an upload; 0 turns that off. By default 16KiB in serve with --archive-bytes, and otherwise 0: without archiving the log would keep these batches forever."`
+	CacheBytes                   cli.Size    `default:"64MiB" help:"Memory for recent batches, from which consumers are served."`
+	MaxFetches                   cli.Number  `default:"1024" help:"Fetches that may be open at once."`
 }
 
 // Validate implements kong's check of flags.
@@ -74,6 +75,9 @@ func (f *FrontendFlags) Apply(c *Config, heartbeat HeartbeatFlag) {
 		Bytes:            int64(f.MaxInFlightBytes),
 		PartitionBytes:   int64(f.MaxInFlightBytesPerPartition),
 		PartitionBatches: int(f.MaxInFlightPerPartition),
+	}
+	if f.InlineBytes != nil {
+		c.Frontend.InlineBytes = int64(*f.InlineBytes)
 	}
 	c.Frontend.CacheBytes = int64(f.CacheBytes)
 	c.Frontend.MaxFetches = int(f.MaxFetches)

@@ -126,6 +126,7 @@ type Core struct {
 	live []string // names of the stagers that are alive, sorted
 	turn int      // index of the one that a batch was sent to last
 
+	inline   inline
 	stage    []stageGroup
 	progress []messages.LaneProgress
 	stats    Stats

@@ -80,9 +80,9 @@ func withoutTicket(p Produce, err *protocol.Error) Answer {
 // renew continues in a new epoch. The replicator drops all releases of the old epoch, so
 // renew answers the old tickets, and the partition starts again without tickets.
 func (c *Core) renew(epoch uint64) {
-	answers, stats, live := c.abandon(), c.stats, c.live
+	answers, stats, live, inline := c.abandon(), c.stats, c.live, c.inline
 	*c = *NewCore(c.partition, epoch, c.codec, c.times)
-	c.stats, c.fx.Answers = stats, answers
+	c.stats, c.fx.Answers, c.inline = stats, answers, inline
 	c.setLive(Stagers{live})
 }
 

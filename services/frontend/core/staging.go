@@ -67,6 +67,7 @@ func (c *Core) stageTicket(now time.Time, t *ticket, stager string) {
 		Payload:    t.Payload,
 
 		MaxRecordBytes: t.MaxRecordBytes,
+		Inline:         c.inline.take(now, t),
 	})
 }
 

@@ -130,6 +130,7 @@ func (p *Partition) Run(ctx context.Context) {
 	}
 	p.known = p.topic.Load()
 	c := core.NewCore(p.id, config.Epoch.Number(), p.known.Codec(), config.Times)
+	c.AllowInline(config.Inline)
 	p.step(c, time.Now(), nil)
 	p.mailbox.Run(ctx, config.Times.Heartbeat, func(now time.Time, events []core.Event) bool {
 		if p.service.replaced() {

@@ -29,6 +29,14 @@ type sender struct {
 
 func (b *Batch) sender() sender { return sender{b.Partition, b.Epoch} }
 
+// lane is the lane of a batch.
+type lane struct {
+	sender
+	name string
+}
+
+func laneOf(b *Batch) lane { return lane{b.sender(), b.Lane} }
+
 // memory returns the bytes that the batch counts against the stager's memory limit. They
 // include the strings, because a client may send long ones with a short payload. A payload that
 // is to be compressed counts twice: its block is in memory beside it while it is uploaded.

@@ -91,6 +91,7 @@ type Effects struct {
 // Stats counts what happened.
 type Stats struct {
 	Batches   uint64 // staged
+	Inline    uint64 // those among them that were returned inline
 	Objects   uint64 // stored
 	Bytes     uint64 // of those objects
 	Refused   uint64 // batches
@@ -195,6 +196,10 @@ func (c *Core) stage(now time.Time, m *messages.Stage, wrong []*protocol.Error) 
 			c.refuse(&b, refusal(&b, reason))
 		case len(wrong) > 0 && wrong[i] != nil:
 			c.refuse(&b, refusal(&b, wrong[i]))
+		case b.Inline && !c.queue.has(laneOf(&b)):
+			c.stats.Inline++
+			c.stats.Batches++
+			c.staged.add(b.sender(), inlined(&b))
 		case !c.held.admit(&b):
 			c.refuse(&b, refusal(&b, c.busy))
 		default:

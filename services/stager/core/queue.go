@@ -13,8 +13,13 @@ type queue struct {
 	batches int
 
 	objects []*Object
-	waiting int // batches
+	waiting int          // batches
+	lanes   map[lane]int // number of waiting batches of each lane that has some
 }
+
+// has reports whether a batch of a lane waits. A later batch of the lane that is returned inline
+// would have to wait for it, and costs nothing if it is put into the same object.
+func (q *queue) has(l lane) bool { return q.lanes[l] > 0 }
 
 func (q *queue) empty() bool { return len(q.objects) == 0 }
 
@@ -34,6 +39,10 @@ func (q *queue) add(b Batch, following int) {
 	open.Batches = append(open.Batches, b)
 	open.Bytes += size
 	q.waiting++
+	if q.lanes == nil {
+		q.lanes = make(map[lane]int)
+	}
+	q.lanes[laneOf(&b)]++
 }
 
 // open returns the object that may take another batch; nil if there is none.
@@ -63,14 +72,31 @@ func (q *queue) take() *Object {
 	q.objects[0] = nil
 	q.objects = q.objects[1:]
 	q.waiting -= len(first.Batches)
+	for i := range first.Batches {
+		q.leave(&first.Batches[i])
+	}
 	return first
+}
+
+// leave counts a batch of a lane less.
+func (q *queue) leave(b *Batch) {
+	l := laneOf(b)
+	if q.lanes[l]--; q.lanes[l] == 0 {
+		delete(q.lanes, l)
+	}
 }
 
 // drop removes the batches for which unwanted returns true.
 func (q *queue) drop(unwanted func(*Batch) bool) {
 	q.waiting = 0
 	q.objects = slices.DeleteFunc(q.objects, func(o *Object) bool {
-		o.drop(unwanted)
+		o.drop(func(b *Batch) bool {
+			if !unwanted(b) {
+				return false
+			}
+			q.leave(b)
+			return true
+		})
 		q.waiting += len(o.Batches)
 		return len(o.Batches) == 0
 	})

@@ -29,6 +29,12 @@ func (i *inventory) staged(b *Batch, extent messages.Extent) messages.StagedBatc
 	return messages.StagedBatch{Submission: b.Submission, Extent: extent}
 }
 
+// inlined returns the result of a batch that is not uploaded. The append to the log will make it
+// durable.
+func inlined(b *Batch) messages.StagedBatch {
+	return messages.StagedBatch{Submission: b.Submission, Extent: messages.InlineExtent(b.Payload), Inline: b.Payload}
+}
+
 // refused returns the result of a batch that is not durable, for this reason.
 func (i *inventory) refused(b *Batch, reason *protocol.Error) messages.Refusal {
 	i.bytes -= b.memory()
