@@ -34,6 +34,7 @@ type Counts struct {
 	LimitChanges                                      int
 	Jobs, JobsFailed, JobsFrozen, JobsDoubled         int // of archivers
 	PutsLate, PutsLost, Unreadable, ArchivedDamaged   int // at archivers
+	Inline                                            int // batches in the log
 	Archives, AnswersIgnored, Congested, Merged       int
 	Purges, PurgesFailed, PurgesLate                  int
 	SavesFailed, SnapshotsLost, Unfounded             int

@@ -149,8 +149,12 @@ func (s *State) readEntry(object []byte, got, want *messages.Entry) error {
 		if err != nil {
 			return fmt.Errorf("batch %d: %w", i, err)
 		}
-		if batch := ReadBatch(frame); batch != s.stored[w.Extent] {
-			return fmt.Errorf("batch %d has %s, and should have %s", i, batch, s.stored[w.Extent])
+		want, err := s.content(w)
+		if err != nil {
+			return fmt.Errorf("batch %d: %w", i, err)
+		}
+		if batch := ReadBatch(frame); batch != want {
+			return fmt.Errorf("batch %d has %s, and should have %s", i, batch, want)
 		}
 	}
 	return nil

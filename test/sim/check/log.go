@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"math"
 	"time"
 
@@ -68,13 +69,29 @@ type Stored struct {
 
 func (d Stored) look(s *State) { s.stored.put(s, d.Extent, d.Batch) }
 
+// content returns the batch of a placeholder.
+func (s *State) content(b *messages.Placeholder) (Batch, error) {
+	if b.IsInline() {
+		frame, err := b.InlineFrame()
+		return ReadBatch(frame), err
+	}
+	batch, durable := s.stored[b.Extent]
+	if !durable {
+		return batch, fmt.Errorf("it refers to %s, which is not stored", b.Extent.Key)
+	}
+	return batch, nil
+}
+
 func (s *State) batch(e *messages.LoggedEntry, b *messages.Placeholder) {
 	t := TicketOf(e.Entry.Epoch, b.Ticket)
 	s.ticketLogged(t, b.Floor)
-	batch, durable := s.stored[b.Extent]
-	if !durable {
-		s.violated("durability: entry %d refers to %s, which is not stored", e.Sequence, b.Extent.Key)
+	batch, err := s.content(b)
+	if err != nil {
+		s.violated("durability: entry %d: %v", e.Sequence, err)
 		return
+	}
+	if b.IsInline() {
+		s.counts.Inline++
 	}
 	if i, known := s.issues[t]; known && i.batch != batch {
 		s.violated("I6: entry %d has %s with the payload of another one", e.Sequence, t)

@@ -123,7 +123,7 @@ func (s *schedule) Machine(p *world.Process) world.Machine {
 	return s.memo.root(key, func() world.Core {
 		switch p.Role {
 		case world.Frontend:
-			return world.NewFrontend(p.Name, key.epoch, s.Times)
+			return world.NewFrontend(p.Name, key.epoch, s.Times, 0)
 		case world.Sequencer:
 			return world.NewSequencer(p.Name, key.epoch, heartbeat)
 		default:

@@ -35,16 +35,21 @@ type Config struct {
 	Batches     int // of each client, at least
 	ActiveTime  time.Duration
 	StagerBytes int64
+	Inline      int64 // largest batch that may travel in the log, in bytes; 0 is none
 	Faults      int   // a run with fewer is vacuous
 	Without     []int // disturbances that are left out, by their numbers
 }
+
+// inlines are the sizes up to which batches travel in the log: none, those of a single record, and
+// all of them.
+var inlines = [...]int64{0, int64(len(check.Batch{Records: 1}.Payload())), 1 << 10}
 
 // Seeded returns the run of a seed: 4 to 6 producers of at least 50 batches.
 func Seeded(seed uint64) Config {
 	mixes := uint64(len(Mixes))
 	return Config{
 		Seed: seed, Mix: Mixes[seed%mixes], Clients: 4 + int(seed/mixes%3), Batches: 50, ActiveTime: activeTime, StagerBytes: 4 << 10,
-		Faults: fewest,
+		Inline: inlines[seed/mixes%uint64(len(inlines))], Faults: fewest,
 	}
 }
 

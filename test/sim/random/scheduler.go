@@ -122,7 +122,11 @@ func (r *run) core(p *world.Process) world.Core {
 	m := &r.config.Mix
 	switch p.Role {
 	case world.Frontend:
-		return world.NewFrontend(p.Name, p.Epoch, r.Times)
+		inline := r.config.Inline
+		if m.OneLane {
+			inline = 0 // this is about uploads
+		}
+		return world.NewFrontend(p.Name, p.Epoch, r.Times, inline)
 	case world.Sequencer:
 		return world.NewSequencer(p.Name, p.Epoch, heartbeat)
 	case world.Stager:

@@ -105,7 +105,7 @@ func (s *Script) Machine(p *world.Process) world.Machine { return world.Live{Cor
 func (s *Script) core(p *world.Process) world.Core {
 	switch p.Role {
 	case world.Frontend:
-		return world.NewFrontend(p.Name, p.Epoch, s.Times)
+		return world.NewFrontend(p.Name, p.Epoch, s.Times, 0)
 	case world.Sequencer:
 		return world.NewSequencer(p.Name, p.Epoch, heartbeat)
 	case world.Stager:

@@ -21,9 +21,12 @@ type FrontendCore struct {
 	open      int  // tickets that it last counted
 }
 
-// NewFrontend returns the core of the frontend with the name.
-func NewFrontend(name string, epoch uint64, times frontend.Times) *FrontendCore {
-	return &FrontendCore{name: name, core: frontend.NewCore(Partition, epoch, "", times)}
+// NewFrontend returns the core of the frontend with the name. Batches of up to inline bytes may
+// travel in the log.
+func NewFrontend(name string, epoch uint64, times frontend.Times, inline int64) *FrontendCore {
+	f := &FrontendCore{name: name, core: frontend.NewCore(Partition, epoch, "", times)}
+	f.core.AllowInline(inline)
+	return f
 }
 
 // Step implements Core.
