@@ -66,6 +66,11 @@ func (p *purges) logBytes(below uint64) (total int64) {
 	return total
 }
 
+// worth reports whether enough entries or bytes are in the log from one sequence to another.
+func (p *purges) worth(from, to, entries uint64) bool {
+	return to >= from+entries || p.logBytes(to) >= purgeBytes
+}
+
 // purgeable returns the sequence below which nothing is needed any more; 0 if there is none.
 // The last entry that the older snapshot covers stays, because a recovery compares the two.
 func (c *Core) purgeable() uint64 {
@@ -81,7 +86,7 @@ func (c *Core) purge(now time.Time) {
 	if p.underWay || below <= p.below || now.Before(p.after) {
 		return
 	}
-	if below-p.below < c.settings.PurgeEntries && p.logBytes(below) < purgeBytes && !c.idle(now) {
+	if !p.worth(p.below, below, c.settings.PurgeEntries) && !c.idle(now) {
 		return
 	}
 	p.underWay, p.asked = true, below

@@ -207,6 +207,17 @@ func TestIdleLogGetsASecondSnapshot(t *testing.T) {
 	}
 }
 
+func TestIdleLogOfFewLargeEntriesGetsASecondSnapshot(t *testing.T) {
+	w, o := newArchiver(t)
+	o.commit(inline(batch("a", 1), 1100<<10))
+	o.archive("b", "m1")
+	w.pass(time.Second)
+	o.step()
+	if o.purge == nil || o.purge.Below != w.history().End.Sequence+1 {
+		t.Fatalf("purged is %+v, and the history ends with entry %d", o.purge, w.history().End.Sequence)
+	}
+}
+
 // newPurged returns a world with a log that was purged up to entry 303. It has snapshots of
 // the entries 304 and 306.
 func newPurged(t *testing.T) *world {

@@ -76,7 +76,7 @@ func (c *Core) snapshotDue(now time.Time) bool {
 		return true
 	}
 	end := c.archive.history.End.Sequence
-	return c.archive.history.Archived() && c.idle(now) && s.newer > end && end >= max(s.older, c.purges.below)+c.settings.PurgeEntries
+	return c.archive.history.Archived() && c.idle(now) && s.older <= end && end < s.newer && c.purges.worth(max(s.older, c.purges.below), end+1, c.settings.PurgeEntries)
 }
 
 // savedSnapshot notes that a Save has ended.
