@@ -54,11 +54,11 @@ type Tombstone struct {
 	Passing bool
 }
 
-// Record says what a sweep has gone by, and LogRecord what it has found of a log.
-type (
-	Record    = sweeprecord.Record
-	LogRecord = sweeprecord.Log
-)
+// Record says what a sweep has gone by.
+type Record = sweeprecord.Record
+
+// LogRecord is what a sweep has found of a log.
+type LogRecord = sweeprecord.Log
 
 // Failure is something that could not be read.
 type Failure struct {
