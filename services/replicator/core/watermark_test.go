@@ -124,6 +124,9 @@ func TestWatermarkCountsOnceItStandsInTheLog(t *testing.T) {
 	w, o := newLeader(t)
 	o.rise(10)
 	o.step(core.Generation{Newest: 11})
+	if got := o.core.Stats().Watermark; got != 8 {
+		t.Errorf("while the entry is under way, the watermark is %d, want 8", got)
+	}
 	lost := o.takeAppend() // of the watermark
 	o.step(core.AppendFailed{})
 	o.answerRead()
