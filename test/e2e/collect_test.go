@@ -40,46 +40,44 @@ func (f *fixture) awaitSweeps(ctx context.Context, n float64) {
 // the other one. Every process is killed after each.
 func TestDeletedTopicsLeaveNothing(t *testing.T) {
 	t.Parallel()
-	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
-		ctx := within(t, 2*time.Minute)
-		f := start(t, kind, deployment.Options{
-			Stager:     []string{"--linger", "20ms"},
-			Replicator: []string{"--archive-bytes", "1KiB", "--archive-age", "300ms"},
-			Archiver:   []string{"--sweep-interval", "2s"},
-		})
-		kept := f.CreateTopic(f.conn, "kept").Partition(0)
-		var fleets []*load.Fleet
-		for _, p := range []load.Config{{Partition: f.partition, Name: "deleted"}, {Partition: kept, Name: "kept"}} {
-			p.Producers, p.InFlight, p.Patience = 2, 8, time.Minute
-			fleet, err := load.NewFleet(f.conn, p)
-			if err != nil {
-				t.Fatal(err)
-			}
-			fleets = append(fleets, fleet)
-		}
-		sent := make(chan error, 1)
-		go func() { sent <- fleets[0].Send(ctx, 100) }()
-		if err := fleets[1].Send(ctx, 100); err != nil {
-			t.Fatal(err)
-		}
-		if err := <-sent; err != nil {
-			t.Fatal(err)
-		}
-		f.awaitArchived(ctx, t, f.partition)
-		f.awaitArchived(ctx, t, kept)
-
-		f.deleteAndKill(ctx, t, f.partition.Topic)
-		f.partition = kept
-		f.verify(ctx, t, fleets[1].Batches())
-		if _, usage := f.storeUsage(ctx, t, 0); usage.OrphanObjects > 0 || usage.LiveBytes == 0 {
-			t.Errorf("after a topic was deleted, the usage is %+v", usage)
-		}
-
-		f.deleteAndKill(ctx, t, kept.Topic)
-		if keys, err := f.objectKeys(); err != nil || len(keys) > 0 {
-			t.Errorf("%d objects are left, %v: %q", len(keys), err, keys)
-		}
+	ctx := within(t, 2*time.Minute)
+	f := start(t, deployment.RoleProcesses, deployment.Options{
+		Stager:     []string{"--linger", "20ms"},
+		Replicator: []string{"--archive-bytes", "1KiB", "--archive-age", "300ms"},
+		Archiver:   []string{"--sweep-interval", "2s"},
 	})
+	kept := f.CreateTopic(f.conn, "kept").Partition(0)
+	var fleets []*load.Fleet
+	for _, p := range []load.Config{{Partition: f.partition, Name: "deleted"}, {Partition: kept, Name: "kept"}} {
+		p.Producers, p.InFlight, p.Patience = 2, 8, time.Minute
+		fleet, err := load.NewFleet(f.conn, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fleets = append(fleets, fleet)
+	}
+	sent := make(chan error, 1)
+	go func() { sent <- fleets[0].Send(ctx, 100) }()
+	if err := fleets[1].Send(ctx, 100); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-sent; err != nil {
+		t.Fatal(err)
+	}
+	f.awaitArchived(ctx, t, f.partition)
+	f.awaitArchived(ctx, t, kept)
+
+	f.deleteAndKill(ctx, t, f.partition.Topic)
+	f.partition = kept
+	f.verify(ctx, t, fleets[1].Batches())
+	if _, usage := f.storeUsage(ctx, t, 0); usage.OrphanObjects > 0 || usage.LiveBytes == 0 {
+		t.Errorf("after a topic was deleted, the usage is %+v", usage)
+	}
+
+	f.deleteAndKill(ctx, t, kept.Topic)
+	if keys, err := f.objectKeys(); err != nil || len(keys) > 0 {
+		t.Errorf("%d objects are left, %v: %q", len(keys), err, keys)
+	}
 }
 
 // deleteAndKill deletes a topic, kills every process, and lets the store be swept.
