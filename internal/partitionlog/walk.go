@@ -26,6 +26,7 @@ type Bounds struct {
 	Sealed      bool   // the stream takes no more appends
 	// LastTime is the time that JetStream gave to the last entry, by the clock of the stream's leader.
 	LastTime time.Time
+	Created  time.Time // of the stream
 }
 
 // Bounds asks the leader for the bounds of the stream. An error that wraps
@@ -36,7 +37,7 @@ func (l *Log) Bounds(ctx context.Context) (Bounds, error) {
 		return Bounds{}, fmt.Errorf("look up stream %s: %w", messages.LogStream(l.partition), err)
 	}
 	info := stream.CachedInfo()
-	return Bounds{First: max(info.Config.FirstSeq, 1), Last: info.State.LastSeq, Sealed: info.Config.Sealed, LastTime: info.State.LastTime}, nil
+	return Bounds{First: max(info.Config.FirstSeq, 1), Last: info.State.LastSeq, Sealed: info.Config.Sealed, LastTime: info.State.LastTime, Created: info.Created}, nil
 }
 
 // History returns what was archived, as the last entry of the log has it. It is zero if that entry

@@ -16,6 +16,9 @@ type Retention struct {
 // LogTime answers AskTime.
 type LogTime struct {
 	Last int64 // the time that JetStream gave to the last entry, in Unix nanoseconds; 0 if it is not known
+	// Created is when JetStream created the stream, in Unix nanoseconds; 0 if that is not known, or if
+	// the stream continues another one.
+	Created int64
 }
 
 // retention is what a core knows about the records that are to be dropped.
@@ -24,10 +27,15 @@ type LogTime struct {
 // a single clock that is ahead would drop records that are young. JetStream tells its time only with
 // entries. So the core asks for that of the last entry before it sends a job, and appends an entry if
 // that one is too old.
+//
+// The times of the records are those of earlier owners, one of which may have been far behind. No record
+// is older than its stream, so until the stream is old enough none is dropped by age. Example: a machine
+// starts with its clock at 1970, and takes records for a new topic. They are kept when the clock is set.
 type retention struct {
 	asking bool      // AskTime is not answered yet
 	asked  bool      // it was answered since the last job
 	last   int64     // the time of the newest entry that JetStream has told, in Unix nanoseconds
+	since  int64     // when JetStream created the stream, in Unix nanoseconds; 0 if that is not known
 	after  time.Time // before that, nothing is dropped by age
 	entry  bool      // an entry is to be appended, for its time
 	before int64     // the log start offset that a truncation asks for
@@ -45,7 +53,7 @@ const (
 func (c *Core) logTime(e LogTime) {
 	r := &c.archive.retention
 	r.asking, r.asked = false, true
-	r.last = max(r.last, e.Last)
+	r.last, r.since = max(r.last, e.Last), max(r.since, e.Created)
 }
 
 // setRetention takes the retention of the topic after an update. The open job may wait for an archiver
@@ -88,7 +96,9 @@ func (c *Core) archiveAge() time.Duration {
 func (c *Core) retain(now int64) messages.Retention {
 	r := messages.Retention{Before: c.archive.retention.before, Bytes: c.settings.Retention.Bytes}
 	if age := c.settings.Retention.Age; age > 0 {
-		r.Cutoff = now - age.Nanoseconds()
+		if r.Cutoff = now - age.Nanoseconds(); r.Cutoff < c.archive.retention.since {
+			r.Cutoff = min(r.Cutoff, c.archive.history.Oldest) // the oldest segment stays, and all behind it
+		}
 	}
 	return r
 }

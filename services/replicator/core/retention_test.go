@@ -115,6 +115,37 @@ func TestJetStreamsClockAloneDropsNothing(t *testing.T) {
 	o.expectNoJob("without JetStream's time")
 }
 
+// The owner that took the records had a clock that was a year behind.
+func TestRecordsThatSeemOlderThanTheirStreamAreKept(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	w, o := retaining(t, core.Retention{Age: time.Hour})
+	w.pass(year)
+	created := w.now
+	o.step()
+	o.timeAsked = false
+	o.step(core.LogTime{Last: w.now.UnixNano(), Created: created.UnixNano()})
+	o.settle()
+	w.pass(time.Hour)
+	o.step()
+	o.expectNoJob("while the stream is younger than what is kept")
+	o.settle()
+	o.commit(sized(batch("a", 2), 1000)) // the times of the records rise by a year
+	o.answerTime(w.now.Add(-time.Second))
+	if j := o.job(); j.Retain.Cutoff != j.Base.Oldest {
+		t.Errorf("the job drops what is older than %v", time.Unix(0, j.Retain.Cutoff))
+	}
+
+	w, o = retaining(t, core.Retention{Age: time.Hour})
+	w.pass(year)
+	o.step()
+	o.timeAsked = false
+	o.step(core.LogTime{Last: w.now.UnixNano(), Created: w.now.Add(-time.Hour).UnixNano()})
+	o.step()
+	if j := o.job(); j.Retain.Cutoff != w.now.Add(-time.Hour).UnixNano() {
+		t.Errorf("the job drops what is older than %v", time.Unix(0, j.Retain.Cutoff))
+	}
+}
+
 func TestRecordsBeyondTheBytesAreDropped(t *testing.T) {
 	_, o := retaining(t, core.Retention{Bytes: 501}) // 1,500 bytes without the oldest segment are 500
 	o.step()
