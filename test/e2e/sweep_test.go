@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"laneway.dev/internal/generation"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/pkg/client"
 	"laneway.dev/pkg/protocol"
@@ -36,21 +35,6 @@ func (f *fixture) awaitStored(ctx context.Context, t *testing.T, kind objectstor
 			return fmt.Errorf("%d objects %s are stored, want %d", n, kind, want)
 		}
 		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// awaitGeneration returns when a sweep has raised the generation to a number.
-func (f *fixture) awaitGeneration(ctx context.Context, t *testing.T, want uint64) {
-	t.Helper()
-	err := deployment.Eventually(ctx, func(ctx context.Context) error {
-		now, err := generation.Newest(ctx, f.conn)
-		if err == nil && now < want {
-			err = fmt.Errorf("the generation is %d, want %d", now, want)
-		}
-		return err
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -90,47 +74,5 @@ func TestObjectsGoOnceTheirBatchesAreArchived(t *testing.T) {
 	}
 	if n := f.storedOf(objectstore.KindSegment); n == 0 {
 		t.Error("there are no segments")
-	}
-}
-
-// TestADeletedTopicLeavesNothing deletes the only topic. Each process is killed between two sweeps.
-func TestADeletedTopicLeavesNothing(t *testing.T) {
-	for _, kills := range []bool{false, true} {
-		t.Run(fmt.Sprintf("kills %t", kills), func(t *testing.T) {
-			ctx := within(t, 3*time.Minute)
-			f := start(t, deployment.RoleProcesses, sweeping(3*time.Second))
-			c := f.client(t, f.URL())
-			f.publishSeries(ctx, t, c, "deleted")
-			if err := c.Admin().DeleteTopic(ctx, "deleted"); err != nil {
-				t.Fatal(err)
-			}
-			before, err := generation.Newest(ctx, f.conn)
-			if err != nil {
-				t.Fatal(err)
-			}
-			// The first generation may be that of a sweep which was running at the deletion. When the
-			// fifth one begins, three sweeps are over that have begun after it.
-			for n := uint64(1); n <= 5; n++ {
-				f.awaitGeneration(ctx, t, before+n)
-				if !kills || n == 5 {
-					continue
-				}
-				for _, role := range f.Roles() {
-					f.Kill(role)
-				}
-				for _, role := range f.Roles() {
-					f.Restart(role)
-				}
-				f.AwaitReady(ctx)
-				f.AwaitConnected(ctx, f.conn)
-			}
-			for _, kind := range []objectstore.Kind{objectstore.KindBatches, objectstore.KindSegment, objectstore.KindManifest} {
-				if kills {
-					f.awaitStored(ctx, t, kind, 0) // kills end sweeps before they delete
-				} else if n := f.storedOf(kind); n > 0 {
-					t.Errorf("%d objects %s are left", n, kind)
-				}
-			}
-		})
 	}
 }
