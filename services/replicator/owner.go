@@ -47,7 +47,7 @@ func (s *Service) owner(topic protocol.Topic, id protocol.Partition) *owner {
 	settings := s.settings
 	settings.Limits = limitsOf(topic)
 	settings.Codec = topic.Codec()
-	settings.Retention = retentionOf(topic)
+	settings.Retention = s.retention(topic, id)
 	if topic.Replicas > 1 {
 		settings.Patience = slowElection
 	}
@@ -69,12 +69,17 @@ func limitsOf(topic protocol.Topic) core.Limits {
 func (p *owner) Configure(ctx context.Context, topic protocol.Topic) {
 	p.put(ctx, limitsOf(topic))
 	p.put(ctx, core.Codec{Codec: topic.Codec()})
-	p.put(ctx, retentionOf(topic))
+	p.put(ctx, p.service.retention(topic, p.id))
 }
 
-// retentionOf returns what a topic keeps.
-func retentionOf(topic protocol.Topic) core.Retention {
-	return core.Retention{Age: topic.RetentionAge(), Bytes: topic.RetentionBytes}
+// retention returns what a topic keeps. Only what is archived can be dropped.
+func (s *Service) retention(topic protocol.Topic, id protocol.Partition) core.Retention {
+	keeps := core.Retention{Age: topic.RetentionAge(), Bytes: topic.RetentionBytes}
+	if s.settings.ArchiveBytes == 0 && keeps != (core.Retention{}) {
+		s.config.Logger.Warn("the topic has a retention, but nothing of it is deleted, because this replicator archives nothing; set --archive-bytes",
+			zap.Stringer("partition", id))
+	}
+	return keeps
 }
 
 // Receive passes a message to the actor. It blocks while the mailbox is full, so that the
