@@ -35,15 +35,17 @@ const (
 //
 // Retention drops segments as a whole, so a merged one has at most an eighth of what is kept.
 func Mergeable(base *manifest.Manifest, s *segment.Summary, retain messages.Retention, skip func(key string) bool) (n int) {
-	total, largest, most := s.Size, int64(0), int64(mergedBytes)
+	total, largest, most, latest := s.Size, int64(0), int64(mergedBytes), manifest.Age(s)
 	if retain.Bytes > 0 {
 		most = min(most, retain.Bytes/retainedShare)
 	}
 	for i := range min(len(base.Segments), maxMerged, mergeWaiting-len(base.Waiting)) {
 		small := &base.Segments[len(base.Segments)-1-i]
 		total += small.Size
-		largest = max(largest, small.Size)
-		if !mergesWith(small, s) || total > most || tooLong(small, s, retain) || skip(small.Key) {
+		largest, latest = max(largest, small.Size), max(latest, manifest.Age(small))
+		// Times that fell within the merged segment would hide the time of its latest record from retention.
+		fell := latest > max(small.FirstTime, s.LastTime)
+		if fell || !mergesWith(small, s) || total > most || tooLong(small, s, retain) || skip(small.Key) {
 			break
 		}
 		if total >= mergeGrowth*largest {

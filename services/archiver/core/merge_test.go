@@ -99,6 +99,26 @@ func TestMergedSegmentsAreAPartOfWhatIsKept(t *testing.T) {
 	}
 }
 
+// An owner's clock was set back after the fourth segment, and is right again with the eighth.
+func TestMergedSegmentsKnowTheirLatestTime(t *testing.T) {
+	m := sized(100, 100, 100, 100, 100, 100, 100, 100)
+	for i := range m.Segments {
+		at := int64(1000 + 10*i)
+		if i >= 4 {
+			at -= 500
+		}
+		m.Segments[i].FirstTime, m.Segments[i].LastTime = at, at+9
+	}
+	s := &segment.Summary{Size: 100, FirstTime: 580, LastTime: 589}
+	if n := Mergeable(m, s, everything, never); n != 4 {
+		t.Errorf("%d are merged, and four are behind the fall", n)
+	}
+	s.FirstTime, s.LastTime = 1080, 1089
+	if n := Mergeable(m, s, everything, never); n != 8 {
+		t.Errorf("%d are merged, and all are older than the last one", n)
+	}
+}
+
 func TestMergesAreBounded(t *testing.T) {
 	m := sized(slices.Repeat([]int64{100}, 200)...)
 	s := &segment.Summary{Size: 100}
