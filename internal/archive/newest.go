@@ -52,7 +52,9 @@ func ManifestOrList(ctx context.Context, store objectstore.Store, o objectstore.
 // Newest returns the manifest that says most about the history of a partition; nil if there is
 // none. Every manifest lists acknowledged entries only, also one that no log names: the job that
 // it results from was lost, or was done twice. So the one that ends last is right. Of several
-// with the same end, the one with the fewest records that could not be read is taken.
+// with the same end, retention has dropped segments of those that start earlier, which may be
+// deleted. Of several with the same start, the one with the fewest records that could not be read
+// is taken.
 func Newest(all []*manifest.Manifest) (newest *manifest.Manifest) {
 	for _, m := range all {
 		if newest == nil || m.End.Sequence > newest.End.Sequence || m.End == newest.End && better(m, newest) {
@@ -63,6 +65,9 @@ func Newest(all []*manifest.Manifest) (newest *manifest.Manifest) {
 }
 
 func better(a, b *manifest.Manifest) bool {
+	if a.Start != b.Start {
+		return a.Start > b.Start
+	}
 	if x, y := lost(a), lost(b); x != y {
 		return x < y
 	}

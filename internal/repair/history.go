@@ -16,29 +16,37 @@ import (
 // maxCandidates is how many manifests a search keeps.
 const maxCandidates = 16
 
-// findHistory looks for a manifest in the store that lists more than the known history: entries
-// that the log has lost may have been archived before. knows reports whether anything of the log
-// can be read, so that its incarnation has entries.
+// findHistory looks for a manifest in the store that follows that of the known history: entries
+// that the log has lost may have been archived before, or have named a manifest that resulted from
+// retention. knows reports whether anything of the log can be read, so that its incarnation has
+// entries.
 //
 // A manifest lists acknowledged entries only, whether or not an entry of the log names it. But one
 // of an earlier incarnation may list records that were given up when the log was continued. It is
-// used only if nothing of the present incarnation is left.
+// used only if nothing of the present incarnation is left, or if it ends where the known one does.
 func (i *Inspector) findHistory(ctx context.Context, p *inspected, knows bool) error {
 	if i.Store == nil {
 		return nil
 	}
 	var candidates []*manifest.Manifest
+	there := false // the known manifest
 	err := archive.Manifests(ctx, i.Store, p.id, func(m *manifest.Manifest) {
-		of := m.Partition.Incarnation
-		if m.End.Sequence <= p.history.End.Sequence || of > p.id.Incarnation || knows && of < p.id.Incarnation {
+		of, more := m.Partition.Incarnation, m.End.Sequence > p.history.End.Sequence
+		there = there || m.Key == p.history.Manifest
+		if !more && !replaces(m, p.history) || of > p.id.Incarnation || more && knows && of < p.id.Incarnation {
 			return
 		}
 		candidates = append(candidates, m)
-		slices.SortFunc(candidates, func(a, b *manifest.Manifest) int { return cmp.Compare(b.End.Sequence, a.End.Sequence) })
+		slices.SortFunc(candidates, func(a, b *manifest.Manifest) int {
+			return cmp.Or(cmp.Compare(b.End.Sequence, a.End.Sequence), cmp.Compare(b.Start, a.Start))
+		})
 		candidates = candidates[:min(len(candidates), maxCandidates)]
 	}, func(string, error) {})
 	if err != nil {
 		return err
+	}
+	if there {
+		candidates = slices.DeleteFunc(candidates, func(m *manifest.Manifest) bool { return m.End == p.history.End && m.Start == p.history.Start })
 	}
 	for len(candidates) > 0 {
 		m := archive.Newest(candidates)
@@ -53,6 +61,12 @@ func (i *Inspector) findHistory(ctx context.Context, p *inspected, knows bool) e
 		candidates = slices.DeleteFunc(candidates, func(other *manifest.Manifest) bool { return other == m })
 	}
 	return nil
+}
+
+// replaces reports whether a manifest that ends where a history does may have replaced that of the
+// history: it has dropped as much or more.
+func replaces(m *manifest.Manifest, h messages.History) bool {
+	return m.End == h.End && m.Start >= h.Start && m.Key != h.Manifest
 }
 
 // whole reports whether the entries of a manifest above a sequence can be read. Their frames are
