@@ -98,7 +98,12 @@ func (w *worker) archive(ctx context.Context, job messages.Archive) (core.Result
 	if err != nil {
 		return core.Result{}, err
 	}
-	core.Leave(base, w.deleteWaiting(ctx, job.Partition, base.Waiting))
+	held := w.held(ctx)
+	if left := base.Waiting; held {
+		core.Leave(base, left)
+	} else {
+		core.Leave(base, w.deleteWaiting(ctx, job.Partition, left))
+	}
 	next, err := w.retain(ctx, base, job.Retain)
 	if err != nil {
 		return core.Result{}, err
@@ -114,7 +119,9 @@ func (w *worker) archive(ctx context.Context, job messages.Archive) (core.Result
 	if err := w.frames(ctx, job, plan); err != nil {
 		return core.Result{}, err
 	}
-	w.merge(ctx, job, plan, next)
+	if !held {
+		w.merge(ctx, job, plan, next)
+	}
 	stored, err := w.putSegment(ctx, plan)
 	if err != nil {
 		return core.Result{}, err

@@ -8,9 +8,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/services/archiver/core/sweep"
 )
 
-// Accept removes the records of all sweeps, so that the next sweep goes by the logs as they are. An
+// Accept removes the records and the alarm of all sweeps, so that the next sweep goes by the logs as they are. An
 // operator accepts by that that logs and store are from different times.
 func Accept(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, store objectstore.Store) error {
 	_, revision, err := newest(ctx, conn)
@@ -26,7 +27,7 @@ func Accept(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, store 
 			return err
 		}
 	}
-	var errs []error
+	errs := []error{noteAlarm(ctx, conn, js, sweep.NoAlarm)}
 	for o, err := range store.List(ctx, string(objectstore.KindRecord)) {
 		if err == nil {
 			err = store.Delete(ctx, o.Key)

@@ -2,6 +2,8 @@ package sweeper
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -66,11 +68,13 @@ func TestLogsThatAreOlderThanTheStoreAreNoticed(t *testing.T) {
 			before := w.objects(objectstore.Kinds()...)
 			for range 3 {
 				w.wantEnd(w.sweep(), sweep.LogOlder, c.want)
+				w.wantAlarm("log older")
 			}
 			if now := w.objects(objectstore.Kinds()...); len(now) != len(before) {
 				t.Errorf("of %d objects %d are left", len(before), len(now))
 			}
 			w.must(Accept(t.Context(), w.conn, w.js, w.store))
+			w.wantAlarm("")
 			if got := w.sweep(); got.Alarm == sweep.LogOlder {
 				t.Errorf("after an operator has accepted it: %+v", got)
 			}
@@ -106,10 +110,45 @@ func TestAStoreThatIsOlderThanItsLogsIsNoticed(t *testing.T) {
 			before := w.objects(objectstore.Kinds()...)
 			for range 3 {
 				w.wantEnd(w.sweep(), sweep.StoreOlder, c.want)
+				w.wantAlarm("store older")
 			}
 			if now := w.objects(objectstore.Kinds()...); len(now) != len(before) {
 				t.Errorf("of %d objects %d are left", len(before), len(now))
 			}
 		})
 	}
+}
+
+func TestAnAlarmEndsWhenTheNewerStoreIsRestored(t *testing.T) {
+	w := newWorld(t)
+	w.produce(w.create("orders"))
+	w.wantEnd(w.sweep(), sweep.NoAlarm, "")
+	w.backUp("store")
+	w.sweep()
+	w.keep("store", "newer")
+	w.restore("store")
+	w.wantEnd(w.sweep(), sweep.StoreOlder, "the store is older")
+	w.wantAlarm("store older")
+	w.keep("newer", "store.copy")
+	w.restore("store")
+	if got := w.sweep(); got.Reason != "" {
+		t.Errorf("the outcome is %+v", got)
+	}
+	w.wantAlarm("")
+}
+
+// wantAlarm compares the alarm that archivers see.
+func (w *world) wantAlarm(want string) {
+	w.Helper()
+	if got, err := Alarm(w.Context(), w.conn); err != nil || got != want {
+		w.Errorf("the alarm is %q, %v, want %q", got, err, want)
+	}
+}
+
+// keep copies a folder, while nothing runs.
+func (w *world) keep(name, as string) {
+	w.Helper()
+	w.stop()
+	w.must(os.CopyFS(filepath.Join(w.folder, as), os.DirFS(filepath.Join(w.folder, name))))
+	w.start()
 }

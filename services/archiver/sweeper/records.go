@@ -68,12 +68,7 @@ func readRecord(ctx context.Context, store objectstore.Store, o objectstore.List
 
 // newest returns the number of the newest record according to NATS.
 func newest(ctx context.Context, conn *nats.Conn) (number, revision uint64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, readTime)
-	defer cancel()
-	found, err := kvbucket.Get(ctx, conn, bucket, newestKey)
-	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == jetstream.JSErrCodeStreamNotFound {
-		return 0, 0, nil
-	}
+	found, err := get(ctx, conn, newestKey)
 	if err != nil || !found.Exists {
 		return 0, found.Revision, err
 	}
@@ -83,7 +78,20 @@ func newest(ctx context.Context, conn *nats.Conn) (number, revision uint64, err 
 	return number, found.Revision, err
 }
 
-// storeRecord stores a record, names it in NATS, and deletes those before it.
+// get returns what the bucket has of a key.
+func get(ctx context.Context, conn *nats.Conn, key string) (kvbucket.Entry, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTime)
+	defer cancel()
+	found, err := kvbucket.Get(ctx, conn, bucket, key)
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == jetstream.JSErrCodeStreamNotFound {
+		return kvbucket.Entry{}, nil
+	}
+	return found, err
+}
+
+// storeRecord stores a record, names it in NATS, and deletes those before it. A sweep stores its
+// record after it has found that the logs and the store are from the same time, so no alarm stands
+// any more.
 func (s *Sweeper) storeRecord(ctx context.Context, fx sweep.StoreRecord) error {
 	if !s.lease.held() {
 		return errLease
@@ -109,6 +117,9 @@ func (s *Sweeper) storeRecord(ctx context.Context, fx sweep.StoreRecord) error {
 		return fmt.Errorf("read back the record of a sweep, object %s: %w", key, err)
 	}
 	if err := s.raiseNewest(ctx, fx.Record.Number); err != nil {
+		return err
+	}
+	if err := noteAlarm(ctx, s.config.Conn, s.config.JS, sweep.NoAlarm); err != nil {
 		return err
 	}
 	for _, key := range fx.Obsolete {

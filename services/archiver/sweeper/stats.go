@@ -37,6 +37,11 @@ func (s *Sweeper) ended(ctx context.Context, o sweep.Outcome, took time.Duration
 			s.config.Logger.Debug("the tombstones of deleted topics stay for another sweep", zap.Error(err))
 		}
 	}
+	if o.Alarm != sweep.NoAlarm {
+		if err := noteAlarm(ctx, s.config.Conn, s.config.JS, o.Alarm); err != nil {
+			s.config.Logger.Warn("archivers may go on deleting objects that their segments have replaced: the alarm of a sweep could not be stored; the next sweep tries again", zap.Error(err))
+		}
+	}
 	s.log(o, took)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,7 +91,7 @@ var Readings = []telemetry.Reading{
 	{Name: "laneway.archiver.sweep.last", Description: "When a sweep of this archiver was complete, in Unix seconds; 0 if none was", Unit: "s"},
 	{Name: "laneway.archiver.sweep.bound", Description: "The generation below which the last sweep of this archiver has deleted objects", Unit: "1"},
 	{Name: "laneway.archiver.sweep.generation", Description: "The generation of the last sweep of this archiver", Unit: "1"},
-	alarm("log older"), alarm("store older"),
+	alarm(sweep.LogOlder), alarm(sweep.StoreOlder),
 }
 
 func sweeps(result string) telemetry.Reading {
@@ -96,10 +101,10 @@ func sweeps(result string) telemetry.Reading {
 	}
 }
 
-func alarm(what string) telemetry.Reading {
+func alarm(what sweep.Alarm) telemetry.Reading {
 	return telemetry.Reading{
 		Name: "laneway.archiver.sweep.alarm", Description: "1 if the last sweep of this archiver has noticed that the logs and the store are not from the same time", Unit: "1",
-		Attributes: []attribute.KeyValue{attribute.String("reason", what)},
+		Attributes: []attribute.KeyValue{attribute.String("reason", words(what))},
 	}
 }
 

@@ -88,12 +88,10 @@ func (w *world) stop() {
 	}
 }
 
-// backUp copies a folder, while nothing runs.
+// backUp copies a folder so that restore finds it.
 func (w *world) backUp(name string) {
 	w.Helper()
-	w.stop()
-	w.must(os.CopyFS(filepath.Join(w.folder, name+".copy"), os.DirFS(filepath.Join(w.folder, name))))
-	w.start()
+	w.keep(name, name+".copy")
 }
 
 // restore replaces a folder by its copy.
