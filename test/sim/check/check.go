@@ -77,13 +77,14 @@ type State struct {
 	lives  table[life, bool]     // what is in the log
 	unsure table[life, bool]     // what a request to stage that arrived twice has named (Doubled)
 
-	frames    []frame // of the log
-	ends      []int64 // where each entry of the log ends
-	archived  messages.History
-	entries   []*messages.LoggedEntry // of the log, in a world with archiving
-	segments  table[string, bool]     // that were compared with the log
-	damaged   table[messages.Extent, bool]
-	consumers table[int, consumed]
+	frames                []frame // of the log
+	ends                  []int64 // where each entry of the log ends
+	archived              messages.History
+	generation, watermark uint64                  // of objects, and of the newest entry
+	entries               []*messages.LoggedEntry // of the log, in a world with archiving
+	segments              table[string, bool]     // that were compared with the log
+	damaged               table[messages.Extent, bool]
+	consumers             table[int, consumed]
 }
 
 // New returns the state of a world in which the log was created at the time created, and

@@ -38,6 +38,7 @@ type Counts struct {
 	Archives, AnswersIgnored, Congested, Merged       int
 	Purges, PurgesFailed, PurgesLate                  int
 	SavesFailed, SnapshotsLost, Unfounded             int
+	Generations, Watermarks, Outdated                 int // of objects
 	HistoryFetched, HistoryAway, Overtaken            int // by fetches
 }
 

@@ -31,6 +31,7 @@ func (s *State) history(e *messages.LoggedEntry) {
 	default:
 		s.archived = h
 		s.counts.Archives++
+		s.newInHistory(h.Manifest)
 		if err := s.readHistory(); err != nil {
 			s.violated("archive: the history of entry %d: %w", e.Sequence, err)
 		}
@@ -54,6 +55,10 @@ func (s *State) readHistory() error {
 		list, err := manifest.DecodeList(l.Key, s.limits.Object(l.Key))
 		if err != nil {
 			return fmt.Errorf("list %s: %w", l.Key, err)
+		}
+		if !s.segments[l.Key] {
+			s.newInHistory(l.Key)
+			s.segments.put(s, l.Key, true)
 		}
 		all = append(all, list.Segments...)
 	}
@@ -89,6 +94,7 @@ func (s *State) readSegments(all []segment.Summary, next messages.Position) (mes
 		if s.segments[m.Key] {
 			continue
 		}
+		s.newInHistory(m.Key)
 		if err := s.readSegment(m); err != nil {
 			return next, fmt.Errorf("segment %s: %w", m.Key, err)
 		}
@@ -204,14 +210,15 @@ func (s *State) Unarchived() (batches int) {
 
 // Covers is a snapshot that was stored and read back.
 type Covers struct {
-	Sequence uint64
-	History  messages.History
-	Runs     messages.Run // all of its runs together
+	Sequence  uint64
+	History   messages.History
+	Runs      messages.Run // all of its runs together
+	Watermark uint64
 }
 
 // CoversOf returns what is to be checked of a snapshot.
 func CoversOf(n *messages.Snapshot) Covers {
-	c := Covers{Sequence: n.Sequence, History: n.History}
+	c := Covers{Sequence: n.Sequence, History: n.History, Watermark: n.Watermark}
 	for i := range n.Runs {
 		c.Runs.End = n.Runs[i].End
 		c.Runs.Batches += n.Runs[i].Batches
@@ -230,6 +237,9 @@ func (c Covers) look(s *State) {
 	if at.History != c.History && (at.History.Archived() || c.History.Archived()) {
 		s.violated("archive: the snapshot of entry %d has the history %+v, and the log %+v", c.Sequence, c.History, at.History)
 		return
+	}
+	if at.Watermark != c.Watermark {
+		s.violated("watermark: the snapshot of entry %d has %d, and the log %d", c.Sequence, c.Watermark, at.Watermark)
 	}
 	batches := int64(0)
 	for _, e := range s.entries[max(1, at.History.End.Sequence):c.Sequence] {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"laneway.dev/internal/core/generation"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/frontend/core/fetch"
@@ -302,15 +303,18 @@ func (r *run) countRead(q fetch.Read) {
 	}
 }
 
-// settled reports whether everything is archived that is due, and purged.
+// settled reports whether everything is archived that is due, and purged, and older objects may go.
 func (r *run) settled() bool {
+	if r.Generation > 0 && r.Log.Watermark() != generation.Watermark(r.Generation) {
+		return false
+	}
 	return r.Archive == nil || r.checks.Unarchived() == 0 && r.checks.Archived().Sequence < r.Log.First+mostPurgeEntries
 }
 
 // endArchive checks that everything is archived and purged once faults have ended long ago.
 func (r *run) endArchive() {
 	if !r.settled() {
-		r.Violated("%w", fmt.Errorf("archive: %d batches are not archived; the history ends with entry %d, and the log begins with %d",
-			r.checks.Unarchived(), r.checks.Archived().Sequence, r.Log.First))
+		r.Violated("%w", fmt.Errorf("archive: %d batches are not archived; the watermark is %d in generation %d, the history ends with entry %d, and the log begins with %d",
+			r.checks.Unarchived(), r.Log.Watermark(), r.Generation, r.checks.Archived().Sequence, r.Log.First))
 	}
 }

@@ -207,6 +207,7 @@ func (r *run) recover() {
 		r.setTopic(replicator.Limits{ProducerExpiry: m.Memory, MaxProducers: m.MaxProducers})
 	}
 	r.Evidence.Restore()
+	r.tellGeneration()
 	for _, role := range r.roles() {
 		if len(r.Living(role)) == 0 {
 			r.start(role)

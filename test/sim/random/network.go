@@ -22,6 +22,9 @@ func (r *run) Send(from *world.Process, to []*world.Process, m *world.Message) {
 		r.carry(from, pick(r, to), m)
 		return
 	}
+	if r.Generation > 0 && from.Role == world.Replicator {
+		r.outdated(m)
+	}
 	if r.Archive != nil && r.sendArchive(from, to, m) {
 		return
 	}

@@ -109,6 +109,7 @@ func newRun(config Config, trace *Trace) *run {
 		r.Archive = world.NewArchive()
 		r.limits.Object = r.Archive.Get
 	}
+	r.generations()
 	for _, role := range []world.Role{world.Replicator, world.Sequencer, world.Stager, world.Stager, world.Frontend} {
 		r.start(role)
 	}

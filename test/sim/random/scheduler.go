@@ -102,7 +102,9 @@ func (r *run) start(role world.Role) {
 	if most := r.config.Mix.Skew; most > 0 {
 		skew = r.between(-most, most)
 	}
-	r.beat(r.Start(role, skew))
+	p := r.Start(role, skew)
+	r.Know(p, r.Generation)
+	r.beat(p)
 }
 
 func (r *run) beat(p *world.Process) {

@@ -21,6 +21,7 @@ func (r *run) Upload(p *world.Process, o *stager.Object) {
 
 // put stores an object, after a while or not at all.
 func (r *run) put(p *world.Process, o *stager.Object, attempts *stager.Attempts) {
+	of := p.Generation
 	began, took := r.Clock(p), r.between(2*time.Millisecond, usual)
 	if r.fault(r.config.Mix.SlowStore) {
 		r.counts.SlowUploads++
@@ -45,7 +46,7 @@ func (r *run) put(p *world.Process, o *stager.Object, attempts *stager.Attempts)
 			r.Say("  ! an upload of %s was not synced: %s", p, uploaded(o))
 		default:
 			// It is durable whether or not its stager lives to see it.
-			r.Deliver(p, r.Stored(o))
+			r.Deliver(p, r.Stored(o, of))
 		}
 	})
 }

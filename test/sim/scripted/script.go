@@ -170,7 +170,7 @@ func (s *Script) Upload(p *world.Process, o *stager.Object) {
 	t := o.Batches[0].Ticket
 	s.start(&item{kind: "upload", from: p.Name, what: fmt.Sprintf("upload of %s ticket %d", t.Lane, t.Number), arrives: func() {
 		s.Say("  %s has uploaded %s ticket %d", p, t.Lane, t.Number)
-		done := s.Stored(o)
+		done := s.Stored(o, 0)
 		s.stored[done.Extents[0]] = check.ReadBatch(o.Batches[0].Payload)
 		s.Deliver(p, done)
 	}})

@@ -35,10 +35,10 @@ func (a *Archive) Put(o Object) { a.objects[o.Key] = o.Content }
 // Get returns the bytes of an object; nil is none.
 func (a *Archive) Get(key string) []byte { return a.objects[key] }
 
-// newKey returns a key for one attempt to store an object of a kind.
-func (a *Archive) newKey(kind string) string {
+// newKey returns a key for one attempt to store an object of a kind and a generation.
+func (a *Archive) newKey(kind string, of uint64) string {
 	a.keys++
-	return fmt.Sprintf("%s/%016x/%d", kind, 1, a.keys)
+	return fmt.Sprintf("%s/%016x/%d", kind, max(of, 1), a.keys)
 }
 
 // Object is what an archiver stores.
@@ -59,12 +59,14 @@ type Job struct {
 	base    *manifest.Manifest
 	segment segment.Summary
 	history messages.History
+	lowest  uint64 // generation of the objects of the job
 }
 
 // NewJob begins a job.
 func NewJob(p *Process, a messages.Archive) (*Job, error) {
 	plan, err := archiver.NewPlan(a, 1<<30)
-	return &Job{By: p, Archive: a, plan: plan}, err
+	p.Generation = max(p.Generation, a.Generation)
+	return &Job{By: p, Archive: a, plan: plan, lowest: p.Generation}, err
 }
 
 // ReadLog reads some more entries of the log. It returns true after the last one.
@@ -112,7 +114,7 @@ func (w *World) Segment(j *Job) (o Object, err error) {
 			return o, err
 		}
 	}
-	o.Key = w.Archive.newKey("s")
+	o.Key = w.Archive.newKey("s", j.By.Generation)
 	parts, summary, err := j.plan.Build(o.Key)
 	j.segment = summary
 	o.Content = slices.Concat(parts...)
@@ -148,7 +150,7 @@ func (w *World) merge(j *Job) (err error) {
 // Manifest returns the manifest of the job with a new key, and the list to be stored before it; a
 // list without a key is none. The segment must be stored.
 func (w *World) Manifest(j *Job) (list, o Object, err error) {
-	o.Key = w.Archive.newKey("m")
+	o.Key = w.Archive.newKey("m", j.By.Generation)
 	archiver.Leave(j.base, j.base.Waiting)
 	next, full, err := j.plan.Manifest(j.base, "", j.segment, o.Key+"-list")
 	if err != nil {
@@ -170,5 +172,7 @@ func (j *Job) Finished(failed error) archiver.Finished {
 	if failed != nil {
 		return archiver.Finished{Job: j.Archive, Failed: failed.Error()}
 	}
-	return archiver.Finished{Job: j.Archive, Result: j.plan.Result(&j.segment, j.history)}
+	result := j.plan.Result(&j.segment, j.history)
+	result.Generation = j.lowest
+	return archiver.Finished{Job: j.Archive, Result: result}
 }

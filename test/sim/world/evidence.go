@@ -152,13 +152,18 @@ func (w *World) committed(n *Node) {
 	w.See(check.Committed{Entry: &n.Entry, By: n.By})
 }
 
-// Stored makes an object durable, and returns what its stager gets.
-func (w *World) Stored(o *stager.Object) stager.Uploaded {
+// Stored makes an object of a generation durable, and returns what its stager gets. In a world
+// without generations it is 0.
+func (w *World) Stored(o *stager.Object, of uint64) stager.Uploaded {
 	w.Objects++
+	key := fmt.Sprint("object-", w.Objects)
+	if of > 0 {
+		key = fmt.Sprintf("o/%016x/%d", of, w.Objects)
+	}
 	done := stager.Uploaded{Object: o, Size: o.Bytes}
 	for i := range o.Batches {
 		payload := o.Batches[i].Payload
-		x := messages.Extent{Key: fmt.Sprint("object-", w.Objects), Offset: int64(i), Length: int64(len(payload)), CRC: objectstore.Checksum(payload)}
+		x := messages.Extent{Key: key, Offset: int64(i), Length: int64(len(payload)), CRC: objectstore.Checksum(payload)}
 		done.Extents = append(done.Extents, x)
 		w.See(check.Stored{Extent: x, Batch: check.ReadBatch(payload)})
 	}

@@ -23,6 +23,8 @@ type Process struct {
 	Ready   bool          // a frontend admits requests
 	Skew    time.Duration // of its clock
 	Hangs   time.Time     // until when; zero is not at all
+	// Generation is the newest one that a stager or an archiver knows, after which it names its objects.
+	Generation uint64
 
 	missed     []Event // what has come while it hangs
 	late       bool    // it has missed a tick

@@ -67,20 +67,21 @@ type Scheduler interface {
 // slices of pointers lead. Everything else is never changed after it was made, as long as
 // the scheduler leaves out snapshots, marks and inits.
 type World struct {
-	Now       time.Time
-	Times     frontend.Times
-	Processes []*Process // in the order of their start; the number of a process is its index plus one
-	Clients   []*Client
-	Instances []*Instance // of clients
-	Registry  Registry
-	Log       Log
-	Evidence  *Evidence // nil for a scheduler that leaves snapshots and marks out
-	Objects   int       // in the object store
-	Archive   *Archive  // nil for a scheduler that leaves archiving out
-	Bounds    Bounds
-	Violation error
-	Fetches   FetchScheduler // nil for a scheduler that leaves fetches out
-	Tracing   bool           // the scheduler reads what Say writes
+	Now        time.Time
+	Times      frontend.Times
+	Processes  []*Process // in the order of their start; the number of a process is its index plus one
+	Clients    []*Client
+	Instances  []*Instance // of clients
+	Registry   Registry
+	Log        Log
+	Evidence   *Evidence // nil for a scheduler that leaves snapshots and marks out
+	Objects    int       // in the object store
+	Generation uint64    // of objects, the newest one; 0 in a world without generations
+	Archive    *Archive  // nil for a scheduler that leaves archiving out
+	Bounds     Bounds
+	Violation  error
+	Fetches    FetchScheduler // nil for a scheduler that leaves fetches out
+	Tracing    bool           // the scheduler reads what Say writes
 
 	scheduler Scheduler
 	listening []*Process // scratch

@@ -1,0 +1,63 @@
+package random
+
+import (
+	"time"
+
+	"laneway.dev/internal/core/generation"
+	"laneway.dev/pkg/messages"
+	"laneway.dev/test/sim/world"
+)
+
+// deafness is how long a process hears of no generation at most. It covers several of them, so
+// that some writers are further behind than the watermark allows.
+const deafness = 8 * time.Second
+
+// generations begins with the generations of objects, in a mix that has them.
+func (r *run) generations() {
+	if r.config.Mix.Raise > 0 {
+		r.Raise(generation.First)
+		r.after(r.untilRaise(), r.raise)
+	}
+}
+
+func (r *run) untilRaise() time.Duration {
+	most := 2 * r.config.Mix.Raise
+	return r.between(most/20, most)
+}
+
+// raise raises the generation until faults end. Some processes hear of it late.
+func (r *run) raise() {
+	if r.calm {
+		return
+	}
+	r.Raise(r.Generation + 1)
+	newest := r.Generation
+	for _, p := range r.Processes {
+		if p.Dead {
+			continue
+		}
+		takes := r.latency()
+		if r.chance(0.2) {
+			takes = r.between(0, deafness)
+		}
+		r.after(takes, func() { r.Know(p, newest) })
+	}
+	r.after(r.untilRaise(), r.raise)
+}
+
+// tellGeneration lets every process hear of the newest generation.
+func (r *run) tellGeneration() {
+	if r.Generation == 0 {
+		return
+	}
+	for _, p := range r.Processes {
+		r.Know(p, r.Generation)
+	}
+}
+
+// outdated counts batches whose object the log refuses.
+func (r *run) outdated(m *world.Message) {
+	if m, is := m.Decode().(messages.Outdated); is {
+		r.counts.Outdated += len(m.Results)
+	}
+}
