@@ -36,10 +36,10 @@ func (r *run) raise() {
 		if p.Dead {
 			continue
 		}
-		takes := r.latency()
-		if r.chance(0.2) {
-			takes = r.between(0, deafness)
+		if r.chance(0.15) && !r.Now.Before(r.unaware[p]) {
+			r.unaware[p] = r.Now.Add(r.between(0, deafness))
 		}
+		takes := max(r.latency(), r.unaware[p].Sub(r.Now))
 		r.after(takes, func() { r.Know(p, newest) })
 	}
 	r.after(r.untilRaise(), r.raise)

@@ -79,7 +79,7 @@ var Mixes = []Mix{
 		SnapshotDamage: 0.3, Crash: 3, LeaderChange: 2, Zombie: 2, LimitChange: 8,
 	},
 	{
-		Name: "archive", Archive: true, Raise: 2 * time.Second, DoubleJob: 0.1, FreezeJob: 0.1, Lose: 0.01, Double: 0.02, Late: 0.05, LosePut: 0.1, LatePut: 0.1, Unreadable: 0.05, HistoryAway: 0.02,
+		Name: "archive", Archive: true, Raise: time.Second, DoubleJob: 0.1, FreezeJob: 0.1, Lose: 0.01, Double: 0.02, Late: 0.05, LosePut: 0.1, LatePut: 0.1, Unreadable: 0.05, HistoryAway: 0.02,
 		SaveFails: 0.1, PurgeFails: 0.4, SnapshotDamage: 0.1, Crash: 4, Hang: 3, Zombie: 3, LeaderChange: 1, ClientRestart: 1,
 	},
 	{
@@ -87,11 +87,11 @@ var Mixes = []Mix{
 		SnapshotsLost: 8, Crash: 4, Hang: 2, Zombie: 6, LeaderChange: 2, ClientRestart: 1, ClientZombie: 1,
 	},
 	{
-		Name: "archive, network", Archive: true, Raise: 2 * time.Second, ShortTail: true, PurgeFails: 0.1, DoubleJob: 0.3, FreezeJob: 0.1, Lose: 0.05, Double: 0.05, Late: 0.2, LateAppend: 0.01, HistoryAway: 0.02, SaveFails: 0.05, SnapshotDamage: 0.1,
+		Name: "archive, network", Archive: true, Raise: 800 * time.Millisecond, ShortTail: true, PurgeFails: 0.1, DoubleJob: 0.3, FreezeJob: 0.1, Lose: 0.05, Double: 0.05, Late: 0.2, LateAppend: 0.01, HistoryAway: 0.02, SaveFails: 0.05, SnapshotDamage: 0.1,
 		Crash: 1, Hang: 3, Zombie: 2, Cut: 6, Disconnect: 4,
 	},
 	{
-		Name: "archive, lost batches", Archive: true, Raise: 1500 * time.Millisecond, ObjectDamage: 0.02, StoreFails: 0.05, SlowStore: 0.1, FreezeJob: 0.1, LosePut: 0.2, LatePut: 0.2, Unreadable: 0.2,
+		Name: "archive, lost batches", Archive: true, Raise: 500 * time.Millisecond, ObjectDamage: 0.02, StoreFails: 0.05, SlowStore: 0.1, FreezeJob: 0.1, LosePut: 0.2, LatePut: 0.2, Unreadable: 0.2,
 		HistoryAway: 0.1, PurgeFails: 0.2, Crash: 2, Hang: 2,
 	},
 	{

@@ -27,6 +27,7 @@ type run struct {
 	damage    map[messages.Extent]bool     // by batch in the object store: whether it cannot be read any more
 	away      map[string]time.Time         // by key of an object of batches: until when archivers cannot read it
 	deaf      map[*world.Process]time.Time // frontends without a connection to consumers, until when
+	unaware   map[*world.Process]time.Time // processes that hear of no generation, until when
 	links     map[link]time.Time           // when the last arrival on a way is
 	cuts      map[link]time.Time           // ways on which nothing arrives, until when
 	log       log
