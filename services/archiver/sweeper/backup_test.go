@@ -2,8 +2,10 @@ package sweeper
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -135,6 +137,24 @@ func TestAnAlarmEndsWhenTheNewerStoreIsRestored(t *testing.T) {
 		t.Errorf("the outcome is %+v", got)
 	}
 	w.wantAlarm("")
+}
+
+func TestASweepThatAnotherHasOvertakenLeavesNoRecord(t *testing.T) {
+	w := newWorld(t)
+	l := w.create("orders")
+	w.produce(l)
+	w.wantEnd(w.sweep(), sweep.NoAlarm, "")
+	before := w.objects(objectstore.KindRecord)
+	deleted := sweep.LogRecord{Topic: "deleted", TopicID: 1 << 40, Sequence: 9, Watermark: 1}
+	s := w.sweeper()
+	err := s.storeRecord(t.Context(), sweep.StoreRecord{Record: sweep.Record{Number: 1, Generation: 1, Bound: 1, Logs: []sweep.LogRecord{deleted}}, Obsolete: before})
+	s.lease.release(t.Context())
+	if now := w.objects(objectstore.KindRecord); !errors.Is(err, errOvertaken) || !slices.Equal(now, before) {
+		t.Errorf("%v, and the records are %v instead of %v", err, now, before)
+	}
+	if got := w.sweep(); got.Reason != "" {
+		t.Errorf("the outcome is %+v", got)
+	}
 }
 
 // wantAlarm compares the alarm that archivers see.

@@ -117,6 +117,9 @@ func (s *Sweeper) storeRecord(ctx context.Context, fx sweep.StoreRecord) error {
 		return fmt.Errorf("read back the record of a sweep, object %s: %w", key, err)
 	}
 	if err := s.raiseNewest(ctx, fx.Record.Number); err != nil {
+		if errors.Is(err, errOvertaken) {
+			err = errors.Join(err, s.config.Store.Delete(attempt, key))
+		}
 		return err
 	}
 	if err := noteAlarm(ctx, s.config.Conn, s.config.JS, sweep.NoAlarm); err != nil {
@@ -130,16 +133,26 @@ func (s *Sweeper) storeRecord(ctx context.Context, fx sweep.StoreRecord) error {
 	return topics.NoteSeen(ctx, s.config.Conn, s.config.JS, fx.Seen, fx.Record.Generation)
 }
 
+// errOvertaken ends a sweep that was paused for so long that another one has stored its record since.
+// Its own record may have topics that were deleted meanwhile, and whose tombstones are gone.
+var errOvertaken = errors.New("another archiver has swept meanwhile")
+
 func (s *Sweeper) raiseNewest(ctx context.Context, number uint64) error {
 	found, revision, err := newest(ctx, s.config.Conn)
-	if err != nil || found >= number {
+	if err != nil {
 		return err
+	}
+	if found >= number {
+		return errOvertaken
 	}
 	ctx, cancel := context.WithTimeout(ctx, readTime)
 	defer cancel()
 	kv, err := s.config.JS.KeyValue(ctx, bucket)
 	if err == nil {
 		_, err = kv.Update(ctx, newestKey, []byte(strconv.FormatUint(number, 10)), revision)
+	}
+	if kvbucket.IsConflict(err) {
+		return errOvertaken
 	}
 	return err
 }
