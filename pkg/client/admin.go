@@ -16,7 +16,7 @@ import (
 // Admin administers topics and shows producers. It is safe for concurrent use.
 //
 // A request whose context has no deadline takes at most 15 seconds. Requests are
-// not repeated. If a request fails and the error is not a refusal, it may or may
+// not repeated, except by TruncateTopic. If a request fails and the error is not a refusal, it may or may
 // not have had an effect.
 type Admin struct{ client *Client }
 

@@ -56,6 +56,32 @@ func TestTopicRequests(t *testing.T) {
 	}
 }
 
+func TestTruncationIsRepeatedUntilItIsDone(t *testing.T) {
+	c, f := setup(t, 2)
+	requests := []string{}
+	f.subscribe(protocol.TopicAPI+"truncate", func(m *nats.Msg) {
+		requests = append(requests, string(m.Data))
+		data, _ := json.Marshal(protocol.TopicTruncateResponse{Partition: 1, StartOffset: 9})
+		switch len(requests) {
+		case 1:
+			data = protocol.EncodeErrorResponse(protocol.NewError(protocol.CodeUnavailable, "not yet"))
+		case 3:
+			data = protocol.EncodeErrorResponse(protocol.NewError(protocol.CodeInvalidRequest, "above the end"))
+		}
+		respond(m, data)
+	})
+	if start, err := c.Admin().TruncateTopic(bounded(t), f.topic.Name, 1, 7); err != nil || start != 9 {
+		t.Errorf("start %d: %v", start, err)
+	}
+	if _, err := c.Admin().TruncateTopic(bounded(t), f.topic.Name, 1, 7); !errors.Is(err, protocol.NewError(protocol.CodeInvalidRequest, "")) {
+		t.Errorf("error %v", err)
+	}
+	want := `{"name":"` + f.topic.Name + `","partition":1,"before":7}`
+	if diff := cmp.Diff([]string{want, want, want}, requests); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestCatalogueErrorIsReturned(t *testing.T) {
 	c, _ := setup(t, 1)
 	_, _, err := c.Admin().TopicInfo(context.Background(), "nothing")

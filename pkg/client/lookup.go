@@ -41,7 +41,12 @@ func (c *Client) find(ctx context.Context, name string) (topic protocol.Topic, e
 // If the end of the context interrupts an attempt, the error of that attempt does
 // not name the cause. insist then returns the error of the attempt before.
 func (c *Client) insist(ctx context.Context, request func(context.Context) error) error {
-	bounded, cancel := within(ctx, startTimeout)
+	return c.repeat(ctx, startTimeout, attemptTimeout, request)
+}
+
+// repeat is insist with a timeout, which applies if the context has no deadline, and one for each attempt.
+func (c *Client) repeat(ctx context.Context, timeout, attemptTimeout time.Duration, request func(context.Context) error) error {
+	bounded, cancel := within(ctx, timeout)
 	defer cancel()
 	var before error
 	for pause := retryPause; ; pause = min(2*pause, retryPauseMax) {

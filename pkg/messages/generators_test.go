@@ -273,6 +273,12 @@ var genBody = map[kind]func(t *rapid.T, p protocol.Partition, epoch uint64) Mess
 	kindOutdated: func(t *rapid.T, p protocol.Partition, epoch uint64) Message {
 		return Outdated{p, epoch, listOf(genOutdatedResult, 20).Draw(t, "results")}
 	},
+	kindTruncate: func(t *rapid.T, p protocol.Partition, epoch uint64) Message {
+		return Truncate{p, epoch, rapid.Uint64().Draw(t, "request"), genNatural.Draw(t, "before")}
+	},
+	kindTruncated: func(t *rapid.T, p protocol.Partition, epoch uint64) Message {
+		return Truncated{p, epoch, rapid.Uint64().Draw(t, "request"), genNatural.Draw(t, "start"), genCode.Draw(t, "code"), genString.Draw(t, "detail")}
+	},
 	kindArchiving: func(t *rapid.T, p protocol.Partition, _ uint64) Message {
 		return Archiving{p, genString.Draw(t, "base")}
 	},

@@ -72,6 +72,8 @@ var samples = map[kind]Message{
 	kindArchive:       Archive{samplePartition, sampleHistory, Position{math.MaxUint64, math.MaxInt64}, protocol.CompressionZstd, true, math.MaxUint64, Retention{math.MaxInt64, math.MinInt64, math.MaxInt64}},
 	kindArchived:      Archived{samplePartition, "m/00", sampleHistory, 700, 2, 298, math.MaxUint64},
 	kindOutdated:      Outdated{samplePartition, 7, []OutdatedResult{{Ticket{Lane: "lane-a", Number: math.MaxUint64}, "o/01"}, {}}},
+	kindTruncate:      Truncate{samplePartition, 7, math.MaxUint64, math.MaxInt64},
+	kindTruncated:     Truncated{samplePartition, 7, math.MaxUint64, math.MaxInt64, protocol.CodeInvalidRequest, "why"},
 	kindArchiving:     Archiving{samplePartition, "m/00"},
 	kindArchiveFailed: ArchiveFailed{samplePartition, "m/00", "the store is read-only"},
 }

@@ -48,6 +48,8 @@ const (
 	kindArchiveFailed
 	kindCongested
 	kindOutdated
+	kindTruncate
+	kindTruncated
 )
 
 // Message is an internal message. All items of one message concern one
@@ -396,6 +398,12 @@ var body = map[kind]struct {
 	}},
 	kindArchived: {6, func(d *codec.Decoder, p protocol.Partition) Message {
 		return Archived{p, d.Text(), decodeHistory(d), d.Natural(), d.Natural(), d.Natural(), d.Uint()}
+	}},
+	kindTruncate: {3, func(d *codec.Decoder, p protocol.Partition) Message {
+		return Truncate{p, d.Uint(), d.Uint(), d.Natural()}
+	}},
+	kindTruncated: {5, func(d *codec.Decoder, p protocol.Partition) Message {
+		return Truncated{p, d.Uint(), d.Uint(), d.Natural(), protocol.Code(d.Uint16()), d.Text()}
 	}},
 	kindArchiving:     {1, func(d *codec.Decoder, p protocol.Partition) Message { return Archiving{p, d.Text()} }},
 	kindArchiveFailed: {2, func(d *codec.Decoder, p protocol.Partition) Message { return ArchiveFailed{p, d.Text(), d.Text()} }},

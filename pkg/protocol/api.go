@@ -238,6 +238,21 @@ type TopicRequest struct {
 	Name string `json:"name"`
 }
 
+// TopicTruncateRequest asks for the records of a partition below an offset to be dropped.
+type TopicTruncateRequest struct {
+	Name      string `json:"name"`
+	Partition int32  `json:"partition"`
+	Before    int64  `json:"before"`
+}
+
+// TopicTruncateResponse answers truncate. StartOffset is the log start offset, which is above that of
+// the request if more was dropped before.
+type TopicTruncateResponse struct {
+	Error       *Error `json:"error,omitempty"`
+	Partition   int32  `json:"partition"`
+	StartOffset int64  `json:"start_offset"`
+}
+
 // TopicResponse answers create, update and info.
 type TopicResponse struct {
 	Error *Error `json:"error,omitempty"`

@@ -134,7 +134,7 @@ func TestErrorResponseHasJetStreamKeys(t *testing.T) {
 func TestOnlyErrorsHaveErrorFields(t *testing.T) {
 	ours := []string{"name", "retryable", "action", "code", "err_code", "description"}
 	for _, answer := range []any{
-		ProduceAck{}, TopicResponse{}, TopicListResponse{}, ProducerInitResponse{}, ProducerListResponse{}, ProducerInfoResponse{},
+		ProduceAck{}, TopicResponse{}, TopicListResponse{}, TopicTruncateResponse{}, ProducerInitResponse{}, ProducerListResponse{}, ProducerInfoResponse{},
 	} {
 		kind := reflect.TypeOf(answer)
 		for i := range kind.NumField() {

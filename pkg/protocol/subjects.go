@@ -14,7 +14,7 @@ const (
 	FetchPrefix    = "laneway.fetch."
 	// CreditPrefix is the prefix of the subjects on which a consumer grants credit.
 	CreditPrefix = "laneway.credit."
-	// TopicAPI is the prefix of the topic API: TopicAPI + "create", "update", "list",
+	// TopicAPI is the prefix of the topic API: TopicAPI + "create", "update", "truncate", "list",
 	// "info", "delete".
 	TopicAPI = "laneway.api.topic."
 	// ProducerAPI is the prefix of the producer API: ProducerAPI + "init", "list", "info".

@@ -40,12 +40,17 @@ const AdminTimeout = 30 * time.Second
 // Administer calls do with a connection and a context that ends after
 // AdminTimeout.
 func (f *ServerFlag) Administer(a *App, do func(context.Context, *client.Client) error) error {
+	return f.AdministerFor(a, AdminTimeout, do)
+}
+
+// AdministerFor is Administer with another timeout.
+func (f *ServerFlag) AdministerFor(a *App, timeout time.Duration, do func(context.Context, *client.Client) error) error {
 	laneway, err := f.Connect()
 	if err != nil {
 		return err
 	}
 	defer laneway.Close()
-	ctx, cancel := context.WithTimeout(a.Ctx, AdminTimeout)
+	ctx, cancel := context.WithTimeout(a.Ctx, timeout)
 	defer cancel()
 	if err = do(ctx, laneway); errors.Is(err, syscall.EPIPE) {
 		return nil // the reader, such as head, has read what it wanted

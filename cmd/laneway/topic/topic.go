@@ -1,5 +1,5 @@
-// Package topic is the command laneway topic, which creates, updates, lists, shows and deletes
-// topics, prints the NATS configuration for their subjects, and repairs their logs.
+// Package topic is the command laneway topic, which creates, updates, lists, shows, truncates and
+// deletes topics, prints the NATS configuration for their subjects, and repairs their logs.
 //
 // All of it but the repair goes through the client. The repair reads and writes the logs
 // and the object store itself, because it is for data that the services cannot read.
@@ -22,13 +22,14 @@ import (
 
 // Command is laneway topic.
 type Command struct {
-	Create  Create  `cmd:"" help:"Create a topic."`
-	Update  Update  `cmd:"" help:"Change the subjects, limits, compression or retention of a topic."`
-	List    List    `cmd:"" help:"List all topics."`
-	Info    Info    `cmd:"" help:"Show a topic and the state of its partitions."`
-	Mapping Mapping `cmd:"" help:"Print the NATS configuration that spreads subjects over a topic's partitions."`
-	Repair  Repair  `cmd:"" help:"Show what the logs of a topic have lost, and export it from the object store."`
-	Delete  Delete  `cmd:"" help:"Delete a topic and its records, without asking."`
+	Create   Create   `cmd:"" help:"Create a topic."`
+	Update   Update   `cmd:"" help:"Change the subjects, limits, compression or retention of a topic."`
+	List     List     `cmd:"" help:"List all topics."`
+	Info     Info     `cmd:"" help:"Show a topic and the state of its partitions."`
+	Mapping  Mapping  `cmd:"" help:"Print the NATS configuration that spreads subjects over a topic's partitions."`
+	Truncate Truncate `cmd:"" help:"Drop the oldest records of a partition, without asking."`
+	Repair   Repair   `cmd:"" help:"Show what the logs of a topic have lost, and export it from the object store."`
+	Delete   Delete   `cmd:"" help:"Delete a topic and its records, without asking."`
 }
 
 type topicName struct {

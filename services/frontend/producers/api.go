@@ -1,5 +1,6 @@
 // Package producers serves the API of producers. It assigns identities to producers, fences
-// earlier instances of named ones, and lists the producers that partitions remember.
+// earlier instances of named ones, and lists the producers that partitions remember. It also
+// truncates partitions, which their replicators do as well.
 //
 // Most requests need answers of replicators. Such a request is a conversation: it sends
 // questions, which are repeated every heartbeat, and every answer that arrives is passed to
@@ -35,7 +36,7 @@ type API struct {
 	server        *api.Server // set by Serve
 	requests      *requests
 	conversations conversations
-	questions     atomic.Uint64 // numbers the questions for lists of producers
+	questions     atomic.Uint64 // numbers the questions, apart from those of init
 }
 
 // New returns an API. Serve starts it.
@@ -53,13 +54,13 @@ func (a *API) Serve(server *api.Server) error {
 				server.Serve(a.requests.ctx, m, api.Producers, handle)
 				return
 			}
-			a.serveAside(m, handle)
+			a.serveAside(m, api.Producers, handle)
 		})
 		if err != nil {
 			return err
 		}
 	}
-	return nil
+	return server.Endpoint(protocol.TopicAPI+"truncate", api.Topics, func(m *nats.Msg) { a.serveAside(m, api.Topics, a.truncate) })
 }
 
 // Stop cancels the running requests and returns when they have ended.

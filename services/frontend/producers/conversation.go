@@ -83,7 +83,7 @@ func (a *API) converse(ctx context.Context, turn func(now time.Time, events []an
 // Receive handles an answer of a replicator. It returns false for any other message.
 func (a *API) Receive(m messages.Message) bool {
 	switch m.(type) {
-	case messages.ProducerFenced, messages.Producers:
+	case messages.ProducerFenced, messages.Producers, messages.Truncated:
 		a.conversations.deliver(m)
 		return true
 	}

@@ -25,16 +25,12 @@ func (a *API) listProducers(ctx context.Context, data []byte) (any, error) {
 	if request.After < 0 {
 		return nil, protocol.Errorf(protocol.CodeInvalidRequest, "after is %d, allowed are 0 and more", request.After)
 	}
-	topic, err := a.config.Topics.Get(ctx, request.Topic)
+	partition, err := a.partition(ctx, request.Topic, request.Partition)
 	if err != nil {
 		return nil, err
 	}
-	if request.Partition < 0 || int(request.Partition) >= topic.Partitions {
-		return nil, protocol.Errorf(protocol.CodeUnknownTopic, "%s has the partitions 0 to %d, not %d",
-			topic.Name, topic.Partitions-1, request.Partition)
-	}
 	known, err := a.askProducers(ctx, messages.ListProducers{
-		Partition: topic.Partition(int(request.Partition)), After: request.After, Limit: uint32(request.Limit),
+		Partition: partition, After: request.After, Limit: uint32(request.Limit),
 	})
 	if err != nil {
 		return nil, err
@@ -44,6 +40,18 @@ func (a *API) listProducers(ctx context.Context, data []byte) (any, error) {
 		response.Producers = append(response.Producers, infoOfProducer(request.Partition, &known.Producers[i]))
 	}
 	return response, nil
+}
+
+// partition returns a partition of a topic.
+func (a *API) partition(ctx context.Context, name string, number int32) (protocol.Partition, error) {
+	topic, err := a.config.Topics.Get(ctx, name)
+	if err != nil {
+		return protocol.Partition{}, err
+	}
+	if number < 0 || int(number) >= topic.Partitions {
+		return protocol.Partition{}, protocol.Errorf(protocol.CodeUnknownTopic, "%s has the partitions 0 to %d, not %d", topic.Name, topic.Partitions-1, number)
+	}
+	return topic.Partition(int(number)), nil
 }
 
 // producerInfo returns the state of one producer on each partition of a topic that remembers

@@ -56,16 +56,16 @@ func nameless(data []byte) bool {
 // serveAside serves a request in a goroutine, so that it does not delay the next one. A
 // request above the limit is rejected at once: if it waited for the others, its sender could
 // time out before the answer.
-func (a *API) serveAside(m *nats.Msg, handle api.Handler) {
+func (a *API) serveAside(m *nats.Msg, kind api.Kind, handle api.Handler) {
 	select {
 	case a.requests.slots <- struct{}{}:
 	default:
-		a.server.Fail(m, api.Producers,
-			protocol.Errorf(protocol.CodeOverloaded, "%d requests of the producer API are running, the limit", requestsAtOnce))
+		a.server.Fail(m, kind,
+			protocol.Errorf(protocol.CodeOverloaded, "%d requests that wait for replicators are running, the limit", requestsAtOnce))
 		return
 	}
 	a.requests.run(func() {
 		defer func() { <-a.requests.slots }()
-		a.server.Serve(a.requests.ctx, m, api.Producers, handle)
+		a.server.Serve(a.requests.ctx, m, kind, handle)
 	})
 }

@@ -304,6 +304,8 @@ func (c *Core) receive(now time.Time, m messages.Message) {
 		c.partition.FenceProducer(now, c.epochs, m)
 	case messages.ListProducers:
 		c.partition.ListProducers(m)
+	case messages.Truncate:
+		c.truncate(m)
 	case messages.Archived:
 		c.archived(now, m)
 	case messages.Archiving:

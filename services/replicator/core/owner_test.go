@@ -180,6 +180,8 @@ func (o *owner) checkSubject(e messages.Envelope) {
 		want = messages.FrontendSubject(m.Epoch)
 	case messages.Producers:
 		want = messages.FrontendSubject(m.Epoch)
+	case messages.Truncated:
+		want = messages.FrontendSubject(m.Epoch)
 	case messages.Committed, messages.ReadOnly, messages.Congested:
 		want = messages.CommittedSubject(orders)
 	case messages.Archive:

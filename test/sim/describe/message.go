@@ -67,6 +67,14 @@ func archive(m messages.Message) string {
 			m.History.Manifest, m.History.End.Sequence, manifest(m.Base), m.Records, m.Damaged, m.Missing)
 	case messages.ArchiveFailed:
 		return fmt.Sprintf("ArchiveFailed: entries after %s: %s", manifest(m.Base), m.Reason)
+	case messages.Truncate:
+		return of("Truncate", m.Epoch) + fmt.Sprintf("request %d, before offset %d", m.Request, m.Before)
+	case messages.Truncated:
+		text := of("Truncated", m.Epoch) + fmt.Sprintf("request %d, the log starts at offset %d", m.Request, m.Start)
+		if m.Code != protocol.CodeOK {
+			text += ": " + failure(m.Code, m.Detail)
+		}
+		return text
 	default:
 		return producers(m)
 	}

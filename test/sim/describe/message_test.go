@@ -68,6 +68,11 @@ func TestMessagesAreSaidInWords(t *testing.T) {
 			"Archived: manifest m/2 goes up to entry 12, after manifest m/1; records: 5, damaged: 2, missing: 1",
 		},
 		{messages.ArchiveFailed{Base: "", Reason: "why"}, "ArchiveFailed: entries after no manifest: why"},
+		{messages.Truncate{Epoch: 7, Request: 2, Before: 9}, "Truncate, frontend epoch 7: request 2, before offset 9"},
+		{
+			messages.Truncated{Epoch: 7, Request: 2, Start: 4, Code: protocol.CodeInvalidRequest, Detail: "why"},
+			"Truncated, frontend epoch 7: request 2, the log starts at offset 4: INVALID_REQUEST (why)",
+		},
 		{messages.FenceProducer{Epoch: 7, Fence: fence, IfKnown: true}, `FenceProducer, frontend epoch 7: producer 3, epoch 1, name "a", if it is known`},
 		{
 			messages.ProducerFenced{Epoch: 7, Fence: 1, Producer: messages.KnownProducer{ProducerFence: fence, HasLast: true, Last: 12}},

@@ -1,0 +1,75 @@
+package topic
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"laneway.dev/cmd/laneway/cli"
+	"laneway.dev/pkg/client"
+	"laneway.dev/pkg/protocol"
+)
+
+// truncateTimeout bounds the command. It waits for archivers.
+const truncateTimeout = 2 * time.Minute
+
+// Truncate is laneway topic truncate.
+type Truncate struct {
+	topicName
+	cli.ServerFlag
+	Partition int    `required:"" placeholder:"N" help:"The partition whose records are dropped."`
+	Before    string `required:"" placeholder:"OFFSET|TIME" help:"Drop the records below this offset, or those that were committed before this time (RFC 3339)."`
+	JSON      bool   `name:"json" help:"Print a JSON object."`
+
+	offset int64
+	at     *time.Time // instead of the offset
+}
+
+// Help implements kong.HelpProvider.
+func (*Truncate) Help() string {
+	return `The records can no longer be read when the command ends, which cannot be undone. Offsets never change: the next record
+gets the same one as without it. The command may be repeated. It needs archiving, see --archive-bytes of laneway serve:
+records that are not archived yet are archived first. Their bytes are given back when whole segments are dropped.
+
+Examples:
+
+    laneway topic truncate orders --partition 0 --before 123456
+    laneway topic truncate orders --partition 0 --before 2026-11-01T00:00:00Z`
+}
+
+// Validate implements kong's check of a command.
+func (c *Truncate) Validate() (err error) {
+	if c.Partition < 0 || c.Partition >= protocol.MaxPartitions {
+		return fmt.Errorf("--partition is %d, allowed are 0 to %d", c.Partition, protocol.MaxPartitions-1)
+	}
+	if c.offset, err = strconv.ParseInt(c.Before, 10, 64); err == nil && c.offset >= 0 {
+		return nil
+	}
+	at, err := time.Parse(time.RFC3339, c.Before)
+	if err != nil {
+		return fmt.Errorf("--before is %q, which is neither an offset nor a time such as 2026-11-01T00:00:00Z", c.Before)
+	}
+	c.at = &at
+	return nil
+}
+
+// Run truncates the partition.
+func (c *Truncate) Run(a *cli.App) error {
+	return c.AdministerFor(a, truncateTimeout, func(ctx context.Context, laneway *client.Client) (err error) {
+		number, before := int32(c.Partition), c.offset
+		if c.at != nil {
+			if before, err = laneway.Admin().OffsetAt(ctx, c.Name, number, *c.at); err != nil {
+				return err
+			}
+		}
+		start, err := laneway.Admin().TruncateTopic(ctx, c.Name, number, before)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return cli.WriteJSON(a.Stdout, protocol.TopicTruncateResponse{Partition: number, StartOffset: start})
+		}
+		return cli.Say(a.Stdout, "partition %d of topic %s starts at offset %d\n", number, c.Name, start)
+	})
+}

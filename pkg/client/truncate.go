@@ -1,0 +1,44 @@
+package client
+
+import (
+	"context"
+	"time"
+
+	"laneway.dev/pkg/protocol"
+)
+
+// truncateTimeout bounds a truncation whose context has no deadline. It waits for archivers.
+const truncateTimeout = 2 * time.Minute
+
+// TruncateTopic drops the records of a partition below an offset, which cannot be undone. It returns the
+// log start offset when they can no longer be read. The offset may be that after the last record, which
+// drops all. If they are dropped already, nothing happens.
+//
+// Records that are not archived yet are archived first. The request is repeated for up to two minutes
+// if the context has no deadline. An error that is not a refusal leaves open whether the records are
+// dropped; another call finds out.
+func (a *Admin) TruncateTopic(ctx context.Context, topic string, partition int32, before int64) (start int64, err error) {
+	request := protocol.TopicTruncateRequest{Name: topic, Partition: partition, Before: before}
+	var response protocol.TopicTruncateResponse
+	err = a.client.repeat(ctx, truncateTimeout, apiTimeout, func(ctx context.Context) error {
+		return a.client.call(ctx, protocol.TopicAPI+"truncate", request, &response)
+	})
+	return response.StartOffset, err
+}
+
+// OffsetAt returns the offset of the first record of a partition that was committed at or after a
+// time. If there is none, it is the offset after the last record.
+func (a *Admin) OffsetAt(ctx context.Context, topic string, partition int32, at time.Time) (int64, error) {
+	found, partitions, err := a.TopicInfo(ctx, topic)
+	switch {
+	case err != nil:
+		return 0, err
+	case partition < 0 || int(partition) >= len(partitions):
+		return 0, protocol.Errorf(protocol.CodeUnknownTopic, "%s has the partitions 0 to %d, not %d", topic, found.Partitions-1, partition)
+	}
+	options := ConsumerOptions{Topic: topic, Partition: &partition, Time: &at, MaxRecords: 1}
+	for r, err := range a.client.Consumer(options).Records(ctx) {
+		return r.Offset, err
+	}
+	return partitions[partition].EndOffset, nil
+}

@@ -1,0 +1,31 @@
+package core
+
+import (
+	"fmt"
+
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+)
+
+// truncate handles a request to drop the records below an offset. It answers when the log start offset
+// in the log is high enough, and remembers only the offset until then: the frontend repeats the request.
+// Only archived records can be dropped, so the ones below the offset are archived first.
+//
+// A replaced owner may refuse an offset that its successor has given out. An answer without an error is
+// true even then, because the log start offset never falls.
+func (c *Core) truncate(m messages.Truncate) {
+	a := &c.archive
+	answer := messages.Truncated{Partition: c.id, Epoch: m.Epoch, Request: m.Request, Start: a.history.Start}
+	switch end := c.end().Offset; {
+	case m.Before <= a.history.Start:
+	case m.Before > end:
+		answer.Code, answer.Detail = protocol.CodeInvalidRequest, fmt.Sprintf("before is %d, and the next record of the partition gets the offset %d", m.Before, end)
+	case c.settings.ArchiveBytes == 0:
+		answer.Code = protocol.CodeInvalidRequest
+		answer.Detail = "only archived records can be dropped, and this replicator archives nothing; start it with --archive-bytes"
+	default:
+		a.retention.before = max(a.retention.before, m.Before)
+		return
+	}
+	c.send(messages.FrontendSubject(m.Epoch), answer)
+}
