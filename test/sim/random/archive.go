@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"laneway.dev/internal/core/generation"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/frontend/core/fetch"
@@ -305,7 +304,7 @@ func (r *run) countRead(q fetch.Read) {
 
 // settled reports whether everything is archived that is due, and purged, and older objects may go.
 func (r *run) settled() bool {
-	if r.Generation > 0 && r.Log.Watermark() != generation.Watermark(r.Generation) {
+	if r.Generation > 0 && !r.followed() {
 		return false
 	}
 	return r.Archive == nil || r.checks.Unarchived() == 0 && r.checks.Archived().Sequence < r.Log.First+mostPurgeEntries

@@ -12,6 +12,12 @@ import (
 // that some writers are further behind than the watermark allows.
 const deafness = 8 * time.Second
 
+// calmRaise is the time between two generations once faults have ended.
+const calmRaise = 5 * time.Second
+
+// followed reports whether the watermark is as high as the generation allows.
+func (r *run) followed() bool { return r.Log.Watermark() == generation.Watermark(r.Generation) }
+
 // generations begins with the generations of objects, in a mix that has them.
 func (r *run) generations() {
 	if r.config.Mix.Raise > 0 {
@@ -25,9 +31,16 @@ func (r *run) untilRaise() time.Duration {
 	return r.between(most/20, most)
 }
 
-// raise raises the generation until faults end. Some processes hear of it late.
+// raise raises the generation. Some processes hear of it late. Once faults have ended, it rises only
+// until the watermark has followed: an entry with the result of an old job may hold it back until the
+// next generation, because an idle log gets one entry for each.
 func (r *run) raise() {
 	if r.calm {
+		if !r.followed() {
+			r.Raise(r.Generation + 1)
+			r.tellGeneration()
+			r.after(calmRaise, r.raise)
+		}
 		return
 	}
 	r.Raise(r.Generation + 1)
