@@ -38,6 +38,10 @@ func Message(m messages.Message) string {
 		return release(m)
 	case messages.ReleaseAgain:
 		return of("ReleaseAgain", m.Epoch) + join(m.Lanes, func(l messages.LaneNumbers) string { return numbers(l) + " and what follows" })
+	case messages.Outdated:
+		return of("Outdated", m.Epoch) + join(m.Results, func(r messages.OutdatedResult) string {
+			return fmt.Sprintf("%s ticket %d in object %s", r.Lane, r.Number, r.Key)
+		})
 	case messages.Hello:
 		return fmt.Sprintf("Hello of the log's owner, term %d", m.Term)
 	case messages.Outcomes:

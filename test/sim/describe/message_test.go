@@ -38,6 +38,7 @@ func TestMessagesAreSaidInWords(t *testing.T) {
 		{messages.Announce{Epoch: 7}, "Announce of frontend epoch 7"},
 		{messages.Announced{Epoch: 7}, "Announced: frontend epoch 7 is known"},
 		{messages.Advance{Epoch: 7, Lanes: []messages.LaneProgress{{Lane: "i:2", Floor: 4, Highest: 6}}}, "Advance, frontend epoch 7: i:2 floor 4, issued up to 6"},
+		{messages.Outdated{Epoch: 7, Results: []messages.OutdatedResult{{Ticket: messages.Ticket{Lane: "i:2", Number: 4}, Key: "o/1"}}}, "Outdated, frontend epoch 7: i:2 ticket 4 in object o/1"},
 		{messages.Missing{Epoch: 7, Lanes: []messages.LaneNumbers{{Lane: "i:2", Numbers: []uint64{4, 6}}}}, "Missing, frontend epoch 7: i:2 ticket 4, 6"},
 		{messages.Fenced{Epoch: 7}, "Fenced: there is epoch 7"},
 		{messages.Release{Epoch: 7, SequencerEpoch: 8, HelloTerm: 9}, "Release, frontend epoch 7, sequencer epoch 8, answers the Hello of term 9"},
