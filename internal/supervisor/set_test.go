@@ -45,6 +45,13 @@ func TestActorsFollowTheTopics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The first deletion of all makes a bucket, whose stream has goroutines of the server.
+	if _, err := registry.Create(ctx, protocol.TopicConfig{Name: "gone"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := registry.Delete(ctx, "gone"); err != nil {
+		t.Fatal(err)
+	}
 	before := goleak.IgnoreCurrent()
 	ended := make(chan protocol.Partition, 8)
 	var built atomic.Int32
