@@ -247,7 +247,7 @@ func TestErrorsOfDamagedPartitionAreParsed(t *testing.T) {
 		}
 		d.Terminate(deployment.Serve)
 		objects := 0
-		err := filepath.WalkDir(filepath.Join(d.Objects(), "objects"), func(path string, entry os.DirEntry, err error) error {
+		err := filepath.WalkDir(filepath.Join(d.Objects(), "o"), func(path string, entry os.DirEntry, err error) error {
 			if err == nil && entry.Type().IsRegular() {
 				objects++
 				return os.Truncate(path, 1)

@@ -53,6 +53,7 @@ func TestYoungerReplicatorKeepsNewPartition(t *testing.T) {
 	f.Pause(deployment.Replicator)
 	older := f.Succeed(deployment.Replicator)
 	f.AwaitReady(ctx)
+	f.AwaitConnected(ctx, f.conn)
 	f.DeleteTopic(f.conn, "again")
 	again := f.CreateTopic(f.conn, "again").Partition(0)
 	older.Resume()

@@ -39,6 +39,7 @@ func TestTerminationUnderLoadLosesNothing(t *testing.T) {
 			f.Restart(role)
 		}
 		f.AwaitReady(ctx)
+		f.AwaitConnected(ctx, f.conn)
 		sent := fleet.Batches()
 		count(t, len(f.verify(ctx, t, sent)), sent)
 	})
