@@ -122,7 +122,7 @@ func read(ctx context.Context, conn *nats.Conn) (found, revision uint64, err err
 	attempt, cancel := context.WithTimeout(ctx, kvbucket.AttemptTime)
 	defer cancel()
 	entry, err := kvbucket.Get(attempt, conn, bucket, key)
-	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == jetstream.JSErrCodeStreamNotFound {
+	if kvbucket.IsMissing(err) {
 		return 0, 0, nil
 	}
 	if err != nil {

@@ -141,6 +141,12 @@ func IsConflict(err error) bool {
 	return ok && (api.ErrorCode == wrongLastSequence || api.ErrorCode == wrongLastSequenceConstant)
 }
 
+// IsMissing reports whether a request has failed because the stream of the bucket does not exist.
+func IsMissing(err error) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && api.ErrorCode == jetstream.JSErrCodeStreamNotFound
+}
+
 // isMarker reports whether a message marks a key as removed.
 func isMarker(header []byte) (bool, error) {
 	if len(header) == 0 {

@@ -102,7 +102,12 @@ func keyOf(id ulid.ULID) string {
 }
 
 func generationKey(kind Kind, generation uint64, id ulid.ULID) string {
-	return fmt.Sprintf("%s%0*x/%s", kind, core.Digits, generation, id)
+	return GenerationPrefix(kind, generation) + id.String()
+}
+
+// GenerationPrefix returns what the keys of one kind and generation begin with.
+func GenerationPrefix(kind Kind, generation uint64) string {
+	return fmt.Sprintf("%s%0*x/", kind, core.Digits, generation)
 }
 
 // KeyKind returns the kind of an object; "" if no function of this package returns such a key.

@@ -95,7 +95,7 @@ func (a *accepting) findEpoch(ctx context.Context) error {
 	now := uint64(max(0, time.Now().Unix()))
 	newest, err := kvbucket.Retry(ctx, func(ctx context.Context) (uint64, error) {
 		newest, err := ownership.Newest(ctx, a.JS, "frontend")
-		if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == jetstream.JSErrCodeStreamNotFound {
+		if kvbucket.IsMissing(err) {
 			return now + safetyMargin, nil
 		}
 		return newest, err

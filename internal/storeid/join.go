@@ -127,7 +127,7 @@ func (j *joining) readRecord(ctx context.Context) (*record, error) {
 	ctx, cancel := j.bound(ctx)
 	defer cancel()
 	records, _, err := kvbucket.Records(ctx, j.js, bucket)
-	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == jetstream.JSErrCodeStreamNotFound {
+	if kvbucket.IsMissing(err) {
 		return nil, nil
 	}
 	if err != nil {

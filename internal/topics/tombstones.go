@@ -61,7 +61,7 @@ func (t Tombstone) write(ctx context.Context, kv jetstream.KeyValue, revision ui
 // tombstones returns all tombstones.
 func tombstones(ctx context.Context, js jetstream.JetStream) ([]Tombstone, error) {
 	records, _, err := kvbucket.Records(ctx, js, deletedBucket)
-	if missing(err) {
+	if kvbucket.IsMissing(err) {
 		return nil, nil
 	}
 	if err != nil {
@@ -87,12 +87,6 @@ func tombstones(ctx context.Context, js jetstream.JetStream) ([]Tombstone, error
 		all = append(all, t)
 	}
 	return all, nil
-}
-
-// missing reports whether the stream of a bucket does not exist.
-func missing(err error) bool {
-	api, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && api.ErrorCode == jetstream.JSErrCodeStreamNotFound
 }
 
 // NoteSeen notes in tombstones that a sweep of a generation has seen them. It leaves out those that

@@ -37,6 +37,7 @@ func (f *fixture) removeBatches(t *testing.T) (removed int) {
 // TestConsumerContinuesWhenItsObjectsAreCollected stops a consumer while it reads from the log. When it
 // continues, its frontend still has batches in the queue that refer to deleted objects.
 func TestConsumerContinuesWhenItsObjectsAreCollected(t *testing.T) {
+	t.Parallel()
 	ctx := within(t, 2*time.Minute)
 	f := start(t, deployment.OneProcess, deployment.Options{
 		Frontend:   []string{"--cache-bytes", "1"},

@@ -64,6 +64,7 @@ func (f *fixture) publishSeries(ctx context.Context, t *testing.T, c *client.Cli
 }
 
 func TestObjectsGoOnceTheirBatchesAreArchived(t *testing.T) {
+	t.Parallel()
 	ctx := within(t, 2*time.Minute)
 	f := start(t, deployment.OneProcess, sweeping(2*time.Second))
 	c := f.client(t, f.URL())

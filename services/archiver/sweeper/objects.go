@@ -2,7 +2,6 @@ package sweeper
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"sync"
 	"time"
@@ -82,7 +81,7 @@ func prefixes(r sweep.Range) []string {
 	if r.Generation == 0 {
 		return []string{string(kind)}
 	}
-	return []string{fmt.Sprintf("%s%016x/", kind, r.Generation)}
+	return []string{objectstore.GenerationPrefix(kind, r.Generation)}
 }
 
 func objectOf(o objectstore.Listed) sweep.Object {

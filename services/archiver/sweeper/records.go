@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/internal/core/sweeprecord"
 	"laneway.dev/internal/kvbucket"
@@ -83,7 +82,7 @@ func get(ctx context.Context, conn *nats.Conn, key string) (kvbucket.Entry, erro
 	ctx, cancel := context.WithTimeout(ctx, readTime)
 	defer cancel()
 	found, err := kvbucket.Get(ctx, conn, bucket, key)
-	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == jetstream.JSErrCodeStreamNotFound {
+	if kvbucket.IsMissing(err) {
 		return kvbucket.Entry{}, nil
 	}
 	return found, err

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/archive/archivetest"
+	core "laneway.dev/internal/core/generation"
 	"laneway.dev/internal/embedded"
 	"laneway.dev/internal/generation"
 	"laneway.dev/internal/objectstore"
@@ -119,7 +120,7 @@ func (w *world) append(l *ownedLog, key string, below uint64) {
 	l.Log = partitionlog.New(w.conn, w.js, l.partition)
 	present, err := generation.Newest(w.Context(), w.conn)
 	w.must(err)
-	entry := messages.Entry{TopicID: l.partition.TopicID, Epoch: 1, BaseOffset: l.offset, History: l.history, Watermark: min(present-sweep.Behind, below)}
+	entry := messages.Entry{TopicID: l.partition.TopicID, Epoch: 1, BaseOffset: l.offset, History: l.history, Watermark: min(core.Watermark(present), below)}
 	if key != "" {
 		batch := messages.Batch{Ticket: messages.Ticket{Lane: "i:1"}, Records: 2}
 		builder := objectstore.NewBuilder(key)

@@ -7,6 +7,7 @@ import (
 
 	"laneway.dev/internal/actor"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/services/frontend/core/ask"
 )
 
 // mailboxSize bounds the answers that wait for one request. An answer that does not fit is
@@ -78,6 +79,33 @@ func (a *API) converse(ctx context.Context, turn func(now time.Time, events []an
 	if more {
 		turn(time.Now(), []any{canceled{ctx.Err()}})
 	}
+}
+
+// answerOf sends a question to the replicator of its partition until the answer arrives for which is
+// returns true. An answer to an earlier question may arrive late.
+func answerOf[A messages.Message](ctx context.Context, a *API, question messages.Message, is func(A) bool) (answer A, err error) {
+	questions := ask.New(a.config.Heartbeat)
+	questions.Add(question)
+	a.converse(ctx, func(now time.Time, events []any) ([]messages.Envelope, bool) {
+		for _, e := range events {
+			switch e := e.(type) {
+			case messages.ReadOnly:
+				if err = questions.Damaged(e); err != nil {
+					return nil, true
+				}
+			case canceled:
+				err = questions.Unanswered(e.cause)
+				return nil, true
+			case A:
+				if is(e) {
+					answer = e
+					return nil, true
+				}
+			}
+		}
+		return questions.Due(now), false
+	})
+	return answer, err
 }
 
 // Receive handles an answer of a replicator. It returns false for any other message.

@@ -2,12 +2,10 @@ package producers
 
 import (
 	"context"
-	"time"
 
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/frontend/api"
-	"laneway.dev/services/frontend/core/ask"
 )
 
 // listProducers returns one page of the producers that a partition remembers.
@@ -86,32 +84,10 @@ func (a *API) producerInfo(ctx context.Context, data []byte) (any, error) {
 	return response, nil
 }
 
-// askProducers sends a question for producers to the replicator of a partition, and returns
-// the answer. The question has a number, because an answer to an earlier one may arrive late.
-func (a *API) askProducers(ctx context.Context, question messages.ListProducers) (answer messages.Producers, err error) {
+// askProducers asks the replicator of a partition for producers.
+func (a *API) askProducers(ctx context.Context, question messages.ListProducers) (messages.Producers, error) {
 	question.Epoch, question.Request = a.config.Epoch(), a.questions.Add(1)
-	questions := ask.New(a.config.Heartbeat)
-	questions.Add(question)
-	a.converse(ctx, func(now time.Time, events []any) ([]messages.Envelope, bool) {
-		for _, e := range events {
-			switch e := e.(type) {
-			case messages.Producers:
-				if e.Request == question.Request {
-					answer = e
-					return nil, true
-				}
-			case messages.ReadOnly:
-				if err = questions.Damaged(e); err != nil {
-					return nil, true
-				}
-			case canceled:
-				err = questions.Unanswered(e.cause)
-				return nil, true
-			}
-		}
-		return questions.Due(now), false
-	})
-	return answer, err
+	return answerOf(ctx, a, question, func(m messages.Producers) bool { return m.Request == question.Request })
 }
 
 func infoOfProducer(partition int32, k *messages.KnownProducer) protocol.ProducerInfo {

@@ -2,12 +2,11 @@ package producers
 
 import (
 	"context"
-	"time"
+	"errors"
 
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/frontend/api"
-	"laneway.dev/services/frontend/core/ask"
 )
 
 // truncate drops the records of a partition below an offset. The replicator is silent while they are
@@ -34,30 +33,13 @@ func (a *API) truncate(ctx context.Context, data []byte) (any, error) {
 	return protocol.TopicTruncateResponse{Partition: request.Partition, StartOffset: answer.Start}, nil
 }
 
-// askTruncate sends a question to the replicator of a partition until it is answered.
-func (a *API) askTruncate(ctx context.Context, question messages.Truncate) (answer messages.Truncated, err error) {
+// askTruncate asks the replicator of a partition to drop records.
+func (a *API) askTruncate(ctx context.Context, question messages.Truncate) (messages.Truncated, error) {
 	question.Epoch, question.Request = a.config.Epoch(), a.questions.Add(1)
-	questions := ask.New(a.config.Heartbeat)
-	questions.Add(question)
-	a.converse(ctx, func(now time.Time, events []any) ([]messages.Envelope, bool) {
-		for _, e := range events {
-			switch e := e.(type) {
-			case messages.Truncated:
-				if e.Request == question.Request {
-					answer = e
-					return nil, true
-				}
-			case messages.ReadOnly:
-				if err = questions.Damaged(e); err != nil {
-					return nil, true
-				}
-			case canceled:
-				err = protocol.Errorf(protocol.CodeUnavailable, "partition %s: the records below offset %d are not dropped yet (%v); "+
-					"are a replicator and an archiver running?", question.Partition, question.Before, e.cause)
-				return nil, true
-			}
-		}
-		return questions.Due(now), false
-	})
+	answer, err := answerOf(ctx, a, question, func(m messages.Truncated) bool { return m.Request == question.Request })
+	if errors.Is(err, protocol.NewError(protocol.CodeUnavailable, "")) {
+		err = protocol.Errorf(protocol.CodeUnavailable, "partition %s: the records below offset %d are not dropped yet (%v); "+
+			"are a replicator and an archiver running?", question.Partition, question.Before, context.Cause(ctx))
+	}
 	return answer, err
 }

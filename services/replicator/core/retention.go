@@ -7,7 +7,7 @@ import (
 )
 
 // Retention reports how long, and how many bytes of segments, a topic keeps. 0 keeps them for ever.
-// It applies from the next job on.
+// It applies from the next job on, and the open job drops nothing any more.
 type Retention struct {
 	Age   time.Duration
 	Bytes int64

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"laneway.dev/internal/core/generation"
 	"laneway.dev/pkg/protocol"
 )
 
@@ -23,9 +24,6 @@ const (
 	// firstPause is the time before the logs that have not followed are read again. It doubles each
 	// time: most logs follow soon, and those that are not archived do not follow at all.
 	firstPause = 250 * time.Millisecond
-	// Behind is how far the watermark of a log is below the generation, unless older batches of the
-	// log are not archived.
-	Behind = 2
 	// maxRanges bounds the generations that are listed one by one.
 	maxRanges = 64
 	// manifestReads bounds how often the manifests of logs are looked for: one may be replaced and
@@ -141,7 +139,7 @@ func (c *Core) watermarksRead(now time.Time, e Event) Effect {
 	c.take(e.(LogsRead))
 	var late []protocol.Partition
 	for _, l := range c.read {
-		if l.Watermark+Behind < c.outcome.Generation {
+		if l.Watermark < generation.Watermark(c.outcome.Generation) {
 			late = append(late, l.Partition)
 		}
 	}
@@ -164,10 +162,10 @@ func sorted(partitions []protocol.Partition) []protocol.Partition {
 func (c *Core) logsListed(now time.Time, e Event) Effect {
 	listed := e.(LogsListed)
 	c.deleted = listed.Deleted
-	if c.outcome.Generation <= Behind {
+	bound := generation.Watermark(c.outcome.Generation)
+	if bound == 0 {
 		return c.end(fmt.Sprintf("the generation is %d, below which there are no objects to delete", c.outcome.Generation))
 	}
-	bound := c.outcome.Generation - Behind
 	for _, p := range listed.Logs {
 		l, read := c.bounds[idOf(p)]
 		switch {
@@ -195,7 +193,8 @@ func (c *Core) logsListed(now time.Time, e Event) Effect {
 func (c *Core) endsRead(now time.Time, e Event) Effect {
 	read := e.(LogsRead)
 	c.take(read)
-	for _, f := range read.Failed {
+	if len(read.Failed) > 0 {
+		f := &read.Failed[0]
 		return c.end(fmt.Sprintf("the log of partition %s cannot be read: %s", f.What, f.Reason))
 	}
 	if reason := c.older(); reason != "" {

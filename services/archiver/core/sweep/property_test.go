@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"laneway.dev/internal/core/generation"
 	"laneway.dev/pkg/protocol"
 )
 
@@ -81,7 +82,7 @@ func (l *modelLog) enter(objects ...Object) bool {
 	if l.heard == 0 {
 		return false
 	}
-	watermark := l.heard - min(l.heard, Behind)
+	watermark := generation.Watermark(l.heard)
 	for _, o := range slices.Concat(l.tail, objects) {
 		watermark = min(watermark, o.Generation)
 	}
@@ -162,7 +163,7 @@ func (m *model) open() {
 	for _, l := range m.logs {
 		if l.heard == 0 {
 			l.heard = m.generation
-			l.Sequence, l.Watermark = 1, m.generation-min(m.generation, Behind)
+			l.Sequence, l.Watermark = 1, generation.Watermark(m.generation)
 			return
 		}
 	}
