@@ -104,7 +104,12 @@ func (a *archivedTopic) publish(ctx context.Context, p *client.Producer, name st
 // read reads the topic from its earliest record on.
 func (a *archivedTopic) read(ctx context.Context, c *client.Client, follow bool, seen *atomic.Int64) error {
 	reading := a.ledger.Read()
-	options := client.ConsumerOptions{Topic: a.Topic, Follow: follow, OnGap: reading.Gap, Retries: 100}
+	// Retention may drop all that a follower has not read yet. Then it gets a gap, and no record behind it.
+	onGap := func(g client.Gap) {
+		reading.Gap(g)
+		seen.Store(reading.Next())
+	}
+	options := client.ConsumerOptions{Topic: a.Topic, Follow: follow, OnGap: onGap, Retries: 100}
 	for r, err := range c.Consumer(options).Records(ctx) {
 		if err == nil {
 			err = reading.Record(&r)
