@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -228,5 +229,40 @@ func TestManyFollowersGetTheSame(t *testing.T) {
 		if got, _ := c.rest(); !slices.Equal(got, want) {
 			t.Fatalf("got %q", got)
 		}
+	}
+}
+
+// The server has heard of none of the entries, so that all of them are read from the log.
+func TestFollowersReadTheLogOnceTogether(t *testing.T) {
+	f := newFixture(t, nil)
+	const followers, entries = 40, 300
+	var want []string
+	for i := range entries {
+		want = append(want, fmt.Sprint(i))
+		f.commit(lines(want[i]))
+	}
+	requests, err := f.conn.SubscribeSync("$JS.API.DIRECT.GET." + messages.LogStream(f.id))
+	must(t, err)
+	must(t, f.conn.Flush())
+	consumers := make([]*consumer, followers)
+	for i := range consumers {
+		consumers[i] = f.fetch(fields{"from": "earliest", "follow": true, "max_records": entries, "window_bytes": 1 << 20})
+	}
+	for _, c := range consumers {
+		if got, _ := c.rest(); !slices.Equal(got, want) {
+			t.Fatalf("got %q", got)
+		}
+	}
+	reads := 0
+	for n, _, err := requests.Pending(); n > 0; n, _, err = requests.Pending() {
+		must(t, err)
+		m, err := requests.NextMsg(patience)
+		must(t, err)
+		if !strings.Contains(string(m.Data), `"batch":1}`) { // which looks up an end of the log
+			reads++
+		}
+	}
+	if reads != 2 {
+		t.Errorf("%d followers read %d entries with %d requests, and need one for each 256", followers, entries, reads)
 	}
 }

@@ -20,7 +20,7 @@ type partition struct {
 	config  Config
 	id      protocol.Partition
 	log     *partitionlog.Log
-	reads   slots // of the log
+	reads   slots // one: fetches read the log one after the other
 	sub     *nats.Subscription
 	closed  *protocol.Error // why it was closed; nil while it is open
 	fetches map[*fetch]struct{}
@@ -34,7 +34,7 @@ type partition struct {
 
 func newPartition(c Config, id protocol.Partition) *partition {
 	return &partition{
-		config: c, id: id, log: partitionlog.New(c.Conn, c.JS, id), reads: make(slots, maxLogReads),
+		config: c, id: id, log: partitionlog.New(c.Conn, c.JS, id), reads: make(slots, 1),
 		fetches: make(map[*fetch]struct{}), changed: make(chan struct{}),
 	}
 }

@@ -95,13 +95,17 @@ func (f *fetch) cached(q core.Read) []messages.LoggedEntry {
 }
 
 // read reads at least one of the entries, which exist. If a replica lags and does not have
-// them yet, the request is repeated.
+// them yet, the request is repeated. Fetches of a partition take turns, so what one of them has
+// read is in memory for all that follow behind it.
 func (f *fetch) read(ctx context.Context, q core.Read) ([]messages.LoggedEntry, error) {
 	p := f.partition
 	if err := p.reads.acquire(ctx, p.config.LogPatience); err != nil {
 		return nil, err
 	}
 	defer p.reads.release()
+	if entries := f.cached(q); len(entries) > 0 {
+		return entries, nil
+	}
 	entries, err := fromLog(ctx, p.config, func(ctx context.Context) ([]messages.LoggedEntry, error) {
 		entries, _, err := p.log.Read(ctx, q.From, q.Limit)
 		switch {
