@@ -45,7 +45,7 @@ func (w *worker) list(ctx context.Context, plan *core.Plan, m *manifest.Manifest
 // retain returns the manifest without the segments that are to be dropped. It stores the rest of a
 // list.
 func (w *worker) retain(ctx context.Context, m *manifest.Manifest, r messages.Retention) (*manifest.Manifest, error) {
-	next, rest, err := m.Retain(r, func(key string) (*manifest.List, error) { return w.parts().List(ctx, key) })
+	next, rest, err := m.Retain(r, w.readList(ctx))
 	if err != nil {
 		return nil, fmt.Errorf("read a list of segments: %w", err)
 	}
@@ -55,6 +55,10 @@ func (w *worker) retain(ctx context.Context, m *manifest.Manifest, r messages.Re
 	key, err := w.putList(ctx, rest)
 	next.SetRest(key)
 	return next, err
+}
+
+func (w *worker) readList(ctx context.Context) func(key string) (*manifest.List, error) {
+	return func(key string) (*manifest.List, error) { return w.parts().List(ctx, key) }
 }
 
 func (w *worker) putList(ctx context.Context, l *manifest.List) (string, error) {
@@ -72,7 +76,7 @@ func (w *worker) putList(ctx context.Context, l *manifest.List) (string, error) 
 
 // putManifest stores the manifest of a job, which replaces base.
 func (w *worker) putManifest(ctx context.Context, job messages.Archive, base, m *manifest.Manifest) (h messages.History, err error) {
-	oldest, err := w.oldest(ctx, job, base, m)
+	oldest, err := core.Oldest(job, base, m, w.readList(ctx))
 	if err != nil {
 		return h, fmt.Errorf("read a list of segments: %w", err)
 	}
@@ -85,23 +89,6 @@ func (w *worker) putManifest(ctx context.Context, job messages.Archive, base, m 
 		return h, fmt.Errorf("store the manifest of %s: %w", job.Partition, err)
 	}
 	return h, nil
-}
-
-// oldest returns the oldest segment of a manifest if a list has it. The list of a manifest whose
-// beginning has not changed is not read again.
-func (w *worker) oldest(ctx context.Context, job messages.Archive, base, m *manifest.Manifest) (s segment.Summary, err error) {
-	switch {
-	case len(m.Lists) == 0:
-		return s, nil
-	case len(base.Lists) > 0 && base.Lists[0].Key == m.Lists[0].Key && job.Base.OldestBytes > 0:
-		s.FirstTime, s.LastTime, s.Size = job.Base.Oldest, job.Base.Oldest, job.Base.OldestBytes
-		return s, nil
-	}
-	first, err := w.parts().List(ctx, m.Lists[0].Key)
-	if err != nil {
-		return s, err
-	}
-	return first.Segments[0], nil
 }
 
 // deletions is how many objects are deleted at the same time.

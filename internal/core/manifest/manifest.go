@@ -70,11 +70,19 @@ func (m *Manifest) Append(key string, s segment.Summary, listKey string) (next *
 		next.Start = s.Base
 	}
 	if len(next.Segments) > MaxSegments {
-		full = &List{Key: listKey, Partition: next.Partition, Segments: next.Segments[:ListSegments:ListSegments]}
-		next.Lists = append(slices.Clip(m.Lists), segment.Join(listKey, full.Segments))
-		next.Segments = next.Segments[ListSegments:]
+		next, full = next.Fold(ListSegments, listKey)
 	}
 	return next, full, nil
+}
+
+// Fold returns the manifest with its oldest n segments in a list with this key, which MUST be stored
+// before the manifest. m does not change.
+func (m *Manifest) Fold(n int, key string) (*Manifest, *List) {
+	full := &List{Key: key, Partition: m.Partition, Segments: m.Segments[:n:n]}
+	next := *m
+	next.Lists = append(slices.Clip(m.Lists), segment.Join(key, full.Segments))
+	next.Segments = m.Segments[n:]
+	return &next, full
 }
 
 // follows checks that a segment begins where the manifest ends.

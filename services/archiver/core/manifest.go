@@ -30,6 +30,23 @@ func Base(job messages.Archive, decoded *manifest.Manifest) (*manifest.Manifest,
 // Drops reports whether a job only drops segments, and archives nothing.
 func Drops(job messages.Archive) bool { return job.Base.Archived() && job.To == job.Base.End }
 
+// Oldest returns the oldest segment of the manifest m of a job, for Seal, if a list has it. base is the
+// manifest that the job builds on. A list is read unless the beginning of the manifest has not changed.
+func Oldest(job messages.Archive, base, m *manifest.Manifest, read func(key string) (*manifest.List, error)) (s segment.Summary, err error) {
+	switch {
+	case len(m.Lists) == 0:
+		return s, nil
+	case len(base.Lists) > 0 && base.Lists[0].Key == m.Lists[0].Key && job.Base.OldestBytes > 0:
+		s.FirstTime, s.LastTime, s.Size = job.Base.Oldest, job.Base.Oldest, job.Base.OldestBytes
+		return s, nil
+	}
+	first, err := read(m.Lists[0].Key)
+	if err != nil {
+		return s, err
+	}
+	return first.Segments[0], nil
+}
+
 // maxWaiting bounds the keys that wait for their deletion in one manifest, in case the store deletes
 // nothing. Objects whose keys are left out are unnamed from then on, and a sweep deletes them.
 const maxWaiting = 4096

@@ -107,6 +107,9 @@ func newRun(config Config, trace *Trace) *run {
 	r.Registry.Lose(epochClock(0))
 	if m.Archive {
 		r.Archive = world.NewArchive()
+		if r.chance(0.5) {
+			r.Archive.Most = 2 + r.rng.IntN(6)
+		}
 		r.limits.Object = r.Archive.Get
 	}
 	r.generations()

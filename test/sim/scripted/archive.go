@@ -71,22 +71,35 @@ func (s *Script) Job(p *world.Process, a messages.Archive) {
 }
 
 func (s *Script) work(j *world.Job) error {
+	put := func(step func(*world.Job) (world.Object, error)) (string, error) {
+		o, err := step(j)
+		if err == nil && o.Key != "" {
+			s.Archive.Put(o)
+		}
+		return o.Key, err
+	}
+	if _, err := put(s.Base); err != nil {
+		return err
+	}
 	if _, err := s.ReadLog(j, 1<<20); err != nil {
 		return err
 	}
 	if err := j.ReadFrames(func(x messages.Extent) []byte { return s.stored[x].Payload() }); err != nil {
 		return err
 	}
-	segment, err := s.Segment(j)
+	segment, err := put(s.Segment)
 	if err != nil {
 		return err
 	}
-	s.Archive.Put(segment)
-	_, manifest, err := s.Manifest(j)
+	for _, step := range []func(*world.Job) (world.Object, error){s.List, s.Retain} {
+		if _, err := put(step); err != nil {
+			return err
+		}
+	}
+	manifest, err := put(s.World.Manifest)
 	if err != nil {
 		return err
 	}
-	s.Archive.Put(manifest)
-	s.Say("  %s has stored segment %s and manifest %s", j.By, segment.Key, manifest.Key)
+	s.Say("  %s has stored segment %s and manifest %s", j.By, segment, manifest)
 	return nil
 }
