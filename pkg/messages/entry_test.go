@@ -1,9 +1,13 @@
 package messages
 
 import (
+	"bytes"
 	"encoding/hex"
 	"math"
+	"os"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -104,6 +108,49 @@ func TestEntryIsWrittenAsBefore(t *testing.T) {
 	}
 	if now := hex.EncodeToString(EncodeEntry(sampleFullEntry)); now != storedEntry {
 		t.Errorf("the same version now writes\n%s", now)
+	}
+}
+
+// documented returns the bytes of the last hexadecimal block of docs/storage.md. What follows
+// several spaces in a line is a comment.
+func documented(t testing.TB) []byte {
+	t.Helper()
+	page, err := os.ReadFile("../../docs/storage.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```hex\n(.*?)```").FindAllSubmatch(page, -1)
+	if len(blocks) == 0 {
+		t.Fatal("docs/storage.md has no block of hex")
+	}
+	digits := regexp.MustCompile("(?m)  .*$").ReplaceAllString(string(blocks[len(blocks)-1][1]), "")
+	return stored(t, strings.Join(strings.Fields(digits), ""))
+}
+
+func TestInlineEntryIsWrittenAsDocumented(t *testing.T) {
+	frame := []byte{0x92, 0x01, 0x91, 0x92, 0xc0, 0xc4, 0x02, 'h', 'i'}
+	want := Entry{
+		TopicID: 9, Epoch: 5, SequencerEpoch: 3, BaseOffset: 8, Time: 1_700_000_000_000_000_000, Watermark: 1,
+		Batches: []Placeholder{{
+			Batch:  Batch{Ticket: Ticket{Lane: "a", Number: 7}, Floor: 6, Records: 1, MessageID: "id"},
+			Extent: InlineExtent(frame), Inline: frame,
+		}},
+		History: History{
+			Manifest: "m/1/B", Start: 4, End: Position{Sequence: 44, Offset: 8}, Size: 194, Bytes: 325, Oldest: 1_700_000_000_000_000_000, OldestBytes: 325,
+		},
+	}
+	if now := EncodeEntry(want); !bytes.Equal(now, documented(t)) {
+		t.Errorf("the same version now writes\n%s", hex.Dump(now))
+	}
+	got, err := DecodeEntry(documented(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-documented +read\n%s", diff)
+	}
+	if read, err := got.Batches[0].InlineFrame(); err != nil || !bytes.Equal(read, frame) {
+		t.Errorf("the documented frame is %x, %v", read, err)
 	}
 }
 

@@ -30,7 +30,7 @@ func documented(t testing.TB) []byte {
 		t.Fatal(err)
 	}
 	blocks := regexp.MustCompile("(?s)```hex\n(.*?)```").FindAllSubmatch(page, -1)
-	if len(blocks) != 2 {
+	if len(blocks) != 3 {
 		t.Fatalf("docs/storage.md has %d blocks of hex", len(blocks))
 	}
 	digits := regexp.MustCompile("(?m)  .*$").ReplaceAllString(string(blocks[1][1]), "")
