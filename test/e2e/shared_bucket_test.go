@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"fmt"
 	"io/fs"
 	"maps"
 	"path/filepath"
@@ -101,15 +100,7 @@ func (n *tenant) sweepAlone(ctx context.Context, t *testing.T) {
 	n.restart(ctx)
 	n.publishSeries(ctx, t, n.client, "deleted")
 	n.DeleteTopic(n.conn, "deleted")
-	err := deployment.Eventually(ctx, func(ctx context.Context) error {
-		if _, usage := n.storeUsage(ctx, t, 0); usage.OrphanObjects > 0 || usage.LiveBytes == 0 {
-			return fmt.Errorf("after a topic was deleted, the usage of %s is %+v", n.Store, usage)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Error(err)
-	}
+	n.awaitNoOrphans(ctx, t)
 	n.Terminate(deployment.Serve)
 }
 
