@@ -28,6 +28,9 @@ type place struct {
 	value string
 	// since is when the record was committed; before it was read, when it was sent, which is earlier.
 	since time.Time
+	bytes int       // of the record that was read
+	gap   bool      // a reader got a gap, in which there never were records
+	gone  time.Time // when a reader first found it deleted
 }
 
 // NewLedger returns a ledger of a partition. Producers whose names begin with gapless send a
@@ -48,7 +51,7 @@ func (l *Ledger) Acknowledged(value string, offset int64, sent time.Time) error 
 		e.since = sent
 	}
 	l.acked = max(l.acked, offset+1)
-	return nil
+	return l.fault(offset)
 }
 
 // Batches adds batches of one record, with their answers. Readers have reached the end of the
@@ -81,12 +84,29 @@ func (l *Ledger) Records() int {
 	return len(l.offsets)
 }
 
-// enter returns the place of a value at an offset.
-func (l *Ledger) enter(value string, offset int64) (*place, error) {
+// Live returns the bytes of the records that were read and have not expired at a time.
+func (l *Ledger) Live(at time.Time) (bytes int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.known {
+		if e := &l.known[i]; l.retention == 0 || e.since.Add(l.retention).After(at) {
+			bytes += int64(e.bytes)
+		}
+	}
+	return bytes
+}
+
+// at returns the place of an offset.
+func (l *Ledger) at(offset int64) *place {
 	for int64(len(l.known)) <= offset {
 		l.known = append(l.known, place{})
 	}
-	e := &l.known[offset]
+	return &l.known[offset]
+}
+
+// enter returns the place of a value at an offset.
+func (l *Ledger) enter(value string, offset int64) (*place, error) {
+	e := l.at(offset)
 	if at, known := l.offsets[value]; known && at != offset {
 		return nil, fmt.Errorf("%.40q has the offsets %d and %d", value, at, offset)
 	}
@@ -97,18 +117,40 @@ func (l *Ledger) enter(value string, offset int64) (*place, error) {
 	return e, nil
 }
 
-// deleted checks that the records from one offset up to another one may be gone by a time.
-func (l *Ledger) deleted(from, to int64, at time.Time) error {
+// fault returns an error if a record is known that a reader has not got where it should have.
+func (l *Ledger) fault(offset int64) error {
+	switch e := &l.known[offset]; {
+	case e.value == "":
+		return nil
+	case e.gap:
+		return fmt.Errorf("offset %d has %.40q, and a reader got a gap there", offset, e.value)
+	case e.gone.IsZero():
+		return nil
+	case l.retention == 0:
+		return fmt.Errorf("offset %d (%.40q) is deleted, and records of the partition are kept forever", offset, e.value)
+	case e.since.Add(l.retention).After(e.gone):
+		return fmt.Errorf("offset %d (%.40q) is deleted after %s, records are kept for %s", offset, e.value, e.gone.Sub(e.since).Round(time.Millisecond), l.retention)
+	}
+	return nil
+}
+
+// missed notes that a reader has got no records from one offset up to another one: because there
+// never were any, or because they were deleted. It checks this with the records that are known; those
+// that become known later are checked then.
+func (l *Ledger) missed(from, to int64, gap bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	now := time.Now()
 	var f faults
-	for offset := max(from, 0); offset < min(to, int64(len(l.known))); offset++ {
-		switch e := &l.known[offset]; {
-		case e.value == "":
-		case l.retention == 0:
-			f.add("offset %d (%.40q) is deleted, and records of the partition are kept forever", offset, e.value)
-		case e.since.Add(l.retention).After(at):
-			f.add("offset %d (%.40q) is deleted after %s, records are kept for %s", offset, e.value, at.Sub(e.since).Round(time.Millisecond), l.retention)
+	for offset := max(from, 0); offset < to; offset++ {
+		switch e := l.at(offset); {
+		case gap:
+			e.gap = true
+		case e.gone.IsZero():
+			e.gone = now
+		}
+		if err := l.fault(offset); err != nil {
+			f.add("%w", err)
 		}
 	}
 	return f.err()
@@ -145,7 +187,7 @@ func (r *Reading) Record(record *client.Record) error {
 		return r.err
 	}
 	if r.next < 0 {
-		if err := r.ledger.deleted(0, offset, time.Now()); err != nil {
+		if err := r.ledger.missed(0, offset, false); err != nil {
 			return fmt.Errorf("the log starts at offset %d: %w", offset, err)
 		}
 		r.next, r.first = offset, offset
@@ -167,8 +209,8 @@ func (r *Reading) Record(record *client.Record) error {
 	if err != nil {
 		return fmt.Errorf("read: %w", err)
 	}
-	e.since = record.Time
-	return nil
+	e.since, e.bytes = record.Time, len(record.Value)
+	return r.ledger.fault(offset)
 }
 
 // follows checks that a record comes behind the one before of its producer.
@@ -196,25 +238,19 @@ func (r *Reading) Gap(g client.Gap) {
 	if r.err != nil {
 		return
 	}
-	switch {
-	case r.next >= 0 && g.First != r.next:
+	if r.next >= 0 && g.First != r.next {
 		r.err = fmt.Errorf("%v: offset %d was expected", g, r.next)
-	case g.Err == nil: // nothing was ever written there, so nothing may be known of it
-		r.ledger.mu.Lock()
-		for offset := g.First; offset <= min(g.Last, int64(len(r.ledger.known))-1); offset++ {
-			if e := &r.ledger.known[offset]; e.value != "" {
-				r.err = fmt.Errorf("%v: offset %d has %.40q", g, offset, e.value)
-			}
-		}
-		r.ledger.mu.Unlock()
-	default:
-		r.gaps++
-		if err := r.ledger.deleted(g.First, g.Last+1, time.Now()); err != nil {
-			r.err = fmt.Errorf("%v: %w", g, err)
-		}
+		return
 	}
 	if r.next < 0 {
 		r.first = g.First
+		r.err = r.ledger.missed(0, g.First, false)
+	}
+	if g.Err != nil {
+		r.gaps++
+	}
+	if err := r.ledger.missed(g.First, g.Last+1, g.Err == nil); err != nil {
+		r.err = fmt.Errorf("%v: %w", g, err)
 	}
 	r.next = g.Last + 1
 }
@@ -228,7 +264,7 @@ func (r *Reading) End() error {
 	if r.next >= r.begun {
 		return nil
 	}
-	if err := r.ledger.deleted(max(r.next, 0), r.begun, time.Now()); err != nil {
+	if err := r.ledger.missed(r.next, r.begun, false); err != nil {
 		return fmt.Errorf("the reading ends before offset %d, %d was acknowledged: %w", r.next, r.begun-1, err)
 	}
 	return nil

@@ -87,6 +87,27 @@ func TestLedgerFindsWhatIsWrongAndNothingElse(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	for name, c := range map[string]struct { // what is acknowledged after a reader was there
+		pass      []seen
+		acked     load.Batch
+		retention time.Duration
+		want      bool // a fault
+	}{
+		"in a gap":             {[]seen{{offset: 0, last: 0}, record(1, "q 1")}, acked("q 0", 0, 1, 1), 0, true},
+		"beside a gap":         {[]seen{{offset: 0, last: 0}, record(1, "q 1")}, acked("q 1", 1, 1, 1), 0, false},
+		"before the start":     {[]seen{record(1, "q 1")}, acked("q 0", 0, 1, 1), 0, true},
+		"long before":          {[]seen{record(1, "q 1")}, acked("q 0", 0, 1, 1), retention, false},
+		"overtaken":            {[]seen{record(0, "q 0"), trimmed(1, 1), record(2, "q 2")}, acked("q 1", 1, 1, 1), retention, false},
+		"overtaken just after": {[]seen{record(0, "q 0"), trimmed(1, 1), record(2, "q 2")}, load.Batch{Value: "q 1", Sent: time.Now(), Ack: &protocol.ProduceAck{Offset: 1}}, retention, true},
+	} {
+		l := NewLedger(c.retention, "p")
+		if err := l.pass(c.pass...); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if err := l.Batches([]load.Batch{c.acked}); (err != nil) != c.want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 	l := NewLedger(0, "p")
 	if err := l.pass(record(0, "q 0")); err != nil {
 		t.Fatal(err)

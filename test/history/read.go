@@ -21,8 +21,8 @@ import (
 // Record is a record as a consumer gets it.
 type Record struct {
 	Offset int64
-	Gap    int64 // so many offsets before it hold no records, as reported to the consumer
-	Value  string
+	Gap    int64  // so many offsets before it hold no records, as reported to the consumer
+	Value  string // without what load.Pad has added
 	Header nats.Header
 }
 
@@ -38,6 +38,7 @@ func Records(ctx context.Context, conn *nats.Conn, partition protocol.Partition)
 		return nil, err
 	}
 	var records []Record
+	gap := int64(0) // behind the last record
 	for next := int64(0); ; {
 		request, err := json.Marshal(protocol.FetchRequest{Offset: &next})
 		if err != nil {
@@ -46,7 +47,7 @@ func Records(ctx context.Context, conn *nats.Conn, partition protocol.Partition)
 		if err := conn.PublishRequest(partition.FetchSubject(), inbox, request); err != nil {
 			return nil, err
 		}
-		part, status, err := untilStatus(ctx, answers)
+		part, status, err := untilStatus(ctx, answers, gap)
 		records = append(records, part...)
 		switch {
 		case err != nil:
@@ -56,16 +57,19 @@ func Records(ctx context.Context, conn *nats.Conn, partition protocol.Partition)
 		case status.next <= next:
 			return records, fmt.Errorf("a fetch from offset %d ends at %d, the partition at %d", next, status.next, status.end)
 		}
-		next = status.next
+		next, gap = status.next, status.gap
 	}
 }
 
 // status is how a fetch ended.
-type status struct{ next, end int64 }
+type status struct {
+	next, end int64
+	gap       int64 // behind the last record
+}
 
-func untilStatus(ctx context.Context, answers *nats.Subscription) ([]Record, status, error) {
+// untilStatus returns the records of a fetch, which follow a gap.
+func untilStatus(ctx context.Context, answers *nats.Subscription, gap int64) ([]Record, status, error) {
 	var records []Record
-	var gap int64
 	for {
 		m, err := answers.NextMsgWithContext(ctx)
 		if err != nil {
@@ -89,13 +93,17 @@ func untilStatus(ctx context.Context, answers *nats.Subscription) ([]Record, sta
 			if nextErr != nil || endErr != nil {
 				return records, status{}, fmt.Errorf("fetch: the status %v does not say where it ends", m.Header)
 			}
-			return records, status{next, end}, nil
+			return records, status{next, end, gap}, nil
 		}
 		offset, err := number(m, protocol.HeaderOffset)
 		if err != nil {
 			return records, status{}, fmt.Errorf("fetch: %w in %v", err, m.Header)
 		}
-		records = append(records, Record{offset, gap, string(m.Data), m.Header})
+		value := string(m.Data)
+		if short, err := load.Unpad(value); err == nil {
+			value = short // else it is not what any producer has sent, which the checks find
+		}
+		records = append(records, Record{offset, gap, value, m.Header})
 		gap = 0
 	}
 }
