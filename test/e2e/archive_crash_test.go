@@ -2,20 +2,16 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"sync"
-	"sync/atomic"
+	"slices"
 	"testing"
 	"time"
 
-	"laneway.dev/pkg/client"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 	"laneway.dev/test/history"
-	"laneway.dev/test/load"
 	"laneway.dev/test/s3server"
 	"laneway.dev/test/storeproxy"
 )
@@ -38,216 +34,18 @@ func formOfKills() killsForm {
 	if os.Getenv(longKills) == "long" {
 		return killsForm{kills: 10 * time.Minute, retention: time.Minute, archiveAge: 3 * time.Second, sweep: 15 * time.Second, delay: 5 * time.Second, pause: 10 * time.Second}
 	}
-	return killsForm{kills: 25 * time.Second, retention: 10 * time.Second, archiveAge: 500 * time.Millisecond, sweep: 3 * time.Second, delay: time.Second, pause: 2 * time.Second}
+	return killsForm{kills: time.Minute, retention: 10 * time.Second, archiveAge: 500 * time.Millisecond, sweep: 3 * time.Second, delay: time.Second, pause: 2 * time.Second}
 }
 
-const (
-	archivedBytes  = 4 << 10     // of a record
-	idempotentName = "sequenced" // the names of producers begin with it that send until it succeeds
-)
-
-// archivedTopic is a topic whose records are archived under load. Its ledger knows what was
-// acknowledged and what was read.
-type archivedTopic struct {
-	*fixture
-	protocol.Partition
-	ledger   *history.Ledger
-	plain    *load.Fleet
-	stop     chan struct{} // closed when producers stop
-	acked    *atomic.Int64 // records of idempotent producers of all topics
-	followed atomic.Int64  // offset up to which the follower has read
-	readings atomic.Int64  // complete ones
-}
-
-// publish publishes records in order until producers stop. All that it has published is then
-// acknowledged.
-func (a *archivedTopic) publish(ctx context.Context, p *client.Producer, name string) error {
-	type pending struct {
-		client.Future
-		value string
-		sent  time.Time
+// victims returns the roles that are killed together in a round: each one in the first rounds, and
+// then a random one, or two.
+func victims(roles []string, round int) []string {
+	if round < len(roles) {
+		return roles[round : round+1]
 	}
-	var window []pending
-	settle := func(most int) error {
-		for len(window) > most {
-			ack, err := window[0].Wait(ctx)
-			if err == nil {
-				err = a.ledger.Acknowledged(window[0].value, ack.Offset, window[0].sent)
-			}
-			if err != nil {
-				return fmt.Errorf("%s: %w", window[0].value, err)
-			}
-			window = window[1:]
-			a.acked.Add(1)
-		}
-		return nil
-	}
-	for n := 0; ; n++ {
-		select {
-		case <-a.stop:
-			return errors.Join(p.Flush(ctx), settle(0))
-		default:
-		}
-		value := load.Value(name, n)
-		sent := time.Now()
-		future, err := p.Publish(ctx, client.ProducerRecord{Value: []byte(load.Pad(value, archivedBytes))})
-		if err != nil {
-			return fmt.Errorf("%s: %w", value, err)
-		}
-		window = append(window, pending{future, value, sent})
-		if err := settle(199); err != nil {
-			return err
-		}
-	}
-}
-
-// read reads the topic from its earliest record on.
-func (a *archivedTopic) read(ctx context.Context, c *client.Client, follow bool, seen *atomic.Int64) error {
-	reading := a.ledger.Read()
-	// Retention may drop all that a follower has not read yet. Then it gets a gap, and no record behind it.
-	onGap := func(g client.Gap) {
-		reading.Gap(g)
-		seen.Store(reading.Next())
-	}
-	options := client.ConsumerOptions{Topic: a.Topic, Follow: follow, OnGap: onGap, Retries: 100}
-	for r, err := range c.Consumer(options).Records(ctx) {
-		if err == nil {
-			err = reading.Record(&r)
-		}
-		if err != nil {
-			return fmt.Errorf("behind offset %d: %w", reading.Next()-1, err)
-		}
-		seen.Store(reading.Next())
-	}
-	return reading.End()
-}
-
-// readAgain reads the topic from its beginning to its end, over and over until ctx ends.
-func (a *archivedTopic) readAgain(ctx context.Context, c *client.Client) error {
-	var seen atomic.Int64
-	for {
-		if err := a.read(ctx, c, false, &seen); err != nil {
-			return err
-		}
-		a.readings.Add(1)
-	}
-}
-
-// archivingLoad is what happens while processes are killed: idempotent and plain producers, and
-// two readers of each topic.
-type archivingLoad struct {
-	*fixture
-	t                   *testing.T
-	fail                context.CancelCauseFunc
-	topics              []*archivedTopic
-	leave               context.CancelFunc
-	acked               atomic.Int64
-	publishing, reading sync.WaitGroup
-}
-
-// add starts producers and consumers of a topic.
-func (l *archivingLoad) add(ctx, reading context.Context, a *archivedTopic) {
-	var err error
-	a.plain, err = load.NewFleet(l.conn, load.Config{
-		Partition: a.Partition, Name: "plain", Producers: 2, InFlight: 8, Patience: 3 * time.Second, Bytes: archivedBytes,
-	})
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	l.topics = append(l.topics, a)
-	run := func(group *sync.WaitGroup, what string, do func() error) {
-		group.Go(func() {
-			if err := do(); err != nil && !errors.Is(err, context.Canceled) {
-				err = fmt.Errorf("%s: %s: %w", a.Partition, what, err)
-				l.t.Error(err)
-				l.fail(err)
-			}
-		})
-	}
-	run(&l.publishing, "plain producers", func() error { return a.plain.SendUntil(ctx, a.stop) })
-	for n := range 2 {
-		p, err := l.client(l.t, l.URL()).Producer(ctx, a.Topic, client.ProducerOptions{BatchRecords: 16, AttemptTimeout: 2 * time.Second})
-		if err != nil {
-			l.t.Fatal(err)
-		}
-		name := fmt.Sprint(idempotentName, n)
-		run(&l.publishing, name, func() error { return a.publish(ctx, p, name) })
-	}
-	follower, reader := l.client(l.t, l.URL()), l.client(l.t, l.URL())
-	run(&l.reading, "the follower", func() error { return a.read(reading, follower, true, &a.followed) })
-	run(&l.reading, "the consumer that reads again", func() error { return a.readAgain(reading, reader) })
-}
-
-// underArchivingLoad starts the load on topics.
-func (f *fixture) underArchivingLoad(ctx context.Context, t *testing.T, fail context.CancelCauseFunc, topics ...*archivedTopic) *archivingLoad {
-	t.Helper()
-	l := &archivingLoad{fixture: f, t: t, fail: fail}
-	var reading context.Context
-	reading, l.leave = context.WithCancel(ctx)
-	t.Cleanup(l.leave)
-	stop := make(chan struct{})
-	for _, a := range topics {
-		a.fixture, a.stop, a.acked = f, stop, &l.acked
-		l.add(ctx, reading, a)
-	}
-	return l
-}
-
-// end ends the load, once everything that was sent is consumed, and checks what the partitions have.
-func (l *archivingLoad) end(ctx context.Context) {
-	l.t.Helper()
-	began := time.Now()
-	close(l.topics[0].stop)
-	l.publishing.Wait()
-	took(l.t, began, "acknowledging what was sent")
-	l.AwaitReady(ctx)
-	l.AwaitMetric(ctx, deployment.Frontend, "laneway_frontend_tickets_outstanding", func(v float64) bool { return v == 0 })
-	for _, a := range l.topics {
-		state, err := l.logState(ctx, a.Partition)
-		if err != nil {
-			l.t.Fatal(err)
-		}
-		err = deployment.Eventually(ctx, func(context.Context) error {
-			if n := a.followed.Load(); n < state.NextOffset {
-				return fmt.Errorf("the follower of %s is at offset %d of %d", a.Partition, n, state.NextOffset)
-			}
-			return nil
-		})
-		if err != nil {
-			l.t.Error(err)
-		}
-	}
-	took(l.t, began, "following what was sent")
-	l.leave()
-	l.reading.Wait()
-	for _, a := range l.topics {
-		a.verify(ctx, l.t)
-	}
-}
-
-// verify checks what a partition has when nothing is sent and everything is archived.
-func (a *archivedTopic) verify(ctx context.Context, t *testing.T) {
-	t.Helper()
-	if err := errors.Join(a.ledger.Batches(a.plain.All()), a.plain.Faults(), history.Answers(a.plain.Batches())); err != nil {
-		t.Errorf("%s: %v", a.Partition, err)
-	}
-	state := a.awaitArchived(ctx, t, a.Partition)
-	if state.FirstSequence < 2 {
-		t.Errorf("the log of %s was never purged: %+v", a.Partition, state)
-	}
-	var seen atomic.Int64
-	if err := a.read(ctx, a.client(t, a.URL()), false, &seen); err != nil {
-		t.Errorf("%s, the last reading: %v", a.Partition, err)
-	}
-	entries, err := history.Entries(ctx, a.conn, a.Partition)
-	if err == nil {
-		err = errors.Join(history.Log(entries), history.Sequences(entries))
-	}
-	if err != nil {
-		t.Error(err)
-	}
-	count(t, a.ledger.Records(), a.plain.Batches())
-	t.Logf("%s: %d records, read %d times; the log ends at offset %d, its history is %+v", a.Partition, a.ledger.Records(), a.readings.Load(), state.NextOffset, state.History)
+	drawn := slices.Clone(roles)
+	rand.Shuffle(len(drawn), func(i, j int) { drawn[i], drawn[j] = drawn[j], drawn[i] })
+	return drawn[:1+rand.IntN(2)]
 }
 
 // createTopic creates a topic of one partition with the command line.
@@ -261,8 +59,8 @@ func (f *fixture) createTopic(ctx context.Context, t *testing.T, name string, fl
 	return topic.Partition(0)
 }
 
-// awaitCollected returns when the store has little but what is live.
-func (f *fixture) awaitCollected(ctx context.Context, t *testing.T, patience time.Duration) {
+// awaitCollected returns when the store has little but the records that topics keep.
+func (f *fixture) awaitCollected(ctx context.Context, t *testing.T, topics []*archivedTopic, patience time.Duration) {
 	t.Helper()
 	const allowance = 16 << 20
 	began := time.Now()
@@ -271,10 +69,14 @@ func (f *fixture) awaitCollected(ctx context.Context, t *testing.T, patience tim
 	err := deployment.Eventually(ctx, func(ctx context.Context) error {
 		elapse(ctx, 500*time.Millisecond) // a listing is not for free
 		_, usage := f.storeUsage(ctx, t, 0)
-		if bound := usage.LiveBytes + usage.LiveBytes*3/10 + allowance; usage.Bytes > bound || usage.OrphanObjects+usage.Archived.Objects > 0 {
-			return fmt.Errorf("the store has %d bytes, allowed are %d: %+v", usage.Bytes, bound, usage)
+		live := int64(0)
+		for _, a := range topics {
+			live += a.ledger.Live(time.Now())
 		}
-		t.Logf("%+v", usage)
+		if bound := live + live*3/10 + allowance; usage.Bytes > bound || usage.OrphanObjects+usage.Archived.Objects > 0 {
+			return fmt.Errorf("the store has %d bytes, %d are live, allowed are %d: %+v", usage.Bytes, live, bound, usage)
+		}
+		t.Logf("the store has %d bytes, %d are live: %+v", usage.Bytes, live, usage)
 		return nil
 	})
 	if err != nil {
@@ -292,7 +94,7 @@ func TestArchivingUnderKills(t *testing.T) {
 	f := start(t, deployment.RoleProcesses, deployment.Options{
 		Store:      s3server.Location(proxy.Endpoint(), "archived"),
 		Stager:     []string{"--linger", "0s", "--fault", fmt.Sprintf("stage.delay=uniform(0,%s)", form.delay)},
-		Frontend:   []string{"--cache-bytes", "1"}, // consumers read what is stored
+		Frontend:   append([]string{"--cache-bytes", "1"}, inlineBatches...), // consumers read what is stored
 		Replicator: []string{"--archive-bytes", "1MiB", "--archive-age", form.archiveAge.String(), "--snapshot-entries", "50"},
 		Archiver:   []string{"--sweep-interval", form.sweep.String()},
 	})
@@ -305,22 +107,22 @@ func TestArchivingUnderKills(t *testing.T) {
 	)
 	roles, killed := f.Roles(), make(map[string]int)
 	for began, round := time.Now(), 0; time.Since(began) < form.kills || round < 2*len(roles); round++ {
-		role := roles[round%len(roles)]
-		if round >= len(roles) { // each was killed once
-			role = roles[rand.IntN(len(roles))]
-		}
+		chosen := victims(roles, round)
 		proxy.Set(storeproxy.Faults{
 			Delay: 5 * time.Millisecond, PutDelay: rand.N(form.delay / 2), Late: 0.02, LateBy: form.delay, LoseAnswer: 0.02,
 		})
 		killing := time.Now()
-		f.killUnderLoad(ctx, t, role, &l.acked)
-		took(t, killing, "%s is killed", role)
-		killed[role]++
+		f.killUnderLoad(ctx, t, &l.acked, chosen...)
+		took(t, killing, "killed: %v", chosen)
+		for _, role := range chosen {
+			killed[role]++
+		}
+		l.look(ctx)
 		elapse(ctx, rand.N(form.pause))
 	}
 	t.Logf("killed were %v", killed)
 	proxy.Set(storeproxy.Faults{})
 	l.end(ctx)
 	f.verifyStore(ctx, t, 0, []string{"nothing is damaged"}, "--nats", f.URL())
-	f.awaitCollected(ctx, t, 6*form.sweep)
+	f.awaitCollected(ctx, t, l.topics, 6*form.sweep)
 }

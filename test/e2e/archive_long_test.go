@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -27,16 +28,21 @@ const (
 	servesAgain = 3 * time.Second
 )
 
-// fill publishes so many bytes to a topic over several producers, in batches of four records.
+// fill publishes so many bytes to a topic over several producers, in batches of four records. One of
+// them sends records of a KiB, so that its batches are inline.
 func (f *fixture) fill(ctx context.Context, t *testing.T, total, record int) {
 	t.Helper()
 	const producers = 8
-	value := bytes.Repeat([]byte("0123456789abcdef"), record/16)
 	var running sync.WaitGroup
-	for range producers {
+	for n := range producers {
 		p := producer(ctx, t, f.client(t, f.URL()), client.ProducerOptions{BatchRecords: 4})
+		share, size := total/producers, record
+		if n == 0 {
+			share, size = total/64, 1<<10
+		}
+		value := bytes.Repeat([]byte("0123456789abcdef"), size/16)
 		running.Go(func() {
-			for range total / producers / record {
+			for range share / size {
 				if _, err := p.Publish(ctx, client.ProducerRecord{Value: value}); err != nil {
 					t.Error(err)
 					return
@@ -50,22 +56,34 @@ func (f *fixture) fill(ctx context.Context, t *testing.T, total, record int) {
 	running.Wait()
 }
 
-// watchLog calls seen with the bytes of a log again and again until ctx ends.
-func (f *fixture) watchLog(ctx context.Context, p protocol.Partition, seen func(uint64)) error {
-	js, err := jetstream.New(f.conn)
+// watchLog looks again and again how many bytes a log has until ctx ends, and returns the most. While
+// NATS is away it sees nothing.
+func (f *fixture) watchLog(ctx context.Context, p protocol.Partition) (most uint64, err error) {
+	js, err := jetstream.New(f.conn, jetstream.WithDefaultTimeout(time.Second))
 	if err != nil {
-		return err
+		return 0, err
 	}
-	for ctx.Err() == nil {
-		stream, err := js.Stream(ctx, messages.LogStream(p))
-		if err == nil {
-			seen(stream.CachedInfo().State.Bytes)
-		} else if ctx.Err() == nil {
-			return err
+	for err = errors.New("the log was never looked at"); ctx.Err() == nil; elapse(ctx, 100*time.Millisecond) {
+		if stream, failed := js.Stream(ctx, messages.LogStream(p)); failed == nil {
+			most, err = max(most, stream.CachedInfo().State.Bytes), nil
 		}
-		elapse(ctx, 100*time.Millisecond)
 	}
-	return nil
+	return most, err
+}
+
+// awaitShort returns when a log has few bytes. Small batches are in the log, so its entries may be large.
+func (f *fixture) awaitShort(ctx context.Context, t *testing.T, p protocol.Partition) {
+	t.Helper()
+	const most = 3 << 19
+	err := deployment.Eventually(ctx, func(ctx context.Context) error {
+		if stored := f.streamState(ctx, t, messages.LogStream(p)).Bytes; stored > most {
+			return fmt.Errorf("the stream of %s has %d bytes, want %d at most", p, stored, most)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 // restartAll kills everything, starts it again, and returns when NATS is up.
@@ -92,11 +110,15 @@ func TestLongHistoryLeavesAShortLog(t *testing.T) {
 		total, record, bound = 10<<30, 1<<10, servesAgain
 	}
 	ctx := within(t, 3*time.Minute*time.Duration(total>>30))
-	f := start(t, deployment.RoleProcesses, deployment.Options{Replicator: []string{"--archive-bytes", "64MiB"}})
+	f := start(t, deployment.RoleProcesses, deployment.Options{Frontend: inlineBatches, Replicator: []string{"--archive-bytes", "64MiB"}})
 	began, filling := time.Now(), make(chan struct{})
 	watching, stop := context.WithCancel(ctx)
 	most, watched := uint64(0), make(chan error, 1)
-	go func() { watched <- f.watchLog(watching, f.partition, func(n uint64) { most = max(most, n) }) }()
+	go func() {
+		var err error
+		most, err = f.watchLog(watching, f.partition)
+		watched <- err
+	}()
 	go func() { defer close(filling); f.fill(ctx, t, total, record) }()
 	<-filling
 	stop()
@@ -104,6 +126,9 @@ func TestLongHistoryLeavesAShortLog(t *testing.T) {
 		t.Error(err)
 	}
 	took(t, began, "producing %d MiB", total>>20)
+	if n, all := f.MustMetric(deployment.Stager, "laneway_stager_inline_total"), f.MustMetric(deployment.Stager, "laneway_stager_batches_total"); n == 0 || n == all {
+		t.Errorf("%v of %v batches are inline: the test has not tested what it is for", n, all)
+	}
 	state, err := f.logState(ctx, f.partition)
 	if err != nil {
 		t.Fatal(err)

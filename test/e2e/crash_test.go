@@ -44,12 +44,9 @@ func TestKillsLoseNothingAcknowledged(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		n := rounds(t)
 		ctx := within(t, time.Minute+time.Duration(n)*10*time.Second)
-		f := start(t, kind, deployment.Options{
-			Stager:     []string{"--fault", "stage.delay=uniform(0,20ms)"},
-			Replicator: []string{"--snapshot-entries", "50"}, // restarts begin from snapshots
-		})
+		f := start(t, kind, sendsBothKinds)
 		fleet, err := load.NewFleet(f.conn, load.Config{
-			Partition: f.partition, Name: "producer", Producers: 8, InFlight: 10, Patience: patience,
+			Partition: f.partition, Name: "producer", Producers: 8, InFlight: 10, Patience: patience, Bytes: bothKinds,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -70,6 +67,7 @@ func TestKillsLoseNothingAcknowledged(t *testing.T) {
 		maps.Copy(sent, probes)
 		records := f.verify(ctx, t, sent)
 		count(t, len(records), sent)
+		f.checkKinds(ctx, t)
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"laneway.dev/pkg/client"
 	"laneway.dev/test/deployment"
+	"laneway.dev/test/load"
 )
 
 // idempotentProducers is how many send while processes are killed.
@@ -25,7 +26,9 @@ func publishUntil(ctx context.Context, p *client.Producer, name string, stop <-c
 			return n, p.Flush(ctx)
 		default:
 		}
-		future, err := publish(ctx, p, name, n)
+		// Batches of empty records are inline, and the others are uploaded.
+		value := load.Pad(load.Value(name, n), n/20%2*archivedBytes)
+		future, err := p.Publish(ctx, client.ProducerRecord{Value: []byte(value)})
 		if err != nil {
 			return n, err
 		}
@@ -42,10 +45,7 @@ func TestIdempotentProducersSurviveKills(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		n := rounds(t)
 		ctx := within(t, 2*time.Minute+time.Duration(n)*15*time.Second)
-		f := start(t, kind, deployment.Options{
-			Stager:     []string{"--fault", "stage.delay=uniform(0,20ms)"},
-			Replicator: []string{"--snapshot-entries", "50"},
-		})
+		f := start(t, kind, sendsBothKinds)
 		var acked atomic.Int64
 		var wait sync.WaitGroup
 		stop := make(chan struct{})
@@ -60,7 +60,7 @@ func TestIdempotentProducersSurviveKills(t *testing.T) {
 			})
 		}
 		for round := range n {
-			f.killUnderLoad(ctx, t, f.Roles()[round%len(f.Roles())], &acked)
+			f.killUnderLoad(ctx, t, &acked, f.Roles()[round%len(f.Roles())])
 		}
 		close(stop)
 		wait.Wait()
@@ -72,12 +72,13 @@ func TestIdempotentProducersSurviveKills(t *testing.T) {
 		}
 		t.Logf("%d records of %d producers", total, idempotentProducers)
 		f.exactly(ctx, t, want)
+		f.checkKinds(ctx, t)
 	})
 }
 
-// killUnderLoad kills a process at a random moment while records are acknowledged,
-// and starts it again.
-func (f *fixture) killUnderLoad(ctx context.Context, t *testing.T, role string, acked *atomic.Int64) {
+// killUnderLoad kills processes at a random moment while records are acknowledged,
+// and starts them again.
+func (f *fixture) killUnderLoad(ctx context.Context, t *testing.T, acked *atomic.Int64, roles ...string) {
 	t.Helper()
 	before := acked.Load()
 	err := deployment.Eventually(ctx, func(context.Context) error {
@@ -90,6 +91,10 @@ func (f *fixture) killUnderLoad(ctx context.Context, t *testing.T, role string, 
 		t.Fatal(err)
 	}
 	elapse(ctx, time.Duration(rand.Int64N(int64(300*time.Millisecond))))
-	f.Kill(role)
-	f.Restart(role)
+	for _, role := range roles {
+		f.Kill(role)
+	}
+	for _, role := range roles {
+		f.Restart(role)
+	}
 }

@@ -19,7 +19,7 @@ const replaced = 3
 func (f *fixture) underLoad(ctx context.Context, t *testing.T, disturb func() map[string][]load.Batch) {
 	t.Helper()
 	fleet, err := load.NewFleet(f.conn, load.Config{
-		Partition: f.partition, Name: "producer", Producers: 8, InFlight: 10, Patience: patience,
+		Partition: f.partition, Name: "producer", Producers: 8, InFlight: 10, Patience: patience, Bytes: bothKinds,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -39,6 +39,7 @@ func (f *fixture) underLoad(ctx context.Context, t *testing.T, disturb func() ma
 	sent := fleet.Batches()
 	maps.Copy(sent, probes)
 	count(t, len(f.verify(ctx, t, sent)), sent)
+	f.checkKinds(ctx, t)
 }
 
 func (f *fixture) probe(ctx context.Context, t *testing.T, name string) map[string][]load.Batch {
@@ -53,7 +54,7 @@ func (f *fixture) probe(ctx context.Context, t *testing.T, name string) map[stri
 func TestNothingAcknowledgedIsLostWhenProcessesHang(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	ctx := within(t, 2*time.Minute)
-	f := start(t, deployment.RoleProcesses, stager("--fault", "stage.delay=uniform(0,20ms)"))
+	f := start(t, deployment.RoleProcesses, sendsBothKinds)
 	f.underLoad(ctx, t, func() map[string][]load.Batch {
 		probes := make(map[string][]load.Batch)
 		for round, role := range f.Roles() {
@@ -70,7 +71,7 @@ func TestAYoungerInstanceReplacesTheOlder(t *testing.T) {
 	for _, role := range []string{deployment.Frontend, deployment.Sequencer, deployment.Replicator} {
 		t.Run(role, func(t *testing.T) {
 			ctx := within(t, time.Minute)
-			f := start(t, deployment.RoleProcesses, stager("--fault", "stage.delay=uniform(0,20ms)"))
+			f := start(t, deployment.RoleProcesses, sendsBothKinds)
 			f.underLoad(ctx, t, func() map[string][]load.Batch {
 				older := f.Succeed(role)
 				probes := f.probe(ctx, t, "after")
@@ -88,7 +89,7 @@ func TestResumedInstanceIsSilentAfterSuccessor(t *testing.T) {
 	for _, role := range []string{deployment.Frontend, deployment.Sequencer, deployment.Replicator} {
 		t.Run(role, func(t *testing.T) {
 			ctx := within(t, time.Minute)
-			f := start(t, deployment.RoleProcesses, stager("--fault", "stage.delay=uniform(0,20ms)"))
+			f := start(t, deployment.RoleProcesses, sendsBothKinds)
 			f.underLoad(ctx, t, func() map[string][]load.Batch {
 				f.Pause(role)
 				older := f.Succeed(role)

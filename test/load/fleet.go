@@ -24,7 +24,7 @@ type Config struct {
 	Producers int
 	InFlight  int           // of each producer
 	Patience  time.Duration // see NewProducer
-	Bytes     int           // of a batch at least; see Pad
+	Bytes     []int         // of batches at least, in turn; see Pad
 }
 
 // NewFleet returns a fleet that sends over one connection.

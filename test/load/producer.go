@@ -38,7 +38,7 @@ type Producer struct {
 	inbox    string
 	sub      *nats.Subscription
 	patience time.Duration
-	bytes    int // of a batch at least
+	bytes    []int // of batches at least, in turn
 	window   chan struct{}
 
 	mu      sync.Mutex
@@ -78,13 +78,17 @@ func (p *Producer) Send(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	p.mu.Lock()
-	f := &flight{Batch: Batch{Value: Value(p.Name, len(p.sent)), Sent: time.Now()}}
+	n, size := len(p.sent), 0
+	if len(p.bytes) > 0 {
+		size = p.bytes[n%len(p.bytes)]
+	}
+	f := &flight{Batch: Batch{Value: Value(p.Name, n), Sent: time.Now()}}
 	p.sent = append(p.sent, f)
-	reply := p.inbox + "." + strconv.Itoa(len(p.sent)-1)
+	reply := p.inbox + "." + strconv.Itoa(n)
 	f.giveUp = time.AfterFunc(p.patience, func() { p.free(f) })
 	p.mu.Unlock()
 	err := p.conn.PublishMsg(&nats.Msg{
-		Subject: p.subject, Reply: reply, Data: []byte(Pad(f.Value, p.bytes)),
+		Subject: p.subject, Reply: reply, Data: []byte(Pad(f.Value, size)),
 		Header: nats.Header{protocol.HeaderProducer: {p.Name}},
 	})
 	if errors.Is(err, nats.ErrReconnectBufExceeded) { // the server is away at this moment
