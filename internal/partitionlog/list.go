@@ -80,11 +80,6 @@ func (f Found) Exists(ctx context.Context, js jetstream.JetStream) (bool, error)
 	return err == nil, err
 }
 
-// Remove deletes the stream.
-func (f Found) Remove(ctx context.Context, js jetstream.JetStream) error {
-	return remove(ctx, js, f.Stream)
-}
-
 // Names lists the stream names of logs, at most the first five.
 func Names(logs []Found) string {
 	const most = 5

@@ -168,11 +168,8 @@ func failedWith(err error, code jetstream.ErrorCode) bool {
 
 // Delete deletes the stream. A stream that does not exist is not an error.
 func (l *Log) Delete(ctx context.Context) error {
-	return remove(ctx, l.js, messages.LogStream(l.partition))
-}
-
-func remove(ctx context.Context, js jetstream.JetStream, stream string) error {
-	err := js.DeleteStream(ctx, stream)
+	stream := messages.LogStream(l.partition)
+	err := l.js.DeleteStream(ctx, stream)
 	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return fmt.Errorf("delete stream %s: %w", stream, err)
 	}

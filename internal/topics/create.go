@@ -103,7 +103,7 @@ func (r *Registry) endFormer(ctx context.Context, made record) {
 	const patience = 2 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	_ = r.end(ctx, made.Name, made.Former)
+	_ = r.end(ctx, made.Topic, made.Former)
 }
 
 // claim adds the record of a topic if the registry has room for it, and retries while the
@@ -130,7 +130,7 @@ func (r *Registry) withdraw(ctx context.Context, made record) error {
 	if err != nil {
 		return err
 	}
-	return r.end(ctx, made.Name, gone)
+	return r.end(ctx, gone.Topic, gone.ids())
 }
 
 // room checks whether the registry has room for a topic. It returns the ids of deleted

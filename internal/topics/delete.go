@@ -26,29 +26,29 @@ func (r *Registry) Delete(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return r.end(ctx, name, gone)
+	return r.end(ctx, gone.Topic, gone.ids())
 }
 
 // mark is markDeleted while no topic is created.
-func (r *Registry) mark(ctx context.Context, name string) ([]uint64, error) {
+func (r *Registry) mark(ctx context.Context, name string) (record, error) {
 	r.changes.Lock()
 	defer r.changes.Unlock()
 	return r.markDeleted(ctx, name, 0)
 }
 
-// markDeleted marks a record as deleted, and returns the ids of the topics whose logs must be
-// removed. If id is not 0, the topic must have it.
-func (r *Registry) markDeleted(ctx context.Context, name string, id uint64) ([]uint64, error) {
+// markDeleted marks a record as deleted, and returns it. The logs of its topics must be removed.
+// If id is not 0, the topic must have it.
+func (r *Registry) markDeleted(ctx context.Context, name string, id uint64) (record, error) {
 	for {
 		found, err := find(ctx, r.conn, name)
 		switch {
 		case err != nil:
-			return nil, err
+			return record{}, err
 		case found.revision == 0, id != 0 && found.ID != id:
-			return nil, protocol.NewError(protocol.CodeUnknownTopic, name)
+			return record{}, protocol.NewError(protocol.CodeUnknownTopic, name)
 		}
 		if err := r.bury(ctx, name, found.ids()); err != nil || found.Deleted {
-			return found.ids(), err
+			return found, err
 		}
 		found.Deleted = true
 		_, err = r.update(ctx, found)
@@ -56,22 +56,22 @@ func (r *Registry) markDeleted(ctx context.Context, name string, id uint64) ([]u
 			continue // the topic was updated, or its log continued
 		}
 		if err != nil {
-			return nil, unavailable(err)
+			return record{}, unavailable(err)
 		}
-		return found.ids(), nil
+		return found, nil
 	}
 }
 
 // ids returns the ids of all topics in the record: the current one and the deleted ones.
 func (r record) ids() []uint64 { return append(slices.Clone(r.Former), r.ID) }
 
-// end completes the deletion of topics: it removes their logs, and then their ids from the
-// record.
-func (r *Registry) end(ctx context.Context, name string, ids []uint64) error {
-	if err := r.removeLogs(ctx, ids); err != nil {
+// end completes the deletion of topics with the name of a topic, which may be one of them: it
+// removes their logs, and then their ids from the record.
+func (r *Registry) end(ctx context.Context, topic protocol.Topic, ids []uint64) error {
+	if err := r.removeLogs(ctx, topic, ids); err != nil {
 		return err
 	}
-	return r.forget(ctx, name, ids)
+	return r.forget(ctx, topic.Name, ids)
 }
 
 // update replaces the revision of a record that was found.
@@ -84,13 +84,20 @@ func (r *Registry) update(ctx context.Context, found record) (revision uint64, e
 }
 
 // removeLogs removes all logs, snapshots and marks of deleted topics.
-func (r *Registry) removeLogs(ctx context.Context, ids []uint64) error {
+func (r *Registry) removeLogs(ctx context.Context, topic protocol.Topic, ids []uint64) error {
 	for _, id := range ids {
-		logs, err := r.logs(ctx, messages.LogsOf(id))
+		listed, err := r.logs(ctx, messages.LogsOf(id))
 		if err != nil {
 			return err
 		}
-		err = atOnce(logs, func(l partitionlog.Found) error { return l.Remove(ctx, r.js) })
+		var logs []protocol.Partition
+		for i := range listed {
+			logs = append(logs, listed[i].Partition)
+		}
+		if id == topic.ID {
+			logs = withLogs(logs, topic)
+		}
+		err = atOnce(logs, func(p protocol.Partition) error { return partitionlog.New(r.conn, r.js, p).Delete(ctx) })
 		if err == nil {
 			err = snapshots.Delete(ctx, r.js, id)
 		}
@@ -102,6 +109,22 @@ func (r *Registry) removeLogs(ctx context.Context, ids []uint64) error {
 		}
 	}
 	return nil
+}
+
+// withLogs adds the logs of a topic that are not listed. A cluster lists streams as the leader of its
+// metadata knows them, which may be later than their creation was acknowledged. It finds a stream by its
+// name in any case.
+func withLogs(listed []protocol.Partition, topic protocol.Topic) []protocol.Partition {
+	streams := make(map[string]bool, len(listed))
+	for _, p := range listed {
+		streams[messages.LogStream(p)] = true
+	}
+	for n := range topic.Partitions {
+		if p := topic.Partition(n); !streams[messages.LogStream(p)] {
+			listed = append(listed, p)
+		}
+	}
+	return listed
 }
 
 // forget removes the ids of topics without logs from the record of their name, and the

@@ -56,6 +56,32 @@ func streams(ctx context.Context, t *testing.T, js jetstream.JetStream, topic st
 	return n
 }
 
+// lagging lists no streams, as the leader of a cluster does that has not heard of them yet.
+type lagging struct{ jetstream.JetStream }
+
+func (l lagging) ListStreams(ctx context.Context, _ ...jetstream.StreamListOpt) jetstream.StreamInfoLister {
+	return l.JetStream.ListStreams(ctx, jetstream.WithStreamListSubject("none"))
+}
+
+func TestDeletionRemovesLogsThatAreNotListedYet(t *testing.T) {
+	conn, js := embeddedtest.Start(t)
+	ctx := t.Context()
+	registry, err := topics.Open(ctx, conn, lagging{js})
+	if err != nil {
+		t.Fatal(err)
+	}
+	create(ctx, t, registry, "orders", 3)
+	if n := streams(ctx, t, js, "orders"); n != 3 {
+		t.Fatalf("there are %d logs", n)
+	}
+	if err := registry.Delete(ctx, "orders"); err != nil {
+		t.Fatal(err)
+	}
+	if n := streams(ctx, t, js, "orders"); n != 0 {
+		t.Errorf("%d logs are left", n)
+	}
+}
+
 func TestLogsWhoseTopicWasLostAreNotReplaced(t *testing.T) {
 	ctx, registry, js := damaged(t)
 	lostTopic := create(ctx, t, registry, "orders", 3)
