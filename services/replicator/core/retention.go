@@ -34,7 +34,7 @@ type LogTime struct {
 type retention struct {
 	asking bool      // AskTime is not answered yet
 	asked  bool      // it was answered since the last job
-	last   int64     // the time of the newest entry that JetStream has told, in Unix nanoseconds
+	last   int64     // the time of the newest entry, as JetStream has told it last, in Unix nanoseconds
 	since  int64     // when JetStream created the stream, in Unix nanoseconds; 0 if that is not known
 	after  time.Time // before that, nothing is dropped by age
 	entry  bool      // an entry is to be appended, for its time
@@ -49,11 +49,12 @@ const (
 	retentionPauseShare    = 10
 )
 
-// logTime takes JetStream's time.
+// logTime takes JetStream's time. It may be lower than before: another leader of the stream has another
+// clock, and the one before was ahead.
 func (c *Core) logTime(e LogTime) {
 	r := &c.archive.retention
 	r.asking, r.asked = false, true
-	r.last, r.since = max(r.last, e.Last), max(r.since, e.Created)
+	r.last, r.since = e.Last, max(r.since, e.Created)
 }
 
 // setRetention takes the retention of the topic after an update. The open job may wait for an archiver
@@ -94,10 +95,17 @@ func (c *Core) archiveAge() time.Duration {
 
 // retain returns what a job at a time is to drop.
 func (c *Core) retain(now int64) messages.Retention {
-	r := messages.Retention{Before: c.archive.retention.before, Bytes: c.settings.Retention.Bytes}
-	if age := c.settings.Retention.Age; age > 0 {
-		if r.Cutoff = now - age.Nanoseconds(); r.Cutoff < c.archive.retention.since {
-			r.Cutoff = min(r.Cutoff, c.archive.history.Oldest) // the oldest segment stays, and all behind it
+	a := &c.archive
+	r := messages.Retention{Before: a.retention.before, Bytes: c.settings.Retention.Bytes}
+	age := c.settings.Retention.Age
+	if age == 0 {
+		return r
+	}
+	if r.Cutoff = now - age.Nanoseconds(); r.Cutoff < a.retention.since {
+		// The oldest segment stays, and all behind it. If something else may drop it, the ones behind it
+		// may seem even older.
+		if r.Cutoff = min(r.Cutoff, a.history.Oldest); r.Bytes > 0 || r.Before > a.history.Start {
+			r.Cutoff = 0
 		}
 	}
 	return r

@@ -115,6 +115,23 @@ func TestJetStreamsClockAloneDropsNothing(t *testing.T) {
 	o.expectNoJob("without JetStream's time")
 }
 
+// JetStream's clock was ahead, and its next leader has the right time. The clock of this process is ahead
+// by then.
+func TestJetStreamsTimeFallsWithItsClock(t *testing.T) {
+	w, o := retaining(t, core.Retention{Age: time.Hour})
+	o.commit(sized(batch("b", 1), 1000))
+	right := w.now
+	o.answerTime(right.Add(48 * time.Hour))
+	m := done(o.job(), "m2")
+	m.History.Size, m.History.Bytes, m.History.Oldest, m.History.OldestBytes = 100, 2500, right.UnixNano(), 1000
+	o.step(m)
+	o.settle()
+	w.pass(24 * time.Hour)
+	o.step()
+	o.answerTime(right)
+	o.expectNoJob("because JetStream's time is that of the records again")
+}
+
 // The owner that took the records had a clock that was a year behind.
 func TestRecordsThatSeemOlderThanTheirStreamAreKept(t *testing.T) {
 	const year = 365 * 24 * time.Hour
@@ -143,6 +160,26 @@ func TestRecordsThatSeemOlderThanTheirStreamAreKept(t *testing.T) {
 	o.step()
 	if j := o.job(); j.Retain.Cutoff != w.now.Add(-time.Hour).UnixNano() {
 		t.Errorf("the job drops what is older than %v", time.Unix(0, j.Retain.Cutoff))
+	}
+}
+
+// A job that drops the oldest segment for another reason does not drop those behind it by their age.
+func TestRecordsThatSeemOlderAreKeptBehindDroppedOnes(t *testing.T) {
+	for name, r := range map[string]core.Retention{"truncation": {Age: time.Hour}, "bytes": {Age: time.Hour, Bytes: 500}} {
+		t.Run(name, func(t *testing.T) {
+			w, o := retaining(t, r)
+			created := w.now
+			w.pass(30 * time.Minute)
+			if r.Bytes == 0 {
+				o.truncate(1)
+			}
+			o.step()
+			o.timeAsked = false
+			o.step(core.LogTime{Last: w.now.UnixNano(), Created: created.UnixNano()})
+			if j := o.job(); j.Retain.Cutoff != 0 {
+				t.Errorf("the job drops what is older than %v", time.Unix(0, j.Retain.Cutoff))
+			}
+		})
 	}
 }
 
