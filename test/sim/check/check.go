@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"laneway.dev/internal/core/segment"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
@@ -80,9 +81,14 @@ type State struct {
 	frames                []frame // of the log
 	ends                  []int64 // where each entry of the log ends
 	archived              messages.History
-	generation, watermark uint64                  // of objects, and of the newest entry
-	entries               []*messages.LoggedEntry // of the log, in a world with archiving
-	segments              table[string, bool]     // that were compared with the log
+	listed                []segment.Summary         // its segments
+	begins                table[int64, bool]        // the log start offsets that it ever had
+	keeps                 table[string, keeping]    // by owner
+	allowed               table[outcome, allowance] // by result of a job
+	truncatable           int64                     // the highest offset that a truncation may have asked for
+	generation, watermark uint64                    // of objects, and of the newest entry
+	entries               []*messages.LoggedEntry   // of the log, in a world with archiving
+	segments              table[string, bool]       // that were compared with the log
 	damaged               table[messages.Extent, bool]
 	consumers             table[int, consumed]
 }
@@ -93,6 +99,7 @@ func New(limits *Limits, counts *Counts, created time.Time) *State {
 	return &State{
 		limits: limits, counts: counts,
 		sequence: 1, time: created.UnixNano(), ends: []int64{0}, entries: []*messages.LoggedEntry{{Sequence: 1, Entry: messages.Entry{Created: true, Time: created.UnixNano()}}}, segments: table[string, bool]{},
+		begins: table[int64, bool]{0: true}, keeps: table[string, keeping]{}, allowed: table[outcome, allowance]{},
 		lanes: table[LaneKey, laneLog]{}, evictions: table[uint64, bool]{}, sources: table[int, int]{}, places: table[Record, int64]{},
 		epochs: table[int64, int16]{}, stored: table[messages.Extent, Batch]{}, damaged: table[messages.Extent, bool]{},
 		issues: table[Ticket, issue]{}, open: table[LaneKey, []uint64]{}, turns: table[Ticket, []string]{},
@@ -136,6 +143,9 @@ func (s *State) Err() error { return s.err }
 
 // NextOffset is the offset of the next record in the log.
 func (s *State) NextOffset() int64 { return s.nextOffset }
+
+// Owner is the replicator of the newest term record.
+func (s *State) Owner() string { return s.owner }
 
 // Content returns what is stored at an extent.
 func (s *State) Content(x messages.Extent) Batch { return s.stored[x] }

@@ -40,6 +40,10 @@ type Counts struct {
 	SavesFailed, SnapshotsLost, Unfounded             int
 	Generations, Watermarks, Outdated                 int // of objects
 	HistoryFetched, HistoryAway, Overtaken            int // by fetches
+	Dropped, JobsDropping, ListsCut                   int // records, and what drops them
+	Retentions, TimesAsked                            int // changes of the retention, and what owners learn of JetStream's time
+	Truncations, TruncationsRefused                   int
+	ConsumersOvertaken, OutOfRange                    int // by what was dropped
 }
 
 // String returns a table.

@@ -22,23 +22,25 @@ type consumed struct {
 	placed bool      // where it starts is known
 	next   int64     // if placed: the offset of the next record
 	least  int64     // of a consumer that starts at the end: where the log ended at its first request
+	first  bool      // it starts with the first record
+	start  int64     // where the log started when its newest fetch was requested
 	since  time.Time // of a consumer that starts at a time
 	end    int64     // where the log ended when its newest fetch was requested
 }
 
-// Fetching is a request of a consumer. Latest and Time are those of its first request.
+// Fetching is a request of a consumer. Earliest, Latest and Time are those of its first request.
 type Fetching struct {
-	Consumer int
-	Placed   bool  // Offset is known
-	Offset   int64 // of the next record
-	Latest   bool
-	Time     time.Time
+	Consumer         int
+	Placed           bool  // Offset is known
+	Offset           int64 // of the next record
+	Earliest, Latest bool
+	Time             time.Time
 }
 
 func (f Fetching) look(s *State) {
 	c, known := s.consumers[f.Consumer]
 	if !known {
-		c = consumed{placed: f.Placed || !f.Latest && f.Time.IsZero(), next: f.Offset, since: f.Time}
+		c = consumed{placed: f.Placed, next: f.Offset, since: f.Time, first: f.Earliest}
 		if f.Latest {
 			c.least = s.nextOffset
 		}
@@ -46,6 +48,7 @@ func (f Fetching) look(s *State) {
 	if !c.placed && f.Placed {
 		c = s.starts(f.Consumer, c, f.Offset)
 	}
+	c.start = s.archived.Start
 	if f.Placed && f.Offset != c.next {
 		s.violated("I9: consumer %d continues at offset %d, want %d", f.Consumer, f.Offset, c.next)
 	}
@@ -58,12 +61,12 @@ func (s *State) starts(consumer int, c consumed, offset int64) consumed {
 	if offset < c.least {
 		s.violated("I9: consumer %d starts at offset %d, and the log ended at %d when it asked for the end", consumer, offset, c.least)
 	}
+	if c.first && !s.begins[offset] || offset < c.start {
+		s.violated("I9: consumer %d starts at offset %d, and the log started at %d when it asked", consumer, offset, c.start)
+	}
 	if !c.since.IsZero() {
-		for _, f := range s.frames {
-			if f.offset >= offset {
-				break
-			}
-			if !f.time.Before(c.since) {
+		for _, f := range s.since(c.since) {
+			if f.offset < offset && s.archived.Start < offset {
 				s.violated("I9: consumer %d starts at offset %d, and misses %d, which is as young as it wants", consumer, offset, f.offset)
 			}
 		}
@@ -90,8 +93,11 @@ func (d Delivered) look(s *State) {
 			s.violated("I9: consumer %d starts at offset %d, which is older than it wants", d.Consumer, d.From)
 		}
 	}
-	if got := max(d.From, d.Offset); got != c.next {
+	switch got := max(d.From, d.Offset); {
+	case got != c.next:
 		s.violated("I9: consumer %d gets offset %d, want %d", d.Consumer, got, c.next)
+	case got < c.start:
+		s.violated("I9: consumer %d gets offset %d, and the log started at %d when it asked", d.Consumer, got, c.start)
 	}
 	f, there := s.frameAt(d.Offset)
 	want := Batch{f.batch.Client, f.batch.First + int(d.Offset-f.offset), d.Batch.Records}
@@ -194,12 +200,22 @@ func (f Following) look(s *State) {
 	}
 	switch {
 	case c.placed && f.Next == c.next && c.next == s.nextOffset:
-	case !c.placed && !c.since.IsZero() && !s.hasFrameSince(c.since):
+	case !c.placed && c.first && s.archived.Start == s.nextOffset:
+	case !c.placed && !c.since.IsZero() && len(s.since(c.since)) == 0:
 	default:
 		s.violated("I9: consumer %d has read up to offset %d, and takes itself to be at %d; the log ends at %d", f.Consumer, c.next, f.Next, s.nextOffset)
 	}
 }
 
-func (s *State) hasFrameSince(t time.Time) bool {
-	return slices.ContainsFunc(s.frames, func(f frame) bool { return !f.time.Before(t) })
+// since returns the batches that are left in the log behind the last entry that is older than a time.
+// Before that one, times were those of a clock that was ahead.
+func (s *State) since(t time.Time) []frame {
+	start := s.archived.Start
+	for i := len(s.entries) - 1; i > 0; i-- {
+		if n := &s.entries[i].Entry; n.At().Before(t) {
+			start = max(start, n.NextOffset())
+			break
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(s.frames), func(f frame) bool { return f.next() <= start || f.time.Before(t) })
 }

@@ -13,8 +13,8 @@ import (
 // time: it is in the log, or in a segment of the history that stands in the log.
 
 // history checks what an entry says of the history. It never falls, and it names entries that
-// stand in the log before it.
-func (s *State) history(e *messages.LoggedEntry) {
+// stand in the log before it. Either its end rises, or its start, or both.
+func (s *State) history(e *messages.LoggedEntry, by string) {
 	if s.limits.Object != nil {
 		s.entries = append(s.entries, e)
 	}
@@ -24,7 +24,8 @@ func (s *State) history(e *messages.LoggedEntry) {
 		return
 	case !h.Archived():
 		s.violated("archive: entry %d names no history, and the one before it names %+v", e.Sequence, before)
-	case h.Manifest == before.Manifest, h.End.Sequence <= before.End.Sequence, h.End.Offset < before.End.Offset, h.Start != before.Start:
+	case h.Manifest == before.Manifest, h.End.Sequence < before.End.Sequence, h.End.Offset < before.End.Offset, h.Start < before.Start,
+		h.End == before.End && h.Start == before.Start, h.Start > h.End.Offset:
 		s.violated("archive: entry %d names the history %+v after %+v", e.Sequence, h, before)
 	case h.End.Sequence >= e.Sequence || s.ends[h.End.Sequence-1] != h.End.Offset:
 		s.violated("archive: entry %d names the history %+v, which ends with no entry before it", e.Sequence, h)
@@ -32,9 +33,13 @@ func (s *State) history(e *messages.LoggedEntry) {
 		s.archived = h
 		s.counts.Archives++
 		s.newInHistory(h.Manifest)
+		listed := s.listed
 		if err := s.readHistory(); err != nil {
 			s.violated("archive: the history of entry %d: %w", e.Sequence, err)
+			return
 		}
+		s.begins.put(s, h.Start, true)
+		s.dropped(e, by, before, listed)
 	}
 }
 
@@ -73,8 +78,13 @@ func (s *State) readHistory() error {
 	if is != s.archived {
 		return fmt.Errorf("manifest %s is that of %+v", key, is)
 	}
-	next, err := s.readSegments(all, messages.Position{Sequence: 1, Offset: s.archived.Start})
-	if err != nil {
+	next := messages.Position{Sequence: s.archived.End.Sequence + 1, Offset: s.archived.Start}
+	if s.listed = all; len(all) > 0 {
+		if next = (messages.Position{Sequence: all[0].First, Offset: all[0].Base}); all[0].Base > s.archived.Start || all[0].End < s.archived.Start {
+			return fmt.Errorf("manifest %s begins with the offsets %d to %d, and should with %d", key, all[0].Base, all[0].End-1, s.archived.Start)
+		}
+	}
+	if next, err = s.readSegments(all, next); err != nil {
 		return err
 	}
 	if end := s.archived.End; next.Sequence != end.Sequence+1 || next.Offset != end.Offset {

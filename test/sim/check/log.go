@@ -28,7 +28,7 @@ func (c Committed) look(s *State) {
 	}
 	s.nextOffset = n.BaseOffset
 	s.ends = append(s.ends, n.NextOffset())
-	s.history(e)
+	s.history(e, c.By)
 	s.watermarked(e)
 	if n.Time < s.time && n.RisingFrom != e.Sequence {
 		s.violated("log: entry %d is %s older than the one before", e.Sequence, time.Duration(s.time-n.Time))

@@ -5,6 +5,7 @@ package describe
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -63,12 +64,19 @@ func archive(m messages.Message) string {
 		if m.GiveUp {
 			text += ", giving up what cannot be read"
 		}
+		if m.Retain != (messages.Retention{}) {
+			text += fmt.Sprintf("; drops what is before offset %d, older than %s, or leaves %d bytes", m.Retain.Before, time.Unix(0, m.Retain.Cutoff).UTC(), m.Retain.Bytes)
+		}
 		return text
 	case messages.Archiving:
 		return "Archiving: entries after " + manifest(m.Base)
 	case messages.Archived:
-		return fmt.Sprintf("Archived: manifest %s goes up to entry %d, after %s; records: %d, damaged: %d, missing: %d",
+		text := fmt.Sprintf("Archived: manifest %s goes up to entry %d, after %s; records: %d, damaged: %d, missing: %d",
 			m.History.Manifest, m.History.End.Sequence, manifest(m.Base), m.Records, m.Damaged, m.Missing)
+		if m.History.Start > 0 {
+			text += fmt.Sprintf("; the log starts at offset %d", m.History.Start)
+		}
+		return text
 	case messages.ArchiveFailed:
 		return fmt.Sprintf("ArchiveFailed: entries after %s: %s", manifest(m.Base), m.Reason)
 	case messages.Truncate:

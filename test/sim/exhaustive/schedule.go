@@ -191,6 +191,8 @@ func (s *schedule) Announce(*world.Process, []*world.Process) { panic("there are
 func (s *schedule) Upload(*world.Process, *stager.Object)     { panic("there are no stagers") }
 func (s *schedule) Mark(*world.Process, replicator.WriteMark) { panic("there are no marks") }
 
+func (s *schedule) AskTime(*world.Process) { panic("there is no retention") }
+
 func (s *schedule) Scrub(*world.Process) { panic("there are no snapshots") }
 
 func (s *schedule) Purge(*world.Process, replicator.Purge) { panic("there are no snapshots") }

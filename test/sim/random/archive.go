@@ -1,6 +1,7 @@
 package random
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -25,6 +26,10 @@ func (r *run) archiving(s *replicator.Settings) {
 	s.Codec = pick(r, append(protocol.Compressions(), "", ""))
 	if r.config.Mix.ShortTail || r.chance(0.3) {
 		s.ArchiveBytes, s.ArchiveAge, s.SnapshotEvery, s.PurgeEntries = 100, heartbeat, 4, 1
+	}
+	s.Retention = r.retention
+	if r.config.Mix.Days {
+		s.IDWindow = 2 * mostDays // the next owner would forget the ids of this one
 	}
 	if tail := r.config.Mix.Tail; tail > 0 {
 		s.TailBatches = tail
@@ -131,13 +136,16 @@ func (r *run) settled() bool {
 	if r.Generation > 0 && !r.followed() {
 		return false
 	}
+	if !r.truncated() || r.due() != "" {
+		return false
+	}
 	return r.Archive == nil || r.checks.Unarchived() == 0 && r.checks.Archived().Sequence < r.Log.First+mostPurgeEntries
 }
 
 // endArchive checks that everything is archived and purged once faults have ended long ago.
 func (r *run) endArchive() {
 	if !r.settled() {
-		r.Violated("%w", fmt.Errorf("archive: %d batches are not archived; the watermark is %d in generation %d, the history ends with entry %d, and the log begins with %d",
-			r.checks.Unarchived(), r.Log.Watermark(), r.Generation, r.checks.Archived().Sequence, r.Log.First))
+		r.Violated("%w", fmt.Errorf("archive: %d batches are not archived; the watermark is %d in generation %d, the history ends with entry %d, and the log begins with %d; truncations are answered: %t; due to be dropped: %s",
+			r.checks.Unarchived(), r.Log.Watermark(), r.Generation, r.checks.Archived().Sequence, r.Log.First, r.truncated(), cmp.Or(r.due(), "nothing")))
 	}
 }

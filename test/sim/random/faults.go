@@ -24,13 +24,16 @@ const sparse = 1000
 // time.
 func epochClock(n int) time.Time { return time.Unix(int64(mostDisturbances-n)*sparse, 0) }
 
+// disturbance is a kind of what goes wrong, and its weight.
+type disturbance struct {
+	weight int
+	do     func()
+}
+
 // disturbances plans what goes wrong in a run.
 func (r *run) disturbances() {
 	m := &r.config.Mix
-	weights := []struct {
-		weight int
-		do     func()
-	}{
+	weights := []disturbance{
 		{m.Crash, r.crash},
 		{m.Hang, r.hang},
 		{m.Zombie, r.zombie},
@@ -45,6 +48,9 @@ func (r *run) disturbances() {
 		{m.EpochsLost, r.loseEpochs},
 		{m.LimitChange, r.changeLimits},
 		{m.SnapshotsLost, r.loseSnapshots},
+	}
+	if r.retains {
+		weights = append(weights, disturbance{m.Retention, r.changeRetention}, disturbance{m.Truncate, r.truncate})
 	}
 	total := 0
 	for _, x := range weights {
@@ -208,6 +214,7 @@ func (r *run) recover() {
 	}
 	r.Evidence.Restore()
 	r.tellGeneration()
+	r.tellRetention()
 	for _, role := range r.roles() {
 		if len(r.Living(role)) == 0 {
 			r.start(role)

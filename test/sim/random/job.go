@@ -19,6 +19,9 @@ const tries = 4
 // Job implements world.Scheduler. An archiver that hangs continues with its jobs later.
 func (r *run) Job(p *world.Process, a messages.Archive) {
 	r.counts.Jobs++
+	if a.To == a.Base.End {
+		r.counts.JobsDropping++
+	}
 	if r.fault(r.config.Mix.FreezeJob) {
 		r.counts.JobsFrozen++
 		r.hangs(p, r.between(300*time.Millisecond, longestHang))
@@ -141,6 +144,7 @@ func (r *run) putSegment(j *world.Job) error {
 
 func (r *run) putManifest(j *world.Job) error {
 	return r.stored(j, tries, r.World.Manifest, func() error {
+		r.counts.ListsCut += j.Cut
 		r.jobEnds(j, nil)
 		return nil
 	})

@@ -93,6 +93,7 @@ func (r *run) newLeader() {
 		r.commit()
 	}
 	r.NewLeader()
+	r.Log.Skew = r.clockError()
 	r.log.settled = nil
 	r.counts.ProposalsLost += proposals - keep
 	r.log.leaderAt = r.Now.Add(r.between(10*time.Millisecond, 1500*time.Millisecond))

@@ -45,9 +45,12 @@ type Mix struct {
 	SnapshotsLost        int
 	Raise                time.Duration // mean time between two generations of objects; 0 is for ever
 	ShortTail            bool          // entries are archived and purged as soon as possible
+	Retain               float64       // of the run: that the topic has a retention. The weights of Retention and Truncate apply only then
+	Days                 bool          // some clocks are wrong by days, that of JetStream too
 
 	Crash, Hang, Zombie, Cut, LeaderChange, ClientRestart, ClientZombie, NameLost, Disconnect, EpochsLost int
 	LimitChange                                                                                           int // of the topic; needs Memory
+	Retention, Truncate                                                                                   int // changes of the retention, and truncations
 }
 
 // Mixes rotate over the seeds.
@@ -79,26 +82,34 @@ var Mixes = []Mix{
 		SnapshotDamage: 0.3, Crash: 3, LeaderChange: 2, Zombie: 2, LimitChange: 8,
 	},
 	{
-		Name: "archive", Archive: true, Raise: time.Second, DoubleJob: 0.1, FreezeJob: 0.1, Lose: 0.01, Double: 0.02, Late: 0.05, LosePut: 0.1, LatePut: 0.1, Unreadable: 0.05, HistoryAway: 0.02,
+		Name: "archive", Archive: true, Retain: 0.5, Retention: 1, Truncate: 1, Raise: time.Second, DoubleJob: 0.1, FreezeJob: 0.1, Lose: 0.01, Double: 0.02, Late: 0.05, LosePut: 0.1, LatePut: 0.1, Unreadable: 0.05, HistoryAway: 0.02,
 		SaveFails: 0.1, PurgeFails: 0.4, SnapshotDamage: 0.1, Crash: 4, Hang: 3, Zombie: 3, LeaderChange: 1, ClientRestart: 1,
 	},
 	{
-		Name: "purge", Archive: true, DoubleJob: 0.1, Lose: 0.01, Late: 0.05, LoseAck: 0.02, LateAppend: 0.02, SaveFails: 0.2, PurgeFails: 0.5, SnapshotDamage: 0.3,
+		Name: "purge", Archive: true, Retain: 0.5, Retention: 1, Truncate: 1, DoubleJob: 0.1, Lose: 0.01, Late: 0.05, LoseAck: 0.02, LateAppend: 0.02, SaveFails: 0.2, PurgeFails: 0.5, SnapshotDamage: 0.3,
 		SnapshotsLost: 8, Crash: 4, Hang: 2, Zombie: 6, LeaderChange: 2, ClientRestart: 1, ClientZombie: 1,
 	},
 	{
-		Name: "archive, network", Archive: true, Raise: 800 * time.Millisecond, ShortTail: true, PurgeFails: 0.1, DoubleJob: 0.3, FreezeJob: 0.1, Lose: 0.05, Double: 0.05, Late: 0.2, LateAppend: 0.01, HistoryAway: 0.02, SaveFails: 0.05, SnapshotDamage: 0.1,
+		Name: "archive, network", Archive: true, Retain: 0.5, Retention: 1, Truncate: 1, Raise: 800 * time.Millisecond, ShortTail: true, PurgeFails: 0.1, DoubleJob: 0.3, FreezeJob: 0.1, Lose: 0.05, Double: 0.05, Late: 0.2, LateAppend: 0.01, HistoryAway: 0.02, SaveFails: 0.05, SnapshotDamage: 0.1,
 		Crash: 1, Hang: 3, Zombie: 2, Cut: 6, Disconnect: 4,
 	},
 	{
-		Name: "archive, lost batches", Archive: true, Raise: 500 * time.Millisecond, ObjectDamage: 0.02, StoreFails: 0.05, SlowStore: 0.1, FreezeJob: 0.1, LosePut: 0.2, LatePut: 0.2, Unreadable: 0.2,
+		Name: "archive, lost batches", Archive: true, Retain: 0.5, Retention: 1, Truncate: 1, Raise: 500 * time.Millisecond, ObjectDamage: 0.02, StoreFails: 0.05, SlowStore: 0.1, FreezeJob: 0.1, LosePut: 0.2, LatePut: 0.2, Unreadable: 0.2,
 		HistoryAway: 0.1, PurgeFails: 0.2, Crash: 2, Hang: 2,
 	},
 	{
-		Name: "archive, short memory", Archive: true, ShortTail: true, Memory: 18 * time.Second, MaxProducers: 2, Lose: 0.01, Late: 0.1, LoseAck: 0.02, SaveFails: 0.05, SnapshotDamage: 0.1,
+		Name: "archive, short memory", Archive: true, Retain: 0.5, Retention: 1, Truncate: 1, ShortTail: true, Memory: 18 * time.Second, MaxProducers: 2, Lose: 0.01, Late: 0.1, LoseAck: 0.02, SaveFails: 0.05, SnapshotDamage: 0.1,
 		Crash: 4, LeaderChange: 2, Zombie: 2,
 	},
 	{
-		Name: "archive, full tail", Archive: true, Tail: 40, DoubleJob: 0.2, FreezeJob: 0.2, Lose: 0.01, LosePut: 0.3, LatePut: 0.3, Unreadable: 0.2, SaveFails: 0.1, Crash: 3, Hang: 4, Zombie: 2,
+		Name: "archive, full tail", Archive: true, Retain: 0.5, Retention: 1, Truncate: 1, Tail: 40, DoubleJob: 0.2, FreezeJob: 0.2, Lose: 0.01, LosePut: 0.3, LatePut: 0.3, Unreadable: 0.2, SaveFails: 0.1, Crash: 3, Hang: 4, Zombie: 2,
+	},
+	{
+		Name: "retention", Archive: true, Retain: 1, Raise: 2 * time.Second, Skew: 2 * time.Second, DoubleJob: 0.1, FreezeJob: 0.1, Lose: 0.01, Double: 0.02, Late: 0.05, LoseAck: 0.02, LateAppend: 0.02,
+		LosePut: 0.05, LatePut: 0.1, HistoryAway: 0.02, SaveFails: 0.05, PurgeFails: 0.1, SnapshotDamage: 0.1, Crash: 3, Hang: 2, Zombie: 4, LeaderChange: 2, Disconnect: 2, ClientRestart: 1, Retention: 5, Truncate: 8,
+	},
+	{
+		Name: "retention, wrong clocks", Archive: true, Retain: 1, Days: true, Skew: 2 * time.Second, DoubleJob: 0.1, FreezeJob: 0.1, Lose: 0.01, Double: 0.02, Late: 0.05, LoseAck: 0.02, LatePut: 0.1, SnapshotDamage: 0.1,
+		Crash: 4, Hang: 2, Zombie: 6, LeaderChange: 6, ClientRestart: 1, Retention: 4, Truncate: 2,
 	},
 }

@@ -113,6 +113,11 @@ func newRun(config Config, trace *Trace) *run {
 		r.limits.Object = r.Archive.Get
 	}
 	r.generations()
+	r.Log.Skew = r.clockError()
+	r.Log.Created = r.LogClock()
+	if r.chance(m.Retain) {
+		r.retains, r.retention = true, r.drawRetention()
+	}
 	for _, role := range []world.Role{world.Replicator, world.Sequencer, world.Stager, world.Stager, world.Frontend} {
 		r.start(role)
 	}

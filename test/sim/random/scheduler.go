@@ -32,11 +32,15 @@ type run struct {
 	cuts      map[link]time.Time           // ways on which nothing arrives, until when
 	log       log
 	limits    check.Limits
-	topic     replicator.Limits // present ones, if they change; zero otherwise
-	checks    *check.State
-	counts    check.Counts
-	trace     *Trace
-	planned   int // disturbances
+	topic     replicator.Limits    // present ones, if they change; zero otherwise
+	retains   bool                 // the topic has a retention, at times
+	retention replicator.Retention // present one
+
+	truncations []*world.Truncation // that were requested since faults have ended
+	checks      *check.State
+	counts      check.Counts
+	trace       *Trace
+	planned     int // disturbances
 
 	losses     [2]time.Time // the last ones, of a mix that has few
 	putsFailed map[int]int  // by number of a stager
@@ -99,11 +103,7 @@ func (r *run) Node(n world.Node) *world.Node {
 
 // start starts a process of a role, which notices the time in each heartbeat.
 func (r *run) start(role world.Role) {
-	skew := time.Duration(0)
-	if most := r.config.Mix.Skew; most > 0 {
-		skew = r.between(-most, most)
-	}
-	p := r.Start(role, skew)
+	p := r.Start(role, r.clockError())
 	r.Know(p, r.Generation)
 	r.beat(p)
 }

@@ -54,6 +54,11 @@ func (s *Script) Purge(p *world.Process, what replicator.Purge) {
 	}})
 }
 
+// AskTime implements world.Scheduler.
+func (s *Script) AskTime(p *world.Process) {
+	s.start(&item{arrives: func() { s.Deliver(p, s.LogTime()) }})
+}
+
 // Scrub implements world.Scheduler. It finds nothing.
 func (s *Script) Scrub(p *world.Process) {
 	s.start(&item{arrives: func() { s.Deliver(p, replicator.Scrubbed{}) }})

@@ -86,7 +86,7 @@ func (w *World) Request(c *Consumer) protocol.FetchRequest {
 	c.open = true
 	request := c.Reader.Request(c.Wanted)
 	offset, placed := c.Reader.Next()
-	seen := check.Fetching{Consumer: c.Number, Placed: placed, Offset: offset, Latest: c.Wanted.From == protocol.FromLatest}
+	seen := check.Fetching{Consumer: c.Number, Placed: placed, Offset: offset, Earliest: c.Wanted.From == protocol.FromEarliest, Latest: c.Wanted.From == protocol.FromLatest}
 	if c.Wanted.Time != nil {
 		seen.Time = *c.Wanted.Time
 	}
@@ -278,7 +278,8 @@ func (w *World) Receive(f *Fetch, m FetchMessage) {
 			w.refetch(c)
 		}
 	case reading.PassDeleted:
-		w.Violated("I9: %s of %s: records were deleted: %v", f, f.By, why)
+		w.See(check.Overtaken{Consumer: c.Number, First: s.GapFrom, Last: s.GapTo})
+		c.Reader.Passed(s.GapTo)
 		w.refetch(c)
 	case reading.Leave:
 		w.leave(f, why.Error())
@@ -287,9 +288,21 @@ func (w *World) Receive(f *Fetch, m FetchMessage) {
 	case reading.End:
 		w.end(c)
 	case reading.Fail:
+		if s.Err != nil && s.Err.Code == protocol.CodeOffsetOutOfRange && c.Wanted.Offset != nil && s.LogStart > 0 {
+			w.outOfRange(c, s)
+			return
+		}
 		w.Violated("I9: %s of %s ends with %v", f, f.By, why)
 		w.refetch(c)
 	}
+}
+
+// outOfRange lets a consumer that has named an offset that is gone start where the log does.
+func (w *World) outOfRange(c *Consumer, s *fetch.Status) {
+	offset, _ := c.Reader.Next()
+	w.See(check.OutOfRange{Consumer: c.Number, Offset: offset, Start: s.LogStart})
+	c.Reader.StartAt(s.LogStart)
+	w.refetch(c)
 }
 
 func (w *World) receiveFrame(f *Fetch, m FetchMessage) {
@@ -349,8 +362,15 @@ func (w *World) GiveUp(c *Consumer) {
 // Satisfied reports whether a consumer has everything that it wants. A consumer that follows
 // the log must have reached its end.
 func (w *World) Satisfied(c *Consumer) bool {
-	next, _ := c.Reader.Next()
-	return c.Ended || c.Wanted.Follow && next == w.State().Offset
+	next, placed := c.Reader.Next()
+	switch state := w.State(); {
+	case c.Ended || !c.Wanted.Follow:
+		return c.Ended
+	case !placed && c.Wanted.From == protocol.FromEarliest:
+		return state.History.Archived() && state.History.Start == state.Offset // there is no record
+	default:
+		return next == state.Offset
+	}
 }
 
 // FinishedConsumer checks a consumer once faults have ended long ago.

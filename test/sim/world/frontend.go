@@ -70,6 +70,9 @@ func (f *FrontendCore) event(e Event, out *Output) frontend.Event {
 		case messages.ProducerFenced:
 			out.Fenced = append(out.Fenced, m)
 			return nil
+		case messages.Truncated:
+			out.Truncated = append(out.Truncated, m)
+			return nil
 		case messages.Committed:
 			entry := decodeEntry(m.Entry)
 			out.Ends = append(out.Ends, fetch.LogState{Last: m.Sequence, Readable: m.Sequence, Offset: entry.NextOffset(), History: entry.History})

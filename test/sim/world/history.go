@@ -68,6 +68,9 @@ func (a *Archive) Narrow(q fetch.Narrow) fetch.Event {
 		return corrupt(q.History, err)
 	}
 	n := fetch.Narrowed{First: first(m), Low: q.Low, Above: q.Above}
+	if n.Low = min(max(n.Low, n.First), n.Above); n.Low == n.Above {
+		return n
+	}
 	if q.Time != nil {
 		err = a.narrowTime(m, &n, q.Time.UnixNano())
 	} else {
@@ -79,18 +82,17 @@ func (a *Archive) Narrow(q fetch.Narrow) fetch.Event {
 	return n
 }
 
-// first returns the first entry of a history.
+// first returns the first entry of a history; the one after it if it has none.
 func first(m *manifest.Manifest) uint64 {
-	if len(m.Lists) > 0 {
-		return m.Lists[0].First
+	if place, ok := m.Locate(0); ok {
+		return place.First
 	}
-	return m.Segments[0].First
+	return m.End.Sequence + 1
 }
 
 func (a *Archive) narrowOffset(m *manifest.Manifest, n *fetch.Narrowed, offset int64) error {
 	place, ok := m.LocateOffset(offset)
 	if !ok {
-		n.Low = n.Above
 		return nil
 	}
 	s := place.Summary

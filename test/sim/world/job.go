@@ -19,6 +19,7 @@ type Job struct {
 	By      *Process
 	Archive messages.Archive
 	Merged  int // segments that the one of the job replaces
+	Cut     int // lists of which it drops a part
 
 	plan    *archiver.Plan
 	base    *manifest.Manifest // that the job builds on
@@ -31,10 +32,13 @@ type Job struct {
 }
 
 // NewJob begins a job.
-func NewJob(p *Process, a messages.Archive) (*Job, error) {
-	plan, err := archiver.NewPlan(a, 1<<30)
+func NewJob(p *Process, a messages.Archive) (j *Job, err error) {
 	p.Generation = max(p.Generation, a.Generation)
-	return &Job{By: p, Archive: a, plan: plan, lowest: p.Generation}, err
+	j = &Job{By: p, Archive: a, lowest: p.Generation}
+	if !j.Drops() {
+		j.plan, err = archiver.NewPlan(a, 1<<30)
+	}
+	return j, err
 }
 
 // Drops reports whether the job only drops segments, and archives nothing.
@@ -64,6 +68,7 @@ func (w *World) retain(j *Job, m *manifest.Manifest) (*manifest.Manifest, Object
 	if err != nil || rest == nil {
 		return next, Object{}, err
 	}
+	j.Cut++
 	rest.Key = w.Archive.newKey("m", j.By.Generation)
 	next.SetRest(rest.Key)
 	return next, Object{rest.Key, manifest.EncodeList(rest)}, nil

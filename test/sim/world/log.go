@@ -2,6 +2,7 @@ package world
 
 import (
 	"bytes"
+	"time"
 
 	"laneway.dev/pkg/messages"
 	replicator "laneway.dev/services/replicator/core"
@@ -13,8 +14,9 @@ type Node struct {
 	ID     int   // of a scheduler that keeps equal logs once
 	Before *Node // nil is none
 	Entry  messages.LoggedEntry
-	Data   []byte // as it was appended
-	By     string // the replicator
+	Data   []byte    // as it was appended
+	By     string    // the replicator
+	At     time.Time // by the clock of the leader
 }
 
 // Log is the stream of the partition. Its leader accepts appends by compare-and-set, which
@@ -27,6 +29,10 @@ type Log struct {
 	First     uint64 // sequence of the first entry that is not purged
 	Proposed  []Proposal
 	Term      int // counts leaders
+	// Skew is that of the clock of the leader. Created is when the stream was created, by the clock of
+	// the leader at that time.
+	Skew    time.Duration
+	Created time.Time
 }
 
 // Proposal is an append that its leader has accepted.
@@ -75,7 +81,7 @@ func (w *World) Commit() uint64 {
 	}
 	sequence := l.Last() + 1
 	n := w.scheduler.Node(Node{
-		Before: l.Committed[sequence-2], Data: p.Data, By: p.By,
+		Before: l.Committed[sequence-2], Data: p.Data, By: p.By, At: w.LogClock(),
 		Entry: messages.LoggedEntry{Sequence: sequence, Entry: decodeEntry(p.Data)},
 	})
 	l.Committed = append(l.Committed, n)
@@ -87,6 +93,15 @@ func (w *World) Commit() uint64 {
 func (w *World) NewLeader() {
 	w.Log.Proposed = nil
 	w.Log.Term++
+}
+
+// LogClock returns what the clock of the leader of the log says.
+func (w *World) LogClock() time.Time { return w.Now.Add(w.Log.Skew) }
+
+// LogTime returns JetStream's times, for an owner that has asked for them.
+func (w *World) LogTime() replicator.LogTime {
+	l := &w.Log
+	return replicator.LogTime{Last: l.Committed[l.Last()-1].At.UnixNano(), Created: l.Created.UnixNano()}
 }
 
 // History returns what the newest entry says is archived.

@@ -73,16 +73,18 @@ type Work struct {
 	Ready     bool                      // requests are admitted from now on
 	Ends      []fetch.LogState          // of the log, as it was announced
 	Fenced    []messages.ProducerFenced // answers to questions of inits
+	Truncated []messages.Truncated      // answers to requests to truncate
 	Announced []messages.Committed      // entries that a replicator claims to be in the log
 
-	Load   bool
-	Append *replicator.Append
-	Read   *replicator.Read
-	Mark   *replicator.WriteMark
-	Save   *replicator.Save
-	Scrub  bool
-	Purge  *replicator.Purge
-	Damage string // the log is called damaged
+	Load    bool
+	Append  *replicator.Append
+	Read    *replicator.Read
+	Mark    *replicator.WriteMark
+	Save    *replicator.Save
+	Scrub   bool
+	Purge   *replicator.Purge
+	AskTime bool
+	Damage  string // the log is called damaged
 
 	Jobs []messages.Archive // that an archiver begins to work on
 

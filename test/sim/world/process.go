@@ -26,16 +26,17 @@ type Process struct {
 	// Generation is the newest one that a stager or an archiver knows, after which it names its objects.
 	Generation uint64
 
-	missed     []Event // what has come while it hangs
-	late       bool    // it has missed a tick
-	inits      []*initRequest
-	renewing   bool // it gives up its epoch
-	unfounded  bool // a replicator has found no snapshot from which it can read the log
-	excused    bool // it was unfounded once
-	appending  bool
-	unanswered []Request // of the turn in which a frontend is fenced
-	fetches    []*Fetch
-	end        fetch.LogEnd // of a frontend with fetches
+	missed      []Event // what has come while it hangs
+	late        bool    // it has missed a tick
+	inits       []*initRequest
+	truncations []*Truncation
+	renewing    bool // it gives up its epoch
+	unfounded   bool // a replicator has found no snapshot from which it can read the log
+	excused     bool // it was unfounded once
+	appending   bool
+	unanswered  []Request // of the turn in which a frontend is fenced
+	fetches     []*Fetch
+	end         fetch.LogEnd // of a frontend with fetches
 }
 
 func (p *Process) String() string { return p.Name }
@@ -133,6 +134,7 @@ func (w *World) Tick(p *Process) {
 	default:
 		w.step(p, ticks[p.Role]...)
 		w.tickInits(p)
+		w.tickTruncations(p)
 		w.bounded(p)
 		if p.Role == Stager {
 			w.announce(p)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	replicator "laneway.dev/services/replicator/core"
 	"laneway.dev/test/sim/check"
 )
@@ -16,6 +17,8 @@ type ReplicatorCore struct {
 	// marksAtOnce is set for a scheduler that leaves marks out: each mark counts as written when
 	// the core asks for it.
 	marksAtOnce bool
+	keeps       *replicator.Retention // that it was started with, until its first step
+	truncates   []messages.Truncate   // of the present step
 
 	// What the core was offered when it last started to read the log.
 	offered  uint64 // entry of the newest snapshot
@@ -25,12 +28,16 @@ type ReplicatorCore struct {
 
 // NewReplicator returns the core of the replicator with the name. Its settings have its epoch.
 func NewReplicator(name string, settings replicator.Settings, marksAtOnce bool) *ReplicatorCore {
-	return &ReplicatorCore{name: name, core: replicator.NewCore(Partition, settings), marksAtOnce: marksAtOnce}
+	return &ReplicatorCore{name: name, core: replicator.NewCore(Partition, settings), marksAtOnce: marksAtOnce, keeps: &settings.Retention}
 }
 
 // Step implements Core.
 func (r *ReplicatorCore) Step(now time.Time, events []Event) *Output {
 	out := &Output{}
+	if r.keeps != nil && *r.keeps != (replicator.Retention{}) {
+		r.retains(*r.keeps, out)
+	}
+	r.keeps, r.truncates = nil, r.truncates[:0]
 	taken := make([]replicator.Event, len(events))
 	for i, e := range events {
 		taken[i] = r.event(e, out)
@@ -47,9 +54,10 @@ func (r *ReplicatorCore) Step(now time.Time, events []Event) *Output {
 	out.Work = Work{
 		Seen: out.Seen, TakeEpoch: fx.TakeEpoch, Ended: fx.Ended != nil, Damage: fx.Damage,
 		Load: fx.Load, Append: fx.Append, Read: fx.Read, Mark: fx.Mark, Save: fx.Save, Scrub: fx.Scrub != nil, Purge: fx.Purge,
+		AskTime: fx.AskTime,
 	}
 	for _, e := range sent {
-		r.said(e.Message, out)
+		r.said(now, e.Message, out)
 	}
 	if fx.Append != nil {
 		out.Seen = append(out.Seen, check.Appending{Owner: r.name})
@@ -66,13 +74,8 @@ func (r *ReplicatorCore) event(e Event, out *Output) replicator.Event {
 	switch e := e.(type) {
 	case *Message:
 		m := e.Decode()
-		if release, is := m.(messages.Release); is && r.core.Stats().Leading {
-			for i := range release.Batches {
-				b := &release.Batches[i]
-				out.Seen = append(out.Seen, check.Released{
-					Owner: r.name, SequencerEpoch: release.SequencerEpoch, Ticket: check.TicketOf(release.Epoch, b.Ticket), Floor: b.Floor,
-				})
-			}
+		if r.core.Stats().Leading {
+			r.heard(m, out)
 		}
 		return m
 	case Reading:
@@ -85,6 +88,10 @@ func (r *ReplicatorCore) event(e Event, out *Output) replicator.Event {
 		if len(e.Snapshots) > 0 {
 			r.offered = e.Snapshots[0].Sequence
 		}
+	case replicator.Retention:
+		r.retains(e, out)
+	case replicator.LogTime:
+		out.Seen = append(out.Seen, check.Told{Owner: r.name, Last: e.Last, Created: e.Created})
 	case replicator.Appended:
 		out.Seen = append(out.Seen, check.AppendAcked{Owner: r.name})
 	case replicator.AppendFailed:
@@ -93,9 +100,40 @@ func (r *ReplicatorCore) event(e Event, out *Output) replicator.Event {
 	return e
 }
 
-// said shows to the checks what the replicator sends.
-func (r *ReplicatorCore) said(m messages.Message, out *Output) {
+// heard shows to the checks what an owner that leads receives.
+func (r *ReplicatorCore) heard(m messages.Message, out *Output) {
 	switch m := m.(type) {
+	case messages.Release:
+		for i := range m.Batches {
+			b := &m.Batches[i]
+			out.Seen = append(out.Seen, check.Released{
+				Owner: r.name, SequencerEpoch: m.SequencerEpoch, Ticket: check.TicketOf(m.Epoch, b.Ticket), Floor: b.Floor,
+			})
+		}
+	case messages.Archived:
+		out.Seen = append(out.Seen, check.Resulted{Owner: r.name, Manifest: m.History.Manifest})
+	case messages.Truncate:
+		r.truncates = append(r.truncates, m)
+		out.Seen = append(out.Seen, check.Truncating{Before: m.Before})
+	}
+}
+
+// retains shows to the checks what the replicator keeps from now on.
+func (r *ReplicatorCore) retains(keeps replicator.Retention, out *Output) {
+	out.Seen = append(out.Seen, check.Retains{Owner: r.name, Age: keeps.Age, Bytes: keeps.Bytes})
+}
+
+// said shows to the checks what the replicator sends.
+func (r *ReplicatorCore) said(now time.Time, m messages.Message, out *Output) {
+	switch m := m.(type) {
+	case messages.Archive:
+		out.Seen = append(out.Seen, check.Requested{Owner: r.name, Clock: now.UnixNano()})
+	case messages.Truncated:
+		for _, asked := range r.truncates {
+			if asked.Request == m.Request && asked.Epoch == m.Epoch && m.Code != protocol.CodeOK {
+				out.Seen = append(out.Seen, check.Untruncated{Owner: r.name, Before: asked.Before})
+			}
+		}
 	case messages.Committed:
 		out.Announced = append(out.Announced, m)
 	case messages.Congested:

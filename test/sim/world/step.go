@@ -37,6 +37,9 @@ func (w *World) step(p *Process, events ...Event) {
 	for _, m := range fx.Fenced {
 		w.stepInits(p, m)
 	}
+	for _, m := range fx.Truncated {
+		w.truncated(p, m)
+	}
 	if w.Fetches != nil {
 		for _, state := range fx.Ends {
 			w.Advance(p, state)
@@ -85,6 +88,9 @@ func (w *World) do(p *Process, fx *Effects) {
 	}
 	if fx.Scrub {
 		s.Scrub(p)
+	}
+	if fx.AskTime {
+		s.AskTime(p)
 	}
 	if fx.Purge != nil {
 		s.Purge(p, *fx.Purge)

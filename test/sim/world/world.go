@@ -49,6 +49,9 @@ type Scheduler interface {
 	// Save is a snapshot on its way: Store of the evidence, then Proven, and Deliver of
 	// replicator.Saved.
 	Save(p *Process, s *replicator.Save)
+	// AskTime is a request for the time that JetStream gave to the last entry of the log: Deliver of
+	// what LogTime returns.
+	AskTime(p *Process)
 	// Scrub is a look at old entries: Deliver of replicator.Scrubbed.
 	Scrub(p *Process)
 	// Purge is a purge on its way to the log: World.Purge, then Deliver of replicator.Purged or
@@ -83,6 +86,8 @@ type World struct {
 	Fetches    FetchScheduler // nil for a scheduler that leaves fetches out
 	Tracing    bool           // the scheduler reads what Say writes
 
+	truncations uint64 // that were ever requested
+
 	scheduler Scheduler
 	listening []*Process // scratch
 }
@@ -90,9 +95,9 @@ type World struct {
 // Init makes an empty world with the entry of the log that creation writes.
 func (w *World) Init(s Scheduler, times frontend.Times) {
 	created := messages.Entry{TopicID: Partition.TopicID, Created: true, Time: Beginning.UnixNano()}
-	first := Node{Entry: messages.LoggedEntry{Sequence: 1, Entry: created}, Data: messages.EncodeEntry(created)}
+	first := Node{Entry: messages.LoggedEntry{Sequence: 1, Entry: created}, Data: messages.EncodeEntry(created), At: Beginning}
 	*w = World{Now: Beginning, Times: times, scheduler: s}
-	w.Log.Committed, w.Log.First = []*Node{s.Node(first)}, 1
+	w.Log.Committed, w.Log.First, w.Log.Created = []*Node{s.Node(first)}, 1, Beginning
 }
 
 // Become makes w a copy of another world, under the scheduler s. The two change
