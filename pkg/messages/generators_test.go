@@ -267,7 +267,7 @@ var genBody = map[kind]func(t *rapid.T, p protocol.Partition, epoch uint64) Mess
 	kindArchived: func(t *rapid.T, p protocol.Partition, _ uint64) Message {
 		return Archived{
 			p, genString.Draw(t, "base"), genHistory.Draw(t, "history"),
-			genNatural.Draw(t, "records"), genNatural.Draw(t, "damaged"), genNatural.Draw(t, "missing"), rapid.Uint64().Draw(t, "generation"),
+			genNatural.Draw(t, "records"), genNatural.Draw(t, "damaged"), genNatural.Draw(t, "missing"), rapid.Uint64().Draw(t, "generation"), genRetention.Draw(t, "retain"),
 		}
 	},
 	kindOutdated: func(t *rapid.T, p protocol.Partition, epoch uint64) Message {

@@ -167,6 +167,9 @@ type Archived struct {
 	Records, Damaged, Missing int64
 	// Generation is the lowest one of the objects that the job has stored.
 	Generation uint64
+	// Retain is that of the job. An owner whose retention was updated may have sent several jobs for
+	// the same entries.
+	Retain Retention
 }
 
 // Archiving reports that an archiver works on a job (archiver to replicator). It is repeated
@@ -206,10 +209,14 @@ func (m Archive) encode(e *codec.Encoder) {
 	e.Text(string(m.Codec))
 	e.Bool(m.GiveUp)
 	e.Uint(m.Generation)
+	m.Retain.encode(e)
+}
+
+func (r Retention) encode(e *codec.Encoder) {
 	e.Array(3)
-	e.Int(m.Retain.Before)
-	e.Int(m.Retain.Cutoff)
-	e.Int(m.Retain.Bytes)
+	e.Int(r.Before)
+	e.Int(r.Cutoff)
+	e.Int(r.Bytes)
 }
 
 func decodeRetention(d *codec.Decoder) Retention {
@@ -224,6 +231,7 @@ func (m Archived) encode(e *codec.Encoder) {
 	e.Int(m.Damaged)
 	e.Int(m.Missing)
 	e.Uint(m.Generation)
+	m.Retain.encode(e)
 }
 
 func (m Archiving) encode(e *codec.Encoder) { e.Text(m.Base) }

@@ -9,7 +9,7 @@ import (
 
 // version is the version of the internal messages. Services of one deployment
 // are upgraded together, so messages of any other version are rejected.
-const version = 9
+const version = 10
 
 // MaxDeadline bounds the produce deadline of a frontend. A replicator may forget
 // a lane only when all of its tickets are resolved, so it must know the bound.
@@ -396,8 +396,8 @@ var body = map[kind]struct {
 	kindArchive: {7, func(d *codec.Decoder, p protocol.Partition) Message {
 		return Archive{p, decodeHistory(d), decodePosition(d), decodeOptionalCodec(d), d.Bool(), d.Uint(), decodeRetention(d)}
 	}},
-	kindArchived: {6, func(d *codec.Decoder, p protocol.Partition) Message {
-		return Archived{p, d.Text(), decodeHistory(d), d.Natural(), d.Natural(), d.Natural(), d.Uint()}
+	kindArchived: {7, func(d *codec.Decoder, p protocol.Partition) Message {
+		return Archived{p, d.Text(), decodeHistory(d), d.Natural(), d.Natural(), d.Natural(), d.Uint(), decodeRetention(d)}
 	}},
 	kindTruncate: {3, func(d *codec.Decoder, p protocol.Partition) Message {
 		return Truncate{p, d.Uint(), d.Uint(), d.Natural()}

@@ -152,7 +152,7 @@ func (c *Core) finish(f Finished) {
 	c.send(f.Job, messages.Archived{
 		Partition: f.Job.Partition, Base: f.Job.Base.Manifest, History: f.Result.History,
 		Records: f.Result.Records, Damaged: f.Result.Damaged, Missing: f.Result.Missing,
-		Generation: f.Result.Generation,
+		Generation: f.Result.Generation, Retain: f.Job.Retain,
 	})
 }
 

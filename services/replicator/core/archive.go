@@ -228,6 +228,9 @@ func (c *Core) archived(now time.Time, m messages.Archived) {
 	if a.job == nil || a.next != nil || m.Base != a.history.Manifest || m.History.End != a.job.to {
 		return
 	}
+	if m.Retain != a.job.retain && m.History.Start > a.history.Start {
+		return // the open job drops something else
+	}
 	what, of := a.wrong(&m), resultGeneration(&m)
 	if what == "" && of < c.watermark.logged {
 		what = c.outdatedObjects(of)

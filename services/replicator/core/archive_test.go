@@ -52,7 +52,7 @@ func (w *world) history() messages.History { return w.log[len(w.log)-1].Entry.Hi
 func done(j messages.Archive, manifest string) messages.Archived {
 	return messages.Archived{
 		Partition: orders, Base: j.Base.Manifest, History: messages.History{Manifest: manifest, Start: j.Base.Start, End: j.To},
-		Records: j.To.Offset - j.Base.End.Offset,
+		Records: j.To.Offset - j.Base.End.Offset, Retain: j.Retain,
 	}
 }
 

@@ -59,8 +59,8 @@ func (c *Core) logTime(e LogTime) {
 
 // setRetention takes the retention of the topic after an update. The open job may wait for an archiver
 // for hours, and must not drop then what is to be kept by now. So it drops nothing any more, apart from
-// what a truncation asks for, and the next one goes by the new retention. A job that has nothing left to
-// do ends.
+// what a truncation asks for, and the next one goes by the new retention. It is sent again as it is now. A
+// job that has nothing left to do ends.
 func (c *Core) setRetention(e Retention) {
 	if e == c.settings.Retention {
 		return
@@ -71,8 +71,12 @@ func (c *Core) setRetention(e Retention) {
 	if a.job == nil || a.next != nil {
 		return
 	}
-	if a.job.retain = (messages.Retention{Before: a.job.retain.Before}); a.job.to == a.history.End && !drops(&a.history, a.job.retain) {
+	less := messages.Retention{Before: a.job.retain.Before}
+	switch {
+	case a.job.to == a.history.End && !drops(&a.history, less):
 		a.job = nil
+	case a.job.retain != less:
+		a.job.retain, a.job.heardAt = less, time.Time{}
 	}
 }
 

@@ -263,19 +263,43 @@ func TestOpenJobDropsNothingAfterAnUpdate(t *testing.T) {
 	o.commit(sized(batch("b", 1), 1000))
 	j = o.job()
 	o.step(keep)
-	o.step(dropped(j, "m2", 1))
-	if h := w.history(); h.Manifest != "m1" || o.core.Stats().ArchiveFailures != 1 {
-		t.Errorf("the history is %+v", h)
-	}
-	w.pass(time.Second)
-	o.step()
 	again := o.job()
 	if again.To != j.To || again.Retain != (messages.Retention{}) {
 		t.Errorf("the job is sent again as %+v", again)
 	}
+	o.step(dropped(j, "m2", 1))
+	o.settle()
+	if h := w.history(); h.Manifest != "m1" {
+		t.Errorf("the history is %+v", h)
+	}
 	o.step(dropped(again, "m3", 0))
 	o.settle()
 	if h := w.history(); h.Manifest != "m3" || h.Start != 0 {
+		t.Errorf("the history is %+v", h)
+	}
+}
+
+// Two jobs drop something of the same history, and the archiver of the first one is late.
+func TestResultForAnEarlierRetentionIsIgnored(t *testing.T) {
+	w, o := retaining(t, core.Retention{Age: time.Hour})
+	w.pass(4 * time.Hour)
+	o.step()
+	o.answerTime(w.now)
+	late := o.job()
+	o.step(core.Retention{Age: 3 * time.Hour})
+	o.answerTime(w.now)
+	j := o.job()
+	if j.To != late.To || j.Retain.Cutoff >= late.Retain.Cutoff {
+		t.Fatalf("the job after the update is %+v", j)
+	}
+	o.step(dropped(late, "m2", 2))
+	o.settle()
+	if h := w.history(); h.Manifest != "m1" {
+		t.Errorf("the history is %+v", h)
+	}
+	o.step(dropped(j, "m3", 1))
+	o.settle()
+	if h := w.history(); h.Manifest != "m3" {
 		t.Errorf("the history is %+v", h)
 	}
 }

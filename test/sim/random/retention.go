@@ -59,7 +59,7 @@ func (r *run) tellRetention() {
 	for _, p := range r.Living(world.Replicator) {
 		r.after(r.between(0, 2*time.Second), func() { r.Deliver(p, r.retention) })
 	}
-	if r.calm {
+	if r.calm && r.chance(0.5) {
 		r.after(r.between(0, 2*time.Second), r.truncate)
 	}
 }
