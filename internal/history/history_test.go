@@ -231,10 +231,11 @@ func TestManySegmentsAreReadByLists(t *testing.T) {
 		t.Fatalf("%d lists", n)
 	}
 	f.wantAll(f.read(1, 100), 1)
-	segments, size, err := f.reader.Size(t.Context(), f.history, partition)
+	size, err := f.reader.Size(t.Context(), f.history, partition)
 	must(t, err)
-	if want := manifest.MaxSegments + manifest.ListSegments + 5; segments != want || size < int64(100*want) {
-		t.Errorf("%d segments with %d bytes, want %d", segments, size, want)
+	oldest := f.writer.Manifest.Lists[0].FirstTime
+	if want := manifest.MaxSegments + manifest.ListSegments + 5; size.Segments != want || size.Bytes < int64(100*want) || size.Oldest != oldest || oldest == 0 {
+		t.Errorf("the size is %+v, want %d segments", size, want)
 	}
 	for _, offset := range []int64{0, 300, 511, 512, 1000, 1545} {
 		f.cold()

@@ -135,17 +135,27 @@ func (r *Reader) Bounds(ctx context.Context, h messages.History, id protocol.Par
 	return left.Low, h.Start, err
 }
 
-// Size returns how many segments a history has, and their bytes.
-func (r *Reader) Size(ctx context.Context, h messages.History, id protocol.Partition) (segments int, bytes int64, err error) {
+// Size is how much a history has.
+type Size struct {
+	Segments int
+	Bytes    int64 // of all segments
+	Oldest   int64 // the time of the first entry of the oldest segment, in Unix nanoseconds; 0 if there is none
+}
+
+// Size returns the size of a history.
+func (r *Reader) Size(ctx context.Context, h messages.History, id protocol.Partition) (Size, error) {
 	m, err := r.Manifest(ctx, h, id)
 	if err != nil {
-		return 0, 0, err
+		return Size{}, err
 	}
-	for i := range m.Lists {
-		bytes += m.Lists[i].Size
+	size := Size{Segments: manifest.ListSegments*len(m.Lists) + len(m.Segments)}
+	for _, part := range [][]segment.Summary{m.Lists, m.Segments} {
+		for i := range part {
+			if size.Bytes == 0 {
+				size.Oldest = part[i].FirstTime
+			}
+			size.Bytes += part[i].Size
+		}
 	}
-	for i := range m.Segments {
-		bytes += m.Segments[i].Size
-	}
-	return manifest.ListSegments*len(m.Lists) + len(m.Segments), bytes, nil
+	return size, nil
 }

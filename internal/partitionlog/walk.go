@@ -74,6 +74,19 @@ func (l *Log) Begin(ctx context.Context, first uint64) (int64, error) {
 	return entries[0].Entry.BaseOffset - entries[0].Entry.Gap, nil
 }
 
+// TimeOf returns the time of the first entry from a sequence on, in Unix nanoseconds; 0 if there is
+// none, or if it cannot be read.
+func (l *Log) TimeOf(ctx context.Context, from uint64) (int64, error) {
+	entries, err := l.step(ctx, from, 1)
+	switch {
+	case corrupt(err), err == nil && len(entries) == 0:
+		return 0, nil
+	case err != nil:
+		return 0, err
+	}
+	return entries[0].Entry.Time, nil
+}
+
 // Missing is a range of sequences within the bounds of a log that cannot be read.
 type Missing struct {
 	First, Last uint64

@@ -281,6 +281,9 @@ type PartitionInfo struct {
 	// 0 if nothing is archived, or if the object store does not say: a warning then does.
 	Segments     int   `json:"segments,omitempty"`
 	SegmentBytes int64 `json:"segment_bytes,omitempty"`
+	// OldestTime is the time of the first entry that is kept, or that of the topic's creation: no record is
+	// older. It is left out if there is no record, or if it is not known.
+	OldestTime *time.Time `json:"oldest_time,omitempty"`
 	// Damage describes what the log has lost. Such a partition is read-only.
 	Damage string `json:"damage,omitempty"`
 }

@@ -83,6 +83,7 @@ type Info struct {
 func (*Info) Help() string {
 	return `START and END are the first offset and the one after the last record. The records below
 ARCHIVED are in segments of the object store, and the log stream has the entries of the others.
+No record is older than OLDEST.
 
 Example:
 
@@ -117,11 +118,11 @@ func (c *Info) Run(a *cli.App) error {
 func sayPartitions(out io.Writer, partitions []protocol.PartitionInfo) error {
 	// Flush reports the errors of all writes.
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "PARTITION\tSTART\tEND\tARCHIVED\tSEGMENTS\tLOG STREAM\tLOG ENTRIES")
+	_, _ = fmt.Fprintln(table, "PARTITION\tSTART\tEND\tARCHIVED\tSEGMENTS\tOLDEST\tLOG STREAM\tLOG ENTRIES")
 	for i := range partitions {
 		p := &partitions[i]
-		_, _ = fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%s\t%s\t%d\n",
-			p.Partition, p.StartOffset, p.EndOffset, p.ArchivedOffset, segments(p), p.LogStream, p.Entries)
+		_, _ = fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%s\t%s\t%s\t%d\n",
+			p.Partition, p.StartOffset, p.EndOffset, p.ArchivedOffset, segments(p), oldest(p), p.LogStream, p.Entries)
 	}
 	return table.Flush()
 }
@@ -133,6 +134,17 @@ func segments(p *protocol.PartitionInfo) string {
 		return fmt.Sprintf("%d, %s", p.Segments, humanize.IBytes(uint64(p.SegmentBytes)))
 	case p.ArchivedOffset > p.StartOffset:
 		return "?" // the object store does not say
+	}
+	return "-"
+}
+
+// oldest describes the age of a partition.
+func oldest(p *protocol.PartitionInfo) string {
+	switch {
+	case p.OldestTime != nil:
+		return p.OldestTime.Format(time.RFC3339)
+	case p.StartOffset < p.EndOffset:
+		return "?"
 	}
 	return "-"
 }

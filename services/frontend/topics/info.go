@@ -40,7 +40,7 @@ func (a *API) topicInfo(ctx context.Context, data []byte) (any, error) {
 	for n := range topic.Partitions {
 		id := topic.Partition(n)
 		info := protocol.PartitionInfo{Partition: id.Number, Stream: id.Stream(), LogStream: messages.LogStream(id), Damage: damage[id]}
-		histories[n], err = a.describeLog(ctx, id, &info)
+		histories[n], err = a.describeLog(ctx, topic, &info)
 		if err != nil && a.config.Registry.Gone(ctx, id) {
 			return nil, protocol.NewError(protocol.CodeUnknownTopic, request.Name)
 		}
@@ -56,10 +56,10 @@ func (a *API) topicInfo(ctx context.Context, data []byte) (any, error) {
 }
 
 // describeLog looks up the state of a log. It may fail for a damaged log.
-func (a *API) describeLog(ctx context.Context, id protocol.Partition, info *protocol.PartitionInfo) (messages.History, error) {
+func (a *API) describeLog(ctx context.Context, topic protocol.Topic, info *protocol.PartitionInfo) (messages.History, error) {
 	ctx, cancel := context.WithTimeout(ctx, logPatience)
 	defer cancel()
-	log := partitionlog.New(a.config.Conn, a.config.JS, id)
+	log := partitionlog.New(a.config.Conn, a.config.JS, topic.Partition(int(info.Partition)))
 	state, err := log.State(ctx)
 	h := state.History
 	switch {
@@ -70,6 +70,11 @@ func (a *API) describeLog(ctx context.Context, id protocol.Partition, info *prot
 		info.StartOffset, err = log.Begin(ctx, state.FirstSequence)
 	}
 	info.EndOffset, info.Entries, info.ArchivedOffset = state.NextOffset, state.Entries, h.End.Offset
+	if err == nil && info.StartOffset >= h.End.Offset && info.StartOffset < info.EndOffset {
+		var at int64
+		at, err = log.TimeOf(ctx, max(state.FirstSequence, h.End.Sequence+1))
+		info.OldestTime = oldest(topic, at)
+	}
 	return h, err
 }
 
@@ -84,10 +89,27 @@ func (a *API) describeHistories(ctx context.Context, topic protocol.Topic, histo
 		if !h.Archived() {
 			continue
 		}
-		group.Go(func() (err error) {
-			infos[n].Segments, infos[n].SegmentBytes, err = a.config.Segments(ctx, topic.Partition(n), h)
-			return err
+		group.Go(func() error {
+			size, err := a.config.Segments(ctx, topic.Partition(n), h)
+			if err != nil {
+				return err
+			}
+			info := &infos[n]
+			info.Segments, info.SegmentBytes = size.Segments, size.Bytes
+			if info.StartOffset < info.ArchivedOffset {
+				info.OldestTime = oldest(topic, size.Oldest)
+			}
+			return nil
 		})
 	}
 	return group.Wait()
+}
+
+// oldest returns the time of the first entry that is kept, in Unix nanoseconds. The entry that begins a log
+// has none: then no record is older than the topic.
+func oldest(topic protocol.Topic, at int64) *time.Time {
+	if at == 0 {
+		return new(topic.Created.UTC())
+	}
+	return new(time.Unix(0, at).UTC())
 }

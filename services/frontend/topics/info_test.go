@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"laneway.dev/internal/history"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -28,11 +29,11 @@ func TestInfoShowsWhatIsArchived(t *testing.T) {
 	h := messages.History{Manifest: "m/0000000000000001/01ARZ3NDEKTSV4RRFFQ69G5FAV", Start: 10, End: messages.Position{Sequence: 1, Offset: 90}}
 	r := start(t)
 	id := r.archived(h)
-	r.segments = func(_ context.Context, p protocol.Partition, asked messages.History) (int, int64, error) {
+	r.segments = func(_ context.Context, p protocol.Partition, asked messages.History) (history.Size, error) {
 		if p != id || asked != h {
 			t.Errorf("asked for the segments of %s by %+v", p, asked)
 		}
-		return 3, 4096, nil
+		return history.Size{Segments: 3, Bytes: 4096, Oldest: 5}, nil
 	}
 	var info protocol.TopicResponse
 	if code, text := r.request("info", protocol.TopicRequest{Name: "orders"}, &info); code != protocol.CodeOK {
@@ -42,7 +43,7 @@ func TestInfoShowsWhatIsArchived(t *testing.T) {
 	if none.StartOffset != 0 || none.ArchivedOffset != 0 || none.Segments != 0 {
 		t.Errorf("of a partition of which nothing is archived: %+v", none)
 	}
-	if some.StartOffset != 10 || some.EndOffset != 100 || some.ArchivedOffset != 90 || some.Segments != 3 || some.SegmentBytes != 4096 || len(info.Warnings) > 0 {
+	if some.StartOffset != 10 || some.EndOffset != 100 || some.ArchivedOffset != 90 || some.Segments != 3 || some.SegmentBytes != 4096 || some.OldestTime == nil || some.OldestTime.UnixNano() != 5 || len(info.Warnings) > 0 {
 		t.Errorf("%+v, warnings %q", some, info.Warnings)
 	}
 }
@@ -50,11 +51,11 @@ func TestInfoShowsWhatIsArchived(t *testing.T) {
 func TestInfoNeedsNoObjectStore(t *testing.T) {
 	r := start(t)
 	r.archived(messages.History{Manifest: "m/0000000000000001/01ARZ3NDEKTSV4RRFFQ69G5FAV", End: messages.Position{Sequence: 1, Offset: 90}})
-	r.segments = func(ctx context.Context, _ protocol.Partition, _ messages.History) (int, int64, error) {
+	r.segments = func(ctx context.Context, _ protocol.Partition, _ messages.History) (history.Size, error) {
 		if _, bounded := ctx.Deadline(); !bounded {
 			t.Error("the wait for the store is not bounded")
 		}
-		return 0, 0, errors.New("the store is away")
+		return history.Size{}, errors.New("the store is away")
 	}
 	var info protocol.TopicResponse
 	if code, text := r.request("info", protocol.TopicRequest{Name: "orders"}, &info); code != protocol.CodeOK {

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"laneway.dev/internal/history"
 	"laneway.dev/internal/topics"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -29,7 +30,7 @@ type Config struct {
 	Updated func(context.Context, protocol.Partition, uint64) error
 	Damage  func() map[protocol.Partition]string // of the read-only partitions
 	// Segments returns how many segments the history of a partition has, and their bytes.
-	Segments func(context.Context, protocol.Partition, messages.History) (count int, bytes int64, err error)
+	Segments func(context.Context, protocol.Partition, messages.History) (history.Size, error)
 }
 
 // API answers requests about topics. It is safe for concurrent use.

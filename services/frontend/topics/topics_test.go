@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"laneway.dev/internal/embedded/embeddedtest"
+	"laneway.dev/internal/history"
 	"laneway.dev/internal/topics"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -35,7 +36,7 @@ type rig struct {
 	ready    func(context.Context, protocol.Partition) error
 	updated  func(context.Context, protocol.Partition, uint64) error
 	damage   map[protocol.Partition]string
-	segments func(context.Context, protocol.Partition, messages.History) (int, int64, error)
+	segments func(context.Context, protocol.Partition, messages.History) (history.Size, error)
 }
 
 func start(t *testing.T) *rig {
@@ -65,7 +66,7 @@ func start(t *testing.T) *rig {
 			return r.updated(ctx, p, revision)
 		},
 		Damage: func() map[protocol.Partition]string { return r.damage },
-		Segments: func(ctx context.Context, p protocol.Partition, h messages.History) (int, int64, error) {
+		Segments: func(ctx context.Context, p protocol.Partition, h messages.History) (history.Size, error) {
 			return r.segments(ctx, p, h)
 		},
 	})
