@@ -10,6 +10,7 @@ import (
 	"laneway.dev/internal/core/segment"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/repair"
+	"laneway.dev/internal/sweepstate"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
@@ -42,8 +43,13 @@ type Usage struct {
 	OrphanObjects int64 `json:"orphan_objects"`
 	OrphanBytes   int64 `json:"orphan_bytes"`
 	// MissingObjects counts the objects to which logs refer but which the store does not list.
-	MissingObjects int64        `json:"missing_objects"`
-	Topics         []TopicUsage `json:"topics"` // by name
+	MissingObjects int64 `json:"missing_objects"`
+	// Alarm is "log older" or "store older" if a sweep has noticed that the logs and the store are not from
+	// the same time. Nothing is deleted then.
+	Alarm string `json:"alarm,omitempty"`
+	// Sweeps says since when, and why, no sweep of the store was complete; nil if the last one was.
+	Sweeps *sweepstate.Ended `json:"incomplete_sweeps,omitempty"`
+	Topics []TopicUsage      `json:"topics"` // by name
 	// Problems say which topics and logs are damaged, and what could not be listed. If there are
 	// any, the usage is incomplete. Objects to which only damaged logs referred count as orphans.
 	Problems []string `json:"problems"`
@@ -105,6 +111,9 @@ func (c *Checker) Usage(ctx context.Context) (*Usage, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.sweeps(ctx, u); err != nil {
+		return nil, err
+	}
 	u.Problems = append(u.Problems, c.comparison.report.Logs.Problems...)
 	ofLogs := len(u.Problems)
 	slices.SortFunc(u.Topics, func(a, b TopicUsage) int { return cmp.Compare(a.Topic, b.Topic) })
@@ -118,6 +127,20 @@ func (c *Checker) Usage(ctx context.Context) (*Usage, error) {
 		u.Problems = append(u.Problems, doubt.Reason+": "+doubt.Advice)
 	}
 	return u, nil
+}
+
+// sweeps reads how sweeps have ended.
+func (c *Checker) sweeps(ctx context.Context, u *Usage) (err error) {
+	if u.Alarm, err = sweepstate.Alarm(ctx, c.Conn); err == nil {
+		u.Sweeps, err = sweepstate.LastEnded(ctx, c.Conn)
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		u.Problems = append(u.Problems, fmt.Sprintf("it could not be read how sweeps have ended: %v", err))
+	}
+	return nil
 }
 
 // addHistory adds the segments of a log. What cannot be read of its manifest and lists is a problem.

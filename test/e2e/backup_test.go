@@ -86,6 +86,10 @@ func TestRestoredCopyRaisesAnAlarm(t *testing.T) {
 			if got, err := f.alarm(ctx); err != nil || got != reason {
 				t.Errorf("the alarm is %q, %v, want %q", got, err, reason)
 			}
+			text, usage := f.storeUsage(ctx, t, 0)
+			if usage.Alarm != reason || usage.Sweeps == nil || usage.Sweeps.Reason == "" || !strings.Contains(text, reason+": nothing is deleted") {
+				t.Errorf("store usage says %+v\n%s", usage, text)
+			}
 			if log := f.Log(deployment.Serve); !strings.Contains(log, "the logs and the store are not from the same time") {
 				t.Error("the archiver does not log the alarm")
 			}
@@ -114,6 +118,9 @@ func TestRestoredCopyRaisesAnAlarm(t *testing.T) {
 				t.Errorf("after it was accepted, the alarm is %q, %v", got, err)
 			}
 			f.awaitNoOrphans(ctx, t)
+			if _, usage := f.storeUsage(ctx, t, 0); usage.Alarm != "" || usage.Sweeps != nil {
+				t.Errorf("after it was accepted, store usage says %+v", usage)
+			}
 			if err := s.follow(ctx, f.client(t, f.URL())); err != nil {
 				t.Error(err)
 			}

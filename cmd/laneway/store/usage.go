@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -35,6 +36,8 @@ func (*Usage) Help() string {
 For each topic, it prints the bytes of its batches as they are stored, and those of its segments. It reads no objects but manifests, changes
 nothing, and works while Laneway runs.
 It needs the same full rights to NATS as the services.
+
+If the last sweep was not complete, it says why, and since when none was.
 
 The exit code is 1 if objects or the marker of the store are missing, or if topics, logs or parts of the store cannot be read. The figures are then incomplete,
 and laneway store verify says what is lost. The exit code is 6 if the store is not that of the given server.
@@ -82,6 +85,12 @@ func describeUsage(u *storecheck.Usage) string {
 	write(&text, "object store %s\n", u.Place)
 	for _, problem := range u.Problems {
 		write(&text, "  ! %s\n", problem)
+	}
+	if u.Alarm != "" {
+		write(&text, "  ! %s: nothing is deleted, because the logs and the store are not from the same time; see \"Backups\" in docs/operation.md\n", u.Alarm)
+	}
+	if s := u.Sweeps; s != nil {
+		write(&text, "  ! no sweep was complete since %s: %s\n", s.Since.Format(time.RFC3339), s.Reason)
 	}
 	if u.MissingObjects > 0 {
 		write(&text, "  ! logs refer to %s that the store does not have\n", cli.Count(u.MissingObjects, "object"))

@@ -8,6 +8,7 @@ import (
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/repair"
 	"laneway.dev/internal/storecheck"
+	"laneway.dev/internal/sweepstate"
 )
 
 func TestReportNamesWhatIsAffected(t *testing.T) {
@@ -68,6 +69,7 @@ func TestUsageIsATable(t *testing.T) {
 		Place: "s3://bucket/prefix", Objects: 9, Bytes: 14 << 20, LiveBytes: 7 << 20, OtherBytes: 1 << 20,
 		Archived: storecheck.Counted{Objects: 3, Bytes: 4 << 20}, Waiting: storecheck.Counted{Objects: 1, Bytes: 1 << 20}, OrphanObjects: 1, OrphanBytes: 1 << 20,
 		MissingObjects: 1, Problems: []string{"the log of orders/1 is lost"},
+		Alarm: "log older", Sweeps: &sweepstate.Ended{Since: time.Unix(1764374401, 0).UTC(), Reason: "the logs are older than the store: sweep 7"},
 		Topics: []storecheck.TopicUsage{
 			{Topic: "clicks", Partitions: 1, Batches: 100, Records: 1000, Bytes: 1 << 20, InlineBytes: 3 << 10},
 			{Topic: "orders", Partitions: 2, Batches: 5, Records: 5, Bytes: 2 << 20, Segments: 1, SegmentBytes: 4 << 20, ArchivedRecords: 9000, Waiting: storecheck.Counted{Objects: 1, Bytes: 1 << 20}},
@@ -75,6 +77,8 @@ func TestUsageIsATable(t *testing.T) {
 	}
 	const want = `object store s3://bucket/prefix
   ! the log of orders/1 is lost
+  ! log older: nothing is deleted, because the logs and the store are not from the same time; see "Backups" in docs/operation.md
+  ! no sweep was complete since 2025-11-29T00:00:01Z: the logs are older than the store: sweep 7
   ! logs refer to 1 object that the store does not have
   stored    14 MiB   9 objects
   live      7.0 MiB  batches and segments that logs refer to

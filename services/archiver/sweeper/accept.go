@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/internal/objectstore"
-	"laneway.dev/services/archiver/core/sweep"
+	"laneway.dev/internal/sweepstate"
 )
 
 // Accept removes the records and the alarm of all sweeps, so that the next sweep goes by the logs as they are. An
@@ -19,7 +19,7 @@ func Accept(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, store 
 		return err
 	}
 	if revision > 0 {
-		kv, err := js.KeyValue(ctx, bucket)
+		kv, err := js.KeyValue(ctx, sweepstate.Bucket)
 		if err == nil {
 			err = kv.Delete(ctx, newestKey)
 		}
@@ -27,7 +27,7 @@ func Accept(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, store 
 			return err
 		}
 	}
-	errs := []error{noteAlarm(ctx, conn, js, sweep.NoAlarm)}
+	errs := []error{sweepstate.NoteAlarm(ctx, js, ""), sweepstate.NoteComplete(ctx, js)}
 	for o, err := range store.List(ctx, string(objectstore.KindRecord)) {
 		if err == nil {
 			err = store.Delete(ctx, o.Key)

@@ -12,6 +12,7 @@ import (
 	"laneway.dev/internal/archive"
 	"laneway.dev/internal/core/manifest"
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/sweepstate"
 	"laneway.dev/services/archiver/core/sweep"
 )
 
@@ -160,7 +161,7 @@ func TestASweepThatAnotherHasOvertakenLeavesNoRecord(t *testing.T) {
 // wantAlarm compares the alarm that archivers see.
 func (w *world) wantAlarm(want string) {
 	w.Helper()
-	if got, err := Alarm(w.Context(), w.conn); err != nil || got != want {
+	if got, err := sweepstate.Alarm(w.Context(), w.conn); err != nil || got != want {
 		w.Errorf("the alarm is %q, %v, want %q", got, err, want)
 	}
 }

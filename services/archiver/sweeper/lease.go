@@ -12,10 +12,11 @@ import (
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/kvbucket"
+	"laneway.dev/internal/sweepstate"
 )
 
 const (
-	bucket   = "LANEWAY_SWEEPS"
+	bucket   = sweepstate.Bucket
 	leaseKey = "lease"
 )
 

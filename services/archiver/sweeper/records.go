@@ -13,6 +13,7 @@ import (
 	"laneway.dev/internal/core/sweeprecord"
 	"laneway.dev/internal/kvbucket"
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/sweepstate"
 	"laneway.dev/internal/topics"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/archiver/core/sweep"
@@ -67,7 +68,7 @@ func readRecord(ctx context.Context, store objectstore.Store, o objectstore.List
 
 // newest returns the number of the newest record according to NATS.
 func newest(ctx context.Context, conn *nats.Conn) (number, revision uint64, err error) {
-	found, err := get(ctx, conn, newestKey)
+	found, err := sweepstate.Get(ctx, conn, newestKey)
 	if err != nil || !found.Exists {
 		return 0, found.Revision, err
 	}
@@ -75,17 +76,6 @@ func newest(ctx context.Context, conn *nats.Conn) (number, revision uint64, err 
 		err = protocol.Errorf(protocol.CodeCorrupt, "the number of the newest sweep in bucket %s is %.40q", bucket, found.Value)
 	}
 	return number, found.Revision, err
-}
-
-// get returns what the bucket has of a key.
-func get(ctx context.Context, conn *nats.Conn, key string) (kvbucket.Entry, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTime)
-	defer cancel()
-	found, err := kvbucket.Get(ctx, conn, bucket, key)
-	if kvbucket.IsMissing(err) {
-		return kvbucket.Entry{}, nil
-	}
-	return found, err
 }
 
 // storeRecord stores a record, names it in NATS, and deletes those before it. A sweep stores its
@@ -121,7 +111,7 @@ func (s *Sweeper) storeRecord(ctx context.Context, fx sweep.StoreRecord) error {
 		}
 		return err
 	}
-	if err := noteAlarm(ctx, s.config.Conn, s.config.JS, sweep.NoAlarm); err != nil {
+	if err := sweepstate.NoteAlarm(ctx, s.config.JS, ""); err != nil {
 		return err
 	}
 	for _, key := range fx.Obsolete {

@@ -7,6 +7,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.uber.org/zap"
 
+	"laneway.dev/internal/sweepstate"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/internal/topics"
 	"laneway.dev/services/archiver/core/sweep"
@@ -18,6 +19,7 @@ type Stats struct {
 	Deleted, DeletedBytes int64
 	Took                  time.Duration // of the last sweep
 	LastComplete          time.Time
+	EndedSince            time.Time     // when a sweep has first ended early since the last complete one; zero if none has
 	Last                  sweep.Outcome // of the last sweep
 }
 
@@ -38,10 +40,11 @@ func (s *Sweeper) ended(ctx context.Context, o sweep.Outcome, took time.Duration
 		}
 	}
 	if o.Alarm != sweep.NoAlarm {
-		if err := noteAlarm(ctx, s.config.Conn, s.config.JS, o.Alarm); err != nil {
+		if err := sweepstate.NoteAlarm(ctx, s.config.JS, words(o.Alarm)); err != nil {
 			s.config.Logger.Warn("archivers may go on deleting objects that their segments have replaced: the alarm of a sweep could not be stored; the next sweep tries again", zap.Error(err))
 		}
 	}
+	s.note(ctx, o)
 	s.log(o, took)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -50,10 +53,30 @@ func (s *Sweeper) ended(ctx context.Context, o sweep.Outcome, took time.Duration
 	s.stats.Took, s.stats.Last = took, o
 	if o.Reason != "" {
 		s.stats.Ended++
+		if s.stats.EndedSince.IsZero() {
+			s.stats.EndedSince = time.Now()
+		}
 		return
 	}
 	s.stats.Complete++
-	s.stats.LastComplete = time.Now()
+	s.stats.LastComplete, s.stats.EndedSince = time.Now(), time.Time{}
+}
+
+// note keeps in NATS how a sweep has ended. One that has lost its lease does not know how the one after it
+// has ended.
+func (s *Sweeper) note(ctx context.Context, o sweep.Outcome) {
+	var err error
+	switch {
+	case !s.lease.held():
+		return
+	case o.Reason == "":
+		err = sweepstate.NoteComplete(ctx, s.config.JS)
+	default:
+		err = sweepstate.NoteEnded(ctx, s.config.JS, time.Now(), o.Reason, o.Partition)
+	}
+	if err != nil {
+		s.config.Logger.Debug("how a sweep has ended could not be stored; the next one tries again", zap.Error(err))
+	}
 }
 
 // log logs the end of a sweep. A reason is logged when it is new; an alarm each time.
@@ -61,6 +84,9 @@ func (s *Sweeper) log(o sweep.Outcome, took time.Duration) {
 	fields := []zap.Field{
 		zap.Uint64("generation", o.Generation), zap.Uint64("bound", o.Bound), zap.Int64("deleted", o.Deleted),
 		zap.Int64("bytes", o.DeletedBytes), zap.Duration("took", took),
+	}
+	if o.Partition != "" {
+		fields = append(fields, zap.String("partition", o.Partition))
 	}
 	if o.Holding != "" {
 		fields = append(fields, zap.String("lowest watermark", o.Holding))
@@ -91,6 +117,7 @@ var Readings = []telemetry.Reading{
 	{Name: "laneway.archiver.sweep.last", Description: "When a sweep of this archiver was complete, in Unix seconds; 0 if none was", Unit: "s"},
 	{Name: "laneway.archiver.sweep.bound", Description: "The generation below which the last sweep of this archiver has deleted objects", Unit: "1"},
 	{Name: "laneway.archiver.sweep.generation", Description: "The generation of the last sweep of this archiver", Unit: "1"},
+	{Name: "laneway.archiver.sweep.incomplete.since", Description: "When the first sweep of this archiver has ended early since its last complete one, in Unix seconds; 0 if none has", Unit: "s"},
 	alarm(sweep.LogOlder), alarm(sweep.StoreOlder),
 }
 
@@ -108,16 +135,19 @@ func alarm(what sweep.Alarm) telemetry.Reading {
 	}
 }
 
+func seconds(at time.Time) int64 {
+	if at.IsZero() {
+		return 0
+	}
+	return at.Unix()
+}
+
 // Values returns what the readings are.
 func (s *Sweeper) Values() []int64 {
 	t := s.Stats()
-	last := int64(0)
-	if !t.LastComplete.IsZero() {
-		last = t.LastComplete.Unix()
-	}
 	values := []int64{
 		int64(t.Complete), int64(t.Ended), t.Deleted, t.DeletedBytes, t.Last.Orphans, t.Last.OrphanBytes,
-		t.Took.Milliseconds(), last, int64(t.Last.Bound), int64(t.Last.Generation), 0, 0,
+		t.Took.Milliseconds(), seconds(t.LastComplete), int64(t.Last.Bound), int64(t.Last.Generation), seconds(t.EndedSince), 0, 0,
 	}
 	switch t.Last.Alarm {
 	case sweep.LogOlder:

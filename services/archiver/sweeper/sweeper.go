@@ -1,8 +1,8 @@
 // Package sweeper deletes from the object store what is not needed any more. It runs sweeps, one
 // at a time among all archivers, and carries out what services/archiver/core/sweep decides.
 //
-// It owns the bucket LANEWAY_SWEEPS, which has the lease of the archiver that sweeps and the
-// alarm that stands, and the records of sweeps in the store. It deletes nothing that the core has not named.
+// It owns the bucket LANEWAY_SWEEPS, which has the lease of the archiver that sweeps, the alarm that
+// stands and how the last sweep has ended, and the records of sweeps in the store. It deletes nothing that the core has not named.
 package sweeper
 
 import (

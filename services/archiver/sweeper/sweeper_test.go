@@ -12,6 +12,7 @@ import (
 	"laneway.dev/internal/archive"
 	"laneway.dev/internal/generation"
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/sweepstate"
 	"laneway.dev/internal/topics"
 	"laneway.dev/services/archiver/core/sweep"
 )
@@ -113,6 +114,39 @@ func TestALogThatCannotBeReadEndsTheSweep(t *testing.T) {
 	w.must(err)
 	delete(w.logs, "orders")
 	w.wantEnd(w.sweep(), sweep.NoAlarm, "the log of partition orders/0 cannot be read")
+}
+
+func TestOperatorsSeeWhyAndSinceWhenNoSweepIsComplete(t *testing.T) {
+	w := newWorld(t)
+	w.produce(w.create("orders"))
+	w.append(w.create("events"), "", 0)
+	events := w.logs["events"]
+	delete(w.logs, "events")
+	ended := func() *sweepstate.Ended {
+		t.Helper()
+		ended, err := sweepstate.LastEnded(t.Context(), w.conn)
+		w.must(err)
+		return ended
+	}
+	w.sweep()
+	first := ended()
+	if first == nil || first.Partition != "events/0" || !strings.Contains(first.Reason, "has no watermark") || time.Since(first.Since) > patient {
+		t.Fatalf("sweeps have ended by %+v", first)
+	}
+	_, err := events.Append(t.Context(), events.last, []byte("no entry"))
+	w.must(err)
+	w.must(sweepstate.NoteEnded(t.Context(), w.js, first.Since.Add(time.Hour), "another reason", ""))
+	w.sweep()
+	if now := ended(); !now.Since.Equal(first.Since) || now.Partition != "events/0" || !strings.Contains(now.Reason, "cannot be read") {
+		t.Errorf("sweeps have ended by %+v, and before by %+v", now, first)
+	}
+	w.must(w.topics.Delete(t.Context(), "events"))
+	if got := w.sweep(); got.Reason != "" {
+		t.Errorf("the outcome is %+v", got)
+	}
+	if now := ended(); now != nil {
+		t.Errorf("the last sweep was complete, and sweeps have ended by %+v", now)
+	}
 }
 
 func TestWaitingObjectsAreDeleted(t *testing.T) {

@@ -95,6 +95,12 @@ func (c *Core) end(reason string) Effect {
 	return End{c.outcome}
 }
 
+// endFor ends a sweep because of a partition.
+func (c *Core) endFor(partition, reason string) Effect {
+	c.outcome.Partition = partition
+	return c.end(reason)
+}
+
 func (c *Core) alarm(alarm Alarm, reason string) Effect {
 	c.outcome.Alarm = alarm
 	return c.end(reason)
@@ -170,11 +176,11 @@ func (c *Core) logsListed(now time.Time, e Event) Effect {
 		l, read := c.bounds[idOf(p)]
 		switch {
 		case !read && c.unread[p.String()] != "":
-			return c.end(fmt.Sprintf("the log of partition %s cannot be read: %s", p, c.unread[p.String()]))
+			return c.endFor(p.String(), fmt.Sprintf("the log of partition %s cannot be read: %s", p, c.unread[p.String()]))
 		case !read:
-			return c.end(fmt.Sprintf("the log of partition %s was not there yet, or was not found", p))
+			return c.endFor(p.String(), fmt.Sprintf("the log of partition %s was not there yet, or was not found", p))
 		case l.Watermark == 0:
-			return c.end(fmt.Sprintf("the log of partition %s has no watermark yet: its replicator does not run, or batches of an older release are not archived", p))
+			return c.endFor(p.String(), fmt.Sprintf("the log of partition %s has no watermark yet: its replicator does not run, or batches of an older release are not archived", p))
 		}
 		if l.Watermark < bound {
 			bound, c.outcome.Holding = l.Watermark, p.String()
@@ -195,7 +201,7 @@ func (c *Core) endsRead(now time.Time, e Event) Effect {
 	c.take(read)
 	if len(read.Failed) > 0 {
 		f := &read.Failed[0]
-		return c.end(fmt.Sprintf("the log of partition %s cannot be read: %s", f.What, f.Reason))
+		return c.endFor(f.What, fmt.Sprintf("the log of partition %s cannot be read: %s", f.What, f.Reason))
 	}
 	if reason := c.older(); reason != "" {
 		return c.alarm(LogOlder, "the logs are older than the store: "+reason)
@@ -244,7 +250,7 @@ func (c *Core) manifestsFailed(failed []Failure) Effect {
 		}
 		switch {
 		case !f.Missing:
-			return c.end(fmt.Sprintf("partition %s: the manifest %s cannot be read: %s", of, f.What, f.Reason))
+			return c.endFor(of.String(), fmt.Sprintf("partition %s: the manifest %s cannot be read: %s", of, f.What, f.Reason))
 		case c.tries >= manifestReads:
 			return c.alarm(StoreOlder, fmt.Sprintf("the store is older than its logs, or has lost objects: partition %s has the manifest %s, which is not there: %s", of, f.What, f.Reason))
 		}

@@ -170,7 +170,9 @@ const (
 // Outcome is how a sweep has ended.
 type Outcome struct {
 	// Reason is why the sweep has ended early; "" if it is complete.
-	Reason     string
+	Reason string
+	// Partition is the one whose log is the reason; "" if the reason is another one.
+	Partition  string
 	Alarm      Alarm
 	Generation uint64
 	Bound      uint64 // 0 if the sweep has ended before it was known
