@@ -79,6 +79,9 @@ func (r *run) startingPlace() protocol.FetchRequest {
 		return protocol.FetchRequest{From: protocol.FromLatest}
 	case 2:
 		at := world.Beginning.Add(r.between(0, r.elapsed()+time.Second))
+		if r.config.Mix.Retain > 0 && r.chance(0.5) {
+			at = pick(r, r.Log.Committed).Entry.Entry.At().Add(r.between(-1, 1)) // that of a clock that is wrong, perhaps, or of a record that is dropped
+		}
 		return protocol.FetchRequest{Time: &at}
 	default:
 		offset := r.rng.Int64N(end + 1)
