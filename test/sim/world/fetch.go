@@ -10,7 +10,6 @@ import (
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/frontend/core/fetch"
-	"laneway.dev/test/sim/check"
 )
 
 // FetchScheduler decides what happens next to fetches, as Scheduler does to all else.
