@@ -36,6 +36,7 @@ type Checker struct {
 	objects    objectstore.Store // the part of the store with the objects of the cluster
 	frames     *objectstore.Frames
 	comparison *comparison
+	histories  map[protocol.Partition]*repair.History // of which the usage was read
 	done       Progress
 	progressAt time.Time
 }
@@ -141,11 +142,11 @@ func (c *Checker) scan(ctx context.Context, o objectstore.Listed, referred bool)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if errors.Is(err, objectstore.ErrNotFound) {
-			return nil // an upload that failed, and has removed its file
-		}
 		if isAltered(err) {
 			_, err = c.frames.Read(ctx, batch.Extent) // perhaps on the way
+		}
+		if errors.Is(err, objectstore.ErrNotFound) {
+			return nil // deleted since the listing, or an upload that failed and has removed its file
 		}
 		if err != nil {
 			whole = false

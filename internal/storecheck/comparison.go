@@ -108,9 +108,6 @@ func (c *comparison) manifest(o objectstore.Listed, err error) {
 	c.manifests[o.Key] = o.Size
 }
 
-// nameManifest notes that a log needs a manifest or a list, which can be read.
-func (c *comparison) nameManifest(key string) { delete(c.manifests, key) }
-
 // nameSegment notes that a log needs a segment whose footer can be read.
 func (c *comparison) nameSegment(s *stored) {
 	if s.named {

@@ -47,7 +47,7 @@ func (c *Checker) scanSegment(ctx context.Context, o objectstore.Listed) (*store
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case errors.Is(err, objectstore.ErrNotFound):
-		return nil, nil // an upload that failed, and has removed its file
+		return nil, nil // deleted since the listing, or an upload that failed and has removed its file
 	case err != nil:
 		s.err = err
 		c.comparison.segment(o.Key, s)
@@ -59,7 +59,7 @@ func (c *Checker) scanSegment(ctx context.Context, o objectstore.Listed) (*store
 		entries, err := archive.Page(ctx, c.objects, footer, page)
 		if err == nil {
 			err = c.scanFrames(ctx, s, reader, entries)
-		} else {
+		} else if !errors.Is(err, objectstore.ErrNotFound) {
 			from, to := footer.Pages[page].Base, footer.End
 			if page+1 < len(footer.Pages) {
 				to = footer.Pages[page+1].Base
@@ -70,6 +70,9 @@ func (c *Checker) scanSegment(ctx context.Context, o objectstore.Listed) (*store
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
+		if errors.Is(err, objectstore.ErrNotFound) {
+			return nil, nil // deleted meanwhile
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -78,7 +81,7 @@ func (c *Checker) scanSegment(ctx context.Context, o objectstore.Listed) (*store
 	return s, nil
 }
 
-// scanFrames reads the frames of entries.
+// scanFrames reads the frames of entries. The error is ErrNotFound if the segment is gone.
 func (c *Checker) scanFrames(ctx context.Context, s *stored, reader *frameReader, entries []messages.LoggedEntry) error {
 	for i := range entries {
 		n := &entries[i].Entry
@@ -90,6 +93,8 @@ func (c *Checker) scanFrames(ctx context.Context, s *stored, reader *frameReader
 			case ctx.Err() != nil:
 				return context.Cause(ctx)
 			case b.Extent == messages.Extent{}: // it could not be read when it was archived
+			case errors.Is(err, objectstore.ErrNotFound):
+				return err
 			case err != nil:
 				s.lost = append(s.lost, lostPart{offset, next, 1, err})
 			default:

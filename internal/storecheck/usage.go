@@ -80,9 +80,29 @@ type TopicUsage struct {
 // compressed block, and some 100 bytes per segment.
 //
 // The logs are read before the store is listed. Otherwise, an object that is stored in the
-// meantime would count as missing. In this order, it counts as an orphan.
+// meantime would count as missing. In this order, it counts as an orphan. An object that was replaced
+// and deleted in the meantime is missing, so all is read again if a history has moved.
 func (c *Checker) Usage(ctx context.Context) (*Usage, error) {
-	c.comparison = newComparison(true)
+	for reads := 1; ; reads++ {
+		u, err := c.readUsage(ctx)
+		if err != nil || u.MissingObjects == 0 || reads == mostReads || !c.anyMoved(ctx) {
+			return u, err
+		}
+	}
+}
+
+// anyMoved reports whether a log has a newer history than the one that was read.
+func (c *Checker) anyMoved(ctx context.Context) bool {
+	for p, h := range c.histories {
+		if c.moved(ctx, p, h) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Checker) readUsage(ctx context.Context) (*Usage, error) {
+	c.comparison, c.histories = newComparison(true), make(map[protocol.Partition]*repair.History)
 	doubt, err := c.identify(ctx)
 	if err != nil {
 		return nil, err
@@ -148,6 +168,7 @@ func (c *Checker) addHistory(ctx context.Context, t *TopicUsage, u *Usage, p pro
 	if h == nil {
 		return nil
 	}
+	c.histories[p] = h
 	references.keep(h.Manifest)
 	m, err := archive.Manifest(ctx, c.objects, h.Manifest)
 	switch {
