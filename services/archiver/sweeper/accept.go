@@ -14,7 +14,7 @@ import (
 // Accept removes the records and the alarm of all sweeps, so that the next sweep goes by the logs as they are. An
 // operator accepts by that that logs and store are from different times.
 func Accept(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, store objectstore.Store) error {
-	_, revision, err := newest(ctx, conn)
+	_, _, revision, err := newest(ctx, conn)
 	if err != nil {
 		return err
 	}

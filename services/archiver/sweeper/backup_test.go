@@ -57,9 +57,15 @@ func TestLogsThatAreOlderThanTheStoreAreNoticed(t *testing.T) {
 		"the logs were longer": {func(w *world) {
 			for range 4 {
 				w.produce(w.logs["orders"])
+			}
+			w.sweep()
+		}, "has read of partition orders/0: entry"},
+		"there were several sweeps": {func(w *world) {
+			for range 4 {
+				w.produce(w.logs["orders"])
 				w.sweep()
 			}
-		}, "has read of partition orders/0: entry"},
+		}, "sweep 5 has stored a record there, and the newest one that NATS knows is sweep 1"},
 		"there was another topic": {func(w *world) {
 			w.produce(w.create("events"))
 			delete(w.logs, "orders")
@@ -100,7 +106,7 @@ func TestAStoreThatIsOlderThanItsLogsIsNoticed(t *testing.T) {
 		meanwhile func(w *world)
 		want      string
 	}{
-		"a sweep has stored a record": {func(w *world) { w.sweep() }, "the store is older than its logs: sweep 2 has stored a record there, and the newest one is that of sweep 1"},
+		"a sweep has stored a record": {func(w *world) { w.sweep() }, ", and the newest one is that of sweep 1"},
 		"a segment was archived":      {func(w *world) { w.produce(w.logs["orders"]) }, "the store is older than its logs, or has lost objects: partition orders/0 has the manifest"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -154,6 +160,21 @@ func TestASweepThatAnotherHasOvertakenLeavesNoRecord(t *testing.T) {
 		t.Errorf("%v, and the records are %v instead of %v", err, now, before)
 	}
 	if got := w.sweep(); got.Reason != "" {
+		t.Errorf("the outcome is %+v", got)
+	}
+}
+
+func TestASweepThatAnotherHasOvertakenRaisesNoAlarm(t *testing.T) {
+	w := newWorld(t)
+	w.produce(w.create("orders"))
+	s := w.sweeper()
+	_, err := s.readRecords(t.Context())
+	w.must(err)
+	s.lease.release(t.Context())
+	w.wantEnd(w.sweep(), sweep.NoAlarm, "")
+	s.ended(t.Context(), sweep.Outcome{Alarm: sweep.LogOlder, Reason: "it has read the records before"}, 0)
+	w.wantAlarm("")
+	if got := s.Stats().Last; got.Alarm != sweep.NoAlarm || got.Reason != errOvertaken.Error() {
 		t.Errorf("the outcome is %+v", got)
 	}
 }

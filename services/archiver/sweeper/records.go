@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -20,21 +21,21 @@ import (
 )
 
 const (
-	// newestKey has the number of the newest record in the store. A store without it was restored
-	// from an older copy.
+	// newestKey has the number and the key of the newest record in the store. A store without that record
+	// was restored from an older copy.
 	newestKey = "newest"
 	// recordTime bounds a request for a record.
 	recordTime = time.Minute
 )
 
-// readRecords reads the records of earlier sweeps. The number in NATS is read first: a sweep that
-// runs at the same time stores a record before it raises the number.
+// readRecords reads the records of earlier sweeps. NATS is read first: a sweep that runs at the same time
+// stores a record before it names it there.
 func (s *Sweeper) readRecords(ctx context.Context) (sweep.Event, error) {
-	known, _, err := newest(ctx, s.config.Conn)
-	if err != nil {
+	var found sweep.RecordsFound
+	var err error
+	if found.Known, found.Named, s.revision, err = newest(ctx, s.config.Conn); err != nil {
 		return nil, err
 	}
-	found := sweep.RecordsFound{Known: known}
 	for o, err := range s.config.Store.List(ctx, string(objectstore.KindRecord)) {
 		if err != nil {
 			return nil, err
@@ -66,16 +67,24 @@ func readRecord(ctx context.Context, store objectstore.Store, o objectstore.List
 	return sweeprecord.Decode(o.Key, data)
 }
 
-// newest returns the number of the newest record according to NATS.
-func newest(ctx context.Context, conn *nats.Conn) (number, revision uint64, err error) {
+// newest returns the number and the key of the newest record according to NATS, and the revision of that.
+func newest(ctx context.Context, conn *nats.Conn) (number uint64, key string, revision uint64, err error) {
 	found, err := sweepstate.Get(ctx, conn, newestKey)
 	if err != nil || !found.Exists {
-		return 0, found.Revision, err
+		return 0, "", found.Revision, err
 	}
-	if number, err = strconv.ParseUint(string(found.Value), 10, 64); err != nil {
-		err = protocol.Errorf(protocol.CodeCorrupt, "the number of the newest sweep in bucket %s is %.40q", bucket, found.Value)
+	text, key, _ := strings.Cut(string(found.Value), " ")
+	if number, err = strconv.ParseUint(text, 10, 64); err != nil {
+		err = protocol.Errorf(protocol.CodeCorrupt, "the newest sweep in bucket %s is %.80q", bucket, found.Value)
 	}
-	return number, found.Revision, err
+	return number, key, found.Revision, err
+}
+
+// overtaken reports whether another sweep has named its record, or an operator has had all removed, since
+// this one has read them.
+func (s *Sweeper) overtaken(ctx context.Context) bool {
+	_, _, revision, err := newest(ctx, s.config.Conn)
+	return err == nil && revision != s.revision
 }
 
 // storeRecord stores a record, names it in NATS, and deletes those before it. A sweep stores its
@@ -105,7 +114,7 @@ func (s *Sweeper) storeRecord(ctx context.Context, fx sweep.StoreRecord) error {
 	if err != nil {
 		return fmt.Errorf("read back the record of a sweep, object %s: %w", key, err)
 	}
-	if err := s.raiseNewest(ctx, fx.Record.Number); err != nil {
+	if err := s.nameNewest(ctx, fx.Record.Number, key); err != nil {
 		if errors.Is(err, errOvertaken) {
 			err = errors.Join(err, s.config.Store.Delete(attempt, key))
 		}
@@ -126,19 +135,13 @@ func (s *Sweeper) storeRecord(ctx context.Context, fx sweep.StoreRecord) error {
 // Its own record may have topics that were deleted meanwhile, and whose tombstones are gone.
 var errOvertaken = errors.New("another archiver has swept meanwhile")
 
-func (s *Sweeper) raiseNewest(ctx context.Context, number uint64) error {
-	found, revision, err := newest(ctx, s.config.Conn)
-	if err != nil {
-		return err
-	}
-	if found >= number {
-		return errOvertaken
-	}
+// nameNewest names a record in NATS. It is the point from which on a sweep may delete objects.
+func (s *Sweeper) nameNewest(ctx context.Context, number uint64, key string) error {
 	ctx, cancel := context.WithTimeout(ctx, readTime)
 	defer cancel()
 	kv, err := s.config.JS.KeyValue(ctx, bucket)
 	if err == nil {
-		_, err = kv.Update(ctx, newestKey, []byte(strconv.FormatUint(number, 10)), revision)
+		_, err = kv.Update(ctx, newestKey, fmt.Appendf(nil, "%d %s", number, key), s.revision)
 	}
 	if kvbucket.IsConflict(err) {
 		return errOvertaken

@@ -39,6 +39,9 @@ func (s *Sweeper) ended(ctx context.Context, o sweep.Outcome, took time.Duration
 			s.config.Logger.Debug("the tombstones of deleted topics stay for another sweep", zap.Error(err))
 		}
 	}
+	if o.Alarm != sweep.NoAlarm && s.overtaken(ctx) {
+		o.Alarm, o.Reason = sweep.NoAlarm, errOvertaken.Error() // it has compared with what is not true any more
+	}
 	if o.Alarm != sweep.NoAlarm {
 		if err := sweepstate.NoteAlarm(ctx, s.config.JS, words(o.Alarm)); err != nil {
 			s.config.Logger.Warn("archivers may go on deleting objects that their segments have replaced: the alarm of a sweep could not be stored; the next sweep tries again", zap.Error(err))

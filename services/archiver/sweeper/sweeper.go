@@ -53,6 +53,7 @@ type Sweeper struct {
 	core      *sweep.Core // belongs to Run
 	watermark uint64      // the highest one that was read; belongs to Run
 	reason    string      // of the last sweep; belongs to Run
+	revision  uint64      // of the newest record in NATS, as of the begin of the sweep; belongs to Run
 
 	mu    sync.Mutex
 	stats Stats

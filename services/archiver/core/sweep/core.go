@@ -58,9 +58,9 @@ type Core struct {
 
 	// The sweep under way.
 	outcome  Outcome
-	records  []Record
-	torn     []string
-	known    uint64 // number of the newest record
+	records  []Record // with which the logs are compared
+	obsolete []string // keys of all records
+	known    uint64   // number of the newest record
 	until    time.Time
 	pause    time.Duration
 	read     map[id]Log // of step 2, and of step 4 after that
@@ -104,21 +104,6 @@ func (c *Core) endFor(partition, reason string) Effect {
 func (c *Core) alarm(alarm Alarm, reason string) Effect {
 	c.outcome.Alarm = alarm
 	return c.end(reason)
-}
-
-func (c *Core) recordsFound(_ time.Time, e Event) Effect {
-	found := e.(RecordsFound)
-	c.records, c.torn, c.known = found.Records, found.Torn, found.Known
-	newest := uint64(0)
-	for i := range c.records {
-		newest = max(newest, c.records[i].Number)
-	}
-	if newest < c.known {
-		return c.alarm(StoreOlder, fmt.Sprintf("the store is older than its logs: sweep %d has stored a record there, and the newest one is that of sweep %d", c.known, newest))
-	}
-	c.known = newest
-	c.step = (*Core).raised
-	return Raise{}
 }
 
 func (c *Core) raised(now time.Time, e Event) Effect {
@@ -289,24 +274,4 @@ func (c *Core) name() {
 		}
 	}
 	c.gone, c.contents = gone, current
-}
-
-// store records what the sweep goes by.
-func (c *Core) store() Effect {
-	r := Record{Number: c.known + 1, Generation: c.outcome.Generation, Bound: c.outcome.Bound, Logs: []LogRecord{}}
-	for _, key := range slices.SortedFunc(maps.Keys(c.read), compare) {
-		r.Logs = append(r.Logs, recordOf(c.read[key]))
-	}
-	obsolete := slices.Clone(c.torn)
-	for i := range c.records {
-		obsolete = append(obsolete, c.records[i].Key)
-	}
-	var seen []uint64
-	for i := range c.deleted {
-		if t := &c.deleted[i]; t.Seen == 0 && !t.Passing {
-			t.Seen = c.outcome.Generation
-			seen = append(seen, t.Topic)
-		}
-	}
-	return StoreRecord{Record: r, Obsolete: obsolete, Seen: seen}
 }

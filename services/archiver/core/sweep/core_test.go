@@ -279,3 +279,48 @@ func TestFailureEndsTheSweep(t *testing.T) {
 		t.Errorf("the next sweep is %+v", got)
 	}
 }
+
+// A sweep was paused before it has stored its record. Then a topic was deleted, and further sweeps have forgotten it.
+func TestARecordThatIsStoredLateRaisesNoAlarm(t *testing.T) {
+	r := newRig(t)
+	gone := LogRecord{Topic: "gone", TopicID: 9, Sequence: 5, Watermark: 5}
+	late := Record{Key: "r/late", Number: 5, Logs: []LogRecord{gone}}
+	r.records, r.known, r.named = []Record{late, {Key: "r/named", Number: 5}}, 5, "r/named"
+	if got := r.sweep(); got.Reason != "" || r.stored.Record.Number != 6 || !slices.Equal(r.stored.Obsolete, []string{"r/late", "r/named"}) {
+		t.Errorf("the outcome is %+v, and %+v was stored", got, r.stored)
+	}
+}
+
+func TestARecordThatNATSDoesNotNameYetIsCompared(t *testing.T) {
+	r := newRig(t)
+	more := recordOf(r.logs[0])
+	more.Sequence++
+	r.records, r.known, r.named = []Record{{Key: "r/named", Number: 5}, {Key: "r/next", Number: 6, Logs: []LogRecord{more}}}, 5, "r/named"
+	if got := r.sweep(); got.Alarm != LogOlder {
+		t.Errorf("the outcome is %+v", got)
+	}
+	r.records[1].Logs = nil
+	if got := r.sweep(); got.Reason != "" || r.stored.Record.Number != 6 {
+		t.Errorf("the outcome is %+v, and %+v was stored", got, r.stored)
+	}
+}
+
+func TestARecordThatNATSCannotKnowYetIsOfNewerLogs(t *testing.T) {
+	r := newRig(t)
+	r.records, r.known, r.named = []Record{{Key: "r/named", Number: 5}, {Key: "r/newer", Number: 7}}, 5, "r/named"
+	if got := r.sweep(); got.Alarm != LogOlder {
+		t.Errorf("the outcome is %+v", got)
+	}
+	r.records, r.known, r.named = r.records[1:], 0, "" // NATS has lost the bucket
+	if got := r.sweep(); got.Reason != "" || r.stored.Record.Number != 8 {
+		t.Errorf("the outcome is %+v, and %+v was stored", got, r.stored)
+	}
+}
+
+func TestAnotherRecordWithTheNumberOfTheNamedOneDoesNotReplaceIt(t *testing.T) {
+	r := newRig(t)
+	r.records, r.known, r.named = []Record{{Key: "r/late", Number: 5}}, 5, "r/named"
+	if got := r.sweep(); got.Alarm != StoreOlder {
+		t.Errorf("the outcome is %+v", got)
+	}
+}

@@ -77,7 +77,10 @@ type (
 	RecordsFound struct {
 		Records []Record
 		Torn    []string // keys of records that were not stored completely
-		Known   uint64   // number of the newest record, according to NATS
+		// Known and Named are the number and the key of the newest record, according to NATS, before the
+		// records were listed; 0 and "" if NATS names none. An older release has noted no key.
+		Known uint64
+		Named string
 	}
 	// Raised answers Raise.
 	Raised struct{ Generation uint64 }
@@ -131,8 +134,9 @@ type (
 	ListLogs struct{}
 	// ReadManifests reads manifests and their lists.
 	ReadManifests struct{ Keys []string }
-	// StoreRecord stores a record, and reads it back. After that it deletes the records with the keys
-	// Obsolete, and notes in the tombstones of the topics Seen that this sweep has seen them.
+	// StoreRecord stores a record, reads it back, and names it in NATS. It fails if another record was named
+	// there since ReadRecords. After that it deletes the records with the keys Obsolete, and notes in the
+	// tombstones of the topics Seen that this sweep has seen them.
 	StoreRecord struct {
 		Record   Record
 		Obsolete []string

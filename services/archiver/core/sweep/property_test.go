@@ -25,7 +25,10 @@ type model struct {
 	deleted    []Tombstone
 	contents   map[string]Contents
 	records    map[string]Record
-	known      uint64
+	known      uint64 // number and key of the record that NATS names, and how often it has named one
+	named      string
+	revision   int
+	copied     *model // logs and NATS, as a backup has them
 	next       int
 	sweepers   [2]*sweeper
 }
@@ -48,10 +51,15 @@ type job struct {
 }
 
 type sweeper struct {
-	core  *Core
-	next  Effect
-	pages [][]Object
+	core     *Core
+	next     Effect
+	pages    [][]Object
+	revision int    // as of ReadRecords
+	stored   string // key of the record that is stored and not named
 }
+
+// die ends a sweeper wherever it is. Another one begins.
+func (s *sweeper) die() { *s = sweeper{core: NewCore(s.core.settings)} }
 
 func (m *model) key(kind string, generation uint64) string {
 	m.next++
@@ -185,32 +193,113 @@ func (m *model) sweep() {
 	m.do(s)
 }
 
+func (m *model) die() { m.sweepers[rapid.IntRange(0, 1).Draw(m.t, "dies")].die() }
+
+// sweepOn lets a sweeper do all that is left of its sweep while the other one is paused.
+func (m *model) sweepOn() {
+	s := m.sweepers[rapid.IntRange(0, 1).Draw(m.t, "goes on")]
+	if s.next == nil {
+		s.next = s.core.Step(start, Start{})
+	}
+	for s.next != nil {
+		m.do(s)
+	}
+}
+
 func (m *model) do(s *sweeper) {
-	if end, ok := s.next.(End); ok {
-		for _, topic := range end.Outcome.Forget {
+	switch fx := s.next.(type) {
+	case End:
+		for _, topic := range fx.Outcome.Forget {
 			m.deleted = slices.DeleteFunc(m.deleted, func(t Tombstone) bool { return t.Topic == topic })
 		}
-		if end.Outcome.Alarm == StoreOlder {
-			m.t.Fatal(end.Outcome.Reason)
+		if fx.Outcome.Alarm != NoAlarm && s.revision == m.revision {
+			m.t.Fatal(fx.Outcome.Reason)
 		}
 		s.next = nil
 		return
+	case StoreRecord:
+		if s.stored == "" {
+			fx.Record.Key = m.key("r", fx.Record.Number)
+			m.records[fx.Record.Key] = fx.Record
+			s.stored = fx.Record.Key
+			return
+		}
 	}
 	s.next = s.core.Step(start, m.answer(s))
+}
+
+// name names the record of a sweep, unless another one was named since it has begun.
+func (m *model) name(s *sweeper, fx StoreRecord) Event {
+	key := s.stored
+	s.stored = ""
+	if s.revision != m.revision {
+		delete(m.records, key)
+		return Failed{"it is overtaken"}
+	}
+	m.revision++
+	m.known, m.named = fx.Record.Number, key
+	for _, key := range fx.Obsolete {
+		delete(m.records, key)
+	}
+	for i := range m.deleted {
+		if slices.Contains(fx.Seen, m.deleted[i].Topic) {
+			m.deleted[i].Seen = fx.Record.Generation
+		}
+	}
+	return RecordStored{}
+}
+
+// backUp copies the logs and NATS.
+func (m *model) backUp() {
+	m.copied = &model{deleted: slices.Clone(m.deleted), known: m.known, named: m.named}
+	for _, l := range m.logs {
+		c := *l
+		c.tail, c.bases = slices.Clone(l.tail), slices.Clone(l.bases)
+		m.copied.logs = append(m.copied.logs, &c)
+	}
+}
+
+// restore replaces the logs and NATS by the copy. If objects are missing that these logs need, a sweep
+// must notice it. It does not notice that a topic was deleted since.
+func (m *model) restore() {
+	c := m.copied
+	if c == nil || len(c.deleted) != len(m.deleted) || slices.ContainsFunc(m.logs, func(l *modelLog) bool { return l.gone }) {
+		return
+	}
+	m.logs, m.deleted, m.known, m.named = c.logs, c.deleted, c.known, c.named
+	s := &sweeper{core: NewCore(m.sweepers[0].core.settings)}
+	s.next = s.core.Step(start, Start{})
+	for {
+		if end, ok := s.next.(End); ok {
+			if end.Outcome.Reason == "" {
+				m.check()
+			}
+			return
+		}
+		m.do(s)
+	}
 }
 
 func (m *model) answer(s *sweeper) Event {
 	switch fx := s.next.(type) {
 	case ReadRecords:
-		return RecordsFound{slices.SortedFunc(maps.Values(m.records), func(a, b Record) int { return int(a.Number) - int(b.Number) }), nil, m.known}
+		s.revision = m.revision
+		found := RecordsFound{Known: m.known, Named: m.named}
+		for _, key := range slices.Sorted(maps.Keys(m.records)) {
+			found.Records = append(found.Records, m.records[key])
+		}
+		return found
 	case Raise:
 		m.generation++
 		return Raised{m.generation}
 	case ReadLogs:
 		var e LogsRead
 		for _, l := range m.logs {
-			if !l.gone && l.heard > 0 && (fx.Logs == nil || slices.Contains(fx.Logs, l.Partition)) {
+			switch asked := slices.Contains(fx.Logs, l.Partition); {
+			case !l.gone && l.heard > 0 && (asked || fx.Logs == nil):
 				e.Logs = append(e.Logs, l.Log)
+			case asked:
+				e.Failed = append(e.Failed, Failure{What: l.Partition.String(), Reason: "it is gone"})
 			}
 		}
 		return e
@@ -233,19 +322,7 @@ func (m *model) answer(s *sweeper) Event {
 		}
 		return e
 	case StoreRecord:
-		key := m.key("r", fx.Record.Number)
-		fx.Record.Key = key
-		m.records[key] = fx.Record
-		m.known = max(m.known, fx.Record.Number)
-		for _, key := range fx.Obsolete {
-			delete(m.records, key)
-		}
-		for i := range m.deleted {
-			if slices.Contains(fx.Seen, m.deleted[i].Topic) {
-				m.deleted[i].Seen = fx.Record.Generation
-			}
-		}
-		return RecordStored{}
+		return m.name(s, fx)
 	case List:
 		var all []Object
 		for _, key := range slices.Sorted(maps.Keys(m.objects)) {
@@ -305,7 +382,7 @@ func (m *model) calm() {
 			l.enter()
 		}
 		s := m.sweepers[0]
-		s.core = NewCore(s.core.settings)
+		s.die()
 		for s.next = s.core.Step(start, Start{}); s.next != nil; {
 			m.do(s)
 		}
@@ -334,14 +411,17 @@ func TestSweepsDeleteNothingThatCanBeReached(t *testing.T) {
 		for i := range m.sweepers {
 			m.sweepers[i] = &sweeper{core: NewCore(Settings{FullEvery: time.Hour})}
 		}
-		actions := []func(){m.stage, m.append, m.append, m.hear, m.archive, m.archived, m.archived, m.create, m.open, m.delete, m.sweep, m.sweep, m.sweep, m.sweep, m.sweep, m.sweep}
+		actions := []func(){m.stage, m.append, m.append, m.hear, m.archive, m.archived, m.archived, m.create, m.open, m.delete, m.sweep, m.sweep, m.sweep, m.sweep, m.sweep, m.sweep, m.sweep, m.sweep, m.sweep, m.sweepOn, m.sweepOn, m.die, m.backUp}
 		for range rapid.IntRange(50, 400).Draw(t, "actions") {
 			actions[rapid.IntRange(0, len(actions)-1).Draw(t, "action")]()
 			m.check()
 		}
-		if rapid.Bool().Draw(t, "calm") {
+		switch rapid.SampledFrom([]string{"stop", "calm", "restore"}).Draw(t, "end") {
+		case "calm":
 			m.calm()
 			m.check()
+		case "restore":
+			m.restore()
 		}
 	})
 }

@@ -25,7 +25,8 @@ type rig struct {
 	records    []Record
 	torn       []string
 	known      uint64
-	logs       []Log // streams
+	named      string // "": that with the number
+	logs       []Log  // streams
 	unreadable string
 	registry   []protocol.Partition
 	deleted    []Tombstone
@@ -79,7 +80,7 @@ func (r *rig) sweep() Outcome {
 		var e Event
 		switch fx := next.(type) {
 		case ReadRecords:
-			e = RecordsFound{r.records, r.torn, r.known}
+			e = RecordsFound{Records: r.records, Torn: r.torn, Known: r.known, Named: r.named}
 		case Raise:
 			r.generation++
 			e = Raised{r.generation}
@@ -92,7 +93,7 @@ func (r *rig) sweep() Outcome {
 			e = r.readManifests(fx.Keys)
 		case StoreRecord:
 			r.stored = &fx
-			r.records, r.known = []Record{fx.Record}, fx.Record.Number
+			r.records, r.known, r.named = []Record{fx.Record}, fx.Record.Number, ""
 			e = RecordStored{}
 		case List:
 			pages = slices.Collect(slices.Chunk(r.list(fx.Ranges), r.pageSize))
