@@ -18,8 +18,10 @@ func (w *world) drop(h messages.History, segments int) messages.History {
 	w.must(err)
 	m.Key, err = objectstore.NewManifestKey(1, time.Now(), nil)
 	w.must(err)
-	m.Segments = m.Segments[segments:]
-	m.Start = m.Segments[0].Base
+	m.Segments, m.Start = m.Segments[segments:], m.End.Offset
+	if len(m.Segments) > 0 {
+		m.Start = m.Segments[0].Base
+	}
 	w.must(w.store.Put(w.ctx, m.Key, [][]byte{manifest.Encode(m)}))
 	return m.History()
 }
@@ -54,6 +56,28 @@ func TestManifestThatResultedFromRetentionIsUsedIfItsEntryIsLost(t *testing.T) {
 			w.wantWhole()
 		})
 	}
+}
+
+func TestALogOfWhichEverythingWasDroppedIsContinued(t *testing.T) {
+	w := archivedWorld(t)
+	before := w.archive(0, w.history[0], 9)
+	w.history[0] = w.drop(before, 2)
+	if h := w.history[0]; h.Start != h.End.Offset || h.Bytes != 0 {
+		t.Fatalf("the history is %+v", h)
+	}
+	w.append(0, messages.Entry{Epoch: 5})
+	w.append(0, messages.Entry{Epoch: 5})
+	w.setMark(messages.Mark{Written: messages.Position{Sequence: 12, Offset: 16}, Reserved: messages.Position{Sequence: 50, Offset: 500}})
+	w.lose(0, 12)
+	got, err := w.accept(w.ctx)
+	w.must(err)
+	if len(got.GivenUp) != 1 || got.GivenUp[0].String() != "offsets 16 to 499" {
+		t.Errorf("accepted is %+v", got)
+	}
+	if first := w.log(0)[0].Entry; first.History != w.history[0] || first.BaseOffset != 16 {
+		t.Errorf("the first entry is %+v", first)
+	}
+	w.wantWhole()
 }
 
 // A job that was done twice has left two manifests, and the log names one of them.

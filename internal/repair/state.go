@@ -2,7 +2,6 @@ package repair
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -50,12 +49,12 @@ func (a *accepting) findArchived(ctx context.Context) error {
 		return err
 	}
 	switch all := slices.Concat(m.Lists, m.Segments); {
-	case len(all) == 0:
-		return errors.New("the manifest " + m.Key + " lists no segments")
 	case m.End != a.history.End:
 		return fmt.Errorf("the manifest %s ends with entry %d at offset %d, and the log says %d and %d",
 			m.Key, m.End.Sequence, m.End.Offset, a.history.End.Sequence, a.history.End.Offset)
-	default:
+	case len(all) == 0 && m.Start < m.End.Offset:
+		return fmt.Errorf("the manifest %s has records from offset %d to %d and lists no segments", m.Key, m.Start, m.End.Offset-1)
+	case len(all) > 0:
 		a.last = all[len(all)-1]
 	}
 	return nil
