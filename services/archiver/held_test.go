@@ -3,9 +3,12 @@ package archiver
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"laneway.dev/internal/core/sweeprecord"
+	"laneway.dev/internal/objectstore"
 	"laneway.dev/pkg/messages"
 )
 
@@ -13,10 +16,51 @@ func TestNothingIsDeletedOrMergedWhileAnAlarmStands(t *testing.T) {
 	w := newWorld(t)
 	s := w.start(nil)
 	first := w.segmentsEach(3)
-	kv, err := w.js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "LANEWAY_SWEEPS"})
+	kv := w.sweeps()
+	_, err := kv.Put(t.Context(), "alarm", []byte("log older"))
 	w.must(err)
-	_, err = kv.Put(t.Context(), "alarm", []byte("log older"))
+	w.wantHeld(s, first, func() error { return kv.Delete(t.Context(), "alarm") })
+}
+
+// A restored copy is noticed by the next sweep, which is due minutes after an archiver has started.
+func TestNothingIsDeletedOrMergedBeforeASweepHasComparedRestoredLogs(t *testing.T) {
+	w := newWorld(t)
+	first := w.segmentsBefore(3)
+	s := w.start(nil)
+	kv := w.sweeps()
+	key, err := objectstore.NewRecordKey(1, time.Now(), nil)
 	w.must(err)
+	record, err := sweeprecord.Encode(sweeprecord.Record{Number: 7})
+	w.must(err)
+	w.must(w.store.Put(t.Context(), key, [][]byte{record}))
+	_, err = kv.Put(t.Context(), "newest", []byte("6 r/0000000000000001/before"))
+	w.must(err)
+	w.wantHeld(s, first, func() error {
+		_, err := kv.Put(t.Context(), "newest", []byte("7 "+key))
+		return err
+	})
+}
+
+func (w *world) sweeps() jetstream.KeyValue {
+	w.Helper()
+	kv, err := w.js.CreateKeyValue(w.Context(), jetstream.KeyValueConfig{Bucket: "LANEWAY_SWEEPS"})
+	w.must(err)
+	return kv
+}
+
+// segmentsBefore returns the history of some segments that another archiver has made.
+func (w *world) segmentsBefore(n int) messages.History {
+	w.Helper()
+	s := w.start(nil)
+	h := w.segmentsEach(n)
+	w.stop(s)
+	return h
+}
+
+// wantHeld checks that an archiver neither deletes nor merges anything until it is released.
+func (w *world) wantHeld(s *Service, first messages.History, release func() error) {
+	t := w.T
+	t.Helper()
 	second := w.retain(first, messages.Retention{Before: w.manifest(first).Segments[0].End})
 	waiting := w.manifest(second).Waiting
 	h := second
@@ -35,9 +79,9 @@ func TestNothingIsDeletedOrMergedWhileAnAlarmStands(t *testing.T) {
 			t.Errorf("%s is deleted", key)
 		}
 	}
-	w.must(kv.Delete(t.Context(), "alarm"))
+	w.must(release())
 	last := w.archiveSome(h, "")
 	if s.Stats().Merged == 0 || w.stored(waiting[0]) || slices.Contains(w.manifest(last).Waiting, waiting[0]) {
-		t.Errorf("after the alarm, %d segments are merged, and waiting are %v", s.Stats().Merged, w.manifest(last).Waiting)
+		t.Errorf("after it was released, %d segments are merged, and waiting are %v", s.Stats().Merged, w.manifest(last).Waiting)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -41,6 +42,8 @@ type worker struct {
 	spans      spans
 	duration   metric.Float64Histogram
 	unmerged   unmerged
+	settled    atomic.Bool // see settle
+	unsettled  atomic.Bool // it was logged that it is not settled
 }
 
 func newWorker(config Config, js jetstream.JetStream, store objectstore.Store, follower *generation.Follower) (*worker, error) {

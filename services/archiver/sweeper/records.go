@@ -30,28 +30,37 @@ const (
 
 // readRecords reads the records of earlier sweeps. NATS is read first: a sweep that runs at the same time
 // stores a record before it names it there.
-func (s *Sweeper) readRecords(ctx context.Context) (sweep.Event, error) {
-	var found sweep.RecordsFound
-	var err error
-	if found.Known, found.Named, s.revision, err = newest(ctx, s.config.Conn); err != nil {
-		return nil, err
+func (s *Sweeper) readRecords(ctx context.Context) (found sweep.RecordsFound, err error) {
+	found, s.revision, err = findRecords(ctx, s.config.Conn, s.config.Store)
+	return found, err
+}
+
+// Settled reports whether NATS names the newest record of a sweep in the store.
+func Settled(ctx context.Context, conn *nats.Conn, store objectstore.Store) (bool, error) {
+	found, _, err := findRecords(ctx, conn, store)
+	return err == nil && sweep.Settled(found), err
+}
+
+func findRecords(ctx context.Context, conn *nats.Conn, store objectstore.Store) (found sweep.RecordsFound, revision uint64, err error) {
+	if found.Known, found.Named, revision, err = newest(ctx, conn); err != nil {
+		return found, 0, err
 	}
-	for o, err := range s.config.Store.List(ctx, string(objectstore.KindRecord)) {
+	for o, err := range store.List(ctx, string(objectstore.KindRecord)) {
 		if err != nil {
-			return nil, err
+			return found, 0, err
 		}
-		r, err := readRecord(ctx, s.config.Store, o)
+		r, err := readRecord(ctx, store, o)
 		switch {
 		case errors.Is(err, objectstore.ErrNotFound): // another sweep has replaced it
 		case errors.Is(err, sweeprecord.ErrTorn):
 			found.Torn = append(found.Torn, o.Key)
 		case err != nil:
-			return nil, fmt.Errorf("the record of a sweep, object %s, cannot be read: %w", o.Key, err)
+			return found, 0, fmt.Errorf("the record of a sweep, object %s, cannot be read: %w", o.Key, err)
 		default:
 			found.Records = append(found.Records, r)
 		}
 	}
-	return found, nil
+	return found, revision, nil
 }
 
 func readRecord(ctx context.Context, store objectstore.Store, o objectstore.Listed) (sweep.Record, error) {

@@ -317,6 +317,27 @@ func TestARecordThatNATSCannotKnowYetIsOfNewerLogs(t *testing.T) {
 	}
 }
 
+func TestLogsAndStoreAreSettledIfNATSNamesTheNewestRecord(t *testing.T) {
+	for name, c := range map[string]struct {
+		found RecordsFound
+		want  bool
+	}{
+		"no sweep yet":                      {RecordsFound{}, true},
+		"the record is named":               {RecordsFound{Records: []Record{{Key: "r/late", Number: 5}, {Key: "r/a", Number: 5}}, Known: 5, Named: "r/a"}, true},
+		"an older release has named it":     {RecordsFound{Records: []Record{{Key: "r/a", Number: 5}}, Known: 5}, true},
+		"the store lacks it":                {RecordsFound{Records: []Record{{Key: "r/late", Number: 5}}, Known: 5, Named: "r/a"}, false},
+		"the store has no records any more": {RecordsFound{Known: 5, Named: "r/a"}, false},
+		"the store has a newer one":         {RecordsFound{Records: []Record{{Key: "r/a", Number: 5}, {Key: "r/b", Number: 6}}, Known: 5, Named: "r/a"}, false},
+		"NATS has lost the bucket":          {RecordsFound{Records: []Record{{Key: "r/a", Number: 5}}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := Settled(c.found); got != c.want {
+				t.Errorf("settled: %t, want %t", got, c.want)
+			}
+		})
+	}
+}
+
 func TestAnotherRecordWithTheNumberOfTheNamedOneDoesNotReplaceIt(t *testing.T) {
 	r := newRig(t)
 	r.records, r.known, r.named = []Record{{Key: "r/late", Number: 5}}, 5, "r/named"

@@ -23,7 +23,7 @@ func (c *Core) recordsFound(_ time.Time, e Event) Effect {
 	for _, r := range found.Records {
 		c.obsolete = append(c.obsolete, r.Key)
 		newest = max(newest, r.Number)
-		if r.Number > found.Known || r.Key == found.Named || found.Named == "" && r.Number == found.Known {
+		if r.Number > found.Known || found.names(r) {
 			c.records, there = append(c.records, r), true
 		}
 	}
@@ -38,6 +38,25 @@ func (c *Core) recordsFound(_ time.Time, e Event) Effect {
 	}
 	c.step = (*Core).raised
 	return Raise{}
+}
+
+// Settled reports whether NATS names the newest record of the store. If it does not, the logs or the store
+// may have been restored from a copy that is older than the last sweep, or a sweep has died before its record
+// was named. The next sweep compares them.
+func Settled(found RecordsFound) bool {
+	there := found.Known == 0
+	for _, r := range found.Records {
+		there = there || found.names(r)
+		if r.Number > found.Known {
+			return false
+		}
+	}
+	return there
+}
+
+// names reports whether NATS names a record.
+func (f *RecordsFound) names(r Record) bool {
+	return r.Key == f.Named || f.Named == "" && r.Number == f.Known
 }
 
 // store records what the sweep goes by.
