@@ -48,8 +48,7 @@ func (c *Core) startAppend(now time.Time) {
 			Offset: c.reserve.Mark.Reserved.Offset, Items: c.settings.EntryItems, Bytes: c.settings.EntryBytes, Payload: c.settings.EntryPayload,
 			Watermark: c.watermark.logged,
 		})
-		if !ok {
-			c.reserve.need = need
+		if c.reserve.need = need; !ok {
 			return
 		}
 		if section.Empty() {

@@ -62,7 +62,7 @@ type Gap struct{ From, To int64 }
 //
 // Positions are reserved in spans, the next one when half of a span is used. If that takes
 // less than markInterval, the next span has twice as many offsets; if it takes more than
-// four times as long, half as many. So a reservation usually has about as many offsets as
+// four times as long, or the log was idle, half as many. So a reservation usually has about as many offsets as
 // are produced in a second, and at least minSpan. A gap is not larger than a reservation.
 const (
 	minSpan      = 1 << 10
@@ -151,6 +151,8 @@ func (c *Core) roomy() bool {
 func (c *Core) reserveMore(now time.Time) {
 	r := &c.reserve
 	switch lasted := now.Sub(r.since); {
+	case r.Mark.Exact(): // nothing was reserved, because the log was idle
+		r.span /= 2
 	case lasted < markInterval:
 		r.span *= 2
 	case lasted > 4*markInterval:

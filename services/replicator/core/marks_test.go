@@ -104,6 +104,27 @@ func TestAppendsContinueDuringReservation(t *testing.T) {
 	w.expectNumbers("a", 1, 2)
 }
 
+func TestBatchThatWaitsForOffsetsIsReservedOnce(t *testing.T) {
+	w, o := newMarked(t)
+	b := batch("a", 1)
+	b.Records = 600
+	o.commit(b)
+	o.marking = true
+	b = floored(batch("a", 2), 2)
+	b.Records = 600 // more than is left of the first span
+	o.step(release(b))
+	o.step()
+	if o.mark == nil || o.append != nil {
+		t.Fatalf("mark under way: %+v, append under way: %+v", o.mark, o.append)
+	}
+	o.finishMark()
+	if o.append == nil || o.mark != nil {
+		t.Fatalf("mark under way: %+v, append under way: %+v", o.mark, o.append)
+	}
+	o.ack()
+	w.expectNumbers("a", 1, 2)
+}
+
 func TestCrashLeavesOutReservedOffsets(t *testing.T) {
 	w, o := newMarked(t)
 	o.commit(batch("a", 2)) // three records
@@ -160,6 +181,22 @@ func TestOwnerThatStopsCleanlyLeavesNoGap(t *testing.T) {
 	}
 	next.commit(batch("b", 1))
 	next.expect(ok("b", 1, 3))
+}
+
+func TestSpanDoesNotGrowWhileOffsetsAreHardlyUsed(t *testing.T) {
+	w, o := newMarked(t)
+	for n := uint64(1); n <= 30; n++ {
+		o.commit(floored(batch("a", n), n))
+		if unused := w.mark.Mark.Reserved.Offset - w.end(); unused > 1<<10 {
+			t.Fatalf("after %d batches, one a second, %d offsets are reserved and not used", n, unused)
+		}
+		w.pass(time.Second)
+		o.step()
+		if !w.mark.Mark.Exact() {
+			t.Fatalf("an idle owner's mark is %+v", w.mark)
+		}
+		w.pass(100 * time.Millisecond)
+	}
 }
 
 func TestCrashOfAnIdleOwnerLeavesNoGap(t *testing.T) {
