@@ -206,14 +206,16 @@ func (c *Core) archivingStalls(now time.Time) bool {
 	return !a.fullSince.IsZero() || a.failures > 0 || a.job != nil && now.Sub(a.job.silent) >= c.settings.JobSilence
 }
 
-// archiveDue reports whether enough waits to be archived, or has waited for long enough.
+// archiveDue reports whether enough waits to be archived, or has waited for long enough. What the clock
+// of an earlier owner puts into the future has waited for long enough, because nobody knows since when.
 func (c *Core) archiveDue(now time.Time) bool {
 	a, s := &c.archive, &c.settings
 	oldest, some := a.runs.oldest()
+	waited := time.Duration(now.UnixNano() - oldest.Since)
 	switch {
 	case len(a.runs.list) == 0:
 		return false
-	case some && now.UnixNano()-oldest.Since >= c.archiveAge().Nanoseconds(), a.history.End.Offset < a.retention.before:
+	case some && (waited >= c.archiveAge() || waited < -maxAhead), a.history.End.Offset < a.retention.before:
 		return true
 	}
 	sum := a.runs.sum

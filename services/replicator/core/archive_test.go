@@ -115,6 +115,20 @@ func TestJobIsDueAtTheAgeOfTheFirstBatch(t *testing.T) {
 	}
 }
 
+// The owner before was days ahead. Its batches would wait for days, and with them the deletion of objects.
+func TestJobIsDueForBatchesOfTheFuture(t *testing.T) {
+	w, o := newArchiver(t)
+	o.commit(batch("a", 1))
+	w.pass(-time.Minute)
+	o = w.start("second")
+	o.settle()
+	o.expectNoJob("for a small difference between two clocks")
+	w.pass(-1)
+	o = w.start("third")
+	o.settle()
+	o.job()
+}
+
 func TestJobIsDueAtAQuarterOfTheTail(t *testing.T) {
 	for name, limit := range map[string]func(*core.Settings){
 		"bytes":   func(s *core.Settings) { s.TailBytes = 4 * 300 },
