@@ -60,7 +60,8 @@ func (c *Core) logTime(e LogTime) {
 // setRetention takes the retention of the topic after an update. The open job may wait for an archiver
 // for hours, and must not drop then what is to be kept by now. So it drops nothing any more, apart from
 // what a truncation asks for, and the next one goes by the new retention. It is sent again as it is now. A
-// job that has nothing left to do ends.
+// job that has nothing left to do ends. A result that is accepted already counts, unless it is refused when
+// an entry is to carry it.
 func (c *Core) setRetention(e Retention) {
 	if e == c.settings.Retention {
 		return
@@ -68,17 +69,19 @@ func (c *Core) setRetention(e Retention) {
 	a := &c.archive
 	c.settings.Retention = e
 	a.retention.after = time.Time{}
-	if a.job == nil || a.next != nil {
+	if a.job == nil {
 		return
 	}
-	less := messages.Retention{Before: a.job.retain.Before}
-	switch {
-	case a.job.to == a.history.End && !drops(&a.history, less):
-		a.job = nil
-	case a.job.retain != less:
+	if less := (messages.Retention{Before: a.job.retain.Before}); a.job.retain != less {
 		a.job.retain, a.job.heardAt = less, time.Time{}
 	}
+	if a.next == nil && a.vain() {
+		a.job = nil
+	}
 }
+
+// vain reports whether the open job has nothing to do.
+func (a *archive) vain() bool { return a.job.to == a.history.End && !drops(&a.history, a.job.retain) }
 
 // highestStart returns the highest log start offset that may result from the open job.
 func (a *archive) highestStart() int64 {

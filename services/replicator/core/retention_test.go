@@ -303,3 +303,33 @@ func TestResultForAnEarlierRetentionIsIgnored(t *testing.T) {
 		t.Errorf("the history is %+v", h)
 	}
 }
+
+// The result is accepted before the update, and refused before an entry carries it.
+func TestRefusedResultIsFollowedByTheNewRetention(t *testing.T) {
+	for name, keeps := range map[string]int64{"job that only drops": 1, "job that archives": 1000} {
+		t.Run(name, func(t *testing.T) {
+			w, o := retaining(t, core.Retention{})
+			o.step(core.Retention{Bytes: keeps})
+			if keeps == 1000 {
+				o.commit(dated(sized(batch("b", 1), 1000), 12))
+			}
+			j := o.job()
+			o.step(core.Generation{Newest: 11})
+			m := dropped(j, keyOf("m", 8, "1"), 1)
+			m.Generation = 8
+			o.step(m)
+			o.step(core.Retention{Bytes: 1 << 40})
+			o.settle()
+			if h := w.history(); h.Start != 0 {
+				t.Fatalf("the history is %+v", h)
+			}
+			w.pass(time.Minute)
+			o.step()
+			for _, again := range sentOf[messages.Archive](o) {
+				if again.Retain != (messages.Retention{}) || again.To == again.Base.End {
+					t.Errorf("the next job is %+v", again)
+				}
+			}
+		})
+	}
+}

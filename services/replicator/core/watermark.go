@@ -64,7 +64,10 @@ func (c *Core) mayRaise() bool {
 func (c *Core) refuseHistory(now time.Time) {
 	a := &c.archive
 	if a.next != nil && a.nextGeneration < c.watermark.logged {
-		a.next = nil
+		if a.next = nil; a.vain() { // since an update of the retention
+			a.job = nil
+			return
+		}
 		c.jobFailed(now, c.outdatedObjects(a.nextGeneration))
 	}
 }
