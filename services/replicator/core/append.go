@@ -75,6 +75,9 @@ func (c *Core) append(now time.Time, entry messages.Entry) {
 	entry.History = c.archive.carried()
 	entry.Watermark = c.raised(&entry)
 	c.watermark.flight, c.watermark.asked = entry.Watermark, c.watermark.newest
+	if c.heldByHistory(entry.Watermark) {
+		c.watermark.asked = 0
+	}
 	c.flightData = messages.EncodeEntry(entry)
 	c.archive.flight = flight{measure(&entry, int64(len(c.flightData))), c.archive.next != nil}
 	c.archive.retention.entry = false

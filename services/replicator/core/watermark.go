@@ -25,7 +25,7 @@ type watermark struct {
 	newest uint64 // generation; 0 if it is not known
 	logged uint64 // of the newest entry in the log; only this one counts
 	flight uint64 // of the entry under way
-	asked  uint64 // the generation for which an entry was last appended
+	asked  uint64 // the generation for which an entry was last appended; 0 if another one may follow
 }
 
 // generationOf returns the generation of the object of a batch, or messages.NoGeneration.
@@ -58,6 +58,14 @@ func (c *Core) raised(entry *messages.Entry) uint64 {
 func (c *Core) mayRaise() bool {
 	w := &c.watermark
 	return w.asked < w.newest && c.raised(&messages.Entry{}) > w.logged
+}
+
+// heldByHistory reports whether the watermark of an entry is as low as the objects of the history that the
+// entry moves to. They hold back no later entry, so another one follows: on a quiet log, there may be none
+// otherwise before the next generation.
+func (c *Core) heldByHistory(watermark uint64) bool {
+	a := &c.archive
+	return a.next != nil && watermark == a.nextGeneration && watermark < generation.Watermark(c.watermark.newest)
 }
 
 // refuseHistory fails a job whose result was accepted and is outdated before an entry could carry it.

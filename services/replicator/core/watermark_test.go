@@ -92,6 +92,30 @@ func TestUnarchivedBatchesHoldTheWatermarkBack(t *testing.T) {
 	}
 }
 
+func TestAnOldSegmentHoldsTheWatermarkBackForItsOwnEntryOnly(t *testing.T) {
+	w, o := newArchiver(t)
+	o.rise(10)
+	o.commit(dated(sized(batch("a", 1), 1000), 9))
+	j := o.job()
+	o.rise(14)
+	w.expectWatermark("with a batch of generation 9", 9)
+	before := w.streamEnd
+	m := done(j, keyOf("m", 10, "1"))
+	m.Generation = 10
+	o.step(m)
+	o.settle()
+	if got := w.log[len(w.log)-2].Entry; !got.History.Archived() || got.Watermark != 10 {
+		t.Errorf("the entry that archives the batch is %+v", got)
+	}
+	w.expectWatermark("after that", 12)
+	w.pass(time.Minute)
+	o.step()
+	o.settle()
+	if got := w.streamEnd - before; got != 2 {
+		t.Errorf("%d entries were appended", got)
+	}
+}
+
 func TestWatermarkIsAtMostTheGenerationOfItsOwnEntry(t *testing.T) {
 	w, o := newLeader(t)
 	o.rise(10)
