@@ -17,6 +17,9 @@ type Census struct {
 	// Logs are those of the registry, whether or not their streams exist, and those of all other
 	// streams. Logs of deleted topics are left out, and those that a log of the registry continues.
 	Logs []protocol.Partition
+	// Continuing are those of Logs that continue a log of the registry, which does not name them: a repair
+	// is under way or was interrupted, or the record of the topic is an older one.
+	Continuing []protocol.Partition
 	// Tombstones are those of topics that do not exist any more.
 	Tombstones []Tombstone
 	// Deleting are topics that are being deleted, and whose logs may still exist.
@@ -89,6 +92,9 @@ func countLogs(ctx context.Context, js jetstream.JetStream, streams []partitionl
 		}
 		if there {
 			c.Logs = append(c.Logs, p)
+		}
+		if lives && int(p.Number) < topic.Partitions {
+			c.Continuing = append(c.Continuing, p)
 		}
 	}
 	for _, t := range buried {

@@ -119,7 +119,7 @@ func (s *Sweeper) listLogs(ctx context.Context) (sweep.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	listed := sweep.LogsListed{Logs: census.Logs}
+	listed := sweep.LogsListed{Logs: census.Logs, Continuing: census.Continuing}
 	for _, t := range census.Tombstones {
 		listed.Deleted = append(listed.Deleted, sweep.Tombstone{Topic: t.ID, Seen: t.Seen})
 	}

@@ -157,6 +157,12 @@ func (c *Core) logsListed(now time.Time, e Event) Effect {
 	if bound == 0 {
 		return c.end(fmt.Sprintf("the generation is %d, below which there are no objects to delete", c.outcome.Generation))
 	}
+	// The new log of a repair may be discarded again, and must not stand in a record.
+	if len(listed.Continuing) > 0 {
+		p := listed.Continuing[0]
+		return c.endFor(p.String(), fmt.Sprintf("a repair of partition %s is under way or was interrupted, or the record of its topic is too old: "+
+			"incarnation %d of the log exists, and the record does not name it; see laneway topic repair", p, p.Incarnation))
+	}
 	for _, p := range listed.Logs {
 		l, read := c.bounds[idOf(p)]
 		switch {

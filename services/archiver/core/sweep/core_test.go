@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"laneway.dev/pkg/protocol"
 )
 
 func TestDeletesWhatIsBelowTheBoundAndNotNamed(t *testing.T) {
@@ -134,6 +136,12 @@ func TestWhatIsNotKnownEndsTheSweep(t *testing.T) {
 		"a log without a watermark": {func(r *rig) {
 			r.logs, r.registry = append(r.logs, Log{second, 5, 0, ""}), append(r.registry, second)
 		}, "the log of partition t2/3 has no watermark", NoAlarm},
+		"a repair is under way": {func(r *rig) {
+			next := r.registry[0]
+			next.Incarnation++
+			r.logs, r.registry = append(r.logs, Log{next, 1, 0, ""}), append(r.registry, next)
+			r.continuing = []protocol.Partition{next}
+		}, "a repair of partition t1/0 is under way", NoAlarm},
 		"a log that was not read":            {func(r *rig) { r.registry = append(r.registry, second) }, "the log of partition t2/3 was not there", NoAlarm},
 		"another incarnation was not read":   {func(r *rig) { r.registry[0].Incarnation++ }, "the log of partition t1/0", NoAlarm},
 		"a log that cannot be read":          {func(r *rig) { r.unreadable = "t1/0" }, "t1/0 cannot be read: it is damaged", NoAlarm},

@@ -90,10 +90,12 @@ type (
 		Failed []Failure // named by partition
 	}
 	// LogsListed answers ListLogs. Logs are those of the registry, and all others with a stream,
-	// except those of deleted topics, and those that a log of the registry continues.
+	// except those of deleted topics, and those that a log of the registry continues. Continuing are those
+	// that continue a log of the registry.
 	LogsListed struct {
-		Logs    []protocol.Partition
-		Deleted []Tombstone
+		Logs       []protocol.Partition
+		Continuing []protocol.Partition
+		Deleted    []Tombstone
 	}
 	// ManifestsRead answers ReadManifests.
 	ManifestsRead struct {

@@ -29,6 +29,7 @@ type rig struct {
 	logs       []Log  // streams
 	unreadable string
 	registry   []protocol.Partition
+	continuing []protocol.Partition
 	deleted    []Tombstone
 	manifests  map[string]Contents
 	objects    []Object
@@ -88,7 +89,7 @@ func (r *rig) sweep() Outcome {
 			r.now = r.now.Add(fx.Pause)
 			e = r.read(fx.Logs)
 		case ListLogs:
-			e = LogsListed{r.registry, slices.Clone(r.deleted)}
+			e = LogsListed{Logs: r.registry, Continuing: r.continuing, Deleted: slices.Clone(r.deleted)}
 		case ReadManifests:
 			e = r.readManifests(fx.Keys)
 		case StoreRecord:
