@@ -40,6 +40,8 @@ type Counts struct {
 	SavesFailed, SnapshotsLost, Unfounded             int
 	Generations, Watermarks, Outdated                 int // of objects
 	HistoryFetched, HistoryAway, Overtaken            int // by fetches
+	Sweeps, SweepsEnded, SweepsPaused, Swept          int // complete ones, others, and the objects that they delete
+	Deleted, WaitingDeleted, DeletesLate              int // objects
 	Dropped, JobsDropping, ListsCut                   int // records, and what drops them
 	Retentions, TimesAsked                            int // changes of the retention, and what owners learn of JetStream's time
 	Truncations, TruncationsRefused                   int

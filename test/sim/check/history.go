@@ -56,11 +56,13 @@ func (s *State) readHistory() error {
 		return fmt.Errorf("manifest %s: %w", key, err)
 	}
 	var all []segment.Summary
+	leads := map[string]bool{key: true}
 	for _, l := range m.Lists {
 		list, err := manifest.DecodeList(l.Key, s.limits.Object(l.Key))
 		if err != nil {
 			return fmt.Errorf("list %s: %w", l.Key, err)
 		}
+		leads[l.Key] = true
 		if !s.segments[l.Key] {
 			s.newInHistory(l.Key)
 			s.segments.put(s, l.Key, true)
@@ -71,7 +73,9 @@ func (s *State) readHistory() error {
 	is := messages.History{Manifest: key, Start: m.Start, End: m.End, Size: int64(len(object))}
 	for i := range all {
 		is.Bytes += all[i].Size
+		leads[all[i].Key] = true
 	}
+	s.leads = leads
 	if len(all) > 0 {
 		is.Oldest, is.OldestBytes = manifest.Age(&all[0]), all[0].Size
 	}
@@ -101,6 +105,9 @@ func (s *State) readSegments(all []segment.Summary, next messages.Position) (mes
 			return next, fmt.Errorf("segment %s begins with entry %d at offset %d, and the one before ends at %+v", m.Key, m.First, m.Base, next)
 		}
 		next = messages.Position{Sequence: m.Last + 1, Offset: m.End}
+		if s.deleted[m.Key] {
+			return next, fmt.Errorf("segment %s is deleted", m.Key)
+		}
 		if s.segments[m.Key] {
 			continue
 		}

@@ -94,6 +94,7 @@ func (s *State) batch(e *messages.LoggedEntry, b *messages.Placeholder) {
 	if b.IsInline() {
 		s.counts.Inline++
 	}
+	s.needs(e, b.Extent.Key)
 	if i, known := s.issues[t]; known && i.batch != batch {
 		s.violated("I6: entry %d has %s with the payload of another one", e.Sequence, t)
 	}

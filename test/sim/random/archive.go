@@ -136,7 +136,7 @@ func (r *run) settled() bool {
 	if r.Generation > 0 && !r.followed() {
 		return false
 	}
-	if !r.truncated() || r.due() != "" {
+	if !r.collected() || !r.truncated() || r.due() != "" {
 		return false
 	}
 	return r.Archive == nil || r.checks.Unarchived() == 0 && r.checks.Archived().Sequence < r.Log.First+mostPurgeEntries
@@ -145,7 +145,7 @@ func (r *run) settled() bool {
 // endArchive checks that everything is archived and purged once faults have ended long ago.
 func (r *run) endArchive() {
 	if !r.settled() {
-		r.Violated("%w", fmt.Errorf("archive: %d batches are not archived; the watermark is %d in generation %d, the history ends with entry %d, and the log begins with %d; truncations are answered: %t; due to be dropped: %s",
-			r.checks.Unarchived(), r.Log.Watermark(), r.Generation, r.checks.Archived().Sequence, r.Log.First, r.truncated(), cmp.Or(r.due(), "nothing")))
+		r.Violated("%w", fmt.Errorf("archive: %d batches are not archived; the watermark is %d in generation %d, the history ends with entry %d, and the log begins with %d; truncations are answered: %t; due to be dropped: %s; %d sweeps are complete, and left is %q",
+			r.checks.Unarchived(), r.Log.Watermark(), r.Generation, r.checks.Archived().Sequence, r.Log.First, r.truncated(), cmp.Or(r.due(), "nothing"), r.calmSwept, r.leftover()))
 	}
 }

@@ -291,6 +291,10 @@ func (r *run) payloads(extents []messages.Extent) []fetch.Payload {
 			all[i].Err = protocol.NewError(protocol.CodeStoreUnavailable, "simulated")
 			continue
 		}
+		if r.Archive.Missing(x) {
+			all[i].Err = protocol.NewError(protocol.CodeCorrupt, "there is no such object")
+			continue
+		}
 		if frame, is, err := r.Archive.Content(x); is {
 			all[i].Bytes = frame
 			if err != nil {

@@ -12,15 +12,12 @@ import (
 // that some writers are further behind than the watermark allows.
 const deafness = 8 * time.Second
 
-// calmRaise is the time between two generations once faults have ended.
-const calmRaise = 5 * time.Second
-
 // followed reports whether the watermark is as high as the generation allows.
 func (r *run) followed() bool { return r.Log.Watermark() == generation.Watermark(r.Generation) }
 
 // generations begins with the generations of objects, in a mix that has them.
 func (r *run) generations() {
-	if r.config.Mix.Raise > 0 {
+	if r.config.Mix.Raise > 0 && r.Archive != nil {
 		r.Raise(generation.First)
 		r.after(r.untilRaise(), r.raise)
 	}
@@ -31,19 +28,21 @@ func (r *run) untilRaise() time.Duration {
 	return r.between(most/20, most)
 }
 
-// raise raises the generation. Some processes hear of it late. Once faults have ended, it rises only
-// until the watermark has followed: an entry with the result of an old job may hold it back until the
-// next generation, because an idle log gets one entry for each.
+// raise raises the generation now and then, besides sweeps, until faults have ended.
 func (r *run) raise() {
+	if !r.calm {
+		r.raiseGeneration()
+		r.after(r.untilRaise(), r.raise)
+	}
+}
+
+// raiseGeneration raises the generation. Some processes hear of it late, but for when faults have ended.
+func (r *run) raiseGeneration() {
+	r.Raise(r.Generation + 1)
 	if r.calm {
-		if !r.followed() {
-			r.Raise(r.Generation + 1)
-			r.tellGeneration()
-			r.after(calmRaise, r.raise)
-		}
+		r.tellGeneration()
 		return
 	}
-	r.Raise(r.Generation + 1)
 	newest := r.Generation
 	for _, p := range r.Processes {
 		if p.Dead {
@@ -55,7 +54,6 @@ func (r *run) raise() {
 		takes := max(r.latency(), r.unaware[p].Sub(r.Now))
 		r.after(takes, func() { r.Know(p, newest) })
 	}
-	r.after(r.untilRaise(), r.raise)
 }
 
 // tellGeneration lets every process hear of the newest generation.

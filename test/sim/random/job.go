@@ -32,7 +32,26 @@ func (r *run) Job(p *world.Process, a messages.Archive) {
 		return
 	}
 	r.jobStep(j, r.between(time.Millisecond, 20*time.Millisecond), func() error {
-		return r.stored(j, tries, r.Base, func() error {
+		waiting, err := r.Base(j)
+		if err != nil {
+			return err
+		}
+		r.deleteWaiting(j, waiting)
+		return nil
+	})
+}
+
+// deleteWaiting deletes what waits in the manifest that a job builds on, and goes on with the job.
+// Sometimes nothing is deleted, as while an alarm stands.
+func (r *run) deleteWaiting(j *world.Job, waiting []string) {
+	left, takes := waiting, time.Duration(0)
+	if !r.fault(r.config.Mix.DeleteFails) {
+		r.counts.WaitingDeleted += len(waiting)
+		left, takes = r.deletes(waiting, func() bool { return !j.By.Dead })
+	}
+	r.jobStep(j, takes, func() error {
+		j.Leave(left)
+		return r.stored(j, tries, r.Drop, func() error {
 			if j.Drops() {
 				return r.putManifest(j)
 			}
@@ -94,7 +113,7 @@ func (r *run) readFrames(j *world.Job, left int) {
 			}
 			r.away[x.Key] = until
 			away = away || !r.calm && r.Now.Before(until)
-			if r.damaged(x) {
+			if r.damaged(x) || r.Archive.Missing(x) {
 				return nil
 			}
 			return r.checks.Content(x).Payload()
@@ -171,7 +190,11 @@ func (r *run) putObject(j *world.Job, o world.Object, then func(error) error) {
 		r.after(stored, func() { r.Archive.Put(o) })
 	}
 	r.jobStep(j, takes, func() error {
-		if failed == nil && !r.Archive.Holds(o) {
+		switch {
+		case failed != nil || r.Archive.Holds(o):
+		case r.Archive.Get(o.Key) == nil:
+			failed = errPut // a sweep has deleted it
+		default:
 			panic("an object is not as it was stored")
 		}
 		return then(failed)

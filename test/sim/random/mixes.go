@@ -43,7 +43,9 @@ type Mix struct {
 	PurgeFails           float64
 	Tail                 int64 // batches that may wait to be archived; 0 is enough
 	SnapshotsLost        int
-	Raise                time.Duration // mean time between two generations of objects; 0 is for ever
+	Raise                time.Duration // mean time between two generations of objects, and between two sweeps; 0 is for ever
+	DeleteFails          float64       // of each deletion, and of all deletions of a job together
+	SweepPauses          float64       // of each step of a sweep: for so long that others sweep meanwhile
 	ShortTail            bool          // entries are archived and purged as soon as possible
 	Retain               float64       // of the run: that the topic has a retention. The weights of Retention and Truncate apply only then
 	Days                 bool          // some clocks are wrong by days, that of JetStream too
@@ -82,7 +84,7 @@ var Mixes = []Mix{
 		SnapshotDamage: 0.3, Crash: 3, LeaderChange: 2, Zombie: 2, LimitChange: 8,
 	},
 	{
-		Name: "archive", Archive: true, Retain: 0.5, Retention: 1, Truncate: 1, Raise: time.Second, DoubleJob: 0.1, FreezeJob: 0.1, Lose: 0.01, Double: 0.02, Late: 0.05, LosePut: 0.1, LatePut: 0.1, Unreadable: 0.05, HistoryAway: 0.02,
+		Name: "archive", Archive: true, Retain: 0.5, Retention: 1, Truncate: 1, Raise: time.Second, DeleteFails: 0.1, SweepPauses: 0.02, DoubleJob: 0.1, FreezeJob: 0.1, Lose: 0.01, Double: 0.02, Late: 0.05, LosePut: 0.1, LatePut: 0.1, Unreadable: 0.05, HistoryAway: 0.02,
 		SaveFails: 0.1, PurgeFails: 0.4, SnapshotDamage: 0.1, Crash: 4, Hang: 3, Zombie: 3, LeaderChange: 1, ClientRestart: 1,
 	},
 	{
@@ -90,11 +92,11 @@ var Mixes = []Mix{
 		SnapshotsLost: 8, Crash: 4, Hang: 2, Zombie: 6, LeaderChange: 2, ClientRestart: 1, ClientZombie: 1,
 	},
 	{
-		Name: "archive, network", Archive: true, Retain: 0.5, Retention: 1, Truncate: 1, Raise: 800 * time.Millisecond, ShortTail: true, PurgeFails: 0.1, DoubleJob: 0.3, FreezeJob: 0.1, Lose: 0.05, Double: 0.05, Late: 0.2, LateAppend: 0.01, HistoryAway: 0.02, SaveFails: 0.05, SnapshotDamage: 0.1,
+		Name: "archive, network", Archive: true, Retain: 0.5, Retention: 1, Truncate: 1, Raise: 800 * time.Millisecond, DeleteFails: 0.05, SweepPauses: 0.05, ShortTail: true, PurgeFails: 0.1, DoubleJob: 0.3, FreezeJob: 0.1, Lose: 0.05, Double: 0.05, Late: 0.2, LateAppend: 0.01, HistoryAway: 0.02, SaveFails: 0.05, SnapshotDamage: 0.1,
 		Crash: 1, Hang: 3, Zombie: 2, Cut: 6, Disconnect: 4,
 	},
 	{
-		Name: "archive, lost batches", Archive: true, Retain: 0.5, Retention: 1, Truncate: 1, Raise: 500 * time.Millisecond, ObjectDamage: 0.02, StoreFails: 0.05, SlowStore: 0.1, FreezeJob: 0.1, LosePut: 0.2, LatePut: 0.2, Unreadable: 0.2,
+		Name: "archive, lost batches", Archive: true, Retain: 0.5, Retention: 1, Truncate: 1, Raise: 500 * time.Millisecond, DeleteFails: 0.1, SweepPauses: 0.02, ObjectDamage: 0.02, StoreFails: 0.05, SlowStore: 0.1, FreezeJob: 0.1, LosePut: 0.2, LatePut: 0.2, Unreadable: 0.2,
 		HistoryAway: 0.1, PurgeFails: 0.2, Crash: 2, Hang: 2,
 	},
 	{
@@ -105,7 +107,7 @@ var Mixes = []Mix{
 		Name: "archive, full tail", Archive: true, Retain: 0.5, Retention: 1, Truncate: 1, Tail: 40, DoubleJob: 0.2, FreezeJob: 0.2, Lose: 0.01, LosePut: 0.3, LatePut: 0.3, Unreadable: 0.2, SaveFails: 0.1, Crash: 3, Hang: 4, Zombie: 2,
 	},
 	{
-		Name: "retention", Archive: true, Retain: 1, Raise: 2 * time.Second, Skew: 2 * time.Second, DoubleJob: 0.1, FreezeJob: 0.1, Lose: 0.01, Double: 0.02, Late: 0.05, LoseAck: 0.02, LateAppend: 0.02,
+		Name: "retention", Archive: true, Retain: 1, Raise: 2 * time.Second, DeleteFails: 0.1, SweepPauses: 0.02, Skew: 2 * time.Second, DoubleJob: 0.1, FreezeJob: 0.1, Lose: 0.01, Double: 0.02, Late: 0.05, LoseAck: 0.02, LateAppend: 0.02,
 		LosePut: 0.05, LatePut: 0.1, HistoryAway: 0.02, SaveFails: 0.05, PurgeFails: 0.1, SnapshotDamage: 0.1, Crash: 3, Hang: 2, Zombie: 4, LeaderChange: 2, Disconnect: 2, ClientRestart: 1, Retention: 5, Truncate: 8,
 	},
 	{

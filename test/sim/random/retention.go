@@ -71,10 +71,10 @@ func (r *run) truncate() {
 	if len(all) == 0 {
 		return
 	}
-	p, patience := pick(r, all), r.between(200*time.Millisecond, 10*time.Second)
+	p, calm, patience := pick(r, all), r.calm, r.between(200*time.Millisecond, 10*time.Second)
 	before := r.Log.History().Start + r.rng.Int64N(r.checks.NextOffset()-r.Log.History().Start+1)
 	switch {
-	case r.calm:
+	case calm:
 		patience = calmTime
 	case r.chance(0.2):
 		before = r.checks.NextOffset() + r.rng.Int64N(20)
@@ -84,7 +84,7 @@ func (r *run) truncate() {
 	r.awake(p, func() {
 		r.Say("%s is to drop the records below %d", p, before)
 		t := r.Truncate(p, before, patience)
-		if r.calm {
+		if calm {
 			r.truncations = append(r.truncations, t)
 		}
 	})

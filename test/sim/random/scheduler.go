@@ -44,6 +44,7 @@ type run struct {
 
 	losses     [2]time.Time // the last ones, of a mix that has few
 	putsFailed map[int]int  // by number of a stager
+	calmSwept  int          // sweeps that are complete since faults have ended
 }
 
 // after plans something.
@@ -106,6 +107,9 @@ func (r *run) start(role world.Role) {
 	p := r.Start(role, r.clockError())
 	r.Know(p, r.Generation)
 	r.beat(p)
+	if role == world.Archiver && r.Generation > 0 {
+		r.sweeps(p)
+	}
 }
 
 func (r *run) beat(p *world.Process) {

@@ -83,7 +83,12 @@ func (s *Script) work(j *world.Job) error {
 		}
 		return o.Key, err
 	}
-	if _, err := put(s.Base); err != nil {
+	waiting, err := s.Base(j)
+	if err != nil {
+		return err
+	}
+	j.Leave(waiting)
+	if _, err := put(s.Drop); err != nil {
 		return err
 	}
 	if _, err := s.ReadLog(j, 1<<20); err != nil {

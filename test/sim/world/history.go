@@ -155,12 +155,13 @@ func (a *Archive) footer(key string) (*segment.Footer, error) {
 	})
 }
 
-// decoded decodes an object once.
+// decoded decodes an object once, and returns it as long as it is there.
 func decoded[T any](a *Archive, known map[string]*T, key string, decode func(string, []byte) (*T, error)) (*T, error) {
-	if v, is := known[key]; is {
+	object := a.Get(key)
+	if v, is := known[key]; is && object != nil {
 		return v, nil
 	}
-	v, err := decode(key, a.Get(key))
+	v, err := decode(key, object)
 	if err == nil {
 		known[key] = v
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // Job is the work of an archiver on one job. Its methods are the steps of the shell, in the order
-// in which the shell takes them: Base; for a job that archives, ReadLog, ReadFrames, Segment, List and
+// in which the shell takes them: Base, Leave and Drop; for a job that archives, ReadLog, ReadFrames, Segment, List and
 // Retain; and Manifest. Anything may happen between two of them. A step that returns an error ends the
 // job. An object without a key is none. Any other one is stored before the next step; if that fails, the
 // step is repeated, and returns it with another key.
@@ -44,19 +44,26 @@ func NewJob(p *Process, a messages.Archive) (j *Job, err error) {
 // Drops reports whether the job only drops segments, and archives nothing.
 func (j *Job) Drops() bool { return archiver.Drops(j.Archive) }
 
-// Base reads the manifest that the job builds on, and drops segments of it. It returns the rest of a
-// list.
-func (w *World) Base(j *Job) (rest Object, err error) {
+// Base reads the manifest that the job builds on. It returns the keys that wait in it for their
+// deletion.
+func (w *World) Base(j *Job) (waiting []string, err error) {
 	var decoded *manifest.Manifest
 	if key := j.Archive.Base.Manifest; key != "" {
 		if decoded, err = manifest.Decode(key, w.Archive.Get(key)); err != nil {
-			return rest, err
+			return nil, err
 		}
 	}
 	if j.base, err = archiver.Base(j.Archive, decoded); err != nil {
-		return rest, err
+		return nil, err
 	}
-	archiver.Leave(j.base, j.base.Waiting)
+	return j.base.Waiting, nil
+}
+
+// Leave says which of the keys that have waited are not deleted.
+func (j *Job) Leave(left []string) { archiver.Leave(j.base, left) }
+
+// Drop drops segments of the manifest that the job builds on. It returns the rest of a list.
+func (w *World) Drop(j *Job) (rest Object, err error) {
 	j.kept, rest, err = w.retain(j, j.base)
 	j.next = j.kept
 	return rest, err

@@ -81,6 +81,7 @@ type World struct {
 	Objects    int       // in the object store
 	Generation uint64    // of objects, the newest one; 0 in a world without generations
 	Archive    *Archive  // nil for a scheduler that leaves archiving out
+	Sweeps     Sweeps
 	Bounds     Bounds
 	Violation  error
 	Fetches    FetchScheduler // nil for a scheduler that leaves fetches out
