@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/pkg/client"
+	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 )
@@ -75,5 +77,36 @@ func TestObjectsGoOnceTheirBatchesAreArchived(t *testing.T) {
 	}
 	if n := f.storedOf(objectstore.KindSegment); n == 0 {
 		t.Error("there are no segments")
+	}
+}
+
+// TestOneDamagedLogStopsSweepsAndIsNamed damages the log of one of two topics, and deletes that topic.
+func TestOneDamagedLogStopsSweepsAndIsNamed(t *testing.T) {
+	t.Parallel()
+	ctx := within(t, 2*time.Minute)
+	f := start(t, deployment.OneProcess, sweeping(time.Second))
+	f.publishSeries(ctx, t, f.client(t, f.URL()), "whole")
+	since := func(satisfied func(float64) bool) {
+		t.Helper()
+		f.AwaitMetric(ctx, deployment.Archiver, "laneway_archiver_sweep_incomplete_since_seconds", satisfied)
+	}
+	f.awaitSweeps(ctx, 1)
+	began := time.Now().Truncate(time.Second)
+	if err := f.conn.Publish(messages.LogSubject(f.partition), []byte("no entry")); err != nil {
+		t.Fatal(err)
+	}
+	since(func(v float64) bool { return v >= float64(began.Unix()) })
+	text, usage := f.storeUsage(ctx, t, 1)
+	if e := usage.Sweeps; e == nil || e.Partition != "orders/0" || e.Since.Before(began) || !strings.Contains(e.Reason, "the log of partition orders/0 cannot be read") {
+		t.Errorf("sweeps have ended by %+v", e)
+	}
+	if !strings.Contains(text, "! no sweep was complete since ") {
+		t.Errorf("store usage says\n%s", text)
+	}
+	f.DeleteTopic(f.conn, "orders")
+	since(func(v float64) bool { return v == 0 })
+	f.awaitNoOrphans(ctx, t)
+	if _, usage := f.storeUsage(ctx, t, 0); usage.Sweeps != nil {
+		t.Errorf("after the topic was deleted, sweeps have ended by %+v", usage.Sweeps)
 	}
 }
