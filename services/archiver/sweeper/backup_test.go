@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
 	"laneway.dev/internal/archive"
 	"laneway.dev/internal/core/manifest"
 	"laneway.dev/internal/objectstore"
@@ -161,6 +163,19 @@ func TestASweepThatAnotherHasOvertakenLeavesNoRecord(t *testing.T) {
 	}
 	if got := w.sweep(); got.Reason != "" {
 		t.Errorf("the outcome is %+v", got)
+	}
+}
+
+func TestARecordThatIsNamedAlreadyStays(t *testing.T) {
+	w := newWorld(t)
+	w.produce(w.create("orders"))
+	w.wantEnd(w.sweep(), sweep.NoAlarm, "")
+	number, key, _, err := newest(t.Context(), w.conn)
+	w.must(err)
+	s := New(Config{Conn: w.conn, JS: w.js, Store: w.store, Logger: zap.NewNop()})
+	w.must(s.nameNewest(t.Context(), number, key)) // its first answer was lost
+	if err := s.nameNewest(t.Context(), number, key+"x"); !errors.Is(err, errOvertaken) {
+		t.Errorf("another record with the number: %v", err)
 	}
 }
 

@@ -152,8 +152,12 @@ func (s *Sweeper) nameNewest(ctx context.Context, number uint64, key string) err
 	if err == nil {
 		_, err = kv.Update(ctx, newestKey, fmt.Appendf(nil, "%d %s", number, key), s.revision)
 	}
-	if kvbucket.IsConflict(err) {
-		return errOvertaken
+	if !kvbucket.IsConflict(err) {
+		return err
 	}
-	return err
+	// An attempt may have succeeded although its answer was lost.
+	if _, named, _, err := newest(ctx, s.config.Conn); err != nil || named == key {
+		return err
+	}
+	return errOvertaken
 }
