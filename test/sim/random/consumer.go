@@ -72,6 +72,10 @@ func (r *run) startConsumer(slot int) {
 func (r *run) window() int64 { return 1 + int64(r.rng.IntN(400)) }
 
 func (r *run) startingPlace() protocol.FetchRequest {
+	if start := r.Log.History().Start; start > 0 && r.chance(0.3) {
+		gone := r.rng.Int64N(start)
+		return protocol.FetchRequest{Offset: &gone}
+	}
 	switch end := r.checks.NextOffset(); r.rng.IntN(4) {
 	case 0:
 		return protocol.FetchRequest{From: protocol.FromEarliest}

@@ -89,7 +89,7 @@ var Mixes = []Mix{
 	},
 	{
 		Name: "purge", Archive: true, Retain: 0.5, Retention: 1, Truncate: 1, DoubleJob: 0.1, Lose: 0.01, Late: 0.05, LoseAck: 0.02, LateAppend: 0.02, SaveFails: 0.2, PurgeFails: 0.5, SnapshotDamage: 0.3,
-		SnapshotsLost: 8, Crash: 4, Hang: 2, Zombie: 6, LeaderChange: 2, ClientRestart: 1, ClientZombie: 1,
+		SnapshotsLost: 16, Crash: 4, Hang: 2, Zombie: 6, LeaderChange: 2, ClientRestart: 1, ClientZombie: 1,
 	},
 	{
 		Name: "archive, network", Archive: true, Retain: 0.5, Retention: 1, Truncate: 1, Raise: 800 * time.Millisecond, DeleteFails: 0.05, SweepPauses: 0.05, ShortTail: true, PurgeFails: 0.1, DoubleJob: 0.3, FreezeJob: 0.1, Lose: 0.05, Double: 0.05, Late: 0.2, LateAppend: 0.01, HistoryAway: 0.02, SaveFails: 0.05, SnapshotDamage: 0.1,
