@@ -19,7 +19,7 @@ var (
 
 // ordinarySeeds is how many seeds a campaign without flags runs. They are enough to come
 // across everything.
-const ordinarySeeds = 1500
+const ordinarySeeds = 1800
 
 func TestCampaign(t *testing.T) {
 	if c, is := only(t); is {
