@@ -17,7 +17,8 @@ const (
 	calmInterval = 2 * time.Second
 )
 
-// sweeps lets an archiver sweep at intervals. All archivers sweep, as if none of them needed a lease.
+// sweeps lets an archiver sweep at intervals; once faults have ended, only while something is left to be
+// done. All archivers sweep, as if none of them needed a lease.
 func (r *run) sweeps(p *world.Process) {
 	settings := sweep.Settings{Patience: r.between(0, 2*time.Second), FullEvery: r.between(0, 5*time.Second)}
 	r.sweepLater(world.NewSweeper(p, settings), r.untilRaise())
@@ -25,7 +26,13 @@ func (r *run) sweeps(p *world.Process) {
 
 func (r *run) sweepLater(s *world.Sweeper, in time.Duration) {
 	r.after(in, func() {
-		r.awake(s.By, func() { r.sweep(s, sweep.Start{}) })
+		r.awake(s.By, func() {
+			if r.calm && r.settled() {
+				r.sweepLater(s, calmInterval)
+				return
+			}
+			r.sweep(s, sweep.Start{})
+		})
 	})
 }
 
@@ -134,8 +141,7 @@ func (r *run) deletes(keys []string, asked func() bool) (left []string, takes ti
 	return left, takes
 }
 
-// swept is the end of a sweep. Once faults have ended, there are sweeps only until nothing is left for
-// them.
+// swept is the end of a sweep.
 func (r *run) swept(s *world.Sweeper, o sweep.Outcome) {
 	r.Say("  %s has swept what is below %d: %d objects; it has ended early because %q", s.By, o.Bound, o.Deleted, o.Reason)
 	if o.Alarm != sweep.NoAlarm {
@@ -146,16 +152,14 @@ func (r *run) swept(s *world.Sweeper, o sweep.Outcome) {
 	} else {
 		r.counts.SweepsEnded++
 	}
-	switch {
-	case !r.calm:
+	if !r.calm {
 		r.sweepLater(s, r.untilRaise())
 		return
-	case o.Reason == "":
+	}
+	if o.Reason == "" {
 		r.calmSwept++
 	}
-	if !r.settled() {
-		r.sweepLater(s, calmInterval)
-	}
+	r.sweepLater(s, calmInterval)
 }
 
 // collected reports whether nothing is left in the store that nothing leads to and that is older than
