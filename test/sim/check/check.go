@@ -90,8 +90,9 @@ type State struct {
 	entries               []*messages.LoggedEntry   // of the log, in a world with archiving
 	segments              table[string, bool]       // that were compared with the log
 	damaged               table[messages.Extent, bool]
-	deleted               table[string, bool] // objects, by key
-	leads                 map[string]bool     // by key of an object: the history leads to it
+	deleted               table[string, bool]      // objects, by key
+	useless               table[string, time.Time] // objects that are there: since when, or since when the history does not lead to them any more
+	leads                 map[string]bool          // by key of an object: the history leads to it
 	consumers             table[int, consumed]
 }
 
@@ -103,7 +104,7 @@ func New(limits *Limits, counts *Counts, created time.Time) *State {
 		sequence: 1, time: created.UnixNano(), ends: []int64{0}, entries: []*messages.LoggedEntry{{Sequence: 1, Entry: messages.Entry{Created: true, Time: created.UnixNano()}}}, segments: table[string, bool]{},
 		begins: table[int64, bool]{0: true}, keeps: table[string, keeping]{}, allowed: table[outcome, allowance]{},
 		lanes: table[LaneKey, laneLog]{}, evictions: table[uint64, bool]{}, sources: table[int, int]{}, places: table[Record, int64]{},
-		epochs: table[int64, int16]{}, stored: table[messages.Extent, Batch]{}, damaged: table[messages.Extent, bool]{}, deleted: table[string, bool]{},
+		epochs: table[int64, int16]{}, stored: table[messages.Extent, Batch]{}, damaged: table[messages.Extent, bool]{}, deleted: table[string, bool]{}, useless: table[string, time.Time]{},
 		issues: table[Ticket, issue]{}, open: table[LaneKey, []uint64]{}, turns: table[Ticket, []string]{},
 		lastAnswer: table[LaneKey, uint64]{}, lastOffset: table[LaneKey, int64]{},
 		held: table[holding, time.Time]{}, announced: table[hearing, int]{}, rounds: table[string, int]{},

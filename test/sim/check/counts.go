@@ -41,6 +41,7 @@ type Counts struct {
 	Generations, Watermarks, Outdated                 int // of objects
 	HistoryFetched, HistoryAway, Overtaken            int // by fetches
 	Sweeps, SweepsEnded, SweepsPaused, Swept          int // complete ones, others, and the objects that they delete
+	PutsAgain, SweepsOvertaken, ReadInVain            int // puts that land once more, sweeps by others, and reads of what is deleted
 	Deleted, WaitingDeleted, DeletesLate              int // objects
 	Dropped, JobsDropping, ListsCut                   int // records, and what drops them
 	Retentions, TimesAsked                            int // changes of the retention, and what owners learn of JetStream's time

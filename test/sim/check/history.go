@@ -75,7 +75,7 @@ func (s *State) readHistory() error {
 		is.Bytes += all[i].Size
 		leads[all[i].Key] = true
 	}
-	s.leads = leads
+	s.leadsTo(leads)
 	if len(all) > 0 {
 		is.Oldest, is.OldestBytes = manifest.Age(&all[0]), all[0].Size
 	}

@@ -1,11 +1,53 @@
 package check
 
 import (
+	"time"
+
+	"laneway.dev/internal/core/generation"
 	"laneway.dev/pkg/messages"
 )
 
 // Objects are deleted by sweeps, and by jobs whose base lists them as waiting. These checks promise that
-// nothing is deleted that the log leads to, and that an entry leads to nothing that was deleted before.
+// nothing is deleted that the log leads to, that an entry leads to nothing that was deleted before, and
+// that a sweep leaves nothing that it could have deleted.
+
+// Put is an object that is in the store from now on. It may have been there before, and may have been
+// deleted: a put that is repeated can land twice.
+type Put struct{ Key string }
+
+func (p Put) look(s *State) {
+	if _, there := s.useless[p.Key]; !there {
+		s.useless.put(s, p.Key, s.now)
+	}
+}
+
+// Swept is the end of a complete sweep of all generations.
+type Swept struct {
+	Began time.Time
+	Bound uint64
+}
+
+func (w Swept) look(s *State) {
+	left := ""
+	for key, since := range s.useless {
+		if generation.OfKey(key) < w.Bound && since.Before(w.Began) && (left == "" || key < left) && !s.Reachable(key) {
+			left = key
+		}
+	}
+	if left != "" {
+		s.violated("store: %s was there when a sweep of what is below %d began, the log does not lead to it, and it is left", left, w.Bound)
+	}
+}
+
+// leadsTo notes to what the history leads.
+func (s *State) leadsTo(keys map[string]bool) {
+	for key := range s.leads {
+		if _, there := s.useless[key]; there && !keys[key] {
+			s.useless.put(s, key, s.now)
+		}
+	}
+	s.leads = keys
+}
 
 // Deleted is an object that is gone from now on.
 type Deleted struct{ Key string }
@@ -16,6 +58,7 @@ func (d Deleted) look(s *State) {
 		s.violated("store: %s is deleted, and the log needs it", d.Key)
 	}
 	s.deleted.put(s, d.Key, true)
+	s.useless.drop(s, d.Key)
 }
 
 // Reachable reports whether the log leads to an object: by an entry that is not archived, or by its

@@ -252,11 +252,11 @@ func (r *run) Ask(f *world.Fetch, q fetch.Question) {
 			limit := 1 + r.rng.IntN(min(q.Limit, 8))
 			if !r.historyAway(q.History, answer) {
 				r.countRead(q)
-				answer(r.Entries(q, limit))
+				answer(r.found(r.Entries(q, limit)))
 			}
 		case fetch.Narrow:
 			if !r.historyAway(q.History, answer) {
-				answer(r.Archive.Narrow(q))
+				answer(r.found(r.Archive.Narrow(q)))
 			}
 		case fetch.Load:
 			r.load(answer, q)
@@ -264,6 +264,14 @@ func (r *run) Ask(f *world.Fetch, q fetch.Question) {
 			answer(fetch.Deleted{})
 		}
 	})
+}
+
+// found counts an answer about the history that an object of it was deleted.
+func (r *run) found(e fetch.Event) fetch.Event {
+	if f, failed := e.(fetch.Failed); failed && f.Err.Code == protocol.CodeCorrupt {
+		r.counts.ReadInVain++
+	}
+	return e
 }
 
 // fromLog reports whether a question is about the log. JetStream may not answer it.
@@ -296,6 +304,7 @@ func (r *run) payloads(extents []messages.Extent) []fetch.Payload {
 			continue
 		}
 		if r.Archive.Missing(x) {
+			r.counts.ReadInVain++
 			all[i].Err = protocol.NewError(protocol.CodeCorrupt, "there is no such object")
 			continue
 		}

@@ -169,6 +169,18 @@ func (r *run) putManifest(j *world.Job) error {
 	})
 }
 
+// landsAgain lets a put land once more, now and then: the client of a store repeats a request that is not
+// answered in time, and the object may have been deleted when the first one lands.
+func (r *run) landsAgain(after time.Duration, key string, put func()) {
+	if r.fault(r.config.Mix.LatePut) {
+		r.after(after+r.between(0, longestPause), func() {
+			r.counts.PutsAgain++
+			r.Say("  ! a put of %s lands again", key)
+			put()
+		})
+	}
+}
+
 // putObject stores an object of an archiver, and reads it back. It may be stored late, or not at all,
 // and the archiver may receive no answer.
 func (r *run) putObject(j *world.Job, o world.Object, then func(error) error) {
@@ -187,7 +199,8 @@ func (r *run) putObject(j *world.Job, o world.Object, then func(error) error) {
 		if failed != nil && r.chance(0.5) {
 			stored = r.between(0, 10*time.Second)
 		}
-		r.after(stored, func() { r.Archive.Put(o) })
+		r.after(stored, func() { r.Put(o) })
+		r.landsAgain(stored, o.Key, func() { r.Put(o) })
 	}
 	r.jobStep(j, takes, func() error {
 		switch {

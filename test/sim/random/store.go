@@ -46,7 +46,10 @@ func (r *run) put(p *world.Process, o *stager.Object, attempts *stager.Attempts)
 			r.Say("  ! an upload of %s was not synced: %s", p, uploaded(o))
 		default:
 			// It is durable whether or not its stager lives to see it.
-			r.Deliver(p, r.Stored(o, of))
+			done := r.Stored(o, of)
+			key := done.Extents[0].Key
+			r.landsAgain(0, key, func() { r.PutBatches(key, done.Size) })
+			r.Deliver(p, done)
 		}
 	})
 }

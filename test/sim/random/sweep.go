@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"laneway.dev/services/archiver/core/sweep"
+	"laneway.dev/test/sim/check"
 	"laneway.dev/test/sim/world"
 )
 
@@ -95,6 +96,7 @@ func (r *run) storeRecord(s *world.Sweeper, fx sweep.StoreRecord) sweep.Event {
 		return sweep.Failed{Reason: "the record is not named"}
 	}
 	if err := r.NameRecord(s, record); err != nil {
+		r.counts.SweepsOvertaken++
 		return sweep.Failed{Reason: err.Error()}
 	}
 	if r.fault(r.config.Mix.DeleteFails) {
@@ -133,7 +135,11 @@ func (r *run) deletes(keys []string, asked func() bool) (left []string, takes ti
 			lands += r.between(0, 10*time.Second)
 		}
 		r.after(takes, func() {
-			if asked() {
+			switch {
+			case !asked():
+			case lands == takes:
+				r.Delete(key)
+			default:
 				r.after(lands-takes, func() { r.Delete(key) })
 			}
 		})
@@ -149,6 +155,9 @@ func (r *run) swept(s *world.Sweeper, o sweep.Outcome) {
 	}
 	if o.Reason == "" {
 		r.counts.Sweeps++
+		if o.Full {
+			r.World.See(check.Swept{Began: s.Began, Bound: o.Bound})
+		}
 	} else {
 		r.counts.SweepsEnded++
 	}

@@ -79,7 +79,7 @@ func (s *Script) work(j *world.Job) error {
 	put := func(step func(*world.Job) (world.Object, error)) (string, error) {
 		o, err := step(j)
 		if err == nil && o.Key != "" {
-			s.Archive.Put(o)
+			s.Put(o)
 		}
 		return o.Key, err
 	}

@@ -36,7 +36,19 @@ func NewArchive() *Archive {
 }
 
 // Put stores an object.
-func (a *Archive) Put(o Object) { a.objects[o.Key] = o.Content }
+func (w *World) Put(o Object) {
+	w.Archive.objects[o.Key] = o.Content
+	w.See(check.Put{Key: o.Key})
+}
+
+// PutBatches stores an object of batches that has a generation. A put that is repeated may land again
+// after its object was deleted.
+func (w *World) PutBatches(key string, size int64) {
+	if w.Archive != nil && generation.OfKey(key) > 0 {
+		w.Archive.batches[key] = size
+		w.See(check.Put{Key: key})
+	}
+}
 
 // Get returns the bytes of an object; nil is none.
 func (a *Archive) Get(key string) []byte { return a.objects[key] }

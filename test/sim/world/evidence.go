@@ -159,10 +159,8 @@ func (w *World) Stored(o *stager.Object, of uint64) stager.Uploaded {
 	key := fmt.Sprint("object-", w.Objects)
 	if of > 0 {
 		key = fmt.Sprintf("o/%016x/%d", of, w.Objects)
-		if w.Archive != nil {
-			w.Archive.batches[key] = o.Bytes
-		}
 	}
+	w.PutBatches(key, o.Bytes)
 	done := stager.Uploaded{Object: o, Size: o.Bytes}
 	for i := range o.Batches {
 		payload := o.Batches[i].Payload

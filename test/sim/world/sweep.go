@@ -24,7 +24,8 @@ type Sweeps struct {
 
 // Sweeper is the sweeper of an archiver, with the part of its shell that has a state.
 type Sweeper struct {
-	By *Process
+	By    *Process
+	Began time.Time // when its last sweep began
 
 	core     *sweep.Core
 	revision int // of what NATS named when the sweep began
@@ -39,6 +40,9 @@ func NewSweeper(p *Process, settings sweep.Settings) *Sweeper {
 
 // SweepStep lets the core of a sweeper take an event. It returns the next effect.
 func (w *World) SweepStep(s *Sweeper, e sweep.Event) sweep.Effect {
+	if _, begins := e.(sweep.Start); begins {
+		s.Began = w.Now
+	}
 	return s.core.Step(w.Clock(s.By), e)
 }
 
