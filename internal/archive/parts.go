@@ -22,9 +22,10 @@ type Part struct {
 	Offset, Length int64
 }
 
-// tailBytes is how many bytes of the end of a segment are read to get its footer. The footer of a
-// segment of 64 MiB is shorter, and the rest has the last pages.
-const tailBytes = 128 << 10
+// tailBytes returns how many bytes of the end of a segment are read to get its footer. The rest has
+// the last pages, and all of them if batches have some 3 KiB or more: an entry has 20 to 50 bytes for
+// each.
+func tailBytes(size int64) int64 { return min(size, max(128<<10, size/64)) }
 
 // maxIndex bounds the size of a manifest or list in bytes. One of 512 segments has less than
 // 100 KiB.
@@ -68,7 +69,7 @@ func (read Parts) index(ctx context.Context, key string, size int64, decode func
 // Footer reads the footer of the segment with a key and a size. tail is what was read of the end of
 // the segment.
 func (read Parts) Footer(ctx context.Context, key string, size int64) (f *segment.Footer, tail []byte, err error) {
-	for length := min(size, tailBytes); f == nil; {
+	for length := tailBytes(size); f == nil; {
 		err := read(ctx, Part{key, DamagedFooter, size - length, length}, func(data []byte) error {
 			footer, need, err := segment.ParseTail(key, data, size)
 			if err == nil && footer == nil {

@@ -126,6 +126,15 @@ func (r *Reader) Segment(key string) (s segment.Summary, dataEnd int64, ok bool)
 	return f.Summary, f.Pages[0].Position, true
 }
 
+// SegmentAt returns the first segment that ends after an offset.
+func (r *Reader) SegmentAt(ctx context.Context, h messages.History, id protocol.Partition, offset int64) (segment.Summary, error) {
+	m, err := r.Manifest(ctx, h, id)
+	if err != nil {
+		return segment.Summary{}, err
+	}
+	return r.segment(ctx, m, id, func(i locator) (manifest.Place, bool) { return i.offset(offset) })
+}
+
 // Next returns the segment that follows one in a history. ok is false if there is none, or it is not
 // in memory which one it is.
 func (r *Reader) Next(h messages.History, s *segment.Summary) (next segment.Summary, ok bool) {

@@ -35,6 +35,7 @@ func (f *fetch) narrow(ctx context.Context, q core.Narrow) core.Event {
 	if q.Time != nil {
 		found, err = reader.NarrowTime(ctx, q.History, id, *q.Time, q.Low, q.Above)
 	} else {
+		f.ahead.chunks.begin(ctx, id, q)
 		found, err = reader.NarrowOffset(ctx, q.History, id, q.Offset, q.Low, q.Above)
 	}
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"laneway.dev/internal/core/segment"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	core "laneway.dev/services/frontend/core/fetch"
 )
 
@@ -16,7 +17,7 @@ import (
 const leastChunk = 256 << 10
 
 // chunks are parts of segments, one after the other, that a fetch has read ahead of its loads, or is
-// reading. They belong to the goroutine of the fetch.
+// reading. They belong to the goroutine of the fetch, and to that of begin while it runs.
 //
 // In a segment, the batches of a partition follow each other. So a fetch reads ahead in large
 // pieces, across the ends of segments, before it knows the batches in them. What a chunk lacks,
@@ -60,37 +61,59 @@ func (c *chunks) advance(ctx context.Context, p *partition, wanted []messages.Ex
 	if beyond < 4*leastChunk || !inSegment(last) {
 		return len(c.open) > 0
 	}
+	if at, ok := c.place(last); ok {
+		c.extend(ctx, p.id, at, c.behind(last), beyond)
+	}
+	return len(c.open) > 0
+}
+
+// begin starts to read a segment that begins at the offset at which a fetch starts, while its index
+// is read. It waits for the manifest. It is called while a question is answered in the background.
+func (c *chunks) begin(ctx context.Context, id protocol.Partition, q core.Narrow) {
+	if q.Beyond < 4*leastChunk {
+		return
+	}
+	first, err := c.server.history.SegmentAt(ctx, q.History, id, q.Offset)
+	if err != nil || q.Offset > first.Base {
+		return // an error is returned again to the fetch
+	}
+	c.drop()
+	c.history = q.History
+	c.extend(ctx, id, chunk{Summary: first}, 0, q.Beyond)
+}
+
+// extend starts to read chunks from a place on, until so many bytes beyond what is wanted are read or
+// being read. ahead is how many of them are open already.
+func (c *chunks) extend(ctx context.Context, id protocol.Partition, at chunk, ahead, beyond int64) {
 	size := min(beyond/4, core.MaxRange)
-	at, end, ok := c.place(last)
-	for ahead := c.behind(last); ok && (ahead == 0 || ahead+size <= beyond); {
+	for ahead == 0 || ahead+size <= beyond {
+		end := c.dataEnd(&at.Summary)
 		if at.to >= end {
-			if at.Summary, ok = c.server.history.Next(c.history, &at.Summary); !ok {
-				break
+			next, ok := c.server.history.Next(c.history, &at.Summary)
+			if !ok {
+				return
 			}
-			at.to, end = 0, c.dataEnd(&at.Summary)
-			c.server.prefetch(c.history, p.id, at.First)
+			at.Summary, at.to, end = next, 0, c.dataEnd(&next)
+			c.server.prefetch(c.history, id, at.First)
 		}
 		k := c.server.readChunk(ctx, at.Summary, at.to, min(at.to+size, end))
 		if k == nil {
-			break // all slots are taken
+			return // all slots are taken
 		}
 		c.open = append(c.open, k)
 		at.to = k.to
 		ahead += k.to - k.from
 	}
-	return len(c.open) > 0
 }
 
-// place returns where the next chunk begins, which is where the last one ends, and where the data of
-// that segment ends.
-func (c *chunks) place(last messages.Extent) (at chunk, end int64, ok bool) {
+// place returns where the next chunk begins, which is where the last one ends.
+func (c *chunks) place(last messages.Extent) (at chunk, ok bool) {
 	if n := len(c.open); n > 0 {
-		at.Summary, at.to = c.open[n-1].Summary, c.open[n-1].to
-		return at, c.dataEnd(&at.Summary), true
+		return chunk{Summary: c.open[n-1].Summary, to: c.open[n-1].to}, true
 	}
 	at.to = last.Offset + last.Length
-	at.Summary, end, ok = c.server.history.Segment(last.Key)
-	return at, end, ok
+	at.Summary, _, ok = c.server.history.Segment(last.Key)
+	return at, ok
 }
 
 // dataEnd returns where the data of a segment ends. If that is not known, it is the end of the

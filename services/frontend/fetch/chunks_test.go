@@ -129,6 +129,46 @@ func TestPiecesOfShortBatchesAreLarge(t *testing.T) {
 	}
 }
 
+// One request after the other would take 100 ms more with a remote store.
+func TestFirstPieceIsReadTogetherWithTheIndex(t *testing.T) {
+	s := newScanned(t, 20<<10, protocol.CompressionNone, 300)
+	var begun, alone atomic.Bool
+	first := make(chan struct{})
+	s.store.after = func(ctx context.Context, offset int64, _ []byte) {
+		if offset == 0 {
+			if begun.CompareAndSwap(false, true) {
+				close(first)
+			}
+			return
+		}
+		select {
+		case <-first:
+		case <-ctx.Done():
+			alone.Store(true)
+		}
+	}
+	s.wantsAll()
+	if alone.Load() {
+		t.Error("the index was read before the first piece was asked for")
+	}
+}
+
+func TestIndexIsReadWithOneRequest(t *testing.T) {
+	s := newScanned(t, 2<<10, protocol.CompressionNone, 8000) // its pages have more than 128 KiB
+	s.wantsAll()
+	index := 0
+	for _, read := range s.store.reads {
+		var key string
+		var offset, length int64
+		if _, err := fmt.Sscanf(read, "%s %d+%d", &key, &offset, &length); err != nil || length <= 512<<10 {
+			index++
+		}
+	}
+	if index != 1 {
+		t.Errorf("%d reads:\n%s", index, strings.Join(s.store.reads, "\n"))
+	}
+}
+
 func TestFrameLongerThanAPieceIsReadAhead(t *testing.T) {
 	s := newScanned(t, 5<<20, protocol.CompressionNone, 2, 3)
 	s.wantsAll()

@@ -69,14 +69,14 @@ func TestLoadSaysHowMuchMayBeReadBeyondIt(t *testing.T) {
 	}
 	size := int64(len(log.payloads[0].Bytes)) // of all below offset 10
 	for request, want := range map[string]int64{
-		`{"offset":0,"window_bytes":4194304}`:                        2 * 4194304,
-		`{"offset":0,"window_bytes":67108864}`:                       MaxAhead,
+		`{"offset":0,"window_bytes":4194304}`:                        4 * 4194304,
+		`{"offset":0,"window_bytes":67108864}`:                       MaxBeyond,
 		`{"offset":0,"window_bytes":1,"max_records":3}`:              2,
 		`{"offset":0,"window_bytes":4194304,"max_records":2}`:        0,
 		`{"offset":0,"window_bytes":1,"max_bytes":100}`:              2,
 		fmt.Sprintf(`{"offset":0,"max_bytes":%d}`, 4*size):           0,
 		`{"offset":0,"follow":true,"window_bytes":1,"max_bytes":1}`:  0,
-		`{"offset":0,"follow":true,"window_bytes":10,"frames":true}`: 20,
+		`{"offset":0,"follow":true,"window_bytes":10,"frames":true}`: 40,
 	} {
 		loads := loadsOf(t, log, request)
 		if len(loads) == 0 || loads[0].Beyond > want || loads[0].Beyond < want-size {

@@ -94,9 +94,8 @@ func (c *Core) ahead(wanted []messages.Extent, loaded *blocks, records int64) (e
 			bytes -= x.FrameLength()
 		}
 	}
-	beyond = max(bytes, 0)
-	if c.request.MaxRecords > 0 {
-		beyond = 0
+	if beyond = c.beyond(); c.request.MaxBytes > 0 {
+		beyond = min(beyond, max(bytes, 0))
 	}
 	blocks := blocks{limit: MaxAhead}
 	for i := c.wanted; i < len(c.queue) && len(extents) < maxAhead; i++ {
@@ -114,6 +113,22 @@ func (c *Core) ahead(wanted []messages.Extent, loaded *blocks, records int64) (e
 		}
 	}
 	return extents, beyond
+}
+
+// beyond returns how many bytes of a segment the fetch loads from where it is, at most, if its
+// consumer keeps up. It is 0 if the number of records bounds the fetch, because they may be few bytes.
+func (c *Core) beyond() int64 {
+	if c.request.MaxRecords > 0 || c.retry.failures > 0 {
+		return 0
+	}
+	bytes := int64(MaxBeyond)
+	if c.request.WindowBytes > 0 {
+		bytes = min(bytes, 4*c.request.WindowBytes)
+	}
+	if c.request.MaxBytes > 0 {
+		bytes = min(bytes, c.request.MaxBytes-c.bytes)
+	}
+	return bytes
 }
 
 // deliver sends the next batch or gap, or the part of a batch that fits into this step.

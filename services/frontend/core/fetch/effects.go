@@ -55,12 +55,14 @@ type LookedUp struct{ State LogState }
 
 // Narrow asks in which entries of the history the search for an offset, or for a time if Time is
 // not nil, can end. It is about the entries from Low up to, but not including, Above, which are
-// all in the history, and whose times rise.
+// all in the history, and whose times rise. Beyond is how many bytes the fetch will load from there,
+// as in Load: if a segment begins at the offset, the shell can read them at the same time.
 type Narrow struct {
 	History    messages.History
 	Offset     int64
 	Time       *time.Time
 	Low, Above uint64
+	Beyond     int64
 }
 
 // Narrowed answers a Narrow: what is searched for is not below Low, and every entry from Above on

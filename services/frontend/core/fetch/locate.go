@@ -184,7 +184,7 @@ func (c *Core) narrow() {
 		middle = h.End.Sequence + 1
 	case !s.narrowed:
 		s.narrowed = true
-		c.ask(narrowing, Narrow{h, c.offset, c.request.Time, s.low, s.above})
+		c.ask(narrowing, Narrow{h, c.offset, c.request.Time, s.low, s.above, c.beyond()})
 		return
 	}
 	last := s.end - 1

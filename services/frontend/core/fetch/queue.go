@@ -20,6 +20,9 @@ const (
 	// MaxAhead bounds the bytes that a Load names to be read ahead. While one range is read from
 	// a remote store, which takes as long for any number of bytes, four more are.
 	MaxAhead = 4 * MaxRange
+	// MaxBeyond bounds the bytes of a segment that are read ahead. A store that takes 100 ms for a
+	// request then gives a fetch 320 MiB a second.
+	MaxBeyond = 2 * MaxAhead
 	// maxReads is how many Reads come between two Loads, unless the queue is empty. Entries may be
 	// small, and the records that are queued do not wait for many of them.
 	maxReads = 4
