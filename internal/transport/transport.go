@@ -20,10 +20,11 @@ import (
 // Connection is a NATS connection for internal messages. It counts and logs failures. It is
 // safe for concurrent use.
 type Connection struct {
-	conn      *nats.Conn
-	log       *zap.Logger
-	malformed atomic.Uint64
-	drops     *drops
+	conn        *nats.Conn
+	log         *zap.Logger
+	malformed   atomic.Uint64
+	drops       *drops
+	probeAnswer []byte
 }
 
 // NewConnection wraps conn, and counts what any of its subscriptions drops.
@@ -148,8 +149,12 @@ func isProbe(m *nats.Msg) bool {
 	return len(m.Data) == 0 && strings.HasPrefix(m.Reply, messages.ProbePrefix)
 }
 
+// AnswerProbesWith sets the data with which probes are answered; without it there is none. It MUST
+// be called before Subscribe.
+func (c *Connection) AnswerProbesWith(data string) { c.probeAnswer = []byte(data) }
+
 func (c *Connection) answerProbe(m *nats.Msg) {
-	if err := m.Respond(nil); err != nil && !errors.Is(err, nats.ErrReconnectBufExceeded) {
+	if err := m.Respond(c.probeAnswer); err != nil && !errors.Is(err, nats.ErrReconnectBufExceeded) {
 		c.log.Warn("a probe could not be answered; it will be repeated", zap.Error(err))
 	}
 }

@@ -28,8 +28,10 @@ const (
 	SequencerProbe  = "_laneway.sequencer.probe"
 	ReplicatorProbe = "_laneway.replicator.probe"
 	// ProbePrefix starts the reply subjects of probes: messages without data, which
-	// every service answers with another one.
-	ProbePrefix       = "_laneway.probe."
+	// every service answers, most with another one.
+	ProbePrefix = "_laneway.probe."
+	// ProbeArchives is the data with which a replicator answers a probe if it has its logs archived.
+	ProbeArchives     = "archives"
 	CommittedWildcard = "_laneway.committed.>"
 	sequencerPrefix   = "_laneway.sequencer."
 	replicatorPrefix  = "_laneway.replicator."

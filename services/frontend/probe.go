@@ -89,7 +89,7 @@ func (p *probes) answered(m *nats.Msg) {
 		p.step(rolewatch.RoleAbsent{Role: role})
 		return
 	}
-	p.step(rolewatch.RoleAnswers{Role: role})
+	p.step(rolewatch.RoleAnswers{Role: role, Data: string(m.Data)})
 }
 
 func (p *probes) step(event any) {
@@ -97,9 +97,17 @@ func (p *probes) step(event any) {
 	p.status.Store(p.watch.Status())
 	for _, c := range changes {
 		if c.Silent == "" {
-			p.log.Info("a role answers again", zap.String("role", c.Role), zap.Duration("after", c.After))
+			p.log.Info("a role answers again", zap.String("role", c.Role.Name), zap.Duration("after", c.After))
 			continue
 		}
-		p.log.Error(c.Silent+"; producers get no acknowledgements until one answers", zap.String("role", c.Role))
+		p.log.Error(c.Silent+"; until one answers, "+meanwhile(c.Role), zap.String("role", c.Role.Name))
 	}
+}
+
+// meanwhile says what is so while no instance of a role answers.
+func meanwhile(role *rolewatch.Role) string {
+	if role.Background {
+		return "nothing is archived or deleted, and a partition rejects producers once its log is full"
+	}
+	return "producers get no acknowledgements"
 }

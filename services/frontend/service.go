@@ -47,7 +47,7 @@ type Config struct {
 	Times    core.Times // default: heartbeat 200 ms, stage timeout 2 s, deadline 30 s
 	Limits   produce.Limits
 	// InlineBytes is the largest batch frame that may travel in the log instead of an object; 0
-	// turns that off. Without archiving, such logs grow without limit.
+	// turns that off. None does while replicators archive nothing.
 	InlineBytes int64
 	CacheBytes  int64 // payloads kept in memory for readers; default 64 MiB
 	MaxFetches  int   // open fetches; default 1024
@@ -147,7 +147,7 @@ func (s *Service) build(js jetstream.JetStream, named *producerregistry.Registry
 	s.epoch = produce.NewEpoch(produce.EpochConfig{JS: js, Logger: log, Subscribe: s.subscribe, Ending: s.Ending})
 	s.produce = produce.New(produce.Config{
 		Conn: s.config.Conn, Wire: s.Wire, Requests: s.requested, Logger: log, Telemetry: s.config.Telemetry,
-		Times: s.config.Times, Limits: s.config.Limits, Inline: s.inline(), Fetches: s.fetches, Epoch: s.epoch, Ending: s.Ending,
+		Times: s.config.Times, Limits: s.config.Limits, Inline: s.inline, Fetches: s.fetches, Epoch: s.epoch, Ending: s.Ending,
 		Roles: s.roles, Stagers: s.stagers.live.Load, Failed: func(code protocol.Code) { s.errors.add(kindProduce, code) },
 	})
 	s.watch = topicapi.NewWatch(s.registry, log, s.boundSubjects)
@@ -161,8 +161,12 @@ func (s *Service) build(js jetstream.JetStream, named *producerregistry.Registry
 // entries that have it have other parts as well.
 const inlineShare = 8
 
-// inline returns the largest batch frame that may travel in the log.
+// inline returns the largest batch frame that may travel in the log now. Without archiving, the log
+// would keep it forever.
 func (s *Service) inline() int64 {
+	if !s.roles().Archives {
+		return 0
+	}
 	return min(s.config.InlineBytes, s.config.Conn.MaxPayload()/inlineShare)
 }
 

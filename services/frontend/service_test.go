@@ -38,6 +38,8 @@ type rig struct {
 	service *Service
 	offset  atomic.Int64
 	hold    atomic.Bool // nothing is committed
+	archive atomic.Bool // the replicator archives
+	inline  atomic.Bool // the last batch may be inline
 	stop    func(context.Context) error
 }
 
@@ -56,16 +58,18 @@ func startWith(t *testing.T, times core.Times) *rig {
 	r.must(err)
 	for subject, handle := range map[string]func(messages.Message){
 		"_laneway.sequencer.*.*": r.sequence, messages.StageSubject: r.stage,
-		messages.SequencerProbe: func(messages.Message) {}, messages.ReplicatorProbe: func(messages.Message) {},
+		messages.SequencerProbe: func(messages.Message) {},
 	} {
 		_, err := r.wire.Subscribe(subject, "", handle) // which answers probes
 		r.must(err)
 	}
+	_, err = conn.Subscribe(messages.ReplicatorProbe, r.answerAsReplicator)
+	r.must(err)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	r.service, err = Start(ctx, Config{
 		Config: service.Config{Conn: conn, Logger: zap.NewNop(), Telemetry: signals}, Store: store,
-		Times: times,
+		Times: times, InlineBytes: 100,
 	})
 	r.must(err)
 	r.stop = func(ctx context.Context) error {
@@ -82,6 +86,16 @@ func startWith(t *testing.T, times core.Times) *rig {
 		}
 	})
 	return r
+}
+
+func (r *rig) answerAsReplicator(m *nats.Msg) {
+	var data []byte
+	if r.archive.Load() {
+		data = []byte(messages.ProbeArchives)
+	}
+	if err := m.Respond(data); err != nil {
+		r.t.Error(err)
+	}
 }
 
 // sequence confirms epochs, and misses every batch that is not resolved.
@@ -108,6 +122,7 @@ func (r *rig) stage(m messages.Message) {
 	}
 	for i := range s.Batches {
 		b := &s.Batches[i]
+		r.inline.Store(b.Inline)
 		entry := messages.Entry{TopicID: s.Partition.TopicID, Epoch: s.Epoch, BaseOffset: r.offset.Add(int64(b.Records)) - int64(b.Records)}
 		p := messages.Placeholder{Batch: messages.Batch{Records: b.Records}}
 		p.Lane, p.Number = b.Lane, b.Number
@@ -277,28 +292,4 @@ func TestFrontendIsReadyWhenEveryRoleAnswers(t *testing.T) {
 	if err := r.service.awaitReady(ended, other); !errors.Is(err, context.Canceled) {
 		t.Errorf("a partition that does not exist: %v", err)
 	}
-}
-
-func TestProbesReportRolesThatNoInstanceServes(t *testing.T) {
-	conn, _ := embeddedtest.Start(t)
-	p, err := newProbes(conn, zap.NewNop(), time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 20 {
-		p.round(t.Context())
-	}
-	if unready := p.status.Load().Unready; unready == nil || !strings.Contains(unready.Detail, "none is connected to NATS, start one") {
-		t.Errorf("unready: %v", unready)
-	}
-	if p.status.Load().Refusal == nil {
-		t.Error("requests are taken")
-	}
-	p.answered(&nats.Msg{Subject: p.prefix + "0"})
-	p.answered(&nats.Msg{Subject: p.prefix + "9"})
-	if silent := p.status.Load().Silent; silent != [3]int64{0, 1, 1} {
-		t.Errorf("silent roles %v", silent)
-	}
-	conn.Close()
-	p.round(t.Context())
 }

@@ -89,6 +89,56 @@ func TestArchivedEntriesArePurgedAndARestartContinues(t *testing.T) {
 	}
 }
 
+// probe asks the replicator as a frontend does.
+func (r *rig) probe() string {
+	r.t.Helper()
+	inbox := messages.ProbePrefix + "test"
+	answers, err := r.conn.SubscribeSync(inbox)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer func() { _ = answers.Unsubscribe() }()
+	if err := r.conn.PublishRequest(messages.ReplicatorProbe, inbox, nil); err != nil {
+		r.t.Fatal(err)
+	}
+	m, err := answers.NextMsgWithContext(r.ctx)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return string(m.Data)
+}
+
+// TestLogOfAReplicatorWithoutArchivingIsArchivedByTheNext changes --archive-bytes at a restart.
+func TestLogOfAReplicatorWithoutArchivingIsArchivedByTheNext(t *testing.T) {
+	r := newRig(t)
+	jobs := r.archiver()
+	s := r.start()
+	r.awaitReady(s)
+	const committed = 12
+	for n := range uint64(committed) {
+		r.commit(n + 1)
+	}
+	if answer := r.probe(); answer != "" {
+		t.Errorf("without archiving a probe is answered with %q", answer)
+	}
+	r.stop(s)
+	if n := jobs.Load(); n > 0 {
+		t.Errorf("%d jobs were sent without archiving", n)
+	}
+
+	r.archive = 1
+	next := r.start()
+	defer r.stop(next)
+	if answer := r.probe(); answer != messages.ProbeArchives {
+		t.Errorf("with archiving a probe is answered with %q", answer)
+	}
+	log := partitionlog.New(r.conn, r.js, r.id)
+	r.await("all of the log archived", func() bool {
+		state, err := log.State(r.ctx)
+		return err == nil && state.History.End.Offset == 2*committed
+	})
+}
+
 // Without the announcement of an archiver that starts, the job is sent again after 10 seconds.
 func TestArchiverThatStartsGetsTheJobThatNoneHasTaken(t *testing.T) {
 	r := newRig(t)

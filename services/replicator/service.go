@@ -79,6 +79,9 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 	s.settings.EntryBytes = min(s.settings.EntryBytes, int(config.Conn.MaxPayload()/entryShare))
 	s.settings.ArchiveBytes = config.ArchiveBytes
 	s.settings.ArchiveAge = cmp.Or(config.ArchiveAge, s.settings.ArchiveAge)
+	if config.ArchiveBytes > 0 {
+		s.Wire.AnswerProbesWith(messages.ProbeArchives)
+	}
 	if err := s.start(ctx); err != nil {
 		return nil, s.Abort(err)
 	}

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -74,6 +75,7 @@ func TestMissingArchiverBoundsTheLog(t *testing.T) {
 	if n := f.MustMetric(deployment.Replicator, "laneway_replicator_congested_partitions"); n != 1 {
 		t.Errorf("%v partitions are congested", n)
 	}
+	f.awaitSilentArchiver(ctx, t)
 	if got := f.archivedOffset(ctx, t); got != 0 {
 		t.Errorf("topic info says that the offsets up to %d are archived, nothing is", got)
 	}
@@ -98,6 +100,27 @@ func TestMissingArchiverBoundsTheLog(t *testing.T) {
 	took(t, restarted, "all is archived")
 	if got := f.archivedOffset(ctx, t); got != state.NextOffset {
 		t.Errorf("topic info says that the offsets up to %d are archived, the log that those up to %d are", got, state.NextOffset)
+	}
+}
+
+// awaitSilentArchiver returns when the frontend has named the missing archiver. It stays ready.
+func (f *fixture) awaitSilentArchiver(ctx context.Context, t *testing.T) {
+	t.Helper()
+	err := deployment.Eventually(ctx, func(context.Context) error {
+		if !strings.Contains(f.Log(deployment.Frontend), "no archiver has answered since") {
+			return errors.New("the frontend has not logged that no archiver answers")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	silent, err := f.Sample(ctx, deployment.Frontend, "laneway_frontend_role_unanswered{", fmt.Sprintf("role=%q", deployment.Archiver))
+	if err != nil || silent != 1 {
+		t.Errorf("laneway_frontend_role_unanswered of archivers is %v, %v", silent, err)
+	}
+	if err := f.Ready(ctx, deployment.Frontend); err != nil {
+		t.Errorf("the frontend is not ready: %v", err)
 	}
 }
 

@@ -86,7 +86,7 @@ func TestLogOfOlderVersionIsReadAndThenArchived(t *testing.T) {
 	}
 	u.feedMore(ctx, t, 3000)
 
-	u.serve(t, "")
+	u.serve(t, "", "--archive-bytes", "0")
 	u.compare(ctx, t)
 	u.feedMore(ctx, t, 300)
 	for topic, p := range partitions {

@@ -43,14 +43,14 @@ type HeartbeatFlag struct {
 
 // FrontendFlags are the flags of a frontend.
 type FrontendFlags struct {
-	Deadline                     cli.Period  `default:"30s" help:"How long a producer waits at most for the answer to a batch; 1m at most."`
-	StageTimeout                 cli.Period  `default:"2s" help:"When to stage a batch again, by another stager, if nothing is heard of it. Stagers report every 500ms which batches they have held for that long, so an upload may take longer than this. It must be longer than 1s."`
-	MaxInFlightBytes             cli.Size    `default:"256MiB" help:"Bytes that all producers together may have in flight."`
-	MaxInFlightBytesPerPartition cli.Size    `default:"256MiB" help:"Bytes that the producers of a partition may have in flight."`
-	MaxInFlightPerPartition      cli.Number  `default:"16384" help:"Batches that the producers of a partition may have in flight."`
-	InlineBytes                  *cli.Amount `placeholder:"SIZE" help:"Largest batch that may travel in the log instead of an object of the store, without waiting for an upload; 0 turns that off. By default 16KiB in serve with --archive-bytes, and otherwise 0: without archiving the log would keep these batches forever."`
-	CacheBytes                   cli.Size    `default:"64MiB" help:"Memory for recent batches, from which consumers are served."`
-	MaxFetches                   cli.Number  `default:"1024" help:"Fetches that may be open at once."`
+	Deadline                     cli.Period `default:"30s" help:"How long a producer waits at most for the answer to a batch; 1m at most."`
+	StageTimeout                 cli.Period `default:"2s" help:"When to stage a batch again, by another stager, if nothing is heard of it. Stagers report every 500ms which batches they have held for that long, so an upload may take longer than this. It must be longer than 1s."`
+	MaxInFlightBytes             cli.Size   `default:"256MiB" help:"Bytes that all producers together may have in flight."`
+	MaxInFlightBytesPerPartition cli.Size   `default:"256MiB" help:"Bytes that the producers of a partition may have in flight."`
+	MaxInFlightPerPartition      cli.Number `default:"16384" help:"Batches that the producers of a partition may have in flight."`
+	InlineBytes                  cli.Amount `default:"16KiB" help:"Largest batch that may travel in the log instead of an object of the store, without waiting for an upload; 0 turns that off. None does while the replicator has --archive-bytes 0, because its log would keep these batches forever."`
+	CacheBytes                   cli.Size   `default:"64MiB" help:"Memory for recent batches, from which consumers are served."`
+	MaxFetches                   cli.Number `default:"1024" help:"Fetches that may be open at once."`
 }
 
 // Validate implements kong's check of flags.
@@ -76,9 +76,7 @@ func (f *FrontendFlags) Apply(c *Config, heartbeat HeartbeatFlag) {
 		PartitionBytes:   int64(f.MaxInFlightBytesPerPartition),
 		PartitionBatches: int(f.MaxInFlightPerPartition),
 	}
-	if f.InlineBytes != nil {
-		c.Frontend.InlineBytes = int64(*f.InlineBytes)
-	}
+	c.Frontend.InlineBytes = int64(f.InlineBytes)
 	c.Frontend.CacheBytes = int64(f.CacheBytes)
 	c.Frontend.MaxFetches = int(f.MaxFetches)
 }
@@ -142,7 +140,7 @@ func (f *StagerFlags) Apply(c *Config, faults *fault.Faults, remote bool) {
 type ReplicatorFlags struct {
 	AppendTimeout   cli.Period `default:"2s" help:"How long an append to a log may take before its outcome is looked up in the log."`
 	SnapshotEntries cli.Number `default:"10000" help:"After how many log entries of a partition a snapshot is saved. A snapshot lets a restart skip the log before it."`
-	ArchiveBytes    cli.Amount `default:"0" help:"How many bytes of records of a partition are moved from small objects and the log to a segment at a time, by archivers; 0 turns this off. The small objects are deleted by sweeps, see --sweep-interval of archivers."`
+	ArchiveBytes    cli.Amount `default:"64MiB" help:"How many bytes of records of a partition are moved from small objects and the log to a segment at a time, by archivers, which must be running; 0 turns this off. The small objects are deleted by sweeps, see --sweep-interval of archivers."`
 	ArchiveAge      cli.Period `default:"10m" help:"After what time a record is archived even if a partition has fewer bytes than --archive-bytes."`
 }
 

@@ -141,9 +141,6 @@ func (c *Command) Start(ctx context.Context, p *process.Process, broken func(err
 	return server, services, nil
 }
 
-// inlineBytes is the default of --inline-bytes with archiving.
-const inlineBytes = 16 << 10
-
 // memory returns the bytes that the services may hold. Without archiving the archiver holds
 // nothing, and its budget would only let the garbage collector wait longer.
 func (c *Command) memory() int64 {
@@ -185,12 +182,6 @@ func (c *Command) config(p *process.Process, server *embedded.Server, faults *fa
 	c.StagerFlags.Apply(&config, faults, c.storeLocation().Remote())
 	config.Sequencer.Heartbeat = time.Duration(c.Heartbeat)
 	c.ReplicatorFlags.Apply(&config)
-	switch {
-	case c.ArchiveBytes == 0:
-		config.Frontend.InlineBytes = 0
-	case c.InlineBytes == nil:
-		config.Frontend.InlineBytes = inlineBytes
-	}
 	c.ArchiverFlags.Apply(&config)
 	return config
 }

@@ -8,7 +8,8 @@ import "time"
 // which are then large.
 const inlineRate = 1 << 20
 
-// inline decides which batches a stager may return inline. The zero value allows none.
+// inline decides which batches a stager may return inline. The zero value allows none, and has the
+// whole budget.
 type inline struct {
 	most int64 // bytes of the largest frame
 	left int64 // of the budget, at a time
@@ -16,8 +17,8 @@ type inline struct {
 }
 
 // AllowInline allows stagers to return batches inline whose frames have at most so many bytes, also
-// when they are not compressed. It is called before the first step.
-func (c *Core) AllowInline(most int64) { c.inline = inline{most: most, left: inlineRate} }
+// when they are not compressed. It may be called again between steps; with 0, none is allowed.
+func (c *Core) AllowInline(most int64) { c.inline.most = most }
 
 // take reports whether a batch may be inline, and counts its bytes if it may. One that is staged
 // again may not: the sequencer may have had no memory for it.

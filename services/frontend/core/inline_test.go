@@ -42,6 +42,9 @@ func TestSmallBatchesMayBeInline(t *testing.T) {
 	large.Bytes = 101 // when it is not compressed
 	w.step(large)
 	w.wantAllowed(true, false, false)
+	w.core.AllowInline(0)
+	w.produceSized(4, 10)
+	w.wantAllowed(false)
 }
 
 func TestInlineBytesHaveABudget(t *testing.T) {
@@ -59,6 +62,9 @@ func TestInlineBytesHaveABudget(t *testing.T) {
 	w.produceSized(6, inlineRate)
 	w.produceSized(7, 1)
 	w.wantAllowed(true, false)
+	w.core.AllowInline(inlineRate) // again, which adds nothing
+	w.produceSized(8, 1)
+	w.wantAllowed(false)
 }
 
 func TestBatchThatIsStagedAgainIsNotInline(t *testing.T) {

@@ -130,7 +130,6 @@ func (p *Partition) Run(ctx context.Context) {
 	}
 	p.known = p.topic.Load()
 	c := core.NewCore(p.id, config.Epoch.Number(), p.known.Codec(), config.Times)
-	c.AllowInline(config.Inline)
 	p.step(c, time.Now(), nil)
 	p.mailbox.Run(ctx, config.Times.Heartbeat, func(now time.Time, events []core.Event) bool {
 		if p.service.replaced() {
@@ -226,10 +225,11 @@ func (p *Partition) step(c *core.Core, now time.Time, events []core.Event) (take
 		p.known = topic
 		events = append([]core.Event{core.Codec{Codec: topic.Codec()}}, events...)
 	}
+	config := &p.service.config
+	c.AllowInline(config.Inline())
 	fx := c.Step(now, events)
 	stats := c.Stats()
 	p.stats.Store(&stats)
-	config := &p.service.config
 	config.Fetches.ReadOnly(p.id, stats.Damage)
 	config.Wire.Send(fx.Send)
 	p.answer(fx.Answers)

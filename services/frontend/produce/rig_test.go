@@ -84,7 +84,7 @@ func newRig(t *testing.T, limits Limits) *rig {
 	r.service = New(Config{
 		Conn: conn, Wire: r.wire, Requests: r.wire, Logger: log, Telemetry: signals,
 		Times:  core.Times{Heartbeat: 20 * time.Millisecond, StageTimeout: time.Minute, Deadline: time.Minute},
-		Limits: limits, Fetches: fetches, Epoch: epoch, Ending: r.ending, Roles: r.roles.Load, Stagers: r.live.Load, Failed: r.failed,
+		Limits: limits, Inline: func() int64 { return 0 }, Fetches: fetches, Epoch: epoch, Ending: r.ending, Roles: r.roles.Load, Stagers: r.live.Load, Failed: r.failed,
 	})
 	r.actor = r.service.Partition(testTopic, r.id)
 	r.must(r.listen(messages.SequencerSubject(r.id), r.announced))

@@ -30,7 +30,7 @@ type Config struct {
 	Telemetry *telemetry.Telemetry
 	Times     core.Times
 	Limits    Limits
-	Inline    int64         // largest frame that may travel in the log, in bytes; 0 is none
+	Inline    func() int64  // largest frame that may travel in the log now, in bytes; 0 is none
 	Fetches   *fetch.Server // receives what is committed, and payloads that consumers may ask for
 	Epoch     *Epoch
 	Ending    *service.Ending          // of the frontend; once it has failed no producer is answered

@@ -28,13 +28,22 @@ const (
 	suspectRounds, silentRounds = 2, 10
 )
 
-// Roles are the roles that a batch passes on its way to the log, in that order, with the
-// subjects of their probes. A probe reaches any instance of a role, whatever partitions that
-// instance serves.
-var Roles = [...]struct{ Name, Probe string }{
-	{"stager", messages.StageSubject},
-	{"sequencer", messages.SequencerProbe},
-	{"replicator", messages.ReplicatorProbe},
+// Role is a role that is probed.
+type Role struct {
+	Name  string
+	Probe string // its subject
+	// Background reports that no batch passes the role on its way to the log. Without it, logs
+	// accept batches until they are full, so it affects neither readiness nor requests.
+	Background bool
+}
+
+// Roles are the roles that are probed. Those that a batch passes on its way to the log come first,
+// in that order. A probe reaches any instance of a role, whatever partitions that instance serves.
+var Roles = [...]Role{
+	{Name: "stager", Probe: messages.StageSubject},
+	{Name: "sequencer", Probe: messages.SequencerProbe},
+	{Name: "replicator", Probe: messages.ReplicatorProbe},
+	{Name: "archiver", Probe: messages.ArchiveSubject, Background: true},
 }
 
 // Watch decides which roles do not answer. It belongs to one goroutine.
@@ -42,6 +51,7 @@ type Watch struct {
 	refuseAfter int       // rounds in a row without an answer after which requests are refused
 	roundAt     time.Time // when the current round started; zero if none is running
 	roles       [len(Roles)]state
+	archives    bool // by the last answer of a replicator
 }
 
 // state is the state of one role, over all of its instances.
@@ -61,14 +71,17 @@ type (
 	// RoundFails reports that the probes could not be sent. It proves nothing about the roles.
 	RoundFails struct{}
 	// RoleAnswers reports that an instance of a role, an index of Roles, has answered.
-	RoleAnswers struct{ Role int }
+	RoleAnswers struct {
+		Role int
+		Data string // of the answer
+	}
 	// RoleAbsent reports that NATS has no subscriber for the probe of a role.
 	RoleAbsent struct{ Role int }
 )
 
 // Change is a change of a role's state, for the operator's log.
 type Change struct {
-	Role   string
+	Role   *Role
 	Silent string        // since when and why it does not answer; empty if it answers again
 	After  time.Duration // length of the silence that has ended
 }
@@ -87,7 +100,7 @@ func (w *Watch) Step(now time.Time, event any) (changes []Change) {
 	case RoundBegins:
 		for i := range w.roles {
 			if w.missed(&w.roles[i]) {
-				changes = append(changes, Change{Role: Roles[i].Name, Silent: w.silence(i)})
+				changes = append(changes, Change{Role: &Roles[i], Silent: w.silence(i)})
 			}
 		}
 		w.roundAt = now
@@ -98,7 +111,10 @@ func (w *Watch) Step(now time.Time, event any) (changes []Change) {
 	case RoleAnswers:
 		r := &w.roles[e.Role]
 		if r.missed >= silentRounds {
-			changes = append(changes, Change{Role: Roles[e.Role].Name, After: now.Sub(r.since)})
+			changes = append(changes, Change{Role: &Roles[e.Role], After: now.Sub(r.since)})
+		}
+		if Roles[e.Role].Probe == messages.ReplicatorProbe {
+			w.archives = e.Data == messages.ProbeArchives
 		}
 		*r = state{everAnswered: true, answered: true}
 	}
@@ -130,11 +146,12 @@ func (w *Watch) silence(i int) string {
 	return fmt.Sprintf("no %s has answered since %s: %s", Roles[i].Name, r.since.UTC().Format(time.RFC3339), why)
 }
 
-// silences describes the roles that have missed at least this many rounds in a row.
+// silences describes the roles that have missed at least this many rounds in a row, and that
+// batches pass.
 func (w *Watch) silences(rounds int) string {
 	var all []string
 	for i := range w.roles {
-		if w.roles[i].missed >= rounds {
+		if w.roles[i].missed >= rounds && !Roles[i].Background {
 			all = append(all, w.silence(i))
 		}
 	}
@@ -144,20 +161,25 @@ func (w *Watch) silences(rounds int) string {
 // Status is the state of a Watch at one time. It is immutable.
 type Status struct {
 	Silent   [len(Roles)]int64 // 1 for a role that does not answer, as the metric shows it
-	Unready  *protocol.Error   // nil if every role answers
+	Unready  *protocol.Error   // nil if every role answers that batches pass
 	Suspects string            // describes the roles that a batch may be waiting for; may be empty
 	Refusal  *core.Rejection   // of produce requests; nil while they are accepted
+	Archives bool              // logs are archived, as far as known
 }
 
 // Status returns the current state.
 func (w *Watch) Status() *Status {
-	s := &Status{Suspects: w.silences(suspectRounds)}
+	s := &Status{Suspects: w.silences(suspectRounds), Archives: w.archives}
 	var unready []string
 	for i := range w.roles {
 		r := &w.roles[i]
-		switch {
-		case r.missed >= silentRounds:
+		silent := r.missed >= silentRounds
+		if silent {
 			s.Silent[i] = 1
+		}
+		switch {
+		case Roles[i].Background:
+		case silent:
 			unready = append(unready, w.silence(i))
 		case !r.everAnswered:
 			unready = append(unready, "no "+Roles[i].Name+" has answered yet")

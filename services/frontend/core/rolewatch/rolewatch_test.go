@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
 
@@ -22,15 +23,19 @@ func newRoles() *roles { return &roles{Watch: New(testDeadline), now: time.Unix(
 func (r *roles) step(event any) {
 	for _, c := range r.Step(r.now, event) {
 		if c.Silent == "" {
-			r.log = append(r.log, c.Role+" answers after "+c.After.String())
+			r.log = append(r.log, c.Role.Name+" answers after "+c.After.String())
 			continue
 		}
 		r.log = append(r.log, c.Silent)
 	}
 }
 
-// rounds begins some rounds, in each of which the same happens.
+// rounds begins some rounds, in each of which the same happens, and an archiver answers.
 func (r *roles) rounds(n int, events ...any) {
+	r.roundsWithoutArchiver(n, append(events, RoleAnswers{Role: 3})...)
+}
+
+func (r *roles) roundsWithoutArchiver(n int, events ...any) {
 	for range n {
 		r.step(RoundBegins{})
 		for _, e := range events {
@@ -42,7 +47,7 @@ func (r *roles) rounds(n int, events ...any) {
 
 func TestRolesThatDoNotAnswerAreNamed(t *testing.T) {
 	const refused = int(testDeadline / ProbeInterval)
-	s, q, r := RoleAnswers{0}, RoleAnswers{1}, RoleAnswers{2}
+	s, q, r := RoleAnswers{Role: 0}, RoleAnswers{Role: 1}, RoleAnswers{Role: 2}
 	for name, c := range map[string]struct {
 		happens                    func(*roles)
 		log                        []string
@@ -111,6 +116,10 @@ func TestRolesThatDoNotAnswerAreNamed(t *testing.T) {
 				"replicator answers after 30.5s",
 			},
 		},
+		"archivers are not waited for": {
+			happens: func(w *roles) { w.rounds(1, s, q, r); w.roundsWithoutArchiver(refused+1, s, q, r, RoleAbsent{3}) },
+			log:     []string{"no archiver has answered since 1970-01-12T13:46:40Z: none is connected to NATS, start one"},
+		},
 		"nothing that NATS did not take counts": {
 			happens: func(w *roles) { w.rounds(1, s, q, r); w.rounds(1000, RoundFails{}) },
 		},
@@ -157,11 +166,38 @@ func TestAShortDeadlineRefusesNothingWhileARoleRestarts(t *testing.T) {
 
 func TestOnlyTheOutcomeThatIsNotKnownIsExplainedByRoles(t *testing.T) {
 	w := newRoles()
-	w.rounds(suspectRounds+1, RoleAnswers{1}, RoleAnswers{2})
+	w.rounds(suspectRounds+1, RoleAnswers{Role: 1}, RoleAnswers{Role: 2})
 	for code, explained := range map[protocol.Code]bool{protocol.CodeOutcomeUnknown: true, protocol.CodeFailed: false, protocol.CodeWrongLastID: false} {
 		got := w.Status().Explain(protocol.NewError(code, "ticket 1"))
 		if got.Code != code || !strings.HasPrefix(got.Detail, "ticket 1") || strings.Contains(got.Detail, "stager") != explained {
 			t.Errorf("%v", got)
+		}
+	}
+}
+
+func TestSilentArchiversAreCounted(t *testing.T) {
+	w := newRoles()
+	w.roundsWithoutArchiver(silentRounds+1, RoleAnswers{Role: 0}, RoleAnswers{Role: 1}, RoleAnswers{Role: 2})
+	if status := w.Status(); status.Silent != [...]int64{0, 0, 0, 1} || status.Unready != nil || status.Suspects != "" {
+		t.Errorf("%+v", status)
+	}
+}
+
+func TestOnlyTheAnswersOfReplicatorsTellWhetherTheyArchive(t *testing.T) {
+	w := newRoles()
+	for _, c := range []struct {
+		event any
+		want  bool
+	}{
+		{RoleAnswers{Role: 0, Data: messages.ProbeArchives}, false},
+		{RoleAnswers{Role: 2, Data: messages.ProbeArchives}, true},
+		{RoleAnswers{Role: 3}, true},
+		{RoundBegins{}, true},
+		{RoleAbsent{Role: 2}, true},
+		{RoleAnswers{Role: 2}, false},
+	} {
+		if w.step(c.event); w.Status().Archives != c.want {
+			t.Errorf("after %+v: %t", c.event, w.Status().Archives)
 		}
 	}
 }
