@@ -57,7 +57,7 @@ type commonFlags struct {
 	Cluster      cli.Number        `default:"1" placeholder:"N" help:"How many NATS servers to start: 1, or 3 to keep three replicas, with each role of Laneway in a process of its own."`
 	Rounds       cli.Number        `default:"5" help:"How often to measure everything; the median counts."`
 	RecordBytes  cli.Size          `default:"1KiB" help:"Size of a record."`
-	ArchiveBytes cli.Amount        `env:"-" default:"0" help:"The --archive-bytes of the Laneway that is measured; 0 measures it without archiving."`
+	ArchiveBytes *cli.Amount       `env:"-" placeholder:"SIZE" help:"The --archive-bytes of the Laneway that is measured, if it is not to be the default; 0 measures it without archiving."`
 	Data         string            `placeholder:"FOLDER" help:"Where servers keep their data while they are measured; by default the folder for temporary files."`
 	JSON         bool              `name:"json" help:"Print a JSON object instead of a table."`
 	HTML         string            `name:"html" placeholder:"FILE" help:"Write a self-contained page with plots as well."`
@@ -181,7 +181,7 @@ func (f *commonFlags) plan(work Work, amount amountFlags) Plan {
 	return Plan{
 		Work: work, Versus: f.Versus != "", Rounds: int(f.Rounds), RecordBytes: record, BatchBytes: record, Producers: 1,
 		Warmup: time.Duration(amount.Duration) / 4, Duration: time.Duration(amount.Duration), Bytes: int64(amount.Bytes),
-		Cluster: int(f.Cluster), ArchiveBytes: int64(f.ArchiveBytes), Server: f.NATS, Store: string(f.Store),
+		Cluster: int(f.Cluster), ArchiveBytes: (*int64)(f.ArchiveBytes), Server: f.NATS, Store: string(f.Store),
 	}
 }
 

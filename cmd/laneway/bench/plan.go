@@ -48,8 +48,9 @@ type Plan struct {
 	Rate          int // records a second, of Latency
 
 	Cluster int // NATS servers: 1, or 3 with three replicas of everything
-	// ArchiveBytes is what a Laneway that is started archives at a time; 0 for nothing.
-	ArchiveBytes int64
+	// ArchiveBytes is what a Laneway that is started archives at a time; 0 for nothing, and nil for
+	// what it does by default.
+	ArchiveBytes *int64
 	Server       string // URL of a Laneway that runs; empty to start one
 	Store        string // where a Laneway that is started keeps its objects; empty for its folder
 	Folder       string // where folders for data are made
@@ -83,7 +84,7 @@ func (p *Plan) Check() error {
 		return fmt.Errorf("--cluster %d is started by the benchmark, but the Laneway of --nats runs already: give only one of them", p.Cluster)
 	case p.Store != "" && p.Server != "":
 		return errors.New("--store is for a Laneway that the benchmark starts: leave --nats or --store out")
-	case p.ArchiveBytes > 0 && p.Server != "":
+	case p.ArchiveBytes != nil && p.Server != "":
 		return errors.New("--archive-bytes is for a Laneway that the benchmark starts: leave --nats or --archive-bytes out")
 	case p.Versus && p.Server != "":
 		return errors.New("--versus needs both sides on this machine, started by the benchmark: leave --nats out")

@@ -45,7 +45,7 @@ type Settings struct {
 	DurationSeconds  float64 `json:"duration_seconds,omitempty"`
 	Bytes            int64   `json:"bytes"`
 	Cluster          int     `json:"cluster"`                 // NATS servers, and replicas
-	ArchiveBytes     int64   `json:"archive_bytes,omitempty"` // that Laneway archives at a time
+	ArchiveBytes     *int64  `json:"archive_bytes,omitempty"` // that Laneway archives at a time, unless it is the default
 }
 
 // Contender is one way to do the work, with its measurements.
@@ -190,8 +190,12 @@ func (r *Report) summary() string {
 	if w.Cluster > 1 {
 		parts = append(parts, fmt.Sprintf("%d NATS servers and replicas", w.Cluster))
 	}
-	if w.ArchiveBytes > 0 {
-		parts = append(parts, bytesOf(w.ArchiveBytes)+" archived at a time")
+	switch {
+	case w.ArchiveBytes == nil:
+	case *w.ArchiveBytes == 0:
+		parts = append(parts, "nothing archived")
+	default:
+		parts = append(parts, bytesOf(*w.ArchiveBytes)+" archived at a time")
 	}
 	return fmt.Sprintf("%s, %s/%s with %s: %s. %s", r.Started.Format(time.RFC3339), r.Machine.System, r.Machine.Architecture,
 		count(r.Machine.CPUs, "CPU"), strings.Join(parts, ", "), r.condition())

@@ -104,7 +104,7 @@ func TestRejectsBadPlans(t *testing.T) {
 		"less than a batch":   func(p *Plan) { p.Bytes = int64(p.BatchBytes) - 1 },
 		"too many for atomic": func(p *Plan) { p.Producers = maxAtomicBatches + 1 },
 		"a server of others":  func(p *Plan) { p.Server = "nats://127.0.0.1:4222" },
-		"archiving of others": func(p *Plan) { p.Versus, p.Server, p.ArchiveBytes = false, "nats://127.0.0.1:4222", 1<<20 },
+		"archiving of others": func(p *Plan) { p.Versus, p.Server, p.ArchiveBytes = false, "nats://127.0.0.1:4222", new(int64) },
 		"two servers":         func(p *Plan) { p.Cluster = 2 },
 		"record over batch":   func(p *Plan) { p.BatchBytes = 5 << 20 },
 		"rate over the clock": func(p *Plan) { p.Rate = 2e9 },
@@ -195,14 +195,17 @@ func TestReportWording(t *testing.T) {
 		want   []string
 		not    string
 	}{
-		Latency: {[][]float64{one, one, one}, []string{"p50 ms", "LANEWAY TAKES", "Of milliseconds less is better"}, "LANEWAY IS"},
+		Latency: {[][]float64{one, one, one}, []string{"p50 ms", "nothing archived", "LANEWAY TAKES", "Of milliseconds less is better"}, "LANEWAY IS"},
 		Produce: {seven, []string{"1 round,", "64 MiB archived at a time", "1 producer with 5 in flight", "records/s", "LANEWAY IS", "64 KiB messages, sync always"}, "1 rounds"},
 		Consume: {[][]float64{one, one, one}, []string{"1.0 MiB read", "64 KiB messages, sync default"}, "in flight"},
 	} {
 		var out bytes.Buffer
 		r := measured(t, work, c.values...)
-		r.Work.Rounds, r.Work.ArchiveBytes = 1, 64<<20
-		if work != Latency {
+		archived := int64(64 << 20)
+		r.Work.Rounds, r.Work.ArchiveBytes = 1, &archived
+		if work == Latency {
+			archived = 0
+		} else {
 			r.Work.Producers = 1
 		}
 		if err := r.Print(&out); err != nil {

@@ -32,7 +32,7 @@ type servers struct {
 	url       string
 	pages     []string   // addresses of the pages of Laneway's processes
 	store     string     // of Laneway, if it is not in the folder
-	archive   string     // --archive-bytes of Laneway
+	archive   []string   // flags of what appends to Laneway's logs
 	processes []*process // in the order of their start
 }
 
@@ -45,7 +45,10 @@ func launch(ctx context.Context, p *Plan, c *contender) (s *servers, err error) 
 	if err != nil {
 		return nil, err
 	}
-	s = &servers{binary: p.Binary, folder: folder, archive: strconv.FormatInt(p.ArchiveBytes, 10)}
+	s = &servers{binary: p.Binary, folder: folder}
+	if p.ArchiveBytes != nil {
+		s.archive = []string{"--archive-bytes", strconv.FormatInt(*p.ArchiveBytes, 10)}
+	}
 	if c.store != "" {
 		s.store = below(c.store, filepath.Base(folder))
 	}
@@ -129,7 +132,8 @@ func (s *servers) describeServe() error {
 		return err
 	}
 	s.url = "nats://" + free[0]
-	args := []string{"serve", "--listen", free[0], "--http", free[1], "--data", filepath.Join(s.folder, "data"), "--archive-bytes", s.archive}
+	args := []string{"serve", "--listen", free[0], "--http", free[1], "--data", filepath.Join(s.folder, "data")}
+	args = append(args, s.archive...)
 	if s.store != "" {
 		args = append(args, "--store", s.store)
 	}
@@ -155,7 +159,7 @@ func (s *servers) describeRoles(size int) error {
 			args = append(args, "--store", store)
 		}
 		if role == "replicator" {
-			args = append(args, "--archive-bytes", s.archive)
+			args = append(args, s.archive...)
 		}
 		s.add(role, pageReady(free[i]), args...)
 	}

@@ -22,7 +22,7 @@ func (c *Core) truncate(m messages.Truncate) {
 		answer.Code, answer.Detail = protocol.CodeInvalidRequest, fmt.Sprintf("before is %d, and the next record of the partition gets the offset %d", m.Before, end)
 	case c.settings.ArchiveBytes == 0:
 		answer.Code = protocol.CodeInvalidRequest
-		answer.Detail = "only archived records can be dropped, and this replicator archives nothing; start it with --archive-bytes"
+		answer.Detail = "only archived records can be dropped, and this replicator archives nothing; start it without --archive-bytes 0"
 	default:
 		a.retention.before = max(a.retention.before, m.Before)
 		return
