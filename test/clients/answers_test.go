@@ -204,7 +204,7 @@ func (f *fixture) answersOf(t *testing.T, want protocol.Code, ask func(ctx conte
 // What a partition in trouble answers.
 func TestErrorsOfDamagedPartitionAreParsed(t *testing.T) {
 	t.Run("failing uploads", func(t *testing.T) {
-		f := use(t, deployment.Start(t, deployment.OneProcess, deployment.Options{Stager: []string{"--fault", "stage.fail=1"}}))
+		f := use(t, deployment.Start(t, deployment.OneProcess, deployment.Options{Stager: []string{"--fault", "stage.fail=1"}, Frontend: uploadsAll}))
 		f.answersOf(t, protocol.CodeFailed, func(ctx context.Context) ([]byte, error) {
 			m, err := f.conn.RequestMsgWithContext(ctx, with(f.laneway))
 			if err != nil {
@@ -216,7 +216,7 @@ func TestErrorsOfDamagedPartitionAreParsed(t *testing.T) {
 	t.Run("slow uploads", func(t *testing.T) {
 		f := use(t, deployment.Start(t, deployment.OneProcess, deployment.Options{
 			Stager:   []string{"--fault", "stage.delay=1h"},
-			Frontend: []string{"--max-in-flight-per-partition", "1", "--deadline", "2s"},
+			Frontend: append([]string{"--max-in-flight-per-partition", "1", "--deadline", "2s"}, uploadsAll...),
 		}))
 		answers, err := f.conn.SubscribeSync("answers." + f.partition.Topic)
 		if err != nil {
@@ -240,7 +240,7 @@ func TestErrorsOfDamagedPartitionAreParsed(t *testing.T) {
 		}
 	})
 	t.Run("a lost object", func(t *testing.T) {
-		d := deployment.Start(t, deployment.OneProcess, deployment.Options{})
+		d := deployment.Start(t, deployment.OneProcess, deployment.Options{Frontend: uploadsAll})
 		f := use(t, d)
 		if _, err := f.conn.RequestMsgWithContext(f.ctx, with(f.laneway)); err != nil {
 			t.Fatal(err)

@@ -34,11 +34,14 @@ func TestMain(m *testing.M) {
 // client of Go has by default.
 const limit = 4096
 
+// uploadsAll are flags of a frontend with which small batches are uploaded, too.
+var uploadsAll = []string{"--inline-bytes", "0"}
+
 // outOfOrder makes uploads end in any order: objects are small and many, and
 // each takes anything up to 50 ms.
 var outOfOrder = deployment.Options{
 	Stager:   []string{"--object-batches", "32", "--uploads", "64", "--fault", "stage.delay=uniform(0,50ms)"},
-	Frontend: []string{"--max-in-flight-per-partition", fmt.Sprint(limit)},
+	Frontend: append([]string{"--max-in-flight-per-partition", fmt.Sprint(limit)}, uploadsAll...),
 }
 
 // suite is what holds over every deployment. Its tests share the processes,

@@ -40,8 +40,8 @@ func TestConsumerContinuesWhenItsObjectsAreCollected(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, 2*time.Minute)
 	f := start(t, deployment.OneProcess, deployment.Options{
-		Frontend:   []string{"--cache-bytes", "1"},
-		Replicator: []string{"--archive-bytes", "64MiB", "--archive-age", "3s"},
+		Frontend:   append([]string{"--cache-bytes", "1"}, uploadsAll...),
+		Replicator: []string{"--archive-age", "3s"},
 	})
 	c := f.client(t, f.URL())
 	topic, err := c.Admin().CreateTopic(ctx, protocol.TopicConfig{Name: "collected", Partitions: 1})

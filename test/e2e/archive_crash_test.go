@@ -94,7 +94,7 @@ func TestArchivingUnderKills(t *testing.T) {
 	f := start(t, deployment.RoleProcesses, deployment.Options{
 		Store:      s3server.Location(proxy.Endpoint(), "archived"),
 		Stager:     []string{"--linger", "0s", "--fault", fmt.Sprintf("stage.delay=uniform(0,%s)", form.delay)},
-		Frontend:   append([]string{"--cache-bytes", "1"}, inlineBatches...), // consumers read what is stored
+		Frontend:   []string{"--cache-bytes", "1"}, // consumers read what is stored
 		Replicator: []string{"--archive-bytes", "1MiB", "--archive-age", form.archiveAge.String(), "--snapshot-entries", "50"},
 		Archiver:   []string{"--sweep-interval", form.sweep.String()},
 	})

@@ -110,7 +110,7 @@ func TestLongHistoryLeavesAShortLog(t *testing.T) {
 		total, record, bound = 10<<30, 1<<10, servesAgain
 	}
 	ctx := within(t, 3*time.Minute*time.Duration(total>>30))
-	f := start(t, deployment.RoleProcesses, deployment.Options{Frontend: inlineBatches, Replicator: []string{"--archive-bytes", "64MiB"}})
+	f := start(t, deployment.RoleProcesses, deployment.Options{})
 	began, filling := time.Now(), make(chan struct{})
 	watching, stop := context.WithCancel(ctx)
 	most, watched := uint64(0), make(chan error, 1)

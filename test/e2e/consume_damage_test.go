@@ -21,7 +21,7 @@ import (
 
 func TestDamageAffectsOnePartitionAndCanBeSkipped(t *testing.T) {
 	ctx := within(t, time.Minute)
-	f := start(t, deployment.OneProcess, deployment.Options{})
+	f := start(t, deployment.OneProcess, deployment.Options{Frontend: uploadsAll})
 	const partitions, each, damaged, at = 4, 10, 2, 4
 	topic, err := client.New(f.conn).Admin().CreateTopic(ctx, protocol.TopicConfig{Name: "spread", Partitions: partitions})
 	if err != nil {

@@ -60,8 +60,8 @@ func TestDamagedObjectsAreReportedAndDisturbNobody(t *testing.T) {
 		h := &hostile{fixture: f, t: t, ctx: ctx, conn: f.Connect()}
 		for topic, damage := range damages {
 			p := f.CreateTopic(f.conn, topic).Partition(0)
-			// One after the other, so that each batch has an object of its own.
-			if ack := f.request(ctx, t, &nats.Msg{Subject: p.ProduceSubject(), Data: []byte("precious")}); ack.Error != nil {
+			// One after the other, so that each batch has an object of its own; too large to be inline.
+			if ack := f.request(ctx, t, &nats.Msg{Subject: p.ProduceSubject(), Data: []byte(load.Pad("precious", 20<<10))}); ack.Error != nil {
 				t.Fatal(ack.Error)
 			}
 			if err := damage(h.objectOf(p)); err != nil {

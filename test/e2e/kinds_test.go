@@ -13,12 +13,8 @@ import (
 // sendsBothKinds are options of a deployment to which both kinds of batches are sent. Its logs have everything.
 var sendsBothKinds = deployment.Options{
 	Stager:     []string{"--fault", "stage.delay=uniform(0,20ms)"},
-	Frontend:   inlineBatches,
 	Replicator: []string{"--snapshot-entries", "50", "--archive-bytes", "1GiB"}, // restarts begin from snapshots
 }
-
-// inlineBatches are flags of a frontend with which small batches travel in the log.
-var inlineBatches = []string{"--inline-bytes", "16KiB"}
 
 // bothKinds are the sizes of batches that are sent in turn. Small ones are inline unless one of their
 // lane waits for an upload, so several of them follow each other.

@@ -112,7 +112,7 @@ func TestSecondBatchWaitsForFirstRefusedAtAdmission(t *testing.T) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{
 			Stager:   []string{"--fault", "stage.delay=300ms"},
-			Frontend: []string{"--max-in-flight-bytes-per-partition", "100KiB"},
+			Frontend: append([]string{"--max-in-flight-bytes-per-partition", "100KiB"}, uploadsAll...),
 		})
 		c := f.client(t, f.URL())
 		// Whether the second one is sent before the first is refused is up to the

@@ -57,8 +57,13 @@ func start(t *testing.T, kind deployment.Kind, options deployment.Options) *fixt
 	return f
 }
 
-// stager returns options with flags of the process that stages.
-func stager(flags ...string) deployment.Options { return deployment.Options{Stager: flags} }
+// uploadsAll are flags of a frontend with which small batches are uploaded, too.
+var uploadsAll = []string{"--inline-bytes", "0"}
+
+// stager returns options with flags of the process that stages. All batches are uploaded.
+func stager(flags ...string) deployment.Options {
+	return deployment.Options{Stager: flags, Frontend: uploadsAll}
+}
 
 // verify reads back what there is and compares it with what producers know:
 // first from the memory of the frontend, as far as it reaches, then from what

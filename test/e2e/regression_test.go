@@ -21,7 +21,7 @@ const invertedDelay = "stage.delay=uniform(0,4s)"
 // inverted returns options with flags of the stager, and a stage timeout that is
 // longer than its uploads take.
 func inverted(flags []string) deployment.Options {
-	return deployment.Options{Stager: flags, Frontend: []string{"--stage-timeout", "20s"}}
+	return deployment.Options{Stager: flags, Frontend: append([]string{"--stage-timeout", "20s"}, uploadsAll...)}
 }
 
 // slowThenQuick returns options with which the first upload takes seconds and the

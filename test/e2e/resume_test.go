@@ -41,9 +41,7 @@ func (f *fixture) feed(ctx context.Context, path string) *exec.Cmd {
 }
 
 // slowUploads makes a file of a few MB take seconds.
-var slowUploads = deployment.Options{
-	Stager: []string{"--object-batches", "1", "--uploads", "64", "--fault", "stage.delay=uniform(0,20ms)"},
-}
+var slowUploads = stager("--object-batches", "1", "--uploads", "64", "--fault", "stage.delay=uniform(0,20ms)")
 
 func TestKilledFileProducerIsExactlyOnce(t *testing.T) {
 	t.Parallel()

@@ -70,7 +70,7 @@ func TestBatchOnASlowStoreIsStagedOnce(t *testing.T) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{
 			Stager:   []string{"--object-batches", "1", "--uploads", "64", "--fault", "stage.delay=12s"},
-			Frontend: []string{"--stage-timeout", "4s", "--deadline", "1m"},
+			Frontend: append([]string{"--stage-timeout", "4s", "--deadline", "1m"}, uploadsAll...),
 		})
 		p := f.publisher(t)
 		p.send(t, 20)
@@ -89,7 +89,7 @@ func TestBatchOnASlowStoreIsStagedOnce(t *testing.T) {
 func TestBatchesOfAFrozenStagerAreStagedByTheOther(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	ctx := within(t, 2*time.Minute)
-	f := start(t, deployment.RoleProcesses, deployment.Options{Frontend: []string{"--deadline", "1m"}})
+	f := start(t, deployment.RoleProcesses, deployment.Options{Frontend: append([]string{"--deadline", "1m"}, uploadsAll...)})
 	f.Succeed(deployment.Stager, "--uploads", "64", "--fault", "stage.delay=1h")
 	f.AwaitReady(ctx)
 	f.AwaitMetric(ctx, deployment.Frontend, "laneway_frontend_stagers", func(v float64) bool { return v == 2 })

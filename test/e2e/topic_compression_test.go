@@ -76,7 +76,7 @@ func wantLines(ctx context.Context, t *testing.T, conn *nats.Conn, topic string,
 func TestTopicsCompressSingleRecords(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, 2*time.Minute)
-		f := start(t, kind, deployment.Options{})
+		f := start(t, kind, deployment.Options{Frontend: uploadsAll})
 		var lines []string
 		for i := range 5000 {
 			lines = append(lines, fmt.Sprintf("\tif err := step%d(ctx, %d); err != nil { return fmt.Errorf(%q, err) }", i%7, i*i, "step: %w"))

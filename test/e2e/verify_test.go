@@ -43,7 +43,7 @@ func (f *fixture) verifyStore(ctx context.Context, t *testing.T, code int, words
 func TestStoreVerifyReportsAffectedOffsets(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, time.Minute)
-	f := start(t, deployment.OneProcess, deployment.Options{})
+	f := start(t, deployment.OneProcess, deployment.Options{Frontend: uploadsAll})
 	h := &hostile{fixture: f, t: t, ctx: ctx, conn: f.conn}
 	var files []string
 	for _, topic := range []string{"whole", "altered", "missing"} {
@@ -111,7 +111,7 @@ func TestWrongPrefixIsNotCalledMissingObjects(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, time.Minute)
 	s3 := s3server.Start(t)
-	f := start(t, deployment.OneProcess, deployment.Options{Store: s3.Location("right")})
+	f := start(t, deployment.OneProcess, deployment.Options{Store: s3.Location("right"), Frontend: uploadsAll})
 	if ack := f.request(ctx, t, &nats.Msg{Subject: f.partition.ProduceSubject(), Data: []byte("precious")}); ack.Error != nil {
 		t.Fatal(ack.Error)
 	}
@@ -149,7 +149,7 @@ func TestStoreUsageTellsTopicsAndOrphansApart(t *testing.T) {
 	t.Parallel()
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
-		f := start(t, kind, deployment.Options{})
+		f := start(t, kind, deployment.Options{Frontend: uploadsAll})
 		h := &hostile{fixture: f, t: t, ctx: ctx, conn: f.conn}
 		var files []string
 		for _, topic := range []string{"kept", "deleted"} {
