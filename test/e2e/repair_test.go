@@ -89,7 +89,7 @@ func (f *fixture) sendVariety(ctx context.Context, t *testing.T, p protocol.Part
 func TestBatchesOfMissingLogAreExported(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
-		f := start(t, kind, deployment.Options{Replicator: []string{"--snapshot-entries", "5"}})
+		f := start(t, kind, deployment.Options{Frontend: uploadsAll, Replicator: []string{"--snapshot-entries", "5"}})
 		other := f.CreateTopic(f.conn, "other").Partition(0)
 		sent := f.sendVariety(ctx, t, f.partition)
 		f.sendVariety(ctx, t, other)

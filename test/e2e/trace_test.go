@@ -137,7 +137,7 @@ func TestOneProduceIsOneConnectedTrace(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		r := startReceiver(t)
-		f := start(t, kind, deployment.Options{Env: []string{
+		f := start(t, kind, deployment.Options{Frontend: uploadsAll, Env: []string{
 			"OTEL_EXPORTER_OTLP_ENDPOINT=" + r.endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
 			"OTEL_METRICS_EXPORTER=none", "OTEL_BSP_SCHEDULE_DELAY=100",
 		}})
@@ -184,7 +184,7 @@ func TestOneProduceIsOneConnectedTrace(t *testing.T) {
 func TestTracesArriveWhateverBytesNameALane(t *testing.T) {
 	ctx := within(t, time.Minute)
 	r := startReceiver(t)
-	f := start(t, deployment.RoleProcesses, deployment.Options{Env: []string{
+	f := start(t, deployment.RoleProcesses, deployment.Options{Frontend: uploadsAll, Env: []string{
 		"OTEL_EXPORTER_OTLP_ENDPOINT=" + r.endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
 		"OTEL_METRICS_EXPORTER=none", "OTEL_BSP_SCHEDULE_DELAY=100",
 	}})
