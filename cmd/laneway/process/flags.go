@@ -154,9 +154,9 @@ func (f *ReplicatorFlags) Apply(c *Config) {
 
 // ArchiverFlags are the flags of an archiver.
 type ArchiverFlags struct {
-	ArchiverBytes         cli.Size   `default:"320MiB" help:"Memory for the part of a log that is being archived: its records, and once more as much if they are compressed. A larger part is not archived."`
-	SweepInterval         cli.Delay  `default:"5m" help:"Time between two sweeps of the object store, which delete objects that are not needed any more. One archiver sweeps at a time. With 0s this one does not."`
-	SweepDeletesPerSecond cli.Number `default:"200" help:"Objects that a sweep deletes in a second at most."`
+	ArchiverBytes         cli.Size   `default:"320MiB" help:"Memory for the part of a log that is being archived: its records, and as much again if they are compressed. A larger part is not archived."`
+	SweepInterval         cli.Delay  `default:"5m" help:"Time between two sweeps of the object store, which delete objects that are not needed any more. One archiver sweeps at a time. With 0s, this one never does."`
+	SweepDeletesPerSecond cli.Number `default:"200" help:"How many objects a sweep deletes a second at most."`
 }
 
 // Memory returns the bytes that the part of a log may hold.

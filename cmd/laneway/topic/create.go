@@ -23,7 +23,7 @@ type Create struct {
 	Replicas       cli.Number `default:"1" help:"NATS servers that keep the log of each partition, at most 5; more than 1 need a cluster."`
 	ProducerExpiry cli.Period `default:"24h" help:"How long a partition remembers an idle idempotent producer, at least 10m."`
 	Compression    string     `enum:"none,s2,zstd" default:"none" help:"How stagers compress records that producers send uncompressed: none, s2 (fast) or zstd (smaller)."`
-	RetentionAge   cli.Age    `placeholder:"30d" help:"Drop records that are older, such as 30d, 7d or 12h; by default none are dropped. Needs archiving."`
+	RetentionAge   cli.Age    `placeholder:"AGE" help:"Drop records that are older than this, such as 30d or 12h; by default none are dropped. Needs archiving."`
 	RetentionBytes cli.Amount `placeholder:"SIZE" help:"Drop the oldest records of a partition beyond this many stored bytes, such as 100GiB; by default none are dropped. Needs archiving."`
 	MaxProducers   cli.Number `default:"100000" help:"Idempotent producers that a partition remembers, at most 1000000; new ones are refused beyond it."`
 }
@@ -37,8 +37,9 @@ created later is not: it would store and acknowledge the same messages. Several 
 With --compression, records are compressed together with others of their partition, if that makes them smaller.
 Producers and consumers do not notice it. Batches that a producer has compressed itself stay as they are.
 
-With --retention-age and --retention-bytes, segments of the object store are dropped as a whole, so that some records stay
-longer. Of both limits, the one that drops more counts. Only records that are archived are dropped, see --archive-bytes of laneway serve.
+With --retention-age and --retention-bytes, old records are dropped. If both are given, the one that drops more counts.
+Whole segments of the object store are dropped, so some records stay longer. Only records that are archived are dropped:
+see --archive-bytes of laneway serve.
 
 Examples:
 

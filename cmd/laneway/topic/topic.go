@@ -81,9 +81,9 @@ type Info struct {
 
 // Help implements kong.HelpProvider.
 func (*Info) Help() string {
-	return `START and END are the first offset and the one after the last record. The records below
-ARCHIVED are in segments of the object store, and the log stream has the entries of the others.
-No record is older than OLDEST.
+	return `START is the first offset, and END the one after the last record. The records below ARCHIVED
+are in the object store, in as many segments as SEGMENTS says. LOG STREAM is the JetStream stream
+with the entries of the others. No record is older than OLDEST.
 
 Example:
 

@@ -28,9 +28,9 @@ type Truncate struct {
 
 // Help implements kong.HelpProvider.
 func (*Truncate) Help() string {
-	return `The records can no longer be read when the command ends, which cannot be undone. Offsets never change: the next record
-gets the same one as without it. The command may be repeated. It needs archiving, see --archive-bytes of laneway serve:
-records that are not archived yet are archived first. Their bytes are given back when whole segments are dropped.
+	return `The records cannot be read after the command has ended. This cannot be undone. Offsets never change: the next record gets
+the same offset as without truncation. The command may be repeated. Records that are not archived yet are archived first,
+so it needs archiving: see --archive-bytes of laneway serve. Space is freed only by whole segments.
 
 Examples:
 
