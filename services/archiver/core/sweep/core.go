@@ -68,6 +68,7 @@ type Core struct {
 	bounds   map[id]Log // of step 2
 	deleted  []Tombstone
 	tries    int
+	absent   map[string]struct{} // manifests that were not there
 	named    map[string]struct{}
 	waiting  []Object
 	last     bool   // the page is the last one
@@ -228,10 +229,14 @@ func (c *Core) manifestsRead(_ time.Time, e Event) Effect {
 	return c.store()
 }
 
-// manifestsFailed reads the logs again whose manifests are missing: others may have replaced them.
+// manifestsFailed reads the logs again whose manifests are missing: others may have replaced them. A
+// manifest is lost if its log still names it after that. A sweep that pauses for long may come too late
+// for each of them, which says nothing about the store.
 func (c *Core) manifestsFailed(failed []Failure) Effect {
 	var again []protocol.Partition
-	c.tries++
+	if c.tries++; c.absent == nil {
+		c.absent = make(map[string]struct{})
+	}
 	for _, f := range failed {
 		var of protocol.Partition
 		for _, l := range c.read {
@@ -242,13 +247,21 @@ func (c *Core) manifestsFailed(failed []Failure) Effect {
 		switch {
 		case !f.Missing:
 			return c.endFor(of.String(), fmt.Sprintf("partition %s: the manifest %s cannot be read: %s", of, f.What, f.Reason))
-		case c.tries >= manifestReads:
+		case c.wasAbsent(f.What):
 			return c.alarm(StoreOlder, fmt.Sprintf("the store is older than its logs, or has lost objects: partition %s has the manifest %s, which is not there: %s", of, f.What, f.Reason))
+		case c.tries >= manifestReads:
+			return c.endFor(of.String(), fmt.Sprintf("partition %s: its manifest was replaced %d times before it was read", of, c.tries))
 		}
+		c.absent[f.What] = struct{}{}
 		again = append(again, of)
 	}
 	c.step = (*Core).endsRead
 	return ReadLogs{Logs: sorted(again)}
+}
+
+func (c *Core) wasAbsent(manifest string) bool {
+	_, is := c.absent[manifest]
+	return is
 }
 
 // name collects what the newest manifests of the logs name, and what waits for its deletion.

@@ -83,6 +83,21 @@ func TestManifestsOfManyLogsMayBeReplacedAtOnce(t *testing.T) {
 	}
 }
 
+// A sweep pauses so often that its log always has another manifest by then. That is no damage.
+func TestManifestThatIsReplacedEachTimeRaisesNoAlarm(t *testing.T) {
+	r := newRig(t)
+	r.before = func(e Effect) {
+		if _, ok := e.(ReadManifests); ok {
+			r.logs[0].Sequence++
+			r.logs[0].Manifest = fmt.Sprintf("m/7/new-%d", r.logs[0].Sequence)
+			r.manifests = map[string]Contents{r.logs[0].Manifest: {Key: r.logs[0].Manifest}}
+		}
+	}
+	if got := r.sweep(); got.Alarm != NoAlarm || got.Partition != "t1/0" || len(r.gone) > 0 || !strings.Contains(got.Reason, "replaced 3 times") {
+		t.Errorf("the outcome is %+v; deleted are %q", got, r.gone)
+	}
+}
+
 func archiveAndRise(r *rig) {
 	r.logs[0].Watermark, r.logs[0].Manifest = 9, "m/7/b"
 	r.manifests["m/7/b"] = Contents{Key: "m/7/b", Names: []string{"s/7/late"}}
