@@ -31,8 +31,8 @@ class (410 instead of 404), ` + "`Laneway-Error`" + ` the name, and ` + "`Descri
 ` + "`laneway_frontend_errors_total{request, error}`" + ` on ` + "`/metrics`" + `. ` + "`CREDIT_TIMEOUT`" + ` is not: a consumer that has disappeared is counted in
 ` + "`laneway_frontend_fetch_abandoned_total`" + `.
 
-A paced fetch (with ` + "`window_bytes`" + ` or ` + "`follow`" + `) does not end because the object store is away. It sends heartbeats and reads again until
-the store is back. Any other fetch ends with ` + "`STORE_UNAVAILABLE`" + ` after ten seconds. A fetch ends with ` + "`CORRUPT`" + ` because of the content of
+A paced fetch (with ` + "`window_bytes`" + ` or ` + "`follow`" + `) does not end because the object store is unavailable. It sends heartbeats and reads again until
+the store answers. Any other fetch ends with ` + "`STORE_UNAVAILABLE`" + ` after ten seconds. A fetch ends with ` + "`CORRUPT`" + ` because of the content of
 an object only after the same wrong content was read three times.
 
 | code | name | class | retry | what it means | what to do |
