@@ -26,7 +26,7 @@ type commandLine struct {
 	Stager     roles.Stager     `cmd:"" group:"run" help:"Run a stager: it uploads batches to the object store."`
 	Sequencer  roles.Sequencer  `cmd:"" group:"run" help:"Run a sequencer: it puts staged batches back into their order."`
 	Replicator roles.Replicator `cmd:"" group:"run" help:"Run a replicator: it commits batches to the logs of the partitions."`
-	Archiver   roles.Archiver   `cmd:"" group:"run" help:"Run an archiver: it moves older parts of the logs into segments in the object store."`
+	Archiver   roles.Archiver   `cmd:"" group:"run" help:"Run an archiver: it moves older parts of the logs into segments in the object store, and deletes objects that are not needed any more."`
 
 	Topic    topic.Command    `cmd:"" group:"use" help:"Create, list, describe and delete topics."`
 	Produce  produce.Command  `cmd:"" group:"use" help:"Send the lines of a file, or of standard input, as records."`

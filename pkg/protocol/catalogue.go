@@ -82,7 +82,7 @@ var catalogue = map[Code]Kind{
 	CodeWrongLastID:        {"WRONG_LAST_MSG_ID", 400, false, "wrong last msg ID", "read what was published since, then publish again with the named id, or without Nats-Expected-Last-Msg-Id"},
 	CodeWrongLastSequence:  {"WRONG_LAST_SEQUENCE", 400, false, "wrong last sequence", "read what was published since, then publish again with the named sequence, or without Nats-Expected-Last-Sequence"},
 	CodeHeadersTooLarge:    {"HEADERS_TOO_LARGE", 400, false, "the headers of a record are too large", "put the data into the value of the record"},
-	CodeOverloaded:         {"OVERLOADED", 429, true, "too much is in flight on this partition or in this process", "wait for outstanding answers, then send again; keep less in flight"},
+	CodeOverloaded:         {"OVERLOADED", 429, true, "too much is in flight on this partition or in this process", "wait for outstanding answers, then send again; keep less in flight; if too much of the log is not archived, check that an archiver is running"},
 	CodeInvalidRequest:     {"INVALID_REQUEST", 400, false, "the request is not valid", "correct the request"},
 	CodeInvalidTopicName:   {"INVALID_TOPIC_NAME", 400, false, "a topic name has 1 to 64 letters, digits, underscores and hyphens", "use such a name"},
 	CodeMalformedBatch:     {"MALFORMED_BATCH", 400, false, "the body is not a batch frame", "send a batch frame, or omit its Content-Type"},

@@ -13,7 +13,7 @@ import (
 // are not from the same time, because it may find that, or because that is not known. Segments are not
 // merged either, because those that they replace would stay as well.
 //
-// Retention goes on: a job that dropped nothing would be repeated for as long as the alarm stands,
+// Retention continues: a job that dropped nothing would be repeated for as long as the alarm stands,
 // and the log would not be archived. What it drops waits for its deletion.
 func (w *worker) held(ctx context.Context) bool {
 	alarm, err := sweepstate.Alarm(ctx, w.conn)
@@ -21,7 +21,7 @@ func (w *worker) held(ctx context.Context) bool {
 		err = w.settle(ctx)
 	}
 	if err != nil && ctx.Err() == nil {
-		w.log.Warn("objects that are not needed any more stay for another job: it could not be read whether they may be deleted", zap.Error(err))
+		w.log.Warn("objects that are not needed any more stay until the next job: the state of sweeps, which says whether they may be deleted, could not be read", zap.Error(err))
 	}
 	return err != nil || alarm != "" || !w.settled.Load()
 }

@@ -76,7 +76,7 @@ func (p *owner) Configure(ctx context.Context, topic protocol.Topic) {
 func (s *Service) retention(topic protocol.Topic, id protocol.Partition) core.Retention {
 	keeps := core.Retention{Age: topic.RetentionAge(), Bytes: topic.RetentionBytes}
 	if s.settings.ArchiveBytes == 0 && keeps != (core.Retention{}) {
-		s.config.Logger.Warn("the topic has a retention, but nothing of it is deleted, because this replicator archives nothing; start it without --archive-bytes 0",
+		s.config.Logger.Warn("the topic has a retention, but none of its records are dropped, because this replicator archives nothing; start it without --archive-bytes 0",
 			zap.Stringer("partition", id))
 	}
 	return keeps

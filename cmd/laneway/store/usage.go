@@ -26,9 +26,10 @@ func (*Usage) Help() string {
 
     live       batches to which a log refers, and the segments of its history
     other      heads, indexes and unused batches in the same objects; manifests
-    archived   objects to which only archived entries refer: segments have their
-               batches, and sweeps delete them
-    waiting    segments and manifests that newer manifests want deleted
+    archived   objects to which only archived entries refer: their batches are
+               in segments, so sweeps delete these objects
+    waiting    segments and manifests that were replaced or dropped, and that
+               archivers delete next
     orphans    objects to which no log refers: those of deleted topics, of batches
                that were sent twice, rejected or archived, and of batches still
                under way; segments and manifests that no log names
@@ -37,7 +38,7 @@ For each topic, it prints the bytes of its batches as they are stored, and those
 nothing, and works while Laneway runs.
 It needs the same full rights to NATS as the services.
 
-If the last sweep was not complete, it says why, and since when none was.
+If the last sweep was not complete, it says why, and since when no sweep was. It also shows the alarm of a sweep.
 
 The exit code is 1 if objects or the marker of the store are missing, or if topics, logs or parts of the store cannot be read. The figures are then incomplete,
 and laneway store verify says what is lost. The exit code is 6 if the store is not that of the given server.

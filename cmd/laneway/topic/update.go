@@ -24,7 +24,7 @@ type Update struct {
 	Subjects       subjectList `placeholder:"SUBJECT,..." help:"Subjects instead of those that the topic is bound to, at most 16, and only for a topic of one partition; an empty value stands for none."`
 	ProducerExpiry *cli.Period `placeholder:"DURATION" help:"How long a partition remembers an idle idempotent producer, at least 10m."`
 	Compression    *string     `placeholder:"CODEC" help:"How stagers compress new records that producers send uncompressed: none, s2 (fast) or zstd (smaller)."`
-	RetentionAge   *cli.Age    `placeholder:"AGE" help:"Drop records that are older, such as 30d or 12h; 0 drops none."`
+	RetentionAge   *cli.Age    `placeholder:"AGE" help:"Drop records that are older than this, such as 30d or 12h; 0 drops none."`
 	RetentionBytes *cli.Amount `placeholder:"SIZE" help:"Drop the oldest records of a partition beyond this many stored bytes; 0 drops none."`
 	MaxProducers   *cli.Number `placeholder:"N" help:"Idempotent producers that a partition remembers, at most 1000000. If it remembers more already, it refuses new ones until enough have expired."`
 
@@ -43,7 +43,7 @@ With --subjects, the topic is bound to the given subjects only. Requests to subj
 rejected in the meantime. Only when a topic gets its first subjects, a request of that moment may stay without an answer.
 To move a subject to another topic, take it from the one and then give it to the other.
 
-A lower retention drops records at once, which cannot be undone.
+A lower retention also drops records that are stored already. This cannot be undone.
 
 A producer that sends a batch again after --producer-expiry may double it. So let the expiry exceed the delivery timeout
 of every running producer.

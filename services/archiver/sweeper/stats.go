@@ -44,7 +44,7 @@ func (s *Sweeper) ended(ctx context.Context, o sweep.Outcome, took time.Duration
 	}
 	if o.Alarm != sweep.NoAlarm {
 		if err := sweepstate.NoteAlarm(ctx, s.config.JS, words(o.Alarm)); err != nil {
-			s.config.Logger.Warn("archivers may go on deleting objects that their segments have replaced: the alarm of a sweep could not be stored; the next sweep tries again", zap.Error(err))
+			s.config.Logger.Warn("the alarm of a sweep could not be stored, so the jobs of archivers may still delete objects; the next sweep tries again", zap.Error(err))
 		}
 	}
 	s.note(ctx, o)

@@ -207,7 +207,7 @@ func (c *Core) archivingStalls(now time.Time) bool {
 }
 
 // archiveDue reports whether enough waits to be archived, or has waited for long enough. What the clock
-// of an earlier owner puts into the future has waited for long enough, because nobody knows since when.
+// of an earlier owner puts into the future has waited for long enough, because it is not known since when.
 func (c *Core) archiveDue(now time.Time) bool {
 	a, s := &c.archive, &c.settings
 	oldest, some := a.runs.oldest()

@@ -37,7 +37,7 @@ func (c *Core) reportCongested(now time.Time) {
 	}
 	if a.fullSince.IsZero() {
 		a.fullSince = now
-		c.warnArchiving(now, "produce requests are refused, because "+why+"; look for the errors of archivers and of the object store")
+		c.warnArchiving(now, "produce requests are rejected, because "+why+"; look for the errors of archivers and of the object store")
 	}
 	if now.Sub(a.toldFull) >= c.settings.Heartbeat {
 		a.toldFull = now

@@ -6,7 +6,7 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// Retention reports how long, and how many bytes of segments, a topic keeps. 0 keeps them for ever.
+// Retention reports how long, and how many bytes of segments, a topic keeps. 0 keeps them forever.
 // It applies from the next job on, and the open job drops nothing any more.
 type Retention struct {
 	Age   time.Duration
@@ -24,7 +24,7 @@ type LogTime struct {
 // retention is what a core knows about the records that are to be dropped.
 //
 // The time at which records are too old is the lower one of this process's clock and of JetStream's:
-// a single clock that is ahead would drop records that are young. JetStream tells its time only with
+// a single clock that is ahead would drop records that are young. JetStream gives its time only with
 // entries. So the core asks for that of the last entry before it sends a job, and appends an entry if
 // that one is too old.
 //
@@ -34,7 +34,7 @@ type LogTime struct {
 type retention struct {
 	asking bool      // AskTime is not answered yet
 	asked  bool      // it was answered since the last job
-	last   int64     // the time of the newest entry, as JetStream has told it last, in Unix nanoseconds
+	last   int64     // the time of the newest entry, as JetStream gave it last, in Unix nanoseconds
 	since  int64     // when JetStream created the stream, in Unix nanoseconds; 0 if that is not known
 	after  time.Time // before that, nothing is dropped by age
 	entry  bool      // an entry is to be appended, for its time
@@ -58,10 +58,9 @@ func (c *Core) logTime(e LogTime) {
 }
 
 // setRetention takes the retention of the topic after an update. The open job may wait for an archiver
-// for hours, and must not drop then what is to be kept by now. So it drops nothing any more, apart from
-// what a truncation asks for, and the next one goes by the new retention. It is sent again as it is now. A
-// job that has nothing left to do ends. A result that is accepted already counts, unless it is refused when
-// an entry is to carry it.
+// for hours, and must not drop what the new retention keeps. So it then drops only what a truncation asks
+// for, and is sent again in this form. The next job follows the new retention. A job that has nothing left
+// to do ends. A result that is accepted already counts, unless it is refused when an entry is to carry it.
 func (c *Core) setRetention(e Retention) {
 	if e == c.settings.Retention {
 		return

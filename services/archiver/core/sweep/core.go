@@ -172,7 +172,7 @@ func (c *Core) logsListed(now time.Time, e Event) Effect {
 		case !read:
 			return c.endFor(p.String(), fmt.Sprintf("the log of partition %s was not there yet, or was not found", p))
 		case l.Watermark == 0:
-			return c.endFor(p.String(), fmt.Sprintf("the log of partition %s has no watermark yet: its replicator does not run, or batches of an older release are not archived", p))
+			return c.endFor(p.String(), fmt.Sprintf("the log of partition %s has no watermark yet: its replicator is not running, or batches of an older release are not archived", p))
 		}
 		if l.Watermark < bound {
 			bound, c.outcome.Holding = l.Watermark, p.String()
