@@ -118,8 +118,8 @@ var Readings = []telemetry.Reading{
 	{Name: "laneway.archiver.orphans.bytes", Description: "Bytes of these objects", Unit: "By"},
 	{Name: "laneway.archiver.sweep.took", Description: "How long the last sweep of this archiver took", Unit: "ms"},
 	{Name: "laneway.archiver.sweep.last", Description: "When a sweep of this archiver was complete, in Unix seconds; 0 if none was", Unit: "s"},
-	{Name: "laneway.archiver.sweep.bound", Description: "The generation below which the last sweep of this archiver has deleted objects", Unit: "1"},
-	{Name: "laneway.archiver.sweep.generation", Description: "The generation of the last sweep of this archiver", Unit: "1"},
+	{Name: "laneway.archiver.sweep.bound", Description: "The generation below which the last sweep of this archiver has deleted objects", Unit: "{generation}"},
+	{Name: "laneway.archiver.sweep.generation", Description: "The generation of the last sweep of this archiver", Unit: "{generation}"},
 	{Name: "laneway.archiver.sweep.incomplete.since", Description: "When the first sweep of this archiver has ended early since its last complete one, in Unix seconds; 0 if none has", Unit: "s"},
 	alarm(sweep.LogOlder), alarm(sweep.StoreOlder),
 }
@@ -133,7 +133,7 @@ func sweeps(result string) telemetry.Reading {
 
 func alarm(what sweep.Alarm) telemetry.Reading {
 	return telemetry.Reading{
-		Name: "laneway.archiver.sweep.alarm", Description: "1 if the last sweep of this archiver has noticed that the logs and the store are not from the same time", Unit: "1",
+		Name: "laneway.archiver.sweep.alarm", Description: "1 if the last sweep of this archiver has noticed that the logs and the store are not from the same time", Unit: "{alarm}",
 		Attributes: []attribute.KeyValue{attribute.String("reason", words(what))},
 	}
 }
