@@ -51,6 +51,15 @@ func (l *local) Put(ctx context.Context, key string, parts [][]byte) error {
 	return nil
 }
 
+// Room implements Store.
+func (l *local) Room() error {
+	if err := l.reserve.take(0); err != nil {
+		return classify(err)
+	}
+	l.reserve.give(0)
+	return nil
+}
+
 // put makes the parts a durable file at target.
 func (l *local) put(ctx context.Context, target string, parts [][]byte) error {
 	if err := ctx.Err(); err != nil {

@@ -263,6 +263,14 @@ func TestUploadsStopBeforeTheReserveIsTouched(t *testing.T) {
 	if err := put("fits", 600); err != nil {
 		t.Errorf("an object that leaves the reserve: %v", err)
 	}
+	if err := store.Room(); err != nil {
+		t.Errorf("there is room: %v", err)
+	}
+	for _, free = range []int64{399, 0} {
+		if err := store.Room(); !errors.Is(err, ErrFull) {
+			t.Errorf("with %d bytes free: room is %v, want ErrFull", free, err)
+		}
+	}
 	for _, free = range []int64{1000, 400, 0} {
 		err := put("large", 601)
 		if !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), fmt.Sprint(free, " bytes are free")) || !strings.Contains(err.Error(), "400") {

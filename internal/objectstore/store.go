@@ -35,6 +35,10 @@ type Store interface {
 	// has ended since.
 	Put(ctx context.Context, key string, parts [][]byte) error
 
+	// Room returns an error that wraps ErrFull if the next Put would be refused for lack of room,
+	// and nil if that is not known without trying. It is cheap.
+	Room() error
+
 	// ReadRange returns exactly length bytes of an object, from offset on, in a slice
 	// that the caller owns. The error is ErrNotFound for an unknown key, and a
 	// *CorruptError if the object does not have the range. It is ErrShort if the transfer

@@ -2,8 +2,10 @@ package stager
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"laneway.dev/internal/objectstore"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/services/stager/core"
 )
@@ -68,8 +70,10 @@ func (s *Service) step(c *core.Core, now time.Time, events []core.Event) {
 		switch e := e.(type) {
 		case messages.Stage:
 			s.queued.Add(-core.PayloadBytes(&e))
+			s.noneInline(now, &e)
 		case core.Inspected:
 			s.queued.Add(-core.PayloadBytes(&e.Stage))
+			s.noneInline(now, &e.Stage)
 		}
 	}
 	fx := c.Step(now, events)
@@ -81,6 +85,32 @@ func (s *Service) step(c *core.Core, now time.Time, events []core.Event) {
 	s.uploader.spans.inlined(now, fx.Send)
 	s.Wire.Send(fx.Send)
 	s.turned.Store(true)
+}
+
+// room is what the store has said last of its room, and until when that holds.
+type room struct {
+	until time.Time
+	full  bool
+}
+
+// roomTime is how long an answer about the room of the store holds.
+const roomTime = 100 * time.Millisecond
+
+// noneInline has small batches uploaded, too, while the store has no room. So they are refused, as all
+// others are, before their log fills the disk: it may be the same one.
+func (s *Service) noneInline(now time.Time, m *messages.Stage) {
+	for i := range m.Batches {
+		if m.Batches[i].Inline && s.full(now) {
+			m.Batches[i].Inline = false
+		}
+	}
+}
+
+func (s *Service) full(now time.Time) bool {
+	if now.After(s.room.until) {
+		s.room = room{now.Add(roomTime), errors.Is(s.config.Store.Room(), objectstore.ErrFull)}
+	}
+	return s.room.full
 }
 
 // launch uploads an object on its own goroutine; the core bounds how many there are.

@@ -87,6 +87,7 @@ type Service struct {
 	queued     atomic.Int64  // payload bytes in the mailbox, or being inspected
 	turnedAway atomic.Uint64 // batches refused before they reached the core
 	stats      atomic.Pointer[core.Stats]
+	room       room        // belongs to the actor
 	turned     atomic.Bool // the actor has taken a turn since the last announcement
 
 	work    context.Context // of the uploads; cancelled by giveUp

@@ -31,6 +31,8 @@ func (f putFunc) Put(ctx context.Context, key string, parts [][]byte) error {
 	return f(ctx, key, parts)
 }
 
+func (putFunc) Room() error { return nil }
+
 func (putFunc) ReadRange(context.Context, string, int64, int64) ([]byte, error) {
 	return nil, errors.New("not used")
 }

@@ -101,7 +101,6 @@ func TestAFullDiskRefusesKeepsAndRecovers(t *testing.T) {
 	disk := smallDisk(t, "160m")
 	f := start(t, deployment.OneProcess, deployment.Options{
 		Data: filepath.Join(disk, "data"), Store: filepath.Join(disk, "objects"), // a folder keeps a reserve of its disk
-		Frontend: uploadsAll,
 	})
 	p, err := load.NewProducer(f.conn, f.partition, "patient", 1, time.Minute)
 	if err != nil {
