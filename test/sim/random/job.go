@@ -156,13 +156,13 @@ func (r *run) putSegment(j *world.Job) error {
 	return r.stored(j, tries, r.Segment, func() error {
 		r.counts.Merged += j.Merged
 		return r.stored(j, tries, r.List, func() error {
-			return r.stored(j, tries, r.World.Retain, func() error { return r.putManifest(j) })
+			return r.stored(j, tries, r.Retain, func() error { return r.putManifest(j) })
 		})
 	})
 }
 
 func (r *run) putManifest(j *world.Job) error {
-	return r.stored(j, tries, r.World.Manifest, func() error {
+	return r.stored(j, tries, r.Manifest, func() error {
 		r.counts.ListsCut += j.Cut
 		r.jobEnds(j, nil)
 		return nil

@@ -106,7 +106,7 @@ func (s *Script) work(j *world.Job) error {
 			return err
 		}
 	}
-	manifest, err := put(s.World.Manifest)
+	manifest, err := put(s.Manifest)
 	if err != nil {
 		return err
 	}
