@@ -72,8 +72,9 @@ func (c Config) orDefaults() Config {
 // credit, for a slot, or before it reads again after an error of the store holds almost nothing
 // but what it has read ahead.
 const (
-	maxLoads = 16 // fetches that hold payloads from the store at once
-	maxAhead = 24 // ranges of up to core.MaxRange bytes that are read ahead, for all fetches
+	maxLoads    = 16 // fetches that hold payloads from the store at once
+	maxAhead    = 24 // ranges of up to core.MaxRange bytes that are read ahead, for all fetches
+	maxLogReads = 8  // of one partition at once
 
 	maxPrefetches = 8 // pages of the history that are read before a fetch asks for them
 )

@@ -20,7 +20,7 @@ type partition struct {
 	config  Config
 	id      protocol.Partition
 	log     *partitionlog.Log
-	reads   slots // one: fetches read the log one after the other
+	reads   slots // of the log
 	sub     *nats.Subscription
 	closed  *protocol.Error // why it was closed; nil while it is open
 	fetches map[*fetch]struct{}
@@ -29,13 +29,14 @@ type partition struct {
 	mu      sync.Mutex
 	end     core.LogEnd
 	first   firstEntry
-	changed chan struct{} // closed and replaced when end moves
+	changed chan struct{}       // closed and replaced when end moves
+	reading map[uint64]*logRead // by the entry that is read first
 }
 
 func newPartition(c Config, id protocol.Partition) *partition {
 	return &partition{
-		config: c, id: id, log: partitionlog.New(c.Conn, c.JS, id), reads: make(slots, 1),
-		fetches: make(map[*fetch]struct{}), changed: make(chan struct{}),
+		config: c, id: id, log: partitionlog.New(c.Conn, c.JS, id), reads: make(slots, maxLogReads),
+		fetches: make(map[*fetch]struct{}), changed: make(chan struct{}), reading: make(map[uint64]*logRead),
 	}
 }
 

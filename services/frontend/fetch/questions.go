@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"laneway.dev/pkg/messages"
@@ -94,18 +95,67 @@ func (f *fetch) cached(q core.Read) []messages.LoggedEntry {
 	return entries
 }
 
-// read reads at least one of the entries, which exist. If a replica lags and does not have
-// them yet, the request is repeated. Fetches of a partition take turns, so what one of them has
-// read is in memory for all that follow behind it.
+// logRead is a read of a log for all fetches that have come to the same entry.
+type logRead struct {
+	done chan struct{} // closed at its end
+	err  error         // set before that; nil also if the fetch that has read was cancelled
+}
+
+// read reads at least one of the entries, which exist. Of several fetches at the same entry, one reads,
+// and the others take what it has put into the cache.
 func (f *fetch) read(ctx context.Context, q core.Read) ([]messages.LoggedEntry, error) {
+	for {
+		r, reads := f.partition.join(q.From)
+		if reads {
+			entries, err := f.readLog(ctx, q)
+			if ctx.Err() == nil {
+				r.err = err
+			}
+			f.partition.leave(q.From, r)
+			return entries, err
+		}
+		select {
+		case <-r.done:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		if entries := f.cached(q); len(entries) > 0 {
+			return entries, nil
+		}
+		if err, is := errors.AsType[*protocol.Error](r.err); is && err.Code == protocol.CodeUnavailable {
+			return nil, err // it would take as long again to find that out
+		}
+	}
+}
+
+// join returns the read that begins with an entry, and whether the caller is the one that reads. If it
+// is, it MUST call leave.
+func (p *partition) join(from uint64) (r *logRead, reads bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r = p.reading[from]; r != nil {
+		return r, false
+	}
+	r = &logRead{done: make(chan struct{})}
+	p.reading[from] = r
+	return r, true
+}
+
+func (p *partition) leave(from uint64, r *logRead) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.reading, from)
+	close(r.done)
+}
+
+// readLog reads at least one of the entries. If a replica lags and does not have them yet, the request
+// is repeated.
+func (f *fetch) readLog(ctx context.Context, q core.Read) ([]messages.LoggedEntry, error) {
 	p := f.partition
 	if err := p.reads.acquire(ctx, p.config.LogPatience); err != nil {
 		return nil, err
 	}
 	defer p.reads.release()
-	if entries := f.cached(q); len(entries) > 0 {
-		return entries, nil
-	}
 	entries, err := fromLog(ctx, p.config, func(ctx context.Context) ([]messages.LoggedEntry, error) {
 		entries, _, err := p.log.Read(ctx, q.From, q.Limit)
 		switch {
