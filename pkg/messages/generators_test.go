@@ -196,6 +196,10 @@ var genRetention = rapid.Custom(func(t *rapid.T) Retention {
 	return Retention{Before: genNatural.Draw(t, "before"), Cutoff: rapid.Int64().Draw(t, "cutoff"), Bytes: genNatural.Draw(t, "bytes")}
 })
 
+var genKept = rapid.Custom(func(t *rapid.T) Kept {
+	return Kept{Age: time.Duration(genNatural.Draw(t, "age")), Bytes: genNatural.Draw(t, "kept bytes")}
+})
+
 // genBody draws a message of each kind for a partition and an epoch.
 var genBody = map[kind]func(t *rapid.T, p protocol.Partition, epoch uint64) Message{
 	kindStage: func(t *rapid.T, p protocol.Partition, epoch uint64) Message {
@@ -262,7 +266,7 @@ var genBody = map[kind]func(t *rapid.T, p protocol.Partition, epoch uint64) Mess
 		}
 	},
 	kindArchive: func(t *rapid.T, p protocol.Partition, _ uint64) Message {
-		return Archive{p, genHistory.Draw(t, "base"), genPosition.Draw(t, "to"), genCodec.Draw(t, "codec"), rapid.Bool().Draw(t, "give up"), rapid.Uint64().Draw(t, "generation"), genRetention.Draw(t, "retain")}
+		return Archive{p, genHistory.Draw(t, "base"), genPosition.Draw(t, "to"), genCodec.Draw(t, "codec"), rapid.Bool().Draw(t, "give up"), rapid.Uint64().Draw(t, "generation"), genRetention.Draw(t, "retain"), genKept.Draw(t, "kept")}
 	},
 	kindArchived: func(t *rapid.T, p protocol.Partition, _ uint64) Message {
 		return Archived{

@@ -2,6 +2,7 @@ package messages
 
 import (
 	"math"
+	"time"
 
 	"laneway.dev/pkg/internal/codec"
 	"laneway.dev/pkg/protocol"
@@ -136,6 +137,12 @@ type Retention struct {
 	Bytes int64
 }
 
+// Kept is how long, and how many bytes of segments, a topic keeps. 0 keeps them forever.
+type Kept struct {
+	Age   time.Duration
+	Bytes int64
+}
+
 // Archive asks an archiver to write the entries after Base.End up to To into a segment, and a
 // manifest that lists it after those that Base.Manifest lists (replicator to archivers). The
 // job has no other state: a lost or repeated one leaves objects to which nothing refers.
@@ -153,6 +160,9 @@ type Archive struct {
 	Generation uint64
 	// Retain is what the new manifest drops. A job that only drops segments has To == Base.End.
 	Retain Retention
+	// Kept bounds merged segments. Retain cannot: it is less than what the topic's retention allows
+	// while its stream is young, and after an update.
+	Kept Kept
 }
 
 // Archived reports that the segment and the manifest of a job are in the object store
@@ -210,6 +220,18 @@ func (m Archive) encode(e *codec.Encoder) {
 	e.Bool(m.GiveUp)
 	e.Uint(m.Generation)
 	m.Retain.encode(e)
+	m.Kept.encode(e)
+}
+
+func (k Kept) encode(e *codec.Encoder) {
+	e.Array(2)
+	e.Int(k.Age.Nanoseconds())
+	e.Int(k.Bytes)
+}
+
+func decodeKept(d *codec.Decoder) Kept {
+	d.Fields(2)
+	return Kept{Age: time.Duration(d.Natural()), Bytes: d.Natural()}
 }
 
 func (r Retention) encode(e *codec.Encoder) {

@@ -104,7 +104,7 @@ func TestDecodeRefusesWhatIsNoMessage(t *testing.T) {
 		"frame of nothing":              {packed(1, "s2", 9, 0, 0), "a frame of 0 bytes at 0 in a block of 9"},
 		"frame beyond its block":        {packed(1, "s2", 9, 1, 9), "a frame of 9 bytes at 1 in a block of 9"},
 		"frame whose end overflows":     {packed(1, "s2", 9, uint32(math.MaxUint32), uint32(math.MaxUint32)), "in a block of 9"},
-		"history of three fields":       {message(kindArchive, []any{"m", 0, 1}, 1, 2, "", false, 0, []any{0, 0, 0}), "3 fields where 8 are expected"},
+		"history of three fields":       {message(kindArchive, []any{"m", 0, 1}, 1, 2, "", false, 0, []any{0, 0, 0}, []any{0, 0}), "3 fields where 8 are expected"},
 		"staging with an unknown codec": {message(kindStage, 1, "brotli", []any{}), `the codec "brotli" is not known`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -393,8 +393,8 @@ var body = map[kind]struct {
 	kindOutdated: {2, func(d *codec.Decoder, p protocol.Partition) Message {
 		return Outdated{p, d.Uint(), codec.List(d, decodeOutdatedResult)}
 	}},
-	kindArchive: {7, func(d *codec.Decoder, p protocol.Partition) Message {
-		return Archive{p, decodeHistory(d), decodePosition(d), decodeOptionalCodec(d), d.Bool(), d.Uint(), decodeRetention(d)}
+	kindArchive: {8, func(d *codec.Decoder, p protocol.Partition) Message {
+		return Archive{p, decodeHistory(d), decodePosition(d), decodeOptionalCodec(d), d.Bool(), d.Uint(), decodeRetention(d), decodeKept(d)}
 	}},
 	kindArchived: {7, func(d *codec.Decoder, p protocol.Partition) Message {
 		return Archived{p, d.Text(), decodeHistory(d), d.Natural(), d.Natural(), d.Natural(), d.Uint(), decodeRetention(d)}

@@ -1,6 +1,8 @@
 package core
 
 import (
+	"time"
+
 	"laneway.dev/internal/core/manifest"
 	"laneway.dev/internal/core/segment"
 	"laneway.dev/pkg/messages"
@@ -34,10 +36,10 @@ const (
 // most 3 of each size.
 //
 // Retention drops segments as a whole, so a merged one has at most an eighth of what is kept.
-func Mergeable(base *manifest.Manifest, s *segment.Summary, retain messages.Retention, skip func(key string) bool) (n int) {
+func Mergeable(base *manifest.Manifest, s *segment.Summary, kept messages.Kept, skip func(key string) bool) (n int) {
 	total, largest, most, latest := s.Size, int64(0), int64(mergedBytes), manifest.Age(s)
-	if retain.Bytes > 0 {
-		most = min(most, retain.Bytes/retainedShare)
+	if kept.Bytes > 0 {
+		most = min(most, kept.Bytes/retainedShare)
 	}
 	for i := range min(len(base.Segments), maxMerged, mergeWaiting-len(base.Waiting)) {
 		small := &base.Segments[len(base.Segments)-1-i]
@@ -45,7 +47,7 @@ func Mergeable(base *manifest.Manifest, s *segment.Summary, retain messages.Rete
 		largest, latest = max(largest, small.Size), max(latest, manifest.Age(small))
 		// Times that fell within the merged segment would hide the time of its latest record from retention.
 		fell := latest > max(small.FirstTime, s.LastTime)
-		if fell || !mergesWith(small, s) || total > most || tooLong(small, s, retain) || skip(small.Key) {
+		if fell || !mergesWith(small, s) || total > most || tooLong(small, s, kept.Age) || skip(small.Key) {
 			break
 		}
 		if total >= mergeGrowth*largest {
@@ -57,8 +59,8 @@ func Mergeable(base *manifest.Manifest, s *segment.Summary, retain messages.Rete
 
 // tooLong reports whether a segment from small up to s would cover too much of the time for which
 // records are kept.
-func tooLong(small, s *segment.Summary, retain messages.Retention) bool {
-	return retain.Cutoff > 0 && s.LastTime-small.FirstTime > (s.LastTime-retain.Cutoff)/retainedShare
+func tooLong(small, s *segment.Summary, age time.Duration) bool {
+	return age > 0 && s.LastTime-small.FirstTime > age.Nanoseconds()/retainedShare
 }
 
 // Mergeable is Mergeable for the segment of the job.
@@ -71,7 +73,7 @@ func (p *Plan) Mergeable(base *manifest.Manifest, skip func(key string) bool) (n
 	if err != nil {
 		return 0, err
 	}
-	return Mergeable(base, &s, p.job.Retain, skip), nil
+	return Mergeable(base, &s, p.job.Kept, skip), nil
 }
 
 // Merge has the segment of the job begin with the entries of other ones: the last segments of the

@@ -10,6 +10,7 @@ import (
 	"laneway.dev/internal/core/manifest"
 	"laneway.dev/internal/core/segment"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 const kib, mib = 1 << 10, 1 << 20
@@ -17,7 +18,7 @@ const kib, mib = 1 << 10, 1 << 20
 func never(string) bool { return false }
 
 // everything is the retention of a topic that keeps everything.
-var everything messages.Retention
+var everything messages.Kept
 
 // sized returns a manifest with segments of these sizes.
 func sized(sizes ...int64) *manifest.Manifest {
@@ -79,22 +80,46 @@ func TestMergedSegmentsAreAPartOfWhatIsKept(t *testing.T) {
 	}
 	s := &segment.Summary{Size: 100, FirstTime: 1080, LastTime: 1089}
 	for name, c := range map[string]struct {
-		retain messages.Retention
-		want   int
+		kept messages.Kept
+		want int
 	}{
 		"everything":           {everything, 8},
-		"up to an offset":      {messages.Retention{Before: 5}, 8},
-		"many bytes":           {messages.Retention{Bytes: 8 * 900}, 8},
-		"fewer bytes":          {messages.Retention{Bytes: 8*900 - 1}, 7},
-		"few bytes":            {messages.Retention{Bytes: 8 * 399}, 0},
-		"for a long time":      {messages.Retention{Cutoff: 1089 - 8*89}, 8},
-		"for a shorter time":   {messages.Retention{Cutoff: 1089 - 8*88}, 7},
-		"for a short time":     {messages.Retention{Cutoff: 1089 - 8*38}, 0},
-		"nothing any more":     {messages.Retention{Cutoff: 5000}, 0},
-		"few bytes and a time": {messages.Retention{Bytes: 8 * 500, Cutoff: 1089 - 8*89}, 4},
+		"many bytes":           {messages.Kept{Bytes: 8 * 900}, 8},
+		"fewer bytes":          {messages.Kept{Bytes: 8*900 - 1}, 7},
+		"few bytes":            {messages.Kept{Bytes: 8 * 399}, 0},
+		"for a long time":      {messages.Kept{Age: 8 * 89}, 8},
+		"for a shorter time":   {messages.Kept{Age: 8 * 88}, 7},
+		"for a short time":     {messages.Kept{Age: 8 * 38}, 0},
+		"hardly anything":      {messages.Kept{Age: 1}, 0},
+		"few bytes and a time": {messages.Kept{Bytes: 8 * 500, Age: 8 * 89}, 4},
 	} {
-		if n := Mergeable(m, s, c.retain, never); n != c.want {
+		if n := Mergeable(m, s, c.kept, never); n != c.want {
 			t.Errorf("%s: %d are merged, want %d", name, n, c.want)
+		}
+	}
+}
+
+// The stream is young, or the retention was just updated, so the job drops nothing.
+func TestAJobThatDropsNothingHasTheBoundOfWhatIsKept(t *testing.T) {
+	for name, c := range map[string]struct {
+		kept messages.Kept
+		want int
+	}{
+		"everything":       {everything, 1},
+		"for a long time":  {messages.Kept{Age: 8 * 12}, 1},
+		"for a short time": {messages.Kept{Age: 8*12 - 1}, 0},
+		"few bytes":        {messages.Kept{Bytes: 8}, 0},
+	} {
+		base := messages.History{Manifest: "m", End: messages.Position{Sequence: 10, Offset: 100}}
+		p, err := planOf(messages.Archive{Partition: protocol.Partition{TopicID: 7}, Base: base, To: messages.Position{Sequence: 13, Offset: 120}, Kept: c.kept},
+			entry(11, 100, 0, 5), entry(12, 107, 2), entry(13, 107, 0, 6, 7))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := sized(1)
+		m.Segments[0].FirstTime, m.Segments[0].LastTime = 1, 10
+		if n, err := p.Mergeable(m, never); err != nil || n != c.want {
+			t.Errorf("%s: %d are merged, want %d; %v", name, n, c.want, err)
 		}
 	}
 }

@@ -196,7 +196,7 @@ func (c *Core) keepArchiving(now time.Time) {
 	j.heardAt, j.taken = now, false
 	c.send(messages.ArchiveSubject, messages.Archive{
 		Partition: c.id, Base: a.history, To: j.to, Codec: c.settings.Codec, GiveUp: a.failures > 0 && now.Sub(a.failedAt) >= c.settings.GiveUpTime,
-		Retain: j.retain, Generation: j.generation,
+		Retain: j.retain, Kept: messages.Kept(c.settings.Retention), Generation: j.generation,
 	})
 }
 

@@ -176,8 +176,12 @@ func TestRecordsThatSeemOlderAreKeptBehindDroppedOnes(t *testing.T) {
 			o.step()
 			o.timeAsked = false
 			o.step(core.LogTime{Last: w.now.UnixNano(), Created: created.UnixNano()})
-			if j := o.job(); j.Retain.Cutoff != 0 {
+			j := o.job()
+			if j.Retain.Cutoff != 0 {
 				t.Errorf("the job drops what is older than %v", time.Unix(0, j.Retain.Cutoff))
+			}
+			if j.Kept != messages.Kept(r) {
+				t.Errorf("merged segments are bounded by %+v", j.Kept)
 			}
 		})
 	}
@@ -264,7 +268,7 @@ func TestOpenJobDropsNothingAfterAnUpdate(t *testing.T) {
 	j = o.job()
 	o.step(keep)
 	again := o.job()
-	if again.To != j.To || again.Retain != (messages.Retention{}) {
+	if again.To != j.To || again.Retain != (messages.Retention{}) || again.Kept != messages.Kept(keep) {
 		t.Errorf("the job is sent again as %+v", again)
 	}
 	o.step(dropped(j, "m2", 1))

@@ -67,6 +67,9 @@ func archive(m messages.Message) string {
 		if m.Retain != (messages.Retention{}) {
 			text += fmt.Sprintf("; drops what is before offset %d, older than %s, or leaves %d bytes", m.Retain.Before, time.Unix(0, m.Retain.Cutoff).UTC(), m.Retain.Bytes)
 		}
+		if m.Kept != (messages.Kept{}) {
+			text += fmt.Sprintf("; merged segments are bounded for a retention of %s and %d bytes", m.Kept.Age, m.Kept.Bytes)
+		}
 		return text
 	case messages.Archiving:
 		return "Archiving: entries after " + manifest(m.Base)

@@ -2,6 +2,7 @@ package describe
 
 import (
 	"testing"
+	"time"
 
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -63,6 +64,10 @@ func TestMessagesAreSaidInWords(t *testing.T) {
 			"Archive: entries 10 to 12, after manifest m/1, giving up what cannot be read",
 		},
 		{messages.Archive{To: messages.Position{Sequence: 12}}, "Archive: entries 1 to 12, after no manifest"},
+		{
+			messages.Archive{To: messages.Position{Sequence: 12}, Kept: messages.Kept{Age: time.Hour, Bytes: 500}},
+			"Archive: entries 1 to 12, after no manifest; merged segments are bounded for a retention of 1h0m0s and 500 bytes",
+		},
 		{messages.Archiving{Base: "m/1"}, "Archiving: entries after manifest m/1"},
 		{
 			messages.Archived{Base: "m/1", History: messages.History{Manifest: "m/2", End: messages.Position{Sequence: 12}}, Records: 5, Damaged: 2, Missing: 1},
