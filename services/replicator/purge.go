@@ -30,9 +30,5 @@ func (p *owner) askTime(ctx context.Context) {
 		p.put(ctx, core.LogTime{}) // the core asks again when the next job is due
 		return
 	}
-	at := core.LogTime{Last: bounds.LastTime.UnixNano()}
-	if p.id.Incarnation == 0 {
-		at.Created = bounds.Created.UnixNano()
-	}
-	p.put(ctx, at)
+	p.put(ctx, core.LogTime{Last: bounds.LastTime.UnixNano(), Created: bounds.Created.UnixNano()})
 }

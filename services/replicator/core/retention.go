@@ -16,8 +16,7 @@ type Retention struct {
 // LogTime answers AskTime.
 type LogTime struct {
 	Last int64 // the time that JetStream gave to the last entry, in Unix nanoseconds; 0 if it is not known
-	// Created is when JetStream created the stream, in Unix nanoseconds; 0 if that is not known, or if
-	// the stream continues another one.
+	// Created is when JetStream created the stream, in Unix nanoseconds; 0 if that is not known.
 	Created int64
 }
 
@@ -31,6 +30,8 @@ type LogTime struct {
 // The times of the records are those of earlier owners, one of which may have been far behind. No record
 // is older than its stream, so until the stream is old enough none is dropped by age. Example: a machine
 // starts with its clock at 1970, and takes records for a new topic. They are kept when the clock is set.
+// A stream that continues another one is younger than the records that it has from there. They are kept
+// longer then, by up to the retention time.
 type retention struct {
 	asking bool      // AskTime is not answered yet
 	asked  bool      // it was answered since the last job
