@@ -50,14 +50,36 @@ func (r *Registry) Create(ctx context.Context, config protocol.TopicConfig) (pro
 		err = r.markLogs(ctx, topic)
 	}
 	if err == nil {
+		err = r.stands(ctx, topic)
+	}
+	if err == nil {
 		r.endFormer(ctx, made)
 		return topic, nil
 	}
 	code := protocol.CodeUnavailable
-	if errors.Is(err, partitionlog.ErrTooFewServers) {
+	switch {
+	case errors.Is(err, partitionlog.ErrTooFewServers):
 		code = protocol.CodeInvalidRequest
+	case errors.Is(err, errDeleted):
+		code = protocol.CodeUnknownTopic
 	}
 	return protocol.Topic{}, protocol.NewError(code, errors.Join(err, r.withdraw(ctx, made)).Error())
+}
+
+// errDeleted means that a topic was deleted before its creation had ended.
+var errDeleted = errors.New("the topic was deleted while it was created")
+
+// stands looks whether the record of a topic with all of its logs is still there. Another process may
+// have deleted the topic before some of these logs existed.
+func (r *Registry) stands(ctx context.Context, topic protocol.Topic) error {
+	found, err := find(ctx, r.conn, topic.Name)
+	switch {
+	case err != nil:
+		return err
+	case found.revision == 0, found.ID != topic.ID, found.Deleted:
+		return errDeleted
+	}
+	return nil
 }
 
 // markLogs writes the marks of the logs of a new topic, which have their first entry: from
@@ -127,6 +149,9 @@ func (r *Registry) withdraw(ctx context.Context, made record) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	gone, err := r.markDeleted(ctx, made.Name, made.ID)
+	if known, ok := errors.AsType[*protocol.Error](err); ok && known.Code == protocol.CodeUnknownTopic {
+		return r.removeLogs(ctx, made.Topic, []uint64{made.ID}) // another process has deleted the topic
+	}
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,9 @@ package topics_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -61,6 +63,48 @@ type lagging struct{ jetstream.JetStream }
 
 func (l lagging) ListStreams(ctx context.Context, _ ...jetstream.StreamListOpt) jetstream.StreamInfoLister {
 	return l.JetStream.ListStreams(ctx, jetstream.WithStreamListSubject("none"))
+}
+
+// paused lets something happen before the first log is created.
+type paused struct {
+	jetstream.JetStream
+	once   *sync.Once
+	before func()
+}
+
+func (p paused) CreateStream(ctx context.Context, config jetstream.StreamConfig) (jetstream.Stream, error) {
+	if strings.HasPrefix(config.Name, messages.LogStreamPrefix) {
+		p.once.Do(p.before)
+	}
+	return p.JetStream.CreateStream(ctx, config)
+}
+
+func TestTopicThatIsDeletedWhileItIsCreatedLeavesNothing(t *testing.T) {
+	conn, js := embeddedtest.Start(t)
+	ctx := t.Context()
+	other, err := topics.Open(ctx, conn, js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry, err := topics.Open(ctx, conn, paused{js, new(sync.Once), func() {
+		if err := other.Delete(ctx, "orders"); err != nil {
+			t.Error(err)
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := protocol.TopicConfig{Name: "orders", Partitions: 3}
+	_, err = registry.Create(ctx, config)
+	if known, ok := errors.AsType[*protocol.Error](err); !ok || known.Code != protocol.CodeUnknownTopic {
+		t.Errorf("the creation ends with %v, want UNKNOWN_TOPIC", err)
+	}
+	if n := streams(ctx, t, js, "orders"); n != 0 {
+		t.Errorf("%d logs are left", n)
+	}
+	if _, err := registry.Create(ctx, config); err != nil {
+		t.Errorf("the name cannot be used again: %v", err)
+	}
 }
 
 func TestDeletionRemovesLogsThatAreNotListedYet(t *testing.T) {

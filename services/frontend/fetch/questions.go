@@ -130,13 +130,13 @@ func (f *fetch) read(ctx context.Context, q core.Read) ([]messages.LoggedEntry, 
 
 // join returns the read that begins with an entry, and whether the caller is the one that reads. If it
 // is, it MUST call leave.
-func (p *partition) join(from uint64) (r *logRead, reads bool) {
+func (p *partition) join(from uint64) (_ *logRead, reads bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if r = p.reading[from]; r != nil {
+	if r := p.reading[from]; r != nil {
 		return r, false
 	}
-	r = &logRead{done: make(chan struct{})}
+	r := &logRead{done: make(chan struct{})}
 	p.reading[from] = r
 	return r, true
 }
