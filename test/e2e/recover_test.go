@@ -1,0 +1,85 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"laneway.dev/pkg/client"
+	"laneway.dev/test/deployment"
+	"laneway.dev/test/machine"
+)
+
+// skipPython is the variable by which a machine without Python says so. Without it a machine that lacks
+// Python fails the test.
+const skipPython = "LANEWAY_TEST_WITHOUT_PYTHON"
+
+// TestArchivedRecordsAreRecoveredByHand runs the program of docs/storage.md.
+func TestArchivedRecordsAreRecoveredByHand(t *testing.T) {
+	if os.Getenv(skipPython) != "" {
+		t.Skip("NOT CHECKED: Python. " + skipPython + " is set")
+	}
+	t.Parallel()
+	ctx := within(t, time.Minute)
+	f := start(t, deployment.OneProcess, deployment.Options{Replicator: []string{"--archive-bytes", "1MiB", "--archive-age", "500ms"}})
+	p := producer(ctx, t, f.client(t, f.URL()), client.ProducerOptions{BatchRecords: 30})
+	var want []string
+	for part := range 3 { // the small segments are merged into the next ones
+		for n := range 100 {
+			value := fmt.Sprintf("record %d of part %d, %s", n, part, strings.Repeat("-é", part*200))
+			if _, err := p.Publish(ctx, client.ProducerRecord{Value: []byte(value)}); err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, value)
+		}
+		if err := p.Flush(ctx); err != nil {
+			t.Fatal(err)
+		}
+		f.awaitArchived(ctx, t, f.partition)
+	}
+	segments, err := filepath.Glob(filepath.Join(f.Objects(), "s", "*", "*"))
+	if err != nil || len(segments) == 0 {
+		t.Fatalf("segments are %q, %v", segments, err)
+	}
+	command := exec.CommandContext(ctx, "python3", append([]string{recoverProgram(t)}, segments...)...)
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	if err := command.Run(); err != nil {
+		t.Fatalf("%v\n%s\nit needs Python 3.10: apt-get install python3\non a machine that cannot have it, say so: %s=1", err, stderr.String(), skipPython)
+	}
+	if got := strings.Split(strings.TrimSuffix(stdout.String(), "\n"), "\n"); !slices.Equal(got, want) {
+		t.Errorf("recovered are %d records, want %d\n%s", len(got), len(want), stderr.String())
+	}
+	if !strings.Contains(stderr.String(), "topic "+f.partition.Topic+", partition 0, offsets 0 to ") {
+		t.Errorf("it says of the segments:\n%s", stderr.String())
+	}
+}
+
+// recoverProgram returns a file with the program of the page.
+func recoverProgram(t *testing.T) string {
+	t.Helper()
+	root, err := machine.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join(root, "docs", "storage.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```python\n")
+	program, _, found := strings.Cut(rest, "```\n")
+	if !found {
+		t.Fatal("docs/storage.md has no program in Python")
+	}
+	file := filepath.Join(t.TempDir(), "recover.py")
+	if err := os.WriteFile(file, []byte(program), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
