@@ -457,7 +457,7 @@ func (f *fixture) bounded(t *testing.T, before map[string]int64) {
 	for role, now := range f.memory(t) {
 		most := int64(768 << 20) // the server holds up to 512 MiB for one connection
 		if role == deployment.Serve {
-			most += 320 << 20 // while no job of the archiver needs its budget, garbage may
+			most += archiverBudget // while no job needs it, garbage may
 		}
 		t.Logf("%s: at most %d MiB, before %d MiB", role, now>>20, before[role]>>20)
 		if now > before[role]+most {
