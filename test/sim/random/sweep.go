@@ -51,7 +51,7 @@ func (r *run) sweep(s *world.Sweeper, e sweep.Event) {
 		takes += r.between(0, longestPause)
 	}
 	if d, is := fx.(sweep.Delete); is {
-		r.sweepDeletes(s, d)
+		r.after(takes, func() { r.awake(s.By, func() { r.sweepDeletes(s, d) }) })
 		return
 	}
 	r.after(takes, func() {
