@@ -94,7 +94,7 @@ func note(ctx context.Context, js jetstream.JetStream, key, value string) error 
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
 	stands, err := Get(ctx, js.Conn(), key)
-	if err != nil || stands.Exists == (value != "") && string(stands.Value) == value || !stands.Exists && value == "" {
+	if err != nil || stands.Exists == (value != "") && string(stands.Value) == value {
 		return err
 	}
 	kv, err := js.KeyValue(ctx, Bucket)

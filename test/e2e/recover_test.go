@@ -1,10 +1,8 @@
 package e2e
 
 import (
-	"bytes"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,15 +14,8 @@ import (
 	"laneway.dev/test/machine"
 )
 
-// skipPython is the variable by which a machine without Python says so. Without it a machine that lacks
-// Python fails the test.
-const skipPython = "LANEWAY_TEST_WITHOUT_PYTHON"
-
 // TestArchivedRecordsAreRecoveredByHand runs the program of docs/storage.md.
 func TestArchivedRecordsAreRecoveredByHand(t *testing.T) {
-	if os.Getenv(skipPython) != "" {
-		t.Skip("NOT CHECKED: Python. " + skipPython + " is set")
-	}
 	t.Parallel()
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.OneProcess, deployment.Options{Replicator: []string{"--archive-bytes", "1MiB", "--archive-age", "500ms"}})
@@ -47,17 +38,12 @@ func TestArchivedRecordsAreRecoveredByHand(t *testing.T) {
 	if err != nil || len(segments) == 0 {
 		t.Fatalf("segments are %q, %v", segments, err)
 	}
-	command := exec.CommandContext(ctx, "python3", append([]string{recoverProgram(t)}, segments...)...)
-	var stdout, stderr bytes.Buffer
-	command.Stdout, command.Stderr = &stdout, &stderr
-	if err := command.Run(); err != nil {
-		t.Fatalf("%v\n%s\nit needs Python 3.10: apt-get install python3\non a machine that cannot have it, say so: %s=1", err, stderr.String(), skipPython)
+	recovered, said := machine.Python(ctx, t, recoverProgram(t), segments...)
+	if got := strings.Split(strings.TrimSuffix(recovered, "\n"), "\n"); !slices.Equal(got, want) {
+		t.Errorf("recovered are %d records, want %d\n%s", len(got), len(want), said)
 	}
-	if got := strings.Split(strings.TrimSuffix(stdout.String(), "\n"), "\n"); !slices.Equal(got, want) {
-		t.Errorf("recovered are %d records, want %d\n%s", len(got), len(want), stderr.String())
-	}
-	if !strings.Contains(stderr.String(), "topic "+f.partition.Topic+", partition 0, offsets 0 to ") {
-		t.Errorf("it says of the segments:\n%s", stderr.String())
+	if !strings.Contains(said, "topic "+f.partition.Topic+", partition 0, offsets 0 to ") {
+		t.Errorf("it says of the segments:\n%s", said)
 	}
 }
 

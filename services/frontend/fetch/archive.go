@@ -21,8 +21,8 @@ func newHistoryReader(c Config, payloads *storeReader) *history.Reader {
 	})
 }
 
-// Segments returns how many segments the history of a partition has, and their bytes. It reads the
-// manifest, unless that is in memory.
+// Segments returns the size of the history of a partition. It reads the manifest, unless that is in
+// memory.
 func (s *Server) Segments(ctx context.Context, id protocol.Partition, h messages.History) (history.Size, error) {
 	return s.history.Size(ctx, h, id)
 }

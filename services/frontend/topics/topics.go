@@ -29,7 +29,7 @@ type Config struct {
 	// Updated returns when a revision of its topic is in force in a partition.
 	Updated func(context.Context, protocol.Partition, uint64) error
 	Damage  func() map[protocol.Partition]string // of the read-only partitions
-	// Segments returns how many segments the history of a partition has, and their bytes.
+	// Segments returns the size of the history of a partition.
 	Segments func(context.Context, protocol.Partition, messages.History) (history.Size, error)
 }
 
