@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
 
@@ -30,6 +31,7 @@ func TestCloneChangesIndependently(t *testing.T) {
 		Returned{By: "stager-1", Ticket: issued.Ticket},
 		Died{Process: "stager-1"},
 		Released{Owner: "replicator-1", Ticket: Ticket{lane, 2}},
+		Heard{Owner: "replicator-1", SequencerEpoch: 3},
 		AppendAcked{Owner: "replicator-1"},
 		Turn{By: "sequencer-2", Ticket: issued.Ticket},
 		Forgotten{Owner: "replicator-1"},
@@ -59,6 +61,28 @@ func TestCloneChangesIndependently(t *testing.T) {
 		}
 		if reflect.DeepEqual(clone, untouched) {
 			t.Errorf("%T does not change the clone", what)
+		}
+	}
+}
+
+// A release without batches ends the older sequencer as well, whose floors do not count any more.
+func TestFloorOfAReplacedSequencerDoesNotCount(t *testing.T) {
+	s := New(&Limits{Heartbeat: time.Second, Deadline: time.Minute, LaneExpiry: time.Minute}, &Counts{}, time.Unix(1000, 0))
+	ticket := Ticket{LaneKey{Epoch: 7, Lane: "i:1"}, 20}
+	refused := Outcome{Owner: "replicator-1", Ticket: ticket, Outcome: messages.Outcome{Code: protocol.CodeNotCommitted}}
+	for i, what := range []Sighting{
+		Issued{By: "frontend-1", Ticket: ticket, Batch: Batch{Records: 1}, Attempt: 1},
+		Heard{Owner: "replicator-1", SequencerEpoch: 4},
+		Heard{Owner: "replicator-1", SequencerEpoch: 1},
+		Released{Owner: "replicator-1", SequencerEpoch: 1, Ticket: Ticket{ticket.LaneKey, 38}, Floor: 38},
+		Heard{Owner: "replicator-1", SequencerEpoch: 4},
+		Released{Owner: "replicator-1", SequencerEpoch: 4, Ticket: ticket, Floor: 20},
+		Appending{Owner: "replicator-1"},
+		AppendAcked{Owner: "replicator-1"},
+		refused,
+	} {
+		if err := s.See(time.Unix(1000, 0), what); err != nil {
+			t.Fatalf("sighting %d: %v", i, err)
 		}
 	}
 }

@@ -88,6 +88,18 @@ func (a AppendAcked) look(s *State) {
 	o.sent = nil
 }
 
+// Heard is a release that reaches a replicator which leads, before its batches. It may have none.
+type Heard struct {
+	Owner          string
+	SequencerEpoch uint64
+}
+
+func (h Heard) look(s *State) {
+	if o := s.owned(h.Owner); h.SequencerEpoch > o.sequencer {
+		o.sequencer = h.SequencerEpoch
+	}
+}
+
 // Released is a batch of a release that reaches a replicator which leads.
 type Released struct {
 	Owner          string
@@ -99,7 +111,6 @@ type Released struct {
 func (r Released) look(s *State) {
 	o := s.owned(r.Owner)
 	stale := r.SequencerEpoch < max(o.sequencer, s.sequencer) // it is dropped, its floor too
-	o.sequencer = max(o.sequencer, r.SequencerEpoch)
 	at, known := o.reached[r.Ticket]
 	if !known {
 		o.fresh = append(slices.Clip(o.fresh), r.Ticket)

@@ -104,6 +104,7 @@ func (r *ReplicatorCore) event(e Event, out *Output) replicator.Event {
 func (r *ReplicatorCore) heard(m messages.Message, out *Output) {
 	switch m := m.(type) {
 	case messages.Release:
+		out.Seen = append(out.Seen, check.Heard{Owner: r.name, SequencerEpoch: m.SequencerEpoch})
 		for i := range m.Batches {
 			b := &m.Batches[i]
 			out.Seen = append(out.Seen, check.Released{
