@@ -13,7 +13,8 @@ import (
 // time: it is in the log, or in a segment of the history that stands in the log.
 
 // history checks what an entry says of the history. It never falls, and it names entries that
-// stand in the log before it. Either its end rises, or its start, or both.
+// stand in the log before it. Its end rises, or its start, or its bytes fall, because a segment
+// without records was dropped.
 func (s *State) history(e *messages.LoggedEntry, by string) {
 	if s.limits.Object != nil {
 		s.entries = append(s.entries, e)
@@ -25,7 +26,7 @@ func (s *State) history(e *messages.LoggedEntry, by string) {
 	case !h.Archived():
 		s.violated("archive: entry %d names no history, and the one before it names %+v", e.Sequence, before)
 	case h.Manifest == before.Manifest, h.End.Sequence < before.End.Sequence, h.End.Offset < before.End.Offset, h.Start < before.Start,
-		h.End == before.End && h.Start == before.Start, h.Start > h.End.Offset:
+		h.End == before.End && h.Start == before.Start && h.Bytes >= before.Bytes, h.Start > h.End.Offset:
 		s.violated("archive: entry %d names the history %+v after %+v", e.Sequence, h, before)
 	case h.End.Sequence >= e.Sequence || s.ends[h.End.Sequence-1] != h.End.Offset:
 		s.violated("archive: entry %d names the history %+v, which ends with no entry before it", e.Sequence, h)
