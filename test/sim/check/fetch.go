@@ -2,6 +2,7 @@ package check
 
 import (
 	"slices"
+	"sort"
 	"time"
 
 	"laneway.dev/pkg/messages"
@@ -111,14 +112,17 @@ func (d Delivered) look(s *State) {
 
 // frameAt returns the batch that has an offset.
 func (s *State) frameAt(offset int64) (frame, bool) {
-	i, found := slices.BinarySearchFunc(s.frames, offset, func(f frame, offset int64) int { return int(f.offset - offset) })
-	if !found {
-		i--
-	}
+	i := len(s.frames) - len(s.framesFrom(offset+1)) - 1
 	if i < 0 || offset >= s.frames[i].next() {
 		return frame{}, false
 	}
 	return s.frames[i], true
+}
+
+// framesFrom returns the batches in the log that start at an offset or after it.
+func (s *State) framesFrom(offset int64) []frame {
+	i := sort.Search(len(s.frames), func(i int) bool { return s.frames[i].offset >= offset })
+	return s.frames[i:]
 }
 
 // Damaged is a batch in the object store that cannot be read any more.

@@ -217,14 +217,7 @@ func (p Purged) look(s *State) {
 func (s *State) Archived() messages.Position { return s.archived.End }
 
 // Unarchived returns how many batches no segment has yet.
-func (s *State) Unarchived() (batches int) {
-	for _, f := range s.frames {
-		if f.offset >= s.archived.End.Offset {
-			batches++
-		}
-	}
-	return batches
-}
+func (s *State) Unarchived() (batches int) { return len(s.framesFrom(s.archived.End.Offset)) }
 
 // Covers is a snapshot that was stored and read back.
 type Covers struct {

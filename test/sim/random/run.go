@@ -172,9 +172,6 @@ func (r *run) forgotten() bool {
 
 // finished reports whether nothing is left to be done.
 func (r *run) finished() bool {
-	if !r.consumersDone() || !r.settled() {
-		return false
-	}
 	for _, c := range r.clients {
 		if !c.done {
 			return false
@@ -188,5 +185,5 @@ func (r *run) finished() bool {
 			return false
 		}
 	}
-	return true
+	return r.consumersDone() && r.settled()
 }
