@@ -23,14 +23,15 @@ func (b Batch) String() string {
 // a batch of one record.
 func (b Batch) Payload() []byte {
 	var frame protocol.FrameBuilder
+	var value [12]byte
 	for n := range b.Records {
-		frame.Append(protocol.Record{Value: Batch{b.Client, b.First + n, 1}.value()})
+		frame.Append(protocol.Record{Value: Batch{b.Client, b.First + n, 1}.appendTo(value[:0])})
 	}
-	return frame.Take()
+	return frame.Bytes()
 }
 
-func (b Batch) value() []byte {
-	value := binary.BigEndian.AppendUint32(nil, uint32(b.Client))
+func (b Batch) appendTo(value []byte) []byte {
+	value = binary.BigEndian.AppendUint32(value, uint32(b.Client))
 	value = binary.BigEndian.AppendUint32(value, uint32(b.First))
 	return binary.BigEndian.AppendUint32(value, uint32(b.Records))
 }
