@@ -94,7 +94,7 @@ func (m *memo) step(s *state, e event) branch {
 	m.branches++
 	core := s.take()
 	out := e.happen(core)
-	fx := &world.Effects{Work: out.Work}
+	fx := &world.Effects{Work: &out.Work}
 	for _, envelope := range out.Send {
 		fx.Send = append(fx.Send, world.Envelope{Subject: envelope.Subject, Message: m.message(envelope.Message)})
 	}
@@ -127,7 +127,9 @@ func (e event) happen(core world.Core) *world.Output {
 	if e.what != nil {
 		events = []world.Event{e.what}
 	}
-	return core.Step(world.Beginning.Add(e.at), events)
+	out := &world.Output{}
+	core.Step(world.Beginning.Add(e.at), events, out)
+	return out
 }
 
 // intern returns the state that is known already, if there is one.

@@ -84,7 +84,7 @@ func (r *run) open(c *client, i *world.Instance, first int32) {
 	if r.config.Mix.Memory > 0 {
 		settings.Delivery.MaxAttemptTimeout, settings.Delivery.MaxBackoff = deadline, 2*time.Second
 	}
-	i.Window = world.Live{Core: world.NewWindow(settings)}
+	i.Window = &world.Live{Core: world.NewWindow(settings)}
 	r.StepWindow(i)
 	r.Say("%s starts in epoch %d at record %d", i, i.Epoch, i.Next)
 	r.step(c, i)

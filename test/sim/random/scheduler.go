@@ -122,7 +122,7 @@ func (r *run) beat(p *world.Process) {
 
 // Machine implements world.Scheduler.
 func (r *run) Machine(p *world.Process) world.Machine {
-	return machine{world.Live{Core: r.core(p)}, &r.counts}
+	return &machine{world.Live{Core: r.core(p)}, &r.counts}
 }
 
 func (r *run) core(p *world.Process) world.Core {
@@ -177,7 +177,7 @@ type machine struct {
 }
 
 // Step implements world.Machine.
-func (m machine) Step(now time.Time, events []world.Event) (world.Machine, *world.Effects) {
+func (m *machine) Step(now time.Time, events []world.Event) (world.Machine, *world.Effects) {
 	_, fx := m.Live.Step(now, events)
 	m.counts.Early += fx.Stats.Early
 	m.counts.Repeated += fx.Stats.Repeated

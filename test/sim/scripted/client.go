@@ -41,7 +41,7 @@ func (s *Script) produce(i *world.Instance, records int, to string) {
 
 // window returns the window of an idempotent client.
 func (s *Script) window(i *world.Instance, c *world.Client) world.Machine {
-	return world.Live{Core: world.NewWindow(world.WindowSettings{
+	return &world.Live{Core: world.NewWindow(world.WindowSettings{
 		Instance: i.Index, Client: c.Number, Lane: c.Lane, ID: c.ID, Records: source, Size: func(int) int { return s.size },
 		Delivery: delivery.Settings{
 			Random: func() float64 { return 0 }, DeliveryTimeout: time.Hour,

@@ -100,7 +100,7 @@ func (s *Script) nextTime(end time.Time) time.Time {
 }
 
 // Machine implements world.Scheduler.
-func (s *Script) Machine(p *world.Process) world.Machine { return world.Live{Core: s.core(p)} }
+func (s *Script) Machine(p *world.Process) world.Machine { return &world.Live{Core: s.core(p)} }
 
 func (s *Script) core(p *world.Process) world.Core {
 	switch p.Role {

@@ -16,7 +16,7 @@ func NewArchiver(settings archiver.Settings) ArchiverCore {
 }
 
 // Step implements Core.
-func (a ArchiverCore) Step(now time.Time, events []Event) *Output {
+func (a ArchiverCore) Step(now time.Time, events []Event, out *Output) {
 	taken := make([]archiver.Event, len(events))
 	for i, e := range events {
 		taken[i] = e
@@ -25,9 +25,7 @@ func (a ArchiverCore) Step(now time.Time, events []Event) *Output {
 		}
 	}
 	fx := a.core.Step(now, taken)
-	out := &Output{Send: fx.Send}
-	out.Jobs = slices.Clone(fx.Start)
+	out.Send, out.Jobs = fx.Send, slices.Clone(fx.Start)
 	stats := a.core.Stats()
 	out.Stats = Stats{Open: stats.Working + stats.Waiting}
-	return out
 }

@@ -136,7 +136,9 @@ func (w *World) StepWindow(i *Instance, events ...Event) []Request {
 	c := &fx.Client
 	i.Window, i.Next, i.Acked, i.Wake = window, c.Next, c.Acked, c.Wake
 	if c.Failed == protocol.CodeOK {
-		return c.Requests
+		requests := c.Requests
+		fx.done()
+		return requests
 	}
 	i.Dead = true
 	w.Say("%s fails: %s", i, protocol.NewError(c.Failed, ""))

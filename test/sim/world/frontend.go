@@ -30,8 +30,7 @@ func NewFrontend(name string, epoch uint64, times frontend.Times, inline int64) 
 }
 
 // Step implements Core.
-func (f *FrontendCore) Step(now time.Time, events []Event) *Output {
-	out := &Output{}
+func (f *FrontendCore) Step(now time.Time, events []Event, out *Output) {
 	taken := make([]frontend.Event, 0, len(events))
 	var heard []check.Sighting
 	for _, e := range events {
@@ -57,7 +56,6 @@ func (f *FrontendCore) Step(now time.Time, events []Event) *Output {
 	stats := f.core.Stats()
 	f.open = stats.Outstanding
 	out.Stats = Stats{Open: f.open, GivenUp: int(stats.GivenUp - before)}
-	return out
 }
 
 // event returns what the core takes of an event; nil is nothing.

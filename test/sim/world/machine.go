@@ -18,8 +18,9 @@ type Event any
 // Core is the core of a service, with the part of its shell that turns arrivals into events
 // and brings the effects of all cores into one form. There is one type for each role.
 type Core interface {
-	// Step takes what has arrived in one turn. Without events the core notices the time.
-	Step(now time.Time, events []Event) *Output
+	// Step takes what has arrived in one turn, and adds to an empty Output. Without events the core
+	// notices the time. It MUST NOT keep the slice of the events.
+	Step(now time.Time, events []Event, out *Output)
 }
 
 // Output is what a core wants to have done, and what it shows to the checks.
@@ -36,8 +37,19 @@ type Machine interface {
 
 // Effects is what a machine wants to have done. Its receiver MUST NOT change it.
 type Effects struct {
-	Work
+	*Work
 	Send []Envelope
+
+	live *Live // that takes them back; nil is none
+	out  Output
+}
+
+// done gives the effects back to a machine that reuses their memory. Effects with requests of a client
+// are not given back.
+func (fx *Effects) done() {
+	if fx.live != nil {
+		fx.live.spare = fx
+	}
 }
 
 // Envelope is a message with its subject.
@@ -133,18 +145,27 @@ func (a *Answer) String() string {
 	}
 }
 
-// Live is the machine of a scheduler that never goes back: the core itself.
-type Live struct{ Core Core }
+// Live is the machine of a scheduler that never goes back: the core itself. A world takes millions of
+// steps in a campaign, so Live reuses the memory of effects that are done.
+type Live struct {
+	Core  Core
+	spare *Effects
+}
 
 // Step lets the core take the events.
-func (l Live) Step(now time.Time, events []Event) (Machine, *Effects) {
-	out := l.Core.Step(now, events)
-	fx := &Effects{Work: out.Work}
-	if len(out.Send) > 0 {
-		fx.Send = make([]Envelope, len(out.Send))
+func (l *Live) Step(now time.Time, events []Event) (Machine, *Effects) {
+	fx := l.spare
+	l.spare = nil // a step may lead to another one before its effects are done
+	if fx == nil {
+		fx = &Effects{live: l}
+		fx.Work = &fx.out.Work
+	} else {
+		fx.out = Output{Work: Work{Seen: fx.Seen[:0], Answers: fx.Answers[:0]}}
 	}
-	for i, e := range out.Send {
-		fx.Send[i] = Envelope{e.Subject, &Message{Data: messages.Encode(e.Message)}}
+	l.Core.Step(now, events, &fx.out)
+	fx.Send = fx.Send[:0]
+	for _, e := range fx.out.Send {
+		fx.Send = append(fx.Send, Envelope{e.Subject, &Message{Data: messages.Encode(e.Message)}})
 	}
 	return l, fx
 }

@@ -32,8 +32,7 @@ func NewReplicator(name string, settings replicator.Settings, marksAtOnce bool) 
 }
 
 // Step implements Core.
-func (r *ReplicatorCore) Step(now time.Time, events []Event) *Output {
-	out := &Output{}
+func (r *ReplicatorCore) Step(now time.Time, events []Event, out *Output) {
 	if r.keeps != nil && *r.keeps != (replicator.Retention{}) {
 		r.retains(*r.keeps, out)
 	}
@@ -51,11 +50,9 @@ func (r *ReplicatorCore) Step(now time.Time, events []Event) *Output {
 		fx = next
 	}
 	out.Send = sent
-	out.Work = Work{
-		Seen: out.Seen, TakeEpoch: fx.TakeEpoch, Ended: fx.Ended != nil, Damage: fx.Damage,
-		Load: fx.Load, Append: fx.Append, Read: fx.Read, Mark: fx.Mark, Save: fx.Save, Scrub: fx.Scrub != nil, Purge: fx.Purge,
-		AskTime: fx.AskTime,
-	}
+	out.TakeEpoch, out.Ended, out.Damage = fx.TakeEpoch, fx.Ended != nil, fx.Damage
+	out.Load, out.Append, out.Read, out.Mark, out.Save = fx.Load, fx.Append, fx.Read, fx.Mark, fx.Save
+	out.Scrub, out.Purge, out.AskTime = fx.Scrub != nil, fx.Purge, fx.AskTime
 	for _, e := range sent {
 		r.said(now, e.Message, out)
 	}
@@ -66,7 +63,6 @@ func (r *ReplicatorCore) Step(now time.Time, events []Event) *Output {
 		out.Seen = append(out.Seen, check.Forgotten{Owner: r.name}) // another owner may have moved its mark
 	}
 	r.count(out)
-	return out
 }
 
 // event returns what the core takes of an event.

@@ -21,7 +21,7 @@ func NewSequencer(name string, epoch uint64, heartbeat time.Duration) *Sequencer
 }
 
 // Step implements Core.
-func (s *SequencerCore) Step(now time.Time, events []Event) *Output {
+func (s *SequencerCore) Step(now time.Time, events []Event, out *Output) {
 	taken := make([]sequencer.Event, len(events))
 	for i, e := range events {
 		if m, is := e.(*Message); is {
@@ -34,7 +34,7 @@ func (s *SequencerCore) Step(now time.Time, events []Event) *Output {
 	fx := s.core.Step(now, taken)
 	stats := s.core.Stats()
 	s.open = stats.Lanes
-	out := &Output{Send: fx.Send, Work: Work{TakeEpoch: fx.TakeEpoch, Ended: fx.Ended}}
+	out.Send, out.TakeEpoch, out.Ended = fx.Send, fx.TakeEpoch, fx.Ended
 	out.Stats = Stats{Open: s.open, Early: int(stats.Early - before.Early), Repeated: int(stats.Repeated - before.Repeated)}
 	for _, e := range fx.Send {
 		if r, is := e.Message.(messages.Release); is {
@@ -43,5 +43,4 @@ func (s *SequencerCore) Step(now time.Time, events []Event) *Output {
 			}
 		}
 	}
-	return out
 }

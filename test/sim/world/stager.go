@@ -22,8 +22,7 @@ func NewStager(name string, settings stager.Settings) StagerCore {
 }
 
 // Step implements Core.
-func (s StagerCore) Step(now time.Time, events []Event) *Output {
-	out := &Output{}
+func (s StagerCore) Step(now time.Time, events []Event, out *Output) {
 	taken := make([]stager.Event, len(events))
 	for i, e := range events {
 		taken[i] = e
@@ -41,7 +40,6 @@ func (s StagerCore) Step(now time.Time, events []Event) *Output {
 	for _, e := range fx.Send {
 		out.Seen = s.says(e.Message, out.Seen)
 	}
-	return out
 }
 
 // says adds what a message of the stager says of its batches.

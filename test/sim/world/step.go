@@ -53,6 +53,7 @@ func (w *World) step(p *Process, events ...Event) {
 	default:
 		w.do(p, fx)
 	}
+	fx.done()
 }
 
 // appended notes that an append of a replicator has ended.

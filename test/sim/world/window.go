@@ -64,8 +64,7 @@ type ClientWork struct {
 }
 
 // Step implements Core.
-func (k *WindowCore) Step(now time.Time, events []Event) *Output {
-	out := &Output{}
+func (k *WindowCore) Step(now time.Time, events []Event, out *Output) {
 	for _, e := range events {
 		switch e := e.(type) {
 		case Send:
@@ -93,7 +92,6 @@ func (k *WindowCore) Step(now time.Time, events []Event) *Output {
 	if err := k.window.Err(); err != nil {
 		k.failed(err, out)
 	}
-	return out
 }
 
 // send fills the window and makes attempts.
