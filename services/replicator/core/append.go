@@ -36,7 +36,7 @@ type Append struct {
 // once, and the loop looks for another one. If the mark has too few offsets left for the
 // first batch, startAppend notes how many it needs, and keepMark reserves them.
 func (c *Core) startAppend(now time.Time) {
-	c.refuseHistory(now)
+	c.partition.RefuseHistory(now)
 	for !c.appending && c.mayAppend() && c.waiting() {
 		if !c.partition.Waiting() {
 			c.append(now, messages.Entry{ // for the history or the watermark
@@ -65,22 +65,21 @@ func (c *Core) startAppend(now time.Time) {
 // waiting reports whether anything waits for an append: batches, fences, rejections, a history, a
 // watermark, or retention, which needs JetStream's time.
 func (c *Core) waiting() bool {
-	return c.partition.Waiting() || c.archive.next != nil || c.archive.retention.entry || c.mayRaise()
+	return c.partition.Waiting() || c.partition.HistoryWaiting() || c.mayRaise()
 }
 
 // append requests the append of an entry, on the condition that the log still ends with the
 // last entry that this core knows. Every entry carries the history and the watermark.
 func (c *Core) append(now time.Time, entry messages.Entry) {
 	c.stamp(now, &entry)
-	entry.History = c.archive.carried()
+	entry.History = c.partition.Carried()
 	entry.Watermark = c.raised(&entry)
 	c.watermark.flight, c.watermark.asked = entry.Watermark, c.watermark.newest
 	if c.heldByHistory(entry.Watermark) {
 		c.watermark.asked = 0
 	}
 	c.flightData = messages.EncodeEntry(entry)
-	c.archive.flight = flight{measure(&entry, int64(len(c.flightData))), c.archive.next != nil}
-	c.archive.retention.entry = false
+	c.partition.Carry(&entry, int64(len(c.flightData)))
 	c.appending = true
 	c.fx.Append = &Append{Expected: c.last, Data: c.flightData}
 }
@@ -91,7 +90,7 @@ func (c *Core) appended(now time.Time, sequence uint64) {
 	c.appending = false
 	c.refusal = refusal{}
 	c.stamped()
-	c.watermark.logged = c.watermark.flight
+	c.raise(c.watermark.flight)
 	switch c.phase {
 	case claiming:
 		c.lead(now, sequence)
@@ -106,6 +105,15 @@ func (c *Core) appended(now time.Time, sequence uint64) {
 		c.reserve.active = now
 	}
 	c.flightData = nil
+}
+
+// appendedHistory counts the appended entry, and reports whether it has moved the history.
+func (c *Core) appendedHistory() (moved bool) {
+	archived, moved := c.partition.AppendedHistory(c.last)
+	if moved {
+		c.historyMoved(archived)
+	}
+	return moved
 }
 
 // announce sends the appended entry to all frontends, which answer producers and serve

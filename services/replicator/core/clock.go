@@ -5,20 +5,17 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/services/replicator/core/partition"
 )
-
-// maxAhead is how far the time of the log may lie ahead of the owner's clock. Differences
-// between synchronized machines, and small corrections of a clock, are below it.
-const maxAhead = time.Minute
 
 // entryTime returns the time of the entry that follows one with the time last. Times do not
 // fall, so that a time can be found by binary search. The exception is a log that is more
-// than maxAhead ahead of the clock: one of the two is wrong, and the log must not repeat
+// than partition.MaxAhead ahead of the clock: one of the two is wrong, and the log must not repeat
 // a wrong time until the clock reaches it. Example: the last entry has 12:00:30. At 12:00:10
 // the next one has 12:00:30, too. At 11:00:00 it has 11:00:00, and falls is true.
 func entryTime(last int64, now time.Time) (at int64, falls bool) {
 	at = now.UnixNano()
-	if last-at > maxAhead.Nanoseconds() {
+	if last-at > partition.MaxAhead.Nanoseconds() {
 		return at, true
 	}
 	return max(last, at), false

@@ -1,7 +1,8 @@
 // Package core commits released batches to the log of a partition. The partition package
-// checks tickets and producer sequences and assigns offsets; this package owns the log: it
-// recovers its state, notices a log that has lost entries, claims the log, appends entries,
-// and keeps its mark and snapshots. It fences frontends and sequencers of lower epochs.
+// checks tickets and producer sequences, assigns offsets, and has entries archived; this
+// package owns the log: it recovers its state, notices a log that has lost entries, claims the
+// log, appends entries, and keeps its mark and snapshots. It fences frontends and sequencers of
+// lower epochs.
 //
 // A Core has the right to append for as long as its term record is the newest in the log.
 // Its state is rebuilt from the log; with a snapshot, only from the entries after it. A Core
@@ -55,22 +56,6 @@ type Settings struct {
 
 	SnapshotEvery uint64 // entries from one snapshot to the next
 
-	// ArchiveBytes is the payload of a job for archivers; 0 turns archiving off. ArchiveAge is
-	// how long a batch waits until a job is due for it.
-	ArchiveBytes int64
-	ArchiveAge   time.Duration
-	Retention    Retention
-	Codec        protocol.Compression // with which archivers compress; empty if they do not
-	// TailBytes and TailBatches bound what is not archived: bytes of entries, and batches. At
-	// one of them frontends refuse requests.
-	TailBytes, TailBatches int64
-	// JobSilence is how long an archiver may be silent before its job is sent again. Archivers
-	// report every messages.ReportInterval what they work on.
-	JobSilence time.Duration
-	// GiveUpTime is how long jobs for the same part of a log fail before an archiver is to
-	// write what it cannot read as damaged. One batch that is lost would otherwise keep
-	// everything after it in the log.
-	GiveUpTime time.Duration
 	// PurgeEntries is how many archived entries make a purge worth a request. On an idle log, any
 	// entry is.
 	PurgeEntries uint64
@@ -86,11 +71,11 @@ func DefaultSettings(owner string) Settings {
 		Settings: partition.Settings{
 			Heartbeat: 200 * time.Millisecond, LaneExpiry: messages.MaxDeadline + 15*time.Second, MaxLanes: 2_000_000,
 			IDWindow: 2 * time.Minute, MaxIDs: 2_000_000, MaxNameBytes: 256 << 20,
-			Limits: Limits{ProducerExpiry: protocol.DefaultProducerExpiry, MaxProducers: protocol.DefaultMaxProducers},
+			Limits:     Limits{ProducerExpiry: protocol.DefaultProducerExpiry, MaxProducers: protocol.DefaultMaxProducers},
+			ArchiveAge: 10 * time.Minute, TailBytes: 64 << 20, TailBatches: 1_000_000, JobSilence: 10 * time.Second, GiveUpTime: time.Hour,
 		},
 		Owner: owner, EntryItems: 8192, EntryBytes: 512 << 10, EntryPayload: 32 << 20, ReadEntries: 512,
-		SnapshotEvery: 10_000, ArchiveAge: 10 * time.Minute, TailBytes: 64 << 20, TailBatches: 1_000_000,
-		JobSilence: 10 * time.Second, GiveUpTime: time.Hour, PurgeEntries: 256,
+		SnapshotEvery: 10_000, PurgeEntries: 256,
 	}
 }
 
@@ -101,6 +86,18 @@ type Event any
 
 // Limits are new limits of the topic. They apply at once, also to a log that is being read.
 type Limits = partition.Limits
+
+// Retention reports how long, and how many bytes, the topic keeps after an update.
+type Retention = partition.Retention
+
+// LogTime answers AskTime.
+type LogTime = partition.LogTime
+
+// Codec reports the codec of the topic after an update; empty if archivers compress nothing.
+type Codec struct{ Codec protocol.Compression }
+
+// ArchiverStarted reports that an archiver has started. It may be the first one.
+type ArchiverStarted struct{}
 
 // Loaded answers a Load with the snapshots that can be read, newest first, and the mark.
 type Loaded struct {
@@ -181,7 +178,6 @@ type Core struct {
 	flightRising uint64 // of the entry under way
 
 	snapshots    snapshots
-	archive      archive
 	watermark    watermark
 	purges       purges
 	reserve      reserve
@@ -266,7 +262,7 @@ func (c *Core) handle(now time.Time, e Event) {
 	case PurgeFailed:
 		c.purgeFailed(now, e)
 	case ArchiverStarted:
-		c.archiverStarted()
+		c.partition.ArchiverStarted()
 	case EpochTaken:
 		c.epochTaken(e)
 	case Replaced:
@@ -274,7 +270,7 @@ func (c *Core) handle(now time.Time, e Event) {
 	case Limits, Codec, Retention, Generation:
 		c.configure(e)
 	case LogTime:
-		c.logTime(e)
+		c.partition.LogTime(e)
 	case Stopping:
 		c.stopping = true
 	}
@@ -286,9 +282,9 @@ func (c *Core) configure(e Event) {
 	case Limits:
 		c.partition.SetLimits(e)
 	case Codec:
-		c.settings.Codec = e.Codec
+		c.partition.SetCodec(e.Codec)
 	case Retention:
-		c.setRetention(e)
+		c.partition.SetRetention(e)
 	case Generation:
 		c.generation(e)
 	}
@@ -305,13 +301,13 @@ func (c *Core) receive(now time.Time, m messages.Message) {
 	case messages.ListProducers:
 		c.partition.ListProducers(m)
 	case messages.Truncate:
-		c.truncate(m)
+		c.partition.Truncate(m)
 	case messages.Archived:
-		c.archived(now, m)
+		c.partition.Archived(now, m)
 	case messages.Archiving:
-		c.archiving(now, m)
+		c.partition.Archiving(now, m)
 	case messages.ArchiveFailed:
-		c.archiveFailed(now, m)
+		c.partition.ArchiveFailed(now, m)
 	}
 }
 
@@ -346,8 +342,10 @@ func (c *Core) drive(now time.Time) {
 		c.startAppend(now)
 		c.keepMark(now)
 		c.partition.AnswerQuestion(now)
-		c.keepArchiving(now)
-		c.reportCongested(now)
+		if !c.stopping {
+			c.partition.KeepArchiving(now)
+		}
+		c.partition.ReportCongested(now)
 		c.save(now)
 		c.purge(now)
 		c.scrub()

@@ -93,7 +93,7 @@ func (c *Core) patience() time.Duration {
 // snapshots of 500 and 600, and purges the entries below 500. The core finds 500 where it
 // expects 400, and loads the snapshot of 600.
 func (c *Core) overtakenByPurge(entries []LoggedEntry) bool {
-	archives := c.settings.ArchiveBytes > 0 || c.archive.history.Archived()
+	archives := c.settings.ArchiveBytes > 0 || c.partition.History().Archived()
 	hole := len(entries) > 0 && entries[0].Sequence > c.readFrom()
 	if !archives || !hole || c.overtaken > c.stats.Covered {
 		return false

@@ -135,7 +135,7 @@ func (c *Core) keepMark(now time.Time) {
 		c.reserveMore(now)
 	case !busy && (c.stopping || now.Sub(r.active) >= idleTime) && r.Mark.Reserved != c.end():
 		c.writeMark(messages.Mark{Owner: c.settings.Owner, Written: c.end(), Reserved: c.end()})
-	case !busy && c.archivingStalls(now) && now.Sub(r.since) >= ownershipCheck:
+	case !busy && c.partition.ArchivingStalls(now) && now.Sub(r.since) >= ownershipCheck:
 		c.writeMark(r.Mark)
 	}
 }

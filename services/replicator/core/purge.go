@@ -47,7 +47,8 @@ func (p *purges) archived(part messages.Run) {
 		return
 	}
 	if n := len(p.parts); n == maxArchivedParts {
-		p.parts[n-1] = with(p.parts[n-1], part)
+		last := &p.parts[n-1]
+		last.End, last.LogBytes = part.End, last.LogBytes+part.LogBytes
 		return
 	}
 	p.parts = append(p.parts, part)
@@ -74,10 +75,11 @@ func (p *purges) worth(from, to, entries uint64) bool {
 // purgeable returns the sequence below which nothing is needed any more; 0 if there is none.
 // The last entry that the older snapshot covers stays, because a recovery compares the two.
 func (c *Core) purgeable() uint64 {
-	if !c.archive.history.Archived() {
+	history := c.partition.History()
+	if !history.Archived() {
 		return 0
 	}
-	return min(c.snapshots.older, c.archive.history.End.Sequence+1)
+	return min(c.snapshots.older, history.End.Sequence+1)
 }
 
 // purge asks for a purge if it is worth it.
@@ -108,7 +110,7 @@ func (c *Core) purged(e Purged) {
 
 func (c *Core) purgeFailed(now time.Time, e PurgeFailed) {
 	c.purges.underWay, c.purges.after = false, now.Add(purgeRetry)
-	c.warnArchiving(now, "archived entries of the log could not be purged, so they stay in it; trying again: "+e.Reason)
+	c.partition.WarnArchiving(now, "archived entries of the log could not be purged, so they stay in it; trying again: "+e.Reason)
 }
 
 // idle reports whether nothing was appended for a while.

@@ -35,7 +35,6 @@ type LoggedEntry = messages.LoggedEntry
 func (c *Core) rollBack() {
 	c.phase, c.requested = reading, false
 	c.appending, c.flightData = false, nil
-	c.archive.rollBack()
 	c.partition.RollBack()
 }
 
@@ -143,13 +142,30 @@ func (c *Core) foundEnd(now time.Time, r *LogRead) {
 	}
 }
 
+// readHistory applies what an entry that was read says about the history of the log.
+func (c *Core) readHistory(e *LoggedEntry) {
+	if e.Entry.Created && c.last == 0 {
+		c.partition.Created(e)
+		c.purges.known(e.Sequence)
+	}
+	if archived, moved := c.partition.ReadHistory(e); moved {
+		c.historyMoved(archived)
+	}
+}
+
+// historyMoved notes that a part of the log is archived.
+func (c *Core) historyMoved(archived messages.Run) {
+	c.purges.archived(archived)
+	c.snapshots.wanted = true // so that the archived entries can be purged
+}
+
 // apply adds one entry of the log to the state. It returns the epoch that fences this core,
 // or 0. The entry is not checked: its owner decided, and its batches may be acknowledged.
 func (c *Core) apply(now time.Time, e *LoggedEntry) (fenced uint64) {
 	n := &e.Entry
 	c.readHistory(e)
 	c.last, c.lastTime, c.risingFrom = e.Sequence, n.Time, n.RisingFrom
-	c.watermark.logged = max(c.watermark.logged, n.Watermark)
+	c.raise(max(c.watermark.logged, n.Watermark))
 	at := n.At()
 	if at.After(now) {
 		at = now // an earlier owner's clock was ahead; its ids and producers must expire nevertheless

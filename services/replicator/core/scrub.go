@@ -42,7 +42,7 @@ func (c *Core) scrub() {
 // purged.
 func (c *Core) startScrub(after time.Duration) {
 	s := &c.scrubs
-	if s.from = max(s.from, c.archive.history.End.Sequence+1); s.from <= s.to {
+	if s.from = max(s.from, c.partition.History().End.Sequence+1); s.from <= s.to {
 		c.fx.Scrub = &Scrub{From: s.from, To: s.to, After: after}
 	}
 }

@@ -19,7 +19,9 @@ const itemsPerMessage = 2000
 func (c *Core) flush() {
 	fx := c.partition.Effects()
 	c.fx.Committed = fx.Committed
-	c.fx.Send = append(c.fx.Send, fx.Answers...)
+	c.fx.AskTime = c.fx.AskTime || fx.AskTime
+	c.fx.Warnings = append(c.fx.Warnings, fx.Warnings...)
+	c.fx.Send = append(c.fx.Send, fx.Send...)
 	for _, o := range fx.Outcomes {
 		for part := range slices.Chunk(o.Outcomes, itemsPerMessage) {
 			c.send(messages.FrontendSubject(o.Epoch), messages.Outcomes{Partition: c.id, Epoch: o.Epoch, Outcomes: part})

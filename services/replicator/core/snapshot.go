@@ -1,7 +1,6 @@
 package core
 
 import (
-	"slices"
 	"time"
 
 	"laneway.dev/pkg/messages"
@@ -75,8 +74,9 @@ func (c *Core) snapshotDue(now time.Time) bool {
 	if s.wanted || c.last >= s.saved+c.settings.SnapshotEvery {
 		return true
 	}
-	end := c.archive.history.End.Sequence
-	return c.archive.history.Archived() && c.idle(now) && s.older <= end && end < s.newer && c.purges.worth(max(s.older, c.purges.below), end+1, c.settings.PurgeEntries)
+	history := c.partition.History()
+	end := history.End.Sequence
+	return history.Archived() && c.idle(now) && s.older <= end && end < s.newer && c.purges.worth(max(s.older, c.purges.below), end+1, c.settings.PurgeEntries)
 }
 
 // savedSnapshot notes that a Save has ended.
@@ -101,7 +101,6 @@ func (c *Core) snapshot() messages.Snapshot {
 		Owner: c.settings.Owner, OwnerEpoch: c.settings.Epoch,
 		FrontendEpoch: c.epochs.Frontend, SequencerEpoch: c.epochs.Sequencer, Watermark: c.watermark.logged,
 	}
-	s.History, s.Runs = c.archive.history, slices.Clone(c.archive.runs.list)
 	c.partition.Snapshot(&s)
 	return s
 }
@@ -141,9 +140,7 @@ func (c *Core) restore(s *messages.Snapshot) {
 	c.stats.Covered = s.Sequence
 	c.lastTime = s.Time
 	c.epochs = partition.Epochs{Frontend: s.FrontendEpoch, Sequencer: s.SequencerEpoch}
-	c.watermark.logged = s.Watermark
-	c.archive.history = s.History
-	c.archive.runs.restore(s.Runs)
+	c.raise(s.Watermark)
 	c.partition.Restore(s)
 }
 
@@ -162,8 +159,7 @@ func (c *Core) forget() {
 	c.last, c.lastTime, c.risingFrom = 0, 0, 0
 	c.epochs = partition.Epochs{}
 	c.stats.Covered = 0
-	c.watermark.logged = 0
-	c.archive.forget()
+	c.raise(0)
 	c.snapshots.forget()
 	c.purges.forget()
 	c.partition.Forget()

@@ -25,17 +25,11 @@ type Stats struct {
 	Damaged    int    // partitions with damage; only in the sums over partitions
 
 	SnapshotFailures uint64
-	Archives         uint64    // jobs that have moved the history
-	ArchiveFailures  uint64    // jobs that an archiver has given up
-	Unarchivable     uint64    // records that archivers could not read and have given up
-	ArchivedTo       int64     // the offset that follows the last archived record
-	Unarchived       int64     // bytes of the entries that are not archived
-	LogBytes         int64     // bytes of the entries that are not purged, as far as this owner knows
-	PurgedBytes      uint64    // bytes of the entries that were purged, as far as this owner knows
-	UnarchivedSince  time.Time // of the oldest batch that is not archived; zero if there is none, or archiving is off
-	Watermark        uint64    // of the newest entry in the log
-	Generation       uint64    // of objects, the newest that is known
-	Congested        bool      // frontends refuse requests until more is archived
+	LogBytes         int64  // bytes of the entries that are not purged, as far as this owner knows
+	PurgedBytes      uint64 // bytes of the entries that were purged, as far as this owner knows
+	Watermark        uint64 // of the newest entry in the log
+	Generation       uint64 // of objects, the newest that is known
+	Congested        bool   // frontends refuse requests until more is archived
 }
 
 // Stats returns what happened so far.
@@ -43,12 +37,8 @@ func (c *Core) Stats() Stats {
 	s := c.stats
 	s.Stats = c.partition.Stats()
 	s.Term, s.Leading, s.Damage, s.Refusing = c.term, c.phase == leading, c.damage.what, c.refusal.lasting
-	a := &c.archive
-	s.ArchivedTo, s.Unarchived, s.Congested = a.history.End.Offset, a.runs.sum.LogBytes, s.Leading && !a.fullSince.IsZero()
+	s.Congested = s.Leading && s.Full
 	s.Watermark, s.Generation = c.watermark.logged, c.watermark.newest
 	s.LogBytes = s.Unarchived + c.purges.logBytes(c.last+1)
-	if oldest, some := a.runs.oldest(); some && c.settings.ArchiveBytes > 0 {
-		s.UnarchivedSince = time.Unix(0, oldest.Since)
-	}
 	return s
 }

@@ -1,9 +1,6 @@
 package core
 
 import (
-	"fmt"
-	"time"
-
 	"laneway.dev/internal/core/generation"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/services/replicator/core/partition"
@@ -28,11 +25,22 @@ type watermark struct {
 	asked  uint64 // the generation for which an entry was last appended; 0 if another one may follow
 }
 
-// generationOf returns the generation of the object of a batch, or messages.NoGeneration.
-func generationOf(x messages.Extent) uint64 { return partition.Generation(x) }
-
 // generation notes a newer generation.
-func (c *Core) generation(e Generation) { c.watermark.newest = max(c.watermark.newest, e.Newest) }
+func (c *Core) generation(e Generation) {
+	c.watermark.newest = max(c.watermark.newest, e.Newest)
+	c.tellGenerations()
+}
+
+// raise sets the watermark that stands in the log.
+func (c *Core) raise(logged uint64) {
+	c.watermark.logged = logged
+	c.tellGenerations()
+}
+
+// tellGenerations tells the partition what the log knows of generations.
+func (c *Core) tellGenerations() {
+	c.partition.SetGenerations(partition.Generations{Newest: c.watermark.newest, Watermark: c.watermark.logged})
+}
 
 // raised returns the watermark for an entry that is about to be appended. It is at most the
 // generation of everything that the entry refers to.
@@ -42,13 +50,9 @@ func (c *Core) raised(entry *messages.Entry) uint64 {
 	if mark <= w.logged {
 		return w.logged
 	}
-	end := c.archive.history.End
-	if next := c.archive.next; next != nil {
-		end, mark = next.End, min(mark, c.archive.nextGeneration)
-	}
-	mark = min(mark, c.archive.runs.generation(end))
+	mark = min(mark, c.partition.LowestGeneration())
 	for i := range entry.Batches {
-		mark = min(mark, generationOf(entry.Batches[i].Extent))
+		mark = min(mark, partition.Generation(entry.Batches[i].Extent))
 	}
 	return max(mark, w.logged)
 }
@@ -64,27 +68,6 @@ func (c *Core) mayRaise() bool {
 // entry moves to. They hold back no later entry, so another one follows: on a quiet log, there may be none
 // otherwise before the next generation.
 func (c *Core) heldByHistory(watermark uint64) bool {
-	a := &c.archive
-	return a.next != nil && watermark == a.nextGeneration && watermark < generation.Watermark(c.watermark.newest)
-}
-
-// refuseHistory fails a job whose result was accepted and is outdated before an entry could carry it.
-func (c *Core) refuseHistory(now time.Time) {
-	a := &c.archive
-	if a.next != nil && a.nextGeneration < c.watermark.logged {
-		if a.next = nil; a.vain() { // since an update of the retention
-			a.job = nil
-			return
-		}
-		c.jobFailed(now, c.outdatedObjects(a.nextGeneration))
-	}
-}
-
-func (c *Core) outdatedObjects(of uint64) string {
-	return fmt.Sprintf("its objects are of generation %d, and the log takes none below %d, because they may have been deleted", of, c.watermark.logged)
-}
-
-// resultGeneration returns the lowest generation of the objects of a job's result.
-func resultGeneration(m *messages.Archived) uint64 {
-	return min(m.Generation, generation.OfKey(m.History.Manifest))
+	of, moves := c.partition.NextGeneration()
+	return moves && watermark == of && watermark < generation.Watermark(c.watermark.newest)
 }

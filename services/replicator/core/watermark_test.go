@@ -252,3 +252,17 @@ func TestNewOwnerKnowsTheWatermark(t *testing.T) {
 		})
 	}
 }
+
+// Only the batches behind an outdated one are dropped: the history has nothing to do with them.
+func TestOutdatedBatchLeavesTheHistoryThatWaits(t *testing.T) {
+	w, o := newArchiver(t)
+	o.rise(5)
+	o.commit(sized(dated(batch("a", 1), 5), 1000))
+	result := done(o.job(), keyOf("m", 5, "manifest"))
+	result.Generation = 5
+	o.step(result, release(dated(batch("b", 1), 2)))
+	o.settle()
+	if got := w.history().Manifest; got != result.History.Manifest {
+		t.Errorf("the log has the manifest %q, want %q", got, result.History.Manifest)
+	}
+}

@@ -47,9 +47,9 @@ func newWorld(t failer) *world {
 			Settings: partition.Settings{
 				Heartbeat: 200 * time.Millisecond, LaneExpiry: 10 * time.Second, IDWindow: 2 * time.Minute,
 				MaxIDs: 1000, MaxLanes: 1000, MaxNameBytes: 1 << 20, Limits: core.Limits{ProducerExpiry: 24 * time.Hour, MaxProducers: 1000},
+				TailBytes: 64 << 20, TailBatches: 1_000_000, JobSilence: 10 * time.Second, GiveUpTime: time.Hour,
 			},
-			EntryItems: 1000, EntryBytes: 1 << 20, EntryPayload: 1 << 20, ReadEntries: 100, SnapshotEvery: 1 << 40,
-			TailBytes: 64 << 20, TailBatches: 1_000_000, JobSilence: 10 * time.Second, GiveUpTime: time.Hour, PurgeEntries: 256,
+			EntryItems: 1000, EntryBytes: 1 << 20, EntryPayload: 1 << 20, ReadEntries: 100, SnapshotEvery: 1 << 40, PurgeEntries: 256,
 		},
 		snapshots: map[uint64][]byte{},
 	}

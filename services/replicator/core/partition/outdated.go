@@ -39,7 +39,7 @@ func (c *Core) refuseOutdated(n int, watermark uint64) bool {
 	}
 	c.stats.Outdated += uint64(len(refused))
 	c.fx.Outdated = append(c.fx.Outdated, Outdated{c.queue[0].epochs.Frontend, refused})
-	c.RollBack()
+	c.dropAccepted()
 	c.tail = tail{c.nextOffset, c.lastID}
 	return true
 }

@@ -1,8 +1,9 @@
 // Package partition decides about the batches of one partition: which ticket is next, which
-// batches are duplicates, which are rejected, and which offsets the others get.
+// batches are duplicates, which are rejected, and which offsets the others get. It also decides
+// when its entries are archived, and which records are dropped.
 //
-// It owns the lanes, message ids and producers of the partition, its next offset, and the
-// batches that are accepted and not appended yet. A section is what one log entry has of the
+// It owns the lanes, message ids, producers and history of the partition, its next offset, and
+// the batches that are accepted and not appended yet. A section is what one log entry has of the
 // partition. Sections are appended one at a time by the caller, the core of the log's owner.
 // It calls:
 //
@@ -10,6 +11,7 @@
 //   - Next for the section of the next entry, while no section is under way;
 //   - Resolve when that entry is durable, or RollBack when the append failed;
 //   - Apply for each section that is read from the log;
+//   - Carried and Carry for the history of each entry, and AppendedHistory when that is durable;
 //   - Effects for the messages that result.
 //
 // No batch is answered before the entry that its outcome depends on is durable. Example:
@@ -42,6 +44,23 @@ type Settings struct {
 	// it new ones are rejected.
 	MaxNameBytes int
 
+	// ArchiveBytes is the payload of a job for archivers; 0 turns archiving off. ArchiveAge is
+	// how long a batch waits until a job is due for it.
+	ArchiveBytes int64
+	ArchiveAge   time.Duration
+	Retention    Retention
+	Codec        protocol.Compression // with which archivers compress; empty if they do not
+	// TailBytes and TailBatches bound what is not archived: bytes of entries, and batches. At
+	// one of them frontends refuse requests.
+	TailBytes, TailBatches int64
+	// JobSilence is how long an archiver may be silent before its job is sent again. Archivers
+	// report every messages.ReportInterval what they work on.
+	JobSilence time.Duration
+	// GiveUpTime is how long jobs for the same part of a log fail before an archiver is to
+	// write what it cannot read as damaged. One batch that is lost would otherwise keep
+	// everything after it in the log.
+	GiveUpTime time.Duration
+
 	Limits
 }
 
@@ -52,17 +71,23 @@ type Limits struct {
 	MaxProducers   int           // producers remembered; beyond it new ones are rejected
 }
 
+// MaxAhead is how far the time of the log may lie ahead of the owner's clock. Differences
+// between synchronized machines, and small corrections of a clock, are below it.
+const MaxAhead = time.Minute
+
 // Epochs are the highest epochs of the services that send to a log, as far as its owner
 // has seen them. Messages of lower epochs are stale.
 type Epochs struct{ Frontend, Sequencer uint64 }
 
 // Effects is what the calls since the last Effects have produced.
 type Effects struct {
-	Answers   []messages.Envelope    // to requests for producers, and to fences
+	Send      []messages.Envelope    // answers to requests about producers, fences and truncations, jobs, and news for frontends
 	Outcomes  []Outcomes             // by rising frontend epoch
 	Outdated  []Outdated             // results to forget, before Again
 	Again     []messages.LaneNumbers // releases to repeat, from a number on; by lane
 	Committed []Committed
+	AskTime   bool     // look up JetStream's time of the last entry; answered by LogTime
+	Warnings  []string // for the operator's log
 }
 
 // Outcomes are the outcomes of tickets, for the frontend of one epoch.
@@ -91,6 +116,14 @@ type Stats struct {
 	IDs        int
 	Producers  int
 	NextOffset int64
+
+	Archives        uint64    // jobs that have moved the history
+	ArchiveFailures uint64    // jobs that an archiver has given up
+	Unarchivable    uint64    // records that archivers could not read and have given up
+	ArchivedTo      int64     // the offset that follows the last archived record
+	Unarchived      int64     // bytes of the entries that are not archived
+	UnarchivedSince time.Time // of the oldest batch that is not archived; zero if there is none, or archiving is off
+	Full            bool      // the bound on what is not archived is reached
 }
 
 // Core is the state of one partition.
@@ -111,6 +144,9 @@ type Core struct {
 	rejections []rejection // wait for an append that is sent later
 	rejecting  []rejection // wait for the append under way
 	questions  questions
+	archive    archive
+	// generations are what its log knows of the generations of objects.
+	generations Generations
 
 	stats       Stats
 	fx          Effects
@@ -175,6 +211,11 @@ func (c *Core) Evict(now time.Time) {
 func (c *Core) Stats() Stats {
 	s := c.stats
 	s.Lanes, s.IDs, s.Producers, s.NextOffset = c.lanes.len(), c.ids.len(), c.producers.Len(), c.nextOffset
+	a := &c.archive
+	s.ArchivedTo, s.Unarchived, s.Full = a.history.End.Offset, a.runs.sum.LogBytes, !a.fullSince.IsZero()
+	if oldest, some := a.runs.oldest(); some && c.settings.ArchiveBytes > 0 {
+		s.UnarchivedSince = time.Unix(0, oldest.Since)
+	}
 	return s
 }
 
@@ -193,7 +234,13 @@ func (c *Core) Effects() Effects {
 	return fx
 }
 
+func (c *Core) send(subject string, m messages.Message) {
+	c.fx.Send = append(c.fx.Send, messages.Envelope{Subject: subject, Message: m})
+}
+
 // answer sends a message to the frontend of an epoch.
 func (c *Core) answer(frontend uint64, m messages.Message) {
-	c.fx.Answers = append(c.fx.Answers, messages.Envelope{Subject: messages.FrontendSubject(frontend), Message: m})
+	c.send(messages.FrontendSubject(frontend), m)
 }
+
+func (c *Core) warn(text string) { c.fx.Warnings = append(c.fx.Warnings, text) }

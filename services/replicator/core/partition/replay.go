@@ -51,6 +51,12 @@ func (c *Core) Continue(offset int64) { c.nextOffset = offset }
 // RollBack drops everything that is not known to be in the log. Some of it may be there
 // nevertheless; then reading the log will find it.
 func (c *Core) RollBack() {
+	c.dropAccepted()
+	c.archive.rollBack()
+}
+
+// dropAccepted drops the batches, fences and rejections that are not known to be in the log.
+func (c *Core) dropAccepted() {
 	c.queue, c.flight, c.rejections, c.rejecting = nil, nil, nil, nil
 	c.taken = c.accepted
 	c.lanes.rollBack()

@@ -13,6 +13,7 @@ func (c *Core) Snapshot(s *messages.Snapshot) {
 	s.NextOffset, s.LastMessageID, s.LanesAbove = c.nextOffset, c.lastID, c.lanes.above
 	s.Lanes, s.MessageIDs = c.lanes.snapshot(), c.ids.snapshot()
 	s.ProducersAt, s.Producers = c.producers.At().UnixNano(), c.producers.Snapshot()
+	s.History, s.Runs = c.archive.history, slices.Clone(c.archive.runs.list)
 }
 
 // Restore takes what Snapshot has filled in. The Core MUST be new, or Forget was just called.
@@ -21,12 +22,15 @@ func (c *Core) Restore(s *messages.Snapshot) {
 	c.lanes.restore(time.Unix(0, s.Time), s.LanesAbove, s.Lanes)
 	c.ids.restore(s.MessageIDs)
 	c.producers.Restore(time.Unix(0, s.ProducersAt), s.Producers)
+	c.archive.history = s.History
+	c.archive.runs.restore(s.Runs)
 }
 
 // Forget drops all state that was read from a snapshot and the log.
 func (c *Core) Forget() {
 	c.nextOffset, c.lastID = 0, ""
 	c.lanes, c.ids, c.producers = newLanes(), newMessageIDs(c.settings), newProducers(c.settings)
+	c.archive.forget()
 }
 
 func (s *lanes) snapshot() []messages.SnapshotLane {

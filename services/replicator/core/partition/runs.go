@@ -1,4 +1,4 @@
-package core
+package partition
 
 import (
 	"slices"
@@ -166,7 +166,7 @@ func measure(n *messages.Entry, logBytes int64) messages.Run {
 	for i := range n.Batches {
 		b := &n.Batches[i]
 		e.Payload += b.Extent.FrameLength()
-		e.Generation = min(e.Generation, generationOf(b.Extent))
+		e.Generation = min(e.Generation, Generation(b.Extent))
 		estimate += int64(len(b.MessageID) + len(b.Inline))
 		if b.Sequence.ProducerID != 0 {
 			estimate += entrySequenceBytes

@@ -1,4 +1,4 @@
-package core
+package partition
 
 import (
 	"fmt"
@@ -81,17 +81,6 @@ type flight struct {
 	moves bool         // it carries the next history
 }
 
-// carried returns the history of the entry that is about to be appended.
-func (a *archive) carried() messages.History {
-	switch {
-	case a.next != nil:
-		return *a.next
-	case a.history.Archived():
-		return a.history
-	}
-	return messages.History{}
-}
-
 // jobEnd returns the last entry of the open job; the zero Position if there is none.
 func (a *archive) jobEnd() messages.Position {
 	if a.job == nil {
@@ -110,9 +99,8 @@ func (a *archive) forget() {
 	a.failures, a.failedAt = 0, time.Time{}
 }
 
-// Codec reports the codec of the topic after an update; empty if archivers compress nothing.
-// Jobs that are sent later have it.
-type Codec struct{ Codec protocol.Compression }
+// SetCodec changes the codec of the jobs that are sent later; empty if archivers compress nothing.
+func (c *Core) SetCodec(codec protocol.Compression) { c.settings.Codec = codec }
 
 // jobLimits returns the bounds of one job.
 func (c *Core) jobLimits() jobLimits {
@@ -124,74 +112,24 @@ func (c *Core) jobLimits() jobLimits {
 	return jobLimits{payload, s.TailBytes / dueShare, s.TailBatches / dueShare}
 }
 
-// inLog counts an entry that stands in the log.
-func (c *Core) inLog(e messages.Run) {
+// KeepArchiving sends a job when one is due, and sends it again after a failure or a silence.
+func (c *Core) KeepArchiving(now time.Time) {
 	a := &c.archive
-	a.runs.add(e, a.history.End, a.jobEnd(), c.jobLimits())
-}
-
-// readHistory applies what an entry that was read says about the history.
-func (c *Core) readHistory(e *LoggedEntry) {
-	a, n := &c.archive, &e.Entry
-	if n.Created && c.last == 0 {
-		begin := n.BaseOffset - n.Gap
-		a.history = messages.History{Start: begin, End: messages.Position{Sequence: e.Sequence - 1, Offset: begin}}
-		if n.History.Archived() { // it continues another log, and its sequences begin above all of that one
-			a.history = n.History
-		}
-		c.purges.known(e.Sequence)
-	}
-	if h := n.History; h.Archived() && h != a.history && h.End.Sequence >= a.history.End.Sequence { // it never falls
-		c.moveHistory(h)
-	}
-	read := measure(n, 0)
-	read.End = messages.Position{Sequence: e.Sequence, Offset: n.NextOffset()}
-	c.inLog(read)
-}
-
-// moveHistory takes a history that stands in the log.
-func (c *Core) moveHistory(h messages.History) {
-	a := &c.archive
-	c.purges.archived(a.runs.drop(h.End))
-	a.history = h
-	a.failures, a.failedAt = 0, time.Time{}
-	c.snapshots.wanted = true // so that the archived entries can be purged
-}
-
-// appendedHistory counts the entry that was appended, and reports whether it has moved the
-// history.
-func (c *Core) appendedHistory() (moved bool) {
-	a := &c.archive
-	f := a.flight
-	a.flight = flight{}
-	if f.moves {
-		c.moveHistory(*a.next)
-		a.job, a.next = nil, nil
-		c.stats.Archives++
-	}
-	f.entry.End = c.end()
-	c.inLog(f.entry)
-	return f.moves
-}
-
-// keepArchiving sends a job when one is due, and sends it again after a failure or a silence.
-func (c *Core) keepArchiving(now time.Time) {
-	a := &c.archive
-	if c.settings.ArchiveBytes == 0 || c.stopping || a.next != nil {
+	if c.settings.ArchiveBytes == 0 || a.next != nil {
 		return
 	}
 	if a.job == nil {
 		if a.job = c.newJob(now); a.job == nil {
 			return
 		}
-		a.job.generation = c.watermark.newest
+		a.job.generation = c.generations.Newest
 	}
 	j := a.job
 	if now.Before(j.after) || !j.heardAt.IsZero() && now.Sub(j.heardAt) < c.settings.JobSilence {
 		return
 	}
 	if !j.heardAt.IsZero() && now.Sub(j.silent) >= archiveWarning {
-		c.warnArchiving(now, fmt.Sprintf("no archiver has answered for %s, so %s; is one running?", now.Sub(j.silent).Truncate(time.Second), j.undone(a)))
+		c.WarnArchiving(now, fmt.Sprintf("no archiver has answered for %s, so %s; is one running?", now.Sub(j.silent).Truncate(time.Second), j.undone(a)))
 	}
 	j.heardAt, j.taken = now, false
 	c.send(messages.ArchiveSubject, messages.Archive{
@@ -200,8 +138,8 @@ func (c *Core) keepArchiving(now time.Time) {
 	})
 }
 
-// archivingStalls reports whether jobs fail or get no answers, or the log is full.
-func (c *Core) archivingStalls(now time.Time) bool {
+// ArchivingStalls reports whether jobs fail or get no answers, or the log is full.
+func (c *Core) ArchivingStalls(now time.Time) bool {
 	a := &c.archive
 	return !a.fullSince.IsZero() || a.failures > 0 || a.job != nil && now.Sub(a.job.silent) >= c.settings.JobSilence
 }
@@ -215,17 +153,17 @@ func (c *Core) archiveDue(now time.Time) bool {
 	switch {
 	case len(a.runs.list) == 0:
 		return false
-	case some && (waited >= c.archiveAge() || waited < -maxAhead), a.history.End.Offset < a.retention.before:
+	case some && (waited >= c.archiveAge() || waited < -MaxAhead), a.history.End.Offset < a.retention.before:
 		return true
 	}
 	sum := a.runs.sum
 	return sum.Payload >= s.ArchiveBytes || sum.LogBytes >= s.TailBytes/dueShare || sum.Batches >= s.TailBatches/dueShare
 }
 
-// archived accepts the result of a job, which the next entry then carries. It ignores the
+// Archived accepts the result of a job, which the next entry then carries. It ignores the
 // result of any other job: of an earlier one, one of another owner, or one that was done
 // twice.
-func (c *Core) archived(now time.Time, m messages.Archived) {
+func (c *Core) Archived(now time.Time, m messages.Archived) {
 	a := &c.archive
 	if a.job == nil || a.next != nil || m.Base != a.history.Manifest || m.History.End != a.job.to {
 		return
@@ -234,7 +172,7 @@ func (c *Core) archived(now time.Time, m messages.Archived) {
 		return // the open job drops something else
 	}
 	what, of := a.wrong(&m), resultGeneration(&m)
-	if what == "" && of < c.watermark.logged {
+	if what == "" && of < c.generations.Watermark {
 		what = c.outdatedObjects(of)
 	}
 	if what != "" {
@@ -266,27 +204,24 @@ func (a *archive) wrong(m *messages.Archived) string {
 	return ""
 }
 
-// archiving notes that an archiver works on the job.
-func (c *Core) archiving(now time.Time, m messages.Archiving) {
+// Archiving notes that an archiver works on the job.
+func (c *Core) Archiving(now time.Time, m messages.Archiving) {
 	if j := c.archive.job; j != nil && m.Base == c.archive.history.Manifest {
 		j.heardAt, j.silent, j.taken = now, now, true
 	}
 }
 
-// ArchiverStarted reports that an archiver has started. It may be the first one.
-type ArchiverStarted struct{}
-
-// archiverStarted has a job sent again that no archiver has taken. Without that, a log that is full
+// ArchiverStarted has a job sent again that no archiver has taken. Without that, a log that is full
 // would wait for JobSilence.
-func (c *Core) archiverStarted() {
+func (c *Core) ArchiverStarted() {
 	if j := c.archive.job; j != nil && !j.taken {
 		j.heardAt = time.Time{}
 	}
 }
 
-// archiveFailed notes that an archiver has given the job up. A second report of the same
+// ArchiveFailed notes that an archiver has given the job up. A second report of the same
 // failure arrives during the pause, and is ignored.
-func (c *Core) archiveFailed(now time.Time, m messages.ArchiveFailed) {
+func (c *Core) ArchiveFailed(now time.Time, m messages.ArchiveFailed) {
 	a := &c.archive
 	if a.job == nil || a.next != nil || m.Base != a.history.Manifest || now.Before(a.job.after) {
 		return
@@ -305,12 +240,12 @@ func (c *Core) jobFailed(now time.Time, reason string) {
 	c.stats.ArchiveFailures++
 	j := a.job
 	j.heardAt, j.silent, j.after = time.Time{}, now, now.Add(pause)
-	j.generation = c.watermark.newest
-	c.warnArchiving(now, fmt.Sprintf("a job of the archivers has failed, so %s; trying again: %s", j.undone(a), reason))
+	j.generation = c.generations.Newest
+	c.WarnArchiving(now, fmt.Sprintf("a job of the archivers has failed, so %s; trying again: %s", j.undone(a), reason))
 }
 
-// warnArchiving warns at most once in archiveWarning.
-func (c *Core) warnArchiving(now time.Time, text string) {
+// WarnArchiving warns at most once in archiveWarning.
+func (c *Core) WarnArchiving(now time.Time, text string) {
 	if a := &c.archive; now.Sub(a.warnedAt) >= archiveWarning {
 		a.warnedAt = now
 		c.warn(text)

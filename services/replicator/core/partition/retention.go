@@ -1,4 +1,4 @@
-package core
+package partition
 
 import (
 	"time"
@@ -13,7 +13,7 @@ type Retention struct {
 	Bytes int64
 }
 
-// LogTime answers AskTime.
+// LogTime answers Effects.AskTime.
 type LogTime struct {
 	Last int64 // the time that JetStream gave to the last entry, in Unix nanoseconds; 0 if it is not known
 	// Created is when JetStream created the stream, in Unix nanoseconds; 0 if that is not known.
@@ -50,19 +50,19 @@ const (
 	retentionPauseShare    = 10
 )
 
-// logTime takes JetStream's time. It may be lower than before: another leader of the stream has another
+// LogTime takes JetStream's time. It may be lower than before: another leader of the stream has another
 // clock, and the one before was ahead.
-func (c *Core) logTime(e LogTime) {
+func (c *Core) LogTime(e LogTime) {
 	r := &c.archive.retention
 	r.asking, r.asked = false, true
 	r.last, r.since = e.Last, max(r.since, e.Created)
 }
 
-// setRetention takes the retention of the topic after an update. The open job may wait for an archiver
+// SetRetention takes the retention of the topic after an update. The open job may wait for an archiver
 // for hours, and must not drop what the new retention keeps. So it then drops only what a truncation asks
 // for, and is sent again in this form. The next job follows the new retention. A job that has nothing left
 // to do ends. A result that is accepted already counts, unless it is refused when an entry is to carry it.
-func (c *Core) setRetention(e Retention) {
+func (c *Core) SetRetention(e Retention) {
 	if e == c.settings.Retention {
 		return
 	}

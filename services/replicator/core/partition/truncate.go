@@ -1,4 +1,4 @@
-package core
+package partition
 
 import (
 	"fmt"
@@ -7,16 +7,16 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// truncate handles a request to drop the records below an offset. It answers when the log start offset
+// Truncate handles a request to drop the records below an offset. It answers when the log start offset
 // in the log is high enough, and remembers only the offset until then: the frontend repeats the request.
 // Only archived records can be dropped, so the ones below the offset are archived first.
 //
 // A replaced owner may refuse an offset that its successor has given out. An answer without an error is
 // true even then, because the log start offset never falls.
-func (c *Core) truncate(m messages.Truncate) {
+func (c *Core) Truncate(m messages.Truncate) {
 	a := &c.archive
 	answer := messages.Truncated{Partition: c.id, Epoch: m.Epoch, Request: m.Request, Start: a.history.Start}
-	switch end := c.end().Offset; {
+	switch end := c.nextOffset; {
 	case m.Before <= a.history.Start:
 	case m.Before > end:
 		answer.Code, answer.Detail = protocol.CodeInvalidRequest, fmt.Sprintf("before is %d, and the next record of the partition gets the offset %d", m.Before, end)
@@ -27,5 +27,5 @@ func (c *Core) truncate(m messages.Truncate) {
 		a.retention.before = max(a.retention.before, m.Before)
 		return
 	}
-	c.send(messages.FrontendSubject(m.Epoch), answer)
+	c.answer(m.Epoch, answer)
 }

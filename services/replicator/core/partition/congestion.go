@@ -1,4 +1,4 @@
-package core
+package partition
 
 import (
 	"fmt"
@@ -27,9 +27,9 @@ func (c *Core) congested() string {
 	return ""
 }
 
-// reportCongested tells the frontends that the log takes no new requests, every Heartbeat as
+// ReportCongested tells the frontends that the log takes no new requests, every Heartbeat as
 // long as that lasts.
-func (c *Core) reportCongested(now time.Time) {
+func (c *Core) ReportCongested(now time.Time) {
 	a, why := &c.archive, c.congested()
 	if why == "" {
 		a.fullSince, a.toldFull = time.Time{}, time.Time{}
@@ -37,7 +37,7 @@ func (c *Core) reportCongested(now time.Time) {
 	}
 	if a.fullSince.IsZero() {
 		a.fullSince = now
-		c.warnArchiving(now, "produce requests are rejected, because "+why+"; look for the errors of archivers and of the object store")
+		c.WarnArchiving(now, "produce requests are rejected, because "+why+"; look for the errors of archivers and of the object store")
 	}
 	if now.Sub(a.toldFull) >= c.settings.Heartbeat {
 		a.toldFull = now
