@@ -80,6 +80,9 @@ func countLogs(ctx context.Context, js jetstream.JetStream, streams []partitionl
 	for _, l := range streams {
 		p := l.Partition
 		topic, lives := live[p.TopicID]
+		if lives {
+			p.Log = topic.Partition(int(p.Number)).Log
+		}
 		_, known := records[p.TopicID]
 		if registered[p] || known && !lives || lives && int(p.Number) < topic.Partitions && p.Incarnation < topic.Partition(int(p.Number)).Incarnation {
 			continue

@@ -13,7 +13,7 @@ import (
 )
 
 // FromLogs derives a topic whose record is lost from the streams of its logs: its name, id,
-// number of partitions and the incarnations of their logs. Other fields are not set. An
+// number of partitions and the incarnations of their logs. It has the number of logs of a new topic. Other fields are not set. An
 // error with the code UNKNOWN_TOPIC means that there are no such streams.
 func FromLogs(ctx context.Context, js jetstream.JetStream, name string) (protocol.Topic, error) {
 	if !protocol.ValidTopicName(name) {
@@ -24,7 +24,7 @@ func FromLogs(ctx context.Context, js jetstream.JetStream, name string) (protoco
 		return protocol.Topic{}, err
 	}
 	logs = slices.DeleteFunc(logs, func(l partitionlog.Found) bool { return l.Partition.Topic != name })
-	topic := protocol.Topic{TopicConfig: protocol.TopicConfig{Name: name}}
+	topic := protocol.Topic{TopicConfig: protocol.TopicConfig{Name: name}, Logs: logCount}
 	newest := make(map[int]partitionlog.Found)
 	for _, l := range logs {
 		if topic.ID != 0 && topic.ID != l.Partition.TopicID {

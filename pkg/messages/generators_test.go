@@ -41,6 +41,7 @@ var genPartition = rapid.Custom(func(t *rapid.T) protocol.Partition {
 		Number:  rapid.Int32().Draw(t, "partition"),
 
 		Incarnation: rapid.Uint32().Draw(t, "incarnation"),
+		Log:         rapid.Uint16().Draw(t, "log"),
 	}
 })
 

@@ -36,7 +36,7 @@ func wantMalformed(t *testing.T, err error, says string) {
 
 // message is a message as a foreign encoder would make it.
 func message(k kind, fields ...any) []any {
-	return append([]any{version, uint64(k), "orders", 1, 0, 0}, fields...)
+	return append([]any{version, uint64(k), "orders", 1, 0, 0, 0}, fields...)
 }
 
 func TestDecodeRefusesWhatIsNoMessage(t *testing.T) {
@@ -71,31 +71,32 @@ func TestDecodeRefusesWhatIsNoMessage(t *testing.T) {
 		"no array":                      {"text", "array length"},
 		"nil":                           {nil, ""},
 		"empty array":                   {[]any{}, ""},
-		"version to come":               {[]any{version + 1, kindHello, "orders", 1, 0, 0, 1}, fmt.Sprintf("version %d, this process speaks %d", version+1, version)},
-		"version zero":                  {[]any{0, kindHello, "orders", 1, 0, 0, 1}, "version 0"},
+		"version to come":               {[]any{version + 1, kindHello, "orders", 1, 0, 0, 0, 1}, fmt.Sprintf("version %d, this process speaks %d", version+1, version)},
+		"version zero":                  {[]any{0, kindHello, "orders", 1, 0, 0, 0, 1}, "version 0"},
 		"kind zero":                     {message(0, 1), "unknown kind 0"},
 		"kind to come":                  {message(kindTruncated+1, 1), "unknown kind 28"},
 		"kind far away":                 {message(math.MaxUint64, 1), "unknown kind"},
-		"one field less":                {message(kindHello), "6 fields for kind 11, expected 7"},
-		"one field more":                {message(kindHello, 1, 2), "8 fields for kind 11, expected 7"},
+		"one field less":                {message(kindHello), "7 fields for kind 11, expected 8"},
+		"one field more":                {message(kindHello, 1, 2), "9 fields for kind 11, expected 8"},
 		"one field less in an item":     {outcome("lane", 1, 0, 0, false), "5 fields where 6 are expected"},
 		"one field more in an item":     {outcome("lane", 1, 0, 0, false, "", 1), "7 fields where 6 are expected"},
 		"text for a number":             {message(kindHello, "1"), "uint64"},
-		"number for a text":             {[]any{version, kindHello, 5, 1, 0, 0, 1}, "string"},
+		"number for a text":             {[]any{version, kindHello, 5, 1, 0, 0, 0, 1}, "string"},
 		"number for a flag":             {outcome("lane", 1, 0, 0, 1, ""), "bool"},
 		"number for a list":             {message(kindOutcomes, 1, 1), "array"},
 		"map for a list":                {message(kindOutcomes, 1, map[string]any{}), "array"},
 		"fraction":                      {message(kindHello, 1.0), "uint64"},
 		"negative epoch":                {message(kindHello, int64(-1)), "-1 is negative"},
 		"very negative epoch":           {message(kindHello, int64(math.MinInt64)), "is negative"},
-		"partition of 33 bits":          {[]any{version, kindHello, "orders", 1, int64(math.MaxInt32 + 1), 0, 1}, "32 bits"},
+		"partition of 33 bits":          {[]any{version, kindHello, "orders", 1, int64(math.MaxInt32 + 1), 0, 0, 1}, "32 bits"},
+		"log of 17 bits":                {[]any{version, kindHello, "orders", 1, 0, 0, 1 << 16, 1}, "65536 does not fit 16 bits"},
 		"negative offset":               {outcome("lane", 1, 0, -1, false, ""), "-1 is negative"},
 		"offset of 64 bits":             {outcome("lane", 1, 0, uint64(math.MaxUint64), false, ""), "does not fit a signed integer"},
 		"code that is OK if cut":        {outcome("lane", 1, 1<<16, 0, false, ""), "65536 does not fit 16 bits"},
 		"negative code":                 {outcome("lane", 1, int64(-1), 0, false, ""), "negative"},
 		"negative extent":               {staged(-1, 1), "negative"},
 		"extent beyond all objects":     {staged(int64(math.MaxInt64), 1), "extent of 1 bytes at"},
-		"one field of a block less":     {message(kindStaged, 1, []any{packed(1, "s2", 9, 0, 9)[7].([]any)[0].([]any)[:22]}), "staged batch of 22 fields"},
+		"one field of a block less":     {message(kindStaged, 1, []any{packed(1, "s2", 9, 0, 9)[8].([]any)[0].([]any)[:22]}), "staged batch of 22 fields"},
 		"block without a codec":         {packed(1, "", 9, 0, 9), "a block without a codec"},
 		"codec to come":                 {packed(1, "brotli", 9, 0, 9), `the codec "brotli" is not known`},
 		"codec of plain frames":         {packed(1, "none", 9, 0, 9), `the codec "none" is not known`},
@@ -231,15 +232,15 @@ func TestAbsurdCountsAllocateNothingBig(t *testing.T) {
 		data := summed(raw(t, value))
 		return func() error { _, err := DecodeSnapshot(data); return err }
 	}
-	fields := func(k kind, value any) []any { return []any{version, k, "orders", 1, 0, 0, 1, value} }
+	fields := func(k kind, value any) []any { return []any{version, k, "orders", 1, 0, 0, 0, 1, value} }
 	// 1 MiB of zeros is an honest count of elements that are none.
 	honest := msgpack.RawMessage(append([]byte{0xdd, 0, 0x10, 0, 0}, make([]byte, 1<<20)...))
 	cases := map[string]func() error{
 		"message":           message(hugeArray),
-		"topic":             message([]any{version, kindHello, hugeString, 1, 0, 0, 1}),
-		"committed entry":   message([]any{version, kindCommitted, "orders", 1, 0, 0, 1, hugeBinary}),
+		"topic":             message([]any{version, kindHello, hugeString, 1, 0, 0, 0, 1}),
+		"committed entry":   message([]any{version, kindCommitted, "orders", 1, 0, 0, 0, 1, hugeBinary}),
 		"numbers":           message(fields(kindMissing, []any{[]any{"lane", hugeArray}})),
-		"payload":           message(slices.Insert(fields(kindStage, []any{[]any{"lane", 1, 1, 1, 1, 1, "", 0, 0, 0, 0, false, 0, "", "", "", 0, false, hugeBinary}}), 7, any("s2"))),
+		"payload":           message(slices.Insert(fields(kindStage, []any{[]any{"lane", 1, 1, 1, 1, 1, "", 0, 0, 0, 0, false, 0, "", "", "", 0, false, hugeBinary}}), 8, any("s2"))),
 		"entry":             entry(hugeArray),
 		"entry lanes":       entry(entryFieldsOf(hugeArray, []any{}, []any{}, []any{})),
 		"entry keys":        entry(entryFieldsOf([]any{}, hugeArray, []any{}, []any{})),
@@ -262,11 +263,11 @@ func TestAbsurdCountsAllocateNothingBig(t *testing.T) {
 		zeros := fields(k, honest)
 		switch k {
 		case kindRelease:
-			list, zeros = slices.Insert(list, 6, any(1), any(1)), slices.Insert(zeros, 6, any(1), any(1))
+			list, zeros = slices.Insert(list, 7, any(1), any(1)), slices.Insert(zeros, 7, any(1), any(1))
 		case kindStage:
-			list, zeros = slices.Insert(list, 7, any("s2")), slices.Insert(zeros, 7, any("s2"))
+			list, zeros = slices.Insert(list, 8, any("s2")), slices.Insert(zeros, 8, any("s2"))
 		case kindRefused, kindHolding:
-			list, zeros = slices.Insert(list, 7, any("stager")), slices.Insert(zeros, 7, any("stager"))
+			list, zeros = slices.Insert(list, 8, any("stager")), slices.Insert(zeros, 8, any("stager"))
 		}
 		cases[fmt.Sprintf("list of kind %d", k)] = message(list)
 		cases[fmt.Sprintf("list of nothing of kind %d", k)] = message(zeros)

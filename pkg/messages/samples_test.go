@@ -10,7 +10,7 @@ import (
 
 // Samples have every field set, and the largest numbers there are.
 
-var samplePartition = protocol.Partition{Topic: "orders", TopicID: math.MaxUint64, Number: 3, Incarnation: math.MaxUint32}
+var samplePartition = protocol.Partition{Topic: "orders", TopicID: math.MaxUint64, Number: 3, Incarnation: math.MaxUint32, Log: math.MaxUint16}
 
 var sampleStaged = StagedBatch{
 	Submission: Submission{Batch: Batch{Ticket: Ticket{Lane: "lane-a", Number: math.MaxUint64}, Floor: 5, Records: math.MaxUint32, MessageID: "id-1", Sequence: Sequence{ProducerID: math.MaxInt64, ProducerEpoch: math.MaxInt16, First: math.MaxInt32}}, FirstUnacked: protocol.NotSaid, Expect: Expectation{HasSequence: true, Sequence: math.MaxUint64, MessageID: "id-0"}, Trace: Trace{Parent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", State: "k=v"}},

@@ -43,18 +43,16 @@ const (
 	logPrefix         = "_laneway.log."
 )
 
-func subject(prefix string, p protocol.Partition) string {
-	return prefix + p.Topic + "." + strconv.Itoa(int(p.Number))
-}
+func ofLog(prefix string, p protocol.Partition) string { return prefix + strconv.Itoa(int(p.Log)) }
 
-// SequencerSubject reaches the partition's sequencer.
-func SequencerSubject(p protocol.Partition) string { return subject(sequencerPrefix, p) }
+// SequencerSubject reaches the sequencer of the partition's log.
+func SequencerSubject(p protocol.Partition) string { return ofLog(sequencerPrefix, p) }
 
-// ReplicatorSubject reaches the partition's replicator.
-func ReplicatorSubject(p protocol.Partition) string { return subject(replicatorPrefix, p) }
+// ReplicatorSubject reaches the replicator of the partition's log.
+func ReplicatorSubject(p protocol.Partition) string { return ofLog(replicatorPrefix, p) }
 
-// CommittedSubject carries what the partition's replicator has committed.
-func CommittedSubject(p protocol.Partition) string { return subject(committedPrefix, p) }
+// CommittedSubject carries what the replicators have committed to the partition's log.
+func CommittedSubject(p protocol.Partition) string { return ofLog(committedPrefix, p) }
 
 // LogSubject is the only subject of the partition's log stream. It contains the id of
 // the topic and the incarnation of the log. So a late append of an older owner cannot

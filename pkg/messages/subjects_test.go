@@ -11,16 +11,16 @@ import (
 )
 
 func TestSubjectsOfAPartition(t *testing.T) {
-	p := protocol.Partition{Topic: "orders", TopicID: 9, Number: 12}
+	p := protocol.Partition{Topic: "orders", TopicID: 9, Number: 12, Log: 3}
 	again := p
 	again.Incarnation = 3
 	for got, want := range map[string]string{
 		p.String():           "orders/12",
 		p.ProduceSubject():   "laneway.produce.orders.12",
 		p.FetchSubject():     "laneway.fetch.orders.12",
-		SequencerSubject(p):  "_laneway.sequencer.orders.12",
-		ReplicatorSubject(p): "_laneway.replicator.orders.12",
-		CommittedSubject(p):  "_laneway.committed.orders.12",
+		SequencerSubject(p):  "_laneway.sequencer.3",
+		ReplicatorSubject(p): "_laneway.replicator.3",
+		CommittedSubject(p):  "_laneway.committed.3",
 		LogSubject(p):        "_laneway.log.0000000000000009.12",
 		p.Stream():           "LANEWAY-orders-12",
 		LogStream(p):         "LANEWAY_LOG-0000000000000009-12",

@@ -9,7 +9,7 @@ import (
 
 // version is the version of the internal messages. Services of one deployment
 // are upgraded together, so messages of any other version are rejected.
-const version = 10
+const version = 11
 
 // MaxDeadline bounds the produce deadline of a frontend. A replicator may forget
 // a lane only when all of its tickets are resolved, so it must know the bound.
@@ -409,8 +409,8 @@ var body = map[kind]struct {
 	kindArchiveFailed: {2, func(d *codec.Decoder, p protocol.Partition) Message { return ArchiveFailed{p, d.Text(), d.Text()} }},
 }
 
-// headerFields are version, kind, topic, topic id, partition and incarnation.
-const headerFields = 6
+// headerFields are version, kind, topic, topic id, partition, incarnation and log.
+const headerFields = 7
 
 // sizeHint returns the approximate encoded size of a message. Without it, the buffer
 // of a large message would grow step by step, and be copied each time.
@@ -462,6 +462,7 @@ func encodeMessage(e *codec.Encoder, m Message) {
 	e.Uint(p.TopicID)
 	e.Int(int64(p.Number))
 	e.Uint(uint64(p.Incarnation))
+	e.Uint(uint64(p.Log))
 	m.encode(e)
 }
 
@@ -475,7 +476,7 @@ func Decode(data []byte) (Message, error) {
 		d.Fail("version %d, this process speaks %d", v, version)
 	}
 	k := kind(d.Uint())
-	p := protocol.Partition{Topic: d.Text(), TopicID: d.Uint(), Number: d.Int32(), Incarnation: d.Uint32()}
+	p := protocol.Partition{Topic: d.Text(), TopicID: d.Uint(), Number: d.Int32(), Incarnation: d.Uint32(), Log: d.Uint16()}
 	b, known := body[k]
 	switch {
 	case d.Err() != nil:

@@ -142,14 +142,17 @@ type Topic struct {
 	Created time.Time `json:"created"`
 	// Revision counts the updates that have changed the topic.
 	Revision uint64 `json:"revision,omitempty"`
+	// Logs is the number of logs that the partitions are spread over. It never changes.
+	Logs int `json:"logs,omitempty"`
 	// Incarnations are the incarnations of the logs, by partition. It may be shorter than
 	// the number of partitions; the rest are 0.
 	Incarnations []uint32 `json:"incarnations,omitempty"`
 }
 
-// Partition returns the partition with the number n.
+// Partition returns the partition with the number n. Its log follows from the topic's id, n, and
+// the number of logs. A topic whose record has no number of logs has one.
 func (t Topic) Partition(n int) Partition {
-	p := Partition{Topic: t.Name, TopicID: t.ID, Number: int32(n)}
+	p := Partition{Topic: t.Name, TopicID: t.ID, Number: int32(n), Log: logOf(t.ID, int32(n), t.Logs)}
 	if n < len(t.Incarnations) {
 		p.Incarnation = t.Incarnations[n]
 	}

@@ -242,7 +242,7 @@ func TestTopicKeepsItsIDInJSON(t *testing.T) {
 	want := Topic{
 		TopicConfig{Name: "orders", Partitions: 4, MaxRecordBytes: 100, Replicas: 3, Subjects: []string{"orders.>"}},
 		math.MaxUint64, time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC),
-		17,
+		17, 4,
 		[]uint32{0, 0, 0, 2},
 	}
 	got, data := throughJSON(t, want)
@@ -252,7 +252,7 @@ func TestTopicKeepsItsIDInJSON(t *testing.T) {
 	if !strings.Contains(data, `"id":"18446744073709551615"`) || !strings.Contains(data, `"name":"orders"`) {
 		t.Error(data)
 	}
-	if p := got.Partition(3); p != (Partition{"orders", math.MaxUint64, 3, 2}) {
+	if p := got.Partition(3); p != (Partition{"orders", math.MaxUint64, 3, 2, 2}) {
 		t.Errorf("partition is %+v", p)
 	}
 }

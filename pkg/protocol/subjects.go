@@ -1,7 +1,9 @@
 package protocol
 
 import (
+	"encoding/binary"
 	"fmt"
+	"hash/fnv"
 	"strconv"
 	"strings"
 )
@@ -41,6 +43,23 @@ type Partition struct {
 	Number  int32
 	// Incarnation counts the streams that have held the partition's log, from 0.
 	Incarnation uint32
+	// Log is the number of the log that the partition belongs to; see Topic.Partition. Subjects and
+	// actors of services go by it. Stored formats do not have it.
+	Log uint16
+}
+
+// logOf returns the log of a partition: the FNV-1a hash, 64 bits, of the topic's id and the number
+// of the partition, 8 and 4 bytes, little-endian, modulo the number of logs. The partitions of one
+// topic are spread evenly if the number of logs is a power of two.
+func logOf(topic uint64, number int32, logs int) uint16 {
+	if logs <= 1 {
+		return 0
+	}
+	key := binary.LittleEndian.AppendUint64(make([]byte, 0, 12), topic)
+	key = binary.LittleEndian.AppendUint32(key, uint32(number))
+	hash := fnv.New64a()
+	_, _ = hash.Write(key) // never fails
+	return uint16(hash.Sum64() % uint64(logs))
 }
 
 // String returns the partition as it is written in log lines and errors: topic/number.

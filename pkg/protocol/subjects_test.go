@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"math"
 	"strings"
 	"testing"
 )
@@ -40,5 +41,31 @@ func TestReplyToAllowsOnlyInboxes(t *testing.T) {
 		if got := ReplyTo(reply); (got == reply) != want || !want && got != "" {
 			t.Errorf("the answer to %q goes to %q", reply, got)
 		}
+	}
+}
+
+func TestPartitionsOfATopicAreSpreadOverItsLogs(t *testing.T) {
+	for _, topic := range []Topic{{ID: 1, Logs: 4}, {ID: 1 << 63, Logs: 4}, {ID: 77, Logs: 16}} {
+		counts := make(map[uint16]int)
+		for n := range 4 * topic.Logs {
+			counts[topic.Partition(n).Log]++
+		}
+		for log := range topic.Logs {
+			if counts[uint16(log)] != 4 {
+				t.Errorf("topic %d: %d of %d partitions are in log %d, want 4", topic.ID, counts[uint16(log)], 4*topic.Logs, log)
+			}
+		}
+	}
+	// A partition keeps its log for life, so the hash must never change.
+	if got := (Topic{ID: math.MaxUint64, Logs: 4}).Partition(3).Log; got != 2 {
+		t.Errorf("the partition is in log %d, want 2", got)
+	}
+	for n, want := range []uint16{0, 1, 2, 3} {
+		if got := (Topic{ID: 77, Logs: 4}).Partition(n).Log; got != want {
+			t.Errorf("partition %d is in log %d, want %d", n, got, want)
+		}
+	}
+	if got := (Topic{ID: 77}).Partition(1).Log; got != 0 {
+		t.Errorf("a topic without a number of logs has log %d", got)
 	}
 }

@@ -190,7 +190,7 @@ func TestManifestThatDoesNotFitTheJobFailsIt(t *testing.T) {
 	for name, change := range map[string]func(*messages.Archive){
 		"another end":       func(j *messages.Archive) { j.Base.End = messages.Position{Sequence: 2, Offset: 4} },
 		"another start":     func(j *messages.Archive) { j.Base.Start = 1 },
-		"another partition": func(j *messages.Archive) { j.Partition.Number++; j.Partition.Topic = "others" },
+		"another partition": func(j *messages.Archive) { j.Partition.Number++; j.Partition.Log = 1 },
 		"a missing one":     func(j *messages.Archive) { j.Base.Manifest += "0" },
 		"a segment": func(j *messages.Archive) {
 			j.Base.Manifest = w.segments(first.History.Manifest)[1].Entry.Batches[0].Extent.Key
@@ -201,7 +201,7 @@ func TestManifestThatDoesNotFitTheJobFailsIt(t *testing.T) {
 			change(&job)
 			part := *w
 			part.T = t
-			if job.Partition != partition {
+			if job.Partition.Log != partition.Log {
 				_, err := w.peer.Subscribe(messages.ReplicatorSubject(job.Partition), "", w.receive)
 				part.must(err)
 				part.must(w.peer.Flush(patient))

@@ -57,7 +57,7 @@ func startWith(t *testing.T, times core.Times) *rig {
 	signals, err := telemetry.Setup(t.Context(), "frontend", "test")
 	r.must(err)
 	for subject, handle := range map[string]func(messages.Message){
-		"_laneway.sequencer.*.*": r.sequence, messages.StageSubject: r.stage,
+		"_laneway.sequencer.*": r.sequence, messages.StageSubject: r.stage,
 		messages.SequencerProbe: func(messages.Message) {},
 	} {
 		_, err := r.wire.Subscribe(subject, "", handle) // which answers probes

@@ -12,7 +12,7 @@ func TestHeadOfTheLaneIsReleasedAtOnce(t *testing.T) {
 	r := newRig(t)
 	b := batch("a", 1, 1)
 	want(t, "sent", r.step(staged(b)), sent{{
-		Subject: "_laneway.replicator.orders.0",
+		Subject: "_laneway.replicator.0",
 		Message: messages.Release{
 			Partition: partition0, Epoch: frontend, SequencerEpoch: sequencerEpoch,
 			Batches: []messages.StagedBatch{b},
