@@ -85,38 +85,9 @@ func Options(name string, log *zap.Logger) []nats.Option {
 	}
 }
 
-// Send publishes every envelope. A message that cannot be sent is lost, and the heartbeat of
-// the lanes repairs that. The failure is logged, except while the connection is down, which
-// is logged by itself.
-func (c *Connection) Send(envelopes []messages.Envelope) {
-	for i := range envelopes {
-		err := c.publish(envelopes[i].Subject, envelopes[i].Message)
-		if err != nil && !errors.Is(err, nats.ErrReconnectBufExceeded) {
-			c.log.Warn("a message could not be sent; it will be repeated",
-				zap.String("subject", envelopes[i].Subject), zap.Error(err))
-		}
-	}
-}
-
-// publish sends a message, in parts if it exceeds max_payload. Cores bound messages by their
-// items, for the usual max_payload; a server may have a lower one.
-func (c *Connection) publish(subject string, m messages.Message) (err error) {
-	messages.EncodeFor(m, func(data []byte) {
-		err = c.conn.Publish(subject, data) // which copies it
-	})
-	if !errors.Is(err, nats.ErrMaxPayload) {
-		return err
-	}
-	first, second, divisible := messages.Halves(m)
-	if !divisible {
-		return fmt.Errorf("%w: max_payload is %d", err, c.conn.MaxPayload())
-	}
-	return errors.Join(c.publish(subject, first), c.publish(subject, second))
-}
-
 // Subscribe calls handle for every message of a subject, in the order of arrival, on one
-// goroutine. With a queue name, the subscription shares the messages with others of that
-// name. Probes are answered here, see [messages.ProbePrefix]. A message that cannot be
+// goroutine. The messages of a parcel are handled one by one. With a queue name, the subscription shares the messages with others of that
+// name. Probes are answered here, see [messages.ProbePrefix]. A parcel that cannot be
 // decoded is logged, counted and dropped.
 func (c *Connection) Subscribe(subject, queue string, handle func(messages.Message)) (*nats.Subscription, error) {
 	callback := func(m *nats.Msg) {
@@ -124,14 +95,11 @@ func (c *Connection) Subscribe(subject, queue string, handle func(messages.Messa
 			c.answerProbe(m)
 			return
 		}
-		decoded, err := messages.Decode(m.Data)
-		if err != nil {
+		if err := messages.DecodeParcel(m.Data, handle); err != nil {
 			c.malformed.Add(1)
 			c.log.Error("a message could not be read; is a service of another version running?",
 				zap.String("subject", m.Subject), zap.Int("bytes", len(m.Data)), zap.Error(err))
-			return
 		}
-		handle(decoded)
 	}
 	sub, err := c.conn.QueueSubscribe(subject, queue, callback)
 	if err != nil {

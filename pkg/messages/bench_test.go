@@ -1,6 +1,9 @@
 package messages
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 func BenchmarkEncodeStage(b *testing.B) {
 	stage := stageOf(1000, 1<<10)
@@ -49,4 +52,15 @@ func entryOf(batches int) Entry {
 		})
 	}
 	return n
+}
+
+func BenchmarkDecodeParcel(b *testing.B) {
+	data, _ := parcelOf(slices.Repeat([]Message{stageOf(1, 1<<10)}, 256)...)
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := DecodeParcel(data, func(Message) {}); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package messages
 
 import (
+	"fmt"
 	"time"
 
 	"laneway.dev/pkg/internal/codec"
@@ -53,8 +54,8 @@ const (
 )
 
 // Message is an internal message. All items of one message concern one
-// partition: every actor sends one message per destination per turn, or several
-// if one would be too large.
+// partition. The messages of one turn to one destination travel together, in a
+// parcel.
 type Message interface {
 	kind() kind
 	encode(e *codec.Encoder)
@@ -429,6 +430,16 @@ func sizeHint(m Message) int {
 		hint += stagedSize(m.Batches)
 	case Committed:
 		hint += len(m.Entry)
+	case Advance:
+		hint += item * len(m.Lanes)
+	case Missing:
+		hint += item * len(m.Lanes)
+	case Outcomes:
+		hint += item * len(m.Outcomes)
+	case Holding:
+		hint += item * len(m.Held)
+	case Refused:
+		hint += item * len(m.Refusals)
 	}
 	return hint
 }
@@ -469,6 +480,18 @@ func encodeMessage(e *codec.Encoder, m Message) {
 // Decode reads an internal message. The result aliases data. Errors wrap
 // ErrMalformed.
 func Decode(data []byte) (Message, error) {
+	m, rest, err := decodeFirst(data)
+	if err == nil && len(rest) > 0 {
+		err = fmt.Errorf("%w: byte %d: %d bytes after the end", protocol.ErrMalformed, len(data)-len(rest), len(rest))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// decodeFirst reads the message that data begins with, and returns what follows it.
+func decodeFirst(data []byte) (m Message, rest []byte, err error) {
 	d := codec.Acquire(data)
 	defer d.Release()
 	n := d.Array()
@@ -486,12 +509,11 @@ func Decode(data []byte) (Message, error) {
 		d.Fail("%d fields for kind %d, expected %d", n, k, headerFields+b.fields)
 	}
 	if d.Err() != nil {
-		return nil, d.Err()
+		return nil, nil, d.Err()
 	}
-	m := b.read(d, p)
-	d.End()
+	m = b.read(d, p)
 	if d.Err() != nil {
-		return nil, d.Err()
+		return nil, nil, d.Err()
 	}
-	return m, nil
+	return m, d.Rest(), nil
 }

@@ -278,6 +278,9 @@ func (d *Decoder) Text() string {
 	return s
 }
 
+// Rest returns what was not read.
+func (d *Decoder) Rest() []byte { return d.src.data[d.src.at:] }
+
 // End checks that nothing follows the message.
 func (d *Decoder) End() {
 	if d.err == nil && d.src.left() != 0 {

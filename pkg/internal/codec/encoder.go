@@ -52,6 +52,9 @@ func Encode(sizeHint int, write func(*Encoder)) (out []byte) {
 	return out
 }
 
+// Len returns the number of bytes that were written so far.
+func (e *Encoder) Len() int { return e.buf.Len() }
+
 func (e *Encoder) note(err error) {
 	if e.err == nil {
 		e.err = err
