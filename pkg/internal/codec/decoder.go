@@ -105,6 +105,11 @@ func (d *Decoder) Array() int {
 	if d.err != nil {
 		return 0
 	}
+	mark := d.peek()
+	if n := int(mark & msgpcode.FixedArrayMask); msgpcode.IsFixedArray(mark) && n < d.src.left() {
+		d.src.at++
+		return n
+	}
 	n, err := d.dec.DecodeArrayLen()
 	d.note(err)
 	switch {
@@ -135,11 +140,47 @@ func (d *Decoder) peek() byte {
 	return d.src.data[d.src.at]
 }
 
+// unsigned reads an integer without a sign, without the detour through the msgpack decoder. ok is
+// false, and nothing is read, if the next value is another one.
+func (d *Decoder) unsigned() (v uint64, ok bool) {
+	in := d.src.data[d.src.at:]
+	if len(in) == 0 {
+		return 0, false
+	}
+	size := 0
+	switch mark := in[0]; mark {
+	case msgpcode.Uint8:
+		size = 1
+	case msgpcode.Uint16:
+		size = 2
+	case msgpcode.Uint32:
+		size = 4
+	case msgpcode.Uint64:
+		size = 8
+	default:
+		if v, ok = uint64(mark), mark <= msgpcode.PosFixedNumHigh; ok {
+			d.src.at++
+		}
+		return v, ok
+	}
+	if len(in) <= size {
+		return 0, false
+	}
+	for _, b := range in[1 : 1+size] {
+		v = v<<8 | uint64(b)
+	}
+	d.src.at += 1 + size
+	return v, true
+}
+
 // Uint reads an integer that must not be negative. The msgpack decoder accepts
 // signed integers as well, and would turn -1 into the largest number.
 func (d *Decoder) Uint() uint64 {
 	if d.err != nil {
 		return 0
+	}
+	if v, ok := d.unsigned(); ok {
+		return v
 	}
 	mark := d.peek()
 	v, err := d.dec.DecodeUint64()
@@ -169,12 +210,15 @@ func (d *Decoder) Int() int64 {
 	if d.err != nil {
 		return 0
 	}
-	mark := d.peek()
+	if v, ok := d.unsigned(); ok {
+		if v > math.MaxInt64 {
+			d.Fail("%d does not fit a signed integer", v)
+			return 0
+		}
+		return int64(v)
+	}
 	v, err := d.dec.DecodeInt64()
 	d.note(err)
-	if mark == msgpcode.Uint64 && v < 0 {
-		d.Fail("%d does not fit a signed integer", uint64(v))
-	}
 	if d.err != nil {
 		return 0
 	}
@@ -247,9 +291,8 @@ func (d *Decoder) Bytes() []byte {
 	if d.err != nil {
 		return nil
 	}
-	n, err := d.dec.DecodeBytesLen()
-	d.note(err)
-	if d.err != nil || n <= 0 {
+	n := d.length()
+	if n <= 0 {
 		return nil
 	}
 	if n > d.src.left() {
@@ -259,6 +302,24 @@ func (d *Decoder) Bytes() []byte {
 	b := d.src.data[d.src.at : d.src.at+n : d.src.at+n]
 	d.src.at += n
 	return b
+}
+
+// length reads the length of a string or of bytes.
+func (d *Decoder) length() int {
+	switch mark := d.peek(); {
+	case msgpcode.IsFixedString(mark):
+		d.src.at++
+		return int(mark & msgpcode.FixedStrMask)
+	case (mark == msgpcode.Bin8 || mark == msgpcode.Str8) && d.src.left() > 1:
+		d.src.at += 2
+		return int(d.src.data[d.src.at-1])
+	}
+	n, err := d.dec.DecodeBytesLen()
+	d.note(err)
+	if d.err != nil {
+		return 0
+	}
+	return n
 }
 
 // Text reads a string; it is copied.
