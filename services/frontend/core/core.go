@@ -31,7 +31,6 @@
 package core
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -332,6 +331,3 @@ func (c *Core) flush() {
 func (c *Core) send(subject string, m messages.Message) {
 	c.fx.Send = append(c.fx.Send, messages.Envelope{Subject: subject, Message: m})
 }
-
-// sortedLanes returns the names of a set of lanes in a fixed order.
-func sortedLanes(lanes map[string]uint64) []string { return slices.Sorted(maps.Keys(lanes)) }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"laneway.dev/internal/core/ordered"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/pkg/ticketing"
@@ -74,7 +75,7 @@ func (c *Core) heartbeat(now time.Time) {
 		}
 		delete(c.emptied, lane.Lane)
 	})
-	for _, lane := range sortedLanes(c.emptied) {
+	for _, lane := range ordered.Keys(c.emptied) {
 		c.progress = append(c.progress, messages.LaneProgress{Lane: lane, Floor: c.emptied[lane], Highest: c.emptied[lane] - 1})
 	}
 	clear(c.emptied)

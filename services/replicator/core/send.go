@@ -1,9 +1,9 @@
 package core
 
 import (
-	"maps"
 	"slices"
 
+	"laneway.dev/internal/core/ordered"
 	"laneway.dev/pkg/messages"
 )
 
@@ -31,7 +31,7 @@ func (c *Core) flush() {
 		c.send(messages.SequencerSubject(c.id), messages.Fenced{Partition: c.id, Epoch: c.epochs.Sequencer})
 		c.staleSequencer = false
 	}
-	for _, epoch := range slices.Sorted(maps.Keys(c.staleFrontends)) {
+	for _, epoch := range ordered.Keys(c.staleFrontends) {
 		c.send(messages.FrontendSubject(epoch), messages.Fenced{Partition: c.id, Epoch: c.epochs.Frontend})
 	}
 	clear(c.staleFrontends)

@@ -2,10 +2,10 @@ package core
 
 import (
 	"bytes"
-	"maps"
 	"slices"
 	"time"
 
+	"laneway.dev/internal/core/ordered"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/ticketing"
 )
@@ -77,7 +77,7 @@ func (c *Core) releaseAgain(now time.Time, lanes []messages.LaneNumbers) {
 // hello repeats, for a new owner of the log, the releases of all batches that are not
 // resolved. The lanes are sorted, because effects must not depend on the order of a map.
 func (c *Core) hello(now time.Time, term uint64) {
-	for _, name := range slices.Sorted(maps.Keys(c.lanes)) {
+	for _, name := range ordered.Keys(c.lanes) {
 		lane := c.lanes[name]
 		c.release(lane, lane.Again(0, now, 0), whole)
 	}

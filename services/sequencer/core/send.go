@@ -1,10 +1,10 @@
 package core
 
 import (
-	"maps"
 	"slices"
 	"time"
 
+	"laneway.dev/internal/core/ordered"
 	"laneway.dev/pkg/messages"
 )
 
@@ -16,7 +16,7 @@ func (c *Core) flush(now time.Time) {
 		c.toFrontend(c.frontend, messages.Announced{Partition: c.partition, Epoch: c.frontend})
 		c.announced = false
 	}
-	for _, epoch := range slices.Sorted(maps.Keys(c.fenced)) {
+	for _, epoch := range ordered.Keys(c.fenced) {
 		c.toFrontend(epoch, messages.Fenced{Partition: c.partition, Epoch: c.frontend})
 	}
 	clear(c.fenced)

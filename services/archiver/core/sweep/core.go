@@ -3,11 +3,11 @@ package sweep
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
 	"laneway.dev/internal/core/generation"
+	"laneway.dev/internal/core/ordered"
 	"laneway.dev/pkg/protocol"
 )
 
@@ -280,7 +280,7 @@ func (c *Core) name() {
 		}
 	}
 	gone := make(map[string]struct{})
-	for _, key := range slices.Sorted(maps.Keys(current)) {
+	for _, key := range ordered.Keys(current) {
 		for _, waiting := range current[key].Waiting {
 			if _, stays := c.named[waiting]; stays {
 				continue // it is shared

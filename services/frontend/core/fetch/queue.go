@@ -160,6 +160,7 @@ func (c *Core) tooEarly(entry *messages.Entry) bool {
 // enqueue queues the batches of an entry and returns their size in bytes.
 func (c *Core) enqueue(entry *messages.Entry) (bytes int64) {
 	offset := entry.BaseOffset
+	c.queue = slices.Grow(c.queue, len(entry.Batches))
 	for i := range entry.Batches {
 		placed := &entry.Batches[i]
 		b := batch{

@@ -24,10 +24,9 @@
 package partition
 
 import (
-	"maps"
-	"slices"
 	"time"
 
+	"laneway.dev/internal/core/ordered"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/replicator/core/producers"
@@ -223,11 +222,11 @@ func (c *Core) Stats() Stats {
 func (c *Core) Effects() Effects {
 	fx := c.fx
 	c.fx = Effects{}
-	for _, epoch := range slices.Sorted(maps.Keys(c.outcomes)) {
+	for _, epoch := range ordered.Keys(c.outcomes) {
 		fx.Outcomes = append(fx.Outcomes, Outcomes{epoch, c.outcomes[epoch]})
 	}
 	clear(c.outcomes)
-	for _, name := range slices.Sorted(maps.Keys(c.releaseFrom)) {
+	for _, name := range ordered.Keys(c.releaseFrom) {
 		fx.Again = append(fx.Again, messages.LaneNumbers{Lane: name, Numbers: []uint64{c.releaseFrom[name]}})
 	}
 	clear(c.releaseFrom)
