@@ -4,8 +4,6 @@ import (
 	"time"
 
 	"laneway.dev/internal/core/generation"
-	"laneway.dev/pkg/messages"
-	"laneway.dev/test/sim/world"
 )
 
 // deafness is how long a process hears of no generation at most. It covers several of them, so
@@ -63,12 +61,5 @@ func (r *run) tellGeneration() {
 	}
 	for _, p := range r.Processes {
 		r.Know(p, r.Generation)
-	}
-}
-
-// outdated counts batches whose object the log refuses.
-func (r *run) outdated(m *world.Message) {
-	if m, is := m.Decode().(messages.Outdated); is {
-		r.counts.Outdated += len(m.Results)
 	}
 }

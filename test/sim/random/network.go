@@ -22,9 +22,6 @@ func (r *run) Send(from *world.Process, to []*world.Process, m *world.Message) {
 		r.carry(from, pick(r, to), m)
 		return
 	}
-	if r.Generation > 0 && from.Role == world.Replicator {
-		r.outdated(m)
-	}
 	if r.Archive != nil && r.sendArchive(from, to, m) {
 		return
 	}
@@ -78,12 +75,12 @@ func (r *run) carry(from, to *world.Process, m *world.Message) {
 // onWay plans an arrival. It is not before the arrival of an earlier message on the same link,
 // unless messages may overtake each other.
 func (r *run) onWay(way link, takes time.Duration, unordered bool, arrives func()) {
-	at := r.Now.Add(takes)
-	if !unordered && at.Before(r.links[way]) {
-		at = r.links[way]
+	at := r.elapsed() + takes
+	if !unordered {
+		at = max(at, r.links[way])
 	}
 	r.links[way] = at
-	r.after(at.Sub(r.Now), arrives)
+	r.agenda.push(at, arrives)
 }
 
 // doubled shows to the checks a message that arrives twice.

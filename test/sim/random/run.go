@@ -93,7 +93,7 @@ func (r *run) run() {
 func newRun(config Config, trace *Trace) *run {
 	r := &run{
 		config: config, rng: rand.New(rand.NewPCG(config.Seed, 1)), trace: trace,
-		links: map[link]time.Time{}, away: map[string]time.Time{}, cuts: map[link]time.Time{}, putsFailed: map[int]int{}, deaf: map[*world.Process]time.Time{}, unaware: map[*world.Process]time.Time{}, damage: map[messages.Extent]bool{},
+		links: map[link]time.Duration{}, away: map[string]time.Time{}, cuts: map[link]time.Time{}, putsFailed: map[int]int{}, deaf: map[*world.Process]time.Time{}, unaware: map[*world.Process]time.Time{}, damage: map[messages.Extent]bool{},
 	}
 	m := &config.Mix
 	r.limits = check.Limits{

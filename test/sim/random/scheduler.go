@@ -28,7 +28,7 @@ type run struct {
 	away      map[string]time.Time         // by key of an object of batches: until when archivers cannot read it
 	deaf      map[*world.Process]time.Time // frontends without a connection to consumers, until when
 	unaware   map[*world.Process]time.Time // processes that hear of no generation, until when
-	links     map[link]time.Time           // when the last arrival on a way is
+	links     map[link]time.Duration       // when the last arrival on a way is
 	cuts      map[link]time.Time           // ways on which nothing arrives, until when
 	log       log
 	limits    check.Limits
@@ -181,6 +181,7 @@ func (m *machine) Step(now time.Time, events []world.Event) (world.Machine, *wor
 	_, fx := m.Live.Step(now, events)
 	m.counts.Early += fx.Stats.Early
 	m.counts.Repeated += fx.Stats.Repeated
+	m.counts.Outdated += fx.Stats.Outdated
 	m.counts.Together += max(0, len(events)-1)
 	return m, fx
 }

@@ -210,7 +210,7 @@ func (w *World) Entries(q fetch.Read, limit int) fetch.Event {
 	if from > end {
 		return fetch.Failed{Err: protocol.NewError(protocol.CodeUnavailable, "the entry is not there yet")}
 	}
-	var entries []messages.LoggedEntry
+	entries := make([]messages.LoggedEntry, 0, end+1-from)
 	for _, n := range w.Log.Committed[from-1 : end] {
 		entries = append(entries, n.Entry)
 	}

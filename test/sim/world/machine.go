@@ -113,7 +113,7 @@ type Stats struct {
 	Leading   bool
 
 	// Counted in the last step only.
-	Early, Repeated, GivenUp int
+	Early, Repeated, GivenUp, Outdated int
 }
 
 // Answer is the answer of a frontend to a request.

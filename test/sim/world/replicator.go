@@ -133,6 +133,8 @@ func (r *ReplicatorCore) said(now time.Time, m messages.Message, out *Output) {
 		}
 	case messages.Committed:
 		out.Announced = append(out.Announced, m)
+	case messages.Outdated:
+		out.Stats.Outdated += len(m.Results)
 	case messages.Congested:
 		out.Seen = append(out.Seen, check.Congested{Owner: r.name})
 	case messages.Outcomes:
@@ -144,7 +146,7 @@ func (r *ReplicatorCore) said(now time.Time, m messages.Message, out *Output) {
 
 func (r *ReplicatorCore) count(out *Output) {
 	stats := r.core.Stats()
-	out.Stats = Stats{Open: stats.Lanes, Producers: stats.Producers, IDs: stats.IDs, Leading: stats.Leading}
+	out.Stats.Open, out.Stats.Producers, out.Stats.IDs, out.Stats.Leading = stats.Lanes, stats.Producers, stats.IDs, stats.Leading
 	if stats.Leading && !r.led {
 		r.led = true
 		out.Seen = append(out.Seen, check.Leads{Owner: r.name, Snapshot: r.offered, Replayed: stats.Replayed - r.replayed, Term: stats.Term})
