@@ -75,7 +75,10 @@ type benchReport struct {
 			Records, Bytes int64
 			Value          float64
 			Store          *struct{ Bytes int64 }
-			Latency        *struct {
+			Servers        *struct {
+				MemoryBytes int64 `json:"memory_bytes"`
+			}
+			Latency *struct {
 				P50 float64 `json:"p50_ms"`
 			}
 		}
@@ -139,6 +142,51 @@ func TestBenchComparesWithJetStream(t *testing.T) {
 	}
 }
 
+func TestBenchSpreadsRecordsOverManyPartitions(t *testing.T) {
+	for name, c := range map[string]struct {
+		contenders []string
+		flags      []string
+	}{
+		"produce": {spreadContenders("async publish"), []string{"--partitions", "3", "--duration", "100ms", "--bytes", "1MiB"}},
+		"publish": {spreadContenders("async publish"), []string{"--partitions", "3", "--duration", "100ms", "--bytes", "256KiB"}},
+		"latency": {spreadContenders("publish"), []string{"--partitions", "3", "--rate", "200", "--duration", "100ms"}},
+		"create":  {lifecycleContenders(), []string{"--partitions", "3"}},
+		"restart": {lifecycleContenders(), []string{"--topics", "2", "--partitions", "2", "--producing", "3", "--producers", "2"}},
+		"idle":    {lifecycleContenders(), []string{"--topics", "3", "--duration", "100ms"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			flags := append([]string{name, "--versus", "jetstream", "--rounds", "1", "--json"}, c.flags...)
+			r := newBenchmark(within(t, 3*time.Minute), t, flags...).report(t)
+			var names []string
+			for _, one := range r.Contenders {
+				names = append(names, one.Name)
+				if one.Median <= 0 || len(one.Rounds) != 1 || one.Rounds[0].Servers == nil || one.Rounds[0].Servers.MemoryBytes <= 0 {
+					t.Errorf("%+v", one)
+				}
+			}
+			if r.Work.Name != name || !slices.Equal(names, c.contenders) {
+				t.Errorf("%s compares %q, want %q", r.Work.Name, names, c.contenders)
+			}
+		})
+	}
+}
+
+func spreadContenders(mode string) []string {
+	return []string{"laneway", "laneway, one partition", "jetstream " + mode + ", sync default", "jetstream " + mode + ", sync always"}
+}
+
+func lifecycleContenders() []string {
+	return []string{"laneway", "jetstream streams, sync default", "jetstream streams, sync always"}
+}
+
+func TestBenchSendsARecordAMinuteToEachTopic(t *testing.T) {
+	// 60 topics with a record a minute each get one in a second.
+	r := newBenchmark(within(t, 3*time.Minute), t, "latency", "--topics", "60", "--duration", "1s", "--rounds", "1", "--json").report(t)
+	if len(r.Contenders) != 2 || r.Contenders[0].Rounds[0].Records != 1 || r.Contenders[0].Median <= 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestBenchMeasuresWithArchiving(t *testing.T) {
 	r := newBenchmark(within(t, 3*time.Minute), t, "produce", "--rounds", "1", "--json", "--duration", "2s", "--bytes", "64MiB", "--archive-bytes", "1MiB").report(t)
 	if len(r.Contenders) != 1 || len(r.Contenders[0].Rounds) != 1 {
@@ -151,9 +199,9 @@ func TestBenchMeasuresWithArchiving(t *testing.T) {
 }
 
 func TestBenchKeepsReplicasInACluster(t *testing.T) {
-	r := newBenchmark(within(t, 5*time.Minute), t, "publish", "--versus", "jetstream", "--cluster", "3", "--rounds", "1",
+	r := newBenchmark(within(t, 5*time.Minute), t, "publish", "--versus", "jetstream", "--cluster", "3", "--partitions", "2", "--rounds", "1",
 		"--json", "--duration", "100ms", "--bytes", "256KiB").report(t)
-	if len(r.Contenders) != 3 {
+	if len(r.Contenders) != 4 {
 		t.Errorf("%+v", r)
 	}
 }
@@ -213,6 +261,10 @@ func TestBenchRefusesWhatItCannotMeasure(t *testing.T) {
 		{"produce", "--versus", "kafka"},
 		{"latency", "--html", "/nowhere/report.html"},
 		{"consume", "--record-bytes", "1"},
+		{"produce", "--partitions", "1000000"},
+		{"idle", "--nats", "nats://127.0.0.1:1"},
+		{"restart", "--producing", "2"},
+		{"consume", "--partitions", "2"},
 	} {
 		code, output, err := deployment.ExitCode(newBenchmark(ctx, t, flags...).bare())
 		if err != nil || code != 2 || !strings.Contains(output, "what to do: ") && !slices.Contains(flags, "--html") {

@@ -32,21 +32,28 @@ type Command struct {
 	Publish publishCommand `cmd:"" help:"Measure single records that an unmodified JetStream client sends by PublishAsync."`
 	Consume consumeCommand `cmd:"" help:"Measure a consumer that reads when Laneway's cache is empty."`
 	Latency latencyCommand `cmd:"" help:"Measure how long single records at a fixed rate wait for their acknowledgement."`
+	Create  createCommand  `cmd:"" help:"Measure how long it takes to create topics."`
+	Restart restartCommand `cmd:"" help:"Measure how long servers with many partitions take to restart."`
+	Idle    idleCommand    `cmd:"" help:"Measure what partitions cost to which nothing is sent."`
 }
 
 // Help implements kong.HelpProvider.
 func (*Command) Help() string {
 	return `Every measurement starts servers as processes of this binary, with new data that is removed afterwards. Only acknowledged records count, and the servers must have exactly these. Laneway acknowledges nothing before it is on disk.
 
-The table has the median, the lowest and the highest value of the rounds. With --versus jetstream it also has Laneway's median divided by that of each way to do the same with JetStream, and the lowest and highest of this ratio within a round. More records per second are better, and fewer milliseconds.
+The table has the median, the lowest and the highest value of the rounds. With --versus jetstream it also has Laneway's median divided by that of each way to do the same with JetStream, and the lowest and highest of this ratio within a round. More records per second are better, and fewer milliseconds. On Linux, further tables have the processor time and the memory of all processes of the servers together.
 
---json prints: started; machine {system, architecture, cpus, go}; work {name, rounds, record_bytes, batch_bytes, producers, in_flight, records_per_second, duration_seconds, bytes, cluster, archive_bytes}; unit; better (higher or lower); contenders [{name, system, mode, sync, median, min, max, rounds [{records, bytes, seconds, value, latency {p50_ms, p90_ms, p99_ms, p99_9_ms, max_ms}, store {puts, reads, bytes}}]}], Laneway first; ratios [{against, ratio, min, max, best, best_of_sync}]; notes.
+With --partitions, produce, publish and latency spread records by chance over the partitions of a topic, and over as many streams of JetStream. They also measure Laneway with one partition.
+
+--json prints: started; machine {system, architecture, cpus, go}; work {name, rounds, record_bytes, batch_bytes, producers, in_flight, records_per_second, topics, partitions, producing, duration_seconds, bytes, cluster, archive_bytes}; unit; better (higher or lower); contenders [{name, system, mode, sync, median, min, max, rounds [{records, bytes, seconds, value, latency {p50_ms, p90_ms, p99_ms, p99_9_ms, max_ms}, store {puts, reads, bytes}, servers {cpu_seconds, memory_bytes}}]}], Laneway first; ratios [{against, ratio, min, max, best, best_of_sync}]; notes.
 
 Examples:
 
     laneway bench produce --versus jetstream --html report.html
 
-    laneway bench produce --versus jetstream --cluster 3`
+    laneway bench produce --versus jetstream --cluster 3
+
+    laneway bench latency --partitions 256 --rate 1500 --versus jetstream`
 }
 
 // commonFlags are the flags of every measurement.
@@ -61,117 +68,6 @@ type commonFlags struct {
 	Data         string            `placeholder:"FOLDER" help:"Where servers keep their data while they are measured; by default the folder for temporary files."`
 	JSON         bool              `name:"json" help:"Print a JSON object instead of a table."`
 	HTML         string            `name:"html" placeholder:"FILE" help:"Write a self-contained page with plots as well."`
-}
-
-// amountFlags bound a measurement by time and by size.
-type amountFlags struct {
-	Duration cli.Period `default:"3s" help:"How long each measurement lasts, after a warm-up of a quarter of it."`
-	Bytes    cli.Size   `default:"1GiB" help:"Size of all records after which a measurement ends early."`
-}
-
-type produceCommand struct {
-	commonFlags
-	amountFlags
-	batchFlags
-}
-
-// batchFlags are the flags of producers that send batches.
-type batchFlags struct {
-	BatchBytes    cli.Size   `default:"64KiB" help:"Size of the records in a batch."`
-	Producers     cli.Number `default:"16" help:"Producers, each with a connection of its own."`
-	InFlight      cli.Number `default:"5" help:"Batches of a producer that may be unanswered at once, at most 5."`
-	MaxBatchBytes *cli.Size  `placeholder:"SIZE" help:"Size up to which Laneway's client lets batches grow while answers are slow; by default they do not grow."`
-}
-
-// Help implements kong.HelpProvider.
-func (*produceCommand) Help() string {
-	return `JetStream gets the same records, with as many bytes in flight: by PublishAsync, in atomic batches, and as messages that each hold a whole batch; synced as it does by default, which is every two minutes, and before every acknowledgement (always), as Laneway does.
-
-Example:
-
-    laneway bench produce --versus jetstream`
-}
-
-// Run runs the measurement and prints its report.
-func (c *produceCommand) Run(a *cli.App) error {
-	plan := c.plan(Produce, c.amountFlags)
-	c.apply(&plan)
-	return c.measure(a, plan)
-}
-
-func (b *batchFlags) apply(plan *Plan) {
-	plan.BatchBytes, plan.Producers, plan.InFlight = int(b.BatchBytes), int(b.Producers), int(b.InFlight)
-	if b.MaxBatchBytes != nil {
-		plan.MaxBatchBytes = int(*b.MaxBatchBytes)
-	}
-}
-
-type publishCommand struct {
-	commonFlags
-	amountFlags
-	Producers cli.Number `default:"1" help:"Producers, each with a connection of its own."`
-	InFlight  cli.Number `default:"4096" help:"Records of a producer that may be unanswered at once."`
-}
-
-// Help implements kong.HelpProvider.
-func (*publishCommand) Help() string {
-	return `With --versus jetstream, the same client sends the same records to a stream by PublishAsync, with as many unanswered: once synced as JetStream does by default, which is every two minutes, and once before every acknowledgement (always), as Laneway does.
-
-Example:
-
-    laneway bench publish --versus jetstream`
-}
-
-// Run runs the measurement and prints its report.
-func (c *publishCommand) Run(a *cli.App) error {
-	plan := c.plan(Publish, c.amountFlags)
-	plan.Producers, plan.InFlight = int(c.Producers), int(c.InFlight)
-	return c.measure(a, plan)
-}
-
-type consumeCommand struct {
-	commonFlags
-	Bytes cli.Size `default:"256MiB" help:"Size of all records that are sent, and then read."`
-}
-
-// Help implements kong.HelpProvider.
-func (*consumeCommand) Help() string {
-	return `The records are sent first, in batches of 64 KiB. Then the servers are restarted, so that their caches are empty. Every record is checked to be there and in its place.
-
-With --versus jetstream, an ordered consumer reads the same records from streams: one with a record in each message, and one with messages of 64 KiB that each hold a batch. JetStream is synced as it does by default, which makes no difference to a reader.
-
-Example:
-
-    laneway bench consume --versus jetstream`
-}
-
-// Run runs the measurement and prints its report.
-func (c *consumeCommand) Run(a *cli.App) error {
-	plan := c.plan(Consume, amountFlags{Bytes: c.Bytes})
-	plan.BatchBytes, plan.Producers, plan.InFlight = 64<<10, 16, 5
-	return c.measure(a, plan)
-}
-
-type latencyCommand struct {
-	commonFlags
-	amountFlags
-	Rate cli.Number `default:"100" help:"Records a second."`
-}
-
-// Help implements kong.HelpProvider.
-func (*latencyCommand) Help() string {
-	return `A record is due at every tick of the rate. The Publish of an unmodified JetStream client sends it, whether earlier records are acknowledged or not. Its latency counts from the time at which it was due, so that a stall counts for all records that it delays. At the default rate, one record is usually acknowledged before the next one is due.
-
-Example:
-
-    laneway bench latency --versus jetstream`
-}
-
-// Run runs the measurement and prints its report.
-func (c *latencyCommand) Run(a *cli.App) error {
-	plan := c.plan(Latency, c.amountFlags)
-	plan.Rate = int(c.Rate)
-	return c.measure(a, plan)
 }
 
 // plan returns the plan of a work with the values of the common flags. The caller sets the

@@ -3,10 +3,10 @@ package bench
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nuid"
 )
 
 // The ways to do the work on JetStream.
@@ -15,77 +15,79 @@ const (
 	modeAtomic  = "atomic batches"
 	modePublish = "publish"
 	modeOrdered = "ordered consumer"
+	modeStreams = "streams"
+	modeTopics  = "topics" // of Laneway
 )
 
 // modeMessages is the way in which a message holds a whole batch, named by its size.
 func (p *Plan) modeMessages() string { return bytesOf(p.BatchBytes) + " messages" }
 
-// streamPlace is a stream of JetStream.
+// streamPlace are streams of JetStream, one for each target.
 type streamPlace struct {
+	link
 	plan   *Plan
 	mode   string
-	url    string
-	name   string
-	conn   *nats.Conn
-	js     jetstream.JetStream
 	packed bool // a message holds a whole batch
 }
 
-// newStreamPlace returns the function that creates the stream of a mode.
-func newStreamPlace(mode string) func(context.Context, *servers, *Plan) (place, error) {
-	return func(ctx context.Context, s *servers, p *Plan) (place, error) {
-		t := &streamPlace{plan: p, mode: mode, url: s.url, name: "BENCH-" + nuid.Next(), packed: mode == p.modeMessages()}
-		if err := t.connect(); err != nil {
-			return nil, err
+// newStreamPlace returns the function that opens the place of a mode.
+func newStreamPlace(mode string) func(*servers, *Plan, layout) (place, error) {
+	return func(s *servers, p *Plan, l layout) (place, error) {
+		t := &streamPlace{link: link{url: s.url, subjects: make([]string, l.targets())}, plan: p, mode: mode, packed: mode == p.modeMessages()}
+		for target := range t.subjects {
+			t.subjects[target] = "bench." + streamName(target)
 		}
+		err := t.connect()
+		return t, err
+	}
+}
+
+func streamName(target int) string { return "BENCH-" + strconv.Itoa(target) }
+
+func (t *streamPlace) create(ctx context.Context) error {
+	err := each(ctx, t.targets(), setupWorkers, func(ctx context.Context, target int) error {
 		_, err := t.js.CreateStream(ctx, jetstream.StreamConfig{
-			Name: t.name, Subjects: []string{t.subject()}, Storage: jetstream.FileStorage, Replicas: p.Cluster,
-			AllowAtomicPublish: mode == modeAtomic,
+			Name: streamName(target), Subjects: t.subjects[target : target+1], Storage: jetstream.FileStorage, Replicas: t.plan.Cluster,
+			AllowAtomicPublish: t.mode == modeAtomic,
 		})
-		if err != nil {
-			t.conn.Close()
-			return nil, fmt.Errorf("create a stream: %w", err)
-		}
-		return t, nil
-	}
-}
-
-func (t *streamPlace) connect() (err error) {
-	if t.conn != nil {
-		t.conn.Close()
-	}
-	if t.conn, err = connect(t.url); err != nil {
 		return err
+	})
+	if err != nil {
+		return fmt.Errorf("create streams: %w", err)
 	}
-	t.js, err = jetstream.New(t.conn)
-	return err
+	return nil
 }
 
-func (t *streamPlace) subject() string { return "bench." + t.name }
+// seed sends as many records to each of the targets as there are producers, which
+// JetStream does not know.
+func (t *streamPlace) seed(ctx context.Context, targets []int, producers int) error {
+	for range producers {
+		if err := seed(ctx, t, targets, t.plan.RecordBytes, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 func (t *streamPlace) sender(_ context.Context, conn *nats.Conn, n int) (sender, error) {
 	many, maker := t.plan.batchRecords(), newRecordMaker(n, t.plan.RecordBytes)
 	switch {
 	case t.plan.Work == Publish:
-		return newAsyncSender(conn, t.subject(), maker, t.plan.InFlight, 1)
+		return newAsyncSender(conn, t.subjects, maker, t.plan.InFlight, 1)
 	case t.mode == modeAtomic:
-		return newAtomicSender(conn, t.subject(), t.plan, n)
+		return newAtomicSender(conn, t.subjects[0], t.plan, n)
 	case t.packed:
-		return newAsyncSender(conn, t.subject(), maker, t.plan.InFlight, many)
+		return newAsyncSender(conn, t.subjects, maker, t.plan.InFlight, many)
 	default:
 		// As many bytes in flight as in the batches of Laneway.
-		return newAsyncSender(conn, t.subject(), maker, t.plan.InFlight*many, 1)
+		window := spreadBytes(t.plan.InFlight*many*t.plan.RecordBytes, t.targets()) / t.plan.RecordBytes
+		return newAsyncSender(conn, t.subjects, maker, window, 1)
 	}
-}
-
-func (t *streamPlace) publish(ctx context.Context, value []byte) error {
-	_, err := t.js.Publish(ctx, t.subject(), value)
-	return err
 }
 
 // consume reads through an ordered consumer, which fetches ahead.
 func (t *streamPlace) consume(ctx context.Context, records int64, check *checker) error {
-	consumer, err := t.js.OrderedConsumer(ctx, t.name, jetstream.OrderedConsumerConfig{})
+	consumer, err := t.js.OrderedConsumer(ctx, streamName(0), jetstream.OrderedConsumerConfig{})
 	if err != nil {
 		return err
 	}
@@ -126,19 +128,19 @@ func (t *streamPlace) ahead() jetstream.PullConsumeOpt {
 }
 
 func (t *streamPlace) records(ctx context.Context) (int64, error) {
-	stream, err := t.js.Stream(ctx, t.name)
-	if err != nil {
-		return 0, err
+	messages := int64(0)
+	streams := t.js.ListStreams(ctx, jetstream.WithStreamListSubject("bench.>"))
+	for info := range streams.Info() {
+		messages += int64(info.State.Msgs)
 	}
-	messages := int64(stream.CachedInfo().State.Msgs)
 	if t.packed {
-		return messages * int64(t.plan.batchRecords()), nil
+		messages *= int64(t.plan.batchRecords())
 	}
-	return messages, nil
+	return messages, streams.Err()
 }
 
-func (t *streamPlace) remove(ctx context.Context) error {
-	err := t.js.DeleteStream(ctx, t.name)
+// remove closes the connection. The streams go with their servers.
+func (t *streamPlace) remove(context.Context) error {
 	t.conn.Close()
-	return err
+	return nil
 }

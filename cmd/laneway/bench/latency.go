@@ -4,16 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/nats-io/nats.go"
 	"golang.org/x/sync/errgroup"
 )
 
 const (
 	// latencyWorkers bounds the records that wait for their acknowledgement at once. More
 	// records wait to be sent, and that time counts in their latency.
-	latencyWorkers = 256
+	latencyWorkers = 4096
 	maxLatency     = 10 * time.Minute
 	latencyDigits  = 3
 )
@@ -31,93 +34,96 @@ type Percentiles struct {
 
 // measureLatency sends a record at every tick of a fixed rate, whether the ones
 // before are acknowledged or not.
-func measureLatency(ctx context.Context, p *Plan, where place) (Round, error) {
-	limit := max(1, p.Bytes/int64(p.RecordBytes))
-	warm := min(limit, max(1, int64(p.Warmup.Seconds()*float64(p.Rate))))
-	if _, err := openLoop(ctx, p, where, warm); err != nil {
+func measureLatency(ctx context.Context, p *Plan, s *servers, where place) (Round, error) {
+	if err := where.create(ctx); err != nil {
 		return Round{}, err
 	}
-	count := min(limit, max(1, int64(p.Duration.Seconds()*float64(p.Rate))))
-	started := time.Now()
-	histogram, err := openLoop(ctx, p, where, count)
-	elapsed := time.Since(started)
+	// With many targets, every one has a record before the measurement, because the first one
+	// takes longer.
+	touched := int64(0)
+	if where.targets() > 1 {
+		if err := touch(ctx, p, where); err != nil {
+			return Round{}, err
+		}
+		touched = int64(where.targets())
+	}
+	limit := max(1, p.Bytes/int64(p.RecordBytes))
+	warm := min(limit, max(1, int64(p.Warmup/p.Interval)))
+	if _, err := p.openLoop(ctx, where, 0, warm); err != nil {
+		return Round{}, err
+	}
+	count := min(limit, max(1, int64(p.Duration/p.Interval)))
+	var latencies *hdrhistogram.Histogram
+	round, err := s.meter(ctx, func() (err error) {
+		latencies, err = p.openLoop(ctx, where, warm, count)
+		return err
+	})
 	if err != nil {
 		return Round{}, err
 	}
-	if err := complete(ctx, where, warm+count); err != nil {
-		return Round{}, err
-	}
-	round := p.round(histogram.TotalCount(), elapsed)
-	round.Latency = summarize(histogram)
+	p.rate(&round, count)
+	round.Latency = summarize(latencies)
 	round.Value = round.Latency.P50
-	return round, nil
+	return round, complete(ctx, where, touched+warm+count)
 }
 
-// openLoop sends records at the plan's rate.
-func openLoop(ctx context.Context, p *Plan, where place, count int64) (*hdrhistogram.Histogram, error) {
-	due := make(chan time.Time)
-	parts := make([]*hdrhistogram.Histogram, min(latencyWorkers, count))
+// openLoop sends records at the plan's rate and returns their latencies. The first of them has
+// this number.
+func (p *Plan) openLoop(ctx context.Context, where place, first, count int64) (*hdrhistogram.Histogram, error) {
+	latencies := hdrhistogram.New(1, maxLatency.Nanoseconds(), latencyDigits)
+	var mu sync.Mutex // guards latencies
+	maker := newRecordMaker(0, p.RecordBytes)
 	group, ctx := errgroup.WithContext(ctx)
-	for n := range parts {
-		parts[n] = hdrhistogram.New(1, maxLatency.Nanoseconds(), latencyDigits)
-		group.Go(func() error { return sendDue(ctx, newRecordMaker(n, p.RecordBytes), where, due, parts[n]) })
-	}
-	group.Go(func() error {
-		defer close(due)
-		return schedule(ctx, due, time.Second/time.Duration(p.Rate), count)
+	group.SetLimit(latencyWorkers)
+	err := schedule(ctx, p.Interval, count, func(n int64, due time.Time) {
+		target, value := p.target(first+n, where.targets()), make([]byte, p.RecordBytes)
+		maker.fill(value)
+		group.Go(func() error {
+			ctx, cancel := context.WithTimeoutCause(ctx, ackTimeout, errors.New("no acknowledgement came in time"))
+			defer cancel()
+			if err := where.publish(ctx, target, &nats.Msg{Data: value}); err != nil {
+				return err
+			}
+			latency := time.Since(due)
+			mu.Lock()
+			defer mu.Unlock()
+			return latencies.RecordValue(latency.Nanoseconds())
+		})
 	})
-	if err := group.Wait(); err != nil {
-		return nil, err
+	if failed := group.Wait(); failed != nil {
+		err = failed // it has ended the schedule
 	}
-	all := parts[0]
-	for _, part := range parts[1:] {
-		if dropped := all.Merge(part); dropped > 0 {
-			return nil, fmt.Errorf("%d latencies are longer than %s", dropped, maxLatency)
-		}
+	if err == nil && latencies.TotalCount() != count {
+		err = fmt.Errorf("%d records were to be sent, %d were acknowledged", count, latencies.TotalCount())
 	}
-	if all.TotalCount() != count {
-		return nil, fmt.Errorf("%d records were to be sent, %d were acknowledged", count, all.TotalCount())
-	}
-	return all, nil
+	return latencies, err
 }
 
-// schedule sends the times at which records are due. It sends a time that has passed at
-// once, so that a stall does not lower the rate.
-func schedule(ctx context.Context, due chan<- time.Time, every time.Duration, count int64) error {
+// target returns where the n-th record goes. Topics take turns, so that each of them gets its
+// share of the rate. Otherwise chance decides, as with records that have random keys.
+func (p *Plan) target(n int64, targets int) int {
+	if p.Topics > 0 {
+		return int(n % int64(targets))
+	}
+	return rand.IntN(targets)
+}
+
+// schedule calls send for count records, each at the time at which it is due. If send takes
+// longer than the time to the next record, those that are due meanwhile follow at once, with
+// the times at which they were due: a stall does not lower the rate.
+func schedule(ctx context.Context, every time.Duration, count int64, send func(n int64, due time.Time)) error {
 	started := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for n := range count {
-		at := started.Add(time.Duration(n) * every)
-		timer.Reset(time.Until(at))
+		due := started.Add(time.Duration(n) * every)
+		timer.Reset(time.Until(due))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		select {
-		case due <- at:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	return nil
-}
-
-// sendDue sends a record for each due time that it receives.
-func sendDue(ctx context.Context, maker *recordMaker, where place, due <-chan time.Time, histogram *hdrhistogram.Histogram) error {
-	value := make([]byte, maker.size)
-	for at := range due {
-		maker.fill(value)
-		bounded, cancel := context.WithTimeoutCause(ctx, ackTimeout, errors.New("no acknowledgement came in time"))
-		err := where.publish(bounded, value)
-		cancel()
-		if err != nil {
-			return err
-		}
-		if err := histogram.RecordValue(time.Since(at).Nanoseconds()); err != nil {
-			return err
-		}
+		send(n, due)
 	}
 	return nil
 }

@@ -2,7 +2,10 @@
 
 package bench
 
-import "syscall"
+import (
+	"errors"
+	"syscall"
+)
 
 // attributes returns the attributes of a server's process. An interrupt of the terminal does
 // not reach the servers, which are stopped in order.
@@ -13,3 +16,6 @@ func settle(string) error { return nil }
 
 // inMemory returns false: this system does not say.
 func inMemory(string) bool { return false }
+
+// processUsage fails: this system does not say.
+func processUsage(int) (Usage, error) { return Usage{}, errors.ErrUnsupported }

@@ -9,24 +9,31 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
-// place is where the records of a measurement go: a topic or a stream that exists for the
+// place is where the records of a measurement go: topics or streams that exist for the
 // measurement alone. It belongs to one goroutine.
 type place interface {
+	// create creates the topics or streams. It comes before everything but connect.
+	create(ctx context.Context) error
+	// targets is the number of partitions or streams.
+	targets() int
 	// sender returns the n-th of the producers, which uses a connection that it
 	// does not close. Each belongs to one goroutine.
 	sender(ctx context.Context, conn *nats.Conn, n int) (sender, error)
-	// publish sends a single record and returns when it is acknowledged. It is
-	// safe for concurrent use.
-	publish(ctx context.Context, value []byte) error
-	// consume reads everything from the beginning, in order.
+	// publish sends a single record to a target and returns when it is acknowledged. It
+	// sets the subject of the message. It is safe for concurrent use.
+	publish(ctx context.Context, target int, m *nats.Msg, options ...jetstream.PublishOpt) error
+	// seed lets so many producers send a record to each of these targets.
+	seed(ctx context.Context, targets []int, producers int) error
+	// consume reads everything of a single target from the beginning, in order.
 	consume(ctx context.Context, records int64, check *checker) error
 	// connect connects again, to servers that were restarted.
 	connect() error
-	// records asks the server how many there are.
+	// records asks the server how many there are in all targets.
 	records(ctx context.Context) (int64, error)
-	// remove deletes the topic or stream and closes connections.
+	// remove deletes topics that would stay, and closes the connection.
 	remove(ctx context.Context) error
 }
 

@@ -1,33 +1,12 @@
 package bench
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
 
 	"laneway.dev/pkg/delivery"
-)
-
-// The systems that are measured.
-const (
-	Laneway   = "laneway"
-	JetStream = "jetstream"
-)
-
-// Work is what is measured.
-type Work string
-
-// The kinds of work. The fields of Plan say which of them they apply to.
-const (
-	// Produce sends batches of records by Laneway's own client.
-	Produce Work = "produce"
-	// Publish sends single records by the PublishAsync of a JetStream client.
-	Publish Work = "publish"
-	// Consume reads what was sent before, when the servers have nothing in memory.
-	Consume Work = "consume"
-	// Latency sends single records at a fixed rate.
-	Latency Work = "latency"
+	"laneway.dev/pkg/protocol"
 )
 
 // Plan is what to measure, and how. All fields are required unless said otherwise.
@@ -43,9 +22,16 @@ type Plan struct {
 	BatchBytes int // values in a batch, of Produce and Consume
 	// MaxBatchBytes is the size up to which Laneway's batches grow, of Produce; 0 for a fixed one.
 	MaxBatchBytes int
-	Producers     int // each with a connection of its own, of Produce and Publish
+	Producers     int // each with a connection of its own, of Produce and Publish; of Restart those of a partition
 	InFlight      int // batches of a producer that are not acknowledged, of Publish records
-	Rate          int // records a second, of Latency
+	// Interval is the time from one record to the next, of Latency.
+	Interval time.Duration
+
+	Partitions int // of a topic, not of Consume; 0 is 1
+	// Topics is the number of topics, of Latency, Create, Restart and Idle; 0 is one topic
+	// without a subject of its own.
+	Topics    int
+	Producing int // partitions that have producers before a Restart
 
 	Cluster int // NATS servers: 1, or 3 with three replicas of everything
 	// ArchiveBytes is what a Laneway that is started archives at a time; 0 for nothing, and nil for
@@ -68,7 +54,16 @@ const (
 	maxBatchBytes    = 4 << 20
 	maxRate          = 100_000
 	maxBytesInFlight = 1 << 30 // of all producers, which this process keeps in memory
+	// maxSpreadBytes bounds what a producer has in flight over several partitions.
+	maxSpreadBytes = 4 << 20
+	maxSeeds       = 1_000_000 // records that are sent before a restart
 )
+
+// spreadBytes returns how many bytes a producer has in flight over so many partitions, if it has
+// so many over one.
+func spreadBytes(one, partitions int) int {
+	return max(one, min(one*partitions, maxSpreadBytes))
+}
 
 // Check returns why the plan cannot be measured, or nil. Its errors name the flags of the
 // command line.
@@ -76,20 +71,54 @@ func (p *Plan) Check() error {
 	switch {
 	case p.Cluster != 1 && p.Cluster != 3:
 		return fmt.Errorf("--cluster %d is not measured, only one server and three", p.Cluster)
-	case p.Rate > maxRate:
-		return fmt.Errorf("--rate %d is more than %d, which is the limit", p.Rate, maxRate)
-	case p.Versus && p.Producers > maxAtomicBatches:
+	case p.Work == Latency && p.Interval < time.Second/maxRate:
+		return fmt.Errorf("--rate is more than %d, which is the limit", maxRate)
+	case p.Versus && p.Work == Produce && p.layout().targets() == 1 && p.Producers > maxAtomicBatches:
 		return fmt.Errorf("--producers %d are more than JetStream lets send atomic batches at once, which is %d", p.Producers, maxAtomicBatches)
-	case p.Server != "" && p.Cluster != 1:
-		return fmt.Errorf("--cluster %d is started by the benchmark, but the Laneway of --nats runs already: give only one of them", p.Cluster)
-	case p.Store != "" && p.Server != "":
-		return errors.New("--store is for a Laneway that the benchmark starts: leave --nats or --store out")
-	case p.ArchiveBytes != nil && p.Server != "":
-		return errors.New("--archive-bytes is for a Laneway that the benchmark starts: leave --nats or --archive-bytes out")
-	case p.Versus && p.Server != "":
-		return errors.New("--versus needs both sides on this machine, started by the benchmark: leave --nats out")
 	}
-	return p.checkSizes()
+	for _, check := range []func() error{p.checkServer, p.layout().check, p.checkSeeds, p.checkSizes} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkServer checks what a Laneway that runs already cannot do.
+func (p *Plan) checkServer() error {
+	if p.Server == "" {
+		return nil
+	}
+	switch {
+	case p.Cluster != 1:
+		return fmt.Errorf("--cluster %d is started by the benchmark, but the Laneway of --nats runs already: give only one of them", p.Cluster)
+	case p.Store != "":
+		return errors.New("--store is for a Laneway that the benchmark starts: leave --nats or --store out")
+	case p.ArchiveBytes != nil:
+		return errors.New("--archive-bytes is for a Laneway that the benchmark starts: leave --nats or --archive-bytes out")
+	case p.Versus:
+		return errors.New("--versus needs both sides on this machine, started by the benchmark: leave --nats out")
+	case p.workload().started:
+		return fmt.Errorf("%s measures the processes of servers that the benchmark starts: leave --nats out", p.Work)
+	}
+	return nil
+}
+
+// checkSeeds checks what is sent before a restart.
+func (p *Plan) checkSeeds() error {
+	if p.Work != Restart {
+		return nil
+	}
+	switch targets := p.layout().targets(); {
+	case p.Producing > targets:
+		return fmt.Errorf("--producing %d is more than there are partitions, which is %d", p.Producing, targets)
+	case p.Producers > protocol.DefaultMaxProducers:
+		return fmt.Errorf("--producers %d is more than a partition remembers, which is %d", p.Producers, protocol.DefaultMaxProducers)
+	case int64(p.Producing)*int64(p.Producers) > maxSeeds:
+		return fmt.Errorf("--producing %d with --producers %d are %d producers in all, more than %d, which is the limit",
+			p.Producing, p.Producers, int64(p.Producing)*int64(p.Producers), maxSeeds)
+	}
+	return nil
 }
 
 func (p *Plan) checkSizes() error {
@@ -110,66 +139,20 @@ func (p *Plan) checkSizes() error {
 	case p.Work == Produce && p.InFlight > delivery.Span:
 		return fmt.Errorf("--in-flight %d is more than %d: a partition recognizes no more batches when they are sent again",
 			p.InFlight, delivery.Span)
-	case p.Bytes < int64(p.BatchBytes):
+	case p.Bytes > 0 && p.Bytes < int64(p.BatchBytes):
 		return fmt.Errorf("--bytes %s is less than one batch or record, which is %s", bytesOf(p.Bytes), bytesOf(p.BatchBytes))
-	case int64(p.Producers)*int64(p.InFlight)*int64(max(p.BatchBytes, p.MaxBatchBytes)) > maxBytesInFlight:
+	case int64(p.Producers)*p.inFlightBytes() > maxBytesInFlight:
 		return fmt.Errorf("--producers %d with --in-flight %d of %s each are more than %s in flight, which is the limit",
 			p.Producers, p.InFlight, bytesOf(max(p.BatchBytes, p.MaxBatchBytes)), bytesOf(maxBytesInFlight))
 	}
 	return nil
 }
 
-// contender is one way to do the work on one system.
-type contender struct {
-	system string
-	mode   string
-	sync   string
-	store  string // of Laneway, if it is not in its folder
-	local  bool   // Laneway with a store in its folder, beside one with another store
-	open   func(context.Context, *servers, *Plan) (place, error)
-}
-
-// name is unique among the contenders of a work.
-func (c *contender) name() string {
-	if c.system == Laneway {
-		if c.local {
-			return Laneway + ", local store"
-		}
-		return Laneway
+// inFlightBytes returns how many bytes a producer has in flight.
+func (p *Plan) inFlightBytes() int64 {
+	one := p.InFlight * max(p.BatchBytes, p.MaxBatchBytes)
+	if p.Work != Produce {
+		return int64(one)
 	}
-	return c.system + " " + c.mode + ", sync " + c.sync
-}
-
-// contenders returns the ways to do the work, Laneway first. With a store of the user, Laneway
-// with a local store follows, for comparison.
-func (p *Plan) contenders() []*contender {
-	own := map[Work]string{
-		Produce: "batches", Publish: modeAsync, Consume: "client", Latency: modePublish,
-	}[p.Work]
-	all := []*contender{{system: Laneway, mode: own, sync: syncAlways, store: p.Store, open: newTopicPlace}}
-	if p.Store != "" {
-		all = append(all, &contender{system: Laneway, mode: own, sync: syncAlways, local: true, open: newTopicPlace})
-	}
-	if !p.Versus {
-		return all
-	}
-	modes, syncs := []string{}, []string{syncDefault, syncAlways}
-	switch p.Work {
-	case Produce:
-		modes = []string{modeAsync, modeAtomic, p.modeMessages()}
-	case Publish:
-		modes = []string{modeAsync}
-	case Latency:
-		modes = []string{modePublish}
-	case Consume:
-		// How messages were synced makes no difference to a reader, because they are in the
-		// kernel's page cache.
-		modes, syncs = []string{modeOrdered, p.modeMessages()}, syncs[:1]
-	}
-	for _, sync := range syncs {
-		for _, mode := range modes {
-			all = append(all, &contender{system: JetStream, mode: mode, sync: sync, open: newStreamPlace(mode)})
-		}
-	}
-	return all
+	return int64(spreadBytes(one, p.layout().targets()))
 }

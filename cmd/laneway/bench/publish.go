@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"time"
 
@@ -19,23 +20,23 @@ const ackTimeout = 30 * time.Second
 // asyncSender sends by PublishAsync of an unmodified JetStream client: a record
 // in each message, or several.
 type asyncSender struct {
-	js      jetstream.JetStream
-	subject string
-	window  int // messages that are not acknowledged
-	maker   *recordMaker
-	many    int      // records in a message
-	buffers [][]byte // one for each message that may be in flight
+	js       jetstream.JetStream
+	subjects []string // each message goes to one of them, by chance
+	window   int      // messages that are not acknowledged
+	maker    *recordMaker
+	many     int      // records in a message
+	buffers  [][]byte // one for each message that may be in flight
 }
 
 // newAsyncSender returns a sender with at most window messages in flight, each with many
 // records.
-func newAsyncSender(conn *nats.Conn, subject string, maker *recordMaker, window, many int) (sender, error) {
+func newAsyncSender(conn *nats.Conn, subjects []string, maker *recordMaker, window, many int) (sender, error) {
 	js, err := jetstream.New(conn, jetstream.WithPublishAsyncMaxPending(window))
 	if err != nil {
 		return nil, err
 	}
 	s := &asyncSender{
-		js: js, subject: subject, window: window, maker: maker, many: many,
+		js: js, subjects: subjects, window: window, maker: maker, many: many,
 		// Beside the window, one buffer is being filled and one acknowledgement is being read.
 		buffers: make([][]byte, window+2),
 	}
@@ -72,7 +73,8 @@ func (s *asyncSender) publish(ctx context.Context, allowance *allowance, pending
 		for i := range s.many {
 			s.maker.fill(data[i*size : (i+1)*size])
 		}
-		future, err := s.js.PublishAsync(s.subject, data, jetstream.WithStallWait(ackTimeout))
+		subject := s.subjects[rand.IntN(len(s.subjects))]
+		future, err := s.js.PublishAsync(subject, data, jetstream.WithStallWait(ackTimeout))
 		if err != nil {
 			return sent, err
 		}
@@ -90,17 +92,18 @@ func (s *asyncSender) publish(ctx context.Context, allowance *allowance, pending
 // count waits for the acknowledgements, in the order of sending, and returns
 // how many records they stand for.
 func (s *asyncSender) count(ctx context.Context, pending <-chan jetstream.PubAckFuture) (acked int64, err error) {
-	last := uint64(0)
+	last := make(map[string]uint64) // by subject
 	timeout := time.NewTimer(ackTimeout)
 	defer timeout.Stop()
 	for m := range pending {
 		timeout.Reset(ackTimeout)
 		select {
 		case ack := <-m.Ok():
-			if ack.Sequence <= last {
-				return acked, fmt.Errorf("a message got sequence %d, the one before it had %d", ack.Sequence, last)
+			subject := m.Msg().Subject
+			if ack.Sequence <= last[subject] {
+				return acked, fmt.Errorf("a message to %s got sequence %d, the one before it had %d", subject, ack.Sequence, last[subject])
 			}
-			last = ack.Sequence
+			last[subject] = ack.Sequence
 			acked += int64(s.many)
 		case err := <-m.Err():
 			return acked, err

@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"io"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -18,7 +19,7 @@ type Report struct {
 	Started    time.Time   `json:"started"`
 	Machine    Machine     `json:"machine"`
 	Work       Settings    `json:"work"`
-	Unit       string      `json:"unit"`   // of all values: records/s or ms
+	Unit       string      `json:"unit"`   // of all values: records/s, ms or KiB
 	Better     string      `json:"better"` // higher or lower
 	Contenders []Contender `json:"contenders"`
 	Ratios     []Ratio     `json:"ratios,omitempty"`
@@ -41,7 +42,10 @@ type Settings struct {
 	BatchBytes       int     `json:"batch_bytes,omitempty"`
 	Producers        int     `json:"producers,omitempty"`
 	InFlight         int     `json:"in_flight,omitempty"`
-	RecordsPerSecond int     `json:"records_per_second,omitempty"` // the fixed rate of latency
+	RecordsPerSecond float64 `json:"records_per_second,omitempty"` // the fixed rate of latency
+	Topics           int     `json:"topics,omitempty"`             // if their number was given
+	Partitions       int     `json:"partitions,omitempty"`         // of each topic
+	Producing        int     `json:"producing,omitempty"`          // partitions with producers before a restart
 	DurationSeconds  float64 `json:"duration_seconds,omitempty"`
 	Bytes            int64   `json:"bytes"`
 	Cluster          int     `json:"cluster"`                 // NATS servers, and replicas
@@ -79,9 +83,9 @@ func newReport(p *Plan, contenders []*contender) *Report {
 		Machine: Machine{runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), runtime.Version()},
 		Work: Settings{
 			Name: p.Work, Rounds: p.Rounds, RecordBytes: p.RecordBytes, Bytes: p.Bytes, Cluster: p.Cluster, ArchiveBytes: p.ArchiveBytes,
-			DurationSeconds: p.Duration.Seconds(),
+			DurationSeconds: p.Duration.Seconds(), Topics: p.Topics, Partitions: p.layout().partitions, Producing: p.Producing,
 		},
-		Unit: "records/s", Better: "higher",
+		Unit: p.workload().unit, Better: p.workload().better,
 	}
 	switch p.Work {
 	case Produce, Consume:
@@ -89,8 +93,9 @@ func newReport(p *Plan, contenders []*contender) *Report {
 	case Publish:
 		r.Work.Producers, r.Work.InFlight = p.Producers, p.InFlight
 	case Latency:
-		r.Work.RecordsPerSecond = p.Rate
-		r.Unit, r.Better = "ms", "lower"
+		r.Work.RecordsPerSecond = math.Round(1000/p.Interval.Seconds()) / 1000
+	case Restart:
+		r.Work.Producers = p.Producers
 	}
 	for _, c := range contenders {
 		r.Contenders = append(r.Contenders, Contender{Name: c.name(), System: c.system, Mode: c.mode, Sync: c.sync})
@@ -135,7 +140,8 @@ func (r *Report) compare() {
 	}
 	for i := range r.Contenders[1:] {
 		other := &r.Contenders[i+1]
-		ratio := ratioOf(&r.Contenders[0], other)
+		ratio := ratioOf(r.Contenders[0].values(), other.values())
+		ratio.Against = other.Name
 		if other.System == JetStream {
 			ratio.Best, ratio.BestOfSync = r.isBest(other, ""), r.isBest(other, other.Sync)
 		}
@@ -143,13 +149,13 @@ func (r *Report) compare() {
 	}
 }
 
-// ratioOf compares the medians, and the values of each round.
-func ratioOf(own, other *Contender) Ratio {
-	rounds := make([]float64, len(own.Rounds))
+// ratioOf compares the medians of the values of rounds, and the values of each round.
+func ratioOf(own, other []float64) Ratio {
+	rounds := make([]float64, len(own))
 	for i := range rounds {
-		rounds[i] = own.Rounds[i].Value / other.Rounds[i].Value
+		rounds[i] = own[i] / other[i]
 	}
-	return Ratio{Against: other.Name, Ratio: own.Median / other.Median, Min: slices.Min(rounds), Max: slices.Max(rounds)}
+	return Ratio{Ratio: median(own) / median(other), Min: slices.Min(rounds), Max: slices.Max(rounds)}
 }
 
 // isBest reports whether no other contender of the same system has a better median. If sync
@@ -159,7 +165,7 @@ func (r *Report) isBest(c *Contender, sync string) bool {
 		if other.System != c.System || sync != "" && other.Sync != sync {
 			continue
 		}
-		if r.Better == "higher" && other.Median > c.Median || r.Better == "lower" && other.Median < c.Median {
+		if r.Better == higher && other.Median > c.Median || r.Better == lower && other.Median < c.Median {
 			return false
 		}
 	}
@@ -181,11 +187,17 @@ func (r *Report) summary() string {
 		}
 		parts = append(parts, sent+"batches of "+bytesOf(w.BatchBytes))
 	}
-	if w.Producers > 0 && w.Name != Consume {
+	switch {
+	case w.Name == Restart:
+		parts = append(parts, fmt.Sprintf("%s in each of %s", count(w.Producers, "producer"), count(w.Producing, "partition")))
+	case w.Producers > 0 && w.Name != Consume:
 		parts = append(parts, fmt.Sprintf("%s with %d in flight", count(w.Producers, "producer"), w.InFlight))
 	}
 	if w.RecordsPerSecond > 0 {
-		parts = append(parts, count(w.RecordsPerSecond, "record")+" a second")
+		parts = append(parts, humanize.CommafWithDigits(w.RecordsPerSecond, 2)+" records a second")
+	}
+	if spread := w.spread(); spread != "" {
+		parts = append(parts, spread)
 	}
 	if w.Cluster > 1 {
 		parts = append(parts, fmt.Sprintf("%d NATS servers and replicas", w.Cluster))
@@ -210,16 +222,11 @@ func (r *Report) condition() string {
 }
 
 // value names the figures.
-func (r *Report) value() string {
-	if r.Work.Name == Latency {
-		return "p50 ms"
-	}
-	return r.Unit
-}
+func (r *Report) value() string { return workloads()[r.Work.Name].value }
 
 // verb is the verb between Laneway and a ratio.
 func (r *Report) verb() string {
-	if r.Better == "lower" {
+	if r.Better == lower {
 		return "takes"
 	}
 	return "is"
@@ -227,9 +234,9 @@ func (r *Report) verb() string {
 
 // reading says how to read the figures.
 func (r *Report) reading() string {
-	text, than := "Of records a second more is better", "above"
-	if r.Better == "lower" {
-		text, than = "Of milliseconds less is better; p50 is the median latency within a round", "below"
+	text, than := workloads()[r.Work.Name].reading, "above"
+	if r.Better == lower {
+		than = "below"
 	}
 	if len(r.Ratios) > 0 {
 		text += ". A ratio " + than + " 1× is in favour of Laneway"
@@ -252,28 +259,16 @@ func bytesOf[N int | int64](n N) string { return humanize.IBytes(uint64(n)) }
 func (r *Report) Print(out io.Writer) error {
 	text := &strings.Builder{}
 	_, _ = fmt.Fprintf(text, "%s\n\n", r.summary())
-	table := tabwriter.NewWriter(text, 0, 0, 2, ' ', 0)
-	heading := []string{r.value(), "MEDIAN", "LOWEST", "HIGHEST"}
-	if len(r.Ratios) > 0 {
-		heading = append(heading, "LANEWAY "+strings.ToUpper(r.verb()), "IN A ROUND", "")
-	}
-	_, _ = fmt.Fprintln(table, strings.Join(heading, "\t"))
-	for _, row := range r.rows() {
-		_, _ = fmt.Fprintln(table, strings.Join(row, "\t"))
-	}
-	if rows := r.percentiles(); len(rows) > 0 {
-		_, _ = fmt.Fprintf(table, "\nms\tp50\tp90\tp99\tp99.9\tLONGEST\n")
-		for _, row := range rows {
-			_, _ = fmt.Fprintln(table, strings.Join(row, "\t"))
+	columns := tabwriter.NewWriter(text, 0, 0, 2, ' ', 0)
+	for i, table := range r.tables() {
+		if i > 0 {
+			_, _ = fmt.Fprintln(columns)
+		}
+		for _, row := range append([][]string{table.Heading}, table.Rows...) {
+			_, _ = fmt.Fprintln(columns, strings.Join(row, "\t"))
 		}
 	}
-	if rows := r.storeRows(); len(rows) > 0 {
-		_, _ = fmt.Fprintf(table, "\nobject store\tPUTS PER GiB\tREADS PER GiB\tBYTES STORED\n")
-		for _, row := range rows {
-			_, _ = fmt.Fprintln(table, strings.Join(row, "\t"))
-		}
-	}
-	_ = table.Flush() // writes to memory cannot fail
+	_ = columns.Flush() // writes to memory cannot fail
 	_, _ = fmt.Fprintf(text, "\n%s\n", r.reading())
 	for _, note := range r.Notes {
 		_, _ = fmt.Fprintf(text, "\nNote: %s\n", note)

@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"laneway.dev/pkg/protocol"
 )
 
 func TestMedian(t *testing.T) {
@@ -33,7 +35,7 @@ func TestMedian(t *testing.T) {
 func plan(work Work) Plan {
 	return Plan{
 		Work: work, Versus: true, Rounds: 3, RecordBytes: 1024, Duration: time.Second, Bytes: 1 << 20, BatchBytes: 64 << 10,
-		Producers: 16, InFlight: 5, Rate: 100, Cluster: 1,
+		Producers: 16, InFlight: 5, Interval: 10 * time.Millisecond, Cluster: 1,
 	}
 }
 
@@ -81,8 +83,30 @@ func TestLowestLatencyIsBest(t *testing.T) {
 }
 
 func TestContenders(t *testing.T) {
-	for work, want := range map[Work]int{Produce: 7, Publish: 3, Latency: 3, Consume: 3} {
+	for _, c := range []struct {
+		work       Work
+		partitions int
+		want       int
+	}{
+		{Produce, 1, 7},
+		{Publish, 1, 3},
+		{Latency, 1, 3},
+		{Consume, 1, 3},
+		{Create, 1, 3},
+		{Restart, 1, 3},
+		{Idle, 1, 3},
+
+		// With partitions, Laneway with one of them is added, and only PublishAsync spreads records over streams.
+		{Produce, 8, 4},
+		{Publish, 8, 4},
+		{Latency, 8, 4},
+		{Create, 8, 3},
+		{Restart, 8, 3},
+		{Idle, 8, 3},
+	} {
+		work, want := c.work, c.want
 		p := plan(work)
+		p.Partitions = c.partitions
 		names := map[string]bool{}
 		for _, c := range p.contenders() {
 			names[c.name()] = true
@@ -91,8 +115,10 @@ func TestContenders(t *testing.T) {
 			t.Errorf("%s: %d contenders of different names, want %d: %v", work, len(names), want, names)
 		}
 		p.Versus = false
-		if alone := p.contenders(); len(alone) != 1 || alone[0].system != Laneway {
-			t.Errorf("%s alone: %d contenders", work, len(alone))
+		for _, alone := range p.contenders() {
+			if alone.system != Laneway {
+				t.Errorf("%s alone: %s", work, alone.name())
+			}
 		}
 	}
 }
@@ -107,7 +133,18 @@ func TestRejectsBadPlans(t *testing.T) {
 		"archiving of others": func(p *Plan) { p.Versus, p.Server, p.ArchiveBytes = false, "nats://127.0.0.1:4222", new(int64) },
 		"two servers":         func(p *Plan) { p.Cluster = 2 },
 		"record over batch":   func(p *Plan) { p.BatchBytes = 5 << 20 },
-		"rate over the clock": func(p *Plan) { p.Rate = 2e9 },
+		"rate over the clock": func(p *Plan) { p.Work, p.Interval = Latency, 0 },
+		"too many partitions": func(p *Plan) { p.Partitions = protocol.MaxPartitions + 1 },
+		"too many topics":     func(p *Plan) { p.Work, p.Topics = Idle, protocol.MaxTopics+1 },
+		"too many altogether": func(p *Plan) {
+			p.Work, p.Topics, p.Partitions = Idle, protocol.MaxAllPartitions/protocol.MaxPartitions+1, protocol.MaxPartitions
+		},
+		"producers of no partition": func(p *Plan) { p.Work, p.Partitions, p.Producing = Restart, 4, 5 },
+		"too many producers": func(p *Plan) {
+			p.Work, p.Partitions, p.Producing, p.Producers = Restart, 100, 100, maxSeeds/100+1
+		},
+		"restart of others": func(p *Plan) { p.Versus, p.Server, p.Work = false, "nats://127.0.0.1:4222", Restart },
+		"memory of others":  func(p *Plan) { p.Versus, p.Server, p.Work = false, "nats://127.0.0.1:4222", Idle },
 	} {
 		p := plan(Produce)
 		if err := p.Check(); err != nil {
@@ -131,7 +168,8 @@ func TestReportJSON(t *testing.T) {
 			Name             string
 			Rounds           int
 			RecordBytes      int     `json:"record_bytes"`
-			RecordsPerSecond int     `json:"records_per_second"`
+			RecordsPerSecond float64 `json:"records_per_second"`
+			Partitions       int
 			DurationSeconds  float64 `json:"duration_seconds"`
 			Bytes            int64
 			Cluster          int

@@ -44,12 +44,12 @@ func Run(ctx context.Context, p Plan) (*Report, error) {
 
 const (
 	// roundTimeout bounds a measurement beside the time that is measured.
-	roundTimeout = 3 * time.Minute
+	roundTimeout = 10 * time.Minute
 	// removeTimeout bounds the deletion of a topic or stream, also after an interrupt.
 	removeTimeout = 15 * time.Second
 )
 
-var errTooLong = fmt.Errorf("it took %s longer than it should; let it send less by --bytes", roundTimeout)
+var errTooLong = fmt.Errorf("it took %s longer than it should; let it send less by --bytes, or to fewer partitions", roundTimeout)
 
 // Round is one measurement.
 type Round struct {
@@ -58,7 +58,9 @@ type Round struct {
 	Seconds float64      `json:"seconds"`
 	Value   float64      `json:"value"` // in the unit of the report
 	Latency *Percentiles `json:"latency,omitempty"`
-	Store   *StoreUse    `json:"store,omitempty"` // of a Laneway that was started for the measurement
+	// Of servers that were started for the measurement; Store only of Laneway.
+	Store   *StoreUse `json:"store,omitempty"`
+	Servers *Usage    `json:"servers,omitempty"`
 }
 
 // portTries is how often a measurement is started on other ports. Ports are chosen before
@@ -89,7 +91,7 @@ func (c *contender) try(ctx context.Context, p *Plan) (round Round, err error) {
 		return Round{}, err
 	}
 	defer func() { err = errors.Join(err, s.remove()) }()
-	where, err := c.open(ctx, s, p)
+	where, err := c.open(s, p, c.layout)
 	if err != nil {
 		return Round{}, err
 	}
@@ -98,18 +100,14 @@ func (c *contender) try(ctx context.Context, p *Plan) (round Round, err error) {
 		defer cancel()
 		err = errors.Join(err, where.remove(ctx))
 	}()
-	switch p.Work {
-	case Consume:
-		return measureConsume(ctx, p, s, where)
-	case Latency:
-		return measureLatency(ctx, p, where)
-	default:
-		return measureProduce(ctx, p, s, where)
-	}
+	return p.workload().measure(ctx, p, s, where)
 }
 
 // measureProduce lets all producers send, first to warm up and then for the measurement.
 func measureProduce(ctx context.Context, p *Plan, s *servers, where place) (round Round, err error) {
+	if err := where.create(ctx); err != nil {
+		return Round{}, err
+	}
 	crew, err := hire(ctx, p, s, where)
 	if err != nil {
 		return Round{}, err
@@ -119,30 +117,22 @@ func measureProduce(ctx context.Context, p *Plan, s *servers, where place) (roun
 	if err != nil {
 		return Round{}, err
 	}
-	before, err := s.storeUse(ctx)
+	acked := int64(0)
+	round, err = s.meter(ctx, func() (err error) {
+		acked, err = crew.send(ctx, newAllowance(p.Duration, p.Bytes/int64(p.RecordBytes)))
+		return err
+	})
 	if err != nil {
 		return Round{}, err
 	}
-	start := time.Now()
-	acked, err := crew.send(ctx, newAllowance(p.Duration, p.Bytes/int64(p.RecordBytes)))
-	elapsed := time.Since(start)
-	if err != nil {
-		return Round{}, err
-	}
-	if err := complete(ctx, where, warm+acked); err != nil {
-		return Round{}, err
-	}
-	round = p.round(acked, elapsed)
-	err = s.use(ctx, &round, before)
-	return round, err
+	p.rate(&round, acked)
+	return round, complete(ctx, where, warm+acked)
 }
 
-// round returns the measurement of a number of records in a time.
-func (p *Plan) round(records int64, elapsed time.Duration) Round {
-	return Round{
-		Records: records, Bytes: records * int64(p.RecordBytes), Seconds: elapsed.Seconds(),
-		Value: float64(records) / elapsed.Seconds(),
-	}
+// rate notes in a round how many records there were, and how many a second.
+func (p *Plan) rate(round *Round, records int64) {
+	round.Records, round.Bytes = records, records*int64(p.RecordBytes)
+	round.Value = float64(records) / round.Seconds
 }
 
 // complete checks that the server has exactly what was acknowledged.
@@ -212,8 +202,11 @@ func (c *crew) close(ctx context.Context) error {
 }
 
 // measureConsume fills a topic or stream, restarts the servers so that their caches are
-// empty, and reads everything.
+// empty, and reads everything. A Laneway that the benchmark has not started is not restarted.
 func measureConsume(ctx context.Context, p *Plan, s *servers, where place) (Round, error) {
+	if err := where.create(ctx); err != nil {
+		return Round{}, err
+	}
 	crew, err := hire(ctx, p, s, where)
 	if err != nil {
 		return Round{}, err
@@ -226,27 +219,21 @@ func measureConsume(ctx context.Context, p *Plan, s *servers, where place) (Roun
 		return Round{}, err
 	}
 	if p.Server == "" {
-		if err := s.restart(ctx); err != nil {
+		if err := s.stop(); err != nil {
 			return Round{}, err
 		}
-		if err := eventually(ctx, func(context.Context) error { return where.connect() }); err != nil {
+		if err := s.restart(ctx, where); err != nil {
 			return Round{}, err
 		}
 	}
 	check := newChecker(p.RecordBytes)
-	before, err := s.storeUse(ctx)
+	round, err := s.meter(ctx, func() error { return where.consume(ctx, acked, check) })
 	if err != nil {
 		return Round{}, err
 	}
-	start := time.Now()
-	if err := where.consume(ctx, acked, check); err != nil {
-		return Round{}, err
-	}
-	elapsed := time.Since(start)
 	if check.records != acked {
 		return Round{}, fmt.Errorf("%d records were acknowledged, %d came back", acked, check.records)
 	}
-	round := p.round(acked, elapsed)
-	err = s.use(ctx, &round, before)
-	return round, err
+	p.rate(&round, acked)
+	return round, nil
 }

@@ -11,6 +11,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 func TestCheckerRecognizesRecords(t *testing.T) {
@@ -74,7 +77,11 @@ type slowPlace struct {
 	lost  int64         // how many the server does not have
 }
 
-func (s *slowPlace) publish(ctx context.Context, _ []byte) error {
+func (s *slowPlace) create(context.Context) error { return nil }
+
+func (s *slowPlace) targets() int { return 1 }
+
+func (s *slowPlace) publish(ctx context.Context, _ int, _ *nats.Msg, _ ...jetstream.PublishOpt) error {
 	s.turn <- struct{}{}
 	defer func() { <-s.turn }()
 	s.sent++
@@ -89,12 +96,12 @@ func (s *slowPlace) records(context.Context) (int64, error) { return s.sent - s.
 func TestLatencyCountsFromDueTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := plan(Latency)
-		p.Rate, p.Warmup, p.Duration = 1000, time.Millisecond, time.Second
-		round, err := measureLatency(t.Context(), &p, &slowPlace{turn: make(chan struct{}, 1), stall: time.Second})
+		p.Interval, p.Warmup, p.Duration = time.Millisecond, time.Millisecond, time.Second
+		round, err := measureLatency(t.Context(), &p, &servers{}, &slowPlace{turn: make(chan struct{}, 1), stall: time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}
-		// All 1000 records become due during the stall of one second, more than are in flight at once: the median is late by half of it.
+		// All 1000 records become due during the stall of one second, one behind the other: the median is late by half of it.
 		if round.Records != 1000 || round.Latency.P50 < 480 || round.Latency.P50 > 520 || round.Latency.Max < 990 {
 			t.Errorf("%d records, %+v", round.Records, round.Latency)
 		}
@@ -104,7 +111,7 @@ func TestLatencyCountsFromDueTime(t *testing.T) {
 func TestMissingRecordFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := plan(Latency)
-		if _, err := measureLatency(t.Context(), &p, &slowPlace{turn: make(chan struct{}, 1), lost: 1}); err == nil || !strings.Contains(err.Error(), "the server has") {
+		if _, err := measureLatency(t.Context(), &p, &servers{}, &slowPlace{turn: make(chan struct{}, 1), lost: 1}); err == nil || !strings.Contains(err.Error(), "the server has") {
 			t.Errorf("error %v", err)
 		}
 	})

@@ -89,15 +89,6 @@ func (s *servers) start(ctx context.Context) error {
 	return nil
 }
 
-// restart ends the processes and starts them again on the same data, so that their caches
-// are empty. A Laneway that the benchmark has not started is left alone.
-func (s *servers) restart(ctx context.Context) error {
-	if err := s.stop(); err != nil {
-		return err
-	}
-	return s.start(ctx)
-}
-
 // stop ends the processes, the last started first.
 func (s *servers) stop() error {
 	var errs []error

@@ -47,16 +47,6 @@ func (s *servers) storeUse(ctx context.Context) (StoreUse, error) {
 	return use, nil
 }
 
-// use notes in a round what was done with the object store since before.
-func (s *servers) use(ctx context.Context, round *Round, before StoreUse) error {
-	if len(s.pages) == 0 {
-		return nil // JetStream, or a Laneway that runs already
-	}
-	after, err := s.storeUse(ctx)
-	round.Store = &StoreUse{Puts: after.Puts - before.Puts, Reads: after.Reads - before.Reads, Bytes: after.Bytes - before.Bytes}
-	return err
-}
-
 // eachMetric calls do for each sample of a page in the text format of Prometheus.
 func eachMetric(ctx context.Context, url string, do func(name, labels string, value float64)) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
@@ -90,32 +80,6 @@ func parseMetrics(page io.Reader, do func(name, labels string, value float64)) e
 		do(name, labels, value)
 	}
 	return lines.Err()
-}
-
-// storeRows describes what the ways of Laneway did with the object store, by the medians of
-// the rounds; empty if that is not known.
-func (r *Report) storeRows() [][]string {
-	var rows [][]string
-	for i := range r.Contenders {
-		c := &r.Contenders[i]
-		var puts, reads, stored []float64
-		for j := range c.Rounds {
-			round := &c.Rounds[j]
-			if round.Store == nil || round.Bytes == 0 {
-				continue
-			}
-			gib := float64(round.Bytes) / (1 << 30)
-			puts = append(puts, float64(round.Store.Puts)/gib)
-			reads = append(reads, float64(round.Store.Reads)/gib)
-			stored = append(stored, float64(round.Store.Bytes)/float64(round.Bytes))
-		}
-		if len(puts) > 0 {
-			rows = append(rows, []string{
-				c.Name, fmt.Sprintf("%.0f", median(puts)), fmt.Sprintf("%.0f", median(reads)), fmt.Sprintf("%.2f×", median(stored)),
-			})
-		}
-	}
-	return rows
 }
 
 // below returns the location of a store below another one.
