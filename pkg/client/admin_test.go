@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
@@ -79,6 +81,17 @@ func TestTruncationIsRepeatedUntilItIsDone(t *testing.T) {
 	want := `{"name":"` + f.topic.Name + `","partition":1,"before":7}`
 	if diff := cmp.Diff([]string{want, want, want}, requests); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestTimeInTheFutureHasNoOffset(t *testing.T) {
+	c, f := setup(t, 1)
+	now := time.Now()
+	for _, at := range []time.Time{now.Add(2 * time.Minute), now.AddDate(1, 0, 0)} {
+		offset, err := c.Admin().OffsetAt(bounded(t), f.topic.Name, 0, at)
+		if known := protocol.AsError(err); err == nil || known.Code != protocol.CodeInvalidRequest || !strings.Contains(known.Detail, "is in the future") {
+			t.Errorf("%s: offset %d, error %v", at, offset, err)
+		}
 	}
 }
 

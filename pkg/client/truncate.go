@@ -26,9 +26,18 @@ func (a *Admin) TruncateTopic(ctx context.Context, topic string, partition int32
 	return response.StartOffset, err
 }
 
+// maxAhead is how far a time may be ahead of the local clock, because the clock of the replicator that
+// gave the records their times may be ahead.
+const maxAhead = time.Minute
+
 // OffsetAt returns the offset of the first record of a partition that was committed at or after a
-// time. If there is none, it is the offset after the last record.
+// time. If there is none, it is the offset after the last record. A time more than a minute in the
+// future is INVALID_REQUEST: TruncateTopic would drop all records at the offset of a mistyped time.
 func (a *Admin) OffsetAt(ctx context.Context, topic string, partition int32, at time.Time) (int64, error) {
+	if now := time.Now(); at.After(now.Add(maxAhead)) {
+		return 0, protocol.Errorf(protocol.CodeInvalidRequest, "%s is in the future: it is %s now; use the end offset of the partition if you mean all its records",
+			at.Format(time.RFC3339), now.In(at.Location()).Format(time.RFC3339))
+	}
 	found, partitions, err := a.TopicInfo(ctx, topic)
 	switch {
 	case err != nil:

@@ -65,10 +65,17 @@ func TestTruncateCommand(t *testing.T) {
 	if err := s.readRest(ctx, c, first, client.ConsumerOptions{}); err != nil {
 		t.Error(err)
 	}
-	if start := f.truncateCommand(ctx, t, s, time.Now().Add(time.Hour).Format(time.RFC3339)); start != s.records {
-		t.Errorf("a time to come moves the start to %d", start)
+	code, out, err := deployment.ExitCode(f.Laneway(ctx, "topic", "truncate", s.Topic, "--partition", "0", "--before", time.Now().AddDate(1, 0, 0).Format(time.RFC3339)))
+	if err != nil || code != 1 || !strings.Contains(out, "is in the future") {
+		t.Errorf("in the future: exit code %d, %v:\n%s", code, err, out)
 	}
-	code, out, err := deployment.ExitCode(f.Laneway(ctx, "topic", "truncate", s.Topic, "--partition", "0", "--before", "101"))
+	if err := s.readRest(ctx, c, first, client.ConsumerOptions{}); err != nil {
+		t.Error(err)
+	}
+	if start := f.truncateCommand(ctx, t, s, time.Now().Format(time.RFC3339Nano)); start != s.records {
+		t.Errorf("the present time moves the start to %d", start)
+	}
+	code, out, err = deployment.ExitCode(f.Laneway(ctx, "topic", "truncate", s.Topic, "--partition", "0", "--before", "101"))
 	if err != nil || code != 1 || !strings.Contains(out, "before is 101, and the next record of the partition gets the offset 100") {
 		t.Errorf("above the end: exit code %d, %v:\n%s", code, err, out)
 	}

@@ -29,7 +29,7 @@ type Truncate struct {
 // Help implements kong.HelpProvider.
 func (*Truncate) Help() string {
 	return `The records cannot be read after the command has ended. This cannot be undone. Offsets never change: the next record gets
-the same offset as without truncation. The command may be repeated. Records that are not archived yet are archived first,
+the same offset as without truncation. A time in the future is refused. The command may be repeated. Records that are not archived yet are archived first,
 so it needs archiving: see --archive-bytes of laneway serve. Space is freed only by whole segments.
 
 Examples:
