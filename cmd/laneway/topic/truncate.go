@@ -34,7 +34,7 @@ so it needs archiving: see --archive-bytes of laneway serve. Space is freed only
 
 Examples:
 
-    laneway topic truncate orders --partition 0 --before 123456
+    laneway topic truncate orders --partition 0 --before 100
     laneway topic truncate orders --partition 0 --before 2026-11-01T00:00:00Z`
 }
 
