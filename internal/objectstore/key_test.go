@@ -3,7 +3,9 @@ package objectstore
 import (
 	"bytes"
 	"errors"
+	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -107,5 +109,33 @@ func TestKeysNeedEntropyAndAPossibleTime(t *testing.T) {
 	}
 	if _, err := NewKey(time.Date(20000, 1, 1, 0, 0, 0, 0, time.UTC), bytes.NewReader(make([]byte, 10))); err == nil {
 		t.Error("the year 20000 was accepted")
+	}
+}
+
+// TestDocsListTheKindsOfObjects compares the tables of keys with the kinds that are stored.
+func TestDocsListTheKindsOfObjects(t *testing.T) {
+	var want []string
+	for _, kind := range Kinds() {
+		if kind != KindUndated { // no role stores such objects any more
+			want = append(want, string(kind)+"<generation>/<ULID>")
+		}
+	}
+	slices.Sort(want)
+	for page, row := range map[string]string{
+		"stores.md":  "(?m)^\\| `prefix/<cluster id>/([^`]*)`",
+		"storage.md": "(?m)^\\| `([^`]*<ULID>)`",
+	} {
+		content, err := os.ReadFile("../../docs/" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, match := range regexp.MustCompile(row).FindAllSubmatch(content, -1) {
+			got = append(got, string(match[1]))
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("docs/%s lists %q, want %q", page, got, want)
+		}
 	}
 }

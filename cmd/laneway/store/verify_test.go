@@ -21,29 +21,29 @@ func TestReportNamesWhatIsAffected(t *testing.T) {
 		},
 		Damaged: []*storecheck.Object{
 			{
-				Key: "objects/1/A", Size: 1000, Staged: staged, Damage: objectstore.Payload, Reason: "at byte 100, length 50: CRC-32C is 1, should be 2", Referenced: true,
+				Key: "o/0000000000000001/A", Size: 1000, Staged: staged, Damage: objectstore.Payload, Reason: "at byte 100, length 50: CRC-32C is 1, should be 2", Referenced: true,
 				Affects: []storecheck.Affected{{Topic: "orders", Batches: 1, Records: 10, Offsets: &repair.Offsets{From: 10, To: new(int64(20))}}},
 			},
 			{
-				Key: "objects/2/B", Staged: staged, Damage: storecheck.Missing, Referenced: true,
+				Key: "o/0000000000000001/B", Staged: staged, Damage: storecheck.Missing, Referenced: true,
 				Affects: []storecheck.Affected{{Topic: "orders", Batches: 1, Records: 10, Offsets: &repair.Offsets{From: 20, To: new(int64(30))}}},
 			},
-			{Key: "objects/3/C", Size: 1000, Staged: staged, Damage: objectstore.Index, Reason: "at byte 900, length 44: checksum of the index is wrong", Referenced: true},
+			{Key: "o/0000000000000001/C", Size: 1000, Staged: staged, Damage: objectstore.Index, Reason: "at byte 900, length 44: checksum of the index is wrong", Referenced: true},
 		},
-		Unfinished: []*storecheck.Object{{Key: "objects/4/D", Size: 100, Staged: staged, Damage: objectstore.Torn}},
+		Unfinished: []*storecheck.Object{{Key: "o/0000000000000001/D", Size: 100, Staged: staged, Damage: objectstore.Torn}},
 	}
 	const want = `object store file:///objects on host
   store S of cluster C
   4 objects, 4.0 KiB; whole are 1 batch with 10 records
-  ! objects/1/A, 1,000 bytes, staged 2026-11-28T01:02:03Z: damaged payload
+  ! o/0000000000000001/A, 1,000 bytes, staged 2026-11-28T01:02:03Z: damaged payload
       at byte 100, length 50: CRC-32C is 1, should be 2
       cannot be read: orders/0, offsets 10 to 19 (1 batch, 10 records)
-  ! objects/2/B, staged 2026-11-28T01:02:03Z: missing
+  ! o/0000000000000001/B, staged 2026-11-28T01:02:03Z: missing
       cannot be read: orders/0, offsets 20 to 29 (1 batch, 10 records)
-  ! objects/3/C, 1,000 bytes, staged 2026-11-28T01:02:03Z: damaged index
+  ! o/0000000000000001/C, 1,000 bytes, staged 2026-11-28T01:02:03Z: damaged index
       at byte 900, length 44: checksum of the index is wrong
       its records can be read; the damaged part is for repairs only
-  unfinished upload, to which no log refers: objects/4/D, 100 bytes, staged 2026-11-28T01:02:03Z
+  unfinished upload, to which no log refers: o/0000000000000001/D, 100 bytes, staged 2026-11-28T01:02:03Z
 
 logs of 1 topic, 1 partition: 3 entries refer to 3 batches with 30 records
   ! orders/0: 2 batches with 20 records cannot be read: offsets 10 to 29

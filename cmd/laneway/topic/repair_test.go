@@ -79,7 +79,7 @@ func TestPrintsReport(t *testing.T) {
 				History: &repair.History{Manifest: "m/1/x", StartOffset: 1, EndSequence: 3, EndOffset: 5, Found: true},
 			},
 		},
-		Store: &repair.Store{Objects: 1, Bytes: 1024, Damaged: []repair.Damaged{{Key: "objects/0/x", Size: 3, Reason: "torn"}}, MoreDamaged: 2},
+		Store: &repair.Store{Objects: 1, Bytes: 1024, Damaged: []repair.Damaged{{Key: "o/0000000000000001/x", Size: 3, Reason: "torn"}}, MoreDamaged: 2},
 	}
 	var out strings.Builder
 	if err := printReport(&out, &report); err != nil {
@@ -106,7 +106,7 @@ partition 1: DAMAGED
     "a b"  3               1 to 2   2        5        2.0 KiB  2026-11-28T01:02:03Z to 2026-11-28T01:02:03Z
 
 object store: 1 object, 1.0 KiB
-  ! object objects/0/x of 3 bytes cannot be read: torn
+  ! object o/0000000000000001/x of 3 bytes cannot be read: torn
   ! and 2 more
 `
 	if out.String() != want {
