@@ -3,6 +3,7 @@ package protocol
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"laneway.dev/pkg/internal/codec"
 
@@ -55,9 +56,7 @@ type FrameBuilder struct {
 
 // Append adds a record; the value is copied.
 func (b *FrameBuilder) Append(r Record) {
-	if b.count == 0 {
-		b.buf = append(b.buf[:0], msgpcode.FixedArrayLow|2, plainVersion, msgpcode.Array32, 0, 0, 0, 0)
-	}
+	b.begin()
 	b.count++
 	b.buf = append(b.buf, msgpcode.FixedArrayLow|2)
 	if len(r.Headers) == 0 {
@@ -70,6 +69,32 @@ func (b *FrameBuilder) Append(r Record) {
 		}
 	}
 	b.buf = appendBinary(b.buf, r.Value)
+}
+
+// begin writes the head of the first record, with room for their number.
+func (b *FrameBuilder) begin() {
+	if b.count == 0 {
+		b.buf = append(b.buf[:0], msgpcode.FixedArrayLow|2, plainVersion, msgpcode.Array32, 0, 0, 0, 0)
+	}
+}
+
+// AppendPlain adds the records of a plain frame of any encoder, without checking them. If the
+// frame does not begin as a plain frame does, it returns an error, which wraps ErrMalformed, and
+// adds nothing.
+func (b *FrameBuilder) AppendPlain(frame []byte) error {
+	d := codec.Acquire(frame)
+	defer d.Release()
+	head, _ := readHead(d)
+	if d.Err() == nil && head.Compression != CompressionNone {
+		d.Fail("the frame is compressed")
+	}
+	if d.Err() != nil {
+		return d.Err()
+	}
+	b.begin()
+	b.buf = append(b.buf, d.Rest()...)
+	b.count += uint32(head.Records)
+	return nil
 }
 
 // AppendFrame adds the records of another builder, which keeps them.
@@ -99,6 +124,10 @@ func appendBinary(buf, value []byte) []byte {
 	}
 	return append(buf, value...)
 }
+
+// Grow makes room for so many bytes, so that records up to that length are appended without
+// another allocation.
+func (b *FrameBuilder) Grow(bytes int) { b.buf = slices.Grow(b.buf, bytes) }
 
 // Records returns the number of records appended since the last Reset.
 func (b *FrameBuilder) Records() int { return int(b.count) }

@@ -169,6 +169,14 @@ func (f *fixture) commitMany(batches, perEntry, size int) {
 	}
 }
 
+// recordsOf returns the number of records in a message.
+func recordsOf(m *nats.Msg) int64 {
+	if n, err := strconv.ParseInt(m.Header.Get(protocol.HeaderRecords), 10, 64); err == nil {
+		return n
+	}
+	return 1
+}
+
 // consume reads to the end and counts the records.
 func (f *fixture) consume(frames bool, want int64) {
 	f.Helper()
@@ -186,7 +194,7 @@ func (f *fixture) consume(frames bool, want int64) {
 			done <- status
 			return
 		}
-		got++
+		got += recordsOf(m)
 		if processed += int64(len(m.Data)); processed-granted > window/4 {
 			_ = f.conn.Publish(m.Reply, strconv.AppendInt(nil, processed, 10))
 			granted = processed
@@ -203,7 +211,7 @@ func (f *fixture) consume(frames bool, want int64) {
 	select {
 	case status := <-done:
 		if status != protocol.StatusEnd || got != want {
-			f.Fatalf("%d messages of %d, then status %s", got, want, status)
+			f.Fatalf("%d records of %d, then status %s", got, want, status)
 		}
 	case <-time.After(patience):
 		f.Fatal("it did not end")

@@ -9,7 +9,7 @@
 //   - A message is one record with its headers and Laneway-Topic, -Partition, -Offset and
 //     -Time. If the request asks for frames, a message is one batch frame with
 //     Laneway-Records and the offset of its first record, which may be below the requested
-//     offset.
+//     offset. Short plain batches that were committed at the same time share a frame.
 //   - A status has the header Status, no Laneway-Offset and no payload. It has
 //     Laneway-Next-Offset and Laneway-End-Offset as far as they are known. For an error,
 //     Status is its class and Laneway-Error its name in the catalogue. Laneway-Gap-From and

@@ -18,6 +18,10 @@ import (
 // client.
 const maxControls = 64
 
+// maxJoin is how long a message with several batches is at most. Half of NATS' max_payload, if that is
+// less, leaves room for the headers.
+const maxJoin = 64 << 10
+
 // fetch runs the core of one fetch. Its goroutine owns all fields except the channels.
 type fetch struct {
 	server    *Server
@@ -79,6 +83,7 @@ func (s *Server) start(p *partition, request core.Request, out *answers) *protoc
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	settings := core.Settings{
 		Heartbeat: s.config.Heartbeat, CreditTimeout: s.config.CreditTimeout, StorePatience: s.config.StorePatience,
+		JoinBytes: min(maxJoin, int(s.config.Conn.MaxPayload())/2),
 	}
 	f := &fetch{
 		server: s, partition: p, out: out, cancel: cancel,

@@ -15,6 +15,8 @@ type Settings struct {
 	Heartbeat     time.Duration // of an idle fetch; the consumer answers with a credit
 	CreditTimeout time.Duration // a fetch ends when its consumer has sent nothing for this long
 	StorePatience time.Duration // a fetch without heartbeats ends when the object store returns nothing for this long
+
+	JoinBytes int // how long a frame is at most that has the records of several batches
 }
 
 // phase is the purpose of the open question.
@@ -44,6 +46,7 @@ type Core struct {
 	known       Known
 
 	storePatience time.Duration
+	joinBytes     int
 
 	placed bool  // whether the fetch has found where it starts
 	limit  int64 // without follow: the offset at which the fetch ends
@@ -69,6 +72,7 @@ type Core struct {
 	unpacked int                   // bytes of compressed batches that this step has decompressed
 	frame    *protocol.FrameReader // of the batch that is being delivered; nil if there is none
 	at       int64                 // offset of the frame's next record
+	joint    protocol.FrameBuilder // the last message, if it has several batches
 
 	records   int64 // delivered so far, without those of a frame before the start offset
 	bytes     int64
@@ -97,7 +101,7 @@ type place struct {
 func New(partition protocol.Partition, request Request, settings Settings, now time.Time) *Core {
 	return &Core{
 		growth: 1, reads: maxReads, partition: partition, request: request, startedAt: Unknown, requestedAt: now,
-		storePatience: settings.StorePatience, pace: newPace(request.WindowBytes, settings, now),
+		storePatience: settings.StorePatience, joinBytes: settings.JoinBytes, pace: newPace(request.WindowBytes, settings, now),
 	}
 }
 
@@ -106,7 +110,7 @@ func New(partition protocol.Partition, request Request, settings Settings, now t
 func (c *Core) Step(now time.Time, events []Event) Effects {
 	sent := c.fx.Send
 	c.fx = Effects{Send: sent[:0]}
-	c.unpacked = 0
+	c.unpacked, c.joint = 0, protocol.FrameBuilder{}
 	for _, e := range events {
 		c.handle(now, e, sent)
 	}

@@ -197,15 +197,70 @@ func (c *Core) sendFrame(b *batch, frame []byte, now time.Time) bool {
 		if !c.unpack(head, len(frame)) {
 			return false
 		}
+		head.Compression = protocol.CompressionNone
 		frame, err = protocol.PlainFrame(frame)
 	}
 	if err != nil {
 		c.failBatch(b, notTheBatch(b, err.Error()))
 		return false
 	}
-	c.send(Message{Offset: b.offset, Time: b.time, Data: frame, Records: b.records}, now)
-	c.delivered(b.next()-max(b.offset, c.offset), len(frame), b.next())
+	// A batch with another number of records is left alone, so that the error of the consumer names
+	// no other batch.
+	plain := head.Compression == protocol.CompressionNone && head.Records == int(b.records)
+	bytes := len(frame)
+	if plain && c.mayJoin(b, bytes) {
+		bytes = c.join(b, frame)
+	} else {
+		c.send(Message{Offset: b.offset, Time: b.time, Data: frame, Records: b.records, plain: plain}, now)
+	}
+	c.delivered(b.next()-max(b.offset, c.offset), bytes, b.next())
 	return true
+}
+
+// mayJoin reports whether a batch is sent in the last message of the step. A message costs about as
+// much as 10 KiB of content, at the frontend, in NATS and at the consumer, so short batches are
+// sent together. They were committed at the same time, because a message names one. A request
+// that limits the bytes gets a message for each batch: a joint frame may be some bytes longer than
+// the frames of foreign producers in it.
+func (c *Core) mayJoin(b *batch, bytes int) bool {
+	n := len(c.fx.Send)
+	if n == 0 || c.request.MaxBytes > 0 {
+		return false
+	}
+	last := &c.fx.Send[n-1]
+	return last.plain && last.Offset+int64(last.Records) == b.offset && last.Time.Equal(b.time) && len(last.Data)+bytes <= c.joinBytes
+}
+
+// join adds the records of a plain frame to the last message, and returns by how many bytes that has
+// become longer.
+func (c *Core) join(b *batch, frame []byte) (bytes int) {
+	last := &c.fx.Send[len(c.fx.Send)-1]
+	if c.joint.Records() == 0 {
+		c.joint.Grow(c.joinable(len(last.Data)))
+		c.joinFrame(last.Data)
+	}
+	c.joinFrame(frame)
+	data := c.joint.Bytes()
+	bytes = len(data) - len(last.Data)
+	last.Data, last.Records = data, last.Records+b.records
+	c.pace.spendMore(bytes)
+	return bytes
+}
+
+// joinFrame cannot fail, because the head of the frame was read.
+func (c *Core) joinFrame(frame []byte) { _ = c.joint.AppendPlain(frame) }
+
+// joinable returns about how long a frame of so many bytes becomes with the next batches.
+func (c *Core) joinable(bytes int) int {
+	for i := range c.queue[:c.loaded] {
+		b := &c.queue[i]
+		length := int(b.extent.FrameLength())
+		if !b.time.Equal(c.queue[0].time) || bytes+length > c.joinBytes {
+			break
+		}
+		bytes += length
+	}
+	return bytes
 }
 
 // sendRecords sends the records of a batch. It returns false if there is more to send,
@@ -295,17 +350,20 @@ func (c *Core) send(m Message, now time.Time) {
 		m.Status.Start = c.startedAt
 	}
 	c.fx.Send = append(c.fx.Send, m)
+	c.joint = protocol.FrameBuilder{}
+	if m.Status == nil {
+		c.messages++
+	}
 	if c.request.Paced() {
 		c.pace.spend(len(m.Data), now)
 	}
 }
 
-// delivered counts a message with records, and checks the limits of the request.
+// delivered counts records that are in a message, and checks the limits of the request.
 func (c *Core) delivered(records int64, bytes int, next int64) {
 	c.offset, c.seen, c.moved = next, true, 0
 	c.records += records
 	c.bytes += int64(bytes)
-	c.messages++
 	c.full = c.request.MaxRecords > 0 && c.records >= c.request.MaxRecords ||
 		c.request.MaxBytes > 0 && c.bytes >= c.request.MaxBytes ||
 		c.request.WindowBytes == 0 && c.messages >= MaxMessages

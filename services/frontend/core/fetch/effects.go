@@ -162,11 +162,12 @@ type Message struct {
 	Offset  int64 // of the record, or of the first one of the frame
 	Time    time.Time
 	Headers []protocol.Header // of a record
-	Data    []byte            // the record's value, or the frame
+	Data    []byte            // the record's value, or the frame, which may have several batches
 	Records uint32            // of a frame; 0 for a record
 	Start   int64             // as in Status
 
-	from int64 // offset of the fetch before the message
+	from  int64 // offset of the fetch before the message
+	plain bool  // whether batches may be joined to the frame
 }
 
 // Unknown stands for an offset that a status does not name.

@@ -68,6 +68,9 @@ func (p *pace) spend(bytes int, now time.Time) {
 	p.unanswered++
 }
 
+// spendMore takes the credit for bytes that are added to the last message.
+func (p *pace) spendMore(bytes int) { p.spent += int64(bytes) }
+
 // mayReceive reports whether a batch, of any size, may be sent.
 func (p *pace) mayReceive() bool { return p.credit() > 0 && p.unanswered < MaxUnanswered }
 

@@ -480,8 +480,10 @@ func (c *consumer) start() *rig {
 	c.outstanding, c.processed, c.messages, c.bytes, c.records = 0, 0, 0, 0, 0
 	c.confirmed, c.broken, c.returned, c.noEntries = c.at, false, false, c.log.absent
 	now := time.Unix(1000, 0)
+	settings := testSettings
+	settings.JoinBytes = c.rng.IntN(100)
 	return &rig{
-		TB: c, log: c.log, core: New(partition, request, testSettings, now), now: now,
+		TB: c, log: c.log, core: New(partition, request, settings, now), now: now,
 		fails: func(m *Message) *protocol.Error {
 			n := max(int64(m.Records), 1)
 			for o := m.Offset; o < m.Offset+n; o++ {
