@@ -79,7 +79,7 @@ func (c *Client) repeat(ctx context.Context, timeout, attemptTimeout time.Durati
 // caller does not know.
 func outOfTime(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return fmt.Errorf("%w: %w", ctx.Err(), err)
+		return fmt.Errorf("%w (%w)", err, ctx.Err())
 	}
 	return err
 }

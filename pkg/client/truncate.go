@@ -16,7 +16,8 @@ const truncateTimeout = 2 * time.Minute
 //
 // Records that are not archived yet are archived first. The request is repeated for up to two minutes
 // if the context has no deadline. An error that is not a refusal leaves open whether the records are
-// dropped; another call finds out.
+// dropped; another call finds out. The owner of the log keeps a request that it has received, and drops
+// the records when they are archived, unless it ends before. A request cannot be withdrawn.
 func (a *Admin) TruncateTopic(ctx context.Context, topic string, partition int32, before int64) (start int64, err error) {
 	request := protocol.TopicTruncateRequest{Name: topic, Partition: partition, Before: before}
 	var response protocol.TopicTruncateResponse

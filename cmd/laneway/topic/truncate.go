@@ -2,6 +2,7 @@ package topic
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -30,7 +31,8 @@ type Truncate struct {
 func (*Truncate) Help() string {
 	return `The records cannot be read after the command has ended. This cannot be undone. Offsets never change: the next record gets
 the same offset as without truncation. A time in the future is refused. The command may be repeated. Records that are not archived yet are archived first,
-so it needs archiving: see --archive-bytes of laneway serve. Space is freed only by whole segments.
+so it needs archiving: see --archive-bytes of laneway serve. A command that fails while it waits for that, or is interrupted,
+withdraws nothing: the records are still dropped when they are archived, unless the owner of the log has ended before. Space is freed only by whole segments.
 
 Examples:
 
@@ -63,13 +65,25 @@ func (c *Truncate) Run(a *cli.App) error {
 				return err
 			}
 		}
+		waiting := cli.NewNotice(a.Stderr, fmt.Sprintf(
+			"laneway: waiting until the records below offset %d are archived; the request cannot be withdrawn, not even by an interrupt", before))
 		start, err := laneway.Admin().TruncateTopic(ctx, c.Name, number, before)
+		waiting.End()
 		if err != nil {
-			return err
+			return stays(err)
 		}
 		if c.JSON {
 			return cli.WriteJSON(a.Stdout, protocol.TopicTruncateResponse{Partition: number, StartOffset: start})
 		}
 		return cli.Say(a.Stdout, "partition %d of topic %s starts at offset %d\n", number, c.Name, start)
 	})
+}
+
+// stays adds the advice to an error that is not a refusal that the request stays in force.
+func stays(err error) error {
+	if known, ok := errors.AsType[*protocol.Error](err); ok && known.Code != protocol.CodeUnavailable {
+		return err
+	}
+	return cli.Advise(err, "start a replicator and an archiver, and repeat the command, or see: laneway topic info; "+
+		"the request stays in force as long as the replicator that has received it owns the log: the records are dropped when they are archived")
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // truncate drops the records of a partition below an offset. The replicator is silent while they are
-// archived, so a request may end without an answer, and be repeated.
+// archived, so a request may end without an answer, and be repeated. The replicator remembers it.
 func (a *API) truncate(ctx context.Context, data []byte) (any, error) {
 	var request protocol.TopicTruncateRequest
 	if err := api.Decode(data, &request); err != nil {
@@ -38,8 +38,9 @@ func (a *API) askTruncate(ctx context.Context, question messages.Truncate) (mess
 	question.Epoch, question.Request = a.config.Epoch(), a.questions.Add(1)
 	answer, err := answerOf(ctx, a, question, func(m messages.Truncated) bool { return m.Request == question.Request })
 	if errors.Is(err, protocol.NewError(protocol.CodeUnavailable, "")) {
-		err = protocol.Errorf(protocol.CodeUnavailable, "partition %s: the records below offset %d are not dropped yet (%v); "+
-			"are a replicator and an archiver running?", question.Partition, question.Before, context.Cause(ctx))
+		err = protocol.Errorf(protocol.CodeUnavailable, "partition %s: the records below offset %d are not dropped yet; are a replicator and an archiver running? "+
+			"A replicator that has received the request drops them when they are archived, unless it ends before; the request cannot be withdrawn",
+			question.Partition, question.Before)
 	}
 	return answer, err
 }

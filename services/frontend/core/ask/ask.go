@@ -77,7 +77,7 @@ func (q *Questions) Unanswered(cause error) error {
 		return protocol.NewError(protocol.CodeUnavailable, cause.Error())
 	}
 	return protocol.Errorf(protocol.CodeUnavailable,
-		"the replicator of partition %s does not answer; is one running? (%v)", q.open[0].message.Of(), cause)
+		"the replicator of partition %s does not answer; is one running?", q.open[0].message.Of())
 }
 
 func (q *Questions) find(p protocol.Partition) int {
