@@ -2,6 +2,7 @@ package bench
 
 import (
 	"os"
+	"os/exec"
 	"testing"
 )
 
@@ -18,5 +19,31 @@ func TestUsageIsReadFromStat(t *testing.T) {
 	}
 	if own, err := processUsage(os.Getpid()); err != nil || own.MemoryBytes < 1<<20 {
 		t.Errorf("this process: %+v, %v", own, err)
+	}
+}
+
+func TestUsageBeforeAMeasurementDoesNotCount(t *testing.T) {
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &servers{processes: []*process{{command: &exec.Cmd{Process: self}}}}
+	usage := func() Usage {
+		used, err := s.usage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return *used
+	}
+	for usage().CPUSeconds == 0 { //nolint:revive // reading takes processor time
+	}
+	before := usage()
+	round, err := s.meter(t.Context(), func() error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The difference of two binary fractions is not exact.
+	if most := usage().CPUSeconds - before.CPUSeconds + 1e-6; round.Servers.CPUSeconds > most || round.Servers.MemoryBytes <= 0 {
+		t.Errorf("%+v, want at most %v s", round.Servers, most)
 	}
 }
