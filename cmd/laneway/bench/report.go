@@ -42,7 +42,7 @@ type Settings struct {
 	BatchBytes       int     `json:"batch_bytes,omitempty"`
 	Producers        int     `json:"producers,omitempty"`
 	InFlight         int     `json:"in_flight,omitempty"`
-	RecordsPerSecond float64 `json:"records_per_second,omitempty"` // the fixed rate of latency
+	RecordsPerSecond float64 `json:"records_per_second,omitempty"` // the fixed rate of latency, to two digits
 	Topics           int     `json:"topics,omitempty"`             // if their number was given
 	Partitions       int     `json:"partitions,omitempty"`         // of each topic
 	Producing        int     `json:"producing,omitempty"`          // partitions with producers before a restart
@@ -93,7 +93,7 @@ func newReport(p *Plan, contenders []*contender) *Report {
 	case Publish:
 		r.Work.Producers, r.Work.InFlight = p.Producers, p.InFlight
 	case Latency:
-		r.Work.RecordsPerSecond = math.Round(1000/p.Interval.Seconds()) / 1000
+		r.Work.RecordsPerSecond = math.Round(100/p.Interval.Seconds()) / 100
 	case Restart:
 		r.Work.Producers = p.Producers
 	}
@@ -194,7 +194,11 @@ func (r *Report) summary() string {
 		parts = append(parts, fmt.Sprintf("%s with %d in flight", count(w.Producers, "producer"), w.InFlight))
 	}
 	if w.RecordsPerSecond > 0 {
-		parts = append(parts, humanize.CommafWithDigits(w.RecordsPerSecond, 2)+" records a second")
+		unit := " records a second"
+		if w.RecordsPerSecond == 1 {
+			unit = " record a second"
+		}
+		parts = append(parts, humanize.Commaf(w.RecordsPerSecond)+unit)
 	}
 	if spread := w.spread(); spread != "" {
 		parts = append(parts, spread)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 )
 
 // used gives all rounds of a report the usage of servers, by contender.
@@ -60,6 +61,18 @@ func TestReportSaysOverWhatRecordsAreSpread(t *testing.T) {
 	} {
 		if got := s.spread(); got != want {
 			t.Errorf("%+v: %q, want %q", s, got, want)
+		}
+	}
+}
+
+func TestReportNamesTheRate(t *testing.T) {
+	for want, interval := range map[string]time.Duration{
+		" 1,500 records a second": time.Second / 1500, " 1 record a second": time.Second, " 166.67 records a second": time.Minute / 10_000,
+	} {
+		p := plan(Latency)
+		p.Interval = interval
+		if got := newReport(&p, nil).summary(); !strings.Contains(got, want) {
+			t.Errorf("%q is missing in %s", want, got)
 		}
 	}
 }
