@@ -218,6 +218,10 @@ func TestBenchUsesARunningLanewayAndLeavesNoTopic(t *testing.T) {
 	if len(r.Contenders) != 1 || r.Contenders[0].Rounds[0].Records != 1024 {
 		t.Errorf("%+v", r)
 	}
+	spread := newBenchmark(ctx, t, "latency", "--nats", f.URL(), "--rounds", "1", "--topics", "3", "--rate", "100", "--duration", "100ms", "--json").report(t)
+	if len(spread.Contenders) != 2 || spread.Contenders[0].Rounds[0].Records != 10 || spread.Contenders[0].Rounds[0].Servers != nil {
+		t.Errorf("%+v", spread)
+	}
 	if after := f.Output(f.Laneway(ctx, "topic", "list"), nil); after != before {
 		t.Errorf("topics were\n%s\nand are\n%s", before, after)
 	}

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -22,7 +23,7 @@ type topicPlace struct {
 	link
 	plan    *Plan
 	layout  layout
-	topics  []protocol.Topic // those that are created have names
+	topics  []protocol.Topic // those that may have been created have names
 	laneway *client.Client
 }
 
@@ -33,19 +34,25 @@ func newTopicPlace(s *servers, p *Plan, l layout) (place, error) {
 }
 
 func (t *topicPlace) connect() error {
-	err := t.link.connect()
+	if err := t.link.connect(); err != nil {
+		return err
+	}
 	t.laneway = client.New(t.conn)
-	return err
+	return nil
 }
 
 func (t *topicPlace) create(ctx context.Context) error {
 	run := "bench-" + strings.ToLower(nuid.Next())
-	err := each(ctx, t.layout.topics, setupWorkers, func(ctx context.Context, n int) (err error) {
+	err := each(ctx, t.layout.topics, setupWorkers, func(ctx context.Context, n int) error {
 		config := protocol.TopicConfig{Name: fmt.Sprintf("%s-%d", run, n), Partitions: t.layout.partitions, Replicas: t.plan.Cluster}
 		if t.layout.bound {
 			config.Subjects = []string{"bench." + config.Name}
 		}
-		t.topics[n], err = t.laneway.Admin().CreateTopic(ctx, config)
+		t.topics[n].Name = config.Name // to be deleted, also if no answer comes
+		created, err := t.laneway.Admin().CreateTopic(ctx, config)
+		if err == nil {
+			t.topics[n] = created
+		}
 		return err
 	})
 	if err != nil {
@@ -133,7 +140,11 @@ func (t *topicPlace) remove(ctx context.Context) error {
 		if t.topics[n].Name == "" {
 			return nil
 		}
-		return t.laneway.Admin().DeleteTopic(ctx, t.topics[n].Name)
+		err := t.laneway.Admin().DeleteTopic(ctx, t.topics[n].Name)
+		if errors.Is(err, protocol.NewError(protocol.CodeUnknownTopic, "")) {
+			return nil
+		}
+		return err
 	})
 }
 

@@ -75,7 +75,7 @@ type idleCommand struct {
 
 // Help implements kong.HelpProvider.
 func (*idleCommand) Help() string {
-	return `The memory of the processes before the topics are created is subtracted from that at the end of the measurement, and the difference is divided by the number of partitions. It includes what creating them has left to the garbage collector. Nothing is sent to the partitions before they are measured.
+	return `The memory of the processes before the topics are created is subtracted from that at the end of the measurement, and the difference is divided by the number of partitions. It includes what creating them has left to the garbage collector, so that few partitions seem to cost more than each of many. Nothing is sent to the partitions before they are measured.
 
 Example:
 

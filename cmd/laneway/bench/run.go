@@ -45,8 +45,8 @@ func Run(ctx context.Context, p Plan) (*Report, error) {
 const (
 	// roundTimeout bounds a measurement beside the time that is measured.
 	roundTimeout = 10 * time.Minute
-	// removeTimeout bounds the deletion of a topic or stream, also after an interrupt.
-	removeTimeout = 15 * time.Second
+	// removeTimeout bounds the deletion of topics from a Laneway that stays, also after an interrupt.
+	removeTimeout = time.Minute
 )
 
 var errTooLong = fmt.Errorf("it took %s longer than it should; let it send less by --bytes, or to fewer partitions", roundTimeout)
