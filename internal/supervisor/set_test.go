@@ -18,6 +18,7 @@ import (
 
 // recorder is an actor that tells what happens to it.
 type recorder struct {
+	supervisor.Routine
 	id       protocol.Partition
 	received chan messages.Message
 	ended    chan protocol.Partition
@@ -28,9 +29,11 @@ func (r *recorder) Receive(_ context.Context, m messages.Message) { r.received <
 
 func (r *recorder) Configure(_ context.Context, topic protocol.Topic) { r.topic.Store(&topic) }
 
-func (r *recorder) Run(ctx context.Context) {
-	<-ctx.Done()
-	r.ended <- r.id
+func (r *recorder) Start() {
+	r.Go(func(ctx context.Context) {
+		<-ctx.Done()
+		r.ended <- r.id
+	})
 }
 
 func TestActorsFollowTheTopics(t *testing.T) {

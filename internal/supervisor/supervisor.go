@@ -1,10 +1,13 @@
-// Package supervisor runs one actor per partition for a service. It watches the registry of
-// topics, starts and stops actors, and routes messages to them.
+// Package supervisor runs the actors of a service. It watches the registry of topics, starts and
+// ends the actor of each partition, and routes messages to it. The actor of a partition has a
+// goroutine of its own ([Routine]), or is a part of the one that its log has ([Logs]).
 package supervisor
 
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,15 +29,18 @@ var (
 
 // Actor runs one partition of one incarnation of a topic.
 type Actor interface {
-	// Receive passes a message to the actor. It may wait for room until ctx ends.
+	// Start starts the actor. It MUST NOT wait for anything but room in a mailbox. It is called once.
+	Start()
+	// Receive passes a message to the actor. It may wait for room until ctx ends. The actor may
+	// have ended.
 	Receive(ctx context.Context, m messages.Message)
-	// Run is the actor's goroutine. It MUST return when ctx ends, for one of the causes above,
-	// and release all resources of the actor before that.
-	Run(ctx context.Context)
 	// Configure passes the topic of the partition to the actor after the topic was updated. It
-	// returns when the update is in force in the actor, or ctx ends. Run may not have started
-	// yet, or may have ended.
+	// returns when the update is in force in the actor, or ctx ends. The actor may have ended.
 	Configure(ctx context.Context, topic protocol.Topic)
+	// End ends the actor for one of the causes above. It does not wait for the end. It is called once.
+	End(cause error)
+	// Await returns when the actor has ended and has released all of its resources. End was called.
+	Await()
 }
 
 // Set is the actors of one service. It is safe for concurrent use.
@@ -42,9 +48,9 @@ type Set[A Actor] struct {
 	log   *zap.Logger
 	build func(protocol.Topic, protocol.Partition) A
 
-	ctx    context.Context // of all actors
-	cancel context.CancelCauseFunc
-	wait   sync.WaitGroup
+	ctx    context.Context // ends when the set stops
+	cancel context.CancelFunc
+	wait   sync.WaitGroup // for the goroutine that follows the registry
 
 	mu      sync.RWMutex
 	byID    map[protocol.Partition]*running[A]
@@ -58,8 +64,6 @@ type Set[A Actor] struct {
 type running[A Actor] struct {
 	actor    A
 	revision uint64 // of the topic; guarded by mu
-	stop     context.CancelCauseFunc
-	done     chan struct{}
 }
 
 // Start starts watching the registry. It returns when every existing partition has a running
@@ -69,7 +73,7 @@ func Start[A Actor](ctx context.Context, registry *topics.Registry, log *zap.Log
 		log: log, build: build, byID: make(map[protocol.Partition]*running[A]),
 		changed: make(chan struct{}), topics: make(map[string]protocol.Topic),
 	}
-	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	ready := make(chan struct{})
 	var once sync.Once
 	s.wait.Go(func() { s.follow(s.ctx, registry, func() { once.Do(func() { close(ready) }) }) })
@@ -182,19 +186,15 @@ func (s *Set[A]) report() {
 }
 
 func (s *Set[A]) start(topic protocol.Topic, p protocol.Partition) {
-	ctx, cancel := context.WithCancelCause(s.ctx)
-	r := &running[A]{actor: s.build(topic, p), revision: topic.Revision, stop: cancel, done: make(chan struct{})}
+	r := &running[A]{actor: s.build(topic, p), revision: topic.Revision}
+	r.actor.Start()
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.byID[p] = r
 	s.report()
-	s.mu.Unlock()
-	s.wait.Go(func() {
-		defer close(r.done)
-		r.actor.Run(ctx)
-	})
 }
 
-// stop ends actors for a cause and waits for them. It cancels all of them first, so that one
+// stop ends actors for a cause and waits for them. It ends all of them first, so that one
 // that ends slowly does not delay the others.
 func (s *Set[A]) stop(cause error, all ...protocol.Partition) {
 	var ended []*running[A]
@@ -207,10 +207,10 @@ func (s *Set[A]) stop(cause error, all ...protocol.Partition) {
 	}
 	s.mu.Unlock()
 	for _, r := range ended {
-		r.stop(cause)
+		r.actor.End(cause)
 	}
 	for _, r := range ended {
-		<-r.done
+		r.actor.Await()
 	}
 }
 
@@ -259,6 +259,10 @@ func (s *Set[A]) Actors() []A {
 
 // Stop ends all actors and waits for them.
 func (s *Set[A]) Stop() {
-	s.cancel(ErrStopped)
+	s.cancel()
 	s.wait.Wait()
+	s.mu.RLock()
+	all := slices.Collect(maps.Keys(s.byID))
+	s.mu.RUnlock()
+	s.stop(ErrStopped, all...)
 }

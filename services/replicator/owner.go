@@ -14,6 +14,7 @@ import (
 	"laneway.dev/internal/core/generation"
 	"laneway.dev/internal/ownership"
 	"laneway.dev/internal/partitionlog"
+	"laneway.dev/internal/supervisor"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/replicator/core"
@@ -26,6 +27,7 @@ const mailboxSize = 4096
 // of the core that wait for JetStream run in goroutines of their own, and their results come
 // back through the mailbox as events.
 type owner struct {
+	supervisor.Routine
 	id       protocol.Partition
 	service  *Service
 	settings core.Settings // of the service, with the limits of the topic
@@ -90,8 +92,11 @@ func (p *owner) Receive(ctx context.Context, m messages.Message) { p.put(ctx, m)
 // lost then, because the next owner reads from the log what an append under way has done.
 func (p *owner) put(ctx context.Context, e core.Event) { _ = p.mailbox.Put(ctx, e) }
 
-// Run runs the actor until ctx ends or the core has ended. It waits for effects under way.
-func (p *owner) Run(ctx context.Context) {
+// Start implements supervisor.Actor.
+func (p *owner) Start() { p.Go(p.run) }
+
+// run runs the actor until ctx ends or the core has ended. It waits for effects under way.
+func (p *owner) run(ctx context.Context) {
 	defer p.work.Wait()
 	end := sync.OnceFunc(func() { close(p.ended) })
 	defer end()

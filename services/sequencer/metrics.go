@@ -30,16 +30,9 @@ func (s *Service) values() []int64 {
 // Stats returns the sums over all partitions.
 func (s *Service) Stats() core.Stats {
 	var sum core.Stats
-	for _, p := range s.set.Actors() {
-		if t := p.stats.Load(); t != nil {
-			sum.Completions += t.Completions
-			sum.Early += t.Early
-			sum.Released += t.Released
-			sum.Repeated += t.Repeated
-			sum.Outdated += t.Outdated
-			sum.Dropped += t.Dropped
-			sum.Lanes += t.Lanes
-			sum.Waiting += t.Waiting
+	for _, l := range s.logs.All() {
+		if t := l.stats.Load(); t != nil {
+			sum.Add(*t)
 		}
 	}
 	return sum

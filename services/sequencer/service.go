@@ -1,5 +1,5 @@
-// Package sequencer runs the sequencer: for each partition, an actor around the core that
-// puts staged batches back into ticket order.
+// Package sequencer runs the sequencer: for each log, an actor around the core that puts staged
+// batches of its partitions back into ticket order.
 //
 // It owns the epoch of this instance and the subscription to the sequencer's subjects. It
 // decides nothing: services/sequencer/core decides when a batch is released, which frontends
@@ -34,8 +34,9 @@ type Config struct {
 type Service struct {
 	*service.Base
 	config Config
-	set    *supervisor.Set[*partition]
 	epoch  *ownership.Holder
+	logs   *supervisor.Logs[*log]
+	set    *supervisor.Set[partition]
 }
 
 // Start takes an epoch and serves every partition. ctx bounds only the start,
@@ -65,6 +66,8 @@ func (s *Service) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.logs = supervisor.NewLogs(s.startLog)
+	s.OnStop(func(context.Context) error { s.stopLogs(); return nil })
 	if s.set, err = supervisor.Start(ctx, registry, s.config.Logger, s.partition); err != nil {
 		return err
 	}
@@ -83,8 +86,8 @@ func (s *Service) watch(ctx context.Context) {
 }
 
 // endIfReplaced ends the service, and returns true, if err means that a younger sequencer is
-// running. It records the end of the service before it sends events. So every partition
-// receives an event, except one that starts later, which finds that the service has ended.
+// running. It records the end of the service before it sends events. So every log receives an
+// event, except one that starts later, which finds that the service has ended.
 func (s *Service) endIfReplaced(ctx context.Context, err error) bool {
 	replaced := s.FailIfReplaced(err)
 	if replaced {
@@ -94,8 +97,8 @@ func (s *Service) endIfReplaced(ctx context.Context, err error) bool {
 }
 
 func (s *Service) tellAll(ctx context.Context, e core.Event) {
-	for _, p := range s.set.Actors() {
-		p.put(ctx, e)
+	for _, l := range s.logs.All() {
+		l.put(ctx, e)
 	}
 }
 

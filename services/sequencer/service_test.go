@@ -3,6 +3,7 @@ package sequencer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -127,8 +128,8 @@ func TestIdleSequencerNoticesThatItWasReplaced(t *testing.T) {
 // stopped checks that the actors of a sequencer end.
 func (w *world) stopped(s *Service) {
 	w.t.Helper()
-	for _, p := range s.set.Actors() {
-		w.await("the end of "+p.id.String(), func() bool { return errors.Is(p.mailbox.Offer(nil), actor.ErrClosed) })
+	for _, l := range s.logs.All() {
+		w.await(fmt.Sprint("the end of log ", l.number), func() bool { return errors.Is(l.mailbox.Offer(nil), actor.ErrClosed) })
 	}
 }
 

@@ -35,7 +35,7 @@ type Pipeline struct {
 	now        time.Time
 	frontend   *frontend.Core
 	stager     *stager.Core
-	sequencer  *sequencer.Core
+	sequencer  *sequencer.Log
 	replicator *replicator.Core
 
 	underway []messages.Envelope // messages on their way
@@ -53,11 +53,12 @@ func New() *Pipeline {
 		now:        time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC),
 		frontend:   frontend.NewCore(partition, frontendEpoch, "", frontend.Times{Heartbeat: heartbeat, StageTimeout: stageTimeout, Deadline: deadline}),
 		stager:     stager.NewCore(stager.Settings{ObjectBytes: 1 << 20, ObjectBatches: 1, Uploads: 1 << 20, MemoryBytes: 1 << 30}),
-		sequencer:  sequencer.NewCore(partition, sequencerEpoch, heartbeat),
+		sequencer:  sequencer.NewLog(sequencerEpoch, heartbeat),
 		replicator: replicator.NewCore(partition, replicator.DefaultSettings("owner")),
 		payloads:   make(map[messages.Extent][]byte),
 		log:        []messages.LoggedEntry{{Sequence: 1, Entry: messages.Entry{TopicID: partition.TopicID, Created: true}}},
 	}
+	p.sequencer.Step(p.now, []sequencer.Event{sequencer.Added{Partition: partition}})
 	p.Tick(0)
 	p.Tick(heartbeat)
 	return p

@@ -23,6 +23,7 @@ const spareMailbox = 4096
 // Partition is the actor of one partition. Run is its goroutine, which owns the core.
 // Everything else is safe for concurrent use.
 type Partition struct {
+	supervisor.Routine
 	id      protocol.Partition
 	stream  string // name in acknowledgements
 	service *Service
@@ -114,6 +115,9 @@ func (p *Partition) Receive(ctx context.Context, m messages.Message) {
 	// An error means that the actor is ending. It needs no messages then.
 	_ = p.mailbox.Put(ctx, event)
 }
+
+// Start implements supervisor.Actor.
+func (p *Partition) Start() { p.Go(p.Run) }
 
 // Run serves the partition until ctx ends or a younger frontend exists.
 func (p *Partition) Run(ctx context.Context) {

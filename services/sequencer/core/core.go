@@ -1,11 +1,11 @@
-// Package core decides when the staged batches of one partition are released, which frontends
-// are fenced (admit), and what this sequencer does when it is fenced itself. The order within
-// one lane is decided in pkg/ticketing.
+// Package core decides when the staged batches of the partitions of one log are released, which
+// frontends are fenced (admit), and what this sequencer does when it is fenced itself. The order
+// within one lane is decided in pkg/ticketing.
 //
-// It owns the lanes of the partition: the batches that are staged and wait for an earlier
-// ticket, and those that were released and are not resolved. A Core receives events and
+// It owns the lanes of the partitions: the batches that are staged and wait for an earlier
+// ticket, and those that were released and are not resolved. A Log receives events and
 // the time, and returns effects as data. The order of the effects depends on nothing else. A
-// Core never touches the log, looks into no payload, and stores nothing: after a restart, the heartbeats
+// Log has a core for each partition. It never touches the stored log, looks into no payload, and stores nothing: after a restart, the heartbeats
 // of the frontend and the batches that are staged again rebuild its state.
 package core
 
@@ -26,7 +26,7 @@ const (
 	silentHeartbeats = 25
 )
 
-// Stats counts what happened on a partition. Early divided by Completions is the share of
+// Stats counts what happened. Early divided by Completions is the share of
 // uploads that finished out of order.
 type Stats struct {
 	Completions uint64 // staged results that were not known yet
@@ -39,11 +39,12 @@ type Stats struct {
 	Waiting     int
 }
 
-// Event is an input of a Core: a messages.Message that has arrived, EpochTaken or Replaced.
+// Event is an input of a Log: a messages.Message that has arrived, Added, Removed, EpochTaken or
+// Replaced.
 type Event any
 
-// EpochTaken reports that the sequencer has taken this epoch, because this core or that of
-// another partition requested it with TakeEpoch.
+// EpochTaken reports that the sequencer has taken this epoch, because this log or another one
+// requested it with TakeEpoch.
 type EpochTaken struct{ Epoch uint64 }
 
 // Replaced reports that a younger sequencer exists.
@@ -57,7 +58,7 @@ type Effects struct {
 	Released []Released
 	// TakeEpoch is not 0 if this sequencer is fenced. The shell MUST take an epoch above
 	// it and report EpochTaken, or report Replaced if a younger sequencer has one. Until
-	// then the core continues with the old epoch. Nothing is lost: the releases that a
+	// then the log continues with the old epoch. Nothing is lost: the releases that a
 	// replicator drops are repeated.
 	TakeEpoch uint64
 	// Ended is set if the sequencer was replaced. It sends nothing more, and answers for no
@@ -69,22 +70,21 @@ type Effects struct {
 // its trace context until the next step. Repeated releases then have the new trace context
 // as well, because the first one may be lost.
 type Released struct {
-	Batch  *messages.StagedBatch
-	Staged time.Time // when the batch began to wait for its turn
-	At     time.Time
+	Partition protocol.Partition
+	Batch     *messages.StagedBatch
+	Staged    time.Time // when the batch began to wait for its turn
+	At        time.Time
 }
 
-// Core releases the batches of one partition. It belongs to one goroutine.
+// Core releases the batches of one partition. It belongs to a Log.
 type Core struct {
 	partition protocol.Partition
 	epoch     uint64 // of this sequencer
 	fencedBy  uint64 // the epoch above which one is being taken; 0 if none is
-	replaced  bool
 	heartbeat time.Duration
 
 	frontend uint64 // highest frontend epoch heard of
 	lanes    map[string]*lane
-	swept    time.Time // when idle lanes were last forgotten
 	inline   inline
 	stats    Stats
 
@@ -107,19 +107,17 @@ func NewCore(partition protocol.Partition, epoch uint64, heartbeat time.Duration
 	}
 }
 
-// Step handles events in their order and returns the effects. It sends one message per
-// destination, unless that would be too large. Without events it only does what is due at
-// this time.
-func (c *Core) Step(now time.Time, events []Event) Effects {
+// step handles events in their order and returns the effects. It sends one message per
+// destination, unless that would be too large. A core that is not idle has a beat every heartbeat.
+func (c *Core) step(now time.Time, events []Event, beat bool) Effects {
 	c.keepTraces()
 	c.fx = Effects{}
 	for _, e := range events {
 		c.handle(now, e)
 	}
-	if c.replaced {
-		return Effects{Ended: true}
+	if beat {
+		c.forgetIdle(now)
 	}
-	c.forgetIdle(now)
 	c.flush(now)
 	return c.fx
 }
@@ -131,14 +129,13 @@ func (c *Core) handle(now time.Time, e Event) {
 		if c.fencedBy <= c.epoch {
 			c.fencedBy = 0
 		}
-	case Replaced:
-		c.replaced = true
 	case messages.Message:
-		if e.Of() == c.partition { // not of an earlier incarnation of the topic
-			c.receive(now, e)
-		}
+		c.receive(now, e)
 	}
 }
+
+// idle reports whether nothing is due without an event, however much time passes.
+func (c *Core) idle() bool { return len(c.lanes) == 0 && c.stats.Lanes == 0 }
 
 func (c *Core) receive(now time.Time, m messages.Message) {
 	switch m := m.(type) {
@@ -169,13 +166,9 @@ func (c *Core) receive(now time.Time, m messages.Message) {
 	}
 }
 
-// forgetIdle removes, once per heartbeat, the lanes without batches and those whose
+// forgetIdle removes the lanes without batches and those whose
 // frontend counts as gone.
 func (c *Core) forgetIdle(now time.Time) {
-	if now.Sub(c.swept) < c.heartbeat {
-		return
-	}
-	c.swept = now
 	silent := now.Add(-silentHeartbeats * c.heartbeat)
 	waiting := 0
 	c.inline = inline{}

@@ -128,6 +128,7 @@ func TestLanesOfASilentFrontendAreForgotten(t *testing.T) {
 
 func TestStatsCountWhatFinishedOutOfOrder(t *testing.T) {
 	r := newRig(t)
+	r.wait(heartbeat) // so that the first step has a beat, in which lanes are counted
 	r.step(staged(batch("a", 3, 1), batch("a", 2, 1)))
 	r.step(staged(batch("a", 2, 1), batch("a", 1, 1), batch("a", 1, 1)))
 	want(t, "stats", r.core.Stats(), Stats{Completions: 3, Early: 2, Released: 3, Repeated: 1, Lanes: 1, Waiting: 2})
@@ -140,7 +141,7 @@ func TestReleasedNamesTheFirstReleaseOfTracedBatches(t *testing.T) {
 	want(t, "of a batch that waits", r.effects(staged(traced)).Released, nil)
 	r.wait(time.Second)
 	fx := r.effects(staged(batch("a", 1, 1)))
-	want(t, "released", fx.Released, []Released{{Batch: &traced, Staged: start, At: start.Add(time.Second)}})
+	want(t, "released", fx.Released, []Released{{Partition: partition0, Batch: &traced, Staged: start, At: start.Add(time.Second)}})
 	fx.Released[0].Batch.Trace.Parent = "await turn"
 	sentBatches := fx.Send[0].Message.(messages.Release).Batches
 	want(t, "trace of the release", sentBatches[1].Trace.Parent, "await turn")
@@ -154,7 +155,7 @@ func TestReleasedPointToTheirEpochsMessages(t *testing.T) {
 	old, young := batch("a", 1, 1), batch("b", 1, 1)
 	old.Trace.Parent, young.Trace.Parent = "old", "young"
 	fx := r.effects(staged(batch("z", 1, 1), old), stagedBy(frontend+1, young))
-	want(t, "released", fx.Released, []Released{{Batch: &old, Staged: start, At: start}, {Batch: &young, Staged: start, At: start}})
+	want(t, "released", fx.Released, []Released{{Partition: partition0, Batch: &old, Staged: start, At: start}, {Partition: partition0, Batch: &young, Staged: start, At: start}})
 }
 
 func TestStepSendsNothingTwice(t *testing.T) {

@@ -24,21 +24,31 @@ const (
 	frontend       = 10
 )
 
-// rig is a core with a clock that only the test moves.
+// rig is a log with one partition, and a clock that only the test moves.
 type rig struct {
 	t    *testing.T
-	core *Core
+	log  *Log
+	core *Core // of the partition
 	now  time.Time
 }
 
 func newRig(t *testing.T) *rig {
-	return &rig{t: t, core: NewCore(partition0, sequencerEpoch, heartbeat), now: start}
+	r := &rig{t: t, now: start}
+	r.begin(sequencerEpoch)
+	return r
+}
+
+// begin begins anew, as a sequencer of an epoch that knows nothing.
+func (r *rig) begin(epoch uint64) {
+	r.log = NewLog(epoch, heartbeat)
+	r.step(Added{partition0})
+	r.core = r.log.cores.All()[0].Core
 }
 
 // step hands over events that came together, and returns what is sent.
 func (r *rig) step(events ...Event) sent { return r.effects(events...).Send }
 
-func (r *rig) effects(events ...Event) Effects { return r.core.Step(r.now, events) }
+func (r *rig) effects(events ...Event) Effects { return r.log.Step(r.now, events) }
 
 func (r *rig) wait(d time.Duration) { r.now = r.now.Add(d) }
 

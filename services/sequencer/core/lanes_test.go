@@ -58,11 +58,12 @@ func script(t *rapid.T) []turn {
 
 // play runs a script through a new core.
 func play(turns []turn) []sent {
-	core, now := NewCore(partition0, sequencerEpoch, heartbeat), start
+	log, now := NewLog(sequencerEpoch, heartbeat), start
+	log.Step(now, []Event{Added{partition0}})
 	var all []sent
 	for _, turn := range turns {
 		now = now.Add(turn.after)
-		all = append(all, core.Step(now, turn.arrived).Send)
+		all = append(all, log.Step(now, turn.arrived).Send)
 	}
 	return all
 }

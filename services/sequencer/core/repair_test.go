@@ -45,7 +45,7 @@ func TestHeartbeatReportsMissingTickets(t *testing.T) {
 func TestNewSequencerAsksForWhatItMisses(t *testing.T) {
 	r := newRig(t)
 	r.step(staged(batch("a", 2, 1), batch("a", 3, 1)))
-	r.core = NewCore(partition0, sequencerEpoch+1, heartbeat)
+	r.begin(sequencerEpoch + 1)
 	want(t, "the first, at the new one", r.step(staged(batch("a", 1, 1))).releases(), []string{"a:1"})
 	got := r.step(advance(progress("a", 1, 3)))
 	want(t, "missing", got.toFrontend(frontend), missing("a", 2, 3))

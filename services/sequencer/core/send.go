@@ -40,7 +40,7 @@ func (c *Core) flushReleases(now time.Time) {
 	}
 	for _, f := range c.first {
 		sent := &c.released[f.index]
-		c.fx.Released = append(c.fx.Released, Released{Batch: sent, Staged: f.staged, At: now})
+		c.fx.Released = append(c.fx.Released, Released{Partition: c.partition, Batch: sent, Staged: f.staged, At: now})
 		c.sent = append(c.sent, sentRelease{sent, f.held})
 	}
 	c.released, c.first, c.helloTerm = nil, nil, 0

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"laneway.dev/internal/core/turns"
 	"laneway.dev/pkg/delivery"
 	frontend "laneway.dev/services/frontend/core"
 	replicator "laneway.dev/services/replicator/core"
@@ -31,7 +32,8 @@ type fingerprint [16]byte
 //   - stats: counters only.
 //   - reserve: marks are written at once, so that there is always room.
 //   - archive: it counts entries, and decides nothing as long as archiving is off.
-//   - spare: empty flights, kept for their memory.
+//   - spare: empty flights, or memory for events, kept for their memory.
+//   - last: only a short cut to a member.
 //   - offered, replayed, led: they only show when a check is due.
 //   - limits, counts, scheduler, trace, scope, memo, settings of a window: they are the same
 //     in all worlds.
@@ -41,6 +43,8 @@ type fingerprint [16]byte
 var ignored = map[reflect.Type][]string{
 	reflect.TypeFor[frontend.Core]():                {"fx", "stats"},
 	reflect.TypeFor[sequencer.Core]():               {"fx", "stats"},
+	reflect.TypeFor[sequencer.Log]():                {"fx", "stats"},
+	reflect.TypeFor[sequencerCores]():               {"last", "spare"},
 	reflect.TypeFor[replicator.Core]():              {"fx", "stats", "reserve", "archive"},
 	reflect.TypeFor[partitioncore.Core]():           {"fx", "stats"},
 	reflect.TypeFor[producers.Table]():              {"spare"},
@@ -52,6 +56,9 @@ var ignored = map[reflect.Type][]string{
 	reflect.TypeFor[world.Stats]():                  {"Producers", "IDs", "Leading", "Early", "Repeated", "GivenUp"},
 	reflect.TypeFor[schedule]():                     {"trace", "scope", "memo"},
 }
+
+// sequencerCores are the cores of a log of a sequencer.
+type sequencerCores = turns.Group[*sequencer.Core, sequencer.Event]
 
 // interned are the types of which equal values are one, which has a number.
 var interned = []reflect.Type{

@@ -8,16 +8,18 @@ import (
 	"laneway.dev/test/sim/check"
 )
 
-// SequencerCore is the core of a sequencer.
+// SequencerCore is the core of a sequencer: a log with one partition.
 type SequencerCore struct {
 	name string
-	core *sequencer.Core
+	core *sequencer.Log
 	open int // lanes that it last counted
 }
 
 // NewSequencer returns the core of the sequencer with the name.
 func NewSequencer(name string, epoch uint64, heartbeat time.Duration) *SequencerCore {
-	return &SequencerCore{name: name, core: sequencer.NewCore(Partition, epoch, heartbeat)}
+	s := &SequencerCore{name: name, core: sequencer.NewLog(epoch, heartbeat)}
+	s.core.Step(Beginning, []sequencer.Event{sequencer.Added{Partition: Partition}})
+	return s
 }
 
 // Step implements Core.

@@ -1,0 +1,27 @@
+package supervisor
+
+import "context"
+
+// Routine is the goroutine of an actor that has one of its own. The zero value is ready for use.
+type Routine struct {
+	cancel context.CancelCauseFunc
+	ended  chan struct{}
+}
+
+// Go starts run on the goroutine. run MUST return when its context ends, for one of the causes of
+// this package, and release all resources of the actor before that. Go MUST be called before End.
+func (r *Routine) Go(run func(ctx context.Context)) {
+	var ctx context.Context
+	ctx, r.cancel = context.WithCancelCause(context.Background())
+	r.ended = make(chan struct{})
+	go func() {
+		defer close(r.ended)
+		run(ctx)
+	}()
+}
+
+// End ends the context of the goroutine.
+func (r *Routine) End(cause error) { r.cancel(cause) }
+
+// Await returns when the goroutine has ended.
+func (r *Routine) Await() { <-r.ended }
