@@ -58,6 +58,18 @@ func (m *Mailbox[E]) Put(ctx context.Context, event E) error {
 	}
 }
 
+// Add adds an event even if the mailbox is full, or returns ErrClosed. It is for events that are
+// bounded elsewhere.
+func (m *Mailbox[E]) Add(event E) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return ErrClosed
+	}
+	m.add(event)
+	return nil
+}
+
 func (m *Mailbox[E]) offer(event E) (room <-chan struct{}, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -67,12 +79,17 @@ func (m *Mailbox[E]) offer(event E) (room <-chan struct{}, err error) {
 	case len(m.events) >= m.limit:
 		return m.room, ErrFull
 	}
+	m.add(event)
+	return nil, nil
+}
+
+// add adds an event. The caller holds mu.
+func (m *Mailbox[E]) add(event E) {
 	m.events = append(m.events, event)
 	select {
 	case m.wake <- struct{}{}:
 	default:
 	}
-	return nil, nil
 }
 
 // Close rejects further events and wakes all senders that wait for room.

@@ -33,7 +33,7 @@ type Pipeline struct {
 	Answers []frontend.Answer // in the order in which they leave
 
 	now        time.Time
-	frontend   *frontend.Core
+	frontend   *frontend.Log
 	stager     *stager.Core
 	sequencer  *sequencer.Log
 	replicator *replicator.Core
@@ -51,13 +51,14 @@ type Pipeline struct {
 func New() *Pipeline {
 	p := &Pipeline{
 		now:        time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC),
-		frontend:   frontend.NewCore(partition, frontendEpoch, "", frontend.Times{Heartbeat: heartbeat, StageTimeout: stageTimeout, Deadline: deadline}),
+		frontend:   frontend.NewLog(frontendEpoch, frontend.Times{Heartbeat: heartbeat, StageTimeout: stageTimeout, Deadline: deadline}),
 		stager:     stager.NewCore(stager.Settings{ObjectBytes: 1 << 20, ObjectBatches: 1, Uploads: 1 << 20, MemoryBytes: 1 << 30}),
 		sequencer:  sequencer.NewLog(sequencerEpoch, heartbeat),
 		replicator: replicator.NewCore(partition, replicator.DefaultSettings("owner")),
 		payloads:   make(map[messages.Extent][]byte),
 		log:        []messages.LoggedEntry{{Sequence: 1, Entry: messages.Entry{TopicID: partition.TopicID, Created: true}}},
 	}
+	p.stepFrontend(frontend.Added{Partition: partition})
 	p.sequencer.Step(p.now, []sequencer.Event{sequencer.Added{Partition: partition}})
 	p.Tick(0)
 	p.Tick(heartbeat)
@@ -77,6 +78,7 @@ func (p *Pipeline) Tick(d time.Duration) {
 // Produce takes a batch of one record, as it arrives at the frontend.
 func (p *Pipeline) Produce(producer, value string) {
 	p.stepFrontend(frontend.Produce{
+		Partition:  partition,
 		Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: producer}, Records: 1}},
 		Payload:    protocol.EncodeRecord(protocol.Record{Value: []byte(value)}), Request: value,
 	})
@@ -153,7 +155,7 @@ func (p *Pipeline) Committed() []string {
 func (p *Pipeline) Lanes() int { return p.sequencer.Stats().Lanes }
 
 // Outstanding returns how many tickets the frontend has not resolved.
-func (p *Pipeline) Outstanding() int { return p.frontend.Stats().Outstanding }
+func (p *Pipeline) Outstanding() int { return p.frontend.Stats(partition).Outstanding }
 
 // Early returns how many batches were staged before an earlier one of their lane.
 func (p *Pipeline) Early() uint64 { return p.sequencer.Stats().Early }

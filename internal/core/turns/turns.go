@@ -65,12 +65,9 @@ func (m *Member[C, E]) Removed() bool { return m.removed }
 // Call adds an event to those of a partition in the turn that comes. It returns false if there
 // is no such partition.
 func (g *Group[C, E]) Call(id protocol.Partition, event E) bool {
-	m := g.last
-	if m == nil || m.ID != id {
-		if m = g.members[id]; m == nil {
-			return false
-		}
-		g.last = m
+	m := g.Get(id)
+	if m == nil {
+		return false
 	}
 	g.call(m)
 	if m.events == nil && len(g.spare) > 0 {
@@ -79,6 +76,25 @@ func (g *Group[C, E]) Call(id protocol.Partition, event E) bool {
 	}
 	m.events = append(m.events, event)
 	return true
+}
+
+// CallFirst is Call for an event that is handled before all others that have come for the partition.
+func (g *Group[C, E]) CallFirst(id protocol.Partition, event E) bool {
+	m := g.Get(id)
+	if m == nil {
+		return false
+	}
+	g.call(m)
+	m.events = slices.Insert(m.events, 0, event)
+	return true
+}
+
+// Get returns the member of a partition; nil if there is none.
+func (g *Group[C, E]) Get(id protocol.Partition) *Member[C, E] {
+	if g.last == nil || g.last.ID != id {
+		g.last = g.members[id]
+	}
+	return g.last
 }
 
 func (g *Group[C, E]) call(m *Member[C, E]) {

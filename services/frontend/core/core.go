@@ -1,4 +1,4 @@
-// Package core decides what a frontend does with the batches of one partition. It gives
+// Package core decides what a frontend does with the batches of the partitions of one log. It gives
 // each batch a ticket before anything asynchronous happens to it, has it staged again if it
 // is lost, and answers each request once, in ticket order within a lane. It also decides
 // how a frontend takes a new epoch and how it ends.
@@ -48,6 +48,7 @@ type Times struct {
 
 // Produce is a batch that a producer has sent.
 type Produce struct {
+	Partition protocol.Partition
 	// Submission is complete except for the ticket number and the floor, which the core sets.
 	messages.Submission
 	Payload []byte // a batch frame
@@ -63,8 +64,8 @@ type Produce struct {
 // Request is the shell's data for an answer. The core returns it in the Answer.
 type Request any
 
-// Event is an input of a Core: a Produce, a messages.Message that has arrived, Stagers,
-// Codec, EpochTaken or Ending. An entry of the log is a CommittedEntry.
+// Event is an input of a Log: a Produce, a messages.Message that has arrived, Stagers,
+// Codec, EpochTaken, Ending, Added or Removed. An entry of the log is a CommittedEntry.
 type Event any
 
 // CommittedEntry is a committed entry of the log, decoded.
@@ -92,15 +93,18 @@ type Answer struct {
 type Effects struct {
 	Send    []messages.Envelope
 	Answers []Answer
-	Ready   bool // the epoch has just been announced: the shell starts admitting requests
-	// TakeEpoch is the epoch that has fenced the core; 0 if none has. The shell MUST take
+	// Ready are the partitions whose epoch has just been announced: the shell starts admitting
+	// their requests.
+	Ready []protocol.Partition
+	// TakeEpoch is the epoch that has fenced partitions; 0 if none has. The shell MUST take
 	// an epoch above it and report EpochTaken, or report Ending if a younger frontend
-	// exists or the actor ends. Until then the core sends and answers nothing.
+	// exists or the actor ends. Until then these partitions send and answer nothing.
 	TakeEpoch uint64
+	Turned    []Turned // the partitions that have taken part
 }
 
 // Core decides about one partition. It is pure: events and time go in, effects come out. It
-// belongs to one goroutine.
+// belongs to a Log.
 type Core struct {
 	partition protocol.Partition
 	epoch     uint64
@@ -113,7 +117,6 @@ type Core struct {
 	withheld    []Answer  // answers of a fenced core, sent if it gets a new epoch
 	ending      *Ending   // nil while the actor runs
 	tickets     *ticketing.Issuer[*ticket]
-	heartbeatAt time.Time         // of the last heartbeat
 	emptied     map[string]uint64 // lanes that became empty since the heartbeat, with their floors
 
 	damage        string // of the log, while the partition is read-only
@@ -124,6 +127,8 @@ type Core struct {
 
 	live []string // names of the stagers that are alive, sorted
 	turn int      // index of the one that a batch was sent to last
+
+	stagers *Stagers // from which the log has taken live
 
 	inline   inline
 	stage    []stageGroup
@@ -165,9 +170,9 @@ func NewCore(partition protocol.Partition, epoch uint64, codec protocol.Compress
 // Stats returns what happened so far.
 func (c *Core) Stats() Stats { return c.stats }
 
-// Step handles events in their order and returns the effects. The shell MUST call it at
-// least once per Heartbeat, without events if there are none.
-func (c *Core) Step(now time.Time, events []Event) Effects {
+// step handles events in their order and returns the effects. A core that is not idle has a beat
+// every Heartbeat.
+func (c *Core) step(now time.Time, events []Event, beat bool) Effects {
 	c.fx = Effects{}
 	for _, e := range events {
 		switch e := e.(type) { // these concern a core that does not serve as well
@@ -189,8 +194,7 @@ func (c *Core) Step(now time.Time, events []Event) Effects {
 		return Effects{TakeEpoch: c.fencedBy, Answers: c.fx.Answers}
 	}
 	c.announce(now)
-	if now.Sub(c.heartbeatAt) >= c.times.Heartbeat {
-		c.heartbeatAt = now
+	if beat {
 		c.heartbeat(now)
 	}
 	c.flush()
@@ -201,17 +205,19 @@ func (c *Core) Step(now time.Time, events []Event) Effects {
 	return c.fx
 }
 
+// idle reports whether nothing is due without an event, however much time passes.
+func (c *Core) idle() bool {
+	return !c.serves() || c.announced && c.tickets.Outstanding() == 0 && len(c.emptied) == 0 && c.stats.Damage == ""
+}
+
 func (c *Core) handle(now time.Time, e Event) {
-	if m, ok := e.(messages.Message); ok && m.Of() != c.partition {
-		return // of an earlier incarnation of the topic
-	}
 	switch e := e.(type) {
 	case Produce:
 		c.produce(now, e)
 	case messages.Refused, messages.Holding, messages.Missing:
 		c.heard(now, e)
 	case CommittedEntry:
-		if e.Partition == c.partition && e.Entry.Epoch == c.epoch {
+		if e.Entry.Epoch == c.epoch {
 			c.committed(e.Entry)
 		}
 	case messages.Outcomes:
@@ -224,7 +230,7 @@ func (c *Core) handle(now time.Time, e Event) {
 		c.congestion, c.congestedUntil = e.Reason, now.Add(congestedTime)
 	case messages.Announced:
 		if e.Epoch == c.epoch && !c.announced {
-			c.announced, c.fx.Ready = true, true
+			c.announced, c.fx.Ready = true, []protocol.Partition{c.partition}
 		}
 	case messages.Fenced:
 		if e.Epoch > c.epoch {

@@ -18,10 +18,11 @@ var (
 
 const testEpoch = 5
 
-// world drives a core with synthetic time and gathers what it does.
+// world drives a log with one partition, with synthetic time, and gathers what it does.
 type world struct {
 	t       *testing.T
-	core    *Core
+	log     *Log
+	core    *Core // of the partition
 	now     time.Time
 	stages  []messages.StageBatch
 	advance []messages.LaneProgress
@@ -31,14 +32,16 @@ type world struct {
 // newWorld returns a core whose epoch is announced.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, core: NewCore(testPartition, testEpoch, "", testTimes), now: start}
+	w := &world{t: t, log: NewLog(testEpoch, testTimes), now: start}
+	w.step(Added{Partition: testPartition})
+	w.core = w.log.cores.Get(testPartition).Core
 	w.step(messages.Announced{Partition: testPartition, Epoch: testEpoch})
 	return w
 }
 
 func (w *world) step(events ...Event) Effects {
 	w.t.Helper()
-	fx := w.core.Step(w.now, events)
+	fx := w.log.Step(w.now, events)
 	for _, e := range fx.Send {
 		switch m := e.Message.(type) {
 		case messages.Stage:
@@ -62,6 +65,7 @@ func (w *world) pass(d time.Duration) {
 
 func produce(lane, name string) Produce {
 	return Produce{
+		Partition:  testPartition,
 		Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: lane}, Records: 1}},
 		Payload:    []byte(name), Request: name,
 	}
@@ -382,17 +386,17 @@ func TestTheEpochIsAnnouncedUntilItIsConfirmed(t *testing.T) {
 		}
 		return n
 	}
-	if n := announced(core.Step(start, nil)); n != 1 {
+	if n := announced(core.step(start, nil, true)); n != 1 {
 		t.Fatalf("announced %d times at first, want 1", n)
 	}
-	if n := announced(core.Step(start.Add(testTimes.Heartbeat/2), nil)); n != 0 {
+	if n := announced(core.step(start.Add(testTimes.Heartbeat/2), nil, true)); n != 0 {
 		t.Fatal("announced again before a heartbeat has passed")
 	}
-	if n := announced(core.Step(start.Add(testTimes.Heartbeat), nil)); n != 1 {
+	if n := announced(core.step(start.Add(testTimes.Heartbeat), nil, true)); n != 1 {
 		t.Fatal("not announced again after a heartbeat without an answer")
 	}
-	fx := core.Step(start.Add(2*testTimes.Heartbeat), []Event{messages.Announced{Partition: testPartition, Epoch: testEpoch}})
-	if !fx.Ready || announced(fx) != 0 {
+	fx := core.step(start.Add(2*testTimes.Heartbeat), []Event{messages.Announced{Partition: testPartition, Epoch: testEpoch}}, true)
+	if len(fx.Ready) != 1 || announced(fx) != 0 {
 		t.Fatalf("ready %v after the confirmation", fx.Ready)
 	}
 }
@@ -412,7 +416,7 @@ func TestStaleCommittedIsIgnored(t *testing.T) {
 
 func BenchmarkProduceAndCommit(b *testing.B) {
 	core := NewCore(testPartition, testEpoch, "", testTimes)
-	core.Step(start, []Event{messages.Announced{Partition: testPartition, Epoch: testEpoch}})
+	core.step(start, []Event{messages.Announced{Partition: testPartition, Epoch: testEpoch}}, true)
 	const group = 1000
 	events := make([]Event, group)
 	b.ReportAllocs()
@@ -421,13 +425,13 @@ func BenchmarkProduceAndCommit(b *testing.B) {
 		for i := range events {
 			events[i] = Produce{Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "a"}, Records: 1}}, Payload: []byte("x")}
 		}
-		core.Step(start, events)
+		core.step(start, events, true)
 		entry := messages.Entry{Epoch: testEpoch}
 		for range group {
 			number++
 			entry.Batches = append(entry.Batches, messages.Placeholder{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "a", Number: number}, Records: 1}})
 		}
-		core.Step(start, []Event{CommittedEntry{testPartition, entry}})
+		core.step(start, []Event{CommittedEntry{testPartition, entry}}, true)
 	}
 	b.ReportMetric(float64(group*b.N)/b.Elapsed().Seconds(), "batches/s")
 }

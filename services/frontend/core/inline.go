@@ -16,10 +16,6 @@ type inline struct {
 	at   time.Time
 }
 
-// AllowInline allows stagers to return batches inline whose frames have at most so many bytes, also
-// when they are not compressed. It may be called again between steps; with 0, none is allowed.
-func (c *Core) AllowInline(most int64) { c.inline.most = most }
-
 // take reports whether a batch may be inline, and counts its bytes if it may. One that is staged
 // again may not: the sequencer may have had no memory for it.
 func (n *inline) take(now time.Time, t *ticket) bool {

@@ -35,21 +35,21 @@ func TestSmallBatchesMayBeInline(t *testing.T) {
 	w := newWorld(t)
 	w.produceSized(1, 10)
 	w.wantAllowed(false)
-	w.core.AllowInline(100)
+	w.log.AllowInline(100)
 	w.produceSized(2, 100)
 	w.produceSized(3, 101)
 	large := produce("a", "compressed")
 	large.Bytes = 101 // when it is not compressed
 	w.step(large)
 	w.wantAllowed(true, false, false)
-	w.core.AllowInline(0)
+	w.log.AllowInline(0)
 	w.produceSized(4, 10)
 	w.wantAllowed(false)
 }
 
 func TestInlineBytesHaveABudget(t *testing.T) {
 	w := newWorld(t)
-	w.core.AllowInline(inlineRate)
+	w.log.AllowInline(inlineRate)
 	w.produceSized(1, inlineRate/2)
 	w.produceSized(2, inlineRate/2)
 	w.produceSized(3, 1)
@@ -62,14 +62,14 @@ func TestInlineBytesHaveABudget(t *testing.T) {
 	w.produceSized(6, inlineRate)
 	w.produceSized(7, 1)
 	w.wantAllowed(true, false)
-	w.core.AllowInline(inlineRate) // again, which adds nothing
+	w.log.AllowInline(inlineRate) // again, which adds nothing
 	w.produceSized(8, 1)
 	w.wantAllowed(false)
 }
 
 func TestBatchThatIsStagedAgainIsNotInline(t *testing.T) {
 	w := newWorld(t)
-	w.core.AllowInline(100)
+	w.log.AllowInline(100)
 	w.step(produce("a", "a1"))
 	w.silent("a", 1)
 	w.wantAllowed(true, false)
@@ -77,7 +77,7 @@ func TestBatchThatIsStagedAgainIsNotInline(t *testing.T) {
 
 func TestInlineBatchesStayAllowedInANewEpoch(t *testing.T) {
 	w := newWorld(t)
-	w.core.AllowInline(100)
+	w.log.AllowInline(100)
 	w.step(messages.Fenced{Partition: testPartition, Epoch: testEpoch + 1})
 	w.step(EpochTaken{Epoch: testEpoch + 2})
 	w.step(messages.Announced{Partition: testPartition, Epoch: testEpoch + 2})

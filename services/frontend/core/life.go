@@ -7,7 +7,7 @@ import (
 // EpochTaken reports that this frontend has taken the epoch that TakeEpoch asked for.
 type EpochTaken struct{ Epoch uint64 }
 
-// Reason is why the actor of a partition ends.
+// Reason is why a partition ends.
 type Reason int
 
 // The reasons. Only a deletion is final for producers. After any other reason they retry, and
@@ -18,9 +18,10 @@ const (
 	Deleted                // the topic was deleted
 )
 
-// Ending reports that the actor of the partition ends.
+// Ending reports that a partition ends.
 type Ending struct {
-	Reason Reason
+	Partition protocol.Partition
+	Reason    Reason
 	// Replaced means that a younger frontend exists. A frontend that was replaced MUST NOT
 	// answer: its successor may have answered later batches of the same producers.
 	Replaced bool
@@ -40,8 +41,8 @@ func (e Ending) Refusal() *protocol.Error {
 	}
 }
 
-// serves reports whether the core issues tickets: it is not fenced and has not ended.
-func (c *Core) serves() bool { return c.fencedBy == 0 && c.ending == nil }
+// serves reports whether the core issues tickets: it has an epoch, is not fenced and has not ended.
+func (c *Core) serves() bool { return c.epoch != 0 && c.fencedBy == 0 && c.ending == nil }
 
 // handleIdle handles an event while the core does not serve. Messages about its tickets are
 // ignored, because all tickets are answered with OUTCOME_UNKNOWN, or not at all.

@@ -17,7 +17,10 @@ type Stagers struct {
 // Codec reports the codec of the topic after an update; empty if its plain frames are not
 // compressed any more. Batches that were staged before keep the codec that their stager has
 // got.
-type Codec struct{ Codec protocol.Compression }
+type Codec struct {
+	Partition protocol.Partition
+	Codec     protocol.Compression
+}
 
 // stageGroup has batches for one destination.
 type stageGroup struct {

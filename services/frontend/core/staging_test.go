@@ -197,11 +197,11 @@ func TestStageNamesTheCodecOfTheTopicInEveryEpoch(t *testing.T) {
 		core := NewCore(testPartition, testEpoch, codec, testTimes)
 		for _, epoch := range []uint64{testEpoch, testEpoch + 2} {
 			if epoch != testEpoch {
-				core.Step(start, []Event{messages.Fenced{Partition: testPartition, Epoch: epoch - 1}})
-				core.Step(start, []Event{EpochTaken{Epoch: epoch}})
+				core.step(start, []Event{messages.Fenced{Partition: testPartition, Epoch: epoch - 1}}, true)
+				core.step(start, []Event{EpochTaken{Epoch: epoch}}, true)
 			}
 			named := 0
-			for _, e := range core.Step(start, []Event{Produce{Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "a"}, Records: 1}}}}).Send {
+			for _, e := range core.step(start, []Event{Produce{Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "a"}, Records: 1}}}}, true).Send {
 				if m, is := e.Message.(messages.Stage); is && m.Codec == codec && m.Epoch == epoch {
 					named++
 				}
@@ -215,15 +215,15 @@ func TestStageNamesTheCodecOfTheTopicInEveryEpoch(t *testing.T) {
 
 func TestStageNamesTheNewCodecAfterAnUpdate(t *testing.T) {
 	core := NewCore(testPartition, testEpoch, "", testTimes)
-	core.Step(start, []Event{Codec{protocol.CompressionZstd}})
-	core.Step(start, []Event{messages.Fenced{Partition: testPartition, Epoch: testEpoch + 1}})
-	core.Step(start, []Event{Codec{protocol.CompressionS2}}) // also while it serves nothing
-	core.Step(start, []Event{EpochTaken{Epoch: testEpoch + 2}})
+	core.step(start, []Event{Codec{Codec: protocol.CompressionZstd}}, true)
+	core.step(start, []Event{messages.Fenced{Partition: testPartition, Epoch: testEpoch + 1}}, true)
+	core.step(start, []Event{Codec{Codec: protocol.CompressionS2}}, true) // also while it serves nothing
+	core.step(start, []Event{EpochTaken{Epoch: testEpoch + 2}}, true)
 	for _, want := range []protocol.Compression{protocol.CompressionS2, protocol.CompressionZstd, ""} {
 		named := 0
-		for _, e := range core.Step(start, []Event{
-			Codec{want}, Produce{Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "a"}, Records: 1}}},
-		}).Send {
+		for _, e := range core.step(start, []Event{
+			Codec{Codec: want}, Produce{Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "a"}, Records: 1}}},
+		}, true).Send {
 			if m, is := e.Message.(messages.Stage); is && m.Codec == want {
 				named++
 			}
@@ -232,8 +232,8 @@ func TestStageNamesTheNewCodecAfterAnUpdate(t *testing.T) {
 			t.Errorf("%d Stage messages name codec %q", named, want)
 		}
 	}
-	core.Step(start, []Event{Codec{protocol.CompressionS2}, messages.Fenced{Partition: testPartition, Epoch: testEpoch + 3}})
-	core.Step(start, []Event{EpochTaken{Epoch: testEpoch + 4}})
+	core.step(start, []Event{Codec{Codec: protocol.CompressionS2}, messages.Fenced{Partition: testPartition, Epoch: testEpoch + 3}}, true)
+	core.step(start, []Event{EpochTaken{Epoch: testEpoch + 4}}, true)
 	if core.codec != protocol.CompressionS2 {
 		t.Errorf("the next epoch stages with codec %q", core.codec)
 	}

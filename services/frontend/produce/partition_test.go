@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -70,7 +69,7 @@ func TestReplacedFrontendEndsInSilence(t *testing.T) {
 	younger, err := ownership.Hold(t.Context(), r.js, "frontend")
 	r.must(err)
 	r.send(messages.FrontendSubject(epoch), messages.Fenced{Partition: r.id, Epoch: younger.Epoch()})
-	receive(t, r.ended)
+	receive(t, r.actor.log.ended)
 	if err := r.ending.Err(); !errors.Is(err, ownership.ErrReplaced) {
 		t.Errorf("the frontend ended with %v", err)
 	}
@@ -97,19 +96,19 @@ func TestEndAnswersWhatIsOpenAndWhatComesLater(t *testing.T) {
 	}
 }
 
-func TestWaitingRequestsAreAnsweredAtEnd(t *testing.T) {
+func TestRequestThatComesBehindTheEndIsAnswered(t *testing.T) {
 	r := start(t, Limits{})
-	c := core.NewCore(r.id, 5, "", r.service.config.Times)
 	r.end(supervisor.ErrDeleted)
-	waiting := core.Produce{Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "a"}}}, Request: &request{reply: r.replies + "waiting"}}
+	late := core.Produce{
+		Partition: r.id, Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "a"}}},
+		Request: &request{partition: r.actor, reply: r.replies + "late"},
+	}
 	if over := r.actor.share.admit(0); over != nil {
 		t.Fatal(over.Err)
 	}
-	r.actor.step(c, time.Now(), []core.Event{core.Ending{Reason: core.Deleted}, waiting})
-	r.wantError("waiting", protocol.CodeUnknownTopic)
-	if batches := r.service.Counts().Batches; batches != 0 {
-		t.Errorf("%d batches are in flight", batches)
-	}
+	r.must(r.actor.log.mailbox.Add(late))
+	r.wantError("late", protocol.CodeNotOwner)
+	receive(t, r.service.Drained())
 }
 
 func TestActorWithoutAnEpochEnds(t *testing.T) {

@@ -1,14 +1,12 @@
 package produce
 
 import (
-	"errors"
 	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
-	"laneway.dev/internal/actor"
 	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/frontend/core"
@@ -16,31 +14,30 @@ import (
 
 // request is an admitted request, as far as it is needed for its answer.
 type request struct {
-	reply string
-	bytes int64
-	span  span
+	partition *Partition
+	reply     string
+	bytes     int64
+	span      span
 }
 
-// open starts admitting requests.
-func (p *Partition) open() {
+// open starts admitting requests, unless it has before or the frontend is stopping. It does not
+// wait for the server to have the subscriptions.
+func (p *Partition) open() (opened bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.intake != nil || p.service.closing.Load() {
-		return
+	if p.intake != nil || p.service.closing.Load() || p.refusal.Load() != nil {
+		return false
 	}
 	config := &p.service.config
 	log := config.Logger.With(zap.Stringer("partition", p.id))
-	opened, err := openIntake(config.Requests, subjectsOf(p.Topic(), p.id), p.admit, log)
+	in, err := openIntake(config.Requests, subjectsOf(p.Topic(), p.id), p.admit, log)
 	if err != nil {
 		log.Error("the frontend cannot subscribe to the produce subjects of the partition", zap.Error(err))
-		return
+		return false
 	}
-	p.intake = opened
-	p.service.backlog.add(opened)
-	if err := config.Requests.Flush(time.Second); err != nil {
-		log.Warn("the server has not confirmed a subscription yet", zap.Error(err))
-	}
-	close(p.ready)
+	p.intake = in
+	p.service.backlog.add(in)
+	return true
 }
 
 // close stops admitting requests. It returns when all delivered ones are admitted or
@@ -71,6 +68,11 @@ func (p *Partition) admit(m *nats.Msg) {
 		return
 	}
 	reply := protocol.ReplyTo(m.Reply)
+	if refusal := p.refusal.Load(); refusal != nil {
+		p.service.refused.Add(1)
+		p.fail(reply, refusal)
+		return
+	}
 	if refusal := p.service.config.Roles().Refusal; refusal != nil {
 		p.reject(reply, refusal)
 		return
@@ -85,31 +87,19 @@ func (p *Partition) admit(m *nats.Msg) {
 		p.fail(reply, err)
 		return
 	}
-	r := &request{reply: reply, bytes: produce.Bytes}
+	r := &request{partition: p, reply: reply, bytes: produce.Bytes}
 	if over := p.share.admit(r.bytes); over != nil {
 		p.reject(reply, over)
 		return
 	}
 	r.span, produce.Trace = p.spans.start(produce)
-	produce.Request = r
-	if err := p.mailbox.Offer(produce); err != nil {
+	produce.Partition, produce.Request = p.id, r
+	// The admission bounds the requests in the mailbox. An error means that the frontend was
+	// replaced, and does not answer any more.
+	if p.log.mailbox.Add(produce) != nil {
 		p.share.release(r.bytes)
-		p.service.refused.Add(1)
-		refusal := p.mailboxError(err)
-		p.spans.end(r.span, core.Answer{Error: refusal})
-		p.fail(reply, refusal)
+		p.spans.end(r.span, core.Answer{Error: p.ending(nil).Refusal()})
 	}
-}
-
-// mailboxError returns the error for a request that the mailbox has rejected.
-func (p *Partition) mailboxError(err error) *protocol.Error {
-	if !errors.Is(err, actor.ErrClosed) {
-		return protocol.NewError(protocol.CodeOverloaded, err.Error())
-	}
-	if refusal := p.refusal.Load(); refusal != nil {
-		return refusal
-	}
-	return protocol.NewError(protocol.CodeNotOwner, err.Error()) // the reason of the end is not set yet
 }
 
 // read checks and parses a request.
@@ -125,15 +115,20 @@ func (p *Partition) read(m *nats.Msg) (core.Produce, *protocol.Error) {
 func (p *Partition) nextOwn() string { return strconv.FormatUint(p.own.Add(1), 10) }
 
 // answer sends answers in their order and releases the admission of their batches.
-func (p *Partition) answer(answers []core.Answer) {
+func (s *Service) answer(answers []core.Answer) {
 	var buf []byte
-	fetches := p.service.config.Fetches
-	wanted := len(answers) > 0 && fetches.Wanted(p.id)
+	var before *Partition // of the last answer
+	var wanted bool
+	fetches := s.config.Fetches
 	for i := range answers {
 		a := &answers[i]
 		r := a.Request.(*request)
+		p := r.partition
+		if p != before {
+			before, wanted = p, fetches.Wanted(p.id)
+		}
 		if a.Error != nil {
-			a.Error = p.service.config.Roles().Explain(a.Error)
+			a.Error = s.config.Roles().Explain(a.Error)
 		}
 		p.spans.end(r.span, *a)
 		if a.Error != nil {

@@ -16,6 +16,7 @@ import (
 	"laneway.dev/internal/embedded/embeddedtest"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/service"
+	"laneway.dev/internal/supervisor"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
@@ -47,8 +48,7 @@ type rig struct {
 
 	mu       sync.Mutex
 	failures []protocol.Code // that were reported
-	stop     context.CancelCauseFunc
-	ended    chan struct{}
+	stop     sync.Once
 }
 
 // newRig returns a rig whose actor does not run.
@@ -57,7 +57,7 @@ func newRig(t *testing.T, limits Limits) *rig {
 	conn, js := embeddedtest.Start(t)
 	r := &rig{
 		t: t, conn: conn, js: js, wire: transport.NewConnection(conn, zap.NewNop()), id: testTopic.Partition(0), ending: service.NewEnding("frontend"),
-		stages: make(chan messages.Stage, 100), answers: make(chan *nats.Msg, 100), replies: nats.NewInbox() + ".", ended: make(chan struct{}),
+		stages: make(chan messages.Stage, 100), answers: make(chan *nats.Msg, 100), replies: nats.NewInbox() + ".",
 	}
 	r.roles.Store(&rolewatch.Status{})
 	r.live.Store(&core.Stagers{})
@@ -107,14 +107,9 @@ func start(t *testing.T, limits Limits) *rig {
 
 // run runs the actor until the end of the test, or until end.
 func (r *rig) run() {
-	ctx, stop := context.WithCancelCause(context.Background())
-	r.stop = stop
-	go func() {
-		defer close(r.ended)
-		r.actor.Run(ctx)
-	}()
+	r.actor.Start()
 	r.t.Cleanup(func() {
-		r.end(nil)
+		r.end(supervisor.ErrStopped)
 		r.service.Close()
 	})
 }
@@ -130,11 +125,11 @@ func (r *rig) claim() {
 	r.must(r.service.config.Epoch.Await(r.t.Context(), done))
 }
 
-// end ends the actor for a cause.
+// end ends the actor for a cause, unless it has ended.
 func (r *rig) end(cause error) {
 	r.t.Helper()
-	r.stop(cause)
-	receive(r.t, r.ended)
+	r.stop.Do(func() { r.actor.End(cause) })
+	receive(r.t, r.actor.ended)
 }
 
 func (r *rig) listen(subject string, handle func(messages.Message)) error {

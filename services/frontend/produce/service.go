@@ -1,18 +1,20 @@
 // Package produce receives the batches that producers send, and answers them. It is the shell
 // around package core: it receives requests, rejects those with invalid headers or bodies,
-// bounds what is in flight, runs an actor for each partition, and sends what the core decides.
+// bounds what is in flight, runs an actor for each log, and sends what the core decides.
 //
 // It owns the subscriptions to produce requests, the admission and the frontend epoch. It
 // decides nothing about a batch that has been admitted.
 package produce
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/service"
+	"laneway.dev/internal/supervisor"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/protocol"
@@ -42,6 +44,7 @@ type Config struct {
 // Service is what the partitions of a frontend share. It is safe for concurrent use.
 type Service struct {
 	config    Config
+	logs      *supervisor.Logs[*log]
 	admission *admission
 	backlog   *backlogGuard
 	closing   atomic.Bool
@@ -52,25 +55,32 @@ type Service struct {
 
 // New returns a service without partitions; see Partition.
 func New(config Config) *Service {
-	return &Service{
+	s := &Service{
 		config: config, admission: newAdmission(config.Limits.orDefaults()), backlog: newBacklogGuard(config.Requests),
 	}
+	s.logs = supervisor.NewLogs(s.startLog)
+	return s
 }
 
 // StopAdmission ends the admission of requests on all partitions. Requests that were delivered
 // before are still admitted.
 func (s *Service) StopAdmission(partitions []*Partition) {
 	s.closing.Store(true)
+	var wait sync.WaitGroup
 	for _, p := range partitions {
-		p.close()
+		wait.Go(p.close)
 	}
+	wait.Wait()
 }
 
 // Drained returns a channel that is closed once every admitted batch is answered.
 func (s *Service) Drained() <-chan struct{} { return s.admission.drained() }
 
 // Close releases what the partitions shared. All of them MUST have ended.
-func (s *Service) Close() { s.backlog.close() }
+func (s *Service) Close() {
+	s.stopLogs()
+	s.backlog.close()
+}
 
 // Counts are figures of a service since its start.
 type Counts struct {

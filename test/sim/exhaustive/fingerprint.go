@@ -42,6 +42,8 @@ type fingerprint [16]byte
 //   - listening: memory that each use overwrites.
 var ignored = map[reflect.Type][]string{
 	reflect.TypeFor[frontend.Core]():                {"fx", "stats"},
+	reflect.TypeFor[frontend.Log]():                 {"fx"},
+	reflect.TypeFor[frontendCores]():                {"last", "spare"},
 	reflect.TypeFor[sequencer.Core]():               {"fx", "stats"},
 	reflect.TypeFor[sequencer.Log]():                {"fx", "stats"},
 	reflect.TypeFor[sequencerCores]():               {"last", "spare"},
@@ -57,8 +59,11 @@ var ignored = map[reflect.Type][]string{
 	reflect.TypeFor[schedule]():                     {"trace", "scope", "memo"},
 }
 
-// sequencerCores are the cores of a log of a sequencer.
-type sequencerCores = turns.Group[*sequencer.Core, sequencer.Event]
+// The cores of a log.
+type (
+	frontendCores  = turns.Group[*frontend.Core, frontend.Event]
+	sequencerCores = turns.Group[*sequencer.Core, sequencer.Event]
+)
 
 // interned are the types of which equal values are one, which has a number.
 var interned = []reflect.Type{

@@ -62,6 +62,7 @@ func (r Request) String() string {
 // produce returns what the core of a frontend gets of a request.
 func (r Request) produce() frontend.Produce {
 	return frontend.Produce{
+		Partition: Partition,
 		Submission: messages.Submission{
 			Batch: messages.Batch{
 				Ticket: messages.Ticket{Lane: r.Lane}, Records: uint32(r.Batch.Records), MessageID: r.MessageID, Sequence: r.Sequence,

@@ -15,8 +15,9 @@ import (
 // FrontendCore is the core of a frontend, with its watch over the stagers.
 type FrontendCore struct {
 	name      string
-	core      *frontend.Core
+	core      *frontend.Log // with one partition
 	watch     stagerwatch.Watch
+	added     bool // the partition
 	announced bool // a stager has announced itself
 	open      int  // tickets that it last counted
 }
@@ -24,14 +25,18 @@ type FrontendCore struct {
 // NewFrontend returns the core of the frontend with the name. Batches of up to inline bytes may
 // travel in the log.
 func NewFrontend(name string, epoch uint64, times frontend.Times, inline int64) *FrontendCore {
-	f := &FrontendCore{name: name, core: frontend.NewCore(Partition, epoch, "", times)}
+	f := &FrontendCore{name: name, core: frontend.NewLog(epoch, times)}
 	f.core.AllowInline(inline)
 	return f
 }
 
 // Step implements Core.
 func (f *FrontendCore) Step(now time.Time, events []Event, out *Output) {
-	taken := make([]frontend.Event, 0, len(events))
+	taken := make([]frontend.Event, 0, len(events)+1)
+	if !f.added {
+		f.added = true
+		taken = append(taken, frontend.Added{Partition: Partition})
+	}
 	var heard []check.Sighting
 	for _, e := range events {
 		if e := f.event(e, out); e != nil {
@@ -39,9 +44,9 @@ func (f *FrontendCore) Step(now time.Time, events []Event, out *Output) {
 			heard = f.heard(e, heard)
 		}
 	}
-	before := f.core.Stats().GivenUp
+	before := f.core.Stats(Partition).GivenUp
 	fx := f.core.Step(now, taken)
-	out.Send, out.Ready, out.TakeEpoch = fx.Send, fx.Ready, fx.TakeEpoch
+	out.Send, out.Ready, out.TakeEpoch = fx.Send, len(fx.Ready) > 0, fx.TakeEpoch
 	for _, e := range fx.Send {
 		if stage, is := e.Message.(messages.Stage); is {
 			f.issued(e.Subject, &stage, out)
@@ -53,7 +58,7 @@ func (f *FrontendCore) Step(now time.Time, events []Event, out *Output) {
 	for i := range fx.Answers {
 		out.Answers = append(out.Answers, answerOf(&fx.Answers[i]))
 	}
-	stats := f.core.Stats()
+	stats := f.core.Stats(Partition)
 	f.open = stats.Outstanding
 	out.Stats = Stats{Open: f.open, GivenUp: int(stats.GivenUp - before)}
 }

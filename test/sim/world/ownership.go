@@ -53,7 +53,7 @@ func (w *World) fenced(p *Process, above uint64) {
 	replaced := w.takeEpoch(p, above)
 	switch {
 	case p.Role == Frontend && replaced:
-		w.step(p, frontend.Ending{Replaced: true})
+		w.step(p, frontend.Ending{Partition: Partition, Replaced: true})
 		w.closeFetches(p)
 		w.Die(p, Replaced)
 	case p.Role == Frontend:
