@@ -43,7 +43,11 @@ func (t *topicPlace) connect() error {
 
 func (t *topicPlace) create(ctx context.Context) error {
 	run := "bench-" + strings.ToLower(nuid.Next())
-	err := each(ctx, t.layout.topics, setupWorkers, func(ctx context.Context, n int) error {
+	atOnce := setupWorkers
+	if t.layout.partitions > 1 {
+		atOnce = 1 // Laneway creates the partitions of a topic at once, and the topics have a time limit
+	}
+	err := each(ctx, t.layout.topics, atOnce, func(ctx context.Context, n int) error {
 		config := protocol.TopicConfig{Name: fmt.Sprintf("%s-%d", run, n), Partitions: t.layout.partitions, Replicas: t.plan.Cluster}
 		if t.layout.bound {
 			config.Subjects = []string{"bench." + config.Name}

@@ -24,7 +24,7 @@ type createCommand struct {
 
 // Help implements kong.HelpProvider.
 func (*createCommand) Help() string {
-	return `The time counts until all topics or streams exist, of which 16 are requested at once. Each partition or stream must then take a record, which is not part of that time.
+	return `The time counts until all topics or streams exist. Streams, and topics of one partition, are requested 16 at a time, other topics one after the other. Each partition or stream must then take a record, which is not part of that time.
 
 Examples:
 
