@@ -35,7 +35,7 @@ func TestUsageBeforeAMeasurementDoesNotCount(t *testing.T) {
 		}
 		return *used
 	}
-	for usage().CPUSeconds == 0 { //nolint:revive // reading takes processor time
+	for usage().CPUSeconds == 0 { // reading takes processor time
 	}
 	before := usage()
 	round, err := s.meter(t.Context(), func() error { return nil })
