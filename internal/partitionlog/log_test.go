@@ -197,7 +197,8 @@ func TestStateTellsWhereTheLogEnds(t *testing.T) {
 	s, log := created(t, 0)
 	state, err := log.State(s.ctx)
 	must(t, err)
-	if state != (partitionlog.State{FirstSequence: 1, LastSequence: 1, Readable: 1, Entries: 1}) {
+	empty := state.Bytes
+	if empty == 0 || state != (partitionlog.State{FirstSequence: 1, LastSequence: 1, Readable: 1, Entries: 1, Bytes: empty}) {
 		t.Errorf("empty log: %+v", state)
 	}
 	for i, n := range []messages.Entry{entry(0, 0), entry(0, 3), entry(3, 0)} {
@@ -206,7 +207,7 @@ func TestStateTellsWhereTheLogEnds(t *testing.T) {
 	}
 	state, err = log.State(s.ctx)
 	must(t, err)
-	if want := (partitionlog.State{FirstSequence: 1, LastSequence: 4, Readable: 4, NextOffset: 3, Entries: 4}); state != want {
+	if want := (partitionlog.State{FirstSequence: 1, LastSequence: 4, Readable: 4, NextOffset: 3, Entries: 4, Bytes: state.Bytes}); state != want || state.Bytes <= empty {
 		t.Errorf("got %+v, wanted %+v", state, want)
 	}
 }

@@ -18,6 +18,7 @@ type State struct {
 	FirstSequence uint64 // of the stream; one above LastSequence in an empty log
 	LastSequence  uint64 // of the stream
 	Entries       uint64
+	Bytes         uint64 // of the entries in the stream, with their subjects and headers
 
 	// Readable is the sequence of the last entry that can be read, and NextOffset
 	// the offset that follows it. Both are 0 if there is none.
@@ -41,7 +42,7 @@ func (l *Log) State(ctx context.Context) (State, error) {
 		return State{}, fmt.Errorf("look up stream %s: %w", messages.LogStream(l.partition), err)
 	}
 	s := stream.CachedInfo().State
-	state := State{FirstSequence: max(s.FirstSeq, 1), LastSequence: s.LastSeq, Entries: s.Msgs}
+	state := State{FirstSequence: max(s.FirstSeq, 1), LastSequence: s.LastSeq, Entries: s.Msgs, Bytes: s.Bytes}
 	if s.LastSeq == 0 {
 		return state, nil
 	}

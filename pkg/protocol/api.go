@@ -277,6 +277,7 @@ type PartitionInfo struct {
 	Stream      string `json:"stream"`     // that acknowledgements name; there is no stream of this name
 	LogStream   string `json:"log_stream"` // the JetStream stream that holds the log
 	Entries     uint64 `json:"entries"`    // messages in the log stream
+	LogBytes    uint64 `json:"log_bytes"`  // size of the log stream, with the payloads of small batches that are not archived
 	// ArchivedOffset is the offset after the last record that was archived; 0 if none was. The
 	// log stream may have lost the entries of the records before it.
 	ArchivedOffset int64 `json:"archived_offset,omitempty"`

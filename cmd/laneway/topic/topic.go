@@ -83,7 +83,9 @@ type Info struct {
 func (*Info) Help() string {
 	return `START is the first offset, and END the one after the last record. The records below ARCHIVED
 are in the object store, in as many segments as SEGMENTS says. LOG STREAM is the JetStream stream
-with the entries of the others. No record is older than OLDEST.
+with the entries of the others, and LOG ENTRIES says how many and how large they are, with the payloads of
+small batches. Payloads of larger batches that are not archived are in objects: see laneway store usage.
+No record is older than OLDEST.
 
 Example:
 
@@ -121,8 +123,8 @@ func sayPartitions(out io.Writer, partitions []protocol.PartitionInfo) error {
 	_, _ = fmt.Fprintln(table, "PARTITION\tSTART\tEND\tARCHIVED\tSEGMENTS\tOLDEST\tLOG STREAM\tLOG ENTRIES")
 	for i := range partitions {
 		p := &partitions[i]
-		_, _ = fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%s\t%s\t%s\t%d\n",
-			p.Partition, p.StartOffset, p.EndOffset, p.ArchivedOffset, segments(p), oldest(p), p.LogStream, p.Entries)
+		_, _ = fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%s\t%s\t%s\t%d, %s\n",
+			p.Partition, p.StartOffset, p.EndOffset, p.ArchivedOffset, segments(p), oldest(p), p.LogStream, p.Entries, humanize.IBytes(p.LogBytes))
 	}
 	return table.Flush()
 }

@@ -42,17 +42,17 @@ func TestInfoShowsProducerLimits(t *testing.T) {
 
 func TestInfoShowsWhatIsArchived(t *testing.T) {
 	partitions := []protocol.PartitionInfo{
-		{EndOffset: 7, LogStream: "L-0", Entries: 4, OldestTime: new(time.Unix(1764374401, 5).UTC())},
+		{EndOffset: 7, LogStream: "L-0", Entries: 4, LogBytes: 2 << 10, OldestTime: new(time.Unix(1764374401, 5).UTC())},
 		{Partition: 1, StartOffset: 5, EndOffset: 1000, ArchivedOffset: 900, Segments: 3, SegmentBytes: 3 << 20, LogStream: "L-1", Entries: 9},
 		{Partition: 2, EndOffset: 1000, ArchivedOffset: 900, LogStream: "L-2", Entries: 9},
 		{Partition: 3, StartOffset: 8, EndOffset: 8, ArchivedOffset: 8, LogStream: "L-3", Entries: 1},
 	}
 	want := `
 PARTITION  START  END   ARCHIVED  SEGMENTS    OLDEST                LOG STREAM  LOG ENTRIES
-0          0      7     0         -           2025-11-29T00:00:01Z  L-0         4
-1          5      1000  900       3, 3.0 MiB  ?                     L-1         9
-2          0      1000  900       ?           ?                     L-2         9
-3          8      8     8         -           -                     L-3         1
+0          0      7     0         -           2025-11-29T00:00:01Z  L-0         4, 2.0 KiB
+1          5      1000  900       3, 3.0 MiB  ?                     L-1         9, 0 B
+2          0      1000  900       ?           ?                     L-2         9, 0 B
+3          8      8     8         -           -                     L-3         1, 0 B
 `
 	var out strings.Builder
 	if err := sayPartitions(&out, partitions); err != nil || "\n"+out.String() != want {

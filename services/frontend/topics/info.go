@@ -69,7 +69,7 @@ func (a *API) describeLog(ctx context.Context, topic protocol.Topic, info *proto
 	case state.Entries > 0:
 		info.StartOffset, err = log.Begin(ctx, state.FirstSequence)
 	}
-	info.EndOffset, info.Entries, info.ArchivedOffset = state.NextOffset, state.Entries, h.End.Offset
+	info.EndOffset, info.Entries, info.LogBytes, info.ArchivedOffset = state.NextOffset, state.Entries, state.Bytes, h.End.Offset
 	if err == nil && info.StartOffset >= h.End.Offset && info.StartOffset < info.EndOffset {
 		var at int64
 		at, err = log.TimeOf(ctx, max(state.FirstSequence, h.End.Sequence+1))

@@ -40,6 +40,13 @@ func TestInfoShowsWhatIsArchived(t *testing.T) {
 		t.Fatal(text)
 	}
 	none, some := info.Partitions[0], info.Partitions[1]
+	stream, err := r.js.Stream(t.Context(), some.LogStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := stream.CachedInfo().State.Bytes; some.LogBytes != want || none.LogBytes == 0 || none.LogBytes >= want {
+		t.Errorf("the logs have %d and %d bytes, want less and %d", none.LogBytes, some.LogBytes, want)
+	}
 	if none.StartOffset != 0 || none.ArchivedOffset != 0 || none.Segments != 0 {
 		t.Errorf("of a partition of which nothing is archived: %+v", none)
 	}
