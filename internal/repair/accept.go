@@ -9,7 +9,6 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"laneway.dev/internal/core/segment"
 	"laneway.dev/internal/marks"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/internal/snapshots"
@@ -20,21 +19,10 @@ import (
 
 // Accepted describes the log of a partition that was continued without its lost records.
 type Accepted struct {
-	Partition     int32  `json:"partition"`
-	Stream        string `json:"stream"`
-	Incarnation   uint32 `json:"incarnation"`
-	FirstSequence uint64 `json:"first_sequence"` // of the stream
-	NextSequence  uint64 `json:"next_sequence"`
-	NextOffset    int64  `json:"next_offset"`
-	Copied        int64  `json:"copied_entries"`
-	// GivenUp are the offsets that have no records any more. Some of the records were
-	// acknowledged; other offsets may never have been used. Gaps that the log had before are
-	// not included.
-	GivenUp []Offsets `json:"given_up_offsets"`
-	// StateLost reports whether it is not known any more which batches producers had sent, and
-	// which message ids they had used, before the first entry of the old stream that could be read:
-	// the beginning of the stream and all snapshots are gone.
-	StateLost bool `json:"state_lost,omitempty"`
+	Partition   int32  `json:"partition"`
+	Stream      string `json:"stream"`
+	Incarnation uint32 `json:"incarnation"`
+	Plan
 	// RecordCorrected reports whether only the topic's record was corrected, because it was
 	// older than the log. Nothing was given up or copied then.
 	RecordCorrected bool `json:"record_corrected,omitempty"`
@@ -58,12 +46,13 @@ const safetyMargin = 1 << 40
 // The steps, in this order:
 //
 //  1. Compare the topic with the inspected one, and look for later incarnations.
-//  2. Read all evidence of how far the log has reached. If any of it cannot be read because
-//     JetStream does not answer, end here: nothing is changed.
+//  2. Plan: read the log, look for the newest manifest of the partition, since what it lists is
+//     not lost, read all evidence of how far the log has reached, and make the entries of the new
+//     stream without storing them. Whatever refuses to accept the loss does it here: nothing is
+//     changed then.
 //  3. Seal the old stream. No record can be acknowledged after this that the copy lacks. A
 //     seal cannot be undone, and the stream is kept as evidence.
-//  4. Read the log and look for the newest manifest of the partition: what it lists is not
-//     lost. Read the evidence again, since entries may have been appended before the seal.
+//  4. Plan again, since entries may have been appended before the seal.
 //  5. Create the new stream, copy the readable entries that are not archived, and save its
 //     snapshot and mark.
 //  6. Write the new incarnation into the topic's record. Services use the new stream from
@@ -76,10 +65,11 @@ const safetyMargin = 1 << 40
 //
 // Without a Store, only a record can be corrected; the error is otherwise ErrNeedsStore.
 //
-// An error with the code INVALID_REQUEST means that the topic has changed since the
-// inspection. After ErrOutcomeUnknown the log may have been continued.
+// A *RefusedError means that nothing was changed. An error with the code INVALID_REQUEST means that
+// the topic has changed since the inspection. After ErrOutcomeUnknown the log may have been
+// continued.
 func (i *Inspector) Accept(ctx context.Context, topic protocol.Topic, number int) (*Accepted, error) {
-	a := &accepting{Inspector: i, topic: topic, old: topic.Partition(number), replicas: topic.Replicas}
+	a := &accepting{planning: planning{Inspector: i, topic: topic, old: topic.Partition(number)}, replicas: topic.Replicas}
 	if err := a.bounded(ctx, a.open); err != nil {
 		return nil, err
 	}
@@ -128,11 +118,7 @@ func (a *accepting) writeRecord(ctx context.Context, target *partitionlog.Contin
 	case err != nil:
 		return nil, err
 	}
-	return &Accepted{
-		Partition: a.new.Number, Stream: messages.LogStream(a.new), Incarnation: a.new.Incarnation, FirstSequence: a.first,
-		NextSequence: a.made.sequence + 1, NextOffset: a.made.offset, Copied: a.copied, GivenUp: orEmpty(a.made.lost),
-		StateLost: a.stateLost,
-	}, nil
+	return &Accepted{Partition: a.new.Number, Stream: messages.LogStream(a.new), Incarnation: a.new.Incarnation, Plan: a.copy.plan()}, nil
 }
 
 // record writes the incarnation of the log into the topic's record.
@@ -170,45 +156,27 @@ func (a *accepting) correct(ctx context.Context, newest *topics.Incarnation) (*A
 	case err != nil:
 		return nil, err
 	case !old.Sealed:
-		return nil, fmt.Errorf("the topic's record is older than its log, which was continued in stream %s, but stream %s, which the record names, is not sealed: "+
+		return nil, refusal("the topic's record is older than its log, which was continued in stream %s, but stream %s, which the record names, is not sealed: "+
 			"restore the bucket LANEWAY_TOPICS from a newer copy", stream, messages.LogStream(a.old))
 	}
 	if err := a.record(ctx, newest.Partition.Incarnation); err != nil {
 		return nil, err
 	}
 	return &Accepted{
-		Partition: a.old.Number, Stream: stream, Incarnation: newest.Partition.Incarnation, GivenUp: []Offsets{}, RecordCorrected: true,
+		Partition: a.old.Number, Stream: stream, Incarnation: newest.Partition.Incarnation, Plan: Plan{GivenUp: []Offsets{}}, RecordCorrected: true,
 	}, nil
 }
 
-// accepting is one run of Accept.
+// accepting is one run of Accept: a planning, and what writes.
 type accepting struct {
-	*Inspector
+	planning
 	registry *topics.Registry
 	marks    *marks.Store
 	saved    *snapshots.Store
 
-	topic    protocol.Topic
-	old, new protocol.Partition
-	log      *partitionlog.Log // the old one
+	new      protocol.Partition
 	replicas int
-
-	later    []topics.Incarnation // later than that of the record, from earlier attempts
-	bounds   *partitionlog.Bounds // of the old stream; nil without one
-	snapshot *messages.Snapshot   // the newest that can be read
-	history  messages.History     // what is archived
-	last     segment.Summary      // of the last segments of the history
-	first    uint64               // sequence of the new stream's first entry
-	// beginOffset is the first offset of a log without history, from its first entry; 0 if that is
-	// lost.
-	beginOffset int64
-	next        int64  // lowest offset that no record can have had, as far as the evidence shows
-	marked      bool   // the mark covers all other evidence
-	frontend    uint64 // the highest frontend epoch
-
-	made      *continuation
-	copied    int64
-	stateLost bool
+	copy     *copying
 }
 
 func (a *accepting) open(ctx context.Context) (err error) {
@@ -220,6 +188,8 @@ func (a *accepting) open(ctx context.Context) (err error) {
 		return err
 	}
 	a.marks, err = marks.Open(ctx, a.Conn, a.JS)
+	a.known = evidence{a.saved, a.marks}
+	a.opened = &a.known
 	return err
 }
 
@@ -242,18 +212,17 @@ func (a *accepting) compare(ctx context.Context) error {
 	return err
 }
 
-// prepare reads the evidence, seals the log, and reads the evidence again.
+// prepare plans the continuation, seals the log, and plans again: entries may have been appended
+// before the seal.
 func (a *accepting) prepare(ctx context.Context) error {
-	if err := a.bounded(ctx, a.gather); err != nil {
+	if _, err := a.plan(ctx); err != nil {
 		return err
 	}
 	if err := a.bounded(ctx, a.log.Seal); err != nil {
 		return err
 	}
-	if err := a.findArchived(ctx); err != nil {
-		return err
-	}
-	return a.bounded(ctx, a.gather) // entries may have been appended before the seal
+	_, err := a.plan(ctx)
+	return err
 }
 
 // discard deletes a stream that no record names, even if ctx has ended.

@@ -214,8 +214,8 @@ func TestAcceptFencesRunningFrontends(t *testing.T) {
 func TestAnInterruptedAcceptanceIsRepeated(t *testing.T) {
 	w, registry := damagedWorld(t)
 	// What an attempt leaves that was killed before the record of the topic was written.
-	inspector := &Inspector{Conn: w.conn, JS: w.js, Store: w.store}
-	a := &accepting{Inspector: inspector, old: w.topic.Partition(0), replicas: 1}
+	inspector := &Inspector{Conn: w.conn, JS: w.js, Store: w.store, NewState: newFakeState}
+	a := &accepting{planning: planning{Inspector: inspector, old: w.topic.Partition(0)}, replicas: 1}
 	w.must(a.open(w.ctx))
 	w.must(a.log.Seal(w.ctx))
 	w.must(a.gather(w.ctx))
@@ -223,7 +223,7 @@ func TestAnInterruptedAcceptanceIsRepeated(t *testing.T) {
 	w.must(err)
 	w.must(half.Append(w.ctx, messages.Entry{TopicID: w.topic.ID, Created: true}))
 	w.must(half.Flush(w.ctx))
-	b := &accepting{Inspector: inspector, old: w.topic.Partition(0), replicas: 1}
+	b := &accepting{planning: planning{Inspector: inspector, old: w.topic.Partition(0)}, replicas: 1}
 	w.must(b.open(w.ctx))
 	w.must(b.gather(w.ctx))
 	whole, err := b.begin(w.ctx)
@@ -297,10 +297,10 @@ func TestTheLogOfATopicThatWasCreatedAgainIsNotSealed(t *testing.T) {
 func TestSealsOnlyAfterEvidence(t *testing.T) {
 	w, _ := damagedWorld(t)
 	gone, js := embeddedtest.Start(t)
-	a := &accepting{Inspector: &Inspector{Conn: w.conn, JS: w.js, Store: w.store}, old: w.topic.Partition(0), replicas: 1}
+	a := &accepting{planning: planning{Inspector: &Inspector{Conn: w.conn, JS: w.js, Store: w.store}, old: w.topic.Partition(0)}, replicas: 1}
 	w.must(a.open(w.ctx))
 	var err error
-	a.marks, err = marks.Open(w.ctx, gone, js)
+	a.known.marks, err = marks.Open(w.ctx, gone, js)
 	w.must(err)
 	w.must(a.compare(w.ctx))
 	gone.Close()

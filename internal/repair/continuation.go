@@ -1,7 +1,6 @@
 package repair
 
 import (
-	"fmt"
 	"slices"
 
 	"laneway.dev/internal/core/generation"
@@ -33,6 +32,9 @@ type continuation struct {
 	hole bool // entries are missing before the next one
 	lost []Offsets
 
+	readopted uint64 // as in beginning
+	lowered   bool   // an entry up to readopted was copied
+
 	// snapshot is the newest one of the old log; nil if there is none. It is changed to cover
 	// the new stream, up to the copy of its last entry, or up to the barrier that replaces
 	// that entry.
@@ -51,16 +53,20 @@ type beginning struct {
 	// generation is the present one, read after the old log was sealed; 0 if it is not known.
 	generation uint64
 	snapshot   *messages.Snapshot
+
+	frontend, sequencer uint64 // the highest epochs known
+	// readopted is the last entry that was archived in a history that is lost; 0 if none is. The
+	// entries up to it that the stream still has are not archived any more. Their objects may be
+	// below the watermarks of the log. Those of the new one must not be above them, or a sweep would
+	// delete the objects.
+	readopted uint64
 }
 
 // newContinuation returns a continuation, and its first entry, which gets the sequence first.
 func newContinuation(p protocol.Partition, first uint64, b beginning) (*continuation, messages.Entry) {
 	c := &continuation{
 		topicID: p.TopicID, first: first, begin: b.offset, sequence: first - 1, offset: b.offset, time: b.time, rising: b.rising, history: b.history, snapshot: b.snapshot,
-		generation: b.generation,
-	}
-	if b.snapshot != nil {
-		c.frontend, c.sequencer = b.snapshot.FrontendEpoch, b.snapshot.SequencerEpoch
+		generation: b.generation, frontend: b.frontend, sequencer: b.sequencer, readopted: b.readopted,
 	}
 	created := c.append(messages.Entry{TopicID: p.TopicID, Created: true, BaseOffset: b.offset, Time: b.time})
 	return c, created
@@ -88,14 +94,14 @@ func (c *continuation) entry(e *messages.LoggedEntry) ([]messages.Entry, error) 
 	n := e.Entry
 	begin := n.BaseOffset - n.Gap
 	if begin < c.offset {
-		return nil, fmt.Errorf("entry %d begins at offset %d although the one before it ends at %d", e.Sequence, begin, c.offset)
+		return nil, refusal("entry %d begins at offset %d although the one before it ends at %d", e.Sequence, begin, c.offset)
 	}
 	var out []messages.Entry
 	if c.hole || begin > c.offset {
 		out = append(out, c.barrier(begin, 0, c.time))
 		if c.inHole {
 			if begin < c.snapshot.NextOffset {
-				return nil, fmt.Errorf("entry %d begins at offset %d, and the newest snapshot, which covers less of the log, ends at %d",
+				return nil, refusal("entry %d begins at offset %d, and the newest snapshot, which covers less of the log, ends at %d",
 					e.Sequence, begin, c.snapshot.NextOffset)
 			}
 			c.cover()
@@ -109,12 +115,20 @@ func (c *continuation) entry(e *messages.LoggedEntry) ([]messages.Entry, error) 
 		return out, nil // the new stream has its own first entry
 	}
 	n.Created = false
-	c.frontend, c.sequencer = max(c.frontend, n.Epoch), max(c.sequencer, n.SequencerEpoch)
+	if c.lowered = c.lowered || e.Sequence <= c.readopted; c.lowered {
+		n.Watermark = 0 // finish raises it
+	}
+	c.heed(&n)
 	out = append(out, c.append(n))
 	if covers {
 		c.cover()
 	}
 	return out, nil
+}
+
+// heed notes the epochs of an entry of the old log, whether or not it is copied.
+func (c *continuation) heed(n *messages.Entry) {
+	c.frontend, c.sequencer = max(c.frontend, n.Epoch), max(c.sequencer, n.SequencerEpoch)
 }
 
 // endsWith reports whether the snapshot ends with an entry. A snapshot that contradicts the

@@ -50,10 +50,7 @@ func (e evidence) mark(ctx context.Context, p protocol.Partition) (*messages.Mar
 // snapshot returns the end of the log according to its newest readable snapshot; nil if there
 // is none.
 func (e evidence) snapshot(ctx context.Context, p protocol.Partition) (newest *Snapshot, err error) {
-	if e.snapshots == nil {
-		return nil, nil
-	}
-	err = e.snapshots.Load(ctx, p, func(data []byte) bool {
+	err = e.load(ctx, p, func(data []byte) bool {
 		s, err := messages.DecodeSnapshot(data)
 		if err != nil || s.TopicID != p.TopicID || s.Incarnation != p.Incarnation {
 			return false
@@ -62,4 +59,12 @@ func (e evidence) snapshot(ctx context.Context, p protocol.Partition) (newest *S
 		return true
 	})
 	return newest, err
+}
+
+// load calls use for the snapshots of a log, the newest first, until it returns true.
+func (e evidence) load(ctx context.Context, p protocol.Partition, use func(data []byte) (good bool)) error {
+	if e.snapshots == nil {
+		return nil
+	}
+	return e.snapshots.Load(ctx, p, use)
 }

@@ -44,6 +44,10 @@ type Exported struct {
 	// this batch, sent again by its producer.
 	MessageIDOffset *int64 `json:"message_id_offset,omitempty"`
 
+	// LogOffset is the offset that the batch has in the log, which --accept-loss drops. A small batch
+	// stands in the log itself, so that Key is empty.
+	LogOffset *int64 `json:"log_offset,omitempty"`
+
 	Records []ExportedRecord `json:"records,omitempty"`
 	// Error is the reason why the payload cannot be read. There are no Records then.
 	Error string `json:"error,omitempty"`
@@ -91,33 +95,70 @@ func (s *Survey) Batches() int64 {
 	var n int64
 	for i := range s.partitions {
 		n += int64(len(s.partitions[i].lost.heads))
+		for _, d := range s.partitions[i].dropped {
+			n += d.batches
+		}
 	}
 	return n
 }
 
 // Export writes the batches that no log refers to, one JSON object per line: sorted by
-// partition, and within a lane by ticket. It holds one payload in memory at a time.
+// partition, and within a lane by ticket. They are followed by the batches of the log that the plan of
+// the partition drops, in the order of their offsets. It holds one payload in memory at a time.
 // progress is called after each batch.
 func (s *Survey) Export(ctx context.Context, to io.Writer, progress func()) (Written, error) {
 	out := bufio.NewWriterSize(to, 256<<10)
 	encoder := json.NewEncoder(out)
 	encoder.SetEscapeHTML(false)
 	var done Written
+	write := func(line *Exported) error {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := encoder.Encode(line); err != nil {
+			return err
+		}
+		done.count(line)
+		progress()
+		return nil
+	}
 	for i := range s.partitions {
 		p := &s.partitions[i]
 		for n := range p.lost.heads {
-			line := s.export(ctx, p.id, &p.lost.heads[n])
-			if ctx.Err() != nil {
-				return done, context.Cause(ctx)
-			}
-			if err := encoder.Encode(line); err != nil {
+			if err := write(s.export(ctx, p.id, &p.lost.heads[n])); err != nil {
 				return done, err
 			}
-			done.count(line)
-			progress()
+		}
+		if err := s.exportDropped(ctx, p, write); err != nil {
+			return done, err
 		}
 	}
 	return done, out.Flush()
+}
+
+// exportDropped reads the entries that are dropped again, because all of them may not fit into memory.
+func (s *Survey) exportDropped(ctx context.Context, p *inspected, write func(*Exported) error) error {
+	for _, d := range p.dropped {
+		entries, _, err := p.log.Read(ctx, d.sequence, 1)
+		if err == nil && (len(entries) == 0 || entries[0].Sequence != d.sequence) {
+			err = fmt.Errorf("entry %d of %s is not there any more", d.sequence, p.id)
+		}
+		if err != nil {
+			return err
+		}
+		n := &entries[0].Entry
+		offset := n.BaseOffset
+		for i := range n.Batches {
+			b := &n.Batches[i]
+			line := s.export(ctx, p.id, &head{Batch: b.Batch, epoch: n.Epoch, extent: b.Extent, inline: b.Inline, messageIDAt: -1})
+			line.LogOffset = new(offset)
+			if err := write(line); err != nil {
+				return err
+			}
+			offset += int64(b.Records)
+		}
+	}
+	return nil
 }
 
 func (w *Written) count(line *Exported) {
@@ -165,6 +206,10 @@ func (s *Survey) export(ctx context.Context, p protocol.Partition, h *head) *Exp
 // read returns the records of a batch, from its first copy that can be read, and the extent
 // of that copy.
 func (s *Survey) read(ctx context.Context, h *head) (messages.Extent, []ExportedRecord, error) {
+	if len(h.inline) > 0 {
+		all, err := records(h.inline)
+		return h.extent, all, err
+	}
 	all, err := s.readFrom(ctx, h.extent, h.Records)
 	if err == nil {
 		return h.extent, all, nil

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"laneway.dev/internal/generation"
 	"laneway.dev/internal/kvbucket"
 	"laneway.dev/internal/ownership"
 	"laneway.dev/internal/partitionlog"
@@ -17,9 +18,8 @@ import (
 
 // gather reads all evidence of how far the log has reached: its stream, the newest snapshot,
 // the mark, and what earlier attempts have left.
-func (a *accepting) gather(ctx context.Context) error {
+func (a *planning) gather(ctx context.Context) error {
 	a.bounds, a.snapshot, a.first, a.next, a.marked, a.beginOffset = nil, nil, 0, 0, false, 0
-	archived := a.history.End
 	bounds, err := a.log.Bounds(ctx)
 	switch {
 	case err == nil:
@@ -31,7 +31,13 @@ func (a *accepting) gather(ctx context.Context) error {
 	case !errors.Is(err, jetstream.ErrStreamNotFound):
 		return err
 	}
-	err = a.saved.Load(ctx, a.old, func(data []byte) bool {
+	if a.archived.lost.Archived() && a.beginOffset == 0 {
+		a.beginOffset = a.archived.lost.End.Offset
+		if a.archived.begin != nil {
+			a.beginOffset = *a.archived.begin
+		}
+	}
+	err = a.known.load(ctx, a.old, func(data []byte) bool {
 		s, err := messages.DecodeSnapshot(data)
 		if err != nil || s.TopicID != a.old.TopicID || s.Incarnation != a.old.Incarnation {
 			return false
@@ -43,17 +49,19 @@ func (a *accepting) gather(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.first, a.next = max(a.first, archived.Sequence), max(a.next, archived.Offset)
-	stored, err := a.marks.Get(ctx, a.old)
+	for _, h := range []messages.History{a.history, a.archived.lost} {
+		a.first, a.next = max(a.first, h.End.Sequence), max(a.next, h.End.Offset)
+	}
+	mark, err := a.known.mark(ctx, a.old)
 	switch {
-	case err == nil && stored.Exists:
+	case err == nil && mark != nil:
 		// An owner never appends beyond its reservation. So a mark that does not cover the
 		// known end is an old one, and does not show what was reserved later.
-		a.marked = stored.Mark.Reserved.Covers(messages.Position{Sequence: a.first, Offset: a.next})
+		a.marked = mark.Reserved.Covers(messages.Position{Sequence: a.first, Offset: a.next})
 		if !a.marked {
 			a.first += safetyMargin
 		}
-		a.first, a.next = max(a.first, stored.Mark.Reserved.Sequence), max(a.next, stored.Mark.Reserved.Offset)
+		a.first, a.next = max(a.first, mark.Reserved.Sequence), max(a.next, mark.Reserved.Offset)
 	case err == nil, errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")):
 		a.first += safetyMargin
 	default:
@@ -65,12 +73,15 @@ func (a *accepting) gather(ctx context.Context) error {
 		}
 	}
 	a.first++
+	if a.generation, err = generation.Newest(ctx, a.Conn); err != nil {
+		return err
+	}
 	return a.findEpoch(ctx)
 }
 
 // gatherLater adds the evidence of an incarnation that an earlier attempt has left. It should
 // not have been used. If it was, its sequences and offsets are still not used twice.
-func (a *accepting) gatherLater(ctx context.Context, i *topics.Incarnation) error {
+func (a *planning) gatherLater(ctx context.Context, i *topics.Incarnation) error {
 	a.first, a.next = max(a.first, i.Last, i.Reserved.Sequence), max(a.next, i.Reserved.Offset)
 	if i.Exists {
 		state, err := partitionlog.New(a.Conn, a.JS, i.Partition).State(ctx)
@@ -79,7 +90,7 @@ func (a *accepting) gatherLater(ctx context.Context, i *topics.Incarnation) erro
 		}
 		a.first, a.next = max(a.first, state.LastSequence), max(a.next, state.NextOffset)
 	}
-	return a.saved.Load(ctx, i.Partition, func(data []byte) bool {
+	return a.known.load(ctx, i.Partition, func(data []byte) bool {
 		s, err := messages.DecodeSnapshot(data)
 		if err != nil || s.TopicID != i.Partition.TopicID {
 			return false
@@ -91,7 +102,7 @@ func (a *accepting) gatherLater(ctx context.Context, i *topics.Incarnation) erro
 
 // findEpoch looks up the highest frontend epoch. If the bucket of epochs is lost, the epoch
 // is derived from the time: epochs start at the current Unix time in seconds.
-func (a *accepting) findEpoch(ctx context.Context) error {
+func (a *planning) findEpoch(ctx context.Context) error {
 	now := uint64(max(0, time.Now().Unix()))
 	newest, err := kvbucket.Retry(ctx, func(ctx context.Context) (uint64, error) {
 		newest, err := ownership.Newest(ctx, a.JS, "frontend")

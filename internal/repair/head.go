@@ -14,6 +14,7 @@ type head struct {
 	messages.Batch
 	epoch  uint64
 	extent messages.Extent
+	inline []byte            // the frame, if it stands in the log
 	others []messages.Extent // copies of the batch, in case this one cannot be read
 	// messageIDAt is the offset of a batch with the same message id in the log; negative if
 	// there is none.

@@ -36,11 +36,7 @@ func (i *Inspector) findHistory(ctx context.Context, p *inspected, knows bool) e
 		if !more && !replaces(m, p.history) || of > p.id.Incarnation || more && knows && of < p.id.Incarnation {
 			return
 		}
-		candidates = append(candidates, m)
-		slices.SortFunc(candidates, func(a, b *manifest.Manifest) int {
-			return cmp.Or(cmp.Compare(b.End.Sequence, a.End.Sequence), cmp.Compare(b.Start, a.Start))
-		})
-		candidates = candidates[:min(len(candidates), maxCandidates)]
+		candidates = newest(append(candidates, m))
 	}, func(string, error) {})
 	if err != nil {
 		return err
@@ -61,6 +57,14 @@ func (i *Inspector) findHistory(ctx context.Context, p *inspected, knows bool) e
 		candidates = slices.DeleteFunc(candidates, func(other *manifest.Manifest) bool { return other == m })
 	}
 	return nil
+}
+
+// newest returns the manifests that end last, in their order.
+func newest(candidates []*manifest.Manifest) []*manifest.Manifest {
+	slices.SortFunc(candidates, func(a, b *manifest.Manifest) int {
+		return cmp.Or(cmp.Compare(b.End.Sequence, a.End.Sequence), cmp.Compare(b.Start, a.Start))
+	})
+	return candidates[:min(len(candidates), maxCandidates)]
 }
 
 // replaces reports whether a manifest that ends where a history does may have replaced that of the
@@ -128,7 +132,7 @@ func (i *Inspector) matchHistory(ctx context.Context, p *inspected, s *matcher) 
 			return nil
 		},
 		Entry: func(e *messages.LoggedEntry) error {
-			if !p.inStream(e.Sequence) {
+			if !p.inStream(e.Sequence) || p.diverged > 0 && e.Sequence >= p.diverged {
 				s.archived(&e.Entry)
 			}
 			return nil

@@ -341,13 +341,13 @@ func TestManifestThatCannotBeReadIsAFinding(t *testing.T) {
 	if p := w.inspect(0).Report.Partitions[0]; len(p.Findings) != 1 || !contains(p.Findings, "the manifest "+w.history[0].Manifest) || !contains(p.Findings, "offsets 0 to 11") {
 		t.Errorf("findings are %q", p.Findings)
 	}
-	if got, err := w.accept(w.ctx); err == nil || !strings.Contains(err.Error(), "restore "+w.history[0].Manifest) {
-		t.Errorf("accepted is %+v, %v", got, err)
+	if report := w.inspect(0).Report.Partitions[0]; report.Plan == nil || report.Plan.LostManifest != w.history[0].Manifest {
+		t.Errorf("the plan is %+v, %s", report.Plan, report.PlanError)
 	}
 	w.hide(w.history[0].Manifest, false)
 	got, err := w.accept(w.ctx)
 	w.must(err)
-	if got.Copied != 3 {
+	if got.Copied != 3 || got.LostManifest != "" {
 		t.Errorf("accepted is %+v", got)
 	}
 }

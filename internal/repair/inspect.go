@@ -58,9 +58,13 @@ type inspected struct {
 	bounds   *partitionlog.Bounds // nil without a stream
 	referred map[spot]struct{}    // the batches to which the log refers
 	history  messages.History     // the newest one that is known
+	named    messages.History     // the newest one that the log or a snapshot names
 	found    bool                 // no entry of the log names the history
-	covered  uint64               // the last entry that a snapshot covers
-	absent   []Hole               // what the stream does not have
+	search   bool                 // the store is searched for manifests even if the log seems to be whole
+	diverged uint64               // as in origin
+	dropped  []droppedEntry
+	covered  uint64 // the last entry that a snapshot covers
+	absent   []Hole // what the stream does not have
 	lost     candidates
 	newest   time.Time
 }
@@ -94,6 +98,9 @@ func (i *Inspector) Inspect(ctx context.Context, topic protocol.Topic, partition
 			return nil, err
 		}
 		if err := i.checkManifest(ctx, part); err != nil {
+			return nil, err
+		}
+		if err := i.addPlan(ctx, topic, p, part); err != nil {
 			return nil, err
 		}
 		s.Report.Partitions = append(s.Report.Partitions, *part)
@@ -178,7 +185,8 @@ func (i *Inspector) conclude(ctx context.Context, r *logScan, part *Partition, p
 	}
 	tried := try()
 	p.absent = r.log.Holes
-	if len(tried.Findings) == len(part.Findings) {
+	whole := func() bool { return len(tried.Findings) == len(part.Findings) && !p.search }
+	if whole() {
 		return tried, nil
 	}
 	if p.bounds != nil {
@@ -186,10 +194,11 @@ func (i *Inspector) conclude(ctx context.Context, r *logScan, part *Partition, p
 		if err := i.renew(ctx, p); err != nil {
 			return nil, err
 		}
-		if tried = try(); len(tried.Findings) == len(part.Findings) {
+		if tried = try(); whole() {
 			return tried, nil
 		}
 	}
+	p.named = p.history
 	knows := r.log.Entries > 0 || part.Snapshot != nil
 	if err := i.findHistory(ctx, p, knows); err != nil {
 		return nil, err

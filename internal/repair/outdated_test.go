@@ -123,7 +123,7 @@ func TestContinuesAboveWhatAnUnusedIncarnationHas(t *testing.T) {
 // attempt returns an attempt that has filled its stream.
 func (w *world) attempt() (*accepting, *partitionlog.Continuation) {
 	w.t.Helper()
-	a := &accepting{Inspector: &Inspector{Conn: w.conn, JS: w.js, Store: w.store}, old: w.topic.Partition(0), replicas: 1}
+	a := &accepting{planning: planning{Inspector: &Inspector{Conn: w.conn, JS: w.js, Store: w.store, NewState: newFakeState}, old: w.topic.Partition(0)}, replicas: 1}
 	w.must(a.open(w.ctx))
 	w.must(a.compare(w.ctx))
 	w.must(a.prepare(w.ctx))
@@ -173,7 +173,7 @@ func TestAcceptingEndsIfJetStreamGivesNoAnswer(t *testing.T) {
 	if _, err := inspector.Accept(t.Context(), topic, 0); err == nil || !strings.Contains(err.Error(), errNoAnswer.Error()) {
 		t.Errorf("the error is %v", err)
 	}
-	a := &accepting{Inspector: inspector, old: topic.Partition(0)}
+	a := &accepting{planning: planning{Inspector: inspector, old: topic.Partition(0)}}
 	for name, step := range map[string]func() error{
 		"lookup of later incarnations": func() error {
 			return a.bounded(t.Context(), func(ctx context.Context) error {

@@ -49,6 +49,10 @@ type Partition struct {
 	Copies int `json:"copies"`
 	// Refused counts batches that the log lists as refused.
 	Refused int `json:"refused"`
+	// Plan is what accepting the loss does; nil if nothing is wrong with the log, if only the topic's
+	// record is, or without a store. PlanError says why the loss cannot be accepted.
+	Plan      *Plan  `json:"plan,omitempty"`
+	PlanError string `json:"plan_error,omitempty"`
 	// NewestObject is the time when the newest batch of the partition was staged, in the log or
 	// not.
 	NewestObject *time.Time `json:"newest_object,omitempty"`

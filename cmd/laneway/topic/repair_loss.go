@@ -57,6 +57,15 @@ func (c *Repair) accept(a *cli.App, inspector *repair.Inspector, report *repair.
 			)
 		}
 	}
+	// Nothing is changed as long as anything may be refused.
+	for i := range report.Partitions {
+		if p := &report.Partitions[i]; p.PlanError != "" {
+			return cli.Advise(
+				fmt.Errorf("the loss is not accepted, because partition %d cannot be continued: %s", p.Partition, p.PlanError),
+				"nothing was changed; remove the cause, or continue the other damaged partitions with --partition",
+			)
+		}
+	}
 	for i := range report.Partitions {
 		p := &report.Partitions[i]
 		if len(p.Findings) == 0 {
@@ -79,6 +88,9 @@ func lookAgain(topic string, err error) string {
 	if errors.Is(err, repair.ErrNeedsStore) {
 		return "give it with --store; nothing was given up"
 	}
+	if _, refused := errors.AsType[*repair.RefusedError](err); refused {
+		return "nothing was changed; remove the cause before you repeat the command"
+	}
 	look := "look again, and repeat the command if it is still damaged: laneway topic repair " + topic
 	if errors.Is(err, repair.ErrOutcomeUnknown) {
 		return look
@@ -90,19 +102,52 @@ func describeAccepted(p *repair.Accepted) string {
 	if p.RecordCorrected {
 		return fmt.Sprintf("partition %d: the topic's record names the stream %s again, in which its log was continued before; nothing is given up\n", p.Partition, p.Stream)
 	}
+	return fmt.Sprintf("partition %d continues at offset %d in the stream %s, with %s of the old one; %s\n%s",
+		p.Partition, p.NextOffset, p.Stream, cli.Count(p.Copied, "entry"), describeGivenUp(&p.Plan), describeKept(&p.Plan))
+}
+
+// describeGivenUp says what a continued log lacks.
+func describeGivenUp(p *repair.Plan) string {
 	given := "no offsets are given up"
 	if len(p.GivenUp) > 0 {
-		var ranges []string
-		for _, o := range p.GivenUp {
-			ranges = append(ranges, o.String())
-		}
-		given = "given up: " + strings.Join(ranges, ", ")
+		given = "given up: " + ranges(p.GivenUp)
 	}
 	if p.StateLost {
 		given += "; which batches producers had sent before is not known any more, so one that is sent again may be appended twice"
 	}
-	return fmt.Sprintf("partition %d continues at offset %d in the stream %s, with %s of the old one; %s\n",
-		p.Partition, p.NextOffset, p.Stream, cli.Count(p.Copied, "entry"), given)
+	return given
+}
+
+// describeKept says which history a log continues with if it names another one, and which records of
+// the log are left out for it; a line each.
+func describeKept(p *repair.Plan) string {
+	var text strings.Builder
+	h := p.Replacement
+	switch {
+	case p.LostManifest == "" && h == nil:
+	case p.LostManifest == "":
+		_, _ = fmt.Fprintf(&text, "  history: offsets %d to %d, as listed by %s, which was found in the object store\n", h.StartOffset, h.EndOffset-1, h.Manifest)
+	case h == nil:
+		_, _ = fmt.Fprintf(&text, "  history: none, because %s cannot be read, and the object store has no other manifest of the partition: %s\n", p.LostManifest, p.LostReason)
+	default:
+		_, _ = fmt.Fprintf(&text, "  history: offsets %d to %d, as listed by %s, because %s cannot be read: %s\n", h.StartOffset, h.EndOffset-1, h.Manifest, p.LostManifest, p.LostReason)
+	}
+	if p.Restored != nil {
+		_, _ = fmt.Fprintf(&text, "  readable again: %s, which retention or a truncation has dropped\n", p.Restored)
+	}
+	if p.DroppedRecords > 0 {
+		_, _ = fmt.Fprintf(&text, "  left out: %s of the log, %s, because the history has other records there; --export writes them\n",
+			cli.Count(p.DroppedRecords, "record"), ranges(p.Dropped))
+	}
+	return text.String()
+}
+
+func ranges(all []repair.Offsets) string {
+	var words []string
+	for _, o := range all {
+		words = append(words, o.String())
+	}
+	return strings.Join(words, ", ")
 }
 
 // export writes the batches that no log entry refers to.

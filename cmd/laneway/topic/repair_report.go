@@ -76,7 +76,22 @@ func describePartition(text *strings.Builder, p *repair.Partition) {
 	if p.NewestObject != nil {
 		_, _ = fmt.Fprintf(text, "  newest batch in the object store: staged %s\n", p.NewestObject.Format(time.RFC3339))
 	}
+	describePlan(text, p)
 	describeLanes(text, p)
+}
+
+// describePlan says what --accept-loss does.
+func describePlan(text *strings.Builder, p *repair.Partition) {
+	if p.PlanError != "" {
+		_, _ = fmt.Fprintf(text, "  --accept-loss is refused: %s\n", p.PlanError)
+	}
+	if p.Plan == nil {
+		return
+	}
+	_, _ = fmt.Fprintf(text, "  --accept-loss continues it at offset %d, with %s of the log; %s\n", p.Plan.NextOffset, cli.Count(p.Plan.Copied, "entry"), describeGivenUp(p.Plan))
+	for line := range strings.Lines(describeKept(p.Plan)) {
+		_, _ = fmt.Fprintf(text, "  %s", line)
+	}
 }
 
 func logEnd(l *repair.Log) string {

@@ -1,0 +1,101 @@
+package repair
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"laneway.dev/internal/archive/archivetest"
+	"laneway.dev/internal/embedded/embeddedtest"
+	"laneway.dev/internal/partitionlog"
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+)
+
+// restoredLog is an archivedWorld whose log was restored from an older copy: in the meantime it had
+// other entries 8 to 12, with the offsets 12 to 21, which were archived. Its store does not have the
+// manifest of the older log any more.
+func restoredLog(t *testing.T) (w *world, newer messages.History) {
+	t.Helper()
+	w = archivedWorld(t)
+	p := w.topic.Partition(0)
+	conn, js := embeddedtest.Start(t)
+	_, err := js.CreateStream(w.ctx, jetstream.StreamConfig{
+		Name: messages.LogStream(p), Subjects: []string{messages.LogSubject(p)}, AllowDirect: true, FirstSeq: 8,
+	})
+	w.must(err)
+	log := partitionlog.New(conn, js, p)
+	for n := range uint64(5) {
+		e := messages.Entry{TopicID: p.TopicID, Epoch: 5, BaseOffset: 12 + 2*int64(n), Time: 1 + int64(n)}
+		b := w.stage(w.batch(0, "before", n+1))[0]
+		e.Batches = []messages.Placeholder{{Batch: b.Batch.Batch, Extent: b.Extent}}
+		_, err := log.Append(w.ctx, 7+n, messages.EncodeEntry(e))
+		w.must(err)
+	}
+	newer, err = archivetest.Archive(w.ctx, log, w.store, p, w.history[0], 12, protocol.CompressionNone)
+	w.must(err)
+	w.must(w.store.Delete(w.ctx, w.history[0].Manifest))
+	return w, newer
+}
+
+// commitInline appends a batch whose payload stands in the log.
+func (w *world) commitInline(lane string) {
+	b := w.batch(0, lane, 1)
+	e := messages.Entry{Epoch: 5, Batches: []messages.Placeholder{{Batch: b.Batch, Inline: b.Payload}}}
+	e.Batches[0].Extent.Length = int64(len(b.Payload))
+	w.append(0, e)
+}
+
+func TestRecordsForWhichTheHistoryHasOthersAreNamedAndExported(t *testing.T) {
+	w, newer := restoredLog(t)
+	w.commitInline("inline") // offsets 16 and 17
+	w.next[0] = 30
+	w.append(0, messages.Entry{Epoch: 5, Gap: 12, Batches: []messages.Placeholder{{Batch: messages.Batch{Records: 1}}}})
+	w.setMark(messages.Mark{Written: messages.Position{Sequence: 12, Offset: 31}, Reserved: messages.Position{Sequence: 50, Offset: 500}})
+
+	lines, done := w.export(w.inspect(0))
+	if got := tickets(lines); got != "0:a7 0:a8 0:inline1" || done.Records != 6 {
+		t.Fatalf("exported are %q, %+v", got, done)
+	}
+	for i, offset := range []int64{12, 14, 16} {
+		if at := lines[i].LogOffset; at == nil || *at != offset || len(lines[i].Records) != 2 {
+			t.Errorf("line %d is %+v", i, lines[i])
+		}
+	}
+	got := w.wantPlanned()
+	if got.Replacement == nil || got.Replacement.Manifest != newer.Manifest || got.DroppedRecords != 6 || fmt.Sprint(got.Dropped) != "[offsets 12 to 17]" || got.StateLost {
+		t.Errorf("accepted is %+v", got)
+	}
+	if given := fmt.Sprint(got.GivenUp); given != "[offsets 31 to 499]" || got.Copied != 1 {
+		t.Errorf("given up are %s, accepted is %+v", given, got)
+	}
+	log := w.log(0)
+	if first, kept := log[0].Entry, log[1].Entry; first.History != newer || first.BaseOffset != 22 || kept.BaseOffset != 30 || kept.Gap != 8 {
+		t.Errorf("the log begins with %+v and %+v", first, kept)
+	}
+	w.wantWhole()
+}
+
+// A producer that sends a dropped batch again must not be told that the log has it.
+func TestASnapshotOfDroppedBatchesIsNotUsed(t *testing.T) {
+	w, _ := restoredLog(t)
+	w.save(0, 9)
+	if got := w.wantPlanned(); !got.StateLost || got.DroppedRecords != 4 {
+		t.Errorf("accepted is %+v", got)
+	}
+	if got := fmt.Sprint(producers(w.newSnapshot(0))); got != "[5 6 7]" {
+		t.Errorf("the state is that of %s, want that of the entries 5 to 7", got)
+	}
+}
+
+func TestEntriesThatTheHistoryHasAreNotDropped(t *testing.T) {
+	w := archivedWorld(t)
+	newest := w.archive(0, w.history[0], 9)
+	w.must(w.store.Delete(w.ctx, w.history[0].Manifest))
+	got := w.wantPlanned()
+	if got.DroppedRecords != 0 || got.Replacement == nil || got.Replacement.Manifest != newest.Manifest || fmt.Sprint(got.GivenUp) != "[offsets 16 to 499]" {
+		t.Errorf("accepted is %+v", got)
+	}
+	w.wantWhole()
+}
