@@ -26,6 +26,7 @@ type Mailbox[E any] struct {
 
 	mu     sync.Mutex
 	events []E
+	extra  int // events that do not count in the limit
 	spare  []E
 	room   chan struct{} // closed and replaced when room appears
 	closed bool
@@ -58,17 +59,21 @@ func (m *Mailbox[E]) Put(ctx context.Context, event E) error {
 	}
 }
 
-// Add adds an event even if the mailbox is full, or returns ErrClosed. It is for events that are
-// bounded elsewhere.
+// Add adds an event that does not count in the limit, or returns ErrClosed. It is for events that
+// are bounded elsewhere.
 func (m *Mailbox[E]) Add(event E) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
 		return ErrClosed
 	}
+	m.extra++
 	m.add(event)
 	return nil
 }
+
+// full reports whether the mailbox has no room. The caller holds mu.
+func (m *Mailbox[E]) full() bool { return len(m.events)-m.extra >= m.limit }
 
 func (m *Mailbox[E]) offer(event E) (room <-chan struct{}, err error) {
 	m.mu.Lock()
@@ -76,7 +81,7 @@ func (m *Mailbox[E]) offer(event E) (room <-chan struct{}, err error) {
 	switch {
 	case m.closed:
 		return nil, ErrClosed
-	case len(m.events) >= m.limit:
+	case m.full():
 		return m.room, ErrFull
 	}
 	m.add(event)
@@ -106,10 +111,10 @@ func (m *Mailbox[E]) Close() {
 func (m *Mailbox[E]) take() []E {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	events := m.events
+	events, full := m.events, m.full()
 	clear(m.spare)
-	m.events, m.spare = m.spare[:0], events
-	if len(events) >= m.limit && !m.closed {
+	m.events, m.spare, m.extra = m.spare[:0], events, 0
+	if full && !m.closed {
 		close(m.room)
 		m.room = make(chan struct{})
 	}

@@ -3,6 +3,7 @@ package actor
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,6 +35,34 @@ func TestAFullMailboxAnswers(t *testing.T) {
 	}
 	if err := m.Offer(2); !errors.Is(err, ErrFull) {
 		t.Fatalf("error %v, want ErrFull", err)
+	}
+}
+
+func TestEventsThatAreBoundedElsewhereTakeNoRoom(t *testing.T) {
+	m := NewMailbox[int](1)
+	for _, event := range []int{1, 2} {
+		if err := m.Add(event); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := m.Offer(3); err != nil {
+		t.Fatalf("error %v although only events without a limit wait", err)
+	}
+	if err := m.Add(4); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Offer(5); !errors.Is(err, ErrFull) {
+		t.Fatalf("error %v, want ErrFull", err)
+	}
+	if got := m.take(); !slices.Equal(got, []int{1, 2, 3, 4}) {
+		t.Fatalf("took %v, want all in their order", got)
+	}
+	if err := m.Offer(6); err != nil {
+		t.Fatalf("error %v after everything was taken", err)
+	}
+	m.Close()
+	if err := m.Add(7); !errors.Is(err, ErrClosed) {
+		t.Fatalf("error %v, want ErrClosed", err)
 	}
 }
 
