@@ -18,6 +18,8 @@ type copying struct {
 	begun   bool  // the old log has its first entry
 	copied  int64
 	dropped []droppedEntry
+	// unreadable are the offsets of copied batches whose objects were lost with the history.
+	unreadable []Offsets
 }
 
 // droppedEntry is an entry of the old log with batches that are not in the new one.
@@ -80,6 +82,15 @@ func (c *copying) entry(ctx context.Context, e *messages.LoggedEntry, store func
 	case c.state.entry(e):
 		return nil
 	}
+	gone, err := c.gone(ctx, e)
+	if err != nil {
+		return err
+	}
+	if gone {
+		c.made.heed(&e.Entry)
+		c.made.missing(partitionlog.Missing{First: e.Sequence, Last: e.Sequence})
+		return nil
+	}
 	entries, err := c.made.entry(e)
 	if err != nil {
 		return err
@@ -126,15 +137,11 @@ func (c *copying) drop(e *messages.LoggedEntry) bool {
 func (c *copying) plan() Plan {
 	p := Plan{
 		FirstSequence: c.first, NextSequence: c.made.sequence + 1, NextOffset: c.made.offset, Copied: c.copied, GivenUp: c.givenUp(),
-		StateLost: c.state.lost(),
+		StateLost: c.state.lost(), Unreadable: c.unreadable,
 	}
 	for _, d := range c.dropped {
 		p.DroppedRecords += *d.To - d.From
-		if n := len(p.Dropped); n > 0 && *p.Dropped[n-1].To == d.From {
-			p.Dropped[n-1].To = d.To
-			continue
-		}
-		p.Dropped = append(p.Dropped, d.Offsets)
+		p.Dropped = join(p.Dropped, d.Offsets)
 	}
 	lost, now := c.archived.lost, c.history
 	if lost.Archived() {
@@ -157,4 +164,13 @@ func (c *copying) givenUp() []Offsets {
 		return append([]Offsets{{lost.Start, new(begin)}}, c.made.lost...)
 	}
 	return orEmpty(c.made.lost)
+}
+
+// join appends offsets to a list. They rise.
+func join(to []Offsets, o Offsets) []Offsets {
+	if n := len(to); n > 0 && *to[n-1].To == o.From {
+		to[n-1].To = o.To
+		return to
+	}
+	return append(to, o)
 }

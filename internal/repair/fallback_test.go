@@ -2,6 +2,7 @@ package repair
 
 import (
 	"fmt"
+	"hash/crc32"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -65,6 +66,33 @@ func TestANewestOlderManifestReplacesALostOne(t *testing.T) {
 	kept := log[2].Entry
 	if len(kept.Batches) != 1 || kept.BaseOffset != 14 || kept.Batches[0].Number != 8 {
 		t.Errorf("the entry of the offsets 14 to 15 is %+v", kept)
+	}
+	w.wantWhole()
+}
+
+func TestEntriesOfALostHistoryWhoseObjectsAreGoneAreGivenUp(t *testing.T) {
+	w, _, lost := olderStore(t)
+	w.hide(lost.Manifest, false)
+	b := w.batch(0, "inline", 1)
+	inline := messages.Placeholder{Batch: b.Batch, Inline: b.Payload, Extent: messages.Extent{Length: int64(len(b.Payload)), CRC: crc32.Checksum(b.Payload, crc32.MakeTable(crc32.Castagnoli))}}
+	staged := w.stage(w.batch(0, "a", 9))[0]
+	w.append(0, messages.Entry{Epoch: 5, Batches: []messages.Placeholder{{Batch: staged.Batch.Batch, Extent: staged.Extent}, inline}}) // entry 12, offsets 16 to 19
+	before := lost.Manifest
+	lost = w.archive(0, lost, 12)
+	w.history[0] = lost
+	w.append(0, messages.Entry{Epoch: 5})
+	w.commit(0, w.stage(w.batch(0, "a", 10))...) // entry 14, which is not archived
+	w.setMark(messages.Mark{Written: messages.Position{Sequence: 14, Offset: 22}, Reserved: messages.Position{Sequence: 50, Offset: 500}})
+	w.must(w.store.Delete(w.ctx, before))
+	w.hide(lost.Manifest, true)
+	for _, b := range w.staged {
+		if b.Partition == w.topic.Partition(0) && b.Number >= 8 {
+			w.must(w.store.Delete(w.ctx, b.Extent.Key))
+		}
+	}
+	got := w.wantPlanned()
+	if given := fmt.Sprint(got.GivenUp); given != "[offsets 12 to 15 offsets 22 to 499]" || fmt.Sprint(got.Unreadable) != "[offsets 16 to 17]" {
+		t.Errorf("given up are %s, accepted is %+v", given, got)
 	}
 	w.wantWhole()
 }

@@ -34,6 +34,10 @@ type Plan struct {
 	LostManifest string   `json:"lost_manifest,omitempty"`
 	LostReason   string   `json:"lost_reason,omitempty"`
 	Replacement  *History `json:"replacement,omitempty"`
+	// Unreadable are offsets that the log has and whose records cannot be read: the manifest listed
+	// them, and the objects that the log refers to are not in the store. They are not in GivenUp, because
+	// other batches of the same log entries can be read.
+	Unreadable []Offsets `json:"unreadable_offsets,omitempty"`
 	// Restored are offsets below the start of the log that have records again, because they were
 	// dropped after the manifest of the replacement was made.
 	Restored *Offsets `json:"restored_offsets,omitempty"`
@@ -66,7 +70,8 @@ type planning struct {
 	history  messages.History     // what is archived
 	last     segment.Summary      // of the last segments of the history
 	archived origin
-	first    uint64 // sequence of the new stream's first entry
+	objects  map[string]bool // of entries that were archived in a lost history: whether they are there
+	first    uint64          // sequence of the new stream's first entry
 	// beginOffset is the first offset of a log without history.
 	beginOffset int64
 	next        int64  // lowest offset that no record can have had, as far as the evidence shows

@@ -135,6 +135,9 @@ func describeKept(p *repair.Plan) string {
 	if p.Restored != nil {
 		_, _ = fmt.Fprintf(&text, "  readable again: %s, which retention or a truncation has dropped\n", p.Restored)
 	}
+	if len(p.Unreadable) > 0 {
+		_, _ = fmt.Fprintf(&text, "  unreadable: %s, whose objects are not in the object store; fetches get CORRUPT there\n", ranges(p.Unreadable))
+	}
 	if p.DroppedRecords > 0 {
 		_, _ = fmt.Fprintf(&text, "  left out: %s of the log, %s, because the history has other records there; --export writes them\n",
 			cli.Count(p.DroppedRecords, "record"), ranges(p.Dropped))

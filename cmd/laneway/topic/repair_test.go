@@ -81,6 +81,7 @@ func TestPrintsReport(t *testing.T) {
 					NextOffset: 100, Copied: 3, GivenUp: []repair.Offsets{{From: 7, To: new(int64(8))}, {From: 40, To: new(int64(100))}},
 					Dropped: []repair.Offsets{{From: 20, To: new(int64(23))}}, DroppedRecords: 3, LostManifest: "m/1/y", LostReason: "it does not exist",
 					Replacement: &repair.History{Manifest: "m/1/x", StartOffset: 1, EndOffset: 30}, Restored: &repair.Offsets{From: 1, To: new(int64(5))},
+					Unreadable: []repair.Offsets{{From: 31, To: new(int64(33))}},
 				},
 			},
 			{Partition: 2, Stream: "LANEWAY-orders-2", Findings: []string{"it contradicts itself"}, PlanError: "offsets were used twice"},
@@ -108,6 +109,7 @@ partition 1: DAMAGED
   --accept-loss continues it at offset 100, with 3 entries of the log; given up: offset 7, offsets 40 to 99
     history: offsets 1 to 29, as listed by m/1/x, because m/1/y cannot be read: it does not exist
     readable again: offsets 1 to 4, which retention or a truncation has dropped
+    unreadable: offsets 31 to 32, whose objects are not in the object store; fetches get CORRUPT there
     left out: 3 records of the log, offsets 20 to 22, because the history has other records there; --export writes them
   copies of batches, staged or sent twice: 3
   batches that were refused: 4
