@@ -27,6 +27,7 @@ type exported struct {
 	Ticket    uint64 `json:"ticket"`
 	Epoch     uint64 `json:"frontend_epoch"`
 	MessageID string `json:"message_id"`
+	LogOffset *int64 `json:"log_offset"`
 	Producer  *struct {
 		ID       int64 `json:"id,string"`
 		Epoch    int16 `json:"epoch"`
