@@ -78,8 +78,11 @@ func TestTruncate(t *testing.T) {
 		t.Fatalf("the offset of %s is %d: %v", at, before, err)
 	}
 	truncate(before, before)
-	if all, err := c.Admin().OffsetAt(ctx, s.Topic, s.Number, time.Now().Add(time.Hour)); err != nil || all != s.records {
-		t.Errorf("the offset of a time to come is %d: %v", all, err)
+	if all, err := c.Admin().OffsetAt(ctx, s.Topic, s.Number, time.Now()); err != nil || all != s.records {
+		t.Errorf("the offset of the present is %d: %v", all, err)
+	}
+	if at, err := c.Admin().OffsetAt(ctx, s.Topic, s.Number, time.Now().Add(time.Hour)); !errors.Is(err, protocol.NewError(protocol.CodeInvalidRequest, "")) {
+		t.Errorf("the offset of a time to come is %d: %v", at, err)
 	}
 	truncate(s.records, s.records)
 
