@@ -95,18 +95,18 @@ func TestArchivedBatchesAreNeededNowhereElse(t *testing.T) {
 	if report.Wrong() || logs.Batches != 3 || logs.Records != 30 || logs.Archived.Objects != 2 || logs.Archived.Batches != 3 || logs.Archived.Records != 30 {
 		t.Errorf("wrong is %t, of the logs it says %+v", report.Wrong(), logs)
 	}
-	if want := w.size(objects[0]) + w.size(objects[1]); logs.NotNeeded != (Counted{2, want}) {
-		t.Errorf("not needed are %+v, want the objects of the purged and of the archived entry", logs.NotNeeded)
+	if want := w.size(objects[0]) + w.size(objects[1]); logs.WaitingArchived != (Counted{2, want}) {
+		t.Errorf("of the archived batches wait %+v, want the objects of the purged and of the archived entry", logs.WaitingArchived)
 	}
 	if s := report.Store; s.Segments.Objects != 2 || s.Manifests.Objects != 2 || s.Objects != 3 || s.Batches != 6 {
 		t.Errorf("the store is %+v", s)
 	}
-	if logs.UnreferencedObjects != 1 { // the first manifest
-		t.Errorf("unreferenced are %d objects", logs.UnreferencedObjects)
+	if usage := w.usage(); logs.Waiting.Objects != 3 || usage.Waiting != logs.Waiting { // with the first manifest
+		t.Errorf("%+v wait, and by the usage %+v", logs.Waiting, usage.Waiting)
 	}
 	w.flip(objects[0], -45) // the last byte of its payload
 	w.must(os.Remove(w.path(objects[1])))
-	if report := w.check(); report.Wrong() || report.Logs.NotNeeded.Objects != 1 {
+	if report := w.check(); report.Wrong() || report.Logs.WaitingArchived.Objects != 1 {
 		t.Errorf("damaged are %v, of the logs it says %+v", report.Damaged, report.Logs)
 	}
 }
@@ -117,11 +117,11 @@ func TestAnObjectWithABatchThatIsNotArchivedIsNeeded(t *testing.T) {
 	w.commit(batches[0])
 	w.archive()
 	w.commit(batches[1])
-	if logs := w.check().Logs; logs.NotNeeded.Objects != 0 || logs.UnreferencedObjects != 0 {
+	if logs := w.check().Logs; logs.Waiting.Objects != 0 {
 		t.Errorf("of the logs it says %+v", logs)
 	}
 	u := w.usage()
-	if u.Archived.Objects != 0 || u.LiveBytes != batches[1].Extent.Length+w.size(w.manifest().Segments[0].Key) {
+	if u.Waiting.Objects != 0 || u.LiveBytes != batches[1].Extent.Length+w.size(w.manifest().Segments[0].Key) {
 		t.Errorf("usage is %+v", u)
 	}
 }
@@ -213,7 +213,7 @@ func TestNamesDamagedSegmentsWithoutAServer(t *testing.T) {
 	}
 }
 
-func TestSegmentsAndManifestsThatNoLogNamesAreUnreferenced(t *testing.T) {
+func TestSegmentsAndManifestsThatNoLogNamesWait(t *testing.T) {
 	w, _ := archivedWorld(t)
 	before, usage := w.check().Logs, w.usage()
 	late := w.archiveOnly() // a job that was lost
@@ -222,11 +222,11 @@ func TestSegmentsAndManifestsThatNoLogNamesAreUnreferenced(t *testing.T) {
 	orphan := m.Segments[2].Key
 	bytes := w.size(orphan) + w.size(late.Manifest)
 	report := w.check()
-	if logs := report.Logs; report.Wrong() || logs.UnreferencedObjects != before.UnreferencedObjects+2 || logs.UnreferencedBytes != before.UnreferencedBytes+bytes ||
+	if logs := report.Logs; report.Wrong() || logs.Waiting != (Counted{before.Waiting.Objects + 2, before.Waiting.Bytes + bytes}) ||
 		logs.Archived != before.Archived {
 		t.Errorf("of the logs it says %+v, before %+v", logs, before)
 	}
-	if now := w.usage(); now.OrphanObjects != usage.OrphanObjects+2 || now.OrphanBytes != usage.OrphanBytes+bytes || now.LiveBytes != usage.LiveBytes {
+	if now := w.usage(); now.Waiting != (Counted{usage.Waiting.Objects + 2, usage.Waiting.Bytes + bytes}) || now.LiveBytes != usage.LiveBytes {
 		t.Errorf("usage is %+v, before %+v", now, usage)
 	}
 	w.cut(orphan)
@@ -268,7 +268,7 @@ func TestBlocksOfSegmentsAreRead(t *testing.T) {
 	w.must(err)
 	w.commit()
 	report := w.check()
-	if report.Wrong() || report.Logs.Archived.Batches != 5 || report.Logs.NotNeeded.Objects != 1 || report.Store.Segments.Bytes > 1000 {
+	if report.Wrong() || report.Logs.Archived.Batches != 5 || report.Logs.WaitingArchived.Objects != 1 || report.Store.Segments.Bytes > 1000 {
 		t.Errorf("damaged are %q, of the logs it says %+v", describeAll(report.Damaged), report.Logs)
 	}
 	w.flip(w.manifest().Segments[0].Key, w.footer(0).Pages[0].Position-1)
@@ -294,10 +294,11 @@ func TestUsageCountsWhatWaitsForItsDeletion(t *testing.T) {
 	w.must(err)
 	w.must(w.checker.Store.Store.Put(w.ctx, record, [][]byte{[]byte("record")}))
 	u := w.usage()
-	if want := (Counted{2, dropped.Size + was}); u.Waiting != want || u.Topics[0].Waiting != want || u.OrphanObjects != before.OrphanObjects {
+	want := Counted{2, dropped.Size + was}
+	if sum := (Counted{before.Waiting.Objects + 2, before.Waiting.Bytes + want.Bytes}); u.Waiting != sum || u.Topics[0].Waiting != want {
 		t.Errorf("usage is %+v, before %+v", u, before)
 	}
-	if u.LiveBytes+u.OtherBytes+u.Archived.Bytes+u.Waiting.Bytes+u.OrphanBytes != u.Bytes {
+	if u.LiveBytes+u.OtherBytes+u.Waiting.Bytes != u.Bytes {
 		t.Errorf("not all bytes are counted once: %+v", u)
 	}
 }
@@ -356,12 +357,12 @@ func TestUsageCountsSegments(t *testing.T) {
 		t.Errorf("the topic is %+v", got)
 	}
 	live := segments + u.Topics[0].Bytes
-	if u.LiveBytes != live || u.Objects != 7 || u.MissingObjects != 0 || len(u.Problems) > 0 || u.LiveBytes+u.OtherBytes+u.Archived.Bytes+u.OrphanBytes != u.Bytes {
+	if u.LiveBytes != live || u.Objects != 7 || u.MissingObjects != 0 || len(u.Problems) > 0 || u.LiveBytes+u.OtherBytes+u.Waiting.Bytes != u.Bytes {
 		t.Errorf("usage is %+v", u)
 	}
-	// The object of the purged entry, and the first manifest, are orphans.
-	if u.Archived != (Counted{1, w.size(objects[1])}) || u.OrphanObjects != 2 {
-		t.Errorf("archived are %+v, orphans %d", u.Archived, u.OrphanObjects)
+	// The objects of the purged and the archived entry, and the first manifest, wait.
+	if u.Waiting.Objects != 3 {
+		t.Errorf("%+v wait", u.Waiting)
 	}
 	w.must(os.Remove(w.path(objects[1])))
 	if u := w.usage(); u.MissingObjects != 0 {

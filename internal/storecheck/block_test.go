@@ -44,7 +44,7 @@ func TestNamesWhatADamagedBlockLoses(t *testing.T) {
 	original, err := os.ReadFile(w.path(key))
 	w.must(err)
 	report := w.check()
-	if report.Wrong() || report.Store.Batches != 101 || report.Store.Records != 1010 || report.Logs.Batches != 101 || report.Logs.UnreferencedObjects != 0 {
+	if report.Wrong() || report.Store.Batches != 101 || report.Store.Records != 1010 || report.Logs.Batches != 101 || report.Logs.Waiting.Objects != 0 {
 		t.Errorf("intact: the report is %+v, %+v", report.Store, report.Logs)
 	}
 	second := batches[50].Extent

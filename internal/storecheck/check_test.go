@@ -253,7 +253,7 @@ func TestNamesWhatLogsLose(t *testing.T) {
 			if len(report.Damaged) != 1 || report.Damaged[0].Key != key || affected(report.Damaged[0]) != test.want || !report.Damaged[0].Referenced {
 				t.Errorf("damaged are %v, want %s: %s", report.Damaged, key, test.want)
 			}
-			if logs := report.Logs; !report.Wrong() || logs.Batches != 8 || logs.Records != 80 || logs.UnreferencedObjects != 0 || len(logs.Problems) > 0 {
+			if logs := report.Logs; !report.Wrong() || logs.Batches != 8 || logs.Records != 80 || logs.Waiting.Objects != 0 || len(logs.Problems) > 0 {
 				t.Errorf("wrong is %t, of the logs it says %+v", report.Wrong(), logs)
 			}
 			w.must(os.WriteFile(w.path(key), original, 0o600))
@@ -283,7 +283,7 @@ func TestUnreferencedObjectsAreNotWrong(t *testing.T) {
 	info, err := os.Stat(w.path(unreferenced))
 	w.must(err)
 	report := w.check()
-	if logs := report.Logs; report.Wrong() || logs.UnreferencedObjects != 1 || logs.UnreferencedBytes != info.Size() {
+	if logs := report.Logs; report.Wrong() || logs.Waiting != (Counted{1, info.Size()}) || logs.WaitingArchived.Objects != 0 {
 		t.Errorf("wrong is %t, of the logs it says %+v", report.Wrong(), logs)
 	}
 	if len(report.Unfinished) != 1 || report.Unfinished[0].Key != torn {
@@ -343,7 +343,7 @@ func TestUploadMayEndDuringTheCheck(t *testing.T) {
 	c.comparison.freeze()
 	w.must(errors.Join(c.logs(w.ctx), c.again(w.ctx)))
 	report := c.comparison.finish()
-	if report.Wrong() || len(report.Unfinished) > 0 || report.Store.Objects != 2 || report.Store.Batches != 3 || report.Logs.UnreferencedObjects != 0 {
+	if report.Wrong() || len(report.Unfinished) > 0 || report.Store.Objects != 2 || report.Store.Batches != 3 || report.Logs.Waiting.Objects != 0 {
 		t.Errorf("report is %+v", report)
 	}
 }

@@ -330,7 +330,7 @@ func (c *comparison) finish() *Report {
 	for _, key := range slices.Sorted(maps.Keys(c.named)) {
 		switch o := c.named[key]; {
 		case r.Logs != nil && o.archived && !o.Referenced && len(o.Affects) == 0:
-			r.Logs.NotNeeded.add(o.Size) // damaged, and of no use any more
+			r.Logs.addWaiting(o.Size, true) // damaged, and of no use any more
 		case r.Logs != nil && len(r.Logs.Problems) == 0 && mayBeUnfinished(o.Damage) && !o.Referenced:
 			r.Unfinished = append(r.Unfinished, o)
 		default:
@@ -351,26 +351,18 @@ func (c *comparison) finishLogs(l *Logs) {
 	slices.SortFunc(l.Lost, func(a, b *Lost) int {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
-	unreferenced := func(size int64) {
-		l.UnreferencedObjects++
-		l.UnreferencedBytes += size
-	}
 	for _, o := range c.objects {
-		switch {
-		case o.referred:
-		case o.archived:
-			l.NotNeeded.add(o.size)
-		default:
-			unreferenced(o.size)
+		if !o.referred {
+			l.addWaiting(o.size, o.archived)
 		}
 	}
 	for key, s := range c.segments {
 		if !s.named && c.named[key] == nil {
-			unreferenced(s.size)
+			l.addWaiting(s.size, false)
 		}
 	}
 	for _, size := range c.manifests {
-		unreferenced(size)
+		l.addWaiting(size, false)
 	}
 }
 

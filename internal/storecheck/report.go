@@ -67,6 +67,13 @@ func (s *Segments) add(read *stored) {
 	s.Records += read.records
 }
 
+func (l *Logs) addWaiting(size int64, archived bool) {
+	l.Waiting.add(size)
+	if archived {
+		l.WaitingArchived.add(size)
+	}
+}
+
 // Logs counts what the logs refer to.
 type Logs struct {
 	Topics     int64 `json:"topics"`
@@ -79,14 +86,11 @@ type Logs struct {
 	Archived Segments `json:"archived"`
 	// GivenUpRecords are records that could not be read when they were archived.
 	GivenUpRecords int64 `json:"given_up_records,omitempty"`
-	// NotNeeded are whole objects to which only archived entries referred, or whose entries were
-	// archived and purged: segments have their batches.
-	NotNeeded Counted `json:"not_needed"`
-	// Unreferenced are whole objects to which no log refers: of deleted topics, of batches that
-	// were staged twice or rejected, or of batches that are on their way; segments of jobs that
-	// were done twice or lost; and manifests that newer ones have replaced.
-	UnreferencedObjects int64 `json:"unreferenced_objects"`
-	UnreferencedBytes   int64 `json:"unreferenced_bytes"`
+	// Waiting are the objects that no log needs, as in Usage. Of damaged ones it has only those whose
+	// batches are archived.
+	Waiting Counted `json:"waiting"`
+	// WaitingArchived are those of them with batches of which segments have a copy.
+	WaitingArchived Counted `json:"waiting_archived"`
 	// Problems say which topics and logs are damaged themselves, so that not everything
 	// that they referred to is known.
 	Problems []string `json:"problems"`

@@ -30,18 +30,11 @@ type Usage struct {
 	// OtherBytes are the rest of the objects that logs refer to: heads and indexes, and batches
 	// to which no log refers; the manifests of the logs; and the records of sweeps.
 	OtherBytes int64 `json:"other_bytes"`
-	// Archived counts objects with batches to which only archived entries refer, so that they are
-	// not needed any more. Those whose entries were purged after that are Orphans, because nothing
-	// but their content tells them apart.
-	Archived Counted `json:"archived"`
-	// Waiting counts the objects that the newest manifests want deleted: segments that retention has
-	// dropped or that were merged, and manifests that newer ones have replaced.
+	// Waiting counts the objects that no log needs, so that sweeps delete them: those of batches that
+	// are archived; segments that retention has dropped or that were merged, and manifests that newer
+	// ones have replaced; those of deleted topics, of batches that were staged twice or rejected, and of
+	// jobs that were done twice or lost. A sweep keeps those of batches that are still under way.
 	Waiting Counted `json:"waiting"`
-	// Orphans are objects to which no log refers: those of deleted topics, of batches that were
-	// staged twice, rejected or archived, and of batches still under way; segments of jobs that were
-	// done twice or lost; and manifests that newer ones have replaced.
-	OrphanObjects int64 `json:"orphan_objects"`
-	OrphanBytes   int64 `json:"orphan_bytes"`
 	// MissingObjects counts the objects to which logs refer but which the store does not list.
 	MissingObjects int64 `json:"missing_objects"`
 	// Alarm is "log older" or "store older" if a sweep has noticed that the logs and the store are not from
@@ -51,7 +44,7 @@ type Usage struct {
 	Sweeps *sweepstate.Ended `json:"incomplete_sweeps,omitempty"`
 	Topics []TopicUsage      `json:"topics"` // by name
 	// Problems say which topics and logs are damaged, and what could not be listed. If there are
-	// any, the usage is incomplete. Objects to which only damaged logs referred count as orphans.
+	// any, the usage is incomplete. Objects to which only damaged logs referred count as waiting.
 	Problems []string `json:"problems"`
 }
 
@@ -70,7 +63,8 @@ type TopicUsage struct {
 	Segments        int64 `json:"segments"`
 	SegmentBytes    int64 `json:"segment_bytes"`
 	ArchivedRecords int64 `json:"archived_records"`
-	// Waiting counts the topic's objects that wait for their deletion.
+	// Waiting counts the segments and manifests of the topic that were dropped or replaced. The
+	// other objects that wait may have had batches of any topic.
 	Waiting Counted `json:"waiting"`
 }
 
@@ -80,7 +74,7 @@ type TopicUsage struct {
 // compressed block, and some 100 bytes per segment.
 //
 // The logs are read before the store is listed. Otherwise, an object that is stored in the
-// meantime would count as missing. In this order, it counts as an orphan. An object that was replaced
+// meantime would count as missing. In this order, it counts as waiting. An object that was replaced
 // and deleted in the meantime is missing, so all is read again if a history has moved.
 func (c *Checker) Usage(ctx context.Context) (*Usage, error) {
 	for reads := 1; ; reads++ {
@@ -137,10 +131,11 @@ func (c *Checker) readUsage(ctx context.Context) (*Usage, error) {
 	u.Problems = append(u.Problems, c.comparison.report.Logs.Problems...)
 	ofLogs := len(u.Problems)
 	slices.SortFunc(u.Topics, func(a, b TopicUsage) int { return cmp.Compare(a.Topic, b.Topic) })
-	if err := c.list(ctx, u, references); err != nil {
+	found, err := c.list(ctx, u, references)
+	if err != nil {
 		return nil, err
 	}
-	switch found := u.Objects > u.OrphanObjects; {
+	switch {
 	case doubt != nil && !found && len(u.Problems) == ofLogs:
 		return nil, unrelated(doubt)
 	case doubt != nil:
@@ -220,26 +215,26 @@ func (t *TopicUsage) add(e *messages.Entry, archived bool, references *reference
 	}
 }
 
-// list adds the objects of the store to a usage.
-func (c *Checker) list(ctx context.Context, u *Usage, references *references) error {
+// list adds the objects of the store to a usage, and reports whether a log knows one of them.
+func (c *Checker) list(ctx context.Context, u *Usage, references *references) (found bool, err error) {
 	references.freeze()
 	for o, err := range c.objects.List(ctx, "") {
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return false, context.Cause(ctx)
 		}
 		if err != nil {
 			u.Problems = append(u.Problems, err.Error())
 			continue
 		}
-		u.add(o, references)
+		found = u.add(o, references) || found
 		c.addProgress(Progress{Objects: 1, Bytes: o.Size})
 	}
 	u.MissingObjects = references.missing()
-	return nil
+	return found, nil
 }
 
-// add adds an object.
-func (u *Usage) add(o objectstore.Listed, references *references) {
+// add adds an object, and reports whether a log or a record of a sweep knows it.
+func (u *Usage) add(o objectstore.Listed, references *references) (known bool) {
 	u.Objects++
 	u.Bytes += o.Size
 	kind := objectstore.KeyKind(o.Key)
@@ -248,10 +243,10 @@ func (u *Usage) add(o objectstore.Listed, references *references) {
 		case needed:
 			u.LiveBytes += live
 			u.OtherBytes += o.Size - live
-			return
+			return true
 		case archivedOnly:
-			u.Archived.add(o.Size)
-			return
+			u.Waiting.add(o.Size)
+			return true
 		}
 	}
 	topic, waits := references.waiting[o.Key]
@@ -268,9 +263,10 @@ func (u *Usage) add(o objectstore.Listed, references *references) {
 		u.Waiting.add(o.Size)
 		u.addWaiting(topic, o.Size)
 	default:
-		u.OrphanObjects++
-		u.OrphanBytes += o.Size
+		u.Waiting.add(o.Size)
+		return false
 	}
+	return true
 }
 
 // addWaiting adds an object that waits for its deletion to a topic.

@@ -27,7 +27,7 @@ func (w *world) size(key string) int64 {
 	return info.Size()
 }
 
-func TestUsageTellsLiveBytesFromOrphans(t *testing.T) {
+func TestUsageTellsLiveBytesFromThoseOfNoUse(t *testing.T) {
 	w := newServedWorld(t)
 	whole, half, orphan, missing := w.stage(2), w.stage(2), w.stage(3), w.stage(1)
 	w.commit(whole...)
@@ -40,7 +40,7 @@ func TestUsageTellsLiveBytesFromOrphans(t *testing.T) {
 	u := w.usage()
 	u.Place, u.ID, u.Cluster = "", "", ""
 	want := &Usage{
-		Objects: 3, Bytes: referred + orphans, LiveBytes: live, OtherBytes: referred - live, OrphanObjects: 1, OrphanBytes: orphans, MissingObjects: 1,
+		Objects: 3, Bytes: referred + orphans, LiveBytes: live, OtherBytes: referred - live, Waiting: Counted{1, orphans}, MissingObjects: 1,
 		Topics: []TopicUsage{{Topic: "orders", Partitions: 1, Batches: 4, Records: 40, Bytes: live + missing[0].Extent.Length}}, Problems: []string{},
 	}
 	if got, want := fmt.Sprintf("%+v", u), fmt.Sprintf("%+v", want); got != want {
@@ -48,13 +48,13 @@ func TestUsageTellsLiveBytesFromOrphans(t *testing.T) {
 	}
 }
 
-func TestUsageOfADeletedTopicIsOrphans(t *testing.T) {
+func TestObjectsOfADeletedTopicWait(t *testing.T) {
 	w := newServedWorld(t)
 	w.commit(w.stage(2)...)
 	w.must(w.checker.JS.DeleteStream(w.ctx, messages.LogStream(w.topic.Partition(0))))
 	w.must(w.checker.JS.DeleteKeyValue(w.ctx, "LANEWAY_TOPICS"))
-	if u := w.usage(); u.OrphanObjects != 1 || u.OrphanBytes != u.Bytes || len(u.Topics) != 0 {
-		t.Errorf("usage is %+v, want one orphan", u)
+	if u := w.usage(); u.Waiting != (Counted{1, u.Bytes}) || len(u.Topics) != 0 {
+		t.Errorf("usage is %+v, want one object that waits", u)
 	}
 }
 
@@ -62,7 +62,7 @@ func TestUsageNamesLogsThatCannotBeRead(t *testing.T) {
 	w := newServedWorld(t)
 	w.commit(w.stage(2)...)
 	w.must(w.checker.JS.DeleteKeyValue(w.ctx, "LANEWAY_TOPICS"))
-	if u := w.usage(); len(u.Problems) != 1 || u.OrphanObjects != 0 {
+	if u := w.usage(); len(u.Problems) != 1 || u.Waiting.Objects != 0 {
 		t.Errorf("usage is %+v, want a problem, and the objects of the log that was found", u)
 	}
 }

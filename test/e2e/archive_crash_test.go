@@ -73,7 +73,7 @@ func (f *fixture) awaitCollected(ctx context.Context, t *testing.T, topics []*ar
 		for _, a := range topics {
 			live += a.ledger.Live(time.Now())
 		}
-		if bound := live + live*3/10 + allowance; usage.Bytes > bound || usage.OrphanObjects+usage.Archived.Objects > 0 {
+		if bound := live + live*3/10 + allowance; usage.Bytes > bound || usage.Waiting.Objects > 0 {
 			return fmt.Errorf("the store has %d bytes, %d are live, allowed are %d: %+v", usage.Bytes, live, bound, usage)
 		}
 		t.Logf("the store has %d bytes, %d are live: %+v", usage.Bytes, live, usage)

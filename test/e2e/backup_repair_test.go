@@ -103,7 +103,7 @@ func TestOperatorAcceptsThatOnlyOnePartWasRestored(t *testing.T) {
 			}
 			f.expectSeriesAndGap(ctx, t, s)
 			if c.dropped { // otherwise the log refers to objects that are not there
-				f.awaitNoOrphans(ctx, t)
+				f.awaitNothingWaits(ctx, t)
 			}
 			f.exits(ctx, t, 0, commands[1], "partition 0: nothing is missing")
 		})

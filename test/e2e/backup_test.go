@@ -117,7 +117,7 @@ func TestRestoredCopyRaisesAnAlarm(t *testing.T) {
 			if got, err := f.alarm(ctx); err != nil || got != "" {
 				t.Errorf("after it was accepted, the alarm is %q, %v", got, err)
 			}
-			f.awaitNoOrphans(ctx, t)
+			f.awaitNothingWaits(ctx, t)
 			if _, usage := f.storeUsage(ctx, t, 0); usage.Alarm != "" || usage.Sweeps != nil {
 				t.Errorf("after it was accepted, store usage says %+v", usage)
 			}
@@ -129,11 +129,11 @@ func TestRestoredCopyRaisesAnAlarm(t *testing.T) {
 	}
 }
 
-// awaitNoOrphans returns when sweeps have deleted all objects to which no log refers.
-func (f *fixture) awaitNoOrphans(ctx context.Context, t *testing.T) {
+// awaitNothingWaits returns when sweeps have deleted all objects that no log needs.
+func (f *fixture) awaitNothingWaits(ctx context.Context, t *testing.T) {
 	t.Helper()
 	err := deployment.Eventually(ctx, func(ctx context.Context) error {
-		if _, usage := f.storeUsage(ctx, t, 0); usage.OrphanObjects > 0 || usage.LiveBytes == 0 {
+		if _, usage := f.storeUsage(ctx, t, 0); usage.Waiting.Objects > 0 || usage.LiveBytes == 0 {
 			return fmt.Errorf("the usage of %s is %+v", f.Store, usage)
 		}
 		return nil

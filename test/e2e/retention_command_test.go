@@ -102,13 +102,13 @@ func (f *fixture) showsHistory(ctx context.Context, t *testing.T, s *series) int
 	return h.Start
 }
 
-// awaitUsage returns when store usage says something of a topic, and has no orphans.
+// awaitUsage returns when store usage says something of a topic, and nothing else waits for its deletion.
 func (f *fixture) awaitUsage(ctx context.Context, t *testing.T, name, want string, satisfied func(storecheck.TopicUsage) bool) {
 	t.Helper()
 	err := deployment.Eventually(ctx, func(ctx context.Context) error {
 		_, usage := f.storeUsage(ctx, t, 0)
 		for _, topic := range usage.Topics {
-			if topic.Topic == name && satisfied(topic) && usage.OrphanObjects == 0 {
+			if topic.Topic == name && satisfied(topic) && usage.Waiting.Objects == topic.Waiting.Objects {
 				return nil
 			}
 		}

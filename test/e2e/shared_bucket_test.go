@@ -100,7 +100,7 @@ func (n *tenant) sweepAlone(ctx context.Context, t *testing.T) {
 	n.restart(ctx)
 	n.publishSeries(ctx, t, n.client, "deleted")
 	n.DeleteTopic(n.conn, "deleted")
-	n.awaitNoOrphans(ctx, t)
+	n.awaitNothingWaits(ctx, t)
 	n.Terminate(deployment.Serve)
 }
 

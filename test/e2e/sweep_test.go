@@ -105,7 +105,7 @@ func TestOneDamagedLogStopsSweepsAndIsNamed(t *testing.T) {
 	}
 	f.DeleteTopic(f.conn, "orders")
 	since(func(v float64) bool { return v == 0 })
-	f.awaitNoOrphans(ctx, t)
+	f.awaitNothingWaits(ctx, t)
 	if _, usage := f.storeUsage(ctx, t, 0); usage.Sweeps != nil {
 		t.Errorf("after the topic was deleted, sweeps have ended by %+v", usage.Sweeps)
 	}

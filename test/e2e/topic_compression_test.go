@@ -103,7 +103,7 @@ func TestTopicsCompressSingleRecords(t *testing.T) {
 			t.Errorf("bytes stored: %v", sizes)
 		}
 		report := f.verifyStore(ctx, t, 0, []string{"nothing is damaged"}, "--nats", f.URL())
-		if report.Store.Records != int64(3*len(lines)) || report.Logs.UnreferencedObjects != 0 {
+		if report.Store.Records != int64(3*len(lines)) || report.Logs.Waiting.Objects != 0 {
 			t.Errorf("the report has %+v and %+v", report.Store, report.Logs)
 		}
 		f.damageABlock(ctx, t, lines)

@@ -131,8 +131,9 @@ func describeLogs(text *strings.Builder, l *storecheck.Logs) {
 		write(text, "  ! %s/%d: %s with %s cannot be read: %s\n", lost.Topic, lost.Partition,
 			cli.Count(lost.Batches, "batch"), cli.Count(lost.Records, "record"), strings.Join(ranges, ", "))
 	}
-	if n := l.NotNeeded; n.Objects > 0 {
-		write(text, "  not needed: %s, %s, whose batches are archived\n", cli.Count(n.Objects, "object"), bytes(n.Bytes))
+	write(text, "  waiting: %s, %s, that no log needs, so that sweeps delete them", cli.Count(l.Waiting.Objects, "object"), bytes(l.Waiting.Bytes))
+	if n := l.WaitingArchived; n.Objects > 0 {
+		write(text, "; of these, with batches that are archived: %s, %s", cli.Count(n.Objects, "object"), bytes(n.Bytes))
 	}
-	write(text, "  unreferenced: %s, %s\n", cli.Count(l.UnreferencedObjects, "object"), bytes(l.UnreferencedBytes))
+	write(text, "\n")
 }

@@ -18,7 +18,7 @@ import (
 type Command struct {
 	Accept Accept `cmd:"" help:"Accept that the logs and the store are not from the same time, after a restore of one of them."`
 	Check  Check  `cmd:"" help:"Test whether Laneway can use a store: put, read, list and delete a probe."`
-	Usage  Usage  `cmd:"" help:"Show how many bytes each topic takes in the store, and how many are orphans."`
+	Usage  Usage  `cmd:"" help:"Show how many bytes each topic takes in the store, and how many wait for their deletion."`
 	Verify Verify `cmd:"" help:"Read every object, and compare the objects with the logs that refer to them."`
 }
 

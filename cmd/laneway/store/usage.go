@@ -26,13 +26,10 @@ func (*Usage) Help() string {
 
     live       batches to which a log refers, and the segments of its history
     other      heads, indexes and unused batches in the same objects; manifests
-    archived   objects to which only archived entries refer: their batches are
-               in segments, so sweeps delete these objects
-    waiting    segments and manifests that were replaced or dropped, and that
-               archivers delete next
-    orphans    objects to which no log refers: those of deleted topics, of batches
-               that were sent twice, rejected or archived, and of batches still
-               under way; segments and manifests that no log names
+    waiting    objects that no log needs, so that sweeps delete them: those of
+               batches that are archived, of deleted topics, of batches that were
+               sent twice or rejected; segments and manifests that were replaced
+               or dropped. Objects of batches still under way count as well
 
 For each topic, it prints the bytes of its batches as they are stored, and those of its segments. It reads no objects but manifests, changes
 nothing, and works while Laneway runs.
@@ -101,9 +98,7 @@ func describeUsage(u *storecheck.Usage) string {
 	_, _ = fmt.Fprintf(table, "  stored\t%s\t%s\n", bytes(u.Bytes), cli.Count(u.Objects, "object"))
 	_, _ = fmt.Fprintf(table, "  live\t%s\tbatches and segments that logs refer to\n", bytes(u.LiveBytes))
 	_, _ = fmt.Fprintf(table, "  other\t%s\theads, indexes and unused batches in the same objects; manifests\n", bytes(u.OtherBytes))
-	_, _ = fmt.Fprintf(table, "  archived\t%s\t%s whose batches are in segments\n", bytes(u.Archived.Bytes), cli.Count(u.Archived.Objects, "object"))
-	_, _ = fmt.Fprintf(table, "  waiting\t%s\t%s that the next sweep deletes\n", bytes(u.Waiting.Bytes), cli.Count(u.Waiting.Objects, "object"))
-	_, _ = fmt.Fprintf(table, "  orphans\t%s\t%s to which no log refers\n", bytes(u.OrphanBytes), cli.Count(u.OrphanObjects, "object"))
+	_, _ = fmt.Fprintf(table, "  waiting\t%s\t%s that no log needs, so that sweeps delete them\n", bytes(u.Waiting.Bytes), cli.Count(u.Waiting.Objects, "object"))
 	_ = table.Flush()
 	if len(u.Topics) == 0 {
 		return text.String()

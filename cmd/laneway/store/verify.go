@@ -29,8 +29,8 @@ With --nats, it needs the same full rights to NATS as the services. NATS must be
 The exit code is 1 if anything is damaged, missing or unreadable, and 6 if the store is not that of the given server. If only the marker
 of the store was lost, its objects are still compared with the logs, and the report says how to write the marker again.
 
-Objects to which no log refers are counted but are no error: they are those of deleted topics, of batches that were sent twice,
-rejected or archived, and of batches still under way. A torn object to which no log refers is an upload that is under way, or one whose
+Objects that no log needs wait for a sweep to delete them. They are counted but are no error: they are those of batches that are archived,
+sent twice or rejected, of deleted topics, and of batches still under way. A torn object to which no log refers is an upload that is under way, or one whose
 process was killed. Without --nats, it counts as damaged. docs/repair.md says what to do about damage.
 
 Examples:

@@ -16,7 +16,7 @@ func TestReportNamesWhatIsAffected(t *testing.T) {
 	report := &storecheck.Report{
 		Store: storecheck.Store{Place: "file:///objects on host", ID: "S", Cluster: "C", Objects: 4, Bytes: 4096, Batches: 1, Records: 10},
 		Logs: &storecheck.Logs{
-			Topics: 1, Partitions: 1, Entries: 3, Batches: 3, Records: 30, UnreferencedObjects: 1, UnreferencedBytes: 1024,
+			Topics: 1, Partitions: 1, Entries: 3, Batches: 3, Records: 30, Waiting: storecheck.Counted{Objects: 3, Bytes: 3072}, WaitingArchived: storecheck.Counted{Objects: 2, Bytes: 2048},
 			Lost: []*storecheck.Lost{{Topic: "orders", Batches: 2, Records: 20, Offsets: []repair.Offsets{{From: 10, To: new(int64(30))}}}},
 		},
 		Damaged: []*storecheck.Object{
@@ -47,7 +47,7 @@ func TestReportNamesWhatIsAffected(t *testing.T) {
 
 logs of 1 topic, 1 partition: 3 entries refer to 3 batches with 30 records
   ! orders/0: 2 batches with 20 records cannot be read: offsets 10 to 29
-  unreferenced: 1 object, 1.0 KiB
+  waiting: 3 objects, 3.0 KiB, that no log needs, so that sweeps delete them; of these, with batches that are archived: 2 objects, 2.0 KiB
 `
 	if got := describe(report); got != want {
 		t.Errorf("report is:\n%s\nwant:\n%s", got, want)
@@ -67,7 +67,7 @@ func TestReportWithoutDamageIsNoError(t *testing.T) {
 func TestUsageIsATable(t *testing.T) {
 	usage := &storecheck.Usage{
 		Place: "s3://bucket/prefix", Objects: 9, Bytes: 14 << 20, LiveBytes: 7 << 20, OtherBytes: 1 << 20,
-		Archived: storecheck.Counted{Objects: 3, Bytes: 4 << 20}, Waiting: storecheck.Counted{Objects: 1, Bytes: 1 << 20}, OrphanObjects: 1, OrphanBytes: 1 << 20,
+		Waiting:        storecheck.Counted{Objects: 5, Bytes: 6 << 20},
 		MissingObjects: 1, Problems: []string{"the log of orders/1 is lost"},
 		Alarm: "log older", Sweeps: &sweepstate.Ended{Since: time.Unix(1764374401, 0).UTC(), Reason: "the logs are older than the store: sweep 7"},
 		Topics: []storecheck.TopicUsage{
@@ -80,12 +80,10 @@ func TestUsageIsATable(t *testing.T) {
   ! log older: nothing is deleted, because the logs and the store are not from the same time; see "Backups" in docs/operation.md
   ! no sweep was complete since 2025-11-29T00:00:01Z: the logs are older than the store: sweep 7
   ! logs refer to 1 object that the store does not have
-  stored    14 MiB   9 objects
-  live      7.0 MiB  batches and segments that logs refer to
-  other     1.0 MiB  heads, indexes and unused batches in the same objects; manifests
-  archived  4.0 MiB  3 objects whose batches are in segments
-  waiting   1.0 MiB  1 object that the next sweep deletes
-  orphans   1.0 MiB  1 object to which no log refers
+  stored   14 MiB   9 objects
+  live     7.0 MiB  batches and segments that logs refer to
+  other    1.0 MiB  heads, indexes and unused batches in the same objects; manifests
+  waiting  6.0 MiB  5 objects that no log needs, so that sweeps delete them
 
 TOPIC   PARTITIONS  BATCHES  RECORDS  BYTES    IN LOG   SEGMENTS  ARCHIVED RECORDS  SEGMENT BYTES  WAITING BYTES
 clicks  1           100      1000     1.0 MiB  3.0 KiB  0         0                 0 B            0 B
