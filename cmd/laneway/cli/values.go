@@ -14,6 +14,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"laneway.dev/internal/objectstore/location"
+	"laneway.dev/pkg/protocol"
 )
 
 // AllPartitions is the value of --partition that stands for every partition of a
@@ -62,7 +63,7 @@ func (a *Amount) Decode(ctx *kong.DecodeContext) error {
 	}
 	bytes, err := humanize.ParseBytes(given)
 	if err != nil || bytes > math.MaxInt64 {
-		return fmt.Errorf("%q is not a size: it looks like 4MiB or 4194304", given)
+		return fmt.Errorf("%q is not a size below 8EiB, such as 4MiB or 4194304", given)
 	}
 	*a = Amount(bytes)
 	return nil
@@ -173,7 +174,10 @@ func text(value any) string {
 // any age.
 type Age time.Duration
 
-const day = 24 * time.Hour
+const (
+	day     = 24 * time.Hour
+	maxDays = uint64(protocol.MaxRetentionAge / day)
+)
 
 // Decode implements kong.MapperValue.
 func (a *Age) Decode(ctx *kong.DecodeContext) error {
@@ -184,13 +188,16 @@ func (a *Age) Decode(ctx *kong.DecodeContext) error {
 	var duration time.Duration
 	if days, is := strings.CutSuffix(given, "d"); is {
 		var n uint64
-		n, err = strconv.ParseUint(days, 10, 16)
+		if n, err = strconv.ParseUint(days, 10, 64); err == nil && n > uint64(math.MaxInt64/day) {
+			err = strconv.ErrRange
+		}
 		duration = time.Duration(n) * day
 	} else {
 		duration, err = time.ParseDuration(given)
 	}
 	if err != nil || duration < 0 {
-		return fmt.Errorf("%q is not an age: it looks like 30d, 12h or 0", given)
+		return fmt.Errorf("%q is not an age: it is 0, a whole number of days such as 30d, or a duration such as 12h or 1h30m, of at most %dd; days are not combined with other units",
+			given, maxDays)
 	}
 	*a = Age(duration)
 	return nil
@@ -204,6 +211,18 @@ func (a Age) String() string {
 	case d%day == 0:
 		return fmt.Sprintf("%dd", d/day)
 	default:
-		return d.String()
+		return Short(d)
 	}
+}
+
+// Short returns a duration without trailing units that are 0: "24h" and not "24h0m0s".
+func Short(d time.Duration) string {
+	text := d.String()
+	if trimmed, ok := strings.CutSuffix(text, "m0s"); ok {
+		text = trimmed + "m"
+	}
+	if trimmed, ok := strings.CutSuffix(text, "h0m"); ok {
+		text = trimmed + "h"
+	}
+	return text
 }

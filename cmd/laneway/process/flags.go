@@ -159,6 +159,24 @@ type ArchiverFlags struct {
 	SweepDeletesPerSecond cli.Number `default:"200" help:"How many objects a sweep deletes a second at most."`
 }
 
+// Bounds of the flags of an archiver. An entry of a log, the smallest part of it, refers to up to 32 MiB of
+// payload, and compressing it takes as much again.
+const (
+	minArchiverBytes = 64 << 20
+	minSweepInterval = time.Second
+)
+
+// Validate implements kong's check of flags.
+func (f *ArchiverFlags) Validate() error {
+	switch interval := time.Duration(f.SweepInterval); {
+	case f.ArchiverBytes < minArchiverBytes:
+		return fmt.Errorf("--archiver-bytes is %d, allowed are 64MiB and more, because a smaller archiver cannot archive every entry of a log", f.ArchiverBytes)
+	case interval != 0 && interval < minSweepInterval:
+		return fmt.Errorf("--sweep-interval is %s, allowed are 0s and %s or more, because a sweep reads all logs", interval, minSweepInterval)
+	}
+	return nil
+}
+
 // Memory returns the bytes that the part of a log may hold.
 func (f *ArchiverFlags) Memory() int64 { return int64(f.ArchiverBytes) }
 

@@ -56,16 +56,25 @@ func (c *Create) Validate() error {
 	case c.Replicas > protocol.MaxReplicas:
 		return fmt.Errorf("--replicas is %d, allowed are 1 to %d", c.Replicas, protocol.MaxReplicas)
 	}
-	if err := checkAge(c.RetentionAge); err != nil {
+	if err := checkRetention(&c.RetentionAge, &c.RetentionBytes); err != nil {
 		return err
 	}
 	return checkLimits(&c.MaxRecordBytes, &c.ProducerExpiry, &c.MaxProducers)
 }
 
-// checkAge returns why an age for retention is not allowed.
-func checkAge(age cli.Age) error {
-	if d := time.Duration(age); d != 0 && (d < protocol.MinRetentionAge || d > protocol.MaxRetentionAge) {
-		return fmt.Errorf("--retention-age is %s, allowed are 0 and %s to %s", age, protocol.MinRetentionAge, cli.Age(protocol.MaxRetentionAge))
+// minRetentionBytes is far below the size of a segment, of which a partition keeps at least one. A
+// smaller number is a mistake.
+const minRetentionBytes = 64 << 10
+
+// checkRetention returns why a retention is not allowed. What is nil is not checked.
+func checkRetention(age *cli.Age, bytes *cli.Amount) error {
+	if age != nil {
+		if d := time.Duration(*age); d != 0 && (d < protocol.MinRetentionAge || d > protocol.MaxRetentionAge) {
+			return fmt.Errorf("--retention-age is %s, allowed are 0 and %s to %s", age, protocol.MinRetentionAge, cli.Age(protocol.MaxRetentionAge))
+		}
+	}
+	if bytes != nil && *bytes != 0 && *bytes < minRetentionBytes {
+		return fmt.Errorf("--retention-bytes is %d, allowed are 0 and %s or more", *bytes, humanize.IBytes(minRetentionBytes))
 	}
 	return nil
 }
@@ -81,7 +90,7 @@ func checkLimits(maxRecordBytes *cli.Size, producerExpiry *cli.Period, maxProduc
 		return nil
 	}
 	if d := time.Duration(*producerExpiry); d < protocol.MinProducerExpiry || d > protocol.MaxProducerExpiry {
-		return fmt.Errorf("--producer-expiry is %s, allowed are %s to %s", d, short(protocol.MinProducerExpiry), short(protocol.MaxProducerExpiry))
+		return fmt.Errorf("--producer-expiry is %s, allowed are %s to %s", d, cli.Short(protocol.MinProducerExpiry), cli.Short(protocol.MaxProducerExpiry))
 	}
 	return nil
 }
@@ -104,19 +113,24 @@ func (c *Create) Run(a *cli.App) error {
 	})
 }
 
-// retained names what a topic keeps; it is empty if that is everything.
+// retained says what a topic keeps; it is empty if that is everything.
 func retained(topic protocol.Topic) string {
-	var kept []string
+	kept := retention(topic)
+	if len(kept) == 0 {
+		return ""
+	}
+	return ", retains " + strings.Join(kept, " and ")
+}
+
+// retention names what a topic keeps; it is empty if that is everything.
+func retention(topic protocol.Topic) (kept []string) {
 	if topic.RetentionAgeMS > 0 {
 		kept = append(kept, cli.Age(topic.RetentionAge()).String())
 	}
 	if topic.RetentionBytes > 0 {
 		kept = append(kept, humanize.IBytes(uint64(topic.RetentionBytes))+" of each partition")
 	}
-	if len(kept) == 0 {
-		return ""
-	}
-	return ", retains " + strings.Join(kept, " and ")
+	return kept
 }
 
 // compressed names the codec of a topic; it is empty if the topic has none.
@@ -133,16 +147,4 @@ func bound(topic protocol.Topic) string {
 		return ""
 	}
 	return ", bound to " + strings.Join(topic.Subjects, " ")
-}
-
-// short returns a duration without trailing units that are 0: "24h" and not "24h0m0s".
-func short(d time.Duration) string {
-	text := d.String()
-	if trimmed, ok := strings.CutSuffix(text, "m0s"); ok {
-		text = trimmed + "m"
-	}
-	if trimmed, ok := strings.CutSuffix(text, "h0m"); ok {
-		text = trimmed + "h"
-	}
-	return text
 }

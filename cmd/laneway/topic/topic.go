@@ -6,6 +6,7 @@
 package topic
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -63,10 +64,11 @@ func (c *List) Run(a *cli.App) error {
 		}
 		// Flush reports the errors of all writes.
 		table := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
-		_, _ = fmt.Fprintln(table, "NAME\tPARTITIONS\tMAX RECORD\tCREATED\tSUBJECTS")
+		_, _ = fmt.Fprintln(table, "NAME\tPARTITIONS\tMAX RECORD\tCREATED\tRETENTION\tSUBJECTS")
 		for _, t := range topics {
-			_, _ = fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\n",
-				t.Name, t.Partitions, humanize.IBytes(uint64(t.MaxRecordBytes)), t.Created.Format(time.RFC3339), strings.Join(t.Subjects, " "))
+			_, _ = fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%s\n",
+				t.Name, t.Partitions, humanize.IBytes(uint64(t.MaxRecordBytes)), t.Created.Format(time.RFC3339),
+				cmp.Or(strings.Join(retention(t), ", "), "forever"), strings.Join(t.Subjects, " "))
 		}
 		return table.Flush()
 	})
@@ -106,7 +108,7 @@ func (c *Info) Run(a *cli.App) error {
 		topic, partitions := *response.Topic, response.Partitions
 		if err := cli.Say(a.Stdout, "topic %s, created %s, records of up to %s%s%s%s\nremembers up to %s, each until it was idle for %s\n\n",
 			topic.Name, topic.Created.Format(time.RFC3339), humanize.IBytes(uint64(topic.MaxRecordBytes)), compressed(topic), bound(topic), retained(topic),
-			cli.Count(topic.MaxProducers, "producer"), short(topic.ProducerExpiry())); err != nil {
+			cli.Count(topic.MaxProducers, "producer"), cli.Short(topic.ProducerExpiry())); err != nil {
 			return err
 		}
 		if err := sayPartitions(a.Stdout, partitions); err != nil {

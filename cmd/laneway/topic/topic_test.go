@@ -32,6 +32,28 @@ func TestCreateSetsProducerLimits(t *testing.T) {
 	}
 }
 
+func TestListShowsRetention(t *testing.T) {
+	s := clitest.NewLaneway(t, 1)
+	at := time.Unix(1764374401, 0).UTC()
+	topic := func(name string, age time.Duration, bytes int64) protocol.Topic {
+		return protocol.Topic{Created: at, TopicConfig: protocol.TopicConfig{
+			Name: name, Partitions: 1, MaxRecordBytes: 2 << 20, RetentionAgeMS: age.Milliseconds(), RetentionBytes: bytes, Subjects: []string{name + ".>"},
+		}}
+	}
+	s.Answer(protocol.TopicAPI+"list", protocol.TopicListResponse{Topics: []protocol.Topic{
+		topic("a", 0, 0), topic("b", time.Hour, 0), topic("c", 7*24*time.Hour, 100<<30),
+	}})
+	want := `
+NAME  PARTITIONS  MAX RECORD  CREATED               RETENTION                      SUBJECTS
+a     1           2.0 MiB     2025-11-29T00:00:01Z  forever                        a.>
+b     1           2.0 MiB     2025-11-29T00:00:01Z  1h                             b.>
+c     1           2.0 MiB     2025-11-29T00:00:01Z  7d, 100 GiB of each partition  c.>
+`
+	if code, stdout, stderr := s.Run(&grammar{}, "", "topic", "list"); code != cli.ExitDone || "\n"+stdout != want {
+		t.Errorf("exit code %d, got\n%s%s\nwant%s", code, stdout, stderr, want)
+	}
+}
+
 func TestInfoShowsProducerLimits(t *testing.T) {
 	s := clitest.NewLaneway(t, 1)
 	code, stdout, stderr := s.Run(&grammar{}, "", "topic", "info", "orders")
@@ -64,7 +86,7 @@ func TestShortDurations(t *testing.T) {
 	for want, d := range map[string]time.Duration{
 		"24h": 24 * time.Hour, "10m": 10 * time.Minute, "1h30m": 90 * time.Minute, "1h0m5s": time.Hour + 5*time.Second, "20s": 20 * time.Second,
 	} {
-		if got := short(d); got != want {
+		if got := cli.Short(d); got != want {
 			t.Errorf("%s is written %s", d, got)
 		}
 	}

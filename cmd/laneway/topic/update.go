@@ -71,10 +71,8 @@ func (c *Update) Validate(kctx *kong.Context) error {
 	if codec := c.Compression; codec != nil && !slices.Contains(codecs, *codec) {
 		return fmt.Errorf("--compression is %q, allowed are %s", *codec, strings.Join(codecs, ", "))
 	}
-	if c.RetentionAge != nil {
-		if err := checkAge(*c.RetentionAge); err != nil {
-			return err
-		}
+	if err := checkRetention(c.RetentionAge, c.RetentionBytes); err != nil {
+		return err
 	}
 	return checkLimits(c.MaxRecordBytes, c.ProducerExpiry, c.MaxProducers)
 }
@@ -135,7 +133,7 @@ var values = []struct {
 		}
 		return strings.Join(t.Subjects, " ")
 	}},
-	{"producer-expiry", func(t protocol.Topic) string { return short(t.ProducerExpiry()) }},
+	{"producer-expiry", func(t protocol.Topic) string { return cli.Short(t.ProducerExpiry()) }},
 	{"compression", func(t protocol.Topic) string { return string(t.Compression) }},
 	{"retention-age", func(t protocol.Topic) string { return cli.Age(t.RetentionAge()).String() }},
 	{"retention-bytes", func(t protocol.Topic) string { return humanize.Comma(t.RetentionBytes) }},
