@@ -16,6 +16,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
 
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/objectstore/measured"
@@ -170,11 +171,20 @@ func (s *Service) inline() int64 {
 	return min(s.config.InlineBytes, s.config.Conn.MaxPayload()/inlineShare)
 }
 
+// warnInline logs if NATS' max_payload makes inline batches smaller than is configured.
+func (s *Service) warnInline() {
+	if most := s.config.Conn.MaxPayload() / inlineShare; s.config.InlineBytes > most {
+		s.config.Logger.Warn("--inline-bytes is above an eighth of NATS' max_payload, so only smaller batches travel in the log",
+			zap.Int64("inline bytes", s.config.InlineBytes), zap.Int64("in effect", most))
+	}
+}
+
 // run starts to receive.
 func (s *Service) run(ctx context.Context, js jetstream.JetStream) error {
 	if err := s.subscribe(ctx, messages.CommittedWildcard); err != nil {
 		return err
 	}
+	s.warnInline()
 	s.Go(s.probes.run)
 	s.Go(s.stagers.run)
 	claim := make(chan error, 1)

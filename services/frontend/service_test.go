@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"laneway.dev/internal/embedded/embeddedtest"
 	"laneway.dev/internal/objectstore"
@@ -291,5 +292,19 @@ func TestFrontendIsReadyWhenEveryRoleAnswers(t *testing.T) {
 	other.TopicID++
 	if err := r.service.awaitReady(ended, other); !errors.Is(err, context.Canceled) {
 		t.Errorf("a partition that does not exist: %v", err)
+	}
+}
+
+func TestInlineBytesAboveTheLimitAreReported(t *testing.T) {
+	conn, _ := embeddedtest.Start(t)
+	most := conn.MaxPayload() / inlineShare
+	for bytes, want := range map[int64]int{most: 0, most + 1: 1} {
+		zapped, logs := observer.New(zap.WarnLevel)
+		s := &Service{config: Config{Config: service.Config{Conn: conn, Logger: zap.New(zapped)}, InlineBytes: bytes}}
+		s.warnInline()
+		all := logs.All()
+		if len(all) != want || want == 1 && all[0].ContextMap()["in effect"] != most {
+			t.Errorf("with %d inline bytes, the log has %v", bytes, all)
+		}
 	}
 }

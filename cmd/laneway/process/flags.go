@@ -48,7 +48,7 @@ type FrontendFlags struct {
 	MaxInFlightBytes             cli.Size   `default:"256MiB" help:"Bytes that all producers together may have in flight."`
 	MaxInFlightBytesPerPartition cli.Size   `default:"256MiB" help:"Bytes that the producers of a partition may have in flight."`
 	MaxInFlightPerPartition      cli.Number `default:"16384" help:"Batches that the producers of a partition may have in flight."`
-	InlineBytes                  cli.Amount `default:"16KiB" help:"Largest batch that may travel in the log instead of an object of the store, without waiting for an upload; 0 turns that off. None does while the replicator has --archive-bytes 0, because its log would keep these batches forever."`
+	InlineBytes                  cli.Amount `default:"16KiB" help:"Largest batch that may travel in the log instead of an object of the store, without waiting for an upload, and at most an eighth of NATS' max_payload; 0 turns that off. None does while the replicator has --archive-bytes 0, because its log would keep these batches forever."`
 	CacheBytes                   cli.Size   `default:"64MiB" help:"Memory for recent batches, from which consumers are served."`
 	MaxFetches                   cli.Number `default:"1024" help:"Fetches that may be open at once."`
 }

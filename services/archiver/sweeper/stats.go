@@ -39,6 +39,10 @@ func (s *Sweeper) ended(ctx context.Context, o sweep.Outcome, took time.Duration
 			s.config.Logger.Debug("the tombstones of deleted topics stay for another sweep", zap.Error(err))
 		}
 	}
+	if o.Reason != "" && !s.config.Conn.IsConnected() {
+		// The errors of nats.go, such as that a buffer is full, do not name the cause.
+		o.Reason = "not connected to NATS: " + o.Reason
+	}
 	if o.Alarm != sweep.NoAlarm && s.overtaken(ctx) {
 		o.Alarm, o.Reason = sweep.NoAlarm, errOvertaken.Error() // it has compared with what is not true any more
 	}

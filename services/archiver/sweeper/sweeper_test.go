@@ -256,3 +256,19 @@ func TestATornRecordIsReplaced(t *testing.T) {
 	w.must(w.store.Put(t.Context(), key, [][]byte{[]byte(strings.Repeat("x", 50) + "\n")}))
 	w.wantEnd(w.sweep(), sweep.NoAlarm, "object "+key+", cannot be read")
 }
+
+func TestASweepWithoutNATSSaysSo(t *testing.T) {
+	w := newWorld(t)
+	conn, err := w.server.Connect()
+	w.must(err)
+	s := New(Config{Conn: conn, JS: w.js, Store: w.store, Logger: zap.NewNop()})
+	s.ended(t.Context(), sweep.Outcome{Reason: "why"}, 0)
+	if got := s.Stats().Last.Reason; got != "why" {
+		t.Errorf("while connected, the reason is %q", got)
+	}
+	conn.Close()
+	s.ended(t.Context(), sweep.Outcome{Reason: "nats: outbound buffer limit exceeded"}, 0)
+	if got := s.Stats().Last.Reason; got != "not connected to NATS: nats: outbound buffer limit exceeded" {
+		t.Errorf("without NATS, the reason is %q", got)
+	}
+}
