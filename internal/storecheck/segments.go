@@ -54,7 +54,7 @@ func (c *Checker) scanSegment(ctx context.Context, o objectstore.Listed) (*store
 		return s, nil
 	}
 	s.footer = footer
-	reader := &frameReader{object: objectstore.NewReader(ctx, c.objects, o, readAhead), frames: c.frames}
+	reader := archive.NewFrames(ctx, c.objects, o)
 	for page := range footer.Pages {
 		entries, err := archive.Page(ctx, c.objects, footer, page)
 		if err == nil {
@@ -82,17 +82,20 @@ func (c *Checker) scanSegment(ctx context.Context, o objectstore.Listed) (*store
 }
 
 // scanFrames reads the frames of entries. The error is ErrNotFound if the segment is gone.
-func (c *Checker) scanFrames(ctx context.Context, s *stored, reader *frameReader, entries []messages.LoggedEntry) error {
+func (c *Checker) scanFrames(ctx context.Context, s *stored, reader *archive.Frames, entries []messages.LoggedEntry) error {
 	for i := range entries {
 		n := &entries[i].Entry
 		offset := n.BaseOffset
 		for k := range n.Batches {
 			b := &n.Batches[k]
 			next := offset + int64(b.Records)
-			switch err := reader.check(ctx, b.Extent); {
+			if b.Extent == (messages.Extent{}) { // it could not be read when it was archived
+				offset = next
+				continue
+			}
+			switch _, err := reader.Read(ctx, b.Extent); {
 			case ctx.Err() != nil:
 				return context.Cause(ctx)
-			case b.Extent == messages.Extent{}: // it could not be read when it was archived
 			case errors.Is(err, objectstore.ErrNotFound):
 				return err
 			case err != nil:
@@ -106,43 +109,6 @@ func (c *Checker) scanFrames(ctx context.Context, s *stored, reader *frameReader
 		}
 	}
 	return nil
-}
-
-// frameReader compares the frames of a segment with their checksums. It reads ahead.
-type frameReader struct {
-	object *objectstore.Reader
-	frames *objectstore.Frames // reads again what does not match
-	last   messages.Extent     // of a block
-	block  []byte              // decompressed
-}
-
-// check returns an error if a frame cannot be read, or is not as it was stored.
-func (r *frameReader) check(ctx context.Context, x messages.Extent) error {
-	if x == (messages.Extent{}) || r.matches(x) {
-		return nil
-	}
-	_, err := r.frames.Read(ctx, x) // perhaps it was altered on the way
-	return err
-}
-
-func (r *frameReader) matches(x messages.Extent) bool {
-	at := x.Stored()
-	if !x.Compressed() || r.last != at {
-		content := make([]byte, at.Length)
-		if _, err := r.object.ReadAt(content, at.Offset); err != nil || objectstore.Verify(at, content) != nil {
-			return false
-		}
-		if !x.Compressed() {
-			return true
-		}
-		block, err := objectstore.Decompress(at, content)
-		if err != nil {
-			return false
-		}
-		r.last, r.block = at, block
-	}
-	_, err := objectstore.Frame(x, r.block)
-	return err == nil
 }
 
 // scanManifests reads all manifests and lists.

@@ -102,11 +102,11 @@ func (c *Command) records(ctx context.Context, laneway *client.Client, from star
 }
 
 func (c *Command) print(a *cli.App, records iter.Seq2[client.Record, error]) (err error) {
-	format := printLine
+	format := cli.PrintLine
 	if c.JSON {
-		format = printJSON
+		format = cli.PrintJSON
 	}
-	out := newPrinter(a.Stdout, format)
+	out := cli.NewPrinter(a.Stdout, format)
 	defer func() {
 		if closeErr := out.Close(); err == nil && closeErr != nil {
 			err = fmt.Errorf("writing: %w", closeErr)

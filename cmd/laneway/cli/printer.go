@@ -1,4 +1,4 @@
-package consume
+package cli
 
 import (
 	"bufio"
@@ -19,11 +19,14 @@ const (
 	printIdle = 10 * time.Millisecond
 )
 
-// printer writes records to a buffer. The buffer is flushed when it is full, which makes
+// RecordFormat writes a record to a buffer: PrintLine or PrintJSON.
+type RecordFormat func(out *bufio.Writer, record *client.Record) error
+
+// Printer writes records to a buffer. The buffer is flushed when it is full, which makes
 // fast reading cheap, and a moment after a record was printed, so that --follow shows
 // single records at once. It is safe for concurrent use.
-type printer struct {
-	format func(out *bufio.Writer, record *client.Record) error
+type Printer struct {
+	format RecordFormat
 
 	mu    sync.Mutex
 	out   *bufio.Writer
@@ -32,15 +35,16 @@ type printer struct {
 	err   error // of a flush by the timer; the next call returns it
 }
 
-func newPrinter(w io.Writer, format func(*bufio.Writer, *client.Record) error) *printer {
-	p := &printer{format: format, out: bufio.NewWriterSize(w, printBuffer)}
+// NewPrinter returns a Printer. The caller MUST call Close.
+func NewPrinter(w io.Writer, format RecordFormat) *Printer {
+	p := &Printer{format: format, out: bufio.NewWriterSize(w, printBuffer)}
 	p.idle = time.AfterFunc(time.Hour, p.flushIdle)
 	p.idle.Stop()
 	return p
 }
 
 // Print writes a record to the buffer.
-func (p *printer) Print(record *client.Record) error {
+func (p *Printer) Print(record *client.Record) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.err != nil {
@@ -53,7 +57,7 @@ func (p *printer) Print(record *client.Record) error {
 	return p.format(p.out, record)
 }
 
-func (p *printer) flushIdle() {
+func (p *Printer) flushIdle() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.armed = false
@@ -63,7 +67,7 @@ func (p *printer) flushIdle() {
 }
 
 // Close flushes the buffer.
-func (p *printer) Close() error {
+func (p *Printer) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.idle.Stop()
@@ -73,15 +77,15 @@ func (p *printer) Close() error {
 	return p.out.Flush()
 }
 
-// printLine writes the value of a record and a line feed.
-func printLine(out *bufio.Writer, record *client.Record) error {
+// PrintLine writes the value of a record and a line feed.
+func PrintLine(out *bufio.Writer, record *client.Record) error {
 	if _, err := out.Write(record.Value); err != nil {
 		return err
 	}
 	return out.WriteByte('\n')
 }
 
-// recordJSON is a record as consume --json prints it. A value that is not UTF-8 is
+// recordJSON is a record as PrintJSON prints it. A value that is not UTF-8 is
 // printed in base64. If one value of a header is not UTF-8, headers_base64 has all values
 // of that header, so that their order is kept.
 type recordJSON struct {
@@ -95,8 +99,8 @@ type recordJSON struct {
 	ValueBase64 []byte              `json:"value_base64,omitempty"`
 }
 
-// printJSON writes a record as a JSON object and a line feed.
-func printJSON(out *bufio.Writer, record *client.Record) error {
+// PrintJSON writes a record as a JSON object and a line feed.
+func PrintJSON(out *bufio.Writer, record *client.Record) error {
 	object := recordJSON{
 		Topic: record.Topic, Partition: record.Partition, Offset: record.Offset, Time: record.Time.UTC(),
 		Headers: make(map[string][]string, len(record.Headers)),

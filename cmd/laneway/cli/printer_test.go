@@ -1,7 +1,6 @@
-package consume
+package cli
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -15,10 +14,10 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-func printed(t *testing.T, format func(*bufio.Writer, *client.Record) error, records ...client.Record) string {
+func printed(t *testing.T, format RecordFormat, records ...client.Record) string {
 	t.Helper()
 	var out strings.Builder
-	p := newPrinter(&out, format)
+	p := NewPrinter(&out, format)
 	for i := range records {
 		if err := p.Print(&records[i]); err != nil {
 			t.Fatal(err)
@@ -31,7 +30,7 @@ func printed(t *testing.T, format func(*bufio.Writer, *client.Record) error, rec
 }
 
 func TestPrintsLinesUnchanged(t *testing.T) {
-	got := printed(t, printLine, client.Record{Value: []byte("a\r")}, client.Record{}, client.Record{Value: []byte("\xff")})
+	got := printed(t, PrintLine, client.Record{Value: []byte("a\r")}, client.Record{}, client.Record{Value: []byte("\xff")})
 	if got != "a\r\n\n\xff\n" {
 		t.Errorf("%q", got)
 	}
@@ -39,7 +38,7 @@ func TestPrintsLinesUnchanged(t *testing.T) {
 
 func TestPrintsJSON(t *testing.T) {
 	moment := time.Date(2026, 11, 23, 11, 0, 0, 120, time.FixedZone("", 3600))
-	got := printed(t, printJSON,
+	got := printed(t, PrintJSON,
 		client.Record{
 			Topic: "orders", Partition: 3, Offset: 1 << 60, Time: moment, Value: []byte(`<a href="x">` + "\n"),
 			Headers: []protocol.Header{{Name: "a", Value: "1"}, {Name: "B", Value: ""}, {Name: "a", Value: "2"}},
@@ -69,7 +68,7 @@ func TestPrintsJSON(t *testing.T) {
 func TestFlushesWhenIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		p := newPrinter(&out, printLine)
+		p := NewPrinter(&out, PrintLine)
 		for _, value := range []string{"first", "second"} {
 			if err := p.Print(&client.Record{Value: []byte(value)}); err != nil {
 				t.Fatal(err)
@@ -92,7 +91,7 @@ func TestReportsErrorOfIdleFlush(t *testing.T) {
 		reader, writer := io.Pipe()
 		gone := errors.New("reader went away")
 		_ = reader.CloseWithError(gone)
-		p := newPrinter(writer, printLine)
+		p := NewPrinter(writer, PrintLine)
 		if err := p.Print(&client.Record{}); err != nil {
 			t.Fatal(err)
 		}
