@@ -8,7 +8,7 @@ import (
 
 // Users of pkg must not download the SDKs of clouds, and services are given their store.
 func TestOnlyCommandsDependOnCloudSDKs(t *testing.T) {
-	for _, packages := range []string{"./pkg/...", "./services/...", "./internal/objectstore", "./internal/storeid", "./internal/storecheck", "./internal/repair"} {
+	for _, packages := range []string{"./pkg/...", "./services/...", "./internal/objectstore", "./internal/storeid", "./internal/storecheck", "./internal/repair", "./internal/recovery"} {
 		for _, dependency := range dependencies(t, packages) {
 			if isCloudSDK(dependency) {
 				t.Errorf("%s depends on %s", packages, dependency)

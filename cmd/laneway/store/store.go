@@ -1,7 +1,7 @@
 // Package store is the command laneway store, which checks and measures the object store.
 //
-// Verify and Usage read the objects and the logs themselves, because they are for data that the
-// services cannot read. They change nothing. Check writes only a probe, which it deletes again. Accept
+// Verify, Usage and Export read the objects and the logs themselves, because they are for data that
+// the services cannot read. They change nothing. Check writes only a probe, which it deletes again. Accept
 // removes the records of sweeps.
 package store
 
@@ -18,6 +18,7 @@ import (
 type Command struct {
 	Accept Accept `cmd:"" help:"Accept that the logs and the store are not from the same time, after a restore of one of them."`
 	Check  Check  `cmd:"" help:"Test whether Laneway can use a store: put, read, list and delete a probe."`
+	Export Export `cmd:"" help:"Print the archived records of a topic without NATS, when only the store is left."`
 	Usage  Usage  `cmd:"" help:"Show how many bytes each topic takes in the store, and how many wait for their deletion."`
 	Verify Verify `cmd:"" help:"Read every object, and compare the objects with the logs that refer to them."`
 }
