@@ -26,7 +26,7 @@ import (
 	"laneway.dev/services/replicator"
 )
 
-const bound = 20 * time.Second
+const bound = time.Minute
 
 // rig is a server with a topic of one partition, and what its services would do.
 type rig struct {
