@@ -7,16 +7,22 @@ import (
 
 // Logs has the actors of the logs, each of which runs all partitions of its log. It makes the
 // actor of a log when its first partition comes, and keeps it. It is safe for concurrent use.
-type Logs[L any] struct {
+type Logs[L routine] struct {
 	build func(log uint16) L
 
 	mu   sync.Mutex
 	byID map[uint16]L
 }
 
+// routine is an actor with a goroutine of its own, as Routine is one.
+type routine interface {
+	End(cause error)
+	Await()
+}
+
 // NewLogs returns the set without actors. build makes and starts the actor of a log. It MUST NOT
 // block.
-func NewLogs[L any](build func(log uint16) L) *Logs[L] {
+func NewLogs[L routine](build func(log uint16) L) *Logs[L] {
 	return &Logs[L]{build: build, byID: make(map[uint16]L)}
 }
 
@@ -46,4 +52,15 @@ func (l *Logs[L]) All() []L {
 		all[i] = l.byID[log]
 	}
 	return all
+}
+
+// Stop ends all actors with ErrStopped, and returns when they have ended.
+func (l *Logs[L]) Stop() {
+	all := l.All()
+	for _, actor := range all {
+		actor.End(ErrStopped)
+	}
+	for _, actor := range all {
+		actor.Await()
+	}
 }

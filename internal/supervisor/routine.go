@@ -25,3 +25,6 @@ func (r *Routine) End(cause error) { r.cancel(cause) }
 
 // Await returns when the goroutine has ended.
 func (r *Routine) Await() { <-r.ended }
+
+// Ended returns a channel that is closed once the goroutine has ended.
+func (r *Routine) Ended() <-chan struct{} { return r.ended }

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/actor"
+	"laneway.dev/internal/supervisor"
 	"laneway.dev/services/sequencer/core"
 )
 
@@ -17,40 +18,23 @@ const mailboxSize = 4096
 
 // log is the actor of one log. The core belongs to its goroutine.
 type log struct {
+	supervisor.Routine
+
 	number  uint16
 	service *Service
 	mailbox *actor.Mailbox[core.Event]
 	spans   spans
 	stats   atomic.Pointer[core.Stats]
-	cancel  context.CancelFunc
-	ended   chan struct{} // closed when the goroutine has ended
-
-	work sync.WaitGroup // the goroutines that take an epoch
+	work    sync.WaitGroup // the goroutines that take an epoch
 }
 
 // startLog starts the actor of a log.
 func (s *Service) startLog(number uint16) *log {
-	ctx, cancel := context.WithCancel(context.Background())
 	l := &log{
 		number: number, service: s, mailbox: actor.NewMailbox[core.Event](mailboxSize), spans: newSpans(s.config.Telemetry),
-		cancel: cancel, ended: make(chan struct{}),
 	}
-	go func() {
-		defer close(l.ended)
-		l.run(ctx)
-	}()
+	l.Go(l.run)
 	return l
-}
-
-// stopLogs ends the actors of all logs, and waits for them.
-func (s *Service) stopLogs() {
-	all := s.logs.All()
-	for _, l := range all {
-		l.cancel()
-	}
-	for _, l := range all {
-		<-l.ended
-	}
 }
 
 func (l *log) put(ctx context.Context, e core.Event) {
@@ -61,7 +45,7 @@ func (l *log) put(ctx context.Context, e core.Event) {
 // run is the actor's goroutine.
 func (l *log) run(ctx context.Context) {
 	defer l.work.Wait()
-	defer l.cancel()
+	defer l.End(supervisor.ErrStopped)
 	c := core.NewLog(l.service.epoch.Epoch(), l.service.config.Heartbeat)
 	if l.service.Err() != nil {
 		l.mailbox.Close()

@@ -67,7 +67,7 @@ func (s *Service) start(ctx context.Context) error {
 		return err
 	}
 	s.logs = supervisor.NewLogs(s.startLog)
-	s.OnStop(func(context.Context) error { s.stopLogs(); return nil })
+	s.OnStop(func(context.Context) error { s.logs.Stop(); return nil })
 	if s.set, err = supervisor.Start(ctx, registry, s.config.Logger, s.partition); err != nil {
 		return err
 	}

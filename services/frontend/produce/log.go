@@ -10,6 +10,7 @@ import (
 
 	"laneway.dev/internal/actor"
 	"laneway.dev/internal/ownership"
+	"laneway.dev/internal/supervisor"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/frontend/core"
@@ -25,8 +26,7 @@ type log struct {
 	number  uint16
 	service *Service
 	mailbox *actor.Mailbox[core.Event]
-	cancel  context.CancelFunc
-	ended   chan struct{} // closed when the goroutine has ended
+	supervisor.Routine
 
 	core       *core.Log
 	partitions map[protocol.Partition]*Partition
@@ -49,33 +49,18 @@ type (
 
 // startLog starts the actor of a log.
 func (s *Service) startLog(number uint16) *log {
-	ctx, cancel := context.WithCancel(context.Background())
 	l := &log{
-		number: number, service: s, mailbox: actor.NewMailbox[core.Event](mailboxSize), cancel: cancel, ended: make(chan struct{}),
+		number: number, service: s, mailbox: actor.NewMailbox[core.Event](mailboxSize),
 		core: core.NewLog(0, s.config.Times), partitions: make(map[protocol.Partition]*Partition),
 	}
-	go func() {
-		defer close(l.ended)
-		l.run(ctx)
-	}()
+	l.Go(l.run)
 	return l
-}
-
-// stopLogs ends the actors of all logs, and waits for them. Their partitions have ended.
-func (s *Service) stopLogs() {
-	all := s.logs.All()
-	for _, l := range all {
-		l.cancel()
-	}
-	for _, l := range all {
-		<-l.ended
-	}
 }
 
 // run serves the partitions until ctx ends or a younger frontend exists.
 func (l *log) run(ctx context.Context) {
 	defer l.work.Wait()
-	defer l.cancel()
+	defer l.End(supervisor.ErrStopped)
 	config := &l.service.config
 	l.work.Go(func() { l.awaitEpoch(ctx) })
 	l.mailbox.Run(ctx, config.Times.Heartbeat, func(now time.Time, events []core.Event) bool {

@@ -129,7 +129,7 @@ func (p *Partition) End(cause error) {
 		}
 		select {
 		case <-p.removed:
-		case <-p.log.ended:
+		case <-p.log.Ended():
 		}
 	}()
 }

@@ -69,7 +69,7 @@ func TestReplacedFrontendEndsInSilence(t *testing.T) {
 	younger, err := ownership.Hold(t.Context(), r.js, "frontend")
 	r.must(err)
 	r.send(messages.FrontendSubject(epoch), messages.Fenced{Partition: r.id, Epoch: younger.Epoch()})
-	receive(t, r.actor.log.ended)
+	receive(t, r.actor.log.Ended())
 	if err := r.ending.Err(); !errors.Is(err, ownership.ErrReplaced) {
 		t.Errorf("the frontend ended with %v", err)
 	}

@@ -78,7 +78,7 @@ func (s *Service) Drained() <-chan struct{} { return s.admission.drained() }
 
 // Close releases what the partitions shared. All of them MUST have ended.
 func (s *Service) Close() {
-	s.stopLogs()
+	s.logs.Stop()
 	s.backlog.close()
 }
 
