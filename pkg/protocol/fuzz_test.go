@@ -18,6 +18,7 @@ func FuzzFrame(f *testing.F) {
 	f.Add(raw(f, []any{1, []any{}}), 1)
 	f.Add(raw(f, []any{1, []any{[]any{hugeArray, []byte{}}}}), 1)
 	f.Add(raw(f, []any{1, []any{[]any{[]string{"name"}, nil}}}), 1)
+	f.Add(raw(f, []any{1, []any{[]any{make([]string, 2*MaxHeaders+2), true}}}), 100)
 	f.Fuzz(func(t *testing.T, frame []byte, limit int) {
 		first, err := readFrame(frame)
 		checkFrameAgrees(t, frame, limit, first, err)
@@ -62,8 +63,9 @@ func checkFrameAgrees(t *testing.T, frame []byte, limit int, records []Record, r
 			return
 		}
 	}
-	// A header that is refused may stand before the bytes that cannot be read.
-	refused := errors.Is(err, NewError(CodeHeaderInvalid, "")) || errors.Is(err, NewError(CodeHeaderNotSupported, ""))
+	// Headers that are refused may stand before the bytes that cannot be read.
+	refused := errors.Is(err, NewError(CodeHeaderInvalid, "")) || errors.Is(err, NewError(CodeHeaderNotSupported, "")) ||
+		errors.Is(err, NewError(CodeHeadersTooLarge, ""))
 	if readErr != nil && refused && n == 0 {
 		return
 	}
