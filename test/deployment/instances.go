@@ -9,15 +9,18 @@ import (
 )
 
 // Pause stops the process of a role where it is, as a machine that hangs does.
-func (d *Deployment) Pause(role string) { d.interrupt(role, syscall.SIGSTOP) }
+func (d *Deployment) Pause(role string) {
+	d.t.Helper()
+	if err := machine.Pause(d.member(role).command.Process); err != nil {
+		d.t.Fatalf("pause %s: %v", role, err)
+	}
+}
 
 // Resume lets a paused process continue as if no time had passed.
-func (d *Deployment) Resume(role string) { d.interrupt(role, syscall.SIGCONT) }
-
-func (d *Deployment) interrupt(role string, s syscall.Signal) {
+func (d *Deployment) Resume(role string) {
 	d.t.Helper()
-	if err := d.member(role).signal(s); err != nil {
-		d.t.Fatalf("signal %s: %v", role, err)
+	if err := d.member(role).signal(syscall.SIGCONT); err != nil {
+		d.t.Fatalf("resume %s: %v", role, err)
 	}
 }
 

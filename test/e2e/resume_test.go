@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/test/deployment"
+	"laneway.dev/test/machine"
 )
 
 // sourceFile writes a file of so many lines, which are all different and some empty
@@ -94,7 +95,7 @@ func TestAnOldInstanceThatGoesOnIsFenced(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.AwaitMetric(ctx, deployment.Replicator, "laneway_replicator_batches_total", func(v float64) bool { return v > 50 })
-	if err := old.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := machine.Pause(old.Process); err != nil {
 		t.Fatal(err)
 	}
 	f.Output(f.feed(ctx, path), nil)
