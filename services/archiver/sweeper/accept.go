@@ -11,8 +11,8 @@ import (
 	"laneway.dev/internal/sweepstate"
 )
 
-// Accept removes the records and the alarm of all sweeps, so that the next sweep goes by the logs as they are. An
-// operator accepts by that that logs and store are from different times.
+// Accept removes the records and the alarm of all sweeps, so that the next sweep goes by the logs as they are, and
+// logs that are older than the store take records again. An operator accepts by that that logs and store are from different times.
 func Accept(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, store objectstore.Store) error {
 	_, _, revision, err := newest(ctx, conn)
 	if err != nil {
@@ -27,7 +27,7 @@ func Accept(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, store 
 			return err
 		}
 	}
-	errs := []error{sweepstate.NoteAlarm(ctx, js, ""), sweepstate.NoteComplete(ctx, js)}
+	errs := []error{sweepstate.NoteAlarm(ctx, js, ""), sweepstate.NoteBehind(ctx, js, nil), sweepstate.NoteComplete(ctx, js)}
 	for o, err := range store.List(ctx, string(objectstore.KindRecord)) {
 		if err == nil {
 			err = store.Delete(ctx, o.Key)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,7 +15,10 @@ import (
 	"laneway.dev/internal/archive"
 	"laneway.dev/internal/core/manifest"
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/partitionlog"
 	"laneway.dev/internal/sweepstate"
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/archiver/core/sweep"
 )
 
@@ -61,7 +65,7 @@ func TestLogsThatAreOlderThanTheStoreAreNoticed(t *testing.T) {
 				w.produce(w.logs["orders"])
 			}
 			w.sweep()
-		}, "has read of partition orders/0: entry"},
+		}, "sweep 2 has read of partition orders/0: entry"},
 		"there were several sweeps": {func(w *world) {
 			for range 4 {
 				w.produce(w.logs["orders"])
@@ -80,16 +84,95 @@ func TestLogsThatAreOlderThanTheStoreAreNoticed(t *testing.T) {
 			for range 3 {
 				w.wantEnd(w.sweep(), sweep.LogOlder, c.want)
 				w.wantAlarm("log older")
+				w.wantBehind(c.want)
 			}
 			if now := w.objects(objectstore.Kinds()...); len(now) != len(before) {
 				t.Errorf("of %d objects %d are left", len(before), len(now))
 			}
 			w.must(Accept(t.Context(), w.conn, w.js, w.store))
 			w.wantAlarm("")
+			w.wantBehind("")
 			if got := w.sweep(); got.Alarm == sweep.LogOlder {
 				t.Errorf("after an operator has accepted it: %+v", got)
 			}
 		})
+	}
+}
+
+func TestNewerLogsAreNotBehindAnyMore(t *testing.T) {
+	w := newWorld(t)
+	w.produce(w.create("orders"))
+	w.wantEnd(w.sweep(), sweep.NoAlarm, "")
+	w.backUp("nats")
+	before := *w.logs["orders"]
+	w.produce(w.logs["orders"])
+	w.sweep()
+	w.keep("nats", "newer")
+	newer := *w.logs["orders"]
+	w.restore("nats")
+	w.logs["orders"] = &before
+	w.wantEnd(w.sweep(), sweep.LogOlder, "the logs are older")
+	w.wantBehind("sweep 2 has read of partition orders/0: entry")
+	w.keep("nats", "older")
+	w.keep("newer", "nats.copy")
+	w.restore("nats")
+	w.logs["orders"] = &newer
+	w.must(sweepstate.NoteBehind(t.Context(), w.js, &sweepstate.Behind{All: true, Reason: "the copy was made later"}))
+	if got := w.sweep(); got.Reason != "" {
+		t.Errorf("the outcome is %+v", got)
+	}
+	w.wantAlarm("")
+	w.wantBehind("")
+}
+
+func TestAContinuedLogIsNotBehindAnyMore(t *testing.T) {
+	w := restoredLog(t, func(w *world) {
+		w.create("events")
+		w.produce(w.logs["orders"])
+		w.sweep()
+	})
+	w.wantEnd(w.sweep(), sweep.LogOlder, "the logs are older")
+	w.wantBehind("sweep 2 has read of partition orders/0: entry")
+	l := w.logs["orders"]
+	next := l.partition
+	next.Incarnation++
+	log := partitionlog.New(w.conn, w.js, next)
+	target, err := log.Continue(t.Context(), 1, l.last+100)
+	w.must(err)
+	w.must(target.Append(t.Context(), messages.Entry{TopicID: next.TopicID, Created: true, BaseOffset: l.offset, History: l.history, Watermark: 1}))
+	w.must(target.Finish(t.Context()))
+	w.must(w.topics.Continue(t.Context(), l.partition, next.Incarnation))
+	l.partition, l.last = next, l.last+100
+	w.wantBehind("")
+	w.wantEnd(w.sweep(), sweep.LogOlder, "has read the log of partition events/0")
+	w.wantBehind("")
+}
+
+func TestArchiversCompareTheRecordsWithTheLogsWhenTheyStart(t *testing.T) {
+	w := restoredLog(t, func(w *world) {
+		w.produce(w.logs["orders"])
+		w.sweep()
+	})
+	s := New(Config{Conn: w.conn, JS: w.js, Store: w.store, Logger: zap.NewNop(), Interval: time.Hour})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.Run(ctx)
+	}()
+	pause := time.NewTicker(10 * time.Millisecond)
+	defer pause.Stop()
+	for deadline := time.Now().Add(patient); s.Stats().Last.Alarm != sweep.LogOlder; <-pause.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v", s.Stats())
+		}
+	}
+	w.wantAlarm("log older")
+	w.wantBehind("sweep 2 has read of partition orders/0")
+	cancel()
+	<-ended
+	if got := s.Stats(); got.Ended != 1 || got.Last.Generation != 0 {
+		t.Errorf("%+v", got)
 	}
 }
 
@@ -122,6 +205,7 @@ func TestAStoreThatIsOlderThanItsLogsIsNoticed(t *testing.T) {
 			for range 3 {
 				w.wantEnd(w.sweep(), sweep.StoreOlder, c.want)
 				w.wantAlarm("store older")
+				w.wantBehind("")
 			}
 			if now := w.objects(objectstore.Kinds()...); len(now) != len(before) {
 				t.Errorf("of %d objects %d are left", len(before), len(now))
@@ -199,6 +283,22 @@ func (w *world) wantAlarm(want string) {
 	w.Helper()
 	if got, err := sweepstate.Alarm(w.Context(), w.conn); err != nil || got != want {
 		w.Errorf("the alarm is %q, %v, want %q", got, err, want)
+	}
+}
+
+// wantBehind compares why producers of the topic orders get errors.
+func (w *world) wantBehind(want string) {
+	w.Helper()
+	behind, err := sweepstate.Logs(w.Context(), w.conn)
+	w.must(err)
+	var p protocol.Partition
+	for _, l := range w.logs {
+		if l.partition.Topic == "orders" {
+			p = l.partition
+		}
+	}
+	if got := behind.Damage(p); !strings.Contains(got, want) || (got != "") != (want != "") {
+		w.Errorf("%v is behind: %q, want %q", p, got, want)
 	}
 }
 

@@ -41,6 +41,7 @@ type lease struct {
 	seen    uint64    // revision of the key
 	changed time.Time // when that revision was first seen
 	others  uint64    // how often another sweeper was seen to have written the key
+	gained  uint64    // how often this sweeper got the lease that it did not have before
 	beats   uint64
 }
 
@@ -60,6 +61,13 @@ func (l *lease) timesTaken() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.others
+}
+
+// timesGained returns how often this sweeper got the lease while it did not have it.
+func (l *lease) timesGained() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.gained
 }
 
 // keep takes and renews the lease until ctx ends, and then gives it up.
@@ -102,6 +110,9 @@ func (l *lease) renew(ctx context.Context) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if !time.Now().Before(l.until) {
+		l.gained++
+	}
 	l.until, l.seen = sent.Add(l.time), revision
 	return nil
 }

@@ -98,7 +98,7 @@ func (s *Sweeper) overtaken(ctx context.Context) bool {
 
 // storeRecord stores a record, names it in NATS, and deletes those before it. A sweep stores its
 // record after it has found that the logs and the store are from the same time, so no alarm stands
-// any more.
+// any more, and no log is behind.
 func (s *Sweeper) storeRecord(ctx context.Context, fx sweep.StoreRecord) error {
 	if !s.lease.held() {
 		return errLease
@@ -129,7 +129,7 @@ func (s *Sweeper) storeRecord(ctx context.Context, fx sweep.StoreRecord) error {
 		}
 		return err
 	}
-	if err := sweepstate.NoteAlarm(ctx, s.config.JS, ""); err != nil {
+	if err := errors.Join(sweepstate.NoteAlarm(ctx, s.config.JS, ""), sweepstate.NoteBehind(ctx, s.config.JS, nil)); err != nil {
 		return err
 	}
 	for _, key := range fx.Obsolete {

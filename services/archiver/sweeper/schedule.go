@@ -26,3 +26,27 @@ func (s *schedule) due(now time.Time, holds bool, taken uint64) bool {
 	s.at = now.Add(s.interval)
 	return true
 }
+
+// comparisons says when the logs are compared with the records of sweeps: once each time that the lease was
+// gained, and again after a pause if that failed. It belongs to one goroutine.
+type comparisons struct {
+	gained uint64 // how often the lease was gained before the last comparison that was made
+	trying uint64 // the same of the last one that was tried
+	at     time.Time
+}
+
+// due reports whether a comparison is due.
+func (c *comparisons) due(now time.Time, holds bool, gained uint64) bool {
+	if !holds || gained == c.gained || now.Before(c.at) {
+		return false
+	}
+	c.trying = gained
+	return true
+}
+
+// done notes whether the comparison that was due could be made.
+func (c *comparisons) done(now time.Time, pause time.Duration, made bool) {
+	if c.at = now.Add(pause); made {
+		c.gained, c.at = c.trying, time.Time{}
+	}
+}

@@ -29,3 +29,33 @@ func TestSweepsAreDueAtIntervals(t *testing.T) {
 		}
 	}
 }
+
+func TestLogsAreComparedOnceEachTimeTheLeaseIsGained(t *testing.T) {
+	start := time.Now()
+	var c comparisons
+	for n, step := range []struct {
+		at     time.Duration
+		holds  bool
+		gained uint64
+		want   bool
+		made   bool
+	}{
+		{0, false, 0, false, false},
+		{1, true, 1, true, false}, // fails
+		{2, true, 1, false, false},
+		{11, true, 1, true, true},
+		{12, true, 1, false, false},
+		{40, false, 1, false, false},
+		{41, true, 2, true, true}, // NATS was away
+		{99, true, 2, false, false},
+	} {
+		now := start.Add(step.at * time.Second)
+		got := c.due(now, step.holds, step.gained)
+		if got != step.want {
+			t.Errorf("step %d: due is %t", n, got)
+		}
+		if got {
+			c.done(now, 10*time.Second, step.made)
+		}
+	}
+}

@@ -47,9 +47,7 @@ func (s *Sweeper) ended(ctx context.Context, o sweep.Outcome, took time.Duration
 		o.Alarm, o.Reason = sweep.NoAlarm, errOvertaken.Error() // it has compared with what is not true any more
 	}
 	if o.Alarm != sweep.NoAlarm {
-		if err := sweepstate.NoteAlarm(ctx, s.config.JS, words(o.Alarm)); err != nil {
-			s.config.Logger.Warn("the alarm of a sweep could not be stored, so the jobs of archivers may still delete objects; the next sweep tries again", zap.Error(err))
-		}
+		s.raiseAlarm(ctx, o)
 	}
 	s.note(ctx, o)
 	s.log(o, took)
@@ -67,6 +65,24 @@ func (s *Sweeper) ended(ctx context.Context, o sweep.Outcome, took time.Duration
 	}
 	s.stats.Complete++
 	s.stats.LastComplete, s.stats.EndedSince = time.Now(), time.Time{}
+}
+
+// raiseAlarm keeps an alarm in NATS, and which logs are older than the store. If an operator accepts them at
+// this moment, the next sweep removes both.
+func (s *Sweeper) raiseAlarm(ctx context.Context, o sweep.Outcome) {
+	if err := sweepstate.NoteAlarm(ctx, s.config.JS, words(o.Alarm)); err != nil {
+		s.config.Logger.Warn("the alarm of a sweep could not be stored, so the jobs of archivers may still delete objects; the next sweep tries again", zap.Error(err))
+	}
+	var behind *sweepstate.Behind
+	if len(o.Behind) > 0 {
+		behind = sweepstate.NewBehind(o.Restored)
+		for _, l := range o.Behind {
+			behind.Add(l.Partition, l.Reason)
+		}
+	}
+	if err := sweepstate.NoteBehind(ctx, s.config.JS, behind); err != nil {
+		s.config.Logger.Warn("which logs are older than the store could not be stored, so they may still take records; the next sweep tries again", zap.Error(err))
+	}
 }
 
 // note keeps in NATS how a sweep has ended. One that has lost its lease does not know how the one after it
@@ -100,6 +116,9 @@ func (s *Sweeper) log(o sweep.Outcome, took time.Duration) {
 	}
 	was := s.reason
 	s.reason = o.Reason
+	if len(o.Behind) > 0 {
+		fields = append(fields, zap.Int("read-only partitions", len(o.Behind)))
+	}
 	switch log := s.config.Logger; {
 	case o.Alarm != sweep.NoAlarm:
 		log.Error("nothing is deleted from the object store, because the logs and the store are not from the same time; see \"Backups\" in docs/operation.md",

@@ -2,7 +2,8 @@
 // at a time among all archivers, and carries out what services/archiver/core/sweep decides.
 //
 // It owns the bucket LANEWAY_SWEEPS, which has the lease of the archiver that sweeps, the alarm that
-// stands and how the last sweep has ended, and the records of sweeps in the store. It deletes nothing that the core has not named.
+// stands, the logs that are older than the store and how the last sweep has ended, and the records of sweeps
+// in the store. It deletes nothing that the core has not named.
 package sweeper
 
 import (
@@ -42,6 +43,8 @@ const (
 	patience = 10 * time.Second
 	// fullEvery is the time after which all generations of segments and manifests are listed again.
 	fullEvery = 24 * time.Hour
+	// confirmAfter is the pause before logs of a cluster that seem to be older than the store are read again.
+	confirmAfter = 15 * time.Second
 )
 
 // Sweeper runs sweeps. Its methods are safe for concurrent use.
@@ -63,15 +66,20 @@ type Sweeper struct {
 func New(config Config) *Sweeper {
 	config.Interval = cmp.Or(config.Interval, defaultInterval)
 	config.DeletesPerSecond = cmp.Or(config.DeletesPerSecond, defaultDeletes)
+	settings := sweep.Settings{Patience: min(patience, config.Interval/4), FullEvery: fullEvery}
+	if config.Conn.ConnectedClusterName() != "" { // a single server has no leader that lags
+		settings.Confirm = confirmAfter
+	}
 	return &Sweeper{
 		config: config, lease: newLease(config.JS, leaseTime(config.Interval)),
 		limit: rate.NewLimiter(rate.Limit(config.DeletesPerSecond), config.DeletesPerSecond),
-		core:  sweep.NewCore(sweep.Settings{Patience: min(patience, config.Interval/4), FullEvery: fullEvery}),
+		core:  sweep.NewCore(settings),
 	}
 }
 
 // Run sweeps at intervals while it has the lease, until ctx ends. A sweeper that takes the lease
-// over waits for an interval first, because the one before it may just have raised the generation.
+// over waits for an interval first, because the one before it may just have raised the generation. But it
+// compares the logs with the records of sweeps at once, because NATS may have been restored from a copy.
 func (s *Sweeper) Run(ctx context.Context) {
 	holding, stop := context.WithCancel(ctx)
 	var keeper sync.WaitGroup
@@ -81,11 +89,15 @@ func (s *Sweeper) Run(ctx context.Context) {
 	timer := time.NewTicker(min(s.config.Interval/4, time.Second))
 	defer timer.Stop()
 	next := newSchedule(s.config.Interval, time.Now())
+	var comparison comparisons
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
+		}
+		if comparison.due(time.Now(), s.lease.held(), s.lease.timesGained()) {
+			comparison.done(time.Now(), s.lease.time, s.compare(ctx))
 		}
 		if next.due(time.Now(), s.lease.held(), s.lease.timesTaken()) {
 			s.sweep(ctx)
@@ -99,21 +111,42 @@ var errLease = errors.New("another archiver sweeps, or NATS could not be reached
 // sweep runs a sweep.
 func (s *Sweeper) sweep(ctx context.Context) {
 	began := time.Now()
+	if outcome, ended := s.run(ctx, sweep.Start{}); ended {
+		s.ended(ctx, outcome, time.Since(began))
+	}
+}
+
+// compare compares the logs with the records of sweeps, and reports whether that could be done. An alarm
+// counts as the end of a sweep.
+func (s *Sweeper) compare(ctx context.Context) bool {
+	began := time.Now()
+	outcome, ended := s.run(ctx, sweep.Start{Compare: true})
+	switch {
+	case !ended:
+	case outcome.Alarm != sweep.NoAlarm:
+		s.ended(ctx, outcome, time.Since(began))
+	case outcome.Reason != "":
+		s.config.Logger.Debug("the logs could not be compared with the records of sweeps", zap.String("reason", outcome.Reason))
+		return false
+	}
+	return true
+}
+
+// run has the core carry out a sweep or a comparison; false if ctx has ended first.
+func (s *Sweeper) run(ctx context.Context, start sweep.Start) (sweep.Outcome, bool) {
 	listed := &listing{}
 	defer func() { listed.close() }()
-	next := s.core.Step(time.Now(), sweep.Start{})
+	next := s.core.Step(time.Now(), start)
 	for {
-		end, ended := next.(sweep.End)
-		if ended {
-			s.ended(ctx, end.Outcome, time.Since(began))
-			return
+		if end, ended := next.(sweep.End); ended {
+			return end.Outcome, true
 		}
 		result, err := s.do(ctx, next, &listed)
 		if err == nil && !s.lease.held() {
 			err = errLease
 		}
 		if ctx.Err() != nil {
-			return
+			return sweep.Outcome{}, false
 		}
 		if err != nil {
 			result = sweep.Failed{Reason: err.Error()}

@@ -18,6 +18,9 @@ type Settings struct {
 	// FullEvery is the time after which all generations of segments and manifests are listed again,
 	// and not only those that were not below the bound of the last complete sweep.
 	FullEvery time.Duration
+	// Confirm is the pause before logs that seem to be older than the store are read again. It is longer
+	// than an election in a cluster of NATS servers.
+	Confirm time.Duration
 }
 
 const (
@@ -56,23 +59,28 @@ type Core struct {
 	gone     map[string]struct{} // objects of waiting lists that are deleted
 	contents map[string]Contents // of the newest manifests, by key
 
-	// The sweep under way.
-	outcome  Outcome
-	records  []Record // with which the logs are compared
-	obsolete []string // keys of all records
-	known    uint64   // number of the newest record
-	until    time.Time
-	pause    time.Duration
-	read     map[id]Log // of step 2, and of step 4 after that
-	unread   map[string]string
-	bounds   map[id]Log // of step 2
-	deleted  []Tombstone
-	tries    int
-	absent   map[string]struct{} // manifests that were not there
-	named    map[string]struct{}
-	waiting  []Object
-	last     bool   // the page is the last one
-	deferred string // why the sweep is not complete although it went on
+	// The sweep under way, or the comparison.
+	outcome    Outcome
+	comparing  bool   // nothing but the comparison
+	confirming bool   // the logs have seemed to be older than the store
+	seeming    string // why
+	listed     []protocol.Partition
+	records    []Record // with which the logs are compared
+	obsolete   []string // keys of all records
+	known      uint64   // number of the newest record
+	newest     uint64   // number of the record that NATS names; 0 if it names none
+	until      time.Time
+	pause      time.Duration
+	read       map[id]Log // of step 2, and of step 4 after that
+	unread     map[string]string
+	bounds     map[id]Log // of step 2
+	deleted    []Tombstone
+	tries      int
+	absent     map[string]struct{} // manifests that were not there
+	named      map[string]struct{}
+	waiting    []Object
+	last       bool   // the page is the last one
+	deferred   string // why the sweep is not complete although it went on
 }
 
 // NewCore returns a core.
@@ -82,7 +90,7 @@ func NewCore(settings Settings) *Core { return &Core{settings: settings} }
 func (c *Core) Step(now time.Time, e Event) Effect {
 	switch e := e.(type) {
 	case Start:
-		*c = Core{settings: c.settings, swept: c.swept, full: c.full, gone: c.gone, contents: c.contents}
+		*c = Core{settings: c.settings, swept: c.swept, full: c.full, gone: c.gone, contents: c.contents, comparing: e.Compare}
 		c.step = (*Core).recordsFound
 		return ReadRecords{}
 	case Failed:
@@ -153,7 +161,10 @@ func sorted(partitions []protocol.Partition) []protocol.Partition {
 // logsListed computes the bound.
 func (c *Core) logsListed(now time.Time, e Event) Effect {
 	listed := e.(LogsListed)
-	c.deleted = listed.Deleted
+	c.listed, c.deleted = listed.Logs, listed.Deleted
+	if c.comparing {
+		return c.readEnds(now)
+	}
 	bound := generation.Watermark(c.outcome.Generation)
 	if bound == 0 {
 		return c.end(fmt.Sprintf("the generation is %d, below which there are no objects to delete", c.outcome.Generation))
@@ -179,25 +190,36 @@ func (c *Core) logsListed(now time.Time, e Event) Effect {
 		}
 	}
 	c.outcome.Bound = bound
+	return c.readEnds(now)
+}
+
+// readEnds has the ends of the listed logs read.
+func (c *Core) readEnds(now time.Time) Effect {
 	c.step = (*Core).endsRead
-	c.read = make(map[id]Log)
-	if len(listed.Logs) == 0 {
+	c.read, c.unread = make(map[id]Log), make(map[string]string)
+	if len(c.listed) == 0 {
 		return c.endsRead(now, LogsRead{})
 	}
-	return ReadLogs{Logs: sorted(slices.Clone(listed.Logs))}
+	return ReadLogs{Logs: sorted(slices.Clone(c.listed))}
 }
 
 // endsRead compares the logs with what was read before, and has their manifests read.
 func (c *Core) endsRead(now time.Time, e Event) Effect {
 	read := e.(LogsRead)
 	c.take(read)
-	if len(read.Failed) > 0 {
+	if len(read.Failed) > 0 && !c.comparing {
 		f := &read.Failed[0]
 		return c.endFor(f.What, fmt.Sprintf("the log of partition %s cannot be read: %s", f.What, f.Reason))
 	}
-	if reason := c.older(); reason != "" {
-		return c.alarm(LogOlder, "the logs are older than the store: "+reason)
-	}
+	return c.compareLogs(func() Effect {
+		if c.comparing {
+			return c.end("")
+		}
+		return c.readManifests(now)
+	})
+}
+
+func (c *Core) readManifests(now time.Time) Effect {
 	var keys []string
 	for _, l := range c.read {
 		if _, known := c.contents[l.Manifest]; l.Manifest != "" && !known {

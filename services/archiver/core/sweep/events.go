@@ -72,7 +72,11 @@ type Event any
 
 type (
 	// Start starts a sweep.
-	Start struct{}
+	Start struct {
+		// Compare has only the records compared with the logs that can be read. Nothing is raised, stored or
+		// deleted, and only an alarm of the outcome says anything.
+		Compare bool
+	}
 	// RecordsFound answers ReadRecords.
 	RecordsFound struct {
 		Records []Record
@@ -173,6 +177,12 @@ const (
 	StoreOlder
 )
 
+// Behind is a log that is older than the store.
+type Behind struct {
+	Partition protocol.Partition
+	Reason    string
+}
+
 // Outcome is how a sweep has ended.
 type Outcome struct {
 	// Reason is why the sweep has ended early; "" if it is complete.
@@ -182,6 +192,12 @@ type Outcome struct {
 	Alarm      Alarm
 	Generation uint64
 	Bound      uint64 // 0 if the sweep has ended before it was known
+	// Behind are the logs that are older than the store, if Alarm is LogOlder. There are none if only logs are
+	// gone.
+	Behind []Behind
+	// Restored is why NATS as a whole was restored from an older time, so that Behind has all logs that
+	// earlier sweeps have read; "" if it was not.
+	Restored string
 	// Holding is the partition whose watermark is the bound; "" if the generation alone is.
 	Holding string
 	Full    bool  // all generations were listed

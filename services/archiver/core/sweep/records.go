@@ -18,7 +18,7 @@ import (
 // since, and whose tombstone is gone: two sweeps at least were named before that.
 func (c *Core) recordsFound(_ time.Time, e Event) Effect {
 	found := e.(RecordsFound)
-	c.obsolete, c.known = found.Torn, found.Known
+	c.obsolete, c.known, c.newest = found.Torn, found.Known, found.Known
 	newest, there := uint64(0), found.Known == 0
 	for _, r := range found.Records {
 		c.obsolete = append(c.obsolete, r.Key)
@@ -32,12 +32,28 @@ func (c *Core) recordsFound(_ time.Time, e Event) Effect {
 	}
 	if newest > found.Known+1 {
 		if found.Known > 0 {
-			return c.alarm(LogOlder, fmt.Sprintf("the logs are older than the store: sweep %d has stored a record there, and the newest one that NATS knows is sweep %d", newest, found.Known))
+			c.seeming = fmt.Sprintf("sweep %d has stored a record there, and the newest one that NATS knows is sweep %d", newest, found.Known)
+			c.step = (*Core).restoredListed
+			return ListLogs{}
 		}
 		c.known = newest // NATS has lost its bucket, and not necessarily a log
 	}
+	switch {
+	case !c.comparing:
+	case len(c.records) == 0:
+		return c.end("")
+	default:
+		c.step = (*Core).logsListed
+		return ListLogs{}
+	}
 	c.step = (*Core).raised
 	return Raise{}
+}
+
+// restoredListed raises the alarm after the records have shown that NATS as a whole was restored.
+func (c *Core) restoredListed(_ time.Time, e Event) Effect {
+	c.listed = e.(LogsListed).Logs
+	return c.raise(findings{first: c.seeming, restored: c.seeming})
 }
 
 // Settled reports whether NATS names the newest record of the store. If it does not, the logs or the store

@@ -70,9 +70,14 @@ func newRig(t *testing.T) *rig {
 // sweep runs a sweep and returns its outcome.
 func (r *rig) sweep() Outcome {
 	r.Helper()
+	return r.run(Start{})
+}
+
+func (r *rig) run(begin Start) Outcome {
+	r.Helper()
 	r.effects, r.stored, r.gone = nil, nil, nil
 	var pages [][]Object
-	next := r.core.Step(r.now, Start{})
+	next := r.core.Step(r.now, begin)
 	for range 1000 {
 		if r.before != nil {
 			r.before(next)
