@@ -103,8 +103,8 @@ func (p *owner) run(ctx context.Context) {
 	settings := p.settings
 	settings.Epoch = p.service.epoch.Epoch()
 	c := core.NewCore(p.id, settings)
-	p.do(ctx, c.Step(time.Now(), nil))
-	known := uint64(0) // generation that the core knows
+	known, behind := uint64(0), p.service.behind.now.Load() // that the core knows
+	p.do(ctx, c.Step(time.Now(), []core.Event{core.Behind{Reason: behind.Damage(p.id)}}))
 	p.mailbox.Run(ctx, settings.Heartbeat, func(now time.Time, events []core.Event) bool {
 		if p.service.Err() != nil {
 			return false
@@ -112,6 +112,10 @@ func (p *owner) run(ctx context.Context) {
 		if newest := p.service.generation.Newest(); newest != known {
 			known = newest
 			events = append(slices.Clip(events), core.Generation{Newest: newest})
+		}
+		if newest := p.service.behind.now.Load(); newest != behind {
+			behind = newest
+			events = append(slices.Clip(events), core.Behind{Reason: behind.Damage(p.id)})
 		}
 		fx := c.Step(now, events)
 		stats := c.Stats()

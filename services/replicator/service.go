@@ -60,6 +60,7 @@ type Service struct {
 	set        *supervisor.Set[*owner]
 	epoch      *ownership.Holder
 	generation *generation.Follower
+	behind     *behindLogs
 	scrubs     chan struct{} // held by the partition that is scrubbed
 }
 
@@ -106,6 +107,10 @@ func (s *Service) start(ctx context.Context) (err error) {
 	if s.marks, err = marks.Open(ctx, s.config.Conn, s.js); err != nil {
 		return err
 	}
+	s.behind = &behindLogs{conn: s.config.Conn, log: s.config.Logger}
+	if err := s.behind.start(ctx); err != nil {
+		return err
+	}
 	if s.set, err = supervisor.Start(ctx, s.registry, s.config.Logger, s.owner); err != nil {
 		return err
 	}
@@ -115,6 +120,7 @@ func (s *Service) start(ctx context.Context) (err error) {
 	}
 	s.OnStatus(nats.RECONNECTING, s.interrupt)
 	s.Go(func(ctx context.Context) { s.generation.Run(ctx, s.config.Logger, nil) })
+	s.Go(s.behind.run)
 	s.Go(func(ctx context.Context) { s.FailIfReplaced(s.epoch.Watch(ctx)) }) // also while nothing happens
 	s.OnStop(s.stopOwners)
 	started, err := s.config.Conn.Subscribe(messages.ArchiverStarted, func(*nats.Msg) { s.archiverStarted() })

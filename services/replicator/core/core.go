@@ -81,7 +81,7 @@ func DefaultSettings(owner string) Settings {
 
 // Event is an input of a Core: a messages.Message that has arrived, or Loaded, LogRead,
 // Appended, AppendFailed, Saved, MarkWritten, MarkConflict, Scrubbed, Purged, PurgeFailed,
-// EpochTaken, Replaced, Limits, Codec, Retention, LogTime, ArchiverStarted, Generation or Stopping.
+// EpochTaken, Replaced, Limits, Codec, Retention, LogTime, ArchiverStarted, Generation, Behind or Stopping.
 type Event any
 
 // Limits are new limits of the topic. They apply at once, also to a log that is being read.
@@ -185,7 +185,8 @@ type Core struct {
 	damage       damage
 	refusal      refusal
 	scrubs       scrubs
-	rescan       bool      // the result of a scrub has changed, so the log must be read again
+	behind       string    // why the log is older than the object store; empty if it is not
+	rescan       bool      // the result of a scrub, or behind, has changed, so the log must be read again
 	trouble      string    // why there may be snapshots that could not be loaded, or empty
 	overtaken    uint64    // one above the sequence of the snapshot that was behind a purge; 0 if none was
 	suspectSince time.Time // when the log was first seen empty, or short of entries
@@ -267,7 +268,7 @@ func (c *Core) handle(now time.Time, e Event) {
 		c.epochTaken(e)
 	case Replaced:
 		c.replaced(e)
-	case Limits, Codec, Retention, Generation:
+	case Limits, Codec, Retention, Generation, Behind:
 		c.configure(e)
 	case LogTime:
 		c.partition.LogTime(e)
@@ -276,7 +277,8 @@ func (c *Core) handle(now time.Time, e Event) {
 	}
 }
 
-// configure takes what an update of the topic may have changed, and news of the generation.
+// configure takes what an update of the topic may have changed, and news of the generation and of
+// sweeps.
 func (c *Core) configure(e Event) {
 	switch e := e.(type) {
 	case Limits:
@@ -287,6 +289,8 @@ func (c *Core) configure(e Event) {
 		c.partition.SetRetention(e)
 	case Generation:
 		c.generation(e)
+	case Behind:
+		c.fallBehind(e)
 	}
 }
 

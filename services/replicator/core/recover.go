@@ -122,7 +122,7 @@ func (c *Core) isNew(now time.Time) bool {
 }
 
 // foundEnd starts the claim after the end of the log was reached, unless there is evidence
-// that the log was longer once, or its stream is sealed.
+// that the log was longer once, its stream is sealed, or it is older than the object store.
 func (c *Core) foundEnd(now time.Time, r *LogRead) {
 	what := c.shorter(r.Last)
 	switch {
@@ -130,6 +130,8 @@ func (c *Core) foundEnd(now time.Time, r *LogRead) {
 		c.startOver() // entries that this core has read are missing
 	case r.Sealed:
 		c.suspect(now, sealed, 0)
+	case c.behind != "":
+		c.suspect(now, c.behind, 0)
 	case what != "":
 		c.damaged(now, what)
 	case c.last == 0:
