@@ -8,7 +8,9 @@ import (
 
 	"laneway.dev/internal/archive/archivetest"
 	"laneway.dev/internal/embedded/embeddedtest"
+	"laneway.dev/internal/kvbucket"
 	"laneway.dev/internal/partitionlog"
+	"laneway.dev/internal/sweepstate"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
@@ -19,8 +21,16 @@ import (
 func restoredLog(t *testing.T) (w *world, newer messages.History) {
 	t.Helper()
 	w = archivedWorld(t)
+	newer = w.archiveOthers()
+	w.must(w.store.Delete(w.ctx, w.history[0].Manifest))
+	return w, newer
+}
+
+// archiveOthers archives the entries that the log had in the meantime.
+func (w *world) archiveOthers() (newer messages.History) {
+	w.t.Helper()
 	p := w.topic.Partition(0)
-	conn, js := embeddedtest.Start(t)
+	conn, js := embeddedtest.Start(w.t)
 	_, err := js.CreateStream(w.ctx, jetstream.StreamConfig{
 		Name: messages.LogStream(p), Subjects: []string{messages.LogSubject(p)}, AllowDirect: true, FirstSeq: 8,
 	})
@@ -35,8 +45,7 @@ func restoredLog(t *testing.T) (w *world, newer messages.History) {
 	}
 	newer, err = archivetest.Archive(w.ctx, log, w.store, p, w.history[0], 12, protocol.CompressionNone)
 	w.must(err)
-	w.must(w.store.Delete(w.ctx, w.history[0].Manifest))
-	return w, newer
+	return newer
 }
 
 // commitInline appends a batch whose payload stands in the log.
@@ -98,4 +107,39 @@ func TestEntriesThatTheHistoryHasAreNotDropped(t *testing.T) {
 		t.Errorf("accepted is %+v", got)
 	}
 	w.wantWhole()
+}
+
+// The log, its mark and its snapshots are whole, because all of them were restored.
+func TestALogThatIsOlderThanTheStoreIsContinuedAboveWhatTheStoreHas(t *testing.T) {
+	for name, c := range map[string]struct {
+		newer bool
+		next  int64
+	}{
+		"the store has a newer history": {true, 22},
+		"the store has no newer one":    {false, 16},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := archivedWorld(t)
+			if c.newer {
+				w.archiveOthers()
+			}
+			w.wantWhole()
+			behind := sweepstate.NewBehind("")
+			behind.Add(w.topic.Partition(0), "sweep 5 has read of partition orders/0: entry 12, and the log ends with entry 10")
+			_, err := kvbucket.OpenBucket(w.ctx, w.js, sweepstate.Bucket, "")
+			w.must(err)
+			w.must(sweepstate.NoteBehind(w.ctx, w.js, behind))
+			if found := w.inspect(0).Report.Partitions[0].Findings; !contains(found, "is older than the object store (sweep 5 has read") {
+				t.Errorf("the findings are %q", found)
+			}
+			got := w.wantPlanned()
+			if got.NextOffset < safetyMargin || (got.Replacement != nil) != c.newer {
+				t.Errorf("accepted is %+v", got)
+			}
+			if last := w.log(0); last[len(last)-1].Entry.BaseOffset != got.NextOffset || got.GivenUp[0].From != c.next {
+				t.Errorf("the log is %+v, given up are %v", last, got.GivenUp)
+			}
+			w.wantWhole()
+		})
+	}
 }

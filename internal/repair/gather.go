@@ -52,19 +52,7 @@ func (a *planning) gather(ctx context.Context) error {
 	for _, h := range []messages.History{a.history, a.archived.lost} {
 		a.first, a.next = max(a.first, h.End.Sequence), max(a.next, h.End.Offset)
 	}
-	mark, err := a.known.mark(ctx, a.old)
-	switch {
-	case err == nil && mark != nil:
-		// An owner never appends beyond its reservation. So a mark that does not cover the
-		// known end is an old one, and does not show what was reserved later.
-		a.marked = mark.Reserved.Covers(messages.Position{Sequence: a.first, Offset: a.next})
-		if !a.marked {
-			a.first += safetyMargin
-		}
-		a.first, a.next = max(a.first, mark.Reserved.Sequence), max(a.next, mark.Reserved.Offset)
-	case err == nil, errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")):
-		a.first += safetyMargin
-	default:
+	if err := a.gatherMark(ctx); err != nil {
 		return err
 	}
 	for n := range a.later {
@@ -77,6 +65,31 @@ func (a *planning) gather(ctx context.Context) error {
 		return err
 	}
 	return a.findEpoch(ctx)
+}
+
+// gatherMark adds what the mark reserves.
+func (a *planning) gatherMark(ctx context.Context) error {
+	mark, err := a.known.mark(ctx, a.old)
+	switch {
+	case err == nil && mark != nil:
+		// An owner never appends beyond its reservation. So a mark that does not cover the
+		// known end is an old one, and does not show what was reserved later. So is that of a log which is
+		// older than the object store.
+		behind, err := a.behind(ctx, a.old)
+		if err != nil {
+			return err
+		}
+		a.marked = behind == "" && mark.Reserved.Covers(messages.Position{Sequence: a.first, Offset: a.next})
+		if !a.marked {
+			a.first += safetyMargin
+		}
+		a.first, a.next = max(a.first, mark.Reserved.Sequence), max(a.next, mark.Reserved.Offset)
+	case err == nil, errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")):
+		a.first += safetyMargin
+	default:
+		return err
+	}
+	return nil
 }
 
 // gatherLater adds the evidence of an incarnation that an earlier attempt has left. It should

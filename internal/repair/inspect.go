@@ -13,6 +13,7 @@ import (
 
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/partitionlog"
+	"laneway.dev/internal/sweepstate"
 	"laneway.dev/internal/topics"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -86,6 +87,11 @@ func (i *Inspector) Inspect(ctx context.Context, topic protocol.Topic, partition
 	for n, number := range partitions {
 		p := &s.partitions[n]
 		*p = inspected{id: topic.Partition(number), referred: make(map[spot]struct{})}
+		behind, err := i.behind(ctx, p.id)
+		if err != nil {
+			return nil, err
+		}
+		p.search = behind != ""
 		part, err := i.inspectLog(ctx, p, func(e *messages.LoggedEntry, _ bool) error {
 			for n := range e.Entry.Batches {
 				if b := &e.Entry.Batches[n]; !b.IsInline() {
@@ -96,6 +102,9 @@ func (i *Inspector) Inspect(ctx context.Context, topic protocol.Topic, partition
 		})
 		if err != nil {
 			return nil, err
+		}
+		if behind != "" {
+			part.Findings = slices.Insert(part.Findings, 0, behind)
 		}
 		if err := i.checkManifest(ctx, part); err != nil {
 			return nil, err
@@ -263,6 +272,19 @@ func (i *Inspector) inspectEvidence(ctx context.Context, part *Partition, p prot
 		part.addSilent(err)
 	}
 	return context.Cause(ctx)
+}
+
+// behind returns that archivers have noticed that a log is older than the object store; "" if they have
+// not. Mark and snapshots were restored with such a log, so only the store may have more of it. If it is not
+// known, that is no finding: the partition takes records then.
+func (i *Inspector) behind(ctx context.Context, p protocol.Partition) (string, error) {
+	attempt, cancel := context.WithTimeout(ctx, cmp.Or(i.timeout, evidenceTimeout))
+	defer cancel()
+	logs, err := sweepstate.Logs(attempt, i.Conn)
+	if err != nil {
+		return "", context.Cause(ctx)
+	}
+	return logs.Damage(p), nil
 }
 
 // addSilent records an error that proves no damage. Evidence that JetStream cannot read is
