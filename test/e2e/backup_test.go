@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/pkg/client"
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 )
 
@@ -51,6 +54,15 @@ func (f *fixture) awaitEndedSweeps(ctx context.Context, n float64) {
 	f.AwaitMetric(ctx, deployment.Archiver, `laneway_archiver_sweeps_total{result="ended"}`, func(v float64) bool { return v >= n })
 }
 
+// restartAfter stops the one process, does something, and starts the process again. The process need not be
+// ready then, because partitions may be read-only.
+func (f *fixture) restartAfter(ctx context.Context, meanwhile func()) {
+	f.Terminate(deployment.Serve)
+	meanwhile()
+	f.Restart(deployment.Serve)
+	f.AwaitConnected(ctx, f.conn)
+}
+
 // TestRestoredCopyRaisesAnAlarm restores only the logs, or only the store, from an older copy. Nothing is
 // deleted until an operator accepts that.
 func TestRestoredCopyRaisesAnAlarm(t *testing.T) {
@@ -65,22 +77,15 @@ func TestRestoredCopyRaisesAnAlarm(t *testing.T) {
 			f := start(t, deployment.OneProcess, sweeping(time.Second))
 			s := f.publishSeries(ctx, t, f.client(t, f.URL()), "kept")
 			f.awaitStored(ctx, t, objectstore.KindBatches, 0)
-			restart := func(meanwhile func()) {
-				t.Helper()
-				f.Terminate(deployment.Serve)
-				meanwhile()
-				f.Restart(deployment.Serve)
-				f.AwaitReady(ctx)
-				f.AwaitConnected(ctx, f.conn)
-			}
 			var restore func()
-			restart(func() { restore = copyOf(t, folder(f)) })
+			f.restartAfter(ctx, func() { restore = copyOf(t, folder(f)) })
+			f.AwaitReady(ctx)
 			if reason == "log older" {
 				// The objects of this topic are needed by nothing once the logs are restored.
 				f.publishSeries(ctx, t, f.client(t, f.URL()), "lost")
 			}
 			f.awaitSweeps(ctx, 2)
-			restart(restore)
+			f.restartAfter(ctx, restore)
 
 			f.awaitEndedSweeps(ctx, 1)
 			if got, err := f.alarm(ctx); err != nil || got != reason {
@@ -140,5 +145,124 @@ func (f *fixture) awaitNothingWaits(ctx context.Context, t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// TestLogsThatAreOlderThanTheStoreAreReadOnly restores NATS' data from an older copy. The logs take no records
+// until an operator accepts that, or restores newer data. A single one takes records when it was repaired, and
+// so do topics that were created since.
+func TestLogsThatAreOlderThanTheStoreAreReadOnly(t *testing.T) {
+	t.Parallel()
+	type ending struct {
+		whole bool // no partition is read-only after that
+		end   func(ctx context.Context, t *testing.T, f *fixture, newer func())
+	}
+	for name, c := range map[string]ending{
+		"an operator accepts it": {true, func(ctx context.Context, t *testing.T, f *fixture, _ func()) {
+			f.exits(ctx, t, 0, []string{"store", "accept", f.Store, "--nats", f.URL()}, "goes by the logs as they are")
+		}},
+		"newer data is restored": {true, func(ctx context.Context, _ *testing.T, f *fixture, newer func()) {
+			f.restartAfter(ctx, newer)
+		}},
+		"the partition is repaired": {false, func(ctx context.Context, t *testing.T, f *fixture, _ func()) {
+			repair := []string{"topic", "repair", "kept", "--store", f.Store}
+			f.exits(ctx, t, 0, repair, "partition 0: DAMAGED", "is older than the object store", "--accept-loss continues it at offset")
+			f.exits(ctx, t, 0, append(repair, "--accept-loss"), "partition 0 continues at offset")
+		}},
+		"the topic is deleted": {false, func(_ context.Context, _ *testing.T, f *fixture, _ func()) {
+			f.DeleteTopic(f.conn, "kept")
+			f.CreateTopic(f.conn, "kept")
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx := within(t, 2*time.Minute)
+			f := start(t, deployment.OneProcess, sweeping(time.Second))
+			s := f.publishSeries(ctx, t, f.client(t, f.URL()), "kept")
+			f.awaitSweeps(ctx, 1)
+			var older, newer func()
+			f.restartAfter(ctx, func() { older = copyOf(t, f.Data) })
+			f.AwaitReady(ctx)
+			f.publishSeries(ctx, t, f.client(t, f.URL()), "lost")
+			f.awaitSweeps(ctx, 2)
+			f.restartAfter(ctx, func() {
+				newer = copyOf(t, f.Data)
+				older()
+			})
+
+			f.awaitReadOnly(ctx, t, s)
+			f.awaitTakesRecords(ctx, t, f.CreateTopic(f.conn, "other").Partition(0).ProduceSubject())
+			if _, usage := f.storeUsage(ctx, t, 0); usage.Alarm != "log older" {
+				t.Errorf("store usage says %+v", usage)
+			}
+			c.end(ctx, t, f, newer)
+			f.awaitTakesRecords(ctx, t, s.ProduceSubject())
+			if !c.whole {
+				return
+			}
+			f.AwaitReady(ctx)
+			f.awaitSweeps(ctx, 1)
+			if got, err := f.alarm(ctx); err != nil || got != "" {
+				t.Errorf("after it has ended, the alarm is %q, %v", got, err)
+			}
+			f.awaitTakesRecords(ctx, t, s.ProduceSubject())
+		})
+	}
+}
+
+// awaitReadOnly returns when a partition is read-only because its log is older than the store, and checks what
+// producers, consumers and operators see.
+func (f *fixture) awaitReadOnly(ctx context.Context, t *testing.T, s *series) {
+	t.Helper()
+	const reason = "is older than the object store"
+	err := deployment.Eventually(ctx, func(ctx context.Context) error {
+		answer, err := f.conn.RequestWithContext(ctx, s.ProduceSubject(), []byte("refused"))
+		if err != nil {
+			return err
+		}
+		ack := ackOf(t, answer.Data)
+		if ack.Error == nil || ack.Error.Code != protocol.CodePartitionDamaged || !strings.Contains(ack.Error.Error(), messages.LogStream(s.Partition)+" "+reason) {
+			return fmt.Errorf("produce: %+v", ack)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.awaitPage(ctx, t, deployment.Replicator, "readyz", s.String(), reason, "laneway store accept")
+	f.AwaitMetric(ctx, deployment.Replicator, "laneway_replicator_damaged_partitions", func(v float64) bool { return v > 0 })
+	if text := f.Output(f.Laneway(ctx, "topic", "info", s.Topic), nil); !strings.Contains(text, reason) {
+		t.Errorf("topic info says %s", text)
+	}
+	read := int64(0)
+	for r, err := range f.client(t, f.URL()).Consumer(client.ConsumerOptions{Topic: s.Topic, Partition: &s.Number, MaxRecords: s.records}).Records(ctx) {
+		if err == nil {
+			err = s.check(&r)
+		}
+		if err != nil {
+			t.Fatalf("after %d records: %v", read, err)
+		}
+		read++
+	}
+	if read < s.records {
+		t.Errorf("%d records are read", read)
+	}
+}
+
+// awaitTakesRecords returns when a record is taken.
+func (f *fixture) awaitTakesRecords(ctx context.Context, t *testing.T, subject string) {
+	t.Helper()
+	err := deployment.Eventually(ctx, func(ctx context.Context) error {
+		answer, err := f.conn.RequestWithContext(ctx, subject, []byte("taken"))
+		if err != nil {
+			return err
+		}
+		if ack := ackOf(t, answer.Data); ack.Error != nil {
+			return ack.Error
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -17,8 +17,9 @@ type Accept struct {
 // Help implements kong.HelpProvider.
 func (*Accept) Help() string {
 	return `After only the logs or only the object store was restored from a copy, archivers delete nothing from the store, because
-it may have what the logs have lost. This command ends that: it removes the alarm and the records of all sweeps. The next
-sweep deletes what the logs, as they are, do not need. This cannot be undone. First find out with laneway store verify
+it may have what the logs have lost, and logs that are older than the store are read-only. This command ends that: it
+removes the alarm and the records of all sweeps. Then the logs take records again, and the next sweep deletes what the
+logs, as they are, do not need. This cannot be undone. First find out with laneway store verify
 what is missing, and repair damaged topics with laneway topic repair: otherwise the next sweep raises the alarm again.
 
 Example:
