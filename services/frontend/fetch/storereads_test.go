@@ -74,6 +74,7 @@ func newFaulty(t *testing.T, change func(*faultyStore, *Config)) (*fixture, *fau
 func flip(content []byte) { content[len(content)/2] ^= 4 }
 
 func TestPassingErrorsOfTheStoreAreNotSeenByConsumers(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	for _, cause := range []error{
 		objectstore.ErrThrottled, objectstore.ErrUnreachable, objectstore.ErrShort, objectstore.ErrDenied, objectstore.ErrCredentials,
 		objectstore.ErrTLS, context.DeadlineExceeded,
