@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"laneway.dev/internal/core/manifest"
 	"laneway.dev/internal/core/segment"
 	"laneway.dev/pkg/messages"
 )
@@ -176,7 +177,7 @@ func (s *State) dropped(e *messages.LoggedEntry, by string, before messages.Hist
 }
 
 // gone returns the segments that a history drops of the one before it. The segment of a job that was
-// dropped at once is among them, without a size.
+// dropped at once is among them.
 func (s *State) gone(before messages.History, old []segment.Summary) (gone []segment.Summary) {
 	end := s.archived.End
 	first := end.Sequence + 1
@@ -191,9 +192,34 @@ func (s *State) gone(before messages.History, old []segment.Summary) (gone []seg
 	if len(s.listed) == 0 && end.Sequence > before.End.Sequence {
 		gone = append(gone, segment.Summary{
 			Base: before.End.Offset, End: end.Offset, FirstTime: s.entries[before.End.Sequence].Entry.Time, LastTime: s.entries[end.Sequence-1].Entry.Time,
+			Size: s.sizeOfDropped(old),
 		})
 	}
 	return gone
+}
+
+// sizeOfDropped returns the size of the segment that a job has stored and dropped at once, without what
+// was merged into it. Its key waits for its deletion. 0 is unknown.
+func (s *State) sizeOfDropped(old []segment.Summary) int64 {
+	m, err := manifest.Decode(s.archived.Manifest, s.limits.Object(s.archived.Manifest))
+	if err != nil {
+		return 0 // readHistory has found that
+	}
+	for _, key := range m.Waiting {
+		object := s.limits.Object(key)
+		f, _, err := segment.ParseTail(key, object, int64(len(object)))
+		if err != nil || f.Summary.Last != s.archived.End.Sequence {
+			continue
+		}
+		size := f.Summary.Size
+		for i := range old {
+			if old[i].First >= f.Summary.First {
+				size -= old[i].Size
+			}
+		}
+		return max(0, size)
+	}
+	return 0
 }
 
 // OutOfRange is the end of a fetch from an offset that a consumer has named and that is not there any
