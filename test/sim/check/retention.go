@@ -208,12 +208,12 @@ func (s *State) sizeOfDropped(old []segment.Summary) int64 {
 	for _, key := range m.Waiting {
 		object := s.limits.Object(key)
 		f, _, err := segment.ParseTail(key, object, int64(len(object)))
-		if err != nil || f.Summary.Last != s.archived.End.Sequence {
+		if err != nil || f.Last != s.archived.End.Sequence {
 			continue
 		}
-		size := f.Summary.Size
+		size := f.Size
 		for i := range old {
-			if old[i].First >= f.Summary.First {
+			if old[i].First >= f.First {
 				size -= old[i].Size
 			}
 		}
