@@ -3,7 +3,8 @@
 // nothing of what the cores decide.
 //
 // A core takes part in a turn in which an event for it has come, and in each beat as long as it
-// is not idle. The cores of idle partitions cost no time at all, however many there are.
+// is not idle. The cores of idle partitions cost no time at all, however many there are. In a group
+// whose members rest, an idle core still has one of so many beats, see [Group.Rest].
 package turns
 
 import (
@@ -23,6 +24,10 @@ type Group[C, E any] struct {
 	called  []*Member[C, E] // in the turn that comes, in the order of their first events
 	active  []*Member[C, E] // those that are not idle, in the order in which they became active
 	spare   [][]E           // memory of earlier turns
+
+	began   time.Time         // the first beat
+	resting [][]*Member[C, E] // all members, by the beat in which they take part although they are idle; nil if they do in none
+	added   int               // members that ever were
 }
 
 // Member is the core of one partition.
@@ -34,6 +39,8 @@ type Member[C, E any] struct {
 	called  bool
 	active  bool
 	removed bool
+	place   int // in its part of resting
+	part    int
 }
 
 // NewGroup returns a group without members, which has a beat as often as given.
@@ -41,11 +48,22 @@ func NewGroup[C, E any](every time.Duration) *Group[C, E] {
 	return &Group[C, E]{every: every, members: make(map[protocol.Partition]*Member[C, E])}
 }
 
+// Rest gives the members that are idle a beat as well: each of them in one of n beats that follow
+// each other, so that about as many of them take part in each. Between two of these beats of a member
+// are n times the time of a beat, also if beats are late. It MUST be called before Add and Turn.
+func (g *Group[C, E]) Rest(n int) { g.resting = make([][]*Member[C, E], n) }
+
 // Add adds the core of a partition. It takes part in the turn that comes.
 func (g *Group[C, E]) Add(id protocol.Partition, core C) {
 	m := &Member[C, E]{ID: id, Core: core}
 	g.members[id] = m
 	g.call(m)
+	if n := len(g.resting); n > 0 {
+		m.part = g.added % n
+		m.place = len(g.resting[m.part])
+		g.resting[m.part] = append(g.resting[m.part], m)
+		g.added++
+	}
 }
 
 // Remove removes a partition. Its core takes part in the turn that comes, with the events that have
@@ -56,7 +74,21 @@ func (g *Group[C, E]) Remove(id protocol.Partition) {
 		delete(g.members, id)
 		g.last = nil
 		g.call(m)
+		g.unrest(m)
 	}
+}
+
+// unrest gives a member that is removed no more beats.
+func (g *Group[C, E]) unrest(m *Member[C, E]) {
+	if len(g.resting) == 0 {
+		return
+	}
+	part := g.resting[m.part]
+	last := len(part) - 1
+	part[m.place] = part[last]
+	part[m.place].place = m.place
+	part[last] = nil
+	g.resting[m.part] = part[:last]
 }
 
 // Removed reports whether this is the last turn of the member.
@@ -117,15 +149,16 @@ func (g *Group[C, E]) All() []*Member[C, E] {
 }
 
 // Turn steps the members that were called, in the order of their first events, and, if a beat is
-// due, those that are active. step returns whether the member is idle afterwards, so that it
-// needs no beat. It MUST NOT keep events.
+// due, those that are active, and those whose rest ends. step returns whether the member is idle
+// afterwards, so that it needs no beat, or one in a while. It MUST NOT keep events.
 func (g *Group[C, E]) Turn(now time.Time, step func(m *Member[C, E], events []E, beat bool) (idle bool)) {
 	beat := now.Sub(g.beatAt) >= g.every
 	if beat {
-		g.beatAt = now
 		for _, m := range g.active {
 			g.call(m)
 		}
+		g.callResting(now)
+		g.beatAt = now
 	}
 	called := g.called
 	g.called = nil // a step may call a member of the next turn
@@ -148,6 +181,23 @@ func (g *Group[C, E]) Turn(now time.Time, step func(m *Member[C, E], events []E,
 	if len(g.called) == 0 {
 		clear(called)
 		g.called = called[:0]
+	}
+}
+
+// callResting calls the members whose rest has ended since the last beat.
+func (g *Group[C, E]) callResting(now time.Time) {
+	n := int64(len(g.resting))
+	if n == 0 {
+		return
+	}
+	if g.beatAt.IsZero() {
+		g.began, g.beatAt = now, now
+	}
+	from, to := int64(g.beatAt.Sub(g.began)/g.every), int64(now.Sub(g.began)/g.every)
+	for i := max(from, to-n) + 1; i <= to; i++ {
+		for _, m := range g.resting[i%n] {
+			g.call(m)
+		}
 	}
 }
 

@@ -31,6 +31,18 @@ func newRig(t *testing.T, partitions ...int32) *rig {
 	return r
 }
 
+// newRestingRig returns a rig with so many members, each of which rests for so many beats.
+func newRestingRig(t *testing.T, beats int, members int32) *rig {
+	r := newRig(t)
+	r.group = NewGroup[*counter, string](every)
+	r.group.Rest(beats)
+	for n := range members {
+		r.group.Add(id(n), &counter{})
+	}
+	r.turn()
+	return r
+}
+
 func id(n int32) protocol.Partition {
 	return protocol.Partition{Topic: "orders", TopicID: 7, Number: n}
 }
@@ -134,6 +146,41 @@ func TestMemberThatIsAddedTakesPartAtOnce(t *testing.T) {
 	if !slices.Equal(numbers, []int32{1, 2}) {
 		t.Errorf("members %v, want them sorted", numbers)
 	}
+}
+
+func TestIdleMembersRestForSoManyBeats(t *testing.T) {
+	r := newRestingRig(t, 3, 7)
+	for _, steps := range []string{"1:* 4:*", "2:* 5:*", "0:* 3:* 6:*", "1:* 4:*"} {
+		r.now = r.now.Add(every)
+		r.want(steps)
+	}
+	r.call(2, "work")
+	r.call(3, "event")
+	r.want("2:work 3:event")
+	for _, steps := range []string{"2:* 5:*", "2:* 0:* 3:* 6:*", "1:* 4:*"} {
+		r.now = r.now.Add(every)
+		r.want(steps)
+	}
+	r.group.Remove(id(2))
+	r.want("2: ends")
+	r.now = r.now.Add(every)
+	r.want("5:*")
+	r.group.Remove(id(0))
+	r.want("0: ends")
+	r.now = r.now.Add(every)
+	r.want("6:* 3:*")
+}
+
+func TestLateBeatEndsTheRestOfAllWhoseTimeHasCome(t *testing.T) {
+	r := newRestingRig(t, 3, 3)
+	r.now = r.now.Add(2*every + every/2)
+	r.want("1:* 2:*")
+	r.now = r.now.Add(every - 1)
+	r.want("")
+	r.now = r.now.Add(1)
+	r.want("0:*")
+	r.now = r.now.Add(100 * every)
+	r.want("2:* 0:* 1:*")
 }
 
 func BenchmarkTurnOfOnePartitionAmongIdleOnes(b *testing.B) {
