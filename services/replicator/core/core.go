@@ -171,6 +171,7 @@ type Core struct {
 	epochs        partition.Epochs   // the highest ones received or logged
 	helloAnswered bool               // the sequencer has answered the Hello of this term
 	helloAt       time.Time          // when Hello was last sent
+	fencedBy      uint64             // the epoch that it must exceed, while it is fenced
 
 	appending    bool // an Append is under way
 	flightData   []byte
@@ -204,9 +205,9 @@ func NewCore(id protocol.Partition, settings Settings) *Core {
 	return &Core{id: id, settings: settings, partition: partition.New(id, settings.Settings), staleFrontends: make(map[uint64]bool)}
 }
 
-// Step handles events in their order and returns the effects. The shell MUST call it at
-// least once per Heartbeat, without events if there are none, because repetitions, marks
-// and evictions depend on time.
+// Step handles events in their order and returns the effects. It MUST be called at least once
+// per Heartbeat, without events if there are none, because repetitions, marks and evictions
+// depend on time. A core at rest needs that only in one of restBeats Heartbeats.
 func (c *Core) Step(now time.Time, events []Event) Effects {
 	c.fx = Effects{}
 	c.partition.Expire(now)

@@ -1,6 +1,7 @@
 package core
 
-// EpochTaken answers TakeEpoch: this process has taken an epoch above the one that fenced it.
+// EpochTaken answers TakeEpoch: this process has taken an epoch above the one that fenced it, or
+// another partition.
 type EpochTaken struct{ Epoch uint64 }
 
 // Replaced reports that this process has no right to any log: a younger replicator has the
@@ -11,7 +12,7 @@ type Replaced struct{ Err error }
 func (c *Core) takeEpoch(above uint64) {
 	c.rollBack()
 	c.phase = fenced
-	c.fx.TakeEpoch = above
+	c.fencedBy, c.fx.TakeEpoch = above, above
 }
 
 // epochTaken starts over with a new epoch. No younger replicator is running, because this
@@ -20,7 +21,7 @@ func (c *Core) takeEpoch(above uint64) {
 // of this core under its old epoch may still arrive. It is treated like that of another
 // owner: reading the log and appending a new term record settles it.
 func (c *Core) epochTaken(e EpochTaken) {
-	if c.phase != fenced {
+	if c.phase != fenced || e.Epoch <= c.fencedBy {
 		return
 	}
 	c.settings.Epoch = e.Epoch

@@ -84,6 +84,9 @@ func (t *Table) Advance(now time.Time) {
 	t.at = now
 }
 
+// Keeps reports whether the clock loses no time if Advance is called only once per pause.
+func (t *Table) Keeps(pause time.Duration) bool { return pause <= t.expiry/steps }
+
 // Evict removes the producers that were idle for longer than the expiry. It looks at them
 // only once per step of the clock. A producer with a batch in flight stays.
 func (t *Table) Evict() {
