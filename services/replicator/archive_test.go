@@ -212,3 +212,34 @@ func TestSnapshotThatIsNotStoredAllowsNoPurge(t *testing.T) {
 	}
 	r.await("a warning", func() bool { return r.logs.FilterMessageSnippet("a snapshot could not be saved").Len() > 0 })
 }
+
+func TestJobsOfALogAreSharedByArchivers(t *testing.T) {
+	r := newRig(t)
+	r.archive = 1
+	all := r.partitions(12)
+	jobs := make(chan *nats.Msg, 1000)
+	_, err := r.conn.ChanQueueSubscribe(messages.ArchiveSubject, messages.ArchiverQueue, jobs)
+	must(t, err)
+	s := r.start()
+	defer r.stop(s)
+	// Each NATS message goes to one archiver.
+	receive := func() {
+		t.Helper()
+		for open := len(all); open > 0; open-- {
+			select {
+			case m := <-jobs:
+				if _, err := messages.Decode(m.Data); err != nil {
+					t.Fatalf("a message is not one job: %v", err)
+				}
+			case <-r.ctx.Done():
+				t.Fatalf("%d jobs have not come", open)
+			}
+		}
+	}
+	for _, id := range all {
+		r.commitTo(id)
+	}
+	receive()
+	must(t, r.conn.Publish(messages.ArchiverStarted, nil)) // all jobs are sent again in one turn
+	receive()
+}

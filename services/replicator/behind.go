@@ -18,8 +18,8 @@ import (
 // behindInterval is the time between two looks at which logs are behind.
 const behindInterval = time.Second
 
-// behindLogs knows which logs are older than the object store, as far as archivers have noticed. Owners
-// compare the value with the one that they know in each of their turns. It is safe for concurrent use.
+// behindLogs knows which logs are older than the object store, as far as archivers have noticed. The actors
+// of logs compare the value with the one that they know in each of their turns. It is safe for concurrent use.
 type behindLogs struct {
 	conn *nats.Conn
 	log  *zap.Logger

@@ -20,15 +20,19 @@ const markTimeout = 2 * time.Second
 // result has Damage if the log must not be appended to.
 func (p *owner) findMark(ctx context.Context) (core.FoundMark, bool) {
 	return untilDone(ctx, p, "the mark of the partition cannot be read; retrying", func(ctx context.Context) (core.FoundMark, error) {
-		found, err := p.readMark(ctx)
-		if err != nil || found.Damage != "" {
-			return found, err
-		}
-		bounded, cancel := context.WithTimeout(ctx, markTimeout)
-		defer cancel()
-		found.Damage, err = p.outdated(bounded)
-		return found, err
+		return recovering(ctx, p.service, p.findMarkOnce)
 	})
+}
+
+func (p *owner) findMarkOnce(ctx context.Context) (core.FoundMark, error) {
+	found, err := p.readMark(ctx)
+	if err != nil || found.Damage != "" {
+		return found, err
+	}
+	bounded, cancel := context.WithTimeout(ctx, markTimeout)
+	defer cancel()
+	found.Damage, err = p.outdated(bounded)
+	return found, err
 }
 
 // outdated compares the incarnation in the topic's record with the marks of later ones. If
@@ -70,7 +74,7 @@ func (p *owner) mark(ctx context.Context, w core.WriteMark) {
 		return p.writeMark(ctx, w)
 	})
 	if ok {
-		p.put(ctx, event)
+		p.put(event)
 	}
 }
 

@@ -2,17 +2,13 @@ package replicator
 
 import (
 	"context"
-	"errors"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
-	"laneway.dev/internal/actor"
 	"laneway.dev/internal/core/generation"
-	"laneway.dev/internal/ownership"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/internal/supervisor"
 	"laneway.dev/pkg/messages"
@@ -20,45 +16,47 @@ import (
 	"laneway.dev/services/replicator/core"
 )
 
-// mailboxSize bounds the messages that wait for a partition. Each has many items.
-const mailboxSize = 4096
-
-// owner is the actor of one partition's log. The core belongs to its goroutine. The effects
-// of the core that wait for JetStream run in goroutines of their own, and their results come
-// back through the mailbox as events.
+// owner is the right to append to one partition's log, a part of the actor of the log with its number.
+// It starts the effects of the core, and can be used by any goroutine apart from what is named here.
 type owner struct {
-	supervisor.Routine
-	id       protocol.Partition
-	service  *Service
-	settings core.Settings // of the service, with the limits of the topic
-	log      *partitionlog.Log
-	mailbox  *actor.Mailbox[core.Event]
-	spans    spans
-	stats    atomic.Pointer[core.Stats]
-	ended    chan struct{} // closed when the core has Stopped, or the actor has ended
+	id      protocol.Partition
+	service *Service
+	actor   *log
+	added   core.Added
+	log     *partitionlog.Log
+	stats   atomic.Pointer[core.Stats]
 
-	work   sync.WaitGroup                     // effects under way
-	cancel atomic.Pointer[context.CancelFunc] // ends the current attempt to read or append
+	ctx       context.Context // of the effects; ends with the partition, or with the actor
+	cancel    context.CancelFunc
+	work      sync.WaitGroup                     // effects under way; the actor adds none after removed was closed
+	interrupt atomic.Pointer[context.CancelFunc] // ends the current attempt to read or append
+
+	removed chan struct{} // closed by the actor, which does not know the partition any more
+	stopped chan struct{} // closed by the actor when the core has Stopped
+	ended   chan struct{} // closed when the partition has ended, and no effect is under way
+
+	// Owned by the actor.
+	spans      spans
+	hasStopped bool
 }
+
+var _ supervisor.Actor = (*owner)(nil)
 
 // slowElection is how long the leader of a stream with several replicas may lack entries. It
 // is longer than an election.
 const slowElection = 15 * time.Second
 
 func (s *Service) owner(topic protocol.Topic, id protocol.Partition) *owner {
-	settings := s.settings
-	settings.Limits = limitsOf(topic)
-	settings.Codec = topic.Codec()
-	settings.Retention = s.retention(topic, id)
+	p := &owner{
+		id: id, service: s, actor: s.logs.Get(id.Log), log: partitionlog.New(s.config.Conn, s.js, id), spans: newSpans(s.config.Telemetry, id),
+		added:   core.Added{Partition: id, Limits: limitsOf(topic), Codec: topic.Codec(), Retention: s.retention(topic, id)},
+		removed: make(chan struct{}), stopped: make(chan struct{}), ended: make(chan struct{}),
+	}
 	if topic.Replicas > 1 {
-		settings.Patience = slowElection
+		p.added.Patience = slowElection
 	}
-	return &owner{
-		settings: settings,
-		id:       id, service: s, log: partitionlog.New(s.config.Conn, s.js, id),
-		ended:   make(chan struct{}),
-		mailbox: actor.NewMailbox[core.Event](mailboxSize), spans: newSpans(s.config.Telemetry, id),
-	}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	return p
 }
 
 // limitsOf returns the limits of a topic's partitions.
@@ -66,12 +64,12 @@ func limitsOf(topic protocol.Topic) core.Limits {
 	return core.Limits{ProducerExpiry: topic.ProducerExpiry(), MaxProducers: topic.MaxProducers}
 }
 
-// Configure implements supervisor.Actor. The owner takes the limits and the codec in its next
+// Configure implements supervisor.Actor. The core takes the limits and the codec in its next
 // turn.
 func (p *owner) Configure(ctx context.Context, topic protocol.Topic) {
-	p.put(ctx, limitsOf(topic))
-	p.put(ctx, core.Codec{Codec: topic.Codec()})
-	p.put(ctx, p.service.retention(topic, p.id))
+	for _, e := range []core.Event{limitsOf(topic), core.Codec{Codec: topic.Codec()}, p.service.retention(topic, p.id)} {
+		_ = p.actor.mailbox.Put(ctx, core.For{Partition: p.id, Event: e}) // an error means that the actor is ending
+	}
 }
 
 // retention returns what a topic keeps. Only what is archived can be dropped.
@@ -86,68 +84,71 @@ func (s *Service) retention(topic protocol.Topic, id protocol.Partition) core.Re
 
 // Receive passes a message to the actor. It blocks while the mailbox is full, so that the
 // messages wait in the NATS client.
-func (p *owner) Receive(ctx context.Context, m messages.Message) { p.put(ctx, m) }
-
-// put passes an event to the actor. It fails only when the actor is ending. The event may be
-// lost then, because the next owner reads from the log what an append under way has done.
-func (p *owner) put(ctx context.Context, e core.Event) { _ = p.mailbox.Put(ctx, e) }
-
-// Start implements supervisor.Actor.
-func (p *owner) Start() { p.Go(p.run) }
-
-// run runs the actor until ctx ends or the core has ended. It waits for effects under way.
-func (p *owner) run(ctx context.Context) {
-	defer p.work.Wait()
-	end := sync.OnceFunc(func() { close(p.ended) })
-	defer end()
-	settings := p.settings
-	settings.Epoch = p.service.epoch.Epoch()
-	c := core.NewCore(p.id, settings)
-	known, behind := uint64(0), p.service.behind.now.Load() // that the core knows
-	p.do(ctx, c.Step(time.Now(), []core.Event{core.Behind{Reason: behind.Damage(p.id)}}))
-	p.mailbox.Run(ctx, settings.Heartbeat, func(now time.Time, events []core.Event) bool {
-		if p.service.Err() != nil {
-			return false
-		}
-		if newest := p.service.generation.Newest(); newest != known {
-			known = newest
-			events = append(slices.Clip(events), core.Generation{Newest: newest})
-		}
-		if newest := p.service.behind.now.Load(); newest != behind {
-			behind = newest
-			events = append(slices.Clip(events), core.Behind{Reason: behind.Damage(p.id)})
-		}
-		fx := c.Step(now, events)
-		stats := c.Stats()
-		p.stats.Store(&stats)
-		if stats.Watermark > 0 {
-			p.service.generation.Found(stats.Watermark + generation.Lag) // the generation was as high as that
-		}
-		p.do(ctx, fx)
-		p.report(fx)
-		if fx.Stopped {
-			end()
-		}
-		return fx.Ended == nil
-	})
+func (p *owner) Receive(ctx context.Context, m messages.Message) {
+	_ = p.actor.mailbox.Put(ctx, m) // an error means that the actor is ending; senders repeat their messages
 }
 
-// stop makes the owner write an exact mark, and waits until the mark is durable or ctx ends.
-// It does not end the actor.
-func (p *owner) stop(ctx context.Context) {
-	if p.mailbox.Put(ctx, core.Stopping{}) != nil {
-		return
-	}
+// put passes the result of an effect to the actor. It fails only when the actor is ending, and the core
+// drops it if the partition has ended. It may be lost then, because the next owner reads from the log
+// what an append under way has done.
+func (p *owner) put(e core.Event) { _ = p.actor.mailbox.Add(core.For{Partition: p.id, Event: e}) }
+
+// Start implements supervisor.Actor.
+func (p *owner) Start() {
+	_ = p.actor.mailbox.Put(context.Background(), added{p}) // an error means that the replicator was replaced
+}
+
+// End implements supervisor.Actor.
+func (p *owner) End(error) {
+	p.cancel()
+	go func() {
+		defer close(p.ended)
+		if p.actor.mailbox.Put(context.Background(), removed{p}) == nil {
+			select {
+			case <-p.removed:
+			case <-p.actor.Ended():
+			}
+		} else {
+			<-p.actor.Ended()
+		}
+		p.work.Wait()
+	}()
+}
+
+// Await implements supervisor.Actor. It returns when no effect is under way.
+func (p *owner) Await() { <-p.ended }
+
+// awaitStop waits until the exact mark that follows Stopping is durable, the owner has ended, or ctx
+// ends.
+func (p *owner) awaitStop(ctx context.Context) {
 	select {
+	case <-p.stopped:
 	case <-p.ended:
+	case <-p.actor.Ended():
 	case <-ctx.Done():
-		p.service.config.Logger.Warn("the owner of the log did not stop in time; its successor leaves out the reserved offsets",
-			zap.Stringer("partition", p.id))
+		select {
+		case <-p.stopped: // ctx has ended while others were awaited
+		case <-p.ended:
+		default:
+			p.service.config.Logger.Warn("the owner of the log did not stop in time; its successor leaves out the reserved offsets",
+				zap.Stringer("partition", p.id))
+		}
+	}
+}
+
+// count shows the statistics after a turn to other goroutines.
+func (p *owner) count(stats core.Stats) {
+	p.stats.Store(&stats)
+	if stats.Watermark > 0 {
+		p.service.generation.Found(stats.Watermark + generation.Lag) // the generation was as high as that
 	}
 }
 
 // report logs the effects that an operator should see.
-func (p *owner) report(fx core.Effects) {
+func (p *owner) report(fx *core.Effects) {
+	if len(fx.Warnings) == 0 && fx.Gap == nil && fx.Damage == "" && fx.Refusing == "" {
+		return // a logger costs more than most turns
+	}
 	log := p.service.config.Logger.With(zap.Stringer("partition", p.id))
 	for _, text := range fx.Warnings {
 		log.Warn(text)
@@ -163,55 +164,40 @@ func (p *owner) report(fx core.Effects) {
 	if fx.Refusing != "" {
 		log.Error("JetStream accepts no appends to a log; producers get no acknowledgements until it does. "+refusalAdvice, zap.String("error", fx.Refusing))
 	}
-	if fx.Ended != nil {
-		p.service.Fail(fx.Ended)
-	}
 }
 
-// do starts the effects of a step. At most one of Load, Append and Read is set.
-func (p *owner) do(ctx context.Context, fx core.Effects) {
-	p.service.Wire.Send(fx.Send)
+// do starts the effects of a turn. At most one of Load, Append and Read is set.
+func (p *owner) do(fx *core.Effects) {
 	p.spans.committed(fx.Committed)
-	if fx.TakeEpoch != 0 {
-		p.work.Go(func() { p.takeEpoch(ctx, fx.TakeEpoch) })
+	ctx := p.ctx
+	if save := fx.Save; save != nil {
+		p.work.Go(func() { p.save(ctx, save) })
 	}
-	if fx.Save != nil {
-		p.work.Go(func() { p.save(ctx, fx.Save) })
+	if mark := fx.Mark; mark != nil {
+		p.work.Go(func() { p.mark(ctx, *mark) })
 	}
-	if fx.Mark != nil {
-		p.work.Go(func() { p.mark(ctx, *fx.Mark) })
-	}
-	if fx.Scrub != nil {
-		p.work.Go(func() { p.scrub(ctx, *fx.Scrub) })
+	if scrub := fx.Scrub; scrub != nil {
+		p.work.Go(func() { p.scrub(ctx, *scrub) })
 	}
 	if fx.AskTime {
 		p.work.Go(func() { p.askTime(ctx) })
 	}
-	if fx.Purge != nil {
-		p.work.Go(func() { p.purge(ctx, *fx.Purge) })
+	if purge := fx.Purge; purge != nil {
+		p.work.Go(func() { p.purge(ctx, *purge) })
 	}
-	switch {
+	switch entry, part := fx.Append, fx.Read; {
 	case fx.Load:
 		p.work.Go(func() { p.load(ctx) })
-	case fx.Append != nil:
+	case entry != nil:
 		p.spans.appending()
-		p.work.Go(func() { p.append(ctx, *fx.Append) })
-	case fx.Read != nil:
-		p.work.Go(func() { p.read(ctx, *fx.Read) })
+		p.work.Go(func() { p.append(ctx, *entry) })
+	case part != nil:
+		p.work.Go(func() { p.read(ctx, *part) })
 	}
-}
-
-// takeEpoch takes an epoch above the given one, and passes EpochTaken or Replaced to the
-// core. After any other error it passes nothing, because the actor is ending then.
-func (p *owner) takeEpoch(ctx context.Context, above uint64) {
-	next, err := p.service.raise(ctx, above)
-	switch {
-	case err == nil:
-		p.service.config.Logger.Warn("the log has an epoch that is not below this replicator's, and no younger replicator is running; claiming the log with a new epoch",
-			zap.Stringer("partition", p.id), zap.Uint64("known", above), zap.Uint64("epoch", next))
-		p.put(ctx, core.EpochTaken{Epoch: next})
-	case errors.Is(err, ownership.ErrReplaced), errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")):
-		p.put(ctx, core.Replaced{Err: err})
+	p.report(fx)
+	if fx.Stopped && !p.hasStopped {
+		p.hasStopped = true
+		close(p.stopped)
 	}
 }
 

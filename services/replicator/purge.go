@@ -15,10 +15,10 @@ func (p *owner) purge(ctx context.Context, what core.Purge) {
 	bounded, cancel := context.WithTimeout(ctx, purgeTimeout)
 	defer cancel()
 	if err := p.log.Purge(bounded, what.Below); err != nil {
-		p.put(ctx, core.PurgeFailed{Reason: err.Error()})
+		p.put(core.PurgeFailed{Reason: err.Error()})
 		return
 	}
-	p.put(ctx, core.Purged(what))
+	p.put(core.Purged(what))
 }
 
 // askTime passes the time that JetStream gave to the last entry of the log to the core.
@@ -27,8 +27,8 @@ func (p *owner) askTime(ctx context.Context) {
 	defer cancel()
 	bounds, err := p.log.Bounds(bounded)
 	if err != nil {
-		p.put(ctx, core.LogTime{}) // the core asks again when the next job is due
+		p.put(core.LogTime{}) // the core asks again when the next job is due
 		return
 	}
-	p.put(ctx, core.LogTime{Last: bounds.LastTime.UnixNano(), Created: bounds.Created.UnixNano()})
+	p.put(core.LogTime{Last: bounds.LastTime.UnixNano(), Created: bounds.Created.UnixNano()})
 }

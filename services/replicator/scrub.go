@@ -31,7 +31,7 @@ func (p *owner) scrub(ctx context.Context, s core.Scrub) {
 		p.service.config.Logger.Warn("the beginning of the log could not be checked; retrying",
 			zap.Stringer("partition", p.id), zap.Error(err))
 	}
-	p.put(ctx, core.Scrubbed{Damage: lost, Failed: err != nil})
+	p.put(core.Scrubbed{Damage: lost, Failed: err != nil})
 }
 
 // scrubOnce returns what is missing; empty if nothing is.

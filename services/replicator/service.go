@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -57,11 +56,13 @@ type Service struct {
 	registry   *topics.Registry
 	snapshots  *snapshots.Store
 	marks      *marks.Store
+	logs       *supervisor.Logs[*log]
 	set        *supervisor.Set[*owner]
 	epoch      *ownership.Holder
 	generation *generation.Follower
 	behind     *behindLogs
 	scrubs     chan struct{} // held by the partition that is scrubbed
+	recoveries chan struct{} // of maxRecovering
 }
 
 // Start takes an epoch and serves every partition. ctx bounds only the start, which waits for
@@ -74,7 +75,7 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 	config.AppendTimeout = cmp.Or(config.AppendTimeout, 2*time.Second)
 	s := &Service{
 		Base: service.New(role, config.Config), config: config, settings: core.DefaultSettings(nuid.Next()),
-		scrubs: make(chan struct{}, 1),
+		scrubs: make(chan struct{}, 1), recoveries: make(chan struct{}, maxRecovering),
 	}
 	s.settings.SnapshotEvery = cmp.Or(config.SnapshotEntries, s.settings.SnapshotEvery)
 	s.settings.EntryBytes = min(s.settings.EntryBytes, int(config.Conn.MaxPayload()/entryShare))
@@ -111,6 +112,8 @@ func (s *Service) start(ctx context.Context) (err error) {
 	if err := s.behind.start(ctx); err != nil {
 		return err
 	}
+	s.logs = supervisor.NewLogs(s.startLog)
+	s.OnStop(func(context.Context) error { s.logs.Stop(); return nil })
 	if s.set, err = supervisor.Start(ctx, s.registry, s.config.Logger, s.owner); err != nil {
 		return err
 	}
@@ -132,11 +135,11 @@ func (s *Service) start(ctx context.Context) (err error) {
 	return err
 }
 
-// archiverStarted tells the owners that an archiver has started. An owner whose mailbox is full
-// misses that, and sends its job again a few seconds later.
+// archiverStarted tells the owners that an archiver has started. If the mailbox of a log is full, its
+// owners miss that, and send their jobs again some seconds later.
 func (s *Service) archiverStarted() {
-	for _, p := range s.set.Actors() {
-		_ = p.mailbox.Offer(core.ArchiverStarted{})
+	for _, l := range s.logs.All() {
+		_ = l.mailbox.Offer(core.ArchiverStarted{})
 	}
 }
 
@@ -157,7 +160,7 @@ func (s *Service) raise(ctx context.Context, above uint64) (uint64, error) {
 // lost: the answers cannot arrive then.
 func (s *Service) interrupt() {
 	for _, p := range s.set.Actors() {
-		p.interrupt()
+		p.disconnected()
 	}
 }
 
@@ -180,16 +183,19 @@ func (s *Service) Check(ctx context.Context) error {
 // stopTime bounds how long owners may take to write their exact marks.
 const stopTime = 5 * time.Second
 
+// stopOwners makes the owners write exact marks, and waits until these are durable. It does not end the
+// actors.
 func (s *Service) stopOwners(ctx context.Context) error {
 	if s.Err() != nil {
 		return nil // replaced: the marks are another owner's
 	}
 	ctx, cancel := context.WithTimeout(ctx, stopTime)
 	defer cancel()
-	var wait sync.WaitGroup
-	for _, p := range s.set.Actors() {
-		wait.Go(func() { p.stop(ctx) })
+	for _, l := range s.logs.All() {
+		_ = l.mailbox.Put(ctx, core.Stopping{}) // an error means that the actor is ending
 	}
-	wait.Wait()
+	for _, p := range s.set.Actors() {
+		p.awaitStop(ctx)
+	}
 	return nil
 }

@@ -62,18 +62,17 @@ func newRig(t *testing.T) *rig {
 	}
 	r.id = topic.Partition(0)
 	for _, subject := range []string{messages.FrontendSubject(1), messages.CommittedSubject(r.id)} {
-		if _, err := r.conn.Subscribe(subject, func(m *nats.Msg) {
-			decoded, err := messages.Decode(m.Data)
-			if err != nil {
-				t.Errorf("a message cannot be read: %v", err)
-				return
-			}
-			r.outcomes <- decoded
-		}); err != nil {
+		if _, err := r.conn.Subscribe(subject, r.receive); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return r
+}
+
+func (r *rig) receive(m *nats.Msg) {
+	if err := messages.DecodeParcel(m.Data, func(m messages.Message) { r.outcomes <- m }); err != nil {
+		r.t.Errorf("a message cannot be read: %v", err)
+	}
 }
 
 // start starts a replicator, which the test must stop.
@@ -138,7 +137,7 @@ func (r *rig) commit(number uint64) int64 {
 		}
 		select {
 		case m := <-r.outcomes:
-			if offset, found := offsetOf(r.t, m, number); found {
+			if offset, found := offsetOf(r.t, m, number); found && m.Of() == r.id {
 				return offset
 			}
 		case <-again.C:
@@ -316,5 +315,100 @@ func TestLogOfADeletedTopicIsNotReported(t *testing.T) {
 		if strings.Contains(e.Message, "read-only") || strings.Contains(e.Message, "accepts no appends") {
 			t.Errorf("logged: %s", e.Message)
 		}
+	}
+}
+
+// partitions creates a topic of so many partitions, and returns them. What is committed to any of them
+// is received as the outcomes of the rig.
+func (r *rig) partitions(n int) []protocol.Partition {
+	r.t.Helper()
+	topic, err := r.registry.Create(r.ctx, protocol.TopicConfig{Name: "many", Partitions: n})
+	must(r.t, err)
+	all := make([]protocol.Partition, n)
+	subjects := map[string]bool{messages.CommittedSubject(r.id): true}
+	for i := range all {
+		all[i] = topic.Partition(i)
+		subject := messages.CommittedSubject(all[i])
+		if subjects[subject] {
+			continue
+		}
+		subjects[subject] = true
+		_, err := r.conn.Subscribe(subject, r.receive)
+		must(r.t, err)
+	}
+	return all
+}
+
+// commitTo commits the first batch of a partition.
+func (r *rig) commitTo(id protocol.Partition) {
+	r.t.Helper()
+	before := r.id
+	r.id = id
+	defer func() { r.id = before }()
+	if got := r.commit(1); got != 0 {
+		r.t.Fatalf("the first batch of %s is at offset %d", id, got)
+	}
+}
+
+func TestPartitionsOfALogDoNotWaitForEachOther(t *testing.T) {
+	r := newRig(t)
+	all := r.partitions(12)
+	damaged := all[3]
+	if err := r.js.DeleteStream(r.ctx, messages.LogStream(damaged)); err != nil {
+		t.Fatal(err)
+	}
+	s := r.start()
+	defer r.stop(s)
+	neighbors := 0
+	for _, id := range all {
+		if id != damaged {
+			r.commitTo(id)
+		}
+		if id != damaged && id.Log == damaged.Log {
+			neighbors++
+		}
+	}
+	if neighbors == 0 {
+		t.Fatal("no partition is in the log of the damaged one")
+	}
+	if got := s.Stats(); got.Batches != uint64(len(all)-1) {
+		t.Errorf("%d batches are committed", got.Batches)
+	}
+}
+
+func TestStopWritesExactMarksOfAllPartitions(t *testing.T) {
+	r := newRig(t)
+	all := r.partitions(12)
+	s := r.start()
+	for _, id := range all {
+		r.commitTo(id)
+	}
+	r.stop(s)
+	store, err := marks.Open(r.ctx, r.conn, r.js)
+	must(t, err)
+	for _, id := range all {
+		if m, err := store.Get(r.ctx, id); err != nil || !m.Mark.Exact() || m.Mark.Written.Offset != 2 {
+			t.Errorf("the mark of %s is %+v (%v), want an exact one at offset 2", id, m, err)
+		}
+	}
+}
+
+func TestDeletionLeavesTheNeighborsOfALogAlone(t *testing.T) {
+	r := newRig(t)
+	all := r.partitions(12)
+	s := r.start()
+	defer r.stop(s)
+	r.awaitReady(s)
+	must(t, r.registry.Delete(r.ctx, "many"))
+	r.await("the owners end", func() bool { return s.Stats().Terms == 1 })
+	if got := r.commit(1); got != 0 {
+		t.Errorf("a batch is at offset %d", got)
+	}
+	again := r.partitions(12)
+	for i, id := range again {
+		if id.TopicID == all[i].TopicID {
+			t.Fatal("the topic has the id of a deleted one")
+		}
+		r.commitTo(id)
 	}
 }

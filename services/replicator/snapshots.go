@@ -27,32 +27,40 @@ const (
 // partition may have no term record of the successor yet, and would not stop the replicator.
 // If the epoch cannot be read, only the term records in the log decide.
 func (p *owner) load(ctx context.Context) {
+	loaded, err := recovering(ctx, p.service, p.findSnapshots)
+	if errors.Is(err, ownership.ErrReplaced) {
+		_ = p.actor.mailbox.Add(core.Replaced{Err: err})
+		return
+	}
+	found := false
+	if loaded.Mark, found = p.findMark(ctx); found {
+		p.put(loaded)
+	}
+}
+
+// findSnapshots returns the snapshots that can be read. Its only error is ErrReplaced.
+func (p *owner) findSnapshots(ctx context.Context) (loaded core.Loaded, err error) {
 	bounded, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
 	if err := p.service.epoch.Check(bounded); errors.Is(err, ownership.ErrReplaced) {
-		p.put(ctx, core.Replaced{Err: err})
-		return
+		return loaded, err
 	}
 	log := p.service.config.Logger.With(zap.Stringer("partition", p.id))
-	var readable []messages.Snapshot
-	trouble := ""
-	err := p.service.snapshots.Load(bounded, p.id, func(data []byte) bool {
+	err = p.service.snapshots.Load(bounded, p.id, func(data []byte) bool {
 		s, err := messages.DecodeSnapshot(data)
 		if err != nil {
 			log.Warn("a snapshot is damaged; an older one is used, or the whole log is read", zap.Error(err))
-			trouble = err.Error()
+			loaded.Trouble = err.Error()
 			return false
 		}
-		readable = append(readable, s)
+		loaded.Snapshots = append(loaded.Snapshots, s)
 		return true
 	})
 	if err != nil && ctx.Err() == nil {
 		log.Warn("no snapshot can be read; the log is read from its beginning, which may take long", zap.Error(err))
-		trouble = err.Error()
+		loaded.Trouble = err.Error()
 	}
-	if mark, found := p.findMark(ctx); found {
-		p.put(ctx, core.Loaded{Snapshots: readable, Mark: mark, Trouble: trouble})
-	}
+	return loaded, nil
 }
 
 // save stores a snapshot and reads it back, because entries of the log may be purged after
@@ -70,5 +78,5 @@ func (p *owner) save(ctx context.Context, s *core.Save) {
 		p.service.config.Logger.Warn("a snapshot could not be saved; until the next one, a restart takes longer, and the log is not purged",
 			zap.Stringer("partition", p.id), zap.Error(err))
 	}
-	p.put(ctx, core.Saved{Sequence: s.Sequence, Failed: err != nil})
+	p.put(core.Saved{Sequence: s.Sequence, Failed: err != nil})
 }
