@@ -27,7 +27,7 @@ type fingerprint [16]byte
 // part, so that two states never look equal because a field was added. The tests fail if a
 // listed field does not exist.
 //
-//   - fx: the effects of a step. They are under way after it, and the next step starts with
+//   - fx, turn: the effects of a step. They are under way after it, and the next step starts with
 //     none.
 //   - stats: counters only.
 //   - reserve: marks are written at once, so that there is always room.
@@ -48,6 +48,8 @@ var ignored = map[reflect.Type][]string{
 	reflect.TypeFor[sequencer.Log]():                {"fx", "stats"},
 	reflect.TypeFor[sequencerCores]():               {"last", "spare"},
 	reflect.TypeFor[replicator.Core]():              {"fx", "stats", "reserve"},
+	reflect.TypeFor[replicator.Log]():               {"turn"},
+	reflect.TypeFor[replicatorCores]():              {"last", "spare"},
 	reflect.TypeFor[partitioncore.Core]():           {"fx", "stats", "archive"},
 	reflect.TypeFor[producers.Table]():              {"spare"},
 	reflect.TypeFor[world.ReplicatorCore]():         {"offered", "replayed", "led"},
@@ -61,8 +63,9 @@ var ignored = map[reflect.Type][]string{
 
 // The cores of a log.
 type (
-	frontendCores  = turns.Group[*frontend.Core, frontend.Event]
-	sequencerCores = turns.Group[*sequencer.Core, sequencer.Event]
+	frontendCores   = turns.Group[*frontend.Core, frontend.Event]
+	sequencerCores  = turns.Group[*sequencer.Core, sequencer.Event]
+	replicatorCores = turns.Group[*replicator.Core, replicator.Event]
 )
 
 // interned are the types of which equal values are one, which has a number.

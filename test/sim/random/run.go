@@ -19,6 +19,7 @@ const (
 	stageTimeout   = 800 * time.Millisecond
 	deadline       = 4 * time.Second
 	laneExpiry     = 5 * time.Second
+	rest           = 25 * heartbeat // how rarely a replicator at rest looks for what has expired
 	appendTimeout  = time.Second
 	attemptTimeout = 1500 * time.Millisecond
 	// activeTime is the time during which faults happen, and calmTime the time within
@@ -75,7 +76,7 @@ func (r *run) run() {
 			r.violatedBy(p, debug.Stack())
 		}
 	}()
-	ends := r.config.ActiveTime + calmTime + 4*r.config.Mix.Memory
+	ends := r.config.ActiveTime + calmTime + 4*r.config.Mix.Memory + rest
 	for r.Violation == nil && len(r.agenda.events) > 0 && r.agenda.events[0].at < ends {
 		if r.calm && r.finished() && r.forgotten() {
 			break
@@ -167,7 +168,10 @@ func (r *run) forgotten() bool {
 	if r.idleSince.IsZero() {
 		r.idleSince = r.Now
 	}
-	return r.Now.Sub(r.idleSince) >= r.config.Mix.Memory*3/2
+	if r.config.Mix.Memory == 0 {
+		return true
+	}
+	return r.Now.Sub(r.idleSince) >= r.config.Mix.Memory*3/2+rest
 }
 
 // finished reports whether nothing is left to be done.

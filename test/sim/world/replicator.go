@@ -10,15 +10,15 @@ import (
 	"laneway.dev/test/sim/check"
 )
 
-// ReplicatorCore is the core of a replicator.
+// ReplicatorCore is the core of a replicator: a log with one partition.
 type ReplicatorCore struct {
 	name string
-	core *replicator.Core
+	core *replicator.Log
 	// marksAtOnce is set for a scheduler that leaves marks out: each mark counts as written when
 	// the core asks for it.
 	marksAtOnce bool
-	keeps       *replicator.Retention // that it was started with, until its first step
-	truncates   []messages.Truncate   // of the present step
+	starts      *replicator.Added   // the partition, until the first step
+	truncates   []messages.Truncate // of the present step
 
 	// What the core was offered when it last started to read the log.
 	offered  uint64 // entry of the newest snapshot
@@ -28,29 +28,40 @@ type ReplicatorCore struct {
 
 // NewReplicator returns the core of the replicator with the name. Its settings have its epoch.
 func NewReplicator(name string, settings replicator.Settings, marksAtOnce bool) *ReplicatorCore {
-	return &ReplicatorCore{name: name, core: replicator.NewCore(Partition, settings), marksAtOnce: marksAtOnce, keeps: &settings.Retention}
+	return &ReplicatorCore{
+		name: name, core: replicator.NewLog(settings), marksAtOnce: marksAtOnce,
+		starts: &replicator.Added{
+			Partition: Partition, Limits: settings.Limits, Codec: settings.Codec, Retention: settings.Retention, Patience: settings.Patience,
+		},
+	}
 }
 
 // Step implements Core.
 func (r *ReplicatorCore) Step(now time.Time, events []Event, out *Output) {
-	if r.keeps != nil && *r.keeps != (replicator.Retention{}) {
-		r.retains(*r.keeps, out)
+	taken := make([]replicator.Event, 0, len(events)+1)
+	if r.starts != nil {
+		if r.starts.Retention != (replicator.Retention{}) {
+			r.retains(r.starts.Retention, out)
+		}
+		taken = append(taken, *r.starts)
 	}
-	r.keeps, r.truncates = nil, r.truncates[:0]
-	taken := make([]replicator.Event, len(events))
-	for i, e := range events {
-		taken[i] = r.event(e, out)
+	r.starts, r.truncates = nil, r.truncates[:0]
+	for _, e := range events {
+		taken = append(taken, r.event(e, out))
 	}
-	fx := r.core.Step(now, taken)
-	sent := fx.Send
+	turn := r.core.Step(now, taken)
+	fx, sent := effects(&turn), turn.Send
 	for r.marksAtOnce && fx.Mark != nil {
-		next := r.core.Step(now, []replicator.Event{replicator.MarkWritten{Mark: fx.Mark.Mark, Revision: fx.Mark.Revision + 1}})
+		turn = r.core.Step(now, []replicator.Event{replicator.For{
+			Partition: Partition, Event: replicator.MarkWritten{Mark: fx.Mark.Mark, Revision: fx.Mark.Revision + 1},
+		}})
+		next := effects(&turn)
 		next.Append, next.Read = cmp.Or(next.Append, fx.Append), cmp.Or(next.Read, fx.Read)
-		sent = append(sent, next.Send...)
+		sent = append(sent, turn.Send...)
 		fx = next
 	}
 	out.Send = sent
-	out.TakeEpoch, out.Ended, out.Damage = fx.TakeEpoch, fx.Ended != nil, fx.Damage
+	out.TakeEpoch, out.Ended, out.Damage = turn.TakeEpoch, turn.Ended != nil, fx.Damage
 	out.Load, out.Append, out.Read, out.Mark, out.Save = fx.Load, fx.Append, fx.Read, fx.Mark, fx.Save
 	out.Scrub, out.Purge, out.AskTime = fx.Scrub != nil, fx.Purge, fx.AskTime
 	for _, e := range sent {
@@ -65,22 +76,40 @@ func (r *ReplicatorCore) Step(now time.Time, events []Event, out *Output) {
 	r.count(out)
 }
 
+// effects returns those of the partition. If it has taken no part in the turn, there are none.
+func effects(turn *replicator.Turn) replicator.Effects {
+	if len(turn.Turned) == 0 {
+		return replicator.Effects{}
+	}
+	return turn.Turned[0].Effects
+}
+
 // event returns what the core takes of an event.
 func (r *ReplicatorCore) event(e Event, out *Output) replicator.Event {
+	taken := r.result(e, out)
+	switch taken.(type) {
+	case messages.Message, replicator.EpochTaken, replicator.Replaced, replicator.ArchiverStarted, replicator.Generation:
+		return taken
+	}
+	return replicator.For{Partition: Partition, Event: taken}
+}
+
+// result returns what an event is for the partition, and shows it to the checks.
+func (r *ReplicatorCore) result(e Event, out *Output) replicator.Event {
 	switch e := e.(type) {
 	case *Message:
 		m := e.Decode()
-		if r.core.Stats().Leading {
+		if r.stats().Leading {
 			r.heard(m, out)
 		}
 		return m
 	case Reading:
 		return e.logRead()
 	case Nothing:
-		r.offered, r.replayed, r.led = 0, r.core.Stats().Replayed, false
+		r.offered, r.replayed, r.led = 0, r.stats().Replayed, false
 		return replicator.Loaded{}
 	case replicator.Loaded:
-		r.offered, r.replayed, r.led = 0, r.core.Stats().Replayed, false
+		r.offered, r.replayed, r.led = 0, r.stats().Replayed, false
 		if len(e.Snapshots) > 0 {
 			r.offered = e.Snapshots[0].Sequence
 		}
@@ -95,6 +124,8 @@ func (r *ReplicatorCore) event(e Event, out *Output) replicator.Event {
 	}
 	return e
 }
+
+func (r *ReplicatorCore) stats() replicator.Stats { return r.core.Stats(Partition) }
 
 // heard shows to the checks what an owner that leads receives.
 func (r *ReplicatorCore) heard(m messages.Message, out *Output) {
@@ -145,7 +176,7 @@ func (r *ReplicatorCore) said(now time.Time, m messages.Message, out *Output) {
 }
 
 func (r *ReplicatorCore) count(out *Output) {
-	stats := r.core.Stats()
+	stats := r.stats()
 	out.Stats.Open, out.Stats.Producers, out.Stats.IDs, out.Stats.Leading = stats.Lanes, stats.Producers, stats.IDs, stats.Leading
 	if stats.Leading && !r.led {
 		r.led = true
