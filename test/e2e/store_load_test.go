@@ -62,7 +62,8 @@ func TestIdleStoreGetsNoRequests(t *testing.T) {
 		proxy := storeproxy.Start(t, s3server.Start(t).Address)
 		f := start(t, kind, deployment.Options{
 			Store:    s3server.Location(proxy.Endpoint(), "idle"),
-			Frontend: []string{"--cache-bytes", "1"}, // what is read comes from the store
+			Frontend: []string{"--cache-bytes", "1"},     // what is read comes from the store
+			Archiver: []string{"--sweep-interval", "0s"}, // sweeps list the store
 		})
 		sendAll(ctx, t, f)
 		following, leave := context.WithCancel(ctx)
