@@ -174,7 +174,7 @@ func (c *Core) apply(now time.Time, e *LoggedEntry) (fenced uint64) {
 	}
 	c.partition.Advance(at)
 	if n.Owner != "" {
-		c.partition.Continue(n.BaseOffset)
+		c.partition.Continue(at, n.BaseOffset)
 		if n.Owner != c.settings.Owner && c.reserve.own {
 			c.reserve.moved = true // an owner writes the mark before it claims the log
 		}

@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -257,8 +258,10 @@ func TestUnknownLaneIsRequestedFromAboveEvictedOnes(t *testing.T) {
 func TestReplayEvictsLanesByLogTime(t *testing.T) {
 	w, o := newLeader(t)
 	o.commit(batch("a", 10))
-	w.pass(w.settings.LaneExpiry + 2*time.Second)
-	o.commit(batch("b", 11))
+	for n := range uint64(16) {
+		w.pass(w.settings.LaneExpiry / 8)
+		o.commit(batch("b", 11+n))
+	}
 	next := w.leader("second")
 	if n := next.core.Stats().Lanes; n != 1 {
 		t.Fatalf("%d lanes after recovery, want 1", n)
@@ -266,6 +269,46 @@ func TestReplayEvictsLanesByLogTime(t *testing.T) {
 	next.commit(batch("a", 10), batch("c", 9))
 	w.expectNumbers("a", 10)
 	w.expectNumbers("c")
+}
+
+// TestReplayKeepsLanesAcrossAJumpOfTheTime has an owner whose clock is days ahead of that of the owner
+// before it, and a third one that reads the entries of both. The tickets of the first one may be unresolved.
+func TestReplayKeepsLanesAcrossAJumpOfTheTime(t *testing.T) {
+	w, o := newLeader(t)
+	o.commit(batch("a", 10))
+	w.pass(72 * time.Hour)
+	second := w.leader("second")
+	second.commit(batch("b", 1))
+	third := w.leader("third")
+	third.step(release(batch("a", 10)), release(batch("b", 1)))
+	third.expect(ok("a", 10, 0), ok("b", 1, 2))
+}
+
+// TestReplayKeepsLanesWhenTheClockWasSet has an owner whose clock is set ahead between two entries.
+func TestReplayKeepsLanesWhenTheClockWasSet(t *testing.T) {
+	w, o := newLeader(t)
+	o.commit(batch("a", 10))
+	w.pass(72 * time.Hour)
+	o.commit(batch("b", 1))
+	next := w.leader("second")
+	next.step(release(batch("a", 10)), release(batch("b", 1)))
+	next.expect(ok("a", 10, 0), ok("b", 1, 2))
+}
+
+// TestReplayKeepsLanesOfManyOwners has many owners that end soon, with clocks of which each is ahead of the
+// one before. Each of them took a little time.
+func TestReplayKeepsLanesOfManyOwners(t *testing.T) {
+	w, o := newLeader(t)
+	o.commit(batch("a", 10))
+	for n := range uint64(20) {
+		w.pass(72 * time.Hour)
+		o = w.leader(fmt.Sprint("owner ", n))
+		w.pass(w.settings.LaneExpiry / 8)
+		o.commit(batch("b", 1+n))
+	}
+	last := w.leader("last")
+	last.step(release(batch("a", 10)))
+	last.expect(ok("a", 10, 0))
 }
 
 func TestRecoveredLanesAreKept(t *testing.T) {

@@ -202,6 +202,7 @@ func (c *Core) Advance(now time.Time) { c.producers.Advance(now) }
 
 // Evict removes idle lanes and producers. It looks for them only every few seconds.
 func (c *Core) Evict(now time.Time) {
+	c.lanes.clock = now
 	c.lanes.evict(now.Add(-c.settings.LaneExpiry))
 	c.producers.Evict()
 }

@@ -10,7 +10,8 @@ import (
 // appended them has decided, and may have answered. at is the time of the entry, frontend
 // the highest frontend epoch so far.
 func (c *Core) Apply(at time.Time, frontend uint64, s Section) {
-	c.Evict(at)
+	active := c.lanes.replay(at, c.settings.LaneExpiry)
+	c.Evict(active)
 	offset := s.BaseOffset
 	for i := range s.Batches {
 		b := &s.Batches[i]
@@ -19,22 +20,22 @@ func (c *Core) Apply(at time.Time, frontend uint64, s Section) {
 			epochs: s.Epochs, offset: offset,
 		}
 		offset += int64(p.batch.Records)
-		c.applyBatch(&p, frontend, at)
+		c.applyBatch(&p, frontend, at, active)
 	}
 	for _, f := range s.Fences {
 		c.producers.ApplyFence(f)
 	}
 	if s.Epochs.Frontend == frontend {
-		c.lanes.refused(s.Refused, c.settings, at)
+		c.lanes.refused(s.Refused, c.settings, active)
 	}
 	c.nextOffset = offset
 }
 
-func (c *Core) applyBatch(p *pending, frontend uint64, at time.Time) {
+func (c *Core) applyBatch(p *pending, frontend uint64, at, active time.Time) {
 	b := &p.batch
 	if p.epochs.Frontend == frontend {
 		c.lanes.of(b.Lane).raise(b.Floor)
-		c.lanes.settle(p, frontend, at)
+		c.lanes.settle(p, frontend, active)
 	}
 	c.lastID = b.MessageID
 	switch {
@@ -45,8 +46,11 @@ func (c *Core) applyBatch(p *pending, frontend uint64, at time.Time) {
 	}
 }
 
-// Continue sets the next offset, above a gap that a term record has left out.
-func (c *Core) Continue(offset int64) { c.nextOffset = offset }
+// Continue applies a term record of the log, and sets the next offset, above a gap that it has left out.
+func (c *Core) Continue(at time.Time, offset int64) {
+	c.nextOffset = offset
+	c.lanes.replayTerm(at)
+}
 
 // RollBack drops everything that is not known to be in the log. Some of it may be there
 // nevertheless; then reading the log will find it.

@@ -48,7 +48,7 @@ func (s *lanes) snapshot() []messages.SnapshotLane {
 
 // restore takes the lanes of a snapshot. They count as active at the time of the snapshot.
 func (s *lanes) restore(at time.Time, above uint64, all []messages.SnapshotLane) {
-	s.above, s.swept = above, at
+	s.above, s.swept, s.clock, s.read = above, at, at, at
 	for i := range all {
 		l := s.of(all[i].Lane)
 		l.active = at
