@@ -13,7 +13,6 @@ func (c *Core) claimLog(now time.Time) {
 	c.phase = claiming
 	next := c.partition.NextOffset()
 	c.startOffset = max(next, c.reserve.resume)
-	c.partition.Expire(now)
 	c.append(now, messages.Entry{
 		TopicID: c.id.TopicID, Owner: c.settings.Owner, OwnerEpoch: c.settings.Epoch, BaseOffset: c.startOffset, Gap: c.startOffset - next,
 	})

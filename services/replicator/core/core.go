@@ -210,8 +210,8 @@ func NewCore(id protocol.Partition, settings Settings) *Core {
 // depend on time. A core at rest needs that only in one of restBeats Heartbeats.
 func (c *Core) Step(now time.Time, events []Event) Effects {
 	c.fx = Effects{}
-	c.partition.Expire(now)
 	if c.phase == leading {
+		c.partition.Expire(now)
 		c.partition.Advance(now)
 	}
 	for _, e := range events {

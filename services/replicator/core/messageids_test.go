@@ -1,9 +1,11 @@
 package core_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
+	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/replicator/core"
 )
@@ -93,9 +95,49 @@ func TestMessageIDIsKnownAfterRecovery(t *testing.T) {
 	next.step(release(named(batch("b", 1), "x")))
 	next.expect(duplicate("b", 1, 2))
 
-	w.pass(2 * time.Second) // counted from the time of the log
-	next.commit(named(batch("b", 2), "x"))
-	next.expect(ok("b", 2, 5))
+	w.pass(w.settings.IDWindow - time.Second) // counted from the beginning of the term
+	next.step(release(named(batch("b", 2), "x")))
+	next.expect(duplicate("b", 2, 2))
+	w.pass(2 * time.Second)
+	next.commit(named(batch("b", 3), "x"))
+	next.expect(ok("b", 3, 5))
+}
+
+// TestMessageIDsOutlastAClockThatIsAhead has an owner whose clock is days ahead of that of the owner before
+// it, and a third one that reads the entries of both. The batch of the first one may be sent again.
+func TestMessageIDsOutlastAClockThatIsAhead(t *testing.T) {
+	w, o := newLeader(t)
+	o.commit(named(batch("a", 1), "x"))
+	w.pass(72 * time.Hour)
+	second := w.leader("second")
+	second.commit(named(batch("b", 1), "x"), named(batch("b", 2), "y"))
+	second.expect(ok("b", 2, 2), duplicate("b", 1, 0))
+	third := w.leader("third")
+	third.commit(named(batch("c", 1), "x"), named(batch("c", 2), "y"))
+	third.expect(duplicate("c", 1, 0), duplicate("c", 2, 2))
+}
+
+// TestReplayKeepsMessageIDsWhenTheClockWasSet has an owner whose clock is set ahead between two entries.
+func TestReplayKeepsMessageIDsWhenTheClockWasSet(t *testing.T) {
+	w, o := newLeader(t)
+	o.commit(named(batch("a", 1), "x"))
+	w.pass(72 * time.Hour)
+	o.commit(batch("b", 1))
+	next := w.leader("second")
+	next.commit(named(batch("c", 1), "x"))
+	next.expect(duplicate("c", 1, 0))
+}
+
+func TestReplayForgetsMessageIDsByLogTime(t *testing.T) {
+	w, o := newLeader(t)
+	o.commit(named(batch("a", 1), "x"))
+	for n := uint64(1); n < 200; n++ {
+		w.pass(w.settings.LaneExpiry / 8)
+		o.commit(batch("b", n))
+	}
+	if n := w.leader("second").core.Stats().IDs; n != 0 {
+		t.Errorf("%d ids are remembered", n)
+	}
 }
 
 func TestMessageIDMayBeUsedAgainAfterItsWindow(t *testing.T) {
@@ -118,7 +160,7 @@ func TestMessageIDMayBeUsedAgainAfterItsWindow(t *testing.T) {
 	next := w.leader("second")
 	next.step(release(named(batch("d", 3), "x")))
 	next.expect(duplicate("d", 3, 2))
-	w.pass(2)
+	w.pass(w.settings.IDWindow + 1)
 	next.step()
 	if n := next.core.Stats().IDs; n != 0 {
 		t.Errorf("%d ids are remembered", n)
@@ -171,15 +213,23 @@ func TestCommittedMessageIDSurvivesARebuild(t *testing.T) {
 	o.expect(duplicate("b", 1, 0))
 }
 
-func TestMessageIDsOfASnapshotKeepTheirTimes(t *testing.T) {
+func TestMessageIDsOfASnapshotHaveAges(t *testing.T) {
 	w, o := newSaver(t)
 	o.commit(named(batch("a", 1), "x"))
 	w.pass(100 * time.Second)
 	o.commit(named(batch("a", 2), "y"))
-	o = w.recovered("second", 0)
-	w.pass(w.settings.IDWindow - 95*time.Second) // that of x is over
-	o.commit(named(batch("a", 3), "y"))
-	o.expect(duplicate("a", 3, 2))
+	kept := w.stored()
+	s := kept[0] // the newest
+	var got []messages.SnapshotID
+	for _, i := range s.MessageIDs {
+		got = append(got, messages.SnapshotID{ID: i.ID, Offset: i.Offset, Time: s.Time - i.Time})
+	}
+	if want := []messages.SnapshotID{{ID: "x", Time: int64(100 * time.Second)}, {ID: "y", Offset: 2}}; !slices.Equal(got, want) {
+		t.Errorf("the snapshot has ids of the ages %v, want %v", got, want)
+	}
+	o = w.recovered("second", 1)
+	o.step(release(named(batch("b", 1), "x")), release(named(batch("b", 2), "y")))
+	o.expect(duplicate("b", 1, 0), duplicate("b", 2, 2))
 }
 
 func TestMessageIDOfFutureExpires(t *testing.T) {

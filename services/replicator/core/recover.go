@@ -170,7 +170,7 @@ func (c *Core) apply(now time.Time, e *LoggedEntry) (fenced uint64) {
 	c.raise(max(c.watermark.logged, n.Watermark))
 	at := n.At()
 	if at.After(now) {
-		at = now // an earlier owner's clock was ahead; its ids and producers must expire nevertheless
+		at = now // an earlier owner's clock was ahead; its producers must expire nevertheless
 	}
 	c.partition.Advance(at)
 	if n.Owner != "" {

@@ -46,8 +46,8 @@ func TestRefusalSurvivesTakeover(t *testing.T) {
 	o := w.leader("first")
 	o.commit(named(batch("a", 1), "x"), named(batch("a", 2), "y"))
 	o.expect(ok("a", 1, 0), refused("a", 2, protocol.CodeOverloaded))
-	w.pass(w.settings.IDWindow + 1) // there is room again
 	second := w.leader("second")
+	w.pass(w.settings.IDWindow + 1) // there is room again
 	second.take()
 	second.commit(named(batch("a", 2), "y")) // the sequencer has not heard that it is resolved
 	second.expect(refused("a", 2, protocol.CodeNotCommitted))
@@ -63,8 +63,8 @@ func TestRefusalIsLoggedAfterOlderFrontend(t *testing.T) {
 	o.step(release(named(batch("a", 2), "x"))) // goes into the next entry
 	o.step(younger)                            // has no room
 	o.settle()
-	w.pass(w.settings.IDWindow + 1) // there is room again
 	second := w.leader("second")
+	w.pass(w.settings.IDWindow + 1) // there is room again
 	second.step(younger)
 	second.settle()
 	second.expect(answer{id: ticket{2, "b", 1}, code: protocol.CodeNotCommitted})
@@ -133,8 +133,8 @@ func TestRefusedTicketStaysRefusedAfterRollBack(t *testing.T) {
 
 	o.step(release(batch("b", 1)))
 	o.loseAppend()
-	w.pass(w.settings.IDWindow + 1) // there is room again
 	o.settle()
+	w.pass(w.settings.IDWindow + 1) // there is room again
 	o.take()
 	o.commit(named(batch("a", 2), "y"))
 	o.expect(refused("a", 2, protocol.CodeNotCommitted))
@@ -148,8 +148,8 @@ func TestUnsentRefusalMayBecomeAcceptance(t *testing.T) {
 	o.commit(named(batch("a", 1), "x"))
 	o.step(release(named(batch("a", 2), "y"), floored(batch("a", 3), 2)))
 	o.loseAppend()
-	w.pass(w.settings.IDWindow + 1)
 	o.settle()
+	w.pass(w.settings.IDWindow + 1) // there is room again
 	o.take()
 	o.commit(named(batch("a", 2), "y"), floored(batch("a", 3), 2))
 	o.expect(ok("a", 2, 2), ok("a", 3, 5))

@@ -28,9 +28,6 @@ func (r *run) archiving(s *replicator.Settings) {
 		s.ArchiveBytes, s.ArchiveAge, s.SnapshotEvery, s.PurgeEntries = 100, heartbeat, 4, 1
 	}
 	s.Retention = r.retention
-	if r.config.Mix.Days {
-		s.IDWindow = 2 * mostDays // the next owner would forget the ids of this one
-	}
 	if tail := r.config.Mix.Tail; tail > 0 {
 		s.TailBatches = tail
 	}

@@ -18,10 +18,6 @@ type lanes struct {
 	// created again with 41 as its highest number, and the copy is rejected.
 	above uint64
 	swept time.Time
-	// clock is the time by which lanes are idle. In a term it is that of the owner. While entries are
-	// read it follows their times, see replay.
-	clock time.Time
-	read  time.Time // of the last entry that was read
 }
 
 // lane is the state of one lane. Its tickets are committed in the order of their numbers.
@@ -133,29 +129,9 @@ func (s *lanes) evict(idleSince time.Time) {
 	}
 }
 
-// replayShare is the part of the expiry by which one entry that is read advances the clock at most.
-// The expiry exceeds the longest deadline of a request by more than that.
-const replayShare = 8
-
-// replay advances the clock by an entry that is read, and returns it. The times of a log are those of
-// several clocks, which may have been set meanwhile. So a jump counts as little time only: otherwise
-// lanes would be evicted that were active a moment before it, and may have unresolved tickets.
-func (s *lanes) replay(at time.Time, expiry time.Duration) time.Time {
-	s.clock = s.clock.Add(max(0, min(at.Sub(s.read), expiry/replayShare)))
-	s.read = at
-	return s.clock
-}
-
-// replayTerm is replay for the term record of an owner. Its lanes were active when its term began.
-func (s *lanes) replayTerm(at time.Time) {
-	s.read = at
-	s.touch(s.clock)
-}
-
-// touch makes all lanes active now, at the beginning of a term. The clock of another machine must not
-// evict a lane that may have unresolved tickets.
+// touch makes all lanes active now.
 func (s *lanes) touch(now time.Time) {
-	s.swept, s.clock = now, now
+	s.swept = now
 	for _, l := range s.byName {
 		l.active = now
 	}

@@ -11,14 +11,14 @@ type messageIDs struct {
 	room   int // bytes of all ids remembered
 	bytes  int
 	byID   map[string]*firstUse
-	order  []idTime // committed ids by time of commit
+	order  []idTime // committed ids by the beginnings of their windows
 }
 
 // firstUse is the batch that used an id first. Its duplicates keep a pointer to it, because
 // they may be answered long after its commit, when the id has expired.
 type firstUse struct {
 	offset int64     // once it is committed
-	at     time.Time // of the commit; zero while it is in flight
+	at     time.Time // when its window began; zero while it is in flight
 }
 
 type idTime struct {
@@ -61,15 +61,15 @@ func (m *messageIDs) forget(id string) {
 	delete(m.byID, id)
 }
 
-// commit starts the window of an id at the time of its commit.
+// commit begins the window of an id at the time of its commit.
 func (m *messageIDs) commit(id string, f *firstUse, offset int64, at time.Time) {
 	f.offset, f.at = offset, at
 	m.put(id, f)
 	m.order = append(m.order, idTime{id, at})
 }
 
-// expire removes ids that were committed before the start of the window. An id that has
-// expired and was used again may be in order twice; only its last commit counts.
+// expire removes the ids whose windows have ended. An id that has expired and was used again may
+// be in order twice; only its last window counts.
 func (m *messageIDs) expire(now time.Time) {
 	n := 0
 	for n < len(m.order) && now.Sub(m.order[n].at) > m.window {
@@ -80,6 +80,18 @@ func (m *messageIDs) expire(now time.Time) {
 		n++
 	}
 	m.order = m.order[n:]
+}
+
+// touch begins the windows of all committed ids again.
+func (m *messageIDs) touch(now time.Time) {
+	keep := m.order[:0]
+	for _, o := range m.order {
+		if f, known := m.byID[o.id]; known && f.at.Equal(o.at) {
+			f.at = now
+			keep = append(keep, idTime{o.id, now})
+		}
+	}
+	m.order = keep
 }
 
 // rollBack removes the ids in flight.

@@ -132,6 +132,7 @@ type Core struct {
 
 	nextOffset int64  // follows the last record in the log
 	lastID     string // message id of the last batch in the log
+	clock      clock
 	lanes      lanes
 	ids        messageIDs
 	producers  *producers.Table
@@ -194,15 +195,17 @@ func (c *Core) SetLimits(l Limits) {
 // NextOffset returns the offset that follows the last record in the log.
 func (c *Core) NextOffset() int64 { return c.nextOffset }
 
-// Expire removes message ids after the end of their window.
-func (c *Core) Expire(now time.Time) { c.ids.expire(now) }
+// Expire moves the clock of a term, and removes message ids after the end of their window.
+func (c *Core) Expire(now time.Time) {
+	c.clock.now = now
+	c.ids.expire(now)
+}
 
 // Advance moves the clock of the producers.
 func (c *Core) Advance(now time.Time) { c.producers.Advance(now) }
 
 // Evict removes idle lanes and producers. It looks for them only every few seconds.
 func (c *Core) Evict(now time.Time) {
-	c.lanes.clock = now
 	c.lanes.evict(now.Add(-c.settings.LaneExpiry))
 	c.producers.Evict()
 }

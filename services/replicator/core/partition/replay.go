@@ -10,8 +10,9 @@ import (
 // appended them has decided, and may have answered. at is the time of the entry, frontend
 // the highest frontend epoch so far.
 func (c *Core) Apply(at time.Time, frontend uint64, s Section) {
-	active := c.lanes.replay(at, c.settings.LaneExpiry)
-	c.Evict(active)
+	c.clock.follow(at, c.settings.LaneExpiry)
+	c.Expire(c.clock.now)
+	c.Evict(c.clock.now)
 	offset := s.BaseOffset
 	for i := range s.Batches {
 		b := &s.Batches[i]
@@ -20,36 +21,36 @@ func (c *Core) Apply(at time.Time, frontend uint64, s Section) {
 			epochs: s.Epochs, offset: offset,
 		}
 		offset += int64(p.batch.Records)
-		c.applyBatch(&p, frontend, at, active)
+		c.applyBatch(&p, frontend)
 	}
 	for _, f := range s.Fences {
 		c.producers.ApplyFence(f)
 	}
 	if s.Epochs.Frontend == frontend {
-		c.lanes.refused(s.Refused, c.settings, active)
+		c.lanes.refused(s.Refused, c.settings, c.clock.now)
 	}
 	c.nextOffset = offset
 }
 
-func (c *Core) applyBatch(p *pending, frontend uint64, at, active time.Time) {
+func (c *Core) applyBatch(p *pending, frontend uint64) {
 	b := &p.batch
 	if p.epochs.Frontend == frontend {
 		c.lanes.of(b.Lane).raise(b.Floor)
-		c.lanes.settle(p, frontend, active)
+		c.lanes.settle(p, frontend, c.clock.now)
 	}
 	c.lastID = b.MessageID
 	switch {
 	case b.Sequence.ProducerID != 0:
 		c.producers.ApplyBatch(b.Sequence, b.Records, p.offset)
 	case b.MessageID != "":
-		c.ids.commit(b.MessageID, &firstUse{}, p.offset, at)
+		c.ids.commit(b.MessageID, &firstUse{}, p.offset, c.clock.now)
 	}
 }
 
 // Continue applies a term record of the log, and sets the next offset, above a gap that it has left out.
 func (c *Core) Continue(at time.Time, offset int64) {
 	c.nextOffset = offset
-	c.lanes.replayTerm(at)
+	c.restart(at)
 }
 
 // RollBack drops everything that is not known to be in the log. Some of it may be there
@@ -73,5 +74,5 @@ func (c *Core) dropAccepted() {
 func (c *Core) Lead(now time.Time, offset int64) {
 	c.nextOffset = offset
 	c.tail = tail{c.nextOffset, c.lastID}
-	c.lanes.touch(now)
+	c.restart(now)
 }

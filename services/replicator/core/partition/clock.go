@@ -1,0 +1,34 @@
+package partition
+
+import "time"
+
+// clock is the time by which lanes and message ids are forgotten. In a term it is that of the owner.
+// While entries are read it follows their times, see follow.
+type clock struct {
+	now  time.Time
+	read time.Time // of the last entry that was read
+}
+
+// replayShare is the part of the expiry by which one entry that is read advances the clock at most.
+// The expiry exceeds the longest deadline of a request by more than that.
+const replayShare = 8
+
+// follow advances the clock by an entry that is read. The times of a log are those of several clocks,
+// which may have been set meanwhile. So a jump counts as little time only: otherwise lanes would be
+// evicted that were active a moment before it, and may have unresolved tickets.
+func (c *clock) follow(at time.Time, expiry time.Duration) {
+	if c.now.IsZero() {
+		c.now, c.read = at, at
+	}
+	c.now = c.now.Add(max(0, min(at.Sub(c.read), expiry/replayShare)))
+	c.read = at
+}
+
+// restart sets the clock at the beginning of a term. All lanes count as active now, and the windows of
+// all message ids begin again: the clock of another machine must not forget a lane that may have
+// unresolved tickets, or an id whose batch may be sent again.
+func (c *Core) restart(now time.Time) {
+	c.clock = clock{now: now, read: now}
+	c.lanes.touch(now)
+	c.ids.touch(now)
+}
