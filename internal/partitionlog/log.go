@@ -225,18 +225,26 @@ func (l *Log) read(ctx context.Context, request getRequest) (entries []messages.
 		return nil, false, err
 	}
 	inbox := l.conn.NewRespInbox()
-	sub, err := l.conn.SubscribeSync(inbox)
+	// The channel has room for the whole answer. That of SubscribeSync takes half a MiB.
+	answer := make(chan *nats.Msg, request.Batch+1)
+	sub, err := l.conn.ChanSubscribe(inbox, answer)
 	if err != nil {
 		return nil, false, err
 	}
 	defer func() { err = errors.Join(err, sub.Unsubscribe()) }()
+	closed := l.conn.StatusChanged(nats.CLOSED)
+	defer l.conn.RemoveStatusListener(closed)
 	if err := l.conn.PublishRequest("$JS.API.DIRECT.GET."+messages.LogStream(l.partition), inbox, body); err != nil {
 		return nil, false, err
 	}
 	for {
-		msg, err := sub.NextMsgWithContext(ctx)
-		if err != nil {
-			return entries, false, err
+		var msg *nats.Msg
+		select {
+		case msg = <-answer:
+		case <-closed:
+			return entries, false, nats.ErrConnectionClosed
+		case <-ctx.Done():
+			return entries, false, ctx.Err()
 		}
 		if status := msg.Header.Get("Status"); status != "" {
 			return l.endOfRead(entries, status, msg.Header)
@@ -260,6 +268,8 @@ func (l *Log) endOfRead(entries []messages.LoggedEntry, status string, header na
 		return entries, header.Get("Nats-Num-Pending") == "0", nil
 	case "404":
 		return nil, true, nil
+	case "503":
+		return nil, false, nats.ErrNoResponders
 	}
 	return nil, false, fmt.Errorf("JetStream returned status %s %s", status, header.Get("Description"))
 }

@@ -27,7 +27,7 @@ type server struct {
 	ctx  context.Context
 }
 
-func start(t *testing.T) server {
+func start(t testing.TB) server {
 	t.Helper()
 	s, err := embedded.Start(embedded.Options{Listen: "127.0.0.1:0", Data: t.TempDir()})
 	must(t, err)
@@ -46,7 +46,7 @@ func (s server) log(p protocol.Partition) *partitionlog.Log {
 	return partitionlog.New(s.conn, s.js, p)
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

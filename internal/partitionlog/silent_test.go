@@ -2,6 +2,7 @@ package partitionlog_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -13,20 +14,47 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// The answer of a stream's leader is lost when its server ends. JetStream is played here,
-// because a real one answers.
-func TestWalkFailsWithoutLeader(t *testing.T) {
+// withoutJetStream returns a connection to a server without JetStream, which a test plays, because a
+// real one answers.
+func withoutJetStream(t *testing.T) *nats.Conn {
+	t.Helper()
 	server, err := natsserver.NewServer(&natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, NoSigs: true, NoLog: true})
 	must(t, err)
 	server.Start()
-	defer func() { server.Shutdown(); server.WaitForShutdown() }()
+	t.Cleanup(func() { server.Shutdown(); server.WaitForShutdown() })
 	if !server.ReadyForConnections(time.Minute) {
 		t.Fatal("the server does not start")
 	}
 	conn, err := nats.Connect(server.ClientURL())
 	must(t, err)
-	defer conn.Close()
-	_, err = conn.Subscribe("$JS.API.DIRECT.GET.>", func(m *nats.Msg) {
+	t.Cleanup(conn.Close)
+	return conn
+}
+
+func TestReadEndsWhenTheConnectionIsClosed(t *testing.T) {
+	conn := withoutJetStream(t)
+	_, err := conn.Subscribe("$JS.API.DIRECT.GET.>", func(*nats.Msg) { go conn.Close() })
+	must(t, err)
+	js, err := jetstream.New(conn)
+	must(t, err)
+	if _, _, err := partitionlog.New(conn, js, partition).Read(t.Context(), 1, 1); !errors.Is(err, nats.ErrConnectionClosed) {
+		t.Errorf("the read ends with %v", err)
+	}
+}
+
+func TestReadOfAMissingStreamFails(t *testing.T) {
+	conn := withoutJetStream(t)
+	js, err := jetstream.New(conn)
+	must(t, err)
+	if _, _, err := partitionlog.New(conn, js, partition).Read(t.Context(), 1, 1); !errors.Is(err, nats.ErrNoResponders) {
+		t.Errorf("the read ends with %v", err)
+	}
+}
+
+// The answer of a stream's leader is lost when its server ends.
+func TestWalkFailsWithoutLeader(t *testing.T) {
+	conn := withoutJetStream(t)
+	_, err := conn.Subscribe("$JS.API.DIRECT.GET.>", func(m *nats.Msg) {
 		_ = m.RespondMsg(&nats.Msg{Header: nats.Header{"Status": {"404"}}})
 	})
 	must(t, err)
