@@ -85,7 +85,11 @@ func (p *Producer) Send(ctx context.Context) error {
 	f := &flight{Batch: Batch{Value: Value(p.Name, n), Sent: time.Now()}}
 	p.sent = append(p.sent, f)
 	reply := p.inbox + "." + strconv.Itoa(n)
-	f.giveUp = time.AfterFunc(p.patience, func() { p.free(f) })
+	f.giveUp = time.AfterFunc(p.patience, func() {
+		p.mu.Lock() // which Send holds until giveUp is set
+		defer p.mu.Unlock()
+		p.free(f)
+	})
 	p.mu.Unlock()
 	err := p.conn.PublishMsg(&nats.Msg{
 		Subject: p.subject, Reply: reply, Data: []byte(Pad(f.Value, size)),
