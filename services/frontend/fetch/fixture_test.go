@@ -138,6 +138,26 @@ func (f *fixture) commit(batches ...[]protocol.Record) stored {
 	return f.commitFrames(frames, records)
 }
 
+// commitEach appends an entry of one record for each value. All records are in one object,
+// because storing hundreds of objects takes seconds.
+func (f *fixture) commitEach(values ...string) []stored {
+	f.Helper()
+	frames, records := make([][]byte, len(values)), make([]uint32, len(values))
+	for i, value := range values {
+		var frame protocol.FrameBuilder
+		frame.Append(protocol.Record{Value: []byte(value)})
+		frames[i], records[i] = frame.Take(), 1
+	}
+	all := f.stage(frames, records)
+	some := make([]stored, len(values))
+	for i := range values {
+		entry := all
+		entry.BaseOffset, entry.Batches = all.BaseOffset+int64(i), all.Batches[i:i+1]
+		some[i] = stored{sequence: f.append(messages.EncodeEntry(entry)), entry: entry, payloads: frames[i : i+1]}
+	}
+	return some
+}
+
 func (f *fixture) commitFrames(frames [][]byte, records []uint32) stored {
 	f.Helper()
 	entry := f.stage(frames, records)

@@ -239,8 +239,8 @@ func TestFollowersReadTheLogOnceTogether(t *testing.T) {
 	var want []string
 	for i := range entries {
 		want = append(want, fmt.Sprint(i))
-		f.commit(lines(want[i]))
 	}
+	f.commitEach(want...)
 	requests, err := f.conn.SubscribeSync("$JS.API.DIRECT.GET." + messages.LogStream(f.id))
 	must(t, err)
 	must(t, f.conn.Flush())

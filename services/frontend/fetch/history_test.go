@@ -127,7 +127,10 @@ func TestPollerCrossesAHistoryThatMoves(t *testing.T) {
 // them in the history.
 func TestFetchFindsWhatWasPurgedSinceItHasStarted(t *testing.T) {
 	m := newMover(t, nil)
-	m.commitNumbers(600, false) // more than one read
+	for i := range 600 { // more than one read
+		m.values = append(m.values, fmt.Sprint(i))
+	}
+	m.tail = append(m.tail, m.commitEach(m.values...)...)
 	c := m.fetch(fields{"from": "earliest", "window_bytes": 1})
 	first := c.data()
 	m.moveHistory(0)

@@ -27,7 +27,7 @@ func heapOf(do func()) int64 {
 // TestCachesHoldNoMoreMemoryThanTheirBound fills the caches with many times what they
 // hold, in the sizes that hold the most besides payloads.
 func TestCachesHoldNoMoreMemoryThanTheirBound(t *testing.T) {
-	const bound = 4 << 20
+	const bound = 2 << 20
 	partition := protocol.Partition{Topic: "orders", TopicID: 1}
 	var entries *entryCache
 	var payloads *payloadCache
@@ -38,37 +38,37 @@ func TestCachesHoldNoMoreMemoryThanTheirBound(t *testing.T) {
 	}{
 		{"entries of one batch", func() {
 			entries = newEntryCache(bound)
-			for n := range 75_000 {
+			for n := range 20_000 {
 				entries.put(partition, loggedForMemory(t, n, 1))
 			}
 		}},
 		{"entries of many batches", func() {
 			entries = newEntryCache(bound)
-			for n := range 1000 {
+			for n := range 500 {
 				entries.put(partition, loggedForMemory(t, n, 100))
 			}
 		}},
 		{"empty payloads", func() {
 			payloads = newPayloadCache(bound)
-			for n := range 75_000 {
+			for n := range 20_000 {
 				payloads.put(messages.Extent{Key: fmt.Sprintf("object-%026d", n)}, nil)
 			}
 		}},
 		{"payloads of 512 bytes", func() {
 			payloads = newPayloadCache(bound)
-			for n := range 50_000 {
+			for n := range 15_000 {
 				payloads.put(messages.Extent{Key: fmt.Sprintf("object-%026d", n), Length: 512}, make([]byte, 512))
 			}
 		}},
 		{"payloads within larger messages", func() {
 			payloads = newPayloadCache(bound)
-			for n := range 10_000 {
+			for n := range 5_000 {
 				payloads.put(messages.Extent{Key: fmt.Sprintf("object-%026d", n), Length: 100}, make([]byte, 4096)[3000:3100])
 			}
 		}},
 		{"blocks of 4 KiB", func() {
 			blocks = newBlockCache(bound)
-			for n := range 5_000 {
+			for n := range 2_500 {
 				x := messages.Extent{Key: fmt.Sprintf("object-%026d", n), Length: 512, Block: messages.InBlock{Codec: protocol.CompressionS2, Bytes: 4096}}
 				blocks.put(x, make([]byte, 4096))
 			}
