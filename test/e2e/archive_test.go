@@ -227,6 +227,7 @@ func each(t *testing.T, all []*series, run func(s *series) error) {
 // TestHistoryIsArchivedAndPurged produces fifty times what is archived at a time. The logs stay
 // short, and consumers read what is in segments as they have read it before.
 func TestHistoryIsArchivedAndPurged(t *testing.T) {
+	t.Parallel() // it measures no time and no memory
 	ctx := within(t, 3*time.Minute)
 	f := start(t, deployment.OneProcess, deployment.Options{
 		Frontend:   []string{"--cache-bytes", "1"}, // consumers read what is stored

@@ -24,6 +24,7 @@ import (
 )
 
 func TestLinesComeBackAsTheyWere(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{})
@@ -40,6 +41,7 @@ func TestLinesComeBackAsTheyWere(t *testing.T) {
 }
 
 func TestConsumePrintsJSON(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.OneProcess, deployment.Options{})
 	text := record(`<a> "quoted" ü`)
@@ -73,6 +75,7 @@ func TestConsumePrintsJSON(t *testing.T) {
 }
 
 func TestConsumeWithACountWaitsForThatMany(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{})
@@ -105,6 +108,7 @@ func TestConsumeWithACountWaitsForThatMany(t *testing.T) {
 }
 
 func TestConsumeThatFollowsIsWokenByEveryCommit(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{})
@@ -166,6 +170,7 @@ var example = regexp.MustCompile(`(?m)^    (laneway .*)$`)
 // The examples of the commands that run services and of healthcheck name the
 // default ports, which a test must not take: those are not run.
 func TestExamplesOfTheHelpWorkAsPrinted(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	ctx := within(t, time.Minute)
 	d := deployment.Start(t, deployment.OneProcess, deployment.Options{})
 	f := &fixture{Deployment: d}
@@ -188,6 +193,7 @@ func TestExamplesOfTheHelpWorkAsPrinted(t *testing.T) {
 }
 
 func TestErrorsSayWhatToDo(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.OneProcess, deployment.Options{})
 	for _, c := range []struct {
@@ -213,6 +219,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 }
 
 func TestHealthcheckAsksARunningProcess(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{})

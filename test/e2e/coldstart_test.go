@@ -76,6 +76,7 @@ func TestColdStartHasNoSequenceOutOfOrder(t *testing.T) {
 
 // The same against a stager that hands tickets to whichever upload ends first.
 func TestColdStartIsOutOfOrderIfTicketFollowsStaging(t *testing.T) {
+	t.Parallel() // it measures no time and no memory
 	options := slowStaging()
 	options.Binary = deployment.BuildMutant(t, "ticket_after_staging")
 	ctx := within(t, 2*time.Minute)

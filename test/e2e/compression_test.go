@@ -88,6 +88,7 @@ func (f *fixture) frames(ctx context.Context, t *testing.T, accept ...protocol.C
 }
 
 func TestCompressedLinesComeBack(t *testing.T) {
+	t.Parallel() // it measures no time and no memory
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, 2*time.Minute)
 		f := start(t, kind, deployment.Options{})
@@ -117,6 +118,7 @@ func TestCompressedLinesComeBack(t *testing.T) {
 // Only a consumer that accepts the codec gets the frame of the producer. The others get what
 // they would get without compression.
 func TestConsumersGetTheFramesThatTheyAccept(t *testing.T) {
+	t.Parallel() // it measures no time and no memory
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{})
@@ -158,6 +160,7 @@ func TestConsumersGetTheFramesThatTheyAccept(t *testing.T) {
 }
 
 func TestWrongCompressedBatchIsRejectedForGood(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{})

@@ -20,6 +20,7 @@ import (
 )
 
 func TestDamageAffectsOnePartitionAndCanBeSkipped(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.OneProcess, deployment.Options{Frontend: uploadsAll})
 	const partitions, each, damaged, at = 4, 10, 2, 4

@@ -54,6 +54,7 @@ func (f *follower) run(ctx context.Context, c *client.Client, partition int32) {
 // Plain and frozen frontends are replaced in turns, while records are published and
 // every partition is followed.
 func TestFollowersSurviveFrontendReplacement(t *testing.T) {
+	t.Parallel() // it measures no time and no memory
 	const partitions = 16
 	rounds := replacements(t)
 	ctx := within(t, time.Duration(rounds+4)*15*time.Second)

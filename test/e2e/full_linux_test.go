@@ -192,6 +192,7 @@ func TestADiskThatOthersHaveFilledIsCuredByARestart(t *testing.T) {
 // TestServeStartsOnceFullDiskHasRoom is what a supervisor
 // brings about that starts it again and again.
 func TestServeStartsOnceFullDiskHasRoom(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	ctx := within(t, 2*time.Minute)
 	disk := smallDisk(t, "96m")
 	f := start(t, deployment.OneProcess, deployment.Options{Data: filepath.Join(disk, "data")})

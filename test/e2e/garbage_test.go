@@ -58,6 +58,7 @@ func TestGarbageOnAnySubjectDisturbsNobody(t *testing.T) {
 }
 
 func TestReplySubjectsReachNoService(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		f := start(t, kind, deployment.Options{})
 		ctx := within(t, time.Minute)

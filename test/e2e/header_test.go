@@ -143,6 +143,7 @@ func errorCode(t *testing.T, answer string) protocol.Code {
 }
 
 func TestHeaderBlocksAreTakenAsAWholeOrRefused(t *testing.T) {
+	t.Parallel() // it measures no time and no memory
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, 2*time.Minute)
 		f := start(t, kind, deployment.Options{})

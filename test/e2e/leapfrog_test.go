@@ -108,6 +108,7 @@ func TestSecondBatchWaitsForUnstageableFirst(t *testing.T) {
 }
 
 func TestSecondBatchWaitsForFirstRefusedAtAdmission(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{

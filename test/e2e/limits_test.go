@@ -26,6 +26,7 @@ func largeBatch(size int) []byte {
 }
 
 func TestLargestBatchIsAccepted(t *testing.T) {
+	t.Parallel() // it measures no time and no memory
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{})

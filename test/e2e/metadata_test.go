@@ -88,6 +88,7 @@ func (f *fixture) awaitPage(ctx context.Context, t *testing.T, service, name str
 // TestDamagedTopicRecordIsReported damages the records of topics:
 // JetStream then shows fewer of them, or waits forever for one.
 func TestDamagedTopicRecordIsReported(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	for name, at := range map[string]int{
 		"length of the record": 2,
 		"text of the record":   219,

@@ -11,6 +11,7 @@ import (
 )
 
 func TestPartitionsKeepOrderOfOneProducer(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		d := deployment.Start(t, kind, stager("--fault", "stage.delay=uniform(0,50ms)"))

@@ -14,6 +14,7 @@ import (
 // TestAsyncPublisherContinuesAfterFrontendCrash kills the frontend while
 // an unmodified publisher has as many unanswered messages as it allows itself.
 func TestAsyncPublisherContinuesAfterFrontendCrash(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.RoleProcesses, deployment.Options{})
 	const most = 256

@@ -50,6 +50,7 @@ func expectValues(t *testing.T, got []string, want ...string) {
 }
 
 func TestTheNATSCommandLineGetsAPubAck(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{})
@@ -78,6 +79,7 @@ func TestTheNATSCommandLineGetsAPubAck(t *testing.T) {
 }
 
 func TestJetStreamClientsPublishUnchanged(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, stager("--fault", "stage.delay=uniform(0,50ms)"))
@@ -128,6 +130,7 @@ func TestJetStreamClientsPublishUnchanged(t *testing.T) {
 }
 
 func TestARecordOfTheLargestSizeIsTaken(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	f := start(t, deployment.OneProcess, deployment.Options{})
 	js, err := jetstream.New(f.conn)
 	if err != nil {
@@ -139,6 +142,7 @@ func TestARecordOfTheLargestSizeIsTaken(t *testing.T) {
 }
 
 func TestOldRequestsAndPublishesAreAccepted(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{})
@@ -168,6 +172,7 @@ func TestOldRequestsAndPublishesAreAccepted(t *testing.T) {
 }
 
 func TestDuplicateMessageIDGetsOriginalOffset(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{})
@@ -201,6 +206,7 @@ func TestDuplicateMessageIDGetsOriginalOffset(t *testing.T) {
 }
 
 func TestTopicsAreApart(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{})
@@ -225,6 +231,7 @@ func TestTopicsAreApart(t *testing.T) {
 }
 
 func TestATopicThatIsMadeAnewStartsAtOffsetZero(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{})

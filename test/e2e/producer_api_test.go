@@ -63,6 +63,7 @@ func wantCode(t *testing.T, ack protocol.ProduceAck, code protocol.Code) {
 }
 
 func TestNamedProducerContinuesAndFencesEarlierInstance(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{Replicator: []string{"--snapshot-entries", "5"}})
@@ -99,6 +100,7 @@ func TestNamedProducerContinuesAndFencesEarlierInstance(t *testing.T) {
 }
 
 func TestARestartReadsTheLogFromTheLastSnapshotOnly(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.RoleProcesses, deployment.Options{Replicator: []string{"--snapshot-entries", "10"}})
 	const batches = 100
@@ -123,6 +125,7 @@ func TestARestartReadsTheLogFromTheLastSnapshotOnly(t *testing.T) {
 }
 
 func TestConcurrentInitsLeaveOneInstance(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.RoleProcesses, deployment.Options{})
 	const instances = 30
@@ -151,6 +154,7 @@ func TestConcurrentInitsLeaveOneInstance(t *testing.T) {
 // A batch in an epoch that no init gave would else stand in the way of all inits up
 // to that epoch, or begin the history anew that a named producer relies on.
 func TestUnknownEpochDoesNotStopNamedProducer(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{})
@@ -197,6 +201,7 @@ func TestUnknownEpochDoesNotStopNamedProducer(t *testing.T) {
 }
 
 func TestProducersOfAPartitionAreListedInPages(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.OneProcess, deployment.Options{})
 	f.initNamed(ctx, t, "feed", "orders")
@@ -234,6 +239,7 @@ func TestProducersOfAPartitionAreListedInPages(t *testing.T) {
 }
 
 func TestRequestsOfTheProducerAPIThatAreRefused(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.OneProcess, deployment.Options{})
 	for name, c := range map[string]struct {
@@ -279,6 +285,7 @@ func (f *fixture) remembered(ctx context.Context, t *testing.T, name string, id 
 }
 
 func TestExpiredPositionIsReportedToEveryInstance(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.OneProcess, deployment.Options{})
 	f.remembered(ctx, t, "feed", 4711) // and the partition knows nothing of it
@@ -309,6 +316,7 @@ func TestNewNameIsNotExpiredAfterFailedInit(t *testing.T) {
 }
 
 func TestAnInstanceThatAsksAgainDoesNotFenceItself(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.OneProcess, deployment.Options{})
 	var first, again protocol.ProducerInitResponse

@@ -80,6 +80,7 @@ func (s *socket) message() []byte {
 }
 
 func TestBytesInProtocolAreAcknowledged(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	f := start(t, deployment.OneProcess, deployment.Options{})
 	frame, err := hex.DecodeString(strings.Join(strings.Fields(protocolBlock(t, "hex")), ""))
 	if err != nil {

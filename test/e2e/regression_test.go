@@ -76,6 +76,7 @@ func secondStagedFirst(ctx context.Context, f *fixture, staged func()) error {
 }
 
 func TestNewProducerKeepsOrderWhenSecondIsStagedFirst(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, slowThenQuick(t))

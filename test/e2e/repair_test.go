@@ -88,6 +88,7 @@ func (f *fixture) sendVariety(ctx context.Context, t *testing.T, p protocol.Part
 
 // The log's only block is deleted: JetStream comes back with an empty log, or none.
 func TestBatchesOfMissingLogAreExported(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{Frontend: uploadsAll, Replicator: []string{"--snapshot-entries", "5"}})

@@ -47,6 +47,7 @@ func TestAnIdleInstanceThatWasReplacedEnds(t *testing.T) {
 // The log of a topic that was made again has no term of the younger replicator for
 // the older one to find, when that one is as fast to take it.
 func TestYoungerReplicatorKeepsNewPartition(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.RoleProcesses, deployment.Options{})
 	f.CreateTopic(f.conn, "again")
@@ -74,6 +75,7 @@ func TestYoungerReplicatorKeepsNewPartition(t *testing.T) {
 // The named producer has acknowledgements of the old topic, so it must not continue in the
 // new one as if that were the same.
 func TestNamedProducerDoesNotContinueInRecreatedTopic(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.OneProcess, deployment.Options{})
 	c, err := client.Connect(f.URL())
@@ -109,6 +111,7 @@ func TestNamedProducerDoesNotContinueInRecreatedTopic(t *testing.T) {
 
 // Streams of a topic that is deleted fail appends and reads; that is not an error.
 func TestDeletionOfATopicThatIsWrittenToIsSilent(t *testing.T) {
+	t.Parallel() // it measures no time and no memory
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.OneProcess, deployment.Options{})
 	f.Output(f.Laneway(ctx, "topic", "create", "wide", "--partitions", "16"), nil)

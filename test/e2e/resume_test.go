@@ -111,6 +111,7 @@ func TestAnOldInstanceThatGoesOnIsFenced(t *testing.T) {
 // What names need beyond the logs is kept in a bucket. Its records are lost one by one,
 // in a way that Laneway does not notice, or with the bucket.
 func TestFileProducerWithLostRecordIsExactlyOnce(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	const stream = "KV_LANEWAY_PRODUCERS"
 	for name, lose := range map[string]func(context.Context, *testing.T, *fixture){
 		"the record": func(ctx context.Context, t *testing.T, f *fixture) {

@@ -11,6 +11,7 @@ import (
 )
 
 func TestTerminationUnderLoadLosesNothing(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, 2*time.Minute)
 		f := start(t, kind, stager("--fault", "stage.delay=uniform(0,100ms)"))
@@ -46,6 +47,7 @@ func TestTerminationUnderLoadLosesNothing(t *testing.T) {
 }
 
 func TestSecondServeOnDataFolderExits(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	ctx := within(t, time.Minute)
 	f := start(t, deployment.OneProcess, deployment.Options{})
 	second := f.Laneway(ctx, "serve", "--data", f.Data, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0")

@@ -50,6 +50,7 @@ const longFaults = "LANEWAY_TEST_STORE_FAULTS"
 // the log, the other one reads it from the store again and again. Producers see no error, no
 // consumer ends, and every record is there once and in its place.
 func TestFaultsOfTheStoreLoseNothing(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	const producers = 8
 	long := os.Getenv(longFaults) == "long"
 	bound := 5 * time.Minute

@@ -79,6 +79,7 @@ func publishAll(ctx context.Context, t *testing.T, js jetstream.JetStream, many 
 }
 
 func TestRecordsKeepBoundSubjects(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f, js := startBound(ctx, t, kind, deployment.Options{})
@@ -121,6 +122,7 @@ func TestRecordsKeepBoundSubjects(t *testing.T) {
 }
 
 func TestConnectionKeepsOrderAcrossSubjects(t *testing.T) {
+	t.Parallel() // it measures no time and no memory
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, 2*time.Minute)
 		f, js := startBound(ctx, t, kind, stager("--fault", "stage.delay=uniform(0,50ms)"))
@@ -144,6 +146,7 @@ func TestConnectionKeepsOrderAcrossSubjects(t *testing.T) {
 }
 
 func TestBoundSubjectsOutliveFrontend(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, 2*time.Minute)
 		f, js := startBound(ctx, t, kind, deployment.Options{})
@@ -175,6 +178,7 @@ func TestBoundSubjectsOutliveFrontend(t *testing.T) {
 }
 
 func TestUsedSubjectsAreRejected(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f, js := startBound(ctx, t, kind, deployment.Options{})
@@ -209,6 +213,7 @@ func partitionOf(partitions int, tokens ...string) int {
 }
 
 func TestPrintedMappingSpreadsSubjects(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	ctx := within(t, 2*time.Minute)
 	f := start(t, deployment.RoleProcesses, stager("--fault", "stage.delay=uniform(0,20ms)"))
 	const partitions, keys, many = 4, 25, 1000

@@ -18,6 +18,7 @@ import (
 )
 
 func TestTopicIsUpdated(t *testing.T) {
+	t.Parallel() // it measures no time and no memory
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, 3*time.Minute)
 		f, js := startBound(ctx, t, kind, deployment.Options{})

@@ -134,6 +134,7 @@ func (r *receiver) linked(ctx context.Context, t *testing.T, name string, from s
 }
 
 func TestOneProduceIsOneConnectedTrace(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		r := startReceiver(t)
@@ -182,6 +183,7 @@ func TestOneProduceIsOneConnectedTrace(t *testing.T) {
 // Lanes come from what clients send. The protocol of the exporters carries UTF-8 only,
 // and one span with anything else would take all spans of its export with it.
 func TestTracesArriveWhateverBytesNameALane(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	ctx := within(t, time.Minute)
 	r := startReceiver(t)
 	f := start(t, deployment.RoleProcesses, deployment.Options{Frontend: uploadsAll, Env: []string{

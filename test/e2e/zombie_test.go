@@ -68,6 +68,7 @@ func TestNothingAcknowledgedIsLostWhenProcessesHang(t *testing.T) {
 }
 
 func TestAYoungerInstanceReplacesTheOlder(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	for _, role := range []string{deployment.Frontend, deployment.Sequencer, deployment.Replicator} {
 		t.Run(role, func(t *testing.T) {
 			ctx := within(t, time.Minute)
