@@ -3,6 +3,7 @@ package mutants
 import (
 	"flag"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -22,13 +23,15 @@ func TestMutantsAreNoticed(t *testing.T) {
 	if *mutant == "" {
 		t.Skip("it takes a minute or two: make mutants")
 	}
-	for _, m := range wanted(t) {
+	some := wanted(t)
+	campaign := campaignOfMany(t, some)
+	for _, m := range some {
 		t.Run(m.Name, func(t *testing.T) {
-			t.Parallel() // one is built while another one runs
+			t.Parallel() // one that has a build of its own is built while another one runs
 			if m.Tests != nil {
 				noticedByTests(t, m)
 			} else {
-				noticedByCampaign(t, m)
+				noticedByCampaign(t, m, campaign)
 			}
 		})
 	}
@@ -56,8 +59,44 @@ func wanted(t *testing.T) (some []Mutant) {
 	return some
 }
 
-func noticedByCampaign(t *testing.T, m Mutant) {
-	output, took, err := runMutant(t, m, "test/sim/random", "-test.run", "^TestCampaign$", "-seeds", strconv.Itoa(mutantSeeds))
+// simulator is the package of campaigns.
+const simulator = "test/sim/random"
+
+// many is the test binary of the simulator with many mutants.
+type many struct {
+	binary string
+	alone  []string // the names of the mutants that it does not have
+}
+
+// campaignOfMany builds the simulator with the mutants that it must notice.
+func campaignOfMany(t *testing.T, some []Mutant) (c many) {
+	t.Helper()
+	folder := t.TempDir()
+	some = slices.DeleteFunc(slices.Clone(some), func(m Mutant) bool { return m.Tests != nil })
+	if len(some) == 0 {
+		return c
+	}
+	overlay, alone, err := Together(some, root, folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range alone {
+		c.alone = append(c.alone, m.Name)
+	}
+	c.binary = buildMutant(t, overlay, simulator, folder)
+	return c
+}
+
+func noticedByCampaign(t *testing.T, m Mutant, c many) {
+	args := []string{"-test.run", "^TestCampaign$", "-seeds", strconv.Itoa(mutantSeeds)}
+	var output []byte
+	var took time.Duration
+	var err error
+	if slices.Contains(c.alone, m.Name) {
+		output, took, err = runMutant(t, m, simulator, args...)
+	} else {
+		output, took, err = runBinary(t, m, c.binary, simulator, args...)
+	}
 	found := violation.FindSubmatch(output)
 	if err == nil || found == nil {
 		t.Fatalf("no seed of %d notices it:\n%s", mutantSeeds, output)
@@ -91,14 +130,27 @@ func runMutant(t *testing.T, m Mutant, in string, args ...string) (output []byte
 	if err != nil {
 		t.Fatal(err)
 	}
+	return runBinary(t, m, buildMutant(t, overlay, in, folder), in, args...)
+}
+
+// buildMutant builds the tests of a package with an overlay, and returns the path of the binary.
+func buildMutant(t *testing.T, overlay, in, folder string) string {
+	t.Helper()
 	binary := filepath.Join(folder, "mutant.test")
 	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-overlay", overlay, "-o", binary, ".")
 	build.Dir = filepath.Join(root, filepath.FromSlash(in))
 	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("the mutant does not compile: %v\n%s", err, output)
 	}
+	return binary
+}
+
+// runBinary runs the tests of a package with a mutant.
+func runBinary(t *testing.T, m Mutant, binary, in string, args ...string) (output []byte, took time.Duration, err error) {
+	t.Helper()
 	run := exec.CommandContext(t.Context(), binary, args...)
-	run.Dir = build.Dir
+	run.Dir = filepath.Join(root, filepath.FromSlash(in))
+	run.Env = append(os.Environ(), Variable+"="+m.Name)
 	begun := time.Now()
 	output, err = run.CombinedOutput()
 	return output, time.Since(begun), err
