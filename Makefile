@@ -17,7 +17,7 @@ TESTFLAGS ?= -tags assertions -count=1 -timeout $(TIMEOUT)
 TIMEOUT = 10m
 sim schedules mutants: TIMEOUT = 0
 # A busy machine takes several times as long as the five minutes of an idle one, and longer with S3.
-e2e: TIMEOUT = $(if $(STORE),1h,25m)
+e2e e2e-others: TIMEOUT = $(if $(STORE),1h,25m)
 # The simulator runs in memory like unit tests, and in one goroutine for each world.
 SIMULATOR = ./test/sim/...
 UNIT ?= ./... $(SIMULATOR)
@@ -81,16 +81,22 @@ test: unit e2e ## all tests of both modules
 unit: ## tests of the product module, and the simulator's
 	go test $(TESTFLAGS) $(UNIT)
 
-E2E = $(filter-out $(SIMULATOR),$(patsubst %/,./%/...,$(wildcard test/*/)))
+ALL_E2E = $(filter-out $(SIMULATOR),$(patsubst %/,./%/...,$(wildcard test/*/)))
+E2E = $(ALL_E2E)
 
 # A regular expression that selects end-to-end tests by their names.
 RUN ?=
 
 # One at a time: these tests measure restarts and rates. Some only wait, side by side.
 .PHONY: e2e
-e2e: export LANEWAY_TEST_STORE := $(STORE)
+e2e e2e-others: export LANEWAY_TEST_STORE := $(STORE)
 e2e: build bin/nats bin/nats-server bin/versitygw ## end-to-end tests against real processes; STORE=s3
 	go test -p 1 -parallel 4 $(TESTFLAGS) $(if $(RUN),-run '$(RUN)') $(E2E)
+
+# The packages apart from test/e2e measure nothing, so .ci/run has their tests run beside it.
+.PHONY: e2e-others
+e2e-others: build bin/nats bin/nats-server bin/versitygw ## the end-to-end tests that E2E leaves out
+	nice go test -p 1 -parallel 4 $(TESTFLAGS) $(filter-out $(E2E),$(ALL_E2E))
 
 .PHONY: race
 race: ## tests of the product module under the race detector
