@@ -16,7 +16,6 @@ type Raised struct{ Generation uint64 }
 
 func (r Raised) look(s *State) {
 	s.generation = r.Generation
-	s.counts.Generations++
 }
 
 // watermarked checks the watermark of an entry, and that the entry refers to nothing below it, or

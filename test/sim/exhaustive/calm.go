@@ -39,7 +39,7 @@ func (s *schedule) resolve(known func(*schedule) bool) {
 	const enough = 150 // heartbeats
 	s.calm, s.left = true, budget{}
 	s.Say("faults end")
-	s.World.See(check.Calm{})
+	s.World.See(check.All, check.Calm{})
 	for n := 0; n < enough && s.Violation == nil; n++ {
 		s.drain()
 		if s.finished() {
@@ -73,7 +73,7 @@ func (s *schedule) sendAll(n int) bool {
 	}
 	all := s.Living(world.Frontend)
 	to := all[len(all)-1]
-	if !to.Ready {
+	if !to.Shares[0].Ready {
 		return false
 	}
 	some := false

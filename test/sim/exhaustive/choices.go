@@ -130,7 +130,7 @@ func (s *schedule) requests(all []choice) []choice {
 			continue
 		}
 		for _, p := range s.Processes {
-			if p.Role == world.Frontend && p.Ready {
+			if p.Role == world.Frontend && p.Shares[0].Ready {
 				all = append(all, choice{sends, i, p.Number})
 			}
 		}

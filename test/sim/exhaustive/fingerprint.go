@@ -34,7 +34,8 @@ type fingerprint [16]byte
 //   - archive: it counts entries, and decides nothing as long as archiving is off.
 //   - spare: empty flights, or memory for events, kept for their memory.
 //   - last: only a short cut to a member.
-//   - offered, replayed, led: they only show when a check is due.
+//   - logs: they only show when a check is due.
+//   - givenUp: counters only.
 //   - limits, counts, scheduler, trace, scope, memo, settings of a window: they are the same
 //     in all worlds.
 //   - cloned: it only shows what must be copied.
@@ -52,12 +53,13 @@ var ignored = map[reflect.Type][]string{
 	reflect.TypeFor[replicatorCores]():              {"last", "spare"},
 	reflect.TypeFor[partitioncore.Core]():           {"fx", "stats", "archive"},
 	reflect.TypeFor[producers.Table]():              {"spare"},
-	reflect.TypeFor[world.ReplicatorCore]():         {"offered", "replayed", "led"},
+	reflect.TypeFor[world.FrontendCore]():           {"givenUp"},
+	reflect.TypeFor[world.ReplicatorCore]():         {"logs"},
 	reflect.TypeFor[world.WindowSettings]():         {"Delivery", "Size"},
 	reflect.TypeFor[delivery.Window[check.Batch]](): {"settings"},
 	reflect.TypeFor[check.State]():                  {"limits", "counts", "now", "cloned"},
 	reflect.TypeFor[world.World]():                  {"scheduler", "listening"},
-	reflect.TypeFor[world.Stats]():                  {"Producers", "IDs", "Leading", "Early", "Repeated", "GivenUp"},
+	reflect.TypeFor[world.Stats]():                  {"Of", "Early", "Repeated", "GivenUp", "Meetings"},
 	reflect.TypeFor[schedule]():                     {"trace", "scope", "memo"},
 }
 

@@ -131,7 +131,7 @@ func (s *schedule) doUpload(c choice) {
 		s.ended = remember(s.ended, m)
 	}
 	if stored, is := s.memo.stored[m]; is {
-		s.World.See(stored)
+		s.World.See(0, stored)
 	}
 	s.staged(m)
 }
@@ -193,10 +193,10 @@ func (s *schedule) disturb() {
 
 // land lets an append reach the log.
 func (s *schedule) land(a *appending) (sequence uint64, landed bool) {
-	if !s.Propose(a.by, a.Expected, a.Data) {
+	if !s.Propose(s.only(), a.by, a.Expected, a.Data) {
 		return 0, false
 	}
-	return s.Commit(), true
+	return s.Commit(s.only()), true
 }
 
 // work takes the next step of what a replicator has under way with the log.
@@ -212,13 +212,13 @@ func (s *schedule) work(p *world.Process) {
 			s.work(p) // nothing can come in between
 		}
 	case d.read.Limit > 0:
-		s.Deliver(p, s.World.Read(d.read))
+		s.Result(p, s.only(), s.log().Read(d.read))
 	case d.acked != 0:
 		s.Say("%s gets the acknowledgement of entry %d", p, d.acked)
-		s.Deliver(p, replicator.Appended{Sequence: d.acked})
+		s.Result(p, s.only(), replicator.Appended{Sequence: d.acked})
 	case d.failed:
 		s.Say("the append of %s has failed", p)
-		s.Deliver(p, replicator.AppendFailed{Moved: true})
+		s.Result(p, s.only(), replicator.AppendFailed{Moved: true})
 	}
 }
 
@@ -252,5 +252,5 @@ func (s *schedule) failAppend(p *world.Process, what string) {
 	side := s.side(p)
 	side.append, side.acked = nil, 0
 	s.Say(what, p)
-	s.Deliver(p, replicator.AppendFailed{})
+	s.Result(p, s.only(), replicator.AppendFailed{})
 }

@@ -162,7 +162,7 @@ func (m *memo) results(message *world.Message) []*world.Message {
 	switch request := message.Decode().(type) {
 	case messages.Archive:
 		staged = append(staged, m.message(messages.Archived{
-			Partition: world.Partition, Base: request.Base.Manifest, Records: request.To.Offset - request.Base.End.Offset,
+			Partition: request.Partition, Base: request.Base.Manifest, Records: request.To.Offset - request.Base.End.Offset,
 			History: messages.History{Manifest: fmt.Sprintf("%s/%d", request.Base.Manifest, request.To.Sequence), End: request.To},
 		}))
 	case messages.Stage:
@@ -171,7 +171,7 @@ func (m *memo) results(message *world.Message) []*world.Message {
 			batch := check.ReadBatch(b.Payload)
 			extent := messages.Extent{Key: batch.String()}
 			result := m.message(messages.Staged{
-				Partition: world.Partition, Epoch: request.Epoch, Batches: []messages.StagedBatch{{Submission: b.Submission, Extent: extent}},
+				Partition: request.Partition, Epoch: request.Epoch, Batches: []messages.StagedBatch{{Submission: b.Submission, Extent: extent}},
 			})
 			m.stored[result] = check.Stored{Extent: extent, Batch: batch}
 			staged = append(staged, result)

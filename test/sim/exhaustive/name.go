@@ -16,7 +16,7 @@ func (s *schedule) name(text []byte) []byte {
 		o := &s.Registry.Assignments[i]
 		text = append(numbers(text, int(o.Epoch), len(o.Instance)), o.Instance...)
 	}
-	text = numbers(text, s.Log.Committed[len(s.Log.Committed)-1].ID, len(s.Processes))
+	text = numbers(text, s.log().Committed[s.log().Last()-1].ID, len(s.Processes))
 	for i, p := range s.Processes {
 		text = processName(text, p)
 		text = s.sides[i].name(text)
@@ -47,7 +47,7 @@ func processName(text []byte, p *world.Process) []byte {
 	if p.Dead {
 		return numbers(text, -1)
 	}
-	text = numbers(text, int(p.Role), int(p.Epoch), p.Machine.(*state).id, p.Stats.Open, bit(p.Ready), len(p.Earlier))
+	text = numbers(text, int(p.Role), int(p.Epoch), p.Machine.(*state).id, p.Stats.Open, bit(p.Shares[0].Ready), len(p.Earlier))
 	for _, epoch := range p.Earlier {
 		text = numbers(text, int(epoch))
 	}

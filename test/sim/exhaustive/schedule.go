@@ -72,7 +72,7 @@ type item struct {
 func newSchedule(m *memo, scope *Scope, trace *[]string) *schedule {
 	s := &schedule{memo: m, scope: scope, trace: trace, calm: true}
 	s.checks = m.check(check.New(scope.limits(), &check.Counts{}, world.Beginning))
-	s.Init(s, scope.times())
+	s.Init(s, scope.times(), world.Topic(1, 1))
 	s.Tracing = trace != nil
 	s.Bounds.Producers = len(scope.Lanes)
 	for n, l := range scope.Lanes {
@@ -123,22 +123,22 @@ func (s *schedule) Machine(p *world.Process) world.Machine {
 	return s.memo.root(key, func() world.Core {
 		switch p.Role {
 		case world.Frontend:
-			return world.NewFrontend(p.Name, key.epoch, s.Times, 0)
+			return world.NewFrontend(p.Name, key.epoch, s.Times, 0, s.IDs())
 		case world.Sequencer:
-			return world.NewSequencer(p.Name, key.epoch, heartbeat)
+			return world.NewSequencer(p.Name, key.epoch, heartbeat, s.IDs())
 		default:
 			settings := replicator.DefaultSettings(p.Name)
 			settings.Heartbeat, settings.LaneExpiry, settings.Epoch = heartbeat, laneExpiry, key.epoch
 			if s.scope.Archive {
 				settings.ArchiveBytes, settings.ArchiveAge, settings.JobSilence = 1, 0, time.Hour // each batch is due at once
 			}
-			return world.NewReplicator(p.Name, settings, true)
+			return world.NewReplicator(p.Name, settings, true, s.IDs())
 		}
 	})
 }
 
 // Node implements world.Scheduler.
-func (s *schedule) Node(n world.Node) *world.Node { return s.memo.node(n) }
+func (s *schedule) Node(_ *world.Partition, n world.Node) *world.Node { return s.memo.node(n) }
 
 // Send implements world.Scheduler. It replaces a request to stage and a job by the uploads that
 // they start, which end in any order.
@@ -166,18 +166,18 @@ func (s *schedule) reply(from int, a world.Answer) {
 }
 
 // Append implements world.Scheduler.
-func (s *schedule) Append(p *world.Process, a *replicator.Append) {
+func (s *schedule) Append(p *world.Process, _ *world.Partition, a *replicator.Append) {
 	s.side(p).append = s.memo.appending(p.Name, a)
 }
 
 // Read implements world.Scheduler.
-func (s *schedule) Read(p *world.Process, r replicator.Read) {
+func (s *schedule) Read(p *world.Process, _ *world.Partition, r replicator.Read) {
 	r.After = 0 // the choices say when
 	s.side(p).read = r
 }
 
 // Load implements world.Scheduler. It happens at once.
-func (s *schedule) Load(p *world.Process) { s.Deliver(p, s.Loaded(p)) }
+func (s *schedule) Load(p *world.Process, of *world.Partition) { s.Result(p, of, p.Loaded(of)) }
 
 // Died implements world.Scheduler. What is on its way to a process ends with it.
 func (s *schedule) Died(p *world.Process, _ string) {
@@ -189,23 +189,29 @@ func (s *schedule) Died(p *world.Process, _ string) {
 // archivers, snapshots and marks.
 func (s *schedule) Announce(*world.Process, []*world.Process) { panic("there are no stagers") }
 func (s *schedule) Upload(*world.Process, *stager.Object)     { panic("there are no stagers") }
-func (s *schedule) Mark(*world.Process, replicator.WriteMark) { panic("there are no marks") }
 
-func (s *schedule) AskTime(*world.Process) { panic("there is no retention") }
+func (s *schedule) Mark(*world.Process, *world.Partition, replicator.WriteMark) {
+	panic("there are no marks")
+}
 
-func (s *schedule) Scrub(*world.Process) { panic("there are no snapshots") }
+func (s *schedule) AskTime(*world.Process, *world.Partition) { panic("there is no retention") }
 
-func (s *schedule) Purge(*world.Process, replicator.Purge) { panic("there are no snapshots") }
-func (s *schedule) Job(*world.Process, messages.Archive)   { panic("there are no archivers") }
+func (s *schedule) Scrub(*world.Process, *world.Partition) { panic("there are no snapshots") }
+
+func (s *schedule) Purge(*world.Process, *world.Partition, replicator.Purge) {
+	panic("there are no snapshots")
+}
+
+func (s *schedule) Job(*world.Process, messages.Archive) { panic("there are no archivers") }
 
 // Save implements world.Scheduler. No snapshot can be stored.
-func (s *schedule) Save(p *world.Process, n *replicator.Save) {
-	s.Deliver(p, replicator.Saved{Sequence: n.Sequence, Failed: true})
+func (s *schedule) Save(p *world.Process, of *world.Partition, n *replicator.Save) {
+	s.Result(p, of, replicator.Saved{Sequence: n.Sequence, Failed: true})
 }
 
 // See implements world.Scheduler. The result of a sighting depends only on the earlier ones
 // and on its time, so each case is checked once.
-func (s *schedule) See(now time.Time, what check.Sighting) (err error) {
+func (s *schedule) See(now time.Time, _ int, what check.Sighting) (err error) {
 	s.checks, err = s.memo.see(s.checks, now, what)
 	return err
 }
@@ -216,6 +222,12 @@ func (s *schedule) Say(format string, args ...any) {
 		*s.trace = append(*s.trace, fmt.Sprintf(format, args...))
 	}
 }
+
+// only returns the only partition.
+func (s *schedule) only() *world.Partition { return s.Partitions[0] }
+
+// log returns that of the only partition.
+func (s *schedule) log() *world.Log { return &s.Partitions[0].Log }
 
 func (s *schedule) process(number int) *world.Process { return s.Processes[number-1] }
 

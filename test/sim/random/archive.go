@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"laneway.dev/pkg/messages"
@@ -38,9 +39,7 @@ func (r *run) archiving(s *replicator.Settings) {
 func (r *run) sendArchive(from *world.Process, to []*world.Process, m *world.Message) bool {
 	if len(to) == 0 || to[0].Role != world.Archiver {
 		if from.Role == world.Archiver {
-			if done, is := m.Decode().(messages.Archived); is && done.Base != r.Log.History().Manifest {
-				r.counts.AnswersIgnored++
-			}
+			m.Each(r.countAnswer)
 		}
 		return false
 	}
@@ -52,9 +51,16 @@ func (r *run) sendArchive(from *world.Process, to []*world.Process, m *world.Mes
 	return true
 }
 
+// countAnswer counts the answer to a job, if it comes too late.
+func (r *run) countAnswer(m messages.Message) {
+	if done, is := m.(messages.Archived); is && done.Base != r.PartitionOf(done.Partition).Log.History().Manifest {
+		r.counts.AnswersIgnored++
+	}
+}
+
 // Purge implements world.Scheduler. A purge may fail, and may be done although its owner is told
 // that it has failed, even much later.
-func (r *run) Purge(p *world.Process, what replicator.Purge) {
+func (r *run) Purge(p *world.Process, of *world.Partition, what replicator.Purge) {
 	takes := r.between(time.Millisecond, 30*time.Millisecond)
 	failed := r.fault(r.config.Mix.PurgeFails)
 	if failed {
@@ -66,37 +72,39 @@ func (r *run) Purge(p *world.Process, what replicator.Purge) {
 			r.counts.PurgesLate++
 			lands = r.between(0, 8*time.Second)
 		}
-		r.after(lands, func() { r.World.Purge(what.Below) })
+		r.after(lands, func() { r.World.Purge(of, what.Below) })
 	}
 	r.after(takes, func() {
 		if failed {
-			r.Deliver(p, replicator.PurgeFailed{Reason: "simulated"})
+			r.Result(p, of, replicator.PurgeFailed{Reason: "simulated"})
 		} else {
-			r.Deliver(p, replicator.Purged(what))
+			r.Result(p, of, replicator.Purged(what))
 		}
 	})
 }
 
 // saveFails does not store a snapshot, or stores it damaged, or stores it without an answer.
-func (r *run) saveFails(p *world.Process, s *replicator.Save, data []byte) {
+func (r *run) saveFails(p *world.Process, of *world.Partition, s *replicator.Save, data []byte) {
 	r.counts.SavesFailed++
-	r.Say("  ! %s cannot store the snapshot of entry %d, or cannot read it back", p, s.Sequence)
+	r.SayOf(of, "  ! %s cannot store the snapshot of entry %d, or cannot read it back", p, s.Sequence)
 	switch r.rng.IntN(3) {
 	case 0:
 		damaged := slices.Clone(data)
 		damaged[r.rng.IntN(len(damaged))] ^= 1 << r.rng.IntN(8)
-		r.Evidence.Store(s.Sequence, damaged)
+		of.Evidence.Store(s.Sequence, damaged)
 	case 1:
-		r.Evidence.Store(s.Sequence, data)
+		of.Evidence.Store(s.Sequence, data)
 	}
-	r.Deliver(p, replicator.Saved{Sequence: s.Sequence, Failed: true})
+	r.Result(p, of, replicator.Saved{Sequence: s.Sequence, Failed: true})
 }
 
-// loseSnapshots loses all snapshots for a while, and kills the owner of the log now and then.
+// loseSnapshots loses all snapshots for a while, and kills the owners of the logs now and then.
 func (r *run) loseSnapshots() {
 	r.counts.SnapshotsLost++
 	r.Say("the snapshots are lost")
-	r.Evidence.Lose()
+	for _, of := range r.Partitions {
+		of.Evidence.Lose()
+	}
 	if r.chance(0.9) {
 		for _, p := range r.Living(world.Replicator) {
 			r.Die(p, "killed")
@@ -105,8 +113,14 @@ func (r *run) loseSnapshots() {
 	}
 	r.after(r.between(100*time.Millisecond, 4*time.Second), func() {
 		r.Say("the snapshots are restored")
-		r.Evidence.Restore()
+		r.restoreSnapshots()
 	})
+}
+
+func (r *run) restoreSnapshots() {
+	for _, of := range r.Partitions {
+		of.Evidence.Restore()
+	}
 }
 
 // historyAway answers a question about the history if the object store cannot be read.
@@ -119,11 +133,11 @@ func (r *run) historyAway(h messages.History, answer func(fetch.Event)) bool {
 	return true
 }
 
-func (r *run) countRead(q fetch.Read) {
+func (r *run) countRead(of *world.Partition, q fetch.Read) {
 	switch {
 	case q.History.Archived():
 		r.counts.HistoryFetched++
-	case q.From < r.Log.First:
+	case q.From < of.Log.First:
 		r.counts.Overtaken++
 	}
 }
@@ -136,13 +150,25 @@ func (r *run) settled() bool {
 	if !r.collected() || !r.truncated() || r.due() != "" {
 		return false
 	}
-	return r.Archive == nil || r.checks.Unarchived() == 0 && r.checks.Archived().Sequence < r.Log.First+mostPurgeEntries
+	for _, of := range r.Partitions {
+		if s := r.checks[of.Index]; r.Archive != nil && (s.Unarchived() > 0 || s.Archived().Sequence >= of.Log.First+mostPurgeEntries) {
+			return false
+		}
+	}
+	return true
 }
 
 // endArchive checks that everything is archived and purged once faults have ended long ago.
 func (r *run) endArchive() {
-	if !r.settled() {
-		r.Violated("%w", fmt.Errorf("archive: %d batches are not archived; the watermark is %d in generation %d, the history ends with entry %d, and the log begins with %d; truncations are answered: %t; due to be dropped: %s; %d sweeps are complete, and left is %q",
-			r.checks.Unarchived(), r.Log.Watermark(), r.Generation, r.checks.Archived().Sequence, r.Log.First, r.truncated(), cmp.Or(r.due(), "nothing"), r.calmSwept, r.leftover()))
+	if r.settled() {
+		return
 	}
+	var logs []string
+	for _, of := range r.Partitions {
+		s := r.checks[of.Index]
+		logs = append(logs, fmt.Sprintf("%d batches are not archived; the watermark is %d in generation %d, the history ends with entry %d, and the log begins with %d",
+			s.Unarchived(), of.Log.Watermark(), r.Generation, s.Archived().Sequence, of.Log.First))
+	}
+	r.Violated("%w", fmt.Errorf("archive: %s; truncations are answered: %t; due to be dropped: %s; %d sweeps are complete, and left is %q",
+		strings.Join(logs, "; next partition: "), r.truncated(), cmp.Or(r.due(), "nothing"), r.calmSwept, r.leftover()))
 }

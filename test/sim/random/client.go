@@ -2,6 +2,7 @@ package random
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"laneway.dev/pkg/delivery"
@@ -26,20 +27,37 @@ type client struct {
 	waiting  map[delivery.ID]bool // attempts of a plain client that have neither an answer nor timed out
 }
 
+// partitionOf returns the index of the partition of a client, so that clients of the same kind are on
+// different ones.
+func (r *run) partitionOf(n int) int {
+	switch len(r.Partitions) {
+	case 1:
+		return 0
+	case 2:
+		return n % 2
+	default:
+		return (n + n/3) % 3
+	}
+}
+
 // newClient returns a client of a run. Clients 0 to 3 are of different kinds; further ones
 // are named or idempotent.
 func (r *run) newClient(n int) *client {
-	c := &client{Client: &world.Client{Number: n, ID: int64(n) + 1, Records: r.config.Batches * mostRecords}, waking: map[int]time.Time{}, waiting: map[delivery.ID]bool{}}
+	c := &client{Client: &world.Client{Number: n, Partition: r.partitionOf(n), ID: int64(n) + 1, Records: r.config.Batches * mostRecords}, waking: map[int]time.Time{}, waiting: map[delivery.ID]bool{}}
 	switch n {
 	case 0:
 		c.Plain = true
 	case 1:
 		c.restarts = true
-	case 2, 4:
+	case 2:
 		c.named = true
-		r.name(c)
+	case 4:
+		c.named = len(r.Partitions) == 1 // else it is client 1 on another partition
 	case 3:
 		c.Plain, c.repeats = true, true
+	}
+	if c.named {
+		r.name(c)
 	}
 	if r.chance(0.5) {
 		c.Start = 1<<31 - 1 - int32(r.rng.IntN(60)) // sequences wrap
@@ -48,7 +66,22 @@ func (r *run) newClient(n int) *client {
 		c.Start = 0 // init returns no position while the name is new
 	}
 	c.Lane = world.Lane(n, c.ID, c.Plain)
+	if twin := r.twin(c); twin != nil {
+		c.ID, c.Lane = twin.ID, twin.Lane
+	}
 	return c
+}
+
+// twin returns an earlier client on another partition that is the same one to services: the same
+// producer, or on the same connection. nil is none.
+func (r *run) twin(c *client) *client {
+	for _, twin := range r.clients {
+		same := func(o *client) bool { return o.Lane == twin.Lane && o.Partition == c.Partition }
+		if !c.named && !twin.named && c.Plain == twin.Plain && c.Partition != twin.Partition && !slices.ContainsFunc(r.clients, same) {
+			return twin
+		}
+	}
+	return nil
 }
 
 // name gives a client a name that is new to the registry.
@@ -74,7 +107,7 @@ func (r *run) begin(c *client) {
 // open makes the window of an instance that continues at a sequence.
 func (r *run) open(c *client, i *world.Instance, first int32) {
 	settings := world.WindowSettings{
-		Instance: i.Index, Client: c.Number, Lane: c.Lane, ID: i.ID, Epoch: i.Epoch, Start: c.Start, First: first, Records: c.Records,
+		Instance: i.Index, Client: c.Number, Partition: c.Partition, Lane: c.Lane, ID: i.ID, Epoch: i.Epoch, Start: c.Start, First: first, Records: c.Records,
 		Size: func(left int) int { return min(1+r.rng.IntN(mostRecords), left) },
 		Delivery: delivery.Settings{
 			Random: r.rng.Float64, DeliveryTimeout: time.Hour,

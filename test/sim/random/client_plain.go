@@ -34,8 +34,8 @@ func (r *run) sendPlain(c *client, i *world.Instance, batch check.Batch, attempt
 		r.Bounds.MessageIDs = max(r.Bounds.MessageIDs, batch.First+1)
 		patience = attemptTimeout
 		if r.chance(0.1) {
-			q.Expect = messages.Expectation{HasSequence: true, Sequence: uint64(r.checks.NextOffset())}
-			if last := r.checks.LastMessageID(); last != "" {
+			q.Expect = messages.Expectation{HasSequence: true, Sequence: uint64(r.checks[c.Partition].NextOffset())}
+			if last := r.checks[c.Partition].LastMessageID(); last != "" {
 				q.Expect = messages.Expectation{MessageID: last}
 			}
 		}

@@ -96,8 +96,10 @@ func (r *run) disconnectFrontend() {
 		r.awake(p, func() {
 			moves := r.Broken(p)
 			r.after(r.latency(), func() {
-				state := r.State()
-				r.after(r.latency(), func() { r.awake(p, func() { r.Renew(p, state, moves) }) })
+				for i, of := range r.Partitions {
+					state := of.Log.State()
+					r.after(r.latency(), func() { r.awake(p, func() { r.Renew(p, of, state, moves[i]) }) })
+				}
 			})
 		})
 	})
@@ -161,7 +163,7 @@ func (r *run) ToFetch(f *world.Fetch, control string) {
 
 // Ask implements world.FetchScheduler.
 func (r *run) Ask(f *world.Fetch, q fetch.Question) {
-	p := f.By
+	p, of := f.By, f.Partition()
 	answer := func(e fetch.Event) {
 		r.after(r.between(200*time.Microsecond, 4*time.Millisecond), func() { r.awake(p, func() { r.Answer(f, e) }) })
 	}
@@ -178,20 +180,20 @@ func (r *run) Ask(f *world.Fetch, q fetch.Question) {
 	r.after(way, func() {
 		switch q := q.(type) {
 		case fetch.LookUp:
-			state := r.State()
+			state := of.Log.State()
 			r.after(r.latency(), func() { r.awake(p, func() { r.LookedUp(f, state) }) })
 		case fetch.Read:
 			limit := 1 + r.rng.IntN(min(q.Limit, 8))
 			if !r.historyAway(q.History, answer) {
-				r.countRead(q)
-				answer(r.found(r.Entries(q, limit)))
+				r.countRead(of, q)
+				answer(r.found(r.Entries(of, q, limit)))
 			}
 		case fetch.Narrow:
 			if !r.historyAway(q.History, answer) {
 				answer(r.found(r.Archive.Narrow(q)))
 			}
 		case fetch.Load:
-			r.load(answer, q)
+			r.load(of, answer, q)
 		case fetch.IsDeleted:
 			answer(fetch.Deleted{})
 		}
@@ -218,17 +220,17 @@ func fromLog(q fetch.Question) bool {
 }
 
 // load reads the payloads of a fetch. A slow store takes many heartbeats.
-func (r *run) load(answer func(fetch.Event), q fetch.Load) {
+func (r *run) load(of *world.Partition, answer func(fetch.Event), q fetch.Load) {
 	took := time.Duration(0)
 	if r.fault(r.config.Mix.SlowStore) {
 		took = r.between(0, 4*heartbeat)
 		r.Say("  ! a read of the object store takes %s", took.Round(time.Millisecond))
 	}
-	r.after(took, func() { answer(fetch.Loaded{Payloads: r.payloads(q.Extents), Random: r.rng.Float64()}) })
+	r.after(took, func() { answer(fetch.Loaded{Payloads: r.payloads(of, q.Extents), Random: r.rng.Float64()}) })
 }
 
 // payloads reads extents. Some cannot be read at the moment.
-func (r *run) payloads(extents []messages.Extent) []fetch.Payload {
+func (r *run) payloads(of *world.Partition, extents []messages.Extent) []fetch.Payload {
 	all := make([]fetch.Payload, len(extents))
 	for i, x := range extents {
 		if r.fault(r.config.Mix.StoreFails) {
@@ -247,7 +249,7 @@ func (r *run) payloads(extents []messages.Extent) []fetch.Payload {
 			}
 			continue
 		}
-		if r.damaged(x) {
+		if r.damaged(of, x) {
 			all[i].Err = protocol.NewError(protocol.CodeCorrupt, "simulated")
 			continue
 		}
@@ -258,22 +260,22 @@ func (r *run) payloads(extents []messages.Extent) []fetch.Payload {
 
 // damaged reports whether a batch in the object store is damaged. This is drawn when the
 // batch is read for the first time.
-func (r *run) damaged(x messages.Extent) bool {
+func (r *run) damaged(of *world.Partition, x messages.Extent) bool {
 	damaged, known := r.damage[x]
 	if !known && r.fault(r.config.Mix.ObjectDamage) {
 		damaged = true
 		r.Say("  ! damaged: %s in the object store", r.checks.Content(x))
-		r.World.See(check.Damaged{Extent: x})
+		r.World.See(of.Index, check.Damaged{Extent: x})
 	}
 	r.damage[x] = damaged
 	return damaged
 }
 
 // Confirm implements world.FetchScheduler.
-func (r *run) Confirm(p *world.Process) {
+func (r *run) Confirm(p *world.Process, of *world.Partition) {
 	r.after(r.latency(), func() {
-		state := r.State()
-		r.after(r.latency(), func() { r.awake(p, func() { r.Advance(p, state) }) })
+		state := of.Log.State()
+		r.after(r.latency(), func() { r.awake(p, func() { r.Advance(p, of, state) }) })
 	})
 }
 

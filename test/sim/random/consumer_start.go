@@ -17,16 +17,17 @@ func (r *run) startConsumers() {
 }
 
 func (r *run) startConsumer(slot int) {
-	c := &consumer{Consumer: &world.Consumer{Number: len(r.consumers)}, slot: slot}
+	of := r.some()
+	c := &consumer{Consumer: &world.Consumer{Number: len(r.consumers), Partition: of.Index}, slot: slot}
 	r.consumers = append(r.consumers, c)
 	switch slot {
 	case 0:
 		c.Wanted = protocol.FetchRequest{From: protocol.FromEarliest, Follow: true, Frames: true, WindowBytes: r.window()}
 	case 1:
-		c.Wanted = r.startingPlace()
+		c.Wanted = r.startingPlace(of)
 		c.Wanted.Follow, c.Wanted.WindowBytes = true, r.window()
 	default:
-		c.Wanted = r.startingPlace()
+		c.Wanted = r.startingPlace(of)
 		c.Wanted.Frames = r.chance(0.5)
 		if r.chance(0.5) {
 			c.Wanted.WindowBytes = r.window()
@@ -53,12 +54,12 @@ func (r *run) startConsumer(slot int) {
 // window draws a window of a few frames or records.
 func (r *run) window() int64 { return 1 + int64(r.rng.IntN(400)) }
 
-func (r *run) startingPlace() protocol.FetchRequest {
-	if start := r.Log.History().Start; start > 0 && r.chance(0.3) {
+func (r *run) startingPlace(of *world.Partition) protocol.FetchRequest {
+	if start := of.Log.History().Start; start > 0 && r.chance(0.3) {
 		gone := r.rng.Int64N(start)
 		return protocol.FetchRequest{Offset: &gone}
 	}
-	switch end := r.checks.NextOffset(); r.rng.IntN(4) {
+	switch end := r.checks[of.Index].NextOffset(); r.rng.IntN(4) {
 	case 0:
 		return protocol.FetchRequest{From: protocol.FromEarliest}
 	case 1:
@@ -66,7 +67,7 @@ func (r *run) startingPlace() protocol.FetchRequest {
 	case 2:
 		at := world.Beginning.Add(r.between(0, r.elapsed()+time.Second))
 		if r.config.Mix.Retain > 0 && r.chance(0.5) {
-			at = pick(r, r.Log.Committed).Entry.Entry.At().Add(r.between(-1, 1)) // that of a clock that is wrong, perhaps, or of a record that is dropped
+			at = pick(r, of.Log.Committed).Entry.Entry.At().Add(r.between(-1, 1)) // that of a clock that is wrong, perhaps, or of a record that is dropped
 		}
 		return protocol.FetchRequest{Time: &at}
 	default:

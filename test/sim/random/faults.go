@@ -169,7 +169,14 @@ func (r *run) setTopic(l replicator.Limits) {
 	r.Say("the topic remembers %d producers for %s", l.MaxProducers, l.ProducerExpiry)
 	r.topic = l
 	for _, p := range r.Living(world.Replicator) {
-		r.after(r.between(0, 2*time.Second), func() { r.Deliver(p, r.topic) })
+		r.after(r.between(0, 2*time.Second), func() { r.results(p, func() world.Event { return r.topic }) })
+	}
+}
+
+// results hands an event for each partition to a process.
+func (r *run) results(p *world.Process, e func() world.Event) {
+	for _, of := range r.Partitions {
+		r.Result(p, of, e())
 	}
 }
 
@@ -207,12 +214,15 @@ func (r *run) enough() {
 func (r *run) recover() {
 	r.enough()
 	r.Say("faults end")
-	r.calm, r.log.doomed = true, false
-	r.World.See(check.Calm{})
+	r.calm = true
+	for i := range r.logs {
+		r.logs[i].doomed = false
+	}
+	r.World.See(check.All, check.Calm{})
 	if m := &r.config.Mix; m.LimitChange > 0 {
 		r.setTopic(replicator.Limits{ProducerExpiry: m.Memory, MaxProducers: m.MaxProducers})
 	}
-	r.Evidence.Restore()
+	r.restoreSnapshots()
 	r.tellGeneration()
 	r.tellRetention()
 	for _, role := range r.roles() {

@@ -10,8 +10,15 @@ import (
 // that some writers are further behind than the watermark allows.
 const deafness = 8 * time.Second
 
-// followed reports whether the watermark is as high as the generation allows.
-func (r *run) followed() bool { return r.Log.Watermark() == generation.Watermark(r.Generation) }
+// followed reports whether all watermarks are as high as the generation allows.
+func (r *run) followed() bool {
+	for _, of := range r.Partitions {
+		if of.Log.Watermark() != generation.Watermark(r.Generation) {
+			return false
+		}
+	}
+	return true
+}
 
 // generations begins with the generations of objects, in a mix that has them.
 func (r *run) generations() {

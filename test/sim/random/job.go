@@ -113,7 +113,7 @@ func (r *run) readFrames(j *world.Job, left int) {
 			}
 			r.away[x.Key] = until
 			away = away || !r.calm && r.Now.Before(until)
-			if r.damaged(x) || r.Archive.Missing(x) {
+			if r.damaged(r.PartitionOf(j.Archive.Partition), x) || r.Archive.Missing(x) {
 				return nil
 			}
 			return r.checks.Content(x).Payload()

@@ -9,7 +9,7 @@ import (
 	"laneway.dev/test/sim/world"
 )
 
-// log is what happens to the log of the partition.
+// log is what happens to the log of a partition.
 type log struct {
 	settled  []func(sequence uint64) // called when a proposal is committed, in the order of proposals
 	leaderAt time.Time               // when there is a leader again
@@ -19,37 +19,37 @@ type log struct {
 // Append implements world.Scheduler: it delivers an append to the log, and the answer to the
 // replicator. Either may be lost. The append may also land after the replicator has stopped
 // waiting for it.
-func (r *run) Append(p *world.Process, a *replicator.Append) {
+func (r *run) Append(p *world.Process, of *world.Partition, a *replicator.Append) {
 	settled := false
 	once := func(e world.Event) {
 		if !settled {
 			settled = true
-			r.Deliver(p, e)
+			r.Result(p, of, e)
 		}
 	}
 	way := r.between(200*time.Microsecond, 3*time.Millisecond)
 	if r.fault(r.config.Mix.LateAppend) {
 		r.counts.LateAppends++
 		way = r.between(appendTimeout/2, 2*appendTimeout)
-		r.Say("  ! an append of %s is late by %s", p, way.Round(time.Millisecond))
+		r.SayOf(of, "  ! an append of %s is late by %s", p, way.Round(time.Millisecond))
 	}
 	ackLost := r.fault(r.config.Mix.LoseAck)
 	if ackLost {
 		r.counts.AcksLost++
-		r.Say("  ! the acknowledgement of an append of %s will be lost", p)
+		r.SayOf(of, "  ! the acknowledgement of an append of %s will be lost", p)
 	}
 	back := func(e world.Event) { r.after(r.between(200*time.Microsecond, 3*time.Millisecond), func() { once(e) }) }
 	by := p.Name
 	r.after(way, func() {
-		if r.Now.Before(r.log.leaderAt) {
-			r.Say("  ! an append of %s finds no leader of the log", by)
+		if r.Now.Before(r.logs[of.Index].leaderAt) {
+			r.SayOf(of, "  ! an append of %s finds no leader of the log", by)
 			return // it gets no answer
 		}
-		if !r.Propose(by, a.Expected, a.Data) {
+		if !r.Propose(of, by, a.Expected, a.Data) {
 			back(replicator.AppendFailed{Moved: true})
 			return
 		}
-		r.proposed(func(sequence uint64) {
+		r.proposed(of, func(sequence uint64) {
 			if !ackLost {
 				back(replicator.Appended{Sequence: sequence})
 			}
@@ -60,116 +60,120 @@ func (r *run) Append(p *world.Process, a *replicator.Append) {
 
 // proposed plans the commit of a proposal. settled is called when the proposal is committed,
 // and is not called if the leader is lost before that.
-func (r *run) proposed(settled func(uint64)) {
-	r.log.settled = append(r.log.settled, settled)
-	if r.log.doomed {
-		r.log.doomed = false
-		r.after(r.between(0, time.Millisecond), r.newLeader)
+func (r *run) proposed(of *world.Partition, settled func(uint64)) {
+	l := &r.logs[of.Index]
+	l.settled = append(l.settled, settled)
+	if l.doomed {
+		l.doomed = false
+		r.after(r.between(0, time.Millisecond), func() { r.newLeader(of) })
 	}
-	term := r.Log.Term
+	term := of.Log.Term
 	r.after(r.between(300*time.Microsecond, 5*time.Millisecond), func() {
-		if term == r.Log.Term && len(r.Log.Proposed) > 0 {
-			r.commit()
+		if term == of.Log.Term && len(of.Log.Proposed) > 0 {
+			r.commit(of)
 		}
 	})
 }
 
 // commit commits the oldest proposal.
-func (r *run) commit() {
-	settled := r.log.settled[0]
-	r.log.settled = r.log.settled[1:]
-	settled(r.Commit())
+func (r *run) commit(of *world.Partition) {
+	l := &r.logs[of.Index]
+	settled := l.settled[0]
+	l.settled = l.settled[1:]
+	settled(r.Commit(of))
 }
 
 // newLeader loses the leader. What is committed stays, and a part of what is proposed.
-func (r *run) newLeader() {
+func (r *run) newLeader(of *world.Partition) {
 	r.counts.LeaderChanges++
-	keep, proposals := 0, len(r.Log.Proposed)
+	keep, proposals := 0, len(of.Log.Proposed)
 	if proposals > 0 {
 		keep = r.rng.IntN(proposals + 1)
 	}
-	r.Say("the log has a new leader; %d of %d proposals stay", keep, proposals)
+	r.SayOf(of, "the log has a new leader; %d of %d proposals stay", keep, proposals)
 	for range keep {
-		r.commit()
+		r.commit(of)
 	}
-	r.NewLeader()
-	r.Log.Skew = r.clockError()
-	r.log.settled = nil
+	of.Log.NewLeader()
+	of.Log.Skew = r.clockError()
+	l := &r.logs[of.Index]
+	l.settled = nil
 	r.counts.ProposalsLost += proposals - keep
-	r.log.leaderAt = r.Now.Add(r.between(10*time.Millisecond, 1500*time.Millisecond))
+	l.leaderAt = r.Now.Add(r.between(10*time.Millisecond, 1500*time.Millisecond))
 }
 
-// loseLeader loses the leader now, or just after something has been proposed to it.
+// loseLeader loses the leader of a log now, or just after something has been proposed to it.
 func (r *run) loseLeader() {
+	of := r.some()
 	if r.chance(0.9) {
-		r.log.doomed = true
+		r.logs[of.Index].doomed = true
 		return
 	}
-	r.newLeader()
+	r.newLeader(of)
 }
 
 // Read implements world.Scheduler.
-func (r *run) Read(p *world.Process, what replicator.Read) {
-	r.after(what.After+r.between(time.Millisecond, 5*time.Millisecond), func() { r.Deliver(p, r.World.Read(what)) })
+func (r *run) Read(p *world.Process, of *world.Partition, what replicator.Read) {
+	r.after(what.After+r.between(time.Millisecond, 5*time.Millisecond), func() { r.Result(p, of, of.Log.Read(what)) })
 }
 
 // Load implements world.Scheduler.
-func (r *run) Load(p *world.Process) {
+func (r *run) Load(p *world.Process, of *world.Partition) {
 	r.after(time.Millisecond, func() {
 		r.awake(p, func() {
-			loaded := r.Loaded(p)
+			loaded := p.Loaded(of)
 			r.counts.SnapshotStarts += len(loaded.(replicator.Loaded).Snapshots)
-			if p.Unfounded() {
+			if p.Unfounded(of) {
 				r.counts.Unfounded++
 			}
-			r.Deliver(p, loaded)
+			r.Result(p, of, loaded)
 		})
 	})
 }
 
 // Mark implements world.Scheduler. A mark may come after its owner has died.
-func (r *run) Mark(p *world.Process, m replicator.WriteMark) {
+func (r *run) Mark(p *world.Process, of *world.Partition, m replicator.WriteMark) {
 	r.counts.Marks++
 	way := r.between(300*time.Microsecond, 5*time.Millisecond)
 	if r.fault(r.config.Mix.LateAppend) {
 		way = r.between(appendTimeout/2, 2*appendTimeout)
 	}
 	r.after(way, func() {
-		result, written := r.Evidence.WriteMark(m)
+		result, written := of.Evidence.WriteMark(m)
 		if !written {
 			r.counts.MarksMoved++
 		}
-		r.after(r.between(200*time.Microsecond, 3*time.Millisecond), func() { r.Deliver(p, result) })
+		r.after(r.between(200*time.Microsecond, 3*time.Millisecond), func() { r.Result(p, of, result) })
 	})
 }
 
 // Scrub implements world.Scheduler.
-func (r *run) Scrub(p *world.Process) {
-	r.after(time.Second, func() { r.Deliver(p, replicator.Scrubbed{}) })
+func (r *run) Scrub(p *world.Process, of *world.Partition) {
+	r.after(time.Second, func() { r.Result(p, of, replicator.Scrubbed{}) })
 }
 
 // Save implements world.Scheduler. A snapshot may be damaged, and is lost with its writer.
-func (r *run) Save(p *world.Process, s *replicator.Save) {
+func (r *run) Save(p *world.Process, of *world.Partition, s *replicator.Save) {
 	data := messages.EncodeSnapshot(s.Snapshot)
 	r.after(r.between(time.Millisecond, 400*time.Millisecond), func() {
 		if p.Dead {
 			return
 		}
 		if r.fault(r.config.Mix.SaveFails) {
-			r.saveFails(p, s, data)
+			r.saveFails(p, of, s, data)
 			return
 		}
 		r.counts.Snapshots++
-		r.Say("  %s has stored a snapshot of entry %d", p, s.Sequence)
-		k := r.Evidence.Store(s.Sequence, data)
-		r.Proven(k, s)
-		r.Deliver(p, replicator.Saved{Sequence: s.Sequence})
+		r.SayOf(of, "  %s has stored a snapshot of entry %d", p, s.Sequence)
+		k := of.Evidence.Store(s.Sequence, data)
+		r.Proven(of, k, s)
+		r.Result(p, of, replicator.Saved{Sequence: s.Sequence})
 		if r.fault(r.config.Mix.SnapshotDamage) {
 			r.counts.SnapshotsDamaged++
-			r.Say("  ! the snapshot of entry %d is damaged", s.Sequence)
+			r.SayOf(of, "  ! the snapshot of entry %d is damaged", s.Sequence)
 			damaged := slices.Clone(data)
 			damaged[r.rng.IntN(len(data))] ^= 1 << r.rng.IntN(8)
-			r.Damage(k, damaged)
+			r.Damage(of, k, damaged)
 		}
 	})
 }

@@ -85,14 +85,16 @@ func (r *run) onWay(way link, takes time.Duration, unordered bool, arrives func(
 
 // doubled shows to the checks a message that arrives twice.
 func (r *run) doubled(m *world.Message) {
-	stage, is := m.Decode().(messages.Stage)
-	if !is {
-		return
-	}
-	for i := range stage.Batches {
-		b := &stage.Batches[i]
-		r.World.See(check.Doubled{Ticket: check.TicketOf(stage.Epoch, b.Ticket), Sequence: b.Sequence})
-	}
+	m.Each(func(m messages.Message) {
+		stage, is := m.(messages.Stage)
+		if !is {
+			return
+		}
+		for i := range stage.Batches {
+			b := &stage.Batches[i]
+			r.World.See(r.PartitionOf(stage.Partition).Index, check.Doubled{Ticket: check.TicketOf(stage.Epoch, b.Ticket), Sequence: b.Sequence})
+		}
+	})
 }
 
 // loses draws whether a message between services is lost.
@@ -134,7 +136,7 @@ func (r *run) request(i *world.Instance, q world.Request) {
 	r.onWay(link{from: -1 - i.Client}, r.latency(), false, func() {
 		var takers []*world.Process
 		for _, p := range r.Living(world.Frontend) {
-			if p.Ready {
+			if p.Shares[q.Partition].Ready {
 				takers = append(takers, p)
 			}
 		}
@@ -155,7 +157,7 @@ func (r *run) request(i *world.Instance, q world.Request) {
 
 // Reply implements world.Scheduler: it brings an answer to the client, or loses it.
 func (r *run) Reply(_ *world.Process, a world.Answer) {
-	r.trace.answered(r.elapsed(), &a)
+	r.trace.answered(r.elapsed(), r.IDs()[a.Partition], &a)
 	i := r.Instances[a.Instance]
 	if r.fault(r.config.Mix.Lose) {
 		r.counts.Lost++

@@ -57,7 +57,7 @@ func (r *run) tellRetention() {
 		return
 	}
 	for _, p := range r.Living(world.Replicator) {
-		r.after(r.between(0, 2*time.Second), func() { r.Deliver(p, r.retention) })
+		r.after(r.between(0, 2*time.Second), func() { r.results(p, func() world.Event { return r.retention }) })
 	}
 	if r.calm && r.chance(0.5) {
 		r.after(r.between(0, 2*time.Second), r.truncate)
@@ -71,19 +71,21 @@ func (r *run) truncate() {
 	if len(all) == 0 {
 		return
 	}
+	of := r.some()
+	start, end := of.Log.History().Start, r.checks[of.Index].NextOffset()
 	p, calm, patience := pick(r, all), r.calm, r.between(200*time.Millisecond, 10*time.Second)
-	before := r.Log.History().Start + r.rng.Int64N(r.checks.NextOffset()-r.Log.History().Start+1)
+	before := start + r.rng.Int64N(end-start+1)
 	switch {
 	case calm:
 		patience = calmTime
 	case r.chance(0.2):
-		before = r.checks.NextOffset() + r.rng.Int64N(20)
+		before = end + r.rng.Int64N(20)
 	case r.chance(0.1):
 		before = r.rng.Int64N(before + 1)
 	}
 	r.awake(p, func() {
-		r.Say("%s is to drop the records below %d", p, before)
-		t := r.Truncate(p, before, patience)
+		r.SayOf(of, "%s is to drop the records below %d", p, before)
+		t := r.Truncate(p, of, before, patience)
 		if calm {
 			r.truncations = append(r.truncations, t)
 		}
@@ -96,17 +98,17 @@ func (r *run) truncated() bool {
 }
 
 // AskTime implements world.Scheduler. The answer may come late, or say that nothing is known.
-func (r *run) AskTime(p *world.Process) {
+func (r *run) AskTime(p *world.Process, of *world.Partition) {
 	if r.fault(r.config.Mix.Lose) {
 		r.counts.Lost++
-		r.Say("  ! lost: the answer to %s, which has asked for the time", p)
-		r.after(appendTimeout, func() { r.Deliver(p, replicator.LogTime{}) })
+		r.SayOf(of, "  ! lost: the answer to %s, which has asked for the time", p)
+		r.after(appendTimeout, func() { r.Result(p, of, replicator.LogTime{}) })
 		return
 	}
 	r.after(r.latency(), func() {
-		at := r.LogTime()
-		r.Say("  %s learns that JetStream's time is %s", p, time.Unix(0, at.Last).UTC())
-		r.after(r.latency(), func() { r.Deliver(p, at) })
+		at := of.Log.LogTime()
+		r.SayOf(of, "  %s learns that JetStream's time is %s", p, time.Unix(0, at.Last).UTC())
+		r.after(r.latency(), func() { r.Result(p, of, at) })
 	})
 }
 
@@ -116,7 +118,16 @@ const overdue = 6 * time.Second
 
 // due returns what should be dropped by now; empty if nothing.
 func (r *run) due() string {
-	h, keeps := r.Log.History(), r.retention
+	for _, of := range r.Partitions {
+		if due := r.dueOf(of); due != "" {
+			return due
+		}
+	}
+	return ""
+}
+
+func (r *run) dueOf(of *world.Partition) string {
+	h, keeps := of.Log.History(), r.retention
 	if !r.retains || h.OldestBytes == 0 {
 		return ""
 	}
@@ -124,14 +135,14 @@ func (r *run) due() string {
 		return fmt.Sprintf("the oldest segment, because %d bytes are enough", keeps.Bytes)
 	}
 	for _, p := range r.Living(world.Replicator) {
-		if keeps.Age == 0 || p.Name != r.checks.Owner() || !p.Stats.Leading {
+		if keeps.Age == 0 || p.Name != r.checks[of.Index].Owner() || !p.Stats.Of[of.Index].Leading {
 			continue
 		}
 		now := r.Clock(p)
-		if js := r.LogClock(); js.Before(now) {
+		if js := r.LogClock(of); js.Before(now) {
 			now = js
 		}
-		if cutoff := now.Add(-keeps.Age - overdue); !cutoff.Before(r.Log.Created) && h.Oldest < cutoff.UnixNano() {
+		if cutoff := now.Add(-keeps.Age - overdue); !cutoff.Before(of.Log.Created) && h.Oldest < cutoff.UnixNano() {
 			return fmt.Sprintf("the oldest segment, which is from before %s", cutoff)
 		}
 	}

@@ -32,8 +32,11 @@ const (
 type Config struct {
 	Seed        uint64
 	Mix         Mix
-	Clients     int
-	Batches     int // of each client, at least
+	Partitions  int  // 0 is 1
+	Logs        int  // over which the partitions are spread; 0 is 1
+	Parcels     bool // messages of one turn to one subject travel together
+	Clients     int  // in all
+	Batches     int  // of each client, at least
 	ActiveTime  time.Duration
 	StagerBytes int64
 	Inline      int64 // largest batch that may travel in the log, in bytes; 0 is none
@@ -45,12 +48,20 @@ type Config struct {
 // all of them.
 var inlines = [...]int64{0, int64(len(check.Batch{Records: 1}.Payload())), 1 << 10}
 
-// Seeded returns the run of a seed: 4 to 6 producers of at least 50 batches.
+// layouts are the numbers of partitions, and of the logs over which they are spread. Most runs have few
+// partitions, because producers that share one meet more often.
+var layouts = [...]struct{ partitions, logs int }{{1, 1}, {2, 1}, {3, 2}, {1, 1}, {2, 1}, {2, 2}, {1, 1}, {3, 1}}
+
+// Seeded returns the run of a seed: 4 to 6 producers of at least 50 batches, on 1 to 3 partitions.
+// Messages travel in parcels, unless the server has so low a max_payload that each travels by itself.
 func Seeded(seed uint64) Config {
 	mixes := uint64(len(Mixes))
+	round := seed / mixes
+	layout := layouts[round%uint64(len(layouts))]
 	return Config{
-		Seed: seed, Mix: Mixes[seed%mixes], Clients: 4 + int(seed/mixes%3), Batches: 50, ActiveTime: activeTime, StagerBytes: 4 << 10,
-		Inline: inlines[seed/mixes%uint64(len(inlines))], Faults: fewest,
+		Seed: seed, Mix: Mixes[seed%mixes], Partitions: layout.partitions, Logs: layout.logs, Parcels: round%5 > 0,
+		Clients: 4 + int(round%3), Batches: 50, ActiveTime: activeTime, StagerBytes: 4 << 10,
+		Inline: inlines[round%uint64(len(inlines))], Faults: fewest,
 	}
 }
 
@@ -101,10 +112,11 @@ func newRun(config Config, trace *Trace) *run {
 		Heartbeat: heartbeat, StageTimeout: stageTimeout, Deadline: deadline, LaneExpiry: laneExpiry, Skew: m.Skew,
 		ForgetsLanes: m.MaxLanes > 0, LosesEpochs: m.EpochsLost > 0, Repairs: m.Repairs, OneLane: m.OneLane, SlowClient: -1, Settling: settling,
 	}
-	r.checks = check.New(&r.limits, &r.counts, world.Beginning)
-	r.Init(r, frontend.Times{Heartbeat: heartbeat, StageTimeout: stageTimeout, Deadline: deadline})
+	partitions := max(1, config.Partitions)
+	r.checks, r.logs = check.NewPartitions(partitions, &r.limits, &r.counts, world.Beginning), make([]log, partitions)
+	r.Init(r, frontend.Times{Heartbeat: heartbeat, StageTimeout: stageTimeout, Deadline: deadline}, world.Topic(partitions, config.Logs))
 	r.Fetches = r
-	r.Tracing, r.Evidence, r.Registry.Taken = trace != nil, world.NewEvidence(), map[uint64]bool{}
+	r.Tracing, r.Registry.Taken = trace != nil, map[uint64]bool{}
 	r.Registry.Lose(epochClock(0))
 	if m.Archive {
 		r.Archive = world.NewArchive()
@@ -114,8 +126,11 @@ func newRun(config Config, trace *Trace) *run {
 		r.limits.Object = r.Archive.Get
 	}
 	r.generations()
-	r.Log.Skew = r.clockError()
-	r.Log.Created = r.LogClock()
+	for _, of := range r.Partitions {
+		of.Evidence = world.NewEvidence()
+		of.Log.Skew = r.clockError()
+		of.Log.Created = r.LogClock(of)
+	}
 	if r.chance(m.Retain) {
 		r.retains, r.retention = true, r.drawRetention()
 	}
@@ -154,9 +169,13 @@ func (r *run) end() {
 	for _, c := range r.consumers {
 		r.FinishedConsumer(c.Consumer)
 	}
-	if kept := r.Evidence.Newest; kept != nil {
+	for _, of := range r.Partitions {
+		kept := of.Evidence.Newest
+		if kept == nil {
+			continue
+		}
 		r.counts.SnapshotsReplayed++
-		if err := check.Snapshot(world.Partition, kept, r.Log.Entries(), r.config.Mix.Memory > 0); err != nil {
+		if err := check.Snapshot(of.ID, kept, of.Log.Entries(), r.config.Mix.Memory > 0); err != nil {
 			r.Violated("%w", err)
 		}
 	}

@@ -30,14 +30,14 @@ type run struct {
 	unaware   map[*world.Process]time.Time // processes that hear of no generation, until when
 	links     map[link]time.Duration       // when the last arrival on a way is
 	cuts      map[link]time.Time           // ways on which nothing arrives, until when
-	log       log
+	logs      []log                        // of the partitions
 	limits    check.Limits
 	topic     replicator.Limits    // present ones, if they change; zero otherwise
 	retains   bool                 // the topic has a retention, at times
 	retention replicator.Retention // present one
 
 	truncations []*world.Truncation // that were requested since faults have ended
-	checks      *check.State
+	checks      check.Partitions
 	counts      check.Counts
 	trace       *Trace
 	planned     int // disturbances
@@ -94,11 +94,21 @@ func (r *run) Say(format string, args ...any) {
 }
 
 // See implements world.Scheduler.
-func (r *run) See(now time.Time, what check.Sighting) error { return r.checks.See(now, what) }
+func (r *run) See(now time.Time, of int, what check.Sighting) error {
+	return r.checks.See(now, of, what)
+}
+
+// some draws a partition.
+func (r *run) some() *world.Partition {
+	if len(r.Partitions) == 1 {
+		return r.Partitions[0]
+	}
+	return pick(r, r.Partitions)
+}
 
 // Node implements world.Scheduler.
-func (r *run) Node(n world.Node) *world.Node {
-	r.trace.committed(r.elapsed(), &n.Entry.Entry)
+func (r *run) Node(of *world.Partition, n world.Node) *world.Node {
+	r.trace.committed(r.elapsed(), of.ID, &n.Entry.Entry)
 	return &n
 }
 
@@ -122,7 +132,7 @@ func (r *run) beat(p *world.Process) {
 
 // Machine implements world.Scheduler.
 func (r *run) Machine(p *world.Process) world.Machine {
-	return &machine{world.Live{Core: r.core(p)}, &r.counts}
+	return &machine{world.Live{Core: r.core(p), Parcels: r.config.Parcels}, &r.counts}
 }
 
 func (r *run) core(p *world.Process) world.Core {
@@ -133,9 +143,9 @@ func (r *run) core(p *world.Process) world.Core {
 		if m.OneLane {
 			inline = 0 // this is about uploads
 		}
-		return world.NewFrontend(p.Name, p.Epoch, r.Times, inline)
+		return world.NewFrontend(p.Name, p.Epoch, r.Times, inline, r.IDs())
 	case world.Sequencer:
-		return world.NewSequencer(p.Name, p.Epoch, heartbeat)
+		return world.NewSequencer(p.Name, p.Epoch, heartbeat, r.IDs())
 	case world.Stager:
 		settings := stager.Settings{
 			ReportEvery: heartbeat, ObjectBytes: 1 << 20, ObjectBatches: 1 + r.rng.IntN(3), Uploads: 16, MemoryBytes: r.config.StagerBytes,
@@ -145,7 +155,7 @@ func (r *run) core(p *world.Process) world.Core {
 			settings.ObjectBatches, settings.Uploads, settings.MemoryBytes = 1, 1<<10, 1<<20
 		}
 		r.Bounds.StagerBytes = int(settings.MemoryBytes)
-		return world.NewStager(p.Name, settings)
+		return world.NewStager(p.Name, settings, r.IDs())
 	case world.Archiver:
 		return world.NewArchiver(archiver.Settings{Workers: 1 + r.rng.IntN(2), Waiting: r.rng.IntN(3), ReportEvery: 2 * heartbeat})
 	default:
@@ -166,7 +176,7 @@ func (r *run) core(p *world.Process) world.Core {
 		if m.Archive {
 			r.archiving(&s)
 		}
-		return world.NewReplicator(p.Name, s, false)
+		return world.NewReplicator(p.Name, s, false, r.IDs())
 	}
 }
 
@@ -182,6 +192,7 @@ func (m *machine) Step(now time.Time, events []world.Event) (world.Machine, *wor
 	m.counts.Early += fx.Stats.Early
 	m.counts.Repeated += fx.Stats.Repeated
 	m.counts.Outdated += fx.Stats.Outdated
+	m.counts.Meetings += fx.Stats.Meetings
 	m.counts.Together += max(0, len(events)-1)
 	return m, fx
 }

@@ -95,13 +95,16 @@ func (s *Shrunk) attempt(c Config, kind string, run func(Config) error) bool {
 
 var particular = regexp.MustCompile(`[0-9]+|true|false|\b[ip]:\S*|\b(frontend|stager|sequencer|replicator)\b`)
 
+// named is the name of a partition that a violation has if there are several.
+var named = regexp.MustCompile(`\bpartition [0-9]+: `)
+
 // kindOf returns a violation without what is particular to a run.
 func kindOf(violation error) string {
-	return particular.ReplaceAllString(firstLine(violation), "#")
+	return particular.ReplaceAllString(named.ReplaceAllString(firstLine(violation), ""), "#")
 }
 
 // reductions make smaller runs of one, each in its way; those that save most come first.
-var reductions = []func(Config) []Config{anyFaults, fewerClients, fewerBatches, shorter, fewerFaults, fewerDisturbances}
+var reductions = []func(Config) []Config{anyFaults, fewerPartitions, fewerClients, fewerBatches, shorter, fewerFaults, fewerDisturbances}
 
 // anyFaults wants no particular number of faults.
 func anyFaults(c Config) []Config {
@@ -110,6 +113,17 @@ func anyFaults(c Config) []Config {
 	}
 	c.Faults = 0
 	return []Config{c}
+}
+
+// fewerPartitions tries fewer partitions and logs, and messages that travel by themselves.
+func fewerPartitions(c Config) []Config {
+	all := lower(c, c.Partitions, 1, func(c *Config, n int) { c.Partitions = n })
+	all = append(all, lower(c, c.Logs, 1, func(c *Config, n int) { c.Logs = n })...)
+	if c.Parcels {
+		c.Parcels = false
+		all = append(all, c)
+	}
+	return all
 }
 
 func fewerClients(c Config) []Config {

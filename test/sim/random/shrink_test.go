@@ -84,3 +84,17 @@ func TestCommandRepeatsARun(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestViolationIsShrunkToOnePartition(t *testing.T) {
+	run := func(c Config) error {
+		if c.Partitions > 1 {
+			return errors.New("partition 1: I1: something is wrong")
+		}
+		return errors.New("I1: something is wrong")
+	}
+	config := Seeded(0)
+	config.Partitions, config.Logs, config.Parcels = 3, 2, true
+	if c := shrink(config, run).Config; c.Partitions != 1 || c.Logs != 1 || c.Parcels {
+		t.Errorf("it is shrunk to %s", c)
+	}
+}

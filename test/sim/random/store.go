@@ -81,6 +81,6 @@ func (r *run) slow(o *stager.Object) bool {
 	if r.calm || r.limits.SlowClient < 0 {
 		return false
 	}
-	lane := r.clients[r.limits.SlowClient].Lane
-	return slices.ContainsFunc(o.Batches, func(b stager.Batch) bool { return b.Lane == lane })
+	c := r.clients[r.limits.SlowClient]
+	return slices.ContainsFunc(o.Batches, func(b stager.Batch) bool { return b.Lane == c.Lane && b.Partition == r.IDs()[c.Partition] })
 }

@@ -36,7 +36,8 @@ var stages = []struct{ name, colour string }{
 func (t *Trace) SVG() []byte {
 	lanes := map[string][]*journey{}
 	for _, j := range t.events.order {
-		lanes[j.Lane] = append(lanes[j.Lane], j)
+		lane := t.place(j) + j.Lane
+		lanes[lane] = append(lanes[lane], j)
 	}
 	height := topMargin + laneGap
 	for _, all := range lanes {
@@ -54,12 +55,20 @@ func (t *Trace) SVG() []byte {
 		y += laneGap
 		p.add(`<text x="6" y="%.1f" font-size="13" font-weight="bold">%s</text>`, y+8, html.EscapeString(lane))
 		for _, j := range lanes[lane] {
-			p.row(y, j)
+			p.row(y, t.place(j)+j.String(), j)
 			y += rowHeight
 		}
 	}
 	p.add(`</svg>`)
 	return p.text.Bytes()
+}
+
+// place names the partition of a ticket, if there are several.
+func (t *Trace) place(j *journey) string {
+	if !t.several {
+		return ""
+	}
+	return j.partition.String() + ": "
 }
 
 // picture is an SVG that is being made.
@@ -140,8 +149,8 @@ func shorten(text string, most int) string {
 }
 
 // row draws the way of a ticket.
-func (p *picture) row(y float64, j *journey) {
-	p.add(`<g><title>%s</title>`, html.EscapeString(j.String()))
+func (p *picture) row(y float64, title string, j *journey) {
+	p.add(`<g><title>%s</title>`, html.EscapeString(title))
 	points := []time.Duration{j.issued, j.staged, j.released, j.committed, j.answered}
 	from := j.issued
 	colour := stages[0].colour

@@ -156,7 +156,7 @@ func (r *run) swept(s *world.Sweeper, o sweep.Outcome) {
 	if o.Reason == "" {
 		r.counts.Sweeps++
 		if o.Full {
-			r.World.See(check.Swept{Began: s.Began, Bound: o.Bound})
+			r.World.See(check.All, check.Swept{Began: s.Began, Bound: o.Bound})
 		}
 	} else {
 		r.counts.SweepsEnded++

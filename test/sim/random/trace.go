@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"laneway.dev/test/sim/describe"
 	"laneway.dev/test/sim/world"
 )
 
@@ -15,6 +14,8 @@ type Trace struct {
 	head   string
 	text   bytes.Buffer
 	events events
+
+	several bool // there are several partitions
 }
 
 func (t *Trace) line(at time.Duration, format string, args ...any) {
@@ -31,6 +32,6 @@ func (t *Trace) String() string { return t.head + t.text.String() }
 // meets writes a line about what happens to a message on its way.
 func (r *run) meets(what string, from, to *world.Process, m *world.Message) {
 	if r.trace != nil {
-		r.Say("  ! %s: %s to %s, %s", what, from, to, describe.Message(m.Decode()))
+		r.Say("  ! %s: %s to %s, %s", what, from, to, r.Describe(m))
 	}
 }

@@ -10,7 +10,9 @@ const reading = `
 How to read this: times are seconds. What a process or client does or suffers is at the
 left; what it gets, and what happens to messages, uploads and the log, is indented; "!"
 is a fault. "i:2 ticket 5, 6 (floor 4)" are two tickets of the lane of producer 2, of
-which all below 4 are resolved. "client-1.2" is client 1 in its third life.
+which all below 4 are resolved. "client-1.2" is client 1 in its third life. If there are
+several partitions, their names stand before what is said of them. A "+" joins messages
+that travel together.
 
 `
 
@@ -23,8 +25,13 @@ func (t *Trace) begin(r *run) {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s\n\nagain:  %s\nfaults: %s\n", t.title, r.config.Command(), r.config)
 	for _, c := range r.clients {
-		fmt.Fprintf(&text, "%s\n", c.kind(r.limits.SlowClient))
+		where := ""
+		if len(r.Partitions) > 1 {
+			where = fmt.Sprintf("; it writes to %s", r.IDs()[c.Partition])
+		}
+		fmt.Fprintf(&text, "%s%s\n", c.kind(r.limits.SlowClient), where)
 	}
+	t.several = len(r.Partitions) > 1
 	t.head = text.String() + reading
 }
 

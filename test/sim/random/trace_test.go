@@ -1,6 +1,7 @@
 package random
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 )
@@ -41,5 +42,20 @@ func TestTraceHasEveryCountedFault(t *testing.T) {
 	}
 	if c.Faults() == 0 {
 		t.Error("there was no fault")
+	}
+}
+
+func TestTraceAndPictureNameThePartition(t *testing.T) {
+	trace := &Trace{}
+	config := Seeded(0)
+	config.Partitions = 2
+	Run(config, trace)
+	for _, want := range []string{"; it writes to orders/1\n", " gets orders/1: Stage, ", " orders/0: entry "} {
+		if !strings.Contains(trace.String(), want) {
+			t.Errorf("no %q in the trace", want)
+		}
+	}
+	if picture := trace.SVG(); !bytes.Contains(picture, []byte(">orders/1: i:2</text>")) || !bytes.Contains(picture, []byte("<title>orders/0: lane ")) {
+		t.Error("the picture does not name the partitions")
 	}
 }

@@ -26,42 +26,42 @@ func (a archiving) set(s *replicator.Settings) {
 // startArchiving has the log archived by the replicators that are started from now on.
 func (s *Script) startArchiving(snapshotEvery int) {
 	s.archive = archiving{true, uint64(snapshotEvery)}
-	s.Evidence, s.Archive = world.NewEvidence(), world.NewArchive()
+	s.Partitions[0].Evidence, s.Archive = world.NewEvidence(), world.NewArchive()
 	s.limits.Object = s.Archive.Get
 	s.Say("the log is archived")
 }
 
 // Mark implements world.Scheduler. Marks are written at once.
-func (s *Script) Mark(p *world.Process, m replicator.WriteMark) {
-	result, _ := s.Evidence.WriteMark(m)
-	s.Deliver(p, result)
+func (s *Script) Mark(p *world.Process, of *world.Partition, m replicator.WriteMark) {
+	result, _ := of.Evidence.WriteMark(m)
+	s.Result(p, of, result)
 }
 
 // Save implements world.Scheduler.
-func (s *Script) Save(p *world.Process, n *replicator.Save) {
+func (s *Script) Save(p *world.Process, of *world.Partition, n *replicator.Save) {
 	s.start(&item{kind: "snapshot", from: p.Name, what: fmt.Sprintf("snapshot of entry %d", n.Sequence), arrives: func() {
 		s.Say("  %s has stored a snapshot of entry %d", p, n.Sequence)
-		s.Proven(s.Evidence.Store(n.Sequence, messages.EncodeSnapshot(n.Snapshot)), n)
-		s.Deliver(p, replicator.Saved{Sequence: n.Sequence})
+		s.Proven(of, of.Evidence.Store(n.Sequence, messages.EncodeSnapshot(n.Snapshot)), n)
+		s.Result(p, of, replicator.Saved{Sequence: n.Sequence})
 	}})
 }
 
 // Purge implements world.Scheduler.
-func (s *Script) Purge(p *world.Process, what replicator.Purge) {
+func (s *Script) Purge(p *world.Process, of *world.Partition, what replicator.Purge) {
 	s.start(&item{kind: "purge", from: p.Name, what: fmt.Sprintf("purge of the entries below %d", what.Below), arrives: func() {
-		s.World.Purge(what.Below)
-		s.Deliver(p, replicator.Purged(what))
+		s.World.Purge(of, what.Below)
+		s.Result(p, of, replicator.Purged(what))
 	}})
 }
 
 // AskTime implements world.Scheduler.
-func (s *Script) AskTime(p *world.Process) {
-	s.start(&item{arrives: func() { s.Deliver(p, s.LogTime()) }})
+func (s *Script) AskTime(p *world.Process, of *world.Partition) {
+	s.start(&item{arrives: func() { s.Result(p, of, of.Log.LogTime()) }})
 }
 
 // Scrub implements world.Scheduler. It finds nothing.
-func (s *Script) Scrub(p *world.Process) {
-	s.start(&item{arrives: func() { s.Deliver(p, replicator.Scrubbed{}) }})
+func (s *Script) Scrub(p *world.Process, of *world.Partition) {
+	s.start(&item{arrives: func() { s.Result(p, of, replicator.Scrubbed{}) }})
 }
 
 // Job implements world.Scheduler. All steps of a job happen together.

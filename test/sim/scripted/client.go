@@ -57,7 +57,7 @@ func (s *Script) request(i *world.Instance, r world.Request, to string) {
 	s.start(&item{kind: "request", from: i.String(), to: to, what: r.String(), arrives: func() {
 		var taker *world.Process
 		for _, p := range s.Living(world.Frontend) {
-			if p.Ready && (to == "" || p.Name == to) {
+			if p.Shares[0].Ready && (to == "" || p.Name == to) {
 				taker = p
 			}
 		}

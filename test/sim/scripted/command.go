@@ -141,7 +141,7 @@ func (s *Script) startRole(name string) {
 
 // showLog writes the records in the log.
 func (s *Script) showLog() {
-	for _, n := range s.Log.Committed {
+	for _, n := range s.Partitions[0].Log.Committed {
 		e := &n.Entry.Entry
 		offset := e.BaseOffset
 		for i := range e.Batches {
@@ -162,7 +162,7 @@ func (s *Script) end() {
 	for _, i := range s.way.items {
 		i.held = false
 	}
-	s.World.See(check.Calm{})
+	s.World.See(check.All, check.Calm{})
 	began := s.Now
 	for s.run(); s.Violation == nil && !s.resolved() && s.Now.Sub(began) < enough; {
 		s.pass(heartbeat)

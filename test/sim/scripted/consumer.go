@@ -124,12 +124,12 @@ func (s *Script) Ask(f *world.Fetch, q fetch.Question) {
 func (s *Script) respond(f *world.Fetch, q fetch.Question) {
 	switch q := q.(type) {
 	case fetch.LookUp:
-		s.LookedUp(f, s.State())
+		s.LookedUp(f, f.Partition().Log.State())
 	case fetch.Read:
 		if q.History.Archived() {
 			s.Say("  %s reads entry %d of the history", f.By, q.From)
 		}
-		s.Answer(f, s.Entries(q, q.Limit))
+		s.Answer(f, s.Entries(f.Partition(), q, q.Limit))
 	case fetch.Load:
 		all := make([]fetch.Payload, len(q.Extents))
 		for i, x := range q.Extents {
@@ -148,9 +148,9 @@ func (s *Script) respond(f *world.Fetch, q fetch.Question) {
 }
 
 // Confirm implements world.FetchScheduler.
-func (s *Script) Confirm(p *world.Process) {
+func (s *Script) Confirm(p *world.Process, of *world.Partition) {
 	s.start(&item{kind: "question", from: p.Name, what: "look at the end of the log", arrives: func() {
-		s.awake(p, func() { s.Advance(p, s.State()) })
+		s.awake(p, func() { s.Advance(p, of, of.Log.State()) })
 	}})
 }
 

@@ -44,7 +44,7 @@ type Script struct {
 func New() *Script {
 	limits := &check.Limits{Heartbeat: heartbeat, StageTimeout: stageTimeout, Deadline: deadline, LaneExpiry: laneExpiry, Settling: deadline}
 	s := &Script{limits: limits, checks: check.New(limits, &check.Counts{}, world.Beginning), stored: map[messages.Extent]check.Batch{}, asleep: map[*world.Process][]func(){}}
-	s.Init(s, frontend.Times{Heartbeat: heartbeat, StageTimeout: stageTimeout, Deadline: deadline})
+	s.Init(s, frontend.Times{Heartbeat: heartbeat, StageTimeout: stageTimeout, Deadline: deadline}, world.Topic(1, 1))
 	s.Fetches = s
 	s.Tracing, s.beatAt = true, s.Now.Add(heartbeat)
 	s.Bounds = world.Bounds{StagerBytes: 1 << 20, Producers: 1 << 10, MessageIDs: 1 << 10}
@@ -105,29 +105,29 @@ func (s *Script) Machine(p *world.Process) world.Machine { return &world.Live{Co
 func (s *Script) core(p *world.Process) world.Core {
 	switch p.Role {
 	case world.Frontend:
-		return world.NewFrontend(p.Name, p.Epoch, s.Times, 0)
+		return world.NewFrontend(p.Name, p.Epoch, s.Times, 0, s.IDs())
 	case world.Sequencer:
-		return world.NewSequencer(p.Name, p.Epoch, heartbeat)
+		return world.NewSequencer(p.Name, p.Epoch, heartbeat, s.IDs())
 	case world.Stager:
 		// Each batch is an object of its own, so that uploads end in any order.
 		return world.NewStager(p.Name, stager.Settings{
 			ReportEvery: heartbeat, ObjectBytes: 1 << 20, ObjectBatches: 1, Uploads: 1 << 10, MemoryBytes: int64(s.Bounds.StagerBytes),
-		})
+		}, s.IDs())
 	case world.Archiver:
 		return world.NewArchiver(archiver.Settings{Workers: 2, Waiting: 1, ReportEvery: 2 * heartbeat})
 	default:
 		settings := replicator.DefaultSettings(p.Name)
 		settings.Heartbeat, settings.LaneExpiry, settings.Epoch = heartbeat, laneExpiry, p.Epoch
 		s.archive.set(&settings)
-		return world.NewReplicator(p.Name, settings, !s.archive.on)
+		return world.NewReplicator(p.Name, settings, !s.archive.on, s.IDs())
 	}
 }
 
 // Node implements world.Scheduler.
-func (s *Script) Node(n world.Node) *world.Node { return &n }
+func (s *Script) Node(_ *world.Partition, n world.Node) *world.Node { return &n }
 
 // See implements world.Scheduler.
-func (s *Script) See(now time.Time, what check.Sighting) error { return s.checks.See(now, what) }
+func (s *Script) See(now time.Time, _ int, what check.Sighting) error { return s.checks.See(now, what) }
 
 // Say implements world.Scheduler.
 func (s *Script) Say(format string, args ...any) {
@@ -178,28 +178,28 @@ func (s *Script) Upload(p *world.Process, o *stager.Object) {
 
 // Append implements world.Scheduler. An append does not time out: a script that loses one,
 // or its acknowledgement, must also end the replicator.
-func (s *Script) Append(p *world.Process, a *replicator.Append) {
+func (s *Script) Append(p *world.Process, of *world.Partition, a *replicator.Append) {
 	by := p.Name
 	answer := func(e world.Event, what string) {
-		s.start(&item{kind: "acknowledgement", to: by, what: what, arrives: func() { s.Deliver(p, e) }})
+		s.start(&item{kind: "acknowledgement", to: by, what: what, arrives: func() { s.Result(p, of, e) }})
 	}
 	s.start(&item{kind: "append", from: by, what: fmt.Sprintf("append of entry %d", a.Expected+1), arrives: func() {
-		if !s.Propose(by, a.Expected, a.Data) {
+		if !s.Propose(of, by, a.Expected, a.Data) {
 			answer(replicator.AppendFailed{Moved: true}, "refusal of an append")
 			return
 		}
-		sequence := s.Commit()
+		sequence := s.Commit(of)
 		answer(replicator.Appended{Sequence: sequence}, fmt.Sprintf("acknowledgement of entry %d", sequence))
 	}})
 }
 
 // Read implements world.Scheduler.
-func (s *Script) Read(p *world.Process, r replicator.Read) {
-	s.start(&item{kind: "read", from: p.Name, what: "read of the log", at: s.Now.Add(r.After), arrives: func() { s.Deliver(p, s.World.Read(r)) }})
+func (s *Script) Read(p *world.Process, of *world.Partition, r replicator.Read) {
+	s.start(&item{kind: "read", from: p.Name, what: "read of the log", at: s.Now.Add(r.After), arrives: func() { s.Result(p, of, of.Log.Read(r)) }})
 }
 
 // Load implements world.Scheduler.
-func (s *Script) Load(p *world.Process) { s.Deliver(p, s.Loaded(p)) }
+func (s *Script) Load(p *world.Process, of *world.Partition) { s.Result(p, of, p.Loaded(of)) }
 
 // Died implements world.Scheduler.
 func (s *Script) Died(*world.Process, string) {}

@@ -38,7 +38,7 @@ func NewArchive() *Archive {
 // Put stores an object.
 func (w *World) Put(o Object) {
 	w.Archive.objects[o.Key] = o.Content
-	w.See(check.Put{Key: o.Key})
+	w.See(check.All, check.Put{Key: o.Key})
 }
 
 // PutBatches stores an object of batches that has a generation. A put that is repeated may land again
@@ -46,7 +46,7 @@ func (w *World) Put(o Object) {
 func (w *World) PutBatches(key string, size int64) {
 	if w.Archive != nil && generation.OfKey(key) > 0 {
 		w.Archive.batches[key] = size
-		w.See(check.Put{Key: key})
+		w.See(check.All, check.Put{Key: key})
 	}
 }
 
@@ -92,7 +92,7 @@ func (w *World) Delete(key string) int64 {
 	size, there := w.Archive.delete(key)
 	if there {
 		w.Say("  %s is deleted", key)
-		w.See(check.Deleted{Key: key})
+		w.See(check.All, check.Deleted{Key: key})
 	}
 	return size
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"laneway.dev/pkg/messages"
 	archiver "laneway.dev/services/archiver/core"
 )
 
@@ -17,11 +18,12 @@ func NewArchiver(settings archiver.Settings) ArchiverCore {
 
 // Step implements Core.
 func (a ArchiverCore) Step(now time.Time, events []Event, out *Output) {
-	taken := make([]archiver.Event, len(events))
-	for i, e := range events {
-		taken[i] = e
+	taken := make([]archiver.Event, 0, len(events))
+	for _, e := range events {
 		if m, is := e.(*Message); is {
-			taken[i] = m.Decode()
+			m.Each(func(m messages.Message) { taken = append(taken, m) })
+		} else {
+			taken = append(taken, e)
 		}
 	}
 	fx := a.core.Step(now, taken)

@@ -11,7 +11,7 @@ type Bounds struct{ StagerBytes, Producers, MessageIDs int }
 func (w *World) bounded(p *Process) {
 	switch n := p.Stats; p.Role {
 	case Frontend:
-		w.See(check.Outstanding{By: p.Name, Epoch: p.Epoch, Tickets: n.Open, Stalled: p.Hangs})
+		w.outstanding(p)
 	case Stager:
 		if w.Bounds.StagerBytes > 0 && n.Open > w.Bounds.StagerBytes {
 			w.Violated("memory: %s holds %d bytes, allowed are %d", p, n.Open, w.Bounds.StagerBytes)
@@ -21,10 +21,20 @@ func (w *World) bounded(p *Process) {
 			w.Violated("memory: %s keeps %d lanes of %d clients", p, n.Open, len(w.Clients))
 		}
 	case Replicator:
-		if n.Open > len(w.Clients) || n.Producers > w.Bounds.Producers || n.IDs > w.Bounds.MessageIDs {
-			w.Violated("memory: %s keeps %d lanes, %d producers, %d message ids, of %d clients and %d ids",
-				p, n.Open, n.Producers, n.IDs, len(w.Clients), w.Bounds.MessageIDs)
+		for _, of := range w.Partitions {
+			if n := n.Of[of.Index]; n.Open > len(w.Clients) || n.Producers > w.Bounds.Producers || n.IDs > w.Bounds.MessageIDs {
+				w.violated(of, "memory: %s keeps %d lanes, %d producers, %d message ids, of %d clients and %d ids",
+					p, n.Open, n.Producers, n.IDs, len(w.Clients), w.Bounds.MessageIDs)
+			}
 		}
+	}
+}
+
+// outstanding shows to the checks which tickets a frontend keeps.
+func (w *World) outstanding(p *Process) {
+	for of := range w.Partitions {
+		n := &p.Stats.Of[of]
+		w.See(of, check.Outstanding{By: p.Name, Epoch: n.Epoch, Tickets: n.Open, Stalled: p.Hangs})
 	}
 }
 
@@ -38,9 +48,9 @@ func (w *World) Left(expired bool) {
 		case p.Dead:
 			continue
 		case p.Role == Frontend:
-			w.See(check.Outstanding{By: p.Name, Epoch: p.Epoch, Tickets: n, Stalled: p.Hangs})
-		case p.Role == Replicator && expired && p.Stats.Leading:
-			n, what = n+p.Stats.Producers+p.Stats.IDs, "producers, message ids and lanes"
+			w.outstanding(p)
+		case p.Role == Replicator && expired:
+			n, what = p.remembered(), "producers, message ids and lanes"
 		case p.Role == Replicator:
 			continue
 		}
@@ -48,4 +58,14 @@ func (w *World) Left(expired bool) {
 			w.Violated("I3: %s is left with %d %s", p, n, what)
 		}
 	}
+}
+
+// remembered returns how much a replicator keeps of the logs that it leads.
+func (p *Process) remembered() (n int) {
+	for _, of := range p.Stats.Of {
+		if of.Leading {
+			n += of.Open + of.Producers + of.IDs
+		}
+	}
+	return n
 }

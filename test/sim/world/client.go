@@ -11,16 +11,17 @@ import (
 	"laneway.dev/test/sim/check"
 )
 
-// Client feeds a source of records to the partition, on a lane. A plain one has no
+// Client feeds a source of records to a partition, on a lane. A plain one has no
 // producer id. A named one may die and come back as another instance under its name.
 type Client struct {
-	Number  int
-	Plain   bool
-	Lane    string
-	ID      int64
-	Start   int32 // producer sequence of the source's first record
-	Records int   // of the source
-	Name    *Name // of a named client
+	Number    int
+	Partition int // its index
+	Plain     bool
+	Lane      string
+	ID        int64
+	Start     int32 // producer sequence of the source's first record
+	Records   int   // of the source
+	Name      *Name // of a named client
 
 	current int // index of its instance, plus one; 0 is none yet
 }
@@ -46,6 +47,7 @@ func (i *Instance) String() string { return fmt.Sprintf("client-%d.%d", i.Client
 // Request is a batch on its way to a frontend, and the instance that waits for the answer.
 type Request struct {
 	Instance     int // its index
+	Partition    int // its index
 	Batch        check.Batch
 	ID           delivery.ID
 	Lane         string
@@ -60,9 +62,9 @@ func (r Request) String() string {
 }
 
 // produce returns what the core of a frontend gets of a request.
-func (r Request) produce() frontend.Produce {
+func (r Request) produce(id protocol.Partition) frontend.Produce {
 	return frontend.Produce{
-		Partition: Partition,
+		Partition: id,
 		Submission: messages.Submission{
 			Batch: messages.Batch{
 				Ticket: messages.Ticket{Lane: r.Lane}, Records: uint32(r.Batch.Records), MessageID: r.MessageID, Sequence: r.Sequence,
@@ -103,7 +105,7 @@ func (w *World) Connect(c *Client) *Instance {
 // Plain returns a request of a plain client, which no window sends again.
 func (w *World) Plain(i *Instance, batch check.Batch, attempt int) Request {
 	return Request{
-		Instance: i.Index, Batch: batch, ID: delivery.ID{Batch: uint64(batch.First), Attempt: attempt},
+		Instance: i.Index, Partition: w.Clients[i.Client].Partition, Batch: batch, ID: delivery.ID{Batch: uint64(batch.First), Attempt: attempt},
 		Lane: w.Clients[i.Client].Lane, FirstUnacked: protocol.NotSaid,
 	}
 }
@@ -124,7 +126,7 @@ func (w *World) Hear(a Answer) {
 		w.Say("  %s: %s is answered: %s", i, a.Request, &a)
 	}
 	if a.Code == protocol.CodeOK {
-		w.See(check.Acked{Batch: a.Batch, Offset: a.Offset})
+		w.See(a.Partition, check.Acked{Batch: a.Batch, Offset: a.Offset})
 	}
 	if i.Window != nil {
 		w.StepWindow(i, Answered{a.ID, a.Code, a.Detail})
@@ -144,7 +146,7 @@ func (w *World) StepWindow(i *Instance, events ...Event) []Request {
 	i.Dead = true
 	w.Say("%s fails: %s", i, protocol.NewError(c.Failed, ""))
 	for _, batch := range c.Absent {
-		w.See(check.Absent{Batch: batch, ID: i.ID, Epoch: i.Epoch})
+		w.See(w.Clients[i.Client].Partition, check.Absent{Batch: batch, ID: i.ID, Epoch: i.Epoch})
 	}
 	if c.Failed != protocol.CodeInvalidEpoch || i == w.Current(w.Clients[i.Client]) {
 		w.Violated("I7: %s fails for good: %s", i, protocol.NewError(c.Failed, ""))
@@ -162,6 +164,6 @@ func (w *World) Reconnect(i *Instance) { w.StepWindow(i, Reconnected{}) }
 // unfinished reports whether a plain client still waits for something.
 func (w *World) Finished(unfinished func(*Client) bool) {
 	for _, c := range w.Clients {
-		w.See(check.Finished{Client: c.Number, Idempotent: !c.Plain, Done: !unfinished(c), Records: c.Records})
+		w.See(c.Partition, check.Finished{Client: c.Number, Idempotent: !c.Plain, Done: !unfinished(c), Records: c.Records})
 	}
 }

@@ -10,13 +10,14 @@ import (
 	"laneway.dev/test/sim/check"
 )
 
-// Consumer reads the partition in one fetch after the other. Its Reader decides, as in the Go
+// Consumer reads a partition in one fetch after the other. Its Reader decides, as in the Go
 // client.
 type Consumer struct {
-	Number int
-	Wanted protocol.FetchRequest // of a consumer to which nothing was delivered
-	Reader reading.Reader
-	Ended  bool // everything that was wanted is delivered
+	Number    int
+	Partition int                   // its index
+	Wanted    protocol.FetchRequest // of a consumer to which nothing was delivered
+	Reader    reading.Reader
+	Ended     bool // everything that was wanted is delivered
 
 	attempt int  // counts its fetches
 	open    bool // whether the newest fetch has not ended, as far as the consumer knows
@@ -35,7 +36,7 @@ func (w *World) Request(c *Consumer) protocol.FetchRequest {
 	if c.Wanted.Time != nil {
 		seen.Time = *c.Wanted.Time
 	}
-	w.See(seen)
+	w.See(c.Partition, seen)
 	return request
 }
 
@@ -63,13 +64,13 @@ func (w *World) Receive(f *Fetch, m FetchMessage) {
 	case reading.Credit:
 		w.credit(f)
 	case reading.PassGap, reading.PassDamage:
-		w.See(check.Passed{Consumer: c.Number, First: s.GapFrom, Last: s.GapTo, Damage: action == reading.PassDamage})
+		w.See(c.Partition, check.Passed{Consumer: c.Number, First: s.GapFrom, Last: s.GapTo, Damage: action == reading.PassDamage})
 		c.Reader.Passed(s.GapTo)
 		if action == reading.PassDamage {
 			w.refetch(c)
 		}
 	case reading.PassDeleted:
-		w.See(check.Overtaken{Consumer: c.Number, First: s.GapFrom, Last: s.GapTo})
+		w.See(c.Partition, check.Overtaken{Consumer: c.Number, First: s.GapFrom, Last: s.GapTo})
 		c.Reader.Passed(s.GapTo)
 		w.refetch(c)
 	case reading.Leave:
@@ -83,7 +84,7 @@ func (w *World) Receive(f *Fetch, m FetchMessage) {
 			w.outOfRange(c, s)
 			return
 		}
-		w.Violated("I9: %s of %s ends with %v", f, f.By, why)
+		w.violated(w.Partitions[c.Partition], "I9: %s of %s ends with %v", f, f.By, why)
 		w.refetch(c)
 	}
 }
@@ -91,7 +92,7 @@ func (w *World) Receive(f *Fetch, m FetchMessage) {
 // outOfRange lets a consumer that has named an offset that is gone start where the log does.
 func (w *World) outOfRange(c *Consumer, s *fetch.Status) {
 	offset, _ := c.Reader.Next()
-	w.See(check.OutOfRange{Consumer: c.Number, Offset: offset, Start: s.LogStart})
+	w.See(c.Partition, check.OutOfRange{Consumer: c.Number, Offset: offset, Start: s.LogStart})
 	c.Reader.StartAt(s.LogStart)
 	w.refetch(c)
 }
@@ -113,7 +114,7 @@ func (w *World) receiveFrame(f *Fetch, m FetchMessage) {
 	} else {
 		delivered.Batch = check.ReadRecord(m.Frame)
 	}
-	w.See(delivered)
+	w.See(c.Partition, delivered)
 	if c.Reader.Took(from, m.Offset+records, len(m.Frame)) {
 		w.credit(f)
 	}
@@ -154,7 +155,7 @@ func (w *World) GiveUp(c *Consumer) {
 // the log must have reached its end.
 func (w *World) Satisfied(c *Consumer) bool {
 	next, placed := c.Reader.Next()
-	switch state := w.State(); {
+	switch state := w.Partitions[c.Partition].Log.State(); {
 	case c.Ended || !c.Wanted.Follow:
 		return c.Ended
 	case !placed && c.Wanted.From == protocol.FromEarliest:
@@ -169,14 +170,14 @@ func (w *World) FinishedConsumer(c *Consumer) {
 	switch {
 	case c.Wanted.Follow:
 		next, placed := c.Reader.Next()
-		w.See(check.Following{Consumer: c.Number, Placed: placed, Next: next})
+		w.See(c.Partition, check.Following{Consumer: c.Number, Placed: placed, Next: next})
 	case !c.Ended:
-		w.Violated("I9: %s makes no progress", c)
+		w.violated(w.Partitions[c.Partition], "I9: %s makes no progress", c)
 	}
 }
 
 func (w *World) end(c *Consumer) {
 	c.Ended, c.open = true, false
 	next, _ := c.Reader.Next()
-	w.See(check.Consumed{Consumer: c.Number, Next: next, Full: c.Reader.Complete()})
+	w.See(c.Partition, check.Consumed{Consumer: c.Number, Next: next, Full: c.Reader.Complete()})
 }

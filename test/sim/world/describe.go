@@ -2,17 +2,32 @@ package world
 
 import (
 	"fmt"
+	"strings"
 
+	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/sim/describe"
 )
 
 // describeEvent returns what arrives at a process in words.
-func describeEvent(e Event) string {
+func (w *World) describeEvent(e Event) string {
 	if m, is := e.(*Message); is {
-		return describe.Message(m.Decode())
+		return w.Describe(m)
 	}
 	return fmt.Sprint(e)
+}
+
+// Describe returns the messages of a parcel in words. If there are several partitions, it names theirs.
+func (w *World) Describe(m *Message) string {
+	var all []string
+	m.Each(func(m messages.Message) {
+		text := describe.Message(m)
+		if len(w.ids) > 1 {
+			text = m.Of().String() + ": " + text
+		}
+		all = append(all, text)
+	})
+	return strings.Join(all, " + ")
 }
 
 // describeFetch returns a request in words.

@@ -1,6 +1,6 @@
-// Package world is a simulated partition of Laneway: the cores of frontend, stager,
+// Package world is a simulated deployment of Laneway: the cores of frontend, stager,
 // sequencer and replicator that run in production, the window of the Go client, and what
-// lies between them: the object store, the log of JetStream, the registry of epochs,
+// lies between them: the object store, the logs of JetStream, the registry of epochs,
 // snapshots and marks, and processes that die, hang and are replaced. It holds no second
 // implementation of the protocol. Every message passes through its wire form.
 //

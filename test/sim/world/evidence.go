@@ -13,7 +13,7 @@ import (
 	"laneway.dev/test/sim/describe"
 )
 
-// Evidence is what is kept of the log outside of it.
+// Evidence is what is kept of a log outside of it.
 type Evidence struct {
 	Mark   replicator.FoundMark
 	Newest *messages.Snapshot // of those that were stored
@@ -56,21 +56,21 @@ func (e *Evidence) Store(sequence uint64, data []byte) *Kept {
 
 // Proven is a snapshot that was read back as it was stored. Those that its owner does not keep are
 // removed then.
-func (w *World) Proven(k *Kept, s *replicator.Save) {
-	e := w.Evidence
+func (w *World) Proven(of *Partition, k *Kept, s *replicator.Save) {
+	e := of.Evidence
 	k.proven = true
 	if e.Newest == nil || s.Sequence >= e.Newest.Sequence {
 		e.Newest = &s.Snapshot
 	}
 	e.snapshots = slices.DeleteFunc(e.snapshots, func(o *Kept) bool { return o.Sequence < s.Keep })
-	w.snapshotsStay()
-	w.See(check.CoversOf(&s.Snapshot))
+	w.snapshotsStay(of)
+	w.See(of.Index, check.CoversOf(&s.Snapshot))
 }
 
 // Damage damages a snapshot that was read back. It returns false if the log needs the snapshot,
 // because no other one can be read.
-func (w *World) Damage(k *Kept, data []byte) bool {
-	others := slices.ContainsFunc(w.Evidence.snapshots, func(o *Kept) bool { return o != k && o.readable(w.Log.First) })
+func (w *World) Damage(of *Partition, k *Kept, data []byte) bool {
+	others := slices.ContainsFunc(of.Evidence.snapshots, func(o *Kept) bool { return o != k && o.readable(of.Log.First) })
 	if w.Archive != nil && !others {
 		return false
 	}
@@ -86,18 +86,18 @@ func (k *Kept) readable(first uint64) bool {
 
 // snapshotsStay checks that the log, once it was purged, has what two snapshots need that were
 // read back.
-func (w *World) snapshotsStay() {
-	if w.Log.First == 1 || w.Evidence == nil {
+func (w *World) snapshotsStay(of *Partition) {
+	if of.Log.First == 1 || of.Evidence == nil {
 		return
 	}
 	good := 0
-	for _, k := range slices.Concat(w.Evidence.snapshots, w.Evidence.lost) {
-		if k.proven && k.Sequence >= w.Log.First {
+	for _, k := range slices.Concat(of.Evidence.snapshots, of.Evidence.lost) {
+		if k.proven && k.Sequence >= of.Log.First {
 			good++
 		}
 	}
 	if good < 2 {
-		w.Violated("archive: the log begins with entry %d, and only %d snapshots that were read back are that new", w.Log.First, good)
+		w.violated(of, "archive: the log begins with entry %d, and only %d snapshots that were read back are that new", of.Log.First, good)
 	}
 }
 
@@ -112,7 +112,7 @@ func (e *Evidence) Restore() {
 
 // Unfounded reports whether a replicator has found no snapshot from which it can read the log. It
 // must call the log damaged then.
-func (p *Process) Unfounded() bool { return p.unfounded }
+func (p *Process) Unfounded(of *Partition) bool { return p.Shares[of.Index].unfounded }
 
 // Nothing is what a replicator gets when it looks for snapshots and the mark in a world
 // without them.
@@ -120,36 +120,37 @@ type Nothing struct{}
 
 // Loaded returns what a replicator finds that looks for snapshots and the mark: the newest snapshot
 // that can be read.
-func (w *World) Loaded(p *Process) Event {
-	if w.Evidence == nil {
+func (p *Process) Loaded(of *Partition) Event {
+	if of.Evidence == nil {
 		return Nothing{}
 	}
-	loaded := replicator.Loaded{Mark: w.Evidence.Mark}
-	p.unfounded = w.Log.First > 1
-	for _, k := range w.Evidence.snapshots {
+	share := &p.Shares[of.Index]
+	loaded := replicator.Loaded{Mark: of.Evidence.Mark}
+	share.unfounded = of.Log.First > 1
+	for _, k := range of.Evidence.snapshots {
 		if s, err := messages.DecodeSnapshot(k.data); err == nil {
 			loaded.Snapshots = append(loaded.Snapshots, s)
 			k.proven = true
-			p.unfounded = p.unfounded && k.Sequence < w.Log.First
+			share.unfounded = share.unfounded && k.Sequence < of.Log.First
 			break
 		}
 	}
-	p.excused = p.excused || p.unfounded
+	share.excused = share.excused || share.unfounded
 	return loaded
 }
 
 // committed checks an entry that was added to the log.
-func (w *World) committed(n *Node) {
+func (w *World) committed(of *Partition, n *Node) {
 	if w.Tracing {
-		w.Say("  entry %d of %s is in the log: %s", n.Entry.Sequence, n.By, describe.Entry(&n.Entry.Entry))
+		w.SayOf(of, "  entry %d of %s is in the log: %s", n.Entry.Sequence, n.By, describe.Entry(&n.Entry.Entry))
 	}
-	if w.Evidence != nil {
+	if of.Evidence != nil {
 		end := messages.Position{Sequence: n.Entry.Sequence, Offset: n.Entry.Entry.NextOffset()}
-		if reserved := w.Evidence.Mark.Mark.Reserved; !reserved.Covers(end) {
-			w.Violated("mark: entry %d ends at offset %d, reserved is %+v", end.Sequence, end.Offset, reserved)
+		if reserved := of.Evidence.Mark.Mark.Reserved; !reserved.Covers(end) {
+			w.violated(of, "mark: entry %d ends at offset %d, reserved is %+v", end.Sequence, end.Offset, reserved)
 		}
 	}
-	w.See(check.Committed{Entry: &n.Entry, By: n.By})
+	w.See(of.Index, check.Committed{Entry: &n.Entry, By: n.By})
 }
 
 // Stored makes an object of a generation durable, and returns what its stager gets. In a world
@@ -166,7 +167,7 @@ func (w *World) Stored(o *stager.Object, of uint64) stager.Uploaded {
 		payload := o.Batches[i].Payload
 		x := messages.Extent{Key: key, Offset: int64(i), Length: int64(len(payload)), CRC: objectstore.Checksum(payload)}
 		done.Extents = append(done.Extents, x)
-		w.See(check.Stored{Extent: x, Batch: check.ReadBatch(payload)})
+		w.See(indexOf(w.ids, o.Batches[i].Partition), check.Stored{Extent: x, Batch: check.ReadBatch(payload)})
 	}
 	return done
 }

@@ -21,8 +21,8 @@ type FetchScheduler interface {
 	ToFetch(f *Fetch, control string)
 	// Ask is a question of a fetch: Answer, with the time of the frontend.
 	Ask(f *Fetch, q fetch.Question)
-	// Confirm is a look at the end of the log: Advance.
-	Confirm(p *Process)
+	// Confirm is a look at the end of a log: Advance.
+	Confirm(p *Process, of *Partition)
 	// WakeFetch asks for Answer without an event at a time of the frontend's clock.
 	WakeFetch(f *Fetch, at time.Time)
 	// Refetch asks for Request once a fetch of the consumer has ended early.
@@ -46,6 +46,7 @@ type Fetch struct {
 	By       *Process
 	Attempt  int
 
+	of       *Partition
 	core     *fetch.Core
 	moves    uint64
 	window   int64
@@ -77,9 +78,10 @@ func (w *World) OpenFetch(p *Process, c *Consumer, attempt int, request protocol
 	if w.Tracing {
 		w.Say("  %s starts fetch %d of %s%s", p, attempt, c, describeFetch(request))
 	}
+	of := w.Partitions[c.Partition]
 	f := &Fetch{
-		Consumer: c, By: p, Attempt: attempt, window: parsed.WindowBytes, paced: parsed.Paced(),
-		core: fetch.New(Partition, parsed, w.fetchSettings(), w.Clock(p)),
+		of: of, Consumer: c, By: p, Attempt: attempt, window: parsed.WindowBytes, paced: parsed.Paced(),
+		core: fetch.New(of.ID, parsed, w.fetchSettings(), w.Clock(p)),
 	}
 	p.fetches = append(p.fetches, f)
 	w.Answer(f)
@@ -89,9 +91,10 @@ func (w *World) OpenFetch(p *Process, c *Consumer, attempt int, request protocol
 // the fetch notice the time.
 func (w *World) Answer(f *Fetch, events ...fetch.Event) {
 	for !f.over && !f.By.Dead {
-		if moves := f.By.end.Moves(); moves != f.moves {
+		end := &f.By.ends[f.of.Index]
+		if moves := end.Moves(); moves != f.moves {
 			f.moves = moves
-			events = append([]fetch.Event{fetch.Moved{Known: f.By.end.Known()}}, events...)
+			events = append([]fetch.Event{fetch.Moved{Known: end.Known()}}, events...)
 		}
 		fx := f.core.Step(w.Clock(f.By), events)
 		events = nil
@@ -108,8 +111,8 @@ func (w *World) Answer(f *Fetch, events ...fetch.Event) {
 			events = []fetch.Event{fetch.SendFailed{Message: failed, Err: errNotSent}}
 			continue
 		}
-		if fx.Confirm && f.By.end.Confirm(w.Clock(f.By), w.Times.Heartbeat) {
-			w.Fetches.Confirm(f.By)
+		if fx.Confirm && end.Confirm(w.Clock(f.By), w.Times.Heartbeat) {
+			w.Fetches.Confirm(f.By, f.of)
 		}
 		if fx.Ask != nil {
 			w.Fetches.Ask(f, fx.Ask)
@@ -142,76 +145,92 @@ func (w *World) Control(f *Fetch, text string) {
 }
 
 // State returns the state of the log, as its leader knows it.
-func (w *World) State() fetch.LogState {
-	last := w.Log.Last()
-	first := &w.Log.Committed[w.Log.First-1].Entry.Entry
+func (l *Log) State() fetch.LogState {
+	last := l.Last()
+	first := &l.Committed[l.First-1].Entry.Entry
 	return fetch.LogState{
-		First: w.Log.First, Begin: first.BaseOffset - first.Gap, Last: last, Readable: last,
-		Offset: w.Log.Committed[last-1].Entry.Entry.NextOffset(), History: w.Log.History(),
+		First: l.First, Begin: first.BaseOffset - first.Gap, Last: last, Readable: last,
+		Offset: l.Committed[last-1].Entry.Entry.NextOffset(), History: l.History(),
 	}
 }
+
+// Partition returns the partition that is read.
+func (f *Fetch) Partition() *Partition { return f.of }
 
 // LookedUp answers a look-up of a fetch.
 func (w *World) LookedUp(f *Fetch, state fetch.LogState) {
 	if f.By.Dead {
 		return
 	}
-	w.Advance(f.By, state)
+	w.Advance(f.By, f.of, state)
 	w.Answer(f, fetch.LookedUp{State: state})
 }
 
-// Advance hands a state of the log to a frontend, and so to all of its fetches.
-func (w *World) Advance(p *Process, state fetch.LogState) {
+// Advance hands a state of the log to a frontend, and so to all fetches of it there.
+func (w *World) Advance(p *Process, of *Partition, state fetch.LogState) {
 	if p.Dead {
 		return
 	}
-	before := p.end.Moves()
-	p.end.Advance(w.Clock(p), state)
-	if p.end.Moves() != before {
-		w.stepFetches(p)
+	end := &p.ends[of.Index]
+	before := end.Moves()
+	end.Advance(w.Clock(p), state)
+	if end.Moves() != before {
+		w.stepFetches(p, of)
 	}
 }
 
 // Renew passes the state of the log to a frontend whose connection was lost. moves is what
 // Broken returned, before the state was requested.
-func (w *World) Renew(p *Process, state fetch.LogState, moves uint64) {
+func (w *World) Renew(p *Process, of *Partition, state fetch.LogState, moves uint64) {
 	if !p.Dead {
-		p.end.Renew(w.Clock(p), state, moves)
-		w.stepFetches(p)
+		p.ends[of.Index].Renew(w.Clock(p), state, moves)
+		w.stepFetches(p, of)
 	}
 }
 
 // Broken reports to all fetches of a frontend that its connection was lost. It returns how often
-// the end of the log has moved for this frontend so far.
-func (w *World) Broken(p *Process) (moves uint64) {
-	w.stepFetches(p, fetch.Disconnected{})
-	return p.end.Moves()
+// the end of each log has moved for this frontend so far.
+func (w *World) Broken(p *Process) (moves []uint64) {
+	for _, of := range w.Partitions {
+		w.stepFetches(p, of, fetch.Disconnected{})
+	}
+	for i := range p.ends {
+		moves = append(moves, p.ends[i].Moves())
+	}
+	return moves
 }
 
-func (w *World) stepFetches(p *Process, events ...fetch.Event) {
+// stepFetches lets the fetches of a partition take events.
+func (w *World) stepFetches(p *Process, of *Partition, events ...fetch.Event) {
 	for _, f := range slices.Clone(p.fetches) {
-		w.Answer(f, events...)
+		if f.of == of {
+			w.Answer(f, events...)
+		}
 	}
 }
 
 var errClosed = protocol.NewError(protocol.CodeUnavailable, "the frontend was replaced")
 
 // closeFetches ends the fetches of a frontend that was replaced.
-func (w *World) closeFetches(p *Process) { w.stepFetches(p, fetch.Closed{Why: errClosed}) }
+func (w *World) closeFetches(p *Process) {
+	for _, of := range w.Partitions {
+		w.stepFetches(p, of, fetch.Closed{Why: errClosed})
+	}
+}
 
 // Entries answers a Read with at most limit entries. In the place of entries that were purged it
 // returns those after them, as JetStream does.
-func (w *World) Entries(q fetch.Read, limit int) fetch.Event {
+func (w *World) Entries(of *Partition, q fetch.Read, limit int) fetch.Event {
 	if q.History.Archived() {
 		return w.Archive.entries(q, limit)
 	}
-	from := max(q.From, w.Log.First)
-	end := min(w.Log.Last(), from-1+uint64(limit))
+	from := max(q.From, of.Log.First)
+	end := min(of.Log.Last(), from-1+uint64(limit))
 	if from > end {
 		return fetch.Failed{Err: protocol.NewError(protocol.CodeUnavailable, "the entry is not there yet")}
 	}
 	entries := make([]messages.LoggedEntry, 0, end+1-from)
-	for _, n := range w.Log.Committed[from-1 : end] {
+	for _, n := range of.Log.Committed[from-1 : end] {
 		entries = append(entries, n.Entry)
 	}
 	return fetch.Entries{Entries: entries}

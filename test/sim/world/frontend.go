@@ -15,107 +15,145 @@ import (
 // FrontendCore is the core of a frontend, with its watch over the stagers.
 type FrontendCore struct {
 	name      string
-	core      *frontend.Log // with one partition
+	actors    actors[*frontend.Log, frontend.Event]
 	watch     stagerwatch.Watch
-	added     bool // the partition
+	added     bool // the partitions
 	announced bool // a stager has announced itself
-	open      int  // tickets that it last counted
+	stats     [MostPartitions]PartitionStats
+	givenUp   [MostPartitions]uint64 // tickets
 }
 
 // NewFrontend returns the core of the frontend with the name. Batches of up to inline bytes may
 // travel in the log.
-func NewFrontend(name string, epoch uint64, times frontend.Times, inline int64) *FrontendCore {
-	f := &FrontendCore{name: name, core: frontend.NewLog(epoch, times)}
-	f.core.AllowInline(inline)
-	return f
+func NewFrontend(name string, epoch uint64, times frontend.Times, inline int64, partitions []protocol.Partition) *FrontendCore {
+	start := func() *frontend.Log {
+		core := frontend.NewLog(epoch, times)
+		core.AllowInline(inline)
+		return core
+	}
+	return &FrontendCore{name: name, actors: newActors[*frontend.Log, frontend.Event](partitions, start)}
 }
 
 // Step implements Core.
 func (f *FrontendCore) Step(now time.Time, events []Event, out *Output) {
-	taken := make([]frontend.Event, 0, len(events)+1)
 	if !f.added {
 		f.added = true
-		taken = append(taken, frontend.Added{Partition: Partition})
-	}
-	var heard []check.Sighting
-	for _, e := range events {
-		if e := f.event(e, out); e != nil {
-			taken = append(taken, e)
-			heard = f.heard(e, heard)
+		for of, id := range f.actors.partitions {
+			f.actors.give(of, frontend.Added{Partition: id})
 		}
 	}
-	before := f.core.Stats(Partition).GivenUp
-	fx := f.core.Step(now, taken)
-	out.Send, out.Ready, out.TakeEpoch = fx.Send, len(fx.Ready) > 0, fx.TakeEpoch
-	for _, e := range fx.Send {
-		if stage, is := e.Message.(messages.Stage); is {
-			f.issued(e.Subject, &stage, out)
+	var heard []Seen
+	timePasses := len(events) == 0
+	for _, e := range events {
+		timePasses = timePasses || e == Event(stagerwatch.RoundEnds{})
+		heard = f.event(e, heard, out)
+	}
+	out.TakeEpoch = f.actors.turn(timePasses, func(core *frontend.Log, events []frontend.Event) uint64 {
+		return f.step(now, core, events, out)
+	})
+	for _, e := range out.Send {
+		switch m := e.Message.(type) {
+		case messages.Stage:
+			f.issued(e.Subject, &m, out)
+		case messages.Announce:
+			f.stats[f.index(m.Partition)].Epoch = m.Epoch
 		}
 	}
 	// Of the arrivals in a turn, some may be later than the cause of a request. They count
 	// from the next turn.
 	out.Seen = append(out.Seen, heard...)
+	out.Stats.Of = f.stats
+	for of := range f.stats {
+		out.Stats.Open += f.stats[of].Open
+	}
+}
+
+func (f *FrontendCore) index(id protocol.Partition) int { return f.actors.index(id) }
+
+// step lets the actor of a log take a turn.
+func (f *FrontendCore) step(now time.Time, core *frontend.Log, events []frontend.Event, out *Output) (takeEpoch uint64) {
+	fx := core.Step(now, events)
+	out.Send = append(out.Send, fx.Send...)
+	for _, id := range fx.Ready {
+		out.Ready = append(out.Ready, f.index(id))
+	}
 	for i := range fx.Answers {
 		out.Answers = append(out.Answers, answerOf(&fx.Answers[i]))
 	}
-	stats := f.core.Stats(Partition)
-	f.open = stats.Outstanding
-	out.Stats = Stats{Open: f.open, GivenUp: int(stats.GivenUp - before)}
+	for i := range fx.Turned {
+		of, stats := f.index(fx.Turned[i].Partition), &fx.Turned[i].Stats
+		f.stats[of].Open = stats.Outstanding
+		out.Stats.GivenUp += int(stats.GivenUp - f.givenUp[of])
+		f.givenUp[of] = stats.GivenUp
+	}
+	return fx.TakeEpoch
 }
 
-// event returns what the core takes of an event; nil is nothing.
-func (f *FrontendCore) event(e Event, out *Output) frontend.Event {
+// event gives an event to the actors that it is for. It adds what the event says of the batches that
+// stagers have.
+func (f *FrontendCore) event(e Event, heard []Seen, out *Output) []Seen {
 	switch e := e.(type) {
 	case Request:
-		return e.produce()
+		f.actors.give(e.Partition, e.produce(f.actors.partitions[e.Partition]))
 	case *Message:
-		switch m := e.Decode().(type) {
-		case messages.ProducerFenced:
-			out.Fenced = append(out.Fenced, m)
-			return nil
-		case messages.Truncated:
-			out.Truncated = append(out.Truncated, m)
-			return nil
-		case messages.Committed:
-			entry := decodeEntry(m.Entry)
-			out.Ends = append(out.Ends, fetch.LogState{Last: m.Sequence, Readable: m.Sequence, Offset: entry.NextOffset(), History: entry.History})
-			return frontend.CommittedEntry{Partition: Partition, Entry: entry}
-		default:
-			return m
-		}
+		e.Each(func(m messages.Message) {
+			f.message(m, out)
+			heard = f.heard(m, heard)
+		})
 	case stagerwatch.Alive:
 		f.announced = true
-		out.Seen = append(out.Seen, check.Announced{To: f.name, Stager: e.Name})
-		return f.watches(e)
+		out.See(check.All, check.Announced{To: f.name, Stager: e.Name})
+		f.watches(e)
 	case stagerwatch.RoundEnds:
 		if f.announced {
-			out.Seen = append(out.Seen, check.Round{Of: f.name})
+			out.See(check.All, check.Round{Of: f.name})
 		}
-		return f.watches(e)
+		f.watches(e)
+	case frontend.EpochTaken:
+		f.actors.giveAsking(e)
+	case frontend.Ending:
+		f.actors.give(f.index(e.Partition), e)
 	}
-	return e
+	return heard
 }
 
-// watches returns what the core learns of an event of the watch; nil is nothing.
-func (f *FrontendCore) watches(e Event) frontend.Event {
-	if !f.watch.Step(e) {
-		return nil
+// message gives a message to its actor.
+func (f *FrontendCore) message(m messages.Message, out *Output) {
+	of := f.index(m.Of())
+	switch m := m.(type) {
+	case messages.ProducerFenced:
+		out.Fenced = append(out.Fenced, m)
+	case messages.Truncated:
+		out.Truncated = append(out.Truncated, m)
+	case messages.Committed:
+		entry := decodeEntry(m.Entry)
+		state := fetch.LogState{Last: m.Sequence, Readable: m.Sequence, Offset: entry.NextOffset(), History: entry.History}
+		out.Ends = append(out.Ends, End{of, state})
+		f.actors.give(of, frontend.CommittedEntry{Partition: m.Partition, Entry: entry})
+	default:
+		f.actors.give(of, m)
 	}
-	return frontend.Stagers{Live: f.watch.Live()}
 }
 
-// heard adds what an event says of the batches that stagers have.
-func (f *FrontendCore) heard(e frontend.Event, seen []check.Sighting) []check.Sighting {
-	switch m := e.(type) {
+// watches reports to the actors what an event of the watch changes.
+func (f *FrontendCore) watches(e Event) {
+	if f.watch.Step(e) {
+		f.actors.giveAll(frontend.Stagers{Live: f.watch.Live()})
+	}
+}
+
+// heard adds what a message says of the batches that stagers have.
+func (f *FrontendCore) heard(m messages.Message, seen []Seen) []Seen {
+	switch m := m.(type) {
 	case messages.Refused:
 		for i := range m.Refusals {
 			r := &m.Refusals[i]
-			seen = append(seen, check.TurnedAway{Ticket: check.TicketOf(m.Epoch, r.Ticket), Attempt: r.Attempt, By: m.Stager})
+			seen = append(seen, Seen{f.index(m.Partition), check.TurnedAway{Ticket: check.TicketOf(m.Epoch, r.Ticket), Attempt: r.Attempt, By: m.Stager}})
 		}
 	case messages.Holding:
 		for i := range m.Held {
 			h := &m.Held[i]
-			seen = append(seen, check.Reported{Ticket: check.TicketOf(m.Epoch, h.Ticket), Attempt: h.Attempt, By: m.Stager})
+			seen = append(seen, Seen{f.index(m.Partition), check.Reported{Ticket: check.TicketOf(m.Epoch, h.Ticket), Attempt: h.Attempt, By: m.Stager}})
 		}
 	}
 	return seen
@@ -128,7 +166,7 @@ func (f *FrontendCore) issued(subject string, stage *messages.Stage, out *Output
 	}
 	for i := range stage.Batches {
 		b := &stage.Batches[i]
-		out.Seen = append(out.Seen, check.Issued{
+		out.See(f.index(stage.Partition), check.Issued{
 			By: f.name, Ticket: check.TicketOf(stage.Epoch, b.Ticket), Batch: check.ReadBatch(b.Payload),
 			MessageID: b.MessageID, Expect: b.Expect, Idempotent: b.Sequence.ProducerID != 0, Attempt: b.Attempt, Stager: stager,
 		})

@@ -9,7 +9,7 @@ import (
 func (w *World) Raise(to uint64) {
 	w.Generation = to
 	w.Say("the generation of objects is %d", to)
-	w.See(check.Raised{Generation: to})
+	w.See(check.All, check.Raised{Generation: to})
 }
 
 // Know lets a process learn of a generation. It may be an old one.

@@ -55,7 +55,6 @@ func (n *Name) ask(what any) producerinit.Event {
 // called with the sequence at which the instance continues, unless the init fails or a later one
 // was started meanwhile.
 func (w *World) InitProducer(p *Process, i *Instance, identified func(first int32)) {
-	topic := protocol.Topic{TopicConfig: protocol.TopicConfig{Name: Partition.Topic, Partitions: 1}, ID: Partition.TopicID}
 	name := w.Clients[i.Client].Name
 	i.inits++
 	attempt := i.inits
@@ -68,7 +67,7 @@ func (w *World) InitProducer(p *Process, i *Instance, identified func(first int3
 			}
 		},
 		core: producerinit.New(producerinit.Request{
-			Name: name.name, Instance: i.String(), Topics: []protocol.Topic{topic}, Epoch: p.Epoch, Heartbeat: w.Times.Heartbeat,
+			Name: name.name, Instance: i.String(), Topics: []protocol.Topic{w.topic}, Epoch: p.Epoch, Heartbeat: w.Times.Heartbeat,
 		}),
 	}
 	p.inits = append(p.inits, r)
@@ -85,14 +84,14 @@ func (w *World) identified(i *Instance, r producerinit.Result, identified func(i
 		w.Violated("fencing: %s: init is answered with %v", i, r.Err)
 		return
 	}
-	c, position := w.Clients[i.Client], r.Response.Positions[0]
+	c, position := w.Clients[i.Client], r.Response.Positions[w.Clients[i.Client].Partition]
 	i.ID, i.Epoch = r.Response.ProducerID, r.Response.ProducerEpoch
 	first, before := c.Start, 0
 	if position.LastSequence != nil {
 		first = protocol.AddSequence(*position.LastSequence, 1)
 		before = int(protocol.AddSequence(first, -int64(c.Start)))
 	}
-	w.See(check.Identified{Instance: i.String(), Client: c.Number, Records: before, Expired: position.Expired})
+	w.See(c.Partition, check.Identified{Instance: i.String(), Client: c.Number, Records: before, Expired: position.Expired})
 	identified(first)
 }
 

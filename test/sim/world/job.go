@@ -83,8 +83,9 @@ func (w *World) retain(j *Job, m *manifest.Manifest) (*manifest.Manifest, Object
 
 // ReadLog reads some more entries of the log. It returns true after the last one.
 func (w *World) ReadLog(j *Job, limit int) (done bool, err error) {
-	from := max(j.plan.Next(), w.Log.First)
-	for _, n := range w.Log.Committed[min(from-1, w.Log.Last()):] {
+	log := &w.PartitionOf(j.Archive.Partition).Log
+	from := max(j.plan.Next(), log.First)
+	for _, n := range log.Committed[min(from-1, log.Last()):] {
 		if j.plan.Next() > j.Archive.To.Sequence || limit == 0 {
 			break
 		}

@@ -19,7 +19,7 @@ type Node struct {
 	At     time.Time // by the clock of the leader
 }
 
-// Log is the stream of the partition. Its leader accepts appends by compare-and-set, which
+// Log is the stream of a partition. Its leader accepts appends by compare-and-set, which
 // makes them proposals, and commits them later. A new leader has everything that was
 // committed, and a part of what was proposed.
 type Log struct {
@@ -63,44 +63,43 @@ func (l *Log) holds(c *messages.Committed) bool {
 
 // Propose lets the leader decide about an append. The leader refuses an append that expects
 // another end of the log.
-func (w *World) Propose(by string, expected uint64, data []byte) bool {
-	if expected != w.Log.last() {
-		w.Say("  the log refuses an append of %s: it would be entry %d, and there are %d", by, expected+1, w.Log.last())
+func (w *World) Propose(of *Partition, by string, expected uint64, data []byte) bool {
+	if last := of.Log.last(); expected != last {
+		w.SayOf(of, "  the log refuses an append of %s: it would be entry %d, and there are %d", by, expected+1, last)
 		return false
 	}
-	w.Log.Proposed = append(w.Log.Proposed, Proposal{data, by})
+	of.Log.Proposed = append(of.Log.Proposed, Proposal{data, by})
 	return true
 }
 
 // Commit commits the oldest proposal, and returns its sequence.
-func (w *World) Commit() uint64 {
-	l, p := &w.Log, w.Log.Proposed[0]
+func (w *World) Commit(of *Partition) uint64 {
+	l, p := &of.Log, of.Log.Proposed[0]
 	l.Proposed = l.Proposed[1:]
 	if len(l.Proposed) == 0 {
 		l.Proposed = nil
 	}
 	sequence := l.Last() + 1
-	n := w.scheduler.Node(Node{
-		Before: l.Committed[sequence-2], Data: p.Data, By: p.By, At: w.LogClock(),
+	n := w.scheduler.Node(of, Node{
+		Before: l.Committed[sequence-2], Data: p.Data, By: p.By, At: w.LogClock(of),
 		Entry: messages.LoggedEntry{Sequence: sequence, Entry: decodeEntry(p.Data)},
 	})
 	l.Committed = append(l.Committed, n)
-	w.committed(n)
+	w.committed(of, n)
 	return sequence
 }
 
 // NewLeader replaces the leader of the log. What is still proposed is lost.
-func (w *World) NewLeader() {
-	w.Log.Proposed = nil
-	w.Log.Term++
+func (l *Log) NewLeader() {
+	l.Proposed = nil
+	l.Term++
 }
 
-// LogClock returns what the clock of the leader of the log says.
-func (w *World) LogClock() time.Time { return w.Now.Add(w.Log.Skew) }
+// LogClock returns what the clock of the leader of a log says.
+func (w *World) LogClock(of *Partition) time.Time { return w.Now.Add(of.Log.Skew) }
 
 // LogTime returns JetStream's times, for an owner that has asked for them.
-func (w *World) LogTime() replicator.LogTime {
-	l := &w.Log
+func (l *Log) LogTime() replicator.LogTime {
 	return replicator.LogTime{Last: l.Committed[l.Last()-1].At.UnixNano(), Created: l.Created.UnixNano()}
 }
 
@@ -108,14 +107,14 @@ func (w *World) LogTime() replicator.LogTime {
 func (l *Log) History() messages.History { return l.Committed[len(l.Committed)-1].Entry.Entry.History }
 
 // Purge removes the entries below a sequence.
-func (w *World) Purge(below uint64) {
-	if below <= w.Log.First {
+func (w *World) Purge(of *Partition, below uint64) {
+	if below <= of.Log.First {
 		return
 	}
-	w.Say("  the log is purged, and begins with entry %d", below)
-	w.Log.First = below
-	w.See(check.Purged{First: below})
-	w.snapshotsStay()
+	w.SayOf(of, "  the log is purged, and begins with entry %d", below)
+	of.Log.First = below
+	w.See(of.Index, check.Purged{First: below})
+	w.snapshotsStay(of)
 }
 
 // Reading is what a replicator has read: the last entry of that, and how many there are.
@@ -127,11 +126,11 @@ type Reading struct {
 
 // Read returns what a replicator asked for. In the place of entries that were purged it returns
 // those after them, as JetStream does.
-func (w *World) Read(r replicator.Read) Reading {
-	end := w.Log.Last()
-	from := min(max(r.From, w.Log.First), end+1)
+func (l *Log) Read(r replicator.Read) Reading {
+	end := l.Last()
+	from := min(max(r.From, l.First), end+1)
 	to := min(end, from-1+uint64(r.Limit))
-	return Reading{w.Log.Committed[to-1], int(to + 1 - from), end}
+	return Reading{l.Committed[to-1], int(to + 1 - from), end}
 }
 
 func (r Reading) logRead() replicator.LogRead {

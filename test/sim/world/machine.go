@@ -58,36 +58,79 @@ type Envelope struct {
 	Message *Message
 }
 
-// Message is a message in its wire form.
+// Message is a parcel in its wire form: the messages of one turn to one subject, or one message.
 type Message struct {
 	ID   int // of a scheduler that keeps equal messages once
 	Data []byte
 }
 
-// Decode returns the message. Each receiver decodes it for itself, because it may keep it.
-func (m *Message) Decode() messages.Message {
-	message, err := messages.Decode(m.Data)
-	if err != nil {
+// Each calls do with each of the messages. Each receiver decodes them for itself, because it may keep
+// them.
+func (m *Message) Each(do func(messages.Message)) {
+	if err := messages.DecodeParcel(m.Data, do); err != nil {
 		panic(fmt.Sprint("wire: a message cannot be decoded: ", err))
 	}
-	return message
+}
+
+// Decode returns the only message of a parcel.
+func (m *Message) Decode() (only messages.Message) {
+	m.Each(func(m messages.Message) {
+		if only != nil {
+			panic("wire: several messages travel together")
+		}
+		only = m
+	})
+	return only
+}
+
+// Any reports whether one of the messages is as wanted.
+func (m *Message) Any(wanted func(messages.Message) bool) (is bool) {
+	m.Each(func(m messages.Message) { is = is || wanted(m) })
+	return is
 }
 
 // Work is what a machine wants done besides sending. Most fields are for one role.
 type Work struct {
-	Seen  []check.Sighting
+	Seen  []Seen
 	Stats Stats
 
 	TakeEpoch uint64 // an epoch above this one is needed
 	Ended     bool   // the core has ended, because it was replaced
 
 	Answers   []Answer
-	Ready     bool                      // requests are admitted from now on
-	Ends      []fetch.LogState          // of the log, as it was announced
+	Ready     []int                     // partitions whose requests are admitted from now on
+	Ends      []End                     // of logs, as they were announced
 	Fenced    []messages.ProducerFenced // answers to questions of inits
 	Truncated []messages.Truncated      // answers to requests to truncate
 	Announced []messages.Committed      // entries that a replicator claims to be in the log
 
+	Logs []LogWork // of the partitions that have taken part
+
+	Jobs []messages.Archive // that an archiver begins to work on
+
+	Uploads []*stager.Object
+
+	Client ClientWork
+}
+
+// Seen is what is seen of a partition, by its index.
+type Seen struct {
+	Of   int
+	What check.Sighting
+}
+
+// See adds what is seen of a partition.
+func (w *Work) See(of int, what check.Sighting) { w.Seen = append(w.Seen, Seen{of, what}) }
+
+// End is the end of the log of a partition.
+type End struct {
+	Of    int
+	State fetch.LogState
+}
+
+// LogWork is what a replicator wants done for one partition.
+type LogWork struct {
+	Of      int
 	Load    bool
 	Append  *replicator.Append
 	Read    *replicator.Read
@@ -97,23 +140,25 @@ type Work struct {
 	Purge   *replicator.Purge
 	AskTime bool
 	Damage  string // the log is called damaged
-
-	Jobs []messages.Archive // that an archiver begins to work on
-
-	Uploads []*stager.Object
-
-	Client ClientWork
 }
 
 // Stats is what a machine counts.
 type Stats struct {
-	Open      int // tickets of a frontend, lanes of a sequencer, lanes of a replicator, bytes of a stager, jobs of an archiver
-	Producers int
-	IDs       int
-	Leading   bool
+	Open int                            // tickets of a frontend, lanes of a sequencer, lanes of a replicator, bytes of a stager, jobs of an archiver
+	Of   [MostPartitions]PartitionStats // of a frontend and a replicator
 
 	// Counted in the last step only.
 	Early, Repeated, GivenUp, Outdated int
+	Meetings                           int // of messages of different partitions in a parcel
+}
+
+// PartitionStats is what a machine counts of one partition.
+type PartitionStats struct {
+	Open      int    // tickets or lanes
+	Epoch     uint64 // of a frontend
+	Producers int
+	IDs       int
+	Leading   bool
 }
 
 // Answer is the answer of a frontend to a request.
@@ -148,8 +193,12 @@ func (a *Answer) String() string {
 // Live is the machine of a scheduler that never goes back: the core itself. A world takes millions of
 // steps in a campaign, so Live reuses the memory of effects that are done.
 type Live struct {
-	Core  Core
+	Core Core
+	// Parcels means that the messages of one turn to one subject travel together, as in production.
+	Parcels bool
+
 	spare *Effects
+	last  []protocol.Partition // of the last message of each parcel
 }
 
 // Step lets the core take the events.
@@ -160,12 +209,33 @@ func (l *Live) Step(now time.Time, events []Event) (Machine, *Effects) {
 		fx = &Effects{live: l}
 		fx.Work = &fx.out.Work
 	} else {
-		fx.out = Output{Work: Work{Seen: fx.Seen[:0], Answers: fx.Answers[:0]}}
+		fx.out = Output{Work: Work{Seen: fx.Seen[:0], Answers: fx.Answers[:0], Logs: fx.Logs[:0]}}
 	}
 	l.Core.Step(now, events, &fx.out)
-	fx.Send = fx.Send[:0]
+	fx.Send, l.last = fx.Send[:0], l.last[:0]
 	for _, e := range fx.out.Send {
-		fx.Send = append(fx.Send, Envelope{e.Subject, &Message{Data: messages.Encode(e.Message)}})
+		if !l.Parcels || e.Subject == messages.ArchiveSubject || !l.joins(fx, e) {
+			fx.Send = append(fx.Send, Envelope{e.Subject, &Message{Data: messages.Encode(e.Message)}})
+			l.last = append(l.last, e.Message.Of())
+		}
 	}
 	return l, fx
+}
+
+// joins adds a message to a parcel to its subject. It returns false if there is none yet. Jobs travel
+// one by one, because archivers share them.
+func (l *Live) joins(fx *Effects, e messages.Envelope) bool {
+	for i := range fx.Send {
+		if fx.Send[i].Subject != e.Subject {
+			continue
+		}
+		m := fx.Send[i].Message
+		m.Data = append(m.Data, messages.Encode(e.Message)...)
+		if of := e.Message.Of(); of != l.last[i] {
+			fx.Stats.Meetings++
+			l.last[i] = of
+		}
+		return true
+	}
+	return false
 }

@@ -3,21 +3,16 @@ package world
 import (
 	"time"
 
-	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
 
-// Partition is the partition that is simulated.
-var Partition = protocol.Partition{Topic: "orders", TopicID: 77}
+// Topic returns the topic of a world, whose partitions are spread over so many logs.
+func Topic(partitions, logs int) protocol.Topic {
+	return protocol.Topic{TopicConfig: protocol.TopicConfig{Name: "orders", Partitions: partitions}, ID: 77, Logs: logs}
+}
 
 // Beginning is when the log was created.
 var Beginning = time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC)
-
-var (
-	sequencerSubject  = messages.SequencerSubject(Partition)
-	replicatorSubject = messages.ReplicatorSubject(Partition)
-	committedSubject  = messages.CommittedSubject(Partition)
-)
 
 // Role is what a process does.
 type Role int

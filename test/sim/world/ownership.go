@@ -28,6 +28,9 @@ func (g *Registry) Lose(clock time.Time) { *g = Registry{Clock: clock, Taken: g.
 // takeEpoch takes the next epoch of its role for a process, above the epoch that has fenced
 // it. It takes none and returns true if a younger process has the role.
 func (w *World) takeEpoch(p *Process, above uint64) (replaced bool) {
+	if above != 0 && p.Epoch > above {
+		return false // another partition was fenced first
+	}
 	g, own := &w.Registry, ownership.Assignment{Epoch: p.Epoch, Instance: p.Name}
 	next, replaced := own.Next(g.Assignments[p.Role], above, g.Clock)
 	if replaced {
@@ -53,7 +56,9 @@ func (w *World) fenced(p *Process, above uint64) {
 	replaced := w.takeEpoch(p, above)
 	switch {
 	case p.Role == Frontend && replaced:
-		w.step(p, frontend.Ending{Partition: Partition, Replaced: true})
+		for _, id := range w.ids {
+			w.step(p, frontend.Ending{Partition: id, Replaced: true})
+		}
 		w.closeFetches(p)
 		w.Die(p, Replaced)
 	case p.Role == Frontend:
@@ -70,15 +75,25 @@ func (w *World) fenced(p *Process, above uint64) {
 	}
 }
 
-// renew lets a frontend continue in a new epoch, and checks that it has answered everything
-// of the old one.
+// renew lets a frontend continue in a new epoch on the partitions that were fenced, and checks that it
+// has answered everything of the old one there. On the others it continues in their epoch.
 func (w *World) renew(p *Process, old uint64) {
-	p.Earlier = append(slices.Clip(p.Earlier), old)
+	if old != p.Epoch {
+		p.Earlier = append(slices.Clip(p.Earlier), old)
+	}
 	p.renewing = true
+	before := p.Stats.Of
 	w.step(p, frontend.EpochTaken{Epoch: p.Epoch})
+	renewed := func(of int) bool { return p.Stats.Of[of].Epoch != before[of].Epoch }
 	for _, r := range p.unanswered {
-		w.Violated("I3: %s has given up its epoch, and has not answered %s", p, r)
+		if renewed(r.Partition) {
+			w.violated(w.Partitions[r.Partition], "I3: %s has given up its epoch, and has not answered %s", p, r)
+		}
 	}
 	p.renewing, p.unanswered = false, nil
-	w.See(check.Abandoned{By: p.Name, Epoch: old})
+	for of := range w.Partitions {
+		if renewed(of) {
+			w.See(of, check.Abandoned{By: p.Name, Epoch: before[of].Epoch})
+		}
+	}
 }

@@ -2,6 +2,7 @@ package world
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"laneway.dev/services/frontend/core/fetch"
@@ -20,7 +21,7 @@ type Process struct {
 	Earlier []uint64 // epochs of a frontend: an answer may come to an older one
 	Machine Machine
 	Stats   Stats
-	Ready   bool          // a frontend admits requests
+	Shares  [MostPartitions]Share
 	Skew    time.Duration // of its clock
 	Hangs   time.Time     // until when; zero is not at all
 	// Generation is the newest one that a stager or an archiver knows, after which it names its objects.
@@ -30,13 +31,10 @@ type Process struct {
 	late        bool    // it has missed a tick
 	inits       []*initRequest
 	truncations []*Truncation
-	renewing    bool // it gives up its epoch
-	unfounded   bool // a replicator has found no snapshot from which it can read the log
-	excused     bool // it was unfounded once
-	appending   bool
+	renewing    bool      // it gives up its epoch
 	unanswered  []Request // of the turn in which a frontend is fenced
 	fetches     []*Fetch
-	end         fetch.LogEnd // of a frontend with fetches
+	ends        []fetch.LogEnd // of a frontend with fetches, by partition
 }
 
 func (p *Process) String() string { return p.Name }
@@ -53,6 +51,9 @@ func (w *World) Start(r Role, skew time.Duration) *Process {
 	p := &Process{Name: fmt.Sprintf("%s-%d", r, number), Role: r, Number: number, Skew: skew}
 	if r != Stager && r != Archiver {
 		w.takeEpoch(p, 0)
+	}
+	if r == Frontend && w.Fetches != nil {
+		p.ends = make([]fetch.LogEnd, len(w.Partitions))
 	}
 	w.Processes = append(w.Processes, p)
 	p.Machine = w.scheduler.Machine(p)
@@ -82,13 +83,13 @@ func (w *World) Die(p *Process, why string) {
 	w.Say("%s ends: %s", p, why)
 	w.scheduler.Died(p, why)
 	*p = Process{Name: p.Name, Role: p.Role, Number: p.Number, Dead: true}
-	w.See(check.Died{Process: p.Name})
+	w.See(check.All, check.Died{Process: p.Name})
 }
 
 // Busy reports whether the process has something in flight.
 func (p *Process) Busy() bool {
 	if p.Role == Replicator {
-		return p.appending
+		return slices.ContainsFunc(p.Shares[:], func(s Share) bool { return s.appending })
 	}
 	return p.Stats.Open > 0
 }
@@ -156,7 +157,7 @@ func (w *World) Deliver(p *Process, e Event) {
 func (w *World) take(p *Process, events []Event) {
 	if w.Tracing && arrives(events[0]) {
 		for _, e := range events {
-			w.Say("  %s gets %s", p, describeEvent(e))
+			w.Say("  %s gets %s", p, w.describeEvent(e))
 		}
 	}
 	w.step(p, events...)

@@ -1,7 +1,6 @@
 package world
 
 import (
-	"cmp"
 	"time"
 
 	"laneway.dev/pkg/messages"
@@ -10,15 +9,21 @@ import (
 	"laneway.dev/test/sim/check"
 )
 
-// ReplicatorCore is the core of a replicator: a log with one partition.
+// ReplicatorCore is the core of a replicator.
 type ReplicatorCore struct {
-	name string
-	core *replicator.Log
+	name   string
+	actors actors[*replicator.Log, replicator.Event]
 	// marksAtOnce is set for a scheduler that leaves marks out: each mark counts as written when
 	// the core asks for it.
 	marksAtOnce bool
-	starts      *replicator.Added   // the partition, until the first step
+	starts      *replicator.Added   // the partitions, without their names, until the first step
 	truncates   []messages.Truncate // of the present step
+	logs        [MostPartitions]replicatorLog
+}
+
+// replicatorLog is what is seen of one partition.
+type replicatorLog struct {
+	stats replicator.Stats
 
 	// What the core was offered when it last started to read the log.
 	offered  uint64 // entry of the newest snapshot
@@ -27,139 +32,171 @@ type ReplicatorCore struct {
 }
 
 // NewReplicator returns the core of the replicator with the name. Its settings have its epoch.
-func NewReplicator(name string, settings replicator.Settings, marksAtOnce bool) *ReplicatorCore {
+func NewReplicator(name string, settings replicator.Settings, marksAtOnce bool, partitions []protocol.Partition) *ReplicatorCore {
 	return &ReplicatorCore{
-		name: name, core: replicator.NewLog(settings), marksAtOnce: marksAtOnce,
-		starts: &replicator.Added{
-			Partition: Partition, Limits: settings.Limits, Codec: settings.Codec, Retention: settings.Retention, Patience: settings.Patience,
-		},
+		name: name, marksAtOnce: marksAtOnce,
+		actors: newActors[*replicator.Log, replicator.Event](partitions, func() *replicator.Log { return replicator.NewLog(settings) }),
+		starts: &replicator.Added{Limits: settings.Limits, Codec: settings.Codec, Retention: settings.Retention, Patience: settings.Patience},
 	}
 }
 
 // Step implements Core.
 func (r *ReplicatorCore) Step(now time.Time, events []Event, out *Output) {
-	taken := make([]replicator.Event, 0, len(events)+1)
-	if r.starts != nil {
-		if r.starts.Retention != (replicator.Retention{}) {
-			r.retains(r.starts.Retention, out)
-		}
-		taken = append(taken, *r.starts)
-	}
-	r.starts, r.truncates = nil, r.truncates[:0]
+	r.start(out)
+	r.truncates = r.truncates[:0]
 	for _, e := range events {
-		taken = append(taken, r.event(e, out))
+		r.event(e, out)
 	}
-	turn := r.core.Step(now, taken)
-	fx, sent := effects(&turn), turn.Send
-	for r.marksAtOnce && fx.Mark != nil {
-		turn = r.core.Step(now, []replicator.Event{replicator.For{
-			Partition: Partition, Event: replicator.MarkWritten{Mark: fx.Mark.Mark, Revision: fx.Mark.Revision + 1},
-		}})
-		next := effects(&turn)
-		next.Append, next.Read = cmp.Or(next.Append, fx.Append), cmp.Or(next.Read, fx.Read)
-		sent = append(sent, turn.Send...)
-		fx = next
-	}
-	out.Send = sent
-	out.TakeEpoch, out.Ended, out.Damage = turn.TakeEpoch, turn.Ended != nil, fx.Damage
-	out.Load, out.Append, out.Read, out.Mark, out.Save = fx.Load, fx.Append, fx.Read, fx.Mark, fx.Save
-	out.Scrub, out.Purge, out.AskTime = fx.Scrub != nil, fx.Purge, fx.AskTime
-	for _, e := range sent {
+	out.TakeEpoch = r.actors.turn(len(events) == 0, func(core *replicator.Log, events []replicator.Event) uint64 {
+		return r.step(now, core, events, out)
+	})
+	for _, e := range out.Send {
 		r.said(now, e.Message, out)
 	}
-	if fx.Append != nil {
-		out.Seen = append(out.Seen, check.Appending{Owner: r.name})
+	for i := range out.Logs {
+		switch fx := &out.Logs[i]; {
+		case fx.Append != nil:
+			out.See(fx.Of, check.Appending{Owner: r.name})
+		case fx.Load:
+			out.See(fx.Of, check.Forgotten{Owner: r.name}) // another owner may have moved its mark
+		}
 	}
-	if fx.Load {
-		out.Seen = append(out.Seen, check.Forgotten{Owner: r.name}) // another owner may have moved its mark
-	}
-	r.count(out)
+	r.leads(out)
 }
 
-// effects returns those of the partition. If it has taken no part in the turn, there are none.
-func effects(turn *replicator.Turn) replicator.Effects {
-	if len(turn.Turned) == 0 {
-		return replicator.Effects{}
+// start adds the partitions in the first step.
+func (r *ReplicatorCore) start(out *Output) {
+	if r.starts == nil {
+		return
 	}
-	return turn.Turned[0].Effects
+	for of, id := range r.actors.partitions {
+		added := *r.starts
+		added.Partition = id
+		r.actors.give(of, added)
+		if added.Retention != (replicator.Retention{}) {
+			r.retains(of, added.Retention, out)
+		}
+	}
+	r.starts = nil
 }
 
-// event returns what the core takes of an event.
-func (r *ReplicatorCore) event(e Event, out *Output) replicator.Event {
-	taken := r.result(e, out)
-	switch taken.(type) {
-	case messages.Message, replicator.EpochTaken, replicator.Replaced, replicator.ArchiverStarted, replicator.Generation:
-		return taken
+// step lets the actor of a log take a turn.
+func (r *ReplicatorCore) step(now time.Time, core *replicator.Log, events []replicator.Event, out *Output) (takeEpoch uint64) {
+	for {
+		turn := core.Step(now, events)
+		out.Send = append(out.Send, turn.Send...)
+		out.Ended = out.Ended || turn.Ended != nil
+		takeEpoch = max(takeEpoch, turn.TakeEpoch)
+		if events = r.work(&turn, out); len(events) == 0 {
+			return takeEpoch
+		}
 	}
-	return replicator.For{Partition: Partition, Event: taken}
 }
 
-// result returns what an event is for the partition, and shows it to the checks.
-func (r *ReplicatorCore) result(e Event, out *Output) replicator.Event {
+// work adds what the partitions want to have done, and keeps what is counted of them. If marks are
+// written at once, it returns what the core gets for that.
+func (r *ReplicatorCore) work(turn *replicator.Turn, out *Output) (written []replicator.Event) {
+	for i := range turn.Turned {
+		t := &turn.Turned[i]
+		fx, of := &t.Effects, r.index(t.Partition)
+		r.logs[of].stats = t.Stats
+		w := LogWork{
+			Of: of, Load: fx.Load, Append: fx.Append, Read: fx.Read, Mark: fx.Mark, Save: fx.Save,
+			Scrub: fx.Scrub != nil, Purge: fx.Purge, AskTime: fx.AskTime, Damage: fx.Damage,
+		}
+		if r.marksAtOnce && fx.Mark != nil {
+			w.Mark = nil
+			written = append(written, replicator.For{
+				Partition: t.Partition, Event: replicator.MarkWritten{Mark: fx.Mark.Mark, Revision: fx.Mark.Revision + 1},
+			})
+		}
+		out.Logs = append(out.Logs, w)
+	}
+	return written
+}
+
+// event gives an event to the actors that it is for.
+func (r *ReplicatorCore) event(e Event, out *Output) {
 	switch e := e.(type) {
 	case *Message:
-		m := e.Decode()
-		if r.stats().Leading {
-			r.heard(m, out)
-		}
-		return m
+		e.Each(func(m messages.Message) {
+			of := r.index(m.Of())
+			if r.logs[of].stats.Leading {
+				r.heard(of, m, out)
+			}
+			r.actors.give(of, m)
+		})
+	case For:
+		r.actors.give(e.Of, replicator.For{Partition: r.actors.partitions[e.Of], Event: r.result(e.Of, e.Event, out)})
+	case replicator.EpochTaken:
+		r.actors.giveAsking(e)
+	default:
+		r.actors.giveAll(e)
+	}
+}
+
+func (r *ReplicatorCore) index(id protocol.Partition) int { return r.actors.index(id) }
+
+// result returns what an event is for a partition, and shows it to the checks.
+func (r *ReplicatorCore) result(of int, e Event, out *Output) replicator.Event {
+	log := &r.logs[of]
+	switch e := e.(type) {
 	case Reading:
 		return e.logRead()
 	case Nothing:
-		r.offered, r.replayed, r.led = 0, r.stats().Replayed, false
+		log.offered, log.replayed, log.led = 0, log.stats.Replayed, false
 		return replicator.Loaded{}
 	case replicator.Loaded:
-		r.offered, r.replayed, r.led = 0, r.stats().Replayed, false
+		log.offered, log.replayed, log.led = 0, log.stats.Replayed, false
 		if len(e.Snapshots) > 0 {
-			r.offered = e.Snapshots[0].Sequence
+			log.offered = e.Snapshots[0].Sequence
 		}
 	case replicator.Retention:
-		r.retains(e, out)
+		r.retains(of, e, out)
 	case replicator.LogTime:
-		out.Seen = append(out.Seen, check.Told{Owner: r.name, Last: e.Last, Created: e.Created})
+		out.See(of, check.Told{Owner: r.name, Last: e.Last, Created: e.Created})
 	case replicator.Appended:
-		out.Seen = append(out.Seen, check.AppendAcked{Owner: r.name})
+		out.See(of, check.AppendAcked{Owner: r.name})
 	case replicator.AppendFailed:
-		out.Seen = append(out.Seen, check.Forgotten{Owner: r.name})
+		out.See(of, check.Forgotten{Owner: r.name})
 	}
 	return e
 }
 
-func (r *ReplicatorCore) stats() replicator.Stats { return r.core.Stats(Partition) }
-
 // heard shows to the checks what an owner that leads receives.
-func (r *ReplicatorCore) heard(m messages.Message, out *Output) {
+func (r *ReplicatorCore) heard(of int, m messages.Message, out *Output) {
 	switch m := m.(type) {
 	case messages.Release:
-		out.Seen = append(out.Seen, check.Heard{Owner: r.name, SequencerEpoch: m.SequencerEpoch})
+		out.See(of, check.Heard{Owner: r.name, SequencerEpoch: m.SequencerEpoch})
 		for i := range m.Batches {
 			b := &m.Batches[i]
-			out.Seen = append(out.Seen, check.Released{
+			out.See(of, check.Released{
 				Owner: r.name, SequencerEpoch: m.SequencerEpoch, Ticket: check.TicketOf(m.Epoch, b.Ticket), Floor: b.Floor,
 			})
 		}
 	case messages.Archived:
-		out.Seen = append(out.Seen, check.Resulted{Owner: r.name, Manifest: m.History.Manifest})
+		out.See(of, check.Resulted{Owner: r.name, Manifest: m.History.Manifest})
 	case messages.Truncate:
 		r.truncates = append(r.truncates, m)
-		out.Seen = append(out.Seen, check.Truncating{Before: m.Before})
+		out.See(of, check.Truncating{Before: m.Before})
 	}
 }
 
 // retains shows to the checks what the replicator keeps from now on.
-func (r *ReplicatorCore) retains(keeps replicator.Retention, out *Output) {
-	out.Seen = append(out.Seen, check.Retains{Owner: r.name, Age: keeps.Age, Bytes: keeps.Bytes})
+func (r *ReplicatorCore) retains(of int, keeps replicator.Retention, out *Output) {
+	out.See(of, check.Retains{Owner: r.name, Age: keeps.Age, Bytes: keeps.Bytes})
 }
 
 // said shows to the checks what the replicator sends.
 func (r *ReplicatorCore) said(now time.Time, m messages.Message, out *Output) {
+	of := r.index(m.Of())
 	switch m := m.(type) {
 	case messages.Archive:
-		out.Seen = append(out.Seen, check.Requested{Owner: r.name, Clock: now.UnixNano()})
+		out.See(of, check.Requested{Owner: r.name, Clock: now.UnixNano()})
 	case messages.Truncated:
 		for _, asked := range r.truncates {
 			if asked.Request == m.Request && asked.Epoch == m.Epoch && m.Code != protocol.CodeOK {
-				out.Seen = append(out.Seen, check.Untruncated{Owner: r.name, Before: asked.Before})
+				out.See(of, check.Untruncated{Owner: r.name, Before: asked.Before})
 			}
 		}
 	case messages.Committed:
@@ -167,19 +204,24 @@ func (r *ReplicatorCore) said(now time.Time, m messages.Message, out *Output) {
 	case messages.Outdated:
 		out.Stats.Outdated += len(m.Results)
 	case messages.Congested:
-		out.Seen = append(out.Seen, check.Congested{Owner: r.name})
+		out.See(of, check.Congested{Owner: r.name})
 	case messages.Outcomes:
 		for i := range m.Outcomes {
-			out.Seen = append(out.Seen, check.Outcome{Owner: r.name, Ticket: check.TicketOf(m.Epoch, m.Outcomes[i].Ticket), Outcome: m.Outcomes[i]})
+			out.See(of, check.Outcome{Owner: r.name, Ticket: check.TicketOf(m.Epoch, m.Outcomes[i].Ticket), Outcome: m.Outcomes[i]})
 		}
 	}
 }
 
-func (r *ReplicatorCore) count(out *Output) {
-	stats := r.stats()
-	out.Stats.Open, out.Stats.Producers, out.Stats.IDs, out.Stats.Leading = stats.Lanes, stats.Producers, stats.IDs, stats.Leading
-	if stats.Leading && !r.led {
-		r.led = true
-		out.Seen = append(out.Seen, check.Leads{Owner: r.name, Snapshot: r.offered, Replayed: stats.Replayed - r.replayed, Term: stats.Term})
+// leads shows to the checks which logs the replicator leads for the first time since it has read them.
+func (r *ReplicatorCore) leads(out *Output) {
+	for of := range r.actors.partitions {
+		log := &r.logs[of]
+		stats := &log.stats
+		out.Stats.Of[of] = PartitionStats{Open: stats.Lanes, Producers: stats.Producers, IDs: stats.IDs, Leading: stats.Leading}
+		out.Stats.Open += stats.Lanes
+		if stats.Leading && !log.led {
+			log.led = true
+			out.See(of, check.Leads{Owner: r.name, Snapshot: log.offered, Replayed: stats.Replayed - log.replayed, Term: stats.Term})
+		}
 	}
 }

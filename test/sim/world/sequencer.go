@@ -4,45 +4,67 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	sequencer "laneway.dev/services/sequencer/core"
 	"laneway.dev/test/sim/check"
 )
 
-// SequencerCore is the core of a sequencer: a log with one partition.
+// SequencerCore is the core of a sequencer.
 type SequencerCore struct {
-	name string
-	core *sequencer.Log
-	open int // lanes that it last counted
+	name   string
+	actors actors[*sequencer.Log, sequencer.Event]
+	open   int // lanes that it last counted
 }
 
 // NewSequencer returns the core of the sequencer with the name.
-func NewSequencer(name string, epoch uint64, heartbeat time.Duration) *SequencerCore {
-	s := &SequencerCore{name: name, core: sequencer.NewLog(epoch, heartbeat)}
-	s.core.Step(Beginning, []sequencer.Event{sequencer.Added{Partition: Partition}})
+func NewSequencer(name string, epoch uint64, heartbeat time.Duration, partitions []protocol.Partition) *SequencerCore {
+	s := &SequencerCore{name: name}
+	s.actors = newActors[*sequencer.Log, sequencer.Event](partitions, func() *sequencer.Log { return sequencer.NewLog(epoch, heartbeat) })
+	for of, id := range partitions {
+		s.actors.give(of, sequencer.Added{Partition: id})
+	}
+	s.actors.turn(true, func(core *sequencer.Log, events []sequencer.Event) uint64 {
+		return core.Step(Beginning, events).TakeEpoch
+	})
 	return s
 }
 
 // Step implements Core.
 func (s *SequencerCore) Step(now time.Time, events []Event, out *Output) {
-	taken := make([]sequencer.Event, len(events))
-	for i, e := range events {
-		if m, is := e.(*Message); is {
-			taken[i] = m.Decode()
-		} else {
-			taken[i] = e
+	for _, e := range events {
+		switch e := e.(type) {
+		case *Message:
+			e.Each(func(m messages.Message) { s.actors.give(s.actors.index(m.Of()), m) })
+		case sequencer.EpochTaken:
+			s.actors.giveAsking(e)
+		default:
+			s.actors.giveAll(e)
 		}
 	}
-	before := s.core.Stats()
-	fx := s.core.Step(now, taken)
-	stats := s.core.Stats()
-	s.open = stats.Lanes
-	out.Send, out.TakeEpoch, out.Ended = fx.Send, fx.TakeEpoch, fx.Ended
-	out.Stats = Stats{Open: s.open, Early: int(stats.Early - before.Early), Repeated: int(stats.Repeated - before.Repeated)}
-	for _, e := range fx.Send {
+	s.open = 0
+	out.TakeEpoch = s.actors.turn(len(events) == 0, func(core *sequencer.Log, events []sequencer.Event) uint64 {
+		return s.step(now, core, events, out)
+	})
+	for _, core := range s.actors.cores {
+		s.open += core.Stats().Lanes
+	}
+	out.Stats.Open = s.open
+	for _, e := range out.Send {
 		if r, is := e.Message.(messages.Release); is {
 			for i := range r.Batches {
-				out.Seen = append(out.Seen, check.Turn{By: s.name, Ticket: check.TicketOf(r.Epoch, r.Batches[i].Ticket)})
+				out.See(s.actors.index(r.Partition), check.Turn{By: s.name, Ticket: check.TicketOf(r.Epoch, r.Batches[i].Ticket)})
 			}
 		}
 	}
+}
+
+func (s *SequencerCore) step(now time.Time, core *sequencer.Log, events []sequencer.Event, out *Output) (takeEpoch uint64) {
+	before := core.Stats()
+	fx := core.Step(now, events)
+	stats := core.Stats()
+	out.Send = append(out.Send, fx.Send...)
+	out.Ended = out.Ended || fx.Ended
+	out.Stats.Early += int(stats.Early - before.Early)
+	out.Stats.Repeated += int(stats.Repeated - before.Repeated)
+	return fx.TakeEpoch
 }

@@ -14,18 +14,9 @@ func (w *World) step(p *Process, events ...Event) {
 	p.Machine, p.Stats = machine, fx.Stats
 	p.appended(events)
 	for _, seen := range fx.Seen {
-		w.See(seen)
+		w.See(seen.Of, seen.What)
 	}
-	if fx.Damage != "" && p.unfounded {
-		w.Say("%s calls the log damaged, because %s", p, fx.Damage)
-	} else if fx.Damage != "" {
-		w.Violated("damage: %s calls the log damaged, because %s", p, fx.Damage)
-	}
-	for i := range fx.Announced {
-		if !w.Log.holds(&fx.Announced[i]) {
-			w.Violated("log: %s announces an entry %d that is not the log's", p, fx.Announced[i].Sequence)
-		}
-	}
+	w.claims(p, fx)
 	for _, e := range fx.Send {
 		w.send(p, e)
 	}
@@ -33,7 +24,9 @@ func (w *World) step(p *Process, events ...Event) {
 		p.unanswered = requests(events)
 	}
 	w.answer(p, fx.Answers)
-	p.Ready = p.Ready || fx.Ready
+	for _, of := range fx.Ready {
+		p.Shares[of].Ready = true
+	}
 	for _, m := range fx.Fenced {
 		w.stepInits(p, m)
 	}
@@ -41,8 +34,8 @@ func (w *World) step(p *Process, events ...Event) {
 		w.truncated(p, m)
 	}
 	if w.Fetches != nil {
-		for _, state := range fx.Ends {
-			w.Advance(p, state)
+		for _, end := range fx.Ends {
+			w.Advance(p, w.Partitions[end.Of], end.State)
 		}
 	}
 	switch {
@@ -56,15 +49,36 @@ func (w *World) step(p *Process, events ...Event) {
 	fx.done()
 }
 
+// claims checks what a replicator says of logs.
+func (w *World) claims(p *Process, fx *Effects) {
+	for i := range fx.Logs {
+		of, damage := w.Partitions[fx.Logs[i].Of], fx.Logs[i].Damage
+		switch {
+		case damage == "":
+		case p.Shares[of.Index].unfounded:
+			w.SayOf(of, "%s calls the log damaged, because %s", p, damage)
+		default:
+			w.violated(of, "damage: %s calls the log damaged, because %s", p, damage)
+		}
+	}
+	for i := range fx.Announced {
+		if of := w.PartitionOf(fx.Announced[i].Of()); !of.Log.holds(&fx.Announced[i]) {
+			w.violated(of, "log: %s announces an entry %d that is not the log's", p, fx.Announced[i].Sequence)
+		}
+	}
+}
+
 // appended notes that an append of a replicator has ended.
 func (p *Process) appended(events []Event) {
-	if !p.appending {
+	if p.Role != Replicator {
 		return
 	}
 	for _, e := range events {
-		switch e.(type) {
-		case replicator.Appended, replicator.AppendFailed:
-			p.appending = false
+		if e, is := e.(For); is {
+			switch e.Event.(type) {
+			case replicator.Appended, replicator.AppendFailed:
+				p.Shares[e.Of].appending = false
+			}
 		}
 	}
 }
@@ -75,32 +89,40 @@ func (w *World) do(p *Process, fx *Effects) {
 	for _, o := range fx.Uploads {
 		s.Upload(p, o)
 	}
-	switch {
-	case fx.Append != nil:
-		p.appending = true
-		s.Append(p, fx.Append)
-	case fx.Read != nil:
-		s.Read(p, *fx.Read)
-	case fx.Load:
-		s.Load(p)
-	}
-	if fx.Mark != nil {
-		s.Mark(p, *fx.Mark)
-	}
-	if fx.Scrub {
-		s.Scrub(p)
-	}
-	if fx.AskTime {
-		s.AskTime(p)
-	}
-	if fx.Purge != nil {
-		s.Purge(p, *fx.Purge)
+	for i := range fx.Logs {
+		w.doLog(p, &fx.Logs[i])
 	}
 	for _, job := range fx.Jobs {
 		s.Job(p, job)
 	}
+}
+
+// doLog has the reads and writes of a replicator for one partition done.
+func (w *World) doLog(p *Process, fx *LogWork) {
+	s, of := w.scheduler, w.Partitions[fx.Of]
+	switch {
+	case fx.Append != nil:
+		p.Shares[of.Index].appending = true
+		s.Append(p, of, fx.Append)
+	case fx.Read != nil:
+		s.Read(p, of, *fx.Read)
+	case fx.Load:
+		s.Load(p, of)
+	}
+	if fx.Mark != nil {
+		s.Mark(p, of, *fx.Mark)
+	}
+	if fx.Scrub {
+		s.Scrub(p, of)
+	}
+	if fx.AskTime {
+		s.AskTime(p, of)
+	}
+	if fx.Purge != nil {
+		s.Purge(p, of, *fx.Purge)
+	}
 	if fx.Save != nil {
-		s.Save(p, fx.Save)
+		s.Save(p, of, fx.Save)
 	}
 }
 
@@ -108,34 +130,56 @@ func (w *World) do(p *Process, fx *Effects) {
 func (w *World) send(from *Process, e Envelope) {
 	to := w.listening[:0]
 	for _, p := range w.Processes {
-		if !p.Dead && p.listens(e.Subject) {
+		if !p.Dead && w.listens(p, e.Subject) {
 			to = append(to, p)
 		}
 	}
 	w.listening = to
-	if len(to) > 0 && to[0].Role == Frontend && from.excused && isReadOnly(e.Message) {
-		return // it would end the run: producers fail for good, until an operator has restored the snapshots
+	m := e.Message
+	if len(to) > 0 && to[0].Role == Frontend && from.Role == Replicator {
+		if m = w.withoutExcuses(from, m); m == nil {
+			return
+		}
 	}
-	w.scheduler.Send(from, to, e.Message)
+	w.scheduler.Send(from, to, m)
 }
 
-func isReadOnly(m *Message) bool {
-	_, is := m.Decode().(messages.ReadOnly)
-	return is
+// withoutExcuses leaves out of a parcel what a replicator says of logs that it can rightly not read for
+// a while. It would end the run: producers fail for good, until an operator has restored the snapshots.
+// It returns nil if nothing is left.
+func (w *World) withoutExcuses(from *Process, m *Message) *Message {
+	excused := func(m messages.Message) bool {
+		_, is := m.(messages.ReadOnly)
+		return is && from.Shares[indexOf(w.ids, m.Of())].excused
+	}
+	if !slices.ContainsFunc(from.Shares[:], func(s Share) bool { return s.excused }) || !m.Any(excused) {
+		return m
+	}
+	var left []byte
+	m.Each(func(m messages.Message) {
+		if !excused(m) {
+			left = append(left, messages.Encode(m)...)
+		}
+	})
+	if left == nil {
+		return nil
+	}
+	return &Message{Data: left}
 }
 
-func (p *Process) listens(subject string) bool {
+// listens reports whether a process listens to a subject.
+func (w *World) listens(p *Process, subject string) bool {
 	switch p.Role {
 	case Stager:
 		return subject == messages.StageSubject || subject == messages.StagerSubject(p.Name)
 	case Sequencer:
-		return subject == sequencerSubject
+		return slices.Contains(w.subjects[Sequencer], subject)
 	case Replicator:
-		return subject == replicatorSubject
+		return slices.Contains(w.subjects[Replicator], subject)
 	case Archiver:
 		return subject == messages.ArchiveSubject
 	default:
-		return subject == committedSubject || subject == messages.FrontendSubject(p.Epoch) ||
+		return slices.Contains(w.subjects[Frontend], subject) || subject == messages.FrontendSubject(p.Epoch) ||
 			slices.ContainsFunc(p.Earlier, func(epoch uint64) bool { return subject == messages.FrontendSubject(epoch) })
 	}
 }
@@ -144,7 +188,7 @@ func (p *Process) listens(subject string) bool {
 func (w *World) answer(p *Process, answers []Answer) {
 	for _, a := range answers {
 		if a.Ticket.Number > 0 {
-			w.See(check.Answered{
+			w.See(a.Partition, check.Answered{
 				By: p.Name, Ticket: a.Ticket, Code: a.Code, Detail: a.Detail, Offset: a.Offset, Duplicate: a.Duplicate,
 				Stalled: p.Hangs, LastTurn: p.renewing,
 			})

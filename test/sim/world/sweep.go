@@ -9,7 +9,6 @@ import (
 
 	"laneway.dev/internal/core/generation"
 	"laneway.dev/internal/core/manifest"
-	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/archiver/core/sweep"
 )
 
@@ -80,13 +79,17 @@ func (w *World) RemoveRecords(keys ...string) {
 }
 
 // SweepLogs answers ReadLogs.
-func (w *World) SweepLogs() sweep.LogsRead {
-	return sweep.LogsRead{Logs: []sweep.Log{{Partition: Partition, Sequence: w.Log.Last(), Watermark: w.Log.Watermark(), Manifest: w.Log.History().Manifest}}}
+func (w *World) SweepLogs() (read sweep.LogsRead) {
+	for _, of := range w.Partitions {
+		l := &of.Log
+		read.Logs = append(read.Logs, sweep.Log{Partition: of.ID, Sequence: l.Last(), Watermark: l.Watermark(), Manifest: l.History().Manifest})
+	}
+	return read
 }
 
 // SweepList answers ListLogs.
 func (w *World) SweepList() sweep.LogsListed {
-	return sweep.LogsListed{Logs: []protocol.Partition{Partition}}
+	return sweep.LogsListed{Logs: slices.Clone(w.ids)}
 }
 
 // SweepManifests answers ReadManifests.
@@ -157,7 +160,7 @@ func (w *World) SweepPage(s *Sweeper, limit int) (page sweep.Page) {
 	return page
 }
 
-// Leftover returns an object that the log does not lead to and that is below the highest watermark for
+// Leftover returns an object that no log leads to and that is below the highest watermark for
 // the present generation; empty if there is none.
 func (w *World) Leftover(reachable func(key string) bool) (left string) {
 	for key := range w.Archive.all {

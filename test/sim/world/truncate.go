@@ -14,6 +14,7 @@ import (
 // until it is answered.
 type Truncation struct {
 	By       *Process
+	Of       *Partition
 	Before   int64
 	Answered bool
 
@@ -23,10 +24,10 @@ type Truncation struct {
 }
 
 // Truncate starts a request at a frontend. It ends without an answer when it expires.
-func (w *World) Truncate(p *Process, before int64, patience time.Duration) *Truncation {
+func (w *World) Truncate(p *Process, of *Partition, before int64, patience time.Duration) *Truncation {
 	w.truncations++
-	t := &Truncation{By: p, Before: before, request: w.truncations, questions: ask.New(w.Times.Heartbeat), expires: w.Clock(p).Add(patience)}
-	t.questions.Add(messages.Truncate{Partition: Partition, Epoch: p.Epoch, Request: t.request, Before: before})
+	t := &Truncation{By: p, Of: of, Before: before, request: w.truncations, questions: ask.New(w.Times.Heartbeat), expires: w.Clock(p).Add(patience)}
+	t.questions.Add(messages.Truncate{Partition: of.ID, Epoch: p.Epoch, Request: t.request, Before: before})
 	p.truncations = append(p.truncations, t)
 	w.askAgain(p, t)
 	return t
@@ -55,5 +56,5 @@ func (w *World) truncated(p *Process, m messages.Truncated) {
 	t := p.truncations[at]
 	t.Answered = true
 	p.truncations = slices.Delete(p.truncations, at, at+1)
-	w.See(check.Truncated{Before: t.Before, Start: m.Start, Refused: m.Code != protocol.CodeOK})
+	w.See(t.Of.Index, check.Truncated{Before: t.Before, Start: m.Start, Refused: m.Code != protocol.CodeOK})
 }

@@ -20,6 +20,7 @@ type WindowCore struct {
 // WindowSettings are what does not change in the life of a producer.
 type WindowSettings struct {
 	Instance, Client int
+	Partition        int // its index
 	Lane             string
 	ID               int64
 	Epoch            int16
@@ -111,7 +112,7 @@ func (k *WindowCore) send(now time.Time, s Send, out *Output) {
 			return
 		}
 		out.Client.Requests = append(out.Client.Requests, Request{
-			Instance: set.Instance, Batch: next.Batch, ID: next.ID, Lane: set.Lane,
+			Instance: set.Instance, Partition: set.Partition, Batch: next.Batch, ID: next.ID, Lane: set.Lane,
 			Sequence:     messages.Sequence{ProducerID: set.ID, ProducerEpoch: set.Epoch, First: next.Sequence},
 			FirstUnacked: next.FirstUnacked,
 		})

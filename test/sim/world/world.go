@@ -2,9 +2,11 @@ package world
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	frontend "laneway.dev/services/frontend/core"
 	replicator "laneway.dev/services/replicator/core"
 	stager "laneway.dev/services/stager/core"
@@ -18,10 +20,11 @@ type Scheduler interface {
 	// Machine returns the machine of a process that starts. Its core comes from NewFrontend,
 	// NewStager, NewSequencer or NewReplicator.
 	Machine(p *Process) Machine
-	// Node returns the entry of the log, or an equal one that is known already.
-	Node(n Node) *Node
-	// See shows the checks what happens, and returns the first violation.
-	See(now time.Time, what check.Sighting) error
+	// Node returns the entry of the log of a partition, or an equal one that is known already.
+	Node(of *Partition, n Node) *Node
+	// See shows the checks what happens on a partition, by its index, and returns the first violation.
+	// It may concern all partitions: check.All.
+	See(now time.Time, of int, what check.Sighting) error
 	// Say writes a line of the trace.
 	Say(format string, args ...any)
 
@@ -37,26 +40,26 @@ type Scheduler interface {
 	// Upload is an object to be stored: Deliver of what Stored returns, or of a
 	// stager.Uploaded that has failed.
 	Upload(p *Process, o *stager.Object)
-	// Append is an append on its way to the log: Propose and Commit, then Deliver of
+	// Append is an append on its way to the log of a partition: Propose and Commit, then Result of
 	// replicator.Appended or replicator.AppendFailed.
-	Append(p *Process, a *replicator.Append)
-	// Read is a request for entries of the log: Deliver of a Reading.
-	Read(p *Process, r replicator.Read)
-	// Load is a request for snapshots and the mark: Deliver of what World.Loaded returns.
-	Load(p *Process)
-	// Mark is a mark on its way to its bucket: Deliver of what WriteMark returns.
-	Mark(p *Process, m replicator.WriteMark)
-	// Save is a snapshot on its way: Store of the evidence, then Proven, and Deliver of
+	Append(p *Process, of *Partition, a *replicator.Append)
+	// Read is a request for entries of the log: Result of a Reading.
+	Read(p *Process, of *Partition, r replicator.Read)
+	// Load is a request for snapshots and the mark: Result of what Process.Loaded returns.
+	Load(p *Process, of *Partition)
+	// Mark is a mark on its way to its bucket: Result of what WriteMark returns.
+	Mark(p *Process, of *Partition, m replicator.WriteMark)
+	// Save is a snapshot on its way: Store of the evidence, then Proven, and Result of
 	// replicator.Saved.
-	Save(p *Process, s *replicator.Save)
-	// AskTime is a request for the time that JetStream gave to the last entry of the log: Deliver of
+	Save(p *Process, of *Partition, s *replicator.Save)
+	// AskTime is a request for the time that JetStream gave to the last entry of the log: Result of
 	// what LogTime returns.
-	AskTime(p *Process)
-	// Scrub is a look at old entries: Deliver of replicator.Scrubbed.
-	Scrub(p *Process)
-	// Purge is a purge on its way to the log: World.Purge, then Deliver of replicator.Purged or
+	AskTime(p *Process, of *Partition)
+	// Scrub is a look at old entries: Result of replicator.Scrubbed.
+	Scrub(p *Process, of *Partition)
+	// Purge is a purge on its way to the log: World.Purge, then Result of replicator.Purged or
 	// replicator.PurgeFailed.
-	Purge(p *Process, what replicator.Purge)
+	Purge(p *Process, of *Partition, what replicator.Purge)
 	// Job is a job on which an archiver begins to work: the steps of NewJob, then Deliver of an
 	// archiver.Finished.
 	Job(p *Process, a messages.Archive)
@@ -64,7 +67,7 @@ type Scheduler interface {
 	Died(p *Process, why string)
 }
 
-// World is one simulated partition. It belongs to one goroutine.
+// World is a simulated deployment with the partitions of one topic. It belongs to one goroutine.
 //
 // A scheduler that returns to earlier worlds copies the struct, and the objects to which its
 // slices of pointers lead. Everything else is never changed after it was made, as long as
@@ -76,11 +79,10 @@ type World struct {
 	Clients    []*Client
 	Instances  []*Instance // of clients
 	Registry   Registry
-	Log        Log
-	Evidence   *Evidence // nil for a scheduler that leaves snapshots and marks out
-	Objects    int       // in the object store
-	Generation uint64    // of objects, the newest one; 0 in a world without generations
-	Archive    *Archive  // nil for a scheduler that leaves archiving out
+	Partitions []*Partition
+	Objects    int      // in the object store
+	Generation uint64   // of objects, the newest one; 0 in a world without generations
+	Archive    *Archive // nil for a scheduler that leaves archiving out
 	Sweeps     Sweeps
 	Bounds     Bounds
 	Violation  error
@@ -89,17 +91,28 @@ type World struct {
 
 	truncations uint64 // that were ever requested
 
+	topic     protocol.Topic
+	ids       []protocol.Partition // of the partitions
+	subjects  [roles][]string      // of the partitions
 	scheduler Scheduler
 	listening []*Process // scratch
 }
 
-// Init makes an empty world with the entry of the log that creation writes.
-func (w *World) Init(s Scheduler, times frontend.Times) {
-	created := messages.Entry{TopicID: Partition.TopicID, Created: true, Time: Beginning.UnixNano()}
-	first := Node{Entry: messages.LoggedEntry{Sequence: 1, Entry: created}, Data: messages.EncodeEntry(created), At: Beginning}
-	*w = World{Now: Beginning, Times: times, scheduler: s}
-	w.Log.Committed, w.Log.First, w.Log.Created = []*Node{s.Node(first)}, 1, Beginning
+// Init makes an empty world. The log of each partition has the entry that creation writes.
+func (w *World) Init(s Scheduler, times frontend.Times, topic protocol.Topic) {
+	*w = World{Now: Beginning, Times: times, topic: topic, scheduler: s}
+	created := messages.Entry{TopicID: topic.ID, Created: true, Time: Beginning.UnixNano()}
+	for n := range int(topic.Partitions) {
+		first := Node{Entry: messages.LoggedEntry{Sequence: 1, Entry: created}, Data: messages.EncodeEntry(created), At: Beginning}
+		of := &Partition{Index: n, ID: topic.Partition(n)}
+		w.Partitions, w.ids = append(w.Partitions, of), append(w.ids, of.ID)
+		w.listenTo(of.ID)
+		of.Log.Committed, of.Log.First, of.Log.Created = []*Node{s.Node(of, first)}, 1, Beginning
+	}
 }
+
+// IDs returns the partitions, in the order of their indexes.
+func (w *World) IDs() []protocol.Partition { return w.ids }
 
 // Become makes w a copy of another world, under the scheduler s. The two change
 // independently. It reuses the memory of w.
@@ -109,7 +122,15 @@ func (w *World) Become(other *World, s Scheduler) {
 	w.scheduler, w.listening = s, old.listening
 	w.Processes = copies(old.Processes, other.Processes)
 	w.Clients, w.Instances = copies(old.Clients, other.Clients), copies(old.Instances, other.Instances)
-	w.Log.Committed = refill(old.Log.Committed, other.Log.Committed)
+	w.Partitions = old.Partitions
+	for len(w.Partitions) < len(other.Partitions) {
+		w.Partitions = append(slices.Clip(w.Partitions), &Partition{})
+	}
+	for i, of := range other.Partitions {
+		memory := w.Partitions[i].Log.Committed
+		*w.Partitions[i] = *of
+		w.Partitions[i].Log.Committed = refill(memory, of.Log.Committed)
+	}
 }
 
 // refill returns a copy of a slice in the memory of another one.
@@ -130,9 +151,9 @@ func copies[T any](memory, all []*T) []*T {
 	return memory[:len(all)]
 }
 
-// See shows the checks something that happens.
-func (w *World) See(what check.Sighting) {
-	if err := w.scheduler.See(w.Now, what); err != nil {
+// See shows the checks something that happens on a partition, or on all of them.
+func (w *World) See(of int, what check.Sighting) {
+	if err := w.scheduler.See(w.Now, of, what); err != nil {
 		w.Violated("%w", err)
 	}
 }

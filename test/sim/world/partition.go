@@ -1,0 +1,83 @@
+package world
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
+)
+
+// MostPartitions is how many partitions a world has at most.
+const MostPartitions = 3
+
+// Partition is a partition of the topic, with its log and what is kept of the log outside of it.
+type Partition struct {
+	Index    int // in World.Partitions
+	ID       protocol.Partition
+	Log      Log
+	Evidence *Evidence // nil for a scheduler that leaves snapshots and marks out
+}
+
+// Share is what a process has of one partition.
+type Share struct {
+	Ready bool // a frontend admits requests
+
+	unfounded bool // a replicator has found no snapshot from which it can read the log
+	excused   bool // it was unfounded once
+	appending bool
+}
+
+// For is an event for one partition, by its index: any but a message or a request, which name theirs,
+// and those that concern a process.
+type For struct {
+	Of    int
+	Event Event
+}
+
+// Result hands an event for one of its partitions to a process, as Deliver does.
+func (w *World) Result(p *Process, of *Partition, e Event) { w.Deliver(p, For{of.Index, e}) }
+
+// listenTo adds the subjects of the services of a partition.
+func (w *World) listenTo(id protocol.Partition) {
+	for role, subject := range map[Role]string{
+		Sequencer: messages.SequencerSubject(id), Replicator: messages.ReplicatorSubject(id), Frontend: messages.CommittedSubject(id),
+	} {
+		if !slices.Contains(w.subjects[role], subject) {
+			w.subjects[role] = append(w.subjects[role], subject)
+		}
+	}
+}
+
+// indexOf returns the index of a partition; -1 if it is not among them.
+func indexOf(all []protocol.Partition, id protocol.Partition) int {
+	for i := range all {
+		if all[i].Number == id.Number && all[i].TopicID == id.TopicID {
+			return i
+		}
+	}
+	return -1
+}
+
+// PartitionOf returns the partition with an id.
+func (w *World) PartitionOf(id protocol.Partition) *Partition {
+	return w.Partitions[indexOf(w.ids, id)]
+}
+
+// violated is Violated for something that concerns one partition.
+func (w *World) violated(of *Partition, format string, args ...any) {
+	if len(w.Partitions) > 1 {
+		format = fmt.Sprintf("partition %d: ", of.Index) + format
+	}
+	w.Violated(format, args...)
+}
+
+// SayOf is Say for something that concerns one partition. If there are several, the line names it.
+func (w *World) SayOf(of *Partition, format string, args ...any) {
+	if w.Tracing && len(w.Partitions) > 1 {
+		text := strings.TrimLeft(format, " !")
+		format = format[:len(format)-len(text)] + of.ID.String() + ": " + text
+	}
+	w.Say(format, args...)
+}
