@@ -165,6 +165,9 @@ func (s *schedule) reply(from int, a world.Answer) {
 	}
 }
 
+// TakeEpoch implements world.Scheduler. It happens at once.
+func (s *schedule) TakeEpoch(p *world.Process, above uint64) { s.Fenced(p, above) }
+
 // Append implements world.Scheduler.
 func (s *schedule) Append(p *world.Process, _ *world.Partition, a *replicator.Append) {
 	s.side(p).append = s.memo.appending(p.Name, a)

@@ -197,6 +197,15 @@ func (m *machine) Step(now time.Time, events []world.Event) (world.Machine, *wor
 	return m, fx
 }
 
+// longestTaking is how long a process waits for an epoch at most: so shortly that tickets are answered
+// in time all the same.
+const longestTaking = heartbeat / 2
+
+// TakeEpoch implements world.Scheduler.
+func (r *run) TakeEpoch(p *world.Process, above uint64) {
+	r.after(r.between(0, longestTaking), func() { r.awake(p, func() { r.Fenced(p, above) }) })
+}
+
 // Died implements world.Scheduler.
 func (r *run) Died(p *world.Process, why string) {
 	if p.Busy() {

@@ -165,6 +165,9 @@ func (s *Script) Reply(from *world.Process, a world.Answer) {
 	})
 }
 
+// TakeEpoch implements world.Scheduler. It happens at once.
+func (s *Script) TakeEpoch(p *world.Process, above uint64) { s.Fenced(p, above) }
+
 // Upload implements world.Scheduler.
 func (s *Script) Upload(p *world.Process, o *stager.Object) {
 	t := o.Batches[0].Ticket

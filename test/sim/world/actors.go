@@ -12,8 +12,8 @@ type actors[L, E any] struct {
 	partitions []protocol.Partition
 	place      []int // by partition: its actor
 	cores      []L
-	asked      []bool // an actor has asked for an epoch
-	events     [][]E  // by actor, of the present step
+	asked      []uint64 // by actor: the epoch above which it has asked for one; 0 if it has not
+	events     [][]E    // by actor, of the present step
 }
 
 func newActors[L, E any](partitions []protocol.Partition, start func() L) actors[L, E] {
@@ -27,7 +27,7 @@ func newActors[L, E any](partitions []protocol.Partition, start func() L) actors
 		}
 		a.place = append(a.place, at)
 	}
-	a.asked, a.events = make([]bool, len(logs)), make([][]E, len(logs))
+	a.asked, a.events = make([]uint64, len(logs)), make([][]E, len(logs))
 	return a
 }
 
@@ -47,13 +47,16 @@ func (a *actors[L, E]) giveAll(e E) {
 	}
 }
 
-// giveAsking gives an epoch to the actors that have asked for one.
-func (a *actors[L, E]) giveAsking(epoch E) {
+// giveAsking gives an epoch, as an event, to the actors that have asked for one.
+func (a *actors[L, E]) giveAsking(epoch uint64, e E) {
 	for at := range a.events {
-		if a.asked[at] {
-			a.asked[at] = false
-			a.events[at] = append(a.events[at], epoch)
+		if a.asked[at] == 0 {
+			continue
 		}
+		if a.asked[at] < epoch {
+			a.asked[at] = 0
+		}
+		a.events[at] = append(a.events[at], e)
 	}
 }
 
@@ -67,7 +70,7 @@ func (a *actors[L, E]) turn(timePasses bool, step func(core L, events []E) (take
 			continue
 		}
 		if above := step(core, events); above != 0 {
-			a.asked[at] = true
+			a.asked[at] = max(a.asked[at], above)
 			takeEpoch = max(takeEpoch, above)
 		}
 	}

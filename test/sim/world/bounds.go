@@ -30,8 +30,12 @@ func (w *World) bounded(p *Process) {
 	}
 }
 
-// outstanding shows to the checks which tickets a frontend keeps.
+// outstanding shows to the checks which tickets a frontend keeps. While it waits for an epoch, it
+// withholds answers.
 func (w *World) outstanding(p *Process) {
+	if p.fenced > 0 {
+		return
+	}
 	for of := range w.Partitions {
 		n := &p.Stats.Of[of]
 		w.See(of, check.Outstanding{By: p.Name, Epoch: n.Epoch, Tickets: n.Open, Stalled: p.Hangs})

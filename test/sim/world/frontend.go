@@ -110,7 +110,7 @@ func (f *FrontendCore) event(e Event, heard []Seen, out *Output) []Seen {
 		}
 		f.watches(e)
 	case frontend.EpochTaken:
-		f.actors.giveAsking(e)
+		f.actors.giveAsking(e.Epoch, e)
 	case frontend.Ending:
 		f.actors.give(f.index(e.Partition), e)
 	}

@@ -48,11 +48,12 @@ func (w *World) takeEpoch(p *Process, above uint64) (replaced bool) {
 
 var errReplaced = errors.New("a younger replicator runs")
 
-// fenced gives a process another epoch, or ends it if a younger owner of its role exists. In
-// production, a replicator also reads the assignment before it claims a log. Here it does
-// not, as if that reading always failed.
-func (w *World) fenced(p *Process, above uint64) {
+// Fenced gives a process that was fenced an epoch above another one, or ends it if a younger owner of
+// its role exists. In production, a replicator also reads the assignment before it claims a log. Here it
+// does not, as if that reading always failed.
+func (w *World) Fenced(p *Process, above uint64) {
 	old := p.Epoch
+	p.fenced--
 	replaced := w.takeEpoch(p, above)
 	switch {
 	case p.Role == Frontend && replaced:

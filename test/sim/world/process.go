@@ -32,7 +32,8 @@ type Process struct {
 	inits       []*initRequest
 	truncations []*Truncation
 	renewing    bool      // it gives up its epoch
-	unanswered  []Request // of the turn in which a frontend is fenced
+	fenced      int       // requests for an epoch that are under way
+	unanswered  []Request // since a frontend is fenced
 	fetches     []*Fetch
 	ends        []fetch.LogEnd // of a frontend with fetches, by partition
 }

@@ -129,7 +129,7 @@ func (r *ReplicatorCore) event(e Event, out *Output) {
 	case For:
 		r.actors.give(e.Of, replicator.For{Partition: r.actors.partitions[e.Of], Event: r.result(e.Of, e.Event, out)})
 	case replicator.EpochTaken:
-		r.actors.giveAsking(e)
+		r.actors.giveAsking(e.Epoch, e)
 	default:
 		r.actors.giveAll(e)
 	}

@@ -36,7 +36,7 @@ func (s *SequencerCore) Step(now time.Time, events []Event, out *Output) {
 		case *Message:
 			e.Each(func(m messages.Message) { s.actors.give(s.actors.index(m.Of()), m) })
 		case sequencer.EpochTaken:
-			s.actors.giveAsking(e)
+			s.actors.giveAsking(e.Epoch, e)
 		default:
 			s.actors.giveAll(e)
 		}

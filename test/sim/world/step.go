@@ -20,8 +20,8 @@ func (w *World) step(p *Process, events ...Event) {
 	for _, e := range fx.Send {
 		w.send(p, e)
 	}
-	if fx.TakeEpoch != 0 && p.Role == Frontend {
-		p.unanswered = requests(events)
+	if p.Role == Frontend && (p.fenced > 0 || fx.TakeEpoch != 0) {
+		p.unanswered = append(p.unanswered, requests(events)...)
 	}
 	w.answer(p, fx.Answers)
 	for _, of := range fx.Ready {
@@ -38,13 +38,14 @@ func (w *World) step(p *Process, events ...Event) {
 			w.Advance(p, w.Partitions[end.Of], end.State)
 		}
 	}
-	switch {
-	case fx.Ended:
+	if fx.Ended {
 		w.Die(p, Replaced)
-	case fx.TakeEpoch != 0:
-		w.fenced(p, fx.TakeEpoch)
-	default:
+	} else {
 		w.do(p, fx)
+	}
+	if fx.TakeEpoch != 0 && !p.Dead {
+		p.fenced++
+		w.scheduler.TakeEpoch(p, fx.TakeEpoch)
 	}
 	fx.done()
 }
@@ -193,7 +194,7 @@ func (w *World) answer(p *Process, answers []Answer) {
 				Stalled: p.Hangs, LastTurn: p.renewing,
 			})
 		}
-		if p.unanswered != nil {
+		if len(p.unanswered) > 0 {
 			p.unanswered = slices.DeleteFunc(p.unanswered, func(r Request) bool { return r == a.Request })
 		}
 		w.scheduler.Reply(p, a)

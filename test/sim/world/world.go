@@ -37,6 +37,9 @@ type Scheduler interface {
 	Announce(stager *Process, to []*Process)
 	// Reply is an answer on its way to a client: Hear.
 	Reply(from *Process, a Answer)
+	// TakeEpoch is the request of a process for an epoch above another one: Fenced. On partitions that
+	// are not fenced it continues meanwhile.
+	TakeEpoch(p *Process, above uint64)
 	// Upload is an object to be stored: Deliver of what Stored returns, or of a
 	// stager.Uploaded that has failed.
 	Upload(p *Process, o *stager.Object)
