@@ -87,10 +87,12 @@ E2E = $(ALL_E2E)
 # A regular expression that selects end-to-end tests by their names.
 RUN ?=
 
-# One at a time: these tests measure restarts and rates. Some only wait, side by side.
+# One at a time: these tests measure restarts and rates. Some only wait, side by side. The binaries
+# are not prerequisites: while one is built, make -j would start all other goals before this one.
 .PHONY: e2e
 e2e e2e-others: export LANEWAY_TEST_STORE := $(STORE)
-e2e: build bin/nats bin/nats-server bin/versitygw ## end-to-end tests against real processes; STORE=s3
+e2e: ## end-to-end tests against real processes; STORE=s3
+	$(MAKE) --no-print-directory build bin/nats bin/nats-server bin/versitygw
 	go test -p 1 -parallel 4 $(TESTFLAGS) $(if $(RUN),-run '$(RUN)') $(E2E)
 
 # The packages apart from test/e2e measure nothing, so .ci/run has their tests run beside it.
