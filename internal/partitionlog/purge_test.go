@@ -74,7 +74,7 @@ func startProcess(t *testing.T, folder string) *process {
 	p.js, err = jetstream.New(p.conn)
 	must(t, err)
 	var cancel context.CancelFunc
-	p.ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
+	p.ctx, cancel = context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	return p
 }

@@ -35,7 +35,7 @@ func formOfKills() killsForm {
 	if os.Getenv(longKills) == "long" {
 		return killsForm{kills: 10 * time.Minute, retention: time.Minute, archiveAge: 3 * time.Second, sweep: 15 * time.Second, delay: 5 * time.Second, pause: 10 * time.Second}
 	}
-	return killsForm{kills: 30 * time.Second, retention: 10 * time.Second, archiveAge: 500 * time.Millisecond, sweep: 3 * time.Second, delay: time.Second, pause: 2 * time.Second}
+	return killsForm{kills: time.Minute, retention: 10 * time.Second, archiveAge: 500 * time.Millisecond, sweep: 3 * time.Second, delay: time.Second, pause: 2 * time.Second}
 }
 
 // victims returns the roles that are killed together in a round: each one in the first rounds, and
