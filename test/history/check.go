@@ -115,7 +115,8 @@ func misplaced(b *load.Batch, at []int64) string {
 func definite(e *protocol.Error) bool { return e.Code != protocol.CodeOutcomeUnknown }
 
 // Answers checks that the answers of each producer came in the order in which
-// it sent, with rising tickets and offsets.
+// it sent, with rising tickets and offsets. A request that was rejected before it
+// had a ticket is answered at once.
 func Answers(sent map[string][]load.Batch) error {
 	var f faults
 	for _, batches := range sent {
@@ -123,7 +124,7 @@ func Answers(sent map[string][]load.Batch) error {
 		var acked *load.Batch
 		for i := range batches {
 			b := &batches[i]
-			if b.Ack == nil && b.Error == nil {
+			if b.Ack == nil && (b.Error == nil || mayHaveNoTicket(b.Error)) {
 				continue // a loss is reported by the server, at once
 			}
 			if before != nil && b.Answered < before.Answered {
@@ -141,6 +142,11 @@ func Answers(sent map[string][]load.Batch) error {
 		}
 	}
 	return f.err()
+}
+
+// mayHaveNoTicket says whether an error may be that of a rejection.
+func mayHaveNoTicket(e *protocol.Error) bool {
+	return e.Code == protocol.CodeUnavailable || e.Code == protocol.CodeOverloaded
 }
 
 // follows says whether an acknowledgement may come behind another one of its lane.

@@ -76,6 +76,8 @@ func TestChecksFindWhatIsWrongAndNothingElse(t *testing.T) {
 		"no service took it, but in the log": {Acknowledged(records("p 0"), sent(load.Batch{Value: "p 0", Lost: true})), true},
 		"answers in order":                   {Answers(sent(acked("p 0", 0, 1, 1), refused("p 1", protocol.CodeFailed, 2), acked("p 2", 1, 3, 3))), false},
 		"answers out of order":               {Answers(sent(acked("p 0", 0, 1, 2), acked("p 1", 1, 2, 1))), true},
+		"a rejection that overtakes":         {Answers(sent(acked("p 0", 0, 1, 2), refused("p 1", protocol.CodeUnavailable, 1), acked("p 2", 1, 2, 3))), false},
+		"a failure that overtakes":           {Answers(sent(acked("p 0", 0, 1, 2), refused("p 1", protocol.CodeFailed, 1))), true},
 		"offsets fall":                       {Answers(sent(acked("p 0", 1, 1, 1), acked("p 1", 0, 2, 2))), true},
 		"tickets fall":                       {Answers(sent(acked("p 0", 0, 2, 1), acked("p 1", 1, 1, 2))), true},
 		"the log is fine":                    {Log(logged(1, entry(0, 0), entry(0, 1, 1, 2), entry(2, 2, 1))), false},
