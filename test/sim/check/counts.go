@@ -31,6 +31,7 @@ type Counts struct {
 	BatchesDamaged, NotSent                           int
 	Reported, RestagedByName, AnnouncementsLost       int // by and of stagers
 	Together                                          int // arrived in one turn with another one
+	Created                                           int // partitions, during a run
 	Meetings                                          int // of messages of different partitions in one parcel
 	LimitChanges                                      int
 	Jobs, JobsFailed, JobsFrozen, JobsDoubled         int // of archivers

@@ -157,7 +157,7 @@ func (r *run) request(i *world.Instance, q world.Request) {
 
 // Reply implements world.Scheduler: it brings an answer to the client, or loses it.
 func (r *run) Reply(_ *world.Process, a world.Answer) {
-	r.trace.answered(r.elapsed(), r.IDs()[a.Partition], &a)
+	r.trace.answered(r.elapsed(), r.Partitions[a.Partition].ID, &a)
 	i := r.Instances[a.Instance]
 	if r.fault(r.config.Mix.Lose) {
 		r.counts.Lost++

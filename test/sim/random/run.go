@@ -34,6 +34,7 @@ type Config struct {
 	Mix         Mix
 	Partitions  int  // 0 is 1
 	Logs        int  // over which the partitions are spread; 0 is 1
+	Late        bool // the last of several partitions is created during the run
 	Parcels     bool // messages of one turn to one subject travel together
 	Clients     int  // in all
 	Batches     int  // of each client, at least
@@ -59,7 +60,7 @@ func Seeded(seed uint64) Config {
 	round := seed / mixes
 	layout := layouts[round%uint64(len(layouts))]
 	return Config{
-		Seed: seed, Mix: Mixes[seed%mixes], Partitions: layout.partitions, Logs: layout.logs, Parcels: round%5 > 0,
+		Seed: seed, Mix: Mixes[seed%mixes], Partitions: layout.partitions, Logs: layout.logs, Late: layout.partitions > 1 && round%7 < 3, Parcels: round%5 > 0,
 		Clients: 4 + int(round%3), Batches: 50, ActiveTime: activeTime, StagerBytes: 4 << 10,
 		Inline: inlines[round%uint64(len(inlines))], Faults: fewest,
 	}
@@ -125,6 +126,7 @@ func newRun(config Config, trace *Trace) *run {
 		}
 		r.limits.Object = r.Archive.Get
 	}
+	r.createLater()
 	r.generations()
 	for _, of := range r.Partitions {
 		of.Evidence = world.NewEvidence()
@@ -148,7 +150,9 @@ func newRun(config Config, trace *Trace) *run {
 	for n := range config.Clients {
 		c := r.newClient(n)
 		r.clients, r.Clients = append(r.clients, c), append(r.Clients, c.Client)
-		r.after(r.between(0, time.Second), func() { r.begin(c) })
+		if r.Partitions[c.Partition].Created {
+			r.after(r.between(0, time.Second), func() { r.begin(c) })
+		}
 	}
 	r.Bounds.Producers = config.Clients
 	if m.Memory > 0 && m.LimitChange == 0 { // a lowered limit evicts nobody

@@ -100,10 +100,11 @@ func (r *run) See(now time.Time, of int, what check.Sighting) error {
 
 // some draws a partition.
 func (r *run) some() *world.Partition {
-	if len(r.Partitions) == 1 {
-		return r.Partitions[0]
+	all := r.Partitions[:r.World.IDs().Created]
+	if len(all) == 1 {
+		return all[0]
 	}
-	return pick(r, r.Partitions)
+	return pick(r, all)
 }
 
 // Node implements world.Scheduler.

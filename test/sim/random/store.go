@@ -82,5 +82,5 @@ func (r *run) slow(o *stager.Object) bool {
 		return false
 	}
 	c := r.clients[r.limits.SlowClient]
-	return slices.ContainsFunc(o.Batches, func(b stager.Batch) bool { return b.Lane == c.Lane && b.Partition == r.IDs()[c.Partition] })
+	return slices.ContainsFunc(o.Batches, func(b stager.Batch) bool { return b.Lane == c.Lane && b.Partition == r.Partitions[c.Partition].ID })
 }

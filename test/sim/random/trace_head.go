@@ -27,7 +27,7 @@ func (t *Trace) begin(r *run) {
 	for _, c := range r.clients {
 		where := ""
 		if len(r.Partitions) > 1 {
-			where = fmt.Sprintf("; it writes to %s", r.IDs()[c.Partition])
+			where = fmt.Sprintf("; it writes to %s", r.Partitions[c.Partition].ID)
 		}
 		fmt.Fprintf(&text, "%s%s\n", c.kind(r.limits.SlowClient), where)
 	}

@@ -10,16 +10,17 @@ import (
 // core of type L, whose events have type E. Most worlds have one log.
 type actors[L, E any] struct {
 	partitions []protocol.Partition
-	place      []int // by partition: its actor
+	place      []int  // by partition: its actor
+	has        []bool // by partition: it was added
 	cores      []L
 	asked      []uint64 // by actor: the epoch above which it has asked for one; 0 if it has not
 	events     [][]E    // by actor, of the present step
 }
 
-func newActors[L, E any](partitions []protocol.Partition, start func() L) actors[L, E] {
-	a := actors[L, E]{partitions: partitions}
+func newActors[L, E any](ids IDs, start func() L) actors[L, E] {
+	a := actors[L, E]{partitions: ids.All, has: make([]bool, len(ids.All))}
 	var logs []uint16
-	for _, id := range partitions {
+	for _, id := range ids.All {
 		at := slices.Index(logs, id.Log)
 		if at < 0 {
 			at = len(logs)
@@ -33,6 +34,14 @@ func newActors[L, E any](partitions []protocol.Partition, start func() L) actors
 
 // index returns the index of a partition.
 func (a *actors[L, E]) index(id protocol.Partition) int { return indexOf(a.partitions, id) }
+
+// add adds a partition with an event, unless it was added before.
+func (a *actors[L, E]) add(of int, added E) {
+	if !a.has[of] {
+		a.has[of] = true
+		a.give(of, added)
+	}
+}
 
 // give gives an event to the actor of a partition, by its index.
 func (a *actors[L, E]) give(of int, e E) {

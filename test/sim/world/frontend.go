@@ -17,7 +17,7 @@ type FrontendCore struct {
 	name      string
 	actors    actors[*frontend.Log, frontend.Event]
 	watch     stagerwatch.Watch
-	added     bool // the partitions
+	created   int  // partitions that exist when it starts; 0 once it has them
 	announced bool // a stager has announced itself
 	stats     [MostPartitions]PartitionStats
 	givenUp   [MostPartitions]uint64 // tickets
@@ -25,23 +25,21 @@ type FrontendCore struct {
 
 // NewFrontend returns the core of the frontend with the name. Batches of up to inline bytes may
 // travel in the log.
-func NewFrontend(name string, epoch uint64, times frontend.Times, inline int64, partitions []protocol.Partition) *FrontendCore {
+func NewFrontend(name string, epoch uint64, times frontend.Times, inline int64, ids IDs) *FrontendCore {
 	start := func() *frontend.Log {
 		core := frontend.NewLog(epoch, times)
 		core.AllowInline(inline)
 		return core
 	}
-	return &FrontendCore{name: name, actors: newActors[*frontend.Log, frontend.Event](partitions, start)}
+	return &FrontendCore{name: name, actors: newActors[*frontend.Log, frontend.Event](ids, start), created: ids.Created}
 }
 
 // Step implements Core.
 func (f *FrontendCore) Step(now time.Time, events []Event, out *Output) {
-	if !f.added {
-		f.added = true
-		for of, id := range f.actors.partitions {
-			f.actors.give(of, frontend.Added{Partition: id})
-		}
+	for of := range f.created {
+		f.add(of)
 	}
+	f.created = 0
 	var heard []Seen
 	timePasses := len(events) == 0
 	for _, e := range events {
@@ -66,6 +64,10 @@ func (f *FrontendCore) Step(now time.Time, events []Event, out *Output) {
 	for of := range f.stats {
 		out.Stats.Open += f.stats[of].Open
 	}
+}
+
+func (f *FrontendCore) add(of int) {
+	f.actors.add(of, frontend.Added{Partition: f.actors.partitions[of]})
 }
 
 func (f *FrontendCore) index(id protocol.Partition) int { return f.actors.index(id) }
@@ -109,6 +111,8 @@ func (f *FrontendCore) event(e Event, heard []Seen, out *Output) []Seen {
 			out.See(check.All, check.Round{Of: f.name})
 		}
 		f.watches(e)
+	case Added:
+		f.add(e.Of)
 	case frontend.EpochTaken:
 		f.actors.giveAsking(e.Epoch, e)
 	case frontend.Ending:

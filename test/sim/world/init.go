@@ -55,6 +55,8 @@ func (n *Name) ask(what any) producerinit.Event {
 // called with the sequence at which the instance continues, unless the init fails or a later one
 // was started meanwhile.
 func (w *World) InitProducer(p *Process, i *Instance, identified func(first int32)) {
+	topic := w.topic
+	topic.Partitions = w.IDs().Created
 	name := w.Clients[i.Client].Name
 	i.inits++
 	attempt := i.inits
@@ -67,7 +69,7 @@ func (w *World) InitProducer(p *Process, i *Instance, identified func(first int3
 			}
 		},
 		core: producerinit.New(producerinit.Request{
-			Name: name.name, Instance: i.String(), Topics: []protocol.Topic{w.topic}, Epoch: p.Epoch, Heartbeat: w.Times.Heartbeat,
+			Name: name.name, Instance: i.String(), Topics: []protocol.Topic{topic}, Epoch: p.Epoch, Heartbeat: w.Times.Heartbeat,
 		}),
 	}
 	p.inits = append(p.inits, r)

@@ -15,6 +15,7 @@ const MostPartitions = 3
 // Partition is a partition of the topic, with its log and what is kept of the log outside of it.
 type Partition struct {
 	Index    int // in World.Partitions
+	Created  bool
 	ID       protocol.Partition
 	Log      Log
 	Evidence *Evidence // nil for a scheduler that leaves snapshots and marks out
@@ -48,6 +49,30 @@ func (w *World) listenTo(id protocol.Partition) {
 			w.subjects[role] = append(w.subjects[role], subject)
 		}
 	}
+}
+
+// IDs are the partitions of a world. The first Created of them exist.
+type IDs struct {
+	All     []protocol.Partition
+	Created int
+}
+
+// IDs returns the partitions. If some of them are created later, these are the last ones.
+func (w *World) IDs() IDs {
+	ids := IDs{All: w.ids}
+	for ids.Created < len(w.ids) && w.Partitions[ids.Created].Created {
+		ids.Created++
+	}
+	return ids
+}
+
+// Added is a partition that was created, by its index, for a process that runs already.
+type Added struct{ Of int }
+
+// Create creates the next partition. Processes that run learn of it by Added. Its log is there already.
+func (w *World) Create(of *Partition) {
+	of.Created = true
+	w.SayOf(of, "the partition is created")
 }
 
 // indexOf returns the index of a partition; -1 if it is not among them.

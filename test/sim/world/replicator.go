@@ -16,7 +16,8 @@ type ReplicatorCore struct {
 	// marksAtOnce is set for a scheduler that leaves marks out: each mark counts as written when
 	// the core asks for it.
 	marksAtOnce bool
-	starts      *replicator.Added   // the partitions, without their names, until the first step
+	created     int                 // partitions that exist when it starts; 0 once it has them
+	added       replicator.Added    // a partition, without its name
 	truncates   []messages.Truncate // of the present step
 	logs        [MostPartitions]replicatorLog
 }
@@ -32,18 +33,20 @@ type replicatorLog struct {
 }
 
 // NewReplicator returns the core of the replicator with the name. Its settings have its epoch.
-func NewReplicator(name string, settings replicator.Settings, marksAtOnce bool, partitions []protocol.Partition) *ReplicatorCore {
+func NewReplicator(name string, settings replicator.Settings, marksAtOnce bool, ids IDs) *ReplicatorCore {
 	return &ReplicatorCore{
 		name: name, marksAtOnce: marksAtOnce,
-		actors: newActors[*replicator.Log, replicator.Event](partitions, func() *replicator.Log { return replicator.NewLog(settings) }),
-		starts: &replicator.Added{Limits: settings.Limits, Codec: settings.Codec, Retention: settings.Retention, Patience: settings.Patience},
+		actors:  newActors[*replicator.Log, replicator.Event](ids, func() *replicator.Log { return replicator.NewLog(settings) }),
+		created: ids.Created, added: replicator.Added{Limits: settings.Limits, Codec: settings.Codec, Retention: settings.Retention, Patience: settings.Patience},
 	}
 }
 
 // Step implements Core.
 func (r *ReplicatorCore) Step(now time.Time, events []Event, out *Output) {
-	r.start(out)
-	r.truncates = r.truncates[:0]
+	for of := range r.created {
+		r.add(of, out)
+	}
+	r.created, r.truncates = 0, r.truncates[:0]
 	for _, e := range events {
 		r.event(e, out)
 	}
@@ -64,20 +67,14 @@ func (r *ReplicatorCore) Step(now time.Time, events []Event, out *Output) {
 	r.leads(out)
 }
 
-// start adds the partitions in the first step.
-func (r *ReplicatorCore) start(out *Output) {
-	if r.starts == nil {
-		return
+// add adds a partition.
+func (r *ReplicatorCore) add(of int, out *Output) {
+	added := r.added
+	added.Partition = r.actors.partitions[of]
+	if keeps := added.Retention; keeps != (replicator.Retention{}) && !r.actors.has[of] {
+		r.retains(of, keeps, out)
 	}
-	for of, id := range r.actors.partitions {
-		added := *r.starts
-		added.Partition = id
-		r.actors.give(of, added)
-		if added.Retention != (replicator.Retention{}) {
-			r.retains(of, added.Retention, out)
-		}
-	}
-	r.starts = nil
+	r.actors.add(of, added)
 }
 
 // step lets the actor of a log take a turn.
@@ -130,6 +127,8 @@ func (r *ReplicatorCore) event(e Event, out *Output) {
 		r.actors.give(e.Of, replicator.For{Partition: r.actors.partitions[e.Of], Event: r.result(e.Of, e.Event, out)})
 	case replicator.EpochTaken:
 		r.actors.giveAsking(e.Epoch, e)
+	case Added:
+		r.add(e.Of, out)
 	default:
 		r.actors.giveAll(e)
 	}

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"laneway.dev/pkg/messages"
-	"laneway.dev/pkg/protocol"
 	sequencer "laneway.dev/services/sequencer/core"
 	"laneway.dev/test/sim/check"
 )
@@ -17,16 +16,20 @@ type SequencerCore struct {
 }
 
 // NewSequencer returns the core of the sequencer with the name.
-func NewSequencer(name string, epoch uint64, heartbeat time.Duration, partitions []protocol.Partition) *SequencerCore {
+func NewSequencer(name string, epoch uint64, heartbeat time.Duration, ids IDs) *SequencerCore {
 	s := &SequencerCore{name: name}
-	s.actors = newActors[*sequencer.Log, sequencer.Event](partitions, func() *sequencer.Log { return sequencer.NewLog(epoch, heartbeat) })
-	for of, id := range partitions {
-		s.actors.give(of, sequencer.Added{Partition: id})
+	s.actors = newActors[*sequencer.Log, sequencer.Event](ids, func() *sequencer.Log { return sequencer.NewLog(epoch, heartbeat) })
+	for of := range ids.Created {
+		s.add(of)
 	}
 	s.actors.turn(true, func(core *sequencer.Log, events []sequencer.Event) uint64 {
 		return core.Step(Beginning, events).TakeEpoch
 	})
 	return s
+}
+
+func (s *SequencerCore) add(of int) {
+	s.actors.add(of, sequencer.Added{Partition: s.actors.partitions[of]})
 }
 
 // Step implements Core.
@@ -35,6 +38,8 @@ func (s *SequencerCore) Step(now time.Time, events []Event, out *Output) {
 		switch e := e.(type) {
 		case *Message:
 			e.Each(func(m messages.Message) { s.actors.give(s.actors.index(m.Of()), m) })
+		case Added:
+			s.add(e.Of)
 		case sequencer.EpochTaken:
 			s.actors.giveAsking(e.Epoch, e)
 		default:

@@ -18,9 +18,9 @@ type StagerCore struct {
 }
 
 // NewStager returns the core of the stager with the name, which replaces that in the settings.
-func NewStager(name string, settings stager.Settings, partitions []protocol.Partition) StagerCore {
+func NewStager(name string, settings stager.Settings, ids IDs) StagerCore {
 	settings.Name = name
-	return StagerCore{name, stager.NewCore(settings), partitions}
+	return StagerCore{name, stager.NewCore(settings), ids.All}
 }
 
 // Step implements Core.

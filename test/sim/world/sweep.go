@@ -80,7 +80,7 @@ func (w *World) RemoveRecords(keys ...string) {
 
 // SweepLogs answers ReadLogs.
 func (w *World) SweepLogs() (read sweep.LogsRead) {
-	for _, of := range w.Partitions {
+	for _, of := range w.Partitions[:w.IDs().Created] {
 		l := &of.Log
 		read.Logs = append(read.Logs, sweep.Log{Partition: of.ID, Sequence: l.Last(), Watermark: l.Watermark(), Manifest: l.History().Manifest})
 	}
@@ -89,7 +89,7 @@ func (w *World) SweepLogs() (read sweep.LogsRead) {
 
 // SweepList answers ListLogs.
 func (w *World) SweepList() sweep.LogsListed {
-	return sweep.LogsListed{Logs: slices.Clone(w.ids)}
+	return sweep.LogsListed{Logs: slices.Clone(w.ids[:w.IDs().Created])}
 }
 
 // SweepManifests answers ReadManifests.

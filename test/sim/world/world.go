@@ -107,15 +107,12 @@ func (w *World) Init(s Scheduler, times frontend.Times, topic protocol.Topic) {
 	created := messages.Entry{TopicID: topic.ID, Created: true, Time: Beginning.UnixNano()}
 	for n := range int(topic.Partitions) {
 		first := Node{Entry: messages.LoggedEntry{Sequence: 1, Entry: created}, Data: messages.EncodeEntry(created), At: Beginning}
-		of := &Partition{Index: n, ID: topic.Partition(n)}
+		of := &Partition{Index: n, Created: true, ID: topic.Partition(n)}
 		w.Partitions, w.ids = append(w.Partitions, of), append(w.ids, of.ID)
 		w.listenTo(of.ID)
 		of.Log.Committed, of.Log.First, of.Log.Created = []*Node{s.Node(of, first)}, 1, Beginning
 	}
 }
-
-// IDs returns the partitions, in the order of their indexes.
-func (w *World) IDs() []protocol.Partition { return w.ids }
 
 // Become makes w a copy of another world, under the scheduler s. The two change
 // independently. It reuses the memory of w.

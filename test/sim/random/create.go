@@ -1,0 +1,39 @@
+package random
+
+import (
+	"time"
+
+	"laneway.dev/test/sim/world"
+)
+
+// latestCreation is when a partition that does not exist from the beginning is created at the latest, and
+// how long processes take at most to learn of that.
+const latestCreation = 3 * time.Second
+
+// createLater has the last of several partitions created during the run, except where batches are
+// promised to be committed promptly: those that come before its replicator knows it are delayed.
+func (r *run) createLater() {
+	m := &r.config.Mix
+	if n := len(r.Partitions); n > 1 && r.config.Late && !m.OneLane && !m.Repairs {
+		of := r.Partitions[n-1]
+		of.Created = false
+		r.after(r.between(0, latestCreation), func() { r.create(of) })
+	}
+}
+
+// create creates a partition. Processes learn of it in any order, and its clients begin.
+func (r *run) create(of *world.Partition) {
+	r.counts.Created++
+	r.Create(of)
+	for _, p := range r.Processes {
+		switch p.Role {
+		case world.Frontend, world.Sequencer, world.Replicator:
+			r.after(r.between(0, latestCreation), func() { r.Deliver(p, world.Added{Of: of.Index}) })
+		}
+	}
+	for _, c := range r.clients {
+		if c.Partition == of.Index {
+			r.after(r.between(0, time.Second), func() { r.begin(c) })
+		}
+	}
+}
