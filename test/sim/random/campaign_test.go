@@ -125,7 +125,7 @@ func TestKeptSeeds(t *testing.T) {
 	for seed, what := range kept {
 		for _, mix := range Mixes {
 			c := Seeded(seed)
-			c.Mix, c.Partitions, c.Logs, c.Late, c.Parcels = mix, 1, 1, false, false // as when they went wrong
+			c.Mix, c.Partitions, c.Logs, c.Late, c.Busy, c.Parcels = mix, 1, 1, false, false, false // as when they went wrong
 			if r := Run(c, nil); r.Violation != nil {
 				t.Errorf("seed %d of %q (%s): %v\nto see it: %s", seed, mix.Name, what, r.Violation, c.Command())
 			}

@@ -67,7 +67,7 @@ func (r *run) carry(from, to *world.Process, m *world.Message) {
 		}
 		r.onWay(way, takes, r.config.Mix.Unordered, func() {
 			r.trace.arrived(r.elapsed(), m)
-			r.Deliver(to, m)
+			r.arrives(to, m)
 		})
 	}
 }
@@ -151,7 +151,7 @@ func (r *run) request(i *world.Instance, q world.Request) {
 			r.Reply(p, world.Answer{Request: q, Code: protocol.CodeOverloaded, Detail: "simulated"})
 			return
 		}
-		r.Deliver(p, q)
+		r.arrives(p, q)
 	})
 }
 

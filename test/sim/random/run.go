@@ -35,6 +35,7 @@ type Config struct {
 	Partitions  int  // 0 is 1
 	Logs        int  // over which the partitions are spread; 0 is 1
 	Late        bool // the last of several partitions is created during the run
+	Busy        bool // what arrives at a process within a while is handled in one turn
 	Parcels     bool // messages of one turn to one subject travel together
 	Clients     int  // in all
 	Batches     int  // of each client, at least
@@ -60,7 +61,7 @@ func Seeded(seed uint64) Config {
 	round := seed / mixes
 	layout := layouts[round%uint64(len(layouts))]
 	return Config{
-		Seed: seed, Mix: Mixes[seed%mixes], Partitions: layout.partitions, Logs: layout.logs, Late: layout.partitions > 1 && round%7 < 3, Parcels: round%5 > 0,
+		Seed: seed, Mix: Mixes[seed%mixes], Partitions: layout.partitions, Logs: layout.logs, Late: layout.partitions > 1 && round%7 < 3, Busy: round%2 > 0, Parcels: round%5 > 0,
 		Clients: 4 + int(round%3), Batches: 50, ActiveTime: activeTime, StagerBytes: 4 << 10,
 		Inline: inlines[round%uint64(len(inlines))], Faults: fewest,
 	}
@@ -106,7 +107,7 @@ func (r *run) run() {
 func newRun(config Config, trace *Trace) *run {
 	r := &run{
 		config: config, rng: rand.New(rand.NewPCG(config.Seed, 1)), trace: trace,
-		links: map[link]time.Duration{}, away: map[string]time.Time{}, cuts: map[link]time.Time{}, putsFailed: map[int]int{}, deaf: map[*world.Process]time.Time{}, unaware: map[*world.Process]time.Time{}, damage: map[messages.Extent]bool{},
+		links: map[link]time.Duration{}, away: map[string]time.Time{}, cuts: map[link]time.Time{}, putsFailed: map[int]int{}, inbox: map[*world.Process][]world.Event{}, deaf: map[*world.Process]time.Time{}, unaware: map[*world.Process]time.Time{}, damage: map[messages.Extent]bool{},
 	}
 	m := &config.Mix
 	r.limits = check.Limits{

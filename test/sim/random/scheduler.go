@@ -24,13 +24,14 @@ type run struct {
 
 	clients   []*client
 	consumers []*consumer
-	damage    map[messages.Extent]bool     // by batch in the object store: whether it cannot be read any more
-	away      map[string]time.Time         // by key of an object of batches: until when archivers cannot read it
-	deaf      map[*world.Process]time.Time // frontends without a connection to consumers, until when
-	unaware   map[*world.Process]time.Time // processes that hear of no generation, until when
-	links     map[link]time.Duration       // when the last arrival on a way is
-	cuts      map[link]time.Time           // ways on which nothing arrives, until when
-	logs      []log                        // of the partitions
+	damage    map[messages.Extent]bool         // by batch in the object store: whether it cannot be read any more
+	away      map[string]time.Time             // by key of an object of batches: until when archivers cannot read it
+	deaf      map[*world.Process]time.Time     // frontends without a connection to consumers, until when
+	unaware   map[*world.Process]time.Time     // processes that hear of no generation, until when
+	links     map[link]time.Duration           // when the last arrival on a way is
+	cuts      map[link]time.Time               // ways on which nothing arrives, until when
+	logs      []log                            // of the partitions
+	inbox     map[*world.Process][]world.Event // what a busy process handles in its next turn
 	limits    check.Limits
 	topic     replicator.Limits    // present ones, if they change; zero otherwise
 	retains   bool                 // the topic has a retention, at times
@@ -61,6 +62,27 @@ func (r *run) awake(p *world.Process, do func()) {
 	default:
 		do()
 	}
+}
+
+// longestTurn is how long a process is busy with a turn at most, while more arrives.
+const longestTurn = 3 * time.Millisecond
+
+// arrives hands a message or a request to a process. One that is busy handles it with others, in one turn.
+func (r *run) arrives(p *world.Process, e world.Event) {
+	if !r.config.Busy {
+		r.Deliver(p, e)
+		return
+	}
+	waiting := r.inbox[p]
+	r.inbox[p] = append(waiting, e)
+	if len(waiting) > 0 {
+		return
+	}
+	r.after(r.between(0, longestTurn), func() {
+		all := r.inbox[p]
+		delete(r.inbox, p)
+		r.Deliver(p, all...)
+	})
 }
 
 // next lets the next event happen.

@@ -115,14 +115,19 @@ func anyFaults(c Config) []Config {
 	return []Config{c}
 }
 
-// fewerPartitions tries fewer partitions and logs, those that exist from the beginning, and messages that
-// travel by themselves.
+// fewerPartitions tries fewer partitions and logs, those that exist from the beginning, turns of one
+// event, and messages that travel by themselves.
 func fewerPartitions(c Config) []Config {
 	all := lower(c, c.Partitions, 1, func(c *Config, n int) { c.Partitions = n })
 	all = append(all, lower(c, c.Logs, 1, func(c *Config, n int) { c.Logs = n })...)
 	if c.Late {
 		smaller := c
 		smaller.Late = false
+		all = append(all, smaller)
+	}
+	if c.Busy {
+		smaller := c
+		smaller.Busy = false
 		all = append(all, smaller)
 	}
 	if c.Parcels {

@@ -93,8 +93,8 @@ func TestViolationIsShrunkToOnePartition(t *testing.T) {
 		return errors.New("I1: something is wrong")
 	}
 	config := Seeded(0)
-	config.Partitions, config.Logs, config.Late, config.Parcels = 3, 2, true, true
-	if c := shrink(config, run).Config; c.Partitions != 1 || c.Logs != 1 || c.Late || c.Parcels {
+	config.Partitions, config.Logs, config.Late, config.Busy, config.Parcels = 3, 2, true, true, true
+	if c := shrink(config, run).Config; c.Partitions != 1 || c.Logs != 1 || c.Late || c.Busy || c.Parcels {
 		t.Errorf("it is shrunk to %s", c)
 	}
 }

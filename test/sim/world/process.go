@@ -144,14 +144,15 @@ func (w *World) Tick(p *Process) {
 	}
 }
 
-// Deliver hands an event to a process: now, later if it hangs, never if it is dead.
-func (w *World) Deliver(p *Process, e Event) {
+// Deliver hands events to a process, for one turn: now, later if it hangs, never if it is dead. Only
+// messages and requests can be several.
+func (w *World) Deliver(p *Process, events ...Event) {
 	switch {
 	case p.Dead:
 	case w.Hanging(p):
-		p.missed = append(p.missed, e)
+		p.missed = append(p.missed, events...)
 	default:
-		w.take(p, []Event{e})
+		w.take(p, events)
 	}
 }
 
