@@ -206,8 +206,8 @@ type getRequest struct {
 	Batch    int    `json:"batch,omitempty"`
 }
 
-// Read returns up to limit entries, starting at the stream sequence from or the next one
-// that exists. The entries rise, but may have holes. atEnd reports that no entry follows
+// Read returns up to limit entries, starting with the first one whose stream sequence is at
+// least from. Their sequences rise, but may have holes. atEnd reports that no entry follows
 // them on the replica that has answered, which may lag behind the leader. Together with an
 // error, Read returns the entries that it has read before it.
 func (l *Log) Read(ctx context.Context, from uint64, limit int) (entries []messages.LoggedEntry, atEnd bool, err error) {

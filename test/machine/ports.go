@@ -11,8 +11,9 @@ import (
 
 // Ports are taken from below those that the kernel gives to outgoing
 // connections: a process that is killed and started again needs the same one.
-// Each process of tests takes them from a range of its own, because another one
-// could else draw such a port in the meantime.
+// Each process of tests prefers a range that no other one holds: otherwise another
+// process could take the port while its server is down. If all ranges are held,
+// processes share one.
 const (
 	firstPort = 20000
 	ranges    = 4
@@ -49,7 +50,7 @@ func Address(t testing.TB) string {
 	for range tries {
 		port := ownRange().first + 1 + rand.IntN(perRange-1)
 		if _, drawn := ports.LoadOrStore(port, true); drawn {
-			continue // by a process that does not listen yet
+			continue // by another test of this process, whose server may not listen yet
 		}
 		t.Cleanup(func() { ports.Delete(port) })
 		var config net.ListenConfig

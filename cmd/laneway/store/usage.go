@@ -26,16 +26,17 @@ func (*Usage) Help() string {
 
     live       batches to which a log refers, and the segments of its history
     other      heads, indexes and unused batches in the same objects; manifests
-    waiting    objects that no log needs, so that sweeps delete them: those of
-               batches that are archived, of deleted topics, of batches that were
-               sent twice or rejected; segments and manifests that were replaced
-               or dropped. Objects of batches still under way count as well
+    waiting    objects to which no log refers: those of batches that are archived,
+               of deleted topics, of batches that were sent twice or rejected;
+               segments and manifests that were replaced or dropped. Sweeps
+               delete them. Objects of batches still under way are counted here
+               until a log refers to them
 
 For each topic, it prints the bytes of its batches as they are stored, and those of its segments. It reads no objects but manifests, changes
 nothing, and works while Laneway runs.
 It needs the same full rights to NATS as the services.
 
-If the last sweep was not complete, it says why, and since when no sweep was. It also shows the alarm of a sweep.
+If the last sweep was not complete, the output gives the reason, and the time since which no sweep was complete. It also shows an alarm, if one is set.
 
 The exit code is 1 if objects or the marker of the store are missing, or if topics, logs or parts of the store cannot be read. The figures are then incomplete,
 and laneway store verify says what is lost. The exit code is 6 if the store is not that of the given server.

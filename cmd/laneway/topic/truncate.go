@@ -30,9 +30,9 @@ type Truncate struct {
 // Help implements kong.HelpProvider.
 func (*Truncate) Help() string {
 	return `The records cannot be read after the command has ended. This cannot be undone. Offsets never change: the next record gets
-the same offset as without truncation. A time in the future is refused. The command may be repeated. Records that are not archived yet are archived first,
-so it needs archiving: see --archive-bytes of laneway serve. A command that fails while it waits for that, or is interrupted,
-withdraws nothing: the records are still dropped when they are archived, unless the owner of the log has ended before. Space is freed only by whole segments.
+the same offset as without truncation. A time more than a minute in the future is rejected. The command may be repeated. Records that are not archived yet are archived first,
+so it needs archiving: see --archive-bytes of laneway serve. Interrupting the command, or an error while it
+waits, does not withdraw the request: the records are dropped when they are archived, unless another owner takes over the log first. Space is freed only by whole segments.
 
 Examples:
 

@@ -36,17 +36,17 @@ type Update struct {
 
 // Help implements kong.HelpProvider.
 func (*Update) Help() string {
-	return `Options that are not given keep their values. The update is in force when the command ends, without a restart, and soon
-after that also in further frontends and in the replicator. The number of partitions and that of replicas cannot be changed.
+	return `Options that are not given keep their values. The update is in force in the frontend when the command ends, and in the
+other services soon after. Nothing is restarted. The number of partitions and that of replicas cannot be changed.
 
 With --subjects, the topic is bound to the given subjects only. Requests to subjects that stay are neither lost nor
-rejected in the meantime. Only when a topic gets its first subjects, a request of that moment may stay without an answer.
+rejected in the meantime. A request that arrives while a topic gets its first subjects may get no answer.
 To move a subject to another topic, take it from the one and then give it to the other.
 
 A lower retention also drops records that are stored already. This cannot be undone.
 
-A producer that sends a batch again after --producer-expiry may double it. So let the expiry exceed the delivery timeout
-of every running producer.
+A batch that a producer sends again after --producer-expiry may be appended twice. The expiry must exceed the delivery
+timeout of every running producer.
 
 Examples:
 

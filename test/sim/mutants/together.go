@@ -15,9 +15,9 @@ import (
 // Variable is the environment variable that selects one of the mutants of a build with many.
 const Variable = "LANEWAY_MUTANT"
 
-// Together puts many mutants into one build, because most of the time of a mutant is that of
-// compiling and linking what depends on it. Every function that a mutant changes begins with the
-// changed body, in a condition on [Variable]. Without the variable the build has no defect.
+// Together puts many mutants into one build, because a mutant spends most of its time on compiling and
+// linking the packages that depend on it. Each function that a mutant changes starts with an if
+// statement on [Variable], which contains the changed body. Without the variable the build has no defect.
 //
 // It returns the path of a file for go's flag -overlay, and the mutants that the build does not
 // have: those that change more than the bodies of functions, or functions with labels.
@@ -103,7 +103,7 @@ func parseGo(source string) (*ast.File, error) {
 // between returns the source of a part of a file. A set with one file begins at position 1.
 func between(source string, from, to token.Pos) string { return source[from-1 : to-1] }
 
-// add adds a mutant, and reports whether that is possible.
+// add adds a mutant, and reports whether the build can contain it.
 func (g *guards) add(name, defect string) bool {
 	syntax, err := parseGo(defect)
 	if err != nil || len(syntax.Decls) != len(g.syntax.Decls) {
@@ -134,7 +134,8 @@ func (g *guards) add(name, defect string) bool {
 	return true
 }
 
-// labeled reports whether a function has labels, which it could not have twice.
+// labeled reports whether a function has labels. Its body cannot be copied, because a label may occur
+// only once in a function.
 func labeled(f *ast.FuncDecl) (found bool) {
 	ast.Inspect(f, func(n ast.Node) bool {
 		_, is := n.(*ast.LabeledStmt)

@@ -6,8 +6,8 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// actors are the actors of a process: one for each log that its partitions are spread over, with a
-// core of type L, whose events have type E. Most worlds have one log.
+// actors are the actors of a process: one for each log number of its partitions. Each has a core of
+// type L, whose events have type E. In most worlds all partitions have the same log number.
 type actors[L, E any] struct {
 	partitions []protocol.Partition
 	place      []int  // by partition: its actor

@@ -30,14 +30,14 @@ type Share struct {
 	appending bool
 }
 
-// For is an event for one partition, by its index: any but a message or a request, which name theirs,
-// and those that concern a process.
+// For is an event for one partition, named by its index. Messages and requests are not wrapped, because
+// they name their partition, and neither are events that concern a whole process.
 type For struct {
 	Of    int
 	Event Event
 }
 
-// Result hands an event for one of its partitions to a process, as Deliver does.
+// Result delivers an event for a partition to a process.
 func (w *World) Result(p *Process, of *Partition, e Event) { w.Deliver(p, For{of.Index, e}) }
 
 // listenTo adds the subjects of the services of a partition.

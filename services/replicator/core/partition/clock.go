@@ -9,13 +9,13 @@ type clock struct {
 	read time.Time // of the last entry that was read
 }
 
-// replayShare is the part of the expiry by which one entry that is read advances the clock at most.
-// The expiry exceeds the longest deadline of a request by more than that.
+// replayShare bounds how far one entry advances the clock while a log is read: by 1/replayShare of
+// LaneExpiry, which MUST exceed messages.MaxDeadline by more than that.
 const replayShare = 8
 
 // follow advances the clock by an entry that is read. The times of a log are those of several clocks,
-// which may have been set meanwhile. So a jump counts as little time only: otherwise lanes would be
-// evicted that were active a moment before it, and may have unresolved tickets.
+// which may have been set meanwhile. So a jump advances the clock by a limited time only: otherwise
+// lanes would be evicted that were active a moment before it, and may have unresolved tickets.
 func (c *clock) follow(at time.Time, expiry time.Duration) {
 	if c.now.IsZero() {
 		c.now, c.read = at, at
@@ -25,8 +25,8 @@ func (c *clock) follow(at time.Time, expiry time.Duration) {
 }
 
 // restart sets the clock at the beginning of a term. All lanes count as active now, and the windows of
-// all message ids begin again: the clock of another machine must not forget a lane that may have
-// unresolved tickets, or an id whose batch may be sent again.
+// all message ids begin again: no lane that may have unresolved tickets, and no id whose batch may be
+// sent again, may expire because of another machine's clock.
 func (c *Core) restart(now time.Time) {
 	c.clock = clock{now: now, read: now}
 	c.lanes.touch(now)

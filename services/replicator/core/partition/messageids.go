@@ -7,9 +7,9 @@ import "time"
 // window, except that an id is never dropped early: a full window rejects new ids.
 type messageIDs struct {
 	window time.Duration
-	most   int // ids remembered
-	room   int // bytes of all ids remembered
-	bytes  int
+	most   int // limit on the number of ids
+	room   int // limit on the bytes of all ids
+	bytes  int // of all ids
 	byID   map[string]*firstUse
 	order  []idTime // committed ids by the beginnings of their windows
 }
@@ -68,8 +68,9 @@ func (m *messageIDs) commit(id string, f *firstUse, offset int64, at time.Time) 
 	m.order = append(m.order, idTime{id, at})
 }
 
-// expire removes the ids whose windows have ended. An id that has expired and was used again may
-// be in order twice; only its last window counts.
+// expire removes the ids whose windows have ended. While a log is read, the clock may be slower than
+// that of the earlier owner. An id that this owner had forgotten and committed again is then in order
+// twice, and only its last window counts.
 func (m *messageIDs) expire(now time.Time) {
 	n := 0
 	for n < len(m.order) && now.Sub(m.order[n].at) > m.window {

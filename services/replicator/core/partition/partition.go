@@ -35,7 +35,7 @@ import (
 // Settings are the limits and times of a partition.
 type Settings struct {
 	Heartbeat  time.Duration // pause before a missing release is requested again
-	LaneExpiry time.Duration // idle lanes are evicted; MUST exceed messages.MaxDeadline
+	LaneExpiry time.Duration // idle lanes are evicted; see replayShare
 	MaxLanes   int           // lanes remembered; beyond it new ones are rejected
 	IDWindow   time.Duration // how long a Nats-Msg-Id is remembered
 	MaxIDs     int           // message ids remembered; beyond it new ones are rejected
