@@ -26,11 +26,11 @@ func (*Usage) Help() string {
 
     live       batches to which a log refers, and the segments of its history
     other      heads, indexes and unused batches in the same objects; manifests
-    waiting    objects to which no log refers: those of batches that are archived,
-               of deleted topics, of batches that were sent twice or rejected;
-               segments and manifests that were replaced or dropped. Sweeps
-               delete them. Objects of batches still under way are counted here
-               until a log refers to them
+    waiting    objects to which no log refers: those of batches that are
+               archived, of deleted topics, of batches that were sent twice or
+               rejected; segments and manifests that were replaced or dropped.
+               Sweeps delete them. Objects of batches still under way are
+               counted here until a log refers to them
 
 For each topic, it prints the bytes of its batches as they are stored, and those of its segments. It reads no objects but manifests, changes
 nothing, and works while Laneway runs.
