@@ -76,7 +76,7 @@ func TestTruncateCommand(t *testing.T) {
 		t.Errorf("the present time moves the start to %d", start)
 	}
 	code, out, err = deployment.ExitCode(f.Laneway(ctx, "topic", "truncate", s.Topic, "--partition", "0", "--before", "101"))
-	if err != nil || code != 1 || !strings.Contains(out, "before is 101, and the next record of the partition gets the offset 100") {
+	if err != nil || code != 1 || !strings.Contains(out, "before is 101, beyond the end of the partition: its next record gets the offset 100") {
 		t.Errorf("above the end: exit code %d, %v:\n%s", code, err, out)
 	}
 }

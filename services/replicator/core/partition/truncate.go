@@ -19,7 +19,7 @@ func (c *Core) Truncate(m messages.Truncate) {
 	switch end := c.nextOffset; {
 	case m.Before <= a.history.Start:
 	case m.Before > end:
-		answer.Code, answer.Detail = protocol.CodeInvalidRequest, fmt.Sprintf("before is %d, and the next record of the partition gets the offset %d", m.Before, end)
+		answer.Code, answer.Detail = protocol.CodeInvalidRequest, fmt.Sprintf("before is %d, beyond the end of the partition: its next record gets the offset %d", m.Before, end)
 	case c.settings.ArchiveBytes == 0:
 		answer.Code = protocol.CodeInvalidRequest
 		answer.Detail = "only archived records can be dropped, and this replicator archives nothing; start it without --archive-bytes 0"
