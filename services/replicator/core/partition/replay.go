@@ -11,7 +11,7 @@ import (
 // the highest frontend epoch so far.
 func (c *Core) Apply(at time.Time, frontend uint64, s Section) {
 	c.clock.follow(at, c.settings.LaneExpiry)
-	c.Expire(c.clock.now)
+	c.ids.expire(c.clock.now)
 	c.Evict(c.clock.now)
 	offset := s.BaseOffset
 	for i := range s.Batches {
