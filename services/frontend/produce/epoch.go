@@ -93,6 +93,21 @@ func (e *Epoch) Number() uint64 {
 	return 0
 }
 
+// checkTimeout bounds a check. It is short, because a log stands still during its check.
+const checkTimeout = time.Second
+
+// check ends the service if a younger frontend exists. If that cannot be read, it proves nothing,
+// and the service goes on.
+func (e *Epoch) check(ctx context.Context) {
+	holder := e.holder.Load()
+	if holder == nil {
+		return // nothing was taken that another frontend could replace
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	e.config.Ending.FailIfReplaced(holder.Check(ctx))
+}
+
 // raise returns an epoch above the one that has fenced a partition. If several partitions
 // are fenced, the first call takes the epoch and the others get the same one. ErrReplaced
 // means that a younger frontend exists; the service then ends.

@@ -63,7 +63,12 @@ func (l *log) run(ctx context.Context) {
 	defer l.End(supervisor.ErrStopped)
 	config := &l.service.config
 	l.work.Go(func() { l.awaitEpoch(ctx) })
+	before := time.Now() // of the last turn
 	l.mailbox.Run(ctx, config.Times.Heartbeat, func(now time.Time, events []core.Event) bool {
+		if now.Sub(before) > stillBeats*config.Times.Heartbeat {
+			config.Epoch.check(ctx)
+		}
+		before = now
 		if l.service.replaced() {
 			return false
 		}
@@ -73,6 +78,11 @@ func (l *log) run(ctx context.Context) {
 	})
 	l.end(ctx)
 }
+
+// stillBeats is the number of heartbeats without a turn after which the process may have been
+// suspended. A younger frontend may exist by then, and have answered later requests of the same
+// producers, so the epoch is checked before anything that has waited is answered.
+const stillBeats = 2
 
 // awaitEpoch gives the log the first epoch of the frontend.
 func (l *log) awaitEpoch(ctx context.Context) {

@@ -3,7 +3,9 @@ package produce
 import (
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -75,6 +77,38 @@ func TestReplacedFrontendEndsInSilence(t *testing.T) {
 	}
 	r.actor.admit(&nats.Msg{Subject: r.id.ProduceSubject(), Reply: r.replies + "late", Sub: &nats.Subscription{}})
 	r.wantSilence()
+}
+
+// A frontend that was suspended finds the answer to an older request in its mailbox, after its
+// successor may have answered later ones.
+func TestFrontendThatStoodStillAnswersNothingBeforeItKnowsItsSuccessor(t *testing.T) {
+	r := newRig(t, Limits{})
+	entered, resume := make(chan struct{}), make(chan struct{})
+	var suspend atomic.Bool
+	r.service.config.Inline = func() int64 {
+		if suspend.CompareAndSwap(true, false) {
+			close(entered)
+			<-resume
+		}
+		return 0
+	}
+	r.run()
+	r.claim()
+	receive(t, r.actor.Ready())
+	r.produce("open")
+	epoch, batch := r.staged()
+	suspend.Store(true)
+	receive(t, entered)
+	younger, err := ownership.Hold(t.Context(), r.js, "frontend")
+	r.must(err)
+	r.commit(epoch, batch, 0)
+	receive(t, time.After(2*stillBeats*r.service.config.Times.Heartbeat))
+	close(resume)
+	receive(t, r.actor.log.Ended())
+	r.wantSilence()
+	if err := r.ending.Err(); !errors.Is(err, ownership.ErrReplaced) {
+		t.Errorf("the frontend ended with %v, its successor has epoch %d", err, younger.Epoch())
+	}
 }
 
 func TestEndAnswersWhatIsOpenAndWhatComesLater(t *testing.T) {
