@@ -21,6 +21,8 @@ type owner struct {
 	sent    []messages.Message // since the last take
 	commits []partition.Committed
 	saving  bool       // saves are under way until finishSave
+	loading bool       // loads are under way until finishLoad
+	load    bool       // one is
 	save    *core.Save // under way
 	fenced  uint64     // not 0: it waits for an epoch above that
 
@@ -115,7 +117,16 @@ func (o *owner) step(events ...core.Event) {
 			o.finishMark()
 		}
 	}
-	if fx.Load {
+	if o.load = o.load || fx.Load; !o.loading {
+		o.finishLoad()
+	}
+}
+
+// finishLoad loads mark and snapshots, if that is under way.
+func (o *owner) finishLoad() {
+	o.w.t.Helper()
+	if o.load {
+		o.load, o.loading = false, false
 		o.step(core.Loaded{Snapshots: o.w.stored(), Mark: o.w.found(), Trouble: o.w.trouble})
 	}
 }

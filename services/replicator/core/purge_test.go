@@ -230,6 +230,48 @@ func newPurged(t *testing.T) *world {
 	return w
 }
 
+// A snapshot that is being stored while the log is read again is found there, and reported as stored
+// later. The log must not be purged as if these were two.
+func TestSnapshotThatIsFoundAndThenReportedCountsOnce(t *testing.T) {
+	for name, reported := range map[string]func(o *owner){
+		"after the snapshots were loaded": func(o *owner) { o.finishLoad(); o.settle(); o.finishSave() },
+		"before":                          func(o *owner) { o.finishSave(); o.finishLoad(); o.settle() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, o := newPurger(t)
+			older := w.stored()[0].Sequence
+			o.saving = true
+			o.commit(sized(batch("d", 1), 1))
+			w.pass(time.Second)
+			o.step()
+			if o.save == nil || o.save.Sequence <= older {
+				t.Fatalf("saved is %+v", o.save)
+			}
+			w.keep(o.save)
+			for _, reason := range []string{"its log is older than the object store", ""} {
+				o.finishLoad()
+				o.settle()
+				o.loading = true
+				o.step(core.Behind{Reason: reason})
+				o.step()
+			}
+			reported(o)
+			o.archive("e", "m2")
+			for o.purge != nil {
+				if o.purge.Below > older {
+					t.Errorf("purged is %+v, and the older of two snapshots is that of %d", o.purge, older)
+				}
+				o.finishPurge()
+				w.pass(time.Second)
+				o.step()
+			}
+			if begins := w.log[0].Sequence; begins != older {
+				t.Errorf("the log begins with entry %d", begins)
+			}
+		})
+	}
+}
+
 func TestPurgedLogContinuesFromEitherSnapshot(t *testing.T) {
 	for name, damage := range map[string]func(w *world){
 		"both":      func(*world) {},

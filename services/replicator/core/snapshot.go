@@ -34,6 +34,7 @@ const (
 // snapshots is what a core knows about the snapshots of its log.
 type snapshots struct {
 	saving   bool      // a Save is under way
+	early    bool      // it was asked for before the snapshots were loaded, which may have it
 	saved    uint64    // stream sequence of the last one that was stored or loaded
 	wanted   bool      // one is to be made, because the history has moved
 	failures int       // since the last one that was stored
@@ -53,7 +54,10 @@ func (s *snapshots) good(sequence uint64) {
 }
 
 // forget drops what was found when the log was loaded.
-func (s *snapshots) forget() { s.saved, s.wanted, s.newer, s.older = 0, false, 0, 0 }
+func (s *snapshots) forget() {
+	s.saved, s.wanted, s.newer, s.older = 0, false, 0, 0
+	s.early = s.saving
+}
 
 // save asks for a snapshot when one is due. Only one is stored at a time.
 func (c *Core) save(now time.Time) {
@@ -82,7 +86,8 @@ func (c *Core) snapshotDue(now time.Time) bool {
 // savedSnapshot notes that a Save has ended.
 func (c *Core) savedSnapshot(now time.Time, e Saved) {
 	s := &c.snapshots
-	s.saving = false
+	early := s.early
+	s.saving, s.early = false, false
 	if e.Failed {
 		s.after = now.Add(min(firstSavePause<<min(s.failures, 10), longestSavePause))
 		s.failures++
@@ -91,6 +96,9 @@ func (c *Core) savedSnapshot(now time.Time, e Saved) {
 		return
 	}
 	s.failures, s.saved = 0, e.Sequence
+	if early && (c.phase == loading || e.Sequence == s.newer) {
+		return // what is loaded has it, and it must not count as two
+	}
 	s.good(e.Sequence)
 }
 
