@@ -5,16 +5,15 @@ package partitionlog
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/internal/kvbucket"
+	"laneway.dev/internal/streamread"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
@@ -200,89 +199,34 @@ func (l *Log) Append(ctx context.Context, expected uint64, data []byte) (uint64,
 	return 0, fmt.Errorf("append to %s after sequence %d: %w", messages.LogStream(l.partition), expected, err)
 }
 
-// getRequest is a JetStream direct get of several messages.
-type getRequest struct {
-	Sequence uint64 `json:"seq"`
-	Batch    int    `json:"batch,omitempty"`
-}
-
 // Read returns up to limit entries, starting with the first one whose stream sequence is at
 // least from. Their sequences rise, but may have holes. atEnd reports that no entry follows
 // them on the replica that has answered, which may lag behind the leader. Together with an
 // error, Read returns the entries that it has read before it.
 func (l *Log) Read(ctx context.Context, from uint64, limit int) (entries []messages.LoggedEntry, atEnd bool, err error) {
-	return l.read(ctx, getRequest{Sequence: max(from, 1), Batch: limit})
-}
-
-func (l *Log) read(ctx context.Context, request getRequest) (entries []messages.LoggedEntry, atEnd bool, err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("read %s: %w", messages.LogStream(l.partition), err)
-		}
-	}()
-	body, err := json.Marshal(request)
-	if err != nil {
-		return nil, false, err
-	}
-	inbox := l.conn.NewRespInbox()
-	// The channel has room for the whole answer. That of SubscribeSync takes half a MiB.
-	answer := make(chan *nats.Msg, request.Batch+1)
-	sub, err := l.conn.ChanSubscribe(inbox, answer)
-	if err != nil {
-		return nil, false, err
-	}
-	defer func() { err = errors.Join(err, sub.Unsubscribe()) }()
-	closed := l.conn.StatusChanged(nats.CLOSED)
-	defer l.conn.RemoveStatusListener(closed)
-	if err := l.conn.PublishRequest("$JS.API.DIRECT.GET."+messages.LogStream(l.partition), inbox, body); err != nil {
-		return nil, false, err
-	}
-	for {
-		var msg *nats.Msg
-		select {
-		case msg = <-answer:
-		case <-closed:
-			return entries, false, nats.ErrConnectionClosed
-		case <-ctx.Done():
-			return entries, false, ctx.Err()
-		}
-		if status := msg.Header.Get("Status"); status != "" {
-			return l.endOfRead(entries, status, msg.Header)
-		}
-		expected := request.Sequence
-		if n := len(entries); n > 0 {
-			expected = entries[n-1].Sequence + 1
-		}
-		entry, err := l.decode(msg, expected)
-		if err != nil {
-			return entries, false, err
+	stream := messages.LogStream(l.partition)
+	read, atEnd, err := streamread.Several(ctx, l.conn, stream, from, limit)
+	entries = make([]messages.LoggedEntry, 0, len(read))
+	expected := max(from, 1)
+	for i := range read {
+		entry, damage := l.decode(&read[i], expected)
+		if damage != nil {
+			return entries, false, fmt.Errorf("read %s: %w", stream, damage)
 		}
 		entries = append(entries, entry)
+		expected = entry.Sequence + 1
 	}
+	return entries, atEnd, err
 }
 
-// endOfRead interprets the message that ends a direct get.
-func (l *Log) endOfRead(entries []messages.LoggedEntry, status string, header nats.Header) ([]messages.LoggedEntry, bool, error) {
-	switch status {
-	case "204":
-		return entries, header.Get("Nats-Num-Pending") == "0", nil
-	case "404":
-		return nil, true, nil
-	case "503":
-		return nil, false, nats.ErrNoResponders
-	}
-	return nil, false, fmt.Errorf("JetStream returned status %s %s", status, header.Get("Description"))
-}
-
-// decode decodes a message of a direct get. If its headers are damaged, which JetStream's
-// checksum may not notice, it has no sequence; the error then names the expected one.
-func (l *Log) decode(msg *nats.Msg, expected uint64) (messages.LoggedEntry, error) {
-	sequence, err := strconv.ParseUint(msg.Header.Get("Nats-Sequence"), 10, 64)
-	if err != nil {
+// decode decodes a message. If it has no sequence because its headers are damaged, the error names
+// the expected one.
+func (l *Log) decode(m *streamread.Message, expected uint64) (messages.LoggedEntry, error) {
+	if m.Sequence == 0 {
 		return messages.LoggedEntry{}, &DamagedEntry{expected, protocol.Errorf(protocol.CodeCorrupt,
 			"entry %d of stream %s: its headers cannot be read", expected, messages.LogStream(l.partition))}
 	}
-	return l.decodeEntry(sequence, msg.Data)
+	return l.decodeEntry(m.Sequence, m.Data)
 }
 
 func (l *Log) decodeEntry(sequence uint64, data []byte) (messages.LoggedEntry, error) {

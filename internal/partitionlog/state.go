@@ -2,13 +2,11 @@ package partitionlog
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
+	"laneway.dev/internal/streamread"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
@@ -139,36 +137,8 @@ func (l *Log) readCounted(ctx context.Context, sequence uint64) (messages.Logged
 
 // gone reports whether the stream's leader does not have an entry.
 func (l *Log) gone(ctx context.Context, sequence uint64) (bool, error) {
-	_, found, err := l.fromLeader(ctx, sequence)
+	_, found, err := streamread.Leader(ctx, l.conn, messages.LogStream(l.partition), sequence)
 	return !found, err
-}
-
-// fromLeader asks the stream's leader for an entry, and whether it has one.
-func (l *Log) fromLeader(ctx context.Context, sequence uint64) (data []byte, found bool, err error) {
-	request, err := json.Marshal(getRequest{Sequence: sequence})
-	if err != nil {
-		return nil, false, err
-	}
-	m, err := l.conn.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+messages.LogStream(l.partition), request)
-	if err != nil {
-		return nil, false, fmt.Errorf("read %s at sequence %d: %w", messages.LogStream(l.partition), sequence, err)
-	}
-	var answer struct {
-		Error   *jetstream.APIError `json:"error"`
-		Message struct {
-			Data []byte `json:"data"`
-		} `json:"message"`
-	}
-	if err := json.Unmarshal(m.Data, &answer); err != nil {
-		return nil, false, fmt.Errorf("read %s at sequence %d: %w", messages.LogStream(l.partition), sequence, err)
-	}
-	switch {
-	case answer.Error != nil && answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
-		return nil, false, nil
-	case answer.Error != nil:
-		return nil, false, fmt.Errorf("read %s at sequence %d: %w", messages.LogStream(l.partition), sequence, answer.Error)
-	}
-	return answer.Message.Data, true, nil
 }
 
 // End is the end of a log, as the stream's leader reports it.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"laneway.dev/internal/streamread"
 	"laneway.dev/pkg/messages"
 )
 
@@ -164,11 +165,11 @@ func (l *Log) step(ctx context.Context, next uint64, limit int) ([]messages.Logg
 func (l *Log) askLeader(ctx context.Context, sequence uint64) ([]messages.LoggedEntry, error) {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout) // a server that stops does not answer
 	defer cancel()
-	data, found, err := l.fromLeader(ctx, sequence)
+	m, found, err := streamread.Leader(ctx, l.conn, messages.LogStream(l.partition), sequence)
 	if err != nil || !found {
 		return nil, err
 	}
-	entry, err := l.decodeEntry(sequence, data)
+	entry, err := l.decodeEntry(sequence, m.Data)
 	if err != nil {
 		return nil, err
 	}
