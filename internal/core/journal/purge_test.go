@@ -1,0 +1,100 @@
+package journal
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"laneway.dev/pkg/messages"
+)
+
+// purge does what Purgeable says. It returns the first group that is left.
+func purge(t *testing.T, s *stream, x *Index) uint64 {
+	t.Helper()
+	bound := x.Last() + 1
+	below, again := x.Purgeable(bound)
+	if len(again) > 0 {
+		g := messages.Group{}
+		for _, id := range again {
+			state, _ := x.State(id)
+			g.Sections = append(g.Sections, messages.Section{Log: id, Kind: messages.SectionAgain, Sequence: state.Last})
+		}
+		s.groups = append(s.groups, g)
+		x.Apply(uint64(len(s.groups)), g)
+		var left []messages.LogID
+		if below, left = x.Purgeable(bound); len(left) > 0 {
+			t.Fatalf("the last entries of %v are to be appended once more", left)
+		}
+	}
+	return below
+}
+
+func TestPurgedJournalHasWhatLogsNeed(t *testing.T) {
+	for seed := range uint64(500) {
+		random := rand.New(rand.NewPCG(seed, 2))
+		var s stream
+		x := NewIndex()
+		needs := make(map[messages.LogID]uint64)
+		for range 1 + random.IntN(60) {
+			var g messages.Group
+			for topic := range uint64(5) {
+				id := messages.LogID{TopicID: topic}
+				state, exists := x.State(id)
+				if random.IntN(3) > 0 {
+					continue
+				}
+				section := messages.Section{Log: id, Kind: messages.SectionNext, Sequence: state.Last + 1}
+				switch {
+				case !exists:
+					section.Kind = messages.SectionFirst
+				case random.IntN(20) == 0:
+					section.Kind, section.Sequence = messages.SectionDeleted, 0
+					delete(needs, id)
+				case random.IntN(3) == 0:
+					needs[id] = state.First + random.Uint64N(state.Last-state.First+2)
+					x.Needs(id, needs[id])
+					continue
+				}
+				g.Sections = append(g.Sections, section)
+			}
+			s.groups = append(s.groups, g)
+			x.Apply(uint64(len(s.groups)), g)
+		}
+		first := purge(t, &s, x)
+		fresh := NewIndex()
+		for at := first; at <= uint64(len(s.groups)); at++ {
+			fresh.Apply(at, s.groups[at-1])
+		}
+		for topic := range uint64(5) {
+			id := messages.LogID{TopicID: topic}
+			want, exists := x.State(id)
+			got, known := fresh.State(id)
+			if exists != known || got.Last != want.Last || got.First > max(1, min(needs[id], want.Last)) {
+				t.Fatalf("seed %d: log %d is %+v, %v, want %+v, %v from %d on", seed, topic, got, known, want, exists, needs[id])
+			}
+		}
+	}
+}
+
+func TestIdleLogsDoNotHoldBackAPurge(t *testing.T) {
+	const idle, groups = 100, 1000
+	var s stream
+	x := NewIndex()
+	var first messages.Group
+	for topic := range uint64(idle + 1) {
+		first.Sections = append(first.Sections, messages.Section{Log: messages.LogID{TopicID: topic}, Kind: messages.SectionFirst, Sequence: 1})
+	}
+	s.groups = append(s.groups, first)
+	x.Apply(1, first)
+	for sequence := uint64(2); sequence <= groups; sequence++ {
+		g := messages.Group{Sections: []messages.Section{{Kind: messages.SectionNext, Sequence: sequence}}}
+		s.groups = append(s.groups, g)
+		x.Apply(uint64(len(s.groups)), g)
+	}
+	if below, again := x.Purgeable(groups + 1); below != 1 || len(again) != 0 {
+		t.Fatalf("below %d, %d again while the busy log needs all of its entries", below, len(again))
+	}
+	x.Needs(messages.LogID{}, groups-10)
+	if first := purge(t, &s, x); first != groups-10 || len(s.groups) != groups+1 {
+		t.Errorf("the purged journal begins with group %d, and ends with %d", first, len(s.groups))
+	}
+}

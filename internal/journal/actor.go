@@ -1,0 +1,170 @@
+package journal
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+
+	core "laneway.dev/internal/core/journal"
+	"laneway.dev/internal/kvbucket"
+	"laneway.dev/pkg/messages"
+)
+
+const (
+	// tick is how often the actor takes a turn without events.
+	tick = time.Second
+	// attemptTimeout bounds an append and a read. After an append without an answer, the journal is
+	// read to find out what became of it. A read is repeated after retryPause.
+	attemptTimeout = 5 * time.Second
+	retryPause     = 200 * time.Millisecond
+)
+
+// run is the goroutine of the journal. When it ends, every call is answered.
+func (j *Journal) run(ctx context.Context) {
+	defer j.work.Wait()
+	lost := j.config.Conn.StatusChanged(nats.RECONNECTING, nats.CLOSED)
+	defer j.config.Conn.RemoveStatusListener(lost)
+	j.work.Go(func() { j.watch(ctx, lost) })
+	j.execute(ctx, j.core.Start())
+	j.mailbox.Run(ctx, tick, func(_ time.Time, received []any) bool {
+		j.turn(ctx, received)
+		return true
+	})
+	left := make([]any, 0, len(j.calls))
+	for _, id := range slices.Sorted(maps.Keys(j.calls)) {
+		left = append(left, withdrawal{j.calls[id]})
+	}
+	j.turn(ctx, left)
+	for _, e := range j.mailbox.Rest() {
+		if c, is := e.(*call); is {
+			c.done.Err = core.ErrWithdrawn
+			close(c.answered)
+		}
+	}
+}
+
+// watch ends what is under way when the connection is lost: its answer cannot arrive any more.
+func (j *Journal) watch(ctx context.Context, lost <-chan nats.Status) {
+	for {
+		select {
+		case <-lost:
+			if interrupt := j.interrupt.Load(); interrupt != nil {
+				(*interrupt)()
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// turn handles what has come.
+func (j *Journal) turn(ctx context.Context, received []any) {
+	events := make([]core.Event, 0, len(received))
+	var asked []*call // that the index answers as it is
+	for _, e := range received {
+		switch e := e.(type) {
+		case *call:
+			j.ids++
+			e.id = j.ids
+			switch {
+			case e.section.Kind != 0:
+				events = append(events, core.Request{ID: e.id, Expected: e.expected, Section: e.section})
+			case e.look:
+				events = append(events, core.Look{ID: e.id})
+			default:
+				asked = append(asked, e)
+				continue
+			}
+			j.calls[e.id] = e
+		case withdrawal:
+			events = append(events, core.Withdraw{ID: e.call.id})
+		default:
+			events = append(events, e)
+		}
+	}
+	j.execute(ctx, j.core.Step(events))
+	for _, c := range asked {
+		j.answer(c, core.Done{})
+	}
+}
+
+// execute does what the core asks for.
+func (j *Journal) execute(ctx context.Context, fx core.Effects) {
+	for _, d := range fx.Done {
+		c := j.calls[d.ID]
+		delete(j.calls, d.ID)
+		j.answer(c, d)
+	}
+	if fx.Append != nil {
+		a := *fx.Append
+		j.work.Go(func() { j.append(ctx, a) })
+	}
+	if fx.Read != 0 {
+		j.work.Go(func() { j.read(ctx, fx.Read) })
+	}
+}
+
+// answer answers a call as the index is now.
+func (j *Journal) answer(c *call, done core.Done) {
+	index := j.core.Index()
+	c.done = done
+	c.state, c.exists = index.State(c.section.Log)
+	c.places = slices.Clone(index.Places(c.section.Log, c.from, c.most))
+	close(c.answered)
+}
+
+// attempt begins an append or a read, and returns what ends it.
+func (j *Journal) attempt(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	j.interrupt.Store(&cancel)
+	return ctx, cancel
+}
+
+// append appends a group. Only an answer of JetStream proves that it was not appended.
+func (j *Journal) append(ctx context.Context, a core.Append) {
+	bounded, cancel := j.attempt(ctx)
+	defer cancel()
+	ack, err := j.config.JS.PublishMsg(bounded, &nats.Msg{Subject: messages.JournalSubject(j.config.Log), Data: messages.EncodeGroup(a.Group)},
+		jetstream.WithExpectLastSequence(a.Expected), jetstream.WithExpectStream(j.stream), jetstream.WithRetryAttempts(0))
+	if err == nil {
+		_ = j.mailbox.Add(core.Appended{Sequence: ack.Sequence}) // an error means that the actor has ended
+		return
+	}
+	moved := kvbucket.IsConflict(err)
+	if !moved && ctx.Err() == nil {
+		j.config.Logger.Warn("an append failed; the journal is read to find out whether it has the entries", zap.String("stream", j.stream), zap.Error(err))
+		pause(ctx, retryPause)
+	}
+	_ = j.mailbox.Add(core.AppendFailed{Moved: moved}) // likewise
+}
+
+// read reads the journal from a sequence on, until it succeeds.
+func (j *Journal) read(ctx context.Context, from uint64) {
+	for said := false; ctx.Err() == nil; pause(ctx, retryPause) {
+		bounded, cancel := j.attempt(ctx)
+		groups, err := j.readOnce(bounded, from)
+		cancel()
+		if err == nil {
+			_ = j.mailbox.Add(groups) // likewise
+			return
+		}
+		if !said && ctx.Err() == nil {
+			said = true
+			j.config.Logger.Warn("the journal cannot be read; retrying", zap.String("stream", j.stream), zap.Error(err))
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

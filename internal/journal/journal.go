@@ -1,0 +1,156 @@
+// Package journal is the journal of a log in JetStream: the stream that the logs of many partitions
+// share. Package core/journal decides what is appended and what it means. This package appends and
+// reads for it, and answers callers.
+//
+// An append to the log of one partition waits for the one that is under way, and then travels with
+// all others that wait. So the syncs of a server do not grow with the number of partitions.
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+	"go.uber.org/zap"
+
+	"laneway.dev/internal/actor"
+	core "laneway.dev/internal/core/journal"
+	"laneway.dev/internal/supervisor"
+	"laneway.dev/pkg/messages"
+)
+
+// Config is what a Journal needs.
+type Config struct {
+	Conn   *nats.Conn
+	JS     jetstream.JetStream
+	Logger *zap.Logger
+	Log    uint16 // the number of the log
+}
+
+// Journal is the journal of one log, as one process appends to it and reads it. It is safe for
+// concurrent use. Its goroutine owns the core and the calls.
+type Journal struct {
+	config  Config
+	stream  string
+	mailbox *actor.Mailbox[any] // of calls, withdrawals, and events of the core
+	supervisor.Routine
+	work      sync.WaitGroup                     // for the append or the read under way
+	interrupt atomic.Pointer[context.CancelFunc] // ends it early
+
+	core  *core.Appender
+	calls map[uint64]*call // by the ids of their events
+	ids   uint64
+}
+
+// mailboxSize bounds the calls that wait. A caller that finds no room waits.
+const mailboxSize = 4096
+
+// limits of a group: far below NATS' usual max_payload, so that an entry which does not fit has room
+// for a group of its own.
+var limits = core.Limits{Sections: 2000, Bytes: 256 << 10}
+
+// Create creates the stream of a journal with this number of replicas. It may be repeated.
+func Create(ctx context.Context, js jetstream.JetStream, log uint16, replicas int) error {
+	_, err := js.CreateStream(ctx, jetstream.StreamConfig{
+		Name:        messages.JournalStream(log),
+		Description: fmt.Sprintf("Laneway: journal of log %d", log),
+		Subjects:    []string{messages.JournalSubject(log)},
+		Storage:     jetstream.FileStorage,
+		Replicas:    replicas,
+		AllowDirect: true,
+	})
+	if err != nil {
+		return fmt.Errorf("create stream %s: %w", messages.JournalStream(log), err)
+	}
+	return nil
+}
+
+// Open begins to read a journal, whose stream MUST exist. Calls wait until it has been read to its
+// end.
+func Open(config Config) *Journal {
+	j := &Journal{
+		config: config, stream: messages.JournalStream(config.Log), mailbox: actor.NewMailbox[any](mailboxSize),
+		core: core.NewAppender(nuid.Next(), limits), calls: make(map[uint64]*call),
+	}
+	j.Go(j.run)
+	return j
+}
+
+// Close ends the journal. Calls that wait fail.
+func (j *Journal) Close() {
+	j.End(supervisor.ErrStopped)
+	j.Await()
+}
+
+// call is what a caller asks for: to append a section, or to read about its log.
+type call struct {
+	section  messages.Section
+	expected uint64 // of an append
+	look     bool   // the journal is read to its end first
+	from     uint64 // the first entry whose place is asked for
+	most     int    // of these places
+
+	id uint64 // owned by the goroutine of the journal, like what follows until the answer
+	answer
+	answered chan struct{}
+}
+
+// answer is the answer to a call.
+type answer struct {
+	done   core.Done
+	state  core.State // of the log
+	exists bool
+	places []uint64
+}
+
+// withdrawal ends a call.
+type withdrawal struct{ call *call }
+
+// do hands over a call and returns when it is answered. If ctx ends before that, the call is
+// withdrawn, which is answered at once.
+func (j *Journal) do(ctx context.Context, c *call) (answer, error) {
+	c.answered = make(chan struct{})
+	if err := j.mailbox.Put(ctx, c); err != nil {
+		return answer{}, errors.Join(core.ErrWithdrawn, err)
+	}
+	select {
+	case <-c.answered:
+		return c.answer, c.done.Err
+	case <-ctx.Done():
+	}
+	_ = j.mailbox.Add(withdrawal{c}) // an error means that the actor ends, which answers all calls
+	<-c.answered
+	if c.done.Err != nil {
+		return c.answer, errors.Join(c.done.Err, context.Cause(ctx))
+	}
+	return c.answer, nil
+}
+
+// Append appends a section to the log of a partition. It returns the sequence of the entry in its
+// log when the section is durable. expected is the sequence of the last entry of the log; a log
+// begins with SectionFirst, whose entry follows expected.
+//
+// Errors that wrap ErrMoved, ErrSealed, ErrNoLog or ErrWithdrawn of core/journal prove that the
+// section is not in the journal and will not be. After any other error it may be.
+func (j *Journal) Append(ctx context.Context, expected uint64, section messages.Section) (sequence uint64, err error) {
+	a, err := j.do(ctx, &call{section: section, expected: expected})
+	if err != nil {
+		return 0, fmt.Errorf("append to %s after entry %d of log %+v: %w", j.stream, expected, section.Log, err)
+	}
+	return a.done.Sequence, nil
+}
+
+// State returns the extent of a log, with all entries that were durable before the call; false if
+// the log does not exist.
+func (j *Journal) State(ctx context.Context, id messages.LogID) (state core.State, exists bool, err error) {
+	a, err := j.do(ctx, &call{section: messages.Section{Log: id}, look: true})
+	if err != nil {
+		return core.State{}, false, fmt.Errorf("read %s: %w", j.stream, err)
+	}
+	return a.state, a.exists, nil
+}

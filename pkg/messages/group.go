@@ -1,0 +1,138 @@
+package messages
+
+import (
+	"errors"
+	"fmt"
+
+	"laneway.dev/pkg/internal/codec"
+	"laneway.dev/pkg/protocol"
+)
+
+// groupVersion is the version of the group, which is the stored form of a journal.
+const groupVersion = 1
+
+// ErrGroupVersion means that a group has a version that this process does not read. Nothing may be
+// appended to its journal, because the group may concern any log.
+var ErrGroupVersion = errors.New("the group has another version")
+
+// LogID identifies the log of a partition within a journal. A topic that is created again has
+// another id, and a log that continues a damaged one has the next incarnation.
+type LogID struct {
+	TopicID     uint64
+	Number      int32 // of the partition
+	Incarnation uint32
+}
+
+// LogIDOf returns the id of a partition's log.
+func LogIDOf(p protocol.Partition) LogID {
+	return LogID{TopicID: p.TopicID, Number: p.Number, Incarnation: p.Incarnation}
+}
+
+// SectionKind says what a section does to the log of its partition.
+type SectionKind uint8
+
+// The kinds of sections. A log that is not known has no first section, or was deleted after it.
+const (
+	// SectionFirst is the first entry of a log. If the log is known, it has no effect: an
+	// attempt to create the log was repeated.
+	SectionFirst SectionKind = iota + 1
+	// SectionNext is the entry that follows the last one.
+	SectionNext
+	// SectionAgain is the last entry once more, so that groups before this one can be purged.
+	SectionAgain
+	// SectionSealed ends the log: no entry may follow. It has no entry.
+	SectionSealed
+	// SectionDeleted removes the log. It has no entry.
+	SectionDeleted
+
+	sectionKinds = SectionDeleted
+)
+
+// HasEntry reports whether sections of the kind have an entry.
+func (k SectionKind) HasEntry() bool { return k <= SectionAgain }
+
+// Section is the part of a group that belongs to the log of one partition.
+type Section struct {
+	Log  LogID
+	Kind SectionKind
+	// Sequence is that of the entry in the log of its partition. The entries of a log have
+	// sequences that follow each other, whatever stands between them in the journal.
+	Sequence uint64
+	Entry    []byte // as EncodeEntry returns it
+}
+
+// Group is one JetStream message of a journal: a group commit of sections. A journal is the
+// stream that the logs of many partitions share, so that one append, and one sync, is enough for
+// all entries that wait at the same time.
+type Group struct {
+	// Writer and Number identify the group. A writer whose append has an unknown outcome finds
+	// out by them whether the group is in the journal. Writer is different for each start of a
+	// process.
+	Writer   string
+	Number   uint64 // among the groups of the writer, from 1
+	Sections []Section
+}
+
+// Numbers of fields.
+const (
+	groupFields   = 4
+	sectionFields = 6
+)
+
+// EncodeGroup returns the stored form of g.
+func EncodeGroup(g Group) []byte {
+	size := 32
+	for i := range g.Sections {
+		size += 32 + len(g.Sections[i].Entry)
+	}
+	return codec.Encode(size, func(e *codec.Encoder) {
+		e.Array(groupFields)
+		e.Uint(groupVersion)
+		e.Text(g.Writer)
+		e.Uint(g.Number)
+		codec.WriteList(e, g.Sections, func(e *codec.Encoder, s *Section) {
+			e.Array(sectionFields)
+			e.Uint(s.Log.TopicID)
+			e.Int(int64(s.Log.Number))
+			e.Uint(uint64(s.Log.Incarnation))
+			e.Uint(uint64(s.Kind))
+			e.Uint(s.Sequence)
+			e.Bytes(s.Entry)
+		})
+	})
+}
+
+// DecodeGroup reads a group. Its entries are not decoded, and alias data. Errors wrap
+// ErrMalformed or ErrGroupVersion.
+func DecodeGroup(data []byte) (Group, error) {
+	d := codec.Acquire(data)
+	defer d.Release()
+	fields := d.Array() // of another number in another version
+	if v := d.Uint(); d.Err() == nil && v != groupVersion {
+		return Group{}, fmt.Errorf("%w: %d, this process reads %d", ErrGroupVersion, v, groupVersion)
+	}
+	if d.Err() == nil && fields != groupFields {
+		d.Fail("group of %d fields", fields)
+	}
+	g := Group{Writer: d.Text(), Number: d.Uint(), Sections: codec.List(d, decodeSection)}
+	d.End()
+	if d.Err() != nil {
+		return Group{}, d.Err()
+	}
+	return g, nil
+}
+
+func decodeSection(d *codec.Decoder) Section {
+	d.Fields(sectionFields)
+	s := Section{Log: LogID{TopicID: d.Uint(), Number: d.Natural32(), Incarnation: d.Uint32()}}
+	kind := d.Uint()
+	s.Kind, s.Sequence, s.Entry = SectionKind(kind), d.Uint(), d.Bytes()
+	switch {
+	case d.Err() != nil:
+	case kind == 0 || kind > uint64(sectionKinds):
+		d.Fail("section of kind %d", kind)
+	case s.Kind.HasEntry() != (s.Sequence > 0) || s.Kind.HasEntry() != (len(s.Entry) > 0):
+		d.Fail("section of kind %d with sequence %d and an entry of %d bytes", kind, s.Sequence, len(s.Entry))
+	}
+	return s
+}
