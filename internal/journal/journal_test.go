@@ -155,7 +155,6 @@ func TestOneOfSeveralWritersAppends(t *testing.T) {
 		var wait sync.WaitGroup
 		for i, w := range writers {
 			wait.Go(func() {
-				r.fill(w, 1+i, sequence-1, sequence-1) // nothing: the logs of others do not disturb
 				_, results[i] = w.Append(r.ctx, sequence, section(0, messages.SectionNext, content(0, sequence+1)))
 			})
 		}
