@@ -69,18 +69,14 @@ func (j *Journal) turn(ctx context.Context, received []any) {
 	for _, e := range received {
 		switch e := e.(type) {
 		case *call:
-			j.ids++
-			e.id = j.ids
-			switch {
-			case e.section.Kind != 0:
-				events = append(events, core.Request{ID: e.id, Expected: e.expected, Section: e.section})
-			case e.look:
-				events = append(events, core.Look{ID: e.id})
-			default:
+			if e.event == nil {
 				asked = append(asked, e)
 				continue
 			}
+			j.ids++
+			e.id = j.ids
 			j.calls[e.id] = e
+			events = append(events, e.event(e.id))
 		case withdrawal:
 			events = append(events, core.Withdraw{ID: e.call.id})
 		default:
@@ -109,12 +105,11 @@ func (j *Journal) execute(ctx context.Context, fx core.Effects) {
 	}
 }
 
-// answer answers a call as the index is now.
+// answer answers a call.
 func (j *Journal) answer(c *call, done core.Done) {
-	index := j.core.Index()
-	c.done = done
-	c.state, c.exists = index.State(c.section.Log)
-	c.places = slices.Clone(index.Places(c.section.Log, c.from, c.most))
+	if c.done = done; done.Err == nil && c.ask != nil {
+		c.ask(j.core.Index())
+	}
 	close(c.answered)
 }
 

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 
@@ -50,9 +51,11 @@ type Journal struct {
 // mailboxSize bounds the calls that wait. A caller that finds no room waits.
 const mailboxSize = 4096
 
-// limits of a group: far below NATS' usual max_payload, so that an entry which does not fit has room
-// for a group of its own.
-var limits = core.Limits{Sections: 2000, Bytes: 256 << 10}
+// maxSections and maxBytes bound a group with several sections.
+const (
+	maxSections = 2000
+	maxBytes    = 256 << 10
+)
 
 // Create creates the stream of a journal with this number of replicas. It may be repeated.
 func Create(ctx context.Context, js jetstream.JetStream, log uint16, replicas int) error {
@@ -73,6 +76,7 @@ func Create(ctx context.Context, js jetstream.JetStream, log uint16, replicas in
 // Open begins to read a journal, whose stream MUST exist. Calls wait until it has been read to its
 // end.
 func Open(config Config) *Journal {
+	limits := core.Limits{Sections: maxSections, Bytes: min(maxBytes, int(config.Conn.MaxPayload())/2)}
 	j := &Journal{
 		config: config, stream: messages.JournalStream(config.Log), mailbox: actor.NewMailbox[any](mailboxSize),
 		core: core.NewAppender(nuid.Next(), limits), calls: make(map[uint64]*call),
@@ -87,25 +91,16 @@ func (j *Journal) Close() {
 	j.Await()
 }
 
-// call is what a caller asks for: to append a section, or to read about its log.
+// call is what a caller asks for.
 type call struct {
-	section  messages.Section
-	expected uint64 // of an append
-	look     bool   // the journal is read to its end first
-	from     uint64 // the first entry whose place is asked for
-	most     int    // of these places
+	// event makes an event of the core with an id. If it is nil, the call is answered at once.
+	event func(id uint64) core.Event
+	// ask is called with the index when the call is answered without an error. It may be nil.
+	ask func(*core.Index)
 
-	id uint64 // owned by the goroutine of the journal, like what follows until the answer
-	answer
+	id       uint64 // owned by the goroutine of the journal, like the answer until answered is closed
+	done     core.Done
 	answered chan struct{}
-}
-
-// answer is the answer to a call.
-type answer struct {
-	done   core.Done
-	state  core.State // of the log
-	exists bool
-	places []uint64
 }
 
 // withdrawal ends a call.
@@ -113,22 +108,35 @@ type withdrawal struct{ call *call }
 
 // do hands over a call and returns when it is answered. If ctx ends before that, the call is
 // withdrawn, which is answered at once.
-func (j *Journal) do(ctx context.Context, c *call) (answer, error) {
+func (j *Journal) do(ctx context.Context, c *call) (core.Done, error) {
 	c.answered = make(chan struct{})
 	if err := j.mailbox.Put(ctx, c); err != nil {
-		return answer{}, errors.Join(core.ErrWithdrawn, err)
+		return core.Done{}, errors.Join(core.ErrWithdrawn, err)
 	}
 	select {
 	case <-c.answered:
-		return c.answer, c.done.Err
+		return c.done, c.done.Err
 	case <-ctx.Done():
 	}
 	_ = j.mailbox.Add(withdrawal{c}) // an error means that the actor ends, which answers all calls
 	<-c.answered
 	if c.done.Err != nil {
-		return c.answer, errors.Join(c.done.Err, context.Cause(ctx))
+		return c.done, errors.Join(c.done.Err, context.Cause(ctx))
 	}
-	return c.answer, nil
+	return c.done, nil
+}
+
+// ask calls a function with the index. If look is set, the index knows everything that was durable
+// before. The function MUST keep nothing of the index.
+func (j *Journal) ask(ctx context.Context, look bool, ask func(*core.Index)) error {
+	c := &call{ask: ask}
+	if look {
+		c.event = func(id uint64) core.Event { return core.Look{ID: id} }
+	}
+	if _, err := j.do(ctx, c); err != nil {
+		return fmt.Errorf("read %s: %w", j.stream, err)
+	}
+	return nil
 }
 
 // Append appends a section to the log of a partition. It returns the sequence of the entry in its
@@ -136,21 +144,31 @@ func (j *Journal) do(ctx context.Context, c *call) (answer, error) {
 // begins with SectionFirst, whose entry follows expected.
 //
 // Errors that wrap ErrMoved, ErrSealed, ErrNoLog or ErrWithdrawn of core/journal prove that the
-// section is not in the journal and will not be. After any other error it may be.
+// section is not in the journal and will not be. So does nats.ErrMaxPayload. After any other error
+// it may be.
 func (j *Journal) Append(ctx context.Context, expected uint64, section messages.Section) (sequence uint64, err error) {
-	a, err := j.do(ctx, &call{section: section, expected: expected})
-	if err != nil {
-		return 0, fmt.Errorf("append to %s after entry %d of log %+v: %w", j.stream, expected, section.Log, err)
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("append to %s after entry %d of log %+v: %w", j.stream, expected, section.Log, err)
+		}
+	}()
+	// A group that is too large would be tried again forever, and hold up all others.
+	if most := j.config.Conn.MaxPayload(); int64(len(section.Entry)+messages.MaxSectionOverhead) > most {
+		return 0, fmt.Errorf("an entry of %d bytes, with at most %d in a message: %w", len(section.Entry), most, nats.ErrMaxPayload)
 	}
-	return a.done.Sequence, nil
+	done, err := j.do(ctx, &call{event: func(id uint64) core.Event { return core.Request{ID: id, Expected: expected, Section: section} }})
+	return done.Sequence, err
 }
 
 // State returns the extent of a log, with all entries that were durable before the call; false if
 // the log does not exist.
 func (j *Journal) State(ctx context.Context, id messages.LogID) (state core.State, exists bool, err error) {
-	a, err := j.do(ctx, &call{section: messages.Section{Log: id}, look: true})
-	if err != nil {
-		return core.State{}, false, fmt.Errorf("read %s: %w", j.stream, err)
-	}
-	return a.state, a.exists, nil
+	err = j.ask(ctx, true, func(x *core.Index) { state, exists = x.State(id) })
+	return state, exists, err
+}
+
+// Logs returns the extents of all logs, with all entries that were durable before the call.
+func (j *Journal) Logs(ctx context.Context) (logs map[messages.LogID]core.State, err error) {
+	err = j.ask(ctx, true, func(x *core.Index) { logs = maps.Collect(x.All()) })
+	return logs, err
 }

@@ -102,10 +102,10 @@ func (r *rig) fill(j *journal.Journal, n int, last, to uint64) {
 func (r *rig) want(j *journal.Journal, n int, want core.State) {
 	r.Helper()
 	state, exists, err := j.State(r.ctx, logOf(n))
-	if err != nil || !exists || state != want {
+	if state.Bytes = 0; err != nil || !exists || state != want {
 		r.Fatalf("log %d is %+v, %v, %v, want %+v", n, state, exists, err, want)
 	}
-	entries, err := j.Read(r.ctx, logOf(n), want.First, 10_000)
+	entries, _, err := j.Read(r.ctx, logOf(n), want.First, 10_000)
 	if err != nil || uint64(len(entries)) != want.Last-want.First+1 {
 		r.Fatalf("%d entries of log %d were read, %v, want %+v", len(entries), n, err, want)
 	}
@@ -237,7 +237,7 @@ func TestJournalBeginsWhereItWasPurged(t *testing.T) {
 	r.fill(other, 0, 10, 12)
 	r.fill(other, 1, 1, 3)
 	r.want(r.open(), 1, core.State{First: 1, Last: 3})
-	if entries, err := j.Read(r.ctx, logOf(0), 1, 100); err != nil || len(entries) != 0 {
+	if entries, _, err := j.Read(r.ctx, logOf(0), 1, 100); err != nil || len(entries) != 0 {
 		t.Errorf("%d entries were read where they are purged, %v", len(entries), err)
 	}
 }
@@ -257,20 +257,21 @@ func TestLostGroupIsNoticed(t *testing.T) {
 	must(t, stream.DeleteMsg(r.ctx, 4)) // the second entry of log 0
 	other := r.open()
 	for n, want := range []core.State{{First: 1, Last: 3}, {First: 1, Last: 2}, {First: 1, Last: 1, Suspect: true}} {
-		if state, exists, err := other.State(r.ctx, logOf(n)); err != nil || !exists || state != want {
+		state, exists, err := other.State(r.ctx, logOf(n))
+		if state.Bytes = 0; err != nil || !exists || state != want {
 			t.Errorf("log %d is %+v, %v, want %+v", n, state, err, want)
 		}
 	}
-	if entries, err := other.Read(r.ctx, logOf(0), 1, 100); err != nil || len(entries) != 1 {
+	if entries, _, err := other.Read(r.ctx, logOf(0), 1, 100); err != nil || len(entries) != 1 {
 		t.Errorf("%d entries were read before the lost one, %v", len(entries), err)
 	}
-	if entries, err := other.Read(r.ctx, logOf(0), 3, 100); err != nil || len(entries) != 1 || entries[0].Sequence != 3 {
+	if entries, _, err := other.Read(r.ctx, logOf(0), 3, 100); err != nil || len(entries) != 1 || entries[0].Sequence != 3 {
 		t.Errorf("%+v was read after the lost one, %v", entries, err)
 	}
 	must(t, stream.DeleteMsg(r.ctx, 6)) // the last one
 	lost := r.open()
 	r.fill(lost, 2, 1, 3) // the journal goes on
-	if state, _, err := lost.State(r.ctx, logOf(1)); err != nil || state != (core.State{First: 1, Last: 1, Suspect: true}) {
+	if state, _, err := lost.State(r.ctx, logOf(1)); err != nil || state != (core.State{First: 1, Last: 1, Suspect: true, Bytes: 3}) {
 		t.Errorf("the log that has lost its end is %+v, %v", state, err)
 	}
 }
@@ -310,4 +311,33 @@ func TestCallsEndWithTheirContextWhileNATSIsAway(t *testing.T) {
 	if _, err := j.Append(r.ctx, 1, section(0, messages.SectionNext, "late")); !errors.Is(err, core.ErrWithdrawn) {
 		t.Errorf("an append after the end: %v", err)
 	}
+}
+
+// A group that NATS cannot carry would hold up all others.
+func TestEntryAboveMaxPayloadIsRefused(t *testing.T) {
+	r := start(t)
+	j := r.open()
+	r.create(j, 0)
+	large := section(0, messages.SectionNext, "")
+	large.Entry = make([]byte, r.conn.MaxPayload()-messages.MaxSectionOverhead+1)
+	if _, err := j.Append(r.ctx, 1, large); !errors.Is(err, nats.ErrMaxPayload) {
+		t.Errorf("the append ends with %v", err)
+	}
+	large.Entry = large.Entry[1:]
+	if sequence, err := j.Append(r.ctx, 1, large); err != nil || sequence != 2 {
+		t.Errorf("the largest entry has sequence %d, %v", sequence, err)
+	}
+}
+
+func TestJournalWithoutAStreamIsEmpty(t *testing.T) {
+	r := &rig{TB: t, data: t.TempDir(), ctx: t.Context()}
+	r.serve()
+	j := r.open()
+	if logs, err := j.Logs(r.ctx); err != nil || len(logs) != 0 {
+		t.Errorf("it has the logs %v, %v", logs, err)
+	}
+	must(t, journal.Create(r.ctx, r.js, 0, 1))
+	r.create(j, 0)
+	r.fill(j, 0, 1, 3)
+	r.want(j, 0, core.State{First: 1, Last: 3})
 }

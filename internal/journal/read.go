@@ -5,85 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
 	core "laneway.dev/internal/core/journal"
 	"laneway.dev/internal/streamread"
 	"laneway.dev/pkg/messages"
-	"laneway.dev/pkg/protocol"
 )
-
-// groupsPerRead is how many groups one read of the journal requests.
-const groupsPerRead = 256
-
-// readOnce reads a part of the journal. Any replica may answer; where its answer has a hole, or ends,
-// the leader of the stream is asked.
-func (j *Journal) readOnce(ctx context.Context, from uint64) (core.Groups, error) {
-	read, atEnd, err := streamread.Several(ctx, j.config.Conn, j.stream, from, groupsPerRead)
-	if err != nil {
-		return core.Groups{}, err
-	}
-	groups := core.Groups{Through: from - 1}
-	for _, m := range read {
-		if m.Sequence != groups.Through+1 {
-			return j.beyondHole(ctx, groups)
-		}
-		if err := take(&groups, m); err != nil {
-			return core.Groups{}, err
-		}
-	}
-	if !atEnd {
-		return groups, nil
-	}
-	stream, err := j.config.JS.Stream(ctx, j.stream)
-	if err != nil {
-		return core.Groups{}, fmt.Errorf("look up stream %s: %w", j.stream, err)
-	}
-	last := stream.CachedInfo().State.LastSeq
-	if last > groups.Through {
-		return j.beyondHole(ctx, groups)
-	}
-	groups.Through, groups.AtEnd = last, true
-	return groups, nil
-}
-
-// beyondHole adds the next group that the leader has. If it has none, it has lost the end of the
-// journal, which then ends with the last sequence that it has given out.
-func (j *Journal) beyondHole(ctx context.Context, groups core.Groups) (core.Groups, error) {
-	m, found, err := streamread.LeaderNext(ctx, j.config.Conn, j.stream, messages.JournalSubject(j.config.Log), groups.Through+1)
-	if err != nil {
-		return core.Groups{}, err
-	}
-	if found {
-		err = take(&groups, m)
-		return groups, err
-	}
-	stream, err := j.config.JS.Stream(ctx, j.stream)
-	if err != nil {
-		return core.Groups{}, fmt.Errorf("look up stream %s: %w", j.stream, err)
-	}
-	groups.Through, groups.AtEnd = stream.CachedInfo().State.LastSeq, true
-	return groups, nil
-}
-
-// take adds a group. One that is damaged is lost.
-func take(groups *core.Groups, m streamread.Message) error {
-	g, err := messages.DecodeGroup(m.Data)
-	if errors.Is(err, messages.ErrGroupVersion) {
-		return fmt.Errorf("group %d: %w", m.Sequence, err)
-	}
-	groups.Through = m.Sequence
-	if err == nil {
-		groups.Groups = append(groups.Groups, core.Placed{Sequence: m.Sequence, Group: g})
-	}
-	return nil
-}
 
 // Entry is an entry of the log of a partition.
 type Entry struct {
 	Sequence uint64
-	Data     []byte // as messages.EncodeEntry returns it
+	Time     time.Time // that JetStream gave to its group, by the clock of the stream's leader
+	Data     []byte    // as messages.EncodeEntry returns it
 }
 
 const (
@@ -93,26 +29,59 @@ const (
 	nearGroups = 8
 )
 
-// Read returns up to limit entries of a log, from a sequence on, as far as this process knows the
-// journal. Their sequences follow each other. It ends before an entry that is lost.
-func (j *Journal) Read(ctx context.Context, id messages.LogID, from uint64, limit int) ([]Entry, error) {
-	a, err := j.do(ctx, &call{section: messages.Section{Log: id}, from: from, most: limit})
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", j.stream, err)
+// run are entries of a log that follow each other.
+type run struct {
+	first  uint64   // sequence of the first one
+	places []uint64 // of their groups
+	end    bool     // no known entry follows them
+}
+
+// Read returns up to limit entries of a log, beginning with the first one whose sequence is at least
+// from. Their sequences follow each other, and it ends before an entry that is lost. atEnd reports that
+// none follows. If none is known from there on, the journal is read to its end first. Of a log that does not
+// exist, the error wraps core.ErrNoLog.
+func (j *Journal) Read(ctx context.Context, id messages.LogID, from uint64, limit int) (entries []Entry, atEnd bool, err error) {
+	for looked := false; ; looked = true {
+		r, exists, err := j.runOf(ctx, id, from, limit, looked)
+		switch {
+		case err != nil:
+			return nil, false, err
+		case len(r.places) > 0:
+			entries, err := j.readRun(ctx, id, r)
+			if err != nil || looked || len(entries) > 0 {
+				return entries, r.end && len(entries) == len(r.places), err
+			}
+			// The place may be an old one, from which the entry was moved for a purge.
+		case looked && !exists:
+			return nil, false, fmt.Errorf("read log %+v in %s: %w", id, j.stream, core.ErrNoLog)
+		case looked:
+			return nil, true, nil
+		}
 	}
-	places := a.places
-	if lost := slices.Index(places, 0); lost >= 0 {
-		places = places[:lost]
-	}
-	entries := make([]Entry, len(places))
+}
+
+// runOf returns where entries are. If look is set, the journal is read to its end first.
+func (j *Journal) runOf(ctx context.Context, id messages.LogID, from uint64, limit int, look bool) (r run, exists bool, err error) {
+	err = j.ask(ctx, look, func(x *core.Index) {
+		var state core.State
+		state, exists = x.State(id)
+		r.first, r.places = x.Places(id, from, limit)
+		r.places = slices.Clone(r.places)
+		r.end = r.first+uint64(len(r.places)) > state.Last
+	})
+	return r, exists, err
+}
+
+// readRun reads the entries of a run, up to the first one that its group does not have.
+func (j *Journal) readRun(ctx context.Context, id messages.LogID, r run) ([]Entry, error) {
+	entries := make([]Entry, len(r.places))
 	reads, ctx := errgroup.WithContext(ctx)
 	reads.SetLimit(maxReads)
-	for len(places) > 0 {
-		n := near(places)
-		run, into := places[:n], entries[len(entries)-len(places):][:n]
-		first := from + uint64(len(entries)-len(places))
-		reads.Go(func() error { return j.readRun(ctx, id, run, first, into) })
-		places = places[n:]
+	for at := 0; at < len(r.places); {
+		n := near(r.places[at:])
+		part, into := run{first: r.first + uint64(at), places: r.places[at:][:n]}, entries[at:][:n]
+		reads.Go(func() error { return j.readNear(ctx, id, part, into) })
+		at += n
 	}
 	if err := reads.Wait(); err != nil {
 		return nil, err
@@ -132,32 +101,125 @@ func near(places []uint64) int {
 	return n
 }
 
-// readRun reads the entries of a log, from the sequence first on, that stand in groups near each
-// other.
-func (j *Journal) readRun(ctx context.Context, id messages.LogID, places []uint64, first uint64, into []Entry) error {
-	next := places[0]
-	last := places[len(places)-1]
-	for next <= last {
+// readNear reads entries that stand in groups near each other. Those whose groups the replica that
+// answers does not have, or which are damaged, are left out.
+func (j *Journal) readNear(ctx context.Context, id messages.LogID, r run, into []Entry) error {
+	last := r.places[len(r.places)-1]
+	for next := r.places[0]; next <= last; {
 		read, atEnd, err := streamread.Several(ctx, j.config.Conn, j.stream, next, int(last-next)+1)
 		if err != nil {
 			return err
 		}
-		for _, m := range read {
-			g, err := messages.DecodeGroup(m.Data)
-			if err != nil {
-				return protocol.Errorf(protocol.CodeCorrupt, "group %d of stream %s: %v", m.Sequence, j.stream, err)
+		for i := range read {
+			if err := collect(&read[i], id, r.first, into); err != nil {
+				return err
 			}
-			for i := range g.Sections {
-				s := &g.Sections[i]
-				if s.Log == id && s.Kind.HasEntry() && s.Sequence >= first && s.Sequence-first < uint64(len(into)) {
-					into[s.Sequence-first] = Entry{Sequence: s.Sequence, Data: s.Entry}
-				}
-			}
-			next = m.Sequence + 1
+			next = max(next+1, read[i].Sequence+1)
 		}
 		if atEnd || len(read) == 0 {
-			return nil // the replica that has answered lags, or the groups were purged
+			return nil
 		}
+	}
+	return nil
+}
+
+// collect takes the entries of a log from a group.
+func collect(m *streamread.Message, id messages.LogID, first uint64, into []Entry) error {
+	g, err := messages.DecodeGroup(m.Data)
+	if errors.Is(err, messages.ErrGroupVersion) {
+		return fmt.Errorf("group %d: %w", m.Sequence, err)
+	}
+	for i := range g.Sections { // none if it is damaged
+		s := &g.Sections[i]
+		if s.Log == id && s.Kind.HasEntry() && s.Sequence >= first && s.Sequence-first < uint64(len(into)) {
+			into[s.Sequence-first] = Entry{Sequence: s.Sequence, Time: m.Time, Data: s.Entry}
+		}
+	}
+	return nil
+}
+
+// Leader reads the entry at a sequence from the leader of the stream; false if it is not there.
+func (j *Journal) Leader(ctx context.Context, id messages.LogID, sequence uint64) (entry Entry, found bool, err error) {
+	r, _, err := j.runOf(ctx, id, sequence, 1, true)
+	if err != nil || len(r.places) == 0 || r.first != sequence {
+		return Entry{}, false, err
+	}
+	m, found, err := streamread.Leader(ctx, j.config.Conn, j.stream, r.places[0])
+	if err != nil || !found {
+		return Entry{}, false, err
+	}
+	var into [1]Entry
+	err = collect(&m, id, sequence, into[:])
+	return into[0], into[0].Data != nil, err
+}
+
+// groupsPerRead is how many groups one read of the journal requests.
+const groupsPerRead = 256
+
+// readOnce reads a part of the journal. Any replica may answer; where its answer has a hole, or ends,
+// the leader of the stream is asked. Before the first log is created, there is no stream, and the journal
+// is empty.
+func (j *Journal) readOnce(ctx context.Context, from uint64) (core.Groups, error) {
+	read, atEnd, readErr := streamread.Several(ctx, j.config.Conn, j.stream, from, groupsPerRead)
+	groups := core.Groups{Through: from - 1}
+	for _, m := range read {
+		if m.Sequence != groups.Through+1 {
+			return j.beyondHole(ctx, groups)
+		}
+		if err := take(&groups, m); err != nil {
+			return core.Groups{}, err
+		}
+	}
+	if readErr == nil && !atEnd {
+		return groups, nil
+	}
+	last, err := j.last(ctx)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return core.Groups{AtEnd: true}, nil
+	case err != nil || readErr != nil:
+		return core.Groups{}, errors.Join(readErr, err)
+	case last > groups.Through:
+		return j.beyondHole(ctx, groups)
+	}
+	groups.Through, groups.AtEnd = last, true
+	return groups, nil
+}
+
+// last asks the leader of the stream for the last sequence that it has given out.
+func (j *Journal) last(ctx context.Context) (uint64, error) {
+	stream, err := j.config.JS.Stream(ctx, j.stream)
+	if err != nil {
+		return 0, fmt.Errorf("look up stream %s: %w", j.stream, err)
+	}
+	return stream.CachedInfo().State.LastSeq, nil
+}
+
+// beyondHole adds the next group that the leader has. If it has none, it has lost the end of the
+// journal, which then ends with the last sequence that it has given out.
+func (j *Journal) beyondHole(ctx context.Context, groups core.Groups) (core.Groups, error) {
+	m, found, err := streamread.LeaderNext(ctx, j.config.Conn, j.stream, messages.JournalSubject(j.config.Log), groups.Through+1)
+	if err != nil {
+		return core.Groups{}, err
+	}
+	if found {
+		err = take(&groups, m)
+		return groups, err
+	}
+	groups.Through, err = j.last(ctx)
+	groups.AtEnd = true
+	return groups, err
+}
+
+// take adds a group. One that is damaged is lost.
+func take(groups *core.Groups, m streamread.Message) error {
+	g, err := messages.DecodeGroup(m.Data)
+	if errors.Is(err, messages.ErrGroupVersion) {
+		return fmt.Errorf("group %d: %w", m.Sequence, err)
+	}
+	groups.Through = m.Sequence
+	if err == nil {
+		groups.Groups = append(groups.Groups, core.Placed{Sequence: m.Sequence, Group: g})
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -18,6 +19,7 @@ type Message struct {
 	// Sequence is 0 if the headers of the message are damaged, which JetStream's checksum may not
 	// notice.
 	Sequence uint64
+	Time     time.Time // by the clock of the stream's leader; zero if it cannot be read
 	Data     []byte
 }
 
@@ -75,7 +77,11 @@ func Several(ctx context.Context, conn *nats.Conn, stream string, from uint64, l
 		if err != nil {
 			sequence = 0
 		}
-		messages = append(messages, Message{Sequence: sequence, Data: msg.Data})
+		at, err := time.Parse(time.RFC3339Nano, msg.Header.Get("Nats-Time-Stamp"))
+		if err != nil {
+			at = time.Time{}
+		}
+		messages = append(messages, Message{Sequence: sequence, Time: at, Data: msg.Data})
 	}
 }
 
@@ -118,8 +124,9 @@ func leader(ctx context.Context, conn *nats.Conn, stream string, r request) (m M
 	var answer struct {
 		Error   *jetstream.APIError `json:"error"`
 		Message struct {
-			Sequence uint64 `json:"seq"`
-			Data     []byte `json:"data"`
+			Sequence uint64    `json:"seq"`
+			Time     time.Time `json:"time"`
+			Data     []byte    `json:"data"`
 		} `json:"message"`
 	}
 	if err := json.Unmarshal(reply.Data, &answer); err != nil {
@@ -131,5 +138,5 @@ func leader(ctx context.Context, conn *nats.Conn, stream string, r request) (m M
 	case answer.Error != nil:
 		return failed(answer.Error)
 	}
-	return Message{Sequence: answer.Message.Sequence, Data: answer.Message.Data}, true, nil
+	return Message{Sequence: answer.Message.Sequence, Time: answer.Message.Time, Data: answer.Message.Data}, true, nil
 }

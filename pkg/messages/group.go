@@ -44,8 +44,24 @@ const (
 	SectionSealed
 	// SectionDeleted removes the log. It has no entry.
 	SectionDeleted
+	// SectionCopied ends StageCopying: the log has all entries of the log that it continues. It
+	// has no entry.
+	SectionCopied
 
-	sectionKinds = SectionDeleted
+	sectionKinds = SectionCopied
+)
+
+// SectionStage says who appends to a log when an entry is made.
+type SectionStage uint8
+
+// The stages. A log that is created is owned at once. One that continues a damaged log is copied
+// first, and its topic's record does not name it before that has ended.
+const (
+	StageOwned   SectionStage = iota // its owner
+	StageCopying                     // a repair, which has not ended
+	StageCopied                      // nobody: the repair has ended, and no owner has appended yet
+
+	sectionStages = StageCopied
 )
 
 // HasEntry reports whether sections of the kind have an entry.
@@ -59,6 +75,10 @@ type Section struct {
 	// sequences that follow each other, whatever stands between them in the journal.
 	Sequence uint64
 	Entry    []byte // as EncodeEntry returns it
+	// Topic is the name of the topic, and Stage that of the log after the entry. Every entry has
+	// them, because those before it may be purged. A section without an entry has neither.
+	Topic string
+	Stage SectionStage
 }
 
 // Group is one JetStream message of a journal: a group commit of sections. A journal is the
@@ -76,14 +96,17 @@ type Group struct {
 // Numbers of fields.
 const (
 	groupFields   = 4
-	sectionFields = 6
+	sectionFields = 8
 )
+
+// MaxSectionOverhead is by how many bytes a group of one section is longer than its entry, at most.
+const MaxSectionOverhead = 512
 
 // EncodeGroup returns the stored form of g.
 func EncodeGroup(g Group) []byte {
 	size := 32
 	for i := range g.Sections {
-		size += 32 + len(g.Sections[i].Entry)
+		size += 32 + len(g.Sections[i].Entry) + len(g.Sections[i].Topic)
 	}
 	return codec.Encode(size, func(e *codec.Encoder) {
 		e.Array(groupFields)
@@ -98,6 +121,8 @@ func EncodeGroup(g Group) []byte {
 			e.Uint(uint64(s.Kind))
 			e.Uint(s.Sequence)
 			e.Bytes(s.Entry)
+			e.Text(s.Topic)
+			e.Uint(uint64(s.Stage))
 		})
 	})
 }
@@ -126,13 +151,17 @@ func decodeSection(d *codec.Decoder) Section {
 	d.Fields(sectionFields)
 	s := Section{Log: LogID{TopicID: d.Uint(), Number: d.Natural32(), Incarnation: d.Uint32()}}
 	kind := d.Uint()
-	s.Kind, s.Sequence, s.Entry = SectionKind(kind), d.Uint(), d.Bytes()
+	s.Kind, s.Sequence, s.Entry, s.Topic = SectionKind(kind), d.Uint(), d.Bytes(), d.Text()
+	stage := d.Uint()
+	s.Stage = SectionStage(stage)
 	switch {
 	case d.Err() != nil:
 	case kind == 0 || kind > uint64(sectionKinds):
 		d.Fail("section of kind %d", kind)
 	case s.Kind.HasEntry() != (s.Sequence > 0) || s.Kind.HasEntry() != (len(s.Entry) > 0):
 		d.Fail("section of kind %d with sequence %d and an entry of %d bytes", kind, s.Sequence, len(s.Entry))
+	case stage > uint64(sectionStages), !s.Kind.HasEntry() && (stage != 0 || s.Topic != ""):
+		d.Fail("section of kind %d with topic %q and stage %d", kind, s.Topic, stage)
 	}
 	return s
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"math"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -13,8 +15,8 @@ import (
 )
 
 var sampleGroup = Group{Writer: "W", Number: 3, Sections: []Section{
-	{Log: LogID{TopicID: 7, Number: 2}, Kind: SectionFirst, Sequence: 1, Entry: []byte("first")},
-	{Log: LogID{TopicID: 1 << 40, Number: 4095, Incarnation: 1}, Kind: SectionNext, Sequence: 300, Entry: []byte("next")},
+	{Log: LogID{TopicID: 7, Number: 2}, Kind: SectionFirst, Sequence: 1, Entry: []byte("first"), Topic: "a"},
+	{Log: LogID{TopicID: 1 << 40, Number: 4095, Incarnation: 1}, Kind: SectionNext, Sequence: 300, Entry: []byte("next"), Topic: "b", Stage: StageCopying},
 	{Log: LogID{TopicID: 8}, Kind: SectionAgain, Sequence: 9, Entry: []byte("again")},
 	{Log: LogID{TopicID: 7, Number: 1}, Kind: SectionSealed},
 	{Log: LogID{TopicID: 7}, Kind: SectionDeleted},
@@ -32,6 +34,8 @@ func TestAnyGroupSurvivesStorage(t *testing.T) {
 		if s.Kind.HasEntry() {
 			s.Sequence = rapid.Uint64Min(1).Draw(t, "sequence")
 			s.Entry = rapid.SliceOfN(rapid.Byte(), 1, 300).Draw(t, "entry")
+			s.Topic = genString.Draw(t, "topic")
+			s.Stage = SectionStage(rapid.IntRange(0, int(sectionStages)).Draw(t, "stage"))
 		}
 		return s
 	})
@@ -47,11 +51,11 @@ func TestAnyGroupSurvivesStorage(t *testing.T) {
 // A journal may have groups of any earlier process, so their form must not change by mistake.
 func TestGroupIsWrittenAsBefore(t *testing.T) {
 	const want = "9401a1570395" +
-		"96070200" + "0101c4056669727374" +
-		"96cf0000010000000000cd0fff01" + "02cd012cc4046e657874" +
-		"96080000" + "0309c405616761696e" +
-		"96070100" + "0400c400" +
-		"96070000" + "0500c400"
+		"98070200" + "0101c4056669727374" + "a16100" +
+		"98cf0000010000000000cd0fff01" + "02cd012cc4046e657874" + "a16201" +
+		"98080000" + "0309c405616761696e" + "a000" +
+		"98070100" + "0400c400" + "a000" +
+		"98070000" + "0500c400" + "a000"
 	if got := hex.EncodeToString(EncodeGroup(sampleGroup)); got != want {
 		t.Errorf("the group is\n%s, want\n%s", got, want)
 	}
@@ -65,13 +69,15 @@ func TestDecodeGroupRefusesWhatIsNoGroup(t *testing.T) {
 	}{
 		"no array":             {"group", "decoding array length"},
 		"another field":        {append(of(), 1), "group of 5 fields"},
-		"no kind":              {of([]any{7, 0, 0, 0, 1, []byte("x")}), "section of kind 0"},
-		"unknown kind":         {of([]any{7, 0, 0, 6, 1, []byte("x")}), "section of kind 6"},
-		"kind beyond a byte":   {of([]any{7, 0, 0, 257, 1, []byte("x")}), "section of kind 257"},
-		"no sequence":          {of([]any{7, 0, 0, 2, 0, []byte("x")}), "with sequence 0"},
-		"no entry":             {of([]any{7, 0, 0, 2, 1, []byte{}}), "an entry of 0 bytes"},
-		"entry of a deletion":  {of([]any{7, 0, 0, 5, 0, []byte("x")}), "section of kind 5"},
-		"negative number":      {of([]any{7, -1, 0, 2, 1, []byte("x")}), ""},
+		"no kind":              {of([]any{7, 0, 0, 0, 1, []byte("x"), "a", 0}), "section of kind 0"},
+		"unknown kind":         {of([]any{7, 0, 0, 7, 1, []byte("x"), "a", 0}), "section of kind 7"},
+		"kind beyond a byte":   {of([]any{7, 0, 0, 257, 1, []byte("x"), "a", 0}), "section of kind 257"},
+		"no sequence":          {of([]any{7, 0, 0, 2, 0, []byte("x"), "a", 0}), "with sequence 0"},
+		"no entry":             {of([]any{7, 0, 0, 2, 1, []byte{}, "a", 0}), "an entry of 0 bytes"},
+		"entry of a deletion":  {of([]any{7, 0, 0, 5, 0, []byte("x"), "a", 0}), "section of kind 5"},
+		"unknown stage":        {of([]any{7, 0, 0, 2, 1, []byte("x"), "a", 3}), "stage 3"},
+		"topic of a deletion":  {of([]any{7, 0, 0, 5, 0, []byte{}, "a", 0}), "with topic"},
+		"negative number":      {of([]any{7, -1, 0, 2, 1, []byte("x"), "a", 0}), ""},
 		"more sections than d": {[]any{uint64(groupVersion), "writer", 1, hugeArray}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -92,6 +98,17 @@ func TestGroupOfAnotherVersionIsNotMalformed(t *testing.T) {
 		if _, err := DecodeGroup(raw(t, value)); !errors.Is(err, ErrGroupVersion) || errors.Is(err, protocol.ErrMalformed) {
 			t.Errorf("error %v", err)
 		}
+	}
+}
+
+func TestOverheadOfASectionIsBounded(t *testing.T) {
+	s := Section{
+		Log:  LogID{TopicID: math.MaxUint64, Number: math.MaxInt32, Incarnation: math.MaxUint32},
+		Kind: SectionNext, Sequence: math.MaxUint64, Entry: make([]byte, 1<<20), Topic: strings.Repeat("x", 249), Stage: StageCopied,
+	}
+	g := Group{Writer: strings.Repeat("w", 22), Number: math.MaxUint64, Sections: []Section{s}}
+	if over := len(EncodeGroup(g)) - len(s.Entry); over > MaxSectionOverhead {
+		t.Errorf("a group is %d bytes longer than its entry", over)
 	}
 }
 

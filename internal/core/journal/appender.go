@@ -306,31 +306,31 @@ func (a *Appender) next() bool {
 	return true
 }
 
-// check sets the sequence of a section, and returns its log as the section leaves it; nil if the
-// log does not exist. It returns an error if the section may not follow.
+// check completes a section, and returns its log as the section leaves it; nil if the log does not
+// exist. It returns an error if the section may not follow.
 func check(log *State, r *Request) (*State, error) {
 	s := &r.Section
-	switch s.Kind {
-	case messages.SectionFirst:
-		if log != nil {
-			return nil, ErrMoved
-		}
-		s.Sequence = r.Expected + 1
-		return &State{First: s.Sequence, Last: s.Sequence}, nil
-	case messages.SectionDeleted:
-		if log == nil {
-			return nil, ErrNoLog
-		}
-		return nil, nil
-	case messages.SectionSealed:
-		if log == nil {
-			return nil, ErrNoLog
-		}
-		return &State{First: log.First, Last: log.Last, Sealed: true}, nil
-	}
 	switch {
+	case s.Kind == messages.SectionFirst && log != nil:
+		return nil, ErrMoved
+	case s.Kind == messages.SectionFirst:
+		s.Sequence = r.Expected + 1
+		return &State{First: s.Sequence, Last: s.Sequence, Topic: s.Topic, Stage: s.Stage}, nil
 	case log == nil:
 		return nil, ErrNoLog
+	case s.Kind == messages.SectionDeleted:
+		return nil, nil
+	}
+	after := *log
+	switch {
+	case s.Kind == messages.SectionSealed:
+		after.Sealed = true
+		return &after, nil
+	case s.Kind == messages.SectionCopied && log.Stage != messages.StageCopying:
+		return nil, ErrMoved
+	case s.Kind == messages.SectionCopied:
+		after.Stage = messages.StageCopied
+		return &after, nil
 	case log.Sealed:
 		return nil, ErrSealed
 	case log.Last != r.Expected:
@@ -339,6 +339,9 @@ func check(log *State, r *Request) (*State, error) {
 	s.Sequence = r.Expected
 	if s.Kind == messages.SectionNext {
 		s.Sequence++
+	} else {
+		s.Topic, s.Stage = log.Topic, log.Stage
 	}
-	return &State{First: log.First, Last: s.Sequence}, nil
+	after.Last, after.Topic, after.Stage = s.Sequence, s.Topic, s.Stage
+	return &after, nil
 }

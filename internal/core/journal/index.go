@@ -14,21 +14,30 @@
 package journal
 
 import (
+	"iter"
+	"slices"
+	"strings"
+
 	"laneway.dev/pkg/messages"
 )
 
 // Index knows where the entries of all logs of a journal stand, as far as it has seen its groups.
-// It takes about 8 bytes for each entry of the journal, which purging bounds. It belongs to one
+// It takes about 16 bytes for each entry of the journal, which purging bounds. It belongs to one
 // goroutine.
 type Index struct {
-	last uint64 // sequence of the last group
-	logs map[messages.LogID]*entries
+	last    uint64 // sequence of the last group
+	logs    map[messages.LogID]*entries
+	garbage int64 // bytes of entries in the journal that are not needed any more
 }
 
 // entries are those of one log.
 type entries struct {
 	first  uint64   // sequence of the first one
 	places []uint64 // of the groups that have them; 0 for an entry that is lost
+	sizes  []uint32 // of the entries, in bytes
+	bytes  int64    // of all of them
+	topic  string
+	stage  messages.SectionStage
 	sealed bool
 	// suspect means that groups were lost since the last entry was seen. The log may have
 	// had entries in them. Its next entry shows whether it had.
@@ -40,6 +49,10 @@ type State struct {
 	First, Last uint64 // sequences of its entries
 	Sealed      bool   // no entry may follow
 	Suspect     bool   // entries may have followed the last one, in groups that were lost
+
+	Topic string
+	Stage messages.SectionStage
+	Bytes int64 // of its entries
 }
 
 // NewIndex returns the index of a journal of which no group was applied. The first one may have any
@@ -55,18 +68,42 @@ func (x *Index) State(id messages.LogID) (State, bool) {
 	if l == nil {
 		return State{}, false
 	}
-	return State{First: l.first, Last: l.last(), Sealed: l.sealed, Suspect: l.suspect}, true
+	return l.state(), true
+}
+
+func (l *entries) state() State {
+	return State{First: l.first, Last: l.last(), Sealed: l.sealed, Suspect: l.suspect, Topic: l.topic, Stage: l.stage, Bytes: l.bytes}
+}
+
+// All returns the logs of the journal, and their extents.
+func (x *Index) All() iter.Seq2[messages.LogID, State] {
+	return func(yield func(messages.LogID, State) bool) {
+		for id, l := range x.logs {
+			if !yield(id, l.state()) {
+				return
+			}
+		}
+	}
 }
 
 // Places returns the sequences of the groups that have the entries of a log from a sequence on, at
-// most so many, with 0 for an entry that is lost. The slice is valid until the next Apply.
-func (x *Index) Places(id messages.LogID, from uint64, most int) []uint64 {
+// most so many, and the sequence of the first of these entries. It leaves out entries that are lost, up
+// to the first one that is not, and ends before the next one that is lost. The slice is valid until the
+// next Apply.
+func (x *Index) Places(id messages.LogID, from uint64, most int) (first uint64, places []uint64) {
 	l := x.logs[id]
-	if l == nil || from < l.first || from > l.last() {
-		return nil
+	if l == nil || from > l.last() {
+		return 0, nil
 	}
-	places := l.places[from-l.first:]
-	return places[:min(len(places), most)]
+	first = max(from, l.first)
+	places = l.places[first-l.first:]
+	for len(places) > 0 && places[0] == 0 {
+		first, places = first+1, places[1:]
+	}
+	if lost := slices.Index(places, 0); lost >= 0 {
+		places = places[:lost]
+	}
+	return first, places[:min(len(places), most)]
 }
 
 // Apply takes in the group at a sequence, which MUST be above that of the last one. The groups
@@ -91,48 +128,48 @@ func (x *Index) Lost(sequence uint64) {
 
 func (x *Index) apply(place uint64, s *messages.Section) {
 	l := x.logs[s.Log]
-	if s.Kind == messages.SectionDeleted {
-		delete(x.logs, s.Log)
-		return
-	}
-	if l == nil {
-		if s.Kind.HasEntry() {
-			x.logs[s.Log] = &entries{first: s.Sequence, places: []uint64{place}}
+	switch {
+	case s.Kind == messages.SectionDeleted:
+		if l != nil {
+			x.garbage += l.bytes
+			delete(x.logs, s.Log)
 		}
-		return
-	}
-	switch s.Kind {
-	case messages.SectionSealed:
+	case l == nil:
+		if s.Kind.HasEntry() {
+			l = &entries{first: s.Sequence}
+			l.add(place, s)
+			x.logs[s.Log] = l
+		}
+	case s.Kind == messages.SectionSealed:
 		l.sealed = true
-	case messages.SectionNext:
-		l.next(place, s.Sequence)
-	case messages.SectionAgain:
-		l.again(place, s.Sequence)
+	case s.Kind == messages.SectionCopied:
+		l.stage = messages.StageCopied
+	case s.Kind == messages.SectionNext, s.Kind == messages.SectionAgain && s.Sequence > l.last():
+		l.next(place, s)
+	case s.Kind == messages.SectionAgain && s.Sequence == l.last():
+		x.garbage += int64(l.sizes[len(l.sizes)-1])
+		l.places[len(l.places)-1] = place
+		l.suspect, l.stage = false, s.Stage
 	}
 }
 
 func (l *entries) last() uint64 { return l.first + uint64(len(l.places)) - 1 }
 
 // next adds an entry. Those between it and the last one were in groups that are lost.
-func (l *entries) next(place, sequence uint64) {
-	if sequence <= l.last() {
+func (l *entries) next(place uint64, s *messages.Section) {
+	if s.Sequence <= l.last() {
 		return // no writer does that
 	}
-	for l.last() < sequence-1 {
-		l.places = append(l.places, 0)
+	for l.last() < s.Sequence-1 {
+		l.places, l.sizes = append(l.places, 0), append(l.sizes, 0)
 	}
-	l.places = append(l.places, place)
-	l.suspect = false
+	l.add(place, s)
 }
 
-// again moves the last entry. If it is not the last one that is known, entries before it are lost.
-func (l *entries) again(place, sequence uint64) {
-	if sequence > l.last() {
-		l.next(place, sequence)
-		return
-	}
-	if sequence == l.last() {
-		l.places[len(l.places)-1] = place
-		l.suspect = false
+func (l *entries) add(place uint64, s *messages.Section) {
+	size := uint32(len(s.Entry))
+	l.places, l.sizes, l.bytes = append(l.places, place), append(l.sizes, size), l.bytes+int64(size)
+	if l.suspect, l.stage = false, s.Stage; l.topic != s.Topic {
+		l.topic = strings.Clone(s.Topic) // not a part of the group
 	}
 }

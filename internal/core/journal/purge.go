@@ -15,9 +15,24 @@ func (x *Index) Needs(id messages.LogID, from uint64) {
 		return
 	}
 	n := min(from, l.last()) - l.first
-	l.places = slices.Clone(l.places[n:])
+	for _, size := range l.sizes[:n] {
+		x.garbage += int64(size)
+		l.bytes -= int64(size)
+	}
+	l.places, l.sizes = slices.Clone(l.places[n:]), slices.Clone(l.sizes[n:])
 	l.first += n
 }
+
+// Garbage returns how many bytes of entries are not needed any more since Purged, and how many are.
+func (x *Index) Garbage() (garbage, needed int64) {
+	for _, l := range x.logs {
+		needed += l.bytes
+	}
+	return x.garbage, needed
+}
+
+// Purged takes in that as many bytes of garbage as Garbage has returned were removed.
+func (x *Index) Purged(garbage int64) { x.garbage -= garbage }
 
 // Purgeable returns the sequence, up to a bound, below which no group is needed once the last
 // entries of some logs were appended again, by SectionAgain. These are idle logs, which need only
