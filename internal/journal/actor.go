@@ -2,13 +2,13 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/zap"
 
 	core "laneway.dev/internal/core/journal"
 	"laneway.dev/internal/kvbucket"
@@ -31,18 +31,19 @@ func (j *Journal) run(ctx context.Context) {
 	defer j.config.Conn.RemoveStatusListener(lost)
 	j.work.Go(func() { j.watch(ctx, lost) })
 	j.execute(ctx, j.core.Start())
-	j.mailbox.Run(ctx, tick, func(_ time.Time, received []any) bool {
+	j.mailbox.Run(ctx, tick, func(now time.Time, received []any) bool {
 		j.turn(ctx, received)
+		j.maybePurge(ctx, now)
 		return true
 	})
-	left := make([]any, 0, len(j.calls))
+	left := []any{core.ReadFailed{Err: context.Cause(ctx)}} // so that the answers say why
 	for _, id := range slices.Sorted(maps.Keys(j.calls)) {
 		left = append(left, withdrawal{j.calls[id]})
 	}
 	j.turn(ctx, left)
 	for _, e := range j.mailbox.Rest() {
 		if c, is := e.(*call); is {
-			c.done.Err = core.ErrWithdrawn
+			c.done.Err = errors.Join(core.ErrWithdrawn, context.Cause(ctx))
 			close(c.answered)
 		}
 	}
@@ -79,6 +80,8 @@ func (j *Journal) turn(ctx context.Context, received []any) {
 			events = append(events, e.event(e.id))
 		case withdrawal:
 			events = append(events, core.Withdraw{ID: e.call.id})
+		case purged:
+			j.purging, j.purgedAt, j.purgeErr = false, e.at, e.err
 		default:
 			events = append(events, e)
 		}
@@ -131,16 +134,15 @@ func (j *Journal) append(ctx context.Context, a core.Append) {
 		return
 	}
 	moved := kvbucket.IsConflict(err)
-	if !moved && ctx.Err() == nil {
-		j.config.Logger.Warn("an append failed; the journal is read to find out whether it has the entries", zap.String("stream", j.stream), zap.Error(err))
+	if !moved {
 		pause(ctx, retryPause)
 	}
-	_ = j.mailbox.Add(core.AppendFailed{Moved: moved}) // likewise
+	_ = j.mailbox.Add(core.AppendFailed{Moved: moved, Err: err}) // likewise
 }
 
 // read reads the journal from a sequence on, until it succeeds.
 func (j *Journal) read(ctx context.Context, from uint64) {
-	for said := false; ctx.Err() == nil; pause(ctx, retryPause) {
+	for ; ctx.Err() == nil; pause(ctx, retryPause) {
 		bounded, cancel := j.attempt(ctx)
 		groups, err := j.readOnce(bounded, from)
 		cancel()
@@ -148,10 +150,7 @@ func (j *Journal) read(ctx context.Context, from uint64) {
 			_ = j.mailbox.Add(groups) // likewise
 			return
 		}
-		if !said && ctx.Err() == nil {
-			said = true
-			j.config.Logger.Warn("the journal cannot be read; retrying", zap.String("stream", j.stream), zap.Error(err))
-		}
+		_ = j.mailbox.Add(core.ReadFailed{Err: err}) // likewise
 	}
 }
 

@@ -13,24 +13,22 @@ import (
 	"maps"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
-	"go.uber.org/zap"
 
 	"laneway.dev/internal/actor"
 	core "laneway.dev/internal/core/journal"
-	"laneway.dev/internal/supervisor"
 	"laneway.dev/pkg/messages"
 )
 
 // Config is what a Journal needs.
 type Config struct {
-	Conn   *nats.Conn
-	JS     jetstream.JetStream
-	Logger *zap.Logger
-	Log    uint16 // the number of the log
+	Conn *nats.Conn
+	JS   jetstream.JetStream
+	Log  uint16 // the number of the log
 }
 
 // Journal is the journal of one log, as one process appends to it and reads it. It is safe for
@@ -39,13 +37,17 @@ type Journal struct {
 	config  Config
 	stream  string
 	mailbox *actor.Mailbox[any] // of calls, withdrawals, and events of the core
-	supervisor.Routine
+	actor.Routine
 	work      sync.WaitGroup                     // for the append or the read under way
 	interrupt atomic.Pointer[context.CancelFunc] // ends it early
 
-	core  *core.Appender
-	calls map[uint64]*call // by the ids of their events
-	ids   uint64
+	core     *core.Appender
+	calls    map[uint64]*call // by the ids of their events
+	ids      uint64
+	trims    bool // whether a log was trimmed, so that this process purges
+	purging  bool
+	purgedAt time.Time // when the last purge has ended
+	purgeErr error     // of the last purge
 }
 
 // mailboxSize bounds the calls that wait. A caller that finds no room waits.
@@ -85,9 +87,11 @@ func Open(config Config) *Journal {
 	return j
 }
 
+var errClosed = errors.New("the journal is closed")
+
 // Close ends the journal. Calls that wait fail.
 func (j *Journal) Close() {
-	j.End(supervisor.ErrStopped)
+	j.End(errClosed)
 	j.Await()
 }
 
@@ -109,10 +113,23 @@ type withdrawal struct{ call *call }
 // do hands over a call and returns when it is answered. If ctx ends before that, the call is
 // withdrawn, which is answered at once.
 func (j *Journal) do(ctx context.Context, c *call) (core.Done, error) {
+	if err := j.begin(ctx, c); err != nil {
+		return core.Done{}, err
+	}
+	return j.await(ctx, c)
+}
+
+// begin hands over a call. Those that one goroutine hands over are handled in this order.
+func (j *Journal) begin(ctx context.Context, c *call) error {
 	c.answered = make(chan struct{})
 	if err := j.mailbox.Put(ctx, c); err != nil {
-		return core.Done{}, errors.Join(core.ErrWithdrawn, err)
+		return errors.Join(core.ErrWithdrawn, err)
 	}
+	return nil
+}
+
+// await returns when a call is answered, or was withdrawn because ctx has ended.
+func (j *Journal) await(ctx context.Context, c *call) (core.Done, error) {
 	select {
 	case <-c.answered:
 		return c.done, c.done.Err
@@ -140,24 +157,58 @@ func (j *Journal) ask(ctx context.Context, look bool, ask func(*core.Index)) err
 }
 
 // Append appends a section to the log of a partition. It returns the sequence of the entry in its
-// log when the section is durable. expected is the sequence of the last entry of the log; a log
-// begins with SectionFirst, whose entry follows expected.
+// log when the section is durable. expected is as in Request of core/journal: the sequence of the last
+// entry of the log. A log begins with SectionFirst, whose entry follows expected.
 //
 // Errors that wrap ErrMoved, ErrSealed, ErrNoLog or ErrWithdrawn of core/journal prove that the
 // section is not in the journal and will not be. So does nats.ErrMaxPayload. After any other error
 // it may be.
 func (j *Journal) Append(ctx context.Context, expected uint64, section messages.Section) (sequence uint64, err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("append to %s after entry %d of log %+v: %w", j.stream, expected, section.Log, err)
-		}
-	}()
+	a, err := j.Begin(ctx, expected, section)
+	if err != nil {
+		return 0, err
+	}
+	done, err := a.Await(ctx)
+	return done.Sequence, err
+}
+
+// Appending is an append that has begun.
+type Appending struct {
+	journal *Journal
+	request core.Request
+	call    call
+}
+
+// Begin begins an append. Several appends to a log may be under way: each expects the one before. A
+// group can have all of them.
+func (j *Journal) Begin(ctx context.Context, expected uint64, section messages.Section) (*Appending, error) {
+	a := &Appending{journal: j, request: core.Request{Expected: expected, Section: section}}
 	// A group that is too large would be tried again forever, and hold up all others.
 	if most := j.config.Conn.MaxPayload(); int64(len(section.Entry)+messages.MaxSectionOverhead) > most {
-		return 0, fmt.Errorf("an entry of %d bytes, with at most %d in a message: %w", len(section.Entry), most, nats.ErrMaxPayload)
+		return nil, a.failed(fmt.Errorf("an entry of %d bytes, with at most %d in a message: %w", len(section.Entry), most, nats.ErrMaxPayload))
 	}
-	done, err := j.do(ctx, &call{event: func(id uint64) core.Event { return core.Request{ID: id, Expected: expected, Section: section} }})
-	return done.Sequence, err
+	a.call.event = func(id uint64) core.Event {
+		r := a.request
+		r.ID = id
+		return r
+	}
+	if err := j.begin(ctx, &a.call); err != nil {
+		return nil, a.failed(err)
+	}
+	return a, nil
+}
+
+// Await returns when an append has ended, as Append does.
+func (a *Appending) Await(ctx context.Context) (core.Done, error) {
+	done, err := a.journal.await(ctx, &a.call)
+	if err != nil {
+		return core.Done{}, a.failed(err)
+	}
+	return done, nil
+}
+
+func (a *Appending) failed(err error) error {
+	return fmt.Errorf("append to %s after entry %d of log %+v: %w", a.journal.stream, a.request.Expected, a.request.Section.Log, err)
 }
 
 // State returns the extent of a log, with all entries that were durable before the call; false if

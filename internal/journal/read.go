@@ -173,26 +173,27 @@ func (j *Journal) readOnce(ctx context.Context, from uint64) (core.Groups, error
 	if readErr == nil && !atEnd {
 		return groups, nil
 	}
-	last, err := j.last(ctx)
+	end, err := j.end(ctx)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return core.Groups{AtEnd: true}, nil
 	case err != nil || readErr != nil:
 		return core.Groups{}, errors.Join(readErr, err)
-	case last > groups.Through:
+	case end.Through > groups.Through:
 		return j.beyondHole(ctx, groups)
 	}
-	groups.Through, groups.AtEnd = last, true
-	return groups, nil
+	end.Groups = groups.Groups
+	return end, nil
 }
 
-// last asks the leader of the stream for the last sequence that it has given out.
-func (j *Journal) last(ctx context.Context) (uint64, error) {
+// end asks the leader of the stream for its first sequence, and for the last one that it has given out.
+func (j *Journal) end(ctx context.Context) (core.Groups, error) {
 	stream, err := j.config.JS.Stream(ctx, j.stream)
 	if err != nil {
-		return 0, fmt.Errorf("look up stream %s: %w", j.stream, err)
+		return core.Groups{}, fmt.Errorf("look up stream %s: %w", j.stream, err)
 	}
-	return stream.CachedInfo().State.LastSeq, nil
+	state := stream.CachedInfo().State
+	return core.Groups{Through: state.LastSeq, AtEnd: true, First: state.FirstSeq}, nil
 }
 
 // beyondHole adds the next group that the leader has. If it has none, it has lost the end of the
@@ -206,9 +207,9 @@ func (j *Journal) beyondHole(ctx context.Context, groups core.Groups) (core.Grou
 		err = take(&groups, m)
 		return groups, err
 	}
-	groups.Through, err = j.last(ctx)
-	groups.AtEnd = true
-	return groups, err
+	end, err := j.end(ctx)
+	end.Groups = groups.Groups
+	return end, err
 }
 
 // take adds a group. One that is damaged is lost.

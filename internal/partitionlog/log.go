@@ -12,7 +12,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"laneway.dev/internal/kvbucket"
 	"laneway.dev/internal/streamread"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -29,18 +28,6 @@ var ErrTooFewServers = errors.New("NATS has too few servers for the replicas")
 // ErrSealed means that the stream takes no more appends, because its log is being continued
 // in another stream.
 var ErrSealed = errors.New("the stream is sealed")
-
-// JetStream's codes for a stream that cannot be placed, alone and in a cluster, and for one
-// that is sealed.
-const (
-	replicasNotSupported jetstream.ErrorCode = 10074
-	noSuitablePeers      jetstream.ErrorCode = 10005
-	streamSealed         jetstream.ErrorCode = 10109
-)
-
-// metadataTopic is the metadata key for the name of the topic. The stream's name and subject
-// give everything else about the log.
-const metadataTopic = "laneway-topic"
 
 // Log is the log of one partition: entries with rising stream sequences, stored by
 // JetStream.
@@ -71,109 +58,28 @@ const metadataTopic = "laneway-topic"
 // a method that reads says nothing about the log, and the call may be repeated. All
 // methods are safe for concurrent use.
 type Log struct {
-	conn      *nats.Conn
-	js        jetstream.JetStream
 	partition protocol.Partition
+	source    source
 }
 
 // New returns the log of a partition. It sends no request.
 func New(conn *nats.Conn, js jetstream.JetStream, partition protocol.Partition) *Log {
-	return &Log{conn: conn, js: js, partition: partition}
-}
-
-// config returns the configuration of the stream.
-func (l *Log) config(replicas int) jetstream.StreamConfig {
-	return jetstream.StreamConfig{
-		Name:        messages.LogStream(l.partition),
-		Description: "Laneway: log of " + l.partition.String(),
-		Subjects:    []string{messages.LogSubject(l.partition)},
-		Storage:     jetstream.FileStorage,
-		Replicas:    replicas,
-		AllowDirect: true,
-		Metadata:    map[string]string{metadataTopic: l.partition.Topic},
-	}
+	return &Log{partition: partition, source: &stream{conn, js, partition}}
 }
 
 // Create creates the stream of a partition with this number of replicas, and appends its
 // first entry, with this watermark. After that, an empty log is one that has lost its entries.
 // Create may be repeated.
 func (l *Log) Create(ctx context.Context, replicas int, watermark uint64) error {
-	if err := l.create(ctx, l.config(replicas)); err != nil {
-		return err
-	}
-	first := messages.Entry{TopicID: l.partition.TopicID, Created: true, Watermark: watermark}
-	err := l.appendFirst(ctx, 0, messages.EncodeEntry(first))
-	if errors.Is(err, ErrMoved) {
-		return nil // the log was created before
-	}
-	return err
-}
-
-// firstTries bounds the attempts of the first append, and firstPause is the pause between
-// them. A stream with several replicas has no leader directly after its creation.
-const (
-	firstTries = 100
-	firstPause = 50 * time.Millisecond
-)
-
-// appendFirst appends the first entry of a stream that was just created.
-func (l *Log) appendFirst(ctx context.Context, expected uint64, data []byte) error {
-	_, err := l.Append(ctx, expected, data)
-	for tries := 1; tries < firstTries && errors.Is(err, jetstream.ErrNoStreamResponse); tries++ {
-		if err := pause(ctx, firstPause); err != nil {
-			return err
-		}
-		_, err = l.Append(ctx, expected, data)
-	}
-	return err
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
+	err := l.source.create(ctx, replicas, messages.Entry{TopicID: l.partition.TopicID, Created: true, Watermark: watermark})
+	if errors.Is(err, ErrExists) {
 		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
+	return err
 }
 
-// storeFailed is JetStream's code for a stream whose folder cannot be created. This happens
-// while the folder of a deleted stream with the same name is still being removed.
-const storeFailed jetstream.ErrorCode = 10049
-
-func (l *Log) create(ctx context.Context, config jetstream.StreamConfig) error {
-	_, err := l.js.CreateStream(ctx, config)
-	for tries := 1; tries < 20 && failedWith(err, storeFailed); tries++ {
-		if err := pause(ctx, firstPause); err != nil {
-			return fmt.Errorf("create stream %s: %w", config.Name, err)
-		}
-		_, err = l.js.CreateStream(ctx, config)
-	}
-	if failedWith(err, replicasNotSupported) || failedWith(err, noSuitablePeers) {
-		return fmt.Errorf("create stream %s with %d replicas: %w: %w", config.Name, config.Replicas, ErrTooFewServers, err)
-	}
-	if err != nil {
-		return fmt.Errorf("create stream %s: %w", config.Name, err)
-	}
-	return nil
-}
-
-func failedWith(err error, code jetstream.ErrorCode) bool {
-	api, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && api.ErrorCode == code
-}
-
-// Delete deletes the stream. A stream that does not exist is not an error.
-func (l *Log) Delete(ctx context.Context) error {
-	stream := messages.LogStream(l.partition)
-	err := l.js.DeleteStream(ctx, stream)
-	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
-		return fmt.Errorf("delete stream %s: %w", stream, err)
-	}
-	return nil
-}
+// Delete deletes the log. If it does not exist, that is not an error.
+func (l *Log) Delete(ctx context.Context) error { return l.source.delete(ctx) }
 
 // Append appends an entry if expected is the last stream sequence of the log. It returns
 // the stream sequence of the entry when the entry is durable.
@@ -184,19 +90,7 @@ func (l *Log) Delete(ctx context.Context) error {
 // succeeded, the second one would get the same answer as for a conflict with another
 // writer.
 func (l *Log) Append(ctx context.Context, expected uint64, data []byte) (uint64, error) {
-	ack, err := l.js.PublishMsg(ctx, &nats.Msg{Subject: messages.LogSubject(l.partition), Data: data},
-		jetstream.WithExpectLastSequence(expected), jetstream.WithExpectStream(messages.LogStream(l.partition)),
-		jetstream.WithRetryAttempts(0))
-	if err == nil {
-		return ack.Sequence, nil
-	}
-	switch {
-	case kvbucket.IsConflict(err):
-		err = ErrMoved
-	case failedWith(err, streamSealed):
-		err = ErrSealed
-	}
-	return 0, fmt.Errorf("append to %s after sequence %d: %w", messages.LogStream(l.partition), expected, err)
+	return l.source.append(ctx, expected, data)
 }
 
 // Read returns up to limit entries, starting with the first one whose stream sequence is at
@@ -205,7 +99,7 @@ func (l *Log) Append(ctx context.Context, expected uint64, data []byte) (uint64,
 // error, Read returns the entries that it has read before it.
 func (l *Log) Read(ctx context.Context, from uint64, limit int) (entries []messages.LoggedEntry, atEnd bool, err error) {
 	stream := messages.LogStream(l.partition)
-	read, atEnd, err := streamread.Several(ctx, l.conn, stream, from, limit)
+	read, atEnd, err := l.source.several(ctx, from, limit)
 	entries = make([]messages.LoggedEntry, 0, len(read))
 	expected := max(from, 1)
 	for i := range read {
@@ -242,4 +136,15 @@ func (l *Log) decodeEntry(sequence uint64, data []byte) (messages.LoggedEntry, e
 		return messages.LoggedEntry{}, &DamagedEntry{sequence, err}
 	}
 	return messages.LoggedEntry{Sequence: sequence, Entry: entry}, nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }

@@ -43,7 +43,14 @@ func start(t testing.TB) server {
 }
 
 func (s server) log(p protocol.Partition) *partitionlog.Log {
-	return partitionlog.New(s.conn, s.js, p)
+	return newLog(s.conn, s.js, p)
+}
+
+func newLog(conn *nats.Conn, js jetstream.JetStream, p protocol.Partition) *partitionlog.Log {
+	if inJournals {
+		return partitionlog.NewShared(conn, js, p)
+	}
+	return partitionlog.New(conn, js, p)
 }
 
 func must(t testing.TB, err error) {
@@ -82,6 +89,7 @@ func created(t *testing.T, entries int) (server, *partitionlog.Log) {
 }
 
 func TestStreamOfAPartitionKeepsEverything(t *testing.T) {
+	ownStream(t)
 	s, _ := created(t, 0)
 	stream, err := s.js.Stream(s.ctx, messages.LogStream(partition))
 	must(t, err)
@@ -283,6 +291,7 @@ func TestALogMayBeginAtAnySequenceAndOffset(t *testing.T) {
 	if state, err := log.State(s.ctx); err != nil || state.FirstSequence != 1001 || state.NextOffset != 502 {
 		t.Errorf("its state is %+v, %v", state, err)
 	}
+	ownStream(t)
 	stream, err := s.js.Stream(s.ctx, messages.LogStream(partition))
 	must(t, err)
 	must(t, stream.Purge(s.ctx, jetstream.WithPurgeSequence(1002)))
@@ -323,7 +332,7 @@ func TestDeletedLog(t *testing.T) {
 	s, log := created(t, 1)
 	must(t, log.Delete(s.ctx))
 	must(t, log.Delete(s.ctx))
-	if _, err := log.State(s.ctx); !errors.Is(err, jetstream.ErrStreamNotFound) {
+	if _, err := log.State(s.ctx); !errors.Is(err, partitionlog.ErrNoLog) {
 		t.Errorf("State: %v", err)
 	}
 	if _, _, err := log.Read(s.ctx, 1, 1); err == nil {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"laneway.dev/pkg/messages"
 )
 
@@ -18,20 +16,16 @@ import (
 // sync always all of this is synced. A server that is killed meanwhile comes back with some
 // first sequence up to the new one, and without holes after it.
 func (l *Log) Purge(ctx context.Context, below uint64) error {
-	name := messages.LogStream(l.partition)
 	if below <= 1 {
 		return nil // JetStream would take 0 for everything
 	}
-	stream, err := l.js.Stream(ctx, name)
+	x, err := l.source.extent(ctx)
 	if err != nil {
-		return fmt.Errorf("look up stream %s: %w", name, err)
+		return err
 	}
-	if last := stream.CachedInfo().State.LastSeq; last < below {
+	if x.last < below {
 		// JetStream would remove all entries, and continue at this sequence.
-		return fmt.Errorf("purge stream %s below sequence %d: it ends with %d", name, below, last)
+		return fmt.Errorf("purge the log %s below sequence %d: it ends with %d", messages.LogStream(l.partition), below, x.last)
 	}
-	if err := stream.Purge(ctx, jetstream.WithPurgeSequence(below)); err != nil {
-		return fmt.Errorf("purge stream %s below sequence %d: %w", name, below, err)
-	}
-	return nil
+	return l.source.purge(ctx, below)
 }

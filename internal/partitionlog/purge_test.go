@@ -89,7 +89,7 @@ func (p *process) kill(t *testing.T) {
 
 // A server is killed while entries are appended and others are purged. It may come back with
 // any first sequence that a purge has asked for, and has all entries from there on that were
-// acknowledged.
+// acknowledged. A journal may be purged later than a purge of a log.
 func TestKilledServerLosesNothingButWhatWasPurged(t *testing.T) {
 	folder := t.TempDir()
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -151,7 +151,7 @@ func TestKilledServerLosesNothingButWhatWasPurged(t *testing.T) {
 		if state.Damage != nil || state.LastSequence < acked.Load() || state.LastSequence > acked.Load()+1 {
 			t.Fatalf("the log is %+v, entry %d was acknowledged", state, acked.Load())
 		}
-		if state.FirstSequence < done || state.FirstSequence > max(done, asked.Load()) || state.Entries != state.LastSequence+1-state.FirstSequence {
+		if state.FirstSequence < done && !inJournals || state.FirstSequence > max(done, asked.Load()) || state.Entries != state.LastSequence+1-state.FirstSequence {
 			t.Fatalf("the log is %+v, purged was below %d, asked was for %d", state, done, asked.Load())
 		}
 		next := state.FirstSequence

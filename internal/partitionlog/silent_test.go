@@ -37,16 +37,21 @@ func TestReadEndsWhenTheConnectionIsClosed(t *testing.T) {
 	must(t, err)
 	js, err := jetstream.New(conn)
 	must(t, err)
-	if _, _, err := partitionlog.New(conn, js, partition).Read(t.Context(), 1, 1); !errors.Is(err, nats.ErrConnectionClosed) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, _, err := newLog(conn, js, partition).Read(ctx, 1, 1); !errors.Is(err, nats.ErrConnectionClosed) {
 		t.Errorf("the read ends with %v", err)
 	}
 }
 
+// A journal is read until it succeeds, or the caller does not wait any longer.
 func TestReadOfAMissingStreamFails(t *testing.T) {
 	conn := withoutJetStream(t)
 	js, err := jetstream.New(conn)
 	must(t, err)
-	if _, _, err := partitionlog.New(conn, js, partition).Read(t.Context(), 1, 1); !errors.Is(err, nats.ErrNoResponders) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, _, err := newLog(conn, js, partition).Read(ctx, 1, 1); !errors.Is(err, nats.ErrNoResponders) {
 		t.Errorf("the read ends with %v", err)
 	}
 }
@@ -66,7 +71,7 @@ func TestWalkFailsWithoutLeader(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	err = partitionlog.New(conn, js, partition).Walk(ctx, 1, 3, func(messages.LoggedEntry) error { return nil },
+	err = newLog(conn, js, partition).Walk(ctx, 1, 3, func(messages.LoggedEntry) error { return nil },
 		func(m partitionlog.Missing) error {
 			t.Errorf("without an answer %+v counts as missing", m)
 			return nil

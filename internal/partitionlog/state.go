@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"laneway.dev/internal/streamread"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
@@ -35,16 +34,15 @@ type State struct {
 // State asks the stream's leader for the beginning and end of the log. All entries that were
 // acknowledged before the call are within them.
 func (l *Log) State(ctx context.Context) (State, error) {
-	stream, err := l.js.Stream(ctx, messages.LogStream(l.partition))
+	x, err := l.source.extent(ctx)
 	if err != nil {
-		return State{}, fmt.Errorf("look up stream %s: %w", messages.LogStream(l.partition), err)
+		return State{}, err
 	}
-	s := stream.CachedInfo().State
-	state := State{FirstSequence: max(s.FirstSeq, 1), LastSequence: s.LastSeq, Entries: s.Msgs, Bytes: s.Bytes}
-	if s.LastSeq == 0 {
+	state := State{FirstSequence: x.first, LastSequence: x.last, Entries: x.entries, Bytes: x.bytes}
+	if x.last == 0 {
 		return state, nil
 	}
-	last, err := l.readCounted(ctx, s.LastSeq)
+	last, err := l.readCounted(ctx, x.last)
 	if corrupt(err) {
 		if last, err = l.lastReadable(ctx, &state, err); err != nil {
 			return State{}, err
@@ -137,7 +135,7 @@ func (l *Log) readCounted(ctx context.Context, sequence uint64) (messages.Logged
 
 // gone reports whether the stream's leader does not have an entry.
 func (l *Log) gone(ctx context.Context, sequence uint64) (bool, error) {
-	_, found, err := streamread.Leader(ctx, l.conn, messages.LogStream(l.partition), sequence)
+	_, found, err := l.source.leader(ctx, sequence)
 	return !found, err
 }
 
@@ -153,12 +151,11 @@ type End struct {
 // read, there are two cases: with Behind the caller must read on; without it, the entries
 // after read are lost.
 func (l *Log) Confirm(ctx context.Context, read uint64) (End, error) {
-	stream, err := l.js.Stream(ctx, messages.LogStream(l.partition))
+	x, err := l.source.extent(ctx)
 	if err != nil {
-		return End{}, fmt.Errorf("look up stream %s: %w", messages.LogStream(l.partition), err)
+		return End{}, err
 	}
-	info := stream.CachedInfo()
-	end := End{Last: info.State.LastSeq, Sealed: info.Config.Sealed}
+	end := End{Last: x.last, Sealed: x.sealed}
 	if end.Last > read {
 		gone, err := l.gone(ctx, read+1)
 		end.Behind = !gone

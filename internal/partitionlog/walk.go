@@ -3,10 +3,8 @@ package partitionlog
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
-	"laneway.dev/internal/streamread"
 	"laneway.dev/pkg/messages"
 )
 
@@ -25,20 +23,22 @@ func (e *DamagedEntry) Unwrap() error { return e.Err }
 type Bounds struct {
 	First, Last uint64 // First is that of the first entry ever, and above Last in an empty stream
 	Sealed      bool   // the stream takes no more appends
-	// LastTime is the time that JetStream gave to the last entry, by the clock of the stream's leader.
-	LastTime time.Time
-	Created  time.Time // of the stream
 }
 
 // Bounds asks the leader for the bounds of the stream. An error that wraps
 // jetstream.ErrStreamNotFound means that the stream does not exist.
 func (l *Log) Bounds(ctx context.Context) (Bounds, error) {
-	stream, err := l.js.Stream(ctx, messages.LogStream(l.partition))
+	x, err := l.source.extent(ctx)
 	if err != nil {
-		return Bounds{}, fmt.Errorf("look up stream %s: %w", messages.LogStream(l.partition), err)
+		return Bounds{}, err
 	}
-	info := stream.CachedInfo()
-	return Bounds{First: max(info.Config.FirstSeq, 1), Last: info.State.LastSeq, Sealed: info.Config.Sealed, LastTime: info.State.LastTime, Created: info.Created}, nil
+	return Bounds{First: x.begin, Last: x.last, Sealed: x.sealed}, nil
+}
+
+// Times returns the time that JetStream gave to the last entry, by the clock of the stream's leader,
+// and when the stream was created.
+func (l *Log) Times(ctx context.Context) (last, created time.Time, err error) {
+	return l.source.times(ctx)
 }
 
 // History returns what was archived, as the last entry of the log has it. It is zero if that entry
@@ -165,7 +165,7 @@ func (l *Log) step(ctx context.Context, next uint64, limit int) ([]messages.Logg
 func (l *Log) askLeader(ctx context.Context, sequence uint64) ([]messages.LoggedEntry, error) {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout) // a server that stops does not answer
 	defer cancel()
-	m, found, err := streamread.Leader(ctx, l.conn, messages.LogStream(l.partition), sequence)
+	m, found, err := l.source.leader(ctx, sequence)
 	if err != nil || !found {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/goleak"
 	"go.uber.org/zap/zaptest"
 
+	"laneway.dev/internal/actor"
 	"laneway.dev/internal/embedded/embeddedtest"
 	"laneway.dev/internal/supervisor"
 	"laneway.dev/internal/topics"
@@ -18,7 +19,7 @@ import (
 
 // recorder is an actor that tells what happens to it.
 type recorder struct {
-	supervisor.Routine
+	actor.Routine
 	id       protocol.Partition
 	received chan messages.Message
 	ended    chan protocol.Partition

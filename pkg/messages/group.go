@@ -60,8 +60,9 @@ const (
 	StageOwned   SectionStage = iota // its owner
 	StageCopying                     // a repair, which has not ended
 	StageCopied                      // nobody: the repair has ended, and no owner has appended yet
+	StageSealed                      // nobody any more
 
-	sectionStages = StageCopied
+	sectionStages = StageSealed
 )
 
 // HasEntry reports whether sections of the kind have an entry.

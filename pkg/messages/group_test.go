@@ -75,7 +75,7 @@ func TestDecodeGroupRefusesWhatIsNoGroup(t *testing.T) {
 		"no sequence":          {of([]any{7, 0, 0, 2, 0, []byte("x"), "a", 0}), "with sequence 0"},
 		"no entry":             {of([]any{7, 0, 0, 2, 1, []byte{}, "a", 0}), "an entry of 0 bytes"},
 		"entry of a deletion":  {of([]any{7, 0, 0, 5, 0, []byte("x"), "a", 0}), "section of kind 5"},
-		"unknown stage":        {of([]any{7, 0, 0, 2, 1, []byte("x"), "a", 3}), "stage 3"},
+		"unknown stage":        {of([]any{7, 0, 0, 2, 1, []byte("x"), "a", 4}), "stage 4"},
 		"topic of a deletion":  {of([]any{7, 0, 0, 5, 0, []byte{}, "a", 0}), "with topic"},
 		"negative number":      {of([]any{7, -1, 0, 2, 1, []byte("x"), "a", 0}), ""},
 		"more sections than d": {[]any{uint64(groupVersion), "writer", 1, hugeArray}, ""},

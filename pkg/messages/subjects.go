@@ -108,11 +108,19 @@ func LogStream(p protocol.Partition) string {
 // LogStreamPrefix is what the names of all log streams begin with.
 const LogStreamPrefix = "LANEWAY_LOG-"
 
+// JournalStreamPrefix is what the names of all journals begin with, and JournalWildcard has all of their subjects.
+const (
+	JournalStreamPrefix = "LANEWAY_JOURNAL-"
+	JournalWildcard     = journalPrefix + "*"
+
+	journalPrefix = "_laneway.journal."
+)
+
 // JournalStream is the name of the stream that has the journal of a log.
-func JournalStream(log uint16) string { return "LANEWAY_JOURNAL-" + strconv.Itoa(int(log)) }
+func JournalStream(log uint16) string { return JournalStreamPrefix + strconv.Itoa(int(log)) }
 
 // JournalSubject is the only subject of a journal.
-func JournalSubject(log uint16) string { return "_laneway.journal." + strconv.Itoa(int(log)) }
+func JournalSubject(log uint16) string { return journalPrefix + strconv.Itoa(int(log)) }
 
 // FrontendSubject reaches the frontend that owns an epoch. Frontend epochs are
 // unique in a deployment, so the epoch is its address.

@@ -27,7 +27,7 @@ const mailboxSize = 4096
 // their own, and their results come back through the mailbox as events for their partitions. So no
 // partition waits for another one.
 type log struct {
-	supervisor.Routine
+	actor.Routine
 
 	number  uint16
 	service *Service

@@ -25,10 +25,10 @@ func (p *owner) purge(ctx context.Context, what core.Purge) {
 func (p *owner) askTime(ctx context.Context) {
 	bounded, cancel := context.WithTimeout(ctx, p.service.config.AppendTimeout)
 	defer cancel()
-	bounds, err := p.log.Bounds(bounded)
+	last, created, err := p.log.Times(bounded)
 	if err != nil {
 		p.put(core.LogTime{}) // the core asks again when the next job is due
 		return
 	}
-	p.put(core.LogTime{Last: bounds.LastTime.UnixNano(), Created: bounds.Created.UnixNano()})
+	p.put(core.LogTime{Last: last.UnixNano(), Created: created.UnixNano()})
 }

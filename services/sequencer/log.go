@@ -18,7 +18,7 @@ const mailboxSize = 4096
 
 // log is the actor of one log. The core belongs to its goroutine.
 type log struct {
-	supervisor.Routine
+	actor.Routine
 
 	number  uint16
 	service *Service

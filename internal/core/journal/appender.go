@@ -34,7 +34,8 @@ type (
 	Request struct {
 		ID uint64 // of the request, chosen by the caller; different from those that wait
 		// Expected is the sequence of the last entry of the log, for SectionNext and SectionAgain.
-		// The Appender sets the sequence of the section.
+		// The Appender sets the sequence of the section. With SectionDeleted it is the group with
+		// the first entry of the log, so that no other log with the same id is deleted, or 0 for any.
 		Expected uint64
 		Section  messages.Section
 
@@ -47,15 +48,22 @@ type (
 	Look struct{ ID uint64 } // among those of the requests
 	// Appended reports that the group that was sent is durable, with its sequence.
 	Appended struct{ Sequence uint64 }
-	// AppendFailed reports that the append has failed. If Moved is false, its outcome is unknown.
-	AppendFailed struct{ Moved bool }
+	// AppendFailed reports that the append has failed. If Moved is false, its outcome is unknown, and
+	// Err is why.
+	AppendFailed struct {
+		Moved bool
+		Err   error
+	}
+	// ReadFailed reports that the journal could not be read so far. The read is still under way.
+	ReadFailed struct{ Err error }
 	// Groups are what was read of the journal, in the order of their sequences, up to the
 	// sequence Through. Groups that are lost are left out. AtEnd reports that the journal ends
-	// there, as the leader of its stream knows it.
+	// there, as the leader of its stream knows it. It begins at First then.
 	Groups struct {
 		Groups  []Placed
 		Through uint64
 		AtEnd   bool
+		First   uint64
 	}
 )
 
@@ -106,6 +114,7 @@ type Appender struct {
 
 	reading   bool
 	appending bool
+	failure   error    // of the last append or read, for those who do not wait any longer
 	looking   []uint64 // looks that a read answers that begins from now on
 	covered   []uint64 // looks that the present read answers
 	fx        Effects
@@ -143,7 +152,12 @@ func (a *Appender) Step(events []Event) Effects {
 			a.appended(e.Sequence)
 		case AppendFailed:
 			a.appending = false
+			if !e.Moved {
+				a.failure = e.Err
+			}
 			a.begin()
+		case ReadFailed:
+			a.failure = e.Err
 		case Groups:
 			a.take(e)
 		}
@@ -177,24 +191,32 @@ func (a *Appender) read() {
 func (a *Appender) withdraw(id uint64) {
 	if i := slices.IndexFunc(a.waiting, func(r Request) bool { return r.ID == id }); i >= 0 {
 		a.waiting = slices.Delete(a.waiting, i, i+1)
-		a.done(id, 0, 0, ErrWithdrawn)
+		a.done(id, 0, 0, a.because(ErrWithdrawn))
 		return
 	}
 	if i := slices.IndexFunc(a.sent, func(r Request) bool { return r.ID == id }); i >= 0 {
 		a.sent[i].ID = 0
-		a.done(id, 0, 0, ErrUnknown)
+		a.done(id, 0, 0, a.because(ErrUnknown))
 	}
 	for _, looks := range []*[]uint64{&a.looking, &a.covered} {
 		if i := slices.Index(*looks, id); i >= 0 {
 			*looks = slices.Delete(*looks, i, i+1)
-			a.done(id, 0, 0, ErrWithdrawn)
+			a.done(id, 0, 0, a.because(ErrWithdrawn))
 		}
 	}
 }
 
+// because adds what has failed last to an error.
+func (a *Appender) because(err error) error {
+	if a.failure == nil {
+		return err
+	}
+	return errors.Join(err, a.failure)
+}
+
 // appended takes in the group under way.
 func (a *Appender) appended(sequence uint64) {
-	a.appending = false
+	a.appending, a.failure = false, nil
 	if sequence != a.after+1 {
 		a.begin() // the journal is not what it was; what it has decides
 		return
@@ -245,6 +267,10 @@ func (a *Appender) take(read Groups) {
 		return
 	}
 	a.reading = false
+	if len(a.sent) == 0 {
+		a.failure = nil
+	}
+	a.index.Begins(read.First)
 	for _, id := range a.covered {
 		a.done(id, 0, 0, nil)
 	}
@@ -318,20 +344,22 @@ func check(log *State, r *Request) (*State, error) {
 		return &State{First: s.Sequence, Last: s.Sequence, Topic: s.Topic, Stage: s.Stage}, nil
 	case log == nil:
 		return nil, ErrNoLog
+	case s.Kind == messages.SectionDeleted && r.Expected > 0 && log.Group != r.Expected:
+		return nil, ErrMoved
 	case s.Kind == messages.SectionDeleted:
 		return nil, nil
 	}
 	after := *log
 	switch {
 	case s.Kind == messages.SectionSealed:
-		after.Sealed = true
+		after.Stage = messages.StageSealed
 		return &after, nil
 	case s.Kind == messages.SectionCopied && log.Stage != messages.StageCopying:
 		return nil, ErrMoved
 	case s.Kind == messages.SectionCopied:
 		after.Stage = messages.StageCopied
 		return &after, nil
-	case log.Sealed:
+	case log.Stage == messages.StageSealed && s.Kind != messages.SectionAgain:
 		return nil, ErrSealed
 	case log.Last != r.Expected:
 		return nil, ErrMoved

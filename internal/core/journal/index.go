@@ -25,8 +25,10 @@ import (
 // It takes about 16 bytes for each entry of the journal, which purging bounds. It belongs to one
 // goroutine.
 type Index struct {
+	first   uint64 // sequence of the first group that was not purged, as far as that is known
 	last    uint64 // sequence of the last group
 	logs    map[messages.LogID]*entries
+	needed  int64 // bytes of the entries of all logs
 	garbage int64 // bytes of entries in the journal that are not needed any more
 }
 
@@ -38,7 +40,6 @@ type entries struct {
 	bytes  int64    // of all of them
 	topic  string
 	stage  messages.SectionStage
-	sealed bool
 	// suspect means that groups were lost since the last entry was seen. The log may have
 	// had entries in them. Its next entry shows whether it had.
 	suspect bool
@@ -47,12 +48,12 @@ type entries struct {
 // State is the extent of a log.
 type State struct {
 	First, Last uint64 // sequences of its entries
-	Sealed      bool   // no entry may follow
 	Suspect     bool   // entries may have followed the last one, in groups that were lost
 
 	Topic string
 	Stage messages.SectionStage
-	Bytes int64 // of its entries
+	Bytes int64  // of its entries
+	Group uint64 // that has the first entry; 0 if that is lost
 }
 
 // NewIndex returns the index of a journal of which no group was applied. The first one may have any
@@ -72,7 +73,7 @@ func (x *Index) State(id messages.LogID) (State, bool) {
 }
 
 func (l *entries) state() State {
-	return State{First: l.first, Last: l.last(), Sealed: l.sealed, Suspect: l.suspect, Topic: l.topic, Stage: l.stage, Bytes: l.bytes}
+	return State{First: l.first, Last: l.last(), Suspect: l.suspect, Topic: l.topic, Stage: l.stage, Bytes: l.bytes, Group: l.places[0]}
 }
 
 // All returns the logs of the journal, and their extents.
@@ -131,23 +132,23 @@ func (x *Index) apply(place uint64, s *messages.Section) {
 	switch {
 	case s.Kind == messages.SectionDeleted:
 		if l != nil {
-			x.garbage += l.bytes
+			x.waste(l.bytes)
 			delete(x.logs, s.Log)
 		}
 	case l == nil:
 		if s.Kind.HasEntry() {
 			l = &entries{first: s.Sequence}
-			l.add(place, s)
 			x.logs[s.Log] = l
+			x.add(l, place, s)
 		}
 	case s.Kind == messages.SectionSealed:
-		l.sealed = true
+		l.stage = messages.StageSealed
 	case s.Kind == messages.SectionCopied:
 		l.stage = messages.StageCopied
 	case s.Kind == messages.SectionNext, s.Kind == messages.SectionAgain && s.Sequence > l.last():
-		l.next(place, s)
+		x.next(l, place, s)
 	case s.Kind == messages.SectionAgain && s.Sequence == l.last():
-		x.garbage += int64(l.sizes[len(l.sizes)-1])
+		x.garbage += int64(len(s.Entry))
 		l.places[len(l.places)-1] = place
 		l.suspect, l.stage = false, s.Stage
 	}
@@ -156,20 +157,28 @@ func (x *Index) apply(place uint64, s *messages.Section) {
 func (l *entries) last() uint64 { return l.first + uint64(len(l.places)) - 1 }
 
 // next adds an entry. Those between it and the last one were in groups that are lost.
-func (l *entries) next(place uint64, s *messages.Section) {
+func (x *Index) next(l *entries, place uint64, s *messages.Section) {
 	if s.Sequence <= l.last() {
 		return // no writer does that
 	}
 	for l.last() < s.Sequence-1 {
 		l.places, l.sizes = append(l.places, 0), append(l.sizes, 0)
 	}
-	l.add(place, s)
+	x.add(l, place, s)
 }
 
-func (l *entries) add(place uint64, s *messages.Section) {
-	size := uint32(len(s.Entry))
-	l.places, l.sizes, l.bytes = append(l.places, place), append(l.sizes, size), l.bytes+int64(size)
+func (x *Index) add(l *entries, place uint64, s *messages.Section) {
+	size := len(s.Entry)
+	l.places, l.sizes = append(l.places, place), append(l.sizes, uint32(size))
+	l.bytes += int64(size)
+	x.needed += int64(size)
 	if l.suspect, l.stage = false, s.Stage; l.topic != s.Topic {
 		l.topic = strings.Clone(s.Topic) // not a part of the group
 	}
+}
+
+// waste takes in that so many bytes of entries are not needed any more.
+func (x *Index) waste(bytes int64) {
+	x.needed -= bytes
+	x.garbage += bytes
 }

@@ -116,10 +116,13 @@ func (w *world) request(a *writer) {
 	r := Request{ID: w.ids, Expected: known.Last, Section: s}
 	if s.Kind.HasEntry() {
 		r.Section.Entry, r.Section.Topic = fmt.Append(nil, w.ids), fmt.Sprint("topic ", id.TopicID)
-		r.Section.Stage = messages.SectionStage(w.random.IntN(3))
+		r.Section.Stage = messages.SectionStage(w.random.IntN(3)) // not that of a sealed one
 	}
 	if w.random.IntN(10) == 0 {
 		r.Expected++
+	}
+	if s.Kind == messages.SectionDeleted && w.random.IntN(2) == 0 {
+		r.Expected = 0
 	}
 	a.asked[r.ID] = r
 	a.take(w.T, a.Step([]Event{r}))
@@ -212,7 +215,7 @@ func (w *world) check() {
 				delete(ends, s.Log)
 				continue
 			case s.Kind == messages.SectionSealed:
-				end.Sealed = true
+				end.Stage = messages.StageSealed
 				ends[s.Log] = end
 				continue
 			case s.Kind == messages.SectionCopied && exists && end.Stage == messages.StageCopying:
@@ -221,7 +224,7 @@ func (w *world) check() {
 				continue
 			case s.Kind == messages.SectionFirst && exists:
 				continue
-			case end.Sealed, s.Kind != messages.SectionFirst && !exists,
+			case end.Stage == messages.StageSealed && s.Kind != messages.SectionAgain, s.Kind != messages.SectionFirst && !exists,
 				s.Kind == messages.SectionNext && s.Sequence != end.Last+1,
 				s.Kind == messages.SectionAgain && (s.Sequence != end.Last || s.Stage != end.Stage || s.Topic != end.Topic),
 				s.Kind == messages.SectionCopied:

@@ -14,24 +14,44 @@ func (x *Index) Needs(id messages.LogID, from uint64) {
 	if l == nil || from <= l.first {
 		return
 	}
-	n := min(from, l.last()) - l.first
+	x.drop(l, min(from, l.last())-l.first)
+}
+
+// drop drops the first n entries of a log.
+func (x *Index) drop(l *entries, n uint64) {
+	var bytes int64
 	for _, size := range l.sizes[:n] {
-		x.garbage += int64(size)
-		l.bytes -= int64(size)
+		bytes += int64(size)
 	}
+	l.bytes -= bytes
+	x.waste(bytes)
 	l.places, l.sizes = slices.Clone(l.places[n:]), slices.Clone(l.sizes[n:])
 	l.first += n
 }
 
-// Garbage returns how many bytes of entries are not needed any more since Purged, and how many are.
-func (x *Index) Garbage() (garbage, needed int64) {
-	for _, l := range x.logs {
-		needed += l.bytes
+// Begins takes in that the groups below a sequence were purged. They had only entries that no log
+// needs, or which were appended again.
+func (x *Index) Begins(first uint64) {
+	if first <= x.first {
+		return
 	}
-	return x.garbage, needed
+	x.first = first
+	for _, l := range x.logs {
+		n := 0
+		for n < len(l.places)-1 && l.places[n] < first {
+			n++
+		}
+		if n > 0 {
+			x.drop(l, uint64(n))
+		}
+	}
 }
 
-// Purged takes in that as many bytes of garbage as Garbage has returned were removed.
+// Garbage returns how many bytes of entries in the journal are not needed, as far as that is
+// known, and how many are.
+func (x *Index) Garbage() (garbage, needed int64) { return x.garbage, x.needed }
+
+// Purged takes in a purge after which so many bytes of garbage less are left.
 func (x *Index) Purged(garbage int64) { x.garbage -= garbage }
 
 // Purgeable returns the sequence, up to a bound, below which no group is needed once the last

@@ -26,7 +26,7 @@ type log struct {
 	number  uint16
 	service *Service
 	mailbox *actor.Mailbox[core.Event]
-	supervisor.Routine
+	actor.Routine
 
 	core       *core.Log
 	partitions map[protocol.Partition]*Partition

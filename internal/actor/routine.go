@@ -1,4 +1,4 @@
-package supervisor
+package actor
 
 import "context"
 
@@ -8,8 +8,8 @@ type Routine struct {
 	ended  chan struct{}
 }
 
-// Go starts run on the goroutine. run MUST return when its context ends, for one of the causes of
-// this package, and release all resources of the actor before that. Go MUST be called before End.
+// Go starts run on the goroutine. run MUST return when its context ends, for a cause that its caller has
+// given, and release all resources of the actor before that. Go MUST be called before End.
 func (r *Routine) Go(run func(ctx context.Context)) {
 	var ctx context.Context
 	ctx, r.cancel = context.WithCancelCause(context.Background())

@@ -1,0 +1,164 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	core "laneway.dev/internal/core/journal"
+	"laneway.dev/internal/streamread"
+	"laneway.dev/pkg/messages"
+)
+
+const (
+	// leastGarbage is how many bytes of entries are not needed when a journal is purged. There are
+	// also half as many as are needed, so that each byte is appended again a few times at most.
+	leastGarbage = 1 << 20
+	// purgePause is the time between two purges, and purgeTimeout bounds one.
+	purgePause   = time.Second
+	purgeTimeout = 5 * time.Minute
+	// againAtOnce bounds the entries that are appended again at the same time, and againBytes about
+	// how much of the journal is in memory for that.
+	againAtOnce = 1024
+	againBytes  = 8 << 20
+)
+
+// Trim takes in that a log needs its entries only from a sequence on, and its last one. Entries
+// below are removed later, together with those of other logs. An error may be that of an earlier removal. Only
+// the process of the owner trims a log.
+func (j *Journal) Trim(ctx context.Context, id messages.LogID, from uint64) (err error) {
+	asked := j.ask(ctx, false, func(x *core.Index) {
+		x.Needs(id, from)
+		j.trims, err = true, j.purgeErr
+	})
+	return errors.Join(asked, err)
+}
+
+// purged reports the end of a purge.
+type purged struct {
+	at  time.Time
+	err error
+}
+
+// maybePurge begins a purge if it is due. It belongs to the goroutine of the journal.
+func (j *Journal) maybePurge(ctx context.Context, now time.Time) {
+	garbage, needed := j.core.Index().Garbage()
+	if !j.trims || j.purging || now.Sub(j.purgedAt) < purgePause || garbage < max(leastGarbage, needed/2) {
+		return
+	}
+	j.purging = true
+	j.work.Go(func() {
+		err := j.purge(ctx, garbage)
+		_ = j.mailbox.Add(purged{time.Now(), err}) // an error means that the actor has ended
+	})
+}
+
+// purge removes the groups that no log needs. Those with the last entries of idle logs would hold it
+// back, so these entries are appended again first.
+func (j *Journal) purge(ctx context.Context, garbage int64) error {
+	ctx, cancel := context.WithTimeout(ctx, purgeTimeout)
+	defer cancel()
+	var bound, below uint64
+	var idle map[messages.LogID]uint64 // sequences of the last entries, which are appended again
+	var places []uint64                // of these entries, rising
+	plan := func(x *core.Index) {
+		if bound == 0 {
+			bound = x.Last() // the last group is kept
+		}
+		var again []messages.LogID
+		below, again = x.Purgeable(bound)
+		idle, places = make(map[messages.LogID]uint64, len(again)), nil
+		for _, id := range again {
+			state, _ := x.State(id)
+			_, place := x.Places(id, state.Last, 1)
+			idle[id], places = state.Last, append(places, place...)
+		}
+		x.Purged(garbage)
+		garbage = 0
+	}
+	if err := j.ask(ctx, false, plan); err != nil {
+		return err
+	}
+	if err := j.appendAgain(ctx, idle, slices.Compact(places)); err != nil {
+		return err
+	}
+	if err := j.ask(ctx, false, plan); err != nil {
+		return err
+	}
+	if len(places) > 0 { // of logs that could not be appended to
+		below = min(below, places[0])
+	}
+	stream, err := j.config.JS.Stream(ctx, j.stream)
+	if err != nil {
+		return fmt.Errorf("look up stream %s: %w", j.stream, err)
+	}
+	if state := stream.CachedInfo().State; below <= state.FirstSeq || below > state.LastSeq {
+		return nil
+	}
+	if err := stream.Purge(ctx, jetstream.WithPurgeSequence(below)); err != nil {
+		return fmt.Errorf("purge stream %s below sequence %d: %w", j.stream, below, err)
+	}
+	return nil
+}
+
+// appendAgain appends the last entries of idle logs again, which stand at these places.
+func (j *Journal) appendAgain(ctx context.Context, idle map[messages.LogID]uint64, places []uint64) error {
+	var batch []messages.Section
+	bytes := 0
+	for len(places) > 0 {
+		n := near(places)
+		last := places[n-1]
+		for next := places[0]; next <= last; {
+			read, atEnd, err := streamread.Several(ctx, j.config.Conn, j.stream, next, int(last-next)+1)
+			if err != nil {
+				return err
+			}
+			for i := range read {
+				next = max(next+1, read[i].Sequence+1)
+				g, err := messages.DecodeGroup(read[i].Data)
+				if err != nil {
+					continue // its entries are lost, so their logs hold the purge back
+				}
+				for k := range g.Sections {
+					s := &g.Sections[k]
+					if sequence, is := idle[s.Log]; !is || !s.Kind.HasEntry() || s.Sequence != sequence {
+						continue
+					}
+					batch = append(batch, messages.Section{Log: s.Log, Kind: messages.SectionAgain, Sequence: s.Sequence, Entry: s.Entry})
+					bytes += len(s.Entry)
+				}
+			}
+			if atEnd || len(read) == 0 {
+				break
+			}
+		}
+		if places = places[n:]; bytes >= againBytes || len(places) == 0 {
+			if err := j.appendAll(ctx, batch); err != nil {
+				return err
+			}
+			batch, bytes = nil, 0
+		}
+	}
+	return nil
+}
+
+// appendAll appends sections together. One whose log has moved on, or was deleted, is not needed.
+func (j *Journal) appendAll(ctx context.Context, sections []messages.Section) error {
+	appends, ctx := errgroup.WithContext(ctx)
+	appends.SetLimit(againAtOnce)
+	for _, s := range sections {
+		appends.Go(func() error {
+			_, err := j.Append(ctx, s.Sequence, s)
+			if errors.Is(err, core.ErrMoved) || errors.Is(err, core.ErrNoLog) || errors.Is(err, core.ErrSealed) {
+				return nil
+			}
+			return err
+		})
+	}
+	return appends.Wait()
+}
