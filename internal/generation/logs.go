@@ -5,10 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"laneway.dev/internal/partitionlog"
-	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
 
@@ -21,7 +18,7 @@ const logTime = 10 * time.Second
 func (c Cluster) watermark(ctx context.Context) (highest uint64, err error) {
 	list, cancel := context.WithTimeout(ctx, logTime)
 	defer cancel()
-	logs, err := partitionlog.List(list, c.JS, messages.LogWildcard)
+	logs, err := partitionlog.List(list, c.Conn, c.JS)
 	if err != nil {
 		return 0, err
 	}
@@ -39,7 +36,7 @@ func (c Cluster) watermarkOf(ctx context.Context, p protocol.Partition) (uint64,
 	ctx, cancel := context.WithTimeout(ctx, logTime)
 	defer cancel()
 	state, err := partitionlog.New(c.Conn, c.JS, p).State(ctx)
-	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) {
+	if errors.Is(err, partitionlog.ErrNoLog) || errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) {
 		return 0, nil
 	}
 	return state.Watermark, err

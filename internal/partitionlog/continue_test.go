@@ -8,12 +8,12 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// list returns the logs that match a subject, or all logs in journals.
-func (s *server) list(subjects string) ([]partitionlog.Found, error) {
+// list returns all logs.
+func (s *server) list() ([]partitionlog.Found, error) {
 	if inJournals {
 		return partitionlog.ListShared(s.ctx, s.conn, s.js)
 	}
-	return partitionlog.List(s.ctx, s.js, subjects)
+	return partitionlog.List(s.ctx, s.conn, s.js)
 }
 
 // continued returns what is known of the stream of the next incarnation.
@@ -21,7 +21,7 @@ func (s *server) continued(t *testing.T) partitionlog.Found {
 	t.Helper()
 	next := partition
 	next.Incarnation++
-	logs, err := s.list(messages.LogSubject(next))
+	logs, err := s.list()
 	must(t, err)
 	if len(logs) != 1 || logs[0].Partition != next {
 		t.Fatalf("found are %+v", logs)
@@ -68,7 +68,7 @@ func TestAnAttemptDiscardsOnlyItsOwnStream(t *testing.T) {
 	s.continued(t)
 	must(t, second.Finish(s.ctx))
 	must(t, second.Discard(s.ctx))
-	if logs, err := s.list(messages.LogWildcard); err != nil || len(logs) != 0 {
+	if logs, err := s.list(); err != nil || len(logs) != 0 {
 		t.Errorf("left are %+v, %v", logs, err)
 	}
 	must(t, second.Discard(s.ctx))

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/pkg/messages"
@@ -29,13 +30,12 @@ type Found struct {
 	Used bool
 }
 
-// List returns the streams of the logs with matching subjects, sorted by name. It includes
-// streams that belong to no topic.
-func List(ctx context.Context, js jetstream.JetStream, subjects string) ([]Found, error) {
+// List returns all logs, sorted by name. It includes those that belong to no topic.
+func List(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) ([]Found, error) {
 	ctx, cancel := context.WithCancel(ctx) // ends the goroutine of the lister
 	defer cancel()
 	var found []Found
-	streams := js.ListStreams(ctx, jetstream.WithStreamListSubject(subjects))
+	streams := js.ListStreams(ctx, jetstream.WithStreamListSubject(messages.LogWildcard))
 	for info := range streams.Info() {
 		if f, ok := foundIn(info); ok {
 			found = append(found, f)
@@ -71,10 +71,10 @@ func foundIn(info *jetstream.StreamInfo) (Found, bool) {
 	}, true
 }
 
-// Exists reports whether the stream still exists.
-func (f Found) Exists(ctx context.Context, js jetstream.JetStream) (bool, error) {
-	_, err := js.Stream(ctx, f.Stream)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
+// Exists reports whether the log still exists.
+func (f Found) Exists(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (bool, error) {
+	_, err := New(conn, js, f.Partition).Bounds(ctx)
+	if errors.Is(err, ErrNoLog) {
 		return false, nil
 	}
 	return err == nil, err

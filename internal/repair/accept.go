@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"laneway.dev/internal/marks"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/internal/snapshots"
@@ -152,7 +150,7 @@ func (a *accepting) correct(ctx context.Context, newest *topics.Incarnation) (*A
 	})
 	stream := messages.LogStream(newest.Partition)
 	switch {
-	case errors.Is(err, jetstream.ErrStreamNotFound):
+	case errors.Is(err, partitionlog.ErrNoLog):
 	case err != nil:
 		return nil, err
 	case !old.Sealed:

@@ -230,7 +230,7 @@ func TestAnInterruptedAcceptanceIsRepeated(t *testing.T) {
 	w.must(err)
 	w.must(b.fill(w.ctx, whole))
 
-	if topic, err := topics.FromLogs(w.ctx, w.js, "orders"); err != nil || topic.Partition(0) != w.topic.Partition(0) {
+	if topic, err := topics.FromLogs(w.ctx, w.conn, w.js, "orders"); err != nil || topic.Partition(0) != w.topic.Partition(0) {
 		t.Errorf("the logs tell of %+v, %v: one that no owner has used is not the log", topic, err)
 	}
 	got, err := w.accept(w.ctx)

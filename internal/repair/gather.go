@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"laneway.dev/internal/generation"
 	"laneway.dev/internal/kvbucket"
 	"laneway.dev/internal/ownership"
@@ -28,7 +26,7 @@ func (a *planning) gather(ctx context.Context) error {
 		if a.beginOffset, err = a.log.Begin(ctx, bounds.First); err != nil {
 			return err
 		}
-	case !errors.Is(err, jetstream.ErrStreamNotFound):
+	case !errors.Is(err, partitionlog.ErrNoLog):
 		return err
 	}
 	if a.archived.lost.Archived() && a.beginOffset == 0 {
@@ -98,7 +96,7 @@ func (a *planning) gatherLater(ctx context.Context, i *topics.Incarnation) error
 	a.first, a.next = max(a.first, i.Last, i.Reserved.Sequence), max(a.next, i.Reserved.Offset)
 	if i.Exists {
 		state, err := partitionlog.New(a.Conn, a.JS, i.Partition).State(ctx)
-		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) { // its attempt may have deleted it
+		if err != nil && !errors.Is(err, partitionlog.ErrNoLog) { // its attempt may have deleted it
 			return err
 		}
 		a.first, a.next = max(a.first, state.LastSequence), max(a.next, state.NextOffset)

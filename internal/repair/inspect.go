@@ -159,7 +159,7 @@ func (i *Inspector) scanLog(ctx context.Context, part *Partition, p *inspected, 
 	var r logScan
 	bounds, err := p.log.Bounds(ctx)
 	switch {
-	case errors.Is(err, jetstream.ErrStreamNotFound):
+	case errors.Is(err, partitionlog.ErrNoLog):
 	case err != nil:
 		return nil, err
 	default:

@@ -8,7 +8,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/internal/partitionlog"
-	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
 
@@ -34,7 +33,7 @@ type Census struct {
 // its record goes.
 func TakeCensus(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (Census, error) {
 	r := &Registry{conn: conn, js: js}
-	streams, err := r.logs(ctx, messages.LogWildcard)
+	streams, err := r.logs(ctx)
 	if err != nil {
 		return Census{}, err
 	}
@@ -46,7 +45,7 @@ func TakeCensus(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (C
 	if err != nil {
 		return Census{}, err
 	}
-	return countLogs(ctx, js, streams, records, buried)
+	return countLogs(ctx, conn, js, streams, records, buried)
 }
 
 // records returns the records of all topics by id. It fails if one cannot be read.
@@ -63,7 +62,7 @@ func (r *Registry) records(ctx context.Context) (map[uint64]record, error) {
 	return records, errors.Join(append(survey.Unreadable, err)...)
 }
 
-func countLogs(ctx context.Context, js jetstream.JetStream, streams []partitionlog.Found, records map[uint64]record, buried []Tombstone) (c Census, err error) {
+func countLogs(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, streams []partitionlog.Found, records map[uint64]record, buried []Tombstone) (c Census, err error) {
 	live := make(map[uint64]protocol.Topic)
 	registered := make(map[protocol.Partition]bool)
 	for id, found := range records {
@@ -89,7 +88,7 @@ func countLogs(ctx context.Context, js jetstream.JetStream, streams []partitionl
 		}
 		there := true
 		if !known { // its topic may have been deleted meanwhile
-			if there, err = l.Exists(ctx, js); err != nil {
+			if there, err = l.Exists(ctx, conn, js); err != nil {
 				return Census{}, unavailable(err)
 			}
 		}

@@ -45,7 +45,7 @@ func lose(ctx context.Context, t *testing.T, js jetstream.JetStream, name string
 
 func streams(ctx context.Context, t *testing.T, js jetstream.JetStream, topic string) int {
 	t.Helper()
-	logs, err := partitionlog.List(ctx, js, messages.LogWildcard)
+	logs, err := partitionlog.List(ctx, js.Conn(), js)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,21 +5,21 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/internal/partitionlog"
-	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
 
 // FromLogs derives a topic whose record is lost from the streams of its logs: its name, id,
 // number of partitions and the incarnations of their logs. It has the number of logs of a new topic. Other fields are not set. An
 // error with the code UNKNOWN_TOPIC means that there are no such streams.
-func FromLogs(ctx context.Context, js jetstream.JetStream, name string) (protocol.Topic, error) {
+func FromLogs(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, name string) (protocol.Topic, error) {
 	if !protocol.ValidTopicName(name) {
 		return protocol.Topic{}, protocol.Errorf(protocol.CodeInvalidTopicName, "%.80q", name)
 	}
-	logs, err := partitionlog.List(ctx, js, messages.LogWildcard)
+	logs, err := partitionlog.List(ctx, conn, js)
 	if err != nil {
 		return protocol.Topic{}, err
 	}

@@ -16,7 +16,7 @@ func TestATopicWhoseRecordIsLostIsKnownByItsLogs(t *testing.T) {
 	conn, js := embeddedtest.Start(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if _, err := FromLogs(ctx, js, "a"); !errors.Is(err, protocol.NewError(protocol.CodeUnknownTopic, "")) {
+	if _, err := FromLogs(ctx, conn, js, "a"); !errors.Is(err, protocol.NewError(protocol.CodeUnknownTopic, "")) {
 		t.Errorf("without logs: %v", err)
 	}
 	for _, p := range []protocol.Partition{
@@ -29,14 +29,14 @@ func TestATopicWhoseRecordIsLostIsKnownByItsLogs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	topic, err := FromLogs(ctx, js, "a")
+	topic, err := FromLogs(ctx, conn, js, "a")
 	if err != nil || topic.Name != "a" || topic.ID != 1<<63|1 || topic.Partitions != 3 || !slices.Equal(topic.Incarnations, []uint32{0, 0, 3}) {
 		t.Errorf("the topic is %+v, %v", topic, err)
 	}
 	if err := partitionlog.New(conn, js, protocol.Partition{Topic: "a", TopicID: 8, Number: 1}).Create(ctx, 1, 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := FromLogs(ctx, js, "a"); err == nil {
+	if _, err := FromLogs(ctx, conn, js, "a"); err == nil {
 		t.Error("logs of two topics of the name are taken for one")
 	}
 }

@@ -11,7 +11,6 @@ import (
 
 	"laneway.dev/internal/kvbucket"
 	"laneway.dev/internal/partitionlog"
-	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
 
@@ -87,7 +86,7 @@ func Existing(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (all
 	}
 	problems = found.Unreadable
 	for _, name := range found.Topics() {
-		topic, err := FromLogs(ctx, js, name)
+		topic, err := FromLogs(ctx, conn, js, name)
 		problems = append(problems, errors.Join(found.ErrOf(name), err))
 		if err == nil {
 			all = append(all, topic)
@@ -99,7 +98,7 @@ func Existing(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (all
 func (r *Registry) existing(ctx context.Context) (found Survey, all []protocol.Topic, err error) {
 	_, err = r.js.Stream(ctx, bucketStream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		logs, err := r.logs(ctx, messages.LogWildcard)
+		logs, err := r.logs(ctx)
 		found.Lost = make(map[string][]partitionlog.Found)
 		for _, l := range logs {
 			found.Lost[l.Partition.Topic] = append(found.Lost[l.Partition.Topic], l)
@@ -120,7 +119,7 @@ func (r *Registry) existing(ctx context.Context) (found Survey, all []protocol.T
 func (r *Registry) unowned(ctx context.Context, found *Survey) (lost []partitionlog.Found, err error) {
 	// The logs are listed first. A topic's record is written before its logs, so a topic that
 	// is created during the survey is not found without its record.
-	logs, err := r.logs(ctx, messages.LogWildcard)
+	logs, err := r.logs(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +134,7 @@ func (r *Registry) unowned(ctx context.Context, found *Survey) (lost []partition
 			}
 			continue
 		}
-		there, err := l.Exists(ctx, r.js) // or else its topic was deleted meanwhile
+		there, err := l.Exists(ctx, r.conn, r.js) // or else its topic was deleted meanwhile
 		if err != nil {
 			return nil, unavailable(err)
 		}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/services/archiver/core"
@@ -62,7 +60,7 @@ func first(ctx context.Context, log *partitionlog.Log) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, firstTimeout)
 	defer cancel()
 	bounds, err := log.Bounds(ctx)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
+	if errors.Is(err, partitionlog.ErrNoLog) {
 		err = final{fmt.Errorf("the log does not exist: %w", err)}
 	}
 	return bounds.First, err

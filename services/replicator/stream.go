@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/partitionlog"
@@ -72,7 +71,7 @@ func (p *owner) readOnce(ctx context.Context, r core.Read) (core.LogRead, error)
 // unreadable returns a LogRead if the log could not be read because its topic or its stream
 // does not exist, and the error otherwise.
 func (p *owner) unreadable(ctx context.Context, err error) (core.LogRead, error) {
-	if _, lookErr := p.log.Bounds(ctx); errors.Is(lookErr, jetstream.ErrStreamNotFound) {
+	if _, lookErr := p.log.Bounds(ctx); errors.Is(lookErr, partitionlog.ErrNoLog) {
 		return core.LogRead{Gone: true, Deleted: p.service.registry.Gone(ctx, p.id)}, nil
 	}
 	return core.LogRead{}, err

@@ -192,7 +192,7 @@ func (c *Repair) lookUp(ctx context.Context, conn *nats.Conn, js jetstream.JetSt
 	if err == nil {
 		return topic, "", nil
 	}
-	topic, logsErr := topics.FromLogs(ctx, js, c.Name)
+	topic, logsErr := topics.FromLogs(ctx, conn, js, c.Name)
 	if logsErr != nil {
 		return protocol.Topic{}, "", err
 	}

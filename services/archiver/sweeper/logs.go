@@ -14,7 +14,6 @@ import (
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/internal/topics"
-	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/archiver/core/sweep"
 )
@@ -59,7 +58,7 @@ func (s *Sweeper) readLogs(ctx context.Context, fx sweep.ReadLogs) (sweep.Event,
 	if partitions == nil {
 		list, cancel := context.WithTimeout(ctx, listTime)
 		defer cancel()
-		found, err := partitionlog.List(list, s.config.JS, messages.LogWildcard)
+		found, err := partitionlog.List(list, s.config.Conn, s.config.JS)
 		if err != nil {
 			return nil, err
 		}
