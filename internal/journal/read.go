@@ -140,17 +140,26 @@ func collect(m *streamread.Message, id messages.LogID, first uint64, into []Entr
 
 // Leader reads the entry at a sequence from the leader of the stream; false if it is not there.
 func (j *Journal) Leader(ctx context.Context, id messages.LogID, sequence uint64) (entry Entry, found bool, err error) {
-	r, _, err := j.runOf(ctx, id, sequence, 1, true)
-	if err != nil || len(r.places) == 0 || r.first != sequence {
+	place, err := j.Place(ctx, id, sequence)
+	if err != nil || place == 0 {
 		return Entry{}, false, err
 	}
-	m, found, err := streamread.Leader(ctx, j.config.Conn, j.stream, r.places[0])
+	m, found, err := streamread.Leader(ctx, j.config.Conn, j.stream, place)
 	if err != nil || !found {
 		return Entry{}, false, err
 	}
 	var into [1]Entry
 	err = collect(&m, id, sequence, into[:])
 	return into[0], into[0].Data != nil, err
+}
+
+// Place returns the sequence of the group that has an entry; 0 if there is none.
+func (j *Journal) Place(ctx context.Context, id messages.LogID, sequence uint64) (uint64, error) {
+	r, _, err := j.runOf(ctx, id, sequence, 1, true)
+	if err != nil || len(r.places) == 0 || r.first != sequence {
+		return 0, err
+	}
+	return r.places[0], nil
 }
 
 // groupsPerRead is how many groups one read of the journal requests.

@@ -32,6 +32,9 @@ type Found struct {
 
 // List returns all logs, sorted by name. It includes those that belong to no topic.
 func List(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) ([]Found, error) {
+	if InJournals {
+		return listShared(ctx, conn, js)
+	}
 	ctx, cancel := context.WithCancel(ctx) // ends the goroutine of the lister
 	defer cancel()
 	var found []Found

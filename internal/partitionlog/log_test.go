@@ -50,7 +50,7 @@ func newLog(conn *nats.Conn, js jetstream.JetStream, p protocol.Partition) *part
 	if inJournals {
 		return partitionlog.NewShared(conn, js, p)
 	}
-	return partitionlog.New(conn, js, p)
+	return partitionlog.NewOwn(conn, js, p)
 }
 
 func must(t testing.TB, err error) {
