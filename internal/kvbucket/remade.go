@@ -28,11 +28,16 @@ func Provenance(ctx context.Context, js jetstream.JetStream) (map[string]string,
 func LogsExist(ctx context.Context, js jetstream.JetStream) (bool, error) {
 	ctx, cancel := context.WithCancel(ctx) // ends the listing
 	defer cancel()
-	logs := js.StreamNames(ctx, jetstream.WithStreamListSubject(messages.LogWildcard))
-	if _, exist := <-logs.Name(); exist {
-		return true, nil
+	for _, subjects := range []string{messages.LogWildcard, messages.JournalWildcard} {
+		logs := js.StreamNames(ctx, jetstream.WithStreamListSubject(subjects))
+		if _, exist := <-logs.Name(); exist {
+			return true, nil
+		}
+		if logs.Err() != nil {
+			return false, logs.Err()
+		}
 	}
-	return false, logs.Err()
+	return false, nil
 }
 
 // Remade returns when a stream of Laneway was created again after its loss; false if it

@@ -15,6 +15,7 @@ import (
 	"laneway.dev/internal/embedded"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // The length of a message's headers is not covered by JetStream's checksum. Whatever it
@@ -86,4 +87,35 @@ func onServer(t *testing.T, folder string, do func(*partitionlog.Log)) {
 	js, err := jetstream.New(conn)
 	must(t, err)
 	do(partitionlog.New(conn, js, partition))
+}
+
+// In a journal, other logs may have had entries where groups are lost.
+func TestLogIsSuspectWhenGroupsBehindItsEndAreLost(t *testing.T) {
+	s := start(t)
+	one, other := partition, partition
+	other.Number++
+	for _, p := range []protocol.Partition{one, other} {
+		must(t, partitionlog.NewShared(s.conn, s.js, p).Create(s.ctx, 1, 0)) // groups 1 and 2
+	}
+	_, err := partitionlog.NewShared(s.conn, s.js, one).Append(s.ctx, 1, messages.EncodeEntry(entry(0, 1)))
+	must(t, err)
+	stream, err := s.js.Stream(s.ctx, messages.JournalStream(0))
+	must(t, err)
+	must(t, stream.DeleteMsg(s.ctx, 3))
+	conn, js := connect(t, s.embedded)
+	for _, p := range []protocol.Partition{one, other} {
+		log := partitionlog.NewShared(conn, js, p)
+		if end, err := log.Confirm(s.ctx, 1); err != nil || !end.Suspect || end.Last != 1 {
+			t.Errorf("the end of %s is %+v, %v", p, end, err)
+		}
+		if state, err := log.State(s.ctx); err != nil || state.Damage == nil || state.Readable != 1 {
+			t.Errorf("the state of %s is %+v, %v", p, state, err)
+		}
+	}
+	log := partitionlog.NewShared(conn, js, other)
+	_, err = log.Append(s.ctx, 1, messages.EncodeEntry(entry(0, 1)))
+	must(t, err)
+	if state, err := log.State(s.ctx); err != nil || state.Damage != nil || state.Readable != 2 {
+		t.Errorf("with another entry it is %+v, %v", state, err)
+	}
 }

@@ -22,9 +22,10 @@ var partition = protocol.Partition{Topic: "orders", TopicID: 7, Number: 3}
 
 // server is a NATS server with a connection to it.
 type server struct {
-	conn *nats.Conn
-	js   jetstream.JetStream
-	ctx  context.Context
+	embedded *embedded.Server // nil if it is another process
+	conn     *nats.Conn
+	js       jetstream.JetStream
+	ctx      context.Context
 }
 
 func start(t testing.TB) server {
@@ -32,14 +33,20 @@ func start(t testing.TB) server {
 	s, err := embedded.Start(embedded.Options{Listen: "127.0.0.1:0", Data: t.TempDir()})
 	must(t, err)
 	t.Cleanup(func() { must(t, s.Shutdown()) })
+	conn, js := connect(t, s)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	return server{s, conn, js, ctx}
+}
+
+func connect(t testing.TB, s *embedded.Server) (*nats.Conn, jetstream.JetStream) {
+	t.Helper()
 	conn, err := s.Connect()
 	must(t, err)
 	t.Cleanup(conn.Close)
 	js, err := jetstream.New(conn)
 	must(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	t.Cleanup(cancel)
-	return server{conn, js, ctx}
+	return conn, js
 }
 
 func (s server) log(p protocol.Partition) *partitionlog.Log {

@@ -113,7 +113,7 @@ func (s *shared) extent(ctx context.Context) (extent, error) {
 	}
 	return extent{
 		begin: state.First, first: state.First, last: state.Last, entries: state.Last - state.First + 1, bytes: uint64(state.Bytes),
-		sealed: state.Stage == messages.StageSealed,
+		sealed: state.Stage == messages.StageSealed, suspect: state.Suspect,
 	}, nil
 }
 

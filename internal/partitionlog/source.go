@@ -42,6 +42,8 @@ type extent struct {
 	entries uint64
 	bytes   uint64
 	sealed  bool
+	// suspect reports that messages of the stream are lost in which entries may have followed the last one.
+	suspect bool
 }
 
 // copier writes the log that continues a damaged one.

@@ -42,6 +42,9 @@ func (l *Log) State(ctx context.Context) (State, error) {
 	if x.last == 0 {
 		return state, nil
 	}
+	if x.suspect {
+		state.Damage = protocol.Errorf(protocol.CodeCorrupt, "groups of the journal are lost, and entries of the log after %d may have been in them", x.last)
+	}
 	last, err := l.readCounted(ctx, x.last)
 	if corrupt(err) {
 		if last, err = l.lastReadable(ctx, &state, err); err != nil {
@@ -144,6 +147,9 @@ type End struct {
 	Last   uint64 // last sequence of the stream
 	Behind bool   // the leader has the next entry after the one that was read
 	Sealed bool   // the stream takes no more appends
+	// Suspect reports that messages of the stream are lost, and that entries of the log may have been in
+	// them, behind the last one that is known. The next entry shows whether there were any.
+	Suspect bool
 }
 
 // Confirm asks the leader whether the log ends with the entry read, which the caller has
@@ -155,7 +161,7 @@ func (l *Log) Confirm(ctx context.Context, read uint64) (End, error) {
 	if err != nil {
 		return End{}, err
 	}
-	end := End{Last: x.last, Sealed: x.sealed}
+	end := End{Last: x.last, Sealed: x.sealed, Suspect: x.suspect}
 	if end.Last > read {
 		gone, err := l.gone(ctx, read+1)
 		end.Behind = !gone

@@ -149,10 +149,12 @@ type Topic struct {
 	Incarnations []uint32 `json:"incarnations,omitempty"`
 }
 
-// Partition returns the partition with the number n. Its log follows from the topic's id, n, and
-// the number of logs. A topic whose record has no number of logs has one.
+// Partition returns the partition with the number n. Its log follows from the topic's id, n, the
+// number of logs, and that of replicas: partitions with other numbers of replicas have other logs. A
+// topic whose record has no number of logs has one.
 func (t Topic) Partition(n int) Partition {
 	p := Partition{Topic: t.Name, TopicID: t.ID, Number: int32(n), Log: logOf(t.ID, int32(n), t.Logs)}
+	p.Log += uint16(max(t.Replicas-1, 0) * max(t.Logs, 1))
 	if n < len(t.Incarnations) {
 		p.Incarnation = t.Incarnations[n]
 	}

@@ -252,8 +252,24 @@ func TestTopicKeepsItsIDInJSON(t *testing.T) {
 	if !strings.Contains(data, `"id":"18446744073709551615"`) || !strings.Contains(data, `"name":"orders"`) {
 		t.Error(data)
 	}
-	if p := got.Partition(3); p != (Partition{"orders", math.MaxUint64, 3, 2, 2}) {
+	if p := got.Partition(3); p != (Partition{"orders", math.MaxUint64, 3, 2, 10}) {
 		t.Errorf("partition is %+v", p)
+	}
+}
+
+func TestPartitionsWithOtherReplicasHaveOtherLogs(t *testing.T) {
+	owner := make(map[uint16]int) // the replicas of each log
+	for replicas := 1; replicas <= MaxReplicas; replicas++ {
+		for id := range uint64(100) {
+			log := Topic{TopicConfig: TopicConfig{Replicas: replicas}, ID: id, Logs: 4}.Partition(0).Log
+			if before, known := owner[log]; known && before != replicas {
+				t.Fatalf("log %d has partitions with %d and with %d replicas", log, before, replicas)
+			}
+			owner[log] = replicas
+		}
+	}
+	if len(owner) != 4*MaxReplicas {
+		t.Errorf("the partitions are in %d logs", len(owner))
 	}
 }
 

@@ -65,7 +65,7 @@ func (p *owner) readOnce(ctx context.Context, r core.Read) (core.LogRead, error)
 		last = entries[len(entries)-1].Sequence
 	}
 	end, err := p.log.Confirm(ctx, last)
-	return core.LogRead{Entries: entries, AtEnd: !end.Behind, Last: end.Last, Sealed: end.Sealed}, err
+	return core.LogRead{Entries: entries, AtEnd: !end.Behind, Last: end.Last, Sealed: end.Sealed, Suspect: end.Suspect}, err
 }
 
 // unreadable returns a LogRead if the log could not be read because its topic or its stream

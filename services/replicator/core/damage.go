@@ -47,6 +47,16 @@ func (c *Core) shorter(streamEnd uint64) string {
 	return c.scrubs.damage
 }
 
+// unprovenEnd returns why entries may have followed the end of a log in messages of its stream that are
+// lost; empty if there were none. The mark proves that if it reserves nothing beyond the end.
+func (c *Core) unprovenEnd() string {
+	end := c.end()
+	if c.reserve.Exists && end.Covers(c.reserve.Mark.Reserved) {
+		return ""
+	}
+	return fmt.Sprintf("messages of its stream are lost, and may have had entries of its log after entry %d, which ends at offset %d", end.Sequence, end.Offset)
+}
+
 // missingBefore returns what is missing before an entry that was read; empty if the entry
 // directly follows the last one. Sequences alone do not show a loss if a stream was
 // restored from an older copy and continued, so the offsets must be continuous as well.

@@ -158,6 +158,35 @@ func TestLogThatContradictsSnapshotIsDamaged(t *testing.T) {
 	}
 }
 
+// Messages of the stream are lost behind the last entry that is known. Whether entries were in them is
+// known only if the mark reserves none.
+func TestEndBeforeLostMessagesIsProvenByTheMark(t *testing.T) {
+	for name, c := range map[string]struct {
+		reserved uint64 // entries beyond the end
+		damage   string
+	}{
+		"nothing is reserved": {0, ""},
+		"an entry is":         {1, "messages of its stream are lost, and may have had entries of its log after entry 3, which ends at offset 3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, first := newMarked(t)
+			first.commit(batch("a", 2))
+			w.suspect = true
+			w.mark.Mark.Written = messages.Position{Sequence: 3, Offset: 3}
+			w.mark.Mark.Reserved = messages.Position{Sequence: 3 + c.reserved, Offset: 3}
+			o := w.start("second")
+			o.settle()
+			if c.damage != "" {
+				o.expectDamage(c.damage)
+				return
+			}
+			if !o.core.Stats().Leading {
+				t.Errorf("it does not lead: %+v", o.core.Stats())
+			}
+		})
+	}
+}
+
 func TestSealedLogIsReported(t *testing.T) {
 	w, o := newMarked(t)
 	o.commit(batch("a", 2))

@@ -264,7 +264,7 @@ func (o *owner) answerRead() {
 		first++
 	}
 	last := min(first+r.Limit, len(o.w.log))
-	o.step(core.LogRead{Entries: slices.Clone(o.w.log[first:last]), AtEnd: last == len(o.w.log), Last: o.w.streamEnd, Sealed: o.w.sealed})
+	o.step(core.LogRead{Entries: slices.Clone(o.w.log[first:last]), AtEnd: last == len(o.w.log), Last: o.w.streamEnd, Sealed: o.w.sealed, Suspect: o.w.suspect})
 }
 
 // settle answers all reads and appends until nothing is under way.

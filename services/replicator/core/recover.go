@@ -21,6 +21,7 @@ type LogRead struct {
 	AtEnd   bool   // no readable entry follows the last one
 	Last    uint64 // if AtEnd: the last sequence of the stream, as its leader reports it
 	Sealed  bool   // if AtEnd: the stream takes no more appends
+	Suspect bool   // if AtEnd: more entries may have followed, in messages of the stream that are lost
 	Corrupt string // why the message after Entries is not a valid entry, or empty; AtEnd and Last are not valid then
 	Gone    bool   // the stream does not exist; the other fields are not valid then
 	Deleted bool   // the topic does not exist; the other fields are not valid then
@@ -125,6 +126,9 @@ func (c *Core) isNew(now time.Time) bool {
 // that the log was longer once, its stream is sealed, or it is older than the object store.
 func (c *Core) foundEnd(now time.Time, r *LogRead) {
 	what := c.shorter(r.Last)
+	if what == "" && r.Suspect {
+		what = c.unprovenEnd()
+	}
 	switch {
 	case r.Last < c.last:
 		c.startOver() // entries that this core has read are missing

@@ -33,6 +33,7 @@ type world struct {
 	// streamEnd is the last sequence that the stream claims to have.
 	streamEnd uint64
 	sealed    bool   // the stream takes no appends
+	suspect   bool   // messages of the stream are lost behind the last entry
 	trouble   string // why snapshots cannot be looked for
 	// mark is the partition's mark. Unless marked is set, owners find one that says
 	// where the log ends, so that they leave nothing out.
