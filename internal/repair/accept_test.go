@@ -24,11 +24,8 @@ import (
 // 8 records, and has lost its stream; the second one has 2 entries.
 func damagedWorld(t *testing.T) (*world, *topics.Registry) {
 	t.Helper()
-	w := newWorld(t)
-	for n := range 2 {
-		w.must(w.js.DeleteStream(w.ctx, messages.LogStream(w.topic.Partition(n))))
-		w.last[n], w.next[n] = 1, 0
-	}
+	w := emptyWorld(t)
+	w.last = []uint64{1, 1}
 	registry, err := topics.Open(w.ctx, w.conn, w.js)
 	w.must(err)
 	w.topic, err = registry.Create(w.ctx, protocol.TopicConfig{Name: "orders", Partitions: 2})
@@ -63,6 +60,14 @@ func (w *world) now() protocol.Topic {
 	return topic
 }
 
+// logs returns all logs.
+func (w *world) logs() []partitionlog.Found {
+	w.t.Helper()
+	all, err := partitionlog.List(w.ctx, w.conn, w.js)
+	w.must(err)
+	return all
+}
+
 // wantWhole checks that nothing is missing in the logs as they are, and returns the report.
 func (w *world) wantWhole() *Report {
 	w.t.Helper()
@@ -76,7 +81,7 @@ func (w *world) wantWhole() *Report {
 
 func TestLogContinuesAboveReservation(t *testing.T) {
 	w, _ := damagedWorld(t)
-	w.must(w.js.DeleteStream(w.ctx, messages.LogStream(w.topic.Partition(0))))
+	w.damage(0).LoseStream()
 	got, err := w.accept(w.ctx)
 	w.must(err)
 	if got.FirstSequence != 51 || got.NextSequence != 53 || got.NextOffset != 500 || got.Copied != 0 || len(got.GivenUp) != 1 || got.GivenUp[0].String() != "offsets 0 to 499" {
@@ -240,8 +245,8 @@ func TestAnInterruptedAcceptanceIsRepeated(t *testing.T) {
 	}
 	w.wantWhole()
 	w.must(registry.Delete(w.ctx, "orders"))
-	for name := range w.js.StreamNames(w.ctx, jetstream.WithStreamListSubject(messages.LogWildcard)).Name() {
-		t.Errorf("the deletion of the topic has left %s", name)
+	if logs := w.logs(); len(logs) > 0 {
+		t.Errorf("the deletion of the topic has left %s", partitionlog.Names(logs))
 	}
 }
 
@@ -274,8 +279,8 @@ func TestDeletedTopicIsNotContinued(t *testing.T) {
 	if got, err := w.accept(w.ctx); err == nil {
 		t.Errorf("accepted is %+v", got)
 	}
-	for name := range w.js.StreamNames(w.ctx, jetstream.WithStreamListSubject(messages.LogWildcard)).Name() {
-		t.Errorf("it has left %s", name)
+	if logs := w.logs(); len(logs) > 0 {
+		t.Errorf("it has left %s", partitionlog.Names(logs))
 	}
 }
 
@@ -315,7 +320,7 @@ func TestSealsOnlyAfterEvidence(t *testing.T) {
 func TestContinuedLogKeepsFirstOffset(t *testing.T) {
 	w, _ := damagedWorld(t)
 	p := w.topic.Partition(0)
-	w.must(w.js.DeleteStream(w.ctx, messages.LogStream(p)))
+	w.damage(0).LoseStream()
 	target, err := partitionlog.New(w.conn, w.js, p).Continue(w.ctx, 1, 1001)
 	w.must(err)
 	w.must(target.Append(w.ctx, messages.Entry{TopicID: p.TopicID, Created: true, BaseOffset: 500}))
@@ -339,9 +344,7 @@ func TestContinuedLogKeepsFirstOffset(t *testing.T) {
 
 func TestPurgedLogContinuesFromOffset0(t *testing.T) {
 	w, _ := damagedWorld(t)
-	stream, err := w.js.Stream(w.ctx, messages.LogStream(w.topic.Partition(0)))
-	w.must(err)
-	w.must(stream.Purge(w.ctx, jetstream.WithPurgeSequence(4)))
+	w.purge(0, 4)
 	if p := w.inspect(0).Report.Partitions[0]; len(p.Log.Holes) != 1 || p.Log.Holes[0].FirstSequence != 1 || p.Log.Holes[0].LastSequence != 3 {
 		t.Errorf("the holes are %+v", p.Log.Holes)
 	}

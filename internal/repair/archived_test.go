@@ -3,8 +3,6 @@ package repair
 import (
 	"slices"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"laneway.dev/internal/archive/archivetest"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/internal/snapshots"
@@ -44,9 +42,7 @@ func (w *world) saveAt(n int, sequence uint64, e messages.Entry) {
 
 func (w *world) purge(n int, below uint64) {
 	w.t.Helper()
-	stream, err := w.js.Stream(w.ctx, messages.LogStream(w.topic.Partition(n)))
-	w.must(err)
-	w.must(stream.Purge(w.ctx, jetstream.WithPurgeSequence(below)))
+	w.damage(n).LoseBelow(below)
 }
 
 // fakeState is a snapshot with a producer for each applied entry, whose id is its sequence.

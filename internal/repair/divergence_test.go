@@ -4,12 +4,11 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"laneway.dev/internal/archive/archivetest"
 	"laneway.dev/internal/embedded/embeddedtest"
 	"laneway.dev/internal/kvbucket"
 	"laneway.dev/internal/partitionlog"
+	"laneway.dev/internal/partitionlog/logtest"
 	"laneway.dev/internal/sweepstate"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -31,19 +30,14 @@ func (w *world) archiveOthers() (newer messages.History) {
 	w.t.Helper()
 	p := w.topic.Partition(0)
 	conn, js := embeddedtest.Start(w.t)
-	_, err := js.CreateStream(w.ctx, jetstream.StreamConfig{
-		Name: messages.LogStream(p), Subjects: []string{messages.LogSubject(p)}, AllowDirect: true, FirstSeq: 8,
-	})
-	w.must(err)
-	log := partitionlog.New(conn, js, p)
+	log := logtest.Of(w.t, conn, p).Begin(8)
 	for n := range uint64(5) {
 		e := messages.Entry{TopicID: p.TopicID, Epoch: 5, BaseOffset: 12 + 2*int64(n), Time: 1 + int64(n)}
 		b := w.stage(w.batch(0, "before", n+1))[0]
 		e.Batches = []messages.Placeholder{{Batch: b.Batch.Batch, Extent: b.Extent}}
-		_, err := log.Append(w.ctx, 7+n, messages.EncodeEntry(e))
-		w.must(err)
+		log.Append(7+n, messages.EncodeEntry(e))
 	}
-	newer, err = archivetest.Archive(w.ctx, log, w.store, p, w.history[0], 12, protocol.CompressionNone)
+	newer, err := archivetest.Archive(w.ctx, partitionlog.New(conn, js, p), w.store, p, w.history[0], 12, protocol.CompressionNone)
 	w.must(err)
 	return newer
 }

@@ -114,7 +114,7 @@ func TestALogWithoutEntriesAndManifestsContinuesAboveWhatItHad(t *testing.T) {
 	w, older, _ := olderStore(t)
 	w.must(w.store.Delete(w.ctx, older.Manifest))
 	w.save(0, 11)
-	w.must(w.js.DeleteStream(w.ctx, messages.LogStream(w.topic.Partition(0))))
+	w.damage(0).LoseStream()
 	if got := w.wantPlanned(); fmt.Sprint(got.GivenUp) != "[offsets 0 to 15 offsets 16 to 499]" || got.NextOffset != 500 {
 		t.Errorf("accepted is %+v", got)
 	}

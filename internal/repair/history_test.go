@@ -20,9 +20,6 @@ import (
 func archivedWorld(t *testing.T) *world {
 	t.Helper()
 	w, _ := damagedWorld(t)
-	stream, err := w.js.Stream(w.ctx, messages.LogStream(w.topic.Partition(0)))
-	w.must(err)
-	w.streams[0] = stream
 	for number := range uint64(4) {
 		w.commit(0, w.stage(w.batch(0, "a", number+5))...)
 	}
@@ -216,7 +213,7 @@ func TestSnapshotThatContradictsAnArchivedEntryIsNotUsed(t *testing.T) {
 func TestLogContinuesAboveItsHistory(t *testing.T) {
 	w := archivedWorld(t)
 	w.must(snapshots.Delete(w.ctx, w.js, w.topic.ID))
-	w.must(w.js.DeleteStream(w.ctx, messages.LogStream(w.topic.Partition(0))))
+	w.damage(0).LoseStream()
 	w.setMark(messages.Mark{Written: messages.Position{Sequence: 3, Offset: 4}, Reserved: messages.Position{Sequence: 4, Offset: 6}}) // an old one
 	got, err := w.accept(w.ctx)
 	w.must(err)
@@ -250,7 +247,7 @@ func TestNewestManifestIsUsedIfNoEntryNamesIt(t *testing.T) {
 			w := archivedWorld(t)
 			newest := w.archive(0, w.history[0], 9)
 			if whole {
-				w.must(w.js.DeleteStream(w.ctx, messages.LogStream(w.topic.Partition(0))))
+				w.damage(0).LoseStream()
 			} else {
 				for sequence := uint64(8); sequence <= 10; sequence++ {
 					w.lose(0, sequence)
@@ -297,9 +294,7 @@ func TestManifestOfAnEarlierIncarnationIsNotUsed(t *testing.T) {
 	w.topic = w.now()
 	w.last[0], w.next[0] = got.NextSequence-1, got.NextOffset
 	w.commit(0, w.stage(w.batch(0, "z", 1))...)
-	s, err := w.js.Stream(w.ctx, messages.LogStream(w.topic.Partition(0)))
-	w.must(err)
-	w.must(s.DeleteMsg(w.ctx, w.last[0]))
+	w.lose(0, w.last[0])
 	p := w.inspect(0).Report.Partitions[0]
 	if p.History == nil || p.History.Manifest != before.Manifest || p.History.Found || fmt.Sprint(p.Unknown) != "[offsets from 500 on]" {
 		t.Errorf("the report is %+v", p)

@@ -18,7 +18,7 @@ import (
 	"laneway.dev/internal/embedded/embeddedtest"
 	"laneway.dev/internal/marks"
 	"laneway.dev/internal/objectstore"
-	"laneway.dev/internal/partitionlog"
+	"laneway.dev/internal/partitionlog/logtest"
 	"laneway.dev/internal/snapshots"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -33,32 +33,46 @@ type world struct {
 	folder  string
 	store   objectstore.Store
 	topic   protocol.Topic
-	streams []jetstream.Stream
 	staged  []objectstore.StoredBatch // all that was ever staged
 	last    []uint64                  // sequence of each log
 	next    []int64                   // offset of each log
 	history []messages.History        // that entries of each log carry
 }
 
-func newWorld(t *testing.T) *world {
+// emptyWorld is a world that has no topic yet.
+func emptyWorld(t *testing.T) *world {
 	t.Helper()
 	conn, js := embeddedtest.Start(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	w := &world{t: t, ctx: ctx, conn: conn, js: js, folder: t.TempDir(), last: make([]uint64, 2), next: make([]int64, 2), history: make([]messages.History, 2)}
-	w.topic = protocol.Topic{TopicConfig: protocol.TopicConfig{Name: "orders", Partitions: 2}, ID: 1<<63 | 7}
 	var err error
 	w.store, err = objectstore.Open(w.folder, 0)
 	w.must(err)
-	for n := range 2 {
-		p := w.topic.Partition(n)
-		stream, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: messages.LogStream(p), Subjects: []string{messages.LogSubject(p)}, AllowDirect: true})
-		w.must(err)
-		w.streams = append(w.streams, stream)
-		w.append(n, messages.Entry{Created: true})
-	}
 	return w
 }
+
+// newWorld is a world whose topic is not in the registry. Each partition has a log of its own number, so that
+// the loss of a stream concerns one of them.
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := emptyWorld(t)
+	w.topic = protocol.Topic{TopicConfig: protocol.TopicConfig{Name: "orders", Partitions: 2}, ID: 1<<63 | 7, Logs: 2}
+	w.create()
+	return w
+}
+
+// create makes the logs of the topic.
+func (w *world) create() {
+	w.t.Helper()
+	for n := range w.last {
+		w.damage(n).Begin(1)
+		w.append(n, messages.Entry{Created: true})
+	}
+}
+
+// damage returns the log of a partition, to damage it.
+func (w *world) damage(n int) logtest.Log { return logtest.Of(w.t, w.conn, w.topic.Partition(n)) }
 
 func (w *world) must(err error) {
 	w.t.Helper()
@@ -72,10 +86,9 @@ func (w *world) append(n int, e messages.Entry) uint64 {
 	w.t.Helper()
 	p := w.topic.Partition(n)
 	e.TopicID, e.BaseOffset, e.Time, e.History = p.TopicID, w.next[n], time.Now().UnixNano(), w.history[n]
-	sequence, err := partitionlog.New(w.conn, w.js, p).Append(w.ctx, w.last[n], messages.EncodeEntry(e))
-	w.must(err)
-	w.last[n], w.next[n] = sequence, e.NextOffset()
-	return sequence
+	w.damage(n).Append(w.last[n], messages.EncodeEntry(e))
+	w.last[n], w.next[n] = w.last[n]+1, e.NextOffset()
+	return w.last[n]
 }
 
 // stage puts batches into one object.
@@ -125,7 +138,7 @@ func (w *world) commit(n int, batches ...objectstore.StoredBatch) uint64 {
 	return w.append(n, e)
 }
 
-func (w *world) lose(n int, sequence uint64) { w.must(w.streams[n].DeleteMsg(w.ctx, sequence)) }
+func (w *world) lose(n int, sequence uint64) { w.damage(n).Lose(sequence) }
 
 func (w *world) inspect(numbers ...int) *Survey {
 	w.t.Helper()
@@ -278,7 +291,7 @@ func TestMissingStreamIsComparedWithEvidence(t *testing.T) {
 	mark := messages.Mark{Written: messages.Position{Sequence: 2, Offset: 4}, Reserved: messages.Position{Sequence: 50, Offset: 500}}
 	_, err = store.Put(w.ctx, p, mark, 0)
 	w.must(err)
-	w.must(w.js.DeleteStream(w.ctx, messages.LogStream(p)))
+	w.damage(0).LoseStream()
 
 	survey := w.inspect(0)
 	part := survey.Report.Partitions[0]

@@ -15,6 +15,7 @@ import (
 	"laneway.dev/internal/embedded/embeddedtest"
 	"laneway.dev/internal/marks"
 	"laneway.dev/internal/partitionlog"
+	"laneway.dev/internal/partitionlog/logtest"
 	"laneway.dev/internal/topics"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -68,7 +69,7 @@ func TestCorrectsARecordThatIsOlderThanItsLog(t *testing.T) {
 		"by stream and mark": func(*world, protocol.Topic) {},
 		"by the stream":      func(w *world, _ protocol.Topic) { w.must(marks.Delete(w.ctx, w.js, w.topic.ID)) },
 		"by the mark": func(w *world, continued protocol.Topic) {
-			w.must(w.js.DeleteStream(w.ctx, messages.LogStream(continued.Partition(0))))
+			w.must(partitionlog.New(w.conn, w.js, continued.Partition(0)).Delete(w.ctx))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -92,8 +93,9 @@ func TestCorrectsARecordThatIsOlderThanItsLog(t *testing.T) {
 func TestRecordOfUnsealedStreamIsNotCorrected(t *testing.T) {
 	w, _, _ := revertedWorld(t)
 	p := w.topic.Partition(0)
-	w.must(w.js.DeleteStream(w.ctx, messages.LogStream(p)))
-	w.must(partitionlog.New(w.conn, w.js, p).Create(w.ctx, 1, 0))
+	log := partitionlog.New(w.conn, w.js, p)
+	w.must(log.Delete(w.ctx))
+	w.must(log.Create(w.ctx, 1, 0))
 	if got, err := w.accept(w.ctx); err == nil || !strings.Contains(err.Error(), "is not sealed") {
 		t.Errorf("accepted is %+v, %v", got, err)
 	}
@@ -144,8 +146,8 @@ func TestAStreamStaysWhoseFateIsUnknown(t *testing.T) {
 	if _, err := a.writeRecord(w.ctx, target); !errors.Is(err, ErrOutcomeUnknown) {
 		t.Errorf("the error is %v", err)
 	}
-	if _, err := w.js.Stream(w.ctx, messages.LogStream(a.new)); err != nil {
-		t.Errorf("the stream: %v", err)
+	if !logtest.Of(t, w.conn, a.new).Exists() {
+		t.Error("the stream does not exist")
 	}
 }
 
