@@ -140,8 +140,8 @@ func TestLogsShareAppends(t *testing.T) {
 	}
 	other := r.open()
 	for n := range logs {
-		r.want(j, n, core.State{First: 1, Last: last})
-		r.want(other, n, core.State{First: 1, Last: last})
+		r.want(j, n, core.State{First: 1, Last: last, Begun: true})
+		r.want(other, n, core.State{First: 1, Last: last, Begun: true})
 	}
 }
 
@@ -173,7 +173,7 @@ func TestOneOfSeveralWritersAppends(t *testing.T) {
 		}
 	}
 	for _, w := range writers {
-		r.want(w, 0, core.State{First: 1, Last: last})
+		r.want(w, 0, core.State{First: 1, Last: last, Begun: true})
 	}
 }
 
@@ -190,7 +190,7 @@ func TestWritersOfOtherLogsDoNotDisturb(t *testing.T) {
 	}
 	wait.Wait()
 	for n := range 3 {
-		r.want(r.open(), n, core.State{First: 1, Last: last})
+		r.want(r.open(), n, core.State{First: 1, Last: last, Begun: true})
 	}
 }
 
@@ -213,7 +213,7 @@ func TestSealedAndDeletedLogsTakeNoEntries(t *testing.T) {
 	if _, err := j.Append(r.ctx, 1, section(1, messages.SectionNext, "late")); !errors.Is(err, core.ErrNoLog) {
 		t.Errorf("an append to a deleted log: %v", err)
 	}
-	r.want(r.open(), 0, core.State{First: 1, Last: 1, Stage: messages.StageSealed})
+	r.want(r.open(), 0, core.State{First: 1, Last: 1, Begun: true, Stage: messages.StageSealed})
 	if state, exists, err := r.open().State(r.ctx, logOf(1)); exists || err != nil {
 		t.Errorf("the deleted log is %+v, %v", state, err)
 	}
@@ -233,10 +233,10 @@ func TestJournalBeginsWhereItWasPurged(t *testing.T) {
 	must(t, stream.Purge(r.ctx, jetstream.WithPurgeSequence(8)))
 	other := r.open()
 	r.want(other, 0, core.State{First: 7, Last: 10})
-	r.want(other, 1, core.State{First: 1, Last: 1})
+	r.want(other, 1, core.State{First: 1, Last: 1, Begun: true})
 	r.fill(other, 0, 10, 12)
 	r.fill(other, 1, 1, 3)
-	r.want(r.open(), 1, core.State{First: 1, Last: 3})
+	r.want(r.open(), 1, core.State{First: 1, Last: 3, Begun: true})
 	if entries, _, err := j.Read(r.ctx, logOf(0), 1, 100); err != nil || len(entries) != 6 || entries[0].Sequence != 7 {
 		t.Errorf("%+v were read, %v, want those that are left", entries, err)
 	}
@@ -256,7 +256,7 @@ func TestLostGroupIsNoticed(t *testing.T) {
 	must(t, err)
 	must(t, stream.DeleteMsg(r.ctx, 4)) // the second entry of log 0
 	other := r.open()
-	for n, want := range []core.State{{First: 1, Last: 3}, {First: 1, Last: 2}, {First: 1, Last: 1, Suspect: true}} {
+	for n, want := range []core.State{{First: 1, Last: 3, Begun: true}, {First: 1, Last: 2, Begun: true}, {First: 1, Last: 1, Begun: true, Suspect: true}} {
 		state, exists, err := other.State(r.ctx, logOf(n))
 		if state.Bytes, state.Group = 0, 0; err != nil || !exists || state != want {
 			t.Errorf("log %d is %+v, %v, want %+v", n, state, err, want)
@@ -339,7 +339,7 @@ func TestJournalWithoutAStreamIsEmpty(t *testing.T) {
 	must(t, journal.Create(r.ctx, r.js, 0, 1))
 	r.create(j, 0)
 	r.fill(j, 0, 1, 3)
-	r.want(j, 0, core.State{First: 1, Last: 3})
+	r.want(j, 0, core.State{First: 1, Last: 3, Begun: true})
 }
 
 // The groups of idle logs stand between those of a busy one that are not needed.
@@ -377,7 +377,7 @@ func TestIdleLogsMoveWhenAJournalIsPurged(t *testing.T) {
 			if n == 0 {
 				stage = messages.StageSealed
 			}
-			r.want(j, n+1, core.State{First: 1, Last: 1, Stage: stage})
+			r.want(j, n+1, core.State{First: 1, Last: 1, Begun: true, Stage: stage})
 		}
 		state, _, err := j.State(r.ctx, logOf(0))
 		entries, atEnd, readErr := j.Read(r.ctx, logOf(0), 1, 100)
@@ -386,5 +386,5 @@ func TestIdleLogsMoveWhenAJournalIsPurged(t *testing.T) {
 		}
 	}
 	r.fill(r.open(), 2, 1, 3)
-	r.want(stale, 2, core.State{First: 1, Last: 3})
+	r.want(stale, 2, core.State{First: 1, Last: 3, Begun: true})
 }

@@ -111,8 +111,12 @@ func (s *shared) extent(ctx context.Context) (extent, error) {
 	case !exists:
 		return extent{}, fmt.Errorf("look up the log of %s: %w", s.partition, ErrNoLog)
 	}
+	begin := uint64(1)
+	if state.Begun {
+		begin = state.First
+	}
 	return extent{
-		begin: state.First, first: state.First, last: state.Last, entries: state.Last - state.First + 1, bytes: uint64(state.Bytes),
+		begin: begin, first: state.First, last: state.Last, entries: state.Last - state.First + 1, bytes: uint64(state.Bytes),
 		sealed: state.Stage == messages.StageSealed, suspect: state.Suspect,
 	}, nil
 }

@@ -36,7 +36,7 @@ type source interface {
 
 // extent is the beginning and end of a log.
 type extent struct {
-	begin   uint64 // sequence of the first entry ever, if that is known, and otherwise First
+	begin   uint64 // sequence of the first entry ever; 1 if that is not known
 	first   uint64 // sequence of the first entry that was not purged
 	last    uint64 // sequence of the last entry; below first if there is none
 	entries uint64

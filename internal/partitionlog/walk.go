@@ -21,8 +21,10 @@ func (e *DamagedEntry) Unwrap() error { return e.Err }
 // Bounds are the first and last sequences of a stream, as its leader reports them. The
 // stream should have every sequence between them, except those that were purged.
 type Bounds struct {
-	First, Last uint64 // First is that of the first entry ever, and above Last in an empty stream
-	Sealed      bool   // the stream takes no more appends
+	// First is that of the first entry ever, and above Last in an empty stream. It is 1 if that entry was
+	// purged or lost, and its sequence is not known any more.
+	First, Last uint64
+	Sealed      bool // the stream takes no more appends
 }
 
 // Bounds asks the leader for the bounds of the stream. An error that wraps

@@ -35,6 +35,7 @@ type Index struct {
 // entries are those of one log.
 type entries struct {
 	first  uint64   // sequence of the first one
+	begun  bool     // the first one began the log
 	places []uint64 // of the groups that have them; 0 for an entry that is lost
 	sizes  []uint32 // of the entries, in bytes
 	bytes  int64    // of all of them
@@ -48,6 +49,7 @@ type entries struct {
 // State is the extent of a log.
 type State struct {
 	First, Last uint64 // sequences of its entries
+	Begun       bool   // the entry at First began the log. Otherwise those before it were purged, or are lost
 	Suspect     bool   // entries may have followed the last one, in groups that were lost
 
 	Topic string
@@ -73,7 +75,7 @@ func (x *Index) State(id messages.LogID) (State, bool) {
 }
 
 func (l *entries) state() State {
-	return State{First: l.first, Last: l.last(), Suspect: l.suspect, Topic: l.topic, Stage: l.stage, Bytes: l.bytes, Group: l.places[0]}
+	return State{First: l.first, Last: l.last(), Begun: l.begun, Suspect: l.suspect, Topic: l.topic, Stage: l.stage, Bytes: l.bytes, Group: l.places[0]}
 }
 
 // All returns the logs of the journal, and their extents.
@@ -137,7 +139,7 @@ func (x *Index) apply(place uint64, s *messages.Section) {
 		}
 	case l == nil:
 		if s.Kind.HasEntry() {
-			l = &entries{first: s.Sequence}
+			l = &entries{first: s.Sequence, begun: s.Kind == messages.SectionFirst || s.Sequence == 1}
 			x.logs[s.Log] = l
 			x.add(l, place, s)
 		}

@@ -14,10 +14,12 @@ func (x *Index) Needs(id messages.LogID, from uint64) {
 	if l == nil || from <= l.first {
 		return
 	}
-	x.drop(l, min(from, l.last())-l.first)
+	if n := min(from, l.last()) - l.first; n > 0 {
+		x.drop(l, n)
+	}
 }
 
-// drop drops the first n entries of a log.
+// drop drops the first n entries of a log, at least one.
 func (x *Index) drop(l *entries, n uint64) {
 	var bytes int64
 	for _, size := range l.sizes[:n] {
@@ -26,7 +28,7 @@ func (x *Index) drop(l *entries, n uint64) {
 	l.bytes -= bytes
 	x.waste(bytes)
 	l.places, l.sizes = slices.Clone(l.places[n:]), slices.Clone(l.sizes[n:])
-	l.first += n
+	l.first, l.begun = l.first+n, false
 }
 
 // Begins takes in that the groups below a sequence were purged. They had only entries that no log

@@ -68,9 +68,41 @@ func TestPurgedJournalHasWhatLogsNeed(t *testing.T) {
 			id := messages.LogID{TopicID: topic}
 			want, exists := x.State(id)
 			got, known := fresh.State(id)
-			if exists != known || got.Last != want.Last || got.First > max(1, min(needs[id], want.Last)) {
+			if exists != known || got.Last != want.Last || got.First > max(1, min(needs[id], want.Last)) || got.First > 1 && got.Begun {
 				t.Fatalf("seed %d: log %d is %+v, %v, want %+v, %v from %d on", seed, topic, got, known, want, exists, needs[id])
 			}
+		}
+	}
+}
+
+func TestALogIsKnownToBeginWithItsFirstEntryUntilThatIsPurged(t *testing.T) {
+	id := messages.LogID{TopicID: 7}
+	groups := []messages.Group{
+		{Sections: []messages.Section{{Log: id, Kind: messages.SectionFirst, Sequence: 51}}},
+		{Sections: []messages.Section{{Log: id, Kind: messages.SectionNext, Sequence: 52}}},
+		{Sections: []messages.Section{{Log: id, Kind: messages.SectionNext, Sequence: 53}}},
+	}
+	for lost, want := range []State{{First: 51, Last: 53, Begun: true}, {First: 52, Last: 53}} {
+		x := NewIndex()
+		for i := lost; i < len(groups); i++ {
+			x.Apply(uint64(i)+1, groups[i])
+		}
+		if got, _ := x.State(id); got.First != want.First || got.Last != want.Last || got.Begun != want.Begun {
+			t.Errorf("without %d groups, the log is %+v, want %+v", lost, got, want)
+		}
+	}
+	for name, purge := range map[string]func(*Index){"trimmed": func(x *Index) { x.Needs(id, 52) }, "purged": func(x *Index) { x.Begins(2) }} {
+		x := NewIndex()
+		for i, g := range groups {
+			x.Apply(uint64(i)+1, g)
+		}
+		x.Needs(id, 51)
+		x.Begins(1)
+		if got, _ := x.State(id); !got.Begun {
+			t.Errorf("before it is %s, the log is %+v", name, got)
+		}
+		if purge(x); x.logs[id].begun || x.logs[id].first != 52 {
+			t.Errorf("%s, the log is %+v", name, x.logs[id])
 		}
 	}
 }
