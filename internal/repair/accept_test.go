@@ -49,7 +49,7 @@ func (w *world) setMark(mark messages.Mark) {
 }
 
 func (w *world) accept(ctx context.Context) (*Accepted, error) {
-	return (&Inspector{Conn: w.conn, JS: w.js, Store: w.store, NewState: newFakeState}).Accept(ctx, w.topic, 0)
+	return w.inspector().Accept(ctx, w.topic, 0)
 }
 
 // now returns the topic as its record says.
@@ -219,7 +219,7 @@ func TestAcceptFencesRunningFrontends(t *testing.T) {
 func TestAnInterruptedAcceptanceIsRepeated(t *testing.T) {
 	w, registry := damagedWorld(t)
 	// What an attempt leaves that was killed before the record of the topic was written.
-	inspector := &Inspector{Conn: w.conn, JS: w.js, Store: w.store, NewState: newFakeState}
+	inspector := w.inspector()
 	a := &accepting{planning: planning{Inspector: inspector, old: w.topic.Partition(0)}, replicas: 1}
 	w.must(a.open(w.ctx))
 	w.must(a.log.Seal(w.ctx))
@@ -255,7 +255,8 @@ func TestOfTwoAcceptancesAtTheSameTimeOneWins(t *testing.T) {
 	var wait sync.WaitGroup
 	errs := make([]error, 4)
 	for n := range errs {
-		wait.Go(func() { _, errs[n] = w.accept(w.ctx) })
+		inspector := w.inspector()
+		wait.Go(func() { _, errs[n] = inspector.Accept(w.ctx, w.topic, 0) })
 	}
 	wait.Wait()
 	won := 0
@@ -304,7 +305,7 @@ func TestTheLogOfATopicThatWasCreatedAgainIsNotSealed(t *testing.T) {
 func TestSealsOnlyAfterEvidence(t *testing.T) {
 	w, _ := damagedWorld(t)
 	gone, js := embeddedtest.Start(t)
-	a := &accepting{planning: planning{Inspector: &Inspector{Conn: w.conn, JS: w.js, Store: w.store}, old: w.topic.Partition(0)}, replicas: 1}
+	a := &accepting{planning: planning{Inspector: w.inspector(), old: w.topic.Partition(0)}, replicas: 1}
 	w.must(a.open(w.ctx))
 	var err error
 	a.known.marks, err = marks.Open(w.ctx, gone, js)

@@ -364,9 +364,8 @@ func TestPurgeDuringAnInspectionIsNoDamage(t *testing.T) {
 	for number := range uint64(600) {
 		w.commit(0, w.stage(w.batch(0, "b", number))...)
 	}
-	inspector := Inspector{Conn: w.conn, JS: w.js, Store: w.store}
 	read := 0
-	p, err := inspector.InspectLog(w.ctx, w.topic.Partition(0), func(*messages.LoggedEntry, bool) error {
+	p, err := w.inspector().InspectLog(w.ctx, w.topic.Partition(0), func(*messages.LoggedEntry, bool) error {
 		if read++; read == 1 {
 			w.history[0] = w.archive(0, w.history[0], 590)
 			w.append(0, messages.Entry{Epoch: 5})

@@ -140,10 +140,21 @@ func (w *world) commit(n int, batches ...objectstore.StoredBatch) uint64 {
 
 func (w *world) lose(n int, sequence uint64) { w.damage(n).Lose(sequence) }
 
+// inspector returns an inspector of a process that has just started: it has a connection of its own, and knows nothing
+// of a journal that it has not read.
+func (w *world) inspector() *Inspector {
+	w.t.Helper()
+	conn, err := nats.Connect("", nats.InProcessServer(w.conn.Opts.InProcessServer))
+	w.must(err)
+	w.t.Cleanup(conn.Close)
+	js, err := jetstream.New(conn)
+	w.must(err)
+	return &Inspector{Conn: conn, JS: js, Store: w.store, NewState: newFakeState}
+}
+
 func (w *world) inspect(numbers ...int) *Survey {
 	w.t.Helper()
-	inspector := Inspector{Conn: w.conn, JS: w.js, Store: w.store}
-	survey, err := inspector.Inspect(w.ctx, w.topic, numbers)
+	survey, err := w.inspector().Inspect(w.ctx, w.topic, numbers)
 	w.must(err)
 	return survey
 }

@@ -125,7 +125,7 @@ func TestContinuesAboveWhatAnUnusedIncarnationHas(t *testing.T) {
 // attempt returns an attempt that has filled its stream.
 func (w *world) attempt() (*accepting, *partitionlog.Continuation) {
 	w.t.Helper()
-	a := &accepting{planning: planning{Inspector: &Inspector{Conn: w.conn, JS: w.js, Store: w.store, NewState: newFakeState}, old: w.topic.Partition(0)}, replicas: 1}
+	a := &accepting{planning: planning{Inspector: w.inspector(), old: w.topic.Partition(0)}, replicas: 1}
 	w.must(a.open(w.ctx))
 	w.must(a.compare(w.ctx))
 	w.must(a.prepare(w.ctx))

@@ -58,7 +58,7 @@ func TestNoRefusalSealsTheLog(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w, _ := damagedWorld(t)
 			c.before(w)
-			a := &accepting{planning: planning{Inspector: &Inspector{Conn: w.conn, JS: w.js, Store: w.store, NewState: newFakeState}, old: w.topic.Partition(0)}, replicas: 1}
+			a := &accepting{planning: planning{Inspector: w.inspector(), old: w.topic.Partition(0)}, replicas: 1}
 			w.must(a.open(w.ctx))
 			if err := c.accept(w, a); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("the error is %v", err)
