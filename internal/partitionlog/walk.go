@@ -25,6 +25,7 @@ type Bounds struct {
 	// purged or lost, and its sequence is not known any more.
 	First, Last uint64
 	Sealed      bool // the stream takes no more appends
+	Suspect     bool // as in End
 }
 
 // Bounds asks the leader for the bounds of the stream. An error that wraps
@@ -34,7 +35,7 @@ func (l *Log) Bounds(ctx context.Context) (Bounds, error) {
 	if err != nil {
 		return Bounds{}, err
 	}
-	return Bounds{First: x.begin, Last: x.last, Sealed: x.sealed}, nil
+	return Bounds{First: x.begin, Last: x.last, Sealed: x.sealed, Suspect: x.suspect}, nil
 }
 
 // Times returns the time that JetStream gave to the last entry, by the clock of the stream's leader,

@@ -294,6 +294,8 @@ func TestManifestOfAnEarlierIncarnationIsNotUsed(t *testing.T) {
 	w.topic = w.now()
 	w.last[0], w.next[0] = got.NextSequence-1, got.NextOffset
 	w.commit(0, w.stage(w.batch(0, "z", 1))...)
+	reserved := messages.Position{Sequence: w.last[0], Offset: w.next[0]}
+	w.setMark(messages.Mark{Owner: "r", Written: messages.Position{Sequence: w.last[0] - 1, Offset: 500}, Reserved: reserved})
 	w.lose(0, w.last[0])
 	p := w.inspect(0).Report.Partitions[0]
 	if p.History == nil || p.History.Manifest != before.Manifest || p.History.Found || fmt.Sprint(p.Unknown) != "[offsets from 500 on]" {

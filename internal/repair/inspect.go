@@ -176,6 +176,10 @@ func (i *Inspector) scanLog(ctx context.Context, part *Partition, p *inspected, 
 		if err != nil {
 			return nil, err
 		}
+		if bounds.Suspect && (part.Mark == nil || part.Mark.Reserved.Sequence > bounds.Last) {
+			bounds.Last++
+			r.holes = append(r.holes, partitionlog.Missing{First: bounds.Last, Last: bounds.Last, Reason: "JetStream has lost messages that may have had it"})
+		}
 	}
 	return i.conclude(ctx, &r, part, p)
 }
