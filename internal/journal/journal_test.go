@@ -276,6 +276,32 @@ func TestLostGroupIsNoticed(t *testing.T) {
 	}
 }
 
+// An index keeps the place of an entry whose group is lost later. Reads go on behind it.
+func TestReadLeavesOutWhatIsLostLater(t *testing.T) {
+	r := start(t)
+	j := r.open()
+	r.create(j, 0) // group 1
+	r.fill(j, 0, 1, 3)
+	r.create(j, 1) // group 4
+	r.fill(j, 0, 3, 7)
+	stream, err := r.js.Stream(r.ctx, messages.JournalStream(0))
+	must(t, err)
+	for _, group := range []uint64{2, 3, 5, 7, 8} { // the entries 2, 3, 4, 6 and 7 of log 0
+		must(t, stream.DeleteMsg(r.ctx, group))
+	}
+	for from, want := range map[uint64]uint64{1: 1, 2: 5, 3: 5, 4: 5, 5: 5, 6: 0, 7: 0} {
+		for _, limit := range []int{1, 2, 100} {
+			entries, atEnd, err := j.Read(r.ctx, logOf(0), from, limit)
+			switch {
+			case err != nil || atEnd != (want == 0):
+				t.Errorf("from %d on, %+v were read, at the end %v, %v", from, entries, atEnd, err)
+			case want == 0 && len(entries) > 0, want > 0 && (len(entries) != 1 || entries[0].Sequence != want):
+				t.Errorf("from %d on, %+v were read, want %d", from, entries, want)
+			}
+		}
+	}
+}
+
 func TestNothingIsAppendedAfterGroupOfAnotherVersion(t *testing.T) {
 	r := start(t)
 	j := r.open()

@@ -37,9 +37,9 @@ type run struct {
 }
 
 // Read returns up to limit entries of a log, beginning with the first one whose sequence is at least
-// from. Their sequences follow each other, and it ends before an entry that is lost. atEnd reports that
-// none follows. If none is known from there on, the journal is read to its end first. Of a log that does not
-// exist, the error wraps core.ErrNoLog.
+// from, and which the journal has not lost. Their sequences follow each other, and it ends before an entry
+// that is lost. atEnd reports that none follows. If none is known from there on, the journal is read to its
+// end first. Of a log that does not exist, the error wraps core.ErrNoLog.
 func (j *Journal) Read(ctx context.Context, id messages.LogID, from uint64, limit int) (entries []Entry, atEnd bool, err error) {
 	for looked := false; ; looked = true {
 		r, exists, err := j.runOf(ctx, id, from, limit, looked)
@@ -48,16 +48,50 @@ func (j *Journal) Read(ctx context.Context, id messages.LogID, from uint64, limi
 			return nil, false, err
 		case len(r.places) > 0:
 			entries, err := j.readRun(ctx, id, r)
-			if err != nil || looked || len(entries) > 0 {
+			if err != nil || len(entries) > 0 {
 				return entries, r.end && len(entries) == len(r.places), err
 			}
-			// The place may be an old one, from which the entry was moved for a purge.
+			if !looked {
+				continue // the place may be an old one, from which the entry was moved for a purge
+			}
+			entries, from, err = j.beyondLost(ctx, id, r)
+			if err != nil || len(entries) > 0 {
+				return entries, r.end && len(r.places) == 1, err
+			}
 		case looked && !exists:
 			return nil, false, fmt.Errorf("read log %+v in %s: %w", id, j.stream, core.ErrNoLog)
 		case looked:
 			return nil, true, nil
 		}
 	}
+}
+
+// beyondLost asks the leader of the stream for the first entry of a run, which a replica does not have.
+// If the leader has lost it, too, beyondLost returns the sequence of the first entry that it may have.
+func (j *Journal) beyondLost(ctx context.Context, id messages.LogID, r run) (entries []Entry, next uint64, err error) {
+	m, found, err := streamread.LeaderNext(ctx, j.config.Conn, j.stream, messages.JournalSubject(j.config.Log), r.places[0])
+	if err != nil {
+		return nil, 0, err
+	}
+	lost := len(r.places)
+	switch {
+	case found && m.Sequence == r.places[0]:
+		var into [1]Entry
+		if err := collect(&m, id, r.first, into[:]); err != nil || into[0].Data != nil {
+			return into[:], 0, err
+		}
+		lost = 1 // its group is damaged
+	case found:
+		if kept := slices.IndexFunc(r.places, func(place uint64) bool { return place >= m.Sequence }); kept >= 0 {
+			lost = kept
+		}
+	}
+	// A purge may have moved it meanwhile. A place that is still known after that is that of a lost group.
+	now, _, err := j.runOf(ctx, id, r.first, 1, true)
+	if err != nil || now.first != r.first || now.places[0] != r.places[0] {
+		return nil, r.first, err
+	}
+	return nil, r.first + uint64(lost), nil
 }
 
 // runOf returns where entries are. If look is set, the journal is read to its end first.
