@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -44,29 +46,93 @@ func (l Log) must(err error) {
 }
 
 // Begin prepares a log whose first entry will get a sequence. Until it has an entry, it may not exist.
+// JetStream may still be removing the files of an earlier stream, so Begin repeats a creation that fails.
 func (l Log) Begin(first uint64) Log {
 	l.Helper()
 	if partitionlog.InJournals {
 		l.must(journal.Create(l.ctx, l.js, l.partition.Log, 1))
 		return l
 	}
-	_, err := l.js.CreateStream(l.ctx, jetstream.StreamConfig{
-		Name: messages.LogStream(l.partition), Subjects: []string{messages.LogSubject(l.partition)}, AllowDirect: true, FirstSeq: first,
-		Metadata: map[string]string{"laneway-topic": l.partition.Topic},
-	})
-	l.must(err)
-	return l
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for tries := 0; ; tries++ {
+		_, err := l.js.CreateStream(l.ctx, jetstream.StreamConfig{
+			Name: messages.LogStream(l.partition), Subjects: []string{messages.LogSubject(l.partition)}, AllowDirect: true, FirstSeq: first,
+			Metadata: map[string]string{"laneway-topic": l.partition.Topic},
+		})
+		if err == nil {
+			return l
+		}
+		if tries == mostTries {
+			l.Fatal(err)
+		}
+		<-tick.C
+	}
 }
 
-// Append appends any data after the last entry. It begins a log that Begin has prepared.
-func (l Log) Append(expected uint64, data []byte) {
+// mostTries bounds how often a stream is created.
+const mostTries = 500
+
+// Append appends any data after the last entry, and returns its sequence. It begins a log that Begin has
+// prepared.
+func (l Log) Append(expected uint64, data []byte) (sequence uint64) {
 	l.Helper()
-	_, err := partitionlog.New(l.conn, l.js, l.partition).Append(l.ctx, expected, data)
+	sequence, err := partitionlog.New(l.conn, l.js, l.partition).Append(l.ctx, expected, data)
 	if partitionlog.InJournals && errors.Is(err, partitionlog.ErrNoLog) {
 		first := messages.Section{Log: messages.LogIDOf(l.partition), Kind: messages.SectionFirst, Entry: data, Topic: l.partition.Topic}
-		_, err = journal.Of(l.conn, l.js, l.partition.Log).Append(l.ctx, expected, first)
+		sequence, err = journal.Of(l.conn, l.js, l.partition.Log).Append(l.ctx, expected, first)
 	}
 	l.must(err)
+	return sequence
+}
+
+// AppendAll appends entries without waiting for each, and returns the sequence of the last one.
+func (l Log) AppendAll(expected uint64, entries iter.Seq[messages.Entry]) (last uint64) {
+	l.Helper()
+	var pending []func() error
+	flush := func() {
+		for _, done := range pending {
+			l.must(done())
+		}
+		pending = pending[:0]
+	}
+	for e := range entries {
+		if pending = append(pending, l.send(expected, messages.EncodeEntry(e))); len(pending) == maxPending {
+			flush()
+		}
+		expected++
+	}
+	flush()
+	return expected
+}
+
+// maxPending bounds the entries that are sent and not yet durable.
+const maxPending = 1000
+
+// send sends an entry. done returns when it is durable.
+func (l Log) send(expected uint64, data []byte) (done func() error) {
+	l.Helper()
+	if partitionlog.InJournals {
+		section := messages.Section{Log: messages.LogIDOf(l.partition), Kind: messages.SectionNext, Entry: data, Topic: l.partition.Topic}
+		a, err := journal.Of(l.conn, l.js, l.partition.Log).Begin(l.ctx, expected, section)
+		l.must(err)
+		return func() error {
+			_, err := a.Await(l.ctx)
+			return err
+		}
+	}
+	ack, err := l.js.PublishAsync(messages.LogSubject(l.partition), data, jetstream.WithExpectLastSequence(expected))
+	l.must(err)
+	return func() error {
+		select {
+		case <-ack.Ok():
+			return nil
+		case err := <-ack.Err():
+			return err
+		case <-l.ctx.Done():
+			return context.Cause(l.ctx)
+		}
+	}
 }
 
 // Lose loses entries. With InJournals, each of them MUST be alone in its group, or the others are
@@ -91,6 +157,12 @@ func (l Log) LoseEntries() {
 	l.must(l.stream().Purge(l.ctx))
 }
 
+// LoseLog loses the log. With InJournals, the others of its journal stay.
+func (l Log) LoseLog() {
+	l.Helper()
+	l.must(partitionlog.New(l.conn, l.js, l.partition).Delete(l.ctx))
+}
+
 // LoseStream loses the stream with the log. With InJournals it has all logs of this number.
 func (l Log) LoseStream() {
 	l.Helper()
@@ -106,6 +178,25 @@ func (l Log) Exists() bool {
 	}
 	l.must(err)
 	return true
+}
+
+// Bytes returns the size of the log: of its stream as JetStream counts it, or of its entries in a journal.
+func (l Log) Bytes() (size uint64) {
+	l.Helper()
+	if !partitionlog.InJournals {
+		return l.stream().CachedInfo().State.Bytes
+	}
+	for from, atEnd := uint64(1), false; !atEnd; {
+		var entries []journal.Entry
+		var err error
+		entries, atEnd, err = journal.Of(l.conn, l.js, l.partition.Log).Read(l.ctx, messages.LogIDOf(l.partition), from, maxPending)
+		l.must(err)
+		for _, e := range entries {
+			size += uint64(len(e.Data))
+			from = e.Sequence + 1
+		}
+	}
+	return size
 }
 
 // Stream returns the name of the stream that has the log.

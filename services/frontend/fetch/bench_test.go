@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/internal/history/historytest"
 	"laneway.dev/internal/objectstore"
@@ -149,24 +148,15 @@ func (s slowStore) ReadRange(ctx context.Context, key string, offset, length int
 // commitMany fills the log without waiting for each append.
 func (f *fixture) commitMany(batches, perEntry, size int) {
 	f.Helper()
-	var acks []jetstream.PubAckFuture
-	js, err := jetstream.New(f.conn, jetstream.WithPublishAsyncMaxPending(1000))
-	must(f, err)
 	frame := protocol.EncodeRecord(protocol.Record{Value: bytes.Repeat([]byte{'x'}, size)})
 	frames, records := slices.Repeat([][]byte{frame}, perEntry), slices.Repeat([]uint32{1}, perEntry)
-	for done := 0; done < batches; done += perEntry {
-		entry := f.stage(frames, records)
-		ack, err := js.PublishAsync(messages.LogSubject(f.id), messages.EncodeEntry(entry))
-		must(f, err)
-		acks = append(acks, ack)
-	}
-	for _, ack := range acks {
-		select {
-		case <-ack.Ok():
-		case err := <-ack.Err():
-			f.Fatal(err)
+	f.last = f.inJetStream().AppendAll(f.last, func(yield func(messages.Entry) bool) {
+		for done := 0; done < batches; done += perEntry {
+			if !yield(f.stage(frames, records)) {
+				return
+			}
 		}
-	}
+	})
 }
 
 // recordsOf returns the number of records in a message.

@@ -16,6 +16,7 @@ import (
 	"laneway.dev/internal/embedded"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/partitionlog"
+	"laneway.dev/internal/partitionlog/logtest"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
@@ -191,10 +192,14 @@ func (f *fixture) stage(frames [][]byte, records []uint32) messages.Entry {
 
 func (f *fixture) append(data []byte) uint64 {
 	f.Helper()
-	sequence, err := f.log.Append(f.context(), f.last, data)
-	must(f, err)
-	f.last = sequence
-	return sequence
+	f.last = f.inJetStream().Append(f.last, data)
+	return f.last
+}
+
+// inJetStream is the log as JetStream stores it.
+func (f *fixture) inJetStream() logtest.Log {
+	f.Helper()
+	return logtest.Of(f, f.js.Conn(), f.id)
 }
 
 // tell commits and shows the entry to the reader.

@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -31,12 +29,7 @@ func holed(t testing.TB) *fixture {
 	t.Helper()
 	f := newFixture(t, nil)
 	must(t, f.log.Delete(f.context()))
-	f.until(func() bool { // the server may still be removing the files of the log
-		_, err := f.js.CreateStream(f.context(), jetstream.StreamConfig{
-			Name: messages.LogStream(f.id), Subjects: []string{messages.LogSubject(f.id)}, Storage: jetstream.FileStorage, AllowDirect: true,
-		})
-		return err == nil
-	})
+	f.inJetStream().Begin(1)
 	f.last = 0
 	return f
 }
@@ -44,11 +37,7 @@ func holed(t testing.TB) *fixture {
 // lose deletes entries.
 func (f *fixture) lose(sequences ...uint64) {
 	f.Helper()
-	stream, err := f.js.Stream(f.context(), messages.LogStream(f.id))
-	must(f, err)
-	for _, s := range sequences {
-		must(f, stream.DeleteMsg(f.context(), s))
-	}
+	f.inJetStream().Lose(sequences...)
 	f.server.entries.clear()
 }
 
@@ -148,10 +137,7 @@ func TestGapAtEndIsReported(t *testing.T) {
 func TestLogMayStartAboveSequence1AndOffset0(t *testing.T) {
 	f := newFixture(t, nil)
 	must(t, f.log.Delete(f.context()))
-	_, err := f.js.CreateStream(f.context(), jetstream.StreamConfig{
-		Name: messages.LogStream(f.id), Subjects: []string{messages.LogSubject(f.id)}, Storage: jetstream.FileStorage, AllowDirect: true, FirstSeq: 1001,
-	})
-	must(t, err)
+	f.inJetStream().Begin(1001)
 	f.last = 1000
 	f.skip(100)
 	f.commit(lines("a"))
@@ -189,9 +175,7 @@ func TestLogStartsAtOffsetOfFirstEntry(t *testing.T) {
 			t.Errorf("offset %d: %q", offset, text)
 		}
 	}
-	stream, err := f.js.Stream(f.context(), messages.LogStream(f.id))
-	must(t, err)
-	must(t, stream.Purge(f.context(), jetstream.WithPurgeSequence(1003)))
+	f.inJetStream().LoseBelow(1003)
 	f.server.entries.clear()
 	expectGap(t, f.fetch(fields{"from": "earliest"}).fails(protocol.CodeCorrupt), 0, 500)
 	f.fetch(fields{"offset": 501}).wants(protocol.StatusEnd, "b")
@@ -303,7 +287,7 @@ func TestFollowerBeyondLostTailEndsAfterReconnection(t *testing.T) {
 		c.grant(m, len(m.Data))
 	}
 	// The server was restarted, and its log is shorter.
-	must(t, f.js.DeleteStream(f.context(), messages.LogStream(f.id)))
+	f.inJetStream().LoseStream()
 	f.log = partitionlog.New(f.conn, f.js, f.id)
 	must(t, f.log.Create(f.context(), 1, 0))
 	f.last, f.offset = 1, 0
@@ -324,7 +308,7 @@ func TestReconnectionClearsEntryCache(t *testing.T) {
 	f.tell(lines("before"))
 	f.fetch(fields{"offset": 0}).wants(protocol.StatusEnd, "before")
 	// The server was restarted without the end of its log, and an owner has continued.
-	must(t, f.js.DeleteStream(f.context(), messages.LogStream(f.id)))
+	f.inJetStream().LoseStream()
 	must(t, f.log.Create(f.context(), 1, 0))
 	f.last, f.offset = 1, 0
 	f.server.Refresh()
