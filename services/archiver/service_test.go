@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/partitionlog/logtest"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/services/archiver/core"
 )
@@ -43,11 +43,10 @@ func TestPurgedEntryFailsTheJob(t *testing.T) {
 	}
 	w.start(nil)
 	job := w.job(messages.History{})
-	stream, err := w.js.Stream(t.Context(), messages.LogStream(partition))
-	w.must(err)
-	w.must(stream.Purge(t.Context(), jetstream.WithPurgeSequence(3)))
+	log := logtest.Of(t, w.js.Conn(), partition)
+	log.LoseBelow(3)
 	wantReason(t, w.fails(job), "entry 1 of the log")
-	w.must(stream.DeleteMsg(t.Context(), 4))
+	log.Lose(4)
 	job.Base.End = messages.Position{Sequence: 2, Offset: 2}
 	wantReason(t, w.fails(job), "entry 4 of the log")
 }

@@ -18,6 +18,7 @@ import (
 	"laneway.dev/internal/marks"
 	"laneway.dev/internal/ownership"
 	"laneway.dev/internal/partitionlog"
+	"laneway.dev/internal/partitionlog/logtest"
 	"laneway.dev/internal/service"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/internal/topics"
@@ -354,9 +355,7 @@ func TestPartitionsOfALogDoNotWaitForEachOther(t *testing.T) {
 	r := newRig(t)
 	all := r.partitions(12)
 	damaged := all[3]
-	if err := r.js.DeleteStream(r.ctx, messages.LogStream(damaged)); err != nil {
-		t.Fatal(err)
-	}
+	logtest.Of(t, r.conn, damaged).LoseLog()
 	s := r.start()
 	defer r.stop(s)
 	neighbors := 0

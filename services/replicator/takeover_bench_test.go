@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
+	"laneway.dev/internal/partitionlog/logtest"
 	"laneway.dev/internal/service"
 	"laneway.dev/internal/snapshots"
 	"laneway.dev/internal/telemetry"
@@ -35,7 +36,7 @@ func BenchmarkTakeOver(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	fillLog(b, js, topic, entries, producers)
+	fillLog(b, conn, topic, entries, producers)
 	// The first one reads the log and saves a snapshot.
 	first := time.Now()
 	var fromLog time.Duration
@@ -113,7 +114,7 @@ func unsynced(b *testing.B) (*nats.Conn, jetstream.JetStream) {
 		b.Fatal(err)
 	}
 	b.Cleanup(conn.Close)
-	js, err := jetstream.New(conn, jetstream.WithPublishAsyncMaxPending(10_000))
+	js, err := jetstream.New(conn)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -121,21 +122,24 @@ func unsynced(b *testing.B) (*nats.Conn, jetstream.JetStream) {
 }
 
 // fillLog writes entries of one batch each.
-func fillLog(b *testing.B, js jetstream.JetStream, topic protocol.Topic, entries, producers int) {
+func fillLog(b *testing.B, conn *nats.Conn, topic protocol.Topic, entries, producers int) {
 	b.Helper()
 	now := time.Now()
-	for i := range entries {
+	entry := func(i int) messages.Entry {
 		id, round := int64(i%producers)+1, i/producers
-		data := messages.EncodeEntry(messages.Entry{
+		return messages.Entry{
 			TopicID: topic.ID, Epoch: 1, SequencerEpoch: 1, BaseOffset: int64(i), Time: now.Add(time.Duration(i)).UnixNano(),
 			Batches: []messages.Placeholder{{
 				Batch:  messages.Batch{Ticket: messages.Ticket{Lane: fmt.Sprint("i:", id), Number: uint64(i) + 1}, Floor: uint64(i) + 1, Records: 1, Sequence: messages.Sequence{ProducerID: id, First: int32(round)}},
 				Extent: messages.Extent{Key: "object", Length: 10},
 			}},
-		})
-		if _, err := js.PublishAsync(messages.LogSubject(topic.Partition(0)), data); err != nil {
-			b.Fatal(err)
 		}
 	}
-	<-js.PublishAsyncComplete()
+	logtest.Of(b, conn, topic.Partition(0)).AppendAll(1, func(yield func(messages.Entry) bool) { // after the entry of the creation
+		for i := range entries {
+			if !yield(entry(i)) {
+				return
+			}
+		}
+	})
 }

@@ -16,6 +16,7 @@ import (
 
 	"laneway.dev/internal/embedded/embeddedtest"
 	"laneway.dev/internal/history"
+	"laneway.dev/internal/partitionlog/logtest"
 	"laneway.dev/internal/topics"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -173,9 +174,7 @@ func TestDamageIsShown(t *testing.T) {
 	r := start(t)
 	topic := r.create(protocol.TopicConfig{Name: "orders"})
 	r.damage = map[protocol.Partition]string{topic.Partition(0): "the stream is gone"}
-	if err := r.js.DeleteStream(t.Context(), messages.LogStream(topic.Partition(0))); err != nil {
-		t.Fatal(err)
-	}
+	logtest.Of(t, r.conn, topic.Partition(0)).LoseStream()
 	var info protocol.TopicResponse
 	if _, text := r.request("info", protocol.TopicRequest{Name: "orders"}, &info); len(info.Partitions) != 1 || info.Partitions[0].Damage != "the stream is gone" {
 		t.Errorf("info %+v %s", info, text)
