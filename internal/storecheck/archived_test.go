@@ -8,14 +8,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"laneway.dev/internal/archive"
 	"laneway.dev/internal/archive/archivetest"
 	"laneway.dev/internal/core/manifest"
 	"laneway.dev/internal/core/segment"
 	"laneway.dev/internal/core/sweeprecord"
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/partitionlog/logtest"
 	"laneway.dev/internal/snapshots"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -49,9 +48,7 @@ func (w *world) purge(below uint64) {
 	w.must(saved.Save(w.ctx, p, w.last, 0, messages.EncodeSnapshot(messages.Snapshot{
 		TopicID: p.TopicID, Sequence: w.last, NextOffset: w.next, Time: entries[0].Entry.Time, History: w.history,
 	})))
-	stream, err := w.checker.JS.Stream(w.ctx, messages.LogStream(p))
-	w.must(err)
-	w.must(stream.Purge(w.ctx, jetstream.WithPurgeSequence(below)))
+	logtest.Of(w.t, w.checker.Conn, p).LoseBelow(below)
 }
 
 // manifestOf returns the manifest of the log.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/partitionlog/logtest"
 	"laneway.dev/internal/storeid"
 	"laneway.dev/pkg/messages"
 )
@@ -51,7 +52,7 @@ func TestUsageTellsLiveBytesFromThoseOfNoUse(t *testing.T) {
 func TestObjectsOfADeletedTopicWait(t *testing.T) {
 	w := newServedWorld(t)
 	w.commit(w.stage(2)...)
-	w.must(w.checker.JS.DeleteStream(w.ctx, messages.LogStream(w.topic.Partition(0))))
+	logtest.Of(t, w.checker.Conn, w.topic.Partition(0)).LoseLog()
 	w.must(w.checker.JS.DeleteKeyValue(w.ctx, "LANEWAY_TOPICS"))
 	if u := w.usage(); u.Waiting != (Counted{1, u.Bytes}) || len(u.Topics) != 0 {
 		t.Errorf("usage is %+v, want one object that waits", u)

@@ -15,6 +15,7 @@ import (
 
 	"laneway.dev/internal/embedded/embeddedtest"
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/partitionlog/logtest"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
@@ -180,9 +181,7 @@ func TestLogsWithoutARecordDoNotGetAnEmptyStore(t *testing.T) {
 	_, js := embeddedtest.Start(t)
 	ctx, c := limited(t), in(t, t.TempDir())
 	partition := protocol.Partition{Topic: "orders", TopicID: 7}
-	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: messages.LogStream(partition), Subjects: []string{messages.LogSubject(partition)}}); err != nil {
-		t.Fatal(err)
-	}
+	logtest.Of(t, js.Conn(), partition).Begin(1).Append(0, messages.EncodeEntry(messages.Entry{TopicID: partition.TopicID, Created: true}))
 	mustRefuse(t, join(ctx, js, c), "logs exist, but the store has no marker")
 	object, err := objectstore.NewKey(time.Now(), nil)
 	if err == nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/internal/embedded/embeddedtest"
+	"laneway.dev/internal/partitionlog/logtest"
 	"laneway.dev/internal/topics"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -108,9 +109,7 @@ func TestLogsWhoseTopicWasLostCount(t *testing.T) {
 func TestLogsOfTheRegistryCountWithoutStream(t *testing.T) {
 	ctx, registry, js := damaged(t)
 	topic := create(ctx, t, registry, "orders", 1)
-	if err := js.DeleteStream(ctx, messages.LogStream(topic.Partition(0))); err != nil {
-		t.Fatal(err)
-	}
+	logtest.Of(t, js.Conn(), topic.Partition(0)).LoseLog()
 	wantCensus(ctx, t, js, "orders/0.0")
 }
 
@@ -119,11 +118,7 @@ func TestLogsThatAreContinuedDoNotCount(t *testing.T) {
 	topic := create(ctx, t, registry, "orders", 1)
 	next := topic.Partition(0)
 	next.Incarnation = 3
-	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{
-		Name: messages.LogStream(next), Subjects: []string{messages.LogSubject(next)}, Metadata: map[string]string{"laneway-topic": "orders"},
-	}); err != nil {
-		t.Fatal(err)
-	}
+	logtest.Of(t, js.Conn(), next).Begin(1).Append(0, messages.EncodeEntry(messages.Entry{TopicID: topic.ID, Created: true}))
 	wantCensus(ctx, t, js, "orders/0.0 orders/0.3 >3") // a repair is under way
 	if err := registry.Continue(ctx, topic.Partition(0), 3); err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 
 	"laneway.dev/internal/embedded/embeddedtest"
 	"laneway.dev/internal/partitionlog"
+	"laneway.dev/internal/partitionlog/logtest"
 	"laneway.dev/internal/topics"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -152,9 +153,7 @@ func TestOperatorRemovesLostLogs(t *testing.T) {
 	ctx, registry, js := damaged(t)
 	topic := create(ctx, t, registry, "orders", 1)
 	lose(ctx, t, js, "orders")
-	if err := js.DeleteStream(ctx, messages.LogStream(topic.Partition(0))); err != nil {
-		t.Fatal(err)
-	}
+	logtest.Of(t, js.Conn(), topic.Partition(0)).LoseLog()
 	create(ctx, t, registry, "orders", 1)
 }
 
