@@ -8,6 +8,7 @@ import (
 	"laneway.dev/internal/embedded/embeddedtest"
 	"laneway.dev/internal/ownership"
 	"laneway.dev/internal/partitionlog"
+	"laneway.dev/internal/partitionlog/logtest"
 	"laneway.dev/internal/topics"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -30,7 +31,7 @@ func TestInAClusterThreeServersKeepEverything(t *testing.T) {
 	}
 	single := create(ctx, t, registry, "notes", 1)
 	for name, want := range map[string]int{
-		"KV_LANEWAY_TOPICS": 3, "KV_LANEWAY_EPOCHS": 3, messages.LogStream(topic.Partition(0)): 3, messages.LogStream(single.Partition(0)): 1,
+		"KV_LANEWAY_TOPICS": 3, "KV_LANEWAY_EPOCHS": 3, logtest.Of(t, conn, topic.Partition(0)).Stream(): 3, logtest.Of(t, conn, single.Partition(0)).Stream(): 1,
 	} {
 		stream, err := js.Stream(ctx, name)
 		if err != nil {
@@ -115,7 +116,7 @@ func TestALogGoesOnWithAnotherLeader(t *testing.T) {
 		}
 		landed := state.LastSequence > end+1
 		if end = state.LastSequence - 1; landed && end%5 == 0 {
-			if _, err := conn.RequestWithContext(ctx, "$JS.API.STREAM.LEADER.STEPDOWN."+messages.LogStream(topic.Partition(0)), nil); err != nil {
+			if _, err := conn.RequestWithContext(ctx, "$JS.API.STREAM.LEADER.STEPDOWN."+logtest.Of(t, conn, topic.Partition(0)).Stream(), nil); err != nil {
 				t.Fatal(err)
 			}
 		}
