@@ -181,9 +181,10 @@ func (a *Appender) begin() {
 	a.read()
 }
 
+// read reads from the last known group on, to see whether it is still the same.
 func (a *Appender) read() {
 	a.reading = true
-	a.fx.Read = a.index.Last() + 1
+	a.fx.Read = max(a.index.Last(), 1)
 }
 
 // withdraw answers a request that its caller does not wait for any more. A section that is under
@@ -245,6 +246,10 @@ func (a *Appender) done(id, sequence, group uint64, err error) {
 func (a *Appender) take(read Groups) {
 	for i := range read.Groups {
 		p := &read.Groups[i]
+		if p.Sequence == a.index.Last() && a.index.isAnother(p.Group) {
+			a.startOver()
+			return
+		}
 		if p.Sequence <= a.index.Last() {
 			continue
 		}
@@ -261,9 +266,7 @@ func (a *Appender) take(read Groups) {
 		a.read()
 		return
 	case read.Through < a.index.Last():
-		// The journal has lost its end, and may have got another one.
-		a.index = NewIndex()
-		a.read()
+		a.startOver()
 		return
 	}
 	a.reading = false
@@ -282,6 +285,12 @@ func (a *Appender) take(read Groups) {
 		}
 		a.waiting, a.sent = append(again, a.waiting...), nil
 	}
+}
+
+// startOver reads the whole journal again, because it has lost its end, and may have got another one.
+func (a *Appender) startOver() {
+	a.index = NewIndex()
+	a.read()
 }
 
 // send sends the group under way again, or the next one if there is none.

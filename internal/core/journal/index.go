@@ -27,9 +27,16 @@ import (
 type Index struct {
 	first   uint64 // sequence of the first group that was not purged, as far as that is known
 	last    uint64 // sequence of the last group
+	group   name   // of the last group; zero if it is lost
 	logs    map[messages.LogID]*entries
 	needed  int64 // bytes of the entries of all logs
 	garbage int64 // bytes of entries in the journal that are not needed any more
+}
+
+// name identifies a group.
+type name struct {
+	writer string
+	number uint64
 }
 
 // entries are those of one log.
@@ -64,6 +71,11 @@ func NewIndex() *Index { return &Index{logs: make(map[messages.LogID]*entries)} 
 
 // Last returns the sequence of the last group that was applied or is lost; 0 if there is none.
 func (x *Index) Last() uint64 { return x.last }
+
+// isAnother reports whether the last group that was applied is not this one.
+func (x *Index) isAnother(g messages.Group) bool {
+	return x.group != (name{}) && x.group != name{g.Writer, g.Number}
+}
 
 // State returns the extent of a log; false if the log is not known, or was deleted.
 func (x *Index) State(id messages.LogID) (State, bool) {
@@ -115,7 +127,7 @@ func (x *Index) Apply(sequence uint64, g messages.Group) {
 	if sequence > x.last+1 {
 		x.Lost(sequence - 1)
 	}
-	x.last = sequence
+	x.last, x.group = sequence, name{g.Writer, g.Number}
 	for i := range g.Sections {
 		x.apply(sequence, &g.Sections[i])
 	}
@@ -123,7 +135,7 @@ func (x *Index) Apply(sequence uint64, g messages.Group) {
 
 // Lost takes in that the groups up to a sequence are lost.
 func (x *Index) Lost(sequence uint64) {
-	x.last = max(x.last, sequence)
+	x.last, x.group = max(x.last, sequence), name{}
 	for _, l := range x.logs {
 		l.suspect = true
 	}

@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -299,4 +300,37 @@ func TestWritersKnowTheJournal(t *testing.T) {
 func placesOf(x *Index, id messages.LogID) []uint64 {
 	_, places := x.Places(id, 1, 1000)
 	return places
+}
+
+// A server that was restored from a copy has lost the end of a journal. Others have appended at least as
+// much since.
+func TestWriterNoticesThatAJournalHasAnotherEnd(t *testing.T) {
+	for seed := range uint64(300) {
+		w := newWorld(t, seed)
+		w.run(100)
+		a, others := w.writers[0], w.writers[1:]
+		a.take(t, a.Step([]Event{AppendFailed{}}))
+		for range 100 {
+			w.answer(a, false)
+		}
+		known := len(w.stream.groups)
+		w.stream.groups = w.stream.groups[:known-w.random.IntN(known/2+1)]
+		for _, o := range others {
+			o.Appender, o.append, o.read = NewAppender(o.writer+" again", o.limits), nil, 0
+			o.take(t, o.Start())
+		}
+		for topic := uint64(9); len(w.stream.groups) < known+w.random.IntN(3); topic++ {
+			w.stream.groups = append(w.stream.groups, messages.Group{Writer: "another", Number: topic, Sections: []messages.Section{
+				{Log: messages.LogID{TopicID: topic}, Kind: messages.SectionFirst, Sequence: 1, Entry: []byte("x"), Topic: "t"},
+			}})
+		}
+		a.take(t, a.Step([]Event{AppendFailed{}}))
+		for range 200 {
+			w.answer(a, false)
+		}
+		want := w.stream.index()
+		if a.Index().Last() != want.Last() || !maps.Equal(maps.Collect(a.Index().All()), maps.Collect(want.All())) {
+			t.Fatalf("seed %d: the writer knows %v of the journal, want %v", seed, maps.Collect(a.Index().All()), maps.Collect(want.All()))
+		}
+	}
 }
