@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/client"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -43,11 +43,11 @@ func TestAcceptedLossContinuesAboveAcknowledged(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, 2*time.Minute)
 		f := start(t, kind, deployment.Options{Replicator: []string{"--snapshot-entries", "5"}})
-		other := f.CreateTopic(f.conn, "other").Partition(0)
+		other := f.createApart(t, "other")
 		sent := f.sendVariety(ctx, t, f.partition)
 		f.sendVariety(ctx, t, other)
 		last := f.feedUpTo(ctx, t, 0, 20)
-		end := f.streamState(ctx, t, messages.LogStream(f.partition)).LastSeq
+		end := f.awaitLog(ctx, t, f.partition, "it", func(partitionlog.State) bool { return true }).LastSequence
 		f.loseLog(ctx, t, f.partition)
 
 		if report := f.repair(ctx, t, "orders"); !strings.Contains(report, "partition 0: DAMAGED") {
@@ -80,7 +80,7 @@ func TestAcceptedLossContinuesAboveAcknowledged(t *testing.T) {
 		if ack.Offset <= last {
 			t.Errorf("offset %d is given out, %d was acknowledged", ack.Offset, last)
 		}
-		if first := f.streamState(ctx, t, messages.LogStream(next)).FirstSeq; first <= end {
+		if first := f.awaitLog(ctx, t, next, "it", func(partitionlog.State) bool { return true }).FirstSequence; first <= end {
 			t.Errorf("the new stream begins at sequence %d, the old one ended at %d", first, end)
 		}
 		f.AwaitReady(ctx)
@@ -93,17 +93,17 @@ func TestAcceptedLossContinuesAboveAcknowledged(t *testing.T) {
 	})
 }
 
-func (f *fixture) streamState(ctx context.Context, t *testing.T, name string) jetstream.StreamState {
+// createApart makes a topic whose log shares nothing with that of the fixture's partition.
+func (f *fixture) createApart(t *testing.T, name string) protocol.Partition {
 	t.Helper()
-	js, err := jetstream.New(f.conn)
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		if p := f.CreateTopic(f.conn, name).Partition(0); p.Log != f.partition.Log {
+			return p
+		}
+		f.DeleteTopic(f.conn, name)
 	}
-	stream, err := js.Stream(ctx, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return stream.CachedInfo().State
+	t.Fatal("all topics have the same log")
+	return protocol.Partition{}
 }
 
 // feedUpTo runs an instance of a named producer, of which at most so many records were

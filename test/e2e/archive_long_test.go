@@ -12,8 +12,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 )
@@ -64,9 +64,11 @@ func (f *fixture) watchLog(ctx context.Context, p protocol.Partition) (most uint
 		return 0, err
 	}
 	for err = errors.New("the log was never looked at"); ctx.Err() == nil; elapse(ctx, 100*time.Millisecond) {
-		if stream, failed := js.Stream(ctx, messages.LogStream(p)); failed == nil {
-			most, err = max(most, stream.CachedInfo().State.Bytes), nil
+		bounded, cancel := context.WithTimeout(ctx, time.Second)
+		if state, failed := partitionlog.New(f.conn, js, p).State(bounded); failed == nil {
+			most, err = max(most, state.Bytes), nil
 		}
+		cancel()
 	}
 	return most, err
 }
@@ -76,10 +78,11 @@ func (f *fixture) awaitShort(ctx context.Context, t *testing.T, p protocol.Parti
 	t.Helper()
 	const most = 3 << 19
 	err := deployment.Eventually(ctx, func(ctx context.Context) error {
-		if stored := f.streamState(ctx, t, messages.LogStream(p)).Bytes; stored > most {
-			return fmt.Errorf("the stream of %s has %d bytes, want %d at most", p, stored, most)
+		state, err := f.logState(ctx, p)
+		if err == nil && state.Bytes > most {
+			err = fmt.Errorf("the log of %s has %d bytes, want %d at most", p, state.Bytes, most)
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		t.Error(err)

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"laneway.dev/internal/partitionlog/logtest"
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
 	"laneway.dev/test/deployment"
 )
 
@@ -32,7 +32,7 @@ func TestRepairedLogIsArchivedAfterItsHistory(t *testing.T) {
 			archived := f.awaitArchived(ctx, t, f.partition).History
 
 			f.Kill(deployment.Serve)
-			f.removeBlocks(t, messages.LogStream(f.partition))
+			f.removeBlocks(t, logtest.Of(t, f.conn, f.partition).Stream())
 			if !c.snapshots {
 				f.removeBlocks(t, "LANEWAY_SNAPSHOTS")
 			}

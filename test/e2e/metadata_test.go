@@ -13,6 +13,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"laneway.dev/internal/partitionlog/logtest"
 	"laneway.dev/pkg/client"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/test/deployment"
@@ -125,12 +126,8 @@ func TestDamagedTopicRecordIsReported(t *testing.T) {
 			if log := f.Log(deployment.Serve); !strings.Contains(log, "LOG_WITHOUT_TOPIC") {
 				t.Error("nothing is logged")
 			}
-			js, err := jetstream.New(f.conn)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := js.Stream(ctx, messages.LogStream(f.partition)); err != nil {
-				t.Errorf("the log is gone: %v", err)
+			if !logtest.Of(t, f.conn, f.partition).Exists() {
+				t.Error("the log is gone")
 			}
 		})
 	}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"laneway.dev/pkg/messages"
+	"laneway.dev/internal/partitionlog/logtest"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 )
@@ -92,7 +92,7 @@ func TestBatchesOfMissingLogAreExported(t *testing.T) {
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
 		ctx := within(t, time.Minute)
 		f := start(t, kind, deployment.Options{Frontend: uploadsAll, Replicator: []string{"--snapshot-entries", "5"}})
-		other := f.CreateTopic(f.conn, "other").Partition(0)
+		other := f.createApart(t, "other")
 		sent := f.sendVariety(ctx, t, f.partition)
 		f.sendVariety(ctx, t, other)
 		f.loseLog(ctx, t, f.partition)
@@ -111,7 +111,7 @@ func TestBatchesOfMissingLogAreExported(t *testing.T) {
 	})
 }
 
-// loseLog deletes the block of a log while its server is down.
+// loseLog deletes the blocks with a log while its server is down.
 func (f *fixture) loseLog(ctx context.Context, t *testing.T, p protocol.Partition) {
 	t.Helper()
 	keeper := deployment.NATS
@@ -119,8 +119,9 @@ func (f *fixture) loseLog(ctx context.Context, t *testing.T, p protocol.Partitio
 	if f.Kind == deployment.OneProcess {
 		keeper, folder = deployment.Serve, filepath.Join(f.Data, "nats", "jetstream")
 	}
+	stream := logtest.Of(t, f.conn, p).Stream()
 	f.Kill(keeper)
-	if err := os.Remove(filepath.Join(folder, "$G", "streams", messages.LogStream(p), "msgs", "1.blk")); err != nil {
+	if err := os.Remove(filepath.Join(folder, "$G", "streams", stream, "msgs", "1.blk")); err != nil {
 		t.Fatal(err)
 	}
 	f.Restart(keeper)

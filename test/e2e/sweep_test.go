@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/partitionlog/logtest"
 	"laneway.dev/pkg/client"
-	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/deployment"
 )
@@ -92,9 +92,11 @@ func TestOneDamagedLogStopsSweepsAndIsNamed(t *testing.T) {
 	}
 	f.awaitSweeps(ctx, 1)
 	began := time.Now().Truncate(time.Second)
-	if err := f.conn.Publish(messages.LogSubject(f.partition), []byte("no entry")); err != nil {
+	state, err := f.logState(ctx, f.partition)
+	if err != nil {
 		t.Fatal(err)
 	}
+	logtest.Of(t, f.conn, f.partition).Append(state.LastSequence, []byte("no entry"))
 	since(func(v float64) bool { return v >= float64(began.Unix()) })
 	text, usage := f.storeUsage(ctx, t, 1)
 	if e := usage.Sweeps; e == nil || e.Partition != "orders/0" || e.Since.Before(began) || !strings.Contains(e.Reason, "the log of partition orders/0 cannot be read") {
