@@ -1,5 +1,6 @@
-// Package partitionlog is the log of a partition in JetStream: a stream of entries that is
-// appended to by compare-and-set, one append at a time, and read by stream sequence. The
+// Package partitionlog is the log of a partition in JetStream: entries that are
+// appended by compare-and-set, one append at a time, and read by their sequences. A log has a stream
+// of its own, or shares a journal with others; decision 81 says why. The
 // replicator decides what is appended and by which owner.
 package partitionlog
 
@@ -62,7 +63,8 @@ type Log struct {
 	source    source
 }
 
-// InJournals says whether logs share journals, or have streams of their own.
+// InJournals says whether the logs of services share journals, or have streams of their own. The tests
+// of this package run with both kinds.
 const InJournals = false
 
 // New returns the log of a partition. It sends no request.

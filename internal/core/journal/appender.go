@@ -18,8 +18,8 @@ var (
 	// ErrUnknown means that a request was withdrawn while it was being appended. The journal may
 	// have its section, or get it.
 	ErrUnknown = errors.New("the outcome of the append is unknown")
-	// ErrWithdrawn means that a request was withdrawn before it was appended.
-	ErrWithdrawn = errors.New("the append was withdrawn")
+	// ErrWithdrawn means that a request or a look was withdrawn before it was carried out.
+	ErrWithdrawn = errors.New("the caller did not wait for the journal")
 )
 
 // Limits bound a group. A section that is larger by itself has a group of its own.
