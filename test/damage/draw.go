@@ -11,7 +11,9 @@ import (
 	"slices"
 	"strings"
 
+	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 )
 
 // Kind is what is done to a file.
@@ -84,7 +86,7 @@ func Category(file string) string {
 		what = "*.blk"
 	}
 	switch {
-	case strings.HasPrefix(stream, messages.LogStreamPrefix):
+	case hasLogs(stream):
 		return "log: " + what
 	case stream == "LANEWAY_SNAPSHOTS":
 		return "snapshots: " + what
@@ -92,15 +94,27 @@ func Category(file string) string {
 	return strings.ToLower(strings.TrimPrefix(stream, "KV_LANEWAY_")) + ": " + what
 }
 
-// Partition returns the stream of the partition whose log a file belongs to; empty
-// if it is of none, or of all.
-func Partition(file string) string {
+// hasLogs reports whether a stream has the log of a partition, or of several.
+func hasLogs(stream string) bool {
+	return strings.HasPrefix(stream, messages.LogStreamPrefix) || strings.HasPrefix(stream, messages.JournalStreamPrefix)
+}
+
+// LogStream returns the stream with logs that a file belongs to; empty if it belongs to none.
+func LogStream(file string) string {
 	_, inside, _ := strings.Cut(file, "/streams/")
 	stream, _, _ := strings.Cut(inside, "/")
-	if !strings.HasPrefix(stream, messages.LogStreamPrefix) {
+	if !hasLogs(stream) {
 		return ""
 	}
 	return stream
+}
+
+// logStreamOf returns the stream that has the log of a partition.
+func logStreamOf(p protocol.Partition) string {
+	if partitionlog.InJournals {
+		return messages.JournalStream(p.Log)
+	}
+	return messages.LogStream(p)
 }
 
 // Files returns all files below a folder by their categories, sorted.
