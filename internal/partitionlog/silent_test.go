@@ -58,6 +58,7 @@ func TestReadOfAMissingStreamFails(t *testing.T) {
 
 // The answer of a stream's leader is lost when its server ends.
 func TestWalkFailsWithoutLeader(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	conn := withoutJetStream(t)
 	_, err := conn.Subscribe("$JS.API.DIRECT.GET.>", func(m *nats.Msg) {
 		_ = m.RespondMsg(&nats.Msg{Header: nats.Header{"Status": {"404"}}})
