@@ -31,7 +31,7 @@ const (
 // facts are what producers know of a base.
 type facts struct {
 	Topics []protocol.TopicConfig
-	IDs    map[string]uint64           // of the topics, by their names
+	Made   map[string]protocol.Topic   // the topics as they were created, by their names
 	Acked  map[string]map[int64]string // offsets and values, by partitions such as orders/0
 	// Sent are the values that were sent, whether acknowledged or not.
 	Sent map[string]map[string]bool
@@ -66,7 +66,7 @@ func (f *facts) partitions() []protocol.Partition {
 	var all []protocol.Partition
 	for _, topic := range f.Topics {
 		for n := range max(topic.Partitions, 1) {
-			all = append(all, protocol.Partition{Topic: topic.Name, TopicID: f.IDs[topic.Name], Number: int32(n)})
+			all = append(all, f.Made[topic.Name].Partition(n))
 		}
 	}
 	return all
@@ -110,7 +110,7 @@ func makeBases(t *testing.T) (bases, map[string]*facts) {
 	all := bases{"stopped": filepath.Join(folder, "stopped"), "killed": filepath.Join(folder, "killed")}
 	known := &facts{
 		Topics: []protocol.TopicConfig{{Name: namedTopic, Partitions: 2}, {Name: "audit"}, {Name: "quiet"}},
-		IDs:    make(map[string]uint64), Acked: make(map[string]map[int64]string), Sent: make(map[string]map[string]bool),
+		Made:   make(map[string]protocol.Topic), Acked: make(map[string]map[int64]string), Sent: make(map[string]map[string]bool),
 	}
 	first := &recorder{facts: known}
 	s := serve(t, all["stopped"], filepath.Join(folder, "stopped.log"))
@@ -171,7 +171,7 @@ func (b *feed) create() {
 		if err != nil {
 			b.t.Fatal(err)
 		}
-		b.known.IDs[topic.Name] = created.ID
+		b.known.Made[topic.Name] = created
 	}
 }
 
