@@ -78,6 +78,8 @@ func (j *Journal) purge(ctx context.Context, garbage int64) error {
 			_, place := x.Places(id, state.Last, 1)
 			idle[id], places = state.Last, append(places, place...)
 		}
+		// It counts as removed now. If other logs hold the purge back, the next one waits until there is
+		// as much again.
 		x.Purged(garbage)
 		garbage = 0
 	}
@@ -108,41 +110,35 @@ func (j *Journal) purge(ctx context.Context, garbage int64) error {
 
 // appendAgain appends the last entries of idle logs again, which stand at these places.
 func (j *Journal) appendAgain(ctx context.Context, idle map[messages.LogID]uint64, places []uint64) error {
-	var batch []messages.Section
+	var again []messages.Section
 	bytes := 0
+	choose := func(m *streamread.Message) error {
+		// A damaged group has no sections. Their logs hold the purge back.
+		g, err := messages.DecodeGroup(m.Data)
+		if errors.Is(err, messages.ErrGroupVersion) {
+			return fmt.Errorf("group %d: %w", m.Sequence, err)
+		}
+		for i := range g.Sections {
+			s := &g.Sections[i]
+			if sequence, is := idle[s.Log]; is && s.Kind.HasEntry() && s.Sequence == sequence {
+				again = append(again, messages.Section{Log: s.Log, Kind: messages.SectionAgain, Sequence: s.Sequence, Entry: s.Entry})
+				bytes += len(s.Entry)
+			}
+		}
+		return nil
+	}
 	for len(places) > 0 {
 		n := near(places)
-		last := places[n-1]
-		for next := places[0]; next <= last; {
-			read, atEnd, err := streamread.Several(ctx, j.config.Conn, j.stream, next, int(last-next)+1)
-			if err != nil {
-				return err
-			}
-			for i := range read {
-				next = max(next+1, read[i].Sequence+1)
-				g, err := messages.DecodeGroup(read[i].Data)
-				if err != nil {
-					continue // its entries are lost, so their logs hold the purge back
-				}
-				for k := range g.Sections {
-					s := &g.Sections[k]
-					if sequence, is := idle[s.Log]; !is || !s.Kind.HasEntry() || s.Sequence != sequence {
-						continue
-					}
-					batch = append(batch, messages.Section{Log: s.Log, Kind: messages.SectionAgain, Sequence: s.Sequence, Entry: s.Entry})
-					bytes += len(s.Entry)
-				}
-			}
-			if atEnd || len(read) == 0 {
-				break
-			}
+		if err := j.eachMessage(ctx, places[0], places[n-1], choose); err != nil {
+			return err
 		}
-		if places = places[n:]; bytes >= againBytes || len(places) == 0 {
-			if err := j.appendAll(ctx, batch); err != nil {
-				return err
-			}
-			batch, bytes = nil, 0
+		if places = places[n:]; bytes < againBytes && len(places) > 0 {
+			continue
 		}
+		if err := j.appendAll(ctx, again); err != nil {
+			return err
+		}
+		again, bytes = nil, 0
 	}
 	return nil
 }

@@ -138,14 +138,21 @@ func near(places []uint64) int {
 // readNear reads entries that stand in groups near each other. Those whose groups the replica that
 // answers does not have, or which are damaged, are left out.
 func (j *Journal) readNear(ctx context.Context, id messages.LogID, r run, into []Entry) error {
-	last := r.places[len(r.places)-1]
-	for next := r.places[0]; next <= last; {
+	return j.eachMessage(ctx, r.places[0], r.places[len(r.places)-1], func(m *streamread.Message) error {
+		return collect(m, id, r.first, into)
+	})
+}
+
+// eachMessage calls a function for the messages of the stream from first to last, as far as the replica
+// that answers has them.
+func (j *Journal) eachMessage(ctx context.Context, first, last uint64, do func(*streamread.Message) error) error {
+	for next := first; next <= last; {
 		read, atEnd, err := streamread.Several(ctx, j.config.Conn, j.stream, next, int(last-next)+1)
 		if err != nil {
 			return err
 		}
 		for i := range read {
-			if err := collect(&read[i], id, r.first, into); err != nil {
+			if err := do(&read[i]); err != nil {
 				return err
 			}
 			next = max(next+1, read[i].Sequence+1)

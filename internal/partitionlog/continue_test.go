@@ -11,9 +11,9 @@ import (
 // list returns all logs.
 func (s *server) list() ([]partitionlog.Found, error) {
 	if inJournals {
-		return partitionlog.ListShared(s.ctx, s.conn, s.js)
+		return partitionlog.ListShared(s.ctx, s.conn, s.js, partition.TopicID)
 	}
-	return partitionlog.List(s.ctx, s.conn, s.js)
+	return partitionlog.List(s.ctx, s.conn, s.js, partition.TopicID)
 }
 
 // continued returns what is known of the stream of the next incarnation.

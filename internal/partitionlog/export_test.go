@@ -21,6 +21,6 @@ func NewOwn(conn *nats.Conn, js jetstream.JetStream, p protocol.Partition) *Log 
 }
 
 // ListShared lists the logs in journals.
-func ListShared(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) ([]Found, error) {
-	return listShared(ctx, conn, js)
+func ListShared(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, topicID uint64) ([]Found, error) {
+	return listShared(ctx, conn, js, topicID)
 }

@@ -21,6 +21,7 @@ type Found struct {
 	Stream    string
 	Partition protocol.Partition
 	Last      uint64 // sequence of its last entry
+	Replicas  int    // of the stream
 	// Finished reports whether the stream is complete. It is false for the stream of an
 	// interrupted repair.
 	Finished bool
@@ -30,15 +31,20 @@ type Found struct {
 	Used bool
 }
 
-// List returns all logs, sorted by name. It includes those that belong to no topic.
-func List(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) ([]Found, error) {
+// List returns the logs of a topic, or all logs if its id is 0, sorted by name. It includes those that
+// belong to no topic.
+func List(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, topicID uint64) ([]Found, error) {
 	if InJournals {
-		return listShared(ctx, conn, js)
+		return listShared(ctx, conn, js, topicID)
+	}
+	subjects := messages.LogWildcard
+	if topicID != 0 {
+		subjects = messages.LogsOf(topicID)
 	}
 	ctx, cancel := context.WithCancel(ctx) // ends the goroutine of the lister
 	defer cancel()
 	var found []Found
-	streams := js.ListStreams(ctx, jetstream.WithStreamListSubject(messages.LogWildcard))
+	streams := js.ListStreams(ctx, jetstream.WithStreamListSubject(subjects))
 	for info := range streams.Info() {
 		if f, ok := foundIn(info); ok {
 			found = append(found, f)
@@ -70,7 +76,7 @@ func foundIn(info *jetstream.StreamInfo) (Found, bool) {
 		finished = err == nil
 	}
 	return Found{
-		Stream: info.Config.Name, Partition: p, Last: info.State.LastSeq, Finished: finished, Used: finished && info.State.LastSeq > written,
+		Stream: info.Config.Name, Partition: p, Last: info.State.LastSeq, Replicas: info.Config.Replicas, Finished: finished, Used: finished && info.State.LastSeq > written,
 	}, true
 }
 

@@ -221,14 +221,14 @@ func (c *sharedCopier) discard(ctx context.Context) error {
 	return err
 }
 
-// listShared returns the logs of all journals, sorted by name.
-func listShared(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) ([]Found, error) {
+// listShared returns the logs of all journals, as List does.
+func listShared(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, topicID uint64) ([]Found, error) {
 	ctx, cancel := context.WithCancel(ctx) // ends the goroutine of the lister
 	defer cancel()
 	var found []Found
-	names := js.StreamNames(ctx, jetstream.WithStreamListSubject(messages.JournalWildcard))
-	for name := range names.Name() {
-		log, err := strconv.ParseUint(strings.TrimPrefix(name, messages.JournalStreamPrefix), 10, 16)
+	streams := js.ListStreams(ctx, jetstream.WithStreamListSubject(messages.JournalWildcard))
+	for info := range streams.Info() {
+		log, err := strconv.ParseUint(strings.TrimPrefix(info.Config.Name, messages.JournalStreamPrefix), 10, 16)
 		if err != nil {
 			continue // it is none of ours
 		}
@@ -237,14 +237,17 @@ func listShared(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) ([
 			return nil, err
 		}
 		for id, state := range logs {
+			if topicID != 0 && id.TopicID != topicID {
+				continue
+			}
 			p := protocol.Partition{Topic: state.Topic, TopicID: id.TopicID, Number: id.Number, Incarnation: id.Incarnation, Log: uint16(log)}
 			found = append(found, Found{
-				Stream: messages.LogStream(p), Partition: p, Last: state.Last,
+				Stream: messages.LogStream(p), Partition: p, Last: state.Last, Replicas: info.Config.Replicas,
 				Finished: state.Stage != messages.StageCopying, Used: state.Stage == messages.StageOwned || state.Stage == messages.StageSealed,
 			})
 		}
 	}
-	if err := names.Err(); err != nil {
+	if err := streams.Err(); err != nil {
 		return nil, fmt.Errorf("list the journals: %w", err)
 	}
 	slices.SortFunc(found, func(a, b Found) int { return cmp.Compare(a.Stream, b.Stream) })

@@ -29,7 +29,7 @@ type Bounds struct {
 }
 
 // Bounds asks the leader for the bounds of the stream. An error that wraps
-// jetstream.ErrStreamNotFound means that the stream does not exist.
+// ErrNoLog means that the log does not exist.
 func (l *Log) Bounds(ctx context.Context) (Bounds, error) {
 	x, err := l.source.extent(ctx)
 	if err != nil {

@@ -63,7 +63,7 @@ func (w *world) now() protocol.Topic {
 // logs returns all logs.
 func (w *world) logs() []partitionlog.Found {
 	w.t.Helper()
-	all, err := partitionlog.List(w.ctx, w.conn, w.js)
+	all, err := partitionlog.List(w.ctx, w.conn, w.js, 0)
 	w.must(err)
 	return all
 }

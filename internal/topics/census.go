@@ -33,7 +33,7 @@ type Census struct {
 // its record goes.
 func TakeCensus(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (Census, error) {
 	r := &Registry{conn: conn, js: js}
-	streams, err := r.logs(ctx)
+	streams, err := r.logs(ctx, 0)
 	if err != nil {
 		return Census{}, err
 	}

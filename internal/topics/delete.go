@@ -86,15 +86,13 @@ func (r *Registry) update(ctx context.Context, found record) (revision uint64, e
 // removeLogs removes all logs, snapshots and marks of deleted topics.
 func (r *Registry) removeLogs(ctx context.Context, topic protocol.Topic, ids []uint64) error {
 	for _, id := range ids {
-		listed, err := r.logs(ctx)
+		listed, err := r.logs(ctx, id)
 		if err != nil {
 			return err
 		}
 		var logs []protocol.Partition
 		for i := range listed {
-			if listed[i].Partition.TopicID == id {
-				logs = append(logs, listed[i].Partition)
-			}
+			logs = append(logs, listed[i].Partition)
 		}
 		if id == topic.ID {
 			logs = withLogs(logs, topic)
@@ -175,9 +173,9 @@ func lost(logs []partitionlog.Found) *protocol.Error {
 	return protocol.Errorf(protocol.CodeLogWithoutTopic, "topic %s: %s", logs[0].Partition.Topic, partitionlog.Names(logs))
 }
 
-// logs returns all logs.
-func (r *Registry) logs(ctx context.Context) ([]partitionlog.Found, error) {
-	logs, err := partitionlog.List(ctx, r.conn, r.js)
+// logs returns the logs of a topic, or all logs if its id is 0.
+func (r *Registry) logs(ctx context.Context, topicID uint64) ([]partitionlog.Found, error) {
+	logs, err := partitionlog.List(ctx, r.conn, r.js, topicID)
 	if err != nil && !errors.Is(err, context.Canceled) {
 		err = unavailable(err)
 	}

@@ -13,13 +13,14 @@ import (
 )
 
 // FromLogs derives a topic whose record is lost from the streams of its logs: its name, id,
-// number of partitions and the incarnations of their logs. It has the number of logs of a new topic, and the replicas of its logs. Other fields are not set. An
-// error with the code UNKNOWN_TOPIC means that there are no such streams.
+// number of partitions, and the replicas and incarnations of their logs. It has the number of logs of a
+// new topic. Other fields are not set. An error with the code UNKNOWN_TOPIC means that there are no such
+// streams.
 func FromLogs(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, name string) (protocol.Topic, error) {
 	if !protocol.ValidTopicName(name) {
 		return protocol.Topic{}, protocol.Errorf(protocol.CodeInvalidTopicName, "%.80q", name)
 	}
-	logs, err := partitionlog.List(ctx, conn, js)
+	logs, err := partitionlog.List(ctx, conn, js, 0)
 	if err != nil {
 		return protocol.Topic{}, err
 	}
@@ -32,7 +33,7 @@ func FromLogs(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, name
 				partitionlog.Names(logs), topic.ID, l.Partition.TopicID)
 		}
 		topic.ID = l.Partition.TopicID
-		topic.Replicas = int(l.Partition.Log)/logCount + 1
+		topic.Replicas = l.Replicas
 		n := int(l.Partition.Number)
 		topic.Partitions = max(topic.Partitions, n+1)
 		if before, known := newest[n]; !known || newer(l, before) {

@@ -39,12 +39,12 @@ func Later(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, p proto
 		}
 		return byNumber[n]
 	}
-	logs, err := partitionlog.List(ctx, conn, js)
+	logs, err := partitionlog.List(ctx, conn, js, p.TopicID)
 	if err != nil {
 		return nil, err
 	}
 	for _, l := range logs {
-		if n := l.Partition.Incarnation; l.Partition.TopicID == p.TopicID && l.Partition.Number == p.Number && n > p.Incarnation {
+		if n := l.Partition.Incarnation; l.Partition.Number == p.Number && n > p.Incarnation {
 			i := of(n)
 			i.Exists, i.Last, i.Used = true, l.Last, l.Used
 		}

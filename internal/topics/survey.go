@@ -98,7 +98,7 @@ func Existing(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (all
 func (r *Registry) existing(ctx context.Context) (found Survey, all []protocol.Topic, err error) {
 	_, err = r.js.Stream(ctx, bucketStream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		logs, err := r.logs(ctx)
+		logs, err := r.logs(ctx, 0)
 		found.Lost = make(map[string][]partitionlog.Found)
 		for _, l := range logs {
 			found.Lost[l.Partition.Topic] = append(found.Lost[l.Partition.Topic], l)
@@ -119,7 +119,7 @@ func (r *Registry) existing(ctx context.Context) (found Survey, all []protocol.T
 func (r *Registry) unowned(ctx context.Context, found *Survey) (lost []partitionlog.Found, err error) {
 	// The logs are listed first. A topic's record is written before its logs, so a topic that
 	// is created during the survey is not found without its record.
-	logs, err := r.logs(ctx)
+	logs, err := r.logs(ctx, 0)
 	if err != nil {
 		return nil, err
 	}

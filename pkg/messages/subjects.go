@@ -88,12 +88,6 @@ func ParseLogSubject(subject string) (protocol.Partition, bool) {
 // LogsOf returns the subjects of all logs of a topic.
 func LogsOf(id uint64) string { return logPrefix + topicID(id) + ".>" }
 
-// LaterLogs returns the subjects of the incarnations of a partition's log after the first.
-func LaterLogs(p protocol.Partition) string {
-	p.Incarnation = 0
-	return LogSubject(p) + ".*"
-}
-
 // LogStream is the name of the stream that holds the partition's log. It has the topic's
 // id, so that a topic that is created again shares no stream with the one before. Clients
 // know the log by another name, that of protocol.Partition.Stream.

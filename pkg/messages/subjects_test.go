@@ -27,7 +27,6 @@ func TestSubjectsOfAPartition(t *testing.T) {
 		LogSubject(again):    "_laneway.log.0000000000000009.12.3",
 		LogStream(again):     "LANEWAY_LOG-0000000000000009-12_3",
 		LogsOf(9):            "_laneway.log.0000000000000009.>",
-		LaterLogs(again):     "_laneway.log.0000000000000009.12.*",
 
 		FrontendSubject(math.MaxUint64): "_laneway.frontend.18446744073709551615",
 		StagerSubject("x7"):             "_laneway.stager.x7",
