@@ -28,15 +28,21 @@ const (
 	againBytes  = 8 << 20
 )
 
-// Trim takes in that a log needs its entries only from a sequence on, and its last one. Entries
-// below are removed later, together with those of other logs. An error may be that of an earlier removal. Only
-// the process of the owner trims a log.
-func (j *Journal) Trim(ctx context.Context, id messages.LogID, from uint64) (err error) {
-	asked := j.ask(ctx, false, func(x *core.Index) {
-		x.Needs(id, from)
-		j.trims, err = true, j.purgeErr
+// Trim appends that a log needs its entries only from a sequence on, and its last one. Those below do
+// not belong to the log any more, and are removed later, together with those of other logs. An error may
+// be that of an earlier removal. Only the process of the owner trims a log.
+func (j *Journal) Trim(ctx context.Context, id messages.LogID, from uint64) error {
+	var before error // that of an earlier removal
+	due := false
+	err := j.ask(ctx, false, func(x *core.Index) {
+		state, exists := x.State(id)
+		due = exists && min(from, state.Last) > state.First
+		j.trims, before = true, j.purgeErr
 	})
-	return errors.Join(asked, err)
+	if err == nil && due {
+		_, err = j.Append(ctx, 0, messages.Section{Log: id, Kind: messages.SectionTrimmed, Sequence: from})
+	}
+	return errors.Join(err, before)
 }
 
 // purged reports the end of a purge.

@@ -137,9 +137,9 @@ func (s *shared) times(ctx context.Context) (last, created time.Time, err error)
 	return e.Time, stream.CachedInfo().Created, nil
 }
 
-// purge lets the journal remove the entries when it is worth it.
+// purge takes the entries out of the log. The journal removes them when it is worth it.
 func (s *shared) purge(ctx context.Context, below uint64) error {
-	return s.journal().Trim(ctx, s.id, below)
+	return known(s.journal().Trim(ctx, s.id, below))
 }
 
 func (s *shared) seal(ctx context.Context) error { return s.mark(ctx, messages.SectionSealed) }

@@ -47,8 +47,11 @@ const (
 	// SectionCopied ends StageCopying: the log has all entries of the log that it continues. It
 	// has no entry.
 	SectionCopied
+	// SectionTrimmed says that the entries below a sequence are not needed any more. It has no
+	// entry, and changes nothing else about the log.
+	SectionTrimmed
 
-	sectionKinds = SectionCopied
+	sectionKinds = SectionTrimmed
 )
 
 // SectionStage says who appends to a log when an entry is made.
@@ -73,7 +76,8 @@ type Section struct {
 	Log  LogID
 	Kind SectionKind
 	// Sequence is that of the entry in the log of its partition. The entries of a log have
-	// sequences that follow each other, whatever stands between them in the journal.
+	// sequences that follow each other, whatever stands between them in the journal. For
+	// SectionTrimmed it is that of the first entry that is needed.
 	Sequence uint64
 	Entry    []byte // as EncodeEntry returns it
 	// Topic is the name of the topic, and Stage that of the log after the entry. Every entry has
@@ -159,7 +163,7 @@ func decodeSection(d *codec.Decoder) Section {
 	case d.Err() != nil:
 	case kind == 0 || kind > uint64(sectionKinds):
 		d.Fail("section of kind %d", kind)
-	case s.Kind.HasEntry() != (s.Sequence > 0) || s.Kind.HasEntry() != (len(s.Entry) > 0):
+	case (s.Kind.HasEntry() || s.Kind == SectionTrimmed) != (s.Sequence > 0) || s.Kind.HasEntry() != (len(s.Entry) > 0):
 		d.Fail("section of kind %d with sequence %d and an entry of %d bytes", kind, s.Sequence, len(s.Entry))
 	case stage > uint64(sectionStages), !s.Kind.HasEntry() && (stage != 0 || s.Topic != ""):
 		d.Fail("section of kind %d with topic %q and stage %d", kind, s.Topic, stage)

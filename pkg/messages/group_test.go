@@ -20,6 +20,7 @@ var sampleGroup = Group{Writer: "W", Number: 3, Sections: []Section{
 	{Log: LogID{TopicID: 8}, Kind: SectionAgain, Sequence: 9, Entry: []byte("again")},
 	{Log: LogID{TopicID: 7, Number: 1}, Kind: SectionSealed},
 	{Log: LogID{TopicID: 7}, Kind: SectionDeleted},
+	{Log: LogID{TopicID: 9}, Kind: SectionTrimmed, Sequence: 5},
 }}
 
 func TestAnyGroupSurvivesStorage(t *testing.T) {
@@ -31,8 +32,10 @@ func TestAnyGroupSurvivesStorage(t *testing.T) {
 			},
 			Kind: SectionKind(rapid.IntRange(1, int(sectionKinds)).Draw(t, "kind")),
 		}
-		if s.Kind.HasEntry() {
+		if s.Kind.HasEntry() || s.Kind == SectionTrimmed {
 			s.Sequence = rapid.Uint64Min(1).Draw(t, "sequence")
+		}
+		if s.Kind.HasEntry() {
 			s.Entry = rapid.SliceOfN(rapid.Byte(), 1, 300).Draw(t, "entry")
 			s.Topic = genString.Draw(t, "topic")
 			s.Stage = SectionStage(rapid.IntRange(0, int(sectionStages)).Draw(t, "stage"))
@@ -50,12 +53,13 @@ func TestAnyGroupSurvivesStorage(t *testing.T) {
 
 // A journal may have groups of any earlier process, so their form must not change by mistake.
 func TestGroupIsWrittenAsBefore(t *testing.T) {
-	const want = "9401a1570395" +
+	const want = "9401a1570396" +
 		"98070200" + "0101c4056669727374" + "a16100" +
 		"98cf0000010000000000cd0fff01" + "02cd012cc4046e657874" + "a16201" +
 		"98080000" + "0309c405616761696e" + "a000" +
 		"98070100" + "0400c400" + "a000" +
-		"98070000" + "0500c400" + "a000"
+		"98070000" + "0500c400" + "a000" +
+		"98090000" + "0705c400" + "a000"
 	if got := hex.EncodeToString(EncodeGroup(sampleGroup)); got != want {
 		t.Errorf("the group is\n%s, want\n%s", got, want)
 	}
@@ -70,11 +74,12 @@ func TestDecodeGroupRefusesWhatIsNoGroup(t *testing.T) {
 		"no array":             {"group", "decoding array length"},
 		"another field":        {append(of(), 1), "group of 5 fields"},
 		"no kind":              {of([]any{7, 0, 0, 0, 1, []byte("x"), "a", 0}), "section of kind 0"},
-		"unknown kind":         {of([]any{7, 0, 0, 7, 1, []byte("x"), "a", 0}), "section of kind 7"},
+		"unknown kind":         {of([]any{7, 0, 0, 8, 1, []byte("x"), "a", 0}), "section of kind 8"},
 		"kind beyond a byte":   {of([]any{7, 0, 0, 257, 1, []byte("x"), "a", 0}), "section of kind 257"},
 		"no sequence":          {of([]any{7, 0, 0, 2, 0, []byte("x"), "a", 0}), "with sequence 0"},
 		"no entry":             {of([]any{7, 0, 0, 2, 1, []byte{}, "a", 0}), "an entry of 0 bytes"},
 		"entry of a deletion":  {of([]any{7, 0, 0, 5, 0, []byte("x"), "a", 0}), "section of kind 5"},
+		"trimmed at nothing":   {of([]any{7, 0, 0, 7, 0, []byte{}, "", 0}), "section of kind 7 with sequence 0"},
 		"unknown stage":        {of([]any{7, 0, 0, 2, 1, []byte("x"), "a", 4}), "stage 4"},
 		"topic of a deletion":  {of([]any{7, 0, 0, 5, 0, []byte{}, "a", 0}), "with topic"},
 		"negative number":      {of([]any{7, -1, 0, 2, 1, []byte("x"), "a", 0}), ""},

@@ -50,6 +50,8 @@ func check(log *State, r *Request) (*State, error) {
 		return &after, nil
 	case log.Stage == messages.StageSealed && s.Kind != messages.SectionAgain:
 		return nil, ErrSealed
+	case s.Kind == messages.SectionTrimmed:
+		return &after, nil
 	case log.Last != r.Expected:
 		return nil, ErrMoved
 	}

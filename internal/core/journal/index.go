@@ -159,6 +159,8 @@ func (x *Index) apply(place uint64, s *messages.Section) {
 		l.stage = messages.StageSealed
 	case s.Kind == messages.SectionCopied:
 		l.stage = messages.StageCopied
+	case s.Kind == messages.SectionTrimmed:
+		x.trim(l, s.Sequence)
 	case s.Kind == messages.SectionNext, s.Kind == messages.SectionAgain && s.Sequence > l.last():
 		x.next(l, place, s)
 	case s.Kind == messages.SectionAgain && s.Sequence == l.last():

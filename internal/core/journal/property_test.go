@@ -113,6 +113,8 @@ func (w *world) request(a *writer) {
 		s.Kind = messages.SectionAgain
 	case n == 4:
 		s.Kind = messages.SectionCopied
+	case n == 5:
+		s.Kind, s.Sequence = messages.SectionTrimmed, 1+w.random.Uint64N(known.Last+2)
 	}
 	r := Request{ID: w.ids, Expected: known.Last, Section: s}
 	if s.Kind.HasEntry() {
@@ -223,7 +225,7 @@ func (w *world) check() {
 				end.Stage = messages.StageCopied
 				ends[s.Log] = end
 				continue
-			case s.Kind == messages.SectionFirst && exists:
+			case s.Kind == messages.SectionFirst && exists, s.Kind == messages.SectionTrimmed && exists && end.Stage != messages.StageSealed:
 				continue
 			case end.Stage == messages.StageSealed && s.Kind != messages.SectionAgain, s.Kind != messages.SectionFirst && !exists,
 				s.Kind == messages.SectionNext && s.Sequence != end.Last+1,

@@ -7,15 +7,11 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// Needs takes in that a log needs its entries only from a sequence on. The last entry is always
+// trim takes in that a log needs its entries only from a sequence on. The last entry is always
 // needed: a log without entries is one that has lost them.
-func (x *Index) Needs(id messages.LogID, from uint64) {
-	l := x.logs[id]
-	if l == nil || from <= l.first {
-		return
-	}
-	if n := min(from, l.last()) - l.first; n > 0 {
-		x.drop(l, n)
+func (x *Index) trim(l *entries, from uint64) {
+	if from = min(from, l.last()); from > l.first {
+		x.drop(l, from-l.first)
 	}
 }
 

@@ -28,6 +28,11 @@ func purge(t *testing.T, s *stream, x *Index) uint64 {
 	return below
 }
 
+// trimmed is a group that trims a log.
+func trimmed(id messages.LogID, from uint64) messages.Group {
+	return messages.Group{Sections: []messages.Section{{Log: id, Kind: messages.SectionTrimmed, Sequence: from}}}
+}
+
 func TestPurgedJournalHasWhatLogsNeed(t *testing.T) {
 	for seed := range uint64(500) {
 		random := rand.New(rand.NewPCG(seed, 2))
@@ -51,8 +56,7 @@ func TestPurgedJournalHasWhatLogsNeed(t *testing.T) {
 					delete(needs, id)
 				case random.IntN(3) == 0:
 					needs[id] = state.First + random.Uint64N(state.Last-state.First+2)
-					x.Needs(id, needs[id])
-					continue
+					section.Kind, section.Sequence = messages.SectionTrimmed, needs[id]
 				}
 				g.Sections = append(g.Sections, section)
 			}
@@ -91,12 +95,11 @@ func TestALogIsKnownToBeginWithItsFirstEntryUntilThatIsPurged(t *testing.T) {
 			t.Errorf("without %d groups, the log is %+v, want %+v", lost, got, want)
 		}
 	}
-	for name, purge := range map[string]func(*Index){"trimmed": func(x *Index) { x.Needs(id, 52) }, "purged": func(x *Index) { x.Begins(2) }} {
+	for name, purge := range map[string]func(*Index){"trimmed": func(x *Index) { x.Apply(4, trimmed(id, 52)) }, "purged": func(x *Index) { x.Begins(2) }} {
 		x := NewIndex()
 		for i, g := range groups {
 			x.Apply(uint64(i)+1, g)
 		}
-		x.Needs(id, 51)
 		x.Begins(1)
 		if got, _ := x.State(id); !got.Begun {
 			t.Errorf("before it is %s, the log is %+v", name, got)
@@ -125,8 +128,9 @@ func TestIdleLogsDoNotHoldBackAPurge(t *testing.T) {
 	if below, again := x.Purgeable(groups + 1); below != 1 || len(again) != 0 {
 		t.Fatalf("below %d, %d again while the busy log needs all of its entries", below, len(again))
 	}
-	x.Needs(messages.LogID{}, groups-10)
-	if first := purge(t, &s, x); first != groups-10 || len(s.groups) != groups+1 {
+	s.groups = append(s.groups, trimmed(messages.LogID{}, groups-10))
+	x.Apply(groups+1, s.groups[groups])
+	if first := purge(t, &s, x); first != groups-10 || len(s.groups) != groups+2 {
 		t.Errorf("the purged journal begins with group %d, and ends with %d", first, len(s.groups))
 	}
 }

@@ -73,6 +73,12 @@ func (p *partition) watch() (known core.Known, moves uint64, changed <-chan stru
 // state asks the leader of the log for its state.
 func (p *partition) state(ctx context.Context) (core.LogState, error) {
 	s, err := p.log.State(ctx)
+	if errors.Is(err, partitionlog.ErrNoLog) {
+		// Either the topic was deleted, or the log is lost. In the second case the replicator says so.
+		if known, _, _ := p.watch(); known.Damage != nil {
+			return core.LogState{First: 1}, nil
+		}
+	}
 	if err != nil {
 		return core.LogState{}, err
 	}
