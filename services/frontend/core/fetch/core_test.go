@@ -267,6 +267,20 @@ func TestFollowFromFutureTimeSkipsEarlierRecords(t *testing.T) {
 	r.expect("2")
 }
 
+// A consumer that was told of a gap knows its place. It takes records that are left out behind it for
+// lost messages.
+func TestNothingIsSkippedBehindAGapThatWasTold(t *testing.T) {
+	r := newRig(t, logOf([]int{1}), `{"time":"1970-01-01T00:00:00.000001025Z","follow":true}`)
+	r.commits(1) // 1020
+	r.expect("")
+	r.log.skip(2)
+	r.commits() // 1030, a barrier
+	r.expect("110 2-3 next 4 of 4")
+	r.log.time = 0 // by the clock of another owner
+	r.commits(1)
+	r.expect("4")
+}
+
 func TestDamageEndsAFetchThatWaits(t *testing.T) {
 	r := newRig(t, logOf([]int{1}), `{"offset":0,"follow":true}`)
 	r.expect("0")

@@ -497,12 +497,10 @@ func (c *consumer) start() *rig {
 }
 
 // startsAt checks where a fetch by time starts: in front of every record that is not
-// older, and, unless it is still looking for the first one, behind every older record.
-func (c *consumer) startsAt(at int64, looking bool) {
+// older, and, unless that is a gap, behind every older record.
+func (c *consumer) startsAt(at int64, gap bool) {
 	since := *c.since
-	if !looking {
-		c.since = nil
-	}
+	c.since = nil
 	if at == Unknown {
 		return
 	}
@@ -513,7 +511,7 @@ func (c *consumer) startsAt(at int64, looking bool) {
 		if e.lost || e.corrupt || e.Records() == 0 {
 			continue
 		}
-		if early := e.At().Before(since); early && !looking && e.NextOffset() > at || !early && e.BaseOffset < at {
+		if early := e.At().Before(since); early && !gap && e.NextOffset() > at || !early && e.BaseOffset < at {
 			c.Errorf("a fetch from %d on starts at %d, and the entry at %d is of %d", since.UnixNano(), at, e.BaseOffset, e.Time)
 		}
 	}

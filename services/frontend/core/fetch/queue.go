@@ -145,13 +145,13 @@ func (c *Core) queueAll(entries []messages.LoggedEntry) {
 }
 
 // tooEarly reports whether an entry is older than the requested time. The check ends with the
-// first entry with records that is not older, so that records are not skipped if a clock was
-// set back after it.
+// first entry with records, or behind a gap, that is not older, so that nothing is skipped if a clock
+// was set back after it: a consumer that was told of a gap expects what follows it.
 func (c *Core) tooEarly(entry *messages.Entry) bool {
 	if entry.At().Before(c.since) {
 		return true
 	}
-	if len(entry.Batches) > 0 {
+	if len(entry.Batches) > 0 || len(c.queue) > 0 {
 		c.since = time.Time{}
 	}
 	return false
