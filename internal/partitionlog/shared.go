@@ -225,6 +225,9 @@ func (c *sharedCopier) discard(ctx context.Context) error {
 func listShared(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, topicID uint64) ([]Found, error) {
 	ctx, cancel := context.WithCancel(ctx) // ends the goroutine of the lister
 	defer cancel()
+	if err := refuseOlder(ctx, js); err != nil {
+		return nil, err
+	}
 	var found []Found
 	streams := js.ListStreams(ctx, jetstream.WithStreamListSubject(messages.JournalWildcard))
 	for info := range streams.Info() {

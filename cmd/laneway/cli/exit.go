@@ -9,6 +9,7 @@ import (
 
 	"laneway.dev/internal/embedded"
 	"laneway.dev/internal/ownership"
+	"laneway.dev/internal/partitionlog"
 	"laneway.dev/internal/storeid"
 	"laneway.dev/pkg/protocol"
 )
@@ -112,6 +113,9 @@ func Advice(err error) string {
 	}
 	if e, ok := errors.AsType[*storeid.RefusedError](err); ok {
 		return e.Advice
+	}
+	if errors.Is(err, partitionlog.ErrOlder) {
+		return "read the records with the version that has written them, and give this version other data"
 	}
 	if e, ok := errors.AsType[*protocol.Error](err); ok {
 		return action(e)

@@ -13,6 +13,7 @@ import (
 
 	"laneway.dev/internal/health"
 	"laneway.dev/internal/objectstore"
+	"laneway.dev/internal/partitionlog"
 	"laneway.dev/internal/service"
 	"laneway.dev/internal/storeid"
 	"laneway.dev/internal/telemetry"
@@ -171,8 +172,25 @@ func (c *Config) join(ctx context.Context, role string, conn *nats.Conn) (object
 	return objects, nil
 }
 
+// refuseOlder returns an error if NATS has logs that this version does not read.
+func refuseOlder(ctx context.Context, role string, conn *nats.Conn) error {
+	js, err := jetstream.New(conn)
+	if err == nil {
+		err = partitionlog.RefuseOlder(ctx, js)
+	}
+	if err != nil {
+		return fmt.Errorf("start %s: %w", role, err)
+	}
+	return nil
+}
+
 func (c *Config) start(ctx context.Context, role string, conns []*nats.Conn) (Service, error) {
 	own := service.Config{Conn: conns[0], Logger: c.Logger.Named(role), Telemetry: c.Telemetry}
+	if role != Stager && role != Sequencer {
+		if err := refuseOlder(ctx, role, own.Conn); err != nil {
+			return nil, err
+		}
+	}
 	var objects objectstore.Store
 	if role == Frontend || role == Stager || role == Archiver {
 		var err error
