@@ -206,11 +206,16 @@ func (j *Journal) Place(ctx context.Context, id messages.LogID, sequence uint64)
 // groupsPerRead is how many groups one read of the journal requests.
 const groupsPerRead = 256
 
-// readOnce reads a part of the journal. Any replica may answer; where its answer has a hole, or ends,
-// the leader of the stream is asked. Before the first log is created, there is no stream, and the journal
-// is empty.
+// answerTimeout bounds the wait for the answer of a replica. One that cannot read a group sends none.
+const answerTimeout = attemptTimeout / 2
+
+// readOnce reads a part of the journal. Any replica may answer; where its answer has a hole, or ends, or
+// if it does not answer, the leader of the stream is asked. Before the first log is created, there is no
+// stream, and the journal is empty.
 func (j *Journal) readOnce(ctx context.Context, from uint64) (core.Groups, error) {
-	read, atEnd, readErr := streamread.Several(ctx, j.config.Conn, j.stream, from, groupsPerRead)
+	bounded, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	read, atEnd, readErr := streamread.Several(bounded, j.config.Conn, j.stream, from, groupsPerRead)
 	groups := core.Groups{Through: from - 1}
 	for _, m := range read {
 		if m.Sequence != groups.Through+1 {
@@ -220,14 +225,15 @@ func (j *Journal) readOnce(ctx context.Context, from uint64) (core.Groups, error
 			return core.Groups{}, err
 		}
 	}
-	if readErr == nil && !atEnd {
+	// An answer may end before a group that the replica cannot read, which is then not a hole.
+	if readErr == nil && !atEnd && groups.Through > from {
 		return groups, nil
 	}
 	end, err := j.end(ctx)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return core.Groups{AtEnd: true}, nil
-	case err != nil || readErr != nil:
+	case err != nil:
 		return core.Groups{}, errors.Join(readErr, err)
 	case end.Through > groups.Through:
 		return j.beyondHole(ctx, groups)

@@ -44,7 +44,7 @@ func damageThird(t *testing.T, last uint64, alter func(length []byte)) {
 			must(t, err)
 		}
 	})
-	blocks, err := filepath.Glob(filepath.Join(folder, "nats", "jetstream", "*", "streams", messages.LogStream(partition), "msgs", "*.blk"))
+	blocks, err := filepath.Glob(filepath.Join(folder, "nats", "jetstream", "*", "streams", streamName(), "msgs", "*.blk"))
 	must(t, err)
 	block, err := os.ReadFile(blocks[0])
 	must(t, err)
@@ -86,7 +86,7 @@ func onServer(t *testing.T, folder string, do func(*partitionlog.Log)) {
 	defer conn.Close()
 	js, err := jetstream.New(conn)
 	must(t, err)
-	do(partitionlog.New(conn, js, partition))
+	do(newLog(conn, js, partition))
 }
 
 // In a journal, other logs may have had entries where groups are lost.

@@ -60,6 +60,14 @@ func newLog(conn *nats.Conn, js jetstream.JetStream, p protocol.Partition) *part
 	return partitionlog.NewOwn(conn, js, p)
 }
 
+// streamName returns the stream that has the log of the partition.
+func streamName() string {
+	if inJournals {
+		return messages.JournalStream(partition.Log)
+	}
+	return messages.LogStream(partition)
+}
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
