@@ -18,7 +18,7 @@ import (
 
 // Found is a stream with a log, as JetStream lists it.
 type Found struct {
-	Stream    string
+	Name      string
 	Partition protocol.Partition
 	Last      uint64 // sequence of its last entry
 	Replicas  int    // of the stream
@@ -53,7 +53,7 @@ func List(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, topicID 
 	if err := streams.Err(); err != nil {
 		return nil, fmt.Errorf("list the logs: %w", err)
 	}
-	slices.SortFunc(found, func(a, b Found) int { return cmp.Compare(a.Stream, b.Stream) })
+	slices.SortFunc(found, func(a, b Found) int { return cmp.Compare(a.Name, b.Name) })
 	return found, nil
 }
 
@@ -64,7 +64,7 @@ func foundIn(info *jetstream.StreamInfo) (Found, bool) {
 		return Found{}, false
 	}
 	p, ok := messages.ParseLogSubject(info.Config.Subjects[0])
-	if !ok || info.Config.Name != messages.LogStream(p) {
+	if !ok || info.Config.Name != messages.LogName(p) {
 		return Found{}, false
 	}
 	p.Topic = metadata[metadataTopic]
@@ -76,7 +76,7 @@ func foundIn(info *jetstream.StreamInfo) (Found, bool) {
 		finished = err == nil
 	}
 	return Found{
-		Stream: info.Config.Name, Partition: p, Last: info.State.LastSeq, Replicas: info.Config.Replicas, Finished: finished, Used: finished && info.State.LastSeq > written,
+		Name: info.Config.Name, Partition: p, Last: info.State.LastSeq, Replicas: info.Config.Replicas, Finished: finished, Used: finished && info.State.LastSeq > written,
 	}, true
 }
 
@@ -89,12 +89,12 @@ func (f Found) Exists(ctx context.Context, conn *nats.Conn, js jetstream.JetStre
 	return err == nil, err
 }
 
-// Names lists the stream names of logs, at most the first five.
+// Names lists the names of logs, at most the first five.
 func Names(logs []Found) string {
 	const most = 5
 	var names []string
 	for _, f := range logs[:min(len(logs), most)] {
-		names = append(names, f.Stream)
+		names = append(names, f.Name)
 	}
 	if more := len(logs) - most; more > 0 {
 		names = append(names, fmt.Sprintf("and %d more", more))

@@ -18,7 +18,7 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// ErrMoved means that the last stream sequence of the log is not the expected one, because
+// ErrMoved means that the last sequence of the log is not the expected one, because
 // another writer has appended an entry. The rejected entry is not in the log.
 var ErrMoved = errors.New("the last sequence of the log is not the expected one")
 
@@ -30,14 +30,14 @@ var ErrTooFewServers = errors.New("NATS has too few servers for the replicas")
 // in another stream.
 var ErrSealed = errors.New("the stream is sealed")
 
-// Log is the log of one partition: entries with rising stream sequences, stored by
+// Log is the log of one partition: entries with rising sequences, stored by
 // JetStream.
 //
 // Promises of the log:
 //
-//   - Append returns a stream sequence only when the entry is durable on the replicas
+//   - Append returns a sequence only when the entry is durable on the replicas
 //     of the stream.
-//   - Append is a compare-and-set on the last stream sequence. Of several writers that
+//   - Append is a compare-and-set on the last sequence. Of several writers that
 //     expect the same one, at most one succeeds, so a writer that was replaced cannot
 //     append any more.
 //   - Entries are never changed. They are removed only by Purge, from the first one on, and
@@ -48,8 +48,8 @@ var ErrSealed = errors.New("the stream is sealed")
 //   - One append at a time. After an append whose outcome is unknown, the caller MUST NOT
 //     conclude anything from its error. It reads the log up to an entry that it has
 //     appended later: the unknown entry is below it, or will never be in the log.
-//   - Readers MUST NOT assume that the first stream sequence is 1, and MUST compare
-//     neighboring stream sequences: a hole, which is damage, otherwise looks like the
+//   - Readers MUST NOT assume that the first sequence is 1, and MUST compare
+//     neighboring sequences: a hole, which is damage, otherwise looks like the
 //     next entry.
 //   - Any replica may answer a read, and it may lag behind. Before a reader concludes
 //     that the log ends, or that an entry is lost, it MUST ask the leader (Confirm,
@@ -89,8 +89,8 @@ func (l *Log) Create(ctx context.Context, replicas int, watermark uint64) error 
 // Delete deletes the log. If it does not exist, that is not an error.
 func (l *Log) Delete(ctx context.Context) error { return l.source.delete(ctx) }
 
-// Append appends an entry if expected is the last stream sequence of the log. It returns
-// the stream sequence of the entry when the entry is durable.
+// Append appends an entry if expected is the last sequence of the log. It returns
+// the sequence of the entry when the entry is durable.
 //
 // After ErrMoved and ErrSealed, this request has not appended the entry and will not. After
 // any other error the outcome is unknown: the entry may be in the log, or the message may
@@ -101,12 +101,12 @@ func (l *Log) Append(ctx context.Context, expected uint64, data []byte) (uint64,
 	return l.source.append(ctx, expected, data)
 }
 
-// Read returns up to limit entries, starting with the first one whose stream sequence is at
+// Read returns up to limit entries, starting with the first one whose sequence is at
 // least from. Their sequences rise, but may have holes. atEnd reports that no entry follows
 // them on the replica that has answered, which may lag behind the leader. Together with an
 // error, Read returns the entries that it has read before it.
 func (l *Log) Read(ctx context.Context, from uint64, limit int) (entries []messages.LoggedEntry, atEnd bool, err error) {
-	stream := messages.LogStream(l.partition)
+	stream := messages.LogName(l.partition)
 	read, atEnd, err := l.source.several(ctx, from, limit)
 	entries = make([]messages.LoggedEntry, 0, len(read))
 	expected := max(from, 1)
@@ -126,7 +126,7 @@ func (l *Log) Read(ctx context.Context, from uint64, limit int) (entries []messa
 func (l *Log) decode(m *streamread.Message, expected uint64) (messages.LoggedEntry, error) {
 	if m.Sequence == 0 {
 		return messages.LoggedEntry{}, &DamagedEntry{expected, protocol.Errorf(protocol.CodeCorrupt,
-			"entry %d of stream %s: its headers cannot be read", expected, messages.LogStream(l.partition))}
+			"entry %d of log %s: its headers cannot be read", expected, messages.LogName(l.partition))}
 	}
 	return l.decodeEntry(m.Sequence, m.Data)
 }
@@ -135,10 +135,10 @@ func (l *Log) decodeEntry(sequence uint64, data []byte) (messages.LoggedEntry, e
 	entry, err := messages.DecodeEntry(data)
 	switch {
 	case err != nil:
-		err = protocol.Errorf(protocol.CodeCorrupt, "entry %d of stream %s: %v", sequence, messages.LogStream(l.partition), err)
+		err = protocol.Errorf(protocol.CodeCorrupt, "entry %d of log %s: %v", sequence, messages.LogName(l.partition), err)
 	case entry.TopicID != l.partition.TopicID:
 		err = protocol.Errorf(protocol.CodeCorrupt,
-			"entry %d of stream %s belongs to topic id %d, not %d", sequence, messages.LogStream(l.partition), entry.TopicID, l.partition.TopicID)
+			"entry %d of log %s belongs to topic id %d, not %d", sequence, messages.LogName(l.partition), entry.TopicID, l.partition.TopicID)
 	}
 	if err != nil {
 		return messages.LoggedEntry{}, &DamagedEntry{sequence, err}

@@ -65,7 +65,7 @@ func streamName() string {
 	if inJournals {
 		return messages.JournalStream(partition.Log)
 	}
-	return messages.LogStream(partition)
+	return messages.LogName(partition)
 }
 
 func must(t testing.TB, err error) {
@@ -106,7 +106,7 @@ func created(t *testing.T, entries int) (server, *partitionlog.Log) {
 func TestStreamOfAPartitionKeepsEverything(t *testing.T) {
 	ownStream(t)
 	s, _ := created(t, 0)
-	stream, err := s.js.Stream(s.ctx, messages.LogStream(partition))
+	stream, err := s.js.Stream(s.ctx, messages.LogName(partition))
 	must(t, err)
 	c := stream.CachedInfo().Config
 	if c.DenyDelete || c.DenyPurge || !c.AllowDirect || c.Storage != jetstream.FileStorage ||
@@ -243,7 +243,7 @@ func TestEntryThatCannotBeReadIsCorruptAndNamed(t *testing.T) {
 	must(t, err)
 
 	entries, _, err := log.Read(s.ctx, 2, 10)
-	if !errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) || !contains(err, "entry 4 of stream LANEWAY_LOG-0000000000000007-3") {
+	if !errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) || !contains(err, "entry 4 of log LANEWAY_LOG-0000000000000007-3") {
 		t.Errorf("error is %v", err)
 	}
 	if len(entries) != 2 {
@@ -307,7 +307,7 @@ func TestALogMayBeginAtAnySequenceAndOffset(t *testing.T) {
 		t.Errorf("its state is %+v, %v", state, err)
 	}
 	ownStream(t)
-	stream, err := s.js.Stream(s.ctx, messages.LogStream(partition))
+	stream, err := s.js.Stream(s.ctx, messages.LogName(partition))
 	must(t, err)
 	must(t, stream.Purge(s.ctx, jetstream.WithPurgeSequence(1002)))
 	if begin, err := log.Begin(s.ctx, bounds.First); err != nil || begin != 0 {

@@ -7,7 +7,7 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// Purge removes all entries below a stream sequence. The entry at this sequence MUST exist;
+// Purge removes all entries below a sequence. The entry at this sequence MUST exist;
 // if the stream ends before it, Purge removes nothing and returns an error. Purge may be
 // repeated. After an error, the entries may be removed.
 //
@@ -25,7 +25,7 @@ func (l *Log) Purge(ctx context.Context, below uint64) error {
 	}
 	if x.last < below {
 		// JetStream would remove all entries, and continue at this sequence.
-		return fmt.Errorf("purge the log %s below sequence %d: it ends with %d", messages.LogStream(l.partition), below, x.last)
+		return fmt.Errorf("purge the log %s below sequence %d: it ends with %d", messages.LogName(l.partition), below, x.last)
 	}
 	return l.source.purge(ctx, below)
 }

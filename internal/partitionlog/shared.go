@@ -245,7 +245,7 @@ func listShared(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, to
 			}
 			p := protocol.Partition{Topic: state.Topic, TopicID: id.TopicID, Number: id.Number, Incarnation: id.Incarnation, Log: uint16(log)}
 			found = append(found, Found{
-				Stream: messages.LogStream(p), Partition: p, Last: state.Last, Replicas: info.Config.Replicas,
+				Name: messages.LogName(p), Partition: p, Last: state.Last, Replicas: info.Config.Replicas,
 				Finished: state.Stage != messages.StageCopying, Used: state.Stage == messages.StageOwned || state.Stage == messages.StageSealed,
 			})
 		}
@@ -253,6 +253,6 @@ func listShared(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, to
 	if err := streams.Err(); err != nil {
 		return nil, fmt.Errorf("list the journals: %w", err)
 	}
-	slices.SortFunc(found, func(a, b Found) int { return cmp.Compare(a.Stream, b.Stream) })
+	slices.SortFunc(found, func(a, b Found) int { return cmp.Compare(a.Name, b.Name) })
 	return found, nil
 }

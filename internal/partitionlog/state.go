@@ -125,13 +125,13 @@ func (l *Log) readCounted(ctx context.Context, sequence uint64) (messages.Logged
 			return messages.LoggedEntry{}, err
 		case gone:
 			return messages.LoggedEntry{}, protocol.Errorf(protocol.CodeCorrupt,
-				"the last entry of stream %s, %d, is gone", messages.LogStream(l.partition), sequence)
+				"the last entry of log %s, %d, is gone", messages.LogName(l.partition), sequence)
 		}
 		select {
 		case <-pause.C:
 		case <-ctx.Done():
 			return messages.LoggedEntry{}, fmt.Errorf("read %s: entry %d has not reached the replica that answers: %w",
-				messages.LogStream(l.partition), sequence, context.Cause(ctx))
+				messages.LogName(l.partition), sequence, context.Cause(ctx))
 		}
 	}
 }

@@ -47,7 +47,7 @@ type stream struct {
 
 var _ source = (*stream)(nil)
 
-func (s *stream) name() string { return messages.LogStream(s.partition) }
+func (s *stream) name() string { return messages.LogName(s.partition) }
 
 // config returns the configuration of the stream.
 func (s *stream) config(replicas int) jetstream.StreamConfig {

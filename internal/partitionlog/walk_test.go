@@ -35,7 +35,7 @@ func lossy(t *testing.T, entries int) (server, *partitionlog.Log, damage) {
 		return s, log, damage{stream, func(sequence uint64) uint64 { return sequence + min(sequence-1, 1) }}
 	}
 	stream, err := s.js.CreateStream(s.ctx, jetstream.StreamConfig{
-		Name: messages.LogStream(partition), Subjects: []string{messages.LogSubject(partition)}, AllowDirect: true,
+		Name: messages.LogName(partition), Subjects: []string{messages.LogSubject(partition)}, AllowDirect: true,
 	})
 	must(t, err)
 	for i := range entries {

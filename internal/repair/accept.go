@@ -18,7 +18,7 @@ import (
 // Accepted describes the log of a partition that was continued without its lost records.
 type Accepted struct {
 	Partition   int32  `json:"partition"`
-	Stream      string `json:"stream"`
+	LogName     string `json:"log_name"`
 	Incarnation uint32 `json:"incarnation"`
 	Plan
 	// RecordCorrected reports whether only the topic's record was corrected, because it was
@@ -26,7 +26,7 @@ type Accepted struct {
 	RecordCorrected bool `json:"record_corrected,omitempty"`
 }
 
-// ErrOutcomeUnknown means that the topic's record may or may not name the new stream.
+// ErrOutcomeUnknown means that the topic's record may or may not name the new log.
 var ErrOutcomeUnknown = errors.New("it is not known whether the log was continued")
 
 // ErrNeedsStore means that a loss cannot be accepted without the object store.
@@ -37,8 +37,8 @@ var ErrNeedsStore = errors.New("the object store is needed: records that the log
 // clients that store numbers in 53 bits.
 const safetyMargin = 1 << 40
 
-// Accept continues the log of a damaged partition in a new stream, without the lost records.
-// No offset and no sequence is used twice: the new stream starts above every sequence, and
+// Accept continues the log of a damaged partition in a new log, without the lost records.
+// No offset and no sequence is used twice: the new log starts above every sequence, and
 // new records above every offset, that is known or was reserved.
 //
 // The steps, in this order:
@@ -48,12 +48,12 @@ const safetyMargin = 1 << 40
 //     not lost, read all evidence of how far the log has reached, and make the entries of the new
 //     stream without storing them. Whatever refuses to accept the loss does it here: nothing is
 //     changed then.
-//  3. Seal the old stream. No record can be acknowledged after this that the copy lacks. A
+//  3. Seal the old log. No record can be acknowledged after this that the copy lacks. A
 //     seal cannot be undone, and the stream is kept as evidence.
 //  4. Plan again, since entries may have been appended before the seal.
-//  5. Create the new stream, copy the readable entries that are not archived, and save its
+//  5. Create the new log, copy the readable entries that are not archived, and save its
 //     snapshot and mark.
-//  6. Write the new incarnation into the topic's record. Services use the new stream from
+//  6. Write the new incarnation into the topic's record. Services use the new log from
 //     then on.
 //
 // An Accept that is interrupted before the last step has changed only the seal. It can be
@@ -106,7 +106,7 @@ func (i *Inspector) bounded(ctx context.Context, do func(context.Context) error)
 
 var errNoAnswer = errors.New("JetStream does not answer")
 
-// writeRecord writes the new stream into the topic's record. It deletes the new stream only
+// writeRecord writes the new log into the topic's record. It deletes the new log only
 // if it is certain that the record does not name it and never will.
 func (a *accepting) writeRecord(ctx context.Context, target *partitionlog.Continuation) (*Accepted, error) {
 	err := a.record(ctx, a.new.Incarnation)
@@ -116,7 +116,7 @@ func (a *accepting) writeRecord(ctx context.Context, target *partitionlog.Contin
 	case err != nil:
 		return nil, err
 	}
-	return &Accepted{Partition: a.new.Number, Stream: messages.LogStream(a.new), Incarnation: a.new.Incarnation, Plan: a.copy.plan()}, nil
+	return &Accepted{Partition: a.new.Number, LogName: messages.LogName(a.new), Incarnation: a.new.Incarnation, Plan: a.copy.plan()}, nil
 }
 
 // record writes the incarnation of the log into the topic's record.
@@ -148,20 +148,20 @@ func (a *accepting) correct(ctx context.Context, newest *topics.Incarnation) (*A
 		old, err = a.log.Bounds(ctx)
 		return err
 	})
-	stream := messages.LogStream(newest.Partition)
+	name := messages.LogName(newest.Partition)
 	switch {
 	case errors.Is(err, partitionlog.ErrNoLog):
 	case err != nil:
 		return nil, err
 	case !old.Sealed:
-		return nil, refusal("the topic's record is older than its log, which was continued in stream %s, but stream %s, which the record names, is not sealed: "+
-			"restore the bucket LANEWAY_TOPICS from a newer copy", stream, messages.LogStream(a.old))
+		return nil, refusal("the topic's record is older than its log, which was continued as %s, but log %s, which the record names, is not sealed: "+
+			"restore the bucket LANEWAY_TOPICS from a newer copy", name, messages.LogName(a.old))
 	}
 	if err := a.record(ctx, newest.Partition.Incarnation); err != nil {
 		return nil, err
 	}
 	return &Accepted{
-		Partition: a.old.Number, Stream: stream, Incarnation: newest.Partition.Incarnation, Plan: Plan{GivenUp: []Offsets{}}, RecordCorrected: true,
+		Partition: a.old.Number, LogName: name, Incarnation: newest.Partition.Incarnation, Plan: Plan{GivenUp: []Offsets{}}, RecordCorrected: true,
 	}, nil
 }
 

@@ -109,7 +109,7 @@ func TestWhatCanBeReadIsKeptAndTheOldStreamSealed(t *testing.T) {
 	}
 	log := partitionlog.New(w.conn, w.js, old)
 	if _, err := log.Append(w.ctx, 5, messages.EncodeEntry(messages.Entry{TopicID: old.TopicID, BaseOffset: 8})); err == nil || errors.Is(err, partitionlog.ErrMoved) {
-		t.Errorf("an append to the old stream: %v", err)
+		t.Errorf("an append to the old log: %v", err)
 	}
 }
 
@@ -140,7 +140,7 @@ func TestSnapshotsOfOldStreamAreIgnored(t *testing.T) {
 	}))
 	if len(found) != 1 || found[0].Incarnation != 1 || found[0].Sequence != got.NextSequence-1 || found[0].NextOffset != 700 ||
 		len(found[0].Producers) != 1 || found[0].Producers[0].ProducerID != 4711 {
-		t.Errorf("the snapshots of the new stream are %+v", found)
+		t.Errorf("the snapshots of the new log are %+v", found)
 	}
 	w.wantWhole()
 }
@@ -240,7 +240,7 @@ func TestAnInterruptedAcceptanceIsRepeated(t *testing.T) {
 	}
 	got, err := w.accept(w.ctx)
 	w.must(err)
-	if got.Stream != messages.LogStream(w.topic.Partition(0))+"_3" || got.Copied != 5 {
+	if got.LogName != messages.LogName(w.topic.Partition(0))+"_3" || got.Copied != 5 {
 		t.Errorf("accepted is %+v", got)
 	}
 	w.wantWhole()

@@ -10,7 +10,7 @@ import (
 )
 
 // continuation turns the readable entries of a log into the entries of the stream that
-// continues it. They get new stream sequences, and keep their offsets, times and batches.
+// continues it. They get new sequences, and keep their offsets, times and batches.
 // Each hole becomes a barrier with a Gap of the lost offsets. Every entry names the history. It is
 // pure, and belongs to one goroutine.
 type continuation struct {
@@ -36,10 +36,10 @@ type continuation struct {
 	lowered   bool   // an entry up to readopted was copied
 
 	// snapshot is the newest one of the old log; nil if there is none. It is changed to cover
-	// the new stream, up to the copy of its last entry, or up to the barrier that replaces
+	// the new log, up to the copy of its last entry, or up to the barrier that replaces
 	// that entry.
 	snapshot *messages.Snapshot
-	covered  bool // snapshot covers the new stream
+	covered  bool // snapshot covers the new log
 	inHole   bool // the last entry of the snapshot is missing before the next entry
 }
 
@@ -112,7 +112,7 @@ func (c *continuation) entry(e *messages.LoggedEntry) ([]messages.Entry, error) 
 		if covers {
 			c.cover()
 		}
-		return out, nil // the new stream has its own first entry
+		return out, nil // the new log has its own first entry
 	}
 	n.Created = false
 	if c.lowered = c.lowered || e.Sequence <= c.readopted; c.lowered {
@@ -185,7 +185,7 @@ func (c *continuation) barrier(base int64, epoch uint64, time int64) messages.En
 	return c.append(messages.Entry{TopicID: c.topicID, Epoch: epoch, SequencerEpoch: sequencer, BaseOffset: base, Gap: gap, Time: time})
 }
 
-// append gives an entry its place in the new stream.
+// append gives an entry its place in the new log.
 func (c *continuation) append(n messages.Entry) messages.Entry {
 	c.sequence++
 	if n.Time < c.time {
@@ -231,7 +231,7 @@ func (c *continuation) count(n *messages.Entry) {
 	}
 }
 
-// cover makes the snapshot end with the last entry of the new stream.
+// cover makes the snapshot end with the last entry of the new log.
 func (c *continuation) cover() {
 	c.covered, c.inHole = true, false
 	s := c.snapshot

@@ -138,7 +138,7 @@ func TestSnapshotCoversReplacementOfItsLastEntry(t *testing.T) {
 		lost       []uint64
 		covers     uint64 // the last entry of the snapshot; it ends at the offset that follows it
 		change     func(*messages.Snapshot)
-		at         uint64 // the entry of the new stream, counted from its first; 0 if the snapshot is dropped
+		at         uint64 // the entry of the new log, counted from its first; 0 if the snapshot is dropped
 		keepsLanes bool
 	}{
 		"its entry is there":                           {covers: 3, at: 3, keepsLanes: true},

@@ -8,10 +8,10 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// copying makes the entries of the new stream from those of the old one, once.
+// copying makes the entries of the new log from those of the old one, once.
 type copying struct {
 	*planning
-	created messages.Entry // the first one of the new stream
+	created messages.Entry // the first one of the new log
 	made    *continuation
 	state   archivedState
 	next    int64 // the offset of the first new record, at least

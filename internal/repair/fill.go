@@ -10,7 +10,7 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// begin creates the new stream. If the stream of another attempt has the name, it takes the
+// begin creates the new log. If the stream of another attempt has the name, it takes the
 // next incarnation, because that attempt may still be running.
 func (a *accepting) begin(ctx context.Context) (*partitionlog.Continuation, error) {
 	a.new = a.old
@@ -25,7 +25,7 @@ func (a *accepting) begin(ctx context.Context) (*partitionlog.Continuation, erro
 			return target, err
 		}
 	}
-	return nil, fmt.Errorf("%d earlier attempts have left their streams; delete those after %s", maxAttempts, messages.LogStream(a.old))
+	return nil, fmt.Errorf("%d earlier attempts have left their logs after %s; no more are made", maxAttempts, messages.LogName(a.old))
 }
 
 // fill copies the log, and saves snapshot and mark for the next owner.
@@ -40,7 +40,7 @@ func (a *accepting) fill(ctx context.Context, target *partitionlog.Continuation)
 	return a.bounded(ctx, a.leaveEvidence)
 }
 
-// leaveEvidence saves the snapshot and the mark of the new stream.
+// leaveEvidence saves the snapshot and the mark of the new log.
 func (a *accepting) leaveEvidence(ctx context.Context) error {
 	// An earlier attempt with this incarnation may have saved one and then failed.
 	if err := a.saved.Remove(ctx, a.new); err != nil {

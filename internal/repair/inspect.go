@@ -146,7 +146,7 @@ func (i *Inspector) inspectLog(ctx context.Context, p *inspected, entry func(*me
 	if err := i.findLog(ctx, part, p); err != nil {
 		return nil, err
 	}
-	part.Stream, part.Incarnation = messages.LogStream(p.id), p.id.Incarnation
+	part.LogName, part.Incarnation = messages.LogName(p.id), p.id.Incarnation
 	p.log = partitionlog.New(i.Conn, i.JS, p.id)
 	if err := i.inspectEvidence(ctx, part, p.id, known); err != nil {
 		return nil, err
@@ -254,9 +254,9 @@ func (i *Inspector) findLog(ctx context.Context, part *Partition, p *inspected) 
 	}
 	if newest := newestUsed(later); newest != nil {
 		part.Findings = append(part.Findings, fmt.Sprintf(
-			"the topic's record is older than its log: it names the stream %s, and the log was continued in %s; restore the bucket LANEWAY_TOPICS from a newer copy, "+
+			"the topic's record is older than its log: it names the log %s, which was continued as %s; restore the bucket LANEWAY_TOPICS from a newer copy, "+
 				"or give --accept-loss, which corrects the record and gives up nothing of this partition",
-			messages.LogStream(p.id), messages.LogStream(newest.Partition)))
+			messages.LogName(p.id), messages.LogName(newest.Partition)))
 		p.id = newest.Partition
 	}
 	return nil

@@ -89,14 +89,14 @@ func (r *logScan) finish(p *Partition, bounds *partitionlog.Bounds, archived mes
 	last := uint64(0)
 	switch {
 	case bounds == nil:
-		p.Findings = append(p.Findings, fmt.Sprintf("the stream %s does not exist", p.Stream))
+		p.Findings = append(p.Findings, fmt.Sprintf("the log %s does not exist", p.LogName))
 	case bounds.Last < bounds.First:
-		p.Findings = append(p.Findings, fmt.Sprintf("the stream %s is empty, although its creation has written an entry", p.Stream))
+		p.Findings = append(p.Findings, fmt.Sprintf("the log %s is empty, although its creation has written an entry", p.LogName))
 	}
 	if bounds != nil && bounds.Sealed {
 		// This is a finding even if the log is whole, for example because its file was
 		// restored: a seal cannot be undone, so the log has to be continued.
-		p.Findings = append(p.Findings, fmt.Sprintf("the stream %s is sealed: an --accept-loss is under way, or was interrupted and must be given again", p.Stream))
+		p.Findings = append(p.Findings, fmt.Sprintf("the log %s is sealed: an --accept-loss is under way, or was interrupted and must be given again", p.LogName))
 	}
 	if bounds != nil {
 		p.Log.Exists, p.Log.FirstSequence, p.Log.LastSequence = true, bounds.First, bounds.Last

@@ -147,7 +147,7 @@ func TestWhatALogLacksIsFound(t *testing.T) {
 					}
 				}
 			}
-			p := Partition{Stream: "S", Snapshot: c.snapshot, Mark: c.mark}
+			p := Partition{LogName: "S", Snapshot: c.snapshot, Mark: c.mark}
 			covered := uint64(0)
 			if c.snapshot != nil {
 				covered = c.snapshot.Sequence

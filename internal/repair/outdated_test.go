@@ -59,8 +59,8 @@ func TestReportsARecordThatIsOlderThanItsLog(t *testing.T) {
 	if len(p.Findings) != 1 || !strings.Contains(p.Findings[0], "the topic's record is older than its log") {
 		t.Errorf("the findings are %q", p.Findings)
 	}
-	if p.Stream != messages.LogStream(continued.Partition(0)) || p.Log.EndOffset != w.next[0] {
-		t.Errorf("the report is about %s, which ends at offset %d", p.Stream, p.Log.EndOffset)
+	if p.LogName != messages.LogName(continued.Partition(0)) || p.Log.EndOffset != w.next[0] {
+		t.Errorf("the report is about %s, which ends at offset %d", p.LogName, p.Log.EndOffset)
 	}
 }
 

@@ -42,7 +42,7 @@ type Plan struct {
 	// dropped after the manifest of the replacement was made.
 	Restored *Offsets `json:"restored_offsets,omitempty"`
 	// StateLost reports whether it is not known any more which batches producers had sent, and
-	// which message ids they had used, before the first entry of the old stream that could be read:
+	// which message ids they had used, before the first entry of the old log that could be read:
 	// the beginning of the stream and all snapshots are gone, or the snapshot covers dropped records.
 	StateLost bool `json:"state_lost,omitempty"`
 }
@@ -65,13 +65,13 @@ type planning struct {
 	log   *partitionlog.Log // the old one
 
 	later    []topics.Incarnation // later than that of the record, from earlier attempts
-	bounds   *partitionlog.Bounds // of the old stream; nil without one
+	bounds   *partitionlog.Bounds // of the old log; nil without one
 	snapshot *messages.Snapshot   // the newest that can be read
 	history  messages.History     // what is archived
 	last     segment.Summary      // of the last segments of the history
 	archived origin
 	objects  map[string]bool // of entries that were archived in a lost history: whether they are there
-	first    uint64          // sequence of the new stream's first entry
+	first    uint64          // sequence of the new log's first entry
 	// beginOffset is the first offset of a log without history.
 	beginOffset int64
 	next        int64  // lowest offset that no record can have had, as far as the evidence shows
@@ -96,7 +96,7 @@ type origin struct {
 // that contradicts the log is found only so.
 func (p *planning) plan(ctx context.Context) (*copying, error) {
 	if len(p.later) >= maxAttempts {
-		return nil, refusal("%d earlier attempts have left their streams; delete those after %s", len(p.later), messages.LogStream(p.old))
+		return nil, refusal("%d earlier attempts have left their logs after %s; no more are made", len(p.later), messages.LogName(p.old))
 	}
 	if err := p.findArchived(ctx); err != nil {
 		return nil, err
@@ -112,7 +112,7 @@ func (p *planning) plan(ctx context.Context) (*copying, error) {
 	return planned, err
 }
 
-// maxAttempts bounds the streams that earlier attempts may have left.
+// maxAttempts bounds the logs that earlier attempts may have left.
 const maxAttempts = 1000
 
 // forgetful returns a State that remembers nothing, for a run whose snapshot is not stored.

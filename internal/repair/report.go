@@ -23,7 +23,7 @@ type Report struct {
 // Partition is the part of a report about one partition.
 type Partition struct {
 	Partition   int32  `json:"partition"`
-	Stream      string `json:"stream"`
+	LogName     string `json:"log_name"`
 	Incarnation uint32 `json:"incarnation,omitempty"` // of the log
 	// Findings describe what is wrong, one sentence each. The partition is intact if there are
 	// none.

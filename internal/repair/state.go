@@ -22,7 +22,7 @@ type stateMaker func(protocol.Topic, protocol.Partition, *messages.Snapshot) Sta
 //
 // Example: a snapshot covers the log up to entry 400, and segments have the entries up to 500. The
 // stream still has the entries from 400 on, because an owner that takes over needs them. The state
-// is that of the snapshot and of the entries 401 to 500. The new stream begins with an entry that
+// is that of the snapshot and of the entries 401 to 500. The new log begins with an entry that
 // ends where entry 500 does, and its snapshot covers that entry.
 type archivedState struct {
 	c        *copying

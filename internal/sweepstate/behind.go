@@ -30,7 +30,7 @@ type Behind struct {
 	All bool `json:"all,omitempty"`
 	// Reason is why all logs are, or those whose own reason is empty.
 	Reason string `json:"reason,omitempty"`
-	// Logs has the reasons, by the name of the stream. The next incarnation of a log has another stream,
+	// Logs has the reasons, by the name of the log. The next incarnation of a log has another name,
 	// so a repair ends that the log is behind.
 	Logs map[string]string `json:"logs,omitempty"`
 }
@@ -43,7 +43,7 @@ func (b *Behind) Add(p protocol.Partition, reason string) {
 	if reason == b.Reason {
 		reason = ""
 	}
-	b.Logs[messages.LogStream(p)] = reason[:min(len(reason), maxReason)]
+	b.Logs[messages.LogName(p)] = reason[:min(len(reason), maxReason)]
 }
 
 // bounded returns b with at most maxBehind logs.
@@ -60,8 +60,8 @@ func (b *Behind) Damage(p protocol.Partition) string {
 	if b == nil {
 		return ""
 	}
-	stream := messages.LogStream(p)
-	reason, named := b.Logs[stream]
+	name := messages.LogName(p)
+	reason, named := b.Logs[name]
 	switch {
 	case !named && !b.All:
 		return ""
@@ -69,7 +69,7 @@ func (b *Behind) Damage(p protocol.Partition) string {
 		reason = b.Reason
 	}
 	return fmt.Sprintf("its log %s is older than the object store (%s): restore newer data of NATS, or the store that belongs to it; "+
-		"otherwise continue the log with laneway topic repair %s, or accept it as it is with laneway store accept", stream, reason, p.Topic)
+		"otherwise continue the log with laneway topic repair %s, or accept it as it is with laneway store accept", name, reason, p.Topic)
 }
 
 // Logs returns the logs that are behind; nil if there are none.

@@ -115,12 +115,12 @@ func (r *Registry) removeLogs(ctx context.Context, topic protocol.Topic, ids []u
 // metadata knows them, which may be later than their creation was acknowledged. It finds a stream by its
 // name in any case.
 func withLogs(listed []protocol.Partition, topic protocol.Topic) []protocol.Partition {
-	streams := make(map[string]bool, len(listed))
+	names := make(map[string]bool, len(listed))
 	for _, p := range listed {
-		streams[messages.LogStream(p)] = true
+		names[messages.LogName(p)] = true
 	}
 	for n := range topic.Partitions {
-		if p := topic.Partition(n); !streams[messages.LogStream(p)] {
+		if p := topic.Partition(n); !names[messages.LogName(p)] {
 			listed = append(listed, p)
 		}
 	}

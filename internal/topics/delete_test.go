@@ -135,7 +135,7 @@ func TestLogsWhoseTopicWasLostAreNotReplaced(t *testing.T) {
 	for _, partitions := range []int{3, 1} {
 		_, err := registry.Create(ctx, protocol.TopicConfig{Name: "orders", Partitions: partitions})
 		wantCode(t, err, protocol.CodeLogWithoutTopic)
-		if !strings.Contains(err.Error(), messages.LogStream(lostTopic.Partition(0))) {
+		if !strings.Contains(err.Error(), messages.LogName(lostTopic.Partition(0))) {
 			t.Errorf("the error names no stream: %v", err)
 		}
 	}

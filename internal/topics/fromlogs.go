@@ -12,10 +12,9 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// FromLogs derives a topic whose record is lost from the streams of its logs: its name, id,
-// number of partitions, and the replicas and incarnations of their logs. It has the number of logs of a
-// new topic. Other fields are not set. An error with the code UNKNOWN_TOPIC means that there are no such
-// streams.
+// FromLogs derives a topic whose record is lost from its logs: its name, id, number of partitions, and
+// the replicas and incarnations of their logs. It has the number of logs of a new topic. Other fields are
+// not set. An error with the code UNKNOWN_TOPIC means that there are no such logs.
 func FromLogs(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, name string) (protocol.Topic, error) {
 	if !protocol.ValidTopicName(name) {
 		return protocol.Topic{}, protocol.Errorf(protocol.CodeInvalidTopicName, "%.80q", name)
@@ -29,7 +28,7 @@ func FromLogs(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, name
 	newest := make(map[int]partitionlog.Found)
 	for _, l := range logs {
 		if topic.ID != 0 && topic.ID != l.Partition.TopicID {
-			return protocol.Topic{}, fmt.Errorf("the streams %s belong to several topics, with the ids %d and %d",
+			return protocol.Topic{}, fmt.Errorf("the logs %s belong to several topics, with the ids %d and %d",
 				partitionlog.Names(logs), topic.ID, l.Partition.TopicID)
 		}
 		topic.ID = l.Partition.TopicID
@@ -51,7 +50,7 @@ func FromLogs(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, name
 }
 
 // newer reports whether a, and not b, is the current log of a partition. A repair that was
-// interrupted, or was slower than another one, leaves a stream that no owner has used.
+// interrupted, or was slower than another one, leaves a log that no owner has used.
 func newer(a, b partitionlog.Found) bool {
 	switch {
 	case a.Used != b.Used:

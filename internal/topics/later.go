@@ -18,7 +18,7 @@ import (
 type Incarnation struct {
 	Partition protocol.Partition
 	Exists    bool   // its stream exists
-	Last      uint64 // stream sequence of its last entry
+	Last      uint64 // sequence of its last entry
 	// Reserved is the position that its mark reserves; zero if it has no mark.
 	Reserved messages.Position
 	// Used reports whether the incarnation had an owner. An owner claims only a log that the

@@ -68,7 +68,7 @@ func TestUsedLaterIncarnationOutdatesRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantCode(t, found.Err(), protocol.CodePartitionDamaged)
-	if text := found.Err().Error(); !strings.Contains(text, messages.LogStream(next)) || len(found.Outdated) != 1 {
+	if text := found.Err().Error(); !strings.Contains(text, messages.LogName(next)) || len(found.Outdated) != 1 {
 		t.Errorf("the survey says %q", text)
 	}
 	if err := registry.Continue(ctx, p, 1); err != nil {

@@ -148,9 +148,9 @@ func (r *Registry) unowned(ctx context.Context, found *Survey) (lost []partition
 // outdated returns the error for a used log with a later incarnation than the one in its
 // topic's record.
 func outdated(l partitionlog.Found) error {
-	return protocol.Errorf(protocol.CodePartitionDamaged, "partition %s: its topic's record in bucket %s is older than its log, which was continued in stream %s; "+
+	return protocol.Errorf(protocol.CodePartitionDamaged, "partition %s: its topic's record in bucket %s is older than its log, which was continued as %s; "+
 		"restore the bucket from a newer copy, or correct the record with: laneway topic repair %s --accept-loss",
-		l.Partition, bucket, l.Stream, l.Partition.Topic)
+		l.Partition, bucket, l.Name, l.Partition.Topic)
 }
 
 // owned returns the records of all topics by id, with those that are being deleted, and adds

@@ -88,10 +88,10 @@ func ParseLogSubject(subject string) (protocol.Partition, bool) {
 // LogsOf returns the subjects of all logs of a topic.
 func LogsOf(id uint64) string { return logPrefix + topicID(id) + ".>" }
 
-// LogStream is the name of the stream that holds the partition's log. It has the topic's
-// id, so that a topic that is created again shares no stream with the one before. Clients
+// LogName is the name of the partition's log, and of the stream that holds it. It has the topic's
+// id, so that a topic that is created again shares no log with the one before. Clients
 // know the log by another name, that of protocol.Partition.Stream.
-func LogStream(p protocol.Partition) string {
+func LogName(p protocol.Partition) string {
 	s := LogStreamPrefix + topicID(p.TopicID) + "-" + strconv.Itoa(int(p.Number))
 	if p.Incarnation > 0 {
 		s += "_" + strconv.FormatUint(uint64(p.Incarnation), 10)

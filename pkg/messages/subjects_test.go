@@ -23,9 +23,9 @@ func TestSubjectsOfAPartition(t *testing.T) {
 		CommittedSubject(p):  "_laneway.committed.3",
 		LogSubject(p):        "_laneway.log.0000000000000009.12",
 		p.Stream():           "LANEWAY-orders-12",
-		LogStream(p):         "LANEWAY_LOG-0000000000000009-12",
+		LogName(p):           "LANEWAY_LOG-0000000000000009-12",
 		LogSubject(again):    "_laneway.log.0000000000000009.12.3",
-		LogStream(again):     "LANEWAY_LOG-0000000000000009-12_3",
+		LogName(again):       "LANEWAY_LOG-0000000000000009-12_3",
 		LogsOf(9):            "_laneway.log.0000000000000009.>",
 
 		FrontendSubject(math.MaxUint64): "_laneway.frontend.18446744073709551615",
@@ -84,8 +84,8 @@ func TestLogsShareNoStreamAndNoSubject(t *testing.T) {
 	})
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := partition.Draw(t, "a"), partition.Draw(t, "b")
-		if a != b && (LogStream(a) == LogStream(b) || LogSubject(a) == LogSubject(b)) {
-			t.Fatalf("%+v and %+v share %s", a, b, LogStream(a))
+		if a != b && (LogName(a) == LogName(b) || LogSubject(a) == LogSubject(b)) {
+			t.Fatalf("%+v and %+v share %s", a, b, LogName(a))
 		}
 		if parsed, ok := ParseLogSubject(LogSubject(a)); !ok || parsed != a {
 			t.Fatalf("the subject of %+v is read as %+v, %t", a, parsed, ok)

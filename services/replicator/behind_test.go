@@ -26,7 +26,7 @@ func (r *rig) behind(reason string) {
 func (r *rig) awaitReadOnly(s *replicator.Service, why string) {
 	r.t.Helper()
 	says := func(text string) bool {
-		return strings.Contains(text, "its log "+messages.LogStream(r.id)+" is older than the object store ("+why+")")
+		return strings.Contains(text, "its log "+messages.LogName(r.id)+" is older than the object store ("+why+")")
 	}
 	r.await("read-only", func() bool {
 		err := s.Check(r.ctx)

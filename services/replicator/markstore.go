@@ -53,7 +53,7 @@ func (p *owner) outdated(ctx context.Context) (string, error) {
 	if err != nil || newest == p.id {
 		return "", err
 	}
-	return "the topic's record in bucket LANEWAY_TOPICS is older than its log, which was continued in stream " + messages.LogStream(newest) +
+	return "the topic's record in bucket LANEWAY_TOPICS is older than its log, which was continued as " + messages.LogName(newest) +
 		": restore the bucket from a newer copy, or correct the record with laneway topic repair " + p.id.Topic + " --accept-loss", nil
 }
 

@@ -159,7 +159,7 @@ func (p *owner) report(fx *core.Effects) {
 	}
 	if fx.Damage != "" {
 		log.Error("the partition is read-only, because "+fx.Damage+". Restore the data of JetStream from a copy, or see: laneway topic repair "+p.id.Topic,
-			zap.String("stream", messages.LogStream(p.id)))
+			zap.String("log", messages.LogName(p.id)))
 	}
 	if fx.Refusing != "" {
 		log.Error("JetStream accepts no appends to a log; producers get no acknowledgements until it does. "+refusalAdvice, zap.String("error", fx.Refusing))

@@ -19,7 +19,7 @@ const (
 	scrubPause = 9
 )
 
-// scrub reads the entries from one stream sequence to another, and reports missing ones to
+// scrub reads the entries from one sequence to another, and reports missing ones to
 // the core. The service scrubs one log at a time.
 func (p *owner) scrub(ctx context.Context, s core.Scrub) {
 	pause(ctx, s.After)

@@ -249,7 +249,7 @@ func (c *trial) judge(p protocol.Partition, d *delivered, lost []int64) outcome 
 		return onRead
 	}
 	c.fault("%s: %d records are lost, such as offset %d, and that is not reported: readyz %v, log %v, topic info %v, fetch %q, gaps %v",
-		p, len(lost), lost[0], c.state, logged(c.wrong, "error", p.String(), messages.LogStream(p)), told, d.errors, d.gaps)
+		p, len(lost), lost[0], c.state, logged(c.wrong, "error", p.String(), messages.LogName(p)), told, d.errors, d.gaps)
 	return failed
 }
 
@@ -262,7 +262,7 @@ func (c *trial) reported(p protocol.Partition, told info) bool {
 // names are those of a partition, its log, and the streams that all partitions share.
 func names(p protocol.Partition) []string {
 	return []string{
-		p.String(), messages.LogStream(p), logStreamOf(p), "LANEWAY_TOPICS", "LANEWAY_MARKS", "LANEWAY_SNAPSHOTS", "LANEWAY_EPOCHS", "LANEWAY_PRODUCERS", "LANEWAY_CLUSTER", "LANEWAY_GENERATION",
+		p.String(), messages.LogName(p), logStreamOf(p), "LANEWAY_TOPICS", "LANEWAY_MARKS", "LANEWAY_SNAPSHOTS", "LANEWAY_EPOCHS", "LANEWAY_PRODUCERS", "LANEWAY_CLUSTER", "LANEWAY_GENERATION",
 	}
 }
 

@@ -114,7 +114,7 @@ func logStreamOf(p protocol.Partition) string {
 	if partitionlog.InJournals {
 		return messages.JournalStream(p.Log)
 	}
-	return messages.LogStream(p)
+	return messages.LogName(p)
 }
 
 // Files returns all files below a folder by their categories, sorted.

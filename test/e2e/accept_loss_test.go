@@ -72,7 +72,7 @@ func TestAcceptedLossContinuesAboveAcknowledged(t *testing.T) {
 		report := f.repair(ctx, t, "orders", "--store", f.Store, "--export", filepath.Join(t.TempDir(), "lost.jsonl"), "--accept-loss")
 		next := f.partition
 		next.Incarnation++
-		if want := "in the stream " + messages.LogStream(next); !strings.Contains(report, want) {
+		if want := "as log " + messages.LogName(next); !strings.Contains(report, want) {
 			t.Fatalf("the report lacks %q:\n%s", want, report)
 		}
 
@@ -81,7 +81,7 @@ func TestAcceptedLossContinuesAboveAcknowledged(t *testing.T) {
 			t.Errorf("offset %d is given out, %d was acknowledged", ack.Offset, last)
 		}
 		if first := f.awaitLog(ctx, t, next, "it", func(partitionlog.State) bool { return true }).FirstSequence; first <= end {
-			t.Errorf("the new stream begins at sequence %d, the old one ended at %d", first, end)
+			t.Errorf("the new log begins at sequence %d, the old one ended at %d", first, end)
 		}
 		f.AwaitReady(ctx)
 		for _, from := range []int64{0, last / 2, last, last + 1} {

@@ -221,7 +221,7 @@ func (f *fixture) awaitReadOnly(ctx context.Context, t *testing.T, s *series) {
 			return err
 		}
 		ack := ackOf(t, answer.Data)
-		if ack.Error == nil || ack.Error.Code != protocol.CodePartitionDamaged || !strings.Contains(ack.Error.Error(), messages.LogStream(s.Partition)+" "+reason) {
+		if ack.Error == nil || ack.Error.Code != protocol.CodePartitionDamaged || !strings.Contains(ack.Error.Error(), messages.LogName(s.Partition)+" "+reason) {
 			return fmt.Errorf("produce: %+v", ack)
 		}
 		return nil

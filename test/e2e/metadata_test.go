@@ -113,10 +113,10 @@ func TestDamagedTopicRecordIsReported(t *testing.T) {
 					t.Fatal(err)
 				}
 			})
-			f.awaitPage(ctx, t, deployment.Frontend, "readyz", messages.LogStream(f.partition))
+			f.awaitPage(ctx, t, deployment.Frontend, "readyz", messages.LogName(f.partition))
 			for _, args := range [][]string{{"topic", "create", "orders"}, {"topic", "info", "orders"}, {"topic", "list"}} {
 				code, output, err := deployment.ExitCode(f.Laneway(ctx, args...))
-				if err != nil || !strings.Contains(output, messages.LogStream(f.partition)) || (code == 0) != (args[1] == "list") {
+				if err != nil || !strings.Contains(output, messages.LogName(f.partition)) || (code == 0) != (args[1] == "list") {
 					t.Errorf("%q: exit code %d (%v):\n%s", args, code, err, output)
 				}
 			}

@@ -46,11 +46,11 @@ that the log has, repetitions with the same payload, and batches that the log kn
 Not every such batch was acknowledged: an object is written before its batch is accepted. It may have been refused, or
 be on its way right now. Compare with what producers know before you send it again; docs/repair.md says how.
 
---accept-loss gives up what is missing: each damaged partition continues in a new stream, with the entries that can be
+--accept-loss gives up what is missing: each damaged partition continues in a new log, with the entries that can be
 read, behind every offset that may have been given out. With --store, the report says before what it does. Records of the
 log are left out if the history in the store has others at their offsets; --export writes them too. Consumers are told of
 the gap. Export first: accepting
-a loss cannot be undone. The old stream stays, sealed. If only the topic's record is older than its log, because it was
+a loss cannot be undone. The old log stays, sealed. If only the topic's record is older than its log, because it was
 restored from an old copy, the record is corrected, and nothing of the partition is given up. Otherwise it needs --store:
 what segments hold of a log is not lost.
 

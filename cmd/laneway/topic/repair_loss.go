@@ -42,7 +42,7 @@ func (c *Repair) exportAndAccept(a *cli.App, inspector *repair.Inspector, survey
 func (c *Repair) accept(a *cli.App, inspector *repair.Inspector, report *repair.Report) error {
 	if report.Record != "" {
 		return cli.Advise(
-			errors.New("the loss cannot be accepted: the topic's record cannot be read, and it names the streams of the logs"),
+			errors.New("the loss cannot be accepted: the topic's record cannot be read, and it names the logs"),
 			"restore the bucket LANEWAY_TOPICS from a copy first",
 		)
 	}
@@ -100,10 +100,10 @@ func lookAgain(topic string, err error) string {
 
 func describeAccepted(p *repair.Accepted) string {
 	if p.RecordCorrected {
-		return fmt.Sprintf("partition %d: the topic's record names the stream %s again, in which its log was continued before; nothing is given up\n", p.Partition, p.Stream)
+		return fmt.Sprintf("partition %d: the topic's record names the log %s again, as which it was continued before; nothing is given up\n", p.Partition, p.LogName)
 	}
-	return fmt.Sprintf("partition %d continues at offset %d in the stream %s, with %s of the old one; %s\n%s",
-		p.Partition, p.NextOffset, p.Stream, cli.Count(p.Copied, "entry"), describeGivenUp(&p.Plan), describeKept(&p.Plan))
+	return fmt.Sprintf("partition %d continues at offset %d as log %s, with %s of the old one; %s\n%s",
+		p.Partition, p.NextOffset, p.LogName, cli.Count(p.Copied, "entry"), describeGivenUp(&p.Plan), describeKept(&p.Plan))
 }
 
 // describeGivenUp says what a continued log lacks.

@@ -55,7 +55,7 @@ func describePartition(text *strings.Builder, p *repair.Partition) {
 	for _, o := range p.Unknown {
 		_, _ = fmt.Fprintf(text, "  ! %s: given out, or may have been, and not in the log\n", o)
 	}
-	_, _ = fmt.Fprintf(text, "  log %s: %s can be read%s\n", p.Stream, cli.Count(p.Log.Entries, "entry"), logEnd(&p.Log))
+	_, _ = fmt.Fprintf(text, "  log %s: %s can be read%s\n", p.LogName, cli.Count(p.Log.Entries, "entry"), logEnd(&p.Log))
 	if h := p.History; h != nil {
 		found := ""
 		if h.Found {

@@ -69,9 +69,9 @@ func TestPrintsReport(t *testing.T) {
 	report := repair.Report{
 		Topic: protocol.Topic{TopicConfig: protocol.TopicConfig{Name: "orders"}, ID: 7, Created: at},
 		Partitions: []repair.Partition{
-			{Stream: "LANEWAY-orders-0", Log: repair.Log{Entries: 1, EndTime: &at, EndSequence: 9, EndOffset: 40}},
+			{LogName: "LANEWAY-orders-0", Log: repair.Log{Entries: 1, EndTime: &at, EndSequence: 9, EndOffset: 40}},
 			{
-				Partition: 1, Stream: "LANEWAY-orders-1", Findings: []string{"sequence 4, offset 7: gone"},
+				Partition: 1, LogName: "LANEWAY-orders-1", Findings: []string{"sequence 4, offset 7: gone"},
 				Unknown: []repair.Offsets{{From: 7, To: new(int64(8))}}, Snapshot: &repair.Snapshot{Sequence: 5, EndOffset: 9, Time: at},
 				Mark:  &messages.Mark{Written: messages.Position{Sequence: 6, Offset: 10}, Reserved: messages.Position{Sequence: 70, Offset: 100}},
 				Lanes: []repair.Lane{{FrontendEpoch: 3, Lane: "a b", FirstTicket: 1, LastTicket: 2, Batches: 2, Records: 5, Bytes: 2048, FirstStaged: at, LastStaged: at}},
@@ -84,7 +84,7 @@ func TestPrintsReport(t *testing.T) {
 					Unreadable: []repair.Offsets{{From: 31, To: new(int64(33))}},
 				},
 			},
-			{Partition: 2, Stream: "LANEWAY-orders-2", Findings: []string{"it contradicts itself"}, PlanError: "offsets were used twice"},
+			{Partition: 2, LogName: "LANEWAY-orders-2", Findings: []string{"it contradicts itself"}, PlanError: "offsets were used twice"},
 		},
 		Store: &repair.Store{Objects: 1, Bytes: 1024, Damaged: []repair.Damaged{{Key: "o/0000000000000001/x", Size: 3, Reason: "torn"}}, MoreDamaged: 2},
 	}

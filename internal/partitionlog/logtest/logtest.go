@@ -57,7 +57,7 @@ func (l Log) Begin(first uint64) Log {
 	defer tick.Stop()
 	for tries := 0; ; tries++ {
 		_, err := l.js.CreateStream(l.ctx, jetstream.StreamConfig{
-			Name: messages.LogStream(l.partition), Subjects: []string{messages.LogSubject(l.partition)}, AllowDirect: true, FirstSeq: first,
+			Name: messages.LogName(l.partition), Subjects: []string{messages.LogSubject(l.partition)}, AllowDirect: true, FirstSeq: first,
 			Metadata: map[string]string{"laneway-topic": l.partition.Topic},
 		})
 		if err == nil {
@@ -204,7 +204,7 @@ func (l Log) Stream() string {
 	if partitionlog.InJournals {
 		return messages.JournalStream(l.partition.Log)
 	}
-	return messages.LogStream(l.partition)
+	return messages.LogName(l.partition)
 }
 
 func (l Log) stream() jetstream.Stream {

@@ -193,7 +193,7 @@ func TestLostEntriesAreReported(t *testing.T) {
 		c.data()
 		m := c.fails(protocol.CodeCorrupt)
 		expectGap(t, m, 1, 3)
-		if text := m.Header.Get(protocol.HeaderDesc); !strings.Contains(text, "the entries 2 to 3 of stream "+messages.LogStream(f.id)+" are gone") ||
+		if text := m.Header.Get(protocol.HeaderDesc); !strings.Contains(text, "the entries 2 to 3 of log "+messages.LogName(f.id)+" are gone") ||
 			!strings.Contains(text, "offsets 1 to 3") {
 			t.Errorf("the description is %q", text)
 		}
@@ -216,7 +216,7 @@ func TestUndecodableEntryIsReportedWithOffsets(t *testing.T) {
 	c := f.fetch(fields{"offset": 0})
 	c.data()
 	m := c.fails(protocol.CodeCorrupt)
-	if text := m.Header.Get(protocol.HeaderDesc); !strings.Contains(text, fmt.Sprintf("entry %d of stream %s", broken, messages.LogStream(f.id))) {
+	if text := m.Header.Get(protocol.HeaderDesc); !strings.Contains(text, fmt.Sprintf("entry %d of log %s", broken, messages.LogName(f.id))) {
 		t.Errorf("the description is %q", text)
 	}
 	expectGap(t, m, 1, 2)

@@ -164,7 +164,7 @@ func (f *fetch) readLog(ctx context.Context, q core.Read) ([]messages.LoggedEntr
 		case err != nil:
 			return nil, err
 		}
-		return nil, fmt.Errorf("entry %d of stream %s is not there yet", q.From, messages.LogStream(p.id))
+		return nil, fmt.Errorf("entry %d of log %s is not there yet", q.From, messages.LogName(p.id))
 	})
 	for i := range entries {
 		f.server.entries.put(p.id, entries[i])

@@ -13,7 +13,7 @@ type Appended struct{ Sequence uint64 }
 // AppendFailed reports that the append under way was rejected, because the log has other
 // entries than expected, or that its outcome is unknown. Either way the log must be read.
 type AppendFailed struct {
-	Moved   bool   // rejected by JetStream: the last sequence differs, or the stream is sealed
+	Moved   bool   // rejected by JetStream: the last sequence differs, or the log is sealed
 	Deleted bool   // the topic does not exist
 	Reason  string // for operators
 }

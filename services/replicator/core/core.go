@@ -164,8 +164,8 @@ type Core struct {
 	readAfter     time.Duration      // pause before the next Read
 	emptySince    time.Time          // when the log was first found without entries; zero if it has some
 	unproven      *messages.Snapshot // the state comes from it and was not compared with the log yet; else nil
-	term          uint64             // stream sequence of its newest term record
-	last          uint64             // stream sequence of the last entry applied
+	term          uint64             // sequence of its newest term record
+	last          uint64             // sequence of the last entry applied
 	lastTime      int64              // of the newest entry in the log, in Unix nanoseconds
 	risingFrom    uint64             // of the newest entry in the log
 	epochs        partition.Epochs   // the highest ones received or logged

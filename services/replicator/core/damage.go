@@ -19,7 +19,7 @@ const (
 )
 
 // sealed describes a log that takes no more appends.
-const sealed = "the stream of its log is sealed: its loss is being accepted, or an --accept-loss was interrupted and must be given again"
+const sealed = "its log is sealed: its loss is being accepted, or an --accept-loss was interrupted and must be given again"
 
 // damage describes a log that has lost entries.
 type damage struct {

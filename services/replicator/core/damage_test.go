@@ -194,7 +194,7 @@ func TestSealedLogIsReported(t *testing.T) {
 	w.sealed = true
 	o.loseAppend()
 	o.settle()
-	o.expectDamage("the stream of its log is sealed")
+	o.expectDamage("its log is sealed")
 	for range 3 {
 		w.pass(10 * time.Second)
 		o.step()

@@ -457,7 +457,7 @@ func TestLogWhoseStreamDoesNotExistIsReported(t *testing.T) {
 		w.pass(w.settings.Heartbeat)
 		next.step()
 	}
-	next.expectDamage("does not have the stream of its log")
+	next.expectDamage("does not have its log")
 }
 
 // The older owner took the log, wrote that it ends there, and died. The younger one was

@@ -15,7 +15,7 @@ const (
 	maxArchivedParts = 64
 )
 
-// Purge asks for all entries below a stream sequence to be removed. The shell answers with
+// Purge asks for all entries below a sequence to be removed. The shell answers with
 // Purged or PurgeFailed.
 //
 // The entries are not needed any more: segments hold them, and two snapshots that were read

@@ -7,7 +7,7 @@ import (
 	"laneway.dev/services/replicator/core/partition"
 )
 
-// Read asks for entries from a stream sequence on. The shell repeats it until it succeeds,
+// Read asks for entries from a sequence on. The shell repeats it until it succeeds,
 // and answers with LogRead.
 type Read struct {
 	From  uint64
@@ -20,14 +20,14 @@ type LogRead struct {
 	Entries []LoggedEntry
 	AtEnd   bool   // no readable entry follows the last one
 	Last    uint64 // if AtEnd: the last sequence of the stream, as its leader reports it
-	Sealed  bool   // if AtEnd: the stream takes no more appends
+	Sealed  bool   // if AtEnd: the log takes no more appends
 	Suspect bool   // if AtEnd: more entries may have followed, in messages of the stream that are lost
 	Corrupt string // why the message after Entries is not a valid entry, or empty; AtEnd and Last are not valid then
-	Gone    bool   // the stream does not exist; the other fields are not valid then
+	Gone    bool   // the log does not exist; the other fields are not valid then
 	Deleted bool   // the topic does not exist; the other fields are not valid then
 }
 
-// LoggedEntry is an entry with its stream sequence.
+// LoggedEntry is an entry with its sequence.
 type LoggedEntry = messages.LoggedEntry
 
 // rollBack drops everything that is not known to be in the log, and reads the log. The entry
@@ -59,7 +59,7 @@ func (c *Core) logRead(now time.Time, r LogRead) {
 		return
 	}
 	if r.Gone {
-		c.suspect(now, "JetStream does not have the stream of its log: its files were deleted, or could not be restored, as the log of NATS says", creationTime)
+		c.suspect(now, "JetStream does not have its log: files were deleted, or could not be restored, as the log of NATS says", creationTime)
 		return
 	}
 	if len(r.Entries) == 0 && !r.AtEnd && r.Corrupt == "" {

@@ -6,7 +6,7 @@ import "time"
 // lost entries.
 const scrubRetry = 10 * time.Second
 
-// Scrub asks for the entries from one stream sequence to another to be checked. Recovery does
+// Scrub asks for the entries from one sequence to another to be checked. Recovery does
 // not read them, because a snapshot covers them, and JetStream finds damage only when it
 // reads. The shell answers with Scrubbed.
 type Scrub struct {

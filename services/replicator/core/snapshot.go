@@ -35,7 +35,7 @@ const (
 type snapshots struct {
 	saving   bool      // a Save is under way
 	early    bool      // it was asked for before the snapshots were loaded, which may have it
-	saved    uint64    // stream sequence of the last one that was stored or loaded
+	saved    uint64    // sequence of the last one that was stored or loaded
 	wanted   bool      // one is to be made, because the history has moved
 	failures int       // since the last one that was stored
 	after    time.Time // when the next one may be made, after a failure
@@ -152,7 +152,7 @@ func (c *Core) restore(s *messages.Snapshot) {
 	c.partition.Restore(s)
 }
 
-// readFrom returns the next stream sequence to read. After a snapshot was loaded, that is
+// readFrom returns the next sequence to read. After a snapshot was loaded, that is
 // the last one that it covers, so that log and snapshot can be compared.
 func (c *Core) readFrom() uint64 {
 	if c.unproven != nil {

@@ -174,7 +174,7 @@ func (c *Core) payload(b *batch) Payload {
 	}
 	frame, err := b.inline.InlineFrame()
 	if err != nil {
-		return Payload{Err: protocol.Errorf(protocol.CodeCorrupt, "entry %d of stream %s: %v", b.sequence, messages.LogStream(c.partition), err)}
+		return Payload{Err: protocol.Errorf(protocol.CodeCorrupt, "entry %d of log %s: %v", b.sequence, messages.LogName(c.partition), err)}
 	}
 	return Payload{Bytes: frame}
 }

@@ -73,7 +73,7 @@ type Narrowed struct {
 	Low, Above uint64
 }
 
-// Read asks for entries of the log from stream sequence From on. The answer has between one
+// Read asks for entries of the log from sequence From on. The answer has between one
 // and Limit entries, without holes between them. The first one has a higher sequence than
 // From only if the log has a hole there. If the read fails, the answer is Failed; its code is
 // CORRUPT if and only if the entry at From cannot be decoded.

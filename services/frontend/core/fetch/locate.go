@@ -11,7 +11,7 @@ import (
 // tries to skip.
 const maxUnreadable = 8
 
-// probe is the search for the first readable entry in a range of stream sequences. A damaged
+// probe is the search for the first readable entry in a range of sequences. A damaged
 // entry must not keep consumers from records elsewhere.
 type probe struct {
 	from, last uint64 // the range
@@ -84,7 +84,7 @@ type search struct {
 
 	low, above uint64
 	found      bool   // whether there is a best entry
-	best       uint64 // its stream sequence
+	best       uint64 // its sequence
 	base       int64  // its base offset
 	narrowed   bool   // whether the history was asked which of its entries to search
 }

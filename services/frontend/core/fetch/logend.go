@@ -10,10 +10,10 @@ import (
 // LogState is the beginning and end of a log. If a part of the log is archived, the log begins in
 // its history, and First and Begin are not used.
 type LogState struct {
-	First    uint64          // stream sequence of the first entry
+	First    uint64          // sequence of the first entry
 	Begin    int64           // first offset of the log; 0 if the first entry is lost
-	Last     uint64          // stream sequence of the last entry
-	Readable uint64          // stream sequence of the last entry that can be read; Last unless there is damage
+	Last     uint64          // sequence of the last entry
+	Readable uint64          // sequence of the last entry that can be read; Last unless there is damage
 	Offset   int64           // after the last record that can be read
 	Damage   *protocol.Error // of the entries after Readable; nil if there is none
 	History  messages.History

@@ -119,8 +119,8 @@ func (c *Core) queueAll(entries []messages.LoggedEntry) {
 		}
 		if recorded := entry.BaseOffset - entry.Gap; recorded > at && at < limit {
 			if len(c.queue) == 0 {
-				c.failLost(protocol.Errorf(protocol.CodeCorrupt, "the entries before entry %d of stream %s are gone",
-					entries[i].Sequence, messages.LogStream(c.partition)), at, recorded)
+				c.failLost(protocol.Errorf(protocol.CodeCorrupt, "the entries before entry %d of log %s are gone",
+					entries[i].Sequence, messages.LogName(c.partition)), at, recorded)
 			}
 			return
 		}
@@ -183,8 +183,8 @@ func (c *Core) hole(next *messages.LoggedEntry) bool {
 	if next.Entry.BaseOffset-next.Entry.Gap <= c.offset {
 		return false
 	}
-	c.failLost(protocol.Errorf(protocol.CodeCorrupt, "the entries %d to %d of stream %s are gone",
-		c.sequence, next.Sequence-1, messages.LogStream(c.partition)), c.offset, next.Entry.BaseOffset)
+	c.failLost(protocol.Errorf(protocol.CodeCorrupt, "the entries %d to %d of log %s are gone",
+		c.sequence, next.Sequence-1, messages.LogName(c.partition)), c.offset, next.Entry.BaseOffset)
 	return true
 }
 
