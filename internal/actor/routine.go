@@ -5,6 +5,7 @@ import "context"
 // Routine is the goroutine of an actor that has one of its own. The zero value is ready for use.
 type Routine struct {
 	cancel context.CancelCauseFunc
+	cause  func() error
 	ended  chan struct{}
 }
 
@@ -13,6 +14,7 @@ type Routine struct {
 func (r *Routine) Go(run func(ctx context.Context)) {
 	var ctx context.Context
 	ctx, r.cancel = context.WithCancelCause(context.Background())
+	r.cause = func() error { return context.Cause(ctx) }
 	r.ended = make(chan struct{})
 	go func() {
 		defer close(r.ended)
@@ -22,6 +24,9 @@ func (r *Routine) Go(run func(ctx context.Context)) {
 
 // End ends the context of the goroutine.
 func (r *Routine) End(cause error) { r.cancel(cause) }
+
+// Cause returns why the goroutine ends; nil before End.
+func (r *Routine) Cause() error { return r.cause() }
 
 // Await returns when the goroutine has ended.
 func (r *Routine) Await() { <-r.ended }

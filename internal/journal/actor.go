@@ -19,14 +19,21 @@ const (
 	// tick is how often the actor takes a turn without events.
 	tick = time.Second
 	// attemptTimeout bounds an append and a read. After an append without an answer, the journal is
-	// read to find out what became of it. A read is repeated after retryPause.
+	// read to find out what became of it. That, and the repetition of a read, wait for retryPause.
 	attemptTimeout = 5 * time.Second
 	retryPause     = 200 * time.Millisecond
 )
 
+// result is the end of an append.
+type result struct {
+	sent  *nats.Msg // the append
+	event core.Event
+}
+
 // run is the goroutine of the journal. When it ends, every call is answered.
 func (j *Journal) run(ctx context.Context) {
 	defer j.work.Wait()
+	defer j.publisher.CleanupPublisher()
 	lost := j.config.Conn.StatusChanged(nats.RECONNECTING, nats.CLOSED)
 	defer j.config.Conn.RemoveStatusListener(lost)
 	j.work.Go(func() { j.watch(ctx, lost) })
@@ -43,13 +50,12 @@ func (j *Journal) run(ctx context.Context) {
 	j.turn(ctx, left)
 	for _, e := range j.mailbox.Rest() {
 		if c, is := e.(*call); is {
-			c.done.Err = errors.Join(core.ErrWithdrawn, context.Cause(ctx))
-			close(c.answered)
+			j.answer(c, core.Done{Err: errors.Join(core.ErrWithdrawn, context.Cause(ctx))})
 		}
 	}
 }
 
-// watch ends what is under way when the connection is lost: its answer cannot arrive any more.
+// watch ends a read when the connection is lost: its answer cannot arrive any more.
 func (j *Journal) watch(ctx context.Context, lost <-chan nats.Status) {
 	for {
 		select {
@@ -80,6 +86,11 @@ func (j *Journal) turn(ctx context.Context, received []any) {
 			events = append(events, e.event(e.id))
 		case withdrawal:
 			events = append(events, core.Withdraw{ID: e.call.id})
+		case result:
+			if e.sent == j.sent { // else its end was known before
+				j.sent = nil
+				events = append(events, e.event)
+			}
 		case purged:
 			j.purging, j.purgedAt, j.purgeErr = false, e.at, e.err
 		default:
@@ -100,8 +111,7 @@ func (j *Journal) execute(ctx context.Context, fx core.Effects) {
 		j.answer(c, d)
 	}
 	if fx.Append != nil {
-		a := *fx.Append
-		j.work.Go(func() { j.append(ctx, a) })
+		j.append(fx.Append)
 	}
 	if fx.Read != 0 {
 		j.work.Go(func() { j.read(ctx, fx.Read) })
@@ -113,37 +123,48 @@ func (j *Journal) answer(c *call, done core.Done) {
 	if c.done = done; done.Err == nil && c.ask != nil {
 		c.ask(j.core.Index())
 	}
+	if c.then != nil {
+		c.then(c)
+	}
 	close(c.answered)
 }
 
-// attempt begins an append or a read, and returns what ends it.
-func (j *Journal) attempt(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
-	j.interrupt.Store(&cancel)
-	return ctx, cancel
+// newPublisher returns what appends groups. It calls the mailbox with each answer of JetStream, so that no
+// goroutine waits for one.
+func (j *Journal) newPublisher() (jetstream.JetStream, error) {
+	return jetstream.New(j.config.Conn, jetstream.WithPublishAsyncTimeout(attemptTimeout),
+		jetstream.WithPublishAsyncAckHandler(func(_ jetstream.JetStream, sent *nats.Msg, ack *jetstream.PubAck) {
+			_ = j.mailbox.Add(result{sent, core.Appended{Sequence: ack.Sequence}}) // an error means that the actor has ended
+		}),
+		jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, sent *nats.Msg, err error) { j.appendFailed(sent, err) }))
 }
 
 // append appends a group. Only an answer of JetStream proves that it was not appended.
-func (j *Journal) append(ctx context.Context, a core.Append) {
-	bounded, cancel := j.attempt(ctx)
-	defer cancel()
-	ack, err := j.config.JS.PublishMsg(bounded, &nats.Msg{Subject: messages.JournalSubject(j.config.Log), Data: messages.EncodeGroup(a.Group)},
+func (j *Journal) append(a *core.Append) {
+	j.sent = &nats.Msg{Subject: messages.JournalSubject(j.config.Log), Data: messages.EncodeGroup(a.Group)}
+	_, err := j.publisher.PublishMsgAsync(j.sent,
 		jetstream.WithExpectLastSequence(a.Expected), jetstream.WithExpectStream(j.stream), jetstream.WithRetryAttempts(0))
-	if err == nil {
-		_ = j.mailbox.Add(core.Appended{Sequence: ack.Sequence}) // an error means that the actor has ended
-		return
+	if err != nil {
+		j.appendFailed(j.sent, err)
 	}
-	moved := kvbucket.IsConflict(err)
-	if !moved {
-		pause(ctx, retryPause)
+}
+
+// appendFailed reports that an append has failed.
+func (j *Journal) appendFailed(sent *nats.Msg, err error) {
+	failed := result{sent, core.AppendFailed{Moved: kvbucket.IsConflict(err), Err: err}}
+	report := func() { _ = j.mailbox.Add(failed) } // an error means that the actor has ended
+	if kvbucket.IsConflict(err) {
+		report()
+	} else {
+		time.AfterFunc(retryPause, report)
 	}
-	_ = j.mailbox.Add(core.AppendFailed{Moved: moved, Err: err}) // likewise
 }
 
 // read reads the journal from a sequence on, until it succeeds.
 func (j *Journal) read(ctx context.Context, from uint64) {
 	for ; ctx.Err() == nil; pause(ctx, retryPause) {
-		bounded, cancel := j.attempt(ctx)
+		bounded, cancel := context.WithTimeout(ctx, attemptTimeout)
+		j.interrupt.Store(&cancel)
 		groups, err := j.readOnce(bounded, from)
 		cancel()
 		if err == nil {

@@ -38,10 +38,12 @@ type Journal struct {
 	stream  string
 	mailbox *actor.Mailbox[any] // of calls, withdrawals, and events of the core
 	actor.Routine
-	work      sync.WaitGroup                     // for the append or the read under way
-	interrupt atomic.Pointer[context.CancelFunc] // ends it early
+	work      sync.WaitGroup                     // for a read or a purge under way
+	interrupt atomic.Pointer[context.CancelFunc] // ends the read early
+	publisher jetstream.JetStream
 
 	core     *core.Appender
+	sent     *nats.Msg        // the append under way; nil if there is none
 	calls    map[uint64]*call // by the ids of their events
 	ids      uint64
 	trims    bool // whether a log was trimmed, so that this process purges
@@ -83,6 +85,10 @@ func Open(config Config) *Journal {
 		config: config, stream: messages.JournalStream(config.Log), mailbox: actor.NewMailbox[any](mailboxSize),
 		core: core.NewAppender(nuid.Next(), limits), calls: make(map[uint64]*call),
 	}
+	var err error
+	if j.publisher, err = j.newPublisher(); err != nil {
+		panic(err) // the options are wrong
+	}
 	j.Go(j.run)
 	return j
 }
@@ -101,6 +107,8 @@ type call struct {
 	event func(id uint64) core.Event
 	// ask is called with the index when the call is answered without an error. It may be nil.
 	ask func(*core.Index)
+	// then is called when the call is answered. It may be nil.
+	then func(*call)
 
 	id       uint64 // owned by the goroutine of the journal, like the answer until answered is closed
 	done     core.Done
@@ -123,7 +131,7 @@ func (j *Journal) do(ctx context.Context, c *call) (core.Done, error) {
 func (j *Journal) begin(ctx context.Context, c *call) error {
 	c.answered = make(chan struct{})
 	if err := j.mailbox.Put(ctx, c); err != nil {
-		return errors.Join(core.ErrWithdrawn, err)
+		return errors.Join(core.ErrWithdrawn, err, j.Cause())
 	}
 	return nil
 }
@@ -172,6 +180,34 @@ func (j *Journal) Append(ctx context.Context, expected uint64, section messages.
 	return done.Sequence, err
 }
 
+// AppendThen is Append without waiting. It calls then once with the result, from the goroutine of the
+// journal or from its own, so then MUST NOT block.
+func (j *Journal) AppendThen(ctx context.Context, expected uint64, section messages.Section, then func(sequence uint64, err error)) {
+	a, err := j.newAppending(expected, section)
+	if err != nil {
+		then(0, err)
+		return
+	}
+	c := &a.call
+	c.answered = make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		_ = j.mailbox.Add(withdrawal{c}) // an error means that the actor ends, which answers all calls
+	})
+	c.then = func(*call) {
+		stop()
+		if c.done.Err != nil {
+			then(0, a.failed(errors.Join(c.done.Err, context.Cause(ctx))))
+		} else {
+			then(c.done.Sequence, nil)
+		}
+	}
+	// The callers are bounded: each log has one append under way.
+	if err := j.mailbox.Add(c); err != nil {
+		stop()
+		then(0, a.failed(errors.Join(core.ErrWithdrawn, err, j.Cause())))
+	}
+}
+
 // Appending is an append that has begun.
 type Appending struct {
 	journal *Journal
@@ -179,9 +215,7 @@ type Appending struct {
 	call    call
 }
 
-// Begin begins an append. Several appends to a log may be under way: each expects the one before. A
-// group can have all of them.
-func (j *Journal) Begin(ctx context.Context, expected uint64, section messages.Section) (*Appending, error) {
+func (j *Journal) newAppending(expected uint64, section messages.Section) (*Appending, error) {
 	a := &Appending{journal: j, request: core.Request{Expected: expected, Section: section}}
 	// A group that is too large would be tried again forever, and hold up all others.
 	if most := j.config.Conn.MaxPayload(); int64(len(section.Entry)+messages.MaxSectionOverhead) > most {
@@ -191,6 +225,16 @@ func (j *Journal) Begin(ctx context.Context, expected uint64, section messages.S
 		r := a.request
 		r.ID = id
 		return r
+	}
+	return a, nil
+}
+
+// Begin begins an append. Several appends to a log may be under way: each expects the one before. A
+// group can have all of them.
+func (j *Journal) Begin(ctx context.Context, expected uint64, section messages.Section) (*Appending, error) {
+	a, err := j.newAppending(expected, section)
+	if err != nil {
+		return nil, err
 	}
 	if err := j.begin(ctx, &a.call); err != nil {
 		return nil, a.failed(err)

@@ -101,6 +101,12 @@ func (l *Log) Append(ctx context.Context, expected uint64, data []byte) (uint64,
 	return l.source.append(ctx, expected, data)
 }
 
+// AppendThen is Append without waiting. It calls then once with the result, from any goroutine. then MUST
+// NOT block.
+func (l *Log) AppendThen(ctx context.Context, expected uint64, data []byte, then func(sequence uint64, err error)) {
+	l.source.appendThen(ctx, expected, data, then)
+}
+
 // Read returns up to limit entries, starting with the first one whose sequence is at
 // least from. Their sequences rise, but may have holes. atEnd reports that no entry follows
 // them on the replica that has answered, which may lag behind the leader. Together with an

@@ -86,6 +86,12 @@ func (s *shared) append(ctx context.Context, expected uint64, data []byte) (uint
 	return sequence, known(err)
 }
 
+func (s *shared) appendThen(ctx context.Context, expected uint64, data []byte, then func(sequence uint64, err error)) {
+	s.journal().AppendThen(ctx, expected, s.section(messages.SectionNext, messages.StageOwned, data), func(sequence uint64, err error) {
+		then(sequence, known(err))
+	})
+}
+
 func (s *shared) several(ctx context.Context, from uint64, limit int) ([]streamread.Message, bool, error) {
 	read, atEnd, err := s.journal().Read(ctx, s.id, from, limit)
 	if err != nil {

@@ -19,6 +19,8 @@ type source interface {
 	create(ctx context.Context, replicas int, first messages.Entry) error
 	// append is Log.Append.
 	append(ctx context.Context, expected uint64, data []byte) (uint64, error)
+	// appendThen is Log.AppendThen.
+	appendThen(ctx context.Context, expected uint64, data []byte, then func(sequence uint64, err error))
 	// several is as streamread.Several.
 	several(ctx context.Context, from uint64, limit int) ([]streamread.Message, bool, error)
 	// leader returns the entry at a sequence if the leader of the stream has it.

@@ -142,6 +142,10 @@ func (s *stream) append(ctx context.Context, expected uint64, data []byte) (uint
 	return 0, fmt.Errorf("append to %s after sequence %d: %w", s.name(), expected, err)
 }
 
+func (s *stream) appendThen(ctx context.Context, expected uint64, data []byte, then func(sequence uint64, err error)) {
+	go func() { then(s.append(ctx, expected, data)) }()
+}
+
 func (s *stream) several(ctx context.Context, from uint64, limit int) ([]streamread.Message, bool, error) {
 	return streamread.Several(ctx, s.conn, s.name(), from, limit)
 }

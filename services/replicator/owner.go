@@ -190,7 +190,7 @@ func (p *owner) do(fx *core.Effects) {
 		p.work.Go(func() { p.load(ctx) })
 	case entry != nil:
 		p.spans.appending()
-		p.work.Go(func() { p.append(ctx, *entry) })
+		p.append(*entry)
 	case part != nil:
 		p.work.Go(func() { p.read(ctx, *part) })
 	}

@@ -11,16 +11,29 @@ import (
 	"laneway.dev/services/replicator/core"
 )
 
-// append makes one attempt to append an entry, and sends the result to the core. Only an
+// append begins one attempt to append an entry. Its result goes to the core. Only an
 // error that JetStream answered proves that the entry is not in the log; after a timeout it
 // may be there. append never repeats an attempt, because the core must read the log first.
-func (p *owner) append(ctx context.Context, a core.Append) {
-	sequence, err := attempt(ctx, p, func(ctx context.Context) (uint64, error) {
-		return p.log.Append(ctx, a.Expected, a.Data)
+func (p *owner) append(a core.Append) {
+	p.work.Add(1)
+	ctx, cancel := p.attempt(p.ctx)
+	p.log.AppendThen(ctx, a.Expected, a.Data, func(sequence uint64, err error) {
+		cancel()
+		if err == nil {
+			p.put(core.Appended{Sequence: sequence})
+			p.work.Done()
+			return
+		}
+		go func() {
+			defer p.work.Done()
+			p.appendFailed(p.ctx, err)
+		}()
 	})
+}
+
+// appendFailed sends the core why an append has failed.
+func (p *owner) appendFailed(ctx context.Context, err error) {
 	switch {
-	case err == nil:
-		p.put(core.Appended{Sequence: sequence})
 	case ctx.Err() != nil:
 	case p.service.registry.Gone(ctx, p.id):
 		p.put(core.AppendFailed{Deleted: true})
@@ -97,11 +110,19 @@ func recovering[T any](ctx context.Context, s *Service, attempt func(context.Con
 // attempt runs an operation on the log with a timeout. disconnected ends it early when the
 // connection is lost, because its answer cannot arrive then.
 func attempt[T any](ctx context.Context, p *owner, do func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.service.config.AppendTimeout)
+	ctx, cancel := p.attempt(ctx)
 	defer cancel()
-	p.interrupt.Store(&cancel)
-	defer p.interrupt.Store(nil)
 	return do(ctx)
+}
+
+// attempt begins an attempt. cancel MUST be called when it has ended.
+func (p *owner) attempt(ctx context.Context) (bounded context.Context, cancel context.CancelFunc) {
+	bounded, end := context.WithTimeout(ctx, p.service.config.AppendTimeout)
+	p.interrupt.Store(&end)
+	return bounded, func() {
+		p.interrupt.Store(nil)
+		end()
+	}
 }
 
 // disconnected ends the attempt under way, if there is one.
