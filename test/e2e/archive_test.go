@@ -261,10 +261,8 @@ func TestHistoryIsArchivedAndPurged(t *testing.T) {
 			t.Fatal(err)
 		}
 		entries += float64(state.Entries)
+		// While publishing takes long, all segments of a partition may be merged into one.
 		m := f.manifest(t, state.History)
-		if n := len(m.Segments); n < 2 {
-			t.Errorf("%s has %d segments of some 13 MB", s.Partition, n)
-		}
 		offsets := []int64{0, s.records}
 		for i := 1; i < len(m.Segments); i += 1 + len(m.Segments)/4 {
 			offsets = append(offsets, m.Segments[i].Base)
