@@ -124,12 +124,12 @@ func (j *Journal) answer(c *call, done core.Done) {
 		c.ask(j.core.Index())
 	}
 	if c.then != nil {
-		c.then(c)
+		c.then(done)
 	}
 	close(c.answered)
 }
 
-// newPublisher returns what appends groups. It calls the mailbox with each answer of JetStream, so that no
+// newPublisher returns what appends groups. It puts each answer of JetStream into the mailbox, so that no
 // goroutine waits for one.
 func (j *Journal) newPublisher() (jetstream.JetStream, error) {
 	return jetstream.New(j.config.Conn, jetstream.WithPublishAsyncTimeout(attemptTimeout),

@@ -87,7 +87,7 @@ func Open(config Config) *Journal {
 	}
 	var err error
 	if j.publisher, err = j.newPublisher(); err != nil {
-		panic(err) // the options are wrong
+		panic(err) // only options can be wrong, and these are constant
 	}
 	j.Go(j.run)
 	return j
@@ -107,8 +107,8 @@ type call struct {
 	event func(id uint64) core.Event
 	// ask is called with the index when the call is answered without an error. It may be nil.
 	ask func(*core.Index)
-	// then is called when the call is answered. It may be nil.
-	then func(*call)
+	// then is called with the answer. It may be nil.
+	then func(core.Done)
 
 	id       uint64 // owned by the goroutine of the journal, like the answer until answered is closed
 	done     core.Done
@@ -190,20 +190,24 @@ func (j *Journal) AppendThen(ctx context.Context, expected uint64, section messa
 	}
 	c := &a.call
 	c.answered = make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		_ = j.mailbox.Add(withdrawal{c}) // an error means that the actor ends, which answers all calls
-	})
-	c.then = func(*call) {
+	// The journal watches the context once it has the call. A withdrawal before that would be of no call.
+	event, stop := c.event, func() bool { return false }
+	c.event = func(id uint64) core.Event {
+		stop = context.AfterFunc(ctx, func() {
+			_ = j.mailbox.Add(withdrawal{c}) // an error means that the actor ends, which answers all calls
+		})
+		return event(id)
+	}
+	c.then = func(done core.Done) {
 		stop()
-		if c.done.Err != nil {
-			then(0, a.failed(errors.Join(c.done.Err, context.Cause(ctx))))
+		if done.Err != nil {
+			then(0, a.failed(errors.Join(done.Err, context.Cause(ctx))))
 		} else {
-			then(c.done.Sequence, nil)
+			then(done.Sequence, nil)
 		}
 	}
 	// The callers are bounded: each log has one append under way.
 	if err := j.mailbox.Add(c); err != nil {
-		stop()
 		then(0, a.failed(errors.Join(core.ErrWithdrawn, err, j.Cause())))
 	}
 }

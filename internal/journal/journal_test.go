@@ -339,6 +339,30 @@ func TestCallsEndWithTheirContextWhileNATSIsAway(t *testing.T) {
 	}
 }
 
+func TestAppendWhoseContextHasEndedIsAnsweredWhileNATSIsAway(t *testing.T) {
+	r := start(t)
+	j := r.open()
+	r.create(j, 0)
+	must(t, r.server.Shutdown())
+	ended, cancel := context.WithCancel(r.ctx)
+	cancel()
+	const appends = 2000
+	answers := make(chan error, appends)
+	for range appends {
+		j.AppendThen(ended, 1, section(0, messages.SectionNext, "x"), func(_ uint64, err error) { answers <- err })
+	}
+	for range appends {
+		select {
+		case err := <-answers:
+			if !errors.Is(err, context.Canceled) {
+				t.Fatalf("an append ends with %v", err)
+			}
+		case <-r.ctx.Done():
+			t.Fatal("an append has no answer")
+		}
+	}
+}
+
 // A group that NATS cannot carry would hold up all others.
 func TestEntryAboveMaxPayloadIsRefused(t *testing.T) {
 	r := start(t)

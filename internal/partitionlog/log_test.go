@@ -370,3 +370,16 @@ func TestReadEndsWithItsContext(t *testing.T) {
 func contains(err error, text string) bool {
 	return err != nil && strings.Contains(err.Error(), text)
 }
+
+func TestLogsOfAnOlderVersionAreRefused(t *testing.T) {
+	s := start(t)
+	must(t, partitionlog.NewShared(s.conn, s.js, partition).Create(s.ctx, 1, 0))
+	if logs, err := partitionlog.ListShared(s.ctx, s.conn, s.js, 0); err != nil || len(logs) != 1 {
+		t.Fatalf("found are %+v, %v", logs, err)
+	}
+	must(t, partitionlog.NewOwn(s.conn, s.js, partition).Create(s.ctx, 1, 0))
+	_, err := partitionlog.ListShared(s.ctx, s.conn, s.js, 0)
+	if !errors.Is(err, partitionlog.ErrOlder) || !contains(err, messages.LogName(partition)) {
+		t.Errorf("the list ends with %v", err)
+	}
+}

@@ -15,7 +15,7 @@ import (
 
 // ErrOlder means that NATS has logs of an older version of Laneway, which gave a stream to each. This
 // version does not read them.
-var ErrOlder = errors.New("NATS has logs of an older version of Laneway, each in a stream of its own, which this version does not read")
+var ErrOlder = errors.New("an older version of Laneway has written logs that this version cannot read")
 
 // RefuseOlder waits for JetStream, and returns an error that wraps ErrOlder if it has logs of an older version.
 func RefuseOlder(ctx context.Context, js jetstream.JetStream) error {
@@ -38,7 +38,7 @@ func refuseOlder(ctx context.Context, js jetstream.JetStream) error {
 	streams := js.StreamNames(ctx, jetstream.WithStreamListSubject(messages.LogWildcard))
 	for name := range streams.Name() {
 		if strings.HasPrefix(name, messages.LogStreamPrefix) {
-			return fmt.Errorf("%w: %s", ErrOlder, name)
+			return fmt.Errorf("%w, such as stream %s", ErrOlder, name)
 		}
 	}
 	if err := streams.Err(); err != nil {

@@ -10,7 +10,7 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// begin creates the new log. If the stream of another attempt has the name, it takes the
+// begin creates the new log. If the log of another attempt has the name, it takes the
 // next incarnation, because that attempt may still be running.
 func (a *accepting) begin(ctx context.Context) (*partitionlog.Continuation, error) {
 	a.new = a.old

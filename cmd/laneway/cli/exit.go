@@ -115,7 +115,7 @@ func Advice(err error) string {
 		return e.Advice
 	}
 	if errors.Is(err, partitionlog.ErrOlder) {
-		return "read the records with the version that has written them, and give this version other data"
+		return "read the records with the version that wrote them, and start this one with another NATS account or an empty data folder"
 	}
 	if e, ok := errors.AsType[*protocol.Error](err); ok {
 		return action(e)
