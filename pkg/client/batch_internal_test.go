@@ -31,7 +31,7 @@ func filled(t *testing.T, values ...string) (*buffer, []Future) {
 // taken returns the next batch of a buffer, and the values in its frame.
 func taken(t *testing.T, b *buffer) (*batch, string) {
 	t.Helper()
-	bt, _ := b.take(time.Now(), 0)
+	bt, _ := b.take(time.Now(), anywhere)
 	if bt == nil {
 		t.Fatal("there is no batch")
 	}
@@ -124,6 +124,74 @@ func TestRecordsBeforeJoinedBatchesAreDoneFirst(t *testing.T) {
 		}
 		if done != want {
 			t.Errorf("record %d: done is %t, want %t", i, done, want)
+		}
+	}
+}
+
+// gathering returns a buffer half of which is in flight as a batch of the first of some targets, and this
+// batch.
+func gathering(t *testing.T, targets int) (*buffer, *batch) {
+	t.Helper()
+	b := &buffer{
+		options: ProducerOptions{BatchRecords: 3, BufferBytes: 1 << 10}, frame: 1 << 10,
+		work: make(chan struct{}, 1), queues: make([]queue, targets),
+	}
+	b.fill(t, 0, string(make([]byte, 600)))
+	first, _ := b.take(time.Now(), anywhere)
+	if first == nil {
+		t.Fatal("there is no batch")
+	}
+	return b, first
+}
+
+func anywhere(int) bool { return true }
+
+// fill adds records to a target.
+func (b *buffer) fill(t *testing.T, target int, values ...string) {
+	t.Helper()
+	for _, v := range values {
+		if _, err := b.put(t.Context(), target, protocol.Record{Value: []byte(v)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestRecordsOfManyTargetsGatherWhileHalfOfTheBufferIsInFlight(t *testing.T) {
+	b, first := gathering(t, 3)
+	b.fill(t, 1, "a")
+	b.fill(t, 2, "b", "c")
+	if bt, due := b.take(time.Now(), anywhere); bt != nil || !due.IsZero() {
+		t.Errorf("taken is a batch of target %d, due is %v", bt.target, due)
+	}
+	b.fill(t, 2, "d") // it is full
+	if bt, values := taken(t, b); bt.target != 2 || values != "b c d" {
+		t.Errorf("taken is %q of target %d", values, bt.target)
+	}
+	b.acked(first)
+	if bt, values := taken(t, b); bt.target != 1 || values != "a" {
+		t.Errorf("taken is %q of target %d", values, bt.target)
+	}
+}
+
+func TestRecordsOfOneTargetDoNotGather(t *testing.T) {
+	b, _ := gathering(t, 1)
+	b.fill(t, 0, "a")
+	if _, values := taken(t, b); values != "a" {
+		t.Errorf("taken is %q", values)
+	}
+}
+
+func TestOldestBatchIsTakenFirst(t *testing.T) {
+	b, first := gathering(t, 3)
+	b.acked(first)
+	b.fill(t, 2, "a", "b", "c", "d")
+	b.fill(t, 0, "e")
+	b.fill(t, 2, "f")
+	b.fill(t, 1, "g")
+	b.fill(t, 0, "h")
+	for _, want := range []string{"a b c", "d f", "e h", "g"} {
+		if _, values := taken(t, b); values != want {
+			t.Errorf("taken is %q, want %q", values, want)
 		}
 	}
 }

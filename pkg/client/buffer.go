@@ -20,6 +20,8 @@ type buffer struct {
 	mu       sync.Mutex    // guards what follows
 	frame    int           // bytes that a frame of several records may have
 	queues   []queue       // by target
+	order    []int         // targets whose queues have batches, the one with the oldest batch first
+	flying   int           // bytes of batches that were taken and are not acknowledged
 	sticky   int           // the target of records without a key
 	room     int           // bytes in use
 	freed    chan struct{} // closed when room is freed or the producer ends; nil without waiters
@@ -116,6 +118,9 @@ func (b *buffer) open(ctx context.Context, target, size int) *batch {
 // decides when a batch has lingered.
 func (b *buffer) create(ctx context.Context, target int) *batch {
 	bt := newBatch(target, b.counters.Records, trace.SpanContextFromContext(ctx))
+	if len(b.queues[target].sealed) == 0 {
+		b.order = append(b.order, target)
+	}
 	b.queues[target].open = bt
 	b.pending = append(b.pending, bt)
 	b.wakeSender()
@@ -150,31 +155,53 @@ func (b *buffer) hurry() {
 	b.wakeSender()
 }
 
-// take returns the next batch of a target. If the only batch still lingers, take
-// returns nil and the time at which the batch is due. Without a batch, due is zero.
+// take returns the oldest batch that can be sent: its target has room for it, and it is full or has
+// lingered. If there is none because batches linger, due is when the first of them may be sent; else it
+// is zero.
+//
+// If there are several targets, a batch that is not full waits while half of the buffer is in flight.
+// Otherwise each acknowledgement would let a few records go, at last each in a batch of its own. So
+// the records gather, although they have many targets.
 //
 // take joins full batches that wait, up to the current size of a frame: after the batches have
 // grown, a large buffer still has many of the previous size.
-func (b *buffer) take(now time.Time, target int) (bt *batch, due time.Time) {
+func (b *buffer) take(now time.Time, room func(target int) bool) (bt *batch, due time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	q := &b.queues[target]
-	if open := q.open; len(q.sealed) == 0 && open != nil {
-		if due = open.created.Add(b.options.Linger); now.Before(due) && !open.hurried {
-			return nil, due
+	gather := len(b.queues) > 1 && b.flying > b.options.BufferBytes/2
+	for i, target := range b.order {
+		q := &b.queues[target]
+		if len(q.sealed) == 0 && gather || !room(target) {
+			continue
 		}
-		b.seal(target)
+		if len(q.sealed) == 0 {
+			if at := q.open.created.Add(b.options.Linger); now.Before(at) && !q.open.hurried {
+				due = earlier(due, at)
+				continue
+			}
+			b.seal(target)
+		}
+		bt, taken := q.sealed[0], 1
+		for taken < len(q.sealed) && bt.fits(q.sealed[taken], b.frame, b.options.BatchRecords) {
+			bt.join(q.sealed[taken])
+			taken++
+		}
+		q.sealed = slices.Delete(q.sealed, 0, taken)
+		if len(q.sealed) == 0 && q.open == nil {
+			b.order = slices.Delete(b.order, i, i+1)
+		}
+		b.flying += bt.room
+		return bt, time.Time{}
 	}
-	if len(q.sealed) == 0 {
-		return nil, time.Time{}
+	return nil, due
+}
+
+// earlier returns the earlier of two times, of which zero means none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
 	}
-	bt, taken := q.sealed[0], 1
-	for taken < len(q.sealed) && bt.fits(q.sealed[taken], b.frame, b.options.BatchRecords) {
-		bt.join(q.sealed[taken])
-		taken++
-	}
-	q.sealed = slices.Delete(q.sealed, 0, taken)
-	return bt, time.Time{}
+	return a
 }
 
 // errUnacked is the error of records that were not acknowledged when their producer
@@ -212,6 +239,7 @@ func (b *buffer) acked(bt *batch) {
 	defer b.mu.Unlock()
 	b.counters.acked(bt)
 	b.room -= bt.room
+	b.flying -= bt.room
 	bt.settle()
 	n := 0
 	for n < len(b.pending) && b.pending[n].settled() {
@@ -249,7 +277,7 @@ func (b *buffer) end(err error) (failed []*batch) {
 			bt.settle()
 		}
 	}
-	b.err, b.pending, b.queues = err, nil, nil
+	b.err, b.pending, b.queues, b.order = err, nil, nil, nil
 	b.counters.FirstUnacked = b.firstUnacked(failed)
 	b.wakePublishers()
 	return failed

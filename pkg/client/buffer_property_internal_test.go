@@ -73,7 +73,7 @@ func (w *bufferWorld) put(target int) {
 
 // take checks that a batch has the next records of its target, within the limits.
 func (w *bufferWorld) take(target int) {
-	b, _ := w.buffer.take(time.Now(), target)
+	b, _ := w.buffer.take(time.Now(), func(t int) bool { return t == target })
 	if b == nil {
 		if len(w.waiting[target]) > 0 {
 			w.Fatalf("target %d has no batch, but %d records", target, len(w.waiting[target]))

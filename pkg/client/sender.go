@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +28,8 @@ type sender struct {
 	p        *Producer
 	conn     *nats.Conn
 	windows  []*delivery.Window[*batch] // by target
+	inFlight []int                      // batches in each window
+	active   []int                      // targets whose windows have batches
 	headers  nats.Header                // of every batch
 	inbox    string                     // the prefix of reply subjects, with its last dot
 	answers  chan *nats.Msg
@@ -57,6 +60,7 @@ func (p *Producer) start() error {
 		growth:  newGrowth(p.buffer.frame, min(p.options.MaxBatchBytes, p.payload), p.options.MaxInFlight),
 		timer:   time.NewTimer(time.Hour),
 	}
+	s.inFlight = make([]int, len(p.targets))
 	for i := range p.targets {
 		s.windows = append(s.windows, delivery.New[*batch](p.options.window(p.identity.next[i], rand.Float64)))
 	}
@@ -118,17 +122,19 @@ func (s *sender) drain() {
 }
 
 // step sends what can be sent and settles what is acknowledged. It returns when the
-// next step is due if no event comes before.
+// next step is due if no event comes before. A window without batches has nothing to do.
 func (s *sender) step(now time.Time) (wake time.Time, err error) {
 	s.reconnected()
 	wake = now.Add(time.Hour)
 	if s.down {
 		wake = now.Add(statusPoll)
 	}
-	for i, w := range s.windows {
-		if due := s.fill(now, i); !due.IsZero() && due.Before(wake) {
-			wake = due
-		}
+	for _, i := range s.active {
+		s.settle(now, i)
+	}
+	wake = earlier(wake, s.fill(now))
+	for _, i := range s.active {
+		w := s.windows[i]
 		for next, ok := w.Next(now); ok; next, ok = w.Next(now) {
 			s.send(now, i, next)
 		}
@@ -139,19 +145,19 @@ func (s *sender) step(now time.Time) (wake time.Time, err error) {
 		if why, ok := w.Again(); ok {
 			s.p.options.OnRetry(s.p.targets[i].Number, why)
 		}
-		if at, ok := w.Wake(); ok && at.Before(wake) {
-			wake = at
+		if at, ok := w.Wake(); ok {
+			wake = earlier(wake, at)
 		}
 	}
+	s.active = slices.DeleteFunc(s.active, func(i int) bool { return s.inFlight[i] == 0 })
 	return wake, nil
 }
 
-// fill gives a window the batches that it has room for. If the next batch still
-// lingers, it returns when that batch is due; otherwise zero.
-func (s *sender) fill(now time.Time, target int) time.Time {
-	w := s.windows[target]
-	for w.Room() {
-		b, due := s.p.buffer.take(s.clock.wall(now), target)
+// fill gives the windows the batches that they have room for. It returns when the first batch that lingers
+// is due; zero if there is none.
+func (s *sender) fill(now time.Time) time.Time {
+	for {
+		b, due := s.p.buffer.take(s.clock.wall(now), func(target int) bool { return s.windows[target].Room() })
 		if b == nil {
 			if !due.IsZero() {
 				due = due.Add(-s.clock.lost)
@@ -159,17 +165,20 @@ func (s *sender) fill(now time.Time, target int) time.Time {
 			return due
 		}
 		s.scratch = b.complete(s.p.options.Compression, s.scratch)
-		if err := w.Add(now, b, b.records); err != nil {
+		if err := s.windows[b.target].Add(now, b, b.records); err != nil {
 			panic(err) // impossible: there was room
 		}
+		if s.inFlight[b.target]++; s.inFlight[b.target] == 1 && !slices.Contains(s.active, b.target) {
+			s.active = append(s.active, b.target)
+		}
 	}
-	return time.Time{}
 }
 
 // settle settles the acknowledged batches of a window.
 func (s *sender) settle(now time.Time, target int) {
 	w := s.windows[target]
 	for b, ok := w.Acked(); ok; b, ok = w.Acked() {
+		s.inFlight[target]--
 		if s.growth.acked(now, b.took, s.p.buffer.waiting(target)) {
 			s.p.buffer.resize(s.growth.size)
 		}
