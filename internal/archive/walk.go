@@ -27,12 +27,12 @@ type Walker struct {
 type Damage struct {
 	Key         string
 	Size        int64
-	First, Last uint64 // stream sequences
+	First, Last uint64 // sequences
 	Base, End   int64  // offsets from Base up to, but not including, End
 	Err         error
 }
 
-// Walk walks through the segments of a manifest whose entries are above a stream sequence.
+// Walk walks through the segments of a manifest whose entries are above a sequence.
 func Walk(ctx context.Context, store objectstore.Store, m *manifest.Manifest, above uint64, w Walker) error {
 	for i := range m.Lists {
 		list := &m.Lists[i]

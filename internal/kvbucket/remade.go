@@ -28,16 +28,9 @@ func Provenance(ctx context.Context, js jetstream.JetStream) (map[string]string,
 func LogsExist(ctx context.Context, js jetstream.JetStream) (bool, error) {
 	ctx, cancel := context.WithCancel(ctx) // ends the listing
 	defer cancel()
-	for _, subjects := range []string{messages.LogWildcard, messages.JournalWildcard} {
-		logs := js.StreamNames(ctx, jetstream.WithStreamListSubject(subjects))
-		if _, exist := <-logs.Name(); exist {
-			return true, nil
-		}
-		if logs.Err() != nil {
-			return false, logs.Err()
-		}
-	}
-	return false, nil
+	journals := js.StreamNames(ctx, jetstream.WithStreamListSubject(messages.JournalWildcard))
+	_, exist := <-journals.Name()
+	return exist, journals.Err()
 }
 
 // Remade returns when a stream of Laneway was created again after its loss; false if it

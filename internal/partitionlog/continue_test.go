@@ -8,20 +8,12 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
-// list returns all logs.
-func (s *server) list() ([]partitionlog.Found, error) {
-	if inJournals {
-		return partitionlog.ListShared(s.ctx, s.conn, s.js, partition.TopicID)
-	}
-	return partitionlog.List(s.ctx, s.conn, s.js, partition.TopicID)
-}
-
-// continued returns what is known of the stream of the next incarnation.
+// continued returns what is known of the log of the next incarnation.
 func (s *server) continued(t *testing.T) partitionlog.Found {
 	t.Helper()
 	next := partition
 	next.Incarnation++
-	logs, err := s.list()
+	logs, err := partitionlog.List(s.ctx, s.conn, s.js, partition.TopicID)
 	must(t, err)
 	if len(logs) != 1 || logs[0].Partition != next {
 		t.Fatalf("found are %+v", logs)
@@ -52,7 +44,7 @@ func TestAContinuedLogIsUsedOnceAnOwnerHasAppended(t *testing.T) {
 	}
 }
 
-func TestAnAttemptDiscardsOnlyItsOwnStream(t *testing.T) {
+func TestAnAttemptDiscardsOnlyItsOwnLog(t *testing.T) {
 	s := start(t)
 	next := partition
 	next.Incarnation++
@@ -68,7 +60,7 @@ func TestAnAttemptDiscardsOnlyItsOwnStream(t *testing.T) {
 	s.continued(t)
 	must(t, second.Finish(s.ctx))
 	must(t, second.Discard(s.ctx))
-	if logs, err := s.list(); err != nil || len(logs) != 0 {
+	if logs, err := partitionlog.List(s.ctx, s.conn, s.js, partition.TopicID); err != nil || len(logs) != 0 {
 		t.Errorf("left are %+v, %v", logs, err)
 	}
 	must(t, second.Discard(s.ctx))

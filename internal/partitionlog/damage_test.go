@@ -44,7 +44,7 @@ func damageThird(t *testing.T, last uint64, alter func(length []byte)) {
 			must(t, err)
 		}
 	})
-	blocks, err := filepath.Glob(filepath.Join(folder, "nats", "jetstream", "*", "streams", streamName(), "msgs", "*.blk"))
+	blocks, err := filepath.Glob(filepath.Join(folder, "nats", "jetstream", "*", "streams", messages.JournalStream(partition.Log), "msgs", "*.blk"))
 	must(t, err)
 	block, err := os.ReadFile(blocks[0])
 	must(t, err)
@@ -86,7 +86,7 @@ func onServer(t *testing.T, folder string, do func(*partitionlog.Log)) {
 	defer conn.Close()
 	js, err := jetstream.New(conn)
 	must(t, err)
-	do(newLog(conn, js, partition))
+	do(partitionlog.New(conn, js, partition))
 }
 
 // In a journal, other logs may have had entries where groups are lost.
@@ -95,16 +95,16 @@ func TestLogIsSuspectWhenGroupsBehindItsEndAreLost(t *testing.T) {
 	one, other := partition, partition
 	other.Number++
 	for _, p := range []protocol.Partition{one, other} {
-		must(t, partitionlog.NewShared(s.conn, s.js, p).Create(s.ctx, 1, 0)) // groups 1 and 2
+		must(t, partitionlog.New(s.conn, s.js, p).Create(s.ctx, 1, 0)) // groups 1 and 2
 	}
-	_, err := partitionlog.NewShared(s.conn, s.js, one).Append(s.ctx, 1, messages.EncodeEntry(entry(0, 1)))
+	_, err := partitionlog.New(s.conn, s.js, one).Append(s.ctx, 1, messages.EncodeEntry(entry(0, 1)))
 	must(t, err)
 	stream, err := s.js.Stream(s.ctx, messages.JournalStream(0))
 	must(t, err)
 	must(t, stream.DeleteMsg(s.ctx, 3))
 	conn, js := connect(t, s.embedded)
 	for _, p := range []protocol.Partition{one, other} {
-		log := partitionlog.NewShared(conn, js, p)
+		log := partitionlog.New(conn, js, p)
 		if end, err := log.Confirm(s.ctx, 1); err != nil || !end.Suspect || end.Last != 1 {
 			t.Errorf("the end of %s is %+v, %v", p, end, err)
 		}
@@ -112,7 +112,7 @@ func TestLogIsSuspectWhenGroupsBehindItsEndAreLost(t *testing.T) {
 			t.Errorf("the state of %s is %+v, %v", p, state, err)
 		}
 	}
-	log := partitionlog.NewShared(conn, js, other)
+	log := partitionlog.New(conn, js, other)
 	_, err = log.Append(s.ctx, 1, messages.EncodeEntry(entry(0, 1)))
 	must(t, err)
 	if state, err := log.State(s.ctx); err != nil || state.Damage != nil || state.Readable != 2 {

@@ -12,72 +12,59 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"laneway.dev/internal/journal"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
 
-// Found is a stream with a log, as JetStream lists it.
+// Found is a log, as its journal has it.
 type Found struct {
 	Name      string
 	Partition protocol.Partition
 	Last      uint64 // sequence of its last entry
-	Replicas  int    // of the stream
-	// Finished reports whether the stream is complete. It is false for the stream of an
-	// interrupted repair.
+	Replicas  int    // of the journal
+	// Finished reports whether the log is complete. It is false for the log of an interrupted repair.
 	Finished bool
-	// Used reports whether an owner has appended to the stream. If so, the topic's record has
-	// named the stream at some time. A repair that was interrupted before that leaves an
-	// unused stream.
+	// Used reports whether an owner has appended to the log. If so, the topic's record has named it at
+	// some time. A repair that was interrupted before that leaves an unused log.
 	Used bool
 }
 
 // List returns the logs of a topic, or all logs if its id is 0, sorted by name. It includes those that
 // belong to no topic.
 func List(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, topicID uint64) ([]Found, error) {
-	if InJournals {
-		return listShared(ctx, conn, js, topicID)
-	}
-	subjects := messages.LogWildcard
-	if topicID != 0 {
-		subjects = messages.LogsOf(topicID)
-	}
 	ctx, cancel := context.WithCancel(ctx) // ends the goroutine of the lister
 	defer cancel()
+	if err := refuseOlder(ctx, js); err != nil {
+		return nil, err
+	}
 	var found []Found
-	streams := js.ListStreams(ctx, jetstream.WithStreamListSubject(subjects))
+	streams := js.ListStreams(ctx, jetstream.WithStreamListSubject(messages.JournalWildcard))
 	for info := range streams.Info() {
-		if f, ok := foundIn(info); ok {
-			found = append(found, f)
+		log, err := strconv.ParseUint(strings.TrimPrefix(info.Config.Name, messages.JournalStreamPrefix), 10, 16)
+		if err != nil {
+			continue // it is none of ours
+		}
+		logs, err := journal.Of(conn, js, uint16(log)).Logs(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for id, state := range logs {
+			if topicID != 0 && id.TopicID != topicID {
+				continue
+			}
+			p := protocol.Partition{Topic: state.Topic, TopicID: id.TopicID, Number: id.Number, Incarnation: id.Incarnation, Log: uint16(log)}
+			found = append(found, Found{
+				Name: messages.LogName(p), Partition: p, Last: state.Last, Replicas: info.Config.Replicas,
+				Finished: state.Stage != messages.StageCopying, Used: state.Stage == messages.StageOwned || state.Stage == messages.StageSealed,
+			})
 		}
 	}
 	if err := streams.Err(); err != nil {
-		return nil, fmt.Errorf("list the logs: %w", err)
+		return nil, fmt.Errorf("list the journals: %w", err)
 	}
 	slices.SortFunc(found, func(a, b Found) int { return cmp.Compare(a.Name, b.Name) })
 	return found, nil
-}
-
-// foundIn describes the log of a stream; false if the stream has none.
-func foundIn(info *jetstream.StreamInfo) (Found, bool) {
-	metadata := info.Config.Metadata
-	if len(info.Config.Subjects) != 1 {
-		return Found{}, false
-	}
-	p, ok := messages.ParseLogSubject(info.Config.Subjects[0])
-	if !ok || info.Config.Name != messages.LogName(p) {
-		return Found{}, false
-	}
-	p.Topic = metadata[metadataTopic]
-	written := uint64(1) // Create appends one entry
-	finished := true
-	if metadata[metadataAttempt] != "" {
-		var err error
-		written, err = strconv.ParseUint(metadata[metadataFinished], 10, 64)
-		finished = err == nil
-	}
-	return Found{
-		Name: info.Config.Name, Partition: p, Last: info.State.LastSeq, Replicas: info.Config.Replicas, Finished: finished, Used: finished && info.State.LastSeq > written,
-	}, true
 }
 
 // Exists reports whether the log still exists.

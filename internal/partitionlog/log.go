@@ -1,14 +1,12 @@
-// Package partitionlog is the log of a partition in JetStream: entries that are
-// appended by compare-and-set, one append at a time, and read by their sequences. A log has a stream
-// of its own, or shares a journal with others; decision 81 says why. The
-// replicator decides what is appended and by which owner.
+// Package partitionlog is the log of a partition in JetStream: entries that are appended by
+// compare-and-set, one append at a time, and read by their sequences. Many partitions share a journal;
+// decision 81 says why. The replicator decides what is appended and by which owner.
 package partitionlog
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -26,17 +24,16 @@ var ErrMoved = errors.New("the last sequence of the log is not the expected one"
 // replicas.
 var ErrTooFewServers = errors.New("NATS has too few servers for the replicas")
 
-// ErrSealed means that the stream takes no more appends, because its log is being continued
-// in another stream.
-var ErrSealed = errors.New("the stream is sealed")
+// ErrSealed means that the log takes no more appends, because it is being continued in another one.
+var ErrSealed = errors.New("the log is sealed")
 
-// Log is the log of one partition: entries with rising sequences, stored by
-// JetStream.
+// Log is the log of one partition: entries with rising sequences, stored by JetStream in the journal of
+// the partition's log number.
 //
 // Promises of the log:
 //
 //   - Append returns a sequence only when the entry is durable on the replicas
-//     of the stream.
+//     of the journal's stream.
 //   - Append is a compare-and-set on the last sequence. Of several writers that
 //     expect the same one, at most one succeeds, so a writer that was replaced cannot
 //     append any more.
@@ -59,27 +56,24 @@ var ErrSealed = errors.New("the stream is sealed")
 // a method that reads says nothing about the log, and the call may be repeated. All
 // methods are safe for concurrent use.
 type Log struct {
+	conn      *nats.Conn
+	js        jetstream.JetStream
 	partition protocol.Partition
-	source    source
+	id        messages.LogID
 }
-
-// InJournals says whether the logs of services share journals, or have streams of their own. The tests
-// of this package run with both kinds.
-const InJournals = false
 
 // New returns the log of a partition. It sends no request.
 func New(conn *nats.Conn, js jetstream.JetStream, partition protocol.Partition) *Log {
-	if InJournals {
-		return &Log{partition: partition, source: &shared{conn, js, partition, messages.LogIDOf(partition)}}
-	}
-	return &Log{partition: partition, source: &stream{conn, js, partition}}
+	return &Log{conn, js, partition, messages.LogIDOf(partition)}
 }
 
-// Create creates the stream of a partition with this number of replicas, and appends its
-// first entry, with this watermark. After that, an empty log is one that has lost its entries.
-// Create may be repeated.
+// Create appends the first entry, with this watermark. It creates the journal with this number of
+// replicas if there is none. Create may be repeated.
 func (l *Log) Create(ctx context.Context, replicas int, watermark uint64) error {
-	err := l.source.create(ctx, replicas, messages.Entry{TopicID: l.partition.TopicID, Created: true, Watermark: watermark})
+	if err := l.createJournal(ctx, replicas); err != nil {
+		return err
+	}
+	_, err := l.begin(ctx, 0, messages.StageOwned, messages.Entry{TopicID: l.partition.TopicID, Created: true, Watermark: watermark})
 	if errors.Is(err, ErrExists) {
 		return nil
 	}
@@ -87,7 +81,7 @@ func (l *Log) Create(ctx context.Context, replicas int, watermark uint64) error 
 }
 
 // Delete deletes the log. If it does not exist, that is not an error.
-func (l *Log) Delete(ctx context.Context) error { return l.source.delete(ctx) }
+func (l *Log) Delete(ctx context.Context) error { return l.mark(ctx, messages.SectionDeleted) }
 
 // Append appends an entry if expected is the last sequence of the log. It returns
 // the sequence of the entry when the entry is durable.
@@ -98,13 +92,16 @@ func (l *Log) Delete(ctx context.Context) error { return l.source.delete(ctx) }
 // succeeded, the second one would get the same answer as for a conflict with another
 // writer.
 func (l *Log) Append(ctx context.Context, expected uint64, data []byte) (uint64, error) {
-	return l.source.append(ctx, expected, data)
+	sequence, err := l.journal().Append(ctx, expected, l.section(messages.SectionNext, messages.StageOwned, data))
+	return sequence, known(err)
 }
 
 // AppendThen is Append without waiting. It calls then once with the result, from any goroutine. then MUST
 // NOT block.
 func (l *Log) AppendThen(ctx context.Context, expected uint64, data []byte, then func(sequence uint64, err error)) {
-	l.source.appendThen(ctx, expected, data, then)
+	l.journal().AppendThen(ctx, expected, l.section(messages.SectionNext, messages.StageOwned, data), func(sequence uint64, err error) {
+		then(sequence, known(err))
+	})
 }
 
 // Read returns up to limit entries, starting with the first one whose sequence is at
@@ -112,14 +109,13 @@ func (l *Log) AppendThen(ctx context.Context, expected uint64, data []byte, then
 // them on the replica that has answered, which may lag behind the leader. Together with an
 // error, Read returns the entries that it has read before it.
 func (l *Log) Read(ctx context.Context, from uint64, limit int) (entries []messages.LoggedEntry, atEnd bool, err error) {
-	stream := messages.LogName(l.partition)
-	read, atEnd, err := l.source.several(ctx, from, limit)
+	read, atEnd, err := l.several(ctx, from, limit)
 	entries = make([]messages.LoggedEntry, 0, len(read))
 	expected := max(from, 1)
 	for i := range read {
 		entry, damage := l.decode(&read[i], expected)
 		if damage != nil {
-			return entries, false, fmt.Errorf("read %s: %w", stream, damage)
+			return entries, false, fmt.Errorf("read the log %s: %w", messages.LogName(l.partition), damage)
 		}
 		entries = append(entries, entry)
 		expected = entry.Sequence + 1
@@ -150,15 +146,4 @@ func (l *Log) decodeEntry(sequence uint64, data []byte) (messages.LoggedEntry, e
 		return messages.LoggedEntry{}, &DamagedEntry{sequence, err}
 	}
 	return messages.LoggedEntry{Sequence: sequence, Entry: entry}, nil
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -50,22 +50,7 @@ func connect(t testing.TB, s *embedded.Server) (*nats.Conn, jetstream.JetStream)
 }
 
 func (s server) log(p protocol.Partition) *partitionlog.Log {
-	return newLog(s.conn, s.js, p)
-}
-
-func newLog(conn *nats.Conn, js jetstream.JetStream, p protocol.Partition) *partitionlog.Log {
-	if inJournals {
-		return partitionlog.NewShared(conn, js, p)
-	}
-	return partitionlog.NewOwn(conn, js, p)
-}
-
-// streamName returns the stream that has the log of the partition.
-func streamName() string {
-	if inJournals {
-		return messages.JournalStream(partition.Log)
-	}
-	return messages.LogName(partition)
+	return partitionlog.New(s.conn, s.js, p)
 }
 
 func must(t testing.TB, err error) {
@@ -101,21 +86,6 @@ func created(t *testing.T, entries int) (server, *partitionlog.Log) {
 		}
 	}
 	return s, log
-}
-
-func TestStreamOfAPartitionKeepsEverything(t *testing.T) {
-	ownStream(t)
-	s, _ := created(t, 0)
-	stream, err := s.js.Stream(s.ctx, messages.LogName(partition))
-	must(t, err)
-	c := stream.CachedInfo().Config
-	if c.DenyDelete || c.DenyPurge || !c.AllowDirect || c.Storage != jetstream.FileStorage ||
-		c.MaxMsgs > 0 || c.MaxBytes > 0 || c.MaxAge != 0 {
-		t.Errorf("configuration is %+v", c)
-	}
-	if diff := cmp.Diff([]string{"_laneway.log.0000000000000007.3"}, c.Subjects); diff != "" {
-		t.Error(diff)
-	}
 }
 
 func TestAppendedEntriesAreReadInOrder(t *testing.T) {
@@ -243,7 +213,7 @@ func TestEntryThatCannotBeReadIsCorruptAndNamed(t *testing.T) {
 	must(t, err)
 
 	entries, _, err := log.Read(s.ctx, 2, 10)
-	if !errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) || !contains(err, "entry 4 of log LANEWAY_LOG-0000000000000007-3") {
+	if !errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) || !contains(err, "entry 4 of log 0000000000000007-3") {
 		t.Errorf("error is %v", err)
 	}
 	if len(entries) != 2 {
@@ -306,24 +276,6 @@ func TestALogMayBeginAtAnySequenceAndOffset(t *testing.T) {
 	if state, err := log.State(s.ctx); err != nil || state.FirstSequence != 1001 || state.NextOffset != 502 {
 		t.Errorf("its state is %+v, %v", state, err)
 	}
-	ownStream(t)
-	stream, err := s.js.Stream(s.ctx, messages.LogName(partition))
-	must(t, err)
-	must(t, stream.Purge(s.ctx, jetstream.WithPurgeSequence(1002)))
-	if begin, err := log.Begin(s.ctx, bounds.First); err != nil || begin != 0 {
-		t.Errorf("once its beginning is lost it begins at offset %d, %v", begin, err)
-	}
-	if state, err := log.State(s.ctx); err != nil || state.FirstSequence != 1002 || state.NextOffset != 502 {
-		t.Errorf("its state is %+v, %v", state, err)
-	}
-	var missing []partitionlog.Missing
-	must(t, log.Walk(s.ctx, bounds.First, bounds.Last, func(messages.LoggedEntry) error { return nil }, func(m partitionlog.Missing) error {
-		missing = append(missing, m)
-		return nil
-	}))
-	if len(missing) != 1 || missing[0].First != 1001 || missing[0].Last != 1001 {
-		t.Errorf("missing are %+v", missing)
-	}
 }
 
 func TestLateAppendOfADeletedTopicDoesNotLandInTheNewOne(t *testing.T) {
@@ -372,14 +324,14 @@ func contains(err error, text string) bool {
 }
 
 func TestLogsOfAnOlderVersionAreRefused(t *testing.T) {
-	s := start(t)
-	must(t, partitionlog.NewShared(s.conn, s.js, partition).Create(s.ctx, 1, 0))
-	if logs, err := partitionlog.ListShared(s.ctx, s.conn, s.js, 0); err != nil || len(logs) != 1 {
+	s, _ := created(t, 0)
+	if logs, err := partitionlog.List(s.ctx, s.conn, s.js, 0); err != nil || len(logs) != 1 {
 		t.Fatalf("found are %+v, %v", logs, err)
 	}
-	must(t, partitionlog.NewOwn(s.conn, s.js, partition).Create(s.ctx, 1, 0))
-	_, err := partitionlog.ListShared(s.ctx, s.conn, s.js, 0)
-	if !errors.Is(err, partitionlog.ErrOlder) || !contains(err, messages.LogName(partition)) {
+	const older = "LANEWAY_LOG-0000000000000007-3"
+	_, err := s.js.CreateStream(s.ctx, jetstream.StreamConfig{Name: older, Subjects: []string{"_laneway.log.0000000000000007.3"}})
+	must(t, err)
+	if _, err := partitionlog.List(s.ctx, s.conn, s.js, 0); !errors.Is(err, partitionlog.ErrOlder) || !contains(err, older) {
 		t.Errorf("the list ends with %v", err)
 	}
 }

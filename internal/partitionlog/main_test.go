@@ -18,31 +18,7 @@ func TestMain(m *testing.M) {
 	if folder := os.Getenv(serverFolder); folder != "" {
 		serve(folder)
 	}
-	goleak.VerifyTestMain(both{m})
-}
-
-// inJournals is whether logs are in journals, and not in streams of their own.
-var inJournals bool
-
-// both runs all tests with logs in streams of their own, and then with logs in journals.
-type both struct{ *testing.M }
-
-func (b both) Run() int {
-	for _, inJournals = range []bool{false, true} {
-		if code := b.M.Run(); code != 0 {
-			fmt.Println("logs are in journals:", inJournals)
-			return code
-		}
-	}
-	return 0
-}
-
-// ownStream ends a test that is about the stream of a log.
-func ownStream(t *testing.T) {
-	t.Helper()
-	if inJournals {
-		t.Skip("the log has no stream of its own")
-	}
+	goleak.VerifyTestMain(m)
 }
 
 // serve runs a server until it is killed, or its standard input ends. It prints its URL.

@@ -10,18 +10,20 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/internal/kvbucket"
-	"laneway.dev/pkg/messages"
 )
 
 // ErrOlder means that NATS has logs of an older version of Laneway, which gave a stream to each. This
 // version does not read them.
 var ErrOlder = errors.New("an older version of Laneway has written logs that this version cannot read")
 
+// What the streams of these logs have in common.
+const (
+	olderSubjects = "_laneway.log.>"
+	olderPrefix   = "LANEWAY_LOG-"
+)
+
 // RefuseOlder waits for JetStream, and returns an error that wraps ErrOlder if it has logs of an older version.
 func RefuseOlder(ctx context.Context, js jetstream.JetStream) error {
-	if !InJournals {
-		return nil
-	}
 	_, err := kvbucket.Retry(ctx, func(ctx context.Context) (struct{}, error) {
 		err := refuseOlder(ctx, js)
 		if errors.Is(err, ErrOlder) {
@@ -35,9 +37,9 @@ func RefuseOlder(ctx context.Context, js jetstream.JetStream) error {
 func refuseOlder(ctx context.Context, js jetstream.JetStream) error {
 	ctx, cancel := context.WithCancel(ctx) // ends the goroutine of the lister
 	defer cancel()
-	streams := js.StreamNames(ctx, jetstream.WithStreamListSubject(messages.LogWildcard))
+	streams := js.StreamNames(ctx, jetstream.WithStreamListSubject(olderSubjects))
 	for name := range streams.Name() {
-		if strings.HasPrefix(name, messages.LogStreamPrefix) {
+		if strings.HasPrefix(name, olderPrefix) {
 			return fmt.Errorf("%w, such as stream %s", ErrOlder, name)
 		}
 	}

@@ -39,7 +39,7 @@ func TestReadEndsWhenTheConnectionIsClosed(t *testing.T) {
 	must(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if _, _, err := newLog(conn, js, partition).Read(ctx, 1, 1); !errors.Is(err, nats.ErrConnectionClosed) {
+	if _, _, err := partitionlog.New(conn, js, partition).Read(ctx, 1, 1); !errors.Is(err, nats.ErrConnectionClosed) {
 		t.Errorf("the read ends with %v", err)
 	}
 }
@@ -51,7 +51,7 @@ func TestReadOfAMissingStreamFails(t *testing.T) {
 	must(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	if _, _, err := newLog(conn, js, partition).Read(ctx, 1, 1); !errors.Is(err, nats.ErrNoResponders) {
+	if _, _, err := partitionlog.New(conn, js, partition).Read(ctx, 1, 1); !errors.Is(err, nats.ErrNoResponders) {
 		t.Errorf("the read ends with %v", err)
 	}
 }
@@ -72,7 +72,7 @@ func TestWalkFailsWithoutLeader(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	err = newLog(conn, js, partition).Walk(ctx, 1, 3, func(messages.LoggedEntry) error { return nil },
+	err = partitionlog.New(conn, js, partition).Walk(ctx, 1, 3, func(messages.LoggedEntry) error { return nil },
 		func(m partitionlog.Missing) error {
 			t.Errorf("without an answer %+v counts as missing", m)
 			return nil

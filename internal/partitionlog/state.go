@@ -12,10 +12,10 @@ import (
 
 // State is the beginning and end of a log.
 type State struct {
-	FirstSequence uint64 // of the stream; one above LastSequence in an empty log
-	LastSequence  uint64 // of the stream
+	FirstSequence uint64 // of the first entry that was not purged
+	LastSequence  uint64
 	Entries       uint64
-	Bytes         uint64 // of the entries in the stream, with their subjects and headers
+	Bytes         uint64 // of the entries
 
 	// Readable is the sequence of the last entry that can be read, and NextOffset
 	// the offset that follows it. Both are 0 if there is none.
@@ -24,24 +24,21 @@ type State struct {
 	// Damage is not nil if the log has lost its end: the entries above Readable are missing
 	// or cannot be decoded.
 	Damage *protocol.Error
-	// History says what was archived, as the last readable entry has it. The stream may then have
-	// lost its first entries.
+	// History says what was archived, as the last readable entry has it. The log may then have lost its
+	// first entries.
 	History messages.History
 	// Watermark is that of the last readable entry; 0 if it has none.
 	Watermark uint64
 }
 
-// State asks the stream's leader for the beginning and end of the log. All entries that were
+// State asks the leader of the journal's stream for the beginning and end of the log. All entries that were
 // acknowledged before the call are within them.
 func (l *Log) State(ctx context.Context) (State, error) {
-	x, err := l.source.extent(ctx)
+	x, err := l.extent(ctx)
 	if err != nil {
 		return State{}, err
 	}
-	state := State{FirstSequence: x.first, LastSequence: x.last, Entries: x.entries, Bytes: x.bytes}
-	if x.last == 0 {
-		return state, nil
-	}
+	state := State{FirstSequence: x.first, LastSequence: x.last, Entries: x.last - x.first + 1, Bytes: x.bytes}
 	if x.suspect {
 		state.Damage = protocol.Errorf(protocol.CodeCorrupt, "groups of the journal are lost, and entries of the log after %d may have been in them", x.last)
 	}
@@ -72,9 +69,6 @@ func (l *Log) lastReadable(ctx context.Context, state *State, why error) (messag
 	state.Damage = protocol.AsError(why)
 	// Invariant: every entry below low was passed, and none exists at or above high.
 	low, high := state.FirstSequence, state.LastSequence
-	if state.Entries == 0 {
-		high = low
-	}
 	for low < high {
 		middle := low + (high-low)/2
 		entries, _, err := l.Read(ctx, middle, 1)
@@ -136,18 +130,18 @@ func (l *Log) readCounted(ctx context.Context, sequence uint64) (messages.Logged
 	}
 }
 
-// gone reports whether the stream's leader does not have an entry.
+// gone reports whether the leader does not have an entry.
 func (l *Log) gone(ctx context.Context, sequence uint64) (bool, error) {
-	_, found, err := l.source.leader(ctx, sequence)
+	_, found, err := l.leader(ctx, sequence)
 	return !found, err
 }
 
-// End is the end of a log, as the stream's leader reports it.
+// End is the end of a log, as the leader reports it.
 type End struct {
-	Last   uint64 // last sequence of the stream
+	Last   uint64 // sequence of the last entry
 	Behind bool   // the leader has the next entry after the one that was read
-	Sealed bool   // the stream takes no more appends
-	// Suspect reports that messages of the stream are lost, and that entries of the log may have been in
+	Sealed bool   // the log takes no more appends
+	// Suspect reports that groups of the journal are lost, and that entries of the log may have been in
 	// them, behind the last one that is known. The next entry shows whether there were any.
 	Suspect bool
 }
@@ -157,7 +151,7 @@ type End struct {
 // read, there are two cases: with Behind the caller must read on; without it, the entries
 // after read are lost.
 func (l *Log) Confirm(ctx context.Context, read uint64) (End, error) {
-	x, err := l.source.extent(ctx)
+	x, err := l.extent(ctx)
 	if err != nil {
 		return End{}, err
 	}

@@ -3,6 +3,7 @@ package partitionlog
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"laneway.dev/pkg/messages"
@@ -18,20 +19,20 @@ func (e *DamagedEntry) Error() string { return e.Err.Error() }
 
 func (e *DamagedEntry) Unwrap() error { return e.Err }
 
-// Bounds are the first and last sequences of a stream, as its leader reports them. The
-// stream should have every sequence between them, except those that were purged.
+// Bounds are the first and last sequences of a log, as the leader reports them. The log should have
+// every sequence between them, except those that were purged.
 type Bounds struct {
-	// First is that of the first entry ever, and above Last in an empty stream. It is 1 if that entry was
-	// purged or lost, and its sequence is not known any more.
+	// First is that of the first entry ever. It is 1 if that entry was purged or lost, and its sequence is
+	// not known any more.
 	First, Last uint64
-	Sealed      bool // the stream takes no more appends
+	Sealed      bool // the log takes no more appends
 	Suspect     bool // as in End
 }
 
-// Bounds asks the leader for the bounds of the stream. An error that wraps
+// Bounds asks the leader for the bounds of the log. An error that wraps
 // ErrNoLog means that the log does not exist.
 func (l *Log) Bounds(ctx context.Context) (Bounds, error) {
-	x, err := l.source.extent(ctx)
+	x, err := l.extent(ctx)
 	if err != nil {
 		return Bounds{}, err
 	}
@@ -39,9 +40,21 @@ func (l *Log) Bounds(ctx context.Context) (Bounds, error) {
 }
 
 // Times returns the time that JetStream gave to the last entry, by the clock of the stream's leader,
-// and when the stream was created.
+// and when that stream was created.
 func (l *Log) Times(ctx context.Context) (last, created time.Time, err error) {
-	return l.source.times(ctx)
+	x, err := l.extent(ctx)
+	if err != nil {
+		return last, created, err
+	}
+	e, found, err := l.leader(ctx, x.last)
+	if err != nil || !found {
+		return last, created, errors.Join(err, fmt.Errorf("the last entry of the log of %s cannot be read", l.partition))
+	}
+	stream, err := l.js.Stream(ctx, messages.JournalStream(l.partition.Log))
+	if err != nil {
+		return last, created, fmt.Errorf("look up stream %s: %w", messages.JournalStream(l.partition.Log), err)
+	}
+	return e.Time, stream.CachedInfo().Created, nil
 }
 
 // History returns what was archived, as the last entry of the log has it. It is zero if that entry
@@ -64,7 +77,7 @@ func (l *Log) History(ctx context.Context) (messages.History, error) {
 }
 
 // Begin returns the first offset of a log of which nothing is archived, from the entry at the
-// first sequence of its stream; 0 if that entry is lost.
+// first sequence of it; 0 if that entry is lost.
 func (l *Log) Begin(ctx context.Context, first uint64) (int64, error) {
 	entries, err := l.step(ctx, first, 1)
 	switch {
@@ -164,11 +177,11 @@ func (l *Log) step(ctx context.Context, next uint64, limit int) ([]messages.Logg
 	return entries, err
 }
 
-// askLeader returns the entry at a sequence if the stream's leader can read it.
+// askLeader returns the entry at a sequence if the leader can read it.
 func (l *Log) askLeader(ctx context.Context, sequence uint64) ([]messages.LoggedEntry, error) {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout) // a server that stops does not answer
 	defer cancel()
-	m, found, err := l.source.leader(ctx, sequence)
+	m, found, err := l.leader(ctx, sequence)
 	if err != nil || !found {
 		return nil, err
 	}

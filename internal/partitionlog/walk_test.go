@@ -19,46 +19,33 @@ func lossy(t *testing.T, entries int) (server, *partitionlog.Log, damage) {
 	t.Helper()
 	s := start(t)
 	log := s.log(partition)
-	if inJournals {
-		made, err := log.Continue(s.ctx, 1, 1)
-		must(t, err)
-		if entries > 0 {
-			must(t, made.Append(s.ctx, entry(0, 2)))
-			must(t, made.Finish(s.ctx)) // this is group 2
-		}
-		for i := 1; i < entries; i++ {
-			_, err := log.Append(s.ctx, uint64(i), messages.EncodeEntry(entry(int64(2*i), 2)))
-			must(t, err)
-		}
-		stream, err := s.js.Stream(s.ctx, messages.JournalStream(partition.Log))
-		must(t, err)
-		return s, log, damage{stream, func(sequence uint64) uint64 { return sequence + min(sequence-1, 1) }}
-	}
-	stream, err := s.js.CreateStream(s.ctx, jetstream.StreamConfig{
-		Name: messages.LogName(partition), Subjects: []string{messages.LogSubject(partition)}, AllowDirect: true,
-	})
+	made, err := log.Continue(s.ctx, 1, 1)
 	must(t, err)
-	for i := range entries {
+	must(t, made.Append(s.ctx, entry(0, 2)))
+	must(t, made.Finish(s.ctx)) // this is group 2
+	for i := 1; i < entries; i++ {
 		_, err := log.Append(s.ctx, uint64(i), messages.EncodeEntry(entry(int64(2*i), 2)))
 		must(t, err)
 	}
-	return s, log, damage{stream, func(sequence uint64) uint64 { return sequence }}
+	stream, err := s.js.Stream(s.ctx, messages.JournalStream(partition.Log))
+	must(t, err)
+	return s, log, damage{stream}
 }
 
-// damage is the stream with the entries of a log.
-type damage struct {
-	jetstream.Stream
-	of func(sequence uint64) uint64 // the message with an entry
-}
+// damage is the stream of a journal in which each entry of a log is alone in a group.
+type damage struct{ jetstream.Stream }
+
+// group returns the sequence of the group with an entry.
+func group(sequence uint64) uint64 { return sequence + min(sequence-1, 1) }
 
 // lose loses an entry.
 func (d damage) lose(ctx context.Context, sequence uint64) error {
-	return d.SecureDeleteMsg(ctx, d.of(sequence))
+	return d.SecureDeleteMsg(ctx, group(sequence))
 }
 
 // loseBelow loses all entries below a sequence.
 func (d damage) loseBelow(ctx context.Context, sequence uint64) error {
-	return d.Purge(ctx, jetstream.WithPurgeSequence(d.of(sequence)))
+	return d.Purge(ctx, jetstream.WithPurgeSequence(group(sequence)))
 }
 
 // walk tells in words what a walk finds: entries by their sequences, and what is missing.
@@ -118,19 +105,6 @@ func TestWalkReadsLongLogsInSteps(t *testing.T) {
 	found := walk(t, s, log, 1, 600)
 	if len(found) != 501 || found[199] != "200-299 JetStream" {
 		t.Errorf("%d steps, the 200th is %q", len(found), found[199])
-	}
-}
-
-func TestWalkOfAnEmptyLog(t *testing.T) {
-	ownStream(t) // a log in a journal has an entry
-	s, log, _ := lossy(t, 0)
-	bounds, err := log.Bounds(s.ctx)
-	must(t, err)
-	if bounds != (partitionlog.Bounds{First: 1}) {
-		t.Errorf("bounds are %+v", bounds)
-	}
-	if found := walk(t, s, log, bounds.First, bounds.Last); len(found) != 0 {
-		t.Errorf("found %q", found)
 	}
 }
 

@@ -30,7 +30,7 @@ func (w *world) archiveOthers() (newer messages.History) {
 	w.t.Helper()
 	p := w.topic.Partition(0)
 	conn, js := embeddedtest.Start(w.t)
-	log := logtest.Of(w.t, conn, p).Begin(8)
+	log := logtest.Of(w.t, conn, p)
 	for n := range uint64(5) {
 		e := messages.Entry{TopicID: p.TopicID, Epoch: 5, BaseOffset: 12 + 2*int64(n), Time: 1 + int64(n)}
 		b := w.stage(w.batch(0, "before", n+1))[0]

@@ -66,7 +66,6 @@ func newWorld(t *testing.T) *world {
 func (w *world) create() {
 	w.t.Helper()
 	for n := range w.last {
-		w.damage(n).Begin(1)
 		w.append(n, messages.Entry{Created: true})
 	}
 }

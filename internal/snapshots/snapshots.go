@@ -1,5 +1,5 @@
 // Package snapshots stores the snapshots of replicators in a JetStream stream. A snapshot is
-// a series of messages. Their subjects contain the stream sequence up to which the snapshot
+// a series of messages. Their subjects contain the sequence up to which the snapshot
 // covers its log, so that an owner that writes an older snapshot does not overwrite a newer
 // one.
 //
@@ -107,7 +107,7 @@ func (w written) piece(n int) string {
 	return fmt.Sprintf("%s%s.%d.%d", w.sequencePrefix(), w.writer, w.pieces, n)
 }
 
-// Save stores a snapshot that covers the log of a partition up to a stream sequence. It
+// Save stores a snapshot that covers the log of a partition up to a sequence. It
 // returns nil when the snapshot is durable, reads the same as it was written, and those before
 // the sequence keep are removed. After an error the snapshot may be stored, in part or
 // completely, and damaged; parts are ignored.

@@ -181,7 +181,7 @@ func TestLogsWithoutARecordDoNotGetAnEmptyStore(t *testing.T) {
 	_, js := embeddedtest.Start(t)
 	ctx, c := limited(t), in(t, t.TempDir())
 	partition := protocol.Partition{Topic: "orders", TopicID: 7}
-	logtest.Of(t, js.Conn(), partition).Begin(1).Append(0, messages.EncodeEntry(messages.Entry{TopicID: partition.TopicID, Created: true}))
+	logtest.Of(t, js.Conn(), partition).Append(0, messages.EncodeEntry(messages.Entry{TopicID: partition.TopicID, Created: true}))
 	mustRefuse(t, join(ctx, js, c), "logs exist, but the store has no marker")
 	object, err := objectstore.NewKey(time.Now(), nil)
 	if err == nil {

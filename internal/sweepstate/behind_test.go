@@ -32,8 +32,8 @@ func TestDamageNamesTheLogTheReasonAndWhatToDo(t *testing.T) {
 		{none, partition(0), nil},
 		{b, other, nil},
 		{b, repaired, nil},
-		{b, partition(0), []string{"LANEWAY_LOG-0000000000000007-0 is older than the object store (entry 5 is missing)", "laneway topic repair orders", "laneway store accept", "newer data of NATS"}},
-		{b, partition(1), []string{"LANEWAY_LOG-0000000000000007-1 is older than the object store (NATS as a whole was restored)"}},
+		{b, partition(0), []string{"0000000000000007-0 is older than the object store (entry 5 is missing)", "laneway topic repair orders", "laneway store accept", "newer data of NATS"}},
+		{b, partition(1), []string{"0000000000000007-1 is older than the object store (NATS as a whole was restored)"}},
 		{&sweepstate.Behind{All: true, Reason: "all"}, other, []string{"-2 is older than the object store (all)"}},
 	} {
 		got := c.behind.Damage(c.of)

@@ -118,7 +118,7 @@ func TestLogsThatAreContinuedDoNotCount(t *testing.T) {
 	topic := create(ctx, t, registry, "orders", 1)
 	next := topic.Partition(0)
 	next.Incarnation = 3
-	logtest.Of(t, js.Conn(), next).Begin(1).Append(0, messages.EncodeEntry(messages.Entry{TopicID: topic.ID, Created: true}))
+	logtest.Of(t, js.Conn(), next).Append(0, messages.EncodeEntry(messages.Entry{TopicID: topic.ID, Created: true}))
 	wantCensus(ctx, t, js, "orders/0.0 orders/0.3 >3") // a repair is under way
 	if err := registry.Continue(ctx, topic.Partition(0), 3); err != nil {
 		t.Fatal(err)

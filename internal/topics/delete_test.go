@@ -74,7 +74,7 @@ type paused struct {
 }
 
 func (p paused) CreateStream(ctx context.Context, config jetstream.StreamConfig) (jetstream.Stream, error) {
-	if strings.HasPrefix(config.Name, messages.LogStreamPrefix) || strings.HasPrefix(config.Name, messages.JournalStreamPrefix) {
+	if strings.HasPrefix(config.Name, messages.JournalStreamPrefix) {
 		p.once.Do(p.before)
 	}
 	return p.JetStream.CreateStream(ctx, config)

@@ -23,12 +23,12 @@ func TestProbesAreAnsweredOnSubjectsOfProbesOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	answers := make(chan *nats.Msg, 2)
-	for _, subject := range []string{messages.ProbePrefix + ">", messages.LogWildcard} {
+	for _, subject := range []string{messages.ProbePrefix + ">", messages.JournalWildcard} {
 		if _, err := conn.ChanSubscribe(subject, answers); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, reply := range []string{"_laneway.log.orders.0.7", messages.ProbePrefix + "me.1"} {
+	for _, reply := range []string{messages.JournalSubject(7), messages.ProbePrefix + "me.1"} {
 		if err := conn.PublishRequest(messages.SequencerProbe, reply, nil); err != nil {
 			t.Fatal(err)
 		}

@@ -20,7 +20,7 @@ const (
 type Entry struct {
 	TopicID uint64
 	// Owner is set in a term record, the first entry of a new owner of the log, and
-	// names that owner. The entry's stream sequence is the owner's term.
+	// names that owner. The entry's sequence is the owner's term.
 	Owner          string
 	OwnerEpoch     uint64 // of a term record: the owner's epoch in its role
 	Epoch          uint64 // frontend epoch of all batches

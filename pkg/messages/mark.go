@@ -1,6 +1,6 @@
 package messages
 
-// Position is a place in the log of a partition: the stream sequence of an entry and
+// Position is a place in the log of a partition: the sequence of an entry and
 // the offset that follows it.
 type Position struct {
 	Sequence uint64 `json:"sequence"`

@@ -1,7 +1,6 @@
 package messages
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -39,8 +38,6 @@ const (
 	frontendPrefix    = "_laneway.frontend."
 	stagerPrefix      = "_laneway.stager."
 	alivePrefix       = "_laneway.alive."
-	LogWildcard       = "_laneway.log.>"
-	logPrefix         = "_laneway.log."
 )
 
 func ofLog(prefix string, p protocol.Partition) string { return prefix + strconv.Itoa(int(p.Log)) }
@@ -54,53 +51,18 @@ func ReplicatorSubject(p protocol.Partition) string { return ofLog(replicatorPre
 // CommittedSubject carries what the replicators have committed to the partition's log.
 func CommittedSubject(p protocol.Partition) string { return ofLog(committedPrefix, p) }
 
-// LogSubject is the only subject of the partition's log stream. It contains the id of
-// the topic and the incarnation of the log. So a late append of an older owner cannot
-// reach the log that has replaced the one of that owner: no stream has the old subject
-// any more, or its stream is sealed.
-func LogSubject(p protocol.Partition) string {
-	s := logPrefix + topicID(p.TopicID) + "." + strconv.Itoa(int(p.Number))
-	if p.Incarnation > 0 {
-		s += "." + strconv.FormatUint(uint64(p.Incarnation), 10)
-	}
-	return s
-}
-
 func topicID(id uint64) string { return fmt.Sprintf("%016x", id) }
 
-// ParseLogSubject returns the partition of a log from its subject, without the topic's
-// name; false if it is no log's.
-func ParseLogSubject(subject string) (protocol.Partition, bool) {
-	tokens := strings.Split(strings.TrimPrefix(subject, logPrefix), ".")
-	if len(tokens) < 2 || len(tokens) > 3 {
-		return protocol.Partition{}, false
-	}
-	id, err := strconv.ParseUint(tokens[0], 16, 64)
-	number, numberErr := strconv.ParseUint(tokens[1], 10, 31)
-	p := protocol.Partition{TopicID: id, Number: int32(number)}
-	if len(tokens) == 3 {
-		n, incarnationErr := strconv.ParseUint(tokens[2], 10, 32)
-		p.Incarnation, err = uint32(n), errors.Join(err, incarnationErr)
-	}
-	return p, err == nil && numberErr == nil && LogSubject(p) == subject
-}
-
-// LogsOf returns the subjects of all logs of a topic.
-func LogsOf(id uint64) string { return logPrefix + topicID(id) + ".>" }
-
-// LogName is the name of the partition's log, and of the stream that holds it. It has the topic's
-// id, so that a topic that is created again shares no log with the one before. Clients
-// know the log by another name, that of protocol.Partition.Stream.
+// LogName is the name of the partition's log. It has the topic's id, so that a topic that is created
+// again shares no log with the one before. Clients know the log by another name, that of
+// protocol.Partition.Stream.
 func LogName(p protocol.Partition) string {
-	s := LogStreamPrefix + topicID(p.TopicID) + "-" + strconv.Itoa(int(p.Number))
+	s := topicID(p.TopicID) + "-" + strconv.Itoa(int(p.Number))
 	if p.Incarnation > 0 {
 		s += "_" + strconv.FormatUint(uint64(p.Incarnation), 10)
 	}
 	return s
 }
-
-// LogStreamPrefix is what the names of all log streams begin with.
-const LogStreamPrefix = "LANEWAY_LOG-"
 
 // JournalStreamPrefix is what the names of all journals begin with, and JournalWildcard has all of their subjects.
 const (

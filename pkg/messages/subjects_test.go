@@ -15,18 +15,17 @@ func TestSubjectsOfAPartition(t *testing.T) {
 	again := p
 	again.Incarnation = 3
 	for got, want := range map[string]string{
-		p.String():           "orders/12",
-		p.ProduceSubject():   "laneway.produce.orders.12",
-		p.FetchSubject():     "laneway.fetch.orders.12",
-		SequencerSubject(p):  "_laneway.sequencer.3",
-		ReplicatorSubject(p): "_laneway.replicator.3",
-		CommittedSubject(p):  "_laneway.committed.3",
-		LogSubject(p):        "_laneway.log.0000000000000009.12",
-		p.Stream():           "LANEWAY-orders-12",
-		LogName(p):           "LANEWAY_LOG-0000000000000009-12",
-		LogSubject(again):    "_laneway.log.0000000000000009.12.3",
-		LogName(again):       "LANEWAY_LOG-0000000000000009-12_3",
-		LogsOf(9):            "_laneway.log.0000000000000009.>",
+		p.String():            "orders/12",
+		p.ProduceSubject():    "laneway.produce.orders.12",
+		p.FetchSubject():      "laneway.fetch.orders.12",
+		SequencerSubject(p):   "_laneway.sequencer.3",
+		ReplicatorSubject(p):  "_laneway.replicator.3",
+		CommittedSubject(p):   "_laneway.committed.3",
+		JournalSubject(p.Log): "_laneway.journal.3",
+		JournalStream(p.Log):  "LANEWAY_JOURNAL-3",
+		p.Stream():            "LANEWAY-orders-12",
+		LogName(p):            "0000000000000009-12",
+		LogName(again):        "0000000000000009-12_3",
 
 		FrontendSubject(math.MaxUint64): "_laneway.frontend.18446744073709551615",
 		StagerSubject("x7"):             "_laneway.stager.x7",
@@ -47,13 +46,15 @@ func TestWildcardsCoverTheirSubjects(t *testing.T) {
 		ReplicatorSubject(p): ReplicatorWildcard,
 		CommittedSubject(p):  CommittedWildcard,
 		AliveSubject("x7"):   AliveWildcard,
+
+		JournalSubject(p.Log): JournalWildcard,
 	} {
 		if !strings.HasPrefix(subject, strings.TrimRight(wildcard, ">*")) {
 			t.Errorf("%s does not cover %s", wildcard, subject)
 		}
 	}
 	for _, subject := range []string{
-		StageSubject, FrontendSubject(1), SequencerSubject(p), ReplicatorSubject(p), CommittedSubject(p), LogSubject(p),
+		StageSubject, FrontendSubject(1), SequencerSubject(p), ReplicatorSubject(p), CommittedSubject(p), JournalSubject(p.Log),
 		StagerSubject("x7"), AliveSubject("x7"),
 	} {
 		if !strings.HasPrefix(subject, protocol.InternalPrefix) {
@@ -62,18 +63,7 @@ func TestWildcardsCoverTheirSubjects(t *testing.T) {
 	}
 }
 
-func TestOtherSubjectsAreOfNoLog(t *testing.T) {
-	for _, s := range []string{
-		"", "_laneway.log", "_laneway.log.0000000000000007", "_laneway.log.7.1", "_laneway.log.0000000000000007.01", "_laneway.log.0000000000000007.-1",
-		"_laneway.log.0000000000000007.1.0", "_laneway.log.0000000000000007.1.2.3", "_laneway.log.000000000000000x.1", "x.0000000000000007.1",
-	} {
-		if p, ok := ParseLogSubject(s); ok {
-			t.Errorf("%q is read as %+v", s, p)
-		}
-	}
-}
-
-func TestLogsShareNoStreamAndNoSubject(t *testing.T) {
+func TestLogsShareNoName(t *testing.T) {
 	partition := rapid.Custom(func(t *rapid.T) protocol.Partition {
 		return protocol.Partition{
 			TopicID: rapid.OneOf(rapid.Uint64Range(1, 20), rapid.Uint64()).Draw(t, "id"),
@@ -84,11 +74,8 @@ func TestLogsShareNoStreamAndNoSubject(t *testing.T) {
 	})
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := partition.Draw(t, "a"), partition.Draw(t, "b")
-		if a != b && (LogName(a) == LogName(b) || LogSubject(a) == LogSubject(b)) {
+		if a != b && LogName(a) == LogName(b) {
 			t.Fatalf("%+v and %+v share %s", a, b, LogName(a))
-		}
-		if parsed, ok := ParseLogSubject(LogSubject(a)); !ok || parsed != a {
-			t.Fatalf("the subject of %+v is read as %+v, %t", a, parsed, ok)
 		}
 	})
 }

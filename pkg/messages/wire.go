@@ -171,7 +171,7 @@ type Outcomes struct {
 // Committed reports that an entry is in the log (replicator to all frontends).
 type Committed struct {
 	Partition protocol.Partition
-	Sequence  uint64 // stream sequence of the entry
+	Sequence  uint64 // sequence of the entry
 	Entry     []byte // see Entry
 }
 

@@ -277,7 +277,7 @@ type PartitionInfo struct {
 	StartOffset int64  `json:"start_offset,omitempty"`
 	EndOffset   int64  `json:"end_offset"` // the offset after the last committed record
 	Stream      string `json:"stream"`     // that acknowledgements name; there is no stream of this name
-	LogStream   string `json:"log_stream"` // the JetStream stream that holds the log
+	LogStream   string `json:"log_stream"` // the JetStream stream that holds the log, with those of other partitions
 	Entries     uint64 `json:"entries"`    // messages in the log stream
 	LogBytes    uint64 `json:"log_bytes"`  // size of the log stream, with the payloads of small batches that are not archived
 	// ArchivedOffset is the offset after the last record that was archived; 0 if none was. The

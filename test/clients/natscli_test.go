@@ -62,7 +62,7 @@ func testNATSRequest(t *testing.T, f *fixture) {
 // benchPub returns a run of nats bench that publishes to the topic. It looks up a stream
 // first, so it gets the one of the log.
 func (f *fixture) benchPub(how string, args ...string) *exec.Cmd {
-	args = append([]string{"bench", "js", "pub", how, "--stream", messages.LogName(f.partition), "--no-progress"}, args...)
+	args = append([]string{"bench", "js", "pub", how, "--stream", messages.JournalStream(f.partition.Log), "--no-progress"}, args...)
 	return f.NATSCommand(f.ctx, append(args, f.laneway.subject)...)
 }
 

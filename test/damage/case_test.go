@@ -237,7 +237,7 @@ func (c *trial) judge(p protocol.Partition, d *delivered, lost []int64) outcome 
 		}
 		return unharmed
 	}
-	if stream := LogStream(c.draw.File); stream != "" && stream != logStreamOf(p) {
+	if stream := LogStream(c.draw.File); stream != "" && stream != messages.JournalStream(p.Log) {
 		c.fault("%s has lost %d records, the damage is to %s", p, len(lost), stream)
 	}
 	switch {
@@ -262,7 +262,7 @@ func (c *trial) reported(p protocol.Partition, told info) bool {
 // names are those of a partition, its log, and the streams that all partitions share.
 func names(p protocol.Partition) []string {
 	return []string{
-		p.String(), messages.LogName(p), logStreamOf(p), "LANEWAY_TOPICS", "LANEWAY_MARKS", "LANEWAY_SNAPSHOTS", "LANEWAY_EPOCHS", "LANEWAY_PRODUCERS", "LANEWAY_CLUSTER", "LANEWAY_GENERATION",
+		p.String(), messages.LogName(p), messages.JournalStream(p.Log), "LANEWAY_TOPICS", "LANEWAY_MARKS", "LANEWAY_SNAPSHOTS", "LANEWAY_EPOCHS", "LANEWAY_PRODUCERS", "LANEWAY_CLUSTER", "LANEWAY_GENERATION",
 	}
 }
 

@@ -11,9 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/messages"
-	"laneway.dev/pkg/protocol"
 )
 
 // Kind is what is done to a file.
@@ -94,10 +92,8 @@ func Category(file string) string {
 	return strings.ToLower(strings.TrimPrefix(stream, "KV_LANEWAY_")) + ": " + what
 }
 
-// hasLogs reports whether a stream has the log of a partition, or of several.
-func hasLogs(stream string) bool {
-	return strings.HasPrefix(stream, messages.LogStreamPrefix) || strings.HasPrefix(stream, messages.JournalStreamPrefix)
-}
+// hasLogs reports whether a stream has the logs of partitions.
+func hasLogs(stream string) bool { return strings.HasPrefix(stream, messages.JournalStreamPrefix) }
 
 // LogStream returns the stream with logs that a file belongs to; empty if it belongs to none.
 func LogStream(file string) string {
@@ -107,14 +103,6 @@ func LogStream(file string) string {
 		return ""
 	}
 	return stream
-}
-
-// logStreamOf returns the stream that has the log of a partition.
-func logStreamOf(p protocol.Partition) string {
-	if partitionlog.InJournals {
-		return messages.JournalStream(p.Log)
-	}
-	return messages.LogName(p)
 }
 
 // Files returns all files below a folder by their categories, sorted.

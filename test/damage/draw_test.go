@@ -29,7 +29,7 @@ func basesOf(t *testing.T, files ...string) bases {
 
 func TestDrawsOfACampaignMeetAllKindsAndFiles(t *testing.T) {
 	files := []string{
-		"nats/jetstream/$G/streams/LANEWAY_LOG-0000000000000007-0/msgs/1.blk", "nats/jetstream/$G/streams/LANEWAY_LOG-0000000000000007-0/msgs/index.db",
+		"nats/jetstream/$G/streams/LANEWAY_JOURNAL-0/msgs/1.blk", "nats/jetstream/$G/streams/LANEWAY_JOURNAL-0/msgs/index.db",
 		"nats/jetstream/$G/streams/KV_LANEWAY_TOPICS/meta.inf", "objects/o/0000000000000003/01", "laneway.lock",
 	}
 	all := basesOf(t, files...)

@@ -64,38 +64,6 @@ func BuildMutant(t testing.TB, mutant string) string {
 	return binary
 }
 
-// BuildOlder builds laneway as it was at a commit, and returns the binary's path. It is built once.
-// A clone without the commit cannot test this.
-func BuildOlder(t testing.TB, commit string) string {
-	t.Helper()
-	root, err := machine.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	binary := filepath.Join(root, "bin", "laneway-"+commit)
-	if _, err := os.Stat(binary); err == nil {
-		return binary
-	}
-	if err := run(root, nil, "git", "cat-file", "-e", commit+"^{commit}"); err != nil {
-		t.Skipf("NOT TESTED: the clone does not have commit %s: %v", commit, err)
-	}
-	source := t.TempDir()
-	archive := filepath.Join(source, "source.tar")
-	for _, step := range []struct {
-		folder  string
-		command []string
-	}{
-		{root, []string{"git", "archive", "--output", archive, commit}},
-		{source, []string{"tar", "-xf", archive}},
-		{source, []string{"go", "build", "-trimpath", "-o", binary, "./cmd/laneway"}},
-	} {
-		if err := run(step.folder, []string{"GOWORK=off", "CGO_ENABLED=0"}, step.command[0], step.command[1:]...); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return binary
-}
-
 // run runs a tool of the build in a folder.
 func run(folder string, env []string, name string, args ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), buildTimeout)

@@ -63,7 +63,7 @@ func TestReplySubjectsReachNoService(t *testing.T) {
 		f := start(t, kind, deployment.Options{})
 		ctx := within(t, time.Minute)
 		f.request(ctx, t, &nats.Msg{Subject: f.partition.ProduceSubject(), Data: []byte("one")})
-		for _, reply := range []string{messages.LogSubject(f.partition), "$KV.LANEWAY_TOPICS." + f.partition.Topic, protocol.TopicAPI + "delete"} {
+		for _, reply := range []string{messages.JournalSubject(f.partition.Log), "$KV.LANEWAY_TOPICS." + f.partition.Topic, protocol.TopicAPI + "delete"} {
 			for subject, body := range map[string]string{
 				f.partition.ProduceSubject(): "two", f.partition.FetchSubject(): `{"from":"earliest","max_records":1}`, protocol.TopicAPI + "list": "",
 			} {

@@ -12,7 +12,7 @@ type Summary struct {
 	Key string
 	// Incarnation is the one of the log that the sequences belong to.
 	Incarnation uint32
-	// First and Last are the stream sequences of the first and the last entry. There is an entry
+	// First and Last are the sequences of the first and the last entry. There is an entry
 	// for each sequence between them.
 	First, Last uint64
 	// Base is the first offset: where the entry before First ends. If First has a Gap, it is

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"iter"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -45,40 +44,13 @@ func (l Log) must(err error) {
 	}
 }
 
-// Begin prepares a log whose first entry will get a sequence. Until it has an entry, it may not exist.
-// JetStream may still be removing the files of an earlier stream, so Begin repeats a creation that fails.
-func (l Log) Begin(first uint64) Log {
-	l.Helper()
-	if partitionlog.InJournals {
-		l.must(journal.Create(l.ctx, l.js, l.partition.Log, 1))
-		return l
-	}
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for tries := 0; ; tries++ {
-		_, err := l.js.CreateStream(l.ctx, jetstream.StreamConfig{
-			Name: messages.LogName(l.partition), Subjects: []string{messages.LogSubject(l.partition)}, AllowDirect: true, FirstSeq: first,
-			Metadata: map[string]string{"laneway-topic": l.partition.Topic},
-		})
-		if err == nil {
-			return l
-		}
-		if tries == mostTries {
-			l.Fatal(err)
-		}
-		<-tick.C
-	}
-}
-
-// mostTries bounds how often a stream is created.
-const mostTries = 500
-
-// Append appends any data after the last entry, and returns its sequence. It begins a log that Begin has
-// prepared.
+// Append appends any data after the last entry, and returns its sequence. If the log does not exist, it
+// begins after expected.
 func (l Log) Append(expected uint64, data []byte) (sequence uint64) {
 	l.Helper()
+	l.must(journal.Create(l.ctx, l.js, l.partition.Log, 1))
 	sequence, err := partitionlog.New(l.conn, l.js, l.partition).Append(l.ctx, expected, data)
-	if partitionlog.InJournals && errors.Is(err, partitionlog.ErrNoLog) {
+	if errors.Is(err, partitionlog.ErrNoLog) {
 		first := messages.Section{Log: messages.LogIDOf(l.partition), Kind: messages.SectionFirst, Entry: data, Topic: l.partition.Topic}
 		sequence, err = journal.Of(l.conn, l.js, l.partition.Log).Append(l.ctx, expected, first)
 	}
@@ -112,31 +84,16 @@ const maxPending = 1000
 // send sends an entry. done returns when it is durable.
 func (l Log) send(expected uint64, data []byte) (done func() error) {
 	l.Helper()
-	if partitionlog.InJournals {
-		section := messages.Section{Log: messages.LogIDOf(l.partition), Kind: messages.SectionNext, Entry: data, Topic: l.partition.Topic}
-		a, err := journal.Of(l.conn, l.js, l.partition.Log).Begin(l.ctx, expected, section)
-		l.must(err)
-		return func() error {
-			_, err := a.Await(l.ctx)
-			return err
-		}
-	}
-	ack, err := l.js.PublishAsync(messages.LogSubject(l.partition), data, jetstream.WithExpectLastSequence(expected))
+	section := messages.Section{Log: messages.LogIDOf(l.partition), Kind: messages.SectionNext, Entry: data, Topic: l.partition.Topic}
+	a, err := journal.Of(l.conn, l.js, l.partition.Log).Begin(l.ctx, expected, section)
 	l.must(err)
 	return func() error {
-		select {
-		case <-ack.Ok():
-			return nil
-		case err := <-ack.Err():
-			return err
-		case <-l.ctx.Done():
-			return context.Cause(l.ctx)
-		}
+		_, err := a.Await(l.ctx)
+		return err
 	}
 }
 
-// Lose loses entries. With InJournals, each of them MUST be alone in its group, or the others are
-// lost, too.
+// Lose loses entries. Each of them MUST be alone in its group, or the others are lost, too.
 func (l Log) Lose(sequences ...uint64) {
 	l.Helper()
 	stream := l.stream()
@@ -151,19 +108,19 @@ func (l Log) LoseBelow(sequence uint64) {
 	l.must(l.stream().Purge(l.ctx, jetstream.WithPurgeSequence(l.place(sequence))))
 }
 
-// LoseEntries loses all entries. The stream stays.
+// LoseEntries loses all entries of the journal. Its stream stays.
 func (l Log) LoseEntries() {
 	l.Helper()
 	l.must(l.stream().Purge(l.ctx))
 }
 
-// LoseLog loses the log. With InJournals, the others of its journal stay.
+// LoseLog loses the log. The others of its journal stay.
 func (l Log) LoseLog() {
 	l.Helper()
 	l.must(partitionlog.New(l.conn, l.js, l.partition).Delete(l.ctx))
 }
 
-// LoseStream loses the stream with the log. With InJournals it has all logs of this number.
+// LoseStream loses the stream of the journal, with all of its logs.
 func (l Log) LoseStream() {
 	l.Helper()
 	l.must(l.js.DeleteStream(l.ctx, l.Stream()))
@@ -180,12 +137,9 @@ func (l Log) Exists() bool {
 	return true
 }
 
-// Bytes returns the size of the log: of its stream as JetStream counts it, or of its entries in a journal.
+// Bytes returns the size of the entries of the log.
 func (l Log) Bytes() (size uint64) {
 	l.Helper()
-	if !partitionlog.InJournals {
-		return l.stream().CachedInfo().State.Bytes
-	}
 	for from, atEnd := uint64(1), false; !atEnd; {
 		var entries []journal.Entry
 		var err error
@@ -200,12 +154,7 @@ func (l Log) Bytes() (size uint64) {
 }
 
 // Stream returns the name of the stream that has the log.
-func (l Log) Stream() string {
-	if partitionlog.InJournals {
-		return messages.JournalStream(l.partition.Log)
-	}
-	return messages.LogName(l.partition)
-}
+func (l Log) Stream() string { return messages.JournalStream(l.partition.Log) }
 
 func (l Log) stream() jetstream.Stream {
 	l.Helper()
@@ -214,12 +163,9 @@ func (l Log) stream() jetstream.Stream {
 	return stream
 }
 
-// place returns the sequence in the stream of an entry.
+// place returns the sequence of the group with an entry.
 func (l Log) place(sequence uint64) uint64 {
 	l.Helper()
-	if !partitionlog.InJournals {
-		return sequence
-	}
 	place, err := journal.Of(l.conn, l.js, l.partition.Log).Place(l.ctx, messages.LogIDOf(l.partition), sequence)
 	if err == nil && place == 0 {
 		err = fmt.Errorf("the log of %s has no entry %d", l.partition, sequence)

@@ -14,7 +14,7 @@ const (
 	// restored.
 	recheckEvery = 10 * time.Second
 	// creationTime is how long a new log may be empty: its first entry and its mark are
-	// written shortly after its stream is created.
+	// written shortly after its journal is created.
 	creationTime = 10 * time.Second
 )
 
@@ -29,14 +29,14 @@ type damage struct {
 }
 
 // shorter compares the end of the log with all evidence of how far it once reached, and
-// returns what was lost; empty if there is no evidence of a loss. The evidence is streamEnd,
-// the last sequence of the stream; the written position of the mark; the acknowledged
+// returns what was lost; empty if there is no evidence of a loss. The evidence is logEnd,
+// the last sequence of the log; the written position of the mark; the acknowledged
 // appends of this core; and the result of a scrub.
-func (c *Core) shorter(streamEnd uint64) string {
+func (c *Core) shorter(logEnd uint64) string {
 	end, mark := c.end(), c.reserve.Mark.Written
 	switch {
-	case streamEnd > c.last:
-		return fmt.Sprintf("the last entry of its log is %d, and its entries from %d on cannot be read", streamEnd, c.last+1)
+	case logEnd > c.last:
+		return fmt.Sprintf("the last entry of its log is %d, and its entries from %d on cannot be read", logEnd, c.last+1)
 	case c.reserve.Exists && !end.Covers(mark):
 		return fmt.Sprintf("its log ends with entry %d at offset %d, and once had entry %d and ended at offset %d at least",
 			end.Sequence, end.Offset, mark.Sequence, mark.Offset)
@@ -47,14 +47,14 @@ func (c *Core) shorter(streamEnd uint64) string {
 	return c.scrubs.damage
 }
 
-// unprovenEnd returns why entries may have followed the end of a log in messages of its stream that are
+// unprovenEnd returns why entries may have followed the end of a log in groups of its journal that are
 // lost; empty if there were none. The mark proves that if it reserves nothing beyond the end.
 func (c *Core) unprovenEnd() string {
 	end := c.end()
 	if c.reserve.Exists && end.Covers(c.reserve.Mark.Reserved) {
 		return ""
 	}
-	return fmt.Sprintf("messages of its stream are lost, and may have had entries of its log after entry %d, which ends at offset %d", end.Sequence, end.Offset)
+	return fmt.Sprintf("groups of its journal are lost, and may have had entries of its log after entry %d, which ends at offset %d", end.Sequence, end.Offset)
 }
 
 // missingBefore returns what is missing before an entry that was read; empty if the entry

@@ -166,7 +166,7 @@ func TestEndBeforeLostMessagesIsProvenByTheMark(t *testing.T) {
 		damage   string
 	}{
 		"nothing is reserved": {0, ""},
-		"an entry is":         {1, "messages of its stream are lost, and may have had entries of its log after entry 3, which ends at offset 3"},
+		"an entry is":         {1, "groups of its journal are lost, and may have had entries of its log after entry 3, which ends at offset 3"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, first := newMarked(t)

@@ -19,9 +19,9 @@ type Read struct {
 type LogRead struct {
 	Entries []LoggedEntry
 	AtEnd   bool   // no readable entry follows the last one
-	Last    uint64 // if AtEnd: the last sequence of the stream, as its leader reports it
+	Last    uint64 // if AtEnd: the last sequence of the log, as the leader reports it
 	Sealed  bool   // if AtEnd: the log takes no more appends
-	Suspect bool   // if AtEnd: more entries may have followed, in messages of the stream that are lost
+	Suspect bool   // if AtEnd: more entries may have followed, in groups of the journal that are lost
 	Corrupt string // why the message after Entries is not a valid entry, or empty; AtEnd and Last are not valid then
 	Gone    bool   // the log does not exist; the other fields are not valid then
 	Deleted bool   // the topic does not exist; the other fields are not valid then
