@@ -23,10 +23,13 @@ SIMULATOR = ./test/sim/...
 UNIT ?= ./... $(SIMULATOR)
 # Packages that depend on the SDKs of clouds: the command line, and the stores themselves.
 CLOUD = $(shell go list -f '{{.ImportPath}} {{join .Deps " "}}' ./... | grep aws-sdk-go-v2 | cut -d' ' -f1)
+# Packages with one goroutine: the cores, and the rules of producers and tickets.
+PURE = $(shell go list ./... | grep /core) ./pkg/protocol ./pkg/ticketing ./pkg/delivery
 # Packages for the race detector. It would have to compile the SDKs once more, which takes
-# minutes, so the packages above are left out; `make race RACE=./...` includes them. End-to-end
-# tests drive other processes, so it sees little there; `make race RACE=work` includes them.
-RACE ?= $(filter-out $(CLOUD),$(shell go list ./...))
+# minutes, and sees nothing where there is one goroutine, so the packages above are left out;
+# `make race RACE=./...` includes them. End-to-end tests drive other processes, so it sees little
+# there; `make race RACE=work` includes them.
+RACE ?= $(filter-out $(CLOUD) $(PURE) $(PURE:./%=laneway.dev/%),$(shell go list ./...))
 race: export CGO_ENABLED := 1
 # Fuzzing is guided by the code that an input reaches. GUIDED= leaves that out, and with it
 # compiling all that a target stands on once more.
@@ -107,9 +110,9 @@ race: ## tests of the product module under the race detector
 FUZZ = $(if $(GUIDED),-fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package",\
 	"$$package" -args -test.fuzz "^$$target\$$" -test.fuzztime $(FUZZTIME) -test.fuzzcachedir $(CURDIR)/bin/fuzz)
 
-.PHONY: cloud
-cloud: ## tests that race leaves out: the command line and cloud stores
-	go test $(TESTFLAGS) $(CLOUD)
+.PHONY: unraced
+unraced: ## tests that race leaves out: the command line, cloud stores, and what has one goroutine
+	go test $(TESTFLAGS) $(CLOUD) $(PURE)
 
 .PHONY: fuzz
 fuzz: ## every fuzz target, FUZZTIME (10s) each
