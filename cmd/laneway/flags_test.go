@@ -20,7 +20,7 @@ func TestRejectsValueOutOfRange(t *testing.T) {
 		{consume, "--count", "0", "from 1 to"},
 		{consume, "--count", "-1", "from 1 to"},
 		{create, "--partitions", "0", "from 1 to"},
-		{create, "--partitions", "257", "1 to 256"},
+		{create, "--partitions", "4097", "1 to 4096"},
 		{create, "--max-record-bytes", "0", "at least 1 byte"},
 		{create, "--max-record-bytes", "-1", "not a size"},
 		{create, "--max-record-bytes", "5MiB", "1 to 4.0 MiB"},
@@ -155,7 +155,7 @@ func TestErrorNamesVariable(t *testing.T) {
 	}{
 		"value that cannot be read":          {"LANEWAY_LINGER", "soon", []string{"serve"}},
 		"value that is not among those":      {"LANEWAY_LOG_LEVEL", "loud", []string{"serve"}},
-		"value that a command does not take": {"LANEWAY_PARTITIONS", "300", []string{"topic", "create", "orders"}},
+		"value that a command does not take": {"LANEWAY_PARTITIONS", "5000", []string{"topic", "create", "orders"}},
 		"value that flags do not take":       {"LANEWAY_DEADLINE", "2m", []string{"serve"}},
 		"store that is not supported":        {"LANEWAY_STORE", "s3://b/x", []string{"serve"}},
 		"fault that does not exist":          {"LANEWAY_FAULT", "stage.dely=1s", []string{"serve"}},

@@ -18,7 +18,7 @@ const logTime = 10 * time.Second
 func (c Cluster) watermark(ctx context.Context) (highest uint64, err error) {
 	list, cancel := context.WithTimeout(ctx, logTime)
 	defer cancel()
-	logs, err := partitionlog.List(list, c.Conn, c.JS, 0)
+	logs, err := partitionlog.List(list, c.Conn, c.JS, partitionlog.Which{})
 	if err != nil {
 		return 0, err
 	}

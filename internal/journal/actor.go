@@ -33,6 +33,7 @@ type result struct {
 // run is the goroutine of the journal. When it ends, every call is answered.
 func (j *Journal) run(ctx context.Context) {
 	defer j.work.Wait()
+	defer j.endReads()
 	defer j.publisher.CleanupPublisher()
 	lost := j.config.Conn.StatusChanged(nats.RECONNECTING, nats.CLOSED)
 	defer j.config.Conn.RemoveStatusListener(lost)

@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
+	"golang.org/x/sync/singleflight"
 
 	"laneway.dev/internal/actor"
 	core "laneway.dev/internal/core/journal"
@@ -40,6 +40,9 @@ type Journal struct {
 	actor.Routine
 	work      sync.WaitGroup                     // for a read or a purge under way
 	interrupt atomic.Pointer[context.CancelFunc] // ends the read early
+	reads     context.Context                    // of reads that callers share; it ends with the journal
+	endReads  context.CancelFunc
+	shared    singleflight.Group
 	publisher jetstream.JetStream
 
 	core     *core.Appender
@@ -85,6 +88,7 @@ func Open(config Config) *Journal {
 		config: config, stream: messages.JournalStream(config.Log), mailbox: actor.NewMailbox[any](mailboxSize),
 		core: core.NewAppender(nuid.Next(), limits), calls: make(map[uint64]*call),
 	}
+	j.reads, j.endReads = context.WithCancel(context.Background())
 	var err error
 	if j.publisher, err = j.newPublisher(); err != nil {
 		panic(err) // only options can be wrong, and these are constant
@@ -266,8 +270,16 @@ func (j *Journal) State(ctx context.Context, id messages.LogID) (state core.Stat
 	return state, exists, err
 }
 
-// Logs returns the extents of all logs, with all entries that were durable before the call.
-func (j *Journal) Logs(ctx context.Context) (logs map[messages.LogID]core.State, err error) {
-	err = j.ask(ctx, true, func(x *core.Index) { logs = maps.Collect(x.All()) })
+// Logs returns the extents of the logs that keep returns true for, with all entries that were durable before
+// the call. keep runs on the goroutine of the journal.
+func (j *Journal) Logs(ctx context.Context, keep func(messages.LogID, core.State) bool) (logs map[messages.LogID]core.State, err error) {
+	logs = make(map[messages.LogID]core.State)
+	err = j.ask(ctx, true, func(x *core.Index) {
+		for id, state := range x.All() {
+			if keep(id, state) {
+				logs[id] = state
+			}
+		}
+	})
 	return logs, err
 }

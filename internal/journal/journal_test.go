@@ -383,7 +383,7 @@ func TestJournalWithoutAStreamIsEmpty(t *testing.T) {
 	r := &rig{TB: t, data: t.TempDir(), ctx: t.Context()}
 	r.serve()
 	j := r.open()
-	if logs, err := j.Logs(r.ctx); err != nil || len(logs) != 0 {
+	if logs, err := j.Logs(r.ctx, all); err != nil || len(logs) != 0 {
 		t.Errorf("it has the logs %v, %v", logs, err)
 	}
 	must(t, journal.Create(r.ctx, r.js, 0, 1))
@@ -412,7 +412,7 @@ func TestIdleLogsMoveWhenAJournalIsPurged(t *testing.T) {
 		}
 	}
 	stale := r.open()
-	if _, err := stale.Logs(r.ctx); err != nil {
+	if _, err := stale.Logs(r.ctx, all); err != nil {
 		t.Fatal(err)
 	}
 	before := r.groups()
@@ -443,3 +443,5 @@ func TestIdleLogsMoveWhenAJournalIsPurged(t *testing.T) {
 	r.fill(r.open(), 2, 1, 3)
 	r.want(stale, 2, core.State{First: 1, Last: 3, Begun: true})
 }
+
+func all(messages.LogID, core.State) bool { return true }

@@ -76,9 +76,13 @@ func (j *Journal) beyondLost(ctx context.Context, id messages.LogID, r run) (ent
 	lost := len(r.places)
 	switch {
 	case found && m.Sequence == r.places[0]:
+		g, err := decode(&m)
+		if err != nil {
+			return nil, 0, err
+		}
 		var into [1]Entry
-		if err := collect(&m, id, r.first, into[:]); err != nil || into[0].Data != nil {
-			return into[:], 0, err
+		if g.collect(id, r.first, into[:]); into[0].Data != nil {
+			return into[:], 0, nil
 		}
 		lost = 1 // its group is damaged
 	case found:
@@ -136,11 +140,43 @@ func near(places []uint64) int {
 }
 
 // readNear reads entries that stand in groups near each other. Those whose groups the replica that
-// answers does not have, or which are damaged, are left out.
+// answers does not have, or which are damaged, are left out. Who wants the same groups at the same time
+// shares a read: when thousands of logs are read after a start, many of them have an entry in one group.
 func (j *Journal) readNear(ctx context.Context, id messages.LogID, r run, into []Entry) error {
-	return j.eachMessage(ctx, r.places[0], r.places[len(r.places)-1], func(m *streamread.Message) error {
-		return collect(m, id, r.first, into)
+	first, last := r.places[0], r.places[len(r.places)-1]
+	done := j.shared.DoChan(fmt.Sprintf("%d-%d", first, last), func() (any, error) {
+		bounded, cancel := context.WithTimeout(j.reads, attemptTimeout)
+		defer cancel()
+		return j.readGroups(bounded, first, last)
 	})
+	select {
+	case read := <-done:
+		if read.Err != nil {
+			return read.Err
+		}
+		for _, g := range read.Val.([]stored) {
+			g.collect(id, r.first, into)
+		}
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// stored is a group with the time that JetStream has given to it. Several goroutines may use it.
+type stored struct {
+	messages.Group
+	time time.Time
+}
+
+// readGroups reads groups, as far as the replica that answers has them and they are not damaged.
+func (j *Journal) readGroups(ctx context.Context, first, last uint64) (groups []stored, err error) {
+	err = j.eachMessage(ctx, first, last, func(m *streamread.Message) error {
+		g, err := decode(m)
+		groups = append(groups, g)
+		return err
+	})
+	return groups, err
 }
 
 // eachMessage calls a function for the messages of the stream from first to last, as far as the replica
@@ -164,19 +200,23 @@ func (j *Journal) eachMessage(ctx context.Context, first, last uint64, do func(*
 	return nil
 }
 
-// collect takes the entries of a log from a group.
-func collect(m *streamread.Message, id messages.LogID, first uint64, into []Entry) error {
+// decode decodes a group. One that is damaged has no sections.
+func decode(m *streamread.Message) (stored, error) {
 	g, err := messages.DecodeGroup(m.Data)
 	if errors.Is(err, messages.ErrGroupVersion) {
-		return fmt.Errorf("group %d: %w", m.Sequence, err)
+		return stored{}, fmt.Errorf("group %d: %w", m.Sequence, err)
 	}
-	for i := range g.Sections { // none if it is damaged
+	return stored{g, m.Time}, nil
+}
+
+// collect takes the entries of a log from the group.
+func (g *stored) collect(id messages.LogID, first uint64, into []Entry) {
+	for i := range g.Sections {
 		s := &g.Sections[i]
 		if s.Log == id && s.Kind.HasEntry() && s.Sequence >= first && s.Sequence-first < uint64(len(into)) {
-			into[s.Sequence-first] = Entry{Sequence: s.Sequence, Time: m.Time, Data: s.Entry}
+			into[s.Sequence-first] = Entry{Sequence: s.Sequence, Time: g.time, Data: s.Entry}
 		}
 	}
-	return nil
 }
 
 // Leader reads the entry at a sequence from the leader of the stream; false if it is not there.
@@ -189,9 +229,13 @@ func (j *Journal) Leader(ctx context.Context, id messages.LogID, sequence uint64
 	if err != nil || !found {
 		return Entry{}, false, err
 	}
+	g, err := decode(&m)
+	if err != nil {
+		return Entry{}, false, err
+	}
 	var into [1]Entry
-	err = collect(&m, id, sequence, into[:])
-	return into[0], into[0].Data != nil, err
+	g.collect(id, sequence, into[:])
+	return into[0], into[0].Data != nil, nil
 }
 
 // Place returns the sequence of the group that has an entry; 0 if there is none.

@@ -94,38 +94,41 @@ func getListed(ctx context.Context, conn *nats.Conn, bucket, key string) (Entry,
 func subjectOf(bucket, key string) string { return "$KV." + bucket + "." + key }
 
 func get(ctx context.Context, conn *nats.Conn, bucket, key string) (Entry, error) {
-	return ask(ctx, conn, bucket, map[string]any{"last_by_subj": subjectOf(bucket, key)})
+	e, _, err := ask(ctx, conn, bucket, map[string]any{"last_by_subj": subjectOf(bucket, key)})
+	return e, err
 }
 
-// ask gets a message of a bucket's stream from its leader.
-func ask(ctx context.Context, conn *nats.Conn, bucket string, which map[string]any) (Entry, error) {
+// ask gets a message of a bucket's stream, and its subject, from its leader.
+func ask(ctx context.Context, conn *nats.Conn, bucket string, which map[string]any) (e Entry, subject string, err error) {
 	request, err := json.Marshal(which)
 	if err != nil {
-		return Entry{}, err
+		return Entry{}, "", err
 	}
 	m, err := conn.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET.KV_"+bucket, request)
 	if err != nil {
-		return Entry{}, err
+		return Entry{}, "", err
 	}
 	var answer struct {
 		Error   *jetstream.APIError `json:"error"`
 		Message struct {
+			Subject  string `json:"subject"`
 			Sequence uint64 `json:"seq"`
 			Header   []byte `json:"hdrs"`
 			Data     []byte `json:"data"`
 		} `json:"message"`
 	}
 	if err := json.Unmarshal(m.Data, &answer); err != nil {
-		return Entry{}, err
+		return Entry{}, "", err
 	}
 	switch {
 	case answer.Error != nil && answer.Error.ErrorCode == noMessage:
-		return Entry{}, nil
+		return Entry{}, "", nil
 	case answer.Error != nil:
-		return Entry{}, answer.Error
+		return Entry{}, "", answer.Error
 	}
 	removed, err := isMarker(answer.Message.Header)
-	return Entry{Exists: !removed && err == nil, Value: answer.Message.Data, Revision: answer.Message.Sequence}, err
+	e = Entry{Exists: !removed && err == nil, Value: answer.Message.Data, Revision: answer.Message.Sequence}
+	return e, answer.Message.Subject, err
 }
 
 // JetStream's codes for a failed compare-and-set: a lone server answers the

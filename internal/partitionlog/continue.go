@@ -61,10 +61,7 @@ const maxPending = 256
 // except for Discard.
 func (c *Continuation) Append(ctx context.Context, entry messages.Entry) error {
 	if c.group == 0 {
-		var err error
-		c.group, err = c.log.begin(ctx, c.last, messages.StageCopying, entry)
-		c.last++
-		return err
+		return c.begin(ctx, entry)
 	}
 	a, err := c.log.journal().Begin(ctx, c.last, c.log.section(messages.SectionNext, messages.StageCopying, messages.EncodeEntry(entry)))
 	if err != nil {
@@ -75,6 +72,21 @@ func (c *Continuation) Append(ctx context.Context, entry messages.Entry) error {
 		return nil
 	}
 	return c.Flush(ctx)
+}
+
+// begin appends the first entry, and learns which group has it.
+func (c *Continuation) begin(ctx context.Context, entry messages.Entry) error {
+	a, err := c.log.begin(ctx, c.last, messages.StageCopying, entry)
+	if err != nil {
+		return err
+	}
+	done, err := a.Await(ctx)
+	if errors.Is(err, core.ErrMoved) {
+		return fmt.Errorf("create the log of %s: %w", c.log.partition, ErrExists)
+	}
+	c.group = done.Group
+	c.last++
+	return err
 }
 
 // flushTimeout bounds the wait for acknowledgements.

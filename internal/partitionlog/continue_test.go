@@ -13,7 +13,7 @@ func (s *server) continued(t *testing.T) partitionlog.Found {
 	t.Helper()
 	next := partition
 	next.Incarnation++
-	logs, err := partitionlog.List(s.ctx, s.conn, s.js, partition.TopicID)
+	logs, err := partitionlog.List(s.ctx, s.conn, s.js, partitionlog.Which{TopicID: partition.TopicID})
 	must(t, err)
 	if len(logs) != 1 || logs[0].Partition != next {
 		t.Fatalf("found are %+v", logs)
@@ -60,7 +60,7 @@ func TestAnAttemptDiscardsOnlyItsOwnLog(t *testing.T) {
 	s.continued(t)
 	must(t, second.Finish(s.ctx))
 	must(t, second.Discard(s.ctx))
-	if logs, err := partitionlog.List(s.ctx, s.conn, s.js, partition.TopicID); err != nil || len(logs) != 0 {
+	if logs, err := partitionlog.List(s.ctx, s.conn, s.js, partitionlog.Which{TopicID: partition.TopicID}); err != nil || len(logs) != 0 {
 		t.Errorf("left are %+v, %v", logs, err)
 	}
 	must(t, second.Discard(s.ctx))

@@ -57,17 +57,9 @@ func (l *Log) createJournal(ctx context.Context, replicas int) error {
 	return err
 }
 
-// begin appends the first entry, after a sequence. It returns the group that has it.
-func (l *Log) begin(ctx context.Context, after uint64, stage messages.SectionStage, first messages.Entry) (group uint64, err error) {
-	a, err := l.journal().Begin(ctx, after, l.section(messages.SectionFirst, stage, messages.EncodeEntry(first)))
-	if err != nil {
-		return 0, err
-	}
-	done, err := a.Await(ctx)
-	if errors.Is(err, core.ErrMoved) {
-		return 0, fmt.Errorf("create the log of %s: %w", l.partition, ErrExists)
-	}
-	return done.Group, err
+// begin begins to append the first entry, after a sequence.
+func (l *Log) begin(ctx context.Context, after uint64, stage messages.SectionStage, first messages.Entry) (*journal.Appending, error) {
+	return l.journal().Begin(ctx, after, l.section(messages.SectionFirst, stage, messages.EncodeEntry(first)))
 }
 
 // several returns entries of the journal, as Read does.

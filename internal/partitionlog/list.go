@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	core "laneway.dev/internal/core/journal"
 	"laneway.dev/internal/journal"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -30,9 +31,18 @@ type Found struct {
 	Used bool
 }
 
-// List returns the logs of a topic, or all logs if its id is 0, sorted by name. It includes those that
-// belong to no topic.
-func List(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, topicID uint64) ([]Found, error) {
+// Which selects logs: those of all topics, unless an id or a name is given.
+type Which struct {
+	TopicID uint64
+	Topic   string // its name
+}
+
+func (w Which) has(id messages.LogID, state core.State) bool {
+	return (w.TopicID == 0 || w.TopicID == id.TopicID) && (w.Topic == "" || w.Topic == state.Topic)
+}
+
+// List returns logs, sorted by name. It includes those that belong to no topic.
+func List(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, which Which) ([]Found, error) {
 	ctx, cancel := context.WithCancel(ctx) // ends the goroutine of the lister
 	defer cancel()
 	if err := refuseOlder(ctx, js); err != nil {
@@ -45,14 +55,11 @@ func List(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, topicID 
 		if err != nil {
 			continue // it is none of ours
 		}
-		logs, err := journal.Of(conn, js, uint16(log)).Logs(ctx)
+		logs, err := journal.Of(conn, js, uint16(log)).Logs(ctx, which.has)
 		if err != nil {
 			return nil, err
 		}
 		for id, state := range logs {
-			if topicID != 0 && id.TopicID != topicID {
-				continue
-			}
 			p := protocol.Partition{Topic: state.Topic, TopicID: id.TopicID, Number: id.Number, Incarnation: id.Incarnation, Log: uint16(log)}
 			found = append(found, Found{
 				Name: messages.LogName(p), Partition: p, Last: state.Last, Replicas: info.Config.Replicas,

@@ -11,6 +11,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	core "laneway.dev/internal/core/journal"
+	"laneway.dev/internal/journal"
 	"laneway.dev/internal/streamread"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -67,17 +69,43 @@ func New(conn *nats.Conn, js jetstream.JetStream, partition protocol.Partition) 
 	return &Log{conn, js, partition, messages.LogIDOf(partition)}
 }
 
-// Create appends the first entry, with this watermark. It creates the journal with this number of
-// replicas if there is none. Create may be repeated.
+// Create creates the log, as CreateAll does.
 func (l *Log) Create(ctx context.Context, replicas int, watermark uint64) error {
-	if err := l.createJournal(ctx, replicas); err != nil {
-		return err
-	}
-	_, err := l.begin(ctx, 0, messages.StageOwned, messages.Entry{TopicID: l.partition.TopicID, Created: true, Watermark: watermark})
-	if errors.Is(err, ErrExists) {
+	return CreateAll(ctx, []*Log{l}, replicas, watermark)
+}
+
+// CreateAll appends the first entries of logs, with this watermark. It creates their journals with this
+// number of replicas if there are none. It may be repeated.
+func CreateAll(ctx context.Context, logs []*Log, replicas int, watermark uint64) error {
+	journals := make(map[uint16]bool)
+	var pending []*journal.Appending
+	flush := func() error {
+		for _, a := range pending {
+			if _, err := a.Await(ctx); err != nil && !errors.Is(err, core.ErrMoved) { // else the log exists
+				return err
+			}
+		}
+		pending = pending[:0]
 		return nil
 	}
-	return err
+	for _, l := range logs {
+		if !journals[l.partition.Log] {
+			if err := l.createJournal(ctx, replicas); err != nil {
+				return err
+			}
+			journals[l.partition.Log] = true
+		}
+		a, err := l.begin(ctx, 0, messages.StageOwned, messages.Entry{TopicID: l.partition.TopicID, Created: true, Watermark: watermark})
+		if err != nil {
+			return err
+		}
+		if pending = append(pending, a); len(pending) == maxPending {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return flush()
 }
 
 // Delete deletes the log. If it does not exist, that is not an error.

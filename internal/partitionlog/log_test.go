@@ -325,13 +325,13 @@ func contains(err error, text string) bool {
 
 func TestLogsOfAnOlderVersionAreRefused(t *testing.T) {
 	s, _ := created(t, 0)
-	if logs, err := partitionlog.List(s.ctx, s.conn, s.js, 0); err != nil || len(logs) != 1 {
+	if logs, err := partitionlog.List(s.ctx, s.conn, s.js, partitionlog.Which{}); err != nil || len(logs) != 1 {
 		t.Fatalf("found are %+v, %v", logs, err)
 	}
 	const older = "LANEWAY_LOG-0000000000000007-3"
 	_, err := s.js.CreateStream(s.ctx, jetstream.StreamConfig{Name: older, Subjects: []string{"_laneway.log.0000000000000007.3"}})
 	must(t, err)
-	if _, err := partitionlog.List(s.ctx, s.conn, s.js, 0); !errors.Is(err, partitionlog.ErrOlder) || !contains(err, older) {
+	if _, err := partitionlog.List(s.ctx, s.conn, s.js, partitionlog.Which{}); !errors.Is(err, partitionlog.ErrOlder) || !contains(err, older) {
 		t.Errorf("the list ends with %v", err)
 	}
 }

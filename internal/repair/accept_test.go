@@ -63,7 +63,7 @@ func (w *world) now() protocol.Topic {
 // logs returns all logs.
 func (w *world) logs() []partitionlog.Found {
 	w.t.Helper()
-	all, err := partitionlog.List(w.ctx, w.conn, w.js, 0)
+	all, err := partitionlog.List(w.ctx, w.conn, w.js, partitionlog.Which{})
 	w.must(err)
 	return all
 }

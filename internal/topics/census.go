@@ -32,8 +32,8 @@ type Census struct {
 // meanwhile is registered before its streams exist, and one that is deleted has its tombstone before
 // its record goes.
 func TakeCensus(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (Census, error) {
-	r := &Registry{conn: conn, js: js}
-	streams, err := r.logs(ctx, 0)
+	r := newRegistry(conn, js, nil)
+	streams, err := r.logs(ctx, partitionlog.Which{})
 	if err != nil {
 		return Census{}, err
 	}

@@ -93,13 +93,17 @@ func (r *Registry) markLogs(ctx context.Context, topic protocol.Topic) error {
 		return err
 	}
 	first := messages.Position{Sequence: 1}
-	for n := range topic.Partitions {
-		_, err := store.Put(ctx, topic.Partition(n), messages.Mark{Owner: "creation", Written: first, Reserved: first}, 0)
-		if err != nil && !errors.Is(err, marks.ErrMoved) {
-			return err
-		}
+	partitions := make([]protocol.Partition, topic.Partitions)
+	for n := range partitions {
+		partitions[n] = topic.Partition(n)
 	}
-	return nil
+	return atOnce(partitions, func(p protocol.Partition) error {
+		_, err := store.Put(ctx, p, messages.Mark{Owner: "creation", Written: first, Reserved: first}, 0)
+		if errors.Is(err, marks.ErrMoved) {
+			return nil
+		}
+		return err
+	})
 }
 
 // createLogs creates the logs of all partitions. Their watermark is that of the present
@@ -116,7 +120,7 @@ func (r *Registry) createLogs(ctx context.Context, topic protocol.Topic) error {
 	for n := range logs {
 		logs[n] = partitionlog.New(r.conn, r.js, topic.Partition(n))
 	}
-	return atOnce(logs, func(l *partitionlog.Log) error { return l.Create(ctx, topic.Replicas, watermark) })
+	return partitionlog.CreateAll(ctx, logs, topic.Replicas, watermark)
 }
 
 // endFormer completes deletions of topics with the same name. If it fails, the deletion of

@@ -86,7 +86,7 @@ func (r *Registry) update(ctx context.Context, found record) (revision uint64, e
 // removeLogs removes all logs, snapshots and marks of deleted topics.
 func (r *Registry) removeLogs(ctx context.Context, topic protocol.Topic, ids []uint64) error {
 	for _, id := range ids {
-		listed, err := r.logs(ctx, id)
+		listed, err := r.logs(ctx, partitionlog.Which{TopicID: id})
 		if err != nil {
 			return err
 		}
@@ -157,15 +157,11 @@ func (r *Registry) forget(ctx context.Context, name string, ids []uint64) error 
 // record was lost, or replaced by an older one. A new topic would hide them.
 func (r *Registry) LostLogs(ctx context.Context, name string) error {
 	var found Survey
-	logs, err := r.unowned(ctx, &found)
-	if err != nil {
-		return err
+	logs, err := r.unowned(ctx, partitionlog.Which{Topic: name}, &found)
+	if err == nil && len(logs) > 0 {
+		err = lost(logs)
 	}
-	logs = slices.DeleteFunc(logs, func(l partitionlog.Found) bool { return l.Partition.Topic != name })
-	if len(logs) > 0 {
-		return lost(logs)
-	}
-	return nil
+	return err
 }
 
 // lost returns the error for logs that belong to no topic.
@@ -173,9 +169,9 @@ func lost(logs []partitionlog.Found) *protocol.Error {
 	return protocol.Errorf(protocol.CodeLogWithoutTopic, "topic %s: %s", logs[0].Partition.Topic, partitionlog.Names(logs))
 }
 
-// logs returns the logs of a topic, or all logs if its id is 0.
-func (r *Registry) logs(ctx context.Context, topicID uint64) ([]partitionlog.Found, error) {
-	logs, err := partitionlog.List(ctx, r.conn, r.js, topicID)
+// logs returns logs, also those that belong to no topic.
+func (r *Registry) logs(ctx context.Context, which partitionlog.Which) ([]partitionlog.Found, error) {
+	logs, err := partitionlog.List(ctx, r.conn, r.js, which)
 	if err != nil && !errors.Is(err, context.Canceled) {
 		err = unavailable(err)
 	}

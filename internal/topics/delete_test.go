@@ -46,7 +46,7 @@ func lose(ctx context.Context, t *testing.T, js jetstream.JetStream, name string
 
 func streams(ctx context.Context, t *testing.T, js jetstream.JetStream, topic string) int {
 	t.Helper()
-	logs, err := partitionlog.List(ctx, js.Conn(), js, 0)
+	logs, err := partitionlog.List(ctx, js.Conn(), js, partitionlog.Which{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package topics
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -19,11 +18,10 @@ func FromLogs(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, name
 	if !protocol.ValidTopicName(name) {
 		return protocol.Topic{}, protocol.Errorf(protocol.CodeInvalidTopicName, "%.80q", name)
 	}
-	logs, err := partitionlog.List(ctx, conn, js, 0)
+	logs, err := partitionlog.List(ctx, conn, js, partitionlog.Which{Topic: name})
 	if err != nil {
 		return protocol.Topic{}, err
 	}
-	logs = slices.DeleteFunc(logs, func(l partitionlog.Found) bool { return l.Partition.Topic != name })
 	topic := protocol.Topic{TopicConfig: protocol.TopicConfig{Name: name}, Logs: logCount}
 	newest := make(map[int]partitionlog.Found)
 	for _, l := range logs {

@@ -39,7 +39,7 @@ func Later(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, p proto
 		}
 		return byNumber[n]
 	}
-	logs, err := partitionlog.List(ctx, conn, js, p.TopicID)
+	logs, err := partitionlog.List(ctx, conn, js, partitionlog.Which{TopicID: p.TopicID})
 	if err != nil {
 		return nil, err
 	}

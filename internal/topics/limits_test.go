@@ -15,7 +15,8 @@ func TestTopicsAndPartitionsAreLimited(t *testing.T) {
 		}
 		return all
 	}
-	full := protocol.MaxAllPartitions / protocol.MaxPartitions
+	const many = 1000
+	full := protocol.MaxAllPartitions / many
 	for name, c := range map[string]struct {
 		existing   []protocol.Topic
 		partitions int
@@ -24,9 +25,9 @@ func TestTopicsAndPartitionsAreLimited(t *testing.T) {
 		"the first":                      {nil, protocol.MaxPartitions, true},
 		"the last topic":                 {topics(protocol.MaxTopics-1, 1), 1, true},
 		"a topic too many":               {topics(protocol.MaxTopics, 1), 1, false},
-		"the last partitions":            {topics(full-1, protocol.MaxPartitions), protocol.MaxPartitions, true},
-		"a partition too many":           {topics(full, protocol.MaxPartitions), 1, false},
-		"partitions beyond what is left": {append(topics(full-1, protocol.MaxPartitions), topics(1, 200)...), 57, false},
+		"the last partitions":            {topics(full-1, many), many, true},
+		"a partition too many":           {topics(full, many), 1, false},
+		"partitions beyond what is left": {append(topics(full-1, many), topics(1, 200)...), many - 199, false},
 	} {
 		err := hasRoom(c.existing, c.partitions)
 		if c.room != (err == nil) || !c.room && !errors.Is(err, protocol.NewError(protocol.CodeTooManyTopics, "")) {

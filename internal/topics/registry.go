@@ -37,6 +37,10 @@ type Registry struct {
 	// changes is held while a topic is created or updated, and while one is marked as deleted.
 	// Otherwise a deletion could miss logs that are still being created.
 	changes sync.Mutex
+
+	listing sync.Mutex // guards what follows
+	mirror  *kvbucket.Mirror
+	decoded map[string]Change // by key, of readable records
 }
 
 // record is the value of a topic's key.
@@ -68,7 +72,12 @@ func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Regist
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", bucket, err)
 	}
-	return &Registry{conn: conn, js: js, kv: kv}, nil
+	return newRegistry(conn, js, kv), nil
+}
+
+// newRegistry returns a registry. Without its bucket it only reads.
+func newRegistry(conn *nats.Conn, js jetstream.JetStream, kv jetstream.KeyValue) *Registry {
+	return &Registry{conn: conn, js: js, kv: kv, mirror: kvbucket.NewMirror(bucket), decoded: make(map[string]Change)}
 }
 
 // Get returns a topic, or an error with the code UNKNOWN_TOPIC. It asks the leader of the
@@ -127,12 +136,22 @@ func (r *Registry) List(ctx context.Context) ([]protocol.Topic, error) {
 
 // list returns all topics, and the revision of the bucket at which the list was valid.
 func (r *Registry) list(ctx context.Context) (all []protocol.Topic, last uint64, err error) {
-	records, last, err := kvbucket.Records(ctx, r.js, bucket)
+	r.listing.Lock()
+	defer r.listing.Unlock()
+	records, last, err := r.mirror.Records(ctx, r.js)
 	if err != nil {
 		return nil, 0, unavailable(err)
 	}
 	for _, found := range records {
-		if c, err := change(found); err == nil && !c.Deleted {
+		c, known := r.decoded[found.Key]
+		if !known || c.Revision != found.Revision {
+			var err error
+			if c, err = change(found); err != nil {
+				continue
+			}
+			r.decoded[found.Key] = c
+		}
+		if !c.Deleted {
 			all = append(all, c.Topic)
 		}
 	}
@@ -212,7 +231,7 @@ func change(found kvbucket.Record) (Change, error) {
 
 // atOnce calls do for all items, a few at the same time.
 func atOnce[T any](items []T, do func(T) error) error {
-	const most = 8
+	const most = 64
 	var wait sync.WaitGroup
 	errs := make([]error, len(items))
 	slots := make(chan struct{}, most)

@@ -115,7 +115,7 @@ func TestOnlyOneOfOverlappingTopicsIsCreated(t *testing.T) {
 	if err != nil || created != 1 || len(all) != processes+1 {
 		t.Errorf("%d of the topics that overlap were created, %d topics are there, error %v; want 1 and %d", created, len(all), err, processes+1)
 	}
-	if logs, err := partitionlog.List(ctx, conn, js, 0); err != nil || len(logs) != processes+1 {
+	if logs, err := partitionlog.List(ctx, conn, js, partitionlog.Which{}); err != nil || len(logs) != processes+1 {
 		t.Errorf("%d logs are there, want one for each topic, %v", len(logs), err)
 	}
 }

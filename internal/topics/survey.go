@@ -53,7 +53,7 @@ var metadata = []string{bucketStream, "KV_LANEWAY_PRODUCERS", "KV_LANEWAY_EPOCHS
 // Survey compares the records of topics with the logs that exist.
 func (r *Registry) Survey(ctx context.Context) (Survey, error) {
 	found := Survey{Lost: make(map[string][]partitionlog.Found)}
-	logs, err := r.unowned(ctx, &found)
+	logs, err := r.unowned(ctx, partitionlog.Which{}, &found)
 	if err != nil {
 		return found, err
 	}
@@ -79,7 +79,7 @@ func (r *Registry) Survey(ctx context.Context) (Survey, error) {
 // whose record is lost or cannot be read is derived from its logs, and problems has an error
 // for it.
 func Existing(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (all []protocol.Topic, problems []error, err error) {
-	r := &Registry{conn: conn, js: js}
+	r := newRegistry(conn, js, nil)
 	found, all, err := r.existing(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -98,7 +98,7 @@ func Existing(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (all
 func (r *Registry) existing(ctx context.Context) (found Survey, all []protocol.Topic, err error) {
 	_, err = r.js.Stream(ctx, bucketStream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		logs, err := r.logs(ctx, 0)
+		logs, err := r.logs(ctx, partitionlog.Which{})
 		found.Lost = make(map[string][]partitionlog.Found)
 		for _, l := range logs {
 			found.Lost[l.Partition.Topic] = append(found.Lost[l.Partition.Topic], l)
@@ -115,12 +115,12 @@ func (r *Registry) existing(ctx context.Context) (found Survey, all []protocol.T
 	return found, all, err
 }
 
-// unowned returns the logs that belong to no topic, and adds problems of records to found.
-func (r *Registry) unowned(ctx context.Context, found *Survey) (lost []partitionlog.Found, err error) {
+// unowned returns those of some logs that belong to no topic, and adds problems of records to found.
+func (r *Registry) unowned(ctx context.Context, which partitionlog.Which, found *Survey) (lost []partitionlog.Found, err error) {
 	// The logs are listed first. A topic's record is written before its logs, so a topic that
 	// is created during the survey is not found without its record.
-	logs, err := r.logs(ctx, 0)
-	if err != nil {
+	logs, err := r.logs(ctx, which)
+	if err != nil || len(logs) == 0 && which != (partitionlog.Which{}) {
 		return nil, err
 	}
 	owned, err := found.owned(ctx, r)

@@ -43,7 +43,8 @@ type ProducerOptions struct {
 	Compression protocol.Compression
 	// Linger is how long a batch that is not full waits for more records before it
 	// is sent. With 0, the default, a batch is sent as soon as fewer than MaxInFlight
-	// batches are in flight. Records that are published until then share a batch, so
+	// batches are in flight, and, if the producer has several partitions, not more than
+	// half of BufferBytes. Records that are published until then share a batch, so
 	// batches grow by themselves under load.
 	Linger time.Duration
 	// MaxInFlight bounds the batches of a partition that are sent and not
@@ -62,7 +63,7 @@ type ProducerOptions struct {
 	// over all attempts, with or without a connection; the default is 2 minutes.
 	// When it is exceeded, the producer fails.
 	//
-	// The time starts when it is the batch's turn: it is full or has lingered, and
+	// The time starts when it is the batch's turn: it is full or may be sent (see Linger), and
 	// fewer than MaxInFlight batches of its partition are before it. The timeout MUST
 	// be shorter than the topic's producer-expiry. Otherwise a partition could forget
 	// the producer between two attempts, and accept the batch twice.

@@ -81,9 +81,9 @@ const (
 	// MaxRecordBytesLimit leaves room in NATS' max_payload of 8 MiB for the
 	// envelope at every hop.
 	MaxRecordBytesLimit = 4 << 20
-	MaxPartitions       = 256
+	MaxPartitions       = 4096
 	MaxReplicas         = 5 // JetStream's
-	MaxTopics           = 1000
+	MaxTopics           = 10_000
 	// EnvelopeRoom is the part of NATS' max_payload, in bytes, that a batch leaves to the
 	// names, the trace context and the headers of the messages that carry it.
 	EnvelopeRoom = 16 << 10
@@ -101,7 +101,7 @@ const (
 	MaxRetentionAge = 100 * 365 * 24 * time.Hour
 	// MaxAllPartitions bounds the partitions of all topics together, because each one
 	// needs a JetStream stream and an actor in three services.
-	MaxAllPartitions = 4096
+	MaxAllPartitions = 100_000
 	// MaxAPIRequest bounds the body of a request of the topic API, in bytes.
 	MaxAPIRequest = 64 << 10
 )

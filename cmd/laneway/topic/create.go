@@ -17,7 +17,7 @@ import (
 type Create struct {
 	topicName
 	cli.ServerFlag
-	Partitions     cli.Number `default:"1" help:"Number of partitions, at most 256. Records keep their order within a partition."`
+	Partitions     cli.Number `default:"1" help:"Number of partitions, at most 4,096. Records keep their order within a partition."`
 	MaxRecordBytes cli.Size   `placeholder:"2MiB" help:"Largest record, at most 4MiB and what NATS' max_payload allows; by default 2MiB, or less if max_payload is small."`
 	Subjects       []string   `placeholder:"SUBJECT,..." help:"Subjects to which records may be sent besides laneway.produce.NAME.0, such as orders.>; at most 16, and only for a topic of one partition."`
 	Replicas       cli.Number `default:"1" help:"NATS servers that keep the log of each partition, at most 5; more than 1 need a cluster."`

@@ -85,7 +85,7 @@ func TestTruncateNeedsAnOffsetOrATime(t *testing.T) {
 		{"--before", "1"},
 		{"--partition", "0", "--before", "yesterday"},
 		{"--partition", "0", "--before=-1"},
-		{"--partition", "256", "--before", "1"},
+		{"--partition", "4096", "--before", "1"},
 		{"--partition=-1", "--before", "1"},
 	} {
 		code, _, stderr := s.Run(&grammar{}, "", append([]string{"topic", "truncate", "orders"}, args...)...)

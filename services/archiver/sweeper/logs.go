@@ -58,7 +58,7 @@ func (s *Sweeper) readLogs(ctx context.Context, fx sweep.ReadLogs) (sweep.Event,
 	if partitions == nil {
 		list, cancel := context.WithTimeout(ctx, listTime)
 		defer cancel()
-		found, err := partitionlog.List(list, s.config.Conn, s.config.JS, 0)
+		found, err := partitionlog.List(list, s.config.Conn, s.config.JS, partitionlog.Which{})
 		if err != nil {
 			return nil, err
 		}
