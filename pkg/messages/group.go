@@ -50,8 +50,11 @@ const (
 	// SectionTrimmed says that the entries below a sequence are not needed any more. It has no
 	// entry, and changes nothing else about the log.
 	SectionTrimmed
+	// SectionSuspect is SectionAgain of a log that may have had entries after its last known one, in
+	// groups that are lost.
+	SectionSuspect
 
-	sectionKinds = SectionTrimmed
+	sectionKinds = SectionSuspect
 )
 
 // SectionStage says who appends to a log when an entry is made.
@@ -69,7 +72,7 @@ const (
 )
 
 // HasEntry reports whether sections of the kind have an entry.
-func (k SectionKind) HasEntry() bool { return k <= SectionAgain }
+func (k SectionKind) HasEntry() bool { return k <= SectionAgain || k == SectionSuspect }
 
 // Section is the part of a group that belongs to the log of one partition.
 type Section struct {

@@ -18,6 +18,7 @@ var sampleGroup = Group{Writer: "W", Number: 3, Sections: []Section{
 	{Log: LogID{TopicID: 7, Number: 2}, Kind: SectionFirst, Sequence: 1, Entry: []byte("first"), Topic: "a"},
 	{Log: LogID{TopicID: 1 << 40, Number: 4095, Incarnation: 1}, Kind: SectionNext, Sequence: 300, Entry: []byte("next"), Topic: "b", Stage: StageCopying},
 	{Log: LogID{TopicID: 8}, Kind: SectionAgain, Sequence: 9, Entry: []byte("again")},
+	{Log: LogID{TopicID: 9}, Kind: SectionSuspect, Sequence: 9, Entry: []byte("again")},
 	{Log: LogID{TopicID: 7, Number: 1}, Kind: SectionSealed},
 	{Log: LogID{TopicID: 7}, Kind: SectionDeleted},
 	{Log: LogID{TopicID: 9}, Kind: SectionTrimmed, Sequence: 5},
@@ -53,10 +54,11 @@ func TestAnyGroupSurvivesStorage(t *testing.T) {
 
 // A journal may have groups of any earlier process, so their form must not change by mistake.
 func TestGroupIsWrittenAsBefore(t *testing.T) {
-	const want = "9401a1570396" +
+	const want = "9401a1570397" +
 		"98070200" + "0101c4056669727374" + "a16100" +
 		"98cf0000010000000000cd0fff01" + "02cd012cc4046e657874" + "a16201" +
 		"98080000" + "0309c405616761696e" + "a000" +
+		"98090000" + "0809c405616761696e" + "a000" +
 		"98070100" + "0400c400" + "a000" +
 		"98070000" + "0500c400" + "a000" +
 		"98090000" + "0705c400" + "a000"
@@ -74,7 +76,7 @@ func TestDecodeGroupRefusesWhatIsNoGroup(t *testing.T) {
 		"no array":             {"group", "decoding array length"},
 		"another field":        {append(of(), 1), "group of 5 fields"},
 		"no kind":              {of([]any{7, 0, 0, 0, 1, []byte("x"), "a", 0}), "section of kind 0"},
-		"unknown kind":         {of([]any{7, 0, 0, 8, 1, []byte("x"), "a", 0}), "section of kind 8"},
+		"unknown kind":         {of([]any{7, 0, 0, 9, 1, []byte("x"), "a", 0}), "section of kind 9"},
 		"kind beyond a byte":   {of([]any{7, 0, 0, 257, 1, []byte("x"), "a", 0}), "section of kind 257"},
 		"no sequence":          {of([]any{7, 0, 0, 2, 0, []byte("x"), "a", 0}), "with sequence 0"},
 		"no entry":             {of([]any{7, 0, 0, 2, 1, []byte{}, "a", 0}), "an entry of 0 bytes"},

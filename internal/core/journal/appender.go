@@ -18,9 +18,10 @@ type (
 	// Request asks for a section to be appended.
 	Request struct {
 		ID uint64 // of the request, chosen by the caller; different from those that wait
-		// Expected is the sequence of the last entry of the log, for SectionNext and SectionAgain.
-		// The Appender sets the sequence of the section, except for SectionTrimmed. With SectionDeleted it is the group with
-		// the first entry of the log, so that no other log with the same id is deleted, or 0 for any.
+		// Expected is the sequence of the last entry of the log, for SectionNext and SectionAgain. The
+		// Appender sets the sequence of the section, except for SectionTrimmed, and makes SectionAgain
+		// SectionSuspect where it has to be. With SectionDeleted, Expected is the group with the first
+		// entry of the log, so that no other log with the same id is deleted, or 0 for any.
 		Expected uint64
 		Section  messages.Section
 

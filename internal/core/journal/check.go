@@ -48,7 +48,7 @@ func check(log *State, r *Request) (*State, error) {
 	case s.Kind == messages.SectionCopied:
 		after.Stage = messages.StageCopied
 		return &after, nil
-	case log.Stage == messages.StageSealed && s.Kind != messages.SectionAgain:
+	case log.Stage == messages.StageSealed && !isAgain(s.Kind):
 		return nil, ErrSealed
 	case s.Kind == messages.SectionTrimmed:
 		return &after, nil
@@ -60,6 +60,9 @@ func check(log *State, r *Request) (*State, error) {
 		s.Sequence++
 	} else {
 		s.Topic, s.Stage = log.Topic, log.Stage
+		if s.Kind = messages.SectionAgain; log.Suspect {
+			s.Kind = messages.SectionSuspect // or every reader would take the log to end there for certain
+		}
 	}
 	after.Last, after.Topic, after.Stage = s.Sequence, s.Topic, s.Stage
 	return &after, nil

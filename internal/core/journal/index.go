@@ -161,13 +161,18 @@ func (x *Index) apply(place uint64, s *messages.Section) {
 		l.stage = messages.StageCopied
 	case s.Kind == messages.SectionTrimmed:
 		x.trim(l, s.Sequence)
-	case s.Kind == messages.SectionNext, s.Kind == messages.SectionAgain && s.Sequence > l.last():
+	case s.Kind == messages.SectionNext, isAgain(s.Kind) && s.Sequence > l.last():
 		x.next(l, place, s)
-	case s.Kind == messages.SectionAgain && s.Sequence == l.last():
+	case isAgain(s.Kind) && s.Sequence == l.last():
 		x.garbage += int64(len(s.Entry))
 		l.places[len(l.places)-1] = place
-		l.suspect, l.stage = false, s.Stage
+		l.suspect, l.stage = s.Kind == messages.SectionSuspect, s.Stage
 	}
+}
+
+// isAgain reports whether a section is the last entry of its log once more.
+func isAgain(k messages.SectionKind) bool {
+	return k == messages.SectionAgain || k == messages.SectionSuspect
 }
 
 func (l *entries) last() uint64 { return l.first + uint64(len(l.places)) - 1 }
@@ -188,7 +193,7 @@ func (x *Index) add(l *entries, place uint64, s *messages.Section) {
 	l.places, l.sizes = append(l.places, place), append(l.sizes, uint32(size))
 	l.bytes += int64(size)
 	x.needed += int64(size)
-	if l.suspect, l.stage = false, s.Stage; l.topic != s.Topic {
+	if l.suspect, l.stage = s.Kind == messages.SectionSuspect, s.Stage; l.topic != s.Topic {
 		l.topic = strings.Clone(s.Topic) // not a part of the group
 	}
 }

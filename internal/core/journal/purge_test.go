@@ -134,3 +134,36 @@ func TestIdleLogsDoNotHoldBackAPurge(t *testing.T) {
 		t.Errorf("the purged journal begins with group %d, and ends with %d", first, len(s.groups))
 	}
 }
+
+// If the last entry of a suspect log were appended again as that of any other, the log would seem to end
+// there for certain, and what it has lost would be forgotten.
+func TestSuspectLogStaysSuspectWhenItsLastEntryIsAppendedAgain(t *testing.T) {
+	id, other := messages.LogID{TopicID: 7}, messages.LogID{TopicID: 8}
+	a := NewAppender("w", Limits{Sections: 10, Bytes: 1000})
+	a.Start()
+	first := messages.Group{Sections: []messages.Section{{Log: id, Kind: messages.SectionFirst, Sequence: 1}, {Log: other, Kind: messages.SectionFirst, Sequence: 1}}}
+	next := messages.Group{Sections: []messages.Section{{Log: other, Kind: messages.SectionNext, Sequence: 2}}}
+	// Group 2 is lost. The other log has an entry after it.
+	a.Step([]Event{Groups{Groups: []Placed{{1, first}, {3, next}}, Through: 3, AtEnd: true, First: 1}})
+	fx := a.Step([]Event{
+		Request{ID: 1, Expected: 1, Section: messages.Section{Log: id, Kind: messages.SectionAgain}},
+		Request{ID: 2, Expected: 2, Section: messages.Section{Log: other, Kind: messages.SectionAgain}},
+	})
+	if fx.Append == nil || len(fx.Append.Group.Sections) != 2 {
+		t.Fatalf("the effects are %+v", fx)
+	}
+	fresh := NewIndex() // of the journal after a purge
+	fresh.Apply(4, fx.Append.Group)
+	a.Step([]Event{Appended{Sequence: 4}})
+	for _, x := range []*Index{fresh, a.Index()} {
+		one, _ := x.State(id)
+		two, _ := x.State(other)
+		if !one.Suspect || one.Last != 1 || two.Suspect || two.Last != 2 {
+			t.Errorf("the logs are %+v and %+v", one, two)
+		}
+	}
+	fresh.Apply(5, messages.Group{Sections: []messages.Section{{Log: id, Kind: messages.SectionNext, Sequence: 2}}})
+	if got, _ := fresh.State(id); got.Suspect {
+		t.Errorf("after the next entry it is %+v", got)
+	}
+}
