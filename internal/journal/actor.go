@@ -81,6 +81,7 @@ func (j *Journal) turn(ctx context.Context, received []any) {
 				asked = append(asked, e)
 				continue
 			}
+			j.trims = j.trims || e.trims
 			j.ids++
 			e.id = j.ids
 			j.calls[e.id] = e
@@ -142,7 +143,7 @@ func (j *Journal) newPublisher() (jetstream.JetStream, error) {
 
 // append appends a group. Only an answer of JetStream proves that it was not appended.
 func (j *Journal) append(a *core.Append) {
-	j.sent = &nats.Msg{Subject: messages.JournalSubject(j.config.Log), Data: messages.EncodeGroup(a.Group)}
+	j.sent = &nats.Msg{Subject: j.subject, Data: messages.EncodeGroup(a.Group)}
 	_, err := j.publisher.PublishMsgAsync(j.sent,
 		jetstream.WithExpectLastSequence(a.Expected), jetstream.WithExpectStream(j.stream), jetstream.WithRetryAttempts(0))
 	if err != nil {

@@ -24,10 +24,34 @@ import (
 	"laneway.dev/pkg/messages"
 )
 
+// Kind says what the entries of a journal are.
+type Kind int
+
+const (
+	Logs  Kind = iota // entries of the logs of partitions
+	Marks             // marks of these logs, of each of which only the last one is needed
+)
+
+// Stream returns the name of the stream that has the journal of a log.
+func (k Kind) Stream(log uint16) string {
+	if k == Marks {
+		return messages.MarksStream(log)
+	}
+	return messages.JournalStream(log)
+}
+
+func (k Kind) subject(log uint16) string {
+	if k == Marks {
+		return messages.MarksSubject(log)
+	}
+	return messages.JournalSubject(log)
+}
+
 // Config is what a Journal needs.
 type Config struct {
 	Conn *nats.Conn
 	JS   jetstream.JetStream
+	Kind Kind
 	Log  uint16 // the number of the log
 }
 
@@ -36,6 +60,7 @@ type Config struct {
 type Journal struct {
 	config  Config
 	stream  string
+	subject string
 	mailbox *actor.Mailbox[any] // of calls, withdrawals, and events of the core
 	actor.Routine
 	work      sync.WaitGroup                     // for a read or a purge under way
@@ -65,17 +90,17 @@ const (
 )
 
 // Create creates the stream of a journal with this number of replicas. It may be repeated.
-func Create(ctx context.Context, js jetstream.JetStream, log uint16, replicas int) error {
+func (k Kind) Create(ctx context.Context, js jetstream.JetStream, log uint16, replicas int) error {
 	_, err := js.CreateStream(ctx, jetstream.StreamConfig{
-		Name:        messages.JournalStream(log),
-		Description: fmt.Sprintf("Laneway: journal of log %d", log),
-		Subjects:    []string{messages.JournalSubject(log)},
+		Name:        k.Stream(log),
+		Description: fmt.Sprintf("Laneway: %s of log %d", map[Kind]string{Logs: "journal", Marks: "marks"}[k], log),
+		Subjects:    []string{k.subject(log)},
 		Storage:     jetstream.FileStorage,
 		Replicas:    replicas,
 		AllowDirect: true,
 	})
 	if err != nil {
-		return fmt.Errorf("create stream %s: %w", messages.JournalStream(log), err)
+		return fmt.Errorf("create stream %s: %w", k.Stream(log), err)
 	}
 	return nil
 }
@@ -83,10 +108,10 @@ func Create(ctx context.Context, js jetstream.JetStream, log uint16, replicas in
 // Open begins to read a journal, whose stream MUST exist. Calls wait until it has been read to its
 // end.
 func Open(config Config) *Journal {
-	limits := core.Limits{Sections: maxSections, Bytes: min(maxBytes, int(config.Conn.MaxPayload())/2)}
+	limits := core.Limits{Sections: maxSections, Bytes: min(maxBytes, int(config.Conn.MaxPayload())/2), LastOnly: config.Kind == Marks}
 	j := &Journal{
-		config: config, stream: messages.JournalStream(config.Log), mailbox: actor.NewMailbox[any](mailboxSize),
-		core: core.NewAppender(nuid.Next(), limits), calls: make(map[uint64]*call),
+		config: config, stream: config.Kind.Stream(config.Log), subject: config.Kind.subject(config.Log),
+		mailbox: actor.NewMailbox[any](mailboxSize), core: core.NewAppender(nuid.Next(), limits), calls: make(map[uint64]*call),
 	}
 	j.reads, j.endReads = context.WithCancel(context.Background())
 	var err error
@@ -113,6 +138,8 @@ type call struct {
 	ask func(*core.Index)
 	// then is called with the answer. It may be nil.
 	then func(core.Done)
+	// trims says that the call makes an earlier entry unnecessary, so that this process purges.
+	trims bool
 
 	id       uint64 // owned by the goroutine of the journal, like the answer until answered is closed
 	done     core.Done
@@ -229,6 +256,7 @@ func (j *Journal) newAppending(expected uint64, section messages.Section) (*Appe
 	if most := j.config.Conn.MaxPayload(); int64(len(section.Entry)+messages.MaxSectionOverhead) > most {
 		return nil, a.failed(fmt.Errorf("an entry of %d bytes, with at most %d in a message: %w", len(section.Entry), most, nats.ErrMaxPayload))
 	}
+	a.call.trims = j.config.Kind == Marks && section.Kind == messages.SectionNext
 	a.call.event = func(id uint64) core.Event {
 		r := a.request
 		r.ID = id

@@ -45,7 +45,7 @@ func start(t testing.TB) *rig {
 	r.ctx, cancel = context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	r.serve()
-	must(t, journal.Create(r.ctx, r.js, 0, 1))
+	must(t, journal.Logs.Create(r.ctx, r.js, 0, 1))
 	return r
 }
 
@@ -386,7 +386,7 @@ func TestJournalWithoutAStreamIsEmpty(t *testing.T) {
 	if logs, err := j.Logs(r.ctx, all); err != nil || len(logs) != 0 {
 		t.Errorf("it has the logs %v, %v", logs, err)
 	}
-	must(t, journal.Create(r.ctx, r.js, 0, 1))
+	must(t, journal.Logs.Create(r.ctx, r.js, 0, 1))
 	r.create(j, 0)
 	r.fill(j, 0, 1, 3)
 	r.want(j, 0, core.State{First: 1, Last: 3, Begun: true})

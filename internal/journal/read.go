@@ -69,7 +69,7 @@ func (j *Journal) Read(ctx context.Context, id messages.LogID, from uint64, limi
 // beyondLost asks the leader of the stream for the first entry of a run, which a replica does not have.
 // If the leader has lost it, too, beyondLost returns the sequence of the first entry that it may have.
 func (j *Journal) beyondLost(ctx context.Context, id messages.LogID, r run) (entries []Entry, next uint64, err error) {
-	m, found, err := streamread.LeaderNext(ctx, j.config.Conn, j.stream, messages.JournalSubject(j.config.Log), r.places[0])
+	m, found, err := streamread.LeaderNext(ctx, j.config.Conn, j.stream, j.subject, r.places[0])
 	if err != nil {
 		return nil, 0, err
 	}
@@ -299,7 +299,7 @@ func (j *Journal) end(ctx context.Context) (core.Groups, error) {
 // beyondHole adds the next group that the leader has. If it has none, it has lost the end of the
 // journal, which then ends with the last sequence that it has given out.
 func (j *Journal) beyondHole(ctx context.Context, groups core.Groups) (core.Groups, error) {
-	m, found, err := streamread.LeaderNext(ctx, j.config.Conn, j.stream, messages.JournalSubject(j.config.Log), groups.Through+1)
+	m, found, err := streamread.LeaderNext(ctx, j.config.Conn, j.stream, j.subject, groups.Through+1)
 	if err != nil {
 		return core.Groups{}, err
 	}

@@ -10,27 +10,27 @@ import (
 // open are the journals that users of a connection share.
 var open = struct {
 	sync.Mutex
-	of map[*nats.Conn]map[uint16]*Journal
-}{of: make(map[*nats.Conn]map[uint16]*Journal)}
+	of map[*nats.Conn]map[string]*Journal // by their streams
+}{of: make(map[*nats.Conn]map[string]*Journal)}
 
 // Of returns the journal of a log that all users of a connection share: one index and one append under way
 // are enough for a process. It ends with the connection.
-func Of(conn *nats.Conn, js jetstream.JetStream, log uint16) *Journal {
+func (k Kind) Of(conn *nats.Conn, js jetstream.JetStream, log uint16) *Journal {
 	open.Lock()
 	defer open.Unlock()
-	if j := open.of[conn][log]; j != nil {
+	if j := open.of[conn][k.Stream(log)]; j != nil {
 		return j
 	}
 	if open.of[conn] == nil {
-		open.of[conn] = make(map[uint16]*Journal)
+		open.of[conn] = make(map[string]*Journal)
 		closed := conn.StatusChanged(nats.CLOSED)
 		if conn.IsClosed() { // before it would be reported
 			conn.RemoveStatusListener(closed)
 		}
 		go endWith(conn, closed)
 	}
-	j := Open(Config{Conn: conn, JS: js, Log: log})
-	open.of[conn][log] = j
+	j := Open(Config{Conn: conn, JS: js, Kind: k, Log: log})
+	open.of[conn][k.Stream(log)] = j
 	return j
 }
 

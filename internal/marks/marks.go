@@ -1,10 +1,11 @@
 // Package marks stores the mark of each partition, which bounds how far the partition's log
-// may have reached. It is a key-value bucket with one key per incarnation of a log. The
-// owner of the log decides what the mark says; see services/replicator/core/marks.go.
+// may have reached. There is one for each incarnation of a log. The owner of the log decides what
+// the mark says; see services/replicator/core/marks.go.
 //
 // JetStream can restore a damaged log shorter than it was, without an error. The marks are
 // in another stream than the log, so that one damaged file does not remove both a log and
-// the evidence of its length.
+// the evidence of its length. That stream is a journal, too: marks that many partitions write at the
+// same time share an append.
 package marks
 
 import (
@@ -14,16 +15,18 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 
+	core "laneway.dev/internal/core/journal"
+	"laneway.dev/internal/journal"
 	"laneway.dev/internal/kvbucket"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
-
-const bucket = "LANEWAY_MARKS"
 
 // ErrMoved means that the mark has another revision than expected: another owner has written
 // it.
@@ -46,31 +49,19 @@ var ErrMoved = errors.New("the mark has another revision than expected")
 //   - An owner MUST write a mark before its appends exceed the reservation of the last one.
 type Store struct {
 	conn *nats.Conn
-	kv   jetstream.KeyValue
+	js   jetstream.JetStream
+
+	mu      sync.Mutex
+	created map[uint16]bool // logs whose stream of marks exists
 }
 
-// Open opens the store, and creates its bucket if that does not exist. It retries until ctx
-// ends.
-func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Store, error) {
-	kv, err := kvbucket.Retry(ctx, func(ctx context.Context) (jetstream.KeyValue, error) {
-		return kvbucket.OpenBucket(ctx, js, bucket, "Laneway: bounds of how far the logs may have reached")
-	})
-	if err != nil {
-		return nil, fmt.Errorf("open bucket %s: %w", bucket, err)
-	}
-	return &Store{conn: conn, kv: kv}, nil
+// New returns the store. It sends no request.
+func New(conn *nats.Conn, js jetstream.JetStream) *Store {
+	return &Store{conn: conn, js: js, created: make(map[uint16]bool)}
 }
 
-// Existing opens the store; nil if its bucket does not exist.
-func Existing(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Store, error) {
-	kv, err := js.KeyValue(ctx, bucket)
-	switch {
-	case errors.Is(err, jetstream.ErrBucketNotFound):
-		return nil, nil
-	case err != nil:
-		return nil, fmt.Errorf("open bucket %s: %w", bucket, err)
-	}
-	return &Store{conn: conn, kv: kv}, nil
+func (s *Store) journal(p protocol.Partition) *journal.Journal {
+	return journal.Marks.Of(s.conn, s.js, p.Log)
 }
 
 // Stored is a mark with its revision. If the partition has no mark, Exists is false, and
@@ -81,18 +72,30 @@ type Stored struct {
 	Exists   bool
 }
 
-// Get returns the mark of a partition. It asks the leader of the bucket. A value that cannot
-// be decoded counts as no mark, and can be replaced. If JetStream cannot read the key, the
-// error has the code CORRUPT.
+// Get returns the mark of a partition, as the leader of its stream has it. A value that cannot
+// be decoded counts as no mark, and can be replaced. If the mark is lost, or a later one may be,
+// the error has the code CORRUPT.
 func (s *Store) Get(ctx context.Context, p protocol.Partition) (Stored, error) {
-	entry, err := kvbucket.Get(ctx, s.conn, bucket, key(p))
-	if err != nil {
+	id := messages.LogIDOf(p)
+	state, exists, err := s.journal(p).State(ctx, id)
+	if err != nil || !exists {
 		return Stored{}, err
 	}
-	stored := Stored{Revision: entry.Revision}
-	if entry.Exists {
-		stored.Exists = json.Unmarshal(entry.Value, &stored.Mark) == nil
+	lost := protocol.Errorf(protocol.CodeCorrupt, "the mark of %s in %s is lost, or a later one may be", p, messages.MarksStream(p.Log))
+	if state.Suspect {
+		return Stored{}, lost
 	}
+	read, _, err := s.journal(p).Read(ctx, id, state.Last, 1)
+	switch {
+	case errors.Is(err, core.ErrNoLog):
+		return Stored{}, nil // it was removed meanwhile
+	case err != nil:
+		return Stored{}, err
+	case len(read) == 0:
+		return Stored{}, lost
+	}
+	stored := Stored{Revision: read[0].Sequence}
+	stored.Exists = json.Unmarshal(read[0].Data, &stored.Mark) == nil
 	return stored, nil
 }
 
@@ -100,22 +103,18 @@ func (s *Store) Get(ctx context.Context, p protocol.Partition) (Stored, error) {
 // log replaces it.
 const ByRepair = "repair"
 
-// Later returns the marks of the incarnations of a log above that of p. It asks the leader of
-// the bucket.
+// Later returns the marks of the incarnations of a log above that of p.
 func (s *Store) Later(ctx context.Context, p protocol.Partition) (map[uint32]messages.Mark, error) {
-	of := fmt.Sprintf("%x.%d.", p.TopicID, p.Number)
-	keys, err := kvbucket.Subjects(ctx, s.conn, "KV_"+bucket, "$KV."+bucket+"."+of+"*")
+	logs, err := s.journal(p).Logs(ctx, func(id messages.LogID, _ core.State) bool {
+		return id.TopicID == p.TopicID && id.Number == p.Number && id.Incarnation > p.Incarnation
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list the marks of %s: %w", p, err)
 	}
 	later := make(map[uint32]messages.Mark)
-	for subject := range keys.Subjects {
-		n, err := strconv.ParseUint(strings.TrimPrefix(subject, "$KV."+bucket+"."+of), 10, 32)
-		if err != nil || n <= uint64(p.Incarnation) {
-			continue
-		}
+	for id := range logs {
 		q := p
-		q.Incarnation = uint32(n)
+		q.Incarnation = id.Incarnation
 		stored, err := s.Get(ctx, q)
 		if err != nil {
 			return nil, err
@@ -135,24 +134,47 @@ func (s *Store) Put(ctx context.Context, p protocol.Partition, mark messages.Mar
 	if err != nil {
 		return 0, err
 	}
-	written, err := s.kv.Update(ctx, key(p), value, revision)
-	switch {
-	case kvbucket.IsConflict(err):
-		return 0, fmt.Errorf("write the mark of %s over revision %d: %w", p, revision, ErrMoved)
-	case err != nil:
+	section := messages.Section{Log: messages.LogIDOf(p), Kind: messages.SectionNext, Entry: value, Topic: p.Topic}
+	if revision == 0 {
+		section.Kind = messages.SectionFirst
+		if err := s.create(ctx, p.Log); err != nil {
+			return 0, err
+		}
+	}
+	written, err := s.journal(p).Append(ctx, revision, section)
+	if errors.Is(err, core.ErrMoved) || errors.Is(err, core.ErrNoLog) {
+		err = fmt.Errorf("%w: %w", ErrMoved, err)
+	}
+	if err != nil {
 		return 0, fmt.Errorf("write the mark of %s over revision %d: %w", p, revision, err)
 	}
 	return written, nil
 }
 
-// Delete removes the marks of a topic's partitions, of all incarnations.
-func Delete(ctx context.Context, js jetstream.JetStream, topicID uint64) error {
-	stream, err := js.Stream(ctx, "KV_"+bucket)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
+// create creates the stream of a log's marks, with three replicas in a cluster, unless this store has done so
+// before.
+func (s *Store) create(ctx context.Context, log uint16) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.created[log] {
 		return nil
 	}
-	if err == nil {
-		err = stream.Purge(ctx, jetstream.WithPurgeSubject(fmt.Sprintf("$KV.%s.%x.>", bucket, topicID)))
+	err := journal.Marks.Create(ctx, s.js, log, kvbucket.Replicas(s.conn))
+	s.created[log] = err == nil
+	return err
+}
+
+// deletedAtOnce bounds the marks that are deleted at the same time.
+const deletedAtOnce = 1024
+
+// Delete removes the marks of a topic's partitions, of all incarnations.
+func Delete(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, topicID uint64) error {
+	names, err := streams(ctx, js)
+	for _, name := range names {
+		log, parseErr := strconv.ParseUint(strings.TrimPrefix(name, messages.MarksStreamPrefix), 10, 16)
+		if parseErr == nil && err == nil {
+			err = deleteIn(ctx, journal.Marks.Of(conn, js, uint16(log)), topicID)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("remove the marks of topic id %d: %w", topicID, err)
@@ -160,6 +182,32 @@ func Delete(ctx context.Context, js jetstream.JetStream, topicID uint64) error {
 	return nil
 }
 
-func key(p protocol.Partition) string {
-	return fmt.Sprintf("%x.%d.%d", p.TopicID, p.Number, p.Incarnation)
+// streams returns the names of all streams with marks.
+func streams(ctx context.Context, js jetstream.JetStream) (names []string, err error) {
+	ctx, cancel := context.WithCancel(ctx) // ends the goroutine of the lister
+	defer cancel()
+	listed := js.StreamNames(ctx, jetstream.WithStreamListSubject(messages.MarksWildcard))
+	for name := range listed.Name() {
+		names = append(names, name)
+	}
+	return names, listed.Err()
+}
+
+func deleteIn(ctx context.Context, j *journal.Journal, topicID uint64) error {
+	logs, err := j.Logs(ctx, func(id messages.LogID, _ core.State) bool { return id.TopicID == topicID })
+	if err != nil {
+		return err
+	}
+	deletes, ctx := errgroup.WithContext(ctx)
+	deletes.SetLimit(deletedAtOnce)
+	for id := range logs {
+		deletes.Go(func() error {
+			_, err := j.Append(ctx, 0, messages.Section{Log: id, Kind: messages.SectionDeleted})
+			if errors.Is(err, core.ErrNoLog) {
+				return nil
+			}
+			return err
+		})
+	}
+	return deletes.Wait()
 }

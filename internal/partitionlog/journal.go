@@ -17,7 +17,7 @@ import (
 var ErrNoLog = errors.New("the log does not exist")
 
 // journal returns the journal, which begins to read it if the process has not read it before.
-func (l *Log) journal() *journal.Journal { return journal.Of(l.conn, l.js, l.partition.Log) }
+func (l *Log) journal() *journal.Journal { return journal.Logs.Of(l.conn, l.js, l.partition.Log) }
 
 // known converts an error of the journal.
 func known(err error) error {
@@ -50,7 +50,7 @@ func failedWith(err error, code jetstream.ErrorCode) bool {
 
 // createJournal creates the stream of the journal, if it does not exist.
 func (l *Log) createJournal(ctx context.Context, replicas int) error {
-	err := journal.Create(ctx, l.js, l.partition.Log, replicas)
+	err := journal.Logs.Create(ctx, l.js, l.partition.Log, replicas)
 	if failedWith(err, replicasNotSupported) || failedWith(err, noSuitablePeers) {
 		return fmt.Errorf("%w: %w", ErrTooFewServers, err)
 	}

@@ -55,7 +55,7 @@ func List(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, which Wh
 		if err != nil {
 			continue // it is none of ours
 		}
-		logs, err := journal.Of(conn, js, uint16(log)).Logs(ctx, which.has)
+		logs, err := journal.Logs.Of(conn, js, uint16(log)).Logs(ctx, which.has)
 		if err != nil {
 			return nil, err
 		}

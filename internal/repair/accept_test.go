@@ -40,8 +40,7 @@ func damagedWorld(t *testing.T) (*world, *topics.Registry) {
 
 func (w *world) setMark(mark messages.Mark) {
 	w.t.Helper()
-	store, err := marks.Open(w.ctx, w.conn, w.js)
-	w.must(err)
+	store := marks.New(w.conn, w.js)
 	stored, err := store.Get(w.ctx, w.topic.Partition(0))
 	w.must(err)
 	_, err = store.Put(w.ctx, w.topic.Partition(0), mark, stored.Revision)
@@ -147,7 +146,7 @@ func TestSnapshotsOfOldStreamAreIgnored(t *testing.T) {
 
 func TestLogWithoutMarkContinuesAboveMargin(t *testing.T) {
 	w, _ := damagedWorld(t)
-	w.must(marks.Delete(w.ctx, w.js, w.topic.ID))
+	w.must(marks.Delete(w.ctx, w.conn, w.js, w.topic.ID))
 	got, err := w.accept(w.ctx)
 	w.must(err)
 	if got.FirstSequence < 1<<40 || got.NextOffset < 1<<40 {
@@ -307,9 +306,7 @@ func TestSealsOnlyAfterEvidence(t *testing.T) {
 	gone, js := embeddedtest.Start(t)
 	a := &accepting{planning: planning{Inspector: w.inspector(), old: w.topic.Partition(0)}, replicas: 1}
 	w.must(a.open(w.ctx))
-	var err error
-	a.known.marks, err = marks.Open(w.ctx, gone, js)
-	w.must(err)
+	a.known.marks = marks.New(gone, js)
 	w.must(a.compare(w.ctx))
 	gone.Close()
 	if err := a.prepare(w.ctx); err == nil {

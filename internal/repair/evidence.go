@@ -13,10 +13,9 @@ import (
 // evidenceTimeout bounds the wait for JetStream.
 const evidenceTimeout = 30 * time.Second
 
-// evidence has the stores of the evidence that lies outside the logs. A store is nil if its
-// stream does not exist.
+// evidence has the stores of the evidence that lies outside the logs.
 type evidence struct {
-	snapshots *snapshots.Store
+	snapshots *snapshots.Store // nil if its stream does not exist
 	marks     *marks.Store
 }
 
@@ -27,9 +26,7 @@ func (i *Inspector) evidence(ctx context.Context) (_ evidence, err error) {
 		if known.snapshots, err = snapshots.Existing(ctx, i.JS); err != nil {
 			return known, err
 		}
-		if known.marks, err = marks.Existing(ctx, i.Conn, i.JS); err != nil {
-			return known, err
-		}
+		known.marks = marks.New(i.Conn, i.JS)
 		i.opened = &known
 	}
 	return *i.opened, nil
@@ -37,9 +34,6 @@ func (i *Inspector) evidence(ctx context.Context) (_ evidence, err error) {
 
 // mark returns the mark of a partition; nil if there is none.
 func (e evidence) mark(ctx context.Context, p protocol.Partition) (*messages.Mark, error) {
-	if e.marks == nil {
-		return nil, nil
-	}
 	stored, err := e.marks.Get(ctx, p)
 	if err != nil || !stored.Exists {
 		return nil, err

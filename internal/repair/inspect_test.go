@@ -296,8 +296,7 @@ func TestMissingStreamIsComparedWithEvidence(t *testing.T) {
 		w.must(saved.Save(w.ctx, p, sequence, 0, messages.EncodeSnapshot(s)))
 	}
 	w.must(saved.Save(w.ctx, p, 3, 0, []byte("damaged")))
-	store, err := marks.Open(w.ctx, w.conn, w.js)
-	w.must(err)
+	store := marks.New(w.conn, w.js)
 	mark := messages.Mark{Written: messages.Position{Sequence: 2, Offset: 4}, Reserved: messages.Position{Sequence: 50, Offset: 500}}
 	_, err = store.Put(w.ctx, p, mark, 0)
 	w.must(err)

@@ -67,7 +67,7 @@ func TestReportsARecordThatIsOlderThanItsLog(t *testing.T) {
 func TestCorrectsARecordThatIsOlderThanItsLog(t *testing.T) {
 	for name, change := range map[string]func(w *world, continued protocol.Topic){
 		"by stream and mark": func(*world, protocol.Topic) {},
-		"by the stream":      func(w *world, _ protocol.Topic) { w.must(marks.Delete(w.ctx, w.js, w.topic.ID)) },
+		"by the stream":      func(w *world, _ protocol.Topic) { w.must(marks.Delete(w.ctx, w.conn, w.js, w.topic.ID)) },
 		"by the mark": func(w *world, continued protocol.Topic) {
 			w.must(partitionlog.New(w.conn, w.js, continued.Partition(0)).Delete(w.ctx))
 		},

@@ -88,10 +88,7 @@ func (r *Registry) stands(ctx context.Context, topic protocol.Topic) error {
 // markLogs writes the marks of the logs of a new topic, which have their first entry: from
 // then on, an empty log is damaged. An owner may have written the mark before.
 func (r *Registry) markLogs(ctx context.Context, topic protocol.Topic) error {
-	store, err := marks.Open(ctx, r.conn, r.js)
-	if err != nil {
-		return err
-	}
+	store := marks.New(r.conn, r.js)
 	first := messages.Position{Sequence: 1}
 	partitions := make([]protocol.Partition, topic.Partitions)
 	for n := range partitions {

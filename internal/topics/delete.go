@@ -102,7 +102,7 @@ func (r *Registry) removeLogs(ctx context.Context, topic protocol.Topic, ids []u
 			err = snapshots.Delete(ctx, r.js, id)
 		}
 		if err == nil {
-			err = marks.Delete(ctx, r.js, id)
+			err = marks.Delete(ctx, r.conn, r.js, id)
 		}
 		if err != nil {
 			return unavailable(err)

@@ -49,20 +49,14 @@ func Later(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, p proto
 			i.Exists, i.Last, i.Used = true, l.Last, l.Used
 		}
 	}
-	store, err := marks.Existing(ctx, conn, js)
+	written, err := marks.New(conn, js).Later(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	if store != nil {
-		written, err := store.Later(ctx, p)
-		if err != nil {
-			return nil, err
-		}
-		for n, mark := range written {
-			i := of(n)
-			i.Reserved = mark.Reserved
-			i.Used = i.Used || mark.Owner != marks.ByRepair
-		}
+	for n, mark := range written {
+		i := of(n)
+		i.Reserved = mark.Reserved
+		i.Used = i.Used || mark.Owner != marks.ByRepair
 	}
 	var all []Incarnation
 	for _, n := range slices.Sorted(maps.Keys(byNumber)) {

@@ -14,10 +14,7 @@ import (
 func TestUsedLaterIncarnationOutdatesRecord(t *testing.T) {
 	ctx, registry, js := damaged(t)
 	p := create(ctx, t, registry, "orders", 2).Partition(1)
-	store, err := marks.Open(ctx, js.Conn(), js)
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := marks.New(js.Conn(), js)
 	append1 := func(log *partitionlog.Log, expected uint64) {
 		t.Helper()
 		if _, err := log.Append(ctx, expected, messages.EncodeEntry(messages.Entry{TopicID: p.TopicID, Owner: "a", OwnerEpoch: 1})); err != nil {

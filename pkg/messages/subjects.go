@@ -78,6 +78,21 @@ func JournalStream(log uint16) string { return JournalStreamPrefix + strconv.Ito
 // JournalSubject is the only subject of a journal.
 func JournalSubject(log uint16) string { return journalPrefix + strconv.Itoa(int(log)) }
 
+// MarksStreamPrefix is what the names of all streams with marks begin with, and MarksWildcard has all of their
+// subjects.
+const (
+	MarksStreamPrefix = "LANEWAY_MARKS-"
+	MarksWildcard     = marksPrefix + "*"
+
+	marksPrefix = "_laneway.marks."
+)
+
+// MarksStream is the name of the stream that has the marks of a log's partitions.
+func MarksStream(log uint16) string { return MarksStreamPrefix + strconv.Itoa(int(log)) }
+
+// MarksSubject is the only subject of that stream.
+func MarksSubject(log uint16) string { return marksPrefix + strconv.Itoa(int(log)) }
+
 // FrontendSubject reaches the frontend that owns an epoch. Frontend epochs are
 // unique in a deployment, so the epoch is its address.
 func FrontendSubject(epoch uint64) string {

@@ -105,9 +105,7 @@ func (s *Service) start(ctx context.Context) (err error) {
 	if s.snapshots, err = snapshots.Open(ctx, s.config.Conn, s.js); err != nil {
 		return err
 	}
-	if s.marks, err = marks.Open(ctx, s.config.Conn, s.js); err != nil {
-		return err
-	}
+	s.marks = marks.New(s.config.Conn, s.js)
 	s.behind = &behindLogs{conn: s.config.Conn, log: s.config.Logger}
 	if err := s.behind.start(ctx); err != nil {
 		return err

@@ -205,10 +205,7 @@ func TestCommitsAndContinuesAfterARestart(t *testing.T) {
 	}
 	r.await("a snapshot", func() bool { return s.Stats().Snapshots > 0 })
 	r.stop(s)
-	store, err := marks.Open(r.ctx, r.conn, r.js)
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := marks.New(r.conn, r.js)
 	if m, err := store.Get(r.ctx, r.id); err != nil || !m.Mark.Exact() || m.Mark.Written.Offset != 10 {
 		t.Errorf("after a clean stop the mark is %+v (%v), want an exact one at offset 10", m, err)
 	}
@@ -273,10 +270,7 @@ func TestMarkOfAnotherOwnerMakesItLookAgain(t *testing.T) {
 	defer r.stop(s)
 	r.awaitReady(s)
 	r.commit(1)
-	store, err := marks.Open(r.ctx, r.conn, r.js)
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := marks.New(r.conn, r.js)
 	terms := s.Stats().Terms
 	r.await("the mark is moved", func() bool {
 		m, err := store.Get(r.ctx, r.id)
@@ -383,8 +377,7 @@ func TestStopWritesExactMarksOfAllPartitions(t *testing.T) {
 		r.commitTo(id)
 	}
 	r.stop(s)
-	store, err := marks.Open(r.ctx, r.conn, r.js)
-	must(t, err)
+	store := marks.New(r.conn, r.js)
 	for _, id := range all {
 		if m, err := store.Get(r.ctx, id); err != nil || !m.Mark.Exact() || m.Mark.Written.Offset != 2 {
 			t.Errorf("the mark of %s is %+v (%v), want an exact one at offset 2", id, m, err)

@@ -86,6 +86,8 @@ func Category(file string) string {
 	switch {
 	case hasLogs(stream):
 		return "log: " + what
+	case strings.HasPrefix(stream, messages.MarksStreamPrefix):
+		return "marks: " + what
 	case stream == "LANEWAY_SNAPSHOTS":
 		return "snapshots: " + what
 	}

@@ -11,6 +11,8 @@ import (
 type Limits struct {
 	Sections int
 	Bytes    int // of the entries of a group
+	// LastOnly says that of each log only the last entry is needed.
+	LastOnly bool
 }
 
 // The events of an Appender.
@@ -109,7 +111,7 @@ type Appender struct {
 // NewAppender returns an appender that knows nothing of the journal yet; see [Appender.Start]. writer
 // MUST be different for each start of a process.
 func NewAppender(writer string, limits Limits) *Appender {
-	return &Appender{writer: writer, limits: limits, index: NewIndex()}
+	return &Appender{writer: writer, limits: limits, index: limits.newIndex()}
 }
 
 // Index returns what is known of the journal. It is valid until the next step, and after a group
@@ -275,7 +277,7 @@ func (a *Appender) take(read Groups) {
 
 // startOver reads the whole journal again, because it has lost its end, and may have got another one.
 func (a *Appender) startOver() {
-	a.index = NewIndex()
+	a.index = a.limits.newIndex()
 	a.read()
 }
 

@@ -30,6 +30,7 @@ type Index struct {
 	group   name   // of the last group; zero if it is lost
 	logs    map[messages.LogID]*entries
 	needed  int64 // bytes of the entries of all logs
+	only    bool  // the last entry of each log is needed
 	garbage int64 // bytes of entries in the journal that are not needed any more
 }
 
@@ -68,6 +69,12 @@ type State struct {
 // NewIndex returns the index of a journal of which no group was applied. The first one may have any
 // sequence: the groups before it were purged.
 func NewIndex() *Index { return &Index{logs: make(map[messages.LogID]*entries)} }
+
+func (l Limits) newIndex() *Index {
+	x := NewIndex()
+	x.only = l.LastOnly
+	return x
+}
 
 // Last returns the sequence of the last group that was applied or is lost; 0 if there is none.
 func (x *Index) Last() uint64 { return x.last }
@@ -186,6 +193,9 @@ func (x *Index) next(l *entries, place uint64, s *messages.Section) {
 		l.places, l.sizes = append(l.places, 0), append(l.sizes, 0)
 	}
 	x.add(l, place, s)
+	if x.only {
+		x.trim(l, s.Sequence)
+	}
 }
 
 func (x *Index) add(l *entries, place uint64, s *messages.Section) {

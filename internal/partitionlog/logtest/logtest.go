@@ -48,11 +48,11 @@ func (l Log) must(err error) {
 // begins after expected.
 func (l Log) Append(expected uint64, data []byte) (sequence uint64) {
 	l.Helper()
-	l.must(journal.Create(l.ctx, l.js, l.partition.Log, 1))
+	l.must(journal.Logs.Create(l.ctx, l.js, l.partition.Log, 1))
 	sequence, err := partitionlog.New(l.conn, l.js, l.partition).Append(l.ctx, expected, data)
 	if errors.Is(err, partitionlog.ErrNoLog) {
 		first := messages.Section{Log: messages.LogIDOf(l.partition), Kind: messages.SectionFirst, Entry: data, Topic: l.partition.Topic}
-		sequence, err = journal.Of(l.conn, l.js, l.partition.Log).Append(l.ctx, expected, first)
+		sequence, err = journal.Logs.Of(l.conn, l.js, l.partition.Log).Append(l.ctx, expected, first)
 	}
 	l.must(err)
 	return sequence
@@ -85,7 +85,7 @@ const maxPending = 1000
 func (l Log) send(expected uint64, data []byte) (done func() error) {
 	l.Helper()
 	section := messages.Section{Log: messages.LogIDOf(l.partition), Kind: messages.SectionNext, Entry: data, Topic: l.partition.Topic}
-	a, err := journal.Of(l.conn, l.js, l.partition.Log).Begin(l.ctx, expected, section)
+	a, err := journal.Logs.Of(l.conn, l.js, l.partition.Log).Begin(l.ctx, expected, section)
 	l.must(err)
 	return func() error {
 		_, err := a.Await(l.ctx)
@@ -143,7 +143,7 @@ func (l Log) Bytes() (size uint64) {
 	for from, atEnd := uint64(1), false; !atEnd; {
 		var entries []journal.Entry
 		var err error
-		entries, atEnd, err = journal.Of(l.conn, l.js, l.partition.Log).Read(l.ctx, messages.LogIDOf(l.partition), from, maxPending)
+		entries, atEnd, err = journal.Logs.Of(l.conn, l.js, l.partition.Log).Read(l.ctx, messages.LogIDOf(l.partition), from, maxPending)
 		l.must(err)
 		for _, e := range entries {
 			size += uint64(len(e.Data))
@@ -166,7 +166,7 @@ func (l Log) stream() jetstream.Stream {
 // place returns the sequence of the group with an entry.
 func (l Log) place(sequence uint64) uint64 {
 	l.Helper()
-	place, err := journal.Of(l.conn, l.js, l.partition.Log).Place(l.ctx, messages.LogIDOf(l.partition), sequence)
+	place, err := journal.Logs.Of(l.conn, l.js, l.partition.Log).Place(l.ctx, messages.LogIDOf(l.partition), sequence)
 	if err == nil && place == 0 {
 		err = fmt.Errorf("the log of %s has no entry %d", l.partition, sequence)
 	}
