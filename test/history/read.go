@@ -130,10 +130,15 @@ func Entries(ctx context.Context, conn *nats.Conn, partition protocol.Partition)
 			all = nil
 		}
 		all = append(all, entries...)
-		if atEnd || len(entries) == 0 {
-			return all, nil
+		if len(entries) > 0 {
+			from = entries[len(entries)-1].Sequence + 1
 		}
-		from = entries[len(entries)-1].Sequence + 1
+		if atEnd || len(entries) == 0 {
+			// What this process knows of the journal may be old.
+			if end, err := log.Confirm(ctx, from-1); err != nil || !end.Behind {
+				return all, err
+			}
+		}
 	}
 }
 
