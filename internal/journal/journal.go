@@ -27,6 +27,7 @@ import (
 // Kind says what the entries of a journal are.
 type Kind int
 
+// The kinds.
 const (
 	Logs  Kind = iota // entries of the logs of partitions
 	Marks             // marks of these logs, of each of which only the last one is needed
