@@ -128,8 +128,16 @@ func (f *fixture) awaitSilentArchiver(ctx context.Context, t *testing.T) {
 func (f *fixture) archivedOffset(ctx context.Context, t *testing.T) int64 {
 	t.Helper()
 	var info protocol.TopicResponse
-	out := f.Output(f.Laneway(ctx, "topic", "info", f.partition.Topic, "--json"), nil)
-	if err := json.Unmarshal([]byte(out), &info); err != nil || len(info.Partitions) != 1 {
+	var out []byte
+	// A frontend that has not read the journal for long may first answer that it cannot tell yet.
+	err := deployment.Eventually(ctx, func(ctx context.Context) (err error) {
+		out, err = f.Laneway(ctx, "topic", "info", f.partition.Topic, "--json").Output()
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(out, &info); err != nil || len(info.Partitions) != 1 {
 		t.Fatalf("%v in %s", err, out)
 	}
 	return info.Partitions[0].ArchivedOffset
