@@ -76,8 +76,8 @@ func (l *Log) History(ctx context.Context) (messages.History, error) {
 	return entries[0].Entry.History, nil
 }
 
-// Begin returns the first offset of a log of which nothing is archived, from the entry at the
-// first sequence of it; 0 if that entry is lost.
+// Begin returns the first offset of a log of which nothing is archived, from the entry at
+// its first sequence; 0 if that entry is lost.
 func (l *Log) Begin(ctx context.Context, first uint64) (int64, error) {
 	entries, err := l.step(ctx, first, 1)
 	switch {

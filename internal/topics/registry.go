@@ -4,6 +4,7 @@
 package topics
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -40,7 +41,13 @@ type Registry struct {
 
 	listing sync.Mutex // guards what follows
 	mirror  *kvbucket.Mirror
-	decoded map[string]Change // by key, of readable records
+	decoded map[string]decoded // by key, of readable records
+}
+
+// decoded is a record and what it says.
+type decoded struct {
+	value  []byte
+	change Change
 }
 
 // record is the value of a topic's key.
@@ -77,7 +84,7 @@ func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Regist
 
 // newRegistry returns a registry. Without its bucket it only reads.
 func newRegistry(conn *nats.Conn, js jetstream.JetStream, kv jetstream.KeyValue) *Registry {
-	return &Registry{conn: conn, js: js, kv: kv, mirror: kvbucket.NewMirror(bucket), decoded: make(map[string]Change)}
+	return &Registry{conn: conn, js: js, kv: kv, mirror: kvbucket.NewMirror(bucket), decoded: make(map[string]decoded)}
 }
 
 // Get returns a topic, or an error with the code UNKNOWN_TOPIC. It asks the leader of the
@@ -143,16 +150,18 @@ func (r *Registry) list(ctx context.Context) (all []protocol.Topic, last uint64,
 		return nil, 0, unavailable(err)
 	}
 	for _, found := range records {
-		c, known := r.decoded[found.Key]
-		if !known || c.Revision != found.Revision {
-			var err error
-			if c, err = change(found); err != nil {
+		d, known := r.decoded[found.Key]
+		// The value counts, too: a bucket that was restored from a copy gives revisions out again.
+		if !known || d.change.Revision != found.Revision || !bytes.Equal(d.value, found.Value) {
+			c, err := change(found)
+			if err != nil {
 				continue
 			}
-			r.decoded[found.Key] = c
+			d = decoded{found.Value, c}
+			r.decoded[found.Key] = d
 		}
-		if !c.Deleted {
-			all = append(all, c.Topic)
+		if !d.change.Deleted {
+			all = append(all, d.change.Topic)
 		}
 	}
 	return all, last, nil

@@ -1,6 +1,7 @@
 package topics_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -144,5 +145,37 @@ func TestAWatcherSeesWhatIsThereAndWhatChanges(t *testing.T) {
 	stop()
 	if err := <-ended; err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A bucket that was restored from a copy gives revisions out again.
+func TestListFollowsBucketThatWasReplaced(t *testing.T) {
+	ctx, registry, js := damaged(t)
+	create(ctx, t, registry, "orders", 1)
+	kv, err := js.KeyValue(ctx, "LANEWAY_TOPICS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := kv.Get(ctx, "orders")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all, err := registry.List(ctx); err != nil || len(all) != 1 || all[0].Partitions != 1 {
+		t.Fatalf("the topics are %+v, %v", all, err)
+	}
+	if err := js.DeleteKeyValue(ctx, "LANEWAY_TOPICS"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := topics.Open(ctx, js.Conn(), js); err != nil {
+		t.Fatal(err)
+	}
+	other := bytes.Replace(before.Value(), []byte(`"partitions":1`), []byte(`"partitions":2`), 1)
+	for revision := uint64(0); revision < before.Revision(); {
+		if revision, err = kv.Put(ctx, "orders", other); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all, err := registry.List(ctx); err != nil || len(all) != 1 || all[0].Partitions != 2 {
+		t.Errorf("after that they are %+v, %v", all, err)
 	}
 }

@@ -48,9 +48,9 @@ func (l Log) must(err error) {
 // begins after expected.
 func (l Log) Append(expected uint64, data []byte) (sequence uint64) {
 	l.Helper()
-	l.must(journal.Logs.Create(l.ctx, l.js, l.partition.Log, 1))
 	sequence, err := partitionlog.New(l.conn, l.js, l.partition).Append(l.ctx, expected, data)
 	if errors.Is(err, partitionlog.ErrNoLog) {
+		l.must(journal.Logs.Create(l.ctx, l.js, l.partition.Log, 1))
 		first := messages.Section{Log: messages.LogIDOf(l.partition), Kind: messages.SectionFirst, Entry: data, Topic: l.partition.Topic}
 		sequence, err = journal.Logs.Of(l.conn, l.js, l.partition.Log).Append(l.ctx, expected, first)
 	}
