@@ -128,8 +128,8 @@ func TestRecordsBeforeJoinedBatchesAreDoneFirst(t *testing.T) {
 	}
 }
 
-// gathering returns a buffer half of which is in flight as a batch of the first of some targets, and this
-// batch.
+// gathering returns a buffer for some targets, and the batch of the first one, which is in flight and takes
+// more than half of the buffer.
 func gathering(t *testing.T, targets int) (*buffer, *batch) {
 	t.Helper()
 	b := &buffer{

@@ -160,8 +160,8 @@ func (b *buffer) hurry() {
 // is zero.
 //
 // If there are several targets, a batch that is not full waits while half of the buffer is in flight.
-// Otherwise each acknowledgement would let a few records go, at last each in a batch of its own. So
-// the records gather, although they have many targets.
+// Otherwise each acknowledgement would release a few records to as many targets, until every record
+// travels in a batch of its own.
 //
 // take joins full batches that wait, up to the current size of a frame: after the batches have
 // grown, a large buffer still has many of the previous size.
@@ -196,7 +196,7 @@ func (b *buffer) take(now time.Time, room func(target int) bool) (bt *batch, due
 	return nil, due
 }
 
-// earlier returns the earlier of two times, of which zero means none.
+// earlier returns the earlier of two times. Zero means none.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
