@@ -89,11 +89,12 @@ func TestDamagedSegmentCostsOnlyWhatItHeld(t *testing.T) {
 	t.Parallel()
 	const largest, records = 256, 2*256 - 4
 	ctx := within(t, time.Minute)
-	f := start(t, deployment.OneProcess, deployment.Options{Replicator: []string{"--archive-bytes", "1MiB", "--archive-age", "500ms"}})
-	p := producer(ctx, t, f.client(t, f.URL()), client.ProducerOptions{BatchRecords: 1})
+	f := start(t, deployment.OneProcess, deployment.Options{Replicator: []string{"--archive-bytes", "1MiB", "--archive-age", "1s"}})
+	p := producer(ctx, t, f.client(t, f.URL()), client.ProducerOptions{BatchRecords: 8})
 	value := func(n int64) string { return fmt.Sprintf("%03d%s", n, strings.Repeat(".", 100)) }
 	var state partitionlog.State
-	// Each part is half as large as the one before, so that their segments are not merged.
+	// Each part is half as large as the one before, so that their segments are not merged. It has few
+	// batches, so that all of it is there before the first of them is old enough to be archived.
 	n := int64(0)
 	for part := largest; n < records; part /= 2 {
 		for range part {
