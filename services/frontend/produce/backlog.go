@@ -42,9 +42,9 @@ func weight(messages, bytes int64) int64 { return messages*messageOverhead + byt
 // it reaches 16 MiB, and the next ping shows it. The guard pauses the two busy partitions
 // until their delivered requests are handled, and the third one loses nothing.
 //
-// While little arrives, the guard costs one atomic load per request.
+// While little arrives, the guard costs one atomic load per request, and does not look at each intake.
 type backlogGuard struct {
-	conn *transport.Connection
+	arrivals *arrivals
 
 	active atomic.Bool    // whether watch is running
 	stop   chan struct{}  // closed by close
@@ -54,11 +54,10 @@ type backlogGuard struct {
 
 	mu      sync.Mutex
 	intakes map[*intake]int64 // the weight that each had received at the last ping
-	dropped uint64            // by closed intakes
 }
 
-func newBacklogGuard(conn *transport.Connection) *backlogGuard {
-	return &backlogGuard{conn: conn, stop: make(chan struct{}), intakes: make(map[*intake]int64)}
+func newBacklogGuard(arrivals *arrivals) *backlogGuard {
+	return &backlogGuard{arrivals: arrivals, stop: make(chan struct{}), intakes: make(map[*intake]int64)}
 }
 
 // close ends the guard. It MUST be called after all intakes are closed.
@@ -77,18 +76,6 @@ func (g *backlogGuard) remove(in *intake) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.intakes, in)
-	g.dropped += in.dropped()
-}
-
-// lost returns how many requests the collectors have dropped.
-func (g *backlogGuard) lost() uint64 {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	lost := g.dropped
-	for in := range g.intakes {
-		lost += in.dropped()
-	}
-	return lost
 }
 
 // arrived is called for each request. It starts the watch unless that is running.
@@ -133,7 +120,7 @@ func (g *backlogGuard) watch() {
 
 // received returns the weight of all that the connection has received.
 func (g *backlogGuard) received() int64 {
-	s := g.conn.Conn().Stats()
+	s := g.arrivals.conn.Conn().Stats()
 	return weight(int64(s.InMsgs), int64(s.InBytes))
 }
 
@@ -158,7 +145,7 @@ func (g *backlogGuard) ping(received int64) *ping {
 	g.mark()
 	g.wait.Go(func() {
 		defer close(q.answered)
-		_ = g.conn.Flush(time.Second) // an error means that the connection is lost, and the backlog with it
+		_ = g.arrivals.conn.Flush(time.Second) // an error means that the connection is lost, and the backlog with it
 	})
 	return q
 }
@@ -168,16 +155,19 @@ func (g *backlogGuard) mark() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for in := range g.intakes {
-		g.intakes[in] = in.handled.Load() + in.waiting()
+		_, g.intakes[in] = in.queue.backlog()
 	}
 }
 
 // pauseFull pauses the intakes with more than maxBacklog waiting.
 func (g *backlogGuard) pauseFull() {
+	if g.arrivals.waiting.Load() <= maxBacklog {
+		return // there may be many thousands of intakes
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for in := range g.intakes {
-		if in.waiting() > maxBacklog {
+		if waiting, _ := in.queue.backlog(); waiting > maxBacklog {
 			g.pause(in, "this process")
 		}
 	}
@@ -191,7 +181,8 @@ func (g *backlogGuard) pauseBusiest() {
 	got := make(map[*intake]int64, len(g.intakes))
 	most := int64(0)
 	for in, before := range g.intakes {
-		got[in] = in.handled.Load() + in.waiting() - before
+		_, received := in.queue.backlog()
+		got[in] = received - before
 		most = max(most, got[in])
 	}
 	for in, weight := range got {

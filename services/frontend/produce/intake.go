@@ -3,19 +3,18 @@ package produce
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
 	"laneway.dev/internal/transport"
-	"laneway.dev/pkg/messages"
 )
 
-// Limits of the requests that wait to be admitted or rejected, per partition. The NATS
-// client drops and counts those beyond them. The backlog guard unsubscribes long before.
+// Limits of the requests that wait to be admitted or rejected, per partition. Those beyond them
+// are dropped and counted. The backlog guard unsubscribes long before.
 const (
 	maxWaiting      = 384 << 10
 	maxWaitingBytes = 256 << 20
@@ -24,30 +23,27 @@ const (
 // intake owns the subscriptions for a partition's requests. One goroutine handles all
 // requests, in the order of their arrival: that order is the order of the tickets.
 type intake struct {
-	conn   *transport.Connection
-	handle nats.MsgHandler
-	log    *zap.Logger
-
-	handled atomic.Int64 // weight of the handled requests
+	arrivals *arrivals
+	queue    queue
+	log      *zap.Logger
 
 	changing sync.Mutex // held while the subjects change, and while the intake is closed
 
-	mu        sync.Mutex
-	subjects  []string
-	collector *collector // of several subjects; nil if there was always one
-	subs      []*nats.Subscription
-	paused    bool
-	endPause  context.CancelFunc // cancels the wait of the last pause; nil before the first
-	wait      sync.WaitGroup     // for the goroutines of pauses
-	closed    bool
+	mu       sync.Mutex
+	subjects []string
+	subs     []*nats.Subscription
+	paused   bool
+	endPause context.CancelFunc // cancels the wait of the last pause; nil before the first
+	wait     sync.WaitGroup     // for the goroutines of pauses
+	closed   bool
 }
 
-// openIntake subscribes to the subjects. Each subscription with a callback has its own
-// goroutine, so with several of them two requests of one producer could be handled in the
-// wrong order. Several subjects therefore share a channel, which the connection fills in
-// the order of arrival.
-func openIntake(conn *transport.Connection, subjects []string, handle nats.MsgHandler, log *zap.Logger) (*intake, error) {
-	in := &intake{conn: conn, subjects: subjects, handle: handle, log: log}
+// openIntake subscribes to the subjects.
+func openIntake(arrivals *arrivals, subjects []string, handle nats.MsgHandler, log *zap.Logger) (*intake, error) {
+	in := &intake{
+		arrivals: arrivals, subjects: subjects, log: log,
+		queue: queue{handle: handle, room: room{maxWaiting, maxWaitingBytes}, total: &arrivals.waiting},
+	}
 	in.mu.Lock()
 	err := in.subscribe(in.subjects)
 	in.mu.Unlock()
@@ -58,71 +54,58 @@ func openIntake(conn *transport.Connection, subjects []string, handle nats.MsgHa
 	return in, nil
 }
 
-// take handles a message.
-func (in *intake) take(m *nats.Msg) {
-	in.handle(m)
-	in.handled.Add(weight(1, int64(len(m.Data))))
-}
-
-// subscribe subscribes to subjects. It starts the collector if there are several subjects now:
-// no subscription with a callback exists then. The caller holds mu.
+// subscribe subscribes to subjects. The caller holds mu.
 func (in *intake) subscribe(subjects []string) error {
-	if in.collector == nil && len(in.subjects) > 1 {
-		begins := make(chan struct{})
-		close(begins)
-		in.collect(begins)
-	}
 	for _, subject := range subjects {
-		var sub *nats.Subscription
-		var err error
-		if in.collector != nil {
-			sub, err = in.conn.Conn().ChanQueueSubscribe(subject, messages.FrontendQueue, in.collector.arrived)
-		} else {
-			sub, err = in.conn.Conn().QueueSubscribe(subject, messages.FrontendQueue, in.take)
-		}
+		sub, err := in.arrivals.subscribe(subject, &in.queue)
 		if err != nil {
 			return err
 		}
 		in.subs = append(in.subs, sub)
-		if in.collector == nil {
-			if err := sub.SetPendingLimits(maxWaiting, maxWaitingBytes); err != nil {
-				return err
-			}
-		}
 	}
 	return nil
 }
 
-// collect starts the collector.
-func (in *intake) collect(begins <-chan struct{}) {
-	in.collector = collect(in.take, room{maxWaiting, maxWaitingBytes}, begins)
+// change replaces the subjects. Each request that has arrived on any of them is handled, once and in
+// the order of arrival. When change returns, the server has the new subscriptions, and everything
+// that was delivered by the old ones is handled or in the queue. During a pause nothing is
+// subscribed to, and its end subscribes to the subjects.
+func (in *intake) change(ctx context.Context, subjects []string) error {
+	in.changing.Lock()
+	defer in.changing.Unlock()
+	ctx, cancel := context.WithTimeoutCause(ctx, closeTimeout, errors.New("the subscriptions have not drained"))
+	defer cancel()
+	leave, err := in.exchange(subjects)
+	drained := transport.BeginDrain(leave...)
+	if err == nil {
+		err = in.arrivals.conn.Conn().FlushWithContext(ctx)
+	}
+	err = errors.Join(err, drained(ctx))
+	in.arrivals.forget(leave)
+	return err
 }
 
-// waiting returns the weight of the requests that have arrived and are not handled.
-func (in *intake) waiting() int64 {
+// exchange subscribes to the subjects that are new, and returns the subscriptions to leave.
+func (in *intake) exchange(subjects []string) (leave []*nats.Subscription, err error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.collector != nil {
-		return weight(in.collector.waiting())
+	before := in.subjects
+	in.subjects = subjects
+	if in.paused || in.closed {
+		return nil, nil
 	}
-	if len(in.subs) == 0 {
-		return 0
+	added := slices.DeleteFunc(slices.Clone(subjects), func(s string) bool { return slices.Contains(before, s) })
+	if err := in.subscribe(added); err != nil {
+		return nil, err
 	}
-	messages, bytes, err := in.subs[0].Pending()
-	if err != nil {
-		return 0 // the subscription is drained
-	}
-	return weight(int64(messages), int64(bytes))
-}
-
-// dropped returns how many requests the collector has dropped.
-func (in *intake) dropped() uint64 {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if in.collector == nil {
-		return 0
-	}
-	return in.collector.dropped.Load()
+	in.subs = slices.DeleteFunc(in.subs, func(sub *nats.Subscription) bool {
+		gone := !slices.Contains(subjects, sub.Subject)
+		if gone {
+			leave = append(leave, sub)
+		}
+		return gone
+	})
+	return leave, nil
 }
 
 // pause unsubscribes until all delivered requests are handled. In the meantime NATS answers
@@ -136,14 +119,15 @@ func (in *intake) pause() bool {
 	in.paused = true
 	ctx, cancel := context.WithCancel(context.Background())
 	in.endPause = cancel
-	drained := transport.BeginDrain(in.subs...)
-	in.wait.Go(func() { in.resume(ctx, drained) })
+	left := in.subs
+	drained := transport.BeginDrain(left...)
+	in.wait.Go(func() { in.resume(ctx, left, drained) })
 	return true
 }
 
 // resume subscribes again once all delivered requests are handled.
-func (in *intake) resume(ctx context.Context, drained func(context.Context) error) {
-	ended := in.drained(ctx, drained)
+func (in *intake) resume(ctx context.Context, left []*nats.Subscription, drained func(context.Context) error) {
+	ended := in.drained(ctx, left, drained) == nil
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if ended {
@@ -159,33 +143,12 @@ func (in *intake) resume(ctx context.Context, drained func(context.Context) erro
 	in.paused = false
 }
 
-// drained waits until all delivered requests are handled, and reports whether that happened
-// before ctx ended. It checks more often than the client's own drain does, to keep the
-// pause short.
-func (in *intake) drained(ctx context.Context, drain func(context.Context) error) bool {
-	closed := make(chan struct{})
-	in.wait.Go(func() {
-		if drain(ctx) == nil {
-			close(closed)
-		}
-	})
-	bounded, cancel := context.WithTimeout(ctx, time.Minute)
-	delivered := in.conn.Conn().FlushWithContext(bounded) == nil // no request is delivered after this
-	cancel()
-	ticker := time.NewTicker(2 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			if delivered && in.waiting() == 0 {
-				return true
-			}
-		case <-closed:
-			closed, delivered = nil, true
-		case <-ctx.Done():
-			return false
-		}
-	}
+// drained waits until the server has ended the subscriptions and everything that they delivered is
+// handled, or until ctx ends.
+func (in *intake) drained(ctx context.Context, left []*nats.Subscription, drained func(context.Context) error) error {
+	err := drained(ctx)
+	in.arrivals.forget(left)
+	return errors.Join(err, in.queue.empty(ctx))
 }
 
 // close unsubscribes, and returns when all delivered requests are handled or after
@@ -196,24 +159,16 @@ func (in *intake) close() error {
 	in.mu.Lock()
 	in.closed = true
 	leave := in.endPause
-	paused := in.paused
 	in.mu.Unlock()
 	ctx, cancel := context.WithTimeoutCause(context.Background(), closeTimeout, errors.New("the subscriptions have not drained"))
 	defer cancel()
 	if leave != nil {
-		if !paused {
-			leave() // the pause has ended; only the drain of its subscriptions is waited for
-		}
 		stop := context.AfterFunc(ctx, leave)
 		in.wait.Wait()
 		stop()
 		leave()
 	}
-	err := transport.DrainWithin(ctx, in.subs...)
-	if in.collector != nil {
-		in.collector.close()
-	}
-	return err
+	return in.drained(ctx, in.subs, transport.BeginDrain(in.subs...))
 }
 
 // closeTimeout bounds the wait for delivered requests.

@@ -3,10 +3,10 @@ package produce
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strconv"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -23,7 +23,7 @@ func TestRequestsAreHandledInArrivalOrder(t *testing.T) {
 	const many = 20_000
 	var next, busy atomic.Int64
 	failed, done := make(chan string, 1), make(chan struct{})
-	in, err := openIntake(transport.NewConnection(conn, zap.NewNop()), subjects, func(m *nats.Msg) {
+	in, err := openIntake(startArrivals(t, conn), subjects, func(m *nats.Msg) {
 		if busy.Add(1) > 1 {
 			offer(failed, "two requests were handled at once")
 		}
@@ -58,10 +58,12 @@ func TestRequestsAreHandledInArrivalOrder(t *testing.T) {
 	}
 }
 
-func closedChannel() <-chan struct{} {
-	c := make(chan struct{})
-	close(c)
-	return c
+// startArrivals starts the arrivals of a connection.
+func startArrivals(t *testing.T, conn *nats.Conn) *arrivals {
+	a := newArrivals(transport.NewConnection(conn, zap.NewNop()))
+	go a.run()
+	t.Cleanup(a.close)
+	return a
 }
 
 func offer(to chan string, what string) {
@@ -77,7 +79,7 @@ func TestClosedIntakeHandlesDelivered(t *testing.T) {
 		const many = maxArrived + 10_000
 		var handled atomic.Int64
 		first := make(chan struct{})
-		in, err := openIntake(transport.NewConnection(conn, zap.NewNop()), subjects, func(*nats.Msg) {
+		in, err := openIntake(startArrivals(t, conn), subjects, func(*nats.Msg) {
 			if handled.Add(1) == 1 {
 				<-first
 			}
@@ -101,27 +103,76 @@ func TestClosedIntakeHandlesDelivered(t *testing.T) {
 	}
 }
 
-func TestACollectorDropsWhatItHasNoRoomFor(t *testing.T) {
+func TestQueueDropsWhatItHasNoRoomFor(t *testing.T) {
 	for name, room := range map[string]room{"messages": {3, 1 << 20}, "bytes": {1 << 20, 3}} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				first := make(chan struct{})
-				handled := 0
-				c := collect(func(*nats.Msg) {
-					<-first
-					handled++
-				}, room, closedChannel())
-				for range 10 {
-					c.arrived <- &nats.Msg{Data: []byte("x")}
-					synctest.Wait()
+			first := make(chan struct{})
+			handled := 0
+			q := queue{room: room, total: new(atomic.Int64), handle: func(*nats.Msg) {
+				<-first
+				handled++
+			}}
+			dropped := 0
+			for range 10 {
+				if !q.put(&nats.Msg{Data: []byte("x")}) {
+					dropped++
 				}
-				close(first)
-				c.close()
-				if handled != 3 || c.dropped.Load() != 7 {
-					t.Errorf("%d requests were handled and %d are counted as dropped, want 3 and 7", handled, c.dropped.Load())
-				}
-			})
+			}
+			close(first)
+			if err := q.empty(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if handled != 3 || dropped != 7 {
+				t.Errorf("%d requests were handled and %d dropped, want 3 and 7", handled, dropped)
+			}
+			if waiting, received := q.backlog(); waiting != 0 || received != weight(3, 3) || q.total.Load() != 0 {
+				t.Errorf("%d bytes wait and %d were received, the total is %d; want none, %d and none", waiting, received, q.total.Load(), weight(3, 3))
+			}
 		})
+	}
+}
+
+// What a subscription has delivered before it ends is handled, even if nothing has been taken from the
+// channel since.
+func TestForgottenSubscriptionHasItsRequestsHandled(t *testing.T) {
+	conn, _ := embeddedtest.Start(t)
+	a := newArrivals(transport.NewConnection(conn, zap.NewNop()))
+	handled := make(chan string, 1)
+	sub, err := a.subscribe("a", &queue{room: room{1, 1}, total: &a.waiting, handle: func(m *nats.Msg) { handled <- string(m.Data) }})
+	if err == nil {
+		err = errors.Join(conn.Publish("a", []byte("x")), conn.Flush())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	started := make(chan struct{})
+	forgotten := make(chan struct{})
+	go func() {
+		close(started)
+		a.forget([]*nats.Subscription{sub})
+		close(forgotten)
+	}()
+	<-started
+	runtime.Gosched()
+	go a.run()
+	defer a.close()
+	receive(t, forgotten)
+	if a.lost() != 0 {
+		t.Fatal("the request was dropped")
+	}
+	if got := receive(t, handled); got != "x" {
+		t.Errorf("the request %q was handled", got)
+	}
+}
+
+// Requests that a closed or forgotten subscription delivers are counted.
+func TestArrivalsCountWhatNobodyTakes(t *testing.T) {
+	conn, _ := embeddedtest.Start(t)
+	a := startArrivals(t, conn)
+	a.channel <- &nats.Msg{Sub: &nats.Subscription{Subject: "a"}}
+	a.settle()
+	if lost := a.lost(); lost != 1 {
+		t.Errorf("%d requests are counted as dropped, want 1", lost)
 	}
 }
 
@@ -132,7 +183,7 @@ func TestPausedIntakeSubscribesAgain(t *testing.T) {
 		var next atomic.Int64
 		failed := make(chan string, 1)
 		entered, resume, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
-		in, err := openIntake(transport.NewConnection(conn, zap.NewNop()), subjects, func(m *nats.Msg) {
+		in, err := openIntake(startArrivals(t, conn), subjects, func(m *nats.Msg) {
 			n := next.Add(1)
 			if string(m.Data) != strconv.FormatInt(n, 10) {
 				offer(failed, fmt.Sprintf("request %s was handled as the %d.", m.Data, n))
@@ -217,7 +268,7 @@ func TestClosedPausedIntakeHandlesDelivered(t *testing.T) {
 		const many = 100
 		var handled atomic.Int64
 		entered, resume := make(chan struct{}), make(chan struct{})
-		in, err := openIntake(transport.NewConnection(conn, zap.NewNop()), subjects, func(*nats.Msg) {
+		in, err := openIntake(startArrivals(t, conn), subjects, func(*nats.Msg) {
 			if handled.Add(1) == 1 {
 				close(entered)
 				<-resume

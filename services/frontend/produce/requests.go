@@ -30,7 +30,7 @@ func (p *Partition) open() (opened bool) {
 	}
 	config := &p.service.config
 	log := config.Logger.With(zap.Stringer("partition", p.id))
-	in, err := openIntake(config.Requests, subjectsOf(p.Topic(), p.id), p.admit, log)
+	in, err := openIntake(p.service.arrivals, subjectsOf(p.Topic(), p.id), p.admit, log)
 	if err != nil {
 		log.Error("the frontend cannot subscribe to the produce subjects of the partition", zap.Error(err))
 		return false

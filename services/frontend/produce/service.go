@@ -46,6 +46,7 @@ type Service struct {
 	config    Config
 	logs      *supervisor.Logs[*log]
 	admission *admission
+	arrivals  *arrivals
 	backlog   *backlogGuard
 	closing   atomic.Bool
 	refused   atomic.Uint64   // requests that were answered before they got a ticket
@@ -55,9 +56,11 @@ type Service struct {
 
 // New returns a service without partitions; see Partition.
 func New(config Config) *Service {
+	arrivals := newArrivals(config.Requests)
 	s := &Service{
-		config: config, admission: newAdmission(config.Limits.orDefaults()), backlog: newBacklogGuard(config.Requests),
+		config: config, admission: newAdmission(config.Limits.orDefaults()), arrivals: arrivals, backlog: newBacklogGuard(arrivals),
 	}
+	go arrivals.run()
 	s.logs = supervisor.NewLogs(s.startLog)
 	return s
 }
@@ -80,6 +83,7 @@ func (s *Service) Drained() <-chan struct{} { return s.admission.drained() }
 func (s *Service) Close() {
 	s.logs.Stop()
 	s.backlog.close()
+	s.arrivals.close()
 }
 
 // Counts are figures of a service since its start.
@@ -96,7 +100,7 @@ type Counts struct {
 func (s *Service) Counts() Counts {
 	batches, bytes := s.admission.held()
 	return Counts{
-		Refused: s.refused.Load(), AnswersLost: s.unsent.Load(), Dropped: s.backlog.lost(), Pauses: s.backlog.pauses.Load(),
+		Refused: s.refused.Load(), AnswersLost: s.unsent.Load(), Dropped: s.arrivals.lost(), Pauses: s.backlog.pauses.Load(),
 		Batches: batches, Bytes: bytes,
 	}
 }
