@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	// tick is how often the actor takes a turn without events.
+	// tick is how often the actor takes a turn without events, and how often a journal that this process
+	// does not append to is read.
 	tick = time.Second
 	// attemptTimeout bounds an append and a read. After an append without an answer, the journal is
 	// read to find out what became of it. That, and the repetition of a read, wait for retryPause.
@@ -40,6 +41,10 @@ func (j *Journal) run(ctx context.Context) {
 	j.work.Go(func() { j.watch(ctx, lost) })
 	j.execute(ctx, j.core.Start())
 	j.mailbox.Run(ctx, tick, func(now time.Time, received []any) bool {
+		if j.config.Kind == Logs && now.Sub(j.moved) >= tick {
+			// Otherwise the first caller after a long time would have to wait until all of it is read.
+			received, j.moved = append(received, core.Follow{}), now
+		}
 		j.turn(ctx, received)
 		j.maybePurge(ctx, now)
 		return true
@@ -90,7 +95,7 @@ func (j *Journal) turn(ctx context.Context, received []any) {
 			events = append(events, core.Withdraw{ID: e.call.id})
 		case result:
 			if e.sent == j.sent { // else its end was known before
-				j.sent = nil
+				j.sent, j.moved = nil, time.Now()
 				events = append(events, e.event)
 			}
 		case purged:

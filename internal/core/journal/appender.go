@@ -34,6 +34,8 @@ type (
 	// Look asks for the journal to be read up to its end, as its leader knows it, so that
 	// everything that was durable before is known.
 	Look struct{ ID uint64 } // among those of the requests
+	// Follow asks for the journal to be read, unless an append or a read is under way. It has no answer.
+	Follow struct{}
 	// Appended reports that the group that was sent is durable, with its sequence.
 	Appended struct{ Sequence uint64 }
 	// AppendFailed reports that the append has failed. If Moved is false, its outcome is unknown, and
@@ -128,6 +130,7 @@ func (a *Appender) Start() Effects {
 // Step handles events in their order, and returns the effects.
 func (a *Appender) Step(events []Event) Effects {
 	a.fx = Effects{}
+	follow := false
 	for _, e := range events {
 		switch e := e.(type) {
 		case Request:
@@ -136,6 +139,8 @@ func (a *Appender) Step(events []Event) Effects {
 			a.withdraw(e.ID)
 		case Look:
 			a.looking = append(a.looking, e.ID)
+		case Follow:
+			follow = true
 		case Appended:
 			a.appended(e.Sequence)
 		case AppendFailed:
@@ -150,7 +155,7 @@ func (a *Appender) Step(events []Event) Effects {
 			a.take(e)
 		}
 	}
-	if !a.reading && !a.appending && len(a.looking) > 0 {
+	if !a.reading && !a.appending && (len(a.looking) > 0 || follow && len(a.waiting) == 0) {
 		a.begin()
 	}
 	if !a.reading && !a.appending {
