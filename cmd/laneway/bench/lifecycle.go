@@ -71,7 +71,7 @@ func measureIdle(ctx context.Context, p *Plan, s *servers, where place) (Round, 
 	if err := where.create(ctx); err != nil {
 		return Round{}, err
 	}
-	if err := rest(ctx, p.Warmup); err != nil {
+	if err := rest(ctx, p.Duration); err != nil { // owners write their first marks in this time
 		return Round{}, err
 	}
 	round, err := s.meter(ctx, func() error { return rest(ctx, p.Duration) })

@@ -70,7 +70,7 @@ func (c *restartCommand) Run(a *cli.App) error {
 type idleCommand struct {
 	commonFlags
 	layoutFlags
-	Duration cli.Period `default:"10s" help:"How long the processor time is measured, a quarter of it after the topics were created."`
+	Duration cli.Period `default:"10s" help:"How long the processor time is measured. The measurement begins as long after the topics were created."`
 }
 
 // Help implements kong.HelpProvider.
