@@ -313,3 +313,9 @@ func (j *Journal) Logs(ctx context.Context, keep func(messages.LogID, core.State
 	})
 	return logs, err
 }
+
+// Later returns the incarnations of a log above its own, with all that were durable before the call.
+func (j *Journal) Later(ctx context.Context, id messages.LogID) (incarnations []uint32, err error) {
+	err = j.ask(ctx, true, func(x *core.Index) { incarnations = x.Later(id) })
+	return incarnations, err
+}

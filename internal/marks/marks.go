@@ -105,16 +105,14 @@ const ByRepair = "repair"
 
 // Later returns the marks of the incarnations of a log above that of p.
 func (s *Store) Later(ctx context.Context, p protocol.Partition) (map[uint32]messages.Mark, error) {
-	logs, err := s.journal(p).Logs(ctx, func(id messages.LogID, _ core.State) bool {
-		return id.TopicID == p.TopicID && id.Number == p.Number && id.Incarnation > p.Incarnation
-	})
+	incarnations, err := s.journal(p).Later(ctx, messages.LogIDOf(p))
 	if err != nil {
 		return nil, fmt.Errorf("list the marks of %s: %w", p, err)
 	}
 	later := make(map[uint32]messages.Mark)
-	for id := range logs {
+	for _, incarnation := range incarnations {
 		q := p
-		q.Incarnation = id.Incarnation
+		q.Incarnation = incarnation
 		stored, err := s.Get(ctx, q)
 		if err != nil {
 			return nil, err

@@ -2,6 +2,7 @@ package supervisor_test
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -190,4 +191,55 @@ func TestARegistryThatCannotBeWatchedIsToldOfUntilItCan(t *testing.T) {
 		t.Fatal(err)
 	}
 	await("the bucket is there again", func() bool { return set.Err() == nil })
+}
+
+func TestCheckBeginsWithTheActorThatFailedLast(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	conn, js := embeddedtest.Start(t)
+	registry, err := topics.Open(ctx, conn, js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const partitions = 50
+	topic, err := registry.Create(ctx, protocol.TopicConfig{Name: "orders", Partitions: partitions})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := supervisor.Start(ctx, registry, zaptest.NewLogger(t), func(_ protocol.Topic, p protocol.Partition) *recorder {
+		return &recorder{id: p, ended: make(chan protocol.Partition, partitions)}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Stop()
+	slow, checked := topic.Partition(7), 0
+	failed := errors.New("not ready")
+	check := func(r *recorder) error {
+		if checked++; r.id == slow {
+			return failed
+		}
+		return nil
+	}
+	if err := set.Check(check); !errors.Is(err, failed) {
+		t.Fatalf("error %v with an actor that is not ready", err)
+	}
+	checked = 0
+	for range 10 {
+		if err := set.Check(check); !errors.Is(err, failed) {
+			t.Fatalf("error %v with an actor that is not ready", err)
+		}
+	}
+	if checked != 10 {
+		t.Errorf("10 checks looked at %d actors, want one each", checked)
+	}
+	slow = protocol.Partition{}
+	checked = 0
+	if err := set.Check(check); err != nil || checked < partitions {
+		t.Errorf("error %v after %d of %d actors, all of which are ready", err, checked, partitions)
+	}
+	slow = topic.Partition(8)
+	if err := set.Check(check); !errors.Is(err, failed) {
+		t.Errorf("error %v after another actor failed", err)
+	}
 }

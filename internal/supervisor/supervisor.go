@@ -58,7 +58,8 @@ type Set[A Actor] struct {
 
 	topics map[string]protocol.Topic // owned by the goroutine that follows the registry
 
-	unwatched atomic.Pointer[error] // why the registry has not been watched for some seconds; nil if it is
+	unwatched atomic.Pointer[error]              // why the registry has not been watched for some seconds; nil if it is
+	failing   atomic.Pointer[protocol.Partition] // that the last Check with an error stopped at; nil if there was none
 }
 
 type running[A Actor] struct {
@@ -255,6 +256,28 @@ func (s *Set[A]) Actors() []A {
 		actors = append(actors, r.actor)
 	}
 	return actors
+}
+
+// Check calls check for the running actors until one returns an error, and returns that. It begins with the
+// actor that failed the last time: readiness is asked for again and again while thousands of
+// partitions start. check MUST NOT block.
+func (s *Set[A]) Check(check func(A) error) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if p := s.failing.Load(); p != nil {
+		if r := s.byID[*p]; r != nil {
+			if err := check(r.actor); err != nil {
+				return err
+			}
+		}
+	}
+	for p, r := range s.byID {
+		if err := check(r.actor); err != nil {
+			s.failing.Store(&p)
+			return err
+		}
+	}
+	return nil
 }
 
 // Stop ends all actors and waits for them.

@@ -298,14 +298,20 @@ func (s *Service) Check(ctx context.Context) error {
 	if err := s.set.Err(); err != nil {
 		return err
 	}
-	for _, p := range s.set.Actors() {
-		select {
-		case <-p.Ready():
-		default:
-			return protocol.Errorf(protocol.CodeUnavailable, "the sequencer has not confirmed the epoch on partition %s", p.ID())
-		}
+	if err := s.set.Check(admits); err != nil {
+		return err
 	}
 	return s.watch.Survey().Err()
+}
+
+// admits returns why a partition admits no requests, or nil.
+func admits(p *produce.Partition) error {
+	select {
+	case <-p.Ready():
+		return nil
+	default:
+		return protocol.Errorf(protocol.CodeUnavailable, "the sequencer has not confirmed the epoch on partition %s", p.ID())
+	}
 }
 
 // Stop ends the service in this order: it stops admitting requests; it waits until all

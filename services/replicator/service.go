@@ -170,12 +170,7 @@ func (s *Service) Check(ctx context.Context) error {
 	if err := s.set.Err(); err != nil {
 		return err
 	}
-	for _, p := range s.set.Actors() {
-		if err := p.check(); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.set.Check((*owner).check)
 }
 
 // stopTime bounds how long owners may take to write their exact marks.

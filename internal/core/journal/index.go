@@ -29,9 +29,10 @@ type Index struct {
 	last    uint64 // sequence of the last group
 	group   name   // of the last group; zero if it is lost
 	logs    map[messages.LogID]*entries
-	needed  int64 // bytes of the entries of all logs
-	only    bool  // the last entry of each log is needed
-	garbage int64 // bytes of entries in the journal that are not needed any more
+	later   map[messages.LogID][]uint32 // by the id of the first incarnation: the others, which repairs make
+	needed  int64                       // bytes of the entries of all logs
+	only    bool                        // the last entry of each log is needed
+	garbage int64                       // bytes of entries in the journal that are not needed any more
 }
 
 // name identifies a group.
@@ -68,7 +69,9 @@ type State struct {
 
 // NewIndex returns the index of a journal of which no group was applied. The first one may have any
 // sequence: the groups before it were purged.
-func NewIndex() *Index { return &Index{logs: make(map[messages.LogID]*entries)} }
+func NewIndex() *Index {
+	return &Index{logs: make(map[messages.LogID]*entries), later: make(map[messages.LogID][]uint32)}
+}
 
 func (l Limits) newIndex() *Index {
 	x := NewIndex()
@@ -95,6 +98,36 @@ func (x *Index) State(id messages.LogID) (State, bool) {
 
 func (l *entries) state() State {
 	return State{First: l.first, Last: l.last(), Begun: l.begun, Suspect: l.suspect, Topic: l.topic, Stage: l.stage, Bytes: l.bytes, Group: l.places[0]}
+}
+
+// Later returns the incarnations of a log above its own, in no particular order.
+func (x *Index) Later(id messages.LogID) []uint32 {
+	above := slices.Clone(x.later[firstOf(id)])
+	return slices.DeleteFunc(above, func(incarnation uint32) bool { return incarnation <= id.Incarnation })
+}
+
+// firstOf returns the id of the first incarnation of a log.
+func firstOf(id messages.LogID) messages.LogID {
+	id.Incarnation = 0
+	return id
+}
+
+func (x *Index) insert(id messages.LogID, l *entries) {
+	x.logs[id] = l
+	if id.Incarnation > 0 {
+		x.later[firstOf(id)] = append(x.later[firstOf(id)], id.Incarnation)
+	}
+}
+
+func (x *Index) remove(id messages.LogID) {
+	delete(x.logs, id)
+	if id.Incarnation == 0 {
+		return
+	}
+	left := slices.DeleteFunc(x.later[firstOf(id)], func(incarnation uint32) bool { return incarnation == id.Incarnation })
+	if x.later[firstOf(id)] = left; len(left) == 0 {
+		delete(x.later, firstOf(id))
+	}
 }
 
 // All returns the logs of the journal, and their extents.
@@ -154,12 +187,12 @@ func (x *Index) apply(place uint64, s *messages.Section) {
 	case s.Kind == messages.SectionDeleted:
 		if l != nil {
 			x.waste(l.bytes)
-			delete(x.logs, s.Log)
+			x.remove(s.Log)
 		}
 	case l == nil:
 		if s.Kind.HasEntry() {
 			l = &entries{first: s.Sequence, begun: s.Kind == messages.SectionFirst || s.Sequence == 1}
-			x.logs[s.Log] = l
+			x.insert(s.Log, l)
 			x.add(l, place, s)
 		}
 	case s.Kind == messages.SectionSealed:
