@@ -17,7 +17,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
-	"golang.org/x/sync/singleflight"
 
 	"laneway.dev/internal/actor"
 	core "laneway.dev/internal/core/journal"
@@ -66,9 +65,9 @@ type Journal struct {
 	actor.Routine
 	work      sync.WaitGroup                     // for a read or a purge under way
 	interrupt atomic.Pointer[context.CancelFunc] // ends the read early
-	reads     context.Context                    // of reads that callers share; it ends with the journal
+	reads     context.Context                    // of reads of groups; it ends with the journal
 	endReads  context.CancelFunc
-	shared    singleflight.Group
+	groups    groupReader
 	publisher jetstream.JetStream
 
 	core     *core.Appender
@@ -116,6 +115,7 @@ func Open(config Config) *Journal {
 		mailbox: actor.NewMailbox[any](mailboxSize), core: core.NewAppender(nuid.Next(), limits), calls: make(map[uint64]*call),
 	}
 	j.reads, j.endReads = context.WithCancel(context.Background())
+	j.groups = groupReader{read: j.readGroups, wanted: make(map[uint64][]*want)}
 	var err error
 	if j.publisher, err = j.newPublisher(); err != nil {
 		panic(err) // only options can be wrong, and these are constant

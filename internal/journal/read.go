@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"golang.org/x/sync/errgroup"
 
 	core "laneway.dev/internal/core/journal"
 	"laneway.dev/internal/streamread"
@@ -23,8 +22,10 @@ type Entry struct {
 }
 
 const (
-	// maxReads bounds the requests of one Read that are under way at once.
+	// maxReads bounds the requests for groups that are under way at once.
 	maxReads = 8
+	// readBytes bounds the entries of one Read, apart from the first one.
+	readBytes = 1 << 20
 	// nearGroups is how many groups without an entry of the log are read to save a request.
 	nearGroups = 8
 )
@@ -36,7 +37,7 @@ type run struct {
 	end    bool     // no known entry follows them
 }
 
-// Read returns up to limit entries of a log, beginning with the first one whose sequence is at least
+// Read returns up to limit entries of a log, and about readBytes, beginning with the first one whose sequence is at least
 // from, and which the journal has not lost. Their sequences follow each other, and it ends before an entry
 // that is lost. atEnd reports that none follows. If none is known from there on, the journal is read to its
 // end first. Of a log that does not exist, the error wraps core.ErrNoLog.
@@ -103,7 +104,7 @@ func (j *Journal) runOf(ctx context.Context, id messages.LogID, from uint64, lim
 	err = j.ask(ctx, look, func(x *core.Index) {
 		var state core.State
 		state, exists = x.State(id)
-		r.first, r.places = x.Places(id, from, limit)
+		r.first, r.places = x.Places(id, from, limit, readBytes)
 		r.places = slices.Clone(r.places)
 		r.end = r.first+uint64(len(r.places)) > state.Last
 	})
@@ -112,16 +113,8 @@ func (j *Journal) runOf(ctx context.Context, id messages.LogID, from uint64, lim
 
 // readRun reads the entries of a run, up to the first one that its group does not have.
 func (j *Journal) readRun(ctx context.Context, id messages.LogID, r run) ([]Entry, error) {
-	entries := make([]Entry, len(r.places))
-	reads, ctx := errgroup.WithContext(ctx)
-	reads.SetLimit(maxReads)
-	for at := 0; at < len(r.places); {
-		n := near(r.places[at:])
-		part, into := run{first: r.first + uint64(at), places: r.places[at:][:n]}, entries[at:][:n]
-		reads.Go(func() error { return j.readNear(ctx, id, part, into) })
-		at += n
-	}
-	if err := reads.Wait(); err != nil {
+	entries, err := j.groups.entries(ctx, id, r)
+	if err != nil {
 		return nil, err
 	}
 	if lost := slices.IndexFunc(entries, func(e Entry) bool { return e.Data == nil }); lost >= 0 {
@@ -139,44 +132,24 @@ func near(places []uint64) int {
 	return n
 }
 
-// readNear reads entries that stand in groups near each other. Those whose groups the replica that
-// answers does not have, or which are damaged, are left out. Who wants the same groups at the same time
-// shares a read: when thousands of logs are read after a start, many of them have an entry in one group.
-func (j *Journal) readNear(ctx context.Context, id messages.LogID, r run, into []Entry) error {
-	first, last := r.places[0], r.places[len(r.places)-1]
-	done := j.shared.DoChan(fmt.Sprintf("%d-%d", first, last), func() (any, error) {
-		bounded, cancel := context.WithTimeout(j.reads, attemptTimeout)
-		defer cancel()
-		return j.readGroups(bounded, first, last)
-	})
-	select {
-	case read := <-done:
-		if read.Err != nil {
-			return read.Err
-		}
-		for _, g := range read.Val.([]stored) {
-			g.collect(id, r.first, into)
-		}
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// stored is a group with the time that JetStream has given to it. Several goroutines may use it.
+// stored is a group with the time that JetStream has given to it.
 type stored struct {
 	messages.Group
 	time time.Time
 }
 
-// readGroups reads groups, as far as the replica that answers has them and they are not damaged.
-func (j *Journal) readGroups(ctx context.Context, first, last uint64) (groups []stored, err error) {
-	err = j.eachMessage(ctx, first, last, func(m *streamread.Message) error {
+// readGroups calls a function for the groups from first to last, as far as the replica that answers has them.
+// One that is damaged has no sections.
+func (j *Journal) readGroups(first, last uint64, do func(place uint64, g *stored)) error {
+	ctx, cancel := context.WithTimeout(j.reads, attemptTimeout)
+	defer cancel()
+	return j.eachMessage(ctx, first, last, func(m *streamread.Message) error {
 		g, err := decode(m)
-		groups = append(groups, g)
+		if err == nil {
+			do(m.Sequence, &g)
+		}
 		return err
 	})
-	return groups, err
 }
 
 // eachMessage calls a function for the messages of the stream from first to last, as far as the replica

@@ -142,10 +142,11 @@ func (x *Index) All() iter.Seq2[messages.LogID, State] {
 }
 
 // Places returns the sequences of the groups that have the entries of a log from a sequence on, at
-// most so many, and the sequence of the first of these entries. It leaves out entries that are lost, up
+// most so many, and the sequence of the first of these entries. Apart from the first one, they have at most
+// so many bytes together. It leaves out entries that are lost, up
 // to the first one that is not, and ends before the next one that is lost. The slice is valid until the
 // next Apply.
-func (x *Index) Places(id messages.LogID, from uint64, most int) (first uint64, places []uint64) {
+func (x *Index) Places(id messages.LogID, from uint64, most int, bytes int64) (first uint64, places []uint64) {
 	l := x.logs[id]
 	if l == nil || from > l.last() {
 		return 0, nil
@@ -158,7 +159,13 @@ func (x *Index) Places(id messages.LogID, from uint64, most int) (first uint64, 
 	if lost := slices.Index(places, 0); lost >= 0 {
 		places = places[:lost]
 	}
-	return first, places[:min(len(places), most)]
+	places = places[:min(len(places), most)]
+	for i, size := range l.sizes[first-l.first:][:len(places)] {
+		if bytes -= int64(size); bytes < 0 {
+			return first, places[:max(i, 1)]
+		}
+	}
+	return first, places
 }
 
 // Apply takes in the group at a sequence, which MUST be above that of the last one. The groups

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -302,7 +303,7 @@ func TestWritersKnowTheJournal(t *testing.T) {
 }
 
 func placesOf(x *Index, id messages.LogID) []uint64 {
-	_, places := x.Places(id, 1, 1000)
+	_, places := x.Places(id, 1, 1000, math.MaxInt64)
 	return places
 }
 
