@@ -34,6 +34,7 @@ type Counts struct {
 	Created                                           int // partitions, during a run
 	Meetings                                          int // of messages of different partitions in one parcel
 	LimitChanges                                      int
+	Shared, JournalPurges, EntriesMoved, ReadsFailed  int // groups with several sections, and what happens to journals
 	Jobs, JobsFailed, JobsFrozen, JobsDoubled         int // of archivers
 	PutsLate, PutsLost, Unreadable, ArchivedDamaged   int // at archivers
 	Inline                                            int // batches in the log

@@ -193,10 +193,7 @@ func (s *schedule) disturb() {
 
 // land lets an append reach the log.
 func (s *schedule) land(a *appending) (sequence uint64, landed bool) {
-	if !s.Propose(s.only(), a.by, a.Expected, a.Data) {
-		return 0, false
-	}
-	return s.Commit(s.only()), true
+	return s.AppendTo(s.only(), a.by, a.Expected, a.Data)
 }
 
 // work takes the next step of what a replicator has under way with the log.

@@ -58,31 +58,6 @@ func (r *run) countAnswer(m messages.Message) {
 	}
 }
 
-// Purge implements world.Scheduler. A purge may fail, and may be done although its owner is told
-// that it has failed, even much later.
-func (r *run) Purge(p *world.Process, of *world.Partition, what replicator.Purge) {
-	takes := r.between(time.Millisecond, 30*time.Millisecond)
-	failed := r.fault(r.config.Mix.PurgeFails)
-	if failed {
-		r.counts.PurgesFailed++
-	}
-	if !failed || r.chance(0.8) {
-		lands := takes / 2
-		if failed {
-			r.counts.PurgesLate++
-			lands = r.between(0, 8*time.Second)
-		}
-		r.after(lands, func() { r.World.Purge(of, what.Below) })
-	}
-	r.after(takes, func() {
-		if failed {
-			r.Result(p, of, replicator.PurgeFailed{Reason: "simulated"})
-		} else {
-			r.Result(p, of, replicator.Purged(what))
-		}
-	})
-}
-
 // saveFails does not store a snapshot, or stores it damaged, or stores it without an answer.
 func (r *run) saveFails(p *world.Process, of *world.Partition, s *replicator.Save, data []byte) {
 	r.counts.SavesFailed++

@@ -3,6 +3,7 @@ package random
 import (
 	"time"
 
+	"laneway.dev/internal/core/journal"
 	"laneway.dev/test/sim/world"
 )
 
@@ -21,10 +22,12 @@ func (r *run) createLater() {
 	}
 }
 
-// create creates a partition. Processes learn of it in any order, and its clients begin.
+// create creates a partition: its record, and then its log. Processes learn of it in any order, and its
+// clients begin.
 func (r *run) create(of *world.Partition) {
 	r.counts.Created++
 	r.Create(of)
+	r.beginLog(of)
 	for _, p := range r.Processes {
 		switch p.Role {
 		case world.Frontend, world.Sequencer, world.Replicator:
@@ -36,4 +39,20 @@ func (r *run) create(of *world.Partition) {
 			r.after(r.between(0, time.Second), func() { r.begin(c) })
 		}
 	}
+}
+
+// creationAttempt is after which time the log of a partition is begun by another frontend, if it was not
+// begun before.
+const creationAttempt = 2 * time.Second
+
+// beginLog has the first entry of a log appended.
+func (r *run) beginLog(of *world.Partition) {
+	if of.Log.Begun() {
+		return
+	}
+	if all := r.Living(world.Frontend); len(all) > 0 {
+		p := pick(r, all)
+		r.awake(p, func() { r.Begin(r.Writer(p, of.Journal), of, func(journal.Done) {}) })
+	}
+	r.after(creationAttempt, func() { r.beginLog(of) })
 }

@@ -215,8 +215,8 @@ func (r *run) recover() {
 	r.enough()
 	r.Say("faults end")
 	r.calm = true
-	for i := range r.logs {
-		r.logs[i].doomed = false
+	for i := range r.streams {
+		r.streams[i].doomed = false
 	}
 	r.World.See(check.All, check.Calm{})
 	if m := &r.config.Mix; m.LimitChange > 0 {

@@ -1,120 +1,87 @@
 package random
 
 import (
+	"errors"
 	"slices"
 	"time"
 
+	"laneway.dev/internal/core/journal"
 	"laneway.dev/pkg/messages"
 	replicator "laneway.dev/services/replicator/core"
 	"laneway.dev/test/sim/world"
 )
 
-// log is what happens to the log of a partition.
-type log struct {
-	settled  []func(sequence uint64) // called when a proposal is committed, in the order of proposals
-	leaderAt time.Time               // when there is a leader again
-	doomed   bool                    // the leader will be lost with what is proposed next
-}
-
-// Append implements world.Scheduler: it delivers an append to the log, and the answer to the
-// replicator. Either may be lost. The append may also land after the replicator has stopped
-// waiting for it.
+// Append implements world.Scheduler. The replicator waits for a while only. Its entry may land later.
 func (r *run) Append(p *world.Process, of *world.Partition, a *replicator.Append) {
-	settled := false
-	once := func(e world.Event) {
-		if !settled {
-			settled = true
-			r.Result(p, of, e)
-		}
-	}
-	way := r.between(200*time.Microsecond, 3*time.Millisecond)
-	if r.fault(r.config.Mix.LateAppend) {
-		r.counts.LateAppends++
-		way = r.between(appendTimeout/2, 2*appendTimeout)
-		r.SayOf(of, "  ! an append of %s is late by %s", p, way.Round(time.Millisecond))
-	}
-	ackLost := r.fault(r.config.Mix.LoseAck)
-	if ackLost {
-		r.counts.AcksLost++
-		r.SayOf(of, "  ! the acknowledgement of an append of %s will be lost", p)
-	}
-	back := func(e world.Event) { r.after(r.between(200*time.Microsecond, 3*time.Millisecond), func() { once(e) }) }
-	by := p.Name
-	r.after(way, func() {
-		if r.Now.Before(r.logs[of.Index].leaderAt) {
-			r.SayOf(of, "  ! an append of %s finds no leader of the log", by)
-			return // it gets no answer
-		}
-		if !r.Propose(of, by, a.Expected, a.Data) {
-			back(replicator.AppendFailed{Moved: true})
-			return
-		}
-		r.proposed(of, func(sequence uint64) {
-			if !ackLost {
-				back(replicator.Appended{Sequence: sequence})
+	b := r.Writer(p, of.Journal)
+	id := r.AppendEntry(b, of, a.Expected, a.Data, func(done journal.Done) {
+		r.after(r.between(0, longestHandover), func() {
+			switch {
+			case done.Err == nil:
+				r.Result(p, of, replicator.Appended{Sequence: done.Sequence})
+			default:
+				r.Result(p, of, replicator.AppendFailed{Moved: errors.Is(done.Err, journal.ErrMoved)})
 			}
 		})
 	})
-	r.after(appendTimeout, func() { once(replicator.AppendFailed{}) })
+	r.after(appendTimeout, func() { r.awake(p, func() { r.Withdraw(b, id) }) })
 }
 
-// proposed plans the commit of a proposal. settled is called when the proposal is committed,
-// and is not called if the leader is lost before that.
-func (r *run) proposed(of *world.Partition, settled func(uint64)) {
-	l := &r.logs[of.Index]
-	l.settled = append(l.settled, settled)
-	if l.doomed {
-		l.doomed = false
-		r.after(r.between(0, time.Millisecond), func() { r.newLeader(of) })
-	}
-	term := of.Log.Term
-	r.after(r.between(300*time.Microsecond, 5*time.Millisecond), func() {
-		if term == of.Log.Term && len(of.Log.Proposed) > 0 {
-			r.commit(of)
+// longestHandover is how long it takes at most until an actor has what the one of a journal has for it.
+const longestHandover = 200 * time.Microsecond
+
+// Read implements world.Scheduler.
+func (r *run) Read(p *world.Process, of *world.Partition, what replicator.Read) {
+	r.after(what.After+r.between(0, time.Millisecond), func() { r.awake(p, func() { r.readEntries(p, of, what, false) }) })
+}
+
+// readEntries reads entries of a log. With look, the journal is read to its end first: an entry was moved, or
+// none is known.
+func (r *run) readEntries(p *world.Process, of *world.Partition, what replicator.Read, look bool) {
+	r.Find(r.Writer(p, of.Journal), of, what.From, what.Limit, look, func(found world.Run, exists bool) {
+		switch {
+		case found.Len() > 0:
+			r.after(r.latency(), func() { // the journal may be purged meanwhile
+				entries := r.Collect(of, found)
+				r.awake(p, func() { r.entriesRead(p, of, what, found, entries) })
+			})
+		case !look:
+			r.readEntries(p, of, what, true)
+		case !exists:
+			r.handOver(p, of, replicator.LogRead{Gone: true})
+		default:
+			r.confirmEnd(p, of, what, nil)
 		}
 	})
 }
 
-// commit commits the oldest proposal.
-func (r *run) commit(of *world.Partition) {
-	l := &r.logs[of.Index]
-	settled := l.settled[0]
-	l.settled = l.settled[1:]
-	settled(r.Commit(of))
+// entriesRead goes on with a read once it has entries.
+func (r *run) entriesRead(p *world.Process, of *world.Partition, what replicator.Read, found world.Run, entries []messages.LoggedEntry) {
+	switch {
+	case len(entries) == 0:
+		r.counts.EntriesMoved++
+		r.readEntries(p, of, what, true)
+	case found.Ends(len(entries)):
+		r.confirmEnd(p, of, what, entries)
+	default:
+		r.Result(p, of, replicator.LogRead{Entries: entries})
+	}
 }
 
-// newLeader loses the leader. What is committed stays, and a part of what is proposed.
-func (r *run) newLeader(of *world.Partition) {
-	r.counts.LeaderChanges++
-	keep, proposals := 0, len(of.Log.Proposed)
-	if proposals > 0 {
-		keep = r.rng.IntN(proposals + 1)
-	}
-	r.SayOf(of, "the log has a new leader; %d of %d proposals stay", keep, proposals)
-	for range keep {
-		r.commit(of)
-	}
-	of.Log.NewLeader()
-	of.Log.Skew = r.clockError()
-	l := &r.logs[of.Index]
-	l.settled = nil
-	r.counts.ProposalsLost += proposals - keep
-	l.leaderAt = r.Now.Add(r.between(10*time.Millisecond, 1500*time.Millisecond))
+// confirmEnd ends a read that has come to the end of a log, as far as that is known.
+func (r *run) confirmEnd(p *world.Process, of *world.Partition, what replicator.Read, entries []messages.LoggedEntry) {
+	r.Extent(r.Writer(p, of.Journal), of, true, func(end journal.State, exists bool) {
+		if exists {
+			r.handOver(p, of, world.ReadTo(what.From, entries, end))
+		} else {
+			r.after(retryPause, func() { r.awake(p, func() { r.readEntries(p, of, what, false) }) })
+		}
+	})
 }
 
-// loseLeader loses the leader of a log now, or just after something has been proposed to it.
-func (r *run) loseLeader() {
-	of := r.some()
-	if r.chance(0.9) {
-		r.logs[of.Index].doomed = true
-		return
-	}
-	r.newLeader(of)
-}
-
-// Read implements world.Scheduler.
-func (r *run) Read(p *world.Process, of *world.Partition, what replicator.Read) {
-	r.after(what.After+r.between(time.Millisecond, 5*time.Millisecond), func() { r.Result(p, of, of.Log.Read(what)) })
+// handOver brings the end of a read from the actor of a journal to that of a log.
+func (r *run) handOver(p *world.Process, of *world.Partition, read replicator.LogRead) {
+	r.after(r.between(0, longestHandover), func() { r.Result(p, of, read) })
 }
 
 // Load implements world.Scheduler.

@@ -106,7 +106,7 @@ func (r *run) AskTime(p *world.Process, of *world.Partition) {
 		return
 	}
 	r.after(r.latency(), func() {
-		at := of.Log.LogTime()
+		at := of.LogTime()
 		r.SayOf(of, "  %s learns that JetStream's time is %s", p, time.Unix(0, at.Last).UTC())
 		r.after(r.latency(), func() { r.Result(p, of, at) })
 	})
@@ -142,7 +142,7 @@ func (r *run) dueOf(of *world.Partition) string {
 		if js := r.LogClock(of); js.Before(now) {
 			now = js
 		}
-		if cutoff := now.Add(-keeps.Age - overdue); !cutoff.Before(of.Log.Created) && h.Oldest < cutoff.UnixNano() {
+		if cutoff := now.Add(-keeps.Age - overdue); !cutoff.Before(of.Journal.Created) && h.Oldest < cutoff.UnixNano() {
 			return fmt.Sprintf("the oldest segment, which is from before %s", cutoff)
 		}
 	}

@@ -115,7 +115,7 @@ func newRun(config Config, trace *Trace) *run {
 		ForgetsLanes: m.MaxLanes > 0, LosesEpochs: m.EpochsLost > 0, Repairs: m.Repairs, OneLane: m.OneLane, SlowClient: -1, Settling: settling,
 	}
 	partitions := max(1, config.Partitions)
-	r.checks, r.logs = check.NewPartitions(partitions, &r.limits, &r.counts, world.Beginning), make([]log, partitions)
+	r.checks = check.NewPartitions(partitions, &r.limits, &r.counts, world.Beginning)
 	r.Init(r, frontend.Times{Heartbeat: heartbeat, StageTimeout: stageTimeout, Deadline: deadline}, world.Topic(partitions, config.Logs))
 	r.Fetches = r
 	r.Tracing, r.Registry.Taken = trace != nil, map[uint64]bool{}
@@ -128,11 +128,11 @@ func newRun(config Config, trace *Trace) *run {
 		r.limits.Object = r.Archive.Get
 	}
 	r.createLater()
+	r.ShareJournals(r, r.clockError)
+	r.streams = make([]stream, len(r.Journals))
 	r.generations()
 	for _, of := range r.Partitions {
 		of.Evidence = world.NewEvidence()
-		of.Log.Skew = r.clockError()
-		of.Log.Created = r.LogClock(of)
 	}
 	if r.chance(m.Retain) {
 		r.retains, r.retention = true, r.drawRetention()

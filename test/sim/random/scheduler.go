@@ -30,7 +30,7 @@ type run struct {
 	unaware   map[*world.Process]time.Time     // processes that hear of no generation, until when
 	links     map[link]time.Duration           // when the last arrival on a way is
 	cuts      map[link]time.Time               // ways on which nothing arrives, until when
-	logs      []log                            // of the partitions
+	streams   []stream                         // of the journals
 	inbox     map[*world.Process][]world.Event // what a busy process handles in its next turn
 	limits    check.Limits
 	topic     replicator.Limits    // present ones, if they change; zero otherwise

@@ -8,11 +8,12 @@ import (
 // reading says how a trace is read.
 const reading = `
 How to read this: times are seconds. What a process or client does or suffers is at the
-left; what it gets, and what happens to messages, uploads and the log, is indented; "!"
+left; what it gets, and what happens to messages, uploads and journals, is indented; "!"
 is a fault. "i:2 ticket 5, 6 (floor 4)" are two tickets of the lane of producer 2, of
 which all below 4 are resolved. "client-1.2" is client 1 in its third life. If there are
 several partitions, their names stand before what is said of them. A "+" joins messages
-that travel together.
+that travel together. "group 9 of replicator-4" is what this process appended to the logs
+of some partitions at once.
 
 `
 

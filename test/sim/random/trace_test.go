@@ -33,7 +33,7 @@ func TestTraceHasEveryCountedFault(t *testing.T) {
 	c := Run(Seeded(0), trace).Counts
 	text := trace.String()
 	for fault, n := range map[string]int{
-		"! lost: ": c.Lost, "! comes twice: ": c.Doubled, "was not synced: ": c.UnsyncedLost, "the log has a new leader; ": c.LeaderChanges,
+		"! lost: ": c.Lost, "! comes twice: ": c.Doubled, "was not synced: ": c.UnsyncedLost, " has a new leader; ": c.LeaderChanges,
 		"has no room for ": c.AdmissionRefused, " hangs for ": c.Hangs, "will be lost\n": c.AcksLost, "is damaged\n": c.SnapshotsDamaged,
 	} {
 		if got := strings.Count(text, fault); got != n {

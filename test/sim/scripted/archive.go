@@ -56,7 +56,7 @@ func (s *Script) Purge(p *world.Process, of *world.Partition, what replicator.Pu
 
 // AskTime implements world.Scheduler.
 func (s *Script) AskTime(p *world.Process, of *world.Partition) {
-	s.start(&item{arrives: func() { s.Result(p, of, of.Log.LogTime()) }})
+	s.start(&item{arrives: func() { s.Result(p, of, of.LogTime()) }})
 }
 
 // Scrub implements world.Scheduler. It finds nothing.

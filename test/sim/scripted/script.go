@@ -187,11 +187,11 @@ func (s *Script) Append(p *world.Process, of *world.Partition, a *replicator.App
 		s.start(&item{kind: "acknowledgement", to: by, what: what, arrives: func() { s.Result(p, of, e) }})
 	}
 	s.start(&item{kind: "append", from: by, what: fmt.Sprintf("append of entry %d", a.Expected+1), arrives: func() {
-		if !s.Propose(of, by, a.Expected, a.Data) {
+		sequence, appended := s.AppendTo(of, by, a.Expected, a.Data)
+		if !appended {
 			answer(replicator.AppendFailed{Moved: true}, "refusal of an append")
 			return
 		}
-		sequence := s.Commit(of)
 		answer(replicator.Appended{Sequence: sequence}, fmt.Sprintf("acknowledgement of entry %d", sequence))
 	}})
 }

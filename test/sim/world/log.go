@@ -19,30 +19,20 @@ type Node struct {
 	At     time.Time // by the clock of the leader
 }
 
-// Log is the stream of a partition. Its leader accepts appends by compare-and-set, which
-// makes them proposals, and commits them later. A new leader has everything that was
-// committed, and a part of what was proposed.
+// Log is the log of a partition: what was committed to it. In a world with journals, its entries stand
+// there, and Log shows what the sections of its partition mean, apart from the cores that read them.
 type Log struct {
 	// Committed has every entry that was ever committed, those that were purged too. The first
 	// one was written by creation.
 	Committed []*Node
 	First     uint64 // sequence of the first entry that is not purged
-	Proposed  []Proposal
-	Term      int // counts leaders
-	// Skew is that of the clock of the leader. Created is when the stream was created, by the clock of
-	// the leader at that time.
-	Skew    time.Duration
-	Created time.Time
+
+	begun  bool     // the journal has the first entry
+	places []uint64 // of the groups that have the entries; nil in a world without journals
 }
 
-// Proposal is an append that its leader has accepted.
-type Proposal struct {
-	Data []byte
-	By   string
-}
-
-// last returns the sequence of the newest entry that is proposed.
-func (l *Log) last() uint64 { return uint64(len(l.Committed) + len(l.Proposed)) }
+// Begun reports whether a journal has the first entry.
+func (l *Log) Begun() bool { return l.begun }
 
 // Last returns the sequence of the newest entry that is committed.
 func (l *Log) Last() uint64 { return uint64(len(l.Committed)) }
@@ -61,46 +51,44 @@ func (l *Log) holds(c *messages.Committed) bool {
 	return c.Sequence > 0 && c.Sequence <= l.Last() && bytes.Equal(c.Entry, l.Committed[c.Sequence-1].Data)
 }
 
-// Propose lets the leader decide about an append. The leader refuses an append that expects
-// another end of the log.
-func (w *World) Propose(of *Partition, by string, expected uint64, data []byte) bool {
-	if last := of.Log.last(); expected != last {
+// AppendTo appends an entry to a log that has a stream of its own, unless the log does not end with the
+// expected entry.
+func (w *World) AppendTo(of *Partition, by string, expected uint64, data []byte) (sequence uint64, appended bool) {
+	if last := of.Log.Last(); expected != last {
 		w.SayOf(of, "  the log refuses an append of %s: it would be entry %d, and there are %d", by, expected+1, last)
-		return false
+		return 0, false
 	}
-	of.Log.Proposed = append(of.Log.Proposed, Proposal{data, by})
-	return true
+	return w.next(of, by, data), true
 }
 
-// Commit commits the oldest proposal, and returns its sequence.
-func (w *World) Commit(of *Partition) uint64 {
-	l, p := &of.Log, of.Log.Proposed[0]
-	l.Proposed = l.Proposed[1:]
-	if len(l.Proposed) == 0 {
-		l.Proposed = nil
-	}
-	sequence := l.Last() + 1
+// next adds an entry to a log.
+func (w *World) next(of *Partition, by string, data []byte) (sequence uint64) {
+	l := &of.Log
+	sequence = l.Last() + 1
 	n := w.scheduler.Node(of, Node{
-		Before: l.Committed[sequence-2], Data: p.Data, By: p.By, At: w.LogClock(of),
-		Entry: messages.LoggedEntry{Sequence: sequence, Entry: decodeEntry(p.Data)},
+		Before: l.Committed[sequence-2], Data: data, By: by, At: w.LogClock(of),
+		Entry: messages.LoggedEntry{Sequence: sequence, Entry: decodeEntry(data)},
 	})
 	l.Committed = append(l.Committed, n)
 	w.committed(of, n)
 	return sequence
 }
 
-// NewLeader replaces the leader of the log. What is still proposed is lost.
-func (l *Log) NewLeader() {
-	l.Proposed = nil
-	l.Term++
+// LogClock returns what the clock of the leader of a log says.
+func (w *World) LogClock(of *Partition) time.Time {
+	if of.Journal == nil {
+		return w.Now
+	}
+	return w.Now.Add(of.Journal.Skew)
 }
 
-// LogClock returns what the clock of the leader of a log says.
-func (w *World) LogClock(of *Partition) time.Time { return w.Now.Add(of.Log.Skew) }
-
 // LogTime returns JetStream's times, for an owner that has asked for them.
-func (l *Log) LogTime() replicator.LogTime {
-	return replicator.LogTime{Last: l.Committed[l.Last()-1].At.UnixNano(), Created: l.Created.UnixNano()}
+func (of *Partition) LogTime() replicator.LogTime {
+	last := of.Log.Last()
+	if of.Journal == nil {
+		return replicator.LogTime{Last: of.Log.Committed[last-1].At.UnixNano(), Created: Beginning.UnixNano()}
+	}
+	return replicator.LogTime{Last: of.Journal.Groups[of.Log.places[last-1]-1].At.UnixNano(), Created: of.Journal.Created.UnixNano()}
 }
 
 // History returns what the newest entry says is archived.

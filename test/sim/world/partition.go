@@ -17,6 +17,7 @@ type Partition struct {
 	Index    int // in World.Partitions
 	Created  bool
 	ID       protocol.Partition
+	Journal  *Journal // that has the log; nil if the log has a stream of its own
 	Log      Log
 	Evidence *Evidence // nil for a scheduler that leaves snapshots and marks out
 }
@@ -69,7 +70,7 @@ func (w *World) IDs() IDs {
 // Added is a partition that was created, by its index, for a process that runs already.
 type Added struct{ Of int }
 
-// Create creates the next partition. Processes that run learn of it by Added. Its log is there already.
+// Create creates the next partition. Processes that run learn of it by Added, and its log begins with Begin.
 func (w *World) Create(of *Partition) {
 	of.Created = true
 	w.SayOf(of, "the partition is created")

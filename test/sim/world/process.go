@@ -27,8 +27,9 @@ type Process struct {
 	// Generation is the newest one that a stager or an archiver knows, after which it names its objects.
 	Generation uint64
 
-	missed      []Event // what has come while it hangs
-	late        bool    // it has missed a tick
+	writers     []*Writer // of journals, by their index; nil if it has opened none
+	missed      []Event   // what has come while it hangs
+	late        bool      // it has missed a tick
 	inits       []*initRequest
 	truncations []*Truncation
 	renewing    bool      // it gives up its epoch

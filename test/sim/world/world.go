@@ -43,10 +43,11 @@ type Scheduler interface {
 	// Upload is an object to be stored: Deliver of what Stored returns, or of a
 	// stager.Uploaded that has failed.
 	Upload(p *Process, o *stager.Object)
-	// Append is an append on its way to the log of a partition: Propose and Commit, then Result of
-	// replicator.Appended or replicator.AppendFailed.
+	// Append is an append on its way to the log of a partition: AppendTo, or AppendSection in a world
+	// with journals, then Result of replicator.Appended or replicator.AppendFailed.
 	Append(p *Process, of *Partition, a *replicator.Append)
-	// Read is a request for entries of the log: Result of a Reading.
+	// Read is a request for entries of the log: Result of a Reading, or of a replicator.LogRead in a world
+	// with journals.
 	Read(p *Process, of *Partition, r replicator.Read)
 	// Load is a request for snapshots and the mark: Result of what Process.Loaded returns.
 	Load(p *Process, of *Partition)
@@ -83,9 +84,10 @@ type World struct {
 	Instances  []*Instance // of clients
 	Registry   Registry
 	Partitions []*Partition
-	Objects    int      // in the object store
-	Generation uint64   // of objects, the newest one; 0 in a world without generations
-	Archive    *Archive // nil for a scheduler that leaves archiving out
+	Journals   []*Journal // none if each log has a stream of its own
+	Objects    int        // in the object store
+	Generation uint64     // of objects, the newest one; 0 in a world without generations
+	Archive    *Archive   // nil for a scheduler that leaves archiving out
 	Sweeps     Sweeps
 	Bounds     Bounds
 	Violation  error
@@ -98,6 +100,7 @@ type World struct {
 	ids       []protocol.Partition // of the partitions
 	subjects  [roles][]string      // of the partitions
 	scheduler Scheduler
+	journals  JournalScheduler
 	listening []*Process // scratch
 }
 
@@ -110,7 +113,7 @@ func (w *World) Init(s Scheduler, times frontend.Times, topic protocol.Topic) {
 		of := &Partition{Index: n, Created: true, ID: topic.Partition(n)}
 		w.Partitions, w.ids = append(w.Partitions, of), append(w.ids, of.ID)
 		w.listenTo(of.ID)
-		of.Log.Committed, of.Log.First, of.Log.Created = []*Node{s.Node(of, first)}, 1, Beginning
+		of.Log.Committed, of.Log.First = []*Node{s.Node(of, first)}, 1
 	}
 }
 
