@@ -27,14 +27,20 @@ func (x *Index) drop(l *entries, n uint64) {
 	l.first, l.begun = l.first+n, false
 }
 
-// Begins takes in that the groups below a sequence were purged. They had only entries that no log
-// needs, or which were appended again.
+// Begins takes in that the groups below a sequence were purged, once all groups from there on were applied.
+// They had only entries that no log needs, or which were appended again. A log of which none is left was
+// deleted, in a group that was purged before this reader came to it.
 func (x *Index) Begins(first uint64) {
 	if first <= x.first {
 		return
 	}
 	x.first = first
-	for _, l := range x.logs {
+	for id, l := range x.logs {
+		if l.places[len(l.places)-1] < first {
+			x.needed -= l.bytes
+			delete(x.logs, id)
+			continue
+		}
 		n := 0
 		for n < len(l.places)-1 && l.places[n] < first {
 			n++

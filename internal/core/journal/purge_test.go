@@ -167,3 +167,43 @@ func TestSuspectLogStaysSuspectWhenItsLastEntryIsAppendedAgain(t *testing.T) {
 		t.Errorf("after the next entry it is %+v", got)
 	}
 }
+
+// A purge leaves the last entry of each log. A log of which a reader that was away finds none was deleted
+// meanwhile, and the group that says so was purged.
+func TestLogThatWasDeletedBeforeAPurgeIsNotKnownAnyMore(t *testing.T) {
+	deleted, idle, busy := messages.LogID{TopicID: 1}, messages.LogID{TopicID: 2}, messages.LogID{TopicID: 3}
+	a := NewAppender("w", Limits{Sections: 10, Bytes: 1000})
+	a.Start()
+	first := messages.Group{Writer: "another", Number: 1, Sections: []messages.Section{
+		{Log: deleted, Kind: messages.SectionFirst, Sequence: 1, Entry: []byte("x"), Topic: "t"},
+		{Log: idle, Kind: messages.SectionFirst, Sequence: 1, Entry: []byte("x"), Topic: "t"},
+	}}
+	a.Step([]Event{Groups{Groups: []Placed{{1, first}}, Through: 1, AtEnd: true, First: 1}})
+
+	// The group 2 has deleted one of the logs. Then the journal was purged below the group 3.
+	third := messages.Group{Writer: "another", Number: 3, Sections: []messages.Section{
+		{Log: idle, Kind: messages.SectionAgain, Sequence: 1, Entry: []byte("x"), Topic: "t"},
+		{Log: busy, Kind: messages.SectionFirst, Sequence: 1, Entry: []byte("x"), Topic: "t"},
+	}}
+	a.Step([]Event{Look{ID: 1}})
+	fx := a.Step([]Event{Groups{Groups: []Placed{{3, third}}, Through: 3, AtEnd: true, First: 3}})
+	if len(fx.Done) != 1 {
+		t.Fatalf("%+v", fx)
+	}
+	for id, exists := range map[messages.LogID]bool{deleted: false, idle: true, busy: true} {
+		if state, known := a.Index().State(id); known != exists {
+			t.Errorf("%+v: %+v, %t", id, state, known)
+		}
+	}
+	next := messages.Section{Log: deleted, Kind: messages.SectionNext, Entry: []byte("y")}
+	fx = a.Step([]Event{Request{ID: 2, Expected: 1, Section: next}})
+	for fx.Read != 0 {
+		fx = a.Step([]Event{Groups{Groups: []Placed{{3, third}}, Through: 3, AtEnd: true, First: 3}})
+	}
+	if fx.Append != nil || len(fx.Done) != 1 || fx.Done[0].Err != ErrNoLog {
+		t.Errorf("a deleted log takes an entry: %+v", fx)
+	}
+	if garbage, needed := a.Index().Garbage(); needed != 2 {
+		t.Errorf("%d bytes are needed, and %d are not", needed, garbage)
+	}
+}
