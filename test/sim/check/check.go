@@ -44,7 +44,10 @@ type State struct {
 	now    time.Time
 	calm   time.Time // when faults ended; zero if they have not
 	err    error     // the first violation
-	cloned bool      // tables are shared with another State
+	// removed means that the partition was deleted. It promises nothing any more, and now is the time at
+	// which that happened.
+	removed bool
+	cloned  bool // tables are shared with another State
 
 	// The log.
 	nextOffset          int64
@@ -136,6 +139,9 @@ func Pure(what Sighting) bool {
 // See compares a sighting with those before, keeps what later ones are compared with, and
 // returns the first violation.
 func (s *State) See(now time.Time, what Sighting) error {
+	if s.removed {
+		return s.err
+	}
 	s.now = now
 	what.look(s)
 	return s.err
@@ -204,6 +210,12 @@ type life struct {
 func (k life) String() string {
 	return fmt.Sprintf("record %d of client %d, id %d, in epoch %d", k.record.Record, k.record.Client, k.id, k.epoch)
 }
+
+// Removed is the deletion of the partition. Nothing that is seen of it later is compared with anything. What
+// becomes of its log is a matter of the journal.
+type Removed struct{}
+
+func (Removed) look(s *State) { s.removed = true }
 
 // Acked is an acknowledgement that reaches the client that sent the batch.
 type Acked struct {

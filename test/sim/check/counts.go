@@ -31,10 +31,10 @@ type Counts struct {
 	BatchesDamaged, NotSent                           int
 	Reported, RestagedByName, AnnouncementsLost       int // by and of stagers
 	Together                                          int // arrived in one turn with another one
-	Created                                           int // partitions, during a run
+	Created, PartitionsDeleted                        int // during a run
 	Meetings                                          int // of messages of different partitions in one parcel
 	LimitChanges                                      int
-	Shared, JournalPurges, EntriesMoved, ReadsFailed  int // groups with several sections, and what happens to journals
+	Shared, JournalPurges, ReadsFailed                int // groups with several sections, and what happens to journals
 	Jobs, JobsFailed, JobsFrozen, JobsDoubled         int // of archivers
 	PutsLate, PutsLost, Unreadable, ArchivedDamaged   int // at archivers
 	Inline                                            int // batches in the log

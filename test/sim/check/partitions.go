@@ -70,7 +70,11 @@ func (all Partitions) swept(w Swept) error {
 // useless reports whether an object was there before a time, and no log has led to it since.
 func (all Partitions) useless(key string, began time.Time) bool {
 	for _, s := range all {
-		if since, there := s.useless[key]; !there || !since.Before(began) || s.Reachable(key) {
+		since, there := s.useless[key]
+		if s.removed {
+			since, there = s.now, true // when it was removed
+		}
+		if !there || !since.Before(began) || s.Reachable(key) {
 			return false
 		}
 	}
@@ -89,7 +93,7 @@ func (all Partitions) Reachable(key string) bool {
 
 // Content returns what is stored at an extent, of whichever partition.
 func (all Partitions) Content(x messages.Extent) Batch {
-	for _, s := range all {
+	for _, s := range all { // those that are deleted, too
 		if batch, is := s.stored[x]; is {
 			return batch
 		}

@@ -52,6 +52,9 @@ func (d Deleted) look(s *State) {
 // Reachable reports whether the log leads to an object: by an entry that is not archived, or by its
 // history.
 func (s *State) Reachable(key string) bool {
+	if s.removed {
+		return false
+	}
 	if s.leads[key] {
 		return true
 	}

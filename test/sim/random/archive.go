@@ -126,7 +126,7 @@ func (r *run) settled() bool {
 		return false
 	}
 	for _, of := range r.Partitions {
-		if s := r.checks[of.Index]; r.Archive != nil && (s.Unarchived() > 0 || s.Archived().Sequence >= of.Log.First+mostPurgeEntries) {
+		if s := r.checks[of.Index]; r.Archive != nil && !of.Deleted && (s.Unarchived() > 0 || s.Archived().Sequence >= of.Log.First+mostPurgeEntries) {
 			return false
 		}
 	}

@@ -93,6 +93,9 @@ func (r *run) current(c *client) *world.Instance { return r.Current(c.Client) }
 // begin starts the next instance of a client. The instance of a named client first asks for
 // its epoch and position.
 func (r *run) begin(c *client) {
+	if r.Partitions[c.Partition].Deleted {
+		return
+	}
 	i := r.Connect(c.Client)
 	switch {
 	case c.Plain:

@@ -48,7 +48,7 @@ func (r *run) sendPlain(c *client, i *world.Instance, batch check.Batch, attempt
 // plainEnded ends an attempt of a plain client, by its answer or by its timeout. Only the
 // first of these has an effect.
 func (r *run) plainEnded(c *client, i *world.Instance, q world.Request, acked bool) {
-	if !c.waiting[q.ID] {
+	if !c.waiting[q.ID] || i.Dead {
 		return
 	}
 	delete(c.waiting, q.ID)

@@ -56,6 +56,9 @@ func (r *run) fetchNow(c *consumer) {
 			return
 		}
 		p := pick(r, takers)
+		if r.Partitions[c.Partition].Deleted {
+			return // it is answered that there is no such topic
+		}
 		r.awake(p, func() { r.OpenFetch(p, c.Consumer, attempt, request) })
 	})
 }
@@ -180,6 +183,10 @@ func (r *run) Ask(f *world.Fetch, q fetch.Question) {
 	r.after(way, func() {
 		switch q := q.(type) {
 		case fetch.LookUp:
+			if of.Deleted {
+				answer(fetch.Failed{Err: protocol.NewError(protocol.CodeUnknownTopic, "the topic was deleted")})
+				return
+			}
 			state := of.Log.State()
 			r.after(r.latency(), func() { r.awake(p, func() { r.LookedUp(f, state) }) })
 		case fetch.Read:
@@ -195,7 +202,7 @@ func (r *run) Ask(f *world.Fetch, q fetch.Question) {
 		case fetch.Load:
 			r.load(of, answer, q)
 		case fetch.IsDeleted:
-			answer(fetch.Deleted{})
+			answer(fetch.Deleted{Deleted: of.Deleted})
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"laneway.dev/internal/core/journal"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/test/sim/world"
 )
 
@@ -11,13 +12,35 @@ import (
 // how long processes take at most to learn of that.
 const latestCreation = 3 * time.Second
 
-// createLater has the last of several partitions created during the run, except where batches are
-// promised to be committed promptly: those that come before its replicator knows it are delayed.
+// topics returns those of a run.
+func topics(c *Config) []protocol.Topic {
+	n := max(1, c.Partitions)
+	if !c.deletes() {
+		return []protocol.Topic{world.Topic(n, c.Logs)}
+	}
+	before, after := world.Recreated(c.Logs)
+	return []protocol.Topic{world.Topic(n-2, c.Logs), before, after}
+}
+
+// promises reports whether batches are promised to be committed promptly: then no partition is created or
+// deleted, because batches that come before its replicator knows it are delayed.
+func (m *Mix) promises() bool { return m.OneLane || m.Repairs }
+
+// deletes reports whether a partition is deleted.
+func (c *Config) deletes() bool { return c.Delete && c.Partitions > 2 && !c.Mix.promises() }
+
+// createLater has the last of several partitions created during the run, and perhaps the one before it deleted
+// before that.
 func (r *run) createLater() {
-	m := &r.config.Mix
-	if n := len(r.Partitions); n > 1 && r.config.Late && !m.OneLane && !m.Repairs {
+	n := len(r.Partitions)
+	if r.config.deletes() {
+		r.Partitions[n-1].Exists = false
+		r.after(r.between(0, r.config.ActiveTime*2/3), func() { r.delete(r.Partitions[n-2], r.Partitions[n-1]) })
+		return
+	}
+	if n > 1 && r.config.Late && !r.config.Mix.promises() {
 		of := r.Partitions[n-1]
-		of.Created = false
+		of.Exists = false
 		r.after(r.between(0, latestCreation), func() { r.create(of) })
 	}
 }
@@ -55,4 +78,40 @@ func (r *run) beginLog(of *world.Partition) {
 		r.awake(p, func() { r.Begin(r.Writer(p, of.Journal), of, func(journal.Done) {}) })
 	}
 	r.after(creationAttempt, func() { r.beginLog(of) })
+}
+
+// delete deletes a partition: its record, and then its log. Another one is created under its name. Processes
+// learn of it in any order, and its clients and consumers end.
+func (r *run) delete(of, next *world.Partition) {
+	r.counts.PartitionsDeleted++
+	r.DeleteTopic(of)
+	for _, p := range r.Processes {
+		switch p.Role {
+		case world.Frontend, world.Sequencer, world.Replicator:
+			r.after(r.between(0, latestCreation), func() { r.Deliver(p, world.Removed{Of: of.Index}) })
+		}
+	}
+	for _, c := range r.clients {
+		c.done = c.done || c.Partition == of.Index
+	}
+	for _, c := range r.consumers {
+		if c.Partition == of.Index && !c.Ended {
+			c.Ended = true
+			r.after(r.between(0, time.Second), func() { r.startConsumer(c.slot) })
+		}
+	}
+	r.after(r.between(0, latestCreation), func() { r.deleteLog(of) })
+	r.after(r.between(0, latestCreation), func() { r.create(next) })
+}
+
+// deleteLog has a log deleted.
+func (r *run) deleteLog(of *world.Partition) {
+	if of.Log.Gone {
+		return
+	}
+	if all := r.Living(world.Frontend); len(all) > 0 {
+		p := pick(r, all)
+		r.awake(p, func() { r.DeleteLog(r.Writer(p, of.Journal), of, func(journal.Done) {}) })
+	}
+	r.after(creationAttempt, func() { r.deleteLog(of) })
 }

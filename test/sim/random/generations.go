@@ -13,7 +13,7 @@ const deafness = 8 * time.Second
 // followed reports whether all watermarks are as high as the generation allows.
 func (r *run) followed() bool {
 	for _, of := range r.Partitions {
-		if of.Log.Watermark() != generation.Watermark(r.Generation) {
+		if !of.Deleted && of.Log.Watermark() != generation.Watermark(r.Generation) {
 			return false
 		}
 	}

@@ -140,5 +140,20 @@ func (r *run) ReadJournal(b *world.Writer, from uint64) {
 	})
 }
 
+// longestIgnorance is how long nobody looks at a journal at most, besides owners.
+const longestIgnorance = time.Second
+
+// inspect lets processes look at logs now and then, as for fetches and sweeps: those that they have known for
+// long, and those that were deleted.
+func (r *run) inspect() {
+	r.after(r.between(0, longestIgnorance), func() {
+		of, p := pick(r, r.Partitions), pick(r, r.Processes)
+		if p.Role != world.Stager && p.Role != world.Sequencer {
+			r.awake(p, func() { r.Extent(r.Writer(p, of.Journal), of, true, func(journal.State, bool) {}) })
+		}
+		r.inspect()
+	})
+}
+
 // mostGroups is how many groups a read returns at most.
 const mostGroups = 100

@@ -19,6 +19,8 @@ func (r *run) Append(p *world.Process, of *world.Partition, a *replicator.Append
 			switch {
 			case done.Err == nil:
 				r.Result(p, of, replicator.Appended{Sequence: done.Sequence})
+			case of.Deleted:
+				r.Result(p, of, replicator.AppendFailed{Deleted: true})
 			default:
 				r.Result(p, of, replicator.AppendFailed{Moved: errors.Is(done.Err, journal.ErrMoved)})
 			}
@@ -48,7 +50,7 @@ func (r *run) readEntries(p *world.Process, of *world.Partition, what replicator
 		case !look:
 			r.readEntries(p, of, what, true)
 		case !exists:
-			r.handOver(p, of, replicator.LogRead{Gone: true})
+			r.handOver(p, of, replicator.LogRead{Gone: true, Deleted: of.Deleted})
 		default:
 			r.confirmEnd(p, of, what, nil)
 		}
@@ -59,7 +61,6 @@ func (r *run) readEntries(p *world.Process, of *world.Partition, what replicator
 func (r *run) entriesRead(p *world.Process, of *world.Partition, what replicator.Read, found world.Run, entries []messages.LoggedEntry) {
 	switch {
 	case len(entries) == 0:
-		r.counts.EntriesMoved++
 		r.readEntries(p, of, what, true)
 	case found.Ends(len(entries)):
 		r.confirmEnd(p, of, what, entries)

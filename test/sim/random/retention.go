@@ -119,7 +119,7 @@ const overdue = 6 * time.Second
 // due returns what should be dropped by now; empty if nothing.
 func (r *run) due() string {
 	for _, of := range r.Partitions {
-		if due := r.dueOf(of); due != "" {
+		if due := r.dueOf(of); !of.Deleted && due != "" {
 			return due
 		}
 	}

@@ -35,6 +35,7 @@ type Config struct {
 	Partitions  int  // 0 is 1
 	Logs        int  // over which the partitions are spread; 0 is 1
 	Late        bool // the last of several partitions is created during the run
+	Delete      bool // of at least three, the last but one is deleted during the run, and the last one is created after that under its name
 	Busy        bool // what arrives at a process within a while is handled in one turn
 	Parcels     bool // messages of one turn to one subject travel together
 	Clients     int  // in all
@@ -61,7 +62,7 @@ func Seeded(seed uint64) Config {
 	round := seed / mixes
 	layout := layouts[round%uint64(len(layouts))]
 	return Config{
-		Seed: seed, Mix: Mixes[seed%mixes], Partitions: layout.partitions, Logs: layout.logs, Late: layout.partitions > 1 && round%7 < 3, Busy: round%2 > 0, Parcels: round%5 > 0,
+		Seed: seed, Mix: Mixes[seed%mixes], Partitions: layout.partitions, Logs: layout.logs, Late: layout.partitions > 1 && round%7 < 3, Delete: layout.partitions > 2 && round%11 < 7, Busy: round%2 > 0, Parcels: round%5 > 0,
 		Clients: 4 + int(round%3), Batches: 50, ActiveTime: activeTime, StagerBytes: 4 << 10,
 		Inline: inlines[round%uint64(len(inlines))], Faults: fewest,
 	}
@@ -116,7 +117,7 @@ func newRun(config Config, trace *Trace) *run {
 	}
 	partitions := max(1, config.Partitions)
 	r.checks = check.NewPartitions(partitions, &r.limits, &r.counts, world.Beginning)
-	r.Init(r, frontend.Times{Heartbeat: heartbeat, StageTimeout: stageTimeout, Deadline: deadline}, world.Topic(partitions, config.Logs))
+	r.Init(r, frontend.Times{Heartbeat: heartbeat, StageTimeout: stageTimeout, Deadline: deadline}, topics(&config)...)
 	r.Fetches = r
 	r.Tracing, r.Registry.Taken = trace != nil, map[uint64]bool{}
 	r.Registry.Lose(epochClock(0))
@@ -151,7 +152,7 @@ func newRun(config Config, trace *Trace) *run {
 	for n := range config.Clients {
 		c := r.newClient(n)
 		r.clients, r.Clients = append(r.clients, c), append(r.Clients, c.Client)
-		if r.Partitions[c.Partition].Created {
+		if r.Partitions[c.Partition].Exists {
 			r.after(r.between(0, time.Second), func() { r.begin(c) })
 		}
 	}
@@ -160,6 +161,7 @@ func newRun(config Config, trace *Trace) *run {
 		r.Bounds.Producers = m.MaxProducers
 	}
 	r.startConsumers()
+	r.inspect()
 	r.trace.begin(r)
 	r.disturbances()
 	r.after(config.ActiveTime, r.recover)
@@ -176,7 +178,7 @@ func (r *run) end() {
 	}
 	for _, of := range r.Partitions {
 		kept := of.Evidence.Newest
-		if kept == nil {
+		if kept == nil || of.Deleted {
 			continue
 		}
 		r.counts.SnapshotsReplayed++

@@ -122,11 +122,11 @@ func (r *run) See(now time.Time, of int, what check.Sighting) error {
 
 // some draws a partition.
 func (r *run) some() *world.Partition {
-	all := r.Partitions[:r.World.IDs().Created]
-	if len(all) == 1 {
-		return all[0]
+	exist := r.IDs().Exist
+	if len(exist) == 1 {
+		return r.Partitions[exist[0]]
 	}
-	return pick(r, all)
+	return r.Partitions[pick(r, exist)]
 }
 
 // Node implements world.Scheduler.

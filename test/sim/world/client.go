@@ -163,7 +163,7 @@ func (w *World) Reconnect(i *Instance) { w.StepWindow(i, Reconnected{}) }
 // Finished checks what must be true of all clients once faults have ended long ago.
 // unfinished reports whether a plain client still waits for something.
 func (w *World) Finished(unfinished func(*Client) bool) {
-	for _, c := range w.Clients {
+	for _, c := range w.Clients { // for one of a deleted partition, it is not checked
 		w.See(c.Partition, check.Finished{Client: c.Number, Idempotent: !c.Plain, Done: !unfinished(c), Records: c.Records})
 	}
 }

@@ -17,8 +17,8 @@ type FrontendCore struct {
 	name      string
 	actors    actors[*frontend.Log, frontend.Event]
 	watch     stagerwatch.Watch
-	created   int  // partitions that exist when it starts; 0 once it has them
-	announced bool // a stager has announced itself
+	exist     []int // partitions that exist when it starts; nil once it has them
+	announced bool  // a stager has announced itself
 	stats     [MostPartitions]PartitionStats
 	givenUp   [MostPartitions]uint64 // tickets
 }
@@ -31,15 +31,15 @@ func NewFrontend(name string, epoch uint64, times frontend.Times, inline int64, 
 		core.AllowInline(inline)
 		return core
 	}
-	return &FrontendCore{name: name, actors: newActors[*frontend.Log, frontend.Event](ids, start), created: ids.Created}
+	return &FrontendCore{name: name, actors: newActors[*frontend.Log, frontend.Event](ids, start), exist: ids.Exist}
 }
 
 // Step implements Core.
 func (f *FrontendCore) Step(now time.Time, events []Event, out *Output) {
-	for of := range f.created {
+	for _, of := range f.exist {
 		f.add(of)
 	}
-	f.created = 0
+	f.exist = nil
 	var heard []Seen
 	timePasses := len(events) == 0
 	for _, e := range events {
@@ -116,6 +116,8 @@ func (f *FrontendCore) event(e Event, heard []Seen, out *Output) []Seen {
 	case frontend.EpochTaken:
 		f.actors.giveAsking(e.Epoch, e)
 	case frontend.Ending:
+		f.actors.give(f.index(e.Partition), e)
+	case frontend.Removed:
 		f.actors.give(f.index(e.Partition), e)
 	}
 	return heard

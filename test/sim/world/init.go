@@ -55,8 +55,7 @@ func (n *Name) ask(what any) producerinit.Event {
 // called with the sequence at which the instance continues, unless the init fails or a later one
 // was started meanwhile.
 func (w *World) InitProducer(p *Process, i *Instance, identified func(first int32)) {
-	topic := w.topic
-	topic.Partitions = w.IDs().Created
+	topic := w.topicOf(w.Partitions[w.Clients[i.Client].Partition])
 	name := w.Clients[i.Client].Name
 	i.inits++
 	attempt := i.inits
@@ -86,7 +85,8 @@ func (w *World) identified(i *Instance, r producerinit.Result, identified func(i
 		w.Violated("fencing: %s: init is answered with %v", i, r.Err)
 		return
 	}
-	c, position := w.Clients[i.Client], r.Response.Positions[w.Clients[i.Client].Partition]
+	c := w.Clients[i.Client]
+	position := r.Response.Positions[w.Partitions[c.Partition].ID.Number]
 	i.ID, i.Epoch = r.Response.ProducerID, r.Response.ProducerEpoch
 	first, before := c.Start, 0
 	if position.LastSequence != nil {

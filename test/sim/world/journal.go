@@ -52,7 +52,7 @@ func (w *World) ShareJournals(s JournalScheduler, skew func() time.Duration) {
 	for _, j := range w.Journals {
 		g := messages.Group{Writer: "creation", Number: 1}
 		for _, of := range w.Partitions {
-			if of.Journal == j && of.Created {
+			if of.Journal == j && of.Exists {
 				g.Sections = append(g.Sections, of.firstSection())
 			}
 		}
@@ -126,12 +126,12 @@ func (w *World) section(j *Journal, g *messages.Group, s *messages.Section) {
 	l := &of.Log
 	switch last := l.Last(); {
 	case s.Kind == messages.SectionFirst:
-		if l.begun || s.Sequence != 1 || !bytes.Equal(s.Entry, l.Committed[0].Data) {
-			w.violated(of, "journal: group %d begins the log with entry %d; it has begun: %t", j.Last(), s.Sequence, l.begun)
+		if l.begun || l.Gone || s.Sequence != 1 || !bytes.Equal(s.Entry, l.Committed[0].Data) {
+			w.violated(of, "journal: group %d begins the log with entry %d; it has begun: %t; it was deleted: %t", j.Last(), s.Sequence, l.begun, l.Gone)
 		}
 		l.begun, l.places = true, []uint64{j.Last()}
 	case !l.begun:
-		w.violated(of, "journal: group %d has a section of kind %d, and there is no log", j.Last(), s.Kind)
+		w.violated(of, "journal: group %d has a section of kind %d, and there is no log; it was deleted: %t", j.Last(), s.Kind, l.Gone)
 	case s.Kind == messages.SectionNext:
 		if s.Sequence != last+1 {
 			w.violated(of, "journal: group %d has entry %d after entry %d", j.Last(), s.Sequence, last)
@@ -145,6 +145,9 @@ func (w *World) section(j *Journal, g *messages.Group, s *messages.Section) {
 		l.places[last-1] = j.Last()
 	case s.Kind == messages.SectionTrimmed:
 		w.Purge(of, min(s.Sequence, last))
+	case s.Kind == messages.SectionDeleted && of.Deleted:
+		w.SayOf(of, "  the log is deleted")
+		l.begun, l.Gone = false, true
 	default:
 		w.violated(of, "journal: group %d has a section of kind %d", j.Last(), s.Kind)
 	}

@@ -27,6 +27,7 @@ type Log struct {
 	Committed []*Node
 	First     uint64 // sequence of the first entry that is not purged
 
+	Gone   bool     // it was deleted
 	begun  bool     // the journal has the first entry
 	places []uint64 // of the groups that have the entries; nil in a world without journals
 }

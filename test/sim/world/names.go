@@ -11,6 +11,15 @@ func Topic(partitions, logs int) protocol.Topic {
 	return protocol.Topic{TopicConfig: protocol.TopicConfig{Name: "orders", Partitions: partitions}, ID: 77, Logs: logs}
 }
 
+// Recreated returns two topics of one partition. The second one may be created under the name of the first
+// one once that is deleted.
+func Recreated(logs int) (before, after protocol.Topic) {
+	before = protocol.Topic{TopicConfig: protocol.TopicConfig{Name: "bills", Partitions: 1}, ID: 78, Logs: logs}
+	after = before
+	after.ID++
+	return before, after
+}
+
 // Beginning is when the log was created.
 var Beginning = time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC)
 

@@ -12,10 +12,11 @@ import (
 // MostPartitions is how many partitions a world has at most.
 const MostPartitions = 3
 
-// Partition is a partition of the topic, with its log and what is kept of the log outside of it.
+// Partition is a partition, with its log and what is kept of the log outside of it.
 type Partition struct {
-	Index    int // in World.Partitions
-	Created  bool
+	Index    int  // in World.Partitions
+	Exists   bool // it was created, and not deleted
+	Deleted  bool // its topic
 	ID       protocol.Partition
 	Journal  *Journal // that has the log; nil if the log has a stream of its own
 	Log      Log
@@ -52,28 +53,39 @@ func (w *World) listenTo(id protocol.Partition) {
 	}
 }
 
-// IDs are the partitions of a world. The first Created of them exist.
+// IDs are the partitions of a world.
 type IDs struct {
-	All     []protocol.Partition
-	Created int
+	All   []protocol.Partition
+	Exist []int // the indexes of those that exist
 }
 
-// IDs returns the partitions. If some of them are created later, these are the last ones.
+// IDs returns the partitions.
 func (w *World) IDs() IDs {
 	ids := IDs{All: w.ids}
-	for ids.Created < len(w.ids) && w.Partitions[ids.Created].Created {
-		ids.Created++
+	for i, of := range w.Partitions {
+		if of.Exists {
+			ids.Exist = append(ids.Exist, i)
+		}
 	}
 	return ids
 }
 
-// Added is a partition that was created, by its index, for a process that runs already.
-type Added struct{ Of int }
+// topicOf returns the topic of a partition as it is now.
+func (w *World) topicOf(of *Partition) protocol.Topic {
+	topic := w.topics[slices.IndexFunc(w.topics, func(t protocol.Topic) bool { return t.ID == of.ID.TopicID })]
+	topic.Partitions = 0
+	for _, o := range w.Partitions {
+		if o.Exists && o.ID.TopicID == topic.ID {
+			topic.Partitions++ // those that are created later are the last ones
+		}
+	}
+	return topic
+}
 
 // Create creates the next partition. Processes that run learn of it by Added, and its log begins with Begin.
 func (w *World) Create(of *Partition) {
-	of.Created = true
-	w.SayOf(of, "the partition is created")
+	of.Exists = true
+	w.SayOf(of, "the partition is created, of the topic with id %d", of.ID.TopicID)
 }
 
 // indexOf returns the index of a partition; -1 if it is not among them.

@@ -158,6 +158,10 @@ func (w *World) Deliver(p *Process, events ...Event) {
 }
 
 func (w *World) take(p *Process, events []Event) {
+	if r, is := events[0].(Removed); is && p.Role == Frontend {
+		w.leavePartition(p, w.Partitions[r.Of])
+		return
+	}
 	if w.Tracing && arrives(events[0]) {
 		for _, e := range events {
 			w.Say("  %s gets %s", p, w.describeEvent(e))

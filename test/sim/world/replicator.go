@@ -16,7 +16,7 @@ type ReplicatorCore struct {
 	// marksAtOnce is set for a scheduler that leaves marks out: each mark counts as written when
 	// the core asks for it.
 	marksAtOnce bool
-	created     int                 // partitions that exist when it starts; 0 once it has them
+	exist       []int               // partitions that exist when it starts; nil once it has them
 	added       replicator.Added    // a partition, without its name
 	truncates   []messages.Truncate // of the present step
 	logs        [MostPartitions]replicatorLog
@@ -36,17 +36,17 @@ type replicatorLog struct {
 func NewReplicator(name string, settings replicator.Settings, marksAtOnce bool, ids IDs) *ReplicatorCore {
 	return &ReplicatorCore{
 		name: name, marksAtOnce: marksAtOnce,
-		actors:  newActors[*replicator.Log, replicator.Event](ids, func() *replicator.Log { return replicator.NewLog(settings) }),
-		created: ids.Created, added: replicator.Added{Limits: settings.Limits, Codec: settings.Codec, Retention: settings.Retention, Patience: settings.Patience},
+		actors: newActors[*replicator.Log, replicator.Event](ids, func() *replicator.Log { return replicator.NewLog(settings) }),
+		exist:  ids.Exist, added: replicator.Added{Limits: settings.Limits, Codec: settings.Codec, Retention: settings.Retention, Patience: settings.Patience},
 	}
 }
 
 // Step implements Core.
 func (r *ReplicatorCore) Step(now time.Time, events []Event, out *Output) {
-	for of := range r.created {
+	for _, of := range r.exist {
 		r.add(of, out)
 	}
-	r.created, r.truncates = 0, r.truncates[:0]
+	r.exist, r.truncates = nil, r.truncates[:0]
 	for _, e := range events {
 		r.event(e, out)
 	}
@@ -129,6 +129,9 @@ func (r *ReplicatorCore) event(e Event, out *Output) {
 		r.actors.giveAsking(e.Epoch, e)
 	case Added:
 		r.add(e.Of, out)
+	case Removed:
+		r.actors.give(e.Of, replicator.Removed{Partition: r.actors.partitions[e.Of]})
+		r.logs[e.Of] = replicatorLog{}
 	default:
 		r.actors.giveAll(e)
 	}

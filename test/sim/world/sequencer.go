@@ -19,7 +19,7 @@ type SequencerCore struct {
 func NewSequencer(name string, epoch uint64, heartbeat time.Duration, ids IDs) *SequencerCore {
 	s := &SequencerCore{name: name}
 	s.actors = newActors[*sequencer.Log, sequencer.Event](ids, func() *sequencer.Log { return sequencer.NewLog(epoch, heartbeat) })
-	for of := range ids.Created {
+	for _, of := range ids.Exist {
 		s.add(of)
 	}
 	s.actors.turn(true, func(core *sequencer.Log, events []sequencer.Event) uint64 {
@@ -40,6 +40,8 @@ func (s *SequencerCore) Step(now time.Time, events []Event, out *Output) {
 			e.Each(func(m messages.Message) { s.actors.give(s.actors.index(m.Of()), m) })
 		case Added:
 			s.add(e.Of)
+		case Removed:
+			s.actors.give(e.Of, sequencer.Removed{Partition: s.actors.partitions[e.Of]})
 		case sequencer.EpochTaken:
 			s.actors.giveAsking(e.Epoch, e)
 		default:

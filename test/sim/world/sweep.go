@@ -80,16 +80,27 @@ func (w *World) RemoveRecords(keys ...string) {
 
 // SweepLogs answers ReadLogs.
 func (w *World) SweepLogs() (read sweep.LogsRead) {
-	for _, of := range w.Partitions[:w.IDs().Created] {
+	for _, of := range w.Partitions {
 		l := &of.Log
+		if !of.Exists || !l.begun {
+			continue
+		}
 		read.Logs = append(read.Logs, sweep.Log{Partition: of.ID, Sequence: l.Last(), Watermark: l.Watermark(), Manifest: l.History().Manifest})
 	}
 	return read
 }
 
 // SweepList answers ListLogs.
-func (w *World) SweepList() sweep.LogsListed {
-	return sweep.LogsListed{Logs: slices.Clone(w.ids[:w.IDs().Created])}
+func (w *World) SweepList() (listed sweep.LogsListed) {
+	for _, of := range w.Partitions {
+		switch {
+		case of.Exists:
+			listed.Logs = append(listed.Logs, of.ID)
+		case of.Deleted:
+			listed.Deleted = append(listed.Deleted, sweep.Tombstone{Topic: of.ID.TopicID})
+		}
+	}
+	return listed
 }
 
 // SweepManifests answers ReadManifests.

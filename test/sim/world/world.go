@@ -71,7 +71,7 @@ type Scheduler interface {
 	Died(p *Process, why string)
 }
 
-// World is a simulated deployment with the partitions of one topic. It belongs to one goroutine.
+// World is a simulated deployment with the partitions of a topic, or of some. It belongs to one goroutine.
 //
 // A scheduler that returns to earlier worlds copies the struct, and the objects to which its
 // slices of pointers lead. Everything else is never changed after it was made, as long as
@@ -96,7 +96,7 @@ type World struct {
 
 	truncations uint64 // that were ever requested
 
-	topic     protocol.Topic
+	topics    []protocol.Topic
 	ids       []protocol.Partition // of the partitions
 	subjects  [roles][]string      // of the partitions
 	scheduler Scheduler
@@ -105,16 +105,23 @@ type World struct {
 }
 
 // Init makes an empty world. The log of each partition has the entry that creation writes.
-func (w *World) Init(s Scheduler, times frontend.Times, topic protocol.Topic) {
-	*w = World{Now: Beginning, Times: times, topic: topic, scheduler: s}
-	created := messages.Entry{TopicID: topic.ID, Created: true, Time: Beginning.UnixNano()}
-	for n := range int(topic.Partitions) {
-		first := Node{Entry: messages.LoggedEntry{Sequence: 1, Entry: created}, Data: messages.EncodeEntry(created), At: Beginning}
-		of := &Partition{Index: n, Created: true, ID: topic.Partition(n)}
-		w.Partitions, w.ids = append(w.Partitions, of), append(w.ids, of.ID)
-		w.listenTo(of.ID)
-		of.Log.Committed, of.Log.First = []*Node{s.Node(of, first)}, 1
+func (w *World) Init(s Scheduler, times frontend.Times, topics ...protocol.Topic) {
+	*w = World{Now: Beginning, Times: times, topics: topics, scheduler: s}
+	for _, topic := range topics {
+		for n := range topic.Partitions {
+			w.add(topic.Partition(n))
+		}
 	}
+}
+
+// add adds a partition.
+func (w *World) add(id protocol.Partition) {
+	created := messages.Entry{TopicID: id.TopicID, Created: true, Time: Beginning.UnixNano()}
+	first := Node{Entry: messages.LoggedEntry{Sequence: 1, Entry: created}, Data: messages.EncodeEntry(created), At: Beginning}
+	of := &Partition{Index: len(w.Partitions), Exists: true, ID: id}
+	w.Partitions, w.ids = append(w.Partitions, of), append(w.ids, id)
+	w.listenTo(id)
+	of.Log.Committed, of.Log.First = []*Node{w.scheduler.Node(of, first)}, 1
 }
 
 // Become makes w a copy of another world, under the scheduler s. The two change

@@ -126,17 +126,28 @@ func (w *World) look(b *Writer, then func()) {
 }
 
 // Extent calls a function with the extent of a log; false if there is no log. With look, everything is
-// known that was durable before.
+// known that was durable before, which is checked.
 func (w *World) Extent(b *Writer, of *Partition, look bool, then func(state journal.State, exists bool)) {
-	ask := func() {
-		state, exists := b.core.Index().State(messages.LogIDOf(of.ID))
+	id := messages.LogIDOf(of.ID)
+	if !look {
+		then(b.core.Index().State(id))
+		return
+	}
+	before := of.Log
+	w.look(b, func() {
+		state, exists := b.core.Index().State(id)
+		switch now := &of.Log; {
+		case exists && (before.Gone || !now.begun && !now.Gone):
+			w.violated(of, "journal: %s knows the log, which was deleted (%t), or has not begun", b.By, before.Gone)
+		case !exists && before.begun && !now.Gone:
+			w.violated(of, "journal: %s does not know the log", b.By)
+		case exists && (state.Last < before.Last() || state.Last > now.Last() || state.Suspect):
+			w.violated(of, "journal: %s takes the log to end with %d (suspect: %t); it ended with %d, and ends with %d", b.By, state.Last, state.Suspect, before.Last(), now.Last())
+		case exists && (state.First < before.First || state.First > now.First):
+			w.violated(of, "journal: %s takes the log to begin with %d; it began with %d, and begins with %d", b.By, state.First, before.First, now.First)
+		}
 		then(state, exists)
-	}
-	if look {
-		w.look(b, ask)
-	} else {
-		ask()
-	}
+	})
 }
 
 // Run are entries of a log that follow each other.
