@@ -75,7 +75,7 @@ func (r *run) sweepDoes(s *world.Sweeper, fx sweep.Effect) sweep.Event {
 		r.raiseGeneration()
 		return sweep.Raised{Generation: r.Generation}
 	case sweep.ReadLogs:
-		return r.SweepLogs()
+		return r.SweepLogs(fx.Logs)
 	case sweep.ListLogs:
 		return r.SweepList()
 	case sweep.ReadManifests:

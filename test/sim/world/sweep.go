@@ -9,6 +9,7 @@ import (
 
 	"laneway.dev/internal/core/generation"
 	"laneway.dev/internal/core/manifest"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/archiver/core/sweep"
 )
 
@@ -78,11 +79,17 @@ func (w *World) RemoveRecords(keys ...string) {
 	w.Sweeps.Records = slices.DeleteFunc(w.Sweeps.Records, func(r sweep.Record) bool { return slices.Contains(keys, r.Key) })
 }
 
-// SweepLogs answers ReadLogs.
-func (w *World) SweepLogs() (read sweep.LogsRead) {
+// SweepLogs answers ReadLogs. Logs of topics that were deleted may still be there.
+func (w *World) SweepLogs(which []protocol.Partition) (read sweep.LogsRead) {
 	for _, of := range w.Partitions {
 		l := &of.Log
-		if !of.Exists || !l.begun {
+		if which != nil && !slices.Contains(which, of.ID) {
+			continue
+		}
+		if !l.begun {
+			if which != nil {
+				read.Failed = append(read.Failed, sweep.Failure{What: of.ID.String(), Reason: "there is no such log"})
+			}
 			continue
 		}
 		read.Logs = append(read.Logs, sweep.Log{Partition: of.ID, Sequence: l.Last(), Watermark: l.Watermark(), Manifest: l.History().Manifest})

@@ -270,7 +270,7 @@ func (c *Core) manifestsFailed(failed []Failure) Effect {
 		case !f.Missing:
 			return c.endFor(of.String(), fmt.Sprintf("partition %s: the manifest %s cannot be read: %s", of, f.What, f.Reason))
 		case c.wasAbsent(f.What):
-			return c.alarm(StoreOlder, fmt.Sprintf("the store is older than its logs, or has lost objects: partition %s has the manifest %s, which is not there: %s", of, f.What, f.Reason))
+			return c.manifestLost(of, f)
 		case c.tries >= manifestReads:
 			return c.endFor(of.String(), fmt.Sprintf("partition %s: its manifest was replaced %d times before it was read", of, c.tries))
 		}
@@ -279,6 +279,19 @@ func (c *Core) manifestsFailed(failed []Failure) Effect {
 	}
 	c.step = (*Core).endsRead
 	return ReadLogs{Logs: sorted(again)}
+}
+
+// manifestLost ends the sweep with an alarm, unless the topic was deleted meanwhile. Then another sweep may have
+// deleted the manifest, although the log is still there.
+func (c *Core) manifestLost(of protocol.Partition, f Failure) Effect {
+	c.step = func(c *Core, _ time.Time, e Event) Effect {
+		listed := e.(LogsListed)
+		if c.listed, c.deleted = listed.Logs, listed.Deleted; !c.isListed(of) {
+			return c.endFor(of.String(), fmt.Sprintf("partition %s was deleted, or continued by a repair, before its manifest was read", of))
+		}
+		return c.alarm(StoreOlder, fmt.Sprintf("the store is older than its logs, or has lost objects: partition %s has the manifest %s, which is not there: %s", of, f.What, f.Reason))
+	}
+	return ListLogs{}
 }
 
 func (c *Core) wasAbsent(manifest string) bool {

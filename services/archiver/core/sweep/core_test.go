@@ -368,3 +368,17 @@ func TestAnotherRecordWithTheNumberOfTheNamedOneDoesNotReplaceIt(t *testing.T) {
 		t.Errorf("the outcome is %+v", got)
 	}
 }
+
+// Another archiver may sweep while this one pauses. The log of a topic that is being deleted is still there.
+func TestAManifestOfATopicThatIsDeletedMeanwhileIsNotLost(t *testing.T) {
+	r := newRig(t)
+	r.before = func(fx Effect) {
+		if _, is := fx.(ReadManifests); is {
+			clear(r.manifests)
+			r.registry, r.deleted = nil, []Tombstone{{Topic: 1, Passing: true}}
+		}
+	}
+	if got := r.sweep(); got.Alarm != NoAlarm || !strings.Contains(got.Reason, "was deleted") {
+		t.Errorf("the outcome is %+v", got)
+	}
+}
