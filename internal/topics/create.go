@@ -22,9 +22,6 @@ import (
 // updated or deleted.
 var errChanged = errors.New("the registry has changed")
 
-// logCount is the number of logs that the partitions of a new topic are spread over.
-const logCount = 4
-
 // Create creates a topic and the logs of its partitions. Of several creations that exclude
 // each other, exactly one succeeds, in whatever processes they run: the record is added by
 // compare-and-set on the last revision of the whole bucket. Example: two processes create
@@ -43,7 +40,11 @@ func (r *Registry) Create(ctx context.Context, config protocol.TopicConfig) (pro
 	if err := r.LostLogs(ctx, config.Name); err != nil {
 		return protocol.Topic{}, err
 	}
-	topic := protocol.Topic{TopicConfig: config, ID: newID(), Created: time.Now().UTC(), Logs: logCount}
+	logs, err := r.decideLogs(ctx, 0)
+	if err != nil {
+		return protocol.Topic{}, err
+	}
+	topic := protocol.Topic{TopicConfig: config, ID: newID(), Created: time.Now().UTC(), Logs: logs}
 	made, err := r.claim(ctx, topic)
 	if err != nil {
 		return protocol.Topic{}, err

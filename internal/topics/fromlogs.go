@@ -8,13 +8,23 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/internal/partitionlog"
+	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
 
 // FromLogs derives a topic whose record is lost from its logs: its name, id, number of partitions, and
-// the replicas and incarnations of their logs. It has the number of logs of a new topic. Other fields are
+// the replicas and incarnations of their logs. It has the number of logs of the cluster. Other fields are
 // not set. An error with the code UNKNOWN_TOPIC means that there are no such logs.
 func FromLogs(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, name string) (protocol.Topic, error) {
+	number, err := newRegistry(conn, js, nil).lookUpLogs(ctx)
+	if err != nil {
+		return protocol.Topic{}, err
+	}
+	return fromLogs(ctx, conn, js, name, number)
+}
+
+// fromLogs is FromLogs for a cluster with this number of logs.
+func fromLogs(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, name string, number int) (protocol.Topic, error) {
 	if !protocol.ValidTopicName(name) {
 		return protocol.Topic{}, protocol.Errorf(protocol.CodeInvalidTopicName, "%.80q", name)
 	}
@@ -22,7 +32,7 @@ func FromLogs(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, name
 	if err != nil {
 		return protocol.Topic{}, err
 	}
-	topic := protocol.Topic{TopicConfig: protocol.TopicConfig{Name: name}, Logs: logCount}
+	topic := protocol.Topic{TopicConfig: protocol.TopicConfig{Name: name}, Logs: number}
 	newest := make(map[int]partitionlog.Found)
 	for _, l := range logs {
 		if topic.ID != 0 && topic.ID != l.Partition.TopicID {
@@ -30,7 +40,7 @@ func FromLogs(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, name
 				partitionlog.Names(logs), topic.ID, l.Partition.TopicID)
 		}
 		topic.ID = l.Partition.TopicID
-		topic.Replicas = l.Replicas
+		topic.Replicas = int(l.Partition.Log)/number + 1 // those of the stream may have been changed by hand
 		n := int(l.Partition.Number)
 		topic.Partitions = max(topic.Partitions, n+1)
 		if before, known := newest[n]; !known || newer(l, before) {
@@ -43,6 +53,10 @@ func FromLogs(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, name
 	topic.Incarnations = make([]uint32, topic.Partitions)
 	for n, l := range newest {
 		topic.Incarnations[n] = l.Partition.Incarnation
+		if p := topic.Partition(n); p.Log != l.Partition.Log {
+			return protocol.Topic{}, fmt.Errorf("the log %s is in %s, but with %d logs, as bucket %s says, it would be in %s",
+				l.Name, messages.JournalStream(l.Partition.Log), number, clusterBucket, messages.JournalStream(p.Log))
+		}
 	}
 	return topic, nil
 }

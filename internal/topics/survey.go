@@ -85,8 +85,15 @@ func Existing(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (all
 		return nil, nil, err
 	}
 	problems = found.Unreadable
+	if len(found.Lost) == 0 {
+		return all, problems, nil
+	}
+	number, err := r.lookUpLogs(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
 	for _, name := range found.Topics() {
-		topic, err := FromLogs(ctx, conn, js, name)
+		topic, err := fromLogs(ctx, conn, js, name, number)
 		problems = append(problems, errors.Join(found.ErrOf(name), err))
 		if err == nil {
 			all = append(all, topic)

@@ -59,6 +59,7 @@ var published = map[Code]string{
 	20061: "EPOCH_NOT_GIVEN",
 	20080: "MAX_PAYLOAD_EXCEEDED",
 	20081: "LOG_WITHOUT_TOPIC",
+	20082: "LOGS_MISMATCH",
 }
 
 func TestPublishedCodesNeverChange(t *testing.T) {

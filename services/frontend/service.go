@@ -52,6 +52,9 @@ type Config struct {
 	InlineBytes int64
 	CacheBytes  int64 // payloads kept in memory for readers; default 64 MiB
 	MaxFetches  int   // open fetches; default 1024
+	// Logs is the number of logs of a new cluster; 0 stands for the default. A frontend does not start if
+	// the cluster has another one.
+	Logs int
 }
 
 func (c Config) orDefaults() Config {
@@ -106,6 +109,9 @@ func (s *Service) start(ctx context.Context) error {
 		return err
 	}
 	if s.registry, err = topics.Open(ctx, s.config.Conn, js); err != nil {
+		return err
+	}
+	if _, err = s.registry.DecideLogs(ctx, s.config.Logs); err != nil {
 		return err
 	}
 	named, err := producerregistry.Open(ctx, s.config.Conn, js)

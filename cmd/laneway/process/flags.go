@@ -9,6 +9,7 @@ import (
 	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/internal/fault"
 	"laneway.dev/internal/telemetry"
+	"laneway.dev/internal/topics"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/services/frontend/core"
 	"laneway.dev/services/frontend/produce"
@@ -43,20 +44,24 @@ type HeartbeatFlag struct {
 
 // FrontendFlags are the flags of a frontend.
 type FrontendFlags struct {
-	Deadline                     cli.Period `default:"30s" help:"How long a producer waits at most for the answer to a batch; 1m at most."`
-	StageTimeout                 cli.Period `default:"2s" help:"When to stage a batch again, by another stager, if nothing is heard of it. Stagers report every 500ms which batches they have held for that long, so an upload may take longer than this. It must be longer than 1s."`
-	MaxInFlightBytes             cli.Size   `default:"256MiB" help:"Bytes that all producers together may have in flight."`
-	MaxInFlightBytesPerPartition cli.Size   `default:"256MiB" help:"Bytes that the producers of a partition may have in flight."`
-	MaxInFlightPerPartition      cli.Number `default:"16384" help:"Batches that the producers of a partition may have in flight."`
-	InlineBytes                  cli.Amount `default:"16KiB" help:"Largest batch that may travel in the log instead of an object of the store, without waiting for an upload, and at most an eighth of NATS' max_payload; 0 turns that off. None does while the replicator has --archive-bytes 0, because its log would keep these batches forever."`
-	CacheBytes                   cli.Size   `default:"64MiB" help:"Memory for recent batches, from which consumers are served."`
-	MaxFetches                   cli.Number `default:"1024" help:"Fetches that may be open at once."`
+	Deadline                     cli.Period  `default:"30s" help:"How long a producer waits at most for the answer to a batch; 1m at most."`
+	StageTimeout                 cli.Period  `default:"2s" help:"When to stage a batch again, by another stager, if nothing is heard of it. Stagers report every 500ms which batches they have held for that long, so an upload may take longer than this. It must be longer than 1s."`
+	MaxInFlightBytes             cli.Size    `default:"256MiB" help:"Bytes that all producers together may have in flight."`
+	MaxInFlightBytesPerPartition cli.Size    `default:"256MiB" help:"Bytes that the producers of a partition may have in flight."`
+	MaxInFlightPerPartition      cli.Number  `default:"16384" help:"Batches that the producers of a partition may have in flight."`
+	InlineBytes                  cli.Amount  `default:"16KiB" help:"Largest batch that may travel in the log instead of an object of the store, without waiting for an upload, and at most an eighth of NATS' max_payload; 0 turns that off. None does while the replicator has --archive-bytes 0, because its log would keep these batches forever."`
+	CacheBytes                   cli.Size    `default:"64MiB" help:"Memory for recent batches, from which consumers are served."`
+	MaxFetches                   cli.Number  `default:"1024" help:"Fetches that may be open at once."`
+	Logs                         *cli.Number `placeholder:"NUMBER" help:"Over how many logs, which are JetStream streams, a new Laneway spreads its partitions: 1 to 64, by default 4. The first start decides; a later one with another number fails."`
 }
 
 // Validate implements kong's check of flags.
 func (f *FrontendFlags) Validate() error {
 	if time.Duration(f.Deadline) > messages.MaxDeadline {
 		return fmt.Errorf("--deadline is %s, allowed are up to %s", time.Duration(f.Deadline), messages.MaxDeadline)
+	}
+	if f.Logs != nil && *f.Logs > topics.MaxLogs {
+		return fmt.Errorf("--logs is %d, allowed are 1 to %d", *f.Logs, topics.MaxLogs)
 	}
 	return nil
 }
@@ -79,6 +84,9 @@ func (f *FrontendFlags) Apply(c *Config, heartbeat HeartbeatFlag) {
 	c.Frontend.InlineBytes = int64(f.InlineBytes)
 	c.Frontend.CacheBytes = int64(f.CacheBytes)
 	c.Frontend.MaxFetches = int(f.MaxFetches)
+	if f.Logs != nil {
+		c.Frontend.Logs = int(*f.Logs)
+	}
 }
 
 // StagerFlags are the flags of a stager.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"laneway.dev/cmd/laneway/cli"
+	"laneway.dev/internal/topics"
 )
 
 func TestDefaultsOfTheStagerFollowItsStore(t *testing.T) {
@@ -24,5 +25,16 @@ func TestDefaultsOfTheStagerFollowItsStore(t *testing.T) {
 	}
 	if s := given.Stager; s.Linger != 0 || s.MostUploads != 9 || s.PutsPerSecond != 7 {
 		t.Errorf("flags that are given: %+v, want them", s)
+	}
+}
+
+func TestNumberOfLogsIsBounded(t *testing.T) {
+	for number, allowed := range map[cli.Number]bool{1: true, topics.MaxLogs: true, topics.MaxLogs + 1: false} {
+		if err := (&FrontendFlags{Logs: &number}).Validate(); (err == nil) != allowed {
+			t.Errorf("%d logs: %v", number, err)
+		}
+	}
+	if err := (&FrontendFlags{}).Validate(); err != nil {
+		t.Errorf("without the flag: %v", err)
 	}
 }

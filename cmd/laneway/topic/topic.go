@@ -85,7 +85,7 @@ type Info struct {
 func (*Info) Help() string {
 	return `START is the first offset, and END the one after the last record. The records below ARCHIVED
 are in the object store, in as many segments as SEGMENTS says. LOG STREAM is the JetStream stream
-with the entries of the others, and LOG ENTRIES says how many and how large they are, with the payloads of
+with the entries of the others: it has the log that the partition is in. LOG ENTRIES says how many and how large they are, with the payloads of
 small batches. Payloads of larger batches that are not archived are in objects: see laneway store usage.
 No record is older than OLDEST.
 
@@ -106,9 +106,9 @@ func (c *Info) Run(a *cli.App) error {
 		}
 		warn(a, response.Warnings)
 		topic, partitions := *response.Topic, response.Partitions
-		if err := cli.Say(a.Stdout, "topic %s, created %s, records of up to %s%s%s%s\nremembers up to %s, each until it was idle for %s\n\n",
+		if err := cli.Say(a.Stdout, "topic %s, created %s, records of up to %s%s%s%s\nremembers up to %s, each until it was idle for %s\nthis Laneway has %s, which its topics share\n\n",
 			topic.Name, topic.Created.Format(time.RFC3339), humanize.IBytes(uint64(topic.MaxRecordBytes)), compressed(topic), bound(topic), retained(topic),
-			cli.Count(topic.MaxProducers, "producer"), cli.Short(topic.ProducerExpiry())); err != nil {
+			cli.Count(topic.MaxProducers, "producer"), cli.Short(topic.ProducerExpiry()), cli.Count(max(topic.Logs, 1), "log")); err != nil {
 			return err
 		}
 		if err := sayPartitions(a.Stdout, partitions); err != nil {

@@ -54,10 +54,10 @@ c     1           2.0 MiB     2025-11-29T00:00:01Z  7d, 100 GiB of each partitio
 	}
 }
 
-func TestInfoShowsProducerLimits(t *testing.T) {
+func TestInfoShowsProducerLimitsAndLogs(t *testing.T) {
 	s := clitest.NewLaneway(t, 1)
 	code, stdout, stderr := s.Run(&grammar{}, "", "topic", "info", "orders")
-	if code != cli.ExitDone || !strings.Contains(stdout, "\nremembers up to 100,000 producers, each until it was idle for 24h\n") {
+	if code != cli.ExitDone || !strings.Contains(stdout, "\nremembers up to 100,000 producers, each until it was idle for 24h\nthis Laneway has 4 logs, which its topics share\n") {
 		t.Errorf("exit code %d, stdout:\n%s\nstderr:\n%s", code, stdout, stderr)
 	}
 }

@@ -43,7 +43,7 @@ func NewLaneway(t *testing.T, partitions int) *Laneway {
 	if err != nil {
 		t.Fatal(err)
 	}
-	topic := protocol.Topic{TopicConfig: config, ID: 7, Created: time.Unix(0, 0).UTC()}
+	topic := protocol.Topic{TopicConfig: config, ID: 7, Created: time.Unix(0, 0).UTC(), Logs: 4}
 	l.Answer(protocol.TopicAPI+"info", protocol.TopicResponse{Topic: &topic})
 	return l
 }
