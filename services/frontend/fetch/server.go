@@ -180,7 +180,8 @@ func (s *Server) Remember(extent messages.Extent, payload []byte) {
 // Refresh MUST be called after a disconnection, in which Committed messages, messages to
 // consumers and credits may have been lost. Fetches whose consumers may have missed a
 // message end with a retryable error. For the others the end of the log is looked up; it
-// may be lower than before, if the server has lost entries. Refresh does not wait.
+// may be lower than before, if the server has lost entries. The end of a log without fetches is looked up
+// by the next one. Refresh does not wait.
 func (s *Server) Refresh() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -198,6 +199,8 @@ func (s *Server) Refresh() {
 		}
 		if len(p.fetches) > 0 {
 			watched = append(watched, p)
+		} else {
+			p.update((*core.LogEnd).Forget)
 		}
 	}
 	s.wait.Go(func() { s.refresh(watched) })

@@ -96,6 +96,10 @@ func (e *LogEnd) Renew(now time.Time, to LogState, moves uint64) {
 	e.moves++
 }
 
+// Forget makes the next state count also if it is below the known one, because the log may have lost its
+// end in a disconnection. No fetch MUST be under way: Renew tells those that are.
+func (e *LogEnd) Forget() { e.known.Valid = false }
+
 // SetReadOnly applies the replicator's report of damage; nil if there is none.
 func (e *LogEnd) SetReadOnly(damage *protocol.Error) {
 	if (damage == nil) == (e.readOnly == nil) {

@@ -40,6 +40,18 @@ func TestRenewedLogEndMayMoveBack(t *testing.T) {
 	}
 }
 
+func TestForgottenLogEndMayMoveBack(t *testing.T) {
+	var e LogEnd
+	now := time.Unix(1000, 0)
+	e.Advance(now, LogState{First: 5, Last: 9, Readable: 9, Offset: 90})
+	e.Forget()
+	e.Advance(now, LogState{Last: 7, Readable: 7, Offset: 70})
+	e.Advance(now, LogState{Last: 6, Readable: 6, Offset: 60})
+	if k := e.Known(); !k.Valid || k.First != 5 || k.Last != 7 || k.Offset != 70 {
+		t.Errorf("%+v", k)
+	}
+}
+
 func TestEmptyLogIsKnown(t *testing.T) {
 	var e LogEnd
 	if e.Known().Valid {
