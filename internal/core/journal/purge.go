@@ -38,7 +38,7 @@ func (x *Index) Begins(first uint64) {
 	for id, l := range x.logs {
 		if l.places[len(l.places)-1] < first {
 			x.needed -= l.bytes
-			delete(x.logs, id)
+			x.remove(id)
 			continue
 		}
 		n := 0
