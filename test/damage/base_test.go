@@ -102,18 +102,31 @@ func (r *recorder) acked(p protocol.Partition, offset int64, value string) {
 	r.Acked[p.String()][offset] = value
 }
 
-// makeBases makes the folders that all cases copy: one of a process that was
-// stopped, and one that continued from there and was killed while it was produced to.
+// makeBases makes the folders that all cases copy: of several logs, and of one.
 func makeBases(t *testing.T) (bases, map[string]*facts) {
 	t.Helper()
+	all, known := make(bases), make(map[string]*facts)
+	for suffix, flags := range map[string][]string{"": nil, oneLog: {"--logs", "1"}} {
+		makeBase(t, suffix, flags, all, known)
+	}
+	return all, known
+}
+
+// oneLog is the end of the names of bases with one log.
+const oneLog = "-1"
+
+// makeBase makes a folder of a process that was stopped, and one that continued from there and was killed
+// while it was produced to.
+func makeBase(t *testing.T, suffix string, flags []string, all bases, knownOf map[string]*facts) {
+	t.Helper()
 	folder := t.TempDir()
-	all := bases{"stopped": filepath.Join(folder, "stopped"), "killed": filepath.Join(folder, "killed")}
+	stopped, killed := filepath.Join(folder, "stopped"), filepath.Join(folder, "killed")
 	known := &facts{
 		Topics: []protocol.TopicConfig{{Name: namedTopic, Partitions: 2}, {Name: "audit"}, {Name: "quiet"}},
 		Made:   make(map[string]protocol.Topic), Acked: make(map[string]map[int64]string), Sent: make(map[string]map[string]bool),
 	}
 	first := &recorder{facts: known}
-	s := serve(t, all["stopped"], filepath.Join(folder, "stopped.log"))
+	s := serve(t, stopped, filepath.Join(folder, "stopped.log"), flags...)
 	mustSettle(t, s)
 	b := newFeed(t, s, first)
 	b.create()
@@ -122,17 +135,18 @@ func makeBases(t *testing.T) (bases, map[string]*facts) {
 	if err := s.stop(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.CopyFS(all["killed"], os.DirFS(all["stopped"])); err != nil {
+	if err := os.CopyFS(killed, os.DirFS(stopped)); err != nil {
 		t.Fatal(err)
 	}
 	second := &recorder{facts: known.clone()}
-	s = serve(t, all["killed"], filepath.Join(folder, "killed.log"))
+	s = serve(t, killed, filepath.Join(folder, "killed.log"))
 	mustSettle(t, s)
 	b = newFeed(t, s, second)
 	b.round(1)
 	b.untilKilled()
 	b.conn.Close()
-	return all, map[string]*facts{"stopped": known, "killed": second.facts}
+	all["stopped"+suffix], all["killed"+suffix] = stopped, killed
+	knownOf["stopped"+suffix], knownOf["killed"+suffix] = known, second.facts
 }
 
 func mustSettle(t *testing.T, s *server) {

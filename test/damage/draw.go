@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path"
@@ -30,7 +31,7 @@ func Kinds() []Kind { return []Kind{Alter, Zero, Cut, Delete} }
 
 // Draw is one damage to one file.
 type Draw struct {
-	Base     string // the folder that is copied: stopped or killed
+	Base     string // the folder that is copied: stopped or killed, or stopped-1 or killed-1 with one log
 	Category string // of the file
 	File     string // path below the folder, with slashes
 	Kind     Kind
@@ -131,7 +132,7 @@ type bases map[string]string
 // other choices come from the seed.
 func (b bases) draw(seed uint64, n int) (Draw, error) {
 	random := rand.New(rand.NewPCG(seed, uint64(n)))
-	names := []string{"stopped", "killed"}
+	names := slices.Sorted(maps.Keys(b))
 	d := Draw{Base: names[random.IntN(len(names))]}
 	files, err := Files(b[d.Base])
 	if err != nil {

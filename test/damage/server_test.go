@@ -38,11 +38,14 @@ type server struct {
 	ended  bool
 }
 
-func serve(t *testing.T, folder, log string) *server {
+func serve(t *testing.T, folder, log string, flags ...string) *server {
 	t.Helper()
 	s := &server{t: t, nats: machine.Address(t), http: machine.Address(t), folder: folder, began: time.Now()}
-	s.alone = deployment.StartAlone(t, log, "serve", "--listen", s.nats, "--http", s.http, "--data", folder,
-		"--log-format", "json", "--snapshot-entries", "10", "--deadline", "10s")
+	args := []string{
+		"serve", "--listen", s.nats, "--http", s.http, "--data", folder,
+		"--log-format", "json", "--snapshot-entries", "10", "--deadline", "10s",
+	}
+	s.alone = deployment.StartAlone(t, log, append(args, flags...)...)
 	return s
 }
 
