@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"errors"
 	"math/rand/v2"
 	"testing"
 
@@ -200,7 +201,7 @@ func TestLogThatWasDeletedBeforeAPurgeIsNotKnownAnyMore(t *testing.T) {
 	for fx.Read != 0 {
 		fx = a.Step([]Event{Groups{Groups: []Placed{{3, third}}, Through: 3, AtEnd: true, First: 3}})
 	}
-	if fx.Append != nil || len(fx.Done) != 1 || fx.Done[0].Err != ErrNoLog {
+	if fx.Append != nil || len(fx.Done) != 1 || !errors.Is(fx.Done[0].Err, ErrNoLog) {
 		t.Errorf("a deleted log takes an entry: %+v", fx)
 	}
 	if garbage, needed := a.Index().Garbage(); needed != 2 {

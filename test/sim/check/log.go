@@ -95,7 +95,10 @@ func (s *State) batch(e *messages.LoggedEntry, b *messages.Placeholder) {
 		s.counts.Inline++
 	}
 	s.needs(e, b.Extent.Key)
-	if i, known := s.issues[t]; known && i.batch != batch {
+	switch i, known := s.issues[t]; {
+	case !known:
+		s.violated("I1: entry %d has %s, which was never issued for this partition", e.Sequence, t)
+	case i.batch != batch:
 		s.violated("I6: entry %d has %s with the payload of another one", e.Sequence, t)
 	}
 	if b.Sequence.ProducerID != 0 {

@@ -41,20 +41,20 @@ func (r *run) createLater() {
 	if n > 1 && r.config.Late && !r.config.Mix.promises() {
 		of := r.Partitions[n-1]
 		of.Exists = false
-		r.after(r.between(0, latestCreation), func() { r.create(of) })
+		r.after(r.between(0, latestCreation), func() { r.create(of, latestCreation) })
 	}
 }
 
-// create creates a partition: its record, and then its log. Processes learn of it in any order, and its
-// clients begin.
-func (r *run) create(of *world.Partition) {
+// create creates a partition: its record, and then its log. Processes learn of it within a while, in any
+// order, and its clients begin.
+func (r *run) create(of *world.Partition, within time.Duration) {
 	r.counts.Created++
 	r.Create(of)
 	r.beginLog(of)
 	for _, p := range r.Processes {
 		switch p.Role {
 		case world.Frontend, world.Sequencer, world.Replicator:
-			r.after(r.between(0, latestCreation), func() { r.Deliver(p, world.Added{Of: of.Index}) })
+			r.after(r.between(0, within), func() { r.Deliver(p, world.Added{Of: of.Index}) })
 		}
 	}
 	for _, c := range r.clients {
@@ -80,8 +80,8 @@ func (r *run) beginLog(of *world.Partition) {
 	r.after(creationAttempt, func() { r.beginLog(of) })
 }
 
-// delete deletes a partition: its record, and then its log. Another one is created under its name. Processes
-// learn of it in any order, and its clients and consumers end.
+// delete deletes a partition: its record, and then its log. Another one is created under its name soon after
+// that, while many processes still have the first one. Clients and consumers of the first one end.
 func (r *run) delete(of, next *world.Partition) {
 	r.counts.PartitionsDeleted++
 	r.DeleteTopic(of)
@@ -101,7 +101,7 @@ func (r *run) delete(of, next *world.Partition) {
 		}
 	}
 	r.after(r.between(0, latestCreation), func() { r.deleteLog(of) })
-	r.after(r.between(0, latestCreation), func() { r.create(next) })
+	r.after(r.between(0, latestCreation/4), func() { r.create(next, latestCreation/4) })
 }
 
 // deleteLog has a log deleted.
