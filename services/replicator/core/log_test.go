@@ -238,6 +238,20 @@ func TestRemovedPartitionHasNoEffects(t *testing.T) {
 	}
 }
 
+func TestReleaseForADeletedPartitionReachesNoneWithItsName(t *testing.T) {
+	c := newComposed(t, 1)
+	again := number(0)
+	again.TopicID++
+	c.step(core.Removed{Partition: number(0)}, core.Added{Partition: again, Limits: core.Limits{ProducerExpiry: time.Hour, MaxProducers: 10}})
+	for range 10 {
+		c.beat()
+	}
+	if !c.log.Stats(again).Leading {
+		t.Fatal("the partition that was created again does not lead")
+	}
+	c.wantTurned(c.step(released(0, "a", 1)))
+}
+
 func TestOneEpochIsTakenForAllPartitions(t *testing.T) {
 	c := compose(t)
 	c.epoch = 9
