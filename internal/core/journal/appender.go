@@ -104,6 +104,7 @@ type Appender struct {
 
 	reading   bool
 	appending bool
+	hasRead   bool     // since the last append was sent
 	failure   error    // of the last append or read, for those who do not wait any longer
 	looking   []uint64 // looks that a read answers that begins from now on
 	covered   []uint64 // looks that the present read answers
@@ -155,14 +156,28 @@ func (a *Appender) Step(events []Event) Effects {
 			a.take(e)
 		}
 	}
-	if !a.reading && !a.appending && (len(a.looking) > 0 || follow && len(a.waiting) == 0) {
+	a.takeTurns()
+	if follow && a.idle() {
 		a.begin()
-	}
-	if !a.reading && !a.appending {
-		a.send()
 	}
 	return a.fx
 }
+
+// takeTurns begins an append or a read, if none is under way. The two take turns: looks come without end while
+// thousands of logs recover, and so do appends under load.
+func (a *Appender) takeTurns() {
+	if a.idle() && a.hasRead {
+		a.send()
+	}
+	if a.idle() && len(a.looking) > 0 {
+		a.begin()
+	}
+	if a.idle() {
+		a.send()
+	}
+}
+
+func (a *Appender) idle() bool { return !a.reading && !a.appending }
 
 // begin begins to read what follows in the journal.
 func (a *Appender) begin() {
@@ -176,7 +191,7 @@ func (a *Appender) begin() {
 
 // read reads from the last known group on, to see whether it is still the same.
 func (a *Appender) read() {
-	a.reading = true
+	a.reading, a.hasRead = true, true
 	a.fx.Read = max(a.index.Last(), 1)
 }
 
@@ -291,7 +306,7 @@ func (a *Appender) send() {
 	if len(a.sent) == 0 && !a.next() {
 		return
 	}
-	a.appending = true
+	a.appending, a.hasRead = true, false
 	a.fx.Append = &Append{Expected: a.after, Group: a.group}
 }
 
