@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 
+	"golang.org/x/sync/semaphore"
+
 	"laneway.dev/pkg/messages"
 )
 
@@ -19,6 +21,7 @@ import (
 type groupReader struct {
 	// read calls do for the groups from first to last, as far as the replica that answers has them.
 	read func(first, last uint64, do func(place uint64, g *stored)) error
+	room *semaphore.Weighted // for the bytes of the entries of those who wait
 
 	mu      sync.Mutex
 	wanted  map[uint64][]*want // by the places of the groups whose read has not begun
@@ -48,6 +51,11 @@ type part struct {
 // entries returns the entries of a run. Those whose groups the replica that answers does not have, or which
 // are damaged, have no data.
 func (r *groupReader) entries(ctx context.Context, id messages.LogID, run run) ([]Entry, error) {
+	size := min(run.bytes, maxReadBytes)
+	if err := r.room.Acquire(ctx, size); err != nil {
+		return nil, err
+	}
+	defer r.room.Release(size)
 	w := &want{ctx: ctx, id: id, first: run.first, into: make([]Entry, len(run.places)), done: make(chan struct{})}
 	places := slices.Compact(slices.Sorted(slices.Values(run.places)))
 	w.left = len(places)

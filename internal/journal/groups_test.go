@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"golang.org/x/sync/semaphore"
+
 	"laneway.dev/pkg/messages"
 )
 
@@ -36,7 +38,7 @@ func TestLogsThatWantTheSameGroupsShareTheirReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var read atomic.Int64
 		hold := make(chan struct{})
-		r := groupReader{read: groupsOf(logs, hold, &read), wanted: make(map[uint64][]*want)}
+		r := groupReader{read: groupsOf(logs, hold, &read), room: semaphore.NewWeighted(maxReadBytes), wanted: make(map[uint64][]*want)}
 		var wait sync.WaitGroup
 		for topic := range logs {
 			wait.Go(func() {
@@ -72,7 +74,7 @@ func TestReadThatFailsConcernsOnlyThoseWhoWantItsGroups(t *testing.T) {
 	open := make(chan struct{})
 	close(open)
 	good := groupsOf(2, open, &read)
-	r := groupReader{wanted: make(map[uint64][]*want), read: func(first, last uint64, do func(uint64, *stored)) error {
+	r := groupReader{room: semaphore.NewWeighted(maxReadBytes), wanted: make(map[uint64][]*want), read: func(first, last uint64, do func(uint64, *stored)) error {
 		if first <= 500 && 500 <= last {
 			return failed
 		}
@@ -94,7 +96,7 @@ func TestCallerThatGivesUpIsNotReadFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var read atomic.Int64
 		hold := make(chan struct{})
-		r := groupReader{read: groupsOf(1, hold, &read), wanted: make(map[uint64][]*want)}
+		r := groupReader{read: groupsOf(1, hold, &read), room: semaphore.NewWeighted(maxReadBytes), wanted: make(map[uint64][]*want)}
 		ctx, cancel := context.WithCancel(t.Context())
 		// More groups, far from each other, than requests are under way at once.
 		places := make([]uint64, 3*maxReads)

@@ -81,7 +81,7 @@ func (j *Journal) purge(ctx context.Context, garbage int64) error {
 		idle, places = make(map[messages.LogID]uint64, len(again)), nil
 		for _, id := range again {
 			state, _ := x.State(id)
-			_, place := x.Places(id, state.Last, 1, 0)
+			_, place, _ := x.Places(id, state.Last, 1, 0)
 			idle[id], places = state.Last, append(places, place...)
 		}
 		// It counts as removed now. If other logs hold the purge back, the next one waits until there is

@@ -25,7 +25,9 @@ const (
 	// maxReads bounds the requests for groups that are under way at once.
 	maxReads = 8
 	// readBytes bounds the entries of one Read, apart from the first one.
-	readBytes = 1 << 20
+	readBytes = 256 << 10
+	// maxReadBytes bounds the entries of all Reads that wait at once.
+	maxReadBytes = 64 << 20
 	// nearGroups is how many groups without an entry of the log are read to save a request.
 	nearGroups = 8
 )
@@ -34,6 +36,7 @@ const (
 type run struct {
 	first  uint64   // sequence of the first one
 	places []uint64 // of their groups
+	bytes  int64    // of the entries
 	end    bool     // no known entry follows them
 }
 
@@ -104,7 +107,7 @@ func (j *Journal) runOf(ctx context.Context, id messages.LogID, from uint64, lim
 	err = j.ask(ctx, look, func(x *core.Index) {
 		var state core.State
 		state, exists = x.State(id)
-		r.first, r.places = x.Places(id, from, limit, readBytes)
+		r.first, r.places, r.bytes = x.Places(id, from, limit, readBytes)
 		r.places = slices.Clone(r.places)
 		r.end = r.first+uint64(len(r.places)) > state.Last
 	})

@@ -24,6 +24,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"laneway.dev/internal/kvbucket"
+	"laneway.dev/internal/rounds"
 	"laneway.dev/pkg/protocol"
 )
 
@@ -49,6 +50,13 @@ const (
 type Store struct {
 	js     jetstream.JetStream
 	stream jetstream.Stream
+	all    *rounds.Rounds[catalog]
+}
+
+func newStore(js jetstream.JetStream, stream jetstream.Stream) *Store {
+	s := &Store{js: js, stream: stream}
+	s.all = rounds.New(catalogTimeout, s.catalog)
+	return s
 }
 
 // Open opens the store, and creates its stream if that does not exist. It retries until ctx
@@ -67,7 +75,7 @@ func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Store,
 	if err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", streamName, err)
 	}
-	return &Store{js: js, stream: stream}, nil
+	return newStore(js, stream), nil
 }
 
 // Existing opens the store; nil if its stream does not exist.
@@ -79,7 +87,7 @@ func Existing(ctx context.Context, js jetstream.JetStream) (*Store, error) {
 	case err != nil:
 		return nil, fmt.Errorf("open stream %s: %w", streamName, err)
 	}
-	return &Store{js: js, stream: stream}, nil
+	return newStore(js, stream), nil
 }
 
 // written identifies one snapshot of one writer. Its pieces have the subjects

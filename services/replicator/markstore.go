@@ -14,14 +14,12 @@ import (
 )
 
 // markTimeout bounds one attempt to read or write a mark.
-const markTimeout = 2 * time.Second
+const markTimeout = 5 * time.Second
 
 // findMark reads the mark, and retries until it succeeds; false only when the actor ends. The
 // result has Damage if the log must not be appended to.
 func (p *owner) findMark(ctx context.Context) (core.FoundMark, bool) {
-	return untilDone(ctx, p, "the mark of the partition cannot be read; retrying", func(ctx context.Context) (core.FoundMark, error) {
-		return recovering(ctx, p.service, p.findMarkOnce)
-	})
+	return untilDone(ctx, p, "the mark of the partition cannot be read; retrying", p.findMarkOnce)
 }
 
 func (p *owner) findMarkOnce(ctx context.Context) (core.FoundMark, error) {

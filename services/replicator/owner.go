@@ -25,6 +25,7 @@ type owner struct {
 	added   core.Added
 	log     *partitionlog.Log
 	stats   atomic.Pointer[core.Stats]
+	atStart atomic.Bool // whether it starts with the replicator, and has loaded nothing
 
 	ctx       context.Context // of the effects; ends with the partition, or with the actor
 	cancel    context.CancelFunc
@@ -55,6 +56,7 @@ func (s *Service) owner(topic protocol.Topic, id protocol.Partition) *owner {
 	if topic.Replicas > 1 {
 		p.added.Patience = slowElection
 	}
+	p.atStart.Store(!s.started.Load())
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p
 }

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -19,6 +20,7 @@ import (
 	"laneway.dev/internal/kvbucket"
 	"laneway.dev/internal/marks"
 	"laneway.dev/internal/ownership"
+	"laneway.dev/internal/rounds"
 	"laneway.dev/internal/service"
 	"laneway.dev/internal/snapshots"
 	"laneway.dev/internal/supervisor"
@@ -58,7 +60,9 @@ type Service struct {
 	marks      *marks.Store
 	logs       *supervisor.Logs[*log]
 	set        *supervisor.Set[*owner]
+	started    atomic.Bool // whether the owners of the partitions that existed at the start have been built
 	epoch      *ownership.Holder
+	checks     *rounds.Rounds[struct{}] // of the epoch
 	generation *generation.Follower
 	behind     *behindLogs
 	scrubs     chan struct{} // held by the partition that is scrubbed
@@ -99,6 +103,7 @@ func (s *Service) start(ctx context.Context) (err error) {
 	if s.epoch, err = ownership.Hold(ctx, s.js, role); err != nil {
 		return err
 	}
+	s.checks = rounds.New(checkTimeout, s.checkEpoch)
 	if s.registry, err = topics.Open(ctx, s.config.Conn, s.js); err != nil {
 		return err
 	}
@@ -115,6 +120,7 @@ func (s *Service) start(ctx context.Context) (err error) {
 	if s.set, err = supervisor.Start(ctx, s.registry, s.config.Logger, s.owner); err != nil {
 		return err
 	}
+	s.started.Store(true)
 	s.OnStop(func(context.Context) error { s.set.Stop(); return nil })
 	if err := s.Observe(readings, s.values); err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 )
 
 const (
+	checkTimeout = 10 * time.Second // of the replicator epoch
 	// loadTimeout bounds the search for a snapshot: a log that was not purged can be read
 	// instead.
 	loadTimeout = 10 * time.Second
@@ -27,10 +28,13 @@ const (
 // partition may have no term record of the successor yet, and would not stop the replicator.
 // If the epoch cannot be read, only the term records in the log decide.
 func (p *owner) load(ctx context.Context) {
-	loaded, err := recovering(ctx, p.service, p.findSnapshots)
-	if errors.Is(err, ownership.ErrReplaced) {
+	if _, err := p.service.checks.Ask(ctx); errors.Is(err, ownership.ErrReplaced) {
 		_ = p.actor.mailbox.Add(core.Replaced{Err: err})
 		return
+	}
+	var loaded core.Loaded
+	if !p.atStart.Swap(false) || !p.service.snapshots.None(ctx, p.id) {
+		loaded, _ = recovering(ctx, p.service, p.loadSnapshots) // an error means that the actor ends
 	}
 	found := false
 	if loaded.Mark, found = p.findMark(ctx); found {
@@ -38,15 +42,17 @@ func (p *owner) load(ctx context.Context) {
 	}
 }
 
-// findSnapshots returns the snapshots that can be read. Its only error is ErrReplaced.
-func (p *owner) findSnapshots(ctx context.Context) (loaded core.Loaded, err error) {
+// checkEpoch checks the replicator epoch, for all partitions that are about to recover.
+func (s *Service) checkEpoch(ctx context.Context) (struct{}, error) {
+	return struct{}{}, s.epoch.Check(ctx)
+}
+
+// loadSnapshots returns the snapshots that can be read. It has no error.
+func (p *owner) loadSnapshots(ctx context.Context) (loaded core.Loaded, _ error) {
 	bounded, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
-	if err := p.service.epoch.Check(bounded); errors.Is(err, ownership.ErrReplaced) {
-		return loaded, err
-	}
 	log := p.service.config.Logger.With(zap.Stringer("partition", p.id))
-	err = p.service.snapshots.Load(bounded, p.id, func(data []byte) bool {
+	err := p.service.snapshots.Load(bounded, p.id, func(data []byte) bool {
 		s, err := messages.DecodeSnapshot(data)
 		if err != nil {
 			log.Warn("a snapshot is damaged; an older one is used, or the whole log is read", zap.Error(err))

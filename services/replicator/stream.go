@@ -3,6 +3,7 @@ package replicator
 import (
 	"context"
 	"errors"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -16,7 +17,7 @@ import (
 // may be there. append never repeats an attempt, because the core must read the log first.
 func (p *owner) append(a core.Append) {
 	p.work.Add(1)
-	ctx, cancel := p.attempt(p.ctx)
+	ctx, cancel := p.attempt(p.ctx, p.service.config.AppendTimeout)
 	p.log.AppendThen(ctx, a.Expected, a.Data, func(sequence uint64, err error) {
 		cancel()
 		if err == nil {
@@ -49,9 +50,9 @@ func (p *owner) appendFailed(ctx context.Context, err error) {
 func (p *owner) read(ctx context.Context, r core.Read) {
 	pause(ctx, r.After)
 	result, ok := untilDone(ctx, p, "the log cannot be read; retrying", func(ctx context.Context) (core.LogRead, error) {
-		return recovering(ctx, p.service, func(ctx context.Context) (core.LogRead, error) {
-			return attempt(ctx, p, func(ctx context.Context) (core.LogRead, error) { return p.readOnce(ctx, r) })
-		})
+		ctx, cancel := p.attempt(ctx, readTimeout)
+		defer cancel()
+		return p.readOnce(ctx, r)
 	})
 	if ok {
 		p.put(result)
@@ -90,9 +91,10 @@ func (p *owner) unreadable(ctx context.Context, err error) (core.LogRead, error)
 	return core.LogRead{}, err
 }
 
-// maxRecovering bounds the attempts to load and to read that are under way at once, of all partitions.
+// maxRecovering bounds the attempts to load snapshots that are under way at once, of all partitions.
 // Thousands of partitions recover when a replicator starts. Together, most of their requests would run
-// into their timeouts. Appends and marks need not wait for them.
+// into their timeouts. What partitions share needs no bound: the more of them read their logs at once, the
+// fewer groups are read twice.
 const maxRecovering = 64
 
 // recovering makes an attempt that takes part in a recovery as soon as there are fewer than
@@ -107,17 +109,14 @@ func recovering[T any](ctx context.Context, s *Service, attempt func(context.Con
 	return attempt(ctx)
 }
 
-// attempt runs an operation on the log with a timeout. disconnected ends it early when the
-// connection is lost, because its answer cannot arrive then.
-func attempt[T any](ctx context.Context, p *owner, do func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := p.attempt(ctx)
-	defer cancel()
-	return do(ctx)
-}
+// readTimeout bounds an attempt to read a part of a log. Its requests have shorter timeouts: this one is for
+// thousands of logs that are read at the same time.
+const readTimeout = 30 * time.Second
 
-// attempt begins an attempt. cancel MUST be called when it has ended.
-func (p *owner) attempt(ctx context.Context) (bounded context.Context, cancel context.CancelFunc) {
-	bounded, end := context.WithTimeout(ctx, p.service.config.AppendTimeout)
+// attempt begins an attempt to append or to read, with a timeout. disconnected ends it early when the
+// connection is lost, because its answer cannot arrive then. cancel MUST be called when it has ended.
+func (p *owner) attempt(ctx context.Context, timeout time.Duration) (bounded context.Context, cancel context.CancelFunc) {
+	bounded, end := context.WithTimeout(ctx, timeout)
 	p.interrupt.Store(&end)
 	return bounded, func() {
 		p.interrupt.Store(nil)

@@ -142,14 +142,14 @@ func (x *Index) All() iter.Seq2[messages.LogID, State] {
 }
 
 // Places returns the sequences of the groups that have the entries of a log from a sequence on, at
-// most so many, and the sequence of the first of these entries. Apart from the first one, they have at most
-// so many bytes together. It leaves out entries that are lost, up
+// most so many, the sequence of the first of these entries, and their size. Apart from the first one, they
+// have at most so many bytes together. It leaves out entries that are lost, up
 // to the first one that is not, and ends before the next one that is lost. The slice is valid until the
 // next Apply.
-func (x *Index) Places(id messages.LogID, from uint64, most int, bytes int64) (first uint64, places []uint64) {
+func (x *Index) Places(id messages.LogID, from uint64, most int, bytes int64) (first uint64, places []uint64, size int64) {
 	l := x.logs[id]
 	if l == nil || from > l.last() {
-		return 0, nil
+		return 0, nil, 0
 	}
 	first = max(from, l.first)
 	places = l.places[first-l.first:]
@@ -160,12 +160,13 @@ func (x *Index) Places(id messages.LogID, from uint64, most int, bytes int64) (f
 		places = places[:lost]
 	}
 	places = places[:min(len(places), most)]
-	for i, size := range l.sizes[first-l.first:][:len(places)] {
-		if bytes -= int64(size); bytes < 0 {
-			return first, places[:max(i, 1)]
+	for i, n := range l.sizes[first-l.first:][:len(places)] {
+		if i > 0 && size+int64(n) > bytes {
+			return first, places[:i], size
 		}
+		size += int64(n)
 	}
-	return first, places
+	return first, places, size
 }
 
 // Apply takes in the group at a sequence, which MUST be above that of the last one. The groups

@@ -303,7 +303,7 @@ func TestWritersKnowTheJournal(t *testing.T) {
 }
 
 func placesOf(x *Index, id messages.LogID) []uint64 {
-	_, places := x.Places(id, 1, 1000, math.MaxInt64)
+	_, places, _ := x.Places(id, 1, 1000, math.MaxInt64)
 	return places
 }
 
