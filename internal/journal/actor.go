@@ -79,12 +79,16 @@ func (j *Journal) watch(ctx context.Context, lost <-chan nats.Status) {
 func (j *Journal) turn(ctx context.Context, received []any) {
 	events := make([]core.Event, 0, len(received))
 	var asked []*call // that the index answers as it is
+	ends := false
 	for _, e := range received {
 		switch e := e.(type) {
 		case *call:
-			if e.event == nil {
+			if e.event == nil && j.complete {
 				asked = append(asked, e)
 				continue
+			}
+			if e.event == nil { // or a log would seem to end where the first read has come to
+				e.event = func(id uint64) core.Event { return core.Look{ID: id} }
 			}
 			j.trims = j.trims || e.trims
 			j.ids++
@@ -100,11 +104,15 @@ func (j *Journal) turn(ctx context.Context, received []any) {
 			}
 		case purged:
 			j.purging, j.purgedAt, j.purgeErr = false, e.at, e.err
+		case core.Groups:
+			ends = ends || e.AtEnd
+			events = append(events, e)
 		default:
 			events = append(events, e)
 		}
 	}
 	j.execute(ctx, j.core.Step(events))
+	j.complete = j.complete || ends
 	for _, c := range asked {
 		j.answer(c, core.Done{})
 	}
