@@ -45,7 +45,7 @@ func (u *JournalPurge) Plan() {
 	u.idle, u.places = make(map[messages.LogID]uint64, len(again)), nil
 	for _, id := range again {
 		state, _ := x.State(id)
-		_, place := x.Places(id, state.Last, 1, 0)
+		_, place, _ := x.Places(id, state.Last, 1, 0)
 		u.idle[id], u.places = state.Last, append(u.places, place...)
 	}
 	if len(u.places) > 0 {

@@ -166,7 +166,7 @@ func (r *Run) Ends(entries int) bool { return r.end && entries == len(r.places) 
 // Find calls a function with the places of entries, as Extent does.
 func (w *World) Find(b *Writer, of *Partition, from uint64, limit int, look bool, then func(run Run, exists bool)) {
 	w.Extent(b, of, look, func(state journal.State, exists bool) {
-		first, places := b.core.Index().Places(messages.LogIDOf(of.ID), from, limit, 1<<20)
+		first, places, _ := b.core.Index().Places(messages.LogIDOf(of.ID), from, limit, 1<<20)
 		run := Run{first: first, places: append([]uint64(nil), places...)}
 		run.end = first+uint64(len(places)) > state.Last
 		then(run, exists)
