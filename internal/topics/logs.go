@@ -17,7 +17,7 @@ import (
 // DefaultLogs is the number of logs of a cluster for which no other one was chosen. MaxLogs bounds
 // the number, because every role has an actor for each log.
 const (
-	DefaultLogs = 2
+	DefaultLogs = 4
 	MaxLogs     = 64
 )
 

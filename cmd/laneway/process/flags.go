@@ -52,7 +52,7 @@ type FrontendFlags struct {
 	InlineBytes                  cli.Amount  `default:"16KiB" help:"Largest batch that may travel in the log instead of an object of the store, without waiting for an upload, and at most an eighth of NATS' max_payload; 0 turns that off. None does while the replicator has --archive-bytes 0, because its log would keep these batches forever."`
 	CacheBytes                   cli.Size    `default:"64MiB" help:"Memory for recent batches, from which consumers are served."`
 	MaxFetches                   cli.Number  `default:"1024" help:"Fetches that may be open at once."`
-	Logs                         *cli.Number `placeholder:"NUMBER" help:"Over how many logs, which are JetStream streams, a new Laneway spreads its partitions: 1 to 64, by default 2. The first start decides; a later one with another number fails."`
+	Logs                         *cli.Number `placeholder:"NUMBER" help:"Over how many logs, which are JetStream streams, a new Laneway spreads its partitions: 1 to 64, by default 4. The first start decides; a later one with another number fails."`
 }
 
 // Validate implements kong's check of flags.
