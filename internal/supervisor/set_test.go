@@ -46,7 +46,8 @@ func TestActorsFollowTheTopics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, err := registry.Create(ctx, protocol.TopicConfig{Name: "first", Partitions: 2})
+	// So many partitions are in all of the logs, so that no later topic needs another journal.
+	first, err := registry.Create(ctx, protocol.TopicConfig{Name: "first", Partitions: 64})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +59,7 @@ func TestActorsFollowTheTopics(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := goleak.IgnoreCurrent()
-	ended := make(chan protocol.Partition, 8)
+	ended := make(chan protocol.Partition, 2*first.Partitions)
 	var built atomic.Int32
 	set, err := supervisor.Start(ctx, registry, zaptest.NewLogger(t), func(_ protocol.Topic, p protocol.Partition) *recorder {
 		built.Add(1)
@@ -67,8 +68,8 @@ func TestActorsFollowTheTopics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := len(set.Actors()); got != 2 {
-		t.Fatalf("%d actors when the set starts, want 2", got)
+	if got := len(set.Actors()); got != first.Partitions {
+		t.Fatalf("%d actors when the set starts, want %d", got, first.Partitions)
 	}
 
 	second, err := registry.Create(ctx, protocol.TopicConfig{Name: "second"})
@@ -94,8 +95,8 @@ func TestActorsFollowTheTopics(t *testing.T) {
 		t.Fatalf("%v ended, want the deleted partition", got)
 	}
 	set.Stop()
-	if built.Load() != 3 || len(ended) != first.Partitions {
-		t.Fatalf("built %d actors, %d ended with the set; want 3 and 2", built.Load(), len(ended))
+	if int(built.Load()) != first.Partitions+1 || len(ended) != first.Partitions {
+		t.Fatalf("built %d actors, %d ended with the set; want %d and %d", built.Load(), len(ended), first.Partitions+1, first.Partitions)
 	}
 	goleak.VerifyNone(t, before)
 }
