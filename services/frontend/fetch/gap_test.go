@@ -275,6 +275,11 @@ func TestLogOfWhichNothingIsLeft(t *testing.T) {
 	f.fetch(fields{"offset": 1}).fails(protocol.CodeOffsetOutOfRange)
 }
 
+// createAgain creates the log whose stream was lost, as soon as JetStream has removed the files of that one.
+func (f *fixture) createAgain() {
+	f.until(func() bool { return f.log.Create(f.context(), 1, 0) == nil })
+}
+
 func TestFollowerBeyondLostTailEndsAfterReconnection(t *testing.T) {
 	f := holed(t)
 	f.tell(lines("a"))
@@ -287,7 +292,7 @@ func TestFollowerBeyondLostTailEndsAfterReconnection(t *testing.T) {
 	// The server was restarted, and its log is shorter.
 	f.inJetStream().LoseStream()
 	f.log = partitionlog.New(f.conn, f.js, f.id)
-	must(t, f.log.Create(f.context(), 1, 0))
+	f.createAgain()
 	f.last, f.offset = 1, 0
 	f.commit(lines("a"))
 	f.server.Refresh()
@@ -307,7 +312,7 @@ func TestReconnectionClearsEntryCache(t *testing.T) {
 	f.fetch(fields{"offset": 0}).wants(protocol.StatusEnd, "before")
 	// The server was restarted without the end of its log, and an owner has continued.
 	f.inJetStream().LoseStream()
-	must(t, f.log.Create(f.context(), 1, 0))
+	f.createAgain()
 	f.last, f.offset = 1, 0
 	f.server.Refresh()
 	f.commit(lines("after"))
