@@ -16,8 +16,7 @@ import (
 )
 
 const (
-	// tick is how often the actor takes a turn without events, and how often a journal that this process
-	// does not append to is read.
+	// tick is how often the actor takes a turn without events.
 	tick = time.Second
 	// attemptTimeout bounds an append and a read. After an append without an answer, the journal is
 	// read to find out what became of it. That, and the repetition of a read, wait for retryPause.
@@ -41,10 +40,6 @@ func (j *Journal) run(ctx context.Context) {
 	j.work.Go(func() { j.watch(ctx, lost) })
 	j.execute(ctx, j.core.Start())
 	j.mailbox.Run(ctx, tick, func(now time.Time, received []any) bool {
-		if j.config.Kind == Logs && now.Sub(j.moved) >= tick {
-			// Otherwise the first caller after a long time would have to wait until all of it is read.
-			received, j.moved = append(received, core.Follow{}), now
-		}
 		j.turn(ctx, received)
 		j.maybePurge(ctx, now)
 		return true
@@ -99,7 +94,7 @@ func (j *Journal) turn(ctx context.Context, received []any) {
 			events = append(events, core.Withdraw{ID: e.call.id})
 		case result:
 			if e.sent == j.sent { // else its end was known before
-				j.sent, j.moved = nil, time.Now()
+				j.sent = nil
 				events = append(events, e.event)
 			}
 		case purged:

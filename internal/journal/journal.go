@@ -75,9 +75,8 @@ type Journal struct {
 	sent     *nats.Msg        // the append under way; nil if there is none
 	calls    map[uint64]*call // by the ids of their events
 	ids      uint64
-	moved    time.Time // when the last append has ended, or the journal was read without being asked
-	complete bool      // whether it has been read to its end once
-	trims    bool      // whether a log was trimmed, so that this process purges
+	complete bool // whether it has been read to its end once
+	trims    bool // whether a log was trimmed, so that this process purges
 	purging  bool
 	purgedAt time.Time // when the last purge has ended
 	purgeErr error     // of the last purge

@@ -194,19 +194,6 @@ func TestWritersOfOtherLogsDoNotDisturb(t *testing.T) {
 	}
 }
 
-// What others append is read when it comes, and not only when somebody asks for it.
-func TestJournalIsFollowed(t *testing.T) {
-	r := start(t)
-	r.create(r.open(), 0)
-	r.open()
-	reads, err := r.conn.SubscribeSync("$JS.API.STREAM.INFO." + messages.JournalStream(0))
-	must(r, err)
-	for range 6 { // more than two are only of followers
-		_, err = reads.NextMsgWithContext(r.ctx)
-		must(r, err)
-	}
-}
-
 func TestSealedAndDeletedLogsTakeNoEntries(t *testing.T) {
 	r := start(t)
 	j, other := r.open(), r.open()

@@ -34,8 +34,6 @@ type (
 	// Look asks for the journal to be read up to its end, as its leader knows it, so that
 	// everything that was durable before is known.
 	Look struct{ ID uint64 } // among those of the requests
-	// Follow asks for the journal to be read, unless an append or a read is under way. It has no answer.
-	Follow struct{}
 	// Appended reports that the group that was sent is durable, with its sequence.
 	Appended struct{ Sequence uint64 }
 	// AppendFailed reports that the append has failed. If Moved is false, its outcome is unknown, and
@@ -131,7 +129,6 @@ func (a *Appender) Start() Effects {
 // Step handles events in their order, and returns the effects.
 func (a *Appender) Step(events []Event) Effects {
 	a.fx = Effects{}
-	follow := false
 	for _, e := range events {
 		switch e := e.(type) {
 		case Request:
@@ -140,8 +137,6 @@ func (a *Appender) Step(events []Event) Effects {
 			a.withdraw(e.ID)
 		case Look:
 			a.looking = append(a.looking, e.ID)
-		case Follow:
-			follow = true
 		case Appended:
 			a.appended(e.Sequence)
 		case AppendFailed:
@@ -157,9 +152,6 @@ func (a *Appender) Step(events []Event) Effects {
 		}
 	}
 	a.takeTurns()
-	if follow && a.idle() {
-		a.begin()
-	}
 	return a.fx
 }
 

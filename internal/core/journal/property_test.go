@@ -188,8 +188,6 @@ func (w *world) run(steps int) {
 			}
 		case n == 5:
 			w.late()
-		case n == 6 && w.random.IntN(3) == 0:
-			a.take(w.T, a.Step([]Event{Follow{}}))
 		case n == 6:
 			w.ids++
 			a.looks[w.ids] = uint64(len(w.stream.groups))
@@ -309,18 +307,6 @@ func placesOf(x *Index, id messages.LogID) []uint64 {
 
 // A server that was restored from a copy has lost the end of a journal. Others have appended at least as
 // much since.
-func TestWriterFollowsTheJournalUnlessItIsBusy(t *testing.T) {
-	a := NewAppender("writer", Limits{Sections: 1, Bytes: 1})
-	a.Start()
-	if fx := a.Step([]Event{Follow{}}); fx.Read != 0 {
-		t.Error("a second read was asked for")
-	}
-	a.Step([]Event{Groups{AtEnd: true}})
-	if fx := a.Step([]Event{Follow{}}); fx.Read == 0 || len(fx.Done) > 0 {
-		t.Errorf("effects %+v, want a read and no answer", fx)
-	}
-}
-
 func TestWriterNoticesThatAJournalHasAnotherEnd(t *testing.T) {
 	for seed := range uint64(300) {
 		w := newWorld(t, seed)
