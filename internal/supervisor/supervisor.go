@@ -58,8 +58,7 @@ type Set[A Actor] struct {
 
 	topics map[string]protocol.Topic // owned by the goroutine that follows the registry
 
-	unwatched atomic.Pointer[error]              // why the registry has not been watched for some seconds; nil if it is
-	failing   atomic.Pointer[protocol.Partition] // that the last Check with an error stopped at; nil if there was none
+	unwatched atomic.Pointer[error] // why the registry has not been watched for some seconds; nil if it is
 }
 
 type running[A Actor] struct {
@@ -258,22 +257,13 @@ func (s *Set[A]) Actors() []A {
 	return actors
 }
 
-// Check calls check for the running actors until one returns an error, and returns that. It begins with the
-// actor that failed the last time: readiness is asked for again and again while thousands of
-// partitions start. check MUST NOT block.
+// Check calls check for the running actors, in random order, until one returns an error, and returns that. So
+// who asks again and again is told of each partition that is not ready. check MUST NOT block.
 func (s *Set[A]) Check(check func(A) error) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if p := s.failing.Load(); p != nil {
-		if r := s.byID[*p]; r != nil {
-			if err := check(r.actor); err != nil {
-				return err
-			}
-		}
-	}
-	for p, r := range s.byID {
+	for _, r := range s.byID {
 		if err := check(r.actor); err != nil {
-			s.failing.Store(&p)
 			return err
 		}
 	}
