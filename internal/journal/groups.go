@@ -29,6 +29,10 @@ type groupReader struct {
 	reading int                // requests under way
 }
 
+func newGroupReader(read func(first, last uint64, do func(place uint64, g *stored)) error) *groupReader {
+	return &groupReader{read: read, room: semaphore.NewWeighted(maxReadBytes), wanted: make(map[uint64][]*want)}
+}
+
 // want is a run of a log that a caller wants.
 type want struct {
 	ctx   context.Context // of the caller
@@ -83,7 +87,18 @@ func (r *groupReader) work() {
 		if p == nil {
 			return
 		}
-		p.end(r.read(p.first, p.last, p.deliver))
+		err := r.read(p.first, p.last, p.deliver)
+		if err == nil || len(p.wants) == 1 {
+			p.end(err)
+			continue
+		}
+		// One group that cannot be read must not keep others from those who want only these.
+		for _, place := range slices.Sorted(maps.Keys(p.wants)) {
+			if wants := slices.DeleteFunc(p.wants[place], (*want).ended); len(wants) > 0 {
+				one := &part{wants: map[uint64][]*want{place: wants}}
+				one.end(r.read(place, place, one.deliver))
+			}
+		}
 	}
 }
 

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"golang.org/x/sync/semaphore"
-
 	"laneway.dev/pkg/messages"
 )
 
@@ -38,7 +36,7 @@ func TestLogsThatWantTheSameGroupsShareTheirReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var read atomic.Int64
 		hold := make(chan struct{})
-		r := groupReader{read: groupsOf(logs, hold, &read), room: semaphore.NewWeighted(maxReadBytes), wanted: make(map[uint64][]*want)}
+		r := newGroupReader(groupsOf(logs, hold, &read))
 		var wait sync.WaitGroup
 		for topic := range logs {
 			wait.Go(func() {
@@ -74,12 +72,12 @@ func TestReadThatFailsConcernsOnlyThoseWhoWantItsGroups(t *testing.T) {
 	open := make(chan struct{})
 	close(open)
 	good := groupsOf(2, open, &read)
-	r := groupReader{room: semaphore.NewWeighted(maxReadBytes), wanted: make(map[uint64][]*want), read: func(first, last uint64, do func(uint64, *stored)) error {
+	r := newGroupReader(func(first, last uint64, do func(uint64, *stored)) error {
 		if first <= 500 && 500 <= last {
 			return failed
 		}
 		return good(first, last, do)
-	}}
+	})
 	var wait sync.WaitGroup
 	for topic, places := range [][]uint64{{1, 2, 500}, {1, 2, 3}} {
 		wait.Go(func() {
@@ -92,11 +90,48 @@ func TestReadThatFailsConcernsOnlyThoseWhoWantItsGroups(t *testing.T) {
 	wait.Wait()
 }
 
+func TestGroupThatCannotBeReadKeepsNoOthersFromTheirReaders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		failed := errors.New("failed")
+		var read atomic.Int64
+		hold := make(chan struct{})
+		good := groupsOf(2, hold, &read)
+		r := newGroupReader(func(first, last uint64, do func(uint64, *stored)) error {
+			if first <= 3 && 3 <= last {
+				<-hold
+				return failed
+			}
+			return good(first, last, do)
+		})
+		// Requests for other groups are under way, so that what follows waits, and is read together.
+		var wait sync.WaitGroup
+		for n := range uint64(maxReads) {
+			wait.Go(func() {
+				if _, err := r.entries(t.Context(), messages.LogID{}, run{first: 1, places: []uint64{1000 * (n + 1)}}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		for topic, places := range [][]uint64{{3}, {2, 4}} {
+			wait.Go(func() {
+				_, err := r.entries(t.Context(), messages.LogID{TopicID: uint64(topic)}, run{first: 1, places: places})
+				if want := map[int]error{0: failed}[topic]; !errors.Is(err, want) {
+					t.Errorf("groups %v: error %v, want %v", places, err, want)
+				}
+			})
+		}
+		synctest.Wait()
+		close(hold)
+		wait.Wait()
+	})
+}
+
 func TestCallerThatGivesUpIsNotReadFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var read atomic.Int64
 		hold := make(chan struct{})
-		r := groupReader{read: groupsOf(1, hold, &read), room: semaphore.NewWeighted(maxReadBytes), wanted: make(map[uint64][]*want)}
+		r := newGroupReader(groupsOf(1, hold, &read))
 		ctx, cancel := context.WithCancel(t.Context())
 		// More groups, far from each other, than requests are under way at once.
 		places := make([]uint64, 3*maxReads)

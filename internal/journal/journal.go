@@ -17,7 +17,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
-	"golang.org/x/sync/semaphore"
 
 	"laneway.dev/internal/actor"
 	core "laneway.dev/internal/core/journal"
@@ -68,7 +67,7 @@ type Journal struct {
 	interrupt atomic.Pointer[context.CancelFunc] // ends the read early
 	reads     context.Context                    // of reads of groups; it ends with the journal
 	endReads  context.CancelFunc
-	groups    groupReader
+	groups    *groupReader
 	publisher jetstream.JetStream
 
 	core     *core.Appender
@@ -116,7 +115,7 @@ func Open(config Config) *Journal {
 		mailbox: actor.NewMailbox[any](mailboxSize), core: core.NewAppender(nuid.Next(), limits), calls: make(map[uint64]*call),
 	}
 	j.reads, j.endReads = context.WithCancel(context.Background())
-	j.groups = groupReader{read: j.readGroups, room: semaphore.NewWeighted(maxReadBytes), wanted: make(map[uint64][]*want)}
+	j.groups = newGroupReader(j.readGroups)
 	var err error
 	if j.publisher, err = j.newPublisher(); err != nil {
 		panic(err) // only options can be wrong, and these are constant

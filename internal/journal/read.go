@@ -40,10 +40,11 @@ type run struct {
 	end    bool     // no known entry follows them
 }
 
-// Read returns up to limit entries of a log, and about readBytes, beginning with the first one whose sequence is at least
-// from, and which the journal has not lost. Their sequences follow each other, and it ends before an entry
-// that is lost. atEnd reports that none follows. If none is known from there on, the journal is read to its
-// end first. Of a log that does not exist, the error wraps core.ErrNoLog.
+// Read returns entries of a log: up to limit, and up to readBytes unless the first one is larger. They begin
+// with the first one whose sequence is at least from, and which the journal has not lost. Their sequences
+// follow each other, and end before an entry that is lost. atEnd reports that none follows. If none is known
+// from there on, the journal is read to its end first. Of a log that does not exist, the error wraps
+// core.ErrNoLog.
 func (j *Journal) Read(ctx context.Context, id messages.LogID, from uint64, limit int) (entries []Entry, atEnd bool, err error) {
 	for looked := false; ; looked = true {
 		r, exists, err := j.runOf(ctx, id, from, limit, looked)

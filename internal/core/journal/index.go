@@ -142,10 +142,9 @@ func (x *Index) All() iter.Seq2[messages.LogID, State] {
 }
 
 // Places returns the sequences of the groups that have the entries of a log from a sequence on, at
-// most so many, the sequence of the first of these entries, and their size. Apart from the first one, they
-// have at most so many bytes together. It leaves out entries that are lost, up
-// to the first one that is not, and ends before the next one that is lost. The slice is valid until the
-// next Apply.
+// most so many, the sequence of the first of these entries, and their size. They have at most so many bytes
+// together, unless the first one is larger. It leaves out entries that are lost, up to the first one that is
+// not, and ends before the next one that is lost. The slice is valid until the next Apply.
 func (x *Index) Places(id messages.LogID, from uint64, most int, bytes int64) (first uint64, places []uint64, size int64) {
 	l := x.logs[id]
 	if l == nil || from > l.last() {

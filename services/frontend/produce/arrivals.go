@@ -56,7 +56,7 @@ func (a *arrivals) run() {
 		case m := <-a.channel:
 			a.sort(m)
 		case settled := <-a.settling:
-			if n := len(a.channel); n > 0 {
+			if len(a.channel) > 0 {
 				a.sort(<-a.channel)
 			}
 			close(settled)
