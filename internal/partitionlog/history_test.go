@@ -5,6 +5,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"laneway.dev/internal/partitionlog"
+	"laneway.dev/internal/snapshots"
 	"laneway.dev/pkg/messages"
 )
 
@@ -49,5 +51,55 @@ func TestAHistoryIsUnknownIfTheLastEntryCannotBeRead(t *testing.T) {
 	must(t, log.Delete(s.ctx))
 	if got, err := log.History(s.ctx); err == nil {
 		t.Errorf("the history of no log is %+v", got)
+	}
+}
+
+// A log is purged only if a snapshot names the history. So the history is known also if the entries that
+// named it, or all that are left of the log, are lost.
+func TestTheHistoryOfALogThatHasLostItsEndIsThatOfItsSnapshot(t *testing.T) {
+	history := messages.History{Manifest: "m/1", Start: 4, End: messages.Position{Sequence: 4, Offset: 8}}
+	for name, c := range map[string]struct {
+		lose     []uint64
+		below    uint64
+		want     messages.History
+		readable uint64
+		offset   int64
+	}{
+		"the entry with its name":       {[]uint64{6}, 5, history, 5, 10},
+		"all that is not archived":      {[]uint64{5, 6}, 4, history, 4, 8},
+		"although nothing is purged":    {[]uint64{6}, 1, history, 5, 10},
+		"the entry that nothing misses": {[]uint64{5}, 5, history, 6, 12},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, log, stream := lossy(t, 5)
+			last := entry(10, 2)
+			last.History = history
+			_, err := log.Append(s.ctx, 5, messages.EncodeEntry(last))
+			must(t, err)
+			store, err := snapshots.Open(s.ctx, s.conn, s.js)
+			must(t, err)
+			must(t, store.Save(s.ctx, partition, 5, 5, messages.EncodeSnapshot(messages.Snapshot{TopicID: partition.TopicID, Sequence: 5, History: history})))
+			must(t, stream.loseBelow(s.ctx, c.below))
+			for _, sequence := range c.lose {
+				must(t, stream.lose(s.ctx, sequence))
+			}
+			conn, js := connect(t, s.embedded) // a process that has not read the journal before
+			state, err := partitionlog.New(conn, js, partition).State(s.ctx)
+			if err != nil || state.History != c.want || state.Readable != c.readable || state.NextOffset != c.offset {
+				t.Errorf("the state is %+v, %v", state, err)
+			}
+		})
+	}
+}
+
+func TestALogThatIsGoneHasTheHistoryOfItsSnapshot(t *testing.T) {
+	s, log := created(t, 3)
+	store, err := snapshots.Open(s.ctx, s.conn, s.js)
+	must(t, err)
+	history := messages.History{Manifest: "m/1", Start: 1, End: messages.Position{Sequence: 2, Offset: 4}}
+	must(t, store.Save(s.ctx, partition, 3, 3, messages.EncodeSnapshot(messages.Snapshot{TopicID: partition.TopicID, Sequence: 3, History: history})))
+	must(t, log.Delete(s.ctx))
+	if state, err := log.Complete(s.ctx, partitionlog.State{}); err != nil || state.History != history || state.Readable != 2 || state.NextOffset != 4 {
+		t.Errorf("the state is %+v, %v", state, err)
 	}
 }

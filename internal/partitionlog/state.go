@@ -25,7 +25,7 @@ type State struct {
 	// or cannot be decoded.
 	Damage *protocol.Error
 	// History says what was archived, as the last readable entry has it. The log may then have lost its
-	// first entries.
+	// first entries. If it has visibly lost its end, this is what Complete returns.
 	History messages.History
 	// Watermark is that of the last readable entry; 0 if it has none.
 	Watermark uint64
@@ -52,7 +52,10 @@ func (l *Log) State(ctx context.Context) (State, error) {
 	}
 	state.Readable, state.NextOffset, state.History = last.Sequence, last.Entry.NextOffset(), last.Entry.History
 	state.Watermark = last.Entry.Watermark
-	return state, nil
+	if incomplete, err := l.incomplete(ctx, &state); err != nil || !incomplete {
+		return state, err
+	}
+	return l.Complete(ctx, state)
 }
 
 func corrupt(err error) bool { return errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) }

@@ -79,16 +79,25 @@ func (l *Log) History(ctx context.Context) (messages.History, error) {
 // Begin returns the first offset of a log of which nothing is archived, from the entry at
 // its first sequence; 0 if that entry is lost.
 func (l *Log) Begin(ctx context.Context, first uint64) (int64, error) {
-	entries, err := l.step(ctx, first, 1)
+	e, err := l.firstOfAll(ctx, first)
+	if e == nil {
+		return 0, err
+	}
+	return e.BaseOffset - e.Gap, nil
+}
+
+// firstOfAll returns the entry with which the log was created, if it is at this sequence; otherwise, or if it is lost, nil.
+func (l *Log) firstOfAll(ctx context.Context, at uint64) (*messages.Entry, error) {
+	entries, err := l.step(ctx, at, 1)
 	switch {
 	case corrupt(err):
-		return 0, nil
+		return nil, nil
 	case err != nil:
-		return 0, err
-	case len(entries) == 0 || entries[0].Sequence != first || !entries[0].Entry.Created:
-		return 0, nil
+		return nil, err
+	case len(entries) == 0 || entries[0].Sequence != at || !entries[0].Entry.Created:
+		return nil, nil
 	}
-	return entries[0].Entry.BaseOffset - entries[0].Entry.Gap, nil
+	return &entries[0].Entry, nil
 }
 
 // TimeOf returns the time of the first entry from a sequence on, in Unix nanoseconds; 0 if there is

@@ -86,11 +86,16 @@ func (s *series) record(n int64) client.ProducerRecord {
 }
 
 func (s *series) publish(ctx context.Context, c *client.Client) error {
+	return s.publishFrom(ctx, c, 0)
+}
+
+// publishFrom publishes the records of the series from a number on.
+func (s *series) publishFrom(ctx context.Context, c *client.Client, from int64) error {
 	p, err := c.Producer(ctx, s.Topic, client.ProducerOptions{Partition: &s.Number, BatchRecords: 1})
 	if err != nil {
 		return err
 	}
-	for n := range s.records {
+	for n := from; n < s.records; n++ {
 		if _, err := p.Publish(ctx, s.record(n)); err != nil {
 			return errors.Join(err, p.Close(ctx))
 		}

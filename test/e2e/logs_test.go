@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
+	"laneway.dev/internal/marks"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/pkg/client"
 	"laneway.dev/pkg/protocol"
@@ -56,7 +58,8 @@ func TestNumberOfLogsIsKept(t *testing.T) {
 	})
 }
 
-// TestDamageOfTheOnlyLog removes the end of the journal that all partitions are in.
+// TestDamageOfTheOnlyLog removes the end of the journal that all partitions are in. What was purged can be read
+// nevertheless.
 func TestDamageOfTheOnlyLog(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
@@ -64,29 +67,30 @@ func TestDamageOfTheOnlyLog(t *testing.T) {
 		options := inLogs(1)
 		options.Replicator = []string{"--archive-bytes", "1MiB"}
 		f := start(t, kind, options)
-		var busy []*series
-		var publish errgroup.Group
-		for _, p := range []protocol.Partition{f.partition, f.CreateTopic(f.conn, "other").Partition(0)} {
-			s := &series{Partition: p, records: 600}
-			busy = append(busy, s)
-			publish.Go(func() error { return s.publish(ctx, f.client(t, f.URL())) })
-		}
 		quiet := f.CreateTopic(f.conn, "quiet").Partition(0)
-		if err := publish.Wait(); err != nil {
-			t.Fatal(err)
+		f.awaitRest(ctx, t, quiet)
+		busy := []*series{{Partition: f.partition}, {Partition: f.CreateTopic(f.conn, "other").Partition(0)}}
+		purged := make(map[string]int64)
+		for len(purged) < len(busy) {
+			f.publishMore(ctx, t, 400, busy...)
+			for _, s := range busy {
+				if begin := f.beginOfLog(ctx, t, s.Partition); begin > 0 {
+					purged[s.Topic] = begin
+				}
+			}
 		}
-		archived := make(map[string]int64)
-		for _, s := range busy {
-			archived[s.Topic] = f.awaitLog(ctx, t, s.Partition, "it archived in part", func(s partitionlog.State) bool {
-				return s.History.Archived()
-			}).History.End.Offset
+		for before, _ := f.journalSize(t); ; {
+			f.publishMore(ctx, t, 40, busy...)
+			if all, newest := f.journalSize(t); all-newest/4 > before {
+				break
+			}
 		}
 		f.cutJournal(ctx, t)
 
 		for _, s := range busy {
 			f.expectReadOnly(ctx, t, s.Partition)
-			if n, err := s.readable(ctx, f.client(t, f.URL())); n < archived[s.Topic] || n >= s.records || err == nil {
-				t.Errorf("%s: %d records can be read (%v), archived were %d of %d", s.Partition, n, err, archived[s.Topic], s.records)
+			if n, err := s.readable(ctx, f.client(t, f.URL())); n < purged[s.Topic] || n >= s.records || err == nil {
+				t.Errorf("%s: %d records can be read (%v), purged were %d of %d", s.Partition, n, err, purged[s.Topic], s.records)
 			}
 		}
 		// Its mark proves that it had nothing there.
@@ -96,21 +100,87 @@ func TestDamageOfTheOnlyLog(t *testing.T) {
 	})
 }
 
+// publishMore publishes the next records of each series at the same time.
+func (f *fixture) publishMore(ctx context.Context, t *testing.T, count int64, to ...*series) {
+	t.Helper()
+	var group errgroup.Group
+	for _, s := range to {
+		from := s.records
+		s.records += count
+		c := f.client(t, f.URL())
+		group.Go(func() error { return s.publishFrom(ctx, c, from) })
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// beginOfLog returns the offset of the first record in a log that was not purged.
+func (f *fixture) beginOfLog(ctx context.Context, t *testing.T, p protocol.Partition) int64 {
+	t.Helper()
+	js, err := jetstream.New(f.conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, _, err := partitionlog.New(f.conn, js, p).Read(ctx, 1, 1)
+	if err != nil || len(entries) == 0 {
+		t.Fatalf("no entry of %s can be read: %v", p, err)
+	}
+	return entries[0].Entry.BaseOffset
+}
+
+// awaitRest waits until the mark of a partition says exactly where its log ends.
+func (f *fixture) awaitRest(ctx context.Context, t *testing.T, p protocol.Partition) {
+	t.Helper()
+	js, err := jetstream.New(f.conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := marks.New(f.conn, js)
+	err = deployment.Eventually(ctx, func(ctx context.Context) error {
+		stored, err := store.Get(ctx, p)
+		if err == nil && (!stored.Exists || stored.Mark.Written != stored.Mark.Reserved) {
+			err = fmt.Errorf("the mark of %s is %+v", p, stored)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// journalFiles returns the files of the only journal, the newest one last.
+func (f *fixture) journalFiles(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(f.streamFolder(t, "LANEWAY_JOURNAL-0"), "msgs", "*.blk"))
+	if err != nil || len(files) == 0 || len(files) > 9 {
+		t.Fatalf("the journal has the files %q (%v)", files, err)
+	}
+	return files
+}
+
+// journalSize returns the size of all files of the only journal, and of the newest one.
+func (f *fixture) journalSize(t *testing.T) (all, newest int64) {
+	t.Helper()
+	for _, name := range f.journalFiles(t) {
+		file, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		newest = file.Size()
+		all += newest
+	}
+	return all, newest
+}
+
 // cutJournal removes the last quarter of the newest file of the only journal.
 func (f *fixture) cutJournal(ctx context.Context, t *testing.T) {
 	t.Helper()
-	messages := filepath.Join(f.streamFolder(t, "LANEWAY_JOURNAL-0"), "msgs")
 	keeper := f.Of(deployment.NATS)
 	f.Kill(keeper)
-	blocks, err := filepath.Glob(filepath.Join(messages, "*.blk"))
-	if err != nil || len(blocks) != 1 {
-		t.Fatalf("the journal has the files %q (%v)", blocks, err)
-	}
-	file, err := os.Stat(blocks[0])
-	if err == nil {
-		err = os.Truncate(blocks[0], file.Size()/4*3)
-	}
-	if err != nil {
+	files := f.journalFiles(t)
+	_, size := f.journalSize(t)
+	if err := os.Truncate(files[len(files)-1], size/4*3); err != nil {
 		t.Fatal(err)
 	}
 	f.Restart(keeper)

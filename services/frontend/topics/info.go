@@ -2,6 +2,7 @@ package topics
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -61,6 +62,9 @@ func (a *API) describeLog(ctx context.Context, topic protocol.Topic, info *proto
 	defer cancel()
 	log := partitionlog.New(a.config.Conn, a.config.JS, topic.Partition(int(info.Partition)))
 	state, err := log.State(ctx)
+	if info.Damage != "" && (err == nil || errors.Is(err, partitionlog.ErrNoLog)) {
+		state, err = log.Complete(ctx, state)
+	}
 	h := state.History
 	switch {
 	case err != nil:
