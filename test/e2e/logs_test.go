@@ -68,7 +68,7 @@ func TestDamageOfTheOnlyLog(t *testing.T) {
 		options.Replicator = []string{"--archive-bytes", "1MiB"}
 		f := start(t, kind, options)
 		quiet := f.CreateTopic(f.conn, "quiet").Partition(0)
-		f.awaitRest(ctx, t, quiet)
+		f.awaitRest(ctx, t, quiet, 0)
 		busy := []*series{{Partition: f.partition}, {Partition: f.CreateTopic(f.conn, "other").Partition(0)}}
 		purged := make(map[string]int64)
 		for len(purged) < len(busy) {
@@ -79,13 +79,16 @@ func TestDamageOfTheOnlyLog(t *testing.T) {
 				}
 			}
 		}
-		for before, _ := f.journalSize(t); ; {
+		file, end := f.newestOfJournal(t)
+		for written := ""; written != file; {
+			file, end = f.newestOfJournal(t)
 			f.publishMore(ctx, t, 40, busy...)
-			if all, newest := f.journalSize(t); all-newest/4 > before {
-				break
-			}
+			written, _ = f.newestOfJournal(t)
 		}
-		f.cutJournal(ctx, t)
+		for _, s := range busy {
+			f.awaitRest(ctx, t, s.Partition, s.records) // or else what is lost would count as reserved
+		}
+		f.cut(ctx, t, file, end)
 
 		for _, s := range busy {
 			f.expectReadOnly(ctx, t, s.Partition)
@@ -129,8 +132,8 @@ func (f *fixture) beginOfLog(ctx context.Context, t *testing.T, p protocol.Parti
 	return entries[0].Entry.BaseOffset
 }
 
-// awaitRest waits until the mark of a partition says exactly where its log ends.
-func (f *fixture) awaitRest(ctx context.Context, t *testing.T, p protocol.Partition) {
+// awaitRest waits until the mark of a partition says exactly that its log ends at an offset.
+func (f *fixture) awaitRest(ctx context.Context, t *testing.T, p protocol.Partition, at int64) {
 	t.Helper()
 	js, err := jetstream.New(f.conn)
 	if err != nil {
@@ -139,7 +142,7 @@ func (f *fixture) awaitRest(ctx context.Context, t *testing.T, p protocol.Partit
 	store := marks.New(f.conn, js)
 	err = deployment.Eventually(ctx, func(ctx context.Context) error {
 		stored, err := store.Get(ctx, p)
-		if err == nil && (!stored.Exists || stored.Mark.Written != stored.Mark.Reserved) {
+		if err == nil && (!stored.Exists || stored.Mark.Written != stored.Mark.Reserved || stored.Mark.Written.Offset != at) {
 			err = fmt.Errorf("the mark of %s is %+v", p, stored)
 		}
 		return err
@@ -149,38 +152,27 @@ func (f *fixture) awaitRest(ctx context.Context, t *testing.T, p protocol.Partit
 	}
 }
 
-// journalFiles returns the files of the only journal, the newest one last.
-func (f *fixture) journalFiles(t *testing.T) []string {
+// newestOfJournal returns the newest file of the only journal, and its size.
+func (f *fixture) newestOfJournal(t *testing.T) (name string, size int64) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(f.streamFolder(t, "LANEWAY_JOURNAL-0"), "msgs", "*.blk"))
-	if err != nil || len(files) == 0 || len(files) > 9 {
+	if err != nil || len(files) == 0 || len(files) > 9 { // they are sorted by their names
 		t.Fatalf("the journal has the files %q (%v)", files, err)
 	}
-	return files
-}
-
-// journalSize returns the size of all files of the only journal, and of the newest one.
-func (f *fixture) journalSize(t *testing.T) (all, newest int64) {
-	t.Helper()
-	for _, name := range f.journalFiles(t) {
-		file, err := os.Stat(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		newest = file.Size()
-		all += newest
+	name = files[len(files)-1]
+	file, err := os.Stat(name)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return all, newest
+	return name, file.Size()
 }
 
-// cutJournal removes the last quarter of the newest file of the only journal.
-func (f *fixture) cutJournal(ctx context.Context, t *testing.T) {
+// cut removes the end of a file of JetStream while that is stopped.
+func (f *fixture) cut(ctx context.Context, t *testing.T, file string, end int64) {
 	t.Helper()
 	keeper := f.Of(deployment.NATS)
 	f.Kill(keeper)
-	files := f.journalFiles(t)
-	_, size := f.journalSize(t)
-	if err := os.Truncate(files[len(files)-1], size/4*3); err != nil {
+	if err := os.Truncate(file, end); err != nil {
 		t.Fatal(err)
 	}
 	f.Restart(keeper)
