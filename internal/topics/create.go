@@ -35,8 +35,8 @@ func (r *Registry) Create(ctx context.Context, config protocol.TopicConfig) (pro
 	if err != nil {
 		return protocol.Topic{}, err
 	}
-	r.changes.Lock()
-	defer r.changes.Unlock()
+	r.creations.RLock()
+	defer r.creations.RUnlock()
 	if err := r.LostLogs(ctx, config.Name); err != nil {
 		return protocol.Topic{}, err
 	}
@@ -136,6 +136,8 @@ func (r *Registry) endFormer(ctx context.Context, made record) {
 // claim adds the record of a topic if the registry has room for it, and retries while the
 // registry changes.
 func (r *Registry) claim(ctx context.Context, topic protocol.Topic) (record, error) {
+	r.changes.Lock()
+	defer r.changes.Unlock()
 	for {
 		former, last, err := r.room(ctx, topic.TopicConfig)
 		if err != nil {
@@ -167,7 +169,12 @@ func (r *Registry) withdraw(ctx context.Context, made record) error {
 // topics with the same name that may still have logs, and the last revision of the bucket
 // for which the result is valid.
 func (r *Registry) room(ctx context.Context, config protocol.TopicConfig) (former []uint64, last uint64, err error) {
-	existing, last, err := r.list(ctx)
+	var refused error
+	last, err = r.look(ctx, func(existing []protocol.Topic) {
+		if refused = hasRoom(existing, config.Partitions); refused == nil {
+			refused = checkTopics(config.Name, config.Subjects, existing)
+		}
+	})
 	if err != nil {
 		return nil, 0, err
 	}
@@ -181,19 +188,11 @@ func (r *Registry) room(ctx context.Context, config protocol.TopicConfig) (forme
 	case found.revision != 0:
 		return nil, 0, protocol.NewError(protocol.CodeTopicExists, config.Name)
 	}
-	if err := hasRoom(existing, config.Partitions); err != nil {
-		return nil, 0, err
-	}
-	for _, topic := range existing {
-		if topic.Name == config.Name {
-			return nil, 0, protocol.NewError(protocol.CodeTopicExists, config.Name)
-		}
+	if refused != nil {
+		return nil, 0, refused
 	}
 	own := protocol.ProducePrefix + config.Name + ".*"
-	if err := r.checkStreams(ctx, []string{own}); err != nil {
-		return nil, 0, err
-	}
-	return former, last, r.checkSubjects(ctx, config.Name, config.Subjects, existing)
+	return former, last, r.checkStreams(ctx, append([]string{own}, config.Subjects...))
 }
 
 // hasRoom returns why a topic would exceed the limits; nil if it does not.

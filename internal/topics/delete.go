@@ -31,8 +31,8 @@ func (r *Registry) Delete(ctx context.Context, name string) error {
 
 // mark is markDeleted while no topic is created.
 func (r *Registry) mark(ctx context.Context, name string) (record, error) {
-	r.changes.Lock()
-	defer r.changes.Unlock()
+	r.creations.Lock()
+	defer r.creations.Unlock()
 	return r.markDeleted(ctx, name, 0)
 }
 

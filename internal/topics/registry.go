@@ -4,13 +4,14 @@
 package topics
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,19 +36,15 @@ type Registry struct {
 	js   jetstream.JetStream
 	kv   jetstream.KeyValue
 
-	// changes is held while a topic is created or updated, and while one is marked as deleted.
-	// Otherwise a deletion could miss logs that are still being created.
+	// creations is held for reading while a topic is created, and for writing while one is marked as
+	// deleted. Otherwise a deletion could miss logs that are still being created.
+	creations sync.RWMutex
+	// changes is held while a record is added or updated. Each one has to know those before it.
 	changes sync.Mutex
 
-	listing sync.Mutex // guards what follows
-	mirror  *kvbucket.Mirror
-	decoded map[string]decoded // by key, of readable records
-}
-
-// decoded is a record and what it says.
-type decoded struct {
-	value  []byte
-	change Change
+	listing  sync.Mutex // guards what follows
+	follower *kvbucket.Follower
+	known    []protocol.Topic // those with readable records, sorted by name
 }
 
 // record is the value of a topic's key.
@@ -84,7 +81,7 @@ func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Regist
 
 // newRegistry returns a registry. Without its bucket it only reads.
 func newRegistry(conn *nats.Conn, js jetstream.JetStream, kv jetstream.KeyValue) *Registry {
-	return &Registry{conn: conn, js: js, kv: kv, mirror: kvbucket.NewMirror(bucket), decoded: make(map[string]decoded)}
+	return &Registry{conn: conn, js: js, kv: kv, follower: kvbucket.NewFollower(bucket)}
 }
 
 // Get returns a topic, or an error with the code UNKNOWN_TOPIC. It asks the leader of the
@@ -141,30 +138,43 @@ func (r *Registry) List(ctx context.Context) ([]protocol.Topic, error) {
 	return all, err
 }
 
-// list returns all topics, and the revision of the bucket at which the list was valid.
-func (r *Registry) list(ctx context.Context) (all []protocol.Topic, last uint64, err error) {
+// list returns all topics, and the revision of the bucket at which there were these.
+func (r *Registry) list(ctx context.Context) (all []protocol.Topic, revision uint64, err error) {
+	revision, err = r.look(ctx, func(known []protocol.Topic) { all = slices.Clone(known) })
+	return all, revision, err
+}
+
+// look passes all topics to a function, which MUST NOT keep or change them. It returns the revision of the
+// bucket at which there were these topics.
+func (r *Registry) look(ctx context.Context, at func(known []protocol.Topic)) (revision uint64, err error) {
 	r.listing.Lock()
 	defer r.listing.Unlock()
-	records, last, err := r.mirror.Records(ctx, r.js)
+	changes, err := r.follower.Read(ctx, r.js)
 	if err != nil {
-		return nil, 0, unavailable(err)
+		return 0, unavailable(err)
 	}
-	for _, found := range records {
-		d, known := r.decoded[found.Key]
-		// The value counts, too: a bucket that was restored from a copy gives revisions out again.
-		if !known || d.change.Revision != found.Revision || !bytes.Equal(d.value, found.Value) {
-			c, err := change(found)
-			if err != nil {
-				continue
-			}
-			d = decoded{found.Value, c}
-			r.decoded[found.Key] = d
-		}
-		if !d.change.Deleted {
-			all = append(all, d.change.Topic)
-		}
+	if changes.All {
+		r.known = r.known[:0]
 	}
-	return all, last, nil
+	for _, found := range changes.Records {
+		r.learn(found)
+	}
+	at(r.known)
+	return changes.Revision, nil
+}
+
+// learn takes what a record says into the known topics.
+func (r *Registry) learn(found kvbucket.Record) {
+	at, known := slices.BinarySearchFunc(r.known, found.Key, func(t protocol.Topic, name string) int { return cmp.Compare(t.Name, name) })
+	c, err := change(found)
+	switch gone := err != nil || c.Deleted; {
+	case gone && known:
+		r.known = slices.Delete(r.known, at, at+1)
+	case known:
+		r.known[at] = c.Topic
+	case !gone:
+		r.known = slices.Insert(r.known, at, c.Topic)
+	}
 }
 
 // Watch calls report for every existing topic, then ready, and then report for each change

@@ -10,26 +10,18 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// checkSubjects returns an error if a topic cannot be bound to subjects, because another
-// topic or a JetStream stream has overlapping ones.
-func (r *Registry) checkSubjects(ctx context.Context, name string, subjects []string, existing []protocol.Topic) error {
-	for _, topic := range existing {
-		if topic.Name == name {
+// checkTopics returns an error if a topic cannot be bound to subjects, because another one is bound to an
+// overlapping subject.
+func checkTopics(name string, subjects []string, existing []protocol.Topic) error {
+	for i := range existing {
+		if existing[i].Name == name {
 			continue
 		}
-		if err := checkTopic(subjects, topic); err != nil {
-			return err
-		}
-	}
-	return r.checkStreams(ctx, subjects)
-}
-
-// checkTopic returns an error if an existing topic is bound to an overlapping subject.
-func checkTopic(subjects []string, existing protocol.Topic) error {
-	for _, own := range subjects {
-		for _, taken := range existing.Subjects {
-			if protocol.SubjectsOverlap(own, taken) {
-				return protocol.Errorf(protocol.CodeSubjectOverlap, "%s overlaps with %s of topic %s", own, taken, existing.Name)
+		for _, own := range subjects {
+			for _, taken := range existing[i].Subjects {
+				if protocol.SubjectsOverlap(own, taken) {
+					return protocol.Errorf(protocol.CodeSubjectOverlap, "%s overlaps with %s of topic %s", own, taken, existing[i].Name)
+				}
 			}
 		}
 	}

@@ -55,7 +55,11 @@ func (r *Registry) replace(ctx context.Context, update protocol.TopicUpdate) (be
 	// A stream that overlaps with a subject that the topic already has is no reason to refuse
 	// other changes.
 	added := slices.DeleteFunc(slices.Clone(config.Subjects), func(s string) bool { return slices.Contains(before.Subjects, s) })
-	if err := r.checkSubjects(ctx, config.Name, added, existing); err != nil {
+	err = checkTopics(config.Name, added, existing)
+	if err == nil {
+		err = r.checkStreams(ctx, added)
+	}
+	if err != nil {
 		return before, before, err
 	}
 	found.TopicConfig = config

@@ -36,14 +36,23 @@ type Config struct {
 // API answers requests about topics. It is safe for concurrent use.
 type API struct{ config Config }
 
+// requestsAtOnce is how many requests of a kind are served at the same time. Others wait. Creations wait for
+// syncs most of the time, and share those of their logs.
+const requestsAtOnce = 32
+
 // Serve serves the API until its server stops.
 func Serve(config Config) error {
 	a := &API{config}
 	for name, handle := range map[string]api.Handler{
 		"create": a.createTopic, "update": a.updateTopic, "list": a.listTopics, "info": a.topicInfo, "delete": a.deleteTopic,
 	} {
+		slots := make(chan struct{}, requestsAtOnce)
 		err := config.Server.Endpoint(protocol.TopicAPI+name, api.Topics, func(m *nats.Msg) {
-			config.Server.Serve(context.Background(), m, api.Topics, handle)
+			slots <- struct{}{}
+			go func() {
+				config.Server.Serve(context.Background(), m, api.Topics, handle)
+				<-slots
+			}()
 		})
 		if err != nil {
 			return err

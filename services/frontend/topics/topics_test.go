@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -138,6 +139,26 @@ func TestTopicIsCreatedListedShownAndDeleted(t *testing.T) {
 			t.Errorf("%s of a deleted topic: %s", name, text)
 		}
 	}
+}
+
+func TestTopicsAreCreatedAtTheSameTime(t *testing.T) {
+	r := start(t)
+	var both sync.WaitGroup
+	both.Add(2)
+	r.ready = func(context.Context, protocol.Partition) error {
+		both.Done()
+		both.Wait()
+		return nil
+	}
+	var creations sync.WaitGroup
+	for _, name := range []string{"a", "b"} {
+		creations.Go(func() {
+			if topic := r.create(protocol.TopicConfig{Name: name}); topic.Name != name {
+				t.Errorf("topic %+v", topic)
+			}
+		})
+	}
+	creations.Wait()
 }
 
 func TestTopicThatIsNotServedYetIsReported(t *testing.T) {
