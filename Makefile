@@ -96,7 +96,7 @@ RUN ?=
 e2e e2e-others: export LANEWAY_TEST_STORE := $(STORE)
 e2e: ## end-to-end tests against real processes; STORE=s3
 	$(MAKE) --no-print-directory build bin/nats bin/nats-server bin/versitygw
-	go test -p 1 -parallel 6 $(TESTFLAGS) $(if $(RUN),-run '$(RUN)') $(E2E)
+	go test -p 1 -parallel 4 $(TESTFLAGS) $(if $(RUN),-run '$(RUN)') $(E2E)
 
 # The packages apart from test/e2e measure nothing, so .ci/run has their tests run beside it.
 .PHONY: e2e-others

@@ -116,7 +116,8 @@ func definite(e *protocol.Error) bool { return e.Code != protocol.CodeOutcomeUnk
 
 // Answers checks that the answers of each producer came in the order in which
 // it sent, with rising tickets and offsets. A request that was rejected before it
-// had a ticket is answered at once.
+// had a ticket is answered at once. A frontend that was frozen may send the
+// acknowledgements of its epoch later than its successor: they are true.
 func Answers(sent map[string][]load.Batch) error {
 	var f faults
 	for _, batches := range sent {
@@ -127,7 +128,7 @@ func Answers(sent map[string][]load.Batch) error {
 			if b.Ack == nil && (b.Error == nil || mayHaveNoTicket(b.Error)) {
 				continue // a loss is reported by the server, at once
 			}
-			if before != nil && b.Answered < before.Answered {
+			if before != nil && b.Answered < before.Answered && !ofLaterEpoch(b.Ack, before.Ack) {
 				f.add("%w: %q is answered before %q", ErrDisorder, b.Value, before.Value)
 			}
 			before = b
@@ -142,6 +143,11 @@ func Answers(sent map[string][]load.Batch) error {
 		}
 	}
 	return f.err()
+}
+
+// ofLaterEpoch says whether two acknowledgements are of different frontends, the first one of the later.
+func ofLaterEpoch(a, before *protocol.ProduceAck) bool {
+	return a != nil && before != nil && a.Epoch > before.Epoch
 }
 
 // mayHaveNoTicket says whether an error may be that of a rejection.

@@ -21,6 +21,12 @@ func acked(value string, offset int64, ticket uint64, answered int) load.Batch {
 	return load.Batch{Value: value, Answered: answered, Ack: &protocol.ProduceAck{Offset: offset, Ticket: ticket, Epoch: 1}}
 }
 
+// by returns a batch as a frontend with an epoch has acknowledged it.
+func by(epoch uint64, b load.Batch) load.Batch {
+	b.Ack.Epoch = epoch
+	return b
+}
+
 func refused(value string, code protocol.Code, answered int) load.Batch {
 	return load.Batch{Value: value, Answered: answered, Error: protocol.NewError(code, "")}
 }
@@ -76,6 +82,8 @@ func TestChecksFindWhatIsWrongAndNothingElse(t *testing.T) {
 		"no service took it, but in the log": {Acknowledged(records("p 0"), sent(load.Batch{Value: "p 0", Lost: true})), true},
 		"answers in order":                   {Answers(sent(acked("p 0", 0, 1, 1), refused("p 1", protocol.CodeFailed, 2), acked("p 2", 1, 3, 3))), false},
 		"answers out of order":               {Answers(sent(acked("p 0", 0, 1, 2), acked("p 1", 1, 2, 1))), true},
+		"answer of an older frontend":        {Answers(sent(acked("p 0", 0, 1, 2), by(2, acked("p 1", 1, 1, 1)))), false},
+		"answer of a younger frontend":       {Answers(sent(by(2, acked("p 0", 0, 1, 2)), acked("p 1", 1, 2, 1))), true},
 		"a rejection that overtakes":         {Answers(sent(acked("p 0", 0, 1, 2), refused("p 1", protocol.CodeUnavailable, 1), acked("p 2", 1, 2, 3))), false},
 		"a failure that overtakes":           {Answers(sent(acked("p 0", 0, 1, 2), refused("p 1", protocol.CodeFailed, 1))), true},
 		"offsets fall":                       {Answers(sent(acked("p 0", 1, 1, 1), acked("p 1", 0, 2, 2))), true},
