@@ -212,7 +212,7 @@ func (s *Service) serveAPIs(ctx context.Context, js jetstream.JetStream) (err er
 	if s.api, err = api.NewServer(s.config.Conn, s.config.Logger, func(kind api.Kind, code protocol.Code) { s.errors.add(string(kind), code) }); err != nil {
 		return err
 	}
-	s.OnStop(func(context.Context) error { return s.stopAPIs() })
+	s.OnStop(func(context.Context) error { return s.api.Stop() })
 	err = topicapi.Serve(topicapi.Config{
 		Conn: s.config.Conn, JS: js, Server: s.api, Registry: s.registry, Watch: s.watch, Ready: s.awaitReady, Updated: s.awaitUpdated, Damage: s.damage,
 		Segments: s.fetches.Segments,
@@ -224,12 +224,6 @@ func (s *Service) serveAPIs(ctx context.Context, js jetstream.JetStream) (err er
 		return err
 	}
 	return s.Flush(ctx)
-}
-
-func (s *Service) stopAPIs() error {
-	err := s.api.Stop()
-	s.producers.Stop()
-	return err
 }
 
 // subscribe receives the internal messages to a subject.
@@ -331,7 +325,7 @@ func (s *Service) Stop(ctx context.Context) error {
 // before the registered steps of the stop. One of these steps ends the subscription to the
 // epoch's subject, and the answers depend on messages that arrive there.
 func (s *Service) drain(ctx context.Context) error {
-	err := s.stopAPIs()
+	err := s.api.Stop()
 	s.produce.StopAdmission(s.set.Actors())
 	if s.Err() != nil {
 		return err // replaced: nothing is answered

@@ -50,7 +50,11 @@ type Server struct {
 	failed    func(Kind, protocol.Code)
 	announced micro.Service
 
-	mu        sync.Mutex
+	ctx     context.Context // of the requests; ends with Stop
+	cancel  context.CancelFunc
+	running sync.WaitGroup // the goroutines of ServeAside
+
+	mu        sync.Mutex // held while such a goroutine is started, and by Stop
 	endpoints []*nats.Subscription
 }
 
@@ -64,7 +68,9 @@ func NewServer(conn *nats.Conn, log *zap.Logger, failed func(Kind, protocol.Code
 	if err != nil {
 		return nil, fmt.Errorf("announce the API: %w", err)
 	}
-	return &Server{conn: conn, log: log, failed: failed, announced: announced}, nil
+	s := &Server{conn: conn, log: log, failed: failed, announced: announced}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s, nil
 }
 
 // Endpoint hands the requests of a subject to serve, one after the other. A request with a
@@ -86,14 +92,32 @@ func (s *Server) Endpoint(subject string, kind Kind, serve func(*nats.Msg)) erro
 	return nil
 }
 
-// Serve answers a request with what its handler returns within Timeout.
-func (s *Server) Serve(ctx context.Context, m *nats.Msg, kind Kind, handle Handler) {
+// ServeAside is Serve in a goroutine, so that a request does not delay the next one. It calls done at its end.
+// After Stop, a request is answered with an error at once.
+func (s *Server) ServeAside(m *nats.Msg, kind Kind, handle Handler, done func()) {
+	s.mu.Lock()
+	stopped := s.ctx.Err() != nil
+	if !stopped {
+		s.running.Go(func() {
+			defer done()
+			s.Serve(m, kind, handle)
+		})
+	}
+	s.mu.Unlock()
+	if stopped {
+		defer done()
+		s.Fail(m, kind, protocol.NewError(protocol.CodeUnavailable, "the frontend is stopping"))
+	}
+}
+
+// Serve answers a request with what its handler returns within Timeout, or until Stop.
+func (s *Server) Serve(m *nats.Msg, kind Kind, handle Handler) {
 	if m.Reply != "" && protocol.ReplyTo(m.Reply) == "" {
 		s.log.Warn("a request of the API is not served, because its answer would go to a subject of a service",
 			zap.String("subject", m.Subject), zap.String("reply", m.Reply))
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, Timeout)
+	ctx, cancel := context.WithTimeout(s.ctx, Timeout)
 	defer cancel()
 	response, err := withinSize(ctx, m.Data, handle)
 	if err != nil {
@@ -116,15 +140,17 @@ func (s *Server) Serve(ctx context.Context, m *nats.Msg, kind Kind, handle Handl
 
 // Fail answers a request with an error.
 func (s *Server) Fail(m *nats.Msg, kind Kind, err error) {
-	s.Serve(context.Background(), m, kind, func(context.Context, []byte) (any, error) { return nil, err })
+	s.Serve(m, kind, func(context.Context, []byte) (any, error) { return nil, err })
 }
 
-// Stop unsubscribes, so that no more requests arrive. It does not wait for those that have
-// arrived. A further call does nothing.
+// Stop unsubscribes, so that no more requests arrive. It cancels those that are being served, and waits for
+// those that have a goroutine of their own. A further call does nothing.
 func (s *Server) Stop() error {
 	errs := []error{s.announced.Stop()}
+	defer s.running.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.cancel()
 	for _, sub := range s.endpoints {
 		if err := sub.Drain(); err != nil {
 			errs = append(errs, transport.Unsubscribe(sub))

@@ -45,7 +45,7 @@ func startOn(t *testing.T, conn *nats.Conn, handle Handler) *rig {
 		r.failed <- code
 	})
 	if err == nil {
-		err = r.server.Endpoint("api.test", Topics, func(m *nats.Msg) { r.server.Serve(t.Context(), m, Topics, handle) })
+		err = r.server.Endpoint("api.test", Topics, func(m *nats.Msg) { r.server.Serve(m, Topics, handle) })
 	}
 	if err == nil {
 		err = conn.Flush()

@@ -33,16 +33,16 @@ type Config struct {
 // API answers requests about producers. It is safe for concurrent use.
 type API struct {
 	config        Config
-	server        *api.Server // set by Serve
-	requests      *requests
+	server        *api.Server   // set by Serve
+	slots         chan struct{} // of running requests
 	conversations conversations
 	questions     atomic.Uint64 // numbers the questions, apart from those of init
 }
 
 // New returns an API. Serve starts it.
-func New(config Config) *API { return &API{config: config, requests: newRequests()} }
+func New(config Config) *API { return &API{config: config, slots: make(chan struct{}, requestsAtOnce)} }
 
-// Serve serves the API on a server until Stop. It MUST be called exactly once. An init
+// Serve serves the API on a server until that stops. It MUST be called exactly once. An init
 // without a name needs no replicator and is served at once; other requests get a goroutine.
 func (a *API) Serve(server *api.Server) error {
 	a.server = server
@@ -51,7 +51,7 @@ func (a *API) Serve(server *api.Server) error {
 	} {
 		err := server.Endpoint(protocol.ProducerAPI+name, api.Producers, func(m *nats.Msg) {
 			if name == "init" && nameless(m.Data) {
-				server.Serve(a.requests.ctx, m, api.Producers, handle)
+				server.Serve(m, api.Producers, handle)
 				return
 			}
 			a.serveAside(m, api.Producers, handle)
@@ -62,6 +62,3 @@ func (a *API) Serve(server *api.Server) error {
 	}
 	return server.Endpoint(protocol.TopicAPI+"truncate", api.Topics, func(m *nats.Msg) { a.serveAside(m, api.Topics, a.truncate) })
 }
-
-// Stop cancels the running requests and returns when they have ended.
-func (a *API) Stop() { a.requests.stop() }

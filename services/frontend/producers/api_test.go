@@ -64,7 +64,6 @@ func start(t *testing.T) *rig {
 	r.must(r.api.Serve(server))
 	r.must(conn.Flush())
 	t.Cleanup(func() {
-		r.api.Stop()
 		r.must(server.Stop())
 	})
 	return r
@@ -289,7 +288,7 @@ func TestRequestsBeyondLimitAreRejected(t *testing.T) {
 	r.answer = func(int, messages.Message) messages.Message { return nil }
 	answers := make(chan *nats.Msg, requestsAtOnce+1)
 	inbox := nats.NewInbox()
-	_, err := r.conn.ChanSubscribe(inbox, answers)
+	sub, err := r.conn.ChanSubscribe(inbox, answers)
 	r.must(err)
 	for range requestsAtOnce + 1 {
 		r.must(r.conn.PublishRequest(protocol.ProducerAPI+"list", inbox, []byte(`{"topic":"orders"}`)))
@@ -307,11 +306,16 @@ func TestRequestsBeyondLimitAreRejected(t *testing.T) {
 		}
 	}
 	wantCode(protocol.CodeOverloaded)
-	r.api.Stop()
+	r.must(r.api.server.Stop())
 	for range requestsAtOnce {
 		wantCode(protocol.CodeUnavailable)
 	}
-	r.api.requests.run(func() { t.Error("a request is served after the end") })
+	unserved := func(context.Context, []byte) (any, error) {
+		t.Error("a request is served after the end")
+		return nil, nil
+	}
+	r.api.serveAside(&nats.Msg{Sub: sub, Reply: inbox}, api.Producers, unserved)
+	wantCode(protocol.CodeUnavailable)
 }
 
 func TestOtherMessagesAreNotTaken(t *testing.T) {

@@ -49,10 +49,7 @@ func Serve(config Config) error {
 		slots := make(chan struct{}, requestsAtOnce)
 		err := config.Server.Endpoint(protocol.TopicAPI+name, api.Topics, func(m *nats.Msg) {
 			slots <- struct{}{}
-			go func() {
-				config.Server.Serve(context.Background(), m, api.Topics, handle)
-				<-slots
-			}()
+			config.Server.ServeAside(m, api.Topics, handle, func() { <-slots })
 		})
 		if err != nil {
 			return err
