@@ -26,8 +26,8 @@ const mostChanges = 64
 // a record that does not exist.
 type Changes struct {
 	Records  []Record
-	All      bool   // they are all records of the bucket, and what was read before is void
-	Revision uint64 // of the bucket, as of which nothing is missing
+	All      bool   // Records are all of the bucket, and replace what was read before
+	Revision uint64 // of the bucket; no change up to it is missing
 }
 
 // Read returns what has changed since the last call, as the leader of the bucket knows it. After an error

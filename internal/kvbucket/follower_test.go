@@ -48,7 +48,7 @@ func (m *followed) put(key, value string) {
 	}
 }
 
-// check reads what has changed, of which there are so many records, and compares what was read with the bucket.
+// check expects this number of changed records, and compares all that was read with the bucket.
 func (m *followed) check(what string, changed int) {
 	m.Helper()
 	c, err := m.follower.Read(m.ctx, m.js)
@@ -87,8 +87,8 @@ func TestFollowerReadsWhatHasChanged(t *testing.T) {
 		m.put(fmt.Sprint("key-", n%40), fmt.Sprint(n))
 	}
 	m.check("many changes", 41)
-	m.put("key-39", "the last one is replaced")
-	m.check("the last one is replaced", 1)
+	m.put("key-19", "the last one that was read is replaced")
+	m.check("the last one that was read is replaced", 41)
 }
 
 // A bucket that was restored from a copy may have gone another way since.

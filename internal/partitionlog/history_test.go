@@ -99,7 +99,7 @@ func TestALogThatIsGoneHasTheHistoryOfItsSnapshot(t *testing.T) {
 	history := messages.History{Manifest: "m/1", Start: 1, End: messages.Position{Sequence: 2, Offset: 4}}
 	must(t, store.Save(s.ctx, partition, 3, 3, messages.EncodeSnapshot(messages.Snapshot{TopicID: partition.TopicID, Sequence: 3, History: history})))
 	must(t, log.Delete(s.ctx))
-	if state, err := log.Complete(s.ctx, partitionlog.State{}); err != nil || state.History != history || state.Readable != 2 || state.NextOffset != 4 {
+	if state, err := log.DamagedState(s.ctx); err != nil || state.History != history || state.Readable != 2 || state.NextOffset != 4 {
 		t.Errorf("the state is %+v, %v", state, err)
 	}
 }

@@ -2,16 +2,29 @@ package partitionlog
 
 import (
 	"context"
+	"errors"
 
 	"laneway.dev/internal/snapshots"
 	"laneway.dev/pkg/messages"
 )
 
-// Complete takes the history that the newest snapshot of a log names, if it reaches further than that of a
-// state. The log MUST have lost its end, and with it perhaps the entries that name this history; State{} stands
-// for a log of which nothing is left. A log is purged only if a snapshot names the history that has the purged
-// entries, and an older manifest may be deleted once the log has named a newer one.
-func (l *Log) Complete(ctx context.Context, state State) (State, error) {
+// DamagedState is State for a log of which somebody knows that it has lost its end, and with it perhaps the entries
+// that name its history. The log may even be gone. A log is purged only if a snapshot names the history that
+// has the purged entries, and an older manifest may be deleted once the log has named a newer one.
+func (l *Log) DamagedState(ctx context.Context) (State, error) {
+	state, err := l.ownState(ctx)
+	switch {
+	case errors.Is(err, ErrNoLog):
+		state = State{FirstSequence: 1}
+	case err != nil:
+		return State{}, err
+	}
+	return l.complete(ctx, state)
+}
+
+// complete takes the history that the newest snapshot of the log names, if it reaches further than the one of
+// a state.
+func (l *Log) complete(ctx context.Context, state State) (State, error) {
 	store, err := snapshots.Existing(ctx, l.js)
 	if err != nil || store == nil {
 		return state, err

@@ -25,7 +25,7 @@ type State struct {
 	// or cannot be decoded.
 	Damage *protocol.Error
 	// History says what was archived, as the last readable entry has it. The log may then have lost its
-	// first entries. If it has visibly lost its end, this is what Complete returns.
+	// first entries. If it has visibly lost its end, it is that of DamagedState.
 	History messages.History
 	// Watermark is that of the last readable entry; 0 if it has none.
 	Watermark uint64
@@ -34,6 +34,18 @@ type State struct {
 // State asks the leader of the journal's stream for the beginning and end of the log. All entries that were
 // acknowledged before the call are within them.
 func (l *Log) State(ctx context.Context) (State, error) {
+	state, err := l.ownState(ctx)
+	if err != nil {
+		return State{}, err
+	}
+	if incomplete, err := l.incomplete(ctx, &state); err != nil || !incomplete {
+		return state, err
+	}
+	return l.complete(ctx, state)
+}
+
+// ownState returns the state of the log as its own entries have it.
+func (l *Log) ownState(ctx context.Context) (State, error) {
 	x, err := l.extent(ctx)
 	if err != nil {
 		return State{}, err
@@ -52,10 +64,7 @@ func (l *Log) State(ctx context.Context) (State, error) {
 	}
 	state.Readable, state.NextOffset, state.History = last.Sequence, last.Entry.NextOffset(), last.Entry.History
 	state.Watermark = last.Entry.Watermark
-	if incomplete, err := l.incomplete(ctx, &state); err != nil || !incomplete {
-		return state, err
-	}
-	return l.Complete(ctx, state)
+	return state, nil
 }
 
 func corrupt(err error) bool { return errors.Is(err, protocol.NewError(protocol.CodeCorrupt, "")) }

@@ -103,7 +103,7 @@ func TestDamageOfTheOnlyLog(t *testing.T) {
 	})
 }
 
-// publishMore publishes the next records of each series at the same time.
+// publishMore publishes this number of further records of each series, of all at the same time.
 func (f *fixture) publishMore(ctx context.Context, t *testing.T, count int64, to ...*series) {
 	t.Helper()
 	var group errgroup.Group

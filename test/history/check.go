@@ -145,7 +145,7 @@ func Answers(sent map[string][]load.Batch) error {
 	return f.err()
 }
 
-// ofLaterEpoch says whether two acknowledgements are of different frontends, the first one of the later.
+// ofLaterEpoch says whether a is the acknowledgement of a later frontend than the one before it.
 func ofLaterEpoch(a, before *protocol.ProduceAck) bool {
 	return a != nil && before != nil && a.Epoch > before.Epoch
 }

@@ -72,10 +72,11 @@ func (p *partition) watch() (known core.Known, moves uint64, changed <-chan stru
 
 // state asks the leader of the log for its state.
 func (p *partition) state(ctx context.Context) (core.LogState, error) {
-	s, err := p.log.State(ctx)
-	if known, _, _ := p.watch(); known.Damage != nil && (err == nil || errors.Is(err, partitionlog.ErrNoLog)) {
-		s, err = p.log.Complete(ctx, s) // without damage, a log that is gone is that of a deleted topic
+	ask := p.log.State
+	if known, _, _ := p.watch(); known.Damage != nil {
+		ask = p.log.DamagedState // without damage, a log that is gone is that of a deleted topic
 	}
+	s, err := ask(ctx)
 	if err != nil {
 		return core.LogState{}, err
 	}
@@ -84,7 +85,7 @@ func (p *partition) state(ctx context.Context) (core.LogState, error) {
 		begin, err = p.begin(ctx, s.FirstSequence)
 	}
 	return core.LogState{
-		First: max(s.FirstSequence, 1), Begin: begin, Last: s.LastSequence, Readable: s.Readable, Offset: s.NextOffset, Damage: s.Damage,
+		First: s.FirstSequence, Begin: begin, Last: s.LastSequence, Readable: s.Readable, Offset: s.NextOffset, Damage: s.Damage,
 		History: s.History,
 	}, err
 }

@@ -2,7 +2,6 @@ package topics
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -61,10 +60,11 @@ func (a *API) describeLog(ctx context.Context, topic protocol.Topic, info *proto
 	ctx, cancel := context.WithTimeout(ctx, logPatience)
 	defer cancel()
 	log := partitionlog.New(a.config.Conn, a.config.JS, topic.Partition(int(info.Partition)))
-	state, err := log.State(ctx)
-	if info.Damage != "" && (err == nil || errors.Is(err, partitionlog.ErrNoLog)) {
-		state, err = log.Complete(ctx, state)
+	ask := log.State
+	if info.Damage != "" {
+		ask = log.DamagedState
 	}
+	state, err := ask(ctx)
 	h := state.History
 	switch {
 	case err != nil:
