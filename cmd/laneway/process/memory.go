@@ -13,6 +13,11 @@ const (
 	spareMemory = 192 << 20
 	// limitInterval is how often the limit is adapted to the heap.
 	limitInterval = time.Second
+	// startPercent is by how much the heap may grow in the first startTime before it is collected. What a
+	// process reads when it starts stays in memory, so collections find little, and they would come as often
+	// as the heap doubles.
+	startPercent = 400
+	startTime    = 10 * time.Second
 )
 
 // LimitMemory makes the garbage collector keep the process within a budget, in
@@ -20,9 +25,19 @@ const (
 // twice the memory in use before it is collected.
 //
 // If more memory than that is in use, the limit is raised: otherwise the collector
-// would run all the time without freeing anything. The variable GOMEMLIMIT has
-// precedence.
+// would run all the time without freeing anything. The variables GOMEMLIMIT and GOGC
+// have precedence.
 func (p *Process) LimitMemory(budget int64) {
+	if os.Getenv("GOGC") == "" {
+		former := debug.SetGCPercent(startPercent)
+		usual := time.AfterFunc(startTime, func() { debug.SetGCPercent(former) })
+		p.OnStop("the start of the garbage collector", func(context.Context) error {
+			if usual.Stop() {
+				debug.SetGCPercent(former)
+			}
+			return nil
+		})
+	}
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
