@@ -37,7 +37,7 @@ func TestTruncationIsRepeatedUntilItIsAnswered(t *testing.T) {
 		t.Errorf("the answer is %+v", got)
 	}
 	q := r.questions()
-	if m := q[0].(messages.Truncate); len(q) != 3 || q[1] != q[0] || m.Partition != r.topic.Partition(1) || m.Epoch != 5 || m.Before != 7 {
+	if m := q[0].(messages.Truncate); len(q) < 3 || q[1] != q[0] || m.Partition != r.topic.Partition(1) || m.Epoch != 5 || m.Before != 7 {
 		t.Errorf("asked %+v", q)
 	}
 }
