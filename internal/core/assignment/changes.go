@@ -1,0 +1,35 @@
+package assignment
+
+import "slices"
+
+// with returns the record with another log in the place of one.
+func (r Record) with(log int, change func(l *Log)) Record {
+	r.Logs = slices.Clone(r.Logs)
+	change(&r.Logs[log])
+	return r
+}
+
+// GivenAway returns the record after the owner of a log has given it to the one that is next.
+func (r Record) GivenAway(log int) Record {
+	return r.with(log, func(l *Log) { l.Owner, l.Next, l.Epoch = l.Next, "", l.Epoch+1 })
+}
+
+// Kept returns the record after the owner of a log has ended the hand-over, because the next one was not
+// ready in time.
+func (r Record) Kept(log int) Record {
+	return r.with(log, func(l *Log) { l.Next = "" })
+}
+
+// Raised returns the record with a higher epoch for the owner of a log, above one that it was told of.
+func (r Record) Raised(log int, above uint64) Record {
+	return r.with(log, func(l *Log) { l.Epoch = max(l.Epoch, above) + 1 })
+}
+
+// GivenUp returns the record after the owner of a log has said that it cannot work on it.
+func (r Record) GivenUp(log int) Record {
+	return r.with(log, func(l *Log) {
+		if at, found := slices.BinarySearch(l.Failed, l.Owner); !found {
+			l.Failed = slices.Insert(slices.Clone(l.Failed), at, l.Owner)
+		}
+	})
+}
