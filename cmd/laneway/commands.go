@@ -5,6 +5,7 @@ import (
 
 	"laneway.dev/cmd/laneway/bench"
 	"laneway.dev/cmd/laneway/cli"
+	"laneway.dev/cmd/laneway/cluster"
 	"laneway.dev/cmd/laneway/consume"
 	"laneway.dev/cmd/laneway/demo"
 	"laneway.dev/cmd/laneway/healthcheck"
@@ -36,6 +37,7 @@ type commandLine struct {
 
 	Bench bench.Command `cmd:"" group:"use" help:"Measure Laneway, alone or against JetStream."`
 
+	Cluster     cluster.Command     `cmd:"" group:"operate" help:"Show the instances of the services."`
 	Store       store.Command       `cmd:"" group:"operate" help:"Check the object store."`
 	Healthcheck healthcheck.Command `cmd:"" group:"operate" help:"Ask a process for its health; for images that have no shell."`
 	Version     version.Command     `cmd:"" group:"operate" help:"Print the version."`

@@ -4,14 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 	"go.uber.org/zap"
 
+	"laneway.dev/cmd/laneway/cli"
+	"laneway.dev/internal/core/member"
 	"laneway.dev/internal/health"
+	"laneway.dev/internal/membership"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/internal/service"
@@ -73,6 +79,8 @@ type Config struct {
 
 // Services are services that run. Its methods are safe for concurrent use.
 type Services struct {
+	instance string // the name of this start of the process
+	log      *zap.Logger
 	services []running // in the order of their start
 	ended    chan struct{}
 	watchers sync.WaitGroup
@@ -84,13 +92,14 @@ type Services struct {
 type running struct {
 	role    string
 	service Service
+	member  *membership.Member
 	conns   []*nats.Conn
 }
 
 // Start starts services, in the order given. The context bounds only the start,
 // which waits for NATS and JetStream. After an error no service runs.
 func Start(ctx context.Context, config Config, names ...string) (*Services, error) {
-	r := &Services{ended: make(chan struct{}), stopping: make(chan struct{})}
+	r := &Services{instance: instance(), log: config.Logger, ended: make(chan struct{}), stopping: make(chan struct{})}
 	for _, role := range names {
 		if err := r.start(ctx, config, role); err != nil {
 			stop, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -119,8 +128,36 @@ func (r *Services) start(ctx context.Context, config Config, role string) error 
 		hangUp(conns)
 		return err
 	}
-	r.services = append(r.services, running{role: role, service: service, conns: conns})
+	js, err := jetstream.New(conns[0])
+	if err != nil {
+		hangUp(conns)
+		return err
+	}
+	r.services = append(r.services, running{role: role, service: service, conns: conns, member: membership.Join(membership.Config{
+		Conn: conns[0], JS: js, Logger: config.Logger.Named(role), Role: role, Instance: r.instance, TTL: memberTTL, Version: cli.Version(),
+	})})
 	return nil
+}
+
+// memberTTL is how long a process that has died is still listed.
+const memberTTL = 2 * time.Second
+
+// instance returns a name for this start of the process: that of the machine, and characters drawn by chance.
+func instance() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown" // the other characters make it unique
+	}
+	host, _, _ = strings.Cut(host, ".")
+	host = strings.Map(func(r rune) rune {
+		if r == '-' || r == '_' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' {
+			return r
+		}
+		return '-'
+	}, host)
+	random := nuid.Next()
+	const drawn = 8
+	return host + "-" + random[len(random)-drawn:]
 }
 
 // connect opens the connections of a service. A frontend has one for requests
@@ -281,8 +318,13 @@ func (r *Services) Stop(ctx context.Context) error {
 		r.watchers.Wait()
 		for i := len(r.services) - 1; i >= 0; i-- {
 			s := r.services[i]
+			_ = s.member.Ask(ctx, member.Drain{}) // it is shown, and may be late
 			if err := s.service.Stop(ctx); err != nil {
 				r.stopErr = errors.Join(r.stopErr, fmt.Errorf("stop %s: %w", s.role, err))
+			}
+			// Without that, the instance is listed until its key expires.
+			if err := s.member.Leave(ctx); err != nil {
+				r.log.Debug("the instance is listed until its key expires", zap.String("role", s.role), zap.Error(err))
 			}
 			hangUp(s.conns)
 		}

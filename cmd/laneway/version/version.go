@@ -4,7 +4,7 @@ package version
 
 import (
 	"fmt"
-	"runtime/debug"
+	"runtime"
 
 	"github.com/nats-io/nats-server/v2/server"
 
@@ -23,10 +23,6 @@ func (*Command) Help() string {
 
 // Run prints the versions that this binary was built from.
 func (*Command) Run(a *cli.App) error {
-	version, goVersion := "(unknown)", "(unknown)"
-	if build, ok := debug.ReadBuildInfo(); ok {
-		version, goVersion = build.Main.Version, build.GoVersion
-	}
-	_, err := fmt.Fprintf(a.Stdout, "laneway %s, NATS server %s, %s\n", version, server.VERSION, goVersion)
+	_, err := fmt.Fprintf(a.Stdout, "laneway %s, NATS server %s, %s\n", cli.Version(), server.VERSION, runtime.Version())
 	return err
 }

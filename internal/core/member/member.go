@@ -15,7 +15,7 @@
 //   - A record of a lower version than a member knows was lost, or restored from a copy. Whoever knows the highest
 //     version of all writes its own again, above both.
 //   - What an instance says that does not stand in a log, it says only as long as its lease is fresh:
-//     [Core.May]. An instance whose lease was stale writes the record unchanged before it is fresh again.
+//     [Lease.May]. An instance whose lease was stale writes the record unchanged before it is fresh again.
 //
 // None of this is needed for safety, which comes from the logs.
 package member
@@ -231,11 +231,21 @@ func (c *Core) every() time.Duration { return c.settings.TTL / 3 }
 // fresh reports whether the lease is fresh.
 func (c *Core) fresh() bool { return c.member && c.now.within(c.settings.TTL, c.lease) }
 
+// Lease says until when an instance may say what does not stand in a log. It is immutable.
+type Lease struct {
+	from      Time
+	ttl       time.Duration
+	confirmed bool
+}
+
+// Lease returns the lease as it is since the last step.
+func (c *Core) Lease() Lease {
+	return Lease{from: c.lease, ttl: c.settings.TTL, confirmed: c.confirmed}
+}
+
 // May reports whether the instance may say now what does not stand in a log: that a request is refused or
 // has failed. now MUST be read after the request was received.
-func (c *Core) May(now Time) bool {
-	return c.confirmed && now.within(c.settings.TTL, c.lease)
-}
+func (l Lease) May(now Time) bool { return l.confirmed && now.within(l.ttl, l.from) }
 
 // Owned returns the logs that the instance owns as far as it knows, but for those that it has given up or is
 // giving away.

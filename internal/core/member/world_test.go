@@ -362,7 +362,7 @@ func (w *world) check(by *instance, next assignment.Record) {
 func (w *world) onlyOneMay() {
 	by := make(map[int]string)
 	for _, i := range w.alive() {
-		if w.now < i.frozen || !i.core.May(w.clock(i)) {
+		if w.now < i.frozen || !i.core.Lease().May(w.clock(i)) {
 			continue
 		}
 		for _, o := range i.core.Owned() {
@@ -412,7 +412,7 @@ func (w *world) calm() {
 		failed = failed || len(l.Failed) > 0
 		for _, i := range w.alive() {
 			owns := slices.Contains(i.core.Owned(), member.Owned{Log: n, Epoch: l.Epoch})
-			if may := i.core.May(w.clock(i)); owns != (i.name == l.Owner) || owns && !may {
+			if may := i.core.Lease().May(w.clock(i)); owns != (i.name == l.Owner) || owns && !may {
 				w.fail("log %d is that of %s in epoch %d; %s: owns it %t, may refuse %t", n, l.Owner, l.Epoch, i.name, owns, may)
 			}
 		}

@@ -1,0 +1,76 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"laneway.dev/test/deployment"
+)
+
+// rolesListed returns the roles that laneway cluster status lists, sorted.
+func (f *fixture) rolesListed(ctx context.Context, t *testing.T) (roles []string) {
+	t.Helper()
+	command := f.Laneway(ctx, "cluster", "status", "--json")
+	var said strings.Builder
+	command.Stderr = &said
+	output, err := command.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, said.String())
+	}
+	var members []struct{ Role, Instance, Version string }
+	if err := json.Unmarshal(output, &members); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range members {
+		if m.Instance == "" || m.Version == "" {
+			t.Errorf("listed: %+v", m)
+		}
+		roles = append(roles, m.Role)
+	}
+	return roles
+}
+
+// awaitListed returns when laneway cluster status lists these roles.
+func (f *fixture) awaitListed(ctx context.Context, t *testing.T, want ...string) {
+	t.Helper()
+	pace := time.NewTicker(200 * time.Millisecond)
+	defer pace.Stop()
+	for {
+		got := f.rolesListed(ctx, t)
+		if slices.Equal(got, want) {
+			return
+		}
+		select {
+		case <-pace.C:
+		case <-ctx.Done():
+			t.Fatalf("listed are %v, want %v", got, want)
+		}
+	}
+}
+
+func TestClusterStatusListsTheInstancesThatAreThere(t *testing.T) {
+	t.Parallel() // it waits most of the time
+	all := []string{deployment.Archiver, deployment.Frontend, deployment.Replicator, deployment.Sequencer, deployment.Stager}
+	deployment.Each(t, func(t *testing.T, kind deployment.Kind) {
+		ctx := within(t, time.Minute)
+		f := start(t, kind, deployment.Options{})
+		f.AwaitReady(ctx)
+		f.awaitListed(ctx, t, all...)
+		f.Kill(f.Of(deployment.Stager))
+		if kind == deployment.RoleProcesses {
+			f.awaitListed(ctx, t, all[:4]...)
+			f.Terminate(deployment.Archiver)
+			if got := f.rolesListed(ctx, t); !slices.Equal(got, all[1:4]) {
+				t.Errorf("after the archiver has stopped, %v are listed", got)
+			}
+			f.Restart(deployment.Archiver)
+		}
+		f.Restart(f.Of(deployment.Stager))
+		f.AwaitReady(ctx)
+		f.awaitListed(ctx, t, all...)
+	})
+}
