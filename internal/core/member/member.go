@@ -375,10 +375,12 @@ func (c *Core) foundOthers(keys []Found, known uint64) {
 	for name, o := range c.others {
 		switch {
 		case present[name]:
-		case !o.absent && !c.gone(name, o), c.wrote(name, known):
+		case c.succeeds(name):
+			delete(c.others, name)
+		case !o.absent, c.wrote(name, known):
 			o.absent, o.since = true, c.lookAt.Mono
 			c.changed = c.now.Mono
-		case c.gone(name, o):
+		case c.gone(o):
 			delete(c.others, name)
 		}
 	}
@@ -395,10 +397,8 @@ func (c *Core) succeeds(name string) bool {
 	return c.settings.Process != "" && strings.HasPrefix(name, c.settings.Process)
 }
 
-// gone reports whether a member is gone, as the look that has just come shows.
-func (c *Core) gone(name string, o *other) bool {
-	return c.succeeds(name) || o.absent && c.lookAt.Mono-o.since >= c.settings.TTL
-}
+// gone reports whether a member that is absent is gone, as the look that has just come shows.
+func (c *Core) gone(o *other) bool { return c.lookAt.Mono-o.since >= c.settings.TTL }
 
 // members returns the members as package assignment needs them, in no particular order.
 func (c *Core) members() []assignment.Member {

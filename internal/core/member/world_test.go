@@ -517,7 +517,7 @@ func TestSuccessorInTheSameProcessTakesOverAtOnce(t *testing.T) {
 	w.start()
 	i := w.instances[1]
 	i.core = member.New(member.Settings{Instance: i.name, Process: w.instances[0].name[:2], Logs: w.logs, TTL: ttl})
-	w.run(ttl / 2)
+	w.run(ttl / 3) // less than two looks
 	for n, l := range w.record.Logs {
 		if l.Owner != i.name || l.Epoch != 2 {
 			t.Errorf("log %d: %+v", n, l)
