@@ -52,7 +52,7 @@ func restarted(t *testing.T, alter func(block []byte)) (entry kvbucket.Entry, re
 	}
 	run(t, folder, func(js jetstream.JetStream) {
 		entry, getErr = kvbucket.Get(ctx, js.Conn(), bucket, "key")
-		if records, _, err = kvbucket.Records(ctx, js, bucket); err != nil {
+		if records, _, err = kvbucket.Records(ctx, js, bucket, ""); err != nil {
 			t.Error(err)
 		}
 	})

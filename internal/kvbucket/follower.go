@@ -46,7 +46,7 @@ func (f *Follower) Read(ctx context.Context, js jetstream.JetStream) (Changes, e
 		}
 		return Changes{Records: changed, Revision: state.LastSeq}, nil
 	}
-	records, revision, err := Records(ctx, js, f.bucket)
+	records, revision, err := Records(ctx, js, f.bucket, "")
 	if err != nil {
 		return Changes{}, err
 	}

@@ -58,7 +58,7 @@ func (m *followed) check(what string, changed int) {
 	for _, r := range c.Records {
 		m.read[r.Key] = r
 	}
-	records, last, wantErr := kvbucket.Records(m.ctx, m.js, "M")
+	records, last, wantErr := kvbucket.Records(m.ctx, m.js, "M", "")
 	want := make(map[string]kvbucket.Record)
 	for _, r := range records {
 		want[r.Key] = r

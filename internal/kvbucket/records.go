@@ -28,12 +28,12 @@ type Record struct {
 // recordsAtOnce bounds the keys that are read at the same time.
 const recordsAtOnce = 16
 
-// Records returns all keys of a bucket as its leader has them, sorted by name, including those
-// that were removed or cannot be read. It also returns the revision of the bucket at which
-// the result was valid.
-func Records(ctx context.Context, js jetstream.JetStream, bucket string) (records []Record, last uint64, err error) {
+// Records returns the keys of a bucket as its leader has them, sorted by name, including those
+// that were removed or cannot be read: all of them, or those below a prefix that ends in a dot. It also
+// returns the revision of the bucket at which the result was valid.
+func Records(ctx context.Context, js jetstream.JetStream, bucket, below string) (records []Record, last uint64, err error) {
 	prefix := "$KV." + bucket + "."
-	state, err := Subjects(ctx, js.Conn(), "KV_"+bucket, prefix+">")
+	state, err := Subjects(ctx, js.Conn(), "KV_"+bucket, prefix+below+">")
 	if err != nil {
 		return nil, 0, fmt.Errorf("list bucket %s: %w", bucket, err)
 	}

@@ -40,22 +40,18 @@ func subject(bucket, key string) string { return "$KV." + bucket + "." + key }
 
 // create creates the buckets if they do not exist.
 func (b *bucket) create(ctx context.Context) error {
-	err := b.createOne(ctx, jetstream.KeyValueConfig{
-		Bucket: membersBucket, Description: "Laneway: instances of the services", Storage: jetstream.MemoryStorage, LimitMarkerTTL: b.ttl,
+	_, err := b.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket: membersBucket, Description: "Laneway: instances of the services", Storage: jetstream.MemoryStorage,
+		Replicas: kvbucket.Replicas(b.conn), LimitMarkerTTL: b.ttl,
 	})
-	if b.logs && err == nil {
-		err = b.createOne(ctx, jetstream.KeyValueConfig{
-			Bucket: recordsBucket, Description: "Laneway: which instance owns which log", Storage: jetstream.FileStorage,
-		})
-	}
-	return err
-}
-
-func (b *bucket) createOne(ctx context.Context, config jetstream.KeyValueConfig) error {
-	config.Replicas = kvbucket.Replicas(b.conn)
-	_, err := b.js.CreateKeyValue(ctx, config)
 	if err != nil && !errors.Is(err, jetstream.ErrBucketExists) {
-		return fmt.Errorf("create bucket %s: %w", config.Bucket, err)
+		return fmt.Errorf("create bucket %s: %w", membersBucket, err)
+	}
+	if !b.logs {
+		return nil
+	}
+	if _, err := kvbucket.OpenBucket(ctx, b.js, recordsBucket, "Laneway: which instance owns which log"); err != nil {
+		return fmt.Errorf("create bucket %s: %w", recordsBucket, err)
 	}
 	return nil
 }
@@ -88,20 +84,20 @@ type (
 const format = 1
 
 func encodeRecord(r assignment.Record) ([]byte, error) {
-	stored := storedRecord{Format: format, Version: r.Version, By: r.By}
+	s := storedRecord{Format: format, Version: r.Version, By: r.By}
 	for _, l := range r.Logs {
-		stored.Logs = append(stored.Logs, storedLog(l))
+		s.Logs = append(s.Logs, storedLog(l))
 	}
-	return json.Marshal(stored)
+	return json.Marshal(s)
 }
 
 func decodeRecord(key string, value []byte) (r assignment.Record, err error) {
-	var stored storedRecord
-	if err := decode(recordsBucket, key, value, &stored, func() int { return stored.Format }); err != nil {
+	var s storedRecord
+	if err := decode(recordsBucket, key, value, &s, func() int { return s.Format }); err != nil {
 		return r, err
 	}
-	r.Version, r.By = stored.Version, stored.By
-	for _, l := range stored.Logs {
+	r.Version, r.By = s.Version, s.By
+	for _, l := range s.Logs {
 		r.Logs = append(r.Logs, assignment.Log(l))
 	}
 	return r, nil
@@ -120,26 +116,13 @@ func decode(bucket, key string, value []byte, into any, is func() int) error {
 
 // look reads the keys and then the record of the role from the leaders of the buckets.
 func (b *bucket) look(ctx context.Context) (looked member.Looked, err error) {
-	state, err := kvbucket.Subjects(ctx, b.conn, "KV_"+membersBucket, subject(membersBucket, b.prefix()+">"))
+	members, err := members(ctx, b.js, b.prefix())
 	if err != nil {
-		return looked, fmt.Errorf("list bucket %s: %w", membersBucket, err)
+		return looked, err
 	}
-	for s := range state.Subjects {
-		key := strings.TrimPrefix(s, subject(membersBucket, ""))
-		entry, err := kvbucket.Get(ctx, b.conn, membersBucket, key)
-		if err != nil {
-			return looked, err
-		}
-		if !entry.Exists {
-			continue // it has expired, and a marker says so
-		}
-		k, err := decodeKey(key, entry.Value)
-		if err != nil {
-			return looked, err
-		}
+	for _, m := range members {
 		looked.Keys = append(looked.Keys, member.Found{
-			Instance: strings.TrimPrefix(key, b.prefix()), Revision: entry.Revision,
-			Key: member.Key{Rule: k.Rule, Draining: k.Draining, Knows: k.Knows},
+			Instance: m.instance, Revision: m.revision, Key: member.Key{Rule: m.Rule, Draining: m.Draining, Knows: m.Knows},
 		})
 	}
 	if !b.logs {
@@ -153,9 +136,34 @@ func (b *bucket) look(ctx context.Context) (looked member.Looked, err error) {
 	return looked, err
 }
 
-func decodeKey(key string, value []byte) (k storedKey, err error) {
-	err = decode(membersBucket, key, value, &k, func() int { return k.Format })
-	return k, err
+// stored is a key with what it says.
+type stored struct {
+	storedKey
+	role, instance string
+	revision       uint64
+}
+
+// members reads the keys of members from the leader of the bucket: all of them, or those below the prefix of a role.
+func members(ctx context.Context, js jetstream.JetStream, below string) (members []stored, err error) {
+	records, _, err := kvbucket.Records(ctx, js, membersBucket, below)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range records {
+		switch {
+		case r.Unreadable:
+			return nil, protocol.Errorf(protocol.CodeCorrupt, "%s of bucket %s cannot be read", r.Key, membersBucket)
+		case !r.Exists:
+			continue // it has expired, and a marker says so
+		}
+		m := stored{revision: r.Revision}
+		if err := decode(membersBucket, r.Key, r.Value, &m.storedKey, func() int { return m.Format }); err != nil {
+			return nil, err
+		}
+		m.role, m.instance, _ = strings.Cut(r.Key, ".")
+		members = append(members, m)
+	}
+	return members, nil
 }
 
 // renew replaces the key of an instance if its revision is the expected one, 0 if there is none.

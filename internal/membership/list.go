@@ -2,8 +2,6 @@ package membership
 
 import (
 	"context"
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -21,24 +19,13 @@ type Listed struct {
 }
 
 // List returns the members of all roles, sorted by role and instance. A bucket that does not exist has none.
-func List(ctx context.Context, js jetstream.JetStream) (members []Listed, err error) {
-	records, _, err := kvbucket.Records(ctx, js, membersBucket)
+func List(ctx context.Context, js jetstream.JetStream) (list []Listed, err error) {
+	all, err := members(ctx, js, "")
 	if err != nil && !kvbucket.IsMissing(err) {
 		return nil, err
 	}
-	for _, r := range records {
-		if r.Unreadable {
-			return nil, fmt.Errorf("%s of bucket %s cannot be read", r.Key, membersBucket)
-		}
-		if !r.Exists {
-			continue // it has expired
-		}
-		k, err := decodeKey(r.Key, r.Value)
-		if err != nil {
-			return nil, err
-		}
-		role, instance, _ := strings.Cut(r.Key, ".")
-		members = append(members, Listed{Role: role, Instance: instance, Version: k.Version, Since: time.Unix(k.Since, 0).UTC(), Draining: k.Draining})
+	for _, m := range all {
+		list = append(list, Listed{Role: m.role, Instance: m.instance, Version: m.Version, Since: time.Unix(m.Since, 0).UTC(), Draining: m.Draining})
 	}
-	return members, nil
+	return list, nil
 }

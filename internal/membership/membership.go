@@ -26,7 +26,7 @@ type Config struct {
 	JS     jetstream.JetStream
 	Logger *zap.Logger
 	Role   string
-	// Instance names the instance. It MUST be drawn anew at each start, and have no dots.
+	// Instance is the name of the instance, without dots. Each start MUST have another one.
 	Instance string
 	// Process is what the names of all instances begin with that had the place of this one before, and have
 	// surely ended; empty if nothing proves that.
@@ -111,13 +111,8 @@ const stepsPerTTL = 10
 
 func (m *Member) run(ctx context.Context) {
 	defer m.work.Wait()
-	var waiting []member.Event
 	m.mailbox.Run(ctx, m.config.TTL/stepsPerTTL, func(_ time.Time, events []member.Event) bool {
-		waiting = append(waiting, events...)
-		if m.config.Turns == nil || m.config.Turns() {
-			m.execute(ctx, m.core.Step(m.now(), waiting))
-			waiting = nil
-		}
+		m.execute(ctx, m.core.Step(m.now(), events))
 		return true
 	})
 }
@@ -149,6 +144,9 @@ func (m *Member) attempt(ctx context.Context, do func(context.Context) member.Ev
 }
 
 func (m *Member) renew(ctx context.Context, r member.Renew) member.Event {
+	if m.config.Turns != nil && !m.config.Turns() {
+		return member.NotRenewed{}
+	}
 	revision, err := m.bucket.renew(ctx, m.config.Instance, storedKey{
 		Rule: r.Key.Rule, Draining: r.Key.Draining, Knows: r.Key.Knows, Version: m.config.Version, Since: m.started.Unix(),
 	}, r.Expect)

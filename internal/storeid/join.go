@@ -126,7 +126,7 @@ func (j *joining) readRecord(ctx context.Context) (*record, error) {
 	j.revision, j.cluster, j.store = 0, "", ""
 	ctx, cancel := j.bound(ctx)
 	defer cancel()
-	records, _, err := kvbucket.Records(ctx, j.js, bucket)
+	records, _, err := kvbucket.Records(ctx, j.js, bucket, "")
 	if kvbucket.IsMissing(err) {
 		return nil, nil
 	}

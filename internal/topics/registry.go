@@ -196,7 +196,7 @@ func (r *Registry) watch(ctx context.Context, report func(Change, error), ready 
 			err = errors.Join(err, stopErr)
 		}
 	}()
-	records, _, err := kvbucket.Records(ctx, r.js, bucket)
+	records, _, err := kvbucket.Records(ctx, r.js, bucket, "")
 	if err != nil {
 		return fmt.Errorf("watch bucket %s: %w", bucket, err)
 	}

@@ -163,7 +163,7 @@ func outdated(l partitionlog.Found) error {
 // owned returns the records of all topics by id, with those that are being deleted, and adds
 // the records that cannot be read to s.
 func (s *Survey) owned(ctx context.Context, r *Registry) (map[uint64]record, error) {
-	records, _, err := kvbucket.Records(ctx, r.js, bucket)
+	records, _, err := kvbucket.Records(ctx, r.js, bucket, "")
 	if err != nil {
 		return nil, unavailable(err)
 	}

@@ -60,7 +60,7 @@ func (t Tombstone) write(ctx context.Context, kv jetstream.KeyValue, revision ui
 
 // tombstones returns all tombstones.
 func tombstones(ctx context.Context, js jetstream.JetStream) ([]Tombstone, error) {
-	records, _, err := kvbucket.Records(ctx, js, deletedBucket)
+	records, _, err := kvbucket.Records(ctx, js, deletedBucket, "")
 	if kvbucket.IsMissing(err) {
 		return nil, nil
 	}

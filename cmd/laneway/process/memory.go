@@ -31,7 +31,7 @@ func (p *Process) LimitMemory(budget int64) {
 	if os.Getenv("GOGC") == "" {
 		former := debug.SetGCPercent(startPercent)
 		usual := time.AfterFunc(startTime, func() { debug.SetGCPercent(former) })
-		p.OnStop("the start of the garbage collector", func(context.Context) error {
+		p.OnStop("the garbage collector's first seconds", func(context.Context) error {
 			if usual.Stop() {
 				debug.SetGCPercent(former)
 			}

@@ -155,9 +155,8 @@ func instance() string {
 		}
 		return '-'
 	}, host)
-	random := nuid.Next()
 	const drawn = 8
-	return host + "-" + random[len(random)-drawn:]
+	return host + "-" + nuid.Next()[:drawn] // the last ones count up
 }
 
 // connect opens the connections of a service. A frontend has one for requests

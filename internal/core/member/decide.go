@@ -2,7 +2,6 @@ package member
 
 import (
 	"slices"
-	"time"
 
 	"laneway.dev/internal/core/assignment"
 )
@@ -22,10 +21,9 @@ func (c *Core) decide(found Looked) {
 	if !differs {
 		next, differs = c.byRule(next)
 	}
-	if !differs && !c.confirmed && len(c.Owned()) == 0 {
-		c.confirmed = true
-	} else if !differs && !c.confirmed {
-		differs = true
+	if !differs && !c.confirmed { // what it owns may be another one's, unless a write says that it is not
+		c.confirmed = len(c.Owned()) == 0
+		differs = !c.confirmed
 	}
 	if differs {
 		next.Version, next.By = c.record.Version+1, c.settings.Instance
@@ -38,44 +36,45 @@ func (c *Core) decide(found Looked) {
 // makes sense.
 func (c *Core) answered(r assignment.Record) (assignment.Record, bool) {
 	c.asked = slices.DeleteFunc(c.asked, func(e Event) bool {
-		change := c.change(r, e)
-		if change == nil {
+		next, differs := c.change(r, e)
+		if differs {
+			r = next
+		} else {
 			c.fx.Changed = true
-			return true
 		}
-		r = change()
-		return false
+		return !differs
 	})
 	return r, len(c.asked) > 0
 }
 
-// change returns what an actor has asked for; nil if it makes no sense any more, or was done.
-func (c *Core) change(r assignment.Record, e Event) func() assignment.Record {
-	own := func(log int) *assignment.Log {
-		if log >= len(r.Logs) || r.Logs[log].Owner != c.settings.Instance {
-			return &assignment.Log{}
+// change returns the record with what an actor has asked for, and whether it differs: what was asked for may make no
+// sense any more, or be done.
+func (c *Core) change(r assignment.Record, e Event) (next assignment.Record, differs bool) {
+	own := func(log int) (l assignment.Log) {
+		if log < len(r.Logs) && r.Logs[log].Owner == c.settings.Instance {
+			l = r.Logs[log]
 		}
-		return &r.Logs[log]
+		return l
 	}
 	switch e := e.(type) {
 	case Raise:
 		if l := own(e.Log); l.Owner != "" && l.Epoch <= e.Above {
-			return func() assignment.Record { return r.Raised(e.Log, e.Above) }
+			return r.Raised(e.Log, e.Above), true
 		}
 	case GiveUp:
 		if l := own(e.Log); l.Owner != "" && l.Epoch == e.Epoch && !slices.Contains(l.Failed, l.Owner) {
-			return func() assignment.Record { return r.GivenUp(e.Log) }
+			return r.GivenUp(e.Log), true
 		}
 	case GiveAway:
-		if l := own(e.Log); e.To != "" && l.Next == e.To {
-			return func() assignment.Record { return r.GivenAway(e.Log) }
+		if l := own(e.Log); l.Next != "" && l.Next == e.To {
+			return r.GivenAway(e.Log), true
 		}
 	case Keep:
 		if l := own(e.Log); l.Next != "" {
-			return func() assignment.Record { return r.Kept(e.Log) }
+			return r.Kept(e.Log), true
 		}
 	}
-	return nil
+	return r, false
 }
 
 // byRule returns the record that a broken rule asks for, once it is this member's turn.
@@ -92,26 +91,6 @@ func (c *Core) byRule(r assignment.Record) (next assignment.Record, differs bool
 		return r, false
 	}
 	return next, true
-}
-
-// rank returns how many members have their turn before this one.
-func (c *Core) rank() (n time.Duration) {
-	for name, o := range c.others {
-		if !o.absent && name < c.settings.Instance {
-			n++
-		}
-	}
-	return n
-}
-
-// calm reports whether no member has come or gone for two TTLs.
-func (c *Core) calm() bool {
-	for _, o := range c.others {
-		if o.absent {
-			return false
-		}
-	}
-	return c.now.Mono-c.changed >= 2*c.settings.TTL
 }
 
 // written takes in that the record was written.

@@ -22,7 +22,6 @@ package member
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"laneway.dev/internal/core/assignment"
@@ -42,7 +41,7 @@ func (now Time) within(d time.Duration, t Time) bool {
 
 // Settings are fixed for the life of an instance.
 type Settings struct {
-	// Instance names the instance. It MUST be drawn anew at each start.
+	// Instance is the name of the instance. Each start MUST have another one.
 	Instance string
 	// Process is what the names of all instances begin with that ran in the place of this one before, and
 	// have surely ended; empty if nothing proves that.
@@ -176,8 +175,8 @@ func New(settings Settings) *Core {
 	return &Core{settings: settings, others: make(map[string]*other), broken: -1, renewDue: true, lookDue: true}
 }
 
-// Step takes in what has happened. It MUST be called at least six times in each TTL, and only while the actors
-// of the instance take turns: one that does not come to anything lets its key expire.
+// Step takes in what has happened. It MUST be called at least six times in each TTL. While the actors of the
+// instance take no turns, its caller MUST answer Renew by NotRenewed, so that the key expires.
 func (c *Core) Step(now Time, events []Event) Effects {
 	c.fx = Effects{}
 	c.now = now
@@ -225,28 +224,6 @@ func (c *Core) handle(e Event) {
 	}
 }
 
-// every is the time between two renewals, and between two looks.
-func (c *Core) every() time.Duration { return c.settings.TTL / 3 }
-
-// fresh reports whether the lease is fresh.
-func (c *Core) fresh() bool { return c.member && c.now.within(c.settings.TTL, c.lease) }
-
-// Lease says until when an instance may say what does not stand in a log. It is immutable.
-type Lease struct {
-	from      Time
-	ttl       time.Duration
-	confirmed bool
-}
-
-// Lease returns the lease as it is since the last step.
-func (c *Core) Lease() Lease {
-	return Lease{from: c.lease, ttl: c.settings.TTL, confirmed: c.confirmed}
-}
-
-// May reports whether the instance may say now what does not stand in a log: that a request is refused or
-// has failed. now MUST be read after the request was received.
-func (l Lease) May(now Time) bool { return l.confirmed && now.within(l.ttl, l.from) }
-
 // Owned returns the logs that the instance owns as far as it knows, but for those that it has given up or is
 // giving away.
 func (c *Core) Owned() (owned []Owned) {
@@ -273,32 +250,6 @@ func (c *Core) leaves(log int) bool {
 
 // Record returns the record as far as the instance knows it.
 func (c *Core) Record() assignment.Record { return c.record }
-
-func (c *Core) renewSoon() { c.renewDue = true }
-func (c *Core) lookSoon()  { c.lookDue = true }
-
-func (c *Core) renew() {
-	if c.renewing || !c.renewDue && c.now.Mono-c.sent.Mono < c.every() {
-		return
-	}
-	c.renewing, c.renewDue, c.sent = true, false, c.now
-	c.fx.Renew = &Renew{Key: Key{Rule: assignment.Rule, Draining: c.draining, Knows: c.record.Version}, Expect: c.revision}
-}
-
-func (c *Core) renewed(revision uint64) {
-	c.revision, c.lease, c.ackedAt = revision, c.sent, c.now
-	if !c.member {
-		c.member = true
-		c.lookSoon()
-	}
-}
-
-func (c *Core) look() {
-	if c.looking || c.writing != nil || !c.lookDue && c.now.Mono-c.lookAt.Mono < c.every() {
-		return
-	}
-	c.looking, c.lookDue, c.lookAt, c.fx.Look = true, false, c.now, true
-}
 
 // looked takes in the keys and the record, and replaces the record if there is a reason.
 func (c *Core) looked(e Looked) {
@@ -331,80 +282,12 @@ func (c *Core) learn(r assignment.Record) {
 	}
 }
 
-// foundOwn takes in what the bucket says of the instance's own key.
-func (c *Core) foundOwn(keys []Found) {
-	if c.renewing || c.member && c.ackedAt.Mono >= c.lookAt.Mono {
-		return // the look may be from before the renewal
-	}
-	at := slices.IndexFunc(keys, func(f Found) bool { return f.Instance == c.settings.Instance })
-	switch {
-	case at < 0:
-		// It has expired, or was lost. What the instance owns may be another one's meanwhile.
-		if c.revision != 0 {
-			c.confirmed = false
-			c.renewSoon()
-		}
-		c.revision = 0
-	case keys[at].Revision != c.revision:
-		c.revision = keys[at].Revision // a renewal was not acknowledged
-		c.renewSoon()
-	}
-}
+func (c *Core) renewSoon() { c.renewDue = true }
+func (c *Core) lookSoon()  { c.lookDue = true }
 
-// foundOthers takes in which other members there are. known is the version of the record before this look.
-func (c *Core) foundOthers(keys []Found, known uint64) {
-	present := make(map[string]bool)
-	for _, f := range keys {
-		if f.Instance == c.settings.Instance || c.succeeds(f.Instance) {
-			continue
-		}
-		present[f.Instance] = true
-		o := c.others[f.Instance]
-		if o == nil || o.absent {
-			c.changed = c.now.Mono
-		}
-		c.others[f.Instance] = &other{key: f.Key}
+func (c *Core) look() {
+	if c.looking || c.writing != nil || !c.lookDue && c.now.Mono-c.lookAt.Mono < c.every() {
+		return
 	}
-	for _, l := range c.record.Logs {
-		for _, named := range []string{l.Owner, l.Next} {
-			if named != "" && named != c.settings.Instance && c.others[named] == nil {
-				c.others[named] = &other{}
-			}
-		}
-	}
-	for name, o := range c.others {
-		switch {
-		case present[name]:
-		case c.succeeds(name):
-			delete(c.others, name)
-		case !o.absent, c.wrote(name, known):
-			o.absent, o.since = true, c.lookAt.Mono
-			c.changed = c.now.Mono
-		case c.gone(o):
-			delete(c.others, name)
-		}
-	}
-}
-
-// wrote reports whether a member may have written the record since a version that was known. If so, it
-// was back between two looks, and may have a fresh lease.
-func (c *Core) wrote(name string, known uint64) bool {
-	return c.record.Version > known+1 || c.record.Version == known+1 && c.record.By == name
-}
-
-// succeeds reports whether this instance has the place of another one, which has ended.
-func (c *Core) succeeds(name string) bool {
-	return c.settings.Process != "" && strings.HasPrefix(name, c.settings.Process)
-}
-
-// gone reports whether a member that is absent is gone, as the look that has just come shows.
-func (c *Core) gone(o *other) bool { return c.lookAt.Mono-o.since >= c.settings.TTL }
-
-// members returns the members as package assignment needs them, in no particular order.
-func (c *Core) members() []assignment.Member {
-	all := []assignment.Member{{Instance: c.settings.Instance, Rule: assignment.Rule, Draining: c.draining}}
-	for name, o := range c.others {
-		all = append(all, assignment.Member{Instance: name, Rule: o.key.Rule, Draining: o.key.Draining, Silent: o.absent})
-	}
-	return all
+	c.looking, c.lookDue, c.lookAt, c.fx.Look = true, false, c.now, true
 }
