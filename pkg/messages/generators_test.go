@@ -241,7 +241,7 @@ var genBody = map[kind]func(t *rapid.T, p protocol.Partition, epoch uint64) Mess
 		return Committed{p, epoch, genBytes(600).Draw(t, "entry")}
 	},
 	kindReadOnly: func(t *rapid.T, p protocol.Partition, _ uint64) Message {
-		return ReadOnly{p, genString.Draw(t, "damage")}
+		return ReadOnly{p, genString.Draw(t, "damage"), rapid.Bool().Draw(t, "unbegun")}
 	},
 	kindCongested: func(t *rapid.T, p protocol.Partition, _ uint64) Message {
 		return Congested{p, genString.Draw(t, "reason")}

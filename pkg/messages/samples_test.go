@@ -61,7 +61,7 @@ var samples = map[kind]Message{
 		{Ticket: Ticket{Lane: "lane-a", Number: 9}, Offset: math.MaxInt64, Duplicate: true}, {Code: protocol.CodeNotCommitted, Detail: "why"},
 	}},
 	kindCommitted:      Committed{samplePartition, 44, EncodeEntry(sampleEntry)},
-	kindReadOnly:       ReadOnly{samplePartition, "entry 12 of its log is missing"},
+	kindReadOnly:       ReadOnly{samplePartition, "entry 12 of its log is missing", true},
 	kindCongested:      Congested{samplePartition, "67108864 bytes of its log are not archived"},
 	kindFenceProducer:  FenceProducer{samplePartition, 7, sampleKnown.ProducerFence, true},
 	kindProducerFenced: ProducerFenced{samplePartition, 7, 4, protocol.CodeInvalidEpoch, sampleKnown},

@@ -176,11 +176,21 @@ type Committed struct {
 }
 
 // ReadOnly reports that the partition accepts no records, because its log or its mark is
-// damaged or its log is sealed (replicator to frontends, on the subject of Committed). It is
+// damaged, its log is sealed or does not exist (replicator to frontends, on the subject of Committed). It is
 // repeated as long as the partition is read-only.
 type ReadOnly struct {
 	Partition protocol.Partition
 	Damage    string // what is wrong, for people
+	Unbegun   bool   // nothing shows that the log ever had an entry: its topic may be under creation
+}
+
+// Err returns the error for requests: PARTITION_DAMAGED, or UNAVAILABLE for a log that may begin yet.
+func (m ReadOnly) Err() *protocol.Error {
+	code := protocol.CodePartitionDamaged
+	if m.Unbegun {
+		code = protocol.CodeUnavailable
+	}
+	return protocol.Errorf(code, "partition %s: %s", m.Partition, m.Damage)
 }
 
 // Congested reports that the partition takes no new requests, because too much of its log is
@@ -331,7 +341,7 @@ func (m Committed) encode(e *codec.Encoder) {
 	e.Bytes(m.Entry)
 }
 
-func (m ReadOnly) encode(e *codec.Encoder) { e.Text(m.Damage) }
+func (m ReadOnly) encode(e *codec.Encoder) { e.Text(m.Damage); e.Bool(m.Unbegun) }
 
 func (m Congested) encode(e *codec.Encoder) { e.Text(m.Reason) }
 
@@ -377,7 +387,7 @@ var body = map[kind]struct {
 		return Outcomes{p, d.Uint(), codec.List(d, decodeOutcome)}
 	}},
 	kindCommitted: {2, func(d *codec.Decoder, p protocol.Partition) Message { return Committed{p, d.Uint(), d.Bytes()} }},
-	kindReadOnly:  {1, func(d *codec.Decoder, p protocol.Partition) Message { return ReadOnly{p, d.Text()} }},
+	kindReadOnly:  {2, func(d *codec.Decoder, p protocol.Partition) Message { return ReadOnly{p, d.Text(), d.Bool()} }},
 	kindCongested: {1, func(d *codec.Decoder, p protocol.Partition) Message { return Congested{p, d.Text()} }},
 	kindFenceProducer: {3, func(d *codec.Decoder, p protocol.Partition) Message {
 		return FenceProducer{p, d.Uint(), decodeFence(d), d.Bool()}

@@ -261,10 +261,10 @@ func (s *Service) awaitUpdated(ctx context.Context, id protocol.Partition, revis
 }
 
 // damage returns the damage of the read-only partitions.
-func (s *Service) damage() map[protocol.Partition]string {
-	all := make(map[protocol.Partition]string)
+func (s *Service) damage() map[protocol.Partition]messages.ReadOnly {
+	all := make(map[protocol.Partition]messages.ReadOnly)
 	for _, p := range s.set.Actors() {
-		if what := p.Stats().Damage; what != "" {
+		if what := p.Stats().Damage; what.Damage != "" {
 			all[p.ID()] = what
 		}
 	}

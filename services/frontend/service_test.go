@@ -238,7 +238,7 @@ func TestDamageOfAPartitionIsShown(t *testing.T) {
 	r.request(protocol.TopicAPI+"create", `{"name":"orders"}`, &created)
 	id := created.Topic.Partition(0)
 	r.send(messages.FrontendSubject(r.service.epoch.Number()), messages.ReadOnly{Partition: id, Damage: "entry 7 is lost"})
-	r.eventually("damage", func() bool { return r.service.damage()[id] == "entry 7 is lost" })
+	r.eventually("damage", func() bool { return r.service.damage()[id].Damage == "entry 7 is lost" })
 }
 
 func TestStopAnswersWhatItAdmitted(t *testing.T) {

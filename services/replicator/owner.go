@@ -213,7 +213,7 @@ func (p *owner) check() error {
 		return protocol.Errorf(protocol.CodeUnavailable, "JetStream accepts no appends to the log of partition %s. %s. (%s)",
 			p.id, refusalAdvice, t.Refusing)
 	case t != nil && t.Damage != "":
-		return protocol.Errorf(protocol.CodePartitionDamaged, "partition %s: %s", p.id, t.Damage)
+		return messages.ReadOnly{Partition: p.id, Damage: t.Damage, Unbegun: t.Unbegun}.Err()
 	case t == nil || !t.Leading:
 		return protocol.Errorf(protocol.CodeUnavailable, "the log of partition %s is being taken over", p.id)
 	}

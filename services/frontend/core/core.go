@@ -119,7 +119,7 @@ type Core struct {
 	tickets     *ticketing.Issuer[*ticket]
 	emptied     map[string]uint64 // lanes that became empty since the heartbeat, with their floors
 
-	damage        string // of the log, while the partition is read-only
+	damage        messages.ReadOnly // of the log, while the partition is read-only
 	readOnlyUntil time.Time
 
 	congestion     string // why the log takes no new requests, up to a time
@@ -155,7 +155,7 @@ type Stats struct {
 	Restaged    uint64
 	GivenUp     uint64
 	Outstanding int
-	Damage      string // of the log, while the partition is read-only
+	Damage      messages.ReadOnly // of the log, while the partition is read-only; else zero
 }
 
 // NewCore returns a core without tickets. It announces its epoch before it is ready. codec is
@@ -200,14 +200,14 @@ func (c *Core) step(now time.Time, events []Event, beat bool) Effects {
 	c.flush()
 	c.stats.Outstanding = c.tickets.Outstanding()
 	if c.stats.Damage = c.damage; !now.Before(c.readOnlyUntil) {
-		c.stats.Damage = ""
+		c.stats.Damage = messages.ReadOnly{}
 	}
 	return c.fx
 }
 
 // idle reports whether nothing is due without an event, however much time passes.
 func (c *Core) idle() bool {
-	return !c.serves() || c.announced && c.tickets.Outstanding() == 0 && len(c.emptied) == 0 && c.stats.Damage == ""
+	return !c.serves() || c.announced && c.tickets.Outstanding() == 0 && len(c.emptied) == 0 && c.stats.Damage.Damage == ""
 }
 
 func (c *Core) handle(now time.Time, e Event) {
@@ -225,7 +225,7 @@ func (c *Core) handle(now time.Time, e Event) {
 			c.outcomes(now, e.Outcomes)
 		}
 	case messages.ReadOnly:
-		c.readOnly(now, e.Damage)
+		c.readOnly(now, e)
 	case messages.Congested:
 		c.congestion, c.congestedUntil = e.Reason, now.Add(congestedTime)
 	case messages.Announced:

@@ -26,8 +26,8 @@ func TestReadOnlyPartitionRefusesBatchesAndEndsTickets(t *testing.T) {
 	if text := w.answers[1].Error.Error(); !strings.Contains(text, "entry 7 is lost") {
 		t.Errorf("the refusal says %q", text)
 	}
-	if got := w.core.Stats().Damage; got != "entry 7 is lost" {
-		t.Errorf("damage is %q", got)
+	if got := w.core.Stats().Damage; got != readOnly("entry 7 is lost") {
+		t.Errorf("damage is %+v", got)
 	}
 }
 
@@ -44,7 +44,17 @@ func TestPartitionIsWritableAfterDamage(t *testing.T) {
 	w.wantAnswers("refused=PARTITION_DAMAGED")
 	w.step(commit("a", 5, 1))
 	w.wantAnswers("refused=PARTITION_DAMAGED", "taken=5")
-	if got := w.core.Stats().Damage; got != "" {
-		t.Errorf("damage is %q", got)
+	if got := w.core.Stats().Damage; got != (messages.ReadOnly{}) {
+		t.Errorf("damage is %+v", got)
 	}
+}
+
+// Its topic may be under creation by a process that is frozen.
+func TestLogThatMayBeginYetCanBeTriedAgain(t *testing.T) {
+	w := newWorld(t)
+	m := readOnly("JetStream does not have its log")
+	m.Unbegun = true
+	w.step(m)
+	w.step(produce("a", "refused"))
+	w.wantAnswers("refused=UNAVAILABLE")
 }

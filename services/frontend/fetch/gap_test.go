@@ -373,13 +373,13 @@ func TestReadOnlyPartitionIsServedToItsEnd(t *testing.T) {
 	f.tell(lines("a"))
 	follower := f.fetch(fields{"offset": 0, "follow": true})
 	follower.data()
-	f.server.ReadOnly(f.id, "its log ends with entry 2")
+	f.server.ReadOnly(f.id, messages.ReadOnly{Partition: f.id, Damage: "its log ends with entry 2"})
 	expectGap(t, follower.fails(protocol.CodePartitionDamaged), 1, -1)
 	c := f.fetch(fields{"from": "earliest"})
 	c.data()
 	if text := c.fails(protocol.CodePartitionDamaged).Header.Get(protocol.HeaderDesc); !strings.Contains(text, "its log ends with entry 2") {
 		t.Errorf("the description is %q", text)
 	}
-	f.server.ReadOnly(f.id, "")
+	f.server.ReadOnly(f.id, messages.ReadOnly{})
 	f.fetch(fields{"offset": 0}).wants(protocol.StatusEnd, "a")
 }

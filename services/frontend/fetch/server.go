@@ -139,7 +139,7 @@ func (s *Server) Committed(m messages.Committed, entry messages.Entry) {
 // ReadOnly handles the replicator's report of what the log of a partition has lost; empty
 // means nothing. Fetches deliver the records that can be read, and then end with the damage
 // as their error instead of waiting.
-func (s *Server) ReadOnly(id protocol.Partition, damage string) {
+func (s *Server) ReadOnly(id protocol.Partition, damage messages.ReadOnly) {
 	s.mu.RLock()
 	p := s.partitions[id]
 	s.mu.RUnlock()
@@ -147,8 +147,8 @@ func (s *Server) ReadOnly(id protocol.Partition, damage string) {
 		return
 	}
 	var err *protocol.Error
-	if damage != "" {
-		err = protocol.Errorf(protocol.CodePartitionDamaged, "partition %s: %s", id, damage)
+	if damage.Damage != "" {
+		err = damage.Err()
 	}
 	p.setReadOnly(err)
 }

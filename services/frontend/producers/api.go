@@ -16,6 +16,7 @@ import (
 	"laneway.dev/internal/producerregistry"
 	"laneway.dev/internal/topics"
 	"laneway.dev/internal/transport"
+	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/frontend/api"
 )
@@ -25,9 +26,9 @@ type Config struct {
 	Wire      *transport.Connection // for questions to replicators
 	Topics    *topics.Registry
 	Registry  *producerregistry.Registry
-	Heartbeat time.Duration                        // an unanswered question is repeated after it
-	Epoch     func() uint64                        // frontend epoch; replicators answer to its subject
-	Damage    func() map[protocol.Partition]string // of the read-only partitions
+	Heartbeat time.Duration                                   // an unanswered question is repeated after it
+	Epoch     func() uint64                                   // frontend epoch; replicators answer to its subject
+	Damage    func() map[protocol.Partition]messages.ReadOnly // of the read-only partitions
 }
 
 // API answers requests about producers. It is safe for concurrent use.

@@ -39,7 +39,7 @@ type rig struct {
 	mu     sync.Mutex
 	asked  []messages.Message
 	answer func(n int, question messages.Message) messages.Message // to the nth question; nil is lost
-	damage map[protocol.Partition]string
+	damage map[protocol.Partition]messages.ReadOnly
 }
 
 func start(t *testing.T) *rig {
@@ -81,7 +81,7 @@ func (r *rig) question(m messages.Message) {
 	}
 }
 
-func (r *rig) damaged() map[protocol.Partition]string {
+func (r *rig) damaged() map[protocol.Partition]messages.ReadOnly {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.damage
@@ -230,7 +230,7 @@ func TestInitWithoutANameAsksNoReplicator(t *testing.T) {
 func TestDamagedPartitionEndsTheWait(t *testing.T) {
 	r := start(t)
 	r.answer = func(int, messages.Message) messages.Message { return nil }
-	r.damage = map[protocol.Partition]string{r.topic.Partition(1): "entry 7 is lost"}
+	r.damage = map[protocol.Partition]messages.ReadOnly{r.topic.Partition(1): {Partition: r.topic.Partition(1), Damage: "entry 7 is lost"}}
 	for name, ask := range map[string]func() *protocol.Error{
 		"init": func() *protocol.Error {
 			_, err := r.init(protocol.ProducerInitRequest{Name: "feed", Topics: []string{"orders"}})

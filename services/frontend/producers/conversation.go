@@ -61,8 +61,8 @@ func (a *API) converse(ctx context.Context, turn func(now time.Time, events []an
 	step := func(now time.Time, events []any) bool {
 		if now.Sub(looked) >= a.config.Heartbeat {
 			looked = now
-			for id, damage := range a.config.Damage() {
-				events = append(events, messages.ReadOnly{Partition: id, Damage: damage})
+			for _, damage := range a.config.Damage() {
+				events = append(events, damage)
 			}
 		}
 		send, done := turn(now, events)

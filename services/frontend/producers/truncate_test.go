@@ -62,7 +62,7 @@ func TestRefusedTruncationIsAnError(t *testing.T) {
 			t.Errorf("%s: %+v", name, got.Error)
 		}
 	}
-	r.damage = map[protocol.Partition]string{r.topic.Partition(0): "entry 7 is lost"}
+	r.damage = map[protocol.Partition]messages.ReadOnly{r.topic.Partition(0): {Partition: r.topic.Partition(0), Damage: "entry 7 is lost"}}
 	r.answer = func(int, messages.Message) messages.Message { return nil }
 	if got := r.truncate(protocol.TopicTruncateRequest{Name: "orders", Before: 7}); got.Error == nil || got.Error.Code != protocol.CodePartitionDamaged {
 		t.Errorf("of a damaged partition: %+v", got.Error)

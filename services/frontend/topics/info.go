@@ -39,7 +39,7 @@ func (a *API) topicInfo(ctx context.Context, data []byte) (any, error) {
 	histories := make([]messages.History, topic.Partitions)
 	for n := range topic.Partitions {
 		id := topic.Partition(n)
-		info := protocol.PartitionInfo{Partition: id.Number, Stream: id.Stream(), LogStream: messages.JournalStream(id.Log), Damage: damage[id]}
+		info := protocol.PartitionInfo{Partition: id.Number, Stream: id.Stream(), LogStream: messages.JournalStream(id.Log), Damage: damage[id].Damage}
 		histories[n], err = a.describeLog(ctx, topic, &info)
 		if err != nil && a.config.Registry.Gone(ctx, id) {
 			return nil, protocol.NewError(protocol.CodeUnknownTopic, request.Name)

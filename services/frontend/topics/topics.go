@@ -28,7 +28,7 @@ type Config struct {
 	Ready    func(context.Context, protocol.Partition) error // returns when a partition admits requests
 	// Updated returns when a revision of its topic is in force in a partition.
 	Updated func(context.Context, protocol.Partition, uint64) error
-	Damage  func() map[protocol.Partition]string // of the read-only partitions
+	Damage  func() map[protocol.Partition]messages.ReadOnly // of the read-only partitions
 	// Segments returns the size of the history of a partition.
 	Segments func(context.Context, protocol.Partition, messages.History) (history.Size, error)
 }

@@ -37,7 +37,7 @@ type rig struct {
 	bound    []string
 	ready    func(context.Context, protocol.Partition) error
 	updated  func(context.Context, protocol.Partition, uint64) error
-	damage   map[protocol.Partition]string
+	damage   map[protocol.Partition]messages.ReadOnly
 	segments func(context.Context, protocol.Partition, messages.History) (history.Size, error)
 }
 
@@ -67,7 +67,7 @@ func start(t *testing.T) *rig {
 		Updated: func(ctx context.Context, p protocol.Partition, revision uint64) error {
 			return r.updated(ctx, p, revision)
 		},
-		Damage: func() map[protocol.Partition]string { return r.damage },
+		Damage: func() map[protocol.Partition]messages.ReadOnly { return r.damage },
 		Segments: func(ctx context.Context, p protocol.Partition, h messages.History) (history.Size, error) {
 			return r.segments(ctx, p, h)
 		},
@@ -194,7 +194,7 @@ func TestBadRequestsAreRefused(t *testing.T) {
 func TestDamageIsShown(t *testing.T) {
 	r := start(t)
 	topic := r.create(protocol.TopicConfig{Name: "orders"})
-	r.damage = map[protocol.Partition]string{topic.Partition(0): "the stream is gone"}
+	r.damage = map[protocol.Partition]messages.ReadOnly{topic.Partition(0): {Partition: topic.Partition(0), Damage: "the stream is gone"}}
 	logtest.Of(t, r.conn, topic.Partition(0)).LoseStream()
 	var info protocol.TopicResponse
 	if _, text := r.request("info", protocol.TopicRequest{Name: "orders"}, &info); len(info.Partitions) != 1 || info.Partitions[0].Damage != "the stream is gone" {

@@ -24,6 +24,7 @@ const sealed = "its log is sealed: its loss is being accepted, or an --accept-lo
 // damage describes a log that has lost entries.
 type damage struct {
 	what       string    // for operators; empty if nothing is lost
+	unbegun    bool      // nothing shows that the log ever had an entry
 	since      time.Time // when the log was last read, or first found empty
 	reportedAt time.Time // when the frontends last received it
 }
@@ -139,7 +140,7 @@ func (c *Core) damaged(now time.Time, what string) { c.suspect(now, what, c.sett
 // patience. Until then the log is read again every Heartbeat.
 func (c *Core) suspect(now time.Time, what string, patience time.Duration) {
 	c.rollBack()
-	c.damage.since = now
+	c.damage.since, c.damage.unbegun = now, false
 	if c.suspectSince.IsZero() {
 		c.suspectSince = now
 	}
@@ -154,6 +155,19 @@ func (c *Core) suspect(now time.Time, what string, patience time.Duration) {
 	c.damage.what = what
 }
 
+// withoutEntries handles a log that does not exist, or is empty. Without a mark or a snapshot, nothing
+// shows that it ever had an entry: who creates its topic may be slow or frozen, and then producers can
+// succeed later. An operator has to know of it all the same, because the creation may have been interrupted,
+// and the evidence may be lost together with the log.
+func (c *Core) withoutEntries(now time.Time, what string) {
+	evidence := c.reserve.Exists || c.last > 0 || c.acknowledged.Sequence > 0
+	if !evidence {
+		what += "; or the creation of the topic takes long, or was interrupted: if the topic is new, delete it and create it again"
+	}
+	c.suspect(now, what, creationTime)
+	c.damage.unbegun = !evidence
+}
+
 // recheck reads a damaged or suspect log again when it is due.
 func (c *Core) recheck(now time.Time) {
 	after := recheckEvery
@@ -165,14 +179,14 @@ func (c *Core) recheck(now time.Time) {
 	}
 }
 
-// reportReadOnly sends the damage to the frontends every readOnlyEvery. They reject produce
+// reportReadOnly sends the damage to the frontends every readOnlyEvery. They refuse produce
 // requests with it; a frontend that starts later gets it as well.
 func (c *Core) reportReadOnly(now time.Time) {
 	if c.damage.what == "" || now.Sub(c.damage.reportedAt) < readOnlyEvery {
 		return
 	}
 	c.damage.reportedAt = now
-	c.send(messages.CommittedSubject(c.id), messages.ReadOnly{Partition: c.id, Damage: c.damage.what})
+	c.send(messages.CommittedSubject(c.id), messages.ReadOnly{Partition: c.id, Damage: c.damage.what, Unbegun: c.damage.unbegun})
 }
 
 // startOver drops all state and recovers again from mark, snapshot and log. It keeps what

@@ -27,7 +27,7 @@ func (o *owner) expectDamage(want string) {
 	if len(o.damage) != 1 || !strings.Contains(o.damage[0], want) || len(told) == 0 || told[0].Damage != o.damage[0] {
 		o.w.t.Fatalf("damage is %q, frontends are told %+v, want one that says %q", o.damage, told, want)
 	}
-	if s := o.core.Stats(); s.Leading || s.Damage != o.damage[len(o.damage)-1] || o.append != nil {
+	if s := o.core.Stats(); s.Leading || s.Damage != o.damage[len(o.damage)-1] || s.Unbegun != told[0].Unbegun || o.append != nil {
 		o.w.t.Fatalf("a read-only partition is led: %+v", s)
 	}
 }
@@ -377,7 +377,7 @@ func TestLogThatStaysEmptyIsReported(t *testing.T) {
 		o.step()
 		o.settle()
 	}
-	o.expectDamage("the creation of the topic was interrupted")
+	o.expectDamage("its log is empty")
 }
 
 func TestLostMarkIsWarnedOf(t *testing.T) {
@@ -449,15 +449,43 @@ func TestLogWhoseStreamDoesNotExistIsReported(t *testing.T) {
 	o.commit(batch("a", 1))
 	o.step(core.Stopping{})
 	next := w.start("second")
-	for range 70 {
-		if next.read != nil {
-			next.read = nil
-			next.step(core.LogRead{Gone: true})
-		}
-		w.pass(w.settings.Heartbeat)
-		next.step()
-	}
+	next.findNoLog()
 	next.expectDamage("does not have its log")
+	if next.core.Stats().Unbegun {
+		t.Error("the log has a mark, and may begin yet")
+	}
+}
+
+// The process that creates the topic may be frozen. Until it goes on, nothing shows that there was a log.
+func TestLogWithoutAnyEvidenceMayBeginYet(t *testing.T) {
+	w, _ := newMarked(t)
+	w.mark, w.snapshots = core.FoundMark{}, nil
+	o := w.start("first")
+	o.findNoLog()
+	o.expectDamage("the creation of the topic")
+	if !o.core.Stats().Unbegun {
+		t.Error("nothing shows that there was a log, and it counts as lost")
+	}
+	for range 70 {
+		w.pass(w.settings.Heartbeat)
+		o.step()
+		o.settle()
+	}
+	if s := o.core.Stats(); !s.Leading || s.Damage != "" || s.Unbegun {
+		t.Errorf("after the log has begun: %+v", s)
+	}
+}
+
+// findNoLog answers reads with a log that JetStream does not have, for longer than a creation takes.
+func (o *owner) findNoLog() {
+	for range 70 {
+		if o.read != nil {
+			o.read = nil
+			o.step(core.LogRead{Gone: true})
+		}
+		o.w.pass(o.w.settings.Heartbeat)
+		o.step()
+	}
 }
 
 // The older owner took the log, wrote that it ends there, and died. The younger one was

@@ -59,7 +59,7 @@ func (c *Core) logRead(now time.Time, r LogRead) {
 		return
 	}
 	if r.Gone {
-		c.suspect(now, "JetStream does not have its log: files were deleted, or could not be restored, as the log of NATS says", creationTime)
+		c.withoutEntries(now, "JetStream does not have its log: files were deleted, or could not be restored, as the log of NATS says")
 		return
 	}
 	if len(r.Entries) == 0 && !r.AtEnd && r.Corrupt == "" {
@@ -139,8 +139,7 @@ func (c *Core) foundEnd(now time.Time, r *LogRead) {
 	case what != "":
 		c.damaged(now, what)
 	case c.last == 0:
-		c.suspect(now, "its log is empty: the creation of the topic was interrupted, or the log has lost everything; "+
-			"if the topic is new, delete it and create it again", creationTime)
+		c.withoutEntries(now, "its log is empty, and has lost everything")
 	default:
 		c.damage, c.suspectSince = damage{}, time.Time{}
 		c.resumeAfter(c.end())

@@ -20,6 +20,7 @@ type Stats struct {
 	Marks      uint64 // written
 	Gap        int64  // offsets left out when this owner started a term
 	Damage     string // what the log has lost; empty if nothing
+	Unbegun    bool   // if Damage: nothing shows that the log ever had an entry
 	Refusing   string // why JetStream has accepted no appends for a while; empty if it accepts them
 	Covered    uint64 // the last entry that recovery did not read, because a snapshot covers it
 	Damaged    int    // partitions with damage; only in the sums over partitions
@@ -36,7 +37,8 @@ type Stats struct {
 func (c *Core) Stats() Stats {
 	s := c.stats
 	s.Stats = c.partition.Stats()
-	s.Term, s.Leading, s.Damage, s.Refusing = c.term, c.phase == leading, c.damage.what, c.refusal.lasting
+	s.Term, s.Leading, s.Refusing = c.term, c.phase == leading, c.refusal.lasting
+	s.Damage, s.Unbegun = c.damage.what, c.damage.unbegun
 	s.Congested = s.Leading && s.Full
 	s.Watermark, s.Generation = c.watermark.logged, c.watermark.newest
 	s.LogBytes = s.Unarchived + c.purges.logBytes(c.last+1)

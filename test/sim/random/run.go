@@ -133,7 +133,10 @@ func newRun(config Config, trace *Trace) *run {
 	r.streams = make([]stream, len(r.Journals))
 	r.generations()
 	for _, of := range r.Partitions {
-		of.Evidence = world.NewEvidence()
+		of.Evidence = new(world.Evidence)
+		if of.Exists {
+			of.Evidence = world.NewEvidence()
+		}
 	}
 	if r.chance(m.Retain) {
 		r.retains, r.retention = true, r.drawRetention()

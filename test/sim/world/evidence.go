@@ -31,9 +31,15 @@ type Kept struct {
 
 // NewEvidence returns the evidence that creation writes.
 func NewEvidence() *Evidence {
-	first := messages.Position{Sequence: 1}
-	return &Evidence{
-		Mark: replicator.FoundMark{Mark: messages.Mark{Owner: "creation", Written: first, Reserved: first}, Revision: 1, Exists: true},
+	e := new(Evidence)
+	e.created()
+	return e
+}
+
+// created adds the mark that creation writes after the first entry of a log, unless its owner was faster.
+func (e *Evidence) created() {
+	if first := (messages.Position{Sequence: 1}); !e.Mark.Exists {
+		e.Mark = replicator.FoundMark{Mark: messages.Mark{Owner: "creation", Written: first, Reserved: first}, Revision: 1, Exists: true}
 	}
 }
 
@@ -126,6 +132,7 @@ func (p *Process) Loaded(of *Partition) Event {
 	}
 	share := &p.Shares[of.Index]
 	loaded := replicator.Loaded{Mark: of.Evidence.Mark}
+	share.unbegun = !loaded.Mark.Exists
 	share.unfounded = of.Log.First > 1
 	for _, k := range of.Evidence.snapshots {
 		if s, err := messages.DecodeSnapshot(k.data); err == nil {

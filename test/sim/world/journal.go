@@ -130,6 +130,9 @@ func (w *World) section(j *Journal, g *messages.Group, s *messages.Section) {
 			w.violated(of, "journal: group %d begins the log with entry %d; it has begun: %t; it was deleted: %t", j.Last(), s.Sequence, l.begun, l.Gone)
 		}
 		l.begun, l.places = true, []uint64{j.Last()}
+		if of.Evidence != nil {
+			of.Evidence.created()
+		}
 	case !l.begun:
 		w.violated(of, "journal: group %d has a section of kind %d, and there is no log; it was deleted: %t", j.Last(), s.Kind, l.Gone)
 	case s.Kind == messages.SectionNext:

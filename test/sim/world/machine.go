@@ -140,6 +140,7 @@ type LogWork struct {
 	Purge   *replicator.Purge
 	AskTime bool
 	Damage  string // the log is called damaged
+	Unbegun bool   // if Damage: because there is none
 }
 
 // Stats is what a machine counts.

@@ -27,6 +27,7 @@ type Partition struct {
 type Share struct {
 	Ready bool // a frontend admits requests
 
+	unbegun   bool // the log had not begun when a replicator last looked for its mark
 	unfounded bool // a replicator has found no snapshot from which it can read the log
 	excused   bool // it was unfounded once
 	appending bool

@@ -99,7 +99,7 @@ func (r *ReplicatorCore) work(turn *replicator.Turn, out *Output) (written []rep
 		r.logs[of].stats = t.Stats
 		w := LogWork{
 			Of: of, Load: fx.Load, Append: fx.Append, Read: fx.Read, Mark: fx.Mark, Save: fx.Save,
-			Scrub: fx.Scrub != nil, Purge: fx.Purge, AskTime: fx.AskTime, Damage: fx.Damage,
+			Scrub: fx.Scrub != nil, Purge: fx.Purge, AskTime: fx.AskTime, Damage: fx.Damage, Unbegun: t.Stats.Unbegun,
 		}
 		if r.marksAtOnce && fx.Mark != nil {
 			w.Mark = nil

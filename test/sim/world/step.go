@@ -56,6 +56,8 @@ func (w *World) claims(p *Process, fx *Effects) {
 		of, damage := w.Partitions[fx.Logs[i].Of], fx.Logs[i].Damage
 		switch {
 		case damage == "":
+		case fx.Logs[i].Unbegun && p.Shares[of.Index].unbegun:
+			w.SayOf(of, "%s finds no log", p)
 		case p.Shares[of.Index].unfounded:
 			w.SayOf(of, "%s calls the log damaged, because %s", p, damage)
 		default:

@@ -67,7 +67,7 @@ func (q *Questions) Damaged(m messages.ReadOnly) error {
 	if i := q.find(m.Partition); i < 0 || q.open[i].sent.IsZero() {
 		return nil
 	}
-	return protocol.Errorf(protocol.CodePartitionDamaged, "partition %s: %s", m.Partition, m.Damage)
+	return m.Err()
 }
 
 // Unanswered returns the error for questions that were not answered because of a cause, such

@@ -102,7 +102,7 @@ func (e *LogEnd) Forget() { e.known.Valid = false }
 
 // SetReadOnly applies the replicator's report of damage; nil if there is none.
 func (e *LogEnd) SetReadOnly(damage *protocol.Error) {
-	if (damage == nil) == (e.readOnly == nil) {
+	if (damage == nil) == (e.readOnly == nil) && (damage == nil || damage.Code == e.readOnly.Code) {
 		return
 	}
 	e.readOnly = damage
