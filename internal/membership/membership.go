@@ -41,10 +41,14 @@ type Config struct {
 	Changed func(View)
 }
 
+// Log says who owns a log.
+type Log = assignment.Log
+
 // View is what an instance knows. It is immutable.
 type View struct {
 	Owned  []member.Owned
 	Record assignment.Record
+	Takers bool // whether another member may get logs
 	lease  member.Lease
 }
 
@@ -75,6 +79,18 @@ func Join(config Config) *Member {
 	m.view.Store(&View{})
 	m.Go(m.run)
 	return m
+}
+
+// hints is the subject on which members say that they have written the record of a role.
+func hints(role string) string { return "_laneway.members." + role }
+
+// listen takes hints until the actor ends. Without them the instance looks every third of the TTL.
+func (m *Member) listen() (end func()) {
+	sub, err := m.config.Conn.Subscribe(hints(m.config.Role), func(*nats.Msg) { _ = m.mailbox.Offer(member.Hint{}) })
+	if err != nil {
+		return func() {}
+	}
+	return func() { _ = sub.Unsubscribe() }
 }
 
 // now returns the time by both clocks. Go's monotonic clock stands still while the machine is suspended.
@@ -111,6 +127,7 @@ const stepsPerTTL = 10
 
 func (m *Member) run(ctx context.Context) {
 	defer m.work.Wait()
+	defer m.listen()()
 	m.mailbox.Run(ctx, m.config.TTL/stepsPerTTL, func(_ time.Time, events []member.Event) bool {
 		m.execute(ctx, m.core.Step(m.now(), events))
 		return true
@@ -118,7 +135,7 @@ func (m *Member) run(ctx context.Context) {
 }
 
 func (m *Member) execute(ctx context.Context, fx member.Effects) {
-	v := &View{Owned: m.core.Owned(), Record: m.core.Record(), lease: m.core.Lease()}
+	v := &View{Owned: m.core.Owned(), Record: m.core.Record(), Takers: m.core.Takers(), lease: m.core.Lease()}
 	m.view.Store(v)
 	if fx.Renew != nil {
 		m.attempt(ctx, func(ctx context.Context) member.Event { return m.renew(ctx, *fx.Renew) })
@@ -169,6 +186,7 @@ func (m *Member) write(ctx context.Context, w member.Write) member.Event {
 	if m.note(ctx, &m.writes, err); err != nil {
 		return member.NotWritten{}
 	}
+	_ = m.config.Conn.Publish(hints(m.config.Role), nil) // others look in any case
 	return member.Written{}
 }
 

@@ -42,6 +42,25 @@ func (r *Registry) DecideLogs(ctx context.Context, wanted int) (int, error) {
 	}, nil)
 }
 
+// AwaitLogs returns the number of logs of the cluster as soon as a frontend, or the creation of a topic, has
+// decided it, or an error when ctx has ended.
+func (r *Registry) AwaitLogs(ctx context.Context) (int, error) {
+	return kvbucket.Repeat(ctx, func() (int, error) {
+		number, _, err := r.keptLogs(ctx)
+		if err != nil || number > 0 {
+			return number, err
+		}
+		all, err := r.recorded(ctx) // the number itself may be lost
+		switch {
+		case err != nil:
+			return 0, err
+		case len(all) == 0:
+			return 0, protocol.NewError(protocol.CodeUnavailable, "the number of logs is not decided yet; is a frontend running?")
+		}
+		return max(all[0].Logs, 1), nil
+	}, nil)
+}
+
 // decideLogs is one attempt of DecideLogs.
 func (r *Registry) decideLogs(ctx context.Context, wanted int) (int, error) {
 	number, revision, err := r.keptLogs(ctx)

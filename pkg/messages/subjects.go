@@ -43,7 +43,10 @@ const (
 func ofLog(prefix string, p protocol.Partition) string { return prefix + strconv.Itoa(int(p.Log)) }
 
 // SequencerSubject reaches the sequencer of the partition's log.
-func SequencerSubject(p protocol.Partition) string { return ofLog(sequencerPrefix, p) }
+func SequencerSubject(p protocol.Partition) string { return SequencerLogSubject(p.Log) }
+
+// SequencerLogSubject reaches the sequencer of a log.
+func SequencerLogSubject(log uint16) string { return sequencerPrefix + strconv.Itoa(int(log)) }
 
 // ReplicatorSubject reaches the replicator of the partition's log.
 func ReplicatorSubject(p protocol.Partition) string { return ofLog(replicatorPrefix, p) }

@@ -3,94 +3,104 @@ package sequencer
 import (
 	"context"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"go.uber.org/zap"
 
-	"laneway.dev/internal/actor"
-	"laneway.dev/internal/supervisor"
+	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/sequencer/core"
 )
 
-// mailboxSize bounds the messages that wait for a log; each carries many items.
-const mailboxSize = 4096
-
-// log is the actor of one log. The core belongs to its goroutine.
+// log is the place of one log in this instance: which partitions it has, and the tenure of this
+// instance if it owns the log. It is safe for concurrent use.
 type log struct {
-	actor.Routine
-
 	number  uint16
 	service *Service
-	mailbox *actor.Mailbox[core.Event]
-	spans   spans
-	stats   atomic.Pointer[core.Stats]
-	work    sync.WaitGroup // the goroutines that take an epoch
+
+	mu         sync.Mutex
+	partitions map[protocol.Partition]bool
+	tenure     *tenure    // nil if the instance does not own the log
+	epoch      uint64     // the highest one in which the instance has owned it
+	past       core.Stats // of the tenures that have ended
 }
 
-// startLog starts the actor of a log.
-func (s *Service) startLog(number uint16) *log {
-	l := &log{
-		number: number, service: s, mailbox: actor.NewMailbox[core.Event](mailboxSize), spans: newSpans(s.config.Telemetry),
-	}
-	l.Go(l.run)
-	return l
+func (s *Service) newLog(number uint16) *log {
+	return &log{number: number, service: s, partitions: make(map[protocol.Partition]bool)}
 }
 
-func (l *log) put(ctx context.Context, e core.Event) {
-	// An error means that the actor is ending. The heartbeat of the lanes repairs the loss.
-	_ = l.mailbox.Put(ctx, e)
-}
-
-// run is the actor's goroutine.
-func (l *log) run(ctx context.Context) {
-	defer l.work.Wait()
-	defer l.End(supervisor.ErrStopped)
-	c := core.NewLog(l.service.epoch.Epoch(), l.service.config.Heartbeat)
-	if l.service.Err() != nil {
-		l.mailbox.Close()
-		return // replaced before this log began
-	}
-	l.mailbox.Run(ctx, l.service.config.Heartbeat, func(now time.Time, events []core.Event) bool {
-		fx := c.Step(now, events)
-		stats := c.Stats()
-		l.stats.Store(&stats)         // whoever has a result finds it counted
-		l.spans.released(fx.Released) // before their trace contexts leave
-		l.service.Wire.Send(fx.Send)
-		if fx.TakeEpoch != 0 {
-			l.work.Go(func() { l.takeEpoch(ctx, fx.TakeEpoch) })
-		}
-		return !fx.Ended
-	})
-}
-
-// takeEpoch takes an epoch above a known one, retries until it succeeds, and passes the epoch
-// to the cores of all logs.
-func (l *log) takeEpoch(ctx context.Context, above uint64) {
-	log := l.service.config.Logger.With(zap.Uint16("log", l.number), zap.Uint64("known", above))
-	for {
-		attempt, cancel := context.WithTimeout(ctx, epochTime)
-		next, err := l.service.epoch.Raise(attempt, above)
-		cancel()
-		switch {
-		case err == nil:
-			log.Warn("a log or another service knows a higher epoch; took one above it", zap.Uint64("epoch", next))
-			l.service.tellAll(ctx, core.EpochTaken{Epoch: next})
-			return
-		case l.service.endIfReplaced(ctx, err), ctx.Err() != nil:
-			return
-		}
-		log.Warn("no epoch above the known one could be taken; trying again", zap.Error(err))
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(epochPause):
-		}
+// add adds a partition.
+func (l *log) add(p protocol.Partition) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.partitions[p] = true
+	if l.tenure != nil {
+		l.tenure.put(context.Background(), core.Added{Partition: p})
 	}
 }
 
-const (
-	// epochTime bounds one attempt to take an epoch: JetStream may have no leader.
-	epochTime  = 5 * time.Second
-	epochPause = time.Second
-)
+// remove removes a partition.
+func (l *log) remove(p protocol.Partition) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.partitions, p)
+	if l.tenure != nil {
+		l.tenure.put(context.Background(), core.Removed{Partition: p})
+	}
+}
+
+// own makes the instance serve the log, which the record of the role has as the n-th, in an epoch. An epoch is for one core: if the instance has owned the log
+// in that epoch or a higher one before, it needs one above that, which own returns; else 0.
+func (l *log) own(n int, epoch uint64) (above uint64, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case epoch == l.epoch && l.tenure != nil:
+		return 0, nil
+	case epoch <= l.epoch:
+		return l.epoch, nil
+	case l.tenure != nil:
+		l.epoch = epoch
+		l.tenure.put(context.Background(), core.EpochTaken{Epoch: epoch})
+		return 0, nil
+	}
+	l.epoch = epoch
+	added := make([]core.Event, 0, len(l.partitions))
+	for p := range l.partitions {
+		added = append(added, core.Added{Partition: p})
+	}
+	t := l.begin(n, epoch, added)
+	sub, err := l.service.Wire.Subscribe(messages.SequencerLogSubject(l.number), "", func(m messages.Message) { t.put(context.Background(), m) })
+	if err != nil {
+		t.end()
+		return 0, err
+	}
+	t.subscription, l.tenure = sub, t
+	l.service.config.Logger.Info("this sequencer owns a log", zap.Uint16("log", l.number), zap.Uint64("epoch", epoch))
+	return 0, nil
+}
+
+// disown ends the tenure if there is one. Batches that it held are lost. Their frontends have them staged
+// again, for the next owner.
+func (l *log) disown() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.tenure
+	if t == nil {
+		return
+	}
+	t.end()
+	l.past.Add(t.counted())
+	l.tenure = nil
+	l.service.config.Logger.Info("this sequencer owns a log no longer", zap.Uint16("log", l.number))
+}
+
+// stats returns what happened in all tenures.
+func (l *log) stats() core.Stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	sum := l.past
+	if l.tenure != nil {
+		sum.Add(l.tenure.stats())
+	}
+	return sum
+}

@@ -1,9 +1,6 @@
 package sequencer
 
-import (
-	"laneway.dev/internal/telemetry"
-	"laneway.dev/services/sequencer/core"
-)
+import "laneway.dev/internal/telemetry"
 
 var readings = []telemetry.Reading{
 	{Name: "laneway.sequencer.stage.completions", Description: "Batches that were staged", Unit: "{batch}", Counter: true},
@@ -25,15 +22,4 @@ func (s *Service) values() []int64 {
 		int64(t.Completions), int64(t.Early), int64(t.Released), int64(t.Repeated), int64(t.Outdated), int64(t.Dropped), int64(t.Lanes), int64(t.Waiting),
 		int64(s.Wire.Dropped()), int64(s.Wire.Malformed()),
 	}
-}
-
-// Stats returns the sums over all partitions.
-func (s *Service) Stats() core.Stats {
-	var sum core.Stats
-	for _, l := range s.logs.All() {
-		if t := l.stats.Load(); t != nil {
-			sum.Add(*t)
-		}
-	}
-	return sum
 }

@@ -1,24 +1,28 @@
-// Package sequencer runs the sequencer: for each log, an actor around the core that puts staged
-// batches of its partitions back into ticket order.
+// Package sequencer runs the sequencer: for each log that this instance owns, an actor around the core
+// that puts staged batches of its partitions back into ticket order.
 //
-// It owns the epoch of this instance and the subscription to the sequencer's subjects. It
-// decides nothing: services/sequencer/core decides when a batch is released, which frontends
-// are fenced, and what follows when this sequencer is.
+// Any number of sequencers share the logs. Which instance owns which log, and in which epoch, is decided in
+// internal/membership. This package starts and ends the actors accordingly. It decides nothing else:
+// services/sequencer/core decides when a batch is released, which frontends are fenced, and what follows when
+// this sequencer is.
 package sequencer
 
 import (
 	"cmp"
 	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/zap"
 
-	"laneway.dev/internal/ownership"
+	"laneway.dev/internal/membership"
 	"laneway.dev/internal/service"
 	"laneway.dev/internal/supervisor"
 	"laneway.dev/internal/topics"
 	"laneway.dev/pkg/messages"
+	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/sequencer/core"
 )
 
@@ -28,29 +32,32 @@ const role = "sequencer"
 type Config struct {
 	service.Config
 	Heartbeat time.Duration // default 200 ms
+	// Membership says who the instance is. The service fills in the rest.
+	Membership membership.Config
 }
 
 // Service is a running sequencer. It is safe for concurrent use.
 type Service struct {
 	*service.Base
-	config Config
-	epoch  *ownership.Holder
-	logs   *supervisor.Logs[*log]
-	set    *supervisor.Set[partition]
+	config   Config
+	registry *topics.Registry
+	set      *supervisor.Set[partition]
+	joined   atomic.Pointer[membership.Member] // nil until the number of logs is known
+
+	changed chan struct{} // has an element if what the instance owns, or which logs there are, may have changed
+
+	mu   sync.Mutex
+	logs map[uint16]*log // those with partitions
 }
 
-// Start takes an epoch and serves every partition. ctx bounds only the start,
-// which waits for JetStream.
-//
-// Batches that wait in a sequencer when it stops are lost there. Their frontends have them
-// staged again, for the next sequencer.
+// Start serves the logs that the instance is given. ctx bounds only the start, which waits for JetStream.
 func Start(ctx context.Context, config Config) (*Service, error) {
 	config.Heartbeat = cmp.Or(config.Heartbeat, 200*time.Millisecond)
-	s := &Service{Base: service.New(role, config.Config), config: config}
+	s := &Service{Base: service.New(role, config.Config), config: config, changed: make(chan struct{}, 1), logs: make(map[uint16]*log)}
 	if err := s.start(ctx); err != nil {
 		return nil, s.Abort(err)
 	}
-	config.Logger.Info("sequencer is running", zap.Uint64("epoch", s.epoch.Epoch()))
+	config.Logger.Info("sequencer is running")
 	return s, nil
 }
 
@@ -59,53 +66,67 @@ func (s *Service) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.epoch, err = ownership.Hold(ctx, js, role); err != nil {
+	m := &s.config.Membership
+	m.Conn, m.JS, m.Logger, m.Role = s.config.Conn, js, s.config.Logger, role
+	if s.registry, err = topics.Open(ctx, s.config.Conn, js); err != nil {
 		return err
 	}
-	registry, err := topics.Open(ctx, s.config.Conn, js)
-	if err != nil {
-		return err
-	}
-	s.logs = supervisor.NewLogs(s.startLog)
-	s.OnStop(func(context.Context) error { s.logs.Stop(); return nil })
-	if s.set, err = supervisor.Start(ctx, registry, s.config.Logger, s.partition); err != nil {
+	if s.set, err = supervisor.Start(ctx, s.registry, s.config.Logger, s.partition); err != nil {
 		return err
 	}
 	s.OnStop(func(context.Context) error { s.set.Stop(); return nil })
 	if err := s.Observe(readings, s.values); err != nil {
 		return err
 	}
-	s.Go(s.watch)
-	_, err = s.Subscribe(ctx, messages.SequencerWildcard, "", s.set.Deliver)
-	return err
-}
-
-// watch looks for a younger sequencer, in case that no message reports one.
-func (s *Service) watch(ctx context.Context) {
-	s.endIfReplaced(ctx, s.epoch.Watch(ctx))
-}
-
-// endIfReplaced ends the service, and returns true, if err means that a younger sequencer is
-// running. It records the end of the service before it sends events. So every log receives an
-// event, except one that starts later, which finds that the service has ended.
-func (s *Service) endIfReplaced(ctx context.Context, err error) bool {
-	replaced := s.FailIfReplaced(err)
-	if replaced {
-		s.tellAll(ctx, core.Replaced{})
+	// A probe asks whether there is a sequencer at all, and the transport answers it.
+	if _, err = s.Subscribe(ctx, messages.SequencerProbe, "", func(messages.Message) {}); err != nil {
+		return err
 	}
-	return replaced
+	s.Go(s.follow)
+	s.OnStop(s.handOver)
+	return nil
 }
 
-func (s *Service) tellAll(ctx context.Context, e core.Event) {
-	for _, l := range s.logs.All() {
-		l.put(ctx, e)
+// log returns the place of a log. A new one is served soon if the instance owns the log.
+func (s *Service) log(number uint16) *log {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.logs[number]
+	if l == nil {
+		l = s.newLog(number)
+		s.logs[number] = l
+		s.look()
 	}
+	return l
 }
 
-// Check returns why the sequencer is not ready, or nil.
+// all returns the places of the logs that are known.
+func (s *Service) all() []*log {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*log, 0, len(s.logs))
+	for _, l := range s.logs {
+		all = append(all, l)
+	}
+	slices.SortFunc(all, func(a, b *log) int { return cmp.Compare(a.number, b.number) })
+	return all
+}
+
+// Stats returns the sums over all logs that the instance owns or has owned.
+func (s *Service) Stats() (sum core.Stats) {
+	for _, l := range s.all() {
+		sum.Add(l.stats())
+	}
+	return sum
+}
+
+// Check returns why the sequencer is not ready, or nil. It needs to own no log.
 func (s *Service) Check(ctx context.Context) error {
 	if err := s.Base.Check(ctx); err != nil {
 		return err
+	}
+	if m := s.joined.Load(); m != nil && !m.May() {
+		return protocol.NewError(protocol.CodeUnavailable, "the buckets of members do not answer, so the other instances take this one for dead")
 	}
 	return s.set.Err()
 }

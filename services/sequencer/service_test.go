@@ -3,17 +3,13 @@ package sequencer
 import (
 	"context"
 	"errors"
-	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"go.uber.org/zap"
 
-	"laneway.dev/internal/actor"
-	"laneway.dev/internal/ownership"
-	"laneway.dev/internal/service"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
@@ -28,7 +24,7 @@ func TestReleasesStagedBatchesInTicketOrder(t *testing.T) {
 	w.send(messages.Staged{Partition: of, Epoch: frontend, Batches: []messages.StagedBatch{batch(2)}})
 	w.send(messages.Staged{Partition: of, Epoch: frontend, Batches: []messages.StagedBatch{batch(1)}})
 	r := next[messages.Release](w)
-	if r.Partition != of || r.Epoch != frontend || r.SequencerEpoch != s.epoch.Epoch() ||
+	if r.Partition != of || r.Epoch != frontend || r.SequencerEpoch != w.epoch(s, 1) ||
 		len(r.Batches) != 2 || r.Batches[0].Number != 1 || r.Batches[1].Number != 2 {
 		t.Errorf("got %+v, want tickets 1 and 2 of %s", r, of)
 	}
@@ -59,13 +55,11 @@ func TestServesTopicCreatedLater(t *testing.T) {
 func TestFencedSequencerContinuesWithHigherEpoch(t *testing.T) {
 	w := newWorld(t)
 	s := w.start()
-	before := s.epoch.Epoch()
+	before := w.epoch(s, 0)
 	w.released(0, 1)
 	w.fence(0, before+7)
-	w.await("a higher epoch", func() bool { return s.epoch.Epoch() > before+7 })
-	w.await("a release with it", func() bool { return w.hello(0) == s.epoch.Epoch() })
-	// The other partition was not fenced, but must get the new epoch too.
-	w.await("a release of the other partition", func() bool { return w.hello(1) == s.epoch.Epoch() })
+	w.await("a higher epoch", func() bool { return w.epoch(s, 0) > before+7 })
+	w.await("a release with it", func() bool { return w.hello(0) == w.epoch(s, 0) })
 	if err := s.Check(t.Context()); err != nil {
 		t.Errorf("a sequencer with a new epoch is not ready: %v", err)
 	}
@@ -77,59 +71,81 @@ func (w *world) hello(partition int) uint64 {
 	return next[messages.Release](w).SequencerEpoch
 }
 
-func TestSequencerRetriesUntilAnEpochCanBeTaken(t *testing.T) {
+func TestSequencerKeepsItsEpochUntilAHigherOneCanBeTaken(t *testing.T) {
 	w := newWorld(t)
 	s := w.start()
-	before := s.epoch.Epoch()
-	kv, err := w.js.KeyValue(t.Context(), "LANEWAY_EPOCHS")
+	before := w.epoch(s, 0)
+	kv, err := w.js.KeyValue(t.Context(), "LANEWAY_ASSIGNMENTS")
 	w.must(err)
 	entry, err := kv.Get(t.Context(), role)
 	w.must(err)
 	_, err = kv.PutString(t.Context(), role, "damaged")
 	w.must(err)
 	w.fence(0, before+7)
-	w.await("an attempt that fails", func() bool { return w.log.FilterMessageSnippet("trying again").Len() > 0 })
+	w.await("attempts that fail", func() bool { return w.log.FilterMessageSnippet("do not answer").Len() > 0 })
 	if got := w.released(0, 1); got != before {
 		t.Errorf("released with epoch %d meanwhile, want the old one, %d", got, before)
 	}
 	_, err = kv.Put(t.Context(), role, entry.Value())
 	w.must(err)
-	w.await("a higher epoch", func() bool { return s.epoch.Epoch() > before+7 })
+	w.await("a higher epoch", func() bool { return w.epoch(s, 0) > before+7 })
 }
 
-func TestFencedSequencerEndsWhenReplaced(t *testing.T) {
+func TestSequencersShareTheLogs(t *testing.T) {
 	w := newWorld(t)
-	old := w.start()
-	young := w.start()
-	w.fence(0, young.epoch.Epoch())
-	w.wait("the end", old.Done())
-	if err := old.Err(); !errors.Is(err, ownership.ErrReplaced) {
-		t.Errorf("it ended with %v, want %v", err, ownership.ErrReplaced)
-	}
-	if err := old.Check(t.Context()); !errors.Is(err, ownership.ErrReplaced) {
-		t.Errorf("the check says %v, want %v", err, ownership.ErrReplaced)
-	}
-	w.stopped(old)
+	a := w.start()
+	b := w.join()
+	w.await("an even share", func() bool { return w.owns(a, w.topic.Logs/2) && w.owns(b, w.topic.Logs/2) })
+	owner := func(partition int) uint64 { return w.epoch(a, partition) + w.epoch(b, partition) } // one of them is 0
 	for n := range 2 {
-		if got := w.released(n, 1); got != young.epoch.Epoch() {
-			t.Errorf("partition %d was released with epoch %d, want that of the younger one", n, got)
+		if got := w.released(n, 1); got != owner(n) {
+			t.Errorf("partition %d was released with epoch %d, want %d", n, got, owner(n))
 		}
 	}
 }
 
-func TestIdleSequencerNoticesThatItWasReplaced(t *testing.T) {
+func TestLogsOfASequencerThatStopsAreServedByAnotherOne(t *testing.T) {
 	w := newWorld(t)
-	old := w.start()
-	w.start()
-	w.wait("the end", old.Done())
-	w.stopped(old)
+	a := w.start()
+	before := w.epoch(a, 0)
+	w.released(0, 1)
+	b := w.join()
+	w.await("the other one to be known", func() bool { return a.joined.Load().View().Takers })
+	w.must(a.Stop(t.Context()))
+	w.await("the ownership of all logs", func() bool { return w.owns(b, w.topic.Logs) })
+	if got := w.released(0, 2); got <= before || got != w.epoch(b, 0) {
+		t.Errorf("released with epoch %d, want that of the other one, above %d", got, before)
+	}
 }
 
-// stopped checks that the actors of a sequencer end.
-func (w *world) stopped(s *Service) {
-	w.t.Helper()
-	for _, l := range s.logs.All() {
-		w.await(fmt.Sprint("the end of log ", l.number), func() bool { return errors.Is(l.mailbox.Offer(nil), actor.ErrClosed) })
+func TestSequencerThatIsStartedAfterAStopServesAtOnce(t *testing.T) {
+	w := newWorld(t)
+	a := w.start()
+	before := w.epoch(a, 0)
+	w.must(a.Stop(t.Context()))
+	b := w.start()
+	for n, l := range b.joined.Load().View().Record.Logs {
+		if !slices.Equal(l.Failed, []string{"s1"}) {
+			t.Errorf("log %d was not given up, but taken over after a time: %+v", n, l)
+		}
+	}
+	if got := w.released(0, 1); got <= before || got != w.epoch(b, 0) {
+		t.Errorf("released with epoch %d, want one above %d", got, before)
+	}
+}
+
+func TestLogsOfASequencerThatIsCutOffAreTakenOver(t *testing.T) {
+	w := newWorld(t)
+	conn := w.connect()
+	a, err := Start(t.Context(), w.config(conn))
+	w.must(err)
+	t.Cleanup(func() { _ = a.Stop(context.Background()) })
+	w.await("the ownership of all logs", func() bool { return w.owns(a, w.topic.Logs) })
+	b := w.join()
+	conn.Close()
+	w.await("the take-over", func() bool { return w.owns(b, w.topic.Logs) })
+	if err := b.Check(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -154,7 +170,7 @@ func TestStartWaitsForJetStreamWhileItsContextLives(t *testing.T) {
 	conn.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	_, err := Start(ctx, Config{Config: service.Config{Conn: conn, Logger: zap.NewNop(), Telemetry: w.telemetry}})
+	_, err := Start(ctx, w.config(conn))
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the start says %v, want %v", err, context.DeadlineExceeded)
 	}
@@ -162,8 +178,7 @@ func TestStartWaitsForJetStreamWhileItsContextLives(t *testing.T) {
 
 func TestStopEndsTheSubscription(t *testing.T) {
 	w := newWorld(t)
-	s, err := Start(t.Context(), Config{Config: service.Config{Conn: w.connect(), Logger: zap.NewNop(), Telemetry: w.telemetry}})
-	w.must(err)
+	s := w.start()
 	w.released(0, 1)
 	w.must(s.Stop(context.Background()))
 	if _, err := w.peer.Conn().Request(messages.SequencerProbe, nil, patience); !errors.Is(err, nats.ErrNoResponders) {

@@ -2,6 +2,8 @@ package sequencer
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,7 +13,9 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"laneway.dev/internal/core/member"
 	"laneway.dev/internal/embedded"
+	"laneway.dev/internal/membership"
 	"laneway.dev/internal/service"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/internal/topics"
@@ -39,6 +43,7 @@ type world struct {
 	sent      chan messages.Message // by sequencers
 	log       *observer.ObservedLogs
 	logger    *zap.Logger // of sequencers
+	started   int
 }
 
 func newWorld(t *testing.T) *world {
@@ -88,13 +93,58 @@ func (w *world) connect() *nats.Conn {
 	return conn
 }
 
-// start starts a sequencer, which is stopped with the test.
-func (w *world) start() *Service {
+// config returns the configuration of one more instance.
+func (w *world) config(conn *nats.Conn) Config {
+	w.started++
+	return Config{
+		Config: service.Config{Conn: conn, Logger: w.logger, Telemetry: w.telemetry},
+		// A TTL of JetStream is at least a second.
+		Membership: membership.Config{Instance: fmt.Sprint("s", w.started), TTL: time.Second},
+	}
+}
+
+// join starts a sequencer, which is stopped with the test.
+func (w *world) join() *Service {
 	w.t.Helper()
-	s, err := Start(w.t.Context(), Config{Config: service.Config{Conn: w.connect(), Logger: w.logger, Telemetry: w.telemetry}})
+	s, err := Start(w.t.Context(), w.config(w.connect()))
 	w.must(err)
 	w.t.Cleanup(func() { w.must(s.Stop(context.Background())) })
 	return s
+}
+
+// start starts the first sequencer, and returns when it serves all logs.
+func (w *world) start() *Service {
+	w.t.Helper()
+	s := w.join()
+	w.await("the ownership of all logs", func() bool { return w.owns(s, w.topic.Logs) })
+	return s
+}
+
+// owns reports whether a sequencer owns so many logs, and serves those among them that have partitions.
+func (w *world) owns(s *Service, logs int) bool {
+	m := s.joined.Load()
+	if m == nil {
+		return false
+	}
+	owned := m.View().Owned
+	for n := range w.topic.Partitions {
+		has := slices.ContainsFunc(owned, func(o member.Owned) bool { return o.Log == int(w.topic.Partition(n).Log) })
+		if has != (w.epoch(s, n) != 0) {
+			return false
+		}
+	}
+	return len(owned) == logs
+}
+
+// epoch returns the epoch in which a sequencer serves a partition; 0 if it does not.
+func (w *world) epoch(s *Service, partition int) uint64 {
+	l := s.log(w.topic.Partition(partition).Log)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.tenure == nil {
+		return 0
+	}
+	return l.epoch
 }
 
 func (w *world) send(m messages.Message) {
@@ -153,14 +203,5 @@ func (w *world) await(what string, condition func() bool) {
 		if time.Now().After(deadline) {
 			w.t.Fatalf("%s: has not happened", what)
 		}
-	}
-}
-
-func (w *world) wait(what string, signal <-chan struct{}) {
-	w.t.Helper()
-	select {
-	case <-signal:
-	case <-time.After(patience):
-		w.t.Fatalf("%s: has not happened", what)
 	}
 }

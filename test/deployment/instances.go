@@ -24,14 +24,14 @@ func (d *Deployment) Resume(role string) {
 	}
 }
 
-// Instance is a process whose role another process has taken.
+// Instance is a process that had a role before another one was started in it.
 type Instance struct {
 	deployment *Deployment
 	process    *process
 }
 
-// Succeed starts another process of a role, which takes the place of the one
-// that runs. The older one is left as it is. The flags are added to its own.
+// Succeed starts another process of a role, and makes it the one that the deployment has in
+// that role. The older one is left as it is. The flags are added to its own.
 func (d *Deployment) Succeed(role string, flags ...string) *Instance {
 	d.t.Helper()
 	m := d.member(role)
@@ -66,6 +66,35 @@ func (i *Instance) Wait(ctx context.Context) int {
 	}
 	return code
 }
+
+// Kill ends the instance by SIGKILL.
+func (i *Instance) Kill() {
+	i.deployment.t.Helper()
+	if i.process.ended() {
+		i.deployment.t.Fatal("an instance had ended by itself before it was killed")
+	}
+	i.kill()
+}
+
+// Terminate ends the instance by SIGTERM and returns its exit code.
+func (i *Instance) Terminate(ctx context.Context) int {
+	i.deployment.t.Helper()
+	if err := i.process.signal(syscall.SIGTERM); err != nil {
+		i.deployment.t.Fatal(err)
+	}
+	return i.Wait(ctx)
+}
+
+// Pause stops the instance where it is.
+func (i *Instance) Pause() {
+	i.deployment.t.Helper()
+	if err := machine.Pause(i.process.command.Process); err != nil {
+		i.deployment.t.Fatal(err)
+	}
+}
+
+// Runs reports whether the instance has not ended.
+func (i *Instance) Runs() bool { return !i.process.ended() }
 
 // kill makes sure that nothing is left of the instance.
 func (i *Instance) kill() {

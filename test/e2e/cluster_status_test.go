@@ -11,8 +11,15 @@ import (
 	"laneway.dev/test/deployment"
 )
 
-// rolesListed returns the roles that laneway cluster status lists, sorted.
-func (f *fixture) rolesListed(ctx context.Context, t *testing.T) (roles []string) {
+// member is what laneway cluster status says of an instance.
+type member struct {
+	Role, Instance, Version string
+	Gone                    bool
+	Logs                    []int
+}
+
+// members returns what laneway cluster status lists.
+func (f *fixture) members(ctx context.Context, t *testing.T) (members []member) {
 	t.Helper()
 	command := f.Laneway(ctx, "cluster", "status", "--json")
 	var said strings.Builder
@@ -21,15 +28,24 @@ func (f *fixture) rolesListed(ctx context.Context, t *testing.T) (roles []string
 	if err != nil {
 		t.Fatalf("%v: %s", err, said.String())
 	}
-	var members []struct{ Role, Instance, Version string }
 	if err := json.Unmarshal(output, &members); err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range members {
-		if m.Instance == "" || m.Version == "" {
+		if m.Instance == "" || (m.Version == "") != m.Gone {
 			t.Errorf("listed: %+v", m)
 		}
-		roles = append(roles, m.Role)
+	}
+	return members
+}
+
+// rolesListed returns the roles of the instances that are there, sorted.
+func (f *fixture) rolesListed(ctx context.Context, t *testing.T) (roles []string) {
+	t.Helper()
+	for _, m := range f.members(ctx, t) {
+		if !m.Gone {
+			roles = append(roles, m.Role)
+		}
 	}
 	return roles
 }

@@ -16,14 +16,14 @@ import (
 	"laneway.dev/test/deployment"
 )
 
-// stateful are the roles of which one instance owns everything.
-var stateful = []string{deployment.Frontend, deployment.Sequencer, deployment.Replicator}
+// ownedByOne are the roles of which one instance owns everything.
+var ownedByOne = []string{deployment.Frontend, deployment.Replicator}
 
 // An idle instance hears nothing of its successor: it has to look.
 func TestAnIdleInstanceThatWasReplacedEnds(t *testing.T) {
 	t.Parallel()
 	for _, frozen := range []bool{false, true} {
-		for _, role := range stateful {
+		for _, role := range ownedByOne {
 			t.Run(role+map[bool]string{true: ", frozen"}[frozen], func(t *testing.T) {
 				ctx := within(t, time.Minute)
 				f := start(t, deployment.RoleProcesses, deployment.Options{})

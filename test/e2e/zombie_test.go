@@ -69,7 +69,7 @@ func TestNothingAcknowledgedIsLostWhenProcessesHang(t *testing.T) {
 
 func TestAYoungerInstanceReplacesTheOlder(t *testing.T) {
 	t.Parallel() // it waits most of the time
-	for _, role := range []string{deployment.Frontend, deployment.Sequencer, deployment.Replicator} {
+	for _, role := range ownedByOne {
 		t.Run(role, func(t *testing.T) {
 			ctx := within(t, time.Minute)
 			f := start(t, deployment.RoleProcesses, sendsBothKinds)
@@ -87,7 +87,7 @@ func TestAYoungerInstanceReplacesTheOlder(t *testing.T) {
 }
 
 func TestResumedInstanceIsSilentAfterSuccessor(t *testing.T) {
-	for _, role := range []string{deployment.Frontend, deployment.Sequencer, deployment.Replicator} {
+	for _, role := range ownedByOne {
 		t.Run(role, func(t *testing.T) {
 			ctx := within(t, time.Minute)
 			f := start(t, deployment.RoleProcesses, sendsBothKinds)

@@ -2,9 +2,12 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -29,8 +32,8 @@ type Status struct {
 
 // Help implements kong.HelpProvider.
 func (*Status) Help() string {
-	return `An instance is one start of a role in a process; laneway serve has one of each role. An instance that has died is listed for 2 s more. STATE is "draining" while an instance
-answers what it has taken and takes nothing new. It needs the same full rights to NATS as the services.
+	return `An instance is one start of a role in a process; laneway serve has one of each role. LOGS are those that the instance owns, "-" if its role does not share logs. STATE is "draining" while
+an instance answers what it has taken and takes nothing new, and "gone" if it owns logs and nothing has been heard of it for 2 s: another one takes them over then. It needs the same full rights to NATS as the services.
 
 Examples:
 
@@ -60,14 +63,40 @@ func (c *Status) Run(a *cli.App) error {
 func show(out io.Writer, members []membership.Listed, now time.Time) error {
 	// Flush reports the errors of all writes.
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "ROLE\tINSTANCE\tVERSION\tSTARTED\tSTATE")
+	_, _ = fmt.Fprintln(table, "ROLE\tINSTANCE\tVERSION\tSTARTED\tSTATE\tLOGS")
 	for _, m := range members {
-		state := "running"
-		if m.Draining {
+		state, started := "running", "-"
+		switch {
+		case m.Gone:
+			state = "gone"
+		case m.Draining:
 			state = "draining"
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n",
-			cli.Printable(m.Role), cli.Printable(m.Instance), cli.Printable(m.Version), humanize.RelTime(m.Since, now, "ago", "from now"), state)
+		if !m.Since.IsZero() {
+			started = humanize.RelTime(m.Since, now, "ago", "from now")
+		}
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n",
+			cli.Printable(m.Role), cli.Printable(m.Instance), cmp.Or(cli.Printable(m.Version), "-"), started, state, ranges(m.Logs))
 	}
 	return table.Flush()
+}
+
+// ranges returns sorted numbers as 0-3,7; - if there are none.
+func ranges(numbers []int) string {
+	var text strings.Builder
+	for i := 0; i < len(numbers); {
+		last := i
+		for last+1 < len(numbers) && numbers[last+1] == numbers[last]+1 {
+			last++
+		}
+		if i > 0 {
+			text.WriteByte(',')
+		}
+		text.WriteString(strconv.Itoa(numbers[i]))
+		if last > i {
+			text.WriteString("-" + strconv.Itoa(numbers[last]))
+		}
+		i = last + 1
+	}
+	return cmp.Or(text.String(), "-")
 }

@@ -66,7 +66,10 @@ type Config struct {
 	Store storeid.Candidate
 	// Connect opens a connection for a service, with the options of
 	// internal/transport. The connection is closed when the service has stopped.
-	Connect   func(role string) (*nats.Conn, error)
+	Connect func(role string) (*nats.Conn, error)
+	// Place is what the names of instances begin with, if no two of them can run at the same time with that, as
+	// those of one locked folder cannot; else empty. An instance then takes the place of the last one at once.
+	Place     string
 	Logger    *zap.Logger
 	Telemetry *telemetry.Telemetry
 
@@ -92,14 +95,14 @@ type Services struct {
 type running struct {
 	role    string
 	service Service
-	member  *membership.Member
+	member  *membership.Member // nil if the service keeps its place itself
 	conns   []*nats.Conn
 }
 
 // Start starts services, in the order given. The context bounds only the start,
 // which waits for NATS and JetStream. After an error no service runs.
 func Start(ctx context.Context, config Config, names ...string) (*Services, error) {
-	r := &Services{instance: instance(), log: config.Logger, ended: make(chan struct{}), stopping: make(chan struct{})}
+	r := &Services{instance: config.Place + instance(), log: config.Logger, ended: make(chan struct{}), stopping: make(chan struct{})}
 	for _, role := range names {
 		if err := r.start(ctx, config, role); err != nil {
 			stop, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -122,7 +125,7 @@ func (r *Services) start(ctx context.Context, config Config, role string) error 
 		err = fmt.Errorf("start %s: %w", role, protocol.Errorf(protocol.CodeMaxPayload,
 			"NATS has a max_payload of %d, the services need at least %d", most, protocol.MinMaxPayload))
 	} else {
-		service, err = config.start(ctx, role, conns)
+		service, err = config.start(ctx, role, r.instance, conns)
 	}
 	if err != nil {
 		hangUp(conns)
@@ -133,13 +136,22 @@ func (r *Services) start(ctx context.Context, config Config, role string) error 
 		hangUp(conns)
 		return err
 	}
-	r.services = append(r.services, running{role: role, service: service, conns: conns, member: membership.Join(membership.Config{
-		Conn: conns[0], JS: js, Logger: config.Logger.Named(role), Role: role, Instance: r.instance, TTL: memberTTL, Version: cli.Version(),
-	})})
+	started := running{role: role, service: service, conns: conns}
+	if role != Sequencer { // which joins with its logs
+		own := membershipOf(r.instance, &config)
+		own.Conn, own.JS, own.Logger, own.Role = conns[0], js, config.Logger.Named(role), role
+		started.member = membership.Join(own)
+	}
+	r.services = append(r.services, started)
 	return nil
 }
 
-// memberTTL is how long a process that has died is still listed.
+// membershipOf returns what says who an instance is.
+func membershipOf(instance string, config *Config) membership.Config {
+	return membership.Config{Instance: instance, Process: config.Place, TTL: memberTTL, Version: cli.Version()}
+}
+
+// memberTTL is how long a process that has died still counts as there, at least.
 const memberTTL = 2 * time.Second
 
 // instance returns a name for this start of the process: that of the machine, and characters drawn by chance.
@@ -220,7 +232,7 @@ func refuseOlder(ctx context.Context, role string, conn *nats.Conn) error {
 	return nil
 }
 
-func (c *Config) start(ctx context.Context, role string, conns []*nats.Conn) (Service, error) {
+func (c *Config) start(ctx context.Context, role, instance string, conns []*nats.Conn) (Service, error) {
 	own := service.Config{Conn: conns[0], Logger: c.Logger.Named(role), Telemetry: c.Telemetry}
 	if role != Stager && role != Sequencer {
 		if err := refuseOlder(ctx, role, own.Conn); err != nil {
@@ -245,7 +257,7 @@ func (c *Config) start(ctx context.Context, role string, conns []*nats.Conn) (Se
 		return stager.Start(ctx, config)
 	case Sequencer:
 		config := c.Sequencer
-		config.Config = own
+		config.Config, config.Membership = own, membershipOf(instance, c)
 		return sequencer.Start(ctx, config)
 	case Replicator:
 		config := c.Replicator
@@ -316,19 +328,27 @@ func (r *Services) Stop(ctx context.Context) error {
 		close(r.stopping)
 		r.watchers.Wait()
 		for i := len(r.services) - 1; i >= 0; i-- {
-			s := r.services[i]
-			_ = s.member.Ask(ctx, member.Drain{}) // it is shown, and may be late
-			if err := s.service.Stop(ctx); err != nil {
-				r.stopErr = errors.Join(r.stopErr, fmt.Errorf("stop %s: %w", s.role, err))
+			if err := r.services[i].stop(ctx, r.log); err != nil {
+				r.stopErr = errors.Join(r.stopErr, fmt.Errorf("stop %s: %w", r.services[i].role, err))
 			}
-			// Without that, the instance is listed until its key expires.
-			if err := s.member.Leave(ctx); err != nil {
-				r.log.Debug("the instance is listed until its key expires", zap.String("role", s.role), zap.Error(err))
-			}
-			hangUp(s.conns)
 		}
 	})
 	return r.stopErr
+}
+
+func (s *running) stop(ctx context.Context, log *zap.Logger) error {
+	defer hangUp(s.conns)
+	if s.member != nil {
+		_ = s.member.Ask(ctx, member.Drain{}) // it is shown, and may be late
+	}
+	err := s.service.Stop(ctx)
+	if s.member != nil {
+		// Without that, the instance is listed until its key expires.
+		if err := s.member.Leave(ctx); err != nil {
+			log.Debug("the instance is listed until its key expires", zap.String("role", s.role), zap.Error(err))
+		}
+	}
+	return err
 }
 
 // hangUp closes connections. Their handlers, which log a lost connection, are

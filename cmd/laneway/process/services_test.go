@@ -194,7 +194,7 @@ func TestReplacedServiceIsReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stop(t, services)
-	younger, err := process.Start(t.Context(), config, process.Sequencer)
+	younger, err := process.Start(t.Context(), config, process.Replicator)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,13 +207,12 @@ func TestReplacedServiceIsReported(t *testing.T) {
 	laneway := client.New(conn)
 	defer laneway.Close()
 	roundTrip(t, laneway)
-	// The replicator has seen the younger epoch, so it fences the older sequencer as
-	// soon as that releases another batch.
+	// The older replicator finds the log moved as soon as it appends another batch.
 	produce(t.Context(), t, laneway, "four")
 	select {
 	case <-services.Ended():
 	case <-time.After(time.Minute):
-		t.Fatal("the older sequencer continues")
+		t.Fatal("the older replicator continues")
 	}
 	if services.Err() == nil {
 		t.Error("it does not say why")

@@ -110,6 +110,8 @@ type (
 	Keep struct{ Log int }
 	// Drain says that the instance is to hand over all that it owns.
 	Drain struct{}
+	// Hint says that another member has written the record.
+	Hint struct{}
 )
 
 // Effects of a step. At most one of each is under way, and each MUST be answered; one that has no answer in
@@ -217,6 +219,8 @@ func (c *Core) handle(e Event) {
 	case Drain:
 		c.draining = true
 		c.renewSoon()
+	case Hint:
+		c.lookSoon()
 	case Raise, GiveUp, GiveAway, Keep:
 		c.asked = append(c.asked, e)
 		c.fx.Changed = true
@@ -246,6 +250,16 @@ func (c *Core) leaves(log int) bool {
 		}
 		return false
 	})
+}
+
+// Takers reports whether another member may get logs.
+func (c *Core) Takers() bool {
+	for _, o := range c.others {
+		if !o.absent && !o.key.Draining {
+			return true
+		}
+	}
+	return false
 }
 
 // Record returns the record as far as the instance knows it.

@@ -39,16 +39,11 @@ type Stats struct {
 	Waiting     int
 }
 
-// Event is an input of a Log: a messages.Message that has arrived, Added, Removed, EpochTaken or
-// Replaced.
+// Event is an input of a Log: a messages.Message that has arrived, Added, Removed or EpochTaken.
 type Event any
 
-// EpochTaken reports that the sequencer has taken this epoch, because this log or another one
-// requested it with TakeEpoch.
+// EpochTaken reports that the sequencer has taken this epoch of the log.
 type EpochTaken struct{ Epoch uint64 }
-
-// Replaced reports that a younger sequencer exists.
-type Replaced struct{}
 
 // Effects is what a step asks the shell to do.
 type Effects struct {
@@ -57,13 +52,11 @@ type Effects struct {
 	// the first time.
 	Released []Released
 	// TakeEpoch is not 0 if this sequencer is fenced. The shell MUST take an epoch above
-	// it and report EpochTaken, or report Replaced if a younger sequencer has one. Until
+	// it and report EpochTaken, or end the log if another sequencer owns it. Until
 	// then the log continues with the old epoch. Nothing is lost: the releases that a
-	// replicator drops are repeated.
+	// replicator drops are repeated, and the frontend has the batches staged again that
+	// a log held which has ended.
 	TakeEpoch uint64
-	// Ended is set if the sequencer was replaced. It sends nothing more, and answers for no
-	// batch: the frontend has the batches that it held staged again.
-	Ended bool
 }
 
 // Released is the first release of a batch. Batch points into Send. The shell may replace

@@ -2,8 +2,8 @@ package core
 
 import "time"
 
-// fencedSelf requests an epoch above the one that a replicator knows. Either a younger
-// sequencer has that epoch, or the bucket of epochs was lost and its numbers started again.
+// fencedSelf requests an epoch above the one that a replicator knows. Either another
+// sequencer has that epoch, or the record of the role was lost and its numbers started again.
 // The replicator sends Fenced each time it drops releases; one request is enough.
 func (c *Core) fencedSelf(highest uint64) {
 	if highest > max(c.epoch, c.fencedBy) {

@@ -111,7 +111,7 @@ func TestReleaseNeverMixesFrontendEpochs(t *testing.T) {
 func (r *rig) takes(known, want uint64) {
 	r.t.Helper()
 	fx := r.effects(messages.Fenced{Partition: partition0, Epoch: known})
-	if fx.TakeEpoch != want || fx.Ended || len(fx.Send) > 0 {
+	if fx.TakeEpoch != want || len(fx.Send) > 0 {
 		r.t.Errorf("fenced by epoch %d: %+v, want to take one above %d", known, fx, want)
 	}
 }
@@ -146,12 +146,4 @@ func TestNewEpochContinuesWithEverythingHeld(t *testing.T) {
 	want(t, "released", got.releases(), []string{"a:1", "a:2", "a:3"})
 	want(t, "sequencer epoch", got[0].Message.(messages.Release).SequencerEpoch, sequencerEpoch+4)
 	want(t, "after an older one", r.step(EpochTaken{sequencerEpoch + 1}, hello(2))[0].Message.(messages.Release).SequencerEpoch, sequencerEpoch+4)
-}
-
-func TestReplacedSequencerIsSilent(t *testing.T) {
-	r := newRig(t)
-	r.step(announce(frontend), staged(batch("a", 1, 1)))
-	events := []Event{hello(1), announce(frontend), Replaced{}, staged(batch("a", 2, 1))}
-	want(t, "effects", r.effects(events...), Effects{Ended: true})
-	want(t, "effects of a later step", r.effects(hello(2)), Effects{Ended: true})
 }

@@ -21,7 +21,6 @@ type Log struct {
 	epoch     uint64 // of this sequencer
 	taking    uint64 // the epoch above which one is being taken; 0 if none is
 	heartbeat time.Duration
-	replaced  bool
 	cores     *turns.Group[*Core, Event]
 	stats     Stats
 	fx        Effects
@@ -40,9 +39,6 @@ func (l *Log) Step(now time.Time, events []Event) Effects {
 	for _, e := range events {
 		l.handle(e)
 	}
-	if l.replaced {
-		return Effects{Ended: true}
-	}
 	l.cores.Turn(now, func(m *turns.Member[*Core, Event], events []Event, beat bool) (idle bool) {
 		return l.step(now, m, events, beat)
 	})
@@ -60,8 +56,6 @@ func (l *Log) handle(e Event) {
 		for _, m := range l.cores.All() {
 			l.cores.Call(m.ID, e)
 		}
-	case Replaced:
-		l.replaced = true
 	case messages.Message:
 		l.cores.Call(e.Of(), e)
 	}

@@ -65,7 +65,7 @@ func (w *World) Fenced(p *Process, above uint64) {
 	case p.Role == Frontend:
 		w.renew(p, old)
 	case p.Role == Sequencer && replaced:
-		w.step(p, sequencer.Replaced{}) // it ends
+		w.Die(p, Replaced)
 	case p.Role == Sequencer:
 		w.step(p, sequencer.EpochTaken{Epoch: p.Epoch})
 	case replaced:

@@ -70,7 +70,6 @@ func (s *SequencerCore) step(now time.Time, core *sequencer.Log, events []sequen
 	fx := core.Step(now, events)
 	stats := core.Stats()
 	out.Send = append(out.Send, fx.Send...)
-	out.Ended = out.Ended || fx.Ended
 	out.Stats.Early += int(stats.Early - before.Early)
 	out.Stats.Repeated += int(stats.Repeated - before.Repeated)
 	return fx.TakeEpoch
