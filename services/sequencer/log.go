@@ -6,7 +6,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/sequencer/core"
 )
@@ -48,11 +47,15 @@ func (l *log) remove(p protocol.Partition) {
 	}
 }
 
-// own makes the instance serve the log, which the record of the role has as the n-th, in an epoch. An epoch is for one core: if the instance has owned the log
-// in that epoch or a higher one before, it needs one above that, which own returns; else 0.
+// own makes the instance serve the log, which the record of the role has as the n-th, in an epoch. An epoch is for one
+// core: if the instance has owned the log in that epoch or a higher one before, it needs one above that,
+// which own returns; else 0.
 func (l *log) own(n int, epoch uint64) (above uint64, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if t := l.tenure; t != nil && !t.keep() {
+		l.end()
+	}
 	switch {
 	case epoch == l.epoch && l.tenure != nil:
 		return 0, nil
@@ -69,27 +72,56 @@ func (l *log) own(n int, epoch uint64) (above uint64, err error) {
 		added = append(added, core.Added{Partition: p})
 	}
 	t := l.begin(n, epoch, added)
-	sub, err := l.service.Wire.Subscribe(messages.SequencerLogSubject(l.number), "", func(m messages.Message) { t.put(context.Background(), m) })
-	if err != nil {
+	if err := t.subscribe(); err != nil {
 		t.end()
 		return 0, err
 	}
-	t.subscription, l.tenure = sub, t
+	l.tenure = t
 	l.service.config.Logger.Info("this sequencer owns a log", zap.Uint16("log", l.number), zap.Uint64("epoch", epoch))
 	return 0, nil
 }
 
-// disown ends the tenure if there is one. Batches that it held are lost. Their frontends have them staged
-// again, for the next owner.
+// handOver makes the tenure pass on what it holds as soon as the next owner has begun. It MUST be called before the
+// log is given away. Until then the tenure continues, so that nothing waits.
+func (l *log) handOver() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.tenure == nil {
+		return nil
+	}
+	return l.tenure.handOver()
+}
+
+// handsOver reports whether the tenure has not passed on yet what it holds.
+func (l *log) handsOver() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.tenure != nil && l.tenure.handsOver()
+}
+
+// disown ends the tenure, unless there is none, or a hand-over is under way.
 func (l *log) disown() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t := l.tenure
-	if t == nil {
-		return
+	if l.tenure != nil && !l.tenure.handsOver() {
+		l.end()
 	}
-	t.end()
-	l.past.Add(t.counted())
+}
+
+// close ends the tenure if there is one. Batches that it held are lost. Their frontends have them staged again, for the
+// next owner.
+func (l *log) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.tenure != nil {
+		l.end()
+	}
+}
+
+// end ends the tenure. The caller holds mu.
+func (l *log) end() {
+	l.tenure.end()
+	l.past.Add(l.tenure.counted())
 	l.tenure = nil
 	l.service.config.Logger.Info("this sequencer owns a log no longer", zap.Uint16("log", l.number))
 }

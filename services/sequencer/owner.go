@@ -62,6 +62,12 @@ func (s *Service) assign(ctx context.Context, m *membership.Member, number int) 
 	for _, l := range s.all() {
 		n := int(l.number) % number
 		epoch, owned := epochs[n]
+		if slices.ContainsFunc(next, func(e member.GiveAway) bool { return e.Log == n }) {
+			if err := l.handOver(); err != nil {
+				s.config.Logger.Warn("the next owner of a log gets nothing that waits", zap.Uint16("log", l.number), zap.Error(err))
+			}
+			continue
+		}
 		if !owned {
 			l.disown()
 			continue
@@ -80,12 +86,8 @@ func (s *Service) assign(ctx context.Context, m *membership.Member, number int) 
 	}
 }
 
-const (
-	// handOverTime bounds how long an instance that stops waits for others to take its logs.
-	handOverTime = 2 * time.Second
-	// handOverBeat is how often it looks whether they have.
-	handOverBeat = 20 * time.Millisecond
-)
+// handOverBeat is how often an instance that stops looks whether others have taken its logs.
+const handOverBeat = 20 * time.Millisecond
 
 // handOver hands all logs over to other instances. If there is none, it says that it gives them up, so
 // that the next one need not wait until this one counts as gone.
@@ -99,6 +101,9 @@ func (s *Service) handOver(ctx context.Context) error {
 	err := m.Ask(ctx, member.Drain{})
 	if err == nil {
 		err = until(ctx, func() bool { v := m.View(); return len(v.Owned) == 0 || !v.Takers })
+	}
+	if err == nil {
+		err = until(ctx, func() bool { return !slices.ContainsFunc(s.all(), (*log).handsOver) })
 	}
 	for _, o := range m.View().Owned {
 		err = errors.Join(err, m.Ask(ctx, member.GiveUp(o)))
@@ -131,7 +136,7 @@ func until(ctx context.Context, is func() bool) error {
 // leave ends all tenures and the membership.
 func (s *Service) leave(m *membership.Member) {
 	for _, l := range s.all() {
-		l.disown()
+		l.close()
 	}
 	if err := m.Leave(context.Background()); err != nil {
 		s.config.Logger.Debug("the instance is listed until its key expires", zap.Error(err))

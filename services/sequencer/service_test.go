@@ -113,6 +113,10 @@ func TestLogsOfASequencerThatStopsAreServedByAnotherOne(t *testing.T) {
 	w.await("the other one to be known", func() bool { return a.joined.Load().View().Takers })
 	w.must(a.Stop(t.Context()))
 	w.await("the ownership of all logs", func() bool { return w.owns(b, w.topic.Logs) })
+	// Nobody has said that the ticket is resolved, so it is passed on.
+	if r := next[messages.Release](w); r.SequencerEpoch != w.epoch(b, 0) || len(r.Batches) != 1 || r.Batches[0].Number != 1 {
+		t.Errorf("got %+v, want the release of ticket 1 by the other one", r)
+	}
 	if got := w.released(0, 2); got <= before || got != w.epoch(b, 0) {
 		t.Errorf("released with epoch %d, want that of the other one, above %d", got, before)
 	}

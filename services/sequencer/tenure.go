@@ -3,6 +3,7 @@ package sequencer
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"laneway.dev/internal/actor"
 	"laneway.dev/internal/core/member"
 	"laneway.dev/internal/transport"
+	"laneway.dev/pkg/messages"
 	"laneway.dev/services/sequencer/core"
 )
 
@@ -24,12 +26,16 @@ var errDisowned = errors.New("the log is another instance's, or the service stop
 type tenure struct {
 	actor.Routine
 
-	log          *log
-	n            int // of the log in the record of the role
-	mailbox      *actor.Mailbox[core.Event]
-	spans        spans
-	latest       atomic.Pointer[core.Stats]
-	subscription *nats.Subscription // guarded by log.mu
+	log     *log
+	n       int // of the log in the record of the role
+	mailbox *actor.Mailbox[core.Event]
+	spans   spans
+	latest  atomic.Pointer[core.Stats]
+	passed  atomic.Bool // everything was passed on to the next owner
+
+	// Guarded by log.mu.
+	subscriptions []*nats.Subscription // to the subject of the log, and during a hand-over to SequencerBegan
+	until         time.Time            // when the hand-over is given up; zero if none is under way
 }
 
 // begin starts the actor of a log with the partitions that there are.
@@ -62,16 +68,66 @@ func (t *tenure) run(ctx context.Context, epoch uint64, added []core.Event) {
 			// epoch, or does not own it.
 			_ = s.joined.Load().Ask(ctx, member.Raise{Log: t.n, Above: fx.TakeEpoch})
 		}
+		if slices.Contains(events, core.Event(core.HandOver{})) {
+			t.passed.Store(true)
+			s.look()
+			return false
+		}
 		return true
 	}
 	turn(time.Now(), added)
 	t.mailbox.Run(ctx, s.config.Heartbeat, turn)
 }
 
-// end ends the actor and waits for it.
+// subscribe makes the messages for the log arrive, and then says so.
+func (t *tenure) subscribe() error {
+	s := t.log.service
+	sub, err := s.Wire.Subscribe(messages.SequencerLogSubject(t.log.number), "", func(m messages.Message) { t.put(context.Background(), m) })
+	if err != nil {
+		return err
+	}
+	t.subscriptions = append(t.subscriptions, sub)
+	return s.config.Conn.Publish(messages.SequencerBegan(t.log.number), nil)
+}
+
+// handOverTime bounds how long a tenure waits for the next owner, which may be frozen, and how long an instance that
+// stops waits for others to take its logs.
+const handOverTime = 2 * time.Second
+
+// handOver makes the tenure pass on what it holds when another instance says that it has begun. log.mu is held.
+func (t *tenure) handOver() error {
+	if !t.until.IsZero() {
+		return nil
+	}
+	s := t.log.service
+	sub, err := s.config.Conn.Subscribe(messages.SequencerBegan(t.log.number), func(*nats.Msg) { t.put(context.Background(), core.HandOver{}) })
+	if err != nil {
+		return err
+	}
+	t.subscriptions = append(t.subscriptions, sub)
+	t.until = time.Now().Add(handOverTime)
+	time.AfterFunc(handOverTime, s.look)
+	return nil
+}
+
+// handsOver reports whether a hand-over is under way. log.mu is held.
+func (t *tenure) handsOver() bool { return !t.passed.Load() && time.Now().Before(t.until) }
+
+// keep ends a hand-over because the instance owns the log after all. It returns false if everything was passed on.
+// log.mu is held.
+func (t *tenure) keep() bool {
+	if !t.until.IsZero() {
+		t.until = time.Time{}
+		_ = transport.Unsubscribe(t.subscriptions[1])
+		t.subscriptions = t.subscriptions[:1]
+	}
+	return !t.passed.Load()
+}
+
+// end ends the actor and waits for it. log.mu is held.
 func (t *tenure) end() {
-	if t.subscription != nil {
-		_ = transport.Unsubscribe(t.subscription) // it fails if the connection is closed, and then nothing arrives
+	for _, sub := range t.subscriptions {
+		_ = transport.Unsubscribe(sub) // it fails if the connection is closed, and then nothing arrives
 	}
 	t.End(errDisowned)
 	t.Await()

@@ -39,7 +39,7 @@ type Stats struct {
 	Waiting     int
 }
 
-// Event is an input of a Log: a messages.Message that has arrived, Added, Removed or EpochTaken.
+// Event is an input of a Log: a messages.Message that has arrived, Added, Removed, EpochTaken or HandOver.
 type Event any
 
 // EpochTaken reports that the sequencer has taken this epoch of the log.
@@ -122,6 +122,8 @@ func (c *Core) handle(now time.Time, e Event) {
 		if c.fencedBy <= c.epoch {
 			c.fencedBy = 0
 		}
+	case HandOver:
+		c.handOver()
 	case messages.Message:
 		c.receive(now, e)
 	}

@@ -53,11 +53,17 @@ func (l *Log) handle(e Event) {
 		l.cores.Remove(e.Partition)
 	case EpochTaken:
 		l.epoch, l.taking = max(l.epoch, e.Epoch), 0
-		for _, m := range l.cores.All() {
-			l.cores.Call(m.ID, e)
-		}
+		l.callAll(e)
+	case HandOver:
+		l.callAll(e)
 	case messages.Message:
 		l.cores.Call(e.Of(), e)
+	}
+}
+
+func (l *Log) callAll(e Event) {
+	for _, m := range l.cores.All() {
+		l.cores.Call(m.ID, e)
 	}
 }
 
