@@ -138,6 +138,25 @@ func TestSequencerThatIsStartedAfterAStopServesAtOnce(t *testing.T) {
 	}
 }
 
+func TestAnEpochIsForOneCore(t *testing.T) {
+	w := newWorld(t)
+	s := w.start()
+	l, n := s.log(w.topic.Partition(0).Log), int(w.topic.Partition(0).Log)
+	before := w.epoch(s, 0)
+	if above, err := l.own(n, before); above != 0 || err != nil {
+		t.Errorf("a log that is served: above %d, error %v", above, err)
+	}
+	l.close()
+	for _, epoch := range []uint64{before, before - 1} {
+		if above, err := l.own(n, epoch); above != before || err != nil {
+			t.Errorf("epoch %d after %d: above %d, error %v", epoch, before, above, err)
+		}
+	}
+	if above, err := l.own(n, before+1); above != 0 || err != nil || w.epoch(s, 0) != before+1 {
+		t.Errorf("a higher epoch: above %d, error %v, served in epoch %d", above, err, w.epoch(s, 0))
+	}
+}
+
 func TestLogsOfASequencerThatIsCutOffAreTakenOver(t *testing.T) {
 	w := newWorld(t)
 	conn := w.connect()

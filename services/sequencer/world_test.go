@@ -30,7 +30,7 @@ const patience = 10 * time.Second
 // frontend is the epoch of the frontend that the peer plays.
 const frontend = 10
 
-// world is a NATS server with a topic of two partitions, and a peer that plays all other
+// world is a NATS server with a topic with partitions in all logs, and a peer that plays all other
 // services.
 type world struct {
 	t         *testing.T
@@ -67,7 +67,7 @@ func newWorld(t *testing.T) *world {
 	w.must(err)
 	w.registry, err = topics.Open(t.Context(), conn, w.js)
 	w.must(err)
-	w.topic, err = w.registry.Create(t.Context(), protocol.TopicConfig{Name: "orders", Partitions: 2})
+	w.topic, err = w.registry.Create(t.Context(), protocol.TopicConfig{Name: "orders", Partitions: 16})
 	w.must(err)
 	w.peer = transport.NewConnection(conn, zap.NewNop())
 	for _, subject := range []string{"_laneway.replicator.>", "_laneway.frontend.*"} {
